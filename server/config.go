@@ -1,0 +1,239 @@
+package server
+
+import "time"
+
+// Config is all that an operator may set. Load fills it from the built-in
+// defaults, a YAML file, the environment and flags, each over the one before.
+//
+// The koanf tags are the keys of the file; the tree of this struct is the one
+// that unknown keys and TAPECAST_ variables are held against, so a field added
+// here is known everywhere. A Config is not changed once the server has it.
+type Config struct {
+	Server ServerConfig `koanf:"server"`
+	Admin  AdminConfig  `koanf:"admin"`
+	Log    LogConfig    `koanf:"log"`
+	Auth   AuthConfig   `koanf:"auth"`
+	Limits LimitsConfig `koanf:"limits"`
+	Kafka  KafkaConfig  `koanf:"kafka"`
+	Memory MemoryConfig `koanf:"memory"`
+
+	// Classes are room policies by name. The six built-in ones may be changed key
+	// by key; further ones start from ClassConfig's zero values.
+	Classes map[string]ClassConfig `koanf:"classes"`
+	// Rooms maps patterns to classes; a room that fits none is unknown. A list in
+	// the file replaces the built-in one.
+	Rooms []RoomConfig `koanf:"rooms"`
+	// AutoJoin names the rooms joined on authentication, as one step; {sub} stands
+	// for the user. Default: prices, trades, system_alerts and user:, portfolio:,
+	// orders: and notifications: of the user.
+	AutoJoin []string `koanf:"auto_join"`
+
+	Ingest IngestConfig `koanf:"ingest"`
+}
+
+// ServerConfig is the public port and the engine behind it.
+type ServerConfig struct {
+	// Listen is the public host:port. Default 127.0.0.1:8080; port 0: the kernel chooses.
+	Listen string `koanf:"listen"`
+	// Path is the one path that is upgraded. Default /ws.
+	Path string `koanf:"path"`
+	// Drain is the time over which a stopping node spreads its closes. Default 20s.
+	Drain time.Duration `koanf:"drain"`
+
+	// Loops is the number of event loops. Default 0: one per CPU.
+	Loops int `koanf:"loops"`
+	// Pollers is the number of nbio pollers. Default 0: the engine's choice.
+	Pollers int `koanf:"pollers"`
+	// Shards is the number of room table shards, one appender each. Default 0: one per CPU.
+	Shards int `koanf:"shards"`
+
+	// SendBuffer is SO_SNDBUF of each connection. Default 0: the kernel's own.
+	SendBuffer Size `koanf:"send_buffer"`
+	// NotSentLowat is TCP_NOTSENT_LOWAT of each connection, which bounds what the
+	// kernel holds unsent for a slow client. Default 0: the engine's choice.
+	NotSentLowat Size `koanf:"notsent_lowat"`
+	// MaxMessage is the longest message a client may send; over it: close 1009. Default 64KiB.
+	MaxMessage Size `koanf:"max_message"`
+
+	// HandshakeTimeout is the time a client has to send its upgrade request. Default 10s.
+	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
+	// PingEvery is the time between two heartbeats to a client. Default 25s.
+	PingEvery time.Duration `koanf:"ping_every"`
+	// PongTimeout is how long a client may stay silent before it counts as dead. Default 60s.
+	PongTimeout time.Duration `koanf:"pong_timeout"`
+}
+
+// AdminConfig is the internal port: health, metrics and the rest.
+type AdminConfig struct {
+	// Listen is the internal host:port. Default 127.0.0.1:8081. It has no
+	// authentication of its own: keep it off public networks.
+	Listen string `koanf:"listen"`
+	// Pprof serves /debug/pprof/. Default false.
+	Pprof bool `koanf:"pprof"`
+	// Direct serves POST /debug/append, which appends records past Kafka. For
+	// measurements only, so it is named in no help text. Default false.
+	Direct bool `koanf:"direct"`
+}
+
+// LogConfig says how to log.
+type LogConfig struct {
+	// Level is the least level logged: debug, info (default), warn, error.
+	Level string `koanf:"level"`
+	// Format is auto (default: text on a terminal, JSON elsewhere), text or json.
+	Format string `koanf:"format"`
+}
+
+// AuthConfig says which tokens are good. With both kinds of key set the token's
+// own algorithm decides; no other algorithm is ever accepted.
+type AuthConfig struct {
+	// Secret is the HS256 key, 32 bytes or more. Default none.
+	Secret Secret `koanf:"secret"`
+	// SecretFile holds Secret; one line end at its end is not part of it.
+	SecretFile string `koanf:"secret_file"`
+	// PublicKey is the Ed25519 key in PEM ("PUBLIC KEY"). Default none.
+	PublicKey string `koanf:"public_key"`
+	// PublicKeyFile holds PublicKey.
+	PublicKeyFile string `koanf:"public_key_file"`
+	// PrivateKeyFile holds the Ed25519 key in PEM ("PRIVATE KEY") that
+	// `tapecast token` signs with. The server never reads it.
+	PrivateKeyFile string `koanf:"private_key_file"`
+	// Issuer is what a token's iss must be. Default "": anything.
+	Issuer string `koanf:"issuer"`
+	// Audience is what a token's aud must hold. Default "": anything.
+	Audience string `koanf:"audience"`
+	// Leeway is the clock difference forgiven in exp, nbf and iat. Default 0s.
+	Leeway time.Duration `koanf:"leeway"`
+	// Timeout is the time a client has to authenticate. Default 10s.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
+// LimitsConfig bounds what clients may take. In all of them 0 means what its
+// comment says.
+type LimitsConfig struct {
+	// Connections is the most connections at a time; over it: 503. Default 0: what
+	// the descriptor limit leaves (Config.MaxConnections).
+	Connections int `koanf:"connections"`
+	// ConnectionsPerAddress is the most from one address; over it: 503. Default 0: no
+	// limit, since behind a proxy all clients share one address.
+	ConnectionsPerAddress int `koanf:"connections_per_address"`
+	// Pending is the most connections at a time that are not yet authenticated.
+	// Default 10000; 0: no limit.
+	Pending int `koanf:"pending"`
+	// MessagesPerSecond is how many messages a second one connection may send for
+	// long. Default 50; 0: no limit.
+	MessagesPerSecond float64 `koanf:"messages_per_second"`
+	// Burst is how many it may send at once. Default 100.
+	Burst int `koanf:"burst"`
+	// RoomsPerConnection is the most rooms one connection may be in. Default 1024;
+	// 0: no limit.
+	RoomsPerConnection int `koanf:"rooms_per_connection"`
+}
+
+// KafkaConfig is the cluster read from. With no brokers an embedded broker, fed
+// by a generated market, takes its place.
+type KafkaConfig struct {
+	// Brokers are host:port. Default none: the embedded broker.
+	Brokers []string `koanf:"brokers"`
+	// Start is where reading begins: end (default), beginning, or a time back, as 30s.
+	Start string `koanf:"start"`
+	// Consumers is the number of librdkafka consumers that share the partitions.
+	// Default 0: one.
+	Consumers int `koanf:"consumers"`
+	// DeadLetter is the topic that refused records go to. Default "": none.
+	DeadLetter string `koanf:"dead_letter"`
+	// MetadataEvery is the time between two looks for new partitions and topics made
+	// anew. Default 5s.
+	MetadataEvery time.Duration `koanf:"metadata_every"`
+	// MaxRecord is the longest value that is delivered; longer ones are refused.
+	// Default 1MiB.
+	MaxRecord Size `koanf:"max_record"`
+	// SASLPasswordFile holds librdkafka's sasl.password.
+	SASLPasswordFile string `koanf:"sasl_password_file"`
+	// Librdkafka passes through to librdkafka, by its own names (sasl.username, …).
+	Librdkafka map[string]string `koanf:"librdkafka"`
+}
+
+// MemoryConfig bounds memory.
+type MemoryConfig struct {
+	// Tapes is the most bytes that all tapes hold together. Default 1GiB.
+	Tapes Size `koanf:"tapes"`
+}
+
+// ClassConfig is a room policy.
+type ClassConfig struct {
+	// Conflate delivers the newest value of each key to a member that lags. Default false.
+	Conflate bool `koanf:"conflate"`
+	// Snapshot delivers the last value of each key on join. Default false.
+	Snapshot bool         `koanf:"snapshot"`
+	Retain   RetainConfig `koanf:"retain"`
+	// Lag is what becomes of a member that retention overtakes: skip (default) tells
+	// it by a gap notice and goes on at the tail, close closes it with 4208.
+	Lag string `koanf:"lag"`
+	// Owner makes rooms private: "{sub}" lets only the user in whose token's sub is
+	// what {owner} stands for in the room's name. Default "": public.
+	Owner string `koanf:"owner"`
+	// Keep keeps records although nobody listens on this node. Default false, but
+	// always so where Owner is set.
+	Keep bool `koanf:"keep"`
+	// Interval is the least time between two sends to a member. Default 0s: at once.
+	Interval time.Duration `koanf:"interval"`
+	// MaxKeys bounds the keys of one room. Default 0: 20000.
+	MaxKeys int `koanf:"max_keys"`
+	// KeyTTL is how long a key without updates is kept. Default 0s: 24h.
+	KeyTTL time.Duration `koanf:"key_ttl"`
+}
+
+// RetainConfig says how much of a room's past is kept: whichever ends first.
+type RetainConfig struct {
+	// Bytes of frames. Default 0: 8MiB.
+	Bytes Size `koanf:"bytes"`
+	// Age of the oldest frame. Default 0s: 10s.
+	Age time.Duration `koanf:"age"`
+}
+
+// RoomConfig maps the rooms that fit a pattern to a class.
+type RoomConfig struct {
+	// Match is a name ("prices"), a prefix with a star ("prices:*") or, for private
+	// classes, a prefix with the owner ("orders:{owner}").
+	Match string `koanf:"match"`
+	// Class is a key of classes.
+	Class string `koanf:"class"`
+	// MaxRooms bounds the rooms of the pattern. Default 0: 1000000.
+	MaxRooms int `koanf:"max_rooms"`
+}
+
+// IngestConfig routes records to rooms.
+type IngestConfig struct {
+	// Routes: every one that fits a record applies. Default none with kafka.brokers,
+	// else the routes of the demo market.
+	Routes []RouteConfig `koanf:"routes"`
+	// Market feeds the embedded broker from the generated market. Default true;
+	// without meaning where kafka.brokers is set.
+	Market bool `koanf:"market"`
+}
+
+// RouteConfig sends the records of a topic to rooms. Fields come from the value
+// by path ({data.asset}), from headers ({@header.x}) or the record key ({@key}).
+type RouteConfig struct {
+	Topic string `koanf:"topic"`
+	// Match are conditions, path to glob ("portfolio.*"); all must hold. Default none.
+	Match map[string]string `koanf:"match"`
+	// Rooms are the names of the rooms, with fields.
+	Rooms []string `koanf:"rooms"`
+	// Key is the envelope's key, with fields. Default "": none.
+	Key string `koanf:"key"`
+	// Type is the envelope's type. Default "": none.
+	Type string `koanf:"type"`
+	// Payload is the path of the nested value that becomes data. Default "": the whole value.
+	Payload string `koanf:"payload"`
+	// Envelope none sends bare values. Default "".
+	Envelope string `koanf:"envelope"`
+	// Format is json (default) or, with envelope none, binary.
+	Format string `koanf:"format"`
+	// Partitioner is what the producer places its keys with (murmur2,
+	// consistent_random, …), so that the gateway knows the partition of a private
+	// room. Default "": not known.
+	Partitioner string `koanf:"partitioner"`
+	// Tombstones says that the topic holds records without a value. Default false.
+	Tombstones bool `koanf:"tombstones"`
+}

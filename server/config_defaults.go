@@ -1,0 +1,73 @@
+package server
+
+import "time"
+
+// Default returns the built-in configuration, which is that of `tapecast run`
+// without a file: the embedded broker, the demo market, no key to check tokens
+// with (DemoSecret has one). The caller owns it.
+func Default() *Config {
+	return &Config{
+		Server: ServerConfig{
+			Listen:           "127.0.0.1:8080",
+			Path:             "/ws",
+			Drain:            20 * time.Second,
+			MaxMessage:       64 << 10,
+			HandshakeTimeout: 10 * time.Second,
+			PingEvery:        25 * time.Second,
+			PongTimeout:      60 * time.Second,
+		},
+		Admin: AdminConfig{Listen: "127.0.0.1:8081"},
+		Log:   LogConfig{Level: "info", Format: "auto"},
+		Auth:  AuthConfig{Timeout: 10 * time.Second},
+		Limits: LimitsConfig{
+			Pending:            10_000,
+			MessagesPerSecond:  50,
+			Burst:              100,
+			RoomsPerConnection: 1024,
+		},
+		Kafka: KafkaConfig{
+			Start:         "end",
+			MetadataEvery: 5 * time.Second,
+			MaxRecord:     1 << 20,
+		},
+		Memory:   MemoryConfig{Tapes: 1 << 30},
+		Classes:  defaultClasses(),
+		Rooms:    defaultRooms(),
+		AutoJoin: []string{"prices", "trades", "system_alerts", "user:{sub}", "portfolio:{sub}", "orders:{sub}", "notifications:{sub}"},
+		Ingest:   IngestConfig{Market: true},
+	}
+}
+
+// defaultClasses is the table of classes that every deployment starts from.
+func defaultClasses() map[string]ClassConfig {
+	recent := RetainConfig{Bytes: 8 << 20, Age: 10 * time.Second}
+	// Long enough for a client to come back from a lost node and resume.
+	resumable := RetainConfig{Bytes: 8 << 20, Age: 30 * time.Second}
+	return map[string]ClassConfig{
+		"market": {Conflate: true, Snapshot: true, Retain: recent, Lag: "skip", MaxKeys: 20_000, KeyTTL: 24 * time.Hour},
+		"stream": {Retain: recent, Lag: "skip"},
+		"book":   {Retain: recent, Lag: "skip"},
+		// Alerts are few and matter for long; nobody may miss one unnoticed.
+		"alert":   {Retain: RetainConfig{Bytes: 8 << 20, Age: 24 * time.Hour}, Lag: "close"},
+		"private": {Owner: "{sub}", Retain: resumable, Lag: "close"},
+		"state":   {Owner: "{sub}", Snapshot: true, Retain: resumable, Lag: "close", MaxKeys: 20_000, KeyTTL: 24 * time.Hour},
+	}
+}
+
+func defaultRooms() []RoomConfig {
+	// The most symbols we have seen on one venue is a few thousand; the bound is
+	// against bad fields that would create rooms without end.
+	const symbols = 20_000
+	return []RoomConfig{
+		{Match: "prices", Class: "market"},
+		{Match: "prices:*", Class: "market", MaxRooms: symbols},
+		{Match: "trades", Class: "stream"},
+		{Match: "trades:*", Class: "stream", MaxRooms: symbols},
+		{Match: "book:*", Class: "book", MaxRooms: symbols},
+		{Match: "system_alerts", Class: "alert"},
+		{Match: "user:{owner}", Class: "private"},
+		{Match: "portfolio:{owner}", Class: "state"},
+		{Match: "orders:{owner}", Class: "private"},
+		{Match: "notifications:{owner}", Class: "private"},
+	}
+}
