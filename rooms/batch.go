@@ -1,0 +1,164 @@
+package rooms
+
+import (
+	"context"
+	"sync"
+)
+
+// Record is one Kafka record on its way to one room.
+type Record struct {
+	Pattern   *Pattern
+	Room      []byte // copied by Add
+	Type      string // the route's word for it; kept
+	Key       []byte // copied by Add
+	HasKey    bool   // the route has a key
+	Partition int32
+	Offset    int64
+	Time      int64  // Kafka's timestamp, ms since 1970
+	Value     []byte // kept until appended and never changed; nil is a tombstone
+	Binary    bool   // bare frames: opcode binary instead of text
+}
+
+type itemKind uint8
+
+const (
+	itemRecord itemKind = iota
+	itemProgress
+	itemReset
+	itemGrow
+	itemGap
+)
+
+// item is one entry of a part. Events use feed, part and off; a gap also from.
+type item struct {
+	kind    itemKind
+	binary  bool
+	hasKey  bool
+	part    int32
+	name    span // into the part's arena
+	key     span
+	pattern *Pattern
+	feed    *Feed
+	typ     string
+	value   []byte
+	off     int64
+	time    int64 // a gap: the last offset before it
+	epoch   string
+}
+
+type span struct{ from, to uint32 }
+
+// part is a batch's share for one shard.
+type part struct {
+	items []item
+	arena []byte
+}
+
+func (p *part) text(s span) []byte { return p.arena[s.from:s.to] }
+
+func (p *part) keep(b []byte) span {
+	from := uint32(len(p.arena))
+	p.arena = append(p.arena, b...)
+	return span{from, uint32(len(p.arena))}
+}
+
+var parts = sync.Pool{New: func() any { return new(part) }}
+
+func (p *part) recycle() {
+	clear(p.items) // values must not outlive their frames
+	p.items, p.arena = p.items[:0], p.arena[:0]
+	parts.Put(p)
+}
+
+// Batch carries what one consumer has read and routed. It is not safe for
+// concurrent use; records of one partition must all go through one Batch.
+type Batch struct {
+	table *Table
+	parts []*part
+	n     int
+}
+
+// NewBatch makes an empty batch.
+func (t *Table) NewBatch() *Batch {
+	return &Batch{table: t, parts: make([]*part, len(t.shards))}
+}
+
+// Len is the number of records added since the last Send.
+func (b *Batch) Len() int { return b.n }
+
+func (b *Batch) part(shard int) *part {
+	p := b.parts[shard]
+	if p == nil {
+		p = parts.Get().(*part)
+		b.parts[shard] = p
+	}
+	return p
+}
+
+// Add puts one record on the way to its room.
+func (b *Batch) Add(r *Record) {
+	p := b.part(b.table.shardOfBytes(r.Room))
+	p.items = append(p.items, item{
+		kind: itemRecord, pattern: r.Pattern, typ: r.Type, hasKey: r.HasKey, binary: r.Binary,
+		name: p.keep(r.Room), key: p.keep(r.Key),
+		part: r.Partition, off: r.Offset, time: r.Time, value: r.Value,
+	})
+	b.n++
+}
+
+func (b *Batch) all(it item) {
+	for i := range b.parts {
+		p := b.part(i)
+		p.items = append(p.items, it)
+	}
+}
+
+// Progress says that everything of the partition up to and including offset
+// has been read and routed, records that fit no room included.
+func (b *Batch) Progress(f *Feed, partition int32, offset int64) {
+	b.all(item{kind: itemProgress, feed: f, part: partition, off: offset})
+}
+
+// Reset says that the topic was made anew: members get `reset`.
+func (b *Batch) Reset(f *Feed, epoch string, partitions int32) {
+	f.state.Store(newFeedState(epoch, partitions, unknown))
+	b.all(item{kind: itemReset, feed: f, epoch: epoch, part: partitions})
+}
+
+// Grow says that the topic has more partitions now, to be read from their start.
+func (b *Batch) Grow(f *Feed, partitions int32) {
+	if s := f.state.Load(); s != nil {
+		f.state.Store(s.grown(partitions))
+	}
+	b.all(item{kind: itemGrow, feed: f, part: partitions})
+}
+
+// Gap says that the offsets above from, up to and including to, were lost
+// before they reached us: members get `gap`.
+func (b *Batch) Gap(f *Feed, partition int32, from, to int64) {
+	b.all(item{kind: itemGap, feed: f, part: partition, time: from, off: to})
+}
+
+// Send hands everything to the appenders and empties the batch. It blocks
+// while they are behind; the error is ctx's, or ErrStopped.
+func (b *Batch) Send(ctx context.Context) error {
+	for i, p := range b.parts {
+		if p == nil {
+			continue
+		}
+		s := b.table.shards[i]
+		select {
+		case s.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.stopped:
+			return ErrStopped
+		}
+		if !s.box.put(p) {
+			return ErrStopped
+		}
+		b.parts[i] = nil
+	}
+	b.n = 0
+	return nil
+}

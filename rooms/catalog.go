@@ -1,0 +1,130 @@
+package rooms
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"sync/atomic"
+)
+
+// MaxName is the longest room name in bytes.
+const MaxName = 256
+
+// Pattern maps room names to a class. Match is a literal ("prices"), a prefix
+// ("prices:*") or a prefix with the owner ("orders:{owner}").
+type Pattern struct {
+	Match string
+	Class *Class
+
+	// MaxRooms bounds how many rooms the pattern may have at once: bad fields
+	// and curious clients could create any number. Zero means 1,000,000.
+	MaxRooms int
+
+	// Feed is the topic that feeds the pattern's rooms; nil: none does.
+	Feed *Feed
+	// Bare says that frames are the Kafka values themselves, without envelope.
+	Bare bool
+	// Place gives the one partition that a private room lives on, where the
+	// route names its partitioner; nil: any.
+	Place func(owner string, partitions int32) int32
+
+	prefix string // Match up to the wildcard
+	wild   bool
+	count  atomic.Int64 // rooms alive, in all shards
+}
+
+func (p *Pattern) maxRooms() int64 {
+	if p.MaxRooms > 0 {
+		return int64(p.MaxRooms)
+	}
+	return 1_000_000
+}
+
+// Rooms is the number of rooms of the pattern that are alive.
+func (p *Pattern) Rooms() int64 { return p.count.Load() }
+
+// Literal says whether the pattern names exactly one room.
+func (p *Pattern) Literal() bool { return !p.wild }
+
+// Prefix is what every name of the pattern begins with.
+func (p *Pattern) Prefix() string { return p.prefix }
+
+// Catalog holds the patterns of all rooms that may exist. It does not change
+// once made, so any goroutine may read it.
+type Catalog struct {
+	patterns []*Pattern
+	literal  map[string]*Pattern
+	wild     []*Pattern // longest prefix first
+}
+
+// NewCatalog checks and compiles patterns.
+func NewCatalog(patterns []*Pattern) (*Catalog, error) {
+	c := &Catalog{patterns: patterns, literal: map[string]*Pattern{}}
+	seen := map[string]string{}
+	for _, p := range patterns {
+		if err := p.compile(); err != nil {
+			return nil, err
+		}
+		id := p.prefix
+		if p.wild {
+			id += "*"
+		}
+		if other, ok := seen[id]; ok {
+			return nil, fmt.Errorf("rooms: pattern %q matches the same names as %q: keep one of them", p.Match, other)
+		}
+		seen[id] = p.Match
+		if p.wild {
+			c.wild = append(c.wild, p)
+		} else {
+			c.literal[p.Match] = p
+		}
+	}
+	sort.SliceStable(c.wild, func(i, j int) bool { return len(c.wild[i].prefix) > len(c.wild[j].prefix) })
+	return c, nil
+}
+
+func (p *Pattern) compile() error {
+	if p.Class == nil {
+		return fmt.Errorf("rooms: pattern %q has no class", p.Match)
+	}
+	p.prefix, p.wild = p.Match, false
+	for _, end := range []string{"*", "{owner}"} {
+		if s, ok := strings.CutSuffix(p.Match, end); ok {
+			p.prefix, p.wild = s, true
+		}
+	}
+	switch {
+	case p.Match == "":
+		return fmt.Errorf("rooms: a pattern is empty: give it a name such as \"prices\" or \"prices:*\"")
+	case p.wild && p.prefix == "":
+		return fmt.Errorf("rooms: pattern %q would match every name: begin it with a prefix such as \"prices:\"", p.Match)
+	case strings.ContainsAny(p.prefix, "*{}"):
+		return fmt.Errorf("rooms: pattern %q: only one * or {owner} is allowed, and at the end", p.Match)
+	case len(p.Match) > MaxName:
+		return fmt.Errorf("rooms: pattern %q is longer than %d bytes", p.Match, MaxName)
+	case p.Class.Private() && !strings.HasSuffix(p.Match, "{owner}"):
+		return fmt.Errorf("rooms: pattern %q has the private class %q, so it must end in {owner}", p.Match, p.Class.Name)
+	}
+	return nil
+}
+
+// Resolve finds the pattern of a room, and for a wildcard what it stood for:
+// the owner of a private room. A literal goes before a wildcard, a longer
+// prefix before a shorter one.
+func (c *Catalog) Resolve(room string) (p *Pattern, owner string, ok bool) {
+	if p, ok := c.literal[room]; ok {
+		return p, "", true
+	}
+	if len(room) > MaxName {
+		return nil, "", false
+	}
+	for _, p := range c.wild {
+		if owner, ok := strings.CutPrefix(room, p.prefix); ok && owner != "" {
+			return p, owner, true
+		}
+	}
+	return nil, "", false
+}
+
+// Patterns lists all patterns in the order of the configuration.
+func (c *Catalog) Patterns() []*Pattern { return c.patterns }

@@ -1,0 +1,40 @@
+// Package rooms owns frames, tapes, the sharded room tables, classes and
+// positions. It knows nothing of sockets, Kafka or HTTP.
+//
+// # A room is a tape, a member is a cursor
+//
+// A room keeps an append-only run of WebSocket frames, built once, header and
+// all, lying back to back in chunks. A member is the number of the next frame
+// it lacks. A reader asks Room.Cut for the frames from there on and gets pieces
+// of the chunks themselves: nothing is copied or queued for a member, however
+// far behind it is.
+//
+// Private rooms are many and nearly empty. They own no chunks: the private rooms of
+// one class and shard write into one journal, and each holds the numbers of its frames.
+//
+// # Who may touch what
+//
+// A shard's appender is one goroutine. It alone writes the tapes, creates and
+// removes rooms, and answers joins, so a join's seam is exact: frames before it
+// are in the positions that came with it, all others come after it. Others
+// reach it through its mailbox, whose lock is held for a few instructions.
+//
+// Readers on any goroutine may look at a room below its published head:
+//
+//   - The appender writes a frame's bytes and index entry behind the head,
+//     then publishes the head (an atomic store), then tells the listeners, then
+//     moves the shard's positions. Who reads positions first and the head
+//     second, and finds its cursor there, has been sent all up to the positions.
+//   - Chunks are never changed below the head, never moved and never reused.
+//     The directory of a tape is replaced, not changed. Retention drops chunks
+//     from the directory; who still reads one keeps it alive until done.
+//   - A Sub's Local field belongs to its listener. Table.Listen's callback runs
+//     on the appenders' goroutines and must not block.
+//
+// # Figures
+//
+// A private room takes 96 bytes, and its Sub 48 (TestSizes holds them there).
+// Chunks begin at 1 KiB and double to 256 KiB; a frame over 64 KiB gets a chunk
+// of its own, so that a member that has been sent half of it holds nothing
+// else. An entry of a chunk's index is 16 bytes a frame.
+package rooms

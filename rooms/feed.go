@@ -1,0 +1,99 @@
+package rooms
+
+import (
+	"strconv"
+	"sync/atomic"
+)
+
+// Pos is a place in a topic: everything of the partition up to and including
+// Offset. An offset of -1 is the place before the first record.
+type Pos struct {
+	Partition int32
+	Offset    int64
+}
+
+// Positions is a place in all partitions of a topic's epoch. Without an epoch
+// the place is not known (yet), and there are no offsets.
+type Positions struct {
+	Epoch   string
+	Offsets []Pos
+}
+
+// AppendJSON appends {"epoch":"k3x9","0":1234}, or {} where nothing is known.
+func (p Positions) AppendJSON(dst []byte) []byte {
+	if p.Epoch == "" {
+		return append(dst, '{', '}')
+	}
+	dst = append(dst, `{"epoch":`...)
+	dst = AppendString(dst, p.Epoch)
+	for _, o := range p.Offsets {
+		dst = append(dst, ',', '"')
+		dst = strconv.AppendInt(dst, int64(o.Partition), 10)
+		dst = append(dst, '"', ':')
+		dst = strconv.AppendInt(dst, o.Offset, 10)
+	}
+	return append(dst, '}')
+}
+
+// unknown is the progress of a partition of which nothing was heard yet.
+const unknown = -2
+
+// Feed is one source topic as rooms see it: a name, an epoch and a number of
+// partitions. The goroutine that reads the topic changes it, through Open and
+// through the events of a Batch; anyone may read it.
+type Feed struct {
+	topic string
+	index int // place in Config.Feeds; set by New
+	state atomic.Pointer[feedState]
+}
+
+// feedState is what one epoch of a topic looks like. Epoch and length never
+// change once it is stored; the offsets do, where a shard owns it.
+type feedState struct {
+	epoch string
+	off   []atomic.Int64 // by partition: the last offset that is on the tapes
+}
+
+func newFeedState(epoch string, partitions int32, offset int64) *feedState {
+	s := &feedState{epoch: epoch, off: make([]atomic.Int64, partitions)}
+	for i := range s.off {
+		s.off[i].Store(offset)
+	}
+	return s
+}
+
+// grown is s with room for more partitions, of which nothing has been read.
+func (s *feedState) grown(partitions int32) *feedState {
+	g := newFeedState(s.epoch, partitions, -1)
+	for i := range s.off {
+		g.off[i].Store(s.off[i].Load())
+	}
+	return g
+}
+
+// NewFeed makes a feed whose epoch is not known yet.
+func NewFeed(topic string) *Feed { return &Feed{topic: topic, index: -1} }
+
+// Topic is the topic's name.
+func (f *Feed) Topic() string { return f.topic }
+
+// Open says what the topic looks like, before its first record is added.
+func (f *Feed) Open(epoch string, partitions int32) {
+	f.state.Store(newFeedState(epoch, partitions, unknown))
+}
+
+// Epoch is the short hash that positions of this topic carry; empty: not known yet.
+func (f *Feed) Epoch() string {
+	if s := f.state.Load(); s != nil {
+		return s.epoch
+	}
+	return ""
+}
+
+// Partitions is how many partitions the topic has; 0: not known yet.
+func (f *Feed) Partitions() int32 {
+	if s := f.state.Load(); s != nil {
+		return int32(len(s.off))
+	}
+	return 0
+}

@@ -1,0 +1,74 @@
+package rooms
+
+import "sync"
+
+// ask is one request to an appender: exactly one field is set.
+type ask struct {
+	join  *Join
+	leave *Sub
+	do    func(*shard) // for figures; runs on the appender
+}
+
+// mailbox is how others reach an appender. Its lock is held for a few
+// instructions; records and requests are taken out in whole slices.
+type mailbox struct {
+	mu     sync.Mutex
+	asks   []ask
+	parts  []*part
+	closed bool
+
+	wake chan struct{} // holds one token while there is something to take
+}
+
+func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
+
+// ask never blocks; false: the appender has stopped.
+func (b *mailbox) ask(a ask) bool {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return false
+	}
+	b.asks = append(b.asks, a)
+	b.mu.Unlock()
+	b.signal()
+	return true
+}
+
+func (b *mailbox) put(p *part) bool {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return false
+	}
+	b.parts = append(b.parts, p)
+	b.mu.Unlock()
+	b.signal()
+	return true
+}
+
+func (b *mailbox) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take empties the mailbox, giving it the slices of the last time to fill.
+func (b *mailbox) take(asks []ask, parts []*part) ([]ask, []*part) {
+	b.mu.Lock()
+	asks, b.asks = b.asks, asks[:0]
+	parts, b.parts = b.parts, parts[:0]
+	b.mu.Unlock()
+	return asks, parts
+}
+
+// close lets nothing more in, and returns what was still there.
+func (b *mailbox) close() []ask {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	asks := b.asks
+	b.asks = nil
+	return asks
+}

@@ -1,0 +1,65 @@
+package rooms
+
+import "sort"
+
+// Piece is a run of whole frames that lie back to back in one chunk: what one
+// element of a gathered send points to. The bytes are shared and never change.
+type Piece struct {
+	Bytes []byte
+
+	c        *chunk
+	from, to int // frames of the chunk
+}
+
+// Frames is how many frames the piece holds.
+func (p *Piece) Frames() int { return p.to - p.from }
+
+// Sent says how far the first n bytes of the piece reach: the number of frames
+// that have at least begun, and what is still to be sent of the last of them.
+func (p *Piece) Sent(n int) (frames int, rest []byte) {
+	if n == 0 {
+		return 0, nil
+	}
+	start := int(p.c.start(p.from))
+	at := uint32(start + n)
+	i := p.from + sort.Search(p.to-p.from, func(i int) bool { return p.c.at[p.from+i].end >= at })
+	return i + 1 - p.from, p.Bytes[n : int(p.c.at[i].end)-start]
+}
+
+// Owned says whether the frame lies in a chunk of its own, so that holding its
+// bytes holds nothing else.
+func (p *Piece) Owned() bool { return len(p.c.at) == 1 }
+
+// Cut appends to dst the frames from number at on, in whole frames until there
+// are max bytes (one frame at least), and returns the number of the first frame
+// that it left out. lagged: retention has overtaken at, and there is nothing to
+// append; Tail says where the tape now begins.
+func (r *Room) Cut(at uint64, max int, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
+	head := r.head.Load()
+	if at >= head {
+		return at, dst, false
+	}
+	if r.private() {
+		return r.cutRefs(at, head, max, dst)
+	}
+	dir := *r.tape.dir.Load()
+	if len(dir) == 0 || dir[0].first > at {
+		return at, dst, true
+	}
+	for i := find(dir, at); i < len(dir) && at < head && max > 0; i++ {
+		c, end := dir[i], head
+		if i+1 < len(dir) {
+			end = min(head, dir[i+1].first)
+		}
+		from, to := int(at-c.first), int(end-c.first)
+		start := c.start(from)
+		if int(c.at[to-1].end-start) > max {
+			to = from + 1 + sort.Search(to-from-1, func(k int) bool { return int(c.at[from+1+k].end-start) > max })
+		}
+		p := Piece{Bytes: c.buf[start:c.at[to-1].end], c: c, from: from, to: to}
+		dst = append(dst, p)
+		max -= len(p.Bytes)
+		at = c.first + uint64(to)
+	}
+	return at, dst, false
+}

@@ -1,0 +1,111 @@
+package rooms
+
+import (
+	"sync/atomic"
+	"unicode/utf8"
+)
+
+// Room is a named stream. Its shard's appender writes it; anyone may read the
+// name, the class, and the frames below the published head.
+//
+// There are hundreds of thousands of quiet private rooms on a node, so the
+// struct is kept within 96 bytes (TestSizes).
+type Room struct {
+	name    string
+	pattern *Pattern
+	tape    *Tape // its own; a private room's is the journal it shares
+
+	head atomic.Uint64        // frames published
+	refs atomic.Pointer[refs] // private rooms only
+
+	// The appender's own.
+	after *Room  // next in the bucket of the shard's index
+	subs  *Sub   // one for each listener that has members
+	next  uint64 // number of the next frame
+	chain chain
+}
+
+// Name is the room's name.
+func (r *Room) Name() string { return r.name }
+
+// Pattern is the pattern that the name matched.
+func (r *Room) Pattern() *Pattern { return r.pattern }
+
+// Class holds the room's policies.
+func (r *Room) Class() *Class { return r.pattern.Class }
+
+// Head is the number of the next frame: a member whose cursor is there lacks nothing.
+func (r *Room) Head() uint64 { return r.head.Load() }
+
+// Tail is the number of the first frame that retention has left.
+func (r *Room) Tail() uint64 {
+	head := r.head.Load()
+	if !r.private() {
+		return r.tape.tail(head)
+	}
+	list := r.refs.Load()
+	if list == nil {
+		return head
+	}
+	tail := r.tape.tailNow()
+	at := list.first
+	for at < head && list.nums[at-list.first] < tail {
+		at++
+	}
+	return at
+}
+
+func (r *Room) private() bool { return r.pattern.Class.Private() }
+
+// tailNow is the number of the oldest frame, for the appender and for readers
+// of a journal.
+func (t *Tape) tailNow() uint64 {
+	if dir := *t.dir.Load(); len(dir) > 0 {
+		return dir[0].first
+	}
+	return t.head.Load()
+}
+
+// write appends one frame of payload a followed by b followed by c, and
+// returns what the tape has grown by.
+func (r *Room) write(op byte, a, b, c []byte, part int32, off, now int64) (cost int64) {
+	n := len(a) + len(b) + len(c)
+	size := headerSize(n) + n
+	t := r.tape
+	ch, cost := t.grow(size, int(min(r.Class().retainBytes()/4, maxChunk)), r.base)
+	buf := appendHeader(ch.buf[ch.used:ch.used:len(ch.buf)], op, n)
+	buf = append(buf, a...)
+	buf = append(buf, b...)
+	_ = append(buf, c...)
+	num := t.next
+	t.put(ch, size, part, off, now)
+	if r.private() {
+		r.addRef(num)
+	} else {
+		r.next = t.next
+	}
+	return cost
+}
+
+// base is the place before the next frame. A journal keeps none: its members
+// are closed, never skipped.
+func (r *Room) base() []Pos {
+	if r.private() {
+		return nil
+	}
+	return r.chain.all()
+}
+
+// publish lets readers see what was written.
+func (r *Room) publish() {
+	if r.private() {
+		r.tape.head.Store(r.tape.next)
+	} else {
+		r.tape.head.Store(r.next)
+	}
+	r.head.Store(r.next)
+}
+
+func validName(name []byte) bool {
+	return len(name) > 0 && len(name) <= MaxName && utf8.Valid(name)
+}

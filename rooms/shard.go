@@ -1,0 +1,245 @@
+package rooms
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// shard is a part of the room table and its appender: one goroutine that alone
+// writes the shard's tapes, creates its rooms and answers joins.
+type shard struct {
+	table *Table
+	index int
+	box   *mailbox
+	slots chan struct{} // one for each part that may wait; bounds what consumers run ahead
+	quit  chan struct{}
+
+	stopped chan struct{} // closed when the appender has ended
+
+	// feeds holds what of each feed is on the shard's tapes: written by the
+	// appender after it has published, read by anyone.
+	feeds []atomic.Pointer[feedState]
+
+	stats shardStats
+
+	// The appender's own.
+	rooms    index
+	owned    []*Room // those with a tape of their own
+	journals map[*Class]*Tape
+	touched  []*Room // written, not yet published
+	told     [][]*Sub
+	tellers  []*Listener
+	marks    []*item // progress to store once everything is published
+	scratch  []byte
+	now      int64
+	swept    int // next bucket to be swept
+}
+
+// maxParts is how many batches may wait for an appender. With 256 records
+// each that is a few milliseconds of its time.
+const maxParts = 64
+
+func newShard(t *Table, i, feeds int) *shard {
+	return &shard{
+		table: t, index: i, box: newMailbox(),
+		slots:    make(chan struct{}, maxParts),
+		quit:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+		feeds:    make([]atomic.Pointer[feedState], feeds),
+		rooms:    newIndex(),
+		journals: map[*Class]*Tape{},
+	}
+}
+
+func (s *shard) run() {
+	defer close(s.stopped)
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	var asks []ask
+	var parts []*part
+	for {
+		select {
+		case <-s.box.wake:
+		case <-tick.C:
+			s.now = time.Now().UnixMilli()
+			s.sweep()
+		case <-s.quit:
+			for _, a := range s.box.close() {
+				if a.join != nil {
+					s.refuse(a.join)
+				} else {
+					s.answer(a)
+				}
+			}
+			return
+		}
+		s.now = time.Now().UnixMilli()
+		asks, parts = s.box.take(asks, parts)
+		for i, p := range parts {
+			s.append(p)
+			p.recycle()
+			parts[i] = nil
+			<-s.slots
+		}
+		for i, a := range asks {
+			s.answer(a)
+			asks[i] = ask{}
+		}
+	}
+}
+
+func (s *shard) answer(a ask) {
+	switch {
+	case a.join != nil:
+		s.join(a.join)
+	case a.leave != nil:
+		s.leave(a.leave)
+	case a.do != nil:
+		a.do(s)
+	}
+}
+
+// append writes a part to the tapes and publishes it.
+func (s *shard) append(p *part) {
+	for i := range p.items {
+		it := &p.items[i]
+		switch it.kind {
+		case itemRecord:
+			s.record(p, it)
+		case itemProgress:
+			s.marks = append(s.marks, it)
+		case itemReset:
+			s.publish()
+			s.reset(it)
+		case itemGrow:
+			s.publish()
+			if state := s.state(it.feed); state != nil && int(it.part) > len(state.off) {
+				s.feeds[it.feed.index].Store(state.grown(it.part))
+			}
+		case itemGap:
+			s.gap(it)
+		}
+	}
+	s.publish()
+	if s.table.overBudget() {
+		s.shed()
+	}
+}
+
+func (s *shard) record(p *part, it *item) {
+	name := p.text(it.name)
+	r := s.rooms.find(name)
+	if r == nil {
+		if !it.pattern.Class.keeps() {
+			s.stats.skipped.Add(1)
+			return
+		}
+		if r = s.room(string(name), it.pattern); r == nil {
+			s.stats.refused.Add(1)
+			return
+		}
+	}
+	prev, known := r.chain.last(it.part)
+	if known && it.off <= prev {
+		s.stats.stale.Add(1) // read twice by a consumer that was set back: sent once
+		return
+	}
+	s.touch(r)
+	var cost int64
+	if r.pattern.Bare {
+		op := byte(OpText)
+		if it.binary {
+			op = OpBinary
+		}
+		cost = r.write(op, nil, it.value, nil, it.part, it.off, s.now)
+	} else {
+		if !known {
+			prev = unknown
+		}
+		s.scratch = appendEnvelope(s.scratch[:0], r.name, p, it, prev)
+		value := it.value
+		if value == nil {
+			value = null
+		}
+		cost = r.write(OpText, s.scratch, value, brace, it.part, it.off, s.now)
+	}
+	r.chain.set(it.part, it.off)
+	s.table.used.Add(cost)
+	s.stats.appended.Add(1)
+	s.stats.bytes.Add(uint64(len(it.value)))
+}
+
+// touch remembers that the room has something to publish.
+func (s *shard) touch(r *Room) {
+	if r.next == r.head.Load() {
+		s.touched = append(s.touched, r)
+	}
+}
+
+// publish lets readers see what was written, tells the listeners, and only
+// then moves the positions: who reads positions and then finds its cursor at
+// the head has been sent everything up to them.
+func (s *shard) publish() {
+	for i, r := range s.touched {
+		r.publish()
+		for sub := r.subs; sub != nil; sub = sub.after {
+			if !sub.dirty.Load() && !sub.dirty.Swap(true) {
+				s.tell(sub)
+			}
+		}
+		s.touched[i] = nil
+	}
+	s.touched = s.touched[:0]
+	for i, subs := range s.told {
+		if len(subs) > 0 {
+			s.tellers[i].dirty(subs)
+			clear(subs)
+			s.told[i] = subs[:0]
+		}
+	}
+	for i, it := range s.marks {
+		s.progress(it)
+		s.marks[i] = nil
+	}
+	s.marks = s.marks[:0]
+}
+
+func (s *shard) tell(sub *Sub) {
+	i := sub.listener.index
+	for len(s.told) <= i {
+		s.told = append(s.told, nil)
+		s.tellers = append(s.tellers, nil)
+	}
+	s.told[i] = append(s.told[i], sub)
+	s.tellers[i] = sub.listener
+}
+
+// room finds a room or makes it; nil: the pattern has as many as it may, or
+// the name is none.
+func (s *shard) room(name string, p *Pattern) *Room {
+	if r := s.rooms.findString(name); r != nil {
+		return r
+	}
+	if !validName([]byte(name)) {
+		return nil
+	}
+	if p.count.Add(1) > p.maxRooms() {
+		p.count.Add(-1)
+		return nil
+	}
+	r := &Room{name: name, pattern: p}
+	if p.Class.Private() {
+		j := s.journals[p.Class]
+		if j == nil {
+			j = newTape()
+			s.journals[p.Class] = j
+		}
+		r.tape = j
+	} else {
+		r.tape = newTape()
+		s.owned = append(s.owned, r)
+	}
+	s.rooms.add(r)
+	s.stats.rooms.Add(1)
+	return r
+}

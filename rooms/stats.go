@@ -1,0 +1,104 @@
+package rooms
+
+import (
+	"sort"
+	"sync"
+	"sync/atomic"
+)
+
+type shardStats struct {
+	rooms, listened                                atomic.Int64
+	appended, bytes, skipped, refused, stale, shed atomic.Uint64
+}
+
+// Stats are the table's figures since it started.
+type Stats struct {
+	Rooms     int64  // alive
+	Listened  int64  // with members on some listener
+	TapeBytes int64  // of all tapes, their indexes included
+	Appended  uint64 // records written to a tape, once for each room
+	Bytes     uint64 // of their values
+	Skipped   uint64 // for rooms that nobody listens to
+	Refused   uint64 // for rooms that may not be made: too many, or no name
+	Stale     uint64 // read a second time, and not sent again
+	Shed      uint64 // chunks dropped early because the budget was reached
+}
+
+// Stats adds up the shards.
+func (t *Table) Stats() Stats {
+	out := Stats{TapeBytes: t.used.Load()}
+	for _, s := range t.shards {
+		out.Rooms += s.stats.rooms.Load()
+		out.Listened += s.stats.listened.Load()
+		out.Appended += s.stats.appended.Load()
+		out.Bytes += s.stats.bytes.Load()
+		out.Skipped += s.stats.skipped.Load()
+		out.Refused += s.stats.refused.Load()
+		out.Stale += s.stats.stale.Load()
+		out.Shed += s.stats.shed.Load()
+	}
+	return out
+}
+
+// RoomInfo is what an operator asks of one room.
+type RoomInfo struct {
+	Name    string
+	Class   string
+	Members int
+	Frames  uint64 // ever written
+	Bytes   int64  // of its own tape; 0 for a private room
+}
+
+// TopRooms lists the n rooms with the most members. It asks every appender
+// and waits for the answers.
+func (t *Table) TopRooms(n int) []RoomInfo {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var all []RoomInfo
+	for _, s := range t.shards {
+		wg.Add(1)
+		ok := s.box.ask(ask{do: func(s *shard) {
+			defer wg.Done()
+			top := s.top(n)
+			mu.Lock()
+			all = append(all, top...)
+			mu.Unlock()
+		}})
+		if !ok {
+			wg.Done()
+		}
+	}
+	wg.Wait()
+	return first(all, n)
+}
+
+func (s *shard) top(n int) []RoomInfo {
+	var list []RoomInfo
+	for b := range s.rooms.buckets {
+		s.rooms.each(b, func(r *Room) {
+			members := 0
+			for sub := r.subs; sub != nil; sub = sub.after {
+				members += int(sub.members)
+			}
+			info := RoomInfo{Name: r.name, Class: r.Class().Name, Members: members, Frames: r.next}
+			if !r.private() {
+				info.Bytes = r.tape.cost
+			}
+			list = append(list, info)
+			if len(list) >= 4*n+64 {
+				list = first(list, n)
+			}
+		})
+	}
+	return first(list, n)
+}
+
+func first(list []RoomInfo, n int) []RoomInfo {
+	sort.Slice(list, func(i, j int) bool {
+		if list[i].Members != list[j].Members {
+			return list[i].Members > list[j].Members
+		}
+		return list[i].Name < list[j].Name
+	})
+	return list[:min(n, len(list))]
+}

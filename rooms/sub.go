@@ -1,0 +1,167 @@
+package rooms
+
+import (
+	"errors"
+	"sync/atomic"
+)
+
+// Errors that a join may be answered with.
+var (
+	ErrTooManyRooms = errors.New("the pattern has as many rooms as it may")
+	ErrStopped      = errors.New("the gateway is stopping")
+)
+
+// Listener is told when rooms have grown. An event loop is one.
+type Listener struct {
+	index int
+	dirty func([]*Sub)
+}
+
+// Sub is a listener's interest in one room, kept while it has members there.
+type Sub struct {
+	room     *Room
+	listener *Listener
+	after    *Sub // next of the room; the appender's own
+	members  int32
+	dirty    atomic.Bool
+
+	// Local is the listener's own: the appender never looks at it.
+	Local any
+}
+
+// Room is the room of interest.
+func (s *Sub) Room() *Room { return s.room }
+
+// Take must be called before the listener looks at the room's head: what is
+// published after it is told anew.
+func (s *Sub) Take() { s.dirty.Store(false) }
+
+// Join asks for places in rooms, as one step. The appender of each room's
+// shard answers; Done is called by the last of them, on its goroutine.
+type Join struct {
+	Rooms []Seat
+	Done  func(*Join)
+
+	listener *Listener
+	left     atomic.Int32 // shards that have not answered
+}
+
+// Seat is one room of a Join, and its answer: the place at which the member
+// joins. Frames before At are in Positions; all others come after it.
+type Seat struct {
+	Name    string
+	Pattern *Pattern
+
+	Sub       *Sub
+	At        uint64
+	Positions Positions
+	Err       error
+
+	shard int
+}
+
+// Listen registers a listener. dirty is called on the appenders' goroutines
+// with rooms that have grown since the listener last took them; it must not
+// block, and not keep the slice.
+func (t *Table) Listen(dirty func([]*Sub)) *Listener {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := &Listener{index: int(t.listeners.Add(1)) - 1, dirty: dirty}
+	return l
+}
+
+// Join hands the seats to their shards. It does not block.
+func (t *Table) Join(l *Listener, j *Join) {
+	j.listener = l
+	var asked [maxShards]bool
+	n := int32(0)
+	for i := range j.Rooms {
+		s := t.shardOf(j.Rooms[i].Name)
+		j.Rooms[i].shard = s
+		if !asked[s] {
+			asked[s] = true
+			n++
+		}
+	}
+	j.left.Store(n)
+	if n == 0 {
+		j.Done(j)
+		return
+	}
+	for s, yes := range asked {
+		if yes && !t.shards[s].box.ask(ask{join: j}) {
+			t.shards[s].refuse(j)
+		}
+	}
+}
+
+// Leave gives up one member's seat.
+func (t *Table) Leave(s *Sub) {
+	t.shards[t.shardOf(s.room.name)].box.ask(ask{leave: s})
+}
+
+// join answers the seats of this shard.
+func (s *shard) join(j *Join) {
+	for i := range j.Rooms {
+		if seat := &j.Rooms[i]; seat.shard == s.index {
+			s.seat(j.listener, seat)
+		}
+	}
+	if j.left.Add(-1) == 0 {
+		j.Done(j)
+	}
+}
+
+func (s *shard) refuse(j *Join) {
+	for i := range j.Rooms {
+		if j.Rooms[i].shard == s.index {
+			j.Rooms[i].Err = ErrStopped
+		}
+	}
+	if j.left.Add(-1) == 0 {
+		j.Done(j)
+	}
+}
+
+func (s *shard) seat(l *Listener, seat *Seat) {
+	r := s.room(seat.Name, seat.Pattern)
+	if r == nil {
+		seat.Err = ErrTooManyRooms
+		return
+	}
+	sub := r.subs
+	for sub != nil && sub.listener != l {
+		sub = sub.after
+	}
+	if sub == nil {
+		sub = &Sub{room: r, listener: l, after: r.subs}
+		if r.subs == nil {
+			s.stats.listened.Add(1)
+		}
+		r.subs = sub
+	}
+	sub.members++
+	seat.Sub, seat.At = sub, r.next
+	seat.Positions = s.positions(r)
+}
+
+func (s *shard) leave(sub *Sub) {
+	sub.members--
+	if sub.members > 0 {
+		return
+	}
+	if sub.members < 0 {
+		panic("BUG: more members left " + sub.room.name + " than joined")
+	}
+	r := sub.room
+	for at := &r.subs; *at != nil; at = &(*at).after {
+		if *at == sub {
+			*at = sub.after
+			break
+		}
+	}
+	if r.subs == nil {
+		s.stats.listened.Add(-1)
+		s.left(r)
+	}
+}

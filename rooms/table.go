@@ -1,0 +1,113 @@
+package rooms
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+const maxShards = 64
+
+// Config says what a Table is made of.
+type Config struct {
+	Catalog *Catalog
+	Feeds   []*Feed
+	// Shards is the number of appenders. Zero means GOMAXPROCS; 64 at most.
+	Shards int
+	// Budget bounds the bytes of all tapes together. Zero means 1 GiB.
+	Budget int64
+}
+
+// Table holds all rooms of a node, in shards with an appender each. Its
+// methods may be called from any goroutine.
+type Table struct {
+	cfg    Config
+	shards []*shard
+	seed   maphash.Seed
+	used   atomic.Int64 // bytes of all tapes
+
+	mu        sync.Mutex
+	started   bool
+	listeners atomic.Int32
+}
+
+// New makes a table; Start starts its appenders.
+func New(cfg Config) (*Table, error) {
+	if cfg.Catalog == nil {
+		return nil, errors.New("rooms: a table needs a catalog")
+	}
+	if cfg.Shards < 0 || cfg.Shards > maxShards {
+		return nil, fmt.Errorf("rooms: %d shards: choose 1 to %d, or 0 for one a processor", cfg.Shards, maxShards)
+	}
+	if cfg.Shards == 0 {
+		cfg.Shards = min(runtime.GOMAXPROCS(0), maxShards)
+	}
+	if cfg.Budget <= 0 {
+		cfg.Budget = 1 << 30
+	}
+	t := &Table{cfg: cfg, seed: maphash.MakeSeed()}
+	for i, f := range cfg.Feeds {
+		f.index = i
+	}
+	for i := range cfg.Shards {
+		t.shards = append(t.shards, newShard(t, i, len(cfg.Feeds)))
+	}
+	return t, nil
+}
+
+// Start starts the appenders.
+func (t *Table) Start() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.started {
+		panic("BUG: the room table was started twice")
+	}
+	t.started = true
+	for _, s := range t.shards {
+		go s.run()
+	}
+}
+
+// Stop ends the appenders and waits for them. What waits in their mailboxes
+// is dropped; joins are answered with ErrStopped.
+func (t *Table) Stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.started {
+		return
+	}
+	t.started = false
+	for _, s := range t.shards {
+		close(s.quit)
+		<-s.stopped
+	}
+}
+
+// Catalog holds the patterns that the table's rooms match.
+func (t *Table) Catalog() *Catalog { return t.cfg.Catalog }
+
+// Feeds lists the topics that feed the rooms.
+func (t *Table) Feeds() []*Feed { return t.cfg.Feeds }
+
+func (t *Table) overBudget() bool { return t.used.Load() > t.cfg.Budget }
+
+// The rooms of one user, or of one symbol, share a shard: what follows the
+// first colon decides. A client that joins its seven rooms waits for few appenders.
+func (t *Table) shardOf(room string) int {
+	if i := strings.IndexByte(room, ':'); i >= 0 {
+		room = room[i+1:]
+	}
+	return int(maphash.String(t.seed, room) % uint64(len(t.shards)))
+}
+
+func (t *Table) shardOfBytes(room []byte) int {
+	if i := bytes.IndexByte(room, ':'); i >= 0 {
+		room = room[i+1:]
+	}
+	return int(maphash.Bytes(t.seed, room) % uint64(len(t.shards)))
+}

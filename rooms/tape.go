@@ -1,0 +1,194 @@
+package rooms
+
+import (
+	"sort"
+	"sync/atomic"
+)
+
+// A tape's chunks begin small, so that a quiet room costs little, and double
+// up to maxChunk. A frame of more than a quarter of maxChunk gets a chunk of
+// its own, which a half-sent member may hold without holding others' frames.
+const (
+	minChunk = 1 << 10
+	maxChunk = 256 << 10
+	ownChunk = maxChunk / 4
+
+	// perFrame is how many bytes of a chunk go with one entry of its index:
+	// less than any useful frame, so that bytes run out first.
+	perFrame = 64
+
+	// frameSize is what one entry of a chunk's index takes.
+	frameSize = 16
+)
+
+// frameAt is one entry of a chunk's index.
+type frameAt struct {
+	end  uint32 // where the frame ends in the chunk's bytes
+	part int32  // partition; notice for a frame that comes from no record
+	off  int64
+}
+
+const notice = -1
+
+// chunk is a run of frames that lie back to back. Its bytes and index are
+// written by the appender behind what it has published, and never moved or
+// reused: a reader that holds a chunk may read up to the published head.
+type chunk struct {
+	first uint64 // number of its first frame
+	buf   []byte
+	at    []frameAt
+
+	// The appender's own.
+	used int   // bytes written
+	n    int   // frames written
+	last int64 // when the last frame was written, ms
+	base []Pos // positions before its first frame, for `gap`
+}
+
+func (c *chunk) start(i int) uint32 {
+	if i == 0 {
+		return 0
+	}
+	return c.at[i-1].end
+}
+
+func (c *chunk) cost() int64 { return int64(len(c.buf) + len(c.at)*frameSize) }
+
+// trail remembers where chunks that were dropped began, newest last.
+type trail struct {
+	first uint64
+	base  []Pos
+}
+
+const maxTrail = 64
+
+// Tape is an append-only run of frames, numbered from 0. One appender writes
+// it; any goroutine reads it below the published head.
+type Tape struct {
+	dir  atomic.Pointer[[]*chunk] // what retention has left; replaced, never changed
+	head atomic.Uint64            // frames published
+
+	trail atomic.Pointer[[]trail] // places of chunks that were dropped; replaced, never changed
+
+	// The appender's own.
+	next uint64 // number of the next frame
+	size int    // bytes of the next chunk
+	cost int64  // of all chunks in dir
+	left int64  // when the last member of its room left, ms; 0: it has members
+}
+
+func newTape() *Tape {
+	t := &Tape{size: minChunk}
+	t.dir.Store(new([]*chunk))
+	return t
+}
+
+// tail is the number of the first frame that is still there.
+func (t *Tape) tail(head uint64) uint64 {
+	if dir := *t.dir.Load(); len(dir) > 0 && dir[0].first < head {
+		return dir[0].first
+	}
+	return head
+}
+
+// grow makes sure that the current chunk takes one frame of n bytes, and
+// returns it. cost is what the tape has grown by. limit bounds a chunk, so
+// that retention by bytes has something to drop.
+func (t *Tape) grow(n, limit int, base func() []Pos) (c *chunk, cost int64) {
+	dir := *t.dir.Load()
+	if len(dir) > 0 {
+		c = dir[len(dir)-1]
+		if c.n < len(c.at) && c.used+n <= len(c.buf) {
+			return c, 0
+		}
+		t.size = min(2*t.size, maxChunk)
+	}
+	size := min(t.size, max(limit, minChunk))
+	c = &chunk{first: t.next, base: base()}
+	if n > min(size, ownChunk) {
+		c.buf, c.at = make([]byte, n), make([]frameAt, 1)
+	} else {
+		c.buf, c.at = make([]byte, size), make([]frameAt, size/perFrame)
+	}
+	grown := make([]*chunk, len(dir)+1)
+	copy(grown, dir)
+	grown[len(dir)] = c
+	t.dir.Store(&grown)
+	t.cost += c.cost()
+	return c, c.cost()
+}
+
+// put ends the frame whose bytes the appender has written to the chunk.
+func (t *Tape) put(c *chunk, n int, part int32, off int64, now int64) {
+	c.used += n
+	c.at[c.n] = frameAt{end: uint32(c.used), part: part, off: off}
+	c.n++
+	c.last = now
+	t.next++
+}
+
+// drop forgets the n oldest chunks and returns what they cost. Readers that
+// hold one keep it until they are done with it.
+func (t *Tape) drop(n int) (freed int64) {
+	dir := *t.dir.Load()
+	var gone []trail
+	if old := t.trail.Load(); old != nil {
+		gone = append(gone, *old...)
+	}
+	for _, c := range dir[:n] {
+		freed += c.cost()
+		if c.base != nil {
+			gone = append(gone, trail{c.first, c.base})
+		}
+	}
+	if len(gone) > 0 {
+		gone = gone[max(0, len(gone)-maxTrail):]
+		t.trail.Store(&gone)
+	}
+	kept := append([]*chunk(nil), dir[n:]...)
+	t.dir.Store(&kept)
+	t.cost -= freed
+	if len(kept) == 0 {
+		t.size = minChunk
+	}
+	return freed
+}
+
+// expired is how many chunks at the tail are over the limits: too many bytes,
+// or nothing in them that is younger than since. The newest chunk goes by age
+// only: a frame larger than the limit must be seen all the same.
+func (t *Tape) expired(bytes, since int64) (n int) {
+	left, dir := t.cost, *t.dir.Load()
+	for i, c := range dir {
+		if c.last >= since && (left <= bytes || i == len(dir)-1) {
+			break
+		}
+		left -= c.cost()
+		n++
+	}
+	return n
+}
+
+// find is the place in dir of the chunk that holds frame number at, which is
+// not below dir's tail.
+func find(dir []*chunk, at uint64) int {
+	// Nearly every reader is near the head.
+	if last := len(dir) - 1; dir[last].first <= at {
+		return last
+	}
+	return sort.Search(len(dir), func(i int) bool { return dir[i].first > at }) - 1
+}
+
+// before is a place at or before the one of frame number at, from what is
+// known of dropped chunks; nil where nothing is.
+func (t *Tape) before(at uint64) []Pos {
+	gone := t.trail.Load()
+	if gone == nil {
+		return nil
+	}
+	i := sort.Search(len(*gone), func(i int) bool { return (*gone)[i].first > at }) - 1
+	if i < 0 {
+		return nil
+	}
+	return (*gone)[i].base
+}
