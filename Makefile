@@ -1,0 +1,67 @@
+# tapecast: everything is built and tested from here; `make help` lists what there is.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+export CGO_ENABLED := 1
+
+GO       ?= go
+# How long each fuzz target runs in `make fuzz`.
+FUZZTIME ?= 10s
+# What `make bench` runs, and how often.
+BENCH    ?= .
+COUNT    ?= 1
+# The least statement coverage, in percent, of each package in COVERED.
+COVERMIN ?= 85
+COVERED  := rooms loop ingest server
+
+# The real Kafka and the recorded market that the end-to-end suite uses where they are.
+export KAFKA_HOME    ?= $(abspath ../shared/kafka)
+export TAPECAST_DATA ?= $(abspath ../shared/data)
+
+E2E  := ./cmd/tapecast
+UNIT  = $$($(GO) list ./... | grep -vx tapecast/cmd/tapecast)
+
+.PHONY: help run build test unit e2e race fuzz bench lint clean cover deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+run: build ## build, then start the demo: embedded broker, generated market, gateway
+	@exec bin/tapecast run
+
+build: ## leave bin/tapecast and bin/tapecast-bench
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/ ./cmd/tapecast ./cmd/tapecast-bench
+
+# Go and gcc build the gateway; Java is there for the real Kafka only.
+deps:
+	@KAFKA_HOME='$(KAFKA_HOME)' GO='$(GO)' bash .ci/deps
+
+test: deps unit e2e ## unit tests, then the end-to-end suite
+
+unit: ## the tests of all packages but the end-to-end suite
+	$(GO) test -count=1 -timeout 10m $(UNIT)
+
+e2e: ## the end-to-end suite: real binaries, real sockets, embedded broker and Kafka
+	$(GO) test -count=1 -v -timeout 15m $(E2E)
+
+race: ## everything under the race detector, the end-to-end suite shortened
+	$(GO) test -race -count=1 -timeout 15m $(UNIT)
+	$(GO) test -race -count=1 -short -v -timeout 15m $(E2E)
+
+fuzz: ## every fuzz target for FUZZTIME
+	@bash .ci/fuzz '$(FUZZTIME)'
+
+bench: ## the benchmarks beside the code; BENCH=pattern COUNT=n
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 60m ./...
+
+lint: ## gofmt, vet, staticcheck, and the rules of the house
+	@bash .ci/lint
+
+cover: ## statement coverage of the whole suite; fails under COVERMIN
+	@bash .ci/cover '$(COVERMIN)' $(COVERED)
+
+clean: ## remove what the targets above leave
+	rm -rf bin cover
+	$(GO) clean -testcache
