@@ -1,0 +1,100 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// chain follows `pos` and `prev` of the envelopes that each client gets
+// (wire protocol, data): where prev is there it is exact. It belongs to one
+// loop and is used where everything is checked.
+type chain struct {
+	last   map[link]int64
+	rooms  map[string]int
+	breaks int64
+	first  string // the first break, for the report
+}
+
+type link struct {
+	client, room int
+	partition    int64
+}
+
+func newChain() *chain { return &chain{last: map[link]int64{}, rooms: map[string]int{}} }
+
+// follow takes the envelope before a message's value. An envelope without
+// room or position is an error.
+func (c *chain) follow(client int, env []byte) error {
+	room, ok := member(env, `{"room":"`)
+	if !ok {
+		return fmt.Errorf("an envelope without room: %.120q", env)
+	}
+	pos, ok := member(env, `,"pos":"`)
+	if !ok {
+		return fmt.Errorf("an envelope without pos: %.120q", env)
+	}
+	partition, offset, ok := parsePos(pos)
+	if !ok {
+		return fmt.Errorf("an envelope with pos %q", pos)
+	}
+	id, ok := c.rooms[string(room)]
+	if !ok {
+		id = len(c.rooms)
+		c.rooms[string(room)] = id
+	}
+	at := link{client, id, partition}
+	last, known := c.last[at]
+	c.last[at] = offset
+	prev, ok := member(env, `,"prev":"`)
+	if !ok {
+		return nil
+	}
+	prevPartition, prevOffset, ok := parsePos(prev)
+	if !ok || prevPartition != partition {
+		return fmt.Errorf("an envelope with pos %q and prev %q", pos, prev)
+	}
+	if known && prevOffset != last {
+		c.breaks++
+		if c.first == "" {
+			c.first = fmt.Sprintf("client %d, room %s: prev %q at pos %q, but the last was %d:%d", client, room, prev, pos, partition, last)
+		}
+	}
+	return nil
+}
+
+// forget is for a `gap` or `reset`: what comes next starts a new chain.
+func (c *chain) forget(client int, room string) {
+	id, ok := c.rooms[room]
+	if !ok {
+		return
+	}
+	for at := range c.last {
+		if at.client == client && at.room == id {
+			delete(c.last, at)
+		}
+	}
+}
+
+// member returns the string after prefix, up to the quote that ends it.
+func member(env []byte, prefix string) ([]byte, bool) {
+	_, rest, ok := bytes.Cut(env, []byte(prefix))
+	if !ok {
+		return nil, false
+	}
+	end := bytes.IndexByte(rest, '"')
+	if end < 0 {
+		return nil, false
+	}
+	return rest[:end], true
+}
+
+func parsePos(p []byte) (partition, offset int64, ok bool) {
+	a, b, found := bytes.Cut(p, []byte{':'})
+	if !found {
+		return 0, 0, false
+	}
+	partition, err1 := strconv.ParseInt(string(a), 10, 32)
+	offset, err2 := strconv.ParseInt(string(b), 10, 64)
+	return partition, offset, err1 == nil && err2 == nil && partition >= 0 && offset >= 0
+}

@@ -1,0 +1,184 @@
+package bench
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// reader takes apart what clients get. It belongs to one loop; all it costs
+// for a data frame is its header, its number and one count in a histogram.
+type reader struct {
+	shape valueShape
+	bare  bool // values come without envelope
+	back  int  // how far before a data frame's end its value begins
+	limit int  // the longest frame there can be
+	check bool // compare every byte of a value, and follow prev
+
+	plan    plan
+	started bool
+	tally   *tally
+	chain   *chain
+	latency *Hist // from due to read
+	arrival *Hist // from due to the kernel's receive time; nil: not taken
+	stamp   int64 // the kernel's receive time of what is being read
+	order   *arrivals
+
+	frames, bytes int64 // data frames of the wanted rooms, and their bytes on the wire
+	others        int64 // data frames of other rooms
+	early         int64 // before they were due: the clocks disagree
+
+	// notice gets every JSON text that is not data, control every control
+	// frame. An error fails the client.
+	notice  func(i int, p []byte) error
+	control func(i int, op byte, p []byte) error
+}
+
+// plan is what a client must know about a run to check and to time it.
+type plan struct {
+	Schedule Schedule `json:"schedule"`
+	Anchor   int64    `json:"anchor"` // ns since 1970 minus CLOCK_MONOTONIC
+	Warm     int64    `json:"warm"`   // messages before this number are not timed
+	From     int64    `json:"from"`   // the measured window, ns since 1970
+	To       int64    `json:"to"`
+	Streams  int64    `json:"streams"`
+}
+
+// maxEnvelope is what an envelope may add to a value; notices share the bound.
+const maxEnvelope = 64 << 10
+
+func newReader(shape valueShape, bare, check bool) *reader {
+	r := &reader{shape: shape, bare: bare, check: check, back: shape.size() + 1, latency: NewHist()}
+	if bare {
+		r.back--
+	}
+	r.limit = shape.size() + maxEnvelope
+	return r
+}
+
+// start begins a run: from now on data is expected, timed and counted.
+func (r *reader) start(p plan, t *tally) {
+	p.Schedule.prepare()
+	r.plan, r.tally, r.started = p, t, true
+	if r.check && !r.bare {
+		r.chain = newChain()
+	}
+}
+
+var errTorn = errors.New("the frame's payload is no message that was sent")
+
+// read takes all whole frames from the front of b, which client i has received
+// by now (monotonic), and returns how many bytes they had.
+func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
+	first := true
+	for {
+		rest := b[used:]
+		h, err := parseHeader(rest)
+		if err != nil {
+			return used, err
+		}
+		if h.size == 0 {
+			return used, nil
+		}
+		if h.length > r.limit {
+			return used, fmt.Errorf("a frame of %d bytes, where none is longer than %d (first bytes % x)", h.length, r.limit, head(rest))
+		}
+		end := h.size + h.length
+		if end > len(rest) {
+			return used, nil
+		}
+		p := rest[h.size:end]
+		used += end
+		if h.op >= opClose {
+			err = r.control(i, h.op, p)
+		} else {
+			err = r.data(i, p, now, first)
+			first = false
+		}
+		if err != nil {
+			return used, err
+		}
+	}
+}
+
+// data takes one data frame. The due time is read from the first frame of a
+// buffer only, unless everything is checked: the others follow from their
+// numbers.
+func (r *reader) data(i int, p []byte, now int64, first bool) error {
+	at := len(p) - r.back
+	if at < 0 || r.bare != (at == 0) || binary.LittleEndian.Uint32(p[at:]) != valueHead || !r.started {
+		return r.otherFrame(i, p)
+	}
+	v := p[at : at+r.shape.size()]
+	n := parseNumber(v)
+	if n < 0 || p[len(p)-1] != '}' || v[len(v)-1] != '}' {
+		return r.torn(p)
+	}
+	due := r.plan.Schedule.Due(n)
+	if first || r.check {
+		if parseTime(v) != due {
+			r.tally.foreign++ // from another run, or another publisher
+			return nil
+		}
+		if r.check && !r.shape.same(v, due, n) {
+			return r.torn(p)
+		}
+		if r.chain != nil {
+			if err := r.chain.follow(i, p[:at]); err != nil {
+				return err
+			}
+		}
+	}
+	r.frames++
+	r.bytes += int64(len(p)) + frameOverhead(len(p))
+	r.tally.got(i, n)
+	if r.order != nil {
+		r.order.put(i, n, r.stamp)
+	}
+	if n < r.plan.Warm {
+		return nil
+	}
+	late := now + r.plan.Anchor - due
+	if late < 0 {
+		r.early++
+		late = 0
+	}
+	r.latency.Record(late)
+	if r.arrival != nil {
+		r.arrival.Record(max(0, r.stamp-due))
+	}
+	return nil
+}
+
+// otherFrame takes a data frame that holds no value of this run where one
+// would be: a notice, or a message of a room that nobody publishes to here.
+func (r *reader) otherFrame(i int, p []byte) error {
+	switch {
+	case hasPrefix(p, `{"jsonrpc":`):
+		return r.notice(i, p)
+	case hasPrefix(p, `{"room":`) && p[len(p)-1] == '}':
+		r.others++
+		return nil
+	case !r.started && len(p) > 0:
+		r.others++ // a bare room's messages, or whatever else is going on before the run
+		return nil
+	}
+	return r.torn(p)
+}
+
+func (r *reader) torn(p []byte) error {
+	return fmt.Errorf("%w: %d bytes, %.60q … %.20q", errTorn, len(p), p[:min(len(p), 60)], p[max(0, len(p)-20):])
+}
+
+func hasPrefix(p []byte, s string) bool { return len(p) >= len(s) && string(p[:len(s)]) == s }
+
+// frameOverhead is the length of a server frame's header.
+func frameOverhead(payload int) int64 {
+	switch {
+	case payload < 126:
+		return 2
+	case payload < 1<<16:
+		return 4
+	}
+	return 10
+}
