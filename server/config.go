@@ -116,6 +116,9 @@ type LimitsConfig struct {
 	// ConnectionsPerAddress is the most from one address; over it: 503. Default 0: no
 	// limit, since behind a proxy all clients share one address.
 	ConnectionsPerAddress int `koanf:"connections_per_address"`
+	// ConnectionsPerUser is the most connections of one user; over it: close 4129.
+	// Default 0: no limit.
+	ConnectionsPerUser int `koanf:"connections_per_user"`
 	// Pending is the most connections at a time that are not yet authenticated.
 	// Default 10000; 0: no limit.
 	Pending int `koanf:"pending"`
