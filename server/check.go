@@ -1,0 +1,247 @@
+package server
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// reserved descriptors are not given to clients: epoll sets, listeners, the admin
+// port's connections, librdkafka's sockets (one a broker and consumer) and files.
+const reserved = 256
+
+// check finds what the types of the values do not show. Each part looks at its
+// own section; a value that was refused already is its default here.
+func (c *collector) check(cfg *Config) {
+	c.checkServer(cfg)
+	c.checkLog(&cfg.Log)
+	c.checkAuth(cfg)
+	c.checkLimits(cfg)
+	c.checkKafka(&cfg.Kafka)
+	c.checkClasses(cfg)
+	c.checkRooms(cfg)
+}
+
+func (c *collector) checkServer(cfg *Config) {
+	s := &cfg.Server
+	c.hostPort("server.listen", s.Listen)
+	c.hostPort("admin.listen", cfg.Admin.Listen)
+	if _, port, _ := net.SplitHostPort(s.Listen); s.Listen == cfg.Admin.Listen && port != "0" {
+		c.add("admin.listen", "is the same as server.listen", "give the internal port an address of its own")
+	}
+	if !strings.HasPrefix(s.Path, "/") || strings.ContainsAny(s.Path, "?# \t") {
+		c.add("server.path", fmt.Sprintf("%q is no path", s.Path), "write one that begins with a slash, such as /ws")
+	}
+	c.atLeast("server.max_message", s.MaxMessage, 1<<10, "a client could not even send a token")
+	if s.MaxMessage > 16<<20 {
+		c.add("server.max_message", s.MaxMessage.String()+" is more than 16MiB", "write less: every connection may hold that much")
+	}
+	for _, d := range []struct {
+		key string
+		d   time.Duration
+	}{
+		{"server.handshake_timeout", s.HandshakeTimeout}, {"server.ping_every", s.PingEvery},
+		{"server.pong_timeout", s.PongTimeout}, {"auth.timeout", cfg.Auth.Timeout}, {"kafka.metadata_every", cfg.Kafka.MetadataEvery},
+	} {
+		if d.d < 100*time.Millisecond && !c.has(d.key) {
+			c.add(d.key, d.d.String()+" is less than 100ms", "write more, or remove the line for the default")
+		}
+	}
+	if s.PongTimeout <= s.PingEvery {
+		c.add("server.pong_timeout", fmt.Sprintf("%s is not more than server.ping_every (%s), so that living clients would be cut", s.PongTimeout, s.PingEvery), "make it twice as long or more")
+	}
+	c.atLeast("memory.tapes", cfg.Memory.Tapes, 1<<20, "rooms could keep nothing")
+	c.atLeast("kafka.max_record", cfg.Kafka.MaxRecord, 1, "no record would be delivered")
+}
+
+func (c *collector) atLeast(path string, s, least Size, why string) {
+	if s < least {
+		c.add(path, fmt.Sprintf("%s is too small: %s", s, why), "write %s or more, or remove the line for the default", least)
+	}
+}
+
+// hostPort checks an address to listen on.
+func (c *collector) hostPort(path, addr string) {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		c.add(path, fmt.Sprintf("%q is no host:port", addr), "write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces")
+	}
+}
+
+func (c *collector) checkLog(l *LogConfig) {
+	c.oneOf("log.level", l.Level, "debug", "info", "warn", "error")
+	c.oneOf("log.format", l.Format, "auto", "text", "json")
+}
+
+// oneOf checks a value of which few are known.
+func (c *collector) oneOf(path, value string, known ...string) {
+	for _, k := range known {
+		if value == k {
+			return
+		}
+	}
+	do := "use one of " + strings.Join(known, ", ")
+	if n := nearest(value, known); n != "" {
+		do = fmt.Sprintf("did you mean %s? (known: %s)", n, strings.Join(known, ", "))
+	}
+	c.add(path, fmt.Sprintf("%q is unknown", value), "%s", do)
+}
+
+func (c *collector) checkAuth(cfg *Config) {
+	a := &cfg.Auth
+	if n := len(a.Secret); n > 0 && n < minSecret {
+		path := "auth.secret"
+		if a.SecretFile != "" && !c.isSet(path) {
+			path = "auth.secret_file"
+		}
+		c.add(path, fmt.Sprintf("the key has %d bytes, and HS256 wants %d or more", n, minSecret), "make one with: openssl rand -base64 32")
+	}
+	if _, err := a.Ed25519Key(); err != nil {
+		path := "auth.public_key"
+		if a.PublicKeyFile != "" {
+			path = "auth.public_key_file"
+		}
+		c.add(path, err.Error(), "make one with: openssl genpkey -algorithm ed25519 -out private.pem; openssl pkey -in private.pem -pubout")
+	}
+	if !cfg.Demo() && !cfg.hasKey() && len(c.faults.keysUnder("auth")) == 0 {
+		c.addAt(c.place("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with", "set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file")
+	}
+}
+
+// keysUnder is the faults of a section.
+func (f Faults) keysUnder(section string) Faults {
+	var out Faults
+	for _, x := range f {
+		if within(x.Key, section) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (c *collector) checkLimits(cfg *Config) {
+	l := &cfg.Limits
+	limit := descriptorLimit()
+	if free := max(0, limit-reserved); l.Connections > free {
+		c.add("limits.connections", fmt.Sprintf("%d connections do not fit into the descriptor limit of %d", l.Connections, limit),
+			"raise that to %d (ulimit -n, or LimitNOFILE=), or set at most %d", l.Connections+reserved, free)
+	}
+	if l.Connections == 0 && cfg.MaxConnections() == 0 {
+		c.add("limits.connections", fmt.Sprintf("the descriptor limit of %d leaves none for clients", limit), "raise it (ulimit -n, or LimitNOFILE=)")
+	}
+	if l.MessagesPerSecond > 0 && l.Burst < 1 {
+		c.add("limits.burst", "0 would let no message through at all", "set 1 or more, or limits.messages_per_second to 0 for no limit")
+	}
+	if n := len(cfg.AutoJoin); l.RoomsPerConnection > 0 && l.RoomsPerConnection < n {
+		c.add("limits.rooms_per_connection", fmt.Sprintf("%d is less than the %d rooms of auto_join", l.RoomsPerConnection, n), "set %d or more", n)
+	}
+}
+
+// descriptorLimit is how many descriptors this process may have open. The Go
+// runtime has raised the soft limit to the hard one.
+func descriptorLimit() int {
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil || r.Cur > 1<<30 {
+		return 1 << 30
+	}
+	return int(r.Cur)
+}
+
+// MaxConnections is the most connections at a time: limits.connections, or what
+// the descriptor limit leaves.
+func (cfg *Config) MaxConnections() int {
+	if n := cfg.Limits.Connections; n > 0 {
+		return n
+	}
+	return max(0, descriptorLimit()-reserved)
+}
+
+// Demo says whether the embedded broker takes Kafka's place.
+func (cfg *Config) Demo() bool { return len(cfg.Kafka.Brokers) == 0 }
+
+func (cfg *Config) hasKey() bool { return cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" }
+
+var (
+	topicName  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
+	rdkafkaKey = regexp.MustCompile(`^[a-z0-9.]+$`)
+)
+
+func (c *collector) checkKafka(k *KafkaConfig) {
+	seen := map[string]bool{}
+	for i, b := range k.Brokers {
+		switch path := index("kafka.brokers", i); {
+		case b == "" || strings.ContainsAny(b, " \t,"):
+			c.add(path, fmt.Sprintf("%q is no broker", b), "write host:port, one an entry")
+		case seen[b]:
+			c.add(path, fmt.Sprintf("%q is named twice", b), "remove one")
+		}
+		seen[b] = true
+	}
+	if d, err := time.ParseDuration(k.Start); k.Start != "end" && k.Start != "beginning" && (err != nil || d <= 0) {
+		c.add("kafka.start", fmt.Sprintf("%q is no place to start from", k.Start), "write end, beginning, or a time back such as 30s")
+	}
+	if k.DeadLetter != "" && !topicName.MatchString(k.DeadLetter) {
+		c.add("kafka.dead_letter", fmt.Sprintf("%q is no topic name", k.DeadLetter), "use letters, digits, dots, dashes and underscores")
+	}
+	c.checkLibrdkafka(k.Librdkafka)
+}
+
+// ours are settings of librdkafka that the gateway makes itself.
+var ours = map[string]string{
+	"bootstrap.servers":    "use kafka.brokers",
+	"metadata.broker.list": "use kafka.brokers",
+	"group.id":             "remove it: every node reads all partitions, without a group",
+}
+
+func (c *collector) checkLibrdkafka(m map[string]string) {
+	path := func(name string) string { return "kafka.librdkafka." + name }
+	set := func(names ...string) string {
+		for _, n := range names {
+			if m[n] != "" {
+				return n
+			}
+		}
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if do, ok := ours[name]; ok {
+			c.add(path(name), "is set by the gateway", "%s", do)
+		} else if !rdkafkaKey.MatchString(name) {
+			c.add(path(name), "is no setting of librdkafka", "their names hold small letters and dots: did you mean %s?",
+				strings.ToLower(strings.NewReplacer("_", ".", "-", ".").Replace(name)))
+		}
+	}
+	cert, key := set("ssl.certificate.location", "ssl.certificate.pem"), set("ssl.key.location", "ssl.key.pem")
+	if cert != "" && key == "" {
+		c.add(path(cert), "is set without its private key", "set ssl.key.location too")
+	}
+	if key != "" && cert == "" {
+		c.add(path(key), "is set without its certificate", "set ssl.certificate.location too")
+	}
+	user, password := set("sasl.username"), set("sasl.password")
+	if user != "" && password == "" && !c.has("kafka.sasl_password_file") {
+		c.add(path(user), "is set without a password", "set kafka.sasl_password_file, or sasl.password beside it")
+	}
+	if password != "" && user == "" {
+		c.add(path(password), "is set without a user", "set sasl.username too")
+	}
+	proto := strings.ToLower(m["security.protocol"])
+	if proto != "" {
+		c.oneOf(path("security.protocol"), proto, "plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
+	}
+	if ca := set("ssl.ca.location", "ssl.ca.pem"); (cert != "" || ca != "") && !strings.HasSuffix(proto, "ssl") {
+		c.add(path(set("ssl.ca.location", "ssl.ca.pem", cert)), "has no effect without TLS", "set security.protocol to ssl or sasl_ssl")
+	}
+	if user != "" && !strings.HasPrefix(proto, "sasl_") {
+		c.add(path(user), "has no effect without SASL", "set security.protocol to sasl_ssl or sasl_plaintext")
+	}
+}

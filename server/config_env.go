@@ -1,0 +1,143 @@
+package server
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/v2"
+)
+
+// EnvPrefix begins the name of every environment variable that sets a key.
+const EnvPrefix = "TAPECAST_"
+
+// delim parts the steps of a path inside koanf. Names of librdkafka's settings
+// hold dots, so it is no dot.
+const delim = "\x1f"
+
+var stringType = reflect.TypeFor[string]()
+
+// notOurs are variables that begin with the prefix and set no key: the tests' own,
+// and those that Kubernetes puts into every container beside a Service named
+// tapecast (or tapecast-admin, …).
+var notOurs = regexp.MustCompile(`^TAPECAST_(DATA$|([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|([A-Z0-9_]+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$)`)
+
+// envParser resolves variables against the tree of keys. An empty variable sets
+// nothing, as is the habit of container tools.
+type envParser struct {
+	*collector
+	classes []string // names that may stand below classes
+}
+
+// provider reads the given environment (as os.Environ has it).
+func (p *envParser) provider(environ []string) koanf.Provider {
+	return env.Provider(delim, env.Opt{
+		Prefix:        EnvPrefix,
+		TransformFunc: p.set,
+		EnvironFunc: func() []string {
+			var out []string
+			for _, e := range environ {
+				if strings.Contains(e, "=") {
+					out = append(out, e)
+				}
+			}
+			return out
+		},
+	})
+}
+
+// set gives the path and value that a variable stands for; an empty path: none.
+func (p *envParser) set(name, text string) (string, any) {
+	if text == "" || notOurs.MatchString(name) {
+		return "", nil
+	}
+	at := place{name: name}
+	k, steps := p.resolve(configTree, strings.TrimPrefix(name, EnvPrefix), nil)
+	if k == nil {
+		p.addAt(at, "", "no key is set by this variable", p.didYouMean(name))
+		return "", nil
+	}
+	path := strings.Join(steps, ".")
+	v, err := k.parse(text)
+	if err != nil {
+		p.addAt(at, path, err.Error(), "give "+k.wants())
+		return "", nil
+	}
+	p.places[path] = at
+	return strings.Join(steps, delim), v
+}
+
+// resolve finds the key that rest, in capitals with underscores, names below k.
+// Keys hold underscores themselves: every key that rest could begin with is
+// tried, the longest first.
+func (p *envParser) resolve(k *key, rest string, steps []string) (*key, []string) {
+	switch k.kind {
+	case kindNamed, kindSection:
+		names := p.classes
+		if k.kind == kindSection {
+			names = nil
+			for _, c := range k.keys {
+				names = append(names, c.name)
+			}
+		}
+		names = slices.Clone(names)
+		slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
+		for _, n := range names {
+			tail, ok := strings.CutPrefix(rest, envName(n))
+			if !ok || tail != "" && tail[0] != '_' {
+				continue
+			}
+			if found, path := p.resolve(k.under(n), strings.TrimPrefix(tail, "_"), append(steps, n)); found != nil {
+				return found, path
+			}
+		}
+		return nil, nil
+	case kindStringMap: // librdkafka's names hold dots, never underscores
+		if rest == "" {
+			return nil, nil
+		}
+		name := strings.ToLower(strings.ReplaceAll(rest, "_", "."))
+		return k.under(name), append(steps, name)
+	case kindList:
+		return nil, nil
+	}
+	if rest != "" {
+		return nil, nil
+	}
+	return k, steps
+}
+
+// didYouMean is the remedy for a variable that names no key.
+func (p *envParser) didYouMean(name string) string {
+	if n := nearest(name, p.names(configTree, strings.TrimSuffix(EnvPrefix, "_"))); n != "" {
+		return fmt.Sprintf("did you mean %s?", n)
+	}
+	return "unset it, or name a key as TAPECAST_SECTION_KEY"
+}
+
+// names lists the variables of all keys below k.
+func (p *envParser) names(k *key, prefix string) []string {
+	var out []string
+	switch k.kind {
+	case kindSection:
+		for _, c := range k.keys {
+			out = append(out, p.names(c, prefix+"_"+envName(c.name))...)
+		}
+	case kindNamed:
+		for _, n := range p.classes {
+			out = append(out, p.names(k.elem, prefix+"_"+envName(n))...)
+		}
+	case kindList, kindStringMap:
+	default:
+		out = append(out, prefix)
+	}
+	return out
+}
+
+// envName is a key's name as it stands in a variable.
+func envName(name string) string {
+	return strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
+}
