@@ -1,0 +1,188 @@
+package loop
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// reader is the read half of one connection: it finds messages and control
+// frames in whatever pieces the socket delivers (RFC 6455 section 5). Its zero
+// value is ready. It is eight bytes between messages; what it holds beside
+// that is of the frame or message that is incomplete, and grows only as bytes
+// arrive: a header that announces a megabyte costs nothing.
+//
+// Only the connection's poller goroutine may touch it.
+type reader struct{ part *partial }
+
+// events receives what feed finds, in order. The slices are valid only during
+// the call, and the receiver may overwrite them.
+type events interface {
+	// message is one whole text or binary message; text is valid UTF-8.
+	message(op ws.OpCode, p []byte)
+	ping(p []byte)
+	pong(p []byte)
+	// closed is the peer's close frame: the code to echo, or 1005 when it
+	// named none. Nothing follows it.
+	closed(code ws.StatusCode, reason []byte)
+}
+
+// partial is what is incomplete: a header, a frame, a fragmented message, or
+// a control frame between the fragments of one.
+type partial struct {
+	head  [ws.MaxHeaderSize]byte // bytes of the next frame's header
+	nhead uint8
+
+	frame bool      // h is a frame whose payload has not all come
+	op    ws.OpCode // of the fragmented message; 0: none is open
+	text  utf8Check // of the text message, up to the last byte that came
+
+	h    ws.Header
+	got  int    // payload bytes of h that have come
+	data []byte // the message so far, unmasked
+	ctl  []byte // the control frame so far, unmasked
+}
+
+// ended marks a reader that has seen a fault or a close frame.
+var ended = new(partial)
+
+// end makes r let go of what it holds and discard all that is fed from now on.
+// It may be called from within events.
+func (r *reader) end() { r.part = ended }
+
+// feed consumes b, unmasking it in place; what is whole in b reaches on without
+// a copy. A protocol fault gives the close code to send (1002, 1007, 1009) and
+// a short reason. A fault, a close frame and end are final: feed discards
+// whatever follows. How b was cut changes nothing about events and faults.
+func (r *reader) feed(b []byte, maxMessage int, on events) (fault ws.StatusCode, reason string) {
+	for len(b) > 0 && r.part != ended {
+		if r.part == nil {
+			var n int
+			if n, fault, reason = r.whole(b, maxMessage, on); fault != 0 {
+				r.end()
+				return fault, reason
+			}
+			if n > 0 {
+				b = b[n:]
+				continue
+			}
+			r.part = new(partial)
+		}
+		p := r.part
+		if !p.frame {
+			n := copy(p.head[p.nhead:], b)
+			h, size, fault, reason := readHeader(p.head[:int(p.nhead)+n], p, maxMessage)
+			if fault != 0 {
+				r.end()
+				return fault, reason
+			}
+			if size == 0 {
+				p.nhead += uint8(n)
+				return 0, ""
+			}
+			b = b[size-int(p.nhead):]
+			p.h, p.got, p.frame, p.nhead = h, 0, true, 0
+		}
+		n := int(min(p.h.Length-int64(p.got), int64(len(b))))
+		if fault, reason = r.payload(b[:n], on); fault != 0 {
+			r.end()
+			return fault, reason
+		}
+		b = b[n:]
+	}
+	return 0, ""
+}
+
+// whole handles a frame that lies complete in b and is a whole message or a
+// control frame, with nothing else pending: nearly all there are. n is what
+// it took; 0: the frame is not of that kind.
+func (r *reader) whole(b []byte, maxMessage int, on events) (n int, fault ws.StatusCode, reason string) {
+	h, size, fault, reason := readHeader(b, nil, maxMessage)
+	if size == 0 || !h.Fin || h.Length > int64(len(b)-size) {
+		return 0, fault, reason
+	}
+	n = size + int(h.Length)
+	p := b[size:n]
+	ws.Cipher(p, h.Mask, 0)
+	if h.OpCode.IsControl() {
+		fault, reason = r.control(h.OpCode, p, on)
+		return n, fault, reason
+	}
+	if h.OpCode == ws.OpText && !utf8.Valid(p) {
+		return n, ws.StatusInvalidFramePayloadData, reasonUTF8
+	}
+	on.message(h.OpCode, p)
+	return n, 0, ""
+}
+
+// payload takes the next bytes of the frame p.h, and all there are when they
+// complete it.
+func (r *reader) payload(b []byte, on events) (fault ws.StatusCode, reason string) {
+	p := r.part
+	ws.Cipher(b, p.h.Mask, p.got)
+	p.got += len(b)
+	last := int64(p.got) == p.h.Length
+
+	if op := p.h.OpCode; op.IsControl() {
+		if !last || len(p.ctl) > 0 {
+			p.ctl = append(p.ctl, b...)
+			b = p.ctl
+		}
+		if !last {
+			return 0, ""
+		}
+		p.frame, p.ctl = false, nil
+		if p.op == 0 {
+			r.part = nil
+		}
+		return r.control(op, b, on)
+	}
+
+	if p.h.OpCode != ws.OpContinuation {
+		p.op = p.h.OpCode
+	}
+	if p.op == ws.OpText {
+		if !p.text.push(b) || last && p.h.Fin && !p.text.done() {
+			return ws.StatusInvalidFramePayloadData, reasonUTF8
+		}
+	}
+	if last && p.h.Fin {
+		if len(p.data) > 0 {
+			b = append(p.data, b...)
+		}
+		r.part = nil
+		on.message(p.op, b)
+		return 0, ""
+	}
+	p.data = append(p.data, b...)
+	p.frame = !last
+	return 0, ""
+}
+
+// control handles one complete control frame.
+func (r *reader) control(op ws.OpCode, p []byte, on events) (fault ws.StatusCode, reason string) {
+	switch op {
+	case ws.OpPing:
+		on.ping(p)
+	case ws.OpPong:
+		on.pong(p)
+	default:
+		code := ws.StatusNoStatusRcvd
+		switch {
+		case len(p) == 1:
+			return ws.StatusProtocolError, "close payload of one byte"
+		case len(p) > 1:
+			code = ws.StatusCode(binary.BigEndian.Uint16(p))
+			if p = p[2:]; !validClose(code) {
+				return ws.StatusProtocolError, "close code may not be sent"
+			}
+			if !utf8.Valid(p) {
+				return ws.StatusInvalidFramePayloadData, "close reason is not UTF-8"
+			}
+		}
+		r.end()
+		on.closed(code, p)
+	}
+	return 0, ""
+}

@@ -1,0 +1,83 @@
+package loop
+
+import (
+	"encoding/binary"
+
+	"github.com/gobwas/ws"
+)
+
+const (
+	reasonUTF8    = "text is not UTF-8"
+	reasonMinimal = "payload length not in its shortest form"
+	reasonTooBig  = "message too big"
+)
+
+// readHeader reads the frame header at b's front and judges it, as far as the
+// bytes are there: the first two before the length, the length before the
+// mask. size is the header's own; 0 while b lacks some of it. p is what is
+// pending; nil: nothing. See RFC 6455 section 5.2.
+func readHeader(b []byte, p *partial, maxMessage int) (h ws.Header, size int, fault ws.StatusCode, reason string) {
+	if len(b) < 2 {
+		return h, 0, 0, ""
+	}
+	h.Fin = b[0]&0x80 != 0
+	h.Rsv = b[0] >> 4 & 0x7
+	h.OpCode = ws.OpCode(b[0] & 0xF)
+	h.Masked = b[1]&0x80 != 0
+	h.Length = int64(b[1] & 0x7F)
+
+	state, room := ws.StateServerSide, int64(maxMessage)
+	if p != nil {
+		if p.op != 0 {
+			state = state.Set(ws.StateFragmented)
+		}
+		room -= int64(len(p.data))
+	}
+	// 126 and 127, which stand for a longer length field, are too much for a
+	// control frame as they are.
+	if err := ws.CheckHeader(h, state); err != nil {
+		return h, 0, ws.StatusProtocolError, err.Error()
+	}
+
+	size = ws.MinHeaderSize + len(h.Mask)
+	switch h.Length {
+	case 126:
+		if len(b) < 4 {
+			return h, 0, 0, ""
+		}
+		size += 2
+		if h.Length = int64(binary.BigEndian.Uint16(b[2:])); h.Length < 126 {
+			return h, 0, ws.StatusProtocolError, reasonMinimal
+		}
+	case 127:
+		if len(b) < 10 {
+			return h, 0, 0, ""
+		}
+		size += 8
+		switch h.Length = int64(binary.BigEndian.Uint64(b[2:])); {
+		case h.Length < 0:
+			return h, 0, ws.StatusProtocolError, "payload length with its highest bit set"
+		case h.Length < 1<<16:
+			return h, 0, ws.StatusProtocolError, reasonMinimal
+		}
+	}
+	if h.OpCode.IsData() && h.Length > room {
+		return h, 0, ws.StatusMessageTooBig, reasonTooBig
+	}
+	if len(b) < size {
+		return h, 0, 0, ""
+	}
+	copy(h.Mask[:], b[size-len(h.Mask):])
+	return h, size, 0, ""
+}
+
+// validClose reports whether a peer may send code: what RFC 6455 section 7.4
+// defines for the wire, 1012 to 1014 which IANA registered later (and
+// ws.CheckCloseFrameData does not know), and 3000 to 4999.
+func validClose(code ws.StatusCode) bool {
+	switch {
+	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014:
+		return true
+	}
+	return code.IsApplicationSpec() || code.IsPrivateSpec()
+}
