@@ -1,0 +1,97 @@
+package ingest
+
+import "tapecast/rooms"
+
+// Route says which records of a topic go to which rooms. Every route of a
+// topic that fits a record applies.
+//
+// Rooms, Key and Type are templates: text with placeholders in braces. A
+// placeholder is a path into the JSON value ({s}, {metadata.userId}), the
+// record's key ({@key}) or a header ({@header.x}). Strings and integers fit.
+type Route struct {
+	Topic string
+	Rooms []string
+	// Key is what the record is called within its room; empty: it has no key.
+	Key string
+	// Type is the frame's type. Empty means the topic's name.
+	Type string
+	// Match holds conditions, all of which a record must meet: a path, @key or
+	// @header.x, and a glob in which * stands for any text.
+	Match map[string]string
+	// Payload is the path of the nested value that becomes data. Empty means
+	// the whole value.
+	Payload string
+	// Envelope is "" or "none": bare frames, the Kafka values themselves.
+	Envelope string
+	// Format is "" or "json", or "binary": the value is not looked into. Only
+	// with Envelope "none".
+	Format string
+	// Partitioner names what the producers choose partitions with: murmur2 (the
+	// Java client), consistent (librdkafka's default: consistent_random) or
+	// fnv1a. It is what tells the one partition of a private room.
+	Partitioner string
+	// Tombstones says that the topic holds records without a value.
+	Tombstones bool
+}
+
+// Fault is one thing wrong with a route, for `tapecast check`. It names the
+// field of the route as the configuration spells it, and the remedy.
+type Fault struct {
+	Route int // index into the routes
+	Field string
+	Msg   string
+}
+
+// Router finds the rooms of records. It does not change once compiled, so any
+// goroutine may read it.
+type Router struct {
+	topics []*topicRoutes // in the order of first mention
+	byName map[string]*topicRoutes
+}
+
+// topicRoutes is what is done with the records of one topic.
+type topicRoutes struct {
+	feed   *rooms.Feed
+	fields *fieldTree // paths that any of the routes reads; nil: none
+	routes []*route
+	json   bool // some route says that values are JSON
+
+	resolve func(room string) (p *rooms.Pattern, owner string, ok bool) // the catalog's
+	twice   bool                                                        // two templates may yield one room: look before adding
+}
+
+// route is one Route, compiled.
+type route struct {
+	conds   []cond
+	rooms   []roomTemplate
+	key     *template // nil: records have no key
+	typ     *template
+	payload int // slot of the nested value; -1: the whole value
+	bare    bool
+	binary  bool
+	place   partitioner // nil: not named
+}
+
+// cond is one condition of Route.Match.
+type cond struct {
+	from source
+	glob string
+}
+
+// roomTemplate is the template of a room's name, and where its names land.
+type roomTemplate struct {
+	template
+	// pattern is where every name lands; nil: names land in different
+	// patterns, so each is looked up.
+	pattern *rooms.Pattern
+	raw     bool // made from the key or a header: any bytes
+}
+
+// Feeds lists the topics, in the order of first mention.
+func (r *Router) Feeds() []*rooms.Feed {
+	feeds := make([]*rooms.Feed, len(r.topics))
+	for i, t := range r.topics {
+		feeds[i] = t.feed
+	}
+	return feeds
+}

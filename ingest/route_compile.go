@@ -1,0 +1,278 @@
+package ingest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"tapecast/rooms"
+)
+
+// Compile checks routes against the catalog and names every fault at once. It
+// sets Feed, Bare and Place of the patterns that the routes feed, and returns
+// the feeds, one for each topic in the order of first mention. A router with
+// faults must not be used.
+func Compile(routes []Route, catalog *rooms.Catalog) (*Router, []*rooms.Feed, []Fault) {
+	c := &compiler{
+		catalog: catalog,
+		source:  routes,
+		router:  &Router{byName: map[string]*topicRoutes{}},
+		uses:    map[*rooms.Pattern]use{},
+		tombs:   map[string]bool{},
+	}
+	for i := range routes {
+		c.tombs[routes[i].Topic] = c.tombs[routes[i].Topic] || routes[i].Tombstones
+	}
+	for _, p := range catalog.Patterns() {
+		p.Feed, p.Bare, p.Place = nil, false, nil
+	}
+	for i := range routes {
+		c.route(i)
+	}
+	c.landElsewhere()
+	c.findTwice()
+	for _, t := range c.router.topics {
+		if t.fields.slots == 0 {
+			t.fields = nil
+		}
+	}
+	slices.SortStableFunc(c.faults, func(a, b Fault) int { return a.Route - b.Route })
+	return c.router, c.router.Feeds(), c.faults
+}
+
+// compiler is the state of one Compile.
+type compiler struct {
+	catalog *rooms.Catalog
+	source  []Route
+	router  *Router
+	faults  []Fault
+	uses    map[*rooms.Pattern]use
+	tombs   map[string]bool // topics said to hold tombstones
+	landed  []landing
+}
+
+// use is what the first route that feeds a pattern says of it.
+type use struct {
+	route       int
+	partitioner string
+}
+
+// landing is one room template of one route.
+type landing struct {
+	index  int // of the route
+	route  *route
+	topic  *topicRoutes
+	room   *roomTemplate
+	others []*rooms.Pattern // more special patterns that its names may fall into
+}
+
+func (c *compiler) fault(route int, field, format string, args ...any) {
+	c.faults = append(c.faults, Fault{route, field, fmt.Sprintf(format, args...)})
+}
+
+func (c *compiler) route(i int) {
+	src := &c.source[i]
+	t := c.topic(i, src.Topic)
+	r := &route{payload: -1}
+	c.format(i, src, r)
+	c.templates(i, src, t, r)
+	if src.Partitioner != "" {
+		if r.place = partitioners[src.Partitioner]; r.place == nil {
+			known := slices.Sorted(maps.Keys(partitioners))
+			c.fault(i, "partitioner", "%q is no partitioner: choose one of %s", src.Partitioner, strings.Join(known, ", "))
+		}
+	}
+	if len(src.Rooms) == 0 {
+		c.fault(i, "rooms", "is empty: name at least one room such as \"prices\" or \"prices:{s}\"")
+	}
+	r.rooms = make([]roomTemplate, 0, len(src.Rooms))
+	placed := false
+	for n, text := range src.Rooms {
+		if slices.Contains(src.Rooms[:n], text) {
+			c.fault(i, "rooms", "names %q twice, so each record would reach it twice: keep one", text)
+			continue
+		}
+		tmpl, err := parseTemplate(text, t.fields)
+		if err != nil {
+			c.fault(i, "rooms", "%q %v", text, err)
+			continue
+		}
+		r.rooms = append(r.rooms, roomTemplate{template: tmpl, raw: tmpl.usesBytes()})
+		placed = c.land(i, t, r, &r.rooms[len(r.rooms)-1]) || placed
+	}
+	if r.place != nil && !placed && len(r.rooms) > 0 {
+		c.fault(i, "partitioner", "is named, but no room of the route ends in {@key} where its pattern has its wildcard: "+
+			"only the record key decides the partition; write such a room, or leave the partitioner out")
+	}
+	t.routes = append(t.routes, r)
+	t.json = t.json || !r.binary
+}
+
+// topic finds or makes the topic's part of the router.
+func (c *compiler) topic(i int, name string) *topicRoutes {
+	switch {
+	case name == "":
+		c.fault(i, "topic", "is missing: name the Kafka topic that the route reads")
+	case len(name) > 249 || strings.Trim(name, topicChars) != "":
+		c.fault(i, "topic", "%q is no name of a Kafka topic: up to 249 letters, digits, dots, dashes and underscores", name)
+	}
+	t := c.router.byName[name]
+	if t == nil {
+		t = &topicRoutes{feed: rooms.NewFeed(name), fields: newFieldTree(), resolve: c.catalog.Resolve}
+		c.router.byName[name] = t
+		c.router.topics = append(c.router.topics, t)
+	}
+	return t
+}
+
+// topicChars may stand in the name of a topic (Kafka's Topic.LEGAL_CHARS).
+const topicChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+func (c *compiler) format(i int, src *Route, r *route) {
+	switch src.Envelope {
+	case "":
+	case "none":
+		r.bare = true
+	default:
+		c.fault(i, "envelope", "%q is not known: write none for bare frames, or leave it out", src.Envelope)
+	}
+	switch src.Format {
+	case "", "json":
+	case "binary":
+		r.binary = true
+		if !r.bare {
+			c.fault(i, "format", "is binary, which no JSON envelope can hold: add envelope: none")
+		}
+	default:
+		c.fault(i, "format", "%q is not known: write json or binary", src.Format)
+	}
+}
+
+// templates reads everything but the rooms.
+func (c *compiler) templates(i int, src *Route, t *topicRoutes, r *route) {
+	if src.Key != "" {
+		key, err := parseTemplate(src.Key, t.fields)
+		if err != nil {
+			c.fault(i, "key", "%q %v", src.Key, err)
+		}
+		r.key = &key
+		c.readable(i, "key", r, key.usesValue())
+	}
+	name := src.Type
+	if name == "" {
+		name = src.Topic
+	}
+	typ, err := parseTemplate(name, t.fields)
+	if err != nil {
+		c.fault(i, "type", "%q %v", src.Type, err)
+	}
+	r.typ = &typ
+	c.readable(i, "type", r, typ.usesValue())
+	for _, name := range slices.Sorted(maps.Keys(src.Match)) {
+		from, err := parseSource(name, t.fields)
+		if err != nil {
+			c.fault(i, "match", "%q %v", name, err)
+			continue
+		}
+		if src.Match[name] == "" {
+			c.fault(i, "match", "%q has no glob: write a value such as \"portfolio.*\"", name)
+		}
+		r.conds = append(r.conds, cond{from, src.Match[name]})
+		c.readable(i, "match", r, from.kind == fromValue)
+	}
+	if src.Payload != "" {
+		from, err := parseSource(src.Payload, t.fields)
+		switch {
+		case err != nil:
+			c.fault(i, "payload", "%q %v", src.Payload, err)
+		case from.kind != fromValue:
+			c.fault(i, "payload", "%q is no part of the value: name a path such as data", src.Payload)
+		default:
+			r.payload = from.slot
+		}
+		c.readable(i, "payload", r, true)
+	}
+}
+
+// readable faults what reads fields of a value that is not looked into.
+func (c *compiler) readable(i int, field string, r *route, reads bool) {
+	if r.binary && reads {
+		c.fault(i, field, "reads the value, but format is binary: use @key or @header.x, or format: json")
+	}
+}
+
+// land finds the pattern that a room template's names fall into and marks it
+// as fed. It says whether the route's partitioner tells their partition.
+func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) (placed bool) {
+	src := &c.source[i]
+	c.readable(i, "rooms", r, room.usesValue())
+	if room.text == "" {
+		c.fault(i, "rooms", "has an empty name: name a room such as \"prices\" or \"prices:{s}\"")
+		return false
+	}
+	if strings.Contains(room.text, "*") {
+		c.fault(i, "rooms", "%q has a *, which only room patterns may: name a field in braces such as {s}", room.text)
+		return false
+	}
+	if room.prefix() == "" {
+		c.fault(i, "rooms", "%q begins with a placeholder, so it could name any room: begin it with text such as \"prices:\"", room.text)
+		return false
+	}
+	base, others := c.candidates(&room.template)
+	if base == nil && others == nil {
+		c.fault(i, "rooms", "%q matches no room pattern: add one such as {match: %q} under rooms", room.text, suggest(room))
+		return false
+	}
+	c.landed = append(c.landed, landing{i, r, t, room, others})
+	if others == nil {
+		room.pattern = base
+	}
+	if base == nil {
+		return false
+	}
+	if c.tombs[src.Topic] && base.Class.Conflate {
+		const why = "%q comes from the value, which a tombstone does not have, and class %q of room %q is conflated: " +
+			"take it from {@key} or {@header.x}"
+		if room.usesValue() {
+			c.fault(i, "rooms", why, room.text, base.Class.Name, room.text)
+		}
+		if r.key != nil && r.key.usesValue() {
+			c.fault(i, "key", why, r.key.text, base.Class.Name, room.text)
+		}
+	}
+	ends := endsInKey(&room.template, base)
+	partitioner := ""
+	if r.place != nil && ends {
+		partitioner = src.Partitioner
+	}
+	first, fed := c.uses[base]
+	switch {
+	case !fed:
+		c.uses[base] = use{i, partitioner}
+		feed(base, t, r)
+		if partitioner != "" {
+			base.Place = placeBy(r.place)
+		}
+	case base.Feed != t.feed:
+		c.fault(i, "rooms", "%q falls into room pattern %q, which route %d feeds from topic %q: a position would be ambiguous; "+
+			"give each topic rooms of its own", room.text, base.Match, first.route, base.Feed.Topic())
+	case base.Bare != r.bare:
+		c.fault(i, "envelope", "differs from route %d, which feeds room pattern %q too: a room is either bare or not", first.route, base.Match)
+	case first.partitioner != partitioner:
+		c.fault(i, "partitioner", "differs from route %d, which feeds room pattern %q too: name the same one, or none", first.route, base.Match)
+	}
+	return ends
+}
+
+func feed(p *rooms.Pattern, t *topicRoutes, r *route) {
+	p.Feed, p.Bare = t.feed, r.bare
+}
+
+// suggest is a pattern that the template's names would match.
+func suggest(room *roomTemplate) string {
+	if room.constant() {
+		return room.text
+	}
+	return room.prefix() + "*"
+}

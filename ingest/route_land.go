@@ -1,0 +1,93 @@
+package ingest
+
+import (
+	"strings"
+	"unsafe"
+
+	"tapecast/rooms"
+)
+
+// candidates finds the patterns that a template's names may fall into: base,
+// which its literal beginning chooses, and others that are more special, so
+// that some of the names go there instead.
+func (c *compiler) candidates(t *template) (base *rooms.Pattern, others []*rooms.Pattern) {
+	if t.constant() {
+		base, _, _ = c.catalog.Resolve(t.text)
+		return base, nil
+	}
+	prefix := t.prefix()
+	for _, p := range c.catalog.Patterns() {
+		if !p.Literal() && strings.HasPrefix(prefix, p.Prefix()) && (base == nil || len(p.Prefix()) > len(base.Prefix())) {
+			base = p
+		}
+	}
+	glob := t.glob()
+	for _, p := range c.catalog.Patterns() {
+		switch {
+		case p == base:
+		case p.Literal():
+			if globMatch(glob, []byte(p.Match)) {
+				others = append(others, p)
+			}
+		case base == nil || len(p.Prefix()) > len(base.Prefix()):
+			if globsOverlap(glob, p.Prefix()+"*") {
+				others = append(others, p)
+			}
+		}
+	}
+	return base, others
+}
+
+// landElsewhere marks the special patterns as fed too, unless a route names
+// them as its own: what then falls into them from here is refused.
+func (c *compiler) landElsewhere() {
+	for _, l := range c.landed {
+		for _, p := range l.others {
+			if p.Feed == nil {
+				feed(p, l.topic, l.route)
+			}
+		}
+	}
+}
+
+// findTwice looks for pairs of room templates that one record may fill with
+// the same name. The same template is a fault; others are watched at run time.
+func (c *compiler) findTwice() {
+	for n, b := range c.landed {
+		for _, a := range c.landed[:n] {
+			if a.topic != b.topic || !c.fitTogether(a.index, b.index) {
+				continue
+			}
+			switch {
+			case a.room.text == b.room.text:
+				c.fault(b.index, "rooms", "%q is filled by route %d too, and one record may fit both, so it would be sent twice: "+
+					"keep one, or give them match conditions that exclude each other", b.room.text, a.index)
+			case globsOverlap(a.room.glob(), b.room.glob()):
+				b.topic.twice = true
+			}
+		}
+	}
+}
+
+// fitTogether says whether one record may meet the conditions of both routes.
+func (c *compiler) fitTogether(a, b int) bool {
+	for path, glob := range c.source[a].Match {
+		if other, ok := c.source[b].Match[path]; ok && !globsOverlap(glob, other) {
+			return false
+		}
+	}
+	return true
+}
+
+// endsInKey says whether what the pattern's wildcard captures is the record's
+// key, whole and nothing else.
+func endsInKey(t *template, p *rooms.Pattern) bool {
+	return len(t.parts) == 2 && t.parts[0].lit == p.Prefix() && t.parts[1].field && t.parts[1].from.kind == fromKey && !p.Literal()
+}
+
+// placeBy is a partitioner in the shape that rooms asks for.
+func placeBy(by partitioner) func(owner string, partitions int32) int32 {
+	return func(owner string, partitions int32) int32 {
+		return by(unsafe.Slice(unsafe.StringData(owner), len(owner)), partitions)
+	}
+}

@@ -1,0 +1,186 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// source is where a placeholder takes its text from.
+type source struct {
+	kind sourceKind
+	slot int    // fromValue: which field of the topic's fieldTree
+	name string // fromHeader: the header
+}
+
+type sourceKind uint8
+
+const (
+	fromValue  sourceKind = iota // a path into the JSON value
+	fromKey                      // the record's key
+	fromHeader                   // a header of the record
+)
+
+// template is text with placeholders. Where parts is nil the text is constant.
+type template struct {
+	text  string // as configured
+	parts []part
+}
+
+// part is either literal text or a placeholder.
+type part struct {
+	lit   string
+	field bool
+	from  source
+}
+
+// constant says whether the template has no placeholder.
+func (t *template) constant() bool { return t.parts == nil }
+
+// usesValue says whether the template reads the record's value.
+func (t *template) usesValue() bool {
+	for _, p := range t.parts {
+		if p.field && p.from.kind == fromValue {
+			return true
+		}
+	}
+	return false
+}
+
+// usesBytes says whether the template reads the key or a header, which may
+// hold anything.
+func (t *template) usesBytes() bool {
+	for _, p := range t.parts {
+		if p.field && p.from.kind != fromValue {
+			return true
+		}
+	}
+	return false
+}
+
+// glob is the template with every placeholder as a *: what its texts look like.
+func (t *template) glob() string {
+	if t.constant() {
+		return t.text
+	}
+	var b strings.Builder
+	for _, p := range t.parts {
+		if p.field {
+			b.WriteByte('*')
+		} else {
+			b.WriteString(p.lit)
+		}
+	}
+	return b.String()
+}
+
+// prefix is the literal text that every text of the template begins with.
+func (t *template) prefix() string {
+	switch {
+	case t.constant():
+		return t.text
+	case t.parts[0].field:
+		return ""
+	}
+	return t.parts[0].lit
+}
+
+// parseTemplate reads a template. Paths into the value get their slot from tree.
+func parseTemplate(text string, tree *fieldTree) (template, error) {
+	t := template{text: text}
+	rest := text
+	for rest != "" {
+		open := strings.IndexAny(rest, "{}")
+		if open < 0 {
+			if t.parts != nil {
+				t.parts = append(t.parts, part{lit: rest})
+			}
+			return t, nil
+		}
+		if rest[open] == '}' {
+			return t, errors.New("has a } without a { before it: write a placeholder such as {s}")
+		}
+		end := strings.IndexAny(rest[open+1:], "{}")
+		if end < 0 || rest[open+1+end] == '{' {
+			return t, errors.New("has a { that is never closed: write a placeholder such as {s}")
+		}
+		name := rest[open+1 : open+1+end]
+		from, err := parseSource(name, tree)
+		if err != nil {
+			return t, err
+		}
+		if open > 0 {
+			t.parts = append(t.parts, part{lit: rest[:open]})
+		}
+		t.parts = append(t.parts, part{field: true, from: from})
+		rest = rest[open+1+end+1:]
+	}
+	return t, nil
+}
+
+// parseSource reads what stands between the braces of a placeholder, or on the
+// left of a condition.
+func parseSource(name string, tree *fieldTree) (source, error) {
+	switch {
+	case name == "":
+		return source{}, errors.New("has an empty placeholder: name a field such as s, @key or @header.x")
+	case name == "@key":
+		return source{kind: fromKey}, nil
+	case strings.HasPrefix(name, "@header."):
+		header := name[len("@header."):]
+		if header == "" {
+			return source{}, errors.New("has @header. without a name: write @header.x for the header x")
+		}
+		return source{kind: fromHeader, name: header}, nil
+	case name[0] == '@':
+		return source{}, fmt.Errorf("has %q, which is none of @key and @header.x", name)
+	}
+	slot, err := tree.add(name)
+	return source{kind: fromValue, slot: slot}, err
+}
+
+// globMatch says whether s is what glob describes; * stands for any text.
+func globMatch(glob string, s []byte) bool {
+	star, mark := -1, 0
+	i, j := 0, 0
+	for j < len(s) {
+		switch {
+		case i < len(glob) && glob[i] == '*':
+			star, mark = i, j
+			i++
+		case i < len(glob) && glob[i] == s[j]:
+			i++
+			j++
+		case star >= 0:
+			mark++
+			i, j = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(glob[i:], "*") == ""
+}
+
+// globsOverlap says whether some text fits both globs.
+func globsOverlap(a, b string) bool {
+	// row[j]: a[i:] and b[j:] have a text in common; filled from the end.
+	row := make([]bool, len(b)+1)
+	for i := len(a); i >= 0; i-- {
+		diagonal := false // row[j+1] of the pass before this one
+		for j := len(b); j >= 0; j-- {
+			below := row[j]
+			switch {
+			case i == len(a) && j == len(b):
+				row[j] = true
+			case i < len(a) && a[i] == '*':
+				row[j] = below || j < len(b) && row[j+1]
+			case j < len(b) && b[j] == '*':
+				row[j] = row[j+1] || i < len(a) && below
+			default:
+				row[j] = i < len(a) && j < len(b) && a[i] == b[j] && diagonal
+			}
+			diagonal = below
+		}
+	}
+	return row[0]
+}

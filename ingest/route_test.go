@@ -1,0 +1,293 @@
+package ingest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"tapecast/rooms"
+)
+
+// testCatalog has the rooms of the design card, and some that overlap.
+func testCatalog(t testing.TB) *rooms.Catalog {
+	t.Helper()
+	market := &rooms.Class{Name: "market", Conflate: true, Snapshot: true}
+	stream := &rooms.Class{Name: "stream"}
+	private := &rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose}
+	c, err := rooms.NewCatalog([]*rooms.Pattern{
+		{Match: "prices", Class: market},
+		{Match: "prices:*", Class: market},
+		{Match: "trades", Class: stream},
+		{Match: "trades:*", Class: stream},
+		{Match: "trades:index:*", Class: stream},
+		{Match: "trades:TOTAL", Class: stream},
+		{Match: "raw", Class: stream},
+		{Match: "system_alerts", Class: stream},
+		{Match: "user:{owner}", Class: private},
+		{Match: "orders:{owner}", Class: private},
+		{Match: "portfolio:{owner}", Class: private},
+		{Match: "notifications:{owner}", Class: private},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func compile(t testing.TB, c *rooms.Catalog, routes ...Route) *Router {
+	t.Helper()
+	r, _, faults := Compile(routes, c)
+	for _, f := range faults {
+		t.Fatalf("route %d, %s: %s", f.Route, f.Field, f.Msg)
+	}
+	return r
+}
+
+func pattern(t testing.TB, c *rooms.Catalog, match string) *rooms.Pattern {
+	t.Helper()
+	for _, p := range c.Patterns() {
+		if p.Match == match {
+			return p
+		}
+	}
+	t.Fatalf("no pattern %q", match)
+	return nil
+}
+
+func TestCompileMarksPatterns(t *testing.T) {
+	c := testCatalog(t)
+	r, feeds, faults := Compile([]Route{
+		{Topic: "market.ticker", Rooms: []string{"prices", "prices:{s}"}, Key: "{s}", Type: "price_update"},
+		{Topic: "market.trades", Rooms: []string{"trades", "trades:{s}"}, Type: "trade_update"},
+		{Topic: "private.orders", Rooms: []string{"orders:{@key}"}, Type: "order_update", Partitioner: "murmur2"},
+		{Topic: "events", Match: map[string]string{"metadata.eventType": "portfolio.*"}, Rooms: []string{"portfolio:{metadata.userId}"}, Key: "{data.asset}", Payload: "data"},
+		{Topic: "events", Match: map[string]string{"metadata.eventType": "system.*"}, Rooms: []string{"system_alerts"}, Payload: "data"},
+		{Topic: "raw", Rooms: []string{"raw"}, Envelope: "none", Format: "binary"},
+	}, c)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	var names []string
+	for _, f := range feeds {
+		names = append(names, f.Topic())
+	}
+	if got := strings.Join(names, " "); got != "market.ticker market.trades private.orders events raw" {
+		t.Errorf("feeds: %s", got)
+	}
+	if len(r.Feeds()) != len(feeds) || r.Feeds()[3] != feeds[3] {
+		t.Error("Router.Feeds differs from what Compile returned")
+	}
+	f := func(match, topic string, bare, place bool) {
+		t.Helper()
+		p := pattern(t, c, match)
+		got := ""
+		if p.Feed != nil {
+			got = p.Feed.Topic()
+		}
+		if got != topic || p.Bare != bare || (p.Place != nil) != place {
+			t.Errorf("%s: fed by %q, bare %v, place %v; want %q, %v, %v", match, got, p.Bare, p.Place != nil, topic, bare, place)
+		}
+	}
+	f("prices", "market.ticker", false, false)
+	f("prices:*", "market.ticker", false, false)
+	f("trades", "market.trades", false, false)
+	f("trades:*", "market.trades", false, false)
+	f("trades:index:*", "market.trades", false, false) // trades:{s} may land here too
+	f("trades:TOTAL", "market.trades", false, false)
+	f("orders:{owner}", "private.orders", false, true)
+	f("portfolio:{owner}", "events", false, false)
+	f("system_alerts", "events", false, false)
+	f("raw", "raw", true, false)
+	f("user:{owner}", "", false, false)
+	if got, want := pattern(t, c, "orders:{owner}").Place("42", 7), murmur2([]byte("42"), 7); got != want {
+		t.Errorf("place of 42: partition %d, want %d", got, want)
+	}
+
+	// A second Compile starts anew.
+	compile(t, c, Route{Topic: "t", Rooms: []string{"raw"}, Type: "x"})
+	f("raw", "t", false, false)
+	f("orders:{owner}", "", false, false)
+}
+
+// A pattern of its own for one topic may hide in the wildcard of another's.
+func TestCompileSpecialPatternOfAnotherTopic(t *testing.T) {
+	c := testCatalog(t)
+	compile(t, c,
+		Route{Topic: "totals", Rooms: []string{"trades:TOTAL"}},
+		Route{Topic: "trades", Rooms: []string{"trades:{s}"}},
+	)
+	if got := pattern(t, c, "trades:TOTAL").Feed.Topic(); got != "totals" {
+		t.Errorf("trades:TOTAL is fed by %q, want totals", got)
+	}
+}
+
+func TestCompileFaults(t *testing.T) {
+	// f: routes, and what faults are expected: "route field: words of the message".
+	f := func(routes []Route, want ...string) {
+		t.Helper()
+		_, _, faults := Compile(routes, testCatalog(t))
+		for i, fault := range faults {
+			got := fmt.Sprintf("%d %s: %s", fault.Route, fault.Field, fault.Msg)
+			if i >= len(want) {
+				t.Errorf("also %s", got)
+				continue
+			}
+			head, words, _ := strings.Cut(want[i], ": ")
+			if !strings.HasPrefix(got, head+": ") || !strings.Contains(fault.Msg, words) {
+				t.Errorf("fault %q, want %q", got, want[i])
+			}
+		}
+		if len(faults) < len(want) {
+			t.Errorf("missing: %q", want[len(faults):])
+		}
+	}
+	one := func(r Route, want ...string) {
+		t.Helper()
+		f([]Route{r}, want...)
+	}
+	ok := Route{Topic: "t", Rooms: []string{"trades"}}
+	one(ok)
+	one(Route{Rooms: []string{"trades"}}, "0 topic: is missing")
+	one(Route{Topic: "no blanks", Rooms: []string{"trades"}}, "0 topic: no name of a Kafka topic")
+	one(Route{Topic: strings.Repeat("t", 250), Rooms: []string{"trades"}}, "0 topic: no name of a Kafka topic")
+	one(Route{Topic: "t"}, "0 rooms: is empty")
+	one(Route{Topic: "t", Rooms: []string{""}}, "0 rooms: empty name")
+	one(Route{Topic: "t", Rooms: []string{"trade"}}, `0 rooms: add one such as {match: "trade"}`)
+	one(Route{Topic: "t", Rooms: []string{"book:{s}"}}, `0 rooms: add one such as {match: "book:*"}`)
+	one(Route{Topic: "t", Rooms: []string{"{s}"}}, "0 rooms: begins with a placeholder")
+	one(Route{Topic: "t", Rooms: []string{"trades:*"}}, "0 rooms: only room patterns may")
+	one(Route{Topic: "t", Rooms: []string{"trades", "trades"}}, "0 rooms: twice")
+	one(Route{Topic: "t", Rooms: []string{"trades:{s"}}, "0 rooms: never closed")
+	one(Route{Topic: "t", Rooms: []string{"trades:{s{t}}"}}, "0 rooms: never closed")
+	one(Route{Topic: "t", Rooms: []string{"trades:s}"}}, "0 rooms: without a {")
+	one(Route{Topic: "t", Rooms: []string{"trades:{}"}}, "0 rooms: empty placeholder")
+	one(Route{Topic: "t", Rooms: []string{"trades:{@keys}"}}, "0 rooms: none of @key")
+	one(Route{Topic: "t", Rooms: []string{"trades:{@header.}"}}, "0 rooms: without a name")
+	one(Route{Topic: "t", Rooms: []string{"trades:{a..b}"}}, "0 rooms: empty step")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Key: "{"}, "0 key: never closed")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Type: "{.}"}, "0 type: empty step")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Match: map[string]string{"": "x", "a": "", "@b": "c"}},
+		"0 match: empty placeholder", "0 match: none of @key", "0 match: has no glob")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "a."}, "0 payload: empty step")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "@key"}, "0 payload: no part of the value")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Envelope: "json"}, "0 envelope: write none")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Format: "avro"}, "0 format: write json or binary")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Format: "binary"}, "0 format: add envelope: none")
+	one(Route{Topic: "t", Rooms: []string{"raw"}, Format: "binary", Envelope: "none"})
+	one(Route{Topic: "t", Rooms: []string{"trades:{s}"}, Format: "binary", Envelope: "none", Key: "{s}", Payload: "d", Type: "{e}", Match: map[string]string{"a": "b"}},
+		"0 key: reads the value", "0 type: reads the value", "0 match: reads the value", "0 payload: reads the value", "0 rooms: reads the value")
+	one(Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "random"}, "0 partitioner: choose one of consistent, consistent_random, fnv1a, fnv1a_random, murmur2, murmur2_random")
+	one(Route{Topic: "t", Rooms: []string{"orders:{id}"}, Partitioner: "murmur2"}, "0 partitioner: only the record key decides")
+	one(Route{Topic: "t", Rooms: []string{"orders:x{@key}"}, Partitioner: "murmur2"}, "0 partitioner: only the record key decides")
+	one(Route{Topic: "t", Rooms: []string{"trades", "orders:{@key}"}, Partitioner: "consistent"})
+
+	one(Route{Topic: "t", Rooms: []string{"prices:{s}"}, Key: "{s}", Tombstones: true}, "0 rooms: which a tombstone does not have", "0 key: which a tombstone does not have")
+	one(Route{Topic: "t", Rooms: []string{"prices", "prices:{@key}"}, Key: "{@key}", Tombstones: true})
+	one(Route{Topic: "t", Rooms: []string{"trades:{s}"}, Key: "{s}", Tombstones: true}) // not conflated
+	f([]Route{{Topic: "t", Rooms: []string{"prices"}, Key: "{s}"}, {Topic: "t", Rooms: []string{"raw"}, Tombstones: true}}, "0 key: which a tombstone does not have")
+
+	f([]Route{ok, {Topic: "u", Rooms: []string{"trades"}}}, `1 rooms: which route 0 feeds from topic "t"`)
+	f([]Route{{Topic: "t", Rooms: []string{"trades:{s}"}}, {Topic: "u", Rooms: []string{"trades:{x}:{y}"}}}, `1 rooms: which route 0 feeds from topic "t"`)
+	f([]Route{ok, ok}, "1 rooms: sent twice")
+	f([]Route{
+		{Topic: "t", Rooms: []string{"trades"}, Match: map[string]string{"e": "trade*"}},
+		{Topic: "t", Rooms: []string{"trades"}, Match: map[string]string{"e": "agg*"}},
+		{Topic: "t", Rooms: []string{"trades"}, Match: map[string]string{"e": "*Trade"}},
+	}, "2 rooms: filled by route 0", "2 rooms: filled by route 1")
+	f([]Route{
+		{Topic: "t", Rooms: []string{"raw"}, Match: map[string]string{"e": "a"}},
+		{Topic: "t", Rooms: []string{"raw"}, Match: map[string]string{"e": "b"}, Envelope: "none"},
+	}, "1 envelope: either bare or not")
+	f([]Route{
+		{Topic: "t", Rooms: []string{"orders:{@key}"}, Match: map[string]string{"e": "a"}, Partitioner: "murmur2"},
+		{Topic: "t", Rooms: []string{"orders:{@key}"}, Match: map[string]string{"e": "b"}, Partitioner: "fnv1a"},
+		{Topic: "t", Rooms: []string{"orders:{u}"}, Match: map[string]string{"e": "c"}},
+	}, "1 partitioner: name the same one", "2 partitioner: name the same one")
+
+	// All at once.
+	f([]Route{{}, {Topic: "t", Rooms: []string{"nowhere"}, Envelope: "x"}},
+		"0 topic: missing", "0 rooms: is empty", "1 envelope: not known", "1 rooms: matches no room pattern")
+}
+
+func TestGlobMatch(t *testing.T) {
+	f := func(glob, s string, want bool) {
+		t.Helper()
+		if got := globMatch(glob, []byte(s)); got != want {
+			t.Errorf("%q fits %q: %v, want %v", s, glob, got, want)
+		}
+	}
+	f("portfolio.*", "portfolio.update", true)
+	f("portfolio.*", "portfolio.", true)
+	f("portfolio.*", "portfolio", false)
+	f("*", "", true)
+	f("**", "x", true)
+	f("", "", true)
+	f("", "x", false)
+	f("a*b*c", "a1b2c", true)
+	f("a*b*c", "abcbc", true)
+	f("a*b*c", "acb", false)
+	f("*.x", "a.b.x", true)
+	f("*.x", "a.b.xx", false)
+	f("abc", "abc", true)
+	f("abc", "abcd", false)
+	f("é*", "été", true)
+}
+
+func TestGlobsOverlap(t *testing.T) {
+	f := func(a, b string, want bool) {
+		t.Helper()
+		if globsOverlap(a, b) != want || globsOverlap(b, a) != want {
+			t.Errorf("%q and %q overlap: want %v", a, b, want)
+		}
+	}
+	f("", "", true)
+	f("", "*", true)
+	f("", "a", false)
+	f("a", "a", true)
+	f("a", "b", false)
+	f("prices:*", "prices", false)
+	f("prices:*", "prices:*", true)
+	f("prices:*", "prices:index", true)
+	f("*x", "y*", true)
+	f("*x*", "y", false)
+	f("a*c", "ab*", true)
+	f("a*c", "ab*d", false)
+	f("portfolio.*", "notification.*", false)
+	f("*", "anything", true)
+	f("a*b*c", "a*c", true)
+	f("**a", "a**", true)
+}
+
+func FuzzGlobs(f *testing.F) {
+	f.Add("a*b", "*b", "aab")
+	f.Add("*", "", "")
+	f.Fuzz(func(t *testing.T, a, b, s string) {
+		if len(a)+len(b)+len(s) > 100 {
+			return
+		}
+		if globMatch(a, []byte(s)) && globMatch(b, []byte(s)) && !globsOverlap(a, b) {
+			t.Fatalf("%q fits %q and %q, which are said not to overlap", s, a, b)
+		}
+	})
+}
+
+func FuzzTemplate(f *testing.F) {
+	for _, s := range []string{"prices:{s}", "{@key}", "{@header.x}:{a.b}", "{", "}", "a{b}c{d}", "{{}}", "{@"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		tmpl, err := parseTemplate(text, newFieldTree())
+		if err != nil {
+			return
+		}
+		if tmpl.constant() {
+			if strings.ContainsAny(text, "{}") {
+				t.Fatalf("%q is taken as constant", text)
+			}
+			return
+		}
+		if !globMatch(tmpl.glob(), []byte(strings.NewReplacer("{", "", "}", "").Replace(text))) {
+			t.Fatalf("%q has the glob %q, which it does not fit", text, tmpl.glob())
+		}
+	})
+}

@@ -1,0 +1,219 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+)
+
+func TestScanFields(t *testing.T) {
+	// f: path, JSON, the exact bytes found; "" none.
+	f := func(path, text, want string) {
+		t.Helper()
+		tree := newFieldTree()
+		slot, err := tree.add(path)
+		if err != nil {
+			t.Fatalf("cannot add %q: %v", path, err)
+		}
+		var s scanner
+		if at := s.scan([]byte(text), tree); at >= 0 {
+			t.Fatalf("%s: fault at %d", text, at)
+		}
+		sp := s.spans[slot]
+		if got := text[sp.from:sp.to]; got != want {
+			t.Errorf("%s of %s: %q, want %q", path, text, got, want)
+		}
+	}
+	f(`s`, `{"s":"BTCUSDT"}`, `"BTCUSDT"`)
+	f(`s`, ` { "a" : 1 , "s" : 12.50 } `, `12.50`)
+	f(`s`, `{"ss":1,"s":[1, 2 ,{"s":3}],"t":4}`, `[1, 2 ,{"s":3}]`)
+	f(`data`, `{"data": {"b":[ ],"a" : "}"} ,"x":1}`, `{"b":[ ],"a" : "}"}`)
+	f(`data`, `{"data":null}`, `null`)
+	f(`data.asset`, `{"meta":{"asset":1},"data":{"x":{"asset":2},"asset":3}}`, `3`)
+	f(`data.asset`, `{"data":5}`, ``)
+	f(`data.asset`, `{"data":[{"asset":1}]}`, ``)
+	f(`a.b.c`, `{"a":{"b":{"c":"\"\\"}}}`, `"\"\\"`)
+	f(`s`, `[{"s":1}]`, ``)
+	f(`s`, `"s"`, ``)
+	f(`s`, `{}`, ``)
+	f(`s`, `{"s":1,"s":2}`, `1`)                          // the first counts
+	f(`s`, `{"\u0073":7}`, `7`)                           // names may be escaped
+	f(`a.b`, `{"a":{"c":1},"a":{"b":2}}`, ``)             // the first "a" counts
+	f(`ключ`, `{"ключ":"значение"}`, `"значение"`)        //
+	f(`s`, `{"x":"\\\"","s":"a\\"}`, `"a\\"`)             // escaped backslash before the quote
+	f(`s`, "{\n\t\"s\"\r\n:\ttrue\n}", `true`)            //
+	f(`a b`, `{"a b":-0.1e-5}`, `-0.1e-5`)                //
+	f(`s`, `{"y":{"s":[{"s":"no"}]},"s":"yes"}`, `"yes"`) //
+}
+
+func TestScanSeveralFields(t *testing.T) {
+	tree := newFieldTree()
+	var slots []int
+	for _, p := range []string{"data", "data.asset", "metadata.userId", "data", "metadata"} {
+		slot, _ := tree.add(p)
+		slots = append(slots, slot)
+	}
+	if slots[0] != slots[3] || tree.slots != 4 {
+		t.Fatalf("slots %v of %d: the same path must have the same slot", slots, tree.slots)
+	}
+	text := []byte(`{"metadata":{"userId":42},"data": {"asset":"BTC"}}`)
+	var s scanner
+	for range 3 { // the scanner is reused
+		if at := s.scan(text, tree); at >= 0 {
+			t.Fatal("fault at", at)
+		}
+		for i, want := range []string{`{"asset":"BTC"}`, `"BTC"`, `42`, `{"asset":"BTC"}`, `{"userId":42}`} {
+			if sp := s.spans[slots[i]]; string(text[sp.from:sp.to]) != want {
+				t.Errorf("slot %d: %q, want %q", slots[i], text[sp.from:sp.to], want)
+			}
+		}
+	}
+	if at := s.scan([]byte(`{}`), tree); at >= 0 || s.spans[slots[0]] != (span{}) {
+		t.Error("fields of the record before are left")
+	}
+}
+
+func TestScanFaults(t *testing.T) {
+	f := func(text string, at int) {
+		t.Helper()
+		var s scanner
+		if got := s.scan([]byte(text), nil); got != at {
+			t.Errorf("%q: fault at %d, want %d", text, got, at)
+		}
+		if json.Valid([]byte(text)) != (at < 0) {
+			t.Errorf("%q: encoding/json disagrees", text)
+		}
+	}
+	f(`{"a":1}`, -1)
+	f(``, 0)
+	f(`  `, 2)
+	f(`{`, 1)
+	f(`{"a"`, 4)
+	f(`{"a":`, 5)
+	f(`{"a":1`, 6)
+	f(`{"a":1,}`, 7)
+	f(`{a:1}`, 1)
+	f(`[1,]`, 3)
+	f(`[1`, 2)
+	f(`[1 2]`, 3)
+	f(`{"a":1} x`, 8)
+	f(`01`, 0)
+	f(`-`, 1)
+	f(`1.`, 2)
+	f(`1e+`, 3)
+	f(`tru`, 0)
+	f(`nul`, 0)
+	f(`fals`, 0)
+	f(`"a`, 2)
+	f(`"\x"`, 1)
+	f(`"\u12g4"`, 1)
+	f("\"\x01\"", 1)
+	f("\"\x01\\n\"", 1) // fastjson v1.6.10 lets this through
+	f(`"\`, 1)
+	f(`NaN`, 0)
+	f(`'a'`, 0)
+	f("\xef\xbb\xbf{}", 0)
+}
+
+func TestScanDepth(t *testing.T) {
+	var s scanner
+	deep := strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth)
+	if at := s.scan([]byte(deep), nil); at >= 0 {
+		t.Errorf("%d levels: fault at %d", maxDepth, at)
+	}
+	if at := s.scan([]byte("["+deep+"]"), nil); at != maxDepth {
+		t.Errorf("%d levels: fault at %d, want %d", maxDepth+1, at, maxDepth)
+	}
+	if at := s.scan(bytes.Repeat([]byte(`{"a":`), 1<<20), nil); at != 5*maxDepth {
+		t.Errorf("a million levels: fault at %d, want %d", at, 5*maxDepth)
+	}
+}
+
+func TestUnquote(t *testing.T) {
+	f := func(raw string) {
+		t.Helper()
+		var want string
+		if err := json.Unmarshal([]byte(raw), &want); err != nil {
+			t.Fatal(err)
+		}
+		var s scanner
+		if got := string(s.unquoted([]byte(raw))); got != want {
+			t.Errorf("%s: %q, want %q", raw, got, want)
+		}
+	}
+	f(`""`)
+	f(`"BTC"`)
+	f(`"\b\f\n\r\t\"\\\/"`)
+	f(`"\u0042\u00e9\u20AC"`)
+	f(`"\ud83d\ude00!"`)
+	f(`"\ud83d"`)
+	f(`"\ud83dx"`)
+	f(`"\ud83d\u0041"`)
+	f(`"\ude00\ud83d\ude00"`)
+}
+
+// FuzzScan holds the scanner against encoding/json (what is valid) and
+// fastjson (where a field is).
+func FuzzScan(f *testing.F) {
+	for _, s := range []string{
+		`{"s":"BTCUSDT","a":{"b":[1,2,{"c":null}]}}`, `{"a":{"b":"\u0041\ud83d\ude00"}}`, `[{"s":1}]`, `{"s":1,"s":2}`,
+		`{"\u0073":1}`, `{"a":1e5,"s":-0.0}`, "{\"s\":\"\x01\\n\"}", `{"a":{"b":{}},"a":1}`, "\"\xff\"", `{"s":"x"}}`, `1`,
+	} {
+		f.Add([]byte(s))
+	}
+	tree := newFieldTree()
+	top, _ := tree.add("s")
+	nested, _ := tree.add("a.b")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var s scanner
+		at := s.scan(text, tree)
+		if bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{")) > maxDepth {
+			return // too deep for us, perhaps, and not for the others
+		}
+		if valid := json.Valid(text); valid != (at < 0) {
+			t.Fatalf("%q: fault at %d, but encoding/json says %v", text, at, valid)
+		}
+		if at >= 0 {
+			return
+		}
+		v, err := fastjson.ParseBytes(text)
+		if err != nil {
+			t.Fatalf("%q: fastjson cannot parse: %v", text, err)
+		}
+		check := func(slot int, path ...string) {
+			sp := s.spans[slot]
+			got := text[sp.from:sp.to]
+			want := v.Get(path...)
+			if len(got) == 0 || want == nil {
+				// fastjson takes arrays for paths too, and a later member where
+				// the first is no object; neither happens with these paths.
+				if len(got) != 0 || want != nil {
+					t.Fatalf("%q %v: %q, fastjson has %v", text, path, got, want)
+				}
+				return
+			}
+			mine, err := fastjson.ParseBytes(got)
+			if err != nil {
+				t.Fatalf("%q %v: %q is no JSON: %v", text, path, got, err)
+			}
+			if !bytes.Equal(mine.MarshalTo(nil), want.MarshalTo(nil)) {
+				t.Fatalf("%q %v: %q, fastjson has %s", text, path, got, want)
+			}
+			if len(bytes.TrimSpace(got)) != len(got) {
+				t.Fatalf("%q %v: %q has space around it", text, path, got)
+			}
+			if got[0] == '"' && utf8.Valid(got) {
+				var want string
+				if err := json.Unmarshal(got, &want); err != nil || string(s.unquoted(got)) != want {
+					t.Fatalf("%q: unquoted %q, want %q (%v)", got, s.unquoted(got), want, err)
+				}
+			}
+		}
+		check(top, "s")
+		check(nested, "a", "b")
+	})
+}
