@@ -1,0 +1,304 @@
+package main_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// client is one WebSocket connection that records all it gets. One goroutine
+// reads; the methods may be called from any other.
+type client struct {
+	t    testing.TB
+	name string
+	conn net.Conn
+
+	mu      sync.Mutex
+	news    sync.Cond // of mu: something came
+	rooms   map[string]*room
+	past    []*room // memberships that ended
+	notices []notice
+	replies map[string]reply
+	methods map[string]string // of requests, by id
+	sums    bool              // keep sums of the data, not the data
+	bare    [][]byte
+	faults  []string
+	code    int // of the close frame; 1006: none came
+	reason  string
+	closed  bool
+	pongs   int
+	nextID  int
+
+	writing sync.Mutex
+}
+
+type notice struct {
+	Method string
+	Params json.RawMessage
+}
+
+type reply struct {
+	Result json.RawMessage
+	Error  *rpcError
+}
+
+type rpcError struct {
+	Code    int
+	Message string
+	Data    json.RawMessage
+}
+
+// dialing is how a client connects.
+type dialing struct {
+	query        string // "?token=…"
+	header       http.Header
+	subprotocols []string
+	from         net.IP // source address; nil: any
+}
+
+func dial(t testing.TB, g *gateway, d dialing) *client {
+	t.Helper()
+	c, err := tryDial(t, g, d)
+	if err != nil {
+		t.Fatalf("cannot connect: %v", err)
+	}
+	return c
+}
+
+func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
+	dialer := ws.Dialer{
+		Timeout:   patience,
+		Protocols: d.subprotocols,
+		Header:    ws.HandshakeHeaderHTTP(d.header),
+		NetDial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nd := net.Dialer{}
+			if d.from != nil {
+				nd.LocalAddr = &net.TCPAddr{IP: d.from}
+			}
+			return nd.DialContext(ctx, network, addr)
+		},
+	}
+	conn, br, _, err := dialer.Dial(context.Background(), g.url()+d.query)
+	if err != nil {
+		return nil, err
+	}
+	if br == nil {
+		br = bufio.NewReaderSize(conn, 32<<10)
+	}
+	c := &client{t: t, name: conn.LocalAddr().String(), conn: conn, rooms: map[string]*room{},
+		replies: map[string]reply{}, methods: map[string]string{}}
+	c.news.L = &c.mu
+	t.Cleanup(func() { conn.Close() })
+	go c.read(br)
+	return c, nil
+}
+
+// join connects with a token and waits until the automatic rooms are joined.
+func join(t testing.TB, g *gateway, user string) *client {
+	t.Helper()
+	c := dial(t, g, dialing{query: "?token=" + g.token(user)})
+	c.name += " of " + user
+	c.notice("auto_subscribed")
+	return c
+}
+
+// read runs until the connection ends.
+func (c *client) read(br *bufio.Reader) {
+	var message []byte
+	for {
+		h, err := ws.ReadHeader(br)
+		if err != nil {
+			c.end(1006, err.Error())
+			return
+		}
+		p := make([]byte, h.Length)
+		if _, err := io.ReadFull(br, p); err != nil {
+			c.end(1006, err.Error())
+			return
+		}
+		if h.Masked || h.Rsv != 0 {
+			c.fault("a frame with mask %v and reserved bits %d", h.Masked, h.Rsv)
+		}
+		switch h.OpCode {
+		case ws.OpPing:
+			c.write(ws.NewPongFrame(p))
+		case ws.OpPong:
+			c.update(func() { c.pongs++ })
+		case ws.OpClose:
+			code, reason := ws.ParseCloseFrameData(p)
+			c.write(ws.NewCloseFrame(p))
+			c.end(int(code), reason)
+			return
+		default:
+			if message = append(message, p...); h.Fin {
+				m := message
+				c.update(func() { c.take(m) })
+				message = nil
+			}
+		}
+	}
+}
+
+func (c *client) update(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+	c.news.Broadcast()
+}
+
+func (c *client) end(code int, reason string) {
+	c.conn.Close()
+	c.update(func() { c.closed, c.code, c.reason = true, code, reason })
+}
+
+func (c *client) fault(format string, args ...any) {
+	c.update(func() { c.faultLocked(format, args...) })
+}
+
+func (c *client) faultLocked(format string, args ...any) {
+	c.faults = append(c.faults, fmt.Sprintf(format, args...))
+}
+
+func (c *client) write(f ws.Frame) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
+	_ = ws.WriteFrame(c.conn, ws.MaskFrame(f)) // a dead connection shows at the reader
+}
+
+func (c *client) sendText(s string) { c.write(ws.NewTextFrame([]byte(s))) }
+
+// await waits until ok, called under the lock, holds.
+func (c *client) await(what string, ok func() bool) {
+	c.t.Helper()
+	c.awaitFor(patience, what, ok)
+}
+
+func (c *client) awaitFor(d time.Duration, what string, ok func() bool) {
+	c.t.Helper()
+	stop := time.AfterFunc(d, func() { c.update(func() {}) })
+	defer stop.Stop()
+	end := time.Now().Add(d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !ok() {
+		if c.closed && c.code != 0 {
+			c.t.Fatalf("client %s: closed with %d %q while waiting for %s", c.name, c.code, c.reason, what)
+		}
+		if !time.Now().Before(end) {
+			c.t.Fatalf("client %s: no %s within %s; faults %q, last notices %s", c.name, what, d, c.faults, c.lastNotices())
+		}
+		c.news.Wait()
+	}
+}
+
+func (c *client) lastNotices() string {
+	s := ""
+	for _, n := range c.notices[max(0, len(c.notices)-5):] {
+		s += fmt.Sprintf("%s %.200s; ", n.Method, n.Params)
+	}
+	return s
+}
+
+// notice waits for the first notice of that name and returns its params.
+func (c *client) notice(method string) json.RawMessage {
+	c.t.Helper()
+	var found json.RawMessage
+	c.await(method, func() bool {
+		i := slices.IndexFunc(c.notices, func(n notice) bool { return n.Method == method })
+		if i >= 0 {
+			found = c.notices[i].Params
+		}
+		return i >= 0
+	})
+	return found
+}
+
+// call sends a request and waits for its reply.
+func (c *client) call(method string, params any) reply {
+	c.t.Helper()
+	c.mu.Lock()
+	c.nextID++
+	id := strconv.Itoa(c.nextID)
+	c.mu.Unlock()
+	c.request(id, method, params)
+	return c.reply(id)
+}
+
+func (c *client) request(id, method string, params any) {
+	c.t.Helper()
+	b, err := json.Marshal(params)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.methods[id] = method
+	c.mu.Unlock()
+	c.sendText(fmt.Sprintf(`{"jsonrpc":"2.0","method":%q,"params":%s,"id":%s}`, method, b, id))
+}
+
+func (c *client) reply(id string) reply {
+	c.t.Helper()
+	var r reply
+	c.await("reply to "+id, func() bool {
+		var ok bool
+		r, ok = c.replies[id]
+		return ok
+	})
+	return r
+}
+
+// awaitClose waits for the end and returns the close code.
+func (c *client) awaitClose(d time.Duration) int {
+	c.t.Helper()
+	stop := time.AfterFunc(d, func() { c.update(func() {}) })
+	defer stop.Stop()
+	end := time.Now().Add(d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed {
+		if !time.Now().Before(end) {
+			c.t.Fatalf("client %s: not closed within %s; last notices %s", c.name, d, c.lastNotices())
+		}
+		c.news.Wait()
+	}
+	return c.code
+}
+
+// leave closes the connection in order.
+func (c *client) leave() {
+	c.t.Helper()
+	c.write(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "")))
+	c.awaitClose(patience)
+}
+
+// check fails the test for whatever the protocol did not allow.
+func (c *client) check() {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	faults := slices.Clone(c.faults)
+	for _, r := range c.past {
+		faults = append(faults, r.faults...)
+	}
+	for _, r := range c.rooms {
+		faults = append(faults, r.faults...)
+	}
+	for _, f := range faults[:min(5, len(faults))] {
+		c.t.Errorf("client %s: %s", c.name, f)
+	}
+	if len(faults) > 5 {
+		c.t.Errorf("client %s: and %d more faults", c.name, len(faults)-5)
+	}
+}

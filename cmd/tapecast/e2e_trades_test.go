@@ -1,0 +1,132 @@
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+const tradeConfig = `
+rooms:
+  - {match: "trades", class: stream}
+  - {match: "trades:*", class: stream}
+auto_join: [trades]
+ingest:
+  routes:
+    - {topic: trades, rooms: [trades], key: "{s}", type: trade_update}
+`
+
+// TestTradesByteForByte is the main job: the recorded trades go into Kafka at 20
+// times their real pace, and every client gets every one of them, untouched, in
+// order, with an unbroken chain.
+func TestTradesByteForByte(t *testing.T) {
+	onEach(t, func(t *testing.T, k *cluster) {
+		sc := scaled()
+		max, conns := sc.tradeRows, sc.tradeConns
+		if k.kind == "kfake" {
+			max, conns = sc.smallRows, sc.smallConns
+		}
+		rows := trades(t, max)
+		const partitions = 3
+		want := make([][][]byte, partitions)
+		for _, r := range rows {
+			p := partitionOf(r.key, partitions)
+			want[p] = append(want[p], r.payload)
+		}
+
+		k.topic(t, "trades", partitions)
+		defer k.deleteTopic(t, "trades")
+		g := start(t, config(k, tradeConfig))
+		full := join(t, g, "the-recorder")
+		clients := make([]*leanClient, conns)
+		for i := range clients {
+			c, err := dialLean(g, fmt.Sprint("u", i), want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			clients[i] = c
+		}
+		for _, c := range clients {
+			select {
+			case <-c.joined:
+			case <-c.done:
+				t.Fatal(c.fault)
+			case <-time.After(patience):
+				t.Fatal("not joined in time")
+			}
+		}
+
+		w := k.producer(t)
+		began := time.Now()
+		pace(rows, 20, func(r row) { w.send("trades", partitionOf(r.key, partitions), []byte(r.key), r.payload) })
+		w.flush()
+		produced := time.Since(began)
+
+		late := time.NewTimer(2 * time.Minute)
+		defer late.Stop()
+		for i, c := range clients {
+			select {
+			case <-c.done:
+			case <-late.C:
+				t.Fatalf("client %d has %d of %d", i, c.got.Load(), c.total)
+			}
+			if c.fault != nil {
+				t.Fatalf("client %d: %v", i, c.fault)
+			}
+		}
+		full.awaitFor(patience, "the last trade", func() bool { return len(full.rooms["trades"].frames) >= len(rows) })
+		t.Logf("%d rows in %s, delivered to %d clients by %s", len(rows), produced.Round(time.Millisecond), conns, time.Since(began).Round(time.Millisecond))
+
+		sameAsTopic(t, full, "trades", k.read(t, "trades"))
+		full.check()
+		if n := g.metric("tapecast_slow_total"); n != 0 && k.kind == "kafka" {
+			t.Logf("%v members lagged", n)
+		}
+	})
+}
+
+// pace calls f with each row when it is due, at so many times the real pace.
+func pace(rows []row, times float64, f func(row)) {
+	began := time.Now()
+	for _, r := range rows {
+		if wait := time.Duration(float64(r.at-rows[0].at)/times) - time.Since(began); wait > time.Millisecond {
+			<-time.After(wait)
+		}
+		f(r)
+	}
+}
+
+// sameAsTopic holds the frames of a room, in which the client was from before the
+// first record to after the last, against the topic.
+func sameAsTopic(t testing.TB, c *client, name string, topic [][]record) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := make([]int, len(topic))
+	for _, f := range c.rooms[name].frames {
+		if int(f.part) >= len(topic) || next[f.part] >= len(topic[f.part]) {
+			t.Fatalf("client %s: frame %d:%d is not in the topic", c.name, f.part, f.off)
+		}
+		r := topic[f.part][next[f.part]]
+		next[f.part]++
+		if f.off != r.offset || f.ts != r.ts || !bytes.Equal(f.data, r.value) {
+			t.Fatalf("client %s: frame %d:%d at %d is not record %d at %d: %.200q, want %.200q", c.name, f.part, f.off, f.ts, r.offset, r.ts, f.data, r.value)
+		}
+	}
+	for p := range next {
+		if next[p] != len(topic[p]) {
+			t.Fatalf("client %s has %d of %d records of partition %d", c.name, next[p], len(topic[p]), p)
+		}
+	}
+}
+
+// onAll calls f for 0 to n-1 at the same time.
+func onAll(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { f(i) })
+	}
+	wg.Wait()
+}
