@@ -45,6 +45,9 @@ func (r *Room) forgetRefs() bool {
 	return true
 }
 
+// maxRefs bounds the pieces of one cut, as the kernel bounds a gathered send.
+const maxRefs = 256
+
 // cutRefs is Cut for a private room: a piece for each frame, since frames of
 // other rooms lie between them.
 func (r *Room) cutRefs(at, head uint64, max int, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
@@ -56,7 +59,7 @@ func (r *Room) cutRefs(at, head uint64, max int, dst []Piece) (next uint64, piec
 	if len(dir) == 0 || list.nums[at-list.first] < dir[0].first {
 		return at, dst, true
 	}
-	for ; at < head && max > 0; at++ {
+	for n := 0; at < head && max > 0 && n < maxRefs; n++ {
 		num := list.nums[at-list.first]
 		i := find(dir, num)
 		c := dir[i]
@@ -64,6 +67,7 @@ func (r *Room) cutRefs(at, head uint64, max int, dst []Piece) (next uint64, piec
 		p := Piece{Bytes: c.buf[c.start(k):c.at[k].end], c: c, from: k, to: k + 1}
 		dst = append(dst, p)
 		max -= len(p.Bytes)
+		at++
 	}
 	return at, dst, false
 }

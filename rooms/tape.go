@@ -6,12 +6,12 @@ import (
 )
 
 // A tape's chunks begin small, so that a quiet room costs little, and double
-// up to maxChunk. A frame of more than a quarter of maxChunk gets a chunk of
+// up to maxChunk. A frame of more than a sixteenth of maxChunk gets a chunk of
 // its own, which a half-sent member may hold without holding others' frames.
 const (
 	minChunk = 1 << 10
 	maxChunk = 256 << 10
-	ownChunk = maxChunk / 4
+	ownChunk = maxChunk / 16
 
 	// perFrame is how many bytes of a chunk go with one entry of its index:
 	// less than any useful frame, so that bytes run out first.

@@ -1,0 +1,164 @@
+package loop
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lesismal/nbio"
+
+	"tapecast/rooms"
+)
+
+// state is where a connection is in its life; it only ever grows.
+type state uint8
+
+const (
+	stNew     state = iota // the upgrade has not been answered
+	stOpen                 // frames flow
+	stClosing              // a close frame waits to be sent, or has been
+	stGone                 // nothing may be sent any more
+)
+
+// Conn is one client. It belongs to one Loop: that loop's goroutine alone
+// touches its seats and sends; the poller alone touches its reader. Everyone
+// else uses the exported methods, which post to the loop's inbox.
+//
+// There are hundreds of thousands of them, so what only a busy connection
+// needs is behind out and side, and the struct is kept small (TestSizes).
+type Conn struct {
+	loop    *Loop
+	nb      *nbio.Conn
+	id      uint64
+	session any
+
+	// mu guards fd: the poller closes it, the loop sends to it. While mu is
+	// held and fd is not negative, the number is this connection's.
+	mu   sync.Mutex
+	fd   int32
+	deaf atomic.Bool // set by whoever ends the conversation: input is discarded
+
+	// The poller's.
+	reader  reader
+	asked   *[]byte // an upgrade request that is not complete
+	judged  bool    // the handler has seen the request
+	reading bool    // the upgrade was granted: input is frames
+
+	// The loop's.
+	state    state
+	flags    flags
+	code     uint16 // with which the connection was closed
+	port     uint16 // remote
+	addr     [16]byte
+	place    uint32 // in loop.conns
+	slot     int16  // of the wheel; -1: none
+	heard    atomic.Uint32
+	beatAt   tick // next heartbeat; 0: none
+	timerAt  tick // as the handler set it; 0: none
+	deadline tick // of the handshake, or of the close; 0: none
+	prev     *Conn
+	next     *Conn
+	seats    []seat
+	out      *outbox // what waits to be sent besides the tapes; nil: nothing
+	side     *side   // what waits for an appender's answer; nil: nothing
+}
+
+type flags uint16
+
+const (
+	fAuthenticated flags = 1 << iota
+	fPositions           // wants the 25 s positions
+	fBlocked             // the kernel took less than it was given: wait for writability
+	fWatched             // known to the loop's epoll set
+	fUrgent              // in loop.urgent
+	fReady               // in loop.ready
+	fSent                // something was sent since the last heartbeat
+	fEnding              // the write side is shut
+	fJudged              // the handler has seen it, and is to see the end
+)
+
+func (c *Conn) is(f flags) bool { return c.flags&f != 0 }
+
+// seat is a member's place in one room: its cursor.
+type seat struct {
+	sub   *rooms.Sub
+	at    uint64 // number of the next frame to be sent
+	place uint32 // in the view's members, where there is a view
+	quiet bool   // nothing was sent since the last heartbeat
+}
+
+// side holds what a connection has asked for while an appender answers: a
+// request that touches seats waits for the one before it.
+type side struct {
+	joining *joining
+	later   []event
+}
+
+// ID identifies the connection within the process.
+func (c *Conn) ID() uint64 { return c.id }
+
+// Remote is the client's address.
+func (c *Conn) Remote() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(c.addr).Unmap(), c.port)
+}
+
+// Session is what the handler has attached in Open.
+func (c *Conn) Session() any { return c.session }
+
+// SetSession attaches the handler's state. Only Open may call it.
+func (c *Conn) SetSession(s any) { c.session = s }
+
+// SendText sends p, which is copied, as one text message.
+func (c *Conn) SendText(p []byte) { c.Send(rooms.OpText, p) }
+
+// Send sends p, which is copied, as one message.
+func (c *Conn) Send(op byte, p []byte) {
+	c.loop.post(event{kind: evSend, conn: c, data: rooms.AppendFrame(make([]byte, 0, len(p)+10), op, p)})
+}
+
+// Close sends a close frame behind what was asked for before, then ends the
+// connection: at once where the client answers, in a second where it does not,
+// in five where it does not even read. RFC 6455, 7.4 lists the codes.
+func (c *Conn) Close(code int, reason string) {
+	c.loop.post(event{kind: evClose, conn: c, code: uint16(code), data: []byte(reason)})
+}
+
+// SetTimer has the handler's Timer called at t, within 100 ms. A connection
+// has one timer: a later call replaces it, the zero time stops it.
+func (c *Conn) SetTimer(t time.Time) {
+	e := event{kind: evTimer, conn: c}
+	if !t.IsZero() {
+		e.tick = c.loop.tickAt(t)
+	}
+	c.loop.post(e)
+}
+
+// SetAuthenticated counts the connection as authenticated and begins its
+// heartbeat: `positions` of quiet rooms, or WebSocket pings.
+func (c *Conn) SetAuthenticated(positions bool) {
+	e := event{kind: evAuthenticated, conn: c}
+	if positions {
+		e.code = 1
+	}
+	c.loop.post(e)
+}
+
+// Join joins rooms as one step. When the appenders have answered, reply is
+// called on the loop's goroutine with one Joined a room, in the order asked;
+// what it returns (nil: nothing) is sent as text before the first frame of
+// those rooms.
+func (c *Conn) Join(refs []RoomRef, reply func([]Joined) []byte) {
+	c.loop.post(event{kind: evJoin, conn: c, arg: &joining{refs: refs, reply: reply}})
+}
+
+// Leave leaves rooms. reply is called likewise, with the positions up to which
+// each was sent; its bytes are on the wire before the reply is.
+func (c *Conn) Leave(names []string, reply func([]Joined) []byte) {
+	c.loop.post(event{kind: evLeave, conn: c, arg: &leaving{names: names, reply: reply}})
+}
+
+// List calls reply with the rooms that the connection is in.
+func (c *Conn) List(reply func([]Joined) []byte) {
+	c.loop.post(event{kind: evList, conn: c, arg: &leaving{reply: reply}})
+}

@@ -1,0 +1,41 @@
+// Package loop owns sockets: the nbio engine, handshakes and frame reading,
+// connections, memberships, passes, timers and closes. It knows nothing of
+// Kafka, of the events' JSON, or of who may do what: it asks a Handler.
+//
+// # From a tape to a socket
+//
+// An appender tells the loop that a room has grown (inbox.grown). A room with
+// few members is served at once; a large one gets a pass, which visits each
+// member in slices of 500 µs, beginning with one drawn by lot. Between slices
+// come the inbox, timers, and the members of small rooms, so a private message
+// never waits for the end of a pass. A visit (flush) gathers all that the
+// connection lacks: what waits in its outbox, and its rooms' frames straight
+// from the tapes, in one system call. What the kernel does not take moves no
+// cursor; of a frame that it cut, the remainder is kept (a copy, or for a large
+// frame a reference), since nothing may be sent inside a frame. The socket's
+// writability then comes through the loop's own epoll set, one-shot.
+//
+// # Which goroutine may touch what
+//
+// A Loop's goroutine alone touches its connections' seats, outbox, state and
+// timers, and sends. A poller's goroutine reads one connection's input,
+// decodes it, and calls the Handler; it posts what follows to the loop's inbox.
+// Handlers and appenders post too. The inbox's lock is held for a few
+// instructions, and none is taken for a delivered message but Conn.mu, once a send.
+//
+// Conn.mu keeps a descriptor from being closed, and its number used again,
+// while the loop sends to it or the poller reads from it. Descriptors are closed by the
+// poller alone, while it looks at that descriptor's own event (Conn.shut): an
+// event of the same batch can then never meet another connection under the
+// same number. A loop that wants a connection gone shuts the socket down, and
+// the poller sees the end of its input.
+//
+// nbio (v1.6.12) accepts, watches and tells; it neither reads, writes nor
+// closes. Its pollers are edge-triggered, so onRead always reads to the end:
+// nbio forgets a connection right after an event that says the peer is gone.
+//
+// # Figures
+//
+// Conn takes 208 bytes at most, and a seat 24 (TestSizes); nbio's own Conn
+// takes 208. Ticks are 100 ms: that is the slack of every timer.
+package loop

@@ -1,0 +1,239 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/lesismal/nbio"
+	"github.com/lesismal/nbio/logging"
+	"golang.org/x/sys/unix"
+
+	"tapecast/rooms"
+)
+
+// Config says what an Engine is made of. Zero means the default that the
+// comment states.
+type Config struct {
+	// Addr is HOST:PORT to listen on; port 0 lets the kernel choose.
+	Addr string
+	// Path of the upgrade requests; empty: any.
+	Path string
+	// Loops own the connections, one processor each at most. Zero means half of the
+	// processors: the pollers, the appenders and the kernel want the others.
+	Loops int
+	// Pollers read. Zero means a quarter of the processors, one at least.
+	Pollers int
+
+	// Table holds the rooms; nil: there are none (an echo).
+	Table   *rooms.Table
+	Handler Handler
+	Log     *slog.Logger
+
+	// MaxMessage bounds what a client may say at once, in bytes; over it the
+	// connection is closed with 1009. Zero means 64 KiB.
+	MaxMessage int
+	// MaxConns bounds connections as they are accepted, whatever the handler
+	// would say. Zero: descriptors are the bound.
+	MaxConns int
+
+	HandshakeTimeout time.Duration // for the upgrade request; 10 s
+	PingEvery        time.Duration // heartbeat; 25 s
+	PongTimeout      time.Duration // silence of a client that is pinged; 60 s
+
+	// SendBuffer is SO_SNDBUF in bytes (the kernel doubles it). Zero leaves
+	// it to the kernel, which lets a socket take megabytes.
+	SendBuffer int
+	// NotSentLowat is TCP_NOTSENT_LOWAT in bytes: how much the kernel takes
+	// beyond what fits the peer's window. Zero leaves it unbounded.
+	NotSentLowat int
+}
+
+func (c *Config) defaults() {
+	cpus := runtime.GOMAXPROCS(0)
+	set := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	set(&c.Loops, max(1, cpus/2))
+	set(&c.Pollers, max(1, cpus/4))
+	set(&c.MaxMessage, 64<<10)
+	for v, d := range map[*time.Duration]time.Duration{
+		&c.HandshakeTimeout: 10 * time.Second, &c.PingEvery: 25 * time.Second, &c.PongTimeout: time.Minute,
+	} {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Engine accepts connections and runs the loops that own them.
+type Engine struct {
+	cfg   Config
+	nb    *nbio.Engine
+	ln    *acceptor
+	loops []*Loop
+	start time.Time
+
+	conns    atomic.Int64 // accepted and not yet gone
+	ids      atomic.Uint64
+	accepted atomic.Uint64
+	turned   atomic.Uint64 // away at accept, for MaxConns
+	failed   atomic.Uint64 // accepts that failed
+	lastFail atomic.Int64  // when the last of them was logged, ns
+}
+
+// New makes an engine; Start opens its port.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Handler == nil {
+		return nil, errors.New("loop: an engine needs a handler")
+	}
+	cfg.defaults()
+	e := &Engine{cfg: cfg, start: time.Now()}
+	for i := range cfg.Loops {
+		l, err := newLoop(e, i)
+		if err != nil {
+			for _, l := range e.loops {
+				l.release()
+			}
+			return nil, err
+		}
+		e.loops = append(e.loops, l)
+	}
+	return e, nil
+}
+
+// Start opens the port, and starts the loops and pollers.
+func (e *Engine) Start() error {
+	ln, err := listen(e, e.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", e.cfg.Addr, err)
+	}
+	e.ln = ln
+	logging.SetLogger(nbioLog{e.cfg.Log})
+	e.nb = nbio.NewEngine(nbio.Config{
+		Network:  "tcp",
+		Addrs:    []string{ln.Addr().String()},
+		NPoller:  e.cfg.Pollers,
+		EpollMod: nbio.EPOLLET,
+		Listen:   func(string, string) (net.Listener, error) { return ln, nil },
+	})
+	e.nb.OnOpen(e.onOpen)
+	e.nb.OnRead(e.onRead)
+	for _, l := range e.loops {
+		go l.run()
+	}
+	if err := e.nb.Start(); err != nil {
+		ln.Close()
+		e.stopLoops()
+		return fmt.Errorf("cannot start the pollers: %w", err)
+	}
+	return nil
+}
+
+// Addr is where the engine listens, once it has started.
+func (e *Engine) Addr() net.Addr { return e.ln.Addr() }
+
+// newConn makes the connection of a descriptor that was just accepted; nil:
+// there are too many.
+func (e *Engine) newConn(from unix.Sockaddr) *Conn {
+	if n := e.conns.Add(1); e.cfg.MaxConns > 0 && n > int64(e.cfg.MaxConns) {
+		e.conns.Add(-1)
+		e.turned.Add(1)
+		return nil
+	}
+	id := e.ids.Add(1)
+	c := &Conn{loop: e.loops[id%uint64(len(e.loops))], id: id, fd: -1, slot: -1}
+	var ip netip.Addr
+	switch a := from.(type) {
+	case *unix.SockaddrInet4:
+		ip, c.port = netip.AddrFrom4(a.Addr), uint16(a.Port)
+	case *unix.SockaddrInet6:
+		ip, c.port = netip.AddrFrom16(a.Addr), uint16(a.Port)
+	}
+	if ip.IsValid() {
+		c.addr = ip.As16()
+	}
+	return c
+}
+
+// onOpen runs on the acceptor's goroutine, right after Accept, before nbio
+// watches the descriptor.
+func (e *Engine) onOpen(nb *nbio.Conn) {
+	c := e.ln.last
+	e.ln.last = nil
+	c.nb, c.fd = nb, int32(nb.Hash()) // of a Conn, the hash is its descriptor
+	nb.SetSession(c)
+	c.loop.post(event{kind: evOpened, conn: c})
+	e.accepted.Add(1) // after which onRead may see c
+}
+
+func (e *Engine) acceptFailed(err error) {
+	e.failed.Add(1)
+	now := time.Now().UnixNano()
+	if last := e.lastFail.Load(); now-last > int64(time.Second) && e.lastFail.CompareAndSwap(last, now) {
+		e.cfg.Log.Error("cannot accept connections; is the descriptor limit too low?",
+			"error", err, "failed", e.failed.Load(), "connections", e.conns.Load())
+	}
+}
+
+// StopAccepting closes the port; connections stay.
+func (e *Engine) StopAccepting() error { return e.ln.stop() }
+
+// stopWait is how long Stop waits for the pollers to close what it hung up.
+const stopWait = 5 * time.Second
+
+// Stop ends all connections at once, then the pollers and the loops.
+func (e *Engine) Stop() error {
+	err := e.ln.stop()
+	for _, l := range e.loops {
+		l.post(event{kind: evDo, arg: func(l *Loop) {
+			for _, c := range l.conns {
+				l.hangUp(c)
+			}
+		}})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	if werr := e.waitEmpty(ctx); werr != nil {
+		err = errors.Join(err, fmt.Errorf("%d connections were left at the end: %w", e.conns.Load(), werr))
+	}
+	e.nb.Stop()
+	e.stopLoops()
+	return err
+}
+
+func (e *Engine) stopLoops() {
+	for _, l := range e.loops {
+		l.post(event{kind: evDo, arg: func(l *Loop) { l.done = true }})
+		<-l.ended
+	}
+}
+
+// nbioLog sends nbio's own lines where ours go; it has little to say.
+type nbioLog struct{ log *slog.Logger }
+
+// SetLevel is for nbio's own logger.
+func (nbioLog) SetLevel(int) {}
+
+// Debug drops what is of use to nbio's authors only.
+func (nbioLog) Debug(string, ...any) {}
+
+// Info drops it as well.
+func (nbioLog) Info(string, ...any) {}
+
+// Warn passes a warning on.
+func (n nbioLog) Warn(f string, v ...any) { n.log.Warn(fmt.Sprintf(f, v...)) }
+
+// Error passes an error on.
+func (n nbioLog) Error(f string, v ...any) { n.log.Error(fmt.Sprintf(f, v...)) }

@@ -1,0 +1,23 @@
+package loop
+
+// Handler decides what connections may do; the loop delivers. package server
+// is one, the echo of the command line another.
+type Handler interface {
+	// Open decides on an upgrade request. It runs on a poller's goroutine and
+	// must not block; r is valid only during the call. What it asks of c
+	// happens after the answer has been sent.
+	Open(c *Conn, r *Request) Verdict
+
+	// Message is one complete text or binary message; text is valid UTF-8. It
+	// runs on the poller's goroutine, for one connection in order. p is valid
+	// only during the call.
+	Message(c *Conn, op byte, p []byte)
+
+	// Timer is called when the time set by SetTimer has come, on the loop's goroutine.
+	Timer(c *Conn)
+
+	// Closed is called once for each connection that Open has seen, after it
+	// has left its rooms, on the loop's goroutine. code is what the close
+	// frame said, 1005 for none, 1006 where there was no close frame.
+	Closed(c *Conn, code int)
+}

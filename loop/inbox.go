@@ -1,0 +1,99 @@
+package loop
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"tapecast/rooms"
+)
+
+type kind uint8
+
+const (
+	evOpened        kind = iota // accepted; the upgrade is awaited
+	evUpgrade                   // data: the response; code: its status; arg: whether the handler has judged
+	evSend                      // data: whole frames
+	evPing                      // data: the ping's payload
+	evPeerClose                 // code: the peer's close code, or 0
+	evClose                     // code, data: reason
+	evFault                     // as evClose; the peer broke the protocol
+	evGone                      // the descriptor is closed
+	evTimer                     // tick
+	evAuthenticated             // code 1: with positions
+	evJoin                      // arg: *joining
+	evJoined                    // arg: *joining, answered
+	evLeave                     // arg: *leaving
+	evList                      // arg: *leaving
+	evDo                        // arg: func(*Loop)
+)
+
+// event is one thing that happened to a connection, or was asked of it.
+type event struct {
+	kind kind
+	code uint16
+	tick tick
+	conn *Conn
+	data []byte
+	arg  any
+}
+
+// inbox is how others reach a loop: the one lock there is, held for a few
+// instructions.
+type inbox struct {
+	mu     sync.Mutex
+	events []event
+	dirty  []*rooms.Sub
+
+	asleep atomic.Bool // the loop is, or is about to be, in epoll_wait
+	wakefd int         // eventfd
+}
+
+func (b *inbox) open() (err error) {
+	b.wakefd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	return err
+}
+
+func (b *inbox) post(e event) {
+	b.mu.Lock()
+	b.events = append(b.events, e)
+	b.mu.Unlock()
+	b.wake()
+}
+
+// grown is called by appenders with rooms that have new frames.
+func (b *inbox) grown(subs []*rooms.Sub) {
+	b.mu.Lock()
+	b.dirty = append(b.dirty, subs...)
+	b.mu.Unlock()
+	b.wake()
+}
+
+func (b *inbox) wake() {
+	if b.asleep.Load() && b.asleep.Swap(false) {
+		one := [8]byte{1}
+		unix.Write(b.wakefd, one[:]) // fails only when it is readable already
+	}
+}
+
+// mayRest says whether the loop may wait; from then on posts wake it.
+func (b *inbox) mayRest() bool {
+	b.asleep.Store(true)
+	b.mu.Lock()
+	empty := len(b.events) == 0 && len(b.dirty) == 0
+	b.mu.Unlock()
+	if !empty {
+		b.asleep.Store(false)
+	}
+	return empty
+}
+
+// take empties the inbox, giving it the slices of the last time to fill.
+func (b *inbox) take(events []event, dirty []*rooms.Sub) ([]event, []*rooms.Sub) {
+	b.mu.Lock()
+	events, b.events = b.events, events[:0]
+	dirty, b.dirty = b.dirty, dirty[:0]
+	b.mu.Unlock()
+	return events, dirty
+}

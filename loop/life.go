@@ -1,0 +1,217 @@
+package loop
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tapecast/rooms"
+)
+
+const (
+	// A close frame that does not move within closeWait is given up.
+	closeWait = 5 * time.Second
+	// After the close frame the peer has lingerWait to close its side: a
+	// close() with unread input resets, and can destroy the close frame.
+	lingerWait = time.Second
+
+	codeNone     = 1006 // RFC 6455, 7.4.1: no close frame was seen
+	codePolicy   = 1008
+	codeTooSlow  = 4208
+	noReadReason = "answers are not being read"
+)
+
+func (l *Loop) opened(c *Conn) {
+	c.place = uint32(len(l.conns))
+	l.conns = append(l.conns, c)
+	c.deadline = l.tickNow() + ticks(l.engine.cfg.HandshakeTimeout)
+	l.schedule(c)
+}
+
+// upgraded sends the answer to the upgrade, and then does what the handler
+// asked for meanwhile.
+func (l *Loop) upgraded(c *Conn, e *event) {
+	if e.arg.(bool) {
+		c.flags |= fJudged
+	}
+	if c.state == stGone {
+		return
+	}
+	c.outOf().rest = e.data
+	c.deadline = 0
+	if e.code != 101 {
+		l.stats.Refused++
+		c.state = stClosing
+		c.side = nil
+		c.deaf.Store(true)
+		c.deadline = l.tickNow() + ticks(closeWait)
+		l.schedule(c)
+		l.flush(c)
+		return
+	}
+	c.state = stOpen
+	l.stats.Upgraded++
+	l.schedule(c)
+	if c.side == nil {
+		l.flush(c)
+		return
+	}
+	// The answer and the first replies go out together.
+	l.urgent.add(c)
+	l.resumeSide(c)
+}
+
+func (l *Loop) authenticated(c *Conn, positions bool) {
+	if c.state != stOpen {
+		return
+	}
+	if !c.is(fAuthenticated) {
+		l.stats.Authenticated++
+	}
+	c.flags |= fAuthenticated
+	c.flags &^= fPositions
+	if positions {
+		c.flags |= fPositions
+	}
+	if c.beatAt == 0 {
+		c.beatAt = l.firstBeat()
+	}
+	l.schedule(c)
+}
+
+// reply sends whole frames behind those that already wait.
+func (l *Loop) reply(c *Conn, frames []byte) {
+	if c.state == stOpen && l.enqueue(c, frames) {
+		l.urgent.add(c)
+	}
+}
+
+// enqueue puts whole frames behind those that wait; false: too much waits
+// already, and the connection is being closed.
+func (l *Loop) enqueue(c *Conn, frames []byte) bool {
+	o := c.outOf()
+	if len(o.replies) > 0 && o.size()+len(frames) > maxReplies {
+		l.close(c, codePolicy, []byte(noReadReason))
+		return false
+	}
+	if o.replies == nil {
+		o.replies = frames
+	} else {
+		o.replies = append(o.replies, frames...)
+	}
+	return true
+}
+
+func (l *Loop) pong(c *Conn, payload []byte) {
+	if c.state == stOpen {
+		c.outOf().pong = rooms.AppendFrame(nil, opPong, payload)
+		l.urgent.add(c)
+	}
+}
+
+// close begins the closing handshake: no more frames of rooms, then the close
+// frame, then the end.
+func (l *Loop) close(c *Conn, code uint16, reason []byte) {
+	if c.state != stOpen {
+		return
+	}
+	c.state, c.code = stClosing, code
+	c.deaf.Store(true)
+	c.side = nil
+	l.leaveAll(c)
+	o := c.outOf()
+	o.pong, o.ping = nil, nil
+	o.close = closeFrame(code, reason)
+	c.deadline = l.tickNow() + ticks(closeWait)
+	c.beatAt, c.timerAt = 0, 0
+	l.schedule(c)
+	l.urgent.add(c)
+}
+
+// peerClosed answers a close frame with one, or ends what we began.
+func (l *Loop) peerClosed(c *Conn, code uint16) {
+	switch {
+	case c.state == stOpen:
+		l.close(c, code, nil)
+	case c.state == stClosing && c.is(fEnding):
+		l.hangUp(c)
+	}
+}
+
+// endWrite is called when the last byte, the close frame's, has been sent.
+func (l *Loop) endWrite(c *Conn) {
+	if c.is(fEnding) {
+		return
+	}
+	c.flags |= fEnding
+	c.control(func(fd int) { unix.Shutdown(fd, unix.SHUT_WR) })
+	c.deadline = l.tickNow() + ticks(lingerWait)
+	l.schedule(c)
+}
+
+// overdue is called when a connection did not move on in time.
+func (l *Loop) overdue(c *Conn) {
+	switch {
+	case c.state == stNew:
+		l.stats.HandshakeTimeouts++
+		l.hangUp(c)
+	case c.state == stClosing && !c.is(fEnding):
+		l.stats.Resets++
+		c.control(func(fd int) {
+			unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		})
+		l.hangUp(c)
+	case c.state == stClosing:
+		l.hangUp(c)
+	}
+}
+
+// hangUp ends a connection at once. The poller sees the end of the input,
+// closes the descriptor and posts evGone: it alone closes descriptors, while
+// it looks at this one's event, so that no late event can meet another
+// connection under the same number.
+func (l *Loop) hangUp(c *Conn) {
+	if c.state == stGone {
+		return
+	}
+	c.state = stGone
+	c.deaf.Store(true)
+	c.side, c.out = nil, nil
+	c.deadline, c.beatAt, c.timerAt = 0, 0, 0
+	l.wheel.remove(c)
+	l.leaveAll(c)
+	c.control(func(fd int) { unix.Shutdown(fd, unix.SHUT_RDWR) })
+}
+
+// gone is called once the descriptor is closed: the last event of a connection.
+func (l *Loop) gone(c *Conn) {
+	l.hangUp(c)
+	delete(l.blocked, c.id)
+	last := l.conns[len(l.conns)-1]
+	l.conns[c.place] = last
+	last.place = c.place
+	l.conns[len(l.conns)-1] = nil
+	l.conns = l.conns[:len(l.conns)-1]
+	if c.is(fAuthenticated) {
+		l.stats.Authenticated--
+	}
+	if c.code == 0 {
+		c.code = codeNone
+	}
+	l.stats.closed(c.code)
+	l.recount = true
+	if c.is(fJudged) {
+		l.handler.Closed(c, int(c.code))
+	}
+	c.nb, c.session = nil, nil
+	l.engine.conns.Add(-1)
+}
+
+// control runs f with the descriptor, if it is still open.
+func (c *Conn) control(f func(fd int)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd >= 0 {
+		f(int(c.fd))
+	}
+}

@@ -1,0 +1,190 @@
+package loop
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tapecast/rooms"
+)
+
+// slice is how long a loop stays with one kind of work before it looks at the
+// others: what a private message may wait for, a few times over.
+const slice = 500 * time.Microsecond
+
+// maxEvents is how many writable sockets are taken from epoll at a time.
+const maxEvents = 128
+
+// Loop is one goroutine that owns a set of connections: their seats, their
+// sends and their timers. Others post to its inbox.
+type Loop struct {
+	engine   *Engine
+	index    int
+	table    *rooms.Table
+	listener *rooms.Listener
+	handler  Handler
+	log      *slog.Logger
+
+	inbox  inbox
+	epfd   int
+	done   bool
+	ended  chan struct{}
+	events []event
+	dirty  []*rooms.Sub
+
+	conns   []*Conn
+	blocked map[uint64]*Conn // by id: those that wait for writability
+	wheel   wheel
+	drain   *drain
+
+	urgent queue   // members of small rooms that lack something
+	ready  queue   // members that were blocked, or lack more than one visit sends
+	hot    []*view // rooms in the middle of a pass
+
+	send    sender
+	stats   LoopStats
+	recount bool // stats.Closes has changed
+
+	mu        sync.Mutex
+	published LoopStats
+}
+
+func newLoop(e *Engine, i int) (*Loop, error) {
+	l := &Loop{engine: e, index: i, table: e.cfg.Table, handler: e.cfg.Handler, log: e.cfg.Log, blocked: map[uint64]*Conn{}, ended: make(chan struct{})}
+	l.wheel.init()
+	l.urgent.flag, l.ready.flag = fUrgent, fReady
+	if err := l.inbox.open(); err != nil {
+		return nil, fmt.Errorf("cannot make an eventfd: %w", err)
+	}
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		unix.Close(l.inbox.wakefd)
+		return nil, fmt.Errorf("cannot make an epoll set: %w", err)
+	}
+	l.epfd = epfd
+	err = unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, l.inbox.wakefd, &unix.EpollEvent{Events: unix.EPOLLIN})
+	if err != nil {
+		l.release()
+		return nil, fmt.Errorf("cannot watch an eventfd: %w", err)
+	}
+	if l.table != nil {
+		l.listener = l.table.Listen(l.inbox.grown)
+	}
+	return l, nil
+}
+
+func (l *Loop) release() {
+	unix.Close(l.epfd)
+	unix.Close(l.inbox.wakefd)
+}
+
+func (l *Loop) post(e event) { l.inbox.post(e) }
+
+// run is the loop. Each turn looks at everything once; no kind of work keeps
+// the others waiting for longer than a slice.
+func (l *Loop) run() {
+	defer close(l.ended)
+	defer l.release()
+	var ready [maxEvents]unix.EpollEvent
+	for !l.done {
+		n := l.wait(ready[:])
+		for i := range ready[:n] {
+			l.writable(&ready[i])
+		}
+		l.takeInbox()
+		l.turnWheel()
+		l.serve(&l.urgent)
+		l.serve(&l.ready)
+		l.pass()
+		l.publishStats()
+	}
+}
+
+// wait sleeps until there is something to do: not at all where work is left.
+func (l *Loop) wait(ready []unix.EpollEvent) int {
+	timeout := 0
+	if l.urgent.empty() && l.ready.empty() && len(l.hot) == 0 && l.inbox.mayRest() {
+		timeout = l.wheel.wait(l.engine.now())
+	}
+	n, err := unix.EpollWait(l.epfd, ready, timeout)
+	l.inbox.asleep.Store(false)
+	if err != nil && err != unix.EINTR {
+		panic(fmt.Sprintf("BUG: epoll_wait on descriptor %d: %v", l.epfd, err))
+	}
+	return max(n, 0)
+}
+
+func (l *Loop) takeInbox() {
+	l.events, l.dirty = l.inbox.take(l.events, l.dirty)
+	for i := range l.events {
+		l.handle(&l.events[i])
+	}
+	clear(l.events)
+	for i, sub := range l.dirty {
+		l.grown(sub)
+		l.dirty[i] = nil
+	}
+}
+
+// handle does what an event asks. Until the upgrade is answered, all that the
+// handler asks of a connection waits.
+func (l *Loop) handle(e *event) {
+	c := e.conn
+	if c != nil && c.state == stNew {
+		switch e.kind {
+		case evOpened, evUpgrade, evGone:
+		default:
+			c.sideOf().later = append(c.side.later, *e)
+			return
+		}
+	}
+	switch e.kind {
+	case evOpened:
+		l.opened(c)
+	case evUpgrade:
+		l.upgraded(c, e)
+	case evSend:
+		l.reply(c, e.data)
+	case evPing:
+		l.pong(c, e.data)
+	case evPeerClose:
+		l.peerClosed(c, e.code)
+	case evClose, evFault:
+		l.close(c, e.code, e.data)
+	case evGone:
+		l.gone(c)
+	case evTimer:
+		c.timerAt = e.tick
+		l.schedule(c)
+	case evAuthenticated:
+		l.authenticated(c, e.code == 1)
+	case evJoin, evLeave, evList:
+		l.seatsAsked(e)
+	case evJoined:
+		l.joined(c, e.arg.(*joining))
+	case evDo:
+		e.arg.(func(*Loop))(l)
+	default:
+		panic(fmt.Sprintf("BUG: event of kind %d", e.kind))
+	}
+}
+
+// writable is called for a socket that takes bytes again. The event carries
+// the connection's number, not its descriptor: descriptors are used again.
+func (l *Loop) writable(e *unix.EpollEvent) {
+	if e.Fd == 0 && e.Pad == 0 {
+		var b [8]byte
+		unix.Read(l.inbox.wakefd, b[:])
+		return
+	}
+	c := l.blocked[uint64(uint32(e.Fd))|uint64(uint32(e.Pad))<<32]
+	if c == nil {
+		return
+	}
+	delete(l.blocked, c.id)
+	c.flags &^= fBlocked
+	l.ready.add(c)
+}

@@ -1,0 +1,207 @@
+package loop
+
+import (
+	"errors"
+	"slices"
+
+	"tapecast/rooms"
+)
+
+// Errors that Joined carries, besides those of package rooms.
+var (
+	ErrAlready  = errors.New("the connection is in this room already")
+	ErrNotThere = errors.New("the connection is not in this room")
+	ErrBareRoom = errors.New("a connection has one room with bare frames at most")
+)
+
+// RoomRef names a room to join, with the pattern that its name matched.
+type RoomRef struct {
+	Name    string
+	Pattern *rooms.Pattern
+}
+
+// Joined is the answer for one room of a Join, Leave or List: the place that
+// the membership begins, ends or stands at.
+type Joined struct {
+	Name      string
+	Class     string
+	Positions rooms.Positions
+	Err       error
+}
+
+type joining struct {
+	refs  []RoomRef
+	reply func([]Joined) []byte
+	list  []Joined
+	join  rooms.Join
+}
+
+type leaving struct {
+	names []string
+	reply func([]Joined) []byte
+}
+
+// seatsAsked does a request that touches seats, or has it wait for the one
+// before it: else an unsubscribe could overtake its subscribe.
+func (l *Loop) seatsAsked(e *event) {
+	c := e.conn
+	if c.state != stOpen {
+		return
+	}
+	if c.side != nil && c.side.joining != nil {
+		c.side.later = append(c.side.later, *e)
+		return
+	}
+	switch e.kind {
+	case evJoin:
+		l.join(c, e.arg.(*joining))
+	case evLeave:
+		l.leave(c, e.arg.(*leaving))
+	case evList:
+		l.list(c, e.arg.(*leaving))
+	}
+}
+
+// join asks the appenders for seats in the rooms that the connection may join.
+func (l *Loop) join(c *Conn, j *joining) {
+	bare := slices.ContainsFunc(c.seats, func(t seat) bool { return t.sub.Room().Pattern().Bare })
+	j.list = make([]Joined, len(j.refs))
+	j.join.Rooms = make([]rooms.Seat, 0, len(j.refs))
+	for i, ref := range j.refs {
+		out := &j.list[i]
+		out.Name, out.Class = ref.Name, ref.Pattern.Class.Name
+		same := func(r rooms.Seat) bool { return r.Name == ref.Name }
+		switch {
+		case c.find(ref.Name) >= 0 || slices.ContainsFunc(j.join.Rooms, same):
+			out.Err = ErrAlready
+		case bare && ref.Pattern.Bare:
+			out.Err = ErrBareRoom
+		default:
+			bare = bare || ref.Pattern.Bare
+			j.join.Rooms = append(j.join.Rooms, rooms.Seat{Name: ref.Name, Pattern: ref.Pattern})
+		}
+	}
+	j.join.Done = func(*rooms.Join) { l.post(event{kind: evJoined, conn: c, arg: j}) }
+	c.sideOf().joining = j
+	l.table.Join(l.listener, &j.join)
+}
+
+// joined takes the seats that the appenders gave. The reply is queued before
+// any frame of theirs can be.
+func (l *Loop) joined(c *Conn, j *joining) {
+	if c.state != stOpen {
+		for _, r := range j.join.Rooms {
+			if r.Err == nil {
+				l.table.Leave(r.Sub)
+			}
+		}
+		return
+	}
+	c.seats = slices.Grow(c.seats, len(j.join.Rooms))
+	given := j.join.Rooms
+	for i := range j.list {
+		out := &j.list[i]
+		if out.Err != nil {
+			if k := c.find(out.Name); k >= 0 {
+				out.Positions = l.table.PositionsAt(c.seats[k].sub.Room(), c.seats[k].at)
+			}
+			continue
+		}
+		r := given[0]
+		given = given[1:]
+		out.Positions, out.Err = r.Positions, r.Err
+		if r.Err == nil {
+			l.sit(c, r.Sub, r.At)
+		}
+	}
+	c.side.joining = nil
+	l.answer(c, j.reply(j.list))
+	l.resumeSide(c)
+}
+
+// answer queues what a reply function has made.
+func (l *Loop) answer(c *Conn, text []byte) {
+	if text != nil && !l.enqueue(c, rooms.AppendFrame(make([]byte, 0, len(text)+10), rooms.OpText, text)) {
+		return
+	}
+	l.urgent.add(c)
+}
+
+// resumeSide does what waited, up to the next request that must be waited for.
+func (l *Loop) resumeSide(c *Conn) {
+	for c.side != nil && c.side.joining == nil {
+		if len(c.side.later) == 0 {
+			c.side = nil
+			return
+		}
+		e := c.side.later[0]
+		c.side.later = c.side.later[1:]
+		l.handle(&e)
+	}
+}
+
+func (l *Loop) leave(c *Conn, a *leaving) {
+	list := make([]Joined, len(a.names))
+	for i, name := range a.names {
+		out := &list[i]
+		out.Name = name
+		k := c.find(name)
+		if k < 0 {
+			out.Err = ErrNotThere
+			continue
+		}
+		*out = l.describe(c.seats[k])
+		l.stand(c, k)
+	}
+	l.answer(c, a.reply(list))
+}
+
+func (l *Loop) list(c *Conn, a *leaving) {
+	list := make([]Joined, len(c.seats))
+	for i, t := range c.seats {
+		list[i] = l.describe(t)
+	}
+	slices.SortFunc(list, func(a, b Joined) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	l.answer(c, a.reply(list))
+}
+
+func (l *Loop) describe(t seat) Joined {
+	r := t.sub.Room()
+	return Joined{Name: r.Name(), Class: r.Class().Name, Positions: l.table.PositionsAt(r, t.at)}
+}
+
+// find is the index of the seat in the room; -1: there is none.
+func (c *Conn) find(name string) int {
+	return slices.IndexFunc(c.seats, func(t seat) bool { return t.sub.Room().Name() == name })
+}
+
+// sit gives the connection a seat at the place of its seam.
+func (l *Loop) sit(c *Conn, sub *rooms.Sub, at uint64) {
+	place := l.enter(c, sub)
+	c.seats = append(c.seats, seat{sub: sub, at: at, place: place, quiet: true})
+	l.stats.Seats++
+}
+
+// stand gives up seat k.
+func (l *Loop) stand(c *Conn, k int) {
+	t := c.seats[k]
+	last := len(c.seats) - 1
+	c.seats[k] = c.seats[last]
+	c.seats[last] = seat{}
+	c.seats = c.seats[:last]
+	l.exit(t)
+	l.table.Leave(t.sub)
+	l.stats.Seats--
+}
+
+func (l *Loop) leaveAll(c *Conn) {
+	for len(c.seats) > 0 {
+		l.stand(c, len(c.seats)-1)
+	}
+	c.seats = nil
+}

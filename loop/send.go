@@ -1,0 +1,254 @@
+package loop
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tapecast/rooms"
+)
+
+const (
+	// maxVisit is what one visit sends to a member at most: with more, the
+	// next member only waits longer.
+	maxVisit = 128 << 10
+	// maxIov bounds one gathered send: the kernel allows 1024.
+	maxIov = 512
+	// maxReplies is what may wait for a client that asks and does not read.
+	maxReplies = 64 << 10
+)
+
+// sender is a loop's scratch for one gathered send.
+type sender struct {
+	iov    [maxIov]unix.Iovec
+	n      int // iovecs
+	total  int // bytes in them
+	pieces []rooms.Piece
+	runs   []run
+	more   bool // a seat lacks more than was gathered
+	turn   int
+}
+
+// run says that the next pieces are of one seat.
+type run struct{ seat, pieces int }
+
+func (s *sender) add(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	s.iov[s.n].Base = &b[0]
+	s.iov[s.n].SetLen(len(b))
+	s.n++
+	s.total += len(b)
+}
+
+func (s *sender) reset() {
+	clear(s.iov[:s.n]) // chunks must not be held by what was sent long ago
+	clear(s.pieces)
+	s.n, s.total, s.more = 0, 0, false
+	s.pieces, s.runs = s.pieces[:0], s.runs[:0]
+}
+
+// flush sends all that the connection lacks, as far as the kernel takes it
+// and one visit goes: what waits in its outbox, and its rooms' frames straight
+// from the tapes, in one system call.
+func (l *Loop) flush(c *Conn) {
+	if c.state == stNew || c.state == stGone || c.is(fBlocked) {
+		return
+	}
+	s := &l.send
+	if c.state == stOpen {
+		l.gather(c)
+	}
+	if o := c.out; o != nil {
+		l.send.front(o)
+	}
+	for i := range s.pieces {
+		s.add(s.pieces[i].Bytes)
+	}
+	if c.out != nil {
+		s.add(c.out.close)
+	}
+	if s.n > 0 {
+		l.push(c)
+	}
+	more := s.more
+	s.reset()
+	if more && c.state == stOpen && !c.is(fBlocked) {
+		l.ready.add(c)
+	}
+}
+
+func (s *sender) front(o *outbox) {
+	s.add(o.rest)
+	s.add(o.pong)
+	s.add(o.ping)
+	s.add(o.replies)
+}
+
+// gather cuts from the tapes what the connection's seats lack. It begins at
+// another seat each time, so that a busy room does not starve a quiet one.
+func (l *Loop) gather(c *Conn) {
+	s, left := &l.send, maxVisit
+	s.turn++
+	n := len(c.seats)
+	for i := range n {
+		k := (s.turn + i) % n
+		t := &c.seats[k]
+		r := t.sub.Room()
+		head := r.Head()
+		if t.at >= head {
+			continue
+		}
+		if left <= 0 || len(s.pieces) >= maxIov/4 {
+			s.more = true
+			return
+		}
+		had := len(s.pieces)
+		next, pieces, lagged := r.Cut(t.at, left, s.pieces)
+		if lagged {
+			if !l.lagged(c, t) {
+				s.pieces, s.runs = s.pieces[:0], s.runs[:0]
+				return
+			}
+			next, pieces, lagged = r.Cut(t.at, left, s.pieces)
+			s.more = s.more || lagged
+		}
+		s.pieces = pieces
+		if len(pieces) == had {
+			continue
+		}
+		s.runs = append(s.runs, run{k, len(pieces) - had})
+		for _, p := range pieces[had:] {
+			left -= len(p.Bytes)
+		}
+		s.more = s.more || next < head
+	}
+}
+
+// lagged does what the class says about a seat that retention has overtaken;
+// false: the connection is being closed.
+func (l *Loop) lagged(c *Conn, t *seat) bool {
+	r := t.sub.Room()
+	if r.Class().Lag == rooms.LagClose {
+		l.stats.LagClosed++
+		l.close(c, 4208, []byte(r.Name()))
+		return false
+	}
+	from, to, tail := l.table.GapAt(r, t.at)
+	l.stats.Gaps++
+	l.stats.GapFrames += tail - t.at
+	t.at = tail
+	return l.enqueue(c, rooms.AppendFrame(nil, rooms.OpText, rooms.AppendGap(nil, r.Name(), from, to)))
+}
+
+// push hands the gathered bytes to the kernel and moves everything on by what
+// it took.
+func (l *Loop) push(c *Conn) {
+	s := &l.send
+	n, err := c.write(s.iov[:s.n])
+	l.stats.Sends++
+	if err != nil {
+		if err != unix.EAGAIN && err != unix.EINTR {
+			l.hangUp(c) // the poller hears of it and closes
+			return
+		}
+		n = 0
+	}
+	l.stats.Bytes += uint64(n)
+	c.flags |= fSent
+	total := n
+	if c.out != nil {
+		n = c.out.sent(n)
+	}
+	n = l.advance(c, n)
+	if c.out != nil {
+		c.out.sentClose(n)
+		if c.out.empty() {
+			c.out = nil
+		}
+	}
+	if total < s.total {
+		l.stats.Partial++
+		l.block(c)
+	} else if c.state == stClosing && c.out == nil {
+		l.endWrite(c)
+	}
+}
+
+// advance moves the seats on by n bytes of the gathered pieces, and returns
+// what is left of n.
+func (l *Loop) advance(c *Conn, n int) int {
+	s, i := &l.send, 0
+	for _, run := range s.runs {
+		t := &c.seats[run.seat]
+		for range run.pieces {
+			if n == 0 {
+				return 0
+			}
+			p := &s.pieces[i]
+			i++
+			k := min(n, len(p.Bytes))
+			frames, rest := p.Sent(k)
+			t.at += uint64(frames)
+			t.quiet = false
+			l.stats.Frames += uint64(frames)
+			n -= k
+			if len(rest) > 0 {
+				// Only large frames are alone in their chunk; of others a copy
+				// is kept, or one slow member would hold many frames.
+				if !p.Owned() {
+					rest = append([]byte(nil), rest...)
+				}
+				c.outOf().rest = rest
+				return 0
+			}
+		}
+	}
+	return n
+}
+
+// block waits for the socket to take bytes again.
+func (l *Loop) block(c *Conn) {
+	c.flags |= fBlocked
+	l.blocked[c.id] = c
+	op := unix.EPOLL_CTL_MOD
+	if !c.is(fWatched) {
+		op = unix.EPOLL_CTL_ADD
+		c.flags |= fWatched
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return
+	}
+	e := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: int32(uint32(c.id)), Pad: int32(uint32(c.id >> 32))}
+	if err := unix.EpollCtl(l.epfd, op, int(c.fd), &e); err != nil {
+		l.log.Error("cannot watch a socket for writability; closing it", "conn", c.id, "error", err)
+		unix.Shutdown(int(c.fd), unix.SHUT_RDWR)
+	}
+}
+
+// write sends without blocking and without telling the scheduler: a send takes
+// some 10 µs, and a hand-off for each made broadcasts a fifth dearer.
+func (c *Conn) write(iov []unix.Iovec) (n int, err error) {
+	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return 0, unix.EPIPE
+	}
+	var r uintptr
+	var errno syscall.Errno
+	if len(iov) == 1 {
+		r, _, errno = syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(iov[0].Base)), uintptr(iov[0].Len), flags, 0, 0)
+	} else {
+		h := unix.Msghdr{Iov: &iov[0], Iovlen: uint64(len(iov))}
+		r, _, errno = syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(c.fd), uintptr(unsafe.Pointer(&h)), flags)
+	}
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(r), nil
+}

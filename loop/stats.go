@@ -1,0 +1,174 @@
+package loop
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// LoopStats are the figures of one loop, counted by it alone.
+type LoopStats struct {
+	Connections   int64 // accepted and not yet gone
+	Authenticated int64
+	Seats         int64 // memberships
+
+	Upgraded, Refused uint64 // answers to upgrade requests
+	HandshakeTimeouts uint64
+	PongTimeouts      uint64
+	Resets            uint64 // connections whose close frame did not move
+
+	Sends   uint64 // system calls
+	Partial uint64 // of those, that the kernel did not take in full
+	Frames  uint64 // of rooms, begun to be sent
+	Bytes   uint64 // taken by the kernel, all headers included
+
+	Gaps      uint64 // times that a lagging member was set to the tail
+	GapFrames uint64 // frames that those members missed
+	LagClosed uint64 // members closed for lagging
+
+	Visits   uint64 // members visited in passes
+	Passes   uint64
+	PassTime time.Duration // of all passes, first member to last
+	LastPass time.Duration
+	MaxPass  time.Duration
+
+	Blocked int64             // members that wait for their sockets
+	Closes  map[uint16]uint64 // by close code
+}
+
+func (s *LoopStats) passed(d time.Duration) {
+	s.Passes++
+	s.PassTime += d
+	s.LastPass = d
+	s.MaxPass = max(s.MaxPass, d)
+}
+
+func (s *LoopStats) closed(code uint16) {
+	if s.Closes == nil {
+		s.Closes = map[uint16]uint64{}
+	}
+	s.Closes[code]++
+}
+
+// publishStats lets others see the figures, at most once a millisecond or so:
+// a turn of a busy loop takes that long.
+func (l *Loop) publishStats() {
+	l.stats.Connections = int64(len(l.conns))
+	l.stats.Blocked = int64(len(l.blocked))
+	l.mu.Lock()
+	closes := l.published.Closes
+	l.published = l.stats
+	l.published.Closes = closes
+	if l.recount {
+		l.published.Closes = maps.Clone(l.stats.Closes)
+		l.recount = false
+	}
+	l.mu.Unlock()
+}
+
+// Stats are the engine's figures: all loops together, and each.
+type Stats struct {
+	LoopStats
+	Loops        []LoopStats
+	Accepted     uint64
+	TurnedAway   uint64 // at accept, for Config.MaxConns
+	AcceptFailed uint64
+}
+
+// Stats adds up the loops.
+func (e *Engine) Stats() Stats {
+	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.turned.Load(), AcceptFailed: e.failed.Load()}
+	out.Closes = map[uint16]uint64{}
+	for _, l := range e.loops {
+		l.mu.Lock()
+		s := l.published
+		s.Closes = maps.Clone(s.Closes)
+		l.mu.Unlock()
+		out.Loops = append(out.Loops, s)
+		out.add(&s)
+	}
+	out.Connections = e.conns.Load()
+	return out
+}
+
+func (s *LoopStats) add(o *LoopStats) {
+	s.Connections += o.Connections
+	s.Authenticated += o.Authenticated
+	s.Seats += o.Seats
+	s.Upgraded += o.Upgraded
+	s.Refused += o.Refused
+	s.HandshakeTimeouts += o.HandshakeTimeouts
+	s.PongTimeouts += o.PongTimeouts
+	s.Resets += o.Resets
+	s.Sends += o.Sends
+	s.Partial += o.Partial
+	s.Frames += o.Frames
+	s.Bytes += o.Bytes
+	s.Gaps += o.Gaps
+	s.GapFrames += o.GapFrames
+	s.LagClosed += o.LagClosed
+	s.Visits += o.Visits
+	s.Passes += o.Passes
+	s.PassTime += o.PassTime
+	s.LastPass = max(s.LastPass, o.LastPass)
+	s.MaxPass = max(s.MaxPass, o.MaxPass)
+	s.Blocked += o.Blocked
+	for code, n := range o.Closes {
+		s.Closes[code] += n
+	}
+}
+
+// MemberInfo is a member that lags, for an operator.
+type MemberInfo struct {
+	Conn    *Conn
+	Room    string
+	Behind  uint64 // frames
+	Blocked bool
+}
+
+// Slowest lists the n members that lack the most frames. It asks every loop
+// and waits for the answers.
+func (e *Engine) Slowest(n int) []MemberInfo {
+	answers := make(chan []MemberInfo, len(e.loops))
+	for _, l := range e.loops {
+		l.post(event{kind: evDo, arg: func(l *Loop) { answers <- l.slowest(n) }})
+	}
+	var all []MemberInfo
+	for _, l := range e.loops {
+		select {
+		case list := <-answers:
+			all = append(all, list...)
+		case <-l.ended:
+		}
+	}
+	return mostBehind(all, n)
+}
+
+func (l *Loop) slowest(n int) []MemberInfo {
+	var list []MemberInfo
+	for _, c := range l.conns {
+		for _, t := range c.seats {
+			r := t.sub.Room()
+			if behind := r.Head() - t.at; behind > 0 {
+				list = append(list, MemberInfo{c, r.Name(), behind, c.is(fBlocked)})
+			}
+		}
+		if len(list) > 4*n+64 {
+			list = mostBehind(list, n)
+		}
+	}
+	return mostBehind(list, n)
+}
+
+func mostBehind(list []MemberInfo, n int) []MemberInfo {
+	slices.SortStableFunc(list, func(a, b MemberInfo) int {
+		switch {
+		case a.Behind > b.Behind:
+			return -1
+		case a.Behind < b.Behind:
+			return 1
+		}
+		return 0
+	})
+	return list[:min(n, len(list))]
+}
