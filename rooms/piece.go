@@ -55,6 +55,7 @@ func (r *Room) Cut(at uint64, max int, dst []Piece) (next uint64, pieces []Piece
 		start := c.start(from)
 		if int(c.at[to-1].end-start) > max {
 			to = from + 1 + sort.Search(to-from-1, func(k int) bool { return int(c.at[from+1+k].end-start) > max })
+			max = 0
 		}
 		p := Piece{Bytes: c.buf[start:c.at[to-1].end], c: c, from: from, to: to}
 		dst = append(dst, p)
