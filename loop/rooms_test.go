@@ -1,0 +1,334 @@
+package loop
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"tapecast/rooms"
+)
+
+// joiner joins the rooms that the request's query names, and tells the client
+// its name first: /?name,room,room…
+type joiner struct{ catalog *rooms.Catalog }
+
+func (j joiner) Open(c *Conn, r *Request) Verdict {
+	names := strings.Split(r.Query, ",")
+	c.SetSession(strings.Clone(names[0]))
+	c.SendText([]byte("hello " + names[0]))
+	var refs []RoomRef
+	for _, name := range names[1:] {
+		p, _, ok := j.catalog.Resolve(name)
+		if !ok {
+			return Verdict{Status: 404}
+		}
+		refs = append(refs, RoomRef{strings.Clone(name), p})
+	}
+	c.Join(refs, func([]Joined) []byte { return []byte("joined") })
+	return Verdict{}
+}
+
+func (joiner) Message(c *Conn, _ byte, p []byte) { c.SendText(p) }
+func (joiner) Timer(*Conn)                       {}
+func (joiner) Closed(*Conn, int)                 {}
+
+// world is a table with one feed, an engine over it, and a publisher.
+type world struct {
+	t       testing.TB
+	table   *rooms.Table
+	catalog *rooms.Catalog
+	feed    *rooms.Feed
+	engine  *Engine
+
+	mu    sync.Mutex
+	batch *rooms.Batch
+	off   int64
+}
+
+func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
+	t.Helper()
+	w := &world{t: t, feed: rooms.NewFeed("topic")}
+	w.feed.Open("e1", 1)
+	all := &rooms.Class{Name: "stream"}
+	own := &rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose, RetainAge: 30 * time.Second}
+	for _, c := range classes {
+		switch c.Name {
+		case "stream":
+			all = c
+		case "private":
+			own = c
+		}
+	}
+	patterns := []*rooms.Pattern{
+		{Match: "all", Class: all, Feed: w.feed},
+		{Match: "side", Class: all, Feed: w.feed},
+		{Match: "own:{owner}", Class: own, Feed: w.feed},
+	}
+	var err error
+	if w.catalog, err = rooms.NewCatalog(patterns); err != nil {
+		t.Fatal(err)
+	}
+	if w.table, err = rooms.New(rooms.Config{Catalog: w.catalog, Feeds: []*rooms.Feed{w.feed}}); err != nil {
+		t.Fatal(err)
+	}
+	w.table.Start()
+	t.Cleanup(w.table.Stop)
+	w.batch = w.table.NewBatch()
+	cfg.Table, cfg.Handler = w.table, joiner{w.catalog}
+	w.engine = start(t, cfg)
+	return w
+}
+
+// publish appends one record to each of the rooms, all of the same value.
+func (w *world) publish(value string, names ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range names {
+		p, _, _ := w.catalog.Resolve(name)
+		w.batch.Add(&rooms.Record{Pattern: p, Room: []byte(name), Type: "t", Offset: w.off, Time: 1, Value: []byte(value)})
+		w.off++
+	}
+	w.batch.Progress(w.feed, 0, w.off-1)
+	if err := w.batch.Send(context.Background()); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) dial(names ...string) (net.Conn, *bufio.Reader) {
+	conn, err := net.Dial("tcp", w.engine.Addr().String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "GET /ws?%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", strings.Join(names, ","))
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	br := bufio.NewReader(conn)
+	for {
+		line, err := br.ReadString('\n')
+		if err != nil {
+			w.t.Fatalf("no answer to the upgrade: %v", err)
+		}
+		if line == "\r\n" {
+			return conn, br
+		}
+	}
+}
+
+type message struct {
+	Method string
+	Room   string
+	Pos    string
+	Prev   string
+	Data   json.RawMessage
+}
+
+// TestDescriptorReuse has clients come and go, in every manner, while two
+// rooms are broadcast and each client gets messages of its own. Whatever
+// arrives must be meant for the one who reads it.
+func TestDescriptorReuse(t *testing.T) {
+	total, workers := 10_000, 32
+	if raceEnabled || testing.Short() {
+		total = 2_000
+	}
+	w := newWorld(t, Config{Loops: 2, Pollers: 2})
+	stop := make(chan struct{})
+	var names sync.Map
+	var broadcaster sync.WaitGroup
+	broadcaster.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			to := []string{"all", "side"}
+			names.Range(func(k, _ any) bool { to = append(to, "own:"+k.(string)); return true })
+			w.publish(fmt.Sprintf(`{"n":%d}`, i), to...)
+			time.Sleep(200 * time.Microsecond) // paces the load; nothing is awaited
+		}
+	})
+	var next atomic.Int64
+	var own atomic.Int64
+	var clients sync.WaitGroup
+	for range workers {
+		clients.Go(func() {
+			for {
+				i := next.Add(1)
+				if i > int64(total) || t.Failed() {
+					return
+				}
+				name := fmt.Sprintf("u%d", i)
+				names.Store(name, true)
+				own.Add(int64(w.visit(name, int(i))))
+				names.Delete(name)
+			}
+		})
+	}
+	clients.Wait()
+	close(stop)
+	broadcaster.Wait()
+	if own.Load() == 0 {
+		t.Error("no client got a message of its own: the test has shown nothing")
+	}
+	t.Logf("%d clients, %d messages of their own", total, own.Load())
+}
+
+// visit is one client's life; it returns how many messages of its own it got.
+func (w *world) visit(name string, i int) (own int) {
+	conn, br := w.dial(name, "all", "side", "own:"+name)
+	defer conn.Close()
+	last := map[string]string{}
+	want := rand.IntN(20)
+	for n := 0; n < 2+want; n++ {
+		f, err := ws.ReadFrame(br)
+		if err != nil {
+			w.t.Errorf("%s: %v", name, err)
+			return own
+		}
+		switch text := string(f.Payload); {
+		case n == 0:
+			if text != "hello "+name {
+				w.t.Errorf("%s was greeted with %q", name, text)
+			}
+		case n == 1:
+			if text != "joined" {
+				w.t.Errorf("%s: %q came before the join's reply", name, text)
+			}
+		default:
+			var m message
+			if err := json.Unmarshal(f.Payload, &m); err != nil {
+				w.t.Errorf("%s: a torn frame %q", name, text)
+				return own
+			}
+			if m.Room != "all" && m.Room != "side" && m.Room != "own:"+name {
+				w.t.Errorf("%s got a message of %s", name, m.Room)
+			}
+			if prev, ok := last[m.Room]; ok && m.Prev != prev {
+				w.t.Errorf("%s: %s %s says prev %q, after %q", name, m.Room, m.Pos, m.Prev, prev)
+			}
+			last[m.Room] = m.Pos
+			if m.Room == "own:"+name {
+				own++
+			}
+		}
+	}
+	switch i % 4 {
+	case 0: // a reset, with input unread
+		conn.(*net.TCPConn).SetLinger(0)
+	case 1: // half a frame, then the end
+		conn.Write([]byte{0x81, 0xfe, 1})
+	case 2: // the closing handshake, answered behind data
+		ws.WriteFrame(conn, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, ""))))
+		for {
+			f, err := ws.ReadFrame(br)
+			if err != nil {
+				w.t.Errorf("%s: no close frame: %v", name, err)
+				return own
+			}
+			if f.Header.OpCode == ws.OpClose {
+				return own
+			}
+		}
+	}
+	return own
+}
+
+// TestTornFrames has slow readers, with tiny kernel buffers, behind a tape
+// that retention cuts short. Whatever they get are whole frames; what they
+// miss is told by a gap; pongs come between.
+func TestTornFrames(t *testing.T) {
+	w := newWorld(t, Config{SendBuffer: 4 << 10}, &rooms.Class{Name: "stream", RetainBytes: 128 << 10, RetainAge: time.Minute})
+	const readers = 16
+	const messages = 1500
+	var ready, done sync.WaitGroup
+	ready.Add(readers)
+	var gaps, pongs atomic.Int64
+	for i := range readers {
+		done.Go(func() {
+			conn, br := w.dial(fmt.Sprint("r", i), "all")
+			defer conn.Close()
+			conn.(*net.TCPConn).SetReadBuffer(2 << 10)
+			ready.Done()
+			last, lastPos := -1, ""
+			for n := 0; last < messages-1; n++ {
+				if n%50 == 25 {
+					ws.WriteFrame(conn, ws.MaskFrame(ws.NewPingFrame([]byte("p"))))
+				}
+				if n%20 == i%20 {
+					time.Sleep(time.Millisecond) // a slow reader: what is tested
+				}
+				f, err := ws.ReadFrame(br)
+				if err != nil {
+					t.Errorf("reader %d after message %d: %v", i, last, err)
+					return
+				}
+				if f.Header.OpCode == ws.OpPong {
+					pongs.Add(1)
+					continue
+				}
+				if n < 2 {
+					continue
+				}
+				var m message
+				if err := json.Unmarshal(f.Payload, &m); err != nil {
+					t.Errorf("reader %d: a torn frame of %d bytes after message %d", i, len(f.Payload), last)
+					return
+				}
+				if m.Method == "gap" {
+					gaps.Add(1)
+					lastPos = ""
+					continue
+				}
+				var data struct {
+					N   int
+					Pad string
+				}
+				if err := json.Unmarshal(m.Data, &data); err != nil || strings.Trim(data.Pad, string(rune('a'+data.N%26))) != "" {
+					t.Errorf("reader %d: message %d is not what was published", i, data.N)
+				}
+				if data.N <= last || lastPos != "" && m.Prev != lastPos {
+					t.Errorf("reader %d: message %d (prev %s) after %d (%s) without a gap", i, data.N, m.Prev, last, lastPos)
+				}
+				last, lastPos = data.N, m.Pos
+			}
+		})
+	}
+	ready.Wait()
+	w.await(func() bool { return w.engine.Stats().Seats == readers })
+	for n := range messages {
+		size := 100 + n%7*300
+		if n%100 == 99 {
+			size = 40 << 10 // alone in its chunk
+		}
+		w.publish(fmt.Sprintf(`{"N":%d,"Pad":"%s"}`, n, strings.Repeat(string(rune('a'+n%26)), size)), "all")
+		time.Sleep(300 * time.Microsecond) // paces the load; nothing is awaited
+	}
+	done.Wait()
+	s := w.engine.Stats()
+	if gaps.Load() == 0 || pongs.Load() == 0 || s.Partial == 0 {
+		t.Errorf("%d gaps, %d pongs, %d partial sends: the test has shown nothing", gaps.Load(), pongs.Load(), s.Partial)
+	}
+	t.Logf("%d gaps, %d pongs, %d partial sends of %d", gaps.Load(), pongs.Load(), s.Partial, s.Sends)
+}
+
+// await waits for a condition that another goroutine brings about.
+func (w *world) await(cond func() bool) {
+	w.t.Helper()
+	end := time.Now().Add(20 * time.Second)
+	for !cond() {
+		if time.Now().After(end) {
+			w.t.Fatal("waited in vain")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
