@@ -1,0 +1,153 @@
+package loop
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strconv"
+)
+
+// subprotocol is what we select where it is offered. It is the default too.
+const subprotocol = "tapecast.v1"
+
+// acceptGUID is RFC 6455's, section 1.3.
+const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// upgrade reads one upgrade request out of b (RFC 6455 section 4.2), all that
+// has come of it so far. path is the one to serve; "": any.
+//
+// status 0: more bytes are needed; call again with them appended. It never asks
+// for more than maxRequest. 101: the connection is upgraded once response
+// is sent, and b[used:] are the first frames, sent early. Anything else: response
+// refuses, says Connection: close, and nothing more is to be read.
+//
+// decide is called at most once, with a request that is in order. It keeps
+// nothing of b, nor does upgrade.
+func upgrade(b []byte, path string, remote netip.AddrPort, decide func(*Request) Verdict) (response []byte, used, status int) {
+	used, r := requestEnd(b)
+	if r.status != 0 {
+		return refuse(Verdict{Status: r.status, Body: r.why}), len(b), r.status
+	}
+	if used == 0 {
+		return nil, 0, 0
+	}
+	var a asked
+	req, r := a.request(string(b[:used]), path)
+	if r.status != 0 {
+		return refuse(Verdict{Status: r.status, Body: r.why}), used, r.status
+	}
+	req.Remote = remote
+	v := decide(req)
+	if v.Status != 0 {
+		return refuse(v), used, v.Status
+	}
+	return a.accept(v.Subprotocol), used, http.StatusSwitchingProtocols
+}
+
+// request judges a whole request.
+func (a *asked) request(text, servedPath string) (*Request, refusal) {
+	if r := a.read(text); r.status != 0 {
+		return nil, r
+	}
+	if a.method != http.MethodGet {
+		return nil, refusal{http.StatusMethodNotAllowed, "only GET is served here"}
+	}
+	path, query, ok := a.location()
+	switch {
+	case !ok:
+		return nil, bad("bad request target")
+	case servedPath != "" && path != servedPath:
+		return nil, refusal{http.StatusNotFound, "nothing is served here; WebSocket is at " + servedPath}
+	case !a.upgrade:
+		return nil, refusal{http.StatusUpgradeRequired, "WebSocket only: there is no \"Upgrade: websocket\" (a proxy may have dropped it)"}
+	case !a.connection:
+		return nil, refusal{http.StatusUpgradeRequired, "WebSocket only: there is no \"Connection: Upgrade\" (a proxy may have dropped it)"}
+	case a.wsVersion != "13":
+		return nil, refusal{http.StatusUpgradeRequired, "Sec-WebSocket-Version is not 13"}
+	case !goodKey(a.key):
+		return nil, bad("Sec-WebSocket-Key is not 16 bytes in base64")
+	}
+
+	token := a.bearer
+	if token == "" {
+		var err error
+		if token, err = queryParam(query, "token"); err != nil {
+			return nil, bad("the query's token is badly encoded")
+		}
+	}
+	if token == "" && a.offered != "" {
+		token = a.offered[len(tokenProtocol):]
+	}
+	lines := a.lines
+	return &Request{
+		Path: path, Query: query, Token: token, Subprotocols: a.protocols,
+		Header: func(name string) string { return field(lines, name) },
+	}, refusal{}
+}
+
+// accept is the answer that upgrades.
+func (a *asked) accept(want string) []byte {
+	var seed [24 + len(acceptGUID)]byte
+	copy(seed[copy(seed[:], a.key):], acceptGUID)
+	sum := sha1.Sum(seed[:])
+
+	b := make([]byte, 0, 208)
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	b = base64.StdEncoding.AppendEncode(b, sum[:])
+	if p := a.choose(want); p != "" {
+		b = append(append(b, "\r\nSec-WebSocket-Protocol: "...), p...)
+	}
+	return append(b, "\r\n\r\n"...)
+}
+
+// choose picks the subprotocol: want, or our own, where it was offered. A
+// browser gives up when it offered some and none was chosen, so one that
+// offered its token alone gets that back.
+func (a *asked) choose(want string) string {
+	if want == "" {
+		want = subprotocol
+	}
+	for _, p := range a.protocols {
+		if p == want {
+			return p
+		}
+	}
+	if len(a.protocols) == 0 {
+		return a.offered
+	}
+	return ""
+}
+
+// refuse is the answer that refuses, with what the status obliges to say.
+func refuse(v Verdict) []byte {
+	if v.Status < 400 || v.Status > 599 {
+		panic(fmt.Sprintf("BUG: an upgrade is refused with status %d", v.Status))
+	}
+	if v.Body == "" {
+		v.Body = http.StatusText(v.Status)
+	}
+	b := make([]byte, 0, 256+len(v.Body))
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(v.Status), 10)
+	b = append(b, ' ')
+	b = append(b, http.StatusText(v.Status)...)
+	b = append(b, "\r\nConnection: close"...)
+	switch v.Status {
+	case http.StatusUnauthorized:
+		b = append(b, "\r\nWWW-Authenticate: Bearer"...)
+	case http.StatusMethodNotAllowed:
+		b = append(b, "\r\nAllow: GET"...)
+	case http.StatusUpgradeRequired:
+		b = append(b, ", Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"...)
+	}
+	if v.RetryAfter > 0 {
+		b = append(b, "\r\nRetry-After: "...)
+		b = strconv.AppendInt(b, int64(v.RetryAfter), 10)
+	}
+	b = append(b, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(v.Body)+1), 10)
+	b = append(b, "\r\n\r\n"...)
+	return append(append(b, v.Body...), '\n')
+}

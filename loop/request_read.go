@@ -1,0 +1,211 @@
+package loop
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// maxRequest is what a request may take, its last empty line included. Browsers
+// send under 1 KiB, and a cookie or token may take 4 KiB more.
+const maxRequest = 8 << 10
+
+// refusal is why a request is refused. Its zero value: it is not.
+type refusal struct {
+	status int
+	why    string
+}
+
+func bad(why string) refusal { return refusal{http.StatusBadRequest, why} }
+
+// asked is what a request says, as far as an upgrade needs it.
+type asked struct {
+	method, target, version string
+	lines                   string // the field lines
+
+	seen       uint16 // fields that may come only once
+	upgrade    bool   // Upgrade lists websocket
+	connection bool   // Connection lists Upgrade
+	wsVersion  string
+	key        string
+	bearer     string // of Authorization
+	offered    string // subprotocol bearer.TOKEN, whole; "": none
+	protocols  []string
+}
+
+// Bits of asked.seen.
+const (
+	seenHost = 1 << iota
+	seenKey
+	seenVersion
+	seenAuthorization
+	seenLength
+)
+
+// requestEnd returns the length of the request at b's front, 0 while b lacks
+// some of it, or why it can't become a good one. Lines end in CR LF and in
+// nothing else: what two readers see differently is how requests are smuggled.
+func requestEnd(b []byte) (int, refusal) {
+	if len(b) > 0 && !tokenByte[b[0]] {
+		return 0, bad("not an HTTP request")
+	}
+	full := len(b) >= maxRequest
+	b = b[:min(len(b), maxRequest)]
+	for at := 0; ; {
+		n := bytes.IndexByte(b[at:], '\n')
+		switch {
+		case n < 0 && full:
+			return 0, refusal{http.StatusRequestHeaderFieldsTooLarge, "the request is longer than 8 KiB"}
+		case n < 0:
+			return 0, refusal{}
+		case n == 0 || b[at+n-1] != '\r':
+			return 0, bad("a line does not end in CR LF")
+		case n == 1:
+			return at + 2, refusal{}
+		}
+		at += n + 1
+	}
+}
+
+// read takes a whole request apart; text ends in an empty line.
+func (a *asked) read(text string) refusal {
+	line, rest, _ := strings.Cut(text, "\r\n")
+	var ok bool
+	if a.method, line, ok = strings.Cut(line, " "); !ok || !isToken(a.method) {
+		return bad("bad request line")
+	}
+	if a.target, a.version, ok = strings.Cut(line, " "); !ok || !isTarget(a.target) {
+		return bad("bad request target")
+	}
+	if v := a.version; len(v) != 8 || v[:5] != "HTTP/" || !isDigit(v[5]) || v[6] != '.' || !isDigit(v[7]) {
+		return bad("bad HTTP version")
+	} else if v[5] != '1' || v[7] == '0' {
+		return refusal{http.StatusHTTPVersionNotSupported, "HTTP/1.1 is needed"}
+	}
+
+	a.lines = rest[:len(rest)-2]
+	for rest = a.lines; rest != ""; {
+		line, rest, _ = strings.Cut(rest, "\r\n")
+		name, value, ok := fieldLine(line)
+		if !ok {
+			return bad("bad header line")
+		}
+		if r := a.field(name, value); r.status != 0 {
+			return r
+		}
+	}
+	if a.seen&seenHost == 0 {
+		return bad("no Host")
+	}
+	return refusal{}
+}
+
+// field takes one field.
+func (a *asked) field(name, value string) refusal {
+	switch {
+	case sameName(name, "Host"):
+		if strings.ContainsAny(value, " \t,/?#@\\") {
+			return bad("bad Host")
+		}
+		return a.once(seenHost, name)
+	case sameName(name, "Upgrade"):
+		return a.list(name, value, func(t string) { a.upgrade = a.upgrade || sameName(t, "websocket") })
+	case sameName(name, "Connection"):
+		return a.list(name, value, func(t string) { a.connection = a.connection || sameName(t, "upgrade") })
+	case sameName(name, "Sec-WebSocket-Key"):
+		a.key = value
+		return a.once(seenKey, name)
+	case sameName(name, "Sec-WebSocket-Version"):
+		a.wsVersion = value
+		return a.once(seenVersion, name)
+	case sameName(name, "Sec-WebSocket-Protocol"):
+		return a.list(name, value, a.protocol)
+	case sameName(name, "Authorization"):
+		if scheme, token, _ := strings.Cut(value, " "); sameName(scheme, "Bearer") {
+			a.bearer = strings.TrimLeft(token, " ")
+		}
+		return a.once(seenAuthorization, name)
+	case sameName(name, "Content-Length"):
+		if value != "0" {
+			return bad("an upgrade request has no body")
+		}
+		return a.once(seenLength, name)
+	case sameName(name, "Transfer-Encoding"):
+		return bad("an upgrade request has no body")
+	}
+	return refusal{}
+}
+
+func (a *asked) once(bit uint16, name string) refusal {
+	if a.seen&bit != 0 {
+		return bad("two " + name + " headers")
+	}
+	a.seen |= bit
+	return refusal{}
+}
+
+// list calls each for the tokens of a comma-separated list (RFC 9110, 5.6.1),
+// whose elements may be empty. Those of Upgrade may have a /version.
+func (a *asked) list(name, value string, each func(token string)) refusal {
+	for t := range strings.SplitSeq(value, ",") {
+		if t = strings.Trim(t, " \t"); t == "" {
+			continue
+		}
+		protocol, version, versioned := strings.Cut(t, "/")
+		if versioned && !(sameName(name, "Upgrade") && isToken(version)) || !isToken(protocol) {
+			return bad("bad " + name)
+		}
+		each(t)
+	}
+	return refusal{}
+}
+
+// tokenProtocol begins a subprotocol that carries a token.
+const tokenProtocol = "bearer."
+
+func (a *asked) protocol(name string) {
+	if !strings.HasPrefix(name, tokenProtocol) {
+		a.protocols = append(a.protocols, name)
+	} else if a.offered == "" {
+		a.offered = name
+	}
+}
+
+// location gives the target's decoded path and its query.
+func (a *asked) location() (path, query string, ok bool) {
+	if a.target[0] != '/' {
+		// RFC 9112, 3.2.2: a server accepts the absolute form too.
+		u, err := url.ParseRequestURI(a.target)
+		if err != nil || u.Host == "" {
+			return "", "", false
+		}
+		return cmp.Or(u.Path, "/"), u.RawQuery, true
+	}
+	path, query, _ = strings.Cut(a.target, "?")
+	path, err := url.PathUnescape(path)
+	return path, query, err == nil
+}
+
+// goodKey reports whether key is sixteen bytes in base64.
+func goodKey(key string) bool {
+	var b [18]byte
+	if len(key) != base64.StdEncoding.EncodedLen(16) {
+		return false
+	}
+	n, err := base64.StdEncoding.Decode(b[:], []byte(key))
+	return err == nil && n == 16
+}
+
+func isTarget(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7F || c == '#' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
