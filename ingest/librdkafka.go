@@ -1,0 +1,117 @@
+package ingest
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// settings merges librdkafka's properties: ours, then what the operator says
+// under kafka.librdkafka, which wins, then those that must not be changed.
+func settings(brokers []string, ours, theirs, fixed map[string]string) (*kafka.ConfigMap, error) {
+	all := map[string]string{
+		"bootstrap.servers": strings.Join(brokers, ","),
+		"client.id":         "tapecast",
+		// Ten seconds, the default, is long for clients that wait.
+		"reconnect.backoff.max.ms": "2000",
+		"socket.keepalive.enable":  "true",
+	}
+	maps.Copy(all, ours)
+	maps.Copy(all, theirs)
+	for k, v := range fixed {
+		if got, ok := theirs[k]; ok && got != v {
+			return nil, fmt.Errorf("kafka.librdkafka.%s is %q, but must be %q: leave it out", k, got, v)
+		}
+		all[k] = v
+	}
+	out := kafka.ConfigMap{}
+	for k, v := range all {
+		if strings.HasPrefix(k, "go.") {
+			return nil, fmt.Errorf("kafka.librdkafka.%s is no property of librdkafka: leave it out", k)
+		}
+		out[k] = v
+	}
+	return &out, nil
+}
+
+// logsTo makes a client of librdkafka hand its log lines over instead of
+// writing them to standard error. They must be drained until it is closed.
+func logsTo(conf *kafka.ConfigMap) chan kafka.LogEvent {
+	lines := make(chan kafka.LogEvent, 256)
+	(*conf)["go.logs.channel.enable"] = true
+	(*conf)["go.logs.channel"] = lines
+	return lines
+}
+
+// drainLogs writes librdkafka's lines as debug lines: what an operator must
+// know of a lost broker is said once, by the one who watches it.
+func drainLogs(lines <-chan kafka.LogEvent, log *slog.Logger, done <-chan struct{}) {
+	for {
+		select {
+		case l := <-lines:
+			log.Debug("librdkafka", "client", l.Name, "tag", l.Tag, "said", l.Message)
+		case <-done:
+			return
+		}
+	}
+}
+
+// producer is a librdkafka producer with everything that comes out of it
+// drained. Its methods may be called from any goroutine.
+type producer struct {
+	*kafka.Producer
+	done chan struct{}
+	wg   sync.WaitGroup
+}
+
+// newProducer makes a producer. reported gets the delivery report of every
+// record produced without a channel of its own, and failed the client's
+// errors, both on one goroutine; either may be nil.
+func newProducer(conf *kafka.ConfigMap, log *slog.Logger, reported func(*kafka.Message), failed func(kafka.Error)) (*producer, error) {
+	// Both have room for a million by default, 24 MB together.
+	(*conf)["go.events.channel.size"] = 1024
+	(*conf)["go.produce.channel.size"] = 1
+	(*conf)["go.delivery.report.fields"] = "none" // place and error are enough
+	lines := logsTo(conf)
+	made, err := kafka.NewProducer(conf)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a Kafka producer: %w", err)
+	}
+	p := &producer{Producer: made, done: make(chan struct{})}
+	p.wg.Add(2)
+	go func() {
+		defer p.wg.Done()
+		drainLogs(lines, log, p.done)
+	}()
+	go func() {
+		defer p.wg.Done()
+		for ev := range made.Events() {
+			switch ev := ev.(type) {
+			case *kafka.Message:
+				if reported != nil {
+					reported(ev)
+				}
+			case kafka.Error:
+				if failed != nil {
+					failed(ev)
+				}
+			}
+		}
+	}()
+	return p, nil
+}
+
+// stop gives what is under way some time and ends the producer. It returns how
+// many records were left.
+func (p *producer) stop(flush time.Duration) (left int) {
+	left = p.Flush(int(flush.Milliseconds()))
+	p.Close()
+	close(p.done)
+	p.wg.Wait()
+	return left
+}

@@ -1,0 +1,168 @@
+package ingest
+
+import (
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"time"
+)
+
+// generator turns the schedule into records with prices, trade ids and orders.
+// Two generators with the same seed, start and users yield the same records.
+// It belongs to one goroutine.
+type generator struct {
+	seed  uint64
+	start time.Time
+	users []string
+
+	second int64   // the next one to be scheduled
+	events []event // what is left of the one before
+	rand   *rand.Rand
+	coins  []coin
+	owners []owner
+	buf    []byte
+}
+
+// coin is the state of one symbol. Amounts count 1e-8, as exchanges write them.
+type coin struct {
+	symbol                 string
+	base                   string
+	price, open, high, low int64
+	tick, lot              int64
+	volume, turnover       float64
+	trade                  int64 // id of the last trade; steps by exactly 1
+}
+
+// produced is one record. Its value is valid until the next one is made.
+type produced struct {
+	at         time.Duration // since the start
+	topic, key string
+	value      []byte
+}
+
+const unit = 1e8
+
+func newGenerator(seed uint64, start time.Time, users []string) *generator {
+	g := &generator{seed: seed, start: start, users: users, rand: rand.New(rand.NewPCG(seed, 0))}
+	for _, i := range instruments {
+		price := int64(i.price * unit)
+		c := coin{
+			symbol: i.base + "USDT", base: i.base, price: price, open: price, high: price, low: price,
+			// Five digits of a price move, and about a thousandth of an order's size.
+			tick: powerOfTen(float64(price) / 1e5), lot: powerOfTen(unit / i.price),
+			// Ids of a later start are higher: no symbol has a thousand trades a second.
+			trade: start.Unix() * 1000,
+		}
+		c.price -= c.price % c.tick
+		g.coins = append(g.coins, c)
+	}
+	for range users {
+		g.owners = append(g.owners, newOwner())
+	}
+	return g
+}
+
+// powerOfTen is the greatest one that x reaches, and at least 1.
+func powerOfTen(x float64) int64 {
+	p := int64(1)
+	for float64(p)*10 <= x {
+		p *= 10
+	}
+	return p
+}
+
+// next is the next record.
+func (g *generator) next() produced {
+	for len(g.events) == 0 {
+		g.events = schedule(g.seed, g.second, len(g.users))
+		g.second++
+	}
+	ev := g.events[0]
+	g.events = g.events[1:]
+	p := produced{at: ev.at}
+	ms := g.start.Add(ev.at).UnixMilli()
+	g.buf = g.buf[:0]
+	switch ev.kind {
+	case evTicker:
+		c := &g.coins[ev.who]
+		g.walk(c)
+		p.topic, p.key = "market.ticker", c.symbol
+		g.buf = c.appendTicker(g.buf, ms)
+	case evTrade:
+		c := &g.coins[ev.who]
+		g.walk(c)
+		c.trade++
+		p.topic, p.key = "market.trades", c.symbol
+		g.buf = c.appendTrade(g.buf, ms, g.size(c), g.rand.IntN(2) == 0)
+	case evAlert:
+		p.topic, p.key = "events", "system"
+		g.buf = g.appendAlert(g.buf, ev, ms)
+	default:
+		p.topic, p.key = "events", g.users[ev.who]
+		if ev.kind == evOrder {
+			p.topic = "private.orders"
+		}
+		g.buf = g.appendOwn(g.buf, ev, ms)
+	}
+	p.value = g.buf
+	return p
+}
+
+// walk moves the price a little, and back towards where it began, or it would
+// reach nothing within a few days.
+func (g *generator) walk(c *coin) {
+	move := g.rand.NormFloat64()*2e-5 + 1e-6*math.Log(float64(c.open)/float64(c.price))
+	c.price += int64(math.Round(float64(c.price)*move/float64(c.tick))) * c.tick
+	c.price = max(c.price, c.tick)
+	c.high, c.low = max(c.high, c.price), min(c.low, c.price)
+}
+
+// size is the size of a trade, worth some hundred USDT.
+func (g *generator) size(c *coin) int64 {
+	value := 200 * math.Exp(g.rand.NormFloat64()*1.2)
+	n := int64(value*unit/float64(c.price)*unit) / c.lot * c.lot
+	n = max(n, c.lot)
+	c.volume += float64(n) / unit
+	c.turnover += float64(n) / unit * float64(c.price) / unit
+	return n
+}
+
+func (c *coin) appendTrade(b []byte, ms, size int64, maker bool) []byte {
+	b = appendInt(append(b, `{"e":"trade","E":`...), ms)
+	b = append(append(b, `,"s":"`...), c.symbol...)
+	b = appendInt(append(b, `","t":`...), c.trade)
+	b = appendAmount(append(b, `,"p":`...), c.price)
+	b = appendAmount(append(b, `,"q":`...), size)
+	b = appendInt(append(b, `,"T":`...), ms-1)
+	b = strconv.AppendBool(append(b, `,"m":`...), maker)
+	return append(b, `,"M":true}`...)
+}
+
+func (c *coin) appendTicker(b []byte, ms int64) []byte {
+	b = appendInt(append(b, `{"e":"24hrMiniTicker","E":`...), ms)
+	b = append(append(b, `,"s":"`...), c.symbol...)
+	b = appendAmount(append(b, `","c":`...), c.price)
+	b = appendAmount(append(b, `,"o":`...), c.open)
+	b = appendAmount(append(b, `,"h":`...), c.high)
+	b = appendAmount(append(b, `,"l":`...), c.low)
+	b = strconv.AppendFloat(append(b, `,"v":"`...), c.volume, 'f', 8, 64)
+	b = strconv.AppendFloat(append(b, `","q":"`...), c.turnover, 'f', 8, 64)
+	return append(b, `"}`...)
+}
+
+func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
+
+// appendAmount appends a number of 1e-8 as a quoted decimal with eight places:
+// exchanges send strings, so that no client loses digits.
+func appendAmount(b []byte, n int64) []byte {
+	b = append(b, '"')
+	if n < 0 {
+		b, n = append(b, '-'), -n
+	}
+	b = strconv.AppendInt(b, n/unit, 10)
+	b = append(b, '.')
+	for p := int64(unit / 10); p > 0; p /= 10 {
+		b = append(b, '0'+byte(n/p%10))
+	}
+	return append(b, '"')
+}

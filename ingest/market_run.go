@@ -1,0 +1,138 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// Market produces a generated market into Kafka, for trying things out and for
+// tests: tickers and trades of more than fifty symbols, and for some users
+// orders, portfolios, notifications and messages. The topics are DemoTopics'.
+type Market struct {
+	producer *producer
+	log      *slog.Logger
+	quit     chan struct{}
+	stopped  sync.WaitGroup
+	once     sync.Once
+
+	made, failed atomic.Uint64
+	complained   atomic.Bool
+}
+
+// maxBehind is how late the market may be before it lets time be lost instead
+// of making up for it: a laptop wakes up after hours.
+const maxBehind = 5 * time.Second
+
+// StartMarket starts the market. ctx bounds the start only; Stop ends it.
+func StartMarket(ctx context.Context, brokers []string, users []string, log *slog.Logger) (*Market, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("cannot start the generated market: %w", err)
+	}
+	for _, u := range users {
+		if u == "" || strings.Trim(strconv.Quote(u), `"`) != u {
+			return nil, fmt.Errorf("cannot generate a market for user %q: a name needs plain characters", u)
+		}
+	}
+	conf, err := settings(brokers, map[string]string{
+		"linger.ms":          "1",
+		"message.timeout.ms": "10000",
+		"partitioner":        "murmur2_random", // as the route of private.orders says
+	}, nil, map[string]string{"enable.idempotence": "true"})
+	if err != nil {
+		return nil, err
+	}
+	m := &Market{log: orDiscard(log), quit: make(chan struct{})}
+	if m.producer, err = newProducer(conf, m.log, m.reported, nil); err != nil {
+		return nil, fmt.Errorf("cannot start the generated market: %w", err)
+	}
+	start := time.Now()
+	g := newGenerator(uint64(start.UnixNano()), start, users)
+	m.stopped.Add(1)
+	go func() {
+		defer m.stopped.Done()
+		m.run(g)
+	}()
+	return m, nil
+}
+
+// Made is the number of records produced so far.
+func (m *Market) Made() uint64 { return m.made.Load() }
+
+// Stop ends the market and gives what is under way a second.
+func (m *Market) Stop() {
+	m.once.Do(func() {
+		close(m.quit)
+		m.stopped.Wait()
+		m.producer.stop(time.Second)
+	})
+}
+
+func (m *Market) run(g *generator) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	start := g.start
+	for {
+		p := g.next()
+		if wait := time.Until(start.Add(p.at)); wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-m.quit:
+				return
+			}
+		} else if wait < -maxBehind {
+			start = start.Add(-wait)
+		}
+		if !m.produce(p) {
+			return
+		}
+	}
+}
+
+// produce hands a record to the producer; false: the market is to stop.
+func (m *Market) produce(p produced) bool {
+	msg := kafka.Message{
+		TopicPartition: kafka.TopicPartition{Topic: &p.topic, Partition: kafka.PartitionAny},
+		Key:            []byte(p.key), Value: p.value,
+	}
+	for {
+		select {
+		case <-m.quit:
+			return false
+		default:
+		}
+		err := m.producer.Produce(&msg, nil)
+		if err == nil {
+			m.made.Add(1)
+			return true
+		}
+		var kerr kafka.Error
+		if !errors.As(err, &kerr) || kerr.Code() != kafka.ErrQueueFull {
+			m.complain(err)
+			return true
+		}
+		time.Sleep(10 * time.Millisecond) // the broker is away, or behind
+	}
+}
+
+func (m *Market) reported(got *kafka.Message) {
+	if err := got.TopicPartition.Error; err != nil {
+		m.complain(err)
+	}
+}
+
+func (m *Market) complain(err error) {
+	m.failed.Add(1)
+	if !m.complained.Swap(true) {
+		m.log.Warn("the generated market cannot produce; this is said once", "error", err)
+	}
+}

@@ -1,0 +1,237 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms"
+)
+
+// demoCatalog holds the rooms that DemoRoutes feed.
+func demoCatalog(t testing.TB) *rooms.Catalog {
+	t.Helper()
+	public, private := &rooms.Class{Name: "public"}, &rooms.Class{Name: "private", Owner: "{sub}"}
+	var list []*rooms.Pattern
+	for _, m := range []string{"prices", "prices:*", "trades", "trades:*", "system_alerts"} {
+		list = append(list, &rooms.Pattern{Match: m, Class: public})
+	}
+	for _, m := range []string{"user:{owner}", "portfolio:{owner}", "orders:{owner}", "notifications:{owner}"} {
+		list = append(list, &rooms.Pattern{Match: m, Class: private})
+	}
+	c, err := rooms.NewCatalog(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestGeneratedMarket(t *testing.T) {
+	users := DemoUsers()
+	if !slices.Contains(users, "42") {
+		t.Error("42 is no demo user")
+	}
+	start := time.UnixMilli(1699123456789)
+	g, same := newGenerator(5, start, users), newGenerator(5, start, users)
+	router := compile(t, demoCatalog(t), DemoRoutes()...)
+	lastRoom, frames := map[string]time.Duration{}, map[string]int{}
+	now := time.Duration(0)
+	d := newDecoder(1<<20, func(r *rooms.Record) {
+		lastRoom[string(r.Room)] = now
+		frames[string(r.Room)]++
+	})
+	trades := map[string]int64{}
+	prices := map[string]map[string]bool{}
+	sizes := 0
+	for now < 3*time.Minute {
+		p := g.next()
+		if q := same.next(); p.topic != q.topic || p.key != q.key || p.at != q.at || !bytes.Equal(p.value, q.value) {
+			t.Fatalf("two generators differ: %s and %s", p.value, q.value)
+		}
+		if p.at < now {
+			t.Fatalf("a record at %v after one at %v", p.at, now)
+		}
+		now = p.at
+		if !json.Valid(p.value) {
+			t.Fatalf("no JSON: %s", p.value)
+		}
+		if b := d.route(router.byName[p.topic], message(p.topic, p.key, string(p.value))); b.reason != 0 {
+			t.Fatalf("%s: %s: %s", p.topic, b.detail(), p.value)
+		}
+		v := fastjson.MustParseBytes(p.value)
+		if p.topic == "market.trades" {
+			s, id := string(v.GetStringBytes("s")), v.GetInt64("t")
+			if last, ok := trades[s]; ok && id != last+1 {
+				t.Fatalf("trade %d of %s after %d", id, s, last)
+			}
+			trades[s] = id
+			sizes += len(p.value)
+			if prices[s] == nil {
+				prices[s] = map[string]bool{}
+			}
+			prices[s][string(v.GetStringBytes("p"))] = true
+			if s != p.key {
+				t.Fatalf("key %q of a trade of %q", p.key, s)
+			}
+		}
+	}
+	if len(trades) < 50 || len(prices["BTCUSDT"]) < 100 {
+		t.Errorf("%d symbols traded, BTCUSDT at %d prices", len(trades), len(prices["BTCUSDT"]))
+	}
+	if n := frames["trades"]; sizes/n < 115 || sizes/n > 150 {
+		t.Errorf("a trade has %d bytes in the mean", sizes/n)
+	}
+	for _, room := range []string{"prices", "trades", "system_alerts", "prices:BTCUSDT", "trades:ETHUSDT"} {
+		if frames[room] < 10 {
+			t.Errorf("%s: %d frames in three minutes", room, frames[room])
+		}
+	}
+	for _, u := range users {
+		for _, kind := range []string{"user:", "portfolio:", "orders:", "notifications:"} {
+			if n := frames[kind+u]; n < 15 || lastRoom[kind+u] < now-15*time.Second {
+				t.Errorf("%s: %d frames in three minutes, the last at %v", kind+u, n, lastRoom[kind+u])
+			}
+		}
+	}
+}
+
+func TestOrderLives(t *testing.T) {
+	g := newGenerator(1, time.Unix(1700000000, 0), []string{"42"})
+	states := map[string]int{}
+	var life []string
+	for len(states) == 0 || states["NEW"] < 30 {
+		p := g.next()
+		if p.topic != "private.orders" {
+			continue
+		}
+		v := fastjson.MustParseBytes(p.value)
+		status := string(v.GetStringBytes("status"))
+		states[status]++
+		if status == "NEW" && len(life) > 0 {
+			if got := strings.Join(life, " "); got != "NEW PARTIALLY_FILLED FILLED" && got != "NEW PARTIALLY_FILLED CANCELED" {
+				t.Fatalf("an order's life: %s", got)
+			}
+			life = nil
+		}
+		life = append(life, status)
+		if v.GetInt64("orderId") == 0 || p.key != "42" || string(v.GetStringBytes("userId")) != "42" {
+			t.Fatalf("%s", p.value)
+		}
+	}
+	if states["CANCELED"] == 0 || states["FILLED"] < states["CANCELED"] {
+		t.Errorf("states: %v", states)
+	}
+}
+
+func TestAppendAmount(t *testing.T) {
+	f := func(n int64, want string) {
+		t.Helper()
+		if got := string(appendAmount(nil, n)); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+	f(0, `"0.00000000"`)
+	f(1, `"0.00000001"`)
+	f(6183763000000, `"61837.63000000"`)
+	f(-250000000, `"-2.50000000"`)
+}
+
+func TestStartMarketRefuses(t *testing.T) {
+	for _, users := range [][]string{{""}, {`a"b`}, {"a\nb"}} {
+		if _, err := StartMarket(t.Context(), []string{"127.0.0.1:1"}, users, nil); err == nil {
+			t.Errorf("users %q are taken", users)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := StartMarket(ended, []string{"127.0.0.1:1"}, nil, nil); err == nil {
+		t.Error("a market starts although its context has ended")
+	}
+}
+
+// The market stops at once although its broker is not there.
+func TestMarketStopsWithoutBroker(t *testing.T) {
+	t.Parallel()
+	m, err := StartMarket(t.Context(), []string{"127.0.0.1:1"}, DemoUsers(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Stop()
+	m.Stop()
+}
+
+// What the market produces arrives at the embedded broker, in the order of
+// the trade ids, and orders where the route's partitioner says.
+func TestMarketOnEmbedded(t *testing.T) {
+	t.Parallel()
+	e, err := StartEmbedded(t.Context(), DemoTopics(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Stop()
+	m, err := StartMarket(t.Context(), e.Addrs(), DemoUsers(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Stop()
+	last, orders := map[string]int64{}, 0
+	consumeAll(t, e.Addrs(), []string{"market.trades", "private.orders"}, func(m *kafka.Message) bool {
+		if *m.TopicPartition.Topic == "private.orders" {
+			if want := murmur2(m.Key, 3); m.TopicPartition.Partition != want {
+				t.Errorf("order of %s in partition %d, want %d", m.Key, m.TopicPartition.Partition, want)
+			}
+			orders++
+		} else {
+			id := fastjson.GetInt(m.Value, "t")
+			if was, ok := last[string(m.Key)]; ok && int64(id) != was+1 {
+				t.Errorf("trade %d of %s after %d", id, m.Key, was)
+			}
+			last[string(m.Key)] = int64(id)
+		}
+		return orders < 4 || len(last) < 10
+	})
+	if m.Made() == 0 || m.failed.Load() != 0 {
+		t.Errorf("%d records made, %d failed", m.Made(), m.failed.Load())
+	}
+}
+
+// consumeAll reads topics from their beginning until more says no.
+func consumeAll(t testing.TB, brokers, topics []string, more func(*kafka.Message) bool) {
+	t.Helper()
+	c, err := kafka.NewConsumer(&kafka.ConfigMap{
+		"bootstrap.servers": strings.Join(brokers, ","), "group.id": "test", "enable.auto.commit": false,
+		"fetch.wait.max.ms": 20, "isolation.level": "read_committed", "enable.metrics.push": false,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var parts []kafka.TopicPartition
+	for _, topic := range topics {
+		md, err := c.GetMetadata(&topic, false, 10_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range md.Topics[topic].Partitions {
+			parts = append(parts, kafka.TopicPartition{Topic: &topic, Partition: p.ID, Offset: kafka.OffsetBeginning})
+		}
+	}
+	if err := c.Assign(parts); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); ; {
+		if time.Now().After(end) {
+			t.Fatal("what was expected has not come within 30 s")
+		}
+		if m, ok := c.Poll(100).(*kafka.Message); ok && !more(m) {
+			return
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package ingest
+
+import (
+	"math/rand/v2"
+	"strconv"
+)
+
+// owner is one demo user: what he holds, and the order he has open.
+type owner struct {
+	held  map[string]int64 // by asset
+	order order
+}
+
+// order is one order, which is partly filled and then filled or canceled.
+type order struct {
+	id          int64
+	coin        int
+	buy         bool
+	price, size int64
+	filled      int64
+	cancel      bool // in the end
+	status      string
+}
+
+func newOwner() owner {
+	return owner{held: map[string]int64{"USDT": 25_000 * unit, "BTC": unit / 2, "ETH": 5 * unit}}
+}
+
+// appendOwn appends what happens to a user.
+func (g *generator) appendOwn(b []byte, ev event, ms int64) []byte {
+	o := &g.owners[ev.who]
+	switch ev.kind {
+	case evOrder:
+		g.step(o, ev)
+		return g.appendOrder(b, ev, o, ms)
+	case evPortfolio:
+		asset := g.coins[o.order.coin].base
+		if ev.n == 1 {
+			asset = "USDT"
+		}
+		b = g.appendMeta(b, "portfolio.updated", g.users[ev.who], ev, ms)
+		b = append(append(b, `{"asset":"`...), asset...)
+		b = appendAmount(append(b, `","free":`...), o.held[asset])
+		b = appendAmount(append(b, `,"locked":`...), 0)
+	case evNotification:
+		b = g.appendMeta(b, "notification.order", g.users[ev.who], ev, ms)
+		b = append(append(b, `{"level":"info","title":"Order `...), o.order.status...)
+		b = append(append(b, `","text":"Your order to `...), sideWord(o.order.buy)...)
+		b = append(append(b, ' '), g.coins[o.order.coin].base...)
+		b = append(append(b, ` is `...), o.order.status...)
+		b = appendInt(append(b, `.","orderId":`...), o.order.id)
+	default:
+		b = g.appendMeta(b, "user.message", g.users[ev.who], ev, ms)
+		b = append(append(b, `{"from":"desk","text":"`...), messages[int(ev.cycle)%len(messages)]...)
+		b = append(b, '"')
+	}
+	return append(b, `}}`...)
+}
+
+// step takes the user's order to its next state.
+func (g *generator) step(o *owner, ev event) {
+	if ev.n == 0 {
+		r := rand.New(rand.NewPCG(g.seed+uint64(ev.who), uint64(ev.cycle)))
+		n := r.IntN(12)
+		c := &g.coins[n]
+		size := max(int64(float64(50+r.IntN(400))*unit/float64(c.price)*unit)/c.lot, 2) * c.lot
+		o.order = order{
+			id:   g.start.Unix()*100_000 + int64(ev.cycle)*int64(len(g.users)) + int64(ev.who),
+			coin: n, buy: r.IntN(2) == 0, price: c.price, size: size, cancel: r.IntN(5) == 0, status: "NEW",
+		}
+		return
+	}
+	from := o.order.filled
+	switch {
+	case ev.n == 1:
+		o.order.filled, o.order.status = o.order.size/2, "PARTIALLY_FILLED"
+	case o.order.cancel:
+		o.order.status = "CANCELED"
+	default:
+		o.order.filled, o.order.status = o.order.size, "FILLED"
+	}
+	got := o.order.filled - from
+	paid := int64(float64(got) / unit * float64(o.order.price))
+	if !o.order.buy {
+		got, paid = -got, -paid
+	}
+	base := g.coins[o.order.coin].base
+	o.held[base] = max(0, o.held[base]+got)
+	o.held["USDT"] = max(0, o.held["USDT"]-paid)
+}
+
+func (g *generator) appendOrder(b []byte, ev event, o *owner, ms int64) []byte {
+	c := &g.coins[o.order.coin]
+	b = appendInt(append(b, `{"orderId":`...), o.order.id)
+	b = append(append(b, `,"userId":"`...), g.users[ev.who]...)
+	b = append(append(b, `","symbol":"`...), c.symbol...)
+	b = append(append(b, `","side":"`...), sideName(o.order.buy)...)
+	b = append(append(b, `","type":"LIMIT","status":"`...), o.order.status...)
+	b = appendAmount(append(b, `","price":`...), o.order.price)
+	b = appendAmount(append(b, `,"quantity":`...), o.order.size)
+	b = appendAmount(append(b, `,"filled":`...), o.order.filled)
+	b = appendInt(append(b, `,"time":`...), ms)
+	return append(b, '}')
+}
+
+// appendMeta begins an envelope, up to its data.
+func (g *generator) appendMeta(b []byte, kind, user string, ev event, ms int64) []byte {
+	b = append(append(b, `{"metadata":{"eventType":"`...), kind...)
+	b = appendInt(append(b, `","eventId":"`...), g.start.Unix())
+	b = appendInt(append(b, '-'), int64(ev.who)<<8|int64(ev.kind)<<4|int64(ev.n))
+	b = appendInt(append(b, '-'), int64(ev.cycle))
+	if user != "" {
+		b = append(append(b, `","userId":"`...), user...)
+	}
+	b = appendInt(append(b, `","timestamp":`...), ms)
+	return append(b, `},"data":`...)
+}
+
+func (g *generator) appendAlert(b []byte, ev event, ms int64) []byte {
+	b = g.appendMeta(b, "system.notice", "", ev, ms)
+	a := alerts[int(ev.cycle)%len(alerts)]
+	b = append(append(b, `{"severity":"`...), a.severity...)
+	b = append(append(b, `","text":"`...), a.text...)
+	b = append(b, `","number":`...)
+	b = strconv.AppendInt(b, int64(ev.cycle)+1, 10)
+	return append(b, `}}`...)
+}
+
+// messages and alerts are plain ASCII without anything that JSON escapes.
+var messages = []string{
+	"Welcome back.", "Your weekly statement is ready.", "A price alert of yours was reached.",
+	"Two-factor authentication is on.", "Your fee tier for this month is set.",
+}
+
+var alerts = []struct{ severity, text string }{
+	{"info", "All systems run normally."},
+	{"warning", "Withdrawals of one network are slower than usual."},
+	{"info", "Withdrawals run normally again."},
+	{"info", "Maintenance of the test network is due on Sunday."},
+}
+
+func sideName(buy bool) string {
+	if buy {
+		return "BUY"
+	}
+	return "SELL"
+}
+
+func sideWord(buy bool) string {
+	if buy {
+		return "buy"
+	}
+	return "sell"
+}
