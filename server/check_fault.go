@@ -13,7 +13,7 @@ type Fault struct {
 	At string
 	// Key is the path of the key: "rooms[2].class".
 	Key string
-	// Msg is what is wrong and Do what to do about it.
+	// Msg is what is wrong and Do what to do about it, unless Msg says that too.
 	Msg, Do string
 
 	line int // for the order: lines of the file first
@@ -25,7 +25,10 @@ func (f Fault) String() string {
 	if f.Key != "" {
 		s += f.Key + ": "
 	}
-	return s + f.Msg + "; " + f.Do
+	if s += f.Msg; f.Do != "" {
+		s += "; " + f.Do
+	}
+	return s
 }
 
 // Faults is all that is wrong with a configuration, in the order of the file,
@@ -70,7 +73,12 @@ type place struct {
 // one Load.
 type collector struct {
 	faults Faults
+	keys   map[string]bool // that have a fault
 	places map[string]place
+}
+
+func newCollector() *collector {
+	return &collector{keys: map[string]bool{}, places: map[string]place{}}
 }
 
 // place finds where a key was set: itself, or else the innermost key around it.
@@ -98,6 +106,7 @@ func (c *collector) addAt(at place, path, msg, do string) {
 	if line == 0 {
 		line = 1 << 29
 	}
+	c.keys[path] = true
 	c.faults = append(c.faults, Fault{At: at.name, Key: path, Msg: msg, Do: do, line: line})
 }
 
@@ -111,14 +120,7 @@ func (c *collector) add(path, msg, do string, args ...any) {
 }
 
 // has says whether a fault was noted for just this key.
-func (c *collector) has(path string) bool {
-	for i := range c.faults {
-		if c.faults[i].Key == path {
-			return true
-		}
-	}
-	return false
-}
+func (c *collector) has(path string) bool { return c.keys[path] }
 
 // sorted is all faults in order.
 func (c *collector) sorted() Faults {

@@ -79,6 +79,7 @@ func (c *collector) checkRooms(cfg *Config) {
 func (c *collector) catalog(cfg *Config) *rooms.Catalog {
 	names := slices.Sorted(maps.Keys(cfg.Classes))
 	var good []*rooms.Pattern
+	taken := map[string]*rooms.Pattern{} // by the names they match
 	for i, r := range cfg.Rooms {
 		path := index("rooms", i)
 		owned := strings.HasSuffix(r.Match, "{owner}")
@@ -106,10 +107,16 @@ func (c *collector) catalog(cfg *Config) *rooms.Catalog {
 			c.addSplit(path+".match", err, "mend the pattern")
 			continue
 		}
-		if _, err := rooms.NewCatalog(append(good[:len(good):len(good)], p)); err != nil {
-			c.addSplit(path+".match", err, "keep one of them")
+		names := p.Prefix()
+		if !p.Literal() {
+			names += "*"
+		}
+		if other := taken[names]; other != nil {
+			_, err := rooms.NewCatalog([]*rooms.Pattern{other, p})
+			c.addSplit(path+".match", err, "")
 			continue
 		}
+		taken[names] = p
 		good = append(good, p)
 	}
 	catalog, err := rooms.NewCatalog(good)
@@ -156,7 +163,7 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 		case seen[name]:
 			c.add(path, fmt.Sprintf("%q is named twice", name), "remove one")
 		case !ok:
-			c.add(path, fmt.Sprintf("%q fits no pattern of rooms", name), "%s", joinRemedy(room, catalog))
+			c.add(path, fmt.Sprintf("%q fits no pattern of rooms", name), "%s", joinRemedy(name, catalog))
 		case p.Class.Private() && owner != sub:
 			c.add(path, fmt.Sprintf("%q is the private room of one user, so that no other could join", name), "write \"%s{sub}\"", p.Prefix())
 		case p.Bare && bare != "":
@@ -168,12 +175,12 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 	}
 }
 
-func joinRemedy(room string, catalog *rooms.Catalog) string {
+func joinRemedy(name string, catalog *rooms.Catalog) string {
 	var names []string
 	for _, p := range catalog.Patterns() {
-		names = append(names, p.Match)
+		names = append(names, strings.ReplaceAll(p.Match, "{owner}", "{sub}"))
 	}
-	if n := nearest(room, names); n != "" {
+	if n := nearest(name, names); n != "" {
 		return fmt.Sprintf("did you mean %s? Else add a pattern for it", n)
 	}
 	return "add a pattern for it, or remove it"

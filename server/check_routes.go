@@ -1,10 +1,51 @@
 package server
 
-import "tapecast/rooms"
+import (
+	"fmt"
+	"maps"
 
-// checkRoutes checks what the routes say, against the catalog of rooms.
+	"tapecast/ingest"
+	"tapecast/rooms"
+)
+
+// checkRoutes compiles the routes against the catalog of rooms.
 func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
-	if len(cfg.Ingest.Routes) == 0 && !cfg.Demo() && !c.has("ingest.routes") {
-		c.addAt(c.place("kafka.brokers"), "ingest.routes", "kafka.brokers is set, but no route leads from a topic to rooms", "write ingest.routes")
+	refused := maps.Clone(c.keys)
+	routes := cfg.Routes()
+	if len(cfg.Ingest.Routes) == 0 {
+		if cfg.Demo() {
+			c.checkDemo(catalog)
+		} else if !c.has("ingest.routes") {
+			c.addAt(c.place("kafka.brokers"), "ingest.routes", "kafka.brokers is set, but no route leads from a topic to rooms", "write ingest.routes")
+		}
+		return
+	}
+	_, _, faults := ingest.Compile(routes, catalog)
+	for _, f := range faults {
+		path := index("ingest.routes", f.Route) + "." + f.Field
+		if !refused[path] { // a value that was refused is not missing
+			c.addAt(c.place(path), path, f.Msg, "")
+		}
+	}
+	for i, r := range routes {
+		if r.Topic != "" && r.Topic == cfg.Kafka.DeadLetter {
+			c.add(index("ingest.routes", i)+".topic", fmt.Sprintf("%q is kafka.dead_letter too, so that refused records would come back", r.Topic), "route another topic")
+		}
+	}
+}
+
+// checkDemo checks that the operator's rooms, if there are any, can be fed by the
+// demo market.
+func (c *collector) checkDemo(catalog *rooms.Catalog) {
+	if len(c.faults.keysUnder("rooms")) > 0 {
+		return
+	}
+	routes := demoRoutes(catalog)
+	if len(routes) == 0 {
+		c.addAt(c.place("rooms"), "ingest.routes", "is not set, and the demo market feeds none of these rooms", "write ingest.routes, or keep some of the built-in rooms")
+	}
+	_, _, faults := ingest.Compile(routes, catalog)
+	for _, f := range faults {
+		c.addAt(c.place("rooms"), "ingest.routes", fmt.Sprintf("is not set, and the demo market's topic %s does not fit these rooms: %s %s", routes[f.Route].Topic, f.Field, f.Msg), "")
 	}
 }

@@ -262,3 +262,37 @@ auto_join: [prices, trade]
 		t.Errorf("%d faults concern limits, want 2", n)
 	}
 }
+
+func TestRouteFaults(t *testing.T) {
+	f := func(routes string, want ...string) {
+		t.Helper()
+		faultsOf(t, "kafka: {dead_letter: dead}\ningest:\n  routes:\n"+routes, want...)
+	}
+	f("  - {topic: a, rooms: [prices]}\n  - {rooms: [\"trade:{s}\"]}\n  - {topic: b, rooms: [trades], format: bin}",
+		`c.yaml:5: ingest.routes[1].topic: is missing: name the Kafka topic that the route reads`,
+		`c.yaml:5: ingest.routes[1].rooms: "trade:{s}" matches no room pattern: add one such as {match: "trade:*"} under rooms`,
+		`c.yaml:6: ingest.routes[2].format: "bin" is not known: write json or binary`)
+	// A route whose value was refused lacks nothing.
+	f("  - {topic: a, rooms: prices}", `c.yaml:4: ingest.routes[0].rooms: cannot take the text "prices"; write a list, such as [a, b]`)
+	f("  - {topic: dead, rooms: [prices]}", `c.yaml:4: ingest.routes[0].topic: "dead" is kafka.dead_letter too, so that refused records would come back; route another topic`)
+	// Several faults of one key are all told.
+	f("  - {topic: a, rooms: [x, y]}",
+		`c.yaml:4: ingest.routes[0].rooms: "x" matches no room pattern: add one such as {match: "x"} under rooms`,
+		`c.yaml:4: ingest.routes[0].rooms: "y" matches no room pattern: add one such as {match: "y"} under rooms`)
+	// Only one of the rooms joined automatically may be bare.
+	faultsOf(t, "auto_join: [prices, trades]\ningest:\n  routes:\n  - {topic: a, rooms: [prices], envelope: none}\n  - {topic: b, rooms: [trades], envelope: none}",
+		`c.yaml:1: auto_join[1]: "trades" and "prices" both have bare frames, of which a connection takes one room only; remove one`)
+}
+
+func TestDemoTakesWhatFits(t *testing.T) {
+	cfg := mustLoad(t, "rooms: [{match: prices, class: market}, {match: \"orders:{owner}\", class: private}]\nauto_join: [prices]")
+	if r := cfg.Routes(); len(r) != 2 || len(r[0].Rooms) != 1 || r[1].Topic != "private.orders" {
+		t.Errorf("routes: %+v", r)
+	}
+	if n := len(mustLoad(t, "").Routes()); n < 5 {
+		t.Errorf("%d routes by default", n)
+	}
+	faultsOf(t, "rooms: [{match: mine, class: market}]\nauto_join: []", `c.yaml:1: ingest.routes: is not set, and the demo market feeds none of these rooms; write ingest.routes, or keep some of the built-in rooms`)
+	faultsOf(t, "rooms: [{match: \"p*\", class: stream}]\nauto_join: []",
+		`c.yaml:1: ingest.routes: is not set, and the demo market's topic events does not fit these rooms: rooms "portfolio:{metadata.userId}" falls into room pattern "p*", which route 0 feeds from topic "market.ticker": a position would be ambiguous; give each topic rooms of its own`)
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -197,14 +198,14 @@ func (p *fileParser) merge(k *key, n *yaml.Node, path string, into map[string]an
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
+	from := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
-		for i := len(n.Content) - 1; i >= 0; i-- {
-			p.merge(k, n.Content[i], path, into)
-		}
-		return
+		from = n.Content
 	}
-	if v, ok := p.value(k, n, path); ok && n.Kind == yaml.MappingNode {
-		maps.Copy(into, v.(map[string]any))
+	for _, n := range slices.Backward(from) {
+		if v, ok := p.value(k, n, path); ok {
+			maps.Copy(into, v.(map[string]any))
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ const maxFile = 1 << 20
 // that is wrong, at once. The Config is then what could be made of the rest, good
 // for looking at (as `tapecast token` does) but not for running.
 func Load(src Sources) (*Config, error) {
-	c := &collector{places: map[string]place{}}
+	c := newCollector()
 	k := koanf.New(delim)
 	load := func(p koanf.Provider, pa koanf.Parser) {
 		if err := k.Load(p, pa); err != nil {

@@ -216,8 +216,8 @@ func TestEnvironment(t *testing.T) {
 		"TAPECAST_CLASSES_MY_OWN_MAX_KEYS=5",
 		"TAPECAST_CLASSES_DASH_ED_KEEP=true",
 		"TAPECAST_KAFKA_LIBRDKAFKA_FETCH_WAIT_MAX_MS=50",
-		"TAPECAST_LOG_FORMAT=", // empty: not set
-		"TAPECAST_DATA=/somewhere",
+		"TAPECAST_LOG_FORMAT=",                                                   // empty: not set
+		"TAPECAST_DATA=/somewhere", "TAPECAST_E2E_FULL=1", "TAPECAST_COVERPKG=x", // the tests'
 		"TAPECAST_SERVICE_HOST=10.0.0.1", "TAPECAST_PORT=tcp://10.0.0.1:80", "TAPECAST_PORT_8080_TCP_ADDR=10.0.0.1",
 		"TAPECAST_ADMIN_SERVICE_PORT_HTTP=80", "TAPECAST_ADMIN_PORT_80_TCP=tcp://10.0.0.1:80",
 		"OTHER=1", "nonsense",
@@ -243,7 +243,7 @@ func TestEnvironment(t *testing.T) {
 
 // Every scalar and list of the tree can be set by a variable of its own.
 func TestEnvironmentReachesEveryKey(t *testing.T) {
-	p := &envParser{collector: &collector{places: map[string]place{}}, classes: []string{"market", "private"}}
+	p := &envParser{collector: newCollector(), classes: []string{"market", "private"}}
 	names := p.names(configTree, "TAPECAST")
 	if len(names) < 60 {
 		t.Fatalf("only %d variables: %v", len(names), names)

@@ -66,8 +66,8 @@ func (a *AuthConfig) privateKey() (ed25519.PrivateKey, error) {
 // useEd25519) with the Ed25519 key of auth.private_key_file.
 func MintToken(cfg *Config, user string, ttl time.Duration, useEd25519 bool) (string, error) {
 	a := &cfg.Auth
-	if user == "" {
-		return "", errors.New("cannot make a token for nobody: name a user")
+	if err := checkUser(user); err != nil {
+		return "", fmt.Errorf("cannot make a token for %q: %w", user, err)
 	}
 	if ttl <= 0 {
 		return "", fmt.Errorf("cannot make a token that lives for %s: give a time such as 1h", ttl)

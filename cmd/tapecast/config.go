@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"tapecast/server"
+)
+
+// flagKeys are the flags that set a key of the configuration.
+var flagKeys = map[string]string{
+	"listen":    "server.listen",
+	"admin":     "admin.listen",
+	"log-level": "log.level",
+	"direct":    "admin.direct",
+}
+
+// load reads the configuration that a command was given.
+func load(e *env, file string, flags *pflag.FlagSet) (*server.Config, error) {
+	src := server.Sources{File: file, Environ: e.environ}
+	flags.Visit(func(f *pflag.Flag) {
+		if key, ok := flagKeys[f.Name]; ok {
+			src.Flags = append(src.Flags, server.Flag{Name: "--" + f.Name, Key: key, Text: f.Value.String()})
+		}
+	})
+	return server.Load(src)
+}
+
+// report prints all faults, each on its line.
+func report(e *env, err error) error {
+	var faults server.Faults
+	if !errors.As(err, &faults) {
+		return err
+	}
+	fmt.Fprintln(e.stderr, faults)
+	things := "faults"
+	if len(faults) == 1 {
+		things = "fault"
+	}
+	fmt.Fprintf(e.stderr, "tapecast: the configuration has %d %s\n", len(faults), things)
+	return exitCode(1)
+}
+
+// demoKey gives a demo that has no key the user's own demo secret, and says where
+// that is kept; "": the configuration has a key.
+func demoKey(cfg *server.Config) (kept string, err error) {
+	if !cfg.Demo() || cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" {
+		return "", nil
+	}
+	secret, file, err := server.DemoSecret()
+	if err != nil {
+		return "", err
+	}
+	cfg.Auth.Secret = secret
+	if file == "" {
+		return "a random secret of this run", nil
+	}
+	return "the demo secret in " + file, nil
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// env is what a command takes from its process.
+type env struct {
+	name    string // as it was called: for commands to paste
+	environ []string
+	stdout  io.Writer
+	stderr  io.Writer
+	signals <-chan os.Signal
+	exit    func(code int) // ends the process at once
+}
+
+// exitCode is an error that says all through its code: the rest was printed.
+type exitCode int
+
+// Error names the code.
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+func main() {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	os.Exit(execute(&env{
+		name: os.Args[0], environ: os.Environ(),
+		stdout: os.Stdout, stderr: os.Stderr,
+		signals: signals, exit: os.Exit,
+	}, os.Args[1:]))
+}
+
+// execute runs one command line and returns the process's exit code.
+func execute(e *env, args []string) int {
+	root := &cobra.Command{
+		Use:           "tapecast",
+		Short:         "Pushes Kafka topics to trading clients over WebSocket",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetOut(e.stdout)
+	root.SetErr(e.stderr)
+	root.SetArgs(args)
+	root.AddCommand(runCommand(e), checkCommand(e), tokenCommand(e), watchCommand(e), echoCommand(e), versionCommand(e))
+	err := root.ExecuteContext(context.Background())
+	var code exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintln(e.stderr, "tapecast:", err)
+	return 1
+}
+
+func versionCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run:   func(*cobra.Command, []string) { fmt.Fprintln(e.stdout, "tapecast", version()) },
+	}
+}
+
+// version is that of the module, or else the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	v, dirty := info.Main.Version, ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision" && (v == "" || v == "(devel)"):
+			v = s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = ", modified"
+		}
+	}
+	return v + " (" + info.GoVersion + dirty + ")"
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/pprof"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tapecast/server"
+)
+
+// grace is what a stop may take beyond the drain time: for the last closes, the
+// consumers' end and the admin port.
+const grace = 10 * time.Second
+
+func runCommand(e *env) *cobra.Command {
+	var file, profile string
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Serve clients",
+		Long: `Run serves clients over WebSocket with what comes from Kafka. Without
+kafka.brokers it starts an embedded broker and a generated market, so that
+everything can be tried with nothing else installed.
+
+SIGINT or SIGTERM closes the port and sends clients away over the drain time; a
+second one ends at once. SIGHUP reads the log level anew.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if profile != "" {
+				stop, err := cpuProfile(profile)
+				if err != nil {
+					return err
+				}
+				defer stop()
+			}
+			cfg, err := load(e, file, c.Flags())
+			if err != nil {
+				return report(e, err)
+			}
+			kept, err := demoKey(cfg)
+			if err != nil {
+				return err
+			}
+			log, level := server.NewLogger(e.stderr, cfg.Log)
+			return serve(e, cfg, log, kept, func() {
+				fresh, err := load(e, file, c.Flags())
+				if err != nil {
+					log.Error("cannot reload: the configuration has faults", "error", err)
+					return
+				}
+				level.Set(fresh.Log.SlogLevel())
+				log.Info("log level reloaded", "level", fresh.Log.Level)
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&file, "config", "", "configuration `file` (YAML)")
+	f.String("listen", "", "public `host:port` (server.listen, default 127.0.0.1:8080)")
+	f.String("admin", "", "internal `host:port` (admin.listen, default 127.0.0.1:8081)")
+	f.String("log-level", "", "least `level` logged: debug, info, warn or error (log.level)")
+	f.Bool("direct", false, "serve /debug/append (admin.direct)")
+	f.StringVar(&profile, "cpuprofile", "", "write a CPU profile to `file`")
+	_ = f.MarkHidden("direct")     // both fail for
+	_ = f.MarkHidden("cpuprofile") // unknown flags only
+	return c
+}
+
+// cpuProfile profiles until stop is called.
+func cpuProfile(file string) (stop func(), err error) {
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot profile: %w", err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close()
+	}, nil
+}
+
+// serve runs the gateway until a signal ends it. reload is what SIGHUP does.
+func serve(e *env, cfg *server.Config, log *slog.Logger, kept string, reload func()) error {
+	srv, err := server.New(cfg, log)
+	if err != nil {
+		return err
+	}
+	stopping, done := make(chan struct{}), make(chan struct{})
+	defer close(done)
+	go func() {
+		first := true
+		for {
+			select {
+			case <-done:
+				return
+			case s := <-e.signals:
+				switch {
+				case s == syscall.SIGHUP:
+					reload()
+				case first:
+					first = false
+					log.Info("stopping; once more ends at once", "signal", s.String(), "drain", cfg.Server.Drain)
+					close(stopping)
+				default:
+					e.exit(128 + signalNumber(s))
+				}
+			}
+		}
+	}()
+
+	if stopped, err := start(srv, stopping); stopped || err != nil {
+		return err
+	}
+	if cfg.Demo() {
+		welcome(e, cfg, srv.Listen().String(), srv.AdminAddr().String(), kept)
+	}
+	<-stopping
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.Server.Drain+grace)
+	defer cancel()
+	return srv.Shutdown(ctx)
+}
+
+// start starts the gateway; stopped: a signal came before it was up, and it is
+// down again.
+func start(srv *server.Server, stopping <-chan struct{}) (stopped bool, err error) {
+	// Services may live by ctx: once up, nothing cancels it.
+	ctx, cancel := context.WithCancel(context.Background())
+	up := make(chan struct{})
+	go func() {
+		select {
+		case <-stopping:
+			cancel()
+		case <-up: // from here on a stop is a drain
+		}
+	}()
+	err = srv.Start(ctx)
+	close(up)
+	if err == nil {
+		return false, nil
+	}
+	stopped = ctx.Err() != nil
+	cancel()
+	if cerr := srv.Close(); cerr != nil || !stopped {
+		return stopped, errors.Join(err, cerr)
+	}
+	return true, nil
+}
+
+func signalNumber(s os.Signal) int {
+	if n, ok := s.(syscall.Signal); ok {
+		return int(n)
+	}
+	return int(syscall.SIGKILL)
+}
+
+// welcome says what to open and to try, for a user who has nothing but this.
+func welcome(e *env, cfg *server.Config, public, admin, kept string) {
+	const user, ttl = "42", 24 * time.Hour
+	url, internal := publicURL(cfg, public), "http://"+local(admin)
+	fmt.Fprintf(e.stdout, `
+tapecast is up, with an embedded broker and a generated market in Kafka's place.
+
+  clients     %[1]s
+  internal    %[2]s/health  /readyz  /metrics  /connections
+`, url, internal)
+	token, err := server.MintToken(cfg, user, ttl, false)
+	if err != nil { // a public key alone makes no tokens
+		fmt.Fprintf(e.stdout, "\nNo token for a demo user: %s.\n\n", err)
+		return
+	}
+	if kept == "" {
+		kept = "the configured key"
+	}
+	fmt.Fprintf(e.stdout, `
+A token of user %[1]s, good for %[2]s, signed with %[3]s:
+
+%[4]s
+
+Watch what that user gets:
+
+%[5]s watch --url %[6]s --token %[4]s
+
+Ctrl-C stops it.
+
+`, user, "a day", kept, token, e.name, url)
+}

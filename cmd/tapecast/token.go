@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tapecast/server"
+)
+
+func tokenCommand(e *env) *cobra.Command {
+	var (
+		file, user string
+		ttl        time.Duration
+		ed25519    bool
+	)
+	c := &cobra.Command{
+		Use:   "token",
+		Short: "Print a token that the same configuration accepts",
+		Long: `Token prints a token (JWT) for a user, signed with auth.secret, or with the
+Ed25519 key in auth.private_key_file. Without a configuration it is signed with
+the demo secret that run uses without one.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			token, err := mint(e, c, file, user, ttl, ed25519)
+			if err == nil {
+				fmt.Fprintln(e.stdout, token)
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML)")
+	c.Flags().StringVar(&user, "user", "", "user `id`: the token's sub")
+	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it is good")
+	c.Flags().BoolVar(&ed25519, "ed25519", false, "sign with Ed25519, though there is a secret too")
+	_ = c.MarkFlagRequired("user") // fails for unknown flags only
+	return c
+}
+
+// mint makes a token by the configuration. Faults outside auth do not matter to
+// it: a laptop that makes tokens need not be fit to run the gateway.
+func mint(e *env, c *cobra.Command, file, user string, ttl time.Duration, ed25519 bool) (string, error) {
+	cfg, err := load(e, file, c.Flags())
+	var faults server.Faults
+	if errors.As(err, &faults) {
+		if auth := faults.Under("auth"); len(auth) > 0 {
+			return "", report(e, auth)
+		}
+	}
+	if _, err := demoKey(cfg); err != nil {
+		return "", err
+	}
+	return server.MintToken(cfg, user, ttl, ed25519)
+}

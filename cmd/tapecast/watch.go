@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+	"github.com/spf13/cobra"
+
+	"tapecast/server"
+)
+
+func watchCommand(e *env) *cobra.Command {
+	var (
+		w          watcher
+		file, user string
+	)
+	c := &cobra.Command{
+		Use:   "watch [ROOM...]",
+		Short: "Connect as a client and print what comes",
+		Long: `Watch connects to a gateway as a user, joins the rooms named besides those that
+the user gets anyway, and prints each message on a line of its own. Without
+--token it makes one as the token command does.`,
+		RunE: func(c *cobra.Command, rooms []string) error {
+			if w.token == "" {
+				token, err := mint(e, c, file, user, time.Hour, false)
+				if err != nil {
+					return err
+				}
+				w.token = token
+			}
+			if w.url == "" {
+				cfg, _ := load(e, file, c.Flags()) // its faults are of no matter to a client
+				w.url = publicURL(cfg, cfg.Server.Listen)
+			}
+			w.rooms = rooms
+			return w.run(e)
+		},
+	}
+	c.Flags().StringVar(&w.url, "url", "", "where to connect, as ws://127.0.0.1:8080/ws (default: by the configuration)")
+	c.Flags().StringVar(&w.token, "token", "", "`token` to authenticate with")
+	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML)")
+	c.Flags().StringVar(&user, "user", "42", "user `id` to make a token for")
+	c.Flags().IntVar(&w.count, "count", 0, "end after so many messages (default: go on until stopped)")
+	return c
+}
+
+// publicURL is where clients of this machine find the gateway.
+func publicURL(cfg *server.Config, addr string) string {
+	return "ws://" + local(addr) + cfg.Server.Path
+}
+
+// local is an address to connect to for one that is listened on: of all
+// interfaces, the loopback one.
+func local(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr
+}
+
+// watcher is a client that prints.
+type watcher struct {
+	url, token string
+	rooms      []string
+	count      int
+}
+
+// run ends with the connection, after count messages, or with a signal.
+func (w *watcher) run(e *env) error {
+	dialer := ws.Dialer{
+		Timeout:   10 * time.Second,
+		Protocols: []string{"tapecast.v1"},
+		Header:    ws.HandshakeHeaderHTTP{"Authorization": {"Bearer " + w.token}},
+	}
+	conn, early, _, err := dialer.Dial(context.Background(), w.url)
+	var refused ws.StatusError
+	switch {
+	case errors.As(err, &refused):
+		return fmt.Errorf("%s refused with status %d", w.url, int(refused))
+	case err != nil:
+		return fmt.Errorf("cannot connect to %s: %w", w.url, err)
+	}
+	defer conn.Close()
+	var source io.Reader = conn
+	if early != nil { // frames that came with the answer
+		source = io.MultiReader(io.LimitReader(early, int64(early.Buffered())), conn)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- w.read(e, source, conn) }()
+	select {
+	case err = <-ended:
+	case <-e.signals:
+		if err := sayGoodbye(conn); err != nil {
+			return err
+		}
+		select {
+		case <-ended:
+		case <-time.After(time.Second):
+		}
+		return nil
+	}
+	var closed wsutil.ClosedError
+	if !errors.As(err, &closed) {
+		return err
+	}
+	fmt.Fprintf(e.stderr, "closed by the gateway: %d %s\n", closed.Code, closed.Reason)
+	if closed.Code == ws.StatusGoingAway || closed.Code == 1012 {
+		return nil
+	}
+	return exitCode(1)
+}
+
+func sayGoodbye(conn net.Conn) error {
+	return ws.WriteFrame(conn, ws.MaskFrameInPlace(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))))
+}
+
+// read prints what comes until the connection ends or count is reached.
+func (w *watcher) read(e *env, source io.Reader, conn net.Conn) error {
+	control := wsutil.ControlFrameHandler(conn, ws.StateClientSide)
+	r := wsutil.Reader{Source: source, State: ws.StateClientSide, CheckUTF8: true, OnIntermediate: control}
+	for seen := 0; ; {
+		h, err := r.NextFrame()
+		if err != nil {
+			return fmt.Errorf("cannot read: %w", err)
+		}
+		if h.OpCode.IsControl() {
+			if err := control(h, &r); err != nil {
+				return err
+			}
+			continue
+		}
+		message, err := io.ReadAll(&r)
+		if err != nil {
+			return fmt.Errorf("cannot read: %w", err)
+		}
+		if h.OpCode == ws.OpBinary {
+			fmt.Fprintf(e.stdout, "%q\n", message)
+		} else {
+			fmt.Fprintf(e.stdout, "%s\n", message)
+		}
+		if seen++; seen == w.count {
+			return sayGoodbye(conn)
+		}
+		if err := w.subscribe(conn, message); err != nil {
+			return err
+		}
+	}
+}
+
+// subscribe asks for the rooms once the gateway has let us in.
+func (w *watcher) subscribe(conn net.Conn, message []byte) error {
+	if len(w.rooms) == 0 {
+		return nil
+	}
+	var notice struct{ Method string }
+	if json.Unmarshal(message, &notice) != nil || notice.Method != "auto_subscribed" {
+		return nil
+	}
+	request, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": map[string]any{"rooms": w.rooms}})
+	if err != nil {
+		return err
+	}
+	w.rooms = nil
+	return wsutil.WriteClientText(conn, request)
+}

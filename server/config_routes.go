@@ -1,0 +1,47 @@
+package server
+
+import (
+	"regexp"
+
+	"tapecast/ingest"
+	"tapecast/rooms"
+)
+
+// Routes are the routes that the gateway compiles: the configured ones, or those
+// of the demo market that lead to rooms of the configuration.
+func (cfg *Config) Routes() []ingest.Route {
+	if len(cfg.Ingest.Routes) == 0 && cfg.Demo() {
+		if catalog, err := cfg.Catalog(); err == nil {
+			return demoRoutes(catalog)
+		}
+	}
+	routes := make([]ingest.Route, len(cfg.Ingest.Routes))
+	for i, r := range cfg.Ingest.Routes {
+		routes[i] = ingest.Route{
+			Topic: r.Topic, Rooms: r.Rooms, Key: r.Key, Type: r.Type,
+			Match: r.Match, Payload: r.Payload, Envelope: r.Envelope, Format: r.Format,
+			Partitioner: r.Partitioner, Tombstones: r.Tombstones,
+		}
+	}
+	return routes
+}
+
+var field = regexp.MustCompile(`\{[^}]*\}`)
+
+// demoRoutes leaves out what an operator who tries rooms of their own does not
+// have.
+func demoRoutes(catalog *rooms.Catalog) []ingest.Route {
+	var routes []ingest.Route
+	for _, r := range ingest.DemoRoutes() {
+		var known []string
+		for _, room := range r.Rooms {
+			if _, _, ok := catalog.Resolve(field.ReplaceAllString(room, "x")); ok {
+				known = append(known, room)
+			}
+		}
+		if r.Rooms = known; len(known) > 0 {
+			routes = append(routes, r)
+		}
+	}
+	return routes
+}

@@ -1,0 +1,32 @@
+// Package server is the gateway around the engine: configuration, logging, the
+// wiring of loop, rooms and ingest, the JSON-RPC methods, services, auth, limits
+// and the internal port. It does not know how bytes reach a socket.
+//
+// # Configuration
+//
+// Config is the tree of all that may be set. Load holds the YAML file, the
+// TAPECAST_ variables and the flags against that tree, merges what is right
+// through koanf (each source over the one before it, all over Default), and then
+// checks what types do not show. Every fault comes with its place (line, variable
+// or flag), its key and a remedy, and all of them come at once: a value that was
+// refused is left at its default, and what would follow from that is not told.
+//
+//   - Classes are merged key by key; a list replaces the list below it.
+//   - A variable is the path of a key in capitals, joined by underscores. As keys
+//     hold underscores themselves, names are resolved against the tree. An empty
+//     variable sets nothing. Lists of texts are separated by commas; rooms and
+//     routes are set in the file only. What Kubernetes puts into the environment
+//     for a Service named tapecast is left alone.
+//   - File names in the file are relative to it.
+//
+// A Config does not change once Load has returned it, so any goroutine may read it.
+//
+// # Logging
+//
+// NewLogger's handler lets 20 records of one level and text through at once and
+// one a second after that, and counts the others into the "suppressed" of the
+// next, or of a summary two seconds later: an incident is told, a storm of
+// 100,000 equal lines is not. Values of token-like keys, and whatever looks like
+// a token in any text, are written as [redacted]. Loggers may be used from any
+// goroutine.
+package server

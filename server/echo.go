@@ -1,0 +1,47 @@
+package server
+
+import (
+	"log/slog"
+	"net"
+
+	"tapecast/loop"
+)
+
+// Echo answers every message with itself, through the same engine that serves
+// clients: what conformance suites are run against. It accepts any path and asks
+// for no token.
+type Echo struct{ engine *loop.Engine }
+
+// NewEcho makes an echo that listens on addr once started. Messages over
+// maxMessage close with 1009.
+func NewEcho(addr string, maxMessage Size, log *slog.Logger) (*Echo, error) {
+	e, err := loop.New(loop.Config{Addr: addr, Handler: echoHandler{}, Log: log, MaxMessage: int(maxMessage)})
+	if err != nil {
+		return nil, err
+	}
+	return &Echo{e}, nil
+}
+
+// Start opens the port.
+func (e *Echo) Start() error { return e.engine.Start() }
+
+// Addr is where it listens, once started.
+func (e *Echo) Addr() net.Addr { return e.engine.Addr() }
+
+// Stop ends all connections at once.
+func (e *Echo) Stop() error { return e.engine.Stop() }
+
+// echoHandler has no state: any goroutine may call it.
+type echoHandler struct{}
+
+// Open accepts everybody.
+func (echoHandler) Open(*loop.Conn, *loop.Request) loop.Verdict { return loop.Verdict{} }
+
+// Message sends p back.
+func (echoHandler) Message(c *loop.Conn, op byte, p []byte) { c.Send(op, p) }
+
+// Timer is never set.
+func (echoHandler) Timer(*loop.Conn) {}
+
+// Closed has nothing to free.
+func (echoHandler) Closed(*loop.Conn, int) {}
