@@ -85,6 +85,7 @@ type Engine struct {
 	loops []*Loop
 	start time.Time
 
+	stopping atomic.Bool
 	conns    atomic.Int64 // accepted and not yet gone
 	ids      atomic.Uint64
 	accepted atomic.Uint64
@@ -196,6 +197,7 @@ const stopWait = 5 * time.Second
 // Stop ends all connections at once, then the pollers and the loops.
 func (e *Engine) Stop() error {
 	err := e.ln.stop()
+	e.stopping.Store(true)
 	for _, l := range e.loops {
 		l.post(event{kind: evDo, arg: func(l *Loop) {
 			for _, c := range l.conns {

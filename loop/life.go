@@ -26,6 +26,9 @@ func (l *Loop) opened(c *Conn) {
 	l.conns = append(l.conns, c)
 	c.deadline = l.tickNow() + ticks(l.engine.cfg.HandshakeTimeout)
 	l.schedule(c)
+	if l.engine.stopping.Load() {
+		l.hangUp(c)
+	}
 }
 
 // upgraded sends the answer to the upgrade, and then does what the handler

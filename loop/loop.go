@@ -18,6 +18,9 @@ const slice = 500 * time.Microsecond
 // maxEvents is how many writable sockets are taken from epoll at a time.
 const maxEvents = 128
 
+// maxKept is how many events' space an inbox keeps for the next turn.
+const maxKept = 4096
+
 // Loop is one goroutine that owns a set of connections: their seats, their
 // sends and their timers. Others post to its inbox.
 type Loop struct {
@@ -123,6 +126,9 @@ func (l *Loop) takeInbox() {
 		l.handle(&l.events[i])
 	}
 	clear(l.events)
+	if cap(l.events) > maxKept {
+		l.events = nil // a burst's memory is not kept
+	}
 	for i, sub := range l.dirty {
 		l.grown(sub)
 		l.dirty[i] = nil

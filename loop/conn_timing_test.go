@@ -1,0 +1,90 @@
+package loop
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tapecast/rooms"
+)
+
+// TestSizes holds the structs of which there are hundreds of thousands to the
+// sizes that doc.go states.
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(Conn{}); n > 208 {
+		t.Errorf("a Conn takes %d bytes", n)
+	}
+	if n := unsafe.Sizeof(seat{}); n > 24 {
+		t.Errorf("a seat takes %d bytes", n)
+	}
+}
+
+// BenchmarkIdleConn reports the live heap of one idle connection in seven
+// rooms, four of them private, each of which has delivered a message. The
+// clients are bare descriptors and take no heap.
+func BenchmarkIdleConn(b *testing.B) {
+	const conns = 4000
+	for b.Loop() {
+		w := newWorld(b, Config{}, &rooms.Class{Name: "private", Owner: "{sub}", RetainAge: time.Second})
+		before := liveHeap()
+		var fds []int
+		for i := range conns {
+			fds = append(fds, w.bareDial(b, fmt.Sprintf("u%d,all,side,own:a%d,own:b%d,own:c%d,own:d%d", i, i, i, i, i)))
+		}
+		w.await(func() bool { return w.engine.Stats().Seats == 6*conns })
+		for i := range conns {
+			w.publish(`{"n":1}`, fmt.Sprintf("own:a%d", i), fmt.Sprintf("own:b%d", i), fmt.Sprintf("own:c%d", i), fmt.Sprintf("own:d%d", i))
+		}
+		w.await(func() bool { return w.engine.Stats().Frames >= 4*conns })
+		w.await(func() bool { return w.table.Stats().TapeBytes == 0 }) // retention has passed
+		time.Sleep(31 * time.Second)                                  // one sweep of all private rooms
+		b.ReportMetric(float64(liveHeap()-before)/conns, "B/conn")
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		w.await(func() bool { return w.engine.Stats().Connections == 0 })
+	}
+}
+
+func liveHeap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// bareDial connects without any of the standard library's memory, and reads
+// the answer to the upgrade.
+func (w *world) bareDial(t testing.TB, query string) int {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var port int
+	fmt.Sscanf(w.engine.Addr().String(), "127.0.0.1:%d", &port)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(writer(fd), "GET /ws?%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", query)
+	var got []byte
+	buf := make([]byte, 1024)
+	for !bytes.Contains(got, []byte("joined")) {
+		n, err := unix.Read(fd, buf)
+		if err != nil || n == 0 {
+			t.Fatalf("no answer to the upgrade: %v", err)
+		}
+		got = append(got, buf[:n]...)
+	}
+	return fd
+}
+
+type writer int
+
+func (fd writer) Write(p []byte) (int, error) { return unix.Write(int(fd), p) }
