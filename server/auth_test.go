@@ -1,0 +1,176 @@
+package server
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+func testEd25519(t testing.TB) (public string, private ed25519.PrivateKey) {
+	t.Helper()
+	pub, priv, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), priv
+}
+
+func sign(t testing.TB, m jwt.SigningMethod, key any, claims jwt.Claims) string {
+	t.Helper()
+	s, err := jwt.NewWithClaims(m, claims).SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestParseToken(t *testing.T) {
+	public, private := testEd25519(t)
+	_, otherKey := testEd25519(t)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := []byte(testSecret)
+	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
+	c := func(more ...any) jwt.MapClaims {
+		m := jwt.MapClaims{"sub": "42", "exp": in(time.Hour), "iss": "us", "aud": []string{"a", "tapecast"}}
+		for i := 0; i < len(more); i += 2 {
+			if m[more[i].(string)] = more[i+1]; more[i+1] == nil {
+				delete(m, more[i].(string))
+			}
+		}
+		return m
+	}
+	hs := func(m jwt.MapClaims) string { return sign(t, jwt.SigningMethodHS256, secret, m) }
+	both := AuthConfig{Secret: testSecret, PublicKey: public, Issuer: "us", Audience: "tapecast", Leeway: 10 * time.Second}
+
+	f := func(cfg AuthConfig, token string, want error) {
+		t.Helper()
+		a, err := newAuthenticator(&cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := a.ParseToken(token)
+		if !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+		if err == nil && (id.user == "" || id.expires <= 0) {
+			t.Errorf("identity %+v", id)
+		}
+		if err != nil && (id != identity{} || a.refused.Load() != 1) || a.checked.Load() != 1 {
+			t.Errorf("identity %+v, %d refused, %d checked", id, a.refused.Load(), a.checked.Load())
+		}
+	}
+	f(both, hs(c()), nil)
+	f(both, sign(t, jwt.SigningMethodEdDSA, private, c()), nil)
+	f(both, hs(c("aud", "tapecast")), nil)
+	f(both, hs(c("sub", "google-oauth2|1_x@example.com/Ünïcode")), nil)
+
+	// algorithms and keys
+	f(AuthConfig{Secret: testSecret}, sign(t, jwt.SigningMethodEdDSA, private, c()), errTokenMethod)
+	f(AuthConfig{PublicKey: public}, hs(c()), errTokenMethod)
+	f(AuthConfig{PublicKey: public}, sign(t, jwt.SigningMethodHS256, []byte(public), c()), errTokenMethod)
+	f(both, sign(t, jwt.SigningMethodHS512, secret, c()), errTokenMethod)
+	f(both, sign(t, jwt.SigningMethodRS256, rsaKey, c()), errTokenMethod)
+	f(both, sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, c()), errTokenMethod)
+	f(both, sign(t, jwt.SigningMethodHS256, []byte(strings.Repeat("x", 32)), c()), errTokenSignature)
+	f(both, sign(t, jwt.SigningMethodEdDSA, otherKey, c()), errTokenSignature)
+	f(both, hs(c())[:100]+"AAAA", errTokenMalformed)
+
+	// times
+	f(both, hs(c("exp", nil)), errTokenClaim)
+	f(both, hs(c("exp", in(-11*time.Second))), errTokenExpired)
+	f(both, hs(c("exp", in(-5*time.Second))), nil) // within the leeway
+	f(both, hs(c("exp", in(time.Hour), "nbf", in(time.Minute))), errTokenEarly)
+	f(both, hs(c("iat", in(time.Minute))), errTokenEarly)
+	f(both, hs(c("nbf", in(5*time.Second), "iat", in(5*time.Second))), nil)
+	f(both, hs(c("exp", float64(in(time.Hour))+0.5)), nil)
+	f(both, hs(c("exp", int64(1e15))), errTokenExpires)
+	f(both, hs(c("exp", "tomorrow")), errTokenMalformed)
+
+	// issuer and audience
+	f(both, hs(c("iss", "them")), errTokenIssuer)
+	f(both, hs(c("iss", nil)), errTokenClaim)
+	f(both, hs(c("aud", "b")), errTokenAudience)
+	f(both, hs(c("aud", nil)), errTokenClaim)
+	f(AuthConfig{Secret: testSecret}, hs(c("iss", nil, "aud", nil)), nil)
+
+	// users
+	f(both, hs(c("sub", nil)), errTokenNoUser)
+	f(both, hs(c("sub", "")), errTokenNoUser)
+	f(both, hs(c("sub", 42)), errTokenMalformed)
+	f(both, hs(c("sub", strings.Repeat("x", 128))), nil)
+	f(both, hs(c("sub", strings.Repeat("x", 129))), errTokenLongUser)
+	for _, bad := range []string{"a:b", "a b", "a\tb", "a\x00", "*", "{sub}", `a"`, `a\b`, "a\u200b", "\ufffd", "a\u00a0b"} {
+		f(both, hs(c("sub", bad)), errTokenBadUser)
+	}
+
+	// no tokens
+	f(both, "", errTokenEmpty)
+	f(both, "x", errTokenMalformed)
+	f(both, "a.b.c", errTokenMalformed)
+	f(both, "e30.e30.", errTokenMethod)
+	f(both, strings.Repeat("x", maxToken+1), errTokenLong)
+}
+
+func TestNewAuthenticatorErrors(t *testing.T) {
+	f := func(cfg AuthConfig, words string) {
+		t.Helper()
+		if _, err := newAuthenticator(&cfg); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("got %v, want %q", err, words)
+		}
+	}
+	f(AuthConfig{}, "auth.secret or auth.public_key")
+	f(AuthConfig{Secret: "short"}, "auth.secret has 5 bytes")
+	f(AuthConfig{PublicKey: "x"}, "auth.public_key")
+}
+
+// Errors reach clients and logs.
+func TestTokenErrorsHoldNoToken(t *testing.T) {
+	a, err := newAuthenticator(&AuthConfig{Secret: testSecret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := testToken(t, "carol", time.Hour)
+	for _, token := range []string{good[:len(good)-2], "x" + good, good + ".x", strings.Replace(good, ".", ".%", 1), testToken(t, "carol", time.Nanosecond)} {
+		_, err := a.ParseToken(token)
+		if err == nil {
+			t.Errorf("accepted: %s", token)
+			continue
+		}
+		for _, part := range append(strings.Split(token, "."), "carol") {
+			if part != "x" && strings.Contains(err.Error(), part) {
+				t.Errorf("%q holds a part of the token", err)
+			}
+		}
+	}
+}
+
+func FuzzParseToken(f *testing.F) {
+	a, err := newAuthenticator(&AuthConfig{Secret: testSecret})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(testToken(f, "42", time.Hour))
+	f.Add("e30.e30.e30")
+	f.Add("eyJhbGciOiJub25lIn0.eyJzdWIiOiI0MiJ9.")
+	f.Fuzz(func(t *testing.T, token string) {
+		id, err := a.ParseToken(token)
+		if err == nil && (checkUser(id.user) != nil || id.expires <= 0) {
+			t.Errorf("%q gives %+v", token, id)
+		}
+	})
+}

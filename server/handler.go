@@ -1,0 +1,204 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"tapecast/loop"
+	"tapecast/rooms"
+)
+
+// subprotocol is the one that the gateway speaks, asked for or not.
+const subprotocol = "tapecast.v1"
+
+// handler decides what clients get: loop.Handler. Its methods run on pollers
+// and loops, many at a time, and never block. What it keeps of a connection is
+// the session.
+type handler struct {
+	auth     *authenticator
+	limit    *limiter
+	catalog  *rooms.Catalog
+	auto     []autoRoom
+	timeout  time.Duration // to authenticate
+	maxRooms int           // of one connection; 0: any number
+	node     string        // begins each client's id
+	log      *slog.Logger
+
+	accepting atomic.Bool
+	times     timings
+	calls     [opPing + 1]atomic.Uint64 // requests by method
+	faults    atomic.Uint64             // requests answered with an error
+}
+
+func newHandler(cfg *Config, catalog *rooms.Catalog, auth *authenticator, limit *limiter, log *slog.Logger) *handler {
+	var node [5]byte
+	rand.Read(node[:]) // never fails
+	h := &handler{
+		auth: auth, limit: limit, catalog: catalog, log: log,
+		timeout:  cfg.Auth.Timeout,
+		maxRooms: cfg.Limits.RoomsPerConnection,
+		node:     strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
+		times:    newTimings(),
+	}
+	for _, name := range cfg.AutoJoin {
+		before, after, sub := strings.Cut(name, "{sub}")
+		h.auto = append(h.auto, autoRoom{before, after, sub})
+	}
+	return h
+}
+
+// open decides on a handshake. It counts the connection; closed counts it off
+// where a session was attached.
+func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
+	if !h.accepting.Load() {
+		return unavailable("the server is stopping", 5)
+	}
+	addr := c.Remote().Addr()
+	if k, ok := h.limit.connect(addr); !ok {
+		h.logLimit(c, k, "")
+		return unavailable("too many connections", 10)
+	}
+	s := &session{phase: phClosed}
+	verdict := loop.Verdict{Subprotocol: choose(r.Subprotocols)}
+	if r.Token != "" {
+		c.SetSession(s)
+		h.openWithToken(c, s, r)
+		return verdict
+	}
+	if !h.limit.wait() {
+		h.limit.disconnect(addr)
+		h.logLimit(c, limitPending, "")
+		return unavailable("too many connections are waiting to authenticate", 5)
+	}
+	s.phase = phPending
+	c.SetSession(s)
+	c.SetTimer(time.Now().Add(h.timeout))
+	q := getRequest()
+	q.out = appendAuthRequired(q.out[:0], h.timeout)
+	c.SendText(q.out)
+	putRequest(q)
+	return verdict
+}
+
+// openWithToken authenticates by the handshake. A browser sees nothing of an
+// answer other than 101, so a bad token is refused after the upgrade.
+func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
+	start := time.Now()
+	id, err := h.auth.ParseToken(r.Token)
+	h.times.auth.Update(time.Since(start).Seconds())
+	if err != nil {
+		h.logRefused(c, err)
+		h.say(c, idNull, fault{codeAuth, "authentication failed: " + err.Error()})
+		c.Close(closeAuth, "authentication failed")
+		return
+	}
+	if !h.limit.users.take(id.user) {
+		h.logLimit(c, h.limit.hit(limitUser), id.user)
+		h.say(c, idNull, fault{codeLimit, tooManyOfUser})
+		c.Close(closeTooMany, tooManyOfUser)
+		return
+	}
+	manual := wantsManual(r.Query)
+	next := phJoining
+	if manual {
+		next = phManual
+	}
+	names, _ := h.admit(c, s, id, phClosed, next, start)
+	c.SetAuthenticated(true)
+	q := getRequest()
+	q.out = appendNoticeHead(q.out[:0], "authenticated")
+	q.out = append(appendAuthenticated(q.out, h.clientID(c), id.user, id.expires), '}')
+	c.SendText(q.out)
+	putRequest(q)
+	if !manual {
+		h.joinFirst(c, s, names, start)
+	}
+}
+
+const tooManyOfUser = "limit reached: too many connections of this user"
+
+// wantsManual says whether the query of a handshake has join=manual.
+func wantsManual(query string) bool {
+	if !strings.Contains(query, "join=manual") {
+		return false
+	}
+	v, _ := url.ParseQuery(query) // what can be read of it
+	return v.Get("join") == "manual"
+}
+
+// choose picks the subprotocol to answer with. The one that carries a token is
+// not repeated: whoever uses it offers tapecast.v1 too.
+func choose(offered []string) string {
+	for _, p := range offered {
+		if p == subprotocol {
+			return p
+		}
+	}
+	return ""
+}
+
+func unavailable(why string, retry int) loop.Verdict {
+	return loop.Verdict{Status: http.StatusServiceUnavailable, Body: why + "; try again later\n", RetryAfter: retry}
+}
+
+// timer is called when a session must be looked at: it was not authenticated
+// in time, or its token expires.
+func (h *handler) timer(c conn) {
+	s := sessionOf(c)
+	if s == nil {
+		return
+	}
+	now := time.Now()
+	s.mu.Lock()
+	switch end := s.end(h.auth.leeway); {
+	case s.phase == phClosed:
+		s.mu.Unlock()
+	case s.phase == phPending:
+		s.closeLocked(h.limit)
+		s.mu.Unlock()
+		h.log.Info("a client did not authenticate in time", "conn", c.ID(), "remote", c.Remote())
+		h.say(c, idNull, fault{codeAuthLate, "authentication timeout"})
+		c.Close(closeAuthLate, "authentication timeout")
+	case !now.Before(end):
+		user := s.user
+		s.closeLocked(h.limit)
+		s.mu.Unlock()
+		h.log.Info("a client's token expired", "conn", c.ID(), "user", user)
+		c.Close(closeExpired, "token expired")
+	default:
+		expires, say := s.expires, false
+		if s.lead > 0 && !now.Before(end.Add(-time.Duration(s.lead)*time.Millisecond)) {
+			s.lead, say = 0, true
+		}
+		next := s.nextTimerLocked(h.auth.leeway, now)
+		s.mu.Unlock()
+		if say {
+			c.SendText(appendExpiring(nil, expires, end.Sub(now)))
+		}
+		c.SetTimer(next)
+	}
+}
+
+// closed is called once for every connection that open saw.
+func (h *handler) closed(c conn, code int) {
+	s := sessionOf(c)
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	s.closeLocked(h.limit)
+	user := s.user
+	s.user = ""
+	s.mu.Unlock()
+	if user != "" {
+		h.limit.users.give(user)
+	}
+	h.limit.disconnect(c.Remote().Addr())
+	h.debug("closed", c, user, slog.Int("code", code))
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"tapecast/rooms"
+)
+
+// message answers one message of a client. It runs on the goroutine of the
+// connection's poller; p is valid only during the call.
+func (h *handler) message(c conn, opcode byte, p []byte) {
+	s := sessionOf(c)
+	if s == nil {
+		return
+	}
+	h.limit.requests.Add(1)
+	now := time.Now()
+	s.mu.Lock()
+	ph, user := s.phase, s.user
+	pace := s.paid.take(h.limit.pace, now.UnixNano())
+	s.mu.Unlock()
+	switch {
+	case ph == phClosed:
+		return
+	case pace == paceFar:
+		h.logLimit(c, h.limit.hit(limitMessages), user)
+		h.hangUp(c, s, idNull, fault{codeRate, rateLimited}, closeRate, "rate limited")
+		return
+	case opcode != rooms.OpText:
+		h.hangUp(c, s, idNull, fault{codeInvalid, "invalid request: requests are text messages"}, closeUnsupported, "binary messages are not supported")
+		return
+	}
+	q := getRequest()
+	defer putRequest(q)
+	f := q.parse(p)
+	switch {
+	case pace == paceOver:
+		h.limit.hit(limitMessages)
+		h.fail(c, q, fault{codeRate, rateLimited})
+	case f.is():
+		h.fail(c, q, f)
+	case !ph.authenticated() && q.op != opAuthenticate:
+		h.fail(c, q, fault{codeNeedAuth, "authentication required: call authenticate first"})
+	default:
+		h.call(c, s, q, ph, user, now)
+	}
+}
+
+const rateLimited = "rate limited: send less often"
+
+// call runs one method.
+func (h *handler) call(c conn, s *session, q *request, ph phase, user string, now time.Time) {
+	h.calls[q.op].Add(1)
+	switch q.op {
+	case opAuthenticate:
+		h.authenticate(c, s, q, ph, now)
+	case opSubscribe:
+		h.subscribe(c, s, q, user)
+	case opUnsubscribe:
+		h.unsubscribe(c, s, q)
+	case opList:
+		h.list(c, q)
+	case opPing:
+		if len(q.id) > 0 {
+			q.out = appendPing(q.out[:0], q.id, now)
+			c.SendText(q.out)
+		}
+	default:
+		h.fail(c, q, fault{codeMethod, "unknown method " + quoted(q.method) + ": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"})
+	}
+}
+
+// fail answers a request with an error. A notification gets none: JSON-RPC 2.0,
+// section 4.1.
+func (h *handler) fail(c conn, q *request, f fault) {
+	h.faults.Add(1)
+	if len(q.id) > 0 {
+		q.out = appendError(q.out[:0], q.id, f)
+		c.SendText(q.out)
+	}
+}
+
+// say sends an error outside of any request.
+func (h *handler) say(c conn, id []byte, f fault) {
+	h.faults.Add(1)
+	c.SendText(appendError(nil, id, f))
+}
+
+// hangUp says why and closes. An error that closes the connection is said even
+// where its request had no id.
+func (h *handler) hangUp(c conn, s *session, id []byte, f fault, code int, reason string) {
+	s.mu.Lock()
+	first := s.closeLocked(h.limit)
+	s.mu.Unlock()
+	if !first {
+		return
+	}
+	if len(id) == 0 {
+		id = idNull
+	}
+	h.say(c, id, f)
+	c.SetTimer(time.Time{})
+	c.Close(code, reason)
+}
+
+// logLimit says that a limit was hit.
+func (h *handler) logLimit(c conn, k limitKind, user string) {
+	h.log.Warn("limit reached", "limit", k.String(), "conn", c.ID(), "user", user, "remote", c.Remote())
+}
+
+func (h *handler) logRefused(c conn, why error) {
+	h.log.Info("authentication failed", "conn", c.ID(), "remote", c.Remote(), "reason", why.Error())
+}
+
+// debug costs nothing where it is not logged.
+func (h *handler) debug(text string, c conn, user string, more ...slog.Attr) {
+	if ctx := context.Background(); h.log.Enabled(ctx, slog.LevelDebug) {
+		attrs := append([]slog.Attr{slog.Uint64("conn", c.ID()), slog.String("user", user), slog.Any("remote", c.Remote())}, more...)
+		h.log.LogAttrs(ctx, slog.LevelDebug, text, attrs...)
+	}
+}

@@ -1,0 +1,218 @@
+package server
+
+import (
+	"bytes"
+	"strconv"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms"
+)
+
+// op is a method that clients may call.
+type op uint8
+
+const (
+	opUnknown op = iota
+	opAuthenticate
+	opSubscribe
+	opUnsubscribe
+	opList
+	opPing
+)
+
+const (
+	// maxID is the longest id that is a string, in characters.
+	maxID = 36
+	// maxDepth is how deep a request may nest; ours have 4 levels. Clients that are
+	// nobody yet choose the text, and a parser's cost of failing grows with depth.
+	maxDepth = 32
+	// keepBytes is the longest message whose parser is used again: one of 64 KiB
+	// leaves 3 MB behind.
+	keepBytes = 4 << 10
+)
+
+// request is one JSON-RPC 2.0 request (https://www.jsonrpc.org/specification),
+// and the space in which its reply is made. It is used for one message at a
+// time, by the goroutine that got it from the pool; what outlives the call must
+// be copied out.
+type request struct {
+	op     op
+	id     []byte          // as it is echoed: 1, "a" or null; empty: a notification
+	method []byte          // as it was sent
+	params *fastjson.Value // an object, an array, or nil
+
+	parser fastjson.Parser
+	idBuf  []byte
+	out    []byte
+	big    bool
+}
+
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+func getRequest() *request { return requests.Get().(*request) }
+
+func putRequest(q *request) {
+	if !q.big && cap(q.out) <= keepBytes {
+		requests.Put(q)
+	}
+}
+
+// fault is an error of JSON-RPC; the zero value is none.
+type fault struct {
+	code int
+	text string
+}
+
+func (f fault) is() bool { return f.code != 0 }
+
+// parse reads one message. Where the fault is not the zero value, id says to whom it can be
+// attributed: null where that is not known.
+func (q *request) parse(p []byte) fault {
+	q.op, q.method, q.params, q.id = opUnknown, nil, nil, idNull
+	q.big = len(p) > keepBytes
+	if tooDeep(p) {
+		return fault{codeParse, "parse error: nested more than " + strconv.Itoa(maxDepth) + " deep"}
+	}
+	v, err := q.parser.ParseBytes(p)
+	// The parser lets some through that is no JSON, such as nan and unknown escapes.
+	if err != nil || fastjson.ValidateBytes(p) != nil {
+		return fault{codeParse, "parse error: the message is not valid JSON"}
+	}
+	switch v.Type() {
+	case fastjson.TypeObject:
+	case fastjson.TypeArray:
+		return fault{codeInvalid, "invalid request: batches are not supported, send one request a message"}
+	default:
+		return fault{codeInvalid, "invalid request: a request is an object with method, params and id"}
+	}
+	if f := q.parseID(v.Get("id")); f.is() {
+		return f
+	}
+	if ver := v.Get("jsonrpc"); ver != nil && !isString(ver, "2.0") {
+		return fault{codeInvalid, `invalid request: jsonrpc must be "2.0" or left out`}
+	}
+	method := v.Get("method")
+	if method == nil || method.Type() != fastjson.TypeString {
+		return fault{codeInvalid, "invalid request: method must be a string"}
+	}
+	q.method, _ = method.StringBytes()
+	q.op = opOf(q.method)
+	params := v.Get("params")
+	if params == nil {
+		return fault{}
+	}
+	switch params.Type() {
+	case fastjson.TypeObject, fastjson.TypeArray:
+		q.params = params
+	case fastjson.TypeNull:
+	default:
+		return fault{codeParams, "invalid params: an object or an array is expected"}
+	}
+	return fault{}
+}
+
+var idNull = []byte("null")
+
+// parseID takes over an id that is an integer, a string or null.
+func (q *request) parseID(v *fastjson.Value) fault {
+	if v == nil {
+		q.id = nil
+		return fault{}
+	}
+	switch v.Type() {
+	case fastjson.TypeNull:
+		return fault{}
+	case fastjson.TypeNumber:
+		q.idBuf = v.MarshalTo(q.idBuf[:0]) // as it was sent
+		if isInteger(q.idBuf) {
+			q.id = q.idBuf
+			return fault{}
+		}
+	case fastjson.TypeString:
+		s, _ := v.StringBytes()
+		if utf8.Valid(s) && utf8.RuneCount(s) <= maxID {
+			q.idBuf = rooms.AppendString(q.idBuf[:0], s)
+			q.id = q.idBuf
+			return fault{}
+		}
+	}
+	return fault{codeInvalid, "invalid request: id must be an integer of 64 bits, a string of at most 36 characters, or null"}
+}
+
+func isInteger(b []byte) bool {
+	_, err := strconv.ParseInt(string(b), 10, 64)
+	return err == nil
+}
+
+func isString(v *fastjson.Value, s string) bool {
+	b, err := v.StringBytes()
+	return err == nil && string(b) == s
+}
+
+// opOf finds a method; case does not matter.
+func opOf(method []byte) op {
+	var lower [len("list_subscriptions")]byte
+	if len(method) > len(lower) {
+		return opUnknown
+	}
+	for i, c := range method {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		lower[i] = c
+	}
+	switch string(lower[:len(method)]) {
+	case "authenticate":
+		return opAuthenticate
+	case "subscribe":
+		return opSubscribe
+	case "unsubscribe":
+		return opUnsubscribe
+	case "list_subscriptions":
+		return opList
+	case "ping", "heartbeat":
+		return opPing
+	}
+	return opUnknown
+}
+
+// tooDeep says whether p nests deeper than maxDepth. What is no JSON may be
+// judged either way.
+func tooDeep(p []byte) bool {
+	depth := 0
+	for i := 0; i < len(p); i++ {
+		switch p[i] {
+		case '"':
+			if i = endOfString(p, i); i < 0 {
+				return false
+			}
+		case '[', '{':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case ']', '}':
+			depth--
+		}
+	}
+	return false
+}
+
+// endOfString is the place of the quote that ends the string which begins at
+// i, or -1.
+func endOfString(p []byte, i int) int {
+	for i++; ; {
+		n := bytes.IndexAny(p[i:], `"\`)
+		if n < 0 {
+			return -1
+		}
+		if i += n; p[i] == '"' {
+			return i
+		}
+		if i += 2; i >= len(p) {
+			return -1
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package server
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms"
+)
+
+// later are fields of params that the protocol has but this gateway does not
+// serve: whoever sends one relies on it, so it must not be ignored.
+var later = [...]string{"since", "max_rate", "filter", "filters", "compression"}
+
+// maxNames is how many rooms one request names. The answer is many times longer
+// than the request.
+const maxNames = 1024
+
+// get is a field of params, or nil where it is missing or null.
+func (q *request) get(name string) *fastjson.Value {
+	if q.params == nil || q.params.Type() != fastjson.TypeObject {
+		return nil
+	}
+	if v := q.params.Get(name); v != nil && v.Type() != fastjson.TypeNull {
+		return v
+	}
+	return nil
+}
+
+// checkLater refuses what is not available yet.
+func (q *request) checkLater() fault {
+	for _, name := range later {
+		if q.get(name) != nil {
+			return fault{codeParams, "invalid params: params." + name + " is not available yet"}
+		}
+	}
+	if v := q.get("snapshot"); v != nil && v.Type() != fastjson.TypeFalse {
+		return fault{codeParams, "invalid params: params.snapshot is not available yet; leave it out, or send false"}
+	}
+	return fault{}
+}
+
+// text is a field that is a string; ok is false where it is something else.
+func (q *request) text(name string) (s string, given, ok bool) {
+	v := q.get(name)
+	if v == nil {
+		return "", false, true
+	}
+	b, err := v.StringBytes()
+	return string(b), true, err == nil
+}
+
+// boolean is a field that is true or false, or otherwise if it is missing.
+func (q *request) boolean(name string, otherwise bool) (bool, fault) {
+	v := q.get(name)
+	if v == nil {
+		return otherwise, fault{}
+	}
+	b, err := v.Bool()
+	if err != nil {
+		return false, fault{codeParams, "invalid params: params." + name + " must be true or false"}
+	}
+	return b, fault{}
+}
+
+// roomNames is the rooms that subscribe and unsubscribe name: params itself
+// where it is a list (the shape of Binance's clients), else its field rooms.
+func (q *request) roomNames() (names []string, list bool, f fault) {
+	v, what := q.params, "params"
+	if list = v != nil && v.Type() == fastjson.TypeArray; !list {
+		v, what = q.get("rooms"), "params.rooms"
+	}
+	if v == nil {
+		return nil, list, fault{codeParams, "invalid params: params.rooms must be a list of room names"}
+	}
+	names, f = stringsOf(v, what)
+	if !f.is() && len(names) == 0 {
+		f = fault{codeParams, "invalid params: " + what + " names no room"}
+	}
+	return names, list, f
+}
+
+// stringsOf copies a list of room names out of the parser, each once.
+func stringsOf(v *fastjson.Value, what string) ([]string, fault) {
+	items, err := v.Array()
+	if err != nil {
+		return nil, fault{codeParams, "invalid params: " + what + " must be a list of room names"}
+	}
+	if len(items) > maxNames {
+		return nil, fault{codeLimit, "limit reached: " + what + " names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
+	}
+	names := make([]string, 0, len(items))
+	var seen map[string]struct{}
+	if len(items) > 1 {
+		seen = make(map[string]struct{}, len(items))
+	}
+	for i, it := range items {
+		b, err := it.StringBytes()
+		if err != nil || len(b) == 0 || len(b) > rooms.MaxName || !utf8.Valid(b) {
+			return nil, fault{codeParams, "invalid params: " + what + "[" + strconv.Itoa(i) + "] must be a string of 1 to " + strconv.Itoa(rooms.MaxName) + " bytes"}
+		}
+		if _, twice := seen[string(b)]; twice {
+			continue
+		}
+		name := string(b)
+		names = append(names, name)
+		if seen != nil {
+			seen[name] = struct{}{}
+		}
+	}
+	return names, fault{}
+}

@@ -1,0 +1,190 @@
+package server
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tapecast/rooms"
+)
+
+func TestRequestParse(t *testing.T) {
+	f := func(text string, wantOp op, wantID string, wantCode int) {
+		t.Helper()
+		q := new(request)
+		fault := q.parse([]byte(text))
+		if fault.code != wantCode || q.op != wantOp || string(q.id) != wantID {
+			t.Errorf("%s:\ngot  op %d id %q fault %+v\nwant op %d id %q code %d", text, q.op, q.id, fault, wantOp, wantID, wantCode)
+		}
+	}
+	// methods
+	f(`{"method":"ping","id":1}`, opPing, "1", 0)
+	f(`{"method":"PiNg","id":1}`, opPing, "1", 0)
+	f(`{"method":"heartbeat","id":1}`, opPing, "1", 0)
+	f(`{"method":"AUTHENTICATE","id":1}`, opAuthenticate, "1", 0)
+	f(`{"method":"SUBSCRIBE","params":["prices"],"id":1}`, opSubscribe, "1", 0)
+	f(`{"method":"UNSUBSCRIBE","params":[],"id":1}`, opUnsubscribe, "1", 0)
+	f(`{"method":"List_Subscriptions","id":1}`, opList, "1", 0)
+	f(`{"method":"list_subscriptionss","id":1}`, opUnknown, "1", 0)
+	f(`{"method":"pin","id":1}`, opUnknown, "1", 0)
+	f(`{"method":"p\u0069ng","id":1}`, opPing, "1", 0)
+	f(`{"method":"@ING","id":1}`, opUnknown, "1", 0) // not every byte has a lower case
+	f(`{"method":"","id":1}`, opUnknown, "1", 0)
+	f(`{"id":1}`, opUnknown, "1", codeInvalid)
+	f(`{"method":5,"id":1}`, opUnknown, "1", codeInvalid)
+	f(`{"method":null,"id":"x"}`, opUnknown, `"x"`, codeInvalid)
+
+	// ids
+	f(`{"method":"ping"}`, opPing, "", 0)
+	f(`{"method":"ping","id":null}`, opPing, "null", 0)
+	f(`{"method":"ping","id":0}`, opPing, "0", 0)
+	f(`{"method":"ping","id":-7}`, opPing, "-7", 0)
+	f(`{"method":"ping","id":9223372036854775807}`, opPing, "9223372036854775807", 0)
+	f(`{"method":"ping","id":9223372036854775808}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":1.0}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":1e3}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":true}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":[1]}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":{}}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":""}`, opPing, `""`, 0)
+	f(`{"method":"ping","id":"a\"b"}`, opPing, `"a\"b"`, 0)
+	f(`{"method":"ping","id":"`+strings.Repeat("é", 36)+`"}`, opPing, `"`+strings.Repeat("é", 36)+`"`, 0)
+	f(`{"method":"ping","id":"`+strings.Repeat("x", 37)+`"}`, opUnknown, "null", codeInvalid)
+
+	// jsonrpc, params, and what else there is
+	f(`{"jsonrpc":"2.0","method":"ping","id":1}`, opPing, "1", 0)
+	f(`{"jsonrpc":"1.0","method":"ping","id":1}`, opUnknown, "1", codeInvalid)
+	f(`{"jsonrpc":2.0,"method":"ping","id":1}`, opUnknown, "1", codeInvalid)
+	f(`{"method":"ping","id":1,"unknown":{"x":[1]}}`, opPing, "1", 0)
+	f(`{"method":"ping","id":1,"params":null}`, opPing, "1", 0)
+	f(`{"method":"ping","id":1,"params":"x"}`, opPing, "1", codeParams)
+	f(`{"method":"ping","id":1,"params":3}`, opPing, "1", codeParams)
+	f(" \n{\"method\":\"ping\",\"id\":1}\t ", opPing, "1", 0)
+
+	// no requests
+	f(`[]`, opUnknown, "null", codeInvalid)
+	f(`[{"method":"ping","id":1}]`, opUnknown, "null", codeInvalid)
+	f(`"ping"`, opUnknown, "null", codeInvalid)
+	f(`7`, opUnknown, "null", codeInvalid)
+	f(`null`, opUnknown, "null", codeInvalid)
+	f(``, opUnknown, "null", codeParse)
+	f(`{`, opUnknown, "null", codeParse)
+	f(`{"method":"ping","id":1`, opUnknown, "null", codeParse)
+	f(`{"method":"ping","id":1}}`, opUnknown, "null", codeParse)
+	f(`{"method":"ping","id":1,}`, opUnknown, "null", codeParse)
+	f(`{"method":"ping","id":01}`, opUnknown, "null", codeParse)
+	f(`{"method":"ping","id":nan}`, opUnknown, "null", codeParse)
+	f(`{"method":"pi\ng","id":1}`, opUnknown, "1", 0) // an escape of JSON
+	f("{\"method\":\"pi\ng\",\"id\":1}", opUnknown, "null", codeParse)
+	f(`{"method":"ping","id":1,"x":"\q"}`, opUnknown, "null", codeParse)
+	f(`{'method':'ping'}`, opUnknown, "null", codeParse)
+	f(`hello`, opUnknown, "null", codeParse)
+	f(strings.Repeat("[", 40000), opUnknown, "null", codeParse)
+	f(`{"method":"ping","id":1,"x":`+strings.Repeat("[", 31)+strings.Repeat("]", 31)+`}`, opPing, "1", 0)
+	f(`{"method":"ping","id":1,"x":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+`}`, opUnknown, "null", codeParse)
+	f(`{"method":"ping","id":1,"x":"`+strings.Repeat("[", 99)+`\"[[["}`, opPing, "1", 0)
+	f(`{"method":"ping","id":1,"x":"\\"}`, opPing, "1", 0)
+	f(`{"method":"ping","id":1,"x":"\`, opUnknown, "null", codeParse)
+}
+
+func TestRequestRoomNames(t *testing.T) {
+	f := func(params string, want []string, wantList bool, wantCode int) {
+		t.Helper()
+		q := new(request)
+		if f := q.parse([]byte(`{"method":"subscribe","id":1,"params":` + params + `}`)); f.is() {
+			t.Fatalf("%s: %+v", params, f)
+		}
+		names, list, fault := q.roomNames()
+		if d := cmp.Diff(want, names); d != "" || list != wantList || fault.code != wantCode {
+			t.Errorf("%s: list %v fault %+v\n%s", params, list, fault, d)
+		}
+	}
+	f(`["prices"]`, []string{"prices"}, true, 0)
+	f(`["a","b","a"]`, []string{"a", "b"}, true, 0)
+	f(`{"rooms":["a","b"]}`, []string{"a", "b"}, false, 0)
+	f(`{"rooms":["\u0061"]}`, []string{"a"}, false, 0)
+	f(`[]`, []string{}, true, codeParams)
+	f(`{"rooms":[]}`, []string{}, false, codeParams)
+	f(`{}`, nil, false, codeParams)
+	f(`null`, nil, false, codeParams)
+	f(`{"rooms":null}`, nil, false, codeParams)
+	f(`{"rooms":"prices"}`, nil, false, codeParams)
+	f(`[1]`, nil, true, codeParams)
+	f(`["a",null]`, nil, true, codeParams)
+	f(`[""]`, nil, true, codeParams)
+	f(`["`+strings.Repeat("x", rooms.MaxName)+`"]`, []string{strings.Repeat("x", rooms.MaxName)}, true, 0)
+	f(`["`+strings.Repeat("x", rooms.MaxName+1)+`"]`, nil, true, codeParams)
+	f(`["a"`+strings.Repeat(`,"a"`, maxNames)+`]`, nil, true, codeLimit)
+}
+
+// A pooled parser must not keep what one large message needed.
+func TestRequestPoolForgetsLarge(t *testing.T) {
+	q := new(request)
+	q.parse([]byte(`{"method":"ping","x":"` + strings.Repeat("x", keepBytes) + `"}`))
+	if !q.big {
+		t.Fatal("a large message's parser would go back into the pool")
+	}
+	q.parse([]byte(`{"method":"ping"}`))
+	if q.big {
+		t.Fatal("a small message's parser would be thrown away")
+	}
+}
+
+func TestQuoted(t *testing.T) {
+	f := func(s, want string) {
+		t.Helper()
+		if got := quoted(s); got != want {
+			t.Errorf("quoted(%q) = %s, want %s", s, got, want)
+		}
+	}
+	f("a", `"a"`)
+	f("a\"\n\x00", `"a\"\n\u0000"`)
+	f("\xff", `"`+"\uFFFD"+`"`)
+	f(strings.Repeat("x", 65), `"`+strings.Repeat("x", 64)+`…"`)
+	f(strings.Repeat("x", 63)+"é", `"`+strings.Repeat("x", 63)+`…"`)
+}
+
+// FuzzRequest: whatever a client sends, the parser agrees with encoding/json
+// on what is JSON, and all that is echoed makes valid JSON text.
+func FuzzRequest(f *testing.F) {
+	for _, s := range []string{
+		`{"method":"ping","id":1}`, `{"method":"SUBSCRIBE","params":["prices"],"id":"a"}`, `[]`, `{"id":nan}`, "{\"method\":\"\xff\"}",
+		`{"method":"subscribe","params":{"rooms":["a","\ud800"],"since":{"a":{"epoch":"x","0":1}}},"id":null}`, `{"id":"\ud800","method":"\udfff"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if !utf8.Valid(p) {
+			return // the loop lets none through
+		}
+		q := getRequest()
+		defer putRequest(q)
+		fault := q.parse(p)
+		if fault.code != codeParse && !json.Valid(p) {
+			t.Fatalf("taken for JSON: %q", p)
+		}
+		if fault.code == codeParse && json.Valid(p) && !tooDeep(p) {
+			t.Fatalf("refused, but valid: %q", p)
+		}
+		if !fault.is() {
+			_ = q.checkLater()
+			if _, _, f := q.roomNames(); f.is() {
+				fault = f
+			} else {
+				fault = fault2(q)
+			}
+		}
+		id := q.id
+		if len(id) == 0 {
+			id = idNull
+		}
+		if out := appendError(nil, id, fault); !json.Valid(out) || !utf8.Valid(out) {
+			t.Fatalf("%q: the reply is no JSON: %s", p, out)
+		}
+	})
+}
+
+func fault2(q *request) fault { return fault{codeMethod, "unknown method " + quoted(q.method)} }

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"tapecast/loop"
+)
+
+// conn is what the handler needs of a *loop.Conn. Any goroutine may call it.
+type conn interface {
+	ID() uint64
+	Remote() netip.AddrPort
+	Session() any
+	SetSession(any)
+	SendText([]byte)
+	Close(code int, reason string)
+	SetTimer(time.Time)
+	SetAuthenticated(positions bool)
+	Join([]loop.RoomRef, func([]loop.Joined) []byte)
+	Leave([]string, func([]loop.Joined) []byte)
+	List(func([]loop.Joined) []byte)
+}
+
+// phase is how far a client has come.
+type phase uint8
+
+const (
+	phPending phase = iota // has yet to authenticate
+	phManual               // authenticated by ?join=manual, and has yet to say what to join
+	phJoining              // authenticated; the rooms of that step are being joined
+	phOpen
+	phClosed // being closed, or gone: nothing is answered any more
+)
+
+func (p phase) authenticated() bool { return p == phManual || p == phJoining || p == phOpen }
+
+// session is what the handler keeps of a connection: 48 bytes, because there
+// are hundreds of thousands (TestSessionSize). Requests come on a poller's goroutine,
+// timers and the answers of rooms on a loop's: mu guards the fields.
+//
+// No method of a connection is called while mu is held.
+type session struct {
+	mu      sync.Mutex
+	user    string // "" until authenticated
+	expires int64  // of the token, in seconds since 1970
+	paid    bucket
+	rooms   int32  // joined, or being joined
+	lead    uint16 // ms before the end at which auth_expiring is due; 0: it was sent
+	phase   phase
+	failed  uint8 // tokens refused in a row
+}
+
+const (
+	// expiryNotice is how long before its token expires a client is told.
+	expiryNotice = 30 * time.Second
+	// maxFailures is how many tokens a connection may try.
+	maxFailures = 3
+	// maxTimer keeps timers within what a loop can count to. A timer that comes early
+	// is set anew.
+	maxTimer = 24 * time.Hour
+)
+
+// sessionOf is the session of a connection; nil where the handshake was refused,
+// or the connection is gone.
+func sessionOf(c conn) *session {
+	s, _ := c.Session().(*session)
+	return s
+}
+
+// end is when the session must end; leeway is forgiven as it was when the token came.
+func (s *session) end(leeway time.Duration) time.Time {
+	return time.Unix(s.expires, 0).Add(leeway)
+}
+
+// renewLocked takes over a token's times.
+func (s *session) renewLocked(id identity, leeway time.Duration, now time.Time) {
+	s.expires, s.failed = id.expires, 0
+	lead := min(expiryNotice, s.end(leeway).Sub(now)/4)
+	s.lead = uint16(max(1, lead.Milliseconds()))
+}
+
+// nextTimerLocked is when the session must be looked at again.
+func (s *session) nextTimerLocked(leeway time.Duration, now time.Time) time.Time {
+	at := s.end(leeway).Add(-time.Duration(s.lead) * time.Millisecond)
+	if most := now.Add(maxTimer); at.After(most) {
+		return most
+	}
+	return at
+}
+
+// closeLocked ends the session; false: it was over already.
+func (s *session) closeLocked(l *limiter) bool {
+	if s.phase == phClosed {
+		return false
+	}
+	if s.phase == phPending {
+		l.pending.Add(-1)
+	}
+	s.phase = phClosed
+	return true
+}
+
+// reserve counts n more rooms, or as many as most leaves; 0: any number.
+func (s *session) reserve(n int, most int) (granted int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if most > 0 {
+		n = min(n, max(0, most-int(s.rooms)))
+	}
+	s.rooms += int32(n)
+	return n
+}
+
+// release counts n rooms off again.
+func (s *session) release(n int) {
+	if n == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.rooms = max(0, s.rooms-int32(n))
+	s.mu.Unlock()
+}
+
+// clientID names a connection for its client and in the logs of all nodes.
+func (h *handler) clientID(c conn) string {
+	b := append(make([]byte, 0, 32), h.node...)
+	b = append(b, '-')
+	return string(strconv.AppendUint(b, c.ID(), 10))
+}

@@ -1,0 +1,183 @@
+package server
+
+import (
+	"time"
+
+	"github.com/valyala/fastjson"
+)
+
+// authenticate is the method: the first time it lets the client in, later it
+// renews the token, and after ?join=manual it says what to join.
+func (h *handler) authenticate(c conn, s *session, q *request, ph phase, start time.Time) {
+	if ph == phJoining {
+		h.fail(c, q, fault{codeInvalid, "invalid request: authentication in progress"})
+		return
+	}
+	a, f := authParams(q)
+	if f.is() {
+		h.fail(c, q, f)
+		return
+	}
+	if !a.given {
+		if ph != phManual {
+			h.fail(c, q, fault{codeParams, "invalid params: params.token is missing"})
+			return
+		}
+		h.authenticateRest(c, s, q, a, start)
+		return
+	}
+	id, err := h.auth.ParseToken(a.token)
+	h.times.auth.Update(time.Since(start).Seconds())
+	if err != nil {
+		h.refuse(c, s, q, err.Error())
+		return
+	}
+	if ph == phPending {
+		h.authenticateFirst(c, s, q, a, id, start)
+		return
+	}
+	if !h.renew(c, s, q, id, start) {
+		return
+	}
+	if ph == phManual {
+		h.authenticateRest(c, s, q, a, start)
+		return
+	}
+	h.answerAuthenticated(c, q, id)
+}
+
+// authRequest is the params of authenticate.
+type authRequest struct {
+	token     string
+	given     bool // token
+	positions bool
+	join      []string // nil: the configured rooms
+}
+
+func authParams(q *request) (a authRequest, f fault) {
+	if q.params != nil && q.params.Type() != fastjson.TypeObject {
+		return a, fault{codeParams, "invalid params: authenticate takes an object"}
+	}
+	if f = q.checkLater(); f.is() {
+		return a, f
+	}
+	var ok bool
+	if a.token, a.given, ok = q.text("token"); !ok {
+		return a, fault{codeParams, "invalid params: params.token must be a string"}
+	}
+	if a.positions, f = q.boolean("positions", true); f.is() {
+		return a, f
+	}
+	if v := q.get("join"); v != nil {
+		a.join, f = stringsOf(v, "params.join")
+	}
+	return a, f
+}
+
+// authenticateFirst lets a client in.
+func (h *handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id identity, start time.Time) {
+	if !h.limit.users.take(id.user) {
+		h.logLimit(c, h.limit.hit(limitUser), id.user)
+		h.hangUp(c, s, q.id, fault{codeLimit, tooManyOfUser}, closeTooMany, tooManyOfUser)
+		return
+	}
+	names, ok := h.admit(c, s, id, phPending, phJoining, start)
+	if !ok { // the timer was faster
+		h.limit.users.give(id.user)
+		return
+	}
+	if a.join != nil {
+		names = a.join
+	}
+	c.SetAuthenticated(a.positions)
+	h.answerAuthenticated(c, q, id)
+	h.joinFirst(c, s, names, start)
+}
+
+// authenticateRest says what a client let in by ?join=manual joins.
+func (h *handler) authenticateRest(c conn, s *session, q *request, a authRequest, start time.Time) {
+	s.mu.Lock()
+	id, ok := identity{s.user, s.expires}, s.phase == phManual
+	if ok {
+		s.phase = phJoining
+	}
+	s.mu.Unlock()
+	if !ok {
+		return
+	}
+	names := a.join
+	if names == nil {
+		names, _ = h.autoNames(id.user)
+	}
+	c.SetAuthenticated(a.positions)
+	h.answerAuthenticated(c, q, id)
+	h.joinFirst(c, s, names, start)
+}
+
+// admit makes a session authenticated, and returns the rooms that its user
+// joins. They and the user's name share one piece of memory. false: it is no
+// longer in the phase that it was.
+func (h *handler) admit(c conn, s *session, id identity, was, next phase, now time.Time) (names []string, ok bool) {
+	names, user := h.autoNames(id.user)
+	s.mu.Lock()
+	if s.phase != was {
+		s.mu.Unlock()
+		return nil, false
+	}
+	if was == phPending {
+		h.limit.pending.Add(-1)
+	}
+	s.user, s.phase = user, next
+	s.renewLocked(id, h.auth.leeway, now)
+	at := s.nextTimerLocked(h.auth.leeway, now)
+	s.mu.Unlock()
+	c.SetTimer(at)
+	h.debug("authenticated", c, user)
+	return names, true
+}
+
+// renew takes over a further token of the same user.
+func (h *handler) renew(c conn, s *session, q *request, id identity, now time.Time) bool {
+	s.mu.Lock()
+	same, open := s.user == id.user, s.phase != phClosed
+	var at time.Time
+	if same && open {
+		s.renewLocked(id, h.auth.leeway, now)
+		at = s.nextTimerLocked(h.auth.leeway, now)
+	}
+	s.mu.Unlock()
+	switch {
+	case !open:
+		return false
+	case !same:
+		h.refuse(c, s, q, "the token is of another user; open another connection for it")
+		return false
+	}
+	c.SetTimer(at)
+	return true
+}
+
+// refuse answers a bad token, and closes after the last that may be tried.
+func (h *handler) refuse(c conn, s *session, q *request, why string) {
+	s.mu.Lock()
+	s.failed++
+	last := s.failed >= maxFailures
+	user := s.user
+	s.mu.Unlock()
+	h.log.Info("authentication failed", "conn", c.ID(), "user", user, "remote", c.Remote(), "reason", why)
+	f := fault{codeAuth, "authentication failed: " + why}
+	if last {
+		h.hangUp(c, s, q.id, f, closeAuth, "authentication failed")
+		return
+	}
+	h.fail(c, q, f)
+}
+
+func (h *handler) answerAuthenticated(c conn, q *request, id identity) {
+	if len(q.id) == 0 {
+		return
+	}
+	q.out = appendResultHead(q.out[:0], q.id)
+	q.out = append(appendAuthenticated(q.out, h.clientID(c), id.user, id.expires), '}')
+	c.SendText(q.out)
+}

@@ -1,0 +1,202 @@
+package server
+
+import (
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tapecast/loop"
+	"tapecast/rooms"
+)
+
+// testConfig is the built-in configuration with a key.
+func testConfig() *Config {
+	cfg := Default()
+	cfg.Auth.Secret = testSecret
+	return cfg
+}
+
+func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// newTestHandler makes a handler that accepts connections.
+func newTestHandler(t testing.TB, change ...func(*Config)) *handler {
+	t.Helper()
+	cfg := testConfig()
+	for _, f := range change {
+		f(cfg)
+	}
+	catalog, err := cfg.Catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth, err := newAuthenticator(&cfg.Auth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHandler(cfg, catalog, auth, newLimiter(cfg), quietLog())
+	h.accepting.Store(true)
+	return h
+}
+
+func testToken(t testing.TB, user string, ttl time.Duration) string {
+	t.Helper()
+	token, err := MintToken(testConfig(), user, ttl, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// fakeConn is a connection without a socket. What it is asked to join it joins
+// at once, or with hold when settle is called.
+type fakeConn struct {
+	h       *handler
+	id      uint64
+	remote  netip.AddrPort
+	session any
+	hold    bool
+	refuse  map[string]error
+
+	mu        sync.Mutex
+	out       []string
+	code      int // 0: open
+	reason    string
+	timer     *time.Timer
+	authed    bool
+	positions bool
+	in        []string
+	waiting   []func()
+}
+
+func newFakeConn(h *handler) *fakeConn {
+	return &fakeConn{h: h, id: 17, remote: netip.MustParseAddrPort("192.0.2.1:5000")}
+}
+
+func (c *fakeConn) ID() uint64                { return c.id }
+func (c *fakeConn) Remote() netip.AddrPort    { return c.remote }
+func (c *fakeConn) Session() any              { return c.session }
+func (c *fakeConn) SetSession(s any)          { c.session = s }
+func (c *fakeConn) SetAuthenticated(pos bool) { c.authed, c.positions = true, pos }
+func (c *fakeConn) SendText(p []byte)         { c.send(string(p)) }
+func (c *fakeConn) Close(code int, why string) {
+	c.mu.Lock()
+	c.code, c.reason = code, why
+	c.mu.Unlock()
+}
+func (c *fakeConn) closed() (code int) { c.mu.Lock(); defer c.mu.Unlock(); return c.code }
+func (c *fakeConn) List(r func([]loop.Joined) []byte) {
+	var list []loop.Joined
+	for _, name := range c.in {
+		list = append(list, c.joined(name, nil))
+	}
+	c.send(string(r(list)))
+}
+
+func (c *fakeConn) send(s string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s != "" && c.code == 0 {
+		c.out = append(c.out, s)
+	}
+}
+
+func (c *fakeConn) SetTimer(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	if !t.IsZero() {
+		c.timer = time.AfterFunc(time.Until(t), func() { c.h.timer(c) })
+	}
+}
+
+func (c *fakeConn) joined(name string, err error) loop.Joined {
+	p, _, _ := c.h.catalog.Resolve(name)
+	return loop.Joined{Name: name, Class: p.Class.Name, Err: err, Positions: rooms.Positions{Epoch: "e1", Offsets: []rooms.Pos{{Partition: 0, Offset: 7}}}}
+}
+
+func (c *fakeConn) Join(refs []loop.RoomRef, reply func([]loop.Joined) []byte) {
+	do := func() {
+		var list []loop.Joined
+		for _, r := range refs {
+			err := c.refuse[r.Name]
+			if slices.Contains(c.in, r.Name) {
+				err = loop.ErrAlready
+			}
+			if err == nil {
+				c.in = append(c.in, r.Name)
+			}
+			list = append(list, c.joined(r.Name, err))
+		}
+		c.send(string(reply(list)))
+	}
+	if c.hold {
+		c.waiting = append(c.waiting, do)
+		return
+	}
+	do()
+}
+
+func (c *fakeConn) Leave(names []string, reply func([]loop.Joined) []byte) {
+	var list []loop.Joined
+	for _, name := range names {
+		i := slices.Index(c.in, name)
+		if i < 0 {
+			list = append(list, loop.Joined{Name: name, Err: loop.ErrNotThere})
+			continue
+		}
+		c.in = slices.Delete(c.in, i, i+1)
+		list = append(list, c.joined(name, nil))
+	}
+	c.send(string(reply(list)))
+}
+
+func (c *fakeConn) settle() {
+	for _, do := range c.waiting {
+		do()
+	}
+	c.waiting = nil
+}
+
+// take returns what was sent since the last time, one message a line.
+func (c *fakeConn) take() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := strings.Join(c.out, "\n")
+	c.out = nil
+	return s
+}
+
+// says sends one message and returns what came back.
+func (c *fakeConn) says(text string) string {
+	c.h.message(c, rooms.OpText, []byte(text))
+	return c.take()
+}
+
+// dial makes a connection, with a token in the handshake unless it is "".
+func dial(t testing.TB, h *handler, token, query string) *fakeConn {
+	t.Helper()
+	c := newFakeConn(h)
+	if v := h.open(c, &loop.Request{Token: token, Query: query}); v.Status != 0 {
+		t.Fatalf("open refused: %+v", v)
+	}
+	return c
+}
+
+// login makes a connection that is authenticated and in its rooms.
+func login(t testing.TB, h *handler, user string) *fakeConn {
+	t.Helper()
+	c := dial(t, h, testToken(t, user, time.Hour), "")
+	if s := sessionOf(c); s.phase != phOpen || c.closed() != 0 {
+		t.Fatalf("not let in: phase %d, close %d, got %s", s.phase, c.closed(), c.take())
+	}
+	c.take()
+	return c
+}

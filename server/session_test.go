@@ -1,0 +1,428 @@
+package server
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"tapecast/loop"
+	"tapecast/rooms"
+)
+
+func TestSessionSize(t *testing.T) {
+	if n := unsafe.Sizeof(session{}); n > 48 {
+		t.Errorf("a session has %d bytes; 48 were promised", n)
+	}
+}
+
+// varying replaces what differs from run to run.
+var varying = regexp.MustCompile(`("clientId":"[a-z2-7]{8}-)\d+"|("expires":)\d+|("timestamp":)\d+`)
+
+func steady(s string) string {
+	return varying.ReplaceAllStringFunc(s, func(m string) string {
+		return m[:strings.IndexByte(m, ':')+1] + "…"
+	})
+}
+
+func TestConnectAndAuthenticate(t *testing.T) {
+	h := newTestHandler(t)
+	c := dial(t, h, "", "")
+	if got, want := c.take(), `{"jsonrpc":"2.0","method":"auth_required","params":{"timeout":10000}}`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	got := steady(c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":1}`))
+	at := `{"epoch":"e1","0":7}`
+	want := `{"jsonrpc":"2.0","id":1,"result":{"clientId":…,"userId":"42","expires":…}}` + "\n" +
+		`{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":["prices","trades","system_alerts"],` +
+		`"userRooms":["user:42","portfolio:42","orders:42","notifications:42"],"totalRooms":7,"positions":{"prices":` + at + `,"trades":` + at +
+		`,"system_alerts":` + at + `,"user:42":` + at + `,"portfolio:42":` + at + `,"orders:42":` + at + `,"notifications:42":` + at + `}}}`
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if !c.authed || !c.positions {
+		t.Error("the loop was not told")
+	}
+	if n := h.limit.pending.Load(); n != 0 {
+		t.Errorf("%d pending", n)
+	}
+	if s := sessionOf(c); s.rooms != 7 || s.user != "42" {
+		t.Errorf("session %+v", s)
+	}
+	h.closed(c, 1000)
+	if n := h.limit.conns.Load(); n != 0 {
+		t.Errorf("%d connections are counted after the last was closed", n)
+	}
+}
+
+func TestHandshakeToken(t *testing.T) {
+	h := newTestHandler(t)
+	c := dial(t, h, testToken(t, "42", time.Hour), "")
+	got := steady(c.take())
+	if want := `{"jsonrpc":"2.0","method":"authenticated","params":{"clientId":…,"userId":"42","expires":…}}` + "\n" +
+		`{"jsonrpc":"2.0","method":"auto_subscribed"`; !strings.HasPrefix(got, want) {
+		t.Errorf("got %s", got)
+	}
+	c = dial(t, h, "nonsense", "")
+	if got := c.take(); !strings.HasPrefix(got, `{"jsonrpc":"2.0","id":null,"error":{"code":-32002,`) || c.closed() != closeAuth {
+		t.Errorf("close %d, got %s", c.closed(), got)
+	}
+	if got := c.says(`{"method":"ping","id":1}`); got != "" {
+		t.Errorf("answered after the close: %s", got)
+	}
+	h.closed(c, closeAuth)
+	if n := h.limit.pending.Load(); n != 0 {
+		t.Errorf("%d pending", n)
+	}
+}
+
+func TestManualJoin(t *testing.T) {
+	h := newTestHandler(t)
+	open := func() *fakeConn {
+		c := dial(t, h, testToken(t, "42", time.Hour), "a=b&join=manual")
+		if got := c.take(); !strings.Contains(got, `"authenticated"`) || strings.Contains(got, "auto_subscribed") {
+			t.Fatalf("got %s", got)
+		}
+		return c
+	}
+	c := open()
+	got := steady(c.says(`{"method":"authenticate","params":{"join":["trades","orders:42"],"positions":false},"id":2}`))
+	want := `{"jsonrpc":"2.0","id":2,"result":{"clientId":…,"userId":"42","expires":…}}` + "\n" +
+		`{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":["trades"],"userRooms":["orders:42"],"totalRooms":2,` +
+		`"positions":{"trades":{"epoch":"e1","0":7},"orders:42":{"epoch":"e1","0":7}}}}`
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if c.positions {
+		t.Error("positions: false was lost")
+	}
+	if got := c.says(`{"method":"authenticate","params":{},"id":3}`); !strings.Contains(got, "params.token is missing") {
+		t.Errorf("a second one without token: %s", got)
+	}
+	if got := open().says(`{"method":"authenticate","id":3}`); !strings.Contains(got, `"totalRooms":7`) {
+		t.Errorf("without params: %s", got)
+	}
+	if got := open().says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":3}`); !strings.Contains(got, `"totalRooms":7`) {
+		t.Errorf("with the token again: %s", got)
+	}
+	if got := open().says(`{"method":"subscribe","params":["prices"],"id":3}`); got != `{"jsonrpc":"2.0","id":3,"result":null}` {
+		t.Errorf("subscribe before the rest: %s", got)
+	}
+	for query, manual := range map[string]bool{"join=manual": true, "x=join=manual": false, "join=manually": false, "join=auto": false, "%zz&join=manual": true, "": false} {
+		if wantsManual(query) != manual {
+			t.Errorf("wantsManual(%q) is %v", query, !manual)
+		}
+	}
+}
+
+// What was asked in authenticate's join and cannot be had is said beside the rest.
+func TestJoinErrors(t *testing.T) {
+	h := newTestHandler(t, func(cfg *Config) { cfg.Limits.RoomsPerConnection = 3 })
+	c := dial(t, h, testToken(t, "42", time.Hour), "join=manual")
+	c.refuse = map[string]error{"prices:A": rooms.ErrTooManyRooms}
+	c.take()
+	got := c.says(`{"method":"authenticate","params":{"join":["prices:A","orders:43","nope","trades","prices","trades:B","book:B"]},"id":2}`)
+	want := `"globalRooms":["trades","prices"],"userRooms":[],"totalRooms":2,"positions":{"trades":{"epoch":"e1","0":7},"prices":{"epoch":"e1","0":7}},"errors":[` +
+		`{"room":"prices:A","error":{"code":-32009,"message":"limit reached: the pattern has as many rooms as it may"}},` +
+		`{"room":"orders:43","error":{"code":-32007,"message":"forbidden: the room is another user's"}},` +
+		`{"room":"nope","error":{"code":-32006,"message":"unknown room"}},` +
+		`{"room":"trades:B","error":{"code":-32009,"message":"limit reached: too many rooms on this connection"}},` +
+		`{"room":"book:B","error":{"code":-32009,"message":"limit reached: too many rooms on this connection"}}]}}`
+	if !strings.HasSuffix(got, want) {
+		t.Errorf("got  %s\nwant … %s", got, want)
+	}
+	if s := sessionOf(c); s.rooms != 2 {
+		t.Errorf("%d rooms are counted", s.rooms)
+	}
+	none := dial(t, h, "", "")
+	none.take()
+	got = none.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `","join":[]}}`)
+	if want := `{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":[],"userRooms":[],"totalRooms":0,"positions":{}}}`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestAuthenticateInProgress(t *testing.T) {
+	h := newTestHandler(t)
+	c := dial(t, h, "", "")
+	c.hold = true
+	c.take()
+	c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":1}`)
+	got := c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":2}`)
+	if want := `{"jsonrpc":"2.0","id":2,"error":{"code":-32600,"message":"invalid request: authentication in progress"}}`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := c.says(`{"method":"ping","id":3}`); !strings.Contains(got, `"timestamp"`) {
+		t.Errorf("ping while joining: %s", got)
+	}
+	c.settle()
+	if got := c.take(); !strings.Contains(got, `"totalRooms":7`) {
+		t.Errorf("got %s", got)
+	}
+	if got := c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":2}`); !strings.Contains(got, `"userId":"42"`) {
+		t.Errorf("renewal after the join: %s", got)
+	}
+}
+
+func TestMethods(t *testing.T) {
+	h := newTestHandler(t)
+	c := login(t, h, "42")
+	f := func(text, want string) {
+		t.Helper()
+		got := steady(c.says(text))
+		if got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
+		}
+		for line := range strings.Lines(got) {
+			if s := strings.ReplaceAll(line, "…", "0"); !json.Valid([]byte(s)) {
+				t.Errorf("no JSON: %s", line)
+			}
+		}
+	}
+	fails := func(text string, code string, words string) {
+		t.Helper()
+		got := c.says(text)
+		if !strings.Contains(got, `"error":{"code":`+code+`,`) || !strings.Contains(got, words) {
+			t.Errorf("%s\ngot  %s\nwant code %s, %q", text, got, code, words)
+		}
+	}
+	const at = `"chain":true,"positions":{"epoch":"e1","0":7}}`
+	f(`{"method":"ping","id":1}`, `{"jsonrpc":"2.0","id":1,"result":{"timestamp":…}}`)
+	f(`{"method":"heartbeat","id":null}`, `{"jsonrpc":"2.0","id":null,"result":{"timestamp":…}}`)
+	f(`{"method":"ping"}`, ``)
+
+	f(`{"method":"subscribe","params":{"rooms":["trades:A"]},"id":"x"}`, `{"jsonrpc":"2.0","id":"x","result":{"rooms":[{"room":"trades:A","status":"joined","class":"stream",`+at+`]}}`)
+	f(`{"method":"subscribe","params":{"rooms":["trades:A","nope","orders:43","prices:B"],"snapshot":false,"since":null,"extra":1},"id":1}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:A","error":{"code":-32005,"message":"subscription failed: the connection is in this room already"}},`+
+			`{"room":"nope","error":{"code":-32006,"message":"unknown room"}},{"room":"orders:43","error":{"code":-32007,"message":"forbidden: the room is another user's"}},`+
+			`{"room":"prices:B","status":"joined","class":"market",`+at+`]}}`)
+	f(`{"method":"SUBSCRIBE","params":["trades:A","trades:C"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
+	f(`{"method":"SUBSCRIBE","params":["trades:D"]}`, ``)
+	f(`{"method":"SUBSCRIBE","params":["no\"pe","orders:43","trades:C"],"id":1}`,
+		`{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"subscription failed; \"no\\\"pe\": unknown room; \"orders:43\": forbidden: the room is another user's"}}`)
+	f(`{"method":"SUBSCRIBE","params":["a","b","c","d","e","f","g","h","i","j","k","l"],"id":1}`,
+		`{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"subscription failed; \"a\": unknown room; \"b\": unknown room; \"c\": unknown room; \"d\": unknown room; \"e\": unknown room; `+
+			`\"f\": unknown room; \"g\": unknown room; \"h\": unknown room; \"i\": unknown room; \"j\": unknown room; and 2 more"}}`)
+
+	f(`{"method":"unsubscribe","params":{"rooms":["trades:A","trades:Z"]},"id":1}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:A","status":"left","class":"stream",`+at+`,{"room":"trades:Z","error":{"code":-32005,"message":"unsubscribe failed: the connection is not in this room"}}]}}`)
+	f(`{"method":"UNSUBSCRIBE","params":["trades:A","trades:C"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
+	f(`{"method":"UNSUBSCRIBE","params":["trades:D"]}`, ``)
+	if s := sessionOf(c); s.rooms != 8 { // the seven, and prices:B
+		t.Errorf("%d rooms are counted", s.rooms)
+	}
+	f(`{"method":"UNSUBSCRIBE","params":["prices","trades","system_alerts","user:42","portfolio:42","notifications:42"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
+	f(`{"method":"list_subscriptions","id":1}`, `{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"orders:42","status":"joined","class":"private",`+at+`,{"room":"prices:B","status":"joined","class":"market",`+at+`]}}`)
+	f(`{"method":"list_subscriptions"}`, ``)
+
+	f(`{"method":"dance","id":1}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"unknown method \"dance\": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"}}`)
+	f(`{"method":"dance"}`, ``)
+	for _, name := range later {
+		fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"`+name+`":{}},"id":1}`, "-32602", "params."+name+" is not available yet")
+	}
+	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"snapshot":true},"id":1}`, "-32602", "params.snapshot is not available yet")
+	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"snapshot":1},"id":1}`, "-32602", "params.snapshot")
+	fails(`{"method":"subscribe","id":1}`, "-32602", "params.rooms")
+	fails(`{"method":"unsubscribe","params":{},"id":1}`, "-32602", "params.rooms")
+	fails(`{"method":"authenticate","params":["x"],"id":1}`, "-32602", "takes an object")
+	fails(`{"method":"authenticate","params":{"token":1},"id":1}`, "-32602", "params.token must be a string")
+	fails(`{"method":"authenticate","params":{"token":"x","positions":1},"id":1}`, "-32602", "params.positions")
+	fails(`{"method":"authenticate","params":{"token":"x","join":"prices"},"id":1}`, "-32602", "params.join")
+	fails(`{"method":"authenticate","params":{"token":"x","since":{}},"id":1}`, "-32602", "params.since is not available yet")
+	fails(`[{"method":"ping","id":1}]`, "-32600", "batches")
+	fails(`{"method":"ping","id":{}}`, "-32600", `"id":null`[:0])
+	fails(`x`, "-32700", "not valid JSON")
+	if c.closed() != 0 {
+		t.Errorf("closed with %d", c.closed())
+	}
+}
+
+func TestBeforeAuthentication(t *testing.T) {
+	h := newTestHandler(t)
+	c := dial(t, h, "", "")
+	c.take()
+	for _, m := range []string{"ping", "subscribe", "unsubscribe", "list_subscriptions", "dance"} {
+		if got := c.says(`{"method":"` + m + `","params":["prices"],"id":5}`); !strings.HasPrefix(got, `{"jsonrpc":"2.0","id":5,"error":{"code":-32001,`) {
+			t.Errorf("%s: %s", m, got)
+		}
+	}
+	if got := c.says(`{"method":"ping"}`); got != "" {
+		t.Errorf("a notification was answered: %s", got)
+	}
+	if got := c.says(`{"method":"authenticate","params":{},"id":1}`); !strings.Contains(got, "-32602") {
+		t.Errorf("no token: %s", got)
+	}
+	if c.closed() != 0 || len(c.in) != 0 {
+		t.Errorf("closed with %d, in %v", c.closed(), c.in)
+	}
+}
+
+func TestAuthenticateFailures(t *testing.T) {
+	h := newTestHandler(t)
+	c := dial(t, h, "", "")
+	c.take()
+	bad := `{"method":"authenticate","params":{"token":"bad"},"id":1}`
+	for range maxFailures - 1 {
+		if got := c.says(bad); !strings.Contains(got, `"id":1,"error":{"code":-32002,`) || c.closed() != 0 {
+			t.Fatalf("close %d, got %s", c.closed(), got)
+		}
+	}
+	// Even a notification is told why it is the last.
+	if got := c.says(`{"method":"authenticate","params":{"token":"bad"}}`); !strings.Contains(got, `"id":null,"error":{"code":-32002,`) || c.closed() != closeAuth {
+		t.Errorf("close %d, got %s", c.closed(), got)
+	}
+	if n := h.limit.pending.Load(); n != 0 {
+		t.Errorf("%d pending", n)
+	}
+
+	c = login(t, h, "42")
+	other := `{"method":"authenticate","params":{"token":"` + testToken(t, "43", time.Hour) + `"},"id":1}`
+	if got := c.says(other); !strings.Contains(got, "of another user") || c.closed() != 0 {
+		t.Errorf("close %d, got %s", c.closed(), got)
+	}
+	if s := sessionOf(c); s.user != "42" {
+		t.Errorf("the connection is %q's now", s.user)
+	}
+}
+
+func TestBinaryMessage(t *testing.T) {
+	h := newTestHandler(t)
+	c := login(t, h, "42")
+	h.message(c, rooms.OpBinary, []byte(`{"method":"ping","id":1}`))
+	if got := c.take(); c.closed() != closeUnsupported || !strings.Contains(got, "-32600") {
+		t.Errorf("close %d, got %s", c.closed(), got)
+	}
+}
+
+func TestAuthTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestHandler(t)
+		c := dial(t, h, "", "")
+		c.take()
+		time.Sleep(h.timeout - time.Millisecond)
+		if c.closed() != 0 {
+			t.Fatal("closed early")
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if got := c.take(); c.closed() != closeAuthLate || !strings.Contains(got, `"id":null,"error":{"code":-32003,`) {
+			t.Errorf("close %d, got %s", c.closed(), got)
+		}
+		h.closed(c, closeAuthLate)
+		if p, n := h.limit.pending.Load(), h.limit.conns.Load(); p != 0 || n != 0 {
+			t.Errorf("%d pending, %d connections", p, n)
+		}
+
+		c = dial(t, h, "", "")
+		c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":1}`)
+		time.Sleep(2 * h.timeout)
+		synctest.Wait()
+		if c.closed() != 0 {
+			t.Errorf("closed with %d although authenticated", c.closed())
+		}
+		c.SetTimer(time.Time{})
+	})
+}
+
+func TestExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestHandler(t)
+		f := func(ttl, notice time.Duration) {
+			t.Helper()
+			c := dial(t, h, testToken(t, "42", ttl), "")
+			c.take()
+			after := func(d time.Duration) string {
+				time.Sleep(d)
+				synctest.Wait()
+				return c.take()
+			}
+			// exp is in whole seconds, and so is this clock's start.
+			if got := after(ttl - notice - time.Millisecond); got != "" {
+				t.Errorf("a token of %s: told early: %s", ttl, got)
+			}
+			if got := after(time.Millisecond); !strings.HasPrefix(got, `{"jsonrpc":"2.0","method":"auth_expiring","params":{"expires":`) {
+				t.Errorf("a token of %s: got %s", ttl, got)
+			}
+			if after(notice - time.Millisecond); c.closed() != 0 {
+				t.Errorf("a token of %s: closed early with %d", ttl, c.closed())
+			}
+			if after(time.Millisecond); c.closed() != closeExpired {
+				t.Errorf("a token of %s: close %d at its end", ttl, c.closed())
+			}
+			if got := c.take(); got != "" {
+				t.Errorf("got more: %s", got)
+			}
+		}
+		f(8*time.Second, 2*time.Second)
+		f(120*time.Second, 30*time.Second)
+		f(time.Hour, 30*time.Second)
+		f(50*time.Hour, 30*time.Second) // beyond maxTimer
+	})
+}
+
+func TestRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestHandler(t, func(cfg *Config) { cfg.Auth.Leeway = 5 * time.Second })
+		c := dial(t, h, testToken(t, "42", 100*time.Second), "")
+		c.take()
+		time.Sleep(80 * time.Second)
+		synctest.Wait()
+		if got := c.take(); !strings.Contains(got, "auth_expiring") {
+			t.Fatalf("got %s", got)
+		}
+		if got := c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", 100*time.Second) + `"},"id":1}`); !strings.Contains(got, `"userId":"42"`) || strings.Contains(got, "auto_subscribed") {
+			t.Fatalf("got %s", got)
+		}
+		time.Sleep(104 * time.Second)
+		synctest.Wait()
+		if got := c.take(); c.closed() != 0 || !strings.Contains(got, "auth_expiring") {
+			t.Errorf("close %d, got %s", c.closed(), got)
+		}
+		time.Sleep(2 * time.Second) // the leeway is over
+		synctest.Wait()
+		if c.closed() != closeExpired {
+			t.Errorf("close %d", c.closed())
+		}
+	})
+}
+
+// A timer that fires while the client authenticates, or after the connection is
+// gone, does no harm.
+func TestLateTimer(t *testing.T) {
+	h := newTestHandler(t)
+	c := dial(t, h, "", "")
+	c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":1}`)
+	h.timer(c)
+	if c.closed() != 0 {
+		t.Errorf("closed with %d", c.closed())
+	}
+	h.closed(c, 1000)
+	h.timer(c)
+	if got := c.says(`{"method":"ping","id":1}`); got != "" || c.closed() != 0 {
+		t.Errorf("close %d, got %s", c.closed(), got)
+	}
+	gone := newFakeConn(h)
+	h.timer(gone)
+	h.message(gone, rooms.OpText, []byte(`{}`))
+	h.closed(gone, 1006)
+	if n := h.limit.conns.Load(); n != 0 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestSubprotocol(t *testing.T) {
+	h := newTestHandler(t)
+	f := func(offered []string, want string) {
+		t.Helper()
+		if v := h.open(newFakeConn(h), &loop.Request{Subprotocols: offered}); v.Subprotocol != want {
+			t.Errorf("%v: %q, want %q", offered, v.Subprotocol, want)
+		}
+	}
+	f(nil, "")
+	f([]string{"tapecast.v1"}, "tapecast.v1")
+	f([]string{"other", "tapecast.v1"}, "tapecast.v1")
+	f([]string{"other"}, "")
+}
