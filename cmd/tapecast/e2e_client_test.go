@@ -37,10 +37,12 @@ type client struct {
 	code    int // of the close frame; 1006: none came
 	reason  string
 	closed  bool
+	ended   time.Time
 	pongs   int
 	nextID  int
 
 	writing sync.Mutex
+	reading sync.Mutex // held: the client does not read
 }
 
 type notice struct {
@@ -118,6 +120,7 @@ func (c *client) read(br *bufio.Reader) {
 	var message []byte
 	for {
 		h, err := ws.ReadHeader(br)
+		c.whileHeld()
 		if err != nil {
 			c.end(1006, err.Error())
 			return
@@ -150,6 +153,12 @@ func (c *client) read(br *bufio.Reader) {
 	}
 }
 
+// whileHeld waits as long as a test wants the client not to read.
+func (c *client) whileHeld() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+}
+
 func (c *client) update(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,7 +168,7 @@ func (c *client) update(f func()) {
 
 func (c *client) end(code int, reason string) {
 	c.conn.Close()
-	c.update(func() { c.closed, c.code, c.reason = true, code, reason })
+	c.update(func() { c.closed, c.ended, c.code, c.reason = true, time.Now(), code, reason })
 }
 
 func (c *client) fault(format string, args ...any) {

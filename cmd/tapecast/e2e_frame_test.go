@@ -159,16 +159,6 @@ func (p *positions) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// reached says whether p is at or past each of the given places.
-func (p positions) reached(at map[int32]int64) bool {
-	for part, off := range at {
-		if have, ok := p.at[part]; !ok || have < off {
-			return false
-		}
-	}
-	return true
-}
-
 func TestParseFrameIsStrict(t *testing.T) {
 	good := `{"room":"prices","type":"price_update","key":"B\"T","pos":"3:1234","prev":"3:1229","ts":1699123456789,"data":{"a": 1}}`
 	f, err := parseFrame([]byte(good))

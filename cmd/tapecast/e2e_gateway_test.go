@@ -72,8 +72,21 @@ func start(t testing.TB, yaml string, args ...string) *gateway {
 	return g
 }
 
-// launch runs the binary and waits for its addresses.
+// launch runs the gateway and waits for its addresses.
 func launch(t testing.TB, args ...string) *gateway {
+	t.Helper()
+	g := spawn(t, args...)
+	listening := g.waitLog(60*time.Second, "listening", nil)
+	g.public, _ = listening["addr"].(string)
+	g.admin, _ = listening["admin"].(string)
+	if g.public == "" || g.admin == "" {
+		t.Fatalf("no addresses in %v", listening)
+	}
+	return g
+}
+
+// spawn runs the binary until the end of the test.
+func spawn(t testing.TB, args ...string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, exited: make(chan struct{})}
 	g.cmd = exec.Command(built(t), args...)
@@ -92,9 +105,7 @@ func launch(t testing.TB, args ...string) *gateway {
 	pid := g.cmd.Process.Pid
 	suite.reap.tell("pid", pid)
 	var pipes sync.WaitGroup
-	pipes.Go(func() {
-		lines(stdout, func(b []byte) { g.mu.Lock(); fmt.Fprintf(&g.stdout, "%s\n", b); g.mu.Unlock() })
-	})
+	pipes.Go(func() { lines(stdout, g.said) })
 	pipes.Go(func() { lines(stderr, g.logged) })
 	go func() {
 		pipes.Wait()
@@ -119,13 +130,20 @@ func launch(t testing.TB, args ...string) *gateway {
 		}
 		g.noRaces(t)
 	})
-	listening := g.waitLog(60*time.Second, "listening", nil)
-	g.public, _ = listening["addr"].(string)
-	g.admin, _ = listening["admin"].(string)
-	if g.public == "" || g.admin == "" {
-		t.Fatalf("no addresses in %v", listening)
-	}
 	return g
+}
+
+func (g *gateway) said(b []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	fmt.Fprintf(&g.stdout, "%s\n", b)
+}
+
+// output is what it has printed so far.
+func (g *gateway) output() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stdout.String()
 }
 
 func (g *gateway) logged(b []byte) {

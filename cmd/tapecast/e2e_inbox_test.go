@@ -64,9 +64,9 @@ func (c *client) noticed(method string, params json.RawMessage) {
 			c.faultLocked("totalRooms is not the number of rooms: %s", params)
 		}
 	case "positions":
-		var p struct{ Positions map[string]positions }
+		var p map[string]positions
 		c.decode(params, &p)
-		for name, at := range p.Positions {
+		for name, at := range p {
 			if r := c.rooms[name]; r != nil {
 				r.level(at)
 			} else {

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -34,7 +33,7 @@ type leanPart struct {
 }
 
 func dialLean(g *gateway, user string, want [][][]byte) (*leanClient, error) {
-	conn, br, _, err := ws.Dialer{Timeout: patience}.Dial(context.Background(), g.url()+"?token="+g.token(user))
+	conn, err := dialRaw(g.url() + "?token=" + g.token(user))
 	if err != nil {
 		return nil, err
 	}
@@ -43,22 +42,31 @@ func dialLean(g *gateway, user string, want [][][]byte) (*leanClient, error) {
 		c.parts[p].last = -1
 		c.total += len(want[p])
 	}
-	var r io.Reader = conn
-	if br != nil {
-		r = io.MultiReader(bytes.NewReader(buffered(br)), conn)
-	}
 	go func() {
 		defer close(c.done)
 		defer conn.Close()
-		c.fault = c.read(r)
+		c.fault = c.read(conn)
 	}()
 	return c, nil
 }
 
-func buffered(br *bufio.Reader) []byte {
-	b, _ := br.Peek(br.Buffered())
-	return bytes.Clone(b)
+// dialRaw upgrades a connection and leaves all that follows to the caller.
+func dialRaw(url string) (net.Conn, error) {
+	conn, br, _, err := ws.Dialer{Timeout: patience}.Dial(context.Background(), url)
+	if err != nil || br == nil {
+		return conn, err
+	}
+	early, _ := br.Peek(br.Buffered())
+	return frontConn{conn, io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)}, nil
 }
+
+// frontConn is a connection with what was already read of it in front.
+type frontConn struct {
+	net.Conn
+	r io.Reader
+}
+
+func (c frontConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 // read takes frames apart where they lie in the buffer.
 func (c *leanClient) read(r io.Reader) error {
