@@ -131,6 +131,9 @@ func (w *watcher) read(e *env, source io.Reader, conn net.Conn) error {
 		if err != nil {
 			return fmt.Errorf("cannot read: %w", err)
 		}
+		if h.OpCode == ws.OpClose {
+			return readClose(&r, conn)
+		}
 		if h.OpCode.IsControl() {
 			if err := control(h, &r); err != nil {
 				return err
@@ -153,6 +156,18 @@ func (w *watcher) read(e *env, source io.Reader, conn net.Conn) error {
 			return err
 		}
 	}
+}
+
+// readClose answers a close frame and returns it as a ClosedError. The library's
+// own handler refuses codes that were registered after RFC 6455, such as 1012.
+func readClose(r io.Reader, conn net.Conn) error {
+	body, err := io.ReadAll(r)
+	if err != nil {
+		return fmt.Errorf("cannot read: %w", err)
+	}
+	code, reason := ws.ParseCloseFrameData(body)
+	_ = sayGoodbye(conn) // the gateway may be gone already
+	return wsutil.ClosedError{Code: code, Reason: reason}
 }
 
 // subscribe asks for the rooms once the gateway has let us in.

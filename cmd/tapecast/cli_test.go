@@ -1,0 +1,180 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is one command line that runs within the test.
+type process struct {
+	t       *testing.T
+	stdout  output
+	stderr  output
+	signals chan os.Signal
+	exits   chan int // codes that the process would have ended with at once
+	done    chan int
+}
+
+// output is a stream that can be read while it is written.
+type output struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// begin starts a command line with an environment of its own.
+func begin(t *testing.T, environ []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, signals: make(chan os.Signal, 4), exits: make(chan int, 4), done: make(chan int, 1)}
+	e := &env{
+		name: "tapecast", environ: environ, stdout: &p.stdout, stderr: &p.stderr,
+		signals: p.signals, exit: func(code int) { p.exits <- code },
+	}
+	go func() { p.done <- execute(e, args) }()
+	return p
+}
+
+// ends waits for the exit code.
+func (p *process) ends(code int) {
+	p.t.Helper()
+	select {
+	case got := <-p.done:
+		if got != code {
+			p.t.Fatalf("exit code %d, want %d\n%s%s", got, code, p.stdout.String(), p.stderr.String())
+		}
+	case <-time.After(60 * time.Second):
+		p.t.Fatalf("does not end\n%s%s", p.stdout.String(), p.stderr.String())
+	}
+}
+
+// says waits until a stream holds a text.
+func (p *process) says(o *output, text string) {
+	p.t.Helper()
+	for end := time.Now().Add(60 * time.Second); !strings.Contains(o.String(), text); {
+		select {
+		case code := <-p.done:
+			p.t.Fatalf("ended with %d before it said %q\n%s%s", code, text, p.stdout.String(), p.stderr.String())
+		case <-time.After(5 * time.Millisecond):
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("never says %q\n%s%s", text, p.stdout.String(), p.stderr.String())
+		}
+	}
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+const key = "0123456789abcdef0123456789abcdef"
+
+func TestCheckCommand(t *testing.T) {
+	f := func(text string, environ []string, code int, stdout, stderr string) {
+		t.Helper()
+		file := write(t, text)
+		p := begin(t, environ, "check", "--config", file)
+		p.ends(code)
+		if got := strings.ReplaceAll(p.stderr.String(), file, "c.yaml"); p.stdout.String() != stdout || got != stderr {
+			t.Errorf("says %s and %s", p.stdout.String(), got)
+		}
+	}
+	f("auth: {secret: "+key+"}", nil, 0, "configuration ok: embedded broker, 7 routes from 4 topics, 10 room patterns, 6 classes, 7 rooms joined automatically, HS256\n", "")
+	f("log: {levl: x}\n\nadmin: {pprof: 7}", []string{"TAPECAST_LOG_FORMAT=xml"}, 1, "",
+		"c.yaml:1: log.levl: unknown key; did you mean log.level?\n"+
+			"c.yaml:3: admin.pprof: cannot take 7; write true or false\n"+
+			"TAPECAST_LOG_FORMAT: log.format: \"xml\" is unknown; use one of auto, text, json\n"+
+			"tapecast: the configuration has 3 faults\n")
+	f("log: {levl: x}", nil, 1, "", "c.yaml:1: log.levl: unknown key; did you mean log.level?\ntapecast: the configuration has 1 fault\n")
+	p := begin(t, nil, "check")
+	p.ends(0)
+	p = begin(t, nil, "check", "--config", "/nowhere.yaml")
+	p.ends(1)
+	p.says(&p.stderr, "/nowhere.yaml: cannot read the file")
+}
+
+func TestCommandLineFaults(t *testing.T) {
+	f := func(want string, args ...string) {
+		t.Helper()
+		p := begin(t, nil, args...)
+		p.ends(1)
+		p.says(&p.stderr, want)
+	}
+	f(`unknown command "rum"`, "rum")
+	f("unknown flag: --colour", "run", "--colour")
+	f(`required flag(s) "user"`, "token")
+	f("--max-message", "echo", "--max-message", "big")
+	f("cannot listen on", "echo", "--listen", "256.0.0.1:1")
+	f("--listen: server.listen: \"x\" is no host:port", "run", "--listen", "x")
+	f("cannot write the profile", "run", "--cpuprofile", "/nowhere/p")
+	f("cannot connect to ws://127.0.0.1:1/", "watch", "--token", "x", "--url", "ws://127.0.0.1:1/")
+}
+
+func TestVersionCommand(t *testing.T) {
+	p := begin(t, nil, "version")
+	p.ends(0)
+	p.says(&p.stdout, "tapecast ")
+	p.says(&p.stdout, "(go1.")
+}
+
+func TestTokenCommand(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	token := func(environ []string, args ...string) string {
+		t.Helper()
+		p := begin(t, environ, append([]string{"token", "--user", "42"}, args...)...)
+		p.ends(0)
+		s := p.stdout.String()
+		if strings.Count(s, ".") != 2 || strings.Count(s, "\n") != 1 || p.stderr.String() != "" {
+			t.Fatalf("no token: %s%s", s, p.stderr.String())
+		}
+		return s
+	}
+	token(nil)
+	token([]string{"TAPECAST_AUTH_SECRET=" + key})
+	// Faults that do not concern tokens do not matter, others do.
+	token(nil, "--ttl", "1m", "--config", write(t, "auth: {secret: "+key+"}\nserver: {listen: x}"))
+	p := begin(t, nil, "token", "--user", "42", "--config", write(t, "auth: {secret: short}\nserver: {listen: x}"))
+	p.ends(1)
+	if s := p.stderr.String(); !strings.Contains(s, "the key has 5 bytes") || strings.Contains(s, "server.listen") || p.stdout.String() != "" {
+		t.Errorf("says %s", s)
+	}
+	p = begin(t, nil, "token", "--user", "42", "--ed25519")
+	p.ends(1)
+	p.says(&p.stderr, "set auth.private_key_file")
+	// Without a place for the demo secret, nothing that would not fit a gateway.
+	t.Setenv("XDG_CONFIG_HOME", write(t, ""))
+	p = begin(t, nil, "token", "--user", "42")
+	p.ends(1)
+	p.says(&p.stderr, "cannot keep the demo secret")
+	p = begin(t, nil, "watch")
+	p.ends(1)
+	p = begin(t, nil, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	p.ends(1)
+}
+
+func TestEchoCommand(t *testing.T) {
+	p := begin(t, nil, "echo", "--listen", "127.0.0.1:0")
+	p.says(&p.stdout, "echo on ws://127.0.0.1:")
+	p.signals <- syscall.SIGTERM
+	p.ends(0)
+}

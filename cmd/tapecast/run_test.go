@@ -1,0 +1,94 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// demo starts the gateway as a newcomer does, but on ports of the kernel's choice.
+func demo(t *testing.T, config string, args ...string) *process {
+	t.Helper()
+	return begin(t, nil, append([]string{"run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config", write(t, config)}, args...)...)
+}
+
+// What the newcomer is told to paste works.
+func TestRunDemo(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	profile := filepath.Join(t.TempDir(), "cpu")
+	p := demo(t, "server: {drain: 100ms}\nlog: {format: json}\n", "--cpuprofile", profile)
+	p.says(&p.stdout, "Ctrl-C stops it.")
+	out := p.stdout.String()
+	m := regexp.MustCompile(`tapecast (watch --url (ws://\S+) --token (\S+))\n`).FindStringSubmatch(out)
+	if m == nil || !strings.Contains(out, "\n"+m[3]+"\n") || !strings.Contains(out, "demo.secret") {
+		t.Fatalf("prints %s", out)
+	}
+	w := begin(t, nil, append(strings.Fields(m[1]), "--count", "3")...)
+	w.ends(0)
+	if s := w.stdout.String(); !strings.Contains(s, `"authenticated"`) || !strings.Contains(s, `"auto_subscribed"`) || !strings.Contains(s, `"orders:42"`) {
+		t.Errorf("the client gets %s", s)
+	}
+	// A token of the other command fits too.
+	tok := begin(t, nil, "token", "--user", "7")
+	tok.ends(0)
+	w = begin(t, nil, "watch", "--url", m[2], "--token", strings.TrimSpace(tok.stdout.String()), "--count", "2")
+	w.ends(0)
+
+	p.signals <- syscall.SIGHUP
+	p.says(&p.stderr, "log level reloaded")
+	p.signals <- syscall.SIGTERM
+	p.ends(0)
+	if s := p.stderr.String(); strings.Contains(s, m[3]) || strings.Contains(s, "eyJ") {
+		t.Error("the log holds a token")
+	}
+	if info, err := os.Stat(profile); err != nil || info.Size() == 0 {
+		t.Errorf("no profile: %v", err)
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	f := func(first, second syscall.Signal, code int) {
+		t.Helper()
+		p := demo(t, "server: {drain: 1s}\nauth: {secret: "+key+"}\n")
+		p.says(&p.stdout, "the configured key")
+		p.signals <- first
+		p.says(&p.stderr, "stopping")
+		p.signals <- second
+		if got := <-p.exits; got != code {
+			t.Errorf("would end with %d, want %d", got, code)
+		}
+		p.ends(0)
+	}
+	f(syscall.SIGTERM, syscall.SIGINT, 130)
+	f(syscall.SIGINT, syscall.SIGTERM, 143)
+}
+
+// A signal while the gateway comes up ends it as well.
+func TestSignalBeforeUp(t *testing.T) {
+	p := demo(t, "server: {drain: 100ms}\nauth: {secret: "+key+"}\n")
+	p.signals <- syscall.SIGTERM
+	p.ends(0)
+}
+
+func TestReloadNamesFaults(t *testing.T) {
+	file := write(t, "server: {drain: 100ms}\nauth: {secret: "+key+"}\n")
+	p := begin(t, nil, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config", file)
+	p.says(&p.stdout, "Ctrl-C")
+	if err := os.WriteFile(file, []byte("log: {level: loud}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.signals <- syscall.SIGHUP
+	p.says(&p.stderr, "cannot reload")
+	p.signals <- syscall.SIGTERM
+	p.ends(0)
+}
+
+func TestRunCannotListen(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	p := begin(t, nil, "run", "--listen", "256.0.0.1:1", "--admin", "127.0.0.1:0")
+	p.ends(1)
+	p.says(&p.stderr, "256.0.0.1:1")
+}
