@@ -20,7 +20,10 @@ import (
 
 // joiner joins the rooms that the request's query names, and tells the client
 // its name first: /?name,room,room…
-type joiner struct{ catalog *rooms.Catalog }
+type joiner struct {
+	catalog *rooms.Catalog
+	closed  chan int // if there is one
+}
 
 func (j joiner) Open(c *Conn, r *Request) Verdict {
 	names := strings.Split(r.Query, ",")
@@ -28,6 +31,9 @@ func (j joiner) Open(c *Conn, r *Request) Verdict {
 	c.SendText([]byte("hello " + names[0]))
 	var refs []RoomRef
 	for _, name := range names[1:] {
+		if name == "" {
+			continue
+		}
 		p, _, ok := j.catalog.Resolve(name)
 		if !ok {
 			return Verdict{Status: 404}
@@ -38,9 +44,54 @@ func (j joiner) Open(c *Conn, r *Request) Verdict {
 	return Verdict{}
 }
 
-func (joiner) Message(c *Conn, _ byte, p []byte) { c.SendText(p) }
-func (joiner) Timer(*Conn)                       {}
-func (joiner) Closed(*Conn, int)                 {}
+// Message does what the text says, or sends it back.
+func (j joiner) Message(c *Conn, _ byte, p []byte) {
+	verb, rest, _ := strings.Cut(string(p), " ")
+	said := func(list []Joined) []byte {
+		out := verb
+		for _, x := range list {
+			out += " " + x.Name + string(x.Positions.AppendJSON(nil))
+			if x.Err != nil {
+				out += " " + x.Err.Error()
+			}
+		}
+		return []byte(out)
+	}
+	switch verb {
+	case "join":
+		var refs []RoomRef
+		for name := range strings.SplitSeq(rest, ",") {
+			p, _, _ := j.catalog.Resolve(name)
+			refs = append(refs, RoomRef{name, p})
+		}
+		c.Join(refs, said)
+	case "leave":
+		c.Leave(strings.Split(rest, ","), said)
+	case "list":
+		c.List(said)
+	case "close":
+		c.Close(4321, rest)
+	case "auth":
+		c.SetAuthenticated(rest == "positions")
+	case "timer":
+		d, _ := time.ParseDuration(rest)
+		c.SetTimer(time.Now().Add(d))
+	case "flood":
+		for range 100 {
+			c.SendText(make([]byte, 4<<10))
+		}
+	default:
+		c.SendText(p)
+	}
+}
+
+func (joiner) Timer(c *Conn) { c.SendText([]byte("timer")) }
+
+func (j joiner) Closed(_ *Conn, code int) {
+	if j.closed != nil {
+		j.closed <- code
+	}
+}
 
 // world is a table with one feed, an engine over it, and a publisher.
 type world struct {
@@ -49,6 +100,7 @@ type world struct {
 	catalog *rooms.Catalog
 	feed    *rooms.Feed
 	engine  *Engine
+	closed  chan int
 
 	mu    sync.Mutex
 	batch *rooms.Batch
@@ -73,6 +125,9 @@ func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 		{Match: "all", Class: all, Feed: w.feed},
 		{Match: "side", Class: all, Feed: w.feed},
 		{Match: "own:{owner}", Class: own, Feed: w.feed},
+		{Match: "bare1", Class: all, Feed: w.feed, Bare: true},
+		{Match: "bare2", Class: all, Feed: w.feed, Bare: true},
+		{Match: "few:*", Class: all, Feed: w.feed, MaxRooms: 1},
 	}
 	var err error
 	if w.catalog, err = rooms.NewCatalog(patterns); err != nil {
@@ -84,7 +139,8 @@ func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 	w.table.Start()
 	t.Cleanup(w.table.Stop)
 	w.batch = w.table.NewBatch()
-	cfg.Table, cfg.Handler = w.table, joiner{w.catalog}
+	w.closed = make(chan int, 1<<16)
+	cfg.Table, cfg.Handler = w.table, joiner{w.catalog, w.closed}
 	w.engine = start(t, cfg)
 	return w
 }

@@ -1,0 +1,183 @@
+package loop
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+func TestClose(t *testing.T) {
+	w := newWorld(t, Config{})
+	c := w.talk("all")
+	c.write(1, "close because")
+	c.expectClose(4321, "because")
+	c.write(1, "too late")
+	if _, err := c.br.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("after the close frame: %v", err)
+	}
+	c.conn.Close()
+	if code := <-w.closed; code != 4321 {
+		t.Errorf("the handler was told %d", code)
+	}
+}
+
+// TestCloseWithUnreadInput checks that the close frame is not destroyed by a
+// reset: the server must read what the client still sends.
+func TestCloseWithUnreadInput(t *testing.T) {
+	w := newWorld(t, Config{MaxMessage: 1 << 20})
+	c := w.talk()
+	c.write(1, "close now")
+	for range 20 {
+		c.write(1, strings.Repeat("x", 50_000))
+	}
+	c.expectClose(4321, "now")
+}
+
+// TestCloseNobodyReads: a close frame that cannot be sent is given up.
+func TestCloseNobodyReads(t *testing.T) {
+	w := newWorld(t, Config{SendBuffer: 4 << 10})
+	c := w.talk()
+	c.conn.(*net.TCPConn).SetReadBuffer(2 << 10)
+	for range 3 {
+		c.write(1, "flood") // 400 KB of answers each: over the limit
+	}
+	if code := <-w.closed; code != codePolicy {
+		t.Errorf("closed with %d", code)
+	}
+	if s := w.engine.Stats(); s.Resets != 1 {
+		t.Errorf("%d resets", s.Resets)
+	}
+}
+
+func TestProtocolFault(t *testing.T) {
+	w := newWorld(t, Config{})
+	c := w.talk()
+	c.conn.Write([]byte{0x83, 0x80, 0, 0, 0, 0}) // a reserved opcode
+	op, got := c.read()
+	if op != ws.OpClose || !strings.HasPrefix(got, "\x03\xea") {
+		t.Errorf("got %v %q, not a close with 1002", op, got)
+	}
+}
+
+func TestTimers(t *testing.T) {
+	w := newWorld(t, Config{HandshakeTimeout: 300 * time.Millisecond, PingEvery: 200 * time.Millisecond, PongTimeout: 600 * time.Millisecond})
+	half, err := net.Dial("tcp", w.engine.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer half.Close()
+	fmt.Fprint(half, "GET /ws HTTP/1.1\r\nHost:")
+
+	c := w.talk()
+	began := time.Now()
+	c.ask("timer 250ms", "timer")
+	if d := time.Since(began); d < 250*time.Millisecond {
+		t.Errorf("the timer came after %v", d)
+	}
+	c.write(1, "auth pings")
+	for range 3 {
+		if op, _ := c.read(); op != ws.OpPing {
+			t.Fatalf("got %v, not a ping", op)
+		}
+		c.write(ws.OpPong, "")
+	}
+	// From now on the client says nothing more.
+	if code := <-w.closed; code != codeNone {
+		t.Errorf("a silent peer was closed with %d", code)
+	}
+	if s := w.engine.Stats(); s.PongTimeouts != 1 || s.HandshakeTimeouts != 1 {
+		t.Errorf("%d pong timeouts, %d handshake timeouts", s.PongTimeouts, s.HandshakeTimeouts)
+	}
+	half.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := half.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
+		t.Errorf("half a handshake was left open: %v", err)
+	}
+}
+
+// TestPositions: rooms that were quiet since the last beat and are level are
+// told; a busy room is its own heartbeat.
+func TestPositions(t *testing.T) {
+	w := newWorld(t, Config{PingEvery: 300 * time.Millisecond})
+	w.publish("1", "all")
+	c := w.talk("all", "own:me")
+	c.write(1, "auth positions")
+	head := `{"jsonrpc":"2.0","method":"positions","params":{`
+	if got := c.expect(head); got != head+`"all":{"epoch":"e1","0":0},"own:me":{"epoch":"e1","0":0}}}` {
+		t.Errorf("first %q", got)
+	}
+	w.publish("2", "all")
+	c.expect(`{"room":"all"`)
+	// own:me stays quiet, but its position moves on with the topic.
+	if got := c.expect(head); got != head+`"own:me":{"epoch":"e1","0":1}}}` {
+		t.Errorf("then %q", got)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	w := newWorld(t, Config{Loops: 2})
+	const n = 40
+	var list []*client
+	for range n {
+		list = append(list, w.talk("all"))
+	}
+	if err := w.engine.StopAccepting(); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := net.Dial("tcp", w.engine.Addr().String()); err == nil {
+		conn.Close()
+		t.Error("the port is still open")
+	}
+	began := time.Now()
+	drained := make(chan error)
+	go func() {
+		drained <- w.engine.Drain(context.Background(), time.Second, []byte("notice"), 1012, "restart")
+	}()
+	var first, last time.Duration
+	for i, c := range list {
+		go func() {
+			c.expect("notice")
+			c.expectClose(1012, "restart")
+			c.conn.Close()
+		}()
+		_ = i
+	}
+	for i := range n {
+		if code := <-w.closed; code != 1012 {
+			t.Errorf("closed with %d", code)
+		}
+		if i == 0 {
+			first = time.Since(began)
+		}
+		last = time.Since(began)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if first > 400*time.Millisecond || last < 800*time.Millisecond {
+		t.Errorf("closes came between %v and %v of a drain over 1 s", first, last)
+	}
+}
+
+func TestMaxConns(t *testing.T) {
+	w := newWorld(t, Config{MaxConns: 2})
+	w.talk()
+	w.talk()
+	conn, err := net.Dial("tcp", w.engine.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("a third connection was taken")
+	}
+	if s := w.engine.Stats(); s.TurnedAway != 1 {
+		t.Errorf("%d were turned away", s.TurnedAway)
+	}
+}
