@@ -40,17 +40,20 @@ type ServerConfig struct {
 	// Drain is the time over which a stopping node spreads its closes. Default 20s.
 	Drain time.Duration `koanf:"drain"`
 
-	// Loops is the number of event loops. Default 0: one per CPU.
+	// Loops is the number of event loops. Default 0: half of the CPUs, at least one.
 	Loops int `koanf:"loops"`
-	// Pollers is the number of nbio pollers. Default 0: the engine's choice.
+	// Pollers is the number of nbio pollers. Default 0: a quarter of the CPUs, at
+	// least one.
 	Pollers int `koanf:"pollers"`
 	// Shards is the number of room table shards, one appender each. Default 0: one per CPU.
 	Shards int `koanf:"shards"`
 
-	// SendBuffer is SO_SNDBUF of each connection. Default 0: the kernel's own.
+	// SendBuffer is SO_SNDBUF of each connection. Default 0: the kernel's own, which
+	// grows to megabytes.
 	SendBuffer Size `koanf:"send_buffer"`
 	// NotSentLowat is TCP_NOTSENT_LOWAT of each connection, which bounds what the
-	// kernel holds unsent for a slow client. Default 0: the engine's choice.
+	// kernel holds unsent for a slow client. Default 128KiB, which is what one visit
+	// sends at most; 0: no bound.
 	NotSentLowat Size `koanf:"notsent_lowat"`
 	// MaxMessage is the longest message a client may send; over it: close 1009. Default 64KiB.
 	MaxMessage Size `koanf:"max_message"`

@@ -11,6 +11,7 @@ func Default() *Config {
 			Listen:           "127.0.0.1:8080",
 			Path:             "/ws",
 			Drain:            20 * time.Second,
+			NotSentLowat:     128 << 10,
 			MaxMessage:       64 << 10,
 			HandshakeTimeout: 10 * time.Second,
 			PingEvery:        25 * time.Second,
