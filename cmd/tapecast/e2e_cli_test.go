@@ -143,3 +143,20 @@ func TestEcho(t *testing.T) {
 	e.cmd.Process.Signal(os.Interrupt)
 	e.ended(patience, 0)
 }
+
+// TestReadmeConfiguration: the example that newcomers copy is a good one.
+func TestReadmeConfiguration(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(readme), "```yaml\n")
+	example, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("the README has no configuration")
+	}
+	example = strings.Replace(example, "/run/secrets/tapecast", written(t, "secret", secret), 1)
+	if out, errs, code := command(t, "check", "--config", written(t, "readme.yaml", example)); code != 0 {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+}
