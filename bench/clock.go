@@ -67,3 +67,8 @@ func sleepUntil(t int64) {
 	for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil) == unix.EINTR {
 	}
 }
+
+// monotonicIn is the monotonic clock's reading after d from now.
+func monotonicIn(d time.Duration) int64 {
+	return clockGettime(unix.CLOCK_MONOTONIC) + int64(d)
+}

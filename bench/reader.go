@@ -91,6 +91,9 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 		used += end
 		if h.op >= opClose {
 			err = r.control(i, h.op, p)
+			if h.op == opClose {
+				return len(b), err // nothing counts after it (RFC 6455, 5.5.1)
+			}
 		} else {
 			err = r.data(i, p, now, first)
 			first = false
@@ -144,7 +147,7 @@ func (r *reader) data(i int, p []byte, now int64, first bool) error {
 		late = 0
 	}
 	r.latency.Record(late)
-	if r.arrival != nil {
+	if r.arrival != nil && r.stamp != 0 {
 		r.arrival.Record(max(0, r.stamp-due))
 	}
 	return nil

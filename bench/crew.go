@@ -1,0 +1,182 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+)
+
+// crew is a set of worker processes that share one job. Orders go to all of
+// them at once. One goroutine at a time uses it.
+type crew struct {
+	workers []*worker
+	clients int
+}
+
+// worker is one process, told what to do through its standard input.
+type worker struct {
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	enc     *json.Encoder
+	dec     *json.Decoder
+	clients int
+}
+
+// spawn starts a process of this program with a hidden subcommand.
+func spawn(ctx context.Context, subcommand string) (*worker, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find this program: %w", err)
+	}
+	w := &worker{cmd: exec.CommandContext(ctx, self, subcommand)}
+	w.cmd.Stderr = os.Stderr
+	if w.in, err = w.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("cannot make a pipe to a %s: %w", subcommand, err)
+	}
+	out, err := w.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a pipe from a %s: %w", subcommand, err)
+	}
+	if err := w.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("cannot start a %s: %w", subcommand, err)
+	}
+	w.enc, w.dec = json.NewEncoder(w.in), json.NewDecoder(out)
+	return w, nil
+}
+
+// stop ends the process and waits for it: it ends when its input does.
+func (w *worker) stop() {
+	_ = w.in.Close()
+	late := time.AfterFunc(5*time.Second, func() { _ = w.cmd.Process.Kill() })
+	_ = w.cmd.Wait() // what it did it has answered; how it ends changes nothing
+	late.Stop()
+}
+
+// ask sends one value and reads the answer.
+func (w *worker) ask(q, a any) error {
+	if err := w.enc.Encode(q); err != nil {
+		return fmt.Errorf("cannot tell a worker what to do: %w", err)
+	}
+	if err := w.dec.Decode(a); err != nil {
+		return fmt.Errorf("a worker ended without an answer: %w", err)
+	}
+	return nil
+}
+
+// newCrew starts procs processes that share job's clients.
+func newCrew(ctx context.Context, job Job, procs int) (*crew, error) {
+	c := &crew{clients: job.Clients}
+	first, rest := job.First, job.Clients
+	for k := range procs {
+		w, err := spawn(ctx, "worker")
+		if err != nil {
+			c.stop()
+			return nil, err
+		}
+		c.workers = append(c.workers, w)
+		job.First, job.Clients = first, rest/(procs-k)
+		first += job.Clients
+		rest -= job.Clients
+		w.clients = job.Clients
+		var a answer
+		if err := w.ask(job, &a); err != nil {
+			c.stop()
+			return nil, err
+		}
+		if a.Err != "" {
+			c.stop()
+			return nil, inputf("%s", a.Err)
+		}
+	}
+	return c, nil
+}
+
+func (c *crew) stop() {
+	var wg sync.WaitGroup
+	for _, w := range c.workers {
+		wg.Go(w.stop)
+	}
+	wg.Wait()
+	c.workers = nil
+}
+
+// ask sends the orders that of makes for each worker to all of them at once,
+// and returns their answers.
+func (c *crew) ask(of func(*worker) order) ([]answer, error) {
+	answers := make([]answer, len(c.workers))
+	errs := make([]error, len(c.workers))
+	var wg sync.WaitGroup
+	for k, w := range c.workers {
+		wg.Go(func() {
+			if errs[k] = w.ask(of(w), &answers[k]); errs[k] == nil && answers[k].Err != "" {
+				errs[k] = errors.New(answers[k].Err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs { // one reason is enough
+		if err != nil {
+			return answers, err
+		}
+	}
+	return answers, nil
+}
+
+func (c *crew) tellAll(o order) ([]answer, error) {
+	return c.ask(func(*worker) order { return o })
+}
+
+// connectTimeout is how long all of a crew's clients together may take to join.
+const connectTimeout = 3 * time.Minute
+
+// connect brings in the first clients of the crew, or all of them.
+func (c *crew) connect(clients int) (Status, error) {
+	deadline := monotonicIn(connectTimeout)
+	answers, err := c.ask(func(w *worker) order {
+		return order{Op: "connect", Clients: clients * w.clients / max(c.clients, 1), Deadline: deadline}
+	})
+	return sum(answers), err
+}
+
+func (c *crew) status() (Status, error) {
+	answers, err := c.tellAll(order{Op: "status"})
+	return sum(answers), err
+}
+
+func (c *crew) run(p plan) error {
+	_, err := c.tellAll(order{Op: "run", Plan: p})
+	return err
+}
+
+// finish returns what the clients got once all have total messages, or after
+// the time given.
+func (c *crew) finish(total int64, atMost time.Duration) (*Tally, error) {
+	answers, err := c.tellAll(order{Op: "finish", Total: total, Deadline: monotonicIn(atMost)})
+	if err != nil {
+		return nil, err
+	}
+	t := newTallyReport()
+	for _, a := range answers {
+		t.add(a.Results)
+	}
+	return t, nil
+}
+
+func sum(answers []answer) Status {
+	s := Status{Handshake: NewHist()}
+	for _, a := range answers {
+		s.Joined += a.Status.Joined
+		s.Gone += a.Status.Gone
+		s.Others += a.Status.Others
+		if a.Status.Handshake != nil {
+			s.Handshake.Merge(a.Status.Handshake)
+		}
+	}
+	return s
+}

@@ -1,0 +1,159 @@
+package bench
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const defaultInFlight = 64
+
+func sockaddr(s string) (unix.Sockaddr, int, error) {
+	a, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%q is no address and port: %w", s, err)
+	}
+	ip := a.Addr().Unmap()
+	if ip.Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}, unix.AF_INET, nil
+	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: ip.As16()}, unix.AF_INET6, nil
+}
+
+// join brings so many clients in, a bounded number at a time, and returns when
+// all are, or one of them failed, or the deadline (monotonic) is over.
+func (l *loop) join(clients int, deadline int64) error {
+	inFlight := l.job.InFlight
+	if inFlight == 0 {
+		inFlight = defaultInFlight
+	}
+	clients = min(clients, len(l.clients))
+	for l.joined+l.gone < clients {
+		for l.dialing < inFlight && l.dialled < clients {
+			if err := l.dial(l.dialled); err != nil {
+				return err
+			}
+		}
+		l.turn(pollFor)
+		if l.failed != nil {
+			return l.failed
+		}
+		if l.clock.now() > deadline {
+			return fmt.Errorf("only %d of %d clients could join in time: the last ones are waiting for the gateway", l.joined, clients)
+		}
+	}
+	return nil
+}
+
+// dial begins to connect client i.
+func (l *loop) dial(i int) error {
+	c := &l.clients[i]
+	fd, err := unix.Socket(l.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("cannot make a socket for client %d: %w", i, err)
+	}
+	c.fd = int32(fd)
+	l.dialled++
+	l.dialing++
+	c.state = stConnecting
+	c.dialed = l.clock.now()
+	if err := l.prepare(fd, i); err != nil {
+		return err
+	}
+	err = unix.Connect(fd, l.addr)
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		return fmt.Errorf("cannot connect to %s: %w", l.job.Addr, err)
+	}
+	// Writability is told once, when the connection stands; requests are small
+	// and never fill the send buffer.
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(i)}
+	if err := unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return fmt.Errorf("cannot watch client %d: %w", i, err)
+	}
+	return nil
+}
+
+// prepare sets what must be set before the connection is made.
+func (l *loop) prepare(fd, i int) error {
+	if l.job.RcvBuf > 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, l.job.RcvBuf); err != nil {
+			return fmt.Errorf("cannot set a receive buffer of %d bytes: %w", l.job.RcvBuf, err)
+		}
+	}
+	if l.stamper != nil {
+		if err := askForStamps(fd); err != nil {
+			return fmt.Errorf("cannot ask for receive times: %w", err)
+		}
+	}
+	if len(l.sources) == 0 {
+		return nil
+	}
+	// Only the address is bound: the port is chosen when the target is known,
+	// so that one source address serves as many connections as there are ports.
+	if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
+		return fmt.Errorf("cannot bind without a port: %w", err)
+	}
+	if err := unix.Bind(fd, l.sources[i%len(l.sources)]); err != nil {
+		return fmt.Errorf("cannot bind to source address %s: %w", l.job.Sources[i%len(l.sources)], err)
+	}
+	return nil
+}
+
+// connected asks for the upgrade on a connection that stands.
+func (l *loop) connected(i int, c *client, ev uint32) {
+	if ev&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+		return
+	}
+	if e, err := unix.GetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_ERROR); err != nil || e != 0 {
+		l.end(i, c, "cannot connect to "+l.job.Addr+": "+unix.Errno(e).Error())
+		return
+	}
+	_ = unix.SetsockoptInt(int(c.fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // at worst slower
+	token, err := l.sign.sign(userName(l.job.First + i))
+	if err != nil {
+		l.end(i, c, err.Error())
+		return
+	}
+	path := l.job.Path
+	if len(l.job.Rooms) > 0 {
+		path += map[bool]string{false: "?", true: "&"}[strings.Contains(path, "?")] + "join=manual"
+	}
+	c.state = stUpgrading
+	l.write(i, c, appendUpgrade(nil, l.job.Host, path, token, upgradeKey(l.seed+uint64(i))))
+}
+
+// enter asks to join the rooms, once the gateway has accepted the token.
+func (l *loop) enter(i int, c *client) {
+	m := []byte(`{"method":"authenticate","params":{"join":[`)
+	for k, room := range l.job.Rooms {
+		if k > 0 {
+			m = append(m, ',')
+		}
+		room = strings.ReplaceAll(room, "{user}", userName(l.job.First+i))
+		m = append(append(append(m, '"'), room...), '"')
+	}
+	c.state = stEntering
+	l.write(i, c, appendFrame(nil, opText, append(m, `]},"id":1}`...), maskKey()))
+}
+
+func maskKey() (key [4]byte) {
+	binary.LittleEndian.PutUint32(key[:], rand.Uint32())
+	return key
+}
+
+// write sends a request. What a client sends is far smaller than any send
+// buffer: a short write is a fault.
+func (l *loop) write(i int, c *client, b []byte) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+	if errno != 0 {
+		l.end(i, c, "connection broke: "+errno.Error())
+	} else if int(n) != len(b) {
+		l.end(i, c, fmt.Sprintf("only %d of a request's %d bytes could be sent", n, len(b)))
+	}
+}

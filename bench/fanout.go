@@ -1,0 +1,231 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// FanoutConfig is one measurement of messages to many clients.
+type FanoutConfig struct {
+	Target  Target
+	Clients int
+	Procs   int // client processes. 0: 1
+
+	Rooms    []string // that are published to, in turn; the clients join them
+	AutoJoin bool     // the clients join the seven rooms that the gateway chooses instead
+	Rate     float64  // messages a second
+	Size     int      // bytes of a value
+	Fields   string   // further members of a value
+	Keys     int      // number of record keys, in turn (Kafka). 0: 1
+	Bare     bool     // the rooms' frames have no envelope
+	Check    bool     // every byte and every prev is checked
+
+	Warmup   time.Duration // before the window. Messages are checked, not timed
+	Duration time.Duration // of the window
+	Drain    time.Duration // at most so long is waited for stragglers. 0: 30 s
+
+	Pace     time.Duration // least time between two polls of a client process. 0: none
+	InFlight int           // handshakes at a time. 0: 64
+	RcvBuf   int           // SO_RCVBUF of the clients. 0: the kernel's choice
+
+	OrdersRate    float64 // messages a second to single users meanwhile. 0: none
+	OrdersClients int     // 0: 50
+	OrdersTopic   string  // Kafka: the topic of orders, keyed by user
+	OrdersRoom    string  // with {user}. "": orders:{user}
+
+	Stalled  int           // further clients that stop reading
+	StallFor time.Duration // 0: for the window
+	Paired   bool          // each run once without the stalled, and once with them
+
+	Baseline bool // each run once against the gateway, and once against rawsend
+	Runs     int  // 0: 1
+
+	Log io.Writer // progress, a line each. nil: none
+
+	settle time.Duration // how long new connections are left alone before memory is read. 0: 1 s
+}
+
+// FanoutResult is what Fanout measured. Its JSON is for scripts.
+type FanoutResult struct {
+	Scenario string   `json:"scenario"`
+	Clients  int      `json:"clients"`
+	Rooms    []string `json:"rooms"`
+	Rate     float64  `json:"rate"`
+	Size     int      `json:"size"`
+	Bare     bool     `json:"bare"`
+	Seconds  float64  `json:"seconds"`
+	Legs     []*Leg   `json:"legs"`
+	// Medians over the runs, by the legs' names.
+	Medians map[string]Medians `json:"medians"`
+	// Ratio is the gateway's CPU per message to rawsend's, of the medians.
+	Ratio float64 `json:"cpu_ratio,omitempty"`
+	// Paired is the p99 with stalled clients to that without, of the medians.
+	Paired float64 `json:"p99_ratio,omitempty"`
+}
+
+// Names of legs.
+const (
+	legGateway   = "gateway"
+	legRawsend   = "rawsend"
+	legUnstalled = "without stalled"
+)
+
+// Fanout runs the measurement. The result may come with an error: a FaultError
+// where messages were lost or wrong, an InvalidError where the bench was the
+// bottleneck.
+func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	e, err := cfg.Target.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := newScraper(e.admin).scrape(ctx); err != nil {
+		return nil, err
+	}
+	if err := cfg.Target.checkPublishing(ctx, e); err != nil {
+		return nil, err
+	}
+	res := &FanoutResult{
+		Scenario: "fanout", Clients: cfg.Clients, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare,
+		Seconds: cfg.Duration.Seconds(), Medians: map[string]Medians{},
+	}
+	legs := []string{legGateway}
+	switch {
+	case cfg.Baseline:
+		legs = []string{legGateway, legRawsend}
+	case cfg.Paired:
+		legs = []string{legUnstalled, legGateway}
+	}
+	for k := range max(cfg.Runs, 1) {
+		for _, name := range legs {
+			r := fanoutRun{cfg: cfg, end: e, name: name}
+			r.logf("run %d of %d, %s", k+1, max(cfg.Runs, 1), name)
+			leg, err := r.run(ctx)
+			if err != nil {
+				return res, err
+			}
+			res.Legs = append(res.Legs, leg)
+		}
+	}
+	res.summarize(legs)
+	return res, res.verdict()
+}
+
+// check fills in defaults and finds what cannot be run.
+func (c *FanoutConfig) check() error {
+	c.Procs = max(c.Procs, 1)
+	c.Keys = max(c.Keys, 1)
+	if c.Drain == 0 {
+		c.Drain = 30 * time.Second
+	}
+	if c.settle == 0 {
+		c.settle = time.Second
+	}
+	if c.OrdersClients == 0 {
+		c.OrdersClients = 50
+	}
+	if c.OrdersRoom == "" {
+		c.OrdersRoom = "orders:{user}"
+	}
+	if c.StallFor == 0 {
+		c.StallFor = c.Duration
+	}
+	switch {
+	case c.Clients < 1:
+		return inputf("--clients %d: at least one is needed", c.Clients)
+	case c.Clients < c.Procs:
+		return inputf("--procs %d is more than --clients %d", c.Procs, c.Clients)
+	case len(c.Rooms) == 0:
+		return inputf("--rooms names no room")
+	case c.Duration < time.Second:
+		return inputf("--duration %s: at least one second is needed for the gateway's CPU time to say something", c.Duration)
+	case c.Bare && len(c.Rooms) > 1:
+		return inputf("--bare with %d rooms: a connection may be in one bare room only", len(c.Rooms))
+	case c.Paired && c.Stalled == 0:
+		return inputf("--paired compares with and without stalled clients: give --stalled")
+	case c.Paired && c.Baseline:
+		return inputf("both --paired and --baseline are given: keep one")
+	case c.OrdersRate > 0 && c.Target.Direct == false && c.OrdersTopic == "":
+		return inputf("--orders over Kafka needs --orders-topic, whose records are routed by their key")
+	}
+	if s, err := NewSchedule(0, c.Rate); err != nil {
+		return inputf("--rate: %v", err)
+	} else if n := s.Before(int64(c.Warmup + c.Duration)); n > maxMessages {
+		return inputf("%d messages are more than the %d that one run may number", n, int64(maxMessages))
+	}
+	if _, err := newValueShape(c.Size, c.Fields); err != nil {
+		return inputf("--size: %v", err)
+	}
+	return checkDescriptors(c.Clients, c.Procs)
+}
+
+// job is what the readers are told.
+func (r *fanoutRun) job(e endpoint) Job {
+	c := r.cfg
+	j := Job{
+		Addr: e.addr, Host: e.host, Path: e.path, Sources: e.sources, Keys: c.Target.Keys,
+		Clients: c.Clients, Rooms: c.Rooms, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check,
+		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf,
+	}
+	if c.AutoJoin {
+		j.Rooms = nil
+	}
+	return j
+}
+
+// fanoutRun is one leg under way.
+type fanoutRun struct {
+	cfg  FanoutConfig
+	end  endpoint
+	name string
+
+	readers, orders, stalled *crew
+	raw                      *worker
+	rawOut                   rawAnswer
+}
+
+func (r *fanoutRun) logf(format string, args ...any) {
+	if r.cfg.Log != nil {
+		_, _ = fmt.Fprintf(r.cfg.Log, format+"\n", args...) // progress only
+	}
+}
+
+// publications are what is published in a leg: to everybody, and to single users.
+func (r *fanoutRun) publication(s Schedule, anchor int64) (publication, error) {
+	c := r.cfg
+	shape, err := newValueShape(c.Size, c.Fields)
+	rooms, keys := int64(len(c.Rooms)), int64(c.Keys)
+	return publication{
+		schedule: s, anchor: anchor, shape: shape,
+		total: s.Before(s.Start + int64(c.Warmup+c.Duration) - 1),
+		room:  func(n int64) string { return c.Rooms[n%rooms] },
+		key: func(n int64) []byte {
+			return strconv.AppendInt([]byte("k"), n/rooms%keys, 10)
+		},
+	}, err
+}
+
+// orderSize is the size of a message to a single user.
+const orderSize = 128
+
+func (r *fanoutRun) orderPublication(anchor int64, start int64) (publication, error) {
+	c := r.cfg
+	s, err := NewSchedule(start, c.OrdersRate)
+	if err != nil {
+		return publication{}, inputf("--orders: %v", err)
+	}
+	shape, err := newValueShape(orderSize, "")
+	user := func(n int64) string { return userName(c.Clients + int(n%int64(c.OrdersClients))) }
+	return publication{
+		schedule: s, anchor: anchor, shape: shape,
+		total: s.Before(start + int64(c.Warmup+c.Duration) - 1),
+		room:  func(n int64) string { return strings.ReplaceAll(c.OrdersRoom, "{user}", user(n)) },
+		key:   func(n int64) []byte { return []byte(user(n)) },
+	}, err
+}

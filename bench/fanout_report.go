@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// summarize takes the medians.
+func (f *FanoutResult) summarize(names []string) {
+	for _, name := range names {
+		var legs []*Leg
+		for _, g := range f.Legs {
+			if g.Name == name {
+				legs = append(legs, g)
+			}
+		}
+		f.Medians[name] = mediansOf(legs)
+	}
+	if raw, ok := f.Medians[legRawsend]; ok && raw.CPU > 0 {
+		f.Ratio = f.Medians[legGateway].CPU / raw.CPU
+	}
+	if without, ok := f.Medians[legUnstalled]; ok && without.P99 > 0 {
+		f.Paired = f.Medians[legGateway].P99 / without.P99
+	}
+}
+
+// verdict is the error that the runs amount to.
+func (f *FanoutResult) verdict() error {
+	var faults, problems []string
+	for _, g := range f.Legs {
+		faults = append(faults, g.Faults...)
+		problems = append(problems, g.Problems...)
+	}
+	switch {
+	case len(problems) > 0:
+		return &InvalidError{"the bench was the bottleneck: " + joinFew(problems)}
+	case len(faults) > 0:
+		return &FaultError{"what was delivered is wrong: " + joinFew(faults)}
+	}
+	return nil
+}
+
+// joinFew joins what differs, and says how much more there is.
+func joinFew(s []string) string {
+	const few = 3
+	var out []string
+	for _, x := range s {
+		if len(out) == few {
+			return strings.Join(out, "; ") + fmt.Sprintf("; and %d more", len(s)-few)
+		}
+		out = append(out, x)
+	}
+	return strings.Join(out, "; ")
+}
+
+// WriteText writes the result as a table.
+func (f *FanoutResult) WriteText(w io.Writer) error {
+	t := &table{}
+	shape := "with envelope"
+	if f.Bare {
+		shape = "bare"
+	}
+	t.line("fanout · %s clients in %s · %s msg/s of %d B, %s · %s s", count(int64(f.Clients)), strings.Join(f.Rooms, " "), number(f.Rate), f.Size, shape, number(f.Seconds))
+	for k, g := range f.Legs {
+		t.line("")
+		t.line("run %d, %s", k+1, g.Name)
+		g.table(t)
+	}
+	if len(f.Legs) > len(f.Medians) || len(f.Medians) > 1 {
+		t.line("")
+		t.line("medians")
+		for _, name := range []string{legUnstalled, legGateway, legRawsend} {
+			if m, ok := f.Medians[name]; ok {
+				t.row(name, "%s/s · CPU %.3f µs · p50 %s p90 %s p99 %s p99.9 %s max %s (%d)", count(int64(m.Delivered)), m.CPU, ms(m.P50), ms(m.P90), ms(m.P99), ms(m.P999), ms(m.Max), m.Runs)
+			}
+		}
+	}
+	if f.Ratio > 0 {
+		t.row("CPU ratio", "%.3f times rawsend's", f.Ratio)
+	}
+	if f.Paired > 0 {
+		t.row("p99 ratio", "%.3f times the p99 without stalled clients", f.Paired)
+	}
+	return t.write(w)
+}
+
+func (g *Leg) table(t *table) {
+	t.row("delivered", "%s/s of %s/s due (%.2f %%), %s", count(int64(g.Delivered)), count(int64(g.Offered)), percent(g.Delivered, g.Offered), size(g.Bytes)+"/s")
+	t.row("messages", "%s of %s · lost %s · out of order %s · doubled %s · invalid %s", count(g.Unique), count(g.Want), count(g.Lost), count(g.Late), count(g.Doubled), count(g.Invalid))
+	t.row("latency", "%s", g.Latency)
+	t.row("gateway", "CPU %.3f µs per message · %.2f cores · %s resident per connection · %s resident at the end", g.CPU, g.Cores, size(g.RSSPerConnection), size(g.RSS))
+	t.row("", "heap in use %s, tapes %s over the window", signed(g.HeapGrowth), signed(g.TapeGrowth))
+	t.row("bench", "clients %.2f cores, asleep %.0f %%, lag p99 %s · publisher %.2f cores, lag p99 %s max %s", g.ClientCores, 100*g.ClientAsleep, ms(g.ClientLag.P99), g.PublisherCores, ms(g.PublisherLag.P99), ms(g.PublisherLag.Max))
+	if n := g.Notices["gap"] + g.Notices["reset"] + g.Notices["error"]; n > 0 {
+		t.row("notices", "gap %d · reset %d · error %d", g.Notices["gap"], g.Notices["reset"], g.Notices["error"])
+	}
+	if o := g.Orders; o != nil {
+		t.row("orders", "%s · lost %d · out of order %d · doubled %d", count(o.Want), o.Lost, o.Late, o.Doubled)
+		t.row("  to the client", "%s", o.Latency)
+		t.row("  to its socket", "%s", o.Arrival)
+		t.row("  publisher", "lag p99 %s max %s", ms(o.Lag.P99), ms(o.Lag.Max))
+	}
+	if s := g.Stalled; s != nil {
+		t.row("stalled", "%d for %s s · %d gone · found %s received (at most %s each) · gateway's kernel held %s (at most %s each)", s.Clients, number(s.Seconds), s.Gone, size(float64(s.Received)), size(float64(s.MostRecv)), size(float64(s.Unsent)), size(float64(s.MostUnsent)))
+		t.row("  afterwards", "lost %s · gap notices %d · closes %v", count(s.Lost), s.Notices["gap"], s.Closes)
+	}
+	if r := g.Raw; r != nil {
+		t.row("rawsend", "%s of %s messages sent · %s sends refused, %s short", count(r.Messages), count(r.Scheduled), count(r.Dropped), count(r.Short))
+	}
+	for _, x := range g.Faults {
+		t.row("FAULT", "%s", x)
+	}
+	for _, x := range g.Problems {
+		t.row("INVALID", "%s", x)
+	}
+	for why, n := range g.Closes {
+		t.row("closed", "%d: %s", n, why)
+	}
+}

@@ -1,0 +1,307 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// leadTime is what workers get to learn of a run before its first message is due.
+const leadTime = 500 * time.Millisecond
+
+// run makes one leg: connects everybody, publishes, and gathers.
+func (r *fanoutRun) run(ctx context.Context) (*Leg, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer r.stop()
+	if r.name == legRawsend {
+		if err := r.startRaw(ctx); err != nil {
+			return nil, err
+		}
+	}
+	m := legMetrics{scraper: newScraper(r.end.admin)}
+	var err error
+	if m.before, err = m.scraper.scrape(ctx); err != nil {
+		return nil, err
+	}
+	hand, err := r.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := pause(ctx, r.cfg.settle); err != nil {
+		return nil, err
+	}
+	if m.joined, err = m.scraper.scrape(ctx); err != nil {
+		return nil, err
+	}
+	leg := &Leg{Name: r.name, Clients: r.cfg.Clients, Handshake: hand.Quantiles()}
+	if err := r.measure(ctx, &m, leg); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r.stop()
+	return leg, pause(ctx, r.cfg.settle) // the next leg finds the gateway at rest
+}
+
+// stop ends all processes of the leg.
+func (r *fanoutRun) stop() {
+	for _, c := range []*crew{r.readers, r.orders, r.stalled} {
+		if c != nil {
+			c.stop()
+		}
+	}
+	r.readers, r.orders, r.stalled = nil, nil, nil
+	if r.raw != nil {
+		r.raw.stop()
+		r.raw = nil
+	}
+}
+
+func (r *fanoutRun) startRaw(ctx context.Context) error {
+	c := r.cfg
+	if err := checkDescriptors(c.Clients, 1); err != nil {
+		return err
+	}
+	w, err := spawn(ctx, "rawsend")
+	if err != nil {
+		return err
+	}
+	r.raw = w
+	var a rawAnswer
+	if err := w.ask(RawJob{Clients: c.Clients, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Room: c.Rooms[0]}, &a); err != nil {
+		return err
+	}
+	if a.Err != "" {
+		return fmt.Errorf("cannot start rawsend: %s", a.Err)
+	}
+	r.end.addr, r.end.host, r.end.admin = a.Addr, a.Addr, a.Admin
+	return nil
+}
+
+// connect starts the client processes and brings all clients in.
+func (r *fanoutRun) connect(ctx context.Context) (*Hist, error) {
+	c := r.cfg
+	job := r.job(r.end)
+	var err error
+	if r.readers, err = newCrew(ctx, job, c.Procs); err != nil {
+		return nil, err
+	}
+	crews := []*crew{r.readers}
+	if c.OrdersRate > 0 && r.name != legRawsend {
+		j := job
+		j.First, j.Clients, j.Size, j.Fields = c.Clients, c.OrdersClients, orderSize, ""
+		j.Rooms, j.Own, j.Stamp, j.Bare, j.Pace = []string{c.OrdersRoom}, true, true, false, 0
+		if r.orders, err = newCrew(ctx, j, 1); err != nil {
+			return nil, err
+		}
+		crews = append(crews, r.orders)
+	}
+	if c.Stalled > 0 && r.name == legGateway {
+		j := job
+		j.First, j.Clients = c.Clients+c.OrdersClients, c.Stalled
+		if r.stalled, err = newCrew(ctx, j, 1); err != nil {
+			return nil, err
+		}
+		crews = append(crews, r.stalled)
+	}
+	hand := NewHist()
+	for _, w := range crews {
+		began := time.Now()
+		s, err := w.connect(w.clients)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, inputf("%v", err)
+		}
+		r.logf("%d clients joined in %.1f s", s.Joined, time.Since(began).Seconds())
+		hand.Merge(s.Handshake)
+	}
+	return hand, nil
+}
+
+// legMetrics are the looks at the gateway's metrics.
+type legMetrics struct {
+	scraper                         *scraper
+	before, joined, from, to, after Metrics
+	own                             float64 // CPU seconds of this process in the window
+}
+
+// measure publishes and reads, from the first message to the last.
+func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error {
+	c := r.cfg
+	p := plan{Anchor: anchor(), Streams: int64(len(c.Rooms) * c.Keys)}
+	start := monotonicIn(leadTime) + p.Anchor
+	var err error
+	if p.Schedule, err = NewSchedule(start, c.Rate); err != nil {
+		return inputf("--rate: %v", err)
+	}
+	p.From = start + int64(c.Warmup)
+	p.To = p.From + int64(c.Duration)
+	p.Warm = p.Schedule.Before(p.From - 1)
+	pub, err := r.publication(p.Schedule, p.Anchor)
+	if err != nil {
+		return err
+	}
+	if err := r.readers.run(p); err != nil {
+		return err
+	}
+	jobs := []func() error{func() error { return r.publishMain(ctx, pub, p, leg) }}
+	var orders publication
+	if r.orders != nil {
+		if orders, err = r.runOrders(p); err != nil {
+			return err
+		}
+		jobs = append(jobs, func() error { return r.publishOrders(ctx, orders, leg) })
+	}
+	if r.stalled != nil {
+		if err := r.stalled.run(p); err != nil {
+			return err
+		}
+		if _, err := r.stalled.tellAll(order{Op: "stall", From: p.From - p.Anchor, To: p.From - p.Anchor + int64(c.StallFor)}); err != nil {
+			return err
+		}
+	}
+	done := make(chan error, len(jobs)) // nobody waits for a second error
+	for _, j := range jobs {
+		go func() { done <- j() }()
+	}
+	if err := r.watch(ctx, m, p, done, len(jobs)); err != nil {
+		return err
+	}
+	total := pub.total
+	if r.raw != nil {
+		total = r.rawOut.Total
+		leg.Raw = &RawReport{Messages: total, Scheduled: pub.total, Dropped: r.rawOut.Dropped, Short: r.rawOut.Short}
+	}
+	return r.gather(ctx, m, p, total, orders.total, leg)
+}
+
+// runOrders tells the clients of single users about their run: its window is
+// that of the others.
+func (r *fanoutRun) runOrders(p plan) (publication, error) {
+	pub, err := r.orderPublication(p.Anchor, p.Schedule.Start)
+	if err != nil {
+		return pub, err
+	}
+	p.Schedule = pub.schedule
+	p.Warm = p.Schedule.Before(p.From - 1)
+	p.Streams = int64(r.cfg.OrdersClients)
+	return pub, r.orders.run(p)
+}
+
+// watch looks at the metrics when the window begins and ends, and waits until
+// the publishers are done.
+func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p plan, done <-chan error, jobs int) error {
+	until := func(t int64) error {
+		for {
+			left := time.Duration(t - p.Anchor - monotonicIn(0))
+			if left <= 0 {
+				return nil
+			}
+			select {
+			case err := <-done:
+				jobs--
+				if err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(left):
+			}
+		}
+	}
+	if err := until(p.From); err != nil {
+		return err
+	}
+	var err error
+	if m.from, err = m.scraper.scrape(ctx); err != nil {
+		return err
+	}
+	own := cpuTime()
+	if err := until(p.To); err != nil {
+		return err
+	}
+	if m.to, err = m.scraper.scrape(ctx); err != nil {
+		return err
+	}
+	m.own = cpuTime() - own
+	for ; jobs > 0; jobs-- {
+		select {
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (r *fanoutRun) publishMain(ctx context.Context, pub publication, p plan, leg *Leg) error {
+	if r.raw != nil {
+		return r.raw.ask(order{Op: "run", Plan: p, Total: pub.total}, &r.rawOut)
+	}
+	to, err := r.cfg.Target.sink(ctx, r.end, r.cfg.Target.Topic)
+	if err != nil {
+		return err
+	}
+	out, err := pub.publish(ctx, to)
+	leg.publisher = out
+	return err
+}
+
+func (r *fanoutRun) publishOrders(ctx context.Context, pub publication, leg *Leg) error {
+	to, err := r.cfg.Target.sink(ctx, r.end, r.cfg.OrdersTopic)
+	if err != nil {
+		return err
+	}
+	out, err := pub.publish(ctx, to)
+	leg.ordersPublisher = out
+	return err
+}
+
+// gather collects what all clients got.
+func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, orders int64, leg *Leg) error {
+	t, err := r.readers.finish(total, r.cfg.Drain)
+	if err != nil {
+		return err
+	}
+	leg.fill(&r.cfg, p, t, m)
+	if r.orders != nil {
+		o, err := r.orders.finish(orders, r.cfg.Drain)
+		if err != nil {
+			return err
+		}
+		leg.Orders = newOrdersReport(o, leg.ordersPublisher)
+	}
+	if r.stalled != nil {
+		// They come back when the stall is over, and have lost what retention took.
+		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - monotonicIn(0))
+		s, err := r.stalled.finish(total, max(left, 0)+5*time.Second)
+		if err != nil {
+			return err
+		}
+		leg.Stalled = newStalledReport(s)
+	}
+	if m.after, err = m.scraper.scrape(ctx); err != nil {
+		return err
+	}
+	leg.memory(m)
+	leg.judge(r.orders != nil)
+	return nil
+}
+
+// pause waits, unless the run is called off.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return errors.New("called off")
+	case <-time.After(d):
+		return nil
+	}
+}

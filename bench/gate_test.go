@@ -1,0 +1,221 @@
+package bench
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// gate is a small gateway: it speaks enough of the protocol for the bench's
+// clients, and does with the messages what a test wants.
+type gate struct {
+	t      *testing.T
+	ln     net.Listener
+	admin  *httptest.Server
+	secret string
+	bare   bool
+	direct bool
+	// edit says what a member gets instead of a message: nothing, other frames
+	// or several. nil: the message.
+	edit func(c *gateConn, n int64, frame []byte) [][]byte
+
+	mu      sync.Mutex
+	conns   map[*gateConn]bool
+	offsets map[string]int64
+	closes  int // closing handshakes seen
+}
+
+type gateConn struct {
+	net.Conn
+	user  string
+	rooms []string
+	n     int // in order of joining
+	held  []byte
+}
+
+func newGate(t *testing.T, secret string) *gate {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{t: t, ln: ln, secret: secret, direct: true, conns: map[*gateConn]bool{}, offsets: map[string]int64{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		metrics.WriteProcessMetrics(w)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		fmt.Fprintf(w, "tapecast_connections{state=\"open a b\"} %d\n", len(g.conns))
+	})
+	mux.HandleFunc("POST /debug/append", g.append)
+	g.admin = httptest.NewServer(mux)
+	go g.accept()
+	t.Cleanup(func() {
+		_ = ln.Close()
+		g.admin.CloseClientConnections()
+		g.admin.Close()
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for c := range g.conns {
+			_ = c.Close()
+		}
+	})
+	return g
+}
+
+func (g *gate) target() Target {
+	return Target{URL: "ws://" + g.ln.Addr().String() + "/ws", Admin: g.admin.URL, Keys: Keys{Secret: g.secret}, Direct: true}
+}
+
+func (g *gate) accept() {
+	for {
+		c, err := g.ln.Accept()
+		if err != nil {
+			return
+		}
+		go g.serve(&gateConn{Conn: c})
+	}
+}
+
+func (g *gate) serve(c *gateConn) {
+	defer func() { _ = c.Close() }()
+	in := bufio.NewReader(c)
+	req, err := http.ReadRequest(in)
+	if err != nil {
+		return
+	}
+	if g.secret != "" {
+		var claims jwt.RegisteredClaims
+		raw := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
+		if _, err := jwt.ParseWithClaims(raw, &claims, func(*jwt.Token) (any, error) { return []byte(g.secret), nil }); err != nil {
+			_, _ = io.WriteString(c, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\nbad token")
+			return
+		}
+		c.user = claims.Subject
+	}
+	_, _ = c.Write(appendServerFrame(appendAccept(nil, req.Header.Get("Sec-WebSocket-Key")), opText,
+		[]byte(`{"jsonrpc":"2.0","method":"authenticated","params":{"userId":"`+c.user+`"}}`)))
+	if req.URL.Query().Get("join") != "manual" {
+		g.enter(c, []string{"prices", "orders:" + c.user, "user:" + c.user, "portfolio:" + c.user, "notifications:" + c.user})
+	}
+	for {
+		op, p, err := readClientFrame(in)
+		if err != nil {
+			break
+		}
+		if op == opClose {
+			g.mu.Lock()
+			g.closes++
+			g.mu.Unlock()
+			_, _ = c.Write(appendServerFrame(nil, opClose, p))
+			break
+		}
+		var m struct{ Params struct{ Join []string } }
+		if op == opText && json.Unmarshal(p, &m) == nil && len(m.Params.Join) > 0 {
+			_, _ = c.Write(appendServerFrame(nil, opText, []byte(`{"jsonrpc":"2.0","id":1,"result":{}}`)))
+			g.enter(c, m.Params.Join)
+		}
+	}
+	g.mu.Lock()
+	delete(g.conns, c)
+	g.mu.Unlock()
+}
+
+func (g *gate) enter(c *gateConn, rooms []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.rooms, c.n = rooms, len(g.conns)
+	g.conns[c] = true
+	_, _ = c.Write(appendServerFrame(nil, opText, []byte(`{"jsonrpc":"2.0","method":"auto_subscribed","params":{}}`)))
+}
+
+func readClientFrame(in *bufio.Reader) (op byte, p []byte, err error) {
+	var h [2]byte
+	if _, err = io.ReadFull(in, h[:]); err != nil {
+		return 0, nil, err
+	}
+	n := int(h[1] & 127)
+	if h[1]&0x80 == 0 {
+		return 0, nil, fmt.Errorf("an unmasked frame")
+	}
+	if n == 126 {
+		var l [2]byte
+		if _, err = io.ReadFull(in, l[:]); err != nil {
+			return 0, nil, err
+		}
+		n = int(binary.BigEndian.Uint16(l[:]))
+	}
+	b := make([]byte, 4+n)
+	if _, err = io.ReadFull(in, b); err != nil {
+		return 0, nil, err
+	}
+	for i := range b[4:] {
+		b[4+i] ^= b[i&3]
+	}
+	return h[0] & 15, b[4:], nil
+}
+
+// send gives a message to the members of a room.
+func (g *gate) send(room string, value []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	off, n := g.offsets[room], parseNumber(value)
+	g.offsets[room]++
+	frame := value
+	if !g.bare {
+		frame = []byte(strings.Replace(string(envelope(value, off)), "prices", room, 1))
+	}
+	b := appendServerFrame(nil, opText, frame)
+	for c := range g.conns {
+		for _, r := range c.rooms {
+			if r != room {
+				continue
+			}
+			out := [][]byte{b}
+			if g.edit != nil {
+				out = g.edit(c, n, b)
+			}
+			for _, b := range out {
+				_, _ = c.Write(b)
+			}
+		}
+	}
+}
+
+// append is POST /debug/append.
+func (g *gate) append(w http.ResponseWriter, r *http.Request) {
+	if !g.direct {
+		http.NotFound(w, r)
+		return
+	}
+	in, n := bufio.NewReader(r.Body), 0
+	for {
+		var l [4]byte
+		if _, err := io.ReadFull(in, l[:2]); err != nil {
+			break
+		}
+		room := make([]byte, binary.BigEndian.Uint16(l[:2]))
+		_, err1 := io.ReadFull(in, room)
+		_, err2 := io.ReadFull(in, l[:])
+		value := make([]byte, binary.BigEndian.Uint32(l[:]))
+		_, err3 := io.ReadFull(in, value)
+		if err1 != nil || err2 != nil || err3 != nil || string(room) == "nowhere" {
+			http.Error(w, fmt.Sprintf(`{"error":"entry %d: no room"}`, n), http.StatusBadRequest)
+			return
+		}
+		g.send(string(room), value)
+		n++
+	}
+	fmt.Fprintf(w, `{"appended":%d}`, n)
+}

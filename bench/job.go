@@ -1,0 +1,145 @@
+package bench
+
+import "time"
+
+// Job tells a worker process who its clients are.
+type Job struct {
+	Addr    string   `json:"addr"` // IP and port to connect to
+	Host    string   `json:"host"` // for the Host header
+	Path    string   `json:"path"` // with the query
+	Sources []string `json:"sources,omitempty"`
+	Keys    Keys     `json:"keys"`
+
+	First   int `json:"first"`   // number of the first user
+	Clients int `json:"clients"` // how many there will be at most
+
+	// Rooms to join, `{user}` standing for the client's user. Empty: the seven
+	// that the gateway joins by itself.
+	Rooms []string `json:"rooms,omitempty"`
+
+	Size   int    `json:"size"`   // of a value
+	Fields string `json:"fields"` // further members of a value
+	Bare   bool   `json:"bare"`   // values come without envelope
+	Check  bool   `json:"check"`  // every byte of every value, and prev
+	Own    bool   `json:"own"`    // client i gets the messages n with n mod clients = i
+
+	InFlight int           `json:"in_flight"` // handshakes at a time; 0: 64
+	Pace     time.Duration `json:"pace"`      // least time between two polls while a run goes on; 0: wake for each event
+	RcvBuf   int           `json:"rcvbuf"`    // SO_RCVBUF; 0: the kernel's choice
+	Stamp    bool          `json:"stamp"`     // take the kernel's receive times
+	Arrivals int64         `json:"arrivals"`  // keep those of so many messages, for the order of a pass
+}
+
+// order is one command to a worker.
+type order struct {
+	Op       string `json:"op"` // connect, run, stall, finish, close
+	Clients  int    `json:"clients,omitempty"`
+	Plan     plan   `json:"plan,omitzero"`
+	Total    int64  `json:"total,omitempty"`    // finish: how many messages were published
+	Deadline int64  `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
+	From     int64  `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
+	To       int64  `json:"to,omitempty"`
+}
+
+// answer is a worker's reply to one order.
+type answer struct {
+	Err     string `json:"err,omitempty"`
+	Status  Status `json:"status,omitzero"`
+	Results *Tally `json:"results,omitempty"`
+}
+
+// Status is how a worker's clients are.
+type Status struct {
+	Joined    int   `json:"joined"`
+	Gone      int   `json:"gone"`
+	Others    int64 `json:"others"` // data frames before a run, or of other rooms
+	Handshake *Hist `json:"handshake,omitempty"`
+}
+
+// Tally is what a worker's clients got in a run; those of several workers add
+// up.
+type Tally struct {
+	Clients int   `json:"clients"`
+	Gone    int   `json:"gone"` // clients whose connection ended
+	Want    int64 `json:"want"` // messages that they all should have got
+	Unique  int64 `json:"unique"`
+	Lost    int64 `json:"lost"`
+	Late    int64 `json:"late"` // out of order
+	Doubled int64 `json:"doubled"`
+	Invalid int64 `json:"invalid"` // torn or otherwise invalid frames; each ended its connection
+	Foreign int64 `json:"foreign"` // valid messages of somebody else
+	Breaks  int64 `json:"breaks"`  // of the prev chain
+	Others  int64 `json:"others"`
+	Early   int64 `json:"early"`
+
+	Frames       int64 `json:"frames"`
+	Bytes        int64 `json:"bytes"` // on the wire, headers included
+	WindowFrames int64 `json:"window_frames"`
+	WindowBytes  int64 `json:"window_bytes"`
+
+	Latency *Hist `json:"latency"`
+	Arrival *Hist `json:"arrival,omitempty"`
+	Lag     *Hist `json:"lag"` // how long a readable socket may have waited for us
+
+	CPU     float64          `json:"cpu"`     // seconds in the window
+	Asleep  float64          `json:"asleep"`  // seconds of the window the loop had nothing to do
+	Reads   int64            `json:"reads"`   // in the window
+	Notices map[string]int64 `json:"notices"` // by method
+	Closes  map[string]int64 `json:"closes"`  // by code, or how else a connection ended
+	Faults  []string         `json:"faults"`  // the first few
+
+	Places *Places `json:"places,omitempty"`
+	Stall  *Stall  `json:"stall,omitempty"`
+}
+
+// add adds another worker's figures.
+func (t *Tally) add(u *Tally) {
+	t.Clients += u.Clients
+	t.Gone += u.Gone
+	t.Want += u.Want
+	t.Unique += u.Unique
+	t.Lost += u.Lost
+	t.Late += u.Late
+	t.Doubled += u.Doubled
+	t.Invalid += u.Invalid
+	t.Foreign += u.Foreign
+	t.Breaks += u.Breaks
+	t.Others += u.Others
+	t.Early += u.Early
+	t.Frames += u.Frames
+	t.Bytes += u.Bytes
+	t.WindowFrames += u.WindowFrames
+	t.WindowBytes += u.WindowBytes
+	t.Latency.Merge(u.Latency)
+	t.Lag.Merge(u.Lag)
+	if u.Arrival != nil {
+		if t.Arrival == nil {
+			t.Arrival = NewHist()
+		}
+		t.Arrival.Merge(u.Arrival)
+	}
+	t.CPU += u.CPU
+	t.Asleep += u.Asleep
+	t.Reads += u.Reads
+	for k, n := range u.Notices {
+		t.Notices[k] += n
+	}
+	for k, n := range u.Closes {
+		t.Closes[k] += n
+	}
+	t.Faults = append(t.Faults, u.Faults...)
+	t.Faults = t.Faults[:min(len(t.Faults), maxFaults)]
+	if u.Places != nil {
+		t.Places = u.Places // one worker has them all
+	}
+	if u.Stall != nil {
+		t.Stall = u.Stall
+	}
+}
+
+// maxFaults is how many faults a report tells in words.
+const maxFaults = 8
+
+func newTallyReport() *Tally {
+	return &Tally{Latency: NewHist(), Lag: NewHist(), Notices: map[string]int64{}, Closes: map[string]int64{}}
+}

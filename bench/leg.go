@@ -1,0 +1,256 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Leg is one measured run of a fanout.
+type Leg struct {
+	Name      string    `json:"name"`
+	Clients   int       `json:"clients"`
+	Handshake Quantiles `json:"handshake"` // connect to joined, many at a time
+
+	// In the window.
+	Offered   float64 `json:"offered_per_s"`   // messages due × clients
+	Delivered float64 `json:"delivered_per_s"` // data frames read
+	Bytes     float64 `json:"bytes_per_s"`     // of data frames, headers included
+	CPU       float64 `json:"gateway_cpu_us_per_message"`
+	Cores     float64 `json:"gateway_cores"`
+
+	// Over the whole run, warmup and stragglers included.
+	Want    int64 `json:"want"`
+	Unique  int64 `json:"unique"`
+	Lost    int64 `json:"lost"`
+	Late    int64 `json:"out_of_order"`
+	Doubled int64 `json:"doubled"`
+	Invalid int64 `json:"invalid"`
+	Foreign int64 `json:"foreign"`
+	Breaks  int64 `json:"chain_breaks"`
+	Gone    int   `json:"connections_lost"`
+
+	Latency Quantiles `json:"latency"` // of the messages due in the window, from due to read
+
+	RSSPerConnection float64 `json:"gateway_rss_per_connection"` // bytes; the first leg's says most
+	RSS              float64 `json:"gateway_rss"`                // at the end
+	HeapGrowth       float64 `json:"gateway_heap_growth"`        // bytes of heap in use, over the window
+	TapeGrowth       float64 `json:"gateway_tape_growth"`        // bytes of tapes, over the window
+
+	PublisherLag     Quantiles `json:"publisher_lag"`  // due to handed over
+	PublisherLate    Quantiles `json:"publisher_late"` // the part of it that is the bench's own
+	PublisherBlocked float64   `json:"publisher_blocked_s"`
+	ClientLag        Quantiles `json:"client_lag"` // the longest a readable socket may have waited
+	ClientCores      float64   `json:"client_cores"`
+	ClientAsleep     float64   `json:"client_asleep"` // share of the window without anything to do
+	ClientReads      float64   `json:"client_reads_per_s"`
+	PublisherCores   float64   `json:"publisher_cores"`
+
+	Notices map[string]int64 `json:"notices"`
+	Closes  map[string]int64 `json:"closes,omitempty"`
+
+	Orders  *OrdersReport  `json:"orders,omitempty"`
+	Stalled *StalledReport `json:"stalled,omitempty"`
+	Raw     *RawReport     `json:"rawsend,omitempty"`
+
+	Faults   []string `json:"faults,omitempty"`   // of what was delivered
+	Problems []string `json:"problems,omitempty"` // of the bench: the figures say little
+
+	publisher, ordersPublisher Published
+}
+
+// OrdersReport is about the messages to single users.
+type OrdersReport struct {
+	Want    int64     `json:"want"`
+	Lost    int64     `json:"lost"`
+	Late    int64     `json:"out_of_order"`
+	Doubled int64     `json:"doubled"`
+	Invalid int64     `json:"invalid"`
+	Latency Quantiles `json:"latency"` // due to read
+	// Arrival is from due to the kernel's receive time: without the time that
+	// the client, on the same cores as everything else, took to read it.
+	Arrival Quantiles `json:"arrival"`
+	Lag     Quantiles `json:"publisher_lag"`
+}
+
+func newOrdersReport(t *Tally, p Published) *OrdersReport {
+	r := &OrdersReport{Want: t.Want, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Invalid: t.Invalid, Latency: t.Latency.Quantiles()}
+	if t.Arrival != nil {
+		r.Arrival = t.Arrival.Quantiles()
+	}
+	if p.Lag != nil {
+		r.Lag = p.Lag.Quantiles()
+	}
+	return r
+}
+
+// StalledReport is about the clients that stopped reading.
+type StalledReport struct {
+	Stall
+	Lost    int64            `json:"lost"` // what they never got, after they came back
+	Doubled int64            `json:"doubled"`
+	Late    int64            `json:"out_of_order"`
+	Invalid int64            `json:"invalid"`
+	Notices map[string]int64 `json:"notices"`
+	Closes  map[string]int64 `json:"closes,omitempty"`
+}
+
+func newStalledReport(t *Tally) *StalledReport {
+	r := &StalledReport{Lost: t.Lost, Doubled: t.Doubled, Late: t.Late, Invalid: t.Invalid, Notices: t.Notices, Closes: t.Closes}
+	if t.Stall != nil {
+		r.Stall = *t.Stall
+	}
+	return r
+}
+
+// RawReport is about the baseline's server.
+type RawReport struct {
+	Messages  int64 `json:"messages"` // that it began to send
+	Scheduled int64 `json:"scheduled"`
+	Dropped   int64 `json:"dropped"`
+	Short     int64 `json:"short"`
+}
+
+// fill takes over what the readers counted and what the gateway used.
+func (g *Leg) fill(c *FanoutConfig, p plan, t *Tally, m *legMetrics) {
+	s := c.Duration.Seconds()
+	g.Offered = float64(p.Schedule.Before(p.To-1)-p.Warm) * float64(c.Clients) / s
+	g.Delivered = float64(t.WindowFrames) / s
+	g.Bytes = float64(t.WindowBytes) / s
+	cpu := m.to[metricCPU] - m.from[metricCPU]
+	g.Cores = cpu / s
+	if t.WindowFrames > 0 {
+		g.CPU = cpu * 1e6 / float64(t.WindowFrames)
+	}
+	g.Want, g.Unique, g.Lost, g.Late, g.Doubled = t.Want, t.Unique, t.Lost, t.Late, t.Doubled
+	g.Invalid, g.Foreign, g.Breaks, g.Gone = t.Invalid, t.Foreign, t.Breaks, t.Gone
+	g.Latency = t.Latency.Quantiles()
+	if g.publisher.Lag != nil {
+		g.PublisherLag, g.PublisherLate, g.PublisherBlocked = g.publisher.Lag.Quantiles(), g.publisher.Late.Quantiles(), g.publisher.Blocked
+	}
+	g.ClientLag = t.Lag.Quantiles()
+	g.ClientCores = t.CPU / s
+	g.ClientAsleep = t.Asleep / s / float64(c.Procs)
+	g.ClientReads = float64(t.Reads) / s
+	g.PublisherCores = m.own / s
+	g.Notices, g.Closes, g.Faults = t.Notices, t.Closes, t.Faults
+	if t.Early > 0 {
+		g.Problems = append(g.Problems, fmt.Sprintf("%d messages came before they were due: the clocks disagree", t.Early))
+	}
+}
+
+// memory takes over the gateway's memory.
+func (g *Leg) memory(m *legMetrics) {
+	g.RSSPerConnection = (m.joined[metricRSS] - m.before[metricRSS]) / float64(g.Clients)
+	g.RSS = m.after[metricRSS]
+	g.HeapGrowth = m.to[metricHeap] - m.from[metricHeap]
+	for name := range m.to {
+		if strings.HasSuffix(name, "tape_bytes") {
+			g.TapeGrowth += m.to[name] - m.from[name]
+		}
+	}
+}
+
+// From where on the bench counts as the bottleneck.
+const (
+	mostPublisherLate = 10.0 // ms, p99: more than that is not the machine's scheduling
+	mostClientLag     = 25.0 // ms, p99, where it is also half of the latency
+	leastAsleep       = 0.02 // of the window: below it the clients may be what limits
+)
+
+// judge says where the bench itself was the bottleneck, and what was wrong
+// with what was delivered.
+func (g *Leg) judge(orders bool) {
+	problem := func(format string, args ...any) { g.Problems = append(g.Problems, fmt.Sprintf(format, args...)) }
+	if g.PublisherLate.P99 > mostPublisherLate {
+		problem("the publisher was late: p99 %.1f ms", g.PublisherLate.P99)
+	}
+	if orders && g.ordersPublisher.Late != nil {
+		if q := g.ordersPublisher.Late.Quantiles(); q.P99 > mostPublisherLate {
+			problem("the publisher of orders was late: p99 %.1f ms", q.P99)
+		}
+	}
+	if g.ClientAsleep < leastAsleep {
+		problem("the client processes had no rest (%.1f %% of the window): they may be what limits; give them cores, or --procs", 100*g.ClientAsleep)
+	}
+	if g.ClientLag.P99 > mostClientLag && 2*g.ClientLag.P99 > g.Latency.P99 {
+		problem("the client processes were slow to read: p99 %.1f ms, half of the latency or more", g.ClientLag.P99)
+	}
+	fault := func(n int64, what string) {
+		if n > 0 {
+			g.Faults = append(g.Faults, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	if g.Name == legRawsend {
+		return // it drops what a socket refuses, and is no gateway
+	}
+	fault(g.Lost, "messages lost")
+	fault(g.Late, "messages out of order")
+	fault(g.Doubled, "messages doubled")
+	fault(g.Invalid, "invalid frames")
+	fault(g.Foreign, "messages of somebody else")
+	fault(g.Breaks, "breaks of the prev chain")
+	fault(int64(g.Gone), "connections lost")
+	if o := g.Orders; o != nil {
+		fault(o.Lost, "orders lost")
+		fault(o.Late, "orders out of order")
+		fault(o.Doubled, "orders doubled")
+		fault(o.Invalid, "invalid frames among the orders")
+	}
+	if s := g.Stalled; s != nil {
+		fault(s.Doubled, "messages doubled at stalled clients")
+		fault(s.Late, "messages out of order at stalled clients")
+		fault(s.Invalid, "invalid frames at stalled clients")
+	}
+}
+
+// Medians are the middle figures of several runs.
+type Medians struct {
+	Runs        int     `json:"runs"`
+	Delivered   float64 `json:"delivered_per_s"`
+	Bytes       float64 `json:"bytes_per_s"`
+	CPU         float64 `json:"gateway_cpu_us_per_message"`
+	P50         float64 `json:"p50_ms"`
+	P90         float64 `json:"p90_ms"`
+	P99         float64 `json:"p99_ms"`
+	P999        float64 `json:"p999_ms"`
+	Max         float64 `json:"max_ms"`
+	OrdersP99   float64 `json:"orders_p99_ms,omitempty"`
+	OrdersArriv float64 `json:"orders_arrival_p99_ms,omitempty"`
+}
+
+func mediansOf(legs []*Leg) Medians {
+	of := func(f func(*Leg) float64) float64 {
+		var v []float64
+		for _, g := range legs {
+			v = append(v, f(g))
+		}
+		return median(v)
+	}
+	m := Medians{
+		Runs:      len(legs),
+		Delivered: of(func(g *Leg) float64 { return g.Delivered }),
+		Bytes:     of(func(g *Leg) float64 { return g.Bytes }),
+		CPU:       of(func(g *Leg) float64 { return g.CPU }),
+		P50:       of(func(g *Leg) float64 { return g.Latency.P50 }),
+		P90:       of(func(g *Leg) float64 { return g.Latency.P90 }),
+		P99:       of(func(g *Leg) float64 { return g.Latency.P99 }),
+		P999:      of(func(g *Leg) float64 { return g.Latency.P999 }),
+		Max:       of(func(g *Leg) float64 { return g.Latency.Max }),
+	}
+	if len(legs) > 0 && legs[0].Orders != nil {
+		m.OrdersP99 = of(func(g *Leg) float64 { return g.Orders.Latency.P99 })
+		m.OrdersArriv = of(func(g *Leg) float64 { return g.Orders.Arrival.P99 })
+	}
+	return m
+}
+
+// median returns the middle value, or the mean of the two in the middle.
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	n := len(v)
+	return (v[(n-1)/2] + v[n/2]) / 2
+}

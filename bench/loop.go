@@ -1,0 +1,332 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// client is one connection. It belongs to its loop.
+type client struct {
+	fd     int32 // -1: none
+	state  state
+	tail   []byte // the start of a frame whose rest has not come
+	dialed int64  // when connect was called, monotonic
+}
+
+type state uint8
+
+const (
+	stNew        state = iota
+	stConnecting       // waits for the kernel
+	stUpgrading        // waits for the answer to the opening handshake
+	stGreeting         // waits for `authenticated`
+	stEntering         // waits for `auto_subscribed`
+	stJoined
+	stClosing // has sent a close frame
+	stGone
+)
+
+// loop serves all clients of a worker process with one epoll set and one big
+// read buffer, on one goroutine that is locked to its thread. Nothing else
+// touches it, but wakeUp.
+type loop struct {
+	job     Job
+	clock   clock
+	sign    signer
+	seed    uint64
+	addr    unix.Sockaddr
+	family  int
+	sources []unix.Sockaddr
+
+	ep      int
+	waking  sync.Mutex // guards wake against its own closing
+	wake    int        // -1: closed
+	events  []unix.EpollEvent
+	buf     []byte // room for a tail before headroom, for a read after it
+	stamper *stamper
+	clients []client
+	reader  *reader
+
+	dialing, joined, gone, dialled int
+	handshake                      *Hist
+
+	paced   bool  // between two polls lie job.Pace at least
+	polled  int64 // when epoll was last asked
+	asleep  int64 // ns without anything to do, so far
+	reads   int64
+	lag     *Hist
+	window  window
+	notices map[string]int64
+	closes  map[string]int64
+	faults  []string
+	invalid int64
+	failed  error // the first fault before all were joined: it ends the run
+	stall   *staller
+}
+
+// readSize is how much one read takes at most: what a gateway sends to a
+// client in one visit, 128 KB, fits twice, and it stays in the second-level
+// cache, where the frames are then taken apart.
+const readSize = 256 << 10
+
+// maxEvents covers every client that one process can hold, so that one poll
+// tells of all that are readable.
+const maxEvents = 20_000
+
+func newLoop(job Job) (*loop, error) {
+	shape, err := newValueShape(job.Size, job.Fields)
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{
+		job: job, clock: newClock(), sign: newSigner(job.Keys),
+		events:    make([]unix.EpollEvent, min(maxEvents, job.Clients+1)),
+		clients:   make([]client, job.Clients),
+		reader:    newReader(shape, job.Bare, job.Check),
+		handshake: NewHist(), lag: NewHist(), window: window{edge: never},
+		notices: map[string]int64{}, closes: map[string]int64{},
+	}
+	l.seed = uint64(l.clock.now())
+	for i := range l.clients {
+		l.clients[i].fd = -1
+	}
+	l.buf = make([]byte, l.headroom()+readSize)
+	l.reader.notice, l.reader.control = l.notice, l.control
+	if job.Stamp {
+		if l.stamper, err = newStamper(); err != nil {
+			return nil, err
+		}
+		l.reader.arrival = NewHist()
+	}
+	if l.addr, l.family, err = sockaddr(job.Addr); err != nil {
+		return nil, err
+	}
+	for _, s := range job.Sources {
+		a, _, err := sockaddr(s + ":0")
+		if err != nil {
+			return nil, err
+		}
+		l.sources = append(l.sources, a)
+	}
+	if l.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("cannot make an epoll set: %w", err)
+	}
+	if l.wake, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("cannot make an eventfd: %w", err)
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeMark}
+	if err := unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, l.wake, &ev); err != nil {
+		return nil, fmt.Errorf("cannot watch an eventfd: %w", err)
+	}
+	return l, nil
+}
+
+// wakeMark stands where an event has its client's number.
+const wakeMark = -1
+
+// headroom is how long a tail can get.
+func (l *loop) headroom() int { return l.reader.limit + 10 }
+
+// wakeUp ends a wait for events. Any goroutine may call it.
+func (l *loop) wakeUp() {
+	l.waking.Lock()
+	defer l.waking.Unlock()
+	one := uint64(1)
+	_, _ = unix.Write(l.wake, (*[8]byte)(unsafe.Pointer(&one))[:]) // full: it is awake already
+}
+
+// turn waits for events, atMost so long, and serves them all.
+func (l *loop) turn(atMost time.Duration) {
+	before := l.polled
+	if l.stall != nil && l.polled >= l.stall.from {
+		l.stall.sit(l)
+	}
+	if l.paced {
+		if now := l.clock.now(); now < l.polled+int64(l.job.Pace) {
+			sleepUntil(l.polled + int64(l.job.Pace))
+			l.asleep += l.clock.now() - now
+		}
+	}
+	l.polled = l.clock.now()
+	n := l.poll(0)
+	if n == 0 && !l.paced {
+		n = l.poll(atMost)
+		now := l.clock.now()
+		l.asleep += now - l.polled
+		l.polled, before = now, now
+	}
+	if l.polled >= l.window.edge {
+		l.window.cross(l, l.polled)
+	}
+	if n == 0 {
+		return
+	}
+	for k := range l.events[:n] {
+		ev := &l.events[k]
+		if ev.Fd == wakeMark {
+			var b [8]byte
+			_, _ = unix.Read(l.wake, b[:])
+			continue
+		}
+		l.serve(int(ev.Fd), ev.Events)
+	}
+	// Whatever was served may have waited since the poll before this one.
+	if l.reader.started {
+		l.lag.RecordN(l.clock.now()-before, int64(n))
+	}
+}
+
+func (l *loop) poll(atMost time.Duration) int {
+	if atMost == 0 { // no hand-over to Go's scheduler
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+		if errno == 0 {
+			return int(n)
+		}
+		if errno != unix.EINTR {
+			panic("BUG: cannot poll: " + errno.Error())
+		}
+		return 0
+	}
+	n, err := unix.EpollWait(l.ep, l.events, int(max(atMost.Milliseconds(), 1)))
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		panic("BUG: cannot poll: " + err.Error())
+	}
+	return max(n, 0)
+}
+
+// serve takes one event of client i.
+func (l *loop) serve(i int, ev uint32) {
+	c := &l.clients[i]
+	switch c.state {
+	case stNew, stGone: // an event that was fetched before its client ended
+	case stConnecting:
+		l.connected(i, c, ev)
+	default:
+		if ev&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+			l.receive(i, c, ev)
+		}
+	}
+}
+
+// receive reads all that a client's socket holds. The set is edge-triggered: a
+// read that does not fill the buffer has emptied the socket, and whatever comes
+// later is a new event.
+func (l *loop) receive(i int, c *client, ev uint32) {
+	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	room := l.headroom()
+	for {
+		k := copy(l.buf[room-len(c.tail):], c.tail)
+		n, errno := l.readSome(int(c.fd), l.buf[room:])
+		switch {
+		case errno == unix.EAGAIN:
+			return
+		case errno == unix.EINTR:
+			continue
+		case errno != 0:
+			l.end(i, c, "connection broke: "+errno.Error())
+			return
+		case n == 0:
+			l.end(i, c, "ended without a close frame")
+			return
+		}
+		l.reads++
+		now := l.clock.now()
+		if now >= l.window.edge {
+			l.window.cross(l, now)
+		}
+		b := l.buf[room-k : room+n]
+		used, err := l.take(i, c, b, now)
+		if err != nil {
+			l.fault(i, c, err)
+			return
+		}
+		if c.state == stGone {
+			return
+		}
+		c.tail = append(c.tail[:0], b[used:]...)
+		if n < readSize && ev&ended == 0 {
+			return
+		}
+	}
+}
+
+func (l *loop) readSome(fd int, b []byte) (int, unix.Errno) {
+	if l.stamper != nil {
+		n, stamp, errno := l.stamper.read(fd, b)
+		l.reader.stamp = stamp
+		return n, errno
+	}
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	return int(n), errno
+}
+
+// take gives what client i has received to whoever is waiting for it.
+func (l *loop) take(i int, c *client, b []byte, now int64) (used int, err error) {
+	if c.state == stUpgrading {
+		used, err = parseUpgrade(b, upgradeKey(l.seed+uint64(i)))
+		if used == 0 || err != nil {
+			return 0, err
+		}
+		c.state = stEntering
+		if len(l.job.Rooms) > 0 {
+			c.state = stGreeting
+		}
+	}
+	n, err := l.reader.read(i, b[used:], now)
+	return used + n, err
+}
+
+// end forgets a client's connection. why is what ended it: a close code, or words.
+func (l *loop) end(i int, c *client, why string) {
+	if c.state == stGone {
+		return
+	}
+	if c.state != stJoined && c.state != stClosing && l.failed == nil {
+		l.failed = fmt.Errorf("client %d of user %s could not join: %s", i, userName(l.job.First+i), why)
+	}
+	if c.state == stJoined {
+		l.joined--
+	} else if c.state != stClosing {
+		l.dialing--
+	}
+	_ = unix.Close(int(c.fd)) // nothing was written that could be lost
+	l.closes[why]++
+	l.gone++
+	c.fd, c.state, c.tail = -1, stGone, nil
+}
+
+// fault ends a client that got something invalid.
+func (l *loop) fault(i int, c *client, err error) {
+	if c.state == stJoined {
+		l.invalid++
+		l.tell(fmt.Sprintf("client %d: %v", i, err))
+	}
+	l.end(i, c, err.Error())
+}
+
+func (l *loop) tell(fault string) {
+	if len(l.faults) < maxFaults {
+		l.faults = append(l.faults, fault)
+	}
+}
+
+func (l *loop) close() {
+	for i := range l.clients {
+		if fd := l.clients[i].fd; fd >= 0 {
+			_ = unix.Close(int(fd))
+		}
+	}
+	if l.stamper != nil {
+		l.stamper.close()
+	}
+	l.waking.Lock()
+	_ = unix.Close(l.wake)
+	l.wake = -1
+	l.waking.Unlock()
+	_ = unix.Close(l.ep)
+}

@@ -1,0 +1,23 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+// TestMain lets the tests' binary be the worker processes that the tests start.
+func TestMain(m *testing.M) {
+	run := map[string]func() error{
+		"worker":  func() error { return Worker(os.Stdin, os.Stdout) },
+		"rawsend": func() error { return RawSend(os.Stdin, os.Stdout) },
+	}
+	if len(os.Args) == 2 && run[os.Args[1]] != nil {
+		if err := run[os.Args[1]](); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}

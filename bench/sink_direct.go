@@ -1,0 +1,151 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// directSink appends past Kafka, by the gateway's hidden POST /debug/append:
+// one request whose body goes on as long as the run. Each flush is one chunk
+// and one write, so that the gateway takes it as one batch. One goroutine uses
+// it.
+type directSink struct {
+	conn   net.Conn
+	chunk  []byte // the next chunk, after room for its length
+	answer chan directAnswer
+}
+
+type directAnswer struct {
+	appended int64
+	err      error
+}
+
+const chunkHead = len("ffffffff\r\n")
+
+// checkDirect says whether the endpoint is there.
+func checkDirect(ctx context.Context, admin string) error {
+	s, err := newDirectSink(ctx, admin)
+	if err != nil {
+		return err
+	}
+	_, err = s.close(ctx)
+	return err
+}
+
+func newDirectSink(ctx context.Context, admin string) (*directSink, error) {
+	u, err := url.Parse(admin)
+	if err != nil || u.Host == "" || u.Scheme != "http" {
+		return nil, inputf("--admin %q is no http:// address", admin)
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host += ":80"
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", host)
+	if err != nil {
+		return nil, inputf("cannot connect to the gateway's internal port %s: %s", host, rootOf(err))
+	}
+	head := "POST " + strings.TrimSuffix(u.Path, "/") + "/debug/append HTTP/1.1\r\nHost: " + u.Host +
+		"\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+	if _, err := io.WriteString(conn, head); err != nil {
+		_ = conn.Close() // it is broken
+		return nil, fmt.Errorf("cannot begin to append: %w", err)
+	}
+	s := &directSink{conn: conn, chunk: make([]byte, chunkHead, 64<<10), answer: make(chan directAnswer, 1)}
+	go s.listen()
+	return s, nil
+}
+
+// listen waits for the answer. It comes after the end of the body, or at once
+// where something is wrong. It ends with the connection.
+func (s *directSink) listen() {
+	resp, err := http.ReadResponse(bufio.NewReader(s.conn), nil)
+	if err != nil {
+		s.answer <- directAnswer{err: fmt.Errorf("the gateway ended the append: %w", err)}
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	_ = resp.Body.Close() // the connection is closed as well
+	var a struct {
+		Appended int64 `json:"appended"`
+	}
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
+		err = inputf("the gateway has no append endpoint: start it with --direct (admin.direct: true)")
+	case resp.StatusCode != http.StatusOK:
+		err = inputf("the gateway refused the append: %s: %s", resp.Status, strings.TrimSpace(string(body)))
+	case err == nil:
+		if err = json.Unmarshal(body, &a); err != nil {
+			err = fmt.Errorf("cannot read the append's answer %.80q: %w", body, err)
+		}
+	}
+	s.answer <- directAnswer{appended: a.Appended, err: err}
+}
+
+func (s *directSink) put(room string, _, value []byte) error {
+	s.chunk = binary.BigEndian.AppendUint16(s.chunk, uint16(len(room)))
+	s.chunk = append(s.chunk, room...)
+	s.chunk = binary.BigEndian.AppendUint32(s.chunk, uint32(len(value)))
+	s.chunk = append(s.chunk, value...)
+	return nil
+}
+
+func (s *directSink) flush() (time.Duration, error) {
+	select {
+	case a := <-s.answer:
+		s.answer <- a
+		if a.err == nil {
+			a.err = errors.New("the gateway ended the append early")
+		}
+		return 0, a.err
+	default:
+	}
+	n := len(s.chunk) - chunkHead
+	if n == 0 {
+		return 0, nil
+	}
+	copy(s.chunk, fmt.Sprintf("%08x\r\n", n))
+	s.chunk = append(s.chunk, "\r\n"...)
+	began := time.Now()
+	_, err := s.conn.Write(s.chunk)
+	blocked := time.Since(began)
+	s.chunk = s.chunk[:chunkHead]
+	if err != nil {
+		select { // why is in the answer, if there is one
+		case a := <-s.answer:
+			if a.err != nil {
+				return blocked, a.err
+			}
+		case <-time.After(time.Second):
+		}
+		return blocked, fmt.Errorf("cannot append: %w", err)
+	}
+	return blocked, nil
+}
+
+func (s *directSink) close(ctx context.Context) (int64, error) {
+	defer func() { _ = s.conn.Close() }() // all was answered, or nothing will be
+	if _, err := s.flush(); err != nil {
+		return 0, err
+	}
+	if _, err := io.WriteString(s.conn, "0\r\n\r\n"); err != nil {
+		return 0, fmt.Errorf("cannot end the append: %w", err)
+	}
+	select {
+	case a := <-s.answer:
+		return a.appended, a.err
+	case <-ctx.Done():
+		return 0, errors.New("the gateway did not answer the append in time")
+	}
+}

@@ -1,0 +1,125 @@
+package bench
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// Target is the gateway under test, and how to get in and publish.
+type Target struct {
+	URL     string   // ws://HOST:PORT/ws
+	Admin   string   // http://HOST:PORT of the internal port. "": port 8081 of the same host
+	Keys    Keys     // for the clients' tokens
+	Sources []string // addresses to connect from. nil: 127.0.0.2 to 127.0.0.9 for a gateway on loopback
+	Direct  bool     // publish through the gateway's append endpoint
+	Brokers []string // or to Kafka
+	Topic   string
+}
+
+// endpoint is a target, resolved.
+type endpoint struct {
+	addr, host, path string
+	admin            string
+	sources          []string
+}
+
+// resolve checks a target and finds its address.
+func (t *Target) resolve(ctx context.Context) (endpoint, error) {
+	u, err := url.Parse(t.URL)
+	if err != nil || u.Host == "" || u.Scheme != "ws" {
+		return endpoint{}, inputf("--target %q is no ws://HOST:PORT/PATH (wss is not spoken here)", t.URL)
+	}
+	e := endpoint{host: u.Host, path: u.RequestURI(), admin: t.Admin, sources: t.Sources}
+	if u.Path == "" {
+		e.path = "/ws"
+		if u.RawQuery != "" {
+			e.path += "?" + u.RawQuery
+		}
+	}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil || len(ips) == 0 {
+		return endpoint{}, inputf("cannot find --target host %q: %s", u.Hostname(), rootOf(err))
+	}
+	ip := ips[0].Unmap()
+	for _, a := range ips {
+		if a.Unmap().Is4() {
+			ip = a.Unmap()
+			break
+		}
+	}
+	e.addr = net.JoinHostPort(ip.String(), port)
+	if e.admin == "" {
+		e.admin = "http://" + net.JoinHostPort(u.Hostname(), "8081")
+	}
+	if e.sources == nil && ip.IsLoopback() && ip.Is4() {
+		e.sources = loopbackSources()
+	}
+	return e, nil
+}
+
+// loopbackSources are eight addresses, each with 28,000 ports of its own.
+func loopbackSources() []string {
+	s, err := ParseSources("127.0.0.2-127.0.0.9")
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return s
+}
+
+// ParseSources reads addresses and ranges of them: "127.0.0.2-127.0.0.9,10.0.0.1".
+func ParseSources(s string) ([]string, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var out []string
+	for part := range strings.SplitSeq(s, ",") {
+		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		a, err := netip.ParseAddr(from)
+		if err != nil {
+			return nil, inputf("--sources: %q is no IP address", from)
+		}
+		z := a
+		if isRange {
+			if z, err = netip.ParseAddr(to); err != nil || z.BitLen() != a.BitLen() || z.Less(a) {
+				return nil, inputf("--sources: %q is no range of IP addresses", part)
+			}
+		}
+		for ; !z.Less(a); a = a.Next() {
+			if len(out) == 1024 {
+				return nil, inputf("--sources: more than 1,024 addresses")
+			}
+			out = append(out, a.String())
+		}
+	}
+	return out, nil
+}
+
+// checkPublishing says whether there is exactly one way to publish, and tries it.
+func (t *Target) checkPublishing(ctx context.Context, e endpoint) error {
+	switch {
+	case t.Direct && len(t.Brokers) > 0:
+		return inputf("both --direct and --brokers are given: keep one")
+	case t.Direct:
+		return checkDirect(ctx, e.admin)
+	case len(t.Brokers) > 0 && t.Topic == "":
+		return inputf("--brokers needs --topic: which topic feeds the room")
+	case len(t.Brokers) == 0:
+		return inputf("nothing says how to publish: give --direct, or --brokers and --topic")
+	}
+	return nil
+}
+
+// sink opens the way to publish; topic is for Kafka.
+func (t *Target) sink(ctx context.Context, e endpoint, topic string) (sink, error) {
+	if t.Direct {
+		return newDirectSink(ctx, e.admin)
+	}
+	return newKafkaSink(t.Brokers, topic)
+}

@@ -1,0 +1,92 @@
+package bench
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// appendUpgrade appends the opening handshake (RFC 6455, 4.1).
+func appendUpgrade(dst []byte, host, path, token, key string) []byte {
+	dst = append(dst, "GET "+path+" HTTP/1.1\r\nHost: "+host+
+		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"+
+		"\r\nSec-WebSocket-Protocol: tapecast.v1\r\nSec-WebSocket-Key: "+key...)
+	if token != "" {
+		dst = append(dst, "\r\nAuthorization: Bearer "+token...)
+	}
+	return append(dst, "\r\n\r\n"...)
+}
+
+// upgradeKey returns the Sec-WebSocket-Key that belongs to a client's number
+// and seed; it needn't be stored.
+func upgradeKey(seed uint64) string {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], rnd.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], rnd.Uint64())
+	return base64.StdEncoding.EncodeToString(b[:])
+}
+
+// acceptKey is what the server must answer to key (RFC 6455, 4.2.2).
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// parseUpgrade reads the server's answer to key at the front of b. It returns
+// its length, or 0 where more bytes are needed.
+func parseUpgrade(b []byte, key string) (int, error) {
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
+		if len(b) > 16<<10 {
+			return 0, fmt.Errorf("no end of the handshake's answer in %d bytes", len(b))
+		}
+		return 0, nil
+	}
+	lines := strings.Split(string(b[:end]), "\r\n")
+	proto, status, _ := strings.Cut(lines[0], " ")
+	if !strings.HasPrefix(proto, "HTTP/1.") {
+		return 0, fmt.Errorf("the handshake was answered with %.60q, which is not HTTP", lines[0])
+	}
+	if !strings.HasPrefix(status, "101") {
+		body := strings.TrimSpace(string(b[end+4:]))
+		if body != "" {
+			body = ": " + body[:min(len(body), 200)]
+		}
+		return 0, fmt.Errorf("the handshake was refused: %s%s", status, body)
+	}
+	for _, l := range lines[1:] {
+		name, value, _ := strings.Cut(l, ":")
+		if strings.EqualFold(name, "Sec-WebSocket-Accept") {
+			if got := strings.TrimSpace(value); got != acceptKey(key) {
+				return 0, fmt.Errorf("the handshake's answer has Sec-WebSocket-Accept %q, want %q", got, acceptKey(key))
+			}
+			return end + 4, nil
+		}
+	}
+	return 0, fmt.Errorf("the handshake's answer has no Sec-WebSocket-Accept")
+}
+
+// requestKey returns the Sec-WebSocket-Key of an opening handshake that is
+// complete.
+func requestKey(b []byte) (string, bool) {
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
+		return "", false
+	}
+	for l := range strings.SplitSeq(string(b[:end]), "\r\n") {
+		if name, value, ok := strings.Cut(l, ":"); ok && strings.EqualFold(name, "Sec-WebSocket-Key") {
+			return strings.TrimSpace(value), true
+		}
+	}
+	return "", false
+}
+
+// appendAccept appends the answer to an opening handshake (RFC 6455, 4.2.2).
+func appendAccept(dst []byte, key string) []byte {
+	return append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+acceptKey(key)+"\r\n\r\n"...)
+}

@@ -1,0 +1,173 @@
+package bench
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// pollFor bounds how long a loop waits before it looks at its deadline.
+	pollFor = 50 * time.Millisecond
+	// lingerFor is how long complete clients are watched for what comes too much.
+	lingerFor = 200 * time.Millisecond
+)
+
+// Worker is a process that holds clients: it reads a Job and then orders from
+// in, one JSON value each, and writes one answer each to out. It returns when
+// in ends.
+func Worker(in io.Reader, out io.Writer) error {
+	runtime.LockOSThread() // one loop on one thread
+	defer runtime.UnlockOSThread()
+	debug.SetGCPercent(400) // a run allocates next to nothing
+	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
+	var job Job
+	if err := dec.Decode(&job); err != nil {
+		return fmt.Errorf("cannot read the job: %w", err)
+	}
+	raiseDescriptors()
+	l, err := newLoop(job)
+	if err != nil {
+		return enc.Encode(answer{Err: err.Error()})
+	}
+	defer l.close()
+	if err := enc.Encode(answer{}); err != nil {
+		return err
+	}
+	var stop atomic.Bool
+	orders := make(chan order, 1)
+	go func() { // owned by in: ends with it
+		defer l.wakeUp()
+		defer close(orders)
+		defer stop.Store(true)
+		for {
+			var o order
+			if dec.Decode(&o) != nil {
+				return
+			}
+			orders <- o
+			l.wakeUp()
+		}
+	}()
+	for {
+		select {
+		case o, ok := <-orders:
+			if !ok {
+				return nil
+			}
+			if err := enc.Encode(l.obey(o, &stop)); err != nil {
+				return err
+			}
+		default:
+			l.turn(time.Second)
+		}
+	}
+}
+
+// obey carries out one order.
+func (l *loop) obey(o order, stop *atomic.Bool) answer {
+	var err error
+	switch o.Op {
+	case "connect":
+		err = l.join(o.Clients, o.Deadline)
+	case "status":
+	case "run":
+		err = l.run(o.Plan)
+	case "stall":
+		l.stall = &staller{from: o.From, to: o.To, stop: stop}
+	case "finish":
+		return answer{Results: l.finish(o.Total, o.Deadline, stop)}
+	case "close":
+		err = l.leave(o.Deadline)
+	default:
+		err = fmt.Errorf("unknown order %q", o.Op)
+	}
+	a := answer{Status: Status{Joined: l.joined, Gone: l.gone, Others: l.reader.others, Handshake: l.handshake}}
+	if err != nil {
+		a.Err = err.Error()
+	}
+	return a
+}
+
+// run begins a run.
+func (l *loop) run(p plan) error {
+	if l.reader.started {
+		return errors.New("a run is going on already")
+	}
+	l.reader.start(p, newTally(len(l.clients), p.Streams, l.job.Own, 0))
+	if l.job.Arrivals > 0 {
+		l.reader.order = newArrivals(len(l.clients), l.job.Arrivals)
+	}
+	l.window = newWindow(p.From-p.Anchor, p.To-p.Anchor)
+	l.paced = l.job.Pace > 0
+	return nil
+}
+
+// finish waits until every client that is still there has got all of total
+// messages, or the deadline is over, and returns what they got.
+func (l *loop) finish(total, deadline int64, stop *atomic.Bool) *Tally {
+	var looked, complete int64
+	for now := l.clock.now(); now < deadline && !stop.Load(); now = l.clock.now() {
+		l.turn(10 * time.Millisecond)
+		if now-looked > 5e6 {
+			looked = now
+			switch {
+			case !l.complete(total):
+				complete = 0
+			case complete == 0:
+				complete = now
+			}
+		}
+		if complete != 0 && now-complete > int64(lingerFor) && now >= l.window.to {
+			break
+		}
+	}
+	l.turn(time.Millisecond) // takes the window's figures, where its end has just come
+	return l.results(total)
+}
+
+func (l *loop) complete(total int64) bool {
+	for i := range l.clients {
+		if l.clients[i].state == stJoined && l.reader.tally.lost(i, total) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *loop) results(total int64) *Tally {
+	r, y := l.reader, l.reader.tally
+	t := &Tally{
+		Clients: len(l.clients), Gone: l.gone,
+		Unique: y.unique, Late: y.late, Doubled: y.doubled, Foreign: y.foreign,
+		Invalid: l.invalid, Others: r.others, Early: r.early,
+		Frames: r.frames, Bytes: r.bytes,
+		Latency: r.latency, Arrival: r.arrival, Lag: l.lag,
+		Notices: l.notices, Closes: l.closes, Faults: l.faults,
+	}
+	for i := range l.clients {
+		t.Want += y.want(i, total)
+		t.Lost += y.lost(i, total)
+	}
+	if r.chain != nil {
+		t.Breaks = r.chain.breaks
+		if r.chain.first != "" {
+			t.Faults = append(t.Faults, r.chain.first)
+		}
+	}
+	if r.order != nil {
+		p := r.order.places(r.plan.Warm)
+		t.Places = &p
+	}
+	if l.stall != nil {
+		s := l.stall.found
+		t.Stall = &s
+	}
+	l.window.report(t)
+	return t
+}

@@ -1,0 +1,230 @@
+package bench
+
+import (
+	"encoding/json"
+	"io"
+	"math"
+	"testing"
+	"time"
+)
+
+// inProcess runs a Worker on pipes, as another process would.
+type inProcess struct {
+	t   *testing.T
+	enc *json.Encoder
+	dec *json.Decoder
+}
+
+func startWorker(t *testing.T, job Job) *inProcess {
+	t.Helper()
+	inR, inW := io.Pipe()
+	outR, outW := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- Worker(inR, outW)
+		_ = outW.Close()
+	}()
+	t.Cleanup(func() {
+		_ = inW.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	w := &inProcess{t: t, enc: json.NewEncoder(inW), dec: json.NewDecoder(outR)}
+	w.ask(job)
+	return w
+}
+
+func (w *inProcess) ask(q any) answer {
+	w.t.Helper()
+	var a answer
+	if err := w.enc.Encode(q); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.dec.Decode(&a); err != nil {
+		w.t.Fatal(err)
+	}
+	if a.Err != "" {
+		w.t.Fatal(a.Err)
+	}
+	return a
+}
+
+func (g *gate) job(clients int, size int) Job {
+	return Job{
+		Addr: g.ln.Addr().String(), Host: "gate", Path: "/ws", Keys: Keys{Secret: g.secret},
+		Clients: clients, Rooms: []string{"prices"}, Size: size, Bare: g.bare, Check: true,
+		Sources: []string{"127.0.0.2", "127.0.0.3"},
+	}
+}
+
+// pastPlan is a run whose messages were due at known times before now: what is
+// sent at once is delivered with known delays.
+func pastPlan(ago time.Duration, rate float64) plan {
+	p := plan{Anchor: anchor()}
+	p.Schedule, _ = NewSchedule(monotonicIn(-ago)+p.Anchor, rate)
+	p.From = p.Schedule.Start
+	p.To = p.Schedule.Start + int64(ago) + 2e8
+	return p
+}
+
+// Delays that are known come out: messages due from 5 s to 1 s ago, evenly, and
+// sent now, have latencies spread evenly over that range, within 2 %.
+func TestKnownDelays(t *testing.T) {
+	for _, bare := range []bool{true, false} {
+		g := newGate(t, "secret")
+		g.bare = bare
+		const clients, total = 3, 400
+		w := startWorker(t, g.job(clients, 128))
+		w.ask(order{Op: "connect", Clients: clients, Deadline: monotonicIn(10 * time.Second)})
+		p := pastPlan(5*time.Second, 100)
+		w.ask(order{Op: "run", Plan: p})
+		shape, _ := newValueShape(128, "")
+		for n := range int64(total) {
+			g.send("prices", shape.make(nil, p.Schedule.Due(n), n))
+		}
+		got := w.ask(order{Op: "finish", Total: total, Deadline: monotonicIn(10 * time.Second)}).Results
+		if got.Unique != clients*total || got.Want != clients*total || got.Lost+got.Late+got.Doubled+got.Invalid+got.Foreign+got.Breaks+got.Early != 0 {
+			t.Fatalf("%+v", got)
+		}
+		q := got.Latency.Quantiles()
+		f := func(got, want float64) {
+			t.Helper()
+			if math.Abs(got/want-1) > 0.02 {
+				t.Errorf("bare %v: %.1f ms, want %.1f ms within 2 %%", bare, got, want)
+			}
+		}
+		f(q.P50, 3000)
+		f(q.P90, 4600)
+		f(q.P99, 4960)
+		f(q.P999, 5000)
+		f(q.Max, 5000)
+		if q.Count != clients*total {
+			t.Errorf("%d latencies, want %d", q.Count, clients*total)
+		}
+		if got.WindowFrames != clients*total || got.WindowBytes != got.Bytes {
+			t.Errorf("%d frames in the window, want %d", got.WindowFrames, clients*total)
+		}
+	}
+}
+
+// Each fault that a gateway may commit is counted as what it is.
+func TestFaultsAreFound(t *testing.T) {
+	one := func(b []byte) [][]byte { return [][]byte{b} }
+	f := func(name string, check bool, edit func(c *gateConn, n int64, b []byte) [][]byte, want Tally) {
+		t.Helper()
+		g := newGate(t, "")
+		g.edit = edit
+		const clients, total = 2, 50
+		job := g.job(clients, 128)
+		job.Check = check
+		w := startWorker(t, job)
+		w.ask(order{Op: "connect", Clients: clients, Deadline: monotonicIn(10 * time.Second)})
+		p := pastPlan(time.Second, 100)
+		w.ask(order{Op: "run", Plan: p})
+		shape, _ := newValueShape(128, "")
+		for n := range int64(total) {
+			g.send("prices", shape.make(nil, p.Schedule.Due(n), n))
+		}
+		deadline := 10 * time.Second
+		if want.Lost > 0 && want.Gone == 0 {
+			deadline = 300 * time.Millisecond // what never comes is waited for in vain
+		}
+		got := w.ask(order{Op: "finish", Total: total, Deadline: monotonicIn(deadline)}).Results
+		if got.Lost != want.Lost || got.Late != want.Late || got.Doubled != want.Doubled || got.Invalid != want.Invalid ||
+			got.Gone != want.Gone || got.Foreign != want.Foreign || got.Breaks != want.Breaks {
+			t.Errorf("%s: lost %d, late %d, doubled %d, invalid %d, gone %d, foreign %d, breaks %d (%v)", name,
+				got.Lost, got.Late, got.Doubled, got.Invalid, got.Gone, got.Foreign, got.Breaks, got.Faults)
+		}
+	}
+	f("none", true, nil, Tally{})
+	f("a message dropped", false, func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == 1 && n == 7 {
+			return nil
+		}
+		return one(b)
+	}, Tally{Lost: 1})
+	f("dropped, the chain is checked", true, func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == 1 && n == 7 {
+			return nil
+		}
+		return one(b)
+	}, Tally{Lost: 1, Breaks: 1})
+	f("the last ones dropped", true, func(c *gateConn, n int64, b []byte) [][]byte {
+		if n >= 48 {
+			return nil
+		}
+		return one(b)
+	}, Tally{Lost: 4})
+	f("a message doubled", false, func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == 0 && n == 9 {
+			return [][]byte{b, b}
+		}
+		return one(b)
+	}, Tally{Doubled: 1})
+	f("the last one doubled", false, func(c *gateConn, n int64, b []byte) [][]byte {
+		if n == 49 {
+			return [][]byte{b, b}
+		}
+		return one(b)
+	}, Tally{Doubled: 2})
+	f("two swapped", false, func(c *gateConn, n int64, b []byte) [][]byte {
+		switch {
+		case c.n == 0 && n == 20:
+			c.held = b
+			return nil
+		case c.n == 0 && n == 21:
+			return [][]byte{b, c.held}
+		}
+		return one(b)
+	}, Tally{Late: 1})
+	f("torn", false, func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == 0 && n == 40 {
+			return one(b[:len(b)/2])
+		}
+		return one(b)
+	}, Tally{Lost: 10, Invalid: 1, Gone: 1})
+	f("another's bytes in between", true, func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == 0 && n == 45 {
+			return [][]byte{b[:50], b, b[50:]}
+		}
+		return one(b)
+	}, Tally{Lost: 5, Invalid: 1, Gone: 1})
+	f("closed", true, func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == 0 && n == 30 {
+			return one(appendServerFrame(nil, opClose, []byte{4208 >> 8, 4208 & 255, 's'}))
+		}
+		return one(b)
+	}, Tally{Lost: 20, Gone: 1})
+	f("the value changed", true, func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == 0 && n == 49 {
+			b = append([]byte(nil), b...)
+			b[len(b)-10] = 'y'
+		}
+		return one(b)
+	}, Tally{Lost: 1, Invalid: 1, Gone: 1})
+}
+
+// What only goes to one client is looked for at that client alone.
+func TestOwnMessages(t *testing.T) {
+	g := newGate(t, "secret")
+	job := g.job(4, 128)
+	job.First, job.Rooms, job.Own, job.Stamp = 100, []string{"orders:{user}"}, true, true
+	w := startWorker(t, job)
+	w.ask(order{Op: "connect", Clients: 4, Deadline: monotonicIn(10 * time.Second)})
+	p := pastPlan(time.Second, 100)
+	p.Streams = 4
+	w.ask(order{Op: "run", Plan: p})
+	shape, _ := newValueShape(128, "")
+	for n := range int64(42) {
+		g.send("orders:"+userName(100+int(n%4)), shape.make(nil, p.Schedule.Due(n), n))
+	}
+	got := w.ask(order{Op: "finish", Total: 42, Deadline: monotonicIn(10 * time.Second)}).Results
+	if got.Unique != 42 || got.Want != 42 || got.Lost != 0 || got.Foreign != 0 {
+		t.Fatalf("%+v", got)
+	}
+	// The kernel has a message before we read it, and after it was due.
+	if a, l := got.Arrival.Quantiles(), got.Latency.Quantiles(); a.Count != 42 || a.Max < 550 || a.Max > l.Max+0.01 {
+		t.Fatalf("arrival %v, latency %v", a, l)
+	}
+}
