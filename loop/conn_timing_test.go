@@ -42,7 +42,7 @@ func BenchmarkIdleConn(b *testing.B) {
 		}
 		w.await(func() bool { return w.engine.Stats().Frames >= 4*conns })
 		w.await(func() bool { return w.table.Stats().TapeBytes == 0 }) // retention has passed
-		time.Sleep(31 * time.Second)                                  // one sweep of all private rooms
+		time.Sleep(31 * time.Second)                                   // one sweep of all private rooms
 		b.ReportMetric(float64(liveHeap()-before)/conns, "B/conn")
 		for _, fd := range fds {
 			unix.Close(fd)

@@ -15,6 +15,10 @@ const (
 	// close() with unread input resets, and can destroy the close frame.
 	lingerWait = time.Second
 
+	// Every ping is answered (Autobahn 2.10), until so many bytes wait.
+	maxPongs = 4 << 10
+
+	codeNoStatus = 1005 // RFC 6455, 7.1.5: a close frame without a code; never on the wire
 	codeNone     = 1006 // RFC 6455, 7.4.1: no close frame was seen
 	codePolicy   = 1008
 	codeTooSlow  = 4208
@@ -84,6 +88,11 @@ func (l *Loop) authenticated(c *Conn, positions bool) {
 
 // reply sends whole frames behind those that already wait.
 func (l *Loop) reply(c *Conn, frames []byte) {
+	// A client that asks a lot at once and does read has not been offered its
+	// answers yet: only what the kernel does not take counts against it.
+	if o := c.out; o != nil && c.state == stOpen && o.wouldOverflow(frames) {
+		l.flush(c)
+	}
 	if c.state == stOpen && l.enqueue(c, frames) {
 		l.urgent.add(c)
 	}
@@ -93,7 +102,7 @@ func (l *Loop) reply(c *Conn, frames []byte) {
 // already, and the connection is being closed.
 func (l *Loop) enqueue(c *Conn, frames []byte) bool {
 	o := c.outOf()
-	if len(o.replies) > 0 && o.size()+len(frames) > maxReplies {
+	if o.wouldOverflow(frames) {
 		l.close(c, codePolicy, []byte(noReadReason))
 		return false
 	}
@@ -107,7 +116,11 @@ func (l *Loop) enqueue(c *Conn, frames []byte) bool {
 
 func (l *Loop) pong(c *Conn, payload []byte) {
 	if c.state == stOpen {
-		c.outOf().pong = rooms.AppendFrame(nil, opPong, payload)
+		o := c.outOf()
+		if len(o.pong) > maxPongs {
+			o.pong = nil // RFC 6455, 5.5.3: the latest is enough
+		}
+		o.pong = rooms.AppendFrame(o.pong, opPong, payload)
 		l.urgent.add(c)
 	}
 }

@@ -15,9 +15,9 @@ import (
 // echo answers every message with itself.
 type echo struct{ closed chan int }
 
-func (echo) Open(*Conn, *Request) Verdict        { return Verdict{} }
+func (echo) Open(*Conn, *Request) Verdict       { return Verdict{} }
 func (echo) Message(c *Conn, op byte, p []byte) { c.Send(op, p) }
-func (echo) Timer(*Conn)                         {}
+func (echo) Timer(*Conn)                        {}
 func (e echo) Closed(_ *Conn, code int) {
 	if e.closed != nil {
 		e.closed <- code

@@ -6,7 +6,7 @@ import "tapecast/rooms"
 // exists only while something waits.
 type outbox struct {
 	rest    []byte // of a frame that is half sent: nothing goes before it
-	pong    []byte // a whole frame; the latest only
+	pong    []byte // whole frames
 	ping    []byte
 	replies []byte // whole frames, in the order they were made
 	close   []byte // nothing goes after it
@@ -16,9 +16,10 @@ func (o *outbox) empty() bool {
 	return len(o.rest)+len(o.pong)+len(o.ping)+len(o.replies)+len(o.close) == 0
 }
 
-// size is how many bytes wait.
-func (o *outbox) size() int {
-	return len(o.rest) + len(o.pong) + len(o.ping) + len(o.replies) + len(o.close)
+// wouldOverflow says whether too much waits for frames to be added. One reply,
+// however long, may always wait; so may what is left of one that is half sent.
+func (o *outbox) wouldOverflow(frames []byte) bool {
+	return len(o.replies) > 0 && len(o.replies)+len(frames) > maxReplies
 }
 
 func (c *Conn) outOf() *outbox {
@@ -63,8 +64,8 @@ func (o *outbox) sent(n int) int {
 // sentClose takes n bytes off the close frame.
 func (o *outbox) sentClose(n int) { o.takeFrame(&o.close, n) }
 
-// takeFrame takes n bytes off one frame; if that cuts it, the remainder is the
-// rest that goes before everything.
+// takeFrame takes n bytes off whole frames; what that leaves of them is the rest
+// that goes before everything.
 func (o *outbox) takeFrame(frame *[]byte, n int) int {
 	if n == 0 || len(*frame) == 0 {
 		return n
@@ -108,10 +109,10 @@ const (
 
 var pingFrame = rooms.AppendFrame(nil, opPing, nil)
 
-// closeFrame is the frame for a code, without one for 0. A reason is cut to
+// closeFrame is the frame for a code, without one for 0 and 1005. A reason is cut to
 // the 123 bytes that a control frame has left, at a character's border.
 func closeFrame(code uint16, reason []byte) []byte {
-	if code == 0 {
+	if code == 0 || code == codeNoStatus {
 		return rooms.AppendFrame(nil, opClose, nil)
 	}
 	if len(reason) > 123 {
