@@ -71,6 +71,7 @@ func TestWrongValues(t *testing.T) {
 	f("? [a]\n: b", `c.yaml:1: a key is a list; write a plain name before the colon`)
 	f("log: {level: warn}\nadmin: {pprof: true}\nlog: {format: text}", `c.yaml:3: log: is set twice, first in line 1; keep one of the two`)
 	// The text of a secret is never repeated.
+	f("auth: hush", `c.yaml:1: auth: cannot take this; write keys of its own below it`)
 	f("auth: {secret: [hush, hush]}", `c.yaml:1: auth.secret: cannot take a list; write a text`)
 }
 

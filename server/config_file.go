@@ -92,7 +92,7 @@ func (p *fileParser) value(k *key, n *yaml.Node, path string) (any, bool) {
 	case k.kind == kindStrings || k.kind == kindList:
 		return p.list(k, n, path)
 	case n.Kind != yaml.MappingNode:
-		p.add(path, "cannot take "+nodeKind(n), "write %s", k.wants())
+		p.add(path, "cannot take "+nodeKind(n, path), "write %s", k.wants())
 		return nil, false
 	}
 	return p.mapping(k, n, path), true
@@ -119,13 +119,13 @@ func (p *fileParser) scalar(k *key, n *yaml.Node, path string, empty bool) (any,
 			return v, true
 		}
 	}
-	p.add(path, "cannot take "+nodeKind(n), "write %s", k.wants())
+	p.add(path, "cannot take "+nodeKind(n, path), "write %s", k.wants())
 	return nil, false
 }
 
 func (p *fileParser) list(k *key, n *yaml.Node, path string) (any, bool) {
 	if n.Kind != yaml.SequenceNode {
-		p.add(path, "cannot take "+nodeKind(n), "write %s", k.wants())
+		p.add(path, "cannot take "+nodeKind(n, path), "write %s", k.wants())
 		return nil, false
 	}
 	if k.kind == kindStrings {
@@ -168,7 +168,7 @@ func (p *fileParser) mapping(k *key, n *yaml.Node, path string) map[string]any {
 		}
 		at, full := p.at(n.Content[i].Line), join(path, name.Value)
 		if name.Kind != yaml.ScalarNode || name.Value == "" {
-			p.addAt(at, path, "a key is "+nodeKind(name), "write a plain name before the colon")
+			p.addAt(at, path, "a key is "+nodeKind(name, path), "write a plain name before the colon")
 			continue
 		}
 		if first, ok := lines[name.Value]; ok {
@@ -237,13 +237,15 @@ func (k *key) didYouMean(name, path string) string {
 	return "known here: " + strings.Join(names, ", ")
 }
 
-// nodeKind says what was found, without a text that might be a secret.
-func nodeKind(n *yaml.Node) string {
+// nodeKind says what was found, but no text that may be a secret in the wrong place.
+func nodeKind(n *yaml.Node, path string) string {
 	switch {
 	case n.Kind == yaml.MappingNode:
 		return "keys of its own"
 	case n.Kind == yaml.SequenceNode:
 		return "a list"
+	case within(path, "auth"):
+		return "this"
 	case n.ShortTag() == "!!str":
 		return fmt.Sprintf("the text %q", n.Value)
 	default:
