@@ -41,7 +41,7 @@ var (
 	errTokenExpires   = errors.New("the token's exp lies out of range")
 	errTokenNoUser    = errors.New("the token has no sub")
 	errTokenLongUser  = fmt.Errorf("the token's sub is longer than %d bytes", maxUser)
-	errTokenBadUser   = errors.New("the token's sub holds a character that no room name may have: white space, control characters and :*{}\"\\ are refused")
+	errTokenBadUser   = errors.New("the token's sub holds a character that no room name may have: white space, control characters and *{}\"\\ are refused")
 )
 
 // identity is what a good token says.
@@ -166,9 +166,7 @@ func tokenError(err error) error {
 	return errTokenSignature
 }
 
-// checkUser says whether a user's name is fit to be a part of room names. A
-// colon is not: "orders:{owner}" with the owner "eu:42" would name a room that a
-// pattern "orders:eu:{owner}" gives to 42.
+// checkUser says whether a user's name is fit to be a part of room names.
 func checkUser(user string) error {
 	switch {
 	case user == "":
@@ -179,7 +177,7 @@ func checkUser(user string) error {
 		return errTokenBadUser
 	}
 	for _, r := range user {
-		if !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == utf8.RuneError || strings.ContainsRune(`:*{}"\`, r) {
+		if !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == utf8.RuneError || strings.ContainsRune(`*{}"\`, r) {
 			return errTokenBadUser
 		}
 	}

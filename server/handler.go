@@ -5,7 +5,6 @@ import (
 	"encoding/base32"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -13,9 +12,6 @@ import (
 	"tapecast/loop"
 	"tapecast/rooms"
 )
-
-// subprotocol is the one that the gateway speaks, asked for or not.
-const subprotocol = "tapecast.v1"
 
 // handler decides what clients get: loop.Handler. Its methods run on pollers
 // and loops, many at a time, and never block. What it keeps of a connection is
@@ -65,11 +61,10 @@ func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
 		return unavailable("too many connections", 10)
 	}
 	s := &session{phase: phClosed}
-	verdict := loop.Verdict{Subprotocol: choose(r.Subprotocols)}
 	if r.Token != "" {
 		c.SetSession(s)
 		h.openWithToken(c, s, r)
-		return verdict
+		return loop.Verdict{}
 	}
 	if !h.limit.wait() {
 		h.limit.disconnect(addr)
@@ -83,7 +78,7 @@ func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
 	q.out = appendAuthRequired(q.out[:0], h.timeout)
 	c.SendText(q.out)
 	putRequest(q)
-	return verdict
+	return loop.Verdict{}
 }
 
 // openWithToken authenticates by the handshake. A browser sees nothing of an
@@ -104,7 +99,7 @@ func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
 		c.Close(closeTooMany, tooManyOfUser)
 		return
 	}
-	manual := wantsManual(r.Query)
+	manual := r.Param("join") == "manual"
 	next := phJoining
 	if manual {
 		next = phManual
@@ -122,26 +117,6 @@ func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
 }
 
 const tooManyOfUser = "limit reached: too many connections of this user"
-
-// wantsManual says whether the query of a handshake has join=manual.
-func wantsManual(query string) bool {
-	if !strings.Contains(query, "join=manual") {
-		return false
-	}
-	v, _ := url.ParseQuery(query) // what can be read of it
-	return v.Get("join") == "manual"
-}
-
-// choose picks the subprotocol to answer with. The one that carries a token is
-// not repeated: whoever uses it offers tapecast.v1 too.
-func choose(offered []string) string {
-	for _, p := range offered {
-		if p == subprotocol {
-			return p
-		}
-	}
-	return ""
-}
 
 func unavailable(why string, retry int) loop.Verdict {
 	return loop.Verdict{Status: http.StatusServiceUnavailable, Body: why + "; try again later\n", RetryAfter: retry}

@@ -134,7 +134,7 @@ func (r *registry) begin(ctx context.Context, e *entry) error {
 	e.mu.Lock()
 	e.status, e.detail, e.running, e.started, e.since = statusHealthy, "", true, true, time.Now()
 	e.mu.Unlock()
-	r.log.Debug("service started", "service", e.name, "took", time.Since(begun))
+	r.log.Debug("service started", "service", e.name, "took", time.Since(begun).String())
 	return nil
 }
 
@@ -154,7 +154,7 @@ func (r *registry) end(ctx context.Context, e *entry) error {
 		r.log.Error("service not stopped cleanly", "service", e.name, "error", err)
 		return err
 	}
-	r.log.Debug("service stopped", "service", e.name, "took", time.Since(begun))
+	r.log.Debug("service stopped", "service", e.name, "took", time.Since(begun).String())
 	return nil
 }
 

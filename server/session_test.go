@@ -9,7 +9,6 @@ import (
 	"time"
 	"unsafe"
 
-	"tapecast/loop"
 	"tapecast/rooms"
 )
 
@@ -110,11 +109,6 @@ func TestManualJoin(t *testing.T) {
 	}
 	if got := open().says(`{"method":"subscribe","params":["prices"],"id":3}`); got != `{"jsonrpc":"2.0","id":3,"result":null}` {
 		t.Errorf("subscribe before the rest: %s", got)
-	}
-	for query, manual := range map[string]bool{"join=manual": true, "x=join=manual": false, "join=manually": false, "join=auto": false, "%zz&join=manual": true, "": false} {
-		if wantsManual(query) != manual {
-			t.Errorf("wantsManual(%q) is %v", query, !manual)
-		}
 	}
 }
 
@@ -411,18 +405,4 @@ func TestLateTimer(t *testing.T) {
 	if n := h.limit.conns.Load(); n != 0 {
 		t.Errorf("%d connections", n)
 	}
-}
-
-func TestSubprotocol(t *testing.T) {
-	h := newTestHandler(t)
-	f := func(offered []string, want string) {
-		t.Helper()
-		if v := h.open(newFakeConn(h), &loop.Request{Subprotocols: offered}); v.Subprotocol != want {
-			t.Errorf("%v: %q, want %q", offered, v.Subprotocol, want)
-		}
-	}
-	f(nil, "")
-	f([]string{"tapecast.v1"}, "tapecast.v1")
-	f([]string{"other", "tapecast.v1"}, "tapecast.v1")
-	f([]string{"other"}, "")
 }

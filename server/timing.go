@@ -2,19 +2,33 @@ package server
 
 import "github.com/VictoriaMetrics/metrics"
 
-// timings are the durations that operators ask about, in seconds. The
-// histograms have `le` buckets: PromQL's histogram_quantile reads no others.
+// timings are the durations that operators ask about.
 type timings struct {
-	auth *metrics.PrometheusHistogram // to check one token
-	join *metrics.PrometheusHistogram // from the token to auto_subscribed
-	set  *metrics.Set
+	auth timing // to check one token
+	join timing // from the token to auto_subscribed
+}
+
+// timing is a histogram in seconds, with `le` buckets: PromQL's
+// histogram_quantile reads no others.
+type timing struct {
+	*metrics.PrometheusHistogram
+	name, help string
+	set        *metrics.Set // of this one
 }
 
 func newTimings() timings {
-	set := metrics.NewSet()
 	return timings{
-		auth: set.NewPrometheusHistogramExt("tapecast_auth_seconds", []float64{10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3}),
-		join: set.NewPrometheusHistogramExt("tapecast_join_seconds", []float64{100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 5}),
-		set:  set,
+		auth: newTiming("tapecast_auth_seconds", "Time to check one token.", 10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3),
+		join: newTiming("tapecast_join_seconds", "Time from the token to auto_subscribed.", 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 5),
 	}
+}
+
+func newTiming(name, help string, bounds ...float64) timing {
+	set := metrics.NewSet()
+	return timing{set.NewPrometheusHistogramExt(name, bounds), name, help, set}
+}
+
+func (t timing) write(m metricWriter) {
+	m.family(t.name, "histogram", t.help)
+	t.set.WritePrometheus(m.w)
 }

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// connectionsJSON is what /connections answers.
+type connectionsJSON struct {
+	Connections   int64            `json:"connections"`
+	Authenticated int64            `json:"authenticated"`
+	Pending       int64            `json:"pending"`
+	Subscriptions int64            `json:"subscriptions"`
+	Loops         []loopJSON       `json:"loops"`
+	Classes       map[string]int64 `json:"classes"` // rooms alive
+	TopRooms      []roomJSON       `json:"topRooms"`
+	Slowest       []memberJSON     `json:"slowest"`
+}
+
+type loopJSON struct {
+	Connections   int64   `json:"connections"`
+	Authenticated int64   `json:"authenticated"`
+	Subscriptions int64   `json:"subscriptions"`
+	Blocked       int64   `json:"blocked"`
+	Frames        uint64  `json:"framesSent"`
+	Bytes         uint64  `json:"bytesSent"`
+	Sends         uint64  `json:"sends"`
+	Partial       uint64  `json:"partialSends"`
+	LastPass      float64 `json:"lastPassMs"`
+	MaxPass       float64 `json:"maxPassMs"`
+}
+
+type roomJSON struct {
+	Room    string `json:"room"`
+	Class   string `json:"class"`
+	Members int    `json:"members"`
+	Frames  uint64 `json:"frames"`
+	Bytes   int64  `json:"bytes"`
+}
+
+type memberJSON struct {
+	Conn    uint64 `json:"conn"`
+	Client  string `json:"clientId"`
+	Remote  string `json:"remote"`
+	Room    string `json:"room"`
+	Behind  uint64 `json:"behind"` // frames
+	Blocked bool   `json:"blocked"`
+}
+
+// serveConnections answers /connections?n=20: totals, loops, rooms by class,
+// the n rooms with the most members and the n members that lack the most.
+func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
+	n := 20
+	if q := r.URL.Query().Get("n"); q != "" {
+		v, err := strconv.Atoi(q)
+		if err != nil || v < 1 || v > 1000 {
+			refuse(w, http.StatusBadRequest, "n must be a number from 1 to 1000")
+			return
+		}
+		n = v
+	}
+	e := s.engine.Load()
+	if e == nil {
+		refuse(w, http.StatusServiceUnavailable, "the public port is not open yet")
+		return
+	}
+	stats := e.Stats()
+	out := connectionsJSON{
+		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.pending.Load(), Subscriptions: stats.Seats,
+		Loops: []loopJSON{}, Classes: map[string]int64{}, TopRooms: []roomJSON{}, Slowest: []memberJSON{},
+	}
+	for _, l := range stats.Loops {
+		out.Loops = append(out.Loops, loopJSON{
+			l.Connections, l.Authenticated, l.Seats, l.Blocked, l.Frames, l.Bytes, l.Sends, l.Partial,
+			l.LastPass.Seconds() * 1e3, l.MaxPass.Seconds() * 1e3,
+		})
+	}
+	for _, p := range s.catalog.Patterns() {
+		out.Classes[p.Class.Name] += p.Rooms()
+	}
+	for _, t := range s.table.TopRooms(n) {
+		out.TopRooms = append(out.TopRooms, roomJSON{t.Name, t.Class, t.Members, t.Frames, t.Bytes})
+	}
+	for _, m := range e.Slowest(n) {
+		out.Slowest = append(out.Slowest, memberJSON{m.Conn.ID(), s.handler.clientID(m.Conn), m.Conn.Remote().String(), m.Room, m.Behind, m.Blocked})
+	}
+	answer(w, http.StatusOK, out)
+}

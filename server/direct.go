@@ -1,0 +1,255 @@
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms"
+)
+
+// direct appends records where ingest would, past Kafka, so that a broker is
+// not what is measured. POST /debug/append takes a stream of entries, each: the
+// length of a room's name in 2 bytes, the name, the length of a value in 4 bytes, the
+// value; lengths are big-endian. What one read of the body yields is one
+// batch. The answer comes at the end: {"appended":N}.
+//
+// A record gets partition 0, or the one that a private room lives on, and
+// offsets that go on from the topic's progress. Nothing else must feed the topic
+// meanwhile: of two records with one offset the rooms take the first.
+type direct struct {
+	server   *Server
+	listener *rooms.Listener
+	kinds    map[*rooms.Pattern]directKind
+
+	mu    sync.Mutex // records of one partition must go through one batch, in order
+	batch *rooms.Batch
+	next  map[directPart]int64 // offset
+	moved map[directPart]bool  // since the last send
+}
+
+// directKind is what a pattern's frames look like.
+type directKind struct {
+	typ    string
+	binary bool
+}
+
+type directPart struct {
+	feed      *rooms.Feed
+	partition int32
+}
+
+// directRoom is a room as one request knows it.
+type directRoom struct {
+	pattern *rooms.Pattern
+	kind    directKind
+	part    directPart
+}
+
+const (
+	directRead  = 64 << 10 // bytes of a read
+	directEntry = 16 << 20 // the longest value
+)
+
+func (d *direct) init(s *Server) {
+	d.server, d.kinds = s, map[*rooms.Pattern]directKind{}
+	for _, r := range s.routes {
+		for _, name := range r.Rooms {
+			p, _, ok := s.catalog.Resolve(field.ReplaceAllString(name, "x"))
+			if _, have := d.kinds[p]; !ok || have {
+				continue
+			}
+			k := directKind{typ: r.Type, binary: r.Format == "binary"}
+			if k.typ == "" {
+				k.typ = r.Topic
+			}
+			d.kinds[p] = k
+		}
+	}
+	d.batch = s.table.NewBatch()
+	d.next, d.moved = map[directPart]int64{}, map[directPart]bool{}
+	d.listener = s.table.Listen(func([]*rooms.Sub) {})
+}
+
+func (d *direct) serve(w http.ResponseWriter, r *http.Request) {
+	n, err := d.stream(r)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "entry %d: %v", n, err)
+		return
+	}
+	answer(w, http.StatusOK, struct {
+		Appended int `json:"appended"`
+	}{n})
+}
+
+// stream appends a body. After an error, n is the number of the entry at fault.
+func (d *direct) stream(r *http.Request) (n int, err error) {
+	known := map[string]*directRoom{}
+	buf, have := make([]byte, directRead), 0
+	for {
+		if have == len(buf) {
+			buf = append(buf, make([]byte, len(buf))...)
+		}
+		got, rerr := r.Body.Read(buf[have:])
+		have += got
+		used, entries, err := d.append(r, known, buf[:have])
+		if n += entries; err != nil {
+			return n, err
+		}
+		have = copy(buf, buf[used:have])
+		if rerr == nil {
+			continue
+		}
+		if rerr != io.EOF {
+			return n, fmt.Errorf("the body broke off: %w", rerr)
+		}
+		if have > 0 {
+			return n, fmt.Errorf("the body ends within it: %d bytes are left over", have)
+		}
+		return n, nil
+	}
+}
+
+// append appends the entries that p holds whole, as one batch.
+func (d *direct) append(r *http.Request, known map[string]*directRoom, p []byte) (used, n int, err error) {
+	end, fault := wholeEntries(p)
+	values := slices.Clone(p[:end]) // tapes take values over when they will; p is read into again
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now().UnixMilli()
+	for used < end && err == nil {
+		name, value, size, _ := cutEntry(values[used:])
+		if err = d.add(r, known, name, value, now); err == nil {
+			used += size
+			n++
+		}
+	}
+	if err == nil {
+		err = fault
+	}
+	return used, n, errors.Join(err, d.send(r))
+}
+
+// wholeEntries is the length of the entries at the beginning of p that are
+// complete, and what is wrong with the one that follows.
+func wholeEntries(p []byte) (end int, err error) {
+	for {
+		_, _, size, err := cutEntry(p[end:])
+		if size == 0 || err != nil {
+			return end, err
+		}
+		end += size
+	}
+}
+
+// cutEntry takes the first entry off p; size 0: it is not complete.
+func cutEntry(p []byte) (name, value []byte, size int, err error) {
+	if len(p) < 2 {
+		return nil, nil, 0, nil
+	}
+	n := int(binary.BigEndian.Uint16(p))
+	if n == 0 || n > rooms.MaxName {
+		return nil, nil, 0, fmt.Errorf("a room's name has 1 to %d bytes, not %d", rooms.MaxName, n)
+	}
+	at := 2 + n + 4
+	if len(p) < at {
+		return nil, nil, 0, nil
+	}
+	v := int(binary.BigEndian.Uint32(p[2+n:]))
+	if v > directEntry {
+		return nil, nil, 0, fmt.Errorf("a value has at most %d bytes, not %d", directEntry, v)
+	}
+	if len(p) < at+v {
+		return nil, nil, 0, nil
+	}
+	return p[2 : 2+n], p[at : at+v : at+v], at + v, nil
+}
+
+// add puts one record into the batch.
+func (d *direct) add(r *http.Request, known map[string]*directRoom, name, value []byte, now int64) error {
+	room := known[string(name)]
+	if room == nil {
+		var err error
+		if room, err = d.find(r, string(name)); err != nil {
+			return fmt.Errorf("room %s: %w", quoted(name), err)
+		}
+		known[string(name)] = room
+	}
+	if !room.kind.binary && (fastjson.ValidateBytes(value) != nil || !utf8.Valid(value)) {
+		return fmt.Errorf("room %s: the value is no valid JSON", quoted(name))
+	}
+	offset := d.next[room.part]
+	d.next[room.part] = offset + 1
+	d.moved[room.part] = true
+	d.batch.Add(&rooms.Record{
+		Pattern: room.pattern, Room: name, Type: room.kind.typ, Partition: room.part.partition,
+		Offset: offset, Time: now, Value: value, Binary: room.kind.binary,
+	})
+	return nil
+}
+
+// send hands the batch over, with the progress that it makes.
+func (d *direct) send(r *http.Request) error {
+	for part := range d.moved {
+		d.batch.Progress(part.feed, part.partition, d.next[part]-1)
+	}
+	clear(d.moved)
+	return d.batch.Send(r.Context())
+}
+
+// find resolves a room, and where its topic stands.
+func (d *direct) find(r *http.Request, name string) (*directRoom, error) {
+	p, owner, ok := d.server.catalog.Resolve(name)
+	switch {
+	case !ok:
+		return nil, errors.New("no pattern matches it")
+	case p.Feed == nil:
+		return nil, errors.New("no route feeds it")
+	case p.Feed.Epoch() == "":
+		return nil, fmt.Errorf("the topic %q is not open yet: wait for /readyz", p.Feed.Topic())
+	}
+	room := &directRoom{pattern: p, kind: d.kinds[p], part: directPart{p.Feed, 0}}
+	if p.Place != nil {
+		room.part.partition = p.Place(owner, p.Feed.Partitions())
+	}
+	at, err := d.progress(r, name, room)
+	if err != nil {
+		return nil, err
+	}
+	d.next[room.part] = max(d.next[room.part], at+1)
+	return room, nil
+}
+
+// progress asks the room's appender how far the partition has been read, by
+// taking a seat for a moment.
+func (d *direct) progress(r *http.Request, name string, room *directRoom) (int64, error) {
+	done := make(chan *rooms.Join, 1)
+	d.server.table.Join(d.listener, &rooms.Join{
+		Rooms: []rooms.Seat{{Name: name, Pattern: room.pattern}},
+		Done:  func(j *rooms.Join) { done <- j },
+	})
+	select {
+	case j := <-done:
+		seat := &j.Rooms[0]
+		if seat.Err != nil {
+			return 0, seat.Err
+		}
+		d.server.table.Leave(seat.Sub)
+		for _, o := range seat.Positions.Offsets {
+			if o.Partition == room.part.partition {
+				return o.Offset, nil
+			}
+		}
+		return 0, fmt.Errorf("the topic %q has not been read yet: wait for /readyz", room.pattern.Feed.Topic())
+	case <-r.Context().Done():
+		return 0, r.Context().Err()
+	}
+}

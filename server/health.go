@@ -1,0 +1,59 @@
+package server
+
+import (
+	"net/http"
+	"time"
+)
+
+// serveHealth answers /health: 200 while clients are served, if degraded; 503
+// when a service that they need is down.
+func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	type service struct {
+		Status    status `json:"status"`
+		IsRunning bool   `json:"isRunning"`
+	}
+	report := s.registry.report()
+	out := struct {
+		Status    status             `json:"status"`
+		Timestamp string             `json:"timestamp"`
+		Services  map[string]service `json:"services"`
+	}{overall(report), time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), map[string]service{}}
+	for _, r := range report {
+		out.Services[r.name] = service{r.status, r.running}
+	}
+	code := http.StatusOK
+	if out.Status == statusUnhealthy {
+		code = http.StatusServiceUnavailable
+	}
+	answer(w, code, out)
+}
+
+// serveLivez answers /livez: the process lives, and that it answers says so.
+func (s *Server) serveLivez(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, struct {
+		Status string `json:"status"`
+	}{"alive"})
+}
+
+// serveReadyz answers /readyz: whether clients should be sent here.
+func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
+	var out struct {
+		Status string `json:"status"`
+		Reason string `json:"reason,omitempty"`
+	}
+	code := http.StatusServiceUnavailable
+	switch {
+	case s.draining.Load():
+		out.Status, out.Reason = "draining", "the server is stopping"
+	case !s.isReady():
+		out.Status, out.Reason = "starting", "not every partition has been read up to where it was at the start"
+		if c := s.consumer.Load(); c != nil {
+			if ok, detail := c.Health(); !ok {
+				out.Reason = detail
+			}
+		}
+	default:
+		out.Status, code = "ready", http.StatusOK
+	}
+	answer(w, code, out)
+}

@@ -1,0 +1,215 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"tapecast/ingest"
+	"tapecast/loop"
+)
+
+// serveMetrics answers /metrics: Prometheus text, or with Accept:
+// application/json the figures of the services.
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	if strings.Contains(r.Header.Get("Accept"), "application/json") {
+		answer(w, http.StatusOK, s.serviceFigures())
+		return
+	}
+	var b bytes.Buffer
+	s.writeMetrics(&b)
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	_, _ = w.Write(b.Bytes()) // whoever asked may be gone
+}
+
+// figuresJSON is the service-level form of /metrics.
+type figuresJSON struct {
+	Services map[string]map[string]any `json:"services"`
+	Count    struct {
+		Total       int `json:"total"`
+		Running     int `json:"running"`
+		Initialized int `json:"initialized"`
+	} `json:"serviceCount"`
+	Uptime  float64 `json:"uptime"` // s
+	Pending int64   `json:"pendingAuthentications"`
+}
+
+func (s *Server) serviceFigures() figuresJSON {
+	out := figuresJSON{Services: map[string]map[string]any{}, Uptime: time.Since(s.begun).Seconds(), Pending: s.limit.pending.Load()}
+	for _, r := range s.registry.report() {
+		out.Services[r.name] = map[string]any{"status": r.status, r.figure: r.value}
+		out.Count.Total++
+		if r.running {
+			out.Count.Running++
+		}
+		if r.started {
+			out.Count.Initialized++
+		}
+	}
+	return out
+}
+
+// writeMetrics writes all there is. What loops, rooms and ingest count is
+// taken from them when asked: nothing is counted twice.
+func (s *Server) writeMetrics(w io.Writer) {
+	m := metricWriter{w: w}
+	s.writeServerMetrics(m)
+	if e := s.engine.Load(); e != nil {
+		writeLoopMetrics(m, e.Stats())
+	}
+	s.writeRoomMetrics(m)
+	if c := s.consumer.Load(); c != nil {
+		writeIngestMetrics(m, c.Stats())
+	}
+	s.handler.times.auth.write(m)
+	s.handler.times.join.write(m)
+	metrics.WriteProcessMetrics(w)
+}
+
+func (s *Server) writeServerMetrics(m metricWriter) {
+	m.gauge("tapecast_uptime_seconds", "Time since the process began.", time.Since(s.begun).Seconds())
+	m.gauge("tapecast_ready", "1 when clients should be sent here.", bit(s.isReady() && !s.draining.Load()))
+	m.family("tapecast_service_up", "gauge", "1 where a service is healthy, 0.5 where it is degraded.")
+	for _, r := range s.registry.report() {
+		v := bit(r.running && r.status == statusHealthy)
+		if r.running && r.status == statusDegraded {
+			v = 0.5
+		}
+		m.labelled("tapecast_service_up", "service", r.name, v)
+	}
+	m.gauge("tapecast_pending_authentications", "Connections that have yet to authenticate.", float64(s.limit.pending.Load()))
+	m.counter("tapecast_auth_checks_total", "Tokens checked.", s.auth.checked.Load())
+	m.counter("tapecast_auth_refused_total", "Tokens refused.", s.auth.refused.Load())
+	m.counter("tapecast_messages_received_total", "Messages that clients sent.", s.limit.requests.Load())
+	m.counter("tapecast_request_errors_total", "Errors that clients were answered.", s.handler.faults.Load())
+	m.family("tapecast_requests_total", "counter", "Requests of clients, by method.")
+	for op, name := range [...]string{"unknown", "authenticate", "subscribe", "unsubscribe", "list_subscriptions", "ping"} {
+		m.labelled("tapecast_requests_total", "method", name, float64(s.handler.calls[op].Load()))
+	}
+	m.family("tapecast_limited_total", "counter", "What a limit refused: connections, messages, rooms.")
+	for k := range limitKinds {
+		m.labelled("tapecast_limited_total", "limit", k.String(), float64(s.limit.refused[k].Load()))
+	}
+}
+
+func writeLoopMetrics(m metricWriter, e loop.Stats) {
+	m.gauge("tapecast_connections", "Connections.", float64(e.Connections))
+	m.gauge("tapecast_authenticated_connections", "Connections that are authenticated.", float64(e.Authenticated))
+	m.gauge("tapecast_subscriptions", "Memberships: connections times rooms.", float64(e.Seats))
+	m.gauge("tapecast_blocked_connections", "Connections whose sockets take no more for now.", float64(e.Blocked))
+	m.counter("tapecast_accepted_total", "Sockets accepted.", e.Accepted)
+	m.counter("tapecast_accept_failures_total", "Sockets that could not be accepted.", e.AcceptFailed)
+	m.counter("tapecast_turned_away_total", "Sockets closed at accept: too many.", e.TurnedAway)
+	m.counter("tapecast_handshakes_total", "Upgrades granted.", e.Upgraded)
+	m.counter("tapecast_handshakes_refused_total", "Upgrades refused.", e.Refused)
+	m.counter("tapecast_handshake_timeouts_total", "Sockets that sent no upgrade in time.", e.HandshakeTimeouts)
+	m.counter("tapecast_pong_timeouts_total", "Connections that stayed silent for too long.", e.PongTimeouts)
+	m.counter("tapecast_resets_total", "Connections reset because a close frame did not move.", e.Resets)
+	m.counter("tapecast_messages_sent_total", "Frames of rooms sent, once for each member.", e.Frames)
+	m.counter("tapecast_bytes_sent_total", "Bytes that the kernel took, headers included.", e.Bytes)
+	m.counter("tapecast_sends_total", "System calls that sent.", e.Sends)
+	m.counter("tapecast_partial_sends_total", "Of those, that the kernel did not take in full.", e.Partial)
+	m.family("tapecast_slow_total", "counter", "Members that retention overtook, by what became of them.")
+	m.labelled("tapecast_slow_total", "action", "skip", float64(e.Gaps))
+	m.labelled("tapecast_slow_total", "action", "close", float64(e.LagClosed))
+	m.counter("tapecast_gap_frames_total", "Frames that members missed by skipping.", e.GapFrames)
+	m.counter("tapecast_passes_total", "Passes over the members of a room.", e.Passes)
+	m.counter("tapecast_pass_visits_total", "Members visited in passes.", e.Visits)
+	m.family("tapecast_pass_seconds_total", "counter", "Time of all passes, first member to last.")
+	m.line("tapecast_pass_seconds_total", e.PassTime.Seconds())
+	m.gauge("tapecast_pass_max_seconds", "The longest pass so far.", e.MaxPass.Seconds())
+	codes := make([]int, 0, len(e.Closes))
+	for code := range e.Closes {
+		codes = append(codes, int(code))
+	}
+	slices.Sort(codes)
+	m.family("tapecast_closes_total", "counter", "Connections closed, by close code (1006: none was seen).")
+	for _, code := range codes {
+		m.labelled("tapecast_closes_total", "code", strconv.Itoa(code), float64(e.Closes[uint16(code)]))
+	}
+}
+
+func (s *Server) writeRoomMetrics(m metricWriter) {
+	t := s.table.Stats()
+	m.gauge("tapecast_rooms", "Rooms alive.", float64(t.Rooms))
+	m.gauge("tapecast_rooms_listened", "Rooms with members here.", float64(t.Listened))
+	m.gauge("tapecast_tape_bytes", "Memory of all tapes.", float64(t.TapeBytes))
+	m.gauge("tapecast_tape_budget_bytes", "What tapes may take together.", float64(s.cfg.Memory.Tapes))
+	m.counter("tapecast_appended_total", "Records written to tapes, once for each room.", t.Appended)
+	m.counter("tapecast_appended_bytes_total", "Bytes of their values.", t.Bytes)
+	m.counter("tapecast_skipped_total", "Records for rooms that nobody listens to.", t.Skipped)
+	m.counter("tapecast_rooms_refused_total", "Records for rooms that may not be made.", t.Refused)
+	m.counter("tapecast_stale_total", "Records read a second time, and not sent again.", t.Stale)
+	m.counter("tapecast_tape_shed_total", "Chunks dropped early because the budget was reached.", t.Shed)
+}
+
+func writeIngestMetrics(m metricWriter, i ingest.Stats) {
+	m.counter("tapecast_ingest_records_total", "Records read from Kafka.", i.Processed)
+	m.counter("tapecast_ingest_bytes_total", "Bytes of their keys and values.", i.Bytes)
+	m.family("tapecast_ingest_bad_total", "counter", "Records that could not be routed, by reason.")
+	for _, reason := range sortedKeys(i.Bad) {
+		m.labelled("tapecast_ingest_bad_total", "reason", reason, float64(i.Bad[reason]))
+	}
+	m.counter("tapecast_ingest_dead_letters_total", "Bad records stored in the dead-letter topic.", i.DeadLetters)
+	m.counter("tapecast_ingest_dead_letters_lost_total", "Bad records that could not be stored there.", i.DeadLettersLost)
+	m.counter("tapecast_ingest_misplaced_total", "Records in another partition than their route's partitioner says.", i.Misplaced)
+	m.counter("tapecast_ingest_repeated_total", "Records read a second time, and dropped.", i.Repeated)
+	m.counter("tapecast_ingest_gaps_total", "Times that records were deleted before they were read.", i.Gaps)
+	m.counter("tapecast_kafka_reconnects_total", "Times that the brokers were lost and found again.", i.Reconnects)
+	m.counter("tapecast_kafka_resets_total", "Topics that were made anew.", i.Resets)
+	m.gauge("tapecast_kafka_partitions", "Partitions being read.", float64(i.Partitions))
+	m.family("tapecast_kafka_lag", "gauge", "Records that are not read yet, by topic.")
+	for _, topic := range sortedKeys(i.Lag) {
+		m.labelled("tapecast_kafka_lag", "topic", topic, float64(i.Lag[topic]))
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func bit(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// metricWriter writes Prometheus' text format:
+// https://prometheus.io/docs/instrumenting/exposition_formats/
+type metricWriter struct{ w io.Writer }
+
+// family begins a metric; its lines follow.
+func (m metricWriter) family(name, kind, help string) {
+	fmt.Fprintf(m.w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+}
+
+func (m metricWriter) gauge(name, help string, v float64) {
+	m.family(name, "gauge", help)
+	m.line(name, v)
+}
+
+func (m metricWriter) counter(name, help string, v uint64) {
+	m.family(name, "counter", help)
+	fmt.Fprintf(m.w, "%s %d\n", name, v)
+}
+
+func (m metricWriter) line(name string, v float64) {
+	fmt.Fprintf(m.w, "%s %s\n", name, strconv.FormatFloat(v, 'f', -1, 64))
+}
+
+func (m metricWriter) labelled(name, label, value string, v float64) {
+	m.line(name+"{"+label+"="+strconv.Quote(value)+"}", v)
+}

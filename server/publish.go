@@ -1,0 +1,136 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"tapecast/ingest"
+)
+
+// publisher is a Kafka producer that is made when it is first wanted: most
+// nodes never publish.
+type publisher struct {
+	mu     sync.Mutex
+	p      *ingest.Publisher
+	closed bool
+}
+
+func (p *publisher) get(brokers []string, librdkafka map[string]string) (*ingest.Publisher, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errors.New("the server is stopping")
+	}
+	if p.p == nil {
+		made, err := ingest.NewPublisher(brokers, librdkafka)
+		if err != nil {
+			return nil, err
+		}
+		p.p = made
+	}
+	return p.p, nil
+}
+
+func (p *publisher) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	if p.p != nil {
+		p.p.Close()
+	}
+	return nil
+}
+
+// publishTime is how long Kafka has to take a record.
+const publishTime = 10 * time.Second
+
+// servePublish answers POST /publish: {"topic","key","value","headers"}. value
+// is any JSON and goes to Kafka byte for byte; null is a tombstone. It
+// answers {"topic","partition","offset"}.
+func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Topic   string            `json:"topic"`
+		Key     string            `json:"key"`
+		Value   json.RawMessage   `json:"value"`
+		Headers map[string]string `json:"headers"`
+	}
+	most := int64(s.cfg.Kafka.MaxRecord)
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most+64<<10))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		var big *http.MaxBytesError
+		if errors.As(err, &big) {
+			refuse(w, http.StatusRequestEntityTooLarge, "the body is longer than %d bytes: records over kafka.max_record are refused by every node", big.Limit)
+			return
+		}
+		refuse(w, http.StatusBadRequest, `cannot read the body: %v; send {"topic":"…","key":"…","value":{…},"headers":{…}}`, err)
+		return
+	}
+	if _, err := d.Token(); err != io.EOF {
+		refuse(w, http.StatusBadRequest, "there is more after the object: send one record at a time")
+		return
+	}
+	switch {
+	case in.Topic == "":
+		refuse(w, http.StatusBadRequest, "topic is missing; routes read %s", s.topics())
+		return
+	case !s.reads(in.Topic):
+		refuse(w, http.StatusBadRequest, "no route reads the topic %q; routes read %s", in.Topic, s.topics())
+		return
+	case in.Value == nil:
+		refuse(w, http.StatusBadRequest, "value is missing; null makes a tombstone")
+		return
+	case int64(len(in.Value)) > most:
+		refuse(w, http.StatusRequestEntityTooLarge, "value has %d bytes, and records over kafka.max_record (%s) are refused by every node", len(in.Value), s.cfg.Kafka.MaxRecord)
+		return
+	}
+	value := []byte(in.Value)
+	if bytes.Equal(value, idNull) {
+		value = nil
+	}
+	p, err := s.publisher.get(s.brokers, s.cfg.Kafka.Librdkafka)
+	if err != nil {
+		refuse(w, http.StatusServiceUnavailable, "cannot make a producer: %v", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), publishTime)
+	defer cancel()
+	partition, offset, err := p.Publish(ctx, in.Topic, in.Key, value, in.Headers)
+	if err != nil {
+		s.log.Warn("cannot publish", "topic", in.Topic, "error", err)
+		refuse(w, http.StatusBadGateway, "Kafka did not take the record: %v", err)
+		return
+	}
+	s.log.Info("published", "topic", in.Topic, "partition", partition, "offset", offset, "bytes", len(value), "remote", r.RemoteAddr)
+	answer(w, http.StatusOK, struct {
+		Topic     string `json:"topic"`
+		Partition int32  `json:"partition"`
+		Offset    int64  `json:"offset"`
+	}{in.Topic, partition, offset})
+}
+
+// reads says whether a route reads the topic. What no route reads reaches
+// nobody, and a misspelt name may make a topic.
+func (s *Server) reads(topic string) bool {
+	for _, f := range s.table.Feeds() {
+		if f.Topic() == topic {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Server) topics() string {
+	var names []string
+	for _, f := range s.table.Feeds() {
+		names = append(names, f.Topic())
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,184 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tapecast/ingest"
+	"tapecast/loop"
+	"tapecast/rooms"
+)
+
+// Server is the running gateway. New makes it; Start, Shutdown and Close are
+// called once each, Close also during a Shutdown.
+type Server struct {
+	cfg *Config
+	log *slog.Logger
+
+	catalog *rooms.Catalog
+	routes  []ingest.Route
+	router  *ingest.Router
+	table   *rooms.Table
+	auth    *authenticator
+	limit   *limiter
+	handler *handler
+
+	registry  *registry
+	engine    atomic.Pointer[loop.Engine]
+	consumer  atomic.Pointer[ingest.Consumer]
+	brokers   []string // Kafka's, or the embedded broker's
+	embedded  *ingest.Embedded
+	market    *ingest.Market
+	publisher publisher
+	direct    direct
+	admin     *admin
+
+	begun    time.Time
+	tabled   bool        // the table's appenders were started
+	ready    atomic.Bool // first caught up; never taken back
+	draining atomic.Bool
+	stopping context.Context // ends when clients are to be given no more time
+	hurry    context.CancelFunc
+	once     sync.Once
+	ended    error
+	accept   acceptWatch
+}
+
+// New wires a server from a configuration that Load has checked. It opens
+// nothing: Start does.
+func New(cfg *Config, log *slog.Logger) (*Server, error) {
+	s := &Server{cfg: cfg, log: log, brokers: cfg.Kafka.Brokers, begun: time.Now()}
+	s.stopping, s.hurry = context.WithCancel(context.Background())
+	var err error
+	if s.catalog, err = cfg.Catalog(); err != nil {
+		return nil, fmt.Errorf("cannot take the rooms of the configuration: %w", err)
+	}
+	s.routes = cfg.Routes()
+	router, feeds, faults := ingest.Compile(s.routes, s.catalog)
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("cannot compile route %d: %s: %s; `tapecast check` names all faults", faults[0].Route, faults[0].Field, faults[0].Msg)
+	}
+	s.router = router
+	s.table, err = rooms.New(rooms.Config{Catalog: s.catalog, Feeds: feeds, Shards: cfg.Server.Shards, Budget: int64(cfg.Memory.Tapes)})
+	if err != nil {
+		return nil, err
+	}
+	if s.auth, err = newAuthenticator(&cfg.Auth); err != nil {
+		return nil, err
+	}
+	s.limit = newLimiter(cfg)
+	s.handler = newHandler(cfg, s.catalog, s.auth, s.limit, log)
+	if cfg.Admin.Direct {
+		s.direct.init(s)
+	}
+	if s.registry, err = newRegistry(log, s.services()...); err != nil {
+		return nil, fmt.Errorf("BUG: %w", err)
+	}
+	s.admin = newAdmin(s)
+	return s, nil
+}
+
+// Start opens the internal port first, so that it answers while the rest
+// starts, and the public one last. ctx bounds the start only. After an error
+// Close frees what was started.
+func (s *Server) Start(ctx context.Context) error {
+	if err := s.admin.start(s.cfg.Admin.Listen); err != nil {
+		return err
+	}
+	s.table.Start()
+	s.tabled = true
+	if err := s.startEmbedded(ctx); err != nil {
+		return err
+	}
+	if err := s.registry.start(ctx); err != nil {
+		return err
+	}
+	s.log.Info("listening", "addr", s.Listen().String(), "path", s.cfg.Server.Path, "admin", s.AdminAddr().String(),
+		"connections", s.limit.maxConns, "rooms", len(s.catalog.Patterns()), "topics", len(s.table.Feeds()), "embedded", s.cfg.Demo())
+	go s.awaitReady()
+	return nil
+}
+
+// awaitReady logs the moment from which clients get everything.
+func (s *Server) awaitReady() {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !s.isReady() {
+		select {
+		case <-tick.C:
+		case <-s.stopping.Done():
+			return
+		}
+	}
+	s.log.Info("ready", "took", time.Since(s.begun).Round(time.Millisecond).String())
+}
+
+// isReady says whether all partitions were assigned and caught up once. A
+// Kafka outage after that takes nothing back, or every node would leave at once.
+func (s *Server) isReady() bool {
+	if s.ready.Load() {
+		return true
+	}
+	c := s.consumer.Load()
+	if c == nil || s.engine.Load() == nil || !c.Ready() {
+		return false
+	}
+	s.ready.Store(true)
+	return true
+}
+
+// Listen is the public address, once started; nil before.
+func (s *Server) Listen() net.Addr {
+	if e := s.engine.Load(); e != nil {
+		return e.Addr()
+	}
+	return nil
+}
+
+// AdminAddr is the internal address, once started; nil before.
+func (s *Server) AdminAddr() net.Addr { return s.admin.addr() }
+
+// Shutdown takes readiness away, closes the public port, tells the clients and
+// sends them away over the drain time, then stops reading, and the rest. It
+// gives up on what is not done when ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.once.Do(func() { s.ended = s.shutdown(ctx) })
+	return s.ended
+}
+
+// Close ends everything at once: clients are cut. During a Shutdown it cuts
+// that short.
+func (s *Server) Close() error {
+	s.hurry()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	return s.Shutdown(ctx)
+}
+
+// closeTime bounds Close: what has not ended by then ends with the process.
+const closeTime = 5 * time.Second
+
+func (s *Server) shutdown(ctx context.Context) error {
+	begun := time.Now()
+	s.draining.Store(true)
+	s.handler.accepting.Store(false)
+	s.log.Info("draining", "connections", s.limit.conns.Load(), "over", s.cfg.Server.Drain.String())
+	err := s.registry.stop(ctx)
+	s.hurry()
+	err = errors.Join(err, s.publisher.close())
+	if s.tabled {
+		s.table.Stop()
+	}
+	if s.embedded != nil {
+		s.embedded.Stop()
+	}
+	err = errors.Join(err, s.admin.stop(ctx))
+	s.log.Info("stopped", "took", time.Since(begun).Round(time.Millisecond).String())
+	return err
+}

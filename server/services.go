@@ -1,0 +1,245 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"tapecast/ingest"
+	"tapecast/loop"
+)
+
+// services are the parts of the gateway by the names that operators know.
+func (s *Server) services() []*service {
+	return []*service{s.connectionManager(), s.kafkaConsumer(), s.rateLimiter(), s.authService(), s.connectionHandler()}
+}
+
+// spareConns is how many sockets are accepted beyond the limit, so that a
+// client over it can be told so by a 503.
+const spareConns = 64
+
+// connectionManager is the engine: sockets and loops. It is the last to start,
+// and its stop is the drain.
+func (s *Server) connectionManager() *service {
+	return &service{
+		name:  "ConnectionManager",
+		needs: []string{"ConnectionHandler", "KafkaConsumer", "RateLimiter"},
+		start: s.startEngine,
+		stop:  s.drain,
+		health: func() (status, string) {
+			e := s.engine.Load()
+			if e == nil {
+				return statusUnhealthy, "the public port is not open"
+			}
+			return s.accept.health(e.Stats().AcceptFailed, time.Now())
+		},
+		figure:   func() (string, int64) { return "connections", s.limit.conns.Load() },
+		deadline: s.cfg.Server.Drain + 8*time.Second,
+	}
+}
+
+func (s *Server) startEngine(context.Context) error {
+	c := &s.cfg.Server
+	e, err := loop.New(loop.Config{
+		Addr: c.Listen, Path: c.Path, Loops: c.Loops, Pollers: c.Pollers,
+		Table: s.table, Handler: loopHandler{s.handler}, Log: s.log,
+		MaxMessage: int(c.MaxMessage), MaxConns: int(s.limit.maxConns) + spareConns,
+		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
+		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.Start(); err != nil {
+		return err
+	}
+	s.engine.Store(e)
+	return nil
+}
+
+// kafkaConsumer reads the topics. A broker outage only degrades it: it goes on
+// by itself where it was, which a restart could not.
+func (s *Server) kafkaConsumer() *service {
+	return &service{
+		name:  "KafkaConsumer",
+		start: s.startConsumer,
+		stop:  s.stopConsumer,
+		health: func() (status, string) {
+			c := s.consumer.Load()
+			if c == nil {
+				return statusUnhealthy, "not reading"
+			}
+			if ok, detail := c.Health(); !ok {
+				return statusDegraded, detail
+			}
+			return statusHealthy, ""
+		},
+		figure: func() (string, int64) {
+			if c := s.consumer.Load(); c != nil {
+				return "processed", int64(c.Stats().Processed)
+			}
+			return "processed", 0
+		},
+		restart: true,
+	}
+}
+
+func (s *Server) startConsumer(ctx context.Context) error {
+	k := &s.cfg.Kafka
+	c := ingest.New(ingest.Config{
+		Brokers: s.brokers, Librdkafka: k.Librdkafka, Start: k.Start, Consumers: k.Consumers,
+		DeadLetter: k.DeadLetter, MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery, Log: s.log,
+	}, s.router, s.table)
+	if err := c.Start(ctx); err != nil {
+		return err
+	}
+	s.consumer.Store(c)
+	if s.embedded == nil || !s.cfg.Ingest.Market {
+		return nil
+	}
+	var err error
+	s.market, err = ingest.StartMarket(ctx, s.brokers, ingest.DemoUsers(), s.log)
+	return err
+}
+
+func (s *Server) stopConsumer(ctx context.Context) error {
+	if s.market != nil {
+		s.market.Stop()
+		s.market = nil
+	}
+	if c := s.consumer.Load(); c != nil {
+		return c.Stop(ctx)
+	}
+	return nil
+}
+
+// startEmbedded starts the broker that takes Kafka's place where none is
+// configured.
+func (s *Server) startEmbedded(ctx context.Context) error {
+	if !s.cfg.Demo() {
+		return nil
+	}
+	topics := ingest.DemoTopics()
+	have := map[string]bool{}
+	for _, t := range topics {
+		have[t.Name] = true
+	}
+	for _, f := range s.table.Feeds() {
+		if !have[f.Topic()] {
+			topics = append(topics, ingest.TopicSpec{Name: f.Topic(), Partitions: 3})
+		}
+	}
+	var err error
+	if s.embedded, err = ingest.StartEmbedded(ctx, topics, "", s.log); err != nil {
+		return err
+	}
+	s.brokers = s.embedded.Addrs()
+	return nil
+}
+
+// rateLimiter is never down: it has no parts that could fail.
+func (s *Server) rateLimiter() *service {
+	return &service{
+		name:   "RateLimiter",
+		start:  func(context.Context) error { return nil },
+		stop:   func(context.Context) error { return nil },
+		health: func() (status, string) { return statusHealthy, "" },
+		figure: func() (string, int64) { return "requests", int64(s.limit.requests.Load()) },
+	}
+}
+
+// authService checks tokens by keys that it holds; it asks nobody.
+func (s *Server) authService() *service {
+	return &service{
+		name:   "AuthService",
+		start:  func(context.Context) error { return nil },
+		stop:   func(context.Context) error { return nil },
+		health: func() (status, string) { return statusHealthy, "" },
+		figure: func() (string, int64) { return "verifications", int64(s.auth.checked.Load()) },
+	}
+}
+
+// connectionHandler answers the clients.
+func (s *Server) connectionHandler() *service {
+	return &service{
+		name:  "ConnectionHandler",
+		needs: []string{"AuthService", "RateLimiter"},
+		start: func(context.Context) error {
+			if s.draining.Load() {
+				return errors.New("the server is stopping")
+			}
+			s.handler.accepting.Store(true)
+			return nil
+		},
+		stop: func(context.Context) error { s.handler.accepting.Store(false); return nil },
+		health: func() (status, string) {
+			if !s.handler.accepting.Load() {
+				return statusUnhealthy, "handshakes are refused"
+			}
+			return statusHealthy, ""
+		},
+		figure: func() (string, int64) { return "pending", s.limit.pending.Load() },
+	}
+}
+
+// loopHandler is the handler as the loop sees it.
+type loopHandler struct{ h *handler }
+
+// Open decides on a handshake.
+func (l loopHandler) Open(c *loop.Conn, r *loop.Request) loop.Verdict { return l.h.open(c, r) }
+
+// Message answers a message.
+func (l loopHandler) Message(c *loop.Conn, op byte, p []byte) { l.h.message(c, op, p) }
+
+// Timer looks at a session whose time has come.
+func (l loopHandler) Timer(c *loop.Conn) { l.h.timer(c) }
+
+// Closed frees what the connection held.
+func (l loopHandler) Closed(c *loop.Conn, code int) { l.h.closed(c, code) }
+
+// acceptWatch tells whether sockets could not be accepted of late: most often
+// the descriptors have run out.
+type acceptWatch struct {
+	mu     sync.Mutex
+	failed uint64
+	at     time.Time
+}
+
+// acceptMemory is how long a failure to accept is remembered.
+const acceptMemory = 10 * time.Second
+
+func (a *acceptWatch) health(failed uint64, now time.Time) (status, string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if failed > a.failed {
+		a.failed, a.at = failed, now
+	}
+	if !a.at.IsZero() && now.Sub(a.at) < acceptMemory {
+		return statusDegraded, "connections cannot be accepted (" + strconv.FormatUint(failed, 10) + " so far); is the descriptor limit too low?"
+	}
+	return statusHealthy, ""
+}
+
+// drain sends the clients away, spread over the configured time, and stops the
+// engine. Close cuts it short.
+func (s *Server) drain(ctx context.Context) error {
+	e := s.engine.Load()
+	if e == nil {
+		return nil
+	}
+	err := e.StopAccepting()
+	if s.stopping.Err() == nil {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(s.stopping, cancel)()
+		over := s.cfg.Server.Drain
+		left := e.Drain(ctx, over, appendShutdown(nil, over), closeRestart, "the server is stopping")
+		if left != nil && s.stopping.Err() == nil {
+			err = errors.Join(err, fmt.Errorf("%d clients were still there at the end of the drain: %w", s.limit.conns.Load(), left))
+		}
+	}
+	return errors.Join(err, e.Stop())
+}
