@@ -40,13 +40,15 @@ func mayHoldToken(s string) bool {
 }
 
 // redactAttr is slog's ReplaceAttr: it sees every attribute, and the message
-// itself, right before it is written.
+// itself, right before it is written. It gives durations their unit too.
 func redactAttr(_ []string, a slog.Attr) slog.Attr {
 	if secretKeys[strings.ToLower(a.Key)] {
 		a.Value = slog.StringValue(redacted)
 		return a
 	}
 	switch a.Value.Kind() {
+	case slog.KindDuration: // JSON would have nanoseconds, and no unit
+		a.Value = slog.StringValue(a.Value.Duration().String())
 	case slog.KindString:
 		if s := a.Value.String(); mayHoldToken(s) {
 			a.Value = slog.StringValue(redact(s))

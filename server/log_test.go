@@ -167,7 +167,7 @@ func TestLogLeavesTheRestAlone(t *testing.T) {
 	if err := json.Unmarshal(buf.Bytes(), &m); err != nil {
 		t.Fatal(err)
 	}
-	if m["msg"] != "token expired" || m["user"] != "42" || m["n"] != 5.0 || m["err"] != "token is expired" || m["list"].([]any)[1] != "b" {
+	if m["msg"] != "token expired" || m["user"] != "42" || m["n"] != 5.0 || m["err"] != "token is expired" || m["d"] != "1s" || m["list"].([]any)[1] != "b" {
 		t.Errorf("written: %s", buf.String())
 	}
 }

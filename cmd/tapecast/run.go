@@ -48,6 +48,14 @@ second one ends at once. SIGHUP reads the log level anew.`,
 				return err
 			}
 			log, level := server.NewLogger(e.stderr, cfg.Log)
+			from := file
+			if from == "" {
+				from = "built-in"
+			}
+			log.Info("starting", "version", version(), "config", from, "summary", cfg.Summary(), "pid", os.Getpid())
+			if kept != "" {
+				log.Warn("no key is configured: tokens are checked with the demo's", "key", kept)
+			}
 			return serve(e, cfg, log, kept, func() {
 				fresh, err := load(e, file, c.Flags())
 				if err != nil {
