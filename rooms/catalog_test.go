@@ -1,0 +1,102 @@
+package rooms
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	stream  = &Class{Name: "stream"}
+	private = &Class{Name: "private", Owner: "{sub}", Lag: LagClose}
+)
+
+func TestResolve(t *testing.T) {
+	c, err := NewCatalog([]*Pattern{
+		{Match: "prices", Class: stream},
+		{Match: "prices:*", Class: stream},
+		{Match: "prices:BTC", Class: stream},
+		{Match: "prices:B*", Class: stream},
+		{Match: "orders:{owner}", Class: private},
+		{Match: "news:{owner}", Class: stream}, // a public room may name one, too
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(room, match, owner string) {
+		t.Helper()
+		p, got, ok := c.Resolve(room)
+		if !ok {
+			if match != "" {
+				t.Errorf("%q matches nothing, not %q", room, match)
+			}
+			return
+		}
+		if p.Match != match || got != owner {
+			t.Errorf("%q matches %q with owner %q, not %q with %q", room, p.Match, got, match, owner)
+		}
+	}
+	f("prices", "prices", "")
+	f("prices:ETH", "prices:*", "ETH")
+	f("prices:BTC", "prices:BTC", "") // a literal before a wildcard
+	f("prices:BTCUSDT", "prices:B*", "TCUSDT")
+	f("prices:B", "prices:*", "B") // a wildcard stands for a byte at least
+	f("prices:", "", "")
+	f("price", "", "")
+	f("", "", "")
+	f("Prices", "", "")
+	f("orders:42", "orders:{owner}", "42")
+	f("orders:4:2", "orders:{owner}", "4:2")
+	f("orders:", "", "")
+	f("orders", "", "")
+	f("orders:{owner}", "orders:{owner}", "{owner}")
+	f("news:42", "news:{owner}", "42")
+	f("prices:"+strings.Repeat("x", MaxName-7), "prices:*", strings.Repeat("x", MaxName-7))
+	f("prices:"+strings.Repeat("x", MaxName-6), "", "")
+
+	p := c.Patterns()
+	if len(p) != 6 || !p[0].Literal() || p[1].Literal() || p[4].Literal() || p[4].Prefix() != "orders:" || p[0].Prefix() != "prices" {
+		t.Errorf("patterns are not as they were given: %v", p)
+	}
+}
+
+func TestCatalogFaults(t *testing.T) {
+	f := func(want string, patterns ...*Pattern) {
+		t.Helper()
+		_, err := NewCatalog(patterns)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want an error with %q", patterns[len(patterns)-1].Match, err, want)
+		}
+	}
+	f("no class", &Pattern{Match: "a"})
+	f("is empty", &Pattern{Class: stream})
+	f("every name", &Pattern{Match: "*", Class: stream})
+	f("every name", &Pattern{Match: "{owner}", Class: private})
+	f("only one", &Pattern{Match: "a*b*", Class: stream})
+	f("only one", &Pattern{Match: "a*b", Class: stream})
+	f("only one", &Pattern{Match: "a{b", Class: stream})
+	f("only one", &Pattern{Match: "{owner}*", Class: stream})
+	f("only one", &Pattern{Match: "a*{owner}", Class: stream})
+	f("longer than", &Pattern{Match: strings.Repeat("x", MaxName+1), Class: stream})
+	f("end in {owner}", &Pattern{Match: "a:*", Class: private})
+	f("end in {owner}", &Pattern{Match: "a", Class: private})
+	f("same names", &Pattern{Match: "a:*", Class: stream}, &Pattern{Match: "a:{owner}", Class: private})
+	f("same names", &Pattern{Match: "a", Class: stream}, &Pattern{Match: "b", Class: stream}, &Pattern{Match: "a", Class: stream})
+}
+
+func TestClassDefaults(t *testing.T) {
+	zero, set := new(Class), &Class{RetainBytes: 5, RetainAge: time.Minute, Keep: true}
+	if zero.retainBytes() != 8<<20 || zero.retainAge() != 10*time.Second || zero.keeps() || zero.Private() {
+		t.Errorf("defaults are not as documented: %+v", zero)
+	}
+	if set.retainBytes() != 5 || set.retainAge() != time.Minute || !set.keeps() || set.Private() {
+		t.Errorf("set fields are not used: %+v", set)
+	}
+	if !private.keeps() || !private.Private() {
+		t.Error("a private class does not keep records")
+	}
+	p := Pattern{MaxRooms: 3}
+	if p.maxRooms() != 3 || new(Pattern).maxRooms() != 1_000_000 {
+		t.Error("MaxRooms is not as documented")
+	}
+}
