@@ -29,7 +29,7 @@ const (
 	itemGap
 )
 
-// item is one entry of a part. Events use feed, part and off; a gap also from.
+// item is one entry of a part. Events use feed, shape, part and off.
 type item struct {
 	kind    itemKind
 	binary  bool
@@ -42,8 +42,8 @@ type item struct {
 	typ     string
 	value   []byte
 	off     int64
-	time    int64 // a gap: the last offset before it
-	epoch   string
+	time    int64  // a gap: the last offset before it
+	shape   *shape // the feed's when the event was added: by now it may have another
 }
 
 type span struct{ from, to uint32 }
@@ -107,6 +107,10 @@ func (b *Batch) Add(r *Record) {
 }
 
 func (b *Batch) all(it item) {
+	it.shape = it.feed.shape.Load()
+	if it.shape == nil {
+		panic("BUG: an event of topic " + it.feed.topic + " before it was opened")
+	}
 	for i := range b.parts {
 		p := b.part(i)
 		p.items = append(p.items, it)
@@ -114,23 +118,27 @@ func (b *Batch) all(it item) {
 }
 
 // Progress says that everything of the partition up to and including offset
-// has been read and routed, records that fit no room included.
+// has been read and added, records that fit no room included. It goes with the
+// Send of those records: a join between the two would be given a place before
+// frames that it does not get.
 func (b *Batch) Progress(f *Feed, partition int32, offset int64) {
 	b.all(item{kind: itemProgress, feed: f, part: partition, off: offset})
 }
 
-// Reset says that the topic was made anew: members get `reset`.
+// Reset says that the topic was made anew: members get `reset`. Whatever was
+// read of the old one is sent before it, and nothing of the new one until its
+// own Send has returned, in no batch.
 func (b *Batch) Reset(f *Feed, epoch string, partitions int32) {
-	f.state.Store(newFeedState(epoch, partitions, unknown))
-	b.all(item{kind: itemReset, feed: f, epoch: epoch, part: partitions})
+	f.Open(epoch, partitions)
+	b.all(item{kind: itemReset, feed: f})
 }
 
 // Grow says that the topic has more partitions now, to be read from their start.
 func (b *Batch) Grow(f *Feed, partitions int32) {
-	if s := f.state.Load(); s != nil {
-		f.state.Store(s.grown(partitions))
+	if s := f.shape.Load(); s != nil && s.partitions < partitions {
+		f.Open(s.epoch, partitions)
 	}
-	b.all(item{kind: itemGrow, feed: f, part: partitions})
+	b.all(item{kind: itemGrow, feed: f})
 }
 
 // Gap says that the offsets above from, up to and including to, were lost

@@ -12,27 +12,49 @@ func (s *shard) state(f *Feed) *feedState {
 	return s.feeds[f.index].Load()
 }
 
-func (s *shard) progress(it *item) {
-	state := s.state(it.feed)
-	if state == nil {
-		now := it.feed.state.Load()
-		if now == nil {
-			panic("BUG: progress of topic " + it.feed.topic + " before it was opened")
+// progress moves the positions on by all that was marked since the last time.
+func (s *shard) progress() {
+	for i, it := range s.marks {
+		f := it.feed.index
+		next := s.moving[f]
+		if next == nil {
+			if next = s.feeds[f].Load(); next == nil {
+				next = newFeedState(it.shape.epoch, it.shape.partitions, unknown)
+			} else {
+				next = next.copy(0)
+			}
+			s.moving[f] = next
 		}
-		state = newFeedState(now.epoch, int32(len(now.off)), unknown)
-		s.feeds[it.feed.index].Store(state)
+		s.marks[i] = nil
+		if next.epoch != it.shape.epoch || it.part >= it.shape.partitions {
+			continue // of another epoch, or of a partition that was not announced
+		}
+		if int(it.part) >= len(next.off) { // announced by another batch, on its way
+			next = next.copy(it.shape.partitions)
+			s.moving[f] = next
+		}
+		next.off[it.part] = max(next.off[it.part], it.off)
 	}
-	if int(it.part) >= len(state.off) {
-		return // of a partition count that Grow has yet to announce
+	s.marks = s.marks[:0]
+	for f, next := range s.moving {
+		if next != nil {
+			s.feeds[f].Store(next)
+			s.moving[f] = nil
+		}
 	}
-	if o := &state.off[it.part]; it.off > o.Load() {
-		o.Store(it.off)
+}
+
+func (s *shard) grow(it *item) {
+	state := s.state(it.feed)
+	if state != nil && state.epoch == it.shape.epoch && int(it.shape.partitions) > len(state.off) {
+		s.feeds[it.feed.index].Store(state.copy(it.shape.partitions))
 	}
 }
 
 // reset begins a new epoch: nothing of the topic that was made anew has been read.
 func (s *shard) reset(it *item) {
-	s.feeds[it.feed.index].Store(newFeedState(it.epoch, it.part, -1))
+	epoch := it.shape.epoch
+	s.feeds[it.feed.index].Store(newFeedState(epoch, it.shape.partitions, -1))
 	s.eachFed(it.feed, func(r *Room) {
 		r.chain = chain{}
 		if !r.private() {
@@ -42,7 +64,7 @@ func (s *shard) reset(it *item) {
 			}
 		}
 		if r.subs != nil {
-			s.scratch = appendReset(s.scratch[:0], r.name, it.epoch)
+			s.scratch = appendReset(s.scratch[:0], r.name, epoch)
 			s.notice(r, noticeReset)
 		}
 	})
@@ -51,14 +73,10 @@ func (s *shard) reset(it *item) {
 
 // gap tells the members of every room that the partition may feed.
 func (s *shard) gap(it *item) {
-	state := s.state(it.feed)
-	if state == nil {
-		return
-	}
-	from := Positions{Epoch: state.epoch, Offsets: []Pos{{it.part, it.time}}}
-	to := Positions{Epoch: state.epoch, Offsets: []Pos{{it.part, it.off}}}
+	from := Positions{Epoch: it.shape.epoch, Offsets: []Pos{{it.part, it.time}}}
+	to := Positions{Epoch: it.shape.epoch, Offsets: []Pos{{it.part, it.off}}}
 	s.eachFed(it.feed, func(r *Room) {
-		if place, ok := r.place(int32(len(state.off))); ok && place != it.part {
+		if place, ok := r.place(it.shape.partitions); ok && place != it.part {
 			return
 		}
 		r.chain.forget(it.part)

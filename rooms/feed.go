@@ -44,31 +44,37 @@ const unknown = -2
 type Feed struct {
 	topic string
 	index int // place in Config.Feeds; set by New
-	state atomic.Pointer[feedState]
+	shape atomic.Pointer[shape]
 }
 
-// feedState is what one epoch of a topic looks like. Epoch and length never
-// change once it is stored; the offsets do, where a shard owns it.
+// shape is what a topic looks like. It never changes once stored.
+type shape struct {
+	epoch      string
+	partitions int32
+}
+
+// feedState is how far the tapes of one shard have got with a topic. It is
+// replaced, never changed: who reads it sees the place of all partitions at
+// one moment.
 type feedState struct {
 	epoch string
-	off   []atomic.Int64 // by partition: the last offset that is on the tapes
+	off   []int64 // by partition: the last offset that is on the tapes
 }
 
 func newFeedState(epoch string, partitions int32, offset int64) *feedState {
-	s := &feedState{epoch: epoch, off: make([]atomic.Int64, partitions)}
+	s := &feedState{epoch: epoch, off: make([]int64, partitions)}
 	for i := range s.off {
-		s.off[i].Store(offset)
+		s.off[i] = offset
 	}
 	return s
 }
 
-// grown is s with room for more partitions, of which nothing has been read.
-func (s *feedState) grown(partitions int32) *feedState {
-	g := newFeedState(s.epoch, partitions, -1)
-	for i := range s.off {
-		g.off[i].Store(s.off[i].Load())
-	}
-	return g
+// copy is a copy with as many partitions at least; of those that are new,
+// nothing has been read.
+func (s *feedState) copy(partitions int32) *feedState {
+	c := newFeedState(s.epoch, max(partitions, int32(len(s.off))), -1)
+	copy(c.off, s.off)
+	return c
 }
 
 // NewFeed makes a feed whose epoch is not known yet.
@@ -79,12 +85,12 @@ func (f *Feed) Topic() string { return f.topic }
 
 // Open says what the topic looks like, before its first record is added.
 func (f *Feed) Open(epoch string, partitions int32) {
-	f.state.Store(newFeedState(epoch, partitions, unknown))
+	f.shape.Store(&shape{epoch, partitions})
 }
 
 // Epoch is the short hash that positions of this topic carry; empty: not known yet.
 func (f *Feed) Epoch() string {
-	if s := f.state.Load(); s != nil {
+	if s := f.shape.Load(); s != nil {
 		return s.epoch
 	}
 	return ""
@@ -92,8 +98,8 @@ func (f *Feed) Epoch() string {
 
 // Partitions is how many partitions the topic has; 0: not known yet.
 func (f *Feed) Partitions() int32 {
-	if s := f.state.Load(); s != nil {
-		return int32(len(s.off))
+	if s := f.shape.Load(); s != nil {
+		return s.partitions
 	}
 	return 0
 }

@@ -10,15 +10,14 @@ func (s *shard) positions(r *Room) Positions {
 		return Positions{}
 	}
 	if part, ok := r.place(int32(len(state.off))); ok {
-		off := state.off[part].Load()
+		off := state.off[part]
 		if off == unknown {
 			return Positions{}
 		}
 		return Positions{state.epoch, []Pos{{part, off}}}
 	}
 	p := Positions{state.epoch, make([]Pos, len(state.off))}
-	for i := range state.off {
-		off := state.off[i].Load()
+	for i, off := range state.off {
 		if off == unknown {
 			return Positions{}
 		}

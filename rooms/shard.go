@@ -29,7 +29,8 @@ type shard struct {
 	touched  []*Room // written, not yet published
 	told     [][]*Sub
 	tellers  []*Listener
-	marks    []*item // progress to store once everything is published
+	marks    []*item      // progress to store once everything is published
+	moving   []*feedState // by feed: what progress is about to store
 	scratch  []byte
 	now      int64
 	swept    int // next bucket to be swept
@@ -46,6 +47,7 @@ func newShard(t *Table, i, feeds int) *shard {
 		quit:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		feeds:    make([]atomic.Pointer[feedState], feeds),
+		moving:   make([]*feedState, feeds),
 		rooms:    newIndex(),
 		journals: map[*Class]*Tape{},
 	}
@@ -113,9 +115,7 @@ func (s *shard) append(p *part) {
 			s.reset(it)
 		case itemGrow:
 			s.publish()
-			if state := s.state(it.feed); state != nil && int(it.part) > len(state.off) {
-				s.feeds[it.feed.index].Store(state.grown(it.part))
-			}
+			s.grow(it)
 		case itemGap:
 			s.gap(it)
 		}
@@ -197,11 +197,7 @@ func (s *shard) publish() {
 			s.told[i] = subs[:0]
 		}
 	}
-	for i, it := range s.marks {
-		s.progress(it)
-		s.marks[i] = nil
-	}
-	s.marks = s.marks[:0]
+	s.progress()
 }
 
 func (s *shard) tell(sub *Sub) {
