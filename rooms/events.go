@@ -1,9 +1,5 @@
 package rooms
 
-// noticeReset marks the frame of a `reset` in a chunk's index: offsets before
-// it belong to another epoch.
-const noticeReset = -2
-
 // state is what of the feed is on the shard's tapes; nil: nothing yet.
 func (s *shard) state(f *Feed) *feedState {
 	if f == nil || f.index < 0 {
@@ -51,24 +47,40 @@ func (s *shard) grow(it *item) {
 	}
 }
 
-// reset begins a new epoch: nothing of the topic that was made anew has been read.
+// reset begins a new epoch: nothing of the topic that was made anew has been
+// read. Rooms without members forget their frames, since nothing on the tape
+// would tell who joins later where the old epoch ends.
 func (s *shard) reset(it *item) {
 	epoch := it.shape.epoch
-	s.feeds[it.feed.index].Store(newFeedState(epoch, it.shape.partitions, -1))
 	s.eachFed(it.feed, func(r *Room) {
 		r.chain = chain{}
+		if r.subs == nil {
+			s.forget(r)
+			return
+		}
 		if !r.private() {
 			r.tape.trail.Store(nil)
 			for _, c := range *r.tape.dir.Load() {
 				c.base = nil
 			}
 		}
-		if r.subs != nil {
-			s.scratch = appendReset(s.scratch[:0], r.name, epoch)
-			s.notice(r, noticeReset)
-		}
+		s.scratch = appendReset(s.scratch[:0], r.name, epoch)
+		s.notice(r, noticeReset, 0)
 	})
+	// After the places of dropped frames, which GapAt reads in the other order:
+	// none of them may pass for one of the new epoch.
+	s.feeds[it.feed.index].Store(newFeedState(epoch, it.shape.partitions, -1))
 	s.publish()
+}
+
+// forget drops the frames of a room that has no members.
+func (s *shard) forget(r *Room) {
+	if r.private() {
+		r.refs.Store(nil)
+		return
+	}
+	s.table.used.Add(-r.tape.drop(len(*r.tape.dir.Load())))
+	r.tape.trail.Store(nil)
 }
 
 // gap tells the members of every room that the partition may feed.
@@ -82,15 +94,15 @@ func (s *shard) gap(it *item) {
 		r.chain.forget(it.part)
 		if r.subs != nil {
 			s.scratch = AppendGap(s.scratch[:0], r.name, from, to)
-			s.notice(r, notice)
+			s.notice(r, noticeGap-it.part, it.time)
 		}
 	})
 }
 
 // notice writes the text in scratch as a frame that comes from no record.
-func (s *shard) notice(r *Room, kind int32) {
+func (s *shard) notice(r *Room, kind int32, off int64) {
 	s.touch(r)
-	s.table.used.Add(r.write(OpText, s.scratch, nil, nil, kind, 0, s.now))
+	s.table.used.Add(r.write(OpText, s.scratch, nil, nil, kind, off, s.now))
 }
 
 func (s *shard) eachFed(f *Feed, visit func(*Room)) {

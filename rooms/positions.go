@@ -30,25 +30,51 @@ func (s *shard) positions(r *Room) Positions {
 // sent the room. Any goroutine may ask; it costs a look at every frame from at on.
 func (t *Table) PositionsAt(r *Room, at uint64) Positions {
 	p := t.shards[t.shardOf(r.name)].positions(r) // before the head: see publish
-	head := r.head.Load()
-	if at >= head || p.Epoch == "" {
+	if p.Epoch == "" {
 		return p
 	}
-	r.walk(at, head, func(f frameAt) {
-		switch {
-		case f.part == noticeReset:
-			for i := range p.Offsets {
-				p.Offsets[i].Offset = -1
-			}
-		case f.part >= 0:
-			for i := range p.Offsets {
-				if o := &p.Offsets[i]; o.Partition == f.part && f.off-1 < o.Offset {
-					o.Offset = f.off - 1
-				}
-			}
+	head := r.head.Load()
+	w := r.window()
+	// Frames are published before the positions move, so the member may have
+	// been sent some that are not in p. They are the newest of the tape.
+	for i := min(at, head); i > w.first; i-- {
+		f, ok := w.frame(i - 1)
+		if !ok || f.part == noticeReset || f.part >= 0 && !p.raise(f) {
+			break
 		}
-	})
+	}
+	for i := max(at, w.first); i < head; i++ {
+		if f, ok := w.frame(i); ok {
+			p.lower(f)
+		}
+	}
 	return p
+}
+
+// raise takes in a frame that was sent; false: it was in p already.
+func (p *Positions) raise(f frameAt) bool {
+	for i := range p.Offsets {
+		if o := &p.Offsets[i]; o.Partition == f.part && o.Offset < f.off {
+			o.Offset = f.off
+			return true
+		}
+	}
+	return false
+}
+
+// lower leaves out a frame that was not sent.
+func (p *Positions) lower(f frameAt) {
+	part, last := f.part, f.off-1
+	if part <= noticeGap {
+		part, last = noticeGap-part, f.off
+	}
+	for i := range p.Offsets {
+		if o := &p.Offsets[i]; f.part == noticeReset {
+			o.Offset = -1
+		} else if o.Partition == part && o.Offset > last {
+			o.Offset = last
+		}
+	}
 }
 
 // GapAt is what a member whose cursor retention has overtaken has missed: from
@@ -61,32 +87,43 @@ func (t *Table) GapAt(r *Room, at uint64) (from, to Positions, tail uint64) {
 	return from, to, tail
 }
 
-// walk visits the index of the frames from at up to head, oldest first.
-func (r *Room) walk(at, head uint64, visit func(frameAt)) {
-	dir := *r.tape.dir.Load()
+// window looks up frames of a room below the head that was read before it.
+type window struct {
+	first uint64 // number of the oldest frame that may be there
+	list  *refs  // private rooms
+	dir   []*chunk
+	i     int // of the chunk that was looked into last
+}
+
+func (r *Room) window() window {
 	if r.private() {
 		list := r.refs.Load()
-		for ; list != nil && at < head; at++ {
-			if at < list.first || len(dir) == 0 || list.nums[at-list.first] < dir[0].first {
-				continue
-			}
-			num := list.nums[at-list.first]
-			c := dir[find(dir, num)]
-			visit(c.at[num-c.first])
+		if list == nil {
+			return window{first: r.head.Load()}
 		}
-		return
+		return window{first: list.first, list: list, dir: *r.tape.dir.Load()}
 	}
-	if len(dir) == 0 {
-		return
+	w := window{dir: *r.tape.dir.Load()}
+	if len(w.dir) == 0 {
+		return window{first: r.head.Load()}
 	}
-	at = max(at, dir[0].first)
-	for i := find(dir, at); i < len(dir) && at < head; i++ {
-		c, end := dir[i], head
-		if i+1 < len(dir) {
-			end = min(head, dir[i+1].first)
-		}
-		for ; at < end; at++ {
-			visit(c.at[at-c.first])
-		}
+	w.first = w.dir[0].first
+	return w
+}
+
+// frame is the index entry of frame number at, not below first; false: it is
+// gone.
+func (w *window) frame(at uint64) (f frameAt, ok bool) {
+	num := at
+	if w.list != nil {
+		num = w.list.nums[at-w.list.first]
 	}
+	if len(w.dir) == 0 || num < w.dir[0].first {
+		return f, false
+	}
+	if num < w.dir[w.i].first || w.i+1 < len(w.dir) && num >= w.dir[w.i+1].first {
+		w.i = find(w.dir, num)
+	}
+	c := w.dir[w.i]
+	return c.at[num-c.first], true
 }

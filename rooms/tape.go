@@ -24,11 +24,15 @@ const (
 // frameAt is one entry of a chunk's index.
 type frameAt struct {
 	end  uint32 // where the frame ends in the chunk's bytes
-	part int32  // partition; notice for a frame that comes from no record
+	part int32  // partition, or which notice it is
 	off  int64
 }
 
-const notice = -1
+// What part says of a frame that comes from no record.
+const (
+	noticeReset = -1 // offsets before it belong to another epoch
+	noticeGap   = -2 // and less: of partition noticeGap - part; off is the last offset before it
+)
 
 // chunk is a run of frames that lie back to back. Its bytes and index are
 // written by the appender behind what it has published, and never moved or
