@@ -8,6 +8,12 @@ func (s *shard) state(f *Feed) *feedState {
 	return s.feeds[f.index].Load()
 }
 
+// reached says whether all of the partition up to off has been on its way here.
+func (s *shard) reached(f *Feed, part int32, off int64) bool {
+	state := s.state(f)
+	return state != nil && int(part) < len(state.off) && off <= state.off[part]
+}
+
 // progress moves the positions on by all that was marked since the last time.
 func (s *shard) progress() {
 	for i, it := range s.marks {

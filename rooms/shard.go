@@ -139,9 +139,11 @@ func (s *shard) record(p *part, it *item) {
 			return
 		}
 	}
+	// What a consumer that was set back reads twice is sent once. The chain
+	// alone does not say: a room made since does not know what came before.
 	prev, known := r.chain.last(it.part)
-	if known && it.off <= prev {
-		s.stats.stale.Add(1) // read twice by a consumer that was set back: sent once
+	if known && it.off <= prev || s.reached(r.pattern.Feed, it.part, it.off) {
+		s.stats.stale.Add(1)
 		return
 	}
 	s.touch(r)
