@@ -73,12 +73,13 @@ type place struct {
 // one Load.
 type collector struct {
 	faults Faults
+	told   map[Fault]bool  // an alias can bring a line up again
 	keys   map[string]bool // that have a fault
 	places map[string]place
 }
 
 func newCollector() *collector {
-	return &collector{keys: map[string]bool{}, places: map[string]place{}}
+	return &collector{told: map[Fault]bool{}, keys: map[string]bool{}, places: map[string]place{}}
 }
 
 // place finds where a key was set: itself, or else the innermost key around it.
@@ -106,8 +107,11 @@ func (c *collector) addAt(at place, path, msg, do string) {
 	if line == 0 {
 		line = 1 << 29
 	}
-	c.keys[path] = true
-	c.faults = append(c.faults, Fault{At: at.name, Key: path, Msg: msg, Do: do, line: line})
+	f := Fault{At: at.name, Key: path, Msg: msg, Do: do, line: line}
+	if !c.told[f] {
+		c.told[f], c.keys[path] = true, true
+		c.faults = append(c.faults, f)
+	}
 }
 
 // add notes a fault of the value that was set for a key. One whose value was

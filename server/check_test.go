@@ -89,9 +89,12 @@ func TestSyntax(t *testing.T) {
 		t.Error("lists of lists are taken")
 	}
 	many := "classes: {a: &a {lag: x}, b: &b {<<: [" + strings.Repeat("*a,", 400) + "*a]}, c: {<<: [" + strings.Repeat("*b,", 400) + "*b]}}"
-	if _, err := load(t, many); err == nil || !strings.Contains(err.Error(), "the file expands to more than 100000 values") {
+	if _, err := load(t, many); err == nil || !strings.Contains(err.Error(), "aliases expand to more than 100000 values") {
 		t.Errorf("aliases without end: %v", err)
 	}
+	f("classes: &a {stream: *a, <<: *a}",
+		"c.yaml:1: classes.stream.stream: unknown key; known here: conflate, snapshot, retain, lag, owner, keep, interval, max_keys, key_ttl",
+		"c.yaml:1: aliases expand to more than 100000 values, or are nested 32 deep; write the values out")
 }
 
 func TestSections(t *testing.T) {

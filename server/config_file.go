@@ -14,9 +14,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxNodes bounds what one file may expand to: aliases of aliases can make a
-// screenful of YAML into any number of values.
-const maxNodes = 100_000
+// maxNodes and maxNesting bound what one file may expand to: aliases of aliases can
+// make a screenful of YAML into any number of values, and one may name itself. The
+// tree of keys is 6 deep; the rest is for merge keys.
+const (
+	maxNodes   = 100_000
+	maxNesting = 32
+)
 
 // fileParser reads a YAML file against the tree of keys, as a koanf.Parser. It
 // keeps what is right, typed as Config wants it, and collects the rest as faults,
@@ -26,6 +30,7 @@ type fileParser struct {
 	file  string // as the operator named it
 	dir   string // its directory
 	nodes int    // visited so far
+	depth int    // of the one being visited
 }
 
 // Marshal makes fileParser a koanf.Parser; nothing writes configurations.
@@ -77,10 +82,11 @@ func (p *fileParser) value(k *key, n *yaml.Node, path string) (any, bool) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if p.nodes++; p.nodes > maxNodes {
-		if p.nodes == maxNodes+1 {
-			p.addAt(p.at(n.Line), path, fmt.Sprintf("the file expands to more than %d values", maxNodes), "write values out instead of nesting aliases")
-		}
+	p.nodes++
+	p.depth++
+	defer func() { p.depth-- }()
+	if p.nodes > maxNodes || p.depth > maxNesting {
+		p.add("", fmt.Sprintf("aliases expand to more than %d values, or are nested %d deep", maxNodes, maxNesting), "write the values out")
 		return nil, false
 	}
 	empty := n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
