@@ -25,6 +25,7 @@ type worker struct {
 	in      io.WriteCloser
 	enc     *json.Encoder
 	dec     *json.Decoder
+	first   int // number of its first user
 	clients int
 }
 
@@ -83,7 +84,7 @@ func newCrew(ctx context.Context, job Job, procs int) (*crew, error) {
 		job.First, job.Clients = first, rest/(procs-k)
 		first += job.Clients
 		rest -= job.Clients
-		w.clients = job.Clients
+		w.first, w.clients = job.First, job.Clients
 		var a answer
 		if err := w.ask(job, &a); err != nil {
 			c.stop()
@@ -139,9 +140,30 @@ const connectTimeout = 3 * time.Minute
 func (c *crew) connect(clients int) (Status, error) {
 	deadline := monotonicIn(connectTimeout)
 	answers, err := c.ask(func(w *worker) order {
-		return order{Op: "connect", Clients: clients * w.clients / max(c.clients, 1), Deadline: deadline}
+		return order{Op: "connect", Clients: c.share(w, clients), Deadline: deadline}
 	})
 	return sum(answers), err
+}
+
+// share is how many of the first clients of the crew a worker has.
+func (c *crew) share(w *worker, clients int) int { return clients * w.clients / max(c.clients, 1) }
+
+// users calls each for the users that connect(to) brings in after connect(from).
+func (c *crew) users(from, to int, each func(user string) error) error {
+	for _, w := range c.workers {
+		for n := c.share(w, from); n < c.share(w, to); n++ {
+			if err := each(userName(w.first + n)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// leave closes all connections of the crew by the closing handshake.
+func (c *crew) leave() error {
+	_, err := c.tellAll(order{Op: "close", Deadline: monotonicIn(connectTimeout)})
+	return err
 }
 
 func (c *crew) status() (Status, error) {

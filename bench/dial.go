@@ -54,6 +54,10 @@ func (l *loop) join(clients int, deadline int64) error {
 // dial begins to connect client i.
 func (l *loop) dial(i int) error {
 	c := &l.clients[i]
+	var err error
+	if c.token, err = l.sign.sign(userName(l.job.First + i)); err != nil {
+		return err
+	}
 	fd, err := unix.Socket(l.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("cannot make a socket for client %d: %w", i, err)
@@ -115,17 +119,14 @@ func (l *loop) connected(i int, c *client, ev uint32) {
 		return
 	}
 	_ = unix.SetsockoptInt(int(c.fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // at worst slower
-	token, err := l.sign.sign(userName(l.job.First + i))
-	if err != nil {
-		l.end(i, c, err.Error())
-		return
-	}
 	path := l.job.Path
 	if len(l.job.Rooms) > 0 {
 		path += map[bool]string{false: "?", true: "&"}[strings.Contains(path, "?")] + "join=manual"
 	}
 	c.state = stUpgrading
-	l.write(i, c, appendUpgrade(nil, l.job.Host, path, token, upgradeKey(l.seed+uint64(i))))
+	b := appendUpgrade(nil, l.job.Host, path, c.token, upgradeKey(l.seed+uint64(i)))
+	c.token = ""
+	l.write(i, c, b)
 }
 
 // enter asks to join the rooms, once the gateway has accepted the token.

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -190,11 +189,7 @@ type fanoutRun struct {
 	rawOut                   rawAnswer
 }
 
-func (r *fanoutRun) logf(format string, args ...any) {
-	if r.cfg.Log != nil {
-		_, _ = fmt.Fprintf(r.cfg.Log, format+"\n", args...) // progress only
-	}
-}
+func (r *fanoutRun) logf(format string, args ...any) { logLine(r.cfg.Log, format, args...) }
 
 // publications are what is published in a leg: to everybody, and to single users.
 func (r *fanoutRun) publication(s Schedule, anchor int64) (publication, error) {

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +31,9 @@ type gate struct {
 	// edit says what a member gets instead of a message: nothing, other frames
 	// or several. nil: the message.
 	edit func(c *gateConn, n int64, frame []byte) [][]byte
+	// favourite has each message sent to the same member first; else they take turns.
+	favourite bool
+	turn      int
 
 	mu      sync.Mutex
 	conns   map[*gateConn]bool
@@ -177,7 +182,7 @@ func (g *gate) send(room string, value []byte) {
 		frame = []byte(strings.Replace(string(envelope(value, off)), "prices", room, 1))
 	}
 	b := appendServerFrame(nil, opText, frame)
-	for c := range g.conns {
+	for _, c := range g.order() {
 		for _, r := range c.rooms {
 			if r != room {
 				continue
@@ -191,6 +196,17 @@ func (g *gate) send(room string, value []byte) {
 			}
 		}
 	}
+}
+
+// order is the order in which members are sent to.
+func (g *gate) order() []*gateConn {
+	out := slices.SortedFunc(maps.Keys(g.conns), func(a, b *gateConn) int { return a.n - b.n })
+	if len(out) == 0 || g.favourite {
+		return out
+	}
+	g.turn++
+	k := g.turn % len(out)
+	return slices.Concat(out[k:], out[:k])
 }
 
 // append is POST /debug/append.

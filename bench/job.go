@@ -26,6 +26,7 @@ type Job struct {
 	InFlight int           `json:"in_flight"` // handshakes at a time; 0: 64
 	Pace     time.Duration `json:"pace"`      // least time between two polls while a run goes on; 0: wake for each event
 	RcvBuf   int           `json:"rcvbuf"`    // SO_RCVBUF; 0: the kernel's choice
+	Prefer   bool          `json:"prefer"`    // run before other processes, where that is allowed
 	Stamp    bool          `json:"stamp"`     // take the kernel's receive times
 	Arrivals int64         `json:"arrivals"`  // keep those of so many messages, for the order of a pass
 }

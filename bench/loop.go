@@ -16,6 +16,7 @@ type client struct {
 	state  state
 	tail   []byte // the start of a frame whose rest has not come
 	dialed int64  // when connect was called, monotonic
+	token  string // made before that, so that making it isn't timed; "" once used
 }
 
 type state uint8

@@ -42,8 +42,8 @@ type Published struct {
 // publish sends all messages, each when it is due or, when that is past, at
 // once. It returns early with ctx.
 func (p *publication) publish(ctx context.Context, to sink) (Published, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // never unlocked: the thread's settings end with it
+	preferThread()
 	// Timers fire up to 50 µs late by default, which would be counted as the gateway's.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0) // at worst it stays so
 	clock := newClock()

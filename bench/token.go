@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -36,20 +35,20 @@ func LoadKeys(secret, secretFile, ed25519File, token string) (Keys, error) {
 		}
 	}
 	if given > 1 {
-		return Keys{}, errors.New("more than one of --secret, --secret-file, --ed25519-key and --token is given: keep one")
+		return Keys{}, inputf("more than one of --secret, --secret-file, --ed25519-key and --token is given: keep one")
 	}
 	switch {
 	case secretFile != "":
 		b, err := os.ReadFile(secretFile)
 		if err != nil {
-			return Keys{}, fmt.Errorf("cannot read --secret-file: %w", err)
+			return Keys{}, inputf("cannot read --secret-file: %v", err)
 		}
 		// One line end at its end is no part of it, as with the gateway's secret_file.
 		return Keys{Secret: strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")}, nil
 	case ed25519File != "":
 		seed, err := readEd25519(ed25519File)
 		if err != nil {
-			return Keys{}, fmt.Errorf("cannot read --ed25519-key: %w", err)
+			return Keys{}, inputf("cannot read --ed25519-key: %v", err)
 		}
 		return Keys{Ed25519: seed}, nil
 	}

@@ -31,6 +31,9 @@ func Worker(in io.Reader, out io.Writer) error {
 		return fmt.Errorf("cannot read the job: %w", err)
 	}
 	raiseDescriptors()
+	if job.Prefer {
+		preferThread()
+	}
 	l, err := newLoop(job)
 	if err != nil {
 		return enc.Encode(answer{Err: err.Error()})

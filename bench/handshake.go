@@ -1,0 +1,181 @@
+package bench
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// HandshakeConfig measures handshakes one after another: connect, upgrade with
+// a token that was never seen before, until `auto_subscribed`.
+type HandshakeConfig struct {
+	Target Target
+	Count  int           // 0: 5,000
+	Batch  int           // so many are open at a time. 0: 5,000
+	Settle time.Duration // how long the gateway is left alone before it's idle. 0: 2 s
+	Log    io.Writer     // progress, a line each. nil: none
+}
+
+// HandshakeResult is what Handshake measured.
+type HandshakeResult struct {
+	Scenario string    `json:"scenario"`
+	Token    string    `json:"token"` // HS256, Ed25519 or fixed
+	Count    int       `json:"count"`
+	Latency  Quantiles `json:"latency"`
+	// The gateway's CPU time in µs for each handshake, without and with the
+	// closing handshake and the end of the connection.
+	CPU      float64 `json:"gateway_cpu_us"`
+	CPUClose float64 `json:"gateway_cpu_us_with_close"`
+	// The same less what the gateway uses when nothing happens.
+	NetCPU      float64 `json:"gateway_cpu_us_net"`
+	NetCPUClose float64 `json:"gateway_cpu_us_net_with_close"`
+	Background  float64 `json:"gateway_background_cores"`
+	Seconds     float64 `json:"seconds"`
+}
+
+// Handshake runs the measurement.
+func Handshake(ctx context.Context, cfg HandshakeConfig) (*HandshakeResult, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if cfg.Count == 0 {
+		cfg.Count = 5000
+	}
+	if cfg.Batch == 0 {
+		cfg.Batch = 5000
+	}
+	if cfg.Settle == 0 {
+		cfg.Settle = 2 * time.Second
+	}
+	cfg.Batch = min(cfg.Batch, cfg.Count)
+	if cfg.Count < 1 {
+		return nil, inputf("--count %d: at least one is needed", cfg.Count)
+	}
+	if err := checkDescriptors(cfg.Batch, 1); err != nil {
+		return nil, err
+	}
+	e, err := cfg.Target.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h := handshakes{cfg: cfg, end: e, scraper: newScraper(e.admin), latency: NewHist()}
+	res := &HandshakeResult{Scenario: "handshake", Token: cfg.Target.Keys.kind(), Count: cfg.Count}
+	if res.Background, err = h.background(ctx); err != nil {
+		return nil, err
+	}
+	for done := 0; done < cfg.Count; done += cfg.Batch {
+		n := min(cfg.Batch, cfg.Count-done)
+		if err := h.batch(ctx, done, n); err != nil {
+			return nil, err
+		}
+		logLine(cfg.Log, "%d handshakes", done+n)
+	}
+	each := 1e6 / float64(cfg.Count)
+	res.Latency = h.latency.Quantiles()
+	res.CPU, res.CPUClose = h.open.cpu*each, (h.open.cpu+h.shut.cpu)*each
+	res.NetCPU = res.CPU - res.Background*h.open.seconds*each
+	res.NetCPUClose = res.CPUClose - res.Background*(h.open.seconds+h.shut.seconds)*each
+	res.Seconds = h.open.seconds
+	return res, nil
+}
+
+// kind names what tokens are made with.
+func (k Keys) kind() string {
+	switch {
+	case k.Secret != "":
+		return "HS256"
+	case len(k.Ed25519) > 0:
+		return "Ed25519"
+	case k.Token != "":
+		return "fixed"
+	}
+	return "none"
+}
+
+type handshakes struct {
+	cfg        HandshakeConfig
+	end        endpoint
+	scraper    *scraper
+	latency    *Hist
+	open, shut spent
+}
+
+// spent is what the gateway used over some time.
+type spent struct{ cpu, seconds float64 }
+
+// usage reads the gateway's CPU time.
+func (h *handshakes) usage(ctx context.Context) (spent, error) {
+	m, err := h.scraper.scrape(ctx)
+	return spent{m[metricCPU], float64(monotonicIn(0)) / 1e9}, err
+}
+
+func (s *spent) add(from, to spent) {
+	s.cpu += to.cpu - from.cpu
+	s.seconds += to.seconds - from.seconds
+}
+
+// background returns how many cores the gateway uses when it is left alone.
+func (h *handshakes) background(ctx context.Context) (float64, error) {
+	a, err := h.usage(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := pause(ctx, h.cfg.Settle); err != nil {
+		return 0, err
+	}
+	b, err := h.usage(ctx)
+	var s spent
+	s.add(a, b)
+	return s.cpu / s.seconds, err
+}
+
+// batch opens n connections one after another, and closes them likewise.
+func (h *handshakes) batch(ctx context.Context, first, n int) error {
+	crew, err := newCrew(ctx, Job{
+		Addr: h.end.addr, Host: h.end.host, Path: h.end.path, Sources: h.end.sources, Keys: h.cfg.Target.Keys,
+		First: first, Clients: n, Size: orderSize, InFlight: 1,
+	}, 1)
+	if err != nil {
+		return err
+	}
+	defer crew.stop()
+	a, err := h.usage(ctx)
+	if err != nil {
+		return err
+	}
+	status, err := crew.connect(n)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return inputf("%v", err)
+	}
+	b, err := h.usage(ctx)
+	if err != nil {
+		return err
+	}
+	if err := crew.leave(); err != nil {
+		return err
+	}
+	if err := pause(ctx, h.cfg.Settle/4); err != nil { // the gateway's side of the last closes
+		return err
+	}
+	c, err := h.usage(ctx)
+	if err != nil {
+		return err
+	}
+	h.latency.Merge(status.Handshake)
+	h.open.add(a, b)
+	h.shut.add(b, c)
+	return nil
+}
+
+// WriteText writes the result as a table.
+func (r *HandshakeResult) WriteText(w io.Writer) error {
+	t := &table{}
+	t.line("handshake · %s one after another, %s token, to auto_subscribed", count(int64(r.Count)), r.Token)
+	t.row("latency", "%s", r.Latency)
+	t.row("gateway", "CPU %.1f µs each, %.1f µs with closing", r.CPU, r.CPUClose)
+	t.row("  net", "CPU %.1f µs each, %.1f µs with closing, less %.4f cores that it uses at rest", r.NetCPU, r.NetCPUClose, r.Background)
+	t.row("rate", "%.0f/s", float64(r.Count)/r.Seconds)
+	return t.write(w)
+}

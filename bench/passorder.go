@@ -1,0 +1,177 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// PassOrderConfig asks in which order the members of a room get a message.
+type PassOrderConfig struct {
+	Target   Target
+	Clients  int
+	Room     string
+	Rate     float64 // low: a message must have reached everybody before the next is due
+	Messages int64
+	Size     int
+	Bare     bool
+	Log      io.Writer // progress, a line each. nil: none
+}
+
+// PassOrderResult is what PassOrder measured. Order is by the kernel's receive
+// times at the clients' sockets.
+type PassOrderResult struct {
+	Scenario    string     `json:"scenario"`
+	Clients     int        `json:"clients"`
+	Messages    int64      `json:"messages"`
+	Overlapping int64      `json:"overlapping"` // left out: the one before was still under way
+	First       OrderPlace `json:"first"`
+	Last        OrderPlace `json:"last"`
+	// Means are the least and greatest of the clients' mean places, where 0 is
+	// always first and 1 always last; Deviation is what chance makes of one.
+	LeastMean float64   `json:"least_mean_place"`
+	MostMean  float64   `json:"most_mean_place"`
+	Deviation float64   `json:"mean_place_deviation"`
+	Spread    Quantiles `json:"spread"` // from the first client's arrival to the last one's
+}
+
+// OrderPlace compares how often each client had a place with chance.
+type OrderPlace struct {
+	ChiSquare float64 `json:"chi_square"`
+	P         float64 `json:"p"`    // of such a deviation or a greater one by chance
+	Most      int64   `json:"most"` // how often the client had the place that had it most
+	MostP     float64 `json:"most_p"`
+	Client    int     `json:"client"`
+}
+
+// leastP is below what a deviation no longer counts as chance.
+const leastP = 0.001
+
+// PassOrder runs the measurement.
+func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	e, err := cfg.Target.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.Target.checkPublishing(ctx, e); err != nil {
+		return nil, err
+	}
+	shape, err := newValueShape(cfg.Size, "")
+	if err != nil {
+		return nil, inputf("--size: %v", err)
+	}
+	total := cfg.Messages + warmMessages
+	crew, err := newCrew(ctx, Job{
+		Addr: e.addr, Host: e.host, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys,
+		Clients: cfg.Clients, Rooms: []string{cfg.Room}, Size: cfg.Size, Bare: cfg.Bare, Stamp: true, Arrivals: total,
+	}, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer crew.stop()
+	if _, err := crew.connect(cfg.Clients); err != nil {
+		return nil, inputf("%v", err)
+	}
+	logLine(cfg.Log, "%d clients joined; %d messages take %.0f s", cfg.Clients, total, float64(total)/cfg.Rate)
+	p := plan{Anchor: anchor(), Warm: warmMessages}
+	if p.Schedule, err = NewSchedule(monotonicIn(leadTime)+p.Anchor, cfg.Rate); err != nil {
+		return nil, inputf("--rate: %v", err)
+	}
+	p.From, p.To = p.Schedule.Start, p.Schedule.Due(total)
+	if err := crew.run(p); err != nil {
+		return nil, err
+	}
+	to, err := cfg.Target.sink(ctx, e, cfg.Target.Topic)
+	if err != nil {
+		return nil, err
+	}
+	pub := publication{
+		schedule: p.Schedule, anchor: p.Anchor, total: total, shape: shape,
+		room: func(int64) string { return cfg.Room }, key: func(int64) []byte { return nil },
+	}
+	if _, err := pub.publish(ctx, to); err != nil {
+		return nil, err
+	}
+	t, err := crew.finish(total, 10*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.result(t)
+}
+
+// warmMessages are not evaluated: the gateway's first passes find caches cold.
+const warmMessages = 10
+
+func (c *PassOrderConfig) check() error {
+	const most = 100_000_000 // arrival times, 8 bytes each
+	switch {
+	case c.Clients < 2:
+		return inputf("--clients %d: an order needs two", c.Clients)
+	case c.Messages < 5*int64(c.Clients):
+		return inputf("--messages %d: at least five for each of %d clients are needed to tell a deviation from chance: %d", c.Messages, c.Clients, 5*c.Clients)
+	case c.Messages*int64(c.Clients) > most:
+		return inputf("--messages %d × --clients %d: more than %d arrival times", c.Messages, c.Clients, most)
+	}
+	return checkDescriptors(c.Clients, 1)
+}
+
+func (c *PassOrderConfig) result(t *Tally) (*PassOrderResult, error) {
+	p := t.Places
+	if p == nil {
+		return nil, fmt.Errorf("the clients kept no arrival times")
+	}
+	if t.Lost+t.Late+t.Doubled+t.Invalid > 0 {
+		return nil, &FaultError{fmt.Sprintf("lost %d, out of order %d, doubled %d, invalid %d: no order to speak of", t.Lost, t.Late, t.Doubled, t.Invalid)}
+	}
+	r := &PassOrderResult{
+		Scenario: "passorder", Clients: c.Clients, Messages: p.Messages, Overlapping: p.Overlapping,
+		First: placeOf(p.First, p.Messages), Last: placeOf(p.Last, p.Messages),
+		LeastMean: slices.Min(p.Mean), MostMean: slices.Max(p.Mean), Spread: p.Spread.Quantiles(),
+	}
+	if p.Messages > 0 {
+		r.Deviation = 1 / sqrt12(float64(p.Messages))
+	}
+	switch {
+	case p.Messages < 5*int64(c.Clients):
+		return r, &InvalidError{fmt.Sprintf("only %d messages were apart from the one before, %d overlapped it: lower --rate", p.Messages, p.Overlapping)}
+	case min(r.First.P, r.First.MostP) < leastP:
+		return r, &FaultError{fmt.Sprintf("client %d was first %d times in %d: more often than by chance (p %.2g)", r.First.Client, r.First.Most, p.Messages, min(r.First.P, r.First.MostP))}
+	case min(r.Last.P, r.Last.MostP) < leastP:
+		return r, &FaultError{fmt.Sprintf("client %d was last %d times in %d: more often than by chance (p %.2g)", r.Last.Client, r.Last.Most, p.Messages, min(r.Last.P, r.Last.MostP))}
+	}
+	return r, nil
+}
+
+func placeOf(counts []int64, total int64) OrderPlace {
+	var o OrderPlace
+	o.ChiSquare, o.P = chiSquare(counts)
+	o.Most = slices.Max(counts)
+	o.Client = slices.Index(counts, o.Most)
+	o.MostP = mostByChance(o.Most, total, len(counts))
+	return o
+}
+
+// WriteText writes the result as a table.
+func (r *PassOrderResult) WriteText(w io.Writer) error {
+	t := &table{}
+	t.line("passorder · %s messages to %s clients, by the kernel's receive times", count(r.Messages), count(int64(r.Clients)))
+	row := func(name string, o OrderPlace) {
+		t.row(name, "at most %d times one client (%.1f expected, p %.3g) · chi-square %.1f with %d degrees, p %.3g",
+			o.Most, float64(r.Messages)/float64(r.Clients), o.MostP, o.ChiSquare, r.Clients-1, o.P)
+	}
+	row("first", r.First)
+	row("last", r.Last)
+	t.row("mean place", "%.3f to %.3f (0.5 ± %.3f by chance)", r.LeastMean, r.MostMean, r.Deviation)
+	t.row("first to last", "%s", r.Spread)
+	if r.Overlapping > 0 {
+		t.row("left out", "%d messages that came before the one before was through", r.Overlapping)
+	}
+	return t.write(w)
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"time"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+)
+
+func fanoutCommand() *cobra.Command {
+	var t targetFlags
+	var c bench.FanoutConfig
+	cmd := &cobra.Command{
+		Use:   "fanout",
+		Short: "Messages to many clients: rate, loss, order, latency, CPU per message",
+		Example: `  # 400 bare messages a second to 10,000 clients, past Kafka, three runs
+  tapecast-bench fanout --secret-file key --direct --bare --clients 10000 --rate 400 --duration 20s --runs 3
+
+  # against a bare send loop over as many sockets, alternately
+  tapecast-bench fanout --secret-file key --direct --bare --clients 10000 --rate 5 --duration 20s --runs 3 --baseline
+
+  # through Kafka
+  tapecast-bench fanout --secret-file key --brokers localhost:9092 --topic market.ticker --rate 100 --clients 1000`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if c.Target, err = t.target(); err != nil {
+				return err
+			}
+			c.Log = t.log(cmd)
+			res, err := bench.Fanout(cmd.Context(), c)
+			if res == nil || len(res.Legs) == 0 {
+				return err
+			}
+			return report(cmd, t.json, res, err)
+		},
+	}
+	t.add(cmd)
+	t.addPublishing(cmd)
+	f := cmd.Flags()
+	f.IntVar(&c.Clients, "clients", 1000, "number of clients, each a user of its own")
+	f.IntVar(&c.Procs, "procs", 1, "client `processes`; one holds as many clients as it may have descriptors")
+	f.StringSliceVar(&c.Rooms, "rooms", []string{"prices"}, "`rooms` to join and to publish to, in turn")
+	f.BoolVar(&c.AutoJoin, "auto-join", false, "join the rooms that the gateway joins by itself, not only --rooms")
+	f.Float64Var(&c.Rate, "rate", 100, "`messages` a second")
+	f.IntVar(&c.Size, "size", 128, "`bytes` of a message's value")
+	f.StringVar(&c.Fields, "fields", "", `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
+	f.IntVar(&c.Keys, "keys", 1, "`number` of record keys, in turn (Kafka)")
+	f.BoolVar(&c.Bare, "bare", false, "the room's frames are bare values (envelope: none)")
+	f.BoolVar(&c.Check, "check", false, "check every byte of every value, and the prev chain")
+	f.DurationVar(&c.Duration, "duration", 10*time.Second, "length of the measured window")
+	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "time before it")
+	f.DurationVar(&c.Drain, "drain", 30*time.Second, "how long stragglers are waited for at most")
+	f.DurationVar(&c.Pace, "pace", time.Millisecond, "least time between two polls of a client process; 0: it wakes for each event")
+	f.IntVar(&c.InFlight, "in-flight", 64, "handshakes at a time in each client process")
+	f.IntVar(&c.RcvBuf, "rcvbuf", 0, "receive buffer of each client in `bytes` (default: the kernel's choice)")
+	f.Float64Var(&c.OrdersRate, "orders", 0, "meanwhile, so many `messages` a second to single users")
+	f.IntVar(&c.OrdersClients, "orders-clients", 50, "`number` of those users")
+	f.StringVar(&c.OrdersTopic, "orders-topic", "", "the `topic` of those messages, keyed by the user (Kafka)")
+	f.StringVar(&c.OrdersRoom, "orders-room", "orders:{user}", "the `room` of those messages")
+	f.IntVar(&c.Stalled, "stalled", 0, "`number` of further clients that stop reading")
+	f.DurationVar(&c.StallFor, "stall-for", 0, "for how long (default: the window)")
+	f.BoolVar(&c.Paired, "paired", false, "each run once without the stalled clients, and once with them")
+	f.BoolVar(&c.Baseline, "baseline", false, "each run once against the gateway, and once against a bare send loop")
+	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
+	return cmd
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"time"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+)
+
+func handshakeCommand() *cobra.Command {
+	var t targetFlags
+	var c bench.HandshakeConfig
+	cmd := &cobra.Command{
+		Use:   "handshake",
+		Short: "Handshakes one after another, with tokens never seen before: latency and CPU",
+		Example: `  tapecast-bench handshake --secret-file key --count 10000
+  tapecast-bench handshake --ed25519-key private.pem --count 10000`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if c.Target, err = t.target(); err != nil {
+				return err
+			}
+			c.Log = t.log(cmd)
+			res, err := bench.Handshake(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			return report(cmd, t.json, res, nil)
+		},
+	}
+	t.add(cmd)
+	f := cmd.Flags()
+	f.IntVar(&c.Count, "count", 5000, "`number` of handshakes")
+	f.IntVar(&c.Batch, "batch", 5000, "so many are open at a time")
+	f.DurationVar(&c.Settle, "settle", 2*time.Second, "how long the gateway is left alone to see what it uses at rest")
+	return cmd
+}

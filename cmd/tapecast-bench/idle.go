@@ -1,0 +1,42 @@
+package main
+
+import (
+	"time"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+)
+
+func idleCommand() *cobra.Command {
+	var t targetFlags
+	var c bench.IdleConfig
+	cmd := &cobra.Command{
+		Use:     "idle",
+		Short:   "Memory of connections that have nothing to do, by the slope over their number",
+		Example: `  tapecast-bench idle --secret-file key --steps 2000,6000,10000,14000,18000 --touch --direct`,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if c.Target, err = t.target(); err != nil {
+				return err
+			}
+			c.Log = t.log(cmd)
+			res, err := bench.Idle(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			return report(cmd, t.json, res, nil)
+		},
+	}
+	t.add(cmd)
+	t.addPublishing(cmd)
+	f := cmd.Flags()
+	f.IntSliceVar(&c.Steps, "steps", []int{2000, 6000, 10000, 14000, 18000}, "`numbers` of clients at which memory is read")
+	f.IntVar(&c.Procs, "procs", 1, "client `processes`")
+	f.DurationVar(&c.Settle, "settle", 5*time.Second, "how long connections are left alone before memory is read")
+	f.BoolVar(&c.Touch, "touch", false, "first deliver a message to each private room")
+	f.StringSliceVar(&c.TouchTopics, "touch-topics", nil, "the `topics` that feed those rooms, keyed by the user (Kafka)")
+	f.BoolVar(&c.GC, "gc", false, "have the gateway collect its garbage first (needs its admin.pprof)")
+	return cmd
+}

@@ -1,0 +1,114 @@
+// Command tapecast-bench loads a gateway with WebSocket clients and measures
+// what they get and what it costs.
+//
+// Exit codes: 0 measured; 1 the bench itself was the bottleneck, or something
+// broke, so that the figures say nothing; 2 bad input, nothing measured;
+// 3 measured, but messages were lost, doubled, out of order or torn.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	exitInvalid = 1
+	exitInput   = 2
+	exitFault   = 3
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRoot(os.Stdin, os.Stdout, os.Stderr).ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tapecast-bench: "+strings.ReplaceAll(err.Error(), "\n", " "))
+		os.Exit(exitCode(err))
+	}
+}
+
+// exitCode is what a caller learns without reading.
+func exitCode(err error) int {
+	var input *bench.InputError
+	var fault *bench.FaultError
+	var usage *usageError
+	switch {
+	case errors.As(err, &input), errors.As(err, &usage):
+		return exitInput
+	case errors.As(err, &fault):
+		return exitFault
+	}
+	return exitInvalid
+}
+
+// usageError is a command line that can't be read.
+type usageError struct{ error }
+
+func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tapecast-bench",
+		Short: "Load a tapecast gateway and measure what clients get",
+		Long: "tapecast-bench loads a gateway with WebSocket clients and measures what they get and what it costs.\n\n" +
+			"Exit codes: 0 measured; 1 the bench was the bottleneck, or something broke; 2 bad input;\n" +
+			"3 messages were lost, doubled, out of order or torn.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(fanoutCommand(), idleCommand(), handshakeCommand(), passorderCommand())
+	hidden := func(name string, run func(io.Reader, io.Writer) error) {
+		root.AddCommand(&cobra.Command{Use: name, Hidden: true, Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd.InOrStdin(), cmd.OutOrStdout())
+		}})
+	}
+	hidden("worker", bench.Worker)
+	hidden("rawsend", bench.RawSend)
+	return root
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return &usageError{err}
+	}
+	return nil
+}
+
+// result is what a measurement gives.
+type result interface{ WriteText(io.Writer) error }
+
+// report writes a result, also that of a run whose verdict is an error.
+func report(cmd *cobra.Command, asJSON bool, res result, err error) error {
+	var werr error
+	switch {
+	case res == nil:
+	case asJSON:
+		enc := json.NewEncoder(cmd.OutOrStdout())
+		enc.SetIndent("", "  ")
+		werr = enc.Encode(res)
+	default:
+		werr = res.WriteText(cmd.OutOrStdout())
+	}
+	if err != nil {
+		return err
+	}
+	return werr
+}

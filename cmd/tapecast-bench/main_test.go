@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+func run(t *testing.T, args ...string) (out string, code int, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var o, e bytes.Buffer
+	root := newRoot(strings.NewReader(""), &o, &e)
+	root.SetArgs(args)
+	if err = root.ExecuteContext(ctx); err != nil {
+		code = exitCode(err)
+	}
+	return o.String(), code, err
+}
+
+// Bad input is one line and exit code 2.
+func TestBadInput(t *testing.T) {
+	f := func(want string, args ...string) {
+		t.Helper()
+		_, code, err := run(t, args...)
+		if code != exitInput || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: code %d, %v; want %q", args, code, err, want)
+		}
+	}
+	f("unknown command", "bogus")
+	f("unknown command", "fanout", "x")
+	f("unknown flag", "fanout", "--bogus")
+	f("invalid argument", "fanout", "--clients", "many")
+	f("keep one", "fanout", "--secret", "a", "--token", "b")
+	f("--secret-file", "idle", "--secret-file", "/does/not/exist")
+	f("no IP address", "handshake", "--sources", "here")
+	f("connection refused", "fanout", "--admin", "http://127.0.0.1:1")
+	f("connection refused", "idle", "--admin", "http://127.0.0.1:1")
+	f("connection refused", "handshake", "--admin", "http://127.0.0.1:1")
+	f("connection refused", "passorder", "--direct", "--admin", "http://127.0.0.1:1")
+	f("how to publish", "passorder")
+}
+
+func TestHelpHidesWorkers(t *testing.T) {
+	out, code, err := run(t)
+	if err != nil || code != 0 || !strings.Contains(out, "fanout") || strings.Contains(out, "worker") {
+		t.Fatalf("%d, %v\n%s", code, err, out)
+	}
+}
+
+// The hidden subcommands are the processes that the library starts.
+func TestHiddenSubcommands(t *testing.T) {
+	for _, name := range []string{"worker", "rawsend"} {
+		if _, code, err := run(t, name); code != exitInvalid || !strings.Contains(err.Error(), "cannot read the job") {
+			t.Errorf("%s: %d, %v", name, code, err)
+		}
+	}
+}

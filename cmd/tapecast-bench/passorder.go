@@ -1,0 +1,40 @@
+package main
+
+import (
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+)
+
+func passorderCommand() *cobra.Command {
+	var t targetFlags
+	var c bench.PassOrderConfig
+	cmd := &cobra.Command{
+		Use:     "passorder",
+		Short:   "Whether the first and the last member to get a message are so by chance",
+		Example: `  tapecast-bench passorder --secret-file key --direct --clients 100 --messages 1000 --rate 20`,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if c.Target, err = t.target(); err != nil {
+				return err
+			}
+			c.Log = t.log(cmd)
+			res, err := bench.PassOrder(cmd.Context(), c)
+			if res == nil {
+				return err
+			}
+			return report(cmd, t.json, res, err)
+		},
+	}
+	t.add(cmd)
+	t.addPublishing(cmd)
+	f := cmd.Flags()
+	f.IntVar(&c.Clients, "clients", 100, "number of members")
+	f.StringVar(&c.Room, "room", "prices", "the `room`")
+	f.Float64Var(&c.Rate, "rate", 20, "`messages` a second; low, so that none overtakes another")
+	f.Int64Var(&c.Messages, "messages", 1000, "`number` of messages")
+	f.IntVar(&c.Size, "size", 128, "`bytes` of a message's value")
+	f.BoolVar(&c.Bare, "bare", false, "the room's frames are bare values (envelope: none)")
+	return cmd
+}
