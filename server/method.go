@@ -26,9 +26,9 @@ const (
 const (
 	// maxID is the longest id that is a string, in characters.
 	maxID = 36
-	// maxDepth is how deep a request may nest; ours have 4 levels. Clients that are
+	// maxRequestDepth is how deep a request may nest; ours have 4 levels. Clients that are
 	// nobody yet choose the text, and a parser's cost of failing grows with depth.
-	maxDepth = 32
+	maxRequestDepth = 32
 	// keepBytes is the longest message whose parser is used again: one of 64 KiB
 	// leaves 3 MB behind.
 	keepBytes = 4 << 10
@@ -74,7 +74,7 @@ func (q *request) parse(p []byte) fault {
 	q.op, q.method, q.params, q.id = opUnknown, nil, nil, idNull
 	q.big = len(p) > keepBytes
 	if tooDeep(p) {
-		return fault{codeParse, "parse error: nested more than " + strconv.Itoa(maxDepth) + " deep"}
+		return fault{codeParse, "parse error: nested more than " + strconv.Itoa(maxRequestDepth) + " deep"}
 	}
 	v, err := q.parser.ParseBytes(p)
 	// The parser lets some through that is no JSON, such as nan and unknown escapes.
@@ -179,7 +179,7 @@ func opOf(method []byte) op {
 	return opUnknown
 }
 
-// tooDeep says whether p nests deeper than maxDepth. What is no JSON may be
+// tooDeep says whether p nests deeper than maxRequestDepth. What is no JSON may be
 // judged either way.
 func tooDeep(p []byte) bool {
 	depth := 0
@@ -190,7 +190,7 @@ func tooDeep(p []byte) bool {
 				return false
 			}
 		case '[', '{':
-			if depth++; depth > maxDepth {
+			if depth++; depth > maxRequestDepth {
 				return true
 			}
 		case ']', '}':

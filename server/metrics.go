@@ -71,6 +71,7 @@ func (s *Server) writeMetrics(w io.Writer) {
 	s.handler.times.auth.write(m)
 	s.handler.times.join.write(m)
 	metrics.WriteProcessMetrics(w)
+	metrics.WriteFDMetrics(w)
 }
 
 func (s *Server) writeServerMetrics(m metricWriter) {

@@ -17,6 +17,8 @@ import (
 // publisher is a Kafka producer that is made when it is first wanted: most
 // nodes never publish.
 type publisher struct {
+	within time.Duration // that Kafka has to take a record; 0: 10 s
+
 	mu     sync.Mutex
 	p      *ingest.Publisher
 	closed bool
@@ -47,9 +49,6 @@ func (p *publisher) close() error {
 	}
 	return nil
 }
-
-// publishTime is how long Kafka has to take a record.
-const publishTime = 10 * time.Second
 
 // servePublish answers POST /publish: {"topic","key","value","headers"}. value
 // is any JSON and goes to Kafka byte for byte; null is a tombstone. It
@@ -100,7 +99,11 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, "cannot make a producer: %v", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), publishTime)
+	within := s.publisher.within
+	if within == 0 {
+		within = 10 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), within)
 	defer cancel()
 	partition, offset, err := p.Publish(ctx, in.Topic, in.Key, value, in.Headers)
 	if err != nil {

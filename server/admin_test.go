@@ -1,0 +1,205 @@
+package server
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAdminShapes holds the internal port against its documented shapes.
+func TestAdminShapes(t *testing.T) {
+	s := startServer(t)
+	enter(t, s, "42")
+	waiting := connect(t, s, "")
+	waiting.until("auth_required")
+
+	var health struct {
+		Status, Timestamp string
+		Services          map[string]struct {
+			Status    string
+			IsRunning bool
+		}
+	}
+	code, header, body := s.ask(t, "GET", "/health", "")
+	decode(t, body, &health)
+	if code != 200 || health.Status != "healthy" || header.Get("Content-Type") != "application/json" || len(health.Services) != 5 {
+		t.Errorf("/health: %d %v %s", code, header, body)
+	}
+	if at, err := time.Parse(time.RFC3339, health.Timestamp); err != nil || time.Since(at).Abs() > time.Minute {
+		t.Errorf("/health has the time %s", health.Timestamp)
+	}
+	for name, v := range health.Services {
+		if v.Status != "healthy" || !v.IsRunning {
+			t.Errorf("/health: %s is %+v", name, v)
+		}
+	}
+
+	var m struct {
+		Services map[string]struct {
+			Status                                                   string
+			Connections, Processed, Requests, Verifications, Pending *int
+		}
+		ServiceCount           struct{ Total, Running, Initialized int }
+		Uptime                 float64
+		PendingAuthentications int
+	}
+	waiting.send(`{"method":"ping","id":1}`)
+	waiting.until("-32001")
+	_, _, body = s.ask(t, "GET", "/metrics", "", "Accept", "application/json")
+	decode(t, body, &m)
+	figure := func(name string, v *int, want int) {
+		t.Helper()
+		if v == nil || *v != want {
+			t.Errorf("/metrics: %s has not %d: %s", name, want, body)
+		}
+	}
+	figure("ConnectionManager", m.Services["ConnectionManager"].Connections, 2)
+	figure("KafkaConsumer", m.Services["KafkaConsumer"].Processed, 0)
+	figure("RateLimiter", m.Services["RateLimiter"].Requests, 1)
+	figure("AuthService", m.Services["AuthService"].Verifications, 1)
+	figure("ConnectionHandler", m.Services["ConnectionHandler"].Pending, 1)
+	if m.ServiceCount != (struct{ Total, Running, Initialized int }{5, 5, 5}) || m.Uptime <= 0 || m.PendingAuthentications != 1 {
+		t.Errorf("/metrics: %s", body)
+	}
+
+	var c connectionsJSON
+	eventually(t, "the loops have published their figures", func() bool {
+		_, _, body = s.ask(t, "GET", "/connections?n=3", "")
+		c = connectionsJSON{}
+		decode(t, body, &c)
+		return c.Connections == 2 && c.Authenticated == 1 && c.Subscriptions == 7
+	})
+	if c.Pending != 1 || len(c.Loops) == 0 || len(c.TopRooms) != 3 || c.TopRooms[0].Members != 1 || c.Classes["private"] != 3 || c.Classes["market"] != 1 || c.Slowest == nil {
+		t.Errorf("/connections: %s", body)
+	}
+	for _, n := range []string{"0", "1001", "x", "-1"} {
+		if code := s.get(t, "/connections?n="+n, "n must be"); code != 400 {
+			t.Errorf("/connections?n=%s: %d", n, code)
+		}
+	}
+}
+
+// TestAdminRefuses: what is not there, or not to be had that way.
+func TestAdminRefuses(t *testing.T) {
+	s := startServer(t)
+	f := func(method, path string, code int, words string, headers ...string) http.Header {
+		t.Helper()
+		got, header, body := s.ask(t, method, path, "", headers...)
+		if got != code || method != "HEAD" && !strings.Contains(body, words) {
+			t.Errorf("%s %s: %d %s, want %d %q", method, path, got, body, code, words)
+		}
+		return header
+	}
+	f("GET", "/", 404, `{"error":"there is no / here; there are /health /livez /readyz /metrics /connections /publish"}`)
+	f("GET", "/ws", 404, `"error"`)
+	f("GET", "/debug/pprof/", 404, `"error"`)
+	f("POST", "/debug/append", 404, `"error"`)
+	f("HEAD", "/health", 200, "")
+	if h := f("POST", "/health", 405, "/health takes GET or HEAD"); h.Get("Allow") != "GET, HEAD" {
+		t.Errorf("Allow: %s", h.Get("Allow"))
+	}
+	f("GET", "/publish", 405, "takes POST")
+	// A page that an operator looks at may not publish.
+	f("POST", "/publish", 403, "", "Sec-Fetch-Site", "cross-site")
+	f("POST", "/publish", 403, "", "Origin", "http://evil.example")
+}
+
+func TestPprof(t *testing.T) {
+	s := startServer(t, func(cfg *Config) { cfg.Admin.Pprof = true })
+	for path, words := range map[string]string{
+		"/debug/pprof/":                    "goroutine",
+		"/debug/pprof/heap?gc=1&debug=1":   "HeapAlloc",
+		"/debug/pprof/goroutine?debug=1":   "goroutine profile",
+		"/debug/pprof/cmdline":             "",
+		"/debug/pprof/symbol":              "num_symbols",
+		"/debug/pprof/trace?seconds=0.01":  "",
+		"/nothing":                         "/debug/pprof/",
+		"/debug/pprof/profile?seconds=0.1": "",
+	} {
+		want := 200
+		if path == "/nothing" {
+			want = 404
+		}
+		if path == "/debug/pprof/profile?seconds=0.1" {
+			continue // a whole second at least
+		}
+		if code := s.get(t, path, words); code != want {
+			t.Errorf("%s: %d", path, code)
+		}
+	}
+}
+
+var (
+	metricLine = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\{[a-z_]+="[^"]*"(, ?[A-Za-z_]+="[^"]*")*\})? (\S+)$`)
+	metricMeta = regexp.MustCompile(`^# (HELP|TYPE) ([a-z_][a-z0-9_]*) (.+)$`)
+)
+
+// TestMetricsText: every line of the Prometheus form is well-formed, each of
+// our families is described once, before its lines, and kinds fit names.
+func TestMetricsText(t *testing.T) {
+	s := startServer(t)
+	c := enter(t, s, "42")
+	c.send(`{"method":"ping","id":1}`)
+	c.until("timestamp")
+	s.ask(t, "POST", "/publish", `{"topic":"events","value":{"metadata":{"eventType":"system.alert"},"data":1}}`)
+	c.until(`"room":"system_alerts"`)
+	s.ask(t, "POST", "/publish", `{"topic":"events","value":{"no":"route"}}`)
+	var body string
+	eventually(t, "the figures have arrived", func() bool {
+		_, _, body = s.ask(t, "GET", "/metrics", "")
+		return strings.Contains(body, "tapecast_messages_sent_total 1\n") && strings.Contains(body, `tapecast_ingest_bad_total{reason="route"} 1`)
+	})
+	kinds := map[string]string{}
+	for line := range strings.Lines(body) {
+		line = strings.TrimSuffix(line, "\n")
+		if m := metricMeta.FindStringSubmatch(line); m != nil {
+			if m[1] == "TYPE" {
+				if kinds[m[2]] != "" {
+					t.Errorf("%s is described twice", m[2])
+				}
+				kinds[m[2]] = m[3]
+			}
+			continue
+		}
+		m := metricLine.FindStringSubmatch(line)
+		if m == nil {
+			t.Errorf("bad line: %s", line)
+			continue
+		}
+		if _, err := strconv.ParseFloat(m[3], 64); err != nil {
+			t.Errorf("bad value: %s", line)
+		}
+		name, _, _ := strings.Cut(line, " ")
+		name, _, _ = strings.Cut(name, "{")
+		if !strings.HasPrefix(name, "tapecast_") {
+			continue
+		}
+		for _, end := range []string{"_bucket", "_sum", "_count"} {
+			if base, ok := strings.CutSuffix(name, end); ok && kinds[base] == "histogram" {
+				name = base
+			}
+		}
+		if kinds[name] == "" {
+			t.Errorf("not described before its line: %s", line)
+		}
+		if (kinds[name] == "counter") != strings.HasSuffix(name, "_total") {
+			t.Errorf("%s is a %s", name, kinds[name])
+		}
+	}
+	for _, want := range []string{
+		"tapecast_connections 1", "tapecast_subscriptions 7", "tapecast_bytes_sent_total ", `tapecast_kafka_lag{topic="events"} 0`,
+		"tapecast_tape_bytes ", "tapecast_sends_total ", "tapecast_partial_sends_total 0", `tapecast_ingest_bad_total{reason="json"} 0`,
+		`tapecast_requests_total{method="ping"} 1`, `tapecast_auth_seconds_bucket{le="0.005"}`, `tapecast_join_seconds_count 1`,
+		"process_open_fds ", "process_resident_memory_bytes ", "go_goroutines ", "go_memstats_heap_alloc_bytes ",
+	} {
+		if !strings.Contains(body, "\n"+want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Contains(body, "vmrange") {
+		t.Error("a histogram has buckets that Prometheus cannot read")
+	}
+}

@@ -1,0 +1,33 @@
+package server
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestPublish(t *testing.T) {
+	s := startServer(t, func(cfg *Config) { cfg.Kafka.MaxRecord = 1000 })
+	f := func(body string, code int, words string) {
+		t.Helper()
+		got, _, answer := s.ask(t, "POST", "/publish", body)
+		if got != code || !strings.Contains(answer, words) {
+			t.Errorf("%.80s: %d %s, want %d %q", body, got, answer, code, words)
+		}
+	}
+	f(`{"topic":"events","value":{"a":1}}`, 200, `{"topic":"events","partition":`)
+	f(`{"topic":"events","key":"k","value":null,"headers":{"h":"v"}}`, 200, `"offset":`)
+	f(``, 400, `cannot read the body: EOF; send {\"topic\"`)
+	f(`{"topic":"events","value":{]}`, 400, "cannot read the body")
+	f(`{"topic":"events","vaule":1}`, 400, `unknown field \"vaule\"`)
+	f(`{"topic":"events","key":1,"value":1}`, 400, "key")
+	f(`{"topic":"events","value":1}{}`, 400, "one record at a time")
+	f(`{"value":1}`, 400, "topic is missing; routes read market.ticker, market.trades, private.orders, events")
+	f(`{"topic":"evnets","value":1}`, 400, `no route reads the topic \"evnets\"`)
+	f(`{"topic":"events"}`, 400, "value is missing")
+	f(`{"topic":"events","value":"`+strings.Repeat("x", 1000)+`"}`, 413, "kafka.max_record (1000)")
+	f(`{"topic":"events","value":"`+strings.Repeat("x", 100_000)+`"}`, 413, "the body is longer than")
+	if err := s.publisher.close(); err != nil {
+		t.Fatal(err)
+	}
+	f(`{"topic":"events","value":1}`, 503, "the server is stopping")
+}

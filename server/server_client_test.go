@@ -1,0 +1,182 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// startServer runs a gateway on ports of the kernel's choice, with the embedded
+// broker and without its market unless the configuration is changed.
+func startServer(t *testing.T, change ...func(*Config)) *Server {
+	t.Helper()
+	cfg := testConfig()
+	cfg.Server.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Server.Drain = 200 * time.Millisecond
+	cfg.Ingest.Market = false
+	cfg.Kafka.MetadataEvery = 200 * time.Millisecond
+	for _, f := range change {
+		f(cfg)
+	}
+	s, err := New(cfg, quietLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "readyz", func() bool { return s.get(t, "/readyz", "") == http.StatusOK })
+	return s
+}
+
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !cond(); {
+		if time.Now().After(end) {
+			t.Fatalf("not in %s: %s", patience, what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+var adminClient = http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// ask sends a request to the internal port.
+func (s *Server) ask(t *testing.T, method, path, body string, headers ...string) (int, http.Header, string) {
+	t.Helper()
+	r, err := http.NewRequest(method, "http://"+s.AdminAddr().String()+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := adminClient.Do(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(b)
+}
+
+// get asks for a path and fails the test where the body lacks words.
+func (s *Server) get(t *testing.T, path, words string) int {
+	t.Helper()
+	code, _, body := s.ask(t, "GET", path, "")
+	if !strings.Contains(body, words) {
+		t.Errorf("GET %s: %d without %q: %s", path, code, words, body)
+	}
+	return code
+}
+
+// wsClient is a client over a real socket.
+type wsClient struct {
+	t    *testing.T
+	conn net.Conn
+	r    io.Reader
+}
+
+func connect(t *testing.T, s *Server, query string) *wsClient {
+	t.Helper()
+	c, err := tryConnect(t, s, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func tryConnect(t *testing.T, s *Server, query string) (*wsClient, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, br, _, err := ws.Dial(ctx, "ws://"+s.Listen().String()+"/ws"+query)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { conn.Close() })
+	c := &wsClient{t: t, conn: conn, r: conn}
+	if br != nil {
+		c.r = br // what came together with the upgrade
+	}
+	if err := conn.SetDeadline(time.Now().Add(2 * patience)); err != nil {
+		t.Fatal(err)
+	}
+	return c, nil
+}
+
+// next is the next message; closed is the code of a close frame instead.
+func (c *wsClient) next() (text string, closed int) {
+	c.t.Helper()
+	for {
+		f, err := ws.ReadFrame(c.r)
+		if err != nil {
+			c.t.Fatalf("read: %v", err)
+		}
+		switch f.Header.OpCode {
+		case ws.OpText:
+			return string(f.Payload), 0
+		case ws.OpClose:
+			code, why := ws.ParseCloseFrameData(f.Payload)
+			return why, int(code)
+		}
+	}
+}
+
+// until reads until a message holds words, and returns that.
+func (c *wsClient) until(words string) string {
+	c.t.Helper()
+	for {
+		m, closed := c.next()
+		if closed != 0 {
+			c.t.Fatalf("closed with %d %s before %q", closed, m, words)
+		}
+		if strings.Contains(m, words) {
+			return m
+		}
+	}
+}
+
+func (c *wsClient) send(text string) {
+	c.t.Helper()
+	if err := ws.WriteFrame(c.conn, ws.MaskFrame(ws.NewTextFrame([]byte(text)))); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// enter connects a user, and waits until its rooms are joined.
+func enter(t *testing.T, s *Server, user string) *wsClient {
+	t.Helper()
+	c := connect(t, s, "?token="+testToken(t, user, time.Hour))
+	c.until("auto_subscribed")
+	return c
+}
+
+// decode takes a JSON body apart, and fails where it has unknown fields.
+func decode(t *testing.T, body string, into any) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader([]byte(body)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+}
