@@ -26,7 +26,8 @@ func (s *shard) sweep() {
 	kept := s.owned[:0]
 	for _, r := range s.owned {
 		s.expire(r.tape, r.Class())
-		if r.subs != nil || r.Class().keeps() || s.now-r.tape.left < r.Class().retainAge().Milliseconds() {
+		held := r.Class().keeps() && len(*r.tape.dir.Load()) > 0
+		if r.subs != nil || held || s.now-r.tape.left < r.Class().retainAge().Milliseconds() {
 			kept = append(kept, r)
 			continue
 		}
