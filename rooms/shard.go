@@ -32,7 +32,7 @@ type shard struct {
 	marks    []*item      // progress to store once everything is published
 	moving   []*feedState // by feed: what progress is about to store
 	scratch  []byte
-	now      int64
+	now      int64 // by the table's clock
 	swept    int // next bucket to be swept
 }
 
@@ -63,7 +63,7 @@ func (s *shard) run() {
 		select {
 		case <-s.box.wake:
 		case <-tick.C:
-			s.now = time.Now().UnixMilli()
+			s.now = s.table.clock()
 			s.sweep()
 		case <-s.quit:
 			for _, a := range s.box.close() {
@@ -75,7 +75,7 @@ func (s *shard) run() {
 			}
 			return
 		}
-		s.now = time.Now().UnixMilli()
+		s.now = s.table.clock()
 		asks, parts = s.box.take(asks, parts)
 		for i, p := range parts {
 			s.append(p)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const maxShards = 64
@@ -30,6 +31,7 @@ type Table struct {
 	shards []*shard
 	seed   maphash.Seed
 	used   atomic.Int64 // bytes of all tapes
+	began  time.Time
 
 	mu        sync.Mutex
 	started   bool
@@ -50,7 +52,7 @@ func New(cfg Config) (*Table, error) {
 	if cfg.Budget <= 0 {
 		cfg.Budget = 1 << 30
 	}
-	t := &Table{cfg: cfg, seed: maphash.MakeSeed()}
+	t := &Table{cfg: cfg, seed: maphash.MakeSeed(), began: time.Now()}
 	for i, f := range cfg.Feeds {
 		f.index = i
 	}
@@ -93,6 +95,10 @@ func (t *Table) Catalog() *Catalog { return t.cfg.Catalog }
 
 // Feeds lists the topics that feed the rooms.
 func (t *Table) Feeds() []*Feed { return t.cfg.Feeds }
+
+// clock is what ages are measured by: ms since the table was made. A wall clock
+// that is set would expire everything at once, or nothing for hours.
+func (t *Table) clock() int64 { return time.Since(t.began).Milliseconds() }
 
 func (t *Table) overBudget() bool { return t.used.Load() > t.cfg.Budget }
 
