@@ -35,6 +35,9 @@ func (s *shard) sweep() {
 	}
 	clear(s.owned[len(kept):])
 	s.owned = kept
+	if s.table.overBudget() { // a shard that gets no records gives its share, too
+		s.shed()
+	}
 
 	n := len(s.rooms.buckets)
 	for k := 0; k <= n/sweepSteps; k++ {
