@@ -35,9 +35,10 @@ type Conn struct {
 
 	// mu guards fd: the poller closes it, the loop sends to it. While mu is
 	// held and fd is not negative, the number is this connection's.
-	mu   sync.Mutex
-	fd   int32
-	deaf atomic.Bool // set by whoever ends the conversation: input is discarded
+	mu      sync.Mutex
+	fd      int32
+	deaf    atomic.Bool // set by whoever ends the conversation: input is discarded
+	judging atomic.Bool // the handler's Open is running
 
 	// The poller's.
 	reader  reader

@@ -175,7 +175,7 @@ func (e *Engine) onOpen(nb *nbio.Conn) {
 	e.ln.last = nil
 	c.nb, c.fd = nb, int32(nb.Hash()) // of a Conn, the hash is its descriptor
 	nb.SetSession(c)
-	c.loop.post(event{kind: evOpened, conn: c})
+	c.loop.inbox.postLater(event{kind: evOpened, conn: c})
 	e.accepted.Add(1) // after which onRead may see c
 }
 

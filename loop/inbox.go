@@ -56,10 +56,16 @@ func (b *inbox) open() (err error) {
 }
 
 func (b *inbox) post(e event) {
+	b.postLater(e)
+	b.wake()
+}
+
+// postLater leaves a sleeping loop asleep: it finds the event behind the next
+// that wakes it, or at its next tick.
+func (b *inbox) postLater(e event) {
 	b.mu.Lock()
 	b.events = append(b.events, e)
 	b.mu.Unlock()
-	b.wake()
 }
 
 // grown is called by appenders with rooms that have new frames.

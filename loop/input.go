@@ -61,7 +61,7 @@ func (c *Conn) shut() {
 	if fd >= 0 {
 		c.reader.end()
 		c.asked = nil
-		c.loop.post(event{kind: evGone, conn: c})
+		c.loop.inbox.postLater(event{kind: evGone, conn: c})
 	}
 }
 
@@ -78,6 +78,8 @@ func (c *Conn) received(b []byte) {
 	e := c.loop.engine
 	response, used, status := upgrade(b, e.cfg.Path, c.Remote(), func(r *Request) Verdict {
 		c.judged = true
+		c.judging.Store(true)
+		defer c.judging.Store(false)
 		return e.cfg.Handler.Open(c, r)
 	})
 	if status == 0 {

@@ -84,7 +84,15 @@ func (l *Loop) release() {
 	unix.Close(l.inbox.wakefd)
 }
 
-func (l *Loop) post(e event) { l.inbox.post(e) }
+// post has the loop do something, soon. What the handler asks for while it
+// judges an upgrade waits for the answer anyway, which wakes the loop.
+func (l *Loop) post(e event) {
+	if e.conn != nil && e.conn.judging.Load() {
+		l.inbox.postLater(e)
+		return
+	}
+	l.inbox.post(e)
+}
 
 // run is the loop. Each turn looks at everything once; no kind of work keeps
 // the others waiting for longer than a slice.

@@ -54,7 +54,7 @@ func (s *sender) reset() {
 // and one visit goes: what waits in its outbox, and its rooms' frames straight
 // from the tapes, in one system call.
 func (l *Loop) flush(c *Conn) {
-	if c.state == stNew || c.state == stGone || c.is(fBlocked) {
+	if c.state == stNew || c.state == stGone || c.is(fBlocked) || c.holds() {
 		return
 	}
 	s := &l.send
@@ -78,6 +78,12 @@ func (l *Loop) flush(c *Conn) {
 	if more && c.state == stOpen && !c.is(fBlocked) {
 		l.ready.add(c)
 	}
+}
+
+// holds says that nothing was sent yet and rooms are being joined: the answer
+// to the upgrade and what the join says then go out in one send.
+func (c *Conn) holds() bool {
+	return !c.is(fSent) && c.state == stOpen && c.side != nil && c.side.joining != nil
 }
 
 func (s *sender) front(o *outbox) {
