@@ -72,7 +72,7 @@ func (r *Room) write(op byte, a, b, c []byte, part int32, off, now int64) (cost 
 	n := len(a) + len(b) + len(c)
 	size := headerSize(n) + n
 	t := r.tape
-	ch, cost := t.grow(size, int(min(r.Class().retainBytes()/4, maxChunk)), r.base)
+	ch, cost := t.grow(size, r.Class(), now, r.base)
 	buf := appendHeader(ch.buf[ch.used:ch.used:len(ch.buf)], op, n)
 	buf = append(buf, a...)
 	buf = append(buf, b...)

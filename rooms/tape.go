@@ -6,7 +6,8 @@ import (
 )
 
 // A tape's chunks begin small, so that a quiet room costs little, and double
-// up to maxChunk. A frame of more than a sixteenth of maxChunk gets a chunk of
+// up to maxChunk while they fill in less than a quarter of the age that
+// retention keeps: a chunk goes as a whole, and what it holds with it. A frame of more than a sixteenth of maxChunk gets a chunk of
 // its own, which a half-sent member may hold without holding others' frames.
 const (
 	minChunk = 1 << 10
@@ -45,6 +46,7 @@ type chunk struct {
 	// The appender's own.
 	used int   // bytes written
 	n    int   // frames written
+	born int64 // when it was made, ms
 	last int64 // when the last frame was written, ms
 	base []Pos // positions before its first frame, for `gap`
 }
@@ -78,7 +80,7 @@ type Tape struct {
 	next uint64 // number of the next frame
 	size int    // bytes of the next chunk
 	cost int64  // of all chunks in dir
-	left int64  // when the last member of its room left, ms; 0: it has members
+	left int64  // when the last member of its room left, ms
 }
 
 func newTape() *Tape {
@@ -96,19 +98,20 @@ func (t *Tape) tail(head uint64) uint64 {
 }
 
 // grow makes sure that the current chunk takes one frame of n bytes, and
-// returns it. cost is what the tape has grown by. limit bounds a chunk, so
-// that retention by bytes has something to drop.
-func (t *Tape) grow(n, limit int, base func() []Pos) (c *chunk, cost int64) {
+// returns it. cost is what the tape has grown by. Retention needs chunks to
+// drop: no chunk is to be larger than a quarter of its bytes, nor take longer
+// to fill than a quarter of its age.
+func (t *Tape) grow(n int, k *Class, now int64, base func() []Pos) (c *chunk, cost int64) {
 	dir := *t.dir.Load()
 	if len(dir) > 0 {
 		c = dir[len(dir)-1]
 		if c.n < len(c.at) && c.used+n <= len(c.buf) {
 			return c, 0
 		}
-		t.size = min(2*t.size, maxChunk)
+		t.resize(c, k, now)
 	}
-	size := min(t.size, max(limit, minChunk))
-	c = &chunk{first: t.next, base: base()}
+	size := int(min(int64(t.size), max(k.retainBytes()/4, minChunk)))
+	c = &chunk{first: t.next, born: now, base: base()}
 	if n > min(size, ownChunk) {
 		c.buf, c.at = make([]byte, n), make([]frameAt, 1)
 	} else {
@@ -120,6 +123,20 @@ func (t *Tape) grow(n, limit int, base func() []Pos) (c *chunk, cost int64) {
 	t.dir.Store(&grown)
 	t.cost += c.cost()
 	return c, c.cost()
+}
+
+// resize chooses the size of the next chunk from how the last one did.
+func (t *Tape) resize(c *chunk, k *Class, now int64) {
+	age, took := k.retainAge().Milliseconds(), now-c.born
+	switch {
+	case len(c.buf) > ownChunk && len(c.at) == 1:
+		// A large frame says nothing about the others.
+	case took > age, c.used < len(c.buf)/2 && c.n < len(c.at):
+		// It took too long, or was left half empty because of a large frame.
+		t.size = max(t.size/2, minChunk)
+	case took < age/4:
+		t.size = min(2*t.size, maxChunk)
+	}
 }
 
 // put ends the frame whose bytes the appender has written to the chunk.
