@@ -100,12 +100,12 @@ func (t *Tape) tail(head uint64) uint64 {
 // grow makes sure that the current chunk takes one frame of n bytes, and
 // returns it. cost is what the tape has grown by. Retention needs chunks to
 // drop: no chunk is to be larger than a quarter of its bytes, nor take longer
-// to fill than a quarter of its age.
+// to fill than about half of its age.
 func (t *Tape) grow(n int, k *Class, now int64, base func() []Pos) (c *chunk, cost int64) {
 	dir := *t.dir.Load()
 	if len(dir) > 0 {
 		c = dir[len(dir)-1]
-		if c.n < len(c.at) && c.used+n <= len(c.buf) {
+		if c.n < len(c.at) && c.used+n <= len(c.buf) && n <= ownChunk {
 			return c, 0
 		}
 		t.resize(c, k, now)
