@@ -8,8 +8,8 @@ import (
 // sweepEvery is how often retention is looked at: the slack of RetainAge.
 const sweepEvery = 250 * time.Millisecond
 
-// sweepSteps is in how many sweeps all private rooms are looked at: 30 s.
-const sweepSteps = 120
+// sweepSteps is in how many sweeps all private rooms are looked at: 8 s.
+const sweepSteps = 32
 
 // left is called when the last member of a room has gone.
 func (s *shard) left(r *Room) {
