@@ -1,0 +1,210 @@
+package rooms
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Many rooms in one journal, against a list of what each was sent and when.
+func TestPrivateRoomsModel(t *testing.T) {
+	const age, names = 30_000, 50
+	type sent struct {
+		text string
+		at   int64
+	}
+	rnd := rand.New(rand.NewPCG(4, 5))
+	feed := newOpenFeed(1)
+	m := newManual(t, Config{}, &Pattern{Match: "o:{owner}", Class: &Class{Name: "o", Owner: "{sub}", RetainAge: age * time.Millisecond}, Feed: feed})
+	s, l := m.shards[0], m.listen()
+	history := map[string][]sent{} // since the room was made
+	seats := map[string][]Seat{}
+	off := int64(0)
+	for range 6000 {
+		name := fmt.Sprintf("o:%d", rnd.IntN(names)*rnd.IntN(names)/names) // some often, some hardly ever
+		switch n := rnd.IntN(40); {
+		case n < 25:
+			m.put(name, 0, off, fmt.Sprint(off))
+			history[name] = append(history[name], sent{fmt.Sprintf(`"pos":"0:%d"`, off), s.now})
+			off++
+			if r := m.room(name); r.Head() != uint64(len(history[name])) {
+				t.Fatalf("%s has %d frames, want %d", name, r.Head(), len(history[name]))
+			}
+		case n < 28:
+			seat := m.join(l, name)[0]
+			if seat.At != uint64(len(history[name])) {
+				t.Fatalf("%s is joined at %d, its frames are %d", name, seat.At, len(history[name]))
+			}
+			seats[name] = append(seats[name], seat)
+		case n < 31:
+			if list := seats[name]; len(list) > 0 {
+				m.leave(list[0].Sub)
+				seats[name] = list[1:]
+			}
+		case n < 32:
+			m.sweep()
+			for name, h := range history {
+				if r := m.room(name); r == nil {
+					if len(seats[name]) > 0 {
+						t.Fatalf("%s is gone with %d members in it", name, len(seats[name]))
+					}
+					if n := len(h); n > 0 && h[n-1].at >= s.now-age {
+						t.Fatalf("%s is gone %d ms after its last frame", name, s.now-h[n-1].at)
+					}
+					delete(history, name)
+				} else if r.Tail() == r.Head() && len(seats[name]) == 0 {
+					t.Fatalf("%s is empty and without members, and still there", name)
+				}
+			}
+		case n < 39:
+			m.pass(time.Duration(rnd.Int64N(300)) * time.Millisecond)
+		default:
+			m.pass(time.Duration(rnd.Int64N(2*age)) * time.Millisecond)
+		}
+		r, h := m.room(name), history[name]
+		if r == nil {
+			continue
+		}
+		// What is young enough must be there; what is there is what was sent.
+		tail := r.Tail()
+		for i, x := range h[:tail] {
+			if x.at >= s.now-age {
+				t.Fatalf("%s lacks frame %d after %d ms", name, i, s.now-x.at)
+			}
+		}
+		if tail > 0 {
+			if _, _, lagged := r.Cut(rnd.Uint64N(tail), 1, nil); !lagged {
+				t.Fatalf("%s gives frames before its tail %d", name, tail)
+			}
+		}
+		got, _ := m.frames(r, tail)
+		if len(got) != len(h)-int(tail) {
+			t.Fatalf("%s has %d frames from %d on, want %d", name, len(got), tail, len(h)-int(tail))
+		}
+		for i, text := range got {
+			if !strings.Contains(text, h[int(tail)+i].text) {
+				t.Fatalf("%s: frame %d is %s, want %s", name, int(tail)+i, text, h[int(tail)+i].text)
+			}
+		}
+		if list := r.refs.Load(); list != nil && len(list.nums) > 2*max(1, int(r.next-list.first)) {
+			t.Fatalf("%s has space for %d references, and %d", name, len(list.nums), r.next-list.first)
+		}
+	}
+	for _, list := range seats {
+		for _, seat := range list {
+			m.leave(seat.Sub)
+		}
+	}
+	m.pass(time.Hour)
+	m.sweep()
+	if got := m.Stats(); got.Rooms != 0 || got.TapeBytes != 0 {
+		t.Errorf("something is left: %+v", got)
+	}
+}
+
+// Everything that retention takes from under a private member shows as a lag.
+func TestPrivateLag(t *testing.T) {
+	feed := newOpenFeed(1)
+	m := newManual(t, Config{}, &Pattern{Match: "o:{owner}", Class: private, Feed: feed})
+	seat := m.join(m.listen(), "o:1")[0]
+	r := seat.Sub.Room()
+	f := func(at uint64, lagged bool, tail uint64) {
+		t.Helper()
+		next, pieces, got := r.Cut(at, 1<<20, nil)
+		if got != lagged || got && (next != at || len(pieces) != 0) {
+			t.Errorf("a cut from %d of %d: lagged is %v, %d pieces", at, r.Head(), got, len(pieces))
+		}
+		if r.Tail() != tail {
+			t.Errorf("the tail is %d, not %d", r.Tail(), tail)
+		}
+	}
+	f(0, false, 0)
+	m.put("o:1", 0, 0, "1")
+	m.put("o:1", 0, 1, "1")
+	m.put("o:2", 0, 2, "1")
+	f(0, false, 0)
+	m.pass(time.Hour)
+	for j := range m.shards[0].journals {
+		m.shards[0].expire(m.shards[0].journals[j], j)
+	}
+	f(0, true, 2) // the references are still there, their frames are not
+	f(1, true, 2)
+	f(2, false, 2)
+	m.is(m.PositionsAt(r, 2), `{"epoch":"e1","0":2}`)
+	m.sweep()
+	f(1, true, 2) // now not even those
+	f(2, false, 2)
+	m.put("o:1", 0, 3, "1")
+	f(1, true, 2)
+	f(2, false, 2)
+	f(3, false, 2)
+	from, to, tail := m.GapAt(r, 1)
+	m.is(from, `{"epoch":"e1"}`)
+	m.is(to, `{"epoch":"e1","0":2}`)
+	if tail != 2 {
+		t.Errorf("the gap ends at %d", tail)
+	}
+	m.is(m.PositionsAt(r, 2), `{"epoch":"e1","0":2}`)
+	m.is(m.PositionsAt(r, 3), `{"epoch":"e1","0":3}`)
+	if m.room("o:2") != nil {
+		t.Error("o:2 is still there")
+	}
+}
+
+func TestPrivateCutIsBounded(t *testing.T) {
+	feed := newOpenFeed(1)
+	m := newManual(t, Config{}, &Pattern{Match: "o:{owner}", Class: private, Feed: feed})
+	r := m.join(m.listen(), "o:1")[0].Sub.Room()
+	for i := range int64(3 * maxRefs) {
+		m.put("o:1", 0, i, "1")
+	}
+	next, pieces, _ := r.Cut(5, 1<<30, nil)
+	if next != 5+maxRefs || len(pieces) != maxRefs {
+		t.Errorf("a cut has %d pieces up to %d", len(pieces), next)
+	}
+	next, pieces, _ = r.Cut(5, 1, pieces[:2])
+	if next != 6 || len(pieces) != 3 {
+		t.Errorf("a cut of a byte has %d pieces up to %d", len(pieces)-2, next)
+	}
+}
+
+// The rooms of a class and shard share a journal, those of another do not; a
+// user's own place is all that a room with a known partitioner needs.
+func TestPrivateClassesAndPlaces(t *testing.T) {
+	feed := newOpenFeed(3)
+	place := func(owner string, n int32) int32 { return int32(owner[0]) % n }
+	other := &Class{Name: "state", Owner: "{sub}", RetainAge: time.Minute}
+	m := newManual(t, Config{},
+		&Pattern{Match: "o:{owner}", Class: private, Feed: feed, Place: place},
+		&Pattern{Match: "n:{owner}", Class: private, Feed: feed, Place: place},
+		&Pattern{Match: "s:{owner}", Class: other, Feed: feed})
+	l := m.listen()
+	seats := m.join(l, "o:1", "n:1", "s:1", "s:2")
+	tape := func(i int) *Tape { return seats[i].Sub.Room().tape }
+	if tape(0) != tape(1) || tape(2) != tape(3) || tape(0) == tape(2) || len(m.shards[0].journals) != 2 {
+		t.Error("journals are not by class")
+	}
+	m.put("o:1", 1, 4, "1")
+	m.is(m.join(l, "o:1")[0].Positions, `{"epoch":"e1","1":4}`) // '1' % 3 is 1
+	m.is(m.join(l, "n:2")[0].Positions, `{}`)
+	m.is(m.join(l, "s:2")[0].Positions, `{}`)
+	m.put("s:1", 0, 6, "1")
+	m.put("n:2", 2, 5, "1")
+	m.is(m.join(l, "n:2")[0].Positions, `{"epoch":"e1","2":5}`)
+	m.is(m.join(l, "s:2")[0].Positions, `{"epoch":"e1","0":6,"1":4,"2":5}`)
+	m.is(m.PositionsAt(seats[2].Sub.Room(), 0), `{"epoch":"e1","0":5,"1":4,"2":5}`)
+	m.pass(time.Second * 10)
+	m.put("s:1", 0, 7, "1")
+	m.pass(time.Second)
+	m.sweep()
+	if len(*tape(0).dir.Load()) != 0 || len(*tape(2).dir.Load()) == 0 {
+		t.Error("a journal does not go by its class's age")
+	}
+	if got, _ := m.frames(seats[2].Sub.Room(), 0); !slices.Equal(got, []string{
+		`{"room":"s:1","type":"t","pos":"0:6","ts":1,"data":1}`, `{"room":"s:1","type":"t","pos":"0:7","prev":"0:6","ts":1,"data":1}`}) {
+		t.Errorf("s:1 got %q", got)
+	}
+}
