@@ -125,9 +125,9 @@ func (b *Batch) Progress(f *Feed, partition int32, offset int64) {
 	b.all(item{kind: itemProgress, feed: f, part: partition, off: offset})
 }
 
-// Reset says that the topic was made anew: members get `reset`. Whatever was
-// read of the old one is sent before it, and nothing of the new one until its
-// own Send has returned, in no batch.
+// Reset says that the topic was made anew: members get `reset`. All that was
+// read of the old one has been sent before, in whatever batch, and nothing of the
+// new one goes into another batch until the Send of this one has returned.
 func (b *Batch) Reset(f *Feed, epoch string, partitions int32) {
 	f.Open(epoch, partitions)
 	b.all(item{kind: itemReset, feed: f})
