@@ -94,6 +94,10 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	if bytes.Equal(value, idNull) {
 		value = nil
 	}
+	if s.consumer.Load() == nil {
+		refuse(w, http.StatusServiceUnavailable, "the server is starting: try again in a moment")
+		return
+	}
 	p, err := s.publisher.get(s.brokers, s.cfg.Kafka.Librdkafka)
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, "cannot make a producer: %v", err)

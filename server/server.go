@@ -110,9 +110,8 @@ func (s *Server) awaitReady() {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !s.isReady() {
-		select {
-		case <-tick.C:
-		case <-s.stopping.Done():
+		<-tick.C
+		if s.draining.Load() {
 			return
 		}
 	}

@@ -199,6 +199,9 @@ func TestNotStarted(t *testing.T) {
 	f("/health", 503, `"KafkaConsumer":{"status":"initialized","isRunning":false}`)
 	f("/connections", 503, "not open yet")
 	f("/metrics", 200, `tapecast_ready 0`)
+	if code, _, body := s.ask(t, "POST", "/publish", `{"topic":"events","value":1}`); code != 503 {
+		t.Errorf("/publish: %d %s", code, body)
+	}
 	if err := s.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unsafe"
 
@@ -254,155 +253,11 @@ func TestBeforeAuthentication(t *testing.T) {
 	}
 }
 
-func TestAuthenticateFailures(t *testing.T) {
-	h := newTestHandler(t)
-	c := dial(t, h, "", "")
-	c.take()
-	bad := `{"method":"authenticate","params":{"token":"bad"},"id":1}`
-	for range maxFailures - 1 {
-		if got := c.says(bad); !strings.Contains(got, `"id":1,"error":{"code":-32002,`) || c.closed() != 0 {
-			t.Fatalf("close %d, got %s", c.closed(), got)
-		}
-	}
-	// Even a notification is told why it is the last.
-	if got := c.says(`{"method":"authenticate","params":{"token":"bad"}}`); !strings.Contains(got, `"id":null,"error":{"code":-32002,`) || c.closed() != closeAuth {
-		t.Errorf("close %d, got %s", c.closed(), got)
-	}
-	if n := h.limit.pending.Load(); n != 0 {
-		t.Errorf("%d pending", n)
-	}
-
-	c = login(t, h, "42")
-	other := `{"method":"authenticate","params":{"token":"` + testToken(t, "43", time.Hour) + `"},"id":1}`
-	if got := c.says(other); !strings.Contains(got, "of another user") || c.closed() != 0 {
-		t.Errorf("close %d, got %s", c.closed(), got)
-	}
-	if s := sessionOf(c); s.user != "42" {
-		t.Errorf("the connection is %q's now", s.user)
-	}
-}
-
 func TestBinaryMessage(t *testing.T) {
 	h := newTestHandler(t)
 	c := login(t, h, "42")
 	h.message(c, rooms.OpBinary, []byte(`{"method":"ping","id":1}`))
 	if got := c.take(); c.closed() != closeUnsupported || !strings.Contains(got, "-32600") {
 		t.Errorf("close %d, got %s", c.closed(), got)
-	}
-}
-
-func TestAuthTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newTestHandler(t)
-		c := dial(t, h, "", "")
-		c.take()
-		time.Sleep(h.timeout - time.Millisecond)
-		if c.closed() != 0 {
-			t.Fatal("closed early")
-		}
-		time.Sleep(time.Millisecond)
-		synctest.Wait()
-		if got := c.take(); c.closed() != closeAuthLate || !strings.Contains(got, `"id":null,"error":{"code":-32003,`) {
-			t.Errorf("close %d, got %s", c.closed(), got)
-		}
-		h.closed(c, closeAuthLate)
-		if p, n := h.limit.pending.Load(), h.limit.conns.Load(); p != 0 || n != 0 {
-			t.Errorf("%d pending, %d connections", p, n)
-		}
-
-		c = dial(t, h, "", "")
-		c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":1}`)
-		time.Sleep(2 * h.timeout)
-		synctest.Wait()
-		if c.closed() != 0 {
-			t.Errorf("closed with %d although authenticated", c.closed())
-		}
-		c.SetTimer(time.Time{})
-	})
-}
-
-func TestExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newTestHandler(t)
-		f := func(ttl, notice time.Duration) {
-			t.Helper()
-			c := dial(t, h, testToken(t, "42", ttl), "")
-			c.take()
-			after := func(d time.Duration) string {
-				time.Sleep(d)
-				synctest.Wait()
-				return c.take()
-			}
-			// exp is in whole seconds, and so is this clock's start.
-			if got := after(ttl - notice - time.Millisecond); got != "" {
-				t.Errorf("a token of %s: told early: %s", ttl, got)
-			}
-			if got := after(time.Millisecond); !strings.HasPrefix(got, `{"jsonrpc":"2.0","method":"auth_expiring","params":{"expires":`) {
-				t.Errorf("a token of %s: got %s", ttl, got)
-			}
-			if after(notice - time.Millisecond); c.closed() != 0 {
-				t.Errorf("a token of %s: closed early with %d", ttl, c.closed())
-			}
-			if after(time.Millisecond); c.closed() != closeExpired {
-				t.Errorf("a token of %s: close %d at its end", ttl, c.closed())
-			}
-			if got := c.take(); got != "" {
-				t.Errorf("got more: %s", got)
-			}
-		}
-		f(8*time.Second, 2*time.Second)
-		f(120*time.Second, 30*time.Second)
-		f(time.Hour, 30*time.Second)
-		f(50*time.Hour, 30*time.Second) // beyond maxTimer
-	})
-}
-
-func TestRenewal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newTestHandler(t, func(cfg *Config) { cfg.Auth.Leeway = 5 * time.Second })
-		c := dial(t, h, testToken(t, "42", 100*time.Second), "")
-		c.take()
-		time.Sleep(80 * time.Second)
-		synctest.Wait()
-		if got := c.take(); !strings.Contains(got, "auth_expiring") {
-			t.Fatalf("got %s", got)
-		}
-		if got := c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", 100*time.Second) + `"},"id":1}`); !strings.Contains(got, `"userId":"42"`) || strings.Contains(got, "auto_subscribed") {
-			t.Fatalf("got %s", got)
-		}
-		time.Sleep(104 * time.Second)
-		synctest.Wait()
-		if got := c.take(); c.closed() != 0 || !strings.Contains(got, "auth_expiring") {
-			t.Errorf("close %d, got %s", c.closed(), got)
-		}
-		time.Sleep(2 * time.Second) // the leeway is over
-		synctest.Wait()
-		if c.closed() != closeExpired {
-			t.Errorf("close %d", c.closed())
-		}
-	})
-}
-
-// A timer that fires while the client authenticates, or after the connection is
-// gone, does no harm.
-func TestLateTimer(t *testing.T) {
-	h := newTestHandler(t)
-	c := dial(t, h, "", "")
-	c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":1}`)
-	h.timer(c)
-	if c.closed() != 0 {
-		t.Errorf("closed with %d", c.closed())
-	}
-	h.closed(c, 1000)
-	h.timer(c)
-	if got := c.says(`{"method":"ping","id":1}`); got != "" || c.closed() != 0 {
-		t.Errorf("close %d, got %s", c.closed(), got)
-	}
-	gone := newFakeConn(h)
-	h.timer(gone)
-	h.message(gone, rooms.OpText, []byte(`{}`))
-	h.closed(gone, 1006)
-	if n := h.limit.conns.Load(); n != 0 {
-		t.Errorf("%d connections", n)
 	}
 }

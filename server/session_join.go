@@ -1,0 +1,213 @@
+package server
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"tapecast/loop"
+	"tapecast/rooms"
+)
+
+// autoRoom is an entry of auto_join, cut at {sub}.
+type autoRoom struct {
+	before, after string
+	sub           bool
+}
+
+// autoNames is the configured rooms of a user. The names with the user in them
+// lie in one string, and so does the user's own name that is returned: rooms and session
+// keep them for as long as the client stays.
+func (h *handler) autoNames(user string) (names []string, shared string) {
+	size := 0
+	for _, a := range h.auto {
+		if a.sub {
+			size += len(a.before) + len(user) + len(a.after)
+		}
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for _, a := range h.auto {
+		if a.sub {
+			b.WriteString(a.before)
+			b.WriteString(user)
+			b.WriteString(a.after)
+		}
+	}
+	all := b.String()
+	names, shared = make([]string, 0, len(h.auto)), user
+	for _, a := range h.auto {
+		if !a.sub {
+			names = append(names, a.before)
+			continue
+		}
+		n := len(a.before) + len(user) + len(a.after)
+		names = append(names, all[:n])
+		shared = all[len(a.before) : len(a.before)+len(user)]
+		all = all[n:]
+	}
+	return names, shared
+}
+
+// admits finds a room's pattern, and says whether the user may join it: only
+// its owner joins a private room.
+func (h *handler) admits(user, room string) (*rooms.Pattern, fault) {
+	p, owner, ok := h.catalog.Resolve(room)
+	switch {
+	case !ok:
+		return nil, fault{codeNoRoom, "unknown room"}
+	case p.Class.Private() && owner != user:
+		return nil, fault{codeForbidden, "forbidden: the room is another user's"}
+	}
+	return p, fault{}
+}
+
+// asking is a request for rooms, on its way to the appenders: the rooms that
+// were named, and what is known against them.
+type asking struct {
+	names  []string
+	faults []fault // of each name; nil: none has any
+	refs   []loop.RoomRef
+}
+
+// ask finds out which of the rooms may be joined, and reserves places for them.
+func (h *handler) ask(c conn, s *session, user string, names []string) *asking {
+	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
+	for i, name := range names {
+		p, f := h.admits(user, name)
+		if f.is() {
+			a.refuse(i, f)
+			continue
+		}
+		a.refs = append(a.refs, loop.RoomRef{Name: name, Pattern: p})
+	}
+	granted := s.reserve(len(a.refs), h.maxRooms)
+	if granted == len(a.refs) {
+		return a
+	}
+	h.logLimit(c, h.limit.hit(limitRooms), user)
+	a.refs = a.refs[:granted]
+	for i, n := 0, 0; i < len(names); i++ {
+		if a.fault(i).is() {
+			continue
+		}
+		if n++; n > granted {
+			a.refuse(i, fault{codeLimit, "limit reached: too many rooms on this connection"})
+		}
+	}
+	return a
+}
+
+func (a *asking) refuse(i int, f fault) {
+	if a.faults == nil {
+		a.faults = make([]fault, len(a.names))
+	}
+	a.faults[i] = f
+}
+
+func (a *asking) fault(i int) fault {
+	if a.faults == nil {
+		return fault{}
+	}
+	return a.faults[i]
+}
+
+// each visits the rooms in the order they were named, with the answer for each.
+func (a *asking) each(joined []loop.Joined, visit func(name string, j *loop.Joined, f fault)) {
+	for i, name := range a.names {
+		if f := a.fault(i); f.is() {
+			visit(name, nil, f)
+			continue
+		}
+		j := &joined[0]
+		joined = joined[1:]
+		visit(name, j, joinFault(j.Err))
+	}
+}
+
+// joinFault is what a client is told of an error of package rooms or loop.
+func joinFault(err error) fault {
+	switch {
+	case err == nil:
+		return fault{}
+	case errors.Is(err, rooms.ErrTooManyRooms):
+		return fault{codeLimit, "limit reached: " + err.Error()}
+	default:
+		return fault{codeSubscribe, "subscription failed: " + err.Error()}
+	}
+}
+
+// failures counts the rooms that were not joined.
+func failures(joined []loop.Joined) (n int) {
+	for i := range joined {
+		if joined[i].Err != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// joinFirst joins, as one step, the rooms that come with authentication. The
+// reply goes out before any frame of those rooms.
+func (h *handler) joinFirst(c conn, s *session, names []string, start time.Time) {
+	s.mu.Lock()
+	user := s.user
+	s.mu.Unlock()
+	a := h.ask(c, s, user, names)
+	c.Join(a.refs, func(joined []loop.Joined) []byte {
+		s.release(failures(joined))
+		s.mu.Lock()
+		if s.phase == phJoining {
+			s.phase = phOpen
+		}
+		s.mu.Unlock()
+		h.times.join.Update(time.Since(start).Seconds())
+		return a.appendAutoSubscribed(make([]byte, 0, 192+64*len(names)), joined)
+	})
+}
+
+// appendAutoSubscribed appends the notice that names the rooms joined on
+// authentication. Rooms that could not be joined are in errors, which is left
+// out where there are none.
+func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
+	dst = appendNoticeHead(dst, "auto_subscribed")
+	dst = append(dst, `{"globalRooms":`...)
+	dst, public := a.appendNames(dst, joined, false)
+	dst = append(dst, `,"userRooms":`...)
+	dst, private := a.appendNames(dst, joined, true)
+	dst = append(dst, `,"totalRooms":`...)
+	dst = appendInt(dst, public+private)
+	dst = append(dst, `,"positions":{`...)
+	from := len(dst)
+	for i := range joined {
+		if j := &joined[i]; j.Err == nil {
+			dst = rooms.AppendString(appendComma(dst, from), j.Name)
+			dst = j.Positions.AppendJSON(append(dst, ':'))
+		}
+	}
+	dst = append(dst, '}')
+	if public+private < len(a.names) {
+		dst = append(dst, `,"errors":[`...)
+		from = len(dst)
+		a.each(joined, func(name string, _ *loop.Joined, f fault) {
+			if f.is() {
+				dst = appendRefused(appendComma(dst, from), name, f)
+			}
+		})
+		dst = append(dst, ']')
+	}
+	return append(dst, "}}"...)
+}
+
+// appendNames appends the list of joined rooms that are private, or are not.
+func (a *asking) appendNames(dst []byte, joined []loop.Joined, private bool) (_ []byte, n int) {
+	dst = append(dst, '[')
+	from := len(dst)
+	for i := range joined {
+		if joined[i].Err == nil && a.refs[i].Pattern.Class.Private() == private {
+			dst = rooms.AppendString(appendComma(dst, from), joined[i].Name)
+			n++
+		}
+	}
+	return append(dst, ']'), n
+}
