@@ -102,6 +102,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.log.Info("listening", "addr", s.Listen().String(), "path", s.cfg.Server.Path, "admin", s.AdminAddr().String(),
 		"connections", s.limit.maxConns, "rooms", len(s.catalog.Patterns()), "topics", len(s.table.Feeds()), "embedded", s.cfg.Demo())
 	go s.awaitReady()
+	go trim(s.stopping)
 	return nil
 }
 
