@@ -13,8 +13,8 @@ import (
 )
 
 const badConfig = `
-server: {listen: "127.0.0.1:0", drain: 3s, handshake_timeout: 1s}
-auth: {secret: "an end-to-end test's own secret: 32+", timeout: 2s}
+server: {listen: "127.0.0.1:0", drain: 3s, handshake_timeout: 500ms}
+auth: {secret: "an end-to-end test's own secret: 32+", timeout: 1s}
 rooms:
   - {match: "trades", class: stream}
   - {match: "trades:*", class: stream}
@@ -221,26 +221,38 @@ func halfHandshakes(t *testing.T, g *gateway, n int) {
 	}
 }
 
-// neverReads asks until the gateway has had enough: the answers that wait are
-// bounded.
+// neverReads asks, and reads no answer, until the gateway has had enough: the
+// answers that wait are bounded. Others are served meanwhile.
 func neverReads(t *testing.T, g *gateway) {
 	t.Helper()
+	other := join(t, g, "10")
+	ends := g.metric("tapecast_closes_total", `code="1008"`)
 	conn, err := dialRaw(g.url() + "?token=" + g.token("9"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
 	one := ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(`{"method":"list_subscriptions","id":"` + strings.Repeat("x", 36) + `"}`))))
 	many := bytes.Repeat(one, 500)
-	conn.SetWriteDeadline(time.Now().Add(60 * time.Second))
-	for sent := 0; ; sent += len(many) {
-		if _, err := conn.Write(many); err != nil {
-			if ne, ok := err.(net.Error); ok && ne.Timeout() {
-				t.Errorf("after %d bytes of requests whose answers nobody reads the connection is still open", sent)
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		for {
+			if _, err := conn.Write(many); err != nil {
+				return // closed, by the gateway or below
 			}
-			return
 		}
-	}
+	}()
+	eventually(t, patience, "the end of a client that never reads", func() bool {
+		began := time.Now()
+		other.call("ping", nil)
+		if d := time.Since(began); d > 2*time.Second {
+			t.Errorf("beside a client that never reads a ping took %s", d)
+		}
+		return g.metric("tapecast_closes_total", `code="1008"`) > ends
+	})
+	conn.Close()
+	<-wrote
+	other.leave()
 }
 
 // neverAuthenticate opens connections that say nothing.

@@ -13,6 +13,7 @@ import (
 // the command it prints, watch. Every one of a demo user's seven rooms carries
 // something within 15 seconds, and Ctrl-C ends it.
 func TestDemo(t *testing.T) {
+	t.Setenv("TAPECAST_SERVER_DRAIN", "4s") // of 20 s: clients are sent away over all of it
 	began := time.Now()
 	g := launch(t, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "debug")
 	g.ready()
@@ -74,7 +75,7 @@ func TestDemo(t *testing.T) {
 	if err := g.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	g.ended(25*time.Second, 0) // the drain time is 20 s
+	g.ended(6*time.Second, 0)
 	t.Logf("stopped after %s", time.Since(began).Round(time.Millisecond))
 	for _, c := range []*client{a, b} {
 		c.notice("server_shutdown")

@@ -43,7 +43,7 @@ func (l logLine) msg() string { s, _ := l["msg"].(string); return s }
 // config is a configuration on ports of the kernel's choice; more is added below
 // the sections that every test has.
 func config(k *cluster, more string) string {
-	s := fmt.Sprintf("server: {listen: \"127.0.0.1:0\", drain: 3s, ping_every: 1s}\nadmin: {listen: \"127.0.0.1:0\", pprof: true}\nlog: {level: debug, format: json}\nauth: {secret: %q}\nlimits: {messages_per_second: 0}\n", secret)
+	s := fmt.Sprintf("server: {listen: \"127.0.0.1:0\", drain: 3s, ping_every: 1s}\nadmin: {listen: \"127.0.0.1:0\", pprof: true}\nlog: {level: info, format: json}\nauth: {secret: %q}\nlimits: {messages_per_second: 0}\n", secret)
 	if k != nil && !strings.Contains(more, "\nkafka:") {
 		s += kafkaSection(k)
 	}

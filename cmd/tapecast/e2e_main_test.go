@@ -147,7 +147,7 @@ func scaled() scale {
 	case testing.Short() || raceEnabled:
 		return scale{"short", 5_000, 10, 2_000, 5, 300, 10, 2, 100, 5 * time.Second, 15}
 	default:
-		return scale{"normal", 40_000, 50, 10_000, 20, 3_000, 40, 10, 1_000, 10 * time.Second, 15}
+		return scale{"normal", 40_000, 50, 10_000, 20, 3_000, 40, 4, 1_000, 10 * time.Second, 15}
 	}
 }
 

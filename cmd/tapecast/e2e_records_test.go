@@ -82,7 +82,7 @@ func TestBadRecordsAreCountedAndSkipped(t *testing.T) {
 		}
 		c.mu.Unlock()
 		for _, off := range bad {
-			g.waitLog(patience, "bad record", func(l logLine) bool {
+			g.waitLog(patience, "bad record skipped", func(l logLine) bool {
 				return l["topic"] == "ticks" && l["partition"] == 0.0 && l["offset"] == float64(off)
 			})
 		}
