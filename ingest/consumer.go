@@ -1,0 +1,286 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"tapecast/rooms"
+)
+
+// Config says what a Consumer reads and how.
+type Config struct {
+	// Brokers are host:port addresses to begin with.
+	Brokers []string
+	// Librdkafka passes properties through, as kafka.librdkafka.* spells them.
+	Librdkafka map[string]string
+	// Start is where a topic is read from that was there when we started: "end"
+	// (also ""), "beginning", or how far to look back, such as "30s". A topic
+	// that comes later is read from its beginning.
+	Start string
+	// Consumers is the number of librdkafka consumers, each with its own
+	// goroutine and its share of the partitions. Zero means 1.
+	Consumers int
+	// DeadLetter is the topic that bad records are produced to; empty: none.
+	DeadLetter string
+	// MaxRecord is the most bytes that key and value of a record may have
+	// together. Zero means 1 MiB.
+	MaxRecord int
+	// MetadataEvery is the time between two looks at the topics. Zero means 5 s.
+	MetadataEvery time.Duration
+	// Log gets a line for each thing an operator would ask about. Nil: none.
+	Log *slog.Logger
+}
+
+// Consumer reads all partitions of all topics that a Router names and routes
+// their records into a room table. It belongs to no consumer group, so there
+// are no rebalances, and every node reads everything.
+type Consumer struct {
+	cfg    Config
+	router *Router
+	log    *slog.Logger
+	start  startAt
+	// doubtFor is how long we wait for the topic id that a reader has heard of;
+	// brokers learn of a new topic one after the other.
+	doubtFor time.Duration
+
+	dead    *deadLetters
+	control *producer // admin requests, and dead letters where wanted
+	admin   *kafka.AdminClient
+	readers []*reader
+	batch   *rooms.Batch // the watcher's
+
+	ctx    context.Context // ends with Stop
+	cancel context.CancelFunc
+	kicked chan struct{} // the watcher should look now
+	ended  sync.WaitGroup
+
+	topics  []*topic // the slice never changes once started
+	sampler sampler
+	figures figures
+	ready   atomic.Bool
+
+	mu      sync.Mutex
+	state   string // of the brokers: "" reachable, else why not
+	lostAt  time.Time
+	started bool
+}
+
+// figures are what Stats reports; readers add to them once a batch.
+type figures struct {
+	processed, bytes, misplaced, repeated atomic.Uint64
+	reconnects, resets, gaps              atomic.Uint64
+	bad                                   [reasons]atomic.Uint64
+	heard                                 atomic.Int64 // ns: when a broker last gave us something
+}
+
+// Stats are a Consumer's figures since it started.
+type Stats struct {
+	Processed uint64            // records read
+	Bytes     uint64            // of their keys and values
+	Bad       map[string]uint64 // records not routed, by reason
+	Misplaced uint64            // in another partition than their route's partitioner says
+	Repeated  uint64            // read a second time, and dropped
+	Lag       map[string]int64  // records that are not read yet, by topic
+
+	DeadLetters     uint64 // stored
+	DeadLettersLost uint64
+
+	Partitions int    // assigned
+	Reconnects uint64 // how often the brokers were lost and found
+	Resets     uint64 // topics that were made anew
+	Gaps       uint64 // times that records were deleted before they were read
+}
+
+// New makes a Consumer; Start starts it.
+func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
+	cfg.Consumers = max(1, cfg.Consumers)
+	if cfg.MaxRecord <= 0 {
+		cfg.MaxRecord = 1 << 20
+	}
+	if cfg.MetadataEvery <= 0 {
+		cfg.MetadataEvery = 5 * time.Second
+	}
+	c := &Consumer{cfg: cfg, router: r, doubtFor: 10 * time.Second, log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), batch: t.NewBatch()}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.dead = &deadLetters{topic: cfg.DeadLetter}
+	for _, routes := range r.topics {
+		c.topics = append(c.topics, &topic{name: routes.feed.Topic(), routes: routes, feed: routes.feed, why: "not looked at yet"})
+	}
+	for i := range cfg.Consumers {
+		c.readers = append(c.readers, newReader(c, i, t.NewBatch()))
+	}
+	return c
+}
+
+// Start begins to read. It does not wait for a broker, nor for the topics: see
+// Ready and Health. ctx bounds the start only.
+func (c *Consumer) Start(ctx context.Context) (err error) {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("cannot start reading from Kafka: %w", err)
+	}
+	if len(c.cfg.Brokers) == 0 {
+		return errors.New("kafka.brokers is empty: name at least one host:port")
+	}
+	if c.start, err = parseStart(c.cfg.Start); err != nil {
+		return err
+	}
+	if c.cfg.DeadLetter != "" && c.router.byName[c.cfg.DeadLetter] != nil {
+		return fmt.Errorf("the dead letter topic %q is read by a route too: its records would never end; name another one", c.cfg.DeadLetter)
+	}
+	if err := c.open(); err != nil {
+		c.close()
+		return err
+	}
+	c.mu.Lock()
+	c.started = true
+	c.mu.Unlock()
+	for _, r := range c.readers {
+		c.ended.Go(r.run)
+	}
+	c.ended.Go(c.watch)
+	return nil
+}
+
+// open makes the clients, so that a bad configuration shows at once.
+func (c *Consumer) open() error {
+	conf, err := settings(c.cfg.Brokers, map[string]string{"message.max.bytes": "67108864"}, c.cfg.Librdkafka, nil)
+	if err != nil {
+		return err
+	}
+	if c.control, err = newProducer(conf, c.log, c.dead.reported, nil); err != nil {
+		return err
+	}
+	c.dead.producer = c.control
+	if c.admin, err = kafka.NewAdminClientFromProducer(c.control.Producer); err != nil {
+		return fmt.Errorf("cannot make a Kafka admin client: %w", err)
+	}
+	return c.readers[0].open()
+}
+
+func (c *Consumer) close() {
+	for _, r := range c.readers {
+		r.close()
+	}
+	if c.admin != nil {
+		c.admin.Close()
+	}
+	if c.control != nil {
+		c.control.stop(time.Second)
+	}
+}
+
+// Stop ends reading and waits until everything that Start started has ended,
+// or until ctx ends; then the rest ends on its own.
+func (c *Consumer) Stop(ctx context.Context) error {
+	c.mu.Lock()
+	runs := c.started
+	c.started = false
+	c.mu.Unlock()
+	if !runs {
+		return nil
+	}
+	c.cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.ended.Wait()
+		c.close()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("cannot end reading from Kafka in time: %w", ctx.Err())
+	}
+}
+
+// Ready says whether every partition is assigned and was caught up with the
+// end that it had at our start. Once true it stays so.
+func (c *Consumer) Ready() bool {
+	if c.ready.Load() {
+		return true
+	}
+	for _, t := range c.topics {
+		if !t.caughtUp() {
+			return false
+		}
+	}
+	c.ready.Store(true)
+	return true
+}
+
+// Health says whether the brokers are reachable and all topics are being read;
+// if not, detail says what is missing.
+func (c *Consumer) Health() (ok bool, detail string) {
+	c.mu.Lock()
+	state, since := c.state, c.lostAt
+	c.mu.Unlock()
+	if state != "" {
+		return false, fmt.Sprintf("no Kafka broker is reachable since %s: %s", since.Format(time.RFC3339), state)
+	}
+	var faults []string
+	parts := 0
+	for _, t := range c.topics {
+		n, why := t.status()
+		parts += n
+		if why != "" {
+			faults = append(faults, fmt.Sprintf("topic %q: %s", t.name, why))
+		}
+	}
+	if faults != nil {
+		return false, strings.Join(faults, "; ")
+	}
+	return true, fmt.Sprintf("reading %d topics with %d partitions", len(c.topics), parts)
+}
+
+// Stats adds up the figures.
+func (c *Consumer) Stats() Stats {
+	f := &c.figures
+	s := Stats{
+		Processed: f.processed.Load(), Bytes: f.bytes.Load(), Misplaced: f.misplaced.Load(), Repeated: f.repeated.Load(),
+		Reconnects: f.reconnects.Load(), Resets: f.resets.Load(), Gaps: f.gaps.Load(),
+		Bad: map[string]uint64{}, Lag: map[string]int64{},
+	}
+	for r := reason(1); r < reasons; r++ {
+		s.Bad[r.String()] = f.bad[r].Load()
+	}
+	s.DeadLetters, s.DeadLettersLost = c.dead.sent.Load(), c.dead.lost.Load()
+	for _, t := range c.topics {
+		n, _ := t.status()
+		s.Partitions += n
+		s.Lag[t.name] = 0
+	}
+	for _, r := range c.readers {
+		r.addLag(s.Lag)
+	}
+	return s
+}
+
+// kick makes the watcher look now. It never blocks.
+func (c *Consumer) kick() {
+	select {
+	case c.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// bad counts, samples and passes on a record that could not be routed.
+func (c *Consumer) bad(b bad, m *kafka.Message) {
+	c.figures.bad[b.reason].Add(1)
+	if muted, ok := c.sampler.take(b.reason, time.Now()); ok {
+		at := m.TopicPartition
+		c.log.Warn("bad record skipped", "topic", *at.Topic, "partition", at.Partition, "offset", int64(at.Offset),
+			"reason", b.reason.String(), "detail", b.detail(), "unlogged", muted)
+	}
+	if c.cfg.DeadLetter != "" {
+		c.dead.send(b, m)
+	}
+}

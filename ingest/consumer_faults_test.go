@@ -1,0 +1,334 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// blockFetches holds all fetches until the function it returns is called.
+func blockFetches(k *kfake.Cluster) (free func()) {
+	held := make(chan struct{})
+	k.ControlKey(kmsg.Fetch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		select {
+		case <-held:
+			k.DropControl()
+			return nil, nil, false
+		default:
+		}
+		k.KeepControl()
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		resp.Version = req.GetVersion()
+		return resp, nil, true // nothing new
+	})
+	return func() { close(held) }
+}
+
+func TestConsumerBadRecords(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a", "dead"))
+	r := newRig(t, k.ListenAddrs(), Config{DeadLetter: "dead", MaxRecord: 1000},
+		Route{Topic: "a", Match: map[string]string{"@header.skip": "no"}, Rooms: []string{"all"}, Key: "{s}", Type: "x"}).start().ready()
+	m := r.join("all")
+	w := newWriter(t, k.ListenAddrs(), nil)
+	topic := "a"
+	put := func(value string, headers ...string) {
+		m := message(topic, "k", value, headers...)
+		m.TopicPartition = kafka.TopicPartition{Topic: &topic, Partition: 0}
+		w.send(m)
+	}
+	put(`{"s":"good"}`, "skip", "no")
+	put(`no JSON`, "skip", "no")
+	put("{\"s\":\"\xff\"}", "skip", "no")
+	put(`{"x":"no s"}`, "skip", "no", "own", "header")
+	put(`{"s":"fits nowhere"}`, "skip", "yes")
+	put(`{"s":"`+strings.Repeat("x", 1000)+`"}`, "skip", "no")
+	for range 20 {
+		put(`{`, "skip", "no")
+	}
+	put(`{"s":"end"}`, "skip", "no")
+	if got := datas(m.wait(2)); got[0] != `{"s":"good"}` || got[1] != `{"s":"end"}` {
+		t.Errorf("read %v", got)
+	}
+	eventually(t, "all dead letters", func() bool { return r.c.Stats().DeadLetters == 25 })
+	s := r.c.Stats()
+	want := map[string]uint64{"json": 21, "utf8": 1, "field": 1, "size": 1, "room": 0, "route": 1}
+	for reason, n := range want {
+		if s.Bad[reason] != n {
+			t.Errorf("%d are bad for %s, want %d", s.Bad[reason], reason, n)
+		}
+	}
+	if s.Processed != 27 || s.DeadLettersLost != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	for _, line := range []string{
+		"topic=a partition=0 offset=1 reason=json", "topic=a partition=0 offset=2 reason=utf8", "topic=a partition=0 offset=3 reason=field",
+		"topic=a partition=0 offset=4 reason=route", "topic=a partition=0 offset=5 reason=size",
+	} {
+		if r.log.count(line) != 1 {
+			t.Errorf("%d lines %q", r.log.count(line), line)
+		}
+	}
+	if n := r.log.count("reason=json"); n != sampleLines {
+		t.Errorf("%d lines for one reason, want %d", n, sampleLines)
+	}
+	n := 0
+	consumeAll(t, k.ListenAddrs(), []string{"dead"}, func(m *kafka.Message) bool {
+		if n == 2 {
+			var got []string
+			for _, h := range m.Headers {
+				got = append(got, h.Key+"="+string(h.Value))
+			}
+			if s := strings.Join(got, " "); s != "skip=no own=header tapecast.reason=field tapecast.topic=a tapecast.partition=0 tapecast.offset=3" || string(m.Key) != "k" || string(m.Value) != `{"x":"no s"}` {
+				t.Errorf("dead letter %s=%s: %s", m.Key, m.Value, s)
+			}
+		}
+		n++
+		return n < 25
+	})
+	// The offsets of bad records are progress too.
+	put(`{`, "skip", "no")
+	eventually(t, "past the bad record", func() bool {
+		return strings.HasSuffix(string(r.join("all").joined.AppendJSON(nil)), `"0":27}`)
+	})
+}
+
+func TestDeadLettersLost(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	r := newRig(t, k.ListenAddrs(), Config{DeadLetter: "no-such-topic", Librdkafka: map[string]string{"message.timeout.ms": "300"}}, allOf("a")).start().ready()
+	m := r.join("all")
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.put("a", 0, "", "{")
+	w.put("a", 0, "", "{}")
+	m.wait(1)
+	eventually(t, "counted as lost", func() bool { return r.c.Stats().DeadLettersLost == 1 })
+}
+
+func TestSampler(t *testing.T) {
+	var s sampler
+	now := time.Unix(1000, 0)
+	for i := range sampleLines + 3 {
+		if _, ok := s.take(badJSON, now); ok != (i < sampleLines) {
+			t.Errorf("line %d: %v", i, ok)
+		}
+	}
+	if muted, ok := s.take(badField, now); !ok || muted != 0 {
+		t.Error("one reason mutes another")
+	}
+	if muted, ok := s.take(badJSON, now.Add(sampleWindow)); !ok || muted != 3 {
+		t.Errorf("in the next window: %v, %d unlogged, want 3", ok, muted)
+	}
+}
+
+func TestConsumerLargeRecord(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "10000000"}))
+	if err := k.CreateTopic("large", 1, map[string]string{"max.message.bytes": "10000000"}); err != nil {
+		t.Fatal(err)
+	}
+	large := `{"x":"` + strings.Repeat("x", 5<<20) + `"}`
+	for _, limit := range []int{8 << 20, 0} {
+		r := newRig(t, k.ListenAddrs(), Config{MaxRecord: limit}, allOf("large")).start().ready()
+		m := r.join("all")
+		w := newWriter(t, k.ListenAddrs(), nil)
+		w.put("large", 0, "", large)
+		w.put("large", 0, "", "1")
+		if limit > 0 {
+			if got := m.wait(2); data(got[0]) != large || data(got[1]) != "1" {
+				t.Errorf("%d bytes came, want %d", len(got[0]), len(large))
+			}
+			continue
+		}
+		if got := m.wait(1); data(got[0]) != "1" || r.c.Stats().Bad["size"] != 1 {
+			t.Errorf("%.100s", got[0])
+		}
+	}
+}
+
+// A broker goes away and comes back on its port with its data.
+func TestConsumerBrokerAway(t *testing.T) {
+	t.Parallel()
+	dir, port := t.TempDir(), freePort(t)
+	open := func() *kfake.Cluster {
+		k, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	k := open()
+	if err := k.CreateTopic("a", 2, nil); err != nil {
+		t.Fatal(err)
+	}
+	addrs := k.ListenAddrs()
+	r := newRig(t, addrs, Config{}, allOf("a")).start().ready()
+	m := r.join("all")
+	w := newWriter(t, addrs, nil)
+	w.numbers("a", 2, 0, 100)
+	w.flush()
+	m.wait(100)
+	k.Close()
+	eventually(t, "said to be lost", func() bool {
+		ok, detail := r.c.Health()
+		return !ok && strings.Contains(detail, "no Kafka broker is reachable since")
+	})
+	if !r.c.Ready() {
+		t.Error("readiness was taken away")
+	}
+	w.numbers("a", 2, 100, 200) // waits in the producer
+	k = open()
+	defer k.Close()
+	checkNumbers(t, m.wait(200), 0, 200)
+	eventually(t, "well again", func() bool { ok, _ := r.c.Health(); return ok })
+	if r.log.count("Kafka lost") != 1 || r.log.count("Kafka back") != 1 || r.c.Stats().Reconnects != 1 || r.c.Stats().Resets != 0 {
+		t.Errorf("stats %+v", r.c.Stats())
+	}
+}
+
+// Leaders move, and a broker goes away for good, while records flow.
+func TestConsumerLeadersMove(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(3), kfake.SeedTopics(3, "a"))
+	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a")).start().ready()
+	m := r.join("all")
+	w := newWriter(t, k.ListenAddrs(), nil)
+	for round := range 10 {
+		w.numbers("a", 3, 300*round, 300*round+300)
+		switch round {
+		case 3:
+			k.ShufflePartitionLeaders()
+		case 6:
+			if err := k.RemoveNode(0); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			if err := k.MoveTopicPartition("a", int32(round%3), 1+int32(round%2)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	checkNumbers(t, m.wait(3000), 0, 3000)
+	if s := r.c.Stats(); s.Resets != 0 || s.Gaps != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// Readers doubt their topic again and again while records flow: what they
+// throw away meanwhile is read again, and nothing comes twice.
+func TestConsumerDoubts(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(4, "a"))
+	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a")).start().ready()
+	m := r.join("all")
+	w := newWriter(t, k.ListenAddrs(), nil)
+	for round := range 12 {
+		w.numbers("a", 4, 500*round, 500*round+500)
+		for _, rd := range r.c.readers {
+			rd.mu.Lock()
+			rd.doubt(rd.readings["a"], "")
+			rd.mu.Unlock()
+		}
+		if round%4 == 0 {
+			eventually(t, "settled", func() bool { return len(m.read()) >= 500*round })
+		}
+	}
+	checkNumbers(t, m.wait(6000), 0, 6000)
+}
+
+// A reader hears of a new topic id that the brokers do not confirm.
+func TestConsumerDoubtIsNotConfirmed(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a"))
+	r.c.doubtFor = time.Second
+	r.start().ready()
+	m := r.join("all")
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.numbers("a", 1, 0, 5)
+	m.wait(5)
+	rd := r.c.readers[0]
+	rd.changed("a", "someOtherId")
+	rd.changed("unknown", "x")
+	began := time.Now()
+	w.numbers("a", 1, 5, 10)
+	checkNumbers(t, m.wait(10), 0, 10)
+	if took := time.Since(began); took < r.c.doubtFor {
+		t.Errorf("records come %v after the doubt, want at least %v", took, r.c.doubtFor)
+	}
+}
+
+func TestParseChangedID(t *testing.T) {
+	f := func(line, name, id string, ok bool) {
+		t.Helper()
+		if n, i, o := parseChangedID(line); n != name || o != ok || ok && i != id {
+			t.Errorf("%q: %q %q %v", line, n, i, o)
+		}
+	}
+	f("[thrd:main]: Topic a.b changed id from AAAA to BBBB", "a.b", "BBBB", true)
+	f("[thrd:main]: Topic a.b partition count changed from 1 to 2", "", "", false)
+	f("nothing", "", "", false)
+}
+
+// Stop ends everything, also while the brokers are away, and leaves nothing.
+func TestConsumerStops(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for _, brokers := range [][]string{{fmt.Sprintf("127.0.0.1:%d", freePort(t))}, nil} {
+		k, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if brokers == nil {
+			brokers = k.ListenAddrs()
+		}
+		r := newRig(t, brokers, Config{Consumers: 3}, allOf("a"))
+		if err := r.c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if brokers[0] == k.ListenAddrs()[0] {
+			r.ready()
+		}
+		ended, cancel := context.WithTimeout(t.Context(), 0)
+		cancel()
+		if err := r.c.Stop(ended); err == nil {
+			t.Error("a Stop without time says that all has ended")
+		}
+		eventually(t, "stopped", func() bool {
+			r.c.mu.Lock()
+			defer r.c.mu.Unlock()
+			return !r.c.started
+		})
+		if err := r.c.Stop(t.Context()); err != nil {
+			t.Errorf("a second Stop: %v", err)
+		}
+		k.Close()
+		r.table.Stop()
+	}
+	eventually(t, "back at the goroutines of before", func() bool { return runtime.NumGoroutine() <= before+1 })
+}
+
+func TestConsumerStartTwiceEndedContext(t *testing.T) {
+	r := newRig(t, []string{"127.0.0.1:1"}, Config{}, allOf("a"))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.c.Start(ended); err == nil {
+		t.Error("starts although its context has ended")
+	}
+}
+
+func TestEpochOf(t *testing.T) {
+	a := epochOf("cluster", "topic")
+	if len(a) != 6 || strings.ToLower(a) != a || a != epochOf("cluster", "topic") {
+		t.Errorf("epoch %q", a)
+	}
+	if a == epochOf("cluster2", "topic") || a == epochOf("cluster", "topic2") || a == epochOf("clustert", "opic") {
+		t.Error("different topics have the same epoch")
+	}
+}

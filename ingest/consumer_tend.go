@@ -1,0 +1,281 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// tend brings one topic to what its description says. errUnfinished: something
+// is left for a look that comes soon.
+func (c *Consumer) tend(t *topic, cluster string, d *kafka.TopicDescription) error {
+	switch code := d.Error.Code(); {
+	case code == kafka.ErrUnknownTopicOrPart:
+		return c.vanish(t)
+	case code != kafka.ErrNoError:
+		t.set(func() { t.why = d.Error.String() })
+		return fmt.Errorf("cannot describe topic %q: %w", t.name, d.Error)
+	case len(d.Partitions) == 0:
+		return errUnfinished
+	}
+	n, id := len(d.Partitions), d.TopicID.String()
+	switch {
+	case t.epoch == "":
+		c.begin(t, cluster, id, n)
+	case t.id != id || t.cluster != cluster:
+		if err := c.remake(t, cluster, id, id, n); err != nil {
+			return err
+		}
+	case t.gone:
+		if err := c.comeBack(t); err != nil {
+			return err
+		}
+	}
+	t.gone = false
+	if n > len(t.parts) {
+		if err := c.grow(t, n); err != nil {
+			return err
+		}
+	}
+	return errors.Join(c.settle(t), c.assign(t))
+}
+
+// vanish gives up a topic that is not there (any more).
+func (c *Consumer) vanish(t *topic) error {
+	if t.gone {
+		return nil
+	}
+	t.gone = true
+	c.log.Warn("topic does not exist; waiting for it", "topic", t.name)
+	t.set(func() { t.why = "does not exist" })
+	return c.everywhere(func(r *reader) error { return r.drop(t) })
+}
+
+// comeBack reads on in a topic that was away for a moment.
+func (c *Consumer) comeBack(t *topic) error {
+	c.log.Info("topic is there again", "topic", t.name)
+	return c.handOut(t, t.parts)
+}
+
+// begin opens a topic that we have not seen yet.
+func (c *Consumer) begin(t *topic, cluster, id string, n int) {
+	t.from = c.start
+	if t.gone {
+		t.from = startAt{beginning: true} // all of it is younger than our start
+	}
+	t.cluster, t.id = cluster, id
+	epoch := epochOf(cluster, id)
+	t.feed.Open(epoch, int32(n))
+	t.set(func() { t.epoch, t.parts, t.why = epoch, make([]*partition, n), "partitions are being assigned" })
+	c.log.Info("topic opened", "topic", t.name, "partitions", n, "epoch", epoch)
+}
+
+// remake begins a new epoch: the topic was deleted and made again, or its log
+// was cut. Nothing of the old one may follow, so all readers give it up first.
+// mark is what tells the epochs apart.
+func (c *Consumer) remake(t *topic, cluster, id, mark string, n int) error {
+	if err := c.everywhere(func(r *reader) error { return r.drop(t) }); err != nil {
+		return err
+	}
+	epoch := epochOf(cluster, mark)
+	c.batch.Reset(t.feed, epoch, int32(n))
+	if err := c.batch.Send(c.ctx); err != nil {
+		return err
+	}
+	t.cluster, t.id, t.from, t.doubt = cluster, id, startAt{beginning: true}, time.Time{}
+	t.set(func() { t.epoch, t.parts, t.why = epoch, make([]*partition, n), "partitions are being assigned" })
+	c.figures.resets.Add(1)
+	c.log.Warn("topic was made anew; its rooms are reset", "topic", t.name, "partitions", n, "epoch", epoch)
+	return nil
+}
+
+// grow takes in partitions that were added. Clients that come back without a
+// position for them read them from their beginning, and so do we.
+func (c *Consumer) grow(t *topic, n int) error {
+	c.batch.Grow(t.feed, int32(n))
+	if err := c.batch.Send(c.ctx); err != nil {
+		return err
+	}
+	c.log.Info("partitions added", "topic", t.name, "before", len(t.parts), "now", n)
+	t.from = startAt{beginning: true}
+	t.set(func() { t.parts = append(t.parts, make([]*partition, n-len(t.parts))...) })
+	return nil
+}
+
+// settle ends the doubts of readers: the topic was not made anew after all, or
+// not yet for all brokers.
+func (c *Consumer) settle(t *topic) error {
+	open := false
+	err := c.everywhere(func(r *reader) error {
+		rd := r.readings[t.name]
+		if rd == nil {
+			return nil
+		}
+		id := rd.suspect.Load()
+		if id == nil {
+			return nil
+		}
+		if t.doubt.IsZero() {
+			t.doubt = time.Now()
+		}
+		if *id != "" && *id != t.id && time.Since(t.doubt) < c.doubtFor {
+			open = true
+			return nil
+		}
+		return r.again(rd)
+	})
+	if !open {
+		t.doubt = time.Time{}
+		return err
+	}
+	return errors.Join(err, errUnfinished)
+}
+
+// assign hands out the partitions that are not read yet.
+func (c *Consumer) assign(t *topic) error {
+	var missing []int32
+	for n, p := range t.parts {
+		if p == nil {
+			missing = append(missing, int32(n))
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	ends, err := c.offsets(t, missing, kafka.LatestOffsetSpec, c.isolation())
+	if err != nil {
+		return err
+	}
+	starts := ends
+	if t.from != (startAt{}) {
+		if starts, err = c.offsets(t, missing, t.from.spec(time.Now()), c.isolation()); err != nil {
+			return err
+		}
+	}
+	made := make([]*partition, len(t.parts))
+	for _, n := range missing {
+		end, known := ends[n]
+		start, ok := starts[n]
+		if !known || !ok {
+			continue // it has no leader now
+		}
+		if start < 0 {
+			start = end // nothing is as young as that
+		}
+		p := &partition{feed: t.feed, num: n, end: end, read: start, reader: c.readerOf(t, n)}
+		p.next.Store(start)
+		p.caught.Store(start >= end)
+		made[n] = p
+		c.batch.Progress(t.feed, n, start-1)
+	}
+	if err := c.batch.Send(c.ctx); err != nil {
+		return err
+	}
+	return c.handOut(t, made)
+}
+
+// handOut gives partitions to their readers. Those of a reader that cannot
+// take them stay unassigned.
+func (c *Consumer) handOut(t *topic, parts []*partition) error {
+	err := c.everywhere(func(r *reader) error {
+		var mine []*partition
+		for _, p := range parts {
+			if p != nil && p.reader == r {
+				mine = append(mine, p)
+			}
+		}
+		if mine == nil {
+			return nil
+		}
+		if err := r.assign(t, t.id, mine); err != nil {
+			return err
+		}
+		t.set(func() {
+			for _, p := range mine {
+				t.parts[p.num] = p
+			}
+		})
+		return nil
+	})
+	left := 0
+	for _, p := range t.parts {
+		if p == nil {
+			left++
+		}
+	}
+	why := ""
+	if left > 0 {
+		why = strconv.Itoa(left) + " partitions cannot be assigned yet"
+		err = errors.Join(err, errUnfinished)
+	}
+	t.set(func() { t.why = why })
+	return err
+}
+
+// readerOf spreads the partitions of all topics over the readers, the same way
+// each time.
+func (c *Consumer) readerOf(t *topic, n int32) *reader {
+	first := 0
+	for i := range c.topics {
+		if c.topics[i] == t {
+			first = i
+		}
+	}
+	return c.readers[(first+int(n))%len(c.readers)]
+}
+
+// everywhere runs a command on all readers, one after the other.
+func (c *Consumer) everywhere(cmd func(*reader) error) error {
+	var all error
+	for _, r := range c.readers {
+		all = errors.Join(all, r.do(func() error { return cmd(r) }))
+	}
+	return all
+}
+
+// mend looks at the offsets of all topics of a reader one of whose partitions
+// is out of range.
+func (c *Consumer) mend(r *reader) error {
+	var all error
+	for _, t := range c.topics {
+		var mine []int32
+		for n, p := range t.parts {
+			if p != nil && p.reader == r {
+				mine = append(mine, int32(n))
+			}
+		}
+		if mine == nil || t.gone {
+			continue
+		}
+		lows, err := c.offsets(t, mine, kafka.EarliestOffsetSpec, kafka.IsolationLevelReadUncommitted)
+		if err != nil {
+			all = errors.Join(all, err)
+			continue
+		}
+		highs, err := c.offsets(t, mine, kafka.LatestOffsetSpec, kafka.IsolationLevelReadUncommitted)
+		if err != nil {
+			all = errors.Join(all, err)
+			continue
+		}
+		at := map[int32]bounds{}
+		for n, low := range lows {
+			if high, ok := highs[n]; ok {
+				at[n] = bounds{low, high}
+			}
+		}
+		var cut *partition
+		err = r.do(func() (err error) {
+			cut, err = r.mend(t, at)
+			return err
+		})
+		if cut != nil {
+			mark := fmt.Sprintf("%s cut %d:%d", t.id, cut.num, at[cut.num].high)
+			err = errors.Join(err, c.remake(t, t.cluster, t.id, mark, len(t.parts)), c.assign(t))
+		}
+		all = errors.Join(all, err)
+	}
+	return all
+}

@@ -1,0 +1,110 @@
+package ingest
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"tapecast/rooms"
+)
+
+// topic is one topic as it is now. Only the watcher changes it, holding mu;
+// others hold mu to look at what comes after it.
+type topic struct {
+	name   string
+	routes *topicRoutes
+	feed   *rooms.Feed
+
+	mu    sync.Mutex
+	epoch string       // "": it was not seen yet
+	parts []*partition // by number; nil: not assigned yet
+	why   string       // why it is not read, or not all of it; "": it is
+
+	// The watcher's own.
+	cluster string    // id of the cluster that it is in
+	id      string    // Kafka's topic id
+	from    startAt   // where partitions that are not assigned yet begin
+	gone    bool      // it was there, and is not now
+	doubt   time.Time // since when a reader suspects that it was made anew
+}
+
+// partition is one partition of one epoch of a topic. It belongs to its reader's
+// goroutine, except for what is atomic.
+type partition struct {
+	feed   *rooms.Feed
+	num    int32
+	reader *reader
+	end    int64 // the end that it had when it was assigned
+
+	next   atomic.Int64 // all before it is routed and sent to the rooms
+	caught atomic.Bool  // next has reached end
+
+	read   int64 // all before it is read; next follows at the end of a batch
+	leader int32 // leader epoch of the last record; never falls within a log
+	dirty  bool  // read has moved since the last batch
+	beyond int   // looks at which read was beyond the partition's end
+}
+
+// status counts the assigned partitions and says what is missing.
+func (t *topic) status() (parts int, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.parts {
+		if p != nil {
+			parts++
+		}
+	}
+	return parts, t.why
+}
+
+func (t *topic) caughtUp() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.parts {
+		if p == nil || !p.caught.Load() {
+			return false
+		}
+	}
+	return len(t.parts) > 0
+}
+
+// set changes what others may look at.
+func (t *topic) set(change func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change()
+}
+
+// startAt is where reading begins: at the end, the beginning, or so long ago.
+type startAt struct {
+	beginning bool
+	back      time.Duration
+}
+
+func parseStart(s string) (startAt, error) {
+	switch s {
+	case "", "end":
+		return startAt{}, nil
+	case "beginning":
+		return startAt{beginning: true}, nil
+	}
+	back, err := time.ParseDuration(s)
+	if err != nil || back <= 0 {
+		return startAt{}, fmt.Errorf("kafka.start is %q: write end, beginning, or how far to look back, such as 30s", s)
+	}
+	return startAt{back: back}, nil
+}
+
+// spec is the start in the words of a ListOffsets request.
+func (s startAt) spec(now time.Time) kafka.OffsetSpec {
+	switch {
+	case s.beginning:
+		return kafka.EarliestOffsetSpec
+	case s.back > 0:
+		return kafka.NewOffsetSpecForTimestamp(now.Add(-s.back).UnixMilli())
+	}
+	return kafka.LatestOffsetSpec
+}

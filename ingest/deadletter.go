@@ -1,0 +1,83 @@
+package ingest
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// Headers of a dead letter: why it is one, and where it was read. They follow
+// the record's own headers.
+const (
+	headerReason    = "tapecast.reason"
+	headerTopic     = "tapecast.topic"
+	headerPartition = "tapecast.partition"
+	headerOffset    = "tapecast.offset"
+)
+
+// deadLetters produces bad records to a topic of their own. It never waits:
+// what the producer cannot take is counted as lost. Any goroutine may use it.
+type deadLetters struct {
+	topic      string
+	producer   *producer
+	sent, lost atomic.Uint64
+}
+
+func (d *deadLetters) send(b bad, m *kafka.Message) {
+	at := m.TopicPartition
+	headers := append(m.Headers[:len(m.Headers):len(m.Headers)],
+		kafka.Header{Key: headerReason, Value: []byte(b.reason.String())},
+		kafka.Header{Key: headerTopic, Value: []byte(*at.Topic)},
+		kafka.Header{Key: headerPartition, Value: strconv.AppendInt(nil, int64(at.Partition), 10)},
+		kafka.Header{Key: headerOffset, Value: strconv.AppendInt(nil, int64(at.Offset), 10)},
+	)
+	err := d.producer.Produce(&kafka.Message{
+		TopicPartition: kafka.TopicPartition{Topic: &d.topic, Partition: kafka.PartitionAny},
+		Key:            m.Key, Value: m.Value, Headers: headers, Timestamp: m.Timestamp,
+	}, nil)
+	if err != nil {
+		d.lost.Add(1)
+	}
+}
+
+// reported counts what became of a dead letter.
+func (d *deadLetters) reported(m *kafka.Message) {
+	if m.TopicPartition.Error != nil {
+		d.lost.Add(1)
+		return
+	}
+	d.sent.Add(1)
+}
+
+// sampler bounds the log lines about bad records. Any goroutine may use it.
+type sampler struct {
+	mu    sync.Mutex
+	since [reasons]time.Time
+	lines [reasons]int
+	muted [reasons]uint64
+}
+
+// Of each reason, so many lines in so long a time.
+const (
+	sampleLines  = 5
+	sampleWindow = 10 * time.Second
+)
+
+// take says whether a line may be written, and how many were not since the last.
+func (s *sampler) take(r reason, now time.Time) (muted uint64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.since[r]) >= sampleWindow {
+		s.since[r], s.lines[r] = now, 0
+	}
+	if s.lines[r] >= sampleLines {
+		s.muted[r]++
+		return 0, false
+	}
+	s.lines[r]++
+	muted, s.muted[r] = s.muted[r], 0
+	return muted, true
+}

@@ -1,0 +1,335 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms"
+)
+
+// rig is a Consumer with a room table of its own, on some broker.
+type rig struct {
+	t       testing.TB
+	brokers []string
+	table   *rooms.Table
+	catalog *rooms.Catalog
+	c       *Consumer
+	log     *logBuffer
+}
+
+// newRig compiles routes into rooms "all" (public, kept long), "all:*" and
+// "own:{owner}", and makes a Consumer; start starts it.
+func newRig(t testing.TB, brokers []string, cfg Config, routes ...Route) *rig {
+	t.Helper()
+	public := &rooms.Class{Name: "public", RetainBytes: 256 << 20, RetainAge: time.Hour}
+	private := &rooms.Class{Name: "private", Owner: "{sub}", RetainBytes: 64 << 20, RetainAge: time.Hour}
+	catalog, err := rooms.NewCatalog([]*rooms.Pattern{
+		{Match: "all", Class: public}, {Match: "all:*", Class: public}, {Match: "own:{owner}", Class: private},
+		{Match: "more", Class: public},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := compile(t, catalog, routes...)
+	table, err := rooms.New(rooms.Config{Catalog: catalog, Feeds: router.Feeds()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.Start()
+	t.Cleanup(table.Stop)
+	r := &rig{t: t, brokers: brokers, table: table, catalog: catalog, log: &logBuffer{}}
+	cfg.Brokers = brokers
+	cfg.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	if testing.Verbose() {
+		cfg.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	if cfg.MetadataEvery == 0 {
+		cfg.MetadataEvery = 200 * time.Millisecond
+	}
+	r.c = New(cfg, router, table)
+	return r
+}
+
+func (r *rig) start() *rig {
+	r.t.Helper()
+	if err := r.c.Start(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := r.c.Stop(ctx); err != nil {
+			r.t.Error(err)
+		}
+		if r.t.Failed() {
+			r.t.Logf("log:\n%s", r.log)
+		}
+	})
+	return r
+}
+
+func (r *rig) ready() *rig {
+	r.t.Helper()
+	eventually(r.t, "ready", r.c.Ready)
+	return r
+}
+
+// eventually waits until a condition holds, 30 s at most.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not %s within 30 s", what)
+		}
+	}
+}
+
+// member is in one room and collects its frames.
+type member struct {
+	t      testing.TB
+	joined rooms.Positions
+	room   *rooms.Room
+
+	mu     sync.Mutex
+	at     uint64
+	frames []string // payloads
+}
+
+// join joins a room and waits for the seam.
+func (r *rig) join(room string) *member {
+	r.t.Helper()
+	p, _, ok := r.catalog.Resolve(room)
+	if !ok {
+		r.t.Fatalf("no room %q", room)
+	}
+	m := &member{t: r.t}
+	l := r.table.Listen(func(subs []*rooms.Sub) {
+		for _, s := range subs {
+			s.Take()
+		}
+	})
+	done := make(chan struct{})
+	j := &rooms.Join{Rooms: []rooms.Seat{{Name: room, Pattern: p}}, Done: func(*rooms.Join) { close(done) }}
+	r.table.Join(l, j)
+	<-done
+	if err := j.Rooms[0].Err; err != nil {
+		r.t.Fatal(err)
+	}
+	m.room, m.at, m.joined = j.Rooms[0].Sub.Room(), j.Rooms[0].At, j.Rooms[0].Positions
+	return m
+}
+
+// read collects what has come since the last time.
+func (m *member) read() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next, pieces, lagged := m.room.Cut(m.at, 1<<40, nil)
+	if lagged {
+		m.t.Fatal("retention has overtaken the test")
+	}
+	m.at = next
+	for _, p := range pieces {
+		for b := p.Bytes; len(b) > 0; {
+			n, head := int(b[1]), 2
+			switch n {
+			case 126:
+				n, head = int(binary.BigEndian.Uint16(b[2:])), 4
+			case 127:
+				n, head = int(binary.BigEndian.Uint64(b[2:])), 10
+			}
+			m.frames = append(m.frames, string(b[head:head+n]))
+			b = b[head+n:]
+		}
+	}
+	return m.frames
+}
+
+// wait waits for n frames, and that no more come with them.
+func (m *member) wait(n int) []string {
+	m.t.Helper()
+	var got []string
+	for end := time.Now().Add(40 * time.Second); len(got) < n; time.Sleep(2 * time.Millisecond) {
+		if got = m.read(); time.Now().After(end) {
+			m.t.Fatalf("%d frames within 40 s, want %d; the last: %.300s", len(got), n, last(got))
+		}
+	}
+	if got = m.read(); len(got) != n {
+		m.t.Fatalf("%d frames, want %d; the last: %.300s", len(got), n, last(got))
+	}
+	return got
+}
+
+func last(s []string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	return s[len(s)-1]
+}
+
+// data is the data of a frame; notices give their method.
+func data(frame string) string {
+	v, err := fastjson.Parse(frame)
+	if err != nil {
+		return "no JSON: " + frame
+	}
+	if d := v.Get("data"); d != nil {
+		return d.String()
+	}
+	return string(v.GetStringBytes("method"))
+}
+
+func datas(frames []string) []string {
+	out := make([]string, len(frames))
+	for i, f := range frames {
+		out[i] = data(f)
+	}
+	return out
+}
+
+// logBuffer keeps log lines.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) count(words string) int { return strings.Count(l.String(), words) }
+
+// fake starts a kfake cluster.
+func fake(t testing.TB, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// writer produces records for a test.
+type writer struct {
+	t testing.TB
+	p *producer
+}
+
+func newWriter(t testing.TB, brokers []string, props map[string]string) *writer {
+	t.Helper()
+	conf, err := settings(brokers, map[string]string{"linger.ms": "1", "message.max.bytes": "20000000", "enable.idempotence": "true", "partitioner": "murmur2_random"}, props, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newProducer(conf, orDiscard(nil), func(m *kafka.Message) {
+		if m.TopicPartition.Error != nil {
+			t.Errorf("cannot produce: %v", m.TopicPartition.Error)
+		}
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.stop(time.Second) })
+	return &writer{t, p}
+}
+
+// put produces a record to a partition (-1: by key) and does not wait.
+func (w *writer) put(topic string, part int32, key, value string) {
+	w.t.Helper()
+	m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part}, Key: []byte(key)}
+	if value != "null" {
+		m.Value = []byte(value)
+	}
+	w.send(m)
+}
+
+func (w *writer) send(m *kafka.Message) {
+	w.t.Helper()
+	if err := produceWait(w.t.Context(), w.p, m); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// numbers produces {"n":from} to {"n":to-1}, each to the partition n%parts.
+func (w *writer) numbers(topic string, parts, from, to int) {
+	w.t.Helper()
+	for n := from; n < to; n++ {
+		w.put(topic, int32(n%parts), strconv.Itoa(n%7), fmt.Sprintf(`{"n":%d}`, n))
+	}
+}
+
+func (w *writer) flush() {
+	w.t.Helper()
+	if left := w.p.Flush(30_000); left > 0 {
+		w.t.Fatalf("%d records are not stored after 30 s", left)
+	}
+}
+
+// checkNumbers checks that frames hold the numbers from and up to to, each
+// once, each partition in order and with an unbroken chain.
+func checkNumbers(t testing.TB, frames []string, from, to int) {
+	t.Helper()
+	seen := map[int]int{}
+	prev := map[string]string{}
+	order := map[string]int{}
+	for _, f := range frames {
+		v, err := fastjson.Parse(f)
+		if err != nil {
+			t.Fatalf("no JSON: %s", f)
+		}
+		if v.Exists("method") {
+			t.Fatalf("a notice: %s", f)
+		}
+		n := v.GetInt("data", "n")
+		seen[n]++
+		part, _, _ := strings.Cut(string(v.GetStringBytes("pos")), ":")
+		if was, ok := order[part]; ok && n <= was {
+			t.Errorf("partition %s: %d after %d", part, n, was)
+		}
+		order[part] = n
+		if p, ok := prev[part]; ok && string(v.GetStringBytes("prev")) != p {
+			t.Errorf("partition %s: prev is %s, want %s", part, v.Get("prev"), p)
+		}
+		prev[part] = string(v.GetStringBytes("pos"))
+	}
+	for n := from; n < to; n++ {
+		if seen[n] != 1 {
+			t.Errorf("%d came %d times", n, seen[n])
+		}
+	}
+	if len(seen) != to-from {
+		t.Errorf("%d different numbers, want %d", len(seen), to-from)
+	}
+}
+
+// freePort is a port that nobody has now.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
