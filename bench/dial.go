@@ -90,7 +90,7 @@ func (l *loop) prepare(fd, i int) error {
 			return fmt.Errorf("cannot set a receive buffer of %d bytes: %w", l.job.RcvBuf, err)
 		}
 	}
-	if l.stamper != nil {
+	if l.stamped(i) {
 		if err := askForStamps(fd); err != nil {
 			return fmt.Errorf("cannot ask for receive times: %w", err)
 		}

@@ -37,9 +37,10 @@ type FanoutConfig struct {
 	OrdersRoom    string  // with {user}. "": orders:{user}
 
 	Stalled  int           // further clients that stop reading
-	StallFor time.Duration // 0: for the window
+	StallFor time.Duration // 0: for the window and a second more
 	Paired   bool          // each run once without the stalled, and once with them
 
+	GC       bool // have the gateway collect before its heap is read (needs its admin.pprof)
 	Baseline bool // each run once against the gateway, and once against rawsend
 	Runs     int  // 0: 1
 
@@ -133,7 +134,7 @@ func (c *FanoutConfig) check() error {
 		c.OrdersRoom = "orders:{user}"
 	}
 	if c.StallFor == 0 {
-		c.StallFor = c.Duration
+		c.StallFor = c.Duration + time.Second // the last look at the gateway's memory still finds them so
 	}
 	switch {
 	case c.Clients < 1:

@@ -127,6 +127,7 @@ func (r *fanoutRun) connect(ctx context.Context) (*Hist, error) {
 type legMetrics struct {
 	scraper                         *scraper
 	before, joined, from, to, after Metrics
+	heapFrom, heapTo                Metrics // just before and after the window
 	own                             float64 // CPU seconds of this process in the window
 }
 
@@ -214,10 +215,16 @@ func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p plan, done <-cha
 			}
 		}
 	}
+	var err error
+	if err = until(p.From - int64(leadTime)); err != nil {
+		return err
+	}
+	if m.heapFrom, err = r.lookAtHeap(ctx, m); err != nil {
+		return err
+	}
 	if err := until(p.From); err != nil {
 		return err
 	}
-	var err error
 	if m.from, err = m.scraper.scrape(ctx); err != nil {
 		return err
 	}
@@ -229,6 +236,9 @@ func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p plan, done <-cha
 		return err
 	}
 	m.own = cpuTime() - own
+	if m.heapTo, err = r.lookAtHeap(ctx, m); err != nil {
+		return err
+	}
 	for ; jobs > 0; jobs-- {
 		select {
 		case err := <-done:
@@ -240,6 +250,17 @@ func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p plan, done <-cha
 		}
 	}
 	return nil
+}
+
+// lookAtHeap reads the metrics for what they say of memory: outside of the
+// window, since a collection takes CPU time.
+func (r *fanoutRun) lookAtHeap(ctx context.Context, m *legMetrics) (Metrics, error) {
+	if r.cfg.GC && r.raw == nil {
+		if err := collect(ctx, r.end.admin); err != nil {
+			return nil, err
+		}
+	}
+	return m.scraper.scrape(ctx)
 }
 
 func (r *fanoutRun) publishMain(ctx context.Context, pub publication, p plan, leg *Leg) error {

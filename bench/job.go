@@ -80,7 +80,8 @@ type Tally struct {
 
 	Latency *Hist `json:"latency"`
 	Arrival *Hist `json:"arrival,omitempty"`
-	Lag     *Hist `json:"lag"` // how long a readable socket may have waited for us
+	Lag     *Hist `json:"lag"`   // how long what the kernel had received waited for us, at a sample
+	Turns   *Hist `json:"turns"` // how long one turn of the loop took, for each event
 
 	CPU     float64          `json:"cpu"`     // seconds in the window
 	Asleep  float64          `json:"asleep"`  // seconds of the window the loop had nothing to do
@@ -113,6 +114,7 @@ func (t *Tally) add(u *Tally) {
 	t.WindowBytes += u.WindowBytes
 	t.Latency.Merge(u.Latency)
 	t.Lag.Merge(u.Lag)
+	t.Turns.Merge(u.Turns)
 	if u.Arrival != nil {
 		if t.Arrival == nil {
 			t.Arrival = NewHist()
@@ -142,5 +144,5 @@ func (t *Tally) add(u *Tally) {
 const maxFaults = 8
 
 func newTallyReport() *Tally {
-	return &Tally{Latency: NewHist(), Lag: NewHist(), Notices: map[string]int64{}, Closes: map[string]int64{}}
+	return &Tally{Latency: NewHist(), Lag: NewHist(), Turns: NewHist(), Notices: map[string]int64{}, Closes: map[string]int64{}}
 }

@@ -40,7 +40,8 @@ type Leg struct {
 	PublisherLag     Quantiles `json:"publisher_lag"`  // due to handed over
 	PublisherLate    Quantiles `json:"publisher_late"` // the part of it that is the bench's own
 	PublisherBlocked float64   `json:"publisher_blocked_s"`
-	ClientLag        Quantiles `json:"client_lag"` // the longest a readable socket may have waited
+	ClientLag        Quantiles `json:"client_lag"`   // from the kernel's receive time to the read, at a sample
+	ClientTurns      Quantiles `json:"client_turns"` // one turn of the loop: no readable socket waits longer
 	ClientCores      float64   `json:"client_cores"`
 	ClientAsleep     float64   `json:"client_asleep"` // share of the window without anything to do
 	ClientReads      float64   `json:"client_reads_per_s"`
@@ -128,7 +129,7 @@ func (g *Leg) fill(c *FanoutConfig, p plan, t *Tally, m *legMetrics) {
 	if g.publisher.Lag != nil {
 		g.PublisherLag, g.PublisherLate, g.PublisherBlocked = g.publisher.Lag.Quantiles(), g.publisher.Late.Quantiles(), g.publisher.Blocked
 	}
-	g.ClientLag = t.Lag.Quantiles()
+	g.ClientLag, g.ClientTurns = t.Lag.Quantiles(), t.Turns.Quantiles()
 	g.ClientCores = t.CPU / s
 	g.ClientAsleep = t.Asleep / s / float64(c.Procs)
 	g.ClientReads = float64(t.Reads) / s
@@ -143,10 +144,10 @@ func (g *Leg) fill(c *FanoutConfig, p plan, t *Tally, m *legMetrics) {
 func (g *Leg) memory(m *legMetrics) {
 	g.RSSPerConnection = (m.joined[metricRSS] - m.before[metricRSS]) / float64(g.Clients)
 	g.RSS = m.after[metricRSS]
-	g.HeapGrowth = m.to[metricHeap] - m.from[metricHeap]
-	for name := range m.to {
+	g.HeapGrowth = m.heapTo[metricHeap] - m.heapFrom[metricHeap]
+	for name := range m.heapTo {
 		if strings.HasSuffix(name, "tape_bytes") {
-			g.TapeGrowth += m.to[name] - m.from[name]
+			g.TapeGrowth += m.heapTo[name] - m.heapFrom[name]
 		}
 	}
 }
@@ -155,7 +156,8 @@ func (g *Leg) memory(m *legMetrics) {
 const (
 	mostPublisherLate = 10.0 // ms, p99: more than that is not the machine's scheduling
 	mostClientLag     = 25.0 // ms, p99, where it is also half of the latency
-	leastAsleep       = 0.02 // of the window: below it the clients may be what limits
+	leastAsleep       = 0.02 // of the window: below it the clients may be what limits,
+	keptUp            = 0.99 // unless this much of what was due was delivered in it
 )
 
 // judge says where the bench itself was the bottleneck, and what was wrong
@@ -170,8 +172,8 @@ func (g *Leg) judge(orders bool) {
 			problem("the publisher of orders was late: p99 %.1f ms", q.P99)
 		}
 	}
-	if g.ClientAsleep < leastAsleep {
-		problem("the client processes had no rest (%.1f %% of the window): they may be what limits; give them cores, or --procs", 100*g.ClientAsleep)
+	if g.ClientAsleep < leastAsleep && g.Delivered < keptUp*g.Offered {
+		problem("the client processes had no rest (%.1f %% of the window), and less was delivered than was due: they may be what limits; give them cores, or --procs", 100*g.ClientAsleep)
 	}
 	if g.ClientLag.P99 > mostClientLag && 2*g.ClientLag.P99 > g.Latency.P99 {
 		problem("the client processes were slow to read: p99 %.1f ms, half of the latency or more", g.ClientLag.P99)

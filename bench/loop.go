@@ -60,7 +60,8 @@ type loop struct {
 	polled  int64 // when epoll was last asked
 	asleep  int64 // ns without anything to do, so far
 	reads   int64
-	lag     *Hist
+	lag     *Hist // from the kernel's receive time to the read, at a sample of clients
+	turns   *Hist // from poll to poll, for each event
 	window  window
 	notices map[string]int64
 	closes  map[string]int64
@@ -89,7 +90,7 @@ func newLoop(job Job) (*loop, error) {
 		events:    make([]unix.EpollEvent, min(maxEvents, job.Clients+1)),
 		clients:   make([]client, job.Clients),
 		reader:    newReader(shape, job.Bare, job.Check),
-		handshake: NewHist(), lag: NewHist(), window: window{edge: never},
+		handshake: NewHist(), lag: NewHist(), turns: NewHist(), window: window{edge: never},
 		notices: map[string]int64{}, closes: map[string]int64{},
 	}
 	l.seed = uint64(l.clock.now())
@@ -98,10 +99,10 @@ func newLoop(job Job) (*loop, error) {
 	}
 	l.buf = make([]byte, l.headroom()+readSize)
 	l.reader.notice, l.reader.control = l.notice, l.control
+	if l.stamper, err = newStamper(); err != nil {
+		return nil, err
+	}
 	if job.Stamp {
-		if l.stamper, err = newStamper(); err != nil {
-			return nil, err
-		}
 		l.reader.arrival = NewHist()
 	}
 	if l.addr, l.family, err = sockaddr(job.Addr); err != nil {
@@ -178,7 +179,7 @@ func (l *loop) turn(atMost time.Duration) {
 	}
 	// Whatever was served may have waited since the poll before this one.
 	if l.reader.started {
-		l.lag.RecordN(l.clock.now()-before, int64(n))
+		l.turns.RecordN(l.clock.now()-before, int64(n))
 	}
 }
 
@@ -222,7 +223,7 @@ func (l *loop) receive(i int, c *client, ev uint32) {
 	room := l.headroom()
 	for {
 		k := copy(l.buf[room-len(c.tail):], c.tail)
-		n, errno := l.readSome(int(c.fd), l.buf[room:])
+		n, errno := l.readSome(i, int(c.fd), l.buf[room:])
 		switch {
 		case errno == unix.EAGAIN:
 			return
@@ -240,6 +241,9 @@ func (l *loop) receive(i int, c *client, ev uint32) {
 		if now >= l.window.edge {
 			l.window.cross(l, now)
 		}
+		if stamp := l.reader.stamp; stamp != 0 && l.reader.started {
+			l.lag.Record(max(0, now+l.reader.plan.Anchor-stamp))
+		}
 		b := l.buf[room-k : room+n]
 		used, err := l.take(i, c, b, now)
 		if err != nil {
@@ -256,15 +260,25 @@ func (l *loop) receive(i int, c *client, ev uint32) {
 	}
 }
 
-func (l *loop) readSome(fd int, b []byte) (int, unix.Errno) {
-	if l.stamper != nil {
+func (l *loop) readSome(i, fd int, b []byte) (int, unix.Errno) {
+	if l.stamped(i) {
 		n, stamp, errno := l.stamper.read(fd, b)
 		l.reader.stamp = stamp
 		return n, errno
 	}
+	l.reader.stamp = 0
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 	return int(n), errno
 }
+
+// stamped says whether the kernel's receive times are taken at client i: at
+// all, or at a sample, which shows how long what has come waits for us.
+func (l *loop) stamped(i int) bool {
+	return l.job.Stamp || i&sampleMask == 0
+}
+
+// sampleMask makes one client in 128 a sample: recvmsg costs more than read.
+const sampleMask = 127
 
 // take gives what client i has received to whoever is waiting for it.
 func (l *loop) take(i int, c *client, b []byte, now int64) (used int, err error) {
@@ -322,9 +336,7 @@ func (l *loop) close() {
 			_ = unix.Close(int(fd))
 		}
 	}
-	if l.stamper != nil {
-		l.stamper.close()
-	}
+	l.stamper.close()
 	l.waking.Lock()
 	_ = unix.Close(l.wake)
 	l.wake = -1

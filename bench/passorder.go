@@ -139,7 +139,7 @@ func (c *PassOrderConfig) result(t *Tally) (*PassOrderResult, error) {
 		r.Deviation = 1 / sqrt12(float64(p.Messages))
 	}
 	switch {
-	case p.Messages < 5*int64(c.Clients):
+	case p.Overlapping > p.Messages/10:
 		return r, &InvalidError{fmt.Sprintf("only %d messages were apart from the one before, %d overlapped it: lower --rate", p.Messages, p.Overlapping)}
 	case min(r.First.P, r.First.MostP) < leastP:
 		return r, &FaultError{fmt.Sprintf("client %d was first %d times in %d: more often than by chance (p %.2g)", r.First.Client, r.First.Most, p.Messages, min(r.First.P, r.First.MostP))}

@@ -150,7 +150,7 @@ func (l *loop) results(total int64) *Tally {
 		Unique: y.unique, Late: y.late, Doubled: y.doubled, Foreign: y.foreign,
 		Invalid: l.invalid, Others: r.others, Early: r.early,
 		Frames: r.frames, Bytes: r.bytes,
-		Latency: r.latency, Arrival: r.arrival, Lag: l.lag,
+		Latency: r.latency, Arrival: r.arrival, Lag: l.lag, Turns: l.turns,
 		Notices: l.notices, Closes: l.closes, Faults: l.faults,
 	}
 	for i := range l.clients {

@@ -60,8 +60,9 @@ func fanoutCommand() *cobra.Command {
 	f.StringVar(&c.OrdersTopic, "orders-topic", "", "the `topic` of those messages, keyed by the user (Kafka)")
 	f.StringVar(&c.OrdersRoom, "orders-room", "orders:{user}", "the `room` of those messages")
 	f.IntVar(&c.Stalled, "stalled", 0, "`number` of further clients that stop reading")
-	f.DurationVar(&c.StallFor, "stall-for", 0, "for how long (default: the window)")
+	f.DurationVar(&c.StallFor, "stall-for", 0, "for how long (default: the window and a second more)")
 	f.BoolVar(&c.Paired, "paired", false, "each run once without the stalled clients, and once with them")
+	f.BoolVar(&c.GC, "gc", false, "have the gateway collect its garbage before its heap is read (needs its admin.pprof)")
 	f.BoolVar(&c.Baseline, "baseline", false, "each run once against the gateway, and once against a bare send loop")
 	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
 	return cmd

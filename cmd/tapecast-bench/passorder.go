@@ -12,7 +12,7 @@ func passorderCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "passorder",
 		Short:   "Whether the first and the last member to get a message are so by chance",
-		Example: `  tapecast-bench passorder --secret-file key --direct --clients 100 --messages 1000 --rate 20`,
+		Example: `  tapecast-bench passorder --secret-file key --direct --clients 200 --messages 1000 --rate 20`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -30,7 +30,7 @@ func passorderCommand() *cobra.Command {
 	t.add(cmd)
 	t.addPublishing(cmd)
 	f := cmd.Flags()
-	f.IntVar(&c.Clients, "clients", 100, "number of members")
+	f.IntVar(&c.Clients, "clients", 200, "number of members")
 	f.StringVar(&c.Room, "room", "prices", "the `room`")
 	f.Float64Var(&c.Rate, "rate", 20, "`messages` a second; low, so that none overtakes another")
 	f.Int64Var(&c.Messages, "messages", 1000, "`number` of messages")
