@@ -169,12 +169,12 @@ func bounded(ctx context.Context, within time.Duration, f func(context.Context) 
 		return err
 	case <-ctx.Done():
 	}
-	// Who heeds ctx is about to return, and has more to say.
+	// Who heeds ctx is about to return, and has more to say than we.
 	select {
 	case err := <-done:
 		return err
 	case <-time.After(100 * time.Millisecond):
-		return fmt.Errorf("not done within %s: %w", within, ctx.Err())
+		return fmt.Errorf("not done in time: %w", ctx.Err())
 	}
 }
 

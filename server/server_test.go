@@ -57,6 +57,22 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// TestClocksOverSockets: the loop's timers reach the sessions.
+func TestClocksOverSockets(t *testing.T) {
+	s := startServer(t, func(cfg *Config) { cfg.Auth.Timeout = 300 * time.Millisecond })
+	late := connect(t, s, "")
+	late.until("auth_required")
+	late.until("-32003")
+	if why, code := late.next(); code != closeAuthLate {
+		t.Errorf("closed with %d %q", code, why)
+	}
+	short := connect(t, s, "?token="+testToken(t, "42", 2*time.Second))
+	short.until("auth_expiring")
+	if why, code := short.next(); code != closeExpired {
+		t.Errorf("closed with %d %q", code, why)
+	}
+}
+
 // TestMarket: the generated market reaches a client's rooms.
 func TestMarket(t *testing.T) {
 	s := startServer(t, func(cfg *Config) { cfg.Ingest.Market = true })
@@ -123,7 +139,7 @@ func TestCloseDuringShutdown(t *testing.T) {
 func TestShutdownOutOfTime(t *testing.T) {
 	s := startServer(t, func(cfg *Config) { cfg.Server.Drain = time.Hour })
 	enter(t, s, "1")
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer cancel()
 	if err := s.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "1 clients were still there") {
 		t.Errorf("got %v", err)

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -221,25 +220,4 @@ func (a *acceptWatch) health(failed uint64, now time.Time) (status, string) {
 		return statusDegraded, "connections cannot be accepted (" + strconv.FormatUint(failed, 10) + " so far); is the descriptor limit too low?"
 	}
 	return statusHealthy, ""
-}
-
-// drain sends the clients away, spread over the configured time, and stops the
-// engine. Close cuts it short.
-func (s *Server) drain(ctx context.Context) error {
-	e := s.engine.Load()
-	if e == nil {
-		return nil
-	}
-	err := e.StopAccepting()
-	if s.stopping.Err() == nil {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(s.stopping, cancel)()
-		over := s.cfg.Server.Drain
-		left := e.Drain(ctx, over, appendShutdown(nil, over), closeRestart, "the server is stopping")
-		if left != nil && s.stopping.Err() == nil {
-			err = errors.Join(err, fmt.Errorf("%d clients were still there at the end of the drain: %w", s.limit.conns.Load(), left))
-		}
-	}
-	return errors.Join(err, e.Stop())
 }
