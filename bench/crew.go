@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -37,6 +38,8 @@ func spawn(ctx context.Context, subcommand string) (*worker, error) {
 	}
 	w := &worker{cmd: exec.CommandContext(ctx, self, subcommand)}
 	w.cmd.Stderr = os.Stderr
+	// A Ctrl-C is for this process alone; it ends the others.
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if w.in, err = w.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("cannot make a pipe to a %s: %w", subcommand, err)
 	}

@@ -151,7 +151,7 @@ func (c *FanoutConfig) check() error {
 		return inputf("--paired compares with and without stalled clients: give --stalled")
 	case c.Paired && c.Baseline:
 		return inputf("both --paired and --baseline are given: keep one")
-	case c.OrdersRate > 0 && c.Target.Direct == false && c.OrdersTopic == "":
+	case c.OrdersRate > 0 && !c.Target.Direct && c.OrdersTopic == "":
 		return inputf("--orders over Kafka needs --orders-topic, whose records are routed by their key")
 	}
 	if s, err := NewSchedule(0, c.Rate); err != nil {

@@ -225,14 +225,14 @@ func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p plan, done <-cha
 	if err := until(p.From); err != nil {
 		return err
 	}
-	if m.from, err = m.scraper.scrape(ctx); err != nil {
+	if m.from, err = m.scraper.midRun(ctx); err != nil {
 		return err
 	}
 	own := cpuTime()
 	if err := until(p.To); err != nil {
 		return err
 	}
-	if m.to, err = m.scraper.scrape(ctx); err != nil {
+	if m.to, err = m.scraper.midRun(ctx); err != nil {
 		return err
 	}
 	m.own = cpuTime() - own
@@ -260,7 +260,7 @@ func (r *fanoutRun) lookAtHeap(ctx context.Context, m *legMetrics) (Metrics, err
 			return nil, err
 		}
 	}
-	return m.scraper.scrape(ctx)
+	return m.scraper.midRun(ctx)
 }
 
 func (r *fanoutRun) publishMain(ctx context.Context, pub publication, p plan, leg *Leg) error {
@@ -309,7 +309,7 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 		}
 		leg.Stalled = newStalledReport(s)
 	}
-	if m.after, err = m.scraper.scrape(ctx); err != nil {
+	if m.after, err = m.scraper.midRun(ctx); err != nil {
 		return err
 	}
 	leg.memory(m)

@@ -14,7 +14,13 @@ type message struct {
 		Message string `json:"message"`
 	} `json:"error"`
 	Params struct {
-		Room string `json:"room"`
+		Room   string `json:"room"`
+		Errors []struct {
+			Room  string `json:"room"`
+			Error struct {
+				Message string `json:"message"`
+			} `json:"error"`
+		} `json:"errors"`
 	} `json:"params"`
 }
 
@@ -49,6 +55,9 @@ func (l *loop) notice(i int, p []byte) error {
 		}
 	case "auto_subscribed":
 		if c.state == stEntering {
+			if e := m.Params.Errors; len(e) > 0 && len(l.job.Rooms) > 0 {
+				return fmt.Errorf("cannot join %q: %s", e[0].Room, e[0].Error.Message)
+			}
 			c.state = stJoined
 			l.dialing--
 			l.joined++
