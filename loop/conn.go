@@ -41,10 +41,11 @@ type Conn struct {
 	judging atomic.Bool // the handler's Open is running
 
 	// The poller's.
-	reader  reader
-	asked   *[]byte // an upgrade request that is not complete
-	judged  bool    // the handler has seen the request
-	reading bool    // the upgrade was granted: input is frames
+	reader    reader
+	asked     *[]byte // an upgrade request that is not complete
+	judged    bool    // the handler has seen the request
+	reading   bool    // the upgrade was granted: input is frames
+	discarded uint32  // bytes read since nobody listens
 
 	// The loop's.
 	state    state

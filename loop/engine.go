@@ -131,6 +131,7 @@ func (e *Engine) Start() error {
 	})
 	e.nb.OnOpen(e.onOpen)
 	e.nb.OnRead(e.onRead)
+	e.nb.OnClose(e.onClose)
 	for _, l := range e.loops {
 		go l.run()
 	}
@@ -139,6 +140,7 @@ func (e *Engine) Start() error {
 		e.stopLoops()
 		return fmt.Errorf("cannot start the pollers: %w", err)
 	}
+	<-ln.asked // nbio's goroutines undo a stop that comes before they run
 	return nil
 }
 
@@ -179,6 +181,15 @@ func (e *Engine) onOpen(nb *nbio.Conn) {
 	e.accepted.Add(1) // after which onRead may see c
 }
 
+// onClose is called by nbio, on a goroutine of its own, after it has forgotten
+// a connection: because we told it to, and then there is nothing left to do.
+func (e *Engine) onClose(nb *nbio.Conn, _ error) {
+	e.accepted.Load() // see onRead
+	if c, ok := nb.Session().(*Conn); ok {
+		c.shut()
+	}
+}
+
 func (e *Engine) acceptFailed(err error) {
 	e.failed.Add(1)
 	now := time.Now().UnixNano()
@@ -210,7 +221,13 @@ func (e *Engine) Stop() error {
 	if werr := e.waitEmpty(ctx); werr != nil {
 		err = errors.Join(err, fmt.Errorf("%d connections were left at the end: %w", e.conns.Load(), werr))
 	}
-	e.nb.Stop()
+	ended := make(chan struct{})
+	go func() { e.nb.Stop(); close(ended) }()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = errors.Join(err, fmt.Errorf("the pollers did not end within %v", stopWait))
+	}
 	e.stopLoops()
 	return err
 }

@@ -9,6 +9,10 @@ import (
 
 // This file runs on the pollers' goroutines: one poller reads one connection.
 
+// maxDiscard is how much is read from a client that is being closed, so that
+// the close frame reaches it. Who goes on for longer is reset.
+const maxDiscard = 4 << 20
+
 // onRead takes all input that there is. The pollers are told of changes only
 // (edge-triggered), and nbio drops a connection right after this call if the
 // event said that the peer is gone: so the input is always read to its end,
@@ -24,10 +28,13 @@ func (e *Engine) onRead(nb *nbio.Conn) {
 	for {
 		n, err := c.read(buf)
 		switch {
-		case n > 0:
-			if !c.deaf.Load() {
-				c.received(buf[:n])
+		case n > 0 && c.deaf.Load():
+			if c.discarded += uint32(n); c.discarded > maxDiscard {
+				c.shut()
+				return
 			}
+		case n > 0:
+			c.received(buf[:n])
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
 			return
@@ -53,14 +60,13 @@ func (c *Conn) shut() {
 	c.mu.Lock()
 	fd := c.fd
 	if fd >= 0 {
+		c.deaf.Store(true)
 		c.nb.Close()
 		unix.Close(int(fd))
 		c.fd = -1
 	}
 	c.mu.Unlock()
 	if fd >= 0 {
-		c.reader.end()
-		c.asked = nil
 		c.loop.inbox.postLater(event{kind: evGone, conn: c})
 	}
 }

@@ -50,9 +50,7 @@ func TestCloseNobodyReads(t *testing.T) {
 	if code := <-w.closed; code != codePolicy {
 		t.Errorf("closed with %d", code)
 	}
-	if s := w.engine.Stats(); s.Resets != 1 {
-		t.Errorf("%d resets", s.Resets)
-	}
+	w.await(func() bool { return w.engine.Stats().Resets == 1 })
 }
 
 func TestProtocolFault(t *testing.T) {
@@ -91,9 +89,7 @@ func TestTimers(t *testing.T) {
 	if code := <-w.closed; code != codeNone {
 		t.Errorf("a silent peer was closed with %d", code)
 	}
-	if s := w.engine.Stats(); s.PongTimeouts != 1 || s.HandshakeTimeouts != 1 {
-		t.Errorf("%d pong timeouts, %d handshake timeouts", s.PongTimeouts, s.HandshakeTimeouts)
-	}
+	w.await(func() bool { s := w.engine.Stats(); return s.PongTimeouts == 1 && s.HandshakeTimeouts == 1 })
 	half.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := half.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("half a handshake was left open: %v", err)
@@ -179,5 +175,42 @@ func TestMaxConns(t *testing.T) {
 	}
 	if s := w.engine.Stats(); s.TurnedAway != 1 {
 		t.Errorf("%d were turned away", s.TurnedAway)
+	}
+}
+
+// TestFlood: a client that is being closed and goes on sending is reset, not
+// read for as long as it likes.
+func TestFlood(t *testing.T) {
+	w := newWorld(t, Config{SendBuffer: 4 << 10})
+	c := w.talk()
+	c.write(1, "close now")
+	chunk := make([]byte, 1<<20)
+	sent := 0
+	for {
+		c.conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		n, err := c.conn.Write(chunk)
+		if sent += n; err != nil {
+			break
+		}
+		if sent > 256<<20 {
+			t.Fatalf("%d MB were taken after the close", sent>>20)
+		}
+	}
+	<-w.closed
+}
+
+// TestStopAtOnce has engines stop right after their start.
+func TestStopAtOnce(t *testing.T) {
+	for range 50 {
+		e, err := New(Config{Addr: "127.0.0.1:0", Handler: echo{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Stop(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -24,6 +24,8 @@ type acceptor struct {
 	closed atomic.Bool // no more connections are taken
 	once   sync.Once
 	over   chan struct{} // closed with the engine
+	asked  chan struct{} // closed when nbio first asks for a connection
+	asking sync.Once
 
 	last *Conn // accepted, not yet opened: nbio calls Accept and its OnOpen in turn
 }
@@ -56,7 +58,7 @@ func listen(e *Engine, addr string) (*acceptor, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &acceptor{engine: e, ln: ln.(*net.TCPListener), over: make(chan struct{})}
+	a := &acceptor{engine: e, ln: ln.(*net.TCPListener), over: make(chan struct{}), asked: make(chan struct{})}
 	if err := a.open(); err != nil {
 		ln.Close()
 		return nil, err
@@ -83,6 +85,7 @@ func (a *acceptor) open() error {
 
 // Accept waits for the next connection that the engine has space for.
 func (a *acceptor) Accept() (net.Conn, error) {
+	a.asking.Do(func() { close(a.asked) })
 	for {
 		fd, from, err := a.accept()
 		switch {
