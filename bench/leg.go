@@ -175,7 +175,7 @@ func (g *Leg) judge(orders bool) {
 	if g.ClientAsleep < leastAsleep && g.Delivered < keptUp*g.Offered {
 		problem("the client processes had no rest (%.1f %% of the window), and less was delivered than was due: they may be what limits; give them cores, or --procs", 100*g.ClientAsleep)
 	}
-	if g.ClientLag.P99 > mostClientLag && 2*g.ClientLag.P99 > g.Latency.P99 {
+	if g.ClientLag.P99 > mostClientLag && g.Latency.Count > 0 && 2*g.ClientLag.P99 > g.Latency.P99 {
 		problem("the client processes were slow to read: p99 %.1f ms, half of the latency or more", g.ClientLag.P99)
 	}
 	fault := func(n int64, what string) {

@@ -24,6 +24,9 @@ func (t *table) write(w io.Writer) error {
 
 // String gives the figures in a row.
 func (q Quantiles) String() string {
+	if q.Count == 0 {
+		return "none taken"
+	}
 	return fmt.Sprintf("p50 %s · p90 %s · p99 %s · p99.9 %s · max %s", ms(q.P50), ms(q.P90), ms(q.P99), ms(q.P999), ms(q.Max))
 }
 

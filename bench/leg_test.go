@@ -1,0 +1,65 @@
+package bench
+
+import (
+	"strings"
+	"testing"
+)
+
+// A run says when the bench was the bottleneck, and only then.
+func TestJudge(t *testing.T) {
+	f := func(problem, fault string, edit func(*Leg)) {
+		t.Helper()
+		g := &Leg{Name: legGateway, Offered: 1000, Delivered: 1000, ClientAsleep: 0.5, Latency: Quantiles{Count: 10, P99: 40}}
+		edit(g)
+		g.judge(false)
+		p, x := strings.Join(g.Problems, "; "), strings.Join(g.Faults, "; ")
+		if !strings.Contains(p, problem) || (problem == "") != (p == "") || !strings.Contains(x, fault) || (fault == "") != (x == "") {
+			t.Fatalf("problems %q, faults %q; want %q, %q", p, x, problem, fault)
+		}
+	}
+	f("", "", func(*Leg) {})
+	f("publisher was late: p99 10.1 ms", "", func(g *Leg) { g.PublisherLate.P99 = 10.1 })
+	f("", "", func(g *Leg) { g.PublisherLag.P99 = 500 }) // the gateway held it up
+	f("had no rest", "", func(g *Leg) { g.ClientAsleep, g.Delivered = 0.01, 980 })
+	f("", "", func(g *Leg) { g.ClientAsleep = 0.01 }) // and yet nothing was left
+	f("slow to read", "", func(g *Leg) { g.ClientLag.P99 = 30 })
+	f("", "", func(g *Leg) { g.ClientLag.P99, g.Latency.P99 = 30, 200 })
+	f("", "1 messages lost", func(g *Leg) { g.Lost = 1 })
+	f("", "2 messages out of order", func(g *Leg) { g.Late = 2 })
+	f("", "3 messages doubled", func(g *Leg) { g.Doubled = 3 })
+	f("", "1 invalid frames", func(g *Leg) { g.Invalid = 1 })
+	f("", "1 connections lost", func(g *Leg) { g.Gone = 1 })
+	f("", "1 breaks", func(g *Leg) { g.Breaks = 1 })
+	f("", "1 orders lost", func(g *Leg) { g.Orders = &OrdersReport{Lost: 1} })
+	f("", "1 messages doubled at stalled", func(g *Leg) { g.Stalled = &StalledReport{Doubled: 1} })
+	f("", "", func(g *Leg) { g.Stalled = &StalledReport{Lost: 9} }) // retention goes on
+	f("", "", func(g *Leg) { g.Name, g.Lost = legRawsend, 9 })
+}
+
+func TestMedianAndText(t *testing.T) {
+	if median(nil) != 0 || median([]float64{3, 1, 2}) != 2 || median([]float64{4, 1, 2, 3}) != 2.5 {
+		t.Fatal("median")
+	}
+	f := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Fatalf("%q, want %q", got, want)
+		}
+	}
+	f(count(0), "0")
+	f(count(999), "999")
+	f(count(1000), "1,000")
+	f(count(-1234567), "-1,234,567")
+	f(ms(0.25), "250 µs")
+	f(ms(2.345), "2.35 ms")
+	f(ms(23.45), "23.4 ms")
+	f(ms(234.5), "234 ms")
+	f(ms(23456), "23.5 s")
+	f(size(512), "512 B")
+	f(size(1536), "1.50 KB")
+	f(size(-3<<20), "-3.0 MB")
+	f(size(5<<30), "5.00 GB")
+	f(signed(10), "+10 B")
+	f(number(2.50), "2.5")
+	f(Quantiles{}.String(), "none taken")
+}
