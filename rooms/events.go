@@ -21,14 +21,14 @@ func (s *shard) progress() {
 		next := s.moving[f]
 		if next == nil {
 			if next = s.feeds[f].Load(); next == nil {
-				next = newFeedState(it.shape.epoch, it.shape.partitions, unknown)
+				next = newFeedState(it.shape, unknown)
 			} else {
 				next = next.copy(0)
 			}
 			s.moving[f] = next
 		}
 		s.marks[i] = nil
-		if next.epoch != it.shape.epoch || it.part >= it.shape.partitions {
+		if next.gen != it.shape.gen || it.part >= it.shape.partitions {
 			continue // of another epoch, or of a partition that was not announced
 		}
 		if int(it.part) >= len(next.off) { // announced by another batch, on its way
@@ -48,7 +48,7 @@ func (s *shard) progress() {
 
 func (s *shard) grow(it *item) {
 	state := s.state(it.feed)
-	if state != nil && state.epoch == it.shape.epoch && int(it.shape.partitions) > len(state.off) {
+	if state != nil && state.gen == it.shape.gen && int(it.shape.partitions) > len(state.off) {
 		s.feeds[it.feed.index].Store(state.copy(it.shape.partitions))
 	}
 }
@@ -57,7 +57,6 @@ func (s *shard) grow(it *item) {
 // read. Rooms without members forget their frames, since nothing on the tape
 // would tell who joins later where the old epoch ends.
 func (s *shard) reset(it *item) {
-	epoch := it.shape.epoch
 	s.eachFed(it.feed, func(r *Room) {
 		r.chain = chain{}
 		if r.subs == nil {
@@ -70,13 +69,11 @@ func (s *shard) reset(it *item) {
 				c.base = nil
 			}
 		}
-		s.scratch = appendReset(s.scratch[:0], r.name, epoch)
-		s.notice(r, noticeReset, 0)
+		s.scratch = appendReset(s.scratch[:0], r.name, it.shape.epoch)
+		s.notice(r, noticeReset, it.shape.gen)
 	})
-	// After the places of dropped frames, which GapAt reads in the other order:
-	// none of them may pass for one of the new epoch.
-	s.feeds[it.feed.index].Store(newFeedState(epoch, it.shape.partitions, -1))
 	s.publish()
+	s.feeds[it.feed.index].Store(newFeedState(it.shape, -1))
 }
 
 // forget drops the frames of a room that has no members.

@@ -50,6 +50,7 @@ type Feed struct {
 // shape is what a topic looks like. It never changes once stored.
 type shape struct {
 	epoch      string
+	gen        int64 // counts epochs
 	partitions int32
 }
 
@@ -58,11 +59,12 @@ type shape struct {
 // one moment.
 type feedState struct {
 	epoch string
+	gen   int64
 	off   []int64 // by partition: the last offset that is on the tapes
 }
 
-func newFeedState(epoch string, partitions int32, offset int64) *feedState {
-	s := &feedState{epoch: epoch, off: make([]int64, partitions)}
+func newFeedState(of *shape, offset int64) *feedState {
+	s := &feedState{epoch: of.epoch, gen: of.gen, off: make([]int64, of.partitions)}
 	for i := range s.off {
 		s.off[i] = offset
 	}
@@ -72,7 +74,7 @@ func newFeedState(epoch string, partitions int32, offset int64) *feedState {
 // copy is a copy with as many partitions at least; of those that are new,
 // nothing has been read.
 func (s *feedState) copy(partitions int32) *feedState {
-	c := newFeedState(s.epoch, max(partitions, int32(len(s.off))), -1)
+	c := newFeedState(&shape{s.epoch, s.gen, max(partitions, int32(len(s.off)))}, -1)
 	copy(c.off, s.off)
 	return c
 }
@@ -85,7 +87,14 @@ func (f *Feed) Topic() string { return f.topic }
 
 // Open says what the topic looks like, before its first record is added.
 func (f *Feed) Open(epoch string, partitions int32) {
-	f.shape.Store(&shape{epoch, partitions})
+	now := &shape{epoch: epoch, partitions: partitions}
+	if old := f.shape.Load(); old != nil {
+		now.gen = old.gen
+		if epoch != old.epoch {
+			now.gen++
+		}
+	}
+	f.shape.Store(now)
 }
 
 // Epoch is the short hash that positions of this topic carry; empty: not known yet.

@@ -1,11 +1,12 @@
 package rooms
 
-// positions is the place in the room's topic that all the shard's tapes have
+import "slices"
+
+// positions is the place in the room's topic that the shard's tapes have
 // reached. Only a partition that the room can get records from counts. Where
 // one of them is not known yet, nothing is: a partition that is left out would
 // be read from its start by who resumes.
-func (s *shard) positions(r *Room) Positions {
-	state := s.state(r.pattern.Feed)
+func (state *feedState) positions(r *Room) Positions {
 	if state == nil {
 		return Positions{}
 	}
@@ -27,103 +28,153 @@ func (s *shard) positions(r *Room) Positions {
 }
 
 // PositionsAt is the place up to which a member whose cursor is at has been
-// sent the room. Any goroutine may ask; it costs a look at every frame from at on.
+// sent the room. It is exact, but for a member that retention has overtaken:
+// that is given an earlier place, or none where none is known. Nor is a place
+// known to a member that has yet to be sent a `reset`. Any goroutine may ask; it
+// costs a look at every frame from at on.
 func (t *Table) PositionsAt(r *Room, at uint64) Positions {
-	p := t.shards[t.shardOf(r.name)].positions(r) // before the head: see publish
-	if p.Epoch == "" {
+	s := t.shards[t.shardOf(r.name)]
+	for {
+		state := s.state(r.pattern.Feed) // before the head: see publish
+		p := state.positions(r)
+		if p.Epoch == "" {
+			return p
+		}
+		head := r.head.Load()
+		w := r.window()
+		if at < head && !w.has(at) {
+			return Positions{state.epoch, r.tape.before(at)}.covering(p)
+		}
+		all := p.raise(&w, min(at, head), state)
+		if !all && state != s.state(r.pattern.Feed) {
+			continue // what was sent since p was true may be gone already
+		}
+		p.lower(&w, at, head, state.gen)
 		return p
 	}
-	head := r.head.Load()
-	w := r.window()
-	// Frames are published before the positions move, so the member may have
-	// been sent some that are not in p. They are the newest of the tape.
-	for i := min(at, head); i > w.first; i-- {
-		f, ok := w.frame(i - 1)
-		if !ok || f.part == noticeReset || f.part >= 0 && !p.raise(f) {
-			break
-		}
-	}
-	for i := max(at, w.first); i < head; i++ {
-		if f, ok := w.frame(i); ok {
-			p.lower(f)
-		}
-	}
-	return p
 }
 
-// raise takes in a frame that was sent; false: it was in p already.
-func (p *Positions) raise(f frameAt) bool {
-	for i := range p.Offsets {
-		if o := &p.Offsets[i]; o.Partition == f.part && o.Offset < f.off {
-			o.Offset = f.off
+// raise takes in the frames before number at that are not in p, since frames
+// are published before the positions move. They are the newest: false says that
+// no frame was found that is in p.
+func (p *Positions) raise(w *window, at uint64, state *feedState) bool {
+	for ; at > 0 && w.has(at-1); at-- {
+		switch f := w.frame(at - 1); {
+		case f.part == noticeReset:
+			if f.off > state.gen {
+				*p = Positions{} // of an epoch that the shard is just about to begin
+			}
 			return true
+		case f.part < 0:
+		default:
+			if int(f.part) < len(state.off) && f.off <= state.off[f.part] {
+				return true
+			}
+			if o := p.of(f.part); o != nil {
+				o.Offset = max(o.Offset, f.off)
+			}
 		}
 	}
 	return false
 }
 
-// lower leaves out a frame that was not sent.
-func (p *Positions) lower(f frameAt) {
-	part, last := f.part, f.off-1
-	if part <= noticeGap {
-		part, last = noticeGap-part, f.off
-	}
-	for i := range p.Offsets {
-		if o := &p.Offsets[i]; f.part == noticeReset {
-			o.Offset = -1
-		} else if o.Partition == part && o.Offset > last {
-			o.Offset = last
+// lower leaves out the frames from number at on, which were not sent.
+func (p *Positions) lower(w *window, at, head uint64, gen int64) {
+	for ; at < head; at++ {
+		f := w.frame(at)
+		part, last := f.part, f.off-1
+		switch {
+		case f.part == noticeReset:
+			if f.off <= gen {
+				*p = Positions{} // the member is of an epoch before
+			}
+			return
+		case f.part <= noticeGap:
+			part, last = noticeGap-f.part, f.off
+		}
+		if o := p.of(part); o != nil {
+			o.Offset = min(o.Offset, last)
 		}
 	}
+}
+
+func (p *Positions) of(part int32) *Pos {
+	for i := range p.Offsets {
+		if p.Offsets[i].Partition == part {
+			return &p.Offsets[i]
+		}
+	}
+	return nil
+}
+
+// covering is p, or nothing where it lacks a partition of all.
+func (p Positions) covering(all Positions) Positions {
+	for _, o := range all.Offsets {
+		if !slices.ContainsFunc(p.Offsets, func(x Pos) bool { return x.Partition == o.Partition }) {
+			return Positions{}
+		}
+	}
+	return p
 }
 
 // GapAt is what a member whose cursor retention has overtaken has missed: from
 // a place at or before its last message (where one is known) to the place
 // before the first frame that is left, which is number tail.
 func (t *Table) GapAt(r *Room, at uint64) (from, to Positions, tail uint64) {
-	tail = r.Tail()
-	to = t.PositionsAt(r, tail)
+	for tail = r.Tail(); ; {
+		to = t.PositionsAt(r, tail)
+		now := r.Tail()
+		if now == tail {
+			break
+		}
+		tail = now // overtaken while we looked
+	}
 	from = Positions{Epoch: to.Epoch, Offsets: r.tape.before(at)}
 	return from, to, tail
 }
 
-// window looks up frames of a room below the head that was read before it.
+// window looks up the frames of a room that are left, below a head that was
+// read before it.
 type window struct {
-	first uint64 // number of the oldest frame that may be there
-	list  *refs  // private rooms
-	dir   []*chunk
-	i     int // of the chunk that was looked into last
+	list *refs // private rooms
+	dir  []*chunk
+	i    int // of the chunk that was looked into last
 }
 
 func (r *Room) window() window {
+	w := window{}
 	if r.private() {
-		list := r.refs.Load()
-		if list == nil {
-			return window{first: r.head.Load()}
+		w.list = r.refs.Load()
+		if w.list == nil {
+			return w
 		}
-		return window{first: list.first, list: list, dir: *r.tape.dir.Load()}
 	}
-	w := window{dir: *r.tape.dir.Load()}
-	if len(w.dir) == 0 {
-		return window{first: r.head.Load()}
-	}
-	w.first = w.dir[0].first
+	w.dir = *r.tape.dir.Load()
 	return w
 }
 
-// frame is the index entry of frame number at, not below first; false: it is
-// gone.
-func (w *window) frame(at uint64) (f frameAt, ok bool) {
-	num := at
+// num is the number on the tape of the room's frame at.
+func (w *window) num(at uint64) uint64 {
 	if w.list != nil {
-		num = w.list.nums[at-w.list.first]
+		return w.list.nums[at-w.list.first]
 	}
-	if len(w.dir) == 0 || num < w.dir[0].first {
-		return f, false
+	return at
+}
+
+// has says whether frame at is left, and with it all that come after it.
+func (w *window) has(at uint64) bool {
+	if len(w.dir) == 0 || w.list != nil && at < w.list.first {
+		return false
 	}
+	return w.num(at) >= w.dir[0].first
+}
+
+// frame is the index entry of a frame that is left.
+func (w *window) frame(at uint64) frameAt {
+	num := w.num(at)
 	if num < w.dir[w.i].first || w.i+1 < len(w.dir) && num >= w.dir[w.i+1].first {
 		w.i = find(w.dir, num)
 	}
 	c := w.dir[w.i]
-	return c.at[num-c.first], true
+	return c.at[num-c.first]
 }

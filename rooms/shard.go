@@ -33,7 +33,7 @@ type shard struct {
 	moving   []*feedState // by feed: what progress is about to store
 	scratch  []byte
 	now      int64 // by the table's clock
-	swept    int // next bucket to be swept
+	swept    int   // next bucket to be swept
 }
 
 // maxParts is how many batches may wait for an appender. With 256 records

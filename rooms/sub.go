@@ -142,7 +142,7 @@ func (s *shard) seat(l *Listener, seat *Seat) {
 	}
 	sub.members++
 	seat.Sub, seat.At = sub, r.next
-	seat.Positions = s.positions(r)
+	seat.Positions = s.state(r.pattern.Feed).positions(r)
 }
 
 func (s *shard) leave(sub *Sub) {

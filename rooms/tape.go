@@ -31,7 +31,7 @@ type frameAt struct {
 
 // What part says of a frame that comes from no record.
 const (
-	noticeReset = -1 // offsets before it belong to another epoch
+	noticeReset = -1 // offsets before it belong to another epoch; off is the gen of the new one
 	noticeGap   = -2 // and less: of partition noticeGap - part; off is the last offset before it
 )
 
