@@ -140,7 +140,7 @@ func (k *cluster) script(signal, name string, args ...string) error {
 
 func (k *cluster) admin(t testing.TB) *kafka.AdminClient {
 	t.Helper()
-	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": k.brokers, "enable.metrics.push": false, "log_level": 3})
+	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": k.brokers, "enable.metrics.push": false, "log_level": 0})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,8 +82,8 @@ func TestDrainWithoutClientsIsQuick(t *testing.T) {
 	g.stop(10 * time.Second)
 }
 
-// TestSecondSignalEndsAtOnce though clients are left and the drain is long.
-func TestSecondSignalEndsAtOnce(t *testing.T) {
+// TestSecondSignalDuringADrain ends it at once, though clients are left.
+func TestSecondSignalDuringADrain(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)
 	k.topic(t, "orders", 1)

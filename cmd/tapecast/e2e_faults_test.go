@@ -149,31 +149,31 @@ func (f *faultRun) health(want ...string) {
 func (f *faultRun) electPreferred() {
 	f.t.Helper()
 	a := f.k.admin(f.t)
-	moved := false
-	eventually(f.t, 60*time.Second, "a leader moved", func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		res, err := a.ElectLeaders(ctx, kafka.NewElectLeadersRequest(kafka.ElectionTypePreferred, nil))
-		if err != nil {
-			return false
-		}
-		for _, p := range res.TopicPartitions {
-			if p.Topic != nil && *p.Topic == "feed" && p.Error == nil {
-				moved = true
-			}
-		}
+	leaders := func() (at []int32, preferred bool) {
 		md, err := a.GetMetadata(&[]string{"feed"}[0], false, 5000)
 		if err != nil {
-			return false
+			return nil, false
 		}
+		preferred = true
 		for _, p := range md.Topics["feed"].Partitions {
-			if p.Leader != p.Replicas[0] {
-				return false
-			}
+			at = append(at, p.Leader)
+			preferred = preferred && p.Leader == p.Replicas[0]
 		}
-		return true
+		return at, preferred
+	}
+	before, already := leaders()
+	eventually(f.t, 60*time.Second, "the preferred leaders", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		_, err := a.ElectLeaders(ctx, kafka.NewElectLeadersRequest(kafka.ElectionTypePreferred, nil))
+		_, preferred := leaders()
+		return err == nil && preferred
 	})
-	f.t.Logf("leaders moved by the election: %v", moved)
+	after, _ := leaders()
+	f.t.Logf("leaders of the partitions: %v, then %v", before, after)
+	if already {
+		f.t.Error("every leader was the preferred one: none has moved")
+	}
 }
 
 // settle stops the producer for a moment and holds what each client has against

@@ -83,17 +83,23 @@ func (c *cutter) text(label string) string {
 		c.bad("no text after %q", label)
 		return ""
 	}
+	plain := true
 	for i := 1; i < len(c.rest); i++ {
-		switch c.rest[i] {
-		case '\\':
+		switch b := c.rest[i]; {
+		case b == '\\':
+			plain = false
 			i++
-		case '"':
-			var s string
-			if err := json.Unmarshal(c.rest[:i+1], &s); err != nil {
-				c.bad("%v after %q", err, label)
+		case b == '"':
+			s := string(c.rest[1:i])
+			if !plain { // escapes, or what may be no JSON
+				if err := json.Unmarshal(c.rest[:i+1], &s); err != nil {
+					c.bad("%v after %q", err, label)
+				}
 			}
 			c.rest = c.rest[i+1:]
 			return s
+		case b < ' ' || b > '~':
+			plain = false
 		}
 	}
 	c.bad("no end of the text after %q", label)

@@ -31,9 +31,8 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
 	suite.dir = dir
-	suite.reap, err = startReaper()
+	suite.reap, err = startReaper(dir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -44,7 +43,7 @@ func run(m *testing.M) int {
 
 // suite is what all tests share.
 var suite struct {
-	dir  string // removed at the end
+	dir  string // removed by the reaper
 	reap *reaper
 
 	build    sync.Once
@@ -81,8 +80,9 @@ func built(t testing.TB) string {
 	return filepath.Join(suite.dir, "tapecast")
 }
 
-// reaper is a shell that ends what the suite has started should the suite itself
-// be ended, by a timeout or a signal: it acts when its input closes.
+// reaper is a shell that ends what the suite has left running, and removes its
+// files, even where the suite itself is ended by a timeout or a signal: it acts
+// when its input closes.
 type reaper struct {
 	mu  sync.Mutex
 	in  io.WriteCloser
@@ -100,10 +100,11 @@ while read -r what arg; do
 done
 for p in "${!pids[@]}"; do kill -KILL "$p"; done
 for d in "${!dirs[@]}"; do SIGNAL=KILL "$1" "$d"; done
+rm -rf "$2"
 `
 
-func startReaper() (*reaper, error) {
-	cmd := exec.Command("bash", "-c", reaperScript, "reaper", filepath.Join(kafkaHome(), "bin", "kafka-down"))
+func startReaper(dir string) (*reaper, error) {
+	cmd := exec.Command("bash", "-c", reaperScript, "reaper", filepath.Join(kafkaHome(), "bin", "kafka-down"), dir)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func (k *cluster) producer(t testing.TB) *producer {
 		"message.timeout.ms":                 180_000,
 		"partitioner":                        "murmur2_random",
 		"enable.metrics.push":                false,
-		"log_level":                          3,
+		"log_level":                          0,
 		"reconnect.backoff.max.ms":           500,
 		"topic.metadata.refresh.interval.ms": 1000,
 	})
@@ -115,7 +115,7 @@ func (k *cluster) read(t testing.TB, topic string) [][]record {
 		"bootstrap.servers":       k.brokers,
 		"group.id":                "e2e-reader",
 		"enable.metrics.push":     false,
-		"log_level":               3,
+		"log_level":               0,
 		"enable.auto.commit":      false,
 		"enable.partition.eof":    true,
 		"auto.offset.reset":       "error",

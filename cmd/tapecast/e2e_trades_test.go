@@ -60,7 +60,10 @@ func TestTradesByteForByte(t *testing.T) {
 
 		w := k.producer(t)
 		began := time.Now()
-		pace(rows, 20, func(r row) { w.send("trades", partitionOf(r.key, partitions), []byte(r.key), r.payload) })
+		pace(rows, 20, func(r row) bool {
+			w.send("trades", partitionOf(r.key, partitions), []byte(r.key), r.payload)
+			return true
+		})
 		w.flush()
 		produced := time.Since(began)
 
@@ -87,14 +90,17 @@ func TestTradesByteForByte(t *testing.T) {
 	})
 }
 
-// pace calls f with each row when it is due, at so many times the real pace.
-func pace(rows []row, times float64, f func(row)) {
+// pace calls f with each row when it is due, at so many times the real pace,
+// until f has had enough.
+func pace(rows []row, times float64, f func(row) bool) {
 	began := time.Now()
 	for _, r := range rows {
 		if wait := time.Duration(float64(r.at-rows[0].at)/times) - time.Since(began); wait > time.Millisecond {
 			<-time.After(wait)
 		}
-		f(r)
+		if !f(r) {
+			return
+		}
 	}
 }
 
