@@ -1,0 +1,240 @@
+package rooms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestTableFaults(t *testing.T) {
+	c, _ := NewCatalog(nil)
+	f := func(want string, cfg Config) {
+		t.Helper()
+		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+	f("needs a catalog", Config{})
+	f("-1 shards: choose 1 to 64", Config{Catalog: c, Shards: -1})
+	f("65 shards", Config{Catalog: c, Shards: 65})
+	table, err := New(Config{Catalog: c, Feeds: []*Feed{NewFeed("a")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(table.shards) == 0 || table.cfg.Budget != 1<<30 || table.Catalog() != c || len(table.Feeds()) != 1 {
+		t.Errorf("defaults are not as documented: %+v", table.cfg)
+	}
+	table.Stop() // never started
+	table.Start()
+	mustPanic(t, "BUG: the room table was started twice", table.Start)
+	table.Stop()
+	table.Stop()
+}
+
+// What follows the first colon decides on the shard, for names of either kind.
+func TestShardOf(t *testing.T) {
+	m := newManual(t, Config{Shards: 64})
+	hit := map[int]bool{}
+	for i := range 1000 {
+		s := m.shardOf(fmt.Sprintf("orders:%d", i))
+		hit[s] = true
+		for _, name := range []string{"user:%d", "%d", "a:%d"} {
+			name = fmt.Sprintf(name, i)
+			if m.shardOf(name) != s || m.shardOfBytes([]byte(name)) != s {
+				t.Fatalf("%s is in shard %d and %d, not %d", name, m.shardOf(name), m.shardOfBytes([]byte(name)), s)
+			}
+		}
+	}
+	if len(hit) != 64 {
+		t.Errorf("1000 users are in %d shards", len(hit))
+	}
+}
+
+// live makes a started table of one shard in a bubble, with a room "a".
+func live(t *testing.T) (m *manual, feed *Feed, seat Seat) {
+	feed = newOpenFeed(1)
+	m = newManual(t, Config{}, &Pattern{Match: "a", Class: stream, Feed: feed}, &Pattern{Match: "b:*", Class: stream, Feed: feed})
+	m.shards[0].now = 0
+	m.Start()
+	j := &Join{Rooms: []Seat{{Name: "a", Pattern: m.Catalog().Patterns()[0]}}}
+	done := make(chan struct{})
+	j.Done = func(*Join) { close(done) }
+	m.Join(m.Listen(func([]*Sub) {}), j)
+	<-done
+	return m, feed, j.Rooms[0]
+}
+
+// block keeps the appender of shard 0 busy until release is called.
+func (m *manual) block() (release func()) {
+	c := make(chan struct{})
+	m.shards[0].box.ask(ask{do: func(*shard) { <-c }})
+	synctest.Wait()
+	return func() { close(c) }
+}
+
+func TestSendWaitsForTheAppender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, feed, seat := live(t)
+		release := m.block()
+		off := int64(0)
+		fill := func() {
+			m.add("a", 0, off, "1")
+			m.batch.Progress(feed, 0, off)
+			off++
+		}
+		for range maxParts {
+			fill()
+			if err := m.batch.Send(t.Context()); err != nil || m.batch.Len() != 0 {
+				t.Fatalf("batch %d of %d that may wait: %v, %d records left", off, maxParts, err, m.batch.Len())
+			}
+		}
+		fill()
+		fill()
+		ctx, cancel := context.WithCancel(t.Context())
+		answer := make(chan error, 1)
+		go func() { answer <- m.batch.Send(ctx) }()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(answer) > 0 {
+			t.Fatalf("did not wait: %v", <-answer)
+		}
+		cancel()
+		if err := <-answer; !errors.Is(err, context.Canceled) || m.batch.Len() != 2 {
+			t.Fatalf("got %v with %d records left", err, m.batch.Len())
+		}
+		go func() { answer <- m.batch.Send(t.Context()) }() // the same records once more
+		synctest.Wait()
+		release()
+		if err := <-answer; err != nil || m.batch.Len() != 0 {
+			t.Fatalf("got %v with %d records left", err, m.batch.Len())
+		}
+		synctest.Wait()
+		r := seat.Sub.Room()
+		got, _ := m.frames(r, seat.At)
+		for i, text := range got {
+			if !strings.Contains(text, fmt.Sprintf(`"pos":"0:%d"`, i)) {
+				t.Fatalf("frame %d is %s", i, text)
+			}
+		}
+		m.is(m.PositionsAt(r, r.Head()), fmt.Sprintf(`{"epoch":"e1","0":%d}`, maxParts+1))
+		m.is(m.PositionsAt(r, 7), `{"epoch":"e1","0":6}`)
+		m.Stop()
+		if len(got) != maxParts+2 {
+			t.Errorf("%d frames came of %d", len(got), maxParts+2)
+		}
+		m.add("a", 0, 100, "1")
+		if err := m.batch.Send(t.Context()); err != ErrStopped {
+			t.Errorf("after Stop: %v", err)
+		}
+		m.check()
+	})
+}
+
+func TestStopEndsWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _, seat := live(t)
+		release := m.block()
+		l := m.Listen(func([]*Sub) {})
+		var joins []*Join
+		var mu sync.Mutex
+		answered := 0
+		ask := func() {
+			j := &Join{Done: func(*Join) { mu.Lock(); answered++; mu.Unlock() }}
+			for _, name := range []string{"b:1", "b:2"} {
+				j.Rooms = append(j.Rooms, Seat{Name: name, Pattern: m.Catalog().Patterns()[1]})
+			}
+			joins = append(joins, j)
+			m.Join(l, j)
+		}
+		for range 5 {
+			ask()
+		}
+		m.Leave(seat.Sub)
+		sent := make(chan error)
+		for i := range maxParts + 1 {
+			b := m.NewBatch()
+			b.Add(&Record{Pattern: m.Catalog().Patterns()[0], Room: []byte("a"), Offset: int64(i)})
+			go func() { sent <- b.Send(context.Background()) }()
+		}
+		top := make(chan []RoomInfo, 1)
+		go func() { top <- m.TopRooms(3) }()
+		stopped := make(chan struct{})
+		go func() { m.Stop(); close(stopped) }()
+		synctest.Wait()
+		release()
+		<-stopped
+		for range maxParts + 1 {
+			// A part that waited may have been done, or dropped; none is left to wait for.
+			if err := <-sent; err != nil && err != ErrStopped {
+				t.Errorf("a send ended with %v", err)
+			}
+		}
+		<-top
+		ask() // late
+		m.Leave(seat.Sub)
+		if got := m.TopRooms(3); len(got) != 0 {
+			t.Errorf("a stopped table has top rooms: %v", got)
+		}
+		if answered != len(joins) {
+			t.Errorf("%d of %d joins were answered", answered, len(joins))
+		}
+		for i, j := range joins {
+			for _, s := range j.Rooms {
+				// Between Stop and the appender's end joins may still be granted, but whole.
+				if ok := s.Err == nil && s.Sub != nil || s.Err == ErrStopped && s.Sub == nil; !ok || i == len(joins)-1 && s.Err == nil {
+					t.Errorf("join %d was answered %+v", i, s)
+				}
+			}
+		}
+		if seat.Sub.members != 0 {
+			t.Error("the leave was lost")
+		}
+	})
+}
+
+func TestTopRooms(t *testing.T) {
+	feed := newOpenFeed(1)
+	m := newManual(t, Config{Shards: 4},
+		&Pattern{Match: "a:*", Class: stream, Feed: feed}, &Pattern{Match: "o:{owner}", Class: private, Feed: feed})
+	for _, s := range m.shards {
+		s.now = 0
+	}
+	l := m.listen()
+	for i := range 500 {
+		name := fmt.Sprintf("a:%03d", i)
+		for range 1 + i%100 {
+			m.join(l, name)
+		}
+	}
+	m.join(l, "o:1", "o:1", "o:1")
+	m.put("a:099", 0, 0, "1")
+	m.put("o:1", 0, 1, "1")
+	m.Start()
+	defer m.Stop()
+	got := m.TopRooms(6)
+	if len(got) != 6 {
+		t.Fatalf("got %d rooms", len(got))
+	}
+	for i, name := range []string{"a:099", "a:199", "a:299", "a:399", "a:499", "a:098"} {
+		want := RoomInfo{Name: name, Class: "stream", Members: 100 - i/5}
+		if i == 0 {
+			want.Frames, want.Bytes = 1, minChunk+minChunk/perFrame*frameSize
+		}
+		if got[i] != want {
+			t.Errorf("place %d is %+v, want %+v", i, got[i], want)
+		}
+	}
+	for _, info := range m.TopRooms(1000) {
+		if info.Name == "o:1" && info != (RoomInfo{Name: "o:1", Class: "private", Members: 3, Frames: 1}) {
+			t.Errorf("the private room is %+v", info)
+		}
+	}
+	if n := len(m.TopRooms(1000)); n != 501 {
+		t.Errorf("%d rooms in all", n)
+	}
+}
