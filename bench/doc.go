@@ -52,8 +52,9 @@
 //     core: one edge-triggered event and one read of up to 256 KB for each of what
 //     the gateway sends in a pass.
 //   - Pace, 1 ms by default: a client that sleeps in epoll_wait is woken by every
-//     send, and the sender pays for the wake-up. Clients on other machines cost it
-//     none, so the loop looks once a millisecond instead; that is counted as
+//     send, and the sender pays for the wake-up: 8.3 µs a message instead of 6.9 for
+//     rawsend to 10,000 sockets, 5 messages a second. Clients on other machines cost
+//     it none, so the loop looks once a millisecond instead; that is counted as
 //     latency. For single messages (orders) the loop does wait for each event.
 //   - One client in 128 reads with recvmsg and the kernel's receive time
 //     (SO_TIMESTAMPNS), which shows the loop's own lag exactly; recvmsg costs more
