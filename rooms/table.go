@@ -35,6 +35,7 @@ type Table struct {
 
 	mu        sync.Mutex
 	started   bool
+	stopped   bool
 	listeners atomic.Int32
 }
 
@@ -80,10 +81,10 @@ func (t *Table) Start() {
 func (t *Table) Stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.started {
+	if !t.started || t.stopped {
 		return
 	}
-	t.started = false
+	t.stopped = true
 	for _, s := range t.shards {
 		close(s.quit)
 		<-s.stopped

@@ -34,6 +34,7 @@ func TestTableFaults(t *testing.T) {
 	mustPanic(t, "BUG: the room table was started twice", table.Start)
 	table.Stop()
 	table.Stop()
+	mustPanic(t, "BUG: the room table was started twice", table.Start) // nor once more after its end
 }
 
 // What follows the first colon decides on the shard, for names of either kind.
