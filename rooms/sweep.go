@@ -1,7 +1,8 @@
 package rooms
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 	"time"
 )
 
@@ -84,8 +85,9 @@ func (s *shard) shed() {
 	for _, j := range s.journals {
 		tapes(j)
 	}
-	// A tape's chunks lie in the order of their age already, and stay so.
-	sort.SliceStable(all, func(i, j int) bool { return all[i].last < all[j].last })
+	// Which of a tape's chunks of one moment comes first is all the same: it is
+	// the oldest that goes.
+	slices.SortFunc(all, func(a, b old) int { return cmp.Compare(a.last, b.last) })
 	enough := s.table.cfg.Budget / 16 * 15
 	for _, o := range all {
 		if s.table.used.Load() <= enough {
