@@ -6,19 +6,19 @@ import "slices"
 // reached. Only a partition that the room can get records from counts. Where
 // one of them is not known yet, nothing is: a partition that is left out would
 // be read from its start by who resumes.
-func (state *feedState) positions(r *Room) Positions {
-	if state == nil {
+func (s *feedState) positions(r *Room) Positions {
+	if s == nil {
 		return Positions{}
 	}
-	if part, ok := r.place(int32(len(state.off))); ok {
-		off := state.off[part]
+	if part, ok := r.place(int32(len(s.off))); ok {
+		off := s.off[part]
 		if off == unknown {
 			return Positions{}
 		}
-		return Positions{state.epoch, []Pos{{part, off}}}
+		return Positions{s.epoch, []Pos{{part, off}}}
 	}
-	p := Positions{state.epoch, make([]Pos, len(state.off))}
-	for i, off := range state.off {
+	p := Positions{s.epoch, make([]Pos, len(s.off))}
+	for i, off := range s.off {
 		if off == unknown {
 			return Positions{}
 		}
