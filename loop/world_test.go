@@ -1,0 +1,188 @@
+package loop
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tapecast/rooms"
+)
+
+// joiner joins the rooms that the request's query names, and tells the client
+// its name first: /?name,room,room…
+type joiner struct {
+	catalog *rooms.Catalog
+	closed  chan int // if there is one
+}
+
+func (j joiner) Open(c *Conn, r *Request) Verdict {
+	names := strings.Split(r.Query, ",")
+	c.SetSession(strings.Clone(names[0]))
+	c.SendText([]byte("hello " + names[0]))
+	var refs []RoomRef
+	for _, name := range names[1:] {
+		if name == "" {
+			continue
+		}
+		p, _, ok := j.catalog.Resolve(name)
+		if !ok {
+			return Verdict{Status: 404}
+		}
+		refs = append(refs, RoomRef{strings.Clone(name), p})
+	}
+	c.Join(refs, func([]Joined) []byte { return []byte("joined") })
+	return Verdict{}
+}
+
+// Message does what the text says, or sends it back.
+func (j joiner) Message(c *Conn, _ byte, p []byte) {
+	verb, rest, _ := strings.Cut(string(p), " ")
+	said := func(list []Joined) []byte {
+		out := verb
+		for _, x := range list {
+			out += " " + x.Name + string(x.Positions.AppendJSON(nil))
+			if x.Err != nil {
+				out += " " + x.Err.Error()
+			}
+		}
+		return []byte(out)
+	}
+	switch verb {
+	case "join":
+		var refs []RoomRef
+		for name := range strings.SplitSeq(rest, ",") {
+			p, _, _ := j.catalog.Resolve(name)
+			refs = append(refs, RoomRef{name, p})
+		}
+		c.Join(refs, said)
+	case "leave":
+		c.Leave(strings.Split(rest, ","), said)
+	case "list":
+		c.List(said)
+	case "close":
+		c.Close(4321, rest)
+	case "auth":
+		c.SetAuthenticated(rest == "positions")
+	case "timer":
+		d, _ := time.ParseDuration(rest)
+		c.SetTimer(time.Now().Add(d))
+	case "flood":
+		for range 100 {
+			c.SendText(make([]byte, 4<<10))
+		}
+	default:
+		c.SendText(p)
+	}
+}
+
+func (joiner) Timer(c *Conn) { c.SendText([]byte("timer")) }
+
+func (j joiner) Closed(_ *Conn, code int) {
+	if j.closed != nil {
+		j.closed <- code
+	}
+}
+
+// world is a table with one feed, an engine over it, and a publisher.
+type world struct {
+	t       testing.TB
+	table   *rooms.Table
+	catalog *rooms.Catalog
+	feed    *rooms.Feed
+	engine  *Engine
+	closed  chan int
+
+	mu    sync.Mutex
+	batch *rooms.Batch
+	off   int64
+}
+
+func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
+	t.Helper()
+	w := &world{t: t, feed: rooms.NewFeed("topic")}
+	w.feed.Open("e1", 1)
+	all := &rooms.Class{Name: "stream"}
+	own := &rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose, RetainAge: 30 * time.Second}
+	for _, c := range classes {
+		switch c.Name {
+		case "stream":
+			all = c
+		case "private":
+			own = c
+		}
+	}
+	patterns := []*rooms.Pattern{
+		{Match: "all", Class: all, Feed: w.feed},
+		{Match: "side", Class: all, Feed: w.feed},
+		{Match: "own:{owner}", Class: own, Feed: w.feed},
+		{Match: "bare1", Class: all, Feed: w.feed, Bare: true},
+		{Match: "bare2", Class: all, Feed: w.feed, Bare: true},
+		{Match: "few:*", Class: all, Feed: w.feed, MaxRooms: 1},
+	}
+	var err error
+	if w.catalog, err = rooms.NewCatalog(patterns); err != nil {
+		t.Fatal(err)
+	}
+	if w.table, err = rooms.New(rooms.Config{Catalog: w.catalog, Feeds: []*rooms.Feed{w.feed}}); err != nil {
+		t.Fatal(err)
+	}
+	w.table.Start()
+	t.Cleanup(w.table.Stop)
+	w.batch = w.table.NewBatch()
+	w.closed = make(chan int, 1<<16)
+	cfg.Table, cfg.Handler = w.table, joiner{w.catalog, w.closed}
+	w.engine = start(t, cfg)
+	return w
+}
+
+// publish appends one record to each of the rooms, all of the same value.
+func (w *world) publish(value string, names ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range names {
+		p, _, _ := w.catalog.Resolve(name)
+		w.batch.Add(&rooms.Record{Pattern: p, Room: []byte(name), Type: "t", Offset: w.off, Time: 1, Value: []byte(value)})
+		w.off++
+	}
+	w.batch.Progress(w.feed, 0, w.off-1)
+	if err := w.batch.Send(context.Background()); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) dial(names ...string) (net.Conn, *bufio.Reader) {
+	conn, err := net.Dial("tcp", w.engine.Addr().String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "GET /ws?%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", strings.Join(names, ","))
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	br := bufio.NewReader(conn)
+	for {
+		line, err := br.ReadString('\n')
+		if err != nil {
+			w.t.Fatalf("no answer to the upgrade: %v", err)
+		}
+		if line == "\r\n" {
+			return conn, br
+		}
+	}
+}
+
+// await waits for a condition that another goroutine brings about.
+func (w *world) await(cond func() bool) {
+	w.t.Helper()
+	end := time.Now().Add(20 * time.Second)
+	for !cond() {
+		if time.Now().After(end) {
+			w.t.Fatal("waited in vain")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
