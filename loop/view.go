@@ -80,8 +80,9 @@ func (l *Loop) grown(sub *rooms.Sub) {
 		l.urgent.add(x)
 	case *view:
 		if len(x.conns) <= smallRoom {
-			for _, c := range x.conns {
-				l.urgent.add(c)
+			first := rand.IntN(len(x.conns)) // by lot, as in a pass
+			for i := range x.conns {
+				l.urgent.add(x.conns[(first+i)%len(x.conns)])
 			}
 			return
 		}
