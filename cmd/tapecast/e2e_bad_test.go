@@ -14,7 +14,7 @@ import (
 
 const badConfig = `
 server: {listen: "127.0.0.1:0", drain: 3s, handshake_timeout: 500ms}
-auth: {secret: "an end-to-end test's own secret: 32+", timeout: 1s}
+auth: {secret: "an end-to-end test's own secret: 32+", timeout: TIMEOUT}
 rooms:
   - {match: "trades", class: stream}
   - {match: "trades:*", class: stream}
@@ -33,7 +33,7 @@ func TestBadInputLeavesNothingBehind(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)
 	k.topic(t, "orders", 1)
-	g := start(t, config(k, badConfig))
+	g := start(t, config(k, strings.Replace(badConfig, "TIMEOUT", idleTime(sc.idle).String(), 1)))
 
 	round := func() {
 		t.Helper()
@@ -255,6 +255,9 @@ func neverReads(t *testing.T, g *gateway) {
 	other.leave()
 }
 
+// idleTime is so long that all n connections can wait at the same time.
+func idleTime(n int) time.Duration { return time.Second + time.Duration(n)*500*time.Microsecond }
+
 // neverAuthenticate opens connections that say nothing.
 func neverAuthenticate(t *testing.T, g *gateway, n int) {
 	t.Helper()
@@ -269,6 +272,9 @@ func neverAuthenticate(t *testing.T, g *gateway, n int) {
 		defer c.Close()
 	}
 	opened := time.Since(began)
+	if pending := *g.services().PendingAuthentications; pending != n && time.Since(began) < idleTime(n) {
+		t.Errorf("%d of %d connections wait for authentication after %s", pending, n, opened)
+	}
 	for i, c := range conns {
 		c.SetReadDeadline(time.Now().Add(patience))
 		b, err := io.ReadAll(c)
