@@ -28,17 +28,17 @@ func (l *Loop) beat(c *Conn) {
 	busy := c.is(fSent)
 	c.flags &^= fSent
 	text, n := l.quietRooms(c)
-	if n == 0 && busy {
-		return // the data was the heartbeat
+	if text != nil && (n > 0 || !busy) { // else the data was the heartbeat
+		l.answer(c, text)
+		l.scratch = text
 	}
-	l.answer(c, text)
 }
 
 // quietRooms is the `positions` notice of the rooms that were quiet and are
 // level. A room's positions are read before its head: see rooms' publish.
 func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 	const head = `{"jsonrpc":"2.0","method":"positions","params":{`
-	text = append(text, head...)
+	text = append(l.scratch[:0], head...)
 	for i := range c.seats {
 		t := &c.seats[i]
 		r := t.sub.Room()
@@ -55,7 +55,7 @@ func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 			if c.state != stOpen {
 				return nil, n
 			}
-			text = append(text[:0:0], head...)
+			text = append(text[:0], head...)
 		}
 		if len(text) > len(head) {
 			text = append(text, ',')

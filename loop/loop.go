@@ -48,6 +48,7 @@ type Loop struct {
 	hot    []*view // rooms in the middle of a pass
 
 	send    sender
+	scratch []byte // for a text that answer copies
 	stats   LoopStats
 	recount bool // stats.Closes has changed
 

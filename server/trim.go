@@ -8,14 +8,17 @@ import (
 )
 
 // After a burst of connections the runtime keeps up to as much garbage as
-// there is live heap (GOGC=100), for as long as nothing is allocated. A node
-// that has become quiet collects it once and gives the pages back.
+// there is live heap (GOGC=100) until that much has been allocated anew, and
+// heartbeats alone take minutes for that. A node that has become quiet
+// collects it early and gives the pages back: resident memory stays near what
+// is live, and a busy node pays nothing.
 const (
 	trimEvery = 5 * time.Second
-	// trimQuiet is the share of the live heap that a quiet node allocates
-	// between two looks, at most.
-	trimQuiet = 0.05
-	// trimWorth is how many bytes must have been allocated since the last trim.
+	// A node is quiet if it allocated less than this between two looks (or
+	// a twentieth of its live heap): 1 MB/s. A collection is some 0.3 ms of
+	// CPU a live megabyte.
+	trimQuiet = 5 << 20
+	// A trim is worth this much garbage (or an eighth of the live heap).
 	trimWorth = 4 << 20
 )
 
@@ -26,7 +29,7 @@ type trimmer struct{ seen, trimmed uint64 } // bytes allocated in all, at the la
 func (t *trimmer) due(allocated, live uint64) bool {
 	since := allocated - t.seen
 	t.seen = allocated
-	if float64(since) > trimQuiet*float64(live) || allocated-t.trimmed < trimWorth {
+	if since > max(trimQuiet, live/20) || allocated-t.trimmed < max(trimWorth, live/8) {
 		return false
 	}
 	t.trimmed = allocated

@@ -13,11 +13,12 @@ func TestTrimmer(t *testing.T) {
 	}
 	f(100, 50, false) // a burst
 	f(200, 90, false) // goes on
-	f(201, 90, true)  // over
-	f(202, 90, false) // trimmed already
-	f(204, 90, false)
-	f(206, 90, true) // small allocations add up
-	f(400, 100, false)
-	f(401, 100, true)
-	f(401, 100, false) // nothing at all
+	f(205, 90, true)  // over
+	f(206, 90, false) // trimmed already
+	f(211, 90, false)
+	f(216, 90, false)
+	f(220, 90, true) // small allocations add up
+	f(400, 1000, false)
+	f(440, 1000, true)
+	f(440, 1000, false) // nothing at all
 }
