@@ -273,14 +273,13 @@ func (c *Consumer) kick() {
 }
 
 // bad counts, samples and passes on a record that could not be routed.
-func (c *Consumer) bad(b bad, m *kafka.Message) {
+func (c *Consumer) bad(b bad, topic string, m *record) {
 	c.figures.bad[b.reason].Add(1)
 	if muted, ok := c.sampler.take(b.reason, time.Now()); ok {
-		at := m.TopicPartition
-		c.log.Warn("bad record skipped", "topic", *at.Topic, "partition", at.Partition, "offset", int64(at.Offset),
+		c.log.Warn("bad record skipped", "topic", topic, "partition", m.partition, "offset", m.offset,
 			"reason", b.reason.String(), "detail", b.detail(), "unlogged", muted)
 	}
 	if c.cfg.DeadLetter != "" {
-		c.dead.send(b, m)
+		c.dead.send(b, topic, m)
 	}
 }

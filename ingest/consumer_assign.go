@@ -27,7 +27,7 @@ func (r *reader) assign(t *topic, id string, parts []*partition) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last = nil
+	clear(r.names)
 	rd := r.readings[t.name]
 	if rd == nil {
 		rd = &reading{topic: t, id: id}
@@ -53,7 +53,7 @@ func (r *reader) drop(t *topic) error {
 	r.mu.Lock()
 	rd := r.readings[t.name]
 	delete(r.readings, t.name)
-	r.last = nil
+	clear(r.names)
 	r.mu.Unlock()
 	if rd == nil {
 		return nil

@@ -40,9 +40,8 @@ func TestConsumerBadRecords(t *testing.T) {
 	w := newWriter(t, k.ListenAddrs(), nil)
 	topic := "a"
 	put := func(value string, headers ...string) {
-		m := message(topic, "k", value, headers...)
-		m.TopicPartition = kafka.TopicPartition{Topic: &topic, Partition: 0}
-		w.send(m)
+		r := message("k", value, headers...)
+		w.send(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: 0}, Key: r.key, Value: r.value, Headers: r.headers})
 	}
 	put(`{"s":"good"}`, "skip", "no")
 	put(`no JSON`, "skip", "no")

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -18,8 +19,8 @@ import (
 )
 
 const (
-	// maxBatch is how many records are read before they are handed to the
-	// appenders, if the queue does not run empty before.
+	// maxBatch is how many records at most are read before they are handed to
+	// the appenders; a batch ends when the queue is empty.
 	maxBatch = 256
 	// pollWait is how long a reader without records waits for one, and so how
 	// long a command may wait for its reader.
@@ -36,8 +37,10 @@ type reader struct {
 
 	batch *rooms.Batch
 	dec   *decoder
-	last  *reading     // of the record before
-	dirty []*partition // whose read has moved since the last batch
+	poll  *poller // nil as long as client is
+	rec   record
+	names map[unsafe.Pointer]*reading // by librdkafka's pointer to the topic's name
+	dirty []*partition                // whose read has moved since the last batch
 	since struct{ records, bytes, repeated uint64 }
 
 	stuck atomic.Bool // some partition's offset is out of range: the watcher must look
@@ -65,7 +68,7 @@ type reading struct {
 func newReader(c *Consumer, index int, batch *rooms.Batch) *reader {
 	return &reader{
 		c: c, index: index, batch: batch, cmds: make(chan func()),
-		dec: newDecoder(c.cfg.MaxRecord, batch.Add), readings: map[string]*reading{}, ids: map[string]string{},
+		dec: newDecoder(c.cfg.MaxRecord, batch.Add), names: map[unsafe.Pointer]*reading{}, readings: map[string]*reading{}, ids: map[string]string{},
 	}
 }
 
@@ -74,26 +77,13 @@ func (r *reader) open() error {
 	if r.client != nil {
 		return nil
 	}
-	ours := map[string]string{
-		"group.id":            "tapecast", // demanded, never joined
-		"fetch.wait.max.ms":   "100",      // how long a new partition waits for the fetch before it
-		"isolation.level":     "read_committed",
-		"enable.metrics.push": "false",
-		// When the queue is full librdkafka waits a second before it fetches again:
-		// at 300,000 records a second that is three queues.
-		"fetch.queue.backoff.ms":            "10",
-		"fetch.error.backoff.ms":            "100",
-		"queued.max.messages.kbytes":        "16384",
-		"receive.message.max.bytes":         strconv.Itoa(max(100_000_000, 2*r.c.cfg.MaxRecord)),
-		"topic.metadata.propagation.max.ms": "1000",
-	}
 	theirs := maps.Clone(r.c.cfg.Librdkafka)
 	if theirs == nil {
 		theirs = map[string]string{}
 	}
 	// A few lines at each refresh of metadata; see drainLogs.
 	theirs["debug"] = strings.TrimPrefix(theirs["debug"]+",metadata", ",")
-	conf, err := settings(r.c.cfg.Brokers, ours, theirs, map[string]string{
+	conf, err := settings(r.c.cfg.Brokers, readerSettings(r.c.cfg), theirs, map[string]string{
 		"enable.auto.commit":       "false",
 		"enable.auto.offset.store": "false",
 		"enable.partition.eof":     "true",
@@ -107,12 +97,34 @@ func (r *reader) open() error {
 	if err != nil {
 		return fmt.Errorf("cannot make a Kafka consumer: %w", err)
 	}
+	poll, err := newPoller(client)
+	if err != nil {
+		client.Close()
+		return err
+	}
 	r.mu.Lock()
-	r.client = client
+	r.client, r.poll = client, poll
 	r.mu.Unlock()
 	r.logs = make(chan struct{})
 	r.wg.Go(func() { r.drainLogs(lines) })
 	return nil
+}
+
+// readerSettings are librdkafka's properties for readers.
+func readerSettings(cfg Config) map[string]string {
+	return map[string]string{
+		"group.id":            "tapecast", // demanded, never joined
+		"fetch.wait.max.ms":   "100",      // how long a new partition waits for the fetch before it
+		"isolation.level":     "read_committed",
+		"enable.metrics.push": "false",
+		// When the queue is full librdkafka waits a second before it fetches again:
+		// at 300,000 records a second that is three queues.
+		"fetch.queue.backoff.ms":            "10",
+		"fetch.error.backoff.ms":            "100",
+		"queued.max.messages.kbytes":        "16384",
+		"receive.message.max.bytes":         strconv.Itoa(max(100_000_000, 2*cfg.MaxRecord)),
+		"topic.metadata.propagation.max.ms": "1000",
+	}
 }
 
 // close ends the librdkafka consumer. The goroutine must have ended.
@@ -122,6 +134,7 @@ func (r *reader) close() {
 	r.client = nil
 	r.mu.Unlock()
 	if client != nil {
+		r.poll.close()
 		client.Close()
 		close(r.logs)
 		r.wg.Wait()
@@ -131,18 +144,9 @@ func (r *reader) close() {
 // run polls until the Consumer is stopped.
 func (r *reader) run() {
 	for r.obey() {
-		for r.since.records < maxBatch {
-			ev := r.client.Poll(0)
-			if ev == nil {
-				break
-			}
-			r.handle(ev)
-		}
-		if r.since.records == 0 && len(r.dirty) == 0 {
-			if ev := r.client.Poll(pollWait); ev != nil {
-				r.handle(ev)
-				continue // there may be more: one batch
-			}
+		n := r.poll.poll(pollWait)
+		for i := range n {
+			r.handle(r.poll.event(i))
 		}
 		if !r.flush() {
 			return
@@ -185,69 +189,66 @@ func (r *reader) do(cmd func() error) error {
 	}
 }
 
-func (r *reader) handle(ev kafka.Event) {
-	switch ev := ev.(type) {
-	case *kafka.Message:
-		if ev.TopicPartition.Error != nil {
-			r.failed(ev.TopicPartition.Error)
-			return
+func (r *reader) handle(e *polled) {
+	switch e.kind {
+	case polledRecord:
+		rd, ok := r.names[e.topicID()]
+		if !ok {
+			rd = r.readings[e.topicName()]
+			r.names[e.topicID()] = rd
 		}
-		r.message(ev)
-	case kafka.PartitionEOF:
-		r.end(ev)
-	case kafka.Error:
-		r.failed(ev)
+		if p := rd.find(int32(e.partition)); p != nil {
+			r.record(e, rd, p)
+		}
+	case polledEnd:
+		// What lies between the last record and the end are transaction markers,
+		// or was compacted away.
+		p := r.readings[e.topicName()].find(int32(e.partition))
+		if p != nil && int64(e.offset) > p.read {
+			r.advance(p, int64(e.offset))
+		}
+	case polledError:
+		r.failed(e.fault())
 	}
 }
 
-// find is the partition that something came from; nil: none of ours any more.
-func (r *reader) find(at *kafka.TopicPartition) (*reading, *partition) {
-	rd := r.last
-	if rd == nil || rd.topic.name != *at.Topic {
-		if rd = r.readings[*at.Topic]; rd == nil {
-			return nil, nil
-		}
-		r.last = rd
+// find is one of the reading's partitions; nil: it is none of ours any more, or
+// the topic is in doubt.
+func (rd *reading) find(num int32) *partition {
+	if rd == nil || int(num) >= len(rd.parts) || rd.suspect.Load() != nil {
+		return nil
 	}
-	if int(at.Partition) >= len(rd.parts) || rd.suspect.Load() != nil {
-		return nil, nil
-	}
-	return rd, rd.parts[at.Partition]
+	return rd.parts[num]
 }
 
-// message routes one record.
-func (r *reader) message(m *kafka.Message) {
-	rd, p := r.find(&m.TopicPartition)
-	if p == nil {
-		return
-	}
-	if e := m.TopicPartition.LeaderEpoch; e != nil {
-		if *e < p.leader {
+// record routes one record.
+func (r *reader) record(e *polled, rd *reading, p *partition) {
+	if leader := int32(e.leader); leader >= 0 {
+		if leader < p.leader {
 			r.doubt(rd, "")
 			return
 		}
-		p.leader = *e
+		p.leader = leader
 	}
-	offset := int64(m.TopicPartition.Offset)
+	offset := int64(e.offset)
 	if offset < p.read {
 		r.since.repeated++
 		return
 	}
-	if b := r.dec.route(rd.topic.routes, m); b.reason != 0 {
-		r.c.bad(b, m)
+	routes := rd.topic.routes
+	e.fill(&r.rec)
+	if routes.headers {
+		r.rec.headers = e.headers()
+	}
+	if b := r.dec.route(routes, &r.rec); b.reason != 0 {
+		if r.c.cfg.DeadLetter != "" && r.rec.headers == nil {
+			r.rec.headers = e.headers()
+		}
+		r.c.bad(b, rd.topic.name, &r.rec)
 	}
 	r.since.records++
-	r.since.bytes += uint64(len(m.Key) + len(m.Value))
+	r.since.bytes += uint64(len(r.rec.key) + len(r.rec.value))
 	r.advance(p, offset+1)
-}
-
-// end notes that a partition has nothing more: what lies between the last
-// record and its end are transaction markers, or was compacted away.
-func (r *reader) end(ev kafka.PartitionEOF) {
-	at := kafka.TopicPartition(ev)
-	if _, p := r.find(&at); p != nil && int64(at.Offset) > p.read {
-		r.advance(p, int64(at.Offset))
-	}
 }
 
 func (r *reader) advance(p *partition, to int64) {
@@ -313,22 +314,17 @@ func (r *reader) addLag(lag map[string]int64) {
 
 // failed takes an error of the client. Those of single partitions do not say
 // which: the watcher looks at all.
-func (r *reader) failed(err error) {
-	var kerr kafka.Error
-	if !errors.As(err, &kerr) {
-		r.c.log.Debug("Kafka consumer", "error", err)
-		return
-	}
-	switch kerr.Code() {
+func (r *reader) failed(code kafka.ErrorCode, said string) {
+	switch code {
 	case kafka.ErrAutoOffsetReset:
 		r.stuck.Store(true)
 	case kafka.ErrMaxPollExceeded, kafka.ErrGroupAuthorizationFailed:
 		return // of the group, which we are not in
 	}
 	level := slog.LevelDebug
-	if kerr.IsFatal() {
+	if code == kafka.ErrFatal {
 		level = slog.LevelError
 	}
-	r.c.log.Log(r.c.ctx, level, "Kafka consumer", "error", kerr.String(), "code", kerr.Code().String())
+	r.c.log.Log(r.c.ctx, level, "Kafka consumer", "error", said, "code", code.String())
 	r.c.kick()
 }

@@ -26,19 +26,21 @@ type deadLetters struct {
 	sent, lost atomic.Uint64
 }
 
-func (d *deadLetters) send(b bad, m *kafka.Message) {
-	at := m.TopicPartition
-	headers := append(m.Headers[:len(m.Headers):len(m.Headers)],
+func (d *deadLetters) send(b bad, topic string, m *record) {
+	headers := append(m.headers[:len(m.headers):len(m.headers)],
 		kafka.Header{Key: headerReason, Value: []byte(b.reason.String())},
-		kafka.Header{Key: headerTopic, Value: []byte(*at.Topic)},
-		kafka.Header{Key: headerPartition, Value: strconv.AppendInt(nil, int64(at.Partition), 10)},
-		kafka.Header{Key: headerOffset, Value: strconv.AppendInt(nil, int64(at.Offset), 10)},
+		kafka.Header{Key: headerTopic, Value: []byte(topic)},
+		kafka.Header{Key: headerPartition, Value: strconv.AppendInt(nil, int64(m.partition), 10)},
+		kafka.Header{Key: headerOffset, Value: strconv.AppendInt(nil, m.offset, 10)},
 	)
-	err := d.producer.Produce(&kafka.Message{
+	letter := &kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &d.topic, Partition: kafka.PartitionAny},
-		Key:            m.Key, Value: m.Value, Headers: headers, Timestamp: m.Timestamp,
-	}, nil)
-	if err != nil {
+		Key:            m.key, Value: m.value, Headers: headers,
+	}
+	if m.time >= 0 {
+		letter.Timestamp = time.UnixMilli(m.time)
+	}
+	if err := d.producer.Produce(letter, nil); err != nil {
 		d.lost.Add(1)
 	}
 }

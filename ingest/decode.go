@@ -10,11 +10,21 @@ import (
 	"tapecast/rooms"
 )
 
+// record is one Kafka record as it was read. Its bytes are librdkafka's, good
+// until the next poll.
+type record struct {
+	partition  int32
+	offset     int64
+	time       int64  // ms since 1970; -1: not known
+	key, value []byte // nil: none
+	headers    []kafka.Header
+}
+
 // decoder checks records and routes them. It belongs to one reader's goroutine
 // and allocates nothing for a record once its buffers are warm.
 type decoder struct {
 	maxRecord int                 // bytes of key and value together
-	add       func(*rooms.Record) // takes what has been routed; must copy Room and Key
+	add       func(*rooms.Record) // takes what has been routed; must copy Room and Key, may keep Value
 
 	// misplaced counts records that lie in another partition than the route's
 	// partitioner says.
@@ -22,6 +32,8 @@ type decoder struct {
 
 	scan  scanner
 	rec   rooms.Record
+	whole []byte            // the record's value, copied; nil: not yet
+	chunk []byte            // where values are copied to
 	types map[string]string // interned types
 
 	names []byte // the rooms of one route, back to back
@@ -42,18 +54,18 @@ func newDecoder(maxRecord int, add func(*rooms.Record)) *decoder {
 
 // route sends one record to all rooms of all routes that fit it. A route with
 // a fault sends it nowhere; the first fault is returned.
-func (d *decoder) route(t *topicRoutes, m *kafka.Message) bad {
-	if len(m.Key)+len(m.Value) > d.maxRecord {
-		return bad{reason: badSize, at: len(m.Key) + len(m.Value)}
+func (d *decoder) route(t *topicRoutes, m *record) bad {
+	if len(m.key)+len(m.value) > d.maxRecord {
+		return bad{reason: badSize, at: len(m.key) + len(m.value)}
 	}
 	first := bad{}
 	sound := true // the value may go where JSON goes
-	if m.Value == nil {
+	if m.value == nil {
 		d.scan.none(t.fields)
 	} else if t.json {
-		if at := d.scan.scan(m.Value, t.fields); at >= 0 {
+		if at := d.scan.scan(m.value, t.fields); at >= 0 {
 			first = bad{reason: badJSON, at: at}
-		} else if !utf8.Valid(m.Value) {
+		} else if d.scan.high&high != 0 && !utf8.Valid(m.value) {
 			first = bad{reason: badUTF8}
 		}
 		if sound = first.reason == 0; !sound {
@@ -78,19 +90,17 @@ func (d *decoder) route(t *topicRoutes, m *kafka.Message) bad {
 }
 
 // begin fills in what is the same for all rooms of a record.
-func (d *decoder) begin(m *kafka.Message) {
-	d.rec.Partition = m.TopicPartition.Partition
-	d.rec.Offset = int64(m.TopicPartition.Offset)
-	if m.TimestampType == kafka.TimestampNotAvailable {
+func (d *decoder) begin(m *record) {
+	d.rec.Partition, d.rec.Offset, d.rec.Time = m.partition, m.offset, m.time
+	if m.time < 0 {
 		d.rec.Time = time.Now().UnixMilli()
-	} else {
-		d.rec.Time = m.Timestamp.UnixMilli()
 	}
 	d.given, d.until = d.given[:0], d.until[:0]
+	d.whole = nil
 }
 
 // fits says whether a record meets all conditions of a route.
-func (d *decoder) fits(r *route, m *kafka.Message) bool {
+func (d *decoder) fits(r *route, m *record) bool {
 	for i := range r.conds {
 		c := &r.conds[i]
 		text, ok := d.text(&c.from, m)
@@ -105,8 +115,8 @@ func (d *decoder) fits(r *route, m *kafka.Message) bool {
 }
 
 // apply sends one record to the rooms of one route, or, with a fault, to none.
-func (d *decoder) apply(t *topicRoutes, r *route, m *kafka.Message) bad {
-	value := m.Value
+func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
+	value := m.value
 	if value == nil && r.bare {
 		return bad{} // a bare frame is the value, and a tombstone has none
 	}
@@ -115,7 +125,7 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *kafka.Message) bad {
 		if at.from == at.to {
 			return bad{reason: badField, what: "payload"}
 		}
-		value = value[at.from:at.to:at.to]
+		value = value[at.from:at.to]
 	}
 	var ok bool
 	if d.key = d.key[:0]; r.key != nil {
@@ -130,11 +140,11 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *kafka.Message) bad {
 	if b := d.name(t, r, m); b.reason != 0 {
 		return b
 	}
-	if r.place != nil && len(m.Key) > 0 && r.place(m.Key, max(1, t.feed.Partitions())) != d.rec.Partition {
+	if r.place != nil && len(m.key) > 0 && r.place(m.key, max(1, t.feed.Partitions())) != d.rec.Partition {
 		d.misplaced++
 	}
 	d.rec.Type, d.rec.Key, d.rec.HasKey = typ, d.key, r.key != nil
-	d.rec.Value, d.rec.Binary = value, r.binary
+	d.rec.Value, d.rec.Binary = d.kept(value, r.payload < 0), r.binary
 	from := 0
 	for i, end := range d.ends {
 		name := d.names[from:end]
@@ -149,8 +159,38 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *kafka.Message) bad {
 	return bad{}
 }
 
+// chunkSize is how much memory is taken at once for values: an object for each
+// record would cost the collector more than the values' copies do.
+const chunkSize = 64 << 10
+
+// kept copies a value out of librdkafka's memory. The whole value of a record
+// is copied once, for all routes.
+func (d *decoder) kept(value []byte, whole bool) []byte {
+	switch {
+	case value == nil:
+		return nil
+	case whole && d.whole != nil:
+		return d.whole
+	}
+	n := len(value)
+	if n > chunkSize/4 {
+		value = append(make([]byte, 0, n), value...)
+	} else {
+		if n > cap(d.chunk)-len(d.chunk) || d.chunk == nil {
+			d.chunk = make([]byte, 0, chunkSize)
+		}
+		from := len(d.chunk)
+		d.chunk = append(d.chunk, value...)
+		value = d.chunk[from : from+n : from+n]
+	}
+	if whole {
+		d.whole = value
+	}
+	return value
+}
+
 // name renders the names of a route's rooms and finds their patterns.
-func (d *decoder) name(t *topicRoutes, r *route, m *kafka.Message) bad {
+func (d *decoder) name(t *topicRoutes, r *route, m *record) bad {
 	d.names, d.ends, d.which = d.names[:0], d.ends[:0], d.which[:0]
 	for i := range r.rooms {
 		room := &r.rooms[i]
@@ -190,7 +230,7 @@ func (d *decoder) hadAlready(name []byte) bool {
 }
 
 // typeOf is the type of a record's frames, the same string for the same text.
-func (d *decoder) typeOf(r *route, m *kafka.Message) (string, bool) {
+func (d *decoder) typeOf(r *route, m *record) (string, bool) {
 	if r.typ.constant() {
 		return r.typ.text, true
 	}
@@ -209,7 +249,7 @@ func (d *decoder) typeOf(r *route, m *kafka.Message) (string, bool) {
 }
 
 // render appends a template's text; false: a field is missing or unfit.
-func (d *decoder) render(dst []byte, t *template, m *kafka.Message) ([]byte, bool) {
+func (d *decoder) render(dst []byte, t *template, m *record) ([]byte, bool) {
 	if t.constant() {
 		return append(dst, t.text...), true
 	}
@@ -230,13 +270,13 @@ func (d *decoder) render(dst []byte, t *template, m *kafka.Message) ([]byte, boo
 
 // text is what a placeholder stands for: valid until the next call. Of a value
 // only strings and integers fit.
-func (d *decoder) text(from *source, m *kafka.Message) (text []byte, ok bool) {
+func (d *decoder) text(from *source, m *record) (text []byte, ok bool) {
 	switch from.kind {
 	case fromKey:
-		return m.Key, m.Key != nil
+		return m.key, m.key != nil
 	case fromHeader:
-		for i := len(m.Headers) - 1; i >= 0; i-- {
-			if h := &m.Headers[i]; h.Key == from.name {
+		for i := len(m.headers) - 1; i >= 0; i-- {
+			if h := &m.headers[i]; h.Key == from.name {
 				return h.Value, h.Value != nil
 			}
 		}

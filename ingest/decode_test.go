@@ -31,29 +31,23 @@ func (s *sent) add(r *rooms.Record) {
 }
 
 // message makes a record; headers come as name, value.
-func message(topic, key, value string, headers ...string) *kafka.Message {
-	m := &kafka.Message{
-		TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: 2, Offset: 7},
-		Key:            []byte(key),
-		Value:          []byte(value),
-		Timestamp:      time.UnixMilli(1699123456789),
-		TimestampType:  kafka.TimestampCreateTime,
-	}
+func message(key, value string, headers ...string) *record {
+	m := &record{partition: 2, offset: 7, time: 1699123456789, key: []byte(key), value: []byte(value)}
 	if value == "null" {
-		m.Value = nil
+		m.value = nil
 	}
 	if key == "null" {
-		m.Key = nil
+		m.key = nil
 	}
 	for i := 0; i < len(headers); i += 2 {
-		m.Headers = append(m.Headers, kafka.Header{Key: headers[i], Value: []byte(headers[i+1])})
+		m.headers = append(m.headers, kafka.Header{Key: headers[i], Value: []byte(headers[i+1])})
 	}
 	return m
 }
 
 // routed compiles routes of topic "t" and returns a check of one record: the
 // reason it is bad for, and what was sent.
-func routed(t *testing.T, routes ...Route) func(m *kafka.Message, why reason, want ...string) {
+func routed(t *testing.T, routes ...Route) func(m *record, why reason, want ...string) {
 	t.Helper()
 	for i := range routes {
 		routes[i].Topic = "t"
@@ -61,16 +55,16 @@ func routed(t *testing.T, routes ...Route) func(m *kafka.Message, why reason, wa
 	topic := compile(t, testCatalog(t), routes...).byName["t"]
 	var out sent
 	d := newDecoder(1<<20, out.add)
-	return func(m *kafka.Message, why reason, want ...string) {
+	return func(m *record, why reason, want ...string) {
 		t.Helper()
 		out = nil
 		if got := d.route(topic, m); got.reason != why {
-			t.Errorf("%s: reason %q (%s), want %q", m.Value, got.reason, got.detail(), why)
+			t.Errorf("%s: reason %q (%s), want %q", m.value, got.reason, got.detail(), why)
 		} else if (why != 0) != (got.detail() != "") {
 			t.Errorf("reason %q has the detail %q", why, got.detail())
 		}
 		if g, w := strings.Join(out, "\n"), strings.Join(want, "\n"); g != w {
-			t.Errorf("%s:\n%s\nwant\n%s", m.Value, g, w)
+			t.Errorf("%s:\n%s\nwant\n%s", m.value, g, w)
 		}
 	}
 }
@@ -78,41 +72,41 @@ func routed(t *testing.T, routes ...Route) func(m *kafka.Message, why reason, wa
 func TestDecodeTicker(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"prices", "prices:{s}"}, Key: "{s}", Type: "price_update"})
 	v := `{"e":"24hrTicker", "s":"BTCUSDT","c":"1.0"}`
-	f(message("t", "x", v), 0, "prices price_update BTCUSDT "+v, "prices:BTCUSDT price_update BTCUSDT "+v)
-	f(message("t", "x", `{"s":12}`), 0, `prices price_update 12 {"s":12}`, `prices:12 price_update 12 {"s":12}`)
-	f(message("t", "x", `{"s":-12}`), 0, `prices price_update -12 {"s":-12}`, `prices:-12 price_update -12 {"s":-12}`)
-	f(message("t", "x", `{"s":"A\u002fB"}`), 0, `prices price_update A/B {"s":"A\u002fB"}`, `prices:A/B price_update A/B {"s":"A\u002fB"}`)
+	f(message("x", v), 0, "prices price_update BTCUSDT "+v, "prices:BTCUSDT price_update BTCUSDT "+v)
+	f(message("x", `{"s":12}`), 0, `prices price_update 12 {"s":12}`, `prices:12 price_update 12 {"s":12}`)
+	f(message("x", `{"s":-12}`), 0, `prices price_update -12 {"s":-12}`, `prices:-12 price_update -12 {"s":-12}`)
+	f(message("x", `{"s":"A\u002fB"}`), 0, `prices price_update A/B {"s":"A\u002fB"}`, `prices:A/B price_update A/B {"s":"A\u002fB"}`)
 
-	f(message("t", "x", `{"s":1.5}`), badField)
-	f(message("t", "x", `{"s":1e3}`), badField)
-	f(message("t", "x", `{"s":true}`), badField)
-	f(message("t", "x", `{"s":null}`), badField)
-	f(message("t", "x", `{"s":{}}`), badField)
-	f(message("t", "x", `{"s":["a"]}`), badField)
-	f(message("t", "x", `{"s":""}`), badField)
-	f(message("t", "x", `{"S":"BTC"}`), badField)
-	f(message("t", "x", `[]`), badField)
-	f(message("t", "x", `null `), badField)
-	f(message("t", "x", `null`), badField) // a tombstone
-	f(message("t", "x", ``), badJSON)
-	f(message("t", "x", `{"s":"BTC"`), badJSON)
-	f(message("t", "x", `hello`), badJSON)
-	f(message("t", "x", "{\"s\":\"B\xffC\"}"), badUTF8)
-	f(message("t", "x", `{"s":"`+strings.Repeat("x", rooms.MaxName)+`"}`), badRoom)
-	f(message("t", "x", `{"s":"`+strings.Repeat("x", 1<<20)+`"}`), badSize)
-	f(message("t", strings.Repeat("k", 1<<20), `{"s":"B"}`), badSize)
+	f(message("x", `{"s":1.5}`), badField)
+	f(message("x", `{"s":1e3}`), badField)
+	f(message("x", `{"s":true}`), badField)
+	f(message("x", `{"s":null}`), badField)
+	f(message("x", `{"s":{}}`), badField)
+	f(message("x", `{"s":["a"]}`), badField)
+	f(message("x", `{"s":""}`), badField)
+	f(message("x", `{"S":"BTC"}`), badField)
+	f(message("x", `[]`), badField)
+	f(message("x", `null `), badField)
+	f(message("x", `null`), badField) // a tombstone
+	f(message("x", ``), badJSON)
+	f(message("x", `{"s":"BTC"`), badJSON)
+	f(message("x", `hello`), badJSON)
+	f(message("x", "{\"s\":\"B\xffC\"}"), badUTF8)
+	f(message("x", `{"s":"`+strings.Repeat("x", rooms.MaxName)+`"}`), badRoom)
+	f(message("x", `{"s":"`+strings.Repeat("x", 1<<20)+`"}`), badSize)
+	f(message(strings.Repeat("k", 1<<20), `{"s":"B"}`), badSize)
 }
 
 func TestDecodeChecksValueThatNoTemplateReads(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"orders:{@key}"}, Type: "order_update"})
-	f(message("t", "42", `{"a":1}`), 0, `orders:42 order_update - {"a":1}`)
-	f(message("t", "42", `null`), 0, `orders:42 order_update - null`) // a tombstone
-	f(message("t", "42", `{"a":}`), badJSON)
-	f(message("t", "42", "\"\xff\""), badUTF8)
-	f(message("t", "null", `{}`), badField)
-	f(message("t", "", `{}`), badField)
-	f(message("t", "\xff", `{}`), badRoom)
-	f(message("t", strings.Repeat("k", rooms.MaxName), `{}`), badRoom)
+	f(message("42", `{"a":1}`), 0, `orders:42 order_update - {"a":1}`)
+	f(message("42", `null`), 0, `orders:42 order_update - null`) // a tombstone
+	f(message("42", `{"a":}`), badJSON)
+	f(message("42", "\"\xff\""), badUTF8)
+	f(message("null", `{}`), badField)
+	f(message("", `{}`), badField)
+	f(message("\xff", `{}`), badRoom)
+	f(message(strings.Repeat("k", rooms.MaxName), `{}`), badRoom)
 }
 
 func TestDecodeEnvelopes(t *testing.T) {
@@ -121,39 +115,39 @@ func TestDecodeEnvelopes(t *testing.T) {
 		Route{Match: map[string]string{"metadata.eventType": "system.*"}, Rooms: []string{"system_alerts"}, Payload: "data", Type: "{metadata.eventType}"},
 		Route{Match: map[string]string{"metadata.eventType": "user.*", "metadata.urgent": "true"}, Rooms: []string{"user:{metadata.userId}"}},
 	)
-	f(message("t", "x", `{"metadata":{"eventType":"portfolio.update","userId":42},"data":{ "asset":"BTC","free": "1.0" }}`), 0,
+	f(message("x", `{"metadata":{"eventType":"portfolio.update","userId":42},"data":{ "asset":"BTC","free": "1.0" }}`), 0,
 		`portfolio:42 portfolio_update BTC { "asset":"BTC","free": "1.0" }`)
-	f(message("t", "x", `{"data": [1, 2],"metadata":{"eventType":"system.halt"}}`), 0, `system_alerts system.halt - [1, 2]`)
-	f(message("t", "x", `{"data":null,"metadata":{"eventType":"system.on"}}`), 0, `system_alerts system.on - null`)
-	f(message("t", "x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":true}}`), 0,
+	f(message("x", `{"data": [1, 2],"metadata":{"eventType":"system.halt"}}`), 0, `system_alerts system.halt - [1, 2]`)
+	f(message("x", `{"data":null,"metadata":{"eventType":"system.on"}}`), 0, `system_alerts system.on - null`)
+	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":true}}`), 0,
 		`user:7 t - {"metadata":{"eventType":"user.hi","userId":"7","urgent":true}}`)
-	f(message("t", "x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":false}}`), badRoute)
-	f(message("t", "x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":{}}}`), badRoute)
-	f(message("t", "x", `{"metadata":{"eventType":"order.new"},"data":1}`), badRoute)
-	f(message("t", "x", `{"metadata":{"eventType":"system.halt"}}`), badField)
-	f(message("t", "x", `{"metadata":{"eventType":"portfolio.x","userId":42},"data":{}}`), badField)
-	f(message("t", "x", `{"metadata":5}`), badRoute)
-	f(message("t", "x", `null`), badRoute)
+	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":false}}`), badRoute)
+	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":{}}}`), badRoute)
+	f(message("x", `{"metadata":{"eventType":"order.new"},"data":1}`), badRoute)
+	f(message("x", `{"metadata":{"eventType":"system.halt"}}`), badField)
+	f(message("x", `{"metadata":{"eventType":"portfolio.x","userId":42},"data":{}}`), badField)
+	f(message("x", `{"metadata":5}`), badRoute)
+	f(message("x", `null`), badRoute)
 }
 
 func TestDecodeHeaders(t *testing.T) {
 	f := routed(t, Route{Match: map[string]string{"@header.kind": "trade", "@key": "B*"}, Rooms: []string{"trades:{@header.symbol}"}, Key: "{@key}", Type: "{@header.kind}"})
-	f(message("t", "BTC", `1`, "symbol", "old", "kind", "trade", "symbol", "BTC"), 0, "trades:BTC trade BTC 1") // the last header counts
-	f(message("t", "BTC", `1`, "kind", "trade"), badField)
-	f(message("t", "BTC", `1`, "kind", "quote", "symbol", "BTC"), badRoute)
-	f(message("t", "ETH", `1`, "kind", "trade", "symbol", "BTC"), badRoute)
-	f(message("t", "BTC", `1`, "kind", "trade", "symbol", "\xff"), badRoom)
-	f(message("t", "BTC", `1`), badRoute)
+	f(message("BTC", `1`, "symbol", "old", "kind", "trade", "symbol", "BTC"), 0, "trades:BTC trade BTC 1") // the last header counts
+	f(message("BTC", `1`, "kind", "trade"), badField)
+	f(message("BTC", `1`, "kind", "quote", "symbol", "BTC"), badRoute)
+	f(message("ETH", `1`, "kind", "trade", "symbol", "BTC"), badRoute)
+	f(message("BTC", `1`, "kind", "trade", "symbol", "\xff"), badRoom)
+	f(message("BTC", `1`), badRoute)
 }
 
 func TestDecodeBare(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"raw"}, Envelope: "none", Format: "binary"})
-	f(message("t", "x", "\x00\xff"), 0, "raw t - \x00\xff binary")
-	f(message("t", "x", ""), 0, "raw t -  binary")
-	f(message("t", "x", "null"), 0) // a tombstone has no value to send
+	f(message("x", "\x00\xff"), 0, "raw t - \x00\xff binary")
+	f(message("x", ""), 0, "raw t -  binary")
+	f(message("x", "null"), 0) // a tombstone has no value to send
 	f = routed(t, Route{Rooms: []string{"raw"}, Envelope: "none"})
-	f(message("t", "x", "{}"), 0, "raw t - {}")
-	f(message("t", "x", "\xff"), badJSON)
+	f(message("x", "{}"), 0, "raw t - {}")
+	f(message("x", "\xff"), badJSON)
 }
 
 // A value that is no JSON still reaches the rooms that take any bytes.
@@ -162,8 +156,8 @@ func TestDecodeMixedFormats(t *testing.T) {
 		Route{Rooms: []string{"raw"}, Envelope: "none", Format: "binary"},
 		Route{Rooms: []string{"trades"}},
 	)
-	f(message("t", "x", "{}"), 0, "raw t - {} binary", "trades t - {}")
-	f(message("t", "x", "{"), badJSON, "raw t - { binary")
+	f(message("x", "{}"), 0, "raw t - {} binary", "trades t - {}")
+	f(message("x", "{"), badJSON, "raw t - { binary")
 }
 
 func TestDecodeSpecialPatterns(t *testing.T) {
@@ -176,7 +170,7 @@ func TestDecodeSpecialPatterns(t *testing.T) {
 		t.Helper()
 		var got *rooms.Pattern
 		d := newDecoder(1<<20, func(r *rooms.Record) { got = r.Pattern })
-		if b := d.route(r.byName["trades"], message("trades", "", value)); b.reason != why {
+		if b := d.route(r.byName["trades"], message("", value)); b.reason != why {
 			t.Errorf("%s: reason %q, want %q", value, b.reason, why)
 		}
 		if (got == nil) != (match == "") || got != nil && got.Match != match {
@@ -191,10 +185,10 @@ func TestDecodeSpecialPatterns(t *testing.T) {
 // Two templates that may give one name: a record goes there once.
 func TestDecodeSameRoomOnce(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"user:{maker}", "user:{taker}"}, Type: "fill"})
-	f(message("t", "", `{"maker":1,"taker":2}`), 0, `user:1 fill - {"maker":1,"taker":2}`, `user:2 fill - {"maker":1,"taker":2}`)
-	f(message("t", "", `{"maker":1,"taker":1}`), 0, `user:1 fill - {"maker":1,"taker":1}`)
-	f(message("t", "", `{"maker":2,"taker":1}`), 0, `user:2 fill - {"maker":2,"taker":1}`, `user:1 fill - {"maker":2,"taker":1}`)
-	f(message("t", "", `{"maker":1}`), badField) // to neither
+	f(message("", `{"maker":1,"taker":2}`), 0, `user:1 fill - {"maker":1,"taker":2}`, `user:2 fill - {"maker":1,"taker":2}`)
+	f(message("", `{"maker":1,"taker":1}`), 0, `user:1 fill - {"maker":1,"taker":1}`)
+	f(message("", `{"maker":2,"taker":1}`), 0, `user:2 fill - {"maker":2,"taker":1}`, `user:1 fill - {"maker":2,"taker":1}`)
+	f(message("", `{"maker":1}`), badField) // to neither
 }
 
 func TestDecodeFillsIn(t *testing.T) {
@@ -202,22 +196,22 @@ func TestDecodeFillsIn(t *testing.T) {
 	topic.feed.Open("e", 3)
 	var got rooms.Record
 	d := newDecoder(1<<20, func(r *rooms.Record) { got = *r })
-	m := message("t", "42", `{}`)
-	m.TopicPartition.Partition = murmur2([]byte("42"), 3)
+	m := message("42", `{}`)
+	m.partition = murmur2([]byte("42"), 3)
 	if b := d.route(topic, m); b.reason != 0 {
 		t.Fatal(b.detail())
 	}
-	if got.Partition != m.TopicPartition.Partition || got.Offset != 7 || got.Time != 1699123456789 {
+	if got.Partition != m.partition || got.Offset != 7 || got.Time != 1699123456789 {
 		t.Errorf("place %d:%d at %d", got.Partition, got.Offset, got.Time)
 	}
 	if d.misplaced != 0 {
 		t.Error("a record in its partitioner's partition counts as misplaced")
 	}
-	m.TopicPartition.Partition = (m.TopicPartition.Partition + 1) % 3
+	m.partition = (m.partition + 1) % 3
 	if d.route(topic, m); d.misplaced != 1 {
 		t.Error("a record in another partition than its partitioner's is not noticed")
 	}
-	m.TimestampType = kafka.TimestampNotAvailable
+	m.time = -1
 	before := time.Now().UnixMilli()
 	if d.route(topic, m); got.Time < before {
 		t.Errorf("a record without a time is at %d", got.Time)
@@ -228,7 +222,7 @@ func TestDecodeInternsTypes(t *testing.T) {
 	topic := compile(t, testCatalog(t), Route{Topic: "t", Rooms: []string{"trades"}, Type: "{e}"}).byName["t"]
 	d := newDecoder(1<<20, func(*rooms.Record) {})
 	for i := range 3 * maxTypes {
-		d.route(topic, message("t", "", fmt.Sprintf(`{"e":"type%d"}`, i)))
+		d.route(topic, message("", fmt.Sprintf(`{"e":"type%d"}`, i)))
 	}
 	if len(d.types) != maxTypes {
 		t.Errorf("%d types are interned, want %d", len(d.types), maxTypes)
@@ -241,7 +235,7 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		Route{Topic: "t", Match: map[string]string{"data.x": "y*"}, Rooms: []string{"trades:{@key}"}, Payload: "data"},
 	)
 	d := newDecoder(1<<20, func(*rooms.Record) {})
-	m := message("t", "index:1", `{"e":"trade","s":"BTC\u0055SDT","data":{"x":"yes","z":[1,2,3]}}`)
+	m := message("index:1", `{"e":"trade","s":"BTC\u0055SDT","data":{"x":"yes","z":[1,2,3]}}`)
 	if n := testing.AllocsPerRun(100, func() {
 		if b := d.route(r.byName["t"], m); b.reason != 0 {
 			t.Fatal(b.detail())
@@ -276,8 +270,8 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("room %q was sent to %v", r.Room, r.Pattern)
 			}
 		})
-		m := message("t", "", "")
-		m.Key, m.Value = key, value
+		m := message("", "")
+		m.key, m.value = key, value
 		d.route(topic, m)
 	})
 }

@@ -67,6 +67,7 @@ type producer struct {
 	*kafka.Producer
 	done chan struct{}
 	wg   sync.WaitGroup
+	once sync.Once
 }
 
 // newProducer makes a producer. reported gets the delivery report of every
@@ -106,12 +107,12 @@ func newProducer(conf *kafka.ConfigMap, log *slog.Logger, reported func(*kafka.M
 	return p, nil
 }
 
-// stop gives what is under way some time and ends the producer. It returns how
-// many records were left.
-func (p *producer) stop(flush time.Duration) (left int) {
-	left = p.Flush(int(flush.Milliseconds()))
-	p.Close()
-	close(p.done)
-	p.wg.Wait()
-	return left
+// stop gives what is under way some time and ends the producer.
+func (p *producer) stop(flush time.Duration) {
+	p.once.Do(func() {
+		p.Flush(int(flush.Milliseconds()))
+		p.Close()
+		close(p.done)
+		p.wg.Wait()
+	})
 }

@@ -62,7 +62,7 @@ func TestGeneratedMarket(t *testing.T) {
 		if !json.Valid(p.value) {
 			t.Fatalf("no JSON: %s", p.value)
 		}
-		if b := d.route(router.byName[p.topic], message(p.topic, p.key, string(p.value))); b.reason != 0 {
+		if b := d.route(router.byName[p.topic], message(p.key, string(p.value))); b.reason != 0 {
 			t.Fatalf("%s: %s: %s", p.topic, b.detail(), p.value)
 		}
 		v := fastjson.MustParseBytes(p.value)

@@ -56,6 +56,8 @@ type topicRoutes struct {
 	routes []*route
 	json   bool // some route says that values are JSON
 
+	headers bool // some route reads headers
+
 	resolve func(room string) (p *rooms.Pattern, owner string, ok bool) // the catalog's
 	twice   bool                                                        // two templates may yield one room: look before adding
 }

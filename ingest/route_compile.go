@@ -98,7 +98,7 @@ func (c *compiler) route(i int) {
 			c.fault(i, "rooms", "%q %v", text, err)
 			continue
 		}
-		r.rooms = append(r.rooms, roomTemplate{template: tmpl, raw: tmpl.usesBytes()})
+		r.rooms = append(r.rooms, roomTemplate{template: tmpl, raw: tmpl.uses(fromKey) || tmpl.uses(fromHeader)})
 		placed = c.land(i, t, r, &r.rooms[len(r.rooms)-1]) || placed
 	}
 	if r.place != nil && !placed && len(r.rooms) > 0 {
@@ -107,6 +107,7 @@ func (c *compiler) route(i int) {
 	}
 	t.routes = append(t.routes, r)
 	t.json = t.json || !r.binary
+	t.headers = t.headers || r.readsHeaders()
 }
 
 // topic finds or makes the topic's part of the router.
@@ -157,7 +158,7 @@ func (c *compiler) templates(i int, src *Route, t *topicRoutes, r *route) {
 			c.fault(i, "key", "%q %v", src.Key, err)
 		}
 		r.key = &key
-		c.readable(i, "key", r, key.usesValue())
+		c.readable(i, "key", r, key.uses(fromValue))
 	}
 	name := src.Type
 	if name == "" {
@@ -168,7 +169,7 @@ func (c *compiler) templates(i int, src *Route, t *topicRoutes, r *route) {
 		c.fault(i, "type", "%q %v", src.Type, err)
 	}
 	r.typ = &typ
-	c.readable(i, "type", r, typ.usesValue())
+	c.readable(i, "type", r, typ.uses(fromValue))
 	for _, name := range slices.Sorted(maps.Keys(src.Match)) {
 		from, err := parseSource(name, t.fields)
 		if err != nil {
@@ -206,7 +207,7 @@ func (c *compiler) readable(i int, field string, r *route, reads bool) {
 // as fed. It says whether the route's partitioner tells their partition.
 func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) (placed bool) {
 	src := &c.source[i]
-	c.readable(i, "rooms", r, room.usesValue())
+	c.readable(i, "rooms", r, room.uses(fromValue))
 	if room.text == "" {
 		c.fault(i, "rooms", "has an empty name: name a room such as \"prices\" or \"prices:{s}\"")
 		return false
@@ -234,10 +235,10 @@ func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) (pl
 	if c.tombs[src.Topic] && base.Class.Conflate {
 		const why = "%q comes from the value, which a tombstone does not have, and class %q of room %q is conflated: " +
 			"take it from {@key} or {@header.x}"
-		if room.usesValue() {
+		if room.uses(fromValue) {
 			c.fault(i, "rooms", why, room.text, base.Class.Name, room.text)
 		}
-		if r.key != nil && r.key.usesValue() {
+		if r.key != nil && r.key.uses(fromValue) {
 			c.fault(i, "key", why, r.key.text, base.Class.Name, room.text)
 		}
 	}

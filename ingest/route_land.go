@@ -91,3 +91,21 @@ func placeBy(by partitioner) func(owner string, partitions int32) int32 {
 		return by(unsafe.Slice(unsafe.StringData(owner), len(owner)), partitions)
 	}
 }
+
+// readsHeaders says whether anything in the route does.
+func (r *route) readsHeaders() bool {
+	for _, c := range r.conds {
+		if c.from.kind == fromHeader {
+			return true
+		}
+	}
+	if r.key != nil && r.key.uses(fromHeader) || r.typ.uses(fromHeader) {
+		return true
+	}
+	for i := range r.rooms {
+		if r.rooms[i].uses(fromHeader) {
+			return true
+		}
+	}
+	return false
+}

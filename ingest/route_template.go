@@ -37,21 +37,10 @@ type part struct {
 // constant says whether the template has no placeholder.
 func (t *template) constant() bool { return t.parts == nil }
 
-// usesValue says whether the template reads the record's value.
-func (t *template) usesValue() bool {
+// uses says whether the template takes something from there.
+func (t *template) uses(kind sourceKind) bool {
 	for _, p := range t.parts {
-		if p.field && p.from.kind == fromValue {
-			return true
-		}
-	}
-	return false
-}
-
-// usesBytes says whether the template reads the key or a header, which may
-// hold anything.
-func (t *template) usesBytes() bool {
-	for _, p := range t.parts {
-		if p.field && p.from.kind != fromValue {
+		if p.field && p.from.kind == kind {
 			return true
 		}
 	}

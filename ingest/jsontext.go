@@ -1,0 +1,157 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Strings of a JSON text: where they end, and what they say.
+
+const (
+	each = 0x0101010101010101 // times a byte: that byte eight times
+	high = 0x8080808080808080
+)
+
+// special marks, with its highest bit, the first byte of w (counted from the
+// lowest) that is a quote, a backslash or a control character. Above that one
+// the marks mean nothing.
+func special(w uint64) uint64 {
+	quote := w ^ each*'"'
+	slash := w ^ each*'\\'
+	return ((quote-each)&^quote | (slash-each)&^slash | (w-each*0x20)&^w) & high
+}
+
+// text reads a string from behind its opening quote. It notes in s.high bytes
+// beyond ASCII, perhaps also of what follows, and in s.escaped escapes.
+func (s *scanner) text(i int) int {
+	src := s.src
+	for i+8 <= len(src) {
+		w := binary.LittleEndian.Uint64(src[i:])
+		s.high |= w
+		m := special(w)
+		if m == 0 {
+			i += 8
+			continue
+		}
+		i += bits.TrailingZeros64(m) >> 3
+		if src[i] == '"' {
+			return i + 1
+		}
+		n := escape(src[i:])
+		if n == 0 {
+			return ^i
+		}
+		s.escaped = true
+		i += n
+	}
+	for i < len(src) {
+		switch c := src[i]; {
+		case c == '"':
+			return i + 1
+		case c == '\\':
+			n := escape(src[i:])
+			if n == 0 {
+				return ^i
+			}
+			s.escaped = true
+			i += n
+		case c < 0x20:
+			return ^i
+		default:
+			s.high |= uint64(c)
+			i++
+		}
+	}
+	return ^i
+}
+
+// escape is the length of the escape that b begins with; 0: it is none.
+func escape(b []byte) int {
+	if len(b) < 2 || b[0] != '\\' {
+		return 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if hex4(b[2:]) >= 0 {
+			return 6
+		}
+	}
+	return 0
+}
+
+// unquoted is the text of a checked string that still has its quotes: valid
+// until the next call.
+func (s *scanner) unquoted(raw []byte) []byte {
+	raw = raw[1 : len(raw)-1]
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw
+	}
+	s.name = unquote(s.name[:0], raw)
+	return s.name
+}
+
+// hex4 is the value of four hexadecimal digits; -1: b does not begin with them.
+func hex4(b []byte) rune {
+	if len(b) < 4 {
+		return -1
+	}
+	r := rune(0)
+	for _, c := range b[:4] {
+		switch {
+		case c-'0' < 10:
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return -1
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}
+
+// unquote appends what stands between the quotes of a checked string, without
+// its escapes. Half a surrogate pair becomes U+FFFD, as in encoding/json.
+func unquote(dst, s []byte) []byte {
+	for {
+		i := bytes.IndexByte(s, '\\')
+		if i < 0 {
+			return append(dst, s...)
+		}
+		dst = append(dst, s[:i]...)
+		c := s[i+1]
+		s = s[i+2:]
+		switch c {
+		case 'b':
+			c = '\b'
+		case 'f':
+			c = '\f'
+		case 'n':
+			c = '\n'
+		case 'r':
+			c = '\r'
+		case 't':
+			c = '\t'
+		case 'u':
+			r := hex4(s)
+			s = s[4:]
+			if utf16.IsSurrogate(r) {
+				low := rune(-1)
+				if len(s) >= 6 && s[0] == '\\' && s[1] == 'u' {
+					low = hex4(s[2:])
+				}
+				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+					s = s[6:]
+				}
+			}
+			dst = utf8.AppendRune(dst, r)
+			continue
+		}
+		dst = append(dst, c)
+	}
+}
