@@ -40,6 +40,9 @@ type shard struct {
 // each that is a few milliseconds of its time.
 const maxParts = 64
 
+// maxKept is how many requests' space a mailbox keeps for the next turn.
+const maxKept = 4096
+
 func newShard(t *Table, i, feeds int) *shard {
 	return &shard{
 		table: t, index: i, box: newMailbox(),
@@ -86,6 +89,9 @@ func (s *shard) run() {
 		for i, a := range asks {
 			s.answer(a)
 			asks[i] = ask{}
+		}
+		if cap(asks) > maxKept {
+			asks = nil // a burst's memory is not kept
 		}
 	}
 }

@@ -18,21 +18,31 @@ const (
 	// a twentieth of its live heap): 1 MB/s. A collection is some 0.3 ms of
 	// CPU a live megabyte.
 	trimQuiet = 5 << 20
-	// A trim is worth this much garbage (or an eighth of the live heap).
-	trimWorth = 4 << 20
+	// A trim is worth this much garbage (or an eighth of the live heap). What
+	// was let go without anything new, as when clients leave, nobody counts:
+	// every trimAnyway looks there is one in any case.
+	trimWorth  = 4 << 20
+	trimAnyway = 12
 )
 
 // trimmer decides when the heap is worth a collection.
-type trimmer struct{ seen, trimmed uint64 } // bytes allocated in all, at the last look and at the last trim
+type trimmer struct {
+	seen, trimmed uint64 // bytes allocated in all, at the last look and at the last trim
+	looks         int    // since the last trim
+}
 
 // due is told how much was allocated in all and how much is live.
 func (t *trimmer) due(allocated, live uint64) bool {
 	since := allocated - t.seen
 	t.seen = allocated
-	if since > max(trimQuiet, live/20) || allocated-t.trimmed < max(trimWorth, live/8) {
+	t.looks++
+	if since > max(trimQuiet, live/20) {
 		return false
 	}
-	t.trimmed = allocated
+	if allocated-t.trimmed < max(trimWorth, live/8) && t.looks < trimAnyway {
+		return false
+	}
+	t.trimmed, t.looks = allocated, 0
 	return true
 }
 
