@@ -224,10 +224,18 @@ func (c *client) awaitFor(d time.Duration, what string, ok func() bool) {
 			c.t.Fatalf("client %s: closed with %d %q while waiting for %s", c.name, c.code, c.reason, what)
 		}
 		if !time.Now().Before(end) {
-			c.t.Fatalf("client %s: no %s within %s; faults %q, last notices %s", c.name, what, d, c.faults, c.lastNotices())
+			c.t.Fatalf("client %s: no %s within %s; faults %q, frames %s, last notices %s", c.name, what, d, c.faults, c.counts(), c.lastNotices())
 		}
 		c.news.Wait()
 	}
+}
+
+func (c *client) counts() string {
+	s := ""
+	for name, r := range c.rooms {
+		s += fmt.Sprintf("%s %d %q; ", name, len(r.frames), r.faults)
+	}
+	return s
 }
 
 func (c *client) lastNotices() string {

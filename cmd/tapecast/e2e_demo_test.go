@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,6 +64,12 @@ func TestDemo(t *testing.T) {
 	})
 	operatorsSurface(t, g, 2)
 
+	// An alert by hand.
+	g.publish("events", "", []byte(`{"metadata":{"eventType":"system.maintenance"},"data":{"text":"by hand"}}`))
+	a.await("the alert", func() bool {
+		frames := a.rooms["system_alerts"].frames
+		return slices.ContainsFunc(frames, func(f frame) bool { return string(f.data) == `{"text":"by hand"}` })
+	})
 	watched(t, g, token)
 	for _, c := range []*client{a, b} {
 		c.check()

@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,7 +40,8 @@ func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
 		}
 		k.topic(t, "multi", 4)
 		defer k.deleteTopic(t, "multi")
-		g := start(t, config(k, membersConfig))
+		two := strings.Replace(kafkaSection(k), "kafka: {", "kafka: {consumers: 2, ", 1)
+		g := start(t, config(k, "\n"+two+membersConfig))
 		w := k.producer(t)
 
 		// The recordings over and over, until the last client is done.

@@ -1,0 +1,66 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+)
+
+// publish puts a record into Kafka by the internal port.
+func (g *gateway) publish(topic, key string, value []byte) (part int32, off int64) {
+	g.t.Helper()
+	body := fmt.Appendf(nil, `{"topic":%q,"key":%q,"value":%s}`, topic, key, value)
+	resp, err := http.Post("http://"+g.admin+"/publish", "application/json", bytes.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	var at struct {
+		Topic     string
+		Partition int32
+		Offset    int64
+	}
+	if err := json.Unmarshal(b, &at); err != nil || resp.StatusCode != 200 || at.Topic != topic {
+		g.t.Fatalf("cannot publish to %s: %d %s", topic, resp.StatusCode, b)
+	}
+	return at.Partition, at.Offset
+}
+
+// TestEmbeddedBroker: a configuration of one's own without kafka.brokers, and
+// without the market: what is published comes out, byte for byte, at its place.
+func TestEmbeddedBroker(t *testing.T) {
+	rows := trades(t, 300)
+	g := start(t, config(nil, tradeConfig+"  market: false\n"))
+	clients := []*client{join(t, g, "1"), join(t, g, "2"), join(t, g, "3")}
+	type at struct {
+		part int32
+		off  int64
+	}
+	want := map[at][]byte{}
+	for _, r := range rows {
+		part, off := g.publish("trades", r.key, r.payload)
+		want[at{part, off}] = r.payload
+	}
+	if len(want) != len(rows) {
+		t.Fatalf("%d rows went to %d places", len(rows), len(want))
+	}
+	for _, c := range clients {
+		c.await("all rows", func() bool { return len(c.rooms["trades"].frames) >= len(rows) })
+		c.mu.Lock()
+		for _, f := range c.rooms["trades"].frames {
+			if payload := want[at{f.part, f.off}]; !bytes.Equal(f.data, payload) {
+				t.Fatalf("%d:%d is %s, want %s", f.part, f.off, f.data, payload)
+			}
+		}
+		if n := len(c.rooms["trades"].frames); n != len(rows) {
+			t.Errorf("%d frames, want %d", n, len(rows))
+		}
+		c.mu.Unlock()
+		c.check()
+	}
+	g.stop(patience)
+}
