@@ -140,7 +140,11 @@ func (e *Engine) Start() error {
 		e.stopLoops()
 		return fmt.Errorf("cannot start the pollers: %w", err)
 	}
-	<-ln.asked // nbio's goroutines undo a stop that comes before they run
+	<-ln.asked // the acceptor, too, forgets a stop that comes before it runs
+	if err := e.awaitPollers(); err != nil {
+		e.Stop()
+		return err
+	}
 	return nil
 }
 
@@ -173,6 +177,9 @@ func (e *Engine) newConn(from unix.Sockaddr) *Conn {
 // onOpen runs on the acceptor's goroutine, right after Accept, before nbio
 // watches the descriptor.
 func (e *Engine) onOpen(nb *nbio.Conn) {
+	if _, ok := nb.Session().(*probe); ok {
+		return
+	}
 	c := e.ln.last
 	e.ln.last = nil
 	c.nb, c.fd = nb, int32(nb.Hash()) // of a Conn, the hash is its descriptor

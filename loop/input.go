@@ -21,6 +21,7 @@ func (e *Engine) onRead(nb *nbio.Conn) {
 	e.accepted.Load() // nbio passes nb on without any other synchronisation
 	c, ok := nb.Session().(*Conn)
 	if !ok {
+		close(nb.Session().(*probe).seen)
 		return
 	}
 	c.heard.Store(uint32(e.now() / tickLen))
