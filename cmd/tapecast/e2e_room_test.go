@@ -68,6 +68,9 @@ func (r *room) seenAt(part int32) int64 {
 
 // level takes a positions notice, or those of a leave.
 func (r *room) level(at positions) {
+	if r.epoch == "" { // joined before the topic was there
+		r.epoch = at.epoch
+	}
 	if at.epoch != r.epoch {
 		r.fault("positions of epoch %q in epoch %q", at.epoch, r.epoch)
 	}
