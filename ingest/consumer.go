@@ -50,12 +50,16 @@ type Consumer struct {
 	// doubtFor is how long we wait for the topic id that a reader has heard of;
 	// brokers learn of a new topic one after the other.
 	doubtFor time.Duration
+	// stallAfter is how long a partition may stand still although it has records.
+	stallAfter time.Duration
 
 	dead    *deadLetters
 	control *producer // admin requests, and dead letters where wanted
 	admin   *kafka.AdminClient
 	readers []*reader
 	batch   *rooms.Batch // the watcher's
+	misses  int          // the watcher's: times in a row that no broker answered
+	checked time.Time    // the watcher's: when it last looked for stalled partitions
 
 	ctx    context.Context // ends with Stop
 	cancel context.CancelFunc
@@ -76,9 +80,8 @@ type Consumer struct {
 // figures are what Stats reports; readers add to them once a batch.
 type figures struct {
 	processed, bytes, misplaced, repeated atomic.Uint64
-	reconnects, resets, gaps              atomic.Uint64
+	reconnects, resets, gaps, stalls      atomic.Uint64
 	bad                                   [reasons]atomic.Uint64
-	heard                                 atomic.Int64 // ns: when a broker last gave us something
 }
 
 // Stats are a Consumer's figures since it started.
@@ -97,6 +100,7 @@ type Stats struct {
 	Reconnects uint64 // how often the brokers were lost and found
 	Resets     uint64 // topics that were made anew
 	Gaps       uint64 // times that records were deleted before they were read
+	Stalls     uint64 // times that a partition did not move and got a new client
 }
 
 // New makes a Consumer; Start starts it.
@@ -108,7 +112,7 @@ func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
 	if cfg.MetadataEvery <= 0 {
 		cfg.MetadataEvery = 5 * time.Second
 	}
-	c := &Consumer{cfg: cfg, router: r, doubtFor: 10 * time.Second, log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), batch: t.NewBatch()}
+	c := &Consumer{cfg: cfg, router: r, doubtFor: 10 * time.Second, stallAfter: 15 * time.Second, log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), batch: t.NewBatch()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.dead = &deadLetters{topic: cfg.DeadLetter}
 	for _, routes := range r.topics {
@@ -246,7 +250,7 @@ func (c *Consumer) Stats() Stats {
 	f := &c.figures
 	s := Stats{
 		Processed: f.processed.Load(), Bytes: f.bytes.Load(), Misplaced: f.misplaced.Load(), Repeated: f.repeated.Load(),
-		Reconnects: f.reconnects.Load(), Resets: f.resets.Load(), Gaps: f.gaps.Load(),
+		Reconnects: f.reconnects.Load(), Resets: f.resets.Load(), Gaps: f.gaps.Load(), Stalls: f.stalls.Load(),
 		Bad: map[string]uint64{}, Lag: map[string]int64{},
 	}
 	for r := reason(1); r < reasons; r++ {

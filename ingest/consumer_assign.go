@@ -3,6 +3,7 @@ package ingest
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
@@ -18,12 +19,14 @@ func (r *reader) assign(t *topic, id string, parts []*partition) error {
 	if err := r.open(); err != nil {
 		return err
 	}
-	// The client may not know yet of what is new; its own refresh comes after minutes.
-	if _, err := r.client.GetMetadata(&t.name, false, metadataWait); err != nil {
-		return fmt.Errorf("cannot get metadata of topic %q: %w", t.name, err)
+	if r.worn.Load() {
+		if err := r.renew(); err != nil {
+			return err
+		}
 	}
-	if err := r.client.IncrementalAssign(t.places(parts)); err != nil {
-		return fmt.Errorf("cannot assign %d partitions of topic %q: %w", len(parts), t.name, err)
+	known, err := r.take(t, parts)
+	if err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -39,13 +42,44 @@ func (r *reader) assign(t *topic, id string, parts []*partition) error {
 		}
 		rd.parts[p.num] = p
 	}
-	if known := r.ids[t.name]; known != "" && known != id {
-		rd.suspect.Store(&known)
+	if known != "" && known != id {
+		r.doubt(rd, known)
 	}
 	return nil
 }
 
-// drop ends reading a topic. What was read of it is with the rooms afterwards.
+// take makes the client fetch partitions. It returns the topic id that the
+// client knows, if it does.
+func (r *reader) take(t *topic, parts []*partition) (id string, err error) {
+	// The client may not know yet of what is new; its own refresh comes after minutes.
+	if _, err := r.client.GetMetadata(&t.name, false, metadataWait); err != nil {
+		return "", fmt.Errorf("cannot get metadata of topic %q: %w", t.name, err)
+	}
+	id = r.knownID(t.name)
+	if err := r.client.IncrementalAssign(t.places(parts)); err != nil {
+		return "", fmt.Errorf("cannot assign %d partitions of topic %q: %w", len(parts), t.name, err)
+	}
+	return id, nil
+}
+
+// knownID is the topic id that the client has learned; "": none, as from
+// brokers before Kafka 2.8. The line that says so (see drainLogs) was written
+// by now, but not necessarily read.
+func (r *reader) knownID(topic string) string {
+	for range 100 {
+		r.mu.Lock()
+		id := r.ids[topic]
+		r.mu.Unlock()
+		if id != "" {
+			return id
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return ""
+}
+
+// drop ends reading a topic that is not there any more. What was read of it is
+// with the rooms afterwards.
 func (r *reader) drop(t *topic) error {
 	if !r.flush() {
 		return r.c.ctx.Err()
@@ -58,9 +92,44 @@ func (r *reader) drop(t *topic) error {
 	if rd == nil {
 		return nil
 	}
+	// A client that has seen a topic go may never fetch from one that comes under
+	// that name (seen with 2.15.1: partitions stay "unavailable").
+	r.worn.Store(true)
 	if err := r.client.IncrementalUnassign(t.places(rd.all())); err != nil {
 		return fmt.Errorf("cannot give up topic %q: %w", t.name, err)
 	}
+	return nil
+}
+
+// renew reads everything on from where it was, with a new client. If that
+// fails the reader stays worn, and the watcher tries again.
+func (r *reader) renew() error {
+	if !r.flush() {
+		return r.c.ctx.Err()
+	}
+	r.worn.Store(true)
+	r.close()
+	if err := r.open(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	clear(r.names)
+	clear(r.ids)
+	r.mu.Unlock()
+	for _, rd := range r.readings {
+		known, err := r.take(rd.topic, rd.all())
+		if err != nil {
+			return err
+		}
+		for _, p := range rd.all() {
+			p.leader = 0
+		}
+		rd.suspect.Store(nil)
+		if known != "" && known != rd.id {
+			r.doubt(rd, known)
+		}
+	}
+	r.worn.Store(false)
 	return nil
 }
 
@@ -75,6 +144,7 @@ func (r *reader) again(rd *reading) error {
 		return fmt.Errorf("cannot give up topic %q for a moment: %w", rd.topic.name, err)
 	}
 	if err := r.client.IncrementalAssign(places); err != nil {
+		r.worn.Store(true)
 		return fmt.Errorf("cannot assign topic %q again: %w", rd.topic.name, err)
 	}
 	for _, p := range rd.all() {

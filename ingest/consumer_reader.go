@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -44,6 +43,7 @@ type reader struct {
 	since struct{ records, bytes, repeated uint64 }
 
 	stuck atomic.Bool // some partition's offset is out of range: the watcher must look
+	worn  atomic.Bool // the client must be replaced
 
 	logs chan struct{} // closed: the log drain is to end
 	wg   sync.WaitGroup
@@ -287,7 +287,6 @@ func (r *reader) flush() bool {
 	f.bytes.Add(r.since.bytes)
 	f.repeated.Add(r.since.repeated)
 	f.misplaced.Add(r.dec.misplaced)
-	f.heard.Store(time.Now().UnixNano())
 	r.dec.misplaced = 0
 	r.since = struct{ records, bytes, repeated uint64 }{}
 	return true

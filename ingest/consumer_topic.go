@@ -46,6 +46,10 @@ type partition struct {
 	leader int32 // leader epoch of the last record; never falls within a log
 	dirty  bool  // read has moved since the last batch
 	beyond int   // looks at which read was beyond the partition's end
+
+	// The watcher's own, to find out whether it moves.
+	seen, wanted int64 // next, and the end, at the last look
+	since        time.Time
 }
 
 // status counts the assigned partitions and says what is missing.

@@ -10,12 +10,21 @@ import (
 )
 
 const (
-	// lookTimeout is how long brokers may take to answer before they count as lost.
-	lookTimeout = 3 * time.Second
+	// reachTimeout is how long any broker may take to say that it is there, and
+	// missesAreLoss how many times in a row none does until all count as lost.
+	reachTimeout  = time.Second
+	missesAreLoss = 2
+	// askTimeout is how long an answer may take that the controller or a leader
+	// gives. While librdkafka waits for a controller that is gone it takes nearly
+	// a whole CPU (seen with 2.15.1), so this is short; each new try asks first
+	// for metadata, and with it for another controller.
+	askTimeout = time.Second
 	// lookSoon is the time until the next look where something is unfinished,
 	// and the least time between two.
 	lookSoon = 100 * time.Millisecond
-	// lookLost is the time between two looks for brokers that are lost.
+	// stallCheck is the least time between two looks for stalled partitions.
+	stallCheck = time.Second
+	// lookLost is the time between two looks when brokers do not answer.
 	lookLost = 500 * time.Millisecond
 )
 
@@ -51,12 +60,16 @@ func (c *Consumer) watch() {
 // look compares the topics with what we know of them, and returns the time
 // until the next look.
 func (c *Consumer) look() (wait time.Duration) {
-	cluster, found, err := c.describe()
-	if err != nil {
+	if _, err := c.control.GetMetadata(nil, false, int(reachTimeout.Milliseconds())); err != nil {
 		c.lost(err)
 		return lookLost
 	}
 	c.found()
+	cluster, found, err := c.describe()
+	if err != nil {
+		c.log.Debug("cannot describe topics", "error", err)
+		return lookLost
+	}
 	wait = c.cfg.MetadataEvery
 	for _, t := range c.topics {
 		d, ok := found[t.name]
@@ -72,23 +85,41 @@ func (c *Consumer) look() (wait time.Duration) {
 		}
 	}
 	for _, r := range c.readers {
-		if r.stuck.Swap(false) {
+		if err := c.repair(r); err != nil {
 			wait = min(wait, lookLost)
-			if err := c.mend(r); err != nil {
-				r.stuck.Store(true)
-				c.log.Debug("cannot look at offsets", "error", err)
-			}
+			c.log.Debug("cannot repair a reader", "error", err)
 		}
 	}
+	c.findStalled()
 	return wait
+}
+
+// repair looks at what a reader has reported. An error, or a reader that
+// is still stuck, means another look soon.
+func (c *Consumer) repair(r *reader) error {
+	if r.worn.Load() {
+		if err := r.do(r.renew); err != nil {
+			return err
+		}
+	}
+	if !r.stuck.Swap(false) {
+		return nil
+	}
+	err := c.mend(r)
+	if err != nil {
+		r.stuck.Store(true)
+	} else if r.stuck.Load() {
+		err = errUnfinished
+	}
+	return err
 }
 
 // describe asks for the cluster's id and our topics.
 func (c *Consumer) describe() (cluster string, found map[string]kafka.TopicDescription, err error) {
 	found = map[string]kafka.TopicDescription{}
-	ctx, cancel := context.WithTimeout(c.ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
 	defer cancel()
-	limit := kafka.SetAdminRequestTimeout(lookTimeout)
+	limit := kafka.SetAdminRequestTimeout(askTimeout)
 	cl, err := c.admin.DescribeCluster(ctx, limit)
 	if err != nil {
 		return "", nil, err
@@ -113,9 +144,9 @@ func (c *Consumer) describe() (cluster string, found map[string]kafka.TopicDescr
 	return cluster, found, nil
 }
 
-// lost notes that no broker answers, unless one has just sent us something.
+// lost notes that no broker answers.
 func (c *Consumer) lost(err error) {
-	if c.ctx.Err() != nil || time.Since(time.Unix(0, c.figures.heard.Load())) < lookTimeout {
+	if c.misses++; c.misses < missesAreLoss {
 		return
 	}
 	c.mu.Lock()
@@ -130,6 +161,7 @@ func (c *Consumer) lost(err error) {
 }
 
 func (c *Consumer) found() {
+	c.misses = 0
 	c.mu.Lock()
 	was, since := c.state, c.lostAt
 	c.state = ""
@@ -147,9 +179,9 @@ func (c *Consumer) offsets(t *topic, parts []int32, spec kafka.OffsetSpec, level
 	for _, n := range parts {
 		ask[kafka.TopicPartition{Topic: &t.name, Partition: n}] = spec
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
 	defer cancel()
-	res, err := c.admin.ListOffsets(ctx, ask, kafka.SetAdminRequestTimeout(lookTimeout), kafka.SetAdminIsolationLevel(level))
+	res, err := c.admin.ListOffsets(ctx, ask, kafka.SetAdminRequestTimeout(askTimeout), kafka.SetAdminIsolationLevel(level))
 	if err != nil {
 		return nil, fmt.Errorf("cannot list offsets of topic %q: %w", t.name, err)
 	}
@@ -168,4 +200,46 @@ func (c *Consumer) isolation() kafka.IsolationLevel {
 		return kafka.IsolationLevelReadUncommitted
 	}
 	return kafka.IsolationLevelReadCommitted
+}
+
+// findStalled replaces the client of a reader that has a partition which does
+// not move although there are records: no state that librdkafka may get into
+// holds up a room for good.
+func (c *Consumer) findStalled() {
+	now := time.Now()
+	if now.Sub(c.checked) < stallCheck {
+		return
+	}
+	c.checked = now
+	for _, t := range c.topics {
+		var parts []int32
+		for n, p := range t.parts {
+			if p != nil && !t.gone {
+				parts = append(parts, int32(n))
+			}
+		}
+		if parts == nil {
+			continue
+		}
+		ends, err := c.offsets(t, parts, kafka.LatestOffsetSpec, c.isolation())
+		if err != nil {
+			c.log.Debug("cannot look for stalled partitions", "error", err)
+			continue
+		}
+		for _, n := range parts {
+			p := t.parts[n]
+			next := p.next.Load()
+			if next != p.seen || next >= p.wanted {
+				p.seen, p.since = next, now
+			}
+			p.wanted = ends[n]
+			if now.Sub(p.since) >= c.stallAfter {
+				c.log.Warn("partition does not move; reading it with a new client", "topic", t.name, "partition", n, "at", next, "end", ends[n])
+				c.figures.stalls.Add(1)
+				p.since = now
+				p.reader.worn.Store(true)
+				c.kick()
+			}
+		}
+	}
 }

@@ -163,6 +163,7 @@ func (m *member) wait(n int) []string {
 	var got []string
 	for end := time.Now().Add(40 * time.Second); len(got) < n; time.Sleep(2 * time.Millisecond) {
 		if got = m.read(); time.Now().After(end) {
+			m.t.Logf("missing: %v", missing(got, n))
 			m.t.Fatalf("%d frames within 40 s, want %d; the last: %.300s", len(got), n, last(got))
 		}
 	}
@@ -170,6 +171,20 @@ func (m *member) wait(n int) []string {
 		m.t.Fatalf("%d frames, want %d; the last: %.300s", len(got), n, last(got))
 	}
 	return got
+}
+
+// missing are the first few numbers below n that no frame has.
+func missing(frames []string, n int) (list []int) {
+	seen := map[int]bool{}
+	for _, f := range frames {
+		seen[fastjson.GetInt([]byte(f), "data", "n")] = true
+	}
+	for i := range n {
+		if !seen[i] && len(list) < 10 {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 func last(s []string) string {

@@ -1,0 +1,143 @@
+package ingest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+func TestConsumerWaitsForTopic(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "b"))
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), Route{Topic: "b", Rooms: []string{"more"}}).start()
+	m := r.join("all")
+	eventually(t, "said to be missing", func() bool {
+		ok, detail := r.c.Health()
+		return !ok && detail == `topic "a": does not exist`
+	})
+	if r.c.Ready() {
+		t.Error("ready without its topic")
+	}
+	if err := k.CreateTopic("a", 2, nil); err != nil {
+		t.Fatal(err)
+	}
+	// All of it is younger than our start, so all of it is read.
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.numbers("a", 2, 0, 50)
+	checkNumbers(t, m.wait(50), 0, 50)
+	r.ready()
+	if n := r.log.count("does not exist"); n != 1 {
+		t.Errorf("%d lines say that the topic is missing", n)
+	}
+}
+
+func TestConsumerPartitionsAdded(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
+	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a")).start().ready()
+	m := r.join("all")
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.numbers("a", 2, 0, 20)
+	m.wait(20)
+	addPartitions(t, w, "a", 5)
+	w.numbers("a", 5, 20, 200)
+	checkNumbers(t, m.wait(200), 0, 200)
+	if n := r.c.Stats().Partitions; n != 5 {
+		t.Errorf("%d partitions", n)
+	}
+	if got := string(r.join("all").joined.AppendJSON(nil)); !strings.Contains(got, `"4":35`) {
+		t.Errorf("positions after growing: %s", got)
+	}
+}
+
+// addPartitions makes a topic have n partitions and waits until the producer
+// knows.
+func addPartitions(t testing.TB, w *writer, topic string, n int) {
+	t.Helper()
+	a, err := kafka.NewAdminClientFromProducer(w.p.Producer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	res, err := a.CreatePartitions(t.Context(), []kafka.PartitionsSpecification{{Topic: topic, IncreaseTo: n}})
+	if err != nil || res[0].Error.Code() != kafka.ErrNoError {
+		t.Fatal(err, res)
+	}
+	eventually(t, "known to the producer", func() bool {
+		md, err := w.p.GetMetadata(&topic, false, 5000)
+		return err == nil && len(md.Topics[topic].Partitions) == n
+	})
+}
+
+// A topic is deleted and made again, with more records than it had: librdkafka
+// alone would go on in the new one at the old offset.
+func TestConsumerTopicMadeAnew(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	// The watcher comes by so seldom that only the reader's doubt can help.
+	r := newRig(t, k.ListenAddrs(), Config{MetadataEvery: time.Minute}, allOf("a")).start().ready()
+	m := r.join("all")
+	before := m.joined.Epoch
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.numbers("a", 1, 0, 10)
+	m.wait(10)
+	free := blockFetches(k)
+	if err := k.DeleteTopic("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.CreateTopic("a", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	again := newWriter(t, k.ListenAddrs(), nil)
+	again.numbers("a", 1, 100, 200)
+	again.flush()
+	free()
+	frames := m.wait(10 + 1 + 100)
+	checkNumbers(t, frames[:10], 0, 10)
+	if data(frames[10]) != "reset" {
+		t.Errorf("the frame after the old topic's is %s", frames[10])
+	}
+	checkNumbers(t, frames[11:], 100, 200)
+	after := r.join("all").joined
+	if after.Epoch == before || !strings.Contains(frames[10], after.Epoch) || after.Offsets[0].Offset != 99 {
+		t.Errorf("epoch %q, then %+v", before, after)
+	}
+	if s := r.c.Stats(); s.Resets != 1 {
+		t.Errorf("%d resets", s.Resets)
+	}
+}
+
+// A topic goes away and comes back as another, with fewer partitions.
+func TestConsumerTopicAway(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(3, "a"))
+	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a")).start().ready()
+	m := r.join("all")
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.numbers("a", 3, 0, 9)
+	m.wait(9)
+	if err := k.DeleteTopic("a"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "missed", func() bool { ok, _ := r.c.Health(); return !ok })
+	if !r.c.Ready() {
+		t.Error("readiness was taken away")
+	}
+	if err := k.CreateTopic("a", 2, nil); err != nil {
+		t.Fatal(err)
+	}
+	again := newWriter(t, k.ListenAddrs(), nil)
+	again.numbers("a", 2, 0, 4)
+	frames := m.wait(9 + 1 + 4)
+	if data(frames[9]) != "reset" {
+		t.Errorf("the frame after the old topic's is %s", frames[9])
+	}
+	checkNumbers(t, frames[10:], 0, 4)
+	eventually(t, "well again", func() bool { ok, _ := r.c.Health(); return ok })
+	if n := r.c.Stats().Partitions; n != 2 {
+		t.Errorf("%d partitions", n)
+	}
+}

@@ -1,0 +1,204 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/valyala/fastjson"
+)
+
+// What must hold on Apache Kafka is tested on it. These tests find it by
+// KAFKA_HOME and skip where it or Java is missing.
+
+// makeTopic creates a topic and waits until it is there.
+func makeTopic(t testing.TB, w *writer, topic string, parts, replicas int, config map[string]string) {
+	t.Helper()
+	a, err := kafka.NewAdminClientFromProducer(w.p.Producer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	eventually(t, "creating", func() bool { // one of that name may be about to go
+		res, err := a.CreateTopics(t.Context(), []kafka.TopicSpecification{{Topic: topic, NumPartitions: parts, ReplicationFactor: replicas, Config: config}})
+		return err == nil && res[0].Error.Code() == kafka.ErrNoError
+	})
+	eventually(t, "created", func() bool {
+		md, err := w.p.GetMetadata(&topic, false, 5000)
+		return err == nil && len(md.Topics[topic].Partitions) == parts
+	})
+}
+
+func TestKafkaTransactionsAndCompaction(t *testing.T) {
+	t.Parallel()
+	k := startKafka(t, 1, "log.cleaner.backoff.ms=200\nlog.initial.task.delay.ms=100\n")
+	w := newWriter(t, k.brokers(), nil)
+	makeTopic(t, w, "tx", 1, 1, nil)
+	makeTopic(t, w, "compact", 1, 1, map[string]string{
+		"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "500", "min.compaction.lag.ms": "0",
+	})
+	for n := range 1000 {
+		w.put("compact", 0, fmt.Sprint(n%10), fmt.Sprintf(`{"n":%d}`, n))
+	}
+	w.flush()
+	// A record in a new segment lets the one before it be compacted.
+	left := 0
+	for round := 1000; left != 11; round++ {
+		if round > 1060 {
+			t.Fatalf("%d records are left, compaction does not come", left)
+		}
+		time.Sleep(600 * time.Millisecond)
+		w.put("compact", 0, "tail", fmt.Sprintf(`{"n":%d}`, round))
+		w.flush()
+		left = 0
+		consumeAll(t, k.brokers(), []string{"compact"}, func(m *kafka.Message) bool {
+			if string(m.Key) != "tail" {
+				left++
+			}
+			return int(m.TopicPartition.Offset) < round
+		})
+		left++
+	}
+
+	r := newRig(t, k.brokers(), Config{Start: "beginning"}, allOf("tx"), Route{Topic: "compact", Rooms: []string{"more"}, Key: "{@key}"})
+	tx, compact := r.join("all"), r.join("more")
+	r.start().ready()
+	transact(t, k.brokers(), "tx")
+	if got := datas(tx.wait(4)); !slices.Equal(got, []string{"1", "2", "5", "6"}) {
+		t.Errorf("read %v", got)
+	}
+	eventually(t, "past the last marker", func() bool {
+		return strings.HasSuffix(string(r.join("all").joined.AppendJSON(nil)), `"0":8}`)
+	})
+	eventually(t, "at the end of the compacted topic", func() bool {
+		p := r.join("more").joined
+		return len(p.Offsets) == 1 && p.Offsets[0].Offset >= 999
+	})
+	last, values := "", map[string]int{}
+	for _, f := range compact.read() {
+		v := fastjson.MustParse(f)
+		if prev := string(v.GetStringBytes("prev")); prev != last {
+			t.Errorf("prev is %q, want %q", prev, last)
+		}
+		last = string(v.GetStringBytes("pos"))
+		values[string(v.GetStringBytes("key"))] = v.GetInt("data", "n")
+	}
+	for n := range 10 {
+		if values[fmt.Sprint(n)] != 990+n {
+			t.Errorf("the last value of %d is %d", n, values[fmt.Sprint(n)])
+		}
+	}
+}
+
+// stream produces numbers without end to a number of partitions that may grow.
+type stream struct {
+	w     *writer
+	parts atomic.Int32
+	sent  atomic.Int64
+	quit  chan struct{}
+	wg    sync.WaitGroup
+}
+
+func startStream(w *writer, topic string, parts int32) *stream {
+	s := &stream{w: w, quit: make(chan struct{})}
+	s.parts.Store(parts)
+	s.wg.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-s.quit:
+				return
+			}
+			for range 5 {
+				n := s.sent.Load()
+				part := int32(n % int64(s.parts.Load()))
+				err := w.p.Produce(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part}, Value: fmt.Appendf(nil, `{"n":%d}`, n)}, nil)
+				if err != nil {
+					break // the queue is full: Kafka is away
+				}
+				s.sent.Add(1)
+			}
+		}
+	})
+	return s
+}
+
+func (s *stream) stop() int {
+	close(s.quit)
+	s.wg.Wait()
+	s.w.flush()
+	return int(s.sent.Load())
+}
+
+// Three brokers, and all that can happen to them, while records flow: none is
+// lost, none comes twice.
+func TestKafkaThreeBrokers(t *testing.T) {
+	t.Parallel()
+	k := startKafka(t, 3, "")
+	w := newWriter(t, k.brokers(), map[string]string{"acks": "all", "message.timeout.ms": "120000"})
+	makeTopic(t, w, "a", 3, 3, nil)
+	r := newRig(t, k.brokers(), Config{Consumers: 2, MetadataEvery: 500 * time.Millisecond}, allOf("a")).start().ready()
+	m := r.join("all")
+	epoch := m.joined.Epoch
+	s := startStream(w, "a", 3)
+	flows := func(what string) {
+		t.Helper()
+		from := s.sent.Load()
+		eventually(t, "flowing after "+what, func() bool {
+			got := m.read()
+			return len(got) > 0 && int64(fastjson.GetInt([]byte(last(got)), "data", "n")) > from
+		})
+	}
+	flows("the start")
+
+	k.down("KILL", "2")
+	flows("a broker was killed")
+	if ok, detail := r.c.Health(); !ok {
+		t.Errorf("one broker of three is gone, and health says %s", detail)
+	}
+	k.up("2")
+	k.run(nil, "kafka-tool", "leader-election", "--bootstrap-server", k.boot, "--election-type", "preferred", "--all-topic-partitions")
+	flows("leaders moved")
+
+	addPartitions(t, w, "a", 5)
+	s.parts.Store(5)
+	flows("partitions were added")
+
+	k.down("KILL")
+	eventually(t, "said to be lost", func() bool { ok, _ := r.c.Health(); return !ok })
+	time.Sleep(3 * time.Second) // an outage, not a blink
+	k.up("")
+	flows("all brokers were away")
+	eventually(t, "well again", func() bool { ok, _ := r.c.Health(); return ok })
+
+	n := s.stop()
+	checkNumbers(t, m.wait(n), 0, n)
+	if st := r.c.Stats(); st.Gaps != 0 || st.Resets != 0 || st.Reconnects != 1 || !r.c.Ready() {
+		t.Errorf("stats %+v", st)
+	}
+
+	// The topic is made anew, with more records than it had.
+	a, err := kafka.NewAdminClientFromProducer(w.p.Producer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := a.DeleteTopics(t.Context(), []string{"a"}); err != nil || res[0].Error.Code() != kafka.ErrNoError {
+		t.Fatal(err, res)
+	}
+	a.Close()
+	again := newWriter(t, k.brokers(), nil)
+	makeTopic(t, again, "a", 2, 3, nil)
+	again.numbers("a", 2, 0, n+1000)
+	frames := m.wait(n + 1 + n + 1000)
+	if data(frames[n]) != "reset" || strings.Contains(frames[n], epoch) {
+		t.Errorf("after the old topic's frames comes %s", frames[n])
+	}
+	checkNumbers(t, frames[n+1:], 0, n+1000)
+}
