@@ -21,7 +21,8 @@ func (e *Engine) onRead(nb *nbio.Conn) {
 	e.accepted.Load() // nbio passes nb on without any other synchronisation
 	c, ok := nb.Session().(*Conn)
 	if !ok {
-		close(nb.Session().(*probe).seen)
+		p := nb.Session().(*probe)
+		p.once.Do(func() { close(p.seen) })
 		return
 	}
 	c.heard.Store(uint32(e.now() / tickLen))

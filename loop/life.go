@@ -88,14 +88,20 @@ func (l *Loop) authenticated(c *Conn, positions bool) {
 
 // reply sends whole frames behind those that already wait.
 func (l *Loop) reply(c *Conn, frames []byte) {
-	// A client that asks a lot at once and does read has not been offered its
-	// answers yet: only what the kernel does not take counts against it.
-	if o := c.out; o != nil && c.state == stOpen && o.wouldOverflow(frames) {
-		l.flush(c)
-	}
-	if c.state == stOpen && l.enqueue(c, frames) {
+	if c.state == stOpen && l.offer(c, frames) {
 		l.urgent.add(c)
 	}
+}
+
+// offer is enqueue for a client that asks a lot at once and does read: it has
+// not been offered its answers yet, and only what the kernel does not take
+// counts against it.
+func (l *Loop) offer(c *Conn, frames []byte) bool {
+	if o := c.out; o != nil && o.wouldOverflow(frames) {
+		c.flags |= fSent // what is held for a first join is held no longer
+		l.flush(c)
+	}
+	return c.state == stOpen && l.enqueue(c, frames)
 }
 
 // enqueue puts whole frames behind those that wait; false: too much waits

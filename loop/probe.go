@@ -2,13 +2,17 @@ package loop
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/lesismal/nbio"
 	"golang.org/x/sys/unix"
 )
 
 // probe is the session of a connection that is none: it tells that its poller runs.
-type probe struct{ seen chan struct{} }
+type probe struct {
+	once sync.Once // a poller may be told of the same byte again
+	seen chan struct{}
+}
 
 // awaitPollers waits until every poller has read something. nbio's pollers
 // begin by forgetting that they were stopped, so an engine must not be stopped
@@ -40,7 +44,7 @@ func (e *Engine) probePoller() (fd int, err error) {
 	fd = nb.Hash()
 	defer unix.Close(fd)
 	defer nb.Close()
-	p := &probe{make(chan struct{})}
+	p := &probe{seen: make(chan struct{})}
 	nb.SetSession(p)
 	e.accepted.Add(0) // after which onRead may see p
 	if _, err := e.nb.AddConn(nb); err != nil {

@@ -121,7 +121,7 @@ func (l *Loop) joined(c *Conn, j *joining) {
 
 // answer queues what a reply function has made.
 func (l *Loop) answer(c *Conn, text []byte) {
-	if text != nil && !l.enqueue(c, rooms.AppendFrame(make([]byte, 0, len(text)+10), rooms.OpText, text)) {
+	if text != nil && !l.offer(c, rooms.AppendFrame(make([]byte, 0, len(text)+10), rooms.OpText, text)) {
 		return
 	}
 	l.urgent.add(c)

@@ -156,10 +156,14 @@ func (p *producer) gap() {
 // retention and other members do meanwhile.
 func TestSeams(t *testing.T) {
 	var n sum
-	for seed := range uint64(2) {
+	enough := func() bool {
+		return n.members >= 50 && n.records >= 1000 && n.prev >= n.records/2 && n.lags > 0 && n.resets > 0 && n.gaps > 0 && n.unknown > 0
+	}
+	// Two rounds show all of it, unless the machine is busy with other things.
+	for seed := uint64(0); seed < 2 || seed < 20 && !enough() && !t.Failed(); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { testSeams(t, seed, &n) })
 	}
-	if !t.Failed() && (n.members < 50 || n.records < 1000 || n.prev < n.records/2 || n.lags == 0 || n.resets == 0 || n.gaps == 0 || n.unknown == 0) {
+	if !t.Failed() && !enough() {
 		t.Errorf("too little was shown: %+v", n)
 	}
 }
