@@ -214,3 +214,15 @@ func TestStopAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestManyPollers: a start waits for all of them, however many.
+func TestManyPollers(t *testing.T) {
+	for n := 1; n <= 9; n++ {
+		e := start(t, Config{Handler: echo{}, Pollers: n})
+		for range 2 * n {
+			c := dial(t, e)
+			c.write(1, "x")
+			c.read()
+		}
+	}
+}
