@@ -196,6 +196,7 @@ func (c *Consumer) Stop(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		c.ended.Wait()
+		c.leave()
 		c.close()
 	}()
 	select {

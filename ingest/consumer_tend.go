@@ -22,9 +22,10 @@ func (c *Consumer) tend(t *topic, cluster string, d *kafka.TopicDescription) err
 		return errUnfinished
 	}
 	n, id := len(d.Partitions), d.TopicID.String()
-	switch {
-	case t.epoch == "":
+	if t.epoch == "" {
 		c.begin(t, cluster, id, n)
+	}
+	switch {
 	case t.id != id || t.cluster != cluster:
 		if err := c.remake(t, cluster, id, id, n); err != nil {
 			return err
@@ -60,11 +61,19 @@ func (c *Consumer) comeBack(t *topic) error {
 	return c.handOut(t, t.parts)
 }
 
-// begin opens a topic that we have not seen yet.
+// begin opens a topic that we have not seen yet, or takes it up where a Consumer
+// before this one left it.
 func (c *Consumer) begin(t *topic, cluster, id string, n int) {
 	t.from = c.start
 	if t.gone {
 		t.from = startAt{beginning: true} // all of it is younger than our start
+	}
+	t.gone = false
+	if left, ok := c.router.left[t.name]; ok {
+		t.cluster, t.id, t.resume = left.cluster, left.id, left.next
+		t.set(func() { t.epoch, t.parts = left.epoch, make([]*partition, len(left.next)) })
+		c.log.Info("topic taken up again", "topic", t.name, "partitions", n, "epoch", left.epoch)
+		return
 	}
 	t.cluster, t.id = cluster, id
 	epoch := epochOf(cluster, id)
@@ -85,7 +94,7 @@ func (c *Consumer) remake(t *topic, cluster, id, mark string, n int) error {
 	if err := c.batch.Send(c.ctx); err != nil {
 		return err
 	}
-	t.cluster, t.id, t.from, t.doubt = cluster, id, startAt{beginning: true}, time.Time{}
+	t.cluster, t.id, t.from, t.resume, t.doubt = cluster, id, startAt{beginning: true}, nil, time.Time{}
 	t.set(func() { t.epoch, t.parts, t.why = epoch, make([]*partition, n), "partitions are being assigned" })
 	c.figures.resets.Add(1)
 	c.log.Warn("topic was made anew; its rooms are reset", "topic", t.name, "partitions", n, "epoch", epoch)
@@ -164,6 +173,9 @@ func (c *Consumer) assign(t *topic) error {
 		}
 		if start < 0 {
 			start = end // nothing is as young as that
+		}
+		if int(n) < len(t.resume) && t.resume[n] >= 0 {
+			start = t.resume[n]
 		}
 		p := &partition{feed: t.feed, num: n, end: end, read: start, reader: c.readerOf(t, n)}
 		p.next.Store(start)

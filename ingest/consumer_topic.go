@@ -27,6 +27,7 @@ type topic struct {
 	cluster string    // id of the cluster that it is in
 	id      string    // Kafka's topic id
 	from    startAt   // where partitions that are not assigned yet begin
+	resume  []int64   // where a Consumer before this one left the partitions; -1: nowhere
 	gone    bool      // it was there, and is not now
 	doubt   time.Time // since when a reader suspects that it was made anew
 }
@@ -111,4 +112,28 @@ func (s startAt) spec(now time.Time) kafka.OffsetSpec {
 		return kafka.NewOffsetSpecForTimestamp(now.Add(-s.back).UnixMilli())
 	}
 	return kafka.LatestOffsetSpec
+}
+
+// left is where a Consumer was in a topic when it stopped.
+type left struct {
+	cluster, id, epoch string
+	next               []int64 // by partition; -1: not read
+}
+
+// leave notes in the router where each topic was left, for the next Consumer.
+func (c *Consumer) leave() {
+	for _, t := range c.topics {
+		if t.epoch == "" {
+			continue
+		}
+		l := left{t.cluster, t.id, t.epoch, make([]int64, len(t.parts))}
+		for n, p := range t.parts {
+			if l.next[n] = -1; p != nil {
+				l.next[n] = p.next.Load()
+			} else if n < len(t.resume) {
+				l.next[n] = t.resume[n]
+			}
+		}
+		c.router.left[t.name] = l
+	}
 }

@@ -141,3 +141,51 @@ func TestConsumerTopicAway(t *testing.T) {
 		t.Errorf("%d partitions", n)
 	}
 }
+
+// A Consumer that follows another one of the same router goes on where that
+// one was stopped, also in a topic that was made anew or grew meanwhile.
+func TestConsumerTakesUp(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a")).start().ready()
+	m := r.join("all")
+	w := newWriter(t, k.ListenAddrs(), nil)
+	next := func() {
+		t.Helper()
+		if err := r.c.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart := func() {
+		t.Helper()
+		r.c = New(r.c.cfg, r.c.router, r.table)
+		if err := r.c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.numbers("a", 2, 0, 10)
+	m.wait(10)
+	next()
+	w.numbers("a", 2, 10, 20)
+	addPartitions(t, w, "a", 3)
+	w.numbers("a", 3, 20, 30)
+	w.flush()
+	restart()
+	checkNumbers(t, m.wait(30), 0, 30)
+	next()
+	if err := k.DeleteTopic("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.CreateTopic("a", 2, nil); err != nil {
+		t.Fatal(err)
+	}
+	again := newWriter(t, k.ListenAddrs(), nil)
+	again.numbers("a", 2, 0, 50)
+	again.flush()
+	restart()
+	frames := m.wait(30 + 1 + 50)
+	if data(frames[30]) != "reset" {
+		t.Errorf("the frame after the old topic's is %s", frames[30])
+	}
+	checkNumbers(t, frames[31:], 0, 50)
+}

@@ -20,6 +20,9 @@ type realKafka struct {
 // startKafka starts one broker or three, or skips where Kafka or Java is missing.
 func startKafka(t testing.TB, brokers int, extra string) *realKafka {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("no Apache Kafka with -short")
+	}
 	home := os.Getenv("KAFKA_HOME")
 	if home == "" {
 		home = filepath.Join("..", "..", "shared", "kafka")

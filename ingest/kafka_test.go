@@ -95,6 +95,20 @@ func TestKafkaTransactionsAndCompaction(t *testing.T) {
 	}
 }
 
+// electPreferred moves leaders back to the brokers that partitions prefer.
+func electPreferred(t testing.TB, w *writer) {
+	t.Helper()
+	a, err := kafka.NewAdminClientFromProducer(w.p.Producer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	eventually(t, "elected", func() bool {
+		_, err := a.ElectLeaders(t.Context(), kafka.NewElectLeadersRequest(kafka.ElectionTypePreferred, nil))
+		return err == nil
+	})
+}
+
 // stream produces numbers without end to a number of partitions that may grow.
 type stream struct {
 	w     *writer
@@ -141,7 +155,7 @@ func (s *stream) stop() int {
 // lost, none comes twice.
 func TestKafkaThreeBrokers(t *testing.T) {
 	t.Parallel()
-	k := startKafka(t, 3, "")
+	k := startKafka(t, 3, "broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=500\n")
 	w := newWriter(t, k.brokers(), map[string]string{"acks": "all", "message.timeout.ms": "120000"})
 	makeTopic(t, w, "a", 3, 3, nil)
 	r := newRig(t, k.brokers(), Config{Consumers: 2, MetadataEvery: 500 * time.Millisecond}, allOf("a")).start().ready()
@@ -164,7 +178,7 @@ func TestKafkaThreeBrokers(t *testing.T) {
 		t.Errorf("one broker of three is gone, and health says %s", detail)
 	}
 	k.up("2")
-	k.run(nil, "kafka-tool", "leader-election", "--bootstrap-server", k.boot, "--election-type", "preferred", "--all-topic-partitions")
+	electPreferred(t, w)
 	flows("leaders moved")
 
 	addPartitions(t, w, "a", 5)
@@ -179,6 +193,14 @@ func TestKafkaThreeBrokers(t *testing.T) {
 	eventually(t, "well again", func() bool { ok, _ := r.c.Health(); return ok })
 
 	n := s.stop()
+	kept := 0
+	consumeUntil(t, k.brokers(), []string{"a"}, 10*time.Second, func(m *kafka.Message) bool {
+		kept++
+		return kept < n
+	})
+	if kept != n {
+		t.Fatalf("Kafka has %d of %d records that it said were stored", kept, n)
+	}
 	checkNumbers(t, m.wait(n), 0, n)
 	if st := r.c.Stats(); st.Gaps != 0 || st.Resets != 0 || st.Reconnects != 1 || !r.c.Ready() {
 		t.Errorf("stats %+v", st)

@@ -205,6 +205,14 @@ func TestMarketOnEmbedded(t *testing.T) {
 // consumeAll reads topics from their beginning until more says no.
 func consumeAll(t testing.TB, brokers, topics []string, more func(*kafka.Message) bool) {
 	t.Helper()
+	if !consumeUntil(t, brokers, topics, 30*time.Second, more) {
+		t.Fatal("what was expected has not come within 30 s")
+	}
+}
+
+// consumeUntil does the same, or returns false when time is up.
+func consumeUntil(t testing.TB, brokers, topics []string, limit time.Duration, more func(*kafka.Message) bool) bool {
+	t.Helper()
 	c, err := kafka.NewConsumer(&kafka.ConfigMap{
 		"bootstrap.servers": strings.Join(brokers, ","), "group.id": "test", "enable.auto.commit": false,
 		"fetch.wait.max.ms": 20, "isolation.level": "read_committed", "enable.metrics.push": false,
@@ -226,12 +234,10 @@ func consumeAll(t testing.TB, brokers, topics []string, more func(*kafka.Message
 	if err := c.Assign(parts); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(30 * time.Second); ; {
-		if time.Now().After(end) {
-			t.Fatal("what was expected has not come within 30 s")
-		}
+	for end := time.Now().Add(limit); time.Now().Before(end); {
 		if m, ok := c.Poll(100).(*kafka.Message); ok && !more(m) {
-			return
+			return true
 		}
 	}
+	return false
 }

@@ -43,10 +43,12 @@ type Fault struct {
 }
 
 // Router finds the rooms of records. It does not change once compiled, so any
-// goroutine may read it.
+// goroutine may read it. Only one Consumer may use it at a time; the next one
+// goes on where the one before was stopped.
 type Router struct {
 	topics []*topicRoutes // in the order of first mention
 	byName map[string]*topicRoutes
+	left   map[string]left // by topic; the Consumer's
 }
 
 // topicRoutes is what is done with the records of one topic.

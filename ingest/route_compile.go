@@ -17,7 +17,7 @@ func Compile(routes []Route, catalog *rooms.Catalog) (*Router, []*rooms.Feed, []
 	c := &compiler{
 		catalog: catalog,
 		source:  routes,
-		router:  &Router{byName: map[string]*topicRoutes{}},
+		router:  &Router{byName: map[string]*topicRoutes{}, left: map[string]left{}},
 		uses:    map[*rooms.Pattern]use{},
 		tombs:   map[string]bool{},
 	}
