@@ -152,6 +152,7 @@ func (c *Consumer) assign(t *topic) error {
 		}
 	}
 	if missing == nil {
+		t.set(func() { t.why = "" })
 		return nil
 	}
 	ends, err := c.offsets(t, missing, kafka.LatestOffsetSpec, c.isolation())

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -248,7 +249,7 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 // FuzzDecode looks for values that panic, or that reach a room as something
 // else than they are.
 func FuzzDecode(f *testing.F) {
-	for _, v := range []string{`{"s":"BTC","metadata":{"eventType":"a.b","userId":1},"data":{"asset":"x"}}`, `{"metadata":{"eventType":"a"}}`, `[`, "\xff", `{"s":"\ud800"}`} {
+	for _, v := range []string{`{"s":"BTC","metadata":{"eventType":"a.b","userId":1},"data":{"asset":"x"}}`, `{"metadata":{"eventType":"a"}}`, `[`, "\xff", `{"s":"\ud800"}`, "{\"s\":\"x\xffyyyyyyyyyyyyyyyy\"}", "{\"s\":\"yyyyyyyy\xc3\xa9\"}"} {
 		f.Add([]byte("key"), []byte(v))
 	}
 	routes := []Route{
@@ -263,8 +264,8 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("%q was sent as %q", value, r.Value)
 			}
 			var s scanner
-			if at := s.scan(r.Value, nil); at >= 0 {
-				t.Fatalf("%q was sent, which is no JSON at %d", r.Value, at)
+			if at := s.scan(r.Value, nil); at >= 0 || !utf8.Valid(r.Value) || !utf8.Valid(r.Room) {
+				t.Fatalf("%q was sent to %q: no JSON at %d, or no UTF-8", r.Value, r.Room, at)
 			}
 			if p, _, ok := topic.resolve(string(r.Room)); !ok || p != r.Pattern {
 				t.Fatalf("room %q was sent to %v", r.Room, r.Pattern)

@@ -1,0 +1,98 @@
+package ingest
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// The brokers say for a while that a topic is not there, or that we may not
+// see it: nothing is lost, and nothing begins anew.
+func TestConsumerTopicHidden(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"), kfake.SeedTopics(1, "b"))
+	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a"), Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
+	m, more := r.join("all"), r.join("more")
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.numbers("a", 2, 0, 10)
+	w.numbers("b", 1, 0, 10)
+	m.wait(10)
+	more.wait(10)
+	for i, f := range []struct {
+		err  *kerr.Error
+		says string
+	}{
+		{kerr.UnknownTopicOrPartition, `topic "a": does not exist`},
+		{kerr.TopicAuthorizationFailed, `topic "a": Broker: Topic authorization failed`},
+	} {
+		hide := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata, kmsg.DescribeTopicPartitions}, Topic: "a", Err: f.err, Count: -1})
+		eventually(t, "said to be away", func() bool {
+			ok, detail := r.c.Health()
+			return !ok && strings.HasPrefix(detail, f.says)
+		})
+		w.numbers("b", 1, 10*i+10, 10*i+20)
+		checkNumbers(t, more.wait(10*i+20), 0, 10*i+20) // goes on meanwhile
+		hide.Remove()
+		newWriter(t, k.ListenAddrs(), nil).numbers("a", 2, 10*i+10, 10*i+20)
+		checkNumbers(t, m.wait(10*i+20), 0, 10*i+20)
+		eventually(t, "well again", func() bool { ok, _ := r.c.Health(); return ok })
+	}
+	if s := r.c.Stats(); s.Resets != 0 || s.Partitions != 3 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// A partition without a leader waits; the others are read.
+func TestConsumerPartitionWithoutLeader(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
+	away := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "a", Partitions: []int32{1}, Err: kerr.InvalidRequest, Count: -1})
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.numbers("a", 2, 0, 10)
+	w.flush()
+	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, allOf("a"))
+	m := r.join("all")
+	r.start()
+	if got := datas(m.wait(5)); !slices.Equal(got, []string{`{"n":0}`, `{"n":2}`, `{"n":4}`, `{"n":6}`, `{"n":8}`}) {
+		t.Errorf("read %v", got)
+	}
+	if ok, detail := r.c.Health(); ok || detail != `topic "a": 1 partitions cannot be assigned yet` {
+		t.Errorf("health %v, %s", ok, detail)
+	}
+	if r.c.Ready() {
+		t.Error("ready with a partition missing")
+	}
+	away.Remove()
+	checkNumbers(t, m.wait(10), 0, 10)
+	r.ready()
+}
+
+func TestConsumerReadsUncommitted(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	r := newRig(t, k.ListenAddrs(), Config{Librdkafka: map[string]string{"isolation.level": "read_uncommitted", "debug": "broker"}}, allOf("a")).start().ready()
+	m := r.join("all")
+	transact(t, k.ListenAddrs(), "a")
+	if got := datas(m.wait(6)); !slices.Equal(got, []string{"1", "2", "3", "4", "5", "6"}) {
+		t.Errorf("read %v", got)
+	}
+}
+
+func TestMarketComplainsOnce(t *testing.T) {
+	log := &logBuffer{}
+	m := &Market{log: slogTo(log)}
+	topic := "t"
+	for range 3 {
+		m.reported(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Error: errors.New("no such topic")}})
+	}
+	m.reported(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic}})
+	if m.failed.Load() != 3 || log.count("cannot produce") != 1 {
+		t.Errorf("%d failed, log %s", m.failed.Load(), log)
+	}
+}
