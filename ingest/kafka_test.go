@@ -154,6 +154,9 @@ func (s *stream) stop() int {
 // Three brokers, and all that can happen to them, while records flow: none is
 // lost, none comes twice.
 func TestKafkaThreeBrokers(t *testing.T) {
+	if raceEnabled {
+		t.Skip("three brokers, and clients slowed by the race detector, do not fit on two cores")
+	}
 	t.Parallel()
 	k := startKafka(t, 3, "broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=500\n")
 	w := newWriter(t, k.brokers(), map[string]string{"acks": "all", "message.timeout.ms": "120000"})
