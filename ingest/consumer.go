@@ -59,6 +59,7 @@ type Consumer struct {
 	readers []*reader
 	batch   *rooms.Batch // the watcher's
 	misses  int          // the watcher's: times in a row that no broker answered
+	looked  time.Time    // the watcher's: when its last look began
 	checked time.Time    // the watcher's: when it last looked for stalled partitions
 
 	ctx    context.Context // ends with Stop

@@ -109,36 +109,34 @@ func (r *reader) renew() error {
 	}
 	r.worn.Store(true)
 	r.close()
-	if err := r.open(); err != nil {
-		return err
-	}
-	r.mu.Lock()
 	clear(r.names)
+	r.mu.Lock()
 	clear(r.ids)
 	r.mu.Unlock()
 	for _, rd := range r.readings {
-		known, err := r.take(rd.topic, rd.all())
-		if err != nil {
+		rd.doubt.Store(nil) // changed tells it anew
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	for _, rd := range r.readings {
+		if _, err := r.take(rd.topic, rd.all()); err != nil {
 			return err
 		}
 		for _, p := range rd.all() {
 			p.leader = 0
-		}
-		rd.suspect.Store(nil)
-		if known != "" && known != rd.id {
-			r.doubt(rd, known)
 		}
 	}
 	r.worn.Store(false)
 	return nil
 }
 
-// again reads a topic's partitions again from where each was, and believes
-// that it is the topic which we know.
+// again reads a topic's partitions again from where each was.
 func (r *reader) again(rd *reading) error {
 	if !r.flush() {
 		return r.c.ctx.Err()
 	}
+	clear(r.names)
 	places := rd.topic.places(rd.all())
 	if err := r.client.IncrementalUnassign(places); err != nil {
 		return fmt.Errorf("cannot give up topic %q for a moment: %w", rd.topic.name, err)
@@ -150,7 +148,15 @@ func (r *reader) again(rd *reading) error {
 	for _, p := range rd.all() {
 		p.leader = 0
 	}
-	rd.suspect.Store(nil)
+	return nil
+}
+
+// believe ends a doubt: it is the topic that we know after all.
+func (r *reader) believe(rd *reading, d *doubt) error {
+	if err := r.again(rd); err != nil {
+		return err
+	}
+	rd.doubt.CompareAndSwap(d, nil) // unless there is another one now
 	return nil
 }
 
@@ -169,6 +175,10 @@ const beyondLooks = 3
 func (r *reader) mend(t *topic, at map[int32]bounds) (cut *partition, err error) {
 	rd := r.readings[t.name]
 	if rd == nil {
+		return nil, nil
+	}
+	if rd.doubt.Load() != nil {
+		r.stuck.Store(true) // the offsets may be another topic's
 		return nil, nil
 	}
 	for _, p := range rd.all() {
@@ -196,10 +206,9 @@ func (r *reader) mend(t *topic, at map[int32]bounds) (cut *partition, err error)
 	return cut, r.again(rd)
 }
 
-// doubt notes that a topic may have been made anew: to a topic id, or, from
-// what its records show, to one that is not known yet ("").
+// doubt notes that a topic may have been made anew.
 func (r *reader) doubt(rd *reading, id string) {
-	rd.suspect.Store(&id)
+	rd.doubt.Store(&doubt{id, time.Now()})
 	r.c.kick()
 }
 

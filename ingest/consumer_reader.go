@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -60,9 +61,16 @@ type reading struct {
 	id    string
 	parts []*partition // by number; nil: another reader's
 
-	// suspect is the id that the topic may have been made anew with. Until the
-	// watcher has looked, records are thrown away; they are read again.
-	suspect atomic.Pointer[string]
+	// doubt says that the topic may have been made anew. Until the watcher has
+	// looked, records are thrown away; they are read again.
+	doubt atomic.Pointer[doubt]
+}
+
+// doubt is why a topic may have been made anew: a reader has heard of another
+// topic id, or ("") records show it.
+type doubt struct {
+	id    string
+	since time.Time
 }
 
 func newReader(c *Consumer, index int, batch *rooms.Batch) *reader {
@@ -215,7 +223,7 @@ func (r *reader) handle(e *polled) {
 // find is one of the reading's partitions; nil: it is none of ours any more, or
 // the topic is in doubt.
 func (rd *reading) find(num int32) *partition {
-	if rd == nil || int(num) >= len(rd.parts) || rd.suspect.Load() != nil {
+	if rd == nil || int(num) >= len(rd.parts) || rd.doubt.Load() != nil {
 		return nil
 	}
 	return rd.parts[num]

@@ -94,7 +94,7 @@ func (c *Consumer) remake(t *topic, cluster, id, mark string, n int) error {
 	if err := c.batch.Send(c.ctx); err != nil {
 		return err
 	}
-	t.cluster, t.id, t.from, t.resume, t.doubt = cluster, id, startAt{beginning: true}, nil, time.Time{}
+	t.cluster, t.id, t.from, t.resume = cluster, id, startAt{beginning: true}, nil
 	t.set(func() { t.epoch, t.parts, t.why = epoch, make([]*partition, n), "partitions are being assigned" })
 	c.figures.resets.Add(1)
 	c.log.Warn("topic was made anew; its rooms are reset", "topic", t.name, "partitions", n, "epoch", epoch)
@@ -115,7 +115,8 @@ func (c *Consumer) grow(t *topic, n int) error {
 }
 
 // settle ends the doubts of readers: the topic was not made anew after all, or
-// not yet for all brokers.
+// not yet for all brokers. A doubt that is younger than this look waits for the
+// next, since the description may be older.
 func (c *Consumer) settle(t *topic) error {
 	open := false
 	err := c.everywhere(func(r *reader) error {
@@ -123,24 +124,20 @@ func (c *Consumer) settle(t *topic) error {
 		if rd == nil {
 			return nil
 		}
-		id := rd.suspect.Load()
-		if id == nil {
+		d := rd.doubt.Load()
+		switch {
+		case d == nil:
 			return nil
-		}
-		if t.doubt.IsZero() {
-			t.doubt = time.Now()
-		}
-		if *id != "" && *id != t.id && time.Since(t.doubt) < c.doubtFor {
+		case d.since.After(c.looked), d.id != "" && d.id != t.id && time.Since(d.since) < c.doubtFor:
 			open = true
 			return nil
 		}
-		return r.again(rd)
+		return r.believe(rd, d)
 	})
-	if !open {
-		t.doubt = time.Time{}
-		return err
+	if open {
+		err = errors.Join(err, errUnfinished)
 	}
-	return errors.Join(err, errUnfinished)
+	return err
 }
 
 // assign hands out the partitions that are not read yet.

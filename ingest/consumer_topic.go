@@ -24,12 +24,11 @@ type topic struct {
 	why   string       // why it is not read, or not all of it; "": it is
 
 	// The watcher's own.
-	cluster string    // id of the cluster that it is in
-	id      string    // Kafka's topic id
-	from    startAt   // where partitions that are not assigned yet begin
-	resume  []int64   // where a Consumer before this one left the partitions; -1: nowhere
-	gone    bool      // it was there, and is not now
-	doubt   time.Time // since when a reader suspects that it was made anew
+	cluster string  // id of the cluster that it is in
+	id      string  // Kafka's topic id
+	from    startAt // where partitions that are not assigned yet begin
+	resume  []int64 // where a Consumer before this one left the partitions; -1: nowhere
+	gone    bool    // it was there, and is not now
 }
 
 // partition is one partition of one epoch of a topic. It belongs to its reader's

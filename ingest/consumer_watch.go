@@ -60,6 +60,7 @@ func (c *Consumer) watch() {
 // look compares the topics with what we know of them, and returns the time
 // until the next look.
 func (c *Consumer) look() (wait time.Duration) {
+	c.looked = time.Now()
 	if _, err := c.control.GetMetadata(nil, false, int(reachTimeout.Milliseconds())); err != nil {
 		c.lost(err)
 		return lookLost

@@ -3,7 +3,6 @@ package ingest
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -45,7 +44,11 @@ func TestMain(m *testing.M) {
 		k.Close()
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if stop := benchBroker.stop; stop != nil {
+		stop()
+	}
+	os.Exit(code)
 }
 
 const (
@@ -58,7 +61,7 @@ var benchBroker struct {
 	sync.Mutex
 	boot   string
 	filled int
-	alive  io.WriteCloser // the broker's standard input: it ends when this is closed
+	stop   func()
 }
 
 // benchFeed is a broker whose topic holds at least n records of 128 B.
@@ -69,7 +72,11 @@ func benchFeed(b *testing.B, n int) (brokers []string) {
 	defer bb.Unlock()
 	if bb.boot == "" {
 		if os.Getenv("KAFKA_HOME") != "" {
-			k := startKafka(&outlive{b}, 1, "")
+			k := startKafka(&outlive{B: b}, 1, "")
+			bb.stop = func() {
+				k.down("KILL")
+				os.RemoveAll(k.dir)
+			}
 			k.run(nil, "kafka-tool", "topics", "--bootstrap-server", k.boot, "--create", "--topic", benchTopic, "--partitions", fmt.Sprint(benchParts))
 			bb.boot = k.boot
 		} else {
@@ -79,8 +86,13 @@ func benchFeed(b *testing.B, n int) (brokers []string) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if bb.alive, err = cmd.StdinPipe(); err != nil {
+			in, err := cmd.StdinPipe()
+			if err != nil {
 				b.Fatal(err)
+			}
+			bb.stop = func() {
+				in.Close()
+				cmd.Wait()
 			}
 			if err := cmd.Start(); err != nil {
 				b.Fatal(err)
