@@ -30,8 +30,9 @@ type worker struct {
 	clients int
 }
 
-// spawn starts a process of this program with a hidden subcommand.
-func spawn(ctx context.Context, subcommand string) (*worker, error) {
+// spawn starts a process of this program with a hidden subcommand, on
+// the processors that are given (none: wherever the kernel likes).
+func spawn(ctx context.Context, subcommand string, cpus []int) (*worker, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program: %w", err)
@@ -47,7 +48,7 @@ func spawn(ctx context.Context, subcommand string) (*worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a pipe from a %s: %w", subcommand, err)
 	}
-	if err := w.cmd.Start(); err != nil {
+	if err := startOn(cpus, w.cmd); err != nil {
 		return nil, fmt.Errorf("cannot start a %s: %w", subcommand, err)
 	}
 	w.enc, w.dec = json.NewEncoder(w.in), json.NewDecoder(out)
@@ -78,7 +79,7 @@ func newCrew(ctx context.Context, job Job, procs int) (*crew, error) {
 	c := &crew{clients: job.Clients}
 	first, rest := job.First, job.Clients
 	for k := range procs {
-		w, err := spawn(ctx, "worker")
+		w, err := spawn(ctx, "worker", job.CPUs)
 		if err != nil {
 			c.stop()
 			return nil, err

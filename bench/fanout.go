@@ -42,6 +42,7 @@ type FanoutConfig struct {
 
 	GC       bool // have the gateway collect before its heap is read (needs its admin.pprof)
 	Baseline bool // each run once against the gateway, and once against rawsend
+	Pin      bool // clients on the last processor, rawsend on the first
 	Runs     int  // 0: 1
 
 	Log io.Writer // progress, a line each. nil: none

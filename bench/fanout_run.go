@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -65,7 +66,7 @@ func (r *fanoutRun) startRaw(ctx context.Context) error {
 	if err := checkDescriptors(c.Clients, 1); err != nil {
 		return err
 	}
-	w, err := spawn(ctx, "rawsend")
+	w, err := spawn(ctx, "rawsend", c.pinned(0))
 	if err != nil {
 		return err
 	}
@@ -81,10 +82,19 @@ func (r *fanoutRun) startRaw(ctx context.Context) error {
 	return nil
 }
 
+// pinned is the one processor for a process, where processes are pinned.
+func (c *FanoutConfig) pinned(cpu int) []int {
+	if !c.Pin {
+		return nil
+	}
+	return []int{cpu}
+}
+
 // connect starts the client processes and brings all clients in.
 func (r *fanoutRun) connect(ctx context.Context) (*Hist, error) {
 	c := r.cfg
 	job := r.job(r.end)
+	job.CPUs = c.pinned(runtime.NumCPU() - 1)
 	var err error
 	if r.readers, err = newCrew(ctx, job, c.Procs); err != nil {
 		return nil, err

@@ -38,4 +38,8 @@
 //
 // Conn takes 208 bytes at most, and a seat 24 (TestSizes); nbio's own Conn
 // takes 208. Ticks are 100 ms: that is the slack of every timer.
+//
+// A send is a raw system call, which the scheduler neither sees nor ends: a loop
+// in a pass keeps its processor. Who runs loops gives the runtime processors
+// beyond the machine's (cmd/tapecast does), or others wait for theirs up to 10 ms.
 package loop

@@ -64,6 +64,7 @@ func fanoutCommand() *cobra.Command {
 	f.BoolVar(&c.Paired, "paired", false, "each run once without the stalled clients, and once with them")
 	f.BoolVar(&c.GC, "gc", false, "have the gateway collect its garbage before its heap is read (needs its admin.pprof)")
 	f.BoolVar(&c.Baseline, "baseline", false, "each run once against the gateway, and once against a bare send loop")
+	f.BoolVar(&c.Pin, "pin", false, "clients on the last processor, the send loop on the first (start the gateway there too: taskset -c 0)")
 	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
 	return cmd
 }
