@@ -57,6 +57,9 @@ func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
 			}
 		}()
 
+		// A new topic's first records may take longer to be taken than all joins.
+		eventually(t, time.Minute, "the first records", func() bool { return w.done.Load() > 0 })
+
 		clients := make([]*client, conns)
 		onAll(conns, func(i int) {
 			clients[i] = dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("m", i)), sums: true})
