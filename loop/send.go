@@ -196,10 +196,10 @@ func (l *Loop) advance(c *Conn, n int) int {
 			p := &s.pieces[i]
 			i++
 			k := min(n, len(p.Bytes))
-			frames, rest := p.Sent(k)
-			t.at += uint64(frames)
+			next, rest := p.Sent(k)
+			l.stats.Frames += next - t.at
+			t.at = next
 			t.quiet = false
-			l.stats.Frames += uint64(frames)
 			n -= k
 			if len(rest) > 0 {
 				// Only large frames are alone in their chunk; of others a copy

@@ -15,9 +15,15 @@ const (
 type Class struct {
 	Name string
 
-	// Conflate and Snapshot are kept here for the classes that want only the
-	// newest frame of each key; the tape itself treats all classes alike.
+	// Conflate gives a member that lags the newest frame of each key that has
+	// changed since, instead of all of them.
 	Conflate bool
+	// ConflateBytes and ConflateAge are how much a member of a conflated room may
+	// lag before that. Zero means 256 KiB, and 1 s.
+	ConflateBytes int64
+	ConflateAge   time.Duration
+	// Snapshot gives a member that joins the newest frame of each key first,
+	// unless it asks for none.
 	Snapshot bool
 
 	// RetainBytes bounds one tape. Zero means 8 MiB. For a private class it
@@ -48,7 +54,10 @@ type Class struct {
 // Private says whether rooms of the class belong to one user each.
 func (c *Class) Private() bool { return c.Owner != "" }
 
-func (c *Class) keeps() bool { return c.Keep || c.Private() }
+// remembers says whether rooms hold the newest frame of each key.
+func (c *Class) remembers() bool { return c.Conflate || c.Snapshot }
+
+func (c *Class) keeps() bool { return c.Keep || c.Private() || c.remembers() }
 
 func (c *Class) retainBytes() int64 {
 	if c.RetainBytes > 0 {
@@ -62,4 +71,32 @@ func (c *Class) retainAge() time.Duration {
 		return c.RetainAge
 	}
 	return 10 * time.Second
+}
+
+func (c *Class) conflateBytes() int64 {
+	if c.ConflateBytes > 0 {
+		return c.ConflateBytes
+	}
+	return 256 << 10
+}
+
+func (c *Class) conflateAge() time.Duration {
+	if c.ConflateAge > 0 {
+		return c.ConflateAge
+	}
+	return time.Second
+}
+
+func (c *Class) maxKeys() int {
+	if c.MaxKeys > 0 {
+		return c.MaxKeys
+	}
+	return 20_000
+}
+
+func (c *Class) keyTTL() time.Duration {
+	if c.KeyTTL > 0 {
+		return c.KeyTTL
+	}
+	return 24 * time.Hour
 }

@@ -33,7 +33,7 @@
 //
 // # Figures
 //
-// A private room takes 96 bytes, and its Sub 48 (TestSizes holds them there).
+// A private room takes 112 bytes, and its Sub 48 (TestSizes holds them there).
 // Chunks begin at 1 KiB and double to 256 KiB while they fill in less than a
 // quarter of the class's age; a frame over 16 KiB gets a chunk of its own, so
 // that a member that has been sent half of it holds nothing else. An entry of a

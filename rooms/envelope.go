@@ -32,6 +32,18 @@ func appendEnvelope(dst []byte, room string, p *part, it *item, prev int64) []by
 	return append(dst, `,"data":`...)
 }
 
+// appendExpired is the message that a key is gone, as its tombstone would be,
+// but from no place in the topic.
+func appendExpired(dst []byte, room string, f *lastFrame) []byte {
+	dst = append(dst, `{"room":`...)
+	dst = AppendString(dst, room)
+	dst = append(dst, `,"type":`...)
+	dst = AppendString(dst, f.typ)
+	dst = append(dst, `,"key":`...)
+	dst = appendText(dst, []byte(f.key))
+	return append(dst, `,"data":null}`...)
+}
+
 // appendText appends a record key as a JSON string. Keys are any bytes: what
 // is no UTF-8 would make every browser drop its connection.
 func appendText(dst, key []byte) []byte {

@@ -70,6 +70,9 @@ func (s *shard) reset(it *item) {
 			}
 		}
 		s.scratch = appendReset(s.scratch[:0], r.name, it.shape.epoch)
+		if r.last != nil {
+			r.last.end(r.next)
+		}
 		s.notice(r, noticeReset, it.shape.gen)
 	})
 	s.publish()
@@ -78,6 +81,10 @@ func (s *shard) reset(it *item) {
 
 // forget drops the frames of a room that has no members.
 func (s *shard) forget(r *Room) {
+	if r.last != nil {
+		r.last.end(r.next)
+		r.last.forgotten.Store(r.next)
+	}
 	if r.private() {
 		r.refs.Store(nil)
 		return
@@ -105,7 +112,13 @@ func (s *shard) gap(it *item) {
 // notice writes the text in scratch as a frame that comes from no record.
 func (s *shard) notice(r *Room, kind int32, off int64) {
 	s.touch(r)
-	s.table.used.Add(r.write(OpText, s.scratch, nil, nil, kind, off, s.now))
+	num := r.next
+	frame, cost := r.write(OpText, s.scratch, nil, nil, kind, off, s.now)
+	s.table.used.Add(cost)
+	if r.last != nil && kind != noticeExpired {
+		f := &lastFrame{num: num, kind: lastNotice, part: kind, off: off, at: s.now}
+		s.remembered(r, appendNoticeKey(nil, num), f, frame)
+	}
 }
 
 func (s *shard) eachFed(f *Feed, visit func(*Room)) {

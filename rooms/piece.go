@@ -7,28 +7,33 @@ import "sort"
 type Piece struct {
 	Bytes []byte
 
-	c        *chunk
-	from, to int // frames of the chunk
+	first    uint64 // number of its first frame in the room
+	c        *chunk // nil: one frame, a copy that the last values hold
+	from, to int    // frames of the chunk
 }
 
 // Frames is how many frames the piece holds.
 func (p *Piece) Frames() int { return p.to - p.from }
 
-// Sent says how far the first n bytes of the piece reach: the number of frames
-// that have at least begun, and what is still to be sent of the last of them.
-func (p *Piece) Sent(n int) (frames int, rest []byte) {
-	if n == 0 {
-		return 0, nil
+// Sent says how far the first n bytes of the piece reach: the number of the
+// first frame that has not begun, and what is still to be sent of the last one
+// that has.
+func (p *Piece) Sent(n int) (next uint64, rest []byte) {
+	switch {
+	case n == 0:
+		return p.first, nil
+	case p.c == nil:
+		return p.first + 1, p.Bytes[n:]
 	}
 	start := int(p.c.start(p.from))
 	at := uint32(start + n)
 	i := p.from + sort.Search(p.to-p.from, func(i int) bool { return p.c.at[p.from+i].end >= at })
-	return i + 1 - p.from, p.Bytes[n : int(p.c.at[i].end)-start]
+	return p.first + uint64(i+1-p.from), p.Bytes[n : int(p.c.at[i].end)-start]
 }
 
-// Owned says whether the frame lies in a chunk of its own, so that holding its
+// Owned says whether the frame lies in memory of its own, so that holding its
 // bytes holds nothing else.
-func (p *Piece) Owned() bool { return len(p.c.at) == 1 }
+func (p *Piece) Owned() bool { return p.c == nil || len(p.c.at) == 1 }
 
 // Cut appends to dst the frames from number at on, in whole frames until there
 // are max bytes (one frame at least), and returns the number of the first frame
@@ -57,7 +62,7 @@ func (r *Room) Cut(at uint64, max int, dst []Piece) (next uint64, pieces []Piece
 			to = from + 1 + sort.Search(to-from-1, func(k int) bool { return int(c.at[from+1+k].end-start) > max })
 			max = 0
 		}
-		p := Piece{Bytes: c.buf[start:c.at[to-1].end], c: c, from: from, to: to}
+		p := Piece{Bytes: c.buf[start:c.at[to-1].end], first: at, c: c, from: from, to: to}
 		dst = append(dst, p)
 		max -= len(p.Bytes)
 		at = c.first + uint64(to)

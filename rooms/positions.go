@@ -89,6 +89,8 @@ func (p *Positions) lower(w *window, at, head uint64, gen int64) {
 				*p = Positions{} // the member is of an epoch before
 			}
 			return
+		case f.part == noticeExpired:
+			continue
 		case f.part <= noticeGap:
 			part, last = noticeGap-f.part, f.off
 		}

@@ -45,9 +45,6 @@ func (r *Room) forgetRefs() bool {
 	return true
 }
 
-// maxRefs bounds the pieces of one cut, as the kernel bounds a gathered send.
-const maxRefs = 256
-
 // cutRefs is Cut for a private room: a piece for each frame, since frames of
 // other rooms lie between them.
 func (r *Room) cutRefs(at, head uint64, max int, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
@@ -59,12 +56,12 @@ func (r *Room) cutRefs(at, head uint64, max int, dst []Piece) (next uint64, piec
 	if len(dir) == 0 || list.nums[at-list.first] < dir[0].first {
 		return at, dst, true
 	}
-	for n := 0; at < head && max > 0 && n < maxRefs; n++ {
+	for n := 0; at < head && max > 0 && n < maxPieces; n++ {
 		num := list.nums[at-list.first]
 		i := find(dir, num)
 		c := dir[i]
 		k := int(num - c.first)
-		p := Piece{Bytes: c.buf[c.start(k):c.at[k].end], c: c, from: k, to: k + 1}
+		p := Piece{Bytes: c.buf[c.start(k):c.at[k].end], first: at, c: c, from: k, to: k + 1}
 		dst = append(dst, p)
 		max -= len(p.Bytes)
 		at++

@@ -128,7 +128,7 @@ func TestPrivateLag(t *testing.T) {
 	f(0, false, 0)
 	m.pass(time.Hour)
 	for j := range m.shards[0].journals {
-		m.shards[0].expire(m.shards[0].journals[j], j)
+		m.shards[0].expire(nil, m.shards[0].journals[j], j)
 	}
 	f(0, true, 2) // the references are still there, their frames are not
 	f(1, true, 2)
@@ -158,11 +158,11 @@ func TestPrivateCutIsBounded(t *testing.T) {
 	feed := newOpenFeed(1)
 	m := newManual(t, Config{}, &Pattern{Match: "o:{owner}", Class: private, Feed: feed})
 	r := m.join(m.listen(), "o:1")[0].Sub.Room()
-	for i := range int64(3 * maxRefs) {
+	for i := range int64(3 * maxPieces) {
 		m.put("o:1", 0, i, "1")
 	}
 	next, pieces, _ := r.Cut(5, 1<<30, nil)
-	if next != 5+maxRefs || len(pieces) != maxRefs {
+	if next != 5+maxPieces || len(pieces) != maxPieces {
 		t.Errorf("a cut has %d pieces up to %d", len(pieces), next)
 	}
 	next, pieces, _ = r.Cut(5, 1, pieces[:2])

@@ -77,7 +77,7 @@ func BenchmarkCut(b *testing.B) {
 				r.write(OpText, make([]byte, 200), nil, nil, 0, i, 0)
 			}
 			r.publish()
-			pieces := make([]Piece, 0, maxRefs)
+			pieces := make([]Piece, 0, maxPieces)
 			b.ReportAllocs()
 			for b.Loop() {
 				next, p, lagged := r.Cut(r.Head()-lack, 128<<10, pieces[:0])

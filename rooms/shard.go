@@ -153,13 +153,15 @@ func (s *shard) record(p *part, it *item) {
 		return
 	}
 	s.touch(r)
+	num := r.next
+	var frame []byte
 	var cost int64
 	if r.pattern.Bare {
 		op := byte(OpText)
 		if it.binary {
 			op = OpBinary
 		}
-		cost = r.write(op, nil, it.value, nil, it.part, it.off, s.now)
+		frame, cost = r.write(op, nil, it.value, nil, it.part, it.off, s.now)
 	} else {
 		if !known {
 			prev = unknown
@@ -169,9 +171,12 @@ func (s *shard) record(p *part, it *item) {
 		if value == nil {
 			value = null
 		}
-		cost = r.write(OpText, s.scratch, value, brace, it.part, it.off, s.now)
+		frame, cost = r.write(OpText, s.scratch, value, brace, it.part, it.off, s.now)
 	}
 	r.chain.set(it.part, it.off)
+	if r.last != nil {
+		s.remember(r, p, it, num, frame)
+	}
 	s.table.used.Add(cost)
 	s.stats.appended.Add(1)
 	s.stats.bytes.Add(uint64(len(it.value)))
@@ -232,6 +237,9 @@ func (s *shard) room(name string, p *Pattern) *Room {
 		return nil
 	}
 	r := &Room{name: name, pattern: p}
+	if p.Class.remembers() {
+		r.last = newLatest(&s.table.usedLast)
+	}
 	if p.Class.Private() {
 		j := s.journals[p.Class]
 		if j == nil {

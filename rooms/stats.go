@@ -9,6 +9,7 @@ import (
 type shardStats struct {
 	rooms, listened                                atomic.Int64
 	appended, bytes, skipped, refused, stale, shed atomic.Uint64
+	expired, evicted                               atomic.Uint64
 }
 
 // Stats are the table's figures since it started.
@@ -22,11 +23,14 @@ type Stats struct {
 	Refused   uint64 // for rooms that may not be made: too many, or no name
 	Stale     uint64 // read a second time, and not sent again
 	Shed      uint64 // chunks dropped early because the budget was reached
+	LastBytes int64  // of all last values
+	Expired   uint64 // keys that nobody has updated for their class's key_ttl
+	Evicted   uint64 // keys forgotten because their room had too many
 }
 
 // Stats adds up the shards.
 func (t *Table) Stats() Stats {
-	out := Stats{TapeBytes: t.used.Load()}
+	out := Stats{TapeBytes: t.used.Load(), LastBytes: t.usedLast.Load()}
 	for _, s := range t.shards {
 		out.Rooms += s.stats.rooms.Load()
 		out.Listened += s.stats.listened.Load()
@@ -36,6 +40,8 @@ func (t *Table) Stats() Stats {
 		out.Refused += s.stats.refused.Load()
 		out.Stale += s.stats.stale.Load()
 		out.Shed += s.stats.shed.Load()
+		out.Expired += s.stats.expired.Load()
+		out.Evicted += s.stats.evicted.Load()
 	}
 	return out
 }

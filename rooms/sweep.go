@@ -22,12 +22,15 @@ func (s *shard) left(r *Room) {
 // sweep lets go of what retention no longer covers.
 func (s *shard) sweep() {
 	for class, j := range s.journals {
-		s.expire(j, class)
+		s.expire(nil, j, class)
 	}
 	kept := s.owned[:0]
 	for _, r := range s.owned {
-		s.expire(r.tape, r.Class())
-		held := r.Class().keeps() && len(*r.tape.dir.Load()) > 0
+		s.expire(r, r.tape, r.Class())
+		if r.last != nil {
+			s.age(r)
+		}
+		held := r.Class().keeps() && len(*r.tape.dir.Load()) > 0 || r.remembers()
 		if r.subs != nil || held || s.now-r.tape.left < r.Class().retainAge().Milliseconds() {
 			kept = append(kept, r)
 			continue
@@ -44,23 +47,46 @@ func (s *shard) sweep() {
 	for k := 0; k <= n/sweepSteps; k++ {
 		s.swept = (s.swept + 1) % n
 		s.rooms.each(s.swept, func(r *Room) {
-			if r.private() && r.forgetRefs() && r.subs == nil {
+			if !r.private() {
+				return
+			}
+			if r.last != nil {
+				s.age(r)
+			}
+			if r.forgetRefs() && r.subs == nil && !r.remembers() {
 				s.remove(r)
 			}
 		})
 	}
+	s.publish() // the keys that have been forgotten
 }
 
-func (s *shard) expire(t *Tape, c *Class) {
-	if n := t.expired(c.retainBytes(), s.now-c.retainAge().Milliseconds()); n > 0 {
-		s.table.used.Add(-t.drop(n))
+// remembers says whether the room still holds a key's newest frame.
+func (r *Room) remembers() bool { return r.last != nil && r.last.bytes > 0 }
+
+// expire drops what is over the limits of the tape, which is room r's or, with
+// no room, a journal.
+func (s *shard) expire(r *Room, t *Tape, c *Class) {
+	s.drop(r, t, t.expired(c.retainBytes(), s.now-c.retainAge().Milliseconds()))
+}
+
+func (s *shard) drop(r *Room, t *Tape, n int) {
+	if n == 0 {
+		return
 	}
+	if r != nil {
+		r.evacuate(n)
+	}
+	s.table.used.Add(-t.drop(n))
 }
 
 func (s *shard) remove(r *Room) {
 	s.rooms.remove(r)
 	if !r.private() {
 		s.table.used.Add(-r.tape.cost)
+	}
+	if r.last != nil {
+		r.last.add(-int(r.last.bytes))
 	}
 	r.pattern.count.Add(-1)
 	s.stats.rooms.Add(-1)
@@ -70,30 +96,31 @@ func (s *shard) remove(r *Room) {
 // or nothing of this shard is left. The other shards do the same.
 func (s *shard) shed() {
 	type old struct {
+		r    *Room // nil: a journal
 		t    *Tape
 		last int64
 	}
 	var all []old
-	tapes := func(t *Tape) {
+	tapes := func(r *Room, t *Tape) {
 		for _, c := range *t.dir.Load() {
-			all = append(all, old{t, c.last})
+			all = append(all, old{r, t, c.last})
 		}
 	}
 	for _, r := range s.owned {
-		tapes(r.tape)
+		tapes(r, r.tape)
 	}
 	for _, j := range s.journals {
-		tapes(j)
+		tapes(nil, j)
 	}
 	// Which of a tape's chunks of one moment comes first is all the same: it is
 	// the oldest that goes.
 	slices.SortFunc(all, func(a, b old) int { return cmp.Compare(a.last, b.last) })
 	enough := s.table.cfg.Budget / 16 * 15
 	for _, o := range all {
-		if s.table.used.Load() <= enough {
+		if s.table.used.Load()+s.table.usedLast.Load() <= enough {
 			return
 		}
-		s.table.used.Add(-o.t.drop(1))
+		s.drop(o.r, o.t, 1)
 		s.stats.shed.Add(1)
 	}
 }

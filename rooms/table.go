@@ -31,7 +31,9 @@ type Table struct {
 	shards []*shard
 	seed   maphash.Seed
 	used   atomic.Int64 // bytes of all tapes
-	began  time.Time
+
+	usedLast atomic.Int64 // bytes of all last values
+	began    time.Time
 
 	mu        sync.Mutex
 	started   bool
@@ -101,7 +103,7 @@ func (t *Table) Feeds() []*Feed { return t.cfg.Feeds }
 // that is set would expire everything at once, or nothing for hours.
 func (t *Table) clock() int64 { return time.Since(t.began).Milliseconds() }
 
-func (t *Table) overBudget() bool { return t.used.Load() > t.cfg.Budget }
+func (t *Table) overBudget() bool { return t.used.Load()+t.usedLast.Load() > t.cfg.Budget }
 
 // The rooms of one user, or of one symbol, share a shard: what follows the
 // first colon decides. A client that joins its seven rooms waits for few appenders.

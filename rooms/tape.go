@@ -33,20 +33,23 @@ type frameAt struct {
 const (
 	noticeReset = -1 // offsets before it belong to another epoch; off is the gen of the new one
 	noticeGap   = -2 // and less: of partition noticeGap - part; off is the last offset before it
+
+	noticeExpired = -1 << 31 // a key was forgotten; off is 0
 )
 
 // chunk is a run of frames that lie back to back. Its bytes and index are
 // written by the appender behind what it has published, and never moved or
 // reused: a reader that holds a chunk may read up to the published head.
 type chunk struct {
-	first uint64 // number of its first frame
-	buf   []byte
-	at    []frameAt
+	first  uint64 // number of its first frame
+	before int64  // bytes of all frames that were ever written before it
+	buf    []byte
+	at     []frameAt
+	born   int64 // when it was made, ms
 
 	// The appender's own.
 	used int   // bytes written
 	n    int   // frames written
-	born int64 // when it was made, ms
 	last int64 // when the last frame was written, ms
 	base []Pos // positions before its first frame, for `gap`
 }
@@ -111,7 +114,11 @@ func (t *Tape) grow(n int, k *Class, now int64, base func() []Pos) (c *chunk, co
 		t.resize(c, k, now)
 	}
 	size := int(min(int64(t.size), max(k.retainBytes()/4, minChunk)))
-	c = &chunk{first: t.next, born: now, base: base()}
+	before := int64(0)
+	if c != nil {
+		before = c.before + int64(c.used)
+	}
+	c = &chunk{first: t.next, before: before, born: now, base: base()}
 	if n > min(size, ownChunk) {
 		c.buf, c.at = make([]byte, n), make([]frameAt, 1)
 	} else {

@@ -91,7 +91,8 @@ func (v *member) visit(t *testing.T, r *Room, m *reel, rnd *rand.Rand) {
 	}
 	if len(pieces) > 0 { // a piece reaches how far its first n bytes say, for some n
 		n := rnd.IntN(len(pieces[0].Bytes) + 1)
-		frames, rest := pieces[0].Sent(n)
+		next, rest := pieces[0].Sent(n)
+		frames := int(next - v.at)
 		start := m.start[v.at]
 		if n == 0 && frames+len(rest) != 0 || m.start[v.at+uint64(frames)] != start+n+len(rest) {
 			t.Fatalf("%d bytes of a piece that begins at %d reach frame %d with %d left", n, start, v.at+uint64(frames), len(rest))
@@ -111,9 +112,9 @@ func (v *member) visit(t *testing.T, r *Room, m *reel, rnd *rand.Rand) {
 		p := pieces[0]
 		pieces = pieces[1:]
 		k := min(n, len(p.Bytes))
-		frames, rest := p.Sent(k)
+		next, rest := p.Sent(k)
 		v.take(t, m, p.Bytes[:k])
-		v.at, n = v.at+uint64(frames), n-k
+		v.at, n = next, n-k
 		if len(rest) > 0 {
 			if n != 0 {
 				t.Fatal("a piece that is only half sent is not the last")

@@ -1,0 +1,249 @@
+package rooms
+
+import (
+	"bytes"
+	"slices"
+	"sort"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// tombstoneAge is how long a tombstone is remembered at least, however soon
+	// the tape drops it: a member that lags by more, or whose snapshot takes
+	// longer, is given a snapshot anew.
+	tombstoneAge = time.Minute
+
+	// fewKeys is up to how many keys are found without a map: most private
+	// rooms have a handful.
+	fewKeys = 16
+
+	// lastSize is what a key takes besides its name and the copy of its frame.
+	lastSize = 160
+)
+
+// latest holds the newest frame of each key of one room, in the order of those
+// updates. The appender changes it; readers walk it as it was at some head.
+//
+// An update does not change what is there: it marks the key's frame before it
+// with its own number and goes to the end. A frame that is marked with a number
+// below a reader's head is not the newest for that reader, and only then.
+type latest struct {
+	order     atomic.Pointer[order]
+	forgotten atomic.Uint64 // cursors below, but 0, may have missed a tombstone
+
+	// The appender's own.
+	few    []*lastFrame          // of each key, up to fewKeys of them
+	byKey  map[string]*lastFrame // of each key, when there are more
+	graves []*lastFrame          // tombstones and notices, oldest first
+	keys   int                   // that are no tombstones
+	first  int                   // nothing in the order before it is newest
+	bytes  int64                 // copies, and what entries take
+	used   *atomic.Int64         // of the table: bytes of all of them
+}
+
+// order is a run of frames by number. A frame that has been superseded stays
+// until the run is full and made anew.
+type order struct {
+	frames []*lastFrame
+	n      atomic.Int64 // how many are there
+}
+
+type lastKind uint8
+
+const (
+	lastValue     lastKind = iota
+	lastTombstone          // the key is gone
+	lastNotice             // a reset or a gap: told in its place, like a key's frame
+)
+
+// lastFrame is the newest frame of a key, or was.
+type lastFrame struct {
+	num  uint64                 // of the frame in its room
+	next atomic.Uint64          // number of the frame that took its place; 0: none has
+	copy atomic.Pointer[[]byte] // once the tape is about to drop it, or at once in private rooms
+	kind lastKind
+	part int32
+	off  int64
+	at   int64 // when it was written, ms
+	key  string
+	typ  string
+}
+
+func newLatest(used *atomic.Int64) *latest {
+	l := &latest{used: used}
+	l.order.Store(&order{})
+	return l
+}
+
+// find is the key's frame; nil: there is none.
+func (l *latest) find(key []byte) *lastFrame {
+	if l.byKey != nil {
+		return l.byKey[string(key)]
+	}
+	for _, f := range l.few {
+		if f.key == string(key) {
+			return f
+		}
+	}
+	return nil
+}
+
+// set makes f the newest frame of the key. published is the room's head: what
+// was superseded below it is nobody's newest.
+func (l *latest) set(key []byte, f *lastFrame, published uint64) {
+	if old := l.find(key); old != nil {
+		old.next.Store(f.num)
+		f.key = old.key // one string for both
+		l.uncount(old)
+	} else {
+		f.key = string(key)
+	}
+	l.put(f)
+	l.append(f, published)
+	if f.kind != lastValue {
+		l.graves = append(l.graves, f)
+	}
+}
+
+func (l *latest) put(f *lastFrame) {
+	l.count(f)
+	if l.byKey != nil {
+		l.byKey[f.key] = f
+		return
+	}
+	for i, other := range l.few {
+		if other.key == f.key {
+			l.few[i] = f
+			return
+		}
+	}
+	l.few = append(l.few, f)
+	if len(l.few) <= fewKeys {
+		return
+	}
+	l.byKey = make(map[string]*lastFrame, 2*len(l.few))
+	for _, f := range l.few {
+		l.byKey[f.key] = f
+	}
+	l.few = nil
+}
+
+// remove forgets the key of f.
+func (l *latest) remove(f *lastFrame) {
+	l.uncount(f)
+	if l.byKey != nil {
+		delete(l.byKey, f.key)
+		return
+	}
+	if i := slices.Index(l.few, f); i >= 0 {
+		l.few = slices.Delete(l.few, i, i+1)
+	}
+}
+
+func (l *latest) count(f *lastFrame)   { l.tally(f, 1) }
+func (l *latest) uncount(f *lastFrame) { l.tally(f, -1) }
+
+func (l *latest) tally(f *lastFrame, by int) {
+	if f.kind == lastValue {
+		l.keys += by
+	}
+	size := lastSize + len(f.key)
+	if c := f.copy.Load(); c != nil {
+		size += len(*c)
+	}
+	l.add(by * size)
+}
+
+func (l *latest) add(n int) {
+	l.bytes += int64(n)
+	l.used.Add(int64(n))
+}
+
+// own gives the frame a copy of its bytes.
+func (l *latest) own(f *lastFrame, frame []byte) {
+	b := bytes.Clone(frame)
+	f.copy.Store(&b)
+	l.add(len(b))
+}
+
+func (l *latest) append(f *lastFrame, published uint64) {
+	o := l.order.Load()
+	n := int(o.n.Load())
+	if n == len(o.frames) {
+		o = l.pack(published)
+		n = int(o.n.Load())
+	}
+	o.frames[n] = f
+	o.n.Store(int64(n + 1))
+}
+
+// pack makes the order anew, without what is nobody's newest, and with as much
+// space again.
+func (l *latest) pack(published uint64) *order {
+	old := l.order.Load()
+	var live []*lastFrame
+	for _, f := range old.frames[l.first:old.n.Load()] {
+		if f.newestAt(published) || f.num >= published {
+			live = append(live, f)
+		}
+	}
+	fresh := &order{frames: make([]*lastFrame, 2*len(live)+2)}
+	fresh.n.Store(int64(copy(fresh.frames, live)))
+	l.first = 0
+	l.order.Store(fresh)
+	return fresh
+}
+
+// oldest is the value that was updated longest ago; nil: there is none.
+func (l *latest) oldest(published uint64) *lastFrame {
+	o := l.order.Load()
+	n := int(o.n.Load())
+	for ; l.first < n && o.frames[l.first].num < published && !o.frames[l.first].newestAt(published); l.first++ {
+	}
+	for _, f := range o.frames[l.first:n] {
+		if f.kind == lastValue && f.next.Load() == 0 {
+			return f
+		}
+	}
+	return nil
+}
+
+// bury forgets the tombstones and notices that were written before since.
+func (l *latest) bury(since int64) {
+	n := 0
+	for _, f := range l.graves {
+		if f.at >= since {
+			break
+		}
+		if n++; f.next.Load() == 0 {
+			l.remove(f)
+			l.forgotten.Store(f.num + 1)
+			f.next.Store(f.num) // nobody's newest any more
+		}
+	}
+	l.graves = slices.Delete(l.graves, 0, n)
+}
+
+// end makes frame num the successor of every key's newest frame, and forgets them.
+func (l *latest) end(num uint64) {
+	o := l.order.Load()
+	for _, f := range o.frames[l.first:o.n.Load()] {
+		if f.next.Load() == 0 {
+			f.next.Store(num)
+			l.uncount(f)
+		}
+	}
+	l.few, l.byKey, l.graves = nil, nil, nil
+}
+
+// from is the place in the order of the first frame with number at or more.
+func (o *order) from(at uint64, n int) int {
+	return sort.Search(n, func(i int) bool { return o.frames[i].num >= at })
+}
+
+// newestAt says whether the frame is its key's newest below head.
+func (f *lastFrame) newestAt(head uint64) bool {
+	next := f.next.Load()
+	return f.num < head && (next == 0 || next >= head)
+}

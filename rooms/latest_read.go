@@ -1,0 +1,154 @@
+package rooms
+
+// maxPieces bounds the pieces of one cut, as the kernel bounds a gathered send.
+const maxPieces = 256
+
+// Sift says what of a room a membership leaves out. The zero value leaves out
+// nothing. It belongs to who made it; the room only reads it.
+type Sift struct {
+	// Have is what the member has already: of each partition, all up to and
+	// including the offset.
+	Have []Pos
+	// Keys are the only ones wanted; nil: all.
+	Keys map[string]struct{}
+}
+
+func (s *Sift) has(part int32, off int64) bool {
+	for _, p := range s.Have {
+		if p.Partition == part {
+			return off <= p.Offset
+		}
+	}
+	return false
+}
+
+// CutLatest appends to dst the newest frame of each key among those from number
+// at on, in the order of those updates, until there are max bytes (one frame at
+// least), and returns the number to go on from. level: nothing newer was
+// published when it looked, so that a member who is sent all of it has, from
+// where it began, the newest of every key that has changed. lost: keys have gone
+// since at of which nothing is known any more, and there is nothing to append:
+// only a walk from 0 gives the whole.
+func (r *Room) CutLatest(at uint64, max int, sift *Sift, dst []Piece) (next uint64, pieces []Piece, level, lost bool) {
+	l := r.last
+	if at > 0 && at < l.forgotten.Load() {
+		return at, dst, false, true
+	}
+	o, head := r.orderAt()
+	n := int(o.n.Load())
+	dir := *r.tape.dir.Load() // after the order: who is not in a chunk has a copy
+	had := len(dst)
+	for i := o.from(at, n); i < n; i++ {
+		f := o.frames[i]
+		if f.num >= head {
+			break
+		}
+		if !f.newestAt(head) || sift != nil && !sift.wantsLast(f) {
+			continue
+		}
+		p, ok := r.piece(f, dir)
+		if !ok {
+			continue
+		}
+		if max -= len(p.Bytes); max < 0 && len(dst) > had {
+			return f.num, dst, false, false
+		}
+		if k := len(dst) - 1; k >= had && dst[k].join(&p) {
+			continue
+		}
+		if len(dst) == had+maxPieces {
+			return f.num, dst, false, false
+		}
+		dst = append(dst, p)
+	}
+	if at > 0 && at < l.forgotten.Load() {
+		return at, dst[:had], false, true
+	}
+	return head, dst, true, false
+}
+
+// orderAt is the order and a head that belong together: whatever is newest
+// below the head is in the order.
+func (r *Room) orderAt() (o *order, head uint64) {
+	for {
+		o = r.last.order.Load()
+		head = r.head.Load()
+		if o == r.last.order.Load() {
+			return o, head
+		}
+	}
+}
+
+// piece is a newest frame, from the tape or from its copy; ok is false for a
+// tombstone that was forgotten this moment.
+func (r *Room) piece(f *lastFrame, dir []*chunk) (p Piece, ok bool) {
+	if c := f.copy.Load(); c != nil {
+		return Piece{Bytes: *c, first: f.num, to: 1}, true
+	}
+	if len(dir) == 0 || f.num < dir[0].first {
+		if c := f.copy.Load(); c != nil {
+			return Piece{Bytes: *c, first: f.num, to: 1}, true
+		}
+		return p, false
+	}
+	c := dir[find(dir, f.num)]
+	i := int(f.num - c.first)
+	return Piece{Bytes: c.buf[c.start(i):c.at[i].end], first: f.num, c: c, from: i, to: i + 1}, true
+}
+
+// join makes next part of p where it lies right behind it.
+func (p *Piece) join(next *Piece) bool {
+	if p.c == nil || p.c != next.c || p.to != next.from {
+		return false
+	}
+	start := p.c.start(p.from)
+	p.Bytes = p.c.buf[start:p.c.at[next.to-1].end]
+	p.to = next.to
+	return true
+}
+
+func (s *Sift) wantsLast(f *lastFrame) bool {
+	if f.kind == lastNotice {
+		return true
+	}
+	if s.Keys != nil {
+		if _, ok := s.Keys[f.key]; !ok {
+			return false
+		}
+	}
+	return f.part < 0 || !s.has(f.part, f.off)
+}
+
+// Behind says that a member of a conflated room lags by more than its class
+// allows: it is to get the newest frames instead of all.
+func (t *Table) Behind(r *Room, at uint64) bool {
+	k := r.Class()
+	if !k.Conflate {
+		return false
+	}
+	head := r.head.Load()
+	if at >= head {
+		return false
+	}
+	if r.private() {
+		return at < r.Tail()
+	}
+	dir := *r.tape.dir.Load()
+	if len(dir) == 0 || at < dir[0].first {
+		return true
+	}
+	i := find(dir, at)
+	last := len(dir) - 1
+	for dir[last].first >= head {
+		last-- // begun, but nothing in it was published
+	}
+	if dir[last].place(head)-dir[i].place(at) > k.conflateBytes() {
+		return true
+	}
+	// What lies before a chunk is older than the chunk.
+	return i < last && t.clock()-dir[i+1].born > k.conflateAge().Milliseconds()
+}
+
+// place is how many bytes were ever written to the tape before frame at, which
+// is in the chunk or the next one after it.
+func (c *chunk) place(at uint64) int64 { return c.before + int64(c.start(int(at-c.first))) }

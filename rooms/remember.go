@@ -1,0 +1,78 @@
+package rooms
+
+import "strconv"
+
+// remember makes the record's frame the newest of its key.
+func (s *shard) remember(r *Room, p *part, it *item, num uint64, frame []byte) {
+	f := &lastFrame{num: num, part: it.part, off: it.off, at: s.now, typ: it.typ}
+	if it.value == nil {
+		f.kind = lastTombstone
+	}
+	s.remembered(r, p.text(it.key), f, frame)
+	if r.last.keys > r.Class().maxKeys() {
+		s.stats.evicted.Add(1)
+		s.forgetKey(r, r.last.oldest(r.head.Load()))
+	}
+}
+
+func (s *shard) remembered(r *Room, key []byte, f *lastFrame, frame []byte) {
+	r.last.set(key, f, r.head.Load())
+	if r.private() { // the journal does not know whose frames it drops
+		r.last.own(f, frame)
+	}
+}
+
+// appendNoticeKey is a key that no record has for a notice: it begins with a
+// byte that is no UTF-8, and a record's key may be any bytes but not these.
+func appendNoticeKey(dst []byte, num uint64) []byte {
+	return strconv.AppendUint(append(dst, "\xff\xfetapecast"...), num, 10)
+}
+
+// forgetKey tells the room's members that a key is gone, though its topic has
+// no tombstone for it: nobody has updated it for too long, or there are too many.
+func (s *shard) forgetKey(r *Room, f *lastFrame) {
+	if r.pattern.Bare { // has one value, without a key
+		return
+	}
+	s.touch(r)
+	num := r.next
+	s.scratch = appendExpired(s.scratch[:0], r.name, f)
+	frame, cost := r.write(OpText, s.scratch, nil, nil, noticeExpired, 0, s.now)
+	s.table.used.Add(cost)
+	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, part: noticeExpired, at: s.now, typ: f.typ}, frame)
+}
+
+// age lets go of keys that nobody has updated for long, and of tombstones that
+// everybody knows.
+func (s *shard) age(r *Room) {
+	l, k, head := r.last, r.Class(), r.head.Load()
+	for f := l.oldest(head); f != nil && s.now-f.at > k.keyTTL().Milliseconds() && !r.pattern.Bare; f = l.oldest(head) {
+		s.stats.expired.Add(1)
+		s.forgetKey(r, f)
+	}
+	l.bury(s.now - max(k.retainAge(), tombstoneAge).Milliseconds())
+}
+
+// evacuate gives the newest frames of keys that lie in the n oldest chunks
+// copies, or a quiet key would hold a chunk.
+func (r *Room) evacuate(n int) {
+	if r.last == nil || r.private() || n == 0 {
+		return
+	}
+	dir := *r.tape.dir.Load()
+	end := dir[n-1].first + uint64(dir[n-1].n)
+	o := r.last.order.Load()
+	count := int(o.n.Load())
+	head := r.head.Load()
+	for _, f := range o.frames[o.from(dir[0].first, count):count] {
+		if f.num >= end {
+			return
+		}
+		if !f.newestAt(head) {
+			continue
+		}
+		c := dir[find(dir, f.num)]
+		i := int(f.num - c.first)
+		r.last.own(f, c.buf[c.start(i):c.at[i].end])
+	}
+}
