@@ -46,7 +46,7 @@ func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 			t.quiet = true
 			continue
 		}
-		p := l.table.PositionsAt(r, t.at)
+		p := l.positions(c, t)
 		if p.Epoch == "" || t.at != r.Head() {
 			continue
 		}

@@ -64,6 +64,7 @@ type Conn struct {
 	seats    []seat
 	out      *outbox // what waits to be sent besides the tapes; nil: nothing
 	side     *side   // what waits for an appender's answer; nil: nothing
+	specials *[]*special
 }
 
 type flags uint16
@@ -88,6 +89,8 @@ type seat struct {
 	at    uint64 // number of the next frame to be sent
 	place uint32 // in the view's members, where there is a view
 	quiet bool   // nothing was sent since the last heartbeat
+
+	special bool // see special
 }
 
 // side holds what a connection has asked for while an appender answers: a

@@ -14,10 +14,16 @@ var (
 	ErrBareRoom = errors.New("a connection has one room with bare frames at most")
 )
 
-// RoomRef names a room to join, with the pattern that its name matched.
+// RoomRef names a room to join, with the pattern that its name matched, and
+// what the membership is to be like.
 type RoomRef struct {
 	Name    string
 	Pattern *rooms.Pattern
+	// Snapshot sends the newest frame of each key first, between snapshot_begin
+	// and snapshot_end, where there is any. The pattern's class must remember them.
+	Snapshot bool
+	// Keys are the only ones wanted; nil: all. Not with bare frames.
+	Keys []string
 }
 
 // Joined is the answer for one room of a Join, Leave or List: the place that
@@ -25,8 +31,11 @@ type RoomRef struct {
 type Joined struct {
 	Name      string
 	Class     string
-	Positions rooms.Positions
-	Err       error
+	Positions rooms.Positions // none while a snapshot is under way: its end brings them
+	// Chain says that every break of the chain of `prev` is a loss: the
+	// membership gets each message, or a notice.
+	Chain bool
+	Err   error
 }
 
 type joining struct {
@@ -103,7 +112,7 @@ func (l *Loop) joined(c *Conn, j *joining) {
 		out := &j.list[i]
 		if out.Err != nil {
 			if k := c.find(out.Name); k >= 0 {
-				out.Positions = l.table.PositionsAt(c.seats[k].sub.Room(), c.seats[k].at)
+				out.Positions = l.positions(c, &c.seats[k])
 			}
 			continue
 		}
@@ -112,10 +121,20 @@ func (l *Loop) joined(c *Conn, j *joining) {
 		out.Positions, out.Err = r.Positions, r.Err
 		if r.Err == nil {
 			l.sit(c, r.Sub, r.At)
+			ref := &j.refs[i]
+			out.Chain = !r.Pattern.Class.Conflate && ref.Keys == nil
+			if ref.Snapshot = ref.Snapshot && r.Keys > 0; ref.Snapshot {
+				out.Positions = rooms.Positions{}
+			}
 		}
 	}
 	c.side.joining = nil
 	l.answer(c, j.reply(j.list))
+	for i := range j.list {
+		if k := c.find(j.list[i].Name); k >= 0 && j.list[i].Err == nil && c.state == stOpen {
+			l.seated(c, &c.seats[k], &j.refs[i])
+		}
+	}
 	l.resumeSide(c)
 }
 
@@ -150,7 +169,7 @@ func (l *Loop) leave(c *Conn, a *leaving) {
 			out.Err = ErrNotThere
 			continue
 		}
-		*out = l.describe(c.seats[k])
+		*out = l.describe(c, &c.seats[k])
 		l.stand(c, k)
 	}
 	l.answer(c, a.reply(list))
@@ -158,8 +177,8 @@ func (l *Loop) leave(c *Conn, a *leaving) {
 
 func (l *Loop) list(c *Conn, a *leaving) {
 	list := make([]Joined, len(c.seats))
-	for i, t := range c.seats {
-		list[i] = l.describe(t)
+	for i := range c.seats {
+		list[i] = l.describe(c, &c.seats[i])
 	}
 	slices.SortFunc(list, func(a, b Joined) int {
 		if a.Name < b.Name {
@@ -170,9 +189,19 @@ func (l *Loop) list(c *Conn, a *leaving) {
 	l.answer(c, a.reply(list))
 }
 
-func (l *Loop) describe(t seat) Joined {
-	r := t.sub.Room()
-	return Joined{Name: r.Name(), Class: r.Class().Name, Positions: l.table.PositionsAt(r, t.at)}
+func (l *Loop) describe(c *Conn, t *seat) Joined {
+	r, x := t.sub.Room(), c.special(t)
+	chain := !r.Class().Conflate && (x == nil || !x.sift.Keyed())
+	return Joined{Name: r.Name(), Class: r.Class().Name, Positions: l.positions(c, t), Chain: chain}
+}
+
+// positions is the place up to which the seat was sent its room; none in the
+// middle of a snapshot, which is no place.
+func (l *Loop) positions(c *Conn, t *seat) rooms.Positions {
+	if x := c.special(t); x != nil && x.walk == walkSnapshot {
+		return rooms.Positions{}
+	}
+	return l.table.PositionsAt(t.sub.Room(), t.at)
 }
 
 // find is the index of the seat in the room; -1: there is none.
@@ -189,6 +218,7 @@ func (l *Loop) sit(c *Conn, sub *rooms.Sub, at uint64) {
 
 // stand gives up seat k.
 func (l *Loop) stand(c *Conn, k int) {
+	c.dropSpecial(&c.seats[k])
 	t := c.seats[k]
 	last := len(c.seats) - 1
 	c.seats[k] = c.seats[last]
@@ -203,5 +233,5 @@ func (l *Loop) leaveAll(c *Conn) {
 	for len(c.seats) > 0 {
 		l.stand(c, len(c.seats)-1)
 	}
-	c.seats = nil
+	c.seats, c.specials = nil, nil
 }

@@ -30,8 +30,11 @@ type sender struct {
 	turn   int
 }
 
-// run says that the next pieces are of one seat.
-type run struct{ seat, pieces int }
+// run says that the next pieces are of one seat, and where it then stands.
+type run struct {
+	seat, pieces int
+	next         uint64
+}
 
 func (s *sender) add(b []byte) {
 	if len(b) == 0 {
@@ -104,7 +107,7 @@ func (l *Loop) gather(c *Conn) {
 		t := &c.seats[k]
 		r := t.sub.Room()
 		head := r.Head()
-		if t.at >= head {
+		if t.at >= head && !t.special {
 			continue
 		}
 		if left <= 0 || len(s.pieces) >= maxIov/4 {
@@ -112,6 +115,19 @@ func (l *Loop) gather(c *Conn) {
 			return
 		}
 		had := len(s.pieces)
+		if !t.special && l.table.Behind(r, t.at) {
+			c.makeSpecial(t).walk = walkOn
+		}
+		if t.special {
+			if !l.gatherSpecial(c, k, left) {
+				s.pieces, s.runs = s.pieces[:0], s.runs[:0]
+				return
+			}
+			for _, p := range s.pieces[had:] {
+				left -= len(p.Bytes)
+			}
+			continue
+		}
 		next, pieces, lagged := r.Cut(t.at, left, s.pieces)
 		if lagged {
 			if !l.lagged(c, t) {
@@ -125,7 +141,7 @@ func (l *Loop) gather(c *Conn) {
 		if len(pieces) == had {
 			continue
 		}
-		s.runs = append(s.runs, run{k, len(pieces) - had})
+		s.runs = append(s.runs, run{k, len(pieces) - had, next})
 		for _, p := range pieces[had:] {
 			left -= len(p.Bytes)
 		}
@@ -189,7 +205,7 @@ func (l *Loop) advance(c *Conn, n int) int {
 	s, i := &l.send, 0
 	for _, run := range s.runs {
 		t := &c.seats[run.seat]
-		for range run.pieces {
+		for left := run.pieces; left > 0; left-- {
 			if n == 0 {
 				return 0
 			}
@@ -197,9 +213,13 @@ func (l *Loop) advance(c *Conn, n int) int {
 			i++
 			k := min(n, len(p.Bytes))
 			next, rest := p.Sent(k)
-			l.stats.Frames += next - t.at
-			t.at = next
+			frames := int(next - p.First())
+			if left == 1 && k == len(p.Bytes) {
+				next = run.next
+			}
+			l.moved(c, t, next, frames)
 			t.quiet = false
+			l.stats.Frames += uint64(frames)
 			n -= k
 			if len(rest) > 0 {
 				// Only large frames are alone in their chunk; of others a copy

@@ -25,6 +25,8 @@ type LoopStats struct {
 	Gaps      uint64 // times that a lagging member was set to the tail
 	GapFrames uint64 // frames that those members missed
 	LagClosed uint64 // members closed for lagging
+	Conflated uint64 // frames that lagging members were not sent, since a newer one of their key was
+	Snapshots uint64 // begun
 
 	Visits   uint64 // members visited in passes
 	Passes   uint64
@@ -107,6 +109,8 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.Gaps += o.Gaps
 	s.GapFrames += o.GapFrames
 	s.LagClosed += o.LagClosed
+	s.Conflated += o.Conflated
+	s.Snapshots += o.Snapshots
 	s.Visits += o.Visits
 	s.Passes += o.Passes
 	s.PassTime += o.PassTime

@@ -33,7 +33,7 @@ func (j joiner) Open(c *Conn, r *Request) Verdict {
 		if !ok {
 			return Verdict{Status: 404}
 		}
-		refs = append(refs, RoomRef{strings.Clone(name), p})
+		refs = append(refs, RoomRef{Name: strings.Clone(name), Pattern: p})
 	}
 	c.Join(refs, func([]Joined) []byte { return []byte("joined") })
 	return Verdict{}
@@ -53,11 +53,16 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 		return []byte(out)
 	}
 	switch verb {
-	case "join":
+	case "join", "snap", "keys":
 		var refs []RoomRef
 		for name := range strings.SplitSeq(rest, ",") {
+			name, key, keyed := strings.Cut(name, "=")
 			p, _, _ := j.catalog.Resolve(name)
-			refs = append(refs, RoomRef{name, p})
+			ref := RoomRef{Name: name, Pattern: p, Snapshot: verb != "join"}
+			if keyed {
+				ref.Keys = []string{key}
+			}
+			refs = append(refs, ref)
 		}
 		c.Join(refs, said)
 	case "leave":
@@ -107,6 +112,7 @@ func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 	w := &world{t: t, feed: rooms.NewFeed("topic")}
 	w.feed.Open("e1", 1)
 	all := &rooms.Class{Name: "stream"}
+	last := &rooms.Class{Name: "market", Conflate: true, Snapshot: true}
 	own := &rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose, RetainAge: 30 * time.Second}
 	for _, c := range classes {
 		switch c.Name {
@@ -114,12 +120,15 @@ func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 			all = c
 		case "private":
 			own = c
+		case "market":
+			last = c
 		}
 	}
 	patterns := []*rooms.Pattern{
 		{Match: "all", Class: all, Feed: w.feed},
 		{Match: "side", Class: all, Feed: w.feed},
 		{Match: "own:{owner}", Class: own, Feed: w.feed},
+		{Match: "last", Class: last, Feed: w.feed},
 		{Match: "bare1", Class: all, Feed: w.feed, Bare: true},
 		{Match: "bare2", Class: all, Feed: w.feed, Bare: true},
 		{Match: "few:*", Class: all, Feed: w.feed, MaxRooms: 1},
@@ -141,12 +150,19 @@ func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 }
 
 // publish appends one record to each of the rooms, all of the same value.
-func (w *world) publish(value string, names ...string) {
+func (w *world) publish(value string, names ...string) { w.publishKey("", value, names...) }
+
+// publishKey does so for a key; without a value, its tombstone.
+func (w *world) publishKey(key, value string, names ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, name := range names {
 		p, _, _ := w.catalog.Resolve(name)
-		w.batch.Add(&rooms.Record{Pattern: p, Room: []byte(name), Type: "t", Offset: w.off, Time: 1, Value: []byte(value)})
+		r := rooms.Record{Pattern: p, Room: []byte(name), Type: "t", Key: []byte(key), HasKey: key != "", Offset: w.off, Time: 1, Value: []byte(value)}
+		if value == "" {
+			r.Value = nil
+		}
+		w.batch.Add(&r)
 		w.off++
 	}
 	w.batch.Progress(w.feed, 0, w.off-1)

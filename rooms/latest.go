@@ -49,6 +49,9 @@ type order struct {
 	n      atomic.Int64 // how many are there
 }
 
+// gone is the number of no frame: what it supersedes is nobody's newest.
+const gone = 1<<64 - 1
+
 type lastKind uint8
 
 const (
@@ -60,7 +63,7 @@ const (
 // lastFrame is the newest frame of a key, or was.
 type lastFrame struct {
 	num  uint64                 // of the frame in its room
-	next atomic.Uint64          // number of the frame that took its place; 0: none has
+	next atomic.Uint64          // number of the frame that took its place, or gone; 0: it is the newest
 	copy atomic.Pointer[[]byte] // once the tape is about to drop it, or at once in private rooms
 	kind lastKind
 	part int32
@@ -219,7 +222,7 @@ func (l *latest) bury(since int64) {
 		if n++; f.next.Load() == 0 {
 			l.remove(f)
 			l.forgotten.Store(f.num + 1)
-			f.next.Store(f.num) // nobody's newest any more
+			f.next.Store(gone)
 		}
 	}
 	l.graves = slices.Delete(l.graves, 0, n)
@@ -245,5 +248,5 @@ func (o *order) from(at uint64, n int) int {
 // newestAt says whether the frame is its key's newest below head.
 func (f *lastFrame) newestAt(head uint64) bool {
 	next := f.next.Load()
-	return f.num < head && (next == 0 || next >= head)
+	return f.num < head && (next == 0 || next >= head) && next != gone
 }

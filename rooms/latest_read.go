@@ -3,25 +3,6 @@ package rooms
 // maxPieces bounds the pieces of one cut, as the kernel bounds a gathered send.
 const maxPieces = 256
 
-// Sift says what of a room a membership leaves out. The zero value leaves out
-// nothing. It belongs to who made it; the room only reads it.
-type Sift struct {
-	// Have is what the member has already: of each partition, all up to and
-	// including the offset.
-	Have []Pos
-	// Keys are the only ones wanted; nil: all.
-	Keys map[string]struct{}
-}
-
-func (s *Sift) has(part int32, off int64) bool {
-	for _, p := range s.Have {
-		if p.Partition == part {
-			return off <= p.Offset
-		}
-	}
-	return false
-}
-
 // CutLatest appends to dst the newest frame of each key among those from number
 // at on, in the order of those updates, until there are max bytes (one frame at
 // least), and returns the number to go on from. level: nothing newer was
@@ -98,25 +79,13 @@ func (r *Room) piece(f *lastFrame, dir []*chunk) (p Piece, ok bool) {
 
 // join makes next part of p where it lies right behind it.
 func (p *Piece) join(next *Piece) bool {
-	if p.c == nil || p.c != next.c || p.to != next.from {
+	if p.c == nil || p.c != next.c || p.to != next.from || p.first+uint64(p.to-p.from) != next.first {
 		return false
 	}
 	start := p.c.start(p.from)
 	p.Bytes = p.c.buf[start:p.c.at[next.to-1].end]
 	p.to = next.to
 	return true
-}
-
-func (s *Sift) wantsLast(f *lastFrame) bool {
-	if f.kind == lastNotice {
-		return true
-	}
-	if s.Keys != nil {
-		if _, ok := s.Keys[f.key]; !ok {
-			return false
-		}
-	}
-	return f.part < 0 || !s.has(f.part, f.off)
 }
 
 // Behind says that a member of a conflated room lags by more than its class

@@ -12,6 +12,9 @@ type Piece struct {
 	from, to int    // frames of the chunk
 }
 
+// First is the number of its first frame in the room.
+func (p *Piece) First() uint64 { return p.first }
+
 // Frames is how many frames the piece holds.
 func (p *Piece) Frames() int { return p.to - p.from }
 

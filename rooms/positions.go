@@ -173,10 +173,21 @@ func (w *window) has(at uint64) bool {
 
 // frame is the index entry of a frame that is left.
 func (w *window) frame(at uint64) frameAt {
+	c, i := w.find(at)
+	return c.at[i]
+}
+
+// piece is a frame that is left, and its index entry.
+func (w *window) piece(at uint64) (Piece, frameAt) {
+	c, i := w.find(at)
+	return Piece{Bytes: c.buf[c.start(i):c.at[i].end], first: at, c: c, from: i, to: i + 1}, c.at[i]
+}
+
+func (w *window) find(at uint64) (c *chunk, i int) {
 	num := w.num(at)
 	if num < w.dir[w.i].first || w.i+1 < len(w.dir) && num >= w.dir[w.i+1].first {
 		w.i = find(w.dir, num)
 	}
-	c := w.dir[w.i]
-	return c.at[num-c.first]
+	c = w.dir[w.i]
+	return c, int(num - c.first)
 }

@@ -55,6 +55,7 @@ type Seat struct {
 	Sub       *Sub
 	At        uint64
 	Positions Positions
+	Keys      int // that the room holds a value of: what a snapshot would be of
 	Err       error
 
 	shard int
@@ -142,6 +143,9 @@ func (s *shard) seat(l *Listener, seat *Seat) {
 	}
 	sub.members++
 	seat.Sub, seat.At = sub, r.next
+	if r.last != nil {
+		seat.Keys = r.last.keys
+	}
 	seat.Positions = s.state(r.pattern.Feed).positions(r)
 }
 

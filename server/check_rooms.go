@@ -22,6 +22,9 @@ func (c *collector) checkClasses(cfg *Config) {
 		if cl.Retain.Bytes > cfg.Memory.Tapes && c.isSet(path+".retain.bytes") {
 			c.add(path+".retain.bytes", fmt.Sprintf("%s is more than memory.tapes (%s), which all rooms share", cl.Retain.Bytes, cfg.Memory.Tapes), "set less, or memory.tapes to more")
 		}
+		if c.isSet(path+".conflate_after") && !cl.Conflate {
+			c.add(path+".conflate_after", "has no effect without conflate", "set conflate: true, or remove it")
+		}
 		if cl.Conflate && cl.Lag == "close" {
 			c.add(path+".lag", "close contradicts conflate: true", "set skip: a conflated member gets the newest values instead of being cut")
 		}
@@ -44,6 +47,7 @@ func (cl ClassConfig) class(name string) *rooms.Class {
 	}
 	return &rooms.Class{
 		Name: name, Conflate: cl.Conflate, Snapshot: cl.Snapshot,
+		ConflateBytes: int64(cl.ConflateAfter.Bytes), ConflateAge: cl.ConflateAfter.Age,
 		RetainBytes: int64(cl.Retain.Bytes), RetainAge: cl.Retain.Age,
 		Lag: lag, Owner: cl.Owner, Keep: cl.Keep,
 		Interval: cl.Interval, MaxKeys: cl.MaxKeys, KeyTTL: cl.KeyTTL,

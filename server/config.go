@@ -169,6 +169,8 @@ type MemoryConfig struct {
 type ClassConfig struct {
 	// Conflate delivers the newest value of each key to a member that lags. Default false.
 	Conflate bool `koanf:"conflate"`
+	// ConflateAfter is how far a member may lag before it is conflated.
+	ConflateAfter LagConfig `koanf:"conflate_after"`
 	// Snapshot delivers the last value of each key on join. Default false.
 	Snapshot bool         `koanf:"snapshot"`
 	Retain   RetainConfig `koanf:"retain"`
@@ -187,6 +189,14 @@ type ClassConfig struct {
 	MaxKeys int `koanf:"max_keys"`
 	// KeyTTL is how long a key without updates is kept. Default 0s: 24h.
 	KeyTTL time.Duration `koanf:"key_ttl"`
+}
+
+// LagConfig is what a member may lack: whichever comes first.
+type LagConfig struct {
+	// Bytes of frames. Default 0: 256KiB.
+	Bytes Size `koanf:"bytes"`
+	// Age of the oldest frame. Default 0s: 1s.
+	Age time.Duration `koanf:"age"`
 }
 
 // RetainConfig says how much of a room's past is kept: whichever ends first.

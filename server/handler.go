@@ -112,7 +112,7 @@ func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
 	c.SendText(q.out)
 	putRequest(q)
 	if !manual {
-		h.joinFirst(c, s, names, start)
+		h.joinFirst(c, s, names, wishes{snapshot: true}, start)
 	}
 }
 

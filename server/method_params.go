@@ -35,10 +35,51 @@ func (q *request) checkLater() fault {
 			return fault{codeParams, "invalid params: params." + name + " is not available yet"}
 		}
 	}
-	if v := q.get("snapshot"); v != nil && v.Type() != fastjson.TypeFalse {
-		return fault{codeParams, "invalid params: params.snapshot is not available yet; leave it out, or send false"}
-	}
 	return fault{}
+}
+
+// wishes is what a request asks of the memberships it makes.
+type wishes struct {
+	snapshot bool
+	keys     []string // nil: all
+}
+
+// maxKeysAsked is how many keys one request names: each frame of the room is
+// compared with them.
+const maxKeysAsked = 1024
+
+// wishes are the fields of subscribe and authenticate that say what the
+// memberships are to be like.
+func (q *request) wishes() (w wishes, f fault) {
+	if f = q.checkLater(); f.is() {
+		return w, f
+	}
+	if w.snapshot, f = q.boolean("snapshot", true); f.is() {
+		return w, f
+	}
+	if v := q.get("keys"); v != nil {
+		w.keys, f = keysOf(v)
+	}
+	return w, f
+}
+
+func keysOf(v *fastjson.Value) ([]string, fault) {
+	items, err := v.Array()
+	if err != nil || len(items) == 0 {
+		return nil, fault{codeParams, "invalid params: params.keys must be a list of keys, at least one; leave it out for all"}
+	}
+	if len(items) > maxKeysAsked {
+		return nil, fault{codeLimit, "limit reached: params.keys names more than " + strconv.Itoa(maxKeysAsked) + " keys; join without keys, or on several connections"}
+	}
+	keys := make([]string, len(items))
+	for i, it := range items {
+		b, err := it.StringBytes()
+		if err != nil || !utf8.Valid(b) {
+			return nil, fault{codeParams, "invalid params: params.keys[" + strconv.Itoa(i) + "] must be a string"}
+		}
+		keys[i] = string(b)
+	}
+	return keys, fault{}
 }
 
 // text is a field that is a string; ok is false where it is something else.

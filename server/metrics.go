@@ -121,6 +121,8 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.labelled("tapecast_slow_total", "action", "skip", float64(e.Gaps))
 	m.labelled("tapecast_slow_total", "action", "close", float64(e.LagClosed))
 	m.counter("tapecast_gap_frames_total", "Frames that members missed by skipping.", e.GapFrames)
+	m.counter("tapecast_conflated_frames_total", "Frames that lagging members were spared, since a newer one of the key was sent.", e.Conflated)
+	m.counter("tapecast_snapshots_total", "Snapshots begun.", e.Snapshots)
 	m.counter("tapecast_passes_total", "Passes over the members of a room.", e.Passes)
 	m.counter("tapecast_pass_visits_total", "Members visited in passes.", e.Visits)
 	m.family("tapecast_pass_seconds_total", "counter", "Time of all passes, first member to last.")
@@ -148,6 +150,9 @@ func (s *Server) writeRoomMetrics(m metricWriter) {
 	m.counter("tapecast_skipped_total", "Records for rooms that nobody listens to.", t.Skipped)
 	m.counter("tapecast_rooms_refused_total", "Records for rooms that may not be made.", t.Refused)
 	m.counter("tapecast_stale_total", "Records read a second time, and not sent again.", t.Stale)
+	m.gauge("tapecast_last_values_bytes", "Memory of all rooms' last values.", float64(t.LastBytes))
+	m.counter("tapecast_keys_expired_total", "Keys forgotten because nobody has updated them for key_ttl.", t.Expired)
+	m.counter("tapecast_keys_evicted_total", "Keys forgotten because their room had more than max_keys.", t.Evicted)
 	m.counter("tapecast_tape_shed_total", "Chunks dropped early because the budget was reached.", t.Shed)
 }
 

@@ -120,9 +120,9 @@ func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	dst = append(dst, status...)
 	dst = append(dst, `","class":`...)
 	dst = rooms.AppendString(dst, j.Class)
-	// No membership is conflated, filtered or rate-limited so far, so every break
-	// of the chain without a gap or reset before it is a loss.
-	dst = append(dst, `,"chain":true,"positions":`...)
+	dst = append(dst, `,"chain":`...)
+	dst = strconv.AppendBool(dst, j.Chain)
+	dst = append(dst, `,"positions":`...)
 	dst = j.Positions.AppendJSON(dst)
 	return append(dst, '}')
 }

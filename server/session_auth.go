@@ -52,15 +52,17 @@ type authRequest struct {
 	given     bool // token
 	positions bool
 	join      []string // nil: the configured rooms
+	wishes    wishes
 }
 
 func authParams(q *request) (a authRequest, f fault) {
 	if q.params != nil && q.params.Type() != fastjson.TypeObject {
 		return a, fault{codeParams, "invalid params: authenticate takes an object"}
 	}
-	if f = q.checkLater(); f.is() {
+	if a.wishes, f = q.wishes(); f.is() {
 		return a, f
 	}
+	a.wishes.keys = nil // is of subscribe: the rooms here have not much in common
 	var ok bool
 	if a.token, a.given, ok = q.text("token"); !ok {
 		return a, fault{codeParams, "invalid params: params.token must be a string"}
@@ -91,7 +93,7 @@ func (h *handler) authenticateFirst(c conn, s *session, q *request, a authReques
 	}
 	c.SetAuthenticated(a.positions)
 	h.answerAuthenticated(c, q, id)
-	h.joinFirst(c, s, names, start)
+	h.joinFirst(c, s, names, a.wishes, start)
 }
 
 // authenticateRest says what a client let in by ?join=manual joins.
@@ -111,7 +113,7 @@ func (h *handler) authenticateRest(c conn, s *session, q *request, a authRequest
 	}
 	c.SetAuthenticated(a.positions)
 	h.answerAuthenticated(c, q, id)
-	h.joinFirst(c, s, names, start)
+	h.joinFirst(c, s, names, a.wishes, start)
 }
 
 // admit makes a session authenticated, and returns the rooms that its user

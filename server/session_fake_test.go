@@ -119,7 +119,7 @@ func (c *fakeConn) SetTimer(t time.Time) {
 
 func (c *fakeConn) joined(name string, err error) loop.Joined {
 	p, _, _ := c.h.catalog.Resolve(name)
-	return loop.Joined{Name: name, Class: p.Class.Name, Err: err, Positions: rooms.Positions{Epoch: "e1", Offsets: []rooms.Pos{{Partition: 0, Offset: 7}}}}
+	return loop.Joined{Name: name, Class: p.Class.Name, Err: err, Chain: !p.Class.Conflate, Positions: rooms.Positions{Epoch: "e1", Offsets: []rooms.Pos{{Partition: 0, Offset: 7}}}}
 }
 
 func (c *fakeConn) Join(refs []loop.RoomRef, reply func([]loop.Joined) []byte) {

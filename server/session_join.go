@@ -71,7 +71,7 @@ type asking struct {
 }
 
 // ask finds out which of the rooms may be joined, and reserves places for them.
-func (h *handler) ask(c conn, s *session, user string, names []string) *asking {
+func (h *handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
 	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
 	for i, name := range names {
 		p, f := h.admits(user, name)
@@ -79,7 +79,11 @@ func (h *handler) ask(c conn, s *session, user string, names []string) *asking {
 			a.refuse(i, f)
 			continue
 		}
-		a.refs = append(a.refs, loop.RoomRef{Name: name, Pattern: p})
+		if p.Bare && w.keys != nil {
+			a.refuse(i, fault{codeParams, "invalid params: params.keys: the room's frames are bare, without keys"})
+			continue
+		}
+		a.refs = append(a.refs, loop.RoomRef{Name: name, Pattern: p, Snapshot: w.snapshot && p.Class.Snapshot, Keys: w.keys})
 	}
 	granted := s.reserve(len(a.refs), h.maxRooms)
 	if granted == len(a.refs) {
@@ -149,11 +153,11 @@ func failures(joined []loop.Joined) (n int) {
 
 // joinFirst joins, as one step, the rooms that come with authentication. The
 // reply goes out before any frame of those rooms.
-func (h *handler) joinFirst(c conn, s *session, names []string, start time.Time) {
+func (h *handler) joinFirst(c conn, s *session, names []string, w wishes, start time.Time) {
 	s.mu.Lock()
 	user := s.user
 	s.mu.Unlock()
-	a := h.ask(c, s, user, names)
+	a := h.ask(c, s, user, names, w)
 	c.Join(a.refs, func(joined []loop.Joined) []byte {
 		s.release(failures(joined))
 		s.mu.Lock()

@@ -13,14 +13,15 @@ import (
 // and else with one error that names the others.
 func (h *handler) subscribe(c conn, s *session, q *request, user string) {
 	names, list, f := q.roomNames()
+	var w wishes
 	if !f.is() {
-		f = q.checkLater()
+		w, f = q.wishes()
 	}
 	if f.is() {
 		h.fail(c, q, f)
 		return
 	}
-	a, id := h.ask(c, s, user, names), slices.Clone(q.id)
+	a, id := h.ask(c, s, user, names, w), slices.Clone(q.id)
 	c.Join(a.refs, func(joined []loop.Joined) []byte {
 		s.release(failures(joined))
 		switch {

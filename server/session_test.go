@@ -183,6 +183,7 @@ func TestMethods(t *testing.T) {
 		}
 	}
 	const at = `"chain":true,"positions":{"epoch":"e1","0":7}}`
+	newest := strings.Replace(at, "true", "false", 1) // what a conflated room promises
 	f(`{"method":"ping","id":1}`, `{"jsonrpc":"2.0","id":1,"result":{"timestamp":…}}`)
 	f(`{"method":"heartbeat","id":null}`, `{"jsonrpc":"2.0","id":null,"result":{"timestamp":…}}`)
 	f(`{"method":"ping"}`, ``)
@@ -191,7 +192,7 @@ func TestMethods(t *testing.T) {
 	f(`{"method":"subscribe","params":{"rooms":["trades:A","nope","orders:43","prices:B"],"snapshot":false,"since":null,"extra":1},"id":1}`,
 		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:A","error":{"code":-32005,"message":"subscription failed: the connection is in this room already"}},`+
 			`{"room":"nope","error":{"code":-32006,"message":"unknown room"}},{"room":"orders:43","error":{"code":-32007,"message":"forbidden: the room is another user's"}},`+
-			`{"room":"prices:B","status":"joined","class":"market",`+at+`]}}`)
+			`{"room":"prices:B","status":"joined","class":"market",`+newest+`]}}`)
 	f(`{"method":"SUBSCRIBE","params":["trades:A","trades:C"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
 	f(`{"method":"SUBSCRIBE","params":["trades:D"]}`, ``)
 	f(`{"method":"SUBSCRIBE","params":["no\"pe","orders:43","trades:C"],"id":1}`,
@@ -208,7 +209,7 @@ func TestMethods(t *testing.T) {
 		t.Errorf("%d rooms are counted", s.rooms)
 	}
 	f(`{"method":"UNSUBSCRIBE","params":["prices","trades","system_alerts","user:42","portfolio:42","notifications:42"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
-	f(`{"method":"list_subscriptions","id":1}`, `{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"orders:42","status":"joined","class":"private",`+at+`,{"room":"prices:B","status":"joined","class":"market",`+at+`]}}`)
+	f(`{"method":"list_subscriptions","id":1}`, `{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"orders:42","status":"joined","class":"private",`+at+`,{"room":"prices:B","status":"joined","class":"market",`+newest+`]}}`)
 	f(`{"method":"list_subscriptions"}`, ``)
 
 	f(`{"method":"dance","id":1}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"unknown method \"dance\": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"}}`)
@@ -216,7 +217,9 @@ func TestMethods(t *testing.T) {
 	for _, name := range later {
 		fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"`+name+`":{}},"id":1}`, "-32602", "params."+name+" is not available yet")
 	}
-	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"snapshot":true},"id":1}`, "-32602", "params.snapshot is not available yet")
+	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":"BTC"},"id":1}`, "-32602", "params.keys must be a list")
+	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":[]},"id":1}`, "-32602", "params.keys must be a list")
+	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":["A",1]},"id":1}`, "-32602", "params.keys[1] must be a string")
 	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"snapshot":1},"id":1}`, "-32602", "params.snapshot")
 	fails(`{"method":"subscribe","id":1}`, "-32602", "params.rooms")
 	fails(`{"method":"unsubscribe","params":{},"id":1}`, "-32602", "params.rooms")

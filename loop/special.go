@@ -1,0 +1,194 @@
+package loop
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"tapecast/rooms"
+)
+
+// conflatedEvery is how often a member that is conflated hears of it at most.
+const conflatedEvery = time.Second
+
+// special is what a seat has that an ordinary one has not: a snapshot under
+// way, keys that it wants, offsets that its client has already. Few seats have
+// one, and most of those for a moment.
+type special struct {
+	sub  *rooms.Sub
+	sift rooms.Sift
+	// until is the number of the frame from which on nothing that comes is in
+	// sift.Have.
+	until uint64
+
+	walk walk
+	end  uint64 // where the walk is level with the room; 0: it is not yet
+
+	skipped uint64 // frames that were superseded before they were sent
+	told    tick   // when the client last heard of them
+}
+
+// walk says that a seat gets the newest frame of each key instead of all.
+type walk uint8
+
+const (
+	walkNone     walk = iota
+	walkSnapshot      // from the beginning, between snapshot_begin and snapshot_end
+	walkOn            // from its cursor, because it lags or because it resumes
+)
+
+// special is the seat's special; nil: it has none.
+func (c *Conn) special(t *seat) *special {
+	if !t.special {
+		return nil
+	}
+	i := slices.IndexFunc(*c.specials, func(x *special) bool { return x.sub == t.sub })
+	return (*c.specials)[i]
+}
+
+func (c *Conn) makeSpecial(t *seat) *special {
+	if x := c.special(t); x != nil {
+		return x
+	}
+	if c.specials == nil {
+		c.specials = new([]*special)
+	}
+	x := &special{sub: t.sub}
+	*c.specials = append(*c.specials, x)
+	t.special = true
+	return x
+}
+
+func (c *Conn) dropSpecial(t *seat) {
+	if !t.special {
+		return
+	}
+	t.special = false
+	list := slices.DeleteFunc(*c.specials, func(x *special) bool { return x.sub == t.sub })
+	if *c.specials = list; len(list) == 0 {
+		c.specials = nil
+	}
+}
+
+// seated gives a new seat what its request asked for beyond the live frames.
+func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
+	if ref.Keys != nil {
+		c.makeSpecial(t).sift.SetKeys(ref.Keys)
+	}
+	if ref.Snapshot {
+		l.beginSnapshot(c, t, c.makeSpecial(t))
+	}
+}
+
+// beginSnapshot has the seat walk all last values, from the oldest update on.
+func (l *Loop) beginSnapshot(c *Conn, t *seat, x *special) bool {
+	x.walk, x.end, t.at = walkSnapshot, 0, 0
+	l.stats.Snapshots++
+	return l.enqueue(c, appendNotice(nil, "snapshot_begin", t.sub.Room().Name(), nil))
+}
+
+// gatherSpecial cuts what a special seat lacks; false: the connection is being closed.
+func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
+	s, t := &l.send, &c.seats[k]
+	x, r := c.special(t), t.sub.Room()
+	if !l.settle(c, t, x) {
+		return false
+	}
+	if !t.special { // settled: an ordinary seat from now on
+		s.more = s.more || t.at < r.Head()
+		return true
+	}
+	if x.walk == walkNone && l.table.Behind(r, t.at) {
+		x.walk = walkOn
+	}
+	had := len(s.pieces)
+	var next uint64
+	switch {
+	case x.walk != walkNone:
+		level, lost := false, false
+		next, s.pieces, level, lost = r.CutLatest(t.at, left, &x.sift, s.pieces)
+		if lost {
+			x.sift.Have = nil
+			s.more = true
+			return l.beginSnapshot(c, t, x)
+		}
+		if x.end = 0; level {
+			x.end = next
+		}
+		s.more = true // at least to say that it is level
+	default:
+		lagged := false
+		next, s.pieces, lagged = r.CutSome(t.at, left, &x.sift, s.pieces)
+		if lagged {
+			s.more = true
+			return l.lagged(c, t)
+		}
+		s.more = s.more || next < r.Head()
+	}
+	l.ranTo(c, k, len(s.pieces)-had, next)
+	return true
+}
+
+// settle ends what has come to its end: a walk that is level with its room,
+// offsets that no frame will have again, skipped frames that were not told of.
+func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
+	r := t.sub.Room()
+	if x.walk != walkNone && x.end > 0 && t.at >= x.end {
+		if x.walk == walkSnapshot {
+			p := l.table.PositionsAt(r, t.at)
+			if !l.enqueue(c, appendNotice(nil, "snapshot_end", r.Name(), &p)) {
+				return false
+			}
+		}
+		x.walk, x.end = walkNone, 0
+	}
+	if x.sift.Have != nil && t.at >= x.until {
+		x.sift.Have = nil
+	}
+	if x.skipped > 0 && l.wheel.at-x.told >= ticks(conflatedEvery) {
+		if !l.enqueue(c, appendConflated(nil, r.Name(), x.skipped)) {
+			return false
+		}
+		x.skipped, x.told = 0, l.wheel.at
+	}
+	if x.walk == walkNone && x.sift.Have == nil && x.skipped == 0 && !x.sift.Keyed() {
+		c.dropSpecial(t)
+	}
+	return true
+}
+
+// ranTo notes a run of pieces. One without pieces has nothing to wait for.
+func (l *Loop) ranTo(c *Conn, k, pieces int, next uint64) {
+	if pieces == 0 {
+		l.moved(c, &c.seats[k], next, 0)
+		return
+	}
+	l.send.runs = append(l.send.runs, run{k, pieces, next})
+}
+
+// moved sets the seat's cursor to next; frames were begun to be sent on the way.
+func (l *Loop) moved(c *Conn, t *seat, next uint64, frames int) {
+	if t.special {
+		if x := c.special(t); x.walk == walkOn {
+			x.skipped += next - t.at - uint64(frames)
+			l.stats.Conflated += next - t.at - uint64(frames)
+		}
+	}
+	t.at = next
+}
+
+// appendNotice appends the frame of a notice that names a room.
+func appendNotice(dst []byte, method, room string, p *rooms.Positions) []byte {
+	text := append([]byte(`{"jsonrpc":"2.0","method":"`), method...)
+	text = rooms.AppendString(append(text, `","params":{"room":`...), room)
+	if p != nil {
+		text = p.AppendJSON(append(text, `,"positions":`...))
+	}
+	return rooms.AppendFrame(dst, rooms.OpText, append(text, "}}"...))
+}
+
+func appendConflated(dst []byte, room string, n uint64) []byte {
+	text := rooms.AppendString([]byte(`{"jsonrpc":"2.0","method":"conflated","params":{"room":`), room)
+	text = strconv.AppendUint(append(text, `,"count":`...), n, 10)
+	return rooms.AppendFrame(dst, rooms.OpText, append(text, "}}"...))
+}

@@ -1,0 +1,160 @@
+package loop
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tapecast/rooms"
+)
+
+// keyed is what a client of a conflated room reads and keeps.
+type keyed struct {
+	*client
+	values    map[string]int
+	conflated int
+	frames    int
+}
+
+// next reads one message; a notice is returned by its method.
+func (k *keyed) next() (notice string) {
+	k.t.Helper()
+	_, text := k.read()
+	var m struct {
+		Method string
+		Params struct {
+			Room  string
+			Count int
+		}
+		Key  string
+		Pos  string
+		Data *int
+	}
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		k.t.Fatalf("%q: %v", text, err)
+	}
+	if m.Method != "" {
+		k.conflated += m.Params.Count
+		if m.Method == "snapshot_begin" {
+			clear(k.values)
+		}
+		return m.Method
+	}
+	k.frames++
+	if m.Data == nil {
+		delete(k.values, m.Key)
+		return ""
+	}
+	if old, ok := k.values[m.Key]; ok && old >= *m.Data {
+		k.t.Fatalf("%s: %d after %d", m.Key, *m.Data, old)
+	}
+	k.values[m.Key] = *m.Data
+	return ""
+}
+
+func TestSnapshot(t *testing.T) {
+	w := newWorld(t, Config{})
+	empty := w.talk()
+	empty.ask("snap last", "snap last{}") // nothing was published: no place, and nothing to send
+	for i, key := range []string{"a", "b", "c", "a", "b"} {
+		w.publishKey(key, fmt.Sprint(i), "last")
+	}
+	w.publishKey("c", "", "last")
+	w.publishKey("d", "6", "last")
+	c := w.talk()
+	f := func(say string, want ...string) {
+		t.Helper()
+		if say != "" {
+			c.write(1, say)
+		}
+		for _, x := range want {
+			_, got := c.read()
+			_, data, _ := strings.Cut(got, `"data":`)
+			if got != x && data != x+"}" {
+				t.Errorf("%q: got %q, not %q", say, got, x)
+			}
+		}
+	}
+	begin := `{"jsonrpc":"2.0","method":"snapshot_begin","params":{"room":"last"}}`
+	end := `{"jsonrpc":"2.0","method":"snapshot_end","params":{"room":"last","positions":{"epoch":"e1","0":6}}}`
+	f("snap last", "snap last{}", begin, "3", "4", "null", "6", end)
+	f("leave last", `leave last{"epoch":"e1","0":6}`)
+	f("join last", `join last{"epoch":"e1","0":6}`)
+	w.publishKey("b", "7", "last")
+	f("", "7")
+	f("leave last", `leave last{"epoch":"e1","0":7}`)
+	end = strings.Replace(end, `"0":6`, `"0":7`, 1)
+	f("keys last=b", "keys last{}", begin, "7", end)
+	w.publishKey("a", "8", "last")
+	w.publishKey("b", "9", "last")
+	f("", "9")
+	f("list", `list last{"epoch":"e1","0":9}`)
+}
+
+// TestConflation: clients that stop reading get, when they read again, what
+// their kernels held and then the newest of each key, while a snapshot of a busy
+// room ends with what was newest at that place.
+func TestConflation(t *testing.T) {
+	const keys, updates = 50, 40_000
+	w := newWorld(t, Config{NotSentLowat: 16 << 10}, &rooms.Class{Name: "market", Conflate: true, Snapshot: true, RetainBytes: 256 << 10, ConflateBytes: 32 << 10, ConflateAge: time.Hour})
+	w.publishKey("k0", "0", "last")
+	var clients []*keyed
+	for range 4 {
+		c := w.talk()
+		c.ask("snap last", "snap last")
+		clients = append(clients, &keyed{client: c, values: map[string]int{}})
+	}
+	newest := map[string]int{}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var done sync.WaitGroup
+	done.Go(func() {
+		for i := 1; i < updates; i++ {
+			key := fmt.Sprint("k", rnd.IntN(keys))
+			newest[key] = i
+			w.publishKey(key, fmt.Sprint(i), "last")
+		}
+	})
+	// One reads from the beginning, one now and then, two not before the end.
+	read := func(k *keyed, n int) {
+		for i := 0; i < n && k.values["end"] == 0; i++ {
+			k.next()
+		}
+	}
+	done.Go(func() { read(clients[0], 1<<30) })
+	done.Go(func() {
+		for clients[1].values["end"] == 0 {
+			read(clients[1], 500)
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	finished := make(chan struct{})
+	go func() { done.Wait(); close(finished) }()
+	w.await(func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.off >= updates })
+	w.publishKey("end", fmt.Sprint(updates), "last")
+	<-finished
+	read(clients[2], 1<<30)
+	read(clients[3], 1<<30)
+	newest["end"] = updates
+	for i, k := range clients {
+		if fmt.Sprint(k.values) != fmt.Sprint(newest) {
+			t.Errorf("client %d has %v, want %v", i, k.values, newest)
+		}
+		t.Logf("client %d: %d frames", i, k.frames)
+	}
+	if clients[3].frames > updates/2 {
+		t.Errorf("a client that did not read got %d frames of %d", clients[3].frames, updates)
+	}
+	if w.engine.Stats().Conflated == 0 {
+		t.Error("nobody was conflated")
+	}
+	clients[3].write(1, "leave last")
+	for {
+		if _, text := clients[3].read(); strings.HasPrefix(text, "leave last") {
+			break
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package rooms
+
+// maxSifted is how many frames one cut looks at when it leaves some out.
+const maxSifted = 4096
+
+// Sift says what of a room a membership leaves out. The zero value leaves out
+// nothing.
+type Sift struct {
+	// Have is what the member has already: of each partition, all up to and
+	// including the offset.
+	Have []Pos
+
+	keys map[string]struct{} // the only ones wanted; nil: all
+	text map[string]struct{} // the same as they stand in an envelope
+}
+
+// SetKeys has all keys left out but these.
+func (s *Sift) SetKeys(keys []string) {
+	s.keys, s.text = map[string]struct{}{}, map[string]struct{}{}
+	for _, k := range keys {
+		s.keys[k] = struct{}{}
+		quoted := AppendString(nil, k)
+		s.text[string(quoted[1:len(quoted)-1])] = struct{}{}
+	}
+}
+
+// Keyed says whether some keys only are wanted.
+func (s *Sift) Keyed() bool { return s.keys != nil }
+
+func (s *Sift) has(part int32, off int64) bool {
+	for _, p := range s.Have {
+		if p.Partition == part {
+			return off <= p.Offset
+		}
+	}
+	return false
+}
+
+// wants says whether a frame of a tape is to be sent. Notices are, always.
+func (s *Sift) wants(f frameAt, frame []byte) bool {
+	if f.part < 0 && f.part != noticeExpired {
+		return true
+	}
+	if f.part >= 0 && s.has(f.part, f.off) {
+		return false
+	}
+	if s.keys == nil {
+		return true
+	}
+	_, ok := s.text[string(keyText(frame))]
+	return ok
+}
+
+// wantsLast is wants for a newest frame.
+func (s *Sift) wantsLast(f *lastFrame) bool {
+	if f.kind == lastNotice {
+		return true
+	}
+	if s.keys != nil {
+		if _, ok := s.keys[f.key]; !ok {
+			return false
+		}
+	}
+	return f.part < 0 || !s.has(f.part, f.off)
+}
+
+// keyText is the key in a frame's envelope, escaped as it stands there; nil:
+// there is none. It is the third member: appendEnvelope puts it there.
+func keyText(frame []byte) []byte {
+	b := frame[headerSizeOf(frame):]
+	for _, name := range [...]string{`{"room":`, `,"type":`} {
+		if len(b) <= len(name) || string(b[:len(name)]) != name {
+			return nil
+		}
+		b = b[len(name):]
+		end := stringEnd(b)
+		if end < 0 {
+			return nil
+		}
+		b = b[end:]
+	}
+	const name = `,"key":`
+	if len(b) <= len(name) || string(b[:len(name)]) != name {
+		return nil
+	}
+	b = b[len(name):]
+	end := stringEnd(b)
+	if end < 0 {
+		return nil
+	}
+	return b[1 : end-1]
+}
+
+// stringEnd is where the JSON string that b begins with ends; -1: b begins otherwise.
+func stringEnd(b []byte) int {
+	if len(b) == 0 || b[0] != '"' {
+		return -1
+	}
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// headerSizeOf is the length of the header that a frame begins with.
+func headerSizeOf(frame []byte) int {
+	switch frame[1] & 0x7f {
+	case 126:
+		return 4
+	case 127:
+		return 10
+	}
+	return 2
+}
+
+// CutSome is Cut without the frames that sift leaves out. next may lie behind
+// the last frame that was appended: what is between was left out.
+func (r *Room) CutSome(at uint64, max int, sift *Sift, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
+	head := r.head.Load()
+	if at >= head {
+		return at, dst, false
+	}
+	w := r.window()
+	if !w.has(at) {
+		return at, dst, true
+	}
+	had, end := len(dst), min(head, at+maxSifted)
+	for ; at < end; at++ {
+		p, f := w.piece(at)
+		if !sift.wants(f, p.Bytes) {
+			continue
+		}
+		if max -= len(p.Bytes); max < 0 && len(dst) > had {
+			break
+		}
+		if k := len(dst) - 1; k >= had && dst[k].join(&p) {
+			continue
+		}
+		if len(dst) == had+maxPieces {
+			break
+		}
+		dst = append(dst, p)
+	}
+	return at, dst, false
+}
