@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 )
 
 // take files one message. Called under the lock, in the order of the wire.
@@ -58,7 +59,7 @@ func (c *client) noticed(method string, params json.RawMessage) {
 		}
 		c.decode(params, &p)
 		for _, name := range append(p.GlobalRooms, p.UserRooms...) {
-			c.enter(name, p.Positions[name], true)
+			c.enter(name, p.Positions[name], !strings.HasPrefix(name, "prices")) // which are conflated
 		}
 		if len(p.GlobalRooms)+len(p.UserRooms) != p.TotalRooms {
 			c.faultLocked("totalRooms is not the number of rooms: %s", params)
@@ -81,6 +82,15 @@ func (c *client) noticed(method string, params json.RawMessage) {
 		c.decode(params, &p)
 		if r := c.rooms[p.Room]; r != nil {
 			r.gap(p.From, p.To)
+		}
+	case "snapshot_begin", "snapshot_end":
+		var p struct {
+			Room      string
+			Positions *positions
+		}
+		c.decode(params, &p)
+		if r := c.rooms[p.Room]; r != nil {
+			r.snapshot(p.Positions)
 		}
 	case "reset":
 		var p struct{ Room, Epoch string }

@@ -17,11 +17,15 @@ type room struct {
 	gaps   int
 	resets int
 
+	snapping  bool             // between snapshot_begin and snapshot_end
+	snapshots int              // that have ended
+	values    map[string]frame // the newest of each key; a tombstone's is gone
+
 	faults []string
 }
 
 func newRoom(name string, at positions, chain bool) *room {
-	r := &room{name: name, joined: at, chain: chain}
+	r := &room{name: name, joined: at, chain: chain, values: map[string]frame{}}
 	r.begin(at)
 	return r
 }
@@ -43,8 +47,13 @@ func (r *room) data(f frame) {
 	if r.left != nil {
 		r.fault("frame %d:%d after the leave", f.part, f.off)
 	}
-	if seen, ok := r.seen[f.part]; ok && f.off <= seen {
+	if seen, ok := r.seen[f.part]; ok && f.off <= seen && !r.snapping {
 		r.fault("frame %d:%d, though all up to %d was seen", f.part, f.off, seen)
+	}
+	r.keep(f)
+	if r.snapping { // in the order of updates, over all partitions
+		r.frames = append(r.frames, f)
+		return
 	}
 	last, had := r.last[f.part]
 	switch {
@@ -56,6 +65,35 @@ func (r *room) data(f frame) {
 	}
 	r.seen[f.part], r.last[f.part] = f.off, f.off
 	r.frames = append(r.frames, f)
+}
+
+// keep makes the frame its key's newest.
+func (r *room) keep(f frame) {
+	if old, ok := r.values[f.key]; ok && f.key != "" && old.part == f.part && f.off <= old.off {
+		r.fault("%d:%d of key %q after %d:%d", f.part, f.off, f.key, old.part, old.off)
+	}
+	if r.values[f.key] = f; string(f.data) == "null" {
+		delete(r.values, f.key)
+	}
+}
+
+// snapshot takes snapshot_begin, or with positions snapshot_end.
+func (r *room) snapshot(end *positions) {
+	if r.snapping == (end == nil) {
+		r.fault("a snapshot begins or ends that already does")
+	}
+	if r.snapping = end == nil; r.snapping {
+		clear(r.values)
+		return
+	}
+	r.snapshots++
+	for _, f := range r.values {
+		if off, ok := end.at[f.part]; !ok || f.off > off {
+			r.fault("%d:%d was in the snapshot, which is of %v", f.part, f.off, end.at)
+		}
+	}
+	r.joined = *end
+	r.begin(*end)
 }
 
 // seenAt is where a partition was seen to; one younger than the join was seen to nowhere.
