@@ -24,6 +24,11 @@ type RoomRef struct {
 	Snapshot bool
 	// Keys are the only ones wanted; nil: all. Not with bare frames.
 	Keys []string
+	// Since is where the client was, to go on from there; nil: it begins now.
+	// With it there is no snapshot, unless the place is too old.
+	Since *rooms.Positions
+
+	resume *rooms.Resume
 }
 
 // Joined is the answer for one room of a Join, Leave or List: the place that
@@ -35,7 +40,11 @@ type Joined struct {
 	// Chain says that every break of the chain of `prev` is a loss: the
 	// membership gets each message, or a notice.
 	Chain bool
-	Err   error
+	// TooOld says why the client could not go on from where it was, a
+	// *rooms.TooOldError. It is in the room all the same if Err is nil: the
+	// membership begins now, with a snapshot.
+	TooOld error
+	Err    error
 }
 
 type joining struct {
@@ -87,7 +96,7 @@ func (l *Loop) join(c *Conn, j *joining) {
 			out.Err = ErrBareRoom
 		default:
 			bare = bare || ref.Pattern.Bare
-			j.join.Rooms = append(j.join.Rooms, rooms.Seat{Name: ref.Name, Pattern: ref.Pattern})
+			j.join.Rooms = append(j.join.Rooms, rooms.Seat{Name: ref.Name, Pattern: ref.Pattern, Since: ref.Since})
 		}
 	}
 	j.join.Done = func(*rooms.Join) { l.post(event{kind: evJoined, conn: c, arg: j}) }
@@ -116,26 +125,38 @@ func (l *Loop) joined(c *Conn, j *joining) {
 			}
 			continue
 		}
-		r := given[0]
+		l.take(c, &given[0], &j.refs[i], out)
 		given = given[1:]
-		out.Positions, out.Err = r.Positions, r.Err
-		if r.Err == nil {
-			l.sit(c, r.Sub, r.At)
-			ref := &j.refs[i]
-			out.Chain = !r.Pattern.Class.Conflate && ref.Keys == nil
-			if ref.Snapshot = ref.Snapshot && r.Keys > 0; ref.Snapshot {
-				out.Positions = rooms.Positions{}
-			}
-		}
 	}
 	c.side.joining = nil
 	l.answer(c, j.reply(j.list))
 	for i := range j.list {
 		if k := c.find(j.list[i].Name); k >= 0 && j.list[i].Err == nil && c.state == stOpen {
-			l.seated(c, &c.seats[k], &j.refs[i])
+			l.seated(c, &c.seats[k], &j.refs[i], j.refs[i].resume)
 		}
 	}
 	l.resumeSide(c)
+}
+
+// take sits down on a seat that was given, or leaves it where it does not
+// begin where the client was.
+func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
+	class := given.Pattern.Class
+	out.Positions, out.TooOld, out.Err = given.Positions, given.TooOld, given.Err
+	if out.Err == nil && out.TooOld != nil && !class.Snapshot {
+		l.table.Leave(given.Sub)
+		out.Err = out.TooOld
+	}
+	if out.Err != nil {
+		return
+	}
+	l.sit(c, given.Sub, given.At)
+	ref.resume = given.Resume
+	ref.Snapshot = ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil
+	out.Chain = !class.Conflate && ref.Keys == nil
+	if ref.Snapshot {
+		out.Positions = rooms.Positions{}
+	}
 }
 
 // answer queues what a reply function has made.

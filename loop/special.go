@@ -34,7 +34,8 @@ type walk uint8
 const (
 	walkNone     walk = iota
 	walkSnapshot      // from the beginning, between snapshot_begin and snapshot_end
-	walkOn            // from its cursor, because it lags or because it resumes
+	walkOn            // from its cursor, because it lags
+	walkResume        // from the beginning, without what its client has
 )
 
 // special is the seat's special; nil: it has none.
@@ -71,9 +72,16 @@ func (c *Conn) dropSpecial(t *seat) {
 }
 
 // seated gives a new seat what its request asked for beyond the live frames.
-func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
+func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef, resume *rooms.Resume) {
 	if ref.Keys != nil {
 		c.makeSpecial(t).sift.SetKeys(ref.Keys)
+	}
+	if how := resume; how != nil && (t.at < how.Until || how.Walk) {
+		x := c.makeSpecial(t)
+		x.sift.Have, x.until = how.Have, how.Until
+		if how.Walk {
+			x.walk = walkResume
+		}
 	}
 	if ref.Snapshot {
 		l.beginSnapshot(c, t, c.makeSpecial(t))

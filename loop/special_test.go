@@ -158,3 +158,53 @@ func TestConflation(t *testing.T) {
 		}
 	}
 }
+
+// TestResume: who says where it was gets what came after, from the tape or from
+// the last values, and who cannot hears why, with a snapshot where there is one.
+func TestResume(t *testing.T) {
+	w := newWorld(t, Config{})
+	stay := w.talk("all", "side") // else the rooms would hold nothing
+	for i := range 5 {
+		w.publish(fmt.Sprint(i), "all")
+	}
+	for i, key := range []string{"a", "b", "a"} {
+		w.publishKey(key, fmt.Sprint(5+i), "last")
+	}
+	w.publish("8", "all")
+	for range 6 {
+		stay.read()
+	}
+	c := w.talk()
+	f := func(say string, want ...string) {
+		t.Helper()
+		if say != "" {
+			c.write(1, say)
+		}
+		for _, x := range want {
+			_, got := c.read()
+			_, data, _ := strings.Cut(got, `"data":`)
+			if got != x && data != x+"}" {
+				t.Errorf("%q: got %q, not %q", say, got, x)
+			}
+		}
+	}
+	f("since all=e1:2", `since all{"epoch":"e1","0":2}`, "3", "4", "8")
+	w.publish("9", "all")
+	f("", "9")
+	f("leave all", `leave all{"epoch":"e1","0":9}`)
+	f("since all=e1:9", `since all{"epoch":"e1","0":9}`)
+	f("leave all", `leave all{"epoch":"e1","0":9}`)
+	// Of a node that is ahead: what it has comes here later, and is left out.
+	f("since all=e1:11", `since all{"epoch":"e1","0":11}`)
+	for i := range 4 {
+		w.publish(fmt.Sprint(10+i), "all")
+	}
+	f("", "12", "13")
+	f("since side=e0:3", `since side{"epoch":"e1","0":13} position too old: they are of epoch "e0", and the topic's is "e1"`)
+
+	begin := `{"jsonrpc":"2.0","method":"snapshot_begin","params":{"room":"last"}}`
+	end := `{"jsonrpc":"2.0","method":"snapshot_end","params":{"room":"last","positions":{"epoch":"e1","0":13}}}`
+	f("snap last", "snap last{}", begin, "6", "7", end)
+	f("leave last", `leave last{"epoch":"e1","0":13}`)
+	f("since last=e0:6", `since last{} but position too old: they are of epoch "e0", and the topic's is "e1"`, begin, "6", "7", end)
+}

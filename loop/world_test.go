@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -48,19 +49,26 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 			out += " " + x.Name + string(x.Positions.AppendJSON(nil))
 			if x.Err != nil {
 				out += " " + x.Err.Error()
+			} else if x.TooOld != nil {
+				out += " but " + x.TooOld.Error()
 			}
 		}
 		return []byte(out)
 	}
 	switch verb {
-	case "join", "snap", "keys":
+	case "join", "snap", "keys", "since":
 		var refs []RoomRef
 		for name := range strings.SplitSeq(rest, ",") {
 			name, key, keyed := strings.Cut(name, "=")
 			p, _, _ := j.catalog.Resolve(name)
 			ref := RoomRef{Name: name, Pattern: p, Snapshot: verb != "join"}
-			if keyed {
+			if keyed && verb == "keys" {
 				ref.Keys = []string{key}
+			}
+			if keyed && verb == "since" {
+				epoch, at, _ := strings.Cut(key, ":")
+				off, _ := strconv.ParseInt(at, 10, 64)
+				ref.Since = &rooms.Positions{Epoch: epoch, Offsets: []rooms.Pos{{Partition: 0, Offset: off}}}
 			}
 			refs = append(refs, ref)
 		}

@@ -91,6 +91,7 @@ func (s *shard) forget(r *Room) {
 	}
 	s.table.used.Add(-r.tape.drop(len(*r.tape.dir.Load())))
 	r.tape.trail.Store(nil)
+	r.tape.reach = nil
 }
 
 // gap tells the members of every room that the partition may feed.
@@ -114,9 +115,9 @@ func (s *shard) notice(r *Room, kind int32, off int64) {
 	s.touch(r)
 	num := r.next
 	frame, cost := r.write(OpText, s.scratch, nil, nil, kind, off, s.now)
-	s.table.used.Add(cost)
+	s.grown(r, cost)
 	if r.last != nil && kind != noticeExpired {
-		f := &lastFrame{num: num, kind: lastNotice, part: kind, off: off, at: s.now}
+		f := &lastFrame{num: num, kind: lastNotice, part: kind, off: off, at: s.now, state: s.state(r.pattern.Feed)}
 		s.remembered(r, appendNoticeKey(nil, num), f, frame)
 	}
 }

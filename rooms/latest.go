@@ -40,6 +40,8 @@ type latest struct {
 	first  int                   // nothing in the order before it is newest
 	bytes  int64                 // copies, and what entries take
 	used   *atomic.Int64         // of the table: bytes of all of them
+	origin *feedState            // what had been read before the first frame; nil: not known
+	lost   []Pos                 // by partition: what came before may have been a tombstone that is forgotten
 }
 
 // order is a run of frames by number. A frame that has been superseded stays
@@ -71,6 +73,8 @@ type lastFrame struct {
 	at   int64 // when it was written, ms
 	key  string
 	typ  string
+
+	state *feedState // of a tombstone or notice without a place: what had been read before
 }
 
 func newLatest(used *atomic.Int64) *latest {
@@ -222,10 +226,33 @@ func (l *latest) bury(since int64) {
 		if n++; f.next.Load() == 0 {
 			l.remove(f)
 			l.forgotten.Store(f.num + 1)
+			l.lose(f)
 			f.next.Store(gone)
 		}
 	}
 	l.graves = slices.Delete(l.graves, 0, n)
+}
+
+// lose notes the place of a tombstone or notice that is forgotten.
+func (l *latest) lose(f *lastFrame) {
+	raise := func(part int32, off int64) {
+		for i := range l.lost {
+			if p := &l.lost[i]; p.Partition == part {
+				p.Offset = max(p.Offset, off)
+				return
+			}
+		}
+		l.lost = append(l.lost, Pos{part, off})
+	}
+	if f.part >= 0 {
+		raise(f.part, f.off)
+		return
+	}
+	if f.state != nil {
+		for part, off := range f.state.off {
+			raise(int32(part), off)
+		}
+	}
 }
 
 // end makes frame num the successor of every key's newest frame, and forgets them.

@@ -38,8 +38,8 @@ func (s *shard) forgetKey(r *Room, f *lastFrame) {
 	num := r.next
 	s.scratch = appendExpired(s.scratch[:0], r.name, f)
 	frame, cost := r.write(OpText, s.scratch, nil, nil, noticeExpired, 0, s.now)
-	s.table.used.Add(cost)
-	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, part: noticeExpired, at: s.now, typ: f.typ}, frame)
+	s.grown(r, cost)
+	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, part: noticeExpired, at: s.now, typ: f.typ, state: s.state(r.pattern.Feed)}, frame)
 }
 
 // age lets go of keys that nobody has updated for long, and of tombstones that

@@ -29,6 +29,7 @@ type shard struct {
 	touched  []*Room // written, not yet published
 	told     [][]*Sub
 	tellers  []*Listener
+	begun    []*chunk     // not yet dated
 	marks    []*item      // progress to store once everything is published
 	moving   []*feedState // by feed: what progress is about to store
 	scratch  []byte
@@ -177,9 +178,18 @@ func (s *shard) record(p *part, it *item) {
 	if r.last != nil {
 		s.remember(r, p, it, num, frame)
 	}
-	s.table.used.Add(cost)
+	s.grown(r, cost)
 	s.stats.appended.Add(1)
 	s.stats.bytes.Add(uint64(len(it.value)))
+}
+
+// grown counts what a tape has grown by: a new chunk.
+func (s *shard) grown(r *Room, cost int64) {
+	if cost > 0 {
+		s.table.used.Add(cost)
+		dir := *r.tape.dir.Load()
+		s.begun = append(s.begun, dir[len(dir)-1])
+	}
 }
 
 // touch remembers that the room has something to publish.
@@ -211,6 +221,7 @@ func (s *shard) publish() {
 		}
 	}
 	s.progress()
+	s.date()
 }
 
 func (s *shard) tell(sub *Sub) {
@@ -239,16 +250,19 @@ func (s *shard) room(name string, p *Pattern) *Room {
 	r := &Room{name: name, pattern: p}
 	if p.Class.remembers() {
 		r.last = newLatest(&s.table.usedLast)
+		r.last.origin = s.state(p.Feed)
 	}
 	if p.Class.Private() {
 		j := s.journals[p.Class]
 		if j == nil {
 			j = newTape()
+			j.reach = s.states()
 			s.journals[p.Class] = j
 		}
 		r.tape = j
 	} else {
 		r.tape = newTape()
+		r.tape.reach = s.states()
 		s.owned = append(s.owned, r)
 	}
 	s.rooms.add(r)

@@ -47,15 +47,19 @@ type Join struct {
 }
 
 // Seat is one room of a Join, and its answer: the place at which the member
-// joins. Frames before At are in Positions; all others come after it.
+// joins. Frames before At are in Positions; all others come after it. Where the
+// member goes on from Since, Positions are those.
 type Seat struct {
 	Name    string
 	Pattern *Pattern
+	Since   *Positions // where the client was; nil: it begins now
 
 	Sub       *Sub
 	At        uint64
 	Positions Positions
-	Keys      int // that the room holds a value of: what a snapshot would be of
+	Keys      int     // that the room holds a value of: what a snapshot would be of
+	Resume    *Resume // how to go on from Since, where that can be
+	TooOld    error   // why it cannot: a *TooOldError. The seat is one that begins now
 	Err       error
 
 	shard int
@@ -147,6 +151,18 @@ func (s *shard) seat(l *Listener, seat *Seat) {
 		seat.Keys = r.last.keys
 	}
 	seat.Positions = s.state(r.pattern.Feed).positions(r)
+	if seat.Since == nil {
+		return
+	}
+	at, how, err := s.resume(r, *seat.Since)
+	if err == nil && how.Recall {
+		err = &TooOldError{Oldest: seat.Positions, why: "the gateway no longer holds what came after them"}
+	}
+	if seat.TooOld = err; err != nil {
+		return
+	}
+	seat.At, seat.Resume = at, how
+	seat.Positions.Offsets = how.Have
 }
 
 func (s *shard) leave(sub *Sub) {

@@ -78,6 +78,11 @@ func (s *shard) drop(r *Room, t *Tape, n int) {
 		r.evacuate(n)
 	}
 	s.table.used.Add(-t.drop(n))
+	if dir := *t.dir.Load(); len(dir) > 0 {
+		t.reach = dir[0].after
+	} else {
+		t.reach = s.states()
+	}
 }
 
 func (s *shard) remove(r *Room) {

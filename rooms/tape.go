@@ -52,6 +52,10 @@ type chunk struct {
 	n    int   // frames written
 	last int64 // when the last frame was written, ms
 	base []Pos // positions before its first frame, for `gap`
+
+	// after is what had been read of each feed when it was begun, or a little
+	// later: all that comes after it is in this chunk or behind it.
+	after []*feedState
 }
 
 func (c *chunk) start(i int) uint32 {
@@ -84,6 +88,8 @@ type Tape struct {
 	size int    // bytes of the next chunk
 	cost int64  // of all chunks in dir
 	left int64  // when the last member of its room left, ms
+
+	reach []*feedState // by feed: all that comes after it is still on the tape; nil: not known
 }
 
 func newTape() *Tape {

@@ -89,13 +89,13 @@ func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
 	h.times.auth.Update(time.Since(start).Seconds())
 	if err != nil {
 		h.logRefused(c, err)
-		h.say(c, idNull, fault{codeAuth, "authentication failed: " + err.Error()})
+		h.say(c, idNull, fault{code: codeAuth, text: "authentication failed: " + err.Error()})
 		c.Close(closeAuth, "authentication failed")
 		return
 	}
 	if !h.limit.users.take(id.user) {
 		h.logLimit(c, h.limit.hit(limitUser), id.user)
-		h.say(c, idNull, fault{codeLimit, tooManyOfUser})
+		h.say(c, idNull, fault{code: codeLimit, text: tooManyOfUser})
 		c.Close(closeTooMany, tooManyOfUser)
 		return
 	}
@@ -138,7 +138,7 @@ func (h *handler) timer(c conn) {
 		s.closeLocked(h.limit)
 		s.mu.Unlock()
 		h.log.Info("a client did not authenticate in time", "conn", c.ID(), "remote", c.Remote())
-		h.say(c, idNull, fault{codeAuthLate, "authentication timeout"})
+		h.say(c, idNull, fault{code: codeAuthLate, text: "authentication timeout"})
 		c.Close(closeAuthLate, "authentication timeout")
 	case !now.Before(end):
 		user := s.user

@@ -26,10 +26,10 @@ func (h *handler) message(c conn, opcode byte, p []byte) {
 		return
 	case pace == paceFar:
 		h.logLimit(c, h.limit.hit(limitMessages), user)
-		h.hangUp(c, s, idNull, fault{codeRate, rateLimited}, closeRate, "rate limited")
+		h.hangUp(c, s, idNull, fault{code: codeRate, text: rateLimited}, closeRate, "rate limited")
 		return
 	case opcode != rooms.OpText:
-		h.hangUp(c, s, idNull, fault{codeInvalid, "invalid request: requests are text messages"}, closeUnsupported, "binary messages are not supported")
+		h.hangUp(c, s, idNull, fault{code: codeInvalid, text: "invalid request: requests are text messages"}, closeUnsupported, "binary messages are not supported")
 		return
 	}
 	q := getRequest()
@@ -38,11 +38,11 @@ func (h *handler) message(c conn, opcode byte, p []byte) {
 	switch {
 	case pace == paceOver:
 		h.limit.hit(limitMessages)
-		h.fail(c, q, fault{codeRate, rateLimited})
+		h.fail(c, q, fault{code: codeRate, text: rateLimited})
 	case f.is():
 		h.fail(c, q, f)
 	case !ph.authenticated() && q.op != opAuthenticate:
-		h.fail(c, q, fault{codeNeedAuth, "authentication required: call authenticate first"})
+		h.fail(c, q, fault{code: codeNeedAuth, text: "authentication required: call authenticate first"})
 	default:
 		h.call(c, s, q, ph, user, now)
 	}
@@ -68,7 +68,7 @@ func (h *handler) call(c conn, s *session, q *request, ph phase, user string, no
 			c.SendText(q.out)
 		}
 	default:
-		h.fail(c, q, fault{codeMethod, "unknown method " + quoted(q.method) + ": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"})
+		h.fail(c, q, fault{code: codeMethod, text: "unknown method " + quoted(q.method) + ": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"})
 	}
 }
 

@@ -62,8 +62,9 @@ func putRequest(q *request) {
 
 // fault is an error of JSON-RPC; the zero value is none.
 type fault struct {
-	code int
-	text string
+	code   int
+	text   string
+	oldest *rooms.Positions // of codeTooOld: the earliest place there is
 }
 
 func (f fault) is() bool { return f.code != 0 }
@@ -74,29 +75,29 @@ func (q *request) parse(p []byte) fault {
 	q.op, q.method, q.params, q.id = opUnknown, nil, nil, idNull
 	q.big = len(p) > keepBytes
 	if tooDeep(p) {
-		return fault{codeParse, "parse error: nested more than " + strconv.Itoa(maxRequestDepth) + " deep"}
+		return fault{code: codeParse, text: "parse error: nested more than " + strconv.Itoa(maxRequestDepth) + " deep"}
 	}
 	v, err := q.parser.ParseBytes(p)
 	// The parser lets some through that is no JSON, such as nan and unknown escapes.
 	if err != nil || fastjson.ValidateBytes(p) != nil {
-		return fault{codeParse, "parse error: the message is not valid JSON"}
+		return fault{code: codeParse, text: "parse error: the message is not valid JSON"}
 	}
 	switch v.Type() {
 	case fastjson.TypeObject:
 	case fastjson.TypeArray:
-		return fault{codeInvalid, "invalid request: batches are not supported, send one request a message"}
+		return fault{code: codeInvalid, text: "invalid request: batches are not supported, send one request a message"}
 	default:
-		return fault{codeInvalid, "invalid request: a request is an object with method, params and id"}
+		return fault{code: codeInvalid, text: "invalid request: a request is an object with method, params and id"}
 	}
 	if f := q.parseID(v.Get("id")); f.is() {
 		return f
 	}
 	if ver := v.Get("jsonrpc"); ver != nil && !isString(ver, "2.0") {
-		return fault{codeInvalid, `invalid request: jsonrpc must be "2.0" or left out`}
+		return fault{code: codeInvalid, text: `invalid request: jsonrpc must be "2.0" or left out`}
 	}
 	method := v.Get("method")
 	if method == nil || method.Type() != fastjson.TypeString {
-		return fault{codeInvalid, "invalid request: method must be a string"}
+		return fault{code: codeInvalid, text: "invalid request: method must be a string"}
 	}
 	q.method, _ = method.StringBytes()
 	q.op = opOf(q.method)
@@ -109,7 +110,7 @@ func (q *request) parse(p []byte) fault {
 		q.params = params
 	case fastjson.TypeNull:
 	default:
-		return fault{codeParams, "invalid params: an object or an array is expected"}
+		return fault{code: codeParams, text: "invalid params: an object or an array is expected"}
 	}
 	return fault{}
 }
@@ -139,7 +140,7 @@ func (q *request) parseID(v *fastjson.Value) fault {
 			return fault{}
 		}
 	}
-	return fault{codeInvalid, "invalid request: id must be an integer of 64 bits, a string of at most 36 characters, or null"}
+	return fault{code: codeInvalid, text: "invalid request: id must be an integer of 64 bits, a string of at most 36 characters, or null"}
 }
 
 func isInteger(b []byte) bool {

@@ -11,7 +11,7 @@ import (
 
 // later are fields of params that the protocol has but this gateway does not
 // serve: whoever sends one relies on it, so it must not be ignored.
-var later = [...]string{"since", "max_rate", "filter", "filters", "compression"}
+var later = [...]string{"max_rate", "filter", "filters", "compression"}
 
 // maxNames is how many rooms one request names. The answer is many times longer
 // than the request.
@@ -32,7 +32,7 @@ func (q *request) get(name string) *fastjson.Value {
 func (q *request) checkLater() fault {
 	for _, name := range later {
 		if q.get(name) != nil {
-			return fault{codeParams, "invalid params: params." + name + " is not available yet"}
+			return fault{code: codeParams, text: "invalid params: params." + name + " is not available yet"}
 		}
 	}
 	return fault{}
@@ -42,6 +42,7 @@ func (q *request) checkLater() fault {
 type wishes struct {
 	snapshot bool
 	keys     []string // nil: all
+	since    map[string]rooms.Positions
 }
 
 // maxKeysAsked is how many keys one request names: each frame of the room is
@@ -58,24 +59,85 @@ func (q *request) wishes() (w wishes, f fault) {
 		return w, f
 	}
 	if v := q.get("keys"); v != nil {
-		w.keys, f = keysOf(v)
+		if w.keys, f = keysOf(v); f.is() {
+			return w, f
+		}
+	}
+	if v := q.get("since"); v != nil {
+		w.since, f = sinceOf(v)
 	}
 	return w, f
+}
+
+// sinceOf reads the places that a client has, by room. A place without an epoch
+// is none: the server gave it before it knew better.
+func sinceOf(v *fastjson.Value) (map[string]rooms.Positions, fault) {
+	o, err := v.Object()
+	if err != nil {
+		return nil, fault{code: codeParams, text: `invalid params: params.since must be an object of positions by room, such as {"orders:42":{"epoch":"k3x9","0":1234}}`}
+	}
+	if o.Len() > maxNames {
+		return nil, fault{code: codeLimit, text: "limit reached: params.since names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
+	}
+	since, f := make(map[string]rooms.Positions, o.Len()), fault{}
+	o.Visit(func(room []byte, v *fastjson.Value) {
+		if f.is() {
+			return
+		}
+		p, why := positionsOf(v)
+		if why != "" {
+			f = fault{code: codeParams, text: "invalid params: params.since[" + quoted(string(room)) + "] " + why}
+		} else if p.Epoch != "" {
+			since[string(room)] = p
+		}
+	})
+	return since, f
+}
+
+// maxPartitions bounds what one place may name.
+const maxPartitions = 10_000
+
+// positionsOf reads one place: {"epoch":"k3x9","0":1234}.
+func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
+	o, err := v.Object()
+	if err != nil {
+		return p, "must be an object with the epoch and an offset for each partition"
+	}
+	if o.Len() > maxPartitions {
+		return p, "names too many partitions"
+	}
+	o.Visit(func(name []byte, v *fastjson.Value) {
+		if string(name) == "epoch" {
+			b, err := v.StringBytes()
+			if p.Epoch = string(b); err != nil {
+				why = "has an epoch that is no string"
+			}
+			return
+		}
+		part, err := strconv.ParseInt(string(name), 10, 32)
+		off, err2 := v.Int64()
+		if err != nil || part < 0 || err2 != nil || off < -1 {
+			why = "must have partition numbers as names and offsets as numbers, not " + quoted(string(name)) + ": " + string(v.MarshalTo(nil))
+			return
+		}
+		p.Offsets = append(p.Offsets, rooms.Pos{Partition: int32(part), Offset: off})
+	})
+	return p, why
 }
 
 func keysOf(v *fastjson.Value) ([]string, fault) {
 	items, err := v.Array()
 	if err != nil || len(items) == 0 {
-		return nil, fault{codeParams, "invalid params: params.keys must be a list of keys, at least one; leave it out for all"}
+		return nil, fault{code: codeParams, text: "invalid params: params.keys must be a list of keys, at least one; leave it out for all"}
 	}
 	if len(items) > maxKeysAsked {
-		return nil, fault{codeLimit, "limit reached: params.keys names more than " + strconv.Itoa(maxKeysAsked) + " keys; join without keys, or on several connections"}
+		return nil, fault{code: codeLimit, text: "limit reached: params.keys names more than " + strconv.Itoa(maxKeysAsked) + " keys; join without keys, or on several connections"}
 	}
 	keys := make([]string, len(items))
 	for i, it := range items {
 		b, err := it.StringBytes()
 		if err != nil || !utf8.Valid(b) {
-			return nil, fault{codeParams, "invalid params: params.keys[" + strconv.Itoa(i) + "] must be a string"}
+			return nil, fault{code: codeParams, text: "invalid params: params.keys[" + strconv.Itoa(i) + "] must be a string"}
 		}
 		keys[i] = string(b)
 	}
@@ -100,7 +162,7 @@ func (q *request) boolean(name string, otherwise bool) (bool, fault) {
 	}
 	b, err := v.Bool()
 	if err != nil {
-		return false, fault{codeParams, "invalid params: params." + name + " must be true or false"}
+		return false, fault{code: codeParams, text: "invalid params: params." + name + " must be true or false"}
 	}
 	return b, fault{}
 }
@@ -113,11 +175,11 @@ func (q *request) roomNames() (names []string, list bool, f fault) {
 		v, what = q.get("rooms"), "params.rooms"
 	}
 	if v == nil {
-		return nil, list, fault{codeParams, "invalid params: params.rooms must be a list of room names"}
+		return nil, list, fault{code: codeParams, text: "invalid params: params.rooms must be a list of room names"}
 	}
 	names, f = stringsOf(v, what)
 	if !f.is() && len(names) == 0 {
-		f = fault{codeParams, "invalid params: " + what + " names no room"}
+		f = fault{code: codeParams, text: "invalid params: " + what + " names no room"}
 	}
 	return names, list, f
 }
@@ -126,10 +188,10 @@ func (q *request) roomNames() (names []string, list bool, f fault) {
 func stringsOf(v *fastjson.Value, what string) ([]string, fault) {
 	items, err := v.Array()
 	if err != nil {
-		return nil, fault{codeParams, "invalid params: " + what + " must be a list of room names"}
+		return nil, fault{code: codeParams, text: "invalid params: " + what + " must be a list of room names"}
 	}
 	if len(items) > maxNames {
-		return nil, fault{codeLimit, "limit reached: " + what + " names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
+		return nil, fault{code: codeLimit, text: "limit reached: " + what + " names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
 	}
 	names := make([]string, 0, len(items))
 	var seen map[string]struct{}
@@ -139,7 +201,7 @@ func stringsOf(v *fastjson.Value, what string) ([]string, fault) {
 	for i, it := range items {
 		b, err := it.StringBytes()
 		if err != nil || len(b) == 0 || len(b) > rooms.MaxName || !utf8.Valid(b) {
-			return nil, fault{codeParams, "invalid params: " + what + "[" + strconv.Itoa(i) + "] must be a string of 1 to " + strconv.Itoa(rooms.MaxName) + " bytes"}
+			return nil, fault{code: codeParams, text: "invalid params: " + what + "[" + strconv.Itoa(i) + "] must be a string of 1 to " + strconv.Itoa(rooms.MaxName) + " bytes"}
 		}
 		if _, twice := seen[string(b)]; twice {
 			continue

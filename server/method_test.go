@@ -187,4 +187,6 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-func fault2(q *request) fault { return fault{codeMethod, "unknown method " + quoted(q.method)} }
+func fault2(q *request) fault {
+	return fault{code: codeMethod, text: "unknown method " + quoted(q.method)}
+}

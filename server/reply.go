@@ -23,6 +23,7 @@ const (
 	codeSubscribe = -32005
 	codeNoRoom    = -32006
 	codeForbidden = -32007
+	codeTooOld    = -32008
 	codeLimit     = -32009
 )
 
@@ -60,6 +61,9 @@ func appendFault(dst []byte, f fault) []byte {
 	dst = strconv.AppendInt(dst, int64(f.code), 10)
 	dst = append(dst, `,"message":`...)
 	dst = rooms.AppendString(dst, f.text)
+	if f.oldest != nil {
+		dst = append(f.oldest.AppendJSON(append(dst, `,"data":{"oldest":`...)), '}')
+	}
 	return append(dst, '}')
 }
 
@@ -124,6 +128,9 @@ func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	dst = strconv.AppendBool(dst, j.Chain)
 	dst = append(dst, `,"positions":`...)
 	dst = j.Positions.AppendJSON(dst)
+	if j.TooOld != nil { // it is joined all the same, and gets a snapshot
+		dst = appendFault(append(dst, `,"error":`...), joinFault(j.TooOld))
+	}
 	return append(dst, '}')
 }
 

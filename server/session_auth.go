@@ -10,7 +10,7 @@ import (
 // renews the token, and after ?join=manual it says what to join.
 func (h *handler) authenticate(c conn, s *session, q *request, ph phase, start time.Time) {
 	if ph == phJoining {
-		h.fail(c, q, fault{codeInvalid, "invalid request: authentication in progress"})
+		h.fail(c, q, fault{code: codeInvalid, text: "invalid request: authentication in progress"})
 		return
 	}
 	a, f := authParams(q)
@@ -20,7 +20,7 @@ func (h *handler) authenticate(c conn, s *session, q *request, ph phase, start t
 	}
 	if !a.given {
 		if ph != phManual {
-			h.fail(c, q, fault{codeParams, "invalid params: params.token is missing"})
+			h.fail(c, q, fault{code: codeParams, text: "invalid params: params.token is missing"})
 			return
 		}
 		h.authenticateRest(c, s, q, a, start)
@@ -57,7 +57,7 @@ type authRequest struct {
 
 func authParams(q *request) (a authRequest, f fault) {
 	if q.params != nil && q.params.Type() != fastjson.TypeObject {
-		return a, fault{codeParams, "invalid params: authenticate takes an object"}
+		return a, fault{code: codeParams, text: "invalid params: authenticate takes an object"}
 	}
 	if a.wishes, f = q.wishes(); f.is() {
 		return a, f
@@ -65,7 +65,7 @@ func authParams(q *request) (a authRequest, f fault) {
 	a.wishes.keys = nil // is of subscribe: the rooms here have not much in common
 	var ok bool
 	if a.token, a.given, ok = q.text("token"); !ok {
-		return a, fault{codeParams, "invalid params: params.token must be a string"}
+		return a, fault{code: codeParams, text: "invalid params: params.token must be a string"}
 	}
 	if a.positions, f = q.boolean("positions", true); f.is() {
 		return a, f
@@ -80,7 +80,7 @@ func authParams(q *request) (a authRequest, f fault) {
 func (h *handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id identity, start time.Time) {
 	if !h.limit.users.take(id.user) {
 		h.logLimit(c, h.limit.hit(limitUser), id.user)
-		h.hangUp(c, s, q.id, fault{codeLimit, tooManyOfUser}, closeTooMany, tooManyOfUser)
+		h.hangUp(c, s, q.id, fault{code: codeLimit, text: tooManyOfUser}, closeTooMany, tooManyOfUser)
 		return
 	}
 	names, ok := h.admit(c, s, id, phPending, phJoining, start)
@@ -167,7 +167,7 @@ func (h *handler) refuse(c conn, s *session, q *request, why string) {
 	user := s.user
 	s.mu.Unlock()
 	h.log.Info("authentication failed", "conn", c.ID(), "user", user, "remote", c.Remote(), "reason", why)
-	f := fault{codeAuth, "authentication failed: " + why}
+	f := fault{code: codeAuth, text: "authentication failed: " + why}
 	if last {
 		h.hangUp(c, s, q.id, f, closeAuth, "authentication failed")
 		return

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,9 +56,9 @@ func (h *handler) admits(user, room string) (*rooms.Pattern, fault) {
 	p, owner, ok := h.catalog.Resolve(room)
 	switch {
 	case !ok:
-		return nil, fault{codeNoRoom, "unknown room"}
+		return nil, fault{code: codeNoRoom, text: "unknown room"}
 	case p.Class.Private() && owner != user:
-		return nil, fault{codeForbidden, "forbidden: the room is another user's"}
+		return nil, fault{code: codeForbidden, text: "forbidden: the room is another user's"}
 	}
 	return p, fault{}
 }
@@ -80,10 +81,14 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 			continue
 		}
 		if p.Bare && w.keys != nil {
-			a.refuse(i, fault{codeParams, "invalid params: params.keys: the room's frames are bare, without keys"})
+			a.refuse(i, fault{code: codeParams, text: "invalid params: params.keys: the room's frames are bare, without keys"})
 			continue
 		}
-		a.refs = append(a.refs, loop.RoomRef{Name: name, Pattern: p, Snapshot: w.snapshot && p.Class.Snapshot, Keys: w.keys})
+		ref := loop.RoomRef{Name: name, Pattern: p, Snapshot: w.snapshot && p.Class.Snapshot, Keys: w.keys}
+		if since, ok := w.since[name]; ok {
+			ref.Since = &since
+		}
+		a.refs = append(a.refs, ref)
 	}
 	granted := s.reserve(len(a.refs), h.maxRooms)
 	if granted == len(a.refs) {
@@ -96,7 +101,7 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 			continue
 		}
 		if n++; n > granted {
-			a.refuse(i, fault{codeLimit, "limit reached: too many rooms on this connection"})
+			a.refuse(i, fault{code: codeLimit, text: "limit reached: too many rooms on this connection"})
 		}
 	}
 	return a
@@ -131,13 +136,16 @@ func (a *asking) each(joined []loop.Joined, visit func(name string, j *loop.Join
 
 // joinFault is what a client is told of an error of package rooms or loop.
 func joinFault(err error) fault {
+	var old *rooms.TooOldError
 	switch {
 	case err == nil:
 		return fault{}
+	case errors.As(err, &old):
+		return fault{code: codeTooOld, text: err.Error(), oldest: &old.Oldest}
 	case errors.Is(err, rooms.ErrTooManyRooms):
-		return fault{codeLimit, "limit reached: " + err.Error()}
+		return fault{code: codeLimit, text: "limit reached: " + err.Error()}
 	default:
-		return fault{codeSubscribe, "subscription failed: " + err.Error()}
+		return fault{code: codeSubscribe, text: "subscription failed: " + err.Error()}
 	}
 }
 
@@ -190,10 +198,14 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 		}
 	}
 	dst = append(dst, '}')
-	if public+private < len(a.names) {
+	late := slices.ContainsFunc(joined, func(j loop.Joined) bool { return j.TooOld != nil })
+	if late || public+private < len(a.names) {
 		dst = append(dst, `,"errors":[`...)
 		from = len(dst)
-		a.each(joined, func(name string, _ *loop.Joined, f fault) {
+		a.each(joined, func(name string, j *loop.Joined, f fault) {
+			if j != nil && j.Err == nil {
+				f = joinFault(j.TooOld) // it is joined all the same
+			}
 			if f.is() {
 				dst = appendRefused(appendComma(dst, from), name, f)
 			}

@@ -66,7 +66,7 @@ func (a *asking) appendListReply(dst, id []byte, joined []loop.Joined) []byte {
 		text += "; and " + strconv.Itoa(n-maxNamed) + " more"
 	}
 	if n > 0 {
-		return appendError(dst, id, fault{codeSubscribe, text})
+		return appendError(dst, id, fault{code: codeSubscribe, text: text})
 	}
 	return append(append(appendResultHead(dst, id), "null"...), '}')
 }
@@ -107,7 +107,7 @@ func appendRooms(id []byte, list []loop.Joined, status string) []byte {
 	for i := range list {
 		dst = appendComma(dst, from)
 		if err := list[i].Err; err != nil {
-			dst = appendRefused(dst, list[i].Name, fault{codeSubscribe, "unsubscribe failed: " + err.Error()})
+			dst = appendRefused(dst, list[i].Name, fault{code: codeSubscribe, text: "unsubscribe failed: " + err.Error()})
 			continue
 		}
 		dst = appendJoined(dst, &list[i], status)

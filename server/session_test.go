@@ -220,6 +220,20 @@ func TestMethods(t *testing.T) {
 	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":"BTC"},"id":1}`, "-32602", "params.keys must be a list")
 	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":[]},"id":1}`, "-32602", "params.keys must be a list")
 	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":["A",1]},"id":1}`, "-32602", "params.keys[1] must be a string")
+	for since, words := range map[string]string{
+		`[]`:                     "params.since must be an object of positions by room",
+		`{"trades:A":1}`:         `params.since[\"trades:A\"] must be an object`,
+		`{"x":{"epoch":1}}`:      "has an epoch that is no string",
+		`{"x":{"0":"1"}}`:        `not \"0\": \"1\"`,
+		`{"x":{"-1":1}}`:         "partition numbers",
+		`{"x":{"0":-2}}`:         "partition numbers",
+		`{"x":{"0":1.5}}`:        "partition numbers",
+		`{"x":{"part":1}}`:       `not \"part\": 1`,
+		`{"x":{"1e3":1}}`:        "partition numbers",
+		`{"x":{"9999999999":1}}`: "partition numbers",
+	} {
+		fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"since":`+since+`},"id":1}`, "-32602", words)
+	}
 	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"snapshot":1},"id":1}`, "-32602", "params.snapshot")
 	fails(`{"method":"subscribe","id":1}`, "-32602", "params.rooms")
 	fails(`{"method":"unsubscribe","params":{},"id":1}`, "-32602", "params.rooms")
@@ -227,7 +241,6 @@ func TestMethods(t *testing.T) {
 	fails(`{"method":"authenticate","params":{"token":1},"id":1}`, "-32602", "params.token must be a string")
 	fails(`{"method":"authenticate","params":{"token":"x","positions":1},"id":1}`, "-32602", "params.positions")
 	fails(`{"method":"authenticate","params":{"token":"x","join":"prices"},"id":1}`, "-32602", "params.join")
-	fails(`{"method":"authenticate","params":{"token":"x","since":{}},"id":1}`, "-32602", "params.since is not available yet")
 	fails(`[{"method":"ping","id":1}]`, "-32600", "batches")
 	fails(`{"method":"ping","id":{}}`, "-32600", `"id":null`[:0])
 	fails(`x`, "-32700", "not valid JSON")

@@ -1,0 +1,162 @@
+package rooms
+
+import (
+	"fmt"
+	"math"
+)
+
+// TooOldError says that a client's positions are of a past that nobody here can
+// give back. Oldest is the earliest place from which all can be had; it may be
+// unknown.
+type TooOldError struct {
+	Oldest Positions
+	why    string
+}
+
+func (e *TooOldError) Error() string { return "position too old: " + e.why }
+
+// Resume is how a member goes on from where its client was.
+type Resume struct {
+	// Have is what the client has: of each partition that feeds the room, all
+	// up to and including the offset.
+	Have []Pos
+	// Until is the number of the frame from which on no frame can be in Have.
+	Until uint64
+	// Walk says to go on with the newest frame of each key instead of all.
+	Walk bool
+	// Recall says that the tapes do not reach back to Have: what lies between it
+	// and UpTo is not on them.
+	Recall bool
+	UpTo   []Pos
+}
+
+// resume finds the place from which a member whose client is at since gets all
+// that it lacks. at is the number of its first frame.
+func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err error) {
+	state := s.state(r.pattern.Feed)
+	all := state.positions(r)
+	if all.Epoch == "" {
+		return 0, nil, &TooOldError{why: "the gateway has not read the room's topic yet"}
+	}
+	if since.Epoch != all.Epoch {
+		return 0, nil, &TooOldError{Oldest: all, why: fmt.Sprintf("they are of epoch %q, and the topic's is %q", since.Epoch, all.Epoch)}
+	}
+	have := make([]Pos, len(all.Offsets))
+	ahead := false
+	for i, p := range all.Offsets {
+		have[i] = Pos{p.Partition, -1} // younger than the client's last word
+		if o := since.of(p.Partition); o != nil {
+			have[i].Offset = max(o.Offset, -1)
+		}
+		ahead = ahead || have[i].Offset > p.Offset
+	}
+	how = &Resume{Have: have, Until: r.next}
+	if ahead { // of a node that has read further
+		how.Until = math.MaxUint64
+	}
+	if r.Class().Conflate {
+		if !s.knowsSince(r, have) {
+			return 0, nil, &TooOldError{Oldest: all, why: "keys have gone since of which nothing is known any more"}
+		}
+		how.Walk = true
+		return 0, how, nil
+	}
+	if at, ok := s.reachBack(r, state, have); ok {
+		return at, how, nil
+	}
+	how.Recall, how.UpTo = true, all.Offsets
+	return r.next, how, nil
+}
+
+// covers says that all of a topic's records after have came after the place:
+// who begins there misses none of them.
+func (f *feedState) covers(have []Pos, gen int64) bool {
+	if f == nil {
+		return false
+	}
+	if f.gen != gen {
+		return f.gen < gen // the place is before the epoch began
+	}
+	for _, p := range have {
+		if int(p.Partition) < len(f.off) && (f.off[p.Partition] == unknown || f.off[p.Partition] > p.Offset) {
+			return false
+		}
+	}
+	return true
+}
+
+// reachBack is the number of a frame from which on the room's tape has all that
+// comes after have.
+func (s *shard) reachBack(r *Room, now *feedState, have []Pos) (at uint64, ok bool) {
+	if now.covers(have, now.gen) {
+		return r.next, true
+	}
+	feed := r.pattern.Feed.index
+	dir := *r.tape.dir.Load()
+	for i := len(dir) - 1; i >= 0; i-- {
+		if c := dir[i]; c.after != nil && c.after[feed].covers(have, now.gen) {
+			return r.numberFrom(c.first), true
+		}
+	}
+	if r.tape.reach != nil && r.tape.reach[feed].covers(have, now.gen) {
+		return r.numberFrom(0), true
+	}
+	return 0, false
+}
+
+// numberFrom is the room's number of its first frame that is at number num of
+// the tape or behind it.
+func (r *Room) numberFrom(num uint64) uint64 {
+	num = max(num, r.tape.tailNow())
+	if !r.private() {
+		return min(num, r.next)
+	}
+	list := r.refs.Load()
+	if list == nil {
+		return r.next
+	}
+	at := list.first
+	for at < r.next && list.nums[at-list.first] < num {
+		at++
+	}
+	return at
+}
+
+// states is what of each feed is on the shard's tapes.
+func (s *shard) states() []*feedState {
+	list := make([]*feedState, len(s.feeds))
+	for i := range s.feeds {
+		list[i] = s.feeds[i].Load()
+	}
+	return list
+}
+
+// date tells the chunks that were begun since the last time what had been read
+// when they were: all that comes after it is in them or later ones.
+func (s *shard) date() {
+	if len(s.begun) == 0 {
+		return
+	}
+	now := s.states()
+	for i, c := range s.begun {
+		c.after = now
+		s.begun[i] = nil
+	}
+	s.begun = s.begun[:0]
+}
+
+// knowsSince says whether the last values tell all that has changed since have.
+func (s *shard) knowsSince(r *Room, have []Pos) bool {
+	state := s.state(r.pattern.Feed)
+	if !r.last.origin.covers(have, state.gen) {
+		return false
+	}
+	for _, f := range r.last.lost {
+		for _, p := range have {
+			if p.Partition == f.Partition && p.Offset < f.Offset {
+				return false
+			}
+		}
+	}
+	return true
+}

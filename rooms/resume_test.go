@@ -1,0 +1,111 @@
+package rooms
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// heard is what a client of a resumed room gets from the tape: partition and offset.
+func (m *manual) heard(s *Seat) (got []Pos) {
+	m.t.Helper()
+	r, at := s.Sub.Room(), s.At
+	sift := &Sift{Have: s.Resume.Have}
+	for at < r.Head() {
+		next, pieces, lagged := r.CutSome(at, 300, sift, nil)
+		if lagged {
+			m.t.Fatal("lagged")
+		}
+		for _, p := range pieces {
+			w := r.window()
+			for k := range uint64(p.Frames()) {
+				if f := w.frame(p.First() + k); f.part >= 0 {
+					got = append(got, Pos{f.part, f.off})
+				}
+			}
+		}
+		at = next
+	}
+	return got
+}
+
+// TestResumeModel: who comes back with the place it had gets exactly what it
+// lacks, in order within each partition, or hears that the tape does not reach back.
+func TestResumeModel(t *testing.T) {
+	resumed, tooOld := 0, 0
+	for seed := range uint64(40) {
+		rnd := rand.New(rand.NewPCG(seed, 5))
+		feed := newOpenFeed(3)
+		stream := &Class{Name: "stream", RetainBytes: 8 << 10, RetainAge: 20 * time.Second}
+		private := &Class{Name: "private", Owner: "{sub}", RetainBytes: 8 << 10, RetainAge: 20 * time.Second}
+		ps := []*Pattern{{Match: "a", Class: stream, Feed: feed}, {Match: "o:{owner}", Class: private, Feed: feed}}
+		m := newManual(t, Config{}, ps...)
+		l := m.listen()
+		if rnd.IntN(2) == 0 {
+			m.join(l, "a")
+		}
+		names := []string{"a", "o:1", "o:2"}
+		records := map[string][]Pos{} // by room, in the order read
+		var next [3]int64
+		for step := range 400 {
+			for range 1 + rnd.IntN(6) {
+				part := int32(rnd.IntN(3))
+				name := names[rnd.IntN(3)]
+				if rnd.IntN(4) > 0 {
+					m.add(name, part, next[part], fmt.Sprint(step))
+					records[name] = append(records[name], Pos{part, next[part]})
+				}
+				m.batch.Progress(feed, part, next[part])
+				next[part]++
+			}
+			m.send()
+			m.pass(time.Duration(rnd.IntN(400)) * time.Millisecond)
+			if rnd.IntN(10) == 0 {
+				m.sweep()
+			}
+			name := names[rnd.IntN(3)]
+			since := Positions{Epoch: "e1"}
+			for part := range int32(3) {
+				if off := next[part] - 1 - int64(rnd.IntN(1+rnd.IntN(60))); off >= 0 {
+					since.Offsets = append(since.Offsets, Pos{part, off})
+				}
+			}
+			p, _, _ := m.cfg.Catalog.Resolve(name)
+			j := &Join{Done: func(*Join) {}, Rooms: []Seat{{Name: name, Pattern: p, Since: &since}}}
+			m.Join(l, j)
+			m.answer()
+			seat := &j.Rooms[0]
+			if seat.TooOld != nil {
+				var old *TooOldError
+				if !errors.As(seat.TooOld, &old) {
+					t.Fatal(seat.TooOld)
+				}
+				tooOld++
+			} else {
+				resumed++
+				want := map[int32][]int64{}
+				for _, x := range records[name] {
+					if off := since.of(x.Partition); off == nil || x.Offset > off.Offset {
+						want[x.Partition] = append(want[x.Partition], x.Offset)
+					}
+				}
+				got := map[int32][]int64{}
+				for _, x := range m.heard(seat) {
+					got[x.Partition] = append(got[x.Partition], x.Offset)
+				}
+				if fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Fatalf("seed %d, step %d: %s since %v got %v, want %v", seed, step, name, since.Offsets, got, want)
+				}
+			}
+			if rnd.IntN(3) > 0 {
+				m.leave(seat.Sub)
+			}
+		}
+	}
+	t.Logf("%d resumed, %d too old", resumed, tooOld)
+	if resumed < 4000 || tooOld < 100 {
+		t.Errorf("%d resumed, %d too old: this shows little", resumed, tooOld)
+	}
+}
