@@ -28,7 +28,8 @@ type client struct {
 	mu      sync.Mutex
 	news    sync.Cond // of mu: something came
 	rooms   map[string]*room
-	past    []*room // memberships that ended
+	past    []*room                     // memberships that ended
+	carried map[string]map[string]frame // by room: values to go on with at the next join
 	notices []notice
 	replies map[string]reply
 	methods map[string]string // of requests, by id
@@ -101,7 +102,7 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 		br = bufio.NewReaderSize(conn, 32<<10)
 	}
 	c := &client{t: t, name: conn.LocalAddr().String(), conn: conn, sums: d.sums, rooms: map[string]*room{},
-		replies: map[string]reply{}, methods: map[string]string{}}
+		carried: map[string]map[string]frame{}, replies: map[string]reply{}, methods: map[string]string{}}
 	c.news.L = &c.mu
 	t.Cleanup(func() { conn.Close() })
 	go c.read(br)

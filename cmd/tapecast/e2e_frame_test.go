@@ -139,6 +139,15 @@ type positions struct {
 	at    map[int32]int64
 }
 
+// object is the place as a client sends it.
+func (p positions) object() map[string]any {
+	m := map[string]any{"epoch": p.epoch}
+	for part, off := range p.at {
+		m[strconv.Itoa(int(part))] = off
+	}
+	return m
+}
+
 func (p *positions) UnmarshalJSON(b []byte) error {
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(b, &m); err != nil {

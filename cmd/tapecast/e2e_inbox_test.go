@@ -134,7 +134,24 @@ func (c *client) enter(name string, at positions, chain bool) {
 		c.faultLocked("joined %s, in which it was", name)
 		return
 	}
-	c.rooms[name] = newRoom(name, at, chain)
+	r := newRoom(name, at, chain)
+	if values := c.carried[name]; values != nil {
+		r.values = values
+		delete(c.carried, name)
+	}
+	c.rooms[name] = r
+}
+
+// carry keeps what the client has of a room that it has just left, for when it
+// goes on from there.
+func (c *client) carry(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.past {
+		if r.name == name {
+			c.carried[name] = r.values
+		}
+	}
 }
 
 func (c *client) depart(name string, at positions) {

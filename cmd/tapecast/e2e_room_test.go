@@ -2,6 +2,12 @@ package main_test
 
 import "fmt"
 
+// taken is a snapshot: where it ended, and the place of each key's newest frame.
+type taken struct {
+	at     map[int32]int64
+	values map[string]int64
+}
+
 // room is what a client knows of one of its rooms, from the join on. It notes
 // whatever the protocol does not allow.
 type room struct {
@@ -17,9 +23,9 @@ type room struct {
 	gaps   int
 	resets int
 
-	snapping  bool             // between snapshot_begin and snapshot_end
-	snapshots int              // that have ended
-	values    map[string]frame // the newest of each key; a tombstone's is gone
+	snapping bool             // between snapshot_begin and snapshot_end
+	taken    []taken          // of snapshots that have ended
+	values   map[string]frame // the newest of each key; a tombstone's is gone
 
 	faults []string
 }
@@ -86,7 +92,7 @@ func (r *room) snapshot(end *positions) {
 		clear(r.values)
 		return
 	}
-	r.snapshots++
+	r.taken = append(r.taken, taken{end.at, newestOf(r.values)})
 	for _, f := range r.values {
 		if off, ok := end.at[f.part]; !ok || f.off > off {
 			r.fault("%d:%d was in the snapshot, which is of %v", f.part, f.off, end.at)
