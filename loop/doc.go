@@ -15,6 +15,11 @@
 // frame a reference), since nothing may be sent inside a frame. The socket's
 // writability then comes through the loop's own epoll set, one-shot.
 //
+// Few seats want more than the live frames: a snapshot, some keys only, a rate,
+// what came after a place; or they lag and are conflated. Such a seat has a
+// special for as long as that lasts, and gatherSpecial cuts what it lacks; the
+// others pay one flag for it.
+//
 // # Which goroutine may touch what
 //
 // A Loop's goroutine alone touches its connections' seats, outbox, state and
@@ -36,7 +41,7 @@
 //
 // # Figures
 //
-// Conn takes 208 bytes at most, and a seat 24 (TestSizes); nbio's own Conn
+// Conn takes 224 bytes at most, and a seat 24 (TestSizes); nbio's own Conn
 // takes 208. Ticks are 100 ms: that is the slack of every timer.
 //
 // A send is a raw system call, which the scheduler neither sees nor ends: a loop

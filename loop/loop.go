@@ -41,6 +41,7 @@ type Loop struct {
 	conns   []*Conn
 	blocked map[uint64]*Conn // by id: those that wait for writability
 	wheel   wheel
+	delays  delays
 	drain   *drain
 
 	urgent queue   // members of small rooms that lack something
@@ -108,6 +109,7 @@ func (l *Loop) run() {
 		}
 		l.takeInbox()
 		l.turnWheel()
+		l.turnDelays()
 		l.serve(&l.urgent)
 		l.serve(&l.ready)
 		l.pass()
@@ -119,7 +121,7 @@ func (l *Loop) run() {
 func (l *Loop) wait(ready []unix.EpollEvent) int {
 	timeout := 0
 	if l.urgent.empty() && l.ready.empty() && len(l.hot) == 0 && l.inbox.mayRest() {
-		timeout = l.wheel.wait(l.engine.now())
+		timeout = l.restFor()
 	}
 	n, err := unix.EpollWait(l.epfd, ready, timeout)
 	l.inbox.asleep.Store(false)

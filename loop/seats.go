@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"tapecast/rooms"
 )
@@ -24,6 +25,9 @@ type RoomRef struct {
 	Snapshot bool
 	// Keys are the only ones wanted; nil: all. Not with bare frames.
 	Keys []string
+	// Every is the least time between two sends; 0: at once. A room of a conflated
+	// class is conflated in between, of others all is sent at once when it is due.
+	Every time.Duration
 	// Since is where the client was, to go on from there; nil: it begins now.
 	// With it there is no snapshot, unless the place is too old.
 	Since *rooms.Positions
@@ -153,7 +157,7 @@ func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 	l.sit(c, given.Sub, given.At)
 	ref.resume = given.Resume
 	ref.Snapshot = ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil
-	out.Chain = !class.Conflate && ref.Keys == nil
+	out.Chain = !class.Conflate && ref.Keys == nil && ref.Every == 0
 	if ref.Snapshot {
 		out.Positions = rooms.Positions{}
 	}
@@ -212,7 +216,7 @@ func (l *Loop) list(c *Conn, a *leaving) {
 
 func (l *Loop) describe(c *Conn, t *seat) Joined {
 	r, x := t.sub.Room(), c.special(t)
-	chain := !r.Class().Conflate && (x == nil || !x.sift.Keyed())
+	chain := !r.Class().Conflate && (x == nil || !x.sift.Keyed() && x.every == 0)
 	return Joined{Name: r.Name(), Class: r.Class().Name, Positions: l.positions(c, t), Chain: chain}
 }
 

@@ -12,8 +12,8 @@ import (
 const conflatedEvery = time.Second
 
 // special is what a seat has that an ordinary one has not: a snapshot under
-// way, keys that it wants, offsets that its client has already. Few seats have
-// one, and most of those for a moment.
+// way, keys that it wants, offsets that its client has already, a rate. Few
+// seats have one, and most of those for a moment.
 type special struct {
 	sub  *rooms.Sub
 	sift rooms.Sift
@@ -23,6 +23,10 @@ type special struct {
 
 	walk walk
 	end  uint64 // where the walk is level with the room; 0: it is not yet
+
+	every   time.Duration // between two sends; 0: at once
+	due     time.Duration // of the next send, by the engine's clock
+	delayed bool          // it is in loop.delays
 
 	skipped uint64 // frames that were superseded before they were sent
 	told    tick   // when the client last heard of them
@@ -76,6 +80,9 @@ func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef, resume *rooms.Resume) {
 	if ref.Keys != nil {
 		c.makeSpecial(t).sift.SetKeys(ref.Keys)
 	}
+	if ref.Every > 0 {
+		c.makeSpecial(t).every = ref.Every
+	}
 	if how := resume; how != nil && (t.at < how.Until || how.Walk) {
 		x := c.makeSpecial(t)
 		x.sift.Have, x.until = how.Have, how.Until
@@ -106,7 +113,10 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 		s.more = s.more || t.at < r.Head()
 		return true
 	}
-	if x.walk == walkNone && l.table.Behind(r, t.at) {
+	if l.tooSoon(c, x) {
+		return true
+	}
+	if x.walk == walkNone && r.Class().Conflate && (x.every > 0 || l.table.Behind(r, t.at)) {
 		x.walk = walkOn
 	}
 	had := len(s.pieces)
@@ -122,6 +132,7 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 		}
 		if x.end = 0; level {
 			x.end = next
+			x.due = l.engine.now() + x.every
 		}
 		s.more = true // at least to say that it is level
 	default:
@@ -131,7 +142,9 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 			s.more = true
 			return l.lagged(c, t)
 		}
-		s.more = s.more || next < r.Head()
+		if s.more = s.more || next < r.Head(); next >= r.Head() && len(s.pieces) > had {
+			x.due = l.engine.now() + x.every
+		}
 	}
 	l.ranTo(c, k, len(s.pieces)-had, next)
 	return true
@@ -159,7 +172,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 		}
 		x.skipped, x.told = 0, l.wheel.at
 	}
-	if x.walk == walkNone && x.sift.Have == nil && x.skipped == 0 && !x.sift.Keyed() {
+	if x.walk == walkNone && x.sift.Have == nil && x.skipped == 0 && x.every == 0 && !x.sift.Keyed() {
 		c.dropSpecial(t)
 	}
 	return true

@@ -208,3 +208,64 @@ func TestResume(t *testing.T) {
 	f("leave last", `leave last{"epoch":"e1","0":13}`)
 	f("since last=e0:6", `since last{} but position too old: they are of epoch "e0", and the topic's is "e1"`, begin, "6", "7", end)
 }
+
+// TestRate: no two sends to a member come sooner than its rate allows, the
+// newest of each key is what it gets, and all of it where the class does not conflate.
+func TestRate(t *testing.T) {
+	w := newWorld(t, Config{})
+	const every = 200 * time.Millisecond
+	last, all := w.talk(), w.talk()
+	last.ask("rate last=5", "rate last")
+	all.ask("rate all=5", "rate all")
+	end := make(chan struct{})
+	const updates = 300
+	go func() {
+		defer close(end)
+		for i := range updates {
+			w.publishKey("a", fmt.Sprint(i), "last")
+			w.publish(fmt.Sprint(i), "all")
+			time.Sleep(3 * time.Millisecond)
+		}
+	}()
+	sends := func(c *client, want func(i int, v string) bool) (n int) {
+		var before time.Time
+		for i := 0; ; i++ {
+			_, got := c.read()
+			_, data, ok := strings.Cut(got, `"data":`)
+			if !ok {
+				i--
+				continue // a notice
+			}
+			if now := time.Now(); now.Sub(before) > every/4 { // else of the same send
+				n++
+				before = now
+			}
+			if !want(i, strings.TrimSuffix(data, "}")) {
+				t.Errorf("value %d is %s", i, data)
+			}
+			if data == fmt.Sprint(updates-1, "}") {
+				return n
+			}
+		}
+	}
+	began := time.Now()
+	var byLast, byAll int
+	var done sync.WaitGroup
+	newest := -1
+	done.Go(func() {
+		byLast = sends(last, func(_ int, v string) bool {
+			var x int
+			fmt.Sscan(v, &x)
+			ok := x > newest
+			newest = x
+			return ok
+		})
+	})
+	done.Go(func() { byAll = sends(all, func(i int, v string) bool { return v == fmt.Sprint(i) }) })
+	done.Wait()
+	<-end
+	most := int(time.Since(began)/every) + 2
+	if byLast > most || byAll > most || byLast < 3 || byAll < 3 {
+		t.Errorf("%d and %d sends, of which %d are allowed", byLast, byAll, most)
+	}
+}

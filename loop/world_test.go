@@ -56,7 +56,7 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 		return []byte(out)
 	}
 	switch verb {
-	case "join", "snap", "keys", "since":
+	case "join", "snap", "keys", "since", "rate":
 		var refs []RoomRef
 		for name := range strings.SplitSeq(rest, ",") {
 			name, key, keyed := strings.Cut(name, "=")
@@ -64,6 +64,10 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 			ref := RoomRef{Name: name, Pattern: p, Snapshot: verb != "join"}
 			if keyed && verb == "keys" {
 				ref.Keys = []string{key}
+			}
+			if keyed && verb == "rate" {
+				rate, _ := strconv.Atoi(key)
+				ref.Every, ref.Snapshot = time.Second/time.Duration(rate), false
 			}
 			if keyed && verb == "since" {
 				epoch, at, _ := strings.Cut(key, ":")

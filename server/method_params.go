@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
@@ -11,7 +12,7 @@ import (
 
 // later are fields of params that the protocol has but this gateway does not
 // serve: whoever sends one relies on it, so it must not be ignored.
-var later = [...]string{"max_rate", "filter", "filters", "compression"}
+var later = [...]string{"filter", "filters", "compression"}
 
 // maxNames is how many rooms one request names. The answer is many times longer
 // than the request.
@@ -43,6 +44,7 @@ type wishes struct {
 	snapshot bool
 	keys     []string // nil: all
 	since    map[string]rooms.Positions
+	every    time.Duration // between two sends to a membership; 0: at once
 }
 
 // maxKeysAsked is how many keys one request names: each frame of the room is
@@ -63,10 +65,24 @@ func (q *request) wishes() (w wishes, f fault) {
 			return w, f
 		}
 	}
+	if v := q.get("max_rate"); v != nil {
+		if w.every, f = everyOf(v); f.is() {
+			return w, f
+		}
+	}
 	if v := q.get("since"); v != nil {
 		w.since, f = sinceOf(v)
 	}
 	return w, f
+}
+
+// everyOf is the time between two sends of so many a second.
+func everyOf(v *fastjson.Value) (time.Duration, fault) {
+	rate, err := v.Float64()
+	if err != nil || !(rate >= 0.001 && rate <= 1000) {
+		return 0, fault{code: codeParams, text: "invalid params: params.max_rate must be a number of sends a second, from 0.001 to 1000; leave it out for all"}
+	}
+	return time.Duration(float64(time.Second) / rate), fault{}
 }
 
 // sinceOf reads the places that a client has, by room. A place without an epoch

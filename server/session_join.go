@@ -85,6 +85,7 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 			continue
 		}
 		ref := loop.RoomRef{Name: name, Pattern: p, Snapshot: w.snapshot && p.Class.Snapshot, Keys: w.keys}
+		ref.Every = max(p.Class.Interval, w.every)
 		if since, ok := w.since[name]; ok {
 			ref.Since = &since
 		}

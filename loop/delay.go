@@ -1,0 +1,71 @@
+package loop
+
+import (
+	"container/heap"
+	"time"
+)
+
+// delayed is a seat that is to be sent nothing before its time.
+type delayed struct {
+	due  time.Duration // by the engine's clock
+	conn *Conn
+	x    *special
+}
+
+// delays holds the delayed seats of a loop, the next one first. The wheel would
+// do, but for its ticks: half of what lies between two of ten sends a second.
+type delays []delayed
+
+// Len, Less, Swap, Push and Pop make it a heap.Interface.
+func (d delays) Len() int           { return len(d) }
+func (d delays) Less(i, j int) bool { return d[i].due < d[j].due }
+func (d delays) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+
+// Push is heap's.
+func (d *delays) Push(x any) { *d = append(*d, x.(delayed)) }
+
+// Pop is heap's.
+func (d *delays) Pop() any {
+	last := len(*d) - 1
+	x := (*d)[last]
+	(*d)[last] = delayed{}
+	*d = (*d)[:last]
+	return x
+}
+
+// tooSoon says whether the seat may not be sent anything yet, and sees to it that
+// its connection is looked at when it may.
+func (l *Loop) tooSoon(c *Conn, x *special) bool {
+	if x.every == 0 || x.walk == walkSnapshot || x.walk == walkResume || l.engine.now() >= x.due {
+		return false
+	}
+	if !x.delayed {
+		x.delayed = true
+		heap.Push(&l.delays, delayed{x.due, c, x})
+	}
+	return true
+}
+
+// turnDelays has the connections flushed whose seats may be sent something again.
+func (l *Loop) turnDelays() {
+	if len(l.delays) == 0 {
+		return
+	}
+	for now := l.engine.now(); len(l.delays) > 0 && l.delays[0].due <= now; {
+		d := heap.Pop(&l.delays).(delayed)
+		if d.x.delayed = false; d.conn.state == stOpen {
+			l.urgent.add(d.conn)
+		}
+	}
+}
+
+// restFor is how many milliseconds the loop may sleep.
+func (l *Loop) restFor() int {
+	now := l.engine.now()
+	ms := l.wheel.wait(now)
+	if len(l.delays) > 0 {
+		left := max(0, l.delays[0].due-now)
+		ms = min(ms, int((left+time.Millisecond-1)/time.Millisecond))
+	}
+	return ms
+}
