@@ -1,5 +1,5 @@
-// Package rooms owns frames, tapes, the sharded room tables, classes and
-// positions. It knows nothing of sockets, Kafka or HTTP.
+// Package rooms owns frames, tapes, last values, the sharded room tables,
+// classes and positions. It knows nothing of sockets, Kafka or HTTP.
 //
 // # A room is a tape, a member is a cursor
 //
@@ -11,6 +11,25 @@
 //
 // Private rooms are many and nearly empty. They own no chunks: the private rooms of
 // one class and shard write into one journal, and each holds the numbers of its frames.
+//
+// # Last values
+//
+// Rooms of a class that conflates or has snapshots also hold the newest frame
+// of each key, in the order of those updates (latest.go). Room.CutLatest walks
+// them: from a cursor for a member that lags, from 0 for a snapshot, from 0 with
+// a Sift of what the client has for one that resumes. A walk is exact for the
+// head that it saw, since an update marks the frame before it with its own
+// number and changes nothing else. Frames stay on the tape until it drops them,
+// and are then copied (Room.evacuate); tombstones stay for a minute at least, and who
+// was away for longer starts anew.
+//
+// # Resuming
+//
+// Each chunk knows what had been read of every feed when it was begun, a little
+// later at most, and a tape what had been read before all that it has dropped.
+// A client that has more than that (shard.resume) goes on from that chunk and
+// is spared, frame by frame, what it has. Tapes of two nodes differ in the order of
+// partitions, so no number means anything elsewhere: positions do.
 //
 // # Who may touch what
 //
