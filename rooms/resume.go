@@ -70,15 +70,15 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 
 // covers says that all of a topic's records after have came after the place:
 // who begins there misses none of them.
-func (f *feedState) covers(have []Pos, gen int64) bool {
-	if f == nil {
+func (s *feedState) covers(have []Pos, gen int64) bool {
+	if s == nil {
 		return false
 	}
-	if f.gen != gen {
-		return f.gen < gen // the place is before the epoch began
+	if s.gen != gen {
+		return s.gen < gen // the place is before the epoch began
 	}
 	for _, p := range have {
-		if int(p.Partition) < len(f.off) && (f.off[p.Partition] == unknown || f.off[p.Partition] > p.Offset) {
+		if int(p.Partition) < len(s.off) && (s.off[p.Partition] == unknown || s.off[p.Partition] > p.Offset) {
 			return false
 		}
 	}
