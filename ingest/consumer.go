@@ -33,6 +33,9 @@ type Config struct {
 	// MaxRecord is the most bytes that key and value of a record may have
 	// together. Zero means 1 MiB.
 	MaxRecord int
+	// RecallMemory bounds what is kept of records that were read again for
+	// members that resume, in bytes. Zero means 256 MiB.
+	RecallMemory int64
 	// MetadataEvery is the time between two looks at the topics. Zero means 5 s.
 	MetadataEvery time.Duration
 	// Log gets a line for each thing an operator would ask about. Nil: none.
@@ -66,6 +69,8 @@ type Consumer struct {
 	cancel context.CancelFunc
 	kicked chan struct{} // the watcher should look now
 	ended  sync.WaitGroup
+
+	recaller *recaller
 
 	topics  []*topic // the slice never changes once started
 	sampler sampler
@@ -110,12 +115,16 @@ func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
 	if cfg.MaxRecord <= 0 {
 		cfg.MaxRecord = 1 << 20
 	}
+	if cfg.RecallMemory <= 0 {
+		cfg.RecallMemory = defaultRecall
+	}
 	if cfg.MetadataEvery <= 0 {
 		cfg.MetadataEvery = 5 * time.Second
 	}
 	c := &Consumer{cfg: cfg, router: r, doubtFor: 10 * time.Second, stallAfter: 15 * time.Second, log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), batch: t.NewBatch()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.dead = &deadLetters{topic: cfg.DeadLetter}
+	c.recaller = newRecaller(c)
 	for _, routes := range r.topics {
 		c.topics = append(c.topics, &topic{name: routes.feed.Topic(), routes: routes, feed: routes.feed, why: "not looked at yet"})
 	}
@@ -151,6 +160,7 @@ func (c *Consumer) Start(ctx context.Context) (err error) {
 		c.ended.Go(r.run)
 	}
 	c.ended.Go(c.watch)
+	c.ended.Go(c.recaller.run)
 	return nil
 }
 

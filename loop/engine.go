@@ -34,7 +34,10 @@ type Config struct {
 	// Table holds the rooms; nil: there are none (an echo).
 	Table   *rooms.Table
 	Handler Handler
-	Log     *slog.Logger
+	// Recall reads again what tapes no longer hold, and does not block; nil:
+	// nothing can be.
+	Recall func(*rooms.Recall)
+	Log    *slog.Logger
 
 	// MaxMessage bounds what a client may say at once, in bytes; over it the
 	// connection is closed with 1009. Zero means 64 KiB.

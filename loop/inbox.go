@@ -24,6 +24,7 @@ const (
 	evAuthenticated             // code 1: with positions
 	evJoin                      // arg: *joining
 	evJoined                    // arg: *joining, answered
+	evRecalled                  // arg: *recalled
 	evLeave                     // arg: *leaving
 	evList                      // arg: *leaving
 	evDo                        // arg: func(*Loop)

@@ -182,6 +182,8 @@ func (l *Loop) handle(e *event) {
 		l.seatsAsked(e)
 	case evJoined:
 		l.joined(c, e.arg.(*joining))
+	case evRecalled:
+		l.recalled(c, e.arg.(*recalled))
 	case evDo:
 		e.arg.(func(*Loop))(l)
 	default:

@@ -33,6 +33,7 @@ type RoomRef struct {
 	Since *rooms.Positions
 
 	resume *rooms.Resume
+	past   *rooms.Past
 }
 
 // Joined is the answer for one room of a Join, Leave or List: the place that
@@ -56,6 +57,9 @@ type joining struct {
 	reply func([]Joined) []byte
 	list  []Joined
 	join  rooms.Join
+
+	pasts   []*rooms.Past // by place in join.Rooms: what was read again
+	waiting int           // for so many of them
 }
 
 type leaving struct {
@@ -119,8 +123,11 @@ func (l *Loop) joined(c *Conn, j *joining) {
 		}
 		return
 	}
+	if l.recall(c, j) {
+		return
+	}
 	c.seats = slices.Grow(c.seats, len(j.join.Rooms))
-	given := j.join.Rooms
+	given, pasts := j.join.Rooms, j.pasts
 	for i := range j.list {
 		out := &j.list[i]
 		if out.Err != nil {
@@ -129,6 +136,9 @@ func (l *Loop) joined(c *Conn, j *joining) {
 			}
 			continue
 		}
+		if pasts != nil {
+			j.refs[i].past, pasts = pasts[0], pasts[1:]
+		}
 		l.take(c, &given[0], &j.refs[i], out)
 		given = given[1:]
 	}
@@ -136,7 +146,7 @@ func (l *Loop) joined(c *Conn, j *joining) {
 	l.answer(c, j.reply(j.list))
 	for i := range j.list {
 		if k := c.find(j.list[i].Name); k >= 0 && j.list[i].Err == nil && c.state == stOpen {
-			l.seated(c, &c.seats[k], &j.refs[i], j.refs[i].resume)
+			l.seated(c, &c.seats[k], &j.refs[i])
 		}
 	}
 	l.resumeSide(c)
@@ -150,6 +160,7 @@ func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 	if out.Err == nil && out.TooOld != nil && !class.Snapshot {
 		l.table.Leave(given.Sub)
 		out.Err = out.TooOld
+		out.Positions = rooms.Positions{}
 	}
 	if out.Err != nil {
 		return
@@ -221,9 +232,9 @@ func (l *Loop) describe(c *Conn, t *seat) Joined {
 }
 
 // positions is the place up to which the seat was sent its room; none in the
-// middle of a snapshot, which is no place.
+// middle of a snapshot, or of what was read again.
 func (l *Loop) positions(c *Conn, t *seat) rooms.Positions {
-	if x := c.special(t); x != nil && x.walk == walkSnapshot {
+	if x := c.special(t); x != nil && (x.walk == walkSnapshot || x.past != nil) {
 		return rooms.Positions{}
 	}
 	return l.table.PositionsAt(t.sub.Room(), t.at)

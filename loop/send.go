@@ -34,6 +34,7 @@ type sender struct {
 type run struct {
 	seat, pieces int
 	next         uint64
+	past         bool // of what was read again, whose frames have numbers of their own
 }
 
 func (s *sender) add(b []byte) {
@@ -141,7 +142,7 @@ func (l *Loop) gather(c *Conn) {
 		if len(pieces) == had {
 			continue
 		}
-		s.runs = append(s.runs, run{k, len(pieces) - had, next})
+		s.runs = append(s.runs, run{seat: k, pieces: len(pieces) - had, next: next})
 		for _, p := range pieces[had:] {
 			left -= len(p.Bytes)
 		}
@@ -217,7 +218,11 @@ func (l *Loop) advance(c *Conn, n int) int {
 			if left == 1 && k == len(p.Bytes) {
 				next = run.next
 			}
-			l.moved(c, t, next, frames)
+			if run.past {
+				c.special(t).pastAt = int(next)
+			} else {
+				l.moved(c, t, next, frames)
+			}
 			t.quiet = false
 			l.stats.Frames += uint64(frames)
 			n -= k

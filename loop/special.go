@@ -21,6 +21,10 @@ type special struct {
 	// sift.Have.
 	until uint64
 
+	past   *rooms.Past // what was read again, to be sent first; nil: nothing
+	pastAt int
+	upTo   []rooms.Pos
+
 	walk walk
 	end  uint64 // where the walk is level with the room; 0: it is not yet
 
@@ -76,16 +80,16 @@ func (c *Conn) dropSpecial(t *seat) {
 }
 
 // seated gives a new seat what its request asked for beyond the live frames.
-func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef, resume *rooms.Resume) {
+func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
 	if ref.Keys != nil {
 		c.makeSpecial(t).sift.SetKeys(ref.Keys)
 	}
 	if ref.Every > 0 {
 		c.makeSpecial(t).every = ref.Every
 	}
-	if how := resume; how != nil && (t.at < how.Until || how.Walk) {
+	if how := ref.resume; how != nil && (t.at < how.Until || how.Walk || ref.past != nil) {
 		x := c.makeSpecial(t)
-		x.sift.Have, x.until = how.Have, how.Until
+		x.sift.Have, x.until, x.past, x.upTo = how.Have, how.Until, ref.past, how.UpTo
 		if how.Walk {
 			x.walk = walkResume
 		}
@@ -111,6 +115,10 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 	}
 	if !t.special { // settled: an ordinary seat from now on
 		s.more = s.more || t.at < r.Head()
+		return true
+	}
+	if x.past != nil {
+		l.gatherPast(k, left, x)
 		return true
 	}
 	if l.tooSoon(c, x) {
@@ -163,7 +171,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 		}
 		x.walk, x.end = walkNone, 0
 	}
-	if x.sift.Have != nil && t.at >= x.until {
+	if x.sift.Have != nil && t.at >= x.until && x.past == nil {
 		x.sift.Have = nil
 	}
 	if x.skipped > 0 && l.wheel.at-x.told >= ticks(conflatedEvery) {
@@ -172,7 +180,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 		}
 		x.skipped, x.told = 0, l.wheel.at
 	}
-	if x.walk == walkNone && x.sift.Have == nil && x.skipped == 0 && x.every == 0 && !x.sift.Keyed() {
+	if x.walk == walkNone && x.past == nil && x.sift.Have == nil && x.skipped == 0 && x.every == 0 && !x.sift.Keyed() {
 		c.dropSpecial(t)
 	}
 	return true
@@ -184,7 +192,7 @@ func (l *Loop) ranTo(c *Conn, k, pieces int, next uint64) {
 		l.moved(c, &c.seats[k], next, 0)
 		return
 	}
-	l.send.runs = append(l.send.runs, run{k, pieces, next})
+	l.send.runs = append(l.send.runs, run{seat: k, pieces: pieces, next: next})
 }
 
 // moved sets the seat's cursor to next; frames were begun to be sent on the way.

@@ -194,18 +194,28 @@ func TestResume(t *testing.T) {
 	f("leave all", `leave all{"epoch":"e1","0":9}`)
 	f("since all=e1:9", `since all{"epoch":"e1","0":9}`)
 	f("leave all", `leave all{"epoch":"e1","0":9}`)
-	// Of a node that is ahead: what it has comes here later, and is left out.
-	f("since all=e1:11", `since all{"epoch":"e1","0":11}`)
+	// Of a topic that has not reached it.
+	f("since all=e1:11", `since all{} position too old: the topic is shorter`)
+	f("since all=e1:9", `since all{"epoch":"e1","0":9}`)
 	for i := range 4 {
 		w.publish(fmt.Sprint(10+i), "all")
 	}
-	f("", "12", "13")
-	f("since side=e0:3", `since side{"epoch":"e1","0":13} position too old: they are of epoch "e0", and the topic's is "e1"`)
+	f("", "10", "11", "12", "13")
+	f("since side=e0:3", `since side{} position too old: they are of epoch "e0", and the topic's is "e1"`)
 
 	begin := `{"jsonrpc":"2.0","method":"snapshot_begin","params":{"room":"last"}}`
 	end := `{"jsonrpc":"2.0","method":"snapshot_end","params":{"room":"last","positions":{"epoch":"e1","0":13}}}`
 	f("snap last", "snap last{}", begin, "6", "7", end)
 	f("leave last", `leave last{"epoch":"e1","0":13}`)
+
+	// A room that nobody here was in: all of it is read again.
+	for i := range 3 {
+		w.publish(fmt.Sprint(14+i), "few:x")
+	}
+	f("since few:x=e1:14", `since few:x{"epoch":"e1","0":14}`, "15", "16")
+	w.publish("17", "few:x")
+	f("", "17")
+	end = strings.Replace(end, `"0":13`, `"0":17`, 1)
 	f("since last=e0:6", `since last{} but position too old: they are of epoch "e0", and the topic's is "e1"`, begin, "6", "7", end)
 }
 

@@ -117,11 +117,12 @@ type world struct {
 	mu    sync.Mutex
 	batch *rooms.Batch
 	off   int64
+	all   map[string][]rooms.Record // by room: what a topic would still hold
 }
 
 func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 	t.Helper()
-	w := &world{t: t, feed: rooms.NewFeed("topic")}
+	w := &world{t: t, feed: rooms.NewFeed("topic"), all: map[string][]rooms.Record{}}
 	w.feed.Open("e1", 1)
 	all := &rooms.Class{Name: "stream"}
 	last := &rooms.Class{Name: "market", Conflate: true, Snapshot: true}
@@ -156,7 +157,7 @@ func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 	t.Cleanup(w.table.Stop)
 	w.batch = w.table.NewBatch()
 	w.closed = make(chan int, 1<<16)
-	cfg.Table, cfg.Handler = w.table, joiner{w.catalog, w.closed}
+	cfg.Table, cfg.Handler, cfg.Recall = w.table, joiner{w.catalog, w.closed}, w.recall
 	w.engine = start(t, cfg)
 	return w
 }
@@ -175,12 +176,27 @@ func (w *world) publishKey(key, value string, names ...string) {
 			r.Value = nil
 		}
 		w.batch.Add(&r)
+		w.all[name] = append(w.all[name], r)
 		w.off++
 	}
 	w.batch.Progress(w.feed, 0, w.off-1)
 	if err := w.batch.Send(context.Background()); err != nil {
 		w.t.Error(err)
 	}
+}
+
+// recall answers as if it had read the topic again; a place that the topic has
+// not reached is too old.
+func (w *world) recall(r *rooms.Recall) {
+	go func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if r.After[0].Offset >= w.off {
+			r.Done(nil, &rooms.TooOldError{Why: "the topic is shorter"})
+			return
+		}
+		r.Done(rooms.NewPast(r.Pattern, r.Room, w.all[r.Room]), nil)
+	}()
 }
 
 func (w *world) dial(names ...string) (net.Conn, *bufio.Reader) {

@@ -10,10 +10,15 @@ import (
 // unknown.
 type TooOldError struct {
 	Oldest Positions
-	why    string
+	Why    string
 }
 
-func (e *TooOldError) Error() string { return "position too old: " + e.why }
+func (e *TooOldError) Error() string {
+	if e.Why == "" {
+		return "position too old: the gateway no longer holds what came after it"
+	}
+	return "position too old: " + e.Why
+}
 
 // Resume is how a member goes on from where its client was.
 type Resume struct {
@@ -36,10 +41,10 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	state := s.state(r.pattern.Feed)
 	all := state.positions(r)
 	if all.Epoch == "" {
-		return 0, nil, &TooOldError{why: "the gateway has not read the room's topic yet"}
+		return 0, nil, &TooOldError{Why: "the gateway has not read the room's topic yet"}
 	}
 	if since.Epoch != all.Epoch {
-		return 0, nil, &TooOldError{Oldest: all, why: fmt.Sprintf("they are of epoch %q, and the topic's is %q", since.Epoch, all.Epoch)}
+		return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("they are of epoch %q, and the topic's is %q", since.Epoch, all.Epoch)}
 	}
 	have := make([]Pos, len(all.Offsets))
 	ahead := false
@@ -55,13 +60,15 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 		how.Until = math.MaxUint64
 	}
 	if r.Class().Conflate {
-		if !s.knowsSince(r, have) {
-			return 0, nil, &TooOldError{Oldest: all, why: "keys have gone since of which nothing is known any more"}
+		if ahead || !s.knowsSince(r, have) {
+			return 0, nil, &TooOldError{Oldest: all, Why: "keys have gone since of which nothing is known any more"}
 		}
 		how.Walk = true
 		return 0, how, nil
 	}
-	if at, ok := s.reachBack(r, state, have); ok {
+	// Nobody here knows whether there are records that the client has and we
+	// have not: the topic itself does.
+	if at, ok := s.reachBack(r, state, have); ok && !ahead {
 		return at, how, nil
 	}
 	how.Recall, how.UpTo = true, all.Offsets

@@ -155,9 +155,6 @@ func (s *shard) seat(l *Listener, seat *Seat) {
 		return
 	}
 	at, how, err := s.resume(r, *seat.Since)
-	if err == nil && how.Recall {
-		err = &TooOldError{Oldest: seat.Positions, why: "the gateway no longer holds what came after them"}
-	}
 	if seat.TooOld = err; err != nil {
 		return
 	}

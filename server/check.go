@@ -57,6 +57,7 @@ func (c *collector) checkServer(cfg *Config) {
 		c.add("server.pong_timeout", fmt.Sprintf("%s is not more than server.ping_every (%s), so that living clients would be cut", s.PongTimeout, s.PingEvery), "make it twice as long or more")
 	}
 	c.atLeast("memory.tapes", cfg.Memory.Tapes, 1<<20, "rooms could keep nothing")
+	c.atLeast("kafka.recall_memory", cfg.Kafka.RecallMemory, 1<<20, "nothing could be read again")
 	c.atLeast("kafka.max_record", cfg.Kafka.MaxRecord, 1, "no record would be delivered")
 }
 

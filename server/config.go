@@ -153,6 +153,9 @@ type KafkaConfig struct {
 	// MaxRecord is the longest value that is delivered; longer ones are refused.
 	// Default 1MiB.
 	MaxRecord Size `koanf:"max_record"`
+	// RecallMemory bounds the records that are read again for clients that resume
+	// from further back than memory holds. Default 256MiB.
+	RecallMemory Size `koanf:"recall_memory"`
 	// SASLPasswordFile holds librdkafka's sasl.password.
 	SASLPasswordFile string `koanf:"sasl_password_file"`
 	// Librdkafka passes through to librdkafka, by its own names (sasl.username, …).

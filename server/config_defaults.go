@@ -30,6 +30,7 @@ func Default() *Config {
 			Start:         "end",
 			MetadataEvery: 5 * time.Second,
 			MaxRecord:     1 << 20,
+			RecallMemory:  256 << 20,
 		},
 		Memory:   MemoryConfig{Tapes: 1 << 30},
 		Classes:  defaultClasses(),

@@ -67,6 +67,7 @@ func (s *Server) writeMetrics(w io.Writer) {
 	s.writeRoomMetrics(m)
 	if c := s.consumer.Load(); c != nil {
 		writeIngestMetrics(m, c.Stats())
+		writeRecallMetrics(m, c.RecallStats())
 	}
 	s.handler.times.auth.write(m)
 	s.handler.times.join.write(m)
@@ -154,6 +155,16 @@ func (s *Server) writeRoomMetrics(m metricWriter) {
 	m.counter("tapecast_keys_expired_total", "Keys forgotten because nobody has updated them for key_ttl.", t.Expired)
 	m.counter("tapecast_keys_evicted_total", "Keys forgotten because their room had more than max_keys.", t.Evicted)
 	m.counter("tapecast_tape_shed_total", "Chunks dropped early because the budget was reached.", t.Shed)
+}
+
+func writeRecallMetrics(m metricWriter, r ingest.RecallStats) {
+	m.counter("tapecast_recall_asked_total", "Times that a member resumed from further back than memory holds.", r.Asked)
+	m.counter("tapecast_recall_refused_total", "Of those, that could not be served.", r.Refused)
+	m.counter("tapecast_recall_reads_total", "Stretches of a partition that were read again.", r.Reads)
+	m.counter("tapecast_recall_records_total", "Records read again.", r.Records)
+	m.counter("tapecast_recall_bytes_total", "Bytes of their keys and values.", r.Bytes)
+	m.gauge("tapecast_recall_kept_bytes", "Memory of records read again.", float64(r.Kept))
+	m.gauge("tapecast_recall_waiting", "Members that wait for records to be read again.", float64(r.Waiting))
 }
 
 func writeIngestMetrics(m metricWriter, i ingest.Stats) {

@@ -9,6 +9,7 @@ import (
 
 	"tapecast/ingest"
 	"tapecast/loop"
+	"tapecast/rooms"
 )
 
 // services are the parts of the gateway by the names that operators know.
@@ -44,7 +45,7 @@ func (s *Server) startEngine(context.Context) error {
 	c := &s.cfg.Server
 	e, err := loop.New(loop.Config{
 		Addr: c.Listen, Path: c.Path, Loops: c.Loops, Pollers: c.Pollers,
-		Table: s.table, Handler: loopHandler{s.handler}, Log: s.log,
+		Table: s.table, Handler: loopHandler{s.handler}, Recall: s.recall, Log: s.log,
 		MaxMessage: int(c.MaxMessage), MaxConns: int(s.limit.maxConns) + spareConns,
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
 		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),
@@ -86,11 +87,20 @@ func (s *Server) kafkaConsumer() *service {
 	}
 }
 
+// recall has what tapes no longer hold read again.
+func (s *Server) recall(r *rooms.Recall) {
+	if c := s.consumer.Load(); c != nil {
+		c.Recall(r)
+		return
+	}
+	r.Done(nil, errors.New("Kafka is not being read yet; try again"))
+}
+
 func (s *Server) startConsumer(ctx context.Context) error {
 	k := &s.cfg.Kafka
 	c := ingest.New(ingest.Config{
 		Brokers: s.brokers, Librdkafka: k.Librdkafka, Start: k.Start, Consumers: k.Consumers,
-		DeadLetter: k.DeadLetter, MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery, Log: s.log,
+		DeadLetter: k.DeadLetter, MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery, RecallMemory: int64(k.RecallMemory), Log: s.log,
 	}, s.router, s.table)
 	if err := c.Start(ctx); err != nil {
 		return err
