@@ -33,6 +33,10 @@ type Config struct {
 	// MaxRecord is the most bytes that key and value of a record may have
 	// together. Zero means 1 MiB.
 	MaxRecord int
+	// LookBack is how far back topics are read at the start that feed rooms with
+	// last values and are not compacted; those that are, are read from their
+	// beginning. Zero means 10 minutes; negative: both as Start says.
+	LookBack time.Duration
 	// RecallMemory bounds what is kept of records that were read again for
 	// members that resume, in bytes. Zero means 256 MiB.
 	RecallMemory int64
@@ -46,10 +50,11 @@ type Config struct {
 // their records into a room table. It belongs to no consumer group, so there
 // are no rebalances, and every node reads everything.
 type Consumer struct {
-	cfg    Config
-	router *Router
-	log    *slog.Logger
-	start  startAt
+	cfg     Config
+	router  *Router
+	catalog *rooms.Catalog
+	log     *slog.Logger
+	start   startAt
 	// doubtFor is how long we wait for the topic id that a reader has heard of;
 	// brokers learn of a new topic one after the other.
 	doubtFor time.Duration
@@ -115,13 +120,16 @@ func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
 	if cfg.MaxRecord <= 0 {
 		cfg.MaxRecord = 1 << 20
 	}
+	if cfg.LookBack == 0 {
+		cfg.LookBack = 10 * time.Minute
+	}
 	if cfg.RecallMemory <= 0 {
 		cfg.RecallMemory = defaultRecall
 	}
 	if cfg.MetadataEvery <= 0 {
 		cfg.MetadataEvery = 5 * time.Second
 	}
-	c := &Consumer{cfg: cfg, router: r, doubtFor: 10 * time.Second, stallAfter: 15 * time.Second, log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), batch: t.NewBatch()}
+	c := &Consumer{cfg: cfg, router: r, catalog: t.Catalog(), doubtFor: 10 * time.Second, stallAfter: 15 * time.Second, log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), batch: t.NewBatch()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.dead = &deadLetters{topic: cfg.DeadLetter}
 	c.recaller = newRecaller(c)

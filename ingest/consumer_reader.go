@@ -248,7 +248,7 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 	if routes.headers {
 		r.rec.headers = e.headers()
 	}
-	if b := r.dec.route(routes, &r.rec); b.reason != 0 {
+	if b := r.dec.route(routes, &r.rec); b.reason != 0 && offset >= p.filled {
 		if r.c.cfg.DeadLetter != "" && r.rec.headers == nil {
 			r.rec.headers = e.headers()
 		}

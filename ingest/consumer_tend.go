@@ -64,9 +64,10 @@ func (c *Consumer) comeBack(t *topic) error {
 // begin opens a topic that we have not seen yet, or takes it up where a Consumer
 // before this one left it.
 func (c *Consumer) begin(t *topic, cluster, id string, n int) {
-	t.from = c.start
+	t.from = c.fillFrom(t)
+	t.fills = t.from != c.start
 	if t.gone {
-		t.from = startAt{beginning: true} // all of it is younger than our start
+		t.from, t.fills = startAt{beginning: true}, false // all of it is younger than our start
 	}
 	t.gone = false
 	if left, ok := c.router.left[t.name]; ok {
@@ -172,10 +173,14 @@ func (c *Consumer) assign(t *topic) error {
 		if start < 0 {
 			start = end // nothing is as young as that
 		}
-		if int(n) < len(t.resume) && t.resume[n] >= 0 {
+		resumed := int(n) < len(t.resume) && t.resume[n] >= 0
+		if resumed {
 			start = t.resume[n]
 		}
 		p := &partition{feed: t.feed, num: n, end: end, read: start, reader: c.readerOf(t, n)}
+		if t.fills && !resumed {
+			p.filled = end
+		}
 		p.next.Store(start)
 		p.caught.Store(start >= end)
 		made[n] = p

@@ -27,6 +27,7 @@ type topic struct {
 	cluster string  // id of the cluster that it is in
 	id      string  // Kafka's topic id
 	from    startAt // where partitions that are not assigned yet begin
+	fills   bool    // that is for the last values: further back than Start
 	resume  []int64 // where a Consumer before this one left the partitions; -1: nowhere
 	gone    bool    // it was there, and is not now
 }
@@ -38,6 +39,7 @@ type partition struct {
 	num    int32
 	reader *reader
 	end    int64 // the end that it had when it was assigned
+	filled int64 // what comes before is read for the last values: its faults were told before
 
 	next   atomic.Int64 // all before it is routed and sent to the rooms
 	caught atomic.Bool  // next has reached end

@@ -11,7 +11,7 @@ import (
 )
 
 // errSlow is what a request is answered with that could not be served in time.
-var errSlow = errors.New("Kafka did not give the messages in time; try again")
+var errSlow = errors.New("the messages could not be read from Kafka in time; try again")
 
 // stretch is a run of a partition's offsets: from up to, not including, to.
 type stretch struct {

@@ -153,6 +153,10 @@ type KafkaConfig struct {
 	// MaxRecord is the longest value that is delivered; longer ones are refused.
 	// Default 1MiB.
 	MaxRecord Size `koanf:"max_record"`
+	// LookBack is how far back topics are read at the start that feed rooms with
+	// last values (a class with conflate or snapshot) and are not compacted: a compacted
+	// topic is read from its beginning. Default 10m; "0s" reads both from Start.
+	LookBack time.Duration `koanf:"look_back"`
 	// RecallMemory bounds the records that are read again for clients that resume
 	// from further back than memory holds. Default 256MiB.
 	RecallMemory Size `koanf:"recall_memory"`

@@ -30,6 +30,7 @@ func Default() *Config {
 			Start:         "end",
 			MetadataEvery: 5 * time.Second,
 			MaxRecord:     1 << 20,
+			LookBack:      10 * time.Minute,
 			RecallMemory:  256 << 20,
 		},
 		Memory:   MemoryConfig{Tapes: 1 << 30},

@@ -87,20 +87,28 @@ func (s *Server) kafkaConsumer() *service {
 	}
 }
 
+// lookBack is the setting as ingest wants it, where zero is the default.
+func lookBack(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
 // recall has what tapes no longer hold read again.
 func (s *Server) recall(r *rooms.Recall) {
 	if c := s.consumer.Load(); c != nil {
 		c.Recall(r)
 		return
 	}
-	r.Done(nil, errors.New("Kafka is not being read yet; try again"))
+	r.Done(nil, errors.New("the gateway does not read Kafka yet; try again"))
 }
 
 func (s *Server) startConsumer(ctx context.Context) error {
 	k := &s.cfg.Kafka
 	c := ingest.New(ingest.Config{
 		Brokers: s.brokers, Librdkafka: k.Librdkafka, Start: k.Start, Consumers: k.Consumers,
-		DeadLetter: k.DeadLetter, MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery, RecallMemory: int64(k.RecallMemory), Log: s.log,
+		DeadLetter: k.DeadLetter, MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery, RecallMemory: int64(k.RecallMemory), LookBack: lookBack(k.LookBack), Log: s.log,
 	}, s.router, s.table)
 	if err := c.Start(ctx); err != nil {
 		return err

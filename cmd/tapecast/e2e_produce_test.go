@@ -69,7 +69,15 @@ func (k *cluster) producer(t testing.TB) *producer {
 
 // send queues a record; nil key: none. nil value: a tombstone.
 func (w *producer) send(topic string, partition int32, key, value []byte, headers ...kafka.Header) {
-	m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: partition}, Key: key, Value: value, Headers: headers}
+	w.put(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: partition}, Key: key, Value: value, Headers: headers})
+}
+
+// sendAt is send with a timestamp.
+func (w *producer) sendAt(topic string, partition int32, key, value []byte, at time.Time) {
+	w.put(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: partition}, Key: key, Value: value, Timestamp: at})
+}
+
+func (w *producer) put(m *kafka.Message) {
 	for {
 		err := w.p.Produce(m, nil)
 		if err == nil {
@@ -77,7 +85,7 @@ func (w *producer) send(topic string, partition int32, key, value []byte, header
 			return
 		}
 		if e, ok := err.(kafka.Error); !ok || e.Code() != kafka.ErrQueueFull {
-			w.t.Errorf("cannot produce to %s: %v", topic, err)
+			w.t.Errorf("cannot produce to %s: %v", *m.TopicPartition.Topic, err)
 			return
 		}
 		<-time.After(time.Millisecond)
