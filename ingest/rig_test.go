@@ -136,19 +136,25 @@ func (m *member) read() []string {
 	}
 	m.at = next
 	for _, p := range pieces {
-		for b := p.Bytes; len(b) > 0; {
-			n, head := int(b[1]), 2
-			switch n {
-			case 126:
-				n, head = int(binary.BigEndian.Uint16(b[2:])), 4
-			case 127:
-				n, head = int(binary.BigEndian.Uint64(b[2:])), 10
-			}
-			m.frames = append(m.frames, string(b[head:head+n]))
-			b = b[head+n:]
-		}
+		m.frames = append(m.frames, textsOf(p.Bytes)...)
 	}
 	return m.frames
+}
+
+// textsOf are the payloads of frames that lie back to back.
+func textsOf(b []byte) (texts []string) {
+	for len(b) > 0 {
+		n, head := int(b[1]), 2
+		switch n {
+		case 126:
+			n, head = int(binary.BigEndian.Uint16(b[2:])), 4
+		case 127:
+			n, head = int(binary.BigEndian.Uint64(b[2:])), 10
+		}
+		texts = append(texts, string(b[head:head+n]))
+		b = b[head+n:]
+	}
+	return texts
 }
 
 // wait waits for n frames, and that no more come with them.

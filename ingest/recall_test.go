@@ -1,0 +1,170 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"tapecast/rooms"
+)
+
+// recall asks for what a room got after the places and up to others, of partition 0 on.
+func (r *rig) recall(room string, after, upTo []int64) func() ([]string, error) {
+	r.t.Helper()
+	p, _, ok := r.catalog.Resolve(room)
+	if !ok {
+		r.t.Fatalf("no room %q", room)
+	}
+	q := &rooms.Recall{Pattern: p, Room: room, Epoch: p.Feed.Epoch()}
+	for i := range after {
+		q.After = append(q.After, rooms.Pos{Partition: int32(i), Offset: after[i]})
+		q.UpTo = append(q.UpTo, rooms.Pos{Partition: int32(i), Offset: upTo[i]})
+	}
+	var past *rooms.Past
+	var failed error
+	done := make(chan struct{})
+	q.Done = func(p *rooms.Past, err error) {
+		past, failed = p, err
+		close(done)
+	}
+	r.c.Recall(q)
+	return func() (got []string, err error) {
+		<-done
+		if failed != nil {
+			return nil, failed
+		}
+		var pieces []rooms.Piece
+		for at, next := 0, 0; at < past.Frames(); at = next {
+			next, pieces = past.Cut(at, 1<<20, q.After, q.UpTo, nil)
+			for i := range pieces {
+				got = append(got, textsOf(pieces[i].Bytes)...)
+			}
+		}
+		return got, nil
+	}
+}
+
+// TestRecall: what is read again is what the topic holds, a thousand who ask
+// together cost one read, and an older place costs only what lies before.
+func TestRecall(t *testing.T) {
+	t.Parallel()
+	const parts, n = 3, 3000
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(parts, "a"), kfake.SeedTopics(1, "b"))
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.numbers("a", parts, 0, n)
+	w.flush()
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y"}).start().ready()
+	high := int64(n/parts - 1)
+	ask := func(from int64) func() ([]string, error) {
+		return r.recall("all", []int64{from, from, from}, []int64{high, high, high})
+	}
+	var asked []func() ([]string, error)
+	for i := range 1000 {
+		asked = append(asked, ask(int64(400+i%100)))
+	}
+	for i, wait := range asked {
+		got, err := wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkNumbers(t, got, (401+i%100)*parts, n)
+	}
+	first := r.c.RecallStats()
+	if want := uint64(n - 401*parts); first.Records > want+want/5 || first.Reads > 2*parts || first.Asked != 1000 || first.Refused != 0 {
+		t.Errorf("a thousand askers cost %+v", first)
+	}
+	got, err := ask(-1)()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkNumbers(t, got, 0, n)
+	w.numbers("a", parts, n, n+300)
+	w.flush()
+	high += 100
+	if got, err = ask(1)(); err != nil {
+		t.Fatal(err)
+	}
+	checkNumbers(t, got, 2*parts, n+300)
+	if s := r.c.RecallStats(); s.Records > n+300+10*parts || s.Kept == 0 {
+		t.Errorf("in all it cost %+v", s)
+	}
+
+	// What nobody can give.
+	f := func(wait func() ([]string, error), words string) {
+		t.Helper()
+		_, err := wait()
+		var old *rooms.TooOldError
+		if !errors.As(err, &old) || !strings.Contains(err.Error(), words) {
+			t.Errorf("got %v, want %q", err, words)
+		}
+	}
+	f(ask(high+1), fmt.Sprintf("partition 0 ends at offset %d, before it", high))
+}
+
+// TestRecallPrivate: each user gets its own, merged by time over the partitions
+// and in the order of each.
+func TestRecallPrivate(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(4, "b"))
+	w := newWriter(t, k.ListenAddrs(), nil)
+	const users, each = 200, 10
+	for n := range users * each {
+		w.put("b", int32(n%4), fmt.Sprint(n%users), fmt.Sprintf(`{"n":%d}`, n))
+	}
+	w.flush()
+	r := newRig(t, k.ListenAddrs(), Config{}, Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y"}).start().ready()
+	const high = users*each/4 - 1
+	var asked []func() ([]string, error)
+	for u := range users {
+		asked = append(asked, r.recall(fmt.Sprint("own:", u), []int64{-1, -1, -1, -1}, []int64{high, high, high, high}))
+	}
+	for u, wait := range asked {
+		got, err := wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for i := range each {
+			want = append(want, fmt.Sprintf(`{"n":%d}`, u+i*users))
+		}
+		if ds := datas(got); !slices.Equal(ds, want) {
+			t.Errorf("user %d got %v, want %v", u, ds, want)
+		}
+	}
+	if s := r.c.RecallStats(); s.Records > users*each+16 {
+		t.Errorf("%d records were read for %d", s.Records, users*each)
+	}
+}
+
+// TestRecallBounds: too much is refused, and so is what was deleted.
+func TestRecallBounds(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	w := newWriter(t, k.ListenAddrs(), nil)
+	for i := range 1000 {
+		w.put("a", 0, "k", fmt.Sprintf(`{"n":%d,"pad":%q}`, i, strings.Repeat("x", 2000)))
+	}
+	w.flush()
+	r := newRig(t, k.ListenAddrs(), Config{RecallMemory: 1 << 20}, allOf("a")).start().ready()
+	var old *rooms.TooOldError
+	if _, err := r.recall("all", []int64{-1}, []int64{999})(); !errors.As(err, &old) || !strings.Contains(err.Error(), "more than the gateway reads again") {
+		t.Errorf("too much: %v", err)
+	}
+	if got, err := r.recall("all", []int64{899}, []int64{999})(); err != nil || len(got) != 100 {
+		t.Errorf("after too much, a little: %d, %v", len(got), err)
+	}
+	p, _, _ := r.catalog.Resolve("all")
+	done := make(chan error, 1)
+	r.c.Recall(&rooms.Recall{Pattern: p, Room: "all", Epoch: "other", After: []rooms.Pos{{Partition: 0, Offset: 5}}, UpTo: []rooms.Pos{{Partition: 0, Offset: 6}},
+		Done: func(_ *rooms.Past, err error) { done <- err }})
+	if err := <-done; !errors.As(err, &old) || !strings.Contains(err.Error(), `of epoch "other"`) || old.Oldest.Epoch != p.Feed.Epoch() {
+		t.Errorf("another epoch: %v", err)
+	}
+	if n := r.c.RecallStats().Waiting; n != 0 {
+		t.Errorf("%d still wait", n)
+	}
+}
