@@ -26,6 +26,7 @@ const (
 	evJoined                    // arg: *joining, answered
 	evLeave                     // arg: *leaving
 	evList                      // arg: *leaving
+	evCipher                    // ciphertext waits for the socket
 	evDo                        // arg: func(*Loop)
 )
 

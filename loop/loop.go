@@ -150,7 +150,7 @@ func (l *Loop) handle(e *event) {
 	c := e.conn
 	if c != nil && c.state == stNew {
 		switch e.kind {
-		case evOpened, evUpgrade, evGone:
+		case evOpened, evUpgrade, evCipher, evGone:
 		default:
 			c.sideOf().later = append(c.side.later, *e)
 			return
@@ -180,6 +180,8 @@ func (l *Loop) handle(e *event) {
 		l.seatsAsked(e)
 	case evJoined:
 		l.joined(c, e.arg.(*joining))
+	case evCipher:
+		l.flush(c)
 	case evDo:
 		e.arg.(func(*Loop))(l)
 	default:
