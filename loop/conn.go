@@ -41,6 +41,7 @@ type Conn struct {
 	judging atomic.Bool // the handler's Open is running
 
 	// The poller's.
+	secure    *secure // nil: plain
 	reader    reader
 	asked     *[]byte // an upgrade request that is not complete
 	judged    bool    // the handler has seen the request

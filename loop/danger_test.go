@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,11 +27,16 @@ type message struct {
 // rooms are broadcast and each client gets messages of its own. Whatever
 // arrives must be meant for the one who reads it.
 func TestDescriptorReuse(t *testing.T) {
-	total, workers := 10_000, 32
+	total := 10_000
 	if raceEnabled || testing.Short() {
 		total = 2_000
 	}
-	w := newWorld(t, Config{Loops: 2, Pollers: 2})
+	comeAndGo(t, Config{Loops: 2, Pollers: 2}, total)
+}
+
+func comeAndGo(t *testing.T, cfg Config, total int) {
+	const workers = 32
+	w := newWorld(t, cfg)
 	stop := make(chan struct{})
 	var names sync.Map
 	var broadcaster sync.WaitGroup
@@ -116,7 +120,7 @@ func (w *world) visit(name string, i int) (own int) {
 	}
 	switch i % 4 {
 	case 0: // a reset, with input unread
-		conn.(*net.TCPConn).SetLinger(0)
+		tcp(conn).SetLinger(0)
 	case 1: // half a frame, then the end
 		conn.Write([]byte{0x81, 0xfe, 1})
 	case 2: // the closing handshake, answered behind data
@@ -138,8 +142,10 @@ func (w *world) visit(name string, i int) (own int) {
 // TestTornFrames has slow readers, with tiny kernel buffers, behind a tape
 // that retention cuts short. Whatever they get are whole frames; what they
 // miss is told by a gap; pongs come between.
-func TestTornFrames(t *testing.T) {
-	w := newWorld(t, Config{SendBuffer: 4 << 10}, &rooms.Class{Name: "stream", RetainBytes: 128 << 10, RetainAge: time.Minute})
+func TestTornFrames(t *testing.T) { readSlowly(t, Config{SendBuffer: 4 << 10}) }
+
+func readSlowly(t *testing.T, cfg Config) {
+	w := newWorld(t, cfg, &rooms.Class{Name: "stream", RetainBytes: 128 << 10, RetainAge: time.Minute})
 	const readers = 16
 	const messages = 1500
 	var ready, done sync.WaitGroup
@@ -149,7 +155,7 @@ func TestTornFrames(t *testing.T) {
 		done.Go(func() {
 			conn, br := w.dial(fmt.Sprint("r", i), "all")
 			defer conn.Close()
-			conn.(*net.TCPConn).SetReadBuffer(2 << 10)
+			tcp(conn).SetReadBuffer(2 << 10)
 			ready.Done()
 			last, lastPos := -1, ""
 			for n := 0; last < messages-1; n++ {

@@ -39,10 +39,26 @@
 // closes. Its pollers are edge-triggered, so onRead always reads to the end:
 // nbio forgets a connection right after an event that says the peer is gone.
 //
+// # TLS
+//
+// With Config.TLS the port is wss. The handshake is crypto/tls's, which cannot
+// leave it half done: it runs on one of a bounded number of goroutines, from the
+// client's whole first record on, to which the poller hands ciphertext; further
+// ones wait, all under the deadline of the upgrade. The worker stands for
+// the poller until it has handed over what came behind the handshake.
+// After that there is no goroutine: the poller decrypts what it reads, the loop
+// encrypts what it gathered. That is one record (16 KB) at a time, cut where a
+// frame ends, and the next only when the ciphertext of the last is gone; what the
+// kernel did not take is secure.rest, the one buffer that a connection may hold. The
+// writer's order is crypto/tls's own, so the poller's answers (to key updates) and
+// the loop's records never cross. close_notify follows the close frame.
+//
 // # Figures
 //
 // Conn takes 224 bytes at most, and a seat 24 (TestSizes); nbio's own Conn
-// takes 208. Ticks are 100 ms: that is the slack of every timer.
+// takes 208. TLS takes 3.1 KB more (1.3; 3.3 KB in 1.2; BenchmarkIdleSecureConn), nearly
+// all of it crypto/tls's keys and state: its read buffers, 4 KB and more, are let
+// go of between reads. Ticks are 100 ms: that is the slack of every timer.
 //
 // A send is a raw system call, which the scheduler neither sees nor ends: a loop
 // in a pass keeps its processor. Who runs loops gives the runtime processors

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,6 +51,13 @@ type Config struct {
 	PingEvery        time.Duration // heartbeat; 25 s
 	PongTimeout      time.Duration // silence of a client that is pinged; 60 s
 
+	// TLS makes the port wss only; nil: ws. It is used as it is but for
+	// NextProtos, and for records that are as large as may be.
+	TLS *tls.Config
+	// TLSHandshakes run at once, each on a goroutine of its own for as long as
+	// it takes; further ones wait. Zero means 256.
+	TLSHandshakes int
+
 	// SendBuffer is SO_SNDBUF in bytes (the kernel doubles it). Zero leaves
 	// it to the kernel, which lets a socket take megabytes.
 	SendBuffer int
@@ -68,6 +76,12 @@ func (c *Config) defaults() {
 	set(&c.Loops, max(1, cpus/2))
 	set(&c.Pollers, max(1, cpus/4))
 	set(&c.MaxMessage, 64<<10)
+	set(&c.TLSHandshakes, 256)
+	if c.TLS != nil {
+		c.TLS = c.TLS.Clone()
+		c.TLS.NextProtos = []string{"http/1.1"}  // what WebSocket begins with; h2 has no upgrade
+		c.TLS.DynamicRecordSizingDisabled = true // we encrypt what one send takes
+	}
 	for v, d := range map[*time.Duration]time.Duration{
 		&c.HandshakeTimeout: 10 * time.Second, &c.PingEvery: 25 * time.Second, &c.PongTimeout: time.Minute,
 	} {
@@ -88,6 +102,8 @@ type Engine struct {
 	loops []*Loop
 	start time.Time
 
+	greeters greeters
+
 	stopping atomic.Bool
 	conns    atomic.Int64 // accepted and not yet gone
 	ids      atomic.Uint64
@@ -104,6 +120,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	cfg.defaults()
 	e := &Engine{cfg: cfg, start: time.Now()}
+	e.greeters.most = cfg.TLSHandshakes
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)
 		if err != nil {
@@ -164,6 +181,9 @@ func (e *Engine) newConn(from unix.Sockaddr) *Conn {
 	}
 	id := e.ids.Add(1)
 	c := &Conn{loop: e.loops[id%uint64(len(e.loops))], id: id, fd: -1, slot: -1}
+	if e.cfg.TLS != nil {
+		c.secure = newSecure(c)
+	}
 	var ip netip.Addr
 	switch a := from.(type) {
 	case *unix.SockaddrInet4:

@@ -3,8 +3,8 @@ package loop
 // Handler decides what connections may do; the loop delivers. package server
 // is one, the echo of the command line another.
 type Handler interface {
-	// Open decides on an upgrade request. It runs on a poller's goroutine and
-	// must not block; r is valid only during the call. What it asks of c
+	// Open decides on an upgrade request. It runs on a poller's goroutine (or
+	// what stands for it right after a TLS handshake: see the package doc) and must not block; r is valid only during the call. What it asks of c
 	// happens after the answer has been sent.
 	Open(c *Conn, r *Request) Verdict
 

@@ -27,6 +27,7 @@ const (
 	evRecalled                  // arg: *recalled
 	evLeave                     // arg: *leaving
 	evList                      // arg: *leaving
+	evCipher                    // ciphertext waits for the socket
 	evDo                        // arg: func(*Loop)
 )
 

@@ -36,7 +36,7 @@ func (e *Engine) onRead(nb *nbio.Conn) {
 				return
 			}
 		case n > 0:
-			c.received(buf[:n])
+			c.arrived(buf[:n])
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
 			return
@@ -68,9 +68,18 @@ func (c *Conn) shut() {
 		c.fd = -1
 	}
 	c.mu.Unlock()
-	if fd >= 0 {
+	if fd >= 0 && (c.secure == nil || c.secure.end()) {
 		c.loop.inbox.postLater(event{kind: evGone, conn: c})
 	}
+}
+
+// arrived is given what was read from the socket.
+func (c *Conn) arrived(b []byte) {
+	if c.secure != nil {
+		c.secure.received(c, b)
+		return
+	}
+	c.received(b)
 }
 
 // received is given bytes of the upgrade request, and later of frames.

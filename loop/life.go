@@ -162,7 +162,7 @@ func (l *Loop) peerClosed(c *Conn, code uint16) {
 
 // endWrite is called when the last byte, the close frame's, has been sent.
 func (l *Loop) endWrite(c *Conn) {
-	if c.is(fEnding) {
+	if c.is(fEnding) || c.secure != nil && !l.goodbye(c) {
 		return
 	}
 	c.flags |= fEnding

@@ -152,7 +152,7 @@ func (l *Loop) handle(e *event) {
 	c := e.conn
 	if c != nil && c.state == stNew {
 		switch e.kind {
-		case evOpened, evUpgrade, evGone:
+		case evOpened, evUpgrade, evCipher, evGone:
 		default:
 			c.sideOf().later = append(c.side.later, *e)
 			return
@@ -184,6 +184,8 @@ func (l *Loop) handle(e *event) {
 		l.joined(c, e.arg.(*joining))
 	case evRecalled:
 		l.recalled(c, e.arg.(*recalled))
+	case evCipher:
+		l.flush(c)
 	case evDo:
 		e.arg.(func(*Loop))(l)
 	default:

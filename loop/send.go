@@ -28,6 +28,7 @@ type sender struct {
 	runs   []run
 	more   bool // a seat lacks more than was gathered
 	turn   int
+	plain  []byte // of one record, where there is TLS
 }
 
 // run says that the next pieces are of one seat, and where it then stands.
@@ -58,7 +59,10 @@ func (s *sender) reset() {
 // and one visit goes: what waits in its outbox, and its rooms' frames straight
 // from the tapes, in one system call.
 func (l *Loop) flush(c *Conn) {
-	if c.state == stNew || c.state == stGone || c.is(fBlocked) || c.holds() {
+	if c.state == stGone || c.is(fBlocked) || c.secure != nil && !l.sendRest(c) {
+		return
+	}
+	if c.state == stNew || c.holds() {
 		return
 	}
 	s := &l.send
@@ -170,8 +174,7 @@ func (l *Loop) lagged(c *Conn, t *seat) bool {
 // it took.
 func (l *Loop) push(c *Conn) {
 	s := &l.send
-	n, err := c.write(s.iov[:s.n])
-	l.stats.Sends++
+	n, err := l.hand(c)
 	if err != nil {
 		if err != unix.EAGAIN && err != unix.EINTR {
 			l.hangUp(c) // the poller hears of it and closes
@@ -192,12 +195,21 @@ func (l *Loop) push(c *Conn) {
 			c.out = nil
 		}
 	}
-	if total < s.total {
+	if total < s.total || c.secure != nil && c.secure.waiting() {
 		l.stats.Partial++
 		l.block(c)
 	} else if c.state == stClosing && c.out == nil {
 		l.endWrite(c)
 	}
+}
+
+// hand gives the gathered bytes to the kernel, or to TLS on their way there.
+func (l *Loop) hand(c *Conn) (n int, err error) {
+	if c.secure != nil {
+		return l.encrypt(c)
+	}
+	l.stats.Sends++
+	return c.write(l.send.iov[:l.send.n])
 }
 
 // advance moves the seats on by n bytes of the gathered pieces, and returns

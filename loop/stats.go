@@ -20,7 +20,7 @@ type LoopStats struct {
 	Sends   uint64 // system calls
 	Partial uint64 // of those, that the kernel did not take in full
 	Frames  uint64 // of rooms, begun to be sent
-	Bytes   uint64 // taken by the kernel, all headers included
+	Bytes   uint64 // taken by the kernel (of TLS: encrypted for it), all headers included
 
 	Gaps      uint64 // times that a lagging member was set to the tail
 	GapFrames uint64 // frames that those members missed
@@ -75,11 +75,12 @@ type Stats struct {
 	Accepted     uint64
 	TurnedAway   uint64 // at accept, for Config.MaxConns
 	AcceptFailed uint64
+	TLS          TLSStats
 }
 
 // Stats adds up the loops.
 func (e *Engine) Stats() Stats {
-	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.turned.Load(), AcceptFailed: e.failed.Load()}
+	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.turned.Load(), AcceptFailed: e.failed.Load(), TLS: e.greeters.stats()}
 	out.Closes = map[uint16]uint64{}
 	for _, l := range e.loops {
 		l.mu.Lock()

@@ -3,6 +3,7 @@ package loop
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strconv"
@@ -113,6 +114,7 @@ type world struct {
 	feed    *rooms.Feed
 	engine  *Engine
 	closed  chan int
+	trust   *tls.Config // of the clients, where cfg.TLS is set
 
 	mu    sync.Mutex
 	batch *rooms.Batch
@@ -159,6 +161,9 @@ func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 	w.closed = make(chan int, 1<<16)
 	cfg.Table, cfg.Handler, cfg.Recall = w.table, joiner{w.catalog, w.closed}, w.recall
 	w.engine = start(t, cfg)
+	if cfg.TLS != nil {
+		w.trust = trusting(cfg.TLS)
+	}
 	return w
 }
 
@@ -204,6 +209,9 @@ func (w *world) dial(names ...string) (net.Conn, *bufio.Reader) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if w.trust != nil {
+		conn = tls.Client(conn, w.trust)
+	}
 	fmt.Fprintf(conn, "GET /ws?%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", strings.Join(names, ","))
 	conn.SetDeadline(time.Now().Add(30 * time.Second))
@@ -217,6 +225,14 @@ func (w *world) dial(names ...string) (net.Conn, *bufio.Reader) {
 			return conn, br
 		}
 	}
+}
+
+// tcp is the socket below a connection.
+func tcp(conn net.Conn) *net.TCPConn {
+	if c, ok := conn.(*tls.Conn); ok {
+		conn = c.NetConn()
+	}
+	return conn.(*net.TCPConn)
 }
 
 // await waits for a condition that another goroutine brings about.

@@ -20,6 +20,7 @@ const reserved = 256
 // own section; a value that was refused already is its default here.
 func (c *collector) check(cfg *Config) {
 	c.checkServer(cfg)
+	c.checkTLS(&cfg.Server.TLS)
 	c.checkLog(&cfg.Log)
 	c.checkAuth(cfg)
 	c.checkLimits(cfg)

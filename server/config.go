@@ -64,6 +64,22 @@ type ServerConfig struct {
 	PingEvery time.Duration `koanf:"ping_every"`
 	// PongTimeout is how long a client may stay silent before it counts as dead. Default 60s.
 	PongTimeout time.Duration `koanf:"pong_timeout"`
+
+	TLS TLSConfig `koanf:"tls"`
+}
+
+// TLSConfig makes the public port wss, and wss only.
+type TLSConfig struct {
+	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP
+	// reads it and KeyFile anew. Default none: the port is ws.
+	CertFile string `koanf:"cert_file"`
+	// KeyFile holds its private key in PEM.
+	KeyFile string `koanf:"key_file"`
+	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
+	MinVersion string `koanf:"min_version"`
+	// Handshakes is how many run at a time; further clients wait, within
+	// HandshakeTimeout. Default 256.
+	Handshakes int `koanf:"handshakes"`
 }
 
 // AdminConfig is the internal port: health, metrics and the rest.

@@ -103,6 +103,12 @@ func (c *collector) readSecrets(cfg *Config) {
 	if f := &a.PrivateKeyFile; *f != "" {
 		*f = c.resolve("auth.private_key_file", *f)
 	}
+	t := &cfg.Server.TLS
+	for key, f := range map[string]*string{"server.tls.cert_file": &t.CertFile, "server.tls.key_file": &t.KeyFile} {
+		if *f != "" {
+			*f = c.resolve(key, *f)
+		}
+	}
 	const password = "sasl.password"
 	if s, ok := c.readSecret("kafka.librdkafka."+password, "kafka.sasl_password_file", cfg.Kafka.Librdkafka[password], cfg.Kafka.SASLPasswordFile); ok {
 		if cfg.Kafka.Librdkafka == nil {

@@ -19,6 +19,10 @@
 //     for a Service named tapecast is left alone.
 //   - File names in the file are relative to it.
 //
+// server.tls makes the public port wss: ReloadCertificate, which SIGHUP calls,
+// replaces the certificate that new handshakes see, while the keys of session
+// tickets stay, so that clients of before can resume.
+//
 // A Config does not change once Load has returned it, so any goroutine may read it.
 //
 // # Logging

@@ -64,6 +64,7 @@ func (s *Server) writeMetrics(w io.Writer) {
 	if e := s.engine.Load(); e != nil {
 		writeLoopMetrics(m, e.Stats())
 	}
+	s.writeTLSMetrics(m)
 	s.writeRoomMetrics(m)
 	if c := s.consumer.Load(); c != nil {
 		writeIngestMetrics(m, c.Stats())
@@ -138,6 +139,21 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	for _, code := range codes {
 		m.labelled("tapecast_closes_total", "code", strconv.Itoa(code), float64(e.Closes[uint16(code)]))
 	}
+}
+
+// writeTLSMetrics writes what there is where the public port is wss.
+func (s *Server) writeTLSMetrics(m metricWriter) {
+	e := s.engine.Load()
+	if e == nil || s.certificate == nil {
+		return
+	}
+	t := e.Stats().TLS
+	m.counter("tapecast_tls_handshakes_total", "TLS handshakes completed.", t.Handshakes)
+	m.counter("tapecast_tls_resumed_total", "Of those, that resumed a session.", t.Resumed)
+	m.counter("tapecast_tls_failures_total", "TLS handshakes that failed.", t.Failed)
+	m.gauge("tapecast_tls_handshakes_running", "TLS handshakes that are going on.", float64(t.Running))
+	m.gauge("tapecast_tls_handshakes_waiting", "Connections whose TLS handshake waits for its turn.", float64(t.Waiting))
+	m.gauge("tapecast_tls_certificate_expiry_seconds", "When the certificate expires, in Unix time.", float64(s.certificate.expires().Unix()))
 }
 
 func (s *Server) writeRoomMetrics(m metricWriter) {

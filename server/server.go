@@ -29,15 +29,16 @@ type Server struct {
 	limit   *limiter
 	handler *handler
 
-	registry  *registry
-	engine    atomic.Pointer[loop.Engine]
-	consumer  atomic.Pointer[ingest.Consumer]
-	brokers   []string // Kafka's, or the embedded broker's
-	embedded  *ingest.Embedded
-	market    *ingest.Market
-	publisher publisher
-	direct    direct
-	admin     *admin
+	certificate *certificate // nil: the public port is ws
+	registry    *registry
+	engine      atomic.Pointer[loop.Engine]
+	consumer    atomic.Pointer[ingest.Consumer]
+	brokers     []string // Kafka's, or the embedded broker's
+	embedded    *ingest.Embedded
+	market      *ingest.Market
+	publisher   publisher
+	direct      direct
+	admin       *admin
 
 	begun    time.Time
 	tabled   bool        // the table's appenders were started
@@ -70,6 +71,9 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	if s.auth, err = newAuthenticator(&cfg.Auth); err != nil {
+		return nil, err
+	}
+	if s.certificate, err = newCertificate(&cfg.Server.TLS, log); err != nil {
 		return nil, err
 	}
 	s.limit = newLimiter(cfg)

@@ -49,6 +49,7 @@ func (s *Server) startEngine(context.Context) error {
 		MaxMessage: int(c.MaxMessage), MaxConns: int(s.limit.maxConns) + spareConns,
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
 		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),
+		TLS: s.certificate.tlsConfig(), TLSHandshakes: c.TLS.Handshakes,
 	})
 	if err != nil {
 		return err

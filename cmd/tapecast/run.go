@@ -30,7 +30,8 @@ kafka.brokers it starts an embedded broker and a generated market, so that
 everything can be tried with nothing else installed.
 
 SIGINT or SIGTERM closes the port and sends clients away over the drain time; a
-second one ends at once. SIGHUP reads the log level anew.`,
+second one ends at once. SIGHUP reads the log level and the
+certificate of server.tls anew.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if profile != "" {
@@ -57,7 +58,7 @@ second one ends at once. SIGHUP reads the log level anew.`,
 			if kept != "" {
 				log.Warn("no key is configured: tokens are checked with the demo's", "key", kept)
 			}
-			return serve(e, cfg, log, kept, func() {
+			return serve(e, cfg, log, kept, func(srv *server.Server) {
 				fresh, err := load(e, file, c.Flags())
 				if err != nil {
 					log.Error("cannot reload: the configuration has faults", "error", err)
@@ -65,6 +66,9 @@ second one ends at once. SIGHUP reads the log level anew.`,
 				}
 				level.Set(fresh.Log.SlogLevel())
 				log.Info("log level reloaded", "level", fresh.Log.Level)
+				if err := srv.ReloadCertificate(fresh); err != nil {
+					log.Error("cannot reload the certificate: the old one stays", "error", err)
+				}
 			})
 		},
 	}
@@ -97,7 +101,7 @@ func cpuProfile(file string) (stop func(), err error) {
 }
 
 // serve runs the gateway until a signal ends it. reload is what SIGHUP does.
-func serve(e *env, cfg *server.Config, log *slog.Logger, kept string, reload func()) error {
+func serve(e *env, cfg *server.Config, log *slog.Logger, kept string, reload func(*server.Server)) error {
 	srv, err := server.New(cfg, log)
 	if err != nil {
 		return err
@@ -113,7 +117,7 @@ func serve(e *env, cfg *server.Config, log *slog.Logger, kept string, reload fun
 			case s := <-e.signals:
 				switch {
 				case s == syscall.SIGHUP:
-					reload()
+					reload(srv)
 				case first:
 					first = false
 					log.Info("stopping; once more ends at once", "signal", s.String(), "drain", cfg.Server.Drain)

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -18,8 +21,9 @@ import (
 
 func watchCommand(e *env) *cobra.Command {
 	var (
-		w          watcher
-		file, user string
+		w              watcher
+		file, user, ca string
+		insecure       bool
 	)
 	c := &cobra.Command{
 		Use:   "watch [ROOM...]",
@@ -39,11 +43,17 @@ the user gets anyway, and prints each message on a line of its own. Without
 				cfg, _ := load(e, file, c.Flags()) // its faults are of no matter to a client
 				w.url = publicURL(cfg, cfg.Server.Listen)
 			}
+			var err error
+			if w.tls, err = trust(ca, insecure); err != nil {
+				return err
+			}
 			w.rooms = rooms
 			return w.run(e)
 		},
 	}
-	c.Flags().StringVar(&w.url, "url", "", "where to connect, as ws://127.0.0.1:8080/ws (default: by the configuration)")
+	c.Flags().StringVar(&w.url, "url", "", "where to connect, as ws://127.0.0.1:8080/ws or wss://host/ws (default: by the configuration)")
+	c.Flags().StringVar(&ca, "ca", "", "PEM `file` of the certificates to trust over wss (default: the system's)")
+	c.Flags().BoolVar(&insecure, "insecure", false, "trust any certificate")
 	c.Flags().StringVar(&w.token, "token", "", "`token` to authenticate with")
 	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML)")
 	c.Flags().StringVar(&user, "user", "42", "user `id` to make a token for")
@@ -53,7 +63,28 @@ the user gets anyway, and prints each message on a line of its own. Without
 
 // publicURL is where clients of this machine find the gateway.
 func publicURL(cfg *server.Config, addr string) string {
-	return "ws://" + local(addr) + cfg.Server.Path
+	scheme := "ws://"
+	if cfg.TLS() {
+		scheme = "wss://"
+	}
+	return scheme + local(addr) + cfg.Server.Path
+}
+
+// trust is what a client holds the gateway's certificate against.
+func trust(ca string, insecure bool) (*tls.Config, error) {
+	cfg := &tls.Config{InsecureSkipVerify: insecure}
+	if ca == "" {
+		return cfg, nil
+	}
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read --ca: %w", err)
+	}
+	cfg.RootCAs = x509.NewCertPool()
+	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("cannot take --ca: %s holds no PEM certificate", ca)
+	}
+	return cfg, nil
 }
 
 // local is an address to connect to for one that is listened on: of all
@@ -69,6 +100,7 @@ func local(addr string) string {
 // watcher is a client that prints.
 type watcher struct {
 	url, token string
+	tls        *tls.Config // for wss
 	rooms      []string
 	count      int
 }
@@ -78,6 +110,7 @@ func (w *watcher) run(e *env) error {
 	dialer := ws.Dialer{
 		Timeout:   10 * time.Second,
 		Protocols: []string{"tapecast.v1"},
+		TLSConfig: w.tls,
 		Header:    ws.HandshakeHeaderHTTP{"Authorization": {"Bearer " + w.token}},
 	}
 	conn, early, _, err := dialer.Dial(context.Background(), w.url)

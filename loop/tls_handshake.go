@@ -1,0 +1,183 @@
+package loop
+
+import (
+	"crypto/tls"
+	"sync"
+	"sync/atomic"
+)
+
+// maxEarly bounds the ciphertext that waits for a worker: crypto/tls takes no
+// handshake message over 64 KB, and no client has more to say before it is answered.
+const maxEarly = 128 << 10
+
+// greeting is what a connection has besides until its handshake is over.
+// secure.mu guards it.
+type greeting struct {
+	cond    sync.Cond // of in and over
+	in      []byte    // ciphertext that the worker has not read
+	asked   bool      // for a worker
+	running bool      // a worker has it
+	over    bool      // the descriptor is closed
+}
+
+func newSecure(c *Conn) *secure {
+	t := &secure{conn: c, hello: new(greeting)}
+	t.hello.cond.L = &t.mu
+	return t
+}
+
+// received is given ciphertext, on the poller's goroutine.
+func (t *secure) received(c *Conn, b []byte) {
+	t.mu.Lock()
+	h := t.hello
+	if h == nil {
+		t.mu.Unlock()
+		t.decrypt(c, b)
+		return
+	}
+	h.in = append(h.in, b...)
+	ask := !h.asked && helloCame(h.in)
+	h.asked = h.asked || ask
+	tooMuch := len(h.in) > maxEarly
+	h.cond.Signal()
+	t.mu.Unlock()
+	if tooMuch {
+		c.cut()
+	} else if ask {
+		c.loop.engine.greeters.add(c)
+	}
+}
+
+// helloCame says whether a worker would have something to do: a client that
+// connects and says nothing, or half a word, takes none.
+func helloCame(b []byte) bool {
+	const recordHeader, handshake = 5, 22 // RFC 8446, 5.1
+	if len(b) < recordHeader {
+		return len(b) > 0 && b[0] != handshake
+	}
+	n := int(b[3])<<8 | int(b[4])
+	return b[0] != handshake || n > maxRecord || len(b) >= recordHeader+n
+}
+
+// take lets a worker begin; false: the connection is gone, and whoever closed
+// it has told the loop.
+func (t *secure) take() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hello.running = !t.hello.over
+	return t.hello.running
+}
+
+// end is told that the descriptor is closed; false: a worker is at it, and will
+// tell the loop when it is not.
+func (t *secure) end() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hello == nil {
+		return true
+	}
+	t.hello.over = true
+	t.hello.cond.Signal()
+	return !t.hello.running
+}
+
+// handOver makes the poller the one who reads, unless there is input left.
+func (t *secure) handOver() (in []byte, done, gone bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.hello
+	if len(h.in) > 0 && !h.over {
+		in, h.in = h.in, nil
+		return in, false, false
+	}
+	t.hello = nil
+	return nil, true, h.over
+}
+
+// greeters run the handshakes, so many at a time. The loop's deadline for the
+// upgrade ends those that take too long, and those that wait for their turn.
+type greeters struct {
+	mu      sync.Mutex
+	most    int
+	running int
+	queue   []*Conn
+
+	done, failed, resumed atomic.Uint64
+}
+
+func (g *greeters) add(c *Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.running == g.most {
+		g.queue = append(g.queue, c)
+		return
+	}
+	g.running++
+	go g.work(c)
+}
+
+// next is the connection that has waited longest; nil: none does, and the worker ends.
+func (g *greeters) next() *Conn {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.queue) == 0 {
+		g.queue = nil
+		g.running--
+		return nil
+	}
+	c := g.queue[0]
+	g.queue[0] = nil
+	g.queue = g.queue[1:]
+	return c
+}
+
+func (g *greeters) work(c *Conn) {
+	for ; c != nil; c = g.next() {
+		if c.secure.take() {
+			g.greet(c)
+		}
+	}
+}
+
+// greet runs one handshake. What the client sent right behind it is read here
+// too: the poller may hear no more of it.
+func (g *greeters) greet(c *Conn) {
+	t := c.secure
+	t.tls = tls.Server(t, c.loop.engine.cfg.TLS)
+	if err := t.tls.Handshake(); err != nil {
+		g.failed.Add(1)
+		c.loop.log.Debug("a TLS handshake failed", "remote", c.Remote().String(), "error", err)
+		c.cut()
+	} else {
+		g.done.Add(1)
+		if t.tls.ConnectionState().DidResume {
+			g.resumed.Add(1)
+		}
+	}
+	in, done, gone := []byte{}, false, false
+	for !done {
+		t.decrypt(c, in)
+		in, done, gone = t.handOver()
+	}
+	if gone {
+		c.loop.inbox.postLater(event{kind: evGone, conn: c})
+	}
+}
+
+// TLSStats are the figures of the handshakes.
+type TLSStats struct {
+	Handshakes uint64 // completed
+	Failed     uint64
+	Resumed    uint64 // of those completed, that resumed a session
+	Running    int64
+	Waiting    int64 // for a worker
+}
+
+func (g *greeters) stats() TLSStats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return TLSStats{
+		Handshakes: g.done.Load(), Failed: g.failed.Load(), Resumed: g.resumed.Load(),
+		Running: int64(g.running), Waiting: int64(len(g.queue)),
+	}
+}
