@@ -102,16 +102,19 @@ func (d *decoder) begin(m *record) {
 // fits says whether a record meets all conditions of a route.
 func (d *decoder) fits(r *route, m *record) bool {
 	for i := range r.conds {
-		c := &r.conds[i]
-		text, ok := d.text(&c.from, m)
-		if !ok && c.from.kind == fromValue {
-			text, ok = d.scalar(c.from.slot)
-		}
-		if !ok || !globMatch(c.glob, text) {
+		if text, ok := d.value(&r.conds[i].from, m); !ok || !globMatch(r.conds[i].glob, text) {
 			return false
 		}
 	}
 	return true
+}
+
+// value is a field as a condition sees it.
+func (d *decoder) value(from *source, m *record) (text []byte, ok bool) {
+	if text, ok = d.text(from, m); !ok && from.kind == fromValue {
+		text, ok = d.scalar(from.slot)
+	}
+	return text, ok
 }
 
 // apply sends one record to the rooms of one route, or, with a fault, to none.
@@ -145,6 +148,10 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
 	}
 	d.rec.Type, d.rec.Key, d.rec.HasKey = typ, d.key, r.key != nil
 	d.rec.Value, d.rec.Binary = d.kept(value, r.payload < 0), r.binary
+	if d.rec.Keyframe = false; r.keyframe != nil {
+		text, ok := d.value(&r.keyframe.from, m)
+		d.rec.Keyframe = ok && string(text) == r.keyframe.glob
+	}
 	from := 0
 	for i, end := range d.ends {
 		name := d.names[from:end]

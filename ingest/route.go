@@ -18,6 +18,9 @@ type Route struct {
 	// Match holds conditions, all of which a record must meet: a path, @key or
 	// @header.x, and a glob in which * stands for any text.
 	Match map[string]string
+	// Keyframe tells the records that are understood without those before them,
+	// such as full order books, by a field of the value. Empty: there are none.
+	Keyframe Keyframe
 	// Payload is the path of the nested value that becomes data. Empty means
 	// the whole value.
 	Payload string
@@ -33,6 +36,9 @@ type Route struct {
 	// Tombstones says that the topic holds records without a value.
 	Tombstones bool
 }
+
+// Keyframe is a condition: the field, named as in Match, has that value.
+type Keyframe struct{ Field, Equals string }
 
 // Fault is one thing wrong with a route, for `tapecast check`. It names the
 // field of the route as the configuration spells it, and the remedy.
@@ -74,6 +80,8 @@ type route struct {
 	bare    bool
 	binary  bool
 	place   partitioner // nil: not named
+
+	keyframe *cond // nil: no record is one
 }
 
 // cond is one condition of Route.Match.

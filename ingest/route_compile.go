@@ -25,7 +25,7 @@ func Compile(routes []Route, catalog *rooms.Catalog) (*Router, []*rooms.Feed, []
 		c.tombs[routes[i].Topic] = c.tombs[routes[i].Topic] || routes[i].Tombstones
 	}
 	for _, p := range catalog.Patterns() {
-		p.Feed, p.Bare, p.Place = nil, false, nil
+		p.Feed, p.Bare, p.Place, p.Keyframed = nil, false, nil, false
 	}
 	for i := range routes {
 		c.route(i)
@@ -182,6 +182,7 @@ func (c *compiler) templates(i int, src *Route, t *topicRoutes, r *route) {
 		r.conds = append(r.conds, cond{from, src.Match[name]})
 		c.readable(i, "match", r, from.kind == fromValue)
 	}
+	c.keyframe(i, src, t, r)
 	if src.Payload != "" {
 		from, err := parseSource(src.Payload, t.fields)
 		switch {
@@ -193,6 +194,25 @@ func (c *compiler) templates(i int, src *Route, t *topicRoutes, r *route) {
 			r.payload = from.slot
 		}
 		c.readable(i, "payload", r, true)
+	}
+}
+
+func (c *compiler) keyframe(i int, src *Route, t *topicRoutes, r *route) {
+	k := src.Keyframe
+	if k == (Keyframe{}) {
+		return
+	}
+	from, err := parseSource(k.Field, t.fields)
+	switch {
+	case k.Field == "":
+		c.fault(i, "keyframe.field", "is missing: name the field that tells a full book from a change, such as e")
+	case k.Equals == "":
+		c.fault(i, "keyframe.equals", "is missing: write what the field holds in a full book, such as depthSnapshot")
+	case err != nil:
+		c.fault(i, "keyframe.field", "%q %v", k.Field, err)
+	default:
+		r.keyframe = &cond{from, k.Equals}
+		c.readable(i, "keyframe.field", r, from.kind == fromValue)
 	}
 }
 
@@ -240,6 +260,12 @@ func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) (pl
 		}
 		if r.key != nil && r.key.uses(fromValue) {
 			c.fault(i, "key", why, r.key.text, base.Class.Name, room.text)
+		}
+	}
+	if r.keyframe != nil {
+		if base.Keyframed = true; base.Class.Private() || base.Class.Conflate {
+			c.fault(i, "keyframe", "is for rooms that deliver every message to all, and class %q of room %q is private or conflated: "+
+				"use a class such as book", base.Class.Name, room.text)
 		}
 	}
 	ends := endsInKey(&room.template, base)

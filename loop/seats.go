@@ -34,6 +34,7 @@ type RoomRef struct {
 
 	resume *rooms.Resume
 	past   *rooms.Past
+	await  bool
 }
 
 // Joined is the answer for one room of a Join, Leave or List: the place that
@@ -166,7 +167,7 @@ func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 		return
 	}
 	l.sit(c, given.Sub, given.At)
-	ref.resume = given.Resume
+	ref.resume, ref.await = given.Resume, given.Await
 	ref.Snapshot = ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil
 	out.Chain = !class.Conflate && ref.Keys == nil && ref.Every == 0
 	if ref.Snapshot {

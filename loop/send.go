@@ -120,6 +120,10 @@ func (l *Loop) gather(c *Conn) {
 			return
 		}
 		had := len(s.pieces)
+		if !t.special && r.Jump(t.at) && !l.lagged(c, t) {
+			s.pieces, s.runs = s.pieces[:0], s.runs[:0]
+			return
+		}
 		if !t.special && l.table.Behind(r, t.at) {
 			c.makeSpecial(t).walk = walkOn
 		}

@@ -25,6 +25,8 @@ type special struct {
 	pastAt int
 	upTo   []rooms.Pos
 
+	await bool // the next keyframe
+
 	walk walk
 	end  uint64 // where the walk is level with the room; 0: it is not yet
 
@@ -84,6 +86,9 @@ func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
 	if ref.Keys != nil {
 		c.makeSpecial(t).sift.SetKeys(ref.Keys)
 	}
+	if ref.await {
+		c.makeSpecial(t).await = true
+	}
 	if ref.Every > 0 {
 		c.makeSpecial(t).every = ref.Every
 	}
@@ -116,6 +121,11 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 	if !t.special { // settled: an ordinary seat from now on
 		s.more = s.more || t.at < r.Head()
 		return true
+	}
+	if x.await {
+		if !l.awaited(c, t, x) {
+			return c.state == stOpen
+		}
 	}
 	if x.past != nil {
 		l.gatherPast(k, left, x)
@@ -158,6 +168,21 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 	return true
 }
 
+// awaited sets the seat to the keyframe that it awaits; false: there is none yet,
+// or the connection is being closed.
+func (l *Loop) awaited(c *Conn, t *seat, x *special) bool {
+	r := t.sub.Room()
+	head := r.Head() // before the keyframe: one that comes now is behind it
+	k, ok := r.Keyframe()
+	if !ok || k < t.at {
+		t.at = head
+		return false
+	}
+	x.await, t.at = false, k
+	to := l.table.PositionsAt(r, k)
+	return l.enqueue(c, rooms.AppendFrame(nil, rooms.OpText, rooms.AppendGap(nil, r.Name(), rooms.Positions{Epoch: to.Epoch}, to)))
+}
+
 // settle ends what has come to its end: a walk that is level with its room,
 // offsets that no frame will have again, skipped frames that were not told of.
 func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
@@ -180,7 +205,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 		}
 		x.skipped, x.told = 0, l.wheel.at
 	}
-	if x.walk == walkNone && x.past == nil && x.sift.Have == nil && x.skipped == 0 && x.every == 0 && !x.sift.Keyed() {
+	if x.walk == walkNone && x.past == nil && !x.await && x.sift.Have == nil && x.skipped == 0 && x.every == 0 && !x.sift.Keyed() {
 		c.dropSpecial(t)
 	}
 	return true

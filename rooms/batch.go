@@ -17,6 +17,7 @@ type Record struct {
 	Time      int64  // Kafka's timestamp, ms since 1970
 	Value     []byte // kept until appended and never changed; nil is a tombstone
 	Binary    bool   // bare frames: opcode binary instead of text
+	Keyframe  bool   // nothing that came before is needed to understand what follows
 }
 
 type itemKind uint8
@@ -31,19 +32,20 @@ const (
 
 // item is one entry of a part. Events use feed, shape, part and off.
 type item struct {
-	kind    itemKind
-	binary  bool
-	hasKey  bool
-	part    int32
-	name    span // into the part's arena
-	key     span
-	pattern *Pattern
-	feed    *Feed
-	typ     string
-	value   []byte
-	off     int64
-	time    int64  // a gap: the last offset before it
-	shape   *shape // the feed's when the event was added: by now it may have another
+	kind     itemKind
+	binary   bool
+	hasKey   bool
+	keyframe bool
+	part     int32
+	name     span // into the part's arena
+	key      span
+	pattern  *Pattern
+	feed     *Feed
+	typ      string
+	value    []byte
+	off      int64
+	time     int64  // a gap: the last offset before it
+	shape    *shape // the feed's when the event was added: by now it may have another
 }
 
 type span struct{ from, to uint32 }
@@ -99,7 +101,7 @@ func (b *Batch) part(shard int) *part {
 func (b *Batch) Add(r *Record) {
 	p := b.part(b.table.shardOfBytes(r.Room))
 	p.items = append(p.items, item{
-		kind: itemRecord, pattern: r.Pattern, typ: r.Type, hasKey: r.HasKey, binary: r.Binary,
+		kind: itemRecord, pattern: r.Pattern, typ: r.Type, hasKey: r.HasKey, binary: r.Binary, keyframe: r.Keyframe,
 		name: p.keep(r.Room), key: p.keep(r.Key),
 		part: r.Partition, off: r.Offset, time: r.Time, value: r.Value,
 	})

@@ -24,6 +24,9 @@ type Pattern struct {
 	Feed *Feed
 	// Bare says that frames are the Kafka values themselves, without envelope.
 	Bare bool
+	// Keyframed says that some records are keyframes, such as full order books: a
+	// member begins at the newest of them, and goes on at it when it lags.
+	Keyframed bool
 	// Place gives the one partition that a private room lives on, where the
 	// route names its partitioner; nil: any.
 	Place func(owner string, partitions int32) int32

@@ -59,6 +59,7 @@ func (s *shard) grow(it *item) {
 func (s *shard) reset(it *item) {
 	s.eachFed(it.feed, func(r *Room) {
 		r.chain = chain{}
+		r.keyframe.Store(0)
 		if r.subs == nil {
 			s.forget(r)
 			return

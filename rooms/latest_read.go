@@ -106,16 +106,12 @@ func (t *Table) Behind(r *Room, at uint64) bool {
 	if len(dir) == 0 || at < dir[0].first {
 		return true
 	}
-	i := find(dir, at)
-	last := len(dir) - 1
-	for dir[last].first >= head {
-		last-- // begun, but nothing in it was published
-	}
-	if dir[last].place(head)-dir[i].place(at) > k.conflateBytes() {
+	if r.lacks(at, head) > k.conflateBytes() {
 		return true
 	}
 	// What lies before a chunk is older than the chunk.
-	return i < last && t.clock()-dir[i+1].born > k.conflateAge().Milliseconds()
+	i := find(dir, at)
+	return i+1 < len(dir) && dir[i+1].first < head && t.clock()-dir[i+1].born > k.conflateAge().Milliseconds()
 }
 
 // place is how many bytes were ever written to the tape before frame at, which

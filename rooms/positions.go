@@ -123,9 +123,9 @@ func (p Positions) covering(all Positions) Positions {
 // a place at or before its last message (where one is known) to the place
 // before the first frame that is left, which is number tail.
 func (t *Table) GapAt(r *Room, at uint64) (from, to Positions, tail uint64) {
-	for tail = r.Tail(); ; {
+	for tail = r.begin(); ; {
 		to = t.PositionsAt(r, tail)
-		now := r.Tail()
+		now := r.begin()
 		if now == tail {
 			break
 		}
@@ -133,6 +133,14 @@ func (t *Table) GapAt(r *Room, at uint64) (from, to Positions, tail uint64) {
 	}
 	from = Positions{Epoch: to.Epoch, Offsets: r.tape.before(at)}
 	return from, to, tail
+}
+
+// begin is where a member goes on that lags: at the tail, or the newest keyframe.
+func (r *Room) begin() uint64 {
+	if k, ok := r.Keyframe(); ok && r.pattern.Keyframed {
+		return k
+	}
+	return r.Tail()
 }
 
 // window looks up the frames of a room that are left, below a head that was

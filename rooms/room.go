@@ -19,6 +19,8 @@ type Room struct {
 	refs atomic.Pointer[refs] // private rooms only
 	last *latest              // the newest frame of each key, where the class wants them
 
+	keyframe atomic.Uint64 // number of the newest keyframe, and 1; 0: there was none
+
 	// The appender's own.
 	after *Room  // next in the bucket of the shard's index
 	subs  *Sub   // one for each listener that has members

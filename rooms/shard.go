@@ -175,6 +175,9 @@ func (s *shard) record(p *part, it *item) {
 		frame, cost = r.write(OpText, s.scratch, value, brace, it.part, it.off, s.now)
 	}
 	r.chain.set(it.part, it.off)
+	if it.keyframe {
+		r.keyframe.Store(num + 1)
+	}
 	if r.last != nil {
 		s.remember(r, p, it, num, frame)
 	}

@@ -58,6 +58,7 @@ type Seat struct {
 	At        uint64
 	Positions Positions
 	Keys      int     // that the room holds a value of: what a snapshot would be of
+	Await     bool    // nothing is to be sent before the next keyframe
 	Resume    *Resume // how to go on from Since, where that can be
 	TooOld    error   // why it cannot: a *TooOldError. The seat is one that begins now
 	Err       error
@@ -146,11 +147,13 @@ func (s *shard) seat(l *Listener, seat *Seat) {
 		r.subs = sub
 	}
 	sub.members++
-	seat.Sub, seat.At = sub, r.next
+	seat.Sub = sub
 	if r.last != nil {
 		seat.Keys = r.last.keys
 	}
-	seat.Positions = s.state(r.pattern.Feed).positions(r)
+	seat.At, seat.Positions = s.entry(r)
+	_, keyed := r.Keyframe()
+	seat.Await = r.pattern.Keyframed && !keyed
 	if seat.Since == nil {
 		return
 	}
@@ -158,7 +161,7 @@ func (s *shard) seat(l *Listener, seat *Seat) {
 	if seat.TooOld = err; err != nil {
 		return
 	}
-	seat.At, seat.Resume = at, how
+	seat.At, seat.Resume, seat.Await = at, how, false
 	seat.Positions.Offsets = how.Have
 }
 

@@ -67,7 +67,11 @@ func (r *Room) remembers() bool { return r.last != nil && r.last.bytes > 0 }
 // expire drops what is over the limits of the tape, which is room r's or, with
 // no room, a journal.
 func (s *shard) expire(r *Room, t *Tape, c *Class) {
-	s.drop(r, t, t.expired(c.retainBytes(), s.now-c.retainAge().Milliseconds()))
+	n := t.expired(c.retainBytes(), s.now-c.retainAge().Milliseconds())
+	if r != nil && r.pattern.Keyframed {
+		n = r.needed(n)
+	}
+	s.drop(r, t, n)
 }
 
 func (s *shard) drop(r *Room, t *Tape, n int) {

@@ -22,9 +22,6 @@ func (c *collector) checkClasses(cfg *Config) {
 		if cl.Retain.Bytes > cfg.Memory.Tapes && c.isSet(path+".retain.bytes") {
 			c.add(path+".retain.bytes", fmt.Sprintf("%s is more than memory.tapes (%s), which all rooms share", cl.Retain.Bytes, cfg.Memory.Tapes), "set less, or memory.tapes to more")
 		}
-		if c.isSet(path+".conflate_after") && !cl.Conflate {
-			c.add(path+".conflate_after", "has no effect without conflate", "set conflate: true, or remove it")
-		}
 		if cl.Conflate && cl.Lag == "close" {
 			c.add(path+".lag", "close contradicts conflate: true", "set skip: a conflated member gets the newest values instead of being cut")
 		}

@@ -192,7 +192,8 @@ type MemoryConfig struct {
 type ClassConfig struct {
 	// Conflate delivers the newest value of each key to a member that lags. Default false.
 	Conflate bool `koanf:"conflate"`
-	// ConflateAfter is how far a member may lag before it is conflated.
+	// ConflateAfter is how far a member may lag before it is conflated, or, in bytes, in
+	// a room with keyframes goes on at the newest.
 	ConflateAfter LagConfig `koanf:"conflate_after"`
 	// Snapshot delivers the last value of each key on join. Default false.
 	Snapshot bool         `koanf:"snapshot"`
@@ -251,6 +252,15 @@ type IngestConfig struct {
 	Market bool `koanf:"market"`
 }
 
+// KeyframeConfig is a condition that records meet which are understood without those
+// before them, such as full order books: who joins, or lags, begins at the newest.
+type KeyframeConfig struct {
+	// Field of the value, such as e. Default "": there are no such records.
+	Field string `koanf:"field"`
+	// Equals is what the field then holds, such as depthSnapshot.
+	Equals string `koanf:"equals"`
+}
+
 // RouteConfig sends the records of a topic to rooms. Fields come from the value
 // by path ({data.asset}), from headers ({@header.x}) or the record key ({@key}).
 type RouteConfig struct {
@@ -263,6 +273,8 @@ type RouteConfig struct {
 	Key string `koanf:"key"`
 	// Type is the envelope's type. Default "": none.
 	Type string `koanf:"type"`
+	// Keyframe tells full order books from changes.
+	Keyframe KeyframeConfig `koanf:"keyframe"`
 	// Payload is the path of the nested value that becomes data. Default "": the whole value.
 	Payload string `koanf:"payload"`
 	// Envelope none sends bare values. Default "".

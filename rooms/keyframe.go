@@ -1,0 +1,61 @@
+package rooms
+
+// keyframeRoom is how much longer than its class allows a tape may grow, in
+// bytes, so that it still begins with a keyframe.
+const keyframeRoom = 4
+
+// Keyframe is the number of the newest keyframe that is published and still on
+// the tape; ok is false where there is none.
+func (r *Room) Keyframe() (at uint64, ok bool) {
+	k := r.keyframe.Load()
+	if k == 0 || k > r.head.Load() || k-1 < r.Tail() {
+		return 0, false
+	}
+	return k - 1, true
+}
+
+// entry is where a member begins that has nothing: at the newest keyframe, or
+// with what comes next.
+func (s *shard) entry(r *Room) (at uint64, p Positions) {
+	if at, ok := r.Keyframe(); ok && r.pattern.Keyframed {
+		return at, s.table.PositionsAt(r, at)
+	}
+	return r.next, s.state(r.pattern.Feed).positions(r)
+}
+
+// needed takes off n, the number of a tape's oldest chunks that could go, those
+// from the newest keyframe on, unless the tape has grown far too large.
+func (r *Room) needed(n int) int {
+	at, ok := r.Keyframe()
+	if !ok || r.tape.cost > keyframeRoom*r.Class().retainBytes() {
+		return n
+	}
+	dir := *r.tape.dir.Load()
+	for n > 0 && dir[n-1].first+uint64(dir[n-1].n) > at {
+		n--
+	}
+	return n
+}
+
+// Jump says whether a member of a room with keyframes is to go on at the newest
+// one, because it lags by more than its class allows.
+func (r *Room) Jump(at uint64) bool {
+	if !r.pattern.Keyframed {
+		return false
+	}
+	k, ok := r.Keyframe()
+	return ok && at < k && (at < r.Tail() || r.lacks(at, r.head.Load()) > r.Class().conflateBytes())
+}
+
+// lacks is how many bytes lie between a frame that is still there and the head.
+func (r *Room) lacks(at, head uint64) int64 {
+	dir := *r.tape.dir.Load()
+	if len(dir) == 0 || at >= head || at < dir[0].first {
+		return 0
+	}
+	last := len(dir) - 1
+	for dir[last].first >= head {
+		last-- // begun, but nothing in it was published
+	}
+	return dir[last].place(head) - dir[find(dir, at)].place(at)
+}
