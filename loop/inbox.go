@@ -25,6 +25,7 @@ const (
 	evJoin                      // arg: *joining
 	evJoined                    // arg: *joining, answered
 	evRecalled                  // arg: *recalled
+	evReseated                  // arg: *reseated
 	evLeave                     // arg: *leaving
 	evList                      // arg: *leaving
 	evCipher                    // ciphertext waits for the socket

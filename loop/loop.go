@@ -184,6 +184,8 @@ func (l *Loop) handle(e *event) {
 		l.joined(c, e.arg.(*joining))
 	case evRecalled:
 		l.recalled(c, e.arg.(*recalled))
+	case evReseated:
+		l.reseated(c, e.arg.(*reseated))
 	case evCipher:
 		l.flush(c)
 	case evDo:

@@ -1,6 +1,10 @@
 package loop
 
-import "tapecast/rooms"
+import (
+	"slices"
+
+	"tapecast/rooms"
+)
 
 // recalled is the answer to one seat's Recall.
 type recalled struct {
@@ -49,6 +53,59 @@ func (l *Loop) recalled(c *Conn, a *recalled) {
 	if a.j.waiting--; a.j.waiting == 0 {
 		l.joined(c, a.j)
 	}
+}
+
+// reseat is for a seat whose tape has gone on without it while the past was read
+// and sent: it is given another seam, and what lies between is read again too.
+// By what it was sent, it stands where it last asked up to.
+func (l *Loop) reseat(c *Conn, t *seat, x *special) {
+	x.waiting = true
+	r := t.sub.Room()
+	since := rooms.Positions{Epoch: x.epoch, Offsets: x.upTo}
+	j := &rooms.Join{Rooms: []rooms.Seat{{Name: r.Name(), Pattern: r.Pattern(), Since: &since}}}
+	j.Done = func(*rooms.Join) { l.post(event{kind: evReseated, conn: c, arg: &reseated{seat: &j.Rooms[0]}}) }
+	l.table.Join(l.listener, j)
+}
+
+// reseated is the answer to reseat, at first without the past.
+type reseated struct {
+	seat *rooms.Seat
+	past *rooms.Past
+	read bool // the past is there
+	err  error
+}
+
+func (l *Loop) reseated(c *Conn, a *reseated) {
+	given := a.seat
+	if !a.read && given.Err == nil {
+		l.table.Leave(given.Sub) // the seat that it has is enough
+	}
+	k := -1
+	if c.state == stOpen && given.Err == nil {
+		k = slices.IndexFunc(c.seats, func(t seat) bool { return t.sub == given.Sub })
+	}
+	if k < 0 || !c.seats[k].special || !c.special(&c.seats[k]).waiting {
+		return // it has left meanwhile
+	}
+	t, how := &c.seats[k], given.Resume
+	x := c.special(t)
+	switch {
+	case given.TooOld != nil || a.err != nil || how.Recall && l.engine.cfg.Recall == nil:
+		x.waiting, x.upTo = false, nil
+		l.lagged(c, t)
+	case how.Recall && !a.read:
+		l.engine.cfg.Recall(&rooms.Recall{
+			Pattern: given.Pattern, Room: given.Name, Epoch: x.epoch, After: how.Have, UpTo: how.UpTo,
+			Done: func(p *rooms.Past, err error) {
+				l.post(event{kind: evReseated, conn: c, arg: &reseated{given, p, true, err}})
+			},
+		})
+		return
+	default:
+		x.waiting, t.at = false, given.At
+		x.sift.Have, x.until, x.upTo, x.past, x.pastAt = how.Have, how.Until, how.UpTo, a.past, 0
+	}
+	l.urgent.add(c)
 }
 
 // gatherPast cuts what the seat lacks of what was read again.

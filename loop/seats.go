@@ -235,7 +235,7 @@ func (l *Loop) describe(c *Conn, t *seat) Joined {
 // positions is the place up to which the seat was sent its room; none in the
 // middle of a snapshot, or of what was read again.
 func (l *Loop) positions(c *Conn, t *seat) rooms.Positions {
-	if x := c.special(t); x != nil && (x.walk == walkSnapshot || x.past != nil) {
+	if x := c.special(t); x != nil && (x.walk == walkSnapshot || x.past != nil || x.waiting) {
 		return rooms.Positions{}
 	}
 	return l.table.PositionsAt(t.sub.Room(), t.at)

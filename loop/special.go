@@ -23,7 +23,10 @@ type special struct {
 
 	past   *rooms.Past // what was read again, to be sent first; nil: nothing
 	pastAt int
-	upTo   []rooms.Pos
+	// upTo is how far the past goes, in epoch; nil: the tape has taken over.
+	upTo    []rooms.Pos
+	epoch   string
+	waiting bool // for another seam
 
 	await bool // the next keyframe
 
@@ -94,7 +97,8 @@ func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
 	}
 	if how := ref.resume; how != nil && (t.at < how.Until || how.Walk || ref.past != nil) {
 		x := c.makeSpecial(t)
-		x.sift.Have, x.until, x.past, x.upTo = how.Have, how.Until, ref.past, how.UpTo
+		x.sift.Have, x.until, x.past = how.Have, how.Until, ref.past
+		x.upTo, x.epoch = how.UpTo, ref.Since.Epoch
 		if how.Walk {
 			x.walk = walkResume
 		}
@@ -115,6 +119,16 @@ func (l *Loop) beginSnapshot(c *Conn, t *seat, x *special) bool {
 func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 	s, t := &l.send, &c.seats[k]
 	x, r := c.special(t), t.sub.Room()
+	if x.upTo != nil && x.past == nil && !x.waiting {
+		if t.at > x.until {
+			x.upTo = nil
+		} else if t.at < r.Tail() {
+			l.reseat(c, t, x)
+		}
+	}
+	if x.waiting {
+		return true
+	}
 	if !l.settle(c, t, x) {
 		return false
 	}
@@ -196,7 +210,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 		}
 		x.walk, x.end = walkNone, 0
 	}
-	if x.sift.Have != nil && t.at >= x.until && x.past == nil {
+	if x.sift.Have != nil && t.at >= x.until && x.upTo == nil {
 		x.sift.Have = nil
 	}
 	if x.skipped > 0 && l.wheel.at-x.told >= ticks(conflatedEvery) {
@@ -205,7 +219,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 		}
 		x.skipped, x.told = 0, l.wheel.at
 	}
-	if x.walk == walkNone && x.past == nil && !x.await && x.sift.Have == nil && x.skipped == 0 && x.every == 0 && !x.sift.Keyed() {
+	if x.walk == walkNone && x.upTo == nil && !x.await && x.sift.Have == nil && x.skipped == 0 && x.every == 0 && !x.sift.Keyed() {
 		c.dropSpecial(t)
 	}
 	return true

@@ -279,3 +279,48 @@ func TestRate(t *testing.T) {
 		t.Errorf("%d and %d sends, of which %d are allowed", byLast, byAll, most)
 	}
 }
+
+// TestReseat: while the past is read again the tape goes on without its member:
+// it is read again from where the member is, and nothing is lost.
+func TestReseat(t *testing.T) {
+	w := newWorld(t, Config{}, &rooms.Class{Name: "stream", RetainBytes: 4 << 10})
+	w.hold = make(chan struct{})
+	stay := w.talk("all")
+	n := 0
+	more := func() {
+		t.Helper()
+		for range 1000 {
+			w.publish(fmt.Sprint(n), "all")
+			n++
+		}
+		for _, got := stay.read(); !strings.HasSuffix(got, fmt.Sprint(`"data":`, n-1, "}")); _, got = stay.read() {
+		}
+		w.await(func() bool { // until retention has seen to it
+			r := w.table.TopRooms(9)
+			return r[0].Bytes < 6<<10
+		})
+	}
+	more()
+	c := w.talk()
+	c.write(1, "since all=e1:9")
+	more()
+	w.hold <- struct{}{} // the join's
+	c.expect(`since all{"epoch":"e1","0":9}`)
+	w.hold <- struct{}{} // of what retention has taken meanwhile
+	go func() {
+		for {
+			select {
+			case w.hold <- struct{}{}:
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	w.publish(fmt.Sprint(n), "all")
+	n++
+	for at := 10; at < n; at++ {
+		if _, got := c.read(); !strings.HasSuffix(got, fmt.Sprint(`"data":`, at, "}")) {
+			t.Fatalf("got %s, not %d", got, at)
+		}
+	}
+}

@@ -120,6 +120,7 @@ type world struct {
 	batch *rooms.Batch
 	off   int64
 	all   map[string][]rooms.Record // by room: what a topic would still hold
+	hold  chan struct{}             // a recall is answered for each of it; nil: at once
 }
 
 func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
@@ -194,6 +195,9 @@ func (w *world) publishKey(key, value string, names ...string) {
 // not reached is too old.
 func (w *world) recall(r *rooms.Recall) {
 	go func() {
+		if w.hold != nil {
+			<-w.hold
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if r.After[0].Offset >= w.off {

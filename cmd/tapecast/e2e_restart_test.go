@@ -13,12 +13,12 @@ import (
 const restartConfig = `
 rooms:
   - {match: "assets", class: market}
-  - {match: "quotes", class: market}
+  - {match: "asks", class: market}
 auto_join: []
 ingest:
   routes:
     - {topic: assets, rooms: [assets], key: "{@key}", type: asset, tombstones: true}
-    - {topic: quotes, rooms: [quotes], key: "{@key}", type: quote}
+    - {topic: asks, rooms: [asks], key: "{@key}", type: ask}
 `
 
 // TestLastValuesAfterRestart: a gateway that starts knows the last values, of a
@@ -26,9 +26,9 @@ ingest:
 func TestLastValuesAfterRestart(t *testing.T) {
 	onEach(t, func(t *testing.T, k *cluster) {
 		k.topic(t, "assets", 2)
-		k.topic(t, "quotes", 2)
+		k.topic(t, "asks", 2)
 		defer k.deleteTopic(t, "assets")
-		defer k.deleteTopic(t, "quotes")
+		defer k.deleteTopic(t, "asks")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := k.admin(t).IncrementalAlterConfigs(ctx, []kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: "assets",
@@ -49,22 +49,22 @@ func TestLastValuesAfterRestart(t *testing.T) {
 			if i >= 2000 {
 				at = time.Now()
 			}
-			w.sendAt("quotes", partitionOf(key, 2), []byte(key), fmt.Appendf(nil, `{"i":%d}`, i), at)
+			w.sendAt("asks", partitionOf(key, 2), []byte(key), fmt.Appendf(nil, `{"i":%d}`, i), at)
 		}
 		w.flush()
-		assets, quotes := k.read(t, "assets"), k.read(t, "quotes")
-		for p := range quotes {
-			recs := quotes[p]
+		assets, asks := k.read(t, "assets"), k.read(t, "asks")
+		for p := range asks {
+			recs := asks[p]
 			for len(recs) > 0 && recs[0].ts < time.Now().Add(-10*time.Minute).UnixMilli() {
 				recs = recs[1:]
 			}
-			quotes[p] = recs
+			asks[p] = recs
 		}
 		for range 2 {
 			g := start(t, config(k, restartConfig))
 			c := dial(t, g, dialing{query: "?token=" + g.token("1")})
-			c.call("subscribe", map[string]any{"rooms": []string{"assets", "quotes"}})
-			for room, topic := range map[string][][]record{"assets": assets, "quotes": quotes} {
+			c.call("subscribe", map[string]any{"rooms": []string{"assets", "asks"}})
+			for room, topic := range map[string][][]record{"assets": assets, "asks": asks} {
 				c.await("the snapshot of "+room, func() bool { return len(c.rooms[room].taken) == 1 })
 				got, want := c.rooms[room].taken[0].values, compacted(topic, ends(topic))
 				if len(want) == 0 || !maps.Equal(got, want) {

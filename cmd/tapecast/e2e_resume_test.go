@@ -11,8 +11,8 @@ import (
 
 const resumeConfig = `
 classes:
-  kept: {keep: true, retain: {bytes: 64MiB, age: 1s}}
-  private: {retain: {age: 300ms}}
+  kept: {keep: true, retain: {bytes: 64MiB, age: 30s}}
+  private: {retain: {age: 2s}}
 rooms:
   - {match: "ticks", class: kept}
   - {match: "mine:{owner}", class: private}
@@ -122,13 +122,16 @@ func (v *travels) travel(nodes []*gateway, cuts int, rnd *rand.Rand) {
 		for i, name := range v.rooms {
 			r := v.c.rooms[name]
 			v.got[i] = append(v.got[i], r.frames...)
+			if r.gaps > 0 {
+				v.c.faultLocked("%d gaps in %s", r.gaps, name)
+			}
 			since[name] = positions{epoch: r.epoch, at: r.seen}.object()
 		}
 		v.c.mu.Unlock()
 		v.c.check()
 		away := rnd.IntN(300)
 		if rnd.IntN(3) == 0 {
-			away += 1500 // longer than memory reaches back
+			away += 3000 // longer than memory reaches back
 		}
 		<-time.After(time.Duration(away) * time.Millisecond)
 	}
