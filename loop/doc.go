@@ -18,7 +18,9 @@
 // Few seats want more than the live frames: a snapshot, some keys only, a rate,
 // what came after a place; or they lag and are conflated. Such a seat has a
 // special for as long as that lasts, and gatherSpecial cuts what it lacks; the
-// others pay one flag for it.
+// others pay one flag for it. What a resumed seat lacks and no tape holds is read
+// again (Config.Recall) before the join is answered, and sent first; a seat that the tape
+// leaves behind meanwhile is given another seam (reseat).
 //
 // # Which goroutine may touch what
 //
