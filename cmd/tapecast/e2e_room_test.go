@@ -150,6 +150,7 @@ func (r *room) reset(epoch string) {
 	if epoch == "" || epoch == r.epoch {
 		r.fault("reset from epoch %q to %q", r.epoch, epoch)
 	}
+	clear(r.values) // of offsets that mean nothing now
 	r.begin(positions{epoch: epoch})
 }
 
