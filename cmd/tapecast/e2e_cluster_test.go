@@ -106,8 +106,13 @@ func threeBrokers(t testing.TB) *cluster {
 // up starts the brokers that are down.
 func (k *cluster) up() error {
 	suite.reap.tell("up", k.dir)
+	// Or a producer that still looks for a topic which was deleted makes it again.
+	extra := filepath.Clean(k.dir) + ".properties"
+	if err := os.WriteFile(extra, []byte("auto.create.topics.enable=false\n"), 0o600); err != nil {
+		return err
+	}
 	cmd := exec.Command(filepath.Join(kafkaHome(), "bin", "kafka-up"), k.dir, fmt.Sprint(k.n))
-	cmd.Env = append(os.Environ(), "WAIT=120")
+	cmd.Env = append(os.Environ(), "WAIT=120", "EXTRA="+extra)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
