@@ -5,43 +5,43 @@ import (
 	"time"
 )
 
-// delayed is a seat that is to be sent nothing before its time.
-type delayed struct {
-	due  time.Duration // by the engine's clock
-	conn *Conn
-	x    *special
-}
-
-// delays holds the delayed seats of a loop, the next one first. The wheel would
-// do, but for its ticks: half of what lies between two of ten sends a second.
-type delays []delayed
+// delays holds the seats of a loop that are to be sent nothing before their
+// time, the next one first. The wheel would do, but for its ticks: half of what
+// lies between two of ten sends a second.
+type delays []*special
 
 // Len, Less, Swap, Push and Pop make it a heap.Interface.
 func (d delays) Len() int           { return len(d) }
 func (d delays) Less(i, j int) bool { return d[i].due < d[j].due }
-func (d delays) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+func (d delays) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].place, d[j].place = i+1, j+1
+}
 
 // Push is heap's.
-func (d *delays) Push(x any) { *d = append(*d, x.(delayed)) }
+func (d *delays) Push(v any) {
+	x := v.(*special)
+	*d = append(*d, x)
+	x.place = len(*d)
+}
 
 // Pop is heap's.
 func (d *delays) Pop() any {
 	last := len(*d) - 1
 	x := (*d)[last]
-	(*d)[last] = delayed{}
+	x.place, (*d)[last] = 0, nil
 	*d = (*d)[:last]
 	return x
 }
 
 // tooSoon says whether the seat may not be sent anything yet, and sees to it that
 // its connection is looked at when it may.
-func (l *Loop) tooSoon(c *Conn, x *special) bool {
+func (l *Loop) tooSoon(x *special) bool {
 	if x.every == 0 || x.walk == walkSnapshot || x.walk == walkResume || l.engine.now() >= x.due {
 		return false
 	}
-	if !x.delayed {
-		x.delayed = true
-		heap.Push(&l.delays, delayed{x.due, c, x})
+	if x.place == 0 {
+		heap.Push(&l.delays, x)
 	}
 	return true
 }
@@ -52,10 +52,7 @@ func (l *Loop) turnDelays() {
 		return
 	}
 	for now := l.engine.now(); len(l.delays) > 0 && l.delays[0].due <= now; {
-		d := heap.Pop(&l.delays).(delayed)
-		if d.x.delayed = false; d.conn.state == stOpen {
-			l.urgent.add(d.conn)
-		}
+		l.urgent.add(heap.Pop(&l.delays).(*special).conn)
 	}
 }
 

@@ -102,8 +102,8 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 		})
 		return
 	default:
-		x.waiting, t.at = false, given.At
-		x.sift.Have, x.until, x.upTo, x.past, x.pastAt = how.Have, how.Until, how.UpTo, a.past, 0
+		x.waiting, t.at, x.seam = false, given.At, given.At
+		x.sift.Have, x.sift.Until, x.upTo, x.past, x.pastAt = how.Have, how.Until, how.UpTo, a.past, 0
 	}
 	l.urgent.add(c)
 }

@@ -232,13 +232,18 @@ func (l *Loop) describe(c *Conn, t *seat) Joined {
 	return Joined{Name: r.Name(), Class: r.Class().Name, Positions: l.positions(c, t), Chain: chain}
 }
 
-// positions is the place up to which the seat was sent its room; none in the
+// positions is the place up to which the client has its room; none in the
 // middle of a snapshot, or of what was read again.
 func (l *Loop) positions(c *Conn, t *seat) rooms.Positions {
-	if x := c.special(t); x != nil && (x.walk == walkSnapshot || x.past != nil || x.waiting) {
+	x := c.special(t)
+	if x != nil && (x.walk == walkSnapshot || x.past != nil || x.waiting) {
 		return rooms.Positions{}
 	}
-	return l.table.PositionsAt(t.sub.Room(), t.at)
+	at := l.table.PositionsAt(t.sub.Room(), t.at)
+	if x != nil && x.sift.Have != nil {
+		at = at.Raised(x.epoch, x.sift.Have)
+	}
+	return at
 }
 
 // find is the index of the seat in the room; -1: there is none.
@@ -255,7 +260,7 @@ func (l *Loop) sit(c *Conn, sub *rooms.Sub, at uint64) {
 
 // stand gives up seat k.
 func (l *Loop) stand(c *Conn, k int) {
-	c.dropSpecial(&c.seats[k])
+	l.dropSpecial(c, &c.seats[k])
 	t := c.seats[k]
 	last := len(c.seats) - 1
 	c.seats[k] = c.seats[last]

@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"container/heap"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -15,17 +17,17 @@ const conflatedEvery = time.Second
 // way, keys that it wants, offsets that its client has already, a rate. Few
 // seats have one, and most of those for a moment.
 type special struct {
-	sub  *rooms.Sub
-	sift rooms.Sift
-	// until is the number of the frame from which on nothing that comes is in
-	// sift.Have.
-	until uint64
+	conn  *Conn
+	sub   *rooms.Sub
+	sift  rooms.Sift
+	epoch string // of sift.Have and upTo
 
 	past   *rooms.Past // what was read again, to be sent first; nil: nothing
 	pastAt int
-	// upTo is how far the past goes, in epoch; nil: the tape has taken over.
+	// upTo is how far the past goes, which is to the frame with number seam; nil:
+	// the tape has taken over.
 	upTo    []rooms.Pos
-	epoch   string
+	seam    uint64
 	waiting bool // for another seam
 
 	await bool // the next keyframe
@@ -33,9 +35,9 @@ type special struct {
 	walk walk
 	end  uint64 // where the walk is level with the room; 0: it is not yet
 
-	every   time.Duration // between two sends; 0: at once
-	due     time.Duration // of the next send, by the engine's clock
-	delayed bool          // it is in loop.delays
+	every time.Duration // between two sends; 0: at once
+	due   time.Duration // of the next send, by the engine's clock
+	place int           // in loop.delays, from 1; 0: it is not there
 
 	skipped uint64 // frames that were superseded before they were sent
 	told    tick   // when the client last heard of them
@@ -67,15 +69,18 @@ func (c *Conn) makeSpecial(t *seat) *special {
 	if c.specials == nil {
 		c.specials = new([]*special)
 	}
-	x := &special{sub: t.sub}
+	x := &special{conn: c, sub: t.sub}
 	*c.specials = append(*c.specials, x)
 	t.special = true
 	return x
 }
 
-func (c *Conn) dropSpecial(t *seat) {
+func (l *Loop) dropSpecial(c *Conn, t *seat) {
 	if !t.special {
 		return
+	}
+	if x := c.special(t); x.place > 0 {
+		heap.Remove(&l.delays, x.place-1)
 	}
 	t.special = false
 	list := slices.DeleteFunc(*c.specials, func(x *special) bool { return x.sub == t.sub })
@@ -97,8 +102,8 @@ func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
 	}
 	if how := ref.resume; how != nil && (t.at < how.Until || how.Walk || ref.past != nil) {
 		x := c.makeSpecial(t)
-		x.sift.Have, x.until, x.past = how.Have, how.Until, ref.past
-		x.upTo, x.epoch = how.UpTo, ref.Since.Epoch
+		x.sift.Have, x.sift.Until, x.past = how.Have, how.Until, ref.past
+		x.upTo, x.seam, x.epoch = how.UpTo, t.at, ref.Since.Epoch
 		if how.Walk {
 			x.walk = walkResume
 		}
@@ -120,7 +125,7 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 	s, t := &l.send, &c.seats[k]
 	x, r := c.special(t), t.sub.Room()
 	if x.upTo != nil && x.past == nil && !x.waiting {
-		if t.at > x.until {
+		if t.at > x.seam {
 			x.upTo = nil
 		} else if t.at < r.Tail() {
 			l.reseat(c, t, x)
@@ -145,7 +150,7 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 		l.gatherPast(k, left, x)
 		return true
 	}
-	if l.tooSoon(c, x) {
+	if l.tooSoon(x) {
 		return true
 	}
 	if x.walk == walkNone && r.Class().Conflate && (x.every > 0 || l.table.Behind(r, t.at)) {
@@ -210,7 +215,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 		}
 		x.walk, x.end = walkNone, 0
 	}
-	if x.sift.Have != nil && t.at >= x.until && x.upTo == nil {
+	if x.sift.Have != nil && x.upTo == nil && l.outgrown(t, x) {
 		x.sift.Have = nil
 	}
 	if x.skipped > 0 && l.wheel.at-x.told >= ticks(conflatedEvery) {
@@ -220,9 +225,20 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 		x.skipped, x.told = 0, l.wheel.at
 	}
 	if x.walk == walkNone && x.upTo == nil && !x.await && x.sift.Have == nil && x.skipped == 0 && x.every == 0 && !x.sift.Keyed() {
-		c.dropSpecial(t)
+		l.dropSpecial(c, t)
 	}
 	return true
+}
+
+// outgrown says that no frame from the seat's cursor on is among those that its
+// client had when it came.
+func (l *Loop) outgrown(t *seat, x *special) bool {
+	if x.sift.Until < math.MaxUint64 {
+		return t.at >= x.sift.Until
+	}
+	// The client was ahead of this node, which may have caught up.
+	at := l.table.PositionsAt(t.sub.Room(), t.at)
+	return at.Epoch != "" && (at.Epoch != x.epoch || at.Cover(x.sift.Have))
 }
 
 // ranTo notes a run of pieces. One without pieces has nothing to wait for.

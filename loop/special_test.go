@@ -217,6 +217,13 @@ func TestResume(t *testing.T) {
 	f("", "17")
 	end = strings.Replace(end, `"0":13`, `"0":17`, 1)
 	f("since last=e0:6", `since last{} but position too old: they are of epoch "e0", and the topic's is "e1"`, begin, "6", "7", end)
+	f("leave last", `leave last{"epoch":"e1","0":17}`)
+
+	// Who leaves again at once is where it was, not where its walk had come to.
+	w.publishKey("a", "18", "last")
+	c.write(1, "since last=e1:7")
+	f("leave last", `since last{"epoch":"e1","0":7}`, `leave last{"epoch":"e1","0":7}`)
+	f("since last=e1:7", `since last{"epoch":"e1","0":7}`, "18")
 }
 
 // TestRate: no two sends to a member come sooner than its rate allows, the

@@ -62,10 +62,10 @@ func (p *Past) Size() int64 { return int64(cap(p.c.buf) + cap(p.c.at)*frameSize)
 // member has and not after upTo, until there are max bytes, one frame at least,
 // and returns the number to go on from.
 func (p *Past) Cut(at, max int, have, upTo []Pos, dst []Piece) (next int, pieces []Piece) {
-	had, sift, in := len(dst), Sift{Have: have}, Sift{Have: upTo}
+	had := len(dst)
 	for ; at < len(p.c.at); at++ {
 		f := p.c.at[at]
-		if sift.has(f.part, f.off) || !in.has(f.part, f.off) {
+		if within(have, f.part, f.off) || !within(upTo, f.part, f.off) {
 			continue
 		}
 		one := Piece{Bytes: p.c.buf[p.c.start(at):f.end], first: uint64(at), c: p.c, from: at, to: at + 1}

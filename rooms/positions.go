@@ -109,6 +109,30 @@ func (p *Positions) of(part int32) *Pos {
 	return nil
 }
 
+// Cover says that p is at or behind have in each partition of have.
+func (p Positions) Cover(have []Pos) bool {
+	return !slices.ContainsFunc(have, func(h Pos) bool {
+		o := p.of(h.Partition)
+		return o == nil || o.Offset < h.Offset
+	})
+}
+
+// Raised is p, and what is in have of it: the place of a client that came with have
+// of the same epoch and was sent all up to p since.
+func (p Positions) Raised(epoch string, have []Pos) Positions {
+	switch {
+	case p.Epoch == "":
+		return Positions{epoch, slices.Clone(have)}
+	case p.Epoch == epoch:
+		for _, h := range have {
+			if o := p.of(h.Partition); o != nil {
+				o.Offset = max(o.Offset, h.Offset)
+			}
+		}
+	}
+	return p
+}
+
 // covering is p, or nothing where it lacks a partition of all.
 func (p Positions) covering(all Positions) Positions {
 	for _, o := range all.Offsets {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,5 +78,26 @@ func TestPositionsWhilePublishing(t *testing.T) {
 				t.Errorf("%d questions, %d frames: nothing was shown", asked.Load(), r.Head())
 			}
 		})
+	}
+}
+
+// TestPositionsRaised: a client's place is no earlier than the one it came with.
+func TestPositionsRaised(t *testing.T) {
+	have := []Pos{{0, 5}, {1, 2}}
+	for _, c := range []struct {
+		p, want Positions
+		covers  bool
+	}{
+		{Positions{"e", []Pos{{0, 4}, {1, 3}}}, Positions{"e", []Pos{{0, 5}, {1, 3}}}, false},
+		{Positions{"e", []Pos{{0, 5}, {1, 2}}}, Positions{"e", []Pos{{0, 5}, {1, 2}}}, true},
+		{Positions{"f", []Pos{{0, 4}, {1, 3}}}, Positions{"f", []Pos{{0, 4}, {1, 3}}}, false},
+		{Positions{}, Positions{"e", have}, false},
+	} {
+		if covers := c.p.Cover(have); covers != c.covers {
+			t.Errorf("%v covers %v: %v", c.p, have, covers)
+		}
+		if got := c.p.Raised("e", have); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("raised to %v, not %v", got, c.want)
+		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 func (m *manual) heard(s *Seat) (got []Pos) {
 	m.t.Helper()
 	r, at := s.Sub.Room(), s.At
-	sift := &Sift{Have: s.Resume.Have}
+	sift := &Sift{Have: s.Resume.Have, Until: s.Resume.Until}
 	for at < r.Head() {
 		next, pieces, lagged := r.CutSome(at, 300, sift, nil)
 		if lagged {

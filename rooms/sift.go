@@ -7,8 +7,9 @@ const maxSifted = 4096
 // nothing.
 type Sift struct {
 	// Have is what the member has already: of each partition, all up to and
-	// including the offset.
-	Have []Pos
+	// including the offset, of the frames with numbers below Until.
+	Have  []Pos
+	Until uint64
 
 	keys map[string]struct{} // the only ones wanted; nil: all
 	text map[string]struct{} // the same as they stand in an envelope
@@ -27,8 +28,13 @@ func (s *Sift) SetKeys(keys []string) {
 // Keyed says whether some keys only are wanted.
 func (s *Sift) Keyed() bool { return s.keys != nil }
 
-func (s *Sift) has(part int32, off int64) bool {
-	for _, p := range s.Have {
+func (s *Sift) has(num uint64, part int32, off int64) bool {
+	return num < s.Until && within(s.Have, part, off)
+}
+
+// within says that an offset is not after the one in list for its partition.
+func within(list []Pos, part int32, off int64) bool {
+	for _, p := range list {
 		if p.Partition == part {
 			return off <= p.Offset
 		}
@@ -36,12 +42,13 @@ func (s *Sift) has(part int32, off int64) bool {
 	return false
 }
 
-// wants says whether a frame of a tape is to be sent. Notices are, always.
-func (s *Sift) wants(f frameAt, frame []byte) bool {
+// wants says whether the frame of a tape with the number num is to be sent.
+// Notices are, always. No frame behind a reset is in Have: it is of another epoch.
+func (s *Sift) wants(num uint64, f frameAt, frame []byte, reset bool) bool {
 	if f.part < 0 && f.part != noticeExpired {
 		return true
 	}
-	if f.part >= 0 && s.has(f.part, f.off) {
+	if f.part >= 0 && !reset && s.has(num, f.part, f.off) {
 		return false
 	}
 	if s.keys == nil {
@@ -61,14 +68,14 @@ func (s *Sift) wantsLast(f *lastFrame) bool {
 			return false
 		}
 	}
-	return f.part < 0 || !s.has(f.part, f.off)
+	return f.part < 0 || !s.has(f.num, f.part, f.off)
 }
 
 // keyText is the key in a frame's envelope, escaped as it stands there; nil:
 // there is none. It is the third member: appendEnvelope puts it there.
 func keyText(frame []byte) []byte {
-	b := frame[headerSizeOf(frame):]
-	for _, name := range [...]string{`{"room":`, `,"type":`} {
+	b, text := frame[headerSizeOf(frame):], []byte(nil)
+	for _, name := range [...]string{`{"room":`, `,"type":`, `,"key":`} {
 		if len(b) <= len(name) || string(b[:len(name)]) != name {
 			return nil
 		}
@@ -77,18 +84,9 @@ func keyText(frame []byte) []byte {
 		if end < 0 {
 			return nil
 		}
-		b = b[end:]
+		text, b = b[1:end-1], b[end:]
 	}
-	const name = `,"key":`
-	if len(b) <= len(name) || string(b[:len(name)]) != name {
-		return nil
-	}
-	b = b[len(name):]
-	end := stringEnd(b)
-	if end < 0 {
-		return nil
-	}
-	return b[1 : end-1]
+	return text
 }
 
 // stringEnd is where the JSON string that b begins with ends; -1: b begins otherwise.
@@ -129,12 +127,13 @@ func (r *Room) CutSome(at uint64, max int, sift *Sift, dst []Piece) (next uint64
 	if !w.has(at) {
 		return at, dst, true
 	}
-	had, end := len(dst), min(head, at+maxSifted)
+	had, end, reset := len(dst), min(head, at+maxSifted), false
 	for ; at < end; at++ {
 		p, f := w.piece(at)
-		if !sift.wants(f, p.Bytes) {
+		if !sift.wants(at, f, p.Bytes, reset) {
 			continue
 		}
+		reset = reset || f.part == noticeReset
 		if max -= len(p.Bytes); max < 0 && len(dst) > had {
 			break
 		}

@@ -142,16 +142,18 @@ func (c *client) enter(name string, at positions, chain bool) {
 	c.rooms[name] = r
 }
 
-// carry keeps what the client has of a room that it has just left, for when it
-// goes on from there.
-func (c *client) carry(name string) {
+// carry keeps what the client has of a room that it has just left, and says
+// where that is, for when it goes on from there.
+func (c *client) carry(name string) positions {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var at positions
 	for _, r := range c.past {
 		if r.name == name {
-			c.carried[name] = r.values
+			c.carried[name], at = r.values, *r.left
 		}
 	}
+	return at
 }
 
 func (c *client) depart(name string, at positions) {
@@ -160,7 +162,14 @@ func (c *client) depart(name string, at positions) {
 		c.faultLocked("left %s, in which it was not", name)
 		return
 	}
-	r.level(at)
+	if at.epoch != "" || !r.snapping {
+		if !r.chain { // who lags hears of a place before its last message
+			for p, off := range r.seen {
+				at.at[p] = max(at.at[p], off)
+			}
+		}
+		r.level(at)
+	}
 	r.left = &at
 	c.past = append(c.past, r)
 	delete(c.rooms, name)

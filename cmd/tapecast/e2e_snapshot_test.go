@@ -124,9 +124,8 @@ func roam(c *client, rounds int, rnd *rand.Rand) {
 			return
 		}
 		delete(params, "since")
-		if at := left[0].Positions; at.epoch != "" && rnd.IntN(2) == 0 {
-			params["since"] = map[string]any{"quotes": at.object()}
-			c.carry("quotes")
+		if left[0].Positions.epoch != "" && rnd.IntN(2) == 0 {
+			params["since"] = map[string]any{"quotes": c.carry("quotes").object()}
 		}
 		<-time.After(time.Duration(rnd.IntN(300)) * time.Millisecond)
 	}
