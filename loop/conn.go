@@ -46,6 +46,7 @@ type Conn struct {
 	asked     *[]byte // an upgrade request that is not complete
 	judged    bool    // the handler has seen the request
 	reading   bool    // the upgrade was granted: input is frames
+	deflate   bool    // permessage-deflate was agreed on; not changed once it reads
 	discarded uint32  // bytes read since nobody listens
 
 	// The loop's.
@@ -91,7 +92,8 @@ type seat struct {
 	place uint32 // in the view's members, where there is a view
 	quiet bool   // nothing was sent since the last heartbeat
 
-	special bool // see special
+	special  bool // see special
+	deflated bool // it takes deflated frames, where there are some
 }
 
 // side holds what a connection has asked for while an appender answers: a
@@ -121,6 +123,18 @@ func (c *Conn) SendText(p []byte) { c.Send(rooms.OpText, p) }
 // Send sends p, which is copied, as one message.
 func (c *Conn) Send(op byte, p []byte) {
 	c.loop.post(event{kind: evSend, conn: c, data: rooms.AppendFrame(make([]byte, 0, len(p)+10), op, p)})
+}
+
+// SendDeflated is Send, deflated where the client takes that and it is shorter.
+// Only the handler's Message may call it.
+func (c *Conn) SendDeflated(op byte, p []byte) {
+	if !c.deflate {
+		c.Send(op, p)
+		return
+	}
+	d := deflaters.Get().(*rooms.Deflater)
+	c.loop.post(event{kind: evSend, conn: c, data: d.AppendFrame(nil, op, p)})
+	deflaters.Put(d)
 }
 
 // Close sends a close frame behind what was asked for before, then ends the

@@ -22,6 +22,10 @@
 // again (Config.Recall) before the join is answered, and sent first; a seat that the tape
 // leaves behind meanwhile is given another seam (reseat).
 //
+// permessage-deflate is without context takeover both ways, so a connection holds
+// nothing for it: deflated frames lie on the tapes, and what a client sends is
+// inflated on the poller's goroutine with an inflater out of a pool.
+//
 // # Which goroutine may touch what
 //
 // A Loop's goroutine alone touches its connections' seats, outbox, state and

@@ -43,7 +43,7 @@ func upgrade(b []byte, path string, remote netip.AddrPort, decide func(*Request)
 	if v.Status != 0 {
 		return refuse(v), used, v.Status
 	}
-	return a.accept(v.Subprotocol), used, http.StatusSwitchingProtocols
+	return a.accept(v.Subprotocol, v.Deflate && req.Deflate), used, http.StatusSwitchingProtocols
 }
 
 // request judges a whole request.
@@ -80,24 +80,31 @@ func (a *asked) request(text, servedPath string) (*Request, refusal) {
 	if token == "" && a.offered != "" {
 		token = a.offered[len(tokenProtocol):]
 	}
+	deflate, ok := offersDeflate(field(a.lines, "Sec-WebSocket-Extensions"))
+	if !ok {
+		return nil, bad("bad Sec-WebSocket-Extensions")
+	}
 	lines := a.lines
 	return &Request{
-		Path: path, Query: query, Token: token, Subprotocols: a.protocols,
+		Path: path, Query: query, Token: token, Subprotocols: a.protocols, Deflate: deflate,
 		Header: func(name string) string { return field(lines, name) },
 	}, refusal{}
 }
 
 // accept is the answer that upgrades.
-func (a *asked) accept(want string) []byte {
+func (a *asked) accept(want string, deflate bool) []byte {
 	var seed [24 + len(acceptGUID)]byte
 	copy(seed[copy(seed[:], a.key):], acceptGUID)
 	sum := sha1.Sum(seed[:])
 
-	b := make([]byte, 0, 208)
+	b := make([]byte, 0, 304)
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	b = base64.StdEncoding.AppendEncode(b, sum[:])
 	if p := a.choose(want); p != "" {
 		b = append(append(b, "\r\nSec-WebSocket-Protocol: "...), p...)
+	}
+	if deflate {
+		b = append(b, "\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover"...)
 	}
 	return append(b, "\r\n\r\n"...)
 }

@@ -97,7 +97,9 @@ func (c *Conn) received(b []byte) {
 		c.judged = true
 		c.judging.Store(true)
 		defer c.judging.Store(false)
-		return e.cfg.Handler.Open(c, r)
+		v := e.cfg.Handler.Open(c, r)
+		c.deflate = v.Deflate && r.Deflate
+		return v
 	})
 	if status == 0 {
 		if c.asked == nil {
@@ -117,7 +119,7 @@ func (c *Conn) received(b []byte) {
 }
 
 func (c *Conn) feed(b []byte) {
-	if fault, reason := c.reader.feed(b, c.loop.engine.cfg.MaxMessage, c); fault != 0 {
+	if fault, reason := c.reader.feed(b, limits{c.loop.engine.cfg.MaxMessage, c.deflate}, c); fault != 0 {
 		c.loop.post(event{kind: evFault, conn: c, code: uint16(fault), data: []byte(reason)})
 		c.deaf.Store(true)
 	}

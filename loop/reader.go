@@ -34,9 +34,10 @@ type partial struct {
 	head  [ws.MaxHeaderSize]byte // bytes of the next frame's header
 	nhead uint8
 
-	frame bool      // h is a frame whose payload has not all come
-	op    ws.OpCode // of the fragmented message; 0: none is open
-	text  utf8Check // of the text message, up to the last byte that came
+	frame    bool      // h is a frame whose payload has not all come
+	op       ws.OpCode // of the fragmented message; 0: none is open
+	deflated bool      // that message is
+	text     utf8Check // of the text message, up to the last byte that came
 
 	h    ws.Header
 	got  int    // payload bytes of h that have come
@@ -51,15 +52,21 @@ var ended = new(partial)
 // It may be called from within events.
 func (r *reader) end() { r.part = ended }
 
+// limits are what a client may send.
+type limits struct {
+	message int  // bytes of a message, deflated or not
+	deflate bool // permessage-deflate was agreed on
+}
+
 // feed consumes b, unmasking it in place; what is whole in b reaches on without
 // a copy. A protocol fault gives the close code to send (1002, 1007, 1009) and
 // a short reason. A fault, a close frame and end are final: feed discards
 // whatever follows. How b was cut changes nothing about events and faults.
-func (r *reader) feed(b []byte, maxMessage int, on events) (fault ws.StatusCode, reason string) {
+func (r *reader) feed(b []byte, lim limits, on events) (fault ws.StatusCode, reason string) {
 	for len(b) > 0 && r.part != ended {
 		if r.part == nil {
 			var n int
-			if n, fault, reason = r.whole(b, maxMessage, on); fault != 0 {
+			if n, fault, reason = r.whole(b, lim, on); fault != 0 {
 				r.end()
 				return fault, reason
 			}
@@ -72,7 +79,7 @@ func (r *reader) feed(b []byte, maxMessage int, on events) (fault ws.StatusCode,
 		p := r.part
 		if !p.frame {
 			n := copy(p.head[p.nhead:], b)
-			h, size, fault, reason := readHeader(p.head[:int(p.nhead)+n], p, maxMessage)
+			h, size, fault, reason := readHeader(p.head[:int(p.nhead)+n], p, lim)
 			if fault != 0 {
 				r.end()
 				return fault, reason
@@ -85,7 +92,7 @@ func (r *reader) feed(b []byte, maxMessage int, on events) (fault ws.StatusCode,
 			p.h, p.got, p.frame, p.nhead = h, 0, true, 0
 		}
 		n := int(min(p.h.Length-int64(p.got), int64(len(b))))
-		if fault, reason = r.payload(b[:n], on); fault != 0 {
+		if fault, reason = r.payload(b[:n], lim, on); fault != 0 {
 			r.end()
 			return fault, reason
 		}
@@ -97,8 +104,8 @@ func (r *reader) feed(b []byte, maxMessage int, on events) (fault ws.StatusCode,
 // whole handles a frame that lies complete in b and is a whole message or a
 // control frame, with nothing else pending: nearly all there are. n is what
 // it took; 0: the frame is not of that kind.
-func (r *reader) whole(b []byte, maxMessage int, on events) (n int, fault ws.StatusCode, reason string) {
-	h, size, fault, reason := readHeader(b, nil, maxMessage)
+func (r *reader) whole(b []byte, lim limits, on events) (n int, fault ws.StatusCode, reason string) {
+	h, size, fault, reason := readHeader(b, nil, lim)
 	if size == 0 || !h.Fin || h.Length > int64(len(b)-size) {
 		return 0, fault, reason
 	}
@@ -107,6 +114,10 @@ func (r *reader) whole(b []byte, maxMessage int, on events) (n int, fault ws.Sta
 	ws.Cipher(p, h.Mask, 0)
 	if h.OpCode.IsControl() {
 		fault, reason = r.control(h.OpCode, p, on)
+		return n, fault, reason
+	}
+	if h.Rsv1() {
+		fault, reason = inflated(h.OpCode, p, lim.message, on)
 		return n, fault, reason
 	}
 	if h.OpCode == ws.OpText && !utf8.Valid(p) {
@@ -118,7 +129,7 @@ func (r *reader) whole(b []byte, maxMessage int, on events) (n int, fault ws.Sta
 
 // payload takes the next bytes of the frame p.h, and all there are when they
 // complete it.
-func (r *reader) payload(b []byte, on events) (fault ws.StatusCode, reason string) {
+func (r *reader) payload(b []byte, lim limits, on events) (fault ws.StatusCode, reason string) {
 	p := r.part
 	ws.Cipher(b, p.h.Mask, p.got)
 	p.got += len(b)
@@ -140,9 +151,9 @@ func (r *reader) payload(b []byte, on events) (fault ws.StatusCode, reason strin
 	}
 
 	if p.h.OpCode != ws.OpContinuation {
-		p.op = p.h.OpCode
+		p.op, p.deflated = p.h.OpCode, p.h.Rsv1()
 	}
-	if p.op == ws.OpText {
+	if p.op == ws.OpText && !p.deflated {
 		if !p.text.push(b) || last && p.h.Fin && !p.text.done() {
 			return ws.StatusInvalidFramePayloadData, reasonUTF8
 		}
@@ -152,6 +163,9 @@ func (r *reader) payload(b []byte, on events) (fault ws.StatusCode, reason strin
 			b = append(p.data, b...)
 		}
 		r.part = nil
+		if p.deflated {
+			return inflated(p.op, b, lim.message, on)
+		}
 		on.message(p.op, b)
 		return 0, ""
 	}

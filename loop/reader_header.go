@@ -16,7 +16,7 @@ const (
 // bytes are there: the first two before the length, the length before the
 // mask. size is the header's own; 0 while b lacks some of it. p is what is
 // pending; nil: nothing. See RFC 6455 section 5.2.
-func readHeader(b []byte, p *partial, maxMessage int) (h ws.Header, size int, fault ws.StatusCode, reason string) {
+func readHeader(b []byte, p *partial, lim limits) (h ws.Header, size int, fault ws.StatusCode, reason string) {
 	if len(b) < 2 {
 		return h, 0, 0, ""
 	}
@@ -26,7 +26,7 @@ func readHeader(b []byte, p *partial, maxMessage int) (h ws.Header, size int, fa
 	h.Masked = b[1]&0x80 != 0
 	h.Length = int64(b[1] & 0x7F)
 
-	state, room := ws.StateServerSide, int64(maxMessage)
+	state, room := ws.StateServerSide, int64(lim.message)
 	if p != nil {
 		if p.op != 0 {
 			state = state.Set(ws.StateFragmented)
@@ -35,8 +35,15 @@ func readHeader(b []byte, p *partial, maxMessage int) (h ws.Header, size int, fa
 	}
 	// 126 and 127, which stand for a longer length field, are too much for a
 	// control frame as they are.
+	if lim.deflate {
+		state = state.Set(ws.StateExtended)
+	}
 	if err := ws.CheckHeader(h, state); err != nil {
 		return h, 0, ws.StatusProtocolError, err.Error()
+	}
+	// Only a message's first frame says that it is deflated (RFC 7692, 6).
+	if h.Rsv2() || h.Rsv3() || h.Rsv1() && !(h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
+		return h, 0, ws.StatusProtocolError, ws.ErrProtocolNonZeroRsv.Error()
 	}
 
 	size = ws.MinHeaderSize + len(h.Mask)

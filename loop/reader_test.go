@@ -46,10 +46,14 @@ func short(p []byte) string {
 
 // feedAll feeds data in pieces of the lengths that cut gives, and adds the fault.
 func feedAll(r *reader, data []byte, maxMessage int, rec *record, cut func() int) []string {
+	return feedWithin(r, data, limits{message: maxMessage}, rec, cut)
+}
+
+func feedWithin(r *reader, data []byte, lim limits, rec *record, cut func() int) []string {
 	data = slices.Clone(data)
 	for len(data) > 0 {
 		n := min(max(cut(), 1), len(data))
-		if code, reason := r.feed(data[:n:n], maxMessage, rec); code != 0 {
+		if code, reason := r.feed(data[:n:n], lim, rec); code != 0 {
 			rec.add(0, "fault %d %s", code, reason)
 		}
 		data = data[n:]
@@ -223,7 +227,7 @@ func TestReaderMemory(t *testing.T) {
 	var rec record
 	feed := func(b []byte) {
 		t.Helper()
-		if code, reason := r.feed(slices.Clone(b), 1<<20, &rec); code != 0 {
+		if code, reason := r.feed(slices.Clone(b), limits{message: 1 << 20}, &rec); code != 0 {
 			t.Fatalf("fault %d %s", code, reason)
 		}
 	}

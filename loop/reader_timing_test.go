@@ -29,7 +29,7 @@ func BenchmarkFeed(b *testing.B) {
 				copy(buf, data)
 				for p := buf; len(p) > 0; {
 					k := min(step, len(p))
-					if code, reason := r.feed(p[:k], 1<<20, &n); code != 0 {
+					if code, reason := r.feed(p[:k], limits{message: 1 << 20}, &n); code != 0 {
 						b.Fatal(code, reason)
 					}
 					p = p[k:]

@@ -20,6 +20,8 @@ type Request struct {
 	Header       func(name string) string
 	Remote       netip.AddrPort
 	Subprotocols []string // offered ones, without those that carry a token
+	// Deflate says that permessage-deflate was offered in a way that can be agreed to.
+	Deflate bool
 }
 
 // Verdict answers a Request. Its zero value upgrades.
@@ -30,6 +32,8 @@ type Verdict struct {
 	// Subprotocol to select, where the client offered it. "": tapecast.v1 where
 	// it was offered.
 	Subprotocol string
+	// Deflate agrees to permessage-deflate, where Request.Deflate says that it was offered.
+	Deflate bool
 }
 
 // Param returns the decoded value of the first query parameter of that name,

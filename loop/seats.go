@@ -254,7 +254,11 @@ func (c *Conn) find(name string) int {
 // sit gives the connection a seat at the place of its seam.
 func (l *Loop) sit(c *Conn, sub *rooms.Sub, at uint64) {
 	place := l.enter(c, sub)
-	c.seats = append(c.seats, seat{sub: sub, at: at, place: place, quiet: true})
+	t := seat{sub: sub, at: at, place: place, quiet: true, deflated: c.deflate && sub.Room().Class().Deflate}
+	if t.deflated {
+		sub.Room().TakeDeflated(1)
+	}
+	c.seats = append(c.seats, t)
 	l.stats.Seats++
 }
 
@@ -262,6 +266,9 @@ func (l *Loop) sit(c *Conn, sub *rooms.Sub, at uint64) {
 func (l *Loop) stand(c *Conn, k int) {
 	l.dropSpecial(c, &c.seats[k])
 	t := c.seats[k]
+	if t.deflated {
+		t.sub.Room().TakeDeflated(-1)
+	}
 	last := len(c.seats) - 1
 	c.seats[k] = c.seats[last]
 	c.seats[last] = seat{}

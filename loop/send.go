@@ -137,13 +137,13 @@ func (l *Loop) gather(c *Conn) {
 			}
 			continue
 		}
-		next, pieces, lagged := r.Cut(t.at, left, s.pieces)
+		next, pieces, lagged := t.cut(r, left, s.pieces)
 		if lagged {
 			if !l.lagged(c, t) {
 				s.pieces, s.runs = s.pieces[:0], s.runs[:0]
 				return
 			}
-			next, pieces, lagged = r.Cut(t.at, left, s.pieces)
+			next, pieces, lagged = t.cut(r, left, s.pieces)
 			s.more = s.more || lagged
 		}
 		s.pieces = pieces
@@ -156,6 +156,13 @@ func (l *Loop) gather(c *Conn) {
 		}
 		s.more = s.more || next < head
 	}
+}
+
+func (t *seat) cut(r *rooms.Room, max int, dst []rooms.Piece) (next uint64, pieces []rooms.Piece, lagged bool) {
+	if t.deflated {
+		return r.CutDeflated(t.at, max, dst)
+	}
+	return r.Cut(t.at, max, dst)
 }
 
 // lagged does what the class says about a seat that retention has overtaken;

@@ -70,6 +70,7 @@ func (c *Conn) makeSpecial(t *seat) *special {
 		c.specials = new([]*special)
 	}
 	x := &special{conn: c, sub: t.sub}
+	x.sift.Deflated = t.deflated
 	*c.specials = append(*c.specials, x)
 	t.special = true
 	return x

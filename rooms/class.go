@@ -43,6 +43,10 @@ type Class struct {
 	// always does, so that a client that lost its node resumes from memory.
 	Keep bool
 
+	// Deflate sends its frames deflated to members that take that (RFC 7692). Not
+	// for private classes, whose frames are one member's each.
+	Deflate bool
+
 	// Interval is the least time between two sends to a member. Zero sends at once.
 	Interval time.Duration
 	// MaxKeys bounds the last values of one conflated room. Zero means 20,000.

@@ -23,6 +23,15 @@
 // and are then copied (Room.evacuate); tombstones stay for a minute at least, and who
 // was away for longer starts anew.
 //
+// # Deflated frames
+//
+// Where a class compresses and members take that, the appender writes each frame
+// to a second tape as well (deflated.go), deflated where that is shorter, under
+// the same number. So a cursor is a place on both: a member may get one frame
+// from this and the next from that, and does where the second tape does not go
+// back as far, and for last values that no tape holds any more. A frame is
+// deflated once, for all members; an encoder takes 1 MB a shard.
+//
 // # Resuming
 //
 // Each chunk knows what had been read of every feed when it was begun, a little

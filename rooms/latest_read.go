@@ -18,7 +18,10 @@ func (r *Room) CutLatest(at uint64, max int, sift *Sift, dst []Piece) (next uint
 	o, head := r.orderAt()
 	n := int(o.n.Load())
 	dir := *r.tape.dir.Load() // after the order: who is not in a chunk has a copy
-	had := len(dst)
+	had, z := len(dst), second{}
+	if sift != nil && sift.Deflated {
+		z = r.second()
+	}
 	for i := o.from(at, n); i < n; i++ {
 		f := o.frames[i]
 		if f.num >= head {
@@ -31,6 +34,7 @@ func (r *Room) CutLatest(at uint64, max int, sift *Sift, dst []Piece) (next uint
 		if !ok {
 			continue
 		}
+		p = z.piece(f.num, p)
 		if max -= len(p.Bytes); max < 0 && len(dst) > had {
 			return f.num, dst, false, false
 		}

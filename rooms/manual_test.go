@@ -141,10 +141,14 @@ func (m *manual) check() {
 	var cost, chunks int64
 	rooms, listened := 0, 0
 	of := map[*Pattern]int64{}
-	tape := func(t *Tape) {
+	var tape func(t *Tape)
+	tape = func(t *Tape) {
 		cost += t.cost
 		for _, c := range *t.dir.Load() {
 			chunks += c.cost()
+		}
+		if z := t.deflated.Load(); z != nil {
+			tape(&z.Tape)
 		}
 	}
 	for _, s := range m.shards {

@@ -54,6 +54,12 @@ func (r *Room) Cut(at uint64, max int, dst []Piece) (next uint64, pieces []Piece
 	if len(dir) == 0 || dir[0].first > at {
 		return at, dst, true
 	}
+	next, pieces = cut(dir, at, head, max, dst)
+	return next, pieces, false
+}
+
+// cut is Cut from the chunks that hold frame at and those after it, up to head.
+func cut(dir []*chunk, at, head uint64, max int, dst []Piece) (next uint64, pieces []Piece) {
 	for i := find(dir, at); i < len(dir) && at < head && max > 0; i++ {
 		c, end := dir[i], head
 		if i+1 < len(dir) {
@@ -70,5 +76,5 @@ func (r *Room) Cut(at uint64, max int, dst []Piece) (next uint64, pieces []Piece
 		max -= len(p.Bytes)
 		at = c.first + uint64(to)
 	}
-	return at, dst, false
+	return at, dst
 }

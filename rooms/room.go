@@ -82,6 +82,9 @@ func (r *Room) write(op byte, a, b, c []byte, part int32, off, now int64) (frame
 	buf = append(buf, c...)
 	num := t.next
 	t.put(ch, size, part, off, now)
+	if z := t.deflated.Load(); z != nil {
+		z.write(buf, r.Class(), now)
+	}
 	if r.private() {
 		r.addRef(num)
 	} else {
@@ -105,6 +108,9 @@ func (r *Room) publish() {
 		r.tape.head.Store(r.tape.next)
 	} else {
 		r.tape.head.Store(r.next)
+	}
+	if z := r.tape.deflated.Load(); z != nil {
+		z.head.Store(z.next)
 	}
 	r.head.Store(r.next)
 }

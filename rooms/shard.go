@@ -33,6 +33,7 @@ type shard struct {
 	marks    []*item      // progress to store once everything is published
 	moving   []*feedState // by feed: what progress is about to store
 	scratch  []byte
+	deflater Deflater
 	now      int64 // by the table's clock
 	swept    int   // next bucket to be swept
 }
@@ -154,6 +155,9 @@ func (s *shard) record(p *part, it *item) {
 		return
 	}
 	s.touch(r)
+	if r.Class().Deflate {
+		s.deflating(r.tape)
+	}
 	num := r.next
 	var frame []byte
 	var cost int64

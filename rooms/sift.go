@@ -10,6 +10,8 @@ type Sift struct {
 	// including the offset, of the frames with numbers below Until.
 	Have  []Pos
 	Until uint64
+	// Deflated says that the member takes deflated frames.
+	Deflated bool
 
 	keys map[string]struct{} // the only ones wanted; nil: all
 	text map[string]struct{} // the same as they stand in an envelope
@@ -123,9 +125,12 @@ func (r *Room) CutSome(at uint64, max int, sift *Sift, dst []Piece) (next uint64
 	if at >= head {
 		return at, dst, false
 	}
-	w := r.window()
+	w, z := r.window(), second{}
 	if !w.has(at) {
 		return at, dst, true
+	}
+	if sift.Deflated {
+		z = r.second()
 	}
 	had, end, reset := len(dst), min(head, at+maxSifted), false
 	for ; at < end; at++ {
@@ -134,6 +139,7 @@ func (r *Room) CutSome(at uint64, max int, sift *Sift, dst []Piece) (next uint64
 			continue
 		}
 		reset = reset || f.part == noticeReset
+		p = z.piece(at, p)
 		if max -= len(p.Bytes); max < 0 && len(dst) > had {
 			break
 		}

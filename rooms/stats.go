@@ -10,6 +10,7 @@ type shardStats struct {
 	rooms, listened                                atomic.Int64
 	appended, bytes, skipped, refused, stale, shed atomic.Uint64
 	expired, evicted                               atomic.Uint64
+	deflated, deflatedFrom, deflatedTo             atomic.Uint64
 }
 
 // Stats are the table's figures since it started.
@@ -26,6 +27,9 @@ type Stats struct {
 	LastBytes int64  // of all last values
 	Expired   uint64 // keys that nobody has updated for their class's key_ttl
 	Evicted   uint64 // keys forgotten because their room had too many
+
+	Deflated                 uint64 // frames written to a tape of deflated ones
+	DeflatedFrom, DeflatedTo uint64 // bytes of those: plain, and as written
 }
 
 // Stats adds up the shards.
@@ -42,6 +46,9 @@ func (t *Table) Stats() Stats {
 		out.Shed += s.stats.shed.Load()
 		out.Expired += s.stats.expired.Load()
 		out.Evicted += s.stats.evicted.Load()
+		out.Deflated += s.stats.deflated.Load()
+		out.DeflatedFrom += s.stats.deflatedFrom.Load()
+		out.DeflatedTo += s.stats.deflatedTo.Load()
 	}
 	return out
 }

@@ -83,6 +83,9 @@ type Tape struct {
 
 	trail atomic.Pointer[[]trail] // places of chunks that were dropped; replaced, never changed
 
+	takers   atomic.Int32             // members that take deflated frames
+	deflated atomic.Pointer[deflated] // the same frames deflated; nil: nobody takes them
+
 	// The appender's own.
 	next uint64 // number of the next frame
 	size int    // bytes of the next chunk

@@ -25,6 +25,9 @@ func (c *collector) checkClasses(cfg *Config) {
 		if cl.Conflate && cl.Lag == "close" {
 			c.add(path+".lag", "close contradicts conflate: true", "set skip: a conflated member gets the newest values instead of being cut")
 		}
+		if cl.Compress && cl.Owner != "" {
+			c.add(path+".compress", "true contradicts owner: a private message is one user's, and would be deflated for that user alone", "set false")
+		}
 	}
 }
 
@@ -46,7 +49,7 @@ func (cl ClassConfig) class(name string) *rooms.Class {
 		Name: name, Conflate: cl.Conflate, Snapshot: cl.Snapshot,
 		ConflateBytes: int64(cl.ConflateAfter.Bytes), ConflateAge: cl.ConflateAfter.Age,
 		RetainBytes: int64(cl.Retain.Bytes), RetainAge: cl.Retain.Age,
-		Lag: lag, Owner: cl.Owner, Keep: cl.Keep,
+		Lag: lag, Owner: cl.Owner, Keep: cl.Keep, Deflate: cl.Compress,
 		Interval: cl.Interval, MaxKeys: cl.MaxKeys, KeyTTL: cl.KeyTTL,
 	}
 }

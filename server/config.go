@@ -207,6 +207,9 @@ type ClassConfig struct {
 	// Keep keeps records although nobody listens on this node. Default false, but
 	// always so where Owner is set.
 	Keep bool `koanf:"keep"`
+	// Compress sends frames deflated to clients that negotiated permessage-deflate.
+	// Each is deflated once for all of them. Default false. Not for private classes.
+	Compress bool `koanf:"compress"`
 	// Interval is the least time between two sends to a member. Default 0s: at once.
 	Interval time.Duration `koanf:"interval"`
 	// MaxKeys bounds the keys of one room. Default 0: 20000.

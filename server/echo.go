@@ -34,11 +34,11 @@ func (e *Echo) Stop() error { return e.engine.Stop() }
 // echoHandler has no state: any goroutine may call it.
 type echoHandler struct{}
 
-// Open accepts everybody.
-func (echoHandler) Open(*loop.Conn, *loop.Request) loop.Verdict { return loop.Verdict{} }
+// Open accepts everybody, and permessage-deflate.
+func (echoHandler) Open(*loop.Conn, *loop.Request) loop.Verdict { return loop.Verdict{Deflate: true} }
 
 // Message sends p back.
-func (echoHandler) Message(c *loop.Conn, op byte, p []byte) { c.Send(op, p) }
+func (echoHandler) Message(c *loop.Conn, op byte, p []byte) { c.SendDeflated(op, p) }
 
 // Timer is never set.
 func (echoHandler) Timer(*loop.Conn) {}

@@ -24,6 +24,7 @@ type handler struct {
 	timeout  time.Duration // to authenticate
 	maxRooms int           // of one connection; 0: any number
 	node     string        // begins each client's id
+	deflate  bool          // some class compresses
 	log      *slog.Logger
 
 	accepting atomic.Bool
@@ -41,6 +42,9 @@ func newHandler(cfg *Config, catalog *rooms.Catalog, auth *authenticator, limit 
 		maxRooms: cfg.Limits.RoomsPerConnection,
 		node:     strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
 		times:    newTimings(),
+	}
+	for _, class := range cfg.Classes {
+		h.deflate = h.deflate || class.Compress
 	}
 	for _, name := range cfg.AutoJoin {
 		before, after, sub := strings.Cut(name, "{sub}")

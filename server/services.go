@@ -207,7 +207,11 @@ func (s *Server) connectionHandler() *service {
 type loopHandler struct{ h *handler }
 
 // Open decides on a handshake.
-func (l loopHandler) Open(c *loop.Conn, r *loop.Request) loop.Verdict { return l.h.open(c, r) }
+func (l loopHandler) Open(c *loop.Conn, r *loop.Request) loop.Verdict {
+	v := l.h.open(c, r)
+	v.Deflate = l.h.deflate
+	return v
+}
 
 // Message answers a message.
 func (l loopHandler) Message(c *loop.Conn, op byte, p []byte) { l.h.message(c, op, p) }

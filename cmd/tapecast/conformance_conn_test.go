@@ -23,6 +23,9 @@ type rawClient struct {
 	t    testing.TB
 	conn *net.TCPConn
 	in   *bufio.Reader
+
+	deflates bool // permessage-deflate was agreed on
+	inflated int  // messages that came so
 }
 
 const rawRequest = "GET /any HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
@@ -84,7 +87,8 @@ func (c *rawClient) next() string {
 	case err != nil:
 		return c.failed(err)
 	}
-	if h[0]&0x70 != 0 || h[1]&0x80 != 0 {
+	deflated := c.deflates && h[0]&0xF8 == 0xC0
+	if h[0]&0x70 != 0 && !deflated || h[1]&0x80 != 0 {
 		return fmt.Sprintf("a frame that begins %x", h[:2])
 	}
 	n, size := uint64(h[1]), 0
@@ -105,6 +109,14 @@ func (c *rawClient) next() string {
 	p := make([]byte, n)
 	if _, err := io.ReadFull(c.in, p); err != nil {
 		return c.failed(err)
+	}
+	if deflated {
+		var err error
+		if p, err = inflateMessage(p); err != nil {
+			return c.failed(err)
+		}
+		h[0] &^= 0x40
+		c.inflated++
 	}
 	switch h[0] {
 	case 0x81:

@@ -98,18 +98,6 @@ func conformPieces(t *testing.T, addr string) {
 	}
 }
 
-// Compression may be offered, and is declined until there is any.
-func conformNoCompression(t *testing.T, addr string) {
-	c, r := rawDial(t, addr, rawRequest+"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n", 0)
-	if r.StatusCode != 101 || r.Header.Get("Sec-WebSocket-Extensions") != "" {
-		t.Fatalf("%s, extensions %q", r.Status, r.Header.Get("Sec-WebSocket-Extensions"))
-	}
-	c.send(raw().add(0xC1, "not compressed").Bytes(), 0)
-	if got := c.next(); got != "close 1002" {
-		t.Fatalf("a frame that says it is compressed: %s", got)
-	}
-}
-
 // TestConformanceLimits: over the limit a message is refused as soon as it is
 // announced, whole or in fragments; control frames never count.
 func TestConformanceLimits(t *testing.T) {

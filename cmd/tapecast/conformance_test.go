@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 		{"9 sizes", conformSizes},
 		{"9 round trips", conformRoundTrips},
 		{"10 pieces", conformPieces},
-		{"12 compression declined", conformNoCompression},
+		{"12 and 13 compression", conformCompression},
 	} {
 		t.Run(section.name, func(t *testing.T) { section.run(t, addr) })
 	}

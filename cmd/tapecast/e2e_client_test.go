@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 )
 
@@ -34,6 +35,8 @@ type client struct {
 	replies map[string]reply
 	methods map[string]string // of requests, by id
 	sums    bool              // keep sums of the data, not the data
+	deflate bool              // agreed on
+	small   int               // messages that came deflated
 	bare    [][]byte
 	faults  []string
 	code    int // of the close frame; 1006: none came
@@ -70,6 +73,7 @@ type dialing struct {
 	subprotocols []string
 	from         net.IP // source address; nil: any
 	sums         bool
+	deflate      bool // agree on permessage-deflate
 }
 
 func dial(t testing.TB, g *gateway, d dialing) *client {
@@ -94,14 +98,17 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 			return nd.DialContext(ctx, network, addr)
 		},
 	}
-	conn, br, _, err := dialer.Dial(context.Background(), g.url()+d.query)
+	if d.deflate {
+		dialer.Extensions = []httphead.Option{httphead.NewOption("permessage-deflate", map[string]string{"client_max_window_bits": ""})}
+	}
+	conn, br, agreed, err := dialer.Dial(context.Background(), g.url()+d.query)
 	if err != nil {
 		return nil, err
 	}
 	if br == nil {
 		br = bufio.NewReaderSize(conn, 32<<10)
 	}
-	c := &client{t: t, name: conn.LocalAddr().String(), conn: conn, sums: d.sums, rooms: map[string]*room{},
+	c := &client{t: t, name: conn.LocalAddr().String(), conn: conn, sums: d.sums, deflate: len(agreed.Extensions) > 0, rooms: map[string]*room{},
 		carried: map[string]map[string]frame{}, replies: map[string]reply{}, methods: map[string]string{}}
 	c.news.L = &c.mu
 	t.Cleanup(func() { conn.Close() })
@@ -140,6 +147,13 @@ func (c *client) read(br *bufio.Reader) {
 		}
 		if again = nil; c.sums && h.OpCode == ws.OpText && h.Fin && message == nil && bytes.HasPrefix(p, frameStart) {
 			again = p
+		}
+		if c.deflate && h.Rsv1() && h.OpCode.IsData() {
+			if p, err = inflateMessage(p); err != nil {
+				c.fault("a frame that does not inflate: %v", err)
+			}
+			h.Rsv = 0
+			c.update(func() { c.small++ })
 		}
 		if h.Masked || h.Rsv != 0 {
 			c.fault("a frame with mask %v and reserved bits %d", h.Masked, h.Rsv)

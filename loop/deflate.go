@@ -1,0 +1,172 @@
+package loop
+
+import (
+	"io"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/gobwas/httphead"
+	"github.com/gobwas/ws"
+	"github.com/klauspost/compress/flate"
+
+	"tapecast/rooms"
+)
+
+const (
+	// maxRatio is how many times its size a message may inflate to, from
+	// freeInflate bytes on. Deflate reaches 1,032 with nothing but zeros; JSON 20.
+	maxRatio    = 256
+	freeInflate = 64 << 10
+
+	// keptInflate is the largest buffer that is kept for the next message.
+	keptInflate = 256 << 10
+)
+
+// offersDeflate says whether a Sec-WebSocket-Extensions field offers
+// permessage-deflate (RFC 7692, 7.1) with nothing in it that the answer must
+// take up and ours does not: a smaller window of the server. ok: the field is
+// well-formed.
+func offersDeflate(extensions string) (offered, ok bool) {
+	if extensions == "" {
+		return false, true
+	}
+	at, good := -1, false
+	var seen [4]bool
+	ok = httphead.ScanOptions([]byte(extensions), func(i int, name, param, value []byte) httphead.Control {
+		if i != at {
+			offered = offered || good
+			at, good, seen = i, string(name) == "permessage-deflate", [4]bool{}
+		}
+		if param == nil {
+			return httphead.ControlContinue
+		}
+		k := 0
+		switch string(param) {
+		case "server_no_context_takeover", "client_no_context_takeover":
+			if param[0] == 'c' {
+				k = 1
+			}
+			good = good && value == nil
+		case "client_max_window_bits":
+			k = 2
+			good = good && (value == nil || validBits(string(value)))
+		case "server_max_window_bits":
+			k = 3
+			good = good && string(value) == "15"
+		default:
+			good = false
+		}
+		good = good && !seen[k]
+		seen[k] = true
+		return httphead.ControlContinue
+	})
+	return ok && (offered || good), ok
+}
+
+func validBits(s string) bool {
+	return len(s) == 1 && s[0] >= '8' && s[0] <= '9' || len(s) == 2 && s[0] == '1' && s[1] >= '0' && s[1] <= '5'
+}
+
+var deflaters = sync.Pool{New: func() any { return new(rooms.Deflater) }}
+
+// inflater holds what inflating a message takes: 45 KB, shared by all pollers.
+type inflater struct {
+	src deflatedMessage
+	r   io.ReadCloser
+	out []byte
+}
+
+var inflaters = sync.Pool{New: func() any {
+	f := &inflater{out: make([]byte, 0, 4<<10)}
+	f.r = flate.NewReader(&f.src)
+	return f
+}}
+
+// inflated hands a deflated message on, inflated. There is no context takeover.
+func inflated(op ws.OpCode, p []byte, maxMessage int, on events) (fault ws.StatusCode, reason string) {
+	f := inflaters.Get().(*inflater)
+	defer func() {
+		f.src = deflatedMessage{}
+		if cap(f.out) <= keptInflate {
+			inflaters.Put(f)
+		}
+	}()
+	if fault, reason = f.inflate(p, maxMessage); fault != 0 {
+		return fault, reason
+	}
+	if op == ws.OpText && !utf8.Valid(f.out) {
+		return ws.StatusInvalidFramePayloadData, reasonUTF8
+	}
+	on.message(op, f.out)
+	return 0, ""
+}
+
+// inflate leaves the message in f.out, as far as the limits allow.
+func (f *inflater) inflate(p []byte, maxMessage int) (fault ws.StatusCode, reason string) {
+	f.src = deflatedMessage{p: p}
+	_ = f.r.(flate.Resetter).Reset(&f.src, nil) // never fails
+	f.out = f.out[:0]
+	most := min(maxMessage, max(maxRatio*len(p), freeInflate))
+	for {
+		if len(f.out) == cap(f.out) {
+			grown := make([]byte, len(f.out), min(2*cap(f.out), most+1))
+			copy(grown, f.out)
+			f.out = grown
+		}
+		n, err := f.r.Read(f.out[len(f.out):cap(f.out)])
+		f.out = f.out[:len(f.out)+n]
+		switch {
+		case len(f.out) > maxMessage:
+			return ws.StatusMessageTooBig, reasonTooBig
+		case len(f.out) > most:
+			return ws.StatusMessageTooBig, "message inflates to more than 256 times its size"
+		case err == io.EOF && !f.src.read():
+			return ws.StatusInvalidFramePayloadData, "data after the final block of a deflated message"
+		case err == io.EOF:
+			return 0, ""
+		case err != nil:
+			return ws.StatusInvalidFramePayloadData, "message is not deflated"
+		}
+	}
+}
+
+// deflatedMessage gives a message's bytes, those that permessage-deflate leaves
+// out at its end, and a final block.
+type deflatedMessage struct {
+	p  []byte
+	at int
+}
+
+const messageEnd = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
+
+// ReadByte is io.ByteReader's, which keeps flate from buffering.
+func (m *deflatedMessage) ReadByte() (byte, error) {
+	at := m.at
+	switch m.at++; {
+	case at < len(m.p):
+		return m.p[at], nil
+	case at < len(m.p)+len(messageEnd):
+		return messageEnd[at-len(m.p)], nil
+	}
+	return 0, io.ErrUnexpectedEOF
+}
+
+// Read is io.Reader's.
+func (m *deflatedMessage) Read(b []byte) (n int, err error) {
+	for ; n < len(b); n++ {
+		if b[n], err = m.ReadByte(); err != nil {
+			break
+		}
+	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, err
+}
+
+// read says whether all of the message was read. A message that ends in a final
+// block of its own has one byte after it, the beginning of an empty one
+// (RFC 7692, 7.2.3.4).
+func (m *deflatedMessage) read() bool {
+	return m.at >= len(m.p) || m.at == len(m.p)-1 && m.p[m.at] == 0
+}

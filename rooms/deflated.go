@@ -1,0 +1,98 @@
+package rooms
+
+// deflated is a tape's second one, with the same frames under the same numbers
+// for those who take them deflated. It begins when somebody does, and goes when
+// nobody does any more.
+type deflated struct {
+	Tape
+	s       *shard
+	scratch []byte
+}
+
+// TakeDeflated counts n more (or fewer) members that take the room's frames
+// deflated. Any goroutine may call it.
+func (r *Room) TakeDeflated(n int) { r.tape.takers.Add(int32(n)) }
+
+// deflating begins or ends the second tape, as there are members that take it.
+func (s *shard) deflating(t *Tape) {
+	z, wanted := t.deflated.Load(), t.takers.Load() > 0
+	switch {
+	case wanted && z == nil:
+		z = &deflated{s: s}
+		z.size, z.next = t.size, t.next
+		z.head.Store(t.next)
+		z.dir.Store(new([]*chunk))
+		t.deflated.Store(z)
+	case !wanted && z != nil:
+		t.deflated.Store(nil)
+		s.table.used.Add(-z.cost)
+	}
+}
+
+// write adds the frame that the tape was just given.
+func (z *deflated) write(frame []byte, k *Class, now int64) {
+	small := frame
+	if at := headerSizeOf(frame); len(frame)-at >= minDeflate {
+		z.scratch = z.s.deflater.AppendFrame(z.scratch[:0], frame[0]&^0x80, frame[at:])
+		small = z.scratch
+	}
+	c, cost := z.grow(len(small), k, now, func() []Pos { return nil })
+	copy(c.buf[c.used:], small)
+	z.put(c, len(small), 0, 0, now)
+	z.s.table.used.Add(cost)
+	z.s.stats.deflated.Add(1)
+	z.s.stats.deflatedFrom.Add(uint64(len(frame)))
+	z.s.stats.deflatedTo.Add(uint64(len(small)))
+}
+
+// forget drops what lies before frame number tail as a whole.
+func (z *deflated) forget(tail uint64) {
+	n := 0
+	for dir := *z.dir.Load(); n+1 < len(dir) && dir[n+1].first <= tail; n++ {
+	}
+	if n > 0 {
+		z.s.table.used.Add(-z.drop(n))
+	}
+}
+
+// second is what can be read of a room's second tape. Its zero value is nothing.
+type second struct {
+	dir  []*chunk
+	head uint64
+}
+
+// second looks the second tape up. It is read up to its own head: it may have
+// ended by now, while the first went on.
+func (r *Room) second() second {
+	z := r.tape.deflated.Load()
+	if z == nil {
+		return second{}
+	}
+	return second{*z.dir.Load(), z.head.Load()}
+}
+
+// has says whether frame at is there.
+func (z *second) has(at uint64) bool {
+	return at < z.head && len(z.dir) > 0 && z.dir[0].first <= at
+}
+
+// piece is frame at, or p where that is not there.
+func (z *second) piece(at uint64, p Piece) Piece {
+	if !z.has(at) {
+		return p
+	}
+	c := z.dir[find(z.dir, at)]
+	i := int(at - c.first)
+	return Piece{Bytes: c.buf[c.start(i):c.at[i].end], first: at, c: c, from: i, to: i + 1}
+}
+
+// CutDeflated is Cut for a member that takes deflated frames. Where the second
+// tape does not go back so far, they are plain.
+func (r *Room) CutDeflated(at uint64, max int, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
+	head := r.head.Load()
+	if z := r.second(); at < head && z.has(at) {
+		next, pieces = cut(z.dir, at, min(head, z.head), max, dst)
+		return next, pieces, false
+	}
+	return r.Cut(at, max, dst)
+}
