@@ -124,7 +124,7 @@ func (l *loop) connected(i int, c *client, ev uint32) {
 		path += map[bool]string{false: "?", true: "&"}[strings.Contains(path, "?")] + "join=manual"
 	}
 	c.state = stUpgrading
-	b := appendUpgrade(nil, l.job.Host, path, c.token, upgradeKey(l.seed+uint64(i)))
+	b := appendUpgrade(nil, l.job.Host, path, c.token, upgradeKey(l.seed+uint64(i)), l.job.Deflate)
 	c.token = ""
 	l.write(i, c, b)
 }

@@ -21,6 +21,7 @@ type FanoutConfig struct {
 	Fields   string   // further members of a value
 	Keys     int      // number of record keys, in turn (Kafka). 0: 1
 	Bare     bool     // the rooms' frames have no envelope
+	Deflate  bool     // the clients offer permessage-deflate
 	Check    bool     // every byte and every prev is checked
 
 	Warmup   time.Duration // before the window. Messages are checked, not timed
@@ -58,6 +59,7 @@ type FanoutResult struct {
 	Rate     float64  `json:"rate"`
 	Size     int      `json:"size"`
 	Bare     bool     `json:"bare"`
+	Deflate  bool     `json:"deflate"`
 	Seconds  float64  `json:"seconds"`
 	Legs     []*Leg   `json:"legs"`
 	// Medians over the runs, by the legs' names.
@@ -93,7 +95,7 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 		return nil, err
 	}
 	res := &FanoutResult{
-		Scenario: "fanout", Clients: cfg.Clients, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare,
+		Scenario: "fanout", Clients: cfg.Clients, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
 		Seconds: cfg.Duration.Seconds(), Medians: map[string]Medians{},
 	}
 	legs := []string{legGateway}
@@ -171,7 +173,7 @@ func (r *fanoutRun) job(e endpoint) Job {
 	c := r.cfg
 	j := Job{
 		Addr: e.addr, Host: e.host, Path: e.path, Sources: e.sources, Keys: c.Target.Keys,
-		Clients: c.Clients, Rooms: c.Rooms, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check,
+		Clients: c.Clients, Rooms: c.Rooms, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
 		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf,
 	}
 	if c.AutoJoin {

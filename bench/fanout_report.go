@@ -61,6 +61,9 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 	if f.Bare {
 		shape = "bare"
 	}
+	if f.Deflate {
+		shape += ", permessage-deflate offered"
+	}
 	t.line("fanout · %s clients in %s · %s msg/s of %d B, %s · %s s", count(int64(f.Clients)), strings.Join(f.Rooms, " "), number(f.Rate), f.Size, shape, number(f.Seconds))
 	for k, g := range f.Legs {
 		t.line("")

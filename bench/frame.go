@@ -14,8 +14,25 @@ const (
 // header is the header of a frame as a server sends it (RFC 6455, 5.2).
 type header struct {
 	op     byte
-	size   int // of the header itself; 0: more bytes are needed
-	length int // of the payload
+	small  bool // the payload is deflated (RFC 7692)
+	size   int  // of the header itself; 0: more bytes are needed
+	length int  // of the payload
+}
+
+// rsv1 marks a deflated message in a frame's first byte (RFC 7692, 6).
+const rsv1 = 0x40
+
+// parseDeflated is parseHeader for a client that agreed on permessage-deflate.
+func parseDeflated(b []byte) (header, error) {
+	if len(b) == 0 || b[0]&^0x43 != 0x80 || b[0]&rsv1 == 0 {
+		return parseHeader(b)
+	}
+	var plain [10]byte
+	n := copy(plain[:], b)
+	plain[0] &^= rsv1
+	h, err := parseHeader(plain[:n])
+	h.small = true
+	return h, err
 }
 
 // parseHeader reads the header at the start of b. Whatever a server must not

@@ -23,6 +23,8 @@ type Job struct {
 	Check  bool   `json:"check"`  // every byte of every value, and prev
 	Own    bool   `json:"own"`    // client i gets the messages n with n mod clients = i
 
+	Deflate bool `json:"deflate"` // agree on permessage-deflate
+
 	InFlight int           `json:"in_flight"` // handshakes at a time; 0: 64
 	Pace     time.Duration `json:"pace"`      // least time between two polls while a run goes on; 0: wake for each event
 	RcvBuf   int           `json:"rcvbuf"`    // SO_RCVBUF; 0: the kernel's choice

@@ -102,6 +102,9 @@ func newLoop(job Job) (*loop, error) {
 	if l.stamper, err = newStamper(); err != nil {
 		return nil, err
 	}
+	if job.Deflate {
+		l.reader.inflates()
+	}
 	if job.Stamp {
 		l.reader.arrival = NewHist()
 	}

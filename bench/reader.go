@@ -15,6 +15,9 @@ type reader struct {
 	limit int  // the longest frame there can be
 	check bool // compare every byte of a value, and follow prev
 
+	parse    func([]byte) (header, error)
+	inflater *inflater // where permessage-deflate was agreed on
+
 	plan    plan
 	started bool
 	tally   *tally
@@ -48,13 +51,16 @@ type plan struct {
 const maxEnvelope = 64 << 10
 
 func newReader(shape valueShape, bare, check bool) *reader {
-	r := &reader{shape: shape, bare: bare, check: check, back: shape.size() + 1, latency: NewHist()}
+	r := &reader{shape: shape, bare: bare, check: check, back: shape.size() + 1, latency: NewHist(), parse: parseHeader}
 	if bare {
 		r.back--
 	}
 	r.limit = shape.size() + maxEnvelope
 	return r
 }
+
+// inflates has the reader take deflated frames too.
+func (r *reader) inflates() { r.parse, r.inflater = parseDeflated, newInflater() }
 
 // start begins a run: from now on data is expected, timed and counted.
 func (r *reader) start(p plan, t *tally) {
@@ -73,7 +79,7 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 	first := true
 	for {
 		rest := b[used:]
-		h, err := parseHeader(rest)
+		h, err := r.parse(rest)
 		if err != nil {
 			return used, err
 		}
@@ -94,6 +100,15 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 			if h.op == opClose {
 				return len(b), err // nothing counts after it (RFC 6455, 5.5.1)
 			}
+		} else if h.small {
+			had := r.frames
+			if p, err = r.inflater.inflate(p); err == nil {
+				err = r.data(i, p, now, first)
+			}
+			if r.frames > had { // bytes are those on the wire
+				r.bytes += int64(end-len(p)) - frameOverhead(len(p))
+			}
+			first = false
 		} else {
 			err = r.data(i, p, now, first)
 			first = false

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"tapecast/rooms"
 )
 
 // envelope wraps a value as the gateway does.
@@ -78,6 +80,43 @@ func TestReadAnySplit(t *testing.T) {
 				t.Fatalf("step %d: latency %+v, early %d", step, r.latency.Quantiles(), r.early)
 			}
 		}
+	}
+}
+
+// TestReadDeflated: deflated frames are checked like others, and count what they
+// took on the wire.
+func TestReadDeflated(t *testing.T) {
+	var d rooms.Deflater
+	r := testReader(t, false, true)
+	r.inflates()
+	var stream []byte
+	for n := range int64(10) {
+		f := r.testFrame(n)
+		if n != 4 {
+			f = d.AppendFrame(nil, opText, f[4:])
+		}
+		stream = append(stream, f...)
+	}
+	for step := 1; step < len(stream); step += 11 {
+		r := testReader(t, false, true)
+		r.inflates()
+		for from, to := 0, 0; to < len(stream); {
+			to = min(to+step, len(stream))
+			used, err := r.read(0, stream[from:to], r.plan.Schedule.Due(20)-r.plan.Anchor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			from += used
+		}
+		if r.frames != 10 || r.bytes != int64(len(stream)) {
+			t.Fatalf("in steps of %d: %d frames of %d bytes, not 10 of %d", step, r.frames, r.bytes, len(stream))
+		}
+	}
+	if _, err := r.read(0, appendServerFrame(nil, rsv1|opText, []byte("\xff\xff\xff\xff")), 0); err == nil {
+		t.Error("bytes that are not deflated are taken")
+	}
+	if _, err := r.read(0, appendServerFrame(nil, rsv1|opPing, nil), 0); err == nil {
+		t.Error("a deflated ping is taken")
 	}
 }
 

@@ -76,7 +76,8 @@ func TestDeflatedTape(t *testing.T) {
 					continue // it lags
 				}
 				var pieces []Piece
-				next, lagged := x.at, false
+				var next uint64
+				lagged := false
 				sift := &Sift{Deflated: x.takes}
 				switch how := rnd.IntN(3); {
 				case how == 0:

@@ -48,6 +48,7 @@ func fanoutCommand() *cobra.Command {
 	f.StringVar(&c.Fields, "fields", "", `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
 	f.IntVar(&c.Keys, "keys", 1, "`number` of record keys, in turn (Kafka)")
 	f.BoolVar(&c.Bare, "bare", false, "the room's frames are bare values (envelope: none)")
+	f.BoolVar(&c.Deflate, "deflate", false, "the clients offer permessage-deflate (the room's class must compress)")
 	f.BoolVar(&c.Check, "check", false, "check every byte of every value, and the prev chain")
 	f.DurationVar(&c.Duration, "duration", 10*time.Second, "length of the measured window")
 	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "time before it")

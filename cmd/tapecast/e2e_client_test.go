@@ -332,23 +332,3 @@ func (c *client) leave() {
 	c.write(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "")))
 	c.awaitClose(patience)
 }
-
-// check fails the test for whatever the protocol did not allow.
-func (c *client) check() {
-	c.t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	faults := slices.Clone(c.faults)
-	for _, r := range c.past {
-		faults = append(faults, r.faults...)
-	}
-	for _, r := range c.rooms {
-		faults = append(faults, r.faults...)
-	}
-	for _, f := range faults[:min(5, len(faults))] {
-		c.t.Errorf("client %s: %s", c.name, f)
-	}
-	if len(faults) > 5 {
-		c.t.Errorf("client %s: and %d more faults", c.name, len(faults)-5)
-	}
-}

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -189,4 +190,24 @@ func (c *client) has(room string) int {
 		return len(r.frames)
 	}
 	return 0
+}
+
+// check fails the test for whatever the protocol did not allow.
+func (c *client) check() {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	faults := slices.Clone(c.faults)
+	for _, r := range c.past {
+		faults = append(faults, r.faults...)
+	}
+	for _, r := range c.rooms {
+		faults = append(faults, r.faults...)
+	}
+	for _, f := range faults[:min(5, len(faults))] {
+		c.t.Errorf("client %s: %s", c.name, f)
+	}
+	if len(faults) > 5 {
+		c.t.Errorf("client %s: and %d more faults", c.name, len(faults)-5)
+	}
 }
