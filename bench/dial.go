@@ -109,7 +109,7 @@ func (l *loop) prepare(fd, i int) error {
 	return nil
 }
 
-// connected asks for the upgrade on a connection that stands.
+// connected goes on with a connection that stands.
 func (l *loop) connected(i int, c *client, ev uint32) {
 	if ev&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
 		return
@@ -119,6 +119,15 @@ func (l *loop) connected(i int, c *client, ev uint32) {
 		return
 	}
 	_ = unix.SetsockoptInt(int(c.fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // at worst slower
+	if l.tls != nil {
+		l.secure(i, c)
+		return
+	}
+	l.upgrade(i, c)
+}
+
+// upgrade asks for it.
+func (l *loop) upgrade(i int, c *client) {
 	path := l.job.Path
 	if len(l.job.Rooms) > 0 {
 		path += map[bool]string{false: "?", true: "&"}[strings.Contains(path, "?")] + "join=manual"
@@ -151,6 +160,12 @@ func maskKey() (key [4]byte) {
 // write sends a request. What a client sends is far smaller than any send
 // buffer: a short write is a fault.
 func (l *loop) write(i int, c *client, b []byte) {
+	if c.wire != nil {
+		if _, err := c.wire.tls.Write(b); err != nil {
+			l.end(i, c, "connection broke: "+err.Error())
+		}
+		return
+	}
 	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 	if errno != 0 {
 		l.end(i, c, "connection broke: "+errno.Error())

@@ -172,7 +172,7 @@ func (c *FanoutConfig) check() error {
 func (r *fanoutRun) job(e endpoint) Job {
 	c := r.cfg
 	j := Job{
-		Addr: e.addr, Host: e.host, Path: e.path, Sources: e.sources, Keys: c.Target.Keys,
+		Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys,
 		Clients: c.Clients, Rooms: c.Rooms, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
 		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf,
 	}

@@ -138,7 +138,7 @@ func TestFanoutBadInput(t *testing.T) {
 	}
 	f("connection refused", func(c *FanoutConfig) { c.Target.URL = "ws://127.0.0.1:1/ws" })
 	f("connection refused", func(c *FanoutConfig) { c.Target.Admin = "http://127.0.0.1:1" })
-	f("no ws://", func(c *FanoutConfig) { c.Target.URL = "wss://127.0.0.1:1/ws" })
+	f("no ws://", func(c *FanoutConfig) { c.Target.URL = "http://127.0.0.1:1/ws" })
 	f("cannot find", func(c *FanoutConfig) { c.Target.URL = "ws://no.such.host.invalid/ws" })
 	f("401 Unauthorized: bad token", func(c *FanoutConfig) { c.Target.Keys = Keys{Secret: "wrong"} })
 	f("401 Unauthorized: bad token", func(c *FanoutConfig) { c.Target.Keys = Keys{Token: "x.y.z"} })

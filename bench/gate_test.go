@@ -28,6 +28,7 @@ type gate struct {
 	secret string
 	bare   bool
 	direct bool
+	wrap   func(net.Conn) net.Conn // nil: plain
 	// edit says what a member gets instead of a message: nothing, other frames
 	// or several. nil: the message.
 	edit func(c *gateConn, n int64, frame []byte) [][]byte
@@ -88,6 +89,9 @@ func (g *gate) accept() {
 		c, err := g.ln.Accept()
 		if err != nil {
 			return
+		}
+		if g.wrap != nil {
+			c = g.wrap(c)
 		}
 		go g.serve(&gateConn{Conn: c})
 	}

@@ -131,7 +131,7 @@ func (h *handshakes) background(ctx context.Context) (float64, error) {
 // batch opens n connections one after another, and closes them likewise.
 func (h *handshakes) batch(ctx context.Context, first, n int) error {
 	crew, err := newCrew(ctx, Job{
-		Addr: h.end.addr, Host: h.end.host, Path: h.end.path, Sources: h.end.sources, Keys: h.cfg.Target.Keys,
+		Addr: h.end.addr, Host: h.end.host, TLS: h.end.tls, CA: h.cfg.Target.CA, Path: h.end.path, Sources: h.end.sources, Keys: h.cfg.Target.Keys,
 		First: first, Clients: n, Size: orderSize, InFlight: 1,
 	}, 1)
 	if err != nil {

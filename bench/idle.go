@@ -81,7 +81,7 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleResult, error) {
 	}
 	last := cfg.Steps[len(cfg.Steps)-1]
 	crew, err := newCrew(ctx, Job{
-		Addr: e.addr, Host: e.host, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys,
+		Addr: e.addr, Host: e.host, TLS: e.tls, CA: cfg.Target.CA, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys,
 		Clients: last, Size: orderSize,
 	}, cfg.Procs)
 	if err != nil {

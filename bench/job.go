@@ -9,6 +9,8 @@ type Job struct {
 	Path    string   `json:"path"` // with the query
 	Sources []string `json:"sources,omitempty"`
 	Keys    Keys     `json:"keys"`
+	TLS     bool     `json:"tls"`
+	CA      string   `json:"ca,omitempty"` // file of certificates to trust; "": the system's
 
 	First   int `json:"first"`   // number of the first user
 	Clients int `json:"clients"` // how many there will be at most

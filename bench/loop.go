@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"sync"
@@ -17,6 +18,7 @@ type client struct {
 	tail   []byte // the start of a frame whose rest has not come
 	dialed int64  // when connect was called, monotonic
 	token  string // made before that, so that making it isn't timed; "" once used
+	wire   *wire  // nil: no TLS
 }
 
 type state uint8
@@ -24,6 +26,7 @@ type state uint8
 const (
 	stNew        state = iota
 	stConnecting       // waits for the kernel
+	stSecuring         // waits for the TLS handshake
 	stUpgrading        // waits for the answer to the opening handshake
 	stGreeting         // waits for `authenticated`
 	stEntering         // waits for `auto_subscribed`
@@ -44,14 +47,18 @@ type loop struct {
 	family  int
 	sources []unix.Sockaddr
 
-	ep      int
-	waking  sync.Mutex // guards wake against its own closing
-	wake    int        // -1: closed
-	events  []unix.EpollEvent
-	buf     []byte // room for a tail before headroom, for a read after it
-	stamper *stamper
-	clients []client
-	reader  *reader
+	ep     int
+	tls    *tls.Config // nil: plain
+	cipher []byte      // for ciphertext
+	waking sync.Mutex  // guards wake against its own closing, and secureds
+	wake   int         // -1: closed
+
+	secureds []secured
+	events   []unix.EpollEvent
+	buf      []byte // room for a tail before headroom, for a read after it
+	stamper  *stamper
+	clients  []client
+	reader   *reader
 
 	dialing, joined, gone, dialled int
 	handshake                      *Hist
@@ -99,6 +106,12 @@ func newLoop(job Job) (*loop, error) {
 	}
 	l.buf = make([]byte, l.headroom()+readSize)
 	l.reader.notice, l.reader.control = l.notice, l.control
+	if l.tls, err = job.tlsConfig(); err != nil {
+		return nil, err
+	}
+	if l.tls != nil {
+		l.cipher = make([]byte, readSize)
+	}
 	if l.stamper, err = newStamper(); err != nil {
 		return nil, err
 	}
@@ -176,6 +189,7 @@ func (l *loop) turn(atMost time.Duration) {
 		if ev.Fd == wakeMark {
 			var b [8]byte
 			_, _ = unix.Read(l.wake, b[:])
+			l.upgradeSecured()
 			continue
 		}
 		l.serve(int(ev.Fd), ev.Events)
@@ -208,7 +222,7 @@ func (l *loop) poll(atMost time.Duration) int {
 func (l *loop) serve(i int, ev uint32) {
 	c := &l.clients[i]
 	switch c.state {
-	case stNew, stGone: // an event that was fetched before its client ended
+	case stNew, stGone, stSecuring: // fetched before its client ended, or the handshake's
 	case stConnecting:
 		l.connected(i, c, ev)
 	default:
@@ -216,87 +230,6 @@ func (l *loop) serve(i int, ev uint32) {
 			l.receive(i, c, ev)
 		}
 	}
-}
-
-// receive reads all that a client's socket holds. The set is edge-triggered: a
-// read that does not fill the buffer has emptied the socket, and whatever comes
-// later is a new event.
-func (l *loop) receive(i int, c *client, ev uint32) {
-	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
-	room := l.headroom()
-	for {
-		k := copy(l.buf[room-len(c.tail):], c.tail)
-		n, errno := l.readSome(i, int(c.fd), l.buf[room:])
-		switch {
-		case errno == unix.EAGAIN:
-			return
-		case errno == unix.EINTR:
-			continue
-		case errno != 0:
-			l.end(i, c, "connection broke: "+errno.Error())
-			return
-		case n == 0:
-			l.end(i, c, "ended without a close frame")
-			return
-		}
-		l.reads++
-		now := l.clock.now()
-		if now >= l.window.edge {
-			l.window.cross(l, now)
-		}
-		if stamp := l.reader.stamp; stamp != 0 && l.reader.started {
-			l.lag.Record(max(0, now+l.reader.plan.Anchor-stamp))
-		}
-		b := l.buf[room-k : room+n]
-		used, err := l.take(i, c, b, now)
-		if err != nil {
-			l.fault(i, c, err)
-			return
-		}
-		if c.state == stGone {
-			return
-		}
-		c.tail = append(c.tail[:0], b[used:]...)
-		if n < readSize && ev&ended == 0 {
-			return
-		}
-	}
-}
-
-func (l *loop) readSome(i, fd int, b []byte) (int, unix.Errno) {
-	if l.stamped(i) {
-		n, stamp, errno := l.stamper.read(fd, b)
-		l.reader.stamp = stamp
-		return n, errno
-	}
-	l.reader.stamp = 0
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	return int(n), errno
-}
-
-// stamped says whether the kernel's receive times are taken at client i: at
-// all, or at a sample, which shows how long what has come waits for us.
-func (l *loop) stamped(i int) bool {
-	return l.job.Stamp || i&sampleMask == 0
-}
-
-// sampleMask makes one client in 128 a sample: recvmsg costs more than read.
-const sampleMask = 127
-
-// take gives what client i has received to whoever is waiting for it.
-func (l *loop) take(i int, c *client, b []byte, now int64) (used int, err error) {
-	if c.state == stUpgrading {
-		used, err = parseUpgrade(b, upgradeKey(l.seed+uint64(i)))
-		if used == 0 || err != nil {
-			return 0, err
-		}
-		c.state = stEntering
-		if len(l.job.Rooms) > 0 {
-			c.state = stGreeting
-		}
-	}
-	n, err := l.reader.read(i, b[used:], now)
-	return used + n, err
 }
 
 // end forgets a client's connection. why is what ended it: a close code, or words.
@@ -315,7 +248,7 @@ func (l *loop) end(i int, c *client, why string) {
 	_ = unix.Close(int(c.fd)) // nothing was written that could be lost
 	l.closes[why]++
 	l.gone++
-	c.fd, c.state, c.tail = -1, stGone, nil
+	c.fd, c.state, c.tail, c.wire = -1, stGone, nil, nil
 }
 
 // fault ends a client that got something invalid.

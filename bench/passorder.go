@@ -69,7 +69,7 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 	}
 	total := cfg.Messages + warmMessages
 	crew, err := newCrew(ctx, Job{
-		Addr: e.addr, Host: e.host, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys,
+		Addr: e.addr, Host: e.host, TLS: e.tls, CA: cfg.Target.CA, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys,
 		Clients: cfg.Clients, Rooms: []string{cfg.Room}, Size: cfg.Size, Bare: cfg.Bare, Stamp: true, Arrivals: total,
 	}, 1)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 
 // Target is the gateway under test, and how to get in and publish.
 type Target struct {
-	URL     string   // ws://HOST:PORT/ws
+	URL     string   // ws://HOST:PORT/ws, or wss:
+	CA      string   // wss: file of the certificates to trust. "": the system's
 	Admin   string   // http://HOST:PORT of the internal port. "": port 8081 of the same host
 	Keys    Keys     // for the clients' tokens
 	Sources []string // addresses to connect from. nil: 127.0.0.2 to 127.0.0.9 for a gateway on loopback
@@ -22,6 +23,7 @@ type Target struct {
 // endpoint is a target, resolved.
 type endpoint struct {
 	addr, host, path string
+	tls              bool
 	admin            string
 	sources          []string
 }
@@ -29,10 +31,10 @@ type endpoint struct {
 // resolve checks a target and finds its address.
 func (t *Target) resolve(ctx context.Context) (endpoint, error) {
 	u, err := url.Parse(t.URL)
-	if err != nil || u.Host == "" || u.Scheme != "ws" {
-		return endpoint{}, inputf("--target %q is no ws://HOST:PORT/PATH (wss is not spoken here)", t.URL)
+	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
+		return endpoint{}, inputf("--target %q is no ws://HOST:PORT/PATH, nor wss://", t.URL)
 	}
-	e := endpoint{host: u.Host, path: u.RequestURI(), admin: t.Admin, sources: t.Sources}
+	e := endpoint{host: u.Host, path: u.RequestURI(), tls: u.Scheme == "wss", admin: t.Admin, sources: t.Sources}
 	if u.Path == "" {
 		e.path = "/ws"
 		if u.RawQuery != "" {
@@ -41,7 +43,7 @@ func (t *Target) resolve(ctx context.Context) (endpoint, error) {
 	}
 	port := u.Port()
 	if port == "" {
-		port = "80"
+		port = map[bool]string{false: "80", true: "443"}[e.tls]
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
 	if err != nil || len(ips) == 0 {

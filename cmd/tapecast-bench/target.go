@@ -10,7 +10,7 @@ import (
 
 // targetFlags are those that every measurement has.
 type targetFlags struct {
-	url, admin         string
+	url, ca, admin     string
 	direct             bool
 	brokers            []string
 	topic              string
@@ -23,6 +23,7 @@ type targetFlags struct {
 func (t *targetFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&t.url, "target", "ws://127.0.0.1:8080/ws", "the gateway's public `URL`")
+	f.StringVar(&t.ca, "ca", "", "`file` of the certificates to trust, for a wss:// target (default: the system's)")
 	f.StringVar(&t.admin, "admin", "", "`URL` of the gateway's internal port (default: port 8081 of the target's host)")
 	f.StringVar(&t.secret, "secret", "", "HS256 `key` that signs the clients' tokens")
 	f.StringVar(&t.secretFile, "secret-file", "", "`file` that holds the HS256 key")
@@ -50,7 +51,7 @@ func (t *targetFlags) target() (bench.Target, error) {
 		return bench.Target{}, err
 	}
 	return bench.Target{
-		URL: t.url, Admin: t.admin, Keys: keys, Sources: sources,
+		URL: t.url, CA: t.ca, Admin: t.admin, Keys: keys, Sources: sources,
 		Direct: t.direct, Brokers: t.brokers, Topic: t.topic,
 	}, nil
 }

@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// receive reads all that a client's socket holds. The set is edge-triggered: a
+// read that does not fill the buffer has emptied the socket, and whatever comes
+// later is a new event.
+func (l *loop) receive(i int, c *client, ev uint32) {
+	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	room := l.headroom()
+	for {
+		k, into := 0, l.cipher
+		if c.wire == nil {
+			k, into = copy(l.buf[room-len(c.tail):], c.tail), l.buf[room:]
+		}
+		n, errno := l.readSome(i, int(c.fd), into)
+		switch {
+		case errno == unix.EAGAIN:
+			return
+		case errno == unix.EINTR:
+			continue
+		case errno != 0:
+			l.end(i, c, "connection broke: "+errno.Error())
+			return
+		case n == 0:
+			l.end(i, c, "ended without a close frame")
+			return
+		}
+		l.reads++
+		now := l.clock.now()
+		if now >= l.window.edge {
+			l.window.cross(l, now)
+		}
+		if stamp := l.reader.stamp; stamp != 0 && l.reader.started {
+			l.lag.Record(max(0, now+l.reader.plan.Anchor-stamp))
+		}
+		var err error
+		if c.wire != nil {
+			err = l.decrypt(i, c, into[:n], now)
+		} else {
+			b, used := l.buf[room-k:room+n], 0
+			if used, err = l.take(i, c, b, now); err == nil {
+				c.tail = append(c.tail[:0], b[used:]...)
+			}
+		}
+		if err != nil {
+			l.fault(i, c, err)
+			return
+		}
+		if c.state == stGone {
+			return
+		}
+		if n < readSize && ev&ended == 0 {
+			return
+		}
+	}
+}
+
+func (l *loop) readSome(i, fd int, b []byte) (int, unix.Errno) {
+	if l.stamped(i) {
+		n, stamp, errno := l.stamper.read(fd, b)
+		l.reader.stamp = stamp
+		return n, errno
+	}
+	l.reader.stamp = 0
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	return int(n), errno
+}
+
+// stamped says whether the kernel's receive times are taken at client i: at
+// all, or at a sample, which shows how long what has come waits for us.
+func (l *loop) stamped(i int) bool {
+	return l.job.Stamp || i&sampleMask == 0
+}
+
+// sampleMask makes one client in 128 a sample: recvmsg costs more than read.
+const sampleMask = 127
+
+// take gives what client i has received to whoever is waiting for it.
+func (l *loop) take(i int, c *client, b []byte, now int64) (used int, err error) {
+	if c.state == stUpgrading {
+		used, err = parseUpgrade(b, upgradeKey(l.seed+uint64(i)))
+		if used == 0 || err != nil {
+			return 0, err
+		}
+		c.state = stEntering
+		if len(l.job.Rooms) > 0 {
+			c.state = stGreeting
+		}
+	}
+	n, err := l.reader.read(i, b[used:], now)
+	return used + n, err
+}
