@@ -33,11 +33,17 @@
 //   - publication and its sink: the goroutine of the publisher, locked to a thread
 //     that is given real-time priority where that is allowed. Kafka's delivery
 //     reports are counted on another.
+//   - wire: a client's TLS, the loop's, but for its handshake, which runs on a
+//     goroutine of its own while the loop leaves the client alone.
+//   - link: two goroutines a direction carry packets between two namespaces.
 //   - rawsend: the one goroutine of its process.
 //   - Hist: whoever records into it; those of several workers are merged in the end.
 //
 // All processes share CLOCK_MONOTONIC. One of them ties it to the wall clock,
 // once a run, and hands the difference to the others.
+//
+// Deflated frames are the same for all clients of a room, so each is inflated once
+// a worker and recognised by its bytes after that (inflater).
 //
 // # Figures behind the odd numbers
 //

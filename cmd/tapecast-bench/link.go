@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+)
+
+func linkCommand() *cobra.Command {
+	c := bench.LinkConfig{Name: "tapecast"}
+	cmd := &cobra.Command{
+		Use:   "link",
+		Short: "A slow link between two network namespaces of this machine (as root)",
+		Example: `  # 100 ms there and back, until Ctrl-C
+  tapecast-bench link --delay 50ms &
+  ip netns exec tapecast-near tapecast run --config gateway.yaml &   # listening on 10.77.0.1
+  ip netns exec tapecast-far tapecast-bench fanout --target ws://10.77.0.1:8080/ws …`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return bench.Link(cmd.Context(), c, func() {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s-near has %s, %s-far has %s; %s each way\n", c.Name, bench.LinkNear, c.Name, bench.LinkFar, c.Delay)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.DurationVar(&c.Delay, "delay", 50*time.Millisecond, "of a packet, in each direction")
+	f.StringVar(&c.Name, "name", c.Name, "`begins` the names of the namespaces")
+	f.IntVar(&c.Queue, "queue", 0, "`packets` on their way in a direction; more are dropped (default 100,000)")
+	return cmd
+}
