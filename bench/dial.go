@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -34,13 +35,22 @@ func (l *loop) join(clients int, deadline int64) error {
 		inFlight = defaultInFlight
 	}
 	clients = min(clients, len(l.clients))
+	began, first := l.clock.now(), l.dialled
 	for l.joined+l.gone < clients {
+		wait := pollFor
 		for l.dialing < inFlight && l.dialled < clients {
+			if l.job.Rate > 0 {
+				due := began + int64(float64(l.dialled-first)/l.job.Rate*1e9)
+				if left := time.Duration(due - l.clock.now()); left > 0 {
+					wait = min(wait, left)
+					break
+				}
+			}
 			if err := l.dial(l.dialled); err != nil {
 				return err
 			}
 		}
-		l.turn(pollFor)
+		l.turn(wait)
 		if l.failed != nil {
 			return l.failed
 		}

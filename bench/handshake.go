@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// HandshakeConfig measures handshakes one after another: connect, upgrade with
-// a token that was never seen before, until `auto_subscribed`.
+// HandshakeConfig measures handshakes, one after another or so many a second:
+// connect, upgrade with a token that was never seen before, until `auto_subscribed`.
 type HandshakeConfig struct {
 	Target Target
 	Count  int           // 0: 5,000
 	Batch  int           // so many are open at a time. 0: 5,000
+	Rate   float64       // a second, as long as no more than 64 are under way. 0: one after another
 	Settle time.Duration // how long the gateway is left alone before it's idle. 0: 2 s
 	Log    io.Writer     // progress, a line each. nil: none
 }
@@ -21,6 +22,7 @@ type HandshakeResult struct {
 	Scenario string    `json:"scenario"`
 	Token    string    `json:"token"` // HS256, Ed25519 or fixed
 	Count    int       `json:"count"`
+	Asked    float64   `json:"asked_rate"` // a second; 0: one after another
 	Latency  Quantiles `json:"latency"`
 	// The gateway's CPU time in µs for each handshake, without and with the
 	// closing handshake and the end of the connection.
@@ -46,6 +48,9 @@ func Handshake(ctx context.Context, cfg HandshakeConfig) (*HandshakeResult, erro
 	if cfg.Settle == 0 {
 		cfg.Settle = 2 * time.Second
 	}
+	if cfg.Rate < 0 {
+		return nil, inputf("--rate %v: handshakes a second, or 0 for one after another", cfg.Rate)
+	}
 	cfg.Batch = min(cfg.Batch, cfg.Count)
 	if cfg.Count < 1 {
 		return nil, inputf("--count %d: at least one is needed", cfg.Count)
@@ -58,7 +63,7 @@ func Handshake(ctx context.Context, cfg HandshakeConfig) (*HandshakeResult, erro
 		return nil, err
 	}
 	h := handshakes{cfg: cfg, end: e, scraper: newScraper(e.admin), latency: NewHist()}
-	res := &HandshakeResult{Scenario: "handshake", Token: cfg.Target.Keys.kind(), Count: cfg.Count}
+	res := &HandshakeResult{Scenario: "handshake", Token: cfg.Target.Keys.kind(), Count: cfg.Count, Asked: cfg.Rate}
 	if res.Background, err = h.background(ctx); err != nil {
 		return nil, err
 	}
@@ -128,11 +133,15 @@ func (h *handshakes) background(ctx context.Context) (float64, error) {
 	return s.cpu / s.seconds, err
 }
 
-// batch opens n connections one after another, and closes them likewise.
+// batch opens n connections, and closes them.
 func (h *handshakes) batch(ctx context.Context, first, n int) error {
+	inFlight := 1
+	if h.cfg.Rate > 0 {
+		inFlight = defaultInFlight
+	}
 	crew, err := newCrew(ctx, Job{
 		Addr: h.end.addr, Host: h.end.host, TLS: h.end.tls, CA: h.cfg.Target.CA, Path: h.end.path, Sources: h.end.sources, Keys: h.cfg.Target.Keys,
-		First: first, Clients: n, Size: orderSize, InFlight: 1,
+		First: first, Clients: n, Size: orderSize, InFlight: inFlight, Rate: h.cfg.Rate,
 	}, 1)
 	if err != nil {
 		return err
@@ -172,7 +181,11 @@ func (h *handshakes) batch(ctx context.Context, first, n int) error {
 // WriteText writes the result as a table.
 func (r *HandshakeResult) WriteText(w io.Writer) error {
 	t := &table{}
-	t.line("handshake · %s one after another, %s token, to auto_subscribed", count(int64(r.Count)), r.Token)
+	pace := "one after another"
+	if r.Asked > 0 {
+		pace = number(r.Asked) + " a second"
+	}
+	t.line("handshake · %s, %s, %s token, to auto_subscribed", count(int64(r.Count)), pace, r.Token)
 	t.row("latency", "%s", r.Latency)
 	t.row("gateway", "CPU %.1f µs each, %.1f µs with closing", r.CPU, r.CPUClose)
 	t.row("  net", "CPU %.1f µs each, %.1f µs with closing, less %.4f cores that it uses at rest", r.NetCPU, r.NetCPUClose, r.Background)

@@ -28,6 +28,7 @@ type Job struct {
 	Deflate bool `json:"deflate"` // agree on permessage-deflate
 
 	InFlight int           `json:"in_flight"` // handshakes at a time; 0: 64
+	Rate     float64       `json:"rate"`      // handshakes a second; 0: one after the other
 	Pace     time.Duration `json:"pace"`      // least time between two polls while a run goes on; 0: wake for each event
 	RcvBuf   int           `json:"rcvbuf"`    // SO_RCVBUF; 0: the kernel's choice
 	Prefer   bool          `json:"prefer"`    // run before other processes, where that is allowed

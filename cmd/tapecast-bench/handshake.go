@@ -13,7 +13,7 @@ func handshakeCommand() *cobra.Command {
 	var c bench.HandshakeConfig
 	cmd := &cobra.Command{
 		Use:   "handshake",
-		Short: "Handshakes one after another, with tokens never seen before: latency and CPU",
+		Short: "Handshakes with tokens never seen before: latency and CPU",
 		Example: `  tapecast-bench handshake --secret-file key --count 10000
   tapecast-bench handshake --ed25519-key private.pem --count 10000`,
 		Args: noArgs,
@@ -34,6 +34,7 @@ func handshakeCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&c.Count, "count", 5000, "`number` of handshakes")
 	f.IntVar(&c.Batch, "batch", 5000, "so many are open at a time")
+	f.Float64Var(&c.Rate, "rate", 0, "`handshakes` a second (default: one after another)")
 	f.DurationVar(&c.Settle, "settle", 2*time.Second, "how long the gateway is left alone to see what it uses at rest")
 	return cmd
 }
