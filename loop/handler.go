@@ -4,8 +4,9 @@ package loop
 // is one, the echo of the command line another.
 type Handler interface {
 	// Open decides on an upgrade request. It runs on a poller's goroutine (or
-	// what stands for it right after a TLS handshake: see the package doc) and must not block; r is valid only during the call. What it asks of c
-	// happens after the answer has been sent.
+	// what stands for it right after a TLS handshake: see the package doc) and must
+	// not block; r is valid only during the call. What it asks of c happens after
+	// the answer has been sent.
 	Open(c *Conn, r *Request) Verdict
 
 	// Message is one complete text or binary message; text is valid UTF-8. It

@@ -66,19 +66,7 @@ func TestSnapshot(t *testing.T) {
 	w.publishKey("c", "", "last")
 	w.publishKey("d", "6", "last")
 	c := w.talk()
-	f := func(say string, want ...string) {
-		t.Helper()
-		if say != "" {
-			c.write(1, say)
-		}
-		for _, x := range want {
-			_, got := c.read()
-			_, data, _ := strings.Cut(got, `"data":`)
-			if got != x && data != x+"}" {
-				t.Errorf("%q: got %q, not %q", say, got, x)
-			}
-		}
-	}
+	f := c.hears
 	begin := `{"jsonrpc":"2.0","method":"snapshot_begin","params":{"room":"last"}}`
 	end := `{"jsonrpc":"2.0","method":"snapshot_end","params":{"room":"last","positions":{"epoch":"e1","0":6}}}`
 	f("snap last", "snap last{}", begin, "3", "4", "null", "6", end)
@@ -159,6 +147,22 @@ func TestConflation(t *testing.T) {
 	}
 }
 
+// hears says something, unless it is "", and expects each of want: a whole
+// message, or its data.
+func (c *client) hears(say string, want ...string) {
+	c.t.Helper()
+	if say != "" {
+		c.write(1, say)
+	}
+	for _, x := range want {
+		_, got := c.read()
+		_, data, _ := strings.Cut(got, `"data":`)
+		if got != x && data != x+"}" {
+			c.t.Errorf("%q: got %q, not %q", say, got, x)
+		}
+	}
+}
+
 // TestResume: who says where it was gets what came after, from the tape or from
 // the last values, and who cannot hears why, with a snapshot where there is one.
 func TestResume(t *testing.T) {
@@ -175,19 +179,7 @@ func TestResume(t *testing.T) {
 		stay.read()
 	}
 	c := w.talk()
-	f := func(say string, want ...string) {
-		t.Helper()
-		if say != "" {
-			c.write(1, say)
-		}
-		for _, x := range want {
-			_, got := c.read()
-			_, data, _ := strings.Cut(got, `"data":`)
-			if got != x && data != x+"}" {
-				t.Errorf("%q: got %q, not %q", say, got, x)
-			}
-		}
-	}
+	f := c.hears
 	f("since all=e1:2", `since all{"epoch":"e1","0":2}`, "3", "4", "8")
 	w.publish("9", "all")
 	f("", "9")
