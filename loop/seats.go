@@ -66,7 +66,10 @@ type Joined struct {
 	// Full says of a wildcard that it has come to a limit and joins no more rooms.
 	Full bool
 	Wild bool
-	Err  error
+	// Untold is how many rooms of a wildcard are not in Rooms: the client has not been
+	// sent the notice of them yet.
+	Untold int
+	Err    error
 }
 
 type joining struct {
