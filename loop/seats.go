@@ -3,7 +3,6 @@ package loop
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"tapecast/rooms"
@@ -278,10 +277,6 @@ func (l *Loop) list(c *Conn, a *leaving) {
 	}
 	sortJoined(list)
 	l.answer(c, a.reply(list))
-}
-
-func sortJoined(list []Joined) {
-	slices.SortFunc(list, func(a, b Joined) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (l *Loop) describe(c *Conn, t *seat) Joined {

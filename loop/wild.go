@@ -275,3 +275,7 @@ func (l *Loop) dropWild(w *wild) {
 }
 
 func (l *Loop) endWatch(w *wild) { l.table.Unwatch(&w.watch) }
+
+func sortJoined(list []Joined) {
+	slices.SortFunc(list, func(a, b Joined) int { return strings.Compare(a.Name, b.Name) })
+}
