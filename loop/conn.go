@@ -66,7 +66,7 @@ type Conn struct {
 	seats    []seat
 	out      *outbox // what waits to be sent besides the tapes; nil: nothing
 	side     *side   // what waits for an appender's answer; nil: nothing
-	specials *[]*special
+	extras   *extras // what few connections have; nil: none of it
 }
 
 type flags uint16
@@ -92,8 +92,29 @@ type seat struct {
 	place uint32 // in the view's members, where there is a view
 	quiet bool   // nothing was sent since the last heartbeat
 
-	special  bool // see special
-	deflated bool // it takes deflated frames, where there are some
+	special  bool  // see special
+	deflated bool  // it takes deflated frames, where there are some
+	wild     uint8 // the id of the wildcard that it is of; 0: joined by name
+}
+
+// extras is what few connections have, and most of those for a moment only.
+type extras struct {
+	specials map[*rooms.Sub]*special
+	wilds    []*wild
+}
+
+func (c *Conn) extrasOf() *extras {
+	if c.extras == nil {
+		c.extras = new(extras)
+	}
+	return c.extras
+}
+
+// tidy lets go of extras that are empty.
+func (c *Conn) tidy() {
+	if x := c.extras; x != nil && len(x.specials) == 0 && len(x.wilds) == 0 {
+		c.extras = nil
+	}
 }
 
 // side holds what a connection has asked for while an appender answers: a

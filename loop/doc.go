@@ -26,6 +26,12 @@
 // nothing for it: deflated frames lie on the tapes, and what a client sends is
 // inflated on the poller's goroutine with an inflater out of a pool.
 //
+// A wildcard (wild.go) is a rooms.Watch of a connection; its seats are ordinary ones
+// that carry its id. A room that appears gets its seat at once, and its `joined`
+// notice when the client is sent to next, before the first frame: a client that does
+// not read has no notices waiting for it. A seat for a wildcard that has
+// been given up meanwhile is left again.
+//
 // # Which goroutine may touch what
 //
 // A Loop's goroutine alone touches its connections' seats, outbox, state and

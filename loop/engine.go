@@ -43,6 +43,10 @@ type Config struct {
 	// MaxMessage bounds what a client may say at once, in bytes; over it the
 	// connection is closed with 1009. Zero means 64 KiB.
 	MaxMessage int
+	// Wildcards is how many a connection may hold, 255 at most. Zero: none.
+	Wildcards int
+	// RoomsPerWildcard is how many rooms one may join. Zero: any number.
+	RoomsPerWildcard int
 	// MaxConns bounds connections as they are accepted, whatever the handler
 	// would say. Zero: descriptors are the bound.
 	MaxConns int

@@ -26,6 +26,7 @@ const (
 	evJoined                    // arg: *joining, answered
 	evRecalled                  // arg: *recalled
 	evReseated                  // arg: *reseated
+	evFound                     // arg: *rooms.Found
 	evLeave                     // arg: *leaving
 	evList                      // arg: *leaving
 	evCipher                    // ciphertext waits for the socket

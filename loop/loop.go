@@ -77,6 +77,7 @@ func newLoop(e *Engine, i int) (*Loop, error) {
 	}
 	if l.table != nil {
 		l.listener = l.table.Listen(l.inbox.grown)
+		l.listener.Found = func(f *rooms.Found) { l.post(event{kind: evFound, arg: f}) }
 	}
 	return l, nil
 }
@@ -186,6 +187,8 @@ func (l *Loop) handle(e *event) {
 		l.recalled(c, e.arg.(*recalled))
 	case evReseated:
 		l.reseated(c, e.arg.(*reseated))
+	case evFound:
+		l.found(e.arg.(*rooms.Found))
 	case evCipher:
 		l.flush(c)
 	case evDo:

@@ -21,13 +21,12 @@ func (l *Loop) recall(c *Conn, j *joining) bool {
 	if j.pasts != nil {
 		return false
 	}
-	for i := range j.join.Rooms {
-		r := &j.join.Rooms[i]
+	for i, r := range j.given {
 		if r.Err != nil || r.Resume == nil || !r.Resume.Recall {
 			continue
 		}
 		if j.pasts == nil {
-			j.pasts = make([]*rooms.Past, len(j.join.Rooms))
+			j.pasts = make([]*rooms.Past, len(j.given))
 		}
 		if l.engine.cfg.Recall == nil {
 			r.TooOld, r.Resume = &rooms.TooOldError{}, nil
@@ -47,7 +46,7 @@ func (l *Loop) recall(c *Conn, j *joining) bool {
 // recalled takes what was read again.
 func (l *Loop) recalled(c *Conn, a *recalled) {
 	if a.j.pasts[a.seat] = a.past; a.err != nil {
-		r := &a.j.join.Rooms[a.seat]
+		r := a.j.given[a.seat]
 		r.TooOld, r.Resume = a.err, nil
 	}
 	if a.j.waiting--; a.j.waiting == 0 {

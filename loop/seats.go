@@ -32,6 +32,16 @@ type RoomRef struct {
 	// With it there is no snapshot, unless the place is too old.
 	Since *rooms.Positions
 
+	// Wild says that Name ends in a star: the rooms of Pattern whose names begin with
+	// what is before it are joined, and those that appear later. Not with bare frames.
+	Wild bool
+	// Places are of a wildcard what Since is of a room, by name; it has no Since.
+	// Those rooms are joined even where nothing is known of them.
+	Places map[string]rooms.Positions
+	// Reserve is asked, on the loop's goroutine, before a wildcard joins n rooms more. An
+	// error forbids it: a *LimitError. Nil: nothing does.
+	Reserve func(n int) error
+
 	resume *rooms.Resume
 	past   *rooms.Past
 	await  bool
@@ -50,6 +60,14 @@ type Joined struct {
 	// *rooms.TooOldError. It is in the room all the same if Err is nil: the
 	// membership begins now, with a snapshot.
 	TooOld error
+	// Rooms are those of a wildcard, by name, each with an answer of its own.
+	Rooms []Joined
+	// Full says of a wildcard that it has come to a limit and joins no more rooms.
+	Full bool
+	Wild bool
+	// Untold is how many rooms of a wildcard are not in Rooms: the client has not been
+	// sent the notice of them yet.
+	Untold int
 	Err    error
 }
 
@@ -58,8 +76,10 @@ type joining struct {
 	reply func([]Joined) []byte
 	list  []Joined
 	join  rooms.Join
+	wilds []*wild // by place in refs; nil: that is no wildcard
 
-	pasts   []*rooms.Past // by place in join.Rooms: what was read again
+	given   []*rooms.Seat // all seats, those of wildcards last; nil: not collected yet
+	pasts   []*rooms.Past // by place in given: what was read again
 	waiting int           // for so many of them
 }
 
@@ -99,6 +119,9 @@ func (l *Loop) join(c *Conn, j *joining) {
 		out.Name, out.Class = ref.Name, ref.Pattern.Class.Name
 		same := func(r rooms.Seat) bool { return r.Name == ref.Name }
 		switch {
+		case ref.Wild:
+			out.Wild = true
+			out.Err = l.askWild(c, j, i)
 		case c.find(ref.Name) >= 0 || slices.ContainsFunc(j.join.Rooms, same):
 			out.Err = ErrAlready
 		case bare && ref.Pattern.Bare:
@@ -116,38 +139,62 @@ func (l *Loop) join(c *Conn, j *joining) {
 // joined takes the seats that the appenders gave. The reply is queued before
 // any frame of theirs can be.
 func (l *Loop) joined(c *Conn, j *joining) {
+	if j.given == nil {
+		l.collect(c, j)
+	}
 	if c.state != stOpen {
-		for _, r := range j.join.Rooms {
+		for _, r := range j.given {
 			if r.Err == nil {
 				l.table.Leave(r.Sub)
 			}
+		}
+		for _, w := range j.wilds {
+			l.dropWild(w)
 		}
 		return
 	}
 	if l.recall(c, j) {
 		return
 	}
-	c.seats = slices.Grow(c.seats, len(j.join.Rooms))
-	given, pasts := j.join.Rooms, j.pasts
+	c.seats = slices.Grow(c.seats, len(j.given))
+	n := 0 // of given
+	take := func(ref *RoomRef, out *Joined) {
+		if j.pasts != nil {
+			ref.past = j.pasts[n]
+		}
+		l.take(c, j.given[n], ref, out)
+		n++
+	}
 	for i := range j.list {
 		out := &j.list[i]
-		if out.Err != nil {
+		switch {
+		case out.Wild:
+		case out.Err == nil:
+			take(&j.refs[i], out)
+		default:
 			if k := c.find(out.Name); k >= 0 {
 				out.Positions = l.positions(c, &c.seats[k])
 			}
-			continue
 		}
-		if pasts != nil {
-			j.refs[i].past, pasts = pasts[0], pasts[1:]
+	}
+	for _, w := range j.wilds {
+		if w != nil {
+			l.takeWild(c, w, take)
 		}
-		l.take(c, &given[0], &j.refs[i], out)
-		given = given[1:]
 	}
 	c.side.joining = nil
 	l.answer(c, j.reply(j.list))
 	for i := range j.list {
+		if j.list[i].Wild {
+			continue
+		}
 		if k := c.find(j.list[i].Name); k >= 0 && j.list[i].Err == nil && c.state == stOpen {
 			l.seated(c, &c.seats[k], &j.refs[i])
+		}
+	}
+	for _, w := range j.wilds {
+		if w != nil {
+			l.seatedWild(c, w)
 		}
 	}
 	l.resumeSide(c)
@@ -201,6 +248,10 @@ func (l *Loop) leave(c *Conn, a *leaving) {
 	for i, name := range a.names {
 		out := &list[i]
 		out.Name = name
+		if w := c.wildOf(name); w != nil {
+			l.leaveWild(c, w, out)
+			continue
+		}
 		k := c.find(name)
 		if k < 0 {
 			out.Err = ErrNotThere
@@ -213,16 +264,18 @@ func (l *Loop) leave(c *Conn, a *leaving) {
 }
 
 func (l *Loop) list(c *Conn, a *leaving) {
-	list := make([]Joined, len(c.seats))
+	var list []Joined
 	for i := range c.seats {
-		list[i] = l.describe(c, &c.seats[i])
-	}
-	slices.SortFunc(list, func(a, b Joined) int {
-		if a.Name < b.Name {
-			return -1
+		if c.seats[i].wild == 0 {
+			list = append(list, l.describe(c, &c.seats[i]))
 		}
-		return 1
-	})
+	}
+	if c.extras != nil {
+		for _, w := range c.extras.wilds {
+			list = append(list, l.describeWild(c, w))
+		}
+	}
+	sortJoined(list)
 	l.answer(c, a.reply(list))
 }
 
@@ -236,7 +289,7 @@ func (l *Loop) describe(c *Conn, t *seat) Joined {
 // middle of a snapshot, or of what was read again.
 func (l *Loop) positions(c *Conn, t *seat) rooms.Positions {
 	x := c.special(t)
-	if x != nil && (x.walk == walkSnapshot || x.past != nil || x.waiting) {
+	if x != nil && (x.found != nil || x.walk == walkSnapshot || x.past != nil || x.waiting) {
 		return rooms.Positions{}
 	}
 	at := l.table.PositionsAt(t.sub.Room(), t.at)
@@ -269,6 +322,9 @@ func (l *Loop) stand(c *Conn, k int) {
 	if t.deflated {
 		t.sub.Room().TakeDeflated(-1)
 	}
+	if t.wild > 0 {
+		c.wild(t.wild).rooms--
+	}
 	last := len(c.seats) - 1
 	c.seats[k] = c.seats[last]
 	c.seats[last] = seat{}
@@ -282,5 +338,10 @@ func (l *Loop) leaveAll(c *Conn) {
 	for len(c.seats) > 0 {
 		l.stand(c, len(c.seats)-1)
 	}
-	c.seats, c.specials = nil, nil
+	if c.extras != nil {
+		for _, w := range c.extras.wilds {
+			l.dropWild(w)
+		}
+	}
+	c.seats, c.extras = nil, nil
 }

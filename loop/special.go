@@ -3,7 +3,6 @@ package loop
 import (
 	"container/heap"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -32,6 +31,8 @@ type special struct {
 
 	await bool // the next keyframe
 
+	found *rooms.Seat // the client has yet to be told of its room; nil: it knows
+
 	walk walk
 	end  uint64 // where the walk is level with the room; 0: it is not yet
 
@@ -58,20 +59,19 @@ func (c *Conn) special(t *seat) *special {
 	if !t.special {
 		return nil
 	}
-	i := slices.IndexFunc(*c.specials, func(x *special) bool { return x.sub == t.sub })
-	return (*c.specials)[i]
+	return c.extras.specials[t.sub]
 }
 
 func (c *Conn) makeSpecial(t *seat) *special {
 	if x := c.special(t); x != nil {
 		return x
 	}
-	if c.specials == nil {
-		c.specials = new([]*special)
+	x, e := &special{conn: c, sub: t.sub}, c.extrasOf()
+	if e.specials == nil {
+		e.specials = map[*rooms.Sub]*special{}
 	}
-	x := &special{conn: c, sub: t.sub}
 	x.sift.Deflated = t.deflated
-	*c.specials = append(*c.specials, x)
+	e.specials[t.sub] = x
 	t.special = true
 	return x
 }
@@ -84,10 +84,8 @@ func (l *Loop) dropSpecial(c *Conn, t *seat) {
 		heap.Remove(&l.delays, x.place-1)
 	}
 	t.special = false
-	list := slices.DeleteFunc(*c.specials, func(x *special) bool { return x.sub == t.sub })
-	if *c.specials = list; len(list) == 0 {
-		c.specials = nil
-	}
+	delete(c.extras.specials, t.sub)
+	c.tidy()
 }
 
 // seated gives a new seat what its request asked for beyond the live frames.
@@ -125,6 +123,9 @@ func (l *Loop) beginSnapshot(c *Conn, t *seat, x *special) bool {
 func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 	s, t := &l.send, &c.seats[k]
 	x, r := c.special(t), t.sub.Room()
+	if x.found != nil && !l.announce(c, t, x) {
+		return c.state == stOpen
+	}
 	if x.upTo != nil && x.past == nil && !x.waiting {
 		if t.at > x.seam {
 			x.upTo = nil

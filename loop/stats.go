@@ -11,6 +11,7 @@ type LoopStats struct {
 	Connections   int64 // accepted and not yet gone
 	Authenticated int64
 	Seats         int64 // memberships
+	Wildcards     int64 // held
 
 	Upgraded, Refused uint64 // answers to upgrade requests
 	HandshakeTimeouts uint64
@@ -27,6 +28,8 @@ type LoopStats struct {
 	LagClosed uint64 // members closed for lagging
 	Conflated uint64 // frames that lagging members were not sent, since a newer one of their key was
 	Snapshots uint64 // begun
+
+	WildcardsFull uint64 // wildcards that came to a limit when a room appeared
 
 	Visits   uint64 // members visited in passes
 	Passes   uint64
@@ -98,6 +101,8 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.Connections += o.Connections
 	s.Authenticated += o.Authenticated
 	s.Seats += o.Seats
+	s.Wildcards += o.Wildcards
+	s.WildcardsFull += o.WildcardsFull
 	s.Upgraded += o.Upgraded
 	s.Refused += o.Refused
 	s.HandshakeTimeouts += o.HandshakeTimeouts

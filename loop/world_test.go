@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ type joiner struct {
 
 func (j joiner) Open(c *Conn, r *Request) Verdict {
 	names := strings.Split(r.Query, ",")
-	c.SetSession(strings.Clone(names[0]))
+	c.SetSession(new(session))
 	c.SendText([]byte("hello " + names[0]))
 	var refs []RoomRef
 	for _, name := range names[1:] {
@@ -41,12 +42,36 @@ func (j joiner) Open(c *Conn, r *Request) Verdict {
 	return Verdict{}
 }
 
+// session is of a connection: how many rooms it has joined by wildcards, and may,
+// where that is bounded.
+type session struct{ most, has atomic.Int64 }
+
+func (s *session) reserve(n int) error {
+	most := int(s.most.Load())
+	if has := int(s.has.Add(int64(n))); most > 0 && has > most {
+		s.has.Add(-int64(n))
+		return &LimitError{Name: "rooms", Most: most, Asked: n}
+	}
+	return nil
+}
+
 // Message does what the text says, or sends it back.
 func (j joiner) Message(c *Conn, _ byte, p []byte) {
 	verb, rest, _ := strings.Cut(string(p), " ")
 	said := func(list []Joined) []byte {
 		out := verb
 		for _, x := range list {
+			if x.Wild && x.Err == nil {
+				out += " " + x.Name + fmt.Sprint("(", x.Full, x.Chain)
+				for _, y := range x.Rooms {
+					out += " " + y.Name + string(y.Positions.AppendJSON(nil))
+					if y.Err != nil {
+						out += " " + y.Err.Error()
+					}
+				}
+				out += ")"
+				continue
+			}
 			out += " " + x.Name + string(x.Positions.AppendJSON(nil))
 			if x.Err != nil {
 				out += " " + x.Err.Error()
@@ -63,6 +88,9 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 			name, key, keyed := strings.Cut(name, "=")
 			p, _, _ := j.catalog.Resolve(name)
 			ref := RoomRef{Name: name, Pattern: p, Snapshot: verb != "join"}
+			if ref.Wild = strings.HasSuffix(name, "*"); ref.Wild {
+				ref.Reserve = c.Session().(*session).reserve
+			}
 			if keyed && verb == "keys" {
 				ref.Keys = []string{key}
 			}
@@ -73,7 +101,14 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 			if keyed && verb == "since" {
 				epoch, at, _ := strings.Cut(key, ":")
 				off, _ := strconv.ParseInt(at, 10, 64)
-				ref.Since = &rooms.Positions{Epoch: epoch, Offsets: []rooms.Pos{{Partition: 0, Offset: off}}}
+				since := rooms.Positions{Epoch: epoch, Offsets: []rooms.Pos{{Partition: 0, Offset: off}}}
+				if under, room, ok := strings.Cut(name, ">"); ok { // of a room under a wildcard
+					ref.Name, ref.Wild = under, true
+					ref.Pattern, _, _ = j.catalog.Resolve(under)
+					ref.Places = map[string]rooms.Positions{room: since}
+				} else {
+					ref.Since = &since
+				}
 			}
 			refs = append(refs, ref)
 		}
@@ -82,6 +117,9 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 		c.Leave(strings.Split(rest, ","), said)
 	case "list":
 		c.List(said)
+	case "most":
+		most, _ := strconv.ParseInt(rest, 10, 64)
+		c.Session().(*session).most.Store(most)
 	case "close":
 		c.Close(4321, rest)
 	case "auth":
@@ -147,6 +185,9 @@ func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 		{Match: "last", Class: last, Feed: w.feed},
 		{Match: "bare1", Class: all, Feed: w.feed, Bare: true},
 		{Match: "bare2", Class: all, Feed: w.feed, Bare: true},
+		{Match: "wild:*", Class: all, Feed: w.feed},
+		{Match: "last:*", Class: last, Feed: w.feed},
+		{Match: "bare:*", Class: all, Feed: w.feed, Bare: true},
 		{Match: "few:*", Class: all, Feed: w.feed, MaxRooms: 1},
 	}
 	var err error
@@ -167,6 +208,9 @@ func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 	}
 	return w
 }
+
+// settle waits until all that was published is on the tapes.
+func (w *world) settle() { w.table.TopRooms(1) }
 
 // publish appends one record to each of the rooms, all of the same value.
 func (w *world) publish(value string, names ...string) { w.publishKey("", value, names...) }

@@ -34,6 +34,8 @@ type Pattern struct {
 	prefix string // Match up to the wildcard
 	wild   bool
 	count  atomic.Int64 // rooms alive, in all shards
+
+	watched atomic.Int64 // watches, in all shards: without any, a room that is not there costs nothing
 }
 
 func (p *Pattern) maxRooms() int64 {
@@ -127,6 +129,21 @@ func (c *Catalog) Resolve(room string) (p *Pattern, owner string, ok bool) {
 		}
 	}
 	return nil, "", false
+}
+
+// Under finds the pattern of the rooms whose names begin with prefix: the one with
+// the longest prefix of its own that begins it; nil: there is none. others are
+// patterns which take some of those names from it: those with a longer prefix, but
+// not literals.
+func (c *Catalog) Under(prefix string) (p *Pattern, others []*Pattern) {
+	for _, q := range c.wild { // longest prefix first
+		if len(q.prefix) > len(prefix) && strings.HasPrefix(q.prefix, prefix) {
+			others = append(others, q)
+		} else if strings.HasPrefix(prefix, q.prefix) {
+			return q, others
+		}
+	}
+	return nil, others
 }
 
 // Patterns lists all patterns in the order of the configuration.

@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,4 +100,44 @@ func TestClassDefaults(t *testing.T) {
 	if p.maxRooms() != 3 || new(Pattern).maxRooms() != 1_000_000 {
 		t.Error("MaxRooms is not as documented")
 	}
+}
+
+func TestUnder(t *testing.T) {
+	var patterns []*Pattern
+	for _, m := range []string{"prices", "prices:*", "prices:x:*", "orders:{owner}", "trades"} {
+		c := &Class{Name: "c"}
+		if m == "orders:{owner}" {
+			c.Owner = "{sub}"
+		}
+		patterns = append(patterns, &Pattern{Match: m, Class: c})
+	}
+	c, err := NewCatalog(patterns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(prefix, want string, others ...string) {
+		t.Helper()
+		p, more := c.Under(prefix)
+		got := ""
+		if p != nil {
+			got = p.Match
+		}
+		var list []string
+		for _, q := range more {
+			list = append(list, q.Match)
+		}
+		if got != want || !slices.Equal(list, others) {
+			t.Errorf("%q is under %q besides %q, want %q and %q", prefix, got, list, want, others)
+		}
+	}
+	f("prices:B", "prices:*")
+	f("prices:", "prices:*", "prices:x:*")
+	f("prices:x", "prices:*", "prices:x:*")
+	f("prices:x:", "prices:x:*")
+	f("prices:xy", "prices:*")
+	f("prices", "", "prices:x:*", "prices:*")
+	f("", "", "prices:x:*", "prices:*", "orders:{owner}")
+	f("orders:4", "orders:{owner}")
+	f("trades", "")
+	f("trades:", "")
 }

@@ -40,6 +40,16 @@
 // is spared, frame by frame, what it has. Tapes of two nodes differ in the order of
 // partitions, so no number means anything elsewhere: positions do.
 //
+// # Rooms that appear
+//
+// A Watch is interest in all rooms of a pattern whose names begin alike. Its join
+// is answered with seats in those that have had a record; for a room that has its
+// first one later, the appender gives a seat before it writes (shard.appear), so
+// between the two nothing is missed. Watches are kept by prefix, and a new room's
+// name is looked up at each of its lengths: what that takes is its length,
+// and the watches that match. A record of a room that is known pays nothing for them;
+// one for a room that is not there pays a look at Pattern.watched.
+//
 // # Who may touch what
 //
 // A shard's appender is one goroutine. It alone writes the tapes, creates and

@@ -4,9 +4,10 @@ import "sync"
 
 // ask is one request to an appender: exactly one field is set.
 type ask struct {
-	join  *Join
-	leave *Sub
-	do    func(*shard) // for figures; runs on the appender
+	join    *Join
+	leave   *Sub
+	unwatch *Watch
+	do      func(*shard) // for figures; runs on the appender
 }
 
 // mailbox is how others reach an appender. Its lock is held for a few

@@ -34,8 +34,9 @@ type shard struct {
 	moving   []*feedState // by feed: what progress is about to store
 	scratch  []byte
 	deflater Deflater
-	now      int64 // by the table's clock
-	swept    int   // next bucket to be swept
+	now      int64                            // by the table's clock
+	swept    int                              // next bucket to be swept
+	watches  map[*Pattern]map[string]*watched // by prefix
 }
 
 // maxParts is how many batches may wait for an appender. With 256 records
@@ -55,6 +56,7 @@ func newShard(t *Table, i, feeds int) *shard {
 		moving:   make([]*feedState, feeds),
 		rooms:    newIndex(),
 		journals: map[*Class]*Tape{},
+		watches:  map[*Pattern]map[string]*watched{},
 	}
 }
 
@@ -104,6 +106,8 @@ func (s *shard) answer(a ask) {
 		s.join(a.join)
 	case a.leave != nil:
 		s.leave(a.leave)
+	case a.unwatch != nil:
+		s.unwatch(a.unwatch)
 	case a.do != nil:
 		a.do(s)
 	}
@@ -138,7 +142,7 @@ func (s *shard) record(p *part, it *item) {
 	name := p.text(it.name)
 	r := s.rooms.find(name)
 	if r == nil {
-		if !it.pattern.Class.keeps() {
+		if !it.pattern.Class.keeps() && !s.wants(it.pattern, name) {
 			s.stats.skipped.Add(1)
 			return
 		}
@@ -154,6 +158,12 @@ func (s *shard) record(p *part, it *item) {
 		s.stats.stale.Add(1)
 		return
 	}
+	if !known {
+		prev = unknown
+		if !r.private() && !r.tape.fed {
+			s.appear(r)
+		}
+	}
 	s.touch(r)
 	if r.Class().Deflate {
 		s.deflating(r.tape)
@@ -168,9 +178,6 @@ func (s *shard) record(p *part, it *item) {
 		}
 		frame, cost = r.write(op, nil, it.value, nil, it.part, it.off, s.now)
 	} else {
-		if !known {
-			prev = unknown
-		}
 		s.scratch = appendEnvelope(s.scratch[:0], r.name, p, it, prev)
 		value := it.value
 		if value == nil {

@@ -13,6 +13,10 @@ var (
 
 // Listener is told when rooms have grown. An event loop is one.
 type Listener struct {
+	// Found is called on the appenders' goroutines with rooms that a Watch of this
+	// listener waits for; it must not block. It is set before the first Watch.
+	Found func(*Found)
+
 	index int
 	dirty func([]*Sub)
 }
@@ -39,8 +43,9 @@ func (s *Sub) Take() { s.dirty.Store(false) }
 // Join asks for places in rooms, as one step. The appender of each room's
 // shard answers; Done is called by the last of them, on its goroutine.
 type Join struct {
-	Rooms []Seat
-	Done  func(*Join)
+	Rooms   []Seat
+	Watches []*Watch
+	Done    func(*Join)
 
 	listener *Listener
 	left     atomic.Int32 // shards that have not answered
@@ -89,14 +94,18 @@ func (t *Table) Join(l *Listener, j *Join) {
 			n++
 		}
 	}
+	for _, w := range j.Watches {
+		w.seats = make([][]Seat, len(t.shards))
+		n = int32(len(t.shards)) // rooms may be, and appear, in any
+	}
 	j.left.Store(n)
 	if n == 0 {
 		j.Done(j)
 		return
 	}
-	for s, yes := range asked {
-		if yes && !t.shards[s].box.ask(ask{join: j}) {
-			t.shards[s].refuse(j)
+	for i, s := range t.shards {
+		if (asked[i] || len(j.Watches) > 0) && !s.box.ask(ask{join: j}) {
+			s.refuse(j)
 		}
 	}
 }
@@ -113,6 +122,9 @@ func (s *shard) join(j *Join) {
 			s.seat(j.listener, seat)
 		}
 	}
+	for _, w := range j.Watches {
+		s.watch(j.listener, w)
+	}
 	if j.left.Add(-1) == 0 {
 		j.Done(j)
 	}
@@ -123,6 +135,9 @@ func (s *shard) refuse(j *Join) {
 		if j.Rooms[i].shard == s.index {
 			j.Rooms[i].Err = ErrStopped
 		}
+	}
+	for _, w := range j.Watches {
+		w.stopped.Store(true)
 	}
 	if j.left.Add(-1) == 0 {
 		j.Done(j)

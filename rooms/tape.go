@@ -91,6 +91,7 @@ type Tape struct {
 	size int    // bytes of the next chunk
 	cost int64  // of all chunks in dir
 	left int64  // when the last member of its room left, ms
+	fed  bool   // its room has had a record
 
 	reach []*feedState // by feed: all that comes after it is still on the tape; nil: not known
 }

@@ -187,7 +187,7 @@ func TestMetricsText(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"tapecast_connections 1", "tapecast_subscriptions 7", "tapecast_bytes_sent_total ",
+		"tapecast_connections 1", "tapecast_subscriptions 7", "tapecast_wildcards 0", "tapecast_wildcards_full_total 0", "tapecast_bytes_sent_total ",
 		"tapecast_tape_bytes ", "tapecast_sends_total ", "tapecast_partial_sends_total 0", `tapecast_ingest_bad_total{reason="json"} 0`,
 		`tapecast_requests_total{method="ping"} 1`, `tapecast_auth_seconds_bucket{le="0.005"}`, `tapecast_join_seconds_count 1`,
 		"process_open_fds ", "process_resident_memory_bytes ", "go_goroutines ", "go_memstats_heap_alloc_bytes ",

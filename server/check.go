@@ -16,6 +16,9 @@ import (
 // port's connections, librdkafka's sockets (one a broker and consumer) and files.
 const reserved = 256
 
+// maxWildcards is the most wildcards that a connection can number.
+const maxWildcards = 255
+
 // check finds what the types of the values do not show. Each part looks at its
 // own section; a value that was refused already is its default here.
 func (c *collector) check(cfg *Config) {
@@ -142,6 +145,12 @@ func (c *collector) checkLimits(cfg *Config) {
 	}
 	if l.MessagesPerSecond > 0 && l.Burst < 1 {
 		c.add("limits.burst", "0 would let no message through at all", "set 1 or more, or limits.messages_per_second to 0 for no limit")
+	}
+	if n := l.WildcardsPerConnection; n > maxWildcards {
+		c.add("limits.wildcards_per_connection", fmt.Sprintf("%d is more than %d", n, maxWildcards), "set %d or less, or 0 to allow none", maxWildcards)
+	}
+	if n, most := l.RoomsPerWildcard, l.RoomsPerConnection; most > 0 && n > most && c.isSet("limits.rooms_per_wildcard") {
+		c.add("limits.rooms_per_wildcard", fmt.Sprintf("%d can never be reached: limits.rooms_per_connection is %d", n, most), "set %d or less, or limits.rooms_per_connection to more", most)
 	}
 	if n := len(cfg.AutoJoin); l.RoomsPerConnection > 0 && l.RoomsPerConnection < n {
 		c.add("limits.rooms_per_connection", fmt.Sprintf("%d is less than the %d rooms of auto_join", l.RoomsPerConnection, n), "set %d or more", n)

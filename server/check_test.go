@@ -113,6 +113,8 @@ func TestSections(t *testing.T) {
 	f("log: {level: warning}", `c.yaml:1: log.level: "warning" is unknown; did you mean warn? (known: debug, info, warn, error)`)
 	f("log: {format: xml}", `c.yaml:1: log.format: "xml" is unknown; use one of auto, text, json`)
 	f("limits: {burst: 0}", `c.yaml:1: limits.burst: 0 would let no message through at all; set 1 or more, or limits.messages_per_second to 0 for no limit`)
+	f("limits: {wildcards_per_connection: 256}", `c.yaml:1: limits.wildcards_per_connection: 256 is more than 255; set 255 or less, or 0 to allow none`)
+	f("limits: {rooms_per_connection: 500, rooms_per_wildcard: 501}", `c.yaml:1: limits.rooms_per_wildcard: 501 can never be reached: limits.rooms_per_connection is 500; set 500 or less, or limits.rooms_per_connection to more`)
 	f("limits: {rooms_per_connection: 3}", `c.yaml:1: limits.rooms_per_connection: 3 is less than the 7 rooms of auto_join; set 7 or more`)
 	n := descriptorLimit()
 	f(fmt.Sprintf("limits: {connections: %d}", n), fmt.Sprintf("c.yaml:1: limits.connections: %d connections do not fit into the descriptor limit of %d; raise that to %d (ulimit -n, or LimitNOFILE=), or set at most %d", n, n, n+reserved, n-reserved))

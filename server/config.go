@@ -149,6 +149,12 @@ type LimitsConfig struct {
 	// RoomsPerConnection is the most rooms one connection may be in. Default 1024;
 	// 0: no limit.
 	RoomsPerConnection int `koanf:"rooms_per_connection"`
+	// WildcardsPerConnection is the most wildcards ("prices:BTC*") one connection may
+	// hold, 255 at most. Default 8; 0: clients may use none.
+	WildcardsPerConnection int `koanf:"wildcards_per_connection"`
+	// RoomsPerWildcard is the most rooms that one of them may join. Default 1000; 0:
+	// as many as RoomsPerConnection leaves.
+	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
 }
 
 // KafkaConfig is the cluster read from. With no brokers an embedded broker, fed

@@ -25,7 +25,7 @@ func Default() *Config {
 			Pending:            10_000,
 			MessagesPerSecond:  50,
 			Burst:              100,
-			RoomsPerConnection: 1024,
+			RoomsPerConnection: 1024, WildcardsPerConnection: 8, RoomsPerWildcard: 1000,
 		},
 		Kafka: KafkaConfig{
 			Start:         "end",

@@ -11,6 +11,7 @@ type connectionsJSON struct {
 	Authenticated int64            `json:"authenticated"`
 	Pending       int64            `json:"pending"`
 	Subscriptions int64            `json:"subscriptions"`
+	Wildcards     int64            `json:"wildcards"` // held: of connections, together
 	Loops         []loopJSON       `json:"loops"`
 	Classes       map[string]int64 `json:"classes"` // rooms alive
 	TopRooms      []roomJSON       `json:"topRooms"`
@@ -21,6 +22,7 @@ type loopJSON struct {
 	Connections   int64   `json:"connections"`
 	Authenticated int64   `json:"authenticated"`
 	Subscriptions int64   `json:"subscriptions"`
+	Wildcards     int64   `json:"wildcards"`
 	Blocked       int64   `json:"blocked"`
 	Frames        uint64  `json:"framesSent"`
 	Bytes         uint64  `json:"bytesSent"`
@@ -66,12 +68,12 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	}
 	stats := e.Stats()
 	out := connectionsJSON{
-		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.pending.Load(), Subscriptions: stats.Seats,
+		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.pending.Load(), Subscriptions: stats.Seats, Wildcards: stats.Wildcards,
 		Loops: []loopJSON{}, Classes: map[string]int64{}, TopRooms: []roomJSON{}, Slowest: []memberJSON{},
 	}
 	for _, l := range stats.Loops {
 		out.Loops = append(out.Loops, loopJSON{
-			l.Connections, l.Authenticated, l.Seats, l.Blocked, l.Frames, l.Bytes, l.Sends, l.Partial,
+			l.Connections, l.Authenticated, l.Seats, l.Wildcards, l.Blocked, l.Frames, l.Bytes, l.Sends, l.Partial,
 			l.LastPass.Seconds() * 1e3, l.MaxPass.Seconds() * 1e3,
 		})
 	}

@@ -23,6 +23,7 @@ type handler struct {
 	auto     []autoRoom
 	timeout  time.Duration // to authenticate
 	maxRooms int           // of one connection; 0: any number
+	maxWilds int           // wildcards of one connection
 	node     string        // begins each client's id
 	deflate  bool          // some class compresses
 	log      *slog.Logger
@@ -40,6 +41,7 @@ func newHandler(cfg *Config, catalog *rooms.Catalog, auth *authenticator, limit 
 		auth: auth, limit: limit, catalog: catalog, log: log,
 		timeout:  cfg.Auth.Timeout,
 		maxRooms: cfg.Limits.RoomsPerConnection,
+		maxWilds: cfg.Limits.WildcardsPerConnection,
 		node:     strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
 		times:    newTimings(),
 	}

@@ -31,11 +31,13 @@ const (
 	limitUser
 	limitMessages
 	limitRooms
+	limitWildcards
+	limitWildcardRooms
 	limitKinds
 )
 
 func (k limitKind) String() string {
-	return [...]string{"connections", "connections_per_address", "pending", "connections_per_user", "messages_per_second", "rooms_per_connection"}[k]
+	return [...]string{"connections", "connections_per_address", "pending", "connections_per_user", "messages_per_second", "rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard"}[k]
 }
 
 func newLimiter(cfg *Config) *limiter {

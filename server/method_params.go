@@ -45,6 +45,7 @@ type wishes struct {
 	keys     []string // nil: all
 	since    map[string]rooms.Positions
 	every    time.Duration // between two sends to a membership; 0: at once
+	noWilds  bool          // the answer has no place for a wildcard
 }
 
 // maxKeysAsked is how many keys one request names: each frame of the room is

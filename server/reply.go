@@ -126,6 +126,9 @@ func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	dst = rooms.AppendString(dst, j.Class)
 	dst = append(dst, `,"chain":`...)
 	dst = strconv.AppendBool(dst, j.Chain)
+	if j.Wild {
+		return appendWild(dst, j, status)
+	}
 	dst = append(dst, `,"positions":`...)
 	dst = j.Positions.AppendJSON(dst)
 	if j.TooOld != nil { // it is joined all the same, and gets a snapshot

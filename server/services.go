@@ -46,6 +46,7 @@ func (s *Server) startEngine(context.Context) error {
 	e, err := loop.New(loop.Config{
 		Addr: c.Listen, Path: c.Path, Loops: c.Loops, Pollers: c.Pollers,
 		Table: s.table, Handler: loopHandler{s.handler}, Recall: s.recall, Log: s.log,
+		Wildcards: s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
 		MaxMessage: int(c.MaxMessage), MaxConns: int(s.limit.maxConns) + spareConns,
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
 		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),

@@ -71,6 +71,37 @@ type fakeConn struct {
 	positions bool
 	in        []string
 	waiting   []func()
+	under     []string                 // rooms that there are for wildcards
+	wild      map[string][]loop.Joined // wildcards that were joined
+	asked     []loop.RoomRef           // wildcards that were asked for
+}
+
+// joinWild joins what is in under and matches.
+func (c *fakeConn) joinWild(r loop.RoomRef) loop.Joined {
+	out := c.joined(r.Name, c.refuse[r.Name])
+	out.Wild, out.Rooms = true, nil
+	c.asked = append(c.asked, r)
+	if out.Err != nil {
+		return out
+	}
+	for _, name := range c.under {
+		if strings.HasPrefix(name, strings.TrimSuffix(r.Name, "*")) {
+			out.Rooms = append(out.Rooms, c.joined(name, nil))
+		}
+	}
+	if out.Err = r.Reserve(len(out.Rooms)); out.Err != nil {
+		out.Rooms = nil
+		return out
+	}
+	for i := range out.Rooms {
+		out.Rooms[i].Err = c.refuse[out.Rooms[i].Name]
+	}
+	if c.wild == nil {
+		c.wild = map[string][]loop.Joined{}
+	}
+	c.wild[r.Name] = slices.DeleteFunc(slices.Clone(out.Rooms), func(j loop.Joined) bool { return j.Err != nil })
+	c.in = append(c.in, r.Name)
+	return out
 }
 
 func newFakeConn(h *handler) *fakeConn {
@@ -126,6 +157,10 @@ func (c *fakeConn) Join(refs []loop.RoomRef, reply func([]loop.Joined) []byte) {
 	do := func() {
 		var list []loop.Joined
 		for _, r := range refs {
+			if r.Wild {
+				list = append(list, c.joinWild(r))
+				continue
+			}
 			err := c.refuse[r.Name]
 			if slices.Contains(c.in, r.Name) {
 				err = loop.ErrAlready
@@ -153,7 +188,11 @@ func (c *fakeConn) Leave(names []string, reply func([]loop.Joined) []byte) {
 			continue
 		}
 		c.in = slices.Delete(c.in, i, i+1)
-		list = append(list, c.joined(name, nil))
+		j := c.joined(name, nil)
+		if under, ok := c.wild[name]; ok {
+			j.Wild, j.Rooms = true, under
+		}
+		list = append(list, j)
 	}
 	c.send(string(reply(list)))
 }

@@ -50,17 +50,21 @@ func (h *handler) autoNames(user string) (names []string, shared string) {
 	return names, shared
 }
 
-// admits finds a room's pattern, and says whether the user may join it: only
-// its owner joins a private room.
-func (h *handler) admits(user, room string) (*rooms.Pattern, fault) {
+// admits finds a room's pattern, or that of a wildcard, and says whether the user may
+// join it: only its owner joins a private room.
+func (h *handler) admits(user, room string) (p *rooms.Pattern, wild bool, f fault) {
+	if strings.Contains(room, "*") { // which is in no user's name
+		p, f = h.admitsWild(room)
+		return p, true, f
+	}
 	p, owner, ok := h.catalog.Resolve(room)
 	switch {
 	case !ok:
-		return nil, fault{code: codeNoRoom, text: "unknown room"}
+		return nil, false, fault{code: codeNoRoom, text: "unknown room"}
 	case p.Class.Private() && owner != user:
-		return nil, fault{code: codeForbidden, text: "forbidden: the room is another user's"}
+		return nil, false, fault{code: codeForbidden, text: "forbidden: the room is another user's"}
 	}
-	return p, fault{}
+	return p, false, fault{}
 }
 
 // asking is a request for rooms, on its way to the appenders: the rooms that
@@ -71,11 +75,16 @@ type asking struct {
 	refs   []loop.RoomRef
 }
 
-// ask finds out which of the rooms may be joined, and reserves places for them.
+// ask finds out which of the rooms may be joined, and reserves places for them. Those
+// of wildcards are not known yet: the loop asks for theirs.
 func (h *handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
 	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
+	wilds := 0
 	for i, name := range names {
-		p, f := h.admits(user, name)
+		p, wild, f := h.admits(user, name)
+		if wild && !f.is() {
+			f = h.checkWild(name, w, wilds)
+		}
 		if f.is() {
 			a.refuse(i, f)
 			continue
@@ -89,22 +98,35 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 		if since, ok := w.since[name]; ok {
 			ref.Since = &since
 		}
+		if wild {
+			wilds++
+			h.makeWild(s, &ref, w)
+		}
 		a.refs = append(a.refs, ref)
 	}
-	granted := s.reserve(len(a.refs), h.maxRooms)
-	if granted == len(a.refs) {
+	named := len(a.refs) - wilds
+	granted := s.reserve(named, h.maxRooms)
+	if granted == named {
 		return a
 	}
 	h.logLimit(c, h.limit.hit(limitRooms), user)
-	a.refs = a.refs[:granted]
-	for i, n := 0, 0; i < len(names); i++ {
+	kept, n := a.refs[:0], 0
+	for i := range names {
 		if a.fault(i).is() {
 			continue
 		}
-		if n++; n > granted {
+		ref := a.refs[n]
+		n++
+		if granted == 0 && !ref.Wild {
 			a.refuse(i, fault{code: codeLimit, text: "limit reached: too many rooms on this connection"})
+			continue
 		}
+		if !ref.Wild {
+			granted--
+		}
+		kept = append(kept, ref)
 	}
+	a.refs = kept
 	return a
 }
 
@@ -138,22 +160,26 @@ func (a *asking) each(joined []loop.Joined, visit func(name string, j *loop.Join
 // joinFault is what a client is told of an error of package rooms or loop.
 func joinFault(err error) fault {
 	var old *rooms.TooOldError
+	var limit *loop.LimitError
 	switch {
 	case err == nil:
 		return fault{}
 	case errors.As(err, &old):
 		return fault{code: codeTooOld, text: err.Error(), oldest: &old.Oldest}
-	case errors.Is(err, rooms.ErrTooManyRooms):
+	case errors.As(err, &limit), errors.Is(err, rooms.ErrTooManyRooms):
 		return fault{code: codeLimit, text: "limit reached: " + err.Error()}
 	default:
 		return fault{code: codeSubscribe, text: "subscription failed: " + err.Error()}
 	}
 }
 
-// failures counts the rooms that were not joined.
+// failures counts the rooms that were not joined, though a place was reserved.
 func failures(joined []loop.Joined) (n int) {
 	for i := range joined {
-		if joined[i].Err != nil {
+		switch j := &joined[i]; {
+		case j.Wild: // one that is refused has reserved nothing
+			n += failures(j.Rooms)
+		case j.Err != nil:
 			n++
 		}
 	}
@@ -166,6 +192,7 @@ func (h *handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 	s.mu.Lock()
 	user := s.user
 	s.mu.Unlock()
+	w.noWilds = true
 	a := h.ask(c, s, user, names, w)
 	c.Join(a.refs, func(joined []loop.Joined) []byte {
 		s.release(failures(joined))

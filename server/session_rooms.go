@@ -24,6 +24,7 @@ func (h *handler) subscribe(c conn, s *session, q *request, user string) {
 	a, id := h.ask(c, s, user, names, w), slices.Clone(q.id)
 	c.Join(a.refs, func(joined []loop.Joined) []byte {
 		s.release(failures(joined))
+		h.countWilds(c, joined, user)
 		switch {
 		case len(id) == 0:
 			return nil
@@ -81,7 +82,7 @@ func (h *handler) unsubscribe(c conn, s *session, q *request) {
 	}
 	id := slices.Clone(q.id)
 	c.Leave(names, func(left []loop.Joined) []byte {
-		s.release(len(left) - failures(left))
+		s.release(roomsIn(left))
 		switch {
 		case len(id) == 0:
 			return nil

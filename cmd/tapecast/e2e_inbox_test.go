@@ -93,6 +93,17 @@ func (c *client) noticed(method string, params json.RawMessage) {
 		if r := c.rooms[p.Room]; r != nil {
 			r.snapshot(p.Positions)
 		}
+	case "joined":
+		var p struct {
+			Room, Pattern string
+			Chain         bool
+			Positions     positions
+		}
+		c.decode(params, &p)
+		if !strings.HasPrefix(p.Room, strings.TrimSuffix(p.Pattern, "*")) {
+			c.faultLocked("joined %s by %s", p.Room, p.Pattern)
+		}
+		c.enter(p.Room, p.Positions, p.Chain)
 	case "reset":
 		var p struct{ Room, Epoch string }
 		c.decode(params, &p)
@@ -109,16 +120,21 @@ type roomReply struct {
 	Class     string
 	Chain     bool
 	Positions positions
+	Rooms     []roomReply // of a wildcard
 	Error     *rpcError
 }
 
 // replied keeps the rooms up to date with a reply to subscribe or unsubscribe.
-func (c *client) replied(result json.RawMessage) {
-	for _, x := range roomReplies(result) {
-		switch x.Status {
-		case "joined":
+func (c *client) replied(result json.RawMessage) { c.repliedOf(roomReplies(result)) }
+
+func (c *client) repliedOf(list []roomReply) {
+	for _, x := range list {
+		switch {
+		case strings.HasSuffix(x.Room, "*"):
+			c.repliedOf(x.Rooms)
+		case x.Status == "joined":
 			c.enter(x.Room, x.Positions, x.Chain)
-		case "left":
+		case x.Status == "left":
 			c.depart(x.Room, x.Positions)
 		}
 	}

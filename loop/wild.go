@@ -1,0 +1,281 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"tapecast/rooms"
+)
+
+// maxWilds is how many wildcards a connection may hold at all: their ids are a byte.
+const maxWilds = 255
+
+// ErrBareWild is the answer to a wildcard of rooms with bare frames.
+var ErrBareWild = errors.New("rooms with bare frames cannot be joined by a wildcard: name one room")
+
+// LimitError says which limit forbids what was asked.
+type LimitError struct {
+	Name  string // as it is configured
+	Most  int
+	Asked int // how much it would take; 0: one more
+}
+
+func (e *LimitError) Error() string {
+	if e.Asked > 0 {
+		return fmt.Sprintf("it takes %d rooms, and %s is %d: ask for fewer by a longer name before the star", e.Asked, e.Name, e.Most)
+	}
+	return fmt.Sprintf("%s is %d", e.Name, e.Most)
+}
+
+// wild is a wildcard of a connection. The seats that it has joined carry its id.
+type wild struct {
+	conn  *Conn
+	ref   *RoomRef
+	watch rooms.Watch
+	id    uint8 // from 1; 0: the connection does not hold it, or no more
+	rooms int   // that it has joined and that were not left since
+	full  bool  // it has come to a limit, and watches no more
+	begun bool  // the appenders watch for it
+
+	// While the join is under way.
+	pending bool
+	refs    []RoomRef // of given
+	given   []rooms.Seat
+	list    []Joined
+	early   []*rooms.Seat // rooms that have appeared meanwhile
+	out     *Joined
+}
+
+// wild is the wildcard with that id.
+func (c *Conn) wild(id uint8) *wild {
+	i := slices.IndexFunc(c.extras.wilds, func(w *wild) bool { return w.id == id })
+	return c.extras.wilds[i]
+}
+
+// wildOf is the wildcard of that name; nil: there is none.
+func (c *Conn) wildOf(name string) *wild {
+	if c.extras == nil || !strings.HasSuffix(name, "*") {
+		return nil
+	}
+	i := slices.IndexFunc(c.extras.wilds, func(w *wild) bool { return w.ref.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return c.extras.wilds[i]
+}
+
+func (w *wild) prefix() string { return strings.TrimSuffix(w.ref.Name, "*") }
+
+// overlaps says whether a room could be of both wildcards.
+func (w *wild) overlaps(prefix string) bool {
+	return strings.HasPrefix(prefix, w.prefix()) || strings.HasPrefix(w.prefix(), prefix)
+}
+
+// askWild puts the wildcard of ref i into the join, or says why it cannot be.
+func (l *Loop) askWild(c *Conn, j *joining, i int) error {
+	ref := &j.refs[i]
+	held := []*wild(nil)
+	if c.extras != nil {
+		held = c.extras.wilds
+	}
+	for _, w := range j.wilds {
+		if w != nil {
+			held = append(slices.Clip(held), w)
+		}
+	}
+	prefix := strings.TrimSuffix(ref.Name, "*")
+	for _, w := range held {
+		if w.ref.Name == ref.Name {
+			return ErrAlready
+		}
+		if w.overlaps(prefix) {
+			return fmt.Errorf("its rooms and those of %q overlap: leave that first, or ask for one of the two", w.ref.Name)
+		}
+	}
+	most := min(l.engine.cfg.Wildcards, maxWilds)
+	if ref.Pattern.Bare {
+		return ErrBareWild
+	}
+	if len(held) >= most {
+		return &LimitError{Name: "wildcards_per_connection", Most: most}
+	}
+	w := &wild{conn: c, ref: ref, pending: true, out: &j.list[i]}
+	w.watch = rooms.Watch{Pattern: ref.Pattern, Prefix: prefix, Most: l.engine.cfg.RoomsPerWildcard, Local: w}
+	if len(ref.Places) > 0 {
+		w.watch.Since = maps.Clone(ref.Places)
+		for i := range j.refs { // joined by name, with a place of their own
+			delete(w.watch.Since, j.refs[i].Name)
+		}
+		for i := range c.seats {
+			delete(w.watch.Since, c.seats[i].sub.Room().Name())
+		}
+	}
+	w.begun = true
+	l.stats.Wildcards++
+	if j.wilds == nil {
+		j.wilds = make([]*wild, len(j.refs))
+	}
+	j.wilds[i] = w
+	j.join.Watches = append(j.join.Watches, &w.watch)
+	return nil
+}
+
+// collect makes one list of all seats that the appenders gave, after those of
+// wildcards that may not be, or that the connection has already, were left.
+func (l *Loop) collect(c *Conn, j *joining) {
+	j.given = make([]*rooms.Seat, 0, len(j.join.Rooms))
+	have := map[string]bool{}
+	for i := range j.join.Rooms {
+		j.given = append(j.given, &j.join.Rooms[i])
+		have[j.join.Rooms[i].Name] = true
+	}
+	if j.wilds == nil {
+		return
+	}
+	for i := range c.seats {
+		have[c.seats[i].sub.Room().Name()] = true
+	}
+	for i, w := range j.wilds {
+		if w == nil {
+			continue
+		}
+		w.given = slices.DeleteFunc(w.watch.Seats(), func(s rooms.Seat) bool {
+			if have[s.Name] && s.Err == nil {
+				l.table.Leave(s.Sub)
+			}
+			return have[s.Name]
+		})
+		if w.out.Err = l.refuseWild(w); w.out.Err != nil {
+			for k := range w.given {
+				if w.given[k].Err == nil {
+					l.table.Leave(w.given[k].Sub)
+				}
+			}
+			l.dropWild(w)
+			j.wilds[i] = nil
+			continue
+		}
+		w.refs, w.list = make([]RoomRef, len(w.given)), make([]Joined, len(w.given))
+		for k := range w.given {
+			s := &w.given[k]
+			w.refs[k] = *w.ref
+			w.refs[k].Since = s.Since
+			w.list[k] = Joined{Name: s.Name, Class: s.Pattern.Class.Name}
+			j.given = append(j.given, s)
+		}
+	}
+}
+
+// refuseWild says why the rooms that there are may not all be joined.
+func (l *Loop) refuseWild(w *wild) error {
+	if err := w.watch.Err(); err != nil {
+		return err
+	}
+	if n := w.watch.Matched(); w.watch.Most > 0 && n > w.watch.Most {
+		return &LimitError{Name: "rooms_per_wildcard", Most: w.watch.Most, Asked: n}
+	}
+	if w.ref.Reserve != nil {
+		return w.ref.Reserve(len(w.given))
+	}
+	return nil
+}
+
+// takeWild sits down on the seats of a wildcard: now the connection holds it.
+func (l *Loop) takeWild(c *Conn, w *wild, take func(*RoomRef, *Joined)) {
+	e := c.extrasOf()
+	for w.id = 1; slices.ContainsFunc(e.wilds, func(o *wild) bool { return o.id == w.id }); {
+		w.id++
+	}
+	e.wilds = append(e.wilds, w)
+	for k := range w.given {
+		take(&w.refs[k], &w.list[k])
+		if w.list[k].Err == nil {
+			c.seats[len(c.seats)-1].wild = w.id
+			w.rooms++
+		}
+	}
+	w.out.Rooms, w.out.Chain = w.list, w.chain()
+}
+
+// seatedWild is what seated is, after the reply; then come the rooms that have
+// appeared meanwhile.
+func (l *Loop) seatedWild(c *Conn, w *wild) {
+	w.pending = false
+	for k := range w.refs {
+		if c.state != stOpen || w.id == 0 {
+			break
+		}
+		if at := c.seatIn(w.given[k].Sub); at >= 0 && w.list[k].Err == nil {
+			l.seated(c, &c.seats[at], &w.refs[k])
+		}
+	}
+	early := w.early
+	w.refs, w.given, w.list, w.early, w.out = nil, nil, nil, nil, nil
+	for _, s := range early {
+		l.foundOne(w, s)
+	}
+}
+
+// seatIn is the index of the seat with that sub; -1: there is none.
+func (c *Conn) seatIn(sub *rooms.Sub) int {
+	return slices.IndexFunc(c.seats, func(t seat) bool { return t.sub == sub })
+}
+
+// chain says whether the wildcard's memberships get each message.
+func (w *wild) chain() bool {
+	return !w.ref.Pattern.Class.Conflate && w.ref.Keys == nil && w.ref.Every == 0
+}
+
+// leaveWild gives a wildcard up, and the rooms that it has joined.
+func (l *Loop) leaveWild(c *Conn, w *wild, out *Joined) {
+	*out = l.describeWild(c, w)
+	for k := len(c.seats) - 1; k >= 0; k-- {
+		if c.seats[k].wild == w.id {
+			l.stand(c, k)
+		}
+	}
+	l.dropWild(w)
+	c.extras.wilds = slices.DeleteFunc(c.extras.wilds, func(o *wild) bool { return o == w })
+	c.tidy()
+}
+
+// describeWild is the answer for a wildcard that the connection holds.
+func (l *Loop) describeWild(c *Conn, w *wild) Joined {
+	out := Joined{Name: w.ref.Name, Class: w.ref.Pattern.Class.Name, Chain: w.chain(), Wild: true, Full: w.full, Rooms: []Joined{}}
+	for i := range c.seats {
+		t := &c.seats[i]
+		if t.wild != w.id {
+			continue
+		}
+		if x := c.special(t); x != nil && x.found != nil {
+			out.Untold++
+			continue
+		}
+		out.Rooms = append(out.Rooms, l.describe(c, t))
+	}
+	sortJoined(out.Rooms)
+	return out
+}
+
+// dropWild ends what is left of a wildcard but for its seats; nil: nothing.
+func (l *Loop) dropWild(w *wild) {
+	if w == nil || !w.begun {
+		return
+	}
+	w.begun, w.pending, w.id = false, false, 0
+	l.endWatch(w)
+	l.stats.Wildcards--
+	for _, s := range w.early {
+		l.table.Leave(s.Sub)
+	}
+	w.early = nil
+}
+
+func (l *Loop) endWatch(w *wild) { l.table.Unwatch(&w.watch) }
+
+func sortJoined(list []Joined) {
+	slices.SortFunc(list, func(a, b Joined) int { return strings.Compare(a.Name, b.Name) })
+}

@@ -1,0 +1,89 @@
+package loop
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"tapecast/rooms"
+)
+
+// found gives a room that has appeared to those who wait for it, a slice's worth
+// of them at a time.
+func (l *Loop) found(f *rooms.Found) {
+	end := time.Now().Add(slice)
+	for i, w := range f.Watches {
+		l.foundOne(w.Local.(*wild), &f.Seat)
+		if !time.Now().Before(end) && i+1 < len(f.Watches) {
+			f.Watches = f.Watches[i+1:]
+			l.post(event{kind: evFound, arg: f})
+			return
+		}
+	}
+}
+
+// foundOne sits down in a room that has appeared, unless the wildcard was given
+// up, or the connection is there already.
+func (l *Loop) foundOne(w *wild, s *rooms.Seat) {
+	c := w.conn
+	switch {
+	case w.pending:
+		w.early = append(w.early, s)
+		return
+	case w.id == 0 || w.full || c.seatIn(s.Sub) >= 0:
+		l.table.Leave(s.Sub)
+		return
+	}
+	var err error
+	if most := w.watch.Most; most > 0 && w.rooms >= most {
+		err = &LimitError{Name: "rooms_per_wildcard", Most: most}
+	} else if w.ref.Reserve != nil {
+		err = w.ref.Reserve(1)
+	}
+	if err != nil {
+		l.table.Leave(s.Sub)
+		l.fill(w, s.Name, err)
+		return
+	}
+	l.sit(c, s.Sub, s.At)
+	t := &c.seats[len(c.seats)-1]
+	t.wild = w.id
+	w.rooms++
+	l.seated(c, t, &RoomRef{Keys: w.ref.Keys, Every: w.ref.Every, await: s.Await})
+	c.makeSpecial(t).found = s
+	l.urgent.add(c)
+}
+
+// fill ends the watch of a wildcard that has come to a limit, and says so: what it
+// has joined it keeps.
+func (l *Loop) fill(w *wild, room string, err error) {
+	w.full = true
+	l.endWatch(w)
+	l.stats.WildcardsFull++
+	text := rooms.AppendString([]byte(`{"jsonrpc":"2.0","method":"limit","params":{"pattern":`), w.ref.Name)
+	text = rooms.AppendString(append(text, `,"room":`...), room)
+	var limit *LimitError
+	if errors.As(err, &limit) {
+		text = rooms.AppendString(append(text, `,"limit":`...), limit.Name)
+		text = strconv.AppendInt(append(text, `,"most":`...), int64(limit.Most), 10)
+	}
+	l.answer(w.conn, append(text, "}}"...))
+}
+
+// announce tells the client of a room that has appeared, before its first frame;
+// false: not now, because it does not read what waits for it.
+func (l *Loop) announce(c *Conn, t *seat, x *special) bool {
+	s := x.found
+	text := rooms.AppendString([]byte(`{"jsonrpc":"2.0","method":"joined","params":{"room":`), s.Name)
+	text = rooms.AppendString(append(text, `,"pattern":`...), c.wild(t.wild).ref.Name)
+	text = rooms.AppendString(append(text, `,"class":`...), s.Pattern.Class.Name)
+	text = strconv.AppendBool(append(text, `,"chain":`...), c.wild(t.wild).chain())
+	text = append(s.Positions.AppendJSON(append(text, `,"positions":`...)), "}}"...)
+	frame := rooms.AppendFrame(nil, rooms.OpText, text)
+	if c.out != nil && c.out.wouldOverflow(frame) {
+		l.send.more = true
+		return false
+	}
+	x.found = nil
+	return l.enqueue(c, frame)
+}

@@ -1,0 +1,201 @@
+package rooms
+
+import (
+	"slices"
+	"sync/atomic"
+)
+
+// Watch is a listener's interest in the rooms of a public pattern whose names
+// begin alike: in those that have had a record, and in those whose first record is
+// yet to come. A room that a client has merely asked for is none of them, or
+// anybody could fill up what others watch.
+//
+// It is part of a Join, whose answer holds a seat for each such room. From then
+// on, until Unwatch, the listener's Found is called for rooms that appear.
+type Watch struct {
+	Pattern *Pattern
+	Prefix  string // begins with the pattern's
+	// Since are places from which to go on in rooms of the pattern, by name. Those
+	// rooms are joined even if nothing is known of them here.
+	Since map[string]Positions
+	// Most is for how many rooms seats are given now; zero: any number. Where there are
+	// more, it may be that some shards have given seats and others not.
+	Most int
+
+	// Local is the listener's own: appenders never look at it.
+	Local any
+
+	matched atomic.Int64
+	stopped atomic.Bool
+	seats   [][]Seat // by shard
+}
+
+// Found is a room that has appeared, and a seat in it for each of the watches:
+// they share Sub, At and Positions. All its records come after the seam.
+type Found struct {
+	Seat    Seat
+	Watches []*Watch
+}
+
+// Matched is how many rooms there were. It is good once the Join is done.
+func (w *Watch) Matched() int { return int(w.matched.Load()) }
+
+// Seats are the seats that were given, once the Join is done, in the order of names.
+func (w *Watch) Seats() []Seat {
+	list := slices.Concat(w.seats...)
+	slices.SortFunc(list, func(a, b Seat) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// Err is ErrStopped where an appender had stopped already.
+func (w *Watch) Err() error {
+	if w.stopped.Load() {
+		return ErrStopped
+	}
+	return nil
+}
+
+// Unwatch ends a watch whose Join is done. Rooms that were found before may
+// still be on their way to the listener.
+func (t *Table) Unwatch(w *Watch) {
+	for _, s := range t.shards {
+		s.box.ask(ask{unwatch: w})
+	}
+}
+
+// watched are the watches of one prefix of a pattern in a shard. Who watches what
+// others do already costs no look at all rooms, and a room that appears is
+// held against each length of its name, however many watches there are.
+type watched struct {
+	rooms   map[*Room]struct{} // that match and have had a record
+	watches map[*Watch]*Listener
+}
+
+// watch answers one watch of a join.
+func (s *shard) watch(l *Listener, w *Watch) {
+	groups := s.watches[w.Pattern]
+	if groups == nil {
+		groups = map[string]*watched{}
+		s.watches[w.Pattern] = groups
+	}
+	g := groups[w.Prefix]
+	if g == nil {
+		g = &watched{map[*Room]struct{}{}, map[*Watch]*Listener{}}
+		groups[w.Prefix] = g
+		for _, r := range s.owned {
+			if r.pattern == w.Pattern && r.tape.fed && len(r.name) >= len(w.Prefix) && r.name[:len(w.Prefix)] == w.Prefix {
+				g.rooms[r] = struct{}{}
+			}
+		}
+	}
+	g.watches[w] = l
+	w.Pattern.watched.Add(1)
+
+	list := make([]Seat, 0, len(g.rooms))
+	for r := range g.rooms {
+		list = append(list, w.seat(r.name))
+	}
+	for name := range w.Since {
+		if s.table.shardOf(name) != s.index {
+			continue
+		}
+		if r := s.rooms.findString(name); r == nil || !r.in(g) {
+			list = append(list, w.seat(name))
+		}
+	}
+	if n := int(w.matched.Add(int64(len(list)))); w.Most > 0 && n > w.Most {
+		return
+	}
+	for i := range list {
+		s.seat(l, &list[i])
+	}
+	w.seats[s.index] = list
+}
+
+func (w *Watch) seat(name string) Seat {
+	seat := Seat{Name: name, Pattern: w.Pattern}
+	if p, ok := w.Since[name]; ok {
+		seat.Since = &p
+	}
+	return seat
+}
+
+func (r *Room) in(g *watched) bool {
+	_, ok := g.rooms[r]
+	return ok
+}
+
+func (s *shard) unwatch(w *Watch) {
+	g := s.watches[w.Pattern][w.Prefix]
+	if g == nil || g.watches[w] == nil {
+		return
+	}
+	delete(g.watches, w)
+	w.Pattern.watched.Add(-1)
+	if len(g.watches) > 0 {
+		return
+	}
+	delete(s.watches[w.Pattern], w.Prefix)
+	if len(s.watches[w.Pattern]) == 0 {
+		delete(s.watches, w.Pattern)
+	}
+}
+
+// wants says whether a room that is not there is to be made for its record,
+// because somebody waits for it.
+func (s *shard) wants(p *Pattern, name []byte) bool {
+	if p.watched.Load() == 0 {
+		return false
+	}
+	groups := s.watches[p]
+	for n := len(p.prefix); n <= len(name) && len(groups) > 0; n++ {
+		if groups[string(name[:n])] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// eachWatched visits what watches the room.
+func (s *shard) eachWatched(r *Room, visit func(*watched)) {
+	if r.pattern.watched.Load() == 0 {
+		return
+	}
+	groups := s.watches[r.pattern]
+	for n := len(r.pattern.prefix); n <= len(r.name) && len(groups) > 0; n++ {
+		if g := groups[r.name[:n]]; g != nil {
+			visit(g)
+		}
+	}
+}
+
+// appear is called before the first record of a room is written.
+func (s *shard) appear(r *Room) {
+	r.tape.fed = true
+	s.eachWatched(r, func(g *watched) {
+		if r.next != r.head.Load() {
+			s.publish() // nobody may sit past the head
+		}
+		g.rooms[r] = struct{}{}
+		by := map[*Listener][]*Watch{}
+		for w, l := range g.watches {
+			by[l] = append(by[l], w)
+		}
+		for l, list := range by {
+			f := &Found{Seat: Seat{Name: r.name, Pattern: r.pattern}, Watches: list}
+			s.seat(l, &f.Seat)
+			f.Seat.Sub.members += int32(len(list) - 1)
+			l.Found(f)
+		}
+	})
+}
+
+// vanish is called for a room that is being removed.
+func (s *shard) vanish(r *Room) {
+	s.eachWatched(r, func(g *watched) { delete(g.rooms, r) })
+}

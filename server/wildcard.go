@@ -1,0 +1,133 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"tapecast/loop"
+	"tapecast/rooms"
+)
+
+// admitsWild finds the pattern whose rooms a name with a star in it asks for.
+func (h *handler) admitsWild(name string) (*rooms.Pattern, fault) {
+	prefix, ok := strings.CutSuffix(name, "*")
+	if !ok || strings.Contains(prefix, "*") {
+		return nil, fault{code: codeNoRoom, text: "unknown room: only a * at the end of a name is a wildcard"}
+	}
+	p, others := h.catalog.Under(prefix)
+	switch {
+	case p == nil:
+		return nil, fault{code: codeNoRoom, text: "unknown room: a wildcard begins with all that the names of a pattern have in common" + example(others)}
+	case p.Class.Private():
+		return nil, fault{code: codeForbidden, text: "forbidden: each of these rooms is one user's; name your own"}
+	case p.Bare:
+		return nil, fault{code: codeParams, text: "invalid params: " + loop.ErrBareWild.Error()}
+	case len(others) > 0:
+		return nil, fault{code: codeNoRoom, text: fmt.Sprintf("unknown room: names like this are of more than one pattern, %q and %q: write more before the star", p.Match, others[0].Match)}
+	}
+	return p, fault{}
+}
+
+// example names a pattern that a client may have meant.
+func example(near []*rooms.Pattern) string {
+	for _, p := range near {
+		if !p.Class.Private() && !p.Bare {
+			return fmt.Sprintf(", such as %q", p.Prefix()+"*")
+		}
+	}
+	return ""
+}
+
+// checkWild says what is against a wildcard besides its name, where the request
+// has asked for so many before it.
+func (h *handler) checkWild(name string, w wishes, before int) fault {
+	switch _, placed := w.since[name]; {
+	case w.noWilds:
+		return fault{code: codeParams, text: "invalid params: wildcards are not joined on authentication: send subscribe"}
+	case placed:
+		return fault{code: codeParams, text: "invalid params: params.since[" + quoted(name) + "] is of a wildcard, which has no place: give the places of its rooms, by their names"}
+	case before >= h.maxWilds:
+		h.limit.hit(limitWildcards)
+		return fault{code: codeLimit, text: "limit reached: " + (&loop.LimitError{Name: limitWildcards.String(), Most: h.maxWilds}).Error()}
+	}
+	return fault{}
+}
+
+// makeWild makes a wildcard of the request for a room.
+func (h *handler) makeWild(s *session, ref *loop.RoomRef, w wishes) {
+	prefix := strings.TrimSuffix(ref.Name, "*")
+	ref.Wild = true
+	for room, at := range w.since {
+		if !strings.HasPrefix(room, prefix) {
+			continue
+		}
+		if p, _, _ := h.catalog.Resolve(room); p == ref.Pattern {
+			if ref.Places == nil {
+				ref.Places = map[string]rooms.Positions{}
+			}
+			ref.Places[room] = at
+		}
+	}
+	ref.Reserve = func(n int) error {
+		if got := s.reserve(n, h.maxRooms); got < n {
+			s.release(got)
+			h.limit.hit(limitRooms)
+			return &loop.LimitError{Name: limitRooms.String(), Most: h.maxRooms, Asked: n}
+		}
+		return nil
+	}
+}
+
+// countWilds counts and logs the wildcards that a limit has forbidden.
+func (h *handler) countWilds(c conn, joined []loop.Joined, user string) {
+	for i := range joined {
+		var limit *loop.LimitError
+		if !joined[i].Wild || !errors.As(joined[i].Err, &limit) {
+			continue
+		}
+		for k := range limitKinds {
+			if k.String() != limit.Name {
+				continue
+			}
+			if k != limitRooms { // counted where it was asked
+				h.limit.hit(k)
+			}
+			h.logLimit(c, k, user)
+		}
+	}
+}
+
+// roomsIn counts rooms that were left, those of wildcards too.
+func roomsIn(left []loop.Joined) (n int) {
+	for i := range left {
+		switch j := &left[i]; {
+		case j.Err != nil:
+		case j.Wild:
+			n += len(j.Rooms) + j.Untold
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// appendWild appends what the answer for a wildcard has instead of positions: its
+// rooms, each as if it had been named.
+func appendWild(dst []byte, j *loop.Joined, status string) []byte {
+	if j.Full {
+		dst = append(dst, `,"full":true`...)
+	}
+	dst = append(dst, `,"rooms":[`...)
+	from := len(dst)
+	for i := range j.Rooms {
+		r := &j.Rooms[i]
+		dst = appendComma(dst, from)
+		if r.Err != nil {
+			dst = appendRefused(dst, r.Name, joinFault(r.Err))
+			continue
+		}
+		dst = appendJoined(dst, r, status)
+	}
+	return append(dst, "]}"...)
+}
