@@ -302,8 +302,9 @@ func TestReseat(t *testing.T) {
 	more()
 	c := w.talk()
 	c.write(1, "since all=e1:9")
+	w.hold <- struct{}{} // the join's seam is given
 	more()
-	w.hold <- struct{}{} // the join's
+	w.hold <- struct{}{}
 	c.expect(`since all{"epoch":"e1","0":9}`)
 	w.hold <- struct{}{} // of what retention has taken meanwhile
 	go func() {

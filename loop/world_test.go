@@ -158,7 +158,7 @@ type world struct {
 	batch *rooms.Batch
 	off   int64
 	all   map[string][]rooms.Record // by room: what a topic would still hold
-	hold  chan struct{}             // a recall is answered for each of it; nil: at once
+	hold  chan struct{}             // a recall takes one when it is asked, and one before it answers; nil: none
 }
 
 func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
@@ -240,6 +240,7 @@ func (w *world) publishKey(key, value string, names ...string) {
 func (w *world) recall(r *rooms.Recall) {
 	go func() {
 		if w.hold != nil {
+			<-w.hold
 			<-w.hold
 		}
 		w.mu.Lock()
