@@ -2,6 +2,7 @@ package bench
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -150,16 +151,34 @@ func (l *loop) upgrade(i int, c *client) {
 
 // enter asks to join the rooms, once the gateway has accepted the token.
 func (l *loop) enter(i int, c *client) {
-	m := []byte(`{"method":"authenticate","params":{"join":[`)
+	rooms := make([]string, len(l.job.Rooms))
 	for k, room := range l.job.Rooms {
-		if k > 0 {
-			m = append(m, ',')
-		}
-		room = strings.ReplaceAll(room, "{user}", userName(l.job.First+i))
-		m = append(append(append(m, '"'), room...), '"')
+		rooms[k] = strings.ReplaceAll(room, "{user}", userName(l.job.First+i))
 	}
+	filter := ""
+	if len(l.job.Filter) > 0 { // which only `subscribe` takes
+		filter = fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`, list(rooms), list(l.job.Filter), filterID)
+		rooms = nil
+	}
+	join := fmt.Sprintf(`{"method":"authenticate","params":{"join":%s},"id":1}`, list(rooms))
 	c.state = stEntering
-	l.write(i, c, appendFrame(nil, opText, append(m, `]},"id":1}`...), maskKey()))
+	b := appendFrame(nil, opText, []byte(join), maskKey())
+	if filter != "" {
+		b = appendFrame(b, opText, []byte(filter), maskKey())
+	}
+	l.write(i, c, b)
+}
+
+// filterID is the id of a request whose answer says that a filtered client is in.
+const filterID = 2
+
+// list is a JSON list of strings.
+func list(s []string) string {
+	b, err := json.Marshal(append([]string{}, s...))
+	if err != nil {
+		panic("BUG: strings that make no JSON: " + err.Error())
+	}
+	return string(b)
 }
 
 func maskKey() (key [4]byte) {

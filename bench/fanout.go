@@ -37,6 +37,9 @@ type FanoutConfig struct {
 	OrdersTopic   string  // Kafka: the topic of orders, keyed by user
 	OrdersRoom    string  // with {user}. "": orders:{user}
 
+	Filtered   int // further clients that want a few of the record keys only
+	FilterKeys int // how many. 0: 5
+
 	Stalled  int           // further clients that stop reading
 	StallFor time.Duration // 0: for the window and a second more
 	Paired   bool          // each run once without the stalled, and once with them
@@ -150,6 +153,8 @@ func (c *FanoutConfig) check() error {
 		return inputf("--duration %s: at least one second is needed for the gateway's CPU time to say something", c.Duration)
 	case c.Bare && len(c.Rooms) > 1:
 		return inputf("--bare with %d rooms: a connection may be in one bare room only", len(c.Rooms))
+	case c.Filtered < 0 || c.Filtered > 0 && c.Keys < 2:
+		return inputf("--filtered %d: it takes --keys, and Kafka, for there to be keys", c.Filtered)
 	case c.Paired && c.Stalled == 0:
 		return inputf("--paired compares with and without stalled clients: give --stalled")
 	case c.Paired && c.Baseline:
@@ -188,9 +193,10 @@ type fanoutRun struct {
 	end  endpoint
 	name string
 
-	readers, orders, stalled *crew
-	raw                      *worker
-	rawOut                   rawAnswer
+	readers, orders, stalled, filtered *crew
+
+	raw    *worker
+	rawOut rawAnswer
 }
 
 func (r *fanoutRun) logf(format string, args ...any) { logLine(r.cfg.Log, format, args...) }
@@ -205,10 +211,12 @@ func (r *fanoutRun) publication(s Schedule, anchor int64) (publication, error) {
 		total: s.Before(s.Start + int64(c.Warmup+c.Duration) - 1),
 		room:  func(n int64) string { return c.Rooms[n%rooms] },
 		key: func(n int64) []byte {
-			return strconv.AppendInt([]byte("k"), n/rooms%keys, 10)
+			return []byte(keyName(n / rooms % keys))
 		},
 	}, err
 }
+
+func keyName(n int64) string { return "k" + strconv.FormatInt(n, 10) }
 
 // orderSize is the size of a message to a single user.
 const orderSize = 128

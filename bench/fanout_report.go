@@ -104,6 +104,9 @@ func (g *Leg) table(t *table) {
 		t.row("  to its socket", "%s", o.Arrival)
 		t.row("  publisher", "lag p99 %s max %s", ms(o.Lag.P99), ms(o.Lag.Max))
 	}
+	if f := g.Filtered; f != nil {
+		t.row("filtered", "%s clients got %s messages", count(int64(f.Clients)), count(f.Frames))
+	}
 	if s := g.Stalled; s != nil {
 		t.row("stalled", "%d for %s s · %d gone · found %s received (at most %s each) · gateway's kernel held %s (at most %s each)", s.Clients, number(s.Seconds), s.Gone, size(float64(s.Received)), size(float64(s.MostRecv)), size(float64(s.Unsent)), size(float64(s.MostUnsent)))
 		t.row("  afterwards", "lost %s · gap notices %d · closes %v", count(s.Lost), s.Notices["gap"], s.Closes)

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,12 +50,12 @@ func (r *fanoutRun) run(ctx context.Context) (*Leg, error) {
 
 // stop ends all processes of the leg.
 func (r *fanoutRun) stop() {
-	for _, c := range []*crew{r.readers, r.orders, r.stalled} {
+	for _, c := range []*crew{r.readers, r.orders, r.stalled, r.filtered} {
 		if c != nil {
 			c.stop()
 		}
 	}
-	r.readers, r.orders, r.stalled = nil, nil, nil
+	r.readers, r.orders, r.stalled, r.filtered = nil, nil, nil, nil
 	if r.raw != nil {
 		r.raw.stop()
 		r.raw = nil
@@ -108,6 +109,17 @@ func (r *fanoutRun) connect(ctx context.Context) (*Hist, error) {
 			return nil, err
 		}
 		crews = append(crews, r.orders)
+	}
+	if c.Filtered > 0 {
+		j := job
+		j.First, j.Clients, j.Check = c.Clients+c.OrdersClients+c.Stalled, c.Filtered, false
+		for k := range min(cmp.Or(c.FilterKeys, 5), c.Keys) {
+			j.Filter = append(j.Filter, keyName(int64(k)))
+		}
+		if r.filtered, err = newCrew(ctx, j, 1); err != nil {
+			return nil, err
+		}
+		crews = append(crews, r.filtered)
 	}
 	if c.Stalled > 0 && r.name == legGateway {
 		j := job
@@ -167,6 +179,11 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 			return err
 		}
 		jobs = append(jobs, func() error { return r.publishOrders(ctx, orders, leg) })
+	}
+	if r.filtered != nil {
+		if err := r.filtered.run(p); err != nil {
+			return err
+		}
 	}
 	if r.stalled != nil {
 		if err := r.stalled.run(p); err != nil {
@@ -309,6 +326,13 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 			return err
 		}
 		leg.Orders = newOrdersReport(o, leg.ordersPublisher)
+	}
+	if r.filtered != nil {
+		f, err := r.filtered.finish(0, 0) // what they should have got is not known here
+		if err != nil {
+			return err
+		}
+		leg.Filtered = &FilteredReport{Clients: f.Clients, Gone: f.Gone, Frames: f.Frames, Doubled: f.Doubled, Late: f.Late, Invalid: f.Invalid}
 	}
 	if r.stalled != nil {
 		// They come back when the stall is over, and have lost what retention took.

@@ -27,6 +27,8 @@ type Job struct {
 
 	Deflate bool `json:"deflate"` // agree on permessage-deflate
 
+	Filter []string `json:"filter,omitempty"` // the only keys that they want; empty: all
+
 	InFlight int           `json:"in_flight"` // handshakes at a time; 0: 64
 	Rate     float64       `json:"rate"`      // handshakes a second; 0: one after the other
 	Pace     time.Duration `json:"pace"`      // least time between two polls while a run goes on; 0: wake for each event

@@ -52,7 +52,10 @@ type Leg struct {
 
 	Orders  *OrdersReport  `json:"orders,omitempty"`
 	Stalled *StalledReport `json:"stalled,omitempty"`
-	Raw     *RawReport     `json:"rawsend,omitempty"`
+
+	Filtered *FilteredReport `json:"filtered,omitempty"`
+
+	Raw *RawReport `json:"rawsend,omitempty"`
 
 	Faults   []string `json:"faults,omitempty"`   // of what was delivered
 	Problems []string `json:"problems,omitempty"` // of the bench: the figures say little
@@ -102,6 +105,16 @@ func newStalledReport(t *Tally) *StalledReport {
 		r.Stall = *t.Stall
 	}
 	return r
+}
+
+// FilteredReport is about the clients that want a few keys only.
+type FilteredReport struct {
+	Clients int   `json:"clients"`
+	Gone    int   `json:"gone"`
+	Frames  int64 `json:"frames"`
+	Doubled int64 `json:"doubled"`
+	Late    int64 `json:"out_of_order"`
+	Invalid int64 `json:"invalid"`
 }
 
 // RawReport is about the baseline's server.
@@ -198,6 +211,12 @@ func (g *Leg) judge(orders bool) {
 		fault(o.Late, "orders out of order")
 		fault(o.Doubled, "orders doubled")
 		fault(o.Invalid, "invalid frames among the orders")
+	}
+	if f := g.Filtered; f != nil {
+		fault(int64(f.Gone), "filtered clients gone")
+		fault(f.Doubled, "messages doubled at filtered clients")
+		fault(f.Late, "messages out of order at filtered clients")
+		fault(f.Invalid, "invalid frames at filtered clients")
 	}
 	if s := g.Stalled; s != nil {
 		fault(s.Doubled, "messages doubled at stalled clients")

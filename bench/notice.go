@@ -8,11 +8,13 @@ import (
 
 // message is a JSON-RPC message from the gateway, as far as a client cares.
 type message struct {
-	Method string `json:"method"`
+	Method string          `json:"method"`
+	ID     json.RawMessage `json:"id"`
 	Error  *struct {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
 	} `json:"error"`
+	Result subscribed `json:"result"`
 	Params struct {
 		Room   string `json:"room"`
 		Errors []struct {
@@ -22,6 +24,22 @@ type message struct {
 			} `json:"error"`
 		} `json:"errors"`
 	} `json:"params"`
+}
+
+// subscribed is the result of a `subscribe`.
+type subscribed struct {
+	Rooms []struct {
+		Error json.RawMessage `json:"error"`
+	} `json:"rooms"`
+}
+
+func (s *subscribed) refused() bool {
+	for _, r := range s.Rooms {
+		if len(r.Error) > 0 {
+			return true
+		}
+	}
+	return len(s.Rooms) == 0
 }
 
 // notice takes a JSON-RPC message.
@@ -44,6 +62,13 @@ func (l *loop) notice(i int, p []byte) error {
 		l.tell(fmt.Sprintf("client %d: error %d: %s", i, m.Error.Code, m.Error.Message))
 		return nil
 	}
+	if m.Method == "" && len(l.job.Filter) > 0 && string(m.ID) == fmt.Sprint(filterID) {
+		if m.Result.refused() {
+			return fmt.Errorf("cannot join with keys: %.200s", p)
+		}
+		l.isIn(c)
+		return nil
+	}
 	if m.Method == "" {
 		return nil // the result of a request; the notice that follows says that it is done
 	}
@@ -58,10 +83,9 @@ func (l *loop) notice(i int, p []byte) error {
 			if e := m.Params.Errors; len(e) > 0 && len(l.job.Rooms) > 0 {
 				return fmt.Errorf("cannot join %q: %s", e[0].Room, e[0].Error.Message)
 			}
-			c.state = stJoined
-			l.dialing--
-			l.joined++
-			l.handshake.Record(l.clock.now() - c.dialed)
+			if len(l.job.Filter) == 0 {
+				l.isIn(c)
+			}
 		}
 	case "auth_required":
 		if c.state == stGreeting || c.state == stEntering {
@@ -73,6 +97,14 @@ func (l *loop) notice(i int, p []byte) error {
 		}
 	}
 	return nil
+}
+
+// isIn counts a client that has joined.
+func (l *loop) isIn(c *client) {
+	c.state = stJoined
+	l.dialing--
+	l.joined++
+	l.handshake.Record(l.clock.now() - c.dialed)
 }
 
 // methodOf finds the method of a notice without taking it apart.

@@ -60,6 +60,8 @@ func fanoutCommand() *cobra.Command {
 	f.IntVar(&c.OrdersClients, "orders-clients", 50, "`number` of those users")
 	f.StringVar(&c.OrdersTopic, "orders-topic", "", "the `topic` of those messages, keyed by the user (Kafka)")
 	f.StringVar(&c.OrdersRoom, "orders-room", "orders:{user}", "the `room` of those messages")
+	f.IntVar(&c.Filtered, "filtered", 0, "`number` of further clients that want a few of the keys only (Kafka)")
+	f.IntVar(&c.FilterKeys, "filter-keys", 5, "`number` of those keys")
 	f.IntVar(&c.Stalled, "stalled", 0, "`number` of further clients that stop reading")
 	f.DurationVar(&c.StallFor, "stall-for", 0, "for how long (default: the window and a second more)")
 	f.BoolVar(&c.Paired, "paired", false, "each run once without the stalled clients, and once with them")
