@@ -76,6 +76,7 @@ type Consumer struct {
 	ended  sync.WaitGroup
 
 	recaller *recaller
+	times    *times
 
 	topics  []*topic // the slice never changes once started
 	sampler sampler
@@ -133,6 +134,7 @@ func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.dead = &deadLetters{topic: cfg.DeadLetter}
 	c.recaller = newRecaller(c)
+	c.times = newTimes(c)
 	for _, routes := range r.topics {
 		c.topics = append(c.topics, &topic{name: routes.feed.Topic(), routes: routes, feed: routes.feed, why: "not looked at yet"})
 	}
@@ -169,6 +171,7 @@ func (c *Consumer) Start(ctx context.Context) (err error) {
 	}
 	c.ended.Go(c.watch)
 	c.ended.Go(c.recaller.run)
+	c.ended.Go(c.times.run)
 	return nil
 }
 

@@ -38,7 +38,10 @@ type Config struct {
 	// Recall reads again what tapes no longer hold, and does not block; nil:
 	// nothing can be.
 	Recall func(*rooms.Recall)
-	Log    *slog.Logger
+	// PositionsAt finds the place of a pattern's topic at a time, in ms since 1970,
+	// and does not block; nil: nothing can be found.
+	PositionsAt func(p *rooms.Pattern, ms int64, done func(rooms.Positions, error))
+	Log         *slog.Logger
 
 	// MaxMessage bounds what a client may say at once, in bytes; over it the
 	// connection is closed with 1009. Zero means 64 KiB.

@@ -25,6 +25,7 @@ const (
 	evJoin                      // arg: *joining
 	evJoined                    // arg: *joining, answered
 	evRecalled                  // arg: *recalled
+	evPlaced                    // arg: *placed
 	evReseated                  // arg: *reseated
 	evFound                     // arg: *rooms.Found
 	evLeave                     // arg: *leaving

@@ -183,6 +183,8 @@ func (l *Loop) handle(e *event) {
 		l.seatsAsked(e)
 	case evJoined:
 		l.joined(c, e.arg.(*joining))
+	case evPlaced:
+		l.placed(e.conn, e.arg.(*placed))
 	case evRecalled:
 		l.recalled(c, e.arg.(*recalled))
 	case evReseated:

@@ -6,6 +6,45 @@ import (
 	"tapecast/rooms"
 )
 
+// placed is the answer to one request for the place of a time.
+type placed struct {
+	j   *joining
+	ref int
+	at  rooms.Positions
+	err error
+}
+
+// place asks for the places of the times that a join names; false: of none. The
+// join goes on when the last of them is known.
+func (l *Loop) place(c *Conn, j *joining) bool {
+	for i := range j.refs {
+		ref := &j.refs[i]
+		if ref.SinceTime == 0 || ref.Since != nil || ref.lost != nil {
+			continue
+		}
+		if l.engine.cfg.PositionsAt == nil {
+			ref.lost = &rooms.TooOldError{Why: "no topic is read here"}
+			continue
+		}
+		j.waiting++
+		l.engine.cfg.PositionsAt(ref.Pattern, ref.SinceTime, func(at rooms.Positions, err error) {
+			l.post(event{kind: evPlaced, conn: c, arg: &placed{j, i, at, err}})
+		})
+	}
+	return j.waiting > 0
+}
+
+// placed takes the place of a time.
+func (l *Loop) placed(c *Conn, a *placed) {
+	ref := &a.j.refs[a.ref]
+	if ref.lost = a.err; a.err == nil {
+		ref.Since = &a.at
+	}
+	if a.j.waiting--; a.j.waiting == 0 && c.state == stOpen {
+		l.join(c, a.j)
+	}
+}
+
 // recalled is the answer to one seat's Recall.
 type recalled struct {
 	j    *joining

@@ -31,6 +31,9 @@ type RoomRef struct {
 	// Since is where the client was, to go on from there; nil: it begins now.
 	// With it there is no snapshot, unless the place is too old.
 	Since *rooms.Positions
+	// SinceTime is when the client was there, in ms since 1970, instead of Since;
+	// 0: it does not say.
+	SinceTime int64
 
 	// Wild says that Name ends in a star: the rooms of Pattern whose names begin with
 	// what is before it are joined, and those that appear later. Not with bare frames.
@@ -45,6 +48,7 @@ type RoomRef struct {
 	resume *rooms.Resume
 	past   *rooms.Past
 	await  bool
+	lost   error // why SinceTime is no place
 }
 
 // Joined is the answer for one room of a Join, Leave or List: the place that
@@ -106,119 +110,6 @@ func (l *Loop) seatsAsked(e *event) {
 		l.leave(c, e.arg.(*leaving))
 	case evList:
 		l.list(c, e.arg.(*leaving))
-	}
-}
-
-// join asks the appenders for seats in the rooms that the connection may join.
-func (l *Loop) join(c *Conn, j *joining) {
-	bare := slices.ContainsFunc(c.seats, func(t seat) bool { return t.sub.Room().Pattern().Bare })
-	j.list = make([]Joined, len(j.refs))
-	j.join.Rooms = make([]rooms.Seat, 0, len(j.refs))
-	for i, ref := range j.refs {
-		out := &j.list[i]
-		out.Name, out.Class = ref.Name, ref.Pattern.Class.Name
-		same := func(r rooms.Seat) bool { return r.Name == ref.Name }
-		switch {
-		case ref.Wild:
-			out.Wild = true
-			out.Err = l.askWild(c, j, i)
-		case c.find(ref.Name) >= 0 || slices.ContainsFunc(j.join.Rooms, same):
-			out.Err = ErrAlready
-		case bare && ref.Pattern.Bare:
-			out.Err = ErrBareRoom
-		default:
-			bare = bare || ref.Pattern.Bare
-			j.join.Rooms = append(j.join.Rooms, rooms.Seat{Name: ref.Name, Pattern: ref.Pattern, Since: ref.Since})
-		}
-	}
-	j.join.Done = func(*rooms.Join) { l.post(event{kind: evJoined, conn: c, arg: j}) }
-	c.sideOf().joining = j
-	l.table.Join(l.listener, &j.join)
-}
-
-// joined takes the seats that the appenders gave. The reply is queued before
-// any frame of theirs can be.
-func (l *Loop) joined(c *Conn, j *joining) {
-	if j.given == nil {
-		l.collect(c, j)
-	}
-	if c.state != stOpen {
-		for _, r := range j.given {
-			if r.Err == nil {
-				l.table.Leave(r.Sub)
-			}
-		}
-		for _, w := range j.wilds {
-			l.dropWild(w)
-		}
-		return
-	}
-	if l.recall(c, j) {
-		return
-	}
-	c.seats = slices.Grow(c.seats, len(j.given))
-	n := 0 // of given
-	take := func(ref *RoomRef, out *Joined) {
-		if j.pasts != nil {
-			ref.past = j.pasts[n]
-		}
-		l.take(c, j.given[n], ref, out)
-		n++
-	}
-	for i := range j.list {
-		out := &j.list[i]
-		switch {
-		case out.Wild:
-		case out.Err == nil:
-			take(&j.refs[i], out)
-		default:
-			if k := c.find(out.Name); k >= 0 {
-				out.Positions = l.positions(c, &c.seats[k])
-			}
-		}
-	}
-	for _, w := range j.wilds {
-		if w != nil {
-			l.takeWild(c, w, take)
-		}
-	}
-	c.side.joining = nil
-	l.answer(c, j.reply(j.list))
-	for i := range j.list {
-		if j.list[i].Wild {
-			continue
-		}
-		if k := c.find(j.list[i].Name); k >= 0 && j.list[i].Err == nil && c.state == stOpen {
-			l.seated(c, &c.seats[k], &j.refs[i])
-		}
-	}
-	for _, w := range j.wilds {
-		if w != nil {
-			l.seatedWild(c, w)
-		}
-	}
-	l.resumeSide(c)
-}
-
-// take sits down on a seat that was given, or leaves it where it does not
-// begin where the client was.
-func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
-	class := given.Pattern.Class
-	out.Positions, out.TooOld, out.Err = given.Positions, given.TooOld, given.Err
-	if out.Err == nil && out.TooOld != nil && !class.Snapshot {
-		l.table.Leave(given.Sub)
-		out.Err = out.TooOld
-		out.Positions = rooms.Positions{}
-	}
-	if out.Err != nil {
-		return
-	}
-	l.sit(c, given.Sub, given.At)
-	ref.resume, ref.await = given.Resume, given.Await
-	ref.Snapshot = ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil
-	out.Chain = !class.Conflate && ref.Keys == nil && ref.Every == 0
-	if ref.Snapshot {
-		out.Positions = rooms.Positions{}
 	}
 }
 

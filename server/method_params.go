@@ -10,9 +10,13 @@ import (
 	"tapecast/rooms"
 )
 
-// later are fields of params that the protocol has but this gateway does not
-// serve: whoever sends one relies on it, so it must not be ignored.
-var later = [...]string{"filter", "filters", "compression"}
+// misnamed are fields of params that do nothing here, and what does: whoever
+// sends one relies on it, so it must not be ignored.
+var misnamed = [...]struct{ name, remedy string }{
+	{"filter", "name the keys that you want in params.keys"},
+	{"filters", "name the keys that you want in params.keys"},
+	{"compression", "offer permessage-deflate in the handshake"},
+}
 
 // maxNames is how many rooms one request names. The answer is many times longer
 // than the request.
@@ -29,11 +33,11 @@ func (q *request) get(name string) *fastjson.Value {
 	return nil
 }
 
-// checkLater refuses what is not available yet.
-func (q *request) checkLater() fault {
-	for _, name := range later {
-		if q.get(name) != nil {
-			return fault{code: codeParams, text: "invalid params: params." + name + " is not available yet"}
+// checkMisnamed refuses them.
+func (q *request) checkMisnamed() fault {
+	for _, m := range misnamed {
+		if q.get(m.name) != nil {
+			return fault{code: codeParams, text: "invalid params: params." + m.name + " is not known here: " + m.remedy}
 		}
 	}
 	return fault{}
@@ -44,8 +48,9 @@ type wishes struct {
 	snapshot bool
 	keys     []string // nil: all
 	since    map[string]rooms.Positions
-	every    time.Duration // between two sends to a membership; 0: at once
-	noWilds  bool          // the answer has no place for a wildcard
+	times    map[string]int64 // instead of positions, ms since 1970
+	every    time.Duration    // between two sends to a membership; 0: at once
+	noWilds  bool             // the answer has no place for a wildcard
 }
 
 // maxKeysAsked is how many keys one request names: each frame of the room is
@@ -55,7 +60,7 @@ const maxKeysAsked = 1024
 // wishes are the fields of subscribe and authenticate that say what the
 // memberships are to be like.
 func (q *request) wishes() (w wishes, f fault) {
-	if f = q.checkLater(); f.is() {
+	if f = q.checkMisnamed(); f.is() {
 		return w, f
 	}
 	if w.snapshot, f = q.boolean("snapshot", true); f.is() {
@@ -72,7 +77,7 @@ func (q *request) wishes() (w wishes, f fault) {
 		}
 	}
 	if v := q.get("since"); v != nil {
-		w.since, f = sinceOf(v)
+		f = w.placesOf(v)
 	}
 	return w, f
 }
@@ -84,62 +89,6 @@ func everyOf(v *fastjson.Value) (time.Duration, fault) {
 		return 0, fault{code: codeParams, text: "invalid params: params.max_rate must be a number of sends a second, from 0.001 to 1000; leave it out for all"}
 	}
 	return time.Duration(float64(time.Second) / rate), fault{}
-}
-
-// sinceOf reads the places that a client has, by room. A place without an epoch
-// is none: the server gave it before it knew better.
-func sinceOf(v *fastjson.Value) (map[string]rooms.Positions, fault) {
-	o, err := v.Object()
-	if err != nil {
-		return nil, fault{code: codeParams, text: `invalid params: params.since must be an object of positions by room, such as {"orders:42":{"epoch":"k3x9","0":1234}}`}
-	}
-	if o.Len() > maxNames {
-		return nil, fault{code: codeLimit, text: "limit reached: params.since names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
-	}
-	since, f := make(map[string]rooms.Positions, o.Len()), fault{}
-	o.Visit(func(room []byte, v *fastjson.Value) {
-		if f.is() {
-			return
-		}
-		p, why := positionsOf(v)
-		if why != "" {
-			f = fault{code: codeParams, text: "invalid params: params.since[" + quoted(string(room)) + "] " + why}
-		} else if p.Epoch != "" {
-			since[string(room)] = p
-		}
-	})
-	return since, f
-}
-
-// maxPartitions bounds what one place may name.
-const maxPartitions = 10_000
-
-// positionsOf reads one place: {"epoch":"k3x9","0":1234}.
-func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
-	o, err := v.Object()
-	if err != nil {
-		return p, "must be an object with the epoch and an offset for each partition"
-	}
-	if o.Len() > maxPartitions {
-		return p, "names too many partitions"
-	}
-	o.Visit(func(name []byte, v *fastjson.Value) {
-		if string(name) == "epoch" {
-			b, err := v.StringBytes()
-			if p.Epoch = string(b); err != nil {
-				why = "has an epoch that is no string"
-			}
-			return
-		}
-		part, err := strconv.ParseInt(string(name), 10, 32)
-		off, err2 := v.Int64()
-		if err != nil || part < 0 || err2 != nil || off < -1 {
-			why = "must have partition numbers as names and offsets as numbers, not " + quoted(string(name)) + ": " + string(v.MarshalTo(nil))
-			return
-		}
-		p.Offsets = append(p.Offsets, rooms.Pos{Partition: int32(part), Offset: off})
-	})
-	return p, why
 }
 
 func keysOf(v *fastjson.Value) ([]string, fault) {

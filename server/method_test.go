@@ -170,7 +170,7 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("refused, but valid: %q", p)
 		}
 		if !fault.is() {
-			_ = q.checkLater()
+			_ = q.checkMisnamed()
 			if _, _, f := q.roomNames(); f.is() {
 				fault = f
 			} else {

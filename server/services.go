@@ -45,7 +45,7 @@ func (s *Server) startEngine(context.Context) error {
 	c := &s.cfg.Server
 	e, err := loop.New(loop.Config{
 		Addr: c.Listen, Path: c.Path, Loops: c.Loops, Pollers: c.Pollers,
-		Table: s.table, Handler: loopHandler{s.handler}, Recall: s.recall, Log: s.log,
+		Table: s.table, Handler: loopHandler{s.handler}, Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
 		Wildcards: s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
 		MaxMessage: int(c.MaxMessage), MaxConns: int(s.limit.maxConns) + spareConns,
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
@@ -104,6 +104,15 @@ func (s *Server) recall(r *rooms.Recall) {
 		return
 	}
 	r.Done(nil, errors.New("the gateway does not read Kafka yet; try again"))
+}
+
+// positionsAt has the place of a time found.
+func (s *Server) positionsAt(p *rooms.Pattern, ms int64, done func(rooms.Positions, error)) {
+	if c := s.consumer.Load(); c != nil {
+		c.PositionsAt(p, ms, done)
+		return
+	}
+	done(rooms.Positions{}, errors.New("the gateway does not read Kafka yet; try again"))
 }
 
 func (s *Server) startConsumer(ctx context.Context) error {

@@ -98,6 +98,7 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 		if since, ok := w.since[name]; ok {
 			ref.Since = &since
 		}
+		ref.SinceTime = w.times[name]
 		if wild {
 			wilds++
 			h.makeWild(s, &ref, w)

@@ -214,23 +214,28 @@ func TestMethods(t *testing.T) {
 
 	f(`{"method":"dance","id":1}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"unknown method \"dance\": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"}}`)
 	f(`{"method":"dance"}`, ``)
-	for _, name := range later {
-		fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"`+name+`":{}},"id":1}`, "-32602", "params."+name+" is not available yet")
+	for _, m := range misnamed {
+		fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"`+m.name+`":{}},"id":1}`, "-32602", "params."+m.name+" is not known here: "+m.remedy)
 	}
 	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":"BTC"},"id":1}`, "-32602", "params.keys must be a list")
 	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":[]},"id":1}`, "-32602", "params.keys must be a list")
 	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":["A",1]},"id":1}`, "-32602", "params.keys[1] must be a string")
 	for since, words := range map[string]string{
-		`[]`:                     "params.since must be an object of positions by room",
-		`{"trades:A":1}`:         `params.since[\"trades:A\"] must be an object`,
-		`{"x":{"epoch":1}}`:      "has an epoch that is no string",
-		`{"x":{"0":"1"}}`:        `not \"0\": \"1\"`,
-		`{"x":{"-1":1}}`:         "partition numbers",
-		`{"x":{"0":-2}}`:         "partition numbers",
-		`{"x":{"0":1.5}}`:        "partition numbers",
-		`{"x":{"part":1}}`:       `not \"part\": 1`,
-		`{"x":{"1e3":1}}`:        "partition numbers",
-		`{"x":{"9999999999":1}}`: "partition numbers",
+		`[]`:                               "params.since must be an object of positions by room",
+		`{"trades:A":1}`:                   `params.since[\"trades:A\"] must be an object`,
+		`{"x":{"epoch":1}}`:                "has an epoch that is no string",
+		`{"x":{"0":"1"}}`:                  `not \"0\": \"1\"`,
+		`{"x":{"-1":1}}`:                   "partition numbers",
+		`{"x":{"0":-2}}`:                   "partition numbers",
+		`{"x":{"0":1.5}}`:                  "partition numbers",
+		`{"x":{"part":1}}`:                 `not \"part\": 1`,
+		`{"x":{"1e3":1}}`:                  "partition numbers",
+		`{"x":{"9999999999":1}}`:           "partition numbers",
+		`{"x":{"ts":0}}`:                   `params.since[\"x\"].ts must be a time in whole milliseconds since 1970, not 0`,
+		`{"x":{"ts":-5}}`:                  "not -5",
+		`{"x":{"ts":1699123456}}`:          "whole milliseconds",
+		`{"x":{"ts":"now"}}`:               `not \"now\"`,
+		`{"x":{"ts":1699123456789,"0":4}}`: "give a time, or the epoch and offsets",
 	} {
 		fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"since":`+since+`},"id":1}`, "-32602", words)
 	}

@@ -42,7 +42,15 @@ func example(near []*rooms.Pattern) string {
 // checkWild says what is against a wildcard besides its name, where the request
 // has asked for so many before it.
 func (h *handler) checkWild(name string, w wishes, before int) fault {
-	switch _, placed := w.since[name]; {
+	_, placed := w.since[name]
+	for room := range w.times {
+		if room == name {
+			placed = true
+		} else if strings.HasPrefix(room, strings.TrimSuffix(name, "*")) {
+			return fault{code: codeParams, text: "invalid params: params.since[" + quoted(room) + "].ts: a room under a wildcard takes positions, no time; name it in params.rooms to have it begin at a time"}
+		}
+	}
+	switch {
 	case w.noWilds:
 		return fault{code: codeParams, text: "invalid params: wildcards are not joined on authentication: send subscribe"}
 	case placed:

@@ -1,0 +1,69 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"tapecast/rooms"
+)
+
+// TestPositionsAt: the place of a time is the one before the first record that is
+// as young, in each partition; where there is none, its end.
+func TestPositionsAt(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
+	w := newWriter(t, k.ListenAddrs(), nil)
+	begin, topic := time.Now().Truncate(time.Second).Add(-time.Hour), "a"
+	for i := range 20 { // partition 1 has the first ten only
+		if part := int32(i % 2); part == 0 || i < 10 {
+			w.send(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part}, Value: []byte(`{"n":1}`), Timestamp: begin.Add(time.Duration(i) * time.Second)})
+		}
+	}
+	w.flush()
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a")).start().ready()
+	p, _, _ := r.catalog.Resolve("all")
+	type answer struct {
+		at  rooms.Positions
+		err error
+	}
+	answers := make(chan answer, 100)
+	ask := func(d time.Duration) {
+		r.c.PositionsAt(p, begin.Add(d).UnixMilli(), func(at rooms.Positions, err error) { answers <- answer{at, err} })
+	}
+	f := func(d time.Duration, a, b int64) {
+		t.Helper()
+		for range 20 { // one question, or an answer that is kept
+			ask(d)
+		}
+		for range 20 {
+			got := <-answers
+			if want := fmt.Sprint([]rooms.Pos{{Partition: 0, Offset: a}, {Partition: 1, Offset: b}}); got.err != nil || got.at.Epoch != p.Feed.Epoch() || fmt.Sprint(got.at.Offsets) != want {
+				t.Fatalf("after %s: %v, %v; not %s", d, got.at, got.err, want)
+			}
+		}
+	}
+	f(-time.Minute, -1, -1)
+	f(0, -1, -1)
+	f(time.Millisecond, -1, -1) // a tenth of a second earlier at most
+	f(time.Second, 0, -1)
+	f(6*time.Second, 2, 2)
+	f(6*time.Second+500*time.Millisecond, 3, 2)
+	f(9*time.Second, 4, 3)
+	f(10*time.Second, 4, 4)
+	f(18*time.Second, 8, 4)
+	f(19*time.Second, 9, 4)
+	f(48*time.Hour, 9, 4)
+
+	if err := r.c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ask(0)
+	if got := <-answers; !errors.Is(got.err, rooms.ErrStopped) {
+		t.Errorf("a stopped consumer says %v", got.err)
+	}
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"strconv"
+
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms"
+)
+
+// placesOf reads the places that a client has, by room. A place without an epoch
+// is none: the server gave it before it knew better.
+func (w *wishes) placesOf(v *fastjson.Value) fault {
+	o, err := v.Object()
+	if err != nil {
+		return fault{code: codeParams, text: `invalid params: params.since must be an object of positions by room, such as {"orders:42":{"epoch":"k3x9","0":1234}}`}
+	}
+	if o.Len() > maxNames {
+		return fault{code: codeLimit, text: "limit reached: params.since names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
+	}
+	w.since, w.times = make(map[string]rooms.Positions, o.Len()), map[string]int64{}
+	why := ""
+	o.Visit(func(room []byte, v *fastjson.Value) {
+		if why != "" {
+			return
+		}
+		if ts := v.Get("ts"); ts != nil {
+			w.times[string(room)], why = timeOf(v, ts)
+		} else {
+			var p rooms.Positions
+			if p, why = positionsOf(v); why == "" && p.Epoch != "" {
+				w.since[string(room)] = p
+			}
+		}
+		if why != "" {
+			why = "invalid params: params.since[" + quoted(string(room)) + "]" + why
+		}
+	})
+	if why != "" {
+		return fault{code: codeParams, text: why}
+	}
+	return fault{}
+}
+
+// Times that a client can mean, in ms since 1970: seconds and microseconds are
+// outside.
+const (
+	firstTime = 100_000_000_000
+	lastTime  = 100_000_000_000_000
+)
+
+// timeOf reads a place that is a time: {"ts":1699123456789}.
+func timeOf(v, ts *fastjson.Value) (ms int64, why string) {
+	if o, err := v.Object(); err != nil || o.Len() > 1 {
+		return 0, " has a ts and more: give a time, or the epoch and offsets"
+	}
+	ms, err := ts.Int64()
+	if err != nil || ms < firstTime || ms > lastTime {
+		return 0, ".ts must be a time in whole milliseconds since 1970, not " + string(ts.MarshalTo(nil))
+	}
+	return ms, ""
+}
+
+// maxPartitions bounds what one place may name.
+const maxPartitions = 10_000
+
+// positionsOf reads one place: {"epoch":"k3x9","0":1234}.
+func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
+	o, err := v.Object()
+	if err != nil {
+		return p, " must be an object with the epoch and an offset for each partition"
+	}
+	if o.Len() > maxPartitions {
+		return p, " names too many partitions"
+	}
+	o.Visit(func(name []byte, v *fastjson.Value) {
+		if string(name) == "epoch" {
+			b, err := v.StringBytes()
+			if p.Epoch = string(b); err != nil {
+				why = " has an epoch that is no string"
+			}
+			return
+		}
+		part, err := strconv.ParseInt(string(name), 10, 32)
+		off, err2 := v.Int64()
+		if err != nil || part < 0 || err2 != nil || off < -1 {
+			why = " must have partition numbers as names and offsets as numbers, not " + quoted(string(name)) + ": " + string(v.MarshalTo(nil))
+			return
+		}
+		p.Offsets = append(p.Offsets, rooms.Pos{Partition: int32(part), Offset: off})
+	})
+	return p, why
+}
