@@ -90,8 +90,11 @@ func (g *gate) accept() {
 		if err != nil {
 			return
 		}
-		if g.wrap != nil {
-			c = g.wrap(c)
+		g.mu.Lock()
+		wrap := g.wrap
+		g.mu.Unlock()
+		if wrap != nil {
+			c = wrap(c)
 		}
 		go g.serve(&gateConn{Conn: c})
 	}

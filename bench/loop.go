@@ -54,6 +54,7 @@ type loop struct {
 	wake   int         // -1: closed
 
 	secureds []secured
+	securing sync.WaitGroup // TLS handshakes, each on a goroutine of its own
 	events   []unix.EpollEvent
 	buf      []byte // room for a tail before headroom, for a read after it
 	stamper  *stamper
@@ -267,6 +268,12 @@ func (l *loop) tell(fault string) {
 }
 
 func (l *loop) close() {
+	for i := range l.clients {
+		if c := &l.clients[i]; c.state == stSecuring {
+			_ = unix.Shutdown(int(c.fd), unix.SHUT_RDWR) // ends its handshake
+		}
+	}
+	l.securing.Wait() // they use the descriptors, whose numbers are somebody else's after this
 	for i := range l.clients {
 		if fd := l.clients[i].fd; fd >= 0 {
 			_ = unix.Close(int(fd))

@@ -66,7 +66,7 @@ func (s *stamper) wakeKernel() error {
 		return err
 	}
 	b := []byte{0}
-	for range 1000 {
+	for range 10_000 {
 		if _, err := unix.Write(s.pair[1], b); err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (s *stamper) wakeKernel() error {
 		}
 		time.Sleep(time.Millisecond) // nothing tells when the kernel is ready
 	}
-	return errors.New("a byte sent a second after asking had none")
+	return errors.New("a byte sent ten seconds after asking had none")
 }
 
 func askForStamps(fd int) error {

@@ -61,7 +61,9 @@ func (l *loop) secure(i int, c *client) {
 	c.state = stSecuring
 	c.wire = &wire{fd: int(c.fd)}
 	c.wire.tls = tls.Client(c.wire, l.tls)
+	l.securing.Add(1)
 	go func() {
+		defer l.securing.Done()
 		err := c.wire.tls.Handshake()
 		l.waking.Lock()
 		l.secureds = append(l.secureds, secured{i, err})

@@ -23,6 +23,8 @@ func (g *gate) secured() (ca string) {
 		g.t.Fatal(err)
 	}
 	cert := s.TLS.Certificates[0]
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.wrap = func(c net.Conn) net.Conn { return tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}}) }
 	return ca
 }
