@@ -26,6 +26,7 @@ func TestPrivateResume(t *testing.T) {
 		conf := ownersWith(k, 25*time.Second, 5*time.Second)
 		w, rnd := k.producer(t), rand.New(rand.NewPCG(4, 4))
 		o := newOwners(newCrowd(t, users, func(n int) string { return fmt.Sprint("p", n) }))
+		defer o.disperse()
 
 		a := start(t, conf)
 		began := time.Now()
@@ -66,6 +67,69 @@ func TestPrivateResume(t *testing.T) {
 		}
 		if last := slices.Max(o.level); k.full() && last > 10*time.Second {
 			t.Errorf("the last was level %s after its connect, the bar is 10 s", last)
+		}
+	})
+}
+
+// TestQuietRooms: users whose rooms carried nothing for so long that no tape knows
+// of them, while others kept the topic busy, and who miss one order each. The
+// positions notices have kept their places recent, so that little is read again.
+func TestQuietRooms(t *testing.T) {
+	onEach(t, func(t *testing.T, k *cluster) {
+		users, busy, retain := 200, 20_000, time.Second
+		if k.full() {
+			users, busy, retain = 10_000, 400_000, 2*time.Second
+		}
+		k.topic(t, "orders", 16)
+		defer k.deleteTopic(t, "orders")
+		conf := ownersWith(k, time.Second, retain)
+		w := k.producer(t)
+		o := newOwners(newCrowd(t, users, func(n int) string { return fmt.Sprint("q", n) }))
+		defer o.disperse()
+		nodes := []*gateway{start(t, conf), start(t, conf)}
+		o.meet(nodes[0])
+
+		others := func(n int) {
+			for i := range n {
+				w.send("orders", anyPartition, fmt.Append(nil, "other", i%5000), fmt.Appendf(nil, `{"order":%d,"pad":"%060d"}`, i, i))
+			}
+			w.flush()
+		}
+		// The hour: what others get would be read again, were the places as old as the joins.
+		others(busy)
+		end := ends(k.read(t, "orders"))
+		o.await(time.Minute, "places that are as new as the topic", func() bool {
+			return !slices.ContainsFunc(o.guests, func(g *guest) bool {
+				for part, off := range o.since[g.n].at {
+					if off < end[part] {
+						return true
+					}
+				}
+				return false
+			})
+		})
+		o.disperse()
+		for _, g := range o.guests {
+			w.send("orders", anyPartition, []byte(g.user), fmt.Appendf(nil, `{"order":%q}`, g.user))
+			o.due[g.n]++
+		}
+		others(2000)
+		topic := k.read(t, "orders")
+		count, size := o.window(topic)
+		// Until no tape reaches back: what is asked for below shows it.
+		<-time.After(2 * retain)
+
+		o.back(0, nodes...)
+		o.await(time.Minute, "the one order", o.levelled)
+		o.exactly(topic)
+		t.Logf("%d users, %d records of others while their rooms were quiet, each level after its connect: %s", users, busy, spread(slices.Clone(o.level)))
+		for i, g := range nodes {
+			asked, records, read := g.metric("tapecast_recall_asked_total"), g.metric("tapecast_recall_records_total"), g.metric("tapecast_recall_bytes_total")
+			t.Logf("node %d: %v asked, %v records of %.2f MB read again in %v stretches; %d records of %.2f MB came after the oldest place", i+1, asked, records, read/1e6,
+				g.metric("tapecast_recall_reads_total"), count, size/1e6)
+			if asked != float64(users/2) || records > float64(2*count) {
+				t.Errorf("%v asked, want all %d; %v records were read again for %d", asked, users/2, records, count)
+			}
 		}
 	})
 }

@@ -238,6 +238,15 @@ func (c *crowd) drop(g *guest) {
 	}
 }
 
+// disperse drops all, so that the nodes have nobody to drain.
+func (c *crowd) disperse() {
+	c.do(func() {
+		for _, g := range c.guests {
+			c.drop(g)
+		}
+	})
+}
+
 // write sends to a guest. Requests are short: a socket that does not take one is a fault.
 func (c *crowd) write(g *guest, b []byte) {
 	if n, err := syscall.Write(g.fd, b); n != len(b) && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
