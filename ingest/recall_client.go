@@ -65,6 +65,9 @@ func (r *recallClient) read(ctx context.Context, a *recaller, k *recalled, list 
 		open[s.part] = &readAgain{stretch: s, rooms: map[string][]rooms.Record{}, next: s.from}
 		at = append(at, kafka.TopicPartition{Topic: &k.topic.name, Partition: s.part, Offset: kafka.Offset(s.from)})
 	}
+	// Else librdkafka looks for the leaders of a topic that is new to it when its timer
+	// next comes round, after up to a second. It still does where this fails.
+	_, _ = r.client.GetMetadata(&k.topic.name, false, int(reachTimeout.Milliseconds()))
 	if err := r.client.Assign(at); err != nil {
 		return fmt.Errorf("cannot read topic %q again: %w", k.topic.name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
@@ -166,5 +167,34 @@ func TestRecallBounds(t *testing.T) {
 	}
 	if n := r.c.RecallStats().Waiting; n != 0 {
 		t.Errorf("%d still wait", n)
+	}
+}
+
+// TestRecallOfAnotherTopic: the second topic that is read again is read at once too.
+func TestRecallOfAnotherTopic(t *testing.T) {
+	t.Parallel()
+	topics, names := []string{"a", "b", "c", "d"}, []string{"all", "all:1", "more", "own:1"}
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, topics...))
+	w := newWriter(t, k.ListenAddrs(), nil)
+	var routes []Route
+	for i, topic := range topics {
+		w.put(topic, 0, "1", `{"n":1}`)
+		routes = append(routes, Route{Topic: topic, Rooms: []string{strings.Replace(names[i], ":1", ":{@key}", 1)}, Type: "y"})
+	}
+	w.flush()
+	r := newRig(t, k.ListenAddrs(), Config{}, routes...).start().ready()
+	least := time.Hour
+	for i, name := range names {
+		began := time.Now()
+		if got, err := r.recall(name, []int64{-1}, []int64{0})(); err != nil || len(got) != 1 {
+			t.Fatalf("%s: %v, %v", name, got, err)
+		}
+		if i > 0 {
+			least = min(least, time.Since(began))
+		}
+	}
+	// It was about a second for each, which is librdkafka's timer.
+	if least > 500*time.Millisecond {
+		t.Errorf("another topic takes %s at least", least)
 	}
 }
