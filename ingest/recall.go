@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -70,13 +71,7 @@ func newRecaller(c *Consumer) *recaller {
 func (c *Consumer) Recall(r *rooms.Recall) {
 	a := c.recaller
 	a.figures.asked.Add(1)
-	a.mu.Lock()
-	a.waiting = append(a.waiting, waitingRecall{r, time.Now()})
-	a.mu.Unlock()
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
+	a.again([]waitingRecall{{r, time.Now()}})
 }
 
 // RecallStats returns the figures.
@@ -145,16 +140,18 @@ func (a *recaller) refuse(w waitingRecall, err error) {
 func (a *recaller) answer(t *topic, list []waitingRecall) {
 	k, low, high, err := a.bounds(t)
 	if err != nil {
-		a.c.log.Warn("cannot read records again", "topic", t.name, "error", err)
-		for _, w := range list {
-			a.refuse(w, errSlow)
-		}
+		a.c.log.Warn("cannot read records again yet", "topic", t.name, "error", err)
+		a.again(list)
 		return
 	}
-	good := list[:0]
+	var good, later []waitingRecall
 	var want []stretch
 	for _, w := range list {
-		if err := k.check(w.Recall, low, high); err != nil {
+		switch err := k.check(w.Recall, low, high); {
+		case errors.Is(err, errSlow):
+			later = append(later, w)
+			continue
+		case err != nil:
 			a.refuse(w, err)
 			continue
 		}
@@ -162,6 +159,10 @@ func (a *recaller) answer(t *topic, list []waitingRecall) {
 		for i, after := range w.After {
 			want = widen(want, stretch{after.Partition, after.Offset + 1, w.UpTo[i].Offset + 1})
 		}
+	}
+	if len(later) > 0 {
+		a.c.log.Warn("cannot read records again yet", "topic", t.name, "error", "a partition has no leader, or it does not answer")
+		a.again(later)
 	}
 	ctx, cancel := context.WithTimeout(a.c.ctx, recallFor)
 	defer cancel()
@@ -177,6 +178,18 @@ func (a *recaller) answer(t *topic, list []waitingRecall) {
 		w.Done(k.past(w.Pattern, w.Room), nil)
 	}
 	a.figures.kept.Store(uint64(a.bytes))
+}
+
+// again has requests wait for a turn, until they have waited for too long:
+// a broker that does not answer for a second may well be back the next.
+func (a *recaller) again(list []waitingRecall) {
+	a.mu.Lock()
+	a.waiting = append(a.waiting, list...)
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
 }
 
 // bounds is what is kept of the topic's epoch, and where its partitions begin and end.

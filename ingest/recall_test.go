@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"tapecast/rooms"
 )
@@ -197,4 +198,37 @@ func TestRecallOfAnotherTopic(t *testing.T) {
 	if least > 500*time.Millisecond {
 		t.Errorf("another topic takes %s at least", least)
 	}
+}
+
+// TestRecallWaitsForBrokers: who asks while the brokers are slow to say where the
+// topic begins and ends waits for them, instead of being refused.
+func TestRecallWaitsForBrokers(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.numbers("a", 1, 0, 10)
+	w.flush()
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a")).start().ready()
+	k.ControlKey(kmsg.ListOffsets.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if r.log.count("cannot read records again yet") > 0 {
+			k.DropControl()
+			return nil, nil, false
+		}
+		k.KeepControl()
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, t := range req.(*kmsg.ListOffsetsRequest).Topics {
+			parts := make([]kmsg.ListOffsetsResponseTopicPartition, len(t.Partitions))
+			for i, p := range t.Partitions {
+				parts[i] = kmsg.NewListOffsetsResponseTopicPartition()
+				parts[i].Partition, parts[i].ErrorCode = p.Partition, 7 // timed out: asked again within the same second
+			}
+			resp.Topics = append(resp.Topics, kmsg.ListOffsetsResponseTopic{Topic: t.Topic, Partitions: parts})
+		}
+		return resp, nil, true
+	})
+	got, err := r.recall("all", []int64{-1}, []int64{9})()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkNumbers(t, got, 0, 10)
 }
