@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -25,6 +24,10 @@ type crowd struct {
 	frame func(g *guest, p []byte)             // a data frame, as it lies in the buffer
 	said  func(g *guest, m string, p notified) // any other message, by method; "" for a reply
 	ended func(g *guest, code int)             // by the gateway; 1006 without a close frame
+
+	receive func(fd int, b []byte) (int, error) // read, unless a test has another way
+	prepare func(fd int) error                  // a new socket
+	urgent  bool                                // its goroutine has a thread that goes before others
 
 	mu     sync.Mutex // guards guests, and what the three functions touch
 	guests []*guest
@@ -57,14 +60,19 @@ type guest struct {
 
 func newCrowd(t testing.TB, n int, user func(n int) string) *crowd {
 	t.Helper()
+	return openCrowd(t, n, user, false)
+}
+
+func openCrowd(t testing.TB, n int, user func(n int) string, urgent bool) *crowd {
+	t.Helper()
 	poll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &crowd{t: t, poll: poll, buf: make([]byte, 256<<10), done: make(chan struct{})}
+	c := &crowd{t: t, poll: poll, buf: make([]byte, 256<<10), done: make(chan struct{}), urgent: urgent}
 	c.frame = func(*guest, []byte) {}
 	c.said = func(*guest, string, notified) {}
-	c.ended = c.faultEnd
+	c.ended, c.receive, c.prepare = c.faultEnd, syscall.Read, func(int) error { return nil }
 	for i := range n {
 		c.guests = append(c.guests, &guest{n: i, user: user(i), fd: -1})
 	}
@@ -132,6 +140,9 @@ func (c *crowd) await(within time.Duration, what string, ok func() bool) {
 
 func (c *crowd) run() {
 	defer close(c.done)
+	if c.urgent {
+		defer hurry()()
+	}
 	events := make([]syscall.EpollEvent, 512)
 	for {
 		n, err := syscall.EpollWait(c.poll, events, 100)
@@ -156,7 +167,7 @@ func (c *crowd) run() {
 
 func (c *crowd) read(g *guest) {
 	had := copy(c.buf, g.rest)
-	n, err := syscall.Read(g.fd, c.buf[had:])
+	n, err := c.receive(g.fd, c.buf[had:])
 	switch {
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 		return
@@ -271,61 +282,6 @@ func (c *crowd) hold(g *guest, still bool) {
 
 func (g *guest) event() *syscall.EpollEvent {
 	return &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(g.fd), Pad: int32(g.n)}
-}
-
-// dial connects a guest and sends hello, where there is one, once it is upgraded.
-// It may be called from any goroutine.
-func (c *crowd) dial(g *guest, node *gateway, query string, hello []byte) error {
-	at, err := netip.ParseAddrPort(node.public)
-	if err != nil {
-		return err
-	}
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Addr: at.Addr().As4(), Port: int(at.Port())}); err != nil {
-		syscall.Close(fd)
-		return err
-	}
-	if err := errors.Join(syscall.SetNonblock(fd, true), syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	g.fd, g.open, g.hello, g.rest, g.dialed, g.still = fd, false, hello, nil, began, false
-	c.write(g, []byte("GET /ws"+query+" HTTP/1.1\r\nHost: "+node.public+upgradeHead))
-	return syscall.EpollCtl(c.poll, syscall.EPOLL_CTL_ADD, fd, g.event())
-}
-
-// The key and its answer are RFC 6455's example (section 1.3).
-const (
-	upgradeHead  = "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-	upgradeProof = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-)
-
-// arrive dials all guests within about so long, each to the node that to says.
-func (c *crowd) arrive(over time.Duration, to func(g *guest) (node *gateway, query string, hello []byte)) {
-	c.t.Helper()
-	began := time.Now()
-	const hands = 4
-	var failed [hands]error
-	onAll(hands, func(hand int) {
-		for i := hand; i < len(c.guests); i += hands {
-			if wait := time.Duration(i)*over/time.Duration(len(c.guests)) - time.Since(began); wait > time.Millisecond {
-				<-time.After(wait)
-			}
-			node, query, hello := to(c.guests[i])
-			if err := c.dial(c.guests[i], node, query, hello); err != nil {
-				failed[hand] = err
-				return
-			}
-		}
-	})
-	if err := errors.Join(failed[:]...); err != nil {
-		c.t.Fatalf("cannot connect: %v", err)
-	}
 }
 
 // frameBytes is a frame as a client sends it.
