@@ -54,6 +54,7 @@ type guest struct {
 	open   bool
 	hello  []byte // sent once the connection is upgraded
 	rest   []byte // of a frame that is not whole yet
+	bytes  int64  // of frames before the one that is being taken, since the upgrade
 	dialed time.Time
 	still  bool // does not read
 }
@@ -199,6 +200,7 @@ func (c *crowd) read(g *guest) {
 		}
 		b = b[size:]
 		c.take(g, op, p)
+		g.bytes += int64(size)
 	}
 	if g.fd < 0 {
 		return
@@ -245,7 +247,7 @@ func (c *crowd) end(g *guest, code int) {
 func (c *crowd) drop(g *guest) {
 	if g.fd >= 0 {
 		syscall.Close(g.fd)
-		g.fd, g.open, g.rest, g.still = -1, false, nil, false
+		g.fd, g.open, g.rest, g.still, g.bytes = -1, false, nil, false, 0
 	}
 }
 
