@@ -46,6 +46,11 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	if since.Epoch != all.Epoch {
 		return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("they are of epoch %q, and the topic's is %q", since.Epoch, all.Epoch)}
 	}
+	for _, o := range since.Offsets {
+		if all.of(o.Partition) == nil {
+			return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("the room has nothing in partition %d", o.Partition)}
+		}
+	}
 	have := make([]Pos, len(all.Offsets))
 	ahead := false
 	for i, p := range all.Offsets {

@@ -29,8 +29,7 @@ type client struct {
 	mu      sync.Mutex
 	news    sync.Cond // of mu: something came
 	rooms   map[string]*room
-	past    []*room                     // memberships that ended
-	carried map[string]map[string]frame // by room: values to go on with at the next join
+	past    []*room // memberships that ended
 	notices []notice
 	replies map[string]reply
 	methods map[string]string // of requests, by id
@@ -109,7 +108,7 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 		br = bufio.NewReaderSize(conn, 32<<10)
 	}
 	c := &client{t: t, name: conn.LocalAddr().String(), conn: conn, sums: d.sums, deflate: len(agreed.Extensions) > 0, rooms: map[string]*room{},
-		carried: map[string]map[string]frame{}, replies: map[string]reply{}, methods: map[string]string{}}
+		replies: map[string]reply{}, methods: map[string]string{}}
 	c.news.L = &c.mu
 	t.Cleanup(func() { conn.Close() })
 	go c.read(br)

@@ -11,9 +11,9 @@ import (
 const deflateConfig = `
 server: {listen: "127.0.0.1:0", drain: 3s, send_buffer: 16KiB, notsent_lowat: 16KiB}
 classes:
-  small: {compress: true, retain: {bytes: 4MiB, age: 20s}}
+  small: {compress: true, retain: {bytes: 16MiB, age: 1m}}
   quick: {compress: true, conflate: true, snapshot: true, conflate_after: {bytes: 16KiB}, retain: {bytes: 256KiB, age: 2s}}
-  plain: {retain: {bytes: 4MiB, age: 20s}}
+  plain: {retain: {bytes: 16MiB, age: 1m}}
 rooms:
   - {match: "depth", class: small}
   - {match: "quotes", class: quick}

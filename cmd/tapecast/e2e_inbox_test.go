@@ -151,26 +151,7 @@ func (c *client) enter(name string, at positions, chain bool) {
 		c.faultLocked("joined %s, in which it was", name)
 		return
 	}
-	r := newRoom(name, at, chain)
-	if values := c.carried[name]; values != nil {
-		r.values = values
-		delete(c.carried, name)
-	}
-	c.rooms[name] = r
-}
-
-// carry keeps what the client has of a room that it has just left, and says
-// where that is, for when it goes on from there.
-func (c *client) carry(name string) positions {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var at positions
-	for _, r := range c.past {
-		if r.name == name {
-			c.carried[name], at = r.values, *r.left
-		}
-	}
-	return at
+	c.rooms[name] = newRoom(name, at, chain)
 }
 
 func (c *client) depart(name string, at positions) {

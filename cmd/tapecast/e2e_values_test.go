@@ -1,0 +1,340 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const valuesConfig = `
+server: {listen: "127.0.0.1:0", drain: 3s, send_buffer: 16KiB, notsent_lowat: 16KiB}
+limits: {messages_per_second: 0, pending: 0}
+classes:
+  quick: {conflate: true, snapshot: true, conflate_after: {bytes: 16KiB, age: 1s}, retain: {bytes: 256KiB, age: 2s}, key_ttl: TTL}
+rooms:
+  - {match: "quotes", class: quick}
+auto_join: []
+ingest:
+  routes:
+    - {topic: quotes, rooms: [quotes], key: "{@key}", type: quote, tombstones: true}
+`
+
+const valuesPartitions = 3
+
+// TestSnapshotsEqualCompaction: clients that join, leave, stall, vanish and resume at
+// random, in a room of the recorded best prices and of many more keys, of which nine
+// in ten are hardly ever updated. Whenever a snapshot ends, and at the end, what each
+// has is an offline compaction of the topic at that place; no key ever goes back.
+func TestSnapshotsEqualCompaction(t *testing.T) {
+	onEach(t, func(t *testing.T, k *cluster) {
+		clients, keys, over, ttl, times := 60, 600, 8*time.Second, 4*time.Second, 1.0
+		if testing.Short() {
+			clients, over = 20, 5*time.Second
+		}
+		if k.full() {
+			clients, keys, over, ttl = 2000, 10_000, 11*time.Minute, 2*time.Minute
+		}
+		k.topic(t, "quotes", valuesPartitions)
+		defer k.deleteTopic(t, "quotes")
+		g := start(t, config(k, strings.Replace(valuesConfig, "TTL", ttl.String(), 1)))
+		w := k.producer(t)
+		stop := quoteAll(t, w, keys, over, times)
+		defer stop()
+		eventually(t, time.Minute, "the first records", func() bool { return w.done.Load() > 0 })
+
+		v := newViewers(newCrowd(t, clients, func(n int) string { return fmt.Sprint("v", n) }), g)
+		defer v.disperse()
+		v.roam(over, time.Minute, v.step)
+		stop()
+		topic := k.read(t, "quotes")
+		records := 0
+		for _, recs := range topic {
+			records += len(recs)
+		}
+		v.await(ttl+time.Minute, "all of the topic, and what is stale has gone", func() bool { return v.levelWith(topic, ttl) })
+		n := v.sameAsTopic(topic, ttl)
+		t.Logf("%d records of %d keys, %d clients: %d joins, of which %d snapshots and %d from where they had been; %d stalls, %d vanished; %v frames spared by conflation, %v keys expired",
+			records, len(v.keys), clients, v.joins, n, v.resumes, v.stalls, v.vanished, g.metric("tapecast_conflated_frames_total"), g.metric("tapecast_keys_expired_total"))
+		if n < clients || v.resumes < clients/3 || v.stalls < clients/3 || v.vanished < clients/3 {
+			t.Error("this shows little")
+		}
+	})
+}
+
+// quoteAll writes the recorded best prices, at so many times their pace, or where there
+// is no recording generated ones; and beside them the other keys, until it is stopped.
+func quoteAll(t testing.TB, w *producer, keys int, over time.Duration, times float64) (stop func()) {
+	var enough atomic.Bool
+	produced := make(chan struct{}, 2)
+	put := func(key string, value []byte) {
+		w.send("quotes", partitionOf(key, valuesPartitions), []byte(key), value)
+	}
+	go func() {
+		defer func() { produced <- struct{}{} }()
+		rows := bestPrices(t, over, times)
+		pace(rows, times, func(r row) bool {
+			put(r.key, r.payload)
+			return !enough.Load()
+		})
+	}()
+	go func() {
+		defer func() { produced <- struct{}{} }()
+		rnd, began := rand.New(rand.NewPCG(4, 2)), time.Now()
+		born := 0
+		for i := 0; !enough.Load(); i++ {
+			if i%5 == 0 {
+				<-time.After(5 * time.Millisecond)
+			}
+			// Nine in ten come once in the first half of the time, and are never updated again.
+			for due := int(2 * time.Since(began).Seconds() / over.Seconds() * float64(keys)); born < min(due, keys); born++ {
+				if born%10 > 0 {
+					put(fmt.Sprintf("g%05d", born), fmt.Appendf(nil, `{"once":%d,"pad":"%0100d"}`, born, born))
+				}
+			}
+			key := 10 * rnd.IntN(keys/10)
+			value := fmt.Appendf(nil, `{"i":%d,"pad":"%0100d"}`, i, key)
+			if rnd.IntN(20) == 0 {
+				value = nil
+			}
+			put(fmt.Sprintf("g%05d", key), value)
+		}
+	}()
+	var once atomic.Bool
+	return func() {
+		if once.Swap(true) {
+			return
+		}
+		enough.Store(true)
+		<-produced
+		<-produced
+		w.flush()
+	}
+}
+
+// viewer is what one guest has of the room, over all its connections.
+type viewer struct {
+	state    viewing
+	epoch    string
+	at       [valuesPartitions]int64 // where it stands; nothing with epoch ""
+	snapping bool
+	asked    time.Time // of the join
+	newest   []int64   // by key: offset of its value; -1: it has none
+	seen     []int64   // by key: the newest offset that it has seen
+	taken    []view
+}
+
+type viewing uint8
+
+const (
+	viewAway viewing = iota
+	viewDialed
+	viewIn
+	viewLeaving
+	viewOut
+)
+
+// view is a snapshot: where and when it ended, and what it held.
+type view struct {
+	at          [valuesPartitions]int64
+	asked, came time.Time
+	newest      []int64
+}
+
+// viewers is a crowd of them.
+type viewers struct {
+	*crowd
+	node *gateway
+	of   []viewer
+	keys map[string]int
+
+	joins, resumes, stalls, vanished int
+}
+
+func newViewers(c *crowd, node *gateway) *viewers {
+	v := &viewers{crowd: c, node: node, of: make([]viewer, len(c.guests)), keys: map[string]int{}}
+	c.frame, c.said = v.take, v.hear
+	return v
+}
+
+// step is the next thing that a guest does.
+func (v *viewers) step(g *guest, end bool) time.Duration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	x := &v.of[g.n]
+	switch x.state {
+	case viewAway:
+		v.mu.Unlock()
+		err := v.dial(g, v.node, "?token="+v.node.token(g.user), v.join(x))
+		v.mu.Lock()
+		if err != nil {
+			v.fault(g, "cannot connect: %v", err)
+		}
+		x.state = viewDialed
+	case viewOut:
+		v.write(g, v.join(x))
+		x.state = viewDialed
+	case viewIn:
+		if g.still {
+			v.hold(g, false)
+			return upTo(time.Second)
+		}
+		if end {
+			return settled
+		}
+		switch n := rand.IntN(10); {
+		case n < 4:
+			v.stalls++
+			v.hold(g, true)
+			return upTo(5 * time.Second)
+		case n < 6:
+			v.vanished++
+			v.drop(g)
+			if x.snapping {
+				x.epoch, x.snapping = "", false
+			}
+			x.state = viewAway
+			return upTo(3 * time.Second)
+		default:
+			v.write(g, request("unsubscribe", map[string]any{"rooms": []string{"quotes"}}))
+			x.state = viewLeaving
+		}
+	}
+	return 20*time.Millisecond + upTo(2*time.Second)
+}
+
+// join is the request to join, in two of three cases from where the guest has been.
+func (v *viewers) join(x *viewer) []byte {
+	v.joins++
+	params := map[string]any{"rooms": []string{"quotes"}}
+	if x.asked = time.Now(); x.epoch != "" && rand.IntN(3) > 0 {
+		at := positions{x.epoch, map[int32]int64{}}
+		for p, off := range x.at {
+			at.at[int32(p)] = off
+		}
+		params["since"] = map[string]any{"quotes": at.object()}
+		v.resumes++
+	}
+	x.epoch = ""
+	return request("subscribe", params)
+}
+
+func (v *viewers) hear(g *guest, method string, p notified) {
+	x := &v.of[g.n]
+	switch method {
+	case "":
+		v.reply(g, x, p)
+	case "snapshot_begin":
+		if x.snapping {
+			v.fault(g, "a snapshot begins in a snapshot")
+		}
+		x.snapping, x.epoch = true, ""
+		for i := range x.newest {
+			x.newest[i] = -1
+		}
+	case "snapshot_end":
+		var m struct{ Positions positions }
+		if err := json.Unmarshal(p.Params, &m); err != nil || !x.snapping {
+			v.fault(g, "%v at the end of a snapshot: %s", err, p.Params)
+		}
+		x.snapping = false
+		v.stand(g, x, m.Positions)
+		x.taken = append(x.taken, view{x.at, x.asked, time.Now(), slices.Clone(x.newest)})
+	case "positions":
+		var m map[string]positions
+		if err := json.Unmarshal(p.Params, &m); err != nil {
+			v.fault(g, "%v in %s", err, p.Params)
+		}
+		if at, ok := m["quotes"]; ok && x.epoch != "" {
+			v.stand(g, x, at)
+		}
+	case "gap", "reset":
+		v.fault(g, "%s %s", method, p.Params)
+	}
+}
+
+// reply takes the answer to a join or a leave.
+func (v *viewers) reply(g *guest, x *viewer, p notified) {
+	r := roomReplies(p.Result)
+	switch {
+	case len(r) != 1 || p.Error != nil:
+		if x.state == viewDialed || x.state == viewLeaving {
+			v.fault(g, "%s %+v", p.Result, p.Error)
+		}
+	case r[0].Status == "joined":
+		if e := r[0].Error; e != nil && e.Code != -32008 {
+			v.fault(g, "%+v", *e)
+		} else if e != nil {
+			v.resumes--
+		}
+		if x.state = viewIn; r[0].Positions.epoch != "" && !x.snapping {
+			v.stand(g, x, r[0].Positions)
+		}
+	case r[0].Status == "left":
+		if x.state = viewOut; x.snapping {
+			x.epoch, x.snapping = "", false
+		} else if x.epoch != "" {
+			v.raise(x, r[0].Positions) // who lags hears of a place before its last message
+		}
+	default:
+		v.fault(g, "%s", p.Result)
+	}
+}
+
+// stand puts a guest at a place, which is not before the one that it has.
+func (v *viewers) stand(g *guest, x *viewer, at positions) {
+	for p := range x.at {
+		if off, ok := at.at[int32(p)]; !ok || x.epoch != "" && off < x.at[p] {
+			v.fault(g, "is told of %v, and had been at %v", at, x.at)
+		} else {
+			x.at[p] = off
+		}
+	}
+	x.epoch = at.epoch
+}
+
+func (v *viewers) raise(x *viewer, at positions) {
+	for p := range x.at {
+		x.at[p] = max(x.at[p], at.at[int32(p)])
+	}
+}
+
+var dataNull = []byte(`,"data":null}`)
+
+func (v *viewers) take(g *guest, p []byte) {
+	x := &v.of[g.n]
+	_, rest, ok := bytes.Cut(p, []byte(`,"key":"`))
+	name, _, whole := bytes.Cut(rest, []byte(`"`))
+	if !ok || !whole || x.state == viewOut {
+		v.fault(g, "in state %d came %.200s", x.state, p)
+		return
+	}
+	key, ok := v.keys[string(name)]
+	if !ok {
+		key = len(v.keys)
+		v.keys[string(name)] = key
+	}
+	for len(x.newest) <= key {
+		x.newest, x.seen = append(x.newest, -1), append(x.seen, -1)
+	}
+	gone := bytes.HasSuffix(p, dataNull)
+	part, off, _, _, ok := placeOf(p)
+	switch {
+	case !ok && gone: // nobody has updated it for long
+	case !ok, off < x.seen[key], off == x.seen[key] && !x.snapping:
+		v.fault(g, "after %d of its key came %.200s", x.seen[key], p)
+	case !x.snapping && x.epoch != "":
+		x.at[part] = max(x.at[part], off)
+	}
+	if x.newest[key] = off; gone {
+		x.newest[key] = -1
+	}
+	if ok {
+		x.seen[key] = off
+	}
+}
