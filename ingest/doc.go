@@ -60,7 +60,8 @@
 // librdkafka client of its own, gathers who asks within 20 ms, reads each partition
 // once from the oldest place asked for, routes every record into all its rooms,
 // and keeps the stretch for 30 s, within Config.RecallMemory: who comes later
-// costs what lies before or behind it.
+// costs what lies before or behind it. The frames that members are still being sent
+// of it are within as much again; while they are over that, who asks waits.
 //
 // Places at a time (Consumer.PositionsAt) come from Kafka's time index. One
 // goroutine asks, once for all who ask for the same tenth of a second, and keeps

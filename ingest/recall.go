@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,9 @@ const (
 	keepFor = 30 * time.Second
 	// recallFor is how long a request waits at most, for its turn and its records.
 	recallFor = 15 * time.Second
+	// crowdedFor is how long nothing is read while members are being sent as much as
+	// memory allows: those who stall would hold more and more.
+	crowdedFor = 250 * time.Millisecond
 	// defaultRecall bounds what is kept of records read again, in bytes.
 	defaultRecall = 256 << 20
 	// recordSize is what a record that is kept takes besides its bytes.
@@ -44,6 +48,8 @@ type recaller struct {
 	client *recallClient // nil: not needed for a while
 	bytes  int64
 
+	handed atomic.Int64 // bytes of what was given to members, until the last has been sent it
+
 	figures struct{ asked, refused, reads, records, bytes, kept atomic.Uint64 }
 }
 
@@ -60,6 +66,7 @@ type RecallStats struct {
 	Records uint64
 	Bytes   uint64 // of their keys and values
 	Kept    uint64 // bytes now
+	Handed  uint64 // bytes of frames made of them, until nobody is being sent them
 	Waiting int    // requests now
 }
 
@@ -82,7 +89,7 @@ func (c *Consumer) RecallStats() RecallStats {
 	a.mu.Unlock()
 	f := &a.figures
 	return RecallStats{Asked: f.asked.Load(), Refused: f.refused.Load(), Reads: f.reads.Load(), Records: f.records.Load(),
-		Bytes: f.bytes.Load(), Kept: f.kept.Load(), Waiting: waiting}
+		Bytes: f.bytes.Load(), Kept: f.kept.Load(), Handed: uint64(a.handed.Load()), Waiting: waiting}
 }
 
 // run serves requests until the Consumer is stopped.
@@ -106,6 +113,15 @@ func (a *recaller) run() {
 		}
 		byTopic := map[*topic][]waitingRecall{}
 		a.serve(func(w waitingRecall, t *topic) { byTopic[t] = append(byTopic[t], w) })
+		if a.handed.Load() > a.c.cfg.RecallMemory {
+			a.forget()
+			runtime.GC() // nothing else tells that the last member has let go
+			for _, list := range byTopic {
+				a.queue(list)
+			}
+			time.AfterFunc(crowdedFor, a.poke)
+			continue
+		}
 		for t, list := range byTopic {
 			a.answer(t, list)
 		}
@@ -166,7 +182,14 @@ func (a *recaller) answer(t *topic, list []waitingRecall) {
 	}
 	ctx, cancel := context.WithTimeout(a.c.ctx, recallFor)
 	defer cancel()
+	kept := a.bytes
 	err = a.fill(ctx, t, k, want)
+	if errors.As(err, new(*rooms.TooOldError)) && kept > 0 { // perhaps there is room without what others have left
+		a.forget()
+		if k, _, _, err = a.bounds(t); err == nil {
+			err = a.fill(ctx, t, k, want)
+		}
+	}
 	if err != nil {
 		a.c.log.Warn("cannot read records again", "topic", t.name, "error", err)
 	}
@@ -175,17 +198,25 @@ func (a *recaller) answer(t *topic, list []waitingRecall) {
 			a.refuse(w, err)
 			continue
 		}
-		w.Done(k.past(w.Pattern, w.Room), nil)
+		w.Done(a.past(k, w.Pattern, w.Room), nil)
 	}
 	a.figures.kept.Store(uint64(a.bytes))
 }
 
-// again has requests wait for a turn, until they have waited for too long:
+// again has requests wait for another turn, until they have waited for too long:
 // a broker that does not answer for a second may well be back the next.
 func (a *recaller) again(list []waitingRecall) {
+	a.queue(list)
+	a.poke()
+}
+
+func (a *recaller) queue(list []waitingRecall) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.waiting = append(a.waiting, list...)
-	a.mu.Unlock()
+}
+
+func (a *recaller) poke() {
 	select {
 	case a.wake <- struct{}{}:
 	default:
@@ -250,6 +281,13 @@ func (a *recaller) fill(ctx context.Context, t *topic, k *recalled, want []stret
 			"records", a.figures.records.Load()-before, "took", time.Since(began).Round(time.Millisecond))
 	}
 	return nil
+}
+
+// forget lets go of all that is kept.
+func (a *recaller) forget() {
+	clear(a.topics)
+	a.bytes = 0
+	a.figures.kept.Store(0)
 }
 
 // tidy forgets what nobody has asked for in a while.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -88,7 +89,7 @@ func (k *recalled) check(r *rooms.Recall, low, high map[int32]int64) error {
 }
 
 // past is what the room got in all that is kept.
-func (k *recalled) past(p *rooms.Pattern, room string) *rooms.Past {
+func (a *recaller) past(k *recalled, p *rooms.Pattern, room string) *rooms.Past {
 	if past := k.pasts[room]; past != nil {
 		return past
 	}
@@ -104,6 +105,8 @@ func (k *recalled) past(p *rooms.Pattern, room string) *rooms.Past {
 		all = byTime(all)
 	}
 	past := rooms.NewPast(p, room, all)
+	a.handed.Add(past.Size())
+	runtime.AddCleanup(past, func(n int64) { a.handed.Add(-n) }, past.Size())
 	if k.pasts == nil {
 		k.pasts = map[string]*rooms.Past{}
 	}

@@ -3,6 +3,7 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -168,6 +169,39 @@ func TestRecallBounds(t *testing.T) {
 	}
 	if n := r.c.RecallStats().Waiting; n != 0 {
 		t.Errorf("%d still wait", n)
+	}
+}
+
+// TestRecallMakesRoom: what earlier requests have left gives way to new ones, and what
+// members are still being sent does not: who asks waits until they have let go.
+func TestRecallMakesRoom(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	w := newWriter(t, k.ListenAddrs(), nil)
+	for i := range 1000 {
+		w.put("a", 0, "k", fmt.Sprintf(`{"n":%d,"pad":%q}`, i, strings.Repeat("x", 2000)))
+	}
+	w.flush()
+	r := newRig(t, k.ListenAddrs(), Config{RecallMemory: 1 << 20}, allOf("a")).start().ready()
+	held := []func() ([]string, error){
+		r.recall("all", []int64{599}, []int64{999}),
+	}
+	if got, err := held[0](); err != nil || len(got) != 400 {
+		t.Fatalf("the first: %d, %v", len(got), err)
+	}
+	held = append(held, r.recall("all", []int64{-1}, []int64{399})) // with what lies between it would be too much
+	if got, err := held[1](); err != nil || len(got) != 400 {
+		t.Fatalf("the second: %d, %v", len(got), err)
+	}
+	third := r.recall("all", []int64{399}, []int64{499})
+	eventually(t, "the third waits", func() bool {
+		s := r.c.RecallStats()
+		return s.Waiting == 1 && s.Kept == 0 && s.Handed > 1<<20
+	})
+	runtime.KeepAlive(held)
+	clear(held)
+	if got, err := third(); err != nil || len(got) != 100 {
+		t.Fatalf("the third: %d, %v", len(got), err)
 	}
 }
 

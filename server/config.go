@@ -180,7 +180,8 @@ type KafkaConfig struct {
 	// topic is read from its beginning. Default 10m; "0s" reads both from Start.
 	LookBack time.Duration `koanf:"look_back"`
 	// RecallMemory bounds the records that are read again for clients that resume
-	// from further back than memory holds. Default 256MiB.
+	// from further back than memory holds; as much again is for the frames that they
+	// are being sent of them. Default 256MiB.
 	RecallMemory Size `koanf:"recall_memory"`
 	// SASLPasswordFile holds librdkafka's sasl.password.
 	SASLPasswordFile string `koanf:"sasl_password_file"`

@@ -185,6 +185,7 @@ func writeRecallMetrics(m metricWriter, r ingest.RecallStats) {
 	m.counter("tapecast_recall_records_total", "Records read again.", r.Records)
 	m.counter("tapecast_recall_bytes_total", "Bytes of their keys and values.", r.Bytes)
 	m.gauge("tapecast_recall_kept_bytes", "Memory of records read again.", float64(r.Kept))
+	m.gauge("tapecast_recall_handed_bytes", "Memory of frames made of records read again, until nobody is being sent them.", float64(r.Handed))
 	m.gauge("tapecast_recall_waiting", "Members that wait for records to be read again.", float64(r.Waiting))
 }
 
