@@ -47,8 +47,8 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 		return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("they are of epoch %q, and the topic's is %q", since.Epoch, all.Epoch)}
 	}
 	for _, o := range since.Offsets {
-		if all.of(o.Partition) == nil {
-			return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("the room has nothing in partition %d", o.Partition)}
+		if int(o.Partition) >= len(state.off) {
+			return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("partition %d is not there", o.Partition)}
 		}
 	}
 	have := make([]Pos, len(all.Offsets))

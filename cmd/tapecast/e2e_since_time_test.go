@@ -86,7 +86,9 @@ func TestResumeByTime(t *testing.T) {
 		}
 		w.flush()
 		c := dial(t, g, dialing{query: "?token=" + g.token("t1")})
-		c.call("subscribe", map[string]any{"rooms": []string{"mine:t1"}, "since": map[string]any{"mine:t1": at(7 * time.Second)}})
+		if r := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{"mine:t1"}, "since": map[string]any{"mine:t1": at(7 * time.Second)}}).Result); len(r) != 1 || r[0].Error != nil {
+			t.Fatalf("a private room: %+v %+v", r, r[0].Error)
+		}
 		c.await("three of ten", func() bool { return len(c.rooms["mine:t1"].frames) == 3 })
 		c.check()
 	})
