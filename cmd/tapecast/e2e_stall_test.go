@@ -60,6 +60,7 @@ func TestStalledClients(t *testing.T) {
 		eventually(t, time.Minute, "all are there", func() bool { return g.metric("tapecast_subscriptions") == float64(everybody) })
 
 		stop := s.publish(w, keys, pad, rate)
+		defer stop()
 		<-time.After(calm / 5)
 		timed.latencies()
 		<-time.After(calm)

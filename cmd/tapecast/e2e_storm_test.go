@@ -270,6 +270,7 @@ type stayers struct {
 	*crowd
 	trades, orders []time.Duration
 	came           time.Time
+	stamped        bool // the kernel begins some time after the first socket has asked
 }
 
 func newStayers(t testing.TB, n int) *stayers {
@@ -278,10 +279,14 @@ func newStayers(t testing.TB, n int) *stayers {
 	s.receive = func(fd int, b []byte) (int, error) {
 		n, oobn, _, _, err := syscall.Recvmsg(fd, b, oob, 0)
 		s.came = arrival(oob[:max(oobn, 0)])
+		s.stamped = s.stamped || !s.came.IsZero()
 		return n, err
 	}
 	s.prepare = func(fd int) error { return syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1) }
 	s.frame = func(g *guest, p []byte) {
+		if !s.stamped {
+			return
+		}
 		_, at, ok := bytes.Cut(p, []byte(`{"at":`))
 		ns, err := strconv.ParseInt(string(at[:max(0, bytes.IndexByte(at, ','))]), 10, 64)
 		if !ok || err != nil || s.came.IsZero() {
