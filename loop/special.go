@@ -33,8 +33,9 @@ type special struct {
 
 	found *rooms.Seat // the client has yet to be told of its room; nil: it knows
 
-	walk walk
-	end  uint64 // where the walk is level with the room; 0: it is not yet
+	walk  walk
+	level bool   // the walk has come to
+	end   uint64 // where it is level with the room
 
 	every time.Duration // between two sends; 0: at once
 	due   time.Duration // of the next send, by the engine's clock
@@ -114,7 +115,7 @@ func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
 
 // beginSnapshot has the seat walk all last values, from the oldest update on.
 func (l *Loop) beginSnapshot(c *Conn, t *seat, x *special) bool {
-	x.walk, x.end, t.at = walkSnapshot, 0, 0
+	x.walk, x.level, t.at = walkSnapshot, false, 0
 	l.stats.Snapshots++
 	return l.enqueue(c, appendNotice(nil, "snapshot_begin", t.sub.Room().Name(), nil))
 }
@@ -162,14 +163,14 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 	var next uint64
 	switch {
 	case x.walk != walkNone:
-		level, lost := false, false
-		next, s.pieces, level, lost = r.CutLatest(t.at, left, &x.sift, s.pieces)
+		lost := false
+		next, s.pieces, x.level, lost = r.CutLatest(t.at, left, &x.sift, s.pieces)
 		if lost {
 			x.sift.Have = nil
 			s.more = true
 			return l.beginSnapshot(c, t, x)
 		}
-		if x.end = 0; level {
+		if x.level {
 			x.end = next
 			x.due = l.engine.now() + x.every
 		}
@@ -208,14 +209,14 @@ func (l *Loop) awaited(c *Conn, t *seat, x *special) bool {
 // offsets that no frame will have again, skipped frames that were not told of.
 func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 	r := t.sub.Room()
-	if x.walk != walkNone && x.end > 0 && t.at >= x.end {
+	if x.walk != walkNone && x.level && t.at >= x.end {
 		if x.walk == walkSnapshot {
 			p := l.table.PositionsAt(r, t.at)
 			if !l.enqueue(c, appendNotice(nil, "snapshot_end", r.Name(), &p)) {
 				return false
 			}
 		}
-		x.walk, x.end = walkNone, 0
+		x.walk, x.level = walkNone, false
 	}
 	if x.sift.Have != nil && x.upTo == nil && l.outgrown(t, x) {
 		x.sift.Have = nil

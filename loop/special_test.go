@@ -216,6 +216,12 @@ func TestResume(t *testing.T) {
 	c.write(1, "since last=e1:7")
 	f("leave last", `since last{"epoch":"e1","0":7}`, `leave last{"epoch":"e1","0":7}`)
 	f("since last=e1:7", `since last{"epoch":"e1","0":7}`, "18")
+
+	// A room that has never had a message has a snapshot too, of nothing.
+	begin, end = strings.Replace(begin, "last", "last:0", 1), strings.Replace(strings.Replace(end, "last", "last:0", 1), ":17", ":18", 1)
+	f("since last:0=e0:6", `since last:0{} but position too old: they are of epoch "e0", and the topic's is "e1"`, begin, end)
+	w.publishKey("a", "19", "last:0")
+	f("", "19")
 }
 
 // TestRate: no two sends to a member come sooner than its rate allows, the
