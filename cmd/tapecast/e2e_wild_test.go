@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -151,9 +152,11 @@ func TestWildcards(t *testing.T) {
 				f.put(fmt.Sprint("Y", i), 1)
 				f.w.flush()
 			}
-			if n := string(c.notice("limit")); !strings.Contains(n, `{"pattern":"deals:Y*","room":"deals:Y`) || !strings.Contains(n, `"limit":"rooms_per_wildcard","most":40}`) {
-				t.Errorf("the notice is %s", n)
-			}
+			c.await("the notice that deals:Y* is full", func() bool {
+				return slices.ContainsFunc(c.notices, func(n notice) bool {
+					return n.Method == "limit" && strings.Contains(string(n.Params), `{"pattern":"deals:Y*","room":"deals:Y`) && strings.Contains(string(n.Params), `"limit":"rooms_per_wildcard","most":40}`)
+				})
+			})
 			if n := g.metric("tapecast_wildcards_full_total"); n < 1 {
 				t.Errorf("%v wildcards have become full", n)
 			}
