@@ -42,7 +42,7 @@ func (r *rig) recall(room string, after, upTo []int64) func() ([]string, error) 
 		}
 		var pieces []rooms.Piece
 		for at, next := 0, 0; at < past.Frames(); at = next {
-			next, pieces = past.Cut(at, 1<<20, q.After, q.UpTo, nil)
+			next, pieces = past.Cut(at, 1<<20, &rooms.Sift{Have: q.After}, q.UpTo, nil)
 			for i := range pieces {
 				got = append(got, textsOf(pieces[i].Bytes)...)
 			}

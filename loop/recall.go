@@ -73,7 +73,7 @@ func (l *Loop) recall(c *Conn, j *joining) bool {
 		}
 		j.waiting++
 		l.engine.cfg.Recall(&rooms.Recall{
-			Pattern: r.Pattern, Room: r.Name, Epoch: r.Since.Epoch, After: r.Resume.Have, UpTo: r.Resume.UpTo,
+			Pattern: r.Pattern, Room: r.Name, Epoch: r.Since.Epoch, After: r.Resume.After(), UpTo: r.Resume.UpTo,
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evRecalled, conn: c, arg: &recalled{j, i, p, err}})
 			},
@@ -95,11 +95,12 @@ func (l *Loop) recalled(c *Conn, a *recalled) {
 
 // reseat is for a seat whose tape has gone on without it while the past was read
 // and sent: it is given another seam, and what lies between is read again too.
-// By what it was sent, it stands where it last asked up to.
+// By what it was sent, it stands where it last asked up to, or further where its
+// client came from a node that was ahead.
 func (l *Loop) reseat(c *Conn, t *seat, x *special) {
 	x.waiting = true
 	r := t.sub.Room()
-	since := rooms.Positions{Epoch: x.epoch, Offsets: x.upTo}
+	since := rooms.Positions{Epoch: x.epoch, Offsets: slices.Clone(x.upTo)}.Raised(x.epoch, x.sift.Have)
 	j := &rooms.Join{Rooms: []rooms.Seat{{Name: r.Name(), Pattern: r.Pattern(), Since: &since}}}
 	j.Done = func(*rooms.Join) { l.post(event{kind: evReseated, conn: c, arg: &reseated{seat: &j.Rooms[0]}}) }
 	l.table.Join(l.listener, j)
@@ -141,7 +142,8 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 		return
 	default:
 		x.waiting, t.at, x.seam = false, given.At, given.At
-		x.sift.Have, x.sift.Until, x.upTo, x.past, x.pastAt = how.Have, how.Until, how.UpTo, a.past, 0
+		x.sift.Resumed(how)
+		x.upTo, x.past, x.pastAt = how.UpTo, a.past, 0
 	}
 	l.urgent.add(c)
 }
@@ -150,7 +152,7 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 func (l *Loop) gatherPast(k, left int, x *special) {
 	s, had := &l.send, len(l.send.pieces)
 	var next int
-	next, s.pieces = x.past.Cut(x.pastAt, left, x.sift.Have, x.upTo, s.pieces)
+	next, s.pieces = x.past.Cut(x.pastAt, left, &x.sift, x.upTo, s.pieces)
 	s.more = true
 	if len(s.pieces) == had { // the end: now the tape
 		x.past = nil

@@ -2,7 +2,6 @@ package loop
 
 import (
 	"container/heap"
-	"math"
 	"strconv"
 	"time"
 
@@ -34,6 +33,7 @@ type special struct {
 	found *rooms.Seat // the client has yet to be told of its room; nil: it knows
 
 	walk  walk
+	known uint64 // for Room.CutLatest
 	level bool   // the walk has come to
 	end   uint64 // where it is level with the room
 
@@ -100,12 +100,13 @@ func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
 	if ref.Every > 0 {
 		c.makeSpecial(t).every = ref.Every
 	}
-	if how := ref.resume; how != nil && (t.at < how.Until || how.Walk || ref.past != nil) {
+	if how := ref.resume; how != nil && (t.at < how.Until || how.Ahead || how.Walk || ref.past != nil) {
 		x := c.makeSpecial(t)
-		x.sift.Have, x.sift.Until, x.past = how.Have, how.Until, ref.past
+		x.sift.Resumed(how)
+		x.past = ref.past
 		x.upTo, x.seam, x.epoch = how.UpTo, t.at, ref.Since.Epoch
 		if how.Walk {
-			x.walk = walkResume
+			x.walk, x.known, x.past, x.upTo = walkResume, how.Known, nil, nil
 		}
 	}
 	if ref.Snapshot {
@@ -116,6 +117,7 @@ func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
 // beginSnapshot has the seat walk all last values, from the oldest update on.
 func (l *Loop) beginSnapshot(c *Conn, t *seat, x *special) bool {
 	x.walk, x.level, t.at = walkSnapshot, false, 0
+	x.known, x.sift.Until = t.sub.Room().Forgotten(), t.sub.Room().Head()
 	l.stats.Snapshots++
 	return l.enqueue(c, appendNotice(nil, "snapshot_begin", t.sub.Room().Name(), nil))
 }
@@ -157,14 +159,14 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 		return true
 	}
 	if x.walk == walkNone && r.Class().Conflate && (x.every > 0 || l.table.Behind(r, t.at)) {
-		x.walk = walkOn
+		x.walk, x.known = walkOn, 0
 	}
 	had := len(s.pieces)
 	var next uint64
 	switch {
 	case x.walk != walkNone:
 		lost := false
-		next, s.pieces, x.level, lost = r.CutLatest(t.at, left, &x.sift, s.pieces)
+		next, s.pieces, x.level, lost = r.CutLatest(t.at, x.known, left, &x.sift, s.pieces)
 		if lost {
 			x.sift.Have = nil
 			s.more = true
@@ -236,7 +238,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 // outgrown says that no frame from the seat's cursor on is among those that its
 // client had when it came.
 func (l *Loop) outgrown(t *seat, x *special) bool {
-	if x.sift.Until < math.MaxUint64 {
+	if !x.sift.Ahead {
 		return t.at >= x.sift.Until
 	}
 	// The client was ahead of this node, which may have caught up.

@@ -13,7 +13,7 @@ import (
 )
 
 // plainly is the payload of a frame, inflated where it says that it is deflated.
-func plainly(t *testing.T, frame []byte) string {
+func plainly(t testing.TB, frame []byte) string {
 	t.Helper()
 	p := frame[headerSizeOf(frame):]
 	if frame[0]&rsv1 == 0 {
@@ -81,7 +81,7 @@ func TestDeflatedTape(t *testing.T) {
 				sift := &Sift{Deflated: x.takes}
 				switch how := rnd.IntN(3); {
 				case how == 0:
-					next, pieces, _, lagged = r.CutLatest(x.at, 9000, sift, nil)
+					next, pieces, _, lagged = r.CutLatest(x.at, 0, 9000, sift, nil)
 				case how == 1:
 					next, pieces, lagged = r.CutSome(x.at, 9000, sift, nil)
 				case x.takes:

@@ -1,5 +1,7 @@
 package rooms
 
+import "maps"
+
 // state is what of the feed is on the shard's tapes; nil: nothing yet.
 func (s *shard) state(f *Feed) *feedState {
 	if f == nil || f.index < 0 {
@@ -77,13 +79,15 @@ func (s *shard) reset(it *item) {
 		s.notice(r, noticeReset, it.shape.gen)
 	})
 	s.publish()
+	s.lost[it.feed.index] = nil
+	maps.DeleteFunc(s.went, func(p *Pattern, _ *feedState) bool { return p.Feed == it.feed })
 	s.feeds[it.feed.index].Store(newFeedState(it.shape, -1))
 }
 
 // forget drops the frames of a room that has no members.
 func (s *shard) forget(r *Room) {
 	if r.last != nil {
-		r.last.end(r.next)
+		r.last.end(gone) // no frame takes their place
 		r.last.forgotten.Store(r.next)
 	}
 	if r.private() {
@@ -95,8 +99,12 @@ func (s *shard) forget(r *Room) {
 	r.tape.reach = nil
 }
 
-// gap tells the members of every room that the partition may feed.
+// gap tells the members of every room that the partition may feed. Who was away
+// hears of it when it resumes from before.
 func (s *shard) gap(it *item) {
+	if list := s.lost[it.feed.index]; !setIn(list, it.part, it.off) {
+		s.lost[it.feed.index] = append(list, Pos{it.part, it.off})
+	}
 	from := Positions{Epoch: it.shape.epoch, Offsets: []Pos{{it.part, it.time}}}
 	to := Positions{Epoch: it.shape.epoch, Offsets: []Pos{{it.part, it.off}}}
 	s.eachFed(it.feed, func(r *Room) {
@@ -107,6 +115,8 @@ func (s *shard) gap(it *item) {
 		if r.subs != nil {
 			s.scratch = AppendGap(s.scratch[:0], r.name, from, to)
 			s.notice(r, noticeGap-it.part, it.time)
+		} else {
+			r.keyframe.Store(0) // who joins would begin before the gap and not hear of it
 		}
 	})
 }

@@ -42,6 +42,8 @@ type latest struct {
 	used   *atomic.Int64         // of the table: bytes of all of them
 	origin *feedState            // what had been read before the first frame; nil: not known
 	lost   []Pos                 // by partition: what came before may have been a tombstone that is forgotten
+	went   *feedState            // what had been read when a key last went without a tombstone; nil: none has
+	unsure *feedState            // the same of those that are forgotten
 }
 
 // order is a run of frames by number. A frame that has been superseded stays
@@ -248,6 +250,10 @@ func (l *latest) lose(f *lastFrame) {
 		raise(f.part, f.off)
 		return
 	}
+	if f.part == noticeExpired {
+		l.unsure = f.state
+		return
+	}
 	if f.state != nil {
 		for part, off := range f.state.off {
 			raise(int32(part), off)
@@ -255,7 +261,23 @@ func (l *latest) lose(f *lastFrame) {
 	}
 }
 
-// end makes frame num the successor of every key's newest frame, and forgets them.
+// beyond says that who has all of have has seen something since the state was true: at
+// the same place it may have been there before or after.
+func beyond(have []Pos, since *feedState) bool {
+	further := since == nil
+	for _, p := range have {
+		if since != nil && int(p.Partition) < len(since.off) {
+			if p.Offset < since.off[p.Partition] {
+				return false
+			}
+			further = further || p.Offset > since.off[p.Partition]
+		}
+	}
+	return further
+}
+
+// end makes frame num the successor of every key's newest frame, and forgets them;
+// with gone, none is.
 func (l *latest) end(num uint64) {
 	o := l.order.Load()
 	for _, f := range o.frames[l.first:o.n.Load()] {
@@ -265,6 +287,7 @@ func (l *latest) end(num uint64) {
 		}
 	}
 	l.few, l.byKey, l.graves = nil, nil, nil
+	l.lost, l.went, l.unsure = nil, nil, nil
 }
 
 // from is the place in the order of the first frame with number at or more.

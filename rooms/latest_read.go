@@ -8,17 +8,18 @@ const maxPieces = 256
 // least), and returns the number to go on from. level: nothing newer was
 // published when it looked, so that a member who is sent all of it has, from
 // where it began, the newest of every key that has changed. lost: keys have gone
-// since at of which nothing is known any more, and there is nothing to append:
-// only a walk from 0 gives the whole.
-func (r *Room) CutLatest(at uint64, max int, sift *Sift, dst []Piece) (next uint64, pieces []Piece, level, lost bool) {
+// since at of which nothing is known any more, and there is nothing to append: the
+// member begins anew, from 0. known is Forgotten when the walk of such a member
+// began, or of one that resumes; a walk from where a member lags has 0.
+func (r *Room) CutLatest(at, known uint64, max int, sift *Sift, dst []Piece) (next uint64, pieces []Piece, level, lost bool) {
 	l := r.last
-	if at > 0 && at < l.forgotten.Load() {
+	if at < l.forgotten.Load() && known < l.forgotten.Load() {
 		return at, dst, false, true
 	}
 	o, head := r.orderAt()
 	n := int(o.n.Load())
 	dir := *r.tape.dir.Load() // after the order: who is not in a chunk has a copy
-	had, z := len(dst), second{}
+	had, z, reset := len(dst), second{}, false
 	if sift != nil && sift.Deflated {
 		z = r.second()
 	}
@@ -27,9 +28,10 @@ func (r *Room) CutLatest(at uint64, max int, sift *Sift, dst []Piece) (next uint
 		if f.num >= head {
 			break
 		}
-		if !f.newestAt(head) || sift != nil && !sift.wantsLast(f) {
+		if !f.newestAt(head) || sift != nil && !sift.wantsLast(f, reset) {
 			continue
 		}
+		reset = reset || f.part == noticeReset
 		p, ok := r.piece(f, dir)
 		if !ok {
 			continue
@@ -46,11 +48,14 @@ func (r *Room) CutLatest(at uint64, max int, sift *Sift, dst []Piece) (next uint
 		}
 		dst = append(dst, p)
 	}
-	if at > 0 && at < l.forgotten.Load() {
+	if at < l.forgotten.Load() && known < l.forgotten.Load() {
 		return at, dst[:had], false, true
 	}
 	return head, dst, true, false
 }
+
+// Forgotten is the number below which it is not known any more which keys have gone.
+func (r *Room) Forgotten() uint64 { return r.last.forgotten.Load() }
 
 // orderAt is the order and a head that belong together: whatever is newest
 // below the head is in the order.

@@ -13,6 +13,7 @@ import (
 type mapClient struct {
 	at     uint64
 	walk   bool
+	known  uint64
 	end    uint64
 	values map[string]string
 }
@@ -79,16 +80,16 @@ func (c *mapClient) visit(t *testing.T, table *Table, r *Room, m *mapModel, rnd 
 		c.walk, c.end = false, 0
 	}
 	if !c.walk && table.Behind(r, c.at) {
-		c.walk = true
+		c.walk, c.known = true, 0
 	}
 	max := 1 + rnd.IntN(2000)
 	var next uint64
 	var pieces []Piece
 	if c.walk {
 		level, lost := false, false
-		next, pieces, level, lost = r.CutLatest(c.at, max, nil, nil)
+		next, pieces, level, lost = r.CutLatest(c.at, c.known, max, nil, nil)
 		if lost {
-			c.values, c.at, c.end = map[string]string{}, 0, 0
+			c.values, c.at, c.end, c.known = map[string]string{}, 0, 0, r.Forgotten()
 			return 1
 		}
 		if c.end = 0; level {
@@ -157,7 +158,7 @@ func TestLatestModel(t *testing.T) {
 		}
 		var clients []*mapClient
 		for range 6 {
-			clients = append(clients, &mapClient{walk: true, values: map[string]string{}})
+			clients = append(clients, &mapClient{walk: true, known: r.Forgotten(), values: map[string]string{}})
 		}
 		off, snapshots, walks := int64(0), 0, 0
 		for range 1500 {

@@ -58,17 +58,20 @@ func (p *Past) Frames() int { return len(p.c.at) }
 // Size is the memory that it takes, in bytes.
 func (p *Past) Size() int64 { return int64(cap(p.c.buf) + cap(p.c.at)*frameSize) }
 
-// Cut appends to dst the frames from number at on that come after what the
-// member has and not after upTo, until there are max bytes, one frame at least,
-// and returns the number to go on from.
-func (p *Past) Cut(at, max int, have, upTo []Pos, dst []Piece) (next int, pieces []Piece) {
+// Cut appends to dst the frames from number at on that sift does not leave out and
+// that come not after upTo, until there are max bytes, one frame at least, and
+// returns the number to go on from.
+func (p *Past) Cut(at, max int, sift *Sift, upTo []Pos, dst []Piece) (next int, pieces []Piece) {
 	had := len(dst)
 	for ; at < len(p.c.at); at++ {
 		f := p.c.at[at]
-		if within(have, f.part, f.off) || !within(upTo, f.part, f.off) {
+		if within(sift.Have, f.part, f.off) || !within(upTo, f.part, f.off) {
 			continue
 		}
 		one := Piece{Bytes: p.c.buf[p.c.start(at):f.end], first: uint64(at), c: p.c, from: at, to: at + 1}
+		if !sift.wantsKey(one.Bytes) {
+			continue
+		}
 		if max -= len(one.Bytes); max < 0 && len(dst) > had {
 			break
 		}

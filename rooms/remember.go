@@ -39,7 +39,8 @@ func (s *shard) forgetKey(r *Room, f *lastFrame) {
 	s.scratch = appendExpired(s.scratch[:0], r.name, f)
 	frame, cost := r.write(OpText, s.scratch, nil, nil, noticeExpired, 0, s.now)
 	s.grown(r, cost)
-	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, part: noticeExpired, at: s.now, typ: f.typ, state: s.state(r.pattern.Feed)}, frame)
+	r.last.went = s.state(r.pattern.Feed)
+	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, part: noticeExpired, at: s.now, typ: f.typ, state: r.last.went}, frame)
 }
 
 // age lets go of keys that nobody has updated for long, and of tombstones that

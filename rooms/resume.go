@@ -2,7 +2,7 @@ package rooms
 
 import (
 	"fmt"
-	"math"
+	"slices"
 )
 
 // TooOldError says that a client's positions are of a past that nobody here can
@@ -25,14 +25,32 @@ type Resume struct {
 	// Have is what the client has: of each partition that feeds the room, all
 	// up to and including the offset.
 	Have []Pos
-	// Until is the number of the frame from which on no frame can be in Have.
+	// Until is the number of the first frame after the resume. It and those that follow
+	// are not in Have, unless the client is Ahead: it comes from a node that has read
+	// further than this one.
 	Until uint64
-	// Walk says to go on with the newest frame of each key instead of all.
-	Walk bool
+	Ahead bool
+	// Walk says to go on with the newest frame of each key instead of all. Known is
+	// what Room.CutLatest wants to hear then.
+	Walk  bool
+	Known uint64
 	// Recall says that the tapes do not reach back to Have: what lies between it
-	// and UpTo is not on them.
+	// and UpTo is not on them. With Walk there is nothing to read, but only Kafka can
+	// say whether its topic has what the client has and the tapes have not.
 	Recall bool
 	UpTo   []Pos
+}
+
+// After is where reading again begins, by partition.
+func (how *Resume) After() []Pos {
+	if !how.Walk {
+		return how.Have
+	}
+	after := slices.Clone(how.Have)
+	for i := range after {
+		after[i].Offset = max(after[i].Offset, how.UpTo[i].Offset)
+	}
+	return after
 }
 
 // resume finds the place from which a member whose client is at since gets all
@@ -60,24 +78,37 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 		}
 		ahead = ahead || have[i].Offset > p.Offset
 	}
-	how = &Resume{Have: have, Until: r.next}
-	if ahead { // of a node that has read further
-		how.Until = math.MaxUint64
-	}
+	how = &Resume{Have: have, Until: r.next, Ahead: ahead}
+	gone := s.lostSince(r, have)
+	tooOld := &TooOldError{Oldest: all, Why: "keys have gone since of which nothing is known any more"}
 	if r.Class().Conflate {
-		if ahead || !s.knowsSince(r, have) {
-			return 0, nil, &TooOldError{Oldest: all, Why: "keys have gone since of which nothing is known any more"}
+		if gone || !s.knowsSince(r, have) {
+			return 0, nil, tooOld
 		}
-		how.Walk = true
+		how.Walk, how.Known = true, r.Forgotten()
+		if ahead {
+			how.Recall, how.UpTo = true, all.Offsets
+		}
 		return 0, how, nil
+	}
+	if r.last != nil && !beyond(have, r.last.went) { // Kafka knows nothing of that
+		return 0, nil, tooOld
 	}
 	// Nobody here knows whether there are records that the client has and we
 	// have not: the topic itself does.
-	if at, ok := s.reachBack(r, state, have); ok && !ahead {
+	if at, ok := s.reachBack(r, state, have); ok && !ahead && !gone {
 		return at, how, nil
 	}
 	how.Recall, how.UpTo = true, all.Offsets
 	return r.next, how, nil
+}
+
+// lostSince says that records after have were lost before they came here. A room that
+// had members then has a notice of it on its tape, others have not.
+func (s *shard) lostSince(r *Room, have []Pos) bool {
+	return slices.ContainsFunc(s.lost[r.pattern.Feed.index], func(lost Pos) bool {
+		return slices.ContainsFunc(have, func(h Pos) bool { return h.Partition == lost.Partition && h.Offset < lost.Offset })
+	})
 }
 
 // covers says that all of a topic's records after have came after the place:
@@ -107,13 +138,28 @@ func (s *shard) reachBack(r *Room, now *feedState, have []Pos) (at uint64, ok bo
 	dir := *r.tape.dir.Load()
 	for i := len(dir) - 1; i >= 0; i-- {
 		if c := dir[i]; c.after != nil && c.after[feed].covers(have, now.gen) {
-			return r.numberFrom(c.first), true
+			return r.afterReset(r.numberFrom(c.first), c.after[feed], now), true
 		}
 	}
 	if r.tape.reach != nil && r.tape.reach[feed].covers(have, now.gen) {
-		return r.numberFrom(0), true
+		return r.afterReset(r.numberFrom(0), r.tape.reach[feed], now), true
 	}
 	return 0, false
+}
+
+// afterReset is at, or what lies behind the last reset after it where the state at
+// frame at was of an epoch before now's: its frames are not what a client of now lacks.
+func (r *Room) afterReset(at uint64, then, now *feedState) uint64 {
+	if then.gen == now.gen {
+		return at
+	}
+	w := r.window()
+	for num := r.next; num > at; num-- {
+		if w.frame(num-1).part == noticeReset {
+			return num
+		}
+	}
+	return at
 }
 
 // numberFrom is the room's number of its first frame that is at number num of
@@ -170,5 +216,5 @@ func (s *shard) knowsSince(r *Room, have []Pos) bool {
 			}
 		}
 	}
-	return true
+	return beyond(have, r.last.unsure)
 }

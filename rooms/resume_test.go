@@ -12,7 +12,8 @@ import (
 func (m *manual) heard(s *Seat) (got []Pos) {
 	m.t.Helper()
 	r, at := s.Sub.Room(), s.At
-	sift := &Sift{Have: s.Resume.Have, Until: s.Resume.Until}
+	sift := &Sift{}
+	sift.Resumed(s.Resume)
 	for at < r.Head() {
 		next, pieces, lagged := r.CutSome(at, 300, sift, nil)
 		if lagged {
@@ -41,7 +42,7 @@ func readAgain(t *testing.T, p *Pattern, name string, all []Pos, how *Resume) (g
 	past := NewPast(p, name, records)
 	var pieces []Piece
 	for at, next := 0, 0; at < past.Frames(); at = next {
-		next, pieces = past.Cut(at, 500, how.Have, how.UpTo, nil)
+		next, pieces = past.Cut(at, 500, &Sift{Have: how.Have}, how.UpTo, nil)
 		for _, one := range pieces {
 			for k := range one.Frames() {
 				x := all[int(one.First())+k]

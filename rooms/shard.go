@@ -29,9 +29,11 @@ type shard struct {
 	touched  []*Room // written, not yet published
 	told     [][]*Sub
 	tellers  []*Listener
-	begun    []*chunk     // not yet dated
-	marks    []*item      // progress to store once everything is published
-	moving   []*feedState // by feed: what progress is about to store
+	begun    []*chunk                // not yet dated
+	marks    []*item                 // progress to store once everything is published
+	moving   []*feedState            // by feed: what progress is about to store
+	lost     [][]Pos                 // by feed and partition: up to where records were lost before they came here
+	went     map[*Pattern]*feedState // of rooms that are no more: latest.went
 	scratch  []byte
 	deflater Deflater
 	now      int64                            // by the table's clock
@@ -54,6 +56,8 @@ func newShard(t *Table, i, feeds int) *shard {
 		stopped:  make(chan struct{}),
 		feeds:    make([]atomic.Pointer[feedState], feeds),
 		moving:   make([]*feedState, feeds),
+		lost:     make([][]Pos, feeds),
+		went:     map[*Pattern]*feedState{},
 		rooms:    newIndex(),
 		journals: map[*Class]*Tape{},
 		watches:  map[*Pattern]map[string]*watched{},
@@ -265,6 +269,7 @@ func (s *shard) room(name string, p *Pattern) *Room {
 	if p.Class.remembers() {
 		r.last = newLatest(&s.table.usedLast)
 		r.last.origin = s.state(p.Feed)
+		r.last.went, r.last.unsure = s.went[p], s.went[p]
 	}
 	if p.Class.Private() {
 		j := s.journals[p.Class]

@@ -6,16 +6,21 @@ const maxSifted = 4096
 // Sift says what of a room a membership leaves out. The zero value leaves out
 // nothing.
 type Sift struct {
-	// Have is what the member has already: of each partition, all up to and
-	// including the offset, of the frames with numbers below Until.
+	// Have is what the member has already: of each partition, all up to and including
+	// the offset, of the frames with numbers below Until, or of any with Ahead. Until is
+	// where it came, or its snapshot began.
 	Have  []Pos
 	Until uint64
+	Ahead bool
 	// Deflated says that the member takes deflated frames.
 	Deflated bool
 
 	keys map[string]struct{} // the only ones wanted; nil: all
 	text map[string]struct{} // the same as they stand in an envelope
 }
+
+// Resumed has what the client had left out.
+func (s *Sift) Resumed(how *Resume) { s.Have, s.Until, s.Ahead = how.Have, how.Until, how.Ahead }
 
 // SetKeys has all keys left out but these.
 func (s *Sift) SetKeys(keys []string) {
@@ -31,7 +36,7 @@ func (s *Sift) SetKeys(keys []string) {
 func (s *Sift) Keyed() bool { return s.keys != nil }
 
 func (s *Sift) has(num uint64, part int32, off int64) bool {
-	return num < s.Until && within(s.Have, part, off)
+	return (num < s.Until || s.Ahead) && within(s.Have, part, off)
 }
 
 // within says that an offset is not after the one in list for its partition.
@@ -53,6 +58,10 @@ func (s *Sift) wants(num uint64, f frameAt, frame []byte, reset bool) bool {
 	if f.part >= 0 && !reset && s.has(num, f.part, f.off) {
 		return false
 	}
+	return s.wantsKey(frame)
+}
+
+func (s *Sift) wantsKey(frame []byte) bool {
 	if s.keys == nil {
 		return true
 	}
@@ -61,16 +70,16 @@ func (s *Sift) wants(num uint64, f frameAt, frame []byte, reset bool) bool {
 }
 
 // wantsLast is wants for a newest frame.
-func (s *Sift) wantsLast(f *lastFrame) bool {
-	if f.kind == lastNotice {
-		return true
+func (s *Sift) wantsLast(f *lastFrame, reset bool) bool {
+	if f.kind == lastNotice { // those before a snapshot or a resume are nothing to it
+		return f.num >= s.Until
 	}
 	if s.keys != nil {
 		if _, ok := s.keys[f.key]; !ok {
 			return false
 		}
 	}
-	return f.part < 0 || !s.has(f.num, f.part, f.off)
+	return f.part < 0 || reset || !s.has(f.num, f.part, f.off)
 }
 
 // keyText is the key in a frame's envelope, escaped as it stands there; nil:

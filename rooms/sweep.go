@@ -106,6 +106,9 @@ func (s *shard) remove(r *Room) {
 	}
 	if r.last != nil {
 		r.last.add(-int(r.last.bytes))
+		if r.last.went != nil {
+			s.went[r.pattern] = r.last.went
+		}
 	}
 	r.pattern.count.Add(-1)
 	s.stats.rooms.Add(-1)
