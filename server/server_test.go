@@ -25,7 +25,7 @@ func TestServer(t *testing.T) {
 	}
 	publish(`{"topic":"private.orders","key":"42","value":{ "orderId":"o1",  "px":"1.50" }}`)
 	for _, c := range []*wsClient{a, b} {
-		if m := c.until(`"orders:42"`); !strings.HasPrefix(m, `{"room":"orders:42","type":"order_update","key":"o1",`) || !strings.HasSuffix(m, `"data":{ "orderId":"o1",  "px":"1.50" }}`) {
+		if m := c.until(`{"room":"orders:42"`); !strings.HasPrefix(m, `{"room":"orders:42","type":"order_update","key":"o1",`) || !strings.HasSuffix(m, `"data":{ "orderId":"o1",  "px":"1.50" }}`) {
 			t.Errorf("got %s", m)
 		}
 	}
