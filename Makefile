@@ -22,7 +22,7 @@ export TAPECAST_DATA ?= $(abspath ../shared/data)
 E2E  := ./cmd/tapecast
 UNIT  = $$($(GO) list ./... | grep -vx tapecast/cmd/tapecast)
 
-.PHONY: help run build test unit e2e race fuzz bench lint clean cover deps
+.PHONY: help run build test unit e2e race fuzz faults bench lint clean cover deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ race: ## everything under the race detector, the end-to-end suite shortened
 
 fuzz: ## every fuzz target for FUZZTIME
 	@bash .ci/fuzz '$(FUZZTIME)'
+
+faults: ## plant faults in copies of rooms, and see that the model finds each
+	TAPECAST_FAULTS=1 $(GO) test -count=1 -v -timeout 60m -run TestFaults ./rooms
 
 bench: ## the benchmarks beside the code; BENCH=pattern COUNT=n
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 60m ./...

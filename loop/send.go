@@ -143,6 +143,10 @@ func (l *Loop) gather(c *Conn) {
 				s.pieces, s.runs = s.pieces[:0], s.runs[:0]
 				return
 			}
+			if t.special { // it awaits a keyframe
+				s.more = true
+				continue
+			}
 			next, pieces, lagged = t.cut(r, left, s.pieces)
 			s.more = s.more || lagged
 		}
@@ -178,7 +182,21 @@ func (l *Loop) lagged(c *Conn, t *seat) bool {
 	l.stats.Gaps++
 	l.stats.GapFrames += tail - t.at
 	t.at = tail
+	if r.Pattern().Keyframed {
+		l.beginBook(c, t)
+	}
 	return l.enqueue(c, rooms.AppendFrame(nil, rooms.OpText, rooms.AppendGap(nil, r.Name(), from, to)))
+}
+
+// beginBook has a member that lags begin anew at a keyframe, also one that its client
+// had, and await one where there is none: changes alone mean nothing.
+func (l *Loop) beginBook(c *Conn, t *seat) {
+	if x := c.special(t); x != nil {
+		x.sift.Have = nil
+	}
+	if _, ok := t.sub.Room().Keyframe(); !ok {
+		c.makeSpecial(t).await = true
+	}
 }
 
 // push hands the gathered bytes to the kernel and moves everything on by what

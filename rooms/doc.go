@@ -69,6 +69,15 @@
 //   - A Sub's Local field belongs to its listener. Table.Listen's callback runs
 //     on the appenders' goroutines and must not block.
 //
+// # Model
+//
+// TestModel drives two tables and their members at random, and holds every frame and
+// place against plain lists of records (model_test.go). It takes millions of steps with
+//
+//	go test ./rooms -run TestModel -v -rapid.checks=60000 -rapid.steps=150
+//
+// and `make faults` plants faults in copies of the package, each of which it finds.
+//
 // # Figures
 //
 // A private room takes 112 bytes, and its Sub 48 (TestSizes holds them there).

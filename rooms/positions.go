@@ -118,12 +118,9 @@ func (p Positions) Cover(have []Pos) bool {
 }
 
 // Raised is p, and what is in have of it: the place of a client that came with have
-// of the same epoch and was sent all up to p since.
+// of the same epoch and was sent all up to p since. Where p is none, so is it.
 func (p Positions) Raised(epoch string, have []Pos) Positions {
-	switch {
-	case p.Epoch == "":
-		return Positions{epoch, slices.Clone(have)}
-	case p.Epoch == epoch:
+	if p.Epoch == epoch {
 		for _, h := range have {
 			if o := p.of(h.Partition); o != nil {
 				o.Offset = max(o.Offset, h.Offset)

@@ -1,0 +1,99 @@
+package rooms
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// plantedFaults are small faults, each of which the model must find.
+var plantedFaults = []struct{ what, file, old, new string }{
+	{"a cut leaves out a frame between two chunks", "piece.go", "at = c.first + uint64(to)\n", "at = c.first + uint64(to) + 1\n"},
+	{"a join gets the frame before its seam", "keyframe.go", "return r.next, s.state(", "return r.next - min(r.next, 1), s.state("},
+	{"an update does not supersede the frame before it", "latest.go", "old.next.Store(f.num)", "_ = old"},
+	{"a tombstone is forgotten and nobody knows", "latest.go", "l.forgotten.Store(f.num + 1)", "_ = f.num"},
+	{"keys go after half their time", "remember.go", "s.now-f.at > k.keyTTL().Milliseconds()", "s.now-f.at > k.keyTTL().Milliseconds()/2"},
+	{"positions of partition 2 are not looked at", "sift.go", "if p.Partition == part {", "if p.Partition == part && part != 2 {"},
+	{"positions are one further than the tape", "events.go", "next.off[it.part] = max(next.off[it.part], it.off)", "next.off[it.part] = max(next.off[it.part], it.off+1)"},
+	{"a resume begins one frame late", "resume.go", "r.numberFrom(c.first), c.after[feed], now)", "r.numberFrom(c.first+1), c.after[feed], now)"},
+	{"of the chunks that go one is not searched for last values", "sweep.go", "r.evacuate(n)", "r.evacuate(n - 1)"},
+	{"a walk that is interrupted leaves out a key", "latest_read.go", "return f.num, dst, false, false\n\t\t}\n\t\tif k", "return f.num + 1, dst, false, false\n\t\t}\n\t\tif k"},
+	{"who filters hears of every key that goes", "sift.go", "if f.part < 0 && f.part != noticeExpired {", "if f.part < 0 {"},
+	{"a private room's list forgets where it begins", "refs.go", "first: list.first + uint64(gone)", "first: list.first"},
+	{"the deflated tape is numbered one too high", "deflated.go", "z.size, z.next = t.size, t.next\n", "z.size, z.next = t.size, t.next+1\n"},
+	{"a book begins behind its keyframe", "shard.go", "r.keyframe.Store(num + 1)", "r.keyframe.Store(num + 2)"},
+	{"a place takes in the first frame that was not sent", "positions.go", "part, last := f.part, f.off-1", "part, last := f.part, f.off"},
+	{"prev is that of the first message of the partition", "shard.go", "r.chain.set(it.part, it.off)", "if !known {\n\t\tr.chain.set(it.part, it.off)\n\t}"},
+	{"a record that follows a place is taken to be before it", "resume.go", "s.off[p.Partition] > p.Offset)", "s.off[p.Partition] > p.Offset+1)"},
+	{"a gap begins later than the member was", "tape.go", "(*gone)[i].first > at }) - 1", "(*gone)[i].first > at+5 }) - 1"},
+	{"what is read again goes on behind where the tape takes over", "past.go", " || !within(upTo, f.part, f.off)", ""},
+	{"last values outlive their topic", "events.go", "r.last.end(r.next)\n", "_ = r.last\n"},
+	{"a resume begins before the topic was made anew", "resume.go", "if then.gen == now.gen {", "if true || then.gen == now.gen {"},
+	{"who was away does not hear of a gap", "resume.go", "gone := s.lostSince(r, have)", "gone := false && s.lostSince(r, have)"},
+	{"a record that is read twice is sent twice", "shard.go", "known && it.off <= prev || s.reached(", "known && it.off < prev || s.reached("},
+}
+
+// TestFaults plants each fault in a copy of the package and has the model look for it.
+// It takes minutes, and is asked for by TAPECAST_FAULTS=1 (make faults).
+func TestFaults(t *testing.T) {
+	if os.Getenv("TAPECAST_FAULTS") == "" {
+		t.Skip("set TAPECAST_FAULTS=1 to have the model look for planted faults")
+	}
+	dir := t.TempDir()
+	copyOf(t, "..", dir, "go.mod", "go.sum")
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copyOf(t, ".", filepath.Join(dir, "rooms"), files...)
+	after := regexp.MustCompile(`the first fault after (\d+) steps`)
+	for _, fault := range plantedFaults {
+		t.Run(fault.what, func(t *testing.T) {
+			name := filepath.Join(dir, "rooms", fault.file)
+			good, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(good), fault.old); n != 1 {
+				t.Fatalf("%s has %q %d times: the fault must be planted anew", fault.file, fault.old, n)
+			}
+			defer write(t, name, string(good))
+			write(t, name, strings.Replace(string(good), fault.old, fault.new, 1))
+			cmd := exec.Command("go", "test", "-count=1", "-run", "^TestModel$", "-timeout", "5m", "./rooms",
+				"-rapid.nofailfile", "-rapid.shrinktime=0s", "-rapid.checks=100000", "-rapid.steps=100")
+			cmd.Dir = dir
+			out, err := cmd.CombinedOutput()
+			found := after.FindSubmatch(out)
+			if err == nil || found == nil {
+				t.Fatalf("not found: %v %.2000s", err, out)
+			}
+			t.Logf("found after %s steps", found[1])
+			fmt.Printf("| %s | `%s` | %s |\n", fault.what, fault.file, found[1])
+		})
+	}
+}
+
+func copyOf(t *testing.T, from, to string, names ...string) {
+	t.Helper()
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(to, name), string(b))
+	}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
