@@ -103,7 +103,8 @@ func (n *node) ask(room string, since *Positions) *Seat {
 	return &j.Rooms[0]
 }
 
-// recall reads again what the tapes do not have.
+// recall reads again what the tapes do not have, and as an ingest that keeps what it has
+// read for others, a little more.
 func (w *world) recall(room string, after, upTo []Pos) (*Past, *TooOldError) {
 	topic := w.topics[topicOf(room)]
 	var list []Record
@@ -112,7 +113,7 @@ func (w *world) recall(room string, after, upTo []Pos) (*Past, *TooOldError) {
 		if from < topic.begin[part]-1 || from >= int64(len(topic.logs[part])) {
 			return nil, &TooOldError{}
 		}
-		for off := from + 1; off <= to; off++ {
+		for off := max(from-2, topic.begin[part]); off < min(to+4, int64(len(topic.logs[part]))); off++ {
 			if e := topic.logs[part][off]; e.room == room {
 				r := Record{Room: []byte(room), Type: "t", Key: []byte(e.key), HasKey: true, Partition: int32(part), Offset: off, Time: 1}
 				if e.value != "" {

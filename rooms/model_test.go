@@ -222,7 +222,7 @@ func (w *world) pass() {
 	w.t.Logf("time passes at node %d", slices.Index(w.nodes[:], n))
 	n.pass(time.Duration(1+w.draw(6, "seconds")) * time.Second)
 	if w.chance(20, "long") {
-		n.pass(2 * time.Minute)
+		n.pass(time.Duration(1+w.draw(120, "seconds")) * time.Second)
 	}
 	n.sweep()
 }
