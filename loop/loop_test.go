@@ -74,6 +74,18 @@ func (c *client) write(op ws.OpCode, p string) {
 	}
 }
 
+// writeAll sends messages at once, so that nothing is sent between them.
+func (c *client) writeAll(messages ...string) {
+	c.t.Helper()
+	var b []byte
+	for _, m := range messages {
+		b = append(b, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(m))))...)
+	}
+	if _, err := c.conn.Write(b); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 func (c *client) read() (ws.OpCode, string) {
 	c.t.Helper()
 	c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))

@@ -213,8 +213,8 @@ func TestResume(t *testing.T) {
 
 	// Who leaves again at once is where it was, not where its walk had come to.
 	w.publishKey("a", "18", "last")
-	c.write(1, "since last=e1:7")
-	f("leave last", `since last{"epoch":"e1","0":7}`, `leave last{"epoch":"e1","0":7}`)
+	c.writeAll("since last=e1:7", "leave last")
+	f("", `since last{"epoch":"e1","0":7}`, `leave last{"epoch":"e1","0":7}`)
 	f("since last=e1:7", `since last{"epoch":"e1","0":7}`, "18")
 
 	// A room that has never had a message has a snapshot too, of nothing.
