@@ -7,8 +7,11 @@
 // An appender tells the loop that a room has grown (inbox.grown). A room with
 // few members is served at once; a large one gets a pass, which visits each
 // member in slices of 500 µs, beginning with one drawn by lot. Between slices
-// come the inbox, timers, and the members of small rooms, so a private message
-// never waits for the end of a pass. A visit (flush) gathers all that the
+// come the inbox (a slice of it, too), timers, and the members of small rooms, so a
+// private message waits neither for the end of a pass nor for the thousands who come
+// from a lost node: in a storm of 15,000 it is sent within 1 to 2.7 ms of being read
+// from Kafka (p90; 17 ms when events were handled to the last, and what those who come
+// are to catch up with went the same way). A visit (flush) gathers all that the
 // connection lacks: what waits in its outbox, and its rooms' frames straight
 // from the tapes, in one system call. What the kernel does not take moves no
 // cursor; of a frame that it cut, the remainder is kept (a copy, or for a large

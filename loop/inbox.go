@@ -100,10 +100,13 @@ func (b *inbox) mayRest() bool {
 	return empty
 }
 
-// take empties the inbox, giving it the slices of the last time to fill.
-func (b *inbox) take(events []event, dirty []*rooms.Sub) ([]event, []*rooms.Sub) {
+// take empties the inbox, giving it the slices of the last time to fill; of events,
+// only where those are done with.
+func (b *inbox) take(events []event, dirty []*rooms.Sub, done bool) ([]event, []*rooms.Sub) {
 	b.mu.Lock()
-	events, b.events = b.events, events[:0]
+	if done {
+		events, b.events = b.events, events[:0]
+	}
 	dirty, b.dirty = b.dirty, dirty[:0]
 	b.mu.Unlock()
 	return events, dirty

@@ -64,7 +64,7 @@ func (l *Loop) upgraded(c *Conn, e *event) {
 		return
 	}
 	// The answer and the first replies go out together.
-	l.urgent.add(c)
+	l.ready.add(c)
 	l.resumeSide(c)
 }
 

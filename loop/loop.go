@@ -35,7 +35,8 @@ type Loop struct {
 	epfd   int
 	done   bool
 	ended  chan struct{}
-	events []event
+	events []event // taken from the inbox
+	at     int     // the first of them that has not been handled
 	dirty  []*rooms.Sub
 
 	conns   []*Conn
@@ -45,7 +46,7 @@ type Loop struct {
 	drain   *drain
 
 	urgent queue   // members of small rooms that lack something
-	ready  queue   // members that were blocked, or lack more than one visit sends
+	ready  queue   // members that have joined, were blocked, or lack more than one visit sends
 	hot    []*view // rooms in the middle of a pass
 
 	send    sender
@@ -121,7 +122,7 @@ func (l *Loop) run() {
 // wait sleeps until there is something to do: not at all where work is left.
 func (l *Loop) wait(ready []unix.EpollEvent) int {
 	timeout := 0
-	if l.urgent.empty() && l.ready.empty() && len(l.hot) == 0 && l.inbox.mayRest() {
+	if l.urgent.empty() && l.ready.empty() && len(l.hot) == 0 && l.at == len(l.events) && l.inbox.mayRest() {
 		timeout = l.restFor()
 	}
 	n, err := unix.EpollWait(l.epfd, ready, timeout)
@@ -132,18 +133,32 @@ func (l *Loop) wait(ready []unix.EpollEvent) int {
 	return max(n, 0)
 }
 
+// takeInbox handles events for one slice: a storm brings thousands at once, many of
+// which send. Rooms that have grown are always looked at; of one whose join is still
+// to be handled there is nothing to see yet, and that join looks at its head.
 func (l *Loop) takeInbox() {
-	l.events, l.dirty = l.inbox.take(l.events, l.dirty)
-	for i := range l.events {
-		l.handle(&l.events[i])
+	done := l.at == len(l.events)
+	if done {
+		l.at = 0
 	}
-	clear(l.events)
-	if cap(l.events) > maxKept {
-		l.events = nil // a burst's memory is not kept
-	}
+	l.events, l.dirty = l.inbox.take(l.events, l.dirty, done)
 	for i, sub := range l.dirty {
 		l.grown(sub)
 		l.dirty[i] = nil
+	}
+	if len(l.events) == 0 {
+		return
+	}
+	end := time.Now().Add(slice)
+	for l.at < len(l.events) {
+		l.handle(&l.events[l.at])
+		l.events[l.at] = event{}
+		if l.at++; !time.Now().Before(end) {
+			return
+		}
+	}
+	if cap(l.events) > maxKept {
+		l.events, l.at = nil, 0 // a burst's memory is not kept
 	}
 }
 

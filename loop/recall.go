@@ -145,7 +145,7 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 		x.sift.Resumed(how)
 		x.upTo, x.past, x.pastAt = how.UpTo, a.past, 0
 	}
-	l.urgent.add(c)
+	l.ready.add(c)
 }
 
 // gatherPast cuts what the seat lacks of what was read again.

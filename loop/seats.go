@@ -113,12 +113,13 @@ func (l *Loop) seatsAsked(e *event) {
 	}
 }
 
-// answer queues what a reply function has made.
+// answer queues what a reply function has made. It is not urgent: behind the reply
+// there may be much to catch up with, and storms bring many who have.
 func (l *Loop) answer(c *Conn, text []byte) {
 	if text != nil && !l.offer(c, rooms.AppendFrame(make([]byte, 0, len(text)+10), rooms.OpText, text)) {
 		return
 	}
-	l.urgent.add(c)
+	l.ready.add(c)
 }
 
 // resumeSide does what waited, up to the next request that must be waited for.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,6 +125,28 @@ func TestManyMembers(t *testing.T) {
 		}
 	}
 	w.await(func() bool { return w.engine.Stats().Passes > 0 }) // or the test has shown nothing
+}
+
+// TestManyEvents: while a storm's thousands of events are handled, a message of a
+// private room does not wait for the last of them.
+func TestManyEvents(t *testing.T) {
+	w := newWorld(t, Config{Loops: 1})
+	c := w.talk("own:a")
+	const events = 4000
+	var handled atomic.Int64
+	for range events {
+		w.engine.loops[0].post(event{kind: evDo, arg: func(*Loop) {
+			for began := time.Now(); time.Since(began) < 100*time.Microsecond; {
+			}
+			handled.Add(1)
+		}})
+	}
+	w.publish("1", "own:a")
+	c.expect(`{"room":"own:a"`)
+	if handled.Load() == events {
+		t.Error("the message came behind all events")
+	}
+	w.await(func() bool { return handled.Load() == events })
 }
 
 func TestLaggingPrivateMember(t *testing.T) {

@@ -23,6 +23,7 @@ type owners struct {
 	got    [][]ownGot  // all that came, in the order of the wire
 	due    []int       // so many were there when it came back
 	level  []time.Duration
+	also   func(*guest) bool // what else must hold for a guest to be level; nil: nothing
 	joined int
 	raised int // positions notices that moved a place
 }
@@ -67,7 +68,12 @@ func (o *owners) take(g *guest, p []byte) {
 	}
 	o.since[g.n].at[part] = off
 	o.got[g.n] = append(o.got[g.n], ownGot{off, crc32.ChecksumIEEE(data[:len(data)-1])})
-	if len(o.got[g.n]) == o.due[g.n] {
+	o.reached(g)
+}
+
+// reached notes when a guest has first got all that was due.
+func (o *owners) reached(g *guest) {
+	if o.level[g.n] == -1 && len(o.got[g.n]) >= o.due[g.n] && (o.also == nil || o.also(g)) {
 		o.level[g.n] = time.Since(g.dialed)
 	}
 }

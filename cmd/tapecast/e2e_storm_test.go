@@ -87,6 +87,10 @@ func TestStorm(t *testing.T) {
 		})
 		caught := time.Since(began)
 		stormTrades, stormOrders := stays.latencies()
+		if k.full() {
+			<-time.After(10 * time.Second)
+		}
+		laterTrades, laterOrders := stays.latencies()
 		stop()
 		s.exactly(k.read(t, "orders"))
 		s.exactTrades(k.read(t, "trades"))
@@ -95,6 +99,9 @@ func TestStorm(t *testing.T) {
 			users, came.Round(time.Millisecond), behind, caught.Round(time.Millisecond), spread(slices.Clone(s.level)))
 		t.Logf("%d who stayed, from the producer to the socket: orders %s; in the %s before %s", stayed, spread(stormOrders), behind, spread(calmOrders))
 		t.Logf("their trades, a room that is %d by then: %s; before %s", stayed+users, spread(stormTrades), spread(calmTrades))
+		if k.full() {
+			t.Logf("with all of them, in the 10 s after: orders %s, trades %s", spread(laterOrders), spread(laterTrades))
+		}
 		with := b.heap()
 		s.disperse()
 		eventually(t, patience, "they are gone", func() bool { return b.connections() == stayed })
@@ -129,7 +136,7 @@ type storm struct {
 func newStorm(o *owners, w *producer) *storm {
 	n := len(o.guests)
 	s := &storm{owners: o, w: w, from: make([][stormPartitions]int64, n), at: make([][stormPartitions]int64, n), due: make([][stormPartitions]int64, n)}
-	s.crowd.frame, s.said = s.take, s.hear
+	s.crowd.frame, s.said, s.also = s.take, s.hear, s.hasTrades
 	return s
 }
 
@@ -143,15 +150,14 @@ func (s *storm) take(g *guest, p []byte) {
 		return
 	} else {
 		s.at[g.n][part] = off
-	}
-	if s.level[g.n] == -1 && len(s.got[g.n]) >= s.owners.due[g.n] && reached(s.at[g.n], s.due[g.n]) {
-		s.level[g.n] = time.Since(g.dialed)
+		s.reached(g)
 	}
 }
 
-func reached(at, due [stormPartitions]int64) bool {
-	for p := range at {
-		if at[p] < due[p] {
+// hasTrades says whether a guest has all trades that there were when it came back.
+func (s *storm) hasTrades(g *guest) bool {
+	for p, due := range s.due[g.n] {
+		if s.at[g.n][p] < due {
 			return false
 		}
 	}
