@@ -78,6 +78,7 @@ func (w *worker) ask(q, a any) error {
 func newCrew(ctx context.Context, job Job, procs int) (*crew, error) {
 	c := &crew{clients: job.Clients}
 	first, rest := job.First, job.Clients
+	job.Base = first
 	for k := range procs {
 		w, err := spawn(ctx, "worker", job.CPUs)
 		if err != nil {
@@ -180,10 +181,10 @@ func (c *crew) run(p plan) error {
 	return err
 }
 
-// finish returns what the clients got once all have total messages, or after
-// the time given.
-func (c *crew) finish(total int64, atMost time.Duration) (*Tally, error) {
-	answers, err := c.tellAll(order{Op: "finish", Total: total, Deadline: monotonicIn(atMost)})
+// finish returns what the clients got once all have total messages, and those of
+// the further feeds, or after the time given.
+func (c *crew) finish(total int64, atMost time.Duration, further ...int64) (*Tally, error) {
+	answers, err := c.tellAll(order{Op: "finish", Total: total, Totals: further, Deadline: monotonicIn(atMost)})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -140,7 +141,7 @@ func (l *loop) connected(i int, c *client, ev uint32) {
 // upgrade asks for it.
 func (l *loop) upgrade(i int, c *client) {
 	path := l.job.Path
-	if len(l.job.Rooms) > 0 {
+	if l.manual() {
 		path += map[bool]string{false: "?", true: "&"}[strings.Contains(path, "?")] + "join=manual"
 	}
 	c.state = stUpgrading
@@ -149,15 +150,15 @@ func (l *loop) upgrade(i int, c *client) {
 	l.write(i, c, b)
 }
 
+// manual says that the client itself names all rooms that it joins.
+func (l *loop) manual() bool { return len(l.job.Rooms) > 0 && !l.job.Auto }
+
 // enter asks to join the rooms, once the gateway has accepted the token.
 func (l *loop) enter(i int, c *client) {
-	rooms := make([]string, len(l.job.Rooms))
-	for k, room := range l.job.Rooms {
-		rooms[k] = strings.ReplaceAll(room, "{user}", userName(l.job.First+i))
-	}
+	rooms := l.roomsOf(i)
 	filter := ""
 	if len(l.job.Filter) > 0 { // which only `subscribe` takes
-		filter = fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`, list(rooms), list(l.job.Filter), filterID)
+		filter = fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`, list(rooms), list(l.job.Filter), entryID)
 		rooms = nil
 	}
 	join := fmt.Sprintf(`{"method":"authenticate","params":{"join":%s},"id":1}`, list(rooms))
@@ -169,8 +170,33 @@ func (l *loop) enter(i int, c *client) {
 	l.write(i, c, b)
 }
 
-// filterID is the id of a request whose answer says that a filtered client is in.
-const filterID = 2
+// roomsOf lists the rooms that client i joins.
+func (l *loop) roomsOf(i int) []string {
+	var rooms []string
+	for _, room := range l.job.Rooms {
+		if !strings.Contains(room, "{key}") {
+			rooms = append(rooms, strings.ReplaceAll(room, "{user}", userName(l.job.First+i)))
+			continue
+		}
+		for k := range l.deals {
+			if d := &l.deals[k]; slices.Contains(d.Rooms, room) {
+				for _, s := range d.streamsOf(nil, l.job.First-l.job.Base+i) {
+					rooms = append(rooms, d.room(int64(s)))
+				}
+			}
+		}
+	}
+	return rooms
+}
+
+// enterMore asks to join further rooms than those that the gateway joins by itself.
+func (l *loop) enterMore(i int, c *client) {
+	p := fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false},"id":%d}`, list(l.roomsOf(i)), entryID)
+	l.write(i, c, appendFrame(nil, opText, []byte(p), maskKey()))
+}
+
+// entryID is the id of a `subscribe` whose answer says that a client is in.
+const entryID = 2
 
 // list is a JSON list of strings.
 func list(s []string) string {

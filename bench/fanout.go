@@ -1,20 +1,26 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 )
 
-// FanoutConfig is one measurement of messages to many clients.
+// FanoutConfig is one measurement of messages to many clients. What the
+// scenarios differ in is who is in which room and what happens to the clients
+// meanwhile.
 type FanoutConfig struct {
-	Target  Target
-	Clients int
-	Procs   int // client processes. 0: 1
+	Scenario string // its name in the report. "": fanout
+	Target   Target
+	Clients  int
+	Procs    int // client processes. 0: 1
 
 	Rooms    []string // that are published to, in turn; the clients join them
+	Group    int      // so many clients share a room of their own, {key} or {user} in Rooms. 0: all are in all rooms
+	PerRoom  float64  // messages a second to each group's room, in place of Rate
+	Feeds    []Feed   // what is published besides
 	AutoJoin bool     // the clients join the seven rooms that the gateway chooses instead
 	Rate     float64  // messages a second
 	Size     int      // bytes of a value
@@ -56,8 +62,11 @@ type FanoutConfig struct {
 
 // FanoutResult is what Fanout measured. Its JSON is for scripts.
 type FanoutResult struct {
+	// Version is that of this shape: names are added to it, none changes.
+	Version  int      `json:"version"`
 	Scenario string   `json:"scenario"`
 	Clients  int      `json:"clients"`
+	Group    int      `json:"group,omitempty"` // clients of a room
 	Rooms    []string `json:"rooms"`
 	Rate     float64  `json:"rate"`
 	Size     int      `json:"size"`
@@ -71,6 +80,23 @@ type FanoutResult struct {
 	Ratio float64 `json:"cpu_ratio,omitempty"`
 	// Paired is the p99 with stalled clients to that without, of the medians.
 	Paired float64 `json:"p99_ratio,omitempty"`
+}
+
+// resultVersion is FanoutResult's. A greater one means another shape.
+const resultVersion = 1
+
+// Feed is a run of messages of its own to the clients of a fanout, beside the
+// main one.
+type Feed struct {
+	Name   string
+	Topic  string // Kafka
+	Room   string // {user}: each client's own; {key}: one of several
+	Joined bool   // by the gateway itself, for every client
+
+	Rate    float64 // messages a second
+	Streams int     // with {key}: how many rooms
+	Each    int     // of which a client joins so many
+	Zipf    float64 // room s gets messages and members in proportion to 1/(s+1)^Zipf
 }
 
 // Names of legs.
@@ -98,7 +124,7 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 		return nil, err
 	}
 	res := &FanoutResult{
-		Scenario: "fanout", Clients: cfg.Clients, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
+		Version: resultVersion, Scenario: cfg.Scenario, Clients: cfg.Clients, Group: cfg.Group, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
 		Seconds: cfg.Duration.Seconds(), Medians: map[string]Medians{},
 	}
 	legs := []string{legGateway}
@@ -125,8 +151,12 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 
 // check fills in defaults and finds what cannot be run.
 func (c *FanoutConfig) check() error {
+	c.Scenario = cmp.Or(c.Scenario, "fanout")
 	c.Procs = max(c.Procs, 1)
 	c.Keys = max(c.Keys, 1)
+	if c.Group > 0 && c.PerRoom > 0 {
+		c.Rate = c.PerRoom * float64(c.groups())
+	}
 	if c.Drain == 0 {
 		c.Drain = 30 * time.Second
 	}
@@ -151,6 +181,16 @@ func (c *FanoutConfig) check() error {
 		return inputf("--rooms names no room")
 	case c.Duration < time.Second:
 		return inputf("--duration %s: at least one second is needed for the gateway's CPU time to say something", c.Duration)
+	case c.Group < 0 || c.Group > 0 && (len(c.Rooms) != 1 || !strings.ContainsAny(c.Rooms[0], "{")):
+		return inputf("--group %d: groups have a room each, with {key} or, for groups of one, {user} in the name", c.Group)
+	case c.Group > 0 && (c.AutoJoin || c.Baseline || c.Filtered > 0 || c.Keys > 1):
+		return inputf("--group goes with none of --auto-join, --baseline, --filtered and --keys")
+	case c.Group == 0 && strings.Contains(strings.Join(c.Rooms, ""), "{"):
+		return inputf("--rooms %s: {key} and {user} need --group", strings.Join(c.Rooms, ","))
+	case len(c.Feeds) >= maxFeeds:
+		return inputf("%d feeds are more than %d", len(c.Feeds)+1, maxFeeds)
+	case len(c.Feeds) > 0 && (c.Bare || c.Baseline):
+		return inputf("several feeds go neither with --bare nor with --baseline")
 	case c.Bare && len(c.Rooms) > 1:
 		return inputf("--bare with %d rooms: a connection may be in one bare room only", len(c.Rooms))
 	case c.Filtered < 0 || c.Filtered > 0 && c.Keys < 2:
@@ -167,24 +207,15 @@ func (c *FanoutConfig) check() error {
 	} else if n := s.Before(int64(c.Warmup + c.Duration)); n > maxMessages {
 		return inputf("%d messages are more than the %d that one run may number", n, int64(maxMessages))
 	}
+	for _, f := range c.Feeds {
+		if err := f.check(c); err != nil {
+			return err
+		}
+	}
 	if _, err := newValueShape(c.Size, c.Fields); err != nil {
 		return inputf("--size: %v", err)
 	}
 	return checkDescriptors(c.Clients, c.Procs)
-}
-
-// job is what the readers are told.
-func (r *fanoutRun) job(e endpoint) Job {
-	c := r.cfg
-	j := Job{
-		Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys,
-		Clients: c.Clients, Rooms: c.Rooms, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
-		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf,
-	}
-	if c.AutoJoin {
-		j.Rooms = nil
-	}
-	return j
 }
 
 // fanoutRun is one leg under way.
@@ -195,44 +226,10 @@ type fanoutRun struct {
 
 	readers, orders, stalled, filtered *crew
 
+	pubs []publication // of each feed
+
 	raw    *worker
 	rawOut rawAnswer
 }
 
 func (r *fanoutRun) logf(format string, args ...any) { logLine(r.cfg.Log, format, args...) }
-
-// publications are what is published in a leg: to everybody, and to single users.
-func (r *fanoutRun) publication(s Schedule, anchor int64) (publication, error) {
-	c := r.cfg
-	shape, err := newValueShape(c.Size, c.Fields)
-	rooms, keys := int64(len(c.Rooms)), int64(c.Keys)
-	return publication{
-		schedule: s, anchor: anchor, shape: shape,
-		total: s.Before(s.Start + int64(c.Warmup+c.Duration) - 1),
-		room:  func(n int64) string { return c.Rooms[n%rooms] },
-		key: func(n int64) []byte {
-			return []byte(keyName(n / rooms % keys))
-		},
-	}, err
-}
-
-func keyName(n int64) string { return "k" + strconv.FormatInt(n, 10) }
-
-// orderSize is the size of a message to a single user.
-const orderSize = 128
-
-func (r *fanoutRun) orderPublication(anchor int64, start int64) (publication, error) {
-	c := r.cfg
-	s, err := NewSchedule(start, c.OrdersRate)
-	if err != nil {
-		return publication{}, inputf("--orders: %v", err)
-	}
-	shape, err := newValueShape(orderSize, "")
-	user := func(n int64) string { return userName(c.Clients + int(n%int64(c.OrdersClients))) }
-	return publication{
-		schedule: s, anchor: anchor, shape: shape,
-		total: s.Before(start + int64(c.Warmup+c.Duration) - 1),
-		room:  func(n int64) string { return strings.ReplaceAll(c.OrdersRoom, "{user}", user(n)) },
-		key:   func(n int64) []byte { return []byte(user(n)) },
-	}, err
-}

@@ -50,7 +50,8 @@ func (r *fanoutRun) connect(ctx context.Context) (*Hist, error) {
 	if c.OrdersRate > 0 && r.name != legRawsend {
 		j := job
 		j.First, j.Clients, j.Size, j.Fields = c.Clients, c.OrdersClients, orderSize, ""
-		j.Rooms, j.Own, j.Stamp, j.Prefer, j.Bare, j.Pace = []string{c.OrdersRoom}, true, true, true, false, 0
+		j.Rooms, j.Auto, j.Deals = []string{c.OrdersRoom}, false, []deal{c.orderDeal()}
+		j.Stamp, j.Prefer, j.Bare, j.Pace = true, true, false, 0
 		if r.orders, err = newCrew(ctx, j, 1); err != nil {
 			return nil, err
 		}

@@ -64,7 +64,11 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 	if f.Deflate {
 		shape += ", permessage-deflate offered"
 	}
-	t.line("fanout · %s clients in %s · %s msg/s of %d B, %s · %s s", count(int64(f.Clients)), strings.Join(f.Rooms, " "), number(f.Rate), f.Size, shape, number(f.Seconds))
+	of := ""
+	if f.Group > 0 {
+		of = ", " + count(int64(f.Group)) + " a room"
+	}
+	t.line("%s · %s clients in %s%s · %s msg/s of %d B, %s · %s s", f.Scenario, count(int64(f.Clients)), strings.Join(f.Rooms, " "), of, number(f.Rate), f.Size, shape, number(f.Seconds))
 	for k, g := range f.Legs {
 		t.line("")
 		t.line("run %d, %s", k+1, g.Name)
@@ -97,6 +101,13 @@ func (g *Leg) table(t *table) {
 	t.row("bench", "clients %.2f cores, asleep %.0f %%, lag p99 %s · publisher %.2f cores, lag p99 %s max %s", g.ClientCores, 100*g.ClientAsleep, ms(g.ClientLag.P99), g.PublisherCores, ms(g.PublisherLag.P99), ms(g.PublisherLag.Max))
 	if n := g.Notices["gap"] + g.Notices["reset"] + g.Notices["error"]; n > 0 {
 		t.row("notices", "gap %d · reset %d · error %d", g.Notices["gap"], g.Notices["reset"], g.Notices["error"])
+	}
+	if g.Absent > 0 {
+		t.row("away", "%s messages were published while their clients were away", count(g.Absent))
+	}
+	for _, f := range g.Feeds {
+		t.row(f.Name, "%s of %s · lost %s · out of order %s · doubled %s", count(f.Unique), count(f.Want), count(f.Lost), count(f.Late), count(f.Doubled))
+		t.row("", "%s", f.Latency)
 	}
 	if o := g.Orders; o != nil {
 		t.row("orders", "%s · lost %d · out of order %d · doubled %d", count(o.Want), o.Lost, o.Late, o.Doubled)

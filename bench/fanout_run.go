@@ -70,29 +70,24 @@ type legMetrics struct {
 // measure publishes and reads, from the first message to the last.
 func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error {
 	c := r.cfg
-	p := plan{Anchor: anchor(), Streams: int64(len(c.Rooms) * c.Keys)}
-	start := monotonicIn(leadTime) + p.Anchor
-	var err error
-	if p.Schedule, err = NewSchedule(start, c.Rate); err != nil {
-		return inputf("--rate: %v", err)
-	}
-	p.From = start + int64(c.Warmup)
-	p.To = p.From + int64(c.Duration)
-	p.Warm = p.Schedule.Before(p.From - 1)
-	pub, err := r.publication(p.Schedule, p.Anchor)
+	p, err := r.plan()
 	if err != nil {
 		return err
 	}
 	if err := r.readers.run(p); err != nil {
 		return err
 	}
-	jobs := []func() error{func() error { return r.publishMain(ctx, pub, p, leg) }}
+	jobs := []func() error{func() error { return r.publishMain(ctx, p, leg) }}
+	leg.feedsPublished = make([]Published, len(c.Feeds))
+	for k, f := range c.Feeds {
+		jobs = append(jobs, func() error { return r.publish(ctx, &r.pubs[k+1], f.Topic, &leg.feedsPublished[k]) })
+	}
 	var orders publication
 	if r.orders != nil {
 		if orders, err = r.runOrders(p); err != nil {
 			return err
 		}
-		jobs = append(jobs, func() error { return r.publishOrders(ctx, orders, leg) })
+		jobs = append(jobs, func() error { return r.publish(ctx, &orders, c.OrdersTopic, &leg.ordersPublisher) })
 	}
 	if r.filtered != nil {
 		if err := r.filtered.run(p); err != nil {
@@ -114,10 +109,10 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 	if err := r.watch(ctx, m, p, done, len(jobs)); err != nil {
 		return err
 	}
-	total := pub.total
+	total := r.pubs[0].total
 	if r.raw != nil {
 		total = r.rawOut.Total
-		leg.Raw = &RawReport{Messages: total, Scheduled: pub.total, Dropped: r.rawOut.Dropped, Short: r.rawOut.Short}
+		leg.Raw = &RawReport{Messages: total, Scheduled: r.pubs[0].total, Dropped: r.rawOut.Dropped, Short: r.rawOut.Short}
 	}
 	return r.gather(ctx, m, p, total, orders.total, leg)
 }
@@ -131,7 +126,7 @@ func (r *fanoutRun) runOrders(p plan) (publication, error) {
 	}
 	p.Schedule = pub.schedule
 	p.Warm = p.Schedule.Before(p.From - 1)
-	p.Streams = int64(r.cfg.OrdersClients)
+	p.More = nil
 	return pub, r.orders.run(p)
 }
 
@@ -204,36 +199,33 @@ func (r *fanoutRun) lookAtHeap(ctx context.Context, m *legMetrics) (Metrics, err
 	return m.scraper.midRun(ctx)
 }
 
-func (r *fanoutRun) publishMain(ctx context.Context, pub publication, p plan, leg *Leg) error {
+func (r *fanoutRun) publishMain(ctx context.Context, p plan, leg *Leg) error {
 	if r.raw != nil {
-		return r.raw.ask(order{Op: "run", Plan: p, Total: pub.total}, &r.rawOut)
+		return r.raw.ask(order{Op: "run", Plan: p, Total: r.pubs[0].total}, &r.rawOut)
 	}
-	to, err := r.cfg.Target.sink(ctx, r.end, r.cfg.Target.Topic)
-	if err != nil {
-		return err
-	}
-	out, err := pub.publish(ctx, to)
-	leg.publisher = out
-	return err
+	return r.publish(ctx, &r.pubs[0], r.cfg.Target.Topic, &leg.publisher)
 }
 
-func (r *fanoutRun) publishOrders(ctx context.Context, pub publication, leg *Leg) error {
-	to, err := r.cfg.Target.sink(ctx, r.end, r.cfg.OrdersTopic)
+func (r *fanoutRun) publish(ctx context.Context, pub *publication, topic string, out *Published) error {
+	to, err := r.cfg.Target.sink(ctx, r.end, topic)
 	if err != nil {
 		return err
 	}
-	out, err := pub.publish(ctx, to)
-	leg.ordersPublisher = out
+	*out, err = pub.publish(ctx, to)
 	return err
 }
 
 // gather collects what all clients got.
 func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, orders int64, leg *Leg) error {
-	t, err := r.readers.finish(total, r.cfg.Drain)
+	var further []int64
+	for _, pub := range r.pubs[1:] {
+		further = append(further, pub.total)
+	}
+	t, err := r.readers.finish(total, r.cfg.Drain, further...)
 	if err != nil {
 		return err
 	}
-	leg.fill(&r.cfg, p, t, m)
+	leg.fill(&r.cfg, t, m)
 	if r.orders != nil {
 		o, err := r.orders.finish(orders, r.cfg.Drain)
 		if err != nil {
@@ -242,7 +234,7 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 		leg.Orders = newOrdersReport(o, leg.ordersPublisher)
 	}
 	if r.filtered != nil {
-		f, err := r.filtered.finish(0, 0) // what they should have got is not known here
+		f, err := r.filtered.finish(0, 0, make([]int64, len(further))...) // what they should have got is not known here
 		if err != nil {
 			return err
 		}
@@ -251,7 +243,7 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 	if r.stalled != nil {
 		// They come back when the stall is over, and have lost what retention took.
 		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - monotonicIn(0))
-		s, err := r.stalled.finish(total, max(left, 0)+5*time.Second)
+		s, err := r.stalled.finish(total, max(left, 0)+5*time.Second, further...)
 		if err != nil {
 			return err
 		}

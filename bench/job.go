@@ -12,18 +12,21 @@ type Job struct {
 	TLS     bool     `json:"tls"`
 	CA      string   `json:"ca,omitempty"` // file of certificates to trust; "": the system's
 
+	Base    int `json:"base"`    // number of the first user of all that share the job
 	First   int `json:"first"`   // number of the first user
 	Clients int `json:"clients"` // how many there will be at most
 
-	// Rooms to join, `{user}` standing for the client's user. Empty: the seven
-	// that the gateway joins by itself.
+	// Rooms to join, `{user}` standing for the client's user, and `{key}` for each
+	// of the streams that it has of the feed with that room. Empty: the seven that
+	// the gateway joins by itself.
 	Rooms []string `json:"rooms,omitempty"`
+	Auto  bool     `json:"auto,omitempty"`  // those seven too
+	Deals []deal   `json:"deals,omitempty"` // of each feed, who gets what. Empty: one, all to all
 
 	Size   int    `json:"size"`   // of a value
 	Fields string `json:"fields"` // further members of a value
 	Bare   bool   `json:"bare"`   // values come without envelope
 	Check  bool   `json:"check"`  // every byte of every value, and prev
-	Own    bool   `json:"own"`    // client i gets the messages n with n mod clients = i
 
 	Deflate bool `json:"deflate"` // agree on permessage-deflate
 
@@ -41,13 +44,14 @@ type Job struct {
 
 // order is one command to a worker.
 type order struct {
-	Op       string `json:"op"` // connect, run, stall, finish, close
-	Clients  int    `json:"clients,omitempty"`
-	Plan     plan   `json:"plan,omitzero"`
-	Total    int64  `json:"total,omitempty"`    // finish: how many messages were published
-	Deadline int64  `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
-	From     int64  `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
-	To       int64  `json:"to,omitempty"`
+	Op       string  `json:"op"` // connect, run, stall, finish, close
+	Clients  int     `json:"clients,omitempty"`
+	Plan     plan    `json:"plan,omitzero"`
+	Total    int64   `json:"total,omitempty"`    // finish: how many messages were published
+	Totals   []int64 `json:"totals,omitempty"`   // and of the further feeds
+	Deadline int64   `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
+	From     int64   `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
+	To       int64   `json:"to,omitempty"`
 }
 
 // answer is a worker's reply to one order.
@@ -76,7 +80,9 @@ type Tally struct {
 	Late    int64 `json:"late"` // out of order
 	Doubled int64 `json:"doubled"`
 	Invalid int64 `json:"invalid"` // torn or otherwise invalid frames; each ended its connection
-	Foreign int64 `json:"foreign"` // valid messages of somebody else
+	Foreign int64 `json:"foreign"` // valid messages of somebody else, or in the envelope of another room
+	Absent  int64 `json:"absent"`  // what clients need not get, since they were not there
+	Due     int64 `json:"due"`     // what all clients should get of what was due in the window
 	Breaks  int64 `json:"breaks"`  // of the prev chain
 	Others  int64 `json:"others"`
 	Early   int64 `json:"early"`
@@ -98,8 +104,33 @@ type Tally struct {
 	Closes  map[string]int64 `json:"closes"`  // by code, or how else a connection ended
 	Faults  []string         `json:"faults"`  // the first few
 
+	Feeds []FeedTally `json:"feeds,omitempty"` // of the further feeds; the figures above are the first one's, but Gone, Invalid and from Breaks on
+
 	Places *Places `json:"places,omitempty"`
 	Stall  *Stall  `json:"stall,omitempty"`
+}
+
+// FeedTally is what clients got of a further feed.
+type FeedTally struct {
+	Want    int64 `json:"want"`
+	Unique  int64 `json:"unique"`
+	Lost    int64 `json:"lost"`
+	Late    int64 `json:"late"`
+	Doubled int64 `json:"doubled"`
+	Foreign int64 `json:"foreign"`
+	Absent  int64 `json:"absent"`
+	Latency *Hist `json:"latency"`
+}
+
+func (f *FeedTally) add(u FeedTally) {
+	f.Want += u.Want
+	f.Unique += u.Unique
+	f.Lost += u.Lost
+	f.Late += u.Late
+	f.Doubled += u.Doubled
+	f.Foreign += u.Foreign
+	f.Absent += u.Absent
+	f.Latency.Merge(u.Latency)
 }
 
 // add adds another worker's figures.
@@ -113,6 +144,8 @@ func (t *Tally) add(u *Tally) {
 	t.Doubled += u.Doubled
 	t.Invalid += u.Invalid
 	t.Foreign += u.Foreign
+	t.Absent += u.Absent
+	t.Due += u.Due
 	t.Breaks += u.Breaks
 	t.Others += u.Others
 	t.Early += u.Early
@@ -140,6 +173,12 @@ func (t *Tally) add(u *Tally) {
 	}
 	t.Faults = append(t.Faults, u.Faults...)
 	t.Faults = t.Faults[:min(len(t.Faults), maxFaults)]
+	for k, f := range u.Feeds {
+		if k == len(t.Feeds) {
+			t.Feeds = append(t.Feeds, FeedTally{Latency: NewHist()})
+		}
+		t.Feeds[k].add(f)
+	}
 	if u.Places != nil {
 		t.Places = u.Places // one worker has them all
 	}

@@ -13,7 +13,7 @@ type Leg struct {
 	Handshake Quantiles `json:"handshake"` // connect to joined, many at a time
 
 	// In the window.
-	Offered   float64 `json:"offered_per_s"`   // messages due × clients
+	Offered   float64 `json:"offered_per_s"`   // messages due × the clients that should get them
 	Delivered float64 `json:"delivered_per_s"` // data frames read
 	Bytes     float64 `json:"bytes_per_s"`     // of data frames, headers included
 	CPU       float64 `json:"gateway_cpu_us_per_message"`
@@ -28,6 +28,7 @@ type Leg struct {
 	Invalid int64 `json:"invalid"`
 	Foreign int64 `json:"foreign"`
 	Breaks  int64 `json:"chain_breaks"`
+	Absent  int64 `json:"absent,omitempty"` // published while their clients were away
 	Gone    int   `json:"connections_lost"`
 
 	Latency Quantiles `json:"latency"` // of the messages due in the window, from due to read
@@ -50,6 +51,8 @@ type Leg struct {
 	Notices map[string]int64 `json:"notices"`
 	Closes  map[string]int64 `json:"closes,omitempty"`
 
+	Feeds []FeedReport `json:"feeds,omitempty"` // besides the main one, whose figures stand above
+
 	Orders  *OrdersReport  `json:"orders,omitempty"`
 	Stalled *StalledReport `json:"stalled,omitempty"`
 
@@ -61,6 +64,33 @@ type Leg struct {
 	Problems []string `json:"problems,omitempty"` // of the bench: the figures say little
 
 	publisher, ordersPublisher Published
+	feedsPublished             []Published
+}
+
+// FeedReport is about a further feed.
+type FeedReport struct {
+	Name    string    `json:"name"`
+	Want    int64     `json:"want"`
+	Unique  int64     `json:"unique"`
+	Lost    int64     `json:"lost"`
+	Late    int64     `json:"out_of_order"`
+	Doubled int64     `json:"doubled"`
+	Foreign int64     `json:"foreign"`
+	Absent  int64     `json:"absent,omitempty"`
+	Latency Quantiles `json:"latency"` // due to read
+	Lag     Quantiles `json:"publisher_lag"`
+	late    float64   // ms, p99: the bench's own part of it
+}
+
+func newFeedReport(name string, t FeedTally, p Published) FeedReport {
+	r := FeedReport{
+		Name: name, Want: t.Want, Unique: t.Unique, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Foreign: t.Foreign, Absent: t.Absent,
+		Latency: t.Latency.Quantiles(),
+	}
+	if p.Lag != nil {
+		r.Lag, r.late = p.Lag.Quantiles(), p.Late.Quantiles().P99
+	}
+	return r
 }
 
 // OrdersReport is about the messages to single users.
@@ -126,9 +156,9 @@ type RawReport struct {
 }
 
 // fill takes over what the readers counted and what the gateway used.
-func (g *Leg) fill(c *FanoutConfig, p plan, t *Tally, m *legMetrics) {
+func (g *Leg) fill(c *FanoutConfig, t *Tally, m *legMetrics) {
 	s := c.Duration.Seconds()
-	g.Offered = float64(p.Schedule.Before(p.To-1)-p.Warm) * float64(c.Clients) / s
+	g.Offered = float64(t.Due) / s
 	g.Delivered = float64(t.WindowFrames) / s
 	g.Bytes = float64(t.WindowBytes) / s
 	cpu := m.to[metricCPU] - m.from[metricCPU]
@@ -137,7 +167,10 @@ func (g *Leg) fill(c *FanoutConfig, p plan, t *Tally, m *legMetrics) {
 		g.CPU = cpu * 1e6 / float64(t.WindowFrames)
 	}
 	g.Want, g.Unique, g.Lost, g.Late, g.Doubled = t.Want, t.Unique, t.Lost, t.Late, t.Doubled
-	g.Invalid, g.Foreign, g.Breaks, g.Gone = t.Invalid, t.Foreign, t.Breaks, t.Gone
+	g.Invalid, g.Foreign, g.Breaks, g.Gone, g.Absent = t.Invalid, t.Foreign, t.Breaks, t.Gone, t.Absent
+	for k, f := range t.Feeds {
+		g.Feeds = append(g.Feeds, newFeedReport(c.Feeds[k].Name, f, g.feedsPublished[k]))
+	}
 	g.Latency = t.Latency.Quantiles()
 	if g.publisher.Lag != nil {
 		g.PublisherLag, g.PublisherLate, g.PublisherBlocked = g.publisher.Lag.Quantiles(), g.publisher.Late.Quantiles(), g.publisher.Blocked
@@ -185,6 +218,11 @@ func (g *Leg) judge(orders bool) {
 			problem("the publisher of orders was late: p99 %.1f ms", q.P99)
 		}
 	}
+	for _, f := range g.Feeds {
+		if f.late > mostPublisherLate {
+			problem("the publisher of %s was late: p99 %.1f ms", f.Name, f.late)
+		}
+	}
 	if g.ClientAsleep < leastAsleep && g.Delivered < keptUp*g.Offered {
 		problem("the client processes had no rest (%.1f %% of the window), and less was delivered than was due: they may be what limits; give them cores, or --procs", 100*g.ClientAsleep)
 	}
@@ -203,9 +241,15 @@ func (g *Leg) judge(orders bool) {
 	fault(g.Late, "messages out of order")
 	fault(g.Doubled, "messages doubled")
 	fault(g.Invalid, "invalid frames")
-	fault(g.Foreign, "messages of somebody else")
+	fault(g.Foreign, "messages of somebody else, or in the wrong room")
 	fault(g.Breaks, "breaks of the prev chain")
 	fault(int64(g.Gone), "connections lost")
+	for _, f := range g.Feeds {
+		fault(f.Lost, "messages of "+f.Name+" lost")
+		fault(f.Late, "messages of "+f.Name+" out of order")
+		fault(f.Doubled, "messages of "+f.Name+" doubled")
+		fault(f.Foreign, "messages of somebody else among "+f.Name)
+	}
 	if o := g.Orders; o != nil {
 		fault(o.Lost, "orders lost")
 		fault(o.Late, "orders out of order")

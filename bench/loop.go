@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -59,6 +60,7 @@ type loop struct {
 	buf      []byte // room for a tail before headroom, for a read after it
 	stamper  *stamper
 	clients  []client
+	deals    []deal
 	reader   *reader
 
 	dialing, joined, gone, dialled int
@@ -102,6 +104,12 @@ func newLoop(job Job) (*loop, error) {
 		notices: map[string]int64{}, closes: map[string]int64{},
 	}
 	l.seed = uint64(l.clock.now())
+	if l.deals = slices.Clone(job.Deals); l.deals == nil {
+		l.deals = make([]deal, 1)
+	}
+	for k := range l.deals {
+		l.deals[k].prepare()
+	}
 	for i := range l.clients {
 		l.clients[i].fd = -1
 	}

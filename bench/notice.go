@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 )
 
 // message is a JSON-RPC message from the gateway, as far as a client cares.
@@ -62,9 +63,9 @@ func (l *loop) notice(i int, p []byte) error {
 		l.tell(fmt.Sprintf("client %d: error %d: %s", i, m.Error.Code, m.Error.Message))
 		return nil
 	}
-	if m.Method == "" && len(l.job.Filter) > 0 && string(m.ID) == fmt.Sprint(filterID) {
+	if m.Method == "" && c.state == stEntering && string(m.ID) == strconv.Itoa(entryID) {
 		if m.Result.refused() {
-			return fmt.Errorf("cannot join with keys: %.200s", p)
+			return fmt.Errorf("cannot join: %.200s", p)
 		}
 		l.isIn(c)
 		return nil
@@ -80,10 +81,13 @@ func (l *loop) notice(i int, p []byte) error {
 		}
 	case "auto_subscribed":
 		if c.state == stEntering {
-			if e := m.Params.Errors; len(e) > 0 && len(l.job.Rooms) > 0 {
+			if e := m.Params.Errors; len(e) > 0 && l.manual() {
 				return fmt.Errorf("cannot join %q: %s", e[0].Room, e[0].Error.Message)
 			}
-			if len(l.job.Filter) == 0 {
+			switch {
+			case l.job.Auto && len(l.job.Rooms) > 0:
+				l.enterMore(i, c)
+			case len(l.job.Filter) == 0:
 				l.isIn(c)
 			}
 		}

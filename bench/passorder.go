@@ -94,7 +94,7 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 	}
 	pub := publication{
 		schedule: p.Schedule, anchor: p.Anchor, total: total, shape: shape,
-		room: func(int64) string { return cfg.Room }, key: func(int64) []byte { return nil },
+		deal: deal{Rooms: []string{cfg.Room}},
 	}
 	if _, err := pub.publish(ctx, to); err != nil {
 		return nil, err

@@ -19,14 +19,27 @@ type sink interface {
 	close(ctx context.Context) (int64, error)
 }
 
-// publication is what a publisher does: message n goes to room(n) with key(n).
+// publication is what a publisher does: message n goes to the room of its stream,
+// with that stream's key.
 type publication struct {
 	schedule Schedule
 	anchor   int64
 	total    int64
+	base     int64 // of the numbers that the values carry
 	shape    valueShape
-	room     func(n int64) string
-	key      func(n int64) []byte
+	deal     deal
+
+	rooms []string // by stream
+	keys  [][]byte
+}
+
+// prepare makes the names before anything is due.
+func (p *publication) prepare() {
+	p.deal.prepare()
+	for s := range p.deal.Streams {
+		p.rooms = append(p.rooms, p.deal.room(s))
+		p.keys = append(p.keys, []byte(p.deal.key(s)))
+	}
 }
 
 // Published says how a publisher kept its schedule.
@@ -46,6 +59,7 @@ func (p *publication) publish(ctx context.Context, to sink) (Published, error) {
 	preferThread()
 	// Timers fire up to 50 µs late by default, which would be counted as the gateway's.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0) // at worst it stays so
+	p.prepare()
 	clock := newClock()
 	out := Published{Lag: NewHist(), Late: NewHist()}
 	var value []byte
@@ -64,8 +78,9 @@ func (p *publication) publish(ctx context.Context, to sink) (Published, error) {
 		}
 		from := n
 		for k := min(p.schedule.Before(now), p.total, n+maxBurst); n < k; n++ {
-			value = p.shape.make(value[:0], p.schedule.Due(n), n)
-			if err := to.put(p.room(n), p.key(n), value); err != nil {
+			value = p.shape.make(value[:0], p.schedule.Due(n), p.base+n)
+			stream, _ := p.deal.of(n)
+			if err := to.put(p.rooms[stream], p.keys[stream], value); err != nil {
 				return out, err
 			}
 		}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,14 +21,16 @@ type reader struct {
 
 	plan    plan
 	started bool
-	tally   *tally
+	feeds   []feed
+	tally   *tally // of the first feed
 	chain   *chain
-	latency *Hist // from due to read
+	latency *Hist // of the first feed, from due to read
 	arrival *Hist // from due to the kernel's receive time; nil: not taken
 	stamp   int64 // the kernel's receive time of what is being read
 	order   *arrivals
 
 	frames, bytes int64 // data frames of the wanted rooms, and their bytes on the wire
+	strays        int64 // in an envelope of another room than they were published to
 	others        int64 // data frames of other rooms
 	early         int64 // before they were due: the clocks disagree
 
@@ -44,8 +47,30 @@ type plan struct {
 	Warm     int64    `json:"warm"`   // messages before this number are not timed
 	From     int64    `json:"from"`   // the measured window, ns since 1970
 	To       int64    `json:"to"`
-	Streams  int64    `json:"streams"`
+	More     []course `json:"more,omitempty"` // of the further feeds
 }
+
+// course is when the messages of a further feed are due, and from which on they are timed.
+type course struct {
+	Schedule Schedule `json:"schedule"`
+	Warm     int64    `json:"warm"`
+}
+
+// feed is a run of messages with numbers of its own: those of feed k begin at k
+// times feedSpan. It belongs to the reader.
+type feed struct {
+	course
+	tally   *tally
+	latency *Hist
+	heads   [][]byte // by stream, where rooms are checked: how its envelopes begin
+}
+
+// feedSpan is how many messages one of several feeds may have; maxFeeds of them
+// share the ten digits of a number.
+const (
+	feedSpan = 1_000_000_000
+	maxFeeds = maxMessages / feedSpan
+)
 
 // maxEnvelope is what an envelope may add to a value; notices share the bound.
 const maxEnvelope = 64 << 10
@@ -62,10 +87,23 @@ func newReader(shape valueShape, bare, check bool) *reader {
 // inflates has the reader take deflated frames too.
 func (r *reader) inflates() { r.parse, r.inflater = parseDeflated, newInflater() }
 
-// start begins a run: from now on data is expected, timed and counted.
-func (r *reader) start(p plan, t *tally) {
-	p.Schedule.prepare()
-	r.plan, r.tally, r.started = p, t, true
+// start begins a run: from now on data is expected, timed and counted. There is a
+// tally for each feed.
+func (r *reader) start(p plan, tallies ...*tally) {
+	r.plan, r.tally, r.started = p, tallies[0], true
+	for k, t := range tallies {
+		f := feed{course: course{p.Schedule, p.Warm}, tally: t, latency: r.latency}
+		if k > 0 {
+			f.course, f.latency = p.More[k-1], NewHist()
+		}
+		f.Schedule.prepare()
+		if r.check && !r.bare && len(t.deal.Rooms) > 0 {
+			for s := range t.deal.Streams {
+				f.heads = append(f.heads, []byte(`{"room":"`+t.deal.room(s)+`"`))
+			}
+		}
+		r.feeds = append(r.feeds, f)
+	}
 	if r.check && !r.bare {
 		r.chain = newChain()
 	}
@@ -132,14 +170,28 @@ func (r *reader) data(i int, p []byte, now int64, first bool) error {
 	if n < 0 || p[len(p)-1] != '}' || v[len(v)-1] != '}' {
 		return r.torn(p)
 	}
-	due := r.plan.Schedule.Due(n)
+	f, whole := &r.feeds[0], n
+	if len(r.feeds) > 1 {
+		k := n / feedSpan
+		if k >= int64(len(r.feeds)) {
+			return r.torn(p)
+		}
+		f, n = &r.feeds[k], n%feedSpan
+	}
+	due := f.Schedule.Due(n)
 	if first || r.check {
 		if parseTime(v) != due {
-			r.tally.foreign++ // from another run, or another publisher
+			f.tally.foreign++ // from another run, or another publisher
 			return nil
 		}
-		if r.check && !r.shape.same(v, due, n) {
+		if r.check && !r.shape.same(v, due, whole) {
 			return r.torn(p)
+		}
+		if f.heads != nil {
+			if s, _ := f.tally.deal.of(n); !bytes.HasPrefix(p, f.heads[s]) {
+				r.strays++
+				return nil
+			}
 		}
 		if r.chain != nil {
 			if err := r.chain.follow(i, p[:at]); err != nil {
@@ -149,11 +201,11 @@ func (r *reader) data(i int, p []byte, now int64, first bool) error {
 	}
 	r.frames++
 	r.bytes += int64(len(p)) + frameOverhead(len(p))
-	r.tally.got(i, n)
+	f.tally.got(i, n)
 	if r.order != nil {
 		r.order.put(i, n, r.stamp)
 	}
-	if n < r.plan.Warm {
+	if n < f.Warm {
 		return nil
 	}
 	late := now + r.plan.Anchor - due
@@ -161,7 +213,7 @@ func (r *reader) data(i int, p []byte, now int64, first bool) error {
 		r.early++
 		late = 0
 	}
-	r.latency.Record(late)
+	f.latency.Record(late)
 	if r.arrival != nil && r.stamp != 0 {
 		r.arrival.Record(max(0, r.stamp-due))
 	}

@@ -25,7 +25,7 @@ func BenchmarkRead(b *testing.B) {
 				buf = appendServerFrame(buf, opText, v)
 			}
 			r := newReader(shape, c.bare, c.check)
-			r.start(plan{Schedule: s}, newTally(1, 1, false, 0))
+			r.start(plan{Schedule: s}, newTally(1, &deal{}, 0))
 			b.SetBytes(int64(len(buf)))
 			for b.Loop() {
 				r.tally.next[0] = 0

@@ -88,7 +88,7 @@ func (l *loop) take(i int, c *client, b []byte, now int64) (used int, err error)
 			return 0, err
 		}
 		c.state = stEntering
-		if len(l.job.Rooms) > 0 {
+		if l.manual() {
 			c.state = stGreeting
 		}
 	}

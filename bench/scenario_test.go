@@ -227,7 +227,7 @@ func TestDirectRefused(t *testing.T) {
 	shape, _ := newValueShape(128, "")
 	s, _ := NewSchedule(monotonicIn(0)+anchor(), 1000)
 	p := publication{schedule: s, anchor: anchor(), total: 5000, shape: shape,
-		room: func(int64) string { return "nowhere" }, key: func(int64) []byte { return nil }}
+		deal: deal{Rooms: []string{"nowhere"}}}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if _, err = p.publish(ctx, to); err == nil || !strings.Contains(err.Error(), "entry 0: no room") {
@@ -246,7 +246,7 @@ func TestPublishDirect(t *testing.T) {
 	a := anchor()
 	s, _ := NewSchedule(monotonicIn(-time.Second)+a, 2000) // half of it is late
 	p := publication{schedule: s, anchor: a, total: 4000, shape: shape,
-		room: func(n int64) string { return []string{"a", "b"}[n%2] }, key: func(int64) []byte { return nil }}
+		deal: deal{Streams: 2, Rooms: []string{"a", "b"}}}
 	out, err := p.publish(t.Context(), to)
 	if err != nil || out.Messages != 4000 || g.offsets["a"] != 2000 || g.offsets["b"] != 2000 {
 		t.Fatalf("%+v, %v", out, err)

@@ -28,7 +28,7 @@ func TestPublishKafka(t *testing.T) {
 	a := anchor()
 	s, _ := NewSchedule(monotonicIn(0)+a, 2000)
 	p := publication{schedule: s, anchor: a, total: 500, shape: shape,
-		room: func(int64) string { return "" }, key: func(n int64) []byte { return []byte{'k', byte('0' + n%3)} }}
+		deal: deal{Streams: 3}}
 	out, err := p.publish(t.Context(), to)
 	if err != nil || out.Messages != 500 || out.Lag.Count() != 500 {
 		t.Fatalf("%+v, %v", out, err)
@@ -47,7 +47,7 @@ func TestPublishKafka(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !shape.same(m.Value, s.Due(n), n) || string(m.Key) != string(p.key(n)) {
+		if !shape.same(m.Value, s.Due(n), n) || string(m.Key) != keyName(n%3) {
 			t.Fatalf("message %d is %q: %s", n, m.Key, m.Value)
 		}
 	}

@@ -1,40 +1,74 @@
 package bench
 
-// tally follows the message numbers that each client gets. The messages of a
-// run form streams (one for each room or key, within which order is promised):
-// message n belongs to stream n modulo streams. It belongs to one loop.
+import "slices"
+
+// tally follows the message numbers of one feed that each client gets, and knows
+// which it should get (deal). It belongs to one loop.
 type tally struct {
-	streams int64
-	own     bool    // client i gets stream i alone; else all get all
-	first   int     // with own: the stream of client 0
-	next    []int64 // by client and stream: how many messages of the stream came or were passed over
-	holes   map[int][]span
+	deal  *deal
+	first int     // number of client 0
+	mine  []int32 // by client and place: its streams, where they were chosen by popularity
+	next  []int64 // by client and place: how many messages of the stream came or were passed over
+	holes map[int][]span
+	away  map[int][]span // what it need not get, since it was not there; it may, at the ends
 
 	unique, late, doubled, foreign int64
+	absent                         int64 // not got, and needn't be, as far as known
 }
 
 // span is what a client has missed of a stream, [from, to), so far.
 type span struct{ from, to int64 }
 
-func newTally(clients int, streams int64, own bool, first int) *tally {
-	t := &tally{streams: max(streams, 1), own: own, first: first, holes: map[int][]span{}}
-	each := 1
-	if !own {
-		each = int(t.streams)
+func newTally(clients int, d *deal, first int) *tally {
+	d.prepare()
+	t := &tally{deal: d, first: first, holes: map[int][]span{}, away: map[int][]span{}}
+	if d.Each > 1 || d.Each == 1 && d.Zipf != 0 {
+		for i := range clients {
+			t.mine = d.streamsOf(t.mine, first+i)
+		}
 	}
-	t.next = make([]int64, clients*each)
+	t.next = make([]int64, clients*d.each())
 	return t
+}
+
+// at returns where stream s of client i is counted, or -1: it isn't the client's.
+func (t *tally) at(i int, s int64) int {
+	each := t.deal.each()
+	switch {
+	case t.mine != nil:
+		for k, x := range t.mine[i*each : (i+1)*each] {
+			if int64(x) == s {
+				return i*each + k
+			}
+		}
+		return -1
+	case t.deal.Each == 1:
+		if s != int64(t.first+i)%t.deal.Streams {
+			return -1
+		}
+		return i
+	}
+	return i*each + int(s)
+}
+
+// stream is the k-th stream of client i.
+func (t *tally) stream(i, k int) int64 {
+	switch {
+	case t.mine != nil:
+		return int64(t.mine[i*t.deal.Each+k])
+	case t.deal.Each == 1:
+		return int64(t.first+i) % t.deal.Streams
+	}
+	return int64(k)
 }
 
 // got counts message n at client i.
 func (t *tally) got(i int, n int64) {
 	at, j := i, n
-	if t.streams > 1 {
-		s := n % t.streams
-		j = n / t.streams
-		if !t.own {
-			at = i*int(t.streams) + int(s)
-		} else if s != int64(i+t.first) {
+	if t.deal.Streams > 1 {
+		var s int64
+		s, j = t.deal.of(n)
+		if at = t.at(i, s); at < 0 {
 			t.foreign++ // somebody else's
 			return
 		}
@@ -48,7 +82,8 @@ func (t *tally) got(i int, n int64) {
 }
 
 // gotSlow counts message j of a stream that isn't the one expected: it leaves
-// a hole before it, fills a hole (late: out of order), or is there already.
+// a hole before it, fills a hole (late: out of order), was published about when
+// the client came back, or is there already.
 func (t *tally) gotSlow(at int, j int64) {
 	if next := t.next[at]; j > next {
 		t.holes[at] = append(t.holes[at], span{next, j})
@@ -56,11 +91,17 @@ func (t *tally) gotSlow(at int, j int64) {
 		t.unique++
 		return
 	}
+	in := func(s span) bool { return s.from <= j && j < s.to }
+	if k := slices.IndexFunc(t.away[at], in); k >= 0 {
+		a := &t.away[at][k]
+		t.absent += j - a.from // what it did not get before its first one
+		a.from = j + 1
+		t.unique++
+		return
+	}
 	hs := t.holes[at]
-	for k, h := range hs {
-		if j < h.from || j >= h.to {
-			continue
-		}
+	if k := slices.IndexFunc(hs, in); k >= 0 {
+		h := hs[k]
 		var rest []span
 		if h.from < j {
 			rest = append(rest, span{h.from, j})
@@ -68,7 +109,7 @@ func (t *tally) gotSlow(at int, j int64) {
 		if j+1 < h.to {
 			rest = append(rest, span{j + 1, h.to})
 		}
-		t.holes[at] = append(append(append([]span{}, hs[:k]...), rest...), hs[k+1:]...)
+		t.holes[at] = slices.Concat(hs[:k], rest, hs[k+1:])
 		t.late++
 		t.unique++
 		return
@@ -76,35 +117,51 @@ func (t *tally) gotSlow(at int, j int64) {
 	t.doubled++
 }
 
-// want returns how many of a run's total messages client i gets.
-func (t *tally) want(i int, total int64) int64 {
-	if !t.own {
-		return total
+// back has client i, who was away, miss what it lacks of the first total messages
+// without loss: it need not get them. It may, from some number on: the gateway
+// took it in before we heard of that.
+func (t *tally) back(i int, total int64) {
+	each := t.deal.each()
+	for k := range each {
+		at := i*each + k
+		if to := t.deal.length(total, t.stream(i, k)); to > t.next[at] {
+			t.settle(at)
+			t.away[at] = []span{{t.next[at], to}}
+			t.next[at] = to
+		}
 	}
-	return streamLen(total, t.streams, int64(i+t.first))
 }
 
-// lost returns how many of total messages client i hasn't got.
-func (t *tally) lost(i int, total int64) int64 {
-	each, first := int(t.streams), int64(0)
-	if t.own {
-		each, first = 1, int64(i+t.first)
+// settle counts as absent what can't come any more.
+func (t *tally) settle(at int) {
+	for _, a := range t.away[at] {
+		t.absent += a.to - a.from
 	}
+	delete(t.away, at)
+}
+
+// want returns how many of a run's total messages client i gets.
+func (t *tally) want(i int, total int64) int64 {
+	if t.deal.Each == 0 {
+		return total
+	}
+	var n int64
+	for k := range t.deal.Each {
+		n += t.deal.length(total, t.stream(i, k))
+	}
+	return n
+}
+
+// lost returns how many of total messages client i hasn't got, but should have.
+func (t *tally) lost(i int, total int64) int64 {
+	each := t.deal.each()
 	var lost int64
-	for s := range each {
-		at := i*each + s
-		lost += max(0, streamLen(total, t.streams, first+int64(s))-t.next[at])
+	for k := range each {
+		at := i*each + k
+		lost += max(0, t.deal.length(total, t.stream(i, k))-t.next[at])
 		for _, h := range t.holes[at] {
 			lost += h.to - h.from
 		}
 	}
 	return lost
-}
-
-// streamLen returns how many of the numbers below total fall to stream s.
-func streamLen(total, streams, s int64) int64 {
-	if total <= s {
-		return 0
-	}
-	return (total-s-1)/streams + 1
 }

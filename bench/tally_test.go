@@ -9,7 +9,7 @@ func TestTally(t *testing.T) {
 	// total messages of a run, what came, and what the tally says of it
 	f := func(streams, total int64, came []int64, unique, lost, late, doubled int64) {
 		t.Helper()
-		y := newTally(1, streams, false, 0)
+		y := newTally(1, &deal{Streams: streams}, 0)
 		for _, n := range came {
 			y.got(0, n)
 		}
@@ -32,7 +32,7 @@ func TestTally(t *testing.T) {
 }
 
 func TestTallyOwn(t *testing.T) {
-	y := newTally(3, 3, true, 0)
+	y := newTally(3, &deal{Streams: 3, Each: 1}, 0)
 	for _, n := range []int64{0, 3, 6} {
 		y.got(0, n)
 	}
@@ -52,7 +52,7 @@ func FuzzTally(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, streams uint8) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		const total = 60
-		y := newTally(1, int64(streams%5)+1, false, 0)
+		y := newTally(1, &deal{Streams: int64(streams%5) + 1}, 0)
 		seen := map[int64]bool{}
 		var doubled int64
 		for range rnd.IntN(120) {

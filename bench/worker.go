@@ -84,7 +84,7 @@ func (l *loop) obey(o order, stop *atomic.Bool) answer {
 	case "stall":
 		l.stall = &staller{from: o.From, to: o.To, stop: stop}
 	case "finish":
-		return answer{Results: l.finish(o.Total, o.Deadline, stop)}
+		return answer{Results: l.finish(append([]int64{o.Total}, o.Totals...), o.Deadline, stop)}
 	case "close":
 		err = l.leave(o.Deadline)
 	default:
@@ -102,7 +102,14 @@ func (l *loop) run(p plan) error {
 	if l.reader.started {
 		return errors.New("a run is going on already")
 	}
-	l.reader.start(p, newTally(len(l.clients), p.Streams, l.job.Own, 0))
+	if len(p.More) != len(l.deals)-1 {
+		return fmt.Errorf("a plan of %d feeds for a job of %d", len(p.More)+1, len(l.deals))
+	}
+	var tallies []*tally
+	for k := range l.deals {
+		tallies = append(tallies, newTally(len(l.clients), &l.deals[k], l.job.First-l.job.Base))
+	}
+	l.reader.start(p, tallies...)
 	if l.job.Arrivals > 0 {
 		l.reader.order = newArrivals(len(l.clients), l.job.Arrivals)
 	}
@@ -111,16 +118,16 @@ func (l *loop) run(p plan) error {
 	return nil
 }
 
-// finish waits until every client that is still there has got all of total
-// messages, or the deadline is over, and returns what they got.
-func (l *loop) finish(total, deadline int64, stop *atomic.Bool) *Tally {
+// finish waits until every client that is still there has got all of each feed's
+// total messages, or the deadline is over, and returns what they got.
+func (l *loop) finish(totals []int64, deadline int64, stop *atomic.Bool) *Tally {
 	var looked, complete int64
 	for now := l.clock.now(); now < deadline && !stop.Load(); now = l.clock.now() {
 		l.turn(10 * time.Millisecond)
 		if now-looked > 5e6 {
 			looked = now
 			switch {
-			case !l.complete(total):
+			case !l.complete(totals):
 				complete = 0
 			case complete == 0:
 				complete = now
@@ -131,31 +138,55 @@ func (l *loop) finish(total, deadline int64, stop *atomic.Bool) *Tally {
 		}
 	}
 	l.turn(time.Millisecond) // takes the window's figures, where its end has just come
-	return l.results(total)
+	return l.results(totals)
 }
 
-func (l *loop) complete(total int64) bool {
-	for i := range l.clients {
-		if l.clients[i].state == stJoined && l.reader.tally.lost(i, total) > 0 {
-			return false
+func (l *loop) complete(totals []int64) bool {
+	for k, f := range l.reader.feeds {
+		for i := range l.clients {
+			if l.clients[i].state == stJoined && f.tally.lost(i, totals[k]) > 0 {
+				return false
+			}
 		}
 	}
 	return true
 }
 
-func (l *loop) results(total int64) *Tally {
-	r, y := l.reader, l.reader.tally
+// feedTally is what the clients got of the total messages of a feed, and what
+// they should have got of those due in the window.
+func (l *loop) feedTally(f *feed, total int64) (t FeedTally, due int64) {
+	y := f.tally
+	for at := range y.away {
+		y.settle(at)
+	}
+	t = FeedTally{Unique: y.unique, Late: y.late, Doubled: y.doubled, Foreign: y.foreign, Absent: y.absent, Latency: f.latency}
+	end := min(f.Schedule.Before(l.reader.plan.To-1), total)
+	for i := range l.clients {
+		t.Want += y.want(i, total)
+		t.Lost += y.lost(i, total)
+		due += y.want(i, end) - y.want(i, f.Warm)
+	}
+	return t, due
+}
+
+func (l *loop) results(totals []int64) *Tally {
+	r := l.reader
 	t := &Tally{
 		Clients: len(l.clients), Gone: l.gone,
-		Unique: y.unique, Late: y.late, Doubled: y.doubled, Foreign: y.foreign,
 		Invalid: l.invalid, Others: r.others, Early: r.early,
 		Frames: r.frames, Bytes: r.bytes,
 		Latency: r.latency, Arrival: r.arrival, Lag: l.lag, Turns: l.turns,
 		Notices: l.notices, Closes: l.closes, Faults: l.faults,
 	}
-	for i := range l.clients {
-		t.Want += y.want(i, total)
-		t.Lost += y.lost(i, total)
+	for k := range r.feeds {
+		f, due := l.feedTally(&r.feeds[k], totals[k])
+		t.Due += due
+		if k > 0 {
+			t.Feeds = append(t.Feeds, f)
+			continue
+		}
+		t.Want, t.Unique, t.Lost, t.Late, t.Doubled = f.Want, f.Unique, f.Lost, f.Late, f.Doubled
+		t.Foreign, t.Absent = f.Foreign+r.strays, f.Absent
 	}
 	if r.chain != nil {
 		t.Breaks = r.chain.breaks

@@ -209,11 +209,11 @@ func TestFaultsAreFound(t *testing.T) {
 func TestOwnMessages(t *testing.T) {
 	g := newGate(t, "secret")
 	job := g.job(4, 128)
-	job.First, job.Rooms, job.Own, job.Stamp = 100, []string{"orders:{user}"}, true, true
+	job.First, job.Rooms, job.Stamp = 100, []string{"orders:{user}"}, true
+	job.Deals = []deal{{Streams: 4, Each: 1, Rooms: job.Rooms, First: 100}}
 	w := startWorker(t, job)
 	w.ask(order{Op: "connect", Clients: 4, Deadline: monotonicIn(10 * time.Second)})
 	p := pastPlan(time.Second, 100)
-	p.Streams = 4
 	w.ask(order{Op: "run", Plan: p})
 	shape, _ := newValueShape(128, "")
 	for n := range int64(42) {

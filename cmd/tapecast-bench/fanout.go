@@ -1,17 +1,62 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"tapecast/bench"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
+// fanoutLike is a subcommand that runs bench.Fanout: c holds what is its own, and
+// what its flags are by default; more adds further flags. topic is where it
+// publishes by default.
+func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string, more func(*pflag.FlagSet, *bench.FanoutConfig)) *cobra.Command {
+	t := targetFlags{topic: topic}
+	c.Scenario = cmd.Name()
+	cmd.Args = noArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var err error
+		if c.Target, err = t.target(); err != nil {
+			return err
+		}
+		c.Log = t.log(cmd)
+		res, err := bench.Fanout(cmd.Context(), c)
+		if res == nil || len(res.Legs) == 0 {
+			return err
+		}
+		return report(cmd, t.json, res, err)
+	}
+	t.add(cmd)
+	t.addPublishing(cmd)
+	addLoad(cmd.Flags(), &c)
+	if more != nil {
+		more(cmd.Flags(), &c)
+	}
+	return cmd
+}
+
+// addLoad adds the flags of all scenarios whose clients get messages.
+func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
+	f.IntVar(&c.Clients, "clients", cmp.Or(c.Clients, 1000), "number of clients, each a user of its own")
+	f.IntVar(&c.Procs, "procs", 1, "client `processes`; one holds as many clients as it may have descriptors")
+	f.IntVar(&c.Size, "size", cmp.Or(c.Size, 128), "`bytes` of a message's value")
+	f.StringVar(&c.Fields, "fields", c.Fields, `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
+	f.BoolVar(&c.Check, "check", c.Check, "check every byte of every value, the rooms, and the prev chain")
+	f.DurationVar(&c.Duration, "duration", cmp.Or(c.Duration, 10*time.Second), "length of the measured window")
+	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "time before it")
+	f.DurationVar(&c.Drain, "drain", 30*time.Second, "how long stragglers are waited for at most")
+	f.DurationVar(&c.Pace, "pace", c.Pace, "least time between two polls of a client process; 0: it wakes for each event")
+	f.IntVar(&c.InFlight, "in-flight", 64, "handshakes at a time in each client process")
+	f.IntVar(&c.RcvBuf, "rcvbuf", 0, "receive buffer of each client in `bytes` (default: the kernel's choice)")
+	f.BoolVar(&c.GC, "gc", false, "have the gateway collect its garbage before its heap is read (needs its admin.pprof)")
+	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
+}
+
 func fanoutCommand() *cobra.Command {
-	var t targetFlags
-	var c bench.FanoutConfig
-	cmd := &cobra.Command{
+	return fanoutLike(&cobra.Command{
 		Use:   "fanout",
 		Short: "Messages to many clients: rate, loss, order, latency, CPU per message",
 		Example: `  # 400 bare messages a second to 10,000 clients, past Kafka, three runs
@@ -22,52 +67,42 @@ func fanoutCommand() *cobra.Command {
 
   # through Kafka
   tapecast-bench fanout --secret-file key --brokers localhost:9092 --topic market.ticker --rate 100 --clients 1000`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if c.Target, err = t.target(); err != nil {
-				return err
-			}
-			c.Log = t.log(cmd)
-			res, err := bench.Fanout(cmd.Context(), c)
-			if res == nil || len(res.Legs) == 0 {
-				return err
-			}
-			return report(cmd, t.json, res, err)
-		},
+	}, bench.FanoutConfig{Pace: time.Millisecond}, "", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
+		addRooms(f, c)
+		f.BoolVar(&c.Bare, "bare", false, "the room's frames are bare values (envelope: none)")
+		f.BoolVar(&c.Deflate, "deflate", false, "the clients offer permessage-deflate (the room's class must compress)")
+		f.IntVar(&c.Keys, "keys", 1, "`number` of record keys, in turn (Kafka)")
+		addOrders(f, c)
+		f.IntVar(&c.Filtered, "filtered", 0, "`number` of further clients that want a few of the keys only (Kafka)")
+		f.IntVar(&c.FilterKeys, "filter-keys", 5, "`number` of those keys")
+		addStalled(f, c)
+		f.BoolVar(&c.Baseline, "baseline", false, "each run once against the gateway, and once against a bare send loop")
+		f.BoolVar(&c.Pin, "pin", false, "clients on the last processor, the send loop on the first (start the gateway there too: taskset -c 0)")
+	})
+}
+
+// addRooms adds the flags of scenarios whose clients share rooms.
+func addRooms(f *pflag.FlagSet, c *bench.FanoutConfig) {
+	rooms := c.Rooms
+	if rooms == nil {
+		rooms = []string{"prices"}
 	}
-	t.add(cmd)
-	t.addPublishing(cmd)
-	f := cmd.Flags()
-	f.IntVar(&c.Clients, "clients", 1000, "number of clients, each a user of its own")
-	f.IntVar(&c.Procs, "procs", 1, "client `processes`; one holds as many clients as it may have descriptors")
-	f.StringSliceVar(&c.Rooms, "rooms", []string{"prices"}, "`rooms` to join and to publish to, in turn")
+	f.StringSliceVar(&c.Rooms, "rooms", rooms, "`rooms` to join and to publish to, in turn")
 	f.BoolVar(&c.AutoJoin, "auto-join", false, "join the rooms that the gateway joins by itself, not only --rooms")
-	f.Float64Var(&c.Rate, "rate", 100, "`messages` a second")
-	f.IntVar(&c.Size, "size", 128, "`bytes` of a message's value")
-	f.StringVar(&c.Fields, "fields", "", `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
-	f.IntVar(&c.Keys, "keys", 1, "`number` of record keys, in turn (Kafka)")
-	f.BoolVar(&c.Bare, "bare", false, "the room's frames are bare values (envelope: none)")
-	f.BoolVar(&c.Deflate, "deflate", false, "the clients offer permessage-deflate (the room's class must compress)")
-	f.BoolVar(&c.Check, "check", false, "check every byte of every value, and the prev chain")
-	f.DurationVar(&c.Duration, "duration", 10*time.Second, "length of the measured window")
-	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "time before it")
-	f.DurationVar(&c.Drain, "drain", 30*time.Second, "how long stragglers are waited for at most")
-	f.DurationVar(&c.Pace, "pace", time.Millisecond, "least time between two polls of a client process; 0: it wakes for each event")
-	f.IntVar(&c.InFlight, "in-flight", 64, "handshakes at a time in each client process")
-	f.IntVar(&c.RcvBuf, "rcvbuf", 0, "receive buffer of each client in `bytes` (default: the kernel's choice)")
+	f.Float64Var(&c.Rate, "rate", cmp.Or(c.Rate, 100), "`messages` a second")
+}
+
+// addOrders adds the flags of messages to single users beside the others.
+func addOrders(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.Float64Var(&c.OrdersRate, "orders", 0, "meanwhile, so many `messages` a second to single users")
 	f.IntVar(&c.OrdersClients, "orders-clients", 50, "`number` of those users")
 	f.StringVar(&c.OrdersTopic, "orders-topic", "", "the `topic` of those messages, keyed by the user (Kafka)")
 	f.StringVar(&c.OrdersRoom, "orders-room", "orders:{user}", "the `room` of those messages")
-	f.IntVar(&c.Filtered, "filtered", 0, "`number` of further clients that want a few of the keys only (Kafka)")
-	f.IntVar(&c.FilterKeys, "filter-keys", 5, "`number` of those keys")
-	f.IntVar(&c.Stalled, "stalled", 0, "`number` of further clients that stop reading")
+}
+
+// addStalled adds the flags of clients that stop reading.
+func addStalled(f *pflag.FlagSet, c *bench.FanoutConfig) {
+	f.IntVar(&c.Stalled, "stalled", c.Stalled, "`number` of further clients that stop reading")
 	f.DurationVar(&c.StallFor, "stall-for", 0, "for how long (default: the window and a second more)")
-	f.BoolVar(&c.Paired, "paired", false, "each run once without the stalled clients, and once with them")
-	f.BoolVar(&c.GC, "gc", false, "have the gateway collect its garbage before its heap is read (needs its admin.pprof)")
-	f.BoolVar(&c.Baseline, "baseline", false, "each run once against the gateway, and once against a bare send loop")
-	f.BoolVar(&c.Pin, "pin", false, "clients on the last processor, the send loop on the first (start the gateway there too: taskset -c 0)")
-	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
-	return cmd
+	f.BoolVar(&c.Paired, "paired", false, "each run once without the stalled and slow clients, and once with them")
 }

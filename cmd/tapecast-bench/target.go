@@ -38,7 +38,7 @@ func (t *targetFlags) addPublishing(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&t.direct, "direct", false, "publish past Kafka, through the gateway's append endpoint (run --direct)")
 	f.StringSliceVar(&t.brokers, "brokers", nil, "publish to Kafka: `host:port`, …")
-	f.StringVar(&t.topic, "topic", "", "the `topic` to publish to")
+	f.StringVar(&t.topic, "topic", t.topic, "the `topic` to publish to")
 }
 
 func (t *targetFlags) target() (bench.Target, error) {

@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"strconv"
+	"strings"
+)
+
+// groups is how many groups the clients form.
+func (c *FanoutConfig) groups() int { return (c.Clients + c.Group - 1) / max(c.Group, 1) }
+
+// deals say of each feed who gets what; the main one is first.
+func (c *FanoutConfig) deals() []deal {
+	main := deal{Streams: int64(len(c.Rooms) * c.Keys), Rooms: c.Rooms}
+	if c.Group > 0 {
+		main.Streams, main.Each = int64(c.groups()), 1
+	}
+	all := []deal{main}
+	for _, f := range c.Feeds {
+		d := deal{Streams: int64(f.Streams), Each: f.Each, Zipf: f.Zipf, Rooms: []string{f.Room}}
+		if strings.Contains(f.Room, "{user}") {
+			d.Streams, d.Each = int64(c.Clients), 1
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+func (f *Feed) check(c *FanoutConfig) error {
+	keyed := strings.Contains(f.Room, "{key}")
+	switch s, err := NewSchedule(0, f.Rate); {
+	case err != nil:
+		return inputf("the rate of %s: %v", f.Name, err)
+	case s.Before(int64(c.Warmup+c.Duration)) > feedSpan:
+		return inputf("%s: more messages than the %d that one of several feeds may number", f.Name, feedSpan)
+	case keyed && (f.Streams < 1 || f.Each < 1 || f.Each > f.Streams):
+		return inputf("%s: a client can't join %d of %d rooms", f.Name, f.Each, f.Streams)
+	case f.Zipf < 0 || f.Zipf > 3:
+		return inputf("%s: a Zipf exponent of %v is out of range (0 to 3)", f.Name, f.Zipf)
+	case !c.Target.Direct && f.Topic == "":
+		return inputf("%s over Kafka needs a topic, whose records are routed by their key", f.Name)
+	}
+	return nil
+}
+
+// job is what the readers are told.
+func (r *fanoutRun) job(e endpoint) Job {
+	c := r.cfg
+	j := Job{
+		Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys,
+		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Deals: c.deals(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
+		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf,
+	}
+	if c.AutoJoin {
+		j.Rooms = nil
+	}
+	for _, f := range c.Feeds {
+		if !f.Joined || !c.AutoJoin {
+			j.Rooms = append(j.Rooms[:len(j.Rooms):len(j.Rooms)], f.Room)
+		}
+	}
+	return j
+}
+
+// plan says when everything is due, and prepares what is published of each feed.
+func (r *fanoutRun) plan() (plan, error) {
+	c := r.cfg
+	p := plan{Anchor: anchor()}
+	start := monotonicIn(leadTime) + p.Anchor
+	p.From = start + int64(c.Warmup)
+	p.To = p.From + int64(c.Duration)
+	shape, err := newValueShape(c.Size, c.Fields)
+	if err != nil {
+		return p, err
+	}
+	rates := []float64{c.Rate}
+	for _, f := range c.Feeds {
+		rates = append(rates, f.Rate)
+	}
+	r.pubs = nil
+	for k, d := range c.deals() {
+		s, err := NewSchedule(start, rates[k])
+		if err != nil {
+			return p, inputf("--rate: %v", err)
+		}
+		warm := s.Before(p.From - 1)
+		if k == 0 {
+			p.Schedule, p.Warm = s, warm
+		} else {
+			p.More = append(p.More, course{s, warm})
+		}
+		r.pubs = append(r.pubs, publication{
+			schedule: s, anchor: p.Anchor, total: s.Before(p.To - 1), base: int64(k) * feedSpan, shape: shape, deal: d,
+		})
+	}
+	return p, nil
+}
+
+func keyName(n int64) string { return "k" + strconv.FormatInt(n, 10) }
+
+// orderSize is the size of a message to a single user.
+const orderSize = 128
+
+// orderDeal says which order is whose.
+func (c *FanoutConfig) orderDeal() deal {
+	return deal{Streams: int64(c.OrdersClients), Each: 1, Rooms: []string{c.OrdersRoom}, First: c.Clients}
+}
+
+// orderPublication is what is published to single users.
+func (r *fanoutRun) orderPublication(anchor int64, start int64) (publication, error) {
+	c := r.cfg
+	s, err := NewSchedule(start, c.OrdersRate)
+	if err != nil {
+		return publication{}, inputf("--orders: %v", err)
+	}
+	shape, err := newValueShape(orderSize, "")
+	return publication{
+		schedule: s, anchor: anchor, shape: shape, deal: c.orderDeal(),
+		total: s.Before(start + int64(c.Warmup+c.Duration) - 1),
+	}, err
+}

@@ -1,0 +1,113 @@
+package bench
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// measured runs a scenario, and lets pass that a busy machine made the bench late.
+func measured(t *testing.T, cfg FanoutConfig) (*FanoutResult, error) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	res, err := Fanout(t.Context(), cfg)
+	var invalid *InvalidError
+	var fault *FaultError
+	if err != nil && !errors.As(err, &invalid) && !errors.As(err, &fault) {
+		t.Fatal(err)
+	}
+	return res, err
+}
+
+func (g *gate) keyed() FanoutConfig {
+	cfg := g.fanout()
+	cfg.Scenario, cfg.Rooms, cfg.Clients, cfg.Group, cfg.PerRoom = "keyed", []string{"keyed:{key}"}, 21, 4, 10
+	return cfg
+}
+
+// Each client gets the messages of its group's room, whatever process it is in.
+func TestKeyed(t *testing.T) {
+	g := newGate(t, "secret")
+	res, err := measured(t, g.keyed())
+	leg := res.Legs[0]
+	// Six rooms of 10 msg/s for 1.2 s, to 21 clients.
+	if leg.Want != 21*12 || leg.Unique != leg.Want || len(leg.Faults) != 0 || leg.Offered != 210 || leg.Latency.Count != 210 {
+		t.Fatalf("%v\n%+v", err, leg)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, room := range []string{"keyed:k0", "keyed:k5"} {
+		if g.offsets[room] != 12 {
+			t.Errorf("%s got %d messages", room, g.offsets[room])
+		}
+	}
+	var b strings.Builder
+	if err := res.WriteText(&b); err != nil || !strings.Contains(b.String(), "keyed · 21 clients in keyed:{key}, 4 a room · 60 msg/s") {
+		t.Fatalf("%v\n%s", err, b.String())
+	}
+}
+
+// A message that is lost, doubled or sent to another room is found, and so is one
+// in the envelope of another room.
+func TestKeyedFaults(t *testing.T) {
+	f := func(what string, edit func(c *gateConn, n int64, b []byte) [][]byte, want Leg) {
+		t.Helper()
+		g := newGate(t, "")
+		g.edit = edit
+		cfg := g.keyed()
+		cfg.Clients, cfg.Drain, cfg.Warmup = 8, 300*time.Millisecond, 0
+		cfg.Procs, cfg.PerRoom, cfg.InFlight = 1, 20, 1 // one after another: in the order of their numbers
+		res, err := measured(t, cfg)
+		leg := res.Legs[0]
+		if leg.Lost != want.Lost || leg.Doubled != want.Doubled || leg.Foreign != want.Foreign || err == nil {
+			t.Errorf("%s: lost %d, doubled %d, foreign %d, %v", what, leg.Lost, leg.Doubled, leg.Foreign, err)
+		}
+	}
+	var held []byte
+	f("lost", func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == 3 && n == 7 {
+			return nil
+		}
+		return [][]byte{b}
+	}, Leg{Lost: 1})
+	f("doubled", func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == 3 && n == 7 {
+			return [][]byte{b, b}
+		}
+		return [][]byte{b}
+	}, Leg{Doubled: 1})
+	f("misrouted", func(c *gateConn, n int64, b []byte) [][]byte { // from group 0 to group 1
+		switch {
+		case c.n == 0 && n == 6:
+			held = b
+		case c.n == 1 && n == 7:
+			return [][]byte{held, b}
+		}
+		return [][]byte{b}
+	}, Leg{Foreign: 1})
+	f("in the envelope of another room", func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == 1 && n == 7 {
+			b = []byte(strings.Replace(string(b), "keyed:k1", "keyed:k0", 1))
+		}
+		return [][]byte{b}
+	}, Leg{Lost: 1, Foreign: 1})
+}
+
+// Groups of one: everybody gets their own.
+func TestPrivate(t *testing.T) {
+	g := newGate(t, "secret")
+	cfg := g.fanout()
+	cfg.Scenario, cfg.Rooms, cfg.Clients, cfg.Group, cfg.PerRoom = "private", []string{"orders:{user}"}, 15, 1, 10
+	res, err := measured(t, cfg)
+	if leg := res.Legs[0]; leg.Want != 15*12 || leg.Unique != leg.Want || len(leg.Faults) != 0 {
+		t.Fatalf("%v\n%+v", err, leg)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if room := "orders:" + userName(14); g.offsets[room] != 12 {
+		t.Errorf("%s got %d messages", room, g.offsets[room])
+	}
+}
