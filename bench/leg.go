@@ -37,6 +37,10 @@ type Leg struct {
 	RSS              float64 `json:"gateway_rss"`                // at the end
 	HeapGrowth       float64 `json:"gateway_heap_growth"`        // bytes of heap in use, over the window
 	TapeGrowth       float64 `json:"gateway_tape_growth"`        // bytes of tapes, over the window
+	TapeBytes        float64 `json:"gateway_tape_bytes"`         // when the window ends
+
+	// Counters are by how much the gateway's counters grew in the window, labels added up.
+	Counters map[string]float64 `json:"gateway_counters"`
 
 	PublisherLag     Quantiles `json:"publisher_lag"`  // due to handed over
 	PublisherLate    Quantiles `json:"publisher_late"` // the part of it that is the bench's own
@@ -166,6 +170,7 @@ func (g *Leg) fill(c *FanoutConfig, t *Tally, m *legMetrics) {
 	if t.WindowFrames > 0 {
 		g.CPU = cpu * 1e6 / float64(t.WindowFrames)
 	}
+	g.Counters, g.TapeBytes = grown(m.from, m.to), m.to[metricTapes]
 	g.Want, g.Unique, g.Lost, g.Late, g.Doubled = t.Want, t.Unique, t.Lost, t.Late, t.Doubled
 	g.Invalid, g.Foreign, g.Breaks, g.Gone, g.Absent = t.Invalid, t.Foreign, t.Breaks, t.Gone, t.Absent
 	for k, f := range t.Feeds {
@@ -184,6 +189,17 @@ func (g *Leg) fill(c *FanoutConfig, t *Tally, m *legMetrics) {
 	if t.Early > 0 {
 		g.Problems = append(g.Problems, fmt.Sprintf("%d messages came before they were due: the clocks disagree", t.Early))
 	}
+}
+
+// grown is by how much counters grew, labels added up.
+func grown(from, to Metrics) map[string]float64 {
+	out := map[string]float64{}
+	for name, v := range to {
+		if base, _, _ := strings.Cut(name, "{"); strings.HasSuffix(base, "_total") {
+			out[base] += v - from[name]
+		}
+	}
+	return out
 }
 
 // memory takes over the gateway's memory.

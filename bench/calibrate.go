@@ -1,0 +1,275 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CalibrateConfig is a set of measurements from which a Model follows. The gateway
+// must have nothing else to do.
+type CalibrateConfig struct {
+	Target  Target
+	Clients int // at most. 0: 10,000
+	Procs   int // client processes. 0: 1
+	Room    string
+	Fields  string        // of the values, as the room's route wants them
+	Keyed   string        // with {key}: rooms of a hundred. "": none are measured
+	Most    float64       // messages a second to all, at most. 0: 400
+	Window  time.Duration // of each point. 0: 8 s
+	Log     io.Writer     // progress, a line each. nil: none
+}
+
+// CalibrationVersion is that of the files that Calibrate's result is written to.
+const CalibrationVersion = 1
+
+// Calibration is what Calibrate measured, and the model that fits it.
+type Calibration struct {
+	Version int       `json:"version"`
+	Made    time.Time `json:"made"`
+	TLS     bool      `json:"tls"`
+	Kafka   bool      `json:"kafka"` // published through it, not past it
+	Loops   float64   `json:"loops"`
+	Points  []Point   `json:"points"`
+	Model   Model     `json:"model"`
+	// Worst is by how much the model's CPU is off at the worst of the points, as a share.
+	Worst float64 `json:"worst"`
+	// Of what was measured: beyond it a plan is an extrapolation.
+	MostConnections float64 `json:"most_connections"`
+	MostDelivered   float64 `json:"most_delivered"`
+	MostBytes       float64 `json:"most_bytes"` // a second
+	MostSize        float64 `json:"most_size"`
+	LeastRate       float64 `json:"least_rate"`
+	MostRate        float64 `json:"most_rate"`
+}
+
+// Point is one measurement of a load.
+type Point struct {
+	Load    Load    `json:"load"`
+	Seconds float64 `json:"seconds"`
+	Cores   float64 `json:"cores"`
+	Bytes   float64 `json:"bytes"` // a second
+
+	// Over Seconds.
+	Sends   float64 `json:"sends"`
+	Frames  float64 `json:"frames"`
+	Wire    float64 `json:"wire"` // bytes of Frames
+	Records float64 `json:"records"`
+	Passing float64 `json:"passing_s"` // spent in passes
+
+	Resident float64 `json:"resident"`
+	Kernel   float64 `json:"kernel"` // of the connections' own ends; 0: not known, the gateway is elsewhere
+	Tapes    float64 `json:"tapes"`
+	P50      float64 `json:"p50_ms"`
+	P99      float64 `json:"p99_ms"`
+}
+
+// Names of metrics that a calibration needs.
+const (
+	metricSends   = "tapecast_sends_total"
+	metricFrames  = "tapecast_messages_sent_total"
+	metricRecords = "tapecast_appended_total"
+	metricPassing = "tapecast_pass_seconds_total"
+	metricTapes   = "tapecast_tape_bytes"
+	metricLoops   = "tapecast_loops"
+)
+
+// trial is one point to be measured: all clients in one room, or groups of them.
+type trial struct {
+	clients, groups int
+	rate            float64 // in each room
+	size            int
+}
+
+// trials tell what the model needs: sends that carry one frame and those that carry
+// many, short and long ones, large rooms and small ones.
+func (c *CalibrateConfig) trials() []trial {
+	n := c.Clients
+	list := []trial{
+		{max(n/10, 1), 1, 10, 128}, // hardly anything: the floor of latency
+		{n, 1, 1, 128}, {n, 1, 5, 128}, {n / 2, 1, 20, 128}, {n / 2, 1, 10, 2000},
+		{n, 1, c.Most / 8, 128}, {n, 1, c.Most / 2, 128}, {n, 1, c.Most, 128}, {n, 1, c.Most / 8, 1000},
+	}
+	if c.Keyed != "" {
+		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128})
+	}
+	return list
+}
+
+// keyedMembers is how many a room of the keyed trials has.
+const keyedMembers = 100
+
+// Calibrate measures and fits.
+func Calibrate(ctx context.Context, cfg CalibrateConfig) (*Calibration, error) {
+	cfg.defaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	e, err := cfg.Target.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cal := &Calibration{Version: CalibrationVersion, Made: time.Now().UTC(), TLS: e.tls, Kafka: !cfg.Target.Direct}
+	if err := cfg.atRest(ctx, e, cal); err != nil {
+		return nil, err
+	}
+	for i, t := range cfg.trials() {
+		logLine(cfg.Log, "point %d of %d: %d clients, %d room(s), %s msg/s of %d B each", i+1, len(cfg.trials()), t.clients, t.groups, number(t.rate), t.size)
+		p, err := cfg.measure(ctx, e, t)
+		if err != nil {
+			return nil, fmt.Errorf("point %d: %w", i+1, err)
+		}
+		p.Load.Loops = cal.Loops
+		cal.Points = append(cal.Points, *p)
+	}
+	cal.fit()
+	return cal, nil
+}
+
+func (c *CalibrateConfig) defaults() {
+	c.Clients = cmp.Or(c.Clients, 10_000)
+	c.Most = cmp.Or(c.Most, 400)
+	c.Window = cmp.Or(c.Window, 8*time.Second)
+	c.Procs = max(c.Procs, 1)
+}
+
+func (c *CalibrateConfig) check() error {
+	switch {
+	case c.Clients < 10*keyedMembers:
+		return inputf("--clients %d: fewer than %d tell too little", c.Clients, 10*keyedMembers)
+	case c.Window < 2*time.Second:
+		return inputf("--window %s: at least two seconds, for the gateway's CPU time to say something", c.Window)
+	case c.Most < 8:
+		return inputf("--most %s: at least 8 messages a second", number(c.Most))
+	case c.Keyed != "" && !strings.Contains(c.Keyed, "{key}"):
+		return inputf("--keyed %q: it names no {key}", c.Keyed)
+	}
+	return checkDescriptors(c.Clients, c.Procs)
+}
+
+// measure makes one run and takes its figures.
+func (c *CalibrateConfig) measure(ctx context.Context, e endpoint, t trial) (*Point, error) {
+	f := FanoutConfig{
+		Target: c.Target, Clients: t.clients, Procs: c.Procs, Rooms: []string{c.Room}, Rate: t.rate * float64(t.groups), Size: t.size, Fields: c.Fields,
+		Warmup: 2 * time.Second, Duration: c.Window, Pace: time.Millisecond,
+	}
+	if t.groups > 1 {
+		f.Rooms, f.Group, f.PerRoom = []string{c.Keyed}, keyedMembers, t.rate
+	}
+	local := strings.HasPrefix(e.addr, "127.")
+	kernel := watchSlab(ctx)
+	res, err := Fanout(ctx, f)
+	held := kernel()
+	if err != nil {
+		return nil, err
+	}
+	g := res.Legs[0]
+	p := &Point{
+		Load: Load{Connections: float64(t.clients), TapeBytes: g.TapeBytes, Streams: []Stream{{
+			Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size),
+		}}},
+		Seconds: c.Window.Seconds(), Cores: g.Cores, Bytes: g.Bytes,
+		Sends: g.Counters[metricSends], Frames: g.Counters[metricFrames], Records: g.Counters[metricRecords], Passing: g.Counters[metricPassing],
+		Resident: g.RSS, Tapes: g.TapeBytes, P50: g.Latency.P50, P99: g.Latency.P99,
+	}
+	p.Wire = g.Bytes * p.Seconds
+	if local { // both ends are here
+		p.Kernel = held / 2
+	}
+	return p, pause(ctx, time.Second)
+}
+
+// atRest measures what connections cost that get nothing: CPU, memory of the process
+// and of the kernel, and what it took to bring them in.
+func (c *CalibrateConfig) atRest(ctx context.Context, e endpoint, cal *Calibration) error {
+	s := newScraper(e.admin)
+	m := &cal.Model
+	idle := func(d time.Duration) (Metrics, float64, error) {
+		from, err := s.scrape(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		if err := pause(ctx, d); err != nil {
+			return nil, 0, err
+		}
+		to, err := s.midRun(ctx)
+		return to, (to[metricCPU] - from[metricCPU]) / d.Seconds(), err
+	}
+	first, base, err := idle(c.Window)
+	if err != nil {
+		return err
+	}
+	cal.Loops = math.Max(first[metricLoops], 1)
+	m.Base, m.Resident = base, first[metricRSS]
+	job := Job{Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys,
+		Clients: c.Clients, Rooms: []string{c.Room}, Size: 128}
+	crew, err := newCrew(ctx, job, c.Procs)
+	if err != nil {
+		return err
+	}
+	defer crew.stop()
+	kernel, sees := slab(), strings.HasPrefix(e.addr, "127.")
+	logLine(c.Log, "%d clients, of which nothing is asked", c.Clients)
+	if _, err := crew.connect(c.Clients); err != nil {
+		return inputf("%v", err)
+	}
+	joined, err := s.midRun(ctx)
+	if err != nil {
+		return err
+	}
+	n := float64(c.Clients)
+	m.Handshake = (joined[metricCPU] - first[metricCPU]) / n
+	last, rest, err := idle(max(c.Window, 10*time.Second))
+	if err != nil {
+		return err
+	}
+	m.Idle = math.Max(0, rest-base) / n
+	m.Connection = (last[metricRSS] - first[metricRSS]) / n
+	if sees { // both ends are here
+		m.Kernel = (slab() - kernel) / n / 2
+	}
+	return crew.leave()
+}
+
+// watchSlab says, when it is asked, by how much the kernel's objects have grown at most.
+func watchSlab(ctx context.Context) func() float64 {
+	ctx, cancel := context.WithCancel(ctx)
+	before, most := slab(), make(chan float64)
+	go func() {
+		var m float64
+		for {
+			m = max(m, slab())
+			select {
+			case <-ctx.Done():
+				most <- m
+				return
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}()
+	return func() float64 {
+		cancel()
+		return <-most - before
+	}
+}
+
+// slab is what the kernel holds for its objects, sockets among them, in bytes.
+func slab() float64 {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "Slab:"); ok {
+			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64) // the kernel writes numbers
+			return kb * 1024
+		}
+	}
+	return 0
+}

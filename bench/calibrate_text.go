@@ -1,0 +1,69 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+)
+
+// WriteText writes what was measured beside what the model says of it.
+func (c *Calibration) WriteText(w io.Writer) error {
+	t := &table{}
+	m := c.Model
+	t.line("calibration · %d points, model within %.1f %% of the CPU of each", len(c.Points), 100*c.Worst)
+	for i := range c.Points {
+		c.Points[i].row(t, &m)
+	}
+	t.row("CPU", "send %s · frame %s · byte %.3g ns · record %s · handshake %s", us(m.Send), us(m.Frame), m.Byte*1e9, us(m.Record), us(m.Handshake))
+	t.row("at rest", "%.3f cores and %.3g µs/s a connection", m.Base, m.Idle*1e6)
+	t.row("memory", "%s + %s a connection + %.2f × tapes · kernel %s a connection", size(m.Resident), size(m.Connection), m.Tape, size(m.Kernel))
+	t.row("latency", "p99 %s + %.2f × pass, always busy %.2f × round", ms(m.Floor99), m.Rest99, m.Always99)
+	return t.write(w)
+}
+
+// row sets a point beside its forecast.
+func (p *Point) row(t *table, m *Model) {
+	s, f := p.Load.Streams[0], m.Predict(p.Load)
+	t.line("%s clients, %s room(s), %s msg/s of %s B each", count(int64(p.Load.Connections)), number(s.Rooms), number(s.Rate), number(s.Size))
+	vs := func(name, unit string, measured, said float64) {
+		t.row(name, "%.4g%s measured, %.4g%s said (%+.1f %%)", measured, unit, said, unit, 100*(said/measured-1))
+	}
+	vs("  cores", "", p.Cores, f.Cores)
+	vs("  p99", " ms", p.P99, f.P99)
+	vs("  p50", " ms", p.P50, f.P50)
+	vs("  resident", " MB", p.Resident/(1<<20), f.Resident/(1<<20))
+	vs("  bytes", " MB/s", p.Bytes/(1<<20), f.Bytes/(1<<20))
+	t.row("  a send", "%.2f frames measured, %.2f said", p.Frames/p.Sends, f.PerSend)
+}
+
+// LoadCalibration reads a file that was written as JSON.
+func LoadCalibration(file string) (*Calibration, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, inputf("--calibration: %v", err)
+	}
+	var c Calibration
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, inputf("--calibration %s is no calibration: %v", file, err)
+	}
+	if c.Version != CalibrationVersion {
+		return nil, inputf("--calibration %s has version %d, this program reads %d: calibrate anew", file, c.Version, CalibrationVersion)
+	}
+	if c.Model.Send <= 0 {
+		return nil, inputf("--calibration %s says nothing of sends: calibrate anew", file)
+	}
+	return &c, nil
+}
+
+// Save writes a calibration for LoadCalibration.
+func (c *Calibration) Save(file string) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return fmt.Errorf("cannot write the calibration: %w", err)
+	}
+	if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil {
+		return inputf("--out: %v", err)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package bench
+
+import (
+	"context"
+	"io"
+	"math"
+	"math/rand/v2"
+)
+
+// CheckConfig sets a calibration against loads that it has not seen.
+type CheckConfig struct {
+	Calibrate CalibrateConfig // as it was calibrated
+	Seed      uint64          // draws the points
+	Inside    int             // points in the calibrated range. 0: 5
+	Outside   int             // and up to three times beyond it. 0: 3
+}
+
+// CheckResult is what was measured, and what had been said.
+type CheckResult struct {
+	Scenario string     `json:"scenario"`
+	Seed     uint64     `json:"seed"`
+	Points   []*Point   `json:"points"`
+	Inside   int        `json:"inside"` // so many of them, the first
+	Said     []Forecast `json:"said"`
+
+	model Model
+}
+
+// Check draws points at random and measures them.
+func Check(ctx context.Context, cfg CheckConfig, cal *Calibration) (*CheckResult, error) {
+	c := &cfg.Calibrate
+	c.defaults()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	e, err := c.Target.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if e.tls != cal.TLS {
+		return nil, inputf("--target %s: the calibration is of a gateway %s TLS", c.Target.URL, map[bool]string{true: "with", false: "without"}[cal.TLS])
+	}
+	res := &CheckResult{Scenario: "check", Seed: cfg.Seed, Inside: max(cfg.Inside, 0), model: cal.Model}
+	for i, t := range cfg.draw(cal) {
+		logLine(c.Log, "point %d: %d clients, %d room(s), %s msg/s of %d B each", i+1, t.clients, t.groups, number(t.rate), t.size)
+		p, err := c.measure(ctx, e, t)
+		if err != nil {
+			return res, err
+		}
+		p.Load.Loops = cal.Loops
+		res.Points = append(res.Points, p)
+		res.Said = append(res.Said, cal.Model.Predict(p.Load))
+	}
+	return res, nil
+}
+
+// draw makes the points: clients, rates and sizes each evenly on a logarithmic scale.
+// Of those inside one is keyed, where rooms of a hundred are known.
+func (c *CheckConfig) draw(cal *Calibration) []trial {
+	rnd := rand.New(rand.NewPCG(c.Seed, 0))
+	between := func(a, b float64) float64 { return a * math.Pow(b/a, rnd.Float64()) }
+	var out []trial
+	most := float64(c.Calibrate.Clients)
+	for i := range c.Inside {
+		t := trial{int(between(most/10, most)), 1, math.Round(between(1, c.Calibrate.Most)), int(between(100, cal.MostSize))}
+		if i == 0 && c.Calibrate.Keyed != "" {
+			t.groups, t.rate = t.clients/keyedMembers, math.Round(10*between(0.5, 4))/10
+			t.clients = t.groups * keyedMembers
+		}
+		out = append(out, c.affordable(t, cal, 1))
+	}
+	for range c.Outside {
+		t := trial{int(math.Min(between(most, 3*most), mostClients(c.Calibrate.Procs))), 1, math.Round(between(c.Calibrate.Most, 3*c.Calibrate.Most)), int(between(100, 3*cal.MostSize))}
+		out = append(out, c.affordable(t, cal, 3))
+	}
+	return out
+}
+
+// affordable lowers the rate of a point that no loop could serve, or that is more
+// messages than so many times what was measured.
+func (c *CheckConfig) affordable(t trial, cal *Calibration, times float64) trial {
+	for {
+		f := cal.Model.Predict(Load{Connections: float64(t.clients), Loops: cal.Loops, Streams: []Stream{{Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size)}}})
+		if !f.Saturated && f.Delivered <= times*cal.MostDelivered && f.Bytes <= times*cal.MostBytes && f.Pass < 1000 {
+			return t
+		}
+		t.rate *= 0.8
+	}
+}
+
+// mostClients is what so many processes hold.
+func mostClients(procs int) float64 { return float64(procs) * 19_000 }
+
+// WriteText writes each point beside what was said of it.
+func (r *CheckResult) WriteText(w io.Writer) error {
+	t := &table{}
+	t.line("check · seed %d · %d points inside of what was calibrated, %d outside", r.Seed, r.Inside, len(r.Points)-r.Inside)
+	for i, p := range r.Points {
+		if i == r.Inside {
+			t.line("outside")
+		}
+		p.row(t, &r.model)
+	}
+	return t.write(w)
+}

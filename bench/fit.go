@@ -1,0 +1,161 @@
+package bench
+
+import (
+	"math"
+	"slices"
+)
+
+// fit finds the model's constants by least squares over the points. Errors count
+// as shares: a point of 0.05 cores says as much as one of a whole core.
+func (c *Calibration) fit() {
+	m := &c.Model
+	var rows [][]float64
+	var want []float64
+	for _, p := range c.Points {
+		cpu := p.Seconds * (p.Cores - m.Base - p.Load.Connections*m.Idle)
+		rows = append(rows, scaled([]float64{p.Sends, p.Frames, p.Wire, p.Records}, 1/cpu))
+		want = append(want, 1)
+		c.cover(&p)
+	}
+	x := nonNegative(rows, want)
+	m.Send, m.Frame, m.Byte, m.Record = x[0], x[1], x[2], x[3]
+	m.Envelope = c.envelope()
+	m.LoopShare = c.loopShare()
+	c.fitMemory()
+	c.fitLatency()
+	for _, p := range c.Points {
+		c.Worst = math.Max(c.Worst, math.Abs(m.Predict(p.Load).Cores/p.Cores-1))
+	}
+}
+
+// cover notes what has been measured.
+func (c *Calibration) cover(p *Point) {
+	c.MostConnections = math.Max(c.MostConnections, p.Load.Connections)
+	c.MostDelivered = math.Max(c.MostDelivered, p.Frames/p.Seconds)
+	c.MostBytes = math.Max(c.MostBytes, p.Bytes)
+	for _, s := range p.Load.Streams {
+		c.MostSize = math.Max(c.MostSize, s.Size)
+		c.MostRate = math.Max(c.MostRate, s.Rate)
+		if c.LeastRate == 0 || s.Rate < c.LeastRate {
+			c.LeastRate = s.Rate
+		}
+	}
+}
+
+// envelope is what frames have beyond their values and headers.
+func (c *Calibration) envelope() float64 {
+	var v []float64
+	for _, p := range c.Points {
+		if p.Frames > 0 && len(p.Load.Streams) == 1 {
+			per := p.Wire / p.Frames
+			v = append(v, per-float64(frameOverhead(int(per)))-p.Load.Streams[0].Size)
+		}
+	}
+	return math.Max(0, median(v))
+}
+
+// loopShare is the time that passes take by the CPU time of their sends, where
+// passes are all that sends.
+func (c *Calibration) loopShare() float64 {
+	var v []float64
+	m := &c.Model
+	for _, p := range c.Points {
+		cpu := p.Sends*m.Send + p.Frames*m.Frame + p.Wire*m.Byte
+		if s := p.Load.Streams; len(s) == 1 && s[0].Rooms == 1 && p.Passing > 0 && cpu > 0 {
+			v = append(v, p.Passing/cpu)
+		}
+	}
+	if len(v) == 0 {
+		return 1
+	}
+	return median(v)
+}
+
+// fitMemory finds what tapes add to what is resident.
+func (c *Calibration) fitMemory() {
+	m := &c.Model
+	var rows [][]float64
+	var want []float64
+	for _, p := range c.Points {
+		rows = append(rows, scaled([]float64{1, p.Load.Connections, p.Tapes}, 1/p.Resident))
+		want = append(want, 1)
+	}
+	x := nonNegative(rows, want)
+	m.Resident, m.Connection, m.Tape = x[0], x[1], x[2]
+}
+
+// fitLatency finds what a pass makes of latency. The point with the shortest pass
+// gives the floor.
+func (c *Calibration) fitLatency() {
+	m := &c.Model
+	m.Rest50, m.Rest99, m.Always50, m.Always99 = 0.5, 1, 1, 2 // of a member anywhere in a pass; of one that waits for a pass, too
+	m.Floor50, m.Floor99 = 0, 0
+	least := slices.MinFunc(c.Points, func(a, b Point) int {
+		return int(math.Copysign(1, m.Predict(a.Load).Pass-m.Predict(b.Load).Pass))
+	})
+	pass := m.Predict(least.Load).Pass
+	m.Floor50, m.Floor99 = math.Max(0, least.P50-0.5*pass), math.Max(0, least.P99-pass)
+	var rest50, rest99, always50, always99 []float64
+	for _, p := range c.Points {
+		f := m.Predict(p.Load)
+		if p.P99 == least.P99 || f.Saturated {
+			continue
+		}
+		if f.LoopBusy < 1 {
+			rest50, rest99 = append(rest50, (p.P50-m.Floor50)/f.Pass), append(rest99, (p.P99-m.Floor99)/f.Pass)
+		} else {
+			always50, always99 = append(always50, (p.P50-m.Floor50)/f.Pass), append(always99, (p.P99-m.Floor99)/f.Pass)
+		}
+	}
+	set := func(to *float64, v []float64) {
+		if len(v) > 0 {
+			*to = math.Max(0, median(v))
+		}
+	}
+	set(&m.Rest50, rest50)
+	set(&m.Rest99, rest99)
+	set(&m.Always50, always50)
+	set(&m.Always99, always99)
+}
+
+func scaled(row []float64, by float64) []float64 {
+	for i := range row {
+		row[i] *= by
+	}
+	return row
+}
+
+// nonNegative is the x without negative members for which rows·x is nearest to want
+// (least squares), by coordinate descent: there are a handful of unknowns.
+func nonNegative(rows [][]float64, want []float64) []float64 {
+	n := len(rows[0])
+	x, norm := make([]float64, n), make([]float64, n)
+	for _, r := range rows {
+		for k, v := range r {
+			norm[k] += v * v
+		}
+	}
+	left := slices.Clone(want) // want - rows·x
+	for range 100_000 {
+		var moved float64
+		for k := range x {
+			if norm[k] == 0 {
+				continue
+			}
+			var g float64
+			for i, r := range rows {
+				g += r[k] * left[i]
+			}
+			d := math.Max(g/norm[k], -x[k])
+			x[k] += d
+			for i, r := range rows {
+				left[i] -= r[k] * d
+			}
+			moved = math.Max(moved, d*d*norm[k])
+		}
+		if moved < 1e-18 {
+			break
+		}
+	}
+	return x
+}

@@ -1,0 +1,136 @@
+package bench
+
+import "math"
+
+// Model is what a gateway's work costs on one machine, as Calibrate found it. All
+// that Predict says follows from it.
+//
+// A loop visits each connection that lacks something and sends all that it lacks in
+// one system call. That costs Send for the call, Frame for each frame in it and Byte
+// for each byte. While the passes over a room's members end before its next message,
+// each send carries one frame; from there on the loop is always busy, and what a
+// longer pass lets gather makes each send carry more. So a busy loop is no full
+// loop: what grows with the load is the time of a pass, and with it the age of what
+// is sent.
+type Model struct {
+	// CPU, in seconds.
+	Base      float64 `json:"base_cores"`  // of a gateway that has nothing to do
+	Idle      float64 `json:"idle_s"`      // a connection's heartbeats, each second
+	Send      float64 `json:"send_s"`      // each send
+	Frame     float64 `json:"frame_s"`     // each frame sent
+	Byte      float64 `json:"byte_s"`      // each byte sent
+	Record    float64 `json:"record_s"`    // each record, from where it is published to its tapes
+	Handshake float64 `json:"handshake_s"` // each, from connect to joined
+	LoopShare float64 `json:"loop_share"`  // of the CPU of sends, what the loop's goroutine waits for
+
+	// Memory, in bytes.
+	Resident   float64 `json:"resident"`            // of a gateway without connections
+	Connection float64 `json:"resident_connection"` // for each
+	Tape       float64 `json:"resident_tape"`       // for each byte on tapes
+	Kernel     float64 `json:"kernel_connection"`   // of the kernel, for each connection's own end
+
+	// Envelope is what a frame has beyond its record's value, in bytes.
+	Envelope float64 `json:"envelope"`
+
+	// Latency from due to read, in ms: where nothing else goes on, and by the time of a
+	// pass, where loops rest between passes and where they do not.
+	Floor50  float64 `json:"floor_p50_ms"`
+	Floor99  float64 `json:"floor_p99_ms"`
+	Rest50   float64 `json:"rest_p50"`
+	Rest99   float64 `json:"rest_p99"`
+	Always50 float64 `json:"always_p50"`
+	Always99 float64 `json:"always_p99"`
+}
+
+// Stream is one kind of message that a node's connections get.
+type Stream struct {
+	Name    string  `json:"name,omitempty"`
+	Rooms   float64 `json:"rooms"`   // with members
+	Members float64 `json:"members"` // of each room, on the node
+	Rate    float64 `json:"rate"`    // messages a second in each room
+	Size    float64 `json:"size"`    // bytes of a value
+}
+
+// Load is what one node has to do.
+type Load struct {
+	Connections float64  `json:"connections"`
+	Loops       float64  `json:"loops"`
+	Streams     []Stream `json:"streams"`
+	TapeBytes   float64  `json:"tape_bytes"`
+	Skipped     float64  `json:"skipped"` // records a second that nobody on the node wants
+}
+
+// Forecast is what a Load comes to.
+type Forecast struct {
+	Cores     float64 `json:"cores"`     // CPU seconds a second, of all threads
+	LoopBusy  float64 `json:"loop_busy"` // of each loop's time; 1: always, and sends carry more than one frame
+	PerSend   float64 `json:"per_send"`  // frames
+	Delivered float64 `json:"delivered"` // messages a second
+	Bytes     float64 `json:"bytes"`     // a second, frames with their headers
+	Pass      float64 `json:"pass_ms"`   // the longest: all members of a room that one loop has
+	P50       float64 `json:"p50_ms"`    // from due to read
+	P99       float64 `json:"p99_ms"`    //
+	Resident  float64 `json:"resident"`  // bytes
+	Kernel    float64 `json:"kernel"`    // bytes
+	Saturated bool    `json:"saturated"` // no pass is long enough: frames and bytes alone are more than a loop sends
+}
+
+// Predict says what a node that does this needs, and how old its messages get.
+func (m *Model) Predict(l Load) Forecast {
+	loops := math.Max(l.Loops, 1)
+	f := Forecast{Resident: m.Resident + l.Connections*m.Connection + l.TapeBytes*m.Tape, Kernel: l.Connections * m.Kernel}
+	records := l.Skipped
+	var marginal float64 // CPU of frames and bytes, whatever the sends
+	for _, s := range l.Streams {
+		d := s.Rooms * s.Members * s.Rate
+		f.Delivered += d
+		f.Bytes += d * m.wire(s)
+		marginal += d * (m.Frame + m.Byte*m.wire(s))
+		records += s.Rooms * s.Rate
+	}
+	rest := m.Base + l.Connections*m.Idle + records*m.Record
+	single := marginal + f.Delivered*m.Send // every send with one frame
+	wait := m.LoopShare / loops             // of CPU, what one loop waits for
+	f.PerSend = 1
+	if single*wait <= 1 {
+		f.LoopBusy, f.Cores = single*wait, rest+single
+		for _, s := range l.Streams {
+			pass := s.Members * (m.Send + m.Frame + m.Byte*m.wire(s)) * wait
+			others := single*wait - pass*s.Rooms*s.Rate
+			pass /= math.Max(1-others, 0.05) // what else is in a pass takes slices in turn with this
+			f.Pass = math.Max(f.Pass, 1e3*pass)
+		}
+		f.P50, f.P99 = m.Floor50+m.Rest50*f.Pass, m.Floor99+m.Rest99*f.Pass
+		return f
+	}
+	f.LoopBusy = 1
+	if marginal*wait >= 1 {
+		f.Saturated, f.Cores, f.Pass, f.P50, f.P99 = true, rest+1/wait, math.Inf(1), math.Inf(1), math.Inf(1)
+		f.PerSend = math.Inf(1)
+		return f
+	}
+	// A round visits every connection that got anything, sends it all that came
+	// meanwhile, and is as long as that takes.
+	visited := visited(l)
+	round := visited * m.Send * wait / (1 - marginal*wait)
+	f.PerSend = math.Max(1, f.Delivered*round/visited)
+	f.Cores = rest + marginal + f.Delivered/f.PerSend*m.Send
+	f.Pass = 1e3 * round
+	f.P50, f.P99 = m.Floor50+m.Always50*f.Pass, m.Floor99+m.Always99*f.Pass
+	return f
+}
+
+// wire is the length of a stream's frame.
+func (m *Model) wire(s Stream) float64 {
+	payload := s.Size + m.Envelope
+	return payload + float64(frameOverhead(int(payload)))
+}
+
+// visited is how many connections get anything at all.
+func visited(l Load) float64 {
+	var n float64
+	for _, s := range l.Streams {
+		n += s.Rooms * s.Members
+	}
+	return math.Min(n, l.Connections)
+}

@@ -1,0 +1,156 @@
+package bench
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// known is a model with figures like those of a real gateway.
+var known = Model{
+	Base: 0.02, Idle: 1e-6, Send: 6e-6, Frame: 60e-9, Byte: 0.4e-9, Record: 2e-6, Handshake: 150e-6, LoopShare: 1,
+	Resident: 30e6, Connection: 1200, Tape: 1, Kernel: 5000, Envelope: 86,
+	Floor50: 0.5, Floor99: 3, Rest50: 0.5, Rest99: 1, Always50: 1, Always99: 2,
+}
+
+func near(a, b, share float64) bool { return math.Abs(a-b) <= share*math.Abs(b) }
+
+func loadOf(clients, rooms, rate, size float64) Load {
+	return Load{Connections: clients, Loops: 1, Streams: []Stream{{Rooms: rooms, Members: clients / rooms, Rate: rate, Size: size}}}
+}
+
+func TestPredict(t *testing.T) {
+	// 1,000 sends take 6.15 ms, five times a second.
+	f := known.Predict(loadOf(1000, 1, 5, 128))
+	frame := 128.0 + 86 + 4
+	send := known.Send + known.Frame + known.Byte*frame
+	if want := 1000 * 5 * send; !near(f.LoopBusy, want, 1e-9) || !near(f.Cores, known.Base+1000*known.Idle+5*known.Record+want, 1e-9) {
+		t.Errorf("busy %v, %v cores", f.LoopBusy, f.Cores)
+	}
+	if f.PerSend != 1 || !near(f.Pass, 1e6*send, 1e-9) || !near(f.P99, 3+f.Pass, 1e-9) || f.Bytes != 5000*frame {
+		t.Errorf("%+v", f)
+	}
+	// 10,000 members and 400 messages: no pass ends before the next message.
+	f = known.Predict(loadOf(10_000, 1, 400, 128))
+	marginal := 4e6 * (known.Frame + known.Byte*frame)
+	round := 10_000 * known.Send / (1 - marginal)
+	if f.LoopBusy != 1 || !near(f.Pass, 1e3*round, 1e-9) || !near(f.PerSend, 400*round, 1e-9) || !near(f.P99, 3+2e3*round, 1e-9) {
+		t.Errorf("%+v, round %v", f, round)
+	}
+	// All of the loop's time is accounted for.
+	if !near(f.Cores-known.Base-10_000*known.Idle-400*known.Record, 1, 1e-9) {
+		t.Errorf("a loop that is always busy takes %v", f.Cores)
+	}
+	if f := known.Predict(loadOf(10_000, 1, 1000, 2000)); !f.Saturated || !math.IsInf(f.P99, 1) {
+		t.Errorf("20 GB/s can be served: %+v", f)
+	}
+}
+
+// More load is never less work, nor fresher; and there is no step where sends begin
+// to carry more than one frame.
+func TestPredictGrows(t *testing.T) {
+	last := known.Predict(loadOf(5000, 1, 0.1, 128))
+	for rate := 0.2; rate < 3000; rate *= 1.01 {
+		f := known.Predict(loadOf(5000, 1, rate, 128))
+		if f.Cores < last.Cores-1e-9 || f.Pass < last.Pass-1e-9 {
+			t.Fatalf("at %v: %+v after %+v", rate, f, last)
+		}
+		if f.Pass > 1.1*last.Pass && f.Pass < 200 {
+			t.Fatalf("at %v a pass grows from %v to %v", rate, last.Pass, f.Pass)
+		}
+		last = f
+	}
+}
+
+func TestNonNegative(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		x := []float64{rnd.Float64(), rnd.Float64(), 0, rnd.Float64()}
+		var rows [][]float64
+		var want []float64
+		for range 12 {
+			r := []float64{rnd.Float64(), rnd.Float64(), rnd.Float64(), rnd.Float64()}
+			rows = append(rows, r)
+			want = append(want, r[0]*x[0]+r[1]*x[1]+r[3]*x[3])
+		}
+		got := nonNegative(rows, want)
+		for k := range x {
+			if math.Abs(got[k]-x[k]) > 1e-6 {
+				t.Fatalf("%v, not %v", got, x)
+			}
+		}
+	}
+	// The best without the bound would be -1.
+	if got := nonNegative([][]float64{{1}, {1}}, []float64{-1, -1}); got[0] != 0 {
+		t.Errorf("%v", got)
+	}
+}
+
+// A calibration over points that a model has made finds that model.
+func TestFit(t *testing.T) {
+	cfg := CalibrateConfig{Clients: 10_000, Most: 400, Keyed: "keyed:{key}"}
+	rnd := rand.New(rand.NewPCG(3, 4))
+	c := &Calibration{Loops: 1, Model: Model{Base: known.Base, Idle: known.Idle}}
+	for _, tr := range cfg.trials() {
+		l := loadOf(float64(tr.clients), float64(tr.groups), tr.rate, float64(tr.size))
+		l.TapeBytes = 30 * tr.rate * float64(tr.groups*tr.size)
+		f := known.Predict(l)
+		noise := func() float64 { return 1 + 0.02*(2*rnd.Float64()-1) }
+		const s = 8
+		c.Points = append(c.Points, Point{Load: l, Seconds: s, Cores: f.Cores * noise(), Bytes: f.Bytes, Sends: s * f.Delivered / f.PerSend, Frames: s * f.Delivered,
+			Wire: s * f.Bytes, Records: s * tr.rate * float64(tr.groups), Passing: s * f.LoopBusy, Resident: f.Resident * noise(), Tapes: l.TapeBytes, P50: f.P50 * noise(), P99: f.P99 * noise()})
+	}
+	c.fit()
+	if c.Worst > 0.04 {
+		t.Errorf("the model is %v off: %+v", c.Worst, c.Model)
+	}
+	m := c.Model
+	if !near(m.Send, known.Send, 0.05) || !near(m.LoopShare, 1, 0.05) || !near(m.Envelope, known.Envelope, 0.01) || !near(m.Resident, known.Resident, 0.1) {
+		t.Errorf("%+v", m)
+	}
+	for _, l := range []Load{loadOf(3000, 1, 33, 700), loadOf(9000, 90, 2, 300), loadOf(7000, 1, 250, 128)} {
+		want, got := known.Predict(l), m.Predict(l)
+		if !near(got.Cores, want.Cores, 0.05) || !near(got.P99, want.P99, 0.15) {
+			t.Errorf("%+v: %v cores and p99 %v, not %v and %v", l, got.Cores, got.P99, want.Cores, want.P99)
+		}
+	}
+}
+
+func TestPlan(t *testing.T) {
+	cal := &Calibration{Model: known, Loops: 1, MostConnections: 10_000, MostDelivered: 4e6, MostSize: 1000}
+	c := PlanConfig{Connections: 500_000, P99: 50, Spare: 1, Cores: 8,
+		Streams: []PlanStream{{Name: "prices", Rooms: 1, Mean: 20, Peak: 60, Size: 128}, {Name: "orders", Rooms: 500_000, Joined: 1, Mean: 0.01, Peak: 0.1, Size: 300}}}
+	p, err := NewPlan(c, cal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Lost.P99 > 50 || p.Peak.P99 > p.Lost.P99 || p.Limits[0].Used > 1 {
+		t.Errorf("after losing one p99 is %v, before %v", p.Lost.P99, p.Peak.P99)
+	}
+	if l := p.limits(p.question.load(p.Nodes-2, p.Loops, true))[0]; l.Used <= 1 {
+		t.Errorf("a node fewer would have done: %v nodes, %+v", p.Nodes, l)
+	}
+	if got := p.Load.Streams[1]; !near(got.Rooms*got.Members, p.Load.Connections, 1e-6) {
+		t.Errorf("orders go to %v rooms of %v", got.Rooms, got.Members)
+	}
+	var b strings.Builder
+	if err := p.WriteText(&b); err != nil || !strings.Contains(b.String(), "EXTRAPOLATED") || strings.Contains(b.String(), "%!") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+	f := func(want string, change func(*PlanConfig)) {
+		t.Helper()
+		q := c
+		q.Streams = append([]PlanStream{}, c.Streams...)
+		change(&q)
+		if _, err := NewPlan(q, cal); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, not %q", err, want)
+		}
+	}
+	f("--connections 0", func(c *PlanConfig) { c.Connections = 0 })
+	f("--rate 0", func(c *PlanConfig) { c.Streams[0].Mean = 0 })
+	f("--peak 5 is less than --rate 20", func(c *PlanConfig) { c.Streams[0].Peak = 5 })
+	f("--joined 2 is more than --rooms 1", func(c *PlanConfig) { c.Streams[0].Joined = 2 })
+	f("freshness", func(c *PlanConfig) { c.P99 = 2 }) // the floor alone is 3 ms
+	f("loops", func(c *PlanConfig) { c.Streams[0].Mean, c.Streams[0].Peak, c.Streams[0].Size = 1e6, 1e6, 1e5 })
+}

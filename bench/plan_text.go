@@ -1,0 +1,94 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"math"
+)
+
+// WriteText writes the answer, and where each of its numbers comes from.
+func (p *Plan) WriteText(w io.Writer) error {
+	t := &table{}
+	c, m := p.question, p.cal.Model
+	t.line("plan · %s connections, p99 of %s from due to read, at the peak", count(int64(c.Connections)), ms(c.P99))
+	for _, s := range c.Streams {
+		t.row(s.Name, "%s room(s), each connection in %s of them · %s messages/s a room, %s at the peak · %s B", count(int64(s.Rooms)), number(s.Joined), number(s.Mean), number(s.Peak), number(s.Size))
+	}
+	t.line("")
+	t.row("nodes", "%s of %s cores with %s loop(s), of which %s may be lost", count(int64(p.Nodes)), number(p.Cores), number(p.Loops), number(c.Spare))
+	t.row("connections", "%s a node", count(int64(math.Ceil(p.Load.Connections))))
+	p.forecast(t, "at the peak", p.Peak)
+	p.forecast(t, "in the mean", p.Mean)
+	if p.Nodes > 1 {
+		p.forecast(t, "one node lost", p.Lost)
+	}
+	t.row("memory", "a node: %s in the process, %s in the kernel", size(p.Peak.Resident), size(p.Peak.Kernel))
+	t.row("network", "a node sends %s/s at the peak, all nodes %s/s", size(p.Peak.Bytes), size(p.Peak.Bytes*p.Nodes))
+	t.row("Kafka", "all nodes read %s/s at the peak: each reads everything", size(p.KafkaEgress))
+	t.row("reconnect", "of everybody at once: %s s; of one lost node's, on the others: %s s", number(math.Round(p.Reconnect*10)/10), number(math.Round(p.Spread*10)/10))
+	t.line("")
+	t.line("what is full first, on a node at the peak")
+	for _, l := range p.Limits {
+		t.row(l.Name, "%3.0f %% · %s", 100*l.Used, l.Why)
+	}
+	t.line("")
+	t.line("where it comes from (%s, %s, %s; the model is within %.0f %% of each of %d points)", p.cal.Made.Format("2006-01-02"),
+		map[bool]string{true: "TLS", false: "no TLS"}[p.cal.TLS], map[bool]string{true: "through Kafka", false: "past Kafka"}[p.cal.Kafka], 100*p.cal.Worst, len(p.cal.Points))
+	t.row("CPU", "sends × %s + frames × %s + bytes × %.3g ns + records × %s + connections × %.3g µs/s + %.3g cores", us(m.Send), us(m.Frame), m.Byte*1e9, us(m.Record), m.Idle*1e6, m.Base)
+	t.row("", "while passes rest between messages each send carries one frame; a loop that is always busy goes round in")
+	t.row("", "connections × send ÷ (1 − messages/s × (frame + bytes)), and a send carries all that came meanwhile")
+	t.row("latency", "%s + %.2f × the pass, p99; of a loop that is always busy %s + %.2f × the round", ms(m.Floor99), m.Rest99, ms(m.Floor99), m.Always99)
+	t.row("memory", "%s + %s a connection + %.2f × tapes; kernel %s a connection", size(m.Resident), size(m.Connection), m.Tape, size(m.Kernel))
+	t.row("handshake", "%s of CPU", us(m.Handshake))
+	for _, o := range p.Outside {
+		t.row("EXTRAPOLATED", "%s", o)
+	}
+	p.hosts(t)
+	p.queries(t)
+	return t.write(w)
+}
+
+func (p *Plan) forecast(t *table, when string, f Forecast) {
+	if f.Saturated {
+		t.row(when, "cannot be served: frames and bytes alone are more than its loops send")
+		return
+	}
+	t.row(when, "%.1f cores a node · p50 %s, p99 %s · %s messages/s, %.1f to a send, loops busy %.0f %%", f.Cores, ms(f.P50), ms(f.P99), count(int64(f.Delivered)), f.PerSend, 100*f.LoopBusy)
+}
+
+func us(s float64) string { return fmt.Sprintf("%.3g µs", s*1e6) }
+
+// hosts says what to raise on each node.
+func (p *Plan) hosts(t *table) {
+	n := p.Load.Connections
+	if p.Nodes > 1 { // with what one that is lost leaves to it
+		n = p.question.Connections / (p.Nodes - 1)
+	}
+	n = math.Ceil(n * 1.1)
+	pages := math.Ceil((p.Peak.Kernel + n/100*145*1024) / 4096)
+	t.line("")
+	t.line("on each host (for %s connections, a tenth more than one lost node leaves)", count(int64(n)))
+	t.row("descriptors", "LimitNOFILE=%d (systemd) or ulimit -n, and server.max connections below it", int64(n)+1024)
+	t.row("", "sysctl fs.nr_open=%d fs.file-max=%d", max(int64(n)+1024, 1<<20), max(2*int64(n), 1<<21))
+	t.row("backlog", "sysctl net.core.somaxconn=%d net.ipv4.tcp_max_syn_backlog=%d", backlog(n), 2*backlog(n))
+	t.row("ports", "a load balancer has 28,000 (or with ip_local_port_range 64,000) for each of its addresses to each node: %.0f address(es)", math.Ceil(n/28_000))
+	t.row("conntrack", "sysctl net.netfilter.nf_conntrack_max=%d, where it is loaded; or NOTRACK for the port", 2*int64(n))
+	t.row("socket memory", "sysctl net.ipv4.tcp_mem=\"%.0f %.0f %.0f\" (pages): a hundredth of the clients stalled, each with 145 KB unsent", pages, pages*1.5, pages*2)
+}
+
+// backlog is room for those who come in a second of a storm.
+func backlog(n float64) int64 { return max(4096, int64(n/8)) }
+
+// queries are PromQL that gives the same answers of what runs.
+func (p *Plan) queries(t *table) {
+	t.line("")
+	t.line("the same of what runs, in Prometheus")
+	t.row("cores", "sum(rate(process_cpu_seconds_total{job=\"tapecast\"}[5m])) by (instance)")
+	t.row("frames a send", "rate(tapecast_messages_sent_total[5m]) / rate(tapecast_sends_total[5m])")
+	t.row("CPU a message", "rate(process_cpu_seconds_total{job=\"tapecast\"}[5m]) / rate(tapecast_messages_sent_total[5m])")
+	t.row("pass", "rate(tapecast_pass_seconds_total[5m]) / rate(tapecast_passes_total[5m])")
+	t.row("memory", "process_resident_memory_bytes{job=\"tapecast\"} / tapecast_connections")
+	t.row("network", "sum(rate(tapecast_bytes_sent_total[5m])) by (instance)")
+	t.row("Kafka", "sum(rate(tapecast_ingest_bytes_total[5m]))")
+	t.row("storms", "rate(tapecast_handshakes_total[1m])")
+}

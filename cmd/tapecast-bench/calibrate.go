@@ -1,0 +1,69 @@
+package main
+
+import (
+	"time"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+)
+
+func calibrateCommand() *cobra.Command {
+	var t targetFlags
+	var c bench.CalibrateConfig
+	var out, against string
+	var check bench.CheckConfig
+	cmd := &cobra.Command{
+		Use:   "calibrate",
+		Short: "What a gateway's work costs on this machine, for plan",
+		Long: "calibrate runs a short set of loads against a gateway that has nothing else to do, reads its\n" +
+			"/metrics, and fits the model that plan uses.",
+		Example: `  tapecast-bench calibrate --secret-file key --direct --room trades --out calibration.json`,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if c.Target, err = t.target(); err != nil {
+				return err
+			}
+			c.Log = t.log(cmd)
+			if against != "" {
+				cal, err := bench.LoadCalibration(against)
+				if err != nil {
+					return err
+				}
+				check.Calibrate = c
+				res, err := bench.Check(cmd.Context(), check, cal)
+				if err != nil {
+					return err
+				}
+				return report(cmd, t.json, res, nil)
+			}
+			cal, err := bench.Calibrate(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			if out != "" {
+				if err := cal.Save(out); err != nil {
+					return err
+				}
+			}
+			return report(cmd, t.json, cal, nil)
+		},
+	}
+	t.add(cmd)
+	t.addPublishing(cmd)
+	f := cmd.Flags()
+	f.IntVar(&c.Clients, "clients", 10_000, "number of clients at most")
+	f.IntVar(&c.Procs, "procs", 1, "client `processes`")
+	f.StringVar(&c.Room, "room", "trades", "the `room` that all are in")
+	f.StringVar(&c.Keyed, "keyed", "", "rooms of a hundred clients, with {key} in the `name` (default: none are measured)")
+	f.StringVar(&c.Fields, "fields", "", `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
+	f.Float64Var(&c.Most, "most", 400, "`messages` a second to all, at most")
+	f.DurationVar(&c.Window, "window", 8*time.Second, "length of each measurement")
+	f.StringVar(&out, "out", "", "`file` to write the calibration to")
+	f.StringVar(&against, "check", "", "measure loads drawn at random in place of it, and set them against the calibration in `file`")
+	f.Uint64Var(&check.Seed, "seed", 1, "`number` that draws them")
+	f.IntVar(&check.Inside, "inside", 5, "`number` of them in the calibrated range")
+	f.IntVar(&check.Outside, "outside", 3, "`number` of them up to three times outside of it")
+	return cmd
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+)
+
+func planCommand() *cobra.Command {
+	var c bench.PlanConfig
+	var s bench.PlanStream
+	var also []string
+	var slo, calibration string
+	var asJSON bool
+	var memory, link float64
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "How many nodes, of what size, for so many clients and messages",
+		Example: `  # everybody in one room, and each in twenty of a thousand
+  tapecast-bench plan --calibration calibration.json --connections 500000 --rate 20 --peak 60 --size 128 \
+    --also name=symbols,rooms=1000,joined=20,rate=2,peak=10,size=200 --slo p99=50ms`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p99, err := parseSLO(slo)
+			if err != nil {
+				return err
+			}
+			c.P99, c.Memory, c.Link = p99, memory*(1<<30), link*1e9/8
+			c.Streams = []bench.PlanStream{s}
+			for _, text := range also {
+				more, err := parseStream(text)
+				if err != nil {
+					return err
+				}
+				c.Streams = append(c.Streams, more)
+			}
+			cal, err := bench.LoadCalibration(calibration)
+			if err != nil {
+				return err
+			}
+			p, err := bench.NewPlan(c, cal)
+			if err != nil {
+				return err
+			}
+			return report(cmd, asJSON, p, nil)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&calibration, "calibration", "calibration.json", "`file` that calibrate has written")
+	f.Float64Var(&c.Connections, "connections", 100_000, "`number` of clients")
+	s.Name = "rooms"
+	f.Float64Var(&s.Rooms, "rooms", 1, "`number` of rooms that messages go to")
+	f.Float64Var(&s.Joined, "joined", 0, "`number` of them that each client is in (default: all)")
+	f.Float64Var(&s.Mean, "rate", 10, "`messages` a second in each room, in the mean")
+	f.Float64Var(&s.Peak, "peak", 0, "`messages` a second in each room at the peak, which decides (default: the mean)")
+	f.Float64Var(&s.Size, "size", 128, "`bytes` of a value")
+	f.StringArrayVar(&also, "also", nil, "another `stream`: name=orders,rooms=100000,joined=1,rate=0.1,peak=1,size=300")
+	f.StringVar(&slo, "slo", "p99=50ms", "how old a message may be when it is read: `p99=`duration")
+	f.Float64Var(&c.Cores, "cores", 4, "`number` of cores of a node")
+	f.Float64Var(&memory, "memory", 0, "`GiB` of a node (default: 4 a core)")
+	f.Float64Var(&link, "link", 10, "`Gbit/s` of a node's network")
+	f.Float64Var(&c.Spare, "spare", 1, "`nodes` that may be lost at the peak without the SLO being missed")
+	f.Float64Var(&c.Retain, "retain", 30, "`seconds` that tapes go back")
+	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	return cmd
+}
+
+// parseSLO reads p99=50ms, in ms.
+func parseSLO(text string) (float64, error) {
+	v, ok := strings.CutPrefix(text, "p99=")
+	d, err := time.ParseDuration(v)
+	if !ok || err != nil || d <= 0 {
+		return 0, &usageError{fmt.Errorf("--slo %q is not of the form p99=50ms", text)}
+	}
+	return float64(d) / 1e6, nil
+}
+
+// parseStream reads rooms=…,joined=…,rate=…,peak=…,size=…,name=….
+func parseStream(text string) (bench.PlanStream, error) {
+	s := bench.PlanStream{Rooms: 1, Size: 128}
+	for part := range strings.SplitSeq(text, ",") {
+		key, value, _ := strings.Cut(part, "=")
+		if key == "name" {
+			s.Name = value
+			continue
+		}
+		to := map[string]*float64{"rooms": &s.Rooms, "joined": &s.Joined, "rate": &s.Mean, "peak": &s.Peak, "size": &s.Size}[key]
+		if to == nil {
+			return s, &usageError{fmt.Errorf("--also %q: %q is none of name, rooms, joined, rate, peak, size", text, key)}
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return s, &usageError{fmt.Errorf("--also %q: %s=%q is no number", text, key, value)}
+		}
+		*to = v
+	}
+	return s, nil
+}
