@@ -152,5 +152,5 @@ func TestPlan(t *testing.T) {
 	f("--peak 5 is less than --rate 20", func(c *PlanConfig) { c.Streams[0].Peak = 5 })
 	f("--joined 2 is more than --rooms 1", func(c *PlanConfig) { c.Streams[0].Joined = 2 })
 	f("freshness", func(c *PlanConfig) { c.P99 = 2 }) // the floor alone is 3 ms
-	f("loops", func(c *PlanConfig) { c.Streams[0].Mean, c.Streams[0].Peak, c.Streams[0].Size = 1e6, 1e6, 1e5 })
+	f("network", func(c *PlanConfig) { c.Streams[0].Mean, c.Streams[0].Peak, c.Streams[0].Size = 1e6, 1e6, 1e5 })
 }
