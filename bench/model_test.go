@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 )
@@ -153,4 +155,33 @@ func TestPlan(t *testing.T) {
 	f("--joined 2 is more than --rooms 1", func(c *PlanConfig) { c.Streams[0].Joined = 2 })
 	f("freshness", func(c *PlanConfig) { c.P99 = 2 }) // the floor alone is 3 ms
 	f("network", func(c *PlanConfig) { c.Streams[0].Mean, c.Streams[0].Peak, c.Streams[0].Size = 1e6, 1e6, 1e5 })
+}
+
+// A gateway that runs corrects the model; one that does nothing does not.
+func TestCorrect(t *testing.T) {
+	file := t.TempDir() + "/metrics"
+	text := "tapecast_uptime_seconds 100\nprocess_cpu_seconds_total 120\nprocess_resident_memory_bytes 60e6\ntapecast_connections 10000\n" +
+		"tapecast_sends_total 10e6\ntapecast_messages_sent_total 10e6\ntapecast_bytes_sent_total 0\ntapecast_appended_total 0\ntapecast_tape_bytes 0\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := ReadLive(t.Context(), file, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Calibration{Model: known}
+	// 0.03 cores at rest, and 0.1 million sends a second of 6.06 us: 0.636 cores, where it takes 1.2.
+	if said := c.Correct(l); len(said) != 2 || !near(c.Model.Send, known.Send*1.2/0.636, 1e-6) || !near(c.Model.Connection, 3000, 1e-6) {
+		t.Errorf("%q: %+v", said, c.Model)
+	}
+	c = &Calibration{Model: known}
+	if said := c.Correct(&Live{Seconds: 10, CPU: 0.2, Connections: 10}); c.Model != known || len(said) != 2 || !strings.Contains(said[0], "too little") {
+		t.Errorf("%q: %+v", said, c.Model)
+	}
+	for _, bad := range []string{"/does/not/exist", file + "x"} {
+		os.WriteFile(file+"x", []byte("hello\n"), 0o600)
+		if _, err := ReadLive(t.Context(), bad, 0); !errors.As(err, new(*InputError)) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
 }

@@ -10,13 +10,14 @@ import (
 type PlanConfig struct {
 	Connections float64
 	Streams     []PlanStream
-	P99         float64 // ms, from due to read, at the peak: how fresh messages are to be
-	Cores       float64 // of a node. 0: 4
-	Memory      float64 // of a node, in bytes. 0: 4 GiB a core
-	Link        float64 // of a node, in bytes a second. 0: 10 Gbit/s
-	Spare       float64 // nodes that may be lost at the peak without the P99 being missed
-	Retain      float64 // seconds that tapes go back. 0: 30
-	Kept        float64 // heap that the tapes may take on a node. 0: 1 GiB
+	P99         float64  // ms, from due to read, at the peak: how fresh messages are to be
+	Cores       float64  // of a node. 0: 4
+	Memory      float64  // of a node, in bytes. 0: 4 GiB a core
+	Link        float64  // of a node, in bytes a second. 0: 10 Gbit/s
+	Spare       float64  // nodes that may be lost at the peak without the P99 being missed
+	Retain      float64  // seconds that tapes go back. 0: 30
+	Kept        float64  // heap that the tapes may take on a node. 0: 1 GiB
+	Corrected   []string // what Calibration.Correct has said, to be repeated
 }
 
 // PlanStream is one kind of message. Rates are those of each room.

@@ -15,7 +15,7 @@ func planCommand() *cobra.Command {
 	var c bench.PlanConfig
 	var s bench.PlanStream
 	var also []string
-	var slo, calibration string
+	var slo, calibration, metrics string
 	var asJSON bool
 	var memory, link float64
 	cmd := &cobra.Command{
@@ -43,6 +43,13 @@ func planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if metrics != "" {
+				live, err := bench.ReadLive(cmd.Context(), metrics, 10*time.Second)
+				if err != nil {
+					return err
+				}
+				c.Corrected = cal.Correct(live)
+			}
 			p, err := bench.NewPlan(c, cal)
 			if err != nil {
 				return err
@@ -52,6 +59,7 @@ func planCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&calibration, "calibration", "calibration.json", "`file` that calibrate has written")
+	f.StringVar(&metrics, "metrics", "", "correct the calibration by a gateway that runs: its internal port's `URL`, or a file of its /metrics")
 	f.Float64Var(&c.Connections, "connections", 100_000, "`number` of clients")
 	s.Name = "rooms"
 	f.Float64Var(&s.Rooms, "rooms", 1, "`number` of rooms that messages go to")
