@@ -12,16 +12,19 @@ import (
 type chain struct {
 	last   map[link]int64
 	rooms  map[string]int
+	lives  map[int]int // by client: how often it has begun anew
 	breaks int64
 	first  string // the first break, for the report
 }
 
 type link struct {
-	client, room int
-	partition    int64
+	client, life, room int
+	partition          int64
 }
 
-func newChain() *chain { return &chain{last: map[link]int64{}, rooms: map[string]int{}} }
+func newChain() *chain {
+	return &chain{last: map[link]int64{}, rooms: map[string]int{}, lives: map[int]int{}}
+}
 
 // follow takes the envelope before a message's value. An envelope without
 // room or position is an error.
@@ -43,7 +46,7 @@ func (c *chain) follow(client int, env []byte) error {
 		id = len(c.rooms)
 		c.rooms[string(room)] = id
 	}
-	at := link{client, id, partition}
+	at := link{client, c.lives[client], id, partition}
 	last, known := c.last[at]
 	c.last[at] = offset
 	prev, ok := member(env, `,"prev":"`)
@@ -74,6 +77,19 @@ func (c *chain) forget(client int, room string) {
 			delete(c.last, at)
 		}
 	}
+}
+
+// forgetAll is for a client that has come back without resuming.
+func (c *chain) forgetAll(client int) { c.lives[client]++ }
+
+// place returns the last offset that a client saw of a room's partition.
+func (c *chain) place(client int, room string, partition int64) (int64, bool) {
+	id, ok := c.rooms[room]
+	if !ok {
+		return 0, false
+	}
+	offset, ok := c.last[link{client, c.lives[client], id, partition}]
+	return offset, ok
 }
 
 // member returns the string after prefix, up to the quote that ends it.

@@ -67,8 +67,10 @@ func (l *loop) join(clients int, deadline int64) error {
 func (l *loop) dial(i int) error {
 	c := &l.clients[i]
 	var err error
-	if c.token, err = l.sign.sign(userName(l.job.First + i)); err != nil {
-		return err
+	if c.token == "" {
+		if c.token, err = l.sign.sign(userName(l.job.First + i)); err != nil {
+			return err
+		}
 	}
 	fd, err := unix.Socket(l.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -161,7 +163,7 @@ func (l *loop) enter(i int, c *client) {
 		filter = fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`, list(rooms), list(l.job.Filter), entryID)
 		rooms = nil
 	}
-	join := fmt.Sprintf(`{"method":"authenticate","params":{"join":%s},"id":1}`, list(rooms))
+	join := fmt.Sprintf(`{"method":"authenticate","params":{"join":%s%s},"id":1}`, list(rooms), l.since(i))
 	c.state = stEntering
 	b := appendFrame(nil, opText, []byte(join), maskKey())
 	if filter != "" {

@@ -50,6 +50,8 @@ type FanoutConfig struct {
 	StallFor time.Duration // 0: for the window and a second more
 	Paired   bool          // each run once without the stalled, and once with them
 
+	Storm *StormConfig // nil: none
+
 	GC       bool // have the gateway collect before its heap is read (needs its admin.pprof)
 	Baseline bool // each run once against the gateway, and once against rawsend
 	Pin      bool // clients on the last processor, rawsend on the first
@@ -127,17 +129,11 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 		Version: resultVersion, Scenario: cfg.Scenario, Clients: cfg.Clients, Group: cfg.Group, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
 		Seconds: cfg.Duration.Seconds(), Medians: map[string]Medians{},
 	}
-	legs := []string{legGateway}
-	switch {
-	case cfg.Baseline:
-		legs = []string{legGateway, legRawsend}
-	case cfg.Paired:
-		legs = []string{legUnstalled, legGateway}
-	}
+	legs := cfg.legs()
 	for k := range max(cfg.Runs, 1) {
-		for _, name := range legs {
-			r := fanoutRun{cfg: cfg, end: e, name: name}
-			r.logf("run %d of %d, %s", k+1, max(cfg.Runs, 1), name)
+		for _, r := range legs {
+			r.end = e
+			r.logf("run %d of %d, %s", k+1, max(cfg.Runs, 1), r.name)
 			leg, err := r.run(ctx)
 			if err != nil {
 				return res, err
@@ -145,8 +141,29 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 			res.Legs = append(res.Legs, leg)
 		}
 	}
-	res.summarize(legs)
+	res.summarize()
 	return res, res.verdict()
+}
+
+// legs are what each run consists of.
+func (c *FanoutConfig) legs() []fanoutRun {
+	legs := []fanoutRun{{cfg: *c, name: legGateway}}
+	switch {
+	case c.Baseline:
+		legs = append(legs, fanoutRun{cfg: *c, name: legRawsend})
+	case c.Paired:
+		without := *c
+		without.Stalled = 0
+		legs = []fanoutRun{{cfg: without, name: legUnstalled}, legs[0]}
+	case c.Storm != nil:
+		legs = nil
+		for _, s := range c.Storm.each() {
+			one := *c
+			one.Storm = &s
+			legs = append(legs, fanoutRun{cfg: one, name: s.name()})
+		}
+	}
+	return legs
 }
 
 // check fills in defaults and finds what cannot be run.
@@ -212,6 +229,11 @@ func (c *FanoutConfig) check() error {
 			return err
 		}
 	}
+	if c.Storm != nil {
+		if err := c.Storm.check(c); err != nil {
+			return err
+		}
+	}
 	if _, err := newValueShape(c.Size, c.Fields); err != nil {
 		return inputf("--size: %v", err)
 	}
@@ -225,6 +247,8 @@ type fanoutRun struct {
 	name string
 
 	readers, orders, stalled, filtered *crew
+
+	samples []sample // of the gateway's metrics
 
 	pubs []publication // of each feed
 

@@ -68,7 +68,7 @@ func (r *fanoutRun) connect(ctx context.Context) (*Hist, error) {
 		}
 		crews = append(crews, r.filtered)
 	}
-	if c.Stalled > 0 && r.name == legGateway {
+	if c.Stalled > 0 {
 		j := job
 		j.First, j.Clients = c.Clients+c.OrdersClients, c.Stalled
 		if r.stalled, err = newCrew(ctx, j, 1); err != nil {

@@ -50,6 +50,7 @@ func (r *fanoutRun) job(e endpoint) Job {
 		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Deals: c.deals(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
 		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf,
 	}
+	j.Resume = c.Storm != nil && c.Storm.Resume
 	if c.AutoJoin {
 		j.Rooms = nil
 	}

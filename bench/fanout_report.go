@@ -3,12 +3,13 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
 // summarize takes the medians.
-func (f *FanoutResult) summarize(names []string) {
-	for _, name := range names {
+func (f *FanoutResult) summarize() {
+	for _, name := range f.names() {
 		var legs []*Leg
 		for _, g := range f.Legs {
 			if g.Name == name {
@@ -23,6 +24,17 @@ func (f *FanoutResult) summarize(names []string) {
 	if without, ok := f.Medians[legUnstalled]; ok && without.P99 > 0 {
 		f.Paired = f.Medians[legGateway].P99 / without.P99
 	}
+}
+
+// names are those of the legs, each once.
+func (f *FanoutResult) names() []string {
+	var names []string
+	for _, g := range f.Legs {
+		if !slices.Contains(names, g.Name) {
+			names = append(names, g.Name)
+		}
+	}
+	return names
 }
 
 // verdict is the error that the runs amount to.
@@ -77,7 +89,7 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 	if len(f.Legs) > len(f.Medians) || len(f.Medians) > 1 {
 		t.line("")
 		t.line("medians")
-		for _, name := range []string{legUnstalled, legGateway, legRawsend} {
+		for _, name := range f.names() {
 			if m, ok := f.Medians[name]; ok {
 				t.row(name, "%s/s · CPU %.3f µs · p50 %s p90 %s p99 %s p99.9 %s max %s (%d)", count(int64(m.Delivered)), m.CPU, ms(m.P50), ms(m.P90), ms(m.P99), ms(m.P999), ms(m.Max), m.Runs)
 			}
@@ -101,6 +113,15 @@ func (g *Leg) table(t *table) {
 	t.row("bench", "clients %.2f cores, asleep %.0f %%, lag p99 %s · publisher %.2f cores, lag p99 %s max %s", g.ClientCores, 100*g.ClientAsleep, ms(g.ClientLag.P99), g.PublisherCores, ms(g.PublisherLag.P99), ms(g.PublisherLag.Max))
 	if n := g.Notices["gap"] + g.Notices["reset"] + g.Notices["error"]; n > 0 {
 		t.row("notices", "gap %d · reset %d · error %d", g.Notices["gap"], g.Notices["reset"], g.Notices["error"])
+	}
+	if x := g.Storm; x != nil {
+		t.row("storm", "%s clients lost their connections · all that came back, %s, had their rooms after %s", count(int64(x.Clients)), count(int64(x.Back)), ms(1000*x.Seconds))
+		t.row("  handshake", "%s", x.Handshake)
+		t.row("  gateway", "CPU %.0f µs per client, messages included · %s further attempts", x.CPUPerClient, count(x.Retries))
+		t.row("  bench", "dialled late by p99 %s", ms(x.Late.P99))
+		for why, n := range x.Refused {
+			t.row("  refused", "%d: %s", n, why)
+		}
 	}
 	if g.Absent > 0 {
 		t.row("away", "%s messages were published while their clients were away", count(g.Absent))

@@ -102,6 +102,12 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 			return err
 		}
 	}
+	if c.Storm != nil {
+		if _, err := r.readers.tellAll(c.Storm.order(p)); err != nil {
+			return err
+		}
+		jobs = append(jobs, func() error { return r.sampleUntil(ctx, m.scraper, 200*time.Millisecond, p.To-p.Anchor) })
+	}
 	done := make(chan error, len(jobs)) // nobody waits for a second error
 	for _, j := range jobs {
 		go func() { done <- j() }()
@@ -226,6 +232,9 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 		return err
 	}
 	leg.fill(&r.cfg, t, m)
+	if t.Storm != nil {
+		leg.Storm = newStormReport(r.cfg.Storm, t.Storm, r.samples)
+	}
 	if r.orders != nil {
 		o, err := r.orders.finish(orders, r.cfg.Drain)
 		if err != nil {

@@ -36,6 +36,10 @@ type gate struct {
 	favourite bool
 	turn      int
 
+	deaf    bool                // an unsubscribe is answered, and has no effect
+	refuse  int                 // so many handshakes of users who were in before
+	tape    map[string][][]byte // what rooms were sent, for those who resume
+	known   map[string]bool
 	mu      sync.Mutex
 	conns   map[*gateConn]bool
 	offsets map[string]int64
@@ -56,7 +60,7 @@ func newGate(t *testing.T, secret string) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{t: t, ln: ln, secret: secret, direct: true, conns: map[*gateConn]bool{}, offsets: map[string]int64{}}
+	g := &gate{t: t, ln: ln, secret: secret, direct: true, conns: map[*gateConn]bool{}, offsets: map[string]int64{}, tape: map[string][][]byte{}, known: map[string]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		metrics.WriteProcessMetrics(w)
@@ -116,10 +120,21 @@ func (g *gate) serve(c *gateConn) {
 		}
 		c.user = claims.Subject
 	}
+	g.mu.Lock()
+	refused := g.known[c.user] && g.refuse > 0
+	if refused {
+		g.refuse--
+	}
+	g.known[c.user] = true
+	g.mu.Unlock()
+	if refused {
+		_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+		return
+	}
 	_, _ = c.Write(appendServerFrame(appendAccept(nil, req.Header.Get("Sec-WebSocket-Key")), opText,
 		[]byte(`{"jsonrpc":"2.0","method":"authenticated","params":{"userId":"`+c.user+`"}}`)))
 	if req.URL.Query().Get("join") != "manual" {
-		g.enter(c, []string{"prices", "orders:" + c.user, "user:" + c.user, "portfolio:" + c.user, "notifications:" + c.user})
+		g.enter(c, []string{"prices", "orders:" + c.user, "user:" + c.user, "portfolio:" + c.user, "notifications:" + c.user}, nil)
 	}
 	for {
 		op, p, err := readClientFrame(in)
@@ -133,10 +148,9 @@ func (g *gate) serve(c *gateConn) {
 			_, _ = c.Write(appendServerFrame(nil, opClose, p))
 			break
 		}
-		var m struct{ Params struct{ Join []string } }
-		if op == opText && json.Unmarshal(p, &m) == nil && len(m.Params.Join) > 0 {
-			_, _ = c.Write(appendServerFrame(nil, opText, []byte(`{"jsonrpc":"2.0","id":1,"result":{}}`)))
-			g.enter(c, m.Params.Join)
+		var m gateRequest
+		if op == opText && json.Unmarshal(p, &m) == nil {
+			g.request(c, &m)
 		}
 	}
 	g.mu.Lock()
@@ -144,12 +158,71 @@ func (g *gate) serve(c *gateConn) {
 	g.mu.Unlock()
 }
 
-func (g *gate) enter(c *gateConn, rooms []string) {
+type gateRequest struct {
+	Method string
+	ID     int
+	Params struct {
+		Join, Rooms []string
+		Since       map[string]map[string]any
+	}
+}
+
+func (g *gate) request(c *gateConn, m *gateRequest) {
+	switch p := m.Params; {
+	case len(p.Join) > 0:
+		_, _ = c.Write(appendServerFrame(nil, opText, []byte(`{"jsonrpc":"2.0","id":1,"result":{}}`)))
+		g.enter(c, p.Join, p.Since)
+	case m.Method == "subscribe":
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		c.rooms = append(c.rooms, p.Rooms...)
+		g.conns[c] = true
+		g.answer(c, m, "joined")
+		g.catchUp(c, p.Rooms, p.Since)
+	case m.Method == "unsubscribe":
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if !g.deaf {
+			c.rooms = slices.DeleteFunc(c.rooms, func(r string) bool { return slices.Contains(p.Rooms, r) })
+		}
+		g.answer(c, m, "left")
+	}
+}
+
+func (g *gate) answer(c *gateConn, m *gateRequest, status string) {
+	var list []string
+	for _, r := range m.Params.Rooms {
+		list = append(list, fmt.Sprintf(`{"room":%q,"status":%q,"positions":{"epoch":"e","0":%d}}`, r, status, 1000+g.offsets[r]-1))
+	}
+	_, _ = c.Write(appendServerFrame(nil, opText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"rooms":[%s]}}`, m.ID, strings.Join(list, ","))))
+}
+
+func (g *gate) enter(c *gateConn, rooms []string, since map[string]map[string]any) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.rooms, c.n = rooms, len(g.conns)
 	g.conns[c] = true
-	_, _ = c.Write(appendServerFrame(nil, opText, []byte(`{"jsonrpc":"2.0","method":"auto_subscribed","params":{}}`)))
+	at := map[string]map[string]any{}
+	for _, r := range rooms {
+		at[r] = map[string]any{"epoch": "e", "0": 1000 + g.offsets[r] - 1}
+		if p, ok := since[r]; ok {
+			at[r] = p
+		}
+	}
+	b, _ := json.Marshal(at)
+	_, _ = c.Write(appendServerFrame(nil, opText, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"auto_subscribed","params":{"positions":%s}}`, b)))
+	g.catchUp(c, rooms, since)
+}
+
+// catchUp sends what came after the places that a client names.
+func (g *gate) catchUp(c *gateConn, rooms []string, since map[string]map[string]any) {
+	for _, r := range rooms {
+		if at, ok := since[r]["0"].(float64); ok {
+			for _, b := range g.tape[r][int(at)-999:] {
+				_, _ = c.Write(b)
+			}
+		}
+	}
 }
 
 func readClientFrame(in *bufio.Reader) (op byte, p []byte, err error) {
@@ -189,6 +262,7 @@ func (g *gate) send(room string, value []byte) {
 		frame = []byte(strings.Replace(string(envelope(value, off)), "prices", room, 1))
 	}
 	b := appendServerFrame(nil, opText, frame)
+	g.tape[room] = append(g.tape[room], b)
 	for _, c := range g.order() {
 		for _, r := range c.rooms {
 			if r != room {

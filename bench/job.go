@@ -28,6 +28,8 @@ type Job struct {
 	Bare   bool   `json:"bare"`   // values come without envelope
 	Check  bool   `json:"check"`  // every byte of every value, and prev
 
+	Resume bool `json:"resume"` // who comes back goes on where it was
+
 	Deflate bool `json:"deflate"` // agree on permessage-deflate
 
 	Filter []string `json:"filter,omitempty"` // the only keys that they want; empty: all
@@ -44,14 +46,15 @@ type Job struct {
 
 // order is one command to a worker.
 type order struct {
-	Op       string  `json:"op"` // connect, run, stall, finish, close
-	Clients  int     `json:"clients,omitempty"`
-	Plan     plan    `json:"plan,omitzero"`
-	Total    int64   `json:"total,omitempty"`    // finish: how many messages were published
-	Totals   []int64 `json:"totals,omitempty"`   // and of the further feeds
-	Deadline int64   `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
-	From     int64   `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
-	To       int64   `json:"to,omitempty"`
+	Op       string      `json:"op"` // connect, run, stall, finish, close
+	Clients  int         `json:"clients,omitempty"`
+	Plan     plan        `json:"plan,omitzero"`
+	Total    int64       `json:"total,omitempty"`    // finish: how many messages were published
+	Totals   []int64     `json:"totals,omitempty"`   // and of the further feeds
+	Deadline int64       `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
+	From     int64       `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
+	To       int64       `json:"to,omitempty"`
+	Storm    *stormOrder `json:"storm,omitempty"`
 }
 
 // answer is a worker's reply to one order.
@@ -106,8 +109,9 @@ type Tally struct {
 
 	Feeds []FeedTally `json:"feeds,omitempty"` // of the further feeds; the figures above are the first one's, but Gone, Invalid and from Breaks on
 
-	Places *Places `json:"places,omitempty"`
-	Stall  *Stall  `json:"stall,omitempty"`
+	Places *Places     `json:"places,omitempty"`
+	Stall  *Stall      `json:"stall,omitempty"`
+	Storm  *StormTally `json:"storm,omitempty"`
 }
 
 // FeedTally is what clients got of a further feed.
@@ -181,6 +185,12 @@ func (t *Tally) add(u *Tally) {
 	}
 	if u.Places != nil {
 		t.Places = u.Places // one worker has them all
+	}
+	if u.Storm != nil {
+		if t.Storm == nil {
+			t.Storm = newStormTally()
+		}
+		t.Storm.add(u.Storm)
 	}
 	if u.Stall != nil {
 		t.Stall = u.Stall

@@ -62,6 +62,8 @@ type Leg struct {
 
 	Filtered *FilteredReport `json:"filtered,omitempty"`
 
+	Storm *StormReport `json:"storm,omitempty"`
+
 	Raw *RawReport `json:"rawsend,omitempty"`
 
 	Faults   []string `json:"faults,omitempty"`   // of what was delivered
@@ -265,6 +267,9 @@ func (g *Leg) judge(orders bool) {
 		fault(f.Late, "messages of "+f.Name+" out of order")
 		fault(f.Doubled, "messages of "+f.Name+" doubled")
 		fault(f.Foreign, "messages of somebody else among "+f.Name)
+	}
+	if g.Storm != nil {
+		g.Storm.judge(g)
 	}
 	if o := g.Orders; o != nil {
 		fault(o.Lost, "orders lost")

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -79,6 +80,10 @@ type loop struct {
 	invalid int64
 	failed  error // the first fault before all were joined: it ends the run
 	stall   *staller
+
+	incidents []incident
+	storm     *storm            // the last one
+	places    []json.RawMessage // by client, where they resume: the positions that they were given
 }
 
 // readSize is how much one read takes at most: what a gateway sends to a
@@ -180,6 +185,10 @@ func (l *loop) turn(atMost time.Duration) {
 		}
 	}
 	l.polled = l.clock.now()
+	if len(l.incidents) > 0 {
+		l.incidents = slices.DeleteFunc(l.incidents, func(x incident) bool { return !x.step(l, l.polled) })
+		atMost = min(atMost, time.Millisecond)
+	}
 	n := l.poll(0)
 	if n == 0 && !l.paced {
 		n = l.poll(atMost)
@@ -244,6 +253,10 @@ func (l *loop) serve(i int, ev uint32) {
 // end forgets a client's connection. why is what ended it: a close code, or words.
 func (l *loop) end(i int, c *client, why string) {
 	if c.state == stGone {
+		return
+	}
+	if l.storm != nil && l.storm.dropped && c.state != stJoined && c.state != stClosing {
+		l.storm.failed(l, i, c, why)
 		return
 	}
 	if c.state != stJoined && c.state != stClosing && l.failed == nil {

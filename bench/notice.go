@@ -17,8 +17,9 @@ type message struct {
 	} `json:"error"`
 	Result subscribed `json:"result"`
 	Params struct {
-		Room   string `json:"room"`
-		Errors []struct {
+		Room      string          `json:"room"`
+		Positions json.RawMessage `json:"positions"`
+		Errors    []struct {
 			Room  string `json:"room"`
 			Error struct {
 				Message string `json:"message"`
@@ -67,7 +68,7 @@ func (l *loop) notice(i int, p []byte) error {
 		if m.Result.refused() {
 			return fmt.Errorf("cannot join: %.200s", p)
 		}
-		l.isIn(c)
+		l.isIn(i, c)
 		return nil
 	}
 	if m.Method == "" {
@@ -84,11 +85,12 @@ func (l *loop) notice(i int, p []byte) error {
 			if e := m.Params.Errors; len(e) > 0 && l.manual() {
 				return fmt.Errorf("cannot join %q: %s", e[0].Room, e[0].Error.Message)
 			}
+			l.keep(i, m.Params.Positions)
 			switch {
 			case l.job.Auto && len(l.job.Rooms) > 0:
 				l.enterMore(i, c)
 			case len(l.job.Filter) == 0:
-				l.isIn(c)
+				l.isIn(i, c)
 			}
 		}
 	case "auth_required":
@@ -104,11 +106,16 @@ func (l *loop) notice(i int, p []byte) error {
 }
 
 // isIn counts a client that has joined.
-func (l *loop) isIn(c *client) {
+func (l *loop) isIn(i int, c *client) {
 	c.state = stJoined
 	l.dialing--
 	l.joined++
-	l.handshake.Record(l.clock.now() - c.dialed)
+	now := l.clock.now()
+	if l.storm != nil && l.storm.dropped {
+		l.storm.back(l, i, now)
+		return
+	}
+	l.handshake.Record(now - c.dialed)
 }
 
 // methodOf finds the method of a notice without taking it apart.

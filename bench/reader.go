@@ -109,6 +109,21 @@ func (r *reader) start(p plan, tallies ...*tally) {
 	}
 }
 
+// returned is for client i, who was away and is there again: it need not get what was
+// due before now (monotonic).
+func (r *reader) returned(i int, now int64) {
+	if !r.started {
+		return
+	}
+	for k := range r.feeds {
+		f := &r.feeds[k]
+		f.tally.back(i, f.Schedule.Before(now+r.plan.Anchor))
+	}
+	if r.chain != nil {
+		r.chain.forgetAll(i)
+	}
+}
+
 var errTorn = errors.New("the frame's payload is no message that was sent")
 
 // read takes all whole frames from the front of b, which client i has received

@@ -51,7 +51,7 @@ func (l *loop) receive(i int, c *client, ev uint32) {
 			l.fault(i, c, err)
 			return
 		}
-		if c.state == stGone {
+		if c.fd < 0 {
 			return
 		}
 		if n < readSize && ev&ended == 0 {

@@ -83,6 +83,10 @@ func (l *loop) obey(o order, stop *atomic.Bool) answer {
 		err = l.run(o.Plan)
 	case "stall":
 		l.stall = &staller{from: o.From, to: o.To, stop: stop}
+	case "storm":
+		if l.storm, err = newStorm(l, *o.Storm); err == nil {
+			l.incidents = append(l.incidents, l.storm)
+		}
 	case "finish":
 		return answer{Results: l.finish(append([]int64{o.Total}, o.Totals...), o.Deadline, stop)}
 	case "close":
@@ -132,6 +136,9 @@ func (l *loop) finish(totals []int64, deadline int64, stop *atomic.Bool) *Tally 
 			case complete == 0:
 				complete = now
 			}
+		}
+		if len(l.incidents) > 0 {
+			complete = 0
 		}
 		if complete != 0 && now-complete > int64(lingerFor) && now >= l.window.to {
 			break
@@ -201,6 +208,9 @@ func (l *loop) results(totals []int64) *Tally {
 	if l.stall != nil {
 		s := l.stall.found
 		t.Stall = &s
+	}
+	if l.storm != nil {
+		t.Storm = l.storm.out
 	}
 	l.window.report(t)
 	return t

@@ -1,0 +1,146 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// StormConfig has all clients of a fanout lose their connections at once.
+type StormConfig struct {
+	At      time.Duration   // after the window began
+	Jitters []time.Duration // each client comes back at a time of its own within so much; a leg for each. nil: one, all at once
+	Reset   bool            // their connections end by a reset, not in order
+	Resume  bool            // they go on where they were: nothing may be missed
+}
+
+// each are the storms one by one.
+func (s *StormConfig) each() []StormConfig {
+	var all []StormConfig
+	for _, j := range s.Jitters {
+		one := *s
+		one.Jitters = []time.Duration{j}
+		all = append(all, one)
+	}
+	return all
+}
+
+// jitter is the only one's.
+func (s *StormConfig) jitter() time.Duration { return s.Jitters[0] }
+
+func (s *StormConfig) name() string {
+	if s.jitter() == 0 {
+		return "storm"
+	}
+	return "storm over " + s.jitter().String()
+}
+
+func (s *StormConfig) check(c *FanoutConfig) error {
+	if len(s.Jitters) == 0 {
+		s.Jitters = []time.Duration{0}
+	}
+	for _, j := range s.Jitters {
+		switch {
+		case s.At < 0 || j < 0:
+			return inputf("--jitter and --at can't be negative")
+		case s.At+j >= c.Duration:
+			return inputf("a storm after %s, spread over %s, doesn't fit into --duration %s", s.At, j, c.Duration)
+		}
+	}
+	switch {
+	case s.Resume && (c.AutoJoin || c.Bare || !c.Check):
+		return inputf("--resume needs --check and the positions of envelopes, and goes neither with --bare nor with --auto-join")
+	case c.Baseline || c.Paired:
+		return inputf("a storm goes neither with --baseline nor with --paired")
+	}
+	return nil
+}
+
+// stormPatience is how long clients may take to come back, the jitter apart.
+const stormPatience = time.Minute
+
+// order is what the clients are told of the storm.
+func (s *StormConfig) order(p plan) order {
+	at := p.From - p.Anchor + int64(s.At)
+	return order{Op: "storm", Storm: &stormOrder{
+		At: at, Until: at + int64(s.jitter()+stormPatience), Jitter: s.jitter(), Reset: s.Reset, Resume: s.Resume,
+	}}
+}
+
+// StormReport is how the clients came back after all had lost their connections.
+type StormReport struct {
+	Clients   int              `json:"clients"`
+	Back      int              `json:"back"`
+	Jitter    float64          `json:"jitter_s"`
+	Resumed   bool             `json:"resumed"`
+	Seconds   float64          `json:"all_back_s"` // from the loss until the last one had its rooms again
+	Handshake Quantiles        `json:"handshake"`  // due to come back until in all rooms, further attempts included
+	Late      Quantiles        `json:"dialled_late"`
+	Retries   int64            `json:"retries"`
+	Refused   map[string]int64 `json:"refused,omitempty"`
+	// CPUPerClient is what the gateway used meanwhile, in µs, the messages'
+	// delivery included.
+	CPUPerClient float64 `json:"gateway_cpu_us_per_client"`
+}
+
+func newStormReport(s *StormConfig, t *StormTally, samples []sample) *StormReport {
+	r := &StormReport{
+		Clients: t.Clients, Back: t.Back, Jitter: s.jitter().Seconds(), Resumed: s.Resume, Seconds: float64(max(0, t.Last-t.At)) / 1e9,
+		Handshake: t.Handshake.Quantiles(), Late: t.Late.Quantiles(), Retries: t.Retries, Refused: t.Refused,
+	}
+	if t.Back > 0 {
+		r.CPUPerClient = (cpuAt(samples, t.Last) - cpuAt(samples, t.At)) * 1e6 / float64(t.Back)
+	}
+	return r
+}
+
+// judge says what was wrong with a storm: with the gateway, and with the bench.
+func (r *StormReport) judge(g *Leg) {
+	if r.Back < r.Clients {
+		g.Faults = append(g.Faults, fmt.Sprintf("%d clients did not come back", r.Clients-r.Back))
+	}
+	if r.Late.P99 > mostClientLag && 2*r.Late.P99 > r.Handshake.P99 {
+		g.Problems = append(g.Problems, fmt.Sprintf("the clients were slow to dial: p99 %.0f ms, half of the handshakes' or more; give them cores, or --procs", r.Late.P99))
+	}
+}
+
+// sample is one look at the gateway while a run goes on.
+type sample struct {
+	at int64 // CLOCK_MONOTONIC
+	m  Metrics
+}
+
+// sampleUntil looks at the gateway every so often until the time given (monotonic).
+func (r *fanoutRun) sampleUntil(ctx context.Context, s *scraper, every time.Duration, until int64) error {
+	for {
+		at := monotonicIn(0)
+		m, err := s.midRun(ctx)
+		if err != nil {
+			return err
+		}
+		r.samples = append(r.samples, sample{at, m})
+		if at >= until {
+			return nil
+		}
+		if err := pause(ctx, every); err != nil {
+			return err
+		}
+	}
+}
+
+// cpuAt is the gateway's CPU time at a moment, between two samples.
+func cpuAt(samples []sample, at int64) float64 {
+	k, _ := slices.BinarySearchFunc(samples, at, func(s sample, at int64) int { return cmp.Compare(s.at, at) })
+	switch {
+	case len(samples) == 0:
+		return 0
+	case k == 0:
+		return samples[0].m[metricCPU]
+	case k == len(samples):
+		return samples[k-1].m[metricCPU]
+	}
+	a, b := samples[k-1], samples[k]
+	return a.m[metricCPU] + (b.m[metricCPU]-a.m[metricCPU])*float64(at-a.at)/float64(b.at-a.at)
+}
