@@ -150,7 +150,7 @@ func (c *CalibrateConfig) check() error {
 	case c.Keyed != "" && !strings.Contains(c.Keyed, "{key}"):
 		return inputf("--keyed %q: it names no {key}", c.Keyed)
 	}
-	return checkDescriptors(c.Clients, c.Procs)
+	return c.Target.checkDescriptors(c.Clients, c.Procs)
 }
 
 // measure makes one run and takes its figures.
@@ -207,7 +207,7 @@ func (c *CalibrateConfig) atRest(ctx context.Context, e endpoint, cal *Calibrati
 	}
 	cal.Loops = math.Max(first[metricLoops], 1)
 	m.Base, m.Resident = base, first[metricRSS]
-	job := Job{Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys,
+	job := Job{Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
 		Clients: c.Clients, Rooms: []string{c.Room}, Size: 128}
 	crew, err := newCrew(ctx, job, c.Procs)
 	if err != nil {

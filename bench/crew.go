@@ -20,14 +20,19 @@ type crew struct {
 	clients int
 }
 
-// worker is one process, told what to do through its standard input.
+// worker is one process, told what to do through its standard input, here or by way
+// of an agent.
 type worker struct {
-	cmd     *exec.Cmd
 	in      io.WriteCloser
+	out     io.Reader
+	end     func() // once in is closed
 	enc     *json.Encoder
 	dec     *json.Decoder
 	first   int // number of its first user
 	clients int
+
+	// Of an agent's machine, in ns: how far its clocks are ahead, and how much that may be off.
+	ahead, skew, clockError int64
 }
 
 // spawn starts a process of this program with a hidden subcommand, on
@@ -37,30 +42,32 @@ func spawn(ctx context.Context, subcommand string, cpus []int) (*worker, error) 
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program: %w", err)
 	}
-	w := &worker{cmd: exec.CommandContext(ctx, self, subcommand)}
-	w.cmd.Stderr = os.Stderr
+	w, cmd := &worker{}, exec.CommandContext(ctx, self, subcommand)
+	cmd.Stderr = os.Stderr
 	// A Ctrl-C is for this process alone; it ends the others.
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if w.in, err = w.cmd.StdinPipe(); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if w.in, err = cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("cannot make a pipe to a %s: %w", subcommand, err)
 	}
-	out, err := w.cmd.StdoutPipe()
-	if err != nil {
+	if w.out, err = cmd.StdoutPipe(); err != nil {
 		return nil, fmt.Errorf("cannot make a pipe from a %s: %w", subcommand, err)
 	}
-	if err := startOn(cpus, w.cmd); err != nil {
+	if err := startOn(cpus, cmd); err != nil {
 		return nil, fmt.Errorf("cannot start a %s: %w", subcommand, err)
 	}
-	w.enc, w.dec = json.NewEncoder(w.in), json.NewDecoder(out)
+	w.end = func() {
+		late := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait() // what it did it has answered; how it ends changes nothing
+		late.Stop()
+	}
+	w.enc, w.dec = json.NewEncoder(w.in), json.NewDecoder(w.out)
 	return w, nil
 }
 
 // stop ends the process and waits for it: it ends when its input does.
 func (w *worker) stop() {
 	_ = w.in.Close()
-	late := time.AfterFunc(5*time.Second, func() { _ = w.cmd.Process.Kill() })
-	_ = w.cmd.Wait() // what it did it has answered; how it ends changes nothing
-	late.Stop()
+	w.end()
 }
 
 // ask sends one value and reads the answer.
@@ -80,15 +87,15 @@ func newCrew(ctx context.Context, job Job, procs int) (*crew, error) {
 	first, rest := job.First, job.Clients
 	job.Base = first
 	for k := range procs {
-		w, err := spawn(ctx, "worker", job.CPUs)
+		job.First, job.Clients = first, rest/(procs-k)
+		first += job.Clients
+		rest -= job.Clients
+		w, err := startWorker(ctx, job, k)
 		if err != nil {
 			c.stop()
 			return nil, err
 		}
 		c.workers = append(c.workers, w)
-		job.First, job.Clients = first, rest/(procs-k)
-		first += job.Clients
-		rest -= job.Clients
 		w.first, w.clients = job.First, job.Clients
 		var a answer
 		if err := w.ask(job, &a); err != nil {
@@ -120,7 +127,7 @@ func (c *crew) ask(of func(*worker) order) ([]answer, error) {
 	var wg sync.WaitGroup
 	for k, w := range c.workers {
 		wg.Go(func() {
-			if errs[k] = w.ask(of(w), &answers[k]); errs[k] == nil && answers[k].Err != "" {
+			if errs[k] = w.ask(of(w).on(w.ahead, w.skew), &answers[k]); errs[k] == nil && answers[k].Err != "" {
 				errs[k] = errors.New(answers[k].Err)
 			}
 		})

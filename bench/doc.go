@@ -39,8 +39,17 @@
 //   - rawsend: the one goroutine of its process.
 //   - Hist: whoever records into it; those of several workers are merged in the end.
 //
-// All processes share CLOCK_MONOTONIC. One of them ties it to the wall clock,
-// once a run, and hands the difference to the others.
+// All processes of a machine share CLOCK_MONOTONIC. One of them ties it to the wall
+// clock, once a run, and hands the difference to the others. Workers on other machines
+// (Agent) are given times by their own clock: it is asked 64 times, and of the answer
+// that came fastest half the time is how much it may be off.
+//
+// # Planning
+//
+// Calibrate measures a dozen loads and fits a Model to what the gateway's CPU and
+// counters say of them: least squares, errors as shares, no cost below nothing. A
+// Model's Predict is arithmetic (model.go); NewPlan searches for the fewest nodes that
+// no Limit is passed on. Check measures loads that the calibration has not seen.
 //
 // Deflated frames are the same for all clients of a room, so each is inflated once
 // a worker and recognised by its bytes after that (inflater).

@@ -169,7 +169,7 @@ func (c *FanoutConfig) legs() []fanoutRun {
 // check fills in defaults and finds what cannot be run.
 func (c *FanoutConfig) check() error {
 	c.Scenario = cmp.Or(c.Scenario, "fanout")
-	c.Procs = max(c.Procs, 1)
+	c.Procs = max(c.Procs, 1, len(c.Target.Agents.Addrs))
 	c.Keys = max(c.Keys, 1)
 	if c.Group > 0 && c.PerRoom > 0 {
 		c.Rate = c.PerRoom * float64(c.groups())
@@ -237,7 +237,7 @@ func (c *FanoutConfig) check() error {
 	if _, err := newValueShape(c.Size, c.Fields); err != nil {
 		return inputf("--size: %v", err)
 	}
-	return checkDescriptors(c.Clients, c.Procs)
+	return c.Target.checkDescriptors(c.Clients, c.Procs)
 }
 
 // fanoutRun is one leg under way.

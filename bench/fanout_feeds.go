@@ -46,7 +46,7 @@ func (f *Feed) check(c *FanoutConfig) error {
 func (r *fanoutRun) job(e endpoint) Job {
 	c := r.cfg
 	j := Job{
-		Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys,
+		Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
 		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Deals: c.deals(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
 		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf,
 	}

@@ -108,6 +108,9 @@ func (g *Leg) table(t *table) {
 	t.row("delivered", "%s/s of %s/s due (%.2f %%), %s", count(int64(g.Delivered)), count(int64(g.Offered)), percent(g.Delivered, g.Offered), size(g.Bytes)+"/s")
 	t.row("messages", "%s of %s · lost %s · out of order %s · doubled %s · invalid %s", count(g.Unique), count(g.Want), count(g.Lost), count(g.Late), count(g.Doubled), count(g.Invalid))
 	t.row("latency", "%s", g.Latency)
+	if g.ClockError > 0 {
+		t.row("clocks", "of the agents' machines are known to ±%s", ms(g.ClockError))
+	}
 	t.row("gateway", "CPU %.3f µs per message · %.2f cores · %s resident per connection · %s resident at the end", g.CPU, g.Cores, size(g.RSSPerConnection), size(g.RSS))
 	t.row("", "heap in use %s, tapes %s over the window", signed(g.HeapGrowth), signed(g.TapeGrowth))
 	t.row("bench", "clients %.2f cores, asleep %.0f %%, lag p99 %s · publisher %.2f cores, lag p99 %s max %s", g.ClientCores, 100*g.ClientAsleep, ms(g.ClientLag.P99), g.PublisherCores, ms(g.PublisherLag.P99), ms(g.PublisherLag.Max))

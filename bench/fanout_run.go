@@ -231,6 +231,7 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 	if err != nil {
 		return err
 	}
+	leg.ClockError = float64(r.readers.clockError()) / 1e6
 	leg.fill(&r.cfg, t, m)
 	if t.Storm != nil {
 		leg.Storm = newStormReport(r.cfg.Storm, t.Storm, r.samples)

@@ -55,7 +55,7 @@ func Handshake(ctx context.Context, cfg HandshakeConfig) (*HandshakeResult, erro
 	if cfg.Count < 1 {
 		return nil, inputf("--count %d: at least one is needed", cfg.Count)
 	}
-	if err := checkDescriptors(cfg.Batch, 1); err != nil {
+	if err := cfg.Target.checkDescriptors(cfg.Batch, 1); err != nil {
 		return nil, err
 	}
 	e, err := cfg.Target.resolve(ctx)

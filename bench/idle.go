@@ -81,7 +81,7 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleResult, error) {
 	}
 	last := cfg.Steps[len(cfg.Steps)-1]
 	crew, err := newCrew(ctx, Job{
-		Addr: e.addr, Host: e.host, TLS: e.tls, CA: cfg.Target.CA, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys,
+		Addr: e.addr, Host: e.host, TLS: e.tls, CA: cfg.Target.CA, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys, Agents: cfg.Target.Agents,
 		Clients: last, Size: orderSize,
 	}, cfg.Procs)
 	if err != nil {
@@ -107,7 +107,7 @@ func (c *IdleConfig) check() error {
 	if len(c.Steps) < 2 || c.Steps[0] < 1 || !slices.IsSorted(c.Steps) || c.Steps[0] == c.Steps[len(c.Steps)-1] {
 		return inputf("--steps %v: two or more growing numbers of clients are needed for a slope", c.Steps)
 	}
-	return checkDescriptors(c.Steps[len(c.Steps)-1], c.Procs)
+	return c.Target.checkDescriptors(c.Steps[len(c.Steps)-1], c.Procs)
 }
 
 func (c *IdleConfig) checkTouch(ctx context.Context, e endpoint) error {

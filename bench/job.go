@@ -40,6 +40,7 @@ type Job struct {
 	RcvBuf   int           `json:"rcvbuf"`    // SO_RCVBUF; 0: the kernel's choice
 	Prefer   bool          `json:"prefer"`    // run before other processes, where that is allowed
 	CPUs     []int         `json:"-"`         // processors that the clients may use; empty: all
+	Agents   Agents        `json:"-"`         // where the clients run; empty: here
 	Stamp    bool          `json:"stamp"`     // take the kernel's receive times
 	Arrivals int64         `json:"arrivals"`  // keep those of so many messages, for the order of a pass
 }

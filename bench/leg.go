@@ -52,6 +52,10 @@ type Leg struct {
 	ClientReads      float64   `json:"client_reads_per_s"`
 	PublisherCores   float64   `json:"publisher_cores"`
 
+	// ClockError is by how much latencies may be off because clients run on other
+	// machines: half of the fastest exchange of clocks.
+	ClockError float64 `json:"clock_error_ms,omitempty"`
+
 	Notices map[string]int64 `json:"notices"`
 	Closes  map[string]int64 `json:"closes,omitempty"`
 

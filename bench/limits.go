@@ -1,10 +1,6 @@
 package bench
 
-import (
-	"fmt"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // spareDescriptors is what a worker needs besides its clients: pipes, epoll
 // sets, Go's own.
@@ -22,11 +18,24 @@ func raiseDescriptors() {
 
 // checkDescriptors says whether one process of several can hold so many clients.
 func checkDescriptors(clients, procs int) error {
+	return descriptorsFor(clients, procs, descriptorLimit())
+}
+
+// checkDescriptors is for clients on agents too, who say themselves what they can hold.
+func (t *Target) checkDescriptors(clients, procs int) error {
+	if len(t.Agents.Addrs) > 0 {
+		return nil
+	}
+	return checkDescriptors(clients, procs)
+}
+
+// descriptorLimit is how many a process here may have.
+func descriptorLimit() int {
 	var r unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
-		return fmt.Errorf("cannot read the limit of descriptors: %w", err)
+		panic("BUG: cannot read the limit of descriptors: " + err.Error()) // a bad argument only
 	}
-	return descriptorsFor(clients, procs, int(min(r.Max, 1<<30)))
+	return int(min(r.Max, 1<<30))
 }
 
 func descriptorsFor(clients, procs, limit int) error {

@@ -69,7 +69,7 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 	}
 	total := cfg.Messages + warmMessages
 	crew, err := newCrew(ctx, Job{
-		Addr: e.addr, Host: e.host, TLS: e.tls, CA: cfg.Target.CA, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys,
+		Addr: e.addr, Host: e.host, TLS: e.tls, CA: cfg.Target.CA, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys, Agents: cfg.Target.Agents,
 		Clients: cfg.Clients, Rooms: []string{cfg.Room}, Size: cfg.Size, Bare: cfg.Bare, Stamp: true, Arrivals: total,
 	}, 1)
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *PassOrderConfig) check() error {
 	case c.Messages*int64(c.Clients) > most:
 		return inputf("--messages %d × --clients %d: more than %d arrival times", c.Messages, c.Clients, most)
 	}
-	return checkDescriptors(c.Clients, 1)
+	return c.Target.checkDescriptors(c.Clients, 1)
 }
 
 func (c *PassOrderConfig) result(t *Tally) (*PassOrderResult, error) {

@@ -43,9 +43,10 @@ type reader struct {
 // plan is what a client must know about a run to check and to time it.
 type plan struct {
 	Schedule Schedule `json:"schedule"`
-	Anchor   int64    `json:"anchor"` // ns since 1970 minus CLOCK_MONOTONIC
-	Warm     int64    `json:"warm"`   // messages before this number are not timed
-	From     int64    `json:"from"`   // the measured window, ns since 1970
+	Anchor   int64    `json:"anchor"`         // ns since 1970 minus CLOCK_MONOTONIC
+	Skew     int64    `json:"skew,omitempty"` // of the wall clock here, ahead of that which Anchor goes by
+	Warm     int64    `json:"warm"`           // messages before this number are not timed
+	From     int64    `json:"from"`           // the measured window, ns since 1970
 	To       int64    `json:"to"`
 	More     []course `json:"more,omitempty"` // of the further feeds
 }

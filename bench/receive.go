@@ -63,7 +63,9 @@ func (l *loop) receive(i int, c *client, ev uint32) {
 func (l *loop) readSome(i, fd int, b []byte) (int, unix.Errno) {
 	if l.stamped(i) {
 		n, stamp, errno := l.stamper.read(fd, b)
-		l.reader.stamp = stamp
+		if l.reader.stamp = stamp; stamp != 0 {
+			l.reader.stamp -= l.reader.plan.Skew
+		}
 		return n, errno
 	}
 	l.reader.stamp = 0

@@ -15,6 +15,7 @@ type Target struct {
 	Admin   string   // http://HOST:PORT of the internal port. "": port 8081 of the same host
 	Keys    Keys     // for the clients' tokens
 	Sources []string // addresses to connect from. nil: 127.0.0.2 to 127.0.0.9 for a gateway on loopback
+	Agents  Agents   // machines that the clients run on. Empty: this one
 	Direct  bool     // publish through the gateway's append endpoint
 	Brokers []string // or to Kafka
 	Topic   string

@@ -17,6 +17,8 @@ type targetFlags struct {
 	secret, secretFile string
 	ed25519Key, token  string
 	sources            string
+	agents             []string
+	agentKeyFile       string
 	json, quiet        bool
 }
 
@@ -30,6 +32,8 @@ func (t *targetFlags) add(cmd *cobra.Command) {
 	f.StringVar(&t.ed25519Key, "ed25519-key", "", "PEM `file` with the Ed25519 private key that signs the clients' tokens")
 	f.StringVar(&t.token, "token", "", "one `token` for all clients, who are then one user")
 	f.StringVar(&t.sources, "sources", "", "`addresses` to connect from, like 127.0.0.2-127.0.0.9 (default: these, on loopback)")
+	f.StringSliceVar(&t.agents, "agents", nil, "`host:port` of tapecast-bench agent on each machine that clients shall run on (default: they run here)")
+	f.StringVar(&t.agentKeyFile, "agent-key-file", "", "`file` with the key that the agents ask for")
 	f.BoolVar(&t.json, "json", false, "print the result as JSON")
 	f.BoolVar(&t.quiet, "quiet", false, "tell no progress")
 }
@@ -50,8 +54,12 @@ func (t *targetFlags) target() (bench.Target, error) {
 	if err != nil {
 		return bench.Target{}, err
 	}
+	agents, err := agentsOf(t.agents, t.agentKeyFile)
+	if err != nil {
+		return bench.Target{}, err
+	}
 	return bench.Target{
-		URL: t.url, CA: t.ca, Admin: t.admin, Keys: keys, Sources: sources,
+		URL: t.url, Agents: agents, CA: t.ca, Admin: t.admin, Keys: keys, Sources: sources,
 		Direct: t.direct, Brokers: t.brokers, Topic: t.topic,
 	}, nil
 }

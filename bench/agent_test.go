@@ -1,0 +1,125 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// lent is an agent in a process of its own, that shares this one's wall clock but
+// not, where the machine allows it, its monotonic one.
+func lent(t *testing.T, key string) (addr string, ahead bool) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"unshare", "--time", "--fork", "--kill-child", "--monotonic", "1000", self, "agent", key}
+	if ahead = exec.Command("unshare", "--time", "--fork", "true").Run() == nil; !ahead {
+		t.Log("time namespaces cannot be made here: the agent has our clock")
+		args = args[6:]
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close() // it ends with its input
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the agent ended with %v", err)
+		}
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line), ahead
+}
+
+// runAgent is the process.
+func runAgent(key string) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	os.Stdout.WriteString(ln.Addr().String() + "\n")
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { // ends with the process
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	return Agent(ctx, ln, key, nil)
+}
+
+// A run whose clients are on two agents, one of which has another clock, measures what
+// a run with clients here does.
+func TestAgents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	one, ahead := lent(t, "k")
+	two, _ := lent(t, "k")
+	g := newGate(t, "secret")
+	cfg := g.fanout()
+	cfg.Target.Agents = Agents{Addrs: []string{one, two}, Key: "k"}
+	cfg.Procs = 0
+	res, err := Fanout(t.Context(), cfg)
+	var invalid *InvalidError // a busy machine makes the bench late; that is not what is tested
+	if err != nil && !errors.As(err, &invalid) {
+		t.Fatal(err)
+	}
+	leg := res.Legs[0]
+	if leg.Want != 20*120 || leg.Unique != leg.Want || leg.Lost+leg.Late+leg.Doubled+leg.Invalid+leg.Foreign+leg.Breaks != 0 {
+		t.Fatalf("%+v", leg)
+	}
+	// The 1,000 s between the clocks must not be seen.
+	if leg.Latency.Count != 2000 || leg.Latency.Max > 5000 || leg.ClientLag.Max > 5000 {
+		t.Errorf("latency %+v, lag %+v (clocks differ: %v)", leg.Latency, leg.ClientLag, ahead)
+	}
+	if leg.ClockError <= 0 || leg.ClockError > 100 {
+		t.Errorf("the clocks are said to be off by at most %v ms", leg.ClockError)
+	}
+}
+
+func TestAgentRefuses(t *testing.T) {
+	addr, _ := lent(t, "k")
+	f := func(want, addr, key string, clients int) {
+		t.Helper()
+		w, err := dialAgent(t.Context(), addr, key, clients)
+		if w != nil {
+			w.stop()
+		}
+		if !errors.As(err, new(*InputError)) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, not %q", err, want)
+		}
+	}
+	f("--agent-key-file", addr, "other", 1)
+	f("--agent-key-file", addr, "", 1)
+	f("--procs", addr, "k", 1<<30)
+	f("start tapecast-bench agent", "127.0.0.1:1", "k", 1)
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, `{"op":"work"}`)
+	b, _ := io.ReadAll(conn)
+	if !strings.Contains(string(b), "nothing that an agent does") {
+		t.Errorf("work without a key is answered %q", b)
+	}
+}

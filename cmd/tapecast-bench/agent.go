@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+)
+
+func agentCommand() *cobra.Command {
+	var listen, keyFile string
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Lend this machine's clients to runs that are driven from another",
+		Example: `  # on each machine
+  tapecast-bench agent --listen 10.0.0.7:7070 --key-file agents.key
+
+  # on the one that drives them
+  tapecast-bench fanout --agents 10.0.0.7:7070,10.0.0.8:7070 --agent-key-file agents.key --target ws://gateway:8080/ws …`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			at, err := netip.ParseAddrPort(listen)
+			if err != nil {
+				return &usageError{fmt.Errorf("--listen %q is no address and port", listen)}
+			}
+			if keyFile == "" && !at.Addr().IsLoopback() {
+				return &usageError{fmt.Errorf("--listen %s can be reached from elsewhere: give --key-file, or anybody could have it open connections", listen)}
+			}
+			key, err := readKey("--key-file", keyFile)
+			if err != nil {
+				return err
+			}
+			ln, err := net.Listen("tcp", listen)
+			if err != nil {
+				return &usageError{fmt.Errorf("--listen: %w", err)}
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), "agent listening on "+ln.Addr().String())
+			return bench.Agent(cmd.Context(), ln, key, cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&listen, "listen", "127.0.0.1:7070", "`address` and port")
+	f.StringVar(&keyFile, "key-file", "", "`file` with a key that whoever connects must know")
+	return cmd
+}
+
+// agentsOf are the agents that flags name.
+func agentsOf(addrs []string, keyFile string) (bench.Agents, error) {
+	for _, a := range addrs {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			return bench.Agents{}, &usageError{fmt.Errorf("--agents: %q is no host:port", a)}
+		}
+	}
+	key, err := readKey("--agent-key-file", keyFile)
+	return bench.Agents{Addrs: addrs, Key: key}, err
+}
+
+// readKey is what a file holds, without the spaces around it.
+func readKey(flag, file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", &usageError{fmt.Errorf("%s: %w", flag, err)}
+	}
+	key := strings.TrimSpace(string(b))
+	if key == "" {
+		return "", &usageError{fmt.Errorf("%s %s is empty", flag, file)}
+	}
+	return key, nil
+}
