@@ -108,8 +108,8 @@ func (c *crew) clockError() int64 {
 	return most
 }
 
-// startWorker starts the k-th worker of a job, here or on an agent.
-func startWorker(ctx context.Context, job Job, k int) (*worker, error) {
+// launch starts the k-th worker of a job, here or on an agent.
+func launch(ctx context.Context, job Job, k int) (*worker, error) {
 	if n := len(job.Agents.Addrs); n > 0 {
 		w, err := dialAgent(ctx, job.Agents.Addrs[k%n], job.Agents.Key, job.Clients)
 		if err != nil {

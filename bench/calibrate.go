@@ -92,9 +92,11 @@ type trial struct {
 func (c *CalibrateConfig) trials() []trial {
 	n := c.Clients
 	list := []trial{
-		{max(n/10, 1), 1, 10, 128}, // hardly anything: the floor of latency
+		{n / 10, 1, 10, 128},     // hardly anything: the floor of latency
+		{1, 1, 50 * c.Most, 128}, // records that hardly anybody is sent
 		{n, 1, 1, 128}, {n, 1, 5, 128}, {n / 2, 1, 20, 128}, {n / 2, 1, 10, 2000},
-		{n, 1, c.Most / 8, 128}, {n, 1, c.Most / 2, 128}, {n, 1, c.Most, 128}, {n, 1, c.Most / 8, 1000},
+		{n, 1, c.Most / 8, 128}, {n, 1, c.Most / 2, 128}, {n, 1, c.Most, 128}, {n, 1, 2 * c.Most, 128},
+		{n, 1, c.Most / 8, 1000}, {n / 2, 1, c.Most / 2, 1000},
 	}
 	if c.Keyed != "" {
 		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128})

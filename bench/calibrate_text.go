@@ -15,7 +15,7 @@ func (c *Calibration) WriteText(w io.Writer) error {
 	for i := range c.Points {
 		c.Points[i].row(t, &m)
 	}
-	t.row("CPU", "send %s · frame %s · byte %.3g ns · record %s · handshake %s", us(m.Send), us(m.Frame), m.Byte*1e9, us(m.Record), us(m.Handshake))
+	t.row("CPU", "send %s (%s more where the loop rests) · frame %s · byte %.3g ns · record %s (%s more where it wakes the loop) · handshake %s", us(m.Send), us(m.Cold), us(m.Frame), m.Byte*1e9, us(m.Record), us(m.Wake), us(m.Handshake))
 	t.row("at rest", "%.3f cores and %.3g µs/s a connection", m.Base, m.Idle*1e6)
 	t.row("memory", "%s + %s a connection + %.2f × tapes · kernel %s a connection", size(m.Resident), size(m.Connection), m.Tape, size(m.Kernel))
 	t.row("latency", "p99 %s + %.2f × pass, always busy %.2f × round", ms(m.Floor99), m.Rest99, m.Always99)
@@ -33,6 +33,9 @@ func (p *Point) row(t *table, m *Model) {
 	vs("  p99", " ms", p.P99, f.P99)
 	vs("  p50", " ms", p.P50, f.P50)
 	vs("  resident", " MB", p.Resident/(1<<20), f.Resident/(1<<20))
+	if p.Kernel > 0 {
+		vs("  kernel", " MB", p.Kernel/(1<<20), f.Kernel/(1<<20))
+	}
 	vs("  bytes", " MB/s", p.Bytes/(1<<20), f.Bytes/(1<<20))
 	t.row("  a send", "%.2f frames measured, %.2f said", p.Frames/p.Sends, f.PerSend)
 }

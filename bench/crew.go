@@ -90,7 +90,7 @@ func newCrew(ctx context.Context, job Job, procs int) (*crew, error) {
 		job.First, job.Clients = first, rest/(procs-k)
 		first += job.Clients
 		rest -= job.Clients
-		w, err := startWorker(ctx, job, k)
+		w, err := launch(ctx, job, k)
 		if err != nil {
 			c.stop()
 			return nil, err

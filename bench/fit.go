@@ -13,12 +13,13 @@ func (c *Calibration) fit() {
 	var want []float64
 	for _, p := range c.Points {
 		cpu := p.Seconds * (p.Cores - m.Base - p.Load.Connections*m.Idle)
-		rows = append(rows, scaled([]float64{p.Sends, p.Frames, p.Wire, p.Records}, 1/cpu))
+		rest := 1 - math.Min(1, p.Passing/p.Seconds/math.Max(p.Load.Loops, 1))
+		rows = append(rows, scaled([]float64{p.Sends, p.Sends * rest, p.Records * rest, p.Frames, p.Wire, p.Records}, 1/cpu))
 		want = append(want, 1)
 		c.cover(&p)
 	}
 	x := nonNegative(rows, want)
-	m.Send, m.Frame, m.Byte, m.Record = x[0], x[1], x[2], x[3]
+	m.Send, m.Cold, m.Wake, m.Frame, m.Byte, m.Record = x[0], x[1], x[2], x[3], x[4], x[5]
 	m.Envelope = c.envelope()
 	m.LoopShare = c.loopShare()
 	c.fitMemory()
@@ -60,7 +61,8 @@ func (c *Calibration) loopShare() float64 {
 	var v []float64
 	m := &c.Model
 	for _, p := range c.Points {
-		cpu := p.Sends*m.Send + p.Frames*m.Frame + p.Wire*m.Byte
+		rest := 1 - math.Min(1, p.Passing/p.Seconds/math.Max(p.Load.Loops, 1))
+		cpu := p.Sends*(m.Send+m.Cold*rest) + p.Frames*m.Frame + p.Wire*m.Byte
 		if s := p.Load.Streams; len(s) == 1 && s[0].Rooms == 1 && p.Passing > 0 && cpu > 0 {
 			v = append(v, p.Passing/cpu)
 		}

@@ -82,7 +82,7 @@ func (c *Calibration) Correct(l *Live) []string {
 		said = append(said, "CPU is not corrected: the gateway takes "+number(cores)+" cores, too little to tell")
 	} else {
 		by := cores / model
-		for _, x := range []*float64{&m.Base, &m.Idle, &m.Send, &m.Frame, &m.Byte, &m.Record, &m.Handshake} {
+		for _, x := range []*float64{&m.Base, &m.Idle, &m.Send, &m.Cold, &m.Wake, &m.Frame, &m.Byte, &m.Record, &m.Handshake} {
 			*x *= by
 		}
 		said = append(said, "CPU is "+number(by)+" times what was calibrated: "+number(cores)+" cores, the model has "+number(model))

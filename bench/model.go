@@ -16,7 +16,9 @@ type Model struct {
 	// CPU, in seconds.
 	Base      float64 `json:"base_cores"`  // of a gateway that has nothing to do
 	Idle      float64 `json:"idle_s"`      // a connection's heartbeats, each second
-	Send      float64 `json:"send_s"`      // each send
+	Send      float64 `json:"send_s"`      // each send of a loop that is always busy
+	Cold      float64 `json:"cold_s"`      // each send's more of one that rests: its caches hold other things by then
+	Wake      float64 `json:"wake_s"`      // each record that finds the loop asleep
 	Frame     float64 `json:"frame_s"`     // each frame sent
 	Byte      float64 `json:"byte_s"`      // each byte sent
 	Record    float64 `json:"record_s"`    // each record, from where it is published to its tapes
@@ -79,24 +81,25 @@ type Forecast struct {
 func (m *Model) Predict(l Load) Forecast {
 	loops := math.Max(l.Loops, 1)
 	f := Forecast{Resident: m.Resident + l.Connections*m.Connection + l.TapeBytes*m.Tape, Kernel: l.Connections * m.Kernel}
-	records := l.Skipped
-	var marginal float64 // CPU of frames and bytes, whatever the sends
+	var marginal, appended float64 // CPU of frames and bytes, whatever the sends; records for those who are here
 	for _, s := range l.Streams {
 		d := s.Rooms * s.Members * s.Rate
 		f.Delivered += d
 		f.Bytes += d * m.wire(s)
 		marginal += d * (m.Frame + m.Byte*m.wire(s))
-		records += s.Rooms * s.Rate
+		appended += s.Rooms * s.Rate
 	}
-	rest := m.Base + l.Connections*m.Idle + records*m.Record
-	single := marginal + f.Delivered*m.Send // every send with one frame
-	wait := m.LoopShare / loops             // of CPU, what one loop waits for
+	rest := m.Base + l.Connections*m.Idle + (appended+l.Skipped)*m.Record
+	wait := m.LoopShare / loops // of CPU, what one loop waits for
 	f.PerSend = 1
-	if single*wait <= 1 {
-		f.LoopBusy, f.Cores = single*wait, rest+single
+	// With one frame a send. What sends cost more while the loop rests goes by how much it does.
+	busy := wait * (marginal + f.Delivered*(m.Send+m.Cold)) / (1 + wait*f.Delivered*m.Cold)
+	if busy <= 1 {
+		send := m.Send + m.Cold*(1-busy)
+		f.LoopBusy, f.Cores = busy, rest+busy/wait+appended*m.Wake*(1-busy)
 		for _, s := range l.Streams {
-			pass := s.Members * (m.Send + m.Frame + m.Byte*m.wire(s)) * wait
-			others := single*wait - pass*s.Rooms*s.Rate
+			pass := s.Members * (send + m.Frame + m.Byte*m.wire(s)) * wait
+			others := busy - pass*s.Rooms*s.Rate
 			pass /= math.Max(1-others, 0.05) // what else is in a pass takes slices in turn with this
 			f.Pass = math.Max(f.Pass, 1e3*pass)
 		}

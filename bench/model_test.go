@@ -11,7 +11,7 @@ import (
 
 // known is a model with figures like those of a real gateway.
 var known = Model{
-	Base: 0.02, Idle: 1e-6, Send: 6e-6, Frame: 60e-9, Byte: 0.4e-9, Record: 2e-6, Handshake: 150e-6, LoopShare: 1,
+	Base: 0.02, Idle: 1e-6, Send: 6e-6, Cold: 1e-6, Wake: 200e-6, Frame: 60e-9, Byte: 0.4e-9, Record: 2e-6, Handshake: 150e-6, LoopShare: 1,
 	Resident: 30e6, Connection: 1200, Tape: 1, Kernel: 5000, Envelope: 86,
 	Floor50: 0.5, Floor99: 3, Rest50: 0.5, Rest99: 1, Always50: 1, Always99: 2,
 }
@@ -23,12 +23,12 @@ func loadOf(clients, rooms, rate, size float64) Load {
 }
 
 func TestPredict(t *testing.T) {
-	// 1,000 sends take 6.15 ms, five times a second.
+	// 1,000 sends take some 7 ms, five times a second.
 	f := known.Predict(loadOf(1000, 1, 5, 128))
 	frame := 128.0 + 86 + 4
-	send := known.Send + known.Frame + known.Byte*frame
-	if want := 1000 * 5 * send; !near(f.LoopBusy, want, 1e-9) || !near(f.Cores, known.Base+1000*known.Idle+5*known.Record+want, 1e-9) {
-		t.Errorf("busy %v, %v cores", f.LoopBusy, f.Cores)
+	send := known.Send + known.Cold*(1-f.LoopBusy) + known.Frame + known.Byte*frame
+	if want := 1000 * 5 * send; !near(f.LoopBusy, want, 1e-9) || !near(f.Cores, known.Base+1000*known.Idle+5*known.Record+5*known.Wake*(1-want)+want, 1e-9) {
+		t.Errorf("busy %v, not %v; %v cores", f.LoopBusy, want, f.Cores)
 	}
 	if f.PerSend != 1 || !near(f.Pass, 1e6*send, 1e-9) || !near(f.P99, 3+f.Pass, 1e-9) || f.Bytes != 5000*frame {
 		t.Errorf("%+v", f)
@@ -49,13 +49,14 @@ func TestPredict(t *testing.T) {
 	}
 }
 
-// More load is never less work, nor fresher; and there is no step where sends begin
+// More load is never less work, nor, once the loop is always busy, fresher; and there is no step where sends begin
 // to carry more than one frame.
 func TestPredictGrows(t *testing.T) {
 	last := known.Predict(loadOf(5000, 1, 0.1, 128))
 	for rate := 0.2; rate < 3000; rate *= 1.01 {
 		f := known.Predict(loadOf(5000, 1, rate, 128))
-		if f.Cores < last.Cores-1e-9 || f.Pass < last.Pass-1e-9 {
+		// Warmer caches make a pass a little shorter, as long as there are rests.
+		if f.Cores < last.Cores-1e-9 || f.Pass < 0.99*last.Pass || f.LoopBusy == 1 && f.Pass < last.Pass-1e-9 {
 			t.Fatalf("at %v: %+v after %+v", rate, f, last)
 		}
 		if f.Pass > 1.1*last.Pass && f.Pass < 200 {
@@ -99,7 +100,7 @@ func TestFit(t *testing.T) {
 		l.TapeBytes = 30 * tr.rate * float64(tr.groups*tr.size)
 		f := known.Predict(l)
 		noise := func() float64 { return 1 + 0.02*(2*rnd.Float64()-1) }
-		const s = 8
+		const s = 8.0
 		c.Points = append(c.Points, Point{Load: l, Seconds: s, Cores: f.Cores * noise(), Bytes: f.Bytes, Sends: s * f.Delivered / f.PerSend, Frames: s * f.Delivered,
 			Wire: s * f.Bytes, Records: s * tr.rate * float64(tr.groups), Passing: s * f.LoopBusy, Resident: f.Resident * noise(), Tapes: l.TapeBytes, P50: f.P50 * noise(), P99: f.P99 * noise()})
 	}
@@ -170,7 +171,7 @@ func TestCorrect(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &Calibration{Model: known}
-	// 0.03 cores at rest, and 0.1 million sends a second of 6.06 us: 0.636 cores, where it takes 1.2.
+	// 0.03 cores at rest, and 0.1 million sends a second of 6.06 µs: 0.636 cores, where it takes 1.2.
 	if said := c.Correct(l); len(said) != 2 || !near(c.Model.Send, known.Send*1.2/0.636, 1e-6) || !near(c.Model.Connection, 3000, 1e-6) {
 		t.Errorf("%q: %+v", said, c.Model)
 	}
