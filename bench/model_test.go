@@ -56,7 +56,7 @@ func TestPredictGrows(t *testing.T) {
 	for rate := 0.2; rate < 3000; rate *= 1.01 {
 		f := known.Predict(loadOf(5000, 1, rate, 128))
 		// Warmer caches make a pass a little shorter, as long as there are rests.
-		if f.Cores < last.Cores-1e-9 || f.Pass < 0.99*last.Pass || f.LoopBusy == 1 && f.Pass < last.Pass-1e-9 {
+		if f.Cores < last.Cores-1e-9 || f.Pass < 0.99*last.Pass || last.LoopBusy == 1 && f.Pass < last.Pass-1e-9 {
 			t.Fatalf("at %v: %+v after %+v", rate, f, last)
 		}
 		if f.Pass > 1.1*last.Pass && f.Pass < 200 {
