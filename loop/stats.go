@@ -98,11 +98,14 @@ type Stats struct {
 	TurnedAway   uint64 // at accept, for Config.MaxConns
 	AcceptFailed uint64
 	TLS          TLSStats
+
+	Pollers              int
+	ConnBytes, SeatBytes int64 // memory of connections and memberships, estimated
 }
 
 // Stats adds up the loops.
 func (e *Engine) Stats() Stats {
-	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.turned.Load(), AcceptFailed: e.failed.Load(), TLS: e.greeters.stats()}
+	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.turned.Load(), AcceptFailed: e.failed.Load(), TLS: e.greeters.stats(), Pollers: e.cfg.Pollers}
 	out.Closes = map[uint16]uint64{}
 	out.Ages = make([]Histogram, len(e.feeds()))
 	for _, l := range e.loops {
@@ -115,6 +118,7 @@ func (e *Engine) Stats() Stats {
 		out.add(&s)
 	}
 	out.Connections = e.conns.Load()
+	out.memory(e.cfg.TLS != nil)
 	return out
 }
 
