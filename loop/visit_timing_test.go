@@ -60,6 +60,19 @@ func BenchmarkVisit(b *testing.B) {
 	}
 }
 
+// BenchmarkPublishStats is what each turn of a loop pays for its figures.
+func BenchmarkPublishStats(b *testing.B) {
+	w := newWorld(b, Config{})
+	l, err := newLoop(w.engine, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(l.release)
+	for b.Loop() {
+		l.publishStats()
+	}
+}
+
 // seat takes a seat in a room for a loop that does not run.
 func (w *world) seat(t testing.TB, l *Loop, name string) *rooms.Sub {
 	p, _, _ := w.catalog.Resolve(name)
