@@ -104,6 +104,11 @@ type Stats struct {
 	Misplaced uint64            // in another partition than their route's partitioner says
 	Repeated  uint64            // read a second time, and dropped
 	Lag       map[string]int64  // records that are not read yet, by topic
+	Topics    []TopicStats
+	Readers   int
+	// Queued is how many records librdkafka has fetched that are not routed yet, and
+	// QueuedBytes what their keys and values take, if they are like those before.
+	Queued, QueuedBytes int64
 
 	DeadLetters     uint64 // stored
 	DeadLettersLost uint64
@@ -113,6 +118,14 @@ type Stats struct {
 	Resets     uint64 // topics that were made anew
 	Gaps       uint64 // times that records were deleted before they were read
 	Stalls     uint64 // times that a partition did not move and got a new client
+}
+
+// TopicStats are the figures of one topic.
+type TopicStats struct {
+	Topic   string
+	Records uint64 // read
+	Bytes   uint64 // of their keys and values
+	Newest  int64  // the newest of their timestamps, ms since 1970; 0: none was read
 }
 
 // New makes a Consumer; Start starts it.
@@ -284,9 +297,14 @@ func (c *Consumer) Stats() Stats {
 		n, _ := t.status()
 		s.Partitions += n
 		s.Lag[t.name] = 0
+		s.Topics = append(s.Topics, TopicStats{t.name, t.records.Load(), t.bytes.Load(), t.newest.Load()})
 	}
+	s.Readers = len(c.readers)
 	for _, r := range c.readers {
-		r.addLag(s.Lag)
+		s.Queued += r.addLag(s.Lag)
+	}
+	if s.Processed > 0 {
+		s.QueuedBytes = s.Queued * int64(s.Bytes/s.Processed)
 	}
 	return s
 }

@@ -254,8 +254,12 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 		}
 		r.c.bad(b, rd.topic.name, &r.rec)
 	}
+	size := uint64(len(r.rec.key) + len(r.rec.value))
 	r.since.records++
-	r.since.bytes += uint64(len(r.rec.key) + len(r.rec.value))
+	r.since.bytes += size
+	p.fresh.records++
+	p.fresh.bytes += size
+	p.fresh.newest = max(p.fresh.newest, r.rec.time)
 	r.advance(p, offset+1)
 }
 
@@ -283,6 +287,7 @@ func (r *reader) flush() bool {
 	}
 	for _, p := range r.dirty {
 		p.dirty = false
+		p.topic.count(p)
 		p.next.Store(p.read)
 		if p.read >= p.end && !p.caught.Load() {
 			p.caught.Store(true)
@@ -300,12 +305,13 @@ func (r *reader) flush() bool {
 	return true
 }
 
-// addLag adds how many records each partition has that are not routed yet.
-func (r *reader) addLag(lag map[string]int64) {
+// addLag adds how many records each partition has that are not routed yet, and
+// says how many of them librdkafka holds.
+func (r *reader) addLag(lag map[string]int64) (queued int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.client == nil {
-		return
+		return 0
 	}
 	for name, rd := range r.readings {
 		for _, p := range rd.parts {
@@ -317,6 +323,7 @@ func (r *reader) addLag(lag map[string]int64) {
 			}
 		}
 	}
+	return r.poll.queued()
 }
 
 // failed takes an error of the client. Those of single partitions do not say

@@ -177,7 +177,7 @@ func (c *Consumer) assign(t *topic) error {
 		if resumed {
 			start = t.resume[n]
 		}
-		p := &partition{feed: t.feed, num: n, end: end, read: start, reader: c.readerOf(t, n)}
+		p := &partition{topic: t, feed: t.feed, num: n, end: end, read: start, reader: c.readerOf(t, n)}
 		if t.fills && !resumed {
 			p.filled = end
 		}

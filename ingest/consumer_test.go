@@ -47,6 +47,17 @@ func TestConsumerReadsAll(t *testing.T) {
 	if s.Partitions != 6 || s.Bytes == 0 || s.Repeated != 0 || s.Misplaced != 0 || s.Resets != 0 || s.Gaps != 0 || len(s.Lag) != 2 {
 		t.Errorf("stats %+v", s)
 	}
+	topics := map[string]TopicStats{}
+	for _, x := range s.Topics {
+		topics[x.Topic] = x
+	}
+	a, b := topics["a"], topics["b"]
+	if a.Records != 1000 || b.Records != 1 || a.Bytes+b.Bytes != s.Bytes || b.Bytes != uint64(len(`42{"x":1}`)) || s.Readers != 3 {
+		t.Errorf("by topic %+v, stats %+v", s.Topics, s)
+	}
+	if age := time.Since(time.UnixMilli(a.Newest)); age < 0 || age > time.Minute {
+		t.Errorf("the newest record of a is %v old", age)
+	}
 	if n := r.log.count("Kafka ready"); n != 1 {
 		t.Errorf("%d lines say that it is ready", n)
 	}

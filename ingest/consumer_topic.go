@@ -18,6 +18,10 @@ type topic struct {
 	routes *topicRoutes
 	feed   *rooms.Feed
 
+	// Its figures; readers add to them once a batch.
+	records, bytes atomic.Uint64
+	newest         atomic.Int64 // of the records' timestamps, ms
+
 	mu    sync.Mutex
 	epoch string       // "": it was not seen yet
 	parts []*partition // by number; nil: not assigned yet
@@ -35,6 +39,7 @@ type topic struct {
 // partition is one partition of one epoch of a topic. It belongs to its reader's
 // goroutine, except for what is atomic.
 type partition struct {
+	topic  *topic
 	feed   *rooms.Feed
 	num    int32
 	reader *reader
@@ -44,14 +49,27 @@ type partition struct {
 	next   atomic.Int64 // all before it is routed and sent to the rooms
 	caught atomic.Bool  // next has reached end
 
-	read   int64 // all before it is read; next follows at the end of a batch
-	leader int32 // leader epoch of the last record; never falls within a log
-	dirty  bool  // read has moved since the last batch
-	beyond int   // looks at which read was beyond the partition's end
+	read   int64    // all before it is read; next follows at the end of a batch
+	leader int32    // leader epoch of the last record; never falls within a log
+	dirty  bool     // read has moved since the last batch
+	fresh  struct { // read since the last batch
+		records, bytes uint64
+		newest         int64 // of their timestamps
+	}
+	beyond int // looks at which read was beyond the partition's end
 
 	// The watcher's own, to find out whether it moves.
 	seen, wanted int64 // next, and the end, at the last look
 	since        time.Time
+}
+
+// count adds what was read of a partition to the topic's figures.
+func (t *topic) count(p *partition) {
+	t.records.Add(p.fresh.records)
+	t.bytes.Add(p.fresh.bytes)
+	for at := t.newest.Load(); p.fresh.newest > at && !t.newest.CompareAndSwap(at, p.fresh.newest); at = t.newest.Load() {
+	}
+	p.fresh.records, p.fresh.bytes = 0, 0
 }
 
 // status counts the assigned partitions and says what is missing.

@@ -33,6 +33,7 @@ typedef struct rd_kafka_topic_partition_s {
 
 #define WEAK __attribute__((weak))
 WEAK rd_kafka_event_t *rd_kafka_queue_poll(rd_kafka_queue_t *, int);
+WEAK size_t rd_kafka_queue_length(rd_kafka_queue_t *);
 WEAK int rd_kafka_event_type(const rd_kafka_event_t *);
 WEAK void rd_kafka_event_destroy(rd_kafka_event_t *);
 WEAK int rd_kafka_event_error(rd_kafka_event_t *);
@@ -64,7 +65,7 @@ typedef struct {
 } tc_event;
 
 static int tc_linked(void) {
-	return rd_kafka_queue_poll && rd_kafka_event_type && rd_kafka_event_destroy && rd_kafka_event_error &&
+	return rd_kafka_queue_poll && rd_kafka_queue_length && rd_kafka_event_type && rd_kafka_event_destroy && rd_kafka_event_error &&
 		rd_kafka_event_error_string && rd_kafka_event_message_next && rd_kafka_event_topic_partition &&
 		rd_kafka_topic_partition_destroy && rd_kafka_topic_name && rd_kafka_message_timestamp &&
 		rd_kafka_message_leader_epoch && rd_kafka_message_headers && rd_kafka_header_get_all;
@@ -189,6 +190,10 @@ func (p *poller) poll(wait int) int {
 	p.held = C.tc_poll(p.queue, p.list, p.held, maxBatch, maxBatchBytes, C.int(wait))
 	return int(p.held)
 }
+
+// queued is how many events wait in the queue. Any goroutine may ask, as long as
+// the client is open.
+func (p *poller) queued() int64 { return int64(C.rd_kafka_queue_length(p.queue)) }
 
 func (p *poller) event(i int) *polled {
 	return (*polled)(&unsafe.Slice(p.list, maxBatch)[i])

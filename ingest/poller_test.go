@@ -43,6 +43,7 @@ func TestPoller(t *testing.T) {
 	if err := c.Assign([]kafka.TopicPartition{{Topic: &topic, Partition: 0, Offset: 99}, {Topic: &topic, Partition: 1, Offset: 0}}); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "what was fetched and not polled is counted", func() bool { return p.queued() >= 2+2*maxBatch })
 	var r record
 	records, ended, failed := 0, false, false
 	for end := time.Now().Add(30 * time.Second); !ended || !failed; {
@@ -89,5 +90,8 @@ func TestPoller(t *testing.T) {
 				failed = true
 			}
 		}
+	}
+	if n := p.queued(); n != 0 {
+		t.Errorf("%d are counted when all was polled", n)
 	}
 }

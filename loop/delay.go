@@ -59,6 +59,7 @@ func (l *Loop) turnDelays() {
 // restFor is how many milliseconds the loop may sleep.
 func (l *Loop) restFor() int {
 	now := l.engine.now()
+	l.looked = now
 	ms := l.wheel.wait(now)
 	if len(l.delays) > 0 {
 		left := max(0, l.delays[0].due-now)

@@ -68,6 +68,16 @@
 // writer's order is crypto/tls's own, so the poller's answers (to key updates) and
 // the loop's records never cross. close_notify follows the close frame.
 //
+// # What a loop counts
+//
+// LoopStats are plain numbers of the loop's own, copied for others once a turn
+// (publishStats): no atomics, and no look at the clock beyond those that end
+// slices. How old a message is when it is sent (Loop.aged) is that last look at the clock
+// less the timestamp that Kafka has of it, which its chunk holds; of a piece of many
+// frames the first and the last are looked at, and count for half of them each. What
+// members lack is not counted, but looked for when somebody asks (Engine.Lags), in
+// steps of half a slice, at those connections that wait for something.
+//
 // # Figures
 //
 // Conn takes 224 bytes at most, and a seat 24 (TestSizes); nbio's own Conn

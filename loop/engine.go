@@ -178,6 +178,14 @@ func (e *Engine) Start() error {
 // Addr is where the engine listens, once it has started.
 func (e *Engine) Addr() net.Addr { return e.ln.Addr() }
 
+// feeds are the topics of the table, if there is one.
+func (e *Engine) feeds() []*rooms.Feed {
+	if e.cfg.Table == nil {
+		return nil
+	}
+	return e.cfg.Table.Feeds()
+}
+
 // newConn makes the connection of a descriptor that was just accepted; nil:
 // there are too many.
 func (e *Engine) newConn(from unix.Sockaddr) *Conn {

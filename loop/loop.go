@@ -52,7 +52,11 @@ type Loop struct {
 	send    sender
 	scratch []byte // for a text that answer copies
 	stats   LoopStats
-	recount bool // stats.Closes has changed
+	recount bool          // stats.Closes has changed
+	sawAges bool          // stats.Ages has
+	looked  time.Duration // when the loop last looked at the engine's clock
+	slept   time.Duration // how much of that it was asleep
+	wall    int64         // when it last looked at the clock while it sent, ms since 1970
 
 	mu        sync.Mutex
 	published LoopStats
@@ -61,6 +65,7 @@ type Loop struct {
 func newLoop(e *Engine, i int) (*Loop, error) {
 	l := &Loop{engine: e, index: i, table: e.cfg.Table, handler: e.cfg.Handler, log: e.cfg.Log, blocked: map[uint64]*Conn{}, ended: make(chan struct{})}
 	l.wheel.init()
+	l.stats.Ages, l.published.Ages = make([]Histogram, len(e.feeds())), make([]Histogram, len(e.feeds()))
 	l.urgent.flag, l.ready.flag = fUrgent, fReady
 	if err := l.inbox.open(); err != nil {
 		return nil, fmt.Errorf("cannot make an eventfd: %w", err)
@@ -103,6 +108,8 @@ func (l *Loop) post(e event) {
 func (l *Loop) run() {
 	defer close(l.ended)
 	defer l.release()
+	l.looked = l.engine.now()
+	l.slept = l.looked
 	var ready [maxEvents]unix.EpollEvent
 	for !l.done {
 		n := l.wait(ready[:])
@@ -127,6 +134,11 @@ func (l *Loop) wait(ready []unix.EpollEvent) int {
 	}
 	n, err := unix.EpollWait(l.epfd, ready, timeout)
 	l.inbox.asleep.Store(false)
+	if timeout != 0 {
+		from := l.looked
+		l.looked = l.engine.now()
+		l.slept += l.looked - from
+	}
 	if err != nil && err != unix.EINTR {
 		panic(fmt.Sprintf("BUG: epoll_wait on descriptor %d: %v", l.epfd, err))
 	}
@@ -149,17 +161,24 @@ func (l *Loop) takeInbox() {
 	if len(l.events) == 0 {
 		return
 	}
-	end := time.Now().Add(slice)
+	end := l.clock().Add(slice)
 	for l.at < len(l.events) {
 		l.handle(&l.events[l.at])
 		l.events[l.at] = event{}
-		if l.at++; !time.Now().Before(end) {
+		if l.at++; !l.clock().Before(end) {
 			return
 		}
 	}
 	if cap(l.events) > maxKept {
 		l.events, l.at = nil, 0 // a burst's memory is not kept
 	}
+}
+
+// clock reads the clock, and keeps it for the ages of what is sent next.
+func (l *Loop) clock() time.Time {
+	now := time.Now()
+	l.wall = now.UnixMilli()
+	return now
 }
 
 // handle does what an event asks. Until the upgrade is answered, all that the

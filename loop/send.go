@@ -36,6 +36,7 @@ type run struct {
 	seat, pieces int
 	next         uint64
 	past         bool // of what was read again, whose frames have numbers of their own
+	late         bool // the client wants it later than it could be: see special.late
 }
 
 func (s *sender) add(b []byte) {
@@ -217,7 +218,12 @@ func (l *Loop) push(c *Conn) {
 	if c.out != nil {
 		n = c.out.sent(n)
 	}
+	begun := l.stats.Frames
 	n = l.advance(c, n)
+	l.stats.SendBytes.add(uint64(total), UnitBytes, 1)
+	if begun = l.stats.Frames - begun; begun > 0 {
+		l.stats.SendFrames.add(begun, UnitFrames, 1)
+	}
 	if c.out != nil {
 		c.out.sentClose(n)
 		if c.out.empty() {
@@ -266,6 +272,9 @@ func (l *Loop) advance(c *Conn, n int) int {
 			}
 			t.quiet = false
 			l.stats.Frames += uint64(frames)
+			if frames > 0 && !run.past && !run.late {
+				l.aged(t.sub.Room(), p, frames)
+			}
 			n -= k
 			if len(rest) > 0 {
 				// Only large frames are alone in their chunk; of others a copy

@@ -246,13 +246,20 @@ func (l *Loop) outgrown(t *seat, x *special) bool {
 	return at.Epoch != "" && (at.Epoch != x.epoch || at.Cover(x.sift.Have))
 }
 
+// late says that what the seat gets is older by its own wish: a snapshot, what came
+// after a place, or at a rate. A member that is conflated because it lags is not.
+func (x *special) late() bool {
+	return x.every > 0 || x.walk == walkSnapshot || x.walk == walkResume || x.sift.Have != nil || x.upTo != nil
+}
+
 // ranTo notes a run of pieces. One without pieces has nothing to wait for.
 func (l *Loop) ranTo(c *Conn, k, pieces int, next uint64) {
 	if pieces == 0 {
 		l.moved(c, &c.seats[k], next, 0)
 		return
 	}
-	l.send.runs = append(l.send.runs, run{seat: k, pieces: pieces, next: next})
+	late := c.special(&c.seats[k]).late()
+	l.send.runs = append(l.send.runs, run{seat: k, pieces: pieces, next: next, late: late})
 }
 
 // moved sets the seat's cursor to next; frames were begun to be sent on the way.

@@ -31,19 +31,33 @@ type LoopStats struct {
 
 	WildcardsFull uint64 // wildcards that came to a limit when a room appeared
 
+	Busy time.Duration // not spent asleep; a processor that others took counts, too
+
 	Visits   uint64 // members visited in passes
 	Passes   uint64
 	PassTime time.Duration // of all passes, first member to last
+	PassBusy time.Duration // of those, in visits: between slices comes other work
 	LastPass time.Duration
 	MaxPass  time.Duration
+
+	SendFrames  Histogram // frames begun, of the sends that began any
+	SendBytes   Histogram // taken, of each send; of TLS: before encryption, of each visit
+	PassTimes   Histogram // ns, first member to last
+	PassMembers Histogram // visited
+
+	// Ages are by Feed.Index how old messages were when they were sent, in ms by
+	// Kafka's timestamps: see Loop.aged.
+	Ages []Histogram
 
 	Blocked int64             // members that wait for their sockets
 	Closes  map[uint16]uint64 // by close code
 }
 
-func (s *LoopStats) passed(d time.Duration) {
+func (s *LoopStats) passed(d time.Duration, members int) {
 	s.Passes++
 	s.PassTime += d
+	s.PassTimes.add(uint64(max(d, 0)), UnitPass, 1)
+	s.PassMembers.add(uint64(members), UnitMembers, 1)
 	s.LastPass = d
 	s.MaxPass = max(s.MaxPass, d)
 }
@@ -60,10 +74,15 @@ func (s *LoopStats) closed(code uint16) {
 func (l *Loop) publishStats() {
 	l.stats.Connections = int64(len(l.conns))
 	l.stats.Blocked = int64(len(l.blocked))
+	l.stats.Busy = l.looked - l.slept
 	l.mu.Lock()
-	closes := l.published.Closes
+	closes, ages := l.published.Closes, l.published.Ages
 	l.published = l.stats
-	l.published.Closes = closes
+	l.published.Closes, l.published.Ages = closes, ages
+	if l.sawAges {
+		copy(ages, l.stats.Ages)
+		l.sawAges = false
+	}
 	if l.recount {
 		l.published.Closes = maps.Clone(l.stats.Closes)
 		l.recount = false
@@ -79,21 +98,27 @@ type Stats struct {
 	TurnedAway   uint64 // at accept, for Config.MaxConns
 	AcceptFailed uint64
 	TLS          TLSStats
+
+	Pollers              int
+	ConnBytes, SeatBytes int64 // memory of connections and memberships, estimated
 }
 
 // Stats adds up the loops.
 func (e *Engine) Stats() Stats {
-	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.turned.Load(), AcceptFailed: e.failed.Load(), TLS: e.greeters.stats()}
+	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.turned.Load(), AcceptFailed: e.failed.Load(), TLS: e.greeters.stats(), Pollers: e.cfg.Pollers}
 	out.Closes = map[uint16]uint64{}
+	out.Ages = make([]Histogram, len(e.feeds()))
 	for _, l := range e.loops {
 		l.mu.Lock()
 		s := l.published
 		s.Closes = maps.Clone(s.Closes)
+		s.Ages = slices.Clone(s.Ages)
 		l.mu.Unlock()
 		out.Loops = append(out.Loops, s)
 		out.add(&s)
 	}
 	out.Connections = e.conns.Load()
+	out.memory(e.cfg.TLS != nil)
 	return out
 }
 
@@ -123,6 +148,15 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.LastPass = max(s.LastPass, o.LastPass)
 	s.MaxPass = max(s.MaxPass, o.MaxPass)
 	s.Blocked += o.Blocked
+	s.Busy += o.Busy
+	s.PassBusy += o.PassBusy
+	s.SendFrames.merge(&o.SendFrames)
+	s.SendBytes.merge(&o.SendBytes)
+	s.PassTimes.merge(&o.PassTimes)
+	s.PassMembers.merge(&o.PassMembers)
+	for i := range o.Ages {
+		s.Ages[i].merge(&o.Ages[i])
+	}
 	for code, n := range o.Closes {
 		s.Closes[code] += n
 	}

@@ -21,6 +21,7 @@ type view struct {
 	again   bool // the room has grown, or members moved, since it began
 	at      int  // next member
 	left    int  // members to visit
+	visited int
 	began   time.Time
 }
 
@@ -99,7 +100,7 @@ func (l *Loop) grown(sub *rooms.Sub) {
 // first or the last.
 func (v *view) begin() {
 	v.passing, v.again = true, false
-	v.left, v.at = len(v.conns), 0
+	v.left, v.at, v.visited = len(v.conns), 0, 0
 	if v.left > 0 {
 		v.at = rand.IntN(v.left)
 	}
@@ -112,21 +113,24 @@ func (l *Loop) pass() {
 		return
 	}
 	v := l.hot[0]
-	end := time.Now().Add(slice)
+	now := l.clock()
+	began, end := now, now.Add(slice)
 	for v.left > 0 {
 		c := v.conns[v.at]
 		if v.at++; v.at == len(v.conns) {
 			v.at = 0
 		}
 		v.left--
+		v.visited++
 		l.stats.Visits++
 		l.flush(c)
-		if !time.Now().Before(end) {
+		if now = l.clock(); !now.Before(end) {
 			break
 		}
 	}
+	l.stats.PassBusy += now.Sub(began)
 	if v.left == 0 {
-		l.stats.passed(time.Since(v.began))
+		l.stats.passed(now.Sub(v.began), v.visited)
 		if v.again && len(v.conns) > 0 {
 			v.begin()
 		} else {
@@ -161,14 +165,14 @@ func (l *Loop) serve(q *queue) {
 	if q.empty() {
 		return
 	}
-	end := time.Now().Add(slice)
+	end := l.clock().Add(slice)
 	for !q.empty() {
 		c := q.conns[q.at]
 		q.conns[q.at] = nil
 		q.at++
 		c.flags &^= q.flag
 		l.flush(c)
-		if !time.Now().Before(end) {
+		if !l.clock().Before(end) {
 			break
 		}
 	}

@@ -86,7 +86,8 @@ func (l *Loop) schedule(c *Conn) {
 }
 
 func (l *Loop) turnWheel() {
-	now := l.tickNow()
+	l.looked = l.engine.now()
+	now := tick(l.looked / tickLen)
 	if now == l.wheel.at {
 		return
 	}

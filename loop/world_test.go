@@ -157,6 +157,7 @@ type world struct {
 	mu    sync.Mutex
 	batch *rooms.Batch
 	off   int64
+	stamp int64                     // Kafka's timestamp of what is published next, ms; 0: one of 1970
 	all   map[string][]rooms.Record // by room: what a topic would still hold
 	hold  chan struct{}             // a recall takes one when it is asked, and one before it answers; nil: none
 }
@@ -221,7 +222,7 @@ func (w *world) publishKey(key, value string, names ...string) {
 	defer w.mu.Unlock()
 	for _, name := range names {
 		p, _, _ := w.catalog.Resolve(name)
-		r := rooms.Record{Pattern: p, Room: []byte(name), Type: "t", Key: []byte(key), HasKey: key != "", Offset: w.off, Time: 1, Value: []byte(value)}
+		r := rooms.Record{Pattern: p, Room: []byte(name), Type: "t", Key: []byte(key), HasKey: key != "", Offset: w.off, Time: max(w.stamp, 1), Value: []byte(value)}
 		if value == "" {
 			r.Value = nil
 		}

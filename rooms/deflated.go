@@ -30,7 +30,7 @@ func (s *shard) deflating(t *Tape) {
 }
 
 // write adds the frame that the tape was just given.
-func (z *deflated) write(frame []byte, k *Class, now int64) {
+func (z *deflated) write(frame []byte, k *Class, ts, now int64) {
 	small := frame
 	if at := headerSizeOf(frame); len(frame)-at >= minDeflate {
 		z.scratch = z.s.deflater.AppendFrame(z.scratch[:0], frame[0]&^0x80, frame[at:])
@@ -38,7 +38,7 @@ func (z *deflated) write(frame []byte, k *Class, now int64) {
 	}
 	c, cost := z.grow(len(small), k, now, func() []Pos { return nil })
 	copy(c.buf[c.used:], small)
-	z.put(c, len(small), 0, 0, now)
+	z.put(c, len(small), 0, 0, ts, now)
 	z.s.table.used.Add(cost)
 	z.s.stats.deflated.Add(1)
 	z.s.stats.deflatedFrom.Add(uint64(len(frame)))

@@ -125,7 +125,7 @@ func (s *shard) gap(it *item) {
 func (s *shard) notice(r *Room, kind int32, off int64) {
 	s.touch(r)
 	num := r.next
-	frame, cost := r.write(OpText, s.scratch, nil, nil, kind, off, s.now)
+	frame, cost := r.write(OpText, s.scratch, nil, nil, kind, off, 0, s.now)
 	s.grown(r, cost)
 	if r.last != nil && kind != noticeExpired {
 		f := &lastFrame{num: num, kind: lastNotice, part: kind, off: off, at: s.now, state: s.state(r.pattern.Feed)}

@@ -82,6 +82,9 @@ func (s *feedState) copy(partitions int32) *feedState {
 // NewFeed makes a feed whose epoch is not known yet.
 func NewFeed(topic string) *Feed { return &Feed{topic: topic, index: -1} }
 
+// Index is the feed's place in the Config.Feeds of its table; -1: it is in none.
+func (f *Feed) Index() int { return f.index }
+
 // Topic is the topic's name.
 func (f *Feed) Topic() string { return f.topic }
 

@@ -18,6 +18,18 @@ func (p *Piece) First() uint64 { return p.first }
 // Frames is how many frames the piece holds.
 func (p *Piece) Frames() int { return p.to - p.from }
 
+// Time is Kafka's timestamp of the piece's frame i, in ms since 1970; 0: it has
+// none, or it is not known any more.
+func (p *Piece) Time(i int) int64 {
+	if p.c == nil || p.c.times == nil {
+		return 0
+	}
+	if d := p.c.times[p.from+i]; d != noTime {
+		return p.c.wall + int64(d)
+	}
+	return 0
+}
+
 // Sent says how far the first n bytes of the piece reach: the number of the
 // first frame that has not begun, and what is still to be sent of the last one
 // that has.

@@ -37,7 +37,7 @@ func (s *shard) forgetKey(r *Room, f *lastFrame) {
 	s.touch(r)
 	num := r.next
 	s.scratch = appendExpired(s.scratch[:0], r.name, f)
-	frame, cost := r.write(OpText, s.scratch, nil, nil, noticeExpired, 0, s.now)
+	frame, cost := r.write(OpText, s.scratch, nil, nil, noticeExpired, 0, 0, s.now)
 	s.grown(r, cost)
 	r.last.went = s.state(r.pattern.Feed)
 	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, part: noticeExpired, at: s.now, typ: f.typ, state: r.last.went}, frame)

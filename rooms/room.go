@@ -69,9 +69,9 @@ func (t *Tape) tailNow() uint64 {
 	return t.head.Load()
 }
 
-// write appends one frame of payload a followed by b followed by c. It returns
-// the frame, and what the tape has grown by.
-func (r *Room) write(op byte, a, b, c []byte, part int32, off, now int64) (frame []byte, cost int64) {
+// write appends one frame of payload a followed by b followed by c, with Kafka's
+// timestamp ts (0: none). It returns the frame, and what the tape has grown by.
+func (r *Room) write(op byte, a, b, c []byte, part int32, off, ts, now int64) (frame []byte, cost int64) {
 	n := len(a) + len(b) + len(c)
 	size := headerSize(n) + n
 	t := r.tape
@@ -81,9 +81,9 @@ func (r *Room) write(op byte, a, b, c []byte, part int32, off, now int64) (frame
 	buf = append(buf, b...)
 	buf = append(buf, c...)
 	num := t.next
-	t.put(ch, size, part, off, now)
+	t.put(ch, size, part, off, ts, now)
 	if z := t.deflated.Load(); z != nil {
-		z.write(buf, r.Class(), now)
+		z.write(buf, r.Class(), ts, now)
 	}
 	if r.private() {
 		r.addRef(num)

@@ -74,7 +74,7 @@ func BenchmarkCut(b *testing.B) {
 			}
 			r := lone(k, j)
 			for i := range int64(10_000) {
-				r.write(OpText, make([]byte, 200), nil, nil, 0, i, 0)
+				r.write(OpText, make([]byte, 200), nil, nil, 0, i, 0, 0)
 			}
 			r.publish()
 			pieces := make([]Piece, 0, maxPieces)

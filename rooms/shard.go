@@ -180,14 +180,14 @@ func (s *shard) record(p *part, it *item) {
 		if it.binary {
 			op = OpBinary
 		}
-		frame, cost = r.write(op, nil, it.value, nil, it.part, it.off, s.now)
+		frame, cost = r.write(op, nil, it.value, nil, it.part, it.off, it.time, s.now)
 	} else {
 		s.scratch = appendEnvelope(s.scratch[:0], r.name, p, it, prev)
 		value := it.value
 		if value == nil {
 			value = null
 		}
-		frame, cost = r.write(OpText, s.scratch, value, brace, it.part, it.off, s.now)
+		frame, cost = r.write(OpText, s.scratch, value, brace, it.part, it.off, it.time, s.now)
 	}
 	r.chain.set(it.part, it.off)
 	if it.keyframe {

@@ -65,7 +65,7 @@ func TestUnlistenedRoomsAreSkipped(t *testing.T) {
 	m.put("o:\xff", 0, 5, "1") // no name
 	got := m.Stats()
 	got.TapeBytes = 0
-	if want := (Stats{Rooms: 3, Appended: 3, Bytes: 3, Skipped: 1, Refused: 2}); got != want {
+	if want := (Stats{Rooms: 3, RoomBytes: 3 * roomSize, Shards: 1, Appended: 3, Bytes: 3, Skipped: 1, Refused: 2}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if m.room("a:1") != nil {

@@ -4,6 +4,7 @@ import (
 	"sort"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 type shardStats struct {
@@ -15,8 +16,10 @@ type shardStats struct {
 
 // Stats are the table's figures since it started.
 type Stats struct {
-	Rooms     int64  // alive
-	Listened  int64  // with members on some listener
+	Rooms     int64 // alive
+	Listened  int64 // with members on some listener
+	RoomBytes int64 // of rooms and what listeners keep of them, tapes apart; estimated
+	Shards    int
 	TapeBytes int64  // of all tapes, their indexes included
 	Appended  uint64 // records written to a tape, once for each room
 	Bytes     uint64 // of their values
@@ -34,7 +37,7 @@ type Stats struct {
 
 // Stats adds up the shards.
 func (t *Table) Stats() Stats {
-	out := Stats{TapeBytes: t.used.Load(), LastBytes: t.usedLast.Load()}
+	out := Stats{TapeBytes: t.used.Load(), LastBytes: t.usedLast.Load(), Shards: len(t.shards)}
 	for _, s := range t.shards {
 		out.Rooms += s.stats.rooms.Load()
 		out.Listened += s.stats.listened.Load()
@@ -50,8 +53,13 @@ func (t *Table) Stats() Stats {
 		out.DeflatedFrom += s.stats.deflatedFrom.Load()
 		out.DeflatedTo += s.stats.deflatedTo.Load()
 	}
+	out.RoomBytes = out.Rooms*roomSize + out.Listened*int64(unsafe.Sizeof(Sub{}))
 	return out
 }
+
+// roomSize is what a room takes: itself, some 24 bytes of a name, and its place in
+// the shard's index.
+const roomSize = int64(unsafe.Sizeof(Room{})+unsafe.Sizeof(uintptr(0))) + 24
 
 // RoomInfo is what an operator asks of one room.
 type RoomInfo struct {

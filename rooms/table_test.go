@@ -224,7 +224,7 @@ func TestTopRooms(t *testing.T) {
 	for i, name := range []string{"a:099", "a:199", "a:299", "a:399", "a:499", "a:098"} {
 		want := RoomInfo{Name: name, Class: "stream", Members: 100 - i/5}
 		if i == 0 {
-			want.Frames, want.Bytes = 1, minChunk+minChunk/perFrame*frameSize
+			want.Frames, want.Bytes = 1, minChunk+minChunk/perFrame*(frameSize+timeSize)
 		}
 		if got[i] != want {
 			t.Errorf("place %d is %+v, want %+v", i, got[i], want)

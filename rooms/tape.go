@@ -1,8 +1,10 @@
 package rooms
 
 import (
+	"math"
 	"sort"
 	"sync/atomic"
+	"time"
 )
 
 // A tape's chunks begin small, so that a quiet room costs little, and double
@@ -18,8 +20,9 @@ const (
 	// less than any useful frame, so that bytes run out first.
 	perFrame = 64
 
-	// frameSize is what one entry of a chunk's index takes.
+	// frameSize is what one entry of a chunk's index takes, and timeSize its time.
 	frameSize = 16
+	timeSize  = 4
 )
 
 // frameAt is one entry of a chunk's index.
@@ -45,7 +48,9 @@ type chunk struct {
 	before int64  // bytes of all frames that were ever written before it
 	buf    []byte
 	at     []frameAt
-	born   int64 // when it was made, ms
+	times  []int32 // of its frames: Kafka's timestamp, in ms after wall; noTime: none
+	born   int64   // when it was made, ms by the table's clock
+	wall   int64   // the same in ms since 1970
 
 	// The appender's own.
 	used int   // bytes written
@@ -65,7 +70,18 @@ func (c *chunk) start(i int) uint32 {
 	return c.at[i-1].end
 }
 
-func (c *chunk) cost() int64 { return int64(len(c.buf) + len(c.at)*frameSize) }
+func (c *chunk) cost() int64 { return int64(len(c.buf) + len(c.at)*(frameSize+timeSize)) }
+
+// noTime is of a frame without a timestamp, or one that is weeks away from now.
+const noTime = math.MinInt32
+
+// timeOf is a timestamp as the chunk keeps it.
+func (c *chunk) timeOf(ts int64) int32 {
+	if d := ts - c.wall; ts > 0 && d > noTime && d <= math.MaxInt32 {
+		return int32(d)
+	}
+	return noTime
+}
 
 // trail remembers where chunks that were dropped began, newest last.
 type trail struct {
@@ -128,12 +144,13 @@ func (t *Tape) grow(n int, k *Class, now int64, base func() []Pos) (c *chunk, co
 	if c != nil {
 		before = c.before + int64(c.used)
 	}
-	c = &chunk{first: t.next, before: before, born: now, base: base()}
+	c = &chunk{first: t.next, before: before, born: now, wall: time.Now().UnixMilli(), base: base()}
 	if n > min(size, ownChunk) {
 		c.buf, c.at = make([]byte, n), make([]frameAt, 1)
 	} else {
 		c.buf, c.at = make([]byte, size), make([]frameAt, size/perFrame)
 	}
+	c.times = make([]int32, len(c.at))
 	grown := make([]*chunk, len(dir)+1)
 	copy(grown, dir)
 	grown[len(dir)] = c
@@ -156,9 +173,11 @@ func (t *Tape) resize(c *chunk, k *Class, now int64) {
 	}
 }
 
-// put ends the frame whose bytes the appender has written to the chunk.
-func (t *Tape) put(c *chunk, n int, part int32, off int64, now int64) {
+// put ends the frame whose bytes the appender has written to the chunk; ts is
+// Kafka's timestamp, 0 or less: it has none.
+func (t *Tape) put(c *chunk, n int, part int32, off, ts, now int64) {
 	c.used += n
+	c.times[c.n] = c.timeOf(ts)
 	c.at[c.n] = frameAt{end: uint32(c.used), part: part, off: off}
 	c.n++
 	c.last = now

@@ -1,12 +1,15 @@
 package server
 
 import (
+	"math"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/loop"
 )
 
 // TestAdminShapes holds the internal port against its documented shapes.
@@ -149,6 +152,7 @@ func TestMetricsText(t *testing.T) {
 		}
 		return true
 	})
+	checkHistograms(t, body)
 	kinds := map[string]string{}
 	for line := range strings.Lines(body) {
 		line = strings.TrimSuffix(line, "\n")
@@ -190,6 +194,14 @@ func TestMetricsText(t *testing.T) {
 		"tapecast_connections 1", "tapecast_subscriptions 7", "tapecast_wildcards 0", "tapecast_wildcards_full_total 0", "tapecast_bytes_sent_total ",
 		"tapecast_tape_bytes ", "tapecast_sends_total ", "tapecast_partial_sends_total 0", `tapecast_ingest_bad_total{reason="json"} 0`,
 		`tapecast_requests_total{method="ping"} 1`, `tapecast_auth_seconds_bucket{le="0.005"}`, `tapecast_join_seconds_count 1`,
+		"tapecast_build_info{", "tapecast_loops ", "tapecast_pollers ", "tapecast_shards ", "tapecast_readers 1", `tapecast_loop_busy_seconds_total{loop="0"} 0.`,
+		`tapecast_loop_connections{loop="0"} `, "tapecast_pass_busy_seconds_total 0", "tapecast_send_frames_count 1\n", "tapecast_send_frames_sum 1\n",
+		`tapecast_send_bytes_bucket{le="131072"} `, `tapecast_pass_duration_seconds_bucket{le="0.0016"} 0`, "tapecast_pass_members_count 0",
+		`tapecast_freshness_seconds_bucket{topic="events",le="65.536"} 1` + "\n", `tapecast_freshness_seconds_count{topic="events"} 1` + "\n",
+		`tapecast_lagging_members{class="private"} 0`, `tapecast_lag_bytes{class="market"} 0`, `tapecast_lag_seconds{class="alert"} 0`,
+		`tapecast_memory_bytes{part="connections"} `, `tapecast_memory_bytes{part="tapes"} `, `tapecast_memory_bytes{part="recall"} 0`, `tapecast_memory_bytes{part="stacks"} `,
+		`tapecast_memory_bytes{part="kafka_queues"} `, `tapecast_topic_records_total{topic="events"} 2`, `tapecast_topic_bytes_total{topic="events"} `,
+		`tapecast_topic_newest_timestamp_seconds{topic="events"} 1`, "tapecast_kafka_queued_records ",
 		"process_open_fds ", "process_resident_memory_bytes ", "go_goroutines ", "go_memstats_heap_alloc_bytes ",
 	} {
 		if !strings.Contains(body, "\n"+want) {
@@ -198,5 +210,42 @@ func TestMetricsText(t *testing.T) {
 	}
 	if strings.Contains(body, "vmrange") {
 		t.Error("a histogram has buckets that Prometheus cannot read")
+	}
+}
+
+// checkHistograms: buckets have rising bounds and are cumulative, and the last one
+// is the count.
+func checkHistograms(t *testing.T, body string) {
+	t.Helper()
+	type state struct{ le, n float64 }
+	last := map[string]state{} // by series without le
+	seen := 0
+	for line := range strings.Lines(body) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), "} ")
+		name, labels, ok := strings.Cut(series, "_bucket{")
+		if v, _ := strconv.ParseFloat(value, 64); ok {
+			at := strings.LastIndex(labels, "le=\"")
+			key := name + "{" + strings.TrimSuffix(labels[:at], ",")
+			le, err := strconv.ParseFloat(strings.Trim(labels[at+3:], "\""), 64)
+			had, again := last[key]
+			if err != nil || again && (le <= had.le || v < had.n) {
+				t.Errorf("%s after %+v", line, had)
+			}
+			last[key] = state{le, v}
+			seen++
+			continue
+		}
+		if name, labels, ok := strings.Cut(series, "_count"); ok && strings.HasPrefix(line, "tapecast_") {
+			if !strings.HasPrefix(labels, "{") {
+				name, value, _ = strings.Cut(strings.TrimSpace(line), "_count ")
+				labels = "{"
+			}
+			if v, _ := strconv.ParseFloat(value, 64); v != last[name+labels].n || !math.IsInf(last[name+labels].le, 1) {
+				t.Errorf("%s after %+v", line, last[name+labels])
+			}
+		}
+	}
+	if seen < 5*(loop.Buckets+1) {
+		t.Errorf("%d buckets", seen)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"tapecast/ingest"
 	"tapecast/loop"
+	"tapecast/rooms"
 )
 
 // serveMetrics answers /metrics: Prometheus text, or with Accept:
@@ -60,16 +61,27 @@ func (s *Server) serviceFigures() figuresJSON {
 // taken from them when asked: nothing is counted twice.
 func (s *Server) writeMetrics(w io.Writer) {
 	m := metricWriter{w: w}
+	var sockets loop.Stats
+	var read ingest.Stats
+	var recalled ingest.RecallStats
+	table := s.table.Stats()
+	writeBuildInfo(m)
 	s.writeServerMetrics(m)
 	if e := s.engine.Load(); e != nil {
-		writeLoopMetrics(m, e.Stats())
+		sockets = e.Stats()
+		writeLoopMetrics(m, sockets)
+		writePassMetrics(m, &sockets, s.table.Feeds())
+		s.writeLagMetrics(m, e)
 	}
 	s.writeTLSMetrics(m)
-	s.writeRoomMetrics(m)
+	s.writeRoomMetrics(m, &table)
 	if c := s.consumer.Load(); c != nil {
-		writeIngestMetrics(m, c.Stats())
-		writeRecallMetrics(m, c.RecallStats())
+		read, recalled = c.Stats(), c.RecallStats()
+		writeIngestMetrics(m, read)
+		writeTopicMetrics(m, &read)
+		writeRecallMetrics(m, recalled)
 	}
+	writeMemoryMetrics(m, memoryParts(&sockets, &table, &read, &recalled))
 	s.handler.times.auth.write(m)
 	s.handler.times.join.write(m)
 	metrics.WriteProcessMetrics(w)
@@ -158,8 +170,8 @@ func (s *Server) writeTLSMetrics(m metricWriter) {
 	m.gauge("tapecast_tls_certificate_expiry_seconds", "When the certificate expires, in Unix time.", float64(s.certificate.expires().Unix()))
 }
 
-func (s *Server) writeRoomMetrics(m metricWriter) {
-	t := s.table.Stats()
+func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {
+	m.gauge("tapecast_shards", "Shards: parts of the rooms, each with a goroutine that writes their tapes.", float64(t.Shards))
 	m.gauge("tapecast_rooms", "Rooms alive.", float64(t.Rooms))
 	m.gauge("tapecast_rooms_listened", "Rooms with members here.", float64(t.Listened))
 	m.gauge("tapecast_tape_bytes", "Memory of all tapes.", float64(t.TapeBytes))

@@ -18,30 +18,27 @@ func (c *crowd) roam(over time.Duration, within time.Duration, step func(g *gues
 	for i := range due {
 		due[i] = began.Add(time.Duration(rand.Int64N(int64(over/4 + 1))))
 	}
-	for ended := false; ; <-time.After(2 * time.Millisecond) {
-		now, left := time.Now(), 0
+	left, ended := c.guests, false
+	for ; len(left) > 0; <-time.After(2 * time.Millisecond) {
+		now := time.Now()
 		if !ended && now.Sub(began) > over {
 			ended = true
 			clear(due) // nobody waits any longer
 		}
-		for i, g := range c.guests {
-			if ended {
-				left++
+		var still []*guest // to settle
+		for _, g := range left {
+			if !now.Before(due[g.n]) {
+				wait := step(g, ended)
+				if wait == settled && ended { // and is left alone: a step waits for those who read
+					continue
+				}
+				due[g.n] = now.Add(max(wait, 0))
 			}
-			if now.Before(due[i]) {
-				continue
-			}
-			if wait := step(g, ended); wait != settled {
-				due[i] = now.Add(wait)
-			} else if due[i] = now; ended {
-				left--
-			}
+			still = append(still, g)
 		}
-		if ended && left == 0 {
-			return
-		}
-		if now.Sub(began) > over+within {
-			c.t.Errorf("%d guests are not back after %s", left, within)
+		left = still
+		if len(left) > 0 && now.Sub(began) > over+within {
+			c.t.Errorf("%d guests are not back after %s, user %s for one", len(left), within, left[0].user)
 		}
 		c.check()
 	}

@@ -169,13 +169,14 @@ func (v *viewers) step(g *guest, end bool) time.Duration {
 	x := &v.of[g.n]
 	switch x.state {
 	case viewAway:
+		x.state = viewDialed // the answer may be here before dial returns
+		hello := v.join(x)
 		v.mu.Unlock()
-		err := v.dial(g, v.node, "?token="+v.node.token(g.user), v.join(x))
+		err := v.dial(g, v.node, "?token="+v.node.token(g.user), hello)
 		v.mu.Lock()
 		if err != nil {
 			v.fault(g, "cannot connect: %v", err)
 		}
-		x.state = viewDialed
 	case viewOut:
 		v.write(g, v.join(x))
 		x.state = viewDialed

@@ -7,10 +7,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"tapecast/server"
 )
 
 // env is what a command takes from its process.
@@ -73,20 +74,8 @@ func versionCommand(e *env) *cobra.Command {
 	}
 }
 
-// version is that of the module, or else the commit it was built from.
+// version is the version and the Go that built it, in one line.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "(unknown)"
-	}
-	v, dirty := info.Main.Version, ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision" && (v == "" || v == "(devel)"):
-			v = s.Value[:min(12, len(s.Value))]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = ", modified"
-		}
-	}
-	return v + " (" + info.GoVersion + dirty + ")"
+	v, goVersion := server.Version()
+	return v + " (" + goVersion + ")"
 }

@@ -1,0 +1,208 @@
+package loop
+
+import (
+	"math/bits"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tapecast/rooms"
+)
+
+func TestHistogram(t *testing.T) {
+	f := func(v, unit uint64, bucket int) {
+		t.Helper()
+		var h Histogram
+		h.add(v, unit, 3)
+		if h.Counts[bucket] != 3 || h.Count() != 3 || h.Sum != 3*v {
+			t.Errorf("%d in units of %d: %+v, want it in bucket %d", v, unit, h, bucket)
+		}
+	}
+	f(0, 1, 0)
+	f(1, 1, 0)
+	f(2, 1, 1)
+	f(3, 1, 2)
+	f(4, 1, 2)
+	f(5, 1, 3)
+	f(64, 64, 0)
+	f(65, 64, 1)
+	f(128, 64, 1)
+	f(129, 64, 2)
+	f(1<<16, 1, 16)
+	f(1<<16+1, 1, Buckets)
+	f(1<<60, 1, Buckets)
+}
+
+// TestSendFigures holds the histograms of sends against what was sent.
+func TestSendFigures(t *testing.T) {
+	w := newWorld(t, Config{})
+	c := w.talk("all")
+	for range 5 {
+		w.publish("1", "all")
+		c.expect(`{"room":"all"`)
+	}
+	// What comes in one batch is published at once, and goes out in one send.
+	w.publish("1", slices.Repeat([]string{"all"}, 100)...)
+	for range 100 {
+		c.expect(`{"room":"all"`)
+	}
+	var s Stats
+	w.await(func() bool { s = w.engine.Stats(); return s.SendFrames.Sum >= 105 })
+	if h := s.SendFrames; h.Count() != 6 || h.Counts[0] != 5 || h.Counts[bits.Len(100-1)] != 1 || h.Sum != s.Frames {
+		t.Errorf("frames of sends %+v of %d", h, s.Frames)
+	}
+	if h := s.SendBytes; h.Count() != s.Sends || h.Sum != s.Bytes {
+		t.Errorf("bytes of sends %+v, of %d sends and %d bytes", h, s.Sends, s.Bytes)
+	}
+}
+
+// TestPassFigures: a pass over a room of a hundred.
+func TestPassFigures(t *testing.T) {
+	const members = 100
+	w := newWorld(t, Config{Loops: 1})
+	for range members {
+		fd := w.bareDial(t, "me,all")
+		t.Cleanup(func() { unix.Close(fd) })
+	}
+	for range 2 {
+		had := w.engine.Stats().Passes
+		w.publish("1", "all")
+		w.await(func() bool { return w.engine.Stats().Passes > had })
+	}
+	s := w.engine.Stats()
+	if h := s.PassMembers; s.Passes != 2 || h.Counts[1] != 2 || h.Count() != 2 || h.Sum != 2*members || s.Visits != h.Sum {
+		t.Errorf("%d passes: members %+v, %d visits", s.Passes, h, s.Visits)
+	}
+	if h := s.PassTimes; h.Count() != 2 || h.Sum != uint64(s.PassTime) || s.PassBusy <= 0 || s.PassBusy > s.PassTime {
+		t.Errorf("passes took %+v, %v, and visits %v of that", h, s.PassTime, s.PassBusy)
+	}
+}
+
+// TestAges: what is sent is as old as its record's timestamp says, once for each
+// member; what a member asked for that is older is not in it.
+func TestAges(t *testing.T) {
+	w := newWorld(t, Config{})
+	a, b := w.talk("all", "own:me"), w.talk("all")
+	w.publish("0", "all", "own:me", "last") // of 1970
+	a.expect(`{"room":`)
+	a.expect(`{"room":`)
+	b.expect(`{"room":`)
+	w.stamp = time.Now().UnixMilli() - 5000
+	w.publish("1", "all", "all", "all", "own:me", "last")
+	w.stamp = time.Now().UnixMilli() - 40
+	w.publish("2", "own:me")
+	w.stamp = time.Now().UnixMilli() + 3_600_000 // by a clock that is ahead
+	w.publish("3", "own:me")
+	for range 6 {
+		a.expect(`{"room":`)
+	}
+	for range 3 {
+		b.expect(`{"room":`)
+	}
+	c := w.talk()
+	begin := `{"jsonrpc":"2.0","method":"snapshot_begin","params":{"room":"last"}}`
+	end := `{"jsonrpc":"2.0","method":"snapshot_end","params":{"room":"last","positions":{"epoch":"e1","0":9}}}`
+	c.hears("snap last", "snap last{}", begin, "1", end)
+	c.hears("since all=e1:0", `since all{"epoch":"e1","0":0}`, "1", "1", "1")
+	const ages = 3 + 3 + 1 + 1 + 1
+	var s Stats
+	w.await(func() bool { s = w.engine.Stats(); return s.Frames >= 16 })
+	h := s.Ages[0]
+	if h.Count() != ages || h.Counts[bits.Len(5000-1)] != 7 || h.Counts[0] != 1 {
+		t.Errorf("%d ages: %+v", h.Count(), h)
+	}
+	if h.Sum < 7*5000+40 || h.Sum > 7*8192+8192 {
+		t.Errorf("they are %d ms together", h.Sum)
+	}
+}
+
+// TestLags: a member that does not read lacks bytes, and they grow old; who has all
+// lacks nothing.
+func TestLags(t *testing.T) {
+	w := newWorld(t, Config{SendBuffer: 4 << 10}, &rooms.Class{Name: "stream", RetainAge: time.Minute})
+	level := w.talk("all")
+	w.publish("1", "all")
+	level.expect(`{"room":"all"`)
+	if lags := w.engine.Lags(); len(lags) != 0 {
+		t.Errorf("nobody lags, but %v", lags)
+	}
+	c := w.talk("side", "own:me")
+	c.conn.(*net.TCPConn).SetReadBuffer(2 << 10)
+	w.stamp = time.Now().UnixMilli() - 9000
+	const frames = 6
+	value := `"` + strings.Repeat("x", 9000) + `"`
+	for range frames {
+		w.publish(value, "side", "own:me")
+	}
+	w.settle()
+	w.await(func() bool { return w.engine.Stats().Blocked == 1 })
+	lag := map[string]Lag{}
+	w.await(func() bool { // the loop may not have seen all yet, and sends while the client's kernel takes it
+		for k, a := range w.engine.Lags() {
+			lag[k.Name] = a
+		}
+		return len(lag) == 2
+	})
+	if a := lag["stream"]; a.Members != 1 || a.Bytes < 9000 || a.Bytes > frames*9200 || a.Age < 9*time.Second || a.Age > 29*time.Second {
+		t.Errorf("the stalled member's room: %+v", a)
+	}
+	if a := lag["private"]; a.Members != 1 || a.Bytes < 9000 || a.Bytes > frames*9200 || a.Age < 9*time.Second {
+		t.Errorf("its own room: %+v", a)
+	}
+	for range 2 * frames {
+		c.read()
+	}
+	w.await(func() bool { return len(w.engine.Lags()) == 0 })
+}
+
+// TestLagsInSteps: a walk that does not come to its end in one step goes on.
+func TestLagsInSteps(t *testing.T) {
+	w := newWorld(t, Config{Loops: 1})
+	l := w.engine.loops[0]
+	answer := make(chan map[*rooms.Class]*Lag, 1)
+	l.post(event{kind: evDo, arg: func(l *Loop) {
+		// Many that seem to wait, each of which has the walk look at the clock.
+		for range 20_000 {
+			l.conns = append(l.conns, &Conn{loop: l, flags: fReady, fd: -1, slot: -1, state: stGone})
+		}
+		walk := &lagWalk{found: map[*rooms.Class]*Lag{}, answer: answer}
+		walk.step(l)
+		if walk.at == 0 || walk.at == len(l.conns) {
+			t.Errorf("the first step came to %d", walk.at)
+		}
+	}})
+	if found := <-answer; len(found) != 0 {
+		t.Errorf("found %v", found)
+	}
+	l.post(event{kind: evDo, arg: func(l *Loop) { l.conns = nil }})
+}
+
+// TestBusy: a loop that sleeps is not busy.
+func TestBusy(t *testing.T) {
+	w := newWorld(t, Config{})
+	l, err := newLoop(w.engine, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.release()
+	began := l.engine.now()
+	l.looked, l.slept = began, began
+	var ready [maxEvents]unix.EpollEvent
+	for l.slept-began < 200*time.Millisecond {
+		l.wait(ready[:])
+		l.turnWheel()
+	}
+	work := 100 * time.Millisecond
+	for until := time.Now().Add(work); time.Now().Before(until); {
+	}
+	l.turnWheel()
+	l.publishStats()
+	took, busy := l.engine.now()-began, l.published.Busy
+	if busy < work || busy > took-200*time.Millisecond {
+		t.Errorf("busy for %v of %v", busy, took)
+	}
+}

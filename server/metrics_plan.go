@@ -1,0 +1,153 @@
+package server
+
+import (
+	"runtime/metrics"
+	"strconv"
+
+	"tapecast/ingest"
+	"tapecast/loop"
+	"tapecast/rooms"
+)
+
+// This file writes what planning capacity takes: how sends are batched, how long
+// passes take, how old messages are when they leave, who lags, where memory goes.
+
+func writeBuildInfo(m metricWriter) {
+	version, goVersion := Version()
+	m.family("tapecast_build_info", "gauge", "Always 1; its labels are the version, and the Go that built it.")
+	m.line("tapecast_build_info{version="+strconv.Quote(version)+",goversion="+strconv.Quote(goVersion)+"}", 1)
+}
+
+func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
+	m.gauge("tapecast_loops", "Loops: goroutines that own connections, and send.", float64(len(e.Loops)))
+	m.gauge("tapecast_pollers", "Pollers: goroutines that read what clients say.", float64(e.Pollers))
+	m.family("tapecast_loop_busy_seconds_total", "counter", "Time that a loop was awake, by the clock and not by CPU: what others took of its processor counts. A loop that is always awake is full.")
+	for i := range e.Loops {
+		m.labelled("tapecast_loop_busy_seconds_total", "loop", strconv.Itoa(i), e.Loops[i].Busy.Seconds())
+	}
+	m.family("tapecast_loop_connections", "gauge", "Connections, by loop.")
+	for i := range e.Loops {
+		m.labelled("tapecast_loop_connections", "loop", strconv.Itoa(i), float64(e.Loops[i].Connections))
+	}
+	m.family("tapecast_pass_busy_seconds_total", "counter", "Time in the visits of passes, sends included, by the clock; divided by tapecast_passes_total, what a pass costs. Other work comes between its slices, and is not in it.")
+	m.line("tapecast_pass_busy_seconds_total", e.PassBusy.Seconds())
+	m.family("tapecast_send_frames", "histogram", "Frames of rooms that a send began, of the sends that began any.")
+	m.histogram("tapecast_send_frames", "", &e.SendFrames, loop.UnitFrames, 1)
+	m.family("tapecast_send_bytes", "histogram", "Bytes that the kernel took of a send; of TLS, those of one visit before encryption.")
+	m.histogram("tapecast_send_bytes", "", &e.SendBytes, loop.UnitBytes, 1)
+	m.family("tapecast_pass_duration_seconds", "histogram", "Time of a pass from its first member to its last.")
+	m.histogram("tapecast_pass_duration_seconds", "", &e.PassTimes, loop.UnitPass, 1e9)
+	m.family("tapecast_pass_members", "histogram", "Members that a pass visited.")
+	m.histogram("tapecast_pass_members", "", &e.PassMembers, loop.UnitMembers, 1)
+	m.family("tapecast_freshness_seconds", "histogram", "Time from a record's Kafka timestamp to the send of its message, for each member, by topic; of many messages in one send, half count as the first and half as the last. Snapshots, resumed members and those with a rate are not in it.")
+	for i, f := range feeds {
+		m.histogram("tapecast_freshness_seconds", "topic="+strconv.Quote(f.Topic()), &e.Ages[i], loop.UnitAge, 1e3)
+	}
+}
+
+// writeLagMetrics asks the loops what their members lack.
+func (s *Server) writeLagMetrics(m metricWriter, e *loop.Engine) {
+	lags := e.Lags()
+	byName := map[string]loop.Lag{}
+	for _, p := range s.catalog.Patterns() {
+		byName[p.Class.Name] = lags[p.Class]
+	}
+	names := sortedKeys(byName)
+	m.family("tapecast_lagging_members", "gauge", "Members that lack something because their socket takes no more or their turn has not come, by class.")
+	for _, k := range names {
+		m.labelled("tapecast_lagging_members", "class", k, float64(byName[k].Members))
+	}
+	m.family("tapecast_lag_bytes", "gauge", "Most bytes that one of them lacks, by class.")
+	for _, k := range names {
+		m.labelled("tapecast_lag_bytes", "class", k, float64(byName[k].Bytes))
+	}
+	m.family("tapecast_lag_seconds", "gauge", "Age of the oldest message that one of them lacks, by Kafka's timestamp, by class.")
+	for _, k := range names {
+		m.labelled("tapecast_lag_seconds", "class", k, byName[k].Age.Seconds())
+	}
+}
+
+func writeTopicMetrics(m metricWriter, i *ingest.Stats) {
+	m.gauge("tapecast_readers", "Readers: Kafka consumers, each with a goroutine that routes.", float64(i.Readers))
+	m.gauge("tapecast_kafka_queued_records", "Records that the Kafka clients have fetched and nobody has routed.", float64(i.Queued))
+	m.family("tapecast_topic_records_total", "counter", "Records read, by topic.")
+	for _, t := range i.Topics {
+		m.labelled("tapecast_topic_records_total", "topic", t.Topic, float64(t.Records))
+	}
+	m.family("tapecast_topic_bytes_total", "counter", "Bytes of the keys and values read, by topic.")
+	for _, t := range i.Topics {
+		m.labelled("tapecast_topic_bytes_total", "topic", t.Topic, float64(t.Bytes))
+	}
+	m.family("tapecast_topic_newest_timestamp_seconds", "gauge", "Kafka's timestamp of the newest record read, in Unix time, by topic; 0: none was read.")
+	for _, t := range i.Topics {
+		m.labelled("tapecast_topic_newest_timestamp_seconds", "topic", t.Topic, float64(t.Newest)/1e3)
+	}
+}
+
+// goMemory are the Go runtime's figures of memory that is not returned to the
+// system, by part. https://pkg.go.dev/runtime/metrics has their names.
+var goMemory = []struct{ part, name string }{
+	{"heap_other", "/memory/classes/heap/objects:bytes"}, // less what other parts have of it
+	{"heap_free", "/memory/classes/heap/unused:bytes"},
+	{"heap_free", "/memory/classes/heap/free:bytes"},
+	{"stacks", "/memory/classes/heap/stacks:bytes"},
+	{"stacks", "/memory/classes/os-stacks:bytes"},
+	{"runtime", "/memory/classes/metadata/mcache/free:bytes"},
+	{"runtime", "/memory/classes/metadata/mcache/inuse:bytes"},
+	{"runtime", "/memory/classes/metadata/mspan/free:bytes"},
+	{"runtime", "/memory/classes/metadata/mspan/inuse:bytes"},
+	{"runtime", "/memory/classes/metadata/other:bytes"},
+	{"runtime", "/memory/classes/profiling/buckets:bytes"},
+	{"runtime", "/memory/classes/other:bytes"},
+}
+
+// memoryParts says where memory goes. What the kernel has for sockets is not in it.
+func memoryParts(e *loop.Stats, t *rooms.Stats, i *ingest.Stats, r *ingest.RecallStats) map[string]int64 {
+	parts := map[string]int64{
+		"connections": e.ConnBytes, "memberships": e.SeatBytes, "rooms": t.RoomBytes,
+		"tapes": t.TapeBytes, "last_values": t.LastBytes, "recall": int64(r.Kept + r.Handed),
+	}
+	var counted int64
+	for _, n := range parts {
+		counted += n
+	}
+	samples := make([]metrics.Sample, len(goMemory))
+	for k := range goMemory {
+		samples[k].Name = goMemory[k].name
+	}
+	metrics.Read(samples)
+	for k, s := range samples {
+		if s.Value.Kind() == metrics.KindUint64 {
+			parts[goMemory[k].part] += int64(s.Value.Uint64())
+		}
+	}
+	parts["heap_other"] = max(parts["heap_other"]-counted, 0)
+	parts["kafka_queues"] = i.QueuedBytes // librdkafka's, outside of Go's heap
+	return parts
+}
+
+func writeMemoryMetrics(m metricWriter, parts map[string]int64) {
+	m.family("tapecast_memory_bytes", "gauge", "Memory by part. Connections, memberships and rooms are estimated from their number, kafka_queues from the mean record; tapes, last_values and recall are counted; the others are Go's own figures, heap_other without what is counted before.")
+	for _, part := range sortedKeys(parts) {
+		m.labelled("tapecast_memory_bytes", "part", part, float64(parts[part]))
+	}
+}
+
+// histogram writes the series of one histogram whose values are to be divided by
+// per. labels are its own, without braces; le comes behind them.
+func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uint64, per float64) {
+	before, alone := "", ""
+	if labels != "" {
+		before, alone = labels+",", "{"+labels+"}"
+	}
+	sum := uint64(0)
+	for i := range loop.Buckets {
+		sum += h.Counts[i]
+		le := strconv.FormatFloat(float64(unit<<i)/per, 'f', -1, 64)
+		m.line(name+"_bucket{"+before+`le="`+le+`"}`, float64(sum))
+	}
+	sum += h.Counts[loop.Buckets]
+	m.line(name+"_bucket{"+before+`le="+Inf"}`, float64(sum))
+	m.line(name+"_sum"+alone, float64(h.Sum)/per)
+	m.line(name+"_count"+alone, float64(sum))
+}
