@@ -46,7 +46,7 @@ type Job struct {
 
 // order is one command to a worker.
 type order struct {
-	Op       string      `json:"op"` // connect, run, stall, finish, close
+	Op       string      `json:"op"` // connect, run, stall, sip, storm, churn, finish, close
 	Clients  int         `json:"clients,omitempty"`
 	Plan     plan        `json:"plan,omitzero"`
 	Total    int64       `json:"total,omitempty"`    // finish: how many messages were published
@@ -54,6 +54,8 @@ type order struct {
 	Deadline int64       `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
 	From     int64       `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
 	To       int64       `json:"to,omitempty"`
+	Sip      *sipOrder   `json:"sip,omitempty"`
+	Churn    *churnOrder `json:"churn,omitempty"`
 	Storm    *stormOrder `json:"storm,omitempty"`
 }
 
@@ -111,6 +113,7 @@ type Tally struct {
 
 	Places *Places     `json:"places,omitempty"`
 	Stall  *Stall      `json:"stall,omitempty"`
+	Churn  *ChurnTally `json:"churn,omitempty"`
 	Storm  *StormTally `json:"storm,omitempty"`
 }
 
@@ -185,6 +188,12 @@ func (t *Tally) add(u *Tally) {
 	}
 	if u.Places != nil {
 		t.Places = u.Places // one worker has them all
+	}
+	if u.Churn != nil {
+		if t.Churn == nil {
+			t.Churn = newChurnTally()
+		}
+		t.Churn.add(u.Churn)
 	}
 	if u.Storm != nil {
 		if t.Storm == nil {

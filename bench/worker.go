@@ -87,6 +87,12 @@ func (l *loop) obey(o order, stop *atomic.Bool) answer {
 		if l.storm, err = newStorm(l, *o.Storm); err == nil {
 			l.incidents = append(l.incidents, l.storm)
 		}
+	case "sip":
+		l.incidents = append(l.incidents, &sipper{order: *o.Sip})
+	case "churn":
+		l.churn = newChurner(*o.Churn)
+		l.reader.out = make([]bool, len(l.clients))
+		l.incidents = append(l.incidents, l.churn)
 	case "finish":
 		return answer{Results: l.finish(append([]int64{o.Total}, o.Totals...), o.Deadline, stop)}
 	case "close":
@@ -211,6 +217,10 @@ func (l *loop) results(totals []int64) *Tally {
 	}
 	if l.storm != nil {
 		t.Storm = l.storm.out
+	}
+	if l.churn != nil {
+		t.Churn = l.churn.out
+		t.Churn.After = r.after
 	}
 	l.window.report(t)
 	return t
