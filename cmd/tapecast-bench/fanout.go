@@ -88,7 +88,7 @@ func addRooms(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		rooms = []string{"prices"}
 	}
 	f.StringSliceVar(&c.Rooms, "rooms", rooms, "`rooms` to join and to publish to, in turn")
-	f.BoolVar(&c.AutoJoin, "auto-join", false, "join the rooms that the gateway joins by itself, not only --rooms")
+	f.BoolVar(&c.AutoJoin, "auto-join", c.AutoJoin, "join the rooms that the gateway joins by itself, not only --rooms")
 	f.Float64Var(&c.Rate, "rate", cmp.Or(c.Rate, 100), "`messages` a second")
 }
 

@@ -78,8 +78,9 @@ func TestScenarioFiles(t *testing.T) {
 		t.Skip("takes seconds")
 	}
 	small := map[string][]string{
-		"kafkorama.yaml": {"--clients", "40", "--group", "10"},
-		"storm.yaml":     {"--clients", "20", "--at", "200ms", "--jitter", "0,500ms", "--rate", "50"},
+		"kafkorama.yaml":   {"--clients", "40", "--group", "10"},
+		"trading-day.yaml": {"--clients", "30", "--symbols", "20", "--each", "3"},
+		"storm.yaml":       {"--clients", "20", "--at", "200ms", "--jitter", "0,500ms", "--rate", "50"},
 	}
 	files, err := filepath.Glob(filepath.Join("..", "..", "bench", "scenarios", "*.yaml"))
 	if err != nil || len(files) != len(small) {
