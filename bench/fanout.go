@@ -55,6 +55,7 @@ type FanoutConfig struct {
 
 	Churn *ChurnConfig // nil: nobody comes and goes
 	Storm *StormConfig // nil: none
+	Soak  *SoakConfig  // nil: it is looked at before and after
 
 	GC       bool // have the gateway collect before its heap is read (needs its admin.pprof)
 	Baseline bool // each run once against the gateway, and once against rawsend
@@ -240,6 +241,11 @@ func (c *FanoutConfig) check() error {
 	}
 	if c.Churn != nil {
 		if err := c.Churn.check(c); err != nil {
+			return err
+		}
+	}
+	if c.Soak != nil {
+		if err := c.Soak.check(c); err != nil {
 			return err
 		}
 	}

@@ -122,6 +122,9 @@ func (g *Leg) table(t *table) {
 		t.row("  leave", "%s", x.Leave)
 		t.row("  return", "%s", x.Return)
 	}
+	if g.Soak != nil {
+		g.Soak.table(t)
+	}
 	if x := g.Storm; x != nil {
 		t.row("storm", "%s clients lost their connections · all that came back, %s, had their rooms after %s", count(int64(x.Clients)), count(int64(x.Back)), ms(1000*x.Seconds))
 		t.row("  handshake", "%s", x.Handshake)

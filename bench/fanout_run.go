@@ -122,6 +122,10 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 		}
 		jobs = append(jobs, func() error { return r.sampleUntil(ctx, m.scraper, 200*time.Millisecond, p.To-p.Anchor) })
 	}
+	if c.Soak != nil {
+		leg.Soak = &SoakReport{}
+		jobs = append(jobs, func() error { return r.soak(ctx, m.scraper, p, leg.Soak) })
+	}
 	done := make(chan error, len(jobs)) // nobody waits for a second error
 	for _, j := range jobs {
 		go func() { done <- j() }()
@@ -288,6 +292,9 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 	}
 	leg.memory(m)
 	leg.judge(r.orders != nil)
+	if leg.Soak != nil {
+		leg.Soak.judge(leg, r.cfg.Soak.MostGrowth)
+	}
 	return nil
 }
 

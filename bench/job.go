@@ -46,7 +46,7 @@ type Job struct {
 
 // order is one command to a worker.
 type order struct {
-	Op       string      `json:"op"` // connect, run, stall, sip, storm, churn, finish, close
+	Op       string      `json:"op"` // connect, run, stall, sip, storm, churn, latency, finish, close
 	Clients  int         `json:"clients,omitempty"`
 	Plan     plan        `json:"plan,omitzero"`
 	Total    int64       `json:"total,omitempty"`    // finish: how many messages were published
@@ -64,6 +64,7 @@ type answer struct {
 	Err     string `json:"err,omitempty"`
 	Status  Status `json:"status,omitzero"`
 	Results *Tally `json:"results,omitempty"`
+	Latency *Hist  `json:"latency,omitempty"`
 }
 
 // Status is how a worker's clients are.

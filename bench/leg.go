@@ -61,6 +61,7 @@ type Leg struct {
 	Slow  *SlowReport  `json:"slow,omitempty"`
 	Churn *ChurnReport `json:"churn,omitempty"`
 	Storm *StormReport `json:"storm,omitempty"`
+	Soak  *SoakReport  `json:"soak,omitempty"`
 
 	Raw *RawReport `json:"rawsend,omitempty"`
 

@@ -26,7 +26,8 @@ type reader struct {
 	feeds   []feed
 	tally   *tally // of the first feed
 	chain   *chain
-	latency *Hist // of the first feed, from due to read
+	latency *Hist // of the first feed, from due to read; where they are taken meanwhile, since then
+	earlier *Hist // what was taken; nil: nothing
 	arrival *Hist // from due to the kernel's receive time; nil: not taken
 	stamp   int64 // the kernel's receive time of what is being read
 	order   *arrivals
@@ -111,6 +112,29 @@ func (r *reader) start(p plan, tallies ...*tally) {
 	if r.check && !r.bare {
 		r.chain = newChain()
 	}
+}
+
+// takeLatency returns the latencies since it was asked last, of the first feed.
+func (r *reader) takeLatency() *Hist {
+	h := NewHist()
+	h.Merge(r.latency)
+	if r.earlier == nil {
+		r.earlier = NewHist()
+	}
+	r.earlier.Merge(h)
+	r.latency.Reset()
+	return h
+}
+
+// allLatency returns those of the whole run.
+func (r *reader) allLatency() *Hist {
+	if r.earlier == nil {
+		return r.latency
+	}
+	h := NewHist()
+	h.Merge(r.earlier)
+	h.Merge(r.latency)
+	return h
 }
 
 // returned is for client i, who was away and is there again: it need not get what was

@@ -93,6 +93,8 @@ func (l *loop) obey(o order, stop *atomic.Bool) answer {
 		l.churn = newChurner(*o.Churn)
 		l.reader.out = make([]bool, len(l.clients))
 		l.incidents = append(l.incidents, l.churn)
+	case "latency":
+		return answer{Latency: l.reader.takeLatency()}
 	case "finish":
 		return answer{Results: l.finish(append([]int64{o.Total}, o.Totals...), o.Deadline, stop)}
 	case "close":
@@ -188,7 +190,7 @@ func (l *loop) results(totals []int64) *Tally {
 		Clients: len(l.clients), Gone: l.gone,
 		Invalid: l.invalid, Others: r.others, Early: r.early,
 		Frames: r.frames, Bytes: r.bytes,
-		Latency: r.latency, Arrival: r.arrival, Lag: l.lag, Turns: l.turns,
+		Latency: r.allLatency(), Arrival: r.arrival, Lag: l.lag, Turns: l.turns,
 		Notices: l.notices, Closes: l.closes, Faults: l.faults,
 	}
 	for k := range r.feeds {

@@ -61,5 +61,21 @@ func churnCommand() *cobra.Command {
 	})
 }
 
+func soakCommand() *cobra.Command {
+	soak := &bench.SoakConfig{}
+	return fanoutLike(&cobra.Command{
+		Use:     "soak",
+		Short:   "A long run, looked at every so often: memory and its slope, CPU, latency",
+		Example: `  tapecast-bench soak --secret-file key --direct --clients 5000 --rate 50 --duration 8h --every 1m --most-growth 1048576`,
+	}, bench.FanoutConfig{
+		Rooms: []string{"trades"}, Fields: aSymbol, Rate: 20, Duration: time.Hour, Check: true, Pace: time.Millisecond, Soak: soak,
+	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
+		addRooms(f, c)
+		addOrders(f, c)
+		f.DurationVar(&soak.Every, "every", 10*time.Second, "time between two looks")
+		f.Float64Var(&soak.MostGrowth, "most-growth", 0, "`bytes` an hour by which resident memory may grow; more is a fault (default: it is reported only)")
+	})
+}
+
 // aSymbol is what the route of market.trades wants of a value.
 const aSymbol = `"s":"BENCH"`
