@@ -194,7 +194,7 @@ func (l *loop) roomsOf(i int) []string {
 // enterMore asks to join further rooms than those that the gateway joins by itself.
 func (l *loop) enterMore(i int, c *client) {
 	p := fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false},"id":%d}`, list(l.roomsOf(i)), entryID)
-	l.write(i, c, appendFrame(nil, opText, []byte(p), maskKey()))
+	l.ask(i, c, p)
 }
 
 // entryID is the id of a `subscribe` whose answer says that a client is in.
@@ -212,6 +212,11 @@ func list(s []string) string {
 func maskKey() (key [4]byte) {
 	binary.LittleEndian.PutUint32(key[:], rand.Uint32())
 	return key
+}
+
+// ask sends a message.
+func (l *loop) ask(i int, c *client, m string) {
+	l.write(i, c, appendFrame(nil, opText, []byte(m), maskKey()))
 }
 
 // write sends a request. What a client sends is far smaller than any send

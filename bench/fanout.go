@@ -50,7 +50,12 @@ type FanoutConfig struct {
 	StallFor time.Duration // 0: for the window and a second more
 	Paired   bool          // each run once without the stalled, and once with them
 
+	Slow     int // further clients that read slowly, as long as others stall
+	SlowRate int // bytes a second that each of them reads. 0: 4096
+
+	Churn *ChurnConfig // nil: nobody comes and goes
 	Storm *StormConfig // nil: none
+	Soak  *SoakConfig  // nil: it is looked at before and after
 
 	GC       bool // have the gateway collect before its heap is read (needs its admin.pprof)
 	Baseline bool // each run once against the gateway, and once against rawsend
@@ -153,7 +158,7 @@ func (c *FanoutConfig) legs() []fanoutRun {
 		legs = append(legs, fanoutRun{cfg: *c, name: legRawsend})
 	case c.Paired:
 		without := *c
-		without.Stalled = 0
+		without.Stalled, without.Slow = 0, 0
 		legs = []fanoutRun{{cfg: without, name: legUnstalled}, legs[0]}
 	case c.Storm != nil:
 		legs = nil
@@ -186,6 +191,7 @@ func (c *FanoutConfig) check() error {
 	if c.OrdersRoom == "" {
 		c.OrdersRoom = "orders:{user}"
 	}
+	c.SlowRate = cmp.Or(c.SlowRate, 4096)
 	if c.StallFor == 0 {
 		c.StallFor = c.Duration + time.Second // the last look at the gateway's memory still finds them so
 	}
@@ -212,8 +218,12 @@ func (c *FanoutConfig) check() error {
 		return inputf("--bare with %d rooms: a connection may be in one bare room only", len(c.Rooms))
 	case c.Filtered < 0 || c.Filtered > 0 && c.Keys < 2:
 		return inputf("--filtered %d: it takes --keys, and Kafka, for there to be keys", c.Filtered)
-	case c.Paired && c.Stalled == 0:
+	case c.Paired && c.Stalled+c.Slow == 0:
 		return inputf("--paired compares with and without stalled clients: give --stalled")
+	case c.Slow < 0 || c.SlowRate < 1:
+		return inputf("--slow %d at --slow-rate %d: slow clients read something", c.Slow, c.SlowRate)
+	case c.Stalled+c.Slow > 0 && strings.Contains(strings.Join(c.Rooms, ""), "{user}"):
+		return inputf("--stalled and --slow are further clients: nothing would be sent to their own rooms")
 	case c.Paired && c.Baseline:
 		return inputf("both --paired and --baseline are given: keep one")
 	case c.OrdersRate > 0 && !c.Target.Direct && c.OrdersTopic == "":
@@ -226,6 +236,16 @@ func (c *FanoutConfig) check() error {
 	}
 	for _, f := range c.Feeds {
 		if err := f.check(c); err != nil {
+			return err
+		}
+	}
+	if c.Churn != nil {
+		if err := c.Churn.check(c); err != nil {
+			return err
+		}
+	}
+	if c.Soak != nil {
+		if err := c.Soak.check(c); err != nil {
 			return err
 		}
 	}
@@ -246,7 +266,7 @@ type fanoutRun struct {
 	end  endpoint
 	name string
 
-	readers, orders, stalled, filtered *crew
+	readers, orders, stalled, slow, filtered *crew
 
 	samples []sample // of the gateway's metrics
 

@@ -76,6 +76,14 @@ func (r *fanoutRun) connect(ctx context.Context) (*Hist, error) {
 		}
 		crews = append(crews, r.stalled)
 	}
+	if c.Slow > 0 {
+		j := job
+		j.First, j.Clients = c.Clients+c.OrdersClients+c.Stalled+c.Filtered, c.Slow
+		if r.slow, err = newCrew(ctx, j, 1); err != nil {
+			return nil, err
+		}
+		crews = append(crews, r.slow)
+	}
 	hand := NewHist()
 	for _, w := range crews {
 		began := time.Now()

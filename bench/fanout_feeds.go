@@ -50,7 +50,7 @@ func (r *fanoutRun) job(e endpoint) Job {
 		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Deals: c.deals(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
 		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf,
 	}
-	j.Resume = c.Storm != nil && c.Storm.Resume
+	j.Resume = c.Storm != nil && c.Storm.Resume || c.Churn != nil && c.Churn.Resume
 	if c.AutoJoin {
 		j.Rooms = nil
 	}
@@ -83,14 +83,14 @@ func (r *fanoutRun) plan() (plan, error) {
 		if err != nil {
 			return p, inputf("--rate: %v", err)
 		}
-		warm := s.Before(p.From - 1)
+		one := course{Schedule: s, Warm: s.Before(p.From - 1), Total: s.Before(p.To - 1)}
 		if k == 0 {
-			p.Schedule, p.Warm = s, warm
+			p.Schedule, p.Warm, p.Total = s, one.Warm, one.Total
 		} else {
-			p.More = append(p.More, course{s, warm})
+			p.More = append(p.More, one)
 		}
 		r.pubs = append(r.pubs, publication{
-			schedule: s, anchor: p.Anchor, total: s.Before(p.To - 1), base: int64(k) * feedSpan, shape: shape, deal: d,
+			schedule: s, anchor: p.Anchor, total: one.Total, base: int64(k) * feedSpan, shape: shape, deal: d,
 		})
 	}
 	return p, nil

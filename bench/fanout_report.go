@@ -117,6 +117,17 @@ func (g *Leg) table(t *table) {
 	if n := g.Notices["gap"] + g.Notices["reset"] + g.Notices["error"]; n > 0 {
 		t.row("notices", "gap %d · reset %d · error %d", g.Notices["gap"], g.Notices["reset"], g.Notices["error"])
 	}
+	if x := g.Slow; x != nil {
+		t.row("slow", "%d at %s/s each · %d gone · %s messages, lost %s · gap notices %d · closes %v", x.Clients, size(float64(x.Rate)), x.Gone, count(x.Frames), count(x.Lost), x.Notices["gap"], x.Closes)
+	}
+	if x := g.Churn; x != nil {
+		t.row("churn", "%s clients left %s times and came back %s times · %s times not in when their turn came", count(int64(x.Clients)), count(x.Left), count(x.Returned), count(x.Skipped))
+		t.row("  leave", "%s", x.Leave)
+		t.row("  return", "%s", x.Return)
+	}
+	if g.Soak != nil {
+		g.Soak.table(t)
+	}
 	if x := g.Storm; x != nil {
 		t.row("storm", "%s clients lost their connections · all that came back, %s, had their rooms after %s", count(int64(x.Clients)), count(int64(x.Back)), ms(1000*x.Seconds))
 		t.row("  handshake", "%s", x.Handshake)

@@ -47,12 +47,12 @@ func (r *fanoutRun) run(ctx context.Context) (*Leg, error) {
 
 // stop ends all processes of the leg.
 func (r *fanoutRun) stop() {
-	for _, c := range []*crew{r.readers, r.orders, r.stalled, r.filtered} {
+	for _, c := range []*crew{r.readers, r.orders, r.stalled, r.slow, r.filtered} {
 		if c != nil {
 			c.stop()
 		}
 	}
-	r.readers, r.orders, r.stalled, r.filtered = nil, nil, nil, nil
+	r.readers, r.orders, r.stalled, r.slow, r.filtered = nil, nil, nil, nil, nil
 	if r.raw != nil {
 		r.raw.stop()
 		r.raw = nil
@@ -102,11 +102,29 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 			return err
 		}
 	}
+	if r.slow != nil {
+		if err := r.slow.run(p); err != nil {
+			return err
+		}
+		from := p.From - p.Anchor
+		if _, err := r.slow.tellAll(order{Op: "sip", Sip: &sipOrder{From: from, To: from + int64(c.StallFor), Rate: c.SlowRate}}); err != nil {
+			return err
+		}
+	}
+	if c.Churn != nil {
+		if _, err := r.readers.ask(func(w *worker) order { return c.Churn.order(w, c.Clients, p) }); err != nil {
+			return err
+		}
+	}
 	if c.Storm != nil {
 		if _, err := r.readers.tellAll(c.Storm.order(p)); err != nil {
 			return err
 		}
 		jobs = append(jobs, func() error { return r.sampleUntil(ctx, m.scraper, 200*time.Millisecond, p.To-p.Anchor) })
+	}
+	if c.Soak != nil {
+		leg.Soak = &SoakReport{}
+		jobs = append(jobs, func() error { return r.soak(ctx, m.scraper, p, leg.Soak) })
 	}
 	done := make(chan error, len(jobs)) // nobody waits for a second error
 	for _, j := range jobs {
@@ -132,7 +150,7 @@ func (r *fanoutRun) runOrders(p plan) (publication, error) {
 	}
 	p.Schedule = pub.schedule
 	p.Warm = p.Schedule.Before(p.From - 1)
-	p.More = nil
+	p.More, p.Total = nil, pub.total
 	return pub, r.orders.run(p)
 }
 
@@ -236,6 +254,9 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 	if t.Storm != nil {
 		leg.Storm = newStormReport(r.cfg.Storm, t.Storm, r.samples)
 	}
+	if t.Churn != nil {
+		leg.Churn = newChurnReport(r.cfg.Churn, t.Churn)
+	}
 	if r.orders != nil {
 		o, err := r.orders.finish(orders, r.cfg.Drain)
 		if err != nil {
@@ -249,6 +270,14 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 			return err
 		}
 		leg.Filtered = &FilteredReport{Clients: f.Clients, Gone: f.Gone, Frames: f.Frames, Doubled: f.Doubled, Late: f.Late, Invalid: f.Invalid}
+	}
+	if r.slow != nil {
+		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - monotonicIn(0))
+		s, err := r.slow.finish(total, max(left, 0)+5*time.Second, further...)
+		if err != nil {
+			return err
+		}
+		leg.Slow = newSlowReport(r.cfg.SlowRate, s)
 	}
 	if r.stalled != nil {
 		// They come back when the stall is over, and have lost what retention took.
@@ -264,6 +293,9 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 	}
 	leg.memory(m)
 	leg.judge(r.orders != nil)
+	if leg.Soak != nil {
+		leg.Soak.judge(leg, r.cfg.Soak.MostGrowth)
+	}
 	return nil
 }
 

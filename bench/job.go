@@ -47,7 +47,7 @@ type Job struct {
 
 // order is one command to a worker.
 type order struct {
-	Op       string      `json:"op"` // connect, run, stall, finish, close
+	Op       string      `json:"op"` // connect, run, stall, sip, storm, churn, latency, finish, close
 	Clients  int         `json:"clients,omitempty"`
 	Plan     plan        `json:"plan,omitzero"`
 	Total    int64       `json:"total,omitempty"`    // finish: how many messages were published
@@ -55,6 +55,8 @@ type order struct {
 	Deadline int64       `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
 	From     int64       `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
 	To       int64       `json:"to,omitempty"`
+	Sip      *sipOrder   `json:"sip,omitempty"`
+	Churn    *churnOrder `json:"churn,omitempty"`
 	Storm    *stormOrder `json:"storm,omitempty"`
 }
 
@@ -63,6 +65,7 @@ type answer struct {
 	Err     string `json:"err,omitempty"`
 	Status  Status `json:"status,omitzero"`
 	Results *Tally `json:"results,omitempty"`
+	Latency *Hist  `json:"latency,omitempty"`
 }
 
 // Status is how a worker's clients are.
@@ -112,6 +115,7 @@ type Tally struct {
 
 	Places *Places     `json:"places,omitempty"`
 	Stall  *Stall      `json:"stall,omitempty"`
+	Churn  *ChurnTally `json:"churn,omitempty"`
 	Storm  *StormTally `json:"storm,omitempty"`
 }
 
@@ -186,6 +190,12 @@ func (t *Tally) add(u *Tally) {
 	}
 	if u.Places != nil {
 		t.Places = u.Places // one worker has them all
+	}
+	if u.Churn != nil {
+		if t.Churn == nil {
+			t.Churn = newChurnTally()
+		}
+		t.Churn.add(u.Churn)
 	}
 	if u.Storm != nil {
 		if t.Storm == nil {

@@ -66,7 +66,10 @@ type Leg struct {
 
 	Filtered *FilteredReport `json:"filtered,omitempty"`
 
+	Slow  *SlowReport  `json:"slow,omitempty"`
+	Churn *ChurnReport `json:"churn,omitempty"`
 	Storm *StormReport `json:"storm,omitempty"`
+	Soak  *SoakReport  `json:"soak,omitempty"`
 
 	Raw *RawReport `json:"rawsend,omitempty"`
 
@@ -271,6 +274,15 @@ func (g *Leg) judge(orders bool) {
 		fault(f.Late, "messages of "+f.Name+" out of order")
 		fault(f.Doubled, "messages of "+f.Name+" doubled")
 		fault(f.Foreign, "messages of somebody else among "+f.Name)
+	}
+	if s := g.Slow; s != nil {
+		fault(s.Doubled, "messages doubled at slow clients")
+		fault(s.Late, "messages out of order at slow clients")
+		fault(s.Invalid, "invalid frames at slow clients")
+		fault(s.Breaks, "messages kept from slow clients without a word")
+	}
+	if g.Churn != nil {
+		g.Churn.judge(g)
 	}
 	if g.Storm != nil {
 		g.Storm.judge(g)

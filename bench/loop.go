@@ -83,6 +83,8 @@ type loop struct {
 
 	incidents []incident
 	storm     *storm            // the last one
+	churn     *churner          // the only one
+	sip       int               // what one read may take, where clients read slowly. 0: all there is
 	places    []json.RawMessage // by client, where they resume: the positions that they were given
 }
 
@@ -244,6 +246,9 @@ func (l *loop) serve(i int, ev uint32) {
 	case stConnecting:
 		l.connected(i, c, ev)
 	default:
+		if l.sip > 0 && c.state == stJoined {
+			return // it reads when its time has come
+		}
 		if ev&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 			l.receive(i, c, ev)
 		}

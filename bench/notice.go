@@ -31,7 +31,9 @@ type message struct {
 // subscribed is the result of a `subscribe`.
 type subscribed struct {
 	Rooms []struct {
-		Error json.RawMessage `json:"error"`
+		Room      string          `json:"room"`
+		Error     json.RawMessage `json:"error"`
+		Positions json.RawMessage `json:"positions"`
 	} `json:"rooms"`
 }
 
@@ -70,6 +72,9 @@ func (l *loop) notice(i int, p []byte) error {
 		}
 		l.isIn(i, c)
 		return nil
+	}
+	if m.Method == "" && l.churn != nil {
+		return l.churn.answered(l, i, &m, l.clock.now())
 	}
 	if m.Method == "" {
 		return nil // the result of a request; the notice that follows says that it is done

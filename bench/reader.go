@@ -21,10 +21,13 @@ type reader struct {
 
 	plan    plan
 	started bool
+	out     []bool // by client: it has left its rooms, and was told so. nil: nobody does
+	after   int64  // what they were sent all the same
 	feeds   []feed
 	tally   *tally // of the first feed
 	chain   *chain
-	latency *Hist // of the first feed, from due to read
+	latency *Hist // of the first feed, from due to read; where they are taken meanwhile, since then
+	earlier *Hist // what was taken; nil: nothing
 	arrival *Hist // from due to the kernel's receive time; nil: not taken
 	stamp   int64 // the kernel's receive time of what is being read
 	order   *arrivals
@@ -46,6 +49,7 @@ type plan struct {
 	Anchor   int64    `json:"anchor"`         // ns since 1970 minus CLOCK_MONOTONIC
 	Skew     int64    `json:"skew,omitempty"` // of the wall clock here, ahead of that which Anchor goes by
 	Warm     int64    `json:"warm"`           // messages before this number are not timed
+	Total    int64    `json:"total"`          // messages of the first feed. 0: not known
 	From     int64    `json:"from"`           // the measured window, ns since 1970
 	To       int64    `json:"to"`
 	More     []course `json:"more,omitempty"` // of the further feeds
@@ -55,6 +59,7 @@ type plan struct {
 type course struct {
 	Schedule Schedule `json:"schedule"`
 	Warm     int64    `json:"warm"`
+	Total    int64    `json:"total"`
 }
 
 // feed is a run of messages with numbers of its own: those of feed k begin at k
@@ -93,7 +98,7 @@ func (r *reader) inflates() { r.parse, r.inflater = parseDeflated, newInflater()
 func (r *reader) start(p plan, tallies ...*tally) {
 	r.plan, r.tally, r.started = p, tallies[0], true
 	for k, t := range tallies {
-		f := feed{course: course{p.Schedule, p.Warm}, tally: t, latency: r.latency}
+		f := feed{course: course{p.Schedule, p.Warm, p.Total}, tally: t, latency: r.latency}
 		if k > 0 {
 			f.course, f.latency = p.More[k-1], NewHist()
 		}
@@ -110,6 +115,29 @@ func (r *reader) start(p plan, tallies ...*tally) {
 	}
 }
 
+// takeLatency returns the latencies since it was asked last, of the first feed.
+func (r *reader) takeLatency() *Hist {
+	h := NewHist()
+	h.Merge(r.latency)
+	if r.earlier == nil {
+		r.earlier = NewHist()
+	}
+	r.earlier.Merge(h)
+	r.latency.Reset()
+	return h
+}
+
+// allLatency returns those of the whole run.
+func (r *reader) allLatency() *Hist {
+	if r.earlier == nil {
+		return r.latency
+	}
+	h := NewHist()
+	h.Merge(r.earlier)
+	h.Merge(r.latency)
+	return h
+}
+
 // returned is for client i, who was away and is there again: it need not get what was
 // due before now (monotonic).
 func (r *reader) returned(i int, now int64) {
@@ -118,7 +146,11 @@ func (r *reader) returned(i int, now int64) {
 	}
 	for k := range r.feeds {
 		f := &r.feeds[k]
-		f.tally.back(i, f.Schedule.Before(now+r.plan.Anchor))
+		due := f.Schedule.Before(now + r.plan.Anchor)
+		if f.Total > 0 {
+			due = min(due, f.Total)
+		}
+		f.tally.back(i, due)
 	}
 	if r.chain != nil {
 		r.chain.forgetAll(i)
@@ -193,6 +225,10 @@ func (r *reader) data(i int, p []byte, now int64, first bool) error {
 			return r.torn(p)
 		}
 		f, n = &r.feeds[k], n%feedSpan
+	}
+	if r.out != nil && r.out[i] {
+		r.after++
+		return nil
 	}
 	due := f.Schedule.Due(n)
 	if first || r.check {

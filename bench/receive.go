@@ -17,6 +17,9 @@ func (l *loop) receive(i int, c *client, ev uint32) {
 		if c.wire == nil {
 			k, into = copy(l.buf[room-len(c.tail):], c.tail), l.buf[room:]
 		}
+		if l.sip > 0 {
+			into = into[:min(len(into), l.sip)]
+		}
 		n, errno := l.readSome(i, int(c.fd), into)
 		switch {
 		case errno == unix.EAGAIN:

@@ -33,7 +33,8 @@ func (l *loop) since(i int) string {
 			if err != nil || l.reader.chain == nil { // the epoch
 				continue
 			}
-			if offset, ok := l.reader.chain.place(i, room, partition); ok {
+			given, err := strconv.ParseInt(string(places[name]), 10, 64)
+			if offset, ok := l.reader.chain.place(i, room, partition); ok && err == nil && offset > given {
 				places[name] = json.RawMessage(strconv.FormatInt(offset, 10))
 			}
 		}

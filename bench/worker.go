@@ -87,6 +87,14 @@ func (l *loop) obey(o order, stop *atomic.Bool) answer {
 		if l.storm, err = newStorm(l, *o.Storm); err == nil {
 			l.incidents = append(l.incidents, l.storm)
 		}
+	case "sip":
+		l.incidents = append(l.incidents, &sipper{order: *o.Sip})
+	case "churn":
+		l.churn = newChurner(*o.Churn)
+		l.reader.out = make([]bool, len(l.clients))
+		l.incidents = append(l.incidents, l.churn)
+	case "latency":
+		return answer{Latency: l.reader.takeLatency()}
 	case "finish":
 		return answer{Results: l.finish(append([]int64{o.Total}, o.Totals...), o.Deadline, stop)}
 	case "close":
@@ -182,7 +190,7 @@ func (l *loop) results(totals []int64) *Tally {
 		Clients: len(l.clients), Gone: l.gone,
 		Invalid: l.invalid, Others: r.others, Early: r.early,
 		Frames: r.frames, Bytes: r.bytes,
-		Latency: r.latency, Arrival: r.arrival, Lag: l.lag, Turns: l.turns,
+		Latency: r.allLatency(), Arrival: r.arrival, Lag: l.lag, Turns: l.turns,
 		Notices: l.notices, Closes: l.closes, Faults: l.faults,
 	}
 	for k := range r.feeds {
@@ -211,6 +219,10 @@ func (l *loop) results(totals []int64) *Tally {
 	}
 	if l.storm != nil {
 		t.Storm = l.storm.out
+	}
+	if l.churn != nil {
+		t.Churn = l.churn.out
+		t.Churn.After = r.after
 	}
 	l.window.report(t)
 	return t

@@ -88,7 +88,7 @@ func addRooms(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		rooms = []string{"prices"}
 	}
 	f.StringSliceVar(&c.Rooms, "rooms", rooms, "`rooms` to join and to publish to, in turn")
-	f.BoolVar(&c.AutoJoin, "auto-join", false, "join the rooms that the gateway joins by itself, not only --rooms")
+	f.BoolVar(&c.AutoJoin, "auto-join", c.AutoJoin, "join the rooms that the gateway joins by itself, not only --rooms")
 	f.Float64Var(&c.Rate, "rate", cmp.Or(c.Rate, 100), "`messages` a second")
 }
 
@@ -103,6 +103,8 @@ func addOrders(f *pflag.FlagSet, c *bench.FanoutConfig) {
 // addStalled adds the flags of clients that stop reading.
 func addStalled(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.Stalled, "stalled", c.Stalled, "`number` of further clients that stop reading")
+	f.IntVar(&c.Slow, "slow", c.Slow, "`number` of further clients that read slowly, for as long")
+	f.IntVar(&c.SlowRate, "slow-rate", 4096, "`bytes` a second that each of them reads")
 	f.DurationVar(&c.StallFor, "stall-for", 0, "for how long (default: the window and a second more)")
-	f.BoolVar(&c.Paired, "paired", false, "each run once without the stalled and slow clients, and once with them")
+	f.BoolVar(&c.Paired, "paired", c.Paired, "each run once without the stalled and slow clients, and once with them")
 }

@@ -42,25 +42,3 @@ func addGroups(f *pflag.FlagSet, c *bench.FanoutConfig, room string, size int, p
 	}
 	f.Float64Var(&c.PerRoom, "per-room", perRoom, "`messages` a second to each room")
 }
-
-func stormCommand() *cobra.Command {
-	storm := &bench.StormConfig{}
-	return fanoutLike(&cobra.Command{
-		Use:   "storm",
-		Short: "All clients lose their connections at once and come back, with and without jitter",
-		Example: `  # once all at once, once spread over five seconds, each going on where it was
-  tapecast-bench storm --secret-file key --direct --clients 10000 --rate 5 --jitter 0,5s --resume`,
-	}, bench.FanoutConfig{
-		Clients: 10_000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 5, Storm: storm, Duration: 20 * time.Second, Check: true, Pace: time.Millisecond,
-	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
-		addRooms(f, c)
-		addOrders(f, c)
-		f.DurationSliceVar(&storm.Jitters, "jitter", []time.Duration{0, 5 * time.Second}, "`times` over which the clients spread their return; each is a measurement of its own")
-		f.DurationVar(&storm.At, "at", 2*time.Second, "when the connections end, after the window began")
-		f.BoolVar(&storm.Reset, "reset", false, "they end by a reset, as when a machine dies")
-		f.BoolVar(&storm.Resume, "resume", false, "the clients go on where they were, and may miss nothing")
-	})
-}
-
-// aSymbol is what the route of market.trades wants of a value.
-const aSymbol = `"s":"BENCH"`

@@ -1,0 +1,132 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// churnOrder has some clients of a worker leave their rooms and join them again.
+type churnOrder struct {
+	From    int64         `json:"from"` // CLOCK_MONOTONIC
+	To      int64         `json:"to"`   // after which nobody leaves any more
+	Clients int           `json:"clients"`
+	Every   time.Duration `json:"every"` // between two clients' leaving
+	Away    time.Duration `json:"away"`
+	Resume  bool          `json:"resume"` // they go on where they left
+}
+
+// ChurnTally is what became of those who left; those of several workers add up.
+type ChurnTally struct {
+	Clients  int   `json:"clients"`
+	Left     int64 `json:"left"`
+	Returned int64 `json:"returned"`
+	Skipped  int64 `json:"skipped"` // times that a client had not come back when its turn came
+	After    int64 `json:"after"`   // messages sent to a client after it was told that it had left
+	Leave    *Hist `json:"leave"`   // from when a client was due to leave until it was told so
+	Return   *Hist `json:"return"`
+}
+
+func newChurnTally() *ChurnTally { return &ChurnTally{Leave: NewHist(), Return: NewHist()} }
+
+func (t *ChurnTally) add(u *ChurnTally) {
+	t.Clients += u.Clients
+	t.Left += u.Left
+	t.Returned += u.Returned
+	t.Skipped += u.Skipped
+	t.After += u.After
+	t.Leave.Merge(u.Leave)
+	t.Return.Merge(u.Return)
+}
+
+// Ids of the requests by which clients leave and return.
+const (
+	leaveID  = 3
+	returnID = 4
+)
+
+// churnPatience is how long those who are out in the end may take to come back.
+const churnPatience = 10 * time.Second
+
+// churner has clients leave, in turn, and come back.
+type churner struct {
+	order churnOrder
+	turn  int
+	next  int64      // when the next one is due to leave
+	back  []comeback // those who are out, in the order in which they left
+	due   []int64    // by client: when what it waits for was due; 0: it is in
+	out   *ChurnTally
+}
+
+func newChurner(o churnOrder) *churner {
+	c := &churner{order: o, next: o.From, due: make([]int64, o.Clients), out: newChurnTally()}
+	c.out.Clients = o.Clients
+	return c
+}
+
+func (x *churner) step(l *loop, now int64) bool {
+	for ; x.next <= now && x.next < x.order.To && len(x.due) > 0; x.next += int64(x.order.Every) {
+		i := x.turn % len(x.due)
+		x.turn++
+		c := &l.clients[i]
+		if x.due[i] != 0 || c.state != stJoined {
+			x.out.Skipped++
+			continue
+		}
+		x.due[i] = x.next
+		l.ask(i, c, fmt.Sprintf(`{"method":"unsubscribe","params":{"rooms":%s},"id":%d}`, list(l.roomsOf(i)), leaveID))
+	}
+	for len(x.back) > 0 && x.back[0].at <= now {
+		i := x.back[0].client
+		x.due[i] = x.back[0].at
+		x.back = x.back[1:]
+		if c := &l.clients[i]; c.state == stJoined {
+			l.reader.out[i] = false // before the answer nothing is sent, but it need not be in time for this
+			l.ask(i, c, fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false%s},"id":%d}`, list(l.roomsOf(i)), l.since(i), returnID))
+		}
+	}
+	return now < x.order.To || x.out.Returned < x.out.Left && now < x.order.To+int64(churnPatience)
+}
+
+// answered takes the answer to one of the requests.
+func (x *churner) answered(l *loop, i int, m *message, now int64) error {
+	id, _ := strconv.Atoi(string(m.ID)) // others' ids are none of ours
+	if id != leaveID && id != returnID || i >= len(x.due) {
+		return nil
+	}
+	if m.Result.refused() {
+		return fmt.Errorf("a client that leaves and comes back is refused: %.200s", m.Result.Rooms)
+	}
+	due := x.due[i]
+	if id == leaveID {
+		x.out.Left++
+		x.out.Leave.Record(now - due)
+		x.back = append(x.back, comeback{at: now + int64(x.order.Away), client: i})
+		l.reader.out[i] = true
+		l.keep(i, m.Result.places())
+		return nil
+	}
+	x.out.Returned++
+	x.out.Return.Record(now - due)
+	x.due[i] = 0
+	if !x.order.Resume {
+		l.reader.returned(i, now)
+	}
+	return nil
+}
+
+// places are the positions that an answer names, by room.
+func (s *subscribed) places() json.RawMessage {
+	at := map[string]json.RawMessage{}
+	for _, r := range s.Rooms {
+		if r.Positions != nil {
+			at[r.Room] = r.Positions
+		}
+	}
+	b, err := json.Marshal(at)
+	if err != nil {
+		panic("BUG: positions that were JSON are none: " + err.Error())
+	}
+	return b
+}

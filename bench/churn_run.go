@@ -1,0 +1,70 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+)
+
+// ChurnConfig has a share of a fanout's clients leave their rooms and join them
+// again while messages flow.
+type ChurnConfig struct {
+	Share  float64       // of the clients, 0 to 1
+	Rate   float64       // so many of them leave a second, in turn
+	Away   time.Duration // how long each stays away
+	Resume bool          // they go on where they left: nothing may be missed
+}
+
+func (x *ChurnConfig) check(c *FanoutConfig) error {
+	n := int(x.Share * float64(c.Clients))
+	switch {
+	case x.Share < 0 || x.Share > 1 || n < c.Procs:
+		return inputf("--share %v: between one client a process and all of them (1) can come and go", x.Share)
+	case x.Rate <= 0 || x.Away < 0:
+		return inputf("--leaves %v, --away %s: somebody has to leave, for some time", x.Rate, x.Away)
+	case x.Rate*x.Away.Seconds() > float64(n):
+		return inputf("--leaves %v a second for %s each are more than the %d clients of --share %v", x.Rate, x.Away, n, x.Share)
+	case c.AutoJoin || c.Bare || c.Baseline || len(c.Feeds) > 0:
+		return inputf("clients that come and go need rooms of their own choice, with envelopes: no --auto-join, --bare or --baseline")
+	case x.Resume && !c.Check:
+		return inputf("--resume needs --check: the places are those of the envelopes")
+	}
+	return nil
+}
+
+// order is what a worker is told.
+func (x *ChurnConfig) order(w *worker, clients int, p plan) order {
+	part := float64(w.clients) / float64(clients)
+	return order{Op: "churn", Churn: &churnOrder{
+		From: p.From - p.Anchor, To: p.To - p.Anchor, Clients: int(x.Share * float64(w.clients)),
+		Every: time.Duration(1e9 / (x.Rate * part)), Away: x.Away, Resume: x.Resume,
+	}}
+}
+
+// ChurnReport is about the clients that left their rooms and came back.
+type ChurnReport struct {
+	Clients  int       `json:"clients"`
+	Left     int64     `json:"left"`
+	Returned int64     `json:"returned"`
+	Skipped  int64     `json:"skipped"` // times that a client was still away when its turn came
+	After    int64     `json:"after"`   // messages to a client after it was told that it had left
+	Resumed  bool      `json:"resumed"`
+	Leave    Quantiles `json:"leave"`  // due to leave until told so
+	Return   Quantiles `json:"return"` // due to return until told so
+}
+
+func newChurnReport(x *ChurnConfig, t *ChurnTally) *ChurnReport {
+	return &ChurnReport{
+		Clients: t.Clients, Left: t.Left, Returned: t.Returned, Skipped: t.Skipped, After: t.After, Resumed: x.Resume,
+		Leave: t.Leave.Quantiles(), Return: t.Return.Quantiles(),
+	}
+}
+
+// judge says what was wrong with the comings and goings.
+func (r *ChurnReport) judge(g *Leg) {
+	if r.After > 0 {
+		g.Faults = append(g.Faults, fmt.Sprintf("%d messages to clients that had left", r.After))
+	}
+	if n := r.Left - r.Returned; n > 0 {
+		g.Faults = append(g.Faults, fmt.Sprintf("%d clients were not let in again", n))
+	}
+}

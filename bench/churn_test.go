@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func (g *gate) churn() FanoutConfig {
+	cfg := g.fanout()
+	cfg.Scenario = "churn"
+	cfg.Churn = &ChurnConfig{Share: 0.5, Rate: 40, Away: 100 * time.Millisecond}
+	return cfg
+}
+
+// Those who leave are sent nothing, and from their return on everything.
+func TestChurn(t *testing.T) {
+	for _, resume := range []bool{false, true} {
+		g := newGate(t, "secret")
+		cfg := g.churn()
+		cfg.Churn.Resume = resume
+		res, err := measured(t, cfg)
+		leg := res.Legs[0]
+		x := leg.Churn
+		if x.Clients != 10 || x.Left < 30 || x.Left != x.Returned || x.Left+x.Skipped != 40 || x.Leave.Count != x.Left || x.Return.Count != x.Left || x.After != 0 {
+			t.Fatalf("%v, %+v", err, x)
+		}
+		if len(leg.Faults) != 0 || leg.Unique+leg.Absent != leg.Want || resume != (leg.Absent == 0) {
+			t.Fatalf("resume %v: unique %d, absent %d of %d: %v", resume, leg.Unique, leg.Absent, leg.Want, leg.Faults)
+		}
+		var b strings.Builder
+		if err := res.WriteText(&b); err != nil || !strings.Contains(b.String(), "10 clients left") {
+			t.Fatalf("%v\n%s", err, b.String())
+		}
+	}
+}
+
+// A gateway that goes on sending to those who have left, and one that forgets a
+// message after a return, do not pass.
+func TestChurnFaults(t *testing.T) {
+	g := newGate(t, "secret")
+	g.deaf = true
+	res, err := measured(t, g.churn())
+	if leg := res.Legs[0]; leg.Churn.After == 0 || !strings.Contains(strings.Join(leg.Faults, ";"), "to clients that had left") {
+		t.Fatalf("%v, %+v", err, leg.Churn)
+	}
+	g = newGate(t, "secret")
+	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
+		if n == 119 && c.user == userName(0) { // all are back by then, or almost
+			return nil
+		}
+		return [][]byte{b}
+	}
+	cfg := g.churn()
+	cfg.Churn.Resume, cfg.Drain = true, time.Second
+	res, err = measured(t, cfg)
+	if leg := res.Legs[0]; leg.Lost != 1 || leg.Unique != leg.Want-1 {
+		t.Fatalf("%v, lost %d, unique %d of %d", err, leg.Lost, leg.Unique, leg.Want)
+	}
+}
+
+// Slow clients leave most of it in their sockets until they may read, and a message
+// that is kept from them is found.
+func TestSlow(t *testing.T) {
+	f := func(breaks int64, edit func(c *gateConn, n int64, b []byte) [][]byte) {
+		t.Helper()
+		g := newGate(t, "secret")
+		g.edit = edit
+		cfg := g.fanout()
+		cfg.Procs, cfg.Clients, cfg.Slow, cfg.SlowRate, cfg.Stalled = 1, 5, 2, 5000, 1
+		res, err := measured(t, cfg)
+		leg := res.Legs[0]
+		s := leg.Slow
+		if s.Clients != 2 || s.Gone != 0 || s.Frames != 2*120-breaks || s.Lost != breaks || s.Breaks != breaks || s.Doubled+s.Late+s.Invalid != 0 {
+			t.Fatalf("%v, %+v", err, s)
+		}
+		if leg.Unique != leg.Want || (breaks == 0) != (len(leg.Faults) == 0) {
+			t.Fatalf("%d of %d, %v", leg.Unique, leg.Want, leg.Faults)
+		}
+	}
+	f(0, nil)
+	f(1, func(c *gateConn, n int64, b []byte) [][]byte {
+		if strings.HasSuffix(c.user, "-57") && n == 60 { // 5 clients, 50 of orders, one stalled: the first slow one
+			return nil
+		}
+		return [][]byte{b}
+	})
+}
+
+// What slow clients read is what they may.
+func TestSip(t *testing.T) {
+	g := newGate(t, "")
+	w := startWorker(t, g.job(1, 1000))
+	w.ask(order{Op: "connect", Clients: 1, Deadline: monotonicIn(10 * time.Second)})
+	p := pastPlan(time.Second, 100)
+	w.ask(order{Op: "run", Plan: p})
+	w.ask(order{Op: "sip", Sip: &sipOrder{From: monotonicIn(0), To: monotonicIn(time.Minute), Rate: 50_000}})
+	shape, _ := newValueShape(1000, "")
+	for n := range int64(100) {
+		g.send("prices", shape.make(nil, p.Schedule.Due(n), n))
+	}
+	got := w.ask(order{Op: "finish", Total: 100, Deadline: monotonicIn(time.Second)}).Results
+	if got.Bytes > 60_000 || got.Bytes < 30_000 {
+		t.Fatalf("%d bytes in a second", got.Bytes)
+	}
+}

@@ -1,0 +1,130 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// RampConfig is a fanout whose rate or clients grow in steps.
+type RampConfig struct {
+	Fanout  FanoutConfig  // Runs, Paired and Baseline have no meaning here
+	Rates   []float64     // messages a second of each step, or
+	Clients []int         // clients of each step
+	SLO     time.Duration // p99 of the latency beyond which a step has failed
+	All     bool          // go on after the knee
+}
+
+// RampResult is what Ramp measured. Its JSON is for scripts.
+type RampResult struct {
+	Version  int        `json:"version"`
+	Scenario string     `json:"scenario"`
+	SLO      float64    `json:"slo_ms"`
+	Steps    []RampStep `json:"steps"`
+	// Knee is the number, from 0, of the first step that the gateway did not hold; -1: it held all.
+	Knee int `json:"knee"`
+}
+
+// RampStep is one step of a ramp.
+type RampStep struct {
+	Clients int     `json:"clients"`
+	Rate    float64 `json:"rate"`
+	Failed  string  `json:"failed,omitempty"` // why it is past the knee
+	Leg     *Leg    `json:"leg"`
+}
+
+// Ramp measures step after step, each with connections of its own, until one fails
+// or, with All, to the end. The result may come with an error, as Fanout's does: an
+// InvalidError where the bench gave out before the gateway.
+func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	res := &RampResult{Version: resultVersion, Scenario: "ramp", SLO: float64(cfg.SLO) / 1e6, Knee: -1}
+	var verdict error
+	for k := range max(len(cfg.Rates), len(cfg.Clients)) {
+		one := cfg.Fanout
+		one.Scenario, one.Runs, one.Paired, one.Baseline = "ramp", 1, false, false
+		if len(cfg.Rates) > 0 {
+			one.Rate = cfg.Rates[k]
+		} else {
+			one.Clients = cfg.Clients[k]
+		}
+		logLine(one.Log, "step %d: %d clients, %s msg/s", k+1, one.Clients, number(one.Rate))
+		f, err := Fanout(ctx, one)
+		if f == nil || len(f.Legs) == 0 {
+			return res, err
+		}
+		step := RampStep{Clients: f.Clients, Rate: f.Rate, Leg: f.Legs[0]}
+		step.Failed = cfg.failed(step.Leg)
+		res.Steps = append(res.Steps, step)
+		var invalid *InvalidError
+		if errors.As(err, &invalid) {
+			return res, err // whatever comes after it says no more of the gateway
+		}
+		if verdict == nil {
+			verdict = err
+		}
+		if step.Failed != "" && res.Knee < 0 {
+			res.Knee = k
+			if !cfg.All {
+				break
+			}
+		}
+	}
+	return res, verdict
+}
+
+func (c *RampConfig) check() error {
+	switch {
+	case (len(c.Rates) == 0) == (len(c.Clients) == 0):
+		return inputf("either --rates or --client-steps grows: give one of them")
+	case !slices.IsSorted(c.Rates) || !slices.IsSorted(c.Clients):
+		return inputf("the steps must grow")
+	case c.SLO <= 0:
+		return inputf("--slo %s: a p99 to hold is needed", c.SLO)
+	}
+	return nil
+}
+
+// failed says what a step did not hold, if anything.
+func (c *RampConfig) failed(g *Leg) string {
+	switch {
+	case g.Delivered < keptUp*g.Offered:
+		return fmt.Sprintf("delivery fell behind: %.1f %% of what was due in the window", percent(g.Delivered, g.Offered))
+	case g.Latency.P99 > float64(c.SLO)/1e6:
+		return fmt.Sprintf("p99 %s is more than %s", ms(g.Latency.P99), c.SLO)
+	}
+	return ""
+}
+
+// WriteText writes the result as a table.
+func (r *RampResult) WriteText(w io.Writer) error {
+	t := &table{}
+	t.line("ramp · p99 of %s to hold", ms(r.SLO))
+	for k, s := range r.Steps {
+		g := s.Leg
+		t.row(fmt.Sprintf("step %d", k+1), "%s clients, %s msg/s · %s/s of %s/s · CPU %.3f µs, %.2f cores · p50 %s p99 %s max %s · lost %s",
+			count(int64(s.Clients)), number(s.Rate), count(int64(g.Delivered)), count(int64(g.Offered)), g.CPU, g.Cores,
+			ms(g.Latency.P50), ms(g.Latency.P99), ms(g.Latency.Max), count(g.Lost))
+		for _, x := range g.Faults {
+			t.row("  FAULT", "%s", x)
+		}
+		for _, x := range g.Problems {
+			t.row("  INVALID", "%s", x)
+		}
+	}
+	switch {
+	case r.Knee < 0:
+		t.row("knee", "none: all %d steps were held", len(r.Steps))
+	case r.Knee == 0:
+		t.row("knee", "the first step already: %s", r.Steps[0].Failed)
+	default:
+		a, b := r.Steps[r.Knee-1], r.Steps[r.Knee]
+		t.row("knee", "between %s clients at %s msg/s and %s at %s: %s", count(int64(a.Clients)), number(a.Rate), count(int64(b.Clients)), number(b.Rate), b.Failed)
+	}
+	return t.write(w)
+}

@@ -1,0 +1,121 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// SoakConfig has a long fanout looked at every so often.
+type SoakConfig struct {
+	Every time.Duration
+	// MostGrowth is how many bytes an hour the gateway's resident memory may grow, by the
+	// slope over the samples of the second half. 0: it is reported only.
+	MostGrowth float64
+}
+
+func (x *SoakConfig) check(c *FanoutConfig) error {
+	switch {
+	case x.Every < time.Second:
+		return inputf("--every %s: a look costs the gateway something; a second is the least", x.Every)
+	case c.Duration < 4*x.Every:
+		return inputf("--duration %s is too short for four looks, one --every %s", c.Duration, x.Every)
+	case c.Storm != nil || c.Baseline:
+		return inputf("a soak goes neither with a storm nor with --baseline")
+	}
+	return nil
+}
+
+// SoakReport is how a gateway fared over a long run.
+type SoakReport struct {
+	Every   float64      `json:"every_s"`
+	Samples []SoakSample `json:"samples"`
+	// Growth is the slope of memory over the second half of the run, in bytes an
+	// hour: the first half fills what has a bound.
+	RSSGrowth  float64 `json:"rss_growth_per_hour"`
+	HeapGrowth float64 `json:"heap_growth_per_hour"`
+}
+
+// SoakSample is one look: memory at its time, the rest since the look before.
+type SoakSample struct {
+	At         float64   `json:"at_s"` // since the window began
+	RSS        float64   `json:"rss"`
+	Heap       float64   `json:"heap_in_use"`
+	Goroutines float64   `json:"goroutines"`
+	Cores      float64   `json:"cores"`
+	Latency    Quantiles `json:"latency"`
+}
+
+// soak looks at gateway and clients every so often until the window ends.
+func (r *fanoutRun) soak(ctx context.Context, s *scraper, p plan, out *SoakReport) error {
+	x := r.cfg.Soak
+	out.Every = x.Every.Seconds()
+	from, to := p.From-p.Anchor, p.To-p.Anchor
+	var before sample
+	for at := from; at <= to; at += int64(x.Every) {
+		if err := pause(ctx, time.Duration(at-monotonicIn(0))); err != nil {
+			return err
+		}
+		m, err := s.midRun(ctx)
+		if err != nil {
+			return err
+		}
+		now := sample{monotonicIn(0), m}
+		latency, err := r.readers.latency()
+		if err != nil {
+			return err
+		}
+		if before.m != nil {
+			out.Samples = append(out.Samples, SoakSample{
+				At: float64(now.at-from) / 1e9, RSS: m[metricRSS], Heap: m[metricHeap], Goroutines: m[metricGoroutines],
+				Cores:   (m[metricCPU] - before.m[metricCPU]) / (float64(now.at-before.at) / 1e9),
+				Latency: latency.Quantiles(),
+			})
+		}
+		before = now
+	}
+	half := out.Samples[len(out.Samples)/2:]
+	out.RSSGrowth = slopePerHour(half, func(s SoakSample) float64 { return s.RSS })
+	out.HeapGrowth = slopePerHour(half, func(s SoakSample) float64 { return s.Heap })
+	return nil
+}
+
+// latency returns the crew's latencies since it was asked last.
+func (c *crew) latency() (*Hist, error) {
+	answers, err := c.tellAll(order{Op: "latency"})
+	h := NewHist()
+	for _, a := range answers {
+		if a.Latency != nil {
+			h.Merge(a.Latency)
+		}
+	}
+	return h, err
+}
+
+// slopePerHour fits a line (least squares).
+func slopePerHour(samples []SoakSample, of func(SoakSample) float64) float64 {
+	var t, v, tt, tv float64
+	n := float64(len(samples))
+	for _, s := range samples {
+		x, y := s.At/3600, of(s)
+		t, v, tt, tv = t+x, v+y, tt+x*x, tv+x*y
+	}
+	if d := n*tt - t*t; d > 0 {
+		return (n*tv - t*v) / d
+	}
+	return 0
+}
+
+// judge says whether memory grew beyond what was allowed.
+func (r *SoakReport) judge(g *Leg, most float64) {
+	if most > 0 && r.RSSGrowth > most {
+		g.Faults = append(g.Faults, fmt.Sprintf("resident memory grows by %s an hour, more than %s", size(r.RSSGrowth), size(most)))
+	}
+}
+
+func (r *SoakReport) table(t *table) {
+	t.row("soak", "memory grows by %s an hour resident, %s of heap (second half)", signed(r.RSSGrowth), signed(r.HeapGrowth))
+	for _, s := range r.Samples {
+		t.row(fmt.Sprintf("  %6.0f s", s.At), "%s resident · heap %s · %.0f goroutines · %.2f cores · p50 %s p99 %s max %s", size(s.RSS), size(s.Heap), s.Goroutines, s.Cores, ms(s.Latency.P50), ms(s.Latency.P99), ms(s.Latency.Max))
+	}
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"tapecast/bench"
+	"tapecast/server"
+)
+
+// TestMain lets the tests' binary be the client processes that the scenarios start.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "worker" {
+		if err := bench.Worker(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// theGateway runs a gateway with the configuration that the benchmarks use, and
+// returns the flags that lead to it.
+func theGateway(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "bench", "gateway.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const secret = "the key of a gateway that lives as long as a test"
+	text = regexp.MustCompile(`(?m)^auth: .*$`).ReplaceAll(text, []byte(`auth: {secret: "`+secret+`"}`))
+	file := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := server.Load(server.Sources{File: file, Flags: []server.Flag{
+		{Name: "--listen", Key: "server.listen", Text: "127.0.0.1:0"},
+		{Name: "--admin", Key: "admin.listen", Text: "127.0.0.1:0"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := server.New(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return []string{
+		"--target", "ws://" + srv.Listen().String() + "/ws", "--admin", "http://" + srv.AdminAddr().String(),
+		"--secret", secret, "--direct", "--json", "--quiet",
+	}
+}
+
+// Each file of bench/scenarios runs, in small, against a gateway with
+// bench/gateway.yaml, and everybody gets what is theirs.
+func TestScenarioFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	small := map[string][]string{
+		"kafkorama.yaml":   {"--clients", "40", "--group", "10"},
+		"trading-day.yaml": {"--clients", "30", "--symbols", "20", "--each", "3"},
+		"storm.yaml":       {"--clients", "20", "--at", "200ms", "--jitter", "0,500ms", "--rate", "50"},
+	}
+	files, err := filepath.Glob(filepath.Join("..", "..", "bench", "scenarios", "*.yaml"))
+	if err != nil || len(files) != len(small) {
+		t.Fatalf("%d files, %d known here: %v", len(files), len(small), err)
+	}
+	to := theGateway(t)
+	for _, file := range files {
+		args := append([]string{"run", file, "--duration", "2s", "--warmup", "200ms"}, append(small[filepath.Base(file)], to...)...)
+		out, _, err := run(t, args...)
+		var late *bench.InvalidError // a busy machine; that is not what is tested
+		if err != nil && !errors.As(err, &late) {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		var res bench.FanoutResult
+		if err := json.NewDecoder(strings.NewReader(out)).Decode(&res); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if res.Version != 1 || len(res.Legs) == 0 {
+			t.Errorf("%s: %s", file, out)
+		}
+		for _, g := range res.Legs {
+			if g.Want == 0 || g.Unique != g.Want || len(g.Faults) > 0 {
+				t.Errorf("%s, %s: %d of %d, %v", file, g.Name, g.Unique, g.Want, g.Faults)
+			}
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"time"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func stormCommand() *cobra.Command {
+	storm := &bench.StormConfig{}
+	return fanoutLike(&cobra.Command{
+		Use:   "storm",
+		Short: "All clients lose their connections at once and come back, with and without jitter",
+		Example: `  # once all at once, once spread over five seconds, each going on where it was
+  tapecast-bench storm --secret-file key --direct --clients 10000 --rate 5 --jitter 0,5s --resume`,
+	}, bench.FanoutConfig{
+		Clients: 10_000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 5, Storm: storm, Duration: 20 * time.Second, Check: true, Pace: time.Millisecond,
+	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
+		addRooms(f, c)
+		addOrders(f, c)
+		f.DurationSliceVar(&storm.Jitters, "jitter", []time.Duration{0, 5 * time.Second}, "`times` over which the clients spread their return; each is a measurement of its own")
+		f.DurationVar(&storm.At, "at", 2*time.Second, "when the connections end, after the window began")
+		f.BoolVar(&storm.Reset, "reset", false, "they end by a reset, as when a machine dies")
+		f.BoolVar(&storm.Resume, "resume", false, "the clients go on where they were, and may miss nothing")
+	})
+}
+
+func slowCommand() *cobra.Command {
+	return fanoutLike(&cobra.Command{
+		Use:     "slow",
+		Short:   "Clients that stop reading, and clients that read slowly, beside those who keep up",
+		Example: `  tapecast-bench slow --secret-file key --direct --clients 8000 --stalled 1000 --slow 1000 --slow-rate 2000 --rate 200`,
+	}, bench.FanoutConfig{
+		Clients: 1000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 100, Duration: 20 * time.Second, Check: true, Pace: time.Millisecond,
+		Stalled: 100, Slow: 100, Paired: true,
+	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
+		addRooms(f, c)
+		addOrders(f, c)
+		addStalled(f, c)
+	})
+}
+
+func churnCommand() *cobra.Command {
+	churn := &bench.ChurnConfig{}
+	return fanoutLike(&cobra.Command{
+		Use:     "churn",
+		Short:   "Clients leave their rooms and join them again while messages flow",
+		Example: `  tapecast-bench churn --secret-file key --direct --clients 5000 --share 0.2 --leaves 200 --away 2s --resume`,
+	}, bench.FanoutConfig{
+		Clients: 1000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 50, Check: true, Pace: time.Millisecond, Churn: churn,
+	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
+		addRooms(f, c)
+		addOrders(f, c)
+		f.Float64Var(&churn.Share, "share", 0.2, "`share` of the clients that come and go")
+		f.Float64Var(&churn.Rate, "leaves", 50, "so `many` of them leave a second, in turn")
+		f.DurationVar(&churn.Away, "away", time.Second, "how long each stays away")
+		f.BoolVar(&churn.Resume, "resume", false, "they go on where they left, and may miss nothing")
+	})
+}
+
+func soakCommand() *cobra.Command {
+	soak := &bench.SoakConfig{}
+	return fanoutLike(&cobra.Command{
+		Use:     "soak",
+		Short:   "A long run, looked at every so often: memory and its slope, CPU, latency",
+		Example: `  tapecast-bench soak --secret-file key --direct --clients 5000 --rate 50 --duration 8h --every 1m --most-growth 1048576`,
+	}, bench.FanoutConfig{
+		Rooms: []string{"trades"}, Fields: aSymbol, Rate: 20, Duration: time.Hour, Check: true, Pace: time.Millisecond, Soak: soak,
+	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
+		addRooms(f, c)
+		addOrders(f, c)
+		f.DurationVar(&soak.Every, "every", 10*time.Second, "time between two looks")
+		f.Float64Var(&soak.MostGrowth, "most-growth", 0, "`bytes` an hour by which resident memory may grow; more is a fault (default: it is reported only)")
+	})
+}
+
+// aSymbol is what the route of market.trades wants of a value.
+const aSymbol = `"s":"BENCH"`
