@@ -85,17 +85,31 @@ func (o order) on(ahead, skew int64) order {
 	shift(&o.Deadline)
 	shift(&o.From)
 	shift(&o.To)
+	if o.Sip != nil {
+		x := *o.Sip
+		x.From, x.To, o.Sip = x.From+ahead, x.To+ahead, &x
+	}
+	if o.Churn != nil {
+		x := *o.Churn
+		x.From, x.To, o.Churn = x.From+ahead, x.To+ahead, &x
+	}
 	if o.Storm != nil {
-		s := *o.Storm
-		s.At += ahead
-		s.Until += ahead
-		o.Storm = &s
+		x := *o.Storm
+		x.At, x.Until, o.Storm = x.At+ahead, x.Until+ahead, &x
 	}
 	if o.Op == "run" { // its times are ns since 1970 by our clock
 		o.Plan.Anchor -= ahead
 		o.Plan.Skew = skew
 	}
 	return o
+}
+
+// back sets the times in a worker's answer by our clock.
+func (a *answer) back(ahead int64) {
+	if a.Results != nil && a.Results.Storm != nil {
+		a.Results.Storm.At -= ahead
+		a.Results.Storm.Last -= ahead
+	}
 }
 
 // clockError is how much the clocks of a crew's machines may differ from ours at most,

@@ -123,3 +123,23 @@ func TestAgentRefuses(t *testing.T) {
 		t.Errorf("work without a key is answered %q", b)
 	}
 }
+
+// Whatever time is in an order or an answer is by the clock of whoever reads it.
+func TestClocksOfOrders(t *testing.T) {
+	o := order{Op: "run", Deadline: 1, From: 2, To: 3, Plan: plan{Anchor: 50}, Sip: &sipOrder{From: 4, To: 5}, Churn: &churnOrder{From: 6, To: 7}, Storm: &stormOrder{At: 8, Until: 9}}
+	got := o.on(100, 7)
+	if got.Deadline != 101 || got.From != 102 || got.To != 103 || got.Plan.Anchor != -50 || got.Plan.Skew != 7 ||
+		got.Sip.From != 104 || got.Sip.To != 105 || got.Churn.From != 106 || got.Churn.To != 107 || got.Storm.At != 108 || got.Storm.Until != 109 {
+		t.Errorf("%+v", got)
+	}
+	if o.Storm.At != 8 || o.Sip.From != 4 || o.Churn.To != 7 {
+		t.Error("the order that others get has changed, too")
+	}
+	if got := (order{Op: "finish"}).on(100, 7); got.Deadline != 0 || got.Plan.Anchor != 0 {
+		t.Errorf("no time has become %+v", got)
+	}
+	a := answer{Results: &Tally{Storm: &StormTally{At: 108, Last: 110}}}
+	if a.back(100); a.Results.Storm.At != 8 || a.Results.Storm.Last != 10 {
+		t.Errorf("%+v", a.Results.Storm)
+	}
+}

@@ -62,6 +62,7 @@ type Point struct {
 	Wire    float64 `json:"wire"` // bytes of Frames
 	Records float64 `json:"records"`
 	Passing float64 `json:"passing_s"` // spent in passes
+	Busy    float64 `json:"busy_s"`    // that loops were not asleep
 
 	Resident float64 `json:"resident"`
 	Kernel   float64 `json:"kernel"` // of the connections' own ends; 0: not known, the gateway is elsewhere
@@ -76,6 +77,7 @@ const (
 	metricFrames  = "tapecast_messages_sent_total"
 	metricRecords = "tapecast_appended_total"
 	metricPassing = "tapecast_pass_seconds_total"
+	metricBusy    = "tapecast_loop_busy_seconds_total"
 	metricTapes   = "tapecast_tape_bytes"
 	metricLoops   = "tapecast_loops"
 )
@@ -177,7 +179,7 @@ func (c *CalibrateConfig) measure(ctx context.Context, e endpoint, t trial) (*Po
 			Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size),
 		}}},
 		Seconds: c.Window.Seconds(), Cores: g.Cores, Bytes: g.Bytes,
-		Sends: g.Counters[metricSends], Frames: g.Counters[metricFrames], Records: g.Counters[metricRecords], Passing: g.Counters[metricPassing],
+		Sends: g.Counters[metricSends], Frames: g.Counters[metricFrames], Records: g.Counters[metricRecords], Passing: g.Counters[metricPassing], Busy: g.Counters[metricBusy],
 		Resident: g.RSS, Tapes: g.TapeBytes, P50: g.Latency.P50, P99: g.Latency.P99,
 	}
 	p.Wire = g.Bytes * p.Seconds

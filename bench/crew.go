@@ -130,6 +130,7 @@ func (c *crew) ask(of func(*worker) order) ([]answer, error) {
 			if errs[k] = w.ask(of(w).on(w.ahead, w.skew), &answers[k]); errs[k] == nil && answers[k].Err != "" {
 				errs[k] = errors.New(answers[k].Err)
 			}
+			answers[k].back(w.ahead)
 		})
 	}
 	wg.Wait()

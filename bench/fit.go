@@ -13,7 +13,7 @@ func (c *Calibration) fit() {
 	var want []float64
 	for _, p := range c.Points {
 		cpu := p.Seconds * (p.Cores - m.Base - p.Load.Connections*m.Idle)
-		rest := 1 - math.Min(1, p.Passing/p.Seconds/math.Max(p.Load.Loops, 1))
+		rest := p.rest()
 		rows = append(rows, scaled([]float64{p.Sends, p.Sends * rest, p.Records * rest, p.Frames, p.Wire, p.Records}, 1/cpu))
 		want = append(want, 1)
 		c.cover(&p)
@@ -43,6 +43,11 @@ func (c *Calibration) cover(p *Point) {
 	}
 }
 
+// rest is the share of the time that loops were asleep.
+func (p *Point) rest() float64 {
+	return 1 - math.Min(1, math.Max(p.Busy, p.Passing)/p.Seconds/math.Max(p.Load.Loops, 1))
+}
+
 // envelope is what frames have beyond their values and headers.
 func (c *Calibration) envelope() float64 {
 	var v []float64
@@ -61,8 +66,7 @@ func (c *Calibration) loopShare() float64 {
 	var v []float64
 	m := &c.Model
 	for _, p := range c.Points {
-		rest := 1 - math.Min(1, p.Passing/p.Seconds/math.Max(p.Load.Loops, 1))
-		cpu := p.Sends*(m.Send+m.Cold*rest) + p.Frames*m.Frame + p.Wire*m.Byte
+		cpu := p.Sends*(m.Send+m.Cold*p.rest()) + p.Frames*m.Frame + p.Wire*m.Byte
 		if s := p.Load.Streams; len(s) == 1 && s[0].Rooms == 1 && p.Passing > 0 && cpu > 0 {
 			v = append(v, p.Passing/cpu)
 		}

@@ -102,7 +102,7 @@ func TestFit(t *testing.T) {
 		noise := func() float64 { return 1 + 0.02*(2*rnd.Float64()-1) }
 		const s = 8.0
 		c.Points = append(c.Points, Point{Load: l, Seconds: s, Cores: f.Cores * noise(), Bytes: f.Bytes, Sends: s * f.Delivered / f.PerSend, Frames: s * f.Delivered,
-			Wire: s * f.Bytes, Records: s * tr.rate * float64(tr.groups), Passing: s * f.LoopBusy, Resident: f.Resident * noise(), Tapes: l.TapeBytes, P50: f.P50 * noise(), P99: f.P99 * noise()})
+			Wire: s * f.Bytes, Records: s * tr.rate * float64(tr.groups), Passing: s * f.LoopBusy, Busy: s * f.LoopBusy, Resident: f.Resident * noise(), Tapes: l.TapeBytes, P50: f.P50 * noise(), P99: f.P99 * noise()})
 	}
 	c.fit()
 	if c.Worst > 0.04 {
