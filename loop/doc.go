@@ -71,11 +71,13 @@
 // # What a loop counts
 //
 // LoopStats are plain numbers of the loop's own, copied for others once a turn
-// (publishStats): no atomics, and no look at the clock beyond those that end
-// slices. How old a message is when it is sent (Loop.aged) is that last look at the clock
-// less the timestamp that Kafka has of it, which its chunk holds; of a piece of many
-// frames the first and the last are looked at, and count for half of them each. What
-// members lack is not counted, but looked for when somebody asks (Engine.Lags), in
+// (publishStats): no atomics, and no look at the clock beyond those that begin and end
+// slices. How old a message is when it is sent (Loop.aged) is the time at which the slice
+// began less the timestamp that Kafka has of it, which its chunk holds; of a piece of
+// many frames the first and the last are looked at, and count for half of them each.
+// A visit costs some 60 ns more for the histograms and ages (BenchmarkVisit, 40 runs in
+// turns with the commit before them: quartile 1.20 to 1.25 us with a frame to a send, 2.70 to 2.77 with
+// 80), of 6 to 8 us over TCP; a turn 7 ns more (BenchmarkPublishStats). What members lack is not counted, but looked for when somebody asks (Engine.Lags), in
 // steps of half a slice, at those connections that wait for something.
 //
 // # Figures

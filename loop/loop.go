@@ -56,7 +56,7 @@ type Loop struct {
 	sawAges bool          // stats.Ages has
 	looked  time.Duration // when the loop last looked at the engine's clock
 	slept   time.Duration // how much of that it was asleep
-	wall    int64         // when it last looked at the clock while it sent, ms since 1970
+	wall    int64         // when the slice began, ms since 1970
 
 	mu        sync.Mutex
 	published LoopStats
@@ -165,7 +165,7 @@ func (l *Loop) takeInbox() {
 	for l.at < len(l.events) {
 		l.handle(&l.events[l.at])
 		l.events[l.at] = event{}
-		if l.at++; !l.clock().Before(end) {
+		if l.at++; !time.Now().Before(end) {
 			return
 		}
 	}
@@ -174,7 +174,8 @@ func (l *Loop) takeInbox() {
 	}
 }
 
-// clock reads the clock, and keeps it for the ages of what is sent next.
+// clock reads the clock as a slice begins, and keeps it for the ages of what is sent
+// in it: they are in ms, and a slice is half of one.
 func (l *Loop) clock() time.Time {
 	now := time.Now()
 	l.wall = now.UnixMilli()
