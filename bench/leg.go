@@ -200,17 +200,6 @@ func (g *Leg) fill(c *FanoutConfig, t *Tally, m *legMetrics) {
 	}
 }
 
-// grown is by how much counters grew, labels added up.
-func grown(from, to Metrics) map[string]float64 {
-	out := map[string]float64{}
-	for name, v := range to {
-		if base, _, _ := strings.Cut(name, "{"); strings.HasSuffix(base, "_total") {
-			out[base] += v - from[name]
-		}
-	}
-	return out
-}
-
 // memory takes over the gateway's memory.
 func (g *Leg) memory(m *legMetrics) {
 	g.RSSPerConnection = (m.joined[metricRSS] - m.before[metricRSS]) / float64(g.Clients)

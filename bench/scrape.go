@@ -113,6 +113,17 @@ func (m Metrics) sum(name string) float64 {
 	return v
 }
 
+// grown is by how much counters grew, labels added up.
+func grown(from, to Metrics) map[string]float64 {
+	out := map[string]float64{}
+	for name, v := range to {
+		if base, _, _ := strings.Cut(name, "{"); strings.HasSuffix(base, "_total") {
+			out[base] += v - from[name]
+		}
+	}
+	return out
+}
+
 // rootOf shortens what net/http says to its cause.
 func rootOf(err error) string {
 	var e syscall.Errno
