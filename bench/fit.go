@@ -12,11 +12,14 @@ func (c *Calibration) fit() {
 	var rows [][]float64
 	var want []float64
 	for _, p := range c.Points {
+		c.cover(&p)
+	}
+	m.Spread = c.MostConnections / math.Max(c.Loops, 1)
+	for _, p := range c.Points {
 		cpu := p.Seconds * (p.Cores - m.Base - p.Load.Connections*m.Idle)
 		rest := p.rest()
-		rows = append(rows, scaled([]float64{p.Sends, p.Sends * rest, p.Records * rest, p.Frames, p.Wire, p.Records}, 1/cpu))
+		rows = append(rows, scaled([]float64{p.Sends, p.Sends * rest * p.chill(m), p.Seconds * batches(p.Records/p.Seconds) * rest, p.Frames, p.Wire, p.Records}, 1/cpu))
 		want = append(want, 1)
-		c.cover(&p)
 	}
 	x := nonNegative(rows, want)
 	m.Send, m.Cold, m.Wake, m.Frame, m.Byte, m.Record = x[0], x[1], x[2], x[3], x[4], x[5]
@@ -48,6 +51,10 @@ func (p *Point) rest() float64 {
 	return 1 - math.Min(1, math.Max(p.Busy, p.Passing)/p.Seconds/math.Max(p.Load.Loops, 1))
 }
 
+func (p *Point) chill(m *Model) float64 {
+	return chill(p.Load.Connections/math.Max(p.Load.Loops, 1), m.Spread)
+}
+
 // envelope is what frames have beyond their values and headers.
 func (c *Calibration) envelope() float64 {
 	var v []float64
@@ -66,7 +73,7 @@ func (c *Calibration) loopShare() float64 {
 	var v []float64
 	m := &c.Model
 	for _, p := range c.Points {
-		cpu := p.Sends*(m.Send+m.Cold*p.rest()) + p.Frames*m.Frame + p.Wire*m.Byte
+		cpu := p.Sends*(m.Send+m.Cold*p.chill(m)*p.rest()) + p.Frames*m.Frame + p.Wire*m.Byte
 		if s := p.Load.Streams; len(s) == 1 && s[0].Rooms == 1 && p.Passing > 0 && cpu > 0 {
 			v = append(v, p.Passing/cpu)
 		}

@@ -18,7 +18,8 @@ type Model struct {
 	Idle      float64 `json:"idle_s"`      // a connection's heartbeats, each second
 	Send      float64 `json:"send_s"`      // each send of a loop that is always busy
 	Cold      float64 `json:"cold_s"`      // each send's more of one that rests: its caches hold other things by then
-	Wake      float64 `json:"wake_s"`      // each record that finds the loop asleep
+	Spread    float64 `json:"cold_at"`     // with so many connections of a loop; with fewer it is less
+	Wake      float64 `json:"wake_s"`      // each batch of records that comes to a gateway at rest
 	Frame     float64 `json:"frame_s"`     // each frame sent
 	Byte      float64 `json:"byte_s"`      // each byte sent
 	Record    float64 `json:"record_s"`    // each record, from where it is published to its tapes
@@ -93,10 +94,11 @@ func (m *Model) Predict(l Load) Forecast {
 	wait := m.LoopShare / loops // of CPU, what one loop waits for
 	f.PerSend = 1
 	// With one frame a send. What sends cost more while the loop rests goes by how much it does.
-	busy := wait * (marginal + f.Delivered*(m.Send+m.Cold)) / (1 + wait*f.Delivered*m.Cold)
+	cold := m.Cold * chill(l.Connections/loops, m.Spread)
+	busy := wait * (marginal + f.Delivered*(m.Send+cold)) / (1 + wait*f.Delivered*cold)
 	if busy <= 1 {
-		send := m.Send + m.Cold*(1-busy)
-		f.LoopBusy, f.Cores = busy, rest+busy/wait+appended*m.Wake*(1-busy)
+		send := m.Send + cold*(1-busy)
+		f.LoopBusy, f.Cores = busy, rest+busy/wait+batches(appended)*m.Wake*(1-busy)
 		for _, s := range l.Streams {
 			pass := s.Members * (send + m.Frame + m.Byte*m.wire(s)) * wait
 			others := busy - pass*s.Rooms*s.Rate
@@ -122,6 +124,20 @@ func (m *Model) Predict(l Load) Forecast {
 	f.P50, f.P99 = m.Floor50+m.Always50*f.Pass, m.Floor99+m.Always99*f.Pass
 	return f
 }
+
+// chill is how much of Cold a send takes with so many connections, of which the
+// processor's caches hold the less the more there are.
+func chill(connections, spread float64) float64 {
+	if spread == 0 {
+		return 0
+	}
+	share := math.Min(1, connections/spread)
+	return share * share
+}
+
+// batches is in how many so many records a second come: they are read together once
+// there is one a millisecond.
+func batches(records float64) float64 { return records / (1 + records/1000) }
 
 // wire is the length of a stream's frame.
 func (m *Model) wire(s Stream) float64 {

@@ -11,7 +11,7 @@ import (
 
 // known is a model with figures like those of a real gateway.
 var known = Model{
-	Base: 0.02, Idle: 1e-6, Send: 6e-6, Cold: 1e-6, Wake: 200e-6, Frame: 60e-9, Byte: 0.4e-9, Record: 2e-6, Handshake: 150e-6, LoopShare: 1,
+	Base: 0.02, Idle: 1e-6, Send: 6e-6, Cold: 1e-6, Spread: 10_000, Wake: 200e-6, Frame: 60e-9, Byte: 0.4e-9, Record: 2e-6, Handshake: 150e-6, LoopShare: 1,
 	Resident: 30e6, Connection: 1200, Tape: 1, Kernel: 5000, Envelope: 86,
 	Floor50: 0.5, Floor99: 3, Rest50: 0.5, Rest99: 1, Always50: 1, Always99: 2,
 }
@@ -26,8 +26,8 @@ func TestPredict(t *testing.T) {
 	// 1,000 sends take some 7 ms, five times a second.
 	f := known.Predict(loadOf(1000, 1, 5, 128))
 	frame := 128.0 + 86 + 4
-	send := known.Send + known.Cold*(1-f.LoopBusy) + known.Frame + known.Byte*frame
-	if want := 1000 * 5 * send; !near(f.LoopBusy, want, 1e-9) || !near(f.Cores, known.Base+1000*known.Idle+5*known.Record+5*known.Wake*(1-want)+want, 1e-9) {
+	send := known.Send + known.Cold*(1-f.LoopBusy)/100 + known.Frame + known.Byte*frame
+	if want := 1000 * 5 * send; !near(f.LoopBusy, want, 1e-9) || !near(f.Cores, known.Base+1000*known.Idle+5*known.Record+5/1.005*known.Wake*(1-want)+want, 1e-9) {
 		t.Errorf("busy %v, not %v; %v cores", f.LoopBusy, want, f.Cores)
 	}
 	if f.PerSend != 1 || !near(f.Pass, 1e6*send, 1e-9) || !near(f.P99, 3+f.Pass, 1e-9) || f.Bytes != 5000*frame {
