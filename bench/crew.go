@@ -192,15 +192,21 @@ func (c *crew) run(p plan) error {
 // finish returns what the clients got once all have total messages, and those of
 // the further feeds, or after the time given.
 func (c *crew) finish(total int64, atMost time.Duration, further ...int64) (*Tally, error) {
+	t, _, err := c.finishAll(total, atMost, further...)
+	return t, err
+}
+
+// finishAll is finish, and each worker's answer with its last interval.
+func (c *crew) finishAll(total int64, atMost time.Duration, further ...int64) (*Tally, []answer, error) {
 	answers, err := c.tellAll(order{Op: "finish", Total: total, Totals: further, Deadline: monotonicIn(atMost)})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t := newTallyReport()
 	for _, a := range answers {
 		t.add(a.Results)
 	}
-	return t, nil
+	return t, answers, nil
 }
 
 func sum(answers []answer) Status {

@@ -30,6 +30,9 @@
 //     goroutine of a worker, which is locked to its thread; no goroutine and no
 //     net.Conn per client. Only loop.wakeUp may be called by another.
 //   - crew, fanoutRun: the goroutine that runs the scenario.
+//   - follower: a goroutine of its own from the first message to the last, which has
+//     the crew of readers meanwhile; the publisher leaves its lag in an atomic.
+//   - Progress: any goroutine; a lock around each line.
 //   - publication and its sink: the goroutine of the publisher, locked to a thread
 //     that is given real-time priority where that is allowed. Kafka's delivery
 //     reports are counted on another.
@@ -54,6 +57,19 @@
 // Deflated frames are the same for all clients of a room, so each is inflated once
 // a worker and recognised by its bytes after that (inflater).
 //
+// # Timeline, files and pages
+//
+// While a run goes on, the parent asks the workers for what came since it asked
+// before (interval): the counters' differences, and the latencies' histogram, which
+// moves into the sum and begins anew. So a data frame costs what it cost before, a
+// worker keeps one interval however long the run is, and the intervals add up to the
+// run exactly. An answer that is late makes its interval longer; rates are by its
+// own length. The gateway's metrics are read once a second at most.
+//
+// WriteJSON puts the version, the command without its secrets and the machine before
+// a result; Compare reads two such files. The pages hold their charts' library
+// (uPlot, in uplot/ with its licence) and load nothing.
+//
 // # Figures behind the odd numbers
 //
 // Measured on 2 cores of an EPYC, everything on loopback, one core for the
@@ -63,6 +79,9 @@
 //     every byte checked (6 M with the chain of envelopes): BenchmarkRead. Header,
 //     number and histogram are 14 ns; the due time is read from the first frame of
 //     a buffer and follows from the number for the rest.
+//   - An interval costs a worker 0.33 ms, its JSON included (BenchmarkInterval), so
+//     0.03 % of its core once a second; a look at /metrics costs the gateway 0.9 ms of
+//     CPU time, 0.1 % of a core (1,000 in a row). CPU per message holds the latter.
 //   - From sockets, 16 M frames a second to 10,000 clients use 0.55 to 0.9 of a
 //     core: one edge-triggered event and one read of up to 256 KB for each of what
 //     the gateway sends in a pass.

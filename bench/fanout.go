@@ -69,8 +69,6 @@ type FanoutConfig struct {
 
 // FanoutResult is what Fanout measured. Its JSON is for scripts.
 type FanoutResult struct {
-	// Version is that of this shape: names are added to it, none changes.
-	Version  int      `json:"version"`
 	Scenario string   `json:"scenario"`
 	Clients  int      `json:"clients"`
 	Group    int      `json:"group,omitempty"` // clients of a room
@@ -88,9 +86,6 @@ type FanoutResult struct {
 	// Paired is the p99 with stalled clients to that without, of the medians.
 	Paired float64 `json:"p99_ratio,omitempty"`
 }
-
-// resultVersion is FanoutResult's. A greater one means another shape.
-const resultVersion = 1
 
 // Feed is a run of messages of its own to the clients of a fanout, beside the
 // main one.
@@ -131,7 +126,7 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 		return nil, err
 	}
 	res := &FanoutResult{
-		Version: resultVersion, Scenario: cfg.Scenario, Clients: cfg.Clients, Group: cfg.Group, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
+		Scenario: cfg.Scenario, Clients: cfg.Clients, Group: cfg.Group, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
 		Seconds: cfg.Duration.Seconds(), Medians: map[string]Medians{},
 	}
 	legs := cfg.legs()
@@ -271,6 +266,8 @@ type fanoutRun struct {
 	samples []sample // of the gateway's metrics
 
 	pubs []publication // of each feed
+
+	follower *follower
 
 	raw    *worker
 	rawOut rawAnswer

@@ -77,6 +77,8 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 	if err := r.readers.run(p); err != nil {
 		return err
 	}
+	r.follower = &follower{crew: r.readers, scraper: m.scraper, plan: p, every: intervalOf(c.Duration), show: r.progress()}
+	r.pubs[0].longest = &r.follower.lag
 	jobs := []func() error{func() error { return r.publishMain(ctx, p, leg) }}
 	leg.feedsPublished = make([]Published, len(c.Feeds))
 	for k, f := range c.Feeds {
@@ -130,7 +132,15 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 	for _, j := range jobs {
 		go func() { done <- j() }()
 	}
-	if err := r.watch(ctx, m, p, done, len(jobs)); err != nil {
+	if c.Soak == nil { // which asks the readers for itself
+		r.follower.start(ctx)
+	}
+	err = r.watch(ctx, m, p, done, len(jobs))
+	if gone := r.follower.stop(); err == nil {
+		err = gone
+	}
+	r.endProgress()
+	if err != nil {
 		return err
 	}
 	total := r.pubs[0].total
@@ -245,12 +255,17 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 	for _, pub := range r.pubs[1:] {
 		further = append(further, pub.total)
 	}
-	t, err := r.readers.finish(total, r.cfg.Drain, further...)
+	t, last, err := r.readers.finishAll(total, r.cfg.Drain, further...)
 	if err != nil {
 		return err
 	}
 	leg.ClockError = float64(r.readers.clockError()) / 1e6
 	leg.fill(&r.cfg, t, m)
+	leg.Curve = curve(t.Latency)
+	if r.cfg.Soak == nil {
+		r.follower.add(last)
+		leg.Timeline = &r.follower.line
+	}
 	if t.Storm != nil {
 		leg.Storm = newStormReport(r.cfg.Storm, t.Storm, r.samples)
 	}

@@ -47,7 +47,7 @@ type Job struct {
 
 // order is one command to a worker.
 type order struct {
-	Op       string      `json:"op"` // connect, run, stall, sip, storm, churn, latency, finish, close
+	Op       string      `json:"op"` // connect, status, run, interval, stall, sip, storm, churn, latency, finish, close
 	Clients  int         `json:"clients,omitempty"`
 	Plan     plan        `json:"plan,omitzero"`
 	Total    int64       `json:"total,omitempty"`    // finish: how many messages were published
@@ -66,6 +66,8 @@ type answer struct {
 	Status  Status `json:"status,omitzero"`
 	Results *Tally `json:"results,omitempty"`
 	Latency *Hist  `json:"latency,omitempty"`
+	// Interval is what came since the one before: of interval and finish.
+	Interval *interval `json:"interval,omitempty"`
 }
 
 // Status is how a worker's clients are.

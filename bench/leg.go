@@ -73,6 +73,9 @@ type Leg struct {
 
 	Raw *RawReport `json:"rawsend,omitempty"`
 
+	Curve    []CurvePoint `json:"latency_curve,omitempty"`
+	Timeline *Timeline    `json:"timeline,omitempty"`
+
 	Faults   []string `json:"faults,omitempty"`   // of what was delivered
 	Problems []string `json:"problems,omitempty"` // of the bench: the figures say little
 

@@ -71,7 +71,9 @@ type loop struct {
 	polled  int64 // when epoll was last asked
 	asleep  int64 // ns without anything to do, so far
 	reads   int64
-	lag     *Hist // from the kernel's receive time to the read, at a sample of clients
+	lag     *Hist // from the kernel's receive time to the read, at a sample of clients; since it was taken
+	lags    pieces
+	marked  mark  // when the interval began
 	turns   *Hist // from poll to poll, for each event
 	window  window
 	notices map[string]int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,7 @@ type publication struct {
 	base     int64 // of the numbers that the values carry
 	shape    valueShape
 	deal     deal
+	longest  *atomic.Int64 // where the longest lag is told meanwhile. nil: nowhere
 
 	rooms []string // by stream
 	keys  [][]byte
@@ -89,6 +91,7 @@ func (p *publication) publish(ctx context.Context, to sink) (Published, error) {
 			return out, err
 		}
 		done := clock.now() + p.anchor
+		noteLag(p.longest, done-p.schedule.Due(from))
 		for ; from < n; from++ {
 			due := p.schedule.Due(from)
 			out.Lag.Record(done - due)

@@ -43,7 +43,7 @@ func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	res := &RampResult{Version: resultVersion, Scenario: "ramp", SLO: float64(cfg.SLO) / 1e6, Knee: -1}
+	res := &RampResult{Version: ResultVersion, Scenario: "ramp", SLO: float64(cfg.SLO) / 1e6, Knee: -1}
 	var verdict error
 	for k := range max(len(cfg.Rates), len(cfg.Clients)) {
 		one := cfg.Fanout

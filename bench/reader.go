@@ -127,14 +127,13 @@ func (r *reader) takeLatency() *Hist {
 	return h
 }
 
-// allLatency returns those of the whole run.
+// allLatency returns a copy of those of the whole run.
 func (r *reader) allLatency() *Hist {
-	if r.earlier == nil {
-		return r.latency
-	}
 	h := NewHist()
-	h.Merge(r.earlier)
 	h.Merge(r.latency)
+	if r.earlier != nil {
+		h.Merge(r.earlier)
+	}
 	return h
 }
 

@@ -1,6 +1,10 @@
 package bench
 
-import "testing"
+import (
+	"encoding/json"
+	"io"
+	"testing"
+)
 
 // BenchmarkRead shows what one core can take: frames/s is to stay well above
 // 10 M, the most that a gateway is expected to deliver.
@@ -38,5 +42,19 @@ func BenchmarkRead(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)*frames/b.Elapsed().Seconds(), "frames/s")
 		})
+	}
+}
+
+// BenchmarkInterval shows what a timeline costs the readers: once a second or less.
+func BenchmarkInterval(b *testing.B) {
+	l := &loop{reader: newReader(valueShape{}, true, false), lag: NewHist(), clock: newClock()}
+	for b.Loop() {
+		for k := range int64(1000) {
+			l.reader.latency.Record(k * 100_000)
+		}
+		l.lag.Record(1e6)
+		if err := json.NewEncoder(io.Discard).Encode(answer{Interval: l.interval()}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -75,10 +75,13 @@ func Worker(in io.Reader, out io.Writer) error {
 // obey carries out one order.
 func (l *loop) obey(o order, stop *atomic.Bool) answer {
 	var err error
+	var piece *interval
 	switch o.Op {
 	case "connect":
 		err = l.join(o.Clients, o.Deadline)
 	case "status":
+	case "interval":
+		piece = l.interval()
 	case "run":
 		err = l.run(o.Plan)
 	case "stall":
@@ -96,13 +99,14 @@ func (l *loop) obey(o order, stop *atomic.Bool) answer {
 	case "latency":
 		return answer{Latency: l.reader.takeLatency()}
 	case "finish":
-		return answer{Results: l.finish(append([]int64{o.Total}, o.Totals...), o.Deadline, stop)}
+		t := l.finish(append([]int64{o.Total}, o.Totals...), o.Deadline, stop)
+		return answer{Results: t, Status: Status{Joined: l.joined, Gone: l.gone}, Interval: l.interval()}
 	case "close":
 		err = l.leave(o.Deadline)
 	default:
 		err = fmt.Errorf("unknown order %q", o.Op)
 	}
-	a := answer{Status: Status{Joined: l.joined, Gone: l.gone, Others: l.reader.others, Handshake: l.handshake}}
+	a := answer{Interval: piece, Status: Status{Joined: l.joined, Gone: l.gone, Others: l.reader.others, Handshake: l.handshake}}
 	if err != nil {
 		a.Err = err.Error()
 	}
@@ -127,6 +131,7 @@ func (l *loop) run(p plan) error {
 	}
 	l.window = newWindow(p.From-p.Anchor, p.To-p.Anchor)
 	l.paced = l.job.Pace > 0
+	l.marked = mark{at: l.clock.now(), asleep: l.asleep}
 	return nil
 }
 
@@ -190,7 +195,7 @@ func (l *loop) results(totals []int64) *Tally {
 		Clients: len(l.clients), Gone: l.gone,
 		Invalid: l.invalid, Others: r.others, Early: r.early,
 		Frames: r.frames, Bytes: r.bytes,
-		Latency: r.allLatency(), Arrival: r.arrival, Lag: l.lag, Turns: l.turns,
+		Latency: r.allLatency(), Arrival: r.arrival, Lag: l.lags.all(l.lag), Turns: l.turns,
 		Notices: l.notices, Closes: l.closes, Faults: l.faults,
 	}
 	for k := range r.feeds {

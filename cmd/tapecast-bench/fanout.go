@@ -52,6 +52,8 @@ func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.InFlight, "in-flight", 64, "handshakes at a time in each client process")
 	f.IntVar(&c.RcvBuf, "rcvbuf", 0, "receive buffer of each client in `bytes` (default: the kernel's choice)")
 	f.BoolVar(&c.GC, "gc", false, "have the gateway collect its garbage before its heap is read (needs its admin.pprof)")
+	f.String("out", "", "write the result as JSON to `file` too")
+	f.String("html", "", "write the result as a page with charts to `file` too")
 	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
 }
 

@@ -95,7 +95,7 @@ func TestScenarioFiles(t *testing.T) {
 			t.Errorf("%s: %v", file, err)
 			continue
 		}
-		var res bench.FanoutResult
+		var res bench.Result
 		if err := json.NewDecoder(strings.NewReader(out)).Decode(&res); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}

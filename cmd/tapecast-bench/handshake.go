@@ -32,6 +32,7 @@ func handshakeCommand() *cobra.Command {
 	}
 	t.add(cmd)
 	f := cmd.Flags()
+	f.String("out", "", "write the result as JSON to `file` too")
 	f.IntVar(&c.Count, "count", 5000, "`number` of handshakes")
 	f.IntVar(&c.Batch, "batch", 5000, "so many are open at a time")
 	f.Float64Var(&c.Rate, "rate", 0, "`handshakes` a second (default: one after another)")

@@ -32,6 +32,7 @@ func idleCommand() *cobra.Command {
 	t.add(cmd)
 	t.addPublishing(cmd)
 	f := cmd.Flags()
+	f.String("out", "", "write the result as JSON to `file` too")
 	f.IntSliceVar(&c.Steps, "steps", []int{2000, 6000, 10000, 14000, 18000}, "`numbers` of clients at which memory is read")
 	f.IntVar(&c.Procs, "procs", 1, "client `processes`")
 	f.DurationVar(&c.Settle, "settle", 5*time.Second, "how long connections are left alone before memory is read")

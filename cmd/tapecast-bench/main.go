@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -59,9 +58,10 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 		Long: "tapecast-bench loads a gateway with WebSocket clients and measures what they get and what it costs.\n\n" +
 			"Exit codes: 0 measured; 1 the bench was the bottleneck, or something broke; 2 bad input;\n" +
 			"3 messages were lost, doubled, out of order or torn.",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          noArgs,
+		PersistentPreRunE: begin,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		Args:              noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -71,7 +71,7 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 	root.SetErr(errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(fanoutCommand(), keyedCommand(), privateCommand(), slowCommand(), churnCommand(), stormCommand(), mixedCommand(), rampCommand(), soakCommand(), runCommand(), idleCommand(), handshakeCommand(), passorderCommand(), linkCommand(),
+	root.AddCommand(fanoutCommand(), keyedCommand(), privateCommand(), slowCommand(), churnCommand(), stormCommand(), mixedCommand(), rampCommand(), soakCommand(), runCommand(), idleCommand(), handshakeCommand(), passorderCommand(), linkCommand(), compareCommand(),
 		calibrateCommand(), planCommand(), agentCommand())
 	hidden := func(name string, run func(io.Reader, io.Writer) error) {
 		root.AddCommand(&cobra.Command{Use: name, Hidden: true, Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
@@ -88,25 +88,4 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return &usageError{err}
 	}
 	return nil
-}
-
-// result is what a measurement gives.
-type result interface{ WriteText(io.Writer) error }
-
-// report writes a result, also that of a run whose verdict is an error.
-func report(cmd *cobra.Command, asJSON bool, res result, err error) error {
-	var werr error
-	switch {
-	case res == nil:
-	case asJSON:
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		werr = enc.Encode(res)
-	default:
-		werr = res.WriteText(cmd.OutOrStdout())
-	}
-	if err != nil {
-		return err
-	}
-	return werr
 }

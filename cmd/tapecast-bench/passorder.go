@@ -30,6 +30,7 @@ func passorderCommand() *cobra.Command {
 	t.add(cmd)
 	t.addPublishing(cmd)
 	f := cmd.Flags()
+	f.String("out", "", "write the result as JSON to `file` too")
 	f.IntVar(&c.Clients, "clients", 200, "number of members")
 	f.StringVar(&c.Room, "room", "prices", "the `room`")
 	f.Float64Var(&c.Rate, "rate", 20, "`messages` a second; low, so that none overtakes another")

@@ -69,5 +69,5 @@ func (t *targetFlags) log(cmd *cobra.Command) io.Writer {
 	if t.quiet {
 		return nil
 	}
-	return cmd.ErrOrStderr()
+	return bench.NewProgress(cmd.ErrOrStderr())
 }

@@ -1,0 +1,178 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Comparison puts two results side by side: the same measurement made twice, of
+// two versions or two settings.
+type Comparison struct {
+	Files   [2]string
+	Results [2]*Result
+	Notes   []string // what else differs between the two
+	Legs    []ComparedLeg
+}
+
+// ComparedLeg is one kind of leg that both results have.
+type ComparedLeg struct {
+	Name    string
+	Runs    [2]int
+	Figures []Compared
+}
+
+// Compared is one figure of both, the medians of their runs.
+type Compared struct {
+	Name   string
+	Values [2]float64
+	// Ratio is the second's to the first's; Least and Most are the ratios of any run
+	// of the second to any of the first. 0: the first has nothing there.
+	Ratio, Least, Most float64
+	format             func(float64) string
+}
+
+// figures are what is compared of a leg.
+var figures = []struct {
+	name   string
+	of     func(*Leg) float64
+	format func(float64) string
+}{
+	{"delivered/s", func(g *Leg) float64 { return g.Delivered }, func(v float64) string { return count(int64(v)) }},
+	{"bytes/s", func(g *Leg) float64 { return g.Bytes }, size},
+	{"CPU per message", func(g *Leg) float64 { return g.CPU }, func(v float64) string { return fmt.Sprintf("%.3f µs", v) }},
+	{"gateway cores", func(g *Leg) float64 { return g.Cores }, func(v float64) string { return fmt.Sprintf("%.3f", v) }},
+	{"latency p50", func(g *Leg) float64 { return g.Latency.P50 }, ms},
+	{"latency p90", func(g *Leg) float64 { return g.Latency.P90 }, ms},
+	{"latency p99", func(g *Leg) float64 { return g.Latency.P99 }, ms},
+	{"latency p99.9", func(g *Leg) float64 { return g.Latency.P999 }, ms},
+	{"latency max", func(g *Leg) float64 { return g.Latency.Max }, ms},
+	{"resident memory", func(g *Leg) float64 { return g.RSS }, size},
+	{"resident per connection", func(g *Leg) float64 { return g.RSSPerConnection }, size},
+	{"heap growth", func(g *Leg) float64 { return g.HeapGrowth }, size},
+	{"lost", func(g *Leg) float64 { return float64(g.Lost) }, func(v float64) string { return count(int64(v)) }},
+}
+
+// Compare puts two result files side by side. Files of another version, or of two
+// scenarios, are an InputError.
+func Compare(a, b string) (*Comparison, error) {
+	c := &Comparison{Files: [2]string{a, b}}
+	for k, file := range c.Files {
+		var err error
+		if c.Results[k], err = ReadResult(file); err != nil {
+			return nil, err
+		}
+	}
+	x, y := c.Results[0], c.Results[1]
+	if x.Scenario != y.Scenario {
+		return nil, inputf("%s is of the scenario %q, %s of %q: compare two of one scenario", a, x.Scenario, b, y.Scenario)
+	}
+	for _, name := range x.names() {
+		p, q := legsOf(x.Legs, name), legsOf(y.Legs, name)
+		if len(p) > 0 && len(q) > 0 {
+			c.Legs = append(c.Legs, compareLegs(name, p, q))
+		}
+	}
+	if len(c.Legs) == 0 {
+		return nil, inputf("%s and %s have no leg in common", a, b)
+	}
+	c.note("clients", x.Clients, y.Clients)
+	c.note("rooms", strings.Join(x.Rooms, " "), strings.Join(y.Rooms, " "))
+	c.note("rate", number(x.Rate), number(y.Rate))
+	c.note("size", x.Size, y.Size)
+	c.note("bare", x.Bare, y.Bare)
+	c.note("deflate", x.Deflate, y.Deflate)
+	c.note("seconds", number(x.Seconds), number(y.Seconds))
+	mx, my := x.Machine, y.Machine
+	c.note("cores", mx.Cores, my.Cores)
+	c.note("CPU", mx.CPU, my.CPU)
+	c.note("kernel", mx.Kernel, my.Kernel)
+	c.note("Go", mx.Go, my.Go)
+	for k, r := range c.Results {
+		var problems, faults int
+		for _, g := range r.Legs {
+			problems += len(g.Problems)
+			faults += len(g.Faults)
+		}
+		if problems > 0 {
+			c.Notes = append(c.Notes, fmt.Sprintf("in %s the bench was the bottleneck: its figures say little", c.Files[k]))
+		}
+		if faults > 0 {
+			c.Notes = append(c.Notes, fmt.Sprintf("in %s what was delivered is wrong", c.Files[k]))
+		}
+	}
+	return c, nil
+}
+
+func (c *Comparison) note(what string, a, b any) {
+	if a != b {
+		c.Notes = append(c.Notes, fmt.Sprintf("not the same %s: %v and %v", what, a, b))
+	}
+}
+
+func legsOf(legs []*Leg, name string) []*Leg {
+	return slices.DeleteFunc(slices.Clone(legs), func(g *Leg) bool { return g.Name != name })
+}
+
+func compareLegs(name string, p, q []*Leg) ComparedLeg {
+	out := ComparedLeg{Name: name, Runs: [2]int{len(p), len(q)}}
+	for _, f := range figures {
+		var v [2][]float64
+		for k, legs := range [2][]*Leg{p, q} {
+			for _, g := range legs {
+				v[k] = append(v[k], f.of(g))
+			}
+		}
+		c := Compared{Name: f.name, format: f.format}
+		c.Least, c.Most = ratios(v[0], v[1])
+		c.Values = [2]float64{median(v[0]), median(v[1])}
+		if c.Values[0] > 0 && c.Values[1] >= 0 {
+			c.Ratio = c.Values[1] / c.Values[0]
+		}
+		out.Figures = append(out.Figures, c)
+	}
+	return out
+}
+
+// ratios are the least and the greatest of each of b to each of a; 0 and 0 where
+// a ratio says nothing.
+func ratios(a, b []float64) (least, most float64) {
+	if slices.Min(a) <= 0 || slices.Min(b) < 0 {
+		return 0, 0
+	}
+	return slices.Min(b) / slices.Max(a), slices.Max(b) / slices.Min(a)
+}
+
+// ratio is the ratio in words, and its spread.
+func (c *Compared) ratio() (ratio, spread string) {
+	if c.Values[0] <= 0 || c.Values[1] < 0 {
+		return "–", ""
+	}
+	ratio = fmt.Sprintf("%.3f", c.Ratio)
+	if c.Least != c.Most {
+		spread = fmt.Sprintf("%.3f to %.3f", c.Least, c.Most)
+	}
+	return ratio, spread
+}
+
+// WriteText writes the comparison as tables.
+func (c *Comparison) WriteText(w io.Writer) error {
+	t := &table{}
+	for k, r := range c.Results {
+		t.line("%c: %s · %s · %s", 'A'+k, c.Files[k], r.Start.Format("2006-01-02 15:04"), r.Machine)
+	}
+	for _, n := range c.Notes {
+		t.line("NOTE %s", n)
+	}
+	for _, g := range c.Legs {
+		t.line("")
+		t.line("%s · medians of %d and %d runs; B to A, and any run of B to any of A", g.Name, g.Runs[0], g.Runs[1])
+		t.line("  %-24s %14s %14s %10s   %s", "", "A", "B", "ratio", "spread")
+		for _, f := range g.Figures {
+			ratio, spread := f.ratio()
+			t.line("  %-24s %14s %14s %10s   %s", f.Name, f.format(f.Values[0]), f.format(f.Values[1]), ratio, spread)
+		}
+	}
+	return t.write(w)
+}

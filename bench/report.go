@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ResultVersion is that of the form of result files. Fields may be added to a
+// version, none changes its meaning.
+const ResultVersion = 1
+
+// Header is how a result file begins.
+type Header struct {
+	Version int       `json:"version"`
+	Command []string  `json:"command"` // without secrets
+	Start   time.Time `json:"start"`
+	Machine Machine   `json:"machine"`
+}
+
+// Machine is where a result was measured: the bench's machine, which is the
+// gateway's on loopback only.
+type Machine struct {
+	Cores    int    `json:"cores"`
+	CPU      string `json:"cpu"`
+	Kernel   string `json:"kernel"`
+	Memory   int64  `json:"memory"` // bytes
+	Go       string `json:"go"`
+	Commit   string `json:"commit,omitempty"`   // of the bench. "": built outside of a repository
+	Modified bool   `json:"modified,omitempty"` // from other sources than that commit's
+}
+
+// NewHeader describes a run of command that began at start, on this machine.
+func NewHeader(command []string, start time.Time) Header {
+	return Header{Version: ResultVersion, Command: command, Start: start.UTC().Truncate(time.Millisecond), Machine: thisMachine()}
+}
+
+func thisMachine() Machine {
+	m := Machine{Cores: runtime.NumCPU(), CPU: cpuModel("/proc/cpuinfo"), Go: runtime.Version()}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		m.Kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+	}
+	var s unix.Sysinfo_t
+	if unix.Sysinfo(&s) == nil {
+		m.Memory = int64(s.Totalram) * int64(s.Unit)
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				m.Commit = s.Value
+			case "vcs.modified":
+				m.Modified = s.Value == "true"
+			}
+		}
+	}
+	return m
+}
+
+// cpuModel is the name that the kernel gives the first processor.
+func cpuModel(file string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return runtime.GOARCH
+	}
+	for line := range strings.Lines(string(b)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+// String is the machine in a line.
+func (m Machine) String() string {
+	s := fmt.Sprintf("%d cores of %s · %s of memory · %s · %s", m.Cores, m.CPU, size(float64(m.Memory)), m.Kernel, m.Go)
+	if m.Commit != "" {
+		s += " · commit " + m.Commit[:min(12, len(m.Commit))]
+		if m.Modified {
+			s += " and changes"
+		}
+	}
+	return s
+}
+
+// WriteJSON writes a result with its header before its own fields; what has a
+// version of its own, like a calibration, says these things itself.
+func WriteJSON(w io.Writer, h Header, result any) error {
+	a, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("cannot write the result: %w", err)
+	}
+	b, err := json.Marshal(result)
+	if err != nil {
+		return fmt.Errorf("cannot write the result: %w", err)
+	}
+	if len(b) < 3 || b[0] != '{' {
+		panic(fmt.Sprintf("BUG: a result is an object with fields, not %.20q", b))
+	}
+	var own struct{ Version int }
+	if err := json.Unmarshal(b, &own); err != nil || own.Version == 0 {
+		a[len(a)-1] = ','
+		b = append(a, b[1:]...)
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, b, "", "  "); err != nil {
+		return fmt.Errorf("cannot write the result: %w", err)
+	}
+	out.WriteByte('\n')
+	_, err = w.Write(out.Bytes())
+	return err
+}
+
+// Result is a fanout's result file.
+type Result struct {
+	Header
+	FanoutResult
+}
+
+// ReadResult reads what WriteJSON wrote of a FanoutResult. What is no such file is
+// an InputError.
+func ReadResult(file string) (*Result, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return nil, inputf("cannot read %s: %v", file, err)
+	}
+	r := &Result{}
+	err = json.Unmarshal(b, &r.Header)
+	switch {
+	case err != nil:
+		return nil, inputf("%s is no result file (%v): write one with --out", file, err)
+	case r.Version != ResultVersion:
+		return nil, inputf("%s has version %d of result files, this tapecast-bench reads %d: measure it again", file, r.Version, ResultVersion)
+	}
+	if err := json.Unmarshal(b, &r.FanoutResult); err != nil {
+		return nil, inputf("%s has no result that can be compared (%v)", file, err)
+	}
+	if len(r.Legs) == 0 {
+		return nil, inputf("%s has no runs: only what fanout measures can be compared", file)
+	}
+	for k, g := range r.Legs {
+		if g == nil {
+			return nil, inputf("%s: run %d is null", file, k+1)
+		}
+	}
+	return r, nil
+}

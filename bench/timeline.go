@@ -1,0 +1,238 @@
+package bench
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// Timeline is how a run went: what the clients got from interval to interval, and
+// what the gateway used meanwhile.
+type Timeline struct {
+	Interval float64        `json:"interval_s"`
+	Clients  []ClientPoint  `json:"clients"`
+	Gateway  []GatewayPoint `json:"gateway"`
+}
+
+// ClientPoint is what came in one interval. Each client process says how long its
+// own was, so that one that is late to answer makes it longer, not its rates wrong.
+type ClientPoint struct {
+	At        float64 `json:"at_s"` // its end, from the begin of the window: negative in the warmup
+	Messages  int64   `json:"messages"`
+	Delivered float64 `json:"delivered_per_s"`
+	Bytes     float64 `json:"bytes_per_s"`
+	Timed     int64   `json:"timed"` // how many messages the latencies are of: those due in the window
+	P50       float64 `json:"p50_ms"`
+	P99       float64 `json:"p99_ms"`
+	Max       float64 `json:"max_ms"`
+	Connected int     `json:"connected"`
+
+	PublisherLag float64 `json:"publisher_lag_max_ms"` // 0 for rawsend, which publishes by itself
+	ClientLag    float64 `json:"client_lag_p99_ms"`
+	Asleep       float64 `json:"client_asleep"` // share of the interval
+}
+
+// GatewayPoint is one look at the gateway's metrics.
+type GatewayPoint struct {
+	At    float64 `json:"at_s"`
+	Cores float64 `json:"cores"` // since the look before
+	RSS   float64 `json:"rss"`
+	Heap  float64 `json:"heap"` // in use
+}
+
+// interval is what a worker's clients got since it was asked before.
+type interval struct {
+	From    int64 `json:"from"` // CLOCK_MONOTONIC
+	To      int64 `json:"to"`
+	Frames  int64 `json:"frames"`
+	Bytes   int64 `json:"bytes"`
+	Asleep  int64 `json:"asleep"` // ns
+	Latency *Hist `json:"latency"`
+	Lag     *Hist `json:"lag"`
+}
+
+// interval ends one interval and begins the next. It reads counters that are kept
+// anyway and moves one histogram, so that a data frame costs what it cost before;
+// BenchmarkInterval shows what this itself costs.
+func (l *loop) interval() *interval {
+	r := l.reader
+	now := mark{at: l.clock.now(), frames: r.frames, bytes: r.bytes, asleep: l.asleep}
+	was := l.marked
+	l.marked = now
+	return &interval{
+		From: was.at, To: now.at, Frames: now.frames - was.frames, Bytes: now.bytes - was.bytes, Asleep: now.asleep - was.asleep,
+		Latency: r.takeLatency(), Lag: l.lags.take(l.lag),
+	}
+}
+
+// pieces hands over what a histogram counts piece by piece, and keeps the sum.
+type pieces struct{ taken, piece *Hist }
+
+// take empties h and returns what it held, which is good until the next take.
+func (p *pieces) take(h *Hist) *Hist {
+	if p.taken == nil {
+		p.taken, p.piece = NewHist(), NewHist()
+	}
+	p.piece.Reset()
+	p.piece.Merge(h)
+	p.taken.Merge(h)
+	h.Reset()
+	return p.piece
+}
+
+// all is a copy of what h holds and held.
+func (p *pieces) all(h *Hist) *Hist {
+	all := NewHist()
+	all.Merge(h)
+	if p.taken != nil {
+		all.Merge(p.taken)
+	}
+	return all
+}
+
+// mostPoints bounds a timeline: a run of days has longer intervals.
+const mostPoints = 3600
+
+// scrapeEvery is the least time between two looks at the gateway's metrics. One
+// costs it 0.9 ms of CPU time (doc.go).
+const scrapeEvery = time.Second
+
+// intervalOf is a second, or less where the window is short and more where it is long.
+func intervalOf(window time.Duration) time.Duration {
+	return max(100*time.Millisecond, min(time.Second, window/20), window/mostPoints)
+}
+
+// follower asks the clients for their intervals and the gateway for its metrics
+// while a run goes on. It has a goroutine of its own, since clients that are busy
+// answer late and the window's edges don't wait. From start to stop the crew and
+// the timeline are that goroutine's.
+type follower struct {
+	crew    *crew
+	scraper *scraper
+	plan    plan
+	every   time.Duration
+	show    func(ClientPoint) // progress; nil: none
+	lag     atomic.Int64      // the publisher's longest since it was taken, ns
+
+	line   Timeline
+	cpu    float64 // the gateway's, at the last look
+	looked int64   // when that was, monotonic. 0: never
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func (f *follower) start(ctx context.Context) {
+	f.line.Interval = f.every.Seconds()
+	ctx, f.cancel = context.WithCancel(ctx)
+	f.done = make(chan error, 1)
+	go func() { f.done <- f.follow(ctx) }()
+}
+
+// stop ends the following. The error is of a crew that no longer answers.
+func (f *follower) stop() error {
+	if f.cancel == nil {
+		return nil // it did not start
+	}
+	f.cancel()
+	err := <-f.done
+	f.show = nil
+	return err
+}
+
+func (f *follower) follow(ctx context.Context) error {
+	tick := time.NewTicker(f.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		answers, err := f.crew.tellAll(order{Op: "interval"})
+		if err != nil {
+			return err
+		}
+		f.add(answers)
+		if now := monotonicIn(0); now-f.looked >= int64(scrapeEvery) {
+			f.look(ctx)
+		}
+	}
+}
+
+// add makes a point of what all workers answered.
+func (f *follower) add(answers []answer) {
+	p, latency, lag := ClientPoint{}, NewHist(), NewHist()
+	for _, a := range answers {
+		v := a.Interval
+		if v == nil || v.To <= v.From {
+			continue
+		}
+		s := float64(v.To-v.From) / 1e9
+		p.Messages += v.Frames
+		p.Delivered += float64(v.Frames) / s
+		p.Bytes += float64(v.Bytes) / s
+		p.Asleep += float64(v.Asleep) / 1e9 / s / float64(len(answers))
+		p.Connected += a.Status.Joined
+		latency.Merge(v.Latency)
+		lag.Merge(v.Lag)
+	}
+	q := latency.Quantiles()
+	p.At = f.seconds(monotonicIn(0)) // a worker's own clock may be another machine's
+	p.Timed, p.P50, p.P99, p.Max = q.Count, q.P50, q.P99, q.Max
+	p.ClientLag = lag.Quantiles().P99
+	p.PublisherLag = float64(f.lag.Swap(0)) / 1e6
+	f.line.Clients = append(f.line.Clients, p)
+	if f.show != nil {
+		f.show(p)
+	}
+}
+
+// look reads the gateway's metrics. That one look fails is no fault of the run:
+// those at the window's edges say so if it is.
+func (f *follower) look(ctx context.Context) {
+	m, err := f.scraper.scrape(ctx)
+	if err != nil {
+		return
+	}
+	now := monotonicIn(0)
+	if f.looked != 0 {
+		f.line.Gateway = append(f.line.Gateway, GatewayPoint{
+			At: f.seconds(now), Cores: (m[metricCPU] - f.cpu) / (float64(now-f.looked) / 1e9), RSS: m[metricRSS], Heap: m[metricHeap],
+		})
+	}
+	f.cpu, f.looked = m[metricCPU], now
+}
+
+// seconds from the begin of the window to a reading of the monotonic clock.
+func (f *follower) seconds(mono int64) float64 {
+	return float64(mono+f.plan.Anchor-f.plan.From) / 1e9
+}
+
+// noteLag keeps the publisher's longest lag. Its one writer is the publisher.
+func noteLag(longest *atomic.Int64, lag int64) {
+	if longest != nil && lag > longest.Load() {
+		longest.Store(lag)
+	}
+}
+
+// CurvePoint is one point of the percentile curve.
+type CurvePoint struct {
+	Percent float64 `json:"percent"`
+	MS      float64 `json:"ms"`
+}
+
+// curve is the percentiles of h, as far out as at least one duration lies beyond,
+// and the longest.
+func curve(h *Hist) []CurvePoint {
+	var out []CurvePoint
+	n := float64(h.Count())
+	if n == 0 {
+		return nil
+	}
+	for _, q := range []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92.5, 95, 97.5, 98, 99, 99.25, 99.5, 99.75, 99.8, 99.9, 99.925, 99.95, 99.975, 99.98, 99.99, 99.995, 99.998, 99.999} {
+		if n*(100-q) >= 100 {
+			out = append(out, CurvePoint{q, float64(h.Quantile(q)) / 1e6})
+		}
+	}
+	return append(out, CurvePoint{100, float64(h.Max()) / 1e6})
+}

@@ -1,0 +1,163 @@
+package bench
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// slowSender stands between the gate and its members: each message goes out when
+// its delay is over, none during the stall, and it keeps how late each was by the
+// clock of who sent it.
+type slowSender struct {
+	anchor int64
+	delay  func(n int64) time.Duration
+	stall  struct{ after, length time.Duration } // from the first message's due time
+
+	queue chan slowFrame
+	wg    sync.WaitGroup
+
+	mu    sync.Mutex
+	first int64 // the first due time, ns since 1970
+	sent  map[int64][]int64
+}
+
+type slowFrame struct {
+	c   *gateConn
+	n   int64
+	due int64
+	b   []byte
+}
+
+// edit takes a message in place of the gate, who sends nothing then.
+func (s *slowSender) edit(shape valueShape) func(*gateConn, int64, []byte) [][]byte {
+	return func(c *gateConn, n int64, b []byte) [][]byte {
+		s.queue <- slowFrame{c, n, parseTime(b[len(b)-shape.size():]), b}
+		return nil
+	}
+}
+
+func (s *slowSender) run() {
+	for f := range s.queue {
+		if s.first == 0 {
+			s.first = f.due
+		}
+		at := f.due + int64(s.delay(f.n))
+		from := s.first + int64(s.stall.after)
+		if to := from + int64(s.stall.length); at >= from && at < to {
+			at = to
+		}
+		for now := s.now(); now < at; now = s.now() {
+			sleepUntil(at - s.anchor)
+		}
+		late := s.now() - f.due
+		_, _ = f.c.Write(f.b)
+		s.mu.Lock()
+		s.sent[f.n] = append(s.sent[f.n], late)
+		s.mu.Unlock()
+	}
+}
+
+func (s *slowSender) now() int64 { return clockGettime(1) + s.anchor }
+
+// What is reported is what the server knows that it did: delays from 60 to 260 ms,
+// and a stall of 1.5 s whose whole backlog goes out at its end. All quantiles are
+// within 2 %, and the stall is seen in the timeline.
+func TestTruth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	g := newGate(t, "secret")
+	g.bare = true
+	shape, err := newValueShape(128, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &slowSender{anchor: anchor(), queue: make(chan slowFrame, 100_000), sent: map[int64][]int64{}}
+	// Ever longer and shorter again, in steps less than the gap of two messages: the
+	// order is kept without waiting for it.
+	s.delay = func(n int64) time.Duration {
+		k := n % 200
+		return 60*time.Millisecond + 2*time.Millisecond*time.Duration(min(k, 200-k))
+	}
+	s.stall.after, s.stall.length = 3*time.Second, 1500*time.Millisecond
+	s.wg.Go(s.run)
+	defer func() { close(s.queue); s.wg.Wait() }()
+	g.edit = s.edit(shape)
+
+	cfg := g.fanout()
+	cfg.Clients, cfg.Procs, cfg.Bare, cfg.Rate = 4, 2, true, 200
+	cfg.Warmup, cfg.Duration = 500*time.Millisecond, 6*time.Second
+	res, err := Fanout(t.Context(), cfg)
+	var invalid *InvalidError
+	if err != nil && !errors.As(err, &invalid) {
+		t.Fatal(err)
+	}
+	leg := res.Legs[0]
+	warm := int64(cfg.Rate * cfg.Warmup.Seconds())
+	var truth []int64
+	s.mu.Lock()
+	for n, late := range s.sent {
+		if n >= warm {
+			truth = append(truth, late...)
+		}
+	}
+	s.mu.Unlock()
+	slices.Sort(truth)
+	if leg.Latency.Count != int64(len(truth)) || leg.Lost+leg.Late+leg.Doubled != 0 {
+		t.Fatalf("%d latencies of %d; lost %d, out of order %d, doubled %d", leg.Latency.Count, len(truth), leg.Lost, leg.Late, leg.Doubled)
+	}
+	f := func(what string, got, q float64) {
+		t.Helper()
+		want := float64(truth[int(math.Ceil(q/100*float64(len(truth))))-1]) / 1e6
+		t.Logf("%s: %.2f ms, truly %.2f ms", what, got, want)
+		if math.Abs(got/want-1) > 0.02 {
+			t.Errorf("%s is %.2f ms, want %.2f ms within 2 %%", what, got, want)
+		}
+	}
+	f("p50", leg.Latency.P50, 50)
+	f("p90", leg.Latency.P90, 90)
+	f("p99", leg.Latency.P99, 99)
+	f("p99.9", leg.Latency.P999, 99.9)
+	f("max", leg.Latency.Max, 100)
+	if leg.Latency.Max < 1450 {
+		t.Errorf("max is %.0f ms: the stall of 1.5 s is not in it", leg.Latency.Max)
+	}
+	for _, p := range leg.Curve {
+		if p.Percent > 0 {
+			f("the curve", p.MS, p.Percent)
+		}
+	}
+	checkTimeline(t, leg, 1000)
+}
+
+// checkTimeline sees that nothing is in the timeline twice or missing, and that
+// there was a time in which nothing came.
+func checkTimeline(t *testing.T, leg *Leg, quiet float64) {
+	t.Helper()
+	var messages, timed int64
+	var longest, silent, since float64
+	for _, p := range leg.Timeline.Clients {
+		messages += p.Messages
+		timed += p.Timed
+		longest = max(longest, p.Max)
+		if p.Messages > 0 {
+			since = p.At
+		}
+		if p.At > 0 && p.At < 6 {
+			silent = max(silent, p.At-since)
+		}
+	}
+	if messages != leg.Unique || timed != leg.Latency.Count || longest != leg.Latency.Max {
+		t.Errorf("the timeline has %d messages, %d timed, max %v ms; the run %d, %d, %v ms", messages, timed, longest, leg.Unique, leg.Latency.Count, leg.Latency.Max)
+	}
+	if silent*1000 < quiet {
+		t.Errorf("the timeline's longest silence is %.0f ms, want %.0f ms or more", silent*1000, quiet)
+	}
+	if len(leg.Timeline.Gateway) < 4 || leg.Timeline.Gateway[2].RSS <= 0 {
+		t.Errorf("looks at the gateway: %+v", leg.Timeline.Gateway)
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// result is what a measurement gives.
+type result interface{ WriteText(io.Writer) error }
+
+// charted is a result that has charts.
+type charted interface {
+	WriteHTML(io.Writer, bench.Header) error
+}
+
+// report writes a result, also that of a run whose verdict is an error, as it is
+// asked for: as text or JSON, and to the files of --out and --html.
+func report(cmd *cobra.Command, asJSON bool, res result, verdict error) error {
+	if res == nil {
+		return verdict
+	}
+	began, _ := cmd.Context().Value(beganKey{}).(time.Time)
+	h := bench.NewHeader(commandLine(cmd), began)
+	toJSON := func(w io.Writer) error { return bench.WriteJSON(w, h, res) }
+	write := res.WriteText
+	if asJSON {
+		write = toJSON
+	}
+	err := write(cmd.OutOrStdout())
+	if file, ferr := cmd.Flags().GetString("out"); ferr == nil && err == nil {
+		err = writeFile(file, toJSON)
+	}
+	if c, ok := res.(charted); ok && err == nil {
+		if file, ferr := cmd.Flags().GetString("html"); ferr == nil {
+			err = writeFile(file, func(w io.Writer) error { return c.WriteHTML(w, h) })
+		}
+	}
+	if verdict != nil {
+		return verdict
+	}
+	return err
+}
+
+// beganKey is where a command's context says when it began.
+type beganKey struct{}
+
+// begin notes when a command began, and finds out before anything is measured
+// that a file could not be written.
+func begin(cmd *cobra.Command, _ []string) error {
+	cmd.SetContext(context.WithValue(cmd.Context(), beganKey{}, time.Now()))
+	for _, flag := range []string{"out", "html"} {
+		file, err := cmd.Flags().GetString(flag)
+		if err != nil || file == "" {
+			continue
+		}
+		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
+		if err != nil {
+			return &usageError{fmt.Errorf("--%s: %w", flag, err)}
+		}
+		_ = f.Close() // nothing was written
+	}
+	return nil
+}
+
+// commandLine is the command as it was given, its flags sorted, without secrets.
+func commandLine(cmd *cobra.Command) []string {
+	line := strings.Fields(cmd.CommandPath())
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		value := f.Value.String()
+		if s, ok := f.Value.(pflag.SliceValue); ok {
+			value = strings.Join(s.GetSlice(), ",")
+		}
+		if f.Name == "secret" || f.Name == "token" {
+			value = "…"
+		}
+		line = append(line, "--"+f.Name+"="+value)
+	})
+	return append(line, cmd.Flags().Args()...)
+}
+
+// writeFile has write fill a file; "" is none.
+func writeFile(name string, write func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(f)
+	err = write(w)
+	if ferr := w.Flush(); err == nil {
+		err = ferr
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", name, err)
+	}
+	return nil
+}
