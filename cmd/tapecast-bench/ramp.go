@@ -37,7 +37,6 @@ func rampCommand() *cobra.Command {
 	t.add(cmd)
 	t.addPublishing(cmd)
 	f := cmd.Flags()
-	f.String("out", "", "write the result as JSON to `file` too")
 	addLoad(f, &c.Fanout)
 	addRooms(f, &c.Fanout)
 	f.Float64SliceVar(&rates, "rates", nil, "`messages` a second of each step (default 50,100,200,400,800)")

@@ -40,9 +40,11 @@ func report(cmd *cobra.Command, asJSON bool, res result, verdict error) error {
 	if file, ferr := cmd.Flags().GetString("out"); ferr == nil && err == nil {
 		err = writeFile(file, toJSON)
 	}
-	if c, ok := res.(charted); ok && err == nil {
-		if file, ferr := cmd.Flags().GetString("html"); ferr == nil {
+	if file, ferr := cmd.Flags().GetString("html"); ferr == nil && err == nil {
+		if c, ok := res.(charted); ok {
 			err = writeFile(file, func(w io.Writer) error { return c.WriteHTML(w, h) })
+		} else if file != "" {
+			err = &usageError{fmt.Errorf("--html: what %s measures has no page yet: use --out", cmd.Name())}
 		}
 	}
 	if verdict != nil {
