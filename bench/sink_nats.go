@@ -46,7 +46,7 @@ func newNATSSink(ctx context.Context, to string) (*natsSink, error) {
 		}
 	}
 	go s.listen()
-	if err := s.write([]byte(connect + "}\r\nPING\r\n")); err == nil {
+	if err = s.write([]byte(connect + "}\r\nPING\r\n")); err == nil {
 		err = s.pong(ctx)
 	}
 	if err != nil {
