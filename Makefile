@@ -11,6 +11,8 @@ FUZZTIME ?= 10s
 # What `make bench` runs, and how often.
 BENCH    ?= .
 COUNT    ?= 1
+# Further flags of `make bench-peers`, like --only gws,tapecast; bin/peers run -h lists them.
+PEERS    ?=
 # The least statement coverage, in percent, of each package in COVERED.
 COVERMIN ?= 85
 COVERED  := rooms loop ingest server
@@ -22,10 +24,10 @@ export TAPECAST_DATA ?= $(abspath ../shared/data)
 E2E  := ./cmd/tapecast
 UNIT  = $$($(GO) list ./... | grep -vx tapecast/cmd/tapecast)
 
-.PHONY: help run build test unit e2e race fuzz faults bench lint clean cover deps
+.PHONY: help run build test unit e2e peers bench-peers race fuzz faults bench lint clean cover deps
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: build ## build, then start the demo: embedded broker, generated market, gateway
 	@exec bin/tapecast run
@@ -38,13 +40,22 @@ build: ## leave bin/tapecast and bin/tapecast-bench
 deps:
 	@KAFKA_HOME='$(KAFKA_HOME)' GO='$(GO)' bash .ci/deps
 
-test: deps unit e2e ## unit tests, then the end-to-end suite
+test: deps unit e2e peers ## unit tests, the end-to-end suite, and the peers' servers
 
 unit: ## the tests of all packages but the end-to-end suite
 	$(GO) test -count=1 -timeout 10m $(UNIT)
 
 e2e: ## the end-to-end suite: real binaries, real sockets, embedded broker and Kafka
 	$(GO) test -count=1 -v -timeout 15m $(E2E)
+
+# A module of its own, so that other servers' code is none of the gateway's.
+peers: build ## the servers that tapecast is measured against, each with a few clients
+	cd bench/peers && $(GO) vet ./... && $(GO) test -count=1 -timeout 5m ./... && $(GO) build -trimpath -o ../../bin/ .
+	bin/peers run --quick
+
+bench-peers: build ## tapecast and other servers in turns, 25 minutes at most; writes into bench/RESULTS.md
+	cd bench/peers && $(GO) build -trimpath -o ../../bin/ .
+	bin/peers run --into bench/RESULTS.md $(PEERS)
 
 race: ## everything under the race detector, the end-to-end suite shortened
 	$(GO) test -race -count=1 -timeout 15m $(UNIT)

@@ -142,14 +142,9 @@ func (l *loop) connected(i int, c *client, ev uint32) {
 
 // upgrade asks for it.
 func (l *loop) upgrade(i int, c *client) {
-	path := l.job.Path
-	if l.manual() {
-		path += map[bool]string{false: "?", true: "&"}[strings.Contains(path, "?")] + "join=manual"
-	}
-	c.state = stUpgrading
-	b := appendUpgrade(nil, l.job.Host, path, c.token, upgradeKey(l.seed+uint64(i)), l.job.Deflate)
-	c.token = ""
-	l.write(i, c, b)
+	o := l.speaker.opening(c)
+	c.state, c.token = stUpgrading, o.later
+	l.write(i, c, appendUpgrade(nil, l.job.Host, o.path, o.subprotocol, o.token, upgradeKey(l.seed+uint64(i)), l.job.Deflate))
 }
 
 // manual says that the client itself names all rooms that it joins.

@@ -1,6 +1,7 @@
 // Package bench loads a gateway with WebSocket clients and measures what they
 // get and what it costs. It imports nothing of the gateway: it speaks the wire
-// protocol, Kafka, /metrics and, with Direct, POST /debug/append.
+// protocol, Kafka, /metrics and, with Direct, POST /debug/append; and to other
+// servers what they speak.
 //
 // # What is measured
 //
@@ -18,6 +19,19 @@
 // CPU time and memory come from its /metrics; its resolution is 10 ms, so that a
 // window of ten seconds errs by a thousandth.
 //
+// # Other servers
+//
+// The same clients measure other servers: Job.Protocol names what they speak, and
+// each protocol is a speaker of its own (speak_*.go), which says what is sent after
+// the upgrade, when a client is in, and where a frame has its values. A message is
+// the same value everywhere. tapecast's frames, one message each with the value at
+// its end, the reader takes by itself; a framer takes apart what others send:
+// Centrifugo's lines, NATS' stream, a plain message with its value anywhere. They
+// are published by the server's own port (Target.Publish), and what a server uses
+// is its process's, by /proc, where it has no /metrics of the known form
+// (Target.Admin, pid:N). The module bench/peers has small servers on several
+// libraries, which take POST /debug/append as the gateway does.
+//
 // # Processes and goroutines
 //
 // The process that was called publishes, reads metrics and reports. Clients live
@@ -26,7 +40,7 @@
 // them what to do by JSON on their standard input, one order and one answer at a
 // time (job.go). A worker that loses its parent ends.
 //
-//   - loop, client, reader, tally, chain, arrivals, stamper: owned by the one
+//   - loop, client, reader, speaker, tally, chain, arrivals, stamper: owned by the one
 //     goroutine of a worker, which is locked to its thread; no goroutine and no
 //     net.Conn per client. Only loop.wakeUp may be called by another.
 //   - crew, fanoutRun: the goroutine that runs the scenario.
@@ -35,7 +49,7 @@
 //   - Progress: any goroutine; a lock around each line.
 //   - publication and its sink: the goroutine of the publisher, locked to a thread
 //     that is given real-time priority where that is allowed. Kafka's delivery
-//     reports are counted on another.
+//     reports are counted on another, as a NATS server's answers are.
 //   - wire: a client's TLS, the loop's, but for its handshake, which runs on a
 //     goroutine of its own while the loop leaves the client alone.
 //   - link: two goroutines a direction carry packets between two namespaces.

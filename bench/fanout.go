@@ -190,7 +190,12 @@ func (c *FanoutConfig) check() error {
 	if c.StallFor == 0 {
 		c.StallFor = c.Duration + time.Second // the last look at the gateway's memory still finds them so
 	}
+	if err := c.Target.Speech.check(); err != nil {
+		return err
+	}
 	switch {
+	case c.Target.foreign() && (c.AutoJoin || c.Deflate || c.Bare || c.Filtered > 0 || c.Baseline):
+		return inputf("--auto-join, --deflate, --bare, --filtered and --baseline are tapecast's: leave them out with --protocol %s", c.Target.Protocol)
 	case c.Clients < 1:
 		return inputf("--clients %d: at least one is needed", c.Clients)
 	case c.Clients < c.Procs:

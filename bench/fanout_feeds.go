@@ -48,7 +48,7 @@ func (r *fanoutRun) job(e endpoint) Job {
 	j := Job{
 		Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
 		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Deals: c.deals(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
-		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf,
+		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf, Speech: c.Target.Speech,
 	}
 	j.Resume = c.Storm != nil && c.Storm.Resume || c.Churn != nil && c.Churn.Resume
 	if c.AutoJoin {

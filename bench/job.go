@@ -12,6 +12,8 @@ type Job struct {
 	TLS     bool     `json:"tls"`
 	CA      string   `json:"ca,omitempty"` // file of certificates to trust; "": the system's
 
+	Speech // Protocol, and what belongs to it
+
 	Base    int `json:"base"`    // number of the first user of all that share the job
 	First   int `json:"first"`   // number of the first user
 	Clients int `json:"clients"` // how many there will be at most

@@ -63,6 +63,7 @@ type loop struct {
 	clients  []client
 	deals    []deal
 	reader   *reader
+	speaker  speaker
 
 	dialing, joined, gone, dialled int
 	handshake                      *Hist
@@ -123,7 +124,13 @@ func newLoop(job Job) (*loop, error) {
 		l.clients[i].fd = -1
 	}
 	l.buf = make([]byte, l.headroom()+readSize)
-	l.reader.notice, l.reader.control = l.notice, l.control
+	if l.speaker, err = newSpeaker(l); err != nil {
+		return nil, err
+	}
+	l.reader.notice, l.reader.control = l.speaker.notice, l.control
+	if f, ok := l.speaker.(framer); ok {
+		l.reader.frame = f.frame
+	}
 	if l.tls, err = job.tlsConfig(); err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func TestParseUpgrade(t *testing.T) {
 	if got := acceptKey("dGhlIHNhbXBsZSBub25jZQ=="); got != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 		t.Fatalf("accept key %q", got)
 	}
-	req := string(appendUpgrade(nil, "h:1", "/ws", "tok", key, false))
+	req := string(appendUpgrade(nil, "h:1", "/ws", "tapecast.v1", "tok", key, false))
 	if k, ok := requestKey([]byte(req)); !ok || k != key || !strings.Contains(req, "\r\nAuthorization: Bearer tok\r\n") {
 		t.Fatalf("%q has key %q", req, k)
 	}

@@ -37,6 +37,9 @@ type reader struct {
 	others        int64 // data frames of other rooms
 	early         int64 // before they were due: the clocks disagree
 
+	// frame takes a data frame apart, and gives what it holds to value or
+	// notice. nil: a frame is one message with its value at the end.
+	frame func(i int, p []byte, now int64, first bool) error
 	// notice gets every JSON text that is not data, control every control
 	// frame. An error fails the client.
 	notice  func(i int, p []byte) error
@@ -103,14 +106,14 @@ func (r *reader) start(p plan, tallies ...*tally) {
 			f.course, f.latency = p.More[k-1], NewHist()
 		}
 		f.Schedule.prepare()
-		if r.check && !r.bare && len(t.deal.Rooms) > 0 {
+		if r.check && !r.bare && r.frame == nil && len(t.deal.Rooms) > 0 {
 			for s := range t.deal.Streams {
 				f.heads = append(f.heads, []byte(`{"room":"`+t.deal.room(s)+`"`))
 			}
 		}
 		r.feeds = append(r.feeds, f)
 	}
-	if r.check && !r.bare {
+	if r.check && !r.bare && r.frame == nil {
 		r.chain = newChain()
 	}
 }
@@ -185,17 +188,24 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 			if h.op == opClose {
 				return len(b), err // nothing counts after it (RFC 6455, 5.5.1)
 			}
-		} else if h.small {
-			had := r.frames
-			if p, err = r.inflater.inflate(p); err == nil {
-				err = r.data(i, p, now, first)
-			}
-			if r.frames > had { // bytes are those on the wire
-				r.bytes += int64(end-len(p)) - frameOverhead(len(p))
-			}
-			first = false
 		} else {
-			err = r.data(i, p, now, first)
+			had := r.frames
+			if h.small {
+				p, err = r.inflater.inflate(p)
+			}
+			if err != nil {
+				return used, err
+			}
+			if r.frame != nil {
+				err = r.frame(i, p, now, first)
+			} else if at := len(p) - r.back; r.begins(p, at) {
+				err = r.value(i, p, at, now, first)
+			} else {
+				err = r.otherFrame(i, p)
+			}
+			if r.frames > had {
+				r.bytes += int64(end) // those on the wire
+			}
 			first = false
 		}
 		if err != nil {
@@ -204,17 +214,24 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 	}
 }
 
-// data takes one data frame. The due time is read from the first frame of a
-// buffer only, unless everything is checked: the others follow from their
-// numbers.
-func (r *reader) data(i int, p []byte, now int64, first bool) error {
-	at := len(p) - r.back
-	if at < 0 || r.bare != (at == 0) || binary.LittleEndian.Uint32(p[at:]) != valueHead || !r.started {
-		return r.otherFrame(i, p)
-	}
+// begins says whether a tapecast's data frame p looks like one whose value
+// begins at at.
+func (r *reader) begins(p []byte, at int) bool {
+	return r.started && at >= 0 && r.bare == (at == 0) && binary.LittleEndian.Uint32(p[at:]) == valueHead && p[len(p)-1] == '}'
+}
+
+// isValue says whether p has room for a value at at, and looks like one there.
+func (r *reader) isValue(p []byte, at int) bool {
+	return at >= 0 && len(p)-at >= r.shape.size() && binary.LittleEndian.Uint32(p[at:]) == valueHead
+}
+
+// value takes the value that begins at at in the message p. The due time is
+// read from the first of a buffer only, unless everything is checked: the others
+// follow from their numbers.
+func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
 	v := p[at : at+r.shape.size()]
 	n := parseNumber(v)
-	if n < 0 || p[len(p)-1] != '}' || v[len(v)-1] != '}' {
+	if n < 0 || v[len(v)-1] != '}' {
 		return r.torn(p)
 	}
 	f, whole := &r.feeds[0], n
@@ -251,7 +268,6 @@ func (r *reader) data(i int, p []byte, now int64, first bool) error {
 		}
 	}
 	r.frames++
-	r.bytes += int64(len(p)) + frameOverhead(len(p))
 	f.tally.got(i, n)
 	if r.order != nil {
 		r.order.put(i, n, r.stamp)

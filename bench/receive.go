@@ -92,9 +92,8 @@ func (l *loop) take(i int, c *client, b []byte, now int64) (used int, err error)
 		if used == 0 || err != nil {
 			return 0, err
 		}
-		c.state = stEntering
-		if l.manual() {
-			c.state = stGreeting
+		if l.speaker.opened(i, c); c.fd < 0 {
+			return used, nil
 		}
 	}
 	n, err := l.reader.read(i, b[used:], now)

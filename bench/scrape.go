@@ -32,13 +32,20 @@ const (
 type scraper struct {
 	url    string
 	client *http.Client
+	pid    string // "": by /metrics
 }
 
 func newScraper(admin string) *scraper {
+	if pid, ok := strings.CutPrefix(admin, pidPrefix); ok {
+		return &scraper{pid: pid}
+	}
 	return &scraper{url: strings.TrimSuffix(admin, "/") + "/metrics", client: &http.Client{Timeout: 10 * time.Second}}
 }
 
 func (s *scraper) scrape(ctx context.Context) (Metrics, error) {
+	if s.pid != "" {
+		return processMetrics(s.pid)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
 		return nil, inputf("--admin: %v", err)

@@ -8,17 +8,21 @@ import (
 	"strings"
 )
 
-// Target is the gateway under test, and how to get in and publish.
+// Target is the server under test, and how to get in and publish.
 type Target struct {
+	Speech // what clients speak with it
+
 	URL     string   // ws://HOST:PORT/ws, or wss:
 	CA      string   // wss: file of the certificates to trust. "": the system's
-	Admin   string   // http://HOST:PORT of the internal port. "": port 8081 of the same host
+	Admin   string   // http://HOST:PORT of the internal port. "": port 8081 of the same host. pid:N: a process without /metrics
 	Keys    Keys     // for the clients' tokens
 	Sources []string // addresses to connect from. nil: 127.0.0.2 to 127.0.0.9 for a gateway on loopback
 	Agents  Agents   // machines that the clients run on. Empty: this one
 	Direct  bool     // publish through the gateway's append endpoint
 	Brokers []string // or to Kafka
 	Topic   string
+	Publish string // or to another server's own port: nats://HOST:PORT, or http://HOST:PORT/api of a Centrifugo
+	APIKey  string // of the Centrifugo
 }
 
 // endpoint is a target, resolved.
@@ -106,23 +110,40 @@ func ParseSources(s string) ([]string, error) {
 
 // checkPublishing says whether there is exactly one way to publish, and tries it.
 func (t *Target) checkPublishing(ctx context.Context, e endpoint) error {
+	ways := 0
+	for _, given := range []bool{t.Direct, len(t.Brokers) > 0, t.Publish != ""} {
+		if given {
+			ways++
+		}
+	}
 	switch {
-	case t.Direct && len(t.Brokers) > 0:
-		return inputf("both --direct and --brokers are given: keep one")
+	case ways > 1:
+		return inputf("more than one of --direct, --brokers and --publish is given: keep one")
+	case t.Publish != "":
+		s, err := t.sink(ctx, e, "")
+		if err == nil {
+			_, err = s.close(ctx)
+		}
+		return err
 	case t.Direct:
 		return checkDirect(ctx, e.admin)
 	case len(t.Brokers) > 0 && t.Topic == "":
 		return inputf("--brokers needs --topic: which topic feeds the room")
 	case len(t.Brokers) == 0:
-		return inputf("nothing says how to publish: give --direct, or --brokers and --topic")
+		return inputf("nothing says how to publish: give --direct, or --brokers and --topic, or --publish")
 	}
 	return nil
 }
 
 // sink opens the way to publish; topic is for Kafka.
 func (t *Target) sink(ctx context.Context, e endpoint, topic string) (sink, error) {
-	if t.Direct {
+	switch {
+	case t.Direct:
 		return newDirectSink(ctx, e.admin)
+	case strings.HasPrefix(t.Publish, "nats://"):
+		return newNATSSink(ctx, t.Publish)
+	case t.Publish != "":
+		return newCentrifugoSink(ctx, t.Publish, t.APIKey)
 	}
 	return newKafkaSink(t.Brokers, topic)
 }

@@ -11,10 +11,13 @@ import (
 )
 
 // appendUpgrade appends the opening handshake (RFC 6455, 4.1).
-func appendUpgrade(dst []byte, host, path, token, key string, deflate bool) []byte {
+func appendUpgrade(dst []byte, host, path, subprotocol, token, key string, deflate bool) []byte {
 	dst = append(dst, "GET "+path+" HTTP/1.1\r\nHost: "+host+
 		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"+
-		"\r\nSec-WebSocket-Protocol: tapecast.v1\r\nSec-WebSocket-Key: "+key...)
+		"\r\nSec-WebSocket-Key: "+key...)
+	if subprotocol != "" {
+		dst = append(dst, "\r\nSec-WebSocket-Protocol: "+subprotocol...)
+	}
 	if token != "" {
 		dst = append(dst, "\r\nAuthorization: Bearer "+token...)
 	}

@@ -31,6 +31,7 @@ func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string, more fun
 	}
 	t.add(cmd)
 	t.addPublishing(cmd)
+	t.addSpeech(cmd)
 	addLoad(cmd.Flags(), &c)
 	if more != nil {
 		more(cmd.Flags(), &c)

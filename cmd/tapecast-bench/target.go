@@ -19,6 +19,8 @@ type targetFlags struct {
 	sources            string
 	agents             []string
 	agentKeyFile       string
+	speech             bench.Speech
+	publish, apiKey    string
 	json, quiet        bool
 }
 
@@ -26,7 +28,7 @@ func (t *targetFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&t.url, "target", "ws://127.0.0.1:8080/ws", "the gateway's public `URL`")
 	f.StringVar(&t.ca, "ca", "", "`file` of the certificates to trust, for a wss:// target (default: the system's)")
-	f.StringVar(&t.admin, "admin", "", "`URL` of the gateway's internal port (default: port 8081 of the target's host)")
+	f.StringVar(&t.admin, "admin", "", "`URL` of the gateway's internal port (default: port 8081 of the target's host); pid:N: a server without such metrics, by its process")
 	f.StringVar(&t.secret, "secret", "", "HS256 `key` that signs the clients' tokens")
 	f.StringVar(&t.secretFile, "secret-file", "", "`file` that holds the HS256 key")
 	f.StringVar(&t.ed25519Key, "ed25519-key", "", "PEM `file` with the Ed25519 private key that signs the clients' tokens")
@@ -45,6 +47,17 @@ func (t *targetFlags) addPublishing(cmd *cobra.Command) {
 	f.StringVar(&t.topic, "topic", t.topic, "the `topic` to publish to")
 }
 
+// addSpeech adds what it takes to measure another server than the gateway.
+func (t *targetFlags) addSpeech(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&t.speech.Protocol, "protocol", bench.Tapecast, "what the server speaks: `tapecast`, centrifuge, nats or plain")
+	f.StringArrayVar(&t.speech.Say, "say", nil, "plain: a `text` that a client sends once connected; {user} and {room} are filled in")
+	f.StringVar(&t.speech.Until, "until", "", "plain: a `text` in the message that says that a client is in (default: it is at once)")
+	f.StringVar(&t.speech.After, "after", "", "plain: the `text` right before the value in a message (default: what looks like one is)")
+	f.StringVar(&t.publish, "publish", "", "publish to another server: nats://HOST:PORT, or `URL` of a Centrifugo's HTTP API")
+	f.StringVar(&t.apiKey, "api-key", "", "that API's `key`")
+}
+
 func (t *targetFlags) target() (bench.Target, error) {
 	keys, err := bench.LoadKeys(t.secret, t.secretFile, t.ed25519Key, t.token)
 	if err != nil {
@@ -61,6 +74,7 @@ func (t *targetFlags) target() (bench.Target, error) {
 	return bench.Target{
 		URL: t.url, Agents: agents, CA: t.ca, Admin: t.admin, Keys: keys, Sources: sources,
 		Direct: t.direct, Brokers: t.brokers, Topic: t.topic,
+		Speech: t.speech, Publish: t.publish, APIKey: t.apiKey,
 	}, nil
 }
 

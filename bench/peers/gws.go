@@ -1,0 +1,66 @@
+package main
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/lxzan/gws"
+)
+
+// gwsPeer uses the library's Broadcaster, as its documentation says: the frame
+// is built once, and each connection's own write queue, which starts a goroutine
+// when there is something in it, sends it.
+type gwsPeer struct {
+	gws.BuiltinEventHandler
+	srv   *http.Server
+	mu    sync.Mutex
+	conns map[*gws.Conn]struct{}
+}
+
+func startGWS(listen string) (peer, string, error) {
+	p := &gwsPeer{conns: map[*gws.Conn]struct{}{}}
+	up := gws.NewUpgrader(p, &gws.ServerOption{})
+	var url string
+	var err error
+	p.srv, url, err = listenHTTP(listen, func(w http.ResponseWriter, r *http.Request) {
+		c, err := up.Upgrade(w, r)
+		if err != nil {
+			return // it has been answered
+		}
+		go c.ReadLoop() // so that the request's memory can go, as its documentation advises
+	})
+	return p, url, err
+}
+
+// OnOpen is the library's event.
+func (p *gwsPeer) OnOpen(c *gws.Conn) {
+	p.mu.Lock()
+	p.conns[c] = struct{}{}
+	p.mu.Unlock()
+}
+
+// OnClose is the library's event.
+func (p *gwsPeer) OnClose(c *gws.Conn, _ error) {
+	p.mu.Lock()
+	delete(p.conns, c)
+	p.mu.Unlock()
+}
+
+func (p *gwsPeer) publish(_ string, value []byte) error {
+	b := gws.NewBroadcaster(gws.OpcodeText, value)
+	p.mu.Lock()
+	for c := range p.conns {
+		_ = b.Broadcast(c) // who is gone says so to OnClose
+	}
+	p.mu.Unlock()
+	return b.Close()
+}
+
+func (p *gwsPeer) stop() {
+	_ = p.srv.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.NetConn().Close()
+	}
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/lesismal/nbio/nbhttp"
+	"github.com/lesismal/nbio/nbhttp/websocket"
+)
+
+// nbioPeer is nbio as its documentation has it for many connections: its own
+// engine, non-blocking, whose WriteMessage never waits (what a socket does not
+// take is kept and sent by a poller), so that a loop over all is enough. The
+// library has no prepared messages.
+type nbioPeer struct {
+	engine *nbhttp.Engine
+	mu     sync.Mutex
+	conns  map[*websocket.Conn]struct{}
+}
+
+func startNbio(listen string) (peer, string, error) {
+	// The engine does not tell which port it was given for 0.
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, "", err
+	}
+	addr := ln.Addr().String()
+	_ = ln.Close() // taken again at once, by the engine
+
+	p := &nbioPeer{conns: map[*websocket.Conn]struct{}{}}
+	up := websocket.NewUpgrader()
+	up.KeepaliveTime = time.Hour // clients that only listen are no dead ones
+	up.CheckOrigin = func(*http.Request) bool { return true }
+	up.OnOpen(func(c *websocket.Conn) {
+		p.mu.Lock()
+		p.conns[c] = struct{}{}
+		p.mu.Unlock()
+	})
+	up.OnClose(func(c *websocket.Conn, _ error) {
+		p.mu.Lock()
+		delete(p.conns, c)
+		p.mu.Unlock()
+	})
+	mux := http.NewServeMux()
+	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := up.Upgrade(w, r, nil); err != nil {
+			fmt.Fprintln(os.Stderr, "peers: cannot upgrade: "+err.Error())
+		}
+	})
+	p.engine = nbhttp.NewEngine(nbhttp.Config{
+		Network: "tcp", Addrs: []string{addr}, Handler: mux, IOMod: nbhttp.IOModNonBlocking,
+		ReleaseWebsocketPayload: true,
+	})
+	if err := p.engine.Start(); err != nil {
+		return nil, "", err
+	}
+	return p, "ws://" + addr + "/ws", nil
+}
+
+func (p *nbioPeer) publish(_ string, value []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.WriteMessage(websocket.TextMessage, value) // who is gone says so to OnClose
+	}
+	return nil
+}
+
+func (p *nbioPeer) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = p.engine.Shutdown(ctx) // the process ends anyway
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// process is a server that was started, and where it is.
+type process struct {
+	at    place
+	cmd   *exec.Cmd
+	in    io.Closer // its end stops a peer
+	dir   string    // to be removed; "": none
+	ended chan error
+}
+
+// startWithin is how long a server has to say where it is.
+const startWithin = 30 * time.Second
+
+// startPeer starts this program with serve.
+func startPeer(ctx context.Context, self, name string) (*process, error) {
+	return start(ctx, name, exec.CommandContext(ctx, self, "serve", name), func(line []byte) (p place, ok bool) {
+		return p, json.Unmarshal(line, &p) == nil && p.URL != ""
+	})
+}
+
+// startGateway starts the gateway with a configuration of its own.
+func startGateway(ctx context.Context, program string) (*process, error) {
+	dir, err := os.MkdirTemp("", "tapecast-peers-")
+	if err != nil {
+		return nil, err
+	}
+	file, err := writeGateway(dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	p, err := start(ctx, "tapecast", exec.CommandContext(ctx, program, "run", "--config", file), func(line []byte) (place, bool) {
+		var l struct{ Msg, Addr, Path, Admin string }
+		ok := json.Unmarshal(line, &l) == nil && l.Msg == "listening"
+		return place{URL: "ws://" + l.Addr + l.Path, Admin: "http://" + l.Admin}, ok
+	})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	p.dir = dir
+	return p, nil
+}
+
+// start starts a server whose output has a line that says where it is.
+func start(ctx context.Context, name string, cmd *exec.Cmd, find func(line []byte) (place, bool)) (*process, error) {
+	p := &process{cmd: cmd, ended: make(chan error, 1)}
+	out, w := io.Pipe()
+	cmd.Stdout, cmd.Stderr = w, w
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the driver alone
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.in = in
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", name, err)
+	}
+	found, tail := make(chan place, 1), make(chan []byte, 1)
+	go func() { // ends with the process's output
+		var last []byte
+		lines := bufio.NewReader(out)
+		for {
+			line, err := lines.ReadBytes('\n')
+			if err != nil {
+				tail <- bytes.TrimSpace(last)
+				return
+			}
+			last = line
+			if at, ok := find(line); ok {
+				select {
+				case found <- at:
+				default:
+				}
+			}
+		}
+	}()
+	go func() {
+		err := cmd.Wait()
+		_ = w.Close() // never fails
+		p.ended <- err
+	}()
+	select {
+	case p.at = <-found:
+		return p, nil
+	case last := <-tail:
+		return nil, fmt.Errorf("%s ended at once: %s", name, last)
+	case <-time.After(startWithin):
+		return nil, errors.Join(fmt.Errorf("%s did not say where it is within %s", name, startWithin), p.stop())
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), p.stop())
+	}
+}
+
+// stop ends the server and waits for it.
+func (p *process) stop() error {
+	_ = p.in.Close()                          // the peers' sign
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // the gateway's
+	late := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
+	<-p.ended // how it ends changes nothing: what was measured has been measured
+	late.Stop()
+	if p.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(p.dir)
+}

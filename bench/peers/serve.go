@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// peer is a broadcast server that runs.
+type peer interface {
+	// publish sends value to who is in the room, or to everybody where the
+	// library knows no rooms. One goroutine at a time calls it; value is its own.
+	publish(room string, value []byte) error
+	// stop ends it, and all connections.
+	stop()
+}
+
+// kind is a library, and how its server is started on an address. The URL is
+// the one that clients connect to.
+type kind struct {
+	name     string
+	protocol string // of bench.Speech
+	start    func(listen string) (p peer, url string, err error)
+}
+
+var kinds = []kind{
+	{"nats", "nats", startNATS},
+	{"centrifuge", "centrifuge", startCentrifuge},
+	{"gorilla", "plain", startGorilla},
+	{"gws", "plain", startGWS},
+	{"nbio", "plain", startNbio},
+}
+
+func kindNamed(name string) (kind, error) {
+	k := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
+	if k < 0 {
+		return kind{}, fmt.Errorf("no peer is called %q: there are nats, centrifuge, gorilla, gws and nbio", name)
+	}
+	return kinds[k], nil
+}
+
+// place is where a server that was started is, and the line that it prints.
+type place struct {
+	URL   string `json:"url"`
+	Admin string `json:"admin"`
+}
+
+// serve runs the peer called name until in ends. It prints its place to out.
+func serve(name, listen, admin string, in io.Reader, out io.Writer) error {
+	k, err := kindNamed(name)
+	if err != nil {
+		return err
+	}
+	p, url, err := k.start(listen)
+	if err != nil {
+		return fmt.Errorf("cannot start %s: %w", name, err)
+	}
+	defer p.stop()
+	ln, err := net.Listen("tcp", admin)
+	if err != nil {
+		return fmt.Errorf("cannot listen on --admin %s: %w", admin, err)
+	}
+	srv := &http.Server{Handler: adminHandler(p)}
+	go func() { _ = srv.Serve(ln) }() // ends with Close
+	defer func() { _ = srv.Close() }()
+	if err := json.NewEncoder(out).Encode(place{url, "http://" + ln.Addr().String()}); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, in)
+	return err
+}
+
+// adminHandler serves /metrics and /debug/append as the gateway does.
+func adminHandler(p peer) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) { metrics.WriteProcessMetrics(w) })
+	mux.HandleFunc("POST /debug/append", func(w http.ResponseWriter, r *http.Request) {
+		n, err := appendAll(p, r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintf(w, "{\"appended\":%d}\n", n)
+	})
+	return mux
+}
+
+// maxValue bounds what one entry may ask for.
+const maxValue = 16 << 20
+
+// appendAll publishes each entry of body: the length of a room's name in 2
+// bytes, the name, the length of a value in 4, the value; big-endian.
+func appendAll(p peer, body io.Reader) (n int64, err error) {
+	in := bufio.NewReaderSize(body, 64<<10)
+	var head [4]byte
+	for {
+		if _, err := io.ReadFull(in, head[:2]); err == io.EOF {
+			return n, nil
+		} else if err != nil {
+			return n, fmt.Errorf("entry %d is cut off: %w", n, err)
+		}
+		room := make([]byte, binary.BigEndian.Uint16(head[:]))
+		if _, err := io.ReadFull(in, room); err != nil {
+			return n, fmt.Errorf("entry %d is cut off: %w", n, err)
+		}
+		if _, err := io.ReadFull(in, head[:]); err != nil {
+			return n, fmt.Errorf("entry %d is cut off: %w", n, err)
+		}
+		size := binary.BigEndian.Uint32(head[:])
+		if size > maxValue {
+			return n, fmt.Errorf("entry %d has a value of %d bytes, where %d are the most", n, size, maxValue)
+		}
+		value := make([]byte, size)
+		if _, err := io.ReadFull(in, value); err != nil {
+			return n, fmt.Errorf("entry %d is cut off: %w", n, err)
+		}
+		if err := p.publish(string(room), value); err != nil {
+			return n, fmt.Errorf("cannot publish entry %d: %w", n, err)
+		}
+		n++
+	}
+}
+
+// listenHTTP serves h, at /ws, as Go's net/http does it; the libraries that take
+// their connections over from there share it.
+func listenHTTP(listen string, h http.HandlerFunc) (srv *http.Server, url string, err error) {
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, "", err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/ws", h)
+	srv = &http.Server{Handler: mux}
+	go func() {
+		if err := srv.Serve(ln); err != http.ErrServerClosed {
+			fmt.Fprintln(os.Stderr, "peers: "+err.Error())
+		}
+	}()
+	return srv, "ws://" + ln.Addr().String() + "/ws", nil
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// gatewaySecret signs the tokens of the gateway's clients, here and nowhere else.
+const gatewaySecret = "a key for measurements on this machine"
+
+// gatewayConfig is bench/gateway.yaml with one room, whose frames are bare
+// values as those of most peers are.
+const gatewayConfig = `server: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0", direct: true}
+auth: {secret_file: gateway.key}
+limits: {connections: 19500}
+rooms:
+  - {match: "bare", class: stream}
+auto_join: []
+ingest:
+  market: false
+  routes:
+    - {topic: bench.bare, rooms: ["bare"], envelope: none}
+`
+
+// writeGateway writes the configuration to dir, and returns its file.
+func writeGateway(dir string) (string, error) {
+	if err := os.WriteFile(filepath.Join(dir, "gateway.key"), []byte(gatewaySecret), 0o600); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "gateway.yaml")
+	return file, os.WriteFile(file, []byte(gatewayConfig), 0o600)
+}
