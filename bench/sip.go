@@ -26,6 +26,7 @@ func (s *sipper) step(l *loop, now int64) bool {
 	case now >= s.order.To:
 		l.sip = 0
 	default:
+		s.last = max(s.last, s.order.From)
 		may := int((now - s.last) * int64(s.order.Rate) / 1e9)
 		if may < leastSip {
 			l.sip = leastSip // whatever epoll tells of must wait
