@@ -61,7 +61,7 @@ func TestSnapshotsEqualCompaction(t *testing.T) {
 		n := v.sameAsTopic(topic, ttl)
 		t.Logf("%d records of %d keys, %d clients: %d joins, of which %d snapshots and %d from where they had been; %d snapshots begun anew; %d stalls, %d vanished; %v frames spared by conflation, %v keys expired",
 			records, len(v.keys), clients, v.joins, n, v.resumes, v.anew, v.stalls, v.vanished, g.metric("tapecast_conflated_frames_total"), g.metric("tapecast_keys_expired_total"))
-		if few := clients / 10; n < clients || v.resumes < few || v.stalls < few || v.vanished < few {
+		if few := clients / 10; n < 2*few || v.resumes < few || v.stalls < few || v.vanished < few {
 			t.Error("this shows little")
 		}
 	})
