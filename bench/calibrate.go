@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,7 +26,7 @@ type CalibrateConfig struct {
 }
 
 // CalibrationVersion is that of the files that Calibrate's result is written to.
-const CalibrationVersion = 1
+const CalibrationVersion = 2
 
 // Calibration is what Calibrate measured, and the model that fits it.
 type Calibration struct {
@@ -40,6 +39,10 @@ type Calibration struct {
 	Model   Model     `json:"model"`
 	// Worst is by how much the model's CPU is off at the worst of the points, as a share.
 	Worst float64 `json:"worst"`
+	// Reference is the CPU that the machine took for a message of the reference load, in
+	// seconds: the median of all times that it was asked. Varied is the most by the least.
+	Reference float64 `json:"reference_s"`
+	Varied    float64 `json:"varied"`
 	// Of what was measured: beyond it a plan is an extrapolation.
 	MostConnections float64 `json:"most_connections"`
 	MostDelivered   float64 `json:"most_delivered"`
@@ -69,6 +72,10 @@ type Point struct {
 	Tapes    float64 `json:"tapes"`
 	P50      float64 `json:"p50_ms"`
 	P99      float64 `json:"p99_ms"`
+
+	// Slowness is the CPU that the machine took for the reference load just before and
+	// after, by the calibration's median. 0: not known.
+	Slowness float64 `json:"slowness"`
 }
 
 // Names of metrics that a calibration needs.
@@ -87,6 +94,10 @@ type trial struct {
 	clients, groups int
 	rate            float64 // in each room
 	size            int
+}
+
+func (t trial) String() string {
+	return fmt.Sprintf("%d clients, %d room(s), %s msg/s of %d B each", t.clients, t.groups, number(t.rate), t.size)
 }
 
 // trials tell what the model needs: sends that carry one frame and those that carry
@@ -123,15 +134,15 @@ func Calibrate(ctx context.Context, cfg CalibrateConfig) (*Calibration, error) {
 	if err := cfg.atRest(ctx, e, cal); err != nil {
 		return nil, err
 	}
+	r := ruler{cfg: &cfg, end: e, loops: cal.Loops}
 	for i, t := range cfg.trials() {
-		logLine(cfg.Log, "point %d of %d: %d clients, %d room(s), %s msg/s of %d B each", i+1, len(cfg.trials()), t.clients, t.groups, number(t.rate), t.size)
-		p, err := cfg.measure(ctx, e, t)
-		if err != nil {
+		logLine(cfg.Log, "point %d of %d: %s", i+1, len(cfg.trials()), t)
+		if err := r.measure(ctx, t); err != nil {
 			return nil, fmt.Errorf("point %d: %w", i+1, err)
 		}
-		p.Load.Loops = cal.Loops
-		cal.Points = append(cal.Points, *p)
 	}
+	cal.Reference, cal.Varied = median(r.references), slices.Max(r.references)/slices.Min(r.references)
+	cal.Points = r.against(cal.Reference)
 	cal.fit()
 	return cal, nil
 }
@@ -158,16 +169,16 @@ func (c *CalibrateConfig) check() error {
 }
 
 // measure makes one run and takes its figures.
-func (c *CalibrateConfig) measure(ctx context.Context, e endpoint, t trial) (*Point, error) {
+func (c *CalibrateConfig) measure(ctx context.Context, e endpoint, t trial, window time.Duration) (*Point, error) {
 	f := FanoutConfig{
 		Target: c.Target, Clients: t.clients, Procs: c.Procs, Rooms: []string{c.Room}, Rate: t.rate * float64(t.groups), Size: t.size, Fields: c.Fields,
-		Warmup: 2 * time.Second, Duration: c.Window, Pace: time.Millisecond,
+		Warmup: 2 * time.Second, Duration: window, Pace: time.Millisecond,
 	}
 	if t.groups > 1 {
 		f.Rooms, f.Group, f.PerRoom = []string{c.Keyed}, keyedMembers, t.rate
 	}
 	local := strings.HasPrefix(e.addr, "127.")
-	kernel := watchSlab(ctx)
+	kernel := watchKernel(ctx)
 	res, err := Fanout(ctx, f)
 	held := kernel()
 	if err != nil {
@@ -178,7 +189,7 @@ func (c *CalibrateConfig) measure(ctx context.Context, e endpoint, t trial) (*Po
 		Load: Load{Connections: float64(t.clients), TapeBytes: g.TapeBytes, Streams: []Stream{{
 			Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size),
 		}}},
-		Seconds: c.Window.Seconds(), Cores: g.Cores, Bytes: g.Bytes,
+		Seconds: window.Seconds(), Cores: g.Cores, Bytes: g.Bytes,
 		Sends: g.Counters[metricSends], Frames: g.Counters[metricFrames], Records: g.Counters[metricRecords], Passing: g.Counters[metricPassing], Busy: g.Counters[metricBusy],
 		Resident: g.RSS, Tapes: g.TapeBytes, P50: g.Latency.P50, P99: g.Latency.P99,
 	}
@@ -218,7 +229,7 @@ func (c *CalibrateConfig) atRest(ctx context.Context, e endpoint, cal *Calibrati
 		return err
 	}
 	defer crew.stop()
-	kernel, sees := slab(), strings.HasPrefix(e.addr, "127.")
+	kernel, sees := kernelObjects(), strings.HasPrefix(e.addr, "127.")
 	logLine(c.Log, "%d clients, of which nothing is asked", c.Clients)
 	if _, err := crew.connect(c.Clients); err != nil {
 		return inputf("%v", err)
@@ -236,44 +247,7 @@ func (c *CalibrateConfig) atRest(ctx context.Context, e endpoint, cal *Calibrati
 	m.Idle = math.Max(0, rest-base) / n
 	m.Connection = (last[metricRSS] - first[metricRSS]) / n
 	if sees { // both ends are here
-		m.Kernel = (slab() - kernel) / n / 2
+		m.Kernel = (kernelObjects() - kernel) / n / 2
 	}
 	return crew.leave()
-}
-
-// watchSlab says, when it is asked, by how much the kernel's objects have grown at most.
-func watchSlab(ctx context.Context) func() float64 {
-	ctx, cancel := context.WithCancel(ctx)
-	before, most := slab(), make(chan float64)
-	go func() {
-		var m float64
-		for {
-			m = max(m, slab())
-			select {
-			case <-ctx.Done():
-				most <- m
-				return
-			case <-time.After(200 * time.Millisecond):
-			}
-		}
-	}()
-	return func() float64 {
-		cancel()
-		return <-most - before
-	}
-}
-
-// slab is what the kernel holds for its objects, sockets among them, in bytes.
-func slab() float64 {
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "Slab:"); ok {
-			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64) // the kernel writes numbers
-			return kb * 1024
-		}
-	}
-	return 0
 }

@@ -11,7 +11,7 @@ import (
 func (c *Calibration) WriteText(w io.Writer) error {
 	t := &table{}
 	m := c.Model
-	t.line("calibration · %d points, model within %.1f %% of the CPU of each", len(c.Points), 100*c.Worst)
+	t.line("calibration · %d points, model within %.1f %% of the CPU of each; the same load took between 1 and %.2f times the CPU meanwhile", len(c.Points), 100*c.Worst, c.Varied)
 	for i := range c.Points {
 		c.Points[i].row(t, &m)
 	}
@@ -24,10 +24,14 @@ func (c *Calibration) WriteText(w io.Writer) error {
 
 // row sets a point beside its forecast.
 func (p *Point) row(t *table, m *Model) {
-	s, f := p.Load.Streams[0], m.Predict(p.Load)
+	s, f := p.Load.Streams[0], p.forecast(m)
 	t.line("%s clients, %s room(s), %s msg/s of %s B each", count(int64(p.Load.Connections)), number(s.Rooms), number(s.Rate), number(s.Size))
 	vs := func(name, unit string, measured, said float64) {
 		t.row(name, "%.4g%s measured, %.4g%s said (%+.1f %%)", measured, unit, said, unit, 100*(said/measured-1))
+	}
+	if p.Slowness > 0 {
+		t.row("  machine", "%.2f × the calibration's CPU for the reference load; without that %.4g cores said (%+.1f %%)",
+			p.Slowness, m.Predict(p.Load).Cores, 100*(m.Predict(p.Load).Cores/p.Cores-1))
 	}
 	vs("  cores", "", p.Cores, f.Cores)
 	vs("  p99", " ms", p.P99, f.P99)
@@ -38,6 +42,12 @@ func (p *Point) row(t *table, m *Model) {
 	}
 	vs("  bytes", " MB/s", p.Bytes/(1<<20), f.Bytes/(1<<20))
 	t.row("  a send", "%.2f frames measured, %.2f said", p.Frames/p.Sends, f.PerSend)
+}
+
+// forecast is what m says of the point's load on a machine as slow as it was then.
+func (p *Point) forecast(m *Model) Forecast {
+	slow := m.slowed(p.slow())
+	return slow.Predict(p.Load)
 }
 
 // LoadCalibration reads a file that was written as JSON.

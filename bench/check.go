@@ -19,9 +19,11 @@ type CheckConfig struct {
 type CheckResult struct {
 	Scenario string     `json:"scenario"`
 	Seed     uint64     `json:"seed"`
-	Points   []*Point   `json:"points"`
+	Points   []Point    `json:"points"`
 	Inside   int        `json:"inside"` // so many of them, the first
-	Said     []Forecast `json:"said"`
+	Said     []Forecast `json:"said"`   // of a machine that is as slow as it was just then
+	// Unadjusted is of the machine as it was when it was calibrated.
+	Unadjusted []Forecast `json:"unadjusted"`
 
 	model Model
 }
@@ -41,15 +43,16 @@ func Check(ctx context.Context, cfg CheckConfig, cal *Calibration) (*CheckResult
 		return nil, inputf("--target %s: the calibration is of a gateway %s TLS", c.Target.URL, map[bool]string{true: "with", false: "without"}[cal.TLS])
 	}
 	res := &CheckResult{Scenario: "check", Seed: cfg.Seed, Inside: max(cfg.Inside, 0), model: cal.Model}
+	r := ruler{cfg: c, end: e, loops: cal.Loops}
 	for i, t := range cfg.draw(cal) {
-		logLine(c.Log, "point %d: %d clients, %d room(s), %s msg/s of %d B each", i+1, t.clients, t.groups, number(t.rate), t.size)
-		p, err := c.measure(ctx, e, t)
-		if err != nil {
+		logLine(c.Log, "point %d: %s", i+1, t)
+		if err := r.measure(ctx, t); err != nil {
 			return res, err
 		}
-		p.Load.Loops = cal.Loops
-		res.Points = append(res.Points, p)
-		res.Said = append(res.Said, cal.Model.Predict(p.Load))
+	}
+	res.Points = r.against(cal.Reference)
+	for _, p := range res.Points {
+		res.Said, res.Unadjusted = append(res.Said, p.forecast(&cal.Model)), append(res.Unadjusted, cal.Model.Predict(p.Load))
 	}
 	return res, nil
 }

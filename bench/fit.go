@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -16,7 +17,7 @@ func (c *Calibration) fit() {
 	}
 	m.Spread = c.MostConnections / math.Max(c.Loops, 1)
 	for _, p := range c.Points {
-		cpu := p.Seconds * (p.Cores - m.Base - p.Load.Connections*m.Idle)
+		cpu := p.Seconds * (p.Cores/p.slow() - m.Base - p.Load.Connections*m.Idle)
 		rest := p.rest()
 		rows = append(rows, scaled([]float64{p.Sends, p.Sends * rest * p.chill(m), p.Seconds * batches(p.Records/p.Seconds) * rest, p.Frames, p.Wire, p.Records}, 1/cpu))
 		want = append(want, 1)
@@ -28,7 +29,7 @@ func (c *Calibration) fit() {
 	c.fitMemory()
 	c.fitLatency()
 	for _, p := range c.Points {
-		c.Worst = math.Max(c.Worst, math.Abs(m.Predict(p.Load).Cores/p.Cores-1))
+		c.Worst = math.Max(c.Worst, math.Abs(p.forecast(m).Cores/p.Cores-1))
 	}
 }
 
@@ -50,6 +51,9 @@ func (c *Calibration) cover(p *Point) {
 func (p *Point) rest() float64 {
 	return 1 - math.Min(1, math.Max(p.Busy, p.Passing)/p.Seconds/math.Max(p.Load.Loops, 1))
 }
+
+// slow is Slowness, or 1 where that is not known.
+func (p *Point) slow() float64 { return cmp.Or(p.Slowness, 1) }
 
 func (p *Point) chill(m *Model) float64 {
 	return chill(p.Load.Connections/math.Max(p.Load.Loops, 1), m.Spread)
@@ -73,7 +77,7 @@ func (c *Calibration) loopShare() float64 {
 	var v []float64
 	m := &c.Model
 	for _, p := range c.Points {
-		cpu := p.Sends*(m.Send+m.Cold*p.chill(m)*p.rest()) + p.Frames*m.Frame + p.Wire*m.Byte
+		cpu := p.slow() * (p.Sends*(m.Send+m.Cold*p.chill(m)*p.rest()) + p.Frames*m.Frame + p.Wire*m.Byte)
 		if s := p.Load.Streams; len(s) == 1 && s[0].Rooms == 1 && p.Passing > 0 && cpu > 0 {
 			v = append(v, p.Passing/cpu)
 		}
@@ -104,13 +108,13 @@ func (c *Calibration) fitLatency() {
 	m.Rest50, m.Rest99, m.Always50, m.Always99 = 0.5, 1, 1, 2 // of a member anywhere in a pass; of one that waits for a pass, too
 	m.Floor50, m.Floor99 = 0, 0
 	least := slices.MinFunc(c.Points, func(a, b Point) int {
-		return int(math.Copysign(1, m.Predict(a.Load).Pass-m.Predict(b.Load).Pass))
+		return cmp.Compare(a.forecast(m).Pass, b.forecast(m).Pass)
 	})
-	pass := m.Predict(least.Load).Pass
+	pass := least.forecast(m).Pass
 	m.Floor50, m.Floor99 = math.Max(0, least.P50-0.5*pass), math.Max(0, least.P99-pass)
 	var rest50, rest99, always50, always99 []float64
 	for _, p := range c.Points {
-		f := m.Predict(p.Load)
+		f := p.forecast(m)
 		if p.P99 == least.P99 || f.Saturated {
 			continue
 		}

@@ -125,6 +125,15 @@ func (m *Model) Predict(l Load) Forecast {
 	return f
 }
 
+// slowed is the model of a machine that takes so many times the CPU for all work.
+func (m *Model) slowed(by float64) Model {
+	s := *m
+	for _, x := range []*float64{&s.Base, &s.Idle, &s.Send, &s.Cold, &s.Wake, &s.Frame, &s.Byte, &s.Record, &s.Handshake} {
+		*x *= by
+	}
+	return s
+}
+
 // chill is how much of Cold a send takes with so many connections, of which the
 // processor's caches hold the less the more there are.
 func chill(connections, spread float64) float64 {

@@ -90,7 +90,8 @@ func TestNonNegative(t *testing.T) {
 	}
 }
 
-// A calibration over points that a model has made finds that model.
+// A calibration over points that a model has made finds that model, on a machine that
+// is now faster and now slower.
 func TestFit(t *testing.T) {
 	cfg := CalibrateConfig{Clients: 10_000, Most: 400, Keyed: "keyed:{key}"}
 	rnd := rand.New(rand.NewPCG(3, 4))
@@ -98,11 +99,13 @@ func TestFit(t *testing.T) {
 	for _, tr := range cfg.trials() {
 		l := loadOf(float64(tr.clients), float64(tr.groups), tr.rate, float64(tr.size))
 		l.TapeBytes = 30 * tr.rate * float64(tr.groups*tr.size)
-		f := known.Predict(l)
+		slowness := 0.9 + 0.3*rnd.Float64()
+		slow := known.slowed(slowness)
+		f := slow.Predict(l)
 		noise := func() float64 { return 1 + 0.02*(2*rnd.Float64()-1) }
 		const s = 8.0
 		c.Points = append(c.Points, Point{Load: l, Seconds: s, Cores: f.Cores * noise(), Bytes: f.Bytes, Sends: s * f.Delivered / f.PerSend, Frames: s * f.Delivered,
-			Wire: s * f.Bytes, Records: s * tr.rate * float64(tr.groups), Passing: s * f.LoopBusy, Busy: s * f.LoopBusy, Resident: f.Resident * noise(), Tapes: l.TapeBytes, P50: f.P50 * noise(), P99: f.P99 * noise()})
+			Wire: s * f.Bytes, Records: s * tr.rate * float64(tr.groups), Passing: s * f.LoopBusy, Busy: s * f.LoopBusy, Resident: f.Resident * noise(), Tapes: l.TapeBytes, P50: f.P50 * noise(), P99: f.P99 * noise(), Slowness: slowness})
 	}
 	c.fit()
 	if c.Worst > 0.04 {

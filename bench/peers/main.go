@@ -64,6 +64,7 @@ func runCommand(ctx context.Context, args []string) error {
 	f.IntVar(&c.Size, "size", 128, "`bytes` of a message")
 	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "before each window")
 	f.DurationVar(&c.Duration, "duration", 5*time.Second, "of each window")
+	f.IntVar(&c.Turns, "turns", 5, "`number` of further turns of all, at the highest rate that everybody kept up with")
 	f.DurationVar(&c.Budget, "budget", 25*time.Minute, "after this no further measurement is begun")
 	rates := f.String("rates", "5,10,20,50,100,200,400,800,1600,3200", "`messages` a second, rising")
 	only := f.String("only", "", "`names` of those to measure (default: all)")
@@ -72,7 +73,7 @@ func runCommand(ctx context.Context, args []string) error {
 		return err
 	}
 	if *quick {
-		c.Clients, c.Warmup, c.Duration, c.Budget, *rates = 50, 200*time.Millisecond, time.Second, 50*time.Second, "50"
+		c.Clients, c.Warmup, c.Duration, c.Budget, *rates, c.Turns = 50, 200*time.Millisecond, time.Second, 50*time.Second, "50", 1
 		c.quick = true
 	}
 	for r := range strings.SplitSeq(*rates, ",") {

@@ -22,6 +22,7 @@ type runConfig struct {
 	Duration time.Duration
 	Budget   time.Duration
 	Rates    []float64 // messages a second, rising
+	Turns    int       // at the highest rate that all of them bear
 	Only     []string  // nil: all
 	Log      io.Writer
 
@@ -41,6 +42,7 @@ type contender struct {
 	limit  float64 // messages a second that it can bring to all; of those measured
 	half   measured
 	most   measured // at four fifths of the limit
+	turns  []measured
 }
 
 // measured is one leg of one contender.
@@ -97,6 +99,9 @@ func run(ctx context.Context, cfg runConfig) (err error) {
 				return err
 			}
 		}
+	}
+	if err := turns(ctx, cfg, all, left); err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return errors.New("interrupted")

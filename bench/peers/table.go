@@ -70,6 +70,7 @@ func render(cfg runConfig, all []*contender) string {
 		}
 		fmt.Fprintf(&b, " %s | %.2f M | %s | %s | %.0f MB |\n", limit, c.limit*float64(cfg.Clients)/1e6, latencyOf(c.half), latencyOf(c.most), resident/(1<<20))
 	}
+	b.WriteString(renderTurns(all))
 	return b.String()
 }
 

@@ -1,0 +1,119 @@
+package bench
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ruler measures points one after another, and a reference load before, between and
+// after them: a virtual machine takes a fifth more for the same work in one minute
+// than in another, and a point must not be taken for dear because its minute was.
+type ruler struct {
+	cfg   *CalibrateConfig
+	end   endpoint
+	loops float64
+
+	points     []Point
+	references []float64 // CPU seconds a message; one more than points
+}
+
+// reference is a load whose CPU is mostly that of single sends.
+func (c *CalibrateConfig) reference() trial { return trial{c.Clients / 2, 1, 20, 128} }
+
+// referenceWindow is enough for CPU time in steps of 10 ms to err by less than a hundredth.
+const referenceWindow = 4 * time.Second
+
+func (r *ruler) measure(ctx context.Context, t trial) error {
+	if len(r.references) == 0 {
+		if err := r.refer(ctx); err != nil {
+			return err
+		}
+	}
+	p, err := r.cfg.measure(ctx, r.end, t, r.cfg.Window)
+	if err != nil {
+		return err
+	}
+	p.Load.Loops = r.loops
+	r.points = append(r.points, *p)
+	return r.refer(ctx)
+}
+
+func (r *ruler) refer(ctx context.Context) error {
+	p, err := r.cfg.measure(ctx, r.end, r.cfg.reference(), min(r.cfg.Window, referenceWindow))
+	if err != nil {
+		return err
+	}
+	r.references = append(r.references, p.Cores*p.Seconds/p.Frames)
+	return nil
+}
+
+// against returns the points with how slow the machine was at each, by the reference given.
+func (r *ruler) against(reference float64) []Point {
+	for i := range r.points {
+		r.points[i].Slowness = (r.references[i] + r.references[i+1]) / 2 / reference
+	}
+	return r.points
+}
+
+// watchKernel says, when it is asked, by how much the kernel's objects have grown at most.
+func watchKernel(ctx context.Context) func() float64 {
+	ctx, cancel := context.WithCancel(ctx)
+	before, most := kernelObjects(), make(chan float64)
+	go func() {
+		var m float64
+		for {
+			m = max(m, kernelObjects())
+			select {
+			case <-ctx.Done():
+				most <- m
+				return
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}()
+	return func() float64 {
+		cancel()
+		return <-most - before
+	}
+}
+
+// kernelObjects is what the kernel's live objects take, sockets among them, in bytes.
+// Where slabinfo may not be read (it is root's), it is what their caches take: those
+// keep what earlier connections have left, and show too little of new ones.
+func kernelObjects() float64 {
+	b, err := os.ReadFile("/proc/slabinfo")
+	if err != nil {
+		return slab()
+	}
+	var sum float64
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) < 4 || f[0] == "#" || strings.HasPrefix(f[0], "tw_sock") { // connections that are gone
+			continue
+		}
+		live, err1 := strconv.ParseFloat(f[1], 64)
+		each, err2 := strconv.ParseFloat(f[3], 64)
+		if err1 == nil && err2 == nil { // neither is in the first line
+			sum += live * each
+		}
+	}
+	return sum
+}
+
+// slab is what the caches of the kernel's objects take, in bytes.
+func slab() float64 {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "Slab:"); ok {
+			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64) // the kernel writes numbers
+			return kb * 1024
+		}
+	}
+	return 0
+}
