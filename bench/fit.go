@@ -19,7 +19,7 @@ func (c *Calibration) fit() {
 	for _, p := range c.Points {
 		cpu := p.Seconds * (p.Cores/p.slow() - m.Base - p.Load.Connections*m.Idle)
 		rest := p.rest()
-		rows = append(rows, scaled([]float64{p.Sends, p.Sends * rest * p.chill(m), p.Seconds * batches(p.Records/p.Seconds) * rest, p.Frames, p.Wire, p.Records}, 1/cpu))
+		rows = append(rows, scaled([]float64{p.Sends, p.Sends * p.cold(m), p.Seconds * batches(p.Records/p.Seconds) * rest, p.Frames, p.Wire, p.Records}, 1/cpu))
 		want = append(want, 1)
 	}
 	x := nonNegative(rows, want)
@@ -55,8 +55,9 @@ func (p *Point) rest() float64 {
 // slow is Slowness, or 1 where that is not known.
 func (p *Point) slow() float64 { return cmp.Or(p.Slowness, 1) }
 
-func (p *Point) chill(m *Model) float64 {
-	return chill(p.Load.Connections/math.Max(p.Load.Loops, 1), m.Spread)
+// cold is how much of Cold each of the point's sends took.
+func (p *Point) cold(m *Model) float64 {
+	return thaw(1-p.rest()) * chill(p.Load.Connections/math.Max(p.Load.Loops, 1), m.Spread)
 }
 
 // envelope is what frames have beyond their values and headers.
@@ -77,7 +78,7 @@ func (c *Calibration) loopShare() float64 {
 	var v []float64
 	m := &c.Model
 	for _, p := range c.Points {
-		cpu := p.slow() * (p.Sends*(m.Send+m.Cold*p.chill(m)*p.rest()) + p.Frames*m.Frame + p.Wire*m.Byte)
+		cpu := p.slow() * (p.Sends*(m.Send+m.Cold*p.cold(m)) + p.Frames*m.Frame + p.Wire*m.Byte)
 		if s := p.Load.Streams; len(s) == 1 && s[0].Rooms == 1 && p.Passing > 0 && cpu > 0 {
 			v = append(v, p.Passing/cpu)
 		}
@@ -88,51 +89,64 @@ func (c *Calibration) loopShare() float64 {
 	return median(v)
 }
 
-// fitMemory finds what tapes add to what is resident.
+// fitMemory finds what connections and tapes add to what is resident, and what
+// connections take in the kernel.
 func (c *Calibration) fitMemory() {
 	m := &c.Model
 	var rows [][]float64
-	var want []float64
+	var want, kernel []float64
 	for _, p := range c.Points {
 		rows = append(rows, scaled([]float64{1, p.Load.Connections, p.Tapes}, 1/p.Resident))
 		want = append(want, 1)
+		if p.Kernel > 0 && p.Load.Connections >= fewConnections { // of fewer, other things' memory is as much
+			kernel = append(kernel, p.Kernel/p.Load.Connections)
+		}
 	}
 	x := nonNegative(rows, want)
 	m.Resident, m.Connection, m.Tape = x[0], x[1], x[2]
+	if len(kernel) > 0 {
+		m.Kernel = median(kernel)
+	}
 }
 
-// fitLatency finds what a pass makes of latency. The point with the shortest pass
-// gives the floor.
+// fewConnections say nothing of a connection.
+const fewConnections = 500
+
+// fitLatency finds what a pass makes of latency, by least squares of the errors' shares:
+// a floor, and so many times the pass. Where loops are always busy the floor is that of
+// the others.
 func (c *Calibration) fitLatency() {
 	m := &c.Model
-	m.Rest50, m.Rest99, m.Always50, m.Always99 = 0.5, 1, 1, 2 // of a member anywhere in a pass; of one that waits for a pass, too
-	m.Floor50, m.Floor99 = 0, 0
-	least := slices.MinFunc(c.Points, func(a, b Point) int {
-		return cmp.Compare(a.forecast(m).Pass, b.forecast(m).Pass)
-	})
-	pass := least.forecast(m).Pass
-	m.Floor50, m.Floor99 = math.Max(0, least.P50-0.5*pass), math.Max(0, least.P99-pass)
-	var rest50, rest99, always50, always99 []float64
+	m.Floor50, m.Rest50 = c.line(func(p *Point) float64 { return p.P50 })
+	m.Floor99, m.Rest99 = c.line(func(p *Point) float64 { return p.P99 })
+	m.Always50, m.Always99 = 1, 2 // of a member that waits for one pass and is anywhere in the next
+	var always50, always99 []float64
 	for _, p := range c.Points {
-		f := p.forecast(m)
-		if p.P99 == least.P99 || f.Saturated {
-			continue
-		}
-		if f.LoopBusy < 1 {
-			rest50, rest99 = append(rest50, (p.P50-m.Floor50)/f.Pass), append(rest99, (p.P99-m.Floor99)/f.Pass)
-		} else {
+		if f := p.forecast(m); f.LoopBusy == 1 && !f.Saturated {
 			always50, always99 = append(always50, (p.P50-m.Floor50)/f.Pass), append(always99, (p.P99-m.Floor99)/f.Pass)
 		}
 	}
-	set := func(to *float64, v []float64) {
-		if len(v) > 0 {
-			*to = math.Max(0, median(v))
+	if len(always99) > 0 {
+		m.Always50, m.Always99 = math.Max(0, median(always50)), math.Max(0, median(always99))
+	}
+}
+
+// line is the floor and the slope over the pass of a latency of loops that rest.
+func (c *Calibration) line(latency func(*Point) float64) (floor, slope float64) {
+	var rows [][]float64
+	var want []float64
+	for _, p := range c.Points {
+		// Where hardly anybody is sent anything, latency is that of reading records.
+		if f := p.forecast(&c.Model); f.LoopBusy < 1 && p.Load.Connections >= fewConnections && latency(&p) > 0 {
+			rows = append(rows, scaled([]float64{1, f.Pass}, 1/latency(&p)))
+			want = append(want, 1)
 		}
 	}
-	set(&m.Rest50, rest50)
-	set(&m.Rest99, rest99)
-	set(&m.Always50, always50)
-	set(&m.Always99, always99)
+	if len(rows) == 0 {
+		return 0, 1
+	}
+	x := nonNegative(rows, want)
+	return x[0], x[1]
 }
 
 func scaled(row []float64, by float64) []float64 {

@@ -95,9 +95,9 @@ func (m *Model) Predict(l Load) Forecast {
 	f.PerSend = 1
 	// With one frame a send. What sends cost more while the loop rests goes by how much it does.
 	cold := m.Cold * chill(l.Connections/loops, m.Spread)
-	busy := wait * (marginal + f.Delivered*(m.Send+cold)) / (1 + wait*f.Delivered*cold)
+	busy := busyOf(wait*(marginal+f.Delivered*m.Send), wait*f.Delivered*cold)
 	if busy <= 1 {
-		send := m.Send + cold*(1-busy)
+		send := m.Send + cold*thaw(busy)
 		f.LoopBusy, f.Cores = busy, rest+busy/wait+batches(appended)*m.Wake*(1-busy)
 		for _, s := range l.Streams {
 			pass := s.Members * (send + m.Frame + m.Byte*m.wire(s)) * wait
@@ -135,13 +135,29 @@ func (m *Model) slowed(by float64) Model {
 }
 
 // chill is how much of Cold a send takes with so many connections, of which the
-// processor's caches hold the less the more there are.
+// processor's caches hold the less the more there are. That it goes by the cube, and
+// thaw by the square, is what fits the points of two calibrations best.
 func chill(connections, spread float64) float64 {
 	if spread == 0 {
 		return 0
 	}
 	share := math.Min(1, connections/spread)
-	return share * share
+	return share * share * share
+}
+
+// thaw is how much of Cold a send takes of a loop that is busy for such a share of
+// its time.
+func thaw(busy float64) float64 { return (1 - busy) * (1 - busy) }
+
+// busyOf is the share of its time that a loop is busy whose sends take the share warm
+// and, by thaw, so much of cold more: the b of b = warm + cold·thaw(b). From 1 on the
+// loop is always busy.
+func busyOf(warm, cold float64) float64 {
+	if warm >= 1 || cold == 0 {
+		return warm
+	}
+	half := cold + 0.5
+	return (half - math.Sqrt(half*half-cold*(warm+cold))) / cold
 }
 
 // batches is in how many so many records a second come: they are read together once

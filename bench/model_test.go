@@ -26,7 +26,7 @@ func TestPredict(t *testing.T) {
 	// 1,000 sends take some 7 ms, five times a second.
 	f := known.Predict(loadOf(1000, 1, 5, 128))
 	frame := 128.0 + 86 + 4
-	send := known.Send + known.Cold*(1-f.LoopBusy)/100 + known.Frame + known.Byte*frame
+	send := known.Send + known.Cold*(1-f.LoopBusy)*(1-f.LoopBusy)/1000 + known.Frame + known.Byte*frame
 	if want := 1000 * 5 * send; !near(f.LoopBusy, want, 1e-9) || !near(f.Cores, known.Base+1000*known.Idle+5*known.Record+5/1.005*known.Wake*(1-want)+want, 1e-9) {
 		t.Errorf("busy %v, not %v; %v cores", f.LoopBusy, want, f.Cores)
 	}
@@ -63,6 +63,21 @@ func TestPredictGrows(t *testing.T) {
 			t.Fatalf("at %v a pass grows from %v to %v", rate, last.Pass, f.Pass)
 		}
 		last = f
+	}
+}
+
+// A loop's share is the one at which its sends cost what they do at that share.
+func TestBusyOf(t *testing.T) {
+	for warm := 0.0; warm < 1; warm += 0.01 {
+		for cold := 0.0; cold < 3; cold += 0.1 {
+			b := busyOf(warm, cold)
+			if !near(b, warm+cold*thaw(b), 1e-9) || b < warm || b > 1 {
+				t.Fatalf("of %v and %v: %v", warm, cold, b)
+			}
+		}
+	}
+	if b := busyOf(1.5, 2); b < 1 {
+		t.Errorf("a loop with more than it can do rests: %v", b)
 	}
 }
 

@@ -41,6 +41,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 	t.row("latency", "%s + %.2f × the pass, p99; of a loop that is always busy %s + %.2f × the round", ms(m.Floor99), m.Rest99, ms(m.Floor99), m.Always99)
 	t.row("memory", "%s + %s a connection + %.2f × tapes; kernel %s a connection", size(m.Resident), size(m.Connection), m.Tape, size(m.Kernel))
 	t.row("handshake", "%s of CPU", us(m.Handshake))
+	t.row("the machine", "the same load took up to %.0f %% more CPU in one minute of the calibration than in another", 100*(p.cal.Varied-1))
 	for _, x := range c.Corrected {
 		t.row("corrected", "%s", x)
 	}
