@@ -281,11 +281,6 @@ func (l *loop) end(i int, c *client, why string) {
 	} else if c.state != stClosing {
 		l.dialing--
 	}
-	if c.state == stClosing {
-		// Both have said good-bye. A reset spares the gateway's kernel a minute of TIME_WAIT:
-		// with 60,000 of them a send takes a tenth more, and the next run begins with them.
-		_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	}
 	_ = unix.Close(int(c.fd)) // nothing was written that could be lost
 	l.closes[why]++
 	l.gone++
