@@ -22,6 +22,7 @@ type CalibrateConfig struct {
 	Keyed   string        // with {key}: rooms of a hundred. "": none are measured
 	Most    float64       // messages a second to all, at most. 0: 400
 	Window  time.Duration // of each point. 0: 8 s
+	Repeats int           // runs of each, of which the median counts. 0: 1
 	Log     io.Writer     // progress, a line each. nil: none
 }
 
@@ -151,7 +152,7 @@ func (c *CalibrateConfig) defaults() {
 	c.Clients = cmp.Or(c.Clients, 10_000)
 	c.Most = cmp.Or(c.Most, 400)
 	c.Window = cmp.Or(c.Window, 8*time.Second)
-	c.Procs = max(c.Procs, 1)
+	c.Procs, c.Repeats = max(c.Procs, 1), max(c.Repeats, 1)
 }
 
 func (c *CalibrateConfig) check() error {

@@ -59,6 +59,7 @@ type FanoutConfig struct {
 
 	GC       bool // have the gateway collect before its heap is read (needs its admin.pprof)
 	Baseline bool // each run once against the gateway, and once against rawsend
+	RawBatch int  // messages that rawsend gathers into a system call. 0: 1
 	Pin      bool // clients on the last processor, rawsend on the first
 	Runs     int  // 0: 1
 
@@ -224,6 +225,8 @@ func (c *FanoutConfig) check() error {
 		return inputf("--slow %d at --slow-rate %d: slow clients read something", c.Slow, c.SlowRate)
 	case c.Stalled+c.Slow > 0 && strings.Contains(strings.Join(c.Rooms, ""), "{user}"):
 		return inputf("--stalled and --slow are further clients: nothing would be sent to their own rooms")
+	case c.RawBatch < 0 || c.RawBatch > 1 && !c.Baseline:
+		return inputf("--baseline-batch %d: so many messages at least one, and with --baseline only", c.RawBatch)
 	case c.Paired && c.Baseline:
 		return inputf("both --paired and --baseline are given: keep one")
 	case c.OrdersRate > 0 && !c.Target.Direct && c.OrdersTopic == "":

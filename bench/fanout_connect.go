@@ -19,7 +19,7 @@ func (r *fanoutRun) startRaw(ctx context.Context) error {
 	}
 	r.raw = w
 	var a rawAnswer
-	if err := w.ask(RawJob{Clients: c.Clients, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Room: c.Rooms[0]}, &a); err != nil {
+	if err := w.ask(RawJob{Clients: c.Clients, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Room: c.Rooms[0], Batch: c.RawBatch}, &a); err != nil {
 		return err
 	}
 	if a.Err != "" {

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -78,14 +79,21 @@ func TestFanoutTellsLoss(t *testing.T) {
 	}
 }
 
-// The baseline's server answers the same clients and loses nothing at a low rate.
+// The baseline's server answers the same clients and loses nothing at a low rate, with
+// a send for each message and with one for seven, the last of which is for fewer.
 func TestFanoutBaseline(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
+	for _, batch := range []int{1, 7} {
+		t.Run(fmt.Sprint(batch), func(t *testing.T) { testBaseline(t, batch) })
+	}
+}
+
+func testBaseline(t *testing.T, batch int) {
 	g := newGate(t, "secret")
 	cfg := g.fanout()
-	cfg.Procs, cfg.Baseline = 1, true
+	cfg.Procs, cfg.Baseline, cfg.RawBatch = 1, true, batch
 	res, err := Fanout(t.Context(), cfg)
 	var invalid *InvalidError
 	if err != nil && !errors.As(err, &invalid) {

@@ -23,6 +23,7 @@ type RawJob struct {
 	Fields  string `json:"fields"`
 	Bare    bool   `json:"bare"`
 	Room    string `json:"room"`
+	Batch   int    `json:"batch"` // messages of each system call. 0: 1
 }
 
 // rawAnswer is its reply: where it listens, and at the end what it did.
@@ -37,7 +38,8 @@ type rawAnswer struct {
 
 // rawsend is the baseline: the least a server can do that sends each message
 // to each of its sockets by a system call of its own, as a C program would do
-// it. One thread, one epoll set, one prebuilt frame, non-blocking sends. It
+// it, or so many messages by one call. One thread, one epoll set, prebuilt frames,
+// non-blocking sends. It
 // answers the opening handshake and `authenticate` like a gateway, so that the
 // same clients measure both. One goroutine owns it.
 type rawsend struct {
@@ -213,15 +215,16 @@ func (r *rawsend) drop(c *rawConn) {
 	c.joined = false
 }
 
-// run sends total messages, each when it is due, and those that are late at
-// once; where it cannot keep up it stops at the end of the window.
+// run sends total messages, each batch when its last is due, and those that are
+// late at once; where it cannot keep up it stops at the end of the window.
 func (r *rawsend) run(p plan, total int64) {
 	p.Schedule.prepare()
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0) // at worst timers stay 50 µs late
 	r.out.Total, r.out.Dropped, r.out.Short = 0, 0, 0
-	var value, frame []byte
-	for n := int64(0); n < total; n++ {
-		due := p.Schedule.Due(n) - p.Anchor
+	var value, frames []byte
+	for r.out.Total < total {
+		last := min(r.out.Total+int64(max(r.job.Batch, 1)), total)
+		due := p.Schedule.Due(last-1) - p.Anchor
 		for now := r.clock.now(); now < due; now = r.clock.now() {
 			r.turn(0)
 			sleepUntil(min(due, now+1e8))
@@ -229,14 +232,17 @@ func (r *rawsend) run(p plan, total int64) {
 		if r.clock.now() > p.To-p.Anchor && due < p.To-p.Anchor-int64(time.Second) {
 			return // more than a second behind when the time is up
 		}
-		value = r.shape.make(value[:0], p.Schedule.Due(n), n)
-		frame = r.frame(frame[:0], value, n)
+		frames = frames[:0]
+		for n := r.out.Total; n < last; n++ {
+			value = r.shape.make(value[:0], p.Schedule.Due(n), n)
+			frames = r.frame(frames, value, n)
+		}
 		for _, c := range r.ready {
 			if c.joined { // its descriptor may be another's by now
-				r.send(c, frame)
+				r.send(c, frames)
 			}
 		}
-		r.out.Total = n + 1
+		r.out.Total = last
 	}
 }
 
@@ -260,7 +266,7 @@ func (r *rawsend) frame(dst, value []byte, n int64) []byte {
 }
 
 // send is one non-blocking send. What a full socket does not take goes before
-// the next message; a socket that takes nothing at all misses this one.
+// the next batch; a socket that takes nothing at all misses this one.
 func (r *rawsend) send(c *rawConn, b []byte) {
 	if c.rest != nil {
 		n, errno := rawSend(c.fd, c.rest)

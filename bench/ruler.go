@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +18,8 @@ type ruler struct {
 	end   endpoint
 	loops float64
 
-	points     []Point
-	references []float64 // CPU seconds a message; one more than points
+	points     []Point   // Slowness is of no calibration yet, but CPU seconds a message
+	references []float64 // CPU seconds a message, of all times that it was asked
 }
 
 // reference is a load whose CPU is mostly that of single sends.
@@ -26,19 +28,30 @@ func (c *CalibrateConfig) reference() trial { return trial{c.Clients / 2, 1, 20,
 // referenceWindow is enough for CPU time in steps of 10 ms to err by less than a hundredth.
 const referenceWindow = 4 * time.Second
 
+// measure adds the point of a trial: of several runs the one with the median of CPU by
+// that of the reference.
 func (r *ruler) measure(ctx context.Context, t trial) error {
 	if len(r.references) == 0 {
 		if err := r.refer(ctx); err != nil {
 			return err
 		}
 	}
-	p, err := r.cfg.measure(ctx, r.end, t, r.cfg.Window)
-	if err != nil {
-		return err
+	var runs []Point
+	for range r.cfg.Repeats {
+		p, err := r.cfg.measure(ctx, r.end, t, r.cfg.Window)
+		if err != nil {
+			return err
+		}
+		before := r.references[len(r.references)-1]
+		if err := r.refer(ctx); err != nil {
+			return err
+		}
+		p.Load.Loops, p.Slowness = r.loops, (before+r.references[len(r.references)-1])/2
+		runs = append(runs, *p)
 	}
-	p.Load.Loops = r.loops
-	r.points = append(r.points, *p)
-	return r.refer(ctx)
+	slices.SortFunc(runs, func(a, b Point) int { return cmp.Compare(a.Cores/a.Slowness, b.Cores/b.Slowness) })
+	r.points = append(r.points, runs[(len(runs)-1)/2])
+	return nil
 }
 
 func (r *ruler) refer(ctx context.Context) error {
@@ -53,7 +66,7 @@ func (r *ruler) refer(ctx context.Context) error {
 // against returns the points with how slow the machine was at each, by the reference given.
 func (r *ruler) against(reference float64) []Point {
 	for i := range r.points {
-		r.points[i].Slowness = (r.references[i] + r.references[i+1]) / 2 / reference
+		r.points[i].Slowness /= reference
 	}
 	return r.points
 }

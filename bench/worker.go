@@ -184,7 +184,7 @@ func (l *loop) feedTally(f *feed, total int64) (t FeedTally, due int64) {
 	for i := range l.clients {
 		t.Want += y.want(i, total)
 		t.Lost += y.lost(i, total)
-		due += y.want(i, end) - y.want(i, f.Warm)
+		due += max(0, y.want(i, end)-y.want(i, f.Warm)) // a send loop that fell behind may not have come so far
 	}
 	return t, due
 }

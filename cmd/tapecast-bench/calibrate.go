@@ -60,6 +60,7 @@ func calibrateCommand() *cobra.Command {
 	f.StringVar(&c.Fields, "fields", "", `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
 	f.Float64Var(&c.Most, "most", 400, "`messages` a second to all, at most")
 	f.DurationVar(&c.Window, "window", 8*time.Second, "length of each measurement")
+	f.IntVar(&c.Repeats, "repeats", 1, "`runs` of each, of which the one with the median CPU counts")
 	f.StringVar(&out, "out", "", "`file` to write the calibration to")
 	f.StringVar(&against, "check", "", "measure loads drawn at random in place of it, and set them against the calibration in `file`")
 	f.Uint64Var(&check.Seed, "seed", 1, "`number` that draws them")

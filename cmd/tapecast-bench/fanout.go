@@ -80,6 +80,7 @@ func fanoutCommand() *cobra.Command {
 		f.IntVar(&c.FilterKeys, "filter-keys", 5, "`number` of those keys")
 		addStalled(f, c)
 		f.BoolVar(&c.Baseline, "baseline", false, "each run once against the gateway, and once against a bare send loop")
+		f.IntVar(&c.RawBatch, "baseline-batch", 1, "`messages` that the send loop gathers into a system call")
 		f.BoolVar(&c.Pin, "pin", false, "clients on the last processor, the send loop on the first (start the gateway there too: taskset -c 0)")
 	})
 }
