@@ -27,7 +27,7 @@ type CalibrateConfig struct {
 }
 
 // CalibrationVersion is that of the files that Calibrate's result is written to.
-const CalibrationVersion = 2
+const CalibrationVersion = 3
 
 // Calibration is what Calibrate measured, and the model that fits it.
 type Calibration struct {
@@ -49,6 +49,7 @@ type Calibration struct {
 	MostDelivered   float64 `json:"most_delivered"`
 	MostBytes       float64 `json:"most_bytes"` // a second
 	MostSize        float64 `json:"most_size"`
+	MostSend        float64 `json:"most_send"` // bytes of a send, in the mean
 	LeastRate       float64 `json:"least_rate"`
 	MostRate        float64 `json:"most_rate"`
 }
@@ -106,14 +107,15 @@ func (t trial) String() string {
 func (c *CalibrateConfig) trials() []trial {
 	n := c.Clients
 	list := []trial{
-		{n / 10, 1, 10, 128},     // hardly anything: the floor of latency
-		{1, 1, 50 * c.Most, 128}, // records that hardly anybody is sent
+		{n / 10, 1, 10, 128},                                      // hardly anything: the floor of latency
+		{1, 1, 50 * c.Most, 128},                                  // records that hardly anybody is sent
+		{n / 10, 1, c.Most / 4, 128}, {n / 4, 1, c.Most / 8, 128}, // few connections, and no rest
 		{n, 1, 1, 128}, {n, 1, 5, 128}, {n / 2, 1, 20, 128}, {n / 2, 1, 10, 2000},
 		{n, 1, c.Most / 8, 128}, {n, 1, c.Most / 2, 128}, {n, 1, c.Most, 128}, {n, 1, 2 * c.Most, 128},
-		{n, 1, c.Most / 8, 1000}, {n / 2, 1, c.Most / 2, 1000},
+		{n, 1, c.Most / 8, 1000}, {n / 2, 1, c.Most / 2, 1000}, {n, 1, c.Most / 2, 1000},
 	}
 	if c.Keyed != "" {
-		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128})
+		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128}, trial{n / 4, n / 4 / keyedMembers, 2, 128})
 	}
 	return list
 }

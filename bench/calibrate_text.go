@@ -15,7 +15,7 @@ func (c *Calibration) WriteText(w io.Writer) error {
 	for i := range c.Points {
 		c.Points[i].row(t, &m)
 	}
-	t.row("CPU", "send %s (%s more where the loop rests) · frame %s · byte %.3g ns · record %s (%s more where it wakes the loop) · handshake %s", us(m.Send), us(m.Cold), us(m.Frame), m.Byte*1e9, us(m.Record), us(m.Wake), us(m.Handshake))
+	t.row("CPU", "send %s (%s more to one of many, %s more where the loop rests, another %s where it has many and rests) · frame %s · byte %.3g ns · record %s (%s more where it wakes the loop) · handshake %s", us(m.Send), us(m.Many), us(m.Cold), us(m.Chill), us(m.Frame), m.Byte*1e9, us(m.Record), us(m.Wake), us(m.Handshake))
 	t.row("at rest", "%.3f cores and %.3g µs/s a connection", m.Base, m.Idle*1e6)
 	t.row("memory", "%s + %s a connection + %.2f × tapes · kernel %s a connection", size(m.Resident), size(m.Connection), m.Tape, size(m.Kernel))
 	t.row("latency", "p99 %s + %.2f × pass, always busy %.2f × round", ms(m.Floor99), m.Rest99, m.Always99)
@@ -63,7 +63,7 @@ func LoadCalibration(file string) (*Calibration, error) {
 	if c.Version != CalibrationVersion {
 		return nil, inputf("--calibration %s has version %d, this program reads %d: calibrate anew", file, c.Version, CalibrationVersion)
 	}
-	if c.Model.Send <= 0 {
+	if c.Model.Send+c.Model.Many <= 0 {
 		return nil, inputf("--calibration %s says nothing of sends: calibrate anew", file)
 	}
 	return &c, nil

@@ -68,6 +68,11 @@
 // Model's Predict is arithmetic (model.go); NewPlan searches for the fewest nodes that
 // no Limit is passed on. Check measures loads that the calibration has not seen.
 //
+// A virtual machine takes up to a fifth more CPU for the same work in one minute than in
+// another. So a reference load is measured before and after each point (ruler), points
+// count by what it took, and what Check says is of a machine as slow as it was just then;
+// what the calibration says without that stands beside it.
+//
 // Deflated frames are the same for all clients of a room, so each is inflated once
 // a worker and recognised by its bytes after that (inflater).
 //

@@ -15,15 +15,19 @@ func (c *Calibration) fit() {
 	for _, p := range c.Points {
 		c.cover(&p)
 	}
-	m.Spread = c.MostConnections / math.Max(c.Loops, 1)
+	m.Crowd = c.MostConnections / math.Max(c.Loops, 1)
 	for _, p := range c.Points {
 		cpu := p.Seconds * (p.Cores/p.slow() - m.Base - p.Load.Connections*m.Idle)
 		rest := p.rest()
-		rows = append(rows, scaled([]float64{p.Sends, p.Sends * p.cold(m), p.Seconds * batches(p.Records/p.Seconds) * rest, p.Frames, p.Wire, p.Records}, 1/cpu))
+		thawed := p.Sends * thaw(1-rest)
+		rows = append(rows, scaled([]float64{
+			p.Sends, p.Sends * many(p.each(), m.Crowd), thawed, thawed * chill(p.each(), m.Crowd),
+			p.Seconds * batches(p.Records/p.Seconds) * rest, p.Frames, p.Wire, p.Records,
+		}, 1/cpu))
 		want = append(want, 1)
 	}
 	x := nonNegative(rows, want)
-	m.Send, m.Cold, m.Wake, m.Frame, m.Byte, m.Record = x[0], x[1], x[2], x[3], x[4], x[5]
+	m.Send, m.Many, m.Cold, m.Chill, m.Wake, m.Frame, m.Byte, m.Record = x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]
 	m.Envelope = c.envelope()
 	m.LoopShare = c.loopShare()
 	c.fitMemory()
@@ -38,6 +42,7 @@ func (c *Calibration) cover(p *Point) {
 	c.MostConnections = math.Max(c.MostConnections, p.Load.Connections)
 	c.MostDelivered = math.Max(c.MostDelivered, p.Frames/p.Seconds)
 	c.MostBytes = math.Max(c.MostBytes, p.Bytes)
+	c.MostSend = math.Max(c.MostSend, p.Wire/math.Max(p.Sends, 1))
 	for _, s := range p.Load.Streams {
 		c.MostSize = math.Max(c.MostSize, s.Size)
 		c.MostRate = math.Max(c.MostRate, s.Rate)
@@ -55,10 +60,8 @@ func (p *Point) rest() float64 {
 // slow is Slowness, or 1 where that is not known.
 func (p *Point) slow() float64 { return cmp.Or(p.Slowness, 1) }
 
-// cold is how much of Cold each of the point's sends took.
-func (p *Point) cold(m *Model) float64 {
-	return thaw(1-p.rest()) * chill(p.Load.Connections/math.Max(p.Load.Loops, 1), m.Spread)
-}
+// each is how many connections a loop had.
+func (p *Point) each() float64 { return p.Load.Connections / math.Max(p.Load.Loops, 1) }
 
 // envelope is what frames have beyond their values and headers.
 func (c *Calibration) envelope() float64 {
@@ -78,7 +81,8 @@ func (c *Calibration) loopShare() float64 {
 	var v []float64
 	m := &c.Model
 	for _, p := range c.Points {
-		cpu := p.slow() * (p.Sends*(m.Send+m.Cold*p.cold(m)) + p.Frames*m.Frame + p.Wire*m.Byte)
+		warm, cold := m.sending(p.each())
+		cpu := p.slow() * (p.Sends*(warm+cold*thaw(1-p.rest())) + p.Frames*m.Frame + p.Wire*m.Byte)
 		if s := p.Load.Streams; len(s) == 1 && s[0].Rooms == 1 && p.Passing > 0 && cpu > 0 {
 			v = append(v, p.Passing/cpu)
 		}

@@ -77,14 +77,13 @@ func (c *Calibration) Correct(l *Live) []string {
 	m := &c.Model
 	var said []string
 	cores := l.CPU / l.Seconds
-	model := m.Base + l.Connections*m.Idle + (l.Sends*m.Send+l.Frames*m.Frame+l.Bytes*m.Byte+l.Records*m.Record)/l.Seconds
+	warm, _ := m.sending(l.Connections / max(c.Loops, 1))
+	model := m.Base + l.Connections*m.Idle + (l.Sends*warm+l.Frames*m.Frame+l.Bytes*m.Byte+l.Records*m.Record)/l.Seconds
 	if cores < leastCores {
 		said = append(said, "CPU is not corrected: the gateway takes "+number(cores)+" cores, too little to tell")
 	} else {
 		by := cores / model
-		for _, x := range []*float64{&m.Base, &m.Idle, &m.Send, &m.Cold, &m.Wake, &m.Frame, &m.Byte, &m.Record, &m.Handshake} {
-			*x *= by
-		}
+		*m = m.slowed(by)
 		said = append(said, "CPU is "+number(by)+" times what was calibrated: "+number(cores)+" cores, the model has "+number(model))
 	}
 	if l.Connections < leastConnections {

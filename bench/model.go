@@ -16,9 +16,11 @@ type Model struct {
 	// CPU, in seconds.
 	Base      float64 `json:"base_cores"`  // of a gateway that has nothing to do
 	Idle      float64 `json:"idle_s"`      // a connection's heartbeats, each second
-	Send      float64 `json:"send_s"`      // each send of a loop that is always busy
-	Cold      float64 `json:"cold_s"`      // each send's more of one that rests: its caches hold other things by then
-	Spread    float64 `json:"cold_at"`     // with so many connections of a loop; with fewer it is less
+	Send      float64 `json:"send_s"`      // each send of a loop that is always busy, where it has few connections
+	Many      float64 `json:"many_s"`      // each send's more where it has many: they are not in the caches when their turn comes
+	Cold      float64 `json:"cold_s"`      // each send's more of a loop that rests: others have had the processor
+	Chill     float64 `json:"chill_s"`     // and of one that has many connections and rests
+	Crowd     float64 `json:"crowd"`       // so many connections of a loop are as many as it has been measured with
 	Wake      float64 `json:"wake_s"`      // each batch of records that comes to a gateway at rest
 	Frame     float64 `json:"frame_s"`     // each frame sent
 	Byte      float64 `json:"byte_s"`      // each byte sent
@@ -94,10 +96,10 @@ func (m *Model) Predict(l Load) Forecast {
 	wait := m.LoopShare / loops // of CPU, what one loop waits for
 	f.PerSend = 1
 	// With one frame a send. What sends cost more while the loop rests goes by how much it does.
-	cold := m.Cold * chill(l.Connections/loops, m.Spread)
-	busy := busyOf(wait*(marginal+f.Delivered*m.Send), wait*f.Delivered*cold)
+	warm, cold := m.sending(l.Connections / loops)
+	busy := busyOf(wait*(marginal+f.Delivered*warm), wait*f.Delivered*cold)
 	if busy <= 1 {
-		send := m.Send + cold*thaw(busy)
+		send := warm + cold*thaw(busy)
 		f.LoopBusy, f.Cores = busy, rest+busy/wait+batches(appended)*m.Wake*(1-busy)
 		for _, s := range l.Streams {
 			pass := s.Members * (send + m.Frame + m.Byte*m.wire(s)) * wait
@@ -117,9 +119,9 @@ func (m *Model) Predict(l Load) Forecast {
 	// A round visits every connection that got anything, sends it all that came
 	// meanwhile, and is as long as that takes.
 	visited := visited(l)
-	round := visited * m.Send * wait / (1 - marginal*wait)
+	round := visited * warm * wait / (1 - marginal*wait)
 	f.PerSend = math.Max(1, f.Delivered*round/visited)
-	f.Cores = rest + marginal + f.Delivered/f.PerSend*m.Send
+	f.Cores = rest + marginal + f.Delivered/f.PerSend*warm
 	f.Pass = 1e3 * round
 	f.P50, f.P99 = m.Floor50+m.Always50*f.Pass, m.Floor99+m.Always99*f.Pass
 	return f
@@ -128,25 +130,39 @@ func (m *Model) Predict(l Load) Forecast {
 // slowed is the model of a machine that takes so many times the CPU for all work.
 func (m *Model) slowed(by float64) Model {
 	s := *m
-	for _, x := range []*float64{&s.Base, &s.Idle, &s.Send, &s.Cold, &s.Wake, &s.Frame, &s.Byte, &s.Record, &s.Handshake} {
+	for _, x := range []*float64{&s.Base, &s.Idle, &s.Send, &s.Many, &s.Cold, &s.Chill, &s.Wake, &s.Frame, &s.Byte, &s.Record, &s.Handshake} {
 		*x *= by
 	}
 	return s
 }
 
-// chill is how much of Cold a send takes with so many connections, of which the
-// processor's caches hold the less the more there are. That it goes by the cube, and
-// thaw by the square, is what fits the points of two calibrations best.
-func chill(connections, spread float64) float64 {
-	if spread == 0 {
+// sending is what a send costs of a loop with so many connections that is always busy,
+// and how much more of one that does nothing else.
+func (m *Model) sending(connections float64) (warm, cold float64) {
+	return m.Send + m.Many*many(connections, m.Crowd), m.Cold + m.Chill*chill(connections, m.Crowd)
+}
+
+// many is how much of Many a send takes with so many connections: half a crowd fills
+// the caches. chill is how much of Chill. That the one is linear up to there and the
+// other goes by the cube, and thaw by the square, is what fits the points of three
+// calibrations best.
+func many(connections, crowd float64) float64 {
+	if crowd == 0 {
 		return 0
 	}
-	share := math.Min(1, connections/spread)
+	return math.Min(1, 2*connections/crowd)
+}
+
+func chill(connections, crowd float64) float64 {
+	if crowd == 0 {
+		return 0
+	}
+	share := math.Min(1, connections/crowd)
 	return share * share * share
 }
 
-// thaw is how much of Cold a send takes of a loop that is busy for such a share of
-// its time.
+// thaw is how much of Cold and Chill a send takes of a loop that is busy for such a
+// share of its time.
 func thaw(busy float64) float64 { return (1 - busy) * (1 - busy) }
 
 // busyOf is the share of its time that a loop is busy whose sends take the share warm

@@ -216,6 +216,9 @@ func (p *Plan) outside() []string {
 	}
 	c := p.cal
 	beyond("connections of a loop", p.Load.Connections/p.Loops, c.MostConnections/math.Max(c.Loops, 1))
+	if p.Peak.Delivered > 0 && !p.Peak.Saturated {
+		beyond("bytes of a send", p.Peak.Bytes/p.Peak.Delivered*p.Peak.PerSend, c.MostSend)
+	}
 	beyond("messages a second of a loop", p.Peak.Delivered/p.Loops, c.MostDelivered/math.Max(c.Loops, 1))
 	for _, s := range p.Load.Streams {
 		beyond("bytes of a value", s.Size, c.MostSize)
