@@ -33,6 +33,7 @@ func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string, more fun
 	t.addPublishing(cmd)
 	t.addSpeech(cmd)
 	addLoad(cmd.Flags(), &c)
+	cmd.Flags().String("html", "", "write the result as a page with charts to `file` too")
 	if more != nil {
 		more(cmd.Flags(), &c)
 	}
@@ -54,7 +55,6 @@ func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.RcvBuf, "rcvbuf", 0, "receive buffer of each client in `bytes` (default: the kernel's choice)")
 	f.BoolVar(&c.GC, "gc", false, "have the gateway collect its garbage before its heap is read (needs its admin.pprof)")
 	f.String("out", "", "write the result as JSON to `file` too")
-	f.String("html", "", "write the result as a page with charts to `file` too")
 	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
 }
 
