@@ -19,6 +19,13 @@
 // CPU time and memory come from its /metrics; its resolution is 10 ms, so that a
 // window of ten seconds errs by a thousandth.
 //
+// A replay publishes a recording: each value keeps its bytes and its key, and gets
+// due time, number and a checksum at its end (value.go). The round of the recording,
+// when each message is due and to which key it falls, goes to the clients with their
+// job, so that a Schedule and a deal are functions of the number there too; of the
+// values they know the checksum only. In a row of rounds the last record's time to
+// the next one is what a record has in the mean.
+//
 // # Other servers
 //
 // The same clients measure other servers: Job.Protocol names what they speak, and
@@ -54,6 +61,7 @@
 //     goroutine of its own while the loop leaves the client alone.
 //   - link: two goroutines a direction carry packets between two namespaces.
 //   - rawsend: the one goroutine of its process.
+//   - round: nobody writes it once it is made; the publisher, or a worker's loop, reads it.
 //   - Hist: whoever records into it; those of several workers are merged in the end.
 //
 // All processes of a machine share CLOCK_MONOTONIC. One of them ties it to the wall
