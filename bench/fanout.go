@@ -124,14 +124,8 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	e, err := cfg.Target.resolve(ctx)
+	e, err := cfg.Target.ready(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := newScraper(e.admin).scrape(ctx); err != nil {
-		return nil, err
-	}
-	if err := cfg.Target.checkPublishing(ctx, e); err != nil {
 		return nil, err
 	}
 	res := &FanoutResult{
@@ -272,6 +266,14 @@ func (c *FanoutConfig) check() error {
 	}
 	if c.Storm != nil {
 		if err := c.Storm.check(c); err != nil {
+			return err
+		}
+	}
+	for _, few := range []struct {
+		flag    string
+		clients int
+	}{{"--orders-clients", c.OrdersClients}, {"--filtered", c.Filtered}, {"--stalled", c.Stalled}, {"--slow", c.Slow}} {
+		if err := c.Target.checkOneProcess(few.flag, few.clients); err != nil {
 			return err
 		}
 	}
