@@ -14,6 +14,24 @@
 // wrong order, whatever the gateway says (tally). A frame that is no message
 // that was sent ends its connection and is counted as invalid.
 //
+// The scenarios, each a subcommand of tapecast-bench; those of the first group are
+// a FanoutConfig:
+//
+//	fanout     rooms that all clients share: the rate, and what a message costs
+//	keyed      many rooms of a few clients each
+//	private    orders to single users: the worst case for every batching
+//	mixed      a trading day: shared rooms, symbols by popularity, own orders
+//	replay     a recording at its own pace or a multiple of it: real sizes, keys, bursts
+//	slow       clients that stop reading, or read slowly, beside those who keep up
+//	churn      clients that leave their rooms and come back
+//	storm      all connections are lost at once
+//	soak       a long run: does memory grow
+//
+//	ramp       fanouts whose rate or clients grow up to the knee
+//	idle       memory of connections that have nothing to do
+//	handshake  latency and CPU of comings
+//	passorder  whether the first and the last to get a message are so by chance
+//
 // What counts for rates and CPU is the window: after the warmup, Duration long.
 // Loss and order are checked over everything, stragglers included. The gateway's
 // CPU time and memory come from its /metrics; its resolution is 10 ms, so that a
