@@ -115,7 +115,7 @@ func (c *CalibrateConfig) trials() []trial {
 		{n, 1, c.Most / 8, 1000}, {n / 2, 1, c.Most / 2, 1000}, {n, 1, c.Most / 2, 1000},
 	}
 	if c.Keyed != "" {
-		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128}, trial{n / 4, n / 4 / keyedMembers, 2, 128})
+		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128}, trial{n / 4 / keyedMembers * keyedMembers, n / 4 / keyedMembers, 2, 128})
 	}
 	return list
 }
@@ -129,7 +129,7 @@ func Calibrate(ctx context.Context, cfg CalibrateConfig) (*Calibration, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	e, err := cfg.Target.resolve(ctx)
+	e, err := cfg.Target.ready(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -168,18 +168,34 @@ func (c *CalibrateConfig) check() error {
 	case c.Keyed != "" && !strings.Contains(c.Keyed, "{key}"):
 		return inputf("--keyed %q: it names no {key}", c.Keyed)
 	}
-	return c.Target.checkDescriptors(c.Clients, c.Procs)
+	if err := c.Target.checkDescriptors(c.Clients, c.Procs); err != nil {
+		return err
+	}
+	for _, t := range c.trials() { // minutes would be lost if the last one were refused
+		f := c.fanout(t, c.Window)
+		if err := f.check(); err != nil {
+			return inputf("%s: %v", t, err)
+		}
+	}
+	return nil
+}
+
+// fanout is what measures a trial.
+func (c *CalibrateConfig) fanout(t trial, window time.Duration) FanoutConfig {
+	f := FanoutConfig{
+		Target: c.Target, Clients: t.clients, Procs: min(c.Procs, t.clients), Rooms: []string{c.Room}, Rate: t.rate * float64(t.groups), Size: t.size, Fields: c.Fields,
+		Warmup: 2 * time.Second, Duration: window, Pace: time.Millisecond,
+	}
+	f.Target.Agents.Addrs = f.Target.Agents.Addrs[:min(len(f.Target.Agents.Addrs), t.clients)]
+	if t.groups > 1 {
+		f.Rooms, f.Group, f.PerRoom = []string{c.Keyed}, keyedMembers, t.rate
+	}
+	return f
 }
 
 // measure makes one run and takes its figures.
 func (c *CalibrateConfig) measure(ctx context.Context, e endpoint, t trial, window time.Duration) (*Point, error) {
-	f := FanoutConfig{
-		Target: c.Target, Clients: t.clients, Procs: c.Procs, Rooms: []string{c.Room}, Rate: t.rate * float64(t.groups), Size: t.size, Fields: c.Fields,
-		Warmup: 2 * time.Second, Duration: window, Pace: time.Millisecond,
-	}
-	if t.groups > 1 {
-		f.Rooms, f.Group, f.PerRoom = []string{c.Keyed}, keyedMembers, t.rate
-	}
+	f := c.fanout(t, window)
 	local := strings.HasPrefix(e.addr, "127.")
 	kernel := watchKernel(ctx)
 	res, err := Fanout(ctx, f)

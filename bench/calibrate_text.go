@@ -54,17 +54,21 @@ func (p *Point) forecast(m *Model) Forecast {
 func LoadCalibration(file string) (*Calibration, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, inputf("--calibration: %v", err)
+		return nil, inputf("cannot read calibration %s: %v", file, reasonOf(err))
+	}
+	var is struct{ Version int }
+	if err := json.Unmarshal(b, &is); err != nil {
+		return nil, inputf("%s is no calibration: %v", file, err)
+	}
+	if is.Version != CalibrationVersion {
+		return nil, inputf("%s has version %d of calibrations, this tapecast-bench reads %d: calibrate anew", file, is.Version, CalibrationVersion)
 	}
 	var c Calibration
 	if err := json.Unmarshal(b, &c); err != nil {
-		return nil, inputf("--calibration %s is no calibration: %v", file, err)
-	}
-	if c.Version != CalibrationVersion {
-		return nil, inputf("--calibration %s has version %d, this program reads %d: calibrate anew", file, c.Version, CalibrationVersion)
+		return nil, inputf("%s is no calibration: %v", file, err)
 	}
 	if c.Model.Send+c.Model.Many <= 0 {
-		return nil, inputf("--calibration %s says nothing of sends: calibrate anew", file)
+		return nil, inputf("%s says nothing of sends: calibrate anew", file)
 	}
 	return &c, nil
 }

@@ -35,7 +35,7 @@ func Check(ctx context.Context, cfg CheckConfig, cal *Calibration) (*CheckResult
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	e, err := c.Target.resolve(ctx)
+	e, err := c.Target.ready(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +91,10 @@ func (c *CheckConfig) affordable(t trial, cal *Calibration, times float64) trial
 	}
 }
 
-// mostClients is what so many processes hold.
-func mostClients(procs int) float64 { return float64(procs) * 19_000 }
+// mostClients is what so many processes hold, here and with the gateway's usual limit.
+func mostClients(procs int) float64 {
+	return float64(procs) * min(19_000, float64(descriptorLimit()-spareDescriptors))
+}
 
 // WriteText writes each point beside what was said of it.
 func (r *CheckResult) WriteText(w io.Writer) error {

@@ -28,7 +28,10 @@ type deal struct {
 	Rooms []string `json:"rooms,omitempty"`
 	First int      `json:"first,omitempty"` // number of the user of stream 0
 
-	slots, ranks []int32   // with Zipf: the stream of each message of a round, and which of that stream's it is
+	// Round has a recording say to which stream each message falls.
+	Round *round `json:"round,omitempty"`
+
+	slots, ranks []int32   // with Zipf or Round: the stream of each message of a round, and which of that stream's it is
 	places       [][]int32 // by stream: its messages of a round
 }
 
@@ -36,6 +39,14 @@ type deal struct {
 func (d *deal) prepare() {
 	d.Streams = max(d.Streams, 1)
 	d.slots, d.ranks, d.places = nil, nil, nil
+	if d.Round != nil && d.Streams > 1 {
+		d.places = make([][]int32, d.Streams)
+		for k, s := range d.Round.Streams {
+			d.slots, d.ranks = append(d.slots, s), append(d.ranks, int32(len(d.places[s])))
+			d.places[s] = append(d.places[s], int32(k))
+		}
+		return
+	}
 	if d.Zipf == 0 || d.Streams == 1 {
 		return
 	}
@@ -121,14 +132,22 @@ func (d *deal) room(s int64) string {
 		return ""
 	}
 	name := d.Rooms[s%int64(len(d.Rooms))]
-	name = strings.ReplaceAll(name, "{key}", keyName(s))
+	name = strings.ReplaceAll(name, "{key}", d.name(s))
 	return strings.ReplaceAll(name, "{user}", userName(d.First+int(s)))
+}
+
+// name is what a stream has in place of {key}.
+func (d *deal) name(s int64) string {
+	if d.Round != nil {
+		return d.Round.Keys[s]
+	}
+	return keyName(s)
 }
 
 // key returns the record key of stream s.
 func (d *deal) key(s int64) string {
-	if len(d.Rooms) == 0 {
-		return keyName(s)
+	if len(d.Rooms) == 0 || d.Round != nil {
+		return d.name(s)
 	}
 	n := int64(len(d.Rooms))
 	switch name := d.Rooms[s%n]; {

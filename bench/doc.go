@@ -14,10 +14,35 @@
 // wrong order, whatever the gateway says (tally). A frame that is no message
 // that was sent ends its connection and is counted as invalid.
 //
+// The scenarios, each a subcommand of tapecast-bench; those of the first group are
+// a FanoutConfig:
+//
+//	fanout     rooms that all clients share: the rate, and what a message costs
+//	keyed      many rooms of a few clients each
+//	private    orders to single users: the worst case for every batching
+//	mixed      a trading day: shared rooms, symbols by popularity, own orders
+//	replay     a recording at its own pace or a multiple of it: real sizes, keys, bursts
+//	slow       clients that stop reading, or read slowly, beside those who keep up
+//	churn      clients that leave their rooms and come back
+//	storm      all connections are lost at once
+//	soak       a long run: does memory grow
+//
+//	ramp       fanouts whose rate or clients grow up to the knee
+//	idle       memory of connections that have nothing to do
+//	handshake  latency and CPU of comings
+//	passorder  whether the first and the last to get a message are so by chance
+//
 // What counts for rates and CPU is the window: after the warmup, Duration long.
 // Loss and order are checked over everything, stragglers included. The gateway's
 // CPU time and memory come from its /metrics; its resolution is 10 ms, so that a
 // window of ten seconds errs by a thousandth.
+//
+// A replay publishes a recording: each value keeps its bytes and its key, and gets
+// due time, number and a checksum at its end (value.go). The round of the recording,
+// when each message is due and to which key it falls, goes to the clients with their
+// job, so that a Schedule and a deal are functions of the number there too; of the
+// values they know the checksum only. In a row of rounds the last record's time to
+// the next one is what a record has in the mean.
 //
 // # Other servers
 //
@@ -54,6 +79,7 @@
 //     goroutine of its own while the loop leaves the client alone.
 //   - link: two goroutines a direction carry packets between two namespaces.
 //   - rawsend: the one goroutine of its process.
+//   - round: nobody writes it once it is made; the publisher, or a worker's loop, reads it.
 //   - Hist: whoever records into it; those of several workers are merged in the end.
 //
 // All processes of a machine share CLOCK_MONOTONIC. One of them ties it to the wall

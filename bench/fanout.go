@@ -57,6 +57,11 @@ type FanoutConfig struct {
 	Storm *StormConfig // nil: none
 	Soak  *SoakConfig  // nil: it is looked at before and after
 
+	// Replay has the messages be those of a recording, to one room, or to one for
+	// each of its keys, with {key}. Size and Fields have no meaning then; Rate is in
+	// place of the recorded times. nil: none
+	Replay *ReplayConfig
+
 	GC       bool // have the gateway collect before its heap is read (needs its admin.pprof)
 	Baseline bool // each run once against the gateway, and once against rawsend
 	RawBatch int  // messages that rawsend gathers into a system call. 0: 1
@@ -65,21 +70,24 @@ type FanoutConfig struct {
 
 	Log io.Writer // progress, a line each. nil: none
 
+	recorded *recording // what Replay's file holds; nil: none
+
 	settle time.Duration // how long new connections are left alone before memory is read. 0: 1 s
 }
 
 // FanoutResult is what Fanout measured. Its JSON is for scripts.
 type FanoutResult struct {
-	Scenario string   `json:"scenario"`
-	Clients  int      `json:"clients"`
-	Group    int      `json:"group,omitempty"` // clients of a room
-	Rooms    []string `json:"rooms"`
-	Rate     float64  `json:"rate"`
-	Size     int      `json:"size"`
-	Bare     bool     `json:"bare"`
-	Deflate  bool     `json:"deflate"`
-	Seconds  float64  `json:"seconds"`
-	Legs     []*Leg   `json:"legs"`
+	Scenario  string     `json:"scenario"`
+	Clients   int        `json:"clients"`
+	Group     int        `json:"group,omitempty"` // clients of a room
+	Rooms     []string   `json:"rooms"`
+	Rate      float64    `json:"rate"`
+	Size      int        `json:"size"`
+	Bare      bool       `json:"bare"`
+	Deflate   bool       `json:"deflate"`
+	Seconds   float64    `json:"seconds"`
+	Recording *Recording `json:"recording,omitempty"` // Rate and Size are its means then
+	Legs      []*Leg     `json:"legs"`
 	// Medians over the runs, by the legs' names.
 	Medians map[string]Medians `json:"medians"`
 	// Ratio is the gateway's CPU per message to rawsend's, of the medians.
@@ -116,19 +124,16 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	e, err := cfg.Target.resolve(ctx)
+	e, err := cfg.Target.ready(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := newScraper(e.admin).scrape(ctx); err != nil {
-		return nil, err
-	}
-	if err := cfg.Target.checkPublishing(ctx, e); err != nil {
 		return nil, err
 	}
 	res := &FanoutResult{
 		Scenario: cfg.Scenario, Clients: cfg.Clients, Group: cfg.Group, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
 		Seconds: cfg.Duration.Seconds(), Medians: map[string]Medians{},
+	}
+	if r := cfg.recorded; r != nil {
+		res.Recording = &r.about
 	}
 	legs := cfg.legs()
 	for k := range max(cfg.Runs, 1) {
@@ -209,7 +214,7 @@ func (c *FanoutConfig) check() error {
 		return inputf("--group %d: groups have a room each, with {key} or, for groups of one, {user} in the name", c.Group)
 	case c.Group > 0 && (c.AutoJoin || c.Baseline || c.Filtered > 0 || c.Keys > 1):
 		return inputf("--group goes with none of --auto-join, --baseline, --filtered and --keys")
-	case c.Group == 0 && strings.Contains(strings.Join(c.Rooms, ""), "{"):
+	case c.Group == 0 && c.Replay == nil && strings.Contains(strings.Join(c.Rooms, ""), "{"):
 		return inputf("--rooms %s: {key} and {user} need --group", strings.Join(c.Rooms, ","))
 	case len(c.Feeds) >= maxFeeds:
 		return inputf("%d feeds are more than %d", len(c.Feeds)+1, maxFeeds)
@@ -232,7 +237,14 @@ func (c *FanoutConfig) check() error {
 	case c.OrdersRate > 0 && !c.Target.Direct && c.OrdersTopic == "":
 		return inputf("--orders over Kafka needs --orders-topic, whose records are routed by their key")
 	}
-	if s, err := NewSchedule(0, c.Rate); err != nil {
+	if c.Replay != nil {
+		if err := c.Replay.check(c); err != nil {
+			return err
+		}
+	} else if _, err := newValueShape(c.Size, c.Fields); err != nil {
+		return inputf("--size: %v", err)
+	}
+	if s, err := c.schedule(0); err != nil {
 		return inputf("--rate: %v", err)
 	} else if n := s.Before(int64(c.Warmup + c.Duration)); n > maxMessages {
 		return inputf("%d messages are more than the %d that one run may number", n, int64(maxMessages))
@@ -257,8 +269,13 @@ func (c *FanoutConfig) check() error {
 			return err
 		}
 	}
-	if _, err := newValueShape(c.Size, c.Fields); err != nil {
-		return inputf("--size: %v", err)
+	for _, few := range []struct {
+		flag    string
+		clients int
+	}{{"--orders-clients", c.OrdersClients}, {"--filtered", c.Filtered}, {"--stalled", c.Stalled}, {"--slow", c.Slow}} {
+		if err := c.Target.checkOneProcess(few.flag, few.clients); err != nil {
+			return err
+		}
 	}
 	return c.Target.checkDescriptors(c.Clients, c.Procs)
 }

@@ -14,6 +14,9 @@ func (c *FanoutConfig) deals() []deal {
 	if c.Group > 0 {
 		main.Streams, main.Each = int64(c.groups()), 1
 	}
+	if r := c.recorded; r != nil {
+		main.Round, main.Streams = &r.round, int64(len(r.Keys))
+	}
 	all := []deal{main}
 	for _, f := range c.Feeds {
 		d := deal{Streams: int64(f.Streams), Each: f.Each, Zipf: f.Zipf, Rooms: []string{f.Room}}
@@ -50,6 +53,9 @@ func (r *fanoutRun) job(e endpoint) Job {
 		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Deals: c.deals(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
 		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf, Speech: c.Target.Speech,
 	}
+	if c.recorded != nil {
+		j.Size = c.recorded.longest
+	}
 	j.Resume = c.Storm != nil && c.Storm.Resume || c.Churn != nil && c.Churn.Resume
 	if c.AutoJoin {
 		j.Rooms = nil
@@ -62,6 +68,22 @@ func (r *fanoutRun) job(e endpoint) Job {
 	return j
 }
 
+// schedule is that of the main feed.
+func (c *FanoutConfig) schedule(start int64) (Schedule, error) {
+	if r := c.recorded; r != nil && r.Due != nil {
+		return Schedule{Start: start, round: &r.round}, nil
+	}
+	return NewSchedule(start, c.Rate)
+}
+
+// shape is that of what is published.
+func (c *FanoutConfig) shape() (valueShape, error) {
+	if c.recorded != nil {
+		return newStampShape(c.recorded.values), nil
+	}
+	return newValueShape(c.Size, c.Fields)
+}
+
 // plan says when everything is due, and prepares what is published of each feed.
 func (r *fanoutRun) plan() (plan, error) {
 	c := r.cfg
@@ -69,17 +91,16 @@ func (r *fanoutRun) plan() (plan, error) {
 	start := monotonicIn(leadTime) + p.Anchor
 	p.From = start + int64(c.Warmup)
 	p.To = p.From + int64(c.Duration)
-	shape, err := newValueShape(c.Size, c.Fields)
+	shape, err := c.shape()
 	if err != nil {
 		return p, err
 	}
-	rates := []float64{c.Rate}
-	for _, f := range c.Feeds {
-		rates = append(rates, f.Rate)
-	}
 	r.pubs = nil
 	for k, d := range c.deals() {
-		s, err := NewSchedule(start, rates[k])
+		s, err := c.schedule(start)
+		if k > 0 {
+			s, err = NewSchedule(start, c.Feeds[k-1].Rate)
+		}
 		if err != nil {
 			return p, inputf("--rate: %v", err)
 		}

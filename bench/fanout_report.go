@@ -81,6 +81,17 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 		of = ", " + count(int64(f.Group)) + " a room"
 	}
 	t.line("%s · %s clients in %s%s · %s msg/s of %d B, %s · %s s", f.Scenario, count(int64(f.Clients)), strings.Join(f.Rooms, " "), of, number(f.Rate), f.Size, shape, number(f.Seconds))
+	if r := f.Recording; r != nil {
+		pace := "at a constant rate"
+		if r.Pace > 0 {
+			pace = "at " + number(r.Pace) + " times its pace"
+		}
+		again := ""
+		if r.Looped {
+			again = ", over and over"
+		}
+		t.line("recording %s · %s records of %s keys %s in %s s%s · at most %s due in one second", r.File, count(int64(r.Records)), count(int64(r.Keys)), pace, number(r.Round), again, count(int64(r.Busiest)))
+	}
 	for k, g := range f.Legs {
 		t.line("")
 		t.line("run %d, %s", k+1, g.Name)

@@ -256,6 +256,9 @@ func (g *gate) send(room string, value []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	off, n := g.offsets[room], parseNumber(value)
+	if at := len(value) - stampSize; at > 0 && string(value[at:at+len(`,"@":`)]) == `,"@":` {
+		n = parseNumber(value[at:])
+	}
 	g.offsets[room]++
 	frame := value
 	if !g.bare {

@@ -111,3 +111,51 @@ func TestPrivate(t *testing.T) {
 		t.Errorf("%s got %d messages", room, g.offsets[room])
 	}
 }
+
+// An order that is lost, doubled or given to another user is found, also where its
+// envelope was made out to that user.
+func TestPrivateFaults(t *testing.T) {
+	f := func(what string, edit func(user string, n int64, b []byte) [][]byte, want Leg) {
+		t.Helper()
+		g := newGate(t, "secret")
+		g.edit = func(c *gateConn, n int64, b []byte) [][]byte { return edit(c.user, n, b) }
+		cfg := g.fanout()
+		cfg.Scenario, cfg.Rooms, cfg.Clients, cfg.Group, cfg.PerRoom = "private", []string{"orders:{user}"}, 8, 1, 20
+		cfg.Warmup, cfg.Drain = 0, 300*time.Millisecond
+		res, err := measured(t, cfg)
+		leg := res.Legs[0]
+		if leg.Lost != want.Lost || leg.Doubled != want.Doubled || leg.Foreign != want.Foreign || len(leg.Faults) == 0 || err == nil {
+			t.Errorf("%s: lost %d, doubled %d, foreign %d, %v", what, leg.Lost, leg.Doubled, leg.Foreign, err)
+		}
+	}
+	const order = 11 // is user 3's; the next one is user 4's
+	f("lost", func(_ string, n int64, b []byte) [][]byte {
+		if n == order {
+			return nil
+		}
+		return [][]byte{b}
+	}, Leg{Lost: 1})
+	f("doubled", func(_ string, n int64, b []byte) [][]byte {
+		if n == order {
+			return [][]byte{b, b}
+		}
+		return [][]byte{b}
+	}, Leg{Doubled: 1})
+	var held []byte
+	misrouted := func(as func(string) string) func(string, int64, []byte) [][]byte {
+		return func(user string, n int64, b []byte) [][]byte {
+			switch {
+			case user == userName(3) && n == order:
+				held = b
+				return nil
+			case user == userName(4) && n == order+1:
+				return [][]byte{[]byte(as(string(held))), b}
+			}
+			return [][]byte{b}
+		}
+	}
+	f("another user's", misrouted(func(s string) string { return s }), Leg{Lost: 1, Foreign: 1})
+	f("another user's, in an envelope made out to this one", misrouted(func(s string) string {
+		return strings.Replace(s, userName(3), userName(4), 1)
+	}), Leg{Lost: 1, Foreign: 1})
+}

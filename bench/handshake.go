@@ -55,7 +55,7 @@ func Handshake(ctx context.Context, cfg HandshakeConfig) (*HandshakeResult, erro
 	if cfg.Count < 1 {
 		return nil, inputf("--count %d: at least one is needed", cfg.Count)
 	}
-	if err := cfg.Target.checkDescriptors(cfg.Batch, 1); err != nil {
+	if err := cfg.Target.checkOneProcess("--batch", cfg.Batch); err != nil {
 		return nil, err
 	}
 	e, err := cfg.Target.resolve(ctx)
@@ -140,7 +140,7 @@ func (h *handshakes) batch(ctx context.Context, first, n int) error {
 		inFlight = defaultInFlight
 	}
 	crew, err := newCrew(ctx, Job{
-		Addr: h.end.addr, Host: h.end.host, TLS: h.end.tls, CA: h.cfg.Target.CA, Path: h.end.path, Sources: h.end.sources, Keys: h.cfg.Target.Keys,
+		Addr: h.end.addr, Host: h.end.host, TLS: h.end.tls, CA: h.cfg.Target.CA, Path: h.end.path, Sources: h.end.sources, Keys: h.cfg.Target.Keys, Agents: h.cfg.Target.Agents,
 		First: first, Clients: n, Size: orderSize, InFlight: inFlight, Rate: h.cfg.Rate,
 	}, 1)
 	if err != nil {

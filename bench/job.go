@@ -25,7 +25,7 @@ type Job struct {
 	Auto  bool     `json:"auto,omitempty"`  // those seven too
 	Deals []deal   `json:"deals,omitempty"` // of each feed, who gets what. Empty: one, all to all
 
-	Size   int    `json:"size"`   // of a value
+	Size   int    `json:"size"`   // of a value; of recorded ones, of the longest
 	Fields string `json:"fields"` // further members of a value
 	Bare   bool   `json:"bare"`   // values come without envelope
 	Check  bool   `json:"check"`  // every byte of every value, and prev
@@ -45,6 +45,14 @@ type Job struct {
 	Agents   Agents        `json:"-"`         // where the clients run; empty: here
 	Stamp    bool          `json:"stamp"`     // take the kernel's receive times
 	Arrivals int64         `json:"arrivals"`  // keep those of so many messages, for the order of a pass
+}
+
+// shape is that of the values that the clients get; of recorded ones, of their stamps.
+func (j *Job) shape() (valueShape, error) {
+	if len(j.Deals) > 0 && j.Deals[0].Round != nil {
+		return newStampShape(nil), nil
+	}
+	return newValueShape(j.Size, j.Fields)
 }
 
 // order is one command to a worker.

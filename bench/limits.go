@@ -29,6 +29,17 @@ func (t *Target) checkDescriptors(clients, procs int) error {
 	return checkDescriptors(clients, procs)
 }
 
+// checkOneProcess is checkDescriptors for clients that one process holds, however
+// many there are for others; flag says how many they are.
+func (t *Target) checkOneProcess(flag string, clients int) error {
+	switch most := descriptorLimit() - spareDescriptors; {
+	case len(t.Agents.Addrs) > 0: // which say themselves what they can hold
+	case clients > most:
+		return inputf("%s %d: one process holds them, and has descriptors for %d: ask for fewer, or raise the limit (ulimit -Hn)", flag, clients, most)
+	}
+	return nil
+}
+
 // descriptorLimit is how many a process here may have.
 func descriptorLimit() int {
 	var r unix.Rlimit

@@ -101,7 +101,7 @@ const readSize = 256 << 10
 const maxEvents = 20_000
 
 func newLoop(job Job) (*loop, error) {
-	shape, err := newValueShape(job.Size, job.Fields)
+	shape, err := job.shape()
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +123,7 @@ func newLoop(job Job) (*loop, error) {
 	for i := range l.clients {
 		l.clients[i].fd = -1
 	}
+	l.reader.limit = max(shape.size(), job.Size) + maxEnvelope
 	l.buf = make([]byte, l.headroom()+readSize)
 	if l.speaker, err = newSpeaker(l); err != nil {
 		return nil, err

@@ -119,7 +119,10 @@ func TestRampBadInput(t *testing.T) {
 		edit(&cfg)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		_, err := Ramp(ctx, cfg)
+		res, err := Ramp(ctx, cfg)
+		if res != nil && len(res.Steps) > 0 {
+			t.Errorf("%d steps were measured before %v", len(res.Steps), err)
+		}
 		var input *InputError
 		if !errors.As(err, &input) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want %q", err, want)
@@ -129,5 +132,11 @@ func TestRampBadInput(t *testing.T) {
 	f("give one", func(c *RampConfig) { c.Rates = nil })
 	f("must grow", func(c *RampConfig) { c.Rates = []float64{2, 1} })
 	f("--slo", func(c *RampConfig) { c.SLO = 0 })
+	f("step 2: --rate: a rate of 2e+09", func(c *RampConfig) { c.Rates = []float64{1, 2e9} })
+	f("step 1: --procs 2 is more than --clients 1", func(c *RampConfig) { c.Rates, c.Clients = nil, []int{1, 5} })
 	f("connection refused", func(c *RampConfig) { c.Fanout.Target.Admin = "http://127.0.0.1:1" })
+	f("step 2: 1000000 clients", func(c *RampConfig) {
+		checkLimit(t, &FanoutConfig{Clients: 1_000_000})
+		c.Rates, c.Clients, c.Fanout.Procs = nil, []int{5, 1_000_000}, 1
+	})
 }

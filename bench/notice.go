@@ -61,7 +61,11 @@ func (l *loop) notice(i int, p []byte) error {
 	if m.Error != nil {
 		l.notices["error"]++
 		if c.state != stJoined {
-			return fmt.Errorf("refused: %s (%d)", m.Error.Message, m.Error.Code)
+			remedy := ""
+			if m.Error.Code == authFailed {
+				remedy = "; see --secret, --secret-file, --ed25519-key and --token"
+			}
+			return fmt.Errorf("refused: %s (%d)%s", m.Error.Message, m.Error.Code, remedy)
 		}
 		l.tell(fmt.Sprintf("client %d: error %d: %s", i, m.Error.Code, m.Error.Message))
 		return nil
@@ -109,6 +113,9 @@ func (l *loop) notice(i int, p []byte) error {
 	}
 	return nil
 }
+
+// authFailed is the error code of a token that is no good.
+const authFailed = -32002
 
 // isIn counts a client that has joined.
 func (l *loop) isIn(i int, c *client) {

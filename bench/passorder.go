@@ -119,7 +119,7 @@ func (c *PassOrderConfig) check() error {
 	case c.Messages*int64(c.Clients) > most:
 		return inputf("--messages %d × --clients %d: more than %d arrival times", c.Messages, c.Clients, most)
 	}
-	return c.Target.checkDescriptors(c.Clients, 1)
+	return c.Target.checkOneProcess("--clients", c.Clients)
 }
 
 func (c *PassOrderConfig) result(t *Tally) (*PassOrderResult, error) {

@@ -45,14 +45,7 @@ func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 	}
 	res := &RampResult{Version: ResultVersion, Scenario: "ramp", SLO: float64(cfg.SLO) / 1e6, Knee: -1}
 	var verdict error
-	for k := range max(len(cfg.Rates), len(cfg.Clients)) {
-		one := cfg.Fanout
-		one.Scenario, one.Runs, one.Paired, one.Baseline = "ramp", 1, false, false
-		if len(cfg.Rates) > 0 {
-			one.Rate = cfg.Rates[k]
-		} else {
-			one.Clients = cfg.Clients[k]
-		}
+	for k, one := range cfg.steps() {
 		logLine(one.Log, "step %d: %d clients, %s msg/s", k+1, one.Clients, number(one.Rate))
 		f, err := Fanout(ctx, one)
 		if f == nil || len(f.Legs) == 0 {
@@ -78,6 +71,23 @@ func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 	return res, verdict
 }
 
+// steps are the fanouts that the ramp consists of.
+func (c *RampConfig) steps() []FanoutConfig {
+	var out []FanoutConfig
+	for k := range max(len(c.Rates), len(c.Clients)) {
+		one := c.Fanout
+		one.Scenario, one.Runs, one.Paired, one.Baseline = "ramp", 1, false, false
+		if len(c.Rates) > 0 {
+			one.Rate = c.Rates[k]
+		} else {
+			one.Clients = c.Clients[k]
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// check finds what cannot be run, in any of the steps: none is measured then.
 func (c *RampConfig) check() error {
 	switch {
 	case (len(c.Rates) == 0) == (len(c.Clients) == 0):
@@ -86,6 +96,11 @@ func (c *RampConfig) check() error {
 		return inputf("the steps must grow")
 	case c.SLO <= 0:
 		return inputf("--slo %s: a p99 to hold is needed", c.SLO)
+	}
+	for k, one := range c.steps() {
+		if err := one.check(); err != nil {
+			return inputf("step %d: %v", k+1, err)
+		}
 	}
 	return nil
 }

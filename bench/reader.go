@@ -11,10 +11,11 @@ import (
 // for a data frame is its header, its number and one count in a histogram.
 type reader struct {
 	shape valueShape
-	bare  bool // values come without envelope
-	back  int  // how far before a data frame's end its value begins
-	limit int  // the longest frame there can be
-	check bool // compare every byte of a value, and follow prev
+	bare  bool   // values come without envelope
+	back  int    // how far before a data frame's end its value begins, or its stamp
+	head  uint32 // what stands there
+	limit int    // the longest frame there can be
+	check bool   // compare every byte of a value, and follow prev
 
 	parse    func([]byte) (header, error)
 	inflater *inflater // where permessage-deflate was agreed on
@@ -85,9 +86,12 @@ const (
 const maxEnvelope = 64 << 10
 
 func newReader(shape valueShape, bare, check bool) *reader {
-	r := &reader{shape: shape, bare: bare, check: check, back: shape.size() + 1, latency: NewHist(), parse: parseHeader}
+	r := &reader{shape: shape, bare: bare, check: check, back: shape.size() + 1, head: valueHead, latency: NewHist(), parse: parseHeader}
 	if bare {
 		r.back--
+	}
+	if shape.stamp {
+		r.head = stampHead
 	}
 	r.limit = shape.size() + maxEnvelope
 	return r
@@ -105,6 +109,7 @@ func (r *reader) start(p plan, tallies ...*tally) {
 		if k > 0 {
 			f.course, f.latency = p.More[k-1], NewHist()
 		}
+		f.Schedule.follow(t.deal.Round)
 		f.Schedule.prepare()
 		if r.check && !r.bare && r.frame == nil && len(t.deal.Rooms) > 0 {
 			for s := range t.deal.Streams {
@@ -214,10 +219,23 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 	}
 }
 
-// begins says whether a tapecast's data frame p looks like one whose value
-// begins at at.
+// begins says whether a tapecast's data frame p looks like one whose value, or
+// its stamp, begins at at.
 func (r *reader) begins(p []byte, at int) bool {
-	return r.started && at >= 0 && r.bare == (at == 0) && binary.LittleEndian.Uint32(p[at:]) == valueHead && p[len(p)-1] == '}'
+	return r.started && at >= 0 && (r.bare == (at == 0) || r.shape.stamp) && binary.LittleEndian.Uint32(p[at:]) == r.head && p[len(p)-1] == '}'
+}
+
+// opens returns where the recorded value begins whose stamp begins at at in the
+// frame p, or -1.
+func (r *reader) opens(p []byte, at int) int {
+	if r.bare {
+		return 0
+	}
+	// A quote within a string is escaped, so this is the envelope's member.
+	if k := bytes.Index(p[:at], dataMember); k >= 0 {
+		return k + len(dataMember)
+	}
+	return -1
 }
 
 // isValue says whether p has room for a value at at, and looks like one there.
@@ -225,7 +243,7 @@ func (r *reader) isValue(p []byte, at int) bool {
 	return at >= 0 && len(p)-at >= r.shape.size() && binary.LittleEndian.Uint32(p[at:]) == valueHead
 }
 
-// value takes the value that begins at at in the message p. The due time is
+// value takes the value that begins at at in the message p, or whose stamp does. The due time is
 // read from the first of a buffer only, unless everything is checked: the others
 // follow from their numbers.
 func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
@@ -252,8 +270,17 @@ func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
 			f.tally.foreign++ // from another run, or another publisher
 			return nil
 		}
-		if r.check && !r.shape.same(v, due, whole) {
-			return r.torn(p)
+		if r.check {
+			if !r.shape.same(v, due, whole) {
+				return r.torn(p)
+			}
+			if r.shape.stamp {
+				from := r.opens(p, at)
+				if from < 0 || !wholeStamped(p[from:], at-from) {
+					return r.torn(p)
+				}
+				at = from
+			}
 		}
 		if f.heads != nil {
 			if s, _ := f.tally.deal.of(n); !bytes.HasPrefix(p, f.heads[s]) {

@@ -3,10 +3,8 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -133,11 +131,7 @@ type Result struct {
 func ReadResult(file string) (*Result, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		var path *fs.PathError
-		if errors.As(err, &path) {
-			err = path.Err
-		}
-		return nil, inputf("cannot read %s: %v", file, err)
+		return nil, inputf("cannot read %s: %v", file, reasonOf(err))
 	}
 	r := &Result{}
 	err = json.Unmarshal(b, &r.Header)

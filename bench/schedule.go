@@ -7,15 +7,16 @@ import (
 )
 
 // Schedule says when each message of a run is due. It is a pure function of
-// the message's number: publisher and clients compute the same times, and a
-// late publisher moves nothing.
+// the message's number, at a constant rate or as a recording has it: publisher
+// and clients compute the same times, and a late publisher moves nothing.
 type Schedule struct {
 	// Start is when message 0 is due, in ns since 1970.
 	Start int64 `json:"start"`
 	// Milli is the rate in messages per 1000 s.
 	Milli int64 `json:"milli"`
 
-	mul, div int64 // message n is due n*mul/div ns after Start
+	mul, div int64  // message n is due n*mul/div ns after Start
+	round    *round // or as a recording says; a pipe does not carry it. nil: none
 }
 
 // maxMessages is how many messages one run may hold: their numbers have ten
@@ -34,8 +35,18 @@ func NewSchedule(start int64, perSecond float64) (Schedule, error) {
 	return s, nil
 }
 
+// follow has the times be those of a recording, if it says them.
+func (s *Schedule) follow(r *round) {
+	if r != nil && r.Due != nil {
+		s.round = r
+	}
+}
+
 // prepare computes what is not carried over a pipe.
 func (s *Schedule) prepare() {
+	if s.round != nil {
+		return
+	}
 	const nsPer1000s = 1_000_000_000_000
 	g := gcd(nsPer1000s, s.Milli)
 	s.mul, s.div = nsPer1000s/g, s.Milli/g
@@ -46,6 +57,9 @@ func (s *Schedule) Due(n int64) int64 {
 	if s.div == 1 { // any rate that divides 1e9
 		return s.Start + n*s.mul
 	}
+	if s.round != nil {
+		return s.Start + s.round.due(n)
+	}
 	hi, lo := bits.Mul64(uint64(n), uint64(s.mul))
 	q, _ := bits.Div64(hi, lo, uint64(s.div))
 	return s.Start + int64(q)
@@ -55,6 +69,9 @@ func (s *Schedule) Due(n int64) int64 {
 func (s *Schedule) Before(t int64) int64 {
 	if t < s.Start {
 		return 0
+	}
+	if s.round != nil {
+		return s.round.before(t - s.Start)
 	}
 	hi, lo := bits.Mul64(uint64(t-s.Start), uint64(s.div))
 	q, _ := bits.Div64(hi, lo, uint64(s.mul))

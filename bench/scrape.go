@@ -33,13 +33,14 @@ type scraper struct {
 	url    string
 	client *http.Client
 	pid    string // "": by /metrics
+	flag   string // that says where
 }
 
 func newScraper(admin string) *scraper {
 	if pid, ok := strings.CutPrefix(admin, pidPrefix); ok {
 		return &scraper{pid: pid}
 	}
-	return &scraper{url: strings.TrimSuffix(admin, "/") + "/metrics", client: &http.Client{Timeout: 10 * time.Second}}
+	return &scraper{flag: "--admin", url: strings.TrimSuffix(admin, "/") + "/metrics", client: &http.Client{Timeout: 10 * time.Second}}
 }
 
 func (s *scraper) scrape(ctx context.Context) (Metrics, error) {
@@ -48,12 +49,12 @@ func (s *scraper) scrape(ctx context.Context) (Metrics, error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
-		return nil, inputf("--admin: %v", err)
+		return nil, inputf("%s: %v", s.flag, err)
 	}
 	req.Header.Set("Accept", "text/plain")
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, inputf("cannot read the gateway's metrics at %s: %s (give its internal port with --admin)", s.url, rootOf(err))
+		return nil, inputf("cannot read the gateway's metrics at %s: %s (give its internal port with %s)", s.url, rootOf(err), s.flag)
 	}
 	defer func() { _ = resp.Body.Close() }() // read to its end
 	if resp.StatusCode != http.StatusOK {

@@ -54,7 +54,7 @@ func newDirectSink(ctx context.Context, admin string) (*directSink, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", host)
 	if err != nil {
-		return nil, inputf("cannot connect to the gateway's internal port %s: %s", host, rootOf(err))
+		return nil, inputf("cannot connect to the gateway's internal port %s: %s (give it with --admin)", host, rootOf(err))
 	}
 	head := "POST " + strings.TrimSuffix(u.Path, "/") + "/debug/append HTTP/1.1\r\nHost: " + u.Host +
 		"\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -71,6 +71,19 @@ func (t *Target) resolve(ctx context.Context) (endpoint, error) {
 	return e, nil
 }
 
+// ready resolves a target that is to be measured, and finds out whether its metrics
+// can be read and messages published.
+func (t *Target) ready(ctx context.Context) (endpoint, error) {
+	e, err := t.resolve(ctx)
+	if err != nil {
+		return e, err
+	}
+	if _, err := newScraper(e.admin).scrape(ctx); err != nil {
+		return e, err
+	}
+	return e, t.checkPublishing(ctx, e)
+}
+
 // loopbackSources are eight addresses, each with 28,000 ports of its own.
 func loopbackSources() []string {
 	s, err := ParseSources("127.0.0.2-127.0.0.9")

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"math"
 )
 
@@ -26,12 +27,39 @@ const (
 	minValue    = fieldsAt + len(`,"p":""}`)
 )
 
+// A recorded value, a JSON object, keeps its bytes and gets a stamp at its end,
+// of which t and n stand where a value of our own has them:
+//
+//	{…recorded…,"@":1699123456789012345,"#":1000000042,"%":2345678901}
+//
+// "%" is the checksum (CRC-32C) of all that stands before it, counted from
+// numberBase too: a client knows nothing of the recording, but that it is whole.
+const (
+	stampTemplate = `,"@":0000000000000000000,"#":0000000000,"%":0000000000}`
+	stampSize     = len(stampTemplate)
+	sumAt         = fieldsAt + len(`,"%":`)
+)
+
+// stampMembers are what no recorded value may have itself.
+var stampMembers = []string{`"@":`, `"#":`, `"%":`}
+
 // valueHead is `{"t":1` as the fast path compares it, four bytes of it.
 const valueHead = uint32('{') | '"'<<8 | 't'<<16 | '"'<<24
 
-// valueShape makes and checks values of one size.
+// stampHead is `,"@":` likewise.
+const stampHead = uint32(',') | '"'<<8 | '@'<<16 | '"'<<24
+
+// valueShape makes and checks values of one size, or the stamps of recorded ones.
 type valueShape struct {
-	template []byte // a whole value, t and n zero
+	template []byte // a whole value or stamp, t and n zero
+	stamp    bool
+	recorded [][]byte // what stands before the stamps, in turn; only who makes them has it
+}
+
+// newStampShape returns the shape of the stamps of recorded values, which come
+// without the brace that ends them.
+func newStampShape(recorded [][]byte) valueShape {
+	return valueShape{template: []byte(stampTemplate), stamp: true, recorded: recorded}
 }
 
 // newValueShape returns the shape of values of size bytes. fields is "" or
@@ -59,21 +87,46 @@ func (v valueShape) size() int { return len(v.template) }
 
 // make appends the value of message n, due at t, to dst.
 func (v valueShape) make(dst []byte, t, n int64) []byte {
+	from := len(dst)
+	if v.stamp {
+		dst = append(dst, v.recorded[n%int64(len(v.recorded))]...)
+	}
 	at := len(dst)
 	dst = append(dst, v.template...)
 	putDigits(dst[at+timeAt:at+timeAt+timeWidth], uint64(t))
 	putDigits(dst[at+numberAt:at+numberAt+numberWidth], uint64(n+numberBase))
+	if v.stamp {
+		putDigits(dst[at+sumAt:at+sumAt+numberWidth], sumOf(dst[from:at+sumAt]))
+	}
 	return dst
 }
 
-// same says whether p is the value of message n, due at t, to the last byte.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sumOf is the checksum of p as a stamp has it.
+func sumOf(p []byte) uint64 { return uint64(crc32.Checksum(p, castagnoli)) + numberBase }
+
+// wholeStamped says whether the checksum of the value p, whose stamp begins at at,
+// is that of what stands before it.
+func wholeStamped(p []byte, at int) bool {
+	var sum [numberWidth]byte
+	putDigits(sum[:], sumOf(p[:at+sumAt]))
+	return bytes.Equal(p[at+sumAt:at+sumAt+numberWidth], sum[:])
+}
+
+// same says whether p is the value of message n, due at t, to the last byte; of a
+// stamp, but for its checksum.
 func (v valueShape) same(p []byte, t, n int64) bool {
+	end := len(v.template)
+	if v.stamp {
+		end = sumAt
+	}
 	return len(p) == len(v.template) &&
 		bytes.Equal(p[:timeAt], v.template[:timeAt]) &&
 		parseTime(p) == t &&
 		bytes.Equal(p[timeAt+timeWidth:numberAt], v.template[timeAt+timeWidth:numberAt]) &&
 		parseNumber(p) == n &&
-		bytes.Equal(p[fieldsAt:], v.template[fieldsAt:])
+		bytes.Equal(p[fieldsAt:end], v.template[fieldsAt:end])
 }
 
 // parseNumber returns the number of the value p, which has at least minValue

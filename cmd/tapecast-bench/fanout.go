@@ -33,6 +33,10 @@ func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string, more fun
 	t.addPublishing(cmd)
 	t.addSpeech(cmd)
 	addLoad(cmd.Flags(), &c)
+	if c.Replay == nil {
+		addValues(cmd.Flags(), &c)
+	}
+	cmd.Flags().String("html", "", "write the result as a page with charts to `file` too")
 	if more != nil {
 		more(cmd.Flags(), &c)
 	}
@@ -43,19 +47,23 @@ func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string, more fun
 func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.Clients, "clients", cmp.Or(c.Clients, 1000), "number of clients, each a user of its own")
 	f.IntVar(&c.Procs, "procs", 1, "client `processes`; one holds as many clients as it may have descriptors")
-	f.IntVar(&c.Size, "size", cmp.Or(c.Size, 128), "`bytes` of a message's value")
-	f.StringVar(&c.Fields, "fields", c.Fields, `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
 	f.BoolVar(&c.Check, "check", c.Check, "check every byte of every value, the rooms, and the prev chain")
 	f.DurationVar(&c.Duration, "duration", cmp.Or(c.Duration, 10*time.Second), "length of the measured window")
 	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "time before it")
 	f.DurationVar(&c.Drain, "drain", 30*time.Second, "how long stragglers are waited for at most")
-	f.DurationVar(&c.Pace, "pace", c.Pace, "least time between two polls of a client process; 0: it wakes for each event")
 	f.IntVar(&c.InFlight, "in-flight", 64, "handshakes at a time in each client process")
 	f.IntVar(&c.RcvBuf, "rcvbuf", 0, "receive buffer of each client in `bytes` (default: the kernel's choice)")
 	f.BoolVar(&c.GC, "gc", false, "have the gateway collect its garbage before its heap is read (needs its admin.pprof)")
 	f.String("out", "", "write the result as JSON to `file` too")
-	f.String("html", "", "write the result as a page with charts to `file` too")
 	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
+}
+
+// addValues adds the flags of scenarios that make their messages, and so have no
+// pace but the clients'.
+func addValues(f *pflag.FlagSet, c *bench.FanoutConfig) {
+	f.IntVar(&c.Size, "size", cmp.Or(c.Size, 128), "`bytes` of a message's value")
+	f.StringVar(&c.Fields, "fields", c.Fields, `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
+	f.DurationVar(&c.Pace, "pace", c.Pace, "least time between two polls of a client process; 0: it wakes for each event")
 }
 
 func fanoutCommand() *cobra.Command {

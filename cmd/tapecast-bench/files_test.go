@@ -80,6 +80,7 @@ func TestScenarioFiles(t *testing.T) {
 	small := map[string][]string{
 		"kafkorama.yaml":   {"--clients", "40", "--group", "10"},
 		"trading-day.yaml": {"--clients", "30", "--symbols", "20", "--each", "3"},
+		"replay.yaml":      {"--clients", "20", "--pace", "1", "--file", aRecording(t)},
 		"storm.yaml":       {"--clients", "20", "--at", "200ms", "--jitter", "0,500ms", "--rate", "50"},
 	}
 	files, err := filepath.Glob(filepath.Join("..", "..", "bench", "scenarios", "*.yaml"))
@@ -108,4 +109,18 @@ func TestScenarioFiles(t *testing.T) {
 			}
 		}
 	}
+}
+
+// aRecording is a file with 50 trades of two seconds.
+func aRecording(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for n := range 50 {
+		fmt.Fprintf(&b, "%d\tspot.%c\t{\"e\":\"trade\",\"s\":\"%c\",\"t\":%d}\n", 1_700_000_000_000_000_000+n*40_000_000, 'A'+n%3, 'A'+n%3, n)
+	}
+	file := filepath.Join(t.TempDir(), "recording.tsv")
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

@@ -71,7 +71,7 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 	root.SetErr(errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(fanoutCommand(), keyedCommand(), privateCommand(), slowCommand(), churnCommand(), stormCommand(), mixedCommand(), rampCommand(), soakCommand(), runCommand(), idleCommand(), handshakeCommand(), passorderCommand(), linkCommand(), compareCommand(),
+	root.AddCommand(fanoutCommand(), keyedCommand(), privateCommand(), slowCommand(), churnCommand(), stormCommand(), mixedCommand(), replayCommand(), rampCommand(), soakCommand(), runCommand(), idleCommand(), handshakeCommand(), passorderCommand(), linkCommand(), compareCommand(),
 		calibrateCommand(), planCommand(), agentCommand())
 	hidden := func(name string, run func(io.Reader, io.Writer) error) {
 		root.AddCommand(&cobra.Command{Use: name, Hidden: true, Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {

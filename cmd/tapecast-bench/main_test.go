@@ -34,6 +34,9 @@ func TestBadInput(t *testing.T) {
 	f("unknown command", "fanout", "x")
 	f("unknown flag", "fanout", "--bogus")
 	f("invalid argument", "fanout", "--clients", "many")
+	f("unknown flag: --html", "ramp", "--html", "x.html") // it has no page: told before anything is measured
+	f("--out: ", "ramp", "--out", "/no/such/directory/x.json")
+	f("step 2: ", "ramp", "--rates", "1,2e9")
 	f("keep one", "fanout", "--secret", "a", "--token", "b")
 	f("--secret-file", "idle", "--secret-file", "/does/not/exist")
 	f("no IP address", "handshake", "--sources", "here")

@@ -38,6 +38,7 @@ func rampCommand() *cobra.Command {
 	t.addPublishing(cmd)
 	f := cmd.Flags()
 	addLoad(f, &c.Fanout)
+	addValues(f, &c.Fanout)
 	addRooms(f, &c.Fanout)
 	f.Float64SliceVar(&rates, "rates", nil, "`messages` a second of each step (default 50,100,200,400,800)")
 	f.IntSliceVar(&c.Clients, "client-steps", nil, "`clients` of each step, in place of --rates")

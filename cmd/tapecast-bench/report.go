@@ -41,11 +41,8 @@ func report(cmd *cobra.Command, asJSON bool, res result, verdict error) error {
 		err = writeFile(file, toJSON)
 	}
 	if file, ferr := cmd.Flags().GetString("html"); ferr == nil && err == nil {
-		if c, ok := res.(charted); ok {
-			err = writeFile(file, func(w io.Writer) error { return c.WriteHTML(w, h) })
-		} else if file != "" {
-			err = &usageError{fmt.Errorf("--html: what %s measures has no page yet: use --out", cmd.Name())}
-		}
+		// Only commands whose result has a page have the flag.
+		err = writeFile(file, func(w io.Writer) error { return res.(charted).WriteHTML(w, h) })
 	}
 	if verdict != nil {
 		return verdict

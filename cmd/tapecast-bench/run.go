@@ -38,6 +38,9 @@ func runCommand() *cobra.Command {
 				return &usageError{err}
 			}
 			sub.SetContext(cmd.Context())
+			if err := begin(sub, nil); err != nil { // of the flags that were not parsed before
+				return err
+			}
 			return sub.RunE(sub, nil)
 		},
 	}

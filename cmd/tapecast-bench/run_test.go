@@ -61,6 +61,9 @@ func TestScenarioBadInput(t *testing.T) {
 	f("cannot read", "scenario: [\n")
 	f("unknown flag", "scenario: keyed\n", "--bogus")
 	f("only flags", "scenario: keyed\n", "x")
+	f("--html: ", "scenario: keyed\nhtml: /no/such/directory/x\n")
+	f("--out: ", "scenario: ramp\nout: /no/such/directory/x\n")
+	f(`unknown key "html" of scenario ramp`, "scenario: ramp\nhtml: x\n")
 	f("connection refused", "scenario: keyed\ndirect: true\nadmin: http://127.0.0.1:1\n")
 	for _, args := range [][]string{{"run", "/does/not/exist.yaml"}, {"run", "--clients", "5"}} {
 		if _, code, err := run(t, args...); code != exitInput {
