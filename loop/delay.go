@@ -52,7 +52,7 @@ func (l *Loop) turnDelays() {
 		return
 	}
 	for now := l.engine.now(); len(l.delays) > 0 && l.delays[0].due <= now; {
-		l.urgent.add(heap.Pop(&l.delays).(*special).conn)
+		l.ready.add(heap.Pop(&l.delays).(*special).conn)
 	}
 }
 

@@ -100,14 +100,20 @@ func (b *inbox) mayRest() bool {
 	return empty
 }
 
-// take empties the inbox, giving it the slices of the last time to fill; of events,
-// only where those are done with.
-func (b *inbox) take(events []event, dirty []*rooms.Sub, done bool) ([]event, []*rooms.Sub) {
+// takeEvents empties the inbox of events, giving it the slice of the last time to fill.
+func (b *inbox) takeEvents(done []event) []event {
 	b.mu.Lock()
-	if done {
-		events, b.events = b.events, events[:0]
-	}
-	dirty, b.dirty = b.dirty, dirty[:0]
-	b.mu.Unlock()
-	return events, dirty
+	defer b.mu.Unlock()
+	events := b.events
+	b.events = done[:0]
+	return events
+}
+
+// takeDirty is takeEvents for the rooms that have grown.
+func (b *inbox) takeDirty(done []*rooms.Sub) []*rooms.Sub {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	dirty := b.dirty
+	b.dirty = done[:0]
+	return dirty
 }

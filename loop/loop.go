@@ -11,8 +11,8 @@ import (
 	"tapecast/rooms"
 )
 
-// slice is how long a loop stays with one kind of work before it looks at the
-// others: what a private message may wait for, a few times over.
+// slice is how long a loop stays with one kind of work before it looks whether a
+// private message has come, and then goes on to the next kind.
 const slice = 500 * time.Microsecond
 
 // maxEvents is how many writable sockets are taken from epoll at a time.
@@ -66,7 +66,8 @@ func newLoop(e *Engine, i int) (*Loop, error) {
 	l := &Loop{engine: e, index: i, table: e.cfg.Table, handler: e.cfg.Handler, log: e.cfg.Log, blocked: map[uint64]*Conn{}, ended: make(chan struct{})}
 	l.wheel.init()
 	l.stats.Ages, l.published.Ages = make([]Histogram, len(e.feeds())), make([]Histogram, len(e.feeds()))
-	l.urgent.flag, l.ready.flag = fUrgent, fReady
+	l.urgent = queue{flag: fUrgent, most: maxUrgent}
+	l.ready = queue{flag: fReady, most: maxVisit}
 	if err := l.inbox.open(); err != nil {
 		return nil, fmt.Errorf("cannot make an eventfd: %w", err)
 	}
@@ -104,7 +105,8 @@ func (l *Loop) post(e event) {
 }
 
 // run is the loop. Each turn looks at everything once; no kind of work keeps
-// the others waiting for longer than a slice.
+// the others waiting for longer than a slice. What cannot wait for a turn is looked
+// for between any two.
 func (l *Loop) run() {
 	defer close(l.ended)
 	defer l.release()
@@ -116,11 +118,13 @@ func (l *Loop) run() {
 		for i := range ready[:n] {
 			l.writable(&ready[i])
 		}
-		l.takeInbox()
 		l.turnWheel()
 		l.turnDelays()
-		l.serve(&l.urgent)
+		l.takeGrown()
+		l.takeEvents()
+		l.takeGrown()
 		l.serve(&l.ready)
+		l.takeGrown()
 		l.pass()
 		l.publishStats()
 	}
@@ -145,18 +149,22 @@ func (l *Loop) wait(ready []unix.EpollEvent) int {
 	return max(n, 0)
 }
 
-// takeInbox handles events for one slice: a storm brings thousands at once, many of
-// which send. Rooms that have grown are always looked at; of one whose join is still
-// to be handled there is nothing to see yet, and that join looks at its head.
-func (l *Loop) takeInbox() {
-	done := l.at == len(l.events)
-	if done {
-		l.at = 0
-	}
-	l.events, l.dirty = l.inbox.take(l.events, l.dirty, done)
+// takeGrown looks at the rooms that have grown, and serves the small ones. Of one whose
+// join is still to be handled there is nothing to see yet, and that join looks at its head.
+func (l *Loop) takeGrown() {
+	l.dirty = l.inbox.takeDirty(l.dirty)
 	for i, sub := range l.dirty {
 		l.grown(sub)
 		l.dirty[i] = nil
+	}
+	l.serve(&l.urgent)
+}
+
+// takeEvents handles events for one slice: a storm brings thousands at once, many of
+// which send.
+func (l *Loop) takeEvents() {
+	if l.at == len(l.events) {
+		l.events, l.at = l.inbox.takeEvents(l.events), 0
 	}
 	if len(l.events) == 0 {
 		return

@@ -144,9 +144,16 @@ func (l *Loop) pass() {
 	l.hot = append(l.hot[1:], v)
 }
 
-// queue holds connections that are to be flushed, each once.
+// small says that the seat's room is served at once.
+func (t *seat) small() bool {
+	v, ok := t.sub.Local.(*view)
+	return !ok || len(v.conns) <= smallRoom
+}
+
+// queue holds connections that are to be visited, each once.
 type queue struct {
 	flag  flags
+	most  int // bytes that a visit sends
 	conns []*Conn
 	at    int
 }
@@ -160,7 +167,7 @@ func (q *queue) add(c *Conn) {
 	}
 }
 
-// serve flushes connections of the queue for one slice.
+// serve visits connections of the queue for one slice.
 func (l *Loop) serve(q *queue) {
 	if q.empty() {
 		return
@@ -171,7 +178,7 @@ func (l *Loop) serve(q *queue) {
 		q.conns[q.at] = nil
 		q.at++
 		c.flags &^= q.flag
-		l.flush(c)
+		l.visit(c, q.most)
 		if !time.Now().Before(end) {
 			break
 		}
