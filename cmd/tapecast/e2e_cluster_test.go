@@ -168,6 +168,31 @@ func (k *cluster) topic(t testing.TB, name string, partitions int) {
 	k.led(t, a, name, partitions)
 }
 
+// warm has the broker take and give small batches for so long: its first minute, in
+// which it translates its own code, says nothing of what it takes later.
+func (k *cluster) warm(t testing.TB, w *producer, during time.Duration) {
+	t.Helper()
+	k.topic(t, "warm", 16)
+	defer k.deleteTopic(t, "warm")
+	c, err := kafka.NewConsumer(&kafka.ConfigMap{"bootstrap.servers": k.brokers, "group.id": "e2e-warm", "log_level": 0, "enable.auto.commit": false})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var parts []kafka.TopicPartition
+	topic := "warm"
+	for p := range int32(16) {
+		parts = append(parts, kafka.TopicPartition{Topic: &topic, Partition: p, Offset: kafka.OffsetBeginning})
+	}
+	if err := c.Assign(parts); err != nil {
+		t.Fatal(err)
+	}
+	for i, end := 0, time.Now().Add(during); time.Now().Before(end); i++ {
+		w.send(topic, int32(i%16), nil, fmt.Appendf(nil, `{"warm":"%090d"}`, i))
+		c.Poll(1)
+	}
+}
+
 // led waits until each of so many partitions has a leader.
 func (k *cluster) led(t testing.TB, a *kafka.AdminClient, topic string, partitions int) {
 	t.Helper()

@@ -1,15 +1,18 @@
 package main_test
 
 import (
-	"bytes"
 	"errors"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // dial connects a guest and sends hello, where there is one, once it is upgraded.
@@ -67,30 +70,72 @@ func (c *crowd) arrive(over time.Duration, to func(g *guest) (node *gateway, que
 	}
 }
 
-// hurry puts the goroutine on a thread of its own that the kernel prefers where it
-// may, and gives the runtime one processor more, so that it need not wait for one.
+// hurry puts the goroutine on a thread of its own that goes before others, and gives
+// the runtime one processor more, so that it need not wait for one.
 func hurry() (done func()) {
 	runtime.LockOSThread()
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, -10) // else it stays as it is
+	goBefore(0)
 	return func() {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - 1)
 		// Locked still: the thread ends with the goroutine, and its priority with it.
 	}
 }
 
-// stepBack has the threads of the test go behind all other processes: its clients
-// stand for other machines. Those of its producer stay where they are.
-func stepBack(t testing.TB) {
+// goBefore has a thread run as soon as it can, 0 the caller's; it stays as it is where
+// that is not allowed.
+func goBefore(thread int) {
+	a := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
+	if unix.SchedSetAttr(thread, &a, 0) != nil {
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, thread, -10)
+	}
+}
+
+// standApart has all but the gateways stand for machines of their own: the broker and
+// the test's producer do not wait for a processor, and the test's clients go
+// behind all other processes.
+func (k *cluster) standApart(t testing.TB) {
 	t.Helper()
-	tasks, err := os.ReadDir("/proc/self/task")
+	producers := 0
+	threads(t, "self", func(id int, name string) {
+		if strings.HasPrefix(name, "rdk:") {
+			producers++
+			goBefore(id)
+		} else {
+			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, 5) // one that has ended needs none
+		}
+	})
+	if producers == 0 {
+		t.Error("no thread of librdkafka's is told by its name")
+	}
+	if k.dir == "" {
+		return
+	}
+	for n := range k.n {
+		pid, err := os.ReadFile(filepath.Join(k.dir, strconv.Itoa(n+1), "pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		threads(t, strings.TrimSpace(string(pid)), func(id int, name string) {
+			if !strings.Contains(name, "CompilerThre") { // which would take all of it for seconds
+				goBefore(id)
+			}
+		})
+	}
+}
+
+// threads calls f for each thread of a process.
+func threads(t testing.TB, pid string, f func(id int, name string)) {
+	t.Helper()
+	dir := filepath.Join("/proc", pid, "task")
+	tasks, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, task := range tasks {
-		name, _ := os.ReadFile("/proc/self/task/" + task.Name() + "/comm")
-		if id, err := strconv.Atoi(task.Name()); err == nil && !bytes.HasPrefix(name, []byte("rdk:")) {
-			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, 5) // one that has ended needs none
+		name, _ := os.ReadFile(filepath.Join(dir, task.Name(), "comm"))
+		if id, err := strconv.Atoi(task.Name()); err == nil {
+			f(id, string(name))
 		}
 	}
 }

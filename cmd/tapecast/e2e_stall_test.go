@@ -51,7 +51,7 @@ func TestStalledClients(t *testing.T) {
 		}
 		w.flush()
 		if k.full() {
-			stepBack(t)
+			k.standApart(t)
 		}
 		for _, c := range []*crowd{timed.crowd, s.crowd} {
 			c.arrive(0, func(u *guest) (*gateway, string, []byte) { return g, "?token=" + g.token(u.user), nil })

@@ -46,6 +46,9 @@ func TestStorm(t *testing.T) {
 		defer k.deleteTopic(t, "trades")
 		defer k.deleteTopic(t, "orders")
 		w := k.producer(t)
+		if k.full() {
+			k.warm(t, w, 25*time.Second)
+		}
 		s := newStorm(newOwners(newCrowd(t, users, func(n int) string { return fmt.Sprint("s", n) })), w)
 		stays := newStayers(t, stayed)
 		defer stays.disperse()
@@ -64,7 +67,7 @@ func TestStorm(t *testing.T) {
 			}
 		})
 		if k.full() {
-			stepBack(t)
+			k.standApart(t)
 		}
 		// It hangs before it is lost, and sends nothing that the machine has no time for.
 		a.cmd.Process.Signal(syscall.SIGSTOP)

@@ -41,6 +41,7 @@ certificate of server.tls anew.`,
 				}
 				defer stop()
 			}
+			shortSlices()
 			cfg, err := load(e, file, c.Flags())
 			if err != nil {
 				return report(e, err)
