@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -193,8 +194,28 @@ func (c *CalibrateConfig) fanout(t trial, window time.Duration) FanoutConfig {
 	return f
 }
 
-// measure makes one run and takes its figures.
+// attempts is how often a point is measured at most: there are moments in which a
+// virtual machine has no time for the bench, and such a run says nothing.
+const attempts = 3
+
+// measured makes a run, and another where the bench was the bottleneck.
+func measured(log io.Writer, run func() (*Point, error)) (*Point, error) {
+	for i := 1; ; i++ {
+		p, err := run()
+		if invalid := (*InvalidError)(nil); !errors.As(err, &invalid) || i == attempts {
+			return p, err
+		}
+		logLine(log, "once more, since %v", err)
+	}
+}
+
+// measure is a point of a trial.
 func (c *CalibrateConfig) measure(ctx context.Context, e endpoint, t trial, window time.Duration) (*Point, error) {
+	return measured(c.Log, func() (*Point, error) { return c.once(ctx, e, t, window) })
+}
+
+// once makes one run and takes its figures.
+func (c *CalibrateConfig) once(ctx context.Context, e endpoint, t trial, window time.Duration) (*Point, error) {
 	f := c.fanout(t, window)
 	local := strings.HasPrefix(e.addr, "127.")
 	kernel := watchKernel(ctx)

@@ -204,3 +204,25 @@ func TestCorrect(t *testing.T) {
 		}
 	}
 }
+
+// A run that says nothing is made again, but not for ever; other errors are final.
+func TestMeasuredAgain(t *testing.T) {
+	f := func(left, wantRuns int, broken, want error) {
+		t.Helper()
+		runs, good := 0, &Point{}
+		p, err := measured(nil, func() (*Point, error) {
+			if runs++; runs <= left {
+				return nil, broken
+			}
+			return good, nil
+		})
+		if runs != wantRuns || err != want || want == nil && p != good {
+			t.Errorf("%d runs, %v: %d runs, want %d and %v", left, err, runs, wantRuns, want)
+		}
+	}
+	invalid, other := &InvalidError{"slow"}, errors.New("other")
+	f(0, 1, nil, nil)
+	f(2, 3, invalid, nil)
+	f(3, 3, invalid, invalid)
+	f(1, 1, other, other)
+}
