@@ -15,7 +15,7 @@ func (c *Calibration) WriteText(w io.Writer) error {
 	for i := range c.Points {
 		c.Points[i].row(t, &m)
 	}
-	t.row("CPU", "send %s (%s more to one of many, %s more where the loop rests, another %s where it has many and rests) · frame %s · byte %.3g ns · record %s (%s more where it wakes the loop) · handshake %s", us(m.Send), us(m.Many), us(m.Cold), us(m.Chill), us(m.Frame), m.Byte*1e9, us(m.Record), us(m.Wake), us(m.Handshake))
+	t.row("CPU", "send %s (%s more to one of many, %s more where the loop rests, another %s where it has many and rests) · frame %s · byte %.3g ns (%.3g ns more in sends of %s) · record %s (%s more where it wakes the loop) · handshake %s", us(m.Send), us(m.Many), us(m.Cold), us(m.Chill), us(m.Frame), m.Byte*1e9, m.Long*1e9, size(m.Visit), us(m.Record), us(m.Wake), us(m.Handshake))
 	t.row("at rest", "%.3f cores and %.3g µs/s a connection", m.Base, m.Idle*1e6)
 	t.row("memory", "%s + %s a connection + %.2f × tapes · kernel %s a connection", size(m.Resident), size(m.Connection), m.Tape, size(m.Kernel))
 	t.row("latency", "p99 %s + %.2f × pass, always busy %.2f × round", ms(m.Floor99), m.Rest99, m.Always99)
@@ -32,6 +32,10 @@ func (p *Point) row(t *table, m *Model) {
 	if p.Slowness > 0 {
 		t.row("  machine", "%.2f × the calibration's CPU for the reference load; without that %.4g cores said (%+.1f %%)",
 			p.Slowness, m.Predict(p.Load).Cores, 100*(m.Predict(p.Load).Cores/p.Cores-1))
+	}
+	if f.Saturated {
+		t.row("  cannot", "be served, said; %.4g MB/s measured, p99 %.4g ms", p.Bytes/(1<<20), p.P99)
+		return
 	}
 	vs("  cores", "", p.Cores, f.Cores)
 	vs("  p99", " ms", p.P99, f.P99)

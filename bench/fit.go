@@ -16,24 +16,27 @@ func (c *Calibration) fit() {
 		c.cover(&p)
 	}
 	m.Crowd = c.MostConnections / math.Max(c.Loops, 1)
+	m.Visit = c.MostSend
 	for _, p := range c.Points {
 		cpu := p.Seconds * (p.Cores/p.slow() - m.Base - p.Load.Connections*m.Idle)
 		rest := p.rest()
 		thawed := p.Sends * thaw(1-rest)
 		rows = append(rows, scaled([]float64{
 			p.Sends, p.Sends * many(p.each(), m.Crowd), thawed, thawed * chill(p.each(), m.Crowd),
-			p.Seconds * batches(p.Records/p.Seconds) * rest, p.Frames, p.Wire, p.Records,
+			p.Seconds * batches(p.Records/p.Seconds) * rest, p.Frames, p.Wire, p.Wire * p.Wire / math.Max(p.Sends, 1) / m.Visit, p.Records,
 		}, 1/cpu))
 		want = append(want, 1)
 	}
 	x := nonNegative(rows, want)
-	m.Send, m.Many, m.Cold, m.Chill, m.Wake, m.Frame, m.Byte, m.Record = x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]
+	m.Send, m.Many, m.Cold, m.Chill, m.Wake, m.Frame, m.Byte, m.Long, m.Record = x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8]
 	m.Envelope = c.envelope()
 	m.LoopShare = c.loopShare()
 	c.fitMemory()
 	c.fitLatency()
 	for _, p := range c.Points {
-		c.Worst = math.Max(c.Worst, math.Abs(p.forecast(m).Cores/p.Cores-1))
+		if f := p.forecast(m); !f.Saturated {
+			c.Worst = math.Max(c.Worst, math.Abs(f.Cores/p.Cores-1))
+		}
 	}
 }
 
@@ -52,9 +55,10 @@ func (c *Calibration) cover(p *Point) {
 	}
 }
 
-// rest is the share of the time that loops were asleep.
+// rest is the share of the time that loops were asleep. Passing does not say: passes
+// over many rooms take turns, and each counts the others' time.
 func (p *Point) rest() float64 {
-	return 1 - math.Min(1, math.Max(p.Busy, p.Passing)/p.Seconds/math.Max(p.Load.Loops, 1))
+	return 1 - math.Min(1, p.Busy/p.Seconds/math.Max(p.Load.Loops, 1))
 }
 
 // slow is Slowness, or 1 where that is not known.
@@ -82,7 +86,7 @@ func (c *Calibration) loopShare() float64 {
 	m := &c.Model
 	for _, p := range c.Points {
 		warm, cold := m.sending(p.each())
-		cpu := p.slow() * (p.Sends*(warm+cold*thaw(1-p.rest())) + p.Frames*m.Frame + p.Wire*m.Byte)
+		cpu := p.slow() * (p.Sends*(warm+cold*thaw(1-p.rest())+m.long(p.Wire/math.Max(p.Sends, 1))) + p.Frames*m.Frame + p.Wire*m.Byte)
 		if s := p.Load.Streams; len(s) == 1 && s[0].Rooms == 1 && p.Passing > 0 && cpu > 0 {
 			v = append(v, p.Passing/cpu)
 		}

@@ -79,7 +79,7 @@ func (c *Calibration) Correct(l *Live) []string {
 	var said []string
 	cores := l.CPU / l.Seconds
 	warm, _ := m.sending(l.Connections / max(c.Loops, 1))
-	model := m.Base + l.Connections*m.Idle + (l.Sends*warm+l.Frames*m.Frame+l.Bytes*m.Byte+l.Records*m.Record)/l.Seconds
+	model := m.Base + l.Connections*m.Idle + (l.Sends*warm+l.Frames*m.Frame+l.Bytes*m.Byte+l.Sends*m.long(l.Bytes/max(l.Sends, 1))+l.Records*m.Record)/l.Seconds
 	if cores < leastCores {
 		said = append(said, "CPU is not corrected: the gateway takes "+number(cores)+" cores, too little to tell")
 	} else {

@@ -24,6 +24,8 @@ type Model struct {
 	Wake      float64 `json:"wake_s"`      // each batch of records that comes to a gateway at rest
 	Frame     float64 `json:"frame_s"`     // each frame sent
 	Byte      float64 `json:"byte_s"`      // each byte sent
+	Long      float64 `json:"long_s"`      // each byte's more of a send as long as Visit; of a shorter one by as much as it is shorter
+	Visit     float64 `json:"visit_bytes"` // the longest sends there were, of a loop that could not send all: no send carries more. 0: not known
 	Record    float64 `json:"record_s"`    // each record, from where it is published to its tapes
 	Handshake float64 `json:"handshake_s"` // each, from connect to joined
 	LoopShare float64 `json:"loop_share"`  // of the CPU of sends, what the loop's goroutine waits for
@@ -77,19 +79,21 @@ type Forecast struct {
 	P99       float64 `json:"p99_ms"`    //
 	Resident  float64 `json:"resident"`  // bytes
 	Kernel    float64 `json:"kernel"`    // bytes
-	Saturated bool    `json:"saturated"` // no pass is long enough: frames and bytes alone are more than a loop sends
+	Full      float64 `json:"full"`      // of what a loop can send, however many frames a send carries
+	Saturated bool    `json:"saturated"` // Full is 1 or more: no pass is long enough
 }
 
 // Predict says what a node that does this needs, and how old its messages get.
 func (m *Model) Predict(l Load) Forecast {
 	loops := math.Max(l.Loops, 1)
 	f := Forecast{Resident: m.Resident + l.Connections*m.Connection + l.TapeBytes*m.Tape, Kernel: l.Connections * m.Kernel}
-	var marginal, appended float64 // CPU of frames and bytes, whatever the sends; records for those who are here
+	var marginal, single, appended float64 // CPU of frames and bytes, whatever the sends, and what bytes add where each is one frame; records for those who are here
 	for _, s := range l.Streams {
 		d := s.Rooms * s.Members * s.Rate
 		f.Delivered += d
 		f.Bytes += d * m.wire(s)
 		marginal += d * (m.Frame + m.Byte*m.wire(s))
+		single += d * m.long(m.wire(s))
 		appended += s.Rooms * s.Rate
 	}
 	rest := m.Base + l.Connections*m.Idle + (appended+l.Skipped)*m.Record
@@ -97,12 +101,15 @@ func (m *Model) Predict(l Load) Forecast {
 	f.PerSend = 1
 	// With one frame a send. What sends cost more while the loop rests goes by how much it does.
 	warm, cold := m.sending(l.Connections / loops)
-	busy := busyOf(wait*(marginal+f.Delivered*warm), wait*f.Delivered*cold)
+	busy := busyOf(wait*(marginal+single+f.Delivered*warm), wait*f.Delivered*cold)
+	visited := visited(l)
+	var round float64
+	round, f.Full = m.round(visited, warm, marginal, f.Bytes, wait)
 	if busy <= 1 {
 		send := warm + cold*thaw(busy)
 		f.LoopBusy, f.Cores = busy, rest+busy/wait+batches(appended)*m.Wake*(1-busy)
 		for _, s := range l.Streams {
-			pass := s.Members * (send + m.Frame + m.Byte*m.wire(s)) * wait
+			pass := s.Members * (send + m.Frame + m.Byte*m.wire(s) + m.long(m.wire(s))) * wait
 			others := busy - pass*s.Rooms*s.Rate
 			pass /= math.Max(1-others, 0.05) // what else is in a pass takes slices in turn with this
 			f.Pass = math.Max(f.Pass, 1e3*pass)
@@ -111,26 +118,52 @@ func (m *Model) Predict(l Load) Forecast {
 		return f
 	}
 	f.LoopBusy = 1
-	if marginal*wait >= 1 {
+	if f.Full >= 1 {
 		f.Saturated, f.Cores, f.Pass, f.P50, f.P99 = true, rest+1/wait, math.Inf(1), math.Inf(1), math.Inf(1)
 		f.PerSend = math.Inf(1)
 		return f
 	}
-	// A round visits every connection that got anything, sends it all that came
-	// meanwhile, and is as long as that takes.
-	visited := visited(l)
-	round := visited * warm * wait / (1 - marginal*wait)
 	f.PerSend = math.Max(1, f.Delivered*round/visited)
-	f.Cores = rest + marginal + f.Delivered/f.PerSend*warm
+	sends := f.Delivered / f.PerSend
+	f.Cores = rest + marginal + sends*(warm+m.long(f.Bytes/sends))
 	f.Pass = 1e3 * round
 	f.P50, f.P99 = m.Floor50+m.Always50*f.Pass, m.Floor99+m.Always99*f.Pass
 	return f
 }
 
+// long is what a send of so many bytes costs beyond what each costs.
+func (m *Model) long(bytes float64) float64 {
+	if m.Visit == 0 {
+		return 0
+	}
+	return m.Long * bytes * bytes / m.Visit
+}
+
+// round is how long a loop that is always busy takes to visit every connection that got
+// anything and to send it all that came meanwhile, in seconds: the r of
+// r = wait · (visited · (warm + long(bytes · r ÷ visited)) + marginal · r). full is how
+// much of the time that takes at best, however long the round: from 1 on there is none.
+func (m *Model) round(visited, warm, marginal, bytes, wait float64) (round, full float64) {
+	if visited == 0 {
+		return 0, 0
+	}
+	a, b, c := 0.0, wait*marginal, wait*visited*warm
+	full = b
+	if m.Visit > 0 && bytes > 0 {
+		a = wait * m.Long * bytes * bytes / (visited * m.Visit)
+		best := math.Min(math.Sqrt(c/a), m.Visit*visited/bytes)
+		full += a*best + c/best
+	}
+	if full >= 1 {
+		return math.Inf(1), full
+	}
+	return 2 * c / (1 - b + math.Sqrt((1-b)*(1-b)-4*a*c)), full
+}
+
 // slowed is the model of a machine that takes so many times the CPU for all work.
 func (m *Model) slowed(by float64) Model {
 	s := *m
-	for _, x := range []*float64{&s.Base, &s.Idle, &s.Send, &s.Many, &s.Cold, &s.Chill, &s.Wake, &s.Frame, &s.Byte, &s.Record, &s.Handshake} {
+	for _, x := range []*float64{&s.Base, &s.Idle, &s.Send, &s.Many, &s.Cold, &s.Chill, &s.Wake, &s.Frame, &s.Byte, &s.Long, &s.Record, &s.Handshake} {
 		*x *= by
 	}
 	return s

@@ -210,7 +210,7 @@ func TestMeasuredAgain(t *testing.T) {
 	f := func(left, wantRuns int, broken, want error) {
 		t.Helper()
 		runs, good := 0, &Point{}
-		p, err := measured(nil, func() (*Point, error) {
+		p, err := unspoilt(nil, func() (*Point, error) {
 			if runs++; runs <= left {
 				return nil, broken
 			}

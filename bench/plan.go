@@ -177,18 +177,13 @@ func (c *PlanConfig) ingest() float64 {
 // limits are what a node with this load uses of what it has, the fullest first.
 func (p *Plan) limits(l Load) []Limit {
 	c, f := p.question, p.cal.Model.Predict(l)
-	var frames float64 // of a loop's time that frames and bytes take, however many a send carries
-	for _, s := range l.Streams {
-		frames += s.Rooms * s.Members * s.Rate * (p.cal.Model.Frame + p.cal.Model.Byte*p.cal.Model.wire(s))
-	}
-	frames *= p.cal.Model.LoopShare / l.Loops
 	late := f.P99 / c.P99
 	if f.Saturated {
-		late = frames // for ever, and why is said by the loops
+		late = f.Full // for ever, and why is said by the loops
 	}
 	packets := math.Ceil(f.Bytes/1400) * 66 // Ethernet, IP and TCP headers
 	list := []Limit{
-		{"loops", frames, "of a loop's time, for frames and bytes alone: at 1 passes grow for ever"},
+		{"loops", f.Full, "of what a loop can send, however many messages a send carries: at 1 passes grow for ever"},
 		{"freshness", late, "p99 from due to read, against what was asked for"},
 		{"CPU", f.Cores / (busiest * c.Cores), "of 80 % of the cores"},
 		{"memory", (f.Resident + f.Kernel) / (busiest * c.Memory), "of 80 %, the process and the kernel's sockets"},

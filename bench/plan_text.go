@@ -34,7 +34,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 	t.line("")
 	t.line("where it comes from (%s, %s, %s; the model is within %.0f %% of each of %d points)", p.cal.Made.Format("2006-01-02"),
 		map[bool]string{true: "TLS", false: "no TLS"}[p.cal.TLS], map[bool]string{true: "through Kafka", false: "past Kafka"}[p.cal.Kafka], 100*p.cal.Worst, len(p.cal.Points))
-	t.row("CPU", "sends × %s (%s with few connections) + frames × %s + bytes × %.3g ns + records × %s + connections × %.3g µs/s + %.3g cores", us(m.Send+m.Many), us(m.Send), us(m.Frame), m.Byte*1e9, us(m.Record), m.Idle*1e6, m.Base)
+	t.row("CPU", "sends × %s (%s with few connections) + frames × %s + bytes × %.3g ns (%.3g ns more in sends of %s) + records × %s + connections × %.3g µs/s + %.3g cores", us(m.Send+m.Many), us(m.Send), us(m.Frame), m.Byte*1e9, m.Long*1e9, size(m.Visit), us(m.Record), m.Idle*1e6, m.Base)
 	t.row("", "by as much as its loop rests: a send %s more (%s with few connections), a record %s more", us(m.Cold+m.Chill), us(m.Cold), us(m.Wake))
 	t.row("", "while passes rest between messages each send carries one frame; a loop that is always busy goes round in")
 	t.row("", "connections × send ÷ (1 − messages/s × (frame + bytes)), and a send carries all that came meanwhile")

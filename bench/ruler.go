@@ -29,7 +29,7 @@ func (c *CalibrateConfig) reference() trial { return trial{c.Clients / 2, 1, 20,
 const referenceWindow = 4 * time.Second
 
 // measure adds the point of a trial: of several runs the one with the median of CPU by
-// that of the reference.
+// that of the reference, with the medians of latency.
 func (r *ruler) measure(ctx context.Context, t trial) error {
 	if len(r.references) == 0 {
 		if err := r.refer(ctx); err != nil {
@@ -50,8 +50,18 @@ func (r *ruler) measure(ctx context.Context, t trial) error {
 		runs = append(runs, *p)
 	}
 	slices.SortFunc(runs, func(a, b Point) int { return cmp.Compare(a.Cores/a.Slowness, b.Cores/b.Slowness) })
-	r.points = append(r.points, runs[(len(runs)-1)/2])
+	p := runs[(len(runs)-1)/2]
+	p.P50, p.P99 = medianOf(runs, func(p *Point) float64 { return p.P50 }), medianOf(runs, func(p *Point) float64 { return p.P99 })
+	r.points = append(r.points, p)
 	return nil
+}
+
+func medianOf(runs []Point, of func(*Point) float64) float64 {
+	var all []float64
+	for i := range runs {
+		all = append(all, of(&runs[i]))
+	}
+	return median(all)
 }
 
 func (r *ruler) refer(ctx context.Context) error {
