@@ -6,4 +6,7 @@
 // main hands everything that belongs to the process (arguments, environment,
 // streams, signals) to the commands as an env, so that tests run them in
 // process. One goroutine a command, plus one that waits for signals.
+//
+// A gateway asks two things for all its threads: of Go's runtime more processors than the
+// machine has (addProcessors), and of the kernel short slices (shortSlices).
 package main

@@ -1,0 +1,70 @@
+package loop
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A private message goes first and waits for little: what its member has to catch up
+// with in a large room is for another visit, and so is what others have.
+func TestUrgentVisit(t *testing.T) {
+	w := newWorld(t, Config{})
+	l, err := newLoop(w.engine, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.release)
+	all, own := w.seat(t, l, "all"), w.seat(t, l, "own:1")
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
+	member := &Conn{loop: l, id: 1, fd: int32(pair[0]), state: stOpen, slot: -1}
+	l.sit(member, all, 0)
+	l.sit(member, own, 0)
+	for i := range smallRoom {
+		l.sit(&Conn{loop: l, id: uint64(i) + 2, fd: -1, state: stOpen, slot: -1}, all, 0)
+	}
+
+	const backlog = 100
+	value := `"` + strings.Repeat("x", 1000) + `"`
+	for range backlog {
+		w.publish(value, "all")
+	}
+	w.publish(`"mine"`, "own:1")
+	w.settle()
+	got := make([]byte, 1<<20)
+	read := func() []byte {
+		t.Helper()
+		n, err := unix.Read(pair[1], got)
+		if err != nil {
+			t.Fatalf("nothing came: %v", err)
+		}
+		return got[:n]
+	}
+	for range 3 { // wherever gather begins
+		l.takeGrown()
+		b := read()
+		if at := bytes.Index(b, []byte(`"mine"`)); at < 0 || bytes.Contains(b[:at], []byte(`"xxx`)) || len(b) > maxUrgent+2000 {
+			t.Fatalf("%d bytes came, the private message at %d", len(b), at)
+		}
+		if !member.is(fReady) {
+			t.Fatal("nobody sends the rest")
+		}
+		w.publish(`"mine"`, "own:1")
+		w.settle()
+	}
+	l.takeGrown()
+	had := bytes.Count(read(), []byte(`"xxx`))
+	for l.ready.at < len(l.ready.conns) {
+		l.serve(&l.ready)
+		had += bytes.Count(read(), []byte(`"xxx`))
+	}
+	if member.seats[0].at != backlog || had == 0 || had >= backlog {
+		t.Errorf("the member is at %d after %d more of %d frames", member.seats[0].at, had, backlog)
+	}
+}
