@@ -16,14 +16,17 @@ func (c *Calibration) fit() {
 		c.cover(&p)
 	}
 	m.Crowd = c.MostConnections / math.Max(c.Loops, 1)
-	m.Visit = c.MostSend
+	m.Visit = 0
+	if slices.ContainsFunc(c.Points, func(p Point) bool { return p.overloaded() }) {
+		m.Visit = c.MostSend
+	}
 	for _, p := range c.Points {
 		cpu := p.Seconds * (p.Cores/p.slow() - m.Base - p.Load.Connections*m.Idle)
 		rest := p.rest()
 		thawed := p.Sends * thaw(1-rest)
 		rows = append(rows, scaled([]float64{
 			p.Sends, p.Sends * many(p.each(), m.Crowd), thawed, thawed * chill(p.each(), m.Crowd),
-			p.Seconds * batches(p.Records/p.Seconds) * rest, p.Frames, p.Wire, p.Wire * p.Wire / math.Max(p.Sends, 1) / m.Visit, p.Records,
+			p.Seconds * batches(p.Records/p.Seconds) * rest, p.Frames, p.Wire, m.perVisit(&p), p.Records,
 		}, 1/cpu))
 		want = append(want, 1)
 	}
@@ -53,6 +56,23 @@ func (c *Calibration) cover(p *Point) {
 			c.LeastRate = s.Rate
 		}
 	}
+}
+
+// perVisit is what Long is for each byte of, in all the point's sends.
+func (m *Model) perVisit(p *Point) float64 {
+	if m.Visit == 0 {
+		return 0
+	}
+	return p.Wire * p.Wire / math.Max(p.Sends, 1) / m.Visit
+}
+
+// overloaded says that the loops did not send all that was due.
+func (p *Point) overloaded() bool {
+	var due float64
+	for _, s := range p.Load.Streams {
+		due += s.Rooms * s.Members * s.Rate
+	}
+	return p.Frames < 0.9*due*p.Seconds
 }
 
 // rest is the share of the time that loops were asleep. Passing does not say: passes
