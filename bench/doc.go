@@ -89,8 +89,9 @@
 //
 // # Planning
 //
-// Calibrate measures a dozen loads and fits a Model to what the gateway's CPU and
-// counters say of them: least squares, errors as shares, no cost below nothing. A
+// Calibrate measures nineteen loads, the last of them more than a loop can send, and
+// fits a Model to what the gateway's CPU and counters say of them: least squares,
+// errors as shares, no cost below nothing. A
 // Model's Predict is arithmetic (model.go); NewPlan searches for the fewest nodes that
 // no Limit is passed on. Check measures loads that the calibration has not seen.
 //

@@ -7,11 +7,11 @@ import "math"
 //
 // A loop visits each connection that lacks something and sends all that it lacks in
 // one system call. That costs Send for the call, Frame for each frame in it and Byte
-// for each byte. While the passes over a room's members end before its next message,
-// each send carries one frame; from there on the loop is always busy, and what a
-// longer pass lets gather makes each send carry more. So a busy loop is no full
-// loop: what grows with the load is the time of a pass, and with it the age of what
-// is sent.
+// for each byte, the bytes of long sends more. While the passes over a room's members
+// end before its next message, each send carries one frame; from there on the loop is
+// always busy, and what a longer pass lets gather makes each send carry more. So a busy
+// loop is no full loop: what grows with the load is the time of a pass, and with it the
+// age of what is sent.
 type Model struct {
 	// CPU, in seconds.
 	Base      float64 `json:"base_cores"`  // of a gateway that has nothing to do

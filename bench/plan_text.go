@@ -37,7 +37,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 	t.row("CPU", "sends × %s (%s with few connections) + frames × %s + bytes × %.3g ns (%.3g ns more in sends of %s) + records × %s + connections × %.3g µs/s + %.3g cores", us(m.Send+m.Many), us(m.Send), us(m.Frame), m.Byte*1e9, m.Long*1e9, size(m.Visit), us(m.Record), m.Idle*1e6, m.Base)
 	t.row("", "by as much as its loop rests: a send %s more (%s with few connections), a record %s more", us(m.Cold+m.Chill), us(m.Cold), us(m.Wake))
 	t.row("", "while passes rest between messages each send carries one frame; a loop that is always busy goes round in")
-	t.row("", "connections × send ÷ (1 − messages/s × (frame + bytes)), and a send carries all that came meanwhile")
+	t.row("", "connections × send ÷ (1 − messages/s × (frame + bytes)), longer where sends are long: each carries all that came meanwhile")
 	t.row("latency", "%s + %.2f × the pass, p99; of a loop that is always busy %s + %.2f × the round", ms(m.Floor99), m.Rest99, ms(m.Floor99), m.Always99)
 	t.row("memory", "%s + %s a connection + %.2f × tapes; kernel %s a connection", size(m.Resident), size(m.Connection), m.Tape, size(m.Kernel))
 	t.row("handshake", "%s of CPU", us(m.Handshake))
