@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -158,6 +159,11 @@ func (r *reader) run() {
 		}
 		if !r.flush() {
 			return
+		}
+		if n > 0 {
+			// The appenders run now, here. Else they wait until somebody notices that this
+			// thread is in C, and takes its processor away.
+			runtime.Gosched()
 		}
 	}
 }

@@ -78,5 +78,5 @@ func (l *Loop) ping(c *Conn) {
 		return
 	}
 	c.outOf().ping = pingFrame
-	l.urgent.add(c)
+	l.answers.add(c)
 }

@@ -6,7 +6,53 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tapecast/rooms"
 )
+
+// bareConn is a connection of a loop that does not run, and the other end of it.
+func bareConn(t *testing.T, l *Loop, id uint64) (c *Conn, read func() []byte) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
+	got := make([]byte, 1<<20)
+	return &Conn{loop: l, id: id, fd: int32(pair[0]), state: stOpen, slot: -1}, func() []byte {
+		n, _ := unix.Read(pair[1], got)
+		return got[:max(n, 0)]
+	}
+}
+
+// Replies and heartbeats, of which a storm brings thousands, let private messages go first.
+func TestAnswersWait(t *testing.T) {
+	w := newWorld(t, Config{})
+	l, err := newLoop(w.engine, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.release)
+	asker, replies := bareConn(t, l, 1)
+	owner, messages := bareConn(t, l, 2)
+	l.sit(owner, w.seat(t, l, "own:1"), 0)
+	l.reply(asker, rooms.AppendFrame(nil, rooms.OpText, []byte("reply")))
+	l.ping(asker)
+	l.pong(asker, nil)
+	w.publish(`"mine"`, "own:1")
+	w.settle()
+	l.takeGrown()
+	if b := messages(); !bytes.Contains(b, []byte(`"mine"`)) {
+		t.Errorf("of the room came %q", b)
+	}
+	if b := replies(); len(b) > 0 {
+		t.Errorf("the reply did not wait: %q", b)
+	}
+	l.serve(&l.answers)
+	if b := replies(); !bytes.Contains(b, []byte("reply")) {
+		t.Errorf("of the reply came %q", b)
+	}
+}
 
 // A private message goes first and waits for little: what its member has to catch up
 // with in a large room is for another visit, and so is what others have.
@@ -18,12 +64,7 @@ func TestUrgentVisit(t *testing.T) {
 	}
 	t.Cleanup(l.release)
 	all, own := w.seat(t, l, "all"), w.seat(t, l, "own:1")
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
-	member := &Conn{loop: l, id: 1, fd: int32(pair[0]), state: stOpen, slot: -1}
+	member, read := bareConn(t, l, 1)
 	l.sit(member, all, 0)
 	l.sit(member, own, 0)
 	for i := range smallRoom {
@@ -37,15 +78,6 @@ func TestUrgentVisit(t *testing.T) {
 	}
 	w.publish(`"mine"`, "own:1")
 	w.settle()
-	got := make([]byte, 1<<20)
-	read := func() []byte {
-		t.Helper()
-		n, err := unix.Read(pair[1], got)
-		if err != nil {
-			t.Fatalf("nothing came: %v", err)
-		}
-		return got[:n]
-	}
 	for range 3 { // wherever gather begins
 		l.takeGrown()
 		b := read()

@@ -51,7 +51,7 @@ func (l *Loop) foundOne(w *wild, s *rooms.Seat) {
 	w.rooms++
 	l.seated(c, t, &RoomRef{Keys: w.ref.Keys, Every: w.ref.Every, await: s.Await})
 	c.makeSpecial(t).found = s
-	l.urgent.add(c)
+	l.ready.add(c)
 }
 
 // fill ends the watch of a wildcard that has come to a limit, and says so: what it

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,10 +39,12 @@ func (c *crowd) dial(g *guest, node *gateway, query string, hello []byte) error 
 	if err := errors.Join(c.prepare(fd), syscall.SetNonblock(fd, true), syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)); err != nil {
 		return err
 	}
+	if _, err := syscall.Write(fd, []byte("GET /ws"+query+" HTTP/1.1\r\nHost: "+node.public+upgradeHead)); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g.fd, g.open, g.hello, g.rest, g.dialed, g.still = fd, false, hello, nil, began, false
-	c.write(g, []byte("GET /ws"+query+" HTTP/1.1\r\nHost: "+node.public+upgradeHead))
 	return syscall.EpollCtl(c.poll, syscall.EPOLL_CTL_ADD, fd, g.event())
 }
 
@@ -55,13 +58,17 @@ const (
 	upgradeProof = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 )
 
-// arrive dials all guests within about so long, each to the node that to says.
+// arrive dials all guests within about so long, each to the node that to says. Who is
+// to come within a time does not wait for a processor: clients have machines of their own.
 func (c *crowd) arrive(over time.Duration, to func(g *guest) (node *gateway, query string, hello []byte)) {
 	c.t.Helper()
 	began := time.Now()
-	const hands = 4
+	const hands = 2
 	var failed [hands]error
 	onAll(hands, func(hand int) {
+		if over > 0 {
+			defer hurry()()
+		}
 		for i := hand; i < len(c.guests); i += hands {
 			if wait := time.Duration(i)*over/time.Duration(len(c.guests)) - time.Since(began); wait > time.Millisecond {
 				<-time.After(wait)
@@ -82,12 +89,21 @@ func (c *crowd) arrive(over time.Duration, to func(g *guest) (node *gateway, que
 // the runtime one processor more, so that it need not wait for one.
 func hurry() (done func()) {
 	runtime.LockOSThread()
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	processors(1)
 	goBefore(0)
 	return func() {
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - 1)
+		processors(-1)
 		// Locked still: the thread ends with the goroutine, and its priority with it.
 	}
+}
+
+var counting sync.Mutex
+
+// processors gives the runtime so many more.
+func processors(more int) {
+	counting.Lock()
+	defer counting.Unlock()
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + more)
 }
 
 // goBefore has a thread run as soon as it can, 0 the caller's; it stays as it is where
@@ -110,7 +126,7 @@ func (k *cluster) standApart(t testing.TB) {
 			producers++
 			goBefore(id)
 		} else {
-			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, 5) // one that has ended needs none
+			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, 10) // one that has ended needs none
 		}
 	})
 	if producers == 0 {

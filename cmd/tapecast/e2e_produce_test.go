@@ -27,9 +27,9 @@ type producer struct {
 	drain  sync.WaitGroup
 }
 
-func (k *cluster) producer(t testing.TB) *producer {
+func (k *cluster) producer(t testing.TB, settings ...any) *producer {
 	t.Helper()
-	p, err := kafka.NewProducer(&kafka.ConfigMap{
+	conf := kafka.ConfigMap{
 		"bootstrap.servers":                  k.brokers,
 		"enable.idempotence":                 k.kind == "kafka",
 		"acks":                               "all",
@@ -41,7 +41,11 @@ func (k *cluster) producer(t testing.TB) *producer {
 		"log_level":                          0,
 		"reconnect.backoff.max.ms":           500,
 		"topic.metadata.refresh.interval.ms": 1000,
-	})
+	}
+	for i := 0; i < len(settings); i += 2 {
+		conf[settings[i].(string)] = settings[i+1]
+	}
+	p, err := kafka.NewProducer(&conf)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,11 +45,11 @@ func TestStorm(t *testing.T) {
 		k.topic(t, "orders", 16)
 		defer k.deleteTopic(t, "trades")
 		defer k.deleteTopic(t, "orders")
-		w := k.producer(t)
+		w, timed := k.producer(t), k.producer(t, "linger.ms", 0)
 		if k.full() {
 			k.warm(t, w, 25*time.Second)
 		}
-		s := newStorm(newOwners(newCrowd(t, users, func(n int) string { return fmt.Sprint("s", n) })), w)
+		s := newStorm(newOwners(newCrowd(t, users, func(n int) string { return fmt.Sprint("s", n) })), w, timed)
 		stays := newStayers(t, stayed)
 		defer stays.disperse()
 		defer s.disperse()
@@ -66,6 +66,7 @@ func TestStorm(t *testing.T) {
 				s.hold(g, true)
 			}
 		})
+		s.pack(b)
 		if k.full() {
 			k.standApart(t)
 		}
@@ -115,8 +116,8 @@ func TestStorm(t *testing.T) {
 		// What was read again is kept for 30 s.
 		eventually(t, time.Minute, "memory is back", func() bool { return b.metric("tapecast_recall_kept_bytes") == 0 && b.heap() < heap+4e6 })
 		t.Logf("%s after: heap %.1f MB, resident %.0f MB", time.Since(began).Round(time.Second), b.heap()/1e6, b.resident())
-		if last := slices.Max(s.level); last > 10*time.Second {
-			t.Errorf("the last had caught up %s after its connect, the bar is 10 s", last)
+		if caught > 10*time.Second {
+			t.Errorf("all had caught up %s after the node was lost, the bar is 10 s", caught)
 		}
 		if p99 := stormOrders[len(stormOrders)*99/100]; p99 > 20*time.Millisecond {
 			t.Errorf("p99 of the orders of who stayed is %s, the bar is 20 ms", p99)
@@ -129,16 +130,17 @@ const stormPartitions = 3
 // storm is owners who are in the room trades too, of which each record is theirs.
 type storm struct {
 	*owners
-	w        *producer
+	w, timed *producer // of the crowd's orders, and of all else
 	epoch    string
 	from, at [][stormPartitions]int64 // by user: where it joined, and the last it has seen
 	due      [][stormPartitions]int64 // the last there was when it came back
 	produced [stormPartitions]atomic.Int64
+	hellos   [][]byte // by user: token and places
 }
 
-func newStorm(o *owners, w *producer) *storm {
+func newStorm(o *owners, w, timed *producer) *storm {
 	n := len(o.guests)
-	s := &storm{owners: o, w: w, from: make([][stormPartitions]int64, n), at: make([][stormPartitions]int64, n), due: make([][stormPartitions]int64, n)}
+	s := &storm{owners: o, w: w, timed: timed, from: make([][stormPartitions]int64, n), at: make([][stormPartitions]int64, n), due: make([][stormPartitions]int64, n)}
 	s.crowd.frame, s.said, s.also = s.take, s.hear, s.hasTrades
 	return s
 }
@@ -207,17 +209,17 @@ func (s *storm) publish(trades, orders float64, stayed int) (stop func()) {
 			}
 			value := fmt.Appendf(nil, `{"at":%d,"i":%d,"pad":"%090d"}`, time.Now().UnixNano(), i, i)
 			if i%6 > 0 {
-				s.w.send("orders", anyPartition, fmt.Append(nil, "stays", i%stayed), value)
+				s.timed.send("orders", anyPartition, fmt.Append(nil, "stays", i%stayed), value)
 				continue
 			}
 			part := i / 6 % stormPartitions
-			s.w.send("trades", int32(part), nil, value)
+			s.timed.send("trades", int32(part), nil, value)
 			s.produced[part].Add(1)
 		}
 	})
 	both.Go(func() {
 		rnd, began := rand.New(rand.NewPCG(5, 5)), time.Now()
-		for o := 0; !enough.Load(); <-time.After(2 * time.Millisecond) {
+		for o := 0; !enough.Load(); <-time.After(20 * time.Millisecond) {
 			n := int(time.Since(began).Seconds()*orders) - o
 			s.orders(s.w, n, rnd, o)
 			o += n
@@ -227,6 +229,21 @@ func (s *storm) publish(trades, orders float64, stayed int) (stop func()) {
 		enough.Store(true)
 		both.Wait()
 		s.w.flush()
+		s.timed.flush()
+	}
+}
+
+// pack has those who read no more know what to say to another node: clients' machines
+// have time for that while they wait.
+func (s *storm) pack(node *gateway) {
+	s.hellos = nil
+	for _, g := range s.guests {
+		trades := positions{s.epoch, map[int32]int64{}}
+		for p, off := range s.at[g.n] {
+			trades.at[int32(p)] = off
+		}
+		s.hellos = append(s.hellos, request("authenticate", map[string]any{"token": node.token(g.user),
+			"since": map[string]any{"trades": trades.object(), "orders:" + g.user: s.since[g.n].object()}}))
 	}
 }
 
@@ -237,16 +254,11 @@ func (s *storm) back(over time.Duration, node *gateway) {
 			s.level[i] = -1
 		}
 	})
-	s.arrive(over, func(g *guest) (*gateway, string, []byte) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		trades := positions{s.epoch, map[int32]int64{}}
-		for p, off := range s.at[g.n] {
-			trades.at[int32(p)] = off
+	s.arrive(over, func(g *guest) (*gateway, string, []byte) { // of which nothing is heard until it is connected
+		for p := range s.due[g.n] {
 			s.due[g.n][p] = s.produced[p].Load() - 1
 		}
-		return node, "", request("authenticate", map[string]any{"token": node.token(g.user),
-			"since": map[string]any{"trades": trades.object(), "orders:" + g.user: s.since[g.n].object()}})
+		return node, "", s.hellos[g.n]
 	})
 }
 
