@@ -84,12 +84,12 @@ func (c *CheckConfig) draw(cal *Calibration) []trial {
 // less of CPU make latency double or half.
 const longestPass = 250
 
-// affordable lowers the rate of a point that no loop could serve, or hardly, or that is
-// more messages than so many times what was measured.
+// affordable lowers the rate of a point that is more than plan gives to a loop, or hardly
+// less, or more messages than so many times what was measured.
 func (c *CheckConfig) affordable(t trial, cal *Calibration, times float64) trial {
 	for {
 		f := cal.Model.Predict(Load{Connections: float64(t.clients), Loops: cal.Loops, Streams: []Stream{{Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size)}}})
-		if !f.Saturated && f.Delivered <= times*cal.MostDelivered && f.Bytes <= times*cal.MostBytes && f.Pass < longestPass {
+		if f.Full <= busiest && f.Delivered <= times*cal.MostDelivered && f.Bytes <= times*cal.MostBytes && f.Pass < longestPass {
 			return t
 		}
 		t.rate *= 0.8

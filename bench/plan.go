@@ -60,7 +60,7 @@ type Plan struct {
 // header, key, and its share of its batch.
 const recordOverhead = 40
 
-// busiest is how much of a node's CPU a plan uses: what is left is for collections,
+// busiest is how much of what a node has a plan uses: what is left is for collections,
 // handshakes, and minutes that are busier than the peak that was given.
 const busiest = 0.8
 
@@ -183,7 +183,7 @@ func (p *Plan) limits(l Load) []Limit {
 	}
 	packets := math.Ceil(f.Bytes/1400) * 66 // Ethernet, IP and TCP headers
 	list := []Limit{
-		{"loops", f.Full, "of what a loop can send, however many messages a send carries: at 1 passes grow for ever"},
+		{"loops", f.Full / busiest, "of 80 % of what a loop can send, however many messages a send carries: at all of it passes grow for ever"},
 		{"freshness", late, "p99 from due to read, against what was asked for"},
 		{"CPU", f.Cores / (busiest * c.Cores), "of 80 % of the cores"},
 		{"memory", (f.Resident + f.Kernel) / (busiest * c.Memory), "of 80 %, the process and the kernel's sockets"},
