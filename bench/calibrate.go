@@ -118,11 +118,36 @@ func (c *CalibrateConfig) trials() []trial {
 	if c.Keyed != "" {
 		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128}, trial{n / 4 / keyedMembers * keyedMembers, n / 4 / keyedMembers, 2, 128})
 	}
-	return append(list, c.overload())
+	return append(list, c.muchest())
 }
 
-// overload is more than a loop can send: how long its sends get, and what they then cost.
-func (c *CalibrateConfig) overload() trial { return trial{c.Clients, 1, c.Most, 1000} }
+// muchest is about as much as a loop can send.
+func (c *CalibrateConfig) muchest() trial { return trial{c.Clients, 1, c.Most, 1000} }
+
+// tooMuch says that a trial is muchest, or a multiple of it, of which messages may be
+// lost that no tape holds any longer.
+func (c *CalibrateConfig) tooMuch(t trial) bool {
+	m := c.muchest()
+	m.rate = t.rate
+	return t == m && t.rate >= c.Most
+}
+
+// overload doubles muchest until a loop does not send all: how long its sends then get,
+// and what they cost.
+func (c *CalibrateConfig) overload(ctx context.Context, r *ruler) error {
+	t := c.muchest()
+	for range 2 {
+		if r.points[len(r.points)-1].overloaded() {
+			return nil
+		}
+		t.rate *= 2
+		logLine(c.Log, "a loop has sent it all; another point: %s", t)
+		if err := r.measure(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // keyedMembers is how many a room of the keyed trials has.
 const keyedMembers = 100
@@ -145,7 +170,10 @@ func Calibrate(ctx context.Context, cfg CalibrateConfig) (*Calibration, error) {
 	for i, t := range cfg.trials() {
 		logLine(cfg.Log, "point %d of %d: %s", i+1, len(cfg.trials()), t)
 		err := r.measure(ctx, t)
-		if invalid := (*InvalidError)(nil); t == cfg.overload() && errors.As(err, &invalid) {
+		if err == nil && t == cfg.muchest() {
+			err = cfg.overload(ctx, &r)
+		}
+		if invalid := (*InvalidError)(nil); t == cfg.muchest() && errors.As(err, &invalid) {
 			logLine(cfg.Log, "left out: how much a loop can send at most is not known: %v", err)
 		} else if err != nil {
 			return nil, fmt.Errorf("point %d: %w", i+1, err)
@@ -227,7 +255,7 @@ func (c *CalibrateConfig) once(ctx context.Context, e endpoint, t trial, window 
 	kernel := watchKernel(ctx)
 	res, err := Fanout(ctx, f)
 	held := kernel()
-	if fault := (*FaultError)(nil); errors.As(err, &fault) && t == c.overload() {
+	if fault := (*FaultError)(nil); errors.As(err, &fault) && c.tooMuch(t) {
 		err = nil // what a tape no longer holds is lost
 	}
 	if err != nil {

@@ -85,11 +85,16 @@ func (c *CheckConfig) draw(cal *Calibration) []trial {
 const longestPass = 250
 
 // affordable lowers the rate of a point that is more than plan gives to a loop, or hardly
-// less, or more messages than so many times what was measured.
+// less, or more messages than so many times what was measured. How much a loop can send
+// may not be known: then it is not more than what it did.
 func (c *CheckConfig) affordable(t trial, cal *Calibration, times float64) trial {
+	bytes := times * cal.MostBytes
+	if cal.Model.Visit == 0 {
+		bytes = cal.MostBytes
+	}
 	for {
 		f := cal.Model.Predict(Load{Connections: float64(t.clients), Loops: cal.Loops, Streams: []Stream{{Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size)}}})
-		if f.Full <= busiest && f.Delivered <= times*cal.MostDelivered && f.Bytes <= times*cal.MostBytes && f.Pass < longestPass {
+		if f.Full <= busiest && f.Delivered <= times*cal.MostDelivered && f.Bytes <= bytes && f.Pass < longestPass {
 			return t
 		}
 		t.rate *= 0.8
