@@ -17,8 +17,10 @@
 // # Reading
 //
 // A Consumer reads all partitions of all topics, in no group. Each partition
-// belongs to one reader: a librdkafka consumer and the goroutine that polls it. The
-// watcher, one goroutine, looks at brokers and topics every MetadataEvery and when
+// belongs to one reader: a librdkafka consumer and the goroutine that polls it. It lets
+// the appenders run before it polls again, since from within C it keeps a processor that
+// they may have to wait for (BenchmarkIngest in turns with the commit before: 1.93 and
+// 2.08 µs a record, 1.52 and 1.24 since). The watcher, one goroutine, looks at brokers and topics every MetadataEvery and when
 // something happens; it alone opens topics, hands out partitions and begins new
 // epochs, by commands that the readers run between two batches.
 //
