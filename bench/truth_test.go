@@ -66,8 +66,8 @@ func (s *slowSender) now() int64 { return clockGettime(1) + s.anchor }
 // What is reported is what the server knows that it did: delays from 600 to 800 ms,
 // and a stall of 1.5 s whose whole backlog goes out at its end. All quantiles are
 // within 2 %, 10 % in a run that calls itself invalid, and the stall is seen in the
-// timeline. The delays are long because what
-// a busy machine adds on the way, a few ms, is not the server's, but is reported.
+// timeline. The delays are long because what a busy machine adds on the way, a few ms,
+// is not the server's, but is reported.
 func TestTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")

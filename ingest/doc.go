@@ -20,8 +20,8 @@
 // belongs to one reader: a librdkafka consumer and the goroutine that polls it. It lets
 // the appenders run before it polls again, since from within C it keeps a processor that
 // they may have to wait for (BenchmarkIngest in turns with the commit before: 1.93 and
-// 2.08 µs a record, 1.52 and 1.24 since). The watcher, one goroutine, looks at brokers and topics every MetadataEvery and when
-// something happens; it alone opens topics, hands out partitions and begins new
+// 2.08 µs a record, 1.52 and 1.24 since). The watcher, one goroutine, looks at brokers
+// and topics every MetadataEvery and when something happens; it alone opens topics, hands out partitions and begins new
 // epochs, by commands that the readers run between two batches.
 //
 // What is read is routed exactly once and in order within a partition:

@@ -78,5 +78,5 @@ func (l *Loop) ping(c *Conn) {
 		return
 	}
 	c.outOf().ping = pingFrame
-	l.answers.add(c)
+	l.owed.add(c)
 }

@@ -77,7 +77,7 @@ const (
 	fBlocked             // the kernel took less than it was given: wait for writability
 	fWatched             // known to the loop's epoll set
 	fUrgent              // in loop.urgent
-	fAnswered            // in loop.answers
+	fOwed                // in loop.owed
 	fReady               // in loop.ready
 	fSent                // something was sent since the last heartbeat
 	fEnding              // the write side is shut

@@ -11,7 +11,7 @@
 // served (takeGrown), so a private message waits neither for the end of a pass nor for
 // the thousands who come from a lost node. Such a visit sends 16 KB at most
 // (maxUrgent), and replies, heartbeats and closes have a queue of their own behind it
-// (answers): in a storm of 15,000 up to 217 of those were before private messages, of
+// (owed): in a storm of 15,000 up to 217 of those were before private messages, of
 // which 80 of some 1,100 took 20 ms and more from poll to send, and 4 since then (time
 // stamps in a copy of the code; bench/RESULTS.md). A visit (flush) gathers all that the
 // connection lacks: what waits in its outbox, and its rooms' frames straight

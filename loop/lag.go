@@ -62,7 +62,7 @@ func (w *lagWalk) step(l *Loop) {
 	end := time.Now().Add(slice / 2)
 	for ; w.at < len(l.conns); w.at++ {
 		c := l.conns[w.at]
-		waits := c.is(fBlocked | fUrgent | fAnswered | fReady)
+		waits := c.is(fBlocked | fUrgent | fOwed | fReady)
 		if waits {
 			for i := range c.seats {
 				w.look(c, &c.seats[i])

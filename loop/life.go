@@ -89,7 +89,7 @@ func (l *Loop) authenticated(c *Conn, positions bool) {
 // reply sends whole frames behind those that already wait.
 func (l *Loop) reply(c *Conn, frames []byte) {
 	if c.state == stOpen && l.offer(c, frames) {
-		l.answers.add(c)
+		l.owed.add(c)
 	}
 }
 
@@ -127,7 +127,7 @@ func (l *Loop) pong(c *Conn, payload []byte) {
 			o.pong = nil // RFC 6455, 5.5.3: the latest is enough
 		}
 		o.pong = rooms.AppendFrame(o.pong, opPong, payload)
-		l.answers.add(c)
+		l.owed.add(c)
 	}
 }
 
@@ -147,7 +147,7 @@ func (l *Loop) close(c *Conn, code uint16, reason []byte) {
 	c.deadline = l.tickNow() + ticks(closeWait)
 	c.beatAt, c.timerAt = 0, 0
 	l.schedule(c)
-	l.answers.add(c)
+	l.owed.add(c)
 }
 
 // peerClosed answers a close frame with one, or ends what we began.

@@ -45,10 +45,10 @@ type Loop struct {
 	delays  delays
 	drain   *drain
 
-	urgent  queue   // members of small rooms that lack something
-	answers queue   // clients that are owed what no room holds: replies, pings, a close
-	ready   queue   // members that have joined, were blocked, or lack more than one visit sends
-	hot     []*view // rooms in the middle of a pass
+	urgent queue   // members of small rooms that lack something
+	owed   queue   // clients that are owed what no room holds: replies, pings, a close
+	ready  queue   // members that have joined, were blocked, or lack more than one visit sends
+	hot    []*view // rooms in the middle of a pass
 
 	send    sender
 	scratch []byte // for a text that answer copies
@@ -68,7 +68,7 @@ func newLoop(e *Engine, i int) (*Loop, error) {
 	l.wheel.init()
 	l.stats.Ages, l.published.Ages = make([]Histogram, len(e.feeds())), make([]Histogram, len(e.feeds()))
 	l.urgent = queue{flag: fUrgent, most: maxUrgent}
-	l.answers = queue{flag: fAnswered, most: maxUrgent}
+	l.owed = queue{flag: fOwed, most: maxUrgent}
 	l.ready = queue{flag: fReady, most: maxVisit}
 	if err := l.inbox.open(); err != nil {
 		return nil, fmt.Errorf("cannot make an eventfd: %w", err)
@@ -125,7 +125,7 @@ func (l *Loop) run() {
 		l.takeGrown()
 		l.takeEvents()
 		l.takeGrown()
-		l.serve(&l.answers)
+		l.serve(&l.owed)
 		l.takeGrown()
 		l.serve(&l.ready)
 		l.takeGrown()
@@ -137,7 +137,7 @@ func (l *Loop) run() {
 // wait sleeps until there is something to do: not at all where work is left.
 func (l *Loop) wait(ready []unix.EpollEvent) int {
 	timeout := 0
-	if l.urgent.empty() && l.answers.empty() && l.ready.empty() && len(l.hot) == 0 && l.at == len(l.events) && l.inbox.mayRest() {
+	if l.urgent.empty() && l.owed.empty() && l.ready.empty() && len(l.hot) == 0 && l.at == len(l.events) && l.inbox.mayRest() {
 		timeout = l.restFor()
 	}
 	n, err := unix.EpollWait(l.epfd, ready, timeout)

@@ -26,13 +26,9 @@ func bareConn(t *testing.T, l *Loop, id uint64) (c *Conn, read func() []byte) {
 }
 
 // Replies and heartbeats, of which a storm brings thousands, let private messages go first.
-func TestAnswersWait(t *testing.T) {
+func TestOwedWait(t *testing.T) {
 	w := newWorld(t, Config{})
-	l, err := newLoop(w.engine, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.release)
+	l := w.stillLoop(t)
 	asker, replies := bareConn(t, l, 1)
 	owner, messages := bareConn(t, l, 2)
 	l.sit(owner, w.seat(t, l, "own:1"), 0)
@@ -48,7 +44,7 @@ func TestAnswersWait(t *testing.T) {
 	if b := replies(); len(b) > 0 {
 		t.Errorf("the reply did not wait: %q", b)
 	}
-	l.serve(&l.answers)
+	l.serve(&l.owed)
 	if b := replies(); !bytes.Contains(b, []byte("reply")) {
 		t.Errorf("of the reply came %q", b)
 	}
@@ -58,11 +54,7 @@ func TestAnswersWait(t *testing.T) {
 // with in a large room is for another visit, and so is what others have.
 func TestUrgentVisit(t *testing.T) {
 	w := newWorld(t, Config{})
-	l, err := newLoop(w.engine, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.release)
+	l := w.stillLoop(t)
 	all, own := w.seat(t, l, "all"), w.seat(t, l, "own:1")
 	member, read := bareConn(t, l, 1)
 	l.sit(member, all, 0)

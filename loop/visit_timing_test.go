@@ -63,14 +63,21 @@ func BenchmarkVisit(b *testing.B) {
 // BenchmarkPublishStats is what each turn of a loop pays for its figures.
 func BenchmarkPublishStats(b *testing.B) {
 	w := newWorld(b, Config{})
-	l, err := newLoop(w.engine, 0)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(l.release)
+	l := w.stillLoop(b)
 	for b.Loop() {
 		l.publishStats()
 	}
+}
+
+// stillLoop is a loop that does not run.
+func (w *world) stillLoop(t testing.TB) *Loop {
+	t.Helper()
+	l, err := newLoop(w.engine, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.release)
+	return l
 }
 
 // seat takes a seat in a room for a loop that does not run.

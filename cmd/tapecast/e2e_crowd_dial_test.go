@@ -39,9 +39,10 @@ func (c *crowd) dial(g *guest, node *gateway, query string, hello []byte) error 
 	if err := errors.Join(c.prepare(fd), syscall.SetNonblock(fd, true), syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)); err != nil {
 		return err
 	}
-	if _, err := syscall.Write(fd, []byte("GET /ws"+query+" HTTP/1.1\r\nHost: "+node.public+upgradeHead)); err != nil {
+	if _, err := syscall.Write(fd, []byte("GET /ws"+query+" HTTP/1.1\r\nHost: "+node.public+upgradeHead)); err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		syscall.Close(fd)
 		return err
-	}
+	} // who hung up is heard of by reading
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g.fd, g.open, g.hello, g.rest, g.dialed, g.still = fd, false, hello, nil, began, false
