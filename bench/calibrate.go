@@ -28,7 +28,7 @@ type CalibrateConfig struct {
 }
 
 // CalibrationVersion is that of the files that Calibrate's result is written to.
-const CalibrationVersion = 4
+const CalibrationVersion = 5
 
 // Calibration is what Calibrate measured, and the model that fits it.
 type Calibration struct {
@@ -41,7 +41,7 @@ type Calibration struct {
 	Model   Model     `json:"model"`
 	// Worst is by how much the model's CPU is off at the worst of the points, as a share.
 	Worst float64 `json:"worst"`
-	// Reference is the CPU that the machine took for a message of the reference load, in
+	// Reference is the CPU that the machine took for a send of the reference load, in
 	// seconds: the median of all times that it was asked. Varied is the most by the least.
 	Reference float64 `json:"reference_s"`
 	Varied    float64 `json:"varied"`
@@ -112,6 +112,7 @@ func (c *CalibrateConfig) trials() []trial {
 		{1, 1, 50 * c.Most, 128},                                  // records that hardly anybody is sent
 		{n / 10, 1, c.Most / 4, 128}, {n / 4, 1, c.Most / 8, 128}, // few connections, and no rest
 		{n, 1, 1, 128}, {n, 1, 5, 128}, {n / 2, 1, 20, 128}, {n / 2, 1, 10, 2000},
+		{n / 2, 1, 2, 128}, {n / 4, 1, 4, 500}, // loops that rest, as most do
 		{n, 1, c.Most / 8, 128}, {n, 1, c.Most / 2, 128}, {n, 1, c.Most, 128}, {n, 1, 2 * c.Most, 128},
 		{n, 1, c.Most / 8, 1000}, {n / 2, 1, c.Most / 2, 1000}, {n, 1, c.Most / 2, 1000},
 	}

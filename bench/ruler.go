@@ -18,12 +18,14 @@ type ruler struct {
 	end   endpoint
 	loops float64
 
-	points     []Point   // Slowness is of no calibration yet, but CPU seconds a message
-	references []float64 // CPU seconds a message, of all times that it was asked
+	points     []Point   // Slowness is of no calibration yet, but CPU seconds a send
+	references []float64 // CPU seconds a send, of all times that it was asked
 }
 
-// reference is a load whose CPU is mostly that of single sends.
-func (c *CalibrateConfig) reference() trial { return trial{c.Clients / 2, 1, 20, 128} }
+// reference is a load whose CPU is mostly that of single sends. It leaves loops half of
+// their time, and CPU goes by sends, not by messages: a loop that is always busy takes the
+// same for as many messages, however slow the machine.
+func (c *CalibrateConfig) reference() trial { return trial{c.Clients / 2, 1, 10, 128} }
 
 // referenceWindow is enough for CPU time in steps of 10 ms to err by less than a hundredth.
 const referenceWindow = 4 * time.Second
@@ -69,7 +71,7 @@ func (r *ruler) refer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.references = append(r.references, p.Cores*p.Seconds/p.Frames)
+	r.references = append(r.references, p.Cores*p.Seconds/p.Sends)
 	return nil
 }
 
