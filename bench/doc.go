@@ -89,7 +89,7 @@
 //
 // # Planning
 //
-// Calibrate measures nineteen loads, the last of them more than a loop can send, and
+// Calibrate measures twenty-one loads, the last of them more than a loop can send, and
 // fits a Model to what the gateway's CPU and counters say of them: least squares,
 // errors as shares, no cost below nothing. A
 // Model's Predict is arithmetic (model.go); NewPlan searches for the fewest nodes that
@@ -97,7 +97,7 @@
 //
 // A virtual machine takes up to a fifth more CPU for the same work in one minute than in
 // another. So a reference load is measured before and after each point (ruler), points
-// count by what it took, and what Check says is of a machine as slow as it was just then;
+// count by what a send of it took, and what Check says is of a machine as slow as it was just then;
 // what the calibration says without that stands beside it.
 //
 // Deflated frames are the same for all clients of a room, so each is inflated once

@@ -175,15 +175,14 @@ func (m *Model) sending(connections float64) (warm, cold float64) {
 	return m.Send + m.Many*many(connections, m.Crowd), m.Cold + m.Chill*chill(connections, m.Crowd)
 }
 
-// many is how much of Many a send takes with so many connections: half a crowd fills
-// the caches. chill is how much of Chill. That the one is linear up to there and the
-// other goes by the cube, and thaw by the square, is what fits the points of three
-// calibrations best.
+// many is how much of Many a send takes with so many connections, chill how much of
+// Chill. That the one is linear and the other goes by the cube, and thaw by the square, is
+// what fits the points of five calibrations best.
 func many(connections, crowd float64) float64 {
 	if crowd == 0 {
 		return 0
 	}
-	return math.Min(1, 2*connections/crowd)
+	return math.Min(1, connections/crowd)
 }
 
 func chill(connections, crowd float64) float64 {
