@@ -26,7 +26,7 @@ func TestPredict(t *testing.T) {
 	// 1,000 sends take some 7 ms, five times a second.
 	f := known.Predict(loadOf(1000, 1, 5, 128))
 	frame := 128.0 + 86 + 4
-	send := known.Send + known.Many/5 + (known.Cold+known.Chill/1000)*(1-f.LoopBusy)*(1-f.LoopBusy) + known.Frame + known.Byte*frame
+	send := known.Send + known.Many/10 + (known.Cold+known.Chill/1000)*(1-f.LoopBusy)*(1-f.LoopBusy) + known.Frame + known.Byte*frame
 	if want := 1000 * 5 * send; !near(f.LoopBusy, want, 1e-9) || !near(f.Cores, known.Base+1000*known.Idle+5*known.Record+5/1.01*known.Wake*(1-want)+want, 1e-9) {
 		t.Errorf("busy %v, not %v; %v cores", f.LoopBusy, want, f.Cores)
 	}
