@@ -176,8 +176,9 @@ func (m *Model) sending(connections float64) (warm, cold float64) {
 }
 
 // many is how much of Many a send takes with so many connections, chill how much of
-// Chill. That the one is linear and the other goes by the cube, and thaw by the square, is
-// what fits the points of five calibrations best.
+// Chill. That this goes by the cube, and thaw by the square, is what fitted the points of
+// three calibrations best. That many is linear fits those of three of four better than one
+// that is full at half a crowd, and the fourth's (with TLS) as well.
 func many(connections, crowd float64) float64 {
 	if crowd == 0 {
 		return 0
