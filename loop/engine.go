@@ -128,6 +128,7 @@ func New(cfg Config) (*Engine, error) {
 	cfg.defaults()
 	e := &Engine{cfg: cfg, start: time.Now()}
 	e.greeters.most = cfg.TLSHandshakes
+	e.greeters.half = int32(max(1, runtime.GOMAXPROCS(0)/2))
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)
 		if err != nil {

@@ -3,7 +3,6 @@ package loop
 import (
 	"crypto/tls"
 	"sync"
-	"sync/atomic"
 )
 
 // maxEarly bounds the ciphertext that waits for a worker: crypto/tls takes no
@@ -94,51 +93,6 @@ func (t *secure) handOver() (in []byte, done, gone bool) {
 	return nil, true, h.over
 }
 
-// greeters run the handshakes, so many at a time. The loop's deadline for the
-// upgrade ends those that take too long, and those that wait for their turn.
-type greeters struct {
-	mu      sync.Mutex
-	most    int
-	running int
-	queue   []*Conn
-
-	done, failed, resumed atomic.Uint64
-}
-
-func (g *greeters) add(c *Conn) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.running == g.most {
-		g.queue = append(g.queue, c)
-		return
-	}
-	g.running++
-	go g.work(c)
-}
-
-// next is the connection that has waited longest; nil: none does, and the worker ends.
-func (g *greeters) next() *Conn {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.queue) == 0 {
-		g.queue = nil
-		g.running--
-		return nil
-	}
-	c := g.queue[0]
-	g.queue[0] = nil
-	g.queue = g.queue[1:]
-	return c
-}
-
-func (g *greeters) work(c *Conn) {
-	for ; c != nil; c = g.next() {
-		if c.secure.take() {
-			g.greet(c)
-		}
-	}
-}
-
 // greet runs one handshake. What the client sent right behind it is read here
 // too: the poller may hear no more of it.
 func (g *greeters) greet(c *Conn) {
@@ -161,23 +115,5 @@ func (g *greeters) greet(c *Conn) {
 	}
 	if gone {
 		c.loop.inbox.postLater(event{kind: evGone, conn: c})
-	}
-}
-
-// TLSStats are the figures of the handshakes.
-type TLSStats struct {
-	Handshakes uint64 // completed
-	Failed     uint64
-	Resumed    uint64 // of those completed, that resumed a session
-	Running    int64
-	Waiting    int64 // for a worker
-}
-
-func (g *greeters) stats() TLSStats {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return TLSStats{
-		Handshakes: g.done.Load(), Failed: g.failed.Load(), Resumed: g.resumed.Load(),
-		Running: int64(g.running), Waiting: int64(len(g.queue)),
 	}
 }

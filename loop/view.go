@@ -91,6 +91,9 @@ func (l *Loop) grown(sub *rooms.Sub) {
 			x.again = true
 			return
 		}
+		if len(l.hot) == 0 {
+			l.engine.greeters.passes(1)
+		}
 		l.hot = append(l.hot, x)
 		x.begin()
 	}
@@ -136,7 +139,9 @@ func (l *Loop) pass() {
 		} else {
 			v.passing = false
 			l.hot[0] = nil
-			l.hot = l.hot[1:]
+			if l.hot = l.hot[1:]; len(l.hot) == 0 {
+				l.engine.greeters.passes(-1)
+			}
 			return
 		}
 	}

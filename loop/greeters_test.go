@@ -1,0 +1,74 @@
+package loop
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestHandshakesGiveWay: while loops pass, handshakes wait for the end of a pass, or
+// for giveWay; in the order in which they came, and so many at a time.
+func TestHandshakesGiveWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &greeters{most: 1, half: 2}
+		waiting := func(want int64, when string) {
+			t.Helper()
+			synctest.Wait()
+			if s := g.stats(); s.Waiting != want || s.Running != 0 {
+				t.Errorf("%s: %d wait and %d run, want %d and none", when, s.Waiting, s.Running, want)
+			}
+		}
+		// The client has gone meanwhile: the worker has nothing to do for it.
+		add := func() { g.add(&Conn{secure: &secure{hello: &greeting{over: true}}}) }
+
+		g.passes(1)
+		add()
+		waiting(0, "one loop passes, of two that would take half of the processors")
+		g.passes(1)
+		add()
+		time.Sleep(giveWay / 2)
+		add()
+		waiting(2, "both pass")
+		time.Sleep(giveWay/2 - 1)
+		waiting(2, "just before giveWay is over")
+		time.Sleep(1)
+		waiting(1, "the first has waited for long enough")
+		time.Sleep(giveWay / 2)
+		waiting(0, "the other, too")
+		add()
+		add()
+		g.passes(-1)
+		waiting(0, "a pass has ended")
+		g.passes(1)
+		add()
+		waiting(1, "both pass again")
+		time.Sleep(giveWay)
+		waiting(0, "and for long")
+		g.passes(-2)
+		add()
+		waiting(0, "none passes")
+	})
+}
+
+// TestLoopsTellOfPasses: a loop counts as passing from the first room that needs a
+// pass to the end of the last.
+func TestLoopsTellOfPasses(t *testing.T) {
+	w := newWorld(t, Config{Loops: 1})
+	for range smallRoom + 1 {
+		w.talk("all", "side")
+	}
+	told := make(chan [3]int32)
+	w.engine.loops[0].post(event{kind: evDo, arg: func(l *Loop) {
+		seats := l.conns[0].seats
+		before := w.engine.greeters.passing.Load()
+		l.grown(seats[0].sub)
+		one := w.engine.greeters.passing.Load()
+		l.grown(seats[1].sub)
+		told <- [3]int32{before, one, w.engine.greeters.passing.Load()}
+	}})
+	if got := <-told; got != [3]int32{0, 1, 1} {
+		t.Errorf("loops that pass, before, with one room and with two: %v", got)
+	}
+	w.await(func() bool { return w.engine.greeters.passing.Load() == 0 })
+	w.await(func() bool { return w.engine.Stats().Passes == 2 })
+}
