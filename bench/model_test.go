@@ -226,3 +226,21 @@ func TestMeasuredAgain(t *testing.T) {
 	f(3, 3, invalid, invalid)
 	f(1, 1, other, other)
 }
+
+// TestReferenceRests: what tells how slow a machine is must not keep its loops busy, not
+// in an hour either that takes a fifth more than that of the calibration.
+func TestReferenceRests(t *testing.T) {
+	for _, file := range []string{"calibration.json", "calibration-tls.json"} {
+		cal, err := LoadCalibration(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow := cal.Model.slowed(1.2)
+		cfg := CalibrateConfig{Clients: int(cal.MostConnections)}
+		r := cfg.reference()
+		f := slow.Predict(loadOf(float64(r.clients), float64(r.groups), r.rate, float64(r.size)))
+		if f.LoopBusy > 0.85 {
+			t.Errorf("%s: the reference load of %d clients keeps loops busy for %.2f of their time", file, r.clients, f.LoopBusy)
+		}
+	}
+}

@@ -22,13 +22,16 @@ type ruler struct {
 	references []float64 // CPU seconds a send, of all times that it was asked
 }
 
-// reference is a load whose CPU is mostly that of single sends. It leaves loops half of
-// their time, and CPU goes by sends, not by messages: a loop that is always busy takes the
-// same for as many messages, however slow the machine.
+// reference is a load whose CPU is mostly that of single sends. It leaves loops a third of
+// their time or more, and CPU goes by sends, not by messages: a loop that is always busy
+// takes the same for as many messages, however slow the machine.
 func (c *CalibrateConfig) reference() trial { return trial{c.Clients / 2, 1, 10, 128} }
 
 // referenceWindow is enough for CPU time in steps of 10 ms to err by less than a hundredth.
 const referenceWindow = 4 * time.Second
+
+// restless is the share of its time from which on a loop counts as always busy.
+const restless = 0.95
 
 // measure adds the point of a trial: of several runs the one with the median of CPU by
 // that of the reference, with the medians of latency.
@@ -70,6 +73,9 @@ func (r *ruler) refer(ctx context.Context) error {
 	p, err := r.cfg.measure(ctx, r.end, r.cfg.reference(), min(r.cfg.Window, referenceWindow))
 	if err != nil {
 		return err
+	}
+	if busy := p.Busy / (p.Seconds * r.loops); busy > restless {
+		logLine(r.cfg.Log, "the reference load kept loops busy for %.0f %% of the time, and cannot tell how slow the machine is then: take fewer --clients", 100*busy)
 	}
 	r.references = append(r.references, p.Cores*p.Seconds/p.Sends)
 	return nil
