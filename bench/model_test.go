@@ -243,4 +243,12 @@ func TestReferenceRests(t *testing.T) {
 			t.Errorf("%s: the reference load of %d clients keeps loops busy for %.2f of their time", file, r.clients, f.LoopBusy)
 		}
 	}
+	measured := Point{Seconds: 4, Busy: 7.5}
+	if doubt := measured.restless(2); doubt != "" {
+		t.Error(doubt)
+	}
+	measured.Busy = 7.8
+	if doubt := measured.restless(2); !strings.Contains(doubt, "98 %") || !strings.Contains(doubt, "--clients") {
+		t.Errorf("of a loop that was always busy: %q", doubt)
+	}
 }

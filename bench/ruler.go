@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -29,9 +30,6 @@ func (c *CalibrateConfig) reference() trial { return trial{c.Clients / 2, 1, 10,
 
 // referenceWindow is enough for CPU time in steps of 10 ms to err by less than a hundredth.
 const referenceWindow = 4 * time.Second
-
-// restless is the share of its time from which on a loop counts as always busy.
-const restless = 0.95
 
 // measure adds the point of a trial: of several runs the one with the median of CPU by
 // that of the reference, with the medians of latency.
@@ -61,6 +59,16 @@ func (r *ruler) measure(ctx context.Context, t trial) error {
 	return nil
 }
 
+// restless says what is wrong with a reference that kept loops always busy; empty: nothing.
+func (p *Point) restless(loops float64) string {
+	const always = 0.95 // of the time
+	busy := p.Busy / (p.Seconds * loops)
+	if busy < always {
+		return ""
+	}
+	return fmt.Sprintf("the reference load kept loops busy for %.0f %% of the time, and cannot tell how slow the machine is then: take fewer --clients", 100*busy)
+}
+
 func medianOf(runs []Point, of func(*Point) float64) float64 {
 	var all []float64
 	for i := range runs {
@@ -74,8 +82,8 @@ func (r *ruler) refer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if busy := p.Busy / (p.Seconds * r.loops); busy > restless {
-		logLine(r.cfg.Log, "the reference load kept loops busy for %.0f %% of the time, and cannot tell how slow the machine is then: take fewer --clients", 100*busy)
+	if doubt := p.restless(r.loops); doubt != "" {
+		logLine(r.cfg.Log, "%s", doubt)
 	}
 	r.references = append(r.references, p.Cores*p.Seconds/p.Sends)
 	return nil

@@ -62,7 +62,7 @@
 // leave it half done: it runs on one of a bounded number of goroutines, from the
 // client's whole first record on, to which the poller hands ciphertext; further
 // ones wait, all under the deadline of the upgrade. They give way to passes, for 200 ms
-// at most (greeters.go). The worker stands for
+// at most (tls_greeters.go). The worker stands for
 // the poller until it has handed over what came behind the handshake.
 // After that there is no goroutine: the poller decrypts what it reads, the loop
 // encrypts what it gathered. That is one record (16 KB) at a time, cut where a

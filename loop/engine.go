@@ -62,7 +62,7 @@ type Config struct {
 	// NextProtos, and for records that are as large as may be.
 	TLS *tls.Config
 	// TLSHandshakes run at once, each on a goroutine of its own for as long as
-	// it takes; further ones wait. Zero means 256.
+	// it takes; further ones wait, as all do for passes to end. Zero means 256.
 	TLSHandshakes int
 
 	// SendBuffer is SO_SNDBUF in bytes (the kernel doubles it). Zero leaves
@@ -127,8 +127,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	cfg.defaults()
 	e := &Engine{cfg: cfg, start: time.Now()}
-	e.greeters.most = cfg.TLSHandshakes
-	e.greeters.half = int32(max(1, runtime.GOMAXPROCS(0)/2))
+	e.greeters.init(&cfg)
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)
 		if err != nil {

@@ -78,7 +78,7 @@ type TLSConfig struct {
 	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
 	MinVersion string `koanf:"min_version"`
 	// Handshakes is how many run at a time; further clients wait, within
-	// HandshakeTimeout, and give way to messages for 200 ms at most. Default 256.
+	// HandshakeTimeout. All give way to messages, for 200 ms at most. Default 256.
 	Handshakes int `koanf:"handshakes"`
 }
 

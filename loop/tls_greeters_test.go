@@ -7,10 +7,10 @@ import (
 )
 
 // TestHandshakesGiveWay: while loops pass, handshakes wait for the end of a pass, or
-// for giveWay; in the order in which they came, and so many at a time.
+// for as long as their patience goes.
 func TestHandshakesGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &greeters{most: 1, half: 2}
+		g := &greeters{most: 1, half: 2, patience: giveWay}
 		waiting := func(want int64, when string) {
 			t.Helper()
 			synctest.Wait()
@@ -30,7 +30,7 @@ func TestHandshakesGiveWay(t *testing.T) {
 		add()
 		waiting(2, "both pass")
 		time.Sleep(giveWay/2 - time.Nanosecond)
-		waiting(2, "just before giveWay is over")
+		waiting(2, "just before its patience is")
 		time.Sleep(time.Nanosecond)
 		waiting(1, "the first has waited for long enough")
 		time.Sleep(giveWay / 2)
@@ -48,6 +48,36 @@ func TestHandshakesGiveWay(t *testing.T) {
 		add()
 		waiting(0, "none passes")
 	})
+}
+
+// TestHandshakesInOrder: who came first is the first to be taken.
+func TestHandshakesInOrder(t *testing.T) {
+	g := &greeters{half: 1} // without workers
+	first, second := new(Conn), new(Conn)
+	g.add(first)
+	g.add(second)
+	if a, b, c := g.next(), g.next(), g.next(); a != first || b != second || c != nil {
+		t.Error("taken in another order")
+	}
+}
+
+// TestTLSBesidePasses: where passes never end, clients get in all the same, and an
+// upgrade's time is never all spent in waiting.
+func TestTLSBesidePasses(t *testing.T) {
+	w := newWorld(t, Config{TLS: testTLS(t)})
+	g := &w.engine.greeters
+	g.passes(g.half)
+	w.talk("all")
+	w.talk("all")
+	if s := w.engine.Stats(); s.TLS.Handshakes != 2 || s.TLS.Waiting != 0 || s.HandshakeTimeouts != 0 {
+		t.Errorf("%+v, %d too late", s.TLS, s.HandshakeTimeouts)
+	}
+	for timeout, want := range map[time.Duration]time.Duration{10 * time.Second: giveWay, giveWay: giveWay / 2} {
+		var g greeters
+		if g.init(&Config{HandshakeTimeout: timeout}); g.patience != want {
+			t.Errorf("of %v a handshake waits %v, want %v", timeout, g.patience, want)
+		}
+	}
 }
 
 // TestLoopsTellOfPasses: a loop counts as passing from the first room that needs a

@@ -1,12 +1,14 @@
 package loop
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// giveWay is the longest that a handshake waits for passes to end. Who connects does not
+// giveWay is the longest that a handshake waits for passes to end, or half of what it may
+// take in all where that is less. Who connects does not
 // notice a fifth of a second; the members of a room would, with every message.
 const giveWay = 200 * time.Millisecond
 
@@ -14,12 +16,13 @@ const giveWay = 200 * time.Millisecond
 // for. One costs as much as fifty sends, and the client as much again: a pass that shares
 // its processors with them takes two and three times as long (bench/RESULTS.md). So
 // while passes take half of the machine's processors (the kernel, pollers and appenders
-// want the others), a handshake begins when one of them has ended, or after giveWay. The
-// loop's deadline for the upgrade ends those that take too long, and those that wait.
+// want the others), none is begun that has not waited for its patience. The loop's
+// deadline for the upgrade ends those that take too long, and those that wait.
 type greeters struct {
-	most    int          // at a time
-	half    int32        // of the machine's processors
-	passing atomic.Int32 // loops
+	most     int   // at a time
+	half     int32 // of the machine's processors
+	patience time.Duration
+	passing  atomic.Int32 // loops
 
 	mu      sync.Mutex
 	running int
@@ -33,6 +36,12 @@ type greeters struct {
 type waiting struct {
 	conn  *Conn
 	since time.Time
+}
+
+func (g *greeters) init(cfg *Config) {
+	g.most = cfg.TLSHandshakes
+	g.half = int32(max(1, runtime.GOMAXPROCS(0)/2))
+	g.patience = min(giveWay, cfg.HandshakeTimeout/2)
 }
 
 func (g *greeters) add(c *Conn) {
@@ -71,7 +80,7 @@ func (g *greeters) next() *Conn {
 		return nil
 	}
 	if g.passing.Load() >= g.half {
-		if left := giveWay - time.Since(g.queue[0].since); left > 0 {
+		if left := g.patience - time.Since(g.queue[0].since); left > 0 {
 			g.wakeAfter(left)
 			return nil
 		}
@@ -114,7 +123,7 @@ type TLSStats struct {
 	Failed     uint64
 	Resumed    uint64 // of those completed, that resumed a session
 	Running    int64
-	Waiting    int64 // for a worker
+	Waiting    int64 // for a worker, or for passes to end
 }
 
 func (g *greeters) stats() TLSStats {
