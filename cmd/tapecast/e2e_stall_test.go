@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -192,11 +193,12 @@ func (s *stalls) goOn(g *gateway) {
 	s.do(func() {
 		for _, u := range s.slow() {
 			unread, err := unreadBytes(u.fd)
-			port := 0
+			var at netip.AddrPort
 			if here, err := syscall.Getsockname(u.fd); err == nil {
-				port = here.(*syscall.SockaddrInet4).Port
+				here := here.(*syscall.SockaddrInet4)
+				at = netip.AddrPortFrom(netip.AddrFrom4(here.Addr), uint16(here.Port))
 			}
-			unsent, there := queues[port]
+			unsent, there := queues[at]
 			if err != nil || !there {
 				s.fault(u, "no word of what is held for it: %v", err)
 				continue
@@ -246,8 +248,9 @@ func unreadBytes(fd int) (int, error) {
 	return int(n), nil
 }
 
-// sendQueues is the bytes in the gateway's send buffers, by the client's port.
-func sendQueues(g *gateway) (map[int]int64, error) {
+// sendQueues is the bytes in the gateway's send buffers, by the client's address and
+// port: clients of different addresses may have the same port.
+func sendQueues(g *gateway) (map[netip.AddrPort]int64, error) {
 	at, err := netip.ParseAddrPort(g.public)
 	if err != nil {
 		return nil, err
@@ -258,20 +261,22 @@ func sendQueues(g *gateway) (map[int]int64, error) {
 	}
 	a4 := at.Addr().As4()
 	local := fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(a4[:]), at.Port())
-	queues := map[int]int64{}
+	queues := map[netip.AddrPort]int64{}
 	for line := range strings.Lines(string(b)) {
 		f := strings.Fields(line)
 		if len(f) < 5 || f[1] != local {
 			continue
 		}
-		_, port, _ := strings.Cut(f[2], ":")
+		ip, port, _ := strings.Cut(f[2], ":")
 		unsent, _, _ := strings.Cut(f[4], ":")
-		p, err1 := strconv.ParseInt(port, 16, 32)
-		n, err2 := strconv.ParseInt(unsent, 16, 64)
-		if err1 != nil || err2 != nil {
-			return nil, fmt.Errorf("cannot read %q", line)
+		a, err1 := strconv.ParseUint(ip, 16, 32)
+		p, err2 := strconv.ParseUint(port, 16, 16)
+		n, err3 := strconv.ParseInt(unsent, 16, 64)
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return nil, fmt.Errorf("cannot read %q: %w", line, err)
 		}
-		queues[int(p)] = n
+		binary.NativeEndian.PutUint32(a4[:], uint32(a))
+		queues[netip.AddrPortFrom(netip.AddrFrom4(a4), uint16(p))] = n
 	}
 	return queues, nil
 }
