@@ -17,6 +17,10 @@ type Handler interface {
 	// Timer is called when the time set by SetTimer has come, on the loop's goroutine.
 	Timer(c *Conn)
 
+	// User names the user who pays for what the connection causes; "" before it has
+	// authenticated, and after Closed. It runs on the loop's goroutine and must not block.
+	User(c *Conn) string
+
 	// Closed is called once for each connection that Open has seen, after it
 	// has left its rooms, on the loop's goroutine. code is what the close
 	// frame said, 1005 for none, 1006 where there was no close frame.

@@ -33,6 +33,7 @@ func (l *Loop) join(c *Conn, j *joining) {
 			j.join.Rooms = append(j.join.Rooms, rooms.Seat{Name: ref.Name, Pattern: ref.Pattern, Since: ref.Since})
 		}
 	}
+	j.join.User = l.handler.User(c)
 	j.join.Done = func(*rooms.Join) { l.post(event{kind: evJoined, conn: c, arg: j}) }
 	l.table.Join(l.listener, &j.join)
 }

@@ -18,6 +18,7 @@ type echo struct{ closed chan int }
 func (echo) Open(*Conn, *Request) Verdict       { return Verdict{} }
 func (echo) Message(c *Conn, op byte, p []byte) { c.Send(op, p) }
 func (echo) Timer(*Conn)                        {}
+func (echo) User(*Conn) string                  { return "" }
 func (e echo) Closed(_ *Conn, code int) {
 	if e.closed != nil {
 		e.closed <- code

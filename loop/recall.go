@@ -73,7 +73,7 @@ func (l *Loop) recall(c *Conn, j *joining) bool {
 		}
 		j.waiting++
 		l.engine.cfg.Recall(&rooms.Recall{
-			Pattern: r.Pattern, Room: r.Name, Epoch: r.Since.Epoch, After: r.Resume.After(), UpTo: r.Resume.UpTo,
+			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch, After: r.Resume.After(), UpTo: r.Resume.UpTo,
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evRecalled, conn: c, arg: &recalled{j, i, p, err}})
 			},
@@ -101,7 +101,7 @@ func (l *Loop) reseat(c *Conn, t *seat, x *special) {
 	x.waiting = true
 	r := t.sub.Room()
 	since := rooms.Positions{Epoch: x.epoch, Offsets: slices.Clone(x.upTo)}.Raised(x.epoch, x.sift.Have)
-	j := &rooms.Join{Rooms: []rooms.Seat{{Name: r.Name(), Pattern: r.Pattern(), Since: &since}}}
+	j := &rooms.Join{User: l.handler.User(c), Rooms: []rooms.Seat{{Name: r.Name(), Pattern: r.Pattern(), Since: &since}}}
 	j.Done = func(*rooms.Join) { l.post(event{kind: evReseated, conn: c, arg: &reseated{seat: &j.Rooms[0]}}) }
 	l.table.Join(l.listener, j)
 }
@@ -134,7 +134,7 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 		l.lagged(c, t)
 	case how.Recall && !a.read:
 		l.engine.cfg.Recall(&rooms.Recall{
-			Pattern: given.Pattern, Room: given.Name, Epoch: x.epoch, After: how.Have, UpTo: how.UpTo,
+			Pattern: given.Pattern, Room: given.Name, User: l.handler.User(c), Epoch: x.epoch, After: how.Have, UpTo: how.UpTo,
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evReseated, conn: c, arg: &reseated{given, p, true, err}})
 			},

@@ -138,6 +138,8 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 
 func (joiner) Timer(c *Conn) { c.SendText([]byte("timer")) }
 
+func (joiner) User(*Conn) string { return "" }
+
 func (j joiner) Closed(_ *Conn, code int) {
 	if j.closed != nil {
 		j.closed <- code

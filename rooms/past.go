@@ -8,6 +8,7 @@ type Recall struct {
 	Pattern *Pattern
 	Room    string
 	Epoch   string
+	User    string // that pays for what is read; "": nobody in particular
 	// After is what the asker has, by partition; UpTo, of the same partitions, is
 	// how far to go: up to and including the offset.
 	After, UpTo []Pos

@@ -46,6 +46,7 @@ type Join struct {
 	Rooms   []Seat
 	Watches []*Watch
 	Done    func(*Join)
+	User    string // that pays for what the join causes; "": nobody in particular
 
 	listener *Listener
 	left     atomic.Int32 // shards that have not answered

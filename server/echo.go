@@ -43,5 +43,8 @@ func (echoHandler) Message(c *loop.Conn, op byte, p []byte) { c.SendDeflated(op,
 // Timer is never set.
 func (echoHandler) Timer(*loop.Conn) {}
 
+// User names nobody: there are no users.
+func (echoHandler) User(*loop.Conn) string { return "" }
+
 // Closed has nothing to free.
 func (echoHandler) Closed(*loop.Conn, int) {}

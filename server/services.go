@@ -229,6 +229,9 @@ func (l loopHandler) Message(c *loop.Conn, op byte, p []byte) { l.h.message(c, o
 // Timer looks at a session whose time has come.
 func (l loopHandler) Timer(c *loop.Conn) { l.h.timer(c) }
 
+// User names the user of the connection.
+func (l loopHandler) User(c *loop.Conn) string { return l.h.user(c) }
+
 // Closed frees what the connection held.
 func (l loopHandler) Closed(c *loop.Conn, code int) { l.h.closed(c, code) }
 

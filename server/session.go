@@ -70,6 +70,17 @@ func sessionOf(c conn) *session {
 	return s
 }
 
+// user names the user of a connection; "" before it has authenticated.
+func (h *handler) user(c conn) string {
+	s := sessionOf(c)
+	if s == nil {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.user
+}
+
 // end is when the session must end; leeway is forgiven as it was when the token came.
 func (s *session) end(leeway time.Duration) time.Time {
 	return time.Unix(s.expires, 0).Add(leeway)
