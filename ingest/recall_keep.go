@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -12,7 +11,9 @@ import (
 )
 
 // errSlow is what a request is answered with that could not be served in time.
-var errSlow = errors.New("the messages could not be read from Kafka in time; try again")
+var errSlow error = &rooms.NotNowError{
+	Why: "the messages could not be read from Kafka in time; try again", RetryAfter: time.Second,
+}
 
 // stretch is a run of a partition's offsets: from up to, not including, to.
 type stretch struct {

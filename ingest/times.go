@@ -144,7 +144,7 @@ func (a *times) find(key timeAsked) (rooms.Positions, error) {
 	case a.c.ctx.Err() != nil:
 		return rooms.Positions{}, rooms.ErrStopped
 	case epoch == "" || n == 0:
-		return rooms.Positions{}, &rooms.TooOldError{Why: "the gateway has not read the room's topic yet"}
+		return rooms.Positions{}, &rooms.NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: time.Second}
 	case late:
 		return rooms.Positions{}, errSlow
 	}

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"slices"
 
 	"tapecast/rooms"
@@ -110,7 +111,9 @@ func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 		given.TooOld = ref.lost
 	}
 	out.Positions, out.TooOld, out.Err = given.Positions, given.TooOld, given.Err
-	if out.Err == nil && out.TooOld != nil && !class.Snapshot {
+	// Where the past can be had later, the client keeps its place and asks again.
+	passes := errors.As(out.TooOld, new(*rooms.NotNowError))
+	if out.Err == nil && out.TooOld != nil && (passes || !class.Snapshot) {
 		l.table.Leave(given.Sub)
 		out.Err = out.TooOld
 		out.Positions = rooms.Positions{}

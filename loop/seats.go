@@ -61,8 +61,8 @@ type Joined struct {
 	// membership gets each message, or a notice.
 	Chain bool
 	// TooOld says why the client could not go on from where it was, a
-	// *rooms.TooOldError. It is in the room all the same if Err is nil: the
-	// membership begins now, with a snapshot.
+	// *rooms.TooOldError or *rooms.NotNowError. It is in the room all the same if Err
+	// is nil: the membership begins now, with a snapshot.
 	TooOld error
 	// Rooms are those of a wildcard, by name, each with an answer of its own.
 	Rooms []Joined

@@ -161,6 +161,7 @@ type world struct {
 	off   int64
 	stamp int64                     // Kafka's timestamp of what is published next, ms; 0: one of 1970
 	all   map[string][]rooms.Record // by room: what a topic would still hold
+	away  bool                      // recalls are answered with "not now"
 	hold  chan struct{}             // a recall takes one when it is asked, and one before it answers; nil: none
 }
 
@@ -238,6 +239,12 @@ func (w *world) publishKey(key, value string, names ...string) {
 	}
 }
 
+func (w *world) setAway(away bool) {
+	w.mu.Lock()
+	w.away = away
+	w.mu.Unlock()
+}
+
 // recall answers as if it had read the topic again; a place that the topic has
 // not reached is too old.
 func (w *world) recall(r *rooms.Recall) {
@@ -248,6 +255,10 @@ func (w *world) recall(r *rooms.Recall) {
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if w.away {
+			r.Done(nil, &rooms.NotNowError{Why: "the topic is away", RetryAfter: time.Second})
+			return
+		}
 		if r.After[0].Offset >= w.off {
 			r.Done(nil, &rooms.TooOldError{Why: "the topic is shorter"})
 			return

@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"errors"
 	"slices"
 )
 
@@ -49,6 +50,10 @@ func (n *node) join(c *client, since *Positions) *guest {
 		m.sub.Local = new(bool)
 	}
 	*m.sub.Local.(*bool) = true
+	if errors.As(given.TooOld, new(*NotNowError)) { // the client keeps its place
+		n.leave(given.Sub)
+		return nil
+	}
 	if given.TooOld != nil && !class.Snapshot {
 		c.refused(given.TooOld.(*TooOldError))
 		n.leave(given.Sub)

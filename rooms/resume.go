@@ -57,9 +57,12 @@ func (how *Resume) After() []Pos {
 // that it lacks. at is the number of its first frame.
 func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err error) {
 	state := s.state(r.pattern.Feed)
+	if state == nil {
+		return 0, nil, &TooOldError{Why: "no topic feeds the room"}
+	}
 	all := state.positions(r)
 	if all.Epoch == "" {
-		return 0, nil, &TooOldError{Why: "the gateway has not read the room's topic yet"}
+		return 0, nil, &NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: retrySoon}
 	}
 	if since.Epoch != all.Epoch {
 		return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("they are of epoch %q, and the topic's is %q", since.Epoch, all.Epoch)}

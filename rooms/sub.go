@@ -5,11 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// Errors that a join may be answered with.
-var (
-	ErrTooManyRooms = errors.New("the pattern has as many rooms as it may")
-	ErrStopped      = errors.New("the gateway is stopping")
-)
+// ErrTooManyRooms answers a join of a room that may not be made.
+var ErrTooManyRooms = errors.New("the pattern has as many rooms as it may")
 
 // Listener is told when rooms have grown. An event loop is one.
 type Listener struct {
@@ -66,7 +63,7 @@ type Seat struct {
 	Keys      int     // that the room holds a value of: what a snapshot would be of
 	Await     bool    // nothing is to be sent before the next keyframe
 	Resume    *Resume // how to go on from Since, where that can be
-	TooOld    error   // why it cannot: a *TooOldError. The seat is one that begins now
+	TooOld    error   // why it cannot: a *TooOldError, or a *NotNowError. The seat is one that begins now
 	Err       error
 
 	shard int

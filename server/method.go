@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
@@ -65,6 +66,9 @@ type fault struct {
 	code   int
 	text   string
 	oldest *rooms.Positions // of codeTooOld: the earliest place there is
+	// retryAfter is how long the client should wait before it asks again, of codeNotNow.
+	// The reply has it in ms.
+	retryAfter time.Duration
 }
 
 func (f fault) is() bool { return f.code != 0 }

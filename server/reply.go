@@ -25,6 +25,7 @@ const (
 	codeForbidden = -32007
 	codeTooOld    = -32008
 	codeLimit     = -32009
+	codeNotNow    = -32010
 )
 
 // Close codes. 4000 to 4099 say: do not reconnect; 4100 to 4199: back off;
@@ -61,8 +62,12 @@ func appendFault(dst []byte, f fault) []byte {
 	dst = strconv.AppendInt(dst, int64(f.code), 10)
 	dst = append(dst, `,"message":`...)
 	dst = rooms.AppendString(dst, f.text)
-	if f.oldest != nil {
+	switch {
+	case f.oldest != nil:
 		dst = append(f.oldest.AppendJSON(append(dst, `,"data":{"oldest":`...)), '}')
+	case f.retryAfter > 0:
+		dst = strconv.AppendInt(append(dst, `,"data":{"retryAfter":`...), f.retryAfter.Milliseconds(), 10)
+		dst = append(dst, '}')
 	}
 	return append(dst, '}')
 }

@@ -97,13 +97,16 @@ func lookBack(d time.Duration) time.Duration {
 	return d
 }
 
+// errNotReading answers what comes before the consumer was started.
+var errNotReading error = &rooms.NotNowError{Why: "the gateway does not read Kafka yet", RetryAfter: time.Second}
+
 // recall has what tapes no longer hold read again.
 func (s *Server) recall(r *rooms.Recall) {
 	if c := s.consumer.Load(); c != nil {
 		c.Recall(r)
 		return
 	}
-	r.Done(nil, errors.New("the gateway does not read Kafka yet; try again"))
+	r.Done(nil, errNotReading)
 }
 
 // positionsAt has the place of a time found.
@@ -112,7 +115,7 @@ func (s *Server) positionsAt(p *rooms.Pattern, ms int64, done func(rooms.Positio
 		c.PositionsAt(p, ms, done)
 		return
 	}
-	done(rooms.Positions{}, errors.New("the gateway does not read Kafka yet; try again"))
+	done(rooms.Positions{}, errNotReading)
 }
 
 func (s *Server) startConsumer(ctx context.Context) error {

@@ -161,12 +161,15 @@ func (a *asking) each(joined []loop.Joined, visit func(name string, j *loop.Join
 // joinFault is what a client is told of an error of package rooms or loop.
 func joinFault(err error) fault {
 	var old *rooms.TooOldError
+	var notNow *rooms.NotNowError
 	var limit *loop.LimitError
 	switch {
 	case err == nil:
 		return fault{}
 	case errors.As(err, &old):
 		return fault{code: codeTooOld, text: err.Error(), oldest: &old.Oldest}
+	case errors.As(err, &notNow):
+		return fault{code: codeNotNow, text: err.Error(), retryAfter: max(notNow.RetryAfter, time.Millisecond)}
 	case errors.As(err, &limit), errors.Is(err, rooms.ErrTooManyRooms):
 		return fault{code: codeLimit, text: "limit reached: " + err.Error()}
 	default:
