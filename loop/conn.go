@@ -82,6 +82,7 @@ const (
 	fSent                // something was sent since the last heartbeat
 	fEnding              // the write side is shut
 	fJudged              // the handler has seen it, and is to see the end
+	fTimeOfDay           // its timer is for a time of day
 )
 
 func (c *Conn) is(f flags) bool { return c.flags&f != 0 }
@@ -166,14 +167,22 @@ func (c *Conn) Close(code int, reason string) {
 	c.loop.post(event{kind: evClose, conn: c, code: uint16(code), data: []byte(reason)})
 }
 
-// SetTimer has the handler's Timer called at t, within 100 ms. A connection
-// has one timer: a later call replaces it, the zero time stops it.
+// SetTimer has the handler's Timer called when the clock on the wall says t, within
+// 100 ms. Where that clock is set meanwhile, Timer is called at once, within seconds: t
+// may be another while away, or over. A connection has one timer: a later call of
+// SetTimer or SetTimeout replaces it, the zero time stops it.
 func (c *Conn) SetTimer(t time.Time) {
 	e := event{kind: evTimer, conn: c}
 	if !t.IsZero() {
-		e.tick = c.loop.tickAt(t)
+		e.tick, e.code = c.loop.tickAfter(t.Sub(c.loop.engine.cfg.wall())), 1
 	}
 	c.loop.post(e)
+}
+
+// SetTimeout has the handler's Timer called after d, within 100 ms, whatever the clock on
+// the wall is set to.
+func (c *Conn) SetTimeout(d time.Duration) {
+	c.loop.post(event{kind: evTimer, conn: c, tick: c.loop.tickAfter(d)})
 }
 
 // SetAuthenticated counts the connection as authenticated and begins its

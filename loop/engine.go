@@ -71,6 +71,8 @@ type Config struct {
 	// NotSentLowat is TCP_NOTSENT_LOWAT in bytes: how much the kernel takes
 	// beyond what fits the peer's window. Zero leaves it unbounded.
 	NotSentLowat int
+
+	wall func() time.Time // the clock on the wall; nil: time.Now. Tests have one of their own
 }
 
 func (c *Config) defaults() {
@@ -96,6 +98,9 @@ func (c *Config) defaults() {
 			*v = d
 		}
 	}
+	if c.wall == nil {
+		c.wall = time.Now
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -117,7 +122,7 @@ type Engine struct {
 	accepted atomic.Uint64
 	turned   atomic.Uint64 // away at accept, for MaxConns
 	failed   atomic.Uint64 // accepts that failed
-	lastFail atomic.Int64  // when the last of them was logged, ns
+	lastFail atomic.Int64  // when the last of them was logged, ns by now; 0: never
 }
 
 // New makes an engine; Start opens its port.
@@ -237,8 +242,8 @@ func (e *Engine) onClose(nb *nbio.Conn, _ error) {
 
 func (e *Engine) acceptFailed(err error) {
 	e.failed.Add(1)
-	now := time.Now().UnixNano()
-	if last := e.lastFail.Load(); now-last > int64(time.Second) && e.lastFail.CompareAndSwap(last, now) {
+	now := int64(e.now()) // not the clock on the wall: set back, it would silence the log
+	if last := e.lastFail.Load(); (last == 0 || now-last > int64(time.Second)) && e.lastFail.CompareAndSwap(last, now) {
 		e.cfg.Log.Error("cannot accept connections; is the descriptor limit too low?",
 			"error", err, "failed", e.failed.Load(), "connections", e.conns.Load())
 	}

@@ -14,7 +14,8 @@ type Handler interface {
 	// only during the call.
 	Message(c *Conn, op byte, p []byte)
 
-	// Timer is called when the time set by SetTimer has come, on the loop's goroutine.
+	// Timer is called when the time set by SetTimer or SetTimeout has come, and early
+	// where the clock was set (SetTimer), on the loop's goroutine.
 	Timer(c *Conn)
 
 	// User names the user who pays for what the connection causes; "" before it has

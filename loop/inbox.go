@@ -20,7 +20,7 @@ const (
 	evClose                     // code, data: reason
 	evFault                     // as evClose; the peer broke the protocol
 	evGone                      // the descriptor is closed
-	evTimer                     // tick
+	evTimer                     // tick; code 1: for a time of day
 	evAuthenticated             // code 1: with positions
 	evJoin                      // arg: *joining
 	evJoined                    // arg: *joining, answered

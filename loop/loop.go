@@ -58,6 +58,7 @@ type Loop struct {
 	looked  time.Duration // when the loop last looked at the engine's clock
 	slept   time.Duration // how much of that it was asleep
 	wall    int64         // when the slice began, ms since 1970
+	steps   clockSteps
 
 	mu        sync.Mutex
 	published LoopStats
@@ -223,6 +224,10 @@ func (l *Loop) handle(e *event) {
 		l.gone(c)
 	case evTimer:
 		c.timerAt = e.tick
+		c.flags &^= fTimeOfDay
+		if e.code == 1 {
+			c.flags |= fTimeOfDay
+		}
 		l.schedule(c)
 	case evAuthenticated:
 		l.authenticated(c, e.code == 1)

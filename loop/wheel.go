@@ -92,6 +92,7 @@ func (l *Loop) turnWheel() {
 		return
 	}
 	l.wheel.turn(now, l.fire)
+	l.lookAtWall(now)
 	l.drainSome(now)
 }
 
@@ -108,8 +109,11 @@ func (l *Loop) fire(c *Conn) {
 	if due(&c.deadline) {
 		l.overdue(c)
 	}
-	if due(&c.timerAt) && c.state == stOpen {
-		l.handler.Timer(c)
+	if due(&c.timerAt) {
+		c.flags &^= fTimeOfDay
+		if c.state == stOpen {
+			l.handler.Timer(c)
+		}
 	}
 	if due(&c.beatAt) && c.state == stOpen {
 		l.beat(c)
@@ -122,11 +126,7 @@ func (e *Engine) now() time.Duration { return time.Since(e.start) + tickLen }
 
 func (l *Loop) tickNow() tick { return tick(l.engine.now() / tickLen) }
 
-// tickAt is the first tick that is not before t.
-func (l *Loop) tickAt(t time.Time) tick {
-	d := t.Sub(l.engine.start) + tickLen
-	if d <= 0 {
-		return 1
-	}
-	return tick((d + tickLen - 1) / tickLen)
+// tickAfter is the first tick that is at least d from now.
+func (l *Loop) tickAfter(d time.Duration) tick {
+	return tick(max(1, (l.engine.now()+d+tickLen-1)/tickLen))
 }

@@ -126,7 +126,10 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 		c.SetAuthenticated(rest == "positions")
 	case "timer":
 		d, _ := time.ParseDuration(rest)
-		c.SetTimer(time.Now().Add(d))
+		c.SetTimeout(d)
+	case "at":
+		d, _ := time.ParseDuration(rest)
+		c.SetTimer(c.loop.engine.cfg.wall().Add(d))
 	case "flood":
 		for range 100 {
 			c.SendText(make([]byte, 4<<10))

@@ -27,6 +27,8 @@ type handler struct {
 	node     string        // begins each client's id
 	deflate  bool          // some class compresses
 	log      *slog.Logger
+	begun    time.Time        // what debts are counted from
+	wall     func() time.Time // the clock on the wall; tests have one of their own
 
 	accepting atomic.Bool
 	times     timings
@@ -44,6 +46,7 @@ func newHandler(cfg *Config, catalog *rooms.Catalog, auth *authenticator, limit 
 		maxWilds: cfg.Limits.WildcardsPerConnection,
 		node:     strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
 		times:    newTimings(),
+		begun:    time.Now(), wall: time.Now,
 	}
 	for _, class := range cfg.Classes {
 		h.deflate = h.deflate || class.Compress
@@ -79,7 +82,7 @@ func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
 	}
 	s.phase = phPending
 	c.SetSession(s)
-	c.SetTimer(time.Now().Add(h.timeout))
+	c.SetTimeout(h.timeout)
 	q := getRequest()
 	q.out = appendAuthRequired(q.out[:0], h.timeout)
 	c.SendText(q.out)
@@ -135,7 +138,7 @@ func (h *handler) timer(c conn) {
 	if s == nil {
 		return
 	}
-	now := time.Now()
+	now := h.wall()
 	s.mu.Lock()
 	switch end := s.end(h.auth.leeway); {
 	case s.phase == phClosed:

@@ -19,7 +19,7 @@ func (h *handler) message(c conn, opcode byte, p []byte) {
 	now := time.Now()
 	s.mu.Lock()
 	ph, user := s.phase, s.user
-	pace := s.paid.take(h.limit.pace, now.UnixNano())
+	pace := s.paid.take(h.limit.pace, h.elapsed(now))
 	s.mu.Unlock()
 	switch {
 	case ph == phClosed:
@@ -47,6 +47,10 @@ func (h *handler) message(c conn, opcode byte, p []byte) {
 		h.call(c, s, q, ph, user, now)
 	}
 }
+
+// elapsed is the time by which debts are counted: ns of the monotonic clock. By the
+// clock on the wall, all would be far in debt where that is set back.
+func (h *handler) elapsed(now time.Time) int64 { return int64(now.Sub(h.begun)) }
 
 const rateLimited = "rate limited: send less often"
 

@@ -151,7 +151,7 @@ func newPace(perSecond float64, burst int) pace {
 	return pace{each, each * int64(max(1, min(burst, 1_000_000)))}
 }
 
-// bucket is the time, in ns since 1970, at which all that was sent so far has
+// bucket is the time, in ns since the handler was made, at which all that was sent so far has
 // been paid for (the generic cell rate algorithm): a token bucket in 8 bytes.
 type bucket int64
 

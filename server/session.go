@@ -18,6 +18,7 @@ type conn interface {
 	SendText([]byte)
 	Close(code int, reason string)
 	SetTimer(time.Time)
+	SetTimeout(time.Duration)
 	SetAuthenticated(positions bool)
 	Join([]loop.RoomRef, func([]loop.Joined) []byte)
 	Leave([]string, func([]loop.Joined) []byte)

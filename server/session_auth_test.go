@@ -152,3 +152,29 @@ func TestLateTimer(t *testing.T) {
 		t.Errorf("%d connections", n)
 	}
 }
+
+// TestClockSet: a session ends by the clock on the wall, however that is set, and what a
+// client owes for its messages does not depend on it.
+func TestClockSet(t *testing.T) {
+	h := newTestHandler(t)
+	c := login(t, h, "42")
+	end := sessionOf(c).end(0)
+	wall := time.Now().Add(-time.Hour)
+	h.wall = func() time.Time { return wall }
+	h.timer(c)
+	if got := c.due; c.closed() != 0 || got.Sub(wall) < time.Hour {
+		t.Errorf("set back by 1 h: close %d, looked at again in %v", c.closed(), got.Sub(wall))
+	}
+	wall = end.Add(-time.Second)
+	if h.timer(c); !strings.Contains(c.take(), "auth_expiring") || c.closed() != 0 || !c.due.Equal(end) {
+		t.Errorf("set to 1 s before the end: close %d, looked at again at %v", c.closed(), c.due)
+	}
+	wall = wall.Add(time.Hour)
+	if h.timer(c); c.closed() != closeExpired {
+		t.Errorf("set forward by 1 h: close %d", c.closed())
+	}
+	now := time.Now()
+	if h.elapsed(now) > int64(time.Hour) {
+		t.Errorf("debts are counted from %v ago", time.Duration(h.elapsed(now)))
+	}
+}

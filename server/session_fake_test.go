@@ -67,6 +67,7 @@ type fakeConn struct {
 	code      int // 0: open
 	reason    string
 	timer     *time.Timer
+	due       time.Time // as SetTimer was told
 	authed    bool
 	positions bool
 	in        []string
@@ -136,6 +137,8 @@ func (c *fakeConn) send(s string) {
 	}
 }
 
+func (c *fakeConn) SetTimeout(d time.Duration) { c.SetTimer(time.Now().Add(d)) }
+
 func (c *fakeConn) SetTimer(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,7 +146,7 @@ func (c *fakeConn) SetTimer(t time.Time) {
 		c.timer.Stop()
 		c.timer = nil
 	}
-	if !t.IsZero() {
+	if c.due = t; !t.IsZero() {
 		c.timer = time.AfterFunc(time.Until(t), func() { c.h.timer(c) })
 	}
 }
