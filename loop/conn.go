@@ -51,6 +51,7 @@ type Conn struct {
 
 	// The loop's.
 	state    state
+	standing standing // guarded by gate.mu
 	flags    flags
 	code     uint16 // with which the connection was closed
 	port     uint16 // remote
@@ -188,6 +189,7 @@ func (c *Conn) SetTimeout(d time.Duration) {
 // SetAuthenticated counts the connection as authenticated and begins its
 // heartbeat: `positions` of quiet rooms, or WebSocket pings.
 func (c *Conn) SetAuthenticated(positions bool) {
+	c.loop.engine.gate.authenticated(c)
 	e := event{kind: evAuthenticated, conn: c}
 	if positions {
 		e.code = 1

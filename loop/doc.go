@@ -56,6 +56,15 @@
 // closes. Its pollers are edge-triggered, so onRead always reads to the end:
 // nbio forgets a connection right after an event that says the peer is gone.
 //
+// # Sockets that are not clients yet
+//
+// Every socket is counted for its address when it is accepted (gate.go), before anything
+// of it is read. Until its upgrade is granted it is half-open, and bounded apart: silent
+// sockets take no client's place. At a bound the oldest socket of the address that has the
+// most gives way (crowd.go); so do clients that are being closed or have yet to
+// authenticate. What is beyond a bound is told so by a 503 or a close frame, as long as
+// there is not much of it.
+//
 // # TLS
 //
 // With Config.TLS the port is wss. The handshake is crypto/tls's, which cannot

@@ -50,9 +50,24 @@ type Config struct {
 	Wildcards int
 	// RoomsPerWildcard is how many rooms one may join. Zero: any number.
 	RoomsPerWildcard int
-	// MaxConns bounds connections as they are accepted, whatever the handler
-	// would say. Zero: descriptors are the bound.
+	// MaxConns bounds connections that were upgraded; over it an upgrade is refused with
+	// 503. Zero: descriptors are the bound.
 	MaxConns int
+	// PerAddress bounds the sockets of one address (of IPv6: one /64), whatever they have
+	// said. Zero: no bound.
+	PerAddress int
+	// HalfOpen bounds the sockets that have not been upgraded. At the bound the oldest
+	// one of the address that has the most is dropped for a new one. Zero means 4096.
+	HalfOpen int
+	// HalfOpenPerAddress bounds those of one address, likewise. Zero: no bound.
+	HalfOpenPerAddress int
+	// MaxPending bounds the connections that have yet to authenticate (Conn.Pend). At the
+	// bound one of the address that has the most is closed for one of another. Zero: no
+	// bound.
+	MaxPending int
+	// Limited is told of each socket that was refused or dropped, and where it came from.
+	// Any goroutine may call it; it must not block. nil: nobody is told.
+	Limited func(l Limit, from netip.AddrPort)
 
 	HandshakeTimeout time.Duration // for the upgrade request; 10 s
 	PingEvery        time.Duration // heartbeat; 25 s
@@ -86,6 +101,7 @@ func (c *Config) defaults() {
 	set(&c.Pollers, max(1, cpus/4))
 	set(&c.MaxMessage, 64<<10)
 	set(&c.TLSHandshakes, 256)
+	set(&c.HalfOpen, 4096)
 	if c.TLS != nil {
 		c.TLS = c.TLS.Clone()
 		c.TLS.NextProtos = []string{"http/1.1"}  // what WebSocket begins with; h2 has no upgrade
@@ -114,13 +130,13 @@ type Engine struct {
 	loops []*Loop
 	start time.Time
 
+	gate     gate
 	greeters greeters
 
 	stopping atomic.Bool
 	conns    atomic.Int64 // accepted and not yet gone
 	ids      atomic.Uint64
 	accepted atomic.Uint64
-	turned   atomic.Uint64 // away at accept, for MaxConns
 	failed   atomic.Uint64 // accepts that failed
 	lastFail atomic.Int64  // when the last of them was logged, ns by now; 0: never
 }
@@ -132,6 +148,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	cfg.defaults()
 	e := &Engine{cfg: cfg, start: time.Now()}
+	e.gate.init(&cfg)
 	e.greeters.init(&cfg)
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)
@@ -191,14 +208,9 @@ func (e *Engine) feeds() []*rooms.Feed {
 	return e.cfg.Table.Feeds()
 }
 
-// newConn makes the connection of a descriptor that was just accepted; nil:
-// there are too many.
+// newConn makes the connection of a descriptor that was just accepted, and counts it.
 func (e *Engine) newConn(from unix.Sockaddr) *Conn {
-	if n := e.conns.Add(1); e.cfg.MaxConns > 0 && n > int64(e.cfg.MaxConns) {
-		e.conns.Add(-1)
-		e.turned.Add(1)
-		return nil
-	}
+	e.conns.Add(1)
 	id := e.ids.Add(1)
 	c := &Conn{loop: e.loops[id%uint64(len(e.loops))], id: id, fd: -1, slot: -1}
 	if e.cfg.TLS != nil {
@@ -214,7 +226,14 @@ func (e *Engine) newConn(from unix.Sockaddr) *Conn {
 	if ip.IsValid() {
 		c.addr = ip.As16()
 	}
+	e.gate.enter(c, false)
 	return c
+}
+
+// forget counts off a connection that nbio did not take.
+func (e *Engine) forget(c *Conn) {
+	e.gate.leave(c)
+	e.conns.Add(-1)
 }
 
 // onOpen runs on the acceptor's goroutine, right after Accept, before nbio
@@ -225,7 +244,12 @@ func (e *Engine) onOpen(nb *nbio.Conn) {
 	}
 	c := e.ln.last
 	e.ln.last = nil
+	c.mu.Lock()
 	c.nb, c.fd = nb, int32(nb.Hash()) // of a Conn, the hash is its descriptor
+	c.mu.Unlock()
+	if c.deaf.Load() { // dropped already
+		c.cut()
+	}
 	nb.SetSession(c)
 	c.loop.inbox.postLater(event{kind: evOpened, conn: c})
 	e.accepted.Add(1) // after which onRead may see c
@@ -258,6 +282,7 @@ const stopWait = 5 * time.Second
 // Stop ends all connections at once, then the pollers and the loops.
 func (e *Engine) Stop() error {
 	err := e.ln.stop()
+	e.gate.stop()
 	e.stopping.Store(true)
 	for _, l := range e.loops {
 		l.post(event{kind: evDo, arg: func(l *Loop) {

@@ -127,6 +127,11 @@ func (a *asked) choose(want string) string {
 	return ""
 }
 
+// tooMany refuses a client for which there is no place.
+var tooMany = Verdict{
+	Status: http.StatusServiceUnavailable, Body: "too many connections; try again later", RetryAfter: 10,
+}
+
 // refuse is the answer that refuses, with what the status obliges to say.
 func refuse(v Verdict) []byte {
 	if v.Status < 400 || v.Status > 599 {

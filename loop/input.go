@@ -94,6 +94,9 @@ func (c *Conn) received(b []byte) {
 	}
 	e := c.loop.engine
 	response, used, status := upgrade(b, e.cfg.Path, c.Remote(), func(r *Request) Verdict {
+		if !e.gate.place(c) {
+			return tooMany
+		}
 		c.judged = true
 		c.judging.Store(true)
 		defer c.judging.Store(false)

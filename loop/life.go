@@ -49,6 +49,7 @@ func (l *Loop) upgraded(c *Conn, e *event) {
 	if e.code != 101 {
 		l.stats.Refused++
 		c.state = stClosing
+		l.engine.gate.closes(c)
 		c.side = nil
 		c.deaf.Store(true)
 		c.deadline = l.tickNow() + ticks(closeWait)
@@ -139,6 +140,7 @@ func (l *Loop) close(c *Conn, code uint16, reason []byte) {
 	}
 	c.state, c.code = stClosing, code
 	c.deaf.Store(true)
+	l.engine.gate.closes(c)
 	c.side = nil
 	l.leaveAll(c)
 	o := c.outOf()
@@ -226,6 +228,7 @@ func (l *Loop) gone(c *Conn) {
 		l.handler.Closed(c, int(c.code))
 	}
 	c.nb, c.session = nil, nil
+	l.engine.gate.leave(c)
 	l.engine.conns.Add(-1)
 }
 

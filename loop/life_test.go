@@ -160,24 +160,6 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-func TestMaxConns(t *testing.T) {
-	w := newWorld(t, Config{MaxConns: 2})
-	w.talk()
-	w.talk()
-	conn, err := net.Dial("tcp", w.engine.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := conn.Read(make([]byte, 1)); err == nil {
-		t.Error("a third connection was taken")
-	}
-	if s := w.engine.Stats(); s.TurnedAway != 1 {
-		t.Errorf("%d were turned away", s.TurnedAway)
-	}
-}
-
 // TestFlood: a client that is being closed and goes on sending is reset, not
 // read for as long as it likes.
 func TestFlood(t *testing.T) {

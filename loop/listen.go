@@ -83,19 +83,19 @@ func (a *acceptor) open() error {
 	return err
 }
 
-// Accept waits for the next connection that the engine has space for.
+// Accept waits for the next connection, and counts it for its address.
 func (a *acceptor) Accept() (net.Conn, error) {
 	a.asking.Do(func() { close(a.asked) })
+	if a.last != nil { // nbio could not take it: the descriptors have run out
+		a.engine.forget(a.last)
+		a.last = nil
+	}
 	for {
+		a.engine.gate.awaitRoom()
 		fd, from, err := a.accept()
 		switch {
 		case err == nil:
-			c := a.engine.newConn(from)
-			if c == nil {
-				unix.Close(fd)
-				continue
-			}
-			a.last = c
+			a.last = a.engine.newConn(from)
 			return bare{fd: fd}, nil
 		case a.closed.Load():
 			// nbio would ask again at once.

@@ -95,7 +95,8 @@ type Stats struct {
 	LoopStats
 	Loops        []LoopStats
 	Accepted     uint64
-	TurnedAway   uint64 // at accept, for Config.MaxConns
+	TurnedAway   uint64 // dropped before they were answered: too many
+	Gate         GateStats
 	AcceptFailed uint64
 	TLS          TLSStats
 
@@ -105,7 +106,7 @@ type Stats struct {
 
 // Stats adds up the loops.
 func (e *Engine) Stats() Stats {
-	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.turned.Load(), AcceptFailed: e.failed.Load(), TLS: e.greeters.stats(), Pollers: e.cfg.Pollers}
+	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.gate.turned.Load(), Gate: e.gate.stats(), AcceptFailed: e.failed.Load(), TLS: e.greeters.stats(), Pollers: e.cfg.Pollers}
 	out.Closes = map[uint16]uint64{}
 	out.Ages = make([]Histogram, len(e.feeds()))
 	for _, l := range e.loops {

@@ -140,7 +140,15 @@ func (c *collector) checkLimits(cfg *Config) {
 		c.add("limits.connections", fmt.Sprintf("%d connections do not fit into the descriptor limit of %d", l.Connections, limit),
 			"raise that to %d (ulimit -n, or LimitNOFILE=), or set at most %d", l.Connections+reserved, free)
 	}
-	if l.Connections == 0 && cfg.MaxConnections() == 0 {
+	if free := max(0, limit-reserved-l.Connections); l.HalfOpen > free {
+		c.add("limits.half_open", fmt.Sprintf("%d half-open sockets do not fit into the descriptor limit of %d", l.HalfOpen, limit),
+			"set at most %d, or raise that limit (ulimit -n, or LimitNOFILE=)", free)
+	}
+	if l.HalfOpenPerAddress > cfg.MaxHalfOpen() {
+		c.add("limits.half_open_per_address", fmt.Sprintf("%d can never be reached: of all addresses %d are kept", l.HalfOpenPerAddress, cfg.MaxHalfOpen()),
+			"set %d or less, or limits.half_open to more", cfg.MaxHalfOpen())
+	}
+	if l.Connections == 0 && cfg.MaxConnections() == 0 && !c.has("limits.half_open") {
 		c.add("limits.connections", fmt.Sprintf("the descriptor limit of %d leaves none for clients", limit), "raise it (ulimit -n, or LimitNOFILE=)")
 	}
 	if l.MessagesPerSecond > 0 && l.Burst < 1 {
@@ -173,7 +181,27 @@ func (cfg *Config) MaxConnections() int {
 	if n := cfg.Limits.Connections; n > 0 {
 		return n
 	}
-	return max(0, descriptorLimit()-reserved)
+	return max(0, descriptorLimit()-reserved-cfg.MaxHalfOpen())
+}
+
+const (
+	// halfOpen is how many sockets that say nothing are kept where descriptors allow it.
+	halfOpen = 4096
+	// leastHalfOpen is how many are kept where they do not: part of what is reserved.
+	leastHalfOpen = 32
+)
+
+// MaxHalfOpen is the most sockets that have not been upgraded: limits.half_open, or what
+// the descriptor limit leaves beside limits.connections.
+func (cfg *Config) MaxHalfOpen() int {
+	if n := cfg.Limits.HalfOpen; n > 0 {
+		return n
+	}
+	free := descriptorLimit() - reserved - cfg.Limits.Connections
+	if cfg.Limits.Connections == 0 {
+		free /= 8
+	}
+	return min(halfOpen, max(leastHalfOpen, free))
 }
 
 // Demo says whether the embedded broker takes Kafka's place.

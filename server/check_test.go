@@ -117,6 +117,8 @@ func TestSections(t *testing.T) {
 	f("limits: {rooms_per_connection: 500, rooms_per_wildcard: 501}", `c.yaml:1: limits.rooms_per_wildcard: 501 can never be reached: limits.rooms_per_connection is 500; set 500 or less, or limits.rooms_per_connection to more`)
 	f("limits: {rooms_per_connection: 3}", `c.yaml:1: limits.rooms_per_connection: 3 is less than the 7 rooms of auto_join; set 7 or more`)
 	n := descriptorLimit()
+	f(fmt.Sprintf("limits: {half_open: %d}", n), fmt.Sprintf("c.yaml:1: limits.half_open: %d half-open sockets do not fit into the descriptor limit of %d; set at most %d, or raise that limit (ulimit -n, or LimitNOFILE=)", n, n, n-reserved))
+	f("limits: {half_open: 50, half_open_per_address: 51}", `c.yaml:1: limits.half_open_per_address: 51 can never be reached: of all addresses 50 are kept; set 50 or less, or limits.half_open to more`)
 	f(fmt.Sprintf("limits: {connections: %d}", n), fmt.Sprintf("c.yaml:1: limits.connections: %d connections do not fit into the descriptor limit of %d; raise that to %d (ulimit -n, or LimitNOFILE=), or set at most %d", n, n, n+reserved, n-reserved))
 	f(fmt.Sprintf("limits: {connections: %d}", n-reserved))
 }

@@ -129,17 +129,26 @@ type AuthConfig struct {
 // LimitsConfig bounds what clients may take. In all of them 0 means what its
 // comment says.
 type LimitsConfig struct {
-	// Connections is the most connections at a time; over it: 503. Default 0: what
-	// the descriptor limit leaves (Config.MaxConnections).
+	// Connections is the most upgraded connections at a time; over it: 503. Default 0:
+	// what the descriptor limit leaves (Config.MaxConnections).
 	Connections int `koanf:"connections"`
-	// ConnectionsPerAddress is the most from one address; over it: 503. Default 0: no
-	// limit, since behind a proxy all clients share one address.
+	// ConnectionsPerAddress is the most sockets of one address (IPv6: one /64), counted as
+	// they are accepted; over it: 503, or in a storm a reset. Default 0: no limit, since
+	// behind a proxy all clients share one address.
 	ConnectionsPerAddress int `koanf:"connections_per_address"`
+	// HalfOpen is the most sockets that have not been upgraded, beside Connections. At the
+	// bound the oldest of the address that has the most is dropped for a new one. Default
+	// 0: 4096, or what the descriptor limit leaves (Config.MaxHalfOpen).
+	HalfOpen int `koanf:"half_open"`
+	// HalfOpenPerAddress is the most of those of one address, likewise. Default 0: no limit.
+	HalfOpenPerAddress int `koanf:"half_open_per_address"`
 	// ConnectionsPerUser is the most connections of one user; over it: close 4129.
 	// Default 0: no limit.
 	ConnectionsPerUser int `koanf:"connections_per_user"`
-	// Pending is the most connections at a time that are not yet authenticated.
-	// Default 10000; 0: no limit.
+	// Pending is the most connections at a time that are not yet authenticated; over it
+	// the oldest of the address that has the most is closed with 4129 for one of another
+	// address, and one of an address that has as many is refused: 503. Default 10000; 0:
+	// no limit.
 	Pending int `koanf:"pending"`
 	// MessagesPerSecond is how many messages a second one connection may send for
 	// long. Default 50; 0: no limit.

@@ -140,6 +140,7 @@ auto_join: []
 	f(cfg.Auth.Timeout, 5*time.Second)
 	f(cfg.Limits.MessagesPerSecond, 0.5)
 	f(cfg.MaxConnections(), 10)
+	f(cfg.MaxHalfOpen(), min(halfOpen, descriptorLimit()-reserved-10))
 	f(cfg.Kafka.Brokers, []string{"a:9092", "b:9092"})
 	f(cfg.Kafka.Librdkafka, map[string]string{"fetch.wait.max.ms": "50", "socket.keepalive.enable": "true", "client.id": "x"})
 	f(cfg.Memory.Tapes, Size(1<<28))

@@ -64,22 +64,18 @@ func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
 	if !h.accepting.Load() {
 		return unavailable("the server is stopping", 5)
 	}
-	addr := c.Remote().Addr()
-	if k, ok := h.limit.connect(addr); !ok {
-		h.logLimit(c, k, "")
-		return unavailable("too many connections", 10)
-	}
 	s := &session{phase: phClosed}
+	if r.Token == "" && !c.Pend() {
+		h.logLimit(c, h.limit.hit(limitPending), "")
+		return unavailable("too many connections are waiting to authenticate", 5)
+	}
+	h.limit.conns.Add(1)
 	if r.Token != "" {
 		c.SetSession(s)
 		h.openWithToken(c, s, r)
 		return loop.Verdict{}
 	}
-	if !h.limit.wait() {
-		h.limit.disconnect(addr)
-		h.logLimit(c, limitPending, "")
-		return unavailable("too many connections are waiting to authenticate", 5)
-	}
+	h.limit.pending.Add(1)
 	s.phase = phPending
 	c.SetSession(s)
 	c.SetTimeout(h.timeout)
@@ -183,6 +179,6 @@ func (h *handler) closed(c conn, code int) {
 	if user != "" {
 		h.limit.users.give(user)
 	}
-	h.limit.disconnect(c.Remote().Addr())
+	h.limit.conns.Add(-1)
 	h.debug("closed", c, user, slog.Int("code", code))
 }

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
+	"tapecast/loop"
 	"tapecast/rooms"
 )
 
@@ -112,6 +114,12 @@ func (h *handler) hangUp(c conn, s *session, id []byte, f fault, code int, reaso
 // logLimit says that a limit was hit.
 func (h *handler) logLimit(c conn, k limitKind, user string) {
 	h.log.Warn("limit reached", "limit", k.String(), "conn", c.ID(), "user", user, "remote", c.Remote())
+}
+
+// limited counts and logs a socket that the engine has refused or dropped.
+func (h *handler) limited(l loop.Limit, from netip.AddrPort) {
+	k := h.limit.hit(ofSockets[l])
+	h.log.Warn("limit of sockets reached", "limit", k.String(), "remote", from)
 }
 
 func (h *handler) logRefused(c conn, why error) {

@@ -1,21 +1,21 @@
 package server
 
 import (
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tapecast/loop"
 )
 
-// limiter bounds what clients take together. Any goroutine may use it. Where a
-// limit is 0 nothing is kept for it.
+// limiter bounds what clients take together, and counts what was refused. Any goroutine
+// may use it. Where a limit is 0 nothing is kept for it. Sockets are bounded by the
+// engine, from accept on (loop.Config); here is only how many there are.
 type limiter struct {
-	maxConns, maxPending int64
-	conns, pending       atomic.Int64
+	conns, pending atomic.Int64 // that open has let in: all, and those not authenticated
 
-	addresses counted[netip.Addr]
-	users     counted[string]
-	pace      pace
+	users counted[string]
+	pace  pace
 
 	requests atomic.Uint64 // messages that were held against the pace
 	refused  [limitKinds]atomic.Uint64
@@ -33,72 +33,34 @@ const (
 	limitRooms
 	limitWildcards
 	limitWildcardRooms
+	limitHalfOpen
+	limitClosing
+	limitTLSWaiting
 	limitKinds
 )
 
 func (k limitKind) String() string {
-	return [...]string{"connections", "connections_per_address", "pending", "connections_per_user", "messages_per_second", "rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard"}[k]
+	return [...]string{
+		"connections", "connections_per_address", "pending", "connections_per_user", "messages_per_second",
+		"rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard", "half_open", "closing", "tls_waiting",
+	}[k]
 }
 
 func newLimiter(cfg *Config) *limiter {
-	l := &limiter{
-		maxConns:   int64(cfg.MaxConnections()),
-		maxPending: int64(cfg.Limits.Pending),
-		pace:       newPace(cfg.Limits.MessagesPerSecond, cfg.Limits.Burst),
-	}
-	l.addresses.max = int32(min(cfg.Limits.ConnectionsPerAddress, 1<<30))
+	l := &limiter{pace: newPace(cfg.Limits.MessagesPerSecond, cfg.Limits.Burst)}
 	l.users.max = int32(min(cfg.Limits.ConnectionsPerUser, 1<<30))
 	return l
 }
 
-// connect counts one more connection, or says which limit forbids it.
-func (l *limiter) connect(addr netip.Addr) (hit limitKind, ok bool) {
-	if !take(&l.conns, l.maxConns) {
-		return l.hit(limitConnections), false
-	}
-	if !l.addresses.take(network(addr)) {
-		l.conns.Add(-1)
-		return l.hit(limitAddress), false
-	}
-	return 0, true
-}
-
-// disconnect is connect's reverse.
-func (l *limiter) disconnect(addr netip.Addr) {
-	l.addresses.give(network(addr))
-	l.conns.Add(-1)
-}
-
-// wait counts one more connection that has yet to authenticate.
-func (l *limiter) wait() bool {
-	if !take(&l.pending, l.maxPending) {
-		l.hit(limitPending)
-		return false
-	}
-	return true
+// ofSockets are the engine's bounds by our names.
+var ofSockets = [...]limitKind{
+	loop.LimitConnections: limitConnections, loop.LimitAddress: limitAddress, loop.LimitHalfOpen: limitHalfOpen,
+	loop.LimitPending: limitPending, loop.LimitClosing: limitClosing, loop.LimitTLSWaiting: limitTLSWaiting,
 }
 
 func (l *limiter) hit(k limitKind) limitKind {
 	l.refused[k].Add(1)
 	return k
-}
-
-// take counts one up unless that passes max; 0: no limit.
-func take(n *atomic.Int64, max int64) bool {
-	if n.Add(1) > max && max > 0 {
-		n.Add(-1)
-		return false
-	}
-	return true
-}
-
-// network is what an address is counted as: an IPv6 host has a /64 to itself.
-func network(a netip.Addr) netip.Addr {
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		p, _ := a.Prefix(64) // cannot fail: 64 is in range
-		return p.Addr()
-	}
-	return a
 }
 
 // counted counts what each key has. Without a max it keeps nothing.

@@ -10,48 +10,47 @@ import (
 	"tapecast/loop"
 )
 
+// TestConnectionLimits: a client that may not wait to authenticate is refused, and
+// nothing is counted for it; one with a token waits for nothing.
 func TestConnectionLimits(t *testing.T) {
-	h := newTestHandler(t, func(cfg *Config) {
-		cfg.Limits.Connections, cfg.Limits.ConnectionsPerAddress, cfg.Limits.Pending = 5, 3, 2
-	})
-	token := testToken(t, "42", time.Hour)
-	var conns []*fakeConn
-	f := func(addr, token string, wantStatus int, hit limitKind) {
+	h := newTestHandler(t)
+	f := func(full bool, token string, wantStatus int) {
 		t.Helper()
-		before := h.limit.refused[hit].Load()
+		before := h.limit.refused[limitPending].Load()
 		c := newFakeConn(h)
-		c.remote = netip.AddrPortFrom(netip.MustParseAddr(addr), 1)
+		c.full = full
 		v := h.open(c, &loop.Request{Token: token})
 		if v.Status != wantStatus || wantStatus == 503 && (v.RetryAfter <= 0 || v.Body == "" || c.session != nil) {
-			t.Errorf("%s: %+v, want %d", addr, v, wantStatus)
+			t.Errorf("%+v, want %d", v, wantStatus)
 		}
-		if n := h.limit.refused[hit].Load() - before; (n == 1) != (wantStatus == 503) {
-			t.Errorf("%s: limit %s counted %d", addr, hit, n)
+		if n := h.limit.refused[limitPending].Load() - before; (n == 1) != (wantStatus == 503) {
+			t.Errorf("counted %d", n)
 		}
-		if wantStatus == 0 {
-			conns = append(conns, c)
-		} else {
-			h.closed(c, 1006) // is called for refused ones too
+		if n := h.limit.conns.Load(); (n == 1) != (wantStatus == 0) {
+			t.Errorf("%d connections", n)
+		}
+		h.closed(c, 1006) // is called for refused ones too
+		if c, p := h.limit.conns.Load(), h.limit.pending.Load(); c != 0 || p != 0 {
+			t.Errorf("left: %d connections, %d pending", c, p)
 		}
 	}
-	f("192.0.2.1", "", 0, limitPending)
-	f("192.0.2.1", "", 0, limitPending)
-	f("192.0.2.2", "", 503, limitPending)
-	f("::ffff:192.0.2.1", token, 0, limitAddress)
-	f("192.0.2.1", token, 503, limitAddress)
-	f("2001:db8::1", token, 0, limitAddress)
-	f("2001:db8::2", token, 0, limitAddress)
-	f("192.0.2.9", token, 503, limitConnections)
-	for _, c := range conns {
-		h.closed(c, 1000)
-	}
-	if h.limit.conns.Load() != 0 || h.limit.pending.Load() != 0 || len(h.limit.addresses.n) != 0 {
-		t.Errorf("left: %d connections, %d pending, addresses %v", h.limit.conns.Load(), h.limit.pending.Load(), h.limit.addresses.n)
-	}
-	f("192.0.2.9", token, 0, limitConnections)
+	f(false, "", 0)
+	f(true, "", 503)
+	f(true, testToken(t, "42", time.Hour), 0)
 	h.accepting.Store(false)
 	if v := h.open(newFakeConn(h), &loop.Request{}); v.Status != 503 {
 		t.Errorf("while stopping: %+v", v)
+	}
+}
+
+// TestLimitsOfSockets: what the engine refuses is counted by its name.
+func TestLimitsOfSockets(t *testing.T) {
+	h := newTestHandler(t)
+	for l, k := range ofSockets {
+		h.limited(loop.Limit(l), netip.MustParseAddrPort("192.0.2.1:5000"))
+		if n := h.limit.refused[k].Load(); n != 1 {
+			t.Errorf("%s counted %d", k, n)
+		}
 	}
 }
 
@@ -129,19 +128,6 @@ func TestPace(t *testing.T) {
 	if p := newPace(1e12, 1<<40); p.each < 1 || p.burst < p.each {
 		t.Errorf("%+v", p)
 	}
-}
-
-func TestNetwork(t *testing.T) {
-	f := func(addr, want string) {
-		t.Helper()
-		if got := network(netip.MustParseAddr(addr)).String(); got != want {
-			t.Errorf("%s counts as %s, want %s", addr, got, want)
-		}
-	}
-	f("192.0.2.1", "192.0.2.1")
-	f("::ffff:192.0.2.1", "192.0.2.1")
-	f("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")
-	f("fe80::1%eth0", "fe80::")
 }
 
 func TestLimitNames(t *testing.T) {

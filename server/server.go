@@ -104,7 +104,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	s.log.Info("listening", "addr", s.Listen().String(), "path", s.cfg.Server.Path, "admin", s.AdminAddr().String(),
-		"connections", s.limit.maxConns, "rooms", len(s.catalog.Patterns()), "topics", len(s.table.Feeds()), "embedded", s.cfg.Demo())
+		"connections", s.cfg.MaxConnections(), "rooms", len(s.catalog.Patterns()), "topics", len(s.table.Feeds()), "embedded", s.cfg.Demo())
 	go s.awaitReady()
 	go trim(s.stopping)
 	return nil

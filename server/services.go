@@ -17,10 +17,6 @@ func (s *Server) services() []*service {
 	return []*service{s.connectionManager(), s.kafkaConsumer(), s.rateLimiter(), s.authService(), s.connectionHandler()}
 }
 
-// spareConns is how many sockets are accepted beyond the limit, so that a
-// client over it can be told so by a 503.
-const spareConns = 64
-
 // connectionManager is the engine: sockets and loops. It is the last to start,
 // and its stop is the drain.
 func (s *Server) connectionManager() *service {
@@ -47,7 +43,9 @@ func (s *Server) startEngine(context.Context) error {
 		Addr: c.Listen, Path: c.Path, Loops: c.Loops, Pollers: c.Pollers,
 		Table: s.table, Handler: loopHandler{s.handler}, Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
 		Wildcards: s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
-		MaxMessage: int(c.MaxMessage), MaxConns: int(s.limit.maxConns) + spareConns,
+		MaxMessage: int(c.MaxMessage), MaxConns: s.cfg.MaxConnections(), Limited: s.handler.limited,
+		PerAddress: s.cfg.Limits.ConnectionsPerAddress, MaxPending: s.cfg.Limits.Pending,
+		HalfOpen: s.cfg.MaxHalfOpen(), HalfOpenPerAddress: s.cfg.Limits.HalfOpenPerAddress,
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
 		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),
 		TLS: s.certificate.tlsConfig(), TLSHandshakes: c.TLS.Handshakes,

@@ -15,6 +15,7 @@ type conn interface {
 	Remote() netip.AddrPort
 	Session() any
 	SetSession(any)
+	Pend() bool
 	SendText([]byte)
 	Close(code int, reason string)
 	SetTimer(time.Time)

@@ -60,6 +60,7 @@ type fakeConn struct {
 	remote  netip.AddrPort
 	session any
 	hold    bool
+	full    bool // no more may wait to authenticate
 	refuse  map[string]error
 
 	mu        sync.Mutex
@@ -113,6 +114,7 @@ func (c *fakeConn) ID() uint64                { return c.id }
 func (c *fakeConn) Remote() netip.AddrPort    { return c.remote }
 func (c *fakeConn) Session() any              { return c.session }
 func (c *fakeConn) SetSession(s any)          { c.session = s }
+func (c *fakeConn) Pend() bool                { return !c.full }
 func (c *fakeConn) SetAuthenticated(pos bool) { c.authed, c.positions = true, pos }
 func (c *fakeConn) SendText(p []byte)         { c.send(string(p)) }
 func (c *fakeConn) Close(code int, why string) {

@@ -1,0 +1,163 @@
+package loop
+
+import (
+	"container/heap"
+	"net/netip"
+)
+
+// crowd is a set of connections that finds the oldest one of the address that has the
+// most in it: whoever takes most gives way first. It remembers an address only while one
+// of its connections is in the set. Its owner's lock guards it.
+type crowd struct {
+	guests map[*Conn]*guest
+	groups map[netip.Addr]*group
+	heap   groupHeap
+	seq    uint64
+}
+
+// guest is a connection in a crowd, linked in the order of arrival within its address.
+type guest struct {
+	conn       *Conn
+	group      *group
+	seq        uint64
+	prev, next *guest
+}
+
+// group is what one address has in a crowd.
+type group struct {
+	addr        netip.Addr
+	n           int
+	first, last *guest
+	at          int // in the heap
+}
+
+// add puts a connection behind those of its address.
+func (w *crowd) add(c *Conn, addr netip.Addr) {
+	if w.guests == nil {
+		w.guests, w.groups = map[*Conn]*guest{}, map[netip.Addr]*group{}
+	}
+	g := w.groups[addr]
+	if g == nil {
+		g = &group{addr: addr}
+		w.groups[addr] = g
+	}
+	w.seq++
+	x := &guest{conn: c, group: g, seq: w.seq, prev: g.last}
+	if g.last != nil {
+		g.last.next = x
+	} else {
+		g.first = x
+	}
+	g.last = x
+	w.guests[c] = x
+	if g.n++; g.n == 1 {
+		heap.Push(&w.heap, g)
+	} else {
+		heap.Fix(&w.heap, g.at)
+	}
+}
+
+// remove takes a connection out; false: it is not in.
+func (w *crowd) remove(c *Conn) bool {
+	x := w.guests[c]
+	if x == nil {
+		return false
+	}
+	delete(w.guests, c)
+	g := x.group
+	if x.prev != nil {
+		x.prev.next = x.next
+	} else {
+		g.first = x.next
+	}
+	if x.next != nil {
+		x.next.prev = x.prev
+	} else {
+		g.last = x.prev
+	}
+	if g.n--; g.n > 0 {
+		heap.Fix(&w.heap, g.at)
+		return true
+	}
+	heap.Remove(&w.heap, g.at)
+	delete(w.groups, g.addr)
+	if len(w.guests) == 0 {
+		*w = crowd{seq: w.seq} // a map keeps the space of a storm
+	}
+	return true
+}
+
+func (w *crowd) len() int { return len(w.guests) }
+
+func (w *crowd) has(c *Conn) bool { return w.guests[c] != nil }
+
+// of returns how many connections an address has.
+func (w *crowd) of(addr netip.Addr) int {
+	if g := w.groups[addr]; g != nil {
+		return g.n
+	}
+	return 0
+}
+
+// oldest returns the connection of an address that came first; nil: it has none.
+func (w *crowd) oldest(addr netip.Addr) *Conn {
+	if g := w.groups[addr]; g != nil {
+		return g.first.conn
+	}
+	return nil
+}
+
+// greediest returns the oldest connection of the address that has the most, and how many
+// that has; nil: the crowd is empty. Of addresses with as many it takes the one that has
+// waited longest.
+func (w *crowd) greediest() (c *Conn, n int) {
+	if len(w.heap) == 0 {
+		return nil, 0
+	}
+	return w.heap[0].first.conn, w.heap[0].n
+}
+
+// groupHeap has the address with the most connections on top.
+type groupHeap []*group
+
+// Len is how many addresses there are.
+func (h groupHeap) Len() int { return len(h) }
+
+// Less reports whether the address at i has to give way before the one at j.
+func (h groupHeap) Less(i, j int) bool {
+	if h[i].n != h[j].n {
+		return h[i].n > h[j].n
+	}
+	return h[i].first.seq < h[j].first.seq
+}
+
+// Swap exchanges two.
+func (h groupHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+// Push is for package heap.
+func (h *groupHeap) Push(x any) {
+	g := x.(*group)
+	g.at = len(*h)
+	*h = append(*h, g)
+}
+
+// Pop is for package heap.
+func (h *groupHeap) Pop() any {
+	old := *h
+	g := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return g
+}
+
+// network is what an address is counted as: an IPv6 host has a /64 to itself.
+func network(a netip.Addr) netip.Addr {
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		p, _ := a.Prefix(64) // cannot fail: 64 is in range
+		return p.Addr()
+	}
+	return a
+}

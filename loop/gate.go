@@ -1,0 +1,341 @@
+package loop
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Limit names a bound on sockets.
+type Limit uint8
+
+// The bounds that Config.Limited is told of.
+const (
+	LimitConnections Limit = iota // MaxConns: an upgrade was refused with 503
+	LimitAddress                  // PerAddress: a socket was refused, with 503 if it asks in time
+	LimitHalfOpen                 // HalfOpen, HalfOpenPerAddress: a half-open socket was dropped
+	LimitPending                  // MaxPending: one that has yet to authenticate was closed
+	LimitClosing                  // a socket that was being closed was dropped for a new client
+	LimitTLSWaiting               // TLSWaiting: a handshake that waits for its client was dropped
+)
+
+const (
+	// maxSurplus is how many sockets beyond a bound are kept until they are told so, by
+	// a 503 or a close frame.
+	maxSurplus = 64
+	// maxFalling is how many dropped sockets may wait for their pollers to close them
+	// before no more are accepted: each still takes a descriptor.
+	maxFalling = 32
+	// codeTooMany closes a client that waits to authenticate, in favour of another.
+	codeTooMany    = 4129
+	tooManyPending = "too many connections wait to authenticate"
+)
+
+// gate counts sockets by address from accept to their end, and decides which one goes
+// where there are too many. Sockets that say nothing never take the place of a client:
+// only upgraded ones count for MaxConns, and half-open ones have a bound of their own.
+// Its lock is taken a few times in a connection's life, never for a message.
+type gate struct {
+	most     int // placed
+	each     int // of one address
+	halfMost int
+	halfEach int // of one address
+	pendMost int
+	tell     func(Limit, netip.AddrPort)
+	turned   atomic.Uint64 // dropped half-open, or refused and not told
+
+	mu        sync.Mutex
+	landed    sync.Cond // one of the falling has
+	stopped   bool
+	addresses map[netip.Addr]int // kept where each is set, while an address has sockets
+	placed    int                // upgraded, and not yet gone
+	falling   int                // dropped, and not yet gone
+
+	half    crowd // the upgrade has not been granted
+	surplus crowd // beyond a bound, to be told so
+	pending crowd // upgraded, and have yet to authenticate
+	closing crowd // placed, and being closed
+}
+
+// standing is what a connection counts for. gate.mu guards it.
+type standing uint8
+
+const (
+	stdCounted standing = 1 << iota // for its address
+	stdPlaced                       // for MaxConns
+	stdFalling                      // dropped
+)
+
+func (g *gate) init(cfg *Config) {
+	g.most, g.each, g.pendMost = cfg.MaxConns, cfg.PerAddress, cfg.MaxPending
+	g.halfMost, g.halfEach = cfg.HalfOpen, cfg.HalfOpenPerAddress
+	g.addresses = map[netip.Addr]int{}
+	g.landed.L = &g.mu
+	if g.tell = cfg.Limited; g.tell == nil {
+		g.tell = func(Limit, netip.AddrPort) {}
+	}
+}
+
+// verdicts are what follows from a decision, to be carried out without the lock.
+type verdicts struct {
+	cut   []*Conn // end them at once
+	close []*Conn // end them with a close frame
+	hits  []hit
+}
+
+type hit struct {
+	limit Limit
+	from  netip.AddrPort
+}
+
+func (v *verdicts) hit(l Limit, c *Conn) { v.hits = append(v.hits, hit{l, c.Remote()}) }
+
+// carryOut releases the lock, and does what was decided under it.
+func (g *gate) carryOut(v *verdicts) {
+	g.mu.Unlock()
+	for _, c := range v.cut {
+		c.control(func(fd int) { // nothing lingers in the kernel
+			unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		})
+		c.cut()
+	}
+	for _, c := range v.close {
+		c.loop.post(event{kind: evClose, conn: c, code: codeTooMany, data: []byte(tooManyPending)})
+	}
+	for _, h := range v.hits {
+		g.tell(h.limit, h.from)
+	}
+}
+
+// awaitRoom waits while too many dropped sockets have not been closed.
+func (g *gate) awaitRoom() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.falling >= maxFalling && !g.stopped {
+		g.landed.Wait()
+	}
+}
+
+// stop ends awaitRoom's patience.
+func (g *gate) stop() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stopped = true
+	g.landed.Broadcast()
+}
+
+// enter takes in a socket that was just accepted. One whose true address is still to be
+// read is half-open only.
+func (g *gate) enter(c *Conn, headed bool) {
+	g.mu.Lock()
+	var v verdicts
+	if headed {
+		g.await(c, false, &v)
+	} else {
+		g.count(c, &v)
+	}
+	g.carryOut(&v)
+}
+
+// count counts a socket for its address. mu is held.
+func (g *gate) count(c *Conn, v *verdicts) {
+	a := c.network()
+	if g.each > 0 && g.addresses[a] >= g.each {
+		if old := g.closing.oldest(a); old != nil {
+			g.drop(old, v)
+			v.hit(LimitClosing, old)
+		}
+	}
+	if g.each > 0 && g.addresses[a] >= g.each {
+		v.hit(LimitAddress, c)
+		g.overflow(c, v)
+		return
+	}
+	if g.each > 0 {
+		g.addresses[a]++
+		c.standing |= stdCounted
+	}
+	g.await(c, true, v)
+}
+
+// await puts a socket among the half-open. mu is held.
+func (g *gate) await(c *Conn, bounded bool, v *verdicts) {
+	a := c.network()
+	g.half.add(c, a)
+	old, _ := g.half.greediest()
+	switch {
+	case bounded && g.halfEach > 0 && g.half.of(a) > g.halfEach:
+		old = g.half.oldest(a)
+	case g.half.len() <= g.halfMost:
+		return
+	}
+	g.drop(old, v)
+	g.turned.Add(1)
+	v.hit(LimitHalfOpen, old)
+}
+
+// overflow keeps a socket that is beyond a bound, until it is told so. mu is held.
+func (g *gate) overflow(c *Conn, v *verdicts) {
+	g.surplus.add(c, c.network())
+	if g.surplus.len() > maxSurplus {
+		old, _ := g.surplus.greediest()
+		g.drop(old, v)
+		g.turned.Add(1)
+	}
+}
+
+// drop has a socket cut, and no longer counts it for anything. mu is held.
+func (g *gate) drop(c *Conn, v *verdicts) {
+	g.release(c)
+	c.standing |= stdFalling
+	g.falling++
+	v.cut = append(v.cut, c)
+}
+
+// release counts a socket off. mu is held.
+func (g *gate) release(c *Conn) {
+	g.half.remove(c)
+	g.surplus.remove(c)
+	g.pending.remove(c)
+	g.closing.remove(c)
+	g.unplace(c)
+	if c.standing&stdCounted != 0 {
+		c.standing &^= stdCounted
+		a := c.network()
+		if g.addresses[a]--; g.addresses[a] == 0 {
+			delete(g.addresses, a)
+		}
+	}
+}
+
+func (g *gate) unplace(c *Conn) {
+	if c.standing&stdPlaced != 0 {
+		c.standing &^= stdPlaced
+		g.placed--
+	}
+}
+
+// place gives a client that asks for the upgrade one of the places; false: it is refused.
+func (g *gate) place(c *Conn) bool {
+	g.mu.Lock()
+	var v verdicts
+	defer g.carryOut(&v)
+	if c.standing&stdFalling != 0 || g.surplus.has(c) {
+		return false
+	}
+	if g.most > 0 && g.placed >= g.most && !g.makeRoom(c, &v) {
+		v.hit(LimitConnections, c)
+		return false
+	}
+	g.half.remove(c)
+	g.placed++
+	c.standing |= stdPlaced
+	return true
+}
+
+// makeRoom frees a place: that of a client that is being closed, or else of one that has
+// yet to authenticate, of an address that has more of those. mu is held.
+func (g *gate) makeRoom(c *Conn, v *verdicts) bool {
+	if old, _ := g.closing.greediest(); old != nil {
+		g.drop(old, v)
+		v.hit(LimitClosing, old)
+		return true
+	}
+	old := g.pushes(c)
+	if old == nil {
+		return false
+	}
+	g.pending.remove(old)
+	g.unplace(old)
+	g.overflow(old, v)
+	v.close = append(v.close, old)
+	v.hit(LimitPending, old)
+	return true
+}
+
+// pushes returns the client that waits to authenticate and has to give way to another
+// that would; nil: none has, since no address would then have more than its share.
+func (g *gate) pushes(c *Conn) *Conn {
+	if old, n := g.pending.greediest(); n > g.pending.of(c.network())+1 {
+		return old
+	}
+	return nil
+}
+
+// pend counts an upgraded client that has yet to authenticate; false: too many do, and no
+// address has more of them than its own.
+func (g *gate) pend(c *Conn) bool {
+	g.mu.Lock()
+	var v verdicts
+	defer g.carryOut(&v)
+	if g.pendMost > 0 && g.pending.len() >= g.pendMost {
+		old := g.pushes(c)
+		if old == nil {
+			return false
+		}
+		g.pending.remove(old)
+		v.close = append(v.close, old)
+		v.hit(LimitPending, old)
+	}
+	if c.standing&stdFalling == 0 {
+		g.pending.add(c, c.network())
+	}
+	return true
+}
+
+// authenticated is told that a client is no longer pending.
+func (g *gate) authenticated(c *Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pending.remove(c)
+}
+
+// closes is told that a client is being closed: its place is free for others.
+func (g *gate) closes(c *Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pending.remove(c)
+	if c.standing&stdPlaced != 0 {
+		g.closing.add(c, c.network())
+	}
+}
+
+// leave is told that a socket's descriptor is closed.
+func (g *gate) leave(c *Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.release(c)
+	if c.standing&stdFalling != 0 {
+		c.standing &^= stdFalling
+		g.falling--
+		g.landed.Signal()
+	}
+}
+
+// GateStats are how many sockets are at which step.
+type GateStats struct {
+	HalfOpen int64 // the upgrade has not been granted
+	Pending  int64 // upgraded, and have yet to authenticate
+	Closing  int64 // being closed
+	Surplus  int64 // beyond a bound, and to be told so
+	Open     int64 // upgraded, and not yet gone
+}
+
+func (g *gate) stats() GateStats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return GateStats{
+		HalfOpen: int64(g.half.len()), Pending: int64(g.pending.len()), Closing: int64(g.closing.len()),
+		Surplus: int64(g.surplus.len()), Open: int64(g.placed),
+	}
+}
+
+// network is what the connection's address is counted as.
+func (c *Conn) network() netip.Addr { return network(netip.AddrFrom16(c.addr)) }
+
+// Pend counts the connection as one that has yet to authenticate, until SetAuthenticated
+// or its end. false: too many do, and it is to be refused. Only the handler's Open may
+// call it.
+func (c *Conn) Pend() bool { return c.loop.engine.gate.pend(c) }
