@@ -20,6 +20,10 @@ func (l *Loop) firstBeat() tick {
 // beat is the heartbeat: the positions of the rooms that were quiet since the
 // last one, or a ping where the client does not want them.
 func (l *Loop) beat(c *Conn) {
+	if c.is(fHeld) { // the client has yet to be told of rooms that it has seats in
+		c.beatAt = l.wheel.at + 1
+		return
+	}
 	c.beatAt = l.wheel.at + ticks(l.engine.cfg.PingEvery)
 	if !c.is(fPositions) {
 		l.ping(c)

@@ -83,6 +83,7 @@ const (
 	fSent                // something was sent since the last heartbeat
 	fEnding              // the write side is shut
 	fJudged              // the handler has seen it, and is to see the end
+	fHeld                // seats are being taken or left, in steps: nothing is cut from its rooms
 	fTimeOfDay           // its timer is for a time of day
 )
 
@@ -104,6 +105,7 @@ type seat struct {
 type extras struct {
 	specials map[*rooms.Sub]*special
 	wilds    []*wild
+	index    map[string]int32 // of seats by room, where there are many
 }
 
 func (c *Conn) extrasOf() *extras {
@@ -115,7 +117,7 @@ func (c *Conn) extrasOf() *extras {
 
 // tidy lets go of extras that are empty.
 func (c *Conn) tidy() {
-	if x := c.extras; x != nil && len(x.specials) == 0 && len(x.wilds) == 0 {
+	if x := c.extras; x != nil && len(x.specials) == 0 && len(x.wilds) == 0 && x.index == nil {
 		c.extras = nil
 	}
 }
@@ -123,9 +125,13 @@ func (c *Conn) tidy() {
 // side holds what a connection has asked for while an appender answers: a
 // request that touches seats waits for the one before it.
 type side struct {
-	joining *joining
+	joining *joining // a Join that waits for appenders, or is being carried out
+	leaving *leaving // a Leave or List
 	later   []event
 }
+
+// busy reports whether a request is under way.
+func (s *side) busy() bool { return s.joining != nil || s.leaving != nil }
 
 // ID identifies the connection within the process.
 func (c *Conn) ID() uint64 { return c.id }
@@ -213,5 +219,5 @@ func (c *Conn) Leave(names []string, reply func([]Joined) []byte) {
 
 // List calls reply with the rooms that the connection is in.
 func (c *Conn) List(reply func([]Joined) []byte) {
-	c.loop.post(event{kind: evList, conn: c, arg: &leaving{reply: reply}})
+	c.loop.post(event{kind: evList, conn: c, arg: &leaving{all: true, reply: reply}})
 }

@@ -29,6 +29,7 @@ const (
 	evReseated                  // arg: *reseated
 	evFound                     // arg: *rooms.Found
 	evLeave                     // arg: *leaving
+	evLeaveOn                   // arg: *leaving, of evLeave or evList, begun
 	evList                      // arg: *leaving
 	evCipher                    // ciphertext waits for the socket
 	evDo                        // arg: func(*Loop)

@@ -17,20 +17,22 @@ func (l *Loop) join(c *Conn, j *joining) {
 	bare := slices.ContainsFunc(c.seats, func(t seat) bool { return t.sub.Room().Pattern().Bare })
 	j.list = make([]Joined, len(j.refs))
 	j.join.Rooms = make([]rooms.Seat, 0, len(j.refs))
+	asked := make(map[string]struct{}, len(j.refs))
 	for i, ref := range j.refs {
 		out := &j.list[i]
 		out.Name, out.Class = ref.Name, ref.Pattern.Class.Name
-		same := func(r rooms.Seat) bool { return r.Name == ref.Name }
+		_, twice := asked[ref.Name]
 		switch {
 		case ref.Wild:
 			out.Wild = true
 			out.Err = l.askWild(c, j, i)
-		case c.find(ref.Name) >= 0 || slices.ContainsFunc(j.join.Rooms, same):
+		case twice || c.find(ref.Name) >= 0:
 			out.Err = ErrAlready
 		case bare && ref.Pattern.Bare:
 			out.Err = ErrBareRoom
 		default:
 			bare = bare || ref.Pattern.Bare
+			asked[ref.Name] = struct{}{}
 			j.join.Rooms = append(j.join.Rooms, rooms.Seat{Name: ref.Name, Pattern: ref.Pattern, Since: ref.Since})
 		}
 	}
@@ -39,68 +41,120 @@ func (l *Loop) join(c *Conn, j *joining) {
 	l.table.Join(l.listener, &j.join)
 }
 
-// joined takes the seats that the appenders gave. The reply is queued before
-// any frame of theirs can be.
+// stage is how far a join has come whose seats were given.
+type stage uint8
+
+const (
+	stageAsk   stage = iota // for what is no longer on the tapes
+	stageTake               // seats are taken
+	stageKnown              // rooms that the connection was in already are looked up
+	stageSeat               // the reply is queued; seats get what was asked for beyond the live frames
+)
+
+// joined takes the seats that the appenders gave, some of them in each step. The reply is
+// queued before any frame of theirs can be.
 func (l *Loop) joined(c *Conn, j *joining) {
 	if j.given == nil {
 		l.collect(c, j)
 	}
 	if c.state != stOpen {
-		for _, r := range j.given {
-			if r.Err == nil {
-				l.table.Leave(r.Sub)
-			}
+		l.forsake(j)
+		return
+	}
+	if j.stage == stageAsk {
+		if l.recall(c, j) {
+			return
 		}
+		j.stage = stageTake
+		c.seats = slices.Grow(c.seats, len(j.given))
 		for _, w := range j.wilds {
-			l.dropWild(w)
+			if w != nil {
+				l.takeWild(c, w)
+			}
+		}
+	}
+	if !l.joinSome(c, j) {
+		if c.state == stOpen {
+			l.goOn(c, evJoined, j)
 		}
 		return
 	}
-	if l.recall(c, j) {
+	for _, w := range j.wilds {
+		if w != nil {
+			l.seatedWild(w)
+		}
+	}
+	if c.state != stOpen {
 		return
 	}
-	c.seats = slices.Grow(c.seats, len(j.given))
-	n := 0 // of given
-	take := func(ref *RoomRef, out *Joined) {
-		if j.pasts != nil {
-			ref.past = j.pasts[n]
-		}
-		l.take(c, j.given[n], ref, out)
-		n++
-	}
-	for i := range j.list {
-		out := &j.list[i]
-		switch {
-		case out.Wild:
-		case out.Err == nil:
-			take(&j.refs[i], out)
-		default:
-			if k := c.find(out.Name); k >= 0 {
-				out.Positions = l.positions(c, &c.seats[k])
+	c.flags &^= fHeld
+	c.side.joining = nil
+	l.ready.add(c)
+	l.resumeSide(c)
+}
+
+// forsake gives up a join whose connection is being closed: what it has taken was left then.
+func (l *Loop) forsake(j *joining) {
+	if j.stage <= stageTake {
+		for _, s := range j.given[j.at:] {
+			if s.Err == nil {
+				l.table.Leave(s.Sub)
 			}
 		}
 	}
 	for _, w := range j.wilds {
-		if w != nil {
-			l.takeWild(c, w, take)
-		}
+		l.dropWild(w)
 	}
-	c.side.joining = nil
-	l.answer(c, j.reply(j.list))
-	for i := range j.list {
-		if j.list[i].Wild {
-			continue
+}
+
+// joinSome is one step of joined; false: there is more to do, or the connection is being closed.
+func (l *Loop) joinSome(c *Conn, j *joining) bool {
+	left := stepRooms
+	each := func(n int, do func(i int)) bool {
+		for ; j.at < n && left > 0 && c.state == stOpen; j.at++ {
+			do(j.at)
+			left--
 		}
-		if k := c.find(j.list[i].Name); k >= 0 && j.list[i].Err == nil && c.state == stOpen {
-			l.seated(c, &c.seats[k], &j.refs[i])
-		}
+		return j.at == n && c.state == stOpen
 	}
-	for _, w := range j.wilds {
-		if w != nil {
-			l.seatedWild(c, w)
+	if j.stage == stageTake {
+		if !each(len(j.given), func(i int) { l.takePlace(c, j, i) }) {
+			return false
 		}
+		j.stage, j.at = stageKnown, 0
 	}
-	l.resumeSide(c)
+	if j.stage == stageKnown {
+		known := func(i int) {
+			if out := &j.list[i]; out.Err != nil && !out.Wild {
+				if k := c.find(out.Name); k >= 0 {
+					out.Positions = l.positions(c, &c.seats[k])
+				}
+			}
+		}
+		if !each(len(j.list), known) {
+			return false
+		}
+		j.stage, j.at = stageSeat, 0
+		l.answer(c, j.reply(j.list))
+	}
+	return each(len(j.given), func(i int) {
+		if k := c.seatOf(j.given[i]); k >= 0 && j.places[i].out.Err == nil {
+			l.seated(c, &c.seats[k], j.places[i].ref)
+		}
+	})
+}
+
+// takePlace takes the seat that was given i-th.
+func (l *Loop) takePlace(c *Conn, j *joining, i int) {
+	p := &j.places[i]
+	if j.pasts != nil {
+		p.ref.past = j.pasts[i]
+	}
+	l.take(c, j.given[i], p.ref, p.out)
+	if w := p.wild; w != nil && p.out.Err == nil {
+		c.seats[len(c.seats)-1].wild = w.id
+		w.rooms++
+	}
 }
 
 // take sits down on a seat that was given, or leaves it where it does not

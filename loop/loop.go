@@ -233,6 +233,8 @@ func (l *Loop) handle(e *event) {
 		l.authenticated(c, e.code == 1)
 	case evJoin, evLeave, evList:
 		l.seatsAsked(e)
+	case evLeaveOn:
+		l.leave(c, e.arg.(*leaving))
 	case evJoined:
 		l.joined(c, e.arg.(*joining))
 	case evPlaced:

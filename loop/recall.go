@@ -121,7 +121,7 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 	}
 	k := -1
 	if c.state == stOpen && given.Err == nil {
-		k = slices.IndexFunc(c.seats, func(t seat) bool { return t.sub == given.Sub })
+		k = c.seatIn(given.Sub)
 	}
 	if k < 0 || !c.seats[k].special || !c.special(&c.seats[k]).waiting {
 		return // it has left meanwhile

@@ -75,7 +75,7 @@ func (l *Loop) visit(c *Conn, most int) {
 		return
 	}
 	s := &l.send
-	if c.state == stOpen {
+	if c.state == stOpen && !c.is(fHeld) {
 		l.gather(c, most)
 	}
 	if o := c.out; o != nil {

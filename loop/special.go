@@ -33,6 +33,7 @@ type special struct {
 	found *rooms.Seat // the client has yet to be told of its room; nil: it knows
 
 	walk  walk
+	begin bool   // snapshot_begin is to be said before the walk's first frame
 	known uint64 // for Room.CutLatest
 	level bool   // the walk has come to
 	end   uint64 // where it is level with the room
@@ -110,16 +111,27 @@ func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
 		}
 	}
 	if ref.Snapshot {
-		l.beginSnapshot(c, t, c.makeSpecial(t))
+		l.beginSnapshot(t, c.makeSpecial(t))
 	}
 }
 
-// beginSnapshot has the seat walk all last values, from the oldest update on.
-func (l *Loop) beginSnapshot(c *Conn, t *seat, x *special) bool {
-	x.walk, x.level, t.at = walkSnapshot, false, 0
+// beginSnapshot has the seat walk all last values, from the oldest update on. Its client
+// hears of it when its turn comes: a thousand rooms' notices at once are more than may
+// wait for a client that reads.
+func (l *Loop) beginSnapshot(t *seat, x *special) {
+	x.walk, x.begin, x.level, t.at = walkSnapshot, true, false, 0
 	x.known, x.sift.Until = t.sub.Room().Forgotten(), t.sub.Room().Head()
 	l.stats.Snapshots++
-	return l.enqueue(c, appendNotice(nil, "snapshot_begin", t.sub.Room().Name(), nil))
+}
+
+// tell queues a notice that has its place before frames; false: not now, because so much
+// waits already.
+func (l *Loop) tell(c *Conn, notice []byte) bool {
+	if c.out != nil && c.out.wouldOverflow(notice) {
+		l.send.more = true
+		return false
+	}
+	return l.enqueue(c, notice)
 }
 
 // gatherSpecial cuts what a special seat lacks; false: the connection is being closed.
@@ -127,7 +139,12 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 	s, t := &l.send, &c.seats[k]
 	x, r := c.special(t), t.sub.Room()
 	if x.found != nil && !l.announce(c, t, x) {
-		return c.state == stOpen
+		return true
+	}
+	if x.begin {
+		if x.begin = !l.tell(c, appendNotice(nil, "snapshot_begin", r.Name(), nil)); x.begin {
+			return true
+		}
 	}
 	if x.upTo != nil && x.past == nil && !x.waiting {
 		if t.at > x.seam {
@@ -140,7 +157,7 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 		return true
 	}
 	if !l.settle(c, t, x) {
-		return false
+		return true
 	}
 	if !t.special { // settled: an ordinary seat from now on
 		s.more = s.more || t.at < r.Head()
@@ -170,7 +187,8 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 		if lost {
 			x.sift.Have = nil
 			s.more = true
-			return l.beginSnapshot(c, t, x)
+			l.beginSnapshot(t, x)
+			return true
 		}
 		if x.level {
 			x.end = next
@@ -208,13 +226,14 @@ func (l *Loop) awaited(c *Conn, t *seat, x *special) bool {
 }
 
 // settle ends what has come to its end: a walk that is level with its room,
-// offsets that no frame will have again, skipped frames that were not told of.
+// offsets that no frame will have again, skipped frames that were not told of. false:
+// not now, since its client must hear of the end first.
 func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 	r := t.sub.Room()
 	if x.walk != walkNone && x.level && t.at >= x.end {
 		if x.walk == walkSnapshot {
 			p := l.table.PositionsAt(r, t.at)
-			if !l.enqueue(c, appendNotice(nil, "snapshot_end", r.Name(), &p)) {
+			if !l.tell(c, appendNotice(nil, "snapshot_end", r.Name(), &p)) {
 				return false
 			}
 		}
@@ -224,7 +243,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 		x.sift.Have = nil
 	}
 	if x.skipped > 0 && l.wheel.at-x.told >= ticks(conflatedEvery) {
-		if !l.enqueue(c, appendConflated(nil, r.Name(), x.skipped)) {
+		if !l.tell(c, appendConflated(nil, r.Name(), x.skipped)) {
 			return false
 		}
 		x.skipped, x.told = 0, l.wheel.at

@@ -56,11 +56,7 @@ func (l *Loop) exit(t seat) {
 	v.conns[last] = nil
 	v.conns = v.conns[:last]
 	if int(t.place) < last {
-		for i := range moved.seats {
-			if moved.seats[i].sub == t.sub {
-				moved.seats[i].place = t.place
-			}
-		}
+		moved.seats[moved.seatIn(t.sub)].place = t.place
 	}
 	if last == 0 {
 		t.sub.Local = nil

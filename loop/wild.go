@@ -127,13 +127,21 @@ func (l *Loop) askWild(c *Conn, j *joining, i int) error {
 // wildcards that may not be, or that the connection has already, were left.
 func (l *Loop) collect(c *Conn, j *joining) {
 	j.given = make([]*rooms.Seat, 0, len(j.join.Rooms))
-	have := map[string]bool{}
 	for i := range j.join.Rooms {
 		j.given = append(j.given, &j.join.Rooms[i])
-		have[j.join.Rooms[i].Name] = true
+	}
+	j.places = make([]place, 0, len(j.given))
+	for i := range j.list {
+		if out := &j.list[i]; !out.Wild && out.Err == nil {
+			j.places = append(j.places, place{ref: &j.refs[i], out: out})
+		}
 	}
 	if j.wilds == nil {
 		return
+	}
+	have := make(map[string]bool, len(j.given)+len(c.seats))
+	for _, s := range j.given {
+		have[s.Name] = true
 	}
 	for i := range c.seats {
 		have[c.seats[i].sub.Room().Name()] = true
@@ -158,14 +166,20 @@ func (l *Loop) collect(c *Conn, j *joining) {
 			j.wilds[i] = nil
 			continue
 		}
-		w.refs, w.list = make([]RoomRef, len(w.given)), make([]Joined, len(w.given))
-		for k := range w.given {
-			s := &w.given[k]
-			w.refs[k] = *w.ref
-			w.refs[k].Since = s.Since
-			w.list[k] = Joined{Name: s.Name, Class: s.Pattern.Class.Name}
-			j.given = append(j.given, s)
-		}
+		l.collectWild(j, w)
+	}
+}
+
+// collectWild adds the seats of a wildcard.
+func (l *Loop) collectWild(j *joining, w *wild) {
+	w.refs, w.list = make([]RoomRef, len(w.given)), make([]Joined, len(w.given))
+	for k := range w.given {
+		s := &w.given[k]
+		w.refs[k] = *w.ref
+		w.refs[k].Since = s.Since
+		w.list[k] = Joined{Name: s.Name, Class: s.Pattern.Class.Name}
+		j.given = append(j.given, s)
+		j.places = append(j.places, place{&w.refs[k], &w.list[k], w})
 	}
 }
 
@@ -183,35 +197,19 @@ func (l *Loop) refuseWild(w *wild) error {
 	return nil
 }
 
-// takeWild sits down on the seats of a wildcard: now the connection holds it.
-func (l *Loop) takeWild(c *Conn, w *wild, take func(*RoomRef, *Joined)) {
+// takeWild has the connection hold a wildcard, whose seats it then takes.
+func (l *Loop) takeWild(c *Conn, w *wild) {
 	e := c.extrasOf()
 	for w.id = 1; slices.ContainsFunc(e.wilds, func(o *wild) bool { return o.id == w.id }); {
 		w.id++
 	}
 	e.wilds = append(e.wilds, w)
-	for k := range w.given {
-		take(&w.refs[k], &w.list[k])
-		if w.list[k].Err == nil {
-			c.seats[len(c.seats)-1].wild = w.id
-			w.rooms++
-		}
-	}
 	w.out.Rooms, w.out.Chain = w.list, w.chain()
 }
 
-// seatedWild is what seated is, after the reply; then come the rooms that have
-// appeared meanwhile.
-func (l *Loop) seatedWild(c *Conn, w *wild) {
+// seatedWild ends the join of a wildcard: now come the rooms that have appeared meanwhile.
+func (l *Loop) seatedWild(w *wild) {
 	w.pending = false
-	for k := range w.refs {
-		if c.state != stOpen || w.id == 0 {
-			break
-		}
-		if at := c.seatIn(w.given[k].Sub); at >= 0 && w.list[k].Err == nil {
-			l.seated(c, &c.seats[at], &w.refs[k])
-		}
-	}
 	early := w.early
 	w.refs, w.given, w.list, w.early, w.out = nil, nil, nil, nil, nil
 	for _, s := range early {
@@ -219,45 +217,52 @@ func (l *Loop) seatedWild(c *Conn, w *wild) {
 	}
 }
 
-// seatIn is the index of the seat with that sub; -1: there is none.
-func (c *Conn) seatIn(sub *rooms.Sub) int {
-	return slices.IndexFunc(c.seats, func(t seat) bool { return t.sub == sub })
-}
-
 // chain says whether the wildcard's memberships get each message.
 func (w *wild) chain() bool {
 	return !w.ref.Pattern.Class.Conflate && w.ref.Keys == nil && w.ref.Every == 0
 }
 
-// leaveWild gives a wildcard up, and the rooms that it has joined.
-func (l *Loop) leaveWild(c *Conn, w *wild, out *Joined) {
-	*out = l.describeWild(c, w)
-	for k := len(c.seats) - 1; k >= 0; k-- {
-		if c.seats[k].wild == w.id {
-			l.stand(c, k)
+// beginLeave begins to give a wildcard up. It joins no more rooms.
+func (l *Loop) beginLeave(c *Conn, a *leaving, out *Joined) {
+	*out = *a.wild.describe()
+	a.wild.full, a.seat = true, len(c.seats)
+}
+
+// leaveWild leaves up to n of the rooms that a wildcard has joined, and returns how many of n
+// are left; less than 0: there are more rooms.
+func (l *Loop) leaveWild(c *Conn, a *leaving, out *Joined, n int) int {
+	w := a.wild
+	for a.seat = min(a.seat, len(c.seats)); a.seat > 0; {
+		if n < 0 {
+			return n
+		}
+		a.seat--
+		if t := &c.seats[a.seat]; t.wild == w.id {
+			l.describeUnder(c, t, out)
+			l.stand(c, a.seat)
+			n--
 		}
 	}
+	sortJoined(out.Rooms)
 	l.dropWild(w)
 	c.extras.wilds = slices.DeleteFunc(c.extras.wilds, func(o *wild) bool { return o == w })
 	c.tidy()
+	a.wild = nil
+	return max(n, 0)
 }
 
-// describeWild is the answer for a wildcard that the connection holds.
-func (l *Loop) describeWild(c *Conn, w *wild) Joined {
-	out := Joined{Name: w.ref.Name, Class: w.ref.Pattern.Class.Name, Chain: w.chain(), Wild: true, Full: w.full, Rooms: []Joined{}}
-	for i := range c.seats {
-		t := &c.seats[i]
-		if t.wild != w.id {
-			continue
-		}
-		if x := c.special(t); x != nil && x.found != nil {
-			out.Untold++
-			continue
-		}
-		out.Rooms = append(out.Rooms, l.describe(c, t))
+// describe is the answer for a wildcard that the connection holds, yet without its rooms.
+func (w *wild) describe() *Joined {
+	return &Joined{Name: w.ref.Name, Class: w.ref.Pattern.Class.Name, Chain: w.chain(), Wild: true, Full: w.full, Rooms: []Joined{}}
+}
+
+// describeUnder adds a room to the answer for its wildcard.
+func (l *Loop) describeUnder(c *Conn, t *seat, out *Joined) {
+	if x := c.special(t); x != nil && x.found != nil {
+		out.Untold++
+		return
 	}
-	sortJoined(out.Rooms)
-	return out
+	out.Rooms = append(out.Rooms, l.describe(c, t))
 }
 
 // dropWild ends what is left of a wildcard but for its seats; nil: nothing.

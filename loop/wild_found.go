@@ -79,11 +79,9 @@ func (l *Loop) announce(c *Conn, t *seat, x *special) bool {
 	text = rooms.AppendString(append(text, `,"class":`...), s.Pattern.Class.Name)
 	text = strconv.AppendBool(append(text, `,"chain":`...), c.wild(t.wild).chain())
 	text = append(s.Positions.AppendJSON(append(text, `,"positions":`...)), "}}"...)
-	frame := rooms.AppendFrame(nil, rooms.OpText, text)
-	if c.out != nil && c.out.wouldOverflow(frame) {
-		l.send.more = true
+	if !l.tell(c, rooms.AppendFrame(nil, rooms.OpText, text)) {
 		return false
 	}
 	x.found = nil
-	return l.enqueue(c, frame)
+	return true
 }

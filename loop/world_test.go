@@ -59,27 +59,27 @@ func (s *session) reserve(n int) error {
 func (j joiner) Message(c *Conn, _ byte, p []byte) {
 	verb, rest, _ := strings.Cut(string(p), " ")
 	said := func(list []Joined) []byte {
-		out := verb
-		for _, x := range list {
-			if x.Wild && x.Err == nil {
-				out += " " + x.Name + fmt.Sprint("(", x.Full, x.Chain)
-				for _, y := range x.Rooms {
-					out += " " + y.Name + string(y.Positions.AppendJSON(nil))
-					if y.Err != nil {
-						out += " " + y.Err.Error()
-					}
-				}
-				out += ")"
-				continue
-			}
-			out += " " + x.Name + string(x.Positions.AppendJSON(nil))
+		out := []byte(verb)
+		one := func(x Joined) {
+			out = x.Positions.AppendJSON(append(append(out, ' '), x.Name...))
 			if x.Err != nil {
-				out += " " + x.Err.Error()
+				out = append(out, " "+x.Err.Error()...)
 			} else if x.TooOld != nil {
-				out += " but " + x.TooOld.Error()
+				out = append(out, " but "+x.TooOld.Error()...)
 			}
 		}
-		return []byte(out)
+		for _, x := range list {
+			if !x.Wild || x.Err != nil {
+				one(x)
+				continue
+			}
+			out = fmt.Appendf(out, " %s(%v %v", x.Name, x.Full, x.Chain)
+			for _, y := range x.Rooms {
+				one(y)
+			}
+			out = append(out, ')')
+		}
+		return out
 	}
 	switch verb {
 	case "join", "snap", "keys", "since", "rate":
