@@ -25,6 +25,15 @@
 //
 // A Config does not change once Load has returned it, so any goroutine may read it.
 //
+// # Health
+//
+// A service says itself whether it is healthy. Beside that there is one list of
+// troubles (troubles.go): counters of what was shed, refused or dropped, and
+// conditions. A counter that went up for ten turns of a second degrades its service
+// until it has been quiet for ten; a condition does while it holds. Each has one
+// log line a minute at most, with counts. A service that does not say how it does
+// within half a second is degraded, and nobody waits for it.
+//
 // # Logging
 //
 // NewLogger's handler lets 20 records of one level and text through at once and

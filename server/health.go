@@ -11,6 +11,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	type service struct {
 		Status    status `json:"status"`
 		IsRunning bool   `json:"isRunning"`
+		Detail    string `json:"detail,omitempty"` // why it is not healthy
 	}
 	report := s.registry.report()
 	out := struct {
@@ -19,7 +20,11 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 		Services  map[string]service `json:"services"`
 	}{overall(report), time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), map[string]service{}}
 	for _, r := range report {
-		out.Services[r.name] = service{r.status, r.running}
+		v := service{Status: r.status, IsRunning: r.running}
+		if r.status != statusHealthy {
+			v.Detail = r.detail
+		}
+		out.Services[r.name] = v
 	}
 	code := http.StatusOK
 	if out.Status == statusUnhealthy {

@@ -19,6 +19,8 @@ type registry struct {
 	log   *slog.Logger
 	every time.Duration // between two looks at a service
 	wait  backoff
+	// troubles are what degrades a service beside what it says itself; nil: nothing.
+	troubles func(service string) []string
 
 	cancel  context.CancelFunc
 	watched chan struct{} // closed when nothing is watched any more
@@ -36,7 +38,17 @@ type entry struct {
 	started  bool // ever
 	failures int  // in a row
 	due      time.Time
-	since    time.Time // it runs
+	since    time.Time     // it runs
+	asked    chan struct{} // closed with the answer to a question under way; nil: there is none
+	said     answered      // the last one
+}
+
+// answered is what a service says of itself.
+type answered struct {
+	status status
+	detail string
+	figure string
+	value  int64
 }
 
 // newRegistry orders the services. It fails where a need is unknown, or goes in
@@ -220,7 +232,8 @@ func (r *registry) look(e *entry) {
 	if !running {
 		return
 	}
-	now, detail := e.service.health()
+	said := r.ask(e)
+	now, detail := said.status, said.detail
 	e.mu.Lock()
 	e.status, e.detail = now, detail
 	if now == statusHealthy && e.failures > 0 && time.Since(e.since) > r.wait.most {
@@ -293,10 +306,11 @@ func (r *registry) report() []serviceReport {
 		e.mu.Lock()
 		out[i] = serviceReport{name: e.name, status: e.status, detail: e.detail, running: e.running, started: e.started, optional: e.optional}
 		e.mu.Unlock()
+		said := r.ask(e)
 		if o := &out[i]; o.running && o.status != statusStopping {
-			o.status, o.detail = e.service.health()
+			o.status, o.detail = said.status, said.detail
 		}
-		out[i].figure, out[i].value = e.service.figure()
+		out[i].figure, out[i].value = said.figure, said.value
 	}
 	return out
 }

@@ -49,6 +49,7 @@ type Server struct {
 	once     sync.Once
 	ended    error
 	accept   acceptWatch
+	trouble  *troubleWatch
 }
 
 // New wires a server from a configuration that Load has checked. It opens
@@ -84,6 +85,8 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	if s.registry, err = newRegistry(log, s.services()...); err != nil {
 		return nil, fmt.Errorf("BUG: %w", err)
 	}
+	s.trouble = newTroubleWatch(log, s.troubles())
+	s.registry.troubles = s.trouble.of
 	s.admin = newAdmin(s)
 	return s, nil
 }
@@ -107,6 +110,7 @@ func (s *Server) Start(ctx context.Context) error {
 		"connections", s.cfg.MaxConnections(), "rooms", len(s.catalog.Patterns()), "topics", len(s.table.Feeds()), "embedded", s.cfg.Demo())
 	go s.awaitReady()
 	go trim(s.stopping)
+	go s.trouble.run(s.stopping)
 	return nil
 }
 

@@ -176,7 +176,7 @@ func TestKafkaOutage(t *testing.T) {
 	stop = func() {}
 	eventually(t, "health says degraded", func() bool {
 		code, _, body := s.ask(t, "GET", "/health", "")
-		return code == http.StatusOK && strings.HasPrefix(body, `{"status":"degraded"`) && strings.Contains(body, `"KafkaConsumer":{"status":"degraded","isRunning":true}`)
+		return code == http.StatusOK && strings.HasPrefix(body, `{"status":"degraded"`) && strings.Contains(body, `"KafkaConsumer":{"status":"degraded","isRunning":true,"detail":"`)
 	})
 	if code := s.get(t, "/readyz", "ready"); code != http.StatusOK {
 		t.Errorf("readyz in an outage: %d", code)

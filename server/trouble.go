@@ -1,0 +1,154 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// trouble is one way in which the gateway gives less than it should. It degrades a
+// service in /health. Exactly one of count and bad is set; both are called by one
+// goroutine, once a second, and must not block.
+type trouble struct {
+	name    string // short and constant: what operators search for
+	service string // whose health it degrades
+	text    string // what happens, and what helps
+
+	// count is how much was shed, refused or dropped so far. Going up for
+	// troubleAfter turns degrades the service.
+	count func() uint64
+	// bad reports whether something is wrong now, and what: it degrades at once.
+	bad func() (bool, string)
+}
+
+const (
+	troubleEvery = time.Second
+	// troubleAfter is for how many turns a counter goes up before it degrades a
+	// service, and stays quiet before that is over.
+	troubleAfter = 10
+	// troubleSaid is how many turns lie between two log lines of one trouble.
+	troubleSaid = 60
+)
+
+// troubleWatch looks at all troubles, once a turn, and keeps what it found for
+// whoever asks. It counts turns, not time: a process that was stopped and goes
+// on has missed none.
+type troubleWatch struct {
+	log  *slog.Logger
+	step sync.Mutex // a turn at a time
+	list []*troubleState
+
+	mu     sync.Mutex
+	detail map[string][]string // by service: what degrades it now
+}
+
+// troubleState is a trouble and what was seen of it.
+type troubleState struct {
+	trouble
+	seen   uint64 // of count
+	told   uint64 // of seen, that the log has
+	turns  int    // since it began to go up; 0: it is quiet
+	quiet  int    // turns since it last went up
+	bound  bool   // it degrades its service
+	silent int    // turns until it may be logged again
+}
+
+func newTroubleWatch(log *slog.Logger, list []trouble) *troubleWatch {
+	w := &troubleWatch{log: log}
+	for _, t := range list {
+		w.list = append(w.list, &troubleState{trouble: t})
+	}
+	return w
+}
+
+// run looks until ctx ends.
+func (w *troubleWatch) run(ctx context.Context) {
+	tick := time.NewTicker(troubleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			w.turn()
+		}
+	}
+}
+
+// turn looks once.
+func (w *troubleWatch) turn() {
+	w.step.Lock()
+	defer w.step.Unlock()
+	detail := map[string][]string{}
+	for _, t := range w.list {
+		said := t.look()
+		if said != "" {
+			detail[t.service] = append(detail[t.service], t.name+": "+said)
+		}
+		t.say(w.log, said)
+	}
+	w.mu.Lock()
+	w.detail = detail
+	w.mu.Unlock()
+}
+
+// look returns why the trouble degrades its service; empty: it does not.
+func (t *troubleState) look() string {
+	if t.bad != nil {
+		is, detail := t.bad()
+		if t.bound = is; !is {
+			return ""
+		}
+		return detail + "; " + t.text
+	}
+	n := t.count()
+	grown := n > t.seen
+	if n < t.seen { // its service was started again
+		t.told = 0
+	}
+	t.seen = n
+	switch {
+	case grown:
+		t.quiet = 0
+		t.turns++
+	case t.turns > 0:
+		t.turns++
+		t.quiet++
+	}
+	if t.quiet >= troubleAfter {
+		t.turns, t.quiet, t.bound = 0, 0, false
+	}
+	if t.turns > troubleAfter && grown {
+		t.bound = true
+	}
+	if !t.bound {
+		return ""
+	}
+	return fmt.Sprintf("%d so far; %s", n, t.text)
+}
+
+// say logs what has come since the last line, once a minute at most.
+func (t *troubleState) say(log *slog.Logger, said string) {
+	if t.silent > 0 {
+		t.silent--
+	}
+	since := t.seen - t.told
+	if t.silent > 0 || since == 0 && t.bad == nil || t.bad != nil && !t.bound {
+		return
+	}
+	t.silent, t.told = troubleSaid, t.seen
+	if t.bad != nil {
+		log.Warn("trouble", "name", t.name, "service", t.service, "detail", said)
+		return
+	}
+	log.Warn("trouble", "name", t.name, "service", t.service, "count", since, "total", t.seen, "detail", t.text)
+}
+
+// of returns what degrades a service now.
+func (w *troubleWatch) of(service string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.detail[service]
+}

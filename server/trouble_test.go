@@ -1,0 +1,160 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// notes is a log's lines by message.
+type notes struct{ lines []string }
+
+func (n *notes) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(writerFunc(func(p []byte) { n.lines = append(n.lines, string(p)) }), nil))
+}
+
+// TestTroubleCounter: what goes up for ten turns degrades its service until it has
+// been quiet for ten, and has a line a minute with what came since the last.
+func TestTroubleCounter(t *testing.T) {
+	var log notes
+	var n uint64
+	w := newTroubleWatch(log.logger(), []trouble{{name: "shed", service: "A", text: "buy more memory", count: func() uint64 { return n }}})
+	turns := func(k int, add uint64) {
+		for range k {
+			n += add
+			w.turn()
+		}
+	}
+	is := func(want bool) {
+		t.Helper()
+		if got := w.of("A"); (len(got) == 1) != want {
+			t.Fatalf("at %d: degraded by %q, want %t", n, got, want)
+		}
+	}
+	turns(5, 0)
+	is(false)
+	if len(log.lines) != 0 {
+		t.Errorf("logged while nothing happened: %q", log.lines)
+	}
+	turns(1, 7) // a burst alone is no trouble
+	turns(30, 0)
+	is(false)
+	turns(troubleAfter, 2)
+	is(false)
+	turns(1, 2)
+	is(true)
+	if got := w.of("A")[0]; got != "shed: 29 so far; buy more memory" {
+		t.Errorf("the reason is %q", got)
+	}
+	turns(troubleAfter-1, 0)
+	is(true)
+	turns(1, 0)
+	is(false)
+	if len(w.of("B")) != 0 {
+		t.Error("another service is degraded")
+	}
+	turns(120, 1)
+	turns(troubleSaid+1, 0)
+	var told float64
+	for _, line := range log.lines {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil || m["name"] != "shed" {
+			t.Fatalf("logged %s", line)
+		}
+		told += m["count"].(float64)
+	}
+	if told != float64(n) || len(log.lines) < 3 || len(log.lines) > 6 {
+		t.Errorf("of %d the log has %v in %d lines, in some four minutes", n, told, len(log.lines))
+	}
+	n = 1 // its service was started again
+	turns(1, 0)
+	is(false)
+}
+
+// TestTroubleCondition: what is wrong now degrades at once, and not for longer.
+func TestTroubleCondition(t *testing.T) {
+	var log notes
+	bad := false
+	w := newTroubleWatch(log.logger(), []trouble{{name: "full", service: "A", text: "empty it", bad: func() (bool, string) { return bad, "it is full" }}})
+	w.turn()
+	if w.of("A") != nil {
+		t.Error("degraded while all is well")
+	}
+	bad = true
+	for range troubleSaid {
+		w.turn()
+	}
+	if got := w.of("A"); len(got) != 1 || got[0] != "full: it is full; empty it" {
+		t.Errorf("degraded by %q", got)
+	}
+	if len(log.lines) != 1 {
+		t.Errorf("a minute of it has the lines %q", log.lines)
+	}
+	bad = false
+	w.turn()
+	if w.of("A") != nil {
+		t.Error("degraded when it is over")
+	}
+}
+
+// TestTroubleInHealth: a limit that refuses for long shows in /health, with the
+// reason, and the gateway still takes clients.
+func TestTroubleInHealth(t *testing.T) {
+	s := startServer(t)
+	s.get(t, "/readyz", "")
+	for range troubleAfter + 2 {
+		s.limit.hit(limitPending)
+		s.trouble.turn()
+	}
+	code := s.get(t, "/health", `"RateLimiter":{"status":"degraded","isRunning":true,"detail":"limit_pending: `)
+	if code != 200 {
+		t.Errorf("/health: %d", code)
+	}
+	s.get(t, "/health", `{"status":"degraded"`)
+	s.get(t, "/metrics", `tapecast_service_up{service="RateLimiter"} 0.5`)
+}
+
+// TestRegistryAsksWithoutWaiting: a service that does not answer is degraded, and
+// nobody waits for it; it is asked once, however many want to know.
+func TestRegistryAsksWithoutWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var st stage
+		a, b := st.actor("a"), st.actor("b")
+		hold, asked := make(chan struct{}), atomic.Int32{}
+		a.health = func() (status, string) { asked.Add(1); <-hold; return statusHealthy, "" }
+		r, err := newRegistry(quietLog(), a, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			begun := time.Now()
+			rep := r.report()
+			if took := time.Since(begun); took > askWait {
+				t.Errorf("a report took %s", took)
+			}
+			if rep[0].status != statusDegraded || !strings.Contains(rep[0].detail, "does not say") || rep[1].status != statusHealthy {
+				t.Errorf("the report is %+v", rep)
+			}
+		}
+		time.Sleep(3 * r.every) // the registry's own looks go on as well
+		if n := asked.Load(); n != 1 {
+			t.Errorf("asked %d times at once", n)
+		}
+		close(hold)
+		synctest.Wait()
+		if rep := r.report(); rep[0].status != statusHealthy {
+			t.Errorf("after it answered: %+v", rep[0])
+		}
+		if err := r.stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,48 @@
+package server
+
+// troubles are all ways in which the gateway sheds, refuses or drops. What is
+// added here shows in /health and has its line in the log; the functions take no
+// lock that a loop, a poller, an appender or a reader may hold for long.
+func (s *Server) troubles() []trouble {
+	list := []trouble{
+		{name: "turned_away", service: "ConnectionManager", count: s.turnedAway,
+			text: "sockets are closed at accept: too many connections (limits.connections)"},
+		{name: "tapes_shed", service: "ConnectionManager", count: func() uint64 { return s.table.Stats().Shed },
+			text: "chunks of tapes are dropped before their time: memory.tapes is reached"},
+		{name: "rooms_refused", service: "KafkaConsumer", count: func() uint64 { return s.table.Stats().Refused },
+			text: "records are dropped that would need one room too many: max_rooms is reached, or their rooms' names are bad"},
+		{name: "recall_refused", service: "KafkaConsumer", count: s.recallRefused,
+			text: "clients could not be sent what no tape holds any more"},
+	}
+	for k := range limitKinds {
+		if k.sheds() {
+			list = append(list, trouble{name: "limit_" + k.String(), service: "RateLimiter", count: s.limit.refused[k].Load,
+				text: "clients are refused: limits." + k.String() + " is reached"})
+		}
+	}
+	return list
+}
+
+// sheds reports whether the limit turns somebody away. The others refuse a single
+// request that asks for more than any client may have.
+func (k limitKind) sheds() bool {
+	switch k {
+	case limitRooms, limitWildcards, limitWildcardRooms:
+		return false
+	}
+	return true
+}
+
+func (s *Server) turnedAway() uint64 {
+	if e := s.engine.Load(); e != nil {
+		return e.Stats().TurnedAway
+	}
+	return 0
+}
+
+func (s *Server) recallRefused() uint64 {
+	if c := s.consumer.Load(); c != nil {
+		return c.RecallStats().Refused
+	}
+	return 0
+}
