@@ -70,7 +70,9 @@
 // With Config.TLS the port is wss. The handshake is crypto/tls's, which cannot
 // leave it half done: it runs on one of a bounded number of goroutines, from the
 // client's whole first record on, to which the poller hands ciphertext; further
-// ones wait, all under the deadline of the upgrade. They give way to passes, for 200 ms
+// ones wait, addresses in turn, all under the deadline of the upgrade. One that waits for
+// its client keeps its goroutine and lets another compute; of those, too, the oldest of
+// the address that has the most goes where there are too many. They give way to passes, for 200 ms
 // at most (tls_greeters.go). The worker stands for
 // the poller until it has handed over what came behind the handshake.
 // After that there is no goroutine: the poller decrypts what it reads, the loop

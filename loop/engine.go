@@ -57,7 +57,7 @@ type Config struct {
 	// said. Zero: no bound.
 	PerAddress int
 	// HalfOpen bounds the sockets that have not been upgraded. At the bound the oldest
-	// one of the address that has the most is dropped for a new one. Zero means 4096.
+	// one of the address that has the most is dropped for a new one. Zero means 8192.
 	HalfOpen int
 	// HalfOpenPerAddress bounds those of one address, likewise. Zero: no bound.
 	HalfOpenPerAddress int
@@ -76,9 +76,13 @@ type Config struct {
 	// TLS makes the port wss only; nil: ws. It is used as it is but for
 	// NextProtos, and for records that are as large as may be.
 	TLS *tls.Config
-	// TLSHandshakes run at once, each on a goroutine of its own for as long as
-	// it takes; further ones wait, as all do for passes to end. Zero means 256.
+	// TLSHandshakes compute at once; further ones wait, as all do for passes to end.
+	// Zero means 256.
 	TLSHandshakes int
+	// TLSWaiting is how many may wait for their clients meanwhile, each on a goroutine of
+	// its own. At the bound the oldest one of the address that has the most is dropped.
+	// Zero means 4096.
+	TLSWaiting int
 
 	// SendBuffer is SO_SNDBUF in bytes (the kernel doubles it). Zero leaves
 	// it to the kernel, which lets a socket take megabytes.
@@ -101,7 +105,8 @@ func (c *Config) defaults() {
 	set(&c.Pollers, max(1, cpus/4))
 	set(&c.MaxMessage, 64<<10)
 	set(&c.TLSHandshakes, 256)
-	set(&c.HalfOpen, 4096)
+	set(&c.TLSWaiting, 4096)
+	set(&c.HalfOpen, 8192)
 	if c.TLS != nil {
 		c.TLS = c.TLS.Clone()
 		c.TLS.NextProtos = []string{"http/1.1"}  // what WebSocket begins with; h2 has no upgrade

@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
 )
 
 // Limit names a bound on sockets.
@@ -66,6 +64,7 @@ const (
 	stdCounted standing = 1 << iota // for its address
 	stdPlaced                       // for MaxConns
 	stdFalling                      // dropped
+	stdGone                         // its descriptor is closed
 )
 
 func (g *gate) init(cfg *Config) {
@@ -75,37 +74,6 @@ func (g *gate) init(cfg *Config) {
 	g.landed.L = &g.mu
 	if g.tell = cfg.Limited; g.tell == nil {
 		g.tell = func(Limit, netip.AddrPort) {}
-	}
-}
-
-// verdicts are what follows from a decision, to be carried out without the lock.
-type verdicts struct {
-	cut   []*Conn // end them at once
-	close []*Conn // end them with a close frame
-	hits  []hit
-}
-
-type hit struct {
-	limit Limit
-	from  netip.AddrPort
-}
-
-func (v *verdicts) hit(l Limit, c *Conn) { v.hits = append(v.hits, hit{l, c.Remote()}) }
-
-// carryOut releases the lock, and does what was decided under it.
-func (g *gate) carryOut(v *verdicts) {
-	g.mu.Unlock()
-	for _, c := range v.cut {
-		c.control(func(fd int) { // nothing lingers in the kernel
-			unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-		})
-		c.cut()
-	}
-	for _, c := range v.close {
-		c.loop.post(event{kind: evClose, conn: c, code: codeTooMany, data: []byte(tooManyPending)})
-	}
-	for _, h := range v.hits {
-		g.tell(h.limit, h.from)
 	}
 }
 
@@ -217,6 +185,18 @@ func (g *gate) unplace(c *Conn) {
 	}
 }
 
+// evict drops a half-open socket for a bound that is kept elsewhere.
+func (g *gate) evict(c *Conn, l Limit) {
+	g.mu.Lock()
+	var v verdicts
+	if c.standing&(stdFalling|stdGone) == 0 {
+		g.drop(c, &v)
+		g.turned.Add(1)
+		v.hit(l, c)
+	}
+	g.carryOut(&v)
+}
+
 // place gives a client that asks for the upgrade one of the places; false: it is refused.
 func (g *gate) place(c *Conn) bool {
 	g.mu.Lock()
@@ -308,34 +288,8 @@ func (g *gate) leave(c *Conn) {
 	defer g.mu.Unlock()
 	g.release(c)
 	if c.standing&stdFalling != 0 {
-		c.standing &^= stdFalling
 		g.falling--
 		g.landed.Signal()
 	}
+	c.standing = stdGone
 }
-
-// GateStats are how many sockets are at which step.
-type GateStats struct {
-	HalfOpen int64 // the upgrade has not been granted
-	Pending  int64 // upgraded, and have yet to authenticate
-	Closing  int64 // being closed
-	Surplus  int64 // beyond a bound, and to be told so
-	Open     int64 // upgraded, and not yet gone
-}
-
-func (g *gate) stats() GateStats {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return GateStats{
-		HalfOpen: int64(g.half.len()), Pending: int64(g.pending.len()), Closing: int64(g.closing.len()),
-		Surplus: int64(g.surplus.len()), Open: int64(g.placed),
-	}
-}
-
-// network is what the connection's address is counted as.
-func (c *Conn) network() netip.Addr { return network(netip.AddrFrom16(c.addr)) }
-
-// Pend counts the connection as one that has yet to authenticate, until SetAuthenticated
-// or its end. false: too many do, and it is to be refused. Only the handler's Open may
-// call it.
-func (c *Conn) Pend() bool { return c.loop.engine.gate.pend(c) }

@@ -155,7 +155,8 @@ func TestAddressAtAccept(t *testing.T) {
 	own[1].Close()
 	w.await(func() bool { return w.engine.Stats().Gate.HalfOpen == 3 })
 	w.lets(local(2))
-	w.await(func() bool { return len(w.engine.gate.addresses) == 1 })
+	g := &w.engine.gate
+	w.await(func() bool { g.mu.Lock(); defer g.mu.Unlock(); return len(g.addresses) == 1 })
 }
 
 // TestMaxConns: upgraded clients are bounded, and a client that is being closed, or that

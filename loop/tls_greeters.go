@@ -12,34 +12,34 @@ import (
 // notice a fifth of a second; the members of a room would, with every message.
 const giveWay = 200 * time.Millisecond
 
-// greeters run the handshakes, so many at a time, in the order in which they were asked
-// for. One costs as much as fifty sends, and the client as much again: a pass that shares
+// greeters run the handshakes, so many at a time: addresses in turn, and those of an
+// address in the order in which they were asked for. One costs as much as fifty sends, and the client as much again: a pass that shares
 // its processors with them takes two and three times as long (bench/RESULTS.md). So
 // while passes take half of the machine's processors (the kernel, pollers and appenders
 // want the others), none is begun that has not waited for its patience. The loop's
 // deadline for the upgrade ends those that take too long, and those that wait.
+//
+// A handshake that waits for its client keeps its goroutine, since crypto/tls cannot leave
+// it half done, but no place: that is for those that compute.
 type greeters struct {
 	most     int   // at a time
+	waitMost int   // for their clients
 	half     int32 // of the machine's processors
 	patience time.Duration
 	passing  atomic.Int32 // loops
 
 	mu      sync.Mutex
-	running int
-	queue   []waiting
-	waking  bool // for the first of the queue
+	running int // handshakes that compute
+	queue   lines
+	parked  crowd           // handshakes that wait for their clients
+	back    []chan struct{} // of those whose client has answered, and that wait for a place
+	waking  bool            // for the first of the queue
 
 	done, failed, resumed atomic.Uint64
 }
 
-// waiting is a connection whose client has said hello.
-type waiting struct {
-	conn  *Conn
-	since time.Time
-}
-
 func (g *greeters) init(cfg *Config) {
-	g.most = cfg.TLSHandshakes
+	g.most, g.waitMost = cfg.TLSHandshakes, cfg.TLSWaiting
 	g.half = int32(max(1, runtime.GOMAXPROCS(0)/2))
 	g.patience = min(giveWay, cfg.HandshakeTimeout/2)
 }
@@ -47,7 +47,7 @@ func (g *greeters) init(cfg *Config) {
 func (g *greeters) add(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.queue = append(g.queue, waiting{c, time.Now()})
+	g.queue.add(c, time.Now())
 	g.start()
 }
 
@@ -60,9 +60,19 @@ func (g *greeters) passes(by int32) {
 	}
 }
 
-// start gives those that may go on a worker each. mu is held.
+// start gives those that may go on a place each. Those that have begun go first: what they
+// still cost is little, and what they have cost is lost if they are late. mu is held.
 func (g *greeters) start() {
 	for g.running < g.most {
+		if len(g.back) > 0 {
+			close(g.back[0])
+			g.back[0] = nil
+			if g.back = g.back[1:]; len(g.back) == 0 {
+				g.back = nil
+			}
+			g.running++
+			continue
+		}
 		c := g.next()
 		if c == nil {
 			return
@@ -72,29 +82,26 @@ func (g *greeters) start() {
 	}
 }
 
-// next takes the connection that has waited longest; nil: none does, or it has to give
-// way. mu is held.
+// next takes the connection whose turn it is; nil: none waits, or all have to give way.
+// mu is held.
 func (g *greeters) next() *Conn {
-	if len(g.queue) == 0 {
-		g.queue = nil
-		return nil
+	if g.passing.Load() < g.half {
+		return g.queue.take(time.Time{})
 	}
-	if g.passing.Load() >= g.half {
-		if left := g.patience - time.Since(g.queue[0].since); left > 0 {
-			g.wakeAfter(left)
-			return nil
-		}
+	if g.waking {
+		return nil // none has waited for long enough before that
 	}
-	c := g.queue[0].conn
-	g.queue[0] = waiting{}
-	g.queue = g.queue[1:]
-	return c
+	now := time.Now()
+	if c := g.queue.take(now.Add(-g.patience)); c != nil {
+		return c
+	}
+	if first, ok := g.queue.oldest(); ok {
+		g.wakeAfter(g.patience - now.Sub(first))
+	}
+	return nil
 }
 
 func (g *greeters) wakeAfter(d time.Duration) {
-	if g.waking {
-		return
-	}
 	g.waking = true
 	time.AfterFunc(d, func() {
 		g.mu.Lock()
@@ -110,11 +117,49 @@ func (g *greeters) work(c *Conn) {
 			g.greet(c)
 		}
 		g.mu.Lock()
-		if c = g.next(); c == nil {
-			g.running--
+		g.running--
+		if len(g.back) > 0 || g.running >= g.most {
+			c = nil
+			g.start()
+		} else if c = g.next(); c != nil {
+			g.running++
 		}
 		g.mu.Unlock()
 	}
+}
+
+// park gives the place of a handshake to another while it waits for its client. Where too
+// many wait, the oldest of the address that has the most is dropped.
+func (g *greeters) park(c *Conn) {
+	g.mu.Lock()
+	g.parked.add(c, c.network())
+	var old *Conn
+	if g.parked.len() > g.waitMost {
+		old, _ = g.parked.greediest()
+		g.parked.remove(old)
+	}
+	g.running--
+	g.start()
+	g.mu.Unlock()
+	if old != nil {
+		old.loop.engine.gate.evict(old, LimitTLSWaiting)
+	}
+}
+
+// unpark waits for a place again. A connection that is over takes none: all that is left
+// is to fail.
+func (g *greeters) unpark(c *Conn, over bool) {
+	g.mu.Lock()
+	g.parked.remove(c)
+	if over || g.running < g.most {
+		g.running++
+		g.mu.Unlock()
+		return
+	}
+	turn := make(chan struct{})
+	g.back = append(g.back, turn)
+	g.mu.Unlock()
+	<-turn
 }
 
 // TLSStats are the figures of the handshakes.
@@ -122,8 +167,9 @@ type TLSStats struct {
 	Handshakes uint64 // completed
 	Failed     uint64
 	Resumed    uint64 // of those completed, that resumed a session
-	Running    int64
-	Waiting    int64 // for a worker, or for passes to end
+	Running    int64  // that compute
+	Waiting    int64  // for a place, or for passes to end
+	Parked     int64  // that wait for their clients
 }
 
 func (g *greeters) stats() TLSStats {
@@ -131,6 +177,6 @@ func (g *greeters) stats() TLSStats {
 	defer g.mu.Unlock()
 	return TLSStats{
 		Handshakes: g.done.Load(), Failed: g.failed.Load(), Resumed: g.resumed.Load(),
-		Running: int64(g.running), Waiting: int64(len(g.queue)),
+		Running: int64(g.running), Waiting: int64(g.queue.n + len(g.back)), Parked: int64(g.parked.len()),
 	}
 }

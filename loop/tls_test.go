@@ -221,9 +221,8 @@ func (flight) Close() error                    { return nil }
 func (flight) SetDeadline(time.Time) error     { return nil }
 func (flight) SetReadDeadline(time.Time) error { return nil }
 
-// TestTLSStall: clients that begin a handshake take the workers, until the
-// deadline cuts them and those that waited are served. Who says nothing, or
-// half a word, takes none.
+// TestTLSStall: clients that begin a handshake and do not go on are cut by the deadline,
+// and nothing is left of them. A client that says nothing, or half a word, takes no worker.
 func TestTLSStall(t *testing.T) {
 	w := newWorld(t, Config{TLS: testTLS(t), TLSHandshakes: 2, HandshakeTimeout: 500 * time.Millisecond})
 	first := hello(t, w.trust)
@@ -243,12 +242,12 @@ func TestTLSStall(t *testing.T) {
 	conn, _ := w.dial("quick")
 	conn.Close()
 	list := []net.Conn{stall(first), stall(first)}
-	w.await(func() bool { return w.engine.Stats().TLS.Running == 2 })
+	w.await(func() bool { return w.engine.Stats().TLS.Parked == 2 })
 	for range 3 {
 		list = append(list, stall(first))
 	}
-	w.await(func() bool { return w.engine.Stats().TLS.Waiting == 3 })
-	list[2].Close() // gone before its turn
+	w.await(func() bool { return w.engine.Stats().TLS.Parked == 5 })
+	list[2].Close() // gone before its deadline
 	for _, conn := range list[3:] {
 		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 		if _, err := io.ReadAll(conn); err != nil && strings.Contains(err.Error(), "timeout") {
@@ -259,6 +258,6 @@ func TestTLSStall(t *testing.T) {
 	conn.Close()
 	w.await(func() bool {
 		s := w.engine.Stats()
-		return s.TLS.Running == 0 && s.TLS.Waiting == 0 && s.Connections == 0 && s.HandshakeTimeouts >= 12
+		return s.TLS.Running == 0 && s.TLS.Waiting == 0 && s.TLS.Parked == 0 && s.Connections == 0 && s.HandshakeTimeouts >= 12
 	})
 }

@@ -44,16 +44,26 @@ func (t *secure) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// await is Read for the worker.
+// await is Read for the worker, which gives its place back while it waits.
 func (t *secure) await(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.hello
-	for len(h.in) == 0 {
-		if h.over {
-			return 0, io.ErrUnexpectedEOF
+	if len(h.in) == 0 && !h.over {
+		g := &t.conn.loop.engine.greeters
+		t.mu.Unlock()
+		g.park(t.conn)
+		t.mu.Lock()
+		for len(h.in) == 0 && !h.over {
+			h.cond.Wait()
 		}
-		h.cond.Wait()
+		over := len(h.in) == 0
+		t.mu.Unlock()
+		g.unpark(t.conn, over)
+		t.mu.Lock()
+	}
+	if len(h.in) == 0 {
+		return 0, io.ErrUnexpectedEOF
 	}
 	n := copy(b, h.in)
 	h.in = h.in[n:]

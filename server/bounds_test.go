@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"tapecast/loop"
 )
 
 // TestBoundsTable: each row of the table of bounds names a metric that /metrics has
@@ -17,6 +19,9 @@ func TestBoundsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, metrics := startServer(t).ask(t, "GET", "/metrics", "")
+	var secure strings.Builder // these are there where the public port is wss
+	writeHandshakeMetrics(metricWriter{&secure}, loop.TLSStats{})
+	metrics += "\n" + secure.String()
 	tests := testNames(t)
 	rows := 0
 	for line := range strings.Lines(string(page)) {

@@ -186,7 +186,7 @@ func (cfg *Config) MaxConnections() int {
 
 const (
 	// halfOpen is how many sockets that say nothing are kept where descriptors allow it.
-	halfOpen = 4096
+	halfOpen = 8192
 	// leastHalfOpen is how many are kept where they do not: part of what is reserved.
 	leastHalfOpen = 32
 )

@@ -77,9 +77,12 @@ type TLSConfig struct {
 	KeyFile string `koanf:"key_file"`
 	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
 	MinVersion string `koanf:"min_version"`
-	// Handshakes is how many run at a time; further clients wait, within
+	// Handshakes is how many compute at a time; further clients wait, within
 	// HandshakeTimeout. All give way to messages, for 200 ms at most. Default 256.
 	Handshakes int `koanf:"handshakes"`
+	// Waiting is how many wait for their clients meanwhile, some 10 KB each. At the bound the
+	// oldest of the address that has the most is dropped. Default 4096.
+	Waiting int `koanf:"waiting"`
 }
 
 // AdminConfig is the internal port: health, metrics and the rest.
@@ -138,7 +141,7 @@ type LimitsConfig struct {
 	ConnectionsPerAddress int `koanf:"connections_per_address"`
 	// HalfOpen is the most sockets that have not been upgraded, beside Connections. At the
 	// bound the oldest of the address that has the most is dropped for a new one. Default
-	// 0: 4096, or what the descriptor limit leaves (Config.MaxHalfOpen).
+	// 0: 8192, or what the descriptor limit leaves (Config.MaxHalfOpen).
 	HalfOpen int `koanf:"half_open"`
 	// HalfOpenPerAddress is the most of those of one address, likewise. Default 0: no limit.
 	HalfOpenPerAddress int `koanf:"half_open_per_address"`

@@ -16,7 +16,7 @@ func Default() *Config {
 			HandshakeTimeout: 10 * time.Second,
 			PingEvery:        25 * time.Second,
 			PongTimeout:      60 * time.Second,
-			TLS:              TLSConfig{MinVersion: "1.2", Handshakes: 256},
+			TLS:              TLSConfig{MinVersion: "1.2", Handshakes: 256, Waiting: 4096},
 		},
 		Admin: AdminConfig{Listen: "127.0.0.1:8081"},
 		Log:   LogConfig{Level: "info", Format: "auto"},

@@ -164,13 +164,17 @@ func (s *Server) writeTLSMetrics(m metricWriter) {
 	if e == nil || s.certificate == nil {
 		return
 	}
-	t := e.Stats().TLS
+	writeHandshakeMetrics(m, e.Stats().TLS)
+	m.gauge("tapecast_tls_certificate_expiry_seconds", "When the certificate expires, in Unix time.", float64(s.certificate.expires().Unix()))
+}
+
+func writeHandshakeMetrics(m metricWriter, t loop.TLSStats) {
 	m.counter("tapecast_tls_handshakes_total", "TLS handshakes completed.", t.Handshakes)
 	m.counter("tapecast_tls_resumed_total", "Of those, that resumed a session.", t.Resumed)
 	m.counter("tapecast_tls_failures_total", "TLS handshakes that failed.", t.Failed)
-	m.gauge("tapecast_tls_handshakes_running", "TLS handshakes that are going on.", float64(t.Running))
+	m.gauge("tapecast_tls_handshakes_running", "TLS handshakes that compute.", float64(t.Running))
+	m.gauge("tapecast_tls_handshakes_parked", "TLS handshakes that wait for their clients.", float64(t.Parked))
 	m.gauge("tapecast_tls_handshakes_waiting", "Connections whose TLS handshake waits for its turn, or gives way to passes.", float64(t.Waiting))
-	m.gauge("tapecast_tls_certificate_expiry_seconds", "When the certificate expires, in Unix time.", float64(s.certificate.expires().Unix()))
 }
 
 func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {

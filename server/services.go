@@ -48,7 +48,7 @@ func (s *Server) startEngine(context.Context) error {
 		HalfOpen: s.cfg.MaxHalfOpen(), HalfOpenPerAddress: s.cfg.Limits.HalfOpenPerAddress,
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
 		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),
-		TLS: s.certificate.tlsConfig(), TLSHandshakes: c.TLS.Handshakes,
+		TLS: s.certificate.tlsConfig(), TLSHandshakes: c.TLS.Handshakes, TLSWaiting: c.TLS.Waiting,
 	})
 	if err != nil {
 		return err

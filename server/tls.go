@@ -101,6 +101,9 @@ func (c *collector) checkTLS(t *TLSConfig) {
 	if t.Handshakes < 1 {
 		c.add(section+".handshakes", "0 would let nobody in", "set 1 or more, or remove the line for the default")
 	}
+	if t.Waiting < 1 {
+		c.add(section+".waiting", "0 would let nobody in", "set 1 or more, or remove the line for the default")
+	}
 	switch {
 	case t.CertFile == "" && t.KeyFile == "":
 		return

@@ -38,7 +38,7 @@ func makeCert(t *testing.T, dir string, serial int64, life time.Duration) TLSCon
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := TLSConfig{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"), MinVersion: "1.2", Handshakes: 16}
+	cfg := TLSConfig{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"), MinVersion: "1.2", Handshakes: 16, Waiting: 16}
 	for file, block := range map[string]*pem.Block{cfg.CertFile: {Type: "CERTIFICATE", Bytes: cert}, cfg.KeyFile: {Type: "PRIVATE KEY", Bytes: der}} {
 		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
@@ -63,6 +63,7 @@ func TestTLSFaults(t *testing.T) {
 	f("server: {tls: {cert_file: DIR/cert.pem, key_file: OTHER/key.pem}}",
 		"c.yaml:1: server.tls.cert_file: is no certificate for server.tls.key_file: tls: private key does not match public key; name a PEM certificate and the PEM private key that belongs to it")
 	f("server: {tls: {min_version: 1.1}}", `c.yaml:1: server.tls.min_version: "1.1" is unknown; did you mean 1.2? (known: 1.2, 1.3)`)
+	f("server: {tls: {waiting: 0}}", "c.yaml:1: server.tls.waiting: 0 would let nobody in; set 1 or more, or remove the line for the default")
 	f("server: {tls: {handshakes: 0}}", "c.yaml:1: server.tls.handshakes: 0 would let nobody in; set 1 or more, or remove the line for the default")
 	f("server: {tls: {cert: x}}", "c.yaml:1: server.tls.cert: unknown key; did you mean server.tls.cert_file?")
 }

@@ -1,0 +1,64 @@
+package loop
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// verdicts are what follows from a decision, to be carried out without the lock.
+type verdicts struct {
+	cut   []*Conn // end them at once
+	close []*Conn // end them with a close frame
+	hits  []hit
+}
+
+type hit struct {
+	limit Limit
+	from  netip.AddrPort
+}
+
+func (v *verdicts) hit(l Limit, c *Conn) { v.hits = append(v.hits, hit{l, c.Remote()}) }
+
+// carryOut releases the lock, and does what was decided under it.
+func (g *gate) carryOut(v *verdicts) {
+	g.mu.Unlock()
+	for _, c := range v.cut {
+		c.control(func(fd int) { // nothing lingers in the kernel
+			unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		})
+		c.cut()
+	}
+	for _, c := range v.close {
+		c.loop.post(event{kind: evClose, conn: c, code: codeTooMany, data: []byte(tooManyPending)})
+	}
+	for _, h := range v.hits {
+		g.tell(h.limit, h.from)
+	}
+}
+
+// GateStats are how many sockets are at which step.
+type GateStats struct {
+	HalfOpen int64 // the upgrade has not been granted
+	Pending  int64 // upgraded, and have yet to authenticate
+	Closing  int64 // being closed
+	Surplus  int64 // beyond a bound, and to be told so
+	Open     int64 // upgraded, and not yet gone
+}
+
+func (g *gate) stats() GateStats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return GateStats{
+		HalfOpen: int64(g.half.len()), Pending: int64(g.pending.len()), Closing: int64(g.closing.len()),
+		Surplus: int64(g.surplus.len()), Open: int64(g.placed),
+	}
+}
+
+// network is what the connection's address is counted as.
+func (c *Conn) network() netip.Addr { return network(netip.AddrFrom16(c.addr)) }
+
+// Pend counts the connection as one that has yet to authenticate, until SetAuthenticated
+// or its end. false: too many do, and it is to be refused. Only the handler's Open may
+// call it.
+func (c *Conn) Pend() bool { return c.loop.engine.gate.pend(c) }

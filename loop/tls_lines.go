@@ -1,0 +1,76 @@
+package loop
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// lines are the connections that wait for a handshake: a line for each address, which are
+// served in turn. What one address asks for delays another by one handshake, not by all.
+type lines struct {
+	of   map[netip.Addr]*line
+	ring []*line // the first is the next to be served
+	n    int
+}
+
+// line is what one address waits for, in order.
+type line struct {
+	addr netip.Addr
+	in   []waiting
+}
+
+// waiting is a connection whose client has said hello.
+type waiting struct {
+	conn  *Conn
+	since time.Time
+}
+
+func (q *lines) add(c *Conn, now time.Time) {
+	a := c.network()
+	l := q.of[a]
+	if l == nil {
+		if q.of == nil {
+			q.of = map[netip.Addr]*line{}
+		}
+		l = &line{addr: a}
+		q.of[a] = l
+		q.ring = append(q.ring, l)
+	}
+	l.in = append(l.in, waiting{c, now})
+	q.n++
+}
+
+// take takes the first connection of the next line, of those that have waited since before;
+// zero: of all. nil: there is none.
+func (q *lines) take(before time.Time) *Conn {
+	for i, l := range q.ring {
+		if !before.IsZero() && l.in[0].since.After(before) {
+			continue
+		}
+		c := l.in[0].conn
+		l.in[0] = waiting{}
+		l.in = l.in[1:]
+		q.ring = slices.Delete(q.ring, i, i+1)
+		if len(l.in) > 0 {
+			q.ring = append(q.ring, l)
+		} else {
+			delete(q.of, l.addr)
+		}
+		if q.n--; q.n == 0 {
+			*q = lines{}
+		}
+		return c
+	}
+	return nil
+}
+
+// oldest returns since when the one that has waited longest does; false: none waits.
+func (q *lines) oldest() (since time.Time, ok bool) {
+	for _, l := range q.ring {
+		if !ok || l.in[0].since.Before(since) {
+			since, ok = l.in[0].since, true
+		}
+	}
+	return since, ok
+}
