@@ -25,7 +25,7 @@ func (r *fanoutRun) startRaw(ctx context.Context) error {
 	if a.Err != "" {
 		return fmt.Errorf("cannot start rawsend: %s", a.Err)
 	}
-	r.end.addr, r.end.host, r.end.admin = a.Addr, a.Addr, a.Admin
+	r.end.addr, r.end.host, r.end.admin = a.Addr, a.Addr, adminPort{url: a.Admin}
 	return nil
 }
 

@@ -211,21 +211,26 @@ func (c *IdleConfig) touch(ctx context.Context, e endpoint, crew *crew, before, 
 }
 
 // collect has the gateway collect its garbage, which its heap profile does.
-func collect(ctx context.Context, admin string) error {
-	at := strings.TrimSuffix(admin, "/") + "/debug/pprof/heap?gc=1"
+func collect(ctx context.Context, admin adminPort) error {
+	at := admin.url + "/debug/pprof/heap?gc=1"
+	client := admin.client(time.Minute)
 	for range 2 { // what the first frees of sweeping and finalizers, the second returns
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 		if err != nil {
 			return inputf("--admin: %v", err)
 		}
-		resp, err := http.DefaultClient.Do(req)
+		admin.authorize(req.Header)
+		resp, err := client.Do(req)
 		if err != nil {
 			return inputf("cannot have the gateway collect: %s", rootOf(err))
 		}
+		if resp.StatusCode != http.StatusOK {
+			err = inputf("--gc needs the gateway's admin.pprof: %v", admin.refusal(resp))
+		}
 		_, _ = io.Copy(io.Discard, resp.Body) // the profile itself isn't wanted
 		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return inputf("--gc needs the gateway's admin.pprof: %s answers %s", at, resp.Status)
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -44,7 +44,7 @@ func ReadLive(ctx context.Context, from string, apart time.Duration) (*Live, err
 		}
 		return newLive(Metrics{}, m, m[metricUptime]), nil
 	}
-	s := newScraper(strings.TrimSuffix(strings.TrimSuffix(from, "/"), "/metrics"))
+	s := newScraper(adminPort{url: strings.TrimSuffix(strings.TrimSuffix(from, "/"), "/metrics")})
 	s.flag = "--metrics"
 	a, err := s.scrape(ctx)
 	if err != nil {

@@ -220,7 +220,7 @@ func TestParseProcTCP(t *testing.T) {
 // What the endpoint refuses ends the publishing at once, in its own words.
 func TestDirectRefused(t *testing.T) {
 	g := newGate(t, "")
-	to, err := newDirectSink(t.Context(), g.admin.URL)
+	to, err := newDirectSink(t.Context(), adminPort{url: g.admin.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestDirectRefused(t *testing.T) {
 // What is published came from the schedule, at its pace, and none is missing.
 func TestPublishDirect(t *testing.T) {
 	g := newGate(t, "")
-	to, err := newDirectSink(t.Context(), g.admin.URL)
+	to, err := newDirectSink(t.Context(), adminPort{url: g.admin.URL})
 	if err != nil {
 		t.Fatal(err)
 	}

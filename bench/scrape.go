@@ -36,11 +36,11 @@ type scraper struct {
 	flag   string // that says where
 }
 
-func newScraper(admin string) *scraper {
-	if pid, ok := strings.CutPrefix(admin, pidPrefix); ok {
+func newScraper(admin adminPort) *scraper {
+	if pid, ok := strings.CutPrefix(admin.url, pidPrefix); ok {
 		return &scraper{pid: pid}
 	}
-	return &scraper{flag: "--admin", url: strings.TrimSuffix(admin, "/") + "/metrics", client: &http.Client{Timeout: 10 * time.Second}}
+	return &scraper{flag: "--admin", url: admin.url + "/metrics", client: admin.client(10 * time.Second)}
 }
 
 func (s *scraper) scrape(ctx context.Context) (Metrics, error) {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -10,8 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 )
 
@@ -20,6 +19,7 @@ import (
 // and one write, so that the gateway takes it as one batch. One goroutine uses
 // it.
 type directSink struct {
+	admin  adminPort
 	conn   net.Conn
 	chunk  []byte // the next chunk, after room for its length
 	answer chan directAnswer
@@ -33,7 +33,7 @@ type directAnswer struct {
 const chunkHead = len("ffffffff\r\n")
 
 // checkDirect says whether the endpoint is there.
-func checkDirect(ctx context.Context, admin string) error {
+func checkDirect(ctx context.Context, admin adminPort) error {
 	s, err := newDirectSink(ctx, admin)
 	if err != nil {
 		return err
@@ -42,27 +42,23 @@ func checkDirect(ctx context.Context, admin string) error {
 	return err
 }
 
-func newDirectSink(ctx context.Context, admin string) (*directSink, error) {
-	u, err := url.Parse(admin)
-	if err != nil || u.Host == "" || u.Scheme != "http" {
-		return nil, inputf("--admin %q is no http:// address", admin)
-	}
-	host := u.Host
-	if u.Port() == "" {
-		host += ":80"
-	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", host)
+func newDirectSink(ctx context.Context, admin adminPort) (*directSink, error) {
+	conn, u, err := admin.dial(ctx)
 	if err != nil {
-		return nil, inputf("cannot connect to the gateway's internal port %s: %s (give it with --admin)", host, rootOf(err))
+		return nil, err
 	}
-	head := "POST " + strings.TrimSuffix(u.Path, "/") + "/debug/append HTTP/1.1\r\nHost: " + u.Host +
-		"\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-	if _, err := io.WriteString(conn, head); err != nil {
+	header := http.Header{"Content-Type": {"application/octet-stream"}, "Transfer-Encoding": {"chunked"}}
+	admin.authorize(header)
+	var head bytes.Buffer
+	fmt.Fprintf(&head, "POST %s/debug/append HTTP/1.1\r\nHost: %s\r\n", u.Path, u.Host)
+	_ = header.Write(&head) // a buffer takes all
+	head.WriteString("\r\n")
+	if _, err := conn.Write(head.Bytes()); err != nil {
 		_ = conn.Close() // it is broken
 		return nil, fmt.Errorf("cannot begin to append: %w", err)
 	}
-	s := &directSink{conn: conn, chunk: make([]byte, chunkHead, 64<<10), answer: make(chan directAnswer, 1)}
+	s := &directSink{admin: admin, conn: conn, answer: make(chan directAnswer, 1)}
+	s.chunk = make([]byte, chunkHead, 64<<10)
 	go s.listen()
 	return s, nil
 }
@@ -75,8 +71,7 @@ func (s *directSink) listen() {
 		s.answer <- directAnswer{err: fmt.Errorf("the gateway ended the append: %w", err)}
 		return
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	_ = resp.Body.Close() // the connection is closed as well
+	defer resp.Body.Close()
 	var a struct {
 		Appended int64 `json:"appended"`
 	}
@@ -84,10 +79,10 @@ func (s *directSink) listen() {
 	case resp.StatusCode == http.StatusNotFound:
 		err = inputf("the gateway has no append endpoint: start it with --direct (admin.direct: true)")
 	case resp.StatusCode != http.StatusOK:
-		err = inputf("the gateway refused the append: %s: %s", resp.Status, strings.TrimSpace(string(body)))
-	case err == nil:
-		if err = json.Unmarshal(body, &a); err != nil {
-			err = fmt.Errorf("cannot read the append's answer %.80q: %w", body, err)
+		err = s.admin.refusal(resp)
+	default:
+		if err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&a); err != nil {
+			err = fmt.Errorf("cannot read the append's answer: %w", err)
 		}
 	}
 	s.answer <- directAnswer{appended: a.Appended, err: err}

@@ -85,7 +85,7 @@ func TestPublishBadInput(t *testing.T) {
 
 // A process without /metrics is looked at by its number.
 func TestProcessMetrics(t *testing.T) {
-	s := newScraper(fmt.Sprintf("pid:%d", os.Getpid()))
+	s := newScraper(adminPort{url: fmt.Sprintf("pid:%d", os.Getpid())})
 	first, err := s.scrape(t.Context())
 	if err != nil || first[metricRSS] < 1<<20 {
 		t.Fatalf("%v, %v", first, err)
@@ -113,7 +113,7 @@ func TestParseProcess(t *testing.T) {
 	}
 	var input *InputError
 	for _, pid := range []string{"pid:x", "pid:-1", "pid:999999999"} {
-		if _, err := newScraper(pid).scrape(t.Context()); !errors.As(err, &input) {
+		if _, err := newScraper(adminPort{url: pid}).scrape(t.Context()); !errors.As(err, &input) {
 			t.Errorf("%s: %v", pid, err)
 		}
 	}

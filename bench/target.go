@@ -12,24 +12,28 @@ import (
 type Target struct {
 	Speech // what clients speak with it
 
-	URL     string   // ws://HOST:PORT/ws, or wss:
-	CA      string   // wss: file of the certificates to trust. "": the system's
-	Admin   string   // http://HOST:PORT of the internal port. "": port 8081 of the same host. pid:N: a process without /metrics
-	Keys    Keys     // for the clients' tokens
-	Sources []string // addresses to connect from. nil: 127.0.0.2 to 127.0.0.9 for a gateway on loopback
-	Agents  Agents   // machines that the clients run on. Empty: this one
-	Direct  bool     // publish through the gateway's append endpoint
-	Brokers []string // or to Kafka
-	Topic   string
-	Publish string // or to another server's own port: nats://HOST:PORT, or http://HOST:PORT/api of a Centrifugo
-	APIKey  string // of the Centrifugo
+	URL string // ws://HOST:PORT/ws, or wss:
+	CA  string // wss: file of the certificates to trust. "": the system's
+	// Admin is http://HOST:PORT or https of the internal port. "": port 8081 of the same
+	// host. pid:N: a process without /metrics.
+	Admin      string
+	AdminToken string   // that the internal port wants for Direct and for pprof. "": none
+	AdminCA    string   // https: file of the certificates to trust there. "": CA, or the system's
+	Keys       Keys     // for the clients' tokens
+	Sources    []string // addresses to connect from. nil: 127.0.0.2 to 127.0.0.9 for a gateway on loopback
+	Agents     Agents   // machines that the clients run on. Empty: this one
+	Direct     bool     // publish through the gateway's append endpoint
+	Brokers    []string // or to Kafka
+	Topic      string
+	Publish    string // or to another server's own port: nats://HOST:PORT, or http://HOST:PORT/api of a Centrifugo
+	APIKey     string // of the Centrifugo
 }
 
 // endpoint is a target, resolved.
 type endpoint struct {
 	addr, host, path string
 	tls              bool
-	admin            string
+	admin            adminPort
 	sources          []string
 }
 
@@ -39,7 +43,7 @@ func (t *Target) resolve(ctx context.Context) (endpoint, error) {
 	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
 		return endpoint{}, inputf("--target %q is no ws://HOST:PORT/PATH, nor wss://", t.URL)
 	}
-	e := endpoint{host: u.Host, path: u.RequestURI(), tls: u.Scheme == "wss", admin: t.Admin, sources: t.Sources}
+	e := endpoint{host: u.Host, path: u.RequestURI(), tls: u.Scheme == "wss", sources: t.Sources}
 	if u.Path == "" {
 		e.path = "/ws"
 		if u.RawQuery != "" {
@@ -62,8 +66,8 @@ func (t *Target) resolve(ctx context.Context) (endpoint, error) {
 		}
 	}
 	e.addr = net.JoinHostPort(ip.String(), port)
-	if e.admin == "" {
-		e.admin = "http://" + net.JoinHostPort(u.Hostname(), "8081")
+	if e.admin, err = t.adminOf(u.Hostname()); err != nil {
+		return endpoint{}, err
 	}
 	if e.sources == nil && ip.IsLoopback() && ip.Is4() {
 		e.sources = loopbackSources()

@@ -26,15 +26,21 @@ func (j *Job) tlsConfig() (*tls.Config, error) {
 	if j.CA == "" {
 		return cfg, nil
 	}
-	pem, err := os.ReadFile(j.CA)
+	cfg.RootCAs, err = certPool("--ca", j.CA)
+	return cfg, err
+}
+
+// certPool reads the certificates to trust from the file that a flag names.
+func certPool(flag, file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, inputf("--ca: %v", err)
+		return nil, inputf("%s: %v", flag, err)
 	}
-	cfg.RootCAs = x509.NewCertPool()
-	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, inputf("--ca %s holds no certificate", j.CA)
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, inputf("%s %s holds no certificate", flag, file)
 	}
-	return cfg, nil
+	return pool, nil
 }
 
 // handshakeTime is how long a TLS handshake may wait for the gateway.

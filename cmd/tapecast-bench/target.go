@@ -10,18 +10,19 @@ import (
 
 // targetFlags are those that every measurement has.
 type targetFlags struct {
-	url, ca, admin     string
-	direct             bool
-	brokers            []string
-	topic              string
-	secret, secretFile string
-	ed25519Key, token  string
-	sources            string
-	agents             []string
-	agentKeyFile       string
-	speech             bench.Speech
-	publish, apiKey    string
-	json, quiet        bool
+	url, ca, admin      string
+	adminToken, adminCA string
+	direct              bool
+	brokers             []string
+	topic               string
+	secret, secretFile  string
+	ed25519Key, token   string
+	sources             string
+	agents              []string
+	agentKeyFile        string
+	speech              bench.Speech
+	publish, apiKey     string
+	json, quiet         bool
 }
 
 func (t *targetFlags) add(cmd *cobra.Command) {
@@ -29,7 +30,12 @@ func (t *targetFlags) add(cmd *cobra.Command) {
 	f.StringVar(&t.url, "target", "ws://127.0.0.1:8080/ws", "the gateway's public `URL`")
 	f.StringVar(&t.ca, "ca", "", "`file` of the certificates to trust, for a wss:// target (default: the system's)")
 	f.StringVar(&t.admin, "admin", "", "`URL` of the gateway's internal port (default: port 8081 of the target's host); pid:N: a server without such metrics, by its process")
-	f.StringVar(&t.secret, "secret", "", "HS256 `key` that signs the clients' tokens")
+	f.StringVar(&t.adminToken, "admin-token-file", "",
+		"`file` with the token that the internal port wants for --direct and --gc")
+	f.StringVar(&t.adminCA, "admin-ca", "",
+		"`file` of the certificates to trust, for an https:// --admin (default: as --ca)")
+	f.StringVar(&t.secret, "secret", "",
+		"HS256 `key` that signs the clients' tokens (default, on this machine: the demo's)")
 	f.StringVar(&t.secretFile, "secret-file", "", "`file` that holds the HS256 key")
 	f.StringVar(&t.ed25519Key, "ed25519-key", "", "PEM `file` with the Ed25519 private key that signs the clients' tokens")
 	f.StringVar(&t.token, "token", "", "one `token` for all clients, who are then one user")
@@ -63,6 +69,10 @@ func (t *targetFlags) target() (bench.Target, error) {
 	if err != nil {
 		return bench.Target{}, err
 	}
+	adminToken, err := readKey("--admin-token-file", t.adminToken)
+	if err != nil {
+		return bench.Target{}, err
+	}
 	sources, err := bench.ParseSources(t.sources)
 	if err != nil {
 		return bench.Target{}, err
@@ -71,11 +81,14 @@ func (t *targetFlags) target() (bench.Target, error) {
 	if err != nil {
 		return bench.Target{}, err
 	}
-	return bench.Target{
-		URL: t.url, Agents: agents, CA: t.ca, Admin: t.admin, Keys: keys, Sources: sources,
+	to := bench.Target{
+		URL: t.url, Agents: agents, CA: t.ca, Admin: t.admin, AdminToken: adminToken, AdminCA: t.adminCA,
+		Keys: keys, Sources: sources,
 		Direct: t.direct, Brokers: t.brokers, Topic: t.topic,
 		Speech: t.speech, Publish: t.publish, APIKey: t.apiKey,
-	}, nil
+	}
+	to.FromDemo()
+	return to, nil
 }
 
 // log is where progress goes.
