@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,64 +15,121 @@ import (
 	"time"
 )
 
-// admin is the internal port.
+// admin is an internal port: the one of all that operators want, or that of probes.
 type admin struct {
 	http     *http.Server
 	log      *slog.Logger
+	key      string      // of the configuration, that says where it listens
+	tls      *tls.Config // nil: plain
+	conns    adminConns
+	dropped  atomic.Uint64
 	listener atomic.Pointer[net.Listener]
 }
 
-// newAdmin lays out the port. Everything on it answers JSON, the Prometheus form of
+// adminPaths lays out a port. Everything on it answers JSON, the Prometheus form of
 // /metrics and pprof apart.
+type adminPaths struct {
+	mux   *http.ServeMux
+	names []string // that it tells
+}
+
+func (p *adminPaths) add(path string, f http.HandlerFunc, methods ...string) {
+	p.mux.Handle(path, allow(f, methods...))
+	p.names = append(p.names, path)
+}
+
+func (p *adminPaths) get(path string, f http.HandlerFunc) {
+	p.add(path, f, http.MethodGet, http.MethodHead)
+}
+
+// probes are what orchestrators and Prometheus ask for.
+func (p *adminPaths) probes(s *Server) {
+	p.get("/health", s.serveHealth)
+	p.get("/livez", s.serveLivez)
+	p.get("/readyz", s.serveReadyz)
+	p.get("/metrics", s.scrapes.guard(s.serveMetrics))
+}
+
+// port is a port with the paths that were added.
+func (p *adminPaths) port(s *Server, key string) *admin {
+	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, http.StatusNotFound, "there is no %s here; there are %s", r.URL.Path, strings.Join(p.names, " "))
+	})
+	a := &admin{log: s.log, key: key, http: newAdminHTTP(s.gate.guard(p.mux))}
+	a.http.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	return a
+}
+
+// newAdmin is the port of admin.listen.
 func newAdmin(s *Server) *admin {
-	mux := http.NewServeMux()
-	paths := []string{"/health", "/livez", "/readyz", "/metrics", "/connections", "/publish"}
-	get := func(path string, f http.HandlerFunc) { mux.Handle(path, allow(f, http.MethodGet, http.MethodHead)) }
-	get("/health", s.serveHealth)
-	get("/livez", s.serveLivez)
-	get("/readyz", s.serveReadyz)
-	get("/metrics", s.serveMetrics)
-	get("/connections", s.serveConnections)
-	mux.Handle("/publish", allow(s.servePublish, http.MethodPost))
+	p := &adminPaths{mux: http.NewServeMux()}
+	p.probes(s)
+	// It asks every loop, and walks all members.
+	p.get("/connections", newTurns(s.gate, 1, 10).guard(s.serveConnections))
+	p.add("/publish", s.gate.writes(newTurns(s.gate, 16, 0).guard(s.servePublish)), http.MethodPost)
 	if s.cfg.Admin.Direct {
-		mux.Handle("/debug/append", allow(s.direct.serve, http.MethodPost))
+		streams := newTurns(s.gate, 16, 0)
+		p.mux.Handle("/debug/append", allow(s.gate.writes(streams.guard(s.direct.serve)), http.MethodPost))
 	}
 	if s.cfg.Admin.Pprof {
-		paths = append(paths, "/debug/pprof/")
-		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+		p.pprof(s.gate)
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, http.StatusNotFound, "there is no %s here; there are %s", r.URL.Path, strings.Join(paths, " "))
-	})
-	return &admin{log: s.log, http: &http.Server{
-		// A page in an operator's browser must not publish to Kafka.
-		Handler:           http.NewCrossOriginProtection().Handler(mux),
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}}
+	a := p.port(s, "admin.listen")
+	a.tls = s.adminCertificate.tlsConfig()
+	return a
+}
+
+// newProbes is the port of admin.probes.
+func newProbes(s *Server) *admin {
+	p := &adminPaths{mux: http.NewServeMux()}
+	p.probes(s)
+	return p.port(s, "admin.probes")
+}
+
+func (p *adminPaths) pprof(gate *adminGate) {
+	running := newTurns(gate, 4, 0)
+	serve := func(f http.HandlerFunc) http.HandlerFunc {
+		return gate.wantsToken(running.guard(func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength == 0 { // a profile may take longer than a request has to come
+				_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a connection that takes none has ended
+			}
+			f(w, r)
+		}))
+	}
+	p.get("/debug/pprof/", serve(pprof.Index))
+	get := func(path string, f http.HandlerFunc, more ...string) {
+		p.mux.Handle(path, allow(serve(f), append(more, http.MethodGet, http.MethodHead)...))
+	}
+	get("/debug/pprof/cmdline", pprof.Cmdline)
+	get("/debug/pprof/profile", pprof.Profile)
+	get("/debug/pprof/symbol", pprof.Symbol, http.MethodPost)
+	get("/debug/pprof/trace", pprof.Trace)
 }
 
 func (a *admin) start(addr string) error {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("cannot open the internal port: %w; set admin.listen to another one", err)
+		return fmt.Errorf("cannot open the internal port: %w; set %s to another one", err, a.key)
 	}
 	a.listener.Store(&ln)
+	a.conns.Listener, a.conns.most, a.conns.dropped = ln, adminConnections, &a.dropped
+	serve := net.Listener(&a.conns)
+	if a.tls != nil {
+		serve = tls.NewListener(serve, a.tls)
+	}
 	go func() {
-		if err := a.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			a.log.Error("the internal port has failed", "error", err)
+		if err := a.http.Serve(serve); !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("the internal port has failed", "error", err, "key", a.key)
 		}
 	}()
 	return nil
 }
 
+// addr is where the port listens; nil: it does not.
 func (a *admin) addr() net.Addr {
+	if a == nil {
+		return nil
+	}
 	if ln := a.listener.Load(); ln != nil {
 		return (*ln).Addr()
 	}
@@ -80,12 +138,28 @@ func (a *admin) addr() net.Addr {
 
 // stop lets requests end for a moment; a stream or a profile is cut.
 func (a *admin) stop(ctx context.Context) error {
+	if a == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if err := a.http.Shutdown(ctx); err != nil {
 		return a.http.Close()
 	}
 	return nil
+}
+
+// writeAdminMetrics writes how the internal ports are used.
+func (s *Server) writeAdminMetrics(m metricWriter) {
+	open, dropped := 0, uint64(0)
+	for _, a := range []*admin{s.admin, s.probes} {
+		if a != nil {
+			open, dropped = open+a.conns.count(), dropped+a.dropped.Load()
+		}
+	}
+	m.gauge("tapecast_admin_connections", "Connections to the internal port, and that of probes.", float64(open))
+	m.counter("tapecast_admin_connections_dropped_total", "Of those, closed because there were too many.", dropped)
+	s.gate.writeMetrics(m)
 }
 
 // allow answers other methods than the given ones with 405.

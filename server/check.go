@@ -24,6 +24,7 @@ const maxWildcards = 255
 func (c *collector) check(cfg *Config) {
 	c.checkServer(cfg)
 	c.checkTLS(&cfg.Server.TLS)
+	c.checkAdmin(cfg)
 	c.checkLog(&cfg.Log)
 	c.checkAuth(cfg)
 	c.checkLimits(cfg)
@@ -35,10 +36,6 @@ func (c *collector) check(cfg *Config) {
 func (c *collector) checkServer(cfg *Config) {
 	s := &cfg.Server
 	c.hostPort("server.listen", s.Listen)
-	c.hostPort("admin.listen", cfg.Admin.Listen)
-	if _, port, _ := net.SplitHostPort(s.Listen); s.Listen == cfg.Admin.Listen && port != "0" {
-		c.add("admin.listen", "is the same as server.listen", "give the internal port an address of its own")
-	}
 	if !strings.HasPrefix(s.Path, "/") || strings.ContainsAny(s.Path, "?# \t") {
 		c.add("server.path", fmt.Sprintf("%q is no path", s.Path), "write one that begins with a slash, such as /ws")
 	}

@@ -76,6 +76,7 @@ type collector struct {
 	told   map[Fault]bool  // an alias can bring a line up again
 	keys   map[string]bool // that have a fault
 	places map[string]place
+	demo   bool // no file and no brokers: run gives it a secret and a token
 }
 
 func newCollector() *collector {

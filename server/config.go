@@ -85,18 +85,6 @@ type TLSConfig struct {
 	Waiting int `koanf:"waiting"`
 }
 
-// AdminConfig is the internal port: health, metrics and the rest.
-type AdminConfig struct {
-	// Listen is the internal host:port. Default 127.0.0.1:8081. It has no
-	// authentication of its own: keep it off public networks.
-	Listen string `koanf:"listen"`
-	// Pprof serves /debug/pprof/. Default false.
-	Pprof bool `koanf:"pprof"`
-	// Direct serves POST /debug/append, which appends records past Kafka. For
-	// measurements only, so it is named in no help text. Default false.
-	Direct bool `koanf:"direct"`
-}
-
 // LogConfig says how to log.
 type LogConfig struct {
 	// Level is the least level logged: debug, info (default), warn, error.

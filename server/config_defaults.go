@@ -18,7 +18,7 @@ func Default() *Config {
 			PongTimeout:      60 * time.Second,
 			TLS:              TLSConfig{MinVersion: "1.2", Handshakes: 256, Waiting: 4096},
 		},
-		Admin: AdminConfig{Listen: "127.0.0.1:8081"},
+		Admin: AdminConfig{Listen: "127.0.0.1:8081", TLS: AdminTLSConfig{MinVersion: "1.2"}},
 		Log:   LogConfig{Level: "info", Format: "auto"},
 		Auth:  AuthConfig{Timeout: 10 * time.Second},
 		Limits: LimitsConfig{

@@ -62,6 +62,7 @@ func Load(src Sources) (*Config, error) {
 		panic(fmt.Sprintf("BUG: cannot take values that were checked: %s", err))
 	}
 	c.readSecrets(cfg)
+	c.demo = src.File == "" && cfg.Demo()
 	c.check(cfg)
 	if len(c.faults) > 0 {
 		return cfg, c.sorted()
@@ -103,8 +104,12 @@ func (c *collector) readSecrets(cfg *Config) {
 	if f := &a.PrivateKeyFile; *f != "" {
 		*f = c.resolve("auth.private_key_file", *f)
 	}
-	t := &cfg.Server.TLS
-	for key, f := range map[string]*string{"server.tls.cert_file": &t.CertFile, "server.tls.key_file": &t.KeyFile} {
+	t, admin := &cfg.Server.TLS, &cfg.Admin
+	for key, f := range map[string]*string{
+		"server.tls.cert_file": &t.CertFile, "server.tls.key_file": &t.KeyFile,
+		"admin.tls.cert_file": &admin.TLS.CertFile, "admin.tls.key_file": &admin.TLS.KeyFile,
+		"admin.token_file": &admin.TokenFile,
+	} {
 		if *f != "" {
 			*f = c.resolve(key, *f)
 		}

@@ -183,7 +183,9 @@ auto_join: &j [prices, trades]
 
 func TestFlagsGoOverEnvironmentOverFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.yaml")
-	os.WriteFile(file, []byte("server: {listen: \"a:1\", path: /a}\nlog: {level: warn}\n"), 0o600)
+	token := adminTokenFile(t, testAdminToken)
+	os.WriteFile(file, []byte("server: {listen: \"a:1\", path: /a}\nlog: {level: warn}\n"+
+		"admin: {write: true, token_file: "+token+"}\n"), 0o600)
 	cfg, err := Load(Sources{
 		File:    file,
 		Environ: []string{"TAPECAST_SERVER_LISTEN=b:2", "TAPECAST_SERVER_PATH=/b"},

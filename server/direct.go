@@ -79,7 +79,24 @@ func (d *direct) init(s *Server) {
 	d.listener = s.table.Listen(func([]*rooms.Sub) {})
 }
 
+// directIdle is how long a stream may pause, and its answer take. Whoever sends it has
+// the token.
+const directIdle = 2 * time.Minute
+
+// patientBody is a body that comes for as long as it does not pause.
+type patientBody struct {
+	io.ReadCloser
+	w http.ResponseWriter
+}
+
+// Read moves the deadlines before it reads.
+func (b patientBody) Read(p []byte) (int, error) {
+	giveTime(b.w, directIdle, directIdle)
+	return b.ReadCloser.Read(p)
+}
+
 func (d *direct) serve(w http.ResponseWriter, r *http.Request) {
+	r.Body = patientBody{r.Body, w}
 	n, err := d.stream(r)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "entry %d: %v", n, err)

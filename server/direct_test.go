@@ -40,7 +40,13 @@ func TestDirect(t *testing.T) {
 	r, w := io.Pipe()
 	answer := make(chan string, 1)
 	go func() {
-		resp, err := http.Post("http://"+s.AdminAddr().String()+"/debug/append", "application/octet-stream", r)
+		post, err := http.NewRequest("POST", "http://"+s.AdminAddr().String()+"/debug/append", r)
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		post.Header.Set("Authorization", "Bearer "+testAdminToken)
+		resp, err := http.DefaultClient.Do(post)
 		if err != nil {
 			answer <- err.Error()
 			return

@@ -34,6 +34,18 @@
 // log line a minute at most, with counts. A service that does not say how it does
 // within half a second is degraded, and nobody waits for it.
 //
+// # The internal port
+//
+// adminGate decides who is served: a request's Host must be a literal address,
+// localhost or a name of admin.hosts (/livez and /readyz take any), no page of another
+// origin may ask for more than to read, and what writes wants admin.write and the token
+// of admin.token_file, which pprof wants as well. What it refuses is counted by reason
+// and logged once a minute. adminConns bounds connections, of which the oldest gives
+// way, so that probes get in; deadlines end what is sent by halves; turns let requests
+// that cost the loops something run one at a time, with a rest after each. ReloadAdmin,
+// which SIGHUP calls, takes the token and the certificate of admin.tls again.
+// admin.probes is a second port with /livez, /readyz, /health and /metrics alone.
+//
 // # Logging
 //
 // NewLogger's handler lets 20 records of one level and text through at once and

@@ -74,6 +74,7 @@ func (s *Server) writeMetrics(w io.Writer) {
 		s.writeLagMetrics(m, e)
 	}
 	s.writeTLSMetrics(m)
+	s.writeAdminMetrics(m)
 	s.writeRoomMetrics(m, &table)
 	if c := s.consumer.Load(); c != nil {
 		read, recalled = c.Stats(), c.RecallStats()

@@ -66,7 +66,8 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	if err := d.Decode(&in); err != nil {
 		var big *http.MaxBytesError
 		if errors.As(err, &big) {
-			refuse(w, http.StatusRequestEntityTooLarge, "the body is longer than %d bytes: records over kafka.max_record are refused by every node", big.Limit)
+			s.gate.refuse(w, r, refusedBody, http.StatusRequestEntityTooLarge,
+				"the body is longer than %d bytes: records over kafka.max_record are refused by every node", big.Limit)
 			return
 		}
 		refuse(w, http.StatusBadRequest, `cannot read the body: %v; send {"topic":"…","key":"…","value":{…},"headers":{…}}`, err)
@@ -76,6 +77,7 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "there is more after the object: send one record at a time")
 		return
 	}
+	giveTime(w, 0, adminWrite) // the body is here: how long Kafka takes is no longer the peer's
 	switch {
 	case in.Topic == "":
 		refuse(w, http.StatusBadRequest, "topic is missing; routes read %s", s.topics())

@@ -38,7 +38,11 @@ type Server struct {
 	market      *ingest.Market
 	publisher   publisher
 	direct      direct
-	admin       *admin
+
+	gate             *adminGate
+	adminCertificate *certificate // nil: the internal port is http
+	scrapes          *turns       // of /metrics
+	admin, probes    *admin       // probes nil: it has no port of its own
 
 	begun    time.Time
 	tabled   bool        // the table's appenders were started
@@ -74,7 +78,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	if s.auth, err = newAuthenticator(&cfg.Auth); err != nil {
 		return nil, err
 	}
-	if s.certificate, err = newCertificate(&cfg.Server.TLS, log); err != nil {
+	if s.certificate, err = newCertificate("server.tls", &cfg.Server.TLS, log); err != nil {
 		return nil, err
 	}
 	s.limit = newLimiter(cfg)
@@ -87,8 +91,26 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	}
 	s.trouble = newTroubleWatch(log, s.troubles())
 	s.registry.troubles = s.trouble.of
-	s.admin = newAdmin(s)
+	if err := s.layAdmin(); err != nil {
+		return nil, err
+	}
 	return s, nil
+}
+
+// layAdmin makes the internal ports.
+func (s *Server) layAdmin() (err error) {
+	if s.gate, err = newAdminGate(&s.cfg.Admin, s.log); err != nil {
+		return err
+	}
+	if s.adminCertificate, err = newCertificate("admin.tls", s.cfg.Admin.TLS.tls(), s.log); err != nil {
+		return err
+	}
+	s.scrapes = newTurns(s.gate, 1, 3) // a look asks every loop
+	s.admin = newAdmin(s)
+	if s.cfg.Admin.Probes != "" {
+		s.probes = newProbes(s)
+	}
+	return nil
 }
 
 // Start opens the internal port first, so that it answers while the rest
@@ -98,6 +120,11 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.admin.start(s.cfg.Admin.Listen); err != nil {
 		return err
 	}
+	if s.probes != nil {
+		if err := s.probes.start(s.cfg.Admin.Probes); err != nil {
+			return err
+		}
+	}
 	s.table.Start()
 	s.tabled = true
 	if err := s.startEmbedded(ctx); err != nil {
@@ -106,8 +133,12 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.registry.start(ctx); err != nil {
 		return err
 	}
-	s.log.Info("listening", "addr", s.Listen().String(), "path", s.cfg.Server.Path, "admin", s.AdminAddr().String(),
-		"connections", s.cfg.MaxConnections(), "rooms", len(s.catalog.Patterns()), "topics", len(s.table.Feeds()), "embedded", s.cfg.Demo())
+	args := []any{"addr", s.Listen().String(), "path", s.cfg.Server.Path, "admin", s.AdminAddr().String()}
+	if s.probes != nil {
+		args = append(args, "probes", s.ProbesAddr().String())
+	}
+	s.log.Info("listening", append(args, "connections", s.cfg.MaxConnections(), "rooms", len(s.catalog.Patterns()),
+		"topics", len(s.table.Feeds()), "embedded", s.cfg.Demo())...)
 	go s.awaitReady()
 	go trim(s.stopping)
 	go s.trouble.run(s.stopping)
@@ -152,6 +183,10 @@ func (s *Server) Listen() net.Addr {
 // AdminAddr is the internal address, once started; nil before.
 func (s *Server) AdminAddr() net.Addr { return s.admin.addr() }
 
+// ProbesAddr is the address of the port that probes have of their own, once started;
+// nil before, and where admin.probes is not set.
+func (s *Server) ProbesAddr() net.Addr { return s.probes.addr() }
+
 // Shutdown takes readiness away, closes the public port, tells the clients and
 // sends them away over the drain time, then stops reading, and the rest. It
 // gives up on what is not done when ctx ends.
@@ -186,7 +221,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	if s.embedded != nil {
 		s.embedded.Stop()
 	}
-	err = errors.Join(err, s.admin.stop(ctx))
+	err = errors.Join(err, s.admin.stop(ctx), s.probes.stop(ctx))
 	s.log.Info("stopped", "took", time.Since(begun).Round(time.Millisecond).String())
 	return err
 }

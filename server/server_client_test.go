@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +25,7 @@ func startServer(t *testing.T, change ...func(*Config)) *Server {
 	t.Helper()
 	cfg := testConfig()
 	cfg.Server.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Admin.Write, cfg.Admin.TokenFile = true, adminTokenFile(t, testAdminToken)
 	cfg.Server.Drain = 200 * time.Millisecond
 	cfg.Ingest.Market = false
 	cfg.Kafka.MetadataEvery = 200 * time.Millisecond
@@ -57,15 +60,29 @@ func eventually(t *testing.T, what string, cond func() bool) {
 
 var adminClient = http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// ask sends a request to the internal port.
+const testAdminToken = "a-token-of-tests-which-is-as-long-as-any"
+
+func adminTokenFile(t *testing.T, token string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "admin.token")
+	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// ask sends a request to the internal port, with its token unless the headers have one.
 func (s *Server) ask(t *testing.T, method, path, body string, headers ...string) (int, http.Header, string) {
 	t.Helper()
 	r, err := http.NewRequest(method, "http://"+s.AdminAddr().String()+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Header.Set("Authorization", "Bearer "+testAdminToken)
 	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
+		if r.Header.Set(headers[i], headers[i+1]); headers[i] == "Host" {
+			r.Host = headers[i+1]
+		}
 	}
 	resp, err := adminClient.Do(r)
 	if err != nil {

@@ -193,7 +193,7 @@ func TestKafkaOutage(t *testing.T) {
 // TestNotStarted: what an orchestrator sees of a server that is not up.
 func TestNotStarted(t *testing.T) {
 	cfg := testConfig()
-	cfg.Admin.Listen = "127.0.0.1:0"
+	cfg.Admin = AdminConfig{Listen: "127.0.0.1:0", Write: true, TokenFile: adminTokenFile(t, testAdminToken)}
 	s, err := New(cfg, quietLog())
 	if err != nil {
 		t.Fatal(err)

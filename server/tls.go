@@ -16,20 +16,21 @@ const expirySoon = 14 * 24 * time.Hour
 // tlsVersions are the values of server.tls.min_version.
 var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 
-// certificate is what the public port shows, and can be replaced while it runs.
-// Any goroutine may use it.
+// certificate is what a port shows, and can be replaced while it runs. Any goroutine
+// may use it.
 type certificate struct {
 	log  *slog.Logger
+	key  string      // section of the configuration
 	base *tls.Config // one for all connections: it holds the keys of session tickets
 	pair atomic.Pointer[tls.Certificate]
 }
 
 // newCertificate reads what the configuration names; nil: it names none.
-func newCertificate(cfg *TLSConfig, log *slog.Logger) (*certificate, error) {
+func newCertificate(key string, cfg *TLSConfig, log *slog.Logger) (*certificate, error) {
 	if cfg.CertFile == "" {
 		return nil, nil
 	}
-	c := &certificate{log: log}
+	c := &certificate{log: log, key: key}
 	c.base = &tls.Config{
 		MinVersion:     tlsVersions[cfg.MinVersion],
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair.Load(), nil },
@@ -41,11 +42,12 @@ func newCertificate(cfg *TLSConfig, log *slog.Logger) (*certificate, error) {
 func (c *certificate) load(cfg *TLSConfig) error {
 	pair, err := cfg.pair()
 	if err != nil {
-		return fmt.Errorf("cannot take the certificate of server.tls: %w", err)
+		return fmt.Errorf("cannot take the certificate of %s: %w", c.key, err)
 	}
 	c.pair.Store(&pair)
 	left := time.Until(pair.Leaf.NotAfter)
-	args := []any{"names", pair.Leaf.DNSNames, "expires", pair.Leaf.NotAfter.UTC().Format(time.RFC3339), "days", int(left / (24 * time.Hour))}
+	args := []any{"of", c.key, "names", pair.Leaf.DNSNames,
+		"expires", pair.Leaf.NotAfter.UTC().Format(time.RFC3339), "days", int(left / (24 * time.Hour))}
 	switch {
 	case left <= 0:
 		c.log.Warn("the certificate has expired: clients will refuse it; renew it, then SIGHUP", args...)
@@ -83,27 +85,53 @@ func (cfg *TLSConfig) pair() (tls.Certificate, error) {
 // names. After an error the old one stays. Sessions of before can still be
 // resumed. Whether there is TLS at all cannot be changed while the server runs.
 func (s *Server) ReloadCertificate(fresh *Config) error {
-	if (s.certificate != nil) != fresh.TLS() {
-		return errors.New("server.tls cannot be added or taken away while the gateway runs: restart it")
+	return s.certificate.reload("server.tls", &fresh.Server.TLS)
+}
+
+// ReloadAdmin takes the certificate and the token of the internal port that fresh,
+// which Load has checked, names. After an error the old ones stay. Whether there are
+// any cannot be changed while the server runs.
+func (s *Server) ReloadAdmin(fresh *Config) error {
+	if (s.gate.token.Load() != nil) != (fresh.Admin.TokenFile != "") {
+		return errors.New("admin.token_file cannot be added or taken away while the gateway runs: restart it")
 	}
-	if s.certificate == nil {
+	return errors.Join(s.adminCertificate.reload("admin.tls", fresh.Admin.TLS.tls()), s.gate.load(&fresh.Admin))
+}
+
+// reload is load for a port that may have no TLS.
+func (c *certificate) reload(key string, cfg *TLSConfig) error {
+	if (c != nil) != (cfg.CertFile != "") {
+		return fmt.Errorf("%s cannot be added or taken away while the gateway runs: restart it", key)
+	}
+	if c == nil {
 		return nil
 	}
-	return s.certificate.load(&fresh.Server.TLS)
+	return c.load(cfg)
+}
+
+// tls is the section as that of the public port is.
+func (cfg *AdminTLSConfig) tls() *TLSConfig {
+	return &TLSConfig{CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, MinVersion: cfg.MinVersion}
 }
 
 // TLS says whether the public port is wss.
 func (cfg *Config) TLS() bool { return cfg.Server.TLS.CertFile != "" }
 
 func (c *collector) checkTLS(t *TLSConfig) {
-	const section, certKey, keyKey = "server.tls", "server.tls.cert_file", "server.tls.key_file"
-	c.oneOf(section+".min_version", t.MinVersion, "1.2", "1.3")
+	const section = "server.tls"
 	if t.Handshakes < 1 {
 		c.add(section+".handshakes", "0 would let nobody in", "set 1 or more, or remove the line for the default")
 	}
 	if t.Waiting < 1 {
 		c.add(section+".waiting", "0 would let nobody in", "set 1 or more, or remove the line for the default")
 	}
+	c.checkPair(section, t)
+}
+
+// checkPair checks the version and the two files of a section.
+func (c *collector) checkPair(section string, t *TLSConfig) {
+	certKey, keyKey := section+".cert_file", section+".key_file"
+	c.oneOf(section+".min_version", t.MinVersion, "1.2", "1.3")
 	switch {
 	case t.CertFile == "" && t.KeyFile == "":
 		return

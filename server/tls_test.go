@@ -73,7 +73,7 @@ func TestCertificateExpiryIsLogged(t *testing.T) {
 		t.Helper()
 		var b bytes.Buffer
 		cfg := makeCert(t, t.TempDir(), 1, life)
-		if _, err := newCertificate(&cfg, slog.New(slog.NewTextHandler(&b, nil))); err != nil {
+		if _, err := newCertificate("server.tls", &cfg, slog.New(slog.NewTextHandler(&b, nil))); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(b.String(), want) {

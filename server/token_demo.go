@@ -15,36 +15,52 @@ import (
 // `tapecast token` and `tapecast run` agree; file is where. Without such a directory
 // (no HOME) it is made for this run only, and file is "".
 func DemoSecret() (secret Secret, file string, err error) {
-	fresh := Secret(newSecret())
+	text, file, err := demoFile("demo.secret", "the demo secret", "auth.secret")
+	return Secret(text), file, err
+}
+
+// DemoAdminToken makes sure of the file with the token that the demo's internal port
+// wants for what writes: beside the demo secret, made on first use, readable by nobody
+// else. file is "" where there is no place to keep it.
+func DemoAdminToken() (file string, err error) {
+	_, file, err = demoFile("demo.admin-token", "the demo's admin token", "admin.token_file")
+	return file, err
+}
+
+// demoFile is what a file of the demo holds, which is made where there is none. what
+// it is and the key to set instead are for errors.
+func demoFile(name, what, instead string) (text, file string, err error) {
+	fresh := newSecret()
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return fresh, "", nil
 	}
 	dir = filepath.Join(dir, "tapecast")
-	file = filepath.Join(dir, "demo.secret")
+	file = filepath.Join(dir, name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", file, fmt.Errorf("cannot keep the demo secret: %w; set auth.secret instead", err)
+		return "", file, fmt.Errorf("cannot keep %s: %w; set %s instead", what, err, instead)
 	}
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = createOnce(file, string(fresh))
+		err = createOnce(file, fresh)
 		if err == nil {
 			b, err = os.ReadFile(file)
 		}
 	}
 	if err != nil {
-		return "", file, fmt.Errorf("cannot keep the demo secret: %w; set auth.secret instead", err)
+		return "", file, fmt.Errorf("cannot keep %s: %w; set %s instead", what, err, instead)
 	}
 	if len(b) < minSecret {
-		return "", file, fmt.Errorf("the demo secret in %s has %d bytes, and HS256 wants %d or more; remove the file to have it made anew", file, len(b), minSecret)
+		return "", file, fmt.Errorf("%s in %s has %d bytes, and %d or more are wanted; "+
+			"remove the file to have it made again", what, file, len(b), minSecret)
 	}
-	return Secret(b), file, nil
+	return string(b), file, nil
 }
 
 // createOnce creates a file whole or not at all, and leaves one alone that another
 // process created first.
 func createOnce(file, text string) error {
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".demo.secret-*") // mode 0600
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".demo-*") // mode 0600
 	if err != nil {
 		return err
 	}

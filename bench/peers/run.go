@@ -121,7 +121,7 @@ func startAll(ctx context.Context, cfg runConfig) (all []*contender, err error) 
 			return all, err
 		}
 		all = append(all, c)
-		c.target = bench.Target{Keys: bench.Keys{Secret: gatewaySecret}}
+		c.target = bench.Target{Keys: bench.Keys{Secret: gatewaySecret}, AdminToken: gatewayToken}
 	}
 	for _, k := range kinds {
 		if !wanted(k.name) {

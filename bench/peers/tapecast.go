@@ -5,13 +5,16 @@ import (
 	"path/filepath"
 )
 
+// gatewayToken is what its internal port wants.
+const gatewayToken = "a-token-for-measurements-on-this-machine"
+
 // gatewaySecret signs the tokens of the gateway's clients, here and nowhere else.
 const gatewaySecret = "a key for measurements on this machine"
 
 // gatewayConfig is bench/gateway.yaml with one room, whose frames are bare
 // values as those of most peers are.
 const gatewayConfig = `server: {listen: "127.0.0.1:0"}
-admin: {listen: "127.0.0.1:0", direct: true}
+admin: {listen: "127.0.0.1:0", direct: true, write: true, token_file: gateway.token}
 auth: {secret_file: gateway.key}
 limits: {connections: 19500}
 rooms:
@@ -26,6 +29,9 @@ ingest:
 // writeGateway writes the configuration to dir, and returns its file.
 func writeGateway(dir string) (string, error) {
 	if err := os.WriteFile(filepath.Join(dir, "gateway.key"), []byte(gatewaySecret), 0o600); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "gateway.token"), []byte(gatewayToken), 0o600); err != nil {
 		return "", err
 	}
 	file := filepath.Join(dir, "gateway.yaml")

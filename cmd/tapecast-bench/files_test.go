@@ -27,7 +27,19 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(withoutDemo(m.Run))
+}
+
+// withoutDemo has the tests find no demo of whoever runs them.
+func withoutDemo(run func() int) int {
+	dir, err := os.MkdirTemp("", "tapecast-bench-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	os.Setenv("XDG_CONFIG_HOME", dir)
+	return run()
 }
 
 // theGateway runs a gateway with the configuration that the benchmarks use, and
@@ -40,7 +52,11 @@ func theGateway(t *testing.T) []string {
 	}
 	const secret = "the key of a gateway that lives as long as a test"
 	text = regexp.MustCompile(`(?m)^auth: .*$`).ReplaceAll(text, []byte(`auth: {secret: "`+secret+`"}`))
-	file := filepath.Join(t.TempDir(), "gateway.yaml")
+	dir := t.TempDir()
+	file, token := filepath.Join(dir, "gateway.yaml"), filepath.Join(dir, "gateway.token")
+	if err := os.WriteFile(token, []byte("the-admin-token-of-a-gateway-that-lives-as-long\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +83,7 @@ func theGateway(t *testing.T) []string {
 	})
 	return []string{
 		"--target", "ws://" + srv.Listen().String() + "/ws", "--admin", "http://" + srv.AdminAddr().String(),
-		"--secret", secret, "--direct", "--json", "--quiet",
+		"--secret", secret, "--admin-token-file", token, "--direct", "--json", "--quiet",
 	}
 }
 

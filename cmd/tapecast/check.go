@@ -21,6 +21,9 @@ there is none.`,
 			if err != nil {
 				return report(e, err)
 			}
+			for _, w := range cfg.Warnings() {
+				fmt.Fprintln(e.stderr, "warning:", w)
+			}
 			fmt.Fprintln(e.stdout, "configuration ok:", cfg.Summary())
 			return nil
 		},

@@ -59,3 +59,18 @@ func demoKey(cfg *server.Config) (kept string, err error) {
 	}
 	return "the demo secret in " + file, nil
 }
+
+// demoWrites lets a run without configuration write, for who has the token that it keeps
+// beside the demo secret, and says where that is; "": it cannot, or the configuration
+// says itself who may. A port that other machines reach is left alone.
+func demoWrites(cfg *server.Config, file string) (kept string, err error) {
+	if file != "" || !cfg.Demo() || cfg.Admin.TokenFile != "" || !server.OnLoopback(cfg.Admin.Listen) {
+		return "", nil
+	}
+	kept, err = server.DemoAdminToken()
+	if err != nil || kept == "" {
+		return "", err
+	}
+	cfg.Admin.TokenFile, cfg.Admin.Write = kept, true
+	return kept, nil
+}

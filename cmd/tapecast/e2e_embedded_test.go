@@ -13,21 +13,41 @@ import (
 func (g *gateway) publish(topic, key string, value []byte) (part int32, off int64) {
 	g.t.Helper()
 	body := fmt.Appendf(nil, `{"topic":%q,"key":%q,"value":%s}`, topic, key, value)
-	resp, err := http.Post("http://"+g.admin+"/publish", "application/json", bytes.NewReader(body))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, _ := io.ReadAll(resp.Body)
+	status, b := g.post("/publish", body)
 	var at struct {
 		Topic     string
 		Partition int32
 		Offset    int64
 	}
-	if err := json.Unmarshal(b, &at); err != nil || resp.StatusCode != 200 || at.Topic != topic {
-		g.t.Fatalf("cannot publish to %s: %d %s", topic, resp.StatusCode, b)
+	if err := json.Unmarshal(b, &at); err != nil || status != 200 || at.Topic != topic {
+		g.t.Fatalf("cannot publish to %s: %d %s", topic, status, b)
 	}
 	return at.Partition, at.Offset
+}
+
+// post sends a request that writes, with the token unless a header has another.
+func (g *gateway) post(path string, body []byte, header ...string) (status int, answer []byte) {
+	g.t.Helper()
+	req, err := http.NewRequest("POST", "http://"+g.admin+path, bytes.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+adminToken)
+	for i := 0; i+1 < len(header); i += 2 {
+		if req.Header.Set(header[i], header[i+1]); header[i] == "Host" {
+			req.Host = header[i+1]
+		}
+	}
+	resp, err := admin.Do(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(resp.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return resp.StatusCode, answer
 }
 
 // TestEmbeddedBroker: a configuration of one's own without kafka.brokers, and

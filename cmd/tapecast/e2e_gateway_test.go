@@ -21,6 +21,14 @@ import (
 
 const secret = "an end-to-end test's own secret: 32+"
 
+// adminToken is what the internal ports of all gateways want, the demo's too.
+const adminToken = "an-end-to-end-tests-own-admin-token"
+
+// adminTokenFile holds it, where the demo looks for its own.
+func adminTokenFile() string {
+	return filepath.Join(suite.dir, "config", "tapecast", "demo.admin-token")
+}
+
 // gateway is a running `tapecast run`.
 type gateway struct {
 	t      testing.TB
@@ -43,7 +51,10 @@ func (l logLine) msg() string { s, _ := l["msg"].(string); return s }
 // config is a configuration on ports of the kernel's choice; more is added below
 // the sections that every test has.
 func config(k *cluster, more string) string {
-	s := fmt.Sprintf("server: {listen: \"127.0.0.1:0\", drain: 3s, ping_every: 1s}\nadmin: {listen: \"127.0.0.1:0\", pprof: true}\nlog: {level: info, format: json}\nauth: {secret: %q}\nlimits: {messages_per_second: 0}\n", secret)
+	s := fmt.Sprintf("server: {listen: \"127.0.0.1:0\", drain: 3s, ping_every: 1s}\n"+
+		"admin: {listen: \"127.0.0.1:0\", pprof: true, write: true, token_file: %q}\n"+
+		"log: {level: info, format: json}\nauth: {secret: %q}\n"+
+		"limits: {messages_per_second: 0}\n", adminTokenFile(), secret)
 	if k != nil && !strings.Contains(more, "\nkafka:") {
 		s += kafkaSection(k)
 	}
@@ -223,6 +234,7 @@ func (g *gateway) tryGet(path string, header ...string) (status int, body string
 	if err != nil {
 		return 0, "", err
 	}
+	req.Header.Set("Authorization", "Bearer "+adminToken)
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}

@@ -32,6 +32,10 @@ func run(m *testing.M) int {
 		return 1
 	}
 	suite.dir = dir
+	if err := writeAdminToken(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	suite.reap, err = startReaper(dir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -39,6 +43,13 @@ func run(m *testing.M) int {
 	}
 	defer suite.reap.stop()
 	return m.Run()
+}
+
+func writeAdminToken() error {
+	if err := os.MkdirAll(filepath.Dir(adminTokenFile()), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(adminTokenFile(), []byte(adminToken), 0o600)
 }
 
 // suite is what all tests share.

@@ -30,8 +30,8 @@ kafka.brokers it starts an embedded broker and a generated market, so that
 everything can be tried with nothing else installed.
 
 SIGINT or SIGTERM closes the port and sends clients away over the drain time; a
-second one ends at once. SIGHUP reads the log level and the
-certificate of server.tls anew.`,
+second one ends at once. SIGHUP reads the log level, the certificates of
+server.tls and admin.tls and the token of admin.token_file again.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if profile != "" {
@@ -46,18 +46,25 @@ certificate of server.tls anew.`,
 			if err != nil {
 				return report(e, err)
 			}
-			kept, err := demoKey(cfg)
-			if err != nil {
+			var kept demoFiles
+			if kept.key, err = demoKey(cfg); err != nil {
 				return err
 			}
+			kept.token, err = demoWrites(cfg, file)
 			log, level := server.NewLogger(e.stderr, cfg.Log)
 			from := file
 			if from == "" {
 				from = "built-in"
 			}
 			log.Info("starting", "version", version(), "config", from, "summary", cfg.Summary(), "pid", os.Getpid())
-			if kept != "" {
-				log.Warn("no key is configured: tokens are checked with the demo's", "key", kept)
+			if kept.key != "" {
+				log.Warn("no key is configured: tokens are checked with the demo's", "key", kept.key)
+			}
+			if err != nil {
+				log.Warn("nobody can publish by the internal port", "error", err)
+			}
+			for _, w := range cfg.Warnings() {
+				log.Warn("configuration: " + w)
 			}
 			return serve(e, cfg, log, kept, func(srv *server.Server) {
 				fresh, err := load(e, file, c.Flags())
@@ -69,6 +76,12 @@ certificate of server.tls anew.`,
 				log.Info("log level reloaded", "level", fresh.Log.Level)
 				if err := srv.ReloadCertificate(fresh); err != nil {
 					log.Error("cannot reload the certificate: the old one stays", "error", err)
+				}
+				if _, err = demoWrites(fresh, file); err == nil {
+					err = srv.ReloadAdmin(fresh)
+				}
+				if err != nil {
+					log.Error("cannot reload what admin.tls and admin.token_file name: the old ones stay", "error", err)
 				}
 			})
 		},
@@ -102,7 +115,7 @@ func cpuProfile(file string) (stop func(), err error) {
 }
 
 // serve runs the gateway until a signal ends it. reload is what SIGHUP does.
-func serve(e *env, cfg *server.Config, log *slog.Logger, kept string, reload func(*server.Server)) error {
+func serve(e *env, cfg *server.Config, log *slog.Logger, kept demoFiles, reload func(*server.Server)) error {
 	srv, err := server.New(cfg, log)
 	if err != nil {
 		return err
@@ -193,10 +206,19 @@ func signalNumber(s os.Signal) int {
 	return int(syscall.SIGKILL)
 }
 
+// demoFiles says where what the demo made for itself is kept; "": it is configured.
+type demoFiles struct {
+	key   string // in words: it may be nowhere
+	token string // the file of the internal port's
+}
+
 // welcome says what to open and to try, for a user who has nothing but this.
-func welcome(e *env, cfg *server.Config, public, admin, kept string) {
+func welcome(e *env, cfg *server.Config, public, admin string, kept demoFiles) {
 	const user, ttl = "42", 24 * time.Hour
 	url, internal := publicURL(cfg, public), "http://"+local(admin)
+	if cfg.Admin.TLS.CertFile != "" {
+		internal = "https://" + local(admin)
+	}
 	fmt.Fprintf(e.stdout, `
 tapecast is up, with an embedded broker and a generated market in Kafka's place.
 
@@ -208,8 +230,8 @@ tapecast is up, with an embedded broker and a generated market in Kafka's place.
 		fmt.Fprintf(e.stdout, "\nNo token for a demo user: %s.\n\n", err)
 		return
 	}
-	if kept == "" {
-		kept = "the configured key"
+	if kept.key == "" {
+		kept.key = "the configured key"
 	}
 	fmt.Fprintf(e.stdout, `
 A token of user %[1]s, good for %[2]s, signed with %[3]s:
@@ -220,7 +242,14 @@ Watch what that user gets:
 
 %[5]s watch --url %[6]s --token %[4]s
 
-Ctrl-C stops it.
+`, user, "a day", kept.key, token, e.name, url)
+	if kept.token != "" {
+		fmt.Fprintf(e.stdout, `Send everybody an alert:
 
-`, user, "a day", kept, token, e.name, url)
+curl %s/publish -H "Authorization: Bearer $(cat '%s')" \
+  -d '{"topic":"events","value":{"metadata":{"eventType":"system.alert"},"data":{"text":"hello"}}}'
+
+`, internal, kept.token)
+	}
+	fmt.Fprint(e.stdout, "Ctrl-C stops it.\n\n")
 }

@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What a client of an internal port may take. A request that is sent by halves ends
+// after adminRead.
+const (
+	adminConnections = 64 // of each port
+	adminHeader      = 5 * time.Second
+	adminRead        = 10 * time.Second
+	adminWrite       = 30 * time.Second // more than Kafka has to take a record
+	adminIdle        = 2 * time.Minute
+	adminHeaderBytes = 16 << 10
+)
+
+// adminConns bounds the connections of an internal port. At the bound the oldest gives
+// way to a new one, unless it is kept: probes get in whatever else is held open.
+type adminConns struct {
+	net.Listener
+	most    int
+	dropped *atomic.Uint64
+
+	mu   sync.Mutex
+	open []*adminConn // in the order of their coming
+}
+
+// adminConn is one of them.
+type adminConn struct {
+	net.Conn
+	table *adminConns
+	kept  int // requests that keep it; under table.mu
+}
+
+// Accept gives the next connection that there is room for.
+func (a *adminConns) Accept() (net.Conn, error) {
+	for {
+		c, err := a.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if conn := a.admit(c); conn != nil {
+			return conn, nil
+		}
+		_ = c.Close() // it has sent and got nothing
+	}
+}
+
+// admit makes room for a connection; nil: all that are open are kept.
+func (a *adminConns) admit(c net.Conn) *adminConn {
+	conn := &adminConn{Conn: c, table: a}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.open) >= a.most {
+		a.dropped.Add(1)
+		oldest := slices.IndexFunc(a.open, func(o *adminConn) bool { return o.kept == 0 })
+		if oldest < 0 {
+			return nil
+		}
+		_ = a.open[oldest].Conn.Close() // its reader sees it
+		a.open = slices.Delete(a.open, oldest, oldest+1)
+	}
+	a.open = append(a.open, conn)
+	return conn
+}
+
+// Close frees the place.
+func (c *adminConn) Close() error {
+	c.table.mu.Lock()
+	if at := slices.Index(c.table.open, c); at >= 0 {
+		c.table.open = slices.Delete(c.table.open, at, at+1)
+	}
+	c.table.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func (a *adminConns) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.open)
+}
+
+type adminConnKey struct{}
+
+// withConn lets keepConn find the connection of a request.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if secured, ok := c.(*tls.Conn); ok {
+		c = secured.NetConn()
+	}
+	return context.WithValue(ctx, adminConnKey{}, c)
+}
+
+// keepConn keeps a request's connection until release is called: it gives way to no
+// new one.
+func keepConn(ctx context.Context) (release func()) {
+	c, ok := ctx.Value(adminConnKey{}).(*adminConn)
+	if !ok {
+		return func() {}
+	}
+	c.table.keep(c, 1)
+	return func() { c.table.keep(c, -1) }
+}
+
+func (a *adminConns) keep(c *adminConn, n int) {
+	a.mu.Lock()
+	c.kept += n
+	a.mu.Unlock()
+}
+
+// newAdminHTTP bounds what a peer may take in time and headers. HTTP/1 alone is spoken:
+// one connection is one request at a time, so that the bounds are those of requests.
+func newAdminHTTP(h http.Handler) *http.Server {
+	var only http.Protocols
+	only.SetHTTP1(true)
+	return &http.Server{
+		Handler: h, Protocols: &only, ConnContext: withConn,
+		ReadHeaderTimeout: adminHeader, ReadTimeout: adminRead, WriteTimeout: adminWrite, IdleTimeout: adminIdle,
+		MaxHeaderBytes: adminHeaderBytes,
+	}
+}
+
+// giveTime moves the ends of a request that is known to be long.
+func giveTime(w http.ResponseWriter, read, write time.Duration) {
+	at := func(d time.Duration) (t time.Time) {
+		if d > 0 {
+			t = time.Now().Add(d)
+		}
+		return t
+	}
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(at(read)) // a connection that takes none has ended
+	_ = c.SetWriteDeadline(at(write))
+}

@@ -1,0 +1,204 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// adminGate decides which requests the internal port serves, and counts those that
+// it refuses. Any goroutine may use it.
+type adminGate struct {
+	log     *slog.Logger
+	hosts   map[string]bool // names in small letters
+	write   bool
+	token   atomic.Pointer[adminToken] // nil: there is none
+	refused [refusals]atomic.Uint64
+	logged  [refusals]atomic.Int64 // when it last was, in Unix seconds
+}
+
+// refusal is why a request was refused.
+type refusal uint8
+
+const (
+	refusedHost   refusal = iota // asked by a name that is not its own
+	refusedOrigin                // by a page of another origin
+	refusedOff                   // what writes is off
+	refusedToken                 // without the token
+	refusedBody                  // longer than it may be, or where none is wanted
+	refusedBusy                  // too many at a time
+	refusals
+)
+
+func (r refusal) String() string {
+	return [...]string{"host", "origin", "off", "token", "body", "busy"}[r]
+}
+
+func newAdminGate(cfg *AdminConfig, log *slog.Logger) (*adminGate, error) {
+	g := &adminGate{log: log, hosts: map[string]bool{"localhost": true}, write: cfg.Write}
+	for _, name := range cfg.Hosts {
+		g.hosts[strings.ToLower(name)] = true
+	}
+	switch {
+	case cfg.Direct && !cfg.Write:
+		return nil, errors.New("admin.direct is set without admin.write: set admin.write: true and admin.token_file")
+	case cfg.Write && cfg.TokenFile == "":
+		return nil, errors.New("admin.write is set without a token: set admin.token_file")
+	}
+	return g, g.load(cfg)
+}
+
+// load takes the token that the file holds now. After an error the old one stays.
+func (g *adminGate) load(cfg *AdminConfig) error {
+	if cfg.TokenFile == "" {
+		return nil
+	}
+	t, err := readAdminToken(cfg.TokenFile)
+	if err != nil {
+		return fmt.Errorf("cannot take the token of admin.token_file: %w", err)
+	}
+	g.token.Store(t)
+	return nil
+}
+
+// guard serves what is asked by the port's own name and by no page of another
+// origin. Orchestrators ask /livez and /readyz by any name.
+func (g *adminGate) guard(next http.Handler) http.Handler {
+	// A page in an operator's browser must not publish to Kafka.
+	cross := http.NewCrossOriginProtection()
+	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.refuse(w, r, refusedOrigin, http.StatusForbidden, "a page of another origin may not ask for this")
+	}))
+	inner := cross.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		probe := r.URL.Path == "/livez" || r.URL.Path == "/readyz"
+		read := r.Method == http.MethodGet || r.Method == http.MethodHead
+		switch {
+		case !probe && !g.knows(r.Host):
+			g.refuse(w, r, refusedHost, http.StatusMisdirectedRequest,
+				"the internal port is not called %s: ask it by its address, as localhost, or by a name in admin.hosts",
+				quoted(r.Host))
+		case read && r.ContentLength != 0:
+			g.refuse(w, r, refusedBody, http.StatusBadRequest, "%s takes no body", r.Method)
+		default:
+			inner.ServeHTTP(w, r)
+		}
+	})
+}
+
+// knows reports whether a Host header names the internal port: by a literal address,
+// as localhost, or by a name of admin.hosts. A page cannot make a browser send any of
+// these to a machine that is not the page's own.
+func (g *adminGate) knows(host string) bool {
+	name := host
+	if v6, rest, ok := strings.Cut(strings.TrimPrefix(host, "["), "]"); ok && host[0] == '[' {
+		addr, err := netip.ParseAddr(v6)
+		return err == nil && addr.Is6() && (rest == "" || rest[0] == ':' && isPort(rest[1:]))
+	}
+	if at := strings.LastIndexByte(host, ':'); at >= 0 {
+		if name = host[:at]; !isPort(host[at+1:]) {
+			return false
+		}
+	}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.Is4()
+	}
+	return g.hosts[strings.ToLower(strings.TrimSuffix(name, "."))]
+}
+
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
+// writes serves what writes: where that is on, and to who has the token.
+func (g *adminGate) writes(next http.HandlerFunc) http.HandlerFunc {
+	next = g.wantsToken(next)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !g.write {
+			g.refuse(w, r, refusedOff, http.StatusForbidden,
+				"%s is off: set admin.write: true, and admin.token_file", r.URL.Path)
+			return
+		}
+		next(w, r)
+	}
+}
+
+// wantsToken serves who has the token, and keeps the connection meanwhile. Without a
+// token in the configuration it serves everybody.
+func (g *adminGate) wantsToken(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if t := g.token.Load(); t != nil && !t.isIn(r.Header["Authorization"]) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			g.refuse(w, r, refusedToken, http.StatusUnauthorized,
+				"%s wants the token of admin.token_file: send Authorization: Bearer …", r.URL.Path)
+			return
+		}
+		defer keepConn(r.Context())()
+		next(w, r)
+	}
+}
+
+// refuse answers an error, counts it, and logs it once a minute. What is left of a
+// body is not waited for.
+func (g *adminGate) refuse(w http.ResponseWriter, r *http.Request, why refusal, code int, format string, args ...any) {
+	g.refused[why].Add(1)
+	now := time.Now().Unix()
+	if last := g.logged[why].Load(); now-last >= 60 && g.logged[why].CompareAndSwap(last, now) {
+		g.log.Warn("internal port: refused", "reason", why.String(), "method", r.Method, "path", quoted(r.URL.Path),
+			"host", quoted(r.Host), "remote", r.RemoteAddr, "refused", g.refused[why].Load())
+	}
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
+	refuse(w, code, format, args...)
+}
+
+func (g *adminGate) writeMetrics(m metricWriter) {
+	m.family("tapecast_admin_refused_total", "counter", "Requests that the internal port refused, by reason.")
+	for why := range refusals {
+		m.labelled("tapecast_admin_refused_total", "reason", why.String(), float64(g.refused[why].Load()))
+	}
+}
+
+// minAdminToken is the least length of the token: nobody guesses 32 random characters.
+const minAdminToken = 32
+
+// adminToken is the token's hash: hashes of equal length take as long to compare
+// whatever was sent.
+type adminToken [sha256.Size]byte
+
+// readAdminToken reads the token, without the white space around it.
+func readAdminToken(file string) (*adminToken, error) {
+	b, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	token := strings.TrimSpace(string(b))
+	if len(token) < minAdminToken {
+		return nil, fmt.Errorf("%s holds %d characters, and %d or more are wanted", file, len(token), minAdminToken)
+	}
+	if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return nil, fmt.Errorf("%s holds characters that no header can: use letters and digits", file)
+	}
+	t := adminToken(sha256.Sum256([]byte(token)))
+	return &t, nil
+}
+
+// isIn reports whether the Authorization headers of a request are one, with the token.
+func (t *adminToken) isIn(headers []string) bool {
+	if len(headers) != 1 {
+		return false
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	got := adminToken(sha256.Sum256([]byte(strings.TrimSpace(token))))
+	return subtle.ConstantTimeCompare(got[:], t[:]) == 1 && strings.EqualFold(scheme, "Bearer")
+}

@@ -1,0 +1,64 @@
+package server
+
+import (
+	"net/http"
+	"time"
+)
+
+// turnPatience is how long a request waits for its turn.
+const turnPatience = 5 * time.Second
+
+// maxRest bounds the rest after a request.
+const maxRest = time.Second
+
+// turns bounds how many requests of a kind run at a time, and, for those that cost the
+// loops something, how much of the time they may take: after each there is a rest. Any
+// goroutine may use it.
+type turns struct {
+	gate  *adminGate
+	slots chan time.Time // when the slot may be used again
+	rest  int            // times what the request took
+	wait  time.Duration
+}
+
+// newTurns lets so many requests run at a time, each followed by a rest of so many times
+// what it took, and maxRest at most.
+func newTurns(gate *adminGate, slots, rest int) *turns {
+	t := &turns{gate: gate, slots: make(chan time.Time, slots), rest: rest, wait: turnPatience}
+	for range slots {
+		t.slots <- time.Time{}
+	}
+	return t
+}
+
+// guard serves one request after the other. Who has to wait for too long is sent away.
+func (t *turns) guard(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		late := time.NewTimer(t.wait)
+		defer late.Stop()
+		var free time.Time
+		select {
+		case free = <-t.slots:
+		case <-late.C:
+			w.Header().Set("Retry-After", "1")
+			t.gate.refuse(w, r, refusedBusy, http.StatusServiceUnavailable, "%s is busy: ask again later", r.URL.Path)
+			return
+		case <-r.Context().Done():
+			return
+		}
+		if left := time.Until(free); left > 0 {
+			select {
+			case <-time.After(left):
+			case <-r.Context().Done():
+				t.slots <- free
+				return
+			}
+		}
+		begun := time.Now()
+		defer func() {
+			now := time.Now()
+			t.slots <- now.Add(min(maxRest, time.Duration(t.rest)*now.Sub(begun)))
+		}()
+		next(w, r)
+	}
+}
