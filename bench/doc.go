@@ -25,6 +25,7 @@
 //	slow       clients that stop reading, or read slowly, beside those who keep up
 //	churn      clients that leave their rooms and come back
 //	storm      all connections are lost at once
+//	abuse      hostile clients do harm beside ordinary ones
 //	soak       a long run: does memory grow
 //
 //	ramp       fanouts whose rate or clients grow up to the knee
@@ -43,6 +44,19 @@
 // job, so that a Schedule and a deal are functions of the number there too; of the
 // values they know the checksum only. In a row of rounds the last record's time to
 // the next one is what a record has in the mean.
+//
+// # Hostile clients
+//
+// An abuse is a fanout whose clients also ping, by a schedule (pinger): an answer that
+// is late is late from when the ping was due, and so are those behind it. Newcomers
+// connect meanwhile, each timed from due to the gateway's first message. Hostile
+// clients live in a process of their own (Hostile), whose collector and whose cores
+// are in nobody's clock; the ordinary clients' loops run before it, where that is
+// allowed. In a paired run the same process writes to a sink (HostileSink) first,
+// which answers the upgrade, reads and discards: what is worse at the gateway is the
+// gateway's. Kinds that wait for answers have none there, and do next to nothing. What
+// hostile clients read of a close frame may be lost to a reset, so how they were closed
+// is best seen in what the gateway counted. Only 127.0.0.1 is attacked.
 //
 // # Other servers
 //
@@ -79,6 +93,11 @@
 //     goroutine of its own while the loop leaves the client alone.
 //   - link: two goroutines a direction carry packets between two namespaces.
 //   - rawsend: the one goroutine of its process.
+//   - hostile: a goroutine for each connection, which writes, and one more where it
+//     reads meanwhile; the tally behind a lock, once a connection. hostileSink: a
+//     goroutine for each connection.
+//   - newcomers: a goroutine for each, of the process that was called; abuse's looks at
+//     health and memory: one each, joined before anything is reported.
 //   - round: nobody writes it once it is made; the publisher, or a worker's loop, reads it.
 //   - Hist: whoever records into it; those of several workers are merged in the end.
 //

@@ -56,6 +56,7 @@ type FanoutConfig struct {
 	Churn *ChurnConfig // nil: nobody comes and goes
 	Storm *StormConfig // nil: none
 	Soak  *SoakConfig  // nil: it is looked at before and after
+	Abuse *AbuseConfig // nil: nobody is hostile
 
 	// Replay has the messages be those of a recording, to one room, or to one for
 	// each of its keys, with {key}. Size and Fields have no meaning then; Rate is in
@@ -94,6 +95,8 @@ type FanoutResult struct {
 	Ratio float64 `json:"cpu_ratio,omitempty"`
 	// Paired is the p99 with stalled clients to that without, of the medians.
 	Paired float64 `json:"p99_ratio,omitempty"`
+	// Abuse is what the runs of an abuse add up to.
+	Abuse *AbuseVerdict `json:"abuse,omitempty"`
 }
 
 // Feed is a run of messages of its own to the clients of a fanout, beside the
@@ -128,6 +131,11 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Abuse != nil {
+		if err := cfg.Abuse.checkAddress(e); err != nil {
+			return nil, err
+		}
+	}
 	res := &FanoutResult{
 		Scenario: cfg.Scenario, Clients: cfg.Clients, Group: cfg.Group, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
 		Seconds: cfg.Duration.Seconds(), Medians: map[string]Medians{},
@@ -161,6 +169,8 @@ func (c *FanoutConfig) legs() []fanoutRun {
 		without := *c
 		without.Stalled, without.Slow = 0, 0
 		legs = []fanoutRun{{cfg: without, name: legUnstalled}, legs[0]}
+	case c.Abuse != nil && c.Abuse.Paired:
+		legs = []fanoutRun{{cfg: *c, name: legSink}, legs[0]}
 	case c.Storm != nil:
 		legs = nil
 		for _, s := range c.Storm.each() {
@@ -269,6 +279,11 @@ func (c *FanoutConfig) check() error {
 			return err
 		}
 	}
+	if c.Abuse != nil {
+		if err := c.Abuse.check(c); err != nil {
+			return err
+		}
+	}
 	for _, few := range []struct {
 		flag    string
 		clients int
@@ -296,6 +311,8 @@ type fanoutRun struct {
 
 	raw    *worker
 	rawOut rawAnswer
+
+	abuse *abuse // nil: nobody is hostile
 }
 
 func (r *fanoutRun) logf(format string, args ...any) { logLine(r.cfg.Log, format, args...) }

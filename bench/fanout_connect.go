@@ -42,6 +42,13 @@ func (r *fanoutRun) connect(ctx context.Context) (*Hist, error) {
 	c := r.cfg
 	job := r.job(r.end)
 	job.CPUs = c.pinned(runtime.NumCPU() - 1)
+	if c.Abuse != nil {
+		if err := r.startAbuse(ctx); err != nil {
+			return nil, err
+		}
+		// The flooder has the same cores: what it takes is not to be in the ordinary clients' clocks.
+		job.Prefer = true
+	}
 	var err error
 	if r.readers, err = newCrew(ctx, job, c.Procs); err != nil {
 		return nil, err

@@ -53,6 +53,10 @@ func (r *fanoutRun) stop() {
 		}
 	}
 	r.readers, r.orders, r.stalled, r.slow, r.filtered = nil, nil, nil, nil, nil
+	if r.abuse != nil {
+		r.abuse.stop()
+		r.abuse = nil
+	}
 	if r.raw != nil {
 		r.raw.stop()
 		r.raw = nil
@@ -123,6 +127,12 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 			return err
 		}
 		jobs = append(jobs, func() error { return r.sampleUntil(ctx, m.scraper, 200*time.Millisecond, p.To-p.Anchor) })
+	}
+	if c.Abuse != nil {
+		if _, err := r.readers.tellAll(c.Abuse.order(p)); err != nil {
+			return err
+		}
+		jobs = append(jobs, func() error { return r.abuse.run(ctx, m.scraper, r.end.admin, p) })
 	}
 	if c.Soak != nil {
 		leg.Soak = &SoakReport{}
@@ -307,6 +317,9 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 		return err
 	}
 	leg.memory(m)
+	if r.abuse != nil {
+		leg.Abuse = r.abuse.report(r.name, r.cfg.Duration.Seconds(), t.Pings, m.after)
+	}
 	leg.judge(r.orders != nil)
 	if leg.Soak != nil {
 		leg.Soak.judge(leg, r.cfg.Soak.MostGrowth)

@@ -44,6 +44,8 @@ type gate struct {
 	conns   map[*gateConn]bool
 	offsets map[string]int64
 	closes  int // closing handshakes seen
+	pings   int // ping frames seen: what is counted as limited
+	health  string
 }
 
 type gateConn struct {
@@ -61,12 +63,22 @@ func newGate(t *testing.T, secret string) *gate {
 		t.Fatal(err)
 	}
 	g := &gate{t: t, ln: ln, secret: secret, direct: true, conns: map[*gateConn]bool{}, offsets: map[string]int64{}, tape: map[string][][]byte{}, known: map[string]bool{}}
+	g.health = "degraded"
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		metrics.WriteProcessMetrics(w)
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		fmt.Fprintf(w, "tapecast_connections{state=\"open a b\"} %d\n", len(g.conns))
+		fmt.Fprintf(w, "tapecast_limited_total{limit=\"control_frames\"} %d\n", g.pings)
+	})
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		fmt.Fprintf(w, `{"status":%q}`, g.health)
+	})
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"status":"alive"}`)
 	})
 	mux.HandleFunc("POST /debug/append", g.append)
 	g.admin = httptest.NewServer(mux)
@@ -148,6 +160,11 @@ func (g *gate) serve(c *gateConn) {
 			_, _ = c.Write(appendServerFrame(nil, opClose, p))
 			break
 		}
+		if op == opPing {
+			g.mu.Lock()
+			g.pings++
+			g.mu.Unlock()
+		}
 		var m gateRequest
 		if op == opText && json.Unmarshal(p, &m) == nil {
 			g.request(c, &m)
@@ -172,6 +189,8 @@ func (g *gate) request(c *gateConn, m *gateRequest) {
 	case len(p.Join) > 0:
 		_, _ = c.Write(appendServerFrame(nil, opText, []byte(`{"jsonrpc":"2.0","id":1,"result":{}}`)))
 		g.enter(c, p.Join, p.Since)
+	case m.Method == "ping":
+		_, _ = c.Write(appendServerFrame(nil, opText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"pong":1}}`, m.ID)))
 	case m.Method == "subscribe":
 		g.mu.Lock()
 		defer g.mu.Unlock()

@@ -57,7 +57,8 @@ func (j *Job) shape() (valueShape, error) {
 
 // order is one command to a worker.
 type order struct {
-	Op       string      `json:"op"` // connect, status, run, interval, stall, sip, storm, churn, latency, finish, close
+	// Op is connect, status, run, interval, stall, sip, storm, churn, ping, latency, finish or close.
+	Op       string      `json:"op"`
 	Clients  int         `json:"clients,omitempty"`
 	Plan     plan        `json:"plan,omitzero"`
 	Total    int64       `json:"total,omitempty"`    // finish: how many messages were published
@@ -68,6 +69,7 @@ type order struct {
 	Sip      *sipOrder   `json:"sip,omitempty"`
 	Churn    *churnOrder `json:"churn,omitempty"`
 	Storm    *stormOrder `json:"storm,omitempty"`
+	Ping     *pingOrder  `json:"ping,omitempty"`
 }
 
 // answer is a worker's reply to one order.
@@ -129,6 +131,7 @@ type Tally struct {
 	Stall  *Stall      `json:"stall,omitempty"`
 	Churn  *ChurnTally `json:"churn,omitempty"`
 	Storm  *StormTally `json:"storm,omitempty"`
+	Pings  *PingTally  `json:"pings,omitempty"`
 }
 
 // FeedTally is what clients got of a further feed.
@@ -214,6 +217,12 @@ func (t *Tally) add(u *Tally) {
 			t.Storm = newStormTally()
 		}
 		t.Storm.add(u.Storm)
+	}
+	if u.Pings != nil {
+		if t.Pings == nil {
+			t.Pings = newPingTally()
+		}
+		t.Pings.add(u.Pings)
 	}
 	if u.Stall != nil {
 		t.Stall = u.Stall

@@ -87,6 +87,7 @@ type loop struct {
 	incidents []incident
 	storm     *storm            // the last one
 	churn     *churner          // the only one
+	pinger    *pinger           // the only one
 	sip       int               // what one read may take, where clients read slowly. 0: all there is
 	places    []json.RawMessage // by client, where they resume: the positions that they were given
 }

@@ -11,6 +11,8 @@ func TestMain(m *testing.M) {
 	run := map[string]func() error{
 		"worker":  func() error { return Worker(os.Stdin, os.Stdout) },
 		"rawsend": func() error { return RawSend(os.Stdin, os.Stdout) },
+		"hostile": func() error { return Hostile(os.Stdin, os.Stdout) },
+		"sink":    func() error { return HostileSink(os.Stdin, os.Stdout) },
 	}
 	if len(os.Args) == 2 && run[os.Args[1]] != nil {
 		if err := run[os.Args[1]](); err != nil {

@@ -58,6 +58,9 @@ func (l *loop) notice(i int, p []byte) error {
 	if err := json.Unmarshal(p, &m); err != nil {
 		return fmt.Errorf("a message that is no JSON: %w: %.120q", err, p)
 	}
+	if l.pinger != nil && l.pinger.answeredBy(i, &m, l.clock.now()) {
+		return nil
+	}
 	if m.Error != nil {
 		l.notices["error"]++
 		if c.state != stJoined {

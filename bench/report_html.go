@@ -171,6 +171,9 @@ func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 		part.Rows = append(part.Rows,
 			[]string{"messages", fmt.Sprintf("%s of %s", count(g.Unique), count(g.Want))},
 			[]string{"bench", fmt.Sprintf("publisher lag p99 %s · client lag p99 %s · clients asleep %.0f %%", ms(g.PublisherLag.P99), ms(g.ClientLag.P99), 100*g.ClientAsleep)})
+		if g.Abuse != nil {
+			part.Rows = append(part.Rows, g.Abuse.rows()...)
+		}
 		for _, x := range g.Faults {
 			p.Notes = append(p.Notes, fmt.Sprintf("run %d: %s", k+1, x))
 		}
@@ -178,6 +181,9 @@ func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 			p.Notes = append(p.Notes, fmt.Sprintf("run %d is invalid: %s", k+1, x))
 		}
 		p.Parts = append(p.Parts, part)
+	}
+	if f.Abuse != nil {
+		p.Parts = append([]part{{Title: "Under attack", Rows: f.Abuse.rows()}}, p.Parts...)
 	}
 	return p.write(w)
 }

@@ -17,6 +17,13 @@ func (t *table) row(name, format string, args ...any) {
 	fmt.Fprintf(&t.b, "  %-16s"+format+"\n", append([]any{name}, args...)...)
 }
 
+// rows writes names and figures that are ready.
+func (t *table) rows(rows [][]string) {
+	for _, r := range rows {
+		t.row(r[0], "%s", r[1])
+	}
+}
+
 func (t *table) write(w io.Writer) error {
 	_, err := io.WriteString(w, t.b.String())
 	return err

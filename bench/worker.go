@@ -96,6 +96,9 @@ func (l *loop) obey(o order, stop *atomic.Bool) answer {
 		l.churn = newChurner(*o.Churn)
 		l.reader.out = make([]bool, len(l.clients))
 		l.incidents = append(l.incidents, l.churn)
+	case "ping":
+		l.pinger = newPinger(*o.Ping, len(l.clients))
+		l.incidents = append(l.incidents, l.pinger)
 	case "latency":
 		return answer{Latency: l.reader.takeLatency()}
 	case "finish":
@@ -224,6 +227,10 @@ func (l *loop) results(totals []int64) *Tally {
 	}
 	if l.storm != nil {
 		t.Storm = l.storm.out
+	}
+	if l.pinger != nil {
+		l.pinger.settle(l.clock.now())
+		t.Pings = l.pinger.out
 	}
 	if l.churn != nil {
 		t.Churn = l.churn.out

@@ -20,8 +20,11 @@ import (
 
 // TestMain lets the tests' binary be the client processes that the scenarios start.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == "worker" {
-		if err := bench.Worker(os.Stdin, os.Stdout); err != nil {
+	run := map[string]func(io.Reader, io.Writer) error{
+		"worker": bench.Worker, "hostile": bench.Hostile, "sink": bench.HostileSink,
+	}
+	if len(os.Args) == 2 && run[os.Args[1]] != nil {
+		if err := run[os.Args[1]](os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -97,6 +100,7 @@ func TestScenarioFiles(t *testing.T) {
 		"kafkorama.yaml":   {"--clients", "40", "--group", "10"},
 		"trading-day.yaml": {"--clients", "30", "--symbols", "20", "--each", "3"},
 		"replay.yaml":      {"--clients", "20", "--pace", "1", "--file", aRecording(t)},
+		"abuse.yaml":       {"--clients", "20", "--hostile", "4", "--hostile-addresses", "2", "--paired=false"},
 		"storm.yaml":       {"--clients", "20", "--at", "200ms", "--jitter", "0,500ms", "--rate", "50"},
 	}
 	files, err := filepath.Glob(filepath.Join("..", "..", "bench", "scenarios", "*.yaml"))

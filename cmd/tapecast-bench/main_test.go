@@ -45,6 +45,8 @@ func TestBadInput(t *testing.T) {
 	f("connection refused", "handshake", "--admin", "http://127.0.0.1:1")
 	f("connection refused", "passorder", "--direct", "--admin", "http://127.0.0.1:1")
 	f("how to publish", "passorder")
+	f("--kind \"kindness\" is none of pings", "abuse", "--kind", "kindness")
+	f("leave --hostile-token=false out", "abuse", "--kind", "toggle", "--hostile-token=false")
 }
 
 func TestHelpHidesWorkers(t *testing.T) {
@@ -56,7 +58,7 @@ func TestHelpHidesWorkers(t *testing.T) {
 
 // The hidden subcommands are the processes that the library starts.
 func TestHiddenSubcommands(t *testing.T) {
-	for _, name := range []string{"worker", "rawsend"} {
+	for _, name := range []string{"worker", "rawsend", "hostile", "sink"} {
 		if _, code, err := run(t, name); code != exitInvalid || !strings.Contains(err.Error(), "cannot read the job") {
 			t.Errorf("%s: %d, %v", name, code, err)
 		}

@@ -1,0 +1,91 @@
+package bench
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// newcomers are ordinary clients that come while others are there already: each
+// connects, waits for the gateway's first message, and leaves.
+type newcomers struct {
+	peer    *peer
+	sign    signer
+	first   int // number of the first one's user
+	sources []string
+	rate    float64 // a second
+
+	mu      sync.Mutex // guards what follows
+	latency *Hist
+	failed  map[string]int64
+}
+
+func newNewcomers(j peerJob, keys Keys, sources []string, first int, rate float64) (*newcomers, error) {
+	p, err := newPeer(j)
+	if err != nil {
+		return nil, err
+	}
+	return &newcomers{peer: p, sign: newSigner(keys), first: first, sources: sources, rate: rate,
+		latency: NewHist(), failed: map[string]int64{}}, nil
+}
+
+// come has them come from one time to another (CLOCK_MONOTONIC), and returns when
+// the last one was answered, or given up.
+func (x *newcomers) come(ctx context.Context, from, to int64) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for n := 0; x.rate > 0; n++ {
+		due := from + int64(float64(n)/x.rate*1e9)
+		if due >= to {
+			return nil
+		}
+		token, err := x.sign.sign(userName(x.first + n)) // before it is due: not timed
+		if err != nil {
+			return err
+		}
+		if err := pause(ctx, time.Duration(due-monotonicIn(0))); err != nil {
+			return err
+		}
+		wg.Go(func() { x.one(ctx, n, token, due) })
+	}
+	return nil
+}
+
+// one comes and goes. Who is not let in counts for as long as it has tried.
+func (x *newcomers) one(ctx context.Context, n int, token string, due int64) {
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	why := x.enter(ctx, n, token)
+	took := monotonicIn(0) - due
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if why != "" {
+		x.failed[why]++
+	}
+	x.latency.Record(took)
+}
+
+// enter returns what a connection ended with before the first message; "": it did not.
+func (x *newcomers) enter(ctx context.Context, n int, token string) string {
+	source := ""
+	if len(x.sources) > 0 {
+		source = x.sources[n%len(x.sources)]
+	}
+	raw, err := x.peer.dial(ctx, source, 0)
+	if err != nil {
+		return endOf(0, nil, err)
+	}
+	defer func() { _ = raw.Close() }() // all that is wanted of it was read
+	c, err := x.peer.open(ctx, raw, token)
+	if err != nil {
+		return endOf(0, nil, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	defer stop()
+	op, p, err := c.next()
+	if err != nil || op == opClose {
+		return endOf(op, p, err)
+	}
+	_, _ = c.Write(appendFrame(nil, opClose, []byte{1000 >> 8, 1000 & 255}, maskKey())) // at worst it ends without
+	return ""
+}

@@ -1,0 +1,118 @@
+package bench
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// recorder is a server that keeps what hostile clients say, and answers what a test wants.
+type recorder struct {
+	ln   net.Listener
+	mute bool // nothing is upgraded: bytes are kept
+	// answer says what a client gets for a text, and whether it is the last.
+	answer func(text string) (b []byte, last bool)
+
+	serving sync.WaitGroup
+	mu      sync.Mutex
+	stuck   bool     // an answer was not taken within a second
+	from    []string // addresses of connections
+	texts   []string
+	auth    []string // of each upgrade: the header
+	raw     []byte
+}
+
+func newRecorder(t *testing.T, answer func(string) ([]byte, bool)) *recorder {
+	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{ln: ln, answer: answer}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			r.serving.Go(func() { r.serve(c) })
+		}
+	}()
+	return r
+}
+
+func (r *recorder) keep(what func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	what()
+}
+
+func (r *recorder) serve(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+	r.keep(func() { r.from = append(r.from, host) })
+	in := bufio.NewReader(c)
+	if r.mute {
+		b := make([]byte, 4096)
+		for {
+			n, err := in.Read(b)
+			r.keep(func() { r.raw = append(r.raw, b[:n]...) })
+			if err != nil {
+				return
+			}
+		}
+	}
+	var request strings.Builder
+	for !strings.HasSuffix(request.String(), "\r\n\r\n") {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		if strings.HasPrefix(line, "Authorization:") {
+			r.keep(func() { r.auth = append(r.auth, strings.TrimSpace(line)) })
+		}
+		request.WriteString(line)
+	}
+	key, _ := requestKey([]byte(request.String()))
+	hello := []byte(`{"jsonrpc":"2.0","method":"authenticated","params":{}}`)
+	_, _ = c.Write(appendServerFrame(appendAccept(nil, key), opText, hello))
+	for {
+		op, p, err := readClientFrame(in)
+		if err != nil {
+			return
+		}
+		if op == opText {
+			r.keep(func() { r.texts = append(r.texts, string(p)) })
+		}
+		b, last := r.answer(string(p))
+		_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+		_, err = c.Write(b)
+		r.keep(func() { r.stuck = r.stuck || errors.Is(err, os.ErrDeadlineExceeded) })
+		if last { // what it still writes is read for a while, or a reset would take our last word from it
+			_ = c.(*net.TCPConn).CloseWrite()
+			_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+			_, _ = io.Copy(io.Discard, in)
+			return
+		}
+	}
+}
+
+// answered joins and leaves whatever is asked for.
+func answered(text string) (b []byte, last bool) {
+	var m gateRequest
+	if json.Unmarshal([]byte(text), &m) != nil || len(m.Params.Rooms) == 0 {
+		return nil, true
+	}
+	const result = `{"rooms":[{"room":%q,"status":"joined","positions":{"epoch":"e1","0":41,"3":9}}]}`
+	b = fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":`+result+`}`, m.ID, m.Params.Rooms[0])
+	return appendServerFrame(nil, opText, b), false
+}

@@ -1,0 +1,258 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// AbuseReport is what hostile clients did to the ordinary ones and to the gateway in
+// one leg.
+type AbuseReport struct {
+	Kind      string `json:"kind"`
+	Hostile   int    `json:"hostile"`
+	Addresses int    `json:"hostile_addresses"`
+	Anonymous bool   `json:"anonymous,omitempty"`
+	At        string `json:"at"` // gateway or sink
+
+	Ping       Quantiles `json:"ping"` // of the ordinary clients, from due to the answer's read
+	Pings      int64     `json:"pings"`
+	Refused    int64     `json:"pings_refused"`
+	Unanswered int64     `json:"pings_unanswered"`
+
+	Newcomers       Quantiles        `json:"newcomers"` // from due to the gateway's first message
+	NewcomersFailed map[string]int64 `json:"newcomers_failed,omitempty"`
+
+	RSSBefore float64 `json:"gateway_rss_before"`
+	RSSMost   float64 `json:"gateway_rss_most"`
+	RSSAfter  float64 `json:"gateway_rss_after"`
+	RSSGrowth float64 `json:"gateway_rss_growth"` // the most less what there was before
+
+	Fared  HostileTally `json:"fared"`
+	Frames float64      `json:"hostile_frames_per_s"`
+	Bytes  float64      `json:"hostile_bytes_per_s"`
+	Read   float64      `json:"hostile_read_per_s"`
+
+	// Of the gateway's counters, by how much they grew from just before the attack
+	// until after the run; what did not grow is left out.
+	Limited map[string]float64 `json:"limited,omitempty"` // by limit
+	Closed  map[string]float64 `json:"closed,omitempty"`  // by code, ordinary clients that leave included
+
+	Health *HealthSeen `json:"health"`
+}
+
+// metricPeak is the most that the process ever had.
+const metricPeak = "process_resident_memory_peak_bytes"
+
+// report is what the leg adds up to; pings is of the ordinary clients, after is the
+// gateway at the end.
+func (x *abuse) report(at string, seconds float64, pings *PingTally, after Metrics) *AbuseReport {
+	c := x.cfg
+	r := &AbuseReport{
+		Kind: c.Kind, Hostile: c.Hostile, Addresses: c.Addresses, Anonymous: c.Anonymous, At: at,
+		Newcomers: x.newcomers.latency.Quantiles(), NewcomersFailed: x.newcomers.failed,
+		Fared: x.tally, Frames: float64(x.tally.Frames) / seconds,
+		Bytes: float64(x.tally.Bytes) / seconds, Read: float64(x.tally.Read) / seconds,
+		Limited: grownBy(x.before, after, "tapecast_limited_total", "limit"),
+		Closed:  grownBy(x.before, after, "tapecast_closes_total", "code"),
+		Health:  x.health,
+	}
+	if pings != nil {
+		r.Ping = pings.Latency.Quantiles()
+		r.Pings, r.Refused, r.Unanswered = pings.Sent, pings.Refused, pings.Unanswered
+	}
+	r.RSSBefore, r.RSSAfter = x.before[metricRSS], after[metricRSS]
+	r.RSSMost = slices.Max(append(x.samples, r.RSSBefore, r.RSSAfter))
+	if after[metricPeak] > x.before[metricPeak] { // between two looks, too
+		r.RSSMost = max(r.RSSMost, after[metricPeak])
+	}
+	r.RSSGrowth = r.RSSMost - r.RSSBefore
+	return r
+}
+
+// grownBy is by how much each series of a counter grew, by a label of it.
+func grownBy(from, to Metrics, name, label string) map[string]float64 {
+	out := map[string]float64{}
+	for series, v := range to {
+		rest, ok := strings.CutPrefix(series, name+"{"+label+`="`)
+		if value, _, quoted := strings.Cut(rest, `"`); ok && quoted && v > from[series] {
+			out[value] = v - from[series]
+		}
+	}
+	return out
+}
+
+// rows are the report in words, a name before each.
+func (r *AbuseReport) rows() [][]string {
+	var out [][]string
+	row := func(name, format string, args ...any) {
+		out = append(out, []string{name, fmt.Sprintf(format, args...)})
+	}
+	token := ""
+	if r.Anonymous {
+		token = ", without token"
+	}
+	row("hostile", "%s: %d at the %s, from %d address(es)%s", r.Kind, r.Hostile, r.At, r.Addresses, token)
+	row("  wrote", "%s/s, %s frames/s · read %s/s · %s answers, of them errors: %s",
+		size(r.Bytes), count(int64(r.Frames)), size(r.Read), count(r.Fared.Answers), counts(r.Fared.Errors))
+	row("  connections", "%s opened, %d there in the end · closed: %s · refused: %s",
+		count(r.Fared.Opened), r.Fared.Stayed, counts(r.Fared.Closes), counts(r.Fared.Refused))
+	row("pings", "%s", r.Ping)
+	row("", "%s sent · %s unanswered · %s refused", count(r.Pings), count(r.Unanswered), count(r.Refused))
+	row("newcomers", "%s · not let in: %s", r.Newcomers, counts(r.NewcomersFailed))
+	row("memory", "%s resident before, %s at most (%s), %s after",
+		size(r.RSSBefore), size(r.RSSMost), signed(r.RSSGrowth), size(r.RSSAfter))
+	row("counted", "limits: %s · closes: %s", counts(r.Limited), counts(r.Closed))
+	if h := r.Health; h != nil {
+		row("health", "%s · /livez: %s", counts(h.Health), counts(h.Livez))
+		if h.Detail != "" {
+			row("  at worst", "%.400s", h.Detail)
+		}
+		if h.Dead != "" {
+			row("  not alive", "%.400s", h.Dead)
+		}
+	}
+	return out
+}
+
+// counts writes how many there are of each, the most first.
+func counts[N int | int64 | float64](m map[string]N) string {
+	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b))
+	})
+	var parts []string
+	for _, name := range names {
+		parts = append(parts, fmt.Sprintf("%s %s", name, count(int64(m[name]))))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// AbuseVerdict sets the medians of an abuse's runs against what may be.
+type AbuseVerdict struct {
+	Medians map[string]AbuseMedians `json:"medians"` // by the legs' names
+	Bars    []AbuseBar              `json:"bars"`
+}
+
+// AbuseMedians are the middle figures of several runs.
+type AbuseMedians struct {
+	Runs         int     `json:"runs"`
+	PingP50      float64 `json:"ping_p50_ms"`
+	PingP99      float64 `json:"ping_p99_ms"`
+	PingMax      float64 `json:"ping_max_ms"`
+	MessagesP99  float64 `json:"messages_p99_ms"`
+	MessagesMax  float64 `json:"messages_max_ms"`
+	NewcomersP99 float64 `json:"newcomers_p99_ms"`
+	RSSGrowth    float64 `json:"gateway_rss_growth"`
+	Cores        float64 `json:"gateway_cores"`
+	Bytes        float64 `json:"hostile_bytes_per_s"`
+}
+
+// AbuseBar is one thing that is asked of a gateway, and whether it is so.
+type AbuseBar struct {
+	What string `json:"what"`
+	Got  string `json:"got"`
+	Bar  string `json:"bar"`
+	Met  bool   `json:"met"`
+}
+
+// What is asked of a gateway under attack.
+const (
+	mostAbusePing   = 50.0     // ms, p99 of others' pings and messages,
+	mostAbuseTimes  = 3        // or so many times the pair's, whichever is more
+	mostAbuseGrowth = 16 << 20 // bytes of resident memory
+)
+
+// judgeAbuse takes the medians and holds them against the bars; nil: no leg is an abuse.
+func judgeAbuse(legs []*Leg) *AbuseVerdict {
+	v := &AbuseVerdict{Medians: map[string]AbuseMedians{}}
+	by := map[string][]*Leg{}
+	for _, g := range legs {
+		if g.Abuse != nil {
+			by[g.Name] = append(by[g.Name], g)
+		}
+	}
+	for name, legs := range by {
+		v.Medians[name] = abuseMedians(legs)
+	}
+	attacked, ok := v.Medians[legGateway]
+	if !ok {
+		return nil
+	}
+	pair := v.Medians[legSink]
+	v.atMost("others' pings, p99", attacked.PingP99, pair.PingP99)
+	v.atMost("others' messages, p99", attacked.MessagesP99, pair.MessagesP99)
+	v.atMost("newcomers' first message, p99", attacked.NewcomersP99, pair.NewcomersP99)
+	v.Bars = append(v.Bars, AbuseBar{
+		What: "resident memory", Got: signed(attacked.RSSGrowth), Bar: "at most " + signed(mostAbuseGrowth),
+		Met: attacked.RSSGrowth <= mostAbuseGrowth,
+	})
+	unanswered, uncounted := int64(0), 0
+	for _, g := range by[legGateway] {
+		unanswered += g.Abuse.Unanswered + g.Abuse.Refused
+		if len(g.Abuse.Limited) == 0 {
+			uncounted++
+		}
+	}
+	v.Bars = append(v.Bars,
+		AbuseBar{What: "pings not answered", Got: count(unanswered), Bar: "none", Met: unanswered == 0},
+		AbuseBar{
+			What: "a limit was counted", Got: fmt.Sprintf("in %d of %d runs", attacked.Runs-uncounted, attacked.Runs),
+			Bar: "in each", Met: uncounted == 0,
+		},
+	)
+	return v
+}
+
+func (v *AbuseVerdict) atMost(what string, got, pair float64) {
+	bar := max(mostAbusePing, mostAbuseTimes*pair)
+	v.Bars = append(v.Bars, AbuseBar{What: what, Got: ms(got), Bar: "at most " + ms(bar), Met: got <= bar})
+}
+
+func abuseMedians(legs []*Leg) AbuseMedians {
+	of := func(f func(*Leg) float64) float64 {
+		var v []float64
+		for _, g := range legs {
+			v = append(v, f(g))
+		}
+		return median(v)
+	}
+	return AbuseMedians{
+		Runs:         len(legs),
+		PingP50:      of(func(g *Leg) float64 { return g.Abuse.Ping.P50 }),
+		PingP99:      of(func(g *Leg) float64 { return g.Abuse.Ping.P99 }),
+		PingMax:      of(func(g *Leg) float64 { return g.Abuse.Ping.Max }),
+		MessagesP99:  of(func(g *Leg) float64 { return g.Latency.P99 }),
+		MessagesMax:  of(func(g *Leg) float64 { return g.Latency.Max }),
+		NewcomersP99: of(func(g *Leg) float64 { return g.Abuse.Newcomers.P99 }),
+		RSSGrowth:    of(func(g *Leg) float64 { return g.Abuse.RSSGrowth }),
+		Cores:        of(func(g *Leg) float64 { return g.Cores }),
+		Bytes:        of(func(g *Leg) float64 { return g.Abuse.Bytes }),
+	}
+}
+
+// rows are the verdict in words: the medians, and each bar as met or missed.
+func (v *AbuseVerdict) rows() [][]string {
+	var out [][]string
+	row := func(name, format string, args ...any) {
+		out = append(out, []string{name, fmt.Sprintf(format, args...)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Medians)) {
+		m := v.Medians[name]
+		row(name, "pings p50 %s p99 %s max %s · messages p99 %s · newcomers p99 %s · %s · %.2f cores · wrote %s/s (%d)",
+			ms(m.PingP50), ms(m.PingP99), ms(m.PingMax), ms(m.MessagesP99), ms(m.NewcomersP99),
+			signed(m.RSSGrowth)+" resident", m.Cores, size(m.Bytes), m.Runs)
+	}
+	if a, b := v.Medians[legGateway], v.Medians[legSink]; b.PingP99 > 0 && b.MessagesP99 > 0 {
+		row("ratio", "pings' p99 %.2f times that beside the sink · messages' p99 %.2f times",
+			a.PingP99/b.PingP99, a.MessagesP99/b.MessagesP99)
+	}
+	for _, b := range v.Bars {
+		row(map[bool]string{true: "met", false: "MISSED"}[b.Met], "%s: %s (%s)", b.What, b.Got, b.Bar)
+	}
+	return out
+}

@@ -1,0 +1,169 @@
+package bench
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func (g *gate) abuse() FanoutConfig {
+	cfg := g.fanout()
+	cfg.Scenario = "abuse"
+	cfg.Abuse = &AbuseConfig{Kind: "pings", Hostile: 2, Addresses: 2, PingEvery: 100 * time.Millisecond, Newcomers: 20}
+	return cfg
+}
+
+// The whole path, paired: ordinary clients, newcomers, hostile ones at the sink and at
+// the gateway, what the gateway counts and what it says of its health.
+func TestAbuse(t *testing.T) {
+	g := newGate(t, "secret")
+	cfg := g.abuse()
+	cfg.Abuse.Paired = true
+	res, err := measured(t, cfg)
+	if len(res.Legs) != 2 || res.Legs[0].Name != legSink || res.Legs[1].Name != legGateway {
+		t.Fatalf("%v: %d legs", err, len(res.Legs))
+	}
+	for k, leg := range res.Legs {
+		x := leg.Abuse
+		if leg.Want != 20*120 || leg.Unique != leg.Want || len(leg.Faults) != 0 {
+			t.Fatalf("%d of %d, %v", leg.Unique, leg.Want, leg.Faults)
+		}
+		// Ten a second of each for 1.2 s, of which one second is timed.
+		if x.Pings != 20*12 || x.Ping.Count != 20*10 || x.Unanswered+x.Refused != 0 || x.Ping.Max <= 0 {
+			t.Errorf("%s: pings %+v", leg.Name, x)
+		}
+		if x.Newcomers.Count != 20 || len(x.NewcomersFailed) != 0 {
+			t.Errorf("%s: newcomers %v, %v", leg.Name, x.Newcomers, x.NewcomersFailed)
+		}
+		if x.Fared.Opened < 2 || x.Fared.Frames < 1000 || x.Fared.Bytes < 6*1000 || x.Bytes < 6*1000 {
+			t.Errorf("%s: fared %+v", leg.Name, x.Fared)
+		}
+		if x.RSSBefore <= 0 || x.RSSMost < x.RSSBefore || x.RSSGrowth != x.RSSMost-x.RSSBefore {
+			t.Errorf("%s: memory %v, %v", leg.Name, x.RSSBefore, x.RSSMost)
+		}
+		// What the hostile clients did reached the gateway in its own leg only.
+		if counted := x.Limited["control_frames"] > 0; counted != (k == 1) || x.At != leg.Name {
+			t.Errorf("%s: limits %v", leg.Name, x.Limited)
+		}
+		if h := x.Health; h.Looks < 1 || h.Worst != "degraded" || h.Health["degraded"] != h.Looks ||
+			h.Livez["alive"] != h.Looks || h.Dead != "" {
+			t.Errorf("%s: health %+v", leg.Name, h)
+		}
+	}
+	if v := res.Abuse; v == nil || len(v.Medians) != 2 || len(v.Bars) != 6 || !v.Bars[5].Met || !v.Bars[4].Met {
+		t.Fatalf("%+v", res.Abuse)
+	}
+	var b strings.Builder
+	if err := res.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"pings: 2 at the sink", "pings: 2 at the gateway", "degraded", "counted: in 1 of 1 runs", "that beside the sink",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	b.Reset()
+	if err := res.WriteHTML(&b, Header{}); err != nil || !strings.Contains(b.String(), "Under attack") {
+		t.Fatal(err)
+	}
+}
+
+// An ordinary client that is closed, and one that is not answered, are found.
+func TestAbuseFaults(t *testing.T) {
+	g := newGate(t, "secret")
+	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.user == userName(3) && n == 60 {
+			return [][]byte{appendServerFrame(nil, opClose, []byte{1008 >> 8, 1008 & 255, 'x'})}
+		}
+		return [][]byte{b}
+	}
+	cfg := g.abuse()
+	cfg.Abuse.Kind = "silent"
+	res, err := measured(t, cfg)
+	var fault *FaultError // even where the bench was late
+	if !errors.As(err, &fault) || !strings.Contains(err.Error(), "connections lost") {
+		t.Fatalf("%v", err)
+	}
+	leg := res.Legs[0]
+	if leg.Gone != 1 || leg.Closes["1008 x"] != 1 || leg.Lost == 0 {
+		t.Fatalf("gone %d, %v, lost %d", leg.Gone, leg.Closes, leg.Lost)
+	}
+	if b := res.Abuse.Bars[5]; b.What != "a limit was counted" || b.Met {
+		t.Fatalf("%+v", b)
+	}
+}
+
+// A ping counts from when it was due, those behind a late answer too; what is refused
+// or never answered is told apart.
+func TestPinger(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	x := newPinger(pingOrder{From: 1000 * ms, Timed: 1100 * ms, To: 1400 * ms, Every: 100 * time.Millisecond}, 2)
+	for n, want := range []int64{1000, 1050, 1100, 1150, 1200} {
+		if got := x.due(int64(n)); got != want*ms {
+			t.Errorf("ping %d is due at %d", n, got/ms)
+		}
+	}
+	x.sent, x.waiting = []int32{4, 4}, 8
+	answer := func(i int, id string, at int64, code int, want bool) {
+		t.Helper()
+		m := message{ID: []byte(id)}
+		if code != 0 {
+			m.Error = &struct {
+				Code    int    `json:"code"`
+				Message string `json:"message"`
+			}{Code: code}
+		}
+		if got := x.answeredBy(i, &m, at*ms); got != want {
+			t.Errorf("id %s of client %d: %v", id, i, got)
+		}
+	}
+	answer(0, "1000", 1001, 0, true) // in the warmup: not timed
+	answer(0, "1001", 1400, 0, true) // due at 1100: 300 ms
+	answer(0, "1002", 1400, 0, true) // due at 1200: 200 ms
+	answer(0, "1002", 1401, 0, false)
+	answer(0, "1004", 1401, 0, false) // never sent
+	answer(0, "3", 1401, 0, false)
+	answer(0, "null", 1401, 0, false)
+	answer(1, "1000", 1051, -32004, true)
+	x.settle(1500 * ms) // unanswered: client 0's of 1300, client 1's of 1150, 1250 and 1350
+	x.settle(9000 * ms) // once only
+	q := x.out.Latency.Quantiles()
+	if x.waiting != 4 || x.out.Refused != 1 || x.out.Unanswered != 4 || q.Count != 6 || q.Max != 350 || q.P50 < 199 {
+		t.Fatalf("waiting %d, %+v, %v", x.waiting, x.out, q)
+	}
+}
+
+func TestAbuseBadInput(t *testing.T) {
+	f := func(want string, edit func(*FanoutConfig)) {
+		t.Helper()
+		g := newGate(t, "secret")
+		cfg := g.abuse()
+		edit(&cfg)
+		_, err := Fanout(t.Context(), cfg)
+		var input *InputError
+		if !errors.As(err, &input) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+	}
+	f("none of pings, pings-125", func(c *FanoutConfig) { c.Abuse.Kind = "kindness" })
+	f("takes a token", func(c *FanoutConfig) { c.Abuse.Kind, c.Abuse.Anonymous = "resume", true })
+	f("wss://", func(c *FanoutConfig) { c.Abuse.Kind = "hello" })
+	f("to 100 addresses", func(c *FanoutConfig) { c.Abuse.Addresses = 101 })
+	f("one or more", func(c *FanoutConfig) { c.Abuse.Hostile = -1 })
+	f("--hostile 1000000000", func(c *FanoutConfig) { c.Abuse.Hostile = 1e9 })
+	f("at least 10ms", func(c *FanoutConfig) { c.Abuse.PingEvery = 1 })
+	f("no other scenario", func(c *FanoutConfig) { c.Baseline = true })
+	f("internal port", func(c *FanoutConfig) { c.Target.Admin = "pid:1" })
+	// Nothing but this machine is attacked.
+	at := AbuseConfig{}
+	for addr, ok := range map[string]bool{
+		"127.0.0.1:80": true, "10.0.0.1:80": false, "192.0.2.1:443": false, "[::1]:80": false, "here": false,
+	} {
+		if err := at.checkAddress(endpoint{addr: addr}); (err == nil) != ok {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+}

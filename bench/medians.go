@@ -1,0 +1,54 @@
+package bench
+
+import "slices"
+
+// Medians are the middle figures of several runs.
+type Medians struct {
+	Runs        int     `json:"runs"`
+	Delivered   float64 `json:"delivered_per_s"`
+	Bytes       float64 `json:"bytes_per_s"`
+	CPU         float64 `json:"gateway_cpu_us_per_message"`
+	P50         float64 `json:"p50_ms"`
+	P90         float64 `json:"p90_ms"`
+	P99         float64 `json:"p99_ms"`
+	P999        float64 `json:"p999_ms"`
+	Max         float64 `json:"max_ms"`
+	OrdersP99   float64 `json:"orders_p99_ms,omitempty"`
+	OrdersArriv float64 `json:"orders_arrival_p99_ms,omitempty"`
+}
+
+func mediansOf(legs []*Leg) Medians {
+	of := func(f func(*Leg) float64) float64 {
+		var v []float64
+		for _, g := range legs {
+			v = append(v, f(g))
+		}
+		return median(v)
+	}
+	m := Medians{
+		Runs:      len(legs),
+		Delivered: of(func(g *Leg) float64 { return g.Delivered }),
+		Bytes:     of(func(g *Leg) float64 { return g.Bytes }),
+		CPU:       of(func(g *Leg) float64 { return g.CPU }),
+		P50:       of(func(g *Leg) float64 { return g.Latency.P50 }),
+		P90:       of(func(g *Leg) float64 { return g.Latency.P90 }),
+		P99:       of(func(g *Leg) float64 { return g.Latency.P99 }),
+		P999:      of(func(g *Leg) float64 { return g.Latency.P999 }),
+		Max:       of(func(g *Leg) float64 { return g.Latency.Max }),
+	}
+	if len(legs) > 0 && legs[0].Orders != nil {
+		m.OrdersP99 = of(func(g *Leg) float64 { return g.Orders.Latency.P99 })
+		m.OrdersArriv = of(func(g *Leg) float64 { return g.Orders.Arrival.P99 })
+	}
+	return m
+}
+
+// median returns the middle value, or the mean of the two in the middle.
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	n := len(v)
+	return (v[(n-1)/2] + v[n/2]) / 2
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"time"
+
+	"tapecast/bench"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+var abuseLong = `Ordinary clients share a room and send the method ping once a second; a few new ones come
+meanwhile. Hostile clients, in a process of their own, do one kind of harm for as long as
+the window lasts; one that is closed is back after 100 ms.
+
+With --paired each run is made twice: once with the hostile process writing to a sink, which
+reads and does nothing, and once with it at the gateway. So what the hostile clients take
+from the machine's cores is in both. The gateway must be at 127.0.0.1: nothing else is
+attacked.
+
+Kinds:
+` + bench.AbuseKindsHelp() + `
+What is asked of a gateway is printed as met or missed: others' pings, messages and
+handshakes at most 50 ms (p99), or 3 times the pair's, whichever is more; at most 16 MB more
+of resident memory; every ping answered; a limit that was counted. The exit code is 3 where
+an ordinary client lost a message, got one twice, or was closed.`
+
+func abuseCommand() *cobra.Command {
+	x := &bench.AbuseConfig{}
+	token := true
+	cmd := fanoutLike(&cobra.Command{
+		Use:   "abuse",
+		Short: "Hostile clients beside ordinary ones: what the ordinary ones notice",
+		Long:  abuseLong,
+		Example: `  # the gateway on the first core, everything else on the second, each three times beside a sink
+  taskset -c 0 tapecast run --config bench/gateway.yaml
+  taskset -c 1 tapecast-bench abuse --secret-file key --direct --kind pings --paired --runs 3
+
+  # fifty connections from ten addresses, without tokens, over TLS
+  taskset -c 1 tapecast-bench abuse --secret-file key --direct --target wss://127.0.0.1:8443/ws --ca cert.pem \
+    --kind continuations --hostile 50 --hostile-addresses 10 --hostile-token=false --paired`,
+	}, bench.FanoutConfig{
+		Clients: 2000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 20, Duration: 30 * time.Second,
+		Check: true, Pace: time.Millisecond, Abuse: x,
+	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
+		addRooms(f, c)
+		f.StringVar(&x.Kind, "kind", "pings", "the `kind` of harm, see above")
+		f.IntVar(&x.Hostile, "hostile", 1, "`number` of hostile connections")
+		f.IntVar(&x.Addresses, "hostile-addresses", 1, "`number` of addresses that they come from, 127.0.0.101 and on")
+		f.IntVar(&x.Users, "hostile-users", 0, "`number` of users that they are (default: each connection is one)")
+		f.BoolVar(&token, "hostile-token", true, "they bring a token; not all kinds make sense without")
+		f.Float64Var(&x.Rate, "hostile-rate", 0,
+			"`requests` a second of each, for toggle and resume (default: 45, just below the gateway's limit)")
+		f.StringVar(&x.Room, "hostile-room", "",
+			"the `room` of toggle and stalled (default: the first of --rooms), and of resume (default: orders:{user})")
+		f.StringVar(&x.Junk, "junk-prefix", "", "how made-up names of rooms begin (default: `trades:`)")
+		f.BoolVar(&x.Paired, "paired", false, "each run once with hostile clients at a sink, and once at the gateway")
+		f.DurationVar(&x.PingEvery, "ping-every", time.Second, "time between two pings of an ordinary client")
+		f.Float64Var(&x.Newcomers, "newcomers", 5, "new `connections` a second meanwhile; below 0: none")
+	})
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		x.Anonymous = !token
+		return run(cmd, args)
+	}
+	return cmd
+}
