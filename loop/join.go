@@ -178,6 +178,7 @@ func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 	l.sit(c, given.Sub, given.At)
 	ref.resume, ref.await = given.Resume, given.Await
 	ref.Snapshot = ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil
+	out.Partial = given.Partial
 	out.Chain = !class.Conflate && ref.Keys == nil && ref.Every == 0
 	if ref.Snapshot {
 		out.Positions = rooms.Positions{}

@@ -59,6 +59,8 @@ type Joined struct {
 	// Chain says that every break of the chain of `prev` is a loss: the
 	// membership gets each message, or a notice.
 	Chain bool
+	// Partial says that the room may lack last values, since there was no memory for them.
+	Partial bool
 	// TooOld says why the client could not go on from where it was, a
 	// *rooms.TooOldError or *rooms.NotNowError. It is in the room all the same if Err
 	// is nil: the membership begins now, with a snapshot.

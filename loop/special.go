@@ -33,8 +33,8 @@ type special struct {
 	found *rooms.Seat // the client has yet to be told of its room; nil: it knows
 
 	walk  walk
-	begin bool   // snapshot_begin is to be said before the walk's first frame
-	known uint64 // for Room.CutLatest
+	begin bool // snapshot_begin is to be said before the walk's first frame
+	known rooms.Known
 	level bool   // the walk has come to
 	end   uint64 // where it is level with the room
 
@@ -142,7 +142,7 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 		return true
 	}
 	if x.begin {
-		if x.begin = !l.tell(c, appendNotice(nil, "snapshot_begin", r.Name(), nil)); x.begin {
+		if x.begin = !l.tell(c, appendNotice(nil, "snapshot_begin", r.Name(), nil, l.table.Partial(r))); x.begin {
 			return true
 		}
 	}
@@ -176,7 +176,7 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 		return true
 	}
 	if x.walk == walkNone && r.Class().Conflate && (x.every > 0 || l.table.Behind(r, t.at)) {
-		x.walk, x.known = walkOn, 0
+		x.walk, x.known = walkOn, rooms.Known{}
 	}
 	had := len(s.pieces)
 	var next uint64
@@ -233,7 +233,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 	if x.walk != walkNone && x.level && t.at >= x.end {
 		if x.walk == walkSnapshot {
 			p := l.table.PositionsAt(r, t.at)
-			if !l.tell(c, appendNotice(nil, "snapshot_end", r.Name(), &p)) {
+			if !l.tell(c, appendNotice(nil, "snapshot_end", r.Name(), &p, l.table.Partial(r))) {
 				return false
 			}
 		}
@@ -292,12 +292,16 @@ func (l *Loop) moved(c *Conn, t *seat, next uint64, frames int) {
 	t.at = next
 }
 
-// appendNotice appends the frame of a notice that names a room.
-func appendNotice(dst []byte, method, room string, p *rooms.Positions) []byte {
+// appendNotice appends the frame of a notice that names a room; partial: which may lack
+// last values.
+func appendNotice(dst []byte, method, room string, p *rooms.Positions, partial bool) []byte {
 	text := append([]byte(`{"jsonrpc":"2.0","method":"`), method...)
 	text = rooms.AppendString(append(text, `","params":{"room":`...), room)
 	if p != nil {
 		text = p.AppendJSON(append(text, `,"positions":`...))
+	}
+	if partial {
+		text = append(text, `,"partial":true`...)
 	}
 	return rooms.AppendFrame(dst, rooms.OpText, append(text, "}}"...))
 }

@@ -78,7 +78,11 @@ func (l *Loop) announce(c *Conn, t *seat, x *special) bool {
 	text = rooms.AppendString(append(text, `,"pattern":`...), c.wild(t.wild).ref.Name)
 	text = rooms.AppendString(append(text, `,"class":`...), s.Pattern.Class.Name)
 	text = strconv.AppendBool(append(text, `,"chain":`...), c.wild(t.wild).chain())
-	text = append(s.Positions.AppendJSON(append(text, `,"positions":`...)), "}}"...)
+	text = s.Positions.AppendJSON(append(text, `,"positions":`...))
+	if s.Partial {
+		text = append(text, `,"partial":true`...)
+	}
+	text = append(text, "}}"...)
 	if !l.tell(c, rooms.AppendFrame(nil, rooms.OpText, text)) {
 		return false
 	}

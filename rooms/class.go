@@ -58,6 +58,20 @@ type Class struct {
 // Private says whether rooms of the class belong to one user each.
 func (c *Class) Private() bool { return c.Owner != "" }
 
+// sacrifice is the class's turn when tapes must shed, smallest first. Members of a
+// conflated room that lag lose nothing but the values in between, those of a stream get
+// a gap, and private messages go last.
+func (c *Class) sacrifice() int {
+	turn := 0
+	if c.Private() {
+		turn = 2
+	}
+	if !c.Conflate {
+		turn++
+	}
+	return turn
+}
+
 // remembers says whether rooms hold the newest frame of each key.
 func (c *Class) remembers() bool { return c.Conflate || c.Snapshot }
 

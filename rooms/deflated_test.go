@@ -81,7 +81,7 @@ func TestDeflatedTape(t *testing.T) {
 				sift := &Sift{Deflated: x.takes}
 				switch how := rnd.IntN(3); {
 				case how == 0:
-					next, pieces, _, lagged = r.CutLatest(x.at, 0, 9000, sift, nil)
+					next, pieces, _, lagged = r.CutLatest(x.at, Known{}, 9000, sift, nil)
 				case how == 1:
 					next, pieces, lagged = r.CutSome(x.at, 9000, sift, nil)
 				case x.takes:

@@ -23,6 +23,16 @@
 // and are then copied (Room.evacuate); tombstones stay for a minute at least, and who
 // was away for longer starts anew.
 //
+// # Memory
+//
+// Tapes and last values have a budget each. A shard's appender gives from its own what
+// is over it: of tapes whole chunks that are not fresh (sweep.go), in the order
+// of sacrifice (Class.sacrifice), of last values the oldest (evict.go). A value that is evicted leaves
+// no tombstone, since its key is not gone: members that have been sent it have it,
+// others find the room partial (Table.Partial), and a walk on from where a
+// member lags begins again as a snapshot. Where tapes drop frames they are copied to
+// the last values, so the one budget may feed the other; last values never cost tapes anything.
+//
 // # Deflated frames
 //
 // Where a class compresses and members take that, the appender writes each frame

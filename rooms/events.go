@@ -81,6 +81,7 @@ func (s *shard) reset(it *item) {
 	s.publish()
 	s.lost[it.feed.index] = nil
 	maps.DeleteFunc(s.went, func(p *Pattern, _ *feedState) bool { return p.Feed == it.feed })
+	maps.DeleteFunc(s.partial, func(p *Pattern, _ int64) bool { return p.Feed == it.feed })
 	s.feeds[it.feed.index].Store(newFeedState(it.shape, -1))
 }
 

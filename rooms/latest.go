@@ -31,6 +31,8 @@ const (
 type latest struct {
 	order     atomic.Pointer[order]
 	forgotten atomic.Uint64 // cursors below, but 0, may have missed a tombstone
+	evicted   atomic.Uint64 // cursors below may have missed a value that there was no memory for
+	partial   atomic.Int64  // until when the room may lack such values, ms by the table's clock
 
 	// The appender's own.
 	few    []*lastFrame          // of each key, up to fewKeys of them
@@ -142,7 +144,9 @@ func (l *latest) put(f *lastFrame) {
 func (l *latest) remove(f *lastFrame) {
 	l.uncount(f)
 	if l.byKey != nil {
-		delete(l.byKey, f.key)
+		if delete(l.byKey, f.key); len(l.byKey) == 0 {
+			l.byKey = nil
+		}
 		return
 	}
 	if i := slices.Index(l.few, f); i >= 0 {
@@ -157,11 +161,16 @@ func (l *latest) tally(f *lastFrame, by int) {
 	if f.kind == lastValue {
 		l.keys += by
 	}
+	l.add(by * f.size())
+}
+
+// size is what the frame takes: itself, its key and the copy of its bytes.
+func (f *lastFrame) size() int {
 	size := lastSize + len(f.key)
 	if c := f.copy.Load(); c != nil {
 		size += len(*c)
 	}
-	l.add(by * size)
+	return size
 }
 
 func (l *latest) add(n int) {
@@ -218,6 +227,42 @@ func (l *latest) oldest(published uint64) *lastFrame {
 	return nil
 }
 
+// front is what was updated longest ago of all that is newest, be it a value or not;
+// nil: there is nothing.
+func (l *latest) front(published uint64) *lastFrame {
+	o := l.order.Load()
+	n := int(o.n.Load())
+	for ; l.first < n && o.frames[l.first].num < published; l.first++ {
+		if f := o.frames[l.first]; f.newestAt(published) {
+			return f
+		}
+	}
+	return nil
+}
+
+// evict forgets a value for want of memory. Members are not told that the key is gone,
+// for it is not: those that have been sent it have it still, and those that
+// have not are told that the room is partial.
+func (l *latest) evict(f *lastFrame) {
+	l.remove(f)
+	l.evicted.Store(f.num + 1)
+	l.lose(f)
+	f.next.Store(gone)
+}
+
+// buryTo forgets a tombstone or notice, which is the oldest that is left.
+func (l *latest) buryTo(f *lastFrame) {
+	l.graves = l.graves[slices.Index(l.graves, f)+1:]
+	l.forget(f)
+}
+
+func (l *latest) forget(f *lastFrame) {
+	l.remove(f)
+	l.forgotten.Store(f.num + 1)
+	l.lose(f)
+	f.next.Store(gone)
+}
+
 // bury forgets the tombstones and notices that were written before since.
 func (l *latest) bury(since int64) {
 	n := 0
@@ -226,16 +271,13 @@ func (l *latest) bury(since int64) {
 			break
 		}
 		if n++; f.next.Load() == 0 {
-			l.remove(f)
-			l.forgotten.Store(f.num + 1)
-			l.lose(f)
-			f.next.Store(gone)
+			l.forget(f)
 		}
 	}
 	l.graves = slices.Delete(l.graves, 0, n)
 }
 
-// lose notes the place of a tombstone or notice that is forgotten.
+// lose notes the place of a frame that is forgotten.
 func (l *latest) lose(f *lastFrame) {
 	raise := func(part int32, off int64) {
 		for i := range l.lost {
@@ -288,6 +330,7 @@ func (l *latest) end(num uint64) {
 	}
 	l.few, l.byKey, l.graves = nil, nil, nil
 	l.lost, l.went, l.unsure = nil, nil, nil
+	l.partial.Store(0)
 }
 
 // from is the place in the order of the first frame with number at or more.

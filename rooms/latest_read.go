@@ -10,10 +10,10 @@ const maxPieces = 256
 // where it began, the newest of every key that has changed. lost: keys have gone
 // since at of which nothing is known any more, and there is nothing to append: the
 // member begins anew, from 0. known is Forgotten when the walk of such a member
-// began, or of one that resumes; a walk from where a member lags has 0.
-func (r *Room) CutLatest(at, known uint64, max int, sift *Sift, dst []Piece) (next uint64, pieces []Piece, level, lost bool) {
+// began, or Resume.Known of one that resumes; a walk from where a member lags has none.
+func (r *Room) CutLatest(at uint64, known Known, max int, sift *Sift, dst []Piece) (next uint64, pieces []Piece, level, lost bool) {
 	l := r.last
-	if at < l.forgotten.Load() && known < l.forgotten.Load() {
+	if l.lostAt(at, known) {
 		return at, dst, false, true
 	}
 	o, head := r.orderAt()
@@ -23,6 +23,7 @@ func (r *Room) CutLatest(at, known uint64, max int, sift *Sift, dst []Piece) (ne
 	if sift != nil && sift.Deflated {
 		z = r.second()
 	}
+	next, level = head, true
 	for i := o.from(at, n); i < n; i++ {
 		f := o.frames[i]
 		if f.num >= head {
@@ -38,24 +39,39 @@ func (r *Room) CutLatest(at, known uint64, max int, sift *Sift, dst []Piece) (ne
 		}
 		p = z.piece(f.num, p)
 		if max -= len(p.Bytes); max < 0 && len(dst) > had {
-			return f.num, dst, false, false
+			next, level = f.num, false
+			break
 		}
 		if k := len(dst) - 1; k >= had && dst[k].join(&p) {
 			continue
 		}
 		if len(dst) == had+maxPieces {
-			return f.num, dst, false, false
+			next, level = f.num, false
+			break
 		}
 		dst = append(dst, p)
 	}
-	if at < l.forgotten.Load() && known < l.forgotten.Load() {
+	// What went while we looked was left out, whether this is the end or not.
+	if l.lostAt(at, known) {
 		return at, dst[:had], false, true
 	}
-	return head, dst, true, false
+	return next, dst, level, false
 }
 
-// Forgotten is the number below which it is not known any more which keys have gone.
-func (r *Room) Forgotten() uint64 { return r.last.forgotten.Load() }
+// Known is what a walk of last values had heard of all that was forgotten when it began.
+// A walk without any hears of everything.
+type Known struct{ forgotten, evicted uint64 }
+
+// Forgotten is what a snapshot that begins now knows of. A value of before that is evicted
+// ahead of its turn is not a reason to begin again, or a slow member would never
+// end: Table.Partial tells of it. A later value is, for its key may have been sent.
+func (r *Room) Forgotten() Known { return Known{r.last.forgotten.Load(), r.head.Load()} }
+
+// lostAt reports whether something has gone that a walk at the number should have had.
+func (l *latest) lostAt(at uint64, known Known) bool {
+	forgotten, evicted := l.forgotten.Load(), l.evicted.Load()
+	return at < forgotten && known.forgotten < forgotten || at < evicted && known.evicted < evicted
+}
 
 // orderAt is the order and a head that belong together: whatever is newest
 // below the head is in the order.

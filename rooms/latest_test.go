@@ -13,7 +13,7 @@ import (
 type mapClient struct {
 	at     uint64
 	walk   bool
-	known  uint64
+	known  Known
 	end    uint64
 	values map[string]string
 }
@@ -80,7 +80,7 @@ func (c *mapClient) visit(t *testing.T, table *Table, r *Room, m *mapModel, rnd 
 		c.walk, c.end = false, 0
 	}
 	if !c.walk && table.Behind(r, c.at) {
-		c.walk, c.known = true, 0
+		c.walk, c.known = true, Known{}
 	}
 	max := 1 + rnd.IntN(2000)
 	var next uint64

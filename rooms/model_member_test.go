@@ -15,7 +15,7 @@ type guest struct {
 	await bool // the next keyframe
 
 	walk  walkModel
-	known uint64
+	known Known
 	over  bool   // the walk has come to
 	until uint64 // where it is level with the room
 	upon  [modelParts]int64
@@ -210,7 +210,7 @@ func (m *guest) visit(max int) bool {
 		return true
 	}
 	if m.walk == walksNot && r.Class().Conflate && m.node.Behind(r, m.at) {
-		m.walk, m.known = walksOn, 0
+		m.walk, m.known = walksOn, Known{}
 	}
 	if m.walk != walksNot {
 		next, pieces, level, lost := r.CutLatest(m.at, m.known, max, &m.sift, nil)

@@ -9,6 +9,9 @@ func (s *shard) remember(r *Room, p *part, it *item, num uint64, frame []byte) {
 		f.kind = lastTombstone
 	}
 	s.remembered(r, p.text(it.key), f, frame)
+	if r.pattern.Bare && r.last.partial.Load() != 0 {
+		r.last.partial.Store(0) // it holds one value, and this is it
+	}
 	if r.last.keys > r.Class().maxKeys() {
 		s.stats.evicted.Add(1)
 		s.forgetKey(r, r.last.oldest(r.head.Load()))

@@ -33,7 +33,7 @@ type Resume struct {
 	// Walk says to go on with the newest frame of each key instead of all. Known is
 	// what Room.CutLatest wants to hear then.
 	Walk  bool
-	Known uint64
+	Known Known
 	// Recall says that the tapes do not reach back to Have: what lies between it
 	// and UpTo is not on them. With Walk there is nothing to read, but only Kafka can
 	// say whether its topic has what the client has and the tapes have not.
@@ -88,7 +88,7 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 		if gone || !s.knowsSince(r, have) {
 			return 0, nil, tooOld
 		}
-		how.Walk, how.Known = true, r.Forgotten()
+		how.Walk, how.Known = true, Known{r.last.forgotten.Load(), r.last.evicted.Load()}
 		if ahead {
 			how.Recall, how.UpTo = true, all.Offsets
 		}

@@ -39,6 +39,9 @@ type shard struct {
 	now      int64                            // by the table's clock
 	swept    int                              // next bucket to be swept
 	watches  map[*Pattern]map[string]*watched // by prefix
+	shedNext int64                            // when shed looks again after it could not shed enough
+	evicting eviction
+	partial  map[*Pattern]int64 // of rooms that are no more: latest.partial
 }
 
 // maxParts is how many batches may wait for an appender. With 256 records
@@ -58,6 +61,7 @@ func newShard(t *Table, i, feeds int) *shard {
 		moving:   make([]*feedState, feeds),
 		lost:     make([][]Pos, feeds),
 		went:     map[*Pattern]*feedState{},
+		partial:  map[*Pattern]int64{},
 		rooms:    newIndex(),
 		journals: map[*Class]*Tape{},
 		watches:  map[*Pattern]map[string]*watched{},
@@ -139,6 +143,9 @@ func (s *shard) append(p *part) {
 	s.publish()
 	if s.table.overBudget() {
 		s.shed()
+	}
+	if s.evicting.on || s.table.overLast() && s.now >= s.evicting.next {
+		s.evict()
 	}
 }
 
@@ -270,6 +277,7 @@ func (s *shard) room(name string, p *Pattern) *Room {
 		r.last = newLatest(&s.table.usedLast)
 		r.last.origin = s.state(p.Feed)
 		r.last.went, r.last.unsure = s.went[p], s.went[p]
+		s.partialFrom(p, r.last)
 	}
 	if p.Class.Private() {
 		j := s.journals[p.Class]

@@ -10,7 +10,7 @@ import (
 type shardStats struct {
 	rooms, listened                                atomic.Int64
 	appended, bytes, skipped, refused, stale, shed atomic.Uint64
-	expired, evicted                               atomic.Uint64
+	expired, evicted, outOfMemory                  atomic.Uint64
 	deflated, deflatedFrom, deflatedTo             atomic.Uint64
 }
 
@@ -28,8 +28,11 @@ type Stats struct {
 	Stale     uint64 // read a second time, and not sent again
 	Shed      uint64 // chunks dropped early because the budget was reached
 	LastBytes int64  // of all last values
+	LastFull  bool   // last values are at their budget: some went within the last minute
 	Expired   uint64 // keys that nobody has updated for their class's key_ttl
 	Evicted   uint64 // keys forgotten because their room had too many
+
+	OutOfMemory uint64 // last values forgotten because all of them took too much
 
 	Deflated                 uint64 // frames written to a tape of deflated ones
 	DeflatedFrom, DeflatedTo uint64 // bytes of those: plain, and as written
@@ -49,10 +52,12 @@ func (t *Table) Stats() Stats {
 		out.Shed += s.stats.shed.Load()
 		out.Expired += s.stats.expired.Load()
 		out.Evicted += s.stats.evicted.Load()
+		out.OutOfMemory += s.stats.outOfMemory.Load()
 		out.Deflated += s.stats.deflated.Load()
 		out.DeflatedFrom += s.stats.deflatedFrom.Load()
 		out.DeflatedTo += s.stats.deflatedTo.Load()
 	}
+	out.LastFull = t.overLast() || t.fullUntil.Load() > t.clock()
 	out.RoomBytes = out.Rooms*roomSize + out.Listened*int64(unsafe.Sizeof(Sub{}))
 	return out
 }

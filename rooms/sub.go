@@ -61,6 +61,7 @@ type Seat struct {
 	At        uint64
 	Positions Positions
 	Keys      int     // that the room holds a value of: what a snapshot would be of
+	Partial   bool    // it may lack last values: see Table.Partial
 	Await     bool    // nothing is to be sent before the next keyframe
 	Resume    *Resume // how to go on from Since, where that can be
 	TooOld    error   // why it cannot: a *TooOldError, or a *NotNowError. The seat is one that begins now
@@ -163,6 +164,7 @@ func (s *shard) seat(l *Listener, seat *Seat) {
 	seat.Sub = sub
 	if r.last != nil {
 		seat.Keys = r.last.keys
+		seat.Partial = r.last.partial.Load() > s.now
 	}
 	seat.At, seat.Positions = s.entry(r)
 	_, keyed := r.Keyframe()

@@ -62,6 +62,14 @@ func (s *shard) sweep() {
 		})
 	}
 	s.publish() // the keys that have been forgotten
+	if s.table.overLast() {
+		s.evicting.pressed++
+		s.evict()
+	} else if s.evicting.on {
+		s.evict()
+	} else {
+		s.evicting.pressed = 0
+	}
 }
 
 // remembers says whether the room still holds a key's newest frame.
@@ -106,6 +114,7 @@ func (s *shard) remove(r *Room) {
 	}
 	if r.last != nil {
 		r.last.add(-int(r.last.bytes))
+		s.leaveBehind(r)
 		if r.last.went != nil {
 			s.went[r.pattern] = r.last.went
 		}
@@ -114,35 +123,75 @@ func (s *shard) remove(r *Room) {
 	s.stats.rooms.Add(-1)
 }
 
+// freshFor is how long a frame is fresh: time for loops to send it to members that keep
+// up, whose cursors are at the head, many times over.
+const freshFor = time.Second
+
+// shedAgain is when a shard that could not shed enough looks again.
+const shedAgain = 100 * time.Millisecond
+
+// sheddable is one chunk that could be dropped for want of memory.
+type sheddable struct {
+	r    *Room // nil: a journal
+	t    *Tape
+	rank int
+	last int64
+}
+
 // shed drops the shard's oldest chunks until the table is within its budget,
-// or nothing of this shard is left. The other shards do the same.
+// or nothing old of this shard is left. The other shards do the same. What is fresh
+// may take as much again; beyond that it goes, too. Both go in the order of sacrifice.
 func (s *shard) shed() {
-	type old struct {
-		r    *Room // nil: a journal
-		t    *Tape
-		last int64
+	t := s.table
+	far := t.used.Load() > 2*t.cfg.Budget
+	if s.now < s.shedNext && !far {
+		return
 	}
-	var all []old
-	tapes := func(r *Room, t *Tape) {
+	old, fresh := s.sheddable()
+	if s.shedTo(old, t.cfg.Budget/16*15) {
+		return
+	}
+	s.shedNext = s.now + shedAgain.Milliseconds()
+	if t.used.Load() > 2*t.cfg.Budget {
+		s.shedTo(fresh, 2*t.cfg.Budget/16*15)
+	}
+}
+
+// sheddable lists the shard's chunks, those apart that are fresh, each in the order in
+// which they go.
+func (s *shard) sheddable() (old, fresh []sheddable) {
+	tapes := func(r *Room, t *Tape, k *Class) {
 		for _, c := range *t.dir.Load() {
-			all = append(all, old{r, t, c.last})
+			x := sheddable{r, t, k.sacrifice(), c.last}
+			if s.now-c.last < freshFor.Milliseconds() {
+				fresh = append(fresh, x)
+			} else {
+				old = append(old, x)
+			}
 		}
 	}
 	for _, r := range s.owned {
-		tapes(r, r.tape)
+		tapes(r, r.tape, r.Class())
 	}
-	for _, j := range s.journals {
-		tapes(nil, j)
+	for class, j := range s.journals {
+		tapes(nil, j, class)
 	}
 	// Which of a tape's chunks of one moment comes first is all the same: it is
 	// the oldest that goes.
-	slices.SortFunc(all, func(a, b old) int { return cmp.Compare(a.last, b.last) })
-	enough := s.table.cfg.Budget / 16 * 15
-	for _, o := range all {
-		if s.table.used.Load()+s.table.usedLast.Load() <= enough {
-			return
+	order := func(a, b sheddable) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.last, b.last)) }
+	slices.SortFunc(old, order)
+	slices.SortFunc(fresh, order)
+	return old, fresh
+}
+
+// shedTo drops chunks in turn until all tapes take no more than enough; false: they do still.
+func (s *shard) shedTo(list []sheddable, enough int64) bool {
+	for _, x := range list {
+		if s.table.used.Load() <= enough {
+			return true
 		}
-		s.drop(o.r, o.t, 1)
+		s.drop(x.r, x.t, 1)
 		s.stats.shed.Add(1)
 	}
+	return s.table.used.Load() <= enough
 }

@@ -20,8 +20,11 @@ type Config struct {
 	Feeds   []*Feed
 	// Shards is the number of appenders. Zero means GOMAXPROCS; 64 at most.
 	Shards int
-	// Budget bounds the bytes of all tapes together. Zero means 1 GiB.
+	// Budget bounds the bytes of all tapes together. Zero means 512 MiB. What was
+	// published within the last second may take as much again.
 	Budget int64
+	// LastBudget bounds the bytes of all last values together. Zero means 512 MiB.
+	LastBudget int64
 }
 
 // Table holds all rooms of a node, in shards with an appender each. Its
@@ -32,8 +35,9 @@ type Table struct {
 	seed   maphash.Seed
 	used   atomic.Int64 // bytes of all tapes
 
-	usedLast atomic.Int64 // bytes of all last values
-	began    time.Time
+	usedLast  atomic.Int64 // bytes of all last values
+	fullUntil atomic.Int64 // until when a last value that was evicted is trouble, ms by the clock
+	began     time.Time
 
 	mu        sync.Mutex
 	started   bool
@@ -53,7 +57,10 @@ func New(cfg Config) (*Table, error) {
 		cfg.Shards = min(runtime.GOMAXPROCS(0), maxShards)
 	}
 	if cfg.Budget <= 0 {
-		cfg.Budget = 1 << 30
+		cfg.Budget = 512 << 20
+	}
+	if cfg.LastBudget <= 0 {
+		cfg.LastBudget = 512 << 20
 	}
 	t := &Table{cfg: cfg, seed: maphash.MakeSeed(), began: time.Now()}
 	for i, f := range cfg.Feeds {
@@ -103,7 +110,7 @@ func (t *Table) Feeds() []*Feed { return t.cfg.Feeds }
 // that is set would expire everything at once, or nothing for hours.
 func (t *Table) clock() int64 { return time.Since(t.began).Milliseconds() }
 
-func (t *Table) overBudget() bool { return t.used.Load()+t.usedLast.Load() > t.cfg.Budget }
+func (t *Table) overBudget() bool { return t.used.Load() > t.cfg.Budget }
 
 // The rooms of one user, or of one symbol, share a shard: what follows the
 // first colon decides. A client that joins its seven rooms waits for few appenders.

@@ -26,7 +26,7 @@ func TestTableFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(table.shards) == 0 || table.cfg.Budget != 1<<30 || table.Catalog() != c || len(table.Feeds()) != 1 {
+	if len(table.shards) == 0 || table.cfg.Budget != 512<<20 || table.cfg.LastBudget != 512<<20 || table.Catalog() != c || len(table.Feeds()) != 1 {
 		t.Errorf("defaults are not as documented: %+v", table.cfg)
 	}
 	table.Stop() // never started

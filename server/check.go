@@ -58,6 +58,9 @@ func (c *collector) checkServer(cfg *Config) {
 		c.add("server.pong_timeout", fmt.Sprintf("%s is not more than server.ping_every (%s), so that living clients would be cut", s.PongTimeout, s.PingEvery), "make it twice as long or more")
 	}
 	c.atLeast("memory.tapes", cfg.Memory.Tapes, 1<<20, "rooms could keep nothing")
+	if n := cfg.Memory.LastValues; n > 0 {
+		c.atLeast("memory.last_values", n, 1<<20, "rooms could not remember their newest messages")
+	}
 	c.atLeast("kafka.recall_memory", cfg.Kafka.RecallMemory, 1<<20, "nothing could be read again")
 	c.atLeast("kafka.max_record", cfg.Kafka.MaxRecord, 1, "no record would be delivered")
 }
@@ -199,6 +202,16 @@ func (cfg *Config) MaxHalfOpen() int {
 		free /= 8
 	}
 	return min(halfOpen, max(leastHalfOpen, free))
+}
+
+// LastValues is the most bytes that all last values hold together: memory.last_values, or
+// half of what both have by default. An operator who gave tapes little gets no more
+// than twice that.
+func (cfg *Config) LastValues() Size {
+	if n := cfg.Memory.LastValues; n > 0 {
+		return n
+	}
+	return min(512<<20, cfg.Memory.Tapes)
 }
 
 // Demo says whether the embedded broker takes Kafka's place.

@@ -191,8 +191,13 @@ type KafkaConfig struct {
 
 // MemoryConfig bounds memory.
 type MemoryConfig struct {
-	// Tapes is the most bytes that all tapes hold together. Default 1GiB.
+	// Tapes is the most bytes that all tapes hold together; what was published within
+	// the last second may take as much again. Default 512MiB.
 	Tapes Size `koanf:"tapes"`
+	// LastValues is the most bytes that all last values hold together. Over it the oldest
+	// go, those of rooms without members first. Default 0: 512MiB, or Tapes where
+	// that is less.
+	LastValues Size `koanf:"last_values"`
 }
 
 // ClassConfig is a room policy.

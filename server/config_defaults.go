@@ -34,7 +34,7 @@ func Default() *Config {
 			LookBack:      10 * time.Minute,
 			RecallMemory:  256 << 20,
 		},
-		Memory:   MemoryConfig{Tapes: 1 << 30},
+		Memory:   MemoryConfig{Tapes: 512 << 20},
 		Classes:  defaultClasses(),
 		Rooms:    defaultRooms(),
 		AutoJoin: []string{"prices", "trades", "system_alerts", "user:{sub}", "portfolio:{sub}", "orders:{sub}", "notifications:{sub}"},

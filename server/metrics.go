@@ -193,6 +193,8 @@ func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {
 	m.counter("tapecast_deflated_from_bytes_total", "Bytes of the frames that were deflated, before.", t.DeflatedFrom)
 	m.counter("tapecast_deflated_to_bytes_total", "Bytes of the frames that were deflated, after.", t.DeflatedTo)
 	m.gauge("tapecast_last_values_bytes", "Memory of all rooms' last values.", float64(t.LastBytes))
+	m.gauge("tapecast_last_values_budget_bytes", "What last values may take together.", float64(s.cfg.LastValues()))
+	m.counter("tapecast_last_values_evicted_total", "Last values forgotten, oldest first, because all of them took more than memory.last_values: their rooms are partial.", t.OutOfMemory)
 	m.counter("tapecast_keys_expired_total", "Keys forgotten because nobody has updated them for key_ttl.", t.Expired)
 	m.counter("tapecast_keys_evicted_total", "Keys forgotten because their room had more than max_keys.", t.Evicted)
 	m.counter("tapecast_tape_shed_total", "Chunks dropped early because the budget was reached.", t.Shed)

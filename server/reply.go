@@ -136,6 +136,9 @@ func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	}
 	dst = append(dst, `,"positions":`...)
 	dst = j.Positions.AppendJSON(dst)
+	if j.Partial {
+		dst = append(dst, `,"partial":true`...)
+	}
 	if j.TooOld != nil { // it is joined all the same, and gets a snapshot
 		dst = appendFault(append(dst, `,"error":`...), joinFault(j.TooOld))
 	}

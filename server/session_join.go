@@ -230,6 +230,7 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 		}
 	}
 	dst = append(dst, '}')
+	dst = appendPartial(dst, joined)
 	late := slices.ContainsFunc(joined, func(j loop.Joined) bool { return j.TooOld != nil })
 	if late || public+private < len(a.names) {
 		dst = append(dst, `,"errors":[`...)
@@ -245,6 +246,22 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 		dst = append(dst, ']')
 	}
 	return append(dst, "}}"...)
+}
+
+// appendPartial appends the list of rooms that may lack last values, where there are any.
+func appendPartial(dst []byte, joined []loop.Joined) []byte {
+	partial := func(j loop.Joined) bool { return j.Err == nil && j.Partial }
+	if !slices.ContainsFunc(joined, partial) {
+		return dst
+	}
+	dst = append(dst, `,"partial":[`...)
+	from := len(dst)
+	for i := range joined {
+		if partial(joined[i]) {
+			dst = rooms.AppendString(appendComma(dst, from), joined[i].Name)
+		}
+	}
+	return append(dst, ']')
 }
 
 // appendNames appends the list of joined rooms that are private, or are not.

@@ -1,5 +1,7 @@
 package server
 
+import "fmt"
+
 // troubles are all ways in which the gateway sheds, refuses or drops. What is
 // added here shows in /health and has its line in the log; the functions take no
 // lock that a loop, a poller, an appender or a reader may hold for long.
@@ -9,6 +11,8 @@ func (s *Server) troubles() []trouble {
 			text: "sockets are closed at accept: too many connections (limits.connections)"},
 		{name: "tapes_shed", service: "ConnectionManager", count: func() uint64 { return s.table.Stats().Shed },
 			text: "chunks of tapes are dropped before their time: memory.tapes is reached"},
+		{name: "last_values_full", service: "ConnectionManager", bad: s.lastValuesFull,
+			text: "their rooms are partial: give memory.last_values more"},
 		{name: "rooms_refused", service: "KafkaConsumer", count: func() uint64 { return s.table.Stats().Refused },
 			text: "records are dropped that would need one room too many: max_rooms is reached, or their rooms' names are bad"},
 		{name: "recall_refused", service: "KafkaConsumer", count: s.recallRefused,
@@ -21,6 +25,13 @@ func (s *Server) troubles() []trouble {
 		}
 	}
 	return list
+}
+
+// lastValuesFull reports whether last values are at their budget. All nodes hold the
+// same, so it degrades, and takes no readiness.
+func (s *Server) lastValuesFull() (bool, string) {
+	t := s.table.Stats()
+	return t.LastFull, fmt.Sprintf("memory.last_values (%s) is reached: %d of the oldest last values were forgotten", s.cfg.LastValues(), t.OutOfMemory)
 }
 
 // sheds reports whether the limit turns somebody away. The others refuse a single

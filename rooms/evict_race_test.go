@@ -1,0 +1,99 @@
+package rooms
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+)
+
+// TestEvictRace: members that walk a room while its appender evicts never have anything
+// but the newest value of a key, or nothing and a snapshot that they know to be partial.
+func TestEvictRace(t *testing.T) {
+	m, feed := stated(t, Config{LastBudget: 64 << 10})
+	p := m.Catalog().Patterns()[1]
+	r := m.join(m.listen(), "m:a")[0].Sub.Room()
+	m.Start()
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	type client struct {
+		values         map[string]string
+		at             uint64
+		known          Known
+		max, snapshots int
+	}
+	clients := make([]*client, 4)
+	step := func(c *client) (level bool) {
+		next, pieces, level, lost := r.CutLatest(c.at, c.known, c.max, nil, nil)
+		if lost {
+			c.values, c.at, c.known = map[string]string{}, 0, r.Forgotten()
+			c.snapshots++
+			return false
+		}
+		for _, piece := range pieces {
+			for b := piece.Bytes; len(b) > 0; {
+				var text []byte
+				_, text, b = readFrame(t, b)
+				var e struct {
+					Key  string
+					Data json.RawMessage
+				}
+				if err := json.Unmarshal(text, &e); err != nil {
+					t.Error(err)
+				}
+				c.values[e.Key] = string(e.Data)
+			}
+		}
+		if c.at = next; level {
+			c.known = Known{}
+		}
+		return level
+	}
+	for i := range clients {
+		c := &client{values: map[string]string{}, max: 200 << (2 * i)}
+		clients[i] = c
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					step(c)
+				}
+			}
+		})
+	}
+	newest := map[string]string{}
+	for off := range int64(30_000) {
+		k, v := fmt.Sprint("k", off*7919%613), fmt.Sprint(off)
+		newest[k] = v
+		m.batch.Add(&Record{Pattern: p, Room: []byte("m:a"), HasKey: true, Key: []byte(k), Offset: off, Value: []byte(v)})
+		if off%50 == 49 {
+			m.batch.Progress(feed, 0, off)
+			if err := m.batch.Send(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	m.Stop()
+	close(done)
+	wg.Wait()
+	if m.Stats().OutOfMemory == 0 || !m.Partial(r) {
+		t.Fatal("nothing was evicted")
+	}
+	for i, c := range clients {
+		for range 10_000 {
+			if step(c) {
+				break
+			}
+		}
+		for k, v := range c.values {
+			if v != newest[k] {
+				t.Fatalf("client %d has %s of %s, which is %s", i, v, k, newest[k])
+			}
+		}
+		if c.snapshots == 0 && len(c.values) < len(newest) {
+			t.Errorf("client %d has %d of %d keys and was told nothing", i, len(c.values), len(newest))
+		}
+	}
+}
