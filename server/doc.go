@@ -54,4 +54,11 @@
 // 100,000 equal lines is not. Values of token-like keys, and whatever looks like
 // a token in any text, are written as [redacted]. Loggers may be used from any
 // goroutine.
+//
+// Pollers, loops, appenders and readers log, so a line must never be waited for:
+// whoever logs formats it, and a LogQueue takes it. One goroutine writes. Beyond
+// 1 MiB lines are dropped, and so are those that cannot be written; the next line
+// that gets through says how many. The end of the process waits a second for a
+// reader that stalls. A reader that is gone is an error like a full disk:
+// cmd/tapecast ignores SIGPIPE.
 package server

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -11,25 +13,55 @@ import (
 // NewLogger makes the logger of a process: text on a terminal, JSON elsewhere
 // (or as cfg.Format says). It repeats no message text more than logBurst times
 // at once and once a second after that, and writes no token. The level can be
-// changed while it runs.
+// changed while it runs. Through a LogQueue no line is ever waited for.
 func NewLogger(w io.Writer, cfg LogConfig) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(cfg.SlogLevel())
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: redactAttr}
-	var h slog.Handler
-	if cfg.Format == "text" || cfg.Format != "json" && isTerminal(w) {
-		opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
-				a.Value = slog.StringValue(a.Value.Time().Format("15:04:05.000"))
-				return a
-			}
-			return redactAttr(groups, a)
-		}
-		h = slog.NewTextHandler(w, opts)
-	} else {
-		h = slog.NewJSONHandler(w, opts)
+	text := cfg.Format == "text" || cfg.Format != "json" && isTerminal(w)
+	if text {
+		opts.ReplaceAttr = textAttr
 	}
-	return slog.New(&limitHandler{next: h, limits: &logLimits{byText: map[logKey]*logBucket{}, root: h}}), level
+	h := newLineHandler(w, text, opts)
+	limits := &logLimits{byText: map[logKey]*logBucket{}, root: h}
+	if q, ok := w.(*LogQueue); ok {
+		limits.queue = q
+		q.setNotice(func(n uint64) []byte { return droppedLine(n, text, opts) })
+	}
+	return slog.New(&limitHandler{next: h, limits: limits}), level
+}
+
+func newLineHandler(w io.Writer, text bool, opts *slog.HandlerOptions) slog.Handler {
+	if text {
+		return slog.NewTextHandler(w, opts)
+	}
+	return slog.NewJSONHandler(w, opts)
+}
+
+// textAttr is redactAttr with a time that a terminal has room for.
+func textAttr(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
+		a.Value = slog.StringValue(a.Value.Time().Format("15:04:05.000"))
+		return a
+	}
+	return redactAttr(groups, a)
+}
+
+// droppedLine is the line that says how many were dropped.
+func droppedLine(n uint64, text bool, opts *slog.HandlerOptions) []byte {
+	var b bytes.Buffer
+	log := slog.New(newLineHandler(&b, text, &slog.HandlerOptions{ReplaceAttr: opts.ReplaceAttr}))
+	log.Warn(fmt.Sprintf("%d lines were dropped: whatever reads the log is too slow, or is gone", n), "dropped", n)
+	return b.Bytes()
+}
+
+// logQueueOf returns the queue that a logger of NewLogger writes to; nil: it has
+// none.
+func logQueueOf(log *slog.Logger) *LogQueue {
+	if h, ok := log.Handler().(*limitHandler); ok {
+		return h.limits.queue
+	}
+	return nil
 }
 
 // SlogLevel is Level as slog has it; one that is unknown is info.

@@ -20,6 +20,7 @@ type logLimits struct {
 	mu     sync.Mutex
 	byText map[logKey]*logBucket
 	root   slog.Handler // without attributes: for summaries
+	queue  *LogQueue    // that root writes to; nil: it writes at once
 }
 
 type logKey struct {

@@ -109,6 +109,7 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	for op, name := range [...]string{"unknown", "authenticate", "subscribe", "unsubscribe", "list_subscriptions", "ping"} {
 		m.labelled("tapecast_requests_total", "method", name, float64(s.handler.calls[op].Load()))
 	}
+	s.writeLogMetrics(m)
 	m.family("tapecast_limited_total", "counter", "What a limit refused: connections, messages, rooms.")
 	for k := range limitKinds {
 		m.labelled("tapecast_limited_total", "limit", k.String(), float64(s.limit.refused[k].Load()))

@@ -151,3 +151,23 @@ func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uin
 	m.line(name+"_sum"+alone, float64(h.Sum)/per)
 	m.line(name+"_count"+alone, float64(sum))
 }
+
+// writeLogMetrics writes what became of the log's lines.
+func (s *Server) writeLogMetrics(m metricWriter) {
+	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or writing failed.", s.logDropped())
+	m.counter("tapecast_log_errors_total", "Of those, that could not be written.", s.logErrors())
+}
+
+func (s *Server) logDropped() (n uint64) {
+	if q := logQueueOf(s.log); q != nil {
+		n = q.Dropped()
+	}
+	return n
+}
+
+func (s *Server) logErrors() (n uint64) {
+	if q := logQueueOf(s.log); q != nil {
+		n = q.Failed()
+	}
+	return n
+}

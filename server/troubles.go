@@ -13,6 +13,8 @@ func (s *Server) troubles() []trouble {
 			text: "chunks of tapes are dropped before their time: memory.tapes is reached"},
 		{name: "last_values_full", service: "ConnectionManager", bad: s.lastValuesFull,
 			text: "their rooms are partial: give memory.last_values more"},
+		{name: "log_dropped", service: "ConnectionManager", count: s.logDropped,
+			text: "log lines are dropped: what reads the log is too slow or gone, or its disk is full"},
 		{name: "rooms_refused", service: "KafkaConsumer", count: func() uint64 { return s.table.Stats().Refused },
 			text: "records are dropped that would need one room too many: max_rooms is reached, or their rooms' names are bad"},
 		{name: "recall_refused", service: "KafkaConsumer", count: s.recallRefused,

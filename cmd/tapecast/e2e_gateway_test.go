@@ -99,6 +99,13 @@ func launch(t testing.TB, args ...string) *gateway {
 // spawn runs the binary until the end of the test.
 func spawn(t testing.TB, args ...string) *gateway {
 	t.Helper()
+	return spawnLogging(t, nil, args...)
+}
+
+// spawnLogging is spawn with a standard error of the test's own; nil: the log is
+// read.
+func spawnLogging(t testing.TB, log *os.File, args ...string) *gateway {
+	t.Helper()
 	g := &gateway{t: t, exited: make(chan struct{})}
 	g.cmd = exec.Command(built(t), args...)
 	g.cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(suite.dir, "config"))
@@ -106,8 +113,10 @@ func spawn(t testing.TB, args ...string) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stderr, err := g.cmd.StderrPipe()
-	if err != nil {
+	var stderr io.Reader = strings.NewReader("")
+	if log != nil {
+		g.cmd.Stderr = log
+	} else if stderr, err = g.cmd.StderrPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.cmd.Start(); err != nil {

@@ -16,6 +16,7 @@ func echoCommand(e *env) *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			e.unblock()
 			size, err := server.ParseSize(max)
 			if err != nil {
 				return fmt.Errorf("--max-message: %w", err)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,30 @@ type env struct {
 	stderr  io.Writer
 	signals <-chan os.Signal
 	exit    func(code int) // ends the process at once
+
+	queues []*server.LogQueue // in front of stdout and stderr, once unblock was called
+}
+
+// lastWords is how long the end of the process waits for whoever reads its output.
+const lastWords = time.Second
+
+// unblock makes the output of a server one that never holds it up: a reader that
+// stalls costs lines, and one that is gone is not the end of the process, as SIGPIPE
+// would make it.
+func (e *env) unblock() {
+	signal.Ignore(syscall.SIGPIPE)
+	out, errs := server.NewLogQueue(e.stdout), server.NewLogQueue(e.stderr)
+	e.stdout, e.stderr = out, errs
+	e.queues = append(e.queues, errs, out)
+	log.SetOutput(errs) // of libraries
+}
+
+// flush writes what waits, within lastWords.
+func (e *env) flush() {
+	end := time.Now().Add(lastWords)
+	for _, q := range e.queues {
+		q.Close(time.Until(end))
+	}
 }
 
 // exitCode is an error that says all through its code: the rest was printed.
@@ -42,6 +68,7 @@ func main() {
 
 // execute runs one command line and returns the process's exit code.
 func execute(e *env, args []string) int {
+	defer e.flush()
 	root := &cobra.Command{
 		Use:           "tapecast",
 		Short:         "Pushes Kafka topics to trading clients over WebSocket",

@@ -34,6 +34,7 @@ second one ends at once. SIGHUP reads the log level, the certificates of
 server.tls and admin.tls and the token of admin.token_file again.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			e.unblock()
 			if profile != "" {
 				stop, err := cpuProfile(profile)
 				if err != nil {
@@ -120,25 +121,18 @@ func serve(e *env, cfg *server.Config, log *slog.Logger, kept demoFiles, reload 
 	if err != nil {
 		return err
 	}
-	stopping, done := make(chan struct{}), make(chan struct{})
+	stopping, done, hangups := make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 	defer close(done)
-	go func() {
-		first := true
+	go obey(e, done, stopping, hangups, func(s os.Signal) {
+		log.Info("stopping; once more ends at once", "signal", s.String(), "drain", cfg.Server.Drain)
+	})
+	go func() { // reads files: a disk that hangs holds up no signal
 		for {
 			select {
 			case <-done:
 				return
-			case s := <-e.signals:
-				switch {
-				case s == syscall.SIGHUP:
-					reload(srv)
-				case first:
-					first = false
-					log.Info("stopping; once more ends at once", "signal", s.String(), "drain", cfg.Server.Drain)
-					close(stopping)
-				default:
-					e.exit(128 + signalNumber(s))
-				}
+			case <-hangups:
+				reload(srv)
 			}
 		}
 	}()
@@ -154,6 +148,33 @@ func serve(e *env, cfg *server.Config, log *slog.Logger, kept demoFiles, reload 
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.Server.Drain+grace)
 	defer cancel()
 	return srv.Shutdown(ctx)
+}
+
+// obey does what signals ask, until done: a first one to stop closes stopping, a
+// second one ends the process. It acts before it says so, and does nothing that
+// could wait.
+func obey(e *env, done <-chan struct{}, stopping chan<- struct{}, hangups chan<- struct{}, say func(os.Signal)) {
+	first := true
+	for {
+		select {
+		case <-done:
+			return
+		case s := <-e.signals:
+			switch {
+			case s == syscall.SIGHUP:
+				select {
+				case hangups <- struct{}{}:
+				default: // one is waiting already
+				}
+			case first:
+				first = false
+				close(stopping)
+				say(s)
+			default:
+				e.exit(128 + signalNumber(s))
+			}
+		}
+	}
 }
 
 // addProcessors gives the runtime processors beyond those of the machine, one
