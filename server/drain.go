@@ -7,9 +7,14 @@ import (
 	"time"
 )
 
-// drain sends the clients away, spread over the configured time, and stops the
-// engine. Close cuts it short, and so does the end of ctx: what is left of the
-// time then is for the services that stop after this one.
+// cutAfter is how long after the last close of a drain its client has for the
+// closing handshake. Who has not left by then does not read, and is cut.
+const cutAfter = 2 * time.Second
+
+// drain sends the clients away, spread over the configured time, cuts those that
+// stall at its end, and stops the engine. Close cuts it short, and so does the end
+// of ctx, which is an error: what is left of the time then is for the services
+// that stop after this one.
 func (s *Server) drain(ctx context.Context) error {
 	e := s.engine.Load()
 	if e == nil {
@@ -21,8 +26,14 @@ func (s *Server) drain(ctx context.Context) error {
 		defer cancel()
 		defer context.AfterFunc(s.stopping, cancel)()
 		over := s.cfg.Server.Drain
-		left := e.Drain(ctx, over, appendShutdown(nil, over), closeRestart, "the server is stopping")
-		if left != nil && s.stopping.Err() == nil {
+		gone, stop := context.WithTimeout(ctx, over+cutAfter)
+		defer stop()
+		left := e.Drain(gone, over, appendShutdown(nil, over), closeRestart, "the server is stopping")
+		switch {
+		case left == nil || s.stopping.Err() != nil:
+		case ctx.Err() == nil:
+			s.log.Warn("clients that did not read were cut at the end of the drain", "connections", s.limit.conns.Load())
+		default:
 			err = errors.Join(err, fmt.Errorf("%d clients were still there at the end of the drain: %w", s.limit.conns.Load(), left))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,11 +13,13 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
 )
 
 // client is one WebSocket connection that records all it gets. One goroutine
@@ -73,6 +76,7 @@ type dialing struct {
 	from         net.IP // source address; nil: any
 	sums         bool
 	deflate      bool // agree on permessage-deflate
+	buffer       int  // SO_RCVBUF; 0: the kernel's
 }
 
 func dial(t testing.TB, g *gateway, d dialing) *client {
@@ -93,6 +97,12 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 			nd := net.Dialer{}
 			if d.from != nil {
 				nd.LocalAddr = &net.TCPAddr{IP: d.from}
+			}
+			if d.buffer > 0 {
+				nd.Control = func(_, _ string, c syscall.RawConn) (err error) {
+					cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, d.buffer) })
+					return errors.Join(cerr, err)
+				}
 			}
 			return nd.DialContext(ctx, network, addr)
 		},
