@@ -18,6 +18,7 @@ import (
 type recorder struct {
 	ln   net.Listener
 	mute bool // nothing is upgraded: bytes are kept
+	shut bool // each connection is closed at once
 	// answer says what a client gets for a text, and whether it is the last.
 	answer func(text string) (b []byte, last bool)
 
@@ -60,6 +61,9 @@ func (r *recorder) serve(c net.Conn) {
 	defer func() { _ = c.Close() }()
 	host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
 	r.keep(func() { r.from = append(r.from, host) })
+	if r.shut {
+		return
+	}
 	in := bufio.NewReader(c)
 	if r.mute {
 		b := make([]byte, 4096)
