@@ -66,7 +66,7 @@ func newAdmin(s *Server) *admin {
 	p.probes(s)
 	// It asks every loop, and walks all members.
 	p.get("/connections", newTurns(s.gate, 1, 10).guard(s.serveConnections))
-	p.add("/publish", s.gate.writes(newTurns(s.gate, 16, 0).guard(s.servePublish)), http.MethodPost)
+	p.add("/publish", s.gate.writes(s.servePublish), http.MethodPost)
 	if s.cfg.Admin.Direct {
 		streams := newTurns(s.gate, 16, 0)
 		p.mux.Handle("/debug/append", allow(s.gate.writes(streams.guard(s.direct.serve)), http.MethodPost))
@@ -90,6 +90,7 @@ func (p *adminPaths) pprof(gate *adminGate) {
 	running := newTurns(gate, 4, 0)
 	serve := func(f http.HandlerFunc) http.HandlerFunc {
 		return gate.wantsToken(running.guard(func(w http.ResponseWriter, r *http.Request) {
+			defer keepConn(r.Context())()
 			if r.ContentLength == 0 { // a profile may take longer than a request has to come
 				_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a connection that takes none has ended
 			}
@@ -151,15 +152,22 @@ func (a *admin) stop(ctx context.Context) error {
 
 // writeAdminMetrics writes how the internal ports are used.
 func (s *Server) writeAdminMetrics(m metricWriter) {
-	open, dropped := 0, uint64(0)
-	for _, a := range []*admin{s.admin, s.probes} {
-		if a != nil {
-			open, dropped = open+a.conns.count(), dropped+a.dropped.Load()
-		}
+	open := s.admin.conns.count()
+	if s.probes != nil {
+		open += s.probes.conns.count()
 	}
 	m.gauge("tapecast_admin_connections", "Connections to the internal port, and that of probes.", float64(open))
-	m.counter("tapecast_admin_connections_dropped_total", "Of those, closed because there were too many.", dropped)
+	m.counter("tapecast_admin_connections_dropped_total", "Of those, closed because there were too many.", s.adminDropped())
 	s.gate.writeMetrics(m)
+}
+
+// adminDropped counts connections to the internal ports that gave way to others.
+func (s *Server) adminDropped() uint64 {
+	n := s.admin.dropped.Load()
+	if s.probes != nil {
+		n += s.probes.dropped.Load()
+	}
+	return n
 }
 
 // allow answers other methods than the given ones with 405.

@@ -132,8 +132,8 @@ func (g *adminGate) writes(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// wantsToken serves who has the token, and keeps the connection meanwhile. Without a
-// token in the configuration it serves everybody.
+// wantsToken serves who has the token. Without one in the configuration it serves
+// everybody.
 func (g *adminGate) wantsToken(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if t := g.token.Load(); t != nil && !t.isIn(r.Header["Authorization"]) {
@@ -142,7 +142,6 @@ func (g *adminGate) wantsToken(next http.HandlerFunc) http.HandlerFunc {
 				"%s wants the token of admin.token_file: send Authorization: Bearer …", r.URL.Path)
 			return
 		}
-		defer keepConn(r.Context())()
 		next(w, r)
 	}
 }

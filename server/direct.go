@@ -96,6 +96,7 @@ func (b patientBody) Read(p []byte) (int, error) {
 }
 
 func (d *direct) serve(w http.ResponseWriter, r *http.Request) {
+	defer keepConn(r.Context())()
 	r.Body = patientBody{r.Body, w}
 	n, err := d.stream(r)
 	if err != nil {

@@ -77,6 +77,7 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "there is more after the object: send one record at a time")
 		return
 	}
+	defer keepConn(r.Context())()
 	giveTime(w, 0, adminWrite) // the body is here: how long Kafka takes is no longer the peer's
 	switch {
 	case in.Topic == "":

@@ -89,11 +89,11 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	if s.registry, err = newRegistry(log, s.services()...); err != nil {
 		return nil, fmt.Errorf("BUG: %w", err)
 	}
-	s.trouble = newTroubleWatch(log, s.troubles())
-	s.registry.troubles = s.trouble.of
 	if err := s.layAdmin(); err != nil {
 		return nil, err
 	}
+	s.trouble = newTroubleWatch(log, s.troubles())
+	s.registry.troubles = s.trouble.of
 	return s, nil
 }
 

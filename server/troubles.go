@@ -19,6 +19,10 @@ func (s *Server) troubles() []trouble {
 			text: "records are dropped that would need one room too many: max_rooms is reached, or their rooms' names are bad"},
 		{name: "recall_refused", service: "KafkaConsumer", count: s.recallRefused,
 			text: "clients could not be sent what no tape holds any more"},
+		{name: "admin_connections", service: "ConnectionManager", count: s.adminDropped,
+			text: "connections to the internal port are closed: there are too many"},
+		{name: "admin_busy", service: "RateLimiter", count: s.gate.refused[refusedBusy].Load,
+			text: "requests to the internal port are sent away: there are too many at a time"},
 	}
 	for k := range limitKinds {
 		if k.sheds() {

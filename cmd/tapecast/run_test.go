@@ -1,12 +1,15 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+
+	"tapecast/server"
 )
 
 // demo starts the gateway as a newcomer does, but on ports of the kernel's choice.
@@ -19,7 +22,8 @@ func demo(t *testing.T, config string, args ...string) *process {
 func TestRunDemo(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	profile := filepath.Join(t.TempDir(), "cpu")
-	p := demo(t, "server: {drain: 100ms}\nlog: {format: json}\n", "--cpuprofile", profile)
+	p := begin(t, []string{"TAPECAST_SERVER_DRAIN=100ms", "TAPECAST_LOG_FORMAT=json"},
+		"run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cpuprofile", profile)
 	p.says(&p.stdout, "Ctrl-C stops it.")
 	out := p.stdout.String()
 	m := regexp.MustCompile(`tapecast (watch --url (ws://\S+) --token (\S+))\n`).FindStringSubmatch(out)
@@ -37,6 +41,7 @@ func TestRunDemo(t *testing.T) {
 	w = begin(t, nil, "watch", "--url", m[2], "--token", strings.TrimSpace(tok.stdout.String()), "--count", "2")
 	w.ends(0)
 
+	published(t, out)
 	p.signals <- syscall.SIGHUP
 	p.says(&p.stderr, "log level reloaded")
 	p.signals <- syscall.SIGTERM
@@ -47,6 +52,54 @@ func TestRunDemo(t *testing.T) {
 	if info, err := os.Stat(profile); err != nil || info.Size() == 0 {
 		t.Errorf("no profile: %v", err)
 	}
+}
+
+// published does what the demo says of publishing.
+func published(t *testing.T, said string) {
+	t.Helper()
+	m := regexp.MustCompile(`curl (http://\S+/publish) -H "Authorization: Bearer \$\(cat '(\S+)'\)" \\\n  -d '(.+)'\n`).FindStringSubmatch(said)
+	if m == nil {
+		t.Fatalf("prints %s", said)
+	}
+	token, err := os.ReadFile(m[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(m[2]); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%s: %v %v", m[2], info.Mode(), err)
+	}
+	for bearer, code := range map[string]int{string(token): 200, "": 401} {
+		r, err := http.NewRequest("POST", m[1], strings.NewReader(m[3]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+bearer)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != code {
+			t.Errorf("publish: %d, want %d", resp.StatusCode, code)
+		}
+	}
+}
+
+// A token of the demo is for runs without configuration that only this machine reaches.
+func TestDemoWritesNotElsewhere(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	f := func(file, listen string, want bool) {
+		t.Helper()
+		cfg := server.Default()
+		cfg.Admin.Listen = listen
+		kept, err := demoWrites(cfg, file)
+		if err != nil || (kept != "") != want || cfg.Admin.Write != want {
+			t.Errorf("%q %s: %q %v %v", file, listen, kept, cfg.Admin.Write, err)
+		}
+	}
+	f("", "127.0.0.1:8081", true)
+	f("", "0.0.0.0:8081", false)
+	f("c.yaml", "127.0.0.1:8081", false)
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
