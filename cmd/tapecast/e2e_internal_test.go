@@ -35,7 +35,8 @@ func TestReboundPage(t *testing.T) {
 	a, b := join(t, g, "42"), join(t, off, "42")
 	f := func(g *gateway, status int, words string, header ...string) {
 		t.Helper()
-		got, body := g.post("/publish", fmt.Appendf(nil, forged, "forged"), append(header, "Content-Type", "text/plain")...)
+		header = append(header, "Content-Type", "text/plain")
+		got, body := g.post("/publish", fmt.Appendf(nil, forged, "forged"), header...)
 		if got != status || !strings.Contains(string(body), words) {
 			t.Errorf("%q: %d %s, want %d %q", header, got, body, status, words)
 		}
@@ -84,14 +85,16 @@ func TestBenchOfDemo(t *testing.T) {
 	g := launch(t, "run", "--direct", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	g.ready()
 	program := filepath.Join(suite.dir, "tapecast-bench")
-	if out, err := exec.Command("go", "build", "-o", program, "tapecast/cmd/tapecast-bench").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, "tapecast/cmd/tapecast-bench")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the bench: %v\n%s", err, out)
 	}
 	fanout := func(home string) (stdout, stderr string, code int) {
 		t.Helper()
 		var out, errs strings.Builder
 		c := exec.Command(program, "fanout", "--target", g.url(), "--admin", "http://"+g.admin, "--direct",
-			"--rooms", "trades", "--clients", "3", "--rate", "20", "--warmup", "100ms", "--duration", "1s", "--json", "--quiet")
+			"--rooms", "trades", "--clients", "3", "--rate", "20", "--warmup", "100ms", "--duration", "1s",
+			"--json", "--quiet")
 		c.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home)
 		c.Stdout, c.Stderr = &out, &errs
 		_ = c.Run() // its code is looked at

@@ -57,7 +57,8 @@ func TestRunDemo(t *testing.T) {
 // published does what the demo says of publishing.
 func published(t *testing.T, said string) {
 	t.Helper()
-	m := regexp.MustCompile(`curl (http://\S+/publish) -H "Authorization: Bearer \$\(cat '(\S+)'\)" \\\n  -d '(.+)'\n`).FindStringSubmatch(said)
+	m := regexp.MustCompile(`curl (http://\S+/publish) -H "Authorization: Bearer \$\(cat '(\S+)'\)" \\\n` +
+		`  -d '(.+)'\n`).FindStringSubmatch(said)
 	if m == nil {
 		t.Fatalf("prints %s", said)
 	}

@@ -1,0 +1,121 @@
+package bench
+
+import (
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A target on this machine takes the demo's secret and admin token, unless it is given
+// others; one elsewhere, or a file of somebody else's making, gives nothing.
+func TestFromDemo(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", home)
+	if err := os.MkdirAll(filepath.Join(home, "tapecast"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(home, "tapecast", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("demo.secret", "the secret")
+	put("demo.admin-token", "the token\n")
+	f := func(to Target, secret, token string) {
+		t.Helper()
+		to.FromDemo()
+		if to.Keys.Secret != secret || to.AdminToken != token {
+			t.Errorf("%s %s: %q and %q, want %q and %q", to.URL, to.Admin, to.Keys.Secret, to.AdminToken, secret, token)
+		}
+	}
+	f(Target{URL: "ws://127.0.0.1:8080/ws"}, "the secret", "the token")
+	f(Target{URL: "wss://[::1]:8080/ws"}, "the secret", "the token")
+	f(Target{URL: "ws://localhost/ws", Admin: "https://localhost:1"}, "the secret", "the token")
+	f(Target{URL: "ws://localhost/ws", Admin: "http://10.0.0.1:1"}, "the secret", "")
+	f(Target{URL: "ws://10.0.0.1/ws", Admin: "http://127.0.0.1:1"}, "", "the token")
+	f(Target{URL: "ws://localhost.example/ws"}, "", "")
+	f(Target{URL: "ws://10.0.0.1/ws"}, "", "")
+	f(Target{URL: "ws://localhost/ws", Keys: Keys{Secret: "own"}, AdminToken: "own"}, "own", "own")
+	f(Target{URL: "ws://localhost/ws", Keys: Keys{Token: "own"}}, "", "the token")
+	f(Target{URL: "ws://localhost/ws", Speech: Speech{Protocol: "plain"}, Admin: "pid:1"}, "", "")
+	file := filepath.Join(home, "tapecast", "demo.secret")
+	if err := errors.Join(os.Rename(file, file+"2"), os.Symlink(file+"2", file)); err != nil {
+		t.Fatal(err)
+	}
+	f(Target{URL: "ws://localhost/ws"}, "", "the token")
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	f(Target{URL: "ws://localhost/ws"}, "", "")
+}
+
+// Append, metrics and the heap's profile work over https, with the token where it is
+// wanted; what is refused is told in the gateway's words.
+func TestAdminPort(t *testing.T) {
+	const token = "the token"
+	mux := http.NewServeMux()
+	wants := func(path string, f http.HandlerFunc) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer "+token {
+				http.Error(w, "who asks?", http.StatusUnauthorized)
+				return
+			}
+			f(w, r)
+		})
+	}
+	wants("POST /debug/append", func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		fmt.Fprintf(w, `{"appended":%d}`, n)
+	})
+	wants("GET /debug/pprof/heap", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "%s 1\n%s 2\n", metricCPU, metricRSS)
+	})
+	srv := httptest.NewTLSServer(mux)
+	defer srv.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if err := os.WriteFile(ca, cert, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := func(to Target, words string) {
+		t.Helper()
+		to.Admin = srv.URL
+		a, err := to.adminOf("127.0.0.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, scraped := newScraper(a).scrape(t.Context())
+		for i, err := range []error{checkDirect(t.Context(), a), collect(t.Context(), a)} {
+			var input *InputError
+			bad := err != nil && (!errors.As(err, &input) || !strings.Contains(err.Error(), words))
+			if (err == nil) != (words == "") || bad {
+				t.Errorf("%d: %v, want %q", i, err, words)
+			}
+		}
+		if (scraped == nil) != (to.AdminCA != "" || to.CA != "") {
+			t.Errorf("scrape: %v", scraped)
+		}
+	}
+	f(Target{AdminCA: ca, AdminToken: token}, "")
+	f(Target{CA: ca, AdminToken: token}, "")
+	f(Target{AdminCA: ca, AdminToken: "another"}, "give --admin-token-file (401 Unauthorized: who asks?)")
+	f(Target{AdminCA: ca}, "give --admin-token-file")
+	f(Target{AdminToken: token}, "certificate")
+	_, err := (&Target{Admin: "https://x", AdminCA: "/nowhere"}).adminOf("")
+	if err == nil || !strings.Contains(err.Error(), "--admin-ca") {
+		t.Errorf("no such file: %v", err)
+	}
+	err = checkDirect(t.Context(), adminPort{url: "ftp://x"})
+	if err == nil || !strings.Contains(err.Error(), "nor https") {
+		t.Errorf("ftp: %v", err)
+	}
+}
