@@ -40,6 +40,9 @@ type Config struct {
 	// RecallMemory bounds what is kept of records that were read again for
 	// members that resume, in bytes. Zero means 256 MiB.
 	RecallMemory int64
+	// RecallBytes is how many bytes are read again for one user in a minute. Zero means
+	// 256 MiB; negative: there is no limit.
+	RecallBytes int64
 	// MetadataEvery is the time between two looks at the topics. Zero means 5 s.
 	MetadataEvery time.Duration
 	// Log gets a line for each thing an operator would ask about. Nil: none.
@@ -140,6 +143,9 @@ func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
 	if cfg.RecallMemory <= 0 {
 		cfg.RecallMemory = defaultRecall
 	}
+	if cfg.RecallBytes == 0 {
+		cfg.RecallBytes = defaultRecallBytes
+	}
 	if cfg.MetadataEvery <= 0 {
 		cfg.MetadataEvery = 5 * time.Second
 	}
@@ -184,7 +190,6 @@ func (c *Consumer) Start(ctx context.Context) (err error) {
 	}
 	c.ended.Go(c.watch)
 	c.ended.Go(c.recaller.run)
-	c.ended.Go(c.times.run)
 	return nil
 }
 
@@ -226,6 +231,7 @@ func (c *Consumer) Stop(ctx context.Context) error {
 	if !runs {
 		return nil
 	}
+	c.times.stop()
 	c.cancel()
 	done := make(chan struct{})
 	go func() {

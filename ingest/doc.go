@@ -50,6 +50,8 @@
 //	Feed                 the watcher, through Open and its own batch
 //	figures, sampler     anyone
 //	Publisher, producer  anyone
+//	recaller, recallTopic, recallUser  the recaller's goroutine, but for what is atomic or under mu
+//	handouts, lease, times             anyone
 //	generator, FeedFile  one goroutine
 //
 // Bytes of a record are librdkafka's until the next poll. The decoder copies a
@@ -58,16 +60,29 @@
 // # Reading again
 //
 // A member that resumes from further back than the tapes reach asks for what its
-// room got in a stretch of the topic (Consumer.Recall). One goroutine, with a
-// librdkafka client of its own, gathers who asks within 20 ms, reads each partition
-// once from the oldest place asked for, routes every record into all its rooms,
-// and keeps the stretch for 30 s, within Config.RecallMemory: who comes later
-// costs what lies before or behind it. The frames that members are still being sent
-// of it are within as much again; while they are over that, who asks waits.
+// room got in a stretch of the topic (Consumer.Recall). One goroutine (recaller), with a
+// librdkafka client of its own, gathers who asks within 20 ms, and judges each request
+// alone, by the offsets that it lacks and the mean record: whether Kafka has them, and
+// whether its user's budget (Config.RecallBytes, a minute's worth at most) has them ever,
+// or now. What is refused is nobody else's answer.
 //
-// Places at a time (Consumer.PositionsAt) come from Kafka's time index. One
-// goroutine asks, once for all who ask for the same tenth of a second, and keeps
-// the answer for 5 s.
+// It reads in slices (recaller.slice): a turn is one user's, of those that have had none
+// in this round the one that lacks least, and takes along who lacks about the same. They
+// share the read and what it costs. What was read is kept for 30 s, within
+// Config.RecallMemory; of what is more than half of that, only the rooms that are asked
+// for are taken, and nothing is kept. Kafka is asked where topics end on goroutines of
+// their own, and a slice of which nothing comes for a second ends: that topic is left
+// alone for a while, and the others go on.
+//
+// A member is given what a slice has of its room, and asks for more when it was sent that
+// (Past.UpTo); the rest waits for the user's budget and is not refused. What members hold
+// is counted by user (handouts) and bounded by as much memory again. At the bound, those
+// that were sent nothing for 250 ms are asked to give theirs back; they ask again when
+// their sockets take bytes.
+//
+// Places at a time (Consumer.PositionsAt) come from Kafka's time index. Four goroutines
+// at most ask, once for all who ask for the same tenth of a second, users in turns, and
+// keep the answer for 5 s.
 //
 // # Figures
 //

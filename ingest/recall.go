@@ -1,17 +1,10 @@
 package ingest
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"log/slog"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"tapecast/rooms"
 )
@@ -24,196 +17,98 @@ const (
 	keepFor = 30 * time.Second
 	// recallFor is how long a request waits at most, for its turn and its records.
 	recallFor = 15 * time.Second
-	// crowdedFor is how long nothing is read while members are being sent as much as
-	// memory allows: those who stall would hold more and more.
+	// crowdedFor is the time between two looks whether members that were sent nothing
+	// meanwhile hold memory that others need.
 	crowdedFor = 250 * time.Millisecond
+	// recallRetry is what a client waits that was refused for passing trouble.
+	recallRetry = time.Second
 	// defaultRecall bounds what is kept of records read again, in bytes.
 	defaultRecall = 256 << 20
+	// defaultRecallBytes is how much is read again for one user in a minute.
+	defaultRecallBytes = 256 << 20
 	// recordSize is what a record that is kept takes besides its bytes.
 	recordSize = 160
+	// maxRecalls is how many requests may wait, and maxUserRecalls how many of one user:
+	// four joins of as many rooms as one request may name. One takes some 400 bytes.
+	maxRecalls     = 200_000
+	maxUserRecalls = 4096
 )
 
-// recaller reads again what tapes no longer hold. One goroutine does it for all
-// who ask: a partition is read once, from the oldest place asked for, and is
-// routed once into all its rooms.
+// recaller reads again what tapes no longer hold, for all who ask, in slices: each
+// turn reads a bounded stretch of one topic, for the users that have waited longest
+// for one and want least, and gives the members of their rooms what it has of them.
+// A member that wants more asks again when it has been sent that.
+//
+// run's goroutine owns it, but for what is atomic or under mu.
 type recaller struct {
 	c    *Consumer
 	wake chan struct{}
+	// looked brings where topics begin and end. Each topic is looked at by one
+	// goroutine at most, and there is a place for each.
+	looked chan boundsFound
+
+	waiting atomic.Int64 // requests that were not answered
+	handed  handouts
 
 	mu      sync.Mutex
-	waiting []waitingRecall
+	fresh   []*asked // that came since the last turn
+	stopped bool
 
 	// The goroutine's own.
-	topics map[*topic]*recalled
+	topics map[*topic]*recallTopic
+	users  map[string]*recallUser
+	asked  []*asked
 	client *recallClient // nil: not needed for a while
-	bytes  int64
+	bytes  int64         // of all that is kept
+	round  uint64        // in which each user has a turn
+	turns  uint64
+	next   time.Time // when to look again; zero: when somebody asks
 
-	handed atomic.Int64 // bytes of what was given to members, until the last has been sent it
-
-	figures struct{ asked, refused, reads, records, bytes, kept atomic.Uint64 }
+	figures recallFigures
 }
 
-type waitingRecall struct {
+// asked is one request: of one room.
+type asked struct {
 	*rooms.Recall
-	since time.Time
-}
-
-// RecallStats are the figures of what was read again.
-type RecallStats struct {
-	Asked   uint64 // by members that resume
-	Refused uint64 // too old, too much, or Kafka was away
-	Reads   uint64 // stretches of a partition
-	Records uint64
-	Bytes   uint64 // of their keys and values
-	Kept    uint64 // bytes now
-	Handed  uint64 // bytes of frames made of them, until nobody is being sent them
-	Waiting int    // requests now
+	user   *recallUser
+	topic  *recallTopic
+	begun  time.Time // when it was asked
+	came   time.Time // when it began to wait for what is now missing
+	judged bool      // it may be served
+	late   bool      // it waits for its user's budget
+	from   []int64   // first offset that it lacks, by place in After
 }
 
 func newRecaller(c *Consumer) *recaller {
-	return &recaller{c: c, wake: make(chan struct{}, 1), topics: map[*topic]*recalled{}}
+	a := &recaller{c: c, wake: make(chan struct{}, 1), topics: map[*topic]*recallTopic{}, users: map[string]*recallUser{}}
+	a.handed.wake = a.poke
+	return a
 }
 
 // Recall reads a stretch of a topic again for one room. It does not block.
 func (c *Consumer) Recall(r *rooms.Recall) {
 	a := c.recaller
 	a.figures.asked.Add(1)
-	a.again([]waitingRecall{{r, time.Now()}})
-}
-
-// RecallStats returns the figures.
-func (c *Consumer) RecallStats() RecallStats {
-	a := c.recaller
-	a.mu.Lock()
-	waiting := len(a.waiting)
-	a.mu.Unlock()
-	f := &a.figures
-	return RecallStats{Asked: f.asked.Load(), Refused: f.refused.Load(), Reads: f.reads.Load(), Records: f.records.Load(),
-		Bytes: f.bytes.Load(), Kept: f.kept.Load(), Handed: uint64(a.handed.Load()), Waiting: waiting}
-}
-
-// run serves requests until the Consumer is stopped.
-func (a *recaller) run() {
-	defer a.closeClient()
-	tidy := time.NewTicker(keepFor / 4)
-	defer tidy.Stop()
-	for {
-		select {
-		case <-a.c.ctx.Done():
-			a.serve(func(w waitingRecall, _ *topic) { a.refuse(w, rooms.ErrStopped) })
-			return
-		case <-tidy.C:
-			a.tidy()
-			continue
-		case <-a.wake:
-		}
-		select {
-		case <-time.After(gatherFor):
-		case <-a.c.ctx.Done():
-		}
-		byTopic := map[*topic][]waitingRecall{}
-		a.serve(func(w waitingRecall, t *topic) { byTopic[t] = append(byTopic[t], w) })
-		if a.handed.Load() > a.c.cfg.RecallMemory {
-			a.forget()
-			runtime.GC() // nothing else tells that the last member has let go
-			for _, list := range byTopic {
-				a.queue(list)
-			}
-			time.AfterFunc(crowdedFor, a.poke)
-			continue
-		}
-		for t, list := range byTopic {
-			a.answer(t, list)
-		}
+	n, now := a.waiting.Add(1), time.Now()
+	w := &asked{Recall: r, begun: now, came: now, from: make([]int64, len(r.After))}
+	for i, p := range r.After {
+		w.from[i] = max(p.Offset, -1) + 1
 	}
-}
-
-// serve takes the requests that wait and have not waited for too long.
-func (a *recaller) serve(visit func(waitingRecall, *topic)) {
-	a.mu.Lock()
-	list := a.waiting
-	a.waiting = nil
-	a.mu.Unlock()
-	for _, w := range list {
-		i := slices.IndexFunc(a.c.topics, func(t *topic) bool { return t.feed == w.Pattern.Feed })
-		switch {
-		case i < 0:
-			a.refuse(w, &rooms.TooOldError{Why: "no topic feeds the room"})
-		case time.Since(w.since) > recallFor:
-			a.refuse(w, errSlow)
-		default:
-			visit(w, a.c.topics[i])
-		}
-	}
-}
-
-func (a *recaller) refuse(w waitingRecall, err error) {
-	a.figures.refused.Add(1)
-	w.Done(nil, err)
-}
-
-// answer reads what the requests of one topic need together, and answers them.
-func (a *recaller) answer(t *topic, list []waitingRecall) {
-	k, low, high, err := a.bounds(t)
-	if err != nil {
-		a.c.log.Warn("cannot read records again yet", "topic", t.name, "error", err)
-		a.again(list)
+	if n > maxRecalls {
+		a.refuse(w, refusedCrowd, &rooms.NotNowError{Why: "too many clients resume", RetryAfter: 5 * recallRetry})
 		return
 	}
-	var good, later []waitingRecall
-	var want []stretch
-	for _, w := range list {
-		switch err := k.check(w.Recall, low, high); {
-		case errors.Is(err, errSlow):
-			later = append(later, w)
-			continue
-		case err != nil:
-			a.refuse(w, err)
-			continue
-		}
-		good = append(good, w)
-		for i, after := range w.After {
-			want = widen(want, stretch{after.Partition, after.Offset + 1, w.UpTo[i].Offset + 1})
-		}
-	}
-	if len(later) > 0 {
-		a.c.log.Warn("cannot read records again yet", "topic", t.name, "error", "a partition has no leader, or it does not answer")
-		a.again(later)
-	}
-	ctx, cancel := context.WithTimeout(a.c.ctx, recallFor)
-	defer cancel()
-	kept := a.bytes
-	err = a.fill(ctx, t, k, want)
-	if errors.As(err, new(*rooms.TooOldError)) && kept > 0 { // perhaps there is room without what others have left
-		a.forget()
-		if k, _, _, err = a.bounds(t); err == nil {
-			err = a.fill(ctx, t, k, want)
-		}
-	}
-	if err != nil {
-		a.c.log.Warn("cannot read records again", "topic", t.name, "error", err)
-	}
-	for _, w := range good {
-		if err != nil {
-			a.refuse(w, err)
-			continue
-		}
-		w.Done(a.past(k, w.Pattern, w.Room), nil)
-	}
-	a.figures.kept.Store(uint64(a.bytes))
-}
-
-// again has requests wait for another turn, until they have waited for too long:
-// a broker that does not answer for a second may well be back the next.
-func (a *recaller) again(list []waitingRecall) {
-	a.queue(list)
-	a.poke()
-}
-
-func (a *recaller) queue(list []waitingRecall) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.waiting = append(a.waiting, list...)
+	stopped := a.stopped
+	if !stopped {
+		a.fresh = append(a.fresh, w)
+	}
+	a.mu.Unlock()
+	if stopped {
+		a.refuse(w, refusedStopped, rooms.ErrStopped)
+		return
+	}
+	a.poke()
 }
 
 func (a *recaller) poke() {
@@ -223,83 +118,149 @@ func (a *recaller) poke() {
 	}
 }
 
-// bounds is what is kept of the topic's epoch, and where its partitions begin and end.
-func (a *recaller) bounds(t *topic) (k *recalled, low, high map[int32]int64, err error) {
-	t.mu.Lock()
-	epoch, n := t.epoch, len(t.parts)
-	t.mu.Unlock()
-	parts := make([]int32, n)
-	for i := range parts {
-		parts[i] = int32(i)
-	}
-	if low, err = a.c.offsets(t, parts, kafka.EarliestOffsetSpec, a.c.isolation()); err != nil {
-		return nil, nil, nil, err
-	}
-	if high, err = a.c.offsets(t, parts, kafka.LatestOffsetSpec, a.c.isolation()); err != nil {
-		return nil, nil, nil, err
-	}
-	k = a.topics[t]
-	if k == nil || k.epoch != epoch {
-		if k != nil {
-			a.bytes -= k.bytes
-		}
-		k = &recalled{topic: t, epoch: epoch, parts: map[int32]*recalledPart{}}
-		a.topics[t] = k
-	}
-	k.used = time.Now()
-	return k, low, high, nil
+func (a *recaller) answer(w *asked, past *rooms.Past) {
+	a.waiting.Add(-1)
+	w.Done(past, nil)
 }
 
-// fill reads the parts of the stretches that are not kept yet.
-func (a *recaller) fill(ctx context.Context, t *topic, k *recalled, want []stretch) error {
-	for _, down := range []bool{true, false} {
-		var read []stretch
-		for _, w := range want {
-			if s := k.missing(w, down); s.from < s.to {
-				read = append(read, s)
+func (a *recaller) refuse(w *asked, why refusal, err error) {
+	a.waiting.Add(-1)
+	a.figures.refused[why].Add(1)
+	w.Done(nil, err)
+}
+
+// run serves requests until the Consumer is stopped.
+func (a *recaller) run() {
+	defer a.closeClient()
+	a.looked = make(chan boundsFound, len(a.c.topics))
+	tidy := time.NewTicker(keepFor / 4)
+	defer tidy.Stop()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		timer.Reset(a.untilNext())
+		select {
+		case <-a.c.ctx.Done():
+			a.stop()
+			return
+		case <-tidy.C:
+			a.tidy(time.Now())
+			continue
+		case b := <-a.looked:
+			a.found(b)
+		case <-timer.C:
+		case <-a.wake:
+			if len(a.asked) == 0 && !a.goesOn() {
+				select {
+				case <-time.After(gatherFor):
+				case <-a.c.ctx.Done():
+				}
 			}
 		}
-		if len(read) == 0 {
+		for more := true; more && a.c.ctx.Err() == nil; {
+			a.takeOver()
+			more = a.turn()
+		}
+	}
+}
+
+// goesOn reports whether a request waits that is the rest of an earlier one: it came
+// when its member was sent the part before, and not with others.
+func (a *recaller) goesOn() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.fresh, func(w *asked) bool { return w.More })
+}
+
+// untilNext is the time until the next look.
+func (a *recaller) untilNext() time.Duration {
+	if len(a.asked) == 0 {
+		return time.Hour
+	}
+	wait := time.Second // requests that have waited for too long are refused
+	if !a.next.IsZero() {
+		wait = min(wait, time.Until(a.next))
+	}
+	return max(wait, time.Millisecond)
+}
+
+// soon has the next look be at t, if nothing asks for an earlier one.
+func (a *recaller) soon(t time.Time) {
+	if a.next.IsZero() || t.Before(a.next) {
+		a.next = t
+	}
+}
+
+// stop refuses all that wait, and what comes later.
+func (a *recaller) stop() {
+	a.mu.Lock()
+	a.stopped = true
+	list := a.fresh
+	a.fresh = nil
+	a.mu.Unlock()
+	for _, w := range append(list, a.asked...) {
+		a.refuse(w, refusedStopped, rooms.ErrStopped)
+	}
+	a.asked = nil
+}
+
+// takeOver takes the requests that have come.
+func (a *recaller) takeOver() {
+	a.mu.Lock()
+	list := a.fresh
+	a.fresh = nil
+	a.mu.Unlock()
+	for _, w := range list {
+		i := slices.IndexFunc(a.c.topics, func(t *topic) bool { return t.feed == w.Pattern.Feed })
+		if i < 0 {
+			a.refuse(w, refusedOld, &rooms.TooOldError{Why: "no topic feeds the room"})
 			continue
 		}
-		if a.client == nil {
-			client, err := newRecallClient(a.c)
-			if err != nil {
-				return err
-			}
-			a.client = client
+		u := a.user(w.User)
+		if u.waiting >= maxUserRecalls {
+			a.refuse(w, refusedCrowd, &rooms.NotNowError{Why: "the user resumes in too many rooms at once", RetryAfter: 5 * recallRetry})
+			continue
 		}
-		began, before := time.Now(), a.figures.records.Load()
-		err := a.client.read(ctx, a, k, read)
-		if err != nil {
-			a.closeClient()
-			a.bytes -= k.bytes
-			delete(a.topics, t)
-			return err
-		}
-		a.c.log.Log(ctx, slog.LevelInfo, "records read again", "topic", t.name, "partitions", len(read),
-			"records", a.figures.records.Load()-before, "took", time.Since(began).Round(time.Millisecond))
+		u.waiting++
+		w.user, w.topic = u, a.topic(a.c.topics[i])
+		w.topic.refresh(w)
+		a.asked = append(a.asked, w)
 	}
-	return nil
-}
-
-// forget lets go of all that is kept.
-func (a *recaller) forget() {
-	clear(a.topics)
-	a.bytes = 0
-	a.figures.kept.Store(0)
 }
 
 // tidy forgets what nobody has asked for in a while.
-func (a *recaller) tidy() {
-	for t, k := range a.topics {
-		if time.Since(k.used) > keepFor {
-			a.bytes -= k.bytes
-			delete(a.topics, t)
+func (a *recaller) tidy(now time.Time) {
+	for _, k := range a.topics {
+		a.bytes -= k.forget(func(p *piece) bool { return now.Sub(p.used) > keepFor })
+	}
+	for name, u := range a.users {
+		if u.idle(a.c.cfg.RecallBytes, now) && a.handed.of(u) == 0 {
+			delete(a.users, name)
 		}
 	}
-	if len(a.topics) == 0 {
+	a.figures.users.Store(int64(len(a.users)))
+	a.figures.kept.Store(uint64(a.bytes))
+	if a.bytes == 0 && len(a.asked) == 0 {
 		a.closeClient()
+	}
+}
+
+// makeRoom forgets what was asked for longest ago, until n bytes more may be kept.
+func (a *recaller) makeRoom(n int64) {
+	for a.bytes > 0 && a.bytes+n > a.c.cfg.RecallMemory {
+		var oldest *piece
+		for _, k := range a.topics {
+			for _, list := range k.kept {
+				for _, p := range list {
+					if oldest == nil || p.used.Before(oldest.used) {
+						oldest = p
+					}
+				}
+			}
+		}
+		for _, k := range a.topics {
+			a.bytes -= k.forget(func(p *piece) bool { return p == oldest })
+		}
 	}
 	a.figures.kept.Store(uint64(a.bytes))
 }
@@ -311,11 +272,7 @@ func (a *recaller) closeClient() {
 	}
 }
 
-// room says whether so much more may be kept.
-func (a *recaller) room(k *recalled, n int64) error {
-	k.bytes += n
-	if a.bytes += n; a.bytes > a.c.cfg.RecallMemory {
-		return &rooms.TooOldError{Why: fmt.Sprintf("what came after is more than the gateway reads again, which is %d bytes for all", a.c.cfg.RecallMemory)}
-	}
-	return nil
-}
+// slice is about how many bytes one user's turn reads, and a turn at most twice as
+// many. It is small beside what all may hold, and large beside what it costs librdkafka
+// to begin to read somewhere.
+func (a *recaller) slice() int64 { return min(max(a.c.cfg.RecallMemory/32, 64<<10), 4<<20) }

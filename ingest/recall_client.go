@@ -2,8 +2,11 @@ package ingest
 
 import (
 	"bytes"
-	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -16,10 +19,32 @@ type recallClient struct {
 	client *kafka.Consumer
 	poll   *poller
 	done   chan struct{}
+	topic  *topic // that it read last
 }
 
+// recallSettings are for short reads here and there: what librdkafka fetches beyond a
+// slice is thrown away, so it may fetch little ahead.
+func recallSettings(cfg Config) (ours, theirs map[string]string) {
+	ours = readerSettings(cfg)
+	ahead := map[string]string{
+		"queued.max.messages.kbytes": strconv.Itoa(fetchAhead >> 10),
+		"queued.min.messages":        "1000",
+		"fetch.message.max.bytes":    strconv.Itoa(fetchAhead),
+	}
+	maps.Copy(ours, ahead)
+	theirs = maps.Clone(cfg.Librdkafka)
+	for k := range ahead {
+		delete(theirs, k)
+	}
+	return ours, theirs
+}
+
+// fetchAhead is about how many bytes of a partition are fetched at a time.
+const fetchAhead = 256 << 10
+
 func newRecallClient(c *Consumer) (*recallClient, error) {
-	conf, err := settings(c.cfg.Brokers, readerSettings(c.cfg), c.cfg.Librdkafka, map[string]string{
+	ours, theirs := recallSettings(c.cfg)
+	conf, err := settings(c.cfg.Brokers, ours, theirs, map[string]string{
 		"enable.auto.commit":       "false",
 		"enable.auto.offset.store": "false",
 		"enable.partition.eof":     "true",
@@ -38,7 +63,7 @@ func newRecallClient(c *Consumer) (*recallClient, error) {
 		client.Close()
 		return nil, err
 	}
-	r := &recallClient{client, poll, make(chan struct{})}
+	r := &recallClient{client: client, poll: poll, done: make(chan struct{})}
 	go drainLogs(lines, c.log, r.done)
 	return r, nil
 }
@@ -49,90 +74,169 @@ func (r *recallClient) close() {
 	close(r.done)
 }
 
-// readAgain is one stretch while it is read.
-type readAgain struct {
-	stretch
-	rooms map[string][]rooms.Record
-	next  int64
+const (
+	// readFor is how long one slice may take, and quietFor how long nothing may come of
+	// it: what was read until then counts, and others have their turn.
+	readFor  = 3 * time.Second
+	quietFor = time.Second
+)
+
+// sliceRead is a slice while it is read.
+type sliceRead struct {
+	a     *recaller
+	k     *recallTopic
+	want  map[string]bool // rooms whose records are taken; nil: all
+	left  int64           // bytes of memory that may still be taken
+	open  map[int32]*piece
+	next  map[int32]int64 // offset that comes next
+	to    map[int32]int64
+	dec   *decoder
+	into  *piece
+	took  bool // some room's record was taken
+	ended []*piece
+	until time.Time
+	heard time.Time // when something came last
+	stats struct{ records, bytes, taken uint64 }
 }
 
-// read reads stretches of different partitions and adds them to k. After an
-// error what k holds is of no use.
-func (r *recallClient) read(ctx context.Context, a *recaller, k *recalled, list []stretch) error {
-	open := map[int32]*readAgain{}
+// read reads stretches of one topic, and returns what it has of each when all are
+// read, most bytes were, or it has taken too long. The pieces of stretches that were not
+// read to their end are shorter, or missing.
+func (r *recallClient) read(a *recaller, k *recallTopic, list []stretch, want map[string]bool, most int64) ([]*piece, uint64, error) {
+	now := time.Now()
+	d := &sliceRead{a: a, k: k, want: want, left: most, until: now.Add(readFor), heard: now}
+	d.dec = newDecoder(a.c.cfg.MaxRecord, d.take)
+	if r.topic != k.topic {
+		// Else librdkafka looks for the leaders of a topic that is new to it when its timer
+		// next comes round, after up to a second. It still does where this fails.
+		_, _ = r.client.GetMetadata(&k.topic.name, false, int(reachTimeout.Milliseconds()))
+		r.topic = k.topic
+	}
+	var err error
+	for len(list) > 0 && err == nil && d.goesOn() {
+		var now, later []stretch // each partition once at a time
+		for _, s := range list {
+			if slices.ContainsFunc(now, func(n stretch) bool { return n.part == s.part }) {
+				later = append(later, s)
+			} else {
+				now = append(now, s)
+			}
+		}
+		err = r.readOnce(d, now)
+		list = later
+	}
+	f := &a.figures
+	f.reads.Add(uint64(len(d.ended)))
+	f.records.Add(d.stats.records)
+	f.bytes.Add(d.stats.bytes)
+	f.dropped.Add(d.stats.bytes - d.stats.taken)
+	k.records, k.read = k.records+d.stats.records, k.read+d.stats.bytes
+	return d.ended, d.stats.bytes, err
+}
+
+func (d *sliceRead) goesOn() bool {
+	now := time.Now()
+	return d.left > 0 && now.Before(d.until) && now.Sub(d.heard) < quietFor && d.a.c.ctx.Err() == nil
+}
+
+// take adds a record that was routed to a room.
+func (d *sliceRead) take(rec *rooms.Record) {
+	if d.want != nil && !d.want[string(rec.Room)] {
+		return
+	}
+	one := *rec
+	one.Key, one.Room = bytes.Clone(rec.Key), nil
+	d.into.rooms[string(rec.Room)] = append(d.into.rooms[string(rec.Room)], one)
+	d.into.bytes += recordSize + int64(len(rec.Key)+len(rec.Value))
+	d.took = true
+}
+
+// readOnce reads one stretch of each of several partitions.
+func (r *recallClient) readOnce(d *sliceRead, list []stretch) error {
+	d.open, d.next, d.to = map[int32]*piece{}, map[int32]int64{}, map[int32]int64{}
 	var at []kafka.TopicPartition
 	for _, s := range list {
-		open[s.part] = &readAgain{stretch: s, rooms: map[string][]rooms.Record{}, next: s.from}
-		at = append(at, kafka.TopicPartition{Topic: &k.topic.name, Partition: s.part, Offset: kafka.Offset(s.from)})
+		d.open[s.part] = &piece{stretch: stretch{s.part, s.from, s.from}, rooms: map[string][]rooms.Record{}}
+		d.next[s.part], d.to[s.part] = s.from, s.to
+		at = append(at, kafka.TopicPartition{Topic: &d.k.topic.name, Partition: s.part, Offset: kafka.Offset(s.from)})
 	}
-	// Else librdkafka looks for the leaders of a topic that is new to it when its timer
-	// next comes round, after up to a second. It still does where this fails.
-	_, _ = r.client.GetMetadata(&k.topic.name, false, int(reachTimeout.Milliseconds()))
 	if err := r.client.Assign(at); err != nil {
-		return fmt.Errorf("cannot read topic %q again: %w", k.topic.name, err)
+		return fmt.Errorf("cannot read topic %q again: %w", d.k.topic.name, err)
 	}
 	defer r.client.Unassign()
-	var into *readAgain
-	var full error
-	dec := newDecoder(a.c.cfg.MaxRecord, func(rec *rooms.Record) {
-		one := *rec
-		one.Key, one.Room = bytes.Clone(rec.Key), nil
-		into.rooms[string(rec.Room)] = append(into.rooms[string(rec.Room)], one)
-		if err := a.room(k, recordSize+int64(len(rec.Key)+len(rec.Value))); err != nil {
-			full = err
-		}
-	})
-	var rec record
-	end := func(s *readAgain) {
-		delete(open, s.part)
-		k.add(s.stretch, s.rooms)
-		a.figures.reads.Add(1)
-		if len(open) > 0 { // or it would go on being read
-			_ = r.client.IncrementalUnassign([]kafka.TopicPartition{{Topic: &k.topic.name, Partition: s.part}})
+	for len(d.open) > 0 && d.goesOn() {
+		for i := range r.poll.poll(pollWait) {
+			if err := r.event(d, r.poll.event(i)); err != nil {
+				return err
+			}
 		}
 	}
-	for len(open) > 0 {
-		if err := ctx.Err(); err != nil {
-			return errSlow
-		}
-		for i := range r.poll.poll(pollWait) {
-			e := r.poll.event(i)
-			into = open[int32(e.partition)]
-			if into == nil && e.kind != polledError {
-				continue // of a stretch that has ended
-			}
-			switch e.kind {
-			case polledRecord:
-				if int64(e.offset) < into.next {
-					continue
-				}
-				if into.next = int64(e.offset) + 1; into.next > into.to {
-					end(into)
-					continue
-				}
-				e.fill(&rec)
-				if k.topic.routes.headers {
-					rec.headers = e.headers()
-				}
-				dec.route(k.topic.routes, &rec) // a fault was counted when it was read first
-				a.figures.records.Add(1)
-				a.figures.bytes.Add(uint64(len(rec.key) + len(rec.value)))
-				if full != nil {
-					return full
-				}
-				if into.next == into.to {
-					end(into)
-				}
-			case polledEnd:
-				if int64(e.offset) >= into.to {
-					end(into)
-				}
-			case polledError:
-				if code, said := e.fault(); code == kafka.ErrAutoOffsetReset || code == kafka.ErrFatal {
-					return fmt.Errorf("cannot read topic %q again: %s", k.topic.name, said)
-				}
-			}
-		}
+	for part := range d.open {
+		d.end(part)
 	}
 	return nil
+}
+
+// end closes the partition's stretch with what was read of it.
+func (d *sliceRead) end(part int32) {
+	p := d.open[part]
+	delete(d.open, part)
+	if p.to = min(d.next[part], d.to[part]); p.to > p.from {
+		p.used = d.heard
+		d.ended = append(d.ended, p)
+	}
+}
+
+func (r *recallClient) event(d *sliceRead, e *polled) error {
+	part := int32(e.partition)
+	if d.into = d.open[part]; d.into == nil && e.kind != polledError {
+		return nil // of a stretch that has ended
+	}
+	off := int64(e.offset)
+	done := false
+	switch e.kind {
+	case polledRecord:
+		if off < d.next[part] {
+			return nil
+		}
+		d.heard, d.next[part] = time.Now(), off+1
+		if off < d.to[part] {
+			d.record(e)
+		}
+		done = off+1 >= d.to[part]
+	case polledEnd:
+		if done = off >= d.to[part]; done {
+			d.heard, d.next[part] = time.Now(), off
+		}
+	case polledError:
+		if code, said := e.fault(); code == kafka.ErrAutoOffsetReset || code == kafka.ErrFatal {
+			return fmt.Errorf("cannot read topic %q again: %s", d.k.topic.name, said)
+		}
+	}
+	if !done {
+		return nil
+	}
+	d.end(part)
+	if len(d.open) > 0 { // or it would go on being read
+		_ = r.client.IncrementalUnassign([]kafka.TopicPartition{{Topic: &d.k.topic.name, Partition: part}})
+	}
+	return nil
+}
+
+// record routes a record. Faults of it were counted when it was read first.
+func (d *sliceRead) record(e *polled) {
+	var rec record
+	e.fill(&rec)
+	if d.k.topic.routes.headers {
+		rec.headers = e.headers()
+	}
+	d.took = false
+	d.dec.route(d.k.topic.routes, &rec)
+	size := len(rec.key) + len(rec.value)
+	if d.took {
+		d.stats.taken += uint64(size)
+	}
+	d.left -= int64(size) + recordSize
+	d.stats.records++
+	d.stats.bytes += uint64(size)
 }

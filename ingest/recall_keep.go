@@ -2,18 +2,11 @@ package ingest
 
 import (
 	"cmp"
-	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
 	"tapecast/rooms"
 )
-
-// errSlow is what a request is answered with that could not be served in time.
-var errSlow error = &rooms.NotNowError{
-	Why: "the messages could not be read from Kafka in time; try again", RetryAfter: time.Second,
-}
 
 // stretch is a run of a partition's offsets: from up to, not including, to.
 type stretch struct {
@@ -35,84 +28,107 @@ func widen(list []stretch, s stretch) []stretch {
 	return append(list, s)
 }
 
-// recalled is what is kept of one epoch of a topic: of each partition one
-// stretch, routed.
-type recalled struct {
-	topic *topic
-	epoch string
-	parts map[int32]*recalledPart
-	pasts map[string]*rooms.Past // of rooms that were asked for since the last read
-	bytes int64
+// records is how many offsets the stretches have.
+func records(list []stretch) (n int64) {
+	for _, s := range list {
+		n += max(s.to-s.from, 0)
+	}
+	return n
+}
+
+// piece is a stretch that was read and routed.
+type piece struct {
+	stretch
+	rooms map[string][]rooms.Record // by name, in the order of offsets
+	bytes int64                     // of memory
 	used  time.Time
 }
 
-type recalledPart struct {
-	stretch
-	rooms map[string][]rooms.Record // by name, in the order of offsets
+// maxPiece is how large pieces grow by what lies next to them: they are forgotten as a
+// whole.
+const maxPiece = 1 << 20
+
+// missing appends to list the parts of s that are not kept.
+func (k *recallTopic) missing(list []stretch, s stretch) []stretch {
+	for _, p := range k.kept[s.part] { // by offset
+		if p.to <= s.from || p.from >= s.to {
+			continue
+		}
+		if s.from < p.from {
+			list = append(list, stretch{s.part, s.from, p.from})
+		}
+		s.from = p.to
+	}
+	if s.from < s.to {
+		list = append(list, s)
+	}
+	return list
 }
 
-// missing is what lies below, or above, what is kept of w's partition.
-func (k *recalled) missing(w stretch, below bool) stretch {
-	p := k.parts[w.part]
-	switch {
-	case p == nil && below:
-		return w
-	case p == nil:
-		return stretch{}
-	case below:
-		return stretch{w.part, w.from, p.from}
+// keep takes over what was read.
+func (k *recallTopic) keep(p *piece) {
+	list := k.kept[p.part]
+	i, _ := slices.BinarySearchFunc(list, p.from, func(q *piece, from int64) int { return cmp.Compare(q.from, from) })
+	if i > 0 && list[i-1].to == p.from && list[i-1].bytes+p.bytes <= maxPiece {
+		list[i-1].join(p)
+		return
 	}
-	return stretch{w.part, p.to, w.to}
+	if i < len(list) && p.to == list[i].from && list[i].bytes+p.bytes <= maxPiece {
+		p.join(list[i])
+		list[i] = p
+		return
+	}
+	k.kept[p.part] = slices.Insert(list, i, p)
 }
 
-// check says why a request cannot be served; nil: it can.
-func (k *recalled) check(r *rooms.Recall, low, high map[int32]int64) error {
-	oldest := rooms.Positions{Epoch: k.epoch}
-	for _, p := range r.After {
-		oldest.Offsets = append(oldest.Offsets, rooms.Pos{Partition: p.Partition, Offset: low[p.Partition] - 1})
+// join appends q, which begins where p ends.
+func (p *piece) join(q *piece) {
+	for room, list := range q.rooms {
+		p.rooms[room] = append(p.rooms[room], list...)
 	}
-	if r.Epoch != k.epoch {
-		return &rooms.TooOldError{Oldest: oldest, Why: fmt.Sprintf("it is of epoch %q, and the topic's is %q", r.Epoch, k.epoch)}
-	}
-	for _, p := range r.After {
-		begin, ok := low[p.Partition]
-		end, ok2 := high[p.Partition]
-		switch {
-		case !ok || !ok2:
-			return errSlow // nobody leads the partition now
-		case p.Offset < begin-1:
-			return &rooms.TooOldError{Oldest: oldest, Why: fmt.Sprintf("partition %d begins at offset %d by now", p.Partition, begin)}
-		case p.Offset >= end && p.Offset > -1:
-			return &rooms.TooOldError{Oldest: oldest, Why: fmt.Sprintf("partition %d ends at offset %d, before it", p.Partition, end-1)}
+	p.to, p.bytes, p.used = q.to, p.bytes+q.bytes, q.used
+}
+
+// forget lets go of pieces, and returns how many bytes they had.
+func (k *recallTopic) forget(which func(*piece) bool) (freed int64) {
+	for part, list := range k.kept {
+		k.kept[part] = slices.DeleteFunc(list, func(p *piece) bool {
+			if !which(p) {
+				return false
+			}
+			freed += p.bytes
+			return true
+		})
+		if len(k.kept[part]) == 0 {
+			delete(k.kept, part)
 		}
 	}
-	return nil
+	return freed
 }
 
-// past is what the room got in all that is kept.
-func (a *recaller) past(k *recalled, p *rooms.Pattern, room string) *rooms.Past {
-	if past := k.pasts[room]; past != nil {
-		return past
-	}
-	var all []rooms.Record
-	runs := 0
-	for _, part := range k.parts {
-		if list := part.rooms[room]; len(list) > 0 {
-			all = append(all, list...)
-			runs++
+// gather appends to list the room's records in s, of what is kept and of what was just
+// read, and returns the offset up to which all of them are there.
+func (k *recallTopic) gather(list []rooms.Record, room string, s stretch, read []*piece, now time.Time) ([]rooms.Record, int64) {
+	for s.from < s.to {
+		holds := func(p *piece) bool { return p.part == s.part && p.from <= s.from && s.from < p.to }
+		i, from := slices.IndexFunc(k.kept[s.part], holds), k.kept[s.part]
+		if i < 0 {
+			i, from = slices.IndexFunc(read, holds), read
 		}
+		if i < 0 {
+			break
+		}
+		p := from[i]
+		p.used = now
+		all := p.rooms[room]
+		at := func(off int64) int {
+			n, _ := slices.BinarySearchFunc(all, off, func(r rooms.Record, off int64) int { return cmp.Compare(r.Offset, off) })
+			return n
+		}
+		list = append(list, all[at(s.from):at(s.to)]...)
+		s.from = min(p.to, s.to)
 	}
-	if runs > 1 {
-		all = byTime(all)
-	}
-	past := rooms.NewPast(p, room, all)
-	a.handed.Add(past.Size())
-	runtime.AddCleanup(past, func(n int64) { a.handed.Add(-n) }, past.Size())
-	if k.pasts == nil {
-		k.pasts = map[string]*rooms.Past{}
-	}
-	k.pasts[room] = past
-	return past
+	return list, s.from
 }
 
 // byTime merges the partitions' runs by Kafka's timestamps. The order within a
@@ -135,23 +151,4 @@ func byTime(all []rooms.Record) []rooms.Record {
 		out[i] = all[x]
 	}
 	return out
-}
-
-// add takes over what was read of a stretch, below or above what is there.
-func (k *recalled) add(s stretch, fresh map[string][]rooms.Record) {
-	k.pasts = nil
-	p := k.parts[s.part]
-	if p == nil {
-		k.parts[s.part] = &recalledPart{s, fresh}
-		return
-	}
-	below := s.from < p.from
-	for room, list := range fresh {
-		if old := p.rooms[room]; below {
-			p.rooms[room] = append(list, old...)
-		} else {
-			p.rooms[room] = append(old, list...)
-		}
-	}
-	p.from, p.to = min(p.from, s.from), max(p.to, s.to)
 }

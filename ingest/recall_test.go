@@ -3,7 +3,6 @@ package ingest
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -15,18 +14,57 @@ import (
 	"tapecast/rooms"
 )
 
-// recall asks for what a room got after the places and up to others, of partition 0 on.
+// recall asks for what a room got after the places and up to others, of partition 0 on,
+// in one go. What it returns waits for that, and goes on to ask for the rest.
 func (r *rig) recall(room string, after, upTo []int64) func() ([]string, error) {
+	return r.recallAs("", room, after, upTo)
+}
+
+func (r *rig) recallAs(user, room string, after, upTo []int64) func() ([]string, error) {
+	r.t.Helper()
+	q := r.recallOf(user, room, after, upTo)
+	wait := r.askRecall(q)
+	return func() (got []string, err error) {
+		for {
+			past, err := wait()
+			if err != nil {
+				return nil, err
+			}
+			to := q.UpTo
+			if past.UpTo != nil {
+				to = past.UpTo
+			}
+			got = append(got, framesOf(past, q.After, to)...)
+			past.Release()
+			if past.UpTo == nil {
+				return got, nil
+			}
+			next := &rooms.Recall{Pattern: q.Pattern, Room: q.Room, Epoch: q.Epoch, User: q.User, UpTo: q.UpTo, More: true}
+			for i, p := range past.UpTo {
+				next.After = append(next.After, rooms.Pos{Partition: p.Partition, Offset: max(p.Offset, q.After[i].Offset)})
+			}
+			q = next
+			wait = r.askRecall(q)
+		}
+	}
+}
+
+func (r *rig) recallOf(user, room string, after, upTo []int64) *rooms.Recall {
 	r.t.Helper()
 	p, _, ok := r.catalog.Resolve(room)
 	if !ok {
 		r.t.Fatalf("no room %q", room)
 	}
-	q := &rooms.Recall{Pattern: p, Room: room, Epoch: p.Feed.Epoch()}
+	q := &rooms.Recall{Pattern: p, Room: room, Epoch: p.Feed.Epoch(), User: user}
 	for i := range after {
 		q.After = append(q.After, rooms.Pos{Partition: int32(i), Offset: after[i]})
 		q.UpTo = append(q.UpTo, rooms.Pos{Partition: int32(i), Offset: upTo[i]})
 	}
+	return q
+}
+
+// askRecall asks; what it returns waits for the answer.
+func (r *rig) askRecall(q *rooms.Recall) func() (*rooms.Past, error) {
 	var past *rooms.Past
 	var failed error
 	done := make(chan struct{})
@@ -35,20 +73,22 @@ func (r *rig) recall(room string, after, upTo []int64) func() ([]string, error) 
 		close(done)
 	}
 	r.c.Recall(q)
-	return func() (got []string, err error) {
+	return func() (*rooms.Past, error) {
 		<-done
-		if failed != nil {
-			return nil, failed
-		}
-		var pieces []rooms.Piece
-		for at, next := 0, 0; at < past.Frames(); at = next {
-			next, pieces = past.Cut(at, 1<<20, &rooms.Sift{Have: q.After}, q.UpTo, nil)
-			for i := range pieces {
-				got = append(got, textsOf(pieces[i].Bytes)...)
-			}
-		}
-		return got, nil
+		return past, failed
 	}
+}
+
+// framesOf are the texts of a past for a member that has all up to after.
+func framesOf(past *rooms.Past, after, upTo []rooms.Pos) (got []string) {
+	var pieces []rooms.Piece
+	for at, next := 0, 0; at < past.Frames(); at = next {
+		next, pieces = past.Cut(at, 1<<20, &rooms.Sift{Have: after}, upTo, nil)
+		for i := range pieces {
+			got = append(got, textsOf(pieces[i].Bytes)...)
+		}
+	}
+	return got
 }
 
 // TestRecall: what is read again is what the topic holds, a thousand who ask
@@ -143,68 +183,6 @@ func TestRecallPrivate(t *testing.T) {
 	}
 }
 
-// TestRecallBounds: too much is refused, and so is what was deleted.
-func TestRecallBounds(t *testing.T) {
-	t.Parallel()
-	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
-	w := newWriter(t, k.ListenAddrs(), nil)
-	for i := range 1000 {
-		w.put("a", 0, "k", fmt.Sprintf(`{"n":%d,"pad":%q}`, i, strings.Repeat("x", 2000)))
-	}
-	w.flush()
-	r := newRig(t, k.ListenAddrs(), Config{RecallMemory: 1 << 20}, allOf("a")).start().ready()
-	var old *rooms.TooOldError
-	if _, err := r.recall("all", []int64{-1}, []int64{999})(); !errors.As(err, &old) || !strings.Contains(err.Error(), "more than the gateway reads again") {
-		t.Errorf("too much: %v", err)
-	}
-	if got, err := r.recall("all", []int64{899}, []int64{999})(); err != nil || len(got) != 100 {
-		t.Errorf("after too much, a little: %d, %v", len(got), err)
-	}
-	p, _, _ := r.catalog.Resolve("all")
-	done := make(chan error, 1)
-	r.c.Recall(&rooms.Recall{Pattern: p, Room: "all", Epoch: "other", After: []rooms.Pos{{Partition: 0, Offset: 5}}, UpTo: []rooms.Pos{{Partition: 0, Offset: 6}},
-		Done: func(_ *rooms.Past, err error) { done <- err }})
-	if err := <-done; !errors.As(err, &old) || !strings.Contains(err.Error(), `of epoch "other"`) || old.Oldest.Epoch != p.Feed.Epoch() {
-		t.Errorf("another epoch: %v", err)
-	}
-	if n := r.c.RecallStats().Waiting; n != 0 {
-		t.Errorf("%d still wait", n)
-	}
-}
-
-// TestRecallMakesRoom: what earlier requests have left gives way to new ones, and what
-// members are still being sent does not: who asks waits until they have let go.
-func TestRecallMakesRoom(t *testing.T) {
-	t.Parallel()
-	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
-	w := newWriter(t, k.ListenAddrs(), nil)
-	for i := range 1000 {
-		w.put("a", 0, "k", fmt.Sprintf(`{"n":%d,"pad":%q}`, i, strings.Repeat("x", 2000)))
-	}
-	w.flush()
-	r := newRig(t, k.ListenAddrs(), Config{RecallMemory: 1 << 20}, allOf("a")).start().ready()
-	held := []func() ([]string, error){
-		r.recall("all", []int64{599}, []int64{999}),
-	}
-	if got, err := held[0](); err != nil || len(got) != 400 {
-		t.Fatalf("the first: %d, %v", len(got), err)
-	}
-	held = append(held, r.recall("all", []int64{-1}, []int64{399})) // with what lies between it would be too much
-	if got, err := held[1](); err != nil || len(got) != 400 {
-		t.Fatalf("the second: %d, %v", len(got), err)
-	}
-	third := r.recall("all", []int64{399}, []int64{499})
-	eventually(t, "the third waits", func() bool {
-		s := r.c.RecallStats()
-		return s.Waiting == 1 && s.Kept == 0 && s.Handed > 1<<20
-	})
-	runtime.KeepAlive(held)
-	clear(held)
-	if got, err := third(); err != nil || len(got) != 100 {
-		t.Fatalf("the third: %d, %v", len(got), err)
-	}
-}
-
 // TestRecallOfAnotherTopic: the second topic that is read again is read at once too.
 func TestRecallOfAnotherTopic(t *testing.T) {
 	t.Parallel()
@@ -249,20 +227,25 @@ func TestRecallWaitsForBrokers(t *testing.T) {
 			return nil, nil, false
 		}
 		k.KeepControl()
-		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
-		for _, t := range req.(*kmsg.ListOffsetsRequest).Topics {
-			parts := make([]kmsg.ListOffsetsResponseTopicPartition, len(t.Partitions))
-			for i, p := range t.Partitions {
-				parts[i] = kmsg.NewListOffsetsResponseTopicPartition()
-				parts[i].Partition, parts[i].ErrorCode = p.Partition, 7 // timed out: asked again within the same second
-			}
-			resp.Topics = append(resp.Topics, kmsg.ListOffsetsResponseTopic{Topic: t.Topic, Partitions: parts})
-		}
-		return resp, nil, true
+		return noOffsets(req), nil, true
 	})
 	got, err := r.recall("all", []int64{-1}, []int64{9})()
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkNumbers(t, got, 0, 10)
+}
+
+// noOffsets answers that no partition's leader answers in time.
+func noOffsets(req kmsg.Request) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	for _, t := range req.(*kmsg.ListOffsetsRequest).Topics {
+		parts := make([]kmsg.ListOffsetsResponseTopicPartition, len(t.Partitions))
+		for i, p := range t.Partitions {
+			parts[i] = kmsg.NewListOffsetsResponseTopicPartition()
+			parts[i].Partition, parts[i].ErrorCode = p.Partition, 7 // timed out: asked again within the same second
+		}
+		resp.Topics = append(resp.Topics, kmsg.ListOffsetsResponseTopic{Topic: t.Topic, Partitions: parts})
+	}
+	return resp
 }

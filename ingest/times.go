@@ -18,25 +18,44 @@ const (
 	// timesKept is how many answers are kept, and for how long.
 	timesKept    = 4096
 	timesKeptFor = 5 * time.Second
+	// timeLookups run at once: librdkafka takes one time of a partition in a request.
+	timeLookups = 4
+	// maxTimes is how many times may wait to be looked up, and maxUserTimes how many of
+	// one user: as many as one request may name.
+	maxTimes     = 16_384
+	maxUserTimes = 1024
+	// endsFor is how long the ends of a topic are good for, which stand for times that no
+	// record is as young as.
+	endsFor = 100 * time.Millisecond
 )
 
-// times finds the places of topics at a time. One goroutine asks Kafka, once for
-// all who ask for the same.
+// times finds the places of topics at a time. A few goroutines ask Kafka, once for all
+// that ask for the same; users have turns, so that a client that asks for many times
+// waits for its own.
 type times struct {
-	c    *Consumer
-	wake chan struct{}
+	c *Consumer
 
 	mu      sync.Mutex
+	stopped bool
 	waiting map[timeAsked]*timeWaiting
-	queue   []timeAsked
-
-	// The goroutine's own.
-	known map[timeAsked]timeKnown
+	users   map[string]*timeUser // that wait for something
+	turns   []*timeUser          // the same, the next first
+	known   map[timeAsked]timeKnown
+	ends    map[*topic]timeEnds
+	failed  map[*topic]time.Time
+	running int
+	refused uint64
 }
 
 type timeAsked struct {
 	t  *topic
 	ms int64
+}
+
+// timeUser is the times that one user waits for and nobody asked for before it.
+type timeUser struct {
+	name  string
+	queue []timeAsked
 }
 
 type timeWaiting struct {
@@ -49,110 +68,148 @@ type timeKnown struct {
 	until time.Time
 }
 
+// timeEnds is where a topic's partitions ended when they were asked for at.
+type timeEnds struct {
+	end map[int32]int64
+	at  time.Time
+}
+
 func newTimes(c *Consumer) *times {
-	return &times{c: c, wake: make(chan struct{}, 1), waiting: map[timeAsked]*timeWaiting{}, known: map[timeAsked]timeKnown{}}
+	return &times{
+		c: c, waiting: map[timeAsked]*timeWaiting{}, users: map[string]*timeUser{},
+		known: map[timeAsked]timeKnown{}, ends: map[*topic]timeEnds{}, failed: map[*topic]time.Time{},
+	}
 }
 
 // PositionsAt finds the place before the first record of a pattern's topic that
 // is as young as ms (since 1970), a tenth of a second earlier at most; of a
 // partition that has none, its end. It does not block: done is called on a
-// goroutine of the Consumer's.
-func (c *Consumer) PositionsAt(p *rooms.Pattern, ms int64, done func(rooms.Positions, error)) {
+// goroutine of the Consumer's, or at once.
+func (c *Consumer) PositionsAt(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error)) {
 	i := slices.IndexFunc(c.topics, func(t *topic) bool { return t.feed == p.Feed })
 	if i < 0 {
 		done(rooms.Positions{}, &rooms.TooOldError{Why: "no topic feeds the room"})
 		return
 	}
-	a, key := c.times, timeAsked{c.topics[i], ms - ms%timeStep.Milliseconds()}
-	a.mu.Lock()
-	if a.waiting == nil { // stopped
-		a.mu.Unlock()
-		done(rooms.Positions{}, rooms.ErrStopped)
-		return
-	}
-	w := a.waiting[key]
-	if w == nil {
-		w = &timeWaiting{since: time.Now()}
-		a.waiting[key] = w
-		a.queue = append(a.queue, key)
-	}
-	w.done = append(w.done, done)
-	a.mu.Unlock()
-	select {
-	case a.wake <- struct{}{}:
-	default:
+	if err := c.times.add(timeAsked{c.topics[i], ms - ms%timeStep.Milliseconds()}, user, done); err != nil {
+		done(rooms.Positions{}, err)
 	}
 }
 
-// run serves requests until the Consumer is stopped.
-func (a *times) run() {
-	for {
-		select {
-		case <-a.wake:
-		case <-a.c.ctx.Done():
-		}
-		for key, ok := a.first(); ok; key, ok = a.first() {
-			at, err := a.find(key)
-			a.mu.Lock()
-			w := a.waiting[key]
-			delete(a.waiting, key)
-			a.mu.Unlock()
-			for _, done := range w.done {
-				done(at, err)
-			}
-		}
-		if a.c.ctx.Err() != nil {
-			a.mu.Lock()
-			left := a.waiting
-			a.waiting = nil
-			a.mu.Unlock()
-			for _, w := range left {
-				for _, done := range w.done {
-					done(rooms.Positions{}, rooms.ErrStopped)
-				}
-			}
-			return
-		}
-	}
-}
-
-// first takes the request that has waited longest.
-func (a *times) first() (key timeAsked, ok bool) {
+// add has a time looked up, or says why it is not.
+func (a *times) add(key timeAsked, user string, done func(rooms.Positions, error)) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.queue) == 0 {
-		a.queue = nil
-		return key, false
+	if a.stopped {
+		return rooms.ErrStopped
 	}
-	key = a.queue[0]
-	a.queue = a.queue[1:]
-	return key, true
+	w, u := a.waiting[key], a.users[user]
+	switch {
+	case w == nil && len(a.waiting) >= maxTimes:
+		a.refused++
+		return &rooms.NotNowError{Why: "too many times are being looked up", RetryAfter: 5 * recallRetry}
+	case w == nil && u != nil && len(u.queue) >= maxUserTimes:
+		a.refused++
+		return &rooms.NotNowError{Why: "too many times are being looked up for the user", RetryAfter: 5 * recallRetry}
+	case w == nil:
+		w = &timeWaiting{since: time.Now()}
+		a.waiting[key] = w
+		if u == nil {
+			u = &timeUser{name: user}
+			a.users[user] = u
+			a.turns = append(a.turns, u)
+		}
+		u.queue = append(u.queue, key)
+	}
+	w.done = append(w.done, done)
+	if a.running < timeLookups && a.running < len(a.waiting) {
+		a.running++
+		a.c.ended.Go(a.run)
+	}
+	return nil
 }
 
-func (a *times) find(key timeAsked) (rooms.Positions, error) {
+// stats is how many times wait, and how many were refused.
+func (a *times) stats() (waiting int, refused uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.waiting), a.refused
+}
+
+// stop refuses what comes from now on; what waits is refused by those that look up.
+func (a *times) stop() {
+	a.mu.Lock()
+	a.stopped = true
+	a.mu.Unlock()
+}
+
+// run looks up times until none waits.
+func (a *times) run() {
+	for {
+		key, w, ok := a.next()
+		if !ok {
+			return
+		}
+		at, err := a.find(key, w)
+		a.mu.Lock()
+		delete(a.waiting, key)
+		a.mu.Unlock()
+		for _, done := range w.done {
+			done(at, err)
+		}
+	}
+}
+
+// next takes the time whose turn it is, the user's oldest; false: there is none.
+func (a *times) next() (key timeAsked, w *timeWaiting, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.turns) == 0 {
+		a.running--
+		return key, nil, false
+	}
+	u := a.turns[0]
+	a.turns = a.turns[1:]
+	key, u.queue = u.queue[0], u.queue[1:]
+	if len(u.queue) > 0 {
+		a.turns = append(a.turns, u)
+	} else {
+		delete(a.users, u.name)
+	}
+	return key, a.waiting[key], true
+}
+
+func (a *times) find(key timeAsked, w *timeWaiting) (rooms.Positions, error) {
 	key.t.mu.Lock()
 	epoch, n := key.t.epoch, len(key.t.parts)
 	key.t.mu.Unlock()
 	now := time.Now()
-	if k, ok := a.known[key]; ok && now.Before(k.until) && k.at.Epoch == epoch {
-		return k.at, nil
-	}
 	a.mu.Lock()
-	late := now.Sub(a.waiting[key].since) > recallFor
+	known, ok := a.known[key]
+	failed := a.failed[key.t]
 	a.mu.Unlock()
 	switch {
 	case a.c.ctx.Err() != nil:
 		return rooms.Positions{}, rooms.ErrStopped
+	case ok && now.Before(known.until) && known.at.Epoch == epoch:
+		return known.at, nil
 	case epoch == "" || n == 0:
-		return rooms.Positions{}, &rooms.NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: time.Second}
-	case late:
+		return rooms.Positions{}, &rooms.NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: recallRetry}
+	case now.Sub(failed) < recallRetry || now.Sub(w.since) > recallFor: // it would only hold up others
 		return rooms.Positions{}, errSlow
 	}
 	at, err := a.ask(key.t, key.ms, n)
 	if err != nil {
-		a.c.log.Warn("cannot find the place of a time", "topic", key.t.name, "error", err)
+		a.mu.Lock()
+		a.failed[key.t] = time.Now()
+		a.mu.Unlock()
+		if now.Sub(failed) > warnEvery {
+			a.c.log.Warn("cannot find the place of a time", "topic", key.t.name, "error", err)
+		}
 		return rooms.Positions{}, errSlow
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	at.Epoch = epoch
 	if len(a.known) >= timesKept {
 		clear(a.known)
@@ -167,17 +224,21 @@ func (a *times) ask(t *topic, ms int64, n int) (at rooms.Positions, err error) {
 	for i := range parts {
 		parts[i] = int32(i)
 	}
-	first, err := a.c.offsets(t, parts, kafka.NewOffsetSpecForTimestamp(ms), a.c.isolation())
+	// The ends come first: a record that is stored in between would else be left out.
+	end, err := a.endsOf(t, parts)
 	if err != nil {
 		return at, err
 	}
-	end, err := a.c.offsets(t, parts, kafka.LatestOffsetSpec, a.c.isolation())
+	first, err := a.c.offsets(t, parts, kafka.NewOffsetSpecForTimestamp(ms), a.c.isolation())
 	if err != nil {
 		return at, err
 	}
 	for _, p := range parts {
 		off, ok := first[p]
-		if !ok || off < 0 { // no record is as young
+		if !ok {
+			return at, fmt.Errorf("nobody leads partition %d of topic %q", p, t.name)
+		}
+		if off < 0 { // no record is as young
 			if off, ok = end[p]; !ok {
 				return at, fmt.Errorf("partition %d of topic %q has no end", p, t.name)
 			}
@@ -185,4 +246,23 @@ func (a *times) ask(t *topic, ms int64, n int) (at rooms.Positions, err error) {
 		at.Offsets = append(at.Offsets, rooms.Pos{Partition: p, Offset: off - 1})
 	}
 	return at, nil
+}
+
+// endsOf is where the partitions end, or ended a moment ago.
+func (a *times) endsOf(t *topic, parts []int32) (map[int32]int64, error) {
+	now := time.Now()
+	a.mu.Lock()
+	e := a.ends[t]
+	a.mu.Unlock()
+	if now.Sub(e.at) < endsFor && len(e.end) == len(parts) {
+		return e.end, nil
+	}
+	end, err := a.c.offsets(t, parts, kafka.LatestOffsetSpec, a.c.isolation())
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	a.ends[t] = timeEnds{end, now}
+	a.mu.Unlock()
+	return end, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"tapecast/rooms"
 )
@@ -33,7 +34,7 @@ func TestPositionsAt(t *testing.T) {
 	}
 	answers := make(chan answer, 100)
 	ask := func(d time.Duration) {
-		r.c.PositionsAt(p, begin.Add(d).UnixMilli(), func(at rooms.Positions, err error) { answers <- answer{at, err} })
+		r.c.PositionsAt(p, begin.Add(d).UnixMilli(), "u", func(at rooms.Positions, err error) { answers <- answer{at, err} })
 	}
 	f := func(d time.Duration, a, b int64) {
 		t.Helper()
@@ -65,5 +66,56 @@ func TestPositionsAt(t *testing.T) {
 	ask(0)
 	if got := <-answers; !errors.Is(got.err, rooms.ErrStopped) {
 		t.Errorf("a stopped consumer says %v", got.err)
+	}
+}
+
+// TestTimesShared: a client that asks for many different times waits for its own; one of
+// another user is looked up beside them. What is too much for one user is refused, and
+// comes to pass later.
+func TestTimesShared(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a")).start().ready()
+	p, _, _ := r.catalog.Resolve("all")
+	// Each look takes a while, so that many wait.
+	hold := make(chan struct{})
+	k.ControlKey(kmsg.ListOffsets.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		k.SleepControl(func() { <-hold })
+		return nil, nil, false
+	})
+	now := time.Now()
+	answers := make(chan error, maxUserTimes+100)
+	ask := func(user string, i int, done func(error)) {
+		at := now.Add(-time.Duration(i) * time.Second)
+		r.c.PositionsAt(p, at.UnixMilli(), user, func(_ rooms.Positions, err error) { done(err) })
+	}
+	for i := range maxUserTimes + 20 {
+		ask("m1", i, func(err error) { answers <- err })
+	}
+	var busy *rooms.NotNowError
+	for range 20 - timeLookups { // those that are looked up wait no longer
+		if err := <-answers; !errors.As(err, &busy) || busy.RetryAfter <= 0 {
+			t.Fatalf("more than a user may: %v", err)
+		}
+	}
+	first := make(chan int, 1)
+	ask("a1", 10_000, func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+		first <- len(answers)
+	})
+	close(hold)
+	if before := <-first; before > maxUserTimes/4 {
+		t.Errorf("%d of the others' came before it", before)
+	}
+	for range maxUserTimes + timeLookups {
+		if err := <-answers; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := r.c.RecallStats(); s.Times != 0 || s.TimesRefused != 20-timeLookups {
+		t.Errorf("%d wait, %d were refused", s.Times, s.TimesRefused)
 	}
 }

@@ -133,6 +133,14 @@ type side struct {
 // busy reports whether a request is under way.
 func (s *side) busy() bool { return s.joining != nil || s.leaving != nil }
 
+// dropSide forgets what the connection has asked for.
+func (c *Conn) dropSide() {
+	if c.side != nil && c.side.joining != nil {
+		c.side.joining.dropRecalls()
+	}
+	c.side = nil
+}
+
 // ID identifies the connection within the process.
 func (c *Conn) ID() uint64 { return c.id }
 

@@ -24,8 +24,10 @@
 // what came after a place; or they lag and are conflated. Such a seat has a
 // special for as long as that lasts, and gatherSpecial cuts what it lacks; the
 // others pay one flag for it. What a resumed seat lacks and no tape holds is read
-// again (Config.Recall) before the join is answered, and sent first; a seat that the tape
-// leaves behind meanwhile is given another seam (reseat).
+// again (Config.Recall): the first part before the join is answered, each further one when
+// the part before was sent. For that, and when the tape has left it behind meanwhile, the
+// seat is given another seam (reseat). While its client takes nothing, others may take the
+// part's memory back (takeBack): the seat keeps its place, and asks again later.
 //
 // permessage-deflate is without context takeover both ways, so a connection holds
 // nothing for it: deflated frames lie on the tapes, and what a client sends is

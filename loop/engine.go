@@ -39,8 +39,8 @@ type Config struct {
 	// nothing can be.
 	Recall func(*rooms.Recall)
 	// PositionsAt finds the place of a pattern's topic at a time, in ms since 1970,
-	// and does not block; nil: nothing can be found.
-	PositionsAt func(p *rooms.Pattern, ms int64, done func(rooms.Positions, error))
+	// and does not block; nil: nothing can be found. The user pays for it.
+	PositionsAt func(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error))
 	Log         *slog.Logger
 
 	// MaxMessage bounds what a client may say at once, in bytes; over it the

@@ -76,9 +76,12 @@ func (l *Loop) joined(c *Conn, j *joining) {
 	if !l.joinSome(c, j) {
 		if c.state == stOpen {
 			l.goOn(c, evJoined, j)
+		} else {
+			j.releasePasts(c)
 		}
 		return
 	}
+	j.releasePasts(c)
 	for _, w := range j.wilds {
 		if w != nil {
 			l.seatedWild(w)
@@ -105,6 +108,7 @@ func (l *Loop) forsake(j *joining) {
 	for _, w := range j.wilds {
 		l.dropWild(w)
 	}
+	j.releasePasts(nil)
 }
 
 // joinSome is one step of joined; false: there is more to do, or the connection is being closed.

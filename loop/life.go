@@ -141,7 +141,7 @@ func (l *Loop) close(c *Conn, code uint16, reason []byte) {
 	c.state, c.code = stClosing, code
 	c.deaf.Store(true)
 	l.engine.gate.closes(c)
-	c.side = nil
+	c.dropSide()
 	l.leaveAll(c)
 	o := c.outOf()
 	o.pong, o.ping = nil, nil
@@ -200,7 +200,8 @@ func (l *Loop) hangUp(c *Conn) {
 	}
 	c.state = stGone
 	c.deaf.Store(true)
-	c.side, c.out = nil, nil
+	c.dropSide()
+	c.out = nil
 	c.deadline, c.beatAt, c.timerAt = 0, 0, 0
 	l.wheel.remove(c)
 	l.leaveAll(c)

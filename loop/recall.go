@@ -1,7 +1,10 @@
 package loop
 
 import (
+	"container/heap"
+	"errors"
 	"slices"
+	"time"
 
 	"tapecast/rooms"
 )
@@ -27,7 +30,7 @@ func (l *Loop) place(c *Conn, j *joining) bool {
 			continue
 		}
 		j.waiting++
-		l.engine.cfg.PositionsAt(ref.Pattern, ref.SinceTime, func(at rooms.Positions, err error) {
+		l.engine.cfg.PositionsAt(ref.Pattern, ref.SinceTime, l.handler.User(c), func(at rooms.Positions, err error) {
 			l.post(event{kind: evPlaced, conn: c, arg: &placed{j, i, at, err}})
 		})
 	}
@@ -72,14 +75,38 @@ func (l *Loop) recall(c *Conn, j *joining) bool {
 			continue
 		}
 		j.waiting++
-		l.engine.cfg.Recall(&rooms.Recall{
+		ask := &rooms.Recall{
 			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch, After: r.Resume.After(), UpTo: r.Resume.UpTo,
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evRecalled, conn: c, arg: &recalled{j, i, p, err}})
 			},
-		})
+			TakeBack: l.takesBack(c, r.Sub),
+		}
+		j.recalls = append(j.recalls, ask)
+		l.engine.cfg.Recall(ask)
 	}
 	return j.waiting > 0
+}
+
+// dropRecalls says that nobody waits for what the join has asked for.
+func (j *joining) dropRecalls() {
+	for _, r := range j.recalls {
+		r.Drop()
+	}
+}
+
+// releasePasts lets go of what was read again for seats that have no use for it; c is
+// nil where none has.
+func (j *joining) releasePasts(c *Conn) {
+	for i, p := range j.pasts {
+		var x *special
+		if c != nil && c.extras != nil {
+			x = c.extras.specials[j.given[i].Sub]
+		}
+		if x == nil || x.past != p {
+			p.Release()
+		}
+	}
 }
 
 // recalled takes what was read again.
@@ -93,10 +120,42 @@ func (l *Loop) recalled(c *Conn, a *recalled) {
 	}
 }
 
-// reseat is for a seat whose tape has gone on without it while the past was read
-// and sent: it is given another seam, and what lies between is read again too.
-// By what it was sent, it stands where it last asked up to, or further where its
-// client came from a node that was ahead.
+// beginPast has the seat sent p first, which was asked for up to upTo; nil: there is
+// nothing on this side of the tape.
+func (x *special) beginPast(p *rooms.Past, upTo []rooms.Pos) {
+	x.past, x.upTo, x.pastAt, x.more = p, upTo, 0, false
+	if p != nil && p.UpTo != nil {
+		x.upTo, x.more = p.UpTo, true
+	}
+}
+
+// takesBack returns what a Recall for the seat is to do when others need its memory.
+func (l *Loop) takesBack(c *Conn, sub *rooms.Sub) func(*rooms.Past) {
+	return func(p *rooms.Past) {
+		l.post(event{kind: evDo, arg: func(l *Loop) { l.takeBack(c, sub, p) }})
+	}
+}
+
+// takeBack lets go of a past that the client is not sent: where it stands is kept, and
+// it asks again once its socket takes bytes.
+func (l *Loop) takeBack(c *Conn, sub *rooms.Sub, p *rooms.Past) {
+	if c.extras == nil {
+		return
+	}
+	x := c.extras.specials[sub]
+	if x == nil || x.past != p {
+		return
+	}
+	x.upTo, x.more = p.Reached(x.pastAt, &x.sift, x.upTo), true
+	p.Release()
+	x.past = nil
+	l.ready.add(c)
+}
+
+// reseat is for a seat that has been sent the past it was given and lacks more of it,
+// or whose tape has gone on without it meanwhile: it is given another seam, and what
+// lies between is read again too. By what it was sent, it stands where upTo says, or
+// further where its client came from a node that was ahead.
 func (l *Loop) reseat(c *Conn, t *seat, x *special) {
 	x.waiting = true
 	r := t.sub.Room()
@@ -124,29 +183,58 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 		k = c.seatIn(given.Sub)
 	}
 	if k < 0 || !c.seats[k].special || !c.special(&c.seats[k]).waiting {
+		a.past.Release()
 		return // it has left meanwhile
 	}
 	t, how := &c.seats[k], given.Resume
 	x := c.special(t)
+	x.recall = nil
+	err := a.err
+	if err == nil {
+		err = given.TooOld
+	}
+	var notNow *rooms.NotNowError
 	switch {
-	case given.TooOld != nil || a.err != nil || how.Recall && l.engine.cfg.Recall == nil:
-		x.waiting, x.upTo = false, nil
+	case errors.As(err, &notNow):
+		l.askLater(x, notNow.RetryAfter)
+	case err != nil || how.Recall && l.engine.cfg.Recall == nil:
+		x.waiting = false
+		x.beginPast(nil, nil)
 		l.lagged(c, t)
 	case how.Recall && !a.read:
-		l.engine.cfg.Recall(&rooms.Recall{
-			Pattern: given.Pattern, Room: given.Name, User: l.handler.User(c), Epoch: x.epoch, After: how.Have, UpTo: how.UpTo,
+		x.recall = &rooms.Recall{
+			Pattern: given.Pattern, Room: given.Name, User: l.handler.User(c), More: true,
+			Epoch: x.epoch, After: how.Have, UpTo: how.UpTo,
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evReseated, conn: c, arg: &reseated{given, p, true, err}})
 			},
-		})
+			TakeBack: l.takesBack(c, given.Sub),
+		}
+		l.engine.cfg.Recall(x.recall)
 		return
 	default:
 		x.waiting, t.at, x.seam = false, given.At, given.At
 		x.sift.Resumed(how)
-		x.upTo, x.past, x.pastAt = how.UpTo, a.past, 0
+		x.beginPast(a.past, how.UpTo)
 	}
 	l.ready.add(c)
 }
+
+// askLater has a seat whose past cannot be had now ask again: that passes, and nothing
+// is lost meanwhile.
+func (l *Loop) askLater(x *special, after time.Duration) {
+	x.waiting, x.more = false, true
+	x.retry = l.engine.now() + max(after, minRetry)
+	x.due = max(x.due, x.retry)
+	if x.place > 0 {
+		heap.Fix(&l.delays, x.place-1)
+		return
+	}
+	heap.Push(&l.delays, x)
+}
+
+// minRetry is the least time between two tries of a seat to get what it lacks.
+const minRetry = 100 * time.Millisecond
 
 // gatherPast cuts what the seat lacks of what was read again.
 func (l *Loop) gatherPast(k, left int, x *special) {
@@ -154,7 +242,9 @@ func (l *Loop) gatherPast(k, left int, x *special) {
 	var next int
 	next, s.pieces = x.past.Cut(x.pastAt, left, &x.sift, x.upTo, s.pieces)
 	s.more = true
-	if len(s.pieces) == had { // the end: now the tape
+	x.past.Sent(x.pastAt)
+	if len(s.pieces) == had { // the end: now the next part of it, or the tape
+		x.past.Release()
 		x.past = nil
 		return
 	}

@@ -86,7 +86,8 @@ type joining struct {
 	given   []*rooms.Seat // all seats, those of wildcards last; nil: not collected yet
 	places  []place       // of given: what becomes of each
 	pasts   []*rooms.Past // by place in given: what was read again
-	waiting int           // for so many of them
+	recalls []*rooms.Recall
+	waiting int // for so many of them
 
 	stage stage // how far joined has come
 	at    int   // of given, or of list
@@ -255,7 +256,7 @@ func (l *Loop) describe(c *Conn, t *seat) Joined {
 // middle of a snapshot, or of what was read again.
 func (l *Loop) positions(c *Conn, t *seat) rooms.Positions {
 	x := c.special(t)
-	if x != nil && (x.found != nil || x.walk == walkSnapshot || x.past != nil || x.waiting) {
+	if x != nil && (x.found != nil || x.walk == walkSnapshot || x.past != nil || x.more || x.waiting) {
 		return rooms.Positions{}
 	}
 	at := l.table.PositionsAt(t.sub.Room(), t.at)

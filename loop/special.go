@@ -26,7 +26,10 @@ type special struct {
 	// the tape has taken over.
 	upTo    []rooms.Pos
 	seam    uint64
-	waiting bool // for another seam
+	more    bool          // between upTo and seam there is more, to be asked for
+	waiting bool          // for another seam
+	recall  *rooms.Recall // what it waits for then; nil: an appender
+	retry   time.Duration // when it may ask again, by the engine's clock
 
 	await bool // the next keyframe
 
@@ -82,8 +85,13 @@ func (l *Loop) dropSpecial(c *Conn, t *seat) {
 	if !t.special {
 		return
 	}
-	if x := c.special(t); x.place > 0 {
+	x := c.special(t)
+	if x.place > 0 {
 		heap.Remove(&l.delays, x.place-1)
+	}
+	x.past.Release()
+	if x.recall != nil {
+		x.recall.Drop()
 	}
 	t.special = false
 	delete(c.extras.specials, t.sub)
@@ -104,10 +112,11 @@ func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
 	if how := ref.resume; how != nil && (t.at < how.Until || how.Ahead || how.Walk || ref.past != nil) {
 		x := c.makeSpecial(t)
 		x.sift.Resumed(how)
-		x.past = ref.past
-		x.upTo, x.seam, x.epoch = how.UpTo, t.at, ref.Since.Epoch
+		x.seam, x.epoch = t.at, ref.Since.Epoch
 		if how.Walk {
-			x.walk, x.known, x.past, x.upTo = walkResume, how.Known, nil, nil
+			x.walk, x.known = walkResume, how.Known
+		} else {
+			x.beginPast(ref.past, how.UpTo)
 		}
 	}
 	if ref.Snapshot {
@@ -147,10 +156,13 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 		}
 	}
 	if x.upTo != nil && x.past == nil && !x.waiting {
-		if t.at > x.seam {
-			x.upTo = nil
-		} else if t.at < r.Tail() {
+		switch {
+		case x.more && l.engine.now() < x.retry:
+			return true
+		case x.more || t.at <= x.seam && t.at < r.Tail():
 			l.reseat(c, t, x)
+		case t.at > x.seam:
+			x.upTo = nil
 		}
 	}
 	if x.waiting {

@@ -1,6 +1,9 @@
 package rooms
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // Recall asks for what a room got in a stretch of its topic that the tapes no
 // longer hold.
@@ -9,20 +12,45 @@ type Recall struct {
 	Room    string
 	Epoch   string
 	User    string // that pays for what is read; "": nobody in particular
+	// More says that the asker goes on with a past that it was given the beginning of:
+	// it waits for its user's budget, where others are refused.
+	More bool
 	// After is what the asker has, by partition; UpTo, of the same partitions, is
 	// how far to go: up to and including the offset.
 	After, UpTo []Pos
-	// Done is called once, on any goroutine, and must not block.
+	// Done is called once, on any goroutine, and must not block. The Past may end
+	// earlier than was asked: see Past.UpTo.
 	Done func(*Past, error)
+	// TakeBack is called, on any goroutine, when others need the memory of a Past that
+	// the asker has been sent nothing of for a while. The asker then releases it and asks
+	// again once it can be sent to. It must not block. Nil: nothing is taken back.
+	TakeBack func(*Past)
+
+	dropped atomic.Bool
 }
 
-// Past is a run of one room's frames that were read again. It never changes, and
-// all who ask for the room share it.
-type Past struct{ c *chunk }
+// Drop says that nobody waits for the answer any more. Done is called all the same.
+// Any goroutine may call it.
+func (r *Recall) Drop() { r.dropped.Store(true) }
+
+// Dropped reports whether nobody waits for the answer any more.
+func (r *Recall) Dropped() bool { return r.dropped.Load() }
+
+// Past is one asker's hold on a run of one room's frames that were read again. The
+// frames never change, and all who ask for them share them.
+type Past struct {
+	// UpTo is how far the run goes, by partition, where that is not as far as was
+	// asked. What comes after it is asked for when all of it was sent. Nil: all is there.
+	UpTo []Pos
+
+	c       *chunk
+	at      atomic.Int64 // number of the next frame to be sent
+	release atomic.Pointer[func()]
+}
 
 // NewPast makes the frames of records of one room, each partition's in order.
 func NewPast(p *Pattern, room string, records []Record) *Past {
-	past := &Past{&chunk{at: make([]frameAt, 0, len(records))}}
+	past := &Past{c: &chunk{at: make([]frameAt, 0, len(records))}}
 	var seen chain
 	var head []byte
 	var keys part
@@ -51,6 +79,49 @@ func NewPast(p *Pattern, room string, records []Record) *Past {
 	}
 	past.c.buf = slices.Clip(past.c.buf)
 	return past
+}
+
+// Share returns another hold on the same frames, which goes as far as upTo says (see
+// Past.UpTo). release is called once, when the holder has let go of it.
+func (p *Past) Share(upTo []Pos, release func()) *Past {
+	held := &Past{UpTo: upTo, c: p.c}
+	if release != nil {
+		held.release.Store(&release)
+	}
+	return held
+}
+
+// Release lets go of the frames: the holder has been sent them, or is gone. It may be
+// called more than once, and of a nil Past.
+func (p *Past) Release() {
+	if p == nil {
+		return
+	}
+	if f := p.release.Swap(nil); f != nil {
+		(*f)()
+	}
+}
+
+// Sent says that the holder has been sent all frames before number at. Any goroutine
+// may ask for it by At.
+func (p *Past) Sent(at int) { p.at.Store(int64(at)) }
+
+// At is the number of the next frame that the holder lacks.
+func (p *Past) At() int { return int(p.at.Load()) }
+
+// Reached is what the holder has when it has been sent the frames before number at
+// that Cut gives it, if it had what sift leaves out and goes up to upTo.
+func (p *Past) Reached(at int, sift *Sift, upTo []Pos) []Pos {
+	has := slices.Clone(sift.Have)
+	for _, f := range p.c.at[:at] {
+		if within(has, f.part, f.off) || !within(upTo, f.part, f.off) {
+			continue
+		}
+		if i := slices.IndexFunc(has, func(h Pos) bool { return h.Partition == f.part }); i >= 0 {
+			has[i].Offset = f.off
+		}
+	}
+	return has
 }
 
 // Frames is how many frames there are.

@@ -155,6 +155,11 @@ type LimitsConfig struct {
 	// RoomsPerWildcard is the most rooms that one of them may join. Default 1000; 0:
 	// as many as RoomsPerConnection leaves.
 	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
+	// RecallBytes is how many bytes of records are read again in a minute for one user
+	// whose clients resume from further back than memory holds; those who ask for the same
+	// share them. Who asks for more than is left waits (-32010), for more than there ever
+	// is: -32008 with the oldest place that is within it. Default 256MiB; 0: no limit.
+	RecallBytes Size `koanf:"recall_bytes"`
 }
 
 // KafkaConfig is the cluster read from. With no brokers an embedded broker, fed
@@ -181,7 +186,8 @@ type KafkaConfig struct {
 	LookBack time.Duration `koanf:"look_back"`
 	// RecallMemory bounds the records that are read again for clients that resume
 	// from further back than memory holds; as much again is for the frames that they
-	// are being sent of them. Default 256MiB.
+	// are being sent of them. A past of any size is read and sent in parts of a
+	// thirty-second of it, 4 MiB at most. Default 256MiB.
 	RecallMemory Size `koanf:"recall_memory"`
 	// SASLPasswordFile holds librdkafka's sasl.password.
 	SASLPasswordFile string `koanf:"sasl_password_file"`

@@ -26,6 +26,7 @@ func Default() *Config {
 			MessagesPerSecond:  50,
 			Burst:              100,
 			RoomsPerConnection: 1024, WildcardsPerConnection: 8, RoomsPerWildcard: 1000,
+			RecallBytes: 256 << 20,
 		},
 		Kafka: KafkaConfig{
 			Start:         "end",

@@ -201,17 +201,6 @@ func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {
 	m.counter("tapecast_tape_shed_total", "Chunks dropped early because the budget was reached.", t.Shed)
 }
 
-func writeRecallMetrics(m metricWriter, r ingest.RecallStats) {
-	m.counter("tapecast_recall_asked_total", "Times that a member resumed from further back than memory holds.", r.Asked)
-	m.counter("tapecast_recall_refused_total", "Of those, that could not be served.", r.Refused)
-	m.counter("tapecast_recall_reads_total", "Stretches of a partition that were read again.", r.Reads)
-	m.counter("tapecast_recall_records_total", "Records read again.", r.Records)
-	m.counter("tapecast_recall_bytes_total", "Bytes of their keys and values.", r.Bytes)
-	m.gauge("tapecast_recall_kept_bytes", "Memory of records read again.", float64(r.Kept))
-	m.gauge("tapecast_recall_handed_bytes", "Memory of frames made of records read again, until nobody is being sent them.", float64(r.Handed))
-	m.gauge("tapecast_recall_waiting", "Members that wait for records to be read again.", float64(r.Waiting))
-}
-
 func writeIngestMetrics(m metricWriter, i ingest.Stats) {
 	m.counter("tapecast_ingest_records_total", "Records read from Kafka.", i.Processed)
 	m.counter("tapecast_ingest_bytes_total", "Bytes of their keys and values.", i.Bytes)

@@ -95,6 +95,14 @@ func lookBack(d time.Duration) time.Duration {
 	return d
 }
 
+// orUnlimited is a limit as ingest wants it, where zero is the default.
+func orUnlimited(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
 // errNotReading answers what comes before the consumer was started.
 var errNotReading error = &rooms.NotNowError{Why: "the gateway does not read Kafka yet", RetryAfter: time.Second}
 
@@ -108,9 +116,9 @@ func (s *Server) recall(r *rooms.Recall) {
 }
 
 // positionsAt has the place of a time found.
-func (s *Server) positionsAt(p *rooms.Pattern, ms int64, done func(rooms.Positions, error)) {
+func (s *Server) positionsAt(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error)) {
 	if c := s.consumer.Load(); c != nil {
-		c.PositionsAt(p, ms, done)
+		c.PositionsAt(p, ms, user, done)
 		return
 	}
 	done(rooms.Positions{}, errNotReading)
@@ -120,7 +128,8 @@ func (s *Server) startConsumer(ctx context.Context) error {
 	k := &s.cfg.Kafka
 	c := ingest.New(ingest.Config{
 		Brokers: s.brokers, Librdkafka: k.Librdkafka, Start: k.Start, Consumers: k.Consumers,
-		DeadLetter: k.DeadLetter, MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery, RecallMemory: int64(k.RecallMemory), LookBack: lookBack(k.LookBack), Log: s.log,
+		DeadLetter: k.DeadLetter, MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery, RecallMemory: int64(k.RecallMemory),
+		RecallBytes: orUnlimited(int64(s.cfg.Limits.RecallBytes)), LookBack: lookBack(k.LookBack), Log: s.log,
 	}, s.router, s.table)
 	if err := c.Start(ctx); err != nil {
 		return err

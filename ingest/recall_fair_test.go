@@ -1,0 +1,242 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"tapecast/rooms"
+)
+
+// padded writes records of two kilobytes to partition 0 of topic a.
+func padded(t *testing.T, n int) *kfake.Cluster {
+	t.Helper()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	w := newWriter(t, k.ListenAddrs(), nil)
+	for i := range n {
+		w.put("a", 0, fmt.Sprint("k", i%50), fmt.Sprintf(`{"n":%d,"pad":%q}`, i, strings.Repeat("x", 2000)))
+	}
+	w.flush()
+	return k
+}
+
+// both are the room of all records of topic a, and a private one for each key.
+func both() Route { return Route{Topic: "a", Rooms: []string{"all", "own:{@key}"}, Type: "y"} }
+
+// TestRecallWindows: a past that is larger than all that may be held is read and given
+// in parts, each message once, and beside it a small one is served.
+func TestRecallWindows(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, padded(t, 3000).ListenAddrs(), Config{RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
+	large := r.recallAs("m1", "all", []int64{-1}, []int64{2999})
+	small, err := r.recallAs("a1", "own:k7", []int64{2899}, []int64{2999})()
+	if err != nil || len(small) != 2 {
+		t.Fatalf("the small one: %d, %v", len(small), err)
+	}
+	got, err := large()
+	if err != nil || len(got) != 3000 {
+		t.Fatalf("the large one: %d, %v; missing %v, %+v", len(got), err, missing(got, 3000), r.c.RecallStats())
+	}
+	for i, f := range got {
+		if !strings.Contains(f, fmt.Sprintf(`"data":{"n":%d,`, i)) {
+			t.Fatalf("message %d is %.100s", i, f)
+		}
+	}
+	own, err := r.recallAs("m1", "own:k7", []int64{-1}, []int64{2999})()
+	if err != nil || len(own) != 60 {
+		t.Fatalf("a private one over all of it: %d, %v", len(own), err)
+	}
+	s := r.c.RecallStats()
+	if s.Kept > 1<<20 || s.Windows < 10 || s.Handed != 0 || s.Waiting != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestRecallBudget: each user has bytes a minute of its own. What is never within them is
+// too old, with the oldest place that is; what is not within what is left waits; both are
+// nobody else's answer.
+func TestRecallBudget(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, padded(t, 1000).ListenAddrs(), Config{RecallBytes: 1 << 20, Start: "beginning"}, both()).start().ready()
+	ask := func(user string, from int64) error {
+		t.Helper()
+		got, err := r.recallAs(user, "all", []int64{from}, []int64{999})()
+		if err == nil && len(got) != int(999-from) {
+			t.Errorf("%s from %d: %d", user, from, len(got))
+		}
+		return err
+	}
+	much, little := r.recallAs("m1", "all", []int64{-1}, []int64{999}), r.recallAs("a1", "own:k7", []int64{899}, []int64{999})
+	if got, err := little(); err != nil || len(got) != 2 {
+		t.Errorf("asked beside too much: %d, %v", len(got), err)
+	}
+	_, err := much()
+	var old *rooms.TooOldError
+	if !errors.As(err, &old) || len(old.Oldest.Offsets) != 1 || !strings.Contains(err.Error(), "more than the gateway reads again for a user") {
+		t.Fatalf("too much: %v", err)
+	}
+	oldest := old.Oldest.Offsets[0].Offset
+	if oldest < 450 || oldest > 650 || old.Oldest.Epoch == "" {
+		t.Errorf("the oldest is %v, a megabyte is 500 records", old.Oldest)
+	}
+	if err := ask("m1", oldest); err != nil {
+		t.Errorf("from the oldest place: %v", err)
+	}
+	// The next is of a stretch that is not kept.
+	var wait *rooms.NotNowError
+	if err := ask("m1", oldest-20); !errors.As(err, &wait) || wait.RetryAfter < 20*time.Second || wait.RetryAfter > time.Minute {
+		t.Errorf("with an empty budget: %v", err)
+	}
+	if err := ask("b1", oldest+100); err != nil {
+		t.Errorf("another user: %v", err)
+	}
+	s := r.c.RecallStats()
+	if s.RefusedBy["too_much"] != 1 || s.RefusedBy["budget"] != 1 || s.Refused != 2 {
+		t.Errorf("%+v", s.RefusedBy)
+	}
+}
+
+// TestRecallMoreWaits: the rest of a past that was begun waits for the user's budget,
+// instead of being refused.
+func TestRecallMoreWaits(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, padded(t, 1000).ListenAddrs(), Config{RecallBytes: 8 << 20, RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
+	if got, err := r.recallAs("m1", "all", []int64{-1}, []int64{999})(); err != nil || len(got) != 1000 {
+		t.Fatalf("%d, %v", len(got), err)
+	}
+	q := r.recallOf("m1", "own:k1", []int64{-1}, []int64{999})
+	q.More = true
+	for range 4 { // until there is nothing left
+		r.recallAs("m1", "all", []int64{-1}, []int64{999})()
+	}
+	if _, err := r.recallAs("m1", "all", []int64{-1}, []int64{999})(); !errors.As(err, new(*rooms.NotNowError)) {
+		t.Fatalf("the budget is not used up: %v", err)
+	}
+	if _, err := r.askRecall(q)(); err != nil {
+		t.Errorf("the rest: %v", err)
+	}
+}
+
+// TestRecallStalled: members that are sent nothing of what they hold give it back when
+// others need the memory, and those go on at once; what a user may hold is bounded.
+func TestRecallStalled(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, padded(t, 3000).ListenAddrs(), Config{RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
+	var mu sync.Mutex
+	held := map[*rooms.Past]bool{}
+	stall := func(user string, from int64) error {
+		q := r.recallOf(user, "all", []int64{from}, []int64{2999})
+		q.TakeBack = func(p *rooms.Past) {
+			mu.Lock()
+			delete(held, p)
+			mu.Unlock()
+			p.Release()
+		}
+		past, err := r.askRecall(q)()
+		if err == nil {
+			mu.Lock()
+			held[past] = true
+			mu.Unlock()
+		}
+		return err
+	}
+	for i := range 20 { // each holds a part of its own
+		if err := stall(fmt.Sprint("m", i), int64(i*100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := r.c.RecallStats()
+	if s.Handed > 1<<20+128<<10 || s.TakenBack == 0 {
+		t.Errorf("%+v", s)
+	}
+	began := time.Now()
+	if got, err := r.recallAs("a1", "own:k7", []int64{-1}, []int64{2999})(); err != nil || len(got) != 60 {
+		t.Errorf("beside them: %d, %v", len(got), err)
+	}
+	t.Logf("beside them it took %s", time.Since(began))
+	mu.Lock()
+	defer mu.Unlock()
+	if len(held) == 0 || len(held) > 19 {
+		t.Errorf("%d of 20 still hold a part", len(held))
+	}
+}
+
+// TestRecallOtherEpoch: places of another epoch of the topic mean nothing, and the answer
+// says what the oldest place is.
+func TestRecallOtherEpoch(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, padded(t, 100).ListenAddrs(), Config{Start: "beginning"}, both()).start().ready()
+	q := r.recallOf("m1", "all", []int64{5}, []int64{99})
+	q.Epoch = "other"
+	_, err := r.askRecall(q)()
+	var old *rooms.TooOldError
+	if !errors.As(err, &old) || !strings.Contains(err.Error(), `of epoch "other"`) || old.Oldest.Epoch != q.Pattern.Feed.Epoch() {
+		t.Fatalf("another epoch: %v", err)
+	}
+	if at := old.Oldest.Offsets; len(at) != 1 || at[0].Offset != -1 {
+		t.Errorf("the oldest is %v", at)
+	}
+}
+
+// TestRecallDropped: what nobody waits for any more is not read.
+func TestRecallDropped(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, padded(t, 100).ListenAddrs(), Config{Start: "beginning"}, both()).start().ready()
+	q := r.recallOf("m1", "all", []int64{-1}, []int64{99})
+	q.Drop()
+	if _, err := r.askRecall(q)(); err == nil {
+		t.Error("it was served")
+	}
+	if s := r.c.RecallStats(); s.Records != 0 || s.RefusedBy["gone"] != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestRecallCrowd: a user may have so many requests waiting, and is forgotten when it
+// has none.
+func TestRecallCrowd(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	r := newRig(t, k.ListenAddrs(), Config{}, both()).start().ready()
+	k.ControlKey(kmsg.ListOffsets.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		return noOffsets(req), nil, true
+	})
+	var answers []func() (*rooms.Past, error)
+	for range maxUserRecalls + 5 {
+		answers = append(answers, r.askRecall(r.recallOf("m1", "all", []int64{-1}, []int64{9})))
+	}
+	for i := range 5 {
+		if _, err := answers[maxUserRecalls+i](); !errors.As(err, new(*rooms.NotNowError)) {
+			t.Errorf("the %dth too many: %v", i, err)
+		}
+	}
+	if s := r.c.RecallStats(); s.Waiting != maxUserRecalls || s.RefusedBy["crowd"] != 5 || s.Users != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestRecallUsersForgotten: nothing is kept of users whose budgets are whole again.
+func TestRecallUsersForgotten(t *testing.T) {
+	a := newRecaller(&Consumer{cfg: Config{RecallBytes: 6000}})
+	now := time.Now()
+	for i := range 1000 {
+		a.user(fmt.Sprint(i)).left = 0
+	}
+	a.user("whole")
+	a.user("waits").waiting = 1
+	a.tidy(now)
+	if n := len(a.users); n != 1001 {
+		t.Errorf("%d users are counted, 1001 are in debt or wait", n)
+	}
+	a.tidy(now.Add(61 * time.Second))
+	if n := len(a.users); n != 1 || a.users["waits"] == nil || a.figures.users.Load() != 1 {
+		t.Errorf("%d users are counted, one waits", n)
+	}
+}

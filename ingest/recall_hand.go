@@ -1,0 +1,107 @@
+package ingest
+
+import (
+	"time"
+
+	"tapecast/rooms"
+)
+
+// answerBy is how long a request waits for a first record of its room while its stretch
+// is read; then its member is told how far that has come.
+const answerBy = 5 * time.Second
+
+// handOut gives the request what there is of its room; false: it goes on waiting, with
+// less to lack where some was read.
+func (a *recaller) handOut(w *asked, g *group, pasts map[string]*shared, fresh []*piece, now time.Time) bool {
+	s := pasts[w.Room]
+	if s == nil {
+		s = a.build(w.Room, g, fresh, now)
+		pasts[w.Room] = s
+	}
+	done, moved := true, false
+	for i, p := range w.UpTo {
+		if w.from[i] > p.Offset {
+			continue
+		}
+		to := min(s.reach(p.Partition, w.from[i]), p.Offset+1)
+		moved = moved || to > w.from[i]
+		done = done && to > p.Offset
+	}
+	if !moved && !done {
+		return false
+	}
+	w.came = now
+	if !done && s.past.Frames() == 0 && time.Since(w.begun) < answerBy {
+		for i, p := range w.UpTo {
+			w.from[i] = max(w.from[i], min(s.reach(p.Partition, w.from[i]), p.Offset+1))
+		}
+		return false
+	}
+	a.hand(w, s)
+	return true
+}
+
+// build makes the frames of a room of what was read for the group.
+func (a *recaller) build(room string, g *group, fresh []*piece, now time.Time) *shared {
+	s := &shared{}
+	var p *rooms.Pattern
+	for _, w := range g.list {
+		if w.Room != room {
+			continue
+		}
+		p = w.Pattern
+		for _, l := range a.window(w) {
+			s.reaches = widen(s.reaches, l)
+		}
+	}
+	var all []rooms.Record
+	runs := 0
+	for i := range s.reaches {
+		had := len(all)
+		all, s.reaches[i].to = g.topic.gather(all, room, s.reaches[i], fresh, now)
+		if len(all) > had {
+			runs++
+		}
+	}
+	if runs > 1 {
+		all = byTime(all)
+	}
+	s.past = rooms.NewPast(p, room, all)
+	if len(all) > 0 {
+		s.size = s.past.Size()
+		a.figures.handedAll.Add(uint64(s.size))
+		g.topic.handed[room] = s
+	}
+	return s
+}
+
+// reach is how far the frames go in a partition, from an offset on; the offset itself
+// where they do not hold it.
+func (s *shared) reach(part int32, from int64) int64 {
+	for _, r := range s.reaches {
+		if r.part == part && r.from <= from {
+			return max(r.to, from)
+		}
+	}
+	return from
+}
+
+// hand answers the request with frames, and says how far they go where that is not as
+// far as was asked.
+func (a *recaller) hand(w *asked, s *shared) {
+	var upTo []rooms.Pos
+	short := false
+	for i, p := range w.UpTo {
+		to := p.Offset
+		if w.from[i] <= p.Offset {
+			to = min(s.reach(p.Partition, w.from[i])-1, p.Offset)
+			short = short || to < p.Offset
+		}
+		upTo = append(upTo, rooms.Pos{Partition: p.Partition, Offset: to})
+	}
+	if !short {
+		upTo = nil
+	}
+	a.figures.windows.Add(1)
+	a.answer(w, a.handed.hand(s, w, upTo))
+}

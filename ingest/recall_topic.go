@@ -1,0 +1,220 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"tapecast/rooms"
+)
+
+// errSlow is what a request is answered with that could not be served in time.
+var errSlow error = &rooms.NotNowError{
+	Why: "the messages could not be read from Kafka in time; try again", RetryAfter: recallRetry,
+}
+
+// warnEvery is the least time between two lines of the log about one topic's trouble.
+const warnEvery = 10 * time.Second
+
+// recallTopic is what the recaller knows of a topic. It is the recaller's goroutine's.
+type recallTopic struct {
+	*topic
+	epoch   string
+	kept    map[int32][]*piece // by partition, in the order of offsets
+	handed  map[string]*shared // by room: what was given out last
+	records uint64             // read again
+	read    uint64             // bytes of them
+
+	bounds  logBounds
+	at      time.Time // when the look began that the bounds are of
+	wants   time.Time // a request came that needs later ones; zero: none
+	looking bool
+	warned  time.Time // when the log was told last
+	retryAt time.Time // nothing is asked of Kafka before; zero: at once
+	failed  int       // times in a row
+}
+
+// logBounds is where a topic's partitions begin and end.
+type logBounds struct {
+	epoch     string
+	low, high map[int32]int64
+}
+
+// boundsFound is the answer to one look.
+type boundsFound struct {
+	topic *recallTopic
+	at    time.Time
+	logBounds
+	err error
+}
+
+func (a *recaller) topic(t *topic) *recallTopic {
+	k := a.topics[t]
+	if k == nil {
+		k = &recallTopic{topic: t, kept: map[int32][]*piece{}, handed: map[string]*shared{}}
+		a.topics[t] = k
+	}
+	return k
+}
+
+// refresh has the bounds looked at again for a request: they must not be older than it.
+func (k *recallTopic) refresh(w *asked) {
+	w.judged = false
+	if !k.at.After(w.came) {
+		k.wants = w.came
+	}
+}
+
+// look asks Kafka where the topic begins and ends, on a goroutine of its own.
+func (a *recaller) look(k *recallTopic, now time.Time) {
+	if k.looking || k.wants.IsZero() {
+		return
+	}
+	if now.Before(k.retryAt) {
+		a.soon(k.retryAt)
+		return
+	}
+	k.looking, k.wants = true, time.Time{}
+	a.c.ended.Go(func() {
+		found := boundsFound{topic: k, at: now}
+		found.logBounds, found.err = a.c.boundsOf(k.topic)
+		a.looked <- found
+	})
+}
+
+// boundsOf is where the partitions of the topic's epoch begin and end.
+func (c *Consumer) boundsOf(t *topic) (b logBounds, err error) {
+	t.mu.Lock()
+	n := len(t.parts)
+	b.epoch = t.epoch
+	t.mu.Unlock()
+	parts := make([]int32, n)
+	for i := range parts {
+		parts[i] = int32(i)
+	}
+	if b.low, err = c.offsets(t, parts, kafka.EarliestOffsetSpec, c.isolation()); err != nil {
+		return b, err
+	}
+	b.high, err = c.offsets(t, parts, kafka.LatestOffsetSpec, c.isolation())
+	return b, err
+}
+
+// found takes the answer to a look.
+func (a *recaller) found(f boundsFound) {
+	k := f.topic
+	k.looking = false
+	if f.err != nil {
+		a.stumble(k, f.err)
+		return
+	}
+	if f.epoch != k.epoch {
+		a.bytes -= k.forget(func(*piece) bool { return true })
+		clear(k.handed)
+		k.epoch = f.epoch
+	}
+	k.bounds, k.at = f.logBounds, f.at
+	k.failed, k.retryAt = 0, time.Time{}
+}
+
+// stumble has a topic left alone for a while: it must not hold up the others.
+func (a *recaller) stumble(k *recallTopic, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	k.failed++
+	if now := time.Now(); now.Sub(k.warned) > warnEvery {
+		k.warned = now
+		a.c.log.Warn("cannot read records again yet", "topic", k.name, "error", err)
+	}
+	k.retryAt = time.Now().Add(min(100*time.Millisecond<<min(k.failed, 5), 2*time.Second))
+	k.wants = time.Now() // for those that wait
+	a.soon(k.retryAt)
+}
+
+// size is what a record of the topic takes on average, and whether enough were read to
+// tell.
+func (k *recallTopic) size() (bytes float64, known bool) {
+	n, sum := k.topic.records.Load()+k.records, k.topic.bytes.Load()+k.read
+	if n < 16 {
+		return 1024, false
+	}
+	return max(float64(sum)/float64(n), 1), true
+}
+
+// weight is what a record takes in memory, on average.
+func (k *recallTopic) weight() float64 {
+	size, _ := k.size()
+	return size + recordSize
+}
+
+// lacks is what the request lacks.
+func (w *asked) lacks() (list []stretch) {
+	for i, p := range w.UpTo {
+		if w.from[i] <= p.Offset {
+			list = append(list, stretch{p.Partition, w.from[i], p.Offset + 1})
+		}
+	}
+	return list
+}
+
+// judge says why a request cannot be served; nil: it can. most is a user's budget for a
+// minute; below 0: there is none.
+func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error) {
+	size, known := k.size()
+	lacks := float64(records(w.lacks())) * size
+	if w.Epoch != k.epoch {
+		return refusedOld, &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf("it is of epoch %q, and the topic's is %q", w.Epoch, k.epoch)}
+	}
+	for _, p := range w.After {
+		begin, ok := k.bounds.low[p.Partition]
+		end, ok2 := k.bounds.high[p.Partition]
+		switch {
+		case !ok || !ok2:
+			return refusedSlow, errSlow // nobody leads the partition now
+		case p.Offset < begin-1:
+			return refusedOld, &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf("partition %d begins at offset %d by now", p.Partition, begin)}
+		case p.Offset >= end && p.Offset > -1:
+			return refusedOld, &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf("partition %d ends at offset %d, before it", p.Partition, end-1)}
+		}
+	}
+	if most < 0 || w.More || !known {
+		return 0, nil
+	}
+	w.user.refill(most, now)
+	switch {
+	case lacks > float64(most):
+		return refusedMuch, &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf("what came after is about %.0f bytes, more than the gateway reads again for a user, which is %d in a minute", lacks, most)}
+	case lacks > max(w.user.left, 0) && lacks > 0:
+		wait := w.user.until(int64(lacks), most)
+		return refusedBudget, &rooms.NotNowError{Why: "the user's budget for messages that are read again is used up", RetryAfter: wait.Round(time.Millisecond)}
+	}
+	return 0, nil
+}
+
+// oldest is the earliest place from which the request could be served: where Kafka's log
+// begins, or a little less than the budget before the end.
+func (k *recallTopic) oldest(w *asked, most int64) rooms.Positions {
+	at := rooms.Positions{Epoch: k.epoch}
+	var all float64
+	for _, p := range w.UpTo {
+		if low, ok := k.bounds.low[p.Partition]; ok {
+			all += float64(max(p.Offset+1-low, 0))
+		}
+	}
+	share := 1.0
+	if size, known := k.size(); most >= 0 && known && all*size > 0 {
+		share = min(1, 0.9*float64(most)/(all*size))
+	}
+	for _, p := range w.UpTo {
+		low := k.bounds.low[p.Partition]
+		back := int64(share * float64(max(p.Offset+1-low, 0)))
+		if off := p.Offset - back; share < 1 {
+			low = max(low, off+1)
+		}
+		at.Offsets = append(at.Offsets, rooms.Pos{Partition: p.Partition, Offset: low - 1})
+	}
+	return at
+}
