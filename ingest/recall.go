@@ -80,7 +80,9 @@ type asked struct {
 }
 
 func newRecaller(c *Consumer) *recaller {
-	a := &recaller{c: c, wake: make(chan struct{}, 1), topics: map[*topic]*recallTopic{}, users: map[string]*recallUser{}}
+	a := &recaller{
+		c: c, wake: make(chan struct{}, 1), topics: map[*topic]*recallTopic{}, users: map[string]*recallUser{},
+	}
 	a.handed.wake = a.poke
 	return a
 }
@@ -218,7 +220,9 @@ func (a *recaller) takeOver() {
 		}
 		u := a.user(w.User)
 		if u.waiting >= maxUserRecalls {
-			a.refuse(w, refusedCrowd, &rooms.NotNowError{Why: "the user resumes in too many rooms at once", RetryAfter: 5 * recallRetry})
+			a.refuse(w, refusedCrowd, &rooms.NotNowError{
+				Why: "the user resumes in too many rooms at once", RetryAfter: 5 * recallRetry,
+			})
 			continue
 		}
 		u.waiting++

@@ -102,7 +102,9 @@ type sliceRead struct {
 // read reads stretches of one topic, and returns what it has of each when all are
 // read, most bytes were, or it has taken too long. The pieces of stretches that were not
 // read to their end are shorter, or missing.
-func (r *recallClient) read(a *recaller, k *recallTopic, list []stretch, want map[string]bool, most int64) ([]*piece, uint64, error) {
+func (r *recallClient) read(
+	a *recaller, k *recallTopic, list []stretch, want map[string]bool, most int64,
+) ([]*piece, uint64, error) {
 	now := time.Now()
 	d := &sliceRead{a: a, k: k, want: want, left: most, until: now.Add(readFor), heard: now}
 	d.dec = newDecoder(a.c.cfg.MaxRecord, d.take)

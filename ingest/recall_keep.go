@@ -108,7 +108,9 @@ func (k *recallTopic) forget(which func(*piece) bool) (freed int64) {
 
 // gather appends to list the room's records in s, of what is kept and of what was just
 // read, and returns the offset up to which all of them are there.
-func (k *recallTopic) gather(list []rooms.Record, room string, s stretch, read []*piece, now time.Time) ([]rooms.Record, int64) {
+func (k *recallTopic) gather(
+	list []rooms.Record, room string, s stretch, read []*piece, now time.Time,
+) ([]rooms.Record, int64) {
 	for s.from < s.to {
 		holds := func(p *piece) bool { return p.part == s.part && p.from <= s.from && s.from < p.to }
 		i, from := slices.IndexFunc(k.kept[s.part], holds), k.kept[s.part]
@@ -122,7 +124,9 @@ func (k *recallTopic) gather(list []rooms.Record, room string, s stretch, read [
 		p.used = now
 		all := p.rooms[room]
 		at := func(off int64) int {
-			n, _ := slices.BinarySearchFunc(all, off, func(r rooms.Record, off int64) int { return cmp.Compare(r.Offset, off) })
+			n, _ := slices.BinarySearchFunc(all, off, func(r rooms.Record, off int64) int {
+				return cmp.Compare(r.Offset, off)
+			})
 			return n
 		}
 		list = append(list, all[at(s.from):at(s.to)]...)

@@ -165,8 +165,11 @@ func (w *asked) lacks() (list []stretch) {
 func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error) {
 	size, known := k.size()
 	lacks := float64(records(w.lacks())) * size
+	old := func(format string, args ...any) error {
+		return &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf(format, args...)}
+	}
 	if w.Epoch != k.epoch {
-		return refusedOld, &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf("it is of epoch %q, and the topic's is %q", w.Epoch, k.epoch)}
+		return refusedOld, old("it is of epoch %q, and the topic's is %q", w.Epoch, k.epoch)
 	}
 	for _, p := range w.After {
 		begin, ok := k.bounds.low[p.Partition]
@@ -175,9 +178,9 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 		case !ok || !ok2:
 			return refusedSlow, errSlow // nobody leads the partition now
 		case p.Offset < begin-1:
-			return refusedOld, &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf("partition %d begins at offset %d by now", p.Partition, begin)}
+			return refusedOld, old("partition %d begins at offset %d by now", p.Partition, begin)
 		case p.Offset >= end && p.Offset > -1:
-			return refusedOld, &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf("partition %d ends at offset %d, before it", p.Partition, end-1)}
+			return refusedOld, old("partition %d ends at offset %d, before it", p.Partition, end-1)
 		}
 	}
 	if most < 0 || w.More || !known {
@@ -186,10 +189,13 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 	w.user.refill(most, now)
 	switch {
 	case lacks > float64(most):
-		return refusedMuch, &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf("what came after is about %.0f bytes, more than the gateway reads again for a user, which is %d in a minute", lacks, most)}
+		return refusedMuch, old("what came after is about %.0f bytes, "+
+			"more than the gateway reads again for a user, which is %d in a minute", lacks, most)
 	case lacks > max(w.user.left, 0) && lacks > 0:
 		wait := w.user.until(int64(lacks), most)
-		return refusedBudget, &rooms.NotNowError{Why: "the user's budget for messages that are read again is used up", RetryAfter: wait.Round(time.Millisecond)}
+		return refusedBudget, &rooms.NotNowError{
+			Why: "the user's budget for messages that are read again is used up", RetryAfter: wait.Round(time.Millisecond),
+		}
 	}
 	return 0, nil
 }

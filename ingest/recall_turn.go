@@ -294,8 +294,8 @@ func (a *recaller) read(k *recallTopic, list []stretch, want map[string]bool, g 
 	for _, p := range pieces {
 		sum += p.bytes
 	}
-	a.c.log.Log(a.c.ctx, slog.LevelDebug, "records read again", "topic", k.name, "stretches", len(list), "rooms", len(g.list),
-		"bytes", bytes, "took", time.Since(now).Round(time.Millisecond))
+	a.c.log.Log(a.c.ctx, slog.LevelDebug, "records read again", "topic", k.name, "stretches", len(list),
+		"rooms", len(g.list), "bytes", bytes, "took", time.Since(now).Round(time.Millisecond))
 	if err != nil || len(pieces) == 0 {
 		if err == nil {
 			err = errSlow

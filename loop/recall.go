@@ -76,7 +76,8 @@ func (l *Loop) recall(c *Conn, j *joining) bool {
 		}
 		j.waiting++
 		ask := &rooms.Recall{
-			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch, After: r.Resume.After(), UpTo: r.Resume.UpTo,
+			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch,
+			After: r.Resume.After(), UpTo: r.Resume.UpTo,
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evRecalled, conn: c, arg: &recalled{j, i, p, err}})
 			},
