@@ -2,7 +2,8 @@ package loop
 
 import (
 	"math/rand/v2"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"tapecast/rooms"
 )
@@ -72,15 +73,47 @@ func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 	return append(text, "}}"...), n
 }
 
-// ping sends a WebSocket ping, or ends a connection that has said nothing for
-// too long: not even a pong.
+// stood is how many ticks a loop must have missed to have stood: with the machine, or its
+// process (SIGSTOP). A turn takes a few milliseconds.
+const stood = 5
+
+// ping sends a WebSocket ping. The first that nothing has come after is the one from which
+// on a client counts as silent.
 func (l *Loop) ping(c *Conn) {
-	silent := time.Duration(l.wheel.at-tick(c.heard.Load())) * tickLen
-	if silent > l.engine.cfg.PongTimeout {
-		l.stats.PongTimeouts++
-		l.hangUp(c)
-		return
+	if c.pinged == 0 || c.answered() {
+		c.pinged = l.tickNow()
+		c.deadline = c.pinged + ticks(l.engine.cfg.PongTimeout)
 	}
 	c.outOf().ping = pingFrame
 	l.owed.add(c)
+}
+
+// answered reports whether anything has come since the ping was sent, in the same tick
+// perhaps.
+func (c *Conn) answered() bool { return tick(c.heard.Load()) >= c.pinged }
+
+// unanswered ends a connection that has said nothing since it was pinged: not even a
+// pong. Time in which this loop stood is not its silence, and what the kernel has of it
+// and no poller has read yet is an answer.
+func (l *Loop) unanswered(c *Conn) {
+	due := max(c.pinged, l.awake) + ticks(l.engine.cfg.PongTimeout)
+	switch {
+	case c.answered() || c.saysMore():
+		c.pinged = 0
+	case l.wheel.at < due:
+		c.deadline = due
+	default:
+		l.stats.PongTimeouts++
+		l.hangUp(c)
+	}
+}
+
+// saysMore reports whether the socket has input that was not read.
+func (c *Conn) saysMore() (more bool) {
+	c.control(func(fd int) {
+		var b [1]byte
+		n, _, _ := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		more = n > 0
+	})
+	return more
 }

@@ -41,15 +41,21 @@ type Conn struct {
 	judging atomic.Bool // the handler's Open is running
 
 	// The poller's.
+	earned    tick    // when paid was last reduced
 	secure    *secure // nil: plain
 	reader    reader
 	asked     *[]byte // an upgrade request that is not complete
+	pongs     *[]byte // that the loop has not taken; mu guards it
 	judged    bool    // the handler has seen the request
 	reading   bool    // the upgrade was granted: input is frames
 	deflate   bool    // permessage-deflate was agreed on; not changed once it reads
+	paused    bool    // not read until the loop resumes it; mu guards it
 	discarded uint32  // bytes read since nobody listens
+	paid      uint32  // frames held against the pace, as of earned
+	unhandled uint16  // what came since the loop has last caught up
 
 	// The loop's.
+	slot     int16 // of the wheel; -1: none
 	state    state
 	standing standing // guarded by gate.mu
 	flags    flags
@@ -57,11 +63,11 @@ type Conn struct {
 	port     uint16 // remote
 	addr     [16]byte
 	place    uint32 // in loop.conns
-	slot     int16  // of the wheel; -1: none
 	heard    atomic.Uint32
 	beatAt   tick // next heartbeat; 0: none
 	timerAt  tick // as the handler set it; 0: none
-	deadline tick // of the handshake, or of the close; 0: none
+	pinged   tick // when the first ping was sent that nothing has come after; 0: none
+	deadline tick // of the handshake, the answer to that ping, or the close; 0: none
 	prev     *Conn
 	next     *Conn
 	seats    []seat
@@ -179,6 +185,7 @@ func (c *Conn) SendDeflated(op byte, p []byte) {
 // connection: at once where the client answers, in a second where it does not,
 // in five where it does not even read. RFC 6455, 7.4 lists the codes.
 func (c *Conn) Close(code int, reason string) {
+	c.deaf.Store(true) // what the client says from now on is neither parsed nor answered
 	c.loop.post(event{kind: evClose, conn: c, code: uint16(code), data: []byte(reason)})
 }
 

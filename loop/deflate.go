@@ -97,6 +97,7 @@ func inflated(op ws.OpCode, p []byte, maxMessage int, on events) (fault ws.Statu
 	if op == ws.OpText && !utf8.Valid(f.out) {
 		return ws.StatusInvalidFramePayloadData, reasonUTF8
 	}
+	on.inflated(len(p), len(f.out))
 	on.message(op, f.out)
 	return 0, ""
 }

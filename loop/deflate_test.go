@@ -154,6 +154,9 @@ func TestInflateKeepsNothing(t *testing.T) {
 
 type nothing struct{}
 
+func (nothing) admit() bool                  { return true }
+func (nothing) fragment(int)                 {}
+func (nothing) inflated(_, _ int)            {}
 func (nothing) message(ws.OpCode, []byte)    {}
 func (nothing) ping([]byte)                  {}
 func (nothing) pong([]byte)                  {}

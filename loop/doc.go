@@ -55,8 +55,11 @@
 // the poller sees the end of its input.
 //
 // nbio (v1.6.12) accepts, watches and tells; it neither reads, writes nor
-// closes. Its pollers are edge-triggered, so onRead always reads to the end:
-// nbio forgets a connection right after an event that says the peer is gone.
+// closes. Its events are one-shot: each is reported once, and again only when we ask for
+// it, which puts the connection behind all that wait already. (Level-triggered events
+// would come all the time in which a client is deliberately not read.) nbio forgets a
+// connection right after an event that says the peer is gone, so then all is read that a
+// bound allows, and the descriptor is closed in that event.
 //
 // # Sockets that are not clients yet
 //
@@ -66,6 +69,22 @@
 // most gives way (crowd.go); so do clients that are being closed or have yet to
 // authenticate. What is beyond a bound is told so by a 503 or a close frame, as long as
 // there is not much of it.
+//
+// # Input
+//
+// A poller reads a connection a turn at a time: 32 KB, or for 500 us (turn). What comes
+// more is read behind the others. Requests are the handler's to pace, which is asked before
+// anything is done with one (Handler.Admit); control frames, small fragments and the like
+// have a pace of their own (pace.go): over it the connection is read once a tick, far over
+// it it is closed with 1008, and Handler.Flooded is told.
+//
+// What a connection's input puts into the inbox is bounded by maxUnhandled, and by what one
+// read brings: then it is not read until the loop has come to an event behind all of that
+// (pause, evPaused). Pings are one event, however many there are, and 4 KB of pongs. So an
+// inbox holds at most the events of 32 messages of each connection, or of 64 KB of them, and
+// those of one read: some hundreds, where messages are as short as can be. Appenders post
+// one answer to each request and one event a wildcard and room; acceptor and pollers post
+// one that a connection came, and one that it is gone.
 //
 // # TLS
 //

@@ -144,6 +144,7 @@ type Engine struct {
 	accepted atomic.Uint64
 	failed   atomic.Uint64 // accepts that failed
 	lastFail atomic.Int64  // when the last of them was logged, ns by now; 0: never
+	putOff   [putOffs]atomic.Uint64
 }
 
 // New makes an engine; Start opens its port.
@@ -177,11 +178,14 @@ func (e *Engine) Start() error {
 	e.ln = ln
 	logging.SetLogger(nbioLog{e.cfg.Log})
 	e.nb = nbio.NewEngine(nbio.Config{
-		Network:  "tcp",
-		Addrs:    []string{ln.Addr().String()},
-		NPoller:  e.cfg.Pollers,
-		EpollMod: nbio.EPOLLET,
-		Listen:   func(string, string) (net.Listener, error) { return ln, nil },
+		Network: "tcp",
+		Addrs:   []string{ln.Addr().String()},
+		NPoller: e.cfg.Pollers,
+		// One-shot, so that input is reported again when somebody asks for it, behind that
+		// of others; level-triggered it would be all the time that nobody wants it.
+		EpollMod:     nbio.EPOLLET,
+		EPOLLONESHOT: nbio.EPOLLONESHOT,
+		Listen:       func(string, string) (net.Listener, error) { return ln, nil },
 	})
 	e.nb.OnOpen(e.onOpen)
 	e.nb.OnRead(e.onRead)

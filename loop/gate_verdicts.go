@@ -23,6 +23,9 @@ func (v *verdicts) hit(l Limit, c *Conn) { v.hits = append(v.hits, hit{l, c.Remo
 // carryOut releases the lock, and does what was decided under it.
 func (g *gate) carryOut(v *verdicts) {
 	g.mu.Unlock()
+	for _, h := range v.hits { // before anybody sees an end
+		g.tell(h.limit, h.from)
+	}
 	for _, c := range v.cut {
 		c.control(func(fd int) { // nothing lingers in the kernel
 			unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
@@ -31,9 +34,6 @@ func (g *gate) carryOut(v *verdicts) {
 	}
 	for _, c := range v.close {
 		c.loop.post(event{kind: evClose, conn: c, code: codeTooMany, data: []byte(tooManyPending)})
-	}
-	for _, h := range v.hits {
-		g.tell(h.limit, h.from)
 	}
 }
 

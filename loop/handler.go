@@ -9,10 +9,19 @@ type Handler interface {
 	// the answer has been sent.
 	Open(c *Conn, r *Request) Verdict
 
+	// Admit is asked before each message, when nothing has been done with it but to
+	// receive it: neither inflated nor checked. false drops the message. It runs on
+	// the goroutine that Message would, and is followed by it.
+	Admit(c *Conn) bool
+
 	// Message is one complete text or binary message; text is valid UTF-8. It
 	// runs on the poller's goroutine, for one connection in order. p is valid
 	// only during the call.
 	Message(c *Conn, op byte, p []byte)
+
+	// Flooded is told that the loop closes the connection (1008) for a flood of what no
+	// request is. It runs on the goroutine that reads and must not block.
+	Flooded(c *Conn, what Pace)
 
 	// Timer is called when the time set by SetTimer or SetTimeout has come, and early
 	// where the clock was set (SetTimer), on the loop's goroutine.

@@ -15,7 +15,7 @@ const (
 	evOpened        kind = iota // accepted; the upgrade is awaited
 	evUpgrade                   // data: the response; code: its status; arg: whether the handler has judged
 	evSend                      // data: whole frames
-	evPing                      // data: the ping's payload
+	evPing                      // pongs wait: see takePongs
 	evPeerClose                 // code: the peer's close code, or 0
 	evClose                     // code, data: reason
 	evFault                     // as evClose; the peer broke the protocol
@@ -32,6 +32,7 @@ const (
 	evLeaveOn                   // arg: *leaving, of evLeave or evList, begun
 	evList                      // arg: *leaving
 	evCipher                    // ciphertext waits for the socket
+	evPaused                    // code: the putOff for which it is not read
 	evDo                        // arg: func(*Loop)
 )
 
@@ -51,6 +52,7 @@ type inbox struct {
 	mu     sync.Mutex
 	events []event
 	dirty  []*rooms.Sub
+	most   int // events so far
 
 	asleep atomic.Bool // the loop is, or is about to be, in epoll_wait
 	wakefd int         // eventfd
@@ -71,7 +73,15 @@ func (b *inbox) post(e event) {
 func (b *inbox) postLater(e event) {
 	b.mu.Lock()
 	b.events = append(b.events, e)
+	b.most = max(b.most, len(b.events))
 	b.mu.Unlock()
+}
+
+// length is how many events wait, and the most that have so far.
+func (b *inbox) length() (now, most int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.events), b.most
 }
 
 // grown is called by appenders with rooms that have new frames.

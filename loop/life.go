@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"tapecast/rooms"
 )
 
 const (
@@ -16,7 +14,8 @@ const (
 	lingerWait = time.Second
 
 	// Every ping is answered (Autobahn 2.10), until so many bytes wait.
-	maxPongs = 4 << 10
+	maxPongs       = 4 << 10
+	maxControlHead = 2 // of a frame of ours
 
 	codeNoStatus = 1005 // RFC 6455, 7.1.5: a close frame without a code; never on the wire
 	codeNone     = 1006 // RFC 6455, 7.4.1: no close frame was seen
@@ -121,15 +120,37 @@ func (l *Loop) enqueue(c *Conn, frames []byte) bool {
 	return true
 }
 
-func (l *Loop) pong(c *Conn, payload []byte) {
-	if c.state == stOpen {
-		o := c.outOf()
-		if len(o.pong) > maxPongs {
-			o.pong = nil // RFC 6455, 5.5.3: the latest is enough
-		}
-		o.pong = rooms.AppendFrame(o.pong, opPong, payload)
-		l.owed.add(c)
+// pong sends pongs, which are whole frames.
+func (l *Loop) pong(c *Conn, pongs []byte) {
+	if c.state != stOpen || len(pongs) == 0 {
+		return
 	}
+	o := c.outOf()
+	if len(o.pong)+len(pongs) > maxPongs {
+		o.pong = pongs // RFC 6455, 5.5.3: the latest are enough
+	} else {
+		o.pong = append(o.pong, pongs...)
+	}
+	l.owed.add(c)
+}
+
+// paused has a connection that is not read resumed: now that all it had posted before is
+// handled, or with the next tick.
+func (l *Loop) paused(c *Conn, off putOff) {
+	if off == offPace && c.state <= stOpen {
+		l.late = append(l.late, c)
+		return
+	}
+	c.resume()
+}
+
+// resumeLate is called with each tick.
+func (l *Loop) resumeLate() {
+	for i, c := range l.late {
+		c.resume()
+		l.late[i] = nil
+	}
+	l.late = l.late[:0]
 }
 
 // close begins the closing handshake: no more frames of rooms, then the close
@@ -150,6 +171,7 @@ func (l *Loop) close(c *Conn, code uint16, reason []byte) {
 	c.beatAt, c.timerAt = 0, 0
 	l.schedule(c)
 	l.owed.add(c)
+	c.resume() // what it still says is discarded
 }
 
 // peerClosed answers a close frame with one, or ends what we began.
@@ -176,6 +198,8 @@ func (l *Loop) endWrite(c *Conn) {
 // overdue is called when a connection did not move on in time.
 func (l *Loop) overdue(c *Conn) {
 	switch {
+	case c.state == stOpen:
+		l.unanswered(c)
 	case c.state == stNew:
 		l.stats.HandshakeTimeouts++
 		l.hangUp(c)
@@ -206,6 +230,7 @@ func (l *Loop) hangUp(c *Conn) {
 	l.wheel.remove(c)
 	l.leaveAll(c)
 	c.control(func(fd int) { unix.Shutdown(fd, unix.SHUT_RDWR) })
+	c.resume()
 }
 
 // gone is called once the descriptor is closed: the last event of a connection.

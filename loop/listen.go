@@ -48,6 +48,9 @@ func listen(e *Engine, addr string) (*acceptor, error) {
 		}
 		cerr := c.Control(func(fd uintptr) {
 			set(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+			// Urgent data is read as any other. Apart, it would have a poller told of it for as
+			// long as nobody takes it.
+			set(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
 			set(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
 			set(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, cfg.SendBuffer)
 			set(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, cfg.NotSentLowat)

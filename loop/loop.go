@@ -43,6 +43,8 @@ type Loop struct {
 	blocked map[uint64]*Conn // by id: those that wait for writability
 	wheel   wheel
 	delays  delays
+	late    []*Conn // not read until the next tick
+	awake   tick    // when the loop last went on after it had stood
 	drain   *drain
 
 	urgent queue   // members of small rooms that lack something
@@ -201,7 +203,7 @@ func (l *Loop) handle(e *event) {
 	c := e.conn
 	if c != nil && c.state == stNew {
 		switch e.kind {
-		case evOpened, evUpgrade, evCipher, evGone:
+		case evOpened, evUpgrade, evCipher, evPaused, evGone:
 		default:
 			c.sideOf().later = append(c.side.later, *e)
 			return
@@ -215,7 +217,7 @@ func (l *Loop) handle(e *event) {
 	case evSend:
 		l.reply(c, e.data)
 	case evPing:
-		l.pong(c, e.data)
+		l.pong(c, c.takePongs())
 	case evPeerClose:
 		l.peerClosed(c, e.code)
 	case evClose, evFault:
@@ -247,6 +249,8 @@ func (l *Loop) handle(e *event) {
 		l.found(e.arg.(*rooms.Found))
 	case evCipher:
 		l.flush(c)
+	case evPaused:
+		l.paused(c, putOff(e.code))
 	case evDo:
 		e.arg.(func(*Loop))(l)
 	default:

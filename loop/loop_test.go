@@ -16,6 +16,8 @@ import (
 type echo struct{ closed chan int }
 
 func (echo) Open(*Conn, *Request) Verdict       { return Verdict{} }
+func (echo) Admit(*Conn) bool                   { return true }
+func (echo) Flooded(*Conn, Pace)                {}
 func (echo) Message(c *Conn, op byte, p []byte) { c.Send(op, p) }
 func (echo) Timer(*Conn)                        {}
 func (echo) User(*Conn) string                  { return "" }

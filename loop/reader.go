@@ -19,8 +19,15 @@ type reader struct{ part *partial }
 // events receives what feed finds, in order. The slices are valid only during
 // the call, and the receiver may overwrite them.
 type events interface {
+	// admit is asked once for each message that is whole, before anything is done with
+	// it; false: it is dropped.
+	admit() bool
 	// message is one whole text or binary message; text is valid UTF-8.
 	message(op ws.OpCode, p []byte)
+	// fragment is a frame of n bytes that does not end its message.
+	fragment(n int)
+	// inflated is told of a message of so many bytes that they inflated to so many.
+	inflated(from, to int)
 	ping(p []byte)
 	pong(p []byte)
 	// closed is the peer's close frame: the code to echo, or 1005 when it
@@ -116,6 +123,9 @@ func (r *reader) whole(b []byte, lim limits, on events) (n int, fault ws.StatusC
 		fault, reason = r.control(h.OpCode, p, on)
 		return n, fault, reason
 	}
+	if !on.admit() {
+		return n, 0, ""
+	}
 	if h.Rsv1() {
 		fault, reason = inflated(h.OpCode, p, lim.message, on)
 		return n, fault, reason
@@ -163,6 +173,9 @@ func (r *reader) payload(b []byte, lim limits, on events) (fault ws.StatusCode, 
 			b = append(p.data, b...)
 		}
 		r.part = nil
+		if !on.admit() {
+			return 0, ""
+		}
 		if p.deflated {
 			return inflated(p.op, b, lim.message, on)
 		}
@@ -170,7 +183,9 @@ func (r *reader) payload(b []byte, lim limits, on events) (fault ws.StatusCode, 
 		return 0, ""
 	}
 	p.data = append(p.data, b...)
-	p.frame = !last
+	if p.frame = !last; last {
+		on.fragment(int(p.h.Length))
+	}
 	return 0, ""
 }
 

@@ -30,8 +30,11 @@ func (r *record) add(n int, format string, args ...any) {
 func (r *record) message(op ws.OpCode, p []byte) {
 	r.add(len(p), "%s %s", map[ws.OpCode]string{ws.OpText: "text", ws.OpBinary: "binary"}[op], short(p))
 }
-func (r *record) ping(p []byte) { r.add(len(p), "ping %s", short(p)) }
-func (r *record) pong(p []byte) { r.add(len(p), "pong %s", short(p)) }
+func (r *record) admit() bool       { return true }
+func (r *record) fragment(int)      {}
+func (r *record) inflated(_, _ int) {}
+func (r *record) ping(p []byte)     { r.add(len(p), "ping %s", short(p)) }
+func (r *record) pong(p []byte)     { r.add(len(p), "pong %s", short(p)) }
 func (r *record) closed(code ws.StatusCode, p []byte) {
 	r.add(len(p), "closed %d %s", code, short(p))
 }

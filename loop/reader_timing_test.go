@@ -12,6 +12,9 @@ import (
 type count int
 
 func (c *count) message(ws.OpCode, []byte)    { *c++ }
+func (c *count) admit() bool                  { return true }
+func (c *count) fragment(int)                 {}
+func (c *count) inflated(_, _ int)            {}
 func (c *count) ping([]byte)                  { *c++ }
 func (c *count) pong([]byte)                  { *c++ }
 func (c *count) closed(ws.StatusCode, []byte) { *c++ }

@@ -218,6 +218,7 @@ func (l *Loop) block(c *Conn) {
 	if err := unix.EpollCtl(l.epfd, op, int(c.fd), &e); err != nil {
 		l.log.Error("cannot watch a socket for writability; closing it", "conn", c.id, "error", err)
 		unix.Shutdown(int(c.fd), unix.SHUT_RDWR)
+		c.resumeLocked()
 	}
 }
 

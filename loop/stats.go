@@ -49,6 +49,9 @@ type LoopStats struct {
 	// Kafka's timestamps: see Loop.aged.
 	Ages []Histogram
 
+	Inbox     int64 // events that waited in the inbox when the figures were taken
+	InboxMost int64 // the most that have
+
 	Blocked int64             // members that wait for their sockets
 	Closes  map[uint16]uint64 // by close code
 }
@@ -75,6 +78,8 @@ func (l *Loop) publishStats() {
 	l.stats.Connections = int64(len(l.conns))
 	l.stats.Blocked = int64(len(l.blocked))
 	l.stats.Busy = l.looked - l.slept
+	waiting, most := l.inbox.length()
+	l.stats.Inbox, l.stats.InboxMost = int64(waiting+len(l.events)-l.at), int64(most)
 	l.mu.Lock()
 	closes, ages := l.published.Closes, l.published.Ages
 	l.published = l.stats
@@ -99,14 +104,23 @@ type Stats struct {
 	Gate         GateStats
 	AcceptFailed uint64
 	TLS          TLSStats
+	PutOff       PutOffs
 
 	Pollers              int
 	ConnBytes, SeatBytes int64 // memory of connections and memberships, estimated
 }
 
+// PutOffs are the times that input was read later than it could have been, by reason.
+type PutOffs struct {
+	Turn  uint64 // there was more than a turn's worth
+	Inbox uint64 // the loop had not handled yet what came before
+	Pace  uint64 // there were more small frames than the pace allows
+}
+
 // Stats adds up the loops.
 func (e *Engine) Stats() Stats {
 	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.gate.turned.Load(), Gate: e.gate.stats(), AcceptFailed: e.failed.Load(), TLS: e.greeters.stats(), Pollers: e.cfg.Pollers}
+	out.PutOff = PutOffs{Turn: e.putOff[offTurn].Load(), Inbox: e.putOff[offInbox].Load(), Pace: e.putOff[offPace].Load()}
 	out.Closes = map[uint16]uint64{}
 	out.Ages = make([]Histogram, len(e.feeds()))
 	for _, l := range e.loops {
@@ -148,6 +162,8 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.PassTime += o.PassTime
 	s.LastPass = max(s.LastPass, o.LastPass)
 	s.MaxPass = max(s.MaxPass, o.MaxPass)
+	s.Inbox += o.Inbox
+	s.InboxMost = max(s.InboxMost, o.InboxMost)
 	s.Blocked += o.Blocked
 	s.Busy += o.Busy
 	s.PassBusy += o.PassBusy

@@ -74,6 +74,7 @@ func (t *secure) decrypt(c *Conn, b []byte) {
 func (c *Conn) cut() {
 	c.deaf.Store(true)
 	c.control(func(fd int) { unix.Shutdown(fd, unix.SHUT_RDWR) })
+	c.resume()
 }
 
 // The buffers through which crypto/tls reads records and handshake messages: it

@@ -9,6 +9,10 @@ import (
 // handshake message over 64 KB, and no client has more to say before it is answered.
 const maxEarly = 128 << 10
 
+// someEarly is from where on the poller reads on a tick later: a worker may be busy with
+// what came right behind the handshake, and that is no reason to be cut.
+const someEarly = 32 << 10
+
 // greeting is what a connection has besides until its handshake is over.
 // secure.mu guards it.
 type greeting struct {
@@ -25,19 +29,20 @@ func newSecure(c *Conn) *secure {
 	return t
 }
 
-// received is given ciphertext, on the poller's goroutine.
-func (t *secure) received(c *Conn, b []byte) {
+// received is given ciphertext, on the poller's goroutine, and says whether the peer
+// should wait. Until the handshake is over that is not the poller's to know.
+func (t *secure) received(c *Conn, b []byte) putOff {
 	t.mu.Lock()
 	h := t.hello
 	if h == nil {
 		t.mu.Unlock()
 		t.decrypt(c, b)
-		return
+		return c.tooFast()
 	}
 	h.in = append(h.in, b...)
 	ask := !h.asked && helloCame(h.in)
 	h.asked = h.asked || ask
-	tooMuch := len(h.in) > maxEarly
+	much, tooMuch := len(h.in) > someEarly, len(h.in) > maxEarly
 	h.cond.Signal()
 	t.mu.Unlock()
 	if tooMuch {
@@ -45,6 +50,10 @@ func (t *secure) received(c *Conn, b []byte) {
 	} else if ask {
 		c.loop.engine.greeters.add(c)
 	}
+	if much {
+		return offPace // the worker first
+	}
+	return offNot
 }
 
 // helloCame says whether a worker would have something to do: a client that

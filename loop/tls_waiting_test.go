@@ -52,6 +52,7 @@ func TestTLSWaitingTakesNoPlace(t *testing.T) {
 	}
 	w.await(func() bool { return w.engine.Stats().TLS.Parked == 20 })
 	w.talk("all")
+	w.await(func() bool { return w.engine.Stats().TLS.Running == 0 }) // it hands over
 	if s := w.engine.Stats().TLS; s.Running != 0 || s.Parked != 20 || s.Handshakes != 1 {
 		t.Errorf("%+v", s)
 	}

@@ -91,6 +91,10 @@ func (l *Loop) turnWheel() {
 	if now == l.wheel.at {
 		return
 	}
+	if now-l.wheel.at > stood {
+		l.awake = now
+	}
+	l.resumeLate()
 	l.wheel.turn(now, l.fire)
 	l.lookAtWall(now)
 	l.drainSome(now)

@@ -141,6 +141,10 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 
 func (joiner) Timer(c *Conn) { c.SendText([]byte("timer")) }
 
+func (joiner) Admit(*Conn) bool { return true }
+
+func (joiner) Flooded(c *Conn, what Pace) { c.loop.log.Warn("limited", "what", what) }
+
 func (joiner) User(*Conn) string { return "" }
 
 func (j joiner) Closed(_ *Conn, code int) {

@@ -37,6 +37,12 @@ type echoHandler struct{}
 // Open accepts everybody, and permessage-deflate.
 func (echoHandler) Open(*loop.Conn, *loop.Request) loop.Verdict { return loop.Verdict{Deflate: true} }
 
+// Admit takes whatever comes, as fast as it comes.
+func (echoHandler) Admit(*loop.Conn) bool { return true }
+
+// Flooded has nothing to count.
+func (echoHandler) Flooded(*loop.Conn, loop.Pace) {}
+
 // Message sends p back.
 func (echoHandler) Message(c *loop.Conn, op byte, p []byte) { c.SendDeflated(op, p) }
 

@@ -10,25 +10,48 @@ import (
 	"tapecast/rooms"
 )
 
-// message answers one message of a client. It runs on the goroutine of the
-// connection's poller; p is valid only during the call.
+// admitMessage counts a message against the pace before anything else is done with it, and ends
+// a client that is far over it. It runs where message does.
+func (h *handler) admitMessage(c conn) bool {
+	s := sessionOf(c)
+	if s == nil {
+		return false
+	}
+	h.limit.requests.Add(1)
+	s.mu.Lock()
+	ph, user := s.phase, s.user
+	pace := s.paid.take(h.limit.pace, time.Now().UnixNano())
+	s.mu.Unlock()
+	switch {
+	case ph == phClosed:
+		return false
+	case pace == paceFar:
+		h.logLimit(c, h.limit.hit(limitMessages), user)
+		h.hangUp(c, s, idNull, fault{code: codeRate, text: rateLimited}, closeRate, "rate limited")
+		return false
+	}
+	return true
+}
+
+// flooded is told that the loop closes a connection for a flood of what no request is.
+func (h *handler) flooded(c conn, what loop.Pace) {
+	h.logLimit(c, h.limit.hit(limitOf[what]), h.user(c))
+}
+
+// message answers one message of a client that was admitted. It runs on the goroutine of
+// the connection's poller; p is valid only during the call.
 func (h *handler) message(c conn, opcode byte, p []byte) {
 	s := sessionOf(c)
 	if s == nil {
 		return
 	}
-	h.limit.requests.Add(1)
 	now := time.Now()
 	s.mu.Lock()
 	ph, user := s.phase, s.user
-	pace := s.paid.take(h.limit.pace, h.elapsed(now))
+	pace := s.paid.verdict(h.limit.pace, now.UnixNano())
 	s.mu.Unlock()
 	switch {
 	case ph == phClosed:
-		return
-	case pace == paceFar:
-		h.logLimit(c, h.limit.hit(limitMessages), user)
-		h.hangUp(c, s, idNull, fault{code: codeRate, text: rateLimited}, closeRate, "rate limited")
 		return
 	case opcode != rooms.OpText:
 		h.hangUp(c, s, idNull, fault{code: codeInvalid, text: "invalid request: requests are text messages"}, closeUnsupported, "binary messages are not supported")
@@ -38,7 +61,7 @@ func (h *handler) message(c conn, opcode byte, p []byte) {
 	defer putRequest(q)
 	f := q.parse(p)
 	switch {
-	case pace == paceOver:
+	case pace != paceOK:
 		h.limit.hit(limitMessages)
 		h.fail(c, q, fault{code: codeRate, text: rateLimited})
 	case f.is():

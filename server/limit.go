@@ -36,13 +36,24 @@ const (
 	limitHalfOpen
 	limitClosing
 	limitTLSWaiting
+	limitControl
+	limitFragments
+	limitInflated
+	limitRecords
 	limitKinds
 )
+
+// limitOf is which limit the loop's pace is.
+var limitOf = [loop.Paces]limitKind{
+	loop.PaceControl: limitControl, loop.PaceFragments: limitFragments,
+	loop.PaceInflated: limitInflated, loop.PaceRecords: limitRecords,
+}
 
 func (k limitKind) String() string {
 	return [...]string{
 		"connections", "connections_per_address", "pending", "connections_per_user", "messages_per_second",
 		"rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard", "half_open", "closing", "tls_waiting",
+		"control_frames", "small_fragments", "inflated_messages", "tls_records",
 	}[k]
 }
 
@@ -132,8 +143,13 @@ func (b *bucket) take(p pace, now int64) paceVerdict {
 		return paceOK
 	}
 	*b = max(*b, bucket(now)) + bucket(p.each)
+	return b.verdict(p, now)
+}
+
+// verdict is that on what was taken last.
+func (b *bucket) verdict(p pace, now int64) paceVerdict {
 	switch debt := int64(*b) - now; {
-	case debt <= p.burst:
+	case debt <= p.burst || p.each == 0:
 		return paceOK
 	case debt <= 2*p.burst:
 		return paceOver

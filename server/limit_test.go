@@ -116,6 +116,39 @@ func TestMessageRate(t *testing.T) {
 	})
 }
 
+// TestRequestFlood: a client far over its pace is closed with 4108, and of what it sends
+// then nothing is parsed or answered, with a token or without.
+func TestRequestFlood(t *testing.T) {
+	for _, user := range []string{"42", ""} {
+		h := newTestHandler(t, func(cfg *Config) { cfg.Limits.MessagesPerSecond, cfg.Limits.Burst = 10, 5 })
+		c := dial(t, h, "", "")
+		if user != "" {
+			c = login(t, h, user)
+		}
+		c.take()
+		faults := h.faults.Load()
+		said, closed := 0, 0
+		for i := range 1000 {
+			if c.says(`{"method":"subscribe","params":["x"],"id":1}`) != "" {
+				said++
+			}
+			if c.closed() == closeRate && closed == 0 {
+				closed = i + 1
+			}
+		}
+		if closed < 10 || closed > 13 || said != closed {
+			t.Errorf("user %q: closed at request %d, after %d answers", user, closed, said)
+		}
+		if n := h.faults.Load() - faults; n > 13 {
+			t.Errorf("user %q: %d errors were made", user, n)
+		}
+		if n := h.limit.refused[limitMessages].Load(); n == 0 || n > 7 {
+			t.Errorf("user %q: the limit was counted %d times", user, n)
+		}
+		h.closed(c, closeRate)
+	}
+}
+
 func TestPace(t *testing.T) {
 	var b bucket
 	if p := newPace(0, 0); b.take(p, 1) != paceOK || b != 0 {

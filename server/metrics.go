@@ -122,6 +122,7 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.gauge("tapecast_subscriptions", "Memberships: connections times rooms.", float64(e.Seats))
 	m.gauge("tapecast_wildcards", "Wildcards that connections hold.", float64(e.Wildcards))
 	m.counter("tapecast_wildcards_full_total", "Wildcards that came to a limit as a room appeared, and join no more.", e.WildcardsFull)
+	writeInputMetrics(m, &e)
 	m.gauge("tapecast_blocked_connections", "Connections whose sockets take no more for now.", float64(e.Blocked))
 	m.counter("tapecast_accepted_total", "Sockets accepted.", e.Accepted)
 	m.counter("tapecast_accept_failures_total", "Sockets that could not be accepted.", e.AcceptFailed)

@@ -233,6 +233,12 @@ func (l loopHandler) Open(c *loop.Conn, r *loop.Request) loop.Verdict {
 	return v
 }
 
+// Admit holds a message against the pace.
+func (l loopHandler) Admit(c *loop.Conn) bool { return l.h.admitMessage(c) }
+
+// Flooded counts a flood, and logs it.
+func (l loopHandler) Flooded(c *loop.Conn, what loop.Pace) { l.h.flooded(c, what) }
+
 // Message answers a message.
 func (l loopHandler) Message(c *loop.Conn, op byte, p []byte) { l.h.message(c, op, p) }
 

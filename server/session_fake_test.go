@@ -220,7 +220,9 @@ func (c *fakeConn) take() string {
 
 // says sends one message and returns what came back.
 func (c *fakeConn) says(text string) string {
-	c.h.message(c, rooms.OpText, []byte(text))
+	if c.h.admitMessage(c) {
+		c.h.message(c, rooms.OpText, []byte(text))
+	}
 	return c.take()
 }
 
