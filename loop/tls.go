@@ -30,9 +30,10 @@ const (
 // Where a kernel encrypted by itself, a connection would lose its secure when
 // the handshake is over, and Conn.read and Conn.write would be all it needs.
 type secure struct {
-	conn *Conn
-	tls  *tls.Conn
-	in   []byte // ciphertext lent by whoever reads; nil between two reads
+	conn    *Conn
+	tls     *tls.Conn
+	in      []byte  // ciphertext lent by whoever reads; nil between two reads
+	records records // whoever reads counts them
 
 	mu    sync.Mutex
 	rest  []byte    // ciphertext that the kernel has not taken: nothing goes before it
@@ -47,6 +48,8 @@ var plains = sync.Pool{New: func() any { return new([maxRecord]byte) }}
 func (t *secure) decrypt(c *Conn, b []byte) {
 	p := plains.Get().(*[maxRecord]byte)
 	t.in = b
+	c.earn()
+	paid, unhandled := c.paid, c.unhandled
 	for !c.deaf.Load() {
 		n, err := t.tls.Read(p[:])
 		if n > 0 {
@@ -63,6 +66,7 @@ func (t *secure) decrypt(c *Conn, b []byte) {
 	}
 	t.in = nil
 	plains.Put(p)
+	c.payRecords(c.paid - paid + uint32(c.unhandled-unhandled))
 	t.trim()
 	if t.waiting() { // what crypto/tls wrote, such as the answer to a key update
 		c.loop.post(event{kind: evCipher, conn: c})

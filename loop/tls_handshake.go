@@ -117,6 +117,7 @@ func (g *greeters) greet(c *Conn) {
 			g.resumed.Add(1)
 		}
 	}
+	t.records.small = 0 // those of the handshake
 	in, done, gone := []byte{}, false, false
 	for !done {
 		t.decrypt(c, in)

@@ -40,6 +40,7 @@ func (t *secure) Read(b []byte) (int, error) {
 		return 0, errMore
 	}
 	n := copy(b, t.in)
+	t.records.pass(b[:n])
 	t.in = t.in[n:]
 	return n, nil
 }
@@ -66,6 +67,7 @@ func (t *secure) await(b []byte) (int, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	n := copy(b, h.in)
+	t.records.pass(b[:n])
 	h.in = h.in[n:]
 	return n, nil
 }
