@@ -41,7 +41,14 @@ type Config struct {
 	// PositionsAt finds the place of a pattern's topic at a time, in ms since 1970,
 	// and does not block; nil: nothing can be found. The user pays for it.
 	PositionsAt func(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error))
-	Log         *slog.Logger
+	// SnapshotBegins is asked on a loop before a member is sent the last values of a room, of
+	// so many keys, as a snapshot or to go on from a place. An error forbids the join. It must
+	// not block; nil: nothing does.
+	SnapshotBegins func(c *Conn, room string, keys int) error
+	// SnapshotSent is told on a loop of the bytes that such a member was sent, now and then and
+	// at its end. It must not block; nil: nobody counts.
+	SnapshotSent func(c *Conn, room string, n int64)
+	Log          *slog.Logger
 
 	// MaxMessage bounds what a client may say at once, in bytes; over it the
 	// connection is closed with 1009. Zero means 64 KiB.

@@ -179,9 +179,16 @@ func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 	if out.Err != nil {
 		return
 	}
+	ref.Snapshot = ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil
+	if ref.Snapshot || given.Resume != nil && given.Resume.Walk {
+		if out.Err = l.mayWalk(c, given.Name, given.Keys); out.Err != nil {
+			l.table.Leave(given.Sub)
+			out.Positions = rooms.Positions{}
+			return
+		}
+	}
 	l.sit(c, given.Sub, given.At)
 	ref.resume, ref.await = given.Resume, given.Await
-	ref.Snapshot = ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil
 	out.Partial = given.Partial
 	out.Chain = !class.Conflate && ref.Keys == nil && ref.Every == 0
 	if ref.Snapshot {

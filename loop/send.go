@@ -41,6 +41,7 @@ type run struct {
 	seat, pieces int
 	next         uint64
 	past         bool // of what was read again, whose frames have numbers of their own
+	walk         bool // of last values that are counted: see Config.SnapshotSent
 	late         bool // the client wants it later than it could be: see special.late
 }
 
@@ -174,6 +175,9 @@ func (l *Loop) advance(c *Conn, n int) int {
 			frames := int(next - p.First())
 			if left == 1 && k == len(p.Bytes) {
 				next = run.next
+			}
+			if run.walk {
+				l.walked(c, t, k)
 			}
 			if run.past {
 				c.special(t).pastAt = int(next)

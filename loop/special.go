@@ -38,6 +38,7 @@ type special struct {
 	walk  walk
 	begin bool // snapshot_begin is to be said before the walk's first frame
 	known rooms.Known
+	sent  int64  // by the walk, and not counted yet
 	level bool   // the walk has come to
 	end   uint64 // where it is level with the room
 
@@ -93,6 +94,7 @@ func (l *Loop) dropSpecial(c *Conn, t *seat) {
 	if x.recall != nil {
 		x.recall.Drop()
 	}
+	l.countWalk(c, t, x)
 	t.special = false
 	delete(c.extras.specials, t.sub)
 	c.tidy()
@@ -250,6 +252,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 			}
 		}
 		x.walk, x.level = walkNone, false
+		l.countWalk(c, t, x)
 	}
 	if x.sift.Have != nil && x.upTo == nil && l.outgrown(t, x) {
 		x.sift.Have = nil
@@ -289,8 +292,9 @@ func (l *Loop) ranTo(c *Conn, k, pieces int, next uint64) {
 		l.moved(c, &c.seats[k], next, 0)
 		return
 	}
-	late := c.special(&c.seats[k]).late()
-	l.send.runs = append(l.send.runs, run{seat: k, pieces: pieces, next: next, late: late})
+	x := c.special(&c.seats[k])
+	walk := x.walk == walkSnapshot || x.walk == walkResume
+	l.send.runs = append(l.send.runs, run{seat: k, pieces: pieces, next: next, late: x.late(), walk: walk})
 }
 
 // moved sets the seat's cursor to next; frames were begun to be sent on the way.

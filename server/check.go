@@ -151,6 +151,10 @@ func (c *collector) checkLimits(cfg *Config) {
 	if l.Connections == 0 && cfg.MaxConnections() == 0 && !c.has("limits.half_open") {
 		c.add("limits.connections", fmt.Sprintf("the descriptor limit of %d leaves none for clients", limit), "raise it (ulimit -n, or LimitNOFILE=)")
 	}
+	if l.RequestCost > 0 && l.RequestBurst < costToken {
+		c.add("limits.request_burst", fmt.Sprintf("%d is less than the %d that a token costs", l.RequestBurst, costToken),
+			"set %d or more, or limits.request_cost to 0 for no limit", costToken)
+	}
 	if l.MessagesPerSecond > 0 && l.Burst < 1 {
 		c.add("limits.burst", "0 would let no message through at all", "set 1 or more, or limits.messages_per_second to 0 for no limit")
 	}

@@ -146,6 +146,22 @@ type LimitsConfig struct {
 	MessagesPerSecond float64 `koanf:"messages_per_second"`
 	// Burst is how many it may send at once. Default 100.
 	Burst int `koanf:"burst"`
+	// RequestCost is what the requests of one connection may cost a second for long: a room
+	// named costs 1 (to join, leave, list or go on in), a message 1, a token to be checked
+	// 50, a KiB answered 1. Default 500; 0: no limit.
+	RequestCost float64 `koanf:"request_cost"`
+	// RequestBurst is what they may cost at once. Default 5000, which is a join of 1024
+	// rooms with positions and keys, and some.
+	RequestBurst int `koanf:"request_burst"`
+	// SnapshotBytes is how many bytes of snapshots one connection is sent a minute for long,
+	// and about how many at once. Default 64MiB; 0: no limit.
+	SnapshotBytes Size `koanf:"snapshot_bytes"`
+	// UserBudgets is how many connections' RequestCost and SnapshotBytes one user has,
+	// however many connections. Default 4; 0: no limit, as where guests share a user.
+	UserBudgets float64 `koanf:"user_budgets"`
+	// BadTokensPerSecond is how many bad tokens from one address are checked a second for
+	// long, and ten times as many at once; over it none is. Default 100; 0: no limit.
+	BadTokensPerSecond float64 `koanf:"bad_tokens_per_second"`
 	// RoomsPerConnection is the most rooms one connection may be in. Default 1024;
 	// 0: no limit.
 	RoomsPerConnection int `koanf:"rooms_per_connection"`

@@ -232,8 +232,9 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 	f(string(cfg.Auth.Secret), testSecret)
-	f(cfg.Limits, LimitsConfig{Connections: 8, ConnectionsPerAddress: 9, Pending: 10000, MessagesPerSecond: 2.5, Burst: 100, RoomsPerConnection: 1024, WildcardsPerConnection: 8, RoomsPerWildcard: 1000,
-		RecallBytes: 256 << 20})
+	limits := Default().Limits
+	limits.Connections, limits.ConnectionsPerAddress, limits.MessagesPerSecond = 8, 9, 2.5
+	f(cfg.Limits, limits)
 	f(cfg.Server.SendBuffer, Size(64<<10))
 	f(cfg.Server.Drain, 3*time.Second)
 	f(cfg.Admin.Pprof, true)

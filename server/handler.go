@@ -64,6 +64,9 @@ func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
 	if !h.accepting.Load() {
 		return unavailable("the server is stopping", 5)
 	}
+	if r.Token != "" && h.wornOut(c) > 0 {
+		return unavailable("too many bad tokens came from this address", 5)
+	}
 	s := &session{phase: phClosed}
 	if r.Token == "" && !c.Pend() {
 		h.logLimit(c, h.limit.hit(limitPending), "")
@@ -93,6 +96,7 @@ func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
 	id, err := h.auth.ParseToken(r.Token)
 	h.times.auth.Update(time.Since(start).Seconds())
 	if err != nil {
+		h.badToken(c)
 		h.logRefused(c, err)
 		h.say(c, idNull, fault{code: codeAuth, text: "authentication failed: " + err.Error()})
 		c.Close(closeAuth, "authentication failed")
@@ -153,7 +157,7 @@ func (h *handler) timer(c conn) {
 		c.Close(closeExpired, "token expired")
 	default:
 		expires, say := s.expires, false
-		if s.lead > 0 && !now.Before(end.Add(-time.Duration(s.lead)*time.Millisecond)) {
+		if s.lead > 0 && !now.Before(end.Add(-time.Duration(s.lead)*leadUnit)) {
 			s.lead, say = 0, true
 		}
 		next := s.nextTimerLocked(h.auth.leeway, now)

@@ -20,7 +20,7 @@ func (h *handler) admitMessage(c conn) bool {
 	h.limit.requests.Add(1)
 	s.mu.Lock()
 	ph, user := s.phase, s.user
-	pace := s.paid.take(h.limit.pace, time.Now().UnixNano())
+	pace := s.paid.take(h.limit.pace, h.elapsed(time.Now()))
 	s.mu.Unlock()
 	switch {
 	case ph == phClosed:
@@ -48,7 +48,7 @@ func (h *handler) message(c conn, opcode byte, p []byte) {
 	now := time.Now()
 	s.mu.Lock()
 	ph, user := s.phase, s.user
-	pace := s.paid.verdict(h.limit.pace, now.UnixNano())
+	pace := s.paid.verdict(h.limit.pace, h.elapsed(now))
 	s.mu.Unlock()
 	switch {
 	case ph == phClosed:
@@ -62,20 +62,62 @@ func (h *handler) message(c conn, opcode byte, p []byte) {
 	f := q.parse(p)
 	switch {
 	case pace != paceOK:
-		h.limit.hit(limitMessages)
+		h.overLimit(c, limitMessages, user)
 		h.fail(c, q, fault{code: codeRate, text: rateLimited})
 	case f.is():
 		h.fail(c, q, f)
 	case !ph.authenticated() && q.op != opAuthenticate:
 		h.fail(c, q, fault{code: codeNeedAuth, text: "authentication required: call authenticate first"})
-	default:
+	case h.affords(c, s, q, user, h.elapsed(now)):
 		h.call(c, s, q, ph, user, now)
 	}
+}
+
+// affords counts what a request costs; false: it was over the budget, and has been answered.
+func (h *handler) affords(c conn, s *session, q *request, user string, now int64) bool {
+	joined := 0
+	if q.op == opList {
+		s.mu.Lock()
+		joined = int(s.rooms)
+		s.mu.Unlock()
+	}
+	v, retry := h.charge(c, user, q.cost(joined), now)
+	if v == paceOK {
+		return true
+	}
+	h.overLimit(c, limitCost, user)
+	h.turnDown(c, s, q, v, retry, rateCost)
+	return false
+}
+
+// turnDown answers a request that is over a budget, and closes where it is far over.
+func (h *handler) turnDown(c conn, s *session, q *request, v paceVerdict, retry time.Duration, why string) {
+	f := fault{code: codeRate, text: why, retryAfter: retry}
+	if v == paceFar {
+		h.hangUp(c, s, q.id, f, closeRate, "rate limited")
+		return
+	}
+	h.fail(c, q, f)
+}
+
+// waits counts a request that is to wait for rooms, before it keeps anything; ok is false where
+// too many wait already, and it has been answered. done must be called once it does not.
+func (h *handler) waits(c conn, s *session, q *request, user string) (done func(), ok bool) {
+	w := q.weight()
+	if s.enter(w) {
+		return func() { s.leave(w) }, true
+	}
+	h.overLimit(c, limitWaiting, user)
+	v, retry := h.charge(c, user, costRefused, h.elapsed(time.Now()))
+	h.turnDown(c, s, q, v, max(retry, time.Second), "rate limited: too many requests wait for their rooms; wait for the replies")
+	return nil, false
 }
 
 // elapsed is the time by which debts are counted: ns of the monotonic clock. By the
 // clock on the wall, all would be far in debt where that is set back.
 func (h *handler) elapsed(now time.Time) int64 { return int64(now.Sub(h.begun)) }
+
+const rateCost = "rate limited: requests cost more than they may; name fewer rooms, or less often"
 
 const rateLimited = "rate limited: send less often"
 
@@ -88,9 +130,9 @@ func (h *handler) call(c conn, s *session, q *request, ph phase, user string, no
 	case opSubscribe:
 		h.subscribe(c, s, q, user)
 	case opUnsubscribe:
-		h.unsubscribe(c, s, q)
+		h.unsubscribe(c, s, q, user)
 	case opList:
-		h.list(c, q)
+		h.list(c, s, q, user)
 	case opPing:
 		if len(q.id) > 0 {
 			q.out = appendPing(q.out[:0], q.id, now)

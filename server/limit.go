@@ -16,6 +16,7 @@ type limiter struct {
 
 	users counted[string]
 	pace  pace
+	*budgets
 
 	requests atomic.Uint64 // messages that were held against the pace
 	refused  [limitKinds]atomic.Uint64
@@ -40,6 +41,10 @@ const (
 	limitFragments
 	limitInflated
 	limitRecords
+	limitCost
+	limitWaiting
+	limitSnapshots
+	limitTokens
 	limitKinds
 )
 
@@ -54,11 +59,12 @@ func (k limitKind) String() string {
 		"connections", "connections_per_address", "pending", "connections_per_user", "messages_per_second",
 		"rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard", "half_open", "closing", "tls_waiting",
 		"control_frames", "small_fragments", "inflated_messages", "tls_records",
+		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second",
 	}[k]
 }
 
 func newLimiter(cfg *Config) *limiter {
-	l := &limiter{pace: newPace(cfg.Limits.MessagesPerSecond, cfg.Limits.Burst)}
+	l := &limiter{pace: newPace(cfg.Limits.MessagesPerSecond, cfg.Limits.Burst), budgets: newBudgets(&cfg.Limits)}
 	l.users.max = int32(min(cfg.Limits.ConnectionsPerUser, 1<<30))
 	return l
 }

@@ -49,6 +49,7 @@ type request struct {
 	idBuf  []byte
 	out    []byte
 	big    bool
+	size   int // of the message
 }
 
 var requests = sync.Pool{New: func() any { return new(request) }}
@@ -77,7 +78,7 @@ func (f fault) is() bool { return f.code != 0 }
 // attributed: null where that is not known.
 func (q *request) parse(p []byte) fault {
 	q.op, q.method, q.params, q.id = opUnknown, nil, nil, idNull
-	q.big = len(p) > keepBytes
+	q.big, q.size = len(p) > keepBytes, len(p)
 	if tooDeep(p) {
 		return fault{code: codeParse, text: "parse error: nested more than " + strconv.Itoa(maxRequestDepth) + " deep"}
 	}

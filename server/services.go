@@ -42,7 +42,9 @@ func (s *Server) startEngine(context.Context) error {
 	e, err := loop.New(loop.Config{
 		Addr: c.Listen, Path: c.Path, Loops: c.Loops, Pollers: c.Pollers,
 		Table: s.table, Handler: loopHandler{s.handler}, Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
-		Wildcards: s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
+		SnapshotBegins: func(c *loop.Conn, room string, keys int) error { return s.handler.snapshotBegins(c, room, keys) },
+		SnapshotSent:   func(c *loop.Conn, room string, n int64) { s.handler.snapshotSent(c, room, n) },
+		Wildcards:      s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
 		MaxMessage: int(c.MaxMessage), MaxConns: s.cfg.MaxConnections(), Limited: s.handler.limited,
 		PerAddress: s.cfg.Limits.ConnectionsPerAddress, MaxPending: s.cfg.Limits.Pending,
 		HalfOpen: s.cfg.MaxHalfOpen(), HalfOpenPerAddress: s.cfg.Limits.HalfOpenPerAddress,
@@ -181,10 +183,13 @@ func (s *Server) startEmbedded(ctx context.Context) error {
 // rateLimiter is never down: it has no parts that could fail.
 func (s *Server) rateLimiter() *service {
 	return &service{
-		name:   "RateLimiter",
-		start:  func(context.Context) error { return nil },
-		stop:   func(context.Context) error { return nil },
-		health: func() (status, string) { return statusHealthy, "" },
+		name:  "RateLimiter",
+		start: func(context.Context) error { return nil },
+		stop:  func(context.Context) error { return nil },
+		health: func() (status, string) { // looked at every 2 s
+			s.limit.sweep(s.handler.elapsed(time.Now()))
+			return statusHealthy, ""
+		},
 		figure: func() (string, int64) { return "requests", int64(s.limit.requests.Load()) },
 	}
 }

@@ -49,8 +49,9 @@ type session struct {
 	user    string // "" until authenticated
 	expires int64  // of the token, in seconds since 1970
 	paid    bucket
-	rooms   int32  // joined, or being joined
-	lead    uint16 // ms before the end at which auth_expiring is due; 0: it was sent
+	rooms   int32 // joined, or being joined
+	lead    uint8 // in leadUnit, before the end at which auth_expiring is due; 0: it was sent
+	waiting uint8 // what requests weigh whose rooms have not been answered
 	phase   phase
 	failed  uint8 // tokens refused in a row
 }
@@ -58,6 +59,15 @@ type session struct {
 const (
 	// expiryNotice is how long before its token expires a client is told.
 	expiryNotice = 30 * time.Second
+	// leadUnit makes expiryNotice fit a byte.
+	leadUnit = time.Second / 8
+	// maxWaiting is what requests may weigh that wait for rooms, on one connection: one each,
+	// and one for each waitUnit that they take. While Kafka is away a request may wait for
+	// 15 s; what is sent at once behind a join waits for a moment only.
+	maxWaiting = 128
+	waitUnit   = 4 << 10
+	// roomSize is what a room takes of a request that waits, besides its text.
+	roomSize = 200
 	// maxFailures is how many tokens a connection may try.
 	maxFailures = 3
 	// maxTimer keeps timers within what a loop can count to. A timer that comes early
@@ -92,12 +102,12 @@ func (s *session) end(leeway time.Duration) time.Time {
 func (s *session) renewLocked(id identity, leeway time.Duration, now time.Time) {
 	s.expires, s.failed = id.expires, 0
 	lead := min(expiryNotice, s.end(leeway).Sub(now)/4)
-	s.lead = uint16(max(1, lead.Milliseconds()))
+	s.lead = uint8(max(1, lead/leadUnit))
 }
 
 // nextTimerLocked is when the session must be looked at again.
 func (s *session) nextTimerLocked(leeway time.Duration, now time.Time) time.Time {
-	at := s.end(leeway).Add(-time.Duration(s.lead) * time.Millisecond)
+	at := s.end(leeway).Add(-time.Duration(s.lead) * leadUnit)
 	if most := now.Add(maxTimer); at.After(most) {
 		return most
 	}
@@ -134,6 +144,25 @@ func (s *session) release(n int) {
 	}
 	s.mu.Lock()
 	s.rooms = max(0, s.rooms-int32(n))
+	s.mu.Unlock()
+}
+
+// enter counts a request that is about to wait for rooms; false: too much waits
+// already. One request may, whatever it weighs.
+func (s *session) enter(weight uint8) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting > 0 && int(s.waiting)+int(weight) > maxWaiting {
+		return false
+	}
+	s.waiting += weight
+	return true
+}
+
+// leave counts it off again.
+func (s *session) leave(weight uint8) {
+	s.mu.Lock()
+	s.waiting -= weight
 	s.mu.Unlock()
 }
 

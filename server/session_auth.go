@@ -26,9 +26,18 @@ func (h *handler) authenticate(c conn, s *session, q *request, ph phase, start t
 		h.authenticateRest(c, s, q, a, start)
 		return
 	}
+	if ph == phPending {
+		if wait := h.wornOut(c); wait > 0 {
+			h.fail(c, q, fault{code: codeRate, text: "rate limited: too many bad tokens came from this address", retryAfter: wait})
+			return
+		}
+	}
 	id, err := h.auth.ParseToken(a.token)
 	h.times.auth.Update(time.Since(start).Seconds())
 	if err != nil {
+		if ph == phPending {
+			h.badToken(c)
+		}
 		h.refuse(c, s, q, err.Error())
 		return
 	}

@@ -79,11 +79,12 @@ type asking struct {
 // of wildcards are not known yet: the loop asks for theirs.
 func (h *handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
 	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
-	wilds := 0
+	wilds, wildNames := 0, 0
 	for i, name := range names {
 		p, wild, f := h.admits(user, name)
 		if wild && !f.is() {
-			f = h.checkWild(name, w, wilds)
+			f = h.checkWild(name, w, wildNames)
+			wildNames++
 		}
 		if f.is() {
 			a.refuse(i, f)
@@ -101,7 +102,7 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 		ref.SinceTime = w.times[name]
 		if wild {
 			wilds++
-			h.makeWild(s, &ref, w)
+			h.makeWild(c, s, user, &ref, w)
 		}
 		a.refs = append(a.refs, ref)
 	}
@@ -110,7 +111,7 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 	if granted == named {
 		return a
 	}
-	h.logLimit(c, h.limit.hit(limitRooms), user)
+	h.overLimit(c, limitRooms, user)
 	kept, n := a.refs[:0], 0
 	for i := range names {
 		if a.fault(i).is() {
@@ -163,9 +164,12 @@ func joinFault(err error) fault {
 	var old *rooms.TooOldError
 	var notNow *rooms.NotNowError
 	var limit *loop.LimitError
+	var over *overBudget
 	switch {
 	case err == nil:
 		return fault{}
+	case errors.As(err, &over):
+		return fault{code: codeRate, text: err.Error(), retryAfter: over.retry}
 	case errors.As(err, &old):
 		return fault{code: codeTooOld, text: err.Error(), oldest: &old.Oldest}
 	case errors.As(err, &notNow):
@@ -198,7 +202,9 @@ func (h *handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 	s.mu.Unlock()
 	w.noWilds = true
 	a := h.ask(c, s, user, names, w)
+	s.enter(1) // nothing waits yet but what the client asks for behind it
 	c.Join(a.refs, func(joined []loop.Joined) []byte {
+		s.leave(1)
 		s.release(failures(joined))
 		s.mu.Lock()
 		if s.phase == phJoining {

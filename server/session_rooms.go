@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"tapecast/loop"
 )
@@ -21,17 +22,25 @@ func (h *handler) subscribe(c conn, s *session, q *request, user string) {
 		h.fail(c, q, f)
 		return
 	}
+	done, ok := h.waits(c, s, q, user)
+	if !ok {
+		return
+	}
 	a, id := h.ask(c, s, user, names, w), slices.Clone(q.id)
-	c.Join(a.refs, func(joined []loop.Joined) []byte {
+	c.Join(a.refs, func(joined []loop.Joined) (reply []byte) {
+		done()
 		s.release(failures(joined))
 		h.countWilds(c, joined, user)
 		switch {
 		case len(id) == 0:
 			return nil
 		case list:
-			return a.appendListReply(nil, id, joined)
+			reply = a.appendListReply(nil, id, joined)
+		default:
+			reply = a.appendRoomsReply(make([]byte, 0, 64+128*len(names)), id, joined)
 		}
-		return a.appendRoomsReply(make([]byte, 0, 64+128*len(names)), id, joined)
+		h.spend(c, user, 0, len(reply))
+		return reply
 	})
 }
 
@@ -53,12 +62,13 @@ func (a *asking) appendRoomsReply(dst, id []byte, joined []loop.Joined) []byte {
 const maxNamed = 10
 
 func (a *asking) appendListReply(dst, id []byte, joined []loop.Joined) []byte {
-	text, n := "subscription failed", 0
+	text, n, retry := "subscription failed", 0, time.Duration(0)
 	a.each(joined, func(name string, j *loop.Joined, f fault) {
 		// Who asks for a room twice is in it, as asked.
 		if !f.is() || j != nil && errors.Is(j.Err, loop.ErrAlready) {
 			return
 		}
+		retry = max(retry, f.retryAfter)
 		if n++; n <= maxNamed {
 			text += "; " + quoted(name) + ": " + f.text
 		}
@@ -67,39 +77,56 @@ func (a *asking) appendListReply(dst, id []byte, joined []loop.Joined) []byte {
 		text += "; and " + strconv.Itoa(n-maxNamed) + " more"
 	}
 	if n > 0 {
-		return appendError(dst, id, fault{code: codeSubscribe, text: text})
+		return appendError(dst, id, fault{code: codeSubscribe, text: text, retryAfter: retry})
 	}
 	return append(append(appendResultHead(dst, id), "null"...), '}')
 }
 
 // unsubscribe is the method. A list is answered with null: a room that the
 // client was not in is left too.
-func (h *handler) unsubscribe(c conn, s *session, q *request) {
+func (h *handler) unsubscribe(c conn, s *session, q *request, user string) {
 	names, list, f := q.roomNames()
 	if f.is() {
 		h.fail(c, q, f)
 		return
 	}
+	done, ok := h.waits(c, s, q, user)
+	if !ok {
+		return
+	}
 	id := slices.Clone(q.id)
-	c.Leave(names, func(left []loop.Joined) []byte {
-		s.release(roomsIn(left))
+	c.Leave(names, func(left []loop.Joined) (reply []byte) {
+		done()
+		n := roomsIn(left)
+		s.release(n)
 		switch {
 		case len(id) == 0:
-			return nil
 		case list:
-			return append(append(appendResultHead(nil, id), "null"...), '}')
+			reply = append(append(appendResultHead(nil, id), "null"...), '}')
+		default:
+			reply = appendRooms(id, left, "left")
 		}
-		return appendRooms(id, left, "left")
+		h.spend(c, user, n-len(names), len(reply)) // those of wildcards were not named
+		return reply
 	})
 }
 
 // list is the method list_subscriptions.
-func (h *handler) list(c conn, q *request) {
+func (h *handler) list(c conn, s *session, q *request, user string) {
 	if len(q.id) == 0 {
 		return
 	}
+	done, ok := h.waits(c, s, q, user)
+	if !ok {
+		return
+	}
 	id := slices.Clone(q.id)
-	c.List(func(in []loop.Joined) []byte { return appendRooms(id, in, "joined") })
+	c.List(func(in []loop.Joined) []byte {
+		done()
+		reply := appendRooms(id, in, "joined")
+		h.spend(c, user, 0, len(reply))
+		return reply
+	})
 }
 
 func appendRooms(id []byte, list []loop.Joined, status string) []byte {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"tapecast/loop"
 	"tapecast/rooms"
@@ -42,6 +43,13 @@ func example(near []*rooms.Pattern) string {
 // checkWild says what is against a wildcard besides its name, where the request
 // has asked for so many before it.
 func (h *handler) checkWild(name string, w wishes, before int) fault {
+	switch {
+	case w.noWilds:
+		return fault{code: codeParams, text: "invalid params: wildcards are not joined on authentication: send subscribe"}
+	case before >= h.maxWilds: // before all that goes through places
+		h.limit.hit(limitWildcards)
+		return fault{code: codeLimit, text: "limit reached: " + (&loop.LimitError{Name: limitWildcards.String(), Most: h.maxWilds}).Error()}
+	}
 	_, placed := w.since[name]
 	for room := range w.times {
 		if room == name {
@@ -50,20 +58,14 @@ func (h *handler) checkWild(name string, w wishes, before int) fault {
 			return fault{code: codeParams, text: "invalid params: params.since[" + quoted(room) + "].ts: a room under a wildcard takes positions, no time; name it in params.rooms to have it begin at a time"}
 		}
 	}
-	switch {
-	case w.noWilds:
-		return fault{code: codeParams, text: "invalid params: wildcards are not joined on authentication: send subscribe"}
-	case placed:
+	if placed {
 		return fault{code: codeParams, text: "invalid params: params.since[" + quoted(name) + "] is of a wildcard, which has no place: give the places of its rooms, by their names"}
-	case before >= h.maxWilds:
-		h.limit.hit(limitWildcards)
-		return fault{code: codeLimit, text: "limit reached: " + (&loop.LimitError{Name: limitWildcards.String(), Most: h.maxWilds}).Error()}
 	}
 	return fault{}
 }
 
 // makeWild makes a wildcard of the request for a room.
-func (h *handler) makeWild(s *session, ref *loop.RoomRef, w wishes) {
+func (h *handler) makeWild(c conn, s *session, user string, ref *loop.RoomRef, w wishes) {
 	prefix := strings.TrimSuffix(ref.Name, "*")
 	ref.Wild = true
 	for room, at := range w.since {
@@ -77,7 +79,15 @@ func (h *handler) makeWild(s *session, ref *loop.RoomRef, w wishes) {
 			ref.Places[room] = at
 		}
 	}
+	joins := true // what appears later is not of the client's making
 	ref.Reserve = func(n int) error {
+		if joins {
+			joins = false
+			if v, retry := h.charge(c, user, int64(n), h.elapsed(time.Now())); v != paceOK {
+				h.overLimit(c, limitCost, user)
+				return &overBudget{fmt.Sprintf("it takes %d rooms, and requests cost more than they may", n), max(retry, time.Second)}
+			}
+		}
 		if got := s.reserve(n, h.maxRooms); got < n {
 			s.release(got)
 			h.limit.hit(limitRooms)
@@ -98,10 +108,11 @@ func (h *handler) countWilds(c conn, joined []loop.Joined, user string) {
 			if k.String() != limit.Name {
 				continue
 			}
-			if k != limitRooms { // counted where it was asked
-				h.limit.hit(k)
+			if k == limitRooms { // counted where it was asked
+				h.logOnce(c, k, user)
+			} else {
+				h.overLimit(c, k, user)
 			}
-			h.logLimit(c, k, user)
 		}
 	}
 }
