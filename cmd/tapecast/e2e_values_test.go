@@ -14,7 +14,7 @@ import (
 
 const valuesConfig = `
 server: {listen: "127.0.0.1:0", drain: 3s, send_buffer: 16KiB, notsent_lowat: 16KiB}
-limits: {messages_per_second: 0, pending: 0}
+limits: {messages_per_second: 0, pending: 0, request_cost: 0, snapshot_bytes: 0}
 classes:
   quick: {conflate: true, snapshot: true, conflate_after: {bytes: 16KiB, age: 1s}, retain: {bytes: 256KiB, age: 2s}, key_ttl: TTL}
 rooms:
