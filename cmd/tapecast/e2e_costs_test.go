@@ -13,6 +13,7 @@ import (
 )
 
 const costsConfig = `
+limits: {} # as they are without being set
 rooms:
   - {match: "quotes", class: market}
   - {match: "ticks:*", class: stream}

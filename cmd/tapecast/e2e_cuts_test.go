@@ -16,7 +16,7 @@ import (
 
 const cutsConfig = `
 server: {listen: "127.0.0.1:0", drain: 3s}
-limits: {messages_per_second: 0, pending: 0}
+limits: {messages_per_second: 0, pending: 0, request_cost: 0, snapshot_bytes: 0}
 rooms:
   - {match: "trades", class: stream}
 classes:

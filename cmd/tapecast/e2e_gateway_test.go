@@ -54,7 +54,7 @@ func config(k *cluster, more string) string {
 	s := fmt.Sprintf("server: {listen: \"127.0.0.1:0\", drain: 3s, ping_every: 1s}\n"+
 		"admin: {listen: \"127.0.0.1:0\", pprof: true, write: true, token_file: %q}\n"+
 		"log: {level: info, format: json}\nauth: {secret: %q}\n"+
-		"limits: {messages_per_second: 0}\n", adminTokenFile(), secret)
+		"limits: {messages_per_second: 0, request_cost: 0, snapshot_bytes: 0}\n", adminTokenFile(), secret)
 	if k != nil && !strings.Contains(more, "\nkafka:") {
 		s += kafkaSection(k)
 	}

@@ -36,7 +36,7 @@ type ownGot struct {
 
 const ownersConfig = `
 server: {listen: "127.0.0.1:0", drain: 3s, ping_every: PING}
-limits: {messages_per_second: 0, pending: 0}
+limits: {messages_per_second: 0, pending: 0, request_cost: 0, snapshot_bytes: 0}
 classes:
   private: {retain: {age: RETAIN}}
 rooms:

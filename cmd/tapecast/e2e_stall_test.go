@@ -19,7 +19,7 @@ import (
 
 const stallConfig = `
 server: {listen: "127.0.0.1:0", drain: 3s BUFFERS}
-limits: {messages_per_second: 0, pending: 0}
+limits: {messages_per_second: 0, pending: 0, request_cost: 0, snapshot_bytes: 0}
 rooms:
   - {match: "quotes", class: market}
 auto_join: [quotes]

@@ -9,7 +9,7 @@ import (
 )
 
 const wildConfig = `
-limits: {messages_per_second: 0, rooms_per_wildcard: 40, wildcards_per_connection: 2, rooms_per_connection: 60}
+limits: {messages_per_second: 0, request_cost: 0, rooms_per_wildcard: 40, wildcards_per_connection: 2, rooms_per_connection: 60}
 rooms:
   - {match: "deals:*", class: stream}
   - {match: "quotes:*", class: market}

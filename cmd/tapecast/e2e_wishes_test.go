@@ -9,7 +9,7 @@ import (
 
 const wishesConfig = `
 server: {listen: "127.0.0.1:0", drain: 3s, max_message: 2MiB}
-limits: {messages_per_second: 0}
+limits: {messages_per_second: 0, request_cost: 0}
 rooms:
   - {match: "quotes", class: market}
   - {match: "ticks", class: stream}
