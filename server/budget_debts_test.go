@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -30,5 +31,23 @@ func TestDebts(t *testing.T) {
 	}
 	if n := b.debts(); n > budgetShards*maxDebts*6/10 {
 		t.Errorf("%d debts", n)
+	}
+}
+
+// TestRoomOverBudget: a room that is over a budget is refused alone, and the client is told when
+// to ask again, also where it sent a list.
+func TestRoomOverBudget(t *testing.T) {
+	h := newTestHandler(t)
+	c := login(t, h, "42")
+	c.in = nil
+	c.refuse = map[string]error{"prices": &overBudget{"many snapshots", 2 * time.Second}}
+	const want = `"error":{"code":-32004,"message":"rate limited: many snapshots","data":{"retryAfter":2000}}`
+	got := c.says(`{"method":"subscribe","params":{"rooms":["prices","trades"]},"id":1}`)
+	if !strings.Contains(got, `{"room":"prices",`+want) || !strings.Contains(got, `{"room":"trades","status":"joined"`) {
+		t.Errorf("got %s", got)
+	}
+	got = c.says(`{"method":"subscribe","params":["prices"],"id":1}`)
+	if !strings.Contains(got, `"error":{"code":-32005,`) || !strings.Contains(got, `"data":{"retryAfter":2000}`) {
+		t.Errorf("got %s", got)
 	}
 }
