@@ -173,6 +173,15 @@ func (c *wsClient) until(words string) string {
 	}
 }
 
+// end reads on until the connection is closed, whatever notices come before that.
+func (c *wsClient) end() (why string, code int) {
+	c.t.Helper()
+	for code == 0 {
+		why, code = c.next()
+	}
+	return why, code
+}
+
 func (c *wsClient) send(text string) {
 	c.t.Helper()
 	if err := ws.WriteFrame(c.conn, ws.MaskFrame(ws.NewTextFrame([]byte(text)))); err != nil {

@@ -69,7 +69,7 @@ func TestClocksOverSockets(t *testing.T) {
 	}
 	short := connect(t, s, "?token="+testToken(t, "42", 2*time.Second))
 	short.until("auth_expiring")
-	if why, code := short.next(); code != closeExpired {
+	if why, code := short.end(); code != closeExpired {
 		t.Errorf("closed with %d %q", code, why)
 	}
 }
