@@ -53,9 +53,35 @@ func TestBoundsTable(t *testing.T) {
 	}
 }
 
-// ticked are the words of a cell that stand in backquotes.
-func ticked(cell string) (words []string) {
-	for i, w := range strings.Split(cell, "`") {
+// TestPagesNameTests: each test that a page names in backquotes is one of this repository.
+func TestPagesNameTests(t *testing.T) {
+	pages, err := filepath.Glob("web/docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("there are no pages: %v", err)
+	}
+	tests, named := testNames(t), 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range ticked(string(text)) {
+			if !strings.HasPrefix(name, "Test") {
+				continue
+			}
+			if named++; !tests[name] {
+				t.Errorf("%s: there is no test %s", page, name)
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no page names a test")
+	}
+}
+
+// ticked are the words of a text that stand in backquotes.
+func ticked(text string) (words []string) {
+	for i, w := range strings.Split(text, "`") {
 		if i%2 == 1 {
 			words = append(words, w)
 		}
