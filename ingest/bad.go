@@ -15,11 +15,12 @@ const (
 	badSize                    // larger than Config.MaxRecord
 	badRoom                    // the room's name is too long, no UTF-8, or not the topic's to feed
 	badRoute                   // no route of the topic fits
+	badFull                    // the pattern of its room has as many rooms as it may
 	reasons
 )
 
 // reasonNames are the reasons as logs, figures and dead letters spell them.
-var reasonNames = [reasons]string{"", "json", "utf8", "field", "size", "room", "route"}
+var reasonNames = [reasons]string{"", "json", "utf8", "field", "size", "room", "route", "max_rooms"}
 
 func (r reason) String() string { return reasonNames[r] }
 
@@ -45,6 +46,8 @@ func (b bad) detail() string {
 		return fmt.Sprintf("%q gives no name of a room that the topic feeds", b.what)
 	case badRoute:
 		return "no route of the topic fits"
+	case badFull:
+		return fmt.Sprintf("it would make a room, and the pattern %q has as many with data as its max_rooms says", b.what)
 	}
 	return ""
 }

@@ -73,10 +73,11 @@ type Consumer struct {
 	looked  time.Time    // the watcher's: when its last look began
 	checked time.Time    // the watcher's: when it last looked for stalled partitions
 
-	ctx    context.Context // ends with Stop
-	cancel context.CancelFunc
-	kicked chan struct{} // the watcher should look now
-	ended  sync.WaitGroup
+	ctx      context.Context // ends with Stop
+	cancel   context.CancelFunc
+	kicked   chan struct{} // the watcher should look now
+	refusals chan roomless // from the appenders
+	ended    sync.WaitGroup
 
 	recaller *recaller
 	times    *times
@@ -149,7 +150,7 @@ func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
 	if cfg.MetadataEvery <= 0 {
 		cfg.MetadataEvery = 5 * time.Second
 	}
-	c := &Consumer{cfg: cfg, router: r, catalog: t.Catalog(), doubtFor: 10 * time.Second, stallAfter: 15 * time.Second, log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), batch: t.NewBatch()}
+	c := &Consumer{cfg: cfg, router: r, catalog: t.Catalog(), doubtFor: 10 * time.Second, stallAfter: 15 * time.Second, log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), refusals: make(chan roomless, maxRefusals), batch: t.NewBatch()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.dead = &deadLetters{topic: cfg.DeadLetter}
 	c.recaller = newRecaller(c)
@@ -189,6 +190,7 @@ func (c *Consumer) Start(ctx context.Context) (err error) {
 		c.ended.Go(r.run)
 	}
 	c.ended.Go(c.watch)
+	c.ended.Go(c.reportRefused)
 	c.ended.Go(c.recaller.run)
 	return nil
 }
@@ -326,11 +328,16 @@ func (c *Consumer) kick() {
 // bad counts, samples and passes on a record that could not be routed.
 func (c *Consumer) bad(b bad, topic string, m *record) {
 	c.figures.bad[b.reason].Add(1)
+	c.sample(b, topic, m)
+	if c.cfg.DeadLetter != "" {
+		c.dead.send(b, topic, m)
+	}
+}
+
+// sample logs a record that could not be routed, or counts that it did not.
+func (c *Consumer) sample(b bad, topic string, m *record) {
 	if muted, ok := c.sampler.take(b.reason, time.Now()); ok {
 		c.log.Warn("bad record skipped", "topic", topic, "partition", m.partition, "offset", m.offset,
 			"reason", b.reason.String(), "detail", b.detail(), "unlogged", muted)
-	}
-	if c.cfg.DeadLetter != "" {
-		c.dead.send(b, topic, m)
 	}
 }

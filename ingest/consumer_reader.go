@@ -36,13 +36,15 @@ type reader struct {
 	index int
 	cmds  chan func()
 
-	batch *rooms.Batch
-	dec   *decoder
-	poll  *poller // nil as long as client is
-	rec   record
-	names map[unsafe.Pointer]*reading // by librdkafka's pointer to the topic's name
-	dirty []*partition                // whose read has moved since the last batch
-	since struct{ records, bytes, repeated uint64 }
+	batch  *rooms.Batch
+	dec    *decoder
+	poll   *poller // nil as long as client is
+	rec    record
+	event  *polled                     // that rec is of
+	filled int64                       // records before it were judged by the process before this
+	names  map[unsafe.Pointer]*reading // by librdkafka's pointer to the topic's name
+	dirty  []*partition                // whose read has moved since the last batch
+	since  struct{ records, bytes, repeated uint64 }
 
 	stuck atomic.Bool // some partition's offset is out of range: the watcher must look
 	worn  atomic.Bool // the client must be replaced
@@ -75,10 +77,15 @@ type doubt struct {
 }
 
 func newReader(c *Consumer, index int, batch *rooms.Batch) *reader {
-	return &reader{
+	r := &reader{
 		c: c, index: index, batch: batch, cmds: make(chan func()),
 		dec: newDecoder(c.cfg.MaxRecord, batch.Add), names: map[unsafe.Pointer]*reading{}, readings: map[string]*reading{}, ids: map[string]string{},
 	}
+	batch.Refused = c.refused
+	if c.cfg.DeadLetter != "" {
+		r.dec.origin = r.origin
+	}
+	return r
 }
 
 // open makes the librdkafka consumer, if that was not done yet.
@@ -251,6 +258,7 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 	}
 	routes := rd.topic.routes
 	e.fill(&r.rec)
+	r.event, r.filled = e, p.filled
 	if routes.headers {
 		r.rec.headers = e.headers()
 	}

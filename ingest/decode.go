@@ -25,6 +25,7 @@ type record struct {
 type decoder struct {
 	maxRecord int                 // bytes of key and value together
 	add       func(*rooms.Record) // takes what has been routed; must copy Room and Key, may keep Value
+	origin    func(*record) any   // what a dead letter is made of, should the record be refused a room; nil: nothing
 
 	// misplaced counts records that lie in another partition than the route's
 	// partitioner says.
@@ -160,7 +161,11 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
 			continue
 		}
 		d.rec.Room, d.rec.Pattern = name, d.which[i]
+		if d.origin != nil && d.which[i].Crowded() {
+			d.rec.Origin = d.origin(m)
+		}
 		d.add(&d.rec)
+		d.rec.Origin = nil
 	}
 	d.rec.Value = nil
 	return bad{}

@@ -18,6 +18,7 @@ type Record struct {
 	Value     []byte // kept until appended and never changed; nil is a tombstone
 	Binary    bool   // bare frames: opcode binary instead of text
 	Keyframe  bool   // nothing that came before is needed to understand what follows
+	Origin    any    // what Batch.Refused is told of it; nil: nothing
 }
 
 type itemKind uint8
@@ -54,6 +55,9 @@ type span struct{ from, to uint32 }
 type part struct {
 	items []item
 	arena []byte
+
+	origins []origin // of records that may be refused
+	refused func(*Refused)
 }
 
 func (p *part) text(s span) []byte { return p.arena[s.from:s.to] }
@@ -68,13 +72,18 @@ var parts = sync.Pool{New: func() any { return new(part) }}
 
 func (p *part) recycle() {
 	clear(p.items) // values must not outlive their frames
-	p.items, p.arena = p.items[:0], p.arena[:0]
+	clear(p.origins)
+	p.items, p.arena, p.origins, p.refused = p.items[:0], p.arena[:0], p.origins[:0], nil
 	parts.Put(p)
 }
 
 // Batch carries what one consumer has read and routed. It is not safe for
 // concurrent use; records of one partition must all go through one Batch.
 type Batch struct {
+	// Refused is called on the appenders' goroutines for each record that gets no room;
+	// it must not block. It is set before the first Add. Nil: they are counted only.
+	Refused func(*Refused)
+
 	table *Table
 	parts []*part
 	n     int
@@ -92,6 +101,7 @@ func (b *Batch) part(shard int) *part {
 	p := b.parts[shard]
 	if p == nil {
 		p = parts.Get().(*part)
+		p.refused = b.Refused
 		b.parts[shard] = p
 	}
 	return p
@@ -100,6 +110,9 @@ func (b *Batch) part(shard int) *part {
 // Add puts one record on the way to its room.
 func (b *Batch) Add(r *Record) {
 	p := b.part(b.table.shardOfBytes(r.Room))
+	if r.Origin != nil {
+		p.origins = append(p.origins, origin{len(p.items), r.Origin})
+	}
 	p.items = append(p.items, item{
 		kind: itemRecord, pattern: r.Pattern, typ: r.Type, hasKey: r.HasKey, binary: r.Binary, keyframe: r.Keyframe,
 		name: p.keep(r.Room), key: p.keep(r.Key),

@@ -16,8 +16,9 @@ type Pattern struct {
 	Match string
 	Class *Class
 
-	// MaxRooms bounds how many rooms the pattern may have at once: bad fields
-	// and curious clients could create any number. Zero means 1,000,000.
+	// MaxRooms bounds how many rooms with data the pattern may have at once, since bad
+	// fields could create any number, and how many without, that clients have asked
+	// for, apart. Zero means 1,000,000.
 	MaxRooms int
 
 	// Feed is the topic that feeds the pattern's rooms; nil: none does.
@@ -33,7 +34,8 @@ type Pattern struct {
 
 	prefix string // Match up to the wildcard
 	wild   bool
-	count  atomic.Int64 // rooms alive, in all shards
+	count  atomic.Int64 // rooms alive that have had data, in all shards
+	empty  atomic.Int64 // rooms alive that clients have asked for, and no more
 
 	watched atomic.Int64 // watches, in all shards: without any, a room that is not there costs nothing
 }
@@ -46,7 +48,7 @@ func (p *Pattern) maxRooms() int64 {
 }
 
 // Rooms is the number of rooms of the pattern that are alive.
-func (p *Pattern) Rooms() int64 { return p.count.Load() }
+func (p *Pattern) Rooms() int64 { return p.count.Load() + p.empty.Load() }
 
 // Literal says whether the pattern names exactly one room.
 func (p *Pattern) Literal() bool { return !p.wild }

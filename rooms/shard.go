@@ -41,6 +41,7 @@ type shard struct {
 	watches  map[*Pattern]map[string]*watched // by prefix
 	shedNext int64                            // when shed looks again after it could not shed enough
 	evicting eviction
+	empty    map[*Room]string   // rooms that have had no record, and who pays for them
 	partial  map[*Pattern]int64 // of rooms that are no more: latest.partial
 }
 
@@ -62,6 +63,7 @@ func newShard(t *Table, i, feeds int) *shard {
 		lost:     make([][]Pos, feeds),
 		went:     map[*Pattern]*feedState{},
 		partial:  map[*Pattern]int64{},
+		empty:    map[*Room]string{},
 		rooms:    newIndex(),
 		journals: map[*Class]*Tape{},
 		watches:  map[*Pattern]map[string]*watched{},
@@ -157,10 +159,11 @@ func (s *shard) record(p *part, it *item) {
 			s.stats.skipped.Add(1)
 			return
 		}
-		if r = s.room(string(name), it.pattern); r == nil {
-			s.stats.refused.Add(1)
+		if !validName(name) || !it.pattern.admit() {
+			s.refused(p, it)
 			return
 		}
+		r = s.make(string(name), it.pattern)
 	}
 	// What a consumer that was set back reads twice is sent once. The chain
 	// alone does not say: a room made since does not know what came before.
@@ -171,6 +174,9 @@ func (s *shard) record(p *part, it *item) {
 	}
 	if !known {
 		prev = unknown
+		if len(s.empty) > 0 {
+			s.filled(r)
+		}
 		if !r.private() && !r.tape.fed {
 			s.appear(r)
 		}
@@ -259,19 +265,8 @@ func (s *shard) tell(sub *Sub) {
 	s.tellers[i] = sub.listener
 }
 
-// room finds a room or makes it; nil: the pattern has as many as it may, or
-// the name is none.
-func (s *shard) room(name string, p *Pattern) *Room {
-	if r := s.rooms.findString(name); r != nil {
-		return r
-	}
-	if !validName([]byte(name)) {
-		return nil
-	}
-	if p.count.Add(1) > p.maxRooms() {
-		p.count.Add(-1)
-		return nil
-	}
+// make makes a room that has been counted.
+func (s *shard) make(name string, p *Pattern) *Room {
 	r := &Room{name: name, pattern: p}
 	if p.Class.remembers() {
 		r.last = newLatest(&s.table.usedLast)

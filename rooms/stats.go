@@ -17,6 +17,7 @@ type shardStats struct {
 // Stats are the table's figures since it started.
 type Stats struct {
 	Rooms     int64 // alive
+	Empty     int64 // of those, that have had no record: clients have asked for them
 	Listened  int64 // with members on some listener
 	RoomBytes int64 // of rooms and what listeners keep of them, tapes apart; estimated
 	Shards    int
@@ -56,6 +57,9 @@ func (t *Table) Stats() Stats {
 		out.Deflated += s.stats.deflated.Load()
 		out.DeflatedFrom += s.stats.deflatedFrom.Load()
 		out.DeflatedTo += s.stats.deflatedTo.Load()
+	}
+	for _, p := range t.cfg.Catalog.Patterns() {
+		out.Empty += p.empty.Load()
 	}
 	out.LastFull = t.overLast() || t.fullUntil.Load() > t.clock()
 	out.RoomBytes = out.Rooms*roomSize + out.Listened*int64(unsafe.Sizeof(Sub{}))

@@ -118,11 +118,11 @@ func (t *Table) Leave(s *Sub) {
 func (s *shard) join(j *Join) {
 	for i := range j.Rooms {
 		if seat := &j.Rooms[i]; seat.shard == s.index {
-			s.seat(j.listener, seat)
+			s.seat(j.listener, j.User, seat)
 		}
 	}
 	for _, w := range j.Watches {
-		s.watch(j.listener, w)
+		s.watch(j.listener, j.User, w)
 	}
 	if j.left.Add(-1) == 0 {
 		j.Done(j)
@@ -143,10 +143,9 @@ func (s *shard) refuse(j *Join) {
 	}
 }
 
-func (s *shard) seat(l *Listener, seat *Seat) {
-	r := s.room(seat.Name, seat.Pattern)
-	if r == nil {
-		seat.Err = ErrTooManyRooms
+func (s *shard) seat(l *Listener, user string, seat *Seat) {
+	r, err := s.roomFor(user, seat)
+	if seat.Err = err; err != nil {
 		return
 	}
 	sub := r.subs

@@ -17,6 +17,7 @@ func (s *shard) left(r *Room) {
 	if !r.private() {
 		r.tape.left = s.now
 	}
+	s.vacant(r)
 }
 
 // sweep lets go of what retention no longer covers.
@@ -119,7 +120,11 @@ func (s *shard) remove(r *Room) {
 			s.went[r.pattern] = r.last.went
 		}
 	}
-	r.pattern.count.Add(-1)
+	if user, ok := s.empty[r]; ok {
+		s.settle(r, user)
+	} else {
+		r.pattern.count.Add(-1)
+	}
 	s.stats.rooms.Add(-1)
 }
 

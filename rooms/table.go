@@ -25,6 +25,9 @@ type Config struct {
 	Budget int64
 	// LastBudget bounds the bytes of all last values together. Zero means 512 MiB.
 	LastBudget int64
+	// EmptyRooms is how many rooms that have had no record the joins of one user may
+	// have made. Zero means any number.
+	EmptyRooms int
 }
 
 // Table holds all rooms of a node, in shards with an appender each. Its
@@ -38,6 +41,8 @@ type Table struct {
 	usedLast  atomic.Int64 // bytes of all last values
 	fullUntil atomic.Int64 // until when a last value that was evicted is trouble, ms by the clock
 	began     time.Time
+
+	payers payers
 
 	mu        sync.Mutex
 	started   bool
@@ -63,6 +68,7 @@ func New(cfg Config) (*Table, error) {
 		cfg.LastBudget = 512 << 20
 	}
 	t := &Table{cfg: cfg, seed: maphash.MakeSeed(), began: time.Now()}
+	t.payers.most = cfg.EmptyRooms
 	for i, f := range cfg.Feeds {
 		f.index = i
 	}

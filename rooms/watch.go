@@ -77,7 +77,7 @@ type watched struct {
 }
 
 // watch answers one watch of a join.
-func (s *shard) watch(l *Listener, w *Watch) {
+func (s *shard) watch(l *Listener, user string, w *Watch) {
 	groups := s.watches[w.Pattern]
 	if groups == nil {
 		groups = map[string]*watched{}
@@ -112,7 +112,7 @@ func (s *shard) watch(l *Listener, w *Watch) {
 		return
 	}
 	for i := range list {
-		s.seat(l, &list[i])
+		s.seat(l, user, &list[i])
 	}
 	w.seats[s.index] = list
 }
@@ -188,7 +188,7 @@ func (s *shard) appear(r *Room) {
 		}
 		for l, list := range by {
 			f := &Found{Seat: Seat{Name: r.name, Pattern: r.pattern}, Watches: list}
-			s.seat(l, &f.Seat)
+			s.seat(l, "", &f.Seat)
 			f.Seat.Sub.members += int32(len(list) - 1)
 			l.Found(f)
 		}

@@ -171,6 +171,9 @@ type LimitsConfig struct {
 	// RoomsPerWildcard is the most rooms that one of them may join. Default 1000; 0:
 	// as many as RoomsPerConnection leaves.
 	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
+	// EmptyRooms is the most rooms that have had no message on this node one user may have
+	// asked for and be in, over all connections. Default 1000; 0: no limit.
+	EmptyRooms int `koanf:"empty_rooms"`
 	// RecallBytes is how many bytes of records are read again in a minute for one user
 	// whose clients resume from further back than memory holds; those who ask for the same
 	// share them. Who asks for more than is left waits (-32010), for more than there ever

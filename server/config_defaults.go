@@ -30,7 +30,7 @@ func Default() *Config {
 			SnapshotBytes:      64 << 20,
 			UserBudgets:        4,
 			BadTokensPerSecond: 100,
-			RoomsPerConnection: 1024, WildcardsPerConnection: 8, RoomsPerWildcard: 1000,
+			RoomsPerConnection: 1024, WildcardsPerConnection: 8, RoomsPerWildcard: 1000, EmptyRooms: 1000,
 			RecallBytes: 256 << 20,
 		},
 		Kafka: KafkaConfig{

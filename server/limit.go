@@ -34,6 +34,7 @@ const (
 	limitRooms
 	limitWildcards
 	limitWildcardRooms
+	limitEmptyRooms
 	limitHalfOpen
 	limitClosing
 	limitTLSWaiting
@@ -57,7 +58,7 @@ var limitOf = [loop.Paces]limitKind{
 func (k limitKind) String() string {
 	return [...]string{
 		"connections", "connections_per_address", "pending", "connections_per_user", "messages_per_second",
-		"rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard", "half_open", "closing", "tls_waiting",
+		"rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard", "empty_rooms", "half_open", "closing", "tls_waiting",
 		"control_frames", "small_fragments", "inflated_messages", "tls_records",
 		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second",
 	}[k]

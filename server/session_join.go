@@ -174,7 +174,7 @@ func joinFault(err error) fault {
 		return fault{code: codeTooOld, text: err.Error(), oldest: &old.Oldest}
 	case errors.As(err, &notNow):
 		return fault{code: codeNotNow, text: err.Error(), retryAfter: max(notNow.RetryAfter, time.Millisecond)}
-	case errors.As(err, &limit), errors.Is(err, rooms.ErrTooManyRooms):
+	case errors.As(err, &limit), errors.Is(err, rooms.ErrTooManyRooms), errors.Is(err, rooms.ErrEmptyRooms):
 		return fault{code: codeLimit, text: "limit reached: " + err.Error()}
 	default:
 		return fault{code: codeSubscribe, text: "subscription failed: " + err.Error()}
@@ -206,6 +206,7 @@ func (h *handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 	c.Join(a.refs, func(joined []loop.Joined) []byte {
 		s.leave(1)
 		s.release(failures(joined))
+		h.countEmpty(c, joined, user)
 		s.mu.Lock()
 		if s.phase == phJoining {
 			s.phase = phOpen

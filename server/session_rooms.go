@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tapecast/loop"
+	"tapecast/rooms"
 )
 
 // subscribe is the method. An object is answered room by room; a list, the
@@ -31,6 +32,7 @@ func (h *handler) subscribe(c conn, s *session, q *request, user string) {
 		done()
 		s.release(failures(joined))
 		h.countWilds(c, joined, user)
+		h.countEmpty(c, joined, user)
 		switch {
 		case len(id) == 0:
 			return nil
@@ -141,4 +143,18 @@ func appendRooms(id []byte, list []loop.Joined, status string) []byte {
 		dst = appendJoined(dst, &list[i], status)
 	}
 	return append(dst, "]}}"...)
+}
+
+// countEmpty counts and logs a request for more rooms that nobody feeds than its user, or
+// all users of a pattern together, may have.
+func (h *handler) countEmpty(c conn, joined []loop.Joined, user string) {
+	over := func(j loop.Joined) bool {
+		return errors.Is(j.Err, rooms.ErrEmptyRooms) || errors.Is(j.Err, rooms.ErrTooManyRooms)
+	}
+	for _, j := range joined {
+		if over(j) || slices.ContainsFunc(j.Rooms, over) {
+			h.logLimit(c, h.limit.hit(limitEmptyRooms), user)
+			return
+		}
+	}
 }

@@ -44,7 +44,7 @@ func (s *Server) lastValuesFull() (bool, string) {
 // request that asks for more than any client may have.
 func (k limitKind) sheds() bool {
 	switch k {
-	case limitRooms, limitWildcards, limitWildcardRooms:
+	case limitRooms, limitWildcards, limitWildcardRooms, limitEmptyRooms:
 		return false
 	}
 	return true

@@ -1,0 +1,81 @@
+package ingest
+
+import (
+	"bytes"
+
+	"tapecast/rooms"
+)
+
+// maxRefusals is how many refused records may wait to be logged and sent on. What comes
+// beyond it is counted, and its dead letter lost.
+const maxRefusals = 1024
+
+// roomless is a record that was routed, and that its appender had no room for.
+type roomless struct {
+	topic  string
+	bad    bad
+	record record
+	whole  bool // record can be made a dead letter
+}
+
+// judged is the origin of a record that the process before this has reported.
+var judged = new(record)
+
+// origin is a copy of the record that is being routed, for a dead letter.
+func (r *reader) origin(m *record) any {
+	if m.offset < r.filled {
+		return judged
+	}
+	if m.headers == nil {
+		m.headers = r.event.headers()
+	}
+	return &record{
+		partition: m.partition, offset: m.offset, time: m.time,
+		key: bytes.Clone(m.key), value: bytes.Clone(m.value), headers: m.headers,
+	}
+}
+
+// refused takes a record that got no room. It runs on an appender's goroutine, and
+// hands the rest to reportRefused.
+func (c *Consumer) refused(r *rooms.Refused) {
+	origin, _ := r.Origin.(*record)
+	if origin == judged {
+		return
+	}
+	c.figures.bad[badFull].Add(1)
+	f := roomless{topic: r.Pattern.Feed.Topic(), bad: bad{reason: badFull, what: r.Pattern.Match}}
+	if f.whole = origin != nil; f.whole {
+		f.record = *origin
+	} else {
+		f.record = record{partition: r.Partition, offset: r.Offset}
+	}
+	select {
+	case c.refusals <- f:
+	default:
+		c.loseLetter()
+	}
+}
+
+// loseLetter counts a dead letter that cannot be written, where they are wanted.
+func (c *Consumer) loseLetter() {
+	if c.cfg.DeadLetter != "" {
+		c.dead.lost.Add(1)
+	}
+}
+
+// reportRefused logs and passes on refused records until the Consumer is stopped.
+func (c *Consumer) reportRefused() {
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case f := <-c.refusals:
+			c.sample(f.bad, f.topic, &f.record)
+			if !f.whole {
+				c.loseLetter()
+			} else if c.cfg.DeadLetter != "" {
+				c.dead.send(f.bad, f.topic, &f.record)
+			}
+		}
+	}
+}

@@ -1,0 +1,29 @@
+package ingest
+
+import (
+	"testing"
+
+	"tapecast/rooms"
+)
+
+// TestRefusalsOverflow: each refused record is counted, also where more come than can be
+// logged and sent on; the appender never waits.
+func TestRefusalsOverflow(t *testing.T) {
+	c := &Consumer{cfg: Config{DeadLetter: "dead"}, dead: &deadLetters{}, refusals: make(chan roomless, maxRefusals)}
+	p := &rooms.Pattern{Match: "a:*", Feed: rooms.NewFeed("topic")}
+	const over = 7
+	for i := range int64(maxRefusals + over) {
+		c.refused(&rooms.Refused{Pattern: p, Partition: 3, Offset: i, Origin: &record{partition: 3, offset: i, key: []byte("k")}})
+	}
+	c.refused(&rooms.Refused{Pattern: p, Origin: judged})
+	if n := c.figures.bad[badFull].Load(); n != maxRefusals+over {
+		t.Errorf("%d were counted", n)
+	}
+	if n := c.dead.lost.Load(); n != over {
+		t.Errorf("%d dead letters were lost", n)
+	}
+	f := <-c.refusals
+	if f.topic != "topic" || !f.whole || f.record.partition != 3 || string(f.record.key) != "k" || f.bad.what != "a:*" {
+		t.Errorf("the first is %+v", f)
+	}
+}

@@ -1,0 +1,149 @@
+package rooms
+
+import (
+	"errors"
+	"math"
+	"sync"
+)
+
+// ErrEmptyRooms answers a join that would make one more room that nobody feeds for a user
+// with as many of them as one may have.
+var ErrEmptyRooms = errors.New("too many rooms that have had no message yet")
+
+// payers counts the empty rooms of each user: those that a join of theirs has made and
+// that have had no record since. Appenders use it when such a room comes or goes, and
+// a user without any is not in it.
+type payers struct {
+	most int // of one user; 0: any number
+
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (p *payers) take(user string) bool {
+	if user == "" {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.most > 0 && p.n[user] >= p.most {
+		return false
+	}
+	if p.n == nil {
+		p.n = map[string]int{}
+	}
+	p.n[user]++
+	return true
+}
+
+func (p *payers) give(user string) {
+	if user == "" {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.n[user]--; p.n[user] <= 0 {
+		delete(p.n, user)
+	}
+}
+
+// roomFor finds a room or makes an empty one for a join of the user. Empty rooms are
+// counted apart: names that nobody feeds take no place from a record's room.
+func (s *shard) roomFor(user string, seat *Seat) (*Room, error) {
+	if r := s.rooms.findString(seat.Name); r != nil {
+		return r, nil
+	}
+	p := seat.Pattern
+	if !validName([]byte(seat.Name)) {
+		return nil, ErrTooManyRooms
+	}
+	if p.empty.Add(1) > p.maxRooms() {
+		p.empty.Add(-1)
+		return nil, ErrTooManyRooms
+	}
+	if !s.table.payers.take(user) {
+		p.empty.Add(-1)
+		return nil, ErrEmptyRooms
+	}
+	r := s.make(seat.Name, p)
+	s.empty[r] = user
+	return r, nil
+}
+
+// filled counts a room as one with data, before its first record. Where the pattern has
+// as many of those as it may, it stays on the account of its user: members are
+// never refused a record.
+func (s *shard) filled(r *Room) {
+	user, ok := s.empty[r]
+	if !ok || !r.pattern.admit() {
+		return
+	}
+	s.settle(r, user)
+}
+
+// settle takes a room off its user's account.
+func (s *shard) settle(r *Room, user string) {
+	delete(s.empty, r)
+	r.pattern.empty.Add(-1)
+	s.table.payers.give(user)
+}
+
+// vacant is called when the last member has left a room: one that has had nothing is not
+// kept for anybody.
+func (s *shard) vacant(r *Room) {
+	if _, ok := s.empty[r]; !ok || r.next > 0 {
+		return
+	}
+	if r.private() {
+		s.remove(r)
+		return
+	}
+	r.tape.left = math.MinInt64 / 2 // the next sweep takes it
+}
+
+// admit counts one more room with data; false: the pattern has as many as it may.
+func (p *Pattern) admit() bool {
+	if p.count.Add(1) > p.maxRooms() {
+		p.count.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Crowded reports whether the pattern may soon have, or has, as many rooms with data as
+// it may: a record of it may be refused.
+func (p *Pattern) Crowded() bool {
+	most := p.maxRooms()
+	return p.count.Load()+min(most/4, 4096) >= most
+}
+
+// Refused is a record that got no room, since its pattern has as many as it may. It is
+// good during the call.
+type Refused struct {
+	Pattern   *Pattern
+	Room      []byte
+	Partition int32
+	Offset    int64
+	Origin    any // of the Record
+}
+
+// origin is what a part keeps of a record that may be refused.
+type origin struct {
+	item int
+	of   any
+}
+
+// refused reports a record that got no room.
+func (s *shard) refused(p *part, it *item) {
+	s.stats.refused.Add(1)
+	if p.refused == nil {
+		return
+	}
+	r := Refused{Pattern: it.pattern, Room: p.text(it.name), Partition: it.part, Offset: it.off}
+	for _, o := range p.origins {
+		if &p.items[o.item] == it {
+			r.Origin = o.of
+		}
+	}
+	p.refused(&r)
+}

@@ -1,0 +1,139 @@
+package rooms
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestEmptyRooms: names that nobody feeds are bounded for each user, and take no place
+// from a record's room.
+func TestEmptyRooms(t *testing.T) {
+	feed := newOpenFeed(1)
+	m := newManual(t, Config{Shards: 4, EmptyRooms: 10},
+		&Pattern{Match: "a:*", Class: &Class{Name: "kept", Keep: true}, Feed: feed, MaxRooms: 30},
+		&Pattern{Match: "o:{owner}", Class: private, Feed: feed})
+	l := m.listen()
+	join := func(user string, names ...string) (seats []Seat) {
+		j := &Join{User: user, Done: func(*Join) {}}
+		for _, name := range names {
+			p, _, _ := m.cfg.Catalog.Resolve(name)
+			j.Rooms = append(j.Rooms, Seat{Name: name, Pattern: p})
+		}
+		m.Join(l, j)
+		m.answer()
+		return j.Rooms
+	}
+	names := func(of string, n int) (list []string) {
+		for i := range n {
+			list = append(list, fmt.Sprintf("a:%s%d", of, i))
+		}
+		return list
+	}
+	failed := func(seats []Seat, want error) (n int) {
+		t.Helper()
+		for i := range seats {
+			if err := seats[i].Err; err != nil {
+				if n++; err != want {
+					t.Fatalf("%s: %v", seats[i].Name, err)
+				}
+			}
+		}
+		return n
+	}
+	junk := join("x", names("junk", 25)...)
+	if n := failed(junk, ErrEmptyRooms); n != 15 {
+		t.Fatalf("%d of 25 were refused", n)
+	}
+	if n := failed(join("x", names("more", 5)...), ErrEmptyRooms); n != 5 {
+		t.Errorf("%d of 5 more were refused", n)
+	}
+	// Others are not hindered, nor is the user in rooms that are there.
+	if n := failed(join("y", names("y", 8)...), nil); n != 0 {
+		t.Errorf("another user was refused %d rooms", n)
+	}
+	off := int64(0)
+	put := func(name string) { m.put(name, 0, off, "1"); off++ }
+	for i := range 30 {
+		put(fmt.Sprintf("a:real%d", i))
+	}
+	if n := failed(join("x", names("real", 30)...), nil); n != 0 || m.Stats().Refused != 0 {
+		t.Errorf("%d rooms with data were refused, %d records", n, m.Stats().Refused)
+	}
+	// All users together have as many of a pattern as it may have rooms.
+	failed(join("z", names("z", 10)...), nil)
+	if n := failed(join("u", names("u", 10)...), ErrTooManyRooms); n != 8 {
+		t.Errorf("%d of 10 were refused in all", n)
+	}
+	// The pattern is full, yet a room that somebody is in gets its records; its user pays on.
+	for i := range junk {
+		if junk[i].Err != nil {
+			continue
+		}
+		if put(junk[i].Name); m.room(junk[i].Name).Head() != 1 || m.Stats().Refused != 0 {
+			t.Error("a member was refused a record")
+		}
+		break
+	}
+	put("a:other")
+	if n := m.Stats().Refused; n != 1 {
+		t.Errorf("%d records were refused", n)
+	}
+	// Who leaves them has them no more, and is forgotten.
+	for i := range junk {
+		if junk[i].Err == nil {
+			m.leave(junk[i].Sub)
+		}
+	}
+	m.pass(time.Minute)
+	m.sweep()
+	if n := m.payers.n["x"]; n != 0 || len(m.payers.n) != 3 {
+		t.Errorf("users are %v", m.payers.n)
+	}
+	if n := failed(join("x", names("junk", 10)...), nil); n != 0 {
+		t.Errorf("%d were refused that the user has left", n)
+	}
+	// A private room goes at once; with its first record a room is paid for by nobody.
+	s := join("1", "o:1")[0]
+	if m.payers.n["1"] != 1 {
+		t.Errorf("users are %v", m.payers.n)
+	}
+	put("o:1")
+	if m.payers.n["1"] != 0 || m.Stats().Empty == 0 {
+		t.Errorf("users are %v", m.payers.n)
+	}
+	m.leave(s.Sub)
+	if s = join("2", "o:2")[0]; m.room("o:2") == nil {
+		t.Error("there is no room")
+	}
+	m.leave(s.Sub)
+	if m.room("o:2") != nil || m.room("o:1") == nil {
+		t.Error("the empty room is there, or the other is not")
+	}
+	m.check()
+}
+
+// TestRefusedRecords: a record that gets no room is reported to who sent it.
+func TestRefusedRecords(t *testing.T) {
+	feed := newOpenFeed(1)
+	m := newManual(t, Config{Shards: 2}, &Pattern{Match: "a:*", Class: &Class{Name: "kept", Keep: true}, Feed: feed, MaxRooms: 4})
+	p := m.Catalog().Patterns()[0]
+	var got []string
+	m.batch.Refused = func(r *Refused) {
+		got = append(got, fmt.Sprint(r.Pattern.Match, " ", string(r.Room), " ", r.Partition, ":", r.Offset, " ", r.Origin))
+	}
+	for i := range int64(6) {
+		rec := Record{Pattern: p, Room: fmt.Appendf(nil, "a:%d", i), Offset: i, Value: []byte("1")}
+		if p.Crowded() != (i >= 3) {
+			t.Errorf("with %d rooms of 4: crowded %v", i, p.Crowded())
+		}
+		if p.Crowded() {
+			rec.Origin = i * 100
+		}
+		m.batch.Add(&rec)
+		m.send()
+	}
+	if want := "[a:* a:4 0:4 400 a:* a:5 0:5 500]"; fmt.Sprint(got) != want || m.Stats().Refused != 2 {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
