@@ -83,7 +83,7 @@ func newReader(c *Consumer, index int, batch *rooms.Batch) *reader {
 	}
 	batch.Refused = c.refused
 	if c.cfg.DeadLetter != "" {
-		r.dec.origin = r.origin
+		r.dec.origin, r.dec.crowded = r.origin, batch.Crowded
 	}
 	return r
 }
@@ -317,27 +317,6 @@ func (r *reader) flush() bool {
 	r.dec.misplaced = 0
 	r.since = struct{ records, bytes, repeated uint64 }{}
 	return true
-}
-
-// addLag adds how many records each partition has that are not routed yet, and
-// says how many of them librdkafka holds.
-func (r *reader) addLag(lag map[string]int64) (queued int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.client == nil {
-		return 0
-	}
-	for name, rd := range r.readings {
-		for _, p := range rd.parts {
-			if p == nil {
-				continue
-			}
-			if _, high, err := r.client.GetWatermarkOffsets(name, p.num); err == nil && high > p.next.Load() {
-				lag[name] += high - p.next.Load()
-			}
-		}
-	}
-	return r.poll.queued()
 }
 
 // failed takes an error of the client. Those of single partitions do not say

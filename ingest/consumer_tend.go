@@ -294,3 +294,24 @@ func (c *Consumer) mend(r *reader) error {
 	}
 	return all
 }
+
+// addLag adds how many records each partition has that are not routed yet, and
+// says how many of them librdkafka holds.
+func (r *reader) addLag(lag map[string]int64) (queued int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.client == nil {
+		return 0
+	}
+	for name, rd := range r.readings {
+		for _, p := range rd.parts {
+			if p == nil {
+				continue
+			}
+			if _, high, err := r.client.GetWatermarkOffsets(name, p.num); err == nil && high > p.next.Load() {
+				lag[name] += high - p.next.Load()
+			}
+		}
+	}
+	return r.poll.queued()
+}

@@ -25,11 +25,15 @@ type record struct {
 type decoder struct {
 	maxRecord int                 // bytes of key and value together
 	add       func(*rooms.Record) // takes what has been routed; must copy Room and Key, may keep Value
-	origin    func(*record) any   // what a dead letter is made of, should the record be refused a room; nil: nothing
 
 	// misplaced counts records that lie in another partition than the route's
 	// partitioner says.
 	misplaced uint64
+
+	// origin is what a dead letter is made of, should a record be refused a room, which a
+	// crowded pattern's may be; nil: nothing is.
+	origin  func(*record) any
+	crowded func(*rooms.Pattern) bool
 
 	scan  scanner
 	rec   rooms.Record
@@ -161,7 +165,7 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
 			continue
 		}
 		d.rec.Room, d.rec.Pattern = name, d.which[i]
-		if d.origin != nil && d.which[i].Crowded() {
+		if d.origin != nil && d.crowded(d.which[i]) {
 			d.rec.Origin = d.origin(m)
 		}
 		d.add(&d.rec)

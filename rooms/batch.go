@@ -177,6 +177,7 @@ func (b *Batch) Send(ctx context.Context) error {
 		case <-s.stopped:
 			return ErrStopped
 		}
+		b.table.flying.Add(int64(len(p.items)))
 		if !s.box.put(p) {
 			return ErrStopped
 		}

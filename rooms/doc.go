@@ -33,6 +33,14 @@
 // member lags begins again as a snapshot. Where tapes drop frames they are copied to
 // the last values, so the one budget may feed the other; last values never cost tapes anything.
 //
+// # Rooms without data
+//
+// A join makes the rooms that it names. As long as such a room has had no record, the user
+// of the join pays for it (empty.go), and it does not count for the pattern's MaxRooms: names that
+// nobody feeds take no place from data. With its first record it counts, or, where
+// the pattern is full, stays with its user: members are never refused a record. So a record
+// is refused only where nobody is in its room. Whoever sent it hears of it (Batch.Refused).
+//
 // # Deflated frames
 //
 // Where a class compresses and members take that, the appender writes each frame

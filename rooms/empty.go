@@ -110,11 +110,11 @@ func (p *Pattern) admit() bool {
 	return true
 }
 
-// Crowded reports whether the pattern may soon have, or has, as many rooms with data as
-// it may: a record of it may be refused.
-func (p *Pattern) Crowded() bool {
-	most := p.maxRooms()
-	return p.count.Load()+min(most/4, 4096) >= most
+// Crowded reports whether a record of the pattern that is added now may be refused: each
+// one on the way to the appenders may make a room before it, and so may as many that
+// other batches add meanwhile.
+func (b *Batch) Crowded(p *Pattern) bool {
+	return p.count.Load()+2*(b.table.flying.Load()+int64(b.n)) >= p.maxRooms()
 }
 
 // Refused is a record that got no room, since its pattern has as many as it may. It is

@@ -124,13 +124,16 @@ func TestRefusedRecords(t *testing.T) {
 	}
 	for i := range int64(6) {
 		rec := Record{Pattern: p, Room: fmt.Appendf(nil, "a:%d", i), Offset: i, Value: []byte("1")}
-		if p.Crowded() != (i >= 3) {
-			t.Errorf("with %d rooms of 4: crowded %v", i, p.Crowded())
+		if m.batch.Crowded(p) != (i >= 4) {
+			t.Errorf("with %d rooms of 4: crowded %v", i, m.batch.Crowded(p))
 		}
-		if p.Crowded() {
+		if m.batch.Crowded(p) {
 			rec.Origin = i * 100
 		}
 		m.batch.Add(&rec)
+		if !m.batch.Crowded(p) != (i < 2) { // it may make one, and so may another batch's
+			t.Errorf("with %d rooms of 4 and one on the way: crowded %v", i, m.batch.Crowded(p))
+		}
 		m.send()
 	}
 	if want := "[a:* a:4 0:4 400 a:* a:5 0:5 500]"; fmt.Sprint(got) != want || m.Stats().Refused != 2 {

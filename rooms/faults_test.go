@@ -21,7 +21,7 @@ var plantedFaults = []struct{ what, file, old, new string }{
 	{"positions are one further than the tape", "events.go", "next.off[it.part] = max(next.off[it.part], it.off)", "next.off[it.part] = max(next.off[it.part], it.off+1)"},
 	{"a resume begins a chunk late", "resume.go", "r.numberFrom(c.first), c.after[feed], now)", "r.numberFrom(c.first+uint64(c.n)), c.after[feed], now)"},
 	{"of the chunks that go one is not searched for last values", "sweep.go", "r.evacuate(n)", "r.evacuate(n - 1)"},
-	{"a walk that is interrupted leaves out a key", "latest_read.go", "return f.num, dst, false, false\n\t\t}\n\t\tif k", "return f.num + 1, dst, false, false\n\t\t}\n\t\tif k"},
+	{"a walk that is interrupted leaves out a key", "latest_read.go", "next, level = f.num, false\n\t\t\tbreak\n\t\t}\n\t\tif k", "next, level = f.num+1, false\n\t\t\tbreak\n\t\t}\n\t\tif k"},
 	{"who filters hears of every key that goes", "sift.go", "if f.part < 0 && f.part != noticeExpired {", "if f.part < 0 {"},
 	{"a private room's list forgets where it begins", "refs.go", "first: list.first + uint64(gone)", "first: list.first"},
 	{"the deflated tape is numbered one too high", "deflated.go", "z.size, z.next = t.size, t.next\n", "z.size, z.next = t.size, t.next+1\n"},

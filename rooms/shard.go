@@ -96,6 +96,7 @@ func (s *shard) run() {
 		asks, parts = s.box.take(asks, parts)
 		for i, p := range parts {
 			s.append(p)
+			s.table.flying.Add(-int64(len(p.items)))
 			p.recycle()
 			parts[i] = nil
 			<-s.slots

@@ -33,6 +33,7 @@ type Stats struct {
 	Expired   uint64 // keys that nobody has updated for their class's key_ttl
 	Evicted   uint64 // keys forgotten because their room had too many
 
+	Waiting     int64  // records and events on their way to the appenders
 	OutOfMemory uint64 // last values forgotten because all of them took too much
 
 	Deflated                 uint64 // frames written to a tape of deflated ones
@@ -61,6 +62,7 @@ func (t *Table) Stats() Stats {
 	for _, p := range t.cfg.Catalog.Patterns() {
 		out.Empty += p.empty.Load()
 	}
+	out.Waiting = t.flying.Load()
 	out.LastFull = t.overLast() || t.fullUntil.Load() > t.clock()
 	out.RoomBytes = out.Rooms*roomSize + out.Listened*int64(unsafe.Sizeof(Sub{}))
 	return out

@@ -43,6 +43,7 @@ type Table struct {
 	began     time.Time
 
 	payers payers
+	flying atomic.Int64 // items on their way to the appenders
 
 	mu        sync.Mutex
 	started   bool
