@@ -47,6 +47,7 @@ type Conn struct {
 	asked     *[]byte // an upgrade request that is not complete
 	pongs     *[]byte // that the loop has not taken; mu guards it
 	judged    bool    // the handler has seen the request
+	headed    bool    // a PROXY protocol header is still to come
 	reading   bool    // the upgrade was granted: input is frames
 	deflate   bool    // permessage-deflate was agreed on; not changed once it reads
 	paused    bool    // not read until the loop resumes it; mu guards it

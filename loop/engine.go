@@ -72,6 +72,9 @@ type Config struct {
 	// bound one of the address that has the most is closed for one of another. Zero: no
 	// bound.
 	MaxPending int
+	// Trusted peers are balancers: each of their connections begins with a PROXY protocol
+	// header, and is counted for and known by the address that it names.
+	Trusted []netip.Prefix
 	// Limited is told of each socket that was refused or dropped, and where it came from.
 	// Any goroutine may call it; it must not block. nil: nobody is told.
 	Limited func(l Limit, from netip.AddrPort)
@@ -150,6 +153,7 @@ type Engine struct {
 	ids      atomic.Uint64
 	accepted atomic.Uint64
 	failed   atomic.Uint64 // accepts that failed
+	misled   atomic.Uint64 // trusted peers without a good header
 	lastFail atomic.Int64  // when the last of them was logged, ns by now; 0: never
 	putOff   [putOffs]atomic.Uint64
 }
@@ -242,7 +246,8 @@ func (e *Engine) newConn(from unix.Sockaddr) *Conn {
 	if ip.IsValid() {
 		c.addr = ip.As16()
 	}
-	e.gate.enter(c, false)
+	c.headed = e.trusts(ip)
+	e.gate.enter(c, c.headed)
 	return c
 }
 

@@ -18,6 +18,11 @@ const maxUnhandled = 32
 
 // arrived is given what was read from the socket, and says whether the peer should wait.
 func (c *Conn) arrived(b []byte) putOff {
+	if c.headed {
+		if b = c.readHeader(b); len(b) == 0 {
+			return offNot
+		}
+	}
 	if c.secure != nil {
 		return c.secure.received(c, b)
 	}

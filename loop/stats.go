@@ -105,6 +105,8 @@ type Stats struct {
 	AcceptFailed uint64
 	TLS          TLSStats
 	PutOff       PutOffs
+	// HeadersRefused counts trusted peers whose PROXY protocol header was missing or bad.
+	HeadersRefused uint64
 
 	Pollers              int
 	ConnBytes, SeatBytes int64 // memory of connections and memberships, estimated
@@ -119,7 +121,10 @@ type PutOffs struct {
 
 // Stats adds up the loops.
 func (e *Engine) Stats() Stats {
-	out := Stats{Accepted: e.accepted.Load(), TurnedAway: e.gate.turned.Load(), Gate: e.gate.stats(), AcceptFailed: e.failed.Load(), TLS: e.greeters.stats(), Pollers: e.cfg.Pollers}
+	out := Stats{
+		Accepted: e.accepted.Load(), AcceptFailed: e.failed.Load(), TurnedAway: e.gate.turned.Load(), Gate: e.gate.stats(),
+		HeadersRefused: e.misled.Load(), TLS: e.greeters.stats(), Pollers: e.cfg.Pollers,
+	}
 	out.PutOff = PutOffs{Turn: e.putOff[offTurn].Load(), Inbox: e.putOff[offInbox].Load(), Pace: e.putOff[offPace].Load()}
 	out.Closes = map[uint16]uint64{}
 	out.Ages = make([]Histogram, len(e.feeds()))

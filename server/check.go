@@ -25,6 +25,7 @@ func (c *collector) check(cfg *Config) {
 	c.checkServer(cfg)
 	c.checkTLS(&cfg.Server.TLS)
 	c.checkAdmin(cfg)
+	c.checkProxy(&cfg.Server.Proxy)
 	c.checkLog(&cfg.Log)
 	c.checkAuth(cfg)
 	c.checkLimits(cfg)

@@ -65,7 +65,17 @@ type ServerConfig struct {
 	// PongTimeout is how long a client may stay silent before it counts as dead. Default 60s.
 	PongTimeout time.Duration `koanf:"pong_timeout"`
 
-	TLS TLSConfig `koanf:"tls"`
+	TLS   TLSConfig   `koanf:"tls"`
+	Proxy ProxyConfig `koanf:"proxy"`
+}
+
+// ProxyConfig is the balancer in front of the public port, where there is one.
+type ProxyConfig struct {
+	// Trusted are the addresses and networks (10.0.0.7, 10.1.0.0/16) of balancers. Each of
+	// their connections must begin with a PROXY protocol header, version 1 or 2, ahead of
+	// TLS; limits and logs then go by the client's address in it. Anybody else's header is
+	// a bad request. Default none.
+	Trusted []string `koanf:"trusted"`
 }
 
 // TLSConfig makes the public port wss, and wss only.

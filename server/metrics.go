@@ -129,6 +129,7 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.counter("tapecast_accepted_total", "Sockets accepted.", e.Accepted)
 	m.counter("tapecast_accept_failures_total", "Sockets that could not be accepted.", e.AcceptFailed)
 	m.counter("tapecast_turned_away_total", "Sockets dropped before they were answered: too many.", e.TurnedAway)
+	m.counter("tapecast_proxy_headers_refused_total", "Connections of trusted proxies without a good PROXY protocol header.", e.HeadersRefused)
 	m.gauge("tapecast_half_open_connections", "Sockets that have not been upgraded.", float64(e.Gate.HalfOpen))
 	m.gauge("tapecast_closing_connections", "Connections that are being closed.", float64(e.Gate.Closing))
 	m.gauge("tapecast_surplus_connections", "Sockets beyond a limit, until they are told so.", float64(e.Gate.Surplus))

@@ -46,7 +46,7 @@ func (s *Server) startEngine(context.Context) error {
 		SnapshotSent:   func(c *loop.Conn, room string, n int64) { s.handler.snapshotSent(c, room, n) },
 		Wildcards:      s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
 		MaxMessage: int(c.MaxMessage), MaxConns: s.cfg.MaxConnections(), Limited: s.handler.limited,
-		PerAddress: s.cfg.Limits.ConnectionsPerAddress, MaxPending: s.cfg.Limits.Pending,
+		Trusted: s.cfg.Server.Proxy.networks(), PerAddress: s.cfg.Limits.ConnectionsPerAddress, MaxPending: s.cfg.Limits.Pending,
 		HalfOpen: s.cfg.MaxHalfOpen(), HalfOpenPerAddress: s.cfg.Limits.HalfOpenPerAddress,
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
 		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),

@@ -8,7 +8,9 @@ import "fmt"
 func (s *Server) troubles() []trouble {
 	list := []trouble{
 		{name: "turned_away", service: "ConnectionManager", count: s.turnedAway,
-			text: "sockets are closed at accept: too many connections (limits.connections)"},
+			text: "sockets are dropped before they are answered: too many say nothing, or are beyond a limit"},
+		{name: "proxy_headers_refused", service: "ConnectionManager", count: s.headersRefused,
+			text: "trusted proxies send no good PROXY protocol header: turn it on there, or mend server.proxy.trusted"},
 		{name: "tapes_shed", service: "ConnectionManager", count: func() uint64 { return s.table.Stats().Shed },
 			text: "chunks of tapes are dropped before their time: memory.tapes is reached"},
 		{name: "last_values_full", service: "ConnectionManager", bad: s.lastValuesFull,
@@ -27,7 +29,7 @@ func (s *Server) troubles() []trouble {
 	for k := range limitKinds {
 		if k.sheds() {
 			list = append(list, trouble{name: "limit_" + k.String(), service: "RateLimiter", count: s.limit.refused[k].Load,
-				text: "clients are refused: limits." + k.String() + " is reached"})
+				text: "clients are refused: " + k.key() + " is reached"})
 		}
 	}
 	return list
@@ -46,8 +48,25 @@ func (k limitKind) sheds() bool {
 	switch k {
 	case limitRooms, limitWildcards, limitWildcardRooms, limitEmptyRooms:
 		return false
+	case limitClosing: // they were to go anyway
+		return false
 	}
 	return true
+}
+
+// key is what an operator sets.
+func (k limitKind) key() string {
+	if k == limitTLSWaiting {
+		return "server.tls.waiting"
+	}
+	return "limits." + k.String()
+}
+
+func (s *Server) headersRefused() uint64 {
+	if e := s.engine.Load(); e != nil {
+		return e.Stats().HeadersRefused
+	}
+	return 0
 }
 
 func (s *Server) turnedAway() uint64 {
