@@ -11,6 +11,15 @@ import (
 	"tapecast/rooms"
 )
 
+// input is what a connection's input begins with.
+type input uint8
+
+const (
+	inRequest input = iota // an upgrade request
+	inHeader               // a PROXY protocol header, and then that
+	inJudged               // the handler has seen the request
+)
+
 // state is where a connection is in its life; it only ever grows.
 type state uint8
 
@@ -46,8 +55,7 @@ type Conn struct {
 	reader    reader
 	asked     *[]byte // an upgrade request that is not complete
 	pongs     *[]byte // that the loop has not taken; mu guards it
-	judged    bool    // the handler has seen the request
-	headed    bool    // a PROXY protocol header is still to come
+	input     input   // what the input begins with
 	reading   bool    // the upgrade was granted: input is frames
 	deflate   bool    // permessage-deflate was agreed on; not changed once it reads
 	paused    bool    // not read until the loop resumes it; mu guards it

@@ -14,7 +14,6 @@ import (
 
 	"github.com/lesismal/nbio"
 	"github.com/lesismal/nbio/logging"
-	"golang.org/x/sys/unix"
 
 	"tapecast/rooms"
 )
@@ -226,35 +225,6 @@ func (e *Engine) feeds() []*rooms.Feed {
 		return nil
 	}
 	return e.cfg.Table.Feeds()
-}
-
-// newConn makes the connection of a descriptor that was just accepted, and counts it.
-func (e *Engine) newConn(from unix.Sockaddr) *Conn {
-	e.conns.Add(1)
-	id := e.ids.Add(1)
-	c := &Conn{loop: e.loops[id%uint64(len(e.loops))], id: id, fd: -1, slot: -1}
-	if e.cfg.TLS != nil {
-		c.secure = newSecure(c)
-	}
-	var ip netip.Addr
-	switch a := from.(type) {
-	case *unix.SockaddrInet4:
-		ip, c.port = netip.AddrFrom4(a.Addr), uint16(a.Port)
-	case *unix.SockaddrInet6:
-		ip, c.port = netip.AddrFrom16(a.Addr), uint16(a.Port)
-	}
-	if ip.IsValid() {
-		c.addr = ip.As16()
-	}
-	c.headed = e.trusts(ip)
-	e.gate.enter(c, c.headed)
-	return c
-}
-
-// forget counts off a connection that nbio did not take.
-func (e *Engine) forget(c *Conn) {
-	e.gate.leave(c)
-	e.conns.Add(-1)
 }
 
 // onOpen runs on the acceptor's goroutine, right after Accept, before nbio

@@ -18,7 +18,7 @@ const maxUnhandled = 32
 
 // arrived is given what was read from the socket, and says whether the peer should wait.
 func (c *Conn) arrived(b []byte) putOff {
-	if c.headed {
+	if c.input == inHeader {
 		if b = c.readHeader(b); len(b) == 0 {
 			return offNot
 		}
@@ -55,7 +55,7 @@ func (c *Conn) received(b []byte) {
 		if !e.gate.place(c) {
 			return tooMany
 		}
-		c.judged = true
+		c.input = inJudged
 		c.judging.Store(true)
 		defer c.judging.Store(false)
 		v := e.cfg.Handler.Open(c, r)
@@ -73,7 +73,7 @@ func (c *Conn) received(b []byte) {
 	if !c.reading {
 		c.deaf.Store(true)
 	}
-	c.loop.post(event{kind: evUpgrade, conn: c, data: response, code: uint16(status), arg: c.judged})
+	c.loop.post(event{kind: evUpgrade, conn: c, data: response, code: uint16(status), arg: c.input == inJudged})
 	if c.reading && used < len(b) {
 		c.feed(b[used:])
 	}

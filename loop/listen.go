@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,37 @@ func (a *acceptor) accept() (fd int, from unix.Sockaddr, err error) {
 		err = rerr
 	}
 	return fd, from, err
+}
+
+// newConn makes the connection of a descriptor that was just accepted, and counts it.
+func (e *Engine) newConn(from unix.Sockaddr) *Conn {
+	e.conns.Add(1)
+	id := e.ids.Add(1)
+	c := &Conn{loop: e.loops[id%uint64(len(e.loops))], id: id, fd: -1, slot: -1}
+	if e.cfg.TLS != nil {
+		c.secure = newSecure(c)
+	}
+	var ip netip.Addr
+	switch a := from.(type) {
+	case *unix.SockaddrInet4:
+		ip, c.port = netip.AddrFrom4(a.Addr), uint16(a.Port)
+	case *unix.SockaddrInet6:
+		ip, c.port = netip.AddrFrom16(a.Addr), uint16(a.Port)
+	}
+	if ip.IsValid() {
+		c.addr = ip.As16()
+	}
+	if e.trusts(ip) {
+		c.input = inHeader
+	}
+	e.gate.enter(c, c.input == inHeader)
+	return c
+}
+
+// forget counts off a connection that nbio did not take.
+func (e *Engine) forget(c *Conn) {
+	e.gate.leave(c)
+	e.conns.Add(-1)
 }
 
 // stop takes no more connections; Accept then waits for Close.

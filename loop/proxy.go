@@ -96,7 +96,7 @@ func (c *Conn) readHeader(b []byte) []byte {
 		}
 		return nil
 	}
-	c.asked, c.headed = nil, false
+	c.asked, c.input = nil, inRequest
 	e.gate.known(c, from)
 	return b[n:]
 }

@@ -180,8 +180,8 @@ func TestProxied(t *testing.T) {
 		if got := asks(w.through(headerOf(t, version, "192.0.2.1:6000"), piece)); got != "HTTP/1.1 503 Service Unavailable" {
 			t.Errorf("a second connection of an address was answered %q", got)
 		}
-		if got := h.of(LimitAddress); got != 1 || h.from[LimitAddress].String() != "192.0.2.1" {
-			t.Errorf("the limit was told %d times, of %v", got, h.from[LimitAddress])
+		if got := h.of(LimitAddress); got != 1 || h.last(LimitAddress) != "192.0.2.1" {
+			t.Errorf("the limit was told %d times, of %s", got, h.last(LimitAddress))
 		}
 		for range 2 { // of the balancer itself
 			if got := asks(w.through(localV2, piece)); got != "HTTP/1.1 101 Switching Protocols" {

@@ -85,6 +85,9 @@ func (t *secure) end() bool {
 		return true
 	}
 	t.hello.over = true
+	if !t.hello.running {
+		t.hello.in = nil // it may be long in the queue yet
+	}
 	t.hello.cond.Signal()
 	return !t.hello.running
 }

@@ -88,8 +88,9 @@ func TestTLSWaitingGiveWay(t *testing.T) {
 			}
 		}
 	}
-	if n := h.of(LimitTLSWaiting); n != 4 || h.from[LimitTLSWaiting].String() != "127.0.0.2" {
-		t.Errorf("told %d times, of %v", n, h.from[LimitTLSWaiting])
+	w.await(func() bool { return h.of(LimitTLSWaiting) == 4 })
+	if from := h.last(LimitTLSWaiting); from != "127.0.0.2" {
+		t.Errorf("told of %s", from)
 	}
 	if err := early(); err != nil {
 		t.Errorf("the one of another address: %v", err)
@@ -173,4 +174,33 @@ func TestAnsweredFirst(t *testing.T) {
 	if !<-got {
 		t.Error("one that begins was served first")
 	}
+}
+
+// TestTLSEarlyBytes: a client that goes on sending while it waits for a worker is cut, and
+// what it has sent is kept no longer.
+func TestTLSEarlyBytes(t *testing.T) {
+	w := newWorld(t, Config{TLS: testTLS(t), HandshakeTimeout: time.Hour})
+	g := &w.engine.greeters
+	g.mu.Lock()
+	most := g.most
+	g.most = 0 // no worker is free
+	g.mu.Unlock()
+	conn := w.silent(local(2))
+	conn.Write(hello(t, w.trust))
+	w.await(func() bool { return w.engine.Stats().TLS.Waiting == 1 })
+	go conn.Write(make([]byte, 256<<10))
+	isCut(t, conn, "a client that says too much")
+	w.await(func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		s := g.queue.ring[0].in[0].conn.secure
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.hello.over && s.hello.in == nil
+	})
+	g.mu.Lock()
+	g.most = most
+	g.start()
+	g.mu.Unlock()
+	w.await(func() bool { s := w.engine.Stats(); return s.Connections == 0 && s.TLS.Waiting == 0 })
 }

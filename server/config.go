@@ -90,7 +90,7 @@ type TLSConfig struct {
 	// Handshakes is how many compute at a time; further clients wait, within
 	// HandshakeTimeout. All give way to messages, for 200 ms at most. Default 256.
 	Handshakes int `koanf:"handshakes"`
-	// Waiting is how many wait for their clients meanwhile, some 10 KB each. At the bound the
+	// Waiting is how many wait for their clients meanwhile, some 24 KB each. At the bound the
 	// oldest of the address that has the most is dropped. Default 4096.
 	Waiting int `koanf:"waiting"`
 }
