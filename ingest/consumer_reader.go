@@ -17,6 +17,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"tapecast/rooms"
+	"tapecast/rooms/heartbeat"
 )
 
 const (
@@ -35,6 +36,7 @@ type reader struct {
 	c     *Consumer
 	index int
 	cmds  chan func()
+	beat  heartbeat.Beat
 
 	batch  *rooms.Batch
 	dec    *decoder
@@ -78,7 +80,8 @@ type doubt struct {
 
 func newReader(c *Consumer, index int, batch *rooms.Batch) *reader {
 	r := &reader{
-		c: c, index: index, batch: batch, cmds: make(chan func()),
+		beat: heartbeat.Beat{Name: "reader " + strconv.Itoa(index)},
+		c:    c, index: index, batch: batch, cmds: make(chan func()),
 		dec: newDecoder(c.cfg.MaxRecord, batch.Add), names: map[unsafe.Pointer]*reading{}, readings: map[string]*reading{}, ids: map[string]string{},
 	}
 	batch.Refused = c.refused
@@ -159,8 +162,10 @@ func (r *reader) close() {
 
 // run polls until the Consumer is stopped.
 func (r *reader) run() {
+	defer r.beat.End()
 	for r.obey() {
 		n := r.poll.poll(pollWait)
+		r.beat.Begin()
 		for i := range n {
 			r.handle(r.poll.event(i))
 		}
@@ -172,6 +177,7 @@ func (r *reader) run() {
 			// thread is in C, and takes its processor away.
 			runtime.Gosched()
 		}
+		r.beat.End() // in C, or in a command, it waits for Kafka
 	}
 }
 
@@ -293,7 +299,10 @@ func (r *reader) flush() bool {
 	for _, p := range r.dirty {
 		r.batch.Progress(p.feed, p.num, p.read-1)
 	}
-	if err := r.batch.Send(r.c.ctx); err != nil {
+	r.beat.End() // an appender whose mailbox is full is what stands
+	err := r.batch.Send(r.c.ctx)
+	r.beat.Begin()
+	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			r.c.log.Error("cannot hand records to the rooms; reading ends", "error", err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/lesismal/nbio/logging"
 
 	"tapecast/rooms"
+	"tapecast/rooms/heartbeat"
 )
 
 // Config says what an Engine is made of. Zero means the default that the
@@ -146,6 +147,7 @@ type Engine struct {
 
 	gate     gate
 	greeters greeters
+	pollers  []heartbeat.Beat // by nbio's number of the poller
 
 	stopping atomic.Bool
 	conns    atomic.Int64 // accepted and not yet gone
@@ -165,6 +167,7 @@ func New(cfg Config) (*Engine, error) {
 	cfg.defaults()
 	e := &Engine{cfg: cfg, start: time.Now()}
 	e.gate.init(&cfg)
+	e.pollers = newPollerBeats(cfg.Pollers)
 	e.greeters.init(&cfg)
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)
@@ -304,21 +307,3 @@ func (e *Engine) stopLoops() {
 		<-l.ended
 	}
 }
-
-// nbioLog sends nbio's own lines where ours go; it has little to say.
-type nbioLog struct{ log *slog.Logger }
-
-// SetLevel is for nbio's own logger.
-func (nbioLog) SetLevel(int) {}
-
-// Debug drops what is of use to nbio's authors only.
-func (nbioLog) Debug(string, ...any) {}
-
-// Info drops it as well.
-func (nbioLog) Info(string, ...any) {}
-
-// Warn passes a warning on.
-func (n nbioLog) Warn(f string, v ...any) { n.log.Warn(fmt.Sprintf(f, v...)) }
-
-// Error passes an error on.
-func (n nbioLog) Error(f string, v ...any) { n.log.Error(fmt.Sprintf(f, v...)) }

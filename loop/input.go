@@ -41,11 +41,17 @@ const (
 
 // onRead is told of a connection that has input, or whose peer is gone.
 func (e *Engine) onRead(nb *nbio.Conn) {
+	beat := &e.pollers[nb.Hash()%len(e.pollers)]
+	beat.Begin()
+	defer beat.End()
 	e.accepted.Load() // nbio passes nb on without any other synchronisation
 	c, ok := nb.Session().(*Conn)
 	if !ok {
 		p := nb.Session().(*probe)
-		p.once.Do(func() { close(p.seen) })
+		p.once.Do(func() {
+			close(p.seen)
+			time.Sleep(p.rest)
+		})
 		return
 	}
 	c.turn(e.nb.PollerBuffer(nb))

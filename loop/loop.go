@@ -3,12 +3,14 @@ package loop
 import (
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tapecast/rooms"
+	"tapecast/rooms/heartbeat"
 )
 
 // slice is how long a loop stays with one kind of work before it looks whether a
@@ -31,6 +33,7 @@ type Loop struct {
 	handler  Handler
 	log      *slog.Logger
 
+	turns  heartbeat.Beat
 	inbox  inbox
 	epfd   int
 	done   bool
@@ -69,6 +72,7 @@ type Loop struct {
 func newLoop(e *Engine, i int) (*Loop, error) {
 	l := &Loop{engine: e, index: i, table: e.cfg.Table, handler: e.cfg.Handler, log: e.cfg.Log, blocked: map[uint64]*Conn{}, ended: make(chan struct{})}
 	l.wheel.init()
+	l.turns.Name = "loop " + strconv.Itoa(i)
 	l.stats.Ages, l.published.Ages = make([]Histogram, len(e.feeds())), make([]Histogram, len(e.feeds()))
 	l.urgent = queue{flag: fUrgent, most: maxUrgent}
 	l.owed = queue{flag: fOwed, most: maxUrgent}
@@ -114,12 +118,15 @@ func (l *Loop) post(e event) {
 // for between any two.
 func (l *Loop) run() {
 	defer close(l.ended)
+	defer l.turns.End()
 	defer l.release()
 	l.looked = l.engine.now()
 	l.slept = l.looked
 	var ready [maxEvents]unix.EpollEvent
 	for !l.done {
+		l.turns.End()
 		n := l.wait(ready[:])
+		l.turns.Begin()
 		for i := range ready[:n] {
 			l.writable(&ready[i])
 		}

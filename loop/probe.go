@@ -3,6 +3,7 @@ package loop
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/lesismal/nbio"
 	"golang.org/x/sys/unix"
@@ -12,6 +13,7 @@ import (
 type probe struct {
 	once sync.Once // a poller may be told of the same byte again
 	seen chan struct{}
+	rest time.Duration // for which the poller then stands: see StandPoller
 }
 
 // awaitPollers waits until every poller has read something. nbio's pollers
@@ -30,7 +32,7 @@ func (e *Engine) awaitPollers() error {
 	}()
 	running := map[int]bool{}
 	for again := 0; len(running) < e.cfg.Pollers; {
-		fds, err := e.probePoller()
+		fds, err := e.probePoller(0)
 		held = append(held, fds...)
 		if err != nil {
 			return fmt.Errorf("cannot see whether the pollers run: %w", err)
@@ -53,7 +55,7 @@ func (e *Engine) awaitPollers() error {
 
 // probePoller has the poller of a new descriptor, the first it returns, read a
 // byte. The descriptors that it returns are to be closed.
-func (e *Engine) probePoller() (fds []int, err error) {
+func (e *Engine) probePoller(rest time.Duration) (fds []int, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -63,7 +65,7 @@ func (e *Engine) probePoller() (fds []int, err error) {
 		return pair[:], err
 	}
 	fds = []int{nb.Hash(), pair[1]}
-	p := &probe{seen: make(chan struct{})}
+	p := &probe{seen: make(chan struct{}), rest: rest}
 	nb.SetSession(p)
 	e.accepted.Add(0) // after which onRead may see p
 	if _, err := e.nb.AddConn(nb); err != nil {

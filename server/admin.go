@@ -69,6 +69,7 @@ func newAdmin(s *Server) *admin {
 	p.add("/publish", s.gate.writes(s.servePublish), http.MethodPost)
 	if s.cfg.Admin.Direct {
 		streams := newTurns(s.gate, 16, 0)
+		p.mux.Handle("/debug/stand", allow(s.gate.writes(s.serveStand), http.MethodPost))
 		p.mux.Handle("/debug/append", allow(s.gate.writes(streams.guard(s.direct.serve)), http.MethodPost))
 	}
 	if s.cfg.Admin.Pprof {

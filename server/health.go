@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -33,11 +34,18 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	answer(w, code, out)
 }
 
-// serveLivez answers /livez: the process lives, and that it answers says so.
+// serveLivez answers /livez: the process lives, unless a poller, loop, appender or
+// reader has stood for ten seconds. It waits for nothing.
 func (s *Server) serveLivez(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, struct {
+	out := struct {
 		Status string `json:"status"`
-	}{"alive"})
+		Reason string `json:"reason,omitempty"`
+	}{Status: "alive"}
+	code := http.StatusOK
+	if dead := s.watchdog.dead(); dead != nil {
+		code, out.Status, out.Reason = http.StatusServiceUnavailable, "standing", strings.Join(dead, "; ")
+	}
+	answer(w, code, out)
 }
 
 // serveReadyz answers /readyz: whether clients should be sent here.

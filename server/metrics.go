@@ -112,6 +112,7 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	s.writeLogMetrics(m)
 	m.gauge("tapecast_request_debts", "What connections, users and addresses owe for requests, snapshots and bad tokens: how many debts are remembered.", float64(s.limit.debts()))
 	m.counter("tapecast_request_debts_forgone_total", "Debts that there was no room to remember.", s.limit.forgone.Load())
+	s.writeWatchMetrics(m)
 	m.family("tapecast_limited_total", "counter", "What a limit refused: connections, messages, rooms.")
 	for k := range limitKinds {
 		m.labelled("tapecast_limited_total", "limit", k.String(), float64(s.limit.refused[k].Load()))

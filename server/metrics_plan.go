@@ -152,6 +152,11 @@ func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uin
 	m.line(name+"_count"+alone, float64(sum))
 }
 
+// writeWatchMetrics writes what the watchdog sees.
+func (s *Server) writeWatchMetrics(m metricWriter) {
+	m.gauge("tapecast_standing", "Pollers, loops, appenders and readers that have been in one turn for a second or more.", float64(s.watchdog.standing()))
+}
+
 // writeLogMetrics writes what became of the log's lines.
 func (s *Server) writeLogMetrics(m metricWriter) {
 	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or writing failed.", s.logDropped())

@@ -54,6 +54,7 @@ type Server struct {
 	ended    error
 	accept   acceptWatch
 	trouble  *troubleWatch
+	watchdog *watchdog
 }
 
 // New wires a server from a configuration that Load has checked. It opens
@@ -93,7 +94,8 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.trouble = newTroubleWatch(log, s.troubles())
-	s.registry.troubles = s.trouble.of
+	s.watchdog = newWatchdog(log, s.beats)
+	s.registry.troubles = s.degraded
 	return s, nil
 }
 
@@ -142,6 +144,7 @@ func (s *Server) Start(ctx context.Context) error {
 	go s.awaitReady()
 	go trim(s.stopping)
 	go s.trouble.run(s.stopping)
+	go s.watchdog.run(s.stopping)
 	return nil
 }
 

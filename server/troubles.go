@@ -19,6 +19,8 @@ func (s *Server) troubles() []trouble {
 			text: "log lines are dropped: what reads the log is too slow or gone, or its disk is full"},
 		{name: "rooms_refused", service: "KafkaConsumer", count: func() uint64 { return s.table.Stats().Refused },
 			text: "records are dropped that would need one room too many: max_rooms is reached, or their rooms' names are bad"},
+		{name: "dead_letters_lost", service: "KafkaConsumer", count: s.deadLettersLost,
+			text: "bad records could not be stored in kafka.dead_letter"},
 		{name: "recall_refused", service: "KafkaConsumer", count: s.recallRefused,
 			text: "clients could not be sent what no tape holds any more"},
 		{name: "admin_connections", service: "ConnectionManager", count: s.adminDropped,
@@ -72,6 +74,13 @@ func (s *Server) headersRefused() uint64 {
 func (s *Server) turnedAway() uint64 {
 	if e := s.engine.Load(); e != nil {
 		return e.Stats().TurnedAway
+	}
+	return 0
+}
+
+func (s *Server) deadLettersLost() uint64 {
+	if c := s.consumer.Load(); c != nil {
+		return c.DeadLettersLost()
 	}
 	return 0
 }

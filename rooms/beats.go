@@ -1,0 +1,23 @@
+package rooms
+
+import (
+	"time"
+
+	"tapecast/rooms/heartbeat"
+)
+
+// Beats are the appenders' heartbeats. A turn is one batch of records, or one
+// request.
+func (t *Table) Beats() []*heartbeat.Beat {
+	out := make([]*heartbeat.Beat, 0, len(t.shards))
+	for _, s := range t.shards {
+		out = append(out, &s.beat)
+	}
+	return out
+}
+
+// Stand has the first appender stand for d. It is for tests of what watches the
+// beats.
+func (t *Table) Stand(d time.Duration) {
+	t.shards[0].box.ask(ask{do: func(*shard) { time.Sleep(d) }})
+}

@@ -1,0 +1,160 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"tapecast/rooms/heartbeat"
+)
+
+const (
+	watchEvery = 100 * time.Millisecond
+	// standsAfter is how many turns of the watchdog a goroutine stays in one turn of
+	// its own before it degrades its service: a second.
+	standsAfter = 10
+	// deadAfter is how many before the process no longer counts as alive: ten seconds.
+	deadAfter = 100
+)
+
+// watchdog sees goroutines that own something stand: pollers, loops, appenders and
+// readers. It judges by its own turns and never by a clock, so a process that was
+// stopped, or a machine that had no time for it, is well when it goes on.
+type watchdog struct {
+	log   *slog.Logger
+	beats func() []watched
+
+	seen  map[*heartbeat.Beat]*standing // the goroutine's
+	found atomic.Pointer[[]stands]      // that stand now; for whoever asks, without a lock
+}
+
+// watched are the beats of one service.
+type watched struct {
+	service string
+	beats   []*heartbeat.Beat
+}
+
+// standing is what the watchdog has seen of one beat.
+type standing struct {
+	turn  uint64
+	turns int // of the watchdog, in that turn
+}
+
+// stands is a goroutine that stands.
+type stands struct {
+	name, service string
+	turns         int
+}
+
+func (s stands) String() string {
+	return fmt.Sprintf("%s stands for %.1f s", s.name, (time.Duration(s.turns) * watchEvery).Seconds())
+}
+
+func newWatchdog(log *slog.Logger, beats func() []watched) *watchdog {
+	return &watchdog{log: log, beats: beats, seen: map[*heartbeat.Beat]*standing{}}
+}
+
+// run watches until ctx ends.
+func (w *watchdog) run(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			w.turn()
+		}
+	}
+}
+
+// turn looks at every beat once.
+func (w *watchdog) turn() {
+	var found []stands
+	now := make(map[*heartbeat.Beat]*standing, len(w.seen))
+	for _, of := range w.beats() {
+		for _, b := range of.beats {
+			s := w.seen[b]
+			if s == nil {
+				s = &standing{}
+			}
+			now[b] = s
+			s.look(w.log, b)
+			if s.turns >= standsAfter {
+				found = append(found, stands{b.Name, of.service, s.turns})
+			}
+		}
+	}
+	w.seen = now
+	w.found.Store(&found)
+}
+
+// look looks at one beat, and logs what has changed.
+func (s *standing) look(log *slog.Logger, b *heartbeat.Beat) {
+	turn, busy := b.Turn()
+	if busy && turn == s.turn {
+		s.turns++
+		switch s.turns {
+		case standsAfter:
+			log.Warn("a goroutine stands", "name", b.Name)
+		case deadAfter:
+			log.Error("a goroutine stands for so long that the process no longer counts as alive", "name", b.Name)
+		}
+		return
+	}
+	if s.turns >= standsAfter {
+		log.Warn("a goroutine goes on that stood", "name", b.Name, "stood", (time.Duration(s.turns) * watchEvery).String())
+	}
+	s.turn, s.turns = turn, 0
+}
+
+// of returns what of a service stands.
+func (w *watchdog) of(service string) (out []string) {
+	if found := w.found.Load(); found != nil {
+		for _, s := range *found {
+			if s.service == service {
+				out = append(out, s.String())
+			}
+		}
+	}
+	return out
+}
+
+// dead returns what has stood for so long that only a restart helps.
+func (w *watchdog) dead() (out []string) {
+	if found := w.found.Load(); found != nil {
+		for _, s := range *found {
+			if s.turns >= deadAfter {
+				out = append(out, s.String())
+			}
+		}
+	}
+	return out
+}
+
+// standing is how many goroutines stand.
+func (w *watchdog) standing() int {
+	if found := w.found.Load(); found != nil {
+		return len(*found)
+	}
+	return 0
+}
+
+// beats are all that the watchdog watches.
+func (s *Server) beats() []watched {
+	all := []watched{{"KafkaConsumer", s.table.Beats()}}
+	if e := s.engine.Load(); e != nil {
+		all = append(all, watched{"ConnectionManager", e.Beats()})
+	}
+	if c := s.consumer.Load(); c != nil {
+		all = append(all, watched{"KafkaConsumer", c.Beats()})
+	}
+	return all
+}
+
+// degraded is what degrades a service beside what it says itself.
+func (s *Server) degraded(service string) []string {
+	return append(s.watchdog.of(service), s.trouble.of(service)...)
+}

@@ -1,0 +1,47 @@
+package server
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"tapecast/rooms/heartbeat"
+)
+
+// TestWatchdog: what stays in one busy turn for ten turns of the watchdog is named,
+// after a hundred the process is dead, and both end with the turn. What is idle, or
+// goes on, is well.
+func TestWatchdog(t *testing.T) {
+	var log notes
+	stuck, idle, goes := &heartbeat.Beat{Name: "loop 0"}, &heartbeat.Beat{Name: "reader 0"}, &heartbeat.Beat{Name: "loop 1"}
+	w := newWatchdog(log.logger(), func() []watched {
+		return []watched{{"A", []*heartbeat.Beat{stuck, goes}}, {"B", []*heartbeat.Beat{idle}}}
+	})
+	turns := func(n int) {
+		for range n {
+			goes.Begin() // a loop that is never idle, and never stands
+			w.turn()
+		}
+	}
+	stuck.Begin()
+	turns(standsAfter)
+	if w.of("A") != nil {
+		t.Errorf("after %d looks: %q", standsAfter, w.of("A"))
+	}
+	turns(1)
+	if got := w.of("A"); !slices.Equal(got, []string{"loop 0 stands for 1.0 s"}) || w.of("B") != nil || w.dead() != nil || w.standing() != 1 {
+		t.Errorf("after a second: %q %q %q", got, w.of("B"), w.dead())
+	}
+	turns(deadAfter - standsAfter)
+	if got := w.dead(); !slices.Equal(got, []string{"loop 0 stands for 10.0 s"}) {
+		t.Errorf("after ten seconds: %q", got)
+	}
+	stuck.End()
+	turns(1)
+	if w.of("A") != nil || w.dead() != nil || w.standing() != 0 {
+		t.Errorf("when it went on: %q %q", w.of("A"), w.dead())
+	}
+	if len(log.lines) != 3 || !strings.Contains(log.lines[2], `"stood":"10s"`) {
+		t.Errorf("logged %q", log.lines)
+	}
+}
