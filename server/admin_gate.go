@@ -17,12 +17,13 @@ import (
 // adminGate decides which requests the internal port serves, and counts those that
 // it refuses. Any goroutine may use it.
 type adminGate struct {
-	log     *slog.Logger
-	hosts   map[string]bool // names in small letters
-	write   bool
-	token   atomic.Pointer[adminToken] // nil: there is none
-	refused [refusals]atomic.Uint64
-	logged  [refusals]atomic.Int64 // when it last was, in Unix seconds
+	log      *slog.Logger
+	security *securityLog    // nil: none
+	hosts    map[string]bool // names in small letters
+	write    bool
+	token    atomic.Pointer[adminToken] // nil: there is none
+	refused  [refusals]atomic.Uint64
+	logged   [refusals]atomic.Int64 // when it last was, in Unix seconds
 }
 
 // refusal is why a request was refused.
@@ -150,6 +151,10 @@ func (g *adminGate) wantsToken(next http.HandlerFunc) http.HandlerFunc {
 // body is not waited for.
 func (g *adminGate) refuse(w http.ResponseWriter, r *http.Request, why refusal, code int, format string, args ...any) {
 	g.refused[why].Add(1)
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		g.security.note("internal port: refused", from.Addr(), slog.Any("remote", from), slog.String("why", why.String()),
+			slog.String("method", r.Method), slog.String("path", quoted(r.URL.Path)), slog.String("host", quoted(r.Host)))
+	}
 	now := time.Now().Unix()
 	if last := g.logged[why].Load(); now-last >= 60 && g.logged[why].CompareAndSwap(last, now) {
 		g.log.Warn("internal port: refused", "reason", why.String(), "method", r.Method, "path", quoted(r.URL.Path),

@@ -99,6 +99,11 @@ type TLSConfig struct {
 type LogConfig struct {
 	// Level is the least level logged: debug, info (default), warn, error.
 	Level string `koanf:"level"`
+	// Security is the file of a log of its own, in JSON, of who was refused what: bad
+	// tokens, limits, other users' rooms, requests to the internal port. It is made with
+	// mode 0600, and SIGHUP opens it again. "stderr" has the lines in the log. Each kind
+	// and address has 5 lines a second at most. Default "": there is none.
+	Security string `koanf:"security"`
 	// Format is auto (default: text on a terminal, JSON elsewhere), text or json.
 	Format string `koanf:"format"`
 }

@@ -114,6 +114,9 @@ func (c *collector) readSecrets(cfg *Config) {
 			*f = c.resolve(key, *f)
 		}
 	}
+	if f := &cfg.Log.Security; *f != "" && *f != "stderr" {
+		*f = c.resolve("log.security", *f)
+	}
 	const password = "sasl.password"
 	if s, ok := c.readSecret("kafka.librdkafka."+password, "kafka.sasl_password_file", cfg.Kafka.Librdkafka[password], cfg.Kafka.SASLPasswordFile); ok {
 		if cfg.Kafka.Librdkafka == nil {

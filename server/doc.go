@@ -68,4 +68,8 @@
 // that gets through says how many. The end of the process waits a second for a
 // reader that stalls. A reader that is gone is an error like a full disk:
 // cmd/tapecast ignores SIGPIPE.
+//
+// log.security is a log of its own, through a LogQueue of its own: bad tokens, limits,
+// other users' rooms, refused requests to the internal port. Each kind and address
+// has 5 lines a second, all together 500; "suppressed" counts the others.
 package server

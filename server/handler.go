@@ -27,6 +27,7 @@ type handler struct {
 	node     string        // begins each client's id
 	deflate  bool          // some class compresses
 	log      *slog.Logger
+	security *securityLog     // nil: none
 	begun    time.Time        // what debts are counted from
 	wall     func() time.Time // the clock on the wall; tests have one of their own
 
@@ -147,6 +148,7 @@ func (h *handler) timer(c conn) {
 		s.closeLocked(h.limit)
 		s.mu.Unlock()
 		h.log.Info("a client did not authenticate in time", "conn", c.ID(), "remote", c.Remote())
+		h.note("authentication timeout", c, "", "")
 		h.say(c, idNull, fault{code: codeAuthLate, text: "authentication timeout"})
 		c.Close(closeAuthLate, "authentication timeout")
 	case !now.Before(end):

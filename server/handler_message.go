@@ -179,16 +179,34 @@ func (h *handler) hangUp(c conn, s *session, id []byte, f fault, code int, reaso
 // logLimit says that a limit was hit.
 func (h *handler) logLimit(c conn, k limitKind, user string) {
 	h.log.Warn("limit reached", "limit", k.String(), "conn", c.ID(), "user", user, "remote", c.Remote())
+	h.note("limit reached", c, user, k.String())
 }
 
 // limited counts and logs a socket that the engine has refused or dropped.
 func (h *handler) limited(l loop.Limit, from netip.AddrPort) {
 	k := h.limit.hit(ofSockets[l])
 	h.log.Warn("limit of sockets reached", "limit", k.String(), "remote", from)
+	h.security.note("limit reached", from.Addr(), slog.Any("remote", from), slog.String("why", k.String()))
 }
 
 func (h *handler) logRefused(c conn, why error) {
 	h.log.Info("authentication failed", "conn", c.ID(), "remote", c.Remote(), "reason", why.Error())
+	h.note("authentication failed", c, "", why.Error())
+}
+
+// note writes a security event of a connection: who, from where, and why.
+func (h *handler) note(kind string, c conn, user, why string, more ...slog.Attr) {
+	if h.security == nil || h.security.log == nil {
+		return
+	}
+	attrs := []slog.Attr{slog.Any("remote", c.Remote()), slog.Uint64("conn", c.ID())}
+	if user != "" {
+		attrs = append(attrs, slog.String("user", user))
+	}
+	if why != "" {
+		attrs = append(attrs, slog.String("why", why))
+	}
+	h.security.note(kind, c.Remote().Addr(), append(attrs, more...)...)
 }
 
 // debug costs nothing where it is not logged.

@@ -117,6 +117,16 @@ func (q *LogQueue) Close(within time.Duration) bool {
 	}
 }
 
+// do has the goroutine call f once the lines before it have been written.
+func (q *LogQueue) do(f func()) {
+	q.mu.Lock()
+	if !q.closed {
+		q.lines = append(q.lines, logLine{then: f})
+	}
+	q.mu.Unlock()
+	q.signal()
+}
+
 func (q *LogQueue) signal() {
 	select {
 	case q.wake <- struct{}{}:

@@ -19,7 +19,7 @@ type valve struct {
 
 func (v *valve) Write(p []byte) (int, error) {
 	v.stalled.Lock()
-	v.stalled.Unlock() //nolint:staticcheck // a turnstile
+	defer v.stalled.Unlock()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.fails {

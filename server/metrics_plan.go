@@ -161,18 +161,25 @@ func (s *Server) writeWatchMetrics(m metricWriter) {
 func (s *Server) writeLogMetrics(m metricWriter) {
 	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or writing failed.", s.logDropped())
 	m.counter("tapecast_log_errors_total", "Of those, that could not be written.", s.logErrors())
+	m.counter("tapecast_security_suppressed_total", "Security events without a line of their own: too many of their kind and address.", s.security.spared.Load())
 }
 
 func (s *Server) logDropped() (n uint64) {
-	if q := logQueueOf(s.log); q != nil {
+	if q := s.security.queue; q != nil {
 		n = q.Dropped()
+	}
+	if q := logQueueOf(s.log); q != nil {
+		n += q.Dropped()
 	}
 	return n
 }
 
 func (s *Server) logErrors() (n uint64) {
-	if q := logQueueOf(s.log); q != nil {
+	if q := s.security.queue; q != nil {
 		n = q.Failed()
+	}
+	if q := logQueueOf(s.log); q != nil {
+		n += q.Failed()
 	}
 	return n
 }

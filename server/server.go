@@ -55,6 +55,7 @@ type Server struct {
 	accept   acceptWatch
 	trouble  *troubleWatch
 	watchdog *watchdog
+	security *securityLog
 }
 
 // New wires a server from a configuration that Load has checked. It opens
@@ -84,6 +85,10 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	}
 	s.limit = newLimiter(cfg)
 	s.handler = newHandler(cfg, s.catalog, s.auth, s.limit, log)
+	if s.security, err = openSecurityLog(cfg.Log.Security, log); err != nil {
+		return nil, err
+	}
+	s.handler.security = s.security
 	if cfg.Admin.Direct {
 		s.direct.init(s)
 	}
@@ -104,6 +109,7 @@ func (s *Server) layAdmin() (err error) {
 	if s.gate, err = newAdminGate(&s.cfg.Admin, s.log); err != nil {
 		return err
 	}
+	s.gate.security = s.security
 	if s.adminCertificate, err = newCertificate("admin.tls", s.cfg.Admin.TLS.tls(), s.log); err != nil {
 		return err
 	}
@@ -207,6 +213,12 @@ func (s *Server) Close() error {
 	return s.Shutdown(ctx)
 }
 
+// securityWords is how long a stop waits for the security log's disk.
+const securityWords = 500 * time.Millisecond
+
+// ReopenLogs opens the file of log.security again, for what rotates it.
+func (s *Server) ReopenLogs() { s.security.reopen(s.log) }
+
 // closeTime bounds Close: what has not ended by then ends with the process.
 const closeTime = 5 * time.Second
 
@@ -225,6 +237,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 		s.embedded.Stop()
 	}
 	err = errors.Join(err, s.admin.stop(ctx), s.probes.stop(ctx))
+	s.security.close(securityWords)
 	s.log.Info("stopped", "took", time.Since(begun).Round(time.Millisecond).String())
 	return err
 }

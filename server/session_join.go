@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -85,6 +86,9 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 		if wild && !f.is() {
 			f = h.checkWild(name, w, wildNames)
 			wildNames++
+		}
+		if f.code == codeForbidden {
+			h.note("forbidden room", c, user, "", slog.String("room", quoted(name)))
 		}
 		if f.is() {
 			a.refuse(i, f)

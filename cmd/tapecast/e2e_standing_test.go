@@ -60,7 +60,9 @@ func TestStandingIsNamed(t *testing.T) {
 				t.Fatalf("/debug/stand: %d", code)
 			}
 			begun := time.Now()
-			named := func(body string) bool { return strings.Contains(body, who+" ") && strings.Contains(body, " stands for ") }
+			named := func(body string) bool {
+				return strings.Contains(body, who+" ") && strings.Contains(body, " stands for ")
+			}
 			eventually(t, patience, "/health names it", func() bool {
 				status, body := quick("/health")
 				return status == 200 && strings.Contains(body, `"status":"degraded"`) && named(body)

@@ -73,6 +73,7 @@ server.tls and admin.tls and the token of admin.token_file again.`,
 					log.Error("cannot reload: the configuration has faults", "error", err)
 					return
 				}
+				srv.ReopenLogs()
 				level.Set(fresh.Log.SlogLevel())
 				log.Info("log level reloaded", "level", fresh.Log.Level)
 				if err := srv.ReloadCertificate(fresh); err != nil {
