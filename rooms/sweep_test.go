@@ -59,6 +59,7 @@ func TestRoomsGoOnceEmptyAndUnlistened(t *testing.T) {
 	all()
 	f(0, names[1:]...)
 	seats = m.join(l, names...)
+	all()
 	m.leave(seats[0].Sub)
 	f(5*time.Second, names...)
 	m.leave(m.join(l, "a")[0].Sub) // its time begins again
@@ -67,4 +68,8 @@ func TestRoomsGoOnceEmptyAndUnlistened(t *testing.T) {
 	m.leave(seats[1].Sub)
 	m.leave(seats[2].Sub)
 	f(10 * time.Second)
+
+	// A room that has had nothing is kept for nobody.
+	m.leave(m.join(l, "a")[0].Sub)
+	f(0)
 }
