@@ -161,6 +161,7 @@ func (a *recaller) run() {
 		}
 		for more := true; more && a.c.ctx.Err() == nil; {
 			a.takeOver()
+			a.takeLooks()
 			more = a.turn()
 		}
 	}
@@ -229,6 +230,19 @@ func (a *recaller) takeOver() {
 		w.user, w.topic = u, a.topic(a.c.topics[i])
 		w.topic.refresh(w)
 		a.asked = append(a.asked, w)
+	}
+}
+
+// takeLooks takes the answers to looks that have come, between any two slices: a small
+// request must not wait to be judged until those are served that were judged before it.
+func (a *recaller) takeLooks() {
+	for {
+		select {
+		case b := <-a.looked:
+			a.found(b)
+		default:
+			return
+		}
 	}
 }
 

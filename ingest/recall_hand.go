@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"time"
 
 	"tapecast/rooms"
@@ -66,13 +67,34 @@ func (a *recaller) build(room string, g *group, fresh []*piece, now time.Time) *
 	if runs > 1 {
 		all = byTime(all)
 	}
-	s.past = rooms.NewPast(p, room, all)
+	s.past = rooms.NewPast(p, room, all, g.lasts(room, s, all))
 	if len(all) > 0 {
 		s.size = s.past.Size()
 		a.figures.handedAll.Add(uint64(s.size))
 		g.topic.handed[room] = s
 	}
 	return s
+}
+
+// lasts is the room's last messages before the first of all, by partition, where one of
+// those that ask for it knows them: of what s has, its member lacks the beginning.
+func (g *group) lasts(room string, s *shared, all []rooms.Record) (last []rooms.Pos) {
+	for _, r := range s.reaches {
+		first := slices.IndexFunc(all, func(rec rooms.Record) bool { return rec.Partition == r.part })
+		if first < 0 {
+			continue
+		}
+		for _, w := range g.list {
+			i := slices.IndexFunc(w.UpTo, func(p rooms.Pos) bool { return p.Partition == r.part })
+			k := slices.IndexFunc(w.Last, func(p rooms.Pos) bool { return p.Partition == r.part })
+			// Between what it has and the first there is nothing of the room.
+			if w.Room == room && i >= 0 && k >= 0 && r.from <= w.from[i] && w.from[i] <= all[first].Offset {
+				last = append(last, w.Last[k])
+				break
+			}
+		}
+	}
+	return last
 }
 
 // reach is how far the frames go in a partition, from an offset on; the offset itself

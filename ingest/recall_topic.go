@@ -160,11 +160,19 @@ func (w *asked) lacks() (list []stretch) {
 	return list
 }
 
+// lack is how many offsets the request lacks.
+func (w *asked) lack() (n int64) {
+	for i, p := range w.UpTo {
+		n += max(p.Offset+1-w.from[i], 0)
+	}
+	return n
+}
+
 // judge says why a request cannot be served; nil: it can. most is a user's budget for a
 // minute; below 0: there is none.
 func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error) {
 	size, known := k.size()
-	lacks := float64(records(w.lacks())) * size
+	lacks := float64(w.lack()) * size
 	old := func(format string, args ...any) error {
 		return &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf(format, args...)}
 	}

@@ -69,8 +69,8 @@ func (a *recaller) settle(w *asked, now time.Time) bool {
 			w.judged = true
 		}
 	}
-	if w.judged && records(w.lacks()) == 0 {
-		a.hand(w, &shared{past: rooms.NewPast(w.Pattern, w.Room, nil)})
+	if w.judged && w.lack() == 0 {
+		a.hand(w, &shared{past: rooms.NewPast(w.Pattern, w.Room, nil, nil)})
 		return true
 	}
 	if w.judged && a.share(w) {
@@ -114,7 +114,7 @@ func (a *recaller) pick(now time.Time) *asked {
 	room := a.c.cfg.RecallMemory - a.handed.total()
 	if short := room < 2*a.slice(); short {
 		a.handed.short.Store(true)
-		a.handed.takeBack(4*a.slice()-room, now)
+		a.handed.takeBack(4*a.slice()-room, nil, now)
 		if a.c.cfg.RecallMemory-a.handed.total() < 2*a.slice() {
 			a.soon(now.Add(crowdedFor / 2))
 			return nil
@@ -143,7 +143,7 @@ func (a *recaller) before(w, x *asked) bool {
 	if a.turns%4 == 3 {
 		return w.came.Before(x.came)
 	}
-	return records(w.lacks()) < records(x.lacks())
+	return w.lack() < x.lack()
 }
 
 // mayRead reports whether something may be read for the request now.
@@ -167,6 +167,10 @@ func (a *recaller) mayRead(w *asked, now time.Time) bool {
 		}
 	}
 	if held := a.handed.of(w.user); held > 0 && held+a.slice() > max(a.c.cfg.RecallMemory/4, 2*a.slice()) {
+		if u := w.user; now.Sub(u.pressed) >= crowdedFor {
+			u.pressed = now
+			a.handed.takeBack(2*a.slice(), u, now)
+		}
 		a.handed.short.Store(true)
 		a.soon(now.Add(crowdedFor))
 		return false
@@ -225,7 +229,7 @@ func (a *recaller) gather(first *asked, now time.Time) *group {
 			others = append(others, w)
 		}
 	}
-	slices.SortFunc(others, func(x, y *asked) int { return cmp.Compare(records(x.lacks()), records(y.lacks())) })
+	slices.SortFunc(others, func(x, y *asked) int { return cmp.Compare(x.lack(), y.lack()) })
 	for _, w := range others {
 		join(w)
 	}
@@ -247,7 +251,7 @@ func (a *recaller) serve(g *group, now time.Time) {
 		// What is too much to be kept, or would push out all else, is taken for those that
 		// ask now, and no longer.
 		var want map[string]bool
-		if least := float64(records(g.list[0].lacks())) * k.weight(); least > float64(a.c.cfg.RecallMemory/2) {
+		if least := float64(g.list[0].lack()) * k.weight(); least > float64(a.c.cfg.RecallMemory/2) {
 			want = map[string]bool{}
 			for _, w := range g.list {
 				want[w.Room] = true

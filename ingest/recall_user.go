@@ -19,7 +19,8 @@ type recallUser struct {
 	round   uint64  // in which it had its last turn
 	left    float64 // of its budget, in bytes; below 0: more was read than it had
 	at      time.Time
-	held    int64 // bytes of frames that its members hold; under handouts.mu
+	pressed time.Time // when its members were asked last to give back what they hold
+	held    int64     // bytes of frames that its members hold; under handouts.mu
 }
 
 // user returns the user's figures. A request without a user is nobody's: all of those
@@ -81,14 +82,14 @@ type lease struct {
 	all    *handouts
 	frames *shared
 	user   *recallUser
-	ask    *rooms.Recall
+	take   func(*rooms.Past)        // see rooms.Recall.TakeBack
 	past   weak.Pointer[rooms.Past] // or it would never be seen to be forgotten
 	ended  atomic.Bool
 
 	// Under handouts.mu.
 	seen   int // how far the member was at the last look
 	seenAt time.Time
-	asked  bool // it was asked to give the frames back
+	asked  bool // it was asked to give the frames back, and is again after crowdedFor
 }
 
 // hand gives the frames to the request's member, which takes them up to upTo (nil: as
@@ -97,7 +98,7 @@ func (h *handouts) hand(s *shared, w *asked, upTo []rooms.Pos) *rooms.Past {
 	if s.size == 0 {
 		return s.past.Share(upTo, nil)
 	}
-	l := &lease{all: h, frames: s, user: w.user, ask: w.Recall, seenAt: time.Now()}
+	l := &lease{all: h, frames: s, user: w.user, take: w.TakeBack, seenAt: time.Now()}
 	past := s.past.Share(upTo, l.end)
 	l.past = weak.Make(past)
 	// A member that is forgotten without having let go must not be counted for ever.
@@ -161,19 +162,19 @@ func (h *handouts) live(s *shared) bool {
 }
 
 // takeBack asks members that were sent nothing since the last look for n bytes, those
-// of the users that hold most first. They give them back at once: their loops are not
-// held up by their clients.
-func (h *handouts) takeBack(n int64, now time.Time) {
+// of the users that hold most first, or those of one user. They give them back at once:
+// their loops are not held up by their clients.
+func (h *handouts) takeBack(n int64, of *recallUser, now time.Time) {
 	h.mu.Lock()
 	var stalled []*lease
 	for l := range h.leases {
 		past := l.past.Value()
-		if past == nil || l.asked {
+		if past == nil || of != nil && l.user != of {
 			continue
 		}
 		if at := past.At(); at != l.seen {
 			l.seen, l.seenAt = at, now
-		} else if now.Sub(l.seenAt) >= crowdedFor && l.ask.TakeBack != nil {
+		} else if now.Sub(l.seenAt) >= crowdedFor && l.take != nil {
 			stalled = append(stalled, l)
 		}
 	}
@@ -185,14 +186,17 @@ func (h *handouts) takeBack(n int64, now time.Time) {
 			stalled = stalled[:i]
 			break
 		}
-		l.asked = true
+		if !l.asked {
+			l.asked = true
+			h.taken++
+		}
+		l.seenAt = now
 		n -= l.frames.size / int64(len(l.frames.holders)*l.frames.holders[l.user])
 	}
-	h.taken += uint64(len(stalled))
 	h.mu.Unlock()
 	for _, l := range stalled {
 		if past := l.past.Value(); past != nil {
-			l.ask.TakeBack(past)
+			l.take(past)
 		}
 	}
 }

@@ -97,13 +97,24 @@ func (t *seat) cut(r *rooms.Room, max int, dst []rooms.Piece) (next uint64, piec
 func (l *Loop) lagged(c *Conn, t *seat) bool {
 	r := t.sub.Room()
 	if r.Class().Lag == rooms.LagClose {
-		l.stats.LagClosed++
-		l.close(c, 4208, []byte(r.Name()))
+		l.lagClose(c, r)
 		return false
 	}
 	from, to, tail := l.table.GapAt(r, t.at)
-	l.stats.Gaps++
 	l.stats.GapFrames += tail - t.at
+	return l.gap(c, t, from, to, tail)
+}
+
+func (l *Loop) lagClose(c *Conn, r *rooms.Room) {
+	l.stats.LagClosed++
+	l.close(c, 4208, []byte(r.Name()))
+}
+
+// gap has the seat go on at frame tail, and its client told what it missed; false: the
+// connection is being closed.
+func (l *Loop) gap(c *Conn, t *seat, from, to rooms.Positions, tail uint64) bool {
+	r := t.sub.Room()
+	l.stats.Gaps++
 	t.at = tail
 	if r.Pattern().Keyframed {
 		l.beginBook(c, t)

@@ -96,6 +96,18 @@ func (j *joining) dropRecalls() {
 	}
 }
 
+// giveBack lets go of a past that waits for those of other rooms of the join, which may
+// wait for its memory: once the join is answered its seat asks again.
+func (j *joining) giveBack(p *rooms.Past) bool {
+	i := slices.Index(j.pasts, p)
+	if i < 0 || j.waiting == 0 {
+		return false
+	}
+	j.pasts[i] = rooms.NoPast(j.given[i].Resume.After())
+	p.Release()
+	return true
+}
+
 // releasePasts lets go of what was read again for seats that have no use for it; c is
 // nil where none has.
 func (j *joining) releasePasts(c *Conn) {
@@ -125,6 +137,9 @@ func (l *Loop) recalled(c *Conn, a *recalled) {
 // nothing on this side of the tape.
 func (x *special) beginPast(p *rooms.Past, upTo []rooms.Pos) {
 	x.past, x.upTo, x.pastAt, x.more = p, upTo, 0, false
+	if upTo == nil {
+		x.last = nil
+	}
 	if p != nil && p.UpTo != nil {
 		x.upTo, x.more = p.UpTo, true
 	}
@@ -140,6 +155,9 @@ func (l *Loop) takesBack(c *Conn, sub *rooms.Sub) func(*rooms.Past) {
 // takeBack lets go of a past that the client is not sent: where it stands is kept, and
 // it asks again once its socket takes bytes.
 func (l *Loop) takeBack(c *Conn, sub *rooms.Sub, p *rooms.Past) {
+	if c.side != nil && c.side.joining != nil && c.side.joining.giveBack(p) {
+		return
+	}
 	if c.extras == nil {
 		return
 	}
@@ -147,6 +165,7 @@ func (l *Loop) takeBack(c *Conn, sub *rooms.Sub, p *rooms.Past) {
 	if x == nil || x.past != p {
 		return
 	}
+	x.last = p.Lasts(x.pastAt, x.upTo, x.last)
 	x.upTo, x.more = p.Reached(x.pastAt, &x.sift, x.upTo), true
 	p.Release()
 	x.past = nil
@@ -162,12 +181,13 @@ func (l *Loop) reseat(c *Conn, t *seat, x *special) {
 	r := t.sub.Room()
 	since := rooms.Positions{Epoch: x.epoch, Offsets: slices.Clone(x.upTo)}.Raised(x.epoch, x.sift.Have)
 	j := &rooms.Join{User: l.handler.User(c), Rooms: []rooms.Seat{{Name: r.Name(), Pattern: r.Pattern(), Since: &since}}}
-	j.Done = func(*rooms.Join) { l.post(event{kind: evReseated, conn: c, arg: &reseated{seat: &j.Rooms[0]}}) }
+	j.Done = func(*rooms.Join) { l.post(event{kind: evReseated, conn: c, arg: &reseated{of: x, seat: &j.Rooms[0]}}) }
 	l.table.Join(l.listener, j)
 }
 
 // reseated is the answer to reseat, at first without the past.
 type reseated struct {
+	of   *special // its seat may have been left meanwhile, and taken again
 	seat *rooms.Seat
 	past *rooms.Past
 	read bool // the past is there
@@ -183,12 +203,11 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 	if c.state == stOpen && given.Err == nil {
 		k = c.seatIn(given.Sub)
 	}
-	if k < 0 || !c.seats[k].special || !c.special(&c.seats[k]).waiting {
+	if k < 0 || c.special(&c.seats[k]) != a.of || !a.of.waiting {
 		a.past.Release()
 		return // it has left meanwhile
 	}
-	t, how := &c.seats[k], given.Resume
-	x := c.special(t)
+	t, how, x := &c.seats[k], given.Resume, a.of
 	x.recall = nil
 	err := a.err
 	if err == nil {
@@ -199,15 +218,13 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 	case errors.As(err, &notNow):
 		l.askLater(x, notNow.RetryAfter)
 	case err != nil || how.Recall && l.engine.cfg.Recall == nil:
-		x.waiting = false
-		x.beginPast(nil, nil)
-		l.lagged(c, t)
+		l.lose(c, t, x, given.Since)
 	case how.Recall && !a.read:
 		x.recall = &rooms.Recall{
 			Pattern: given.Pattern, Room: given.Name, User: l.handler.User(c), More: true,
-			Epoch: x.epoch, After: how.Have, UpTo: how.UpTo,
+			Epoch: x.epoch, After: how.Have, UpTo: how.UpTo, Last: x.lastAt(how.Have),
 			Done: func(p *rooms.Past, err error) {
-				l.post(event{kind: evReseated, conn: c, arg: &reseated{given, p, true, err}})
+				l.post(event{kind: evReseated, conn: c, arg: &reseated{x, given, p, true, err}})
 			},
 			TakeBack: l.takesBack(c, given.Sub),
 		}
@@ -219,6 +236,39 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 		x.beginPast(a.past, how.UpTo)
 	}
 	l.ready.add(c)
+}
+
+// lastAt is what is known of the room's last messages by a client that has what have says:
+// nothing of a partition of which it has more than it was sent.
+func (x *special) lastAt(have []rooms.Pos) (last []rooms.Pos) {
+	for _, p := range x.last {
+		sent := slices.IndexFunc(x.upTo, func(u rooms.Pos) bool { return u.Partition == p.Partition })
+		if sent >= 0 && slices.Contains(have, x.upTo[sent]) {
+			last = append(last, p)
+		}
+	}
+	return last
+}
+
+// lose has a seat go on whose past cannot be had any more, since it was last at since: with
+// what the tape still holds, behind a gap, or not at all, as its class says.
+func (l *Loop) lose(c *Conn, t *seat, x *special, since *rooms.Positions) {
+	x.waiting = false
+	x.beginPast(nil, nil)
+	r := t.sub.Room()
+	if r.Class().Lag == rooms.LagClose {
+		l.lagClose(c, r)
+		return
+	}
+	_, to, tail := l.table.GapAt(r, t.at)
+	if to.Epoch != since.Epoch && tail < t.at { // what lies before the seam is of another topic
+		tail, to = t.at, l.table.PositionsAt(r, t.at)
+	}
+	x.sift.Have = nil
+	if to.Epoch == since.Epoch { // the tape may hold some of what it was sent
+		x.sift.Have = since.Offsets
+	}
+	l.gap(c, t, *since, to.Raised(since.Epoch, since.Offsets), tail)
 }
 
 // askLater has a seat whose past cannot be had now ask again: that passes, and nothing
@@ -245,6 +295,7 @@ func (l *Loop) gatherPast(k, left int, x *special) {
 	s.more = true
 	x.past.Sent(x.pastAt)
 	if len(s.pieces) == had { // the end: now the next part of it, or the tape
+		x.last = x.past.Lasts(x.past.Frames(), x.upTo, x.last)
 		x.past.Release()
 		x.past = nil
 		return

@@ -26,6 +26,7 @@ type special struct {
 	// the tape has taken over.
 	upTo    []rooms.Pos
 	seam    uint64
+	last    []rooms.Pos   // the room's last messages up to upTo, where they are known
 	more    bool          // between upTo and seam there is more, to be asked for
 	waiting bool          // for another seam
 	recall  *rooms.Recall // what it waits for then; nil: an appender

@@ -99,13 +99,23 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 				ref.Every, ref.Snapshot = time.Second/time.Duration(rate), false
 			}
 			if keyed && verb == "since" {
-				epoch, at, _ := strings.Cut(key, ":")
-				off, _ := strconv.ParseInt(at, 10, 64)
-				since := rooms.Positions{Epoch: epoch, Offsets: []rooms.Pos{{Partition: 0, Offset: off}}}
-				if under, room, ok := strings.Cut(name, ">"); ok { // of a room under a wildcard
+				place, only, filtered := strings.Cut(key, "/")
+				at := strings.Split(place, ":")
+				since := rooms.Positions{Epoch: at[0]}
+				for i, s := range at[1:] {
+					off, _ := strconv.ParseInt(s, 10, 64)
+					since.Offsets = append(since.Offsets, rooms.Pos{Partition: int32(i), Offset: off})
+				}
+				if filtered {
+					ref.Keys = []string{only}
+				}
+				if under, list, ok := strings.Cut(name, ">"); ok { // of rooms under a wildcard
 					ref.Name, ref.Wild = under, true
 					ref.Pattern, _, _ = j.catalog.Resolve(under)
-					ref.Places = map[string]rooms.Positions{room: since}
+					ref.Places = map[string]rooms.Positions{}
+					for room := range strings.SplitSeq(list, ">") {
+						ref.Places[room] = since
+					}
 				} else {
 					ref.Since = &since
 				}
@@ -174,8 +184,14 @@ type world struct {
 
 func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 	t.Helper()
+	return newWorldOf(t, 1, cfg, classes...)
+}
+
+// newWorldOf is newWorld with a topic of so many partitions.
+func newWorldOf(t testing.TB, partitions int, cfg Config, classes ...*rooms.Class) *world {
+	t.Helper()
 	w := &world{t: t, feed: rooms.NewFeed("topic"), all: map[string][]rooms.Record{}}
-	w.feed.Open("e1", 1)
+	w.feed.Open("e1", int32(partitions))
 	all := &rooms.Class{Name: "stream"}
 	last := &rooms.Class{Name: "market", Conflate: true, Snapshot: true}
 	own := &rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose, RetainAge: 30 * time.Second}
@@ -212,7 +228,10 @@ func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {
 	t.Cleanup(w.table.Stop)
 	w.batch = w.table.NewBatch()
 	w.closed = make(chan int, 1<<16)
-	cfg.Table, cfg.Handler, cfg.Recall = w.table, joiner{w.catalog, w.closed}, w.recall
+	cfg.Table, cfg.Handler = w.table, joiner{w.catalog, w.closed}
+	if cfg.Recall == nil {
+		cfg.Recall = w.recall
+	}
 	w.engine = start(t, cfg)
 	if cfg.TLS != nil {
 		w.trust = trusting(cfg.TLS)
@@ -270,7 +289,7 @@ func (w *world) recall(r *rooms.Recall) {
 			r.Done(nil, &rooms.TooOldError{Why: "the topic is shorter"})
 			return
 		}
-		r.Done(rooms.NewPast(r.Pattern, r.Room, w.all[r.Room]), nil)
+		r.Done(rooms.NewPast(r.Pattern, r.Room, w.all[r.Room], nil), nil)
 	}()
 }
 

@@ -129,7 +129,7 @@ func (w *world) recall(room string, after, upTo []Pos) (*Past, *TooOldError) {
 		}
 	}
 	p, _, _ := w.nodes[0].cfg.Catalog.Resolve(room)
-	return NewPast(p, room, list), nil
+	return NewPast(p, room, list, nil), nil
 }
 
 func posOf(list []Pos, part int) int64 {

@@ -18,6 +18,9 @@ type Recall struct {
 	// After is what the asker has, by partition; UpTo, of the same partitions, is
 	// how far to go: up to and including the offset.
 	After, UpTo []Pos
+	// Last is where the asker knows the room's last message up to After, by partition:
+	// the first after it then says its `prev`.
+	Last []Pos
 	// Done is called once, on any goroutine, and must not block. The Past may end
 	// earlier than was asked: see Past.UpTo.
 	Done func(*Past, error)
@@ -48,10 +51,15 @@ type Past struct {
 	release atomic.Pointer[func()]
 }
 
-// NewPast makes the frames of records of one room, each partition's in order.
-func NewPast(p *Pattern, room string, records []Record) *Past {
+// NewPast makes the frames of records of one room, each partition's in order. last is
+// where the room's messages before the first of them are, by partition; of a partition
+// that is not in it the first says no `prev`.
+func NewPast(p *Pattern, room string, records []Record, last []Pos) *Past {
 	past := &Past{c: &chunk{at: make([]frameAt, 0, len(records))}}
 	var seen chain
+	for _, l := range last {
+		seen.set(l.Partition, l.Offset)
+	}
 	var head []byte
 	var keys part
 	for i := range records {
@@ -123,6 +131,31 @@ func (p *Past) Reached(at int, sift *Sift, upTo []Pos) []Pos {
 	}
 	return has
 }
+
+// Lasts is last with the room's last message by partition, of the frames before number
+// at that go up to upTo.
+func (p *Past) Lasts(at int, upTo, last []Pos) []Pos {
+	last = slices.Clone(last)
+	found := make([]bool, len(upTo))
+	for left := len(upTo); at > 0 && left > 0; {
+		at--
+		f := p.c.at[at]
+		i := slices.IndexFunc(upTo, func(u Pos) bool { return u.Partition == f.part })
+		if i < 0 || found[i] || f.off > upTo[i].Offset {
+			continue
+		}
+		found[i] = true
+		left--
+		if !setIn(last, f.part, f.off) {
+			last = append(last, Pos{f.part, f.off})
+		}
+	}
+	return last
+}
+
+// NoPast is a past of which there is nothing yet: its holder has what after says, and
+// asks for more at once.
+func NoPast(after []Pos) *Past { return &Past{UpTo: slices.Clone(after), c: &chunk{}} }
 
 // Frames is how many frames there are.
 func (p *Past) Frames() int { return len(p.c.at) }

@@ -39,7 +39,7 @@ func readAgain(t *testing.T, p *Pattern, name string, all []Pos, how *Resume) (g
 	for _, x := range all {
 		records = append(records, Record{Type: "t", Partition: x.Partition, Offset: x.Offset, Time: 1, Value: []byte("1")})
 	}
-	past := NewPast(p, name, records)
+	past := NewPast(p, name, records, nil)
 	var pieces []Piece
 	for at, next := 0, 0; at < past.Frames(); at = next {
 		next, pieces = past.Cut(at, 500, &Sift{Have: how.Have}, how.UpTo, nil)

@@ -1,6 +1,10 @@
 package server
 
-import "fmt"
+import (
+	"fmt"
+
+	"tapecast/ingest"
+)
 
 // troubles are all ways in which the gateway sheds, refuses or drops. What is
 // added here shows in /health and has its line in the log; the functions take no
@@ -23,6 +27,13 @@ func (s *Server) troubles() []trouble {
 			text: "bad records could not be stored in kafka.dead_letter"},
 		{name: "recall_refused", service: "KafkaConsumer", count: s.recallRefused,
 			text: "clients could not be sent what no tape holds any more"},
+		{name: "recall_later", service: "KafkaConsumer", count: s.recallLater,
+			text: "clients that resume are told to ask again later: Kafka is slow or away, kafka.recall_memory or " +
+				"limits.recall_bytes is used up, or too many ask"},
+		{name: "recall_taken_back", service: "KafkaConsumer", count: s.recallTakenBack,
+			text: "clients that resume do not read: what they hold of kafka.recall_memory is taken back for others"},
+		{name: "recall_times_refused", service: "KafkaConsumer", count: s.timesRefused,
+			text: "clients that resume from a time are told to ask again later: too many times are being looked up"},
 		{name: "admin_connections", service: "ConnectionManager", count: s.adminDropped,
 			text: "connections to the internal port are closed: there are too many"},
 		{name: "admin_busy", service: "RateLimiter", count: s.gate.refused[refusedBusy].Load,
@@ -85,9 +96,24 @@ func (s *Server) deadLettersLost() uint64 {
 	return 0
 }
 
+// recallRefused is how often what a client lacked was not to be had at all. The others
+// are told to come again (recallLater), and those that have gone want nothing.
 func (s *Server) recallRefused() uint64 {
+	r := s.recallStats()
+	return r.RefusedBy["too_old"] + r.RefusedBy["too_much"]
+}
+
+func (s *Server) recallLater() uint64 {
+	r := s.recallStats()
+	return r.RefusedBy["budget"] + r.RefusedBy["slow"] + r.RefusedBy["crowd"]
+}
+
+func (s *Server) recallTakenBack() uint64 { return s.recallStats().TakenBack }
+func (s *Server) timesRefused() uint64    { return s.recallStats().TimesRefused }
+
+func (s *Server) recallStats() (r ingest.RecallStats) {
 	if c := s.consumer.Load(); c != nil {
-		return c.RecallStats().Refused
+		r = c.RecallStats()
 	}
-	return 0
+	return r
 }
