@@ -57,11 +57,14 @@ func (how *Resume) After() []Pos {
 // that it lacks. at is the number of its first frame.
 func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err error) {
 	state := s.state(r.pattern.Feed)
-	if state == nil {
+	if f := r.pattern.Feed; f == nil || f.index < 0 {
 		return 0, nil, &TooOldError{Why: "no topic feeds the room"}
 	}
-	all := state.positions(r)
-	if all.Epoch == "" {
+	var all Positions
+	if state != nil {
+		all = state.positions(r)
+	}
+	if all.Epoch == "" { // Kafka may not have been there since the node began
 		return 0, nil, &NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: retrySoon}
 	}
 	if since.Epoch != all.Epoch {
