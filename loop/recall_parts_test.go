@@ -181,7 +181,7 @@ func TestRecallParts(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
-			if key == "" && r.bare > 2*len(in)*(r.gaps+1) {
+			if key == "" && r.bare > 6*len(in)*(r.gaps+1) {
 				t.Errorf("%s: %d messages say nothing of the one before", name, r.bare)
 			}
 		})

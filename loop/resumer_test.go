@@ -36,11 +36,11 @@ func (r *resumer) say(text string) error {
 
 // since is a request to go on in a room from where the client is.
 func (r *resumer) since(room string) string {
-	at, name := r.last[room], room
+	place := func(room string) string { return fmt.Sprintf("e1:%d:%d", r.last[room][0], r.last[room][1]) }
+	ask := "since " + room + "=" + place(room)
 	if strings.HasPrefix(room, "wild:") {
-		at, name = [2]int64{min(r.last["wild:a"][0], r.last["wild:b"][0]), min(r.last["wild:a"][1], r.last["wild:b"][1])}, "wild:*>wild:a>wild:b"
+		ask = "since wild:*>wild:a>wild:b=" + place("wild:a") + "+" + place("wild:b")
 	}
-	ask := fmt.Sprintf("since %s=e1:%d:%d", name, at[0], at[1])
 	if r.key != "" {
 		ask += "/" + r.key
 	}

@@ -99,22 +99,19 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 				ref.Every, ref.Snapshot = time.Second/time.Duration(rate), false
 			}
 			if keyed && verb == "since" {
-				place, only, filtered := strings.Cut(key, "/")
-				at := strings.Split(place, ":")
-				since := rooms.Positions{Epoch: at[0]}
-				for i, s := range at[1:] {
-					off, _ := strconv.ParseInt(s, 10, 64)
-					since.Offsets = append(since.Offsets, rooms.Pos{Partition: int32(i), Offset: off})
-				}
+				places, only, filtered := strings.Cut(key, "/")
 				if filtered {
 					ref.Keys = []string{only}
 				}
+				place, others, _ := strings.Cut(places, "+")
+				since := placeOf(place)
 				if under, list, ok := strings.Cut(name, ">"); ok { // of rooms under a wildcard
 					ref.Name, ref.Wild = under, true
 					ref.Pattern, _, _ = j.catalog.Resolve(under)
 					ref.Places = map[string]rooms.Positions{}
 					for room := range strings.SplitSeq(list, ">") {
-						ref.Places[room] = since
+						ref.Places[room] = placeOf(place)
+						place, others, _ = strings.Cut(others, "+")
 					}
 				} else {
 					ref.Since = &since
@@ -147,6 +144,17 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 	default:
 		c.SendText(p)
 	}
+}
+
+// placeOf reads epoch:offset:offset…, by partition.
+func placeOf(s string) rooms.Positions {
+	at := strings.Split(s, ":")
+	since := rooms.Positions{Epoch: at[0]}
+	for i, s := range at[1:] {
+		off, _ := strconv.ParseInt(s, 10, 64)
+		since.Offsets = append(since.Offsets, rooms.Pos{Partition: int32(i), Offset: off})
+	}
+	return since
 }
 
 func (joiner) Timer(c *Conn) { c.SendText([]byte("timer")) }
