@@ -155,7 +155,7 @@ func TestReadmeConfiguration(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatal("the README has no configuration")
 	}
-	example = strings.Replace(example, "/run/secrets/tapecast", written(t, "secret", secret), 1)
+	example = strings.ReplaceAll(example, "/run/secrets/tapecast", written(t, "secret", secret))
 	if out, errs, code := command(t, "check", "--config", written(t, "readme.yaml", example)); code != 0 {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
