@@ -76,8 +76,9 @@ func TestLastValuesOverBudget(t *testing.T) {
 		r := join(t, g, user).call("subscribe", map[string]any{"rooms": []string{"portfolio:" + user}})
 		return strings.Contains(string(r.Result), `"partial":true`)
 	}
-	if !partial("user0") || partial("user19999") {
-		t.Error("the oldest portfolio is whole, or the newest partial")
+	// Of younger ones some may be called partial that are whole: see rooms.Table.Partial.
+	if !partial("user0") {
+		t.Error("the oldest portfolio is said to be whole")
 	}
 }
 
