@@ -63,8 +63,9 @@ func TestEvictRace(t *testing.T) {
 			}
 		})
 	}
+	const records = 30_000
 	newest := map[string]string{}
-	for off := range int64(30_000) {
+	for off := range int64(records) {
 		k, v := fmt.Sprint("k", off*7919%613), fmt.Sprint(off)
 		newest[k] = v
 		m.batch.Add(&Record{Pattern: p, Room: []byte("m:a"), HasKey: true, Key: []byte(k), Offset: off, Value: []byte(v)})
@@ -75,16 +76,21 @@ func TestEvictRace(t *testing.T) {
 			}
 		}
 	}
+	m.TopRooms(1) // the appender has done it all: Stop drops what waits for it
 	m.Stop()
+	if at := m.PositionsAt(r, r.Head()); at.of(0) == nil || at.of(0).Offset != records-1 {
+		t.Fatalf("the room is at %v after %d records", at, records)
+	}
 	close(done)
 	wg.Wait()
 	if m.Stats().OutOfMemory == 0 || !m.Partial(r) {
 		t.Fatal("nothing was evicted")
 	}
 	for i, c := range clients {
-		for range 10_000 {
-			if step(c) {
-				break
+		level := false
+		for n := 0; !level; n++ {
+			if level = step(c); n > 10_000 {
+				t.Fatalf("client %d does not get level: it is at %d of %d", i, c.at, r.Head())
 			}
 		}
 		for k, v := range c.values {
