@@ -45,11 +45,13 @@ func TestFaults(t *testing.T) {
 	}
 	dir := t.TempDir()
 	copyOf(t, "..", dir, "go.mod", "go.sum")
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
+	for _, glob := range []string{"*.go", "*/*.go"} { // with the packages inside this one
+		files, err := filepath.Glob(glob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copyOf(t, ".", filepath.Join(dir, "rooms"), files...)
 	}
-	copyOf(t, ".", filepath.Join(dir, "rooms"), files...)
 	after := regexp.MustCompile(`the first fault after (\d+) steps`)
 	for _, fault := range plantedFaults {
 		t.Run(fault.what, func(t *testing.T) {
@@ -79,12 +81,12 @@ func TestFaults(t *testing.T) {
 
 func copyOf(t *testing.T, from, to string, names ...string) {
 	t.Helper()
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range names {
 		b, err := os.ReadFile(filepath.Join(from, name))
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		write(t, filepath.Join(to, name), string(b))
