@@ -204,6 +204,43 @@ func TestEvictedWalks(t *testing.T) {
 	f(0, r.Forgotten(), false, 0)
 }
 
+// A snapshot that has sent a value begins again when a newer one of that key is evicted, or
+// its member would have the old one for good.
+func TestEvictedSinceSent(t *testing.T) {
+	m, feed := stated(t, Config{LastBudget: 1 << 20})
+	s, p := m.shards[0], m.Catalog().Patterns()[1]
+	key := func(k string, off int64) {
+		m.batch.Add(&Record{Pattern: p, Room: []byte("m:a"), HasKey: true, Key: []byte(k), Offset: off, Value: []byte("1")})
+		m.batch.Progress(feed, 0, off)
+		m.send()
+		m.pass(time.Second)
+	}
+	evict := func(before int64) {
+		s.evicting.cut = before
+		m.usedLast.Add(1 << 30)
+		s.evictFrom(m.room("m:a"))
+		m.usedLast.Add(-1 << 30)
+	}
+	for i, k := range []string{"a", "b", "c"} {
+		key(k, int64(i))
+	}
+	r := m.room("m:a")
+	start := r.Forgotten()
+	at, pieces, level, lost := r.CutLatest(0, start, 1, nil, nil)
+	if len(pieces) != 1 || level || lost {
+		t.Fatalf("%d pieces, level %v, lost %v: the walk is not under way", len(pieces), level, lost)
+	}
+	evict(r.last.find([]byte("c")).at) // a, which was sent, and b, which was not
+	if _, pieces, level, lost := r.CutLatest(at, start, 1<<20, nil, nil); len(pieces) != 1 || !level || lost {
+		t.Errorf("%d pieces, level %v, lost %v after values of before the snapshot went", len(pieces), level, lost)
+	}
+	key("a", 3)
+	evict(s.now + 1)
+	if _, pieces, _, lost := r.CutLatest(at, start, 1<<20, nil, nil); !lost || len(pieces) != 0 {
+		t.Errorf("%d pieces, lost %v: the member has the value of a before the last", len(pieces), lost)
+	}
+}
+
 // A shard whose rooms all have members waits for the others to give first.
 func TestMembersKeepTheirValues(t *testing.T) {
 	const budget = 1 << 20

@@ -35,6 +35,11 @@ var plantedFaults = []struct{ what, file, old, new string }{
 	{"a resume begins before the topic was made anew", "resume.go", "if then.gen == now.gen {", "if true || then.gen == now.gen {"},
 	{"who was away does not hear of a gap", "resume.go", "gone := s.lostSince(r, have)", "gone := false && s.lostSince(r, have)"},
 	{"a record that is read twice is sent twice", "shard.go", "known && it.off <= prev || s.reached(", "known && it.off < prev || s.reached("},
+	{"a value is evicted and no walk knows", "latest.go", "l.evicted.Store(f.num + 1)", "_ = f.num"},
+	{"a value is evicted and no resume knows", "latest.go", "l.evicted.Store(f.num + 1)\n\tl.lose(f)", "l.evicted.Store(f.num + 1)"},
+	{"a snapshot does not begin again, whatever is evicted", "latest_read.go", "Known{r.last.forgotten.Load(), r.head.Load()}", "Known{r.last.forgotten.Load(), gone}"},
+	{"a room that lacks values says that it is whole", "evict.go", "l.partial.Store(until)\n\t\tl.pack", "l.pack"},
+	{"a value that is evicted is that of its key still", "latest.go", "func (l *latest) evict(f *lastFrame) {\n\tl.remove(f)", "func (l *latest) evict(f *lastFrame) {\n\tl.uncount(f)"},
 }
 
 // TestFaults plants each fault in a copy of the package and has the model look for it.

@@ -25,6 +25,7 @@ type client struct {
 	holes   bool  // it has heard of a gap, so what it holds of each key may be old
 
 	snapping bool
+	lacks    map[string]int64 // by key: the offset of a value that had been evicted before it could be sent
 	newest   map[string]int64 // by key: the offset of its value
 	seen     map[string]int64 // by key: the newest offset that was ever seen
 	expired  map[string]int64 // by key: what had been seen of it when it went without a tombstone
@@ -34,6 +35,7 @@ func (c *client) begin() {
 	c.newest, c.seen, c.expired = map[string]int64{}, map[string]int64{}, map[string]int64{}
 	c.at = [modelParts]int64{-1, -1, -1}
 	c.sure, c.heard, c.moved, c.holes, c.nowhere = c.at, [modelParts]int64{}, false, false, false
+	c.lacks = map[string]int64{}
 }
 
 func (c *client) wants(e *entry) bool { return e.room == c.room && (c.keys == nil || c.keys[e.key]) }
@@ -74,6 +76,7 @@ func (c *client) joined(at Positions, n *node) {
 	if c.placed = at.Epoch != ""; c.placed {
 		c.stand(at)
 	}
+	c.lacksOf(n)
 	if remembers(c.room) && len(n.view[c.room]) > 0 {
 		c.fatal("joined without a snapshot, though there are values of %d keys", len(n.view[c.room]))
 	}
@@ -163,6 +166,7 @@ func (c *client) snapshotBegins(n *node) {
 	c.snapping, c.placed, c.moved, c.holes = true, false, false, false
 	c.topic = c.w.topics[topicOf(c.room)]
 	c.sure = [modelParts]int64{-1, -1, -1}
+	c.lacksOf(n)
 }
 
 // walks is for a walk on a node: what it skips the client will not hear of elsewhere.
@@ -171,7 +175,7 @@ func (c *client) walks(n *node) {
 		c.heard[part] = max(c.heard[part], next)
 	}
 	for i := range 10 {
-		if key := fmt.Sprint("k", i); n.view[c.room][key] == nil {
+		if key := fmt.Sprint("k", i); n.view[c.room][key] == nil && n.pressed(c.room, key) == nil {
 			c.gone(key, n)
 		}
 	}
@@ -260,6 +264,9 @@ func (c *client) level(n *node) {
 	for i := range 10 {
 		key := fmt.Sprint("k", i)
 		h, part := n.view[c.room][key], partOf(key)
+		if h == nil {
+			h = n.pressed(c.room, key)
+		}
 		if n.reached(key, c.room) < c.heard[part] {
 			continue // the node is behind one that the client was on
 		}
@@ -276,7 +283,11 @@ func (c *client) level(n *node) {
 		if c.seen0(key) >= n.reached(key, c.room) || c.keys != nil && !c.keys[key] {
 			continue // it knows better
 		}
-		if off, ok := c.newest[key]; (!ok || off != h.off) && !c.lost(key, h.off) {
+		off, ok := c.newest[key]
+		if lacks, partial := c.lacks[key]; partial && !ok && h.off <= lacks {
+			continue // as it was told
+		}
+		if (!ok || off != h.off) && !c.lost(key, h.off) {
 			c.fatal("level, and has %d (%v) of %s, which is %+v", off, ok, key, *h)
 		}
 	}

@@ -32,6 +32,7 @@ type node struct {
 	first   [2][modelParts]int64           // where it began, or went on after a loss
 	view    map[string]map[string]*holding // by room and key: the newest values
 	dropped map[string]bool                // by room and key: what has gone without a tombstone, which no other node knows
+	evicted map[string]map[string]*holding // by room and key: the newest values for which there was no memory
 	order   int
 }
 
@@ -50,6 +51,7 @@ const (
 
 func newNode(w *world) *node {
 	n := &node{w: w, tb: &rapidTB{T: w.t}, view: map[string]map[string]*holding{}, dropped: map[string]bool{}}
+	n.evicted = map[string]map[string]*holding{}
 	for i, topic := range w.topics {
 		n.feeds[i] = NewFeed("topic")
 		n.feeds[i].Open(topic.epoch, modelParts)
@@ -100,9 +102,16 @@ func (n *node) read(topic, part, count int) {
 		return
 	}
 	n.w.t.Logf("node %d reads %d:%d to %d of topic %d", slices.Index(n.w.nodes[:], n), part, from, to-1, topic)
+	twice := int64(-1) // the consumer is set back before the batch is sent
+	if n.w.chance(8, "set back") {
+		twice = from + int64(n.w.draw(int(to-from), "from"))
+	}
 	for off := from; off < to; off++ {
 		if e := log[off]; e.room != "" {
 			n.add(e, part, off)
+			if off == twice {
+				n.add(e, part, off)
+			}
 			if k := n.classOf(e.room); k.remembers() {
 				n.hold(e, part, off, k)
 			}
@@ -152,6 +161,7 @@ func (n *node) hold(e entry, part int, off int64, k *Class) {
 	}
 	n.order++
 	delete(n.dropped, e.room+e.key)
+	delete(n.evicted[e.room], e.key)
 	if e.value == "" {
 		delete(held, e.key)
 	} else {
@@ -206,6 +216,7 @@ func (n *node) reset(topic int) {
 	for _, r := range roomsModel {
 		if r.topic == topic {
 			delete(n.view, r.name)
+			delete(n.evicted, r.name)
 		}
 	}
 }

@@ -89,6 +89,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"join": do(w.join), "resume": do(w.resume), "resume another": do(w.resume),
 		"leave": do(w.leave), "cut": do(w.cut), "beat": do(w.beat),
 		"set back": do(w.setBack), "pass": do(w.pass), "restart": do(w.restart), "lose": do(w.lose), "make anew": do(w.makeAnew),
+		"press": do(w.press),
 	}
 }
 
