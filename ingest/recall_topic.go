@@ -202,7 +202,8 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 	case lacks > max(w.user.left, 0) && lacks > 0:
 		wait := w.user.until(int64(lacks), most)
 		return refusedBudget, &rooms.NotNowError{
-			Why: "the user's budget for messages that are read again is used up", RetryAfter: wait.Round(time.Millisecond),
+			Why:        "the user's budget for messages that are read again is used up",
+			RetryAfter: wait.Round(time.Millisecond),
 		}
 	}
 	return 0, nil

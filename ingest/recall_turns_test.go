@@ -13,7 +13,8 @@ import (
 // slice after slice, is judged and served between two of those.
 func TestRecallSmallBeside(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, padded(t, 6000).ListenAddrs(), Config{RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
+	cfg := Config{RecallMemory: 1 << 20, Start: "beginning"}
+	r := newRig(t, padded(t, 6000).ListenAddrs(), cfg, both()).start().ready()
 	var done atomic.Bool
 	large := r.askRecall(r.recallOf("m1", "own:nobody", []int64{-1}, []int64{5999}))
 	go func() {
@@ -64,7 +65,8 @@ func TestRecallChain(t *testing.T) {
 // asked again.
 func TestRecallOwnStalled(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, padded(t, 3000).ListenAddrs(), Config{RecallMemory: 2 << 20, Start: "beginning"}, both()).start().ready()
+	cfg := Config{RecallMemory: 2 << 20, Start: "beginning"}
+	r := newRig(t, padded(t, 3000).ListenAddrs(), cfg, both()).start().ready()
 	var asked atomic.Int64
 	var held []*rooms.Past
 	for i := range 12 {

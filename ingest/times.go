@@ -194,7 +194,9 @@ func (a *times) find(key timeAsked, w *timeWaiting) (rooms.Positions, error) {
 	case ok && now.Before(known.until) && known.at.Epoch == epoch:
 		return known.at, nil
 	case epoch == "" || n == 0:
-		return rooms.Positions{}, &rooms.NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: recallRetry}
+		return rooms.Positions{}, &rooms.NotNowError{
+			Why: "the gateway has not read the room's topic yet", RetryAfter: recallRetry,
+		}
 	case now.Sub(failed) < recallRetry || now.Sub(w.since) > recallFor: // it would only hold up others
 		return rooms.Positions{}, errSlow
 	}

@@ -180,7 +180,8 @@ func (l *Loop) reseat(c *Conn, t *seat, x *special) {
 	x.waiting = true
 	r := t.sub.Room()
 	since := rooms.Positions{Epoch: x.epoch, Offsets: slices.Clone(x.upTo)}.Raised(x.epoch, x.sift.Have)
-	j := &rooms.Join{User: l.handler.User(c), Rooms: []rooms.Seat{{Name: r.Name(), Pattern: r.Pattern(), Since: &since}}}
+	again := rooms.Seat{Name: r.Name(), Pattern: r.Pattern(), Since: &since}
+	j := &rooms.Join{User: l.handler.User(c), Rooms: []rooms.Seat{again}}
 	j.Done = func(*rooms.Join) { l.post(event{kind: evReseated, conn: c, arg: &reseated{of: x, seat: &j.Rooms[0]}}) }
 	l.table.Join(l.listener, j)
 }

@@ -153,7 +153,8 @@ func TestRecallParts(t *testing.T) {
 	})
 	count := func(room, key string) (n int) {
 		for i := range records {
-			if (room == "all" || room == "wild:"+string(rune('a'+i%3%2))) && (key == "" || key == fmt.Sprint("k", i%5)) {
+			in := room == "all" || room == "wild:"+string(rune('a'+i%3%2))
+			if in && (key == "" || key == fmt.Sprint("k", i%5)) {
 				n++
 			}
 		}

@@ -139,7 +139,8 @@ func (r *resumer) roam(records int) error {
 			if err := r.say(r.since("all")); err != nil {
 				return err
 			}
-			if err := r.readTo(map[string]int{"all": min(records, r.got["all"]+1+rand.IntN(120))}, func() {}); err != nil {
+			next := min(records, r.got["all"]+1+rand.IntN(120))
+			if err := r.readTo(map[string]int{"all": next}, func() {}); err != nil {
 				return err
 			}
 			if r.got["all"] >= records || rand.IntN(3) == 0 {

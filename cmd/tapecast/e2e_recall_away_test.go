@@ -19,7 +19,8 @@ import (
 // notNow asks to go on from a place, which must be answered with -32010 and a time.
 func notNow(t *testing.T, c *client, room string, since any) {
 	t.Helper()
-	list := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{room}, "since": map[string]any{room: since}}).Result)
+	ask := map[string]any{"rooms": []string{room}, "since": map[string]any{room: since}}
+	list := roomReplies(c.call("subscribe", ask).Result)
 	if len(list) != 1 || list[0].Error == nil {
 		t.Fatalf("from %v, without Kafka: %+v", since, list)
 	}

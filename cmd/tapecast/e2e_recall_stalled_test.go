@@ -46,10 +46,12 @@ func TestTwoStalledResumes(t *testing.T) {
 		defer c.reading.Unlock()
 		c.request("1", "subscribe", map[string]any{"rooms": []string{"all"}, "since": map[string]any{"all": place(-1)}})
 	}
-	eventually(t, patience, "both are being sent the past", func() bool { return g.metric("tapecast_recall_handed_bytes") > 0 })
+	eventually(t, patience, "both are being sent the past", func() bool {
+		return g.metric("tapecast_recall_handed_bytes") > 0
+	})
 	beside := round("beside two that stall")
-	t.Logf("the slowest of %d took %s alone and %s beside two that stall; %v parts were taken back", users, alone, beside,
-		g.metric("tapecast_recall_taken_back_total"))
+	t.Logf("the slowest of %d took %s alone and %s beside two that stall; %v parts were taken back",
+		users, alone, beside, g.metric("tapecast_recall_taken_back_total"))
 	if most := max(time.Second, 3*alone); beside > most {
 		t.Errorf("beside two that stall it took %s, not %s", beside, most)
 	}
