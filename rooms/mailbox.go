@@ -64,6 +64,13 @@ func (b *mailbox) take(asks []ask, parts []*part) ([]ask, []*part) {
 	return asks, parts
 }
 
+// asked is how many requests wait.
+func (b *mailbox) asked() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return int64(len(b.asks))
+}
+
 // close lets nothing more in, and returns what was still there.
 func (b *mailbox) close() []ask {
 	b.mu.Lock()

@@ -34,6 +34,7 @@ type Stats struct {
 	Evicted   uint64 // keys forgotten because their room had too many
 
 	Waiting     int64  // records and events on their way to the appenders
+	Asked       int64  // joins, leaves and the like on their way there, one for each appender
 	OutOfMemory uint64 // last values forgotten because all of them took too much
 
 	Deflated                 uint64 // frames written to a tape of deflated ones
@@ -44,6 +45,7 @@ type Stats struct {
 func (t *Table) Stats() Stats {
 	out := Stats{TapeBytes: t.used.Load(), LastBytes: t.usedLast.Load(), Shards: len(t.shards)}
 	for _, s := range t.shards {
+		out.Asked += s.box.asked()
 		out.Rooms += s.stats.rooms.Load()
 		out.Listened += s.stats.listened.Load()
 		out.Appended += s.stats.appended.Load()

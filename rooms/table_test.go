@@ -78,6 +78,35 @@ func (m *manual) block() (release func()) {
 	return func() { close(c) }
 }
 
+// What waits for an appender is counted for each that it concerns, until it is answered.
+func TestAsksAreCounted(t *testing.T) {
+	feed := newOpenFeed(1)
+	m := newManual(t, Config{Shards: 2}, &Pattern{Match: "b:*", Class: stream, Feed: feed})
+	p, l := m.Catalog().Patterns()[0], m.listen()
+	var names [2]string
+	for i := 0; names[0] == "" || names[1] == ""; i++ {
+		name := fmt.Sprint("b:", i)
+		names[m.shardOf(name)] = name
+	}
+	f := func(want int64) {
+		t.Helper()
+		if got := m.Stats().Asked; got != want {
+			t.Errorf("%d requests wait, want %d", got, want)
+		}
+	}
+	f(0)
+	seats := m.join(l, names[0], names[1])
+	f(0)
+	m.Join(l, &Join{Rooms: []Seat{{Name: names[1], Pattern: p}}, Done: func(*Join) {}})
+	f(1)
+	m.Join(l, &Join{Watches: []*Watch{{Pattern: p, Prefix: "b:"}}, Done: func(*Join) {}})
+	f(3)
+	m.Leave(seats[0].Sub)
+	f(4)
+	m.answer()
+	f(0)
+}
+
 func TestSendWaitsForTheAppender(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, feed, seat := live(t)

@@ -189,6 +189,8 @@ func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {
 	m.gauge("tapecast_rooms", "Rooms alive.", float64(t.Rooms))
 	m.gauge("tapecast_rooms_empty", "Of those, that clients have asked for and that have had no record: max_rooms a pattern, apart from the others, and limits.empty_rooms a user.", float64(t.Empty))
 	m.gauge("tapecast_appenders_waiting_records", "Records and events on their way to the appenders: readers wait while there are 64 batches for one of them.", float64(t.Waiting))
+	m.gauge("tapecast_appenders_waiting_requests", "Joins and leaves on their way to the appenders, counted for each appender.",
+		float64(t.Asked))
 	m.gauge("tapecast_rooms_listened", "Rooms with members here.", float64(t.Listened))
 	m.gauge("tapecast_tape_bytes", "Memory of all tapes.", float64(t.TapeBytes))
 	m.gauge("tapecast_tape_budget_bytes", "What tapes may take together.", float64(s.cfg.Memory.Tapes))
