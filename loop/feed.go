@@ -33,6 +33,7 @@ func (c *Conn) arrived(b []byte) putOff {
 func (c *Conn) tooFast() putOff {
 	switch {
 	case c.deaf.Load(), c.unhandled >= maxUnhandled:
+		c.unhandled = 0 // when the connection is read again, all of that is handled
 		return offInbox // of one that is being closed, the loop says why before more is read
 	case c.paid > paceBurst:
 		return offPace

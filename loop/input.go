@@ -163,7 +163,6 @@ func (c *Conn) pause(off putOff) {
 	c.mu.Lock()
 	c.paused = true
 	c.mu.Unlock()
-	c.unhandled = 0
 	c.loop.post(event{kind: evPaused, conn: c, code: uint16(off)})
 }
 

@@ -85,8 +85,9 @@ func beginAppend(c net.Conn, length int) {
 
 // TestDirectStreamPauses: what has the token may send for longer than a request.
 func TestDirectStreamPauses(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.Admin.Direct = true })
+	s := newServer(t, func(cfg *Config) { cfg.Admin.Direct = true })
 	s.admin.http.ReadTimeout, s.admin.http.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	s.begin(t)
 	c := s.open(t)
 	entry := packed(nil, "trades", "1")
 	beginAppend(c, 2*len(entry))

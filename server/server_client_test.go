@@ -23,6 +23,14 @@ const patience = 20 * time.Second
 // broker and without its market unless the configuration is changed.
 func startServer(t *testing.T, change ...func(*Config)) *Server {
 	t.Helper()
+	s := newServer(t, change...)
+	s.begin(t)
+	return s
+}
+
+// newServer is startServer before the start.
+func newServer(t *testing.T, change ...func(*Config)) *Server {
+	t.Helper()
 	cfg := testConfig()
 	cfg.Server.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Admin.Write, cfg.Admin.TokenFile = true, adminTokenFile(t, testAdminToken)
@@ -41,11 +49,16 @@ func startServer(t *testing.T, change ...func(*Config)) *Server {
 			t.Errorf("close: %v", err)
 		}
 	})
+	return s
+}
+
+// begin starts a server, and waits until it is ready.
+func (s *Server) begin(t *testing.T) {
+	t.Helper()
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "readyz", func() bool { return s.get(t, "/readyz", "") == http.StatusOK })
-	return s
 }
 
 func eventually(t *testing.T, what string, cond func() bool) {
