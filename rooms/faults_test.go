@@ -30,7 +30,7 @@ var plantedFaults = []struct{ what, file, old, new string }{
 	{"prev is that of the first message of the partition", "shard.go", "r.chain.set(it.part, it.off)", "if !known {\n\t\tr.chain.set(it.part, it.off)\n\t}"},
 	{"a record that follows a place is taken to be before it", "resume.go", "s.off[p.Partition] > p.Offset)", "s.off[p.Partition] > p.Offset+1)"},
 	{"a gap begins later than the member was", "tape.go", "(*gone)[i].first > at }) - 1", "(*gone)[i].first > at+5 }) - 1"},
-	{"what is read again goes on behind where the tape takes over", "past.go", " || !within(upTo, f.part, f.off)", ""},
+	{"what is read again goes on behind where the tape takes over", "past.go", "within(sift.Have, f.part, f.off) || !within(upTo, f.part, f.off)", "within(sift.Have, f.part, f.off)"},
 	{"last values outlive their topic", "events.go", "r.last.end(r.next)\n", "_ = r.last\n"},
 	{"a resume begins before the topic was made anew", "resume.go", "if then.gen == now.gen {", "if true || then.gen == now.gen {"},
 	{"who was away does not hear of a gap", "resume.go", "gone := s.lostSince(r, have)", "gone := false && s.lostSince(r, have)"},
