@@ -56,15 +56,23 @@ func (k *realKafka) brokers() []string { return strings.Split(k.boot, ",") }
 // run runs one of Kafka's scripts and returns what it prints.
 func (k *realKafka) run(env []string, name string, args ...string) string {
 	k.t.Helper()
+	out, err := k.try(env, name, args...)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return out
+}
+
+func (k *realKafka) try(env []string, name string, args ...string) (string, error) {
 	cmd := exec.Command(filepath.Join(k.home, "bin", name), args...)
 	cmd.Env = append(os.Environ(), env...)
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		k.t.Fatalf("%s %v: %v\n%s%s", name, args, err, out, errs.String())
+		err = fmt.Errorf("%s %v: %w\n%s%s", name, args, err, out, errs.String())
 	}
-	return string(out)
+	return string(out), err
 }
 
 // down stops all brokers, or those named, with a signal.
@@ -72,7 +80,22 @@ func (k *realKafka) down(signal string, brokers ...string) {
 	k.run([]string{"SIGNAL=" + signal}, "kafka-down", append([]string{k.dir}, brokers...)...)
 }
 
-// up brings all brokers back, or the one named.
+// up brings all brokers back, or the one named. While it was down its port was anybody's:
+// where somebody's connection has it for the moment, the broker ends and is tried again.
 func (k *realKafka) up(only string) {
-	k.run([]string{"HEAP=256m", "ONLY=" + only}, "kafka-up", k.dir)
+	k.t.Helper()
+	for tries := 3; ; tries-- {
+		_, err := k.try([]string{"HEAP=256m", "ONLY=" + only}, "kafka-up", k.dir)
+		if err == nil {
+			return
+		}
+		said, _ := os.ReadFile(filepath.Join(k.dir, only, "log"))
+		k.t.Logf("%v\nits log ends:\n%s", err, said[max(0, len(said)-2000):])
+		if tries == 1 {
+			k.t.Fatal("the broker does not come back")
+		}
+		if only != "" {
+			_, _ = k.try([]string{"SIGNAL=KILL"}, "kafka-down", k.dir, only) // it may have ended by itself
+		}
+	}
 }
