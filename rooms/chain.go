@@ -6,8 +6,11 @@ package rooms
 type chain struct {
 	part int32
 	used bool
-	off  int64
-	more *[]Pos
+	// empty is the Room's, and here because there is space for it: a join has made the
+	// room, and it does not count for its pattern's MaxRooms.
+	empty bool
+	off   int64
+	more  *[]Pos
 }
 
 // last is the offset of the room's message before this one; ok is false where

@@ -10,7 +10,7 @@ import (
 // with as many of them as one may have.
 var ErrEmptyRooms = errors.New("too many rooms that have had no message yet")
 
-// payers counts the empty rooms of each user: those that a join of theirs has made and
+// payers counts the empty rooms of each user: public ones that a join of theirs has made and
 // that have had no record since. Appenders use it when such a room comes or goes, and
 // a user without any is not in it.
 type payers struct {
@@ -61,12 +61,16 @@ func (s *shard) roomFor(user string, seat *Seat) (*Room, error) {
 		p.empty.Add(-1)
 		return nil, ErrTooManyRooms
 	}
-	if !s.table.payers.take(user) {
+	// Nobody has more than one private room of a pattern, so these need no account.
+	if !p.Class.Private() && !s.table.payers.take(user) {
 		p.empty.Add(-1)
 		return nil, ErrEmptyRooms
 	}
 	r := s.make(seat.Name, p)
-	s.empty[r] = user
+	r.chain.empty = true
+	if !r.private() {
+		s.payer[r] = user
+	}
 	return r, nil
 }
 
@@ -74,24 +78,25 @@ func (s *shard) roomFor(user string, seat *Seat) (*Room, error) {
 // as many of those as it may, it stays on the account of its user: members are
 // never refused a record.
 func (s *shard) filled(r *Room) {
-	user, ok := s.empty[r]
-	if !ok || !r.pattern.admit() {
-		return
+	if r.chain.empty && r.pattern.admit() {
+		s.settle(r)
 	}
-	s.settle(r, user)
 }
 
-// settle takes a room off its user's account.
-func (s *shard) settle(r *Room, user string) {
-	delete(s.empty, r)
+// settle takes an empty room off its user's account.
+func (s *shard) settle(r *Room) {
+	r.chain.empty = false
 	r.pattern.empty.Add(-1)
-	s.table.payers.give(user)
+	if user, ok := s.payer[r]; ok {
+		delete(s.payer, r)
+		s.table.payers.give(user)
+	}
 }
 
 // vacant is called when the last member has left a room: one that has had nothing is not
 // kept for anybody.
 func (s *shard) vacant(r *Room) {
-	if _, ok := s.empty[r]; !ok || r.next > 0 {
+	if !r.chain.empty || r.next > 0 {
 		return
 	}
 	if r.private() {

@@ -93,14 +93,14 @@ func TestEmptyRooms(t *testing.T) {
 	if n := failed(join("x", names("junk", 10)...), nil); n != 0 {
 		t.Errorf("%d were refused that the user has left", n)
 	}
-	// A private room goes at once; with its first record a room is paid for by nobody.
+	// Nobody pays for the private room that one has; it is empty until its first record.
 	s := join("1", "o:1")[0]
-	if m.payers.n["1"] != 1 {
-		t.Errorf("users are %v", m.payers.n)
+	empty := m.Stats().Empty
+	if m.payers.n["1"] != 0 || empty == 0 {
+		t.Errorf("users are %v, %d rooms are empty", m.payers.n, empty)
 	}
-	put("o:1")
-	if m.payers.n["1"] != 0 || m.Stats().Empty == 0 {
-		t.Errorf("users are %v", m.payers.n)
+	if put("o:1"); m.Stats().Empty != empty-1 {
+		t.Errorf("%d rooms are empty, %d before the record", m.Stats().Empty, empty)
 	}
 	m.leave(s.Sub)
 	if s = join("2", "o:2")[0]; m.room("o:2") == nil {

@@ -60,7 +60,7 @@ func (s *shard) grow(it *item) {
 // would tell who joins later where the old epoch ends.
 func (s *shard) reset(it *item) {
 	s.eachFed(it.feed, func(r *Room) {
-		r.chain = chain{}
+		r.chain = chain{empty: r.chain.empty}
 		r.keyframe.Store(0)
 		if r.subs == nil {
 			s.forget(r)

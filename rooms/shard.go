@@ -45,7 +45,7 @@ type shard struct {
 	watches  map[*Pattern]map[string]*watched // by prefix
 	shedNext int64                            // when shed looks again after it could not shed enough
 	evicting eviction
-	empty    map[*Room]string   // rooms that have had no record, and who pays for them
+	payer    map[*Room]string   // of public rooms that have had no record
 	partial  map[*Pattern]int64 // of rooms that are no more: latest.partial
 }
 
@@ -68,7 +68,7 @@ func newShard(t *Table, i, feeds int) *shard {
 		lost:     make([][]Pos, feeds),
 		went:     map[*Pattern]*feedState{},
 		partial:  map[*Pattern]int64{},
-		empty:    map[*Room]string{},
+		payer:    map[*Room]string{},
 		rooms:    newIndex(),
 		journals: map[*Class]*Tape{},
 		watches:  map[*Pattern]map[string]*watched{},
@@ -186,9 +186,7 @@ func (s *shard) record(p *part, it *item) {
 	}
 	if !known {
 		prev = unknown
-		if len(s.empty) > 0 {
-			s.filled(r)
-		}
+		s.filled(r)
 		if !r.private() && !r.tape.fed {
 			s.appear(r)
 		}

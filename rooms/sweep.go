@@ -120,8 +120,8 @@ func (s *shard) remove(r *Room) {
 			s.went[r.pattern] = r.last.went
 		}
 	}
-	if user, ok := s.empty[r]; ok {
-		s.settle(r, user)
+	if r.chain.empty {
+		s.settle(r)
 	} else {
 		r.pattern.count.Add(-1)
 	}
