@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,11 @@ func TestChurn(t *testing.T) {
 		cfg := g.churn()
 		cfg.Churn.Resume = resume
 		res, err := measured(t, cfg)
+		// On a busy machine the last ones are not back when the window ends, which the bench says.
+		away := func() bool { return res.Legs[0].Churn.Left != res.Legs[0].Churn.Returned }
+		for tries := 0; tries < 4 && away() && errors.As(err, new(*InvalidError)); tries++ {
+			res, err = measured(t, cfg)
+		}
 		leg := res.Legs[0]
 		x := leg.Churn
 		if x.Clients != 10 || x.Left < 30 || x.Left != x.Returned || x.Left+x.Skipped != 40 || x.Leave.Count != x.Left || x.Return.Count != x.Left || x.After != 0 {
