@@ -39,7 +39,7 @@ type HostileTally struct {
 	Refused map[string]int64 `json:"refused,omitempty"` // those that did not, by why
 	Closes  map[string]int64 `json:"closes,omitempty"`  // by the other side, by code and reason, or how else
 	Stayed  int64            `json:"stayed"`            // connections that were there in the end
-	Frames  int64            `json:"frames"`            // written; of silent and hello, pieces of what is no frame
+	Frames  int64            `json:"frames"`            // written; for silent and hello, pieces that are not frames
 	Bytes   int64            `json:"bytes"`             // written
 	Read    int64            `json:"read"`              // bytes of frames read
 	Answers int64            `json:"answers"`           // text frames read

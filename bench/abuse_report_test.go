@@ -131,7 +131,7 @@ func TestWatchHealth(t *testing.T) {
 		t.Fatalf("%+v", h)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // a run that is called off is no fault of the gateway's
+	cancel() // a run that is called off is not the gateway's fault
 	if h := watchHealth(ctx, adminPort{url: s.URL}, monotonicIn(time.Minute)); h.Looks != 0 {
 		t.Fatalf("%+v", h)
 	}

@@ -29,7 +29,7 @@ func TestAbuse(t *testing.T) {
 		if leg.Want != 20*120 || leg.Unique != leg.Want || len(leg.Faults) != 0 {
 			t.Fatalf("%d of %d, %v", leg.Unique, leg.Want, leg.Faults)
 		}
-		// Ten a second of each for 1.2 s, of which one second is timed.
+		// Ten a second of each for 1.2 s; one second of that is timed.
 		if x.Pings != 20*12 || x.Ping.Count != 20*10 || x.Unanswered+x.Refused != 0 || x.Ping.Max <= 0 {
 			t.Errorf("%s: pings %+v", leg.Name, x)
 		}

@@ -56,7 +56,7 @@ func (a adminPort) authorize(h http.Header) {
 func (a adminPort) dial(ctx context.Context) (net.Conn, *url.URL, error) {
 	u, err := url.Parse(a.url)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, nil, inputf("--admin %q is no http:// address, nor https://", a.url)
+		return nil, nil, inputf("--admin %q is neither an http:// nor an https:// address", a.url)
 	}
 	host := u.Host
 	if u.Port() == "" {

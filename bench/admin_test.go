@@ -115,7 +115,7 @@ func TestAdminPort(t *testing.T) {
 		t.Errorf("no such file: %v", err)
 	}
 	err = checkDirect(t.Context(), adminPort{url: "ftp://x"})
-	if err == nil || !strings.Contains(err.Error(), "nor https") {
+	if err == nil || !strings.Contains(err.Error(), "nor an https") {
 		t.Errorf("ftp: %v", err)
 	}
 }

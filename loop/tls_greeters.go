@@ -13,8 +13,9 @@ import (
 const giveWay = 200 * time.Millisecond
 
 // greeters run the handshakes, so many at a time: addresses in turn, and those of an
-// address in the order in which they were asked for. One costs as much as fifty sends, and the client as much again: a pass that shares
-// its processors with them takes two and three times as long (bench/RESULTS.md). So
+// address in the order in which they were asked for. One costs as much as fifty sends, and
+// the client as much again: a pass that shares its processors with them takes two and three
+// times as long (bench/RESULTS.md). So
 // while passes take half of the machine's processors (the kernel, pollers and appenders
 // want the others), none is begun that has not waited for its patience. The loop's
 // deadline for the upgrade ends those that take too long, and those that wait.

@@ -158,7 +158,8 @@ func (s *Server) writeAdminMetrics(m metricWriter) {
 		open += s.probes.conns.count()
 	}
 	m.gauge("tapecast_admin_connections", "Connections to the internal port, and that of probes.", float64(open))
-	m.counter("tapecast_admin_connections_dropped_total", "Of those, closed because there were too many.", s.adminDropped())
+	m.counter("tapecast_admin_connections_dropped_total", "Of those, closed because there were too many.",
+		s.adminDropped())
 	s.gate.writeMetrics(m)
 }
 

@@ -100,7 +100,8 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 		}
 		m.labelled("tapecast_service_up", "service", r.name, v)
 	}
-	m.gauge("tapecast_pending_authentications", "Connections that have yet to authenticate.", float64(s.limit.pending.Load()))
+	m.gauge("tapecast_pending_authentications", "Connections that have yet to authenticate.",
+		float64(s.limit.pending.Load()))
 	m.counter("tapecast_auth_checks_total", "Tokens checked.", s.auth.checked.Load())
 	m.counter("tapecast_auth_refused_total", "Tokens refused.", s.auth.refused.Load())
 	m.counter("tapecast_messages_received_total", "Messages that clients sent.", s.limit.requests.Load())
@@ -110,8 +111,10 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 		m.labelled("tapecast_requests_total", "method", name, float64(s.handler.calls[op].Load()))
 	}
 	s.writeLogMetrics(m)
-	m.gauge("tapecast_request_debts", "What connections, users and addresses owe for requests, snapshots and bad tokens: how many debts are remembered.", float64(s.limit.debts()))
-	m.counter("tapecast_request_debts_forgone_total", "Debts that there was no room to remember.", s.limit.forgone.Load())
+	m.gauge("tapecast_request_debts", "What connections, users and addresses owe for requests, snapshots and bad "+
+		"tokens: how many debts are remembered.", float64(s.limit.debts()))
+	m.counter("tapecast_request_debts_forgone_total", "Debts that there was no room to remember.",
+		s.limit.forgone.Load())
 	s.writeWatchMetrics(m)
 	m.family("tapecast_limited_total", "counter", "What a limit refused: connections, messages, rooms.")
 	for k := range limitKinds {
@@ -124,13 +127,15 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.gauge("tapecast_authenticated_connections", "Connections that are authenticated.", float64(e.Authenticated))
 	m.gauge("tapecast_subscriptions", "Memberships: connections times rooms.", float64(e.Seats))
 	m.gauge("tapecast_wildcards", "Wildcards that connections hold.", float64(e.Wildcards))
-	m.counter("tapecast_wildcards_full_total", "Wildcards that came to a limit as a room appeared, and join no more.", e.WildcardsFull)
+	m.counter("tapecast_wildcards_full_total", "Wildcards that came to a limit as a room appeared, and join no more.",
+		e.WildcardsFull)
 	writeInputMetrics(m, &e)
 	m.gauge("tapecast_blocked_connections", "Connections whose sockets take no more for now.", float64(e.Blocked))
 	m.counter("tapecast_accepted_total", "Sockets accepted.", e.Accepted)
 	m.counter("tapecast_accept_failures_total", "Sockets that could not be accepted.", e.AcceptFailed)
 	m.counter("tapecast_turned_away_total", "Sockets dropped before they were answered: too many.", e.TurnedAway)
-	m.counter("tapecast_proxy_headers_refused_total", "Connections of trusted proxies without a good PROXY protocol header.", e.HeadersRefused)
+	m.counter("tapecast_proxy_headers_refused_total", "Connections of trusted proxies without a good PROXY "+
+		"protocol header.", e.HeadersRefused)
 	m.gauge("tapecast_half_open_connections", "Sockets that have not been upgraded.", float64(e.Gate.HalfOpen))
 	m.gauge("tapecast_closing_connections", "Connections that are being closed.", float64(e.Gate.Closing))
 	m.gauge("tapecast_surplus_connections", "Sockets beyond a limit, until they are told so.", float64(e.Gate.Surplus))
@@ -147,7 +152,8 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.labelled("tapecast_slow_total", "action", "skip", float64(e.Gaps))
 	m.labelled("tapecast_slow_total", "action", "close", float64(e.LagClosed))
 	m.counter("tapecast_gap_frames_total", "Frames that members missed by skipping.", e.GapFrames)
-	m.counter("tapecast_conflated_frames_total", "Frames that lagging members were spared, since a newer one of the key was sent.", e.Conflated)
+	m.counter("tapecast_conflated_frames_total", "Frames that lagging members were spared, since a newer one of "+
+		"the key was sent.", e.Conflated)
 	m.counter("tapecast_snapshots_total", "Snapshots begun.", e.Snapshots)
 	m.counter("tapecast_passes_total", "Passes over the members of a room.", e.Passes)
 	m.counter("tapecast_pass_visits_total", "Members visited in passes.", e.Visits)
@@ -172,7 +178,8 @@ func (s *Server) writeTLSMetrics(m metricWriter) {
 		return
 	}
 	writeHandshakeMetrics(m, e.Stats().TLS)
-	m.gauge("tapecast_tls_certificate_expiry_seconds", "When the certificate expires, in Unix time.", float64(s.certificate.expires().Unix()))
+	m.gauge("tapecast_tls_certificate_expiry_seconds", "When the certificate expires, in Unix time.",
+		float64(s.certificate.expires().Unix()))
 }
 
 func writeHandshakeMetrics(m metricWriter, t loop.TLSStats) {
@@ -181,14 +188,18 @@ func writeHandshakeMetrics(m metricWriter, t loop.TLSStats) {
 	m.counter("tapecast_tls_failures_total", "TLS handshakes that failed.", t.Failed)
 	m.gauge("tapecast_tls_handshakes_running", "TLS handshakes that compute.", float64(t.Running))
 	m.gauge("tapecast_tls_handshakes_parked", "TLS handshakes that wait for their clients.", float64(t.Parked))
-	m.gauge("tapecast_tls_handshakes_waiting", "Connections whose TLS handshake waits for its turn, or gives way to passes.", float64(t.Waiting))
+	m.gauge("tapecast_tls_handshakes_waiting", "Connections whose TLS handshake waits for its turn, or gives way "+
+		"to passes.", float64(t.Waiting))
 }
 
 func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {
-	m.gauge("tapecast_shards", "Shards: parts of the rooms, each with a goroutine that writes their tapes.", float64(t.Shards))
+	m.gauge("tapecast_shards", "Shards: parts of the rooms, each with a goroutine that writes their tapes.",
+		float64(t.Shards))
 	m.gauge("tapecast_rooms", "Rooms alive.", float64(t.Rooms))
-	m.gauge("tapecast_rooms_empty", "Of those, that clients have asked for and that have had no record: max_rooms a pattern, apart from the others, and limits.empty_rooms a user.", float64(t.Empty))
-	m.gauge("tapecast_appenders_waiting_records", "Records and events on their way to the appenders: readers wait while there are 64 batches for one of them.", float64(t.Waiting))
+	m.gauge("tapecast_rooms_empty", "Of those, that clients have asked for and that have had no record: max_rooms "+
+		"a pattern, apart from the others, and limits.empty_rooms a user.", float64(t.Empty))
+	m.gauge("tapecast_appenders_waiting_records", "Records and events on their way to the appenders: readers wait "+
+		"while there are 64 batches for one of them.", float64(t.Waiting))
 	m.gauge("tapecast_appenders_waiting_requests", "Joins and leaves on their way to the appenders, counted for each appender.",
 		float64(t.Asked))
 	m.gauge("tapecast_rooms_listened", "Rooms with members here.", float64(t.Listened))
@@ -204,7 +215,8 @@ func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {
 	m.counter("tapecast_deflated_to_bytes_total", "Bytes of the frames that were deflated, after.", t.DeflatedTo)
 	m.gauge("tapecast_last_values_bytes", "Memory of all rooms' last values.", float64(t.LastBytes))
 	m.gauge("tapecast_last_values_budget_bytes", "What last values may take together.", float64(s.cfg.LastValues()))
-	m.counter("tapecast_last_values_evicted_total", "Last values forgotten, oldest first, because all of them took more than memory.last_values: their rooms are partial.", t.OutOfMemory)
+	m.counter("tapecast_last_values_evicted_total", "Last values forgotten, oldest first, because all of them "+
+		"took more than memory.last_values: their rooms are partial.", t.OutOfMemory)
 	m.counter("tapecast_keys_expired_total", "Keys forgotten because nobody has updated them for key_ttl.", t.Expired)
 	m.counter("tapecast_keys_evicted_total", "Keys forgotten because their room had more than max_keys.", t.Evicted)
 	m.counter("tapecast_tape_shed_total", "Chunks dropped early because the budget was reached.", t.Shed)
@@ -218,8 +230,10 @@ func writeIngestMetrics(m metricWriter, i ingest.Stats) {
 		m.labelled("tapecast_ingest_bad_total", "reason", reason, float64(i.Bad[reason]))
 	}
 	m.counter("tapecast_ingest_dead_letters_total", "Bad records stored in the dead-letter topic.", i.DeadLetters)
-	m.counter("tapecast_ingest_dead_letters_lost_total", "Bad records that could not be stored there.", i.DeadLettersLost)
-	m.counter("tapecast_ingest_misplaced_total", "Records in another partition than their route's partitioner says.", i.Misplaced)
+	m.counter("tapecast_ingest_dead_letters_lost_total", "Bad records that could not be stored there.",
+		i.DeadLettersLost)
+	m.counter("tapecast_ingest_misplaced_total", "Records in another partition than their route's partitioner says.",
+		i.Misplaced)
 	m.counter("tapecast_ingest_repeated_total", "Records read a second time, and dropped.", i.Repeated)
 	m.counter("tapecast_ingest_gaps_total", "Times that records were deleted before they were read.", i.Gaps)
 	m.counter("tapecast_kafka_reconnects_total", "Times that the brokers were lost and found again.", i.Reconnects)

@@ -69,7 +69,8 @@ func (s *Server) writeLagMetrics(m metricWriter, e *loop.Engine) {
 
 func writeTopicMetrics(m metricWriter, i *ingest.Stats) {
 	m.gauge("tapecast_readers", "Readers: Kafka consumers, each with a goroutine that routes.", float64(i.Readers))
-	m.gauge("tapecast_kafka_queued_records", "Records that the Kafka clients have fetched and nobody has routed.", float64(i.Queued))
+	m.gauge("tapecast_kafka_queued_records", "Records that the Kafka clients have fetched and nobody has routed.",
+		float64(i.Queued))
 	m.family("tapecast_topic_records_total", "counter", "Records read, by topic.")
 	for _, t := range i.Topics {
 		m.labelled("tapecast_topic_records_total", "topic", t.Topic, float64(t.Records))
@@ -154,14 +155,17 @@ func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uin
 
 // writeWatchMetrics writes what the watchdog sees.
 func (s *Server) writeWatchMetrics(m metricWriter) {
-	m.gauge("tapecast_standing", "Pollers, loops, appenders and readers that have been in one turn for a second or more.", float64(s.watchdog.standing()))
+	m.gauge("tapecast_standing", "Pollers, loops, appenders and readers that have been in one turn for a second "+
+		"or more.", float64(s.watchdog.standing()))
 }
 
 // writeLogMetrics writes what became of the log's lines.
 func (s *Server) writeLogMetrics(m metricWriter) {
-	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or writing failed.", s.logDropped())
+	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or "+
+		"writing failed.", s.logDropped())
 	m.counter("tapecast_log_errors_total", "Of those, that could not be written.", s.logErrors())
-	m.counter("tapecast_security_suppressed_total", "Security events without a line of their own: too many of their kind and address.", s.security.spared.Load())
+	m.counter("tapecast_security_suppressed_total", "Security events without a line of their own: too many of "+
+		"their kind and address.", s.security.spared.Load())
 }
 
 func (s *Server) logDropped() (n uint64) {

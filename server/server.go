@@ -73,7 +73,10 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		return nil, fmt.Errorf("cannot compile route %d: %s: %s; `tapecast check` names all faults", faults[0].Route, faults[0].Field, faults[0].Msg)
 	}
 	s.router = router
-	s.table, err = rooms.New(rooms.Config{Catalog: s.catalog, Feeds: feeds, Shards: cfg.Server.Shards, Budget: int64(cfg.Memory.Tapes), LastBudget: int64(cfg.LastValues()), EmptyRooms: cfg.Limits.EmptyRooms})
+	s.table, err = rooms.New(rooms.Config{
+		Catalog: s.catalog, Feeds: feeds, Shards: cfg.Server.Shards, EmptyRooms: cfg.Limits.EmptyRooms,
+		Budget: int64(cfg.Memory.Tapes), LastBudget: int64(cfg.LastValues()),
+	})
 	if err != nil {
 		return nil, err
 	}

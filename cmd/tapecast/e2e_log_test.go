@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// logPipe is a gateway's standard error of which the test decides when it is read.
+// logPipe is a gateway's standard error. The test decides when it is read.
 type logPipe struct {
 	r, w *os.File
 	held sync.Mutex // held: nobody reads
@@ -118,7 +118,7 @@ func TestLogReaderStalls(t *testing.T) {
 	g, file := p.logging(t)
 	c := join(t, g, "42")
 	p.held.Lock()
-	for range 40 { // a line each, of which 20 are let through
+	for range 40 { // a line each: 20 are let through
 		g.cmd.Process.Signal(syscall.SIGHUP)
 		time.Sleep(5 * time.Millisecond)
 	}
