@@ -29,7 +29,7 @@ func (r *fanoutRun) startAbuse(ctx context.Context) error {
 	if r.name == legSink {
 		var a sinkAnswer
 		var err error
-		if x.sink, err = spawn(ctx, "sink", nil); err != nil {
+		if x.sink, err = spawn(ctx, "sink", startLast); err != nil {
 			return err
 		}
 		if err := x.sink.ask(SinkJob{TLS: job.TLS}, &a); err != nil {
@@ -41,7 +41,7 @@ func (r *fanoutRun) startAbuse(ctx context.Context) error {
 		job.Addr, job.Unknown = a.Addr, true
 	}
 	var err error
-	if x.hostile, err = spawn(ctx, "hostile", nil); err != nil {
+	if x.hostile, err = spawn(ctx, "hostile", startLast); err != nil {
 		return err
 	}
 	var a HostileTally

@@ -108,7 +108,7 @@ func serveDriver(ctx context.Context, conn net.Conn, key string) error {
 
 // lend starts a worker and is the wire between it and the connection, until that ends.
 func lend(ctx context.Context, conn net.Conn) error {
-	w, err := spawn(ctx, "worker", nil)
+	w, err := spawn(ctx, "worker", on(nil))
 	if err != nil {
 		return err
 	}

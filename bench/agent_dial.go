@@ -131,7 +131,7 @@ func launch(ctx context.Context, job Job, k int) (*worker, error) {
 		}
 		return w, nil
 	}
-	w, err := spawn(ctx, "worker", job.CPUs)
+	w, err := spawn(ctx, "worker", on(job.CPUs))
 	if err != nil {
 		return nil, fmt.Errorf("cannot start a worker: %w", err)
 	}

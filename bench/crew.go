@@ -35,9 +35,8 @@ type worker struct {
 	ahead, skew, clockError int64
 }
 
-// spawn starts a process of this program with a hidden subcommand, on
-// the processors that are given (none: wherever the kernel likes).
-func spawn(ctx context.Context, subcommand string, cpus []int) (*worker, error) {
+// spawn has start begin a process of this program with a hidden subcommand.
+func spawn(ctx context.Context, subcommand string, start func(*exec.Cmd) error) (*worker, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program: %w", err)
@@ -52,7 +51,7 @@ func spawn(ctx context.Context, subcommand string, cpus []int) (*worker, error) 
 	if w.out, err = cmd.StdoutPipe(); err != nil {
 		return nil, fmt.Errorf("cannot make a pipe from a %s: %w", subcommand, err)
 	}
-	if err := startOn(cpus, cmd); err != nil {
+	if err := start(cmd); err != nil {
 		return nil, fmt.Errorf("cannot start a %s: %w", subcommand, err)
 	}
 	w.end = func() {

@@ -13,7 +13,7 @@ func (r *fanoutRun) startRaw(ctx context.Context) error {
 	if err := checkDescriptors(c.Clients, 1); err != nil {
 		return err
 	}
-	w, err := spawn(ctx, "rawsend", c.pinned(0))
+	w, err := spawn(ctx, "rawsend", on(c.pinned(0)))
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// on starts processes on the processors given; none: wherever the kernel likes.
+func on(cpus []int) func(*exec.Cmd) error {
+	return func(cmd *exec.Cmd) error { return startOn(cpus, cmd) }
+}
+
 // startOn starts a process on the processors given; none: on all. A child has the affinity of the
 // thread that forks it, and so have all its threads.
 func startOn(cpus []int, cmd *exec.Cmd) error {
@@ -28,4 +33,21 @@ func startOn(cpus []int, cmd *exec.Cmd) error {
 	}
 	defer func() { _ = unix.SchedSetaffinity(0, &was) }() // back to what it had
 	return cmd.Start()
+}
+
+// startLast starts a process that runs when no other wants to: hostile clients and their sink
+// have machines of their own in real life, and what they take of the bench's core is not the
+// gateway's doing. The policy is inherited from the thread that forks, and takes
+// privileges to leave: that thread ends with it.
+func startLast(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked
+		if err := unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_IDLE}, 0); err != nil {
+			started <- fmt.Errorf("cannot give way to others: %w", err)
+			return
+		}
+		started <- cmd.Start()
+	}()
+	return <-started
 }

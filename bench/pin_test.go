@@ -2,6 +2,7 @@ package bench
 
 import (
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -38,5 +39,24 @@ func TestStartOn(t *testing.T) {
 	f(nil, "")
 	if err := startOn([]int{1000}, exec.Command("true")); err == nil {
 		t.Error("started on a processor that is not there")
+	}
+}
+
+// TestStartLast: the process and what it starts give way, and nobody else does.
+func TestStartLast(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "sh -c 'cat /proc/self/sched' | grep policy")
+	var out strings.Builder
+	cmd.Stdout = &out
+	if err := startLast(cmd); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, policy, _ := strings.Cut(out.String(), ":"); strings.TrimSpace(policy) != strconv.Itoa(unix.SCHED_IDLE) {
+		t.Errorf("its policy: %q", out.String())
+	}
+	if a, err := unix.SchedGetAttr(0, 0); err != nil || a.Policy == unix.SCHED_IDLE {
+		t.Errorf("this thread gives way too, or cannot tell: %v", err)
 	}
 }

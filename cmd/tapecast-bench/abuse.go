@@ -15,8 +15,9 @@ the window lasts; one that is closed is back after 100 ms.
 
 With --paired each run is made twice: once with the hostile process writing to a sink, which
 reads and does nothing, and once with it at the gateway. So what the hostile clients take
-from the machine's cores is in both. The gateway must be at 127.0.0.1: nothing else is
-attacked.
+from the machine's cores is in both. They and the sink run when no other process wants their
+core (SCHED_IDLE), as if they had machines of their own. The gateway must be at 127.0.0.1:
+nothing else is attacked.
 
 Kinds:
 ` + bench.AbuseKindsHelp() + `
