@@ -31,6 +31,7 @@
 //	ramp       fanouts whose rate or clients grow up to the knee
 //	idle       memory of connections that have nothing to do
 //	handshake  latency and CPU of comings
+//	resumes    clients that go on from what only Kafka still has, beside greedy ones
 //	passorder  whether the first and the last to get a message are so by chance
 //
 // What counts for rates and CPU is the window: after the warmup, Duration long.
@@ -57,6 +58,11 @@
 // gateway's. Kinds that wait for answers have none there, and do next to nothing. What
 // hostile clients read of a close frame may be lost to a reset, so how they were closed
 // is best seen in what the gateway counted. Only 127.0.0.1 is attacked.
+//
+// Resumes has honest clients go on from places that the gateway has to read again from
+// Kafka, each timed from due until it has every record; hostile processes do the kinds
+// resume and stalled meanwhile, a process for each that stalls, so that each is a user of
+// its own. A client that is told to ask again later does so, and its clock runs on.
 //
 // # Other servers
 //
@@ -96,6 +102,8 @@
 //   - hostile: a goroutine for each connection, which writes, and one more where it
 //     reads meanwhile; the tally behind a lock, once a connection. hostileSink: a
 //     goroutine for each connection.
+//   - resumers: a goroutine for each, of the process that was called; what they got behind
+//     a lock, once a client. greedyOnes: a goroutine a process, joined before it is read.
 //   - newcomers: a goroutine for each, of the process that was called; abuse's looks at
 //     health and memory: one each, joined before anything is reported.
 //   - round: nobody writes it once it is made; the publisher, or a worker's loop, reads it.

@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -66,7 +67,7 @@ func (l *loop) notice(i int, p []byte) error {
 		if c.state != stJoined {
 			remedy := ""
 			if m.Error.Code == authFailed {
-				remedy = "; see --secret, --secret-file, --ed25519-key and --token"
+				remedy = seeToken
 			}
 			return fmt.Errorf("refused: %s (%d)%s", m.Error.Message, m.Error.Code, remedy)
 		}
@@ -107,7 +108,7 @@ func (l *loop) notice(i int, p []byte) error {
 		}
 	case "auth_required":
 		if c.state == stGreeting || c.state == stEntering {
-			return fmt.Errorf("the gateway wants a token: give --secret, --secret-file, --ed25519-key or --token")
+			return errors.New(wantsToken)
 		}
 	case "gap", "reset":
 		if l.reader.chain != nil {
@@ -119,6 +120,12 @@ func (l *loop) notice(i int, p []byte) error {
 
 // authFailed is the error code of a token that is no good.
 const authFailed = -32002
+
+// What a gateway that lets nobody in is about.
+const (
+	seeToken   = "; see --secret, --secret-file, --ed25519-key and --token"
+	wantsToken = "the gateway wants a token: give --secret, --secret-file, --ed25519-key or --token"
+)
 
 // isIn counts a client that has joined.
 func (l *loop) isIn(i int, c *client) {

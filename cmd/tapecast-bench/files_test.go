@@ -53,6 +53,13 @@ func theGateway(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return append(gatewayOf(t, text), "--direct", "--json", "--quiet")
+}
+
+// gatewayOf runs a gateway with a configuration, but for its keys and ports, and returns
+// the flags that lead to it.
+func gatewayOf(t *testing.T, text []byte) []string {
+	t.Helper()
 	const secret = "the key of a gateway that lives as long as a test"
 	text = regexp.MustCompile(`(?m)^auth: .*$`).ReplaceAll(text, []byte(`auth: {secret: "`+secret+`"}`))
 	dir := t.TempDir()
@@ -86,7 +93,7 @@ func theGateway(t *testing.T) []string {
 	})
 	return []string{
 		"--target", "ws://" + srv.Listen().String() + "/ws", "--admin", "http://" + srv.AdminAddr().String(),
-		"--secret", secret, "--admin-token-file", token, "--direct", "--json", "--quiet",
+		"--secret", secret, "--admin-token-file", token,
 	}
 }
 

@@ -25,6 +25,8 @@ var small = map[string]struct{ args, many, told string }{
 	"handshake": {"--count 2 --settle 1ms", "--count 10000000 --batch 10000000", "ask for fewer"},
 	"passorder": {"--clients 2 --messages 10", "--clients 1000000 --messages 5000000", "arrival times"},
 	"abuse":     {"--clients 5 --duration 1s", "--clients 10000000", "use --procs"},
+	"resumes": {"--brokers 127.0.0.1:1 --records 10 --least 1 --most 2 --count 1", "--brokers x --greedy 1000000",
+		"1000 and 16 at most"},
 	"calibrate": {"--clients 1000 --window 2s", "--clients 10000000", "use --procs"},
 }
 
@@ -65,8 +67,8 @@ func TestTargetBadInput(t *testing.T) {
 		f("token's signature is wrong (-32002); see --secret", "--secret", "not the key of this gateway, though as long as it")
 		f("give --secret", "--secret", "")
 		agents := "cannot reach agent 127.0.0.1:1"
-		if cmd.Name() == "abuse" { // all of it is on one machine
-			agents = "leave --protocol and --agents out"
+		if cmd.Name() == "abuse" || cmd.Name() == "resumes" { // all of it is on one machine
+			agents = "leave --protocol"
 		}
 		f(agents, "--agents", "127.0.0.1:1")
 		if cmd.Flags().Lookup("out") != nil {

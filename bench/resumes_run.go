@@ -1,0 +1,288 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Metrics of what a gateway reads again.
+const (
+	metricRecallAsked   = "tapecast_recall_asked_total"
+	metricRecallBytes   = "tapecast_recall_bytes_total"
+	metricRecallKept    = "tapecast_recall_kept_bytes"
+	metricRecallRefused = "tapecast_recall_refused_total"
+	metricRecallTaken   = "tapecast_recall_taken_back_total"
+	metricRecallWindows = "tapecast_recall_windows_total"
+)
+
+// resumesRun is a measurement under way. One goroutine uses it.
+type resumesRun struct {
+	cfg     ResumesConfig
+	end     endpoint
+	scraper *scraper
+	peer    *peer
+	sign    signer
+	head    places // of the room, when the topic is as full as is wanted
+	users   int    // honest ones so far: each is a user of its own
+}
+
+func (r *resumesRun) job() peerJob {
+	return peerJob{Addr: r.end.addr, Host: r.end.host, Path: r.end.path, TLS: r.end.tls, CA: r.cfg.Target.CA}
+}
+
+// prepare fills the topic, and waits until the gateway has read that and holds it no more.
+func (r *resumesRun) prepare(ctx context.Context) error {
+	var err error
+	if r.peer, err = newPeer(r.job()); err != nil {
+		return err
+	}
+	r.sign = newSigner(r.cfg.Target.Keys)
+	if _, err := r.scraper.scrape(ctx); err != nil {
+		return err
+	}
+	if r.head, err = r.place(ctx); err != nil {
+		return err
+	}
+	if more := r.cfg.Records - r.head.records(); more > 0 {
+		if err := r.fill(ctx, more); err != nil {
+			return err
+		}
+	}
+	return r.untilForgotten(ctx)
+}
+
+// place is where the gateway is with the room: its positions at a join.
+func (r *resumesRun) place(ctx context.Context) (places, error) {
+	token, err := r.sign.sign("resumes-look")
+	if err != nil {
+		return places{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	raw, err := r.peer.dial(ctx, "", 0)
+	if err != nil {
+		return places{}, inputf("cannot connect to %s: %s", r.end.addr, rootOf(err))
+	}
+	defer func() { _ = raw.Close() }() // all that is wanted of it was read
+	c, err := r.peer.open(ctx, raw, token)
+	if err != nil {
+		return places{}, inputf("cannot connect to %s: %s", r.end.addr, rootOf(err))
+	}
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	defer stop()
+	ask := fmt.Appendf(nil, joinRequest, list([]string{r.cfg.Room}), 1)
+	if _, err := c.Write(appendFrame(nil, opText, ask, maskKey())); err != nil {
+		return places{}, inputf("cannot ask %s: %s", r.end.addr, rootOf(err))
+	}
+	for {
+		op, p, err := c.next()
+		if err != nil || op == opClose {
+			return places{}, inputf("cannot join %q: %s", r.cfg.Room, endOf(op, p, err))
+		}
+		var m resumeReply
+		if op != opText || json.Unmarshal(p, &m) != nil {
+			continue
+		}
+		switch {
+		case m.Method == "auth_required":
+			return places{}, inputf("%s", wantsToken)
+		case m.Error != nil && m.Error.Code == authFailed:
+			return places{}, inputf("refused: %s (%d)%s", m.Error.Message, m.Error.Code, seeToken)
+		case string(m.ID) != "1":
+			continue
+		}
+		if m.Error != nil || len(m.Result.Rooms) != 1 || m.Result.Rooms[0].Positions == nil {
+			return places{}, inputf("cannot join %q: %.200s", r.cfg.Room, p)
+		}
+		at, err := parsePlaces(m.Result.Rooms[0].Positions)
+		if err != nil {
+			return places{}, inputf("cannot join %q: %v", r.cfg.Room, err)
+		}
+		return at, nil
+	}
+}
+
+// readPatience is how long a gateway may take to read what was written, and to forget it.
+const readPatience = 2 * time.Minute
+
+// fill writes so many records, and waits until the gateway has read them.
+func (r *resumesRun) fill(ctx context.Context, more int64) error {
+	c := &r.cfg
+	logLine(c.Log, "writing %s records to %s", count(more), c.Target.Topic)
+	shape, err := newValueShape(c.Size, c.Fields)
+	if err != nil {
+		return inputf("--size: %v", err)
+	}
+	to, err := newKafkaSink(c.Target.Brokers, c.Target.Topic)
+	if err != nil {
+		return err
+	}
+	var value []byte
+	at := anchor()
+	for n := int64(0); n < more && ctx.Err() == nil && err == nil; n++ {
+		value = shape.make(value[:0], monotonicIn(0)+at, n)
+		err = to.put("", []byte(keyName(n%64)), value)
+	}
+	closing, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	if taken, cerr := to.close(closing); err == nil && cerr == nil && taken < more {
+		err = fmt.Errorf("only %d of %d records could be written to %q", taken, more, c.Target.Topic)
+	} else if err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	for until := monotonicIn(readPatience); ; {
+		if r.head, err = r.place(ctx); err != nil {
+			return err
+		}
+		have := r.head.records()
+		if have >= c.Records {
+			return nil
+		}
+		if monotonicIn(0) > until {
+			return inputf("of %d records the gateway has read %d for %q: does %q feed it, with each record?",
+				c.Records, have, c.Room, c.Target.Topic)
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// untilForgotten waits until the least that clients will lack is read from Kafka again.
+func (r *resumesRun) untilForgotten(ctx context.Context) error {
+	logLine(r.cfg.Log, "waiting until the gateway no longer holds the last %s records", count(r.cfg.Least))
+	for until := monotonicIn(readPatience); ; {
+		before, err := r.scraper.midRun(ctx)
+		if err != nil {
+			return err
+		}
+		x := r.honest()
+		if err := x.come(ctx, monotonicIn(0), r.users, 1, 1, func(int) int64 { return r.cfg.Least }); err != nil {
+			return err
+		}
+		r.users++
+		after, err := r.scraper.midRun(ctx)
+		switch {
+		case err != nil:
+			return err
+		case after[metricRecallAsked] > before[metricRecallAsked]:
+			return nil
+		case monotonicIn(0) > until && x.ok == 0:
+			return inputf("no client can go on %d records before the end of %q: %s", r.cfg.Least, r.cfg.Room, counts(x.failed))
+		case monotonicIn(0) > until:
+			return inputf("after %s the gateway still has the last %d records of %q in memory: "+
+				"give a larger --least, or its class a shorter retain", readPatience, r.cfg.Least, r.cfg.Room)
+		}
+		if err := pause(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *resumesRun) honest() *resumers {
+	return &resumers{
+		peer: r.peer, sign: r.sign, sources: r.end.sources, room: r.cfg.Room, head: r.head, until: r.cfg.Until,
+		latency: NewHist(), failed: map[string]int64{},
+	}
+}
+
+// lacks is how many records honest client n is behind: spread from the least to the most,
+// neighbours far apart, and the same each time.
+func (c *ResumesConfig) lacks(n int) int64 {
+	const golden = 0.6180339887498949
+	return c.Least + int64(math.Mod(float64(n)*golden, 1)*float64(c.Most-c.Least+1))
+}
+
+// leg has the honest clients come once.
+func (r *resumesRun) leg(ctx context.Context, name string) (*ResumesLeg, error) {
+	if err := r.untilDropped(ctx); err != nil {
+		return nil, err
+	}
+	before, err := r.scraper.midRun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	leg := &ResumesLeg{Name: name, RSSBefore: before[metricRSS]}
+	began := monotonicIn(0)
+	var others *greedyOnes
+	if name == legBeside {
+		if others, err = r.startGreedy(ctx); err != nil {
+			return nil, err
+		}
+		defer others.stop()
+		if err := r.untilServed(ctx, before); err != nil {
+			return nil, err
+		}
+	}
+	x := r.honest()
+	if err := x.come(ctx, monotonicIn(100*time.Millisecond), r.users, r.cfg.Count, r.cfg.Rate, r.cfg.lacks); err != nil {
+		return nil, err
+	}
+	r.users += r.cfg.Count
+	after, err := r.scraper.midRun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	leg.Seconds = float64(monotonicIn(0)-began) / 1e9
+	leg.fill(x, before, after)
+	if others != nil {
+		users := float64(r.cfg.Greedy + r.cfg.Stalled)
+		leg.Budgets = users * float64(r.cfg.Budget) * (1 + leg.Seconds/60) // what each has at once, and what came
+		if leg.Greedy, leg.Stalled, err = others.tallies(); err != nil {
+			return nil, err
+		}
+	}
+	return leg, pause(ctx, r.cfg.settle)
+}
+
+func (g *ResumesLeg) fill(x *resumers, before, after Metrics) {
+	grew := func(name string) float64 { return after.sum(name) - before.sum(name) }
+	g.Succeeded, g.Failed, g.NotNow = x.ok, x.failed, x.out.notNow
+	g.Latency, g.Records, g.Needed = x.latency.Quantiles(), x.out.records, x.out.bytes
+	g.Asked, g.Read = grew(metricRecallAsked), grew(metricRecallBytes)
+	g.Refused, g.TakenBack = grew(metricRecallRefused), grew(metricRecallTaken)
+	g.Cores = grew(metricCPU) / g.Seconds
+	g.RSSMost = max(g.RSSBefore, after[metricRSS])
+	if after[metricPeak] > before[metricPeak] {
+		g.RSSMost = max(g.RSSMost, after[metricPeak])
+	}
+}
+
+// untilDropped waits until the gateway has let go of what it read again before: for a
+// minute at most, since others may resume meanwhile.
+func (r *resumesRun) untilDropped(ctx context.Context) error {
+	for until := monotonicIn(time.Minute); !r.cfg.Warm && monotonicIn(0) < until; {
+		m, err := r.scraper.midRun(ctx)
+		if err != nil || m[metricRecallKept] == 0 {
+			return err
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untilServed waits until something is being read for those who ask for everything.
+func (r *resumesRun) untilServed(ctx context.Context, before Metrics) error {
+	for until := monotonicIn(answerPatience); ; {
+		m, err := r.scraper.midRun(ctx)
+		switch {
+		case err != nil:
+			return err
+		case m[metricRecallWindows] > before[metricRecallWindows]:
+			return nil
+		case monotonicIn(0) > until:
+			return inputf("clients that ask for all of %q are given nothing: does Kafka still have its beginning?", r.cfg.Room)
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
