@@ -46,8 +46,6 @@ func (r *fanoutRun) connect(ctx context.Context) (*Hist, error) {
 		if err := r.startAbuse(ctx); err != nil {
 			return nil, err
 		}
-		// The flooder has the same cores: what it takes is not to be in the ordinary clients' clocks.
-		job.Prefer = true
 	}
 	var err error
 	if r.readers, err = newCrew(ctx, job, c.Procs); err != nil {

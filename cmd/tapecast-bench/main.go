@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -22,6 +23,9 @@ const (
 )
 
 func main() {
+	// A publisher that wakes up needs a turn of Go's, not only of the kernel's: pinned to one core,
+	// it would wait for whatever else this process does there.
+	runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := newRoot(os.Stdin, os.Stdout, os.Stderr).ExecuteContext(ctx)
 	if err != nil && ctx.Err() != nil {
