@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// Record is one Kafka record on its way to one room.
+// Record is one Kafka record on its way to one room. Its parts hold what name.go says
+// they may: nothing here looks at them again.
 type Record struct {
 	Pattern   *Pattern
 	Room      []byte // copied by Add

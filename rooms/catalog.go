@@ -7,9 +7,6 @@ import (
 	"sync/atomic"
 )
 
-// MaxName is the longest room name in bytes.
-const MaxName = 256
-
 // Pattern maps room names to a class. Match is a literal ("prices"), a prefix
 // ("prices:*") or a prefix with the owner ("orders:{owner}").
 type Pattern struct {
@@ -112,12 +109,13 @@ func (p *Pattern) compile() error {
 	case p.Class.Private() && !strings.HasSuffix(p.Match, "{owner}"):
 		return fmt.Errorf("rooms: pattern %q has the private class %q, so it must end in {owner}", p.Match, p.Class.Name)
 	}
-	return nil
+	return p.checkNames()
 }
 
 // Resolve finds the pattern of a room, and for a wildcard what it stood for:
 // the owner of a private room. A literal goes before a wildcard, a longer
-// prefix before a shorter one.
+// prefix before a shorter one. A name that its pattern does not hold (Pattern.Holds)
+// is not a room's.
 func (c *Catalog) Resolve(room string) (p *Pattern, owner string, ok bool) {
 	if p, ok := c.literal[room]; ok {
 		return p, "", true
@@ -127,6 +125,9 @@ func (c *Catalog) Resolve(room string) (p *Pattern, owner string, ok bool) {
 	}
 	for _, p := range c.wild {
 		if owner, ok := strings.CutPrefix(room, p.prefix); ok && owner != "" {
+			if !holds(p, room) {
+				return nil, "", false
+			}
 			return p, owner, true
 		}
 	}

@@ -50,7 +50,10 @@ func TestResolve(t *testing.T) {
 	f("orders:4:2", "orders:{owner}", "4:2")
 	f("orders:", "", "")
 	f("orders", "", "")
-	f("orders:{owner}", "orders:{owner}", "{owner}")
+	f("orders:{owner}", "", "") // no user has such a name
+	f("orders:4 2", "", "")
+	f("prices:B T C", "prices:B*", " T C")
+	f("prices:a\nb", "", "")
 	f("news:42", "news:{owner}", "42")
 	f("prices:"+strings.Repeat("x", MaxName-7), "prices:*", strings.Repeat("x", MaxName-7))
 	f("prices:"+strings.Repeat("x", MaxName-6), "", "")
@@ -81,8 +84,56 @@ func TestCatalogFaults(t *testing.T) {
 	f("longer than", &Pattern{Match: strings.Repeat("x", MaxName+1), Class: stream})
 	f("end in {owner}", &Pattern{Match: "a:*", Class: private})
 	f("end in {owner}", &Pattern{Match: "a", Class: private})
+	f("line ends", &Pattern{Match: "a\n", Class: stream})
+	f("line ends", &Pattern{Match: "a\xff:*", Class: stream})
 	f("same names", &Pattern{Match: "a:*", Class: stream}, &Pattern{Match: "a:{owner}", Class: private})
 	f("same names", &Pattern{Match: "a", Class: stream}, &Pattern{Match: "b", Class: stream}, &Pattern{Match: "a", Class: stream})
+}
+
+// TestHolds: a name that no client can write, or no user own, is not a room's.
+func TestHolds(t *testing.T) {
+	public, own := &Pattern{Match: "p:*", Class: stream}, &Pattern{Match: "o:{owner}", Class: private}
+	if _, err := NewCatalog([]*Pattern{public, own}); err != nil {
+		t.Fatal(err)
+	}
+	f := func(name string, named, owned bool) {
+		t.Helper()
+		if got := public.Holds([]byte("p:" + name)); got != named {
+			t.Errorf("public %q: %v", name, got)
+		}
+		if got := own.Holds([]byte("o:" + name)); got != owned || got != CanOwn(name) {
+			t.Errorf("private %q: %v", name, got)
+		}
+	}
+	f("", false, false)
+	f("42", true, true)
+	f("BTC/USDT.P-1_x", true, true)
+	f("é日本😀", true, true)
+	f("public:u1", true, true)
+	f(`"42"`, true, false)
+	f(`a\b`, true, false)
+	f("{42}", true, false)
+	f(" 42", true, false)
+	f("4\u00a02", true, false)
+	f("42\u200b", true, false)
+	f("\ufeff42", true, false)
+	f("a\ufffd", true, false)
+	f("42\n", false, false)
+	f("42\r", false, false)
+	f("a\tb", false, false)
+	f("a\x00", false, false)
+	f("a\x7f", false, false)
+	f("a\u0085b", false, false)
+	f("a\u2028b", false, false)
+	f("a*", false, false)
+	f("*", false, false)
+	f("\xfc", false, false)
+	f("é\xff", false, false)
+	f("\xed\xa0\x80", false, false) // half of a surrogate pair
+	f(strings.Repeat("x", MaxOwner), true, true)
+	f(strings.Repeat("x", MaxOwner+1), true, false)
+	f(strings.Repeat("x", MaxName-2), true, false)
+	f(strings.Repeat("x", MaxName-1), false, false)
 }
 
 func TestClassDefaults(t *testing.T) {

@@ -54,7 +54,7 @@ func (s *shard) roomFor(user string, seat *Seat) (*Room, error) {
 		return r, nil
 	}
 	p := seat.Pattern
-	if !validName([]byte(seat.Name)) {
+	if !holds(p, seat.Name) {
 		return nil, ErrTooManyRooms
 	}
 	if p.empty.Add(1) > p.maxRooms() {

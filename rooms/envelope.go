@@ -1,9 +1,6 @@
 package rooms
 
-import (
-	"strconv"
-	"unicode/utf8"
-)
+import "strconv"
 
 var (
 	null  = []byte("null")
@@ -11,7 +8,7 @@ var (
 )
 
 // appendEnvelope appends the envelope of a data frame up to its value, which
-// follows byte for byte, and then a brace.
+// follows byte for byte, and then a brace. name.go says what its parts may hold.
 func appendEnvelope(dst []byte, room string, p *part, it *item, prev int64) []byte {
 	dst = append(dst, `{"room":`...)
 	dst = AppendString(dst, room)
@@ -19,7 +16,7 @@ func appendEnvelope(dst []byte, room string, p *part, it *item, prev int64) []by
 	dst = AppendString(dst, it.typ)
 	if it.hasKey {
 		dst = append(dst, `,"key":`...)
-		dst = appendText(dst, p.text(it.key))
+		dst = AppendString(dst, p.text(it.key))
 	}
 	dst = append(dst, `,"pos":`...)
 	dst = appendPos(dst, it.part, it.off)
@@ -40,17 +37,8 @@ func appendExpired(dst []byte, room string, f *lastFrame) []byte {
 	dst = append(dst, `,"type":`...)
 	dst = AppendString(dst, f.typ)
 	dst = append(dst, `,"key":`...)
-	dst = appendText(dst, []byte(f.key))
+	dst = AppendString(dst, f.key)
 	return append(dst, `,"data":null}`...)
-}
-
-// appendText appends a record key as a JSON string. Keys are any bytes: what
-// is no UTF-8 would make every browser drop its connection.
-func appendText(dst, key []byte) []byte {
-	if utf8.Valid(key) {
-		return AppendString(dst, key)
-	}
-	return AppendString(dst, string([]rune(string(key))))
 }
 
 // appendNotice appends the start of a notice, up to its params.

@@ -40,8 +40,8 @@ func TestEnvelope(t *testing.T) {
 		`{"room":"prices","type":"a\"b","pos":"0:0","ts":0,"data":7}`)
 	f(Record{Type: "t", HasKey: true, Partition: 0, Offset: 5, Time: -1},
 		`{"room":"prices","type":"t","key":"","pos":"0:5","prev":"0:0","ts":-1,"data":null}`)
-	f(Record{Type: "t", Key: []byte("\xff\"a"), HasKey: true, Partition: 3, Offset: 1235, Value: []byte(`""`)},
-		`{"room":"prices","type":"t","key":"`+"\ufffd"+`\"a","pos":"3:1235","prev":"3:1234","ts":0,"data":""}`)
+	f(Record{Type: "t", Key: []byte("\ufffd\"\x00"), HasKey: true, Partition: 3, Offset: 1235, Value: []byte(`""`)},
+		`{"room":"prices","type":"t","key":"`+"\ufffd"+`\"\u0000","pos":"3:1235","prev":"3:1234","ts":0,"data":""}`)
 	f(Record{Type: "t", Key: []byte("not said"), Partition: 0, Offset: 9, Value: []byte("{}")},
 		`{"room":"prices","type":"t","pos":"0:9","prev":"0:5","ts":0,"data":{}}`)
 

@@ -1,9 +1,6 @@
 package rooms
 
-import (
-	"sync/atomic"
-	"unicode/utf8"
-)
+import "sync/atomic"
 
 // Room is a named stream. Its shard's appender writes it; anyone may read the
 // name, the class, and the frames below the published head.
@@ -113,8 +110,4 @@ func (r *Room) publish() {
 		z.head.Store(z.next)
 	}
 	r.head.Store(r.next)
-}
-
-func validName(name []byte) bool {
-	return len(name) > 0 && len(name) <= MaxName && utf8.Valid(name)
 }

@@ -171,7 +171,7 @@ func (s *shard) record(p *part, it *item) {
 			s.stats.skipped.Add(1)
 			return
 		}
-		if !validName(name) || !it.pattern.admit() {
+		if !it.pattern.Holds(name) || !it.pattern.admit() {
 			s.refused(p, it)
 			return
 		}

@@ -7,19 +7,16 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"tapecast/rooms"
 )
 
 const (
 	// maxToken bounds what is decoded for somebody who is nobody yet. Tokens with
 	// many claims have 2 KB.
 	maxToken = 8 << 10
-	// maxUser is the longest sub in bytes, so that a room name with it stays below
-	// rooms.MaxName.
-	maxUser = 128
 	// maxExpires is the end of the year 9999: beyond it times no longer fit the
 	// types that they go through.
 	maxExpires = 253402300799
@@ -40,7 +37,7 @@ var (
 	errTokenClaim     = errors.New("the token lacks exp, or another claim that is required")
 	errTokenExpires   = errors.New("the token's exp lies out of range")
 	errTokenNoUser    = errors.New("the token has no sub")
-	errTokenLongUser  = fmt.Errorf("the token's sub is longer than %d bytes", maxUser)
+	errTokenLongUser  = fmt.Errorf("the token's sub is longer than %d bytes", rooms.MaxOwner)
 	errTokenBadUser   = errors.New("the token's sub holds a character that no room name may have: white space, control characters and *{}\"\\ are refused")
 )
 
@@ -171,15 +168,10 @@ func checkUser(user string) error {
 	switch {
 	case user == "":
 		return errTokenNoUser
-	case len(user) > maxUser:
+	case len(user) > rooms.MaxOwner:
 		return errTokenLongUser
-	case !utf8.ValidString(user):
+	case !rooms.CanOwn(user):
 		return errTokenBadUser
-	}
-	for _, r := range user {
-		if !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == utf8.RuneError || strings.ContainsRune(`*{}"\`, r) {
-			return errTokenBadUser
-		}
 	}
 	return nil
 }

@@ -154,7 +154,10 @@ func (c *fakeConn) SetTimer(t time.Time) {
 }
 
 func (c *fakeConn) joined(name string, err error) loop.Joined {
-	p, _, _ := c.h.catalog.Resolve(name)
+	p, _, ok := c.h.catalog.Resolve(name)
+	if !ok {
+		p, _ = c.h.catalog.Under(strings.TrimSuffix(name, "*"))
+	}
 	return loop.Joined{Name: name, Class: p.Class.Name, Err: err, Chain: !p.Class.Conflate, Positions: rooms.Positions{Epoch: "e1", Offsets: []rooms.Pos{{Partition: 0, Offset: 7}}}}
 }
 
