@@ -3,6 +3,8 @@ package ingest
 import (
 	"fmt"
 	"strconv"
+
+	"tapecast/rooms"
 )
 
 // reason says why a record was not routed; 0: it was.
@@ -10,25 +12,29 @@ type reason uint8
 
 const (
 	badJSON  reason = iota + 1 // no JSON (RFC 8259), or nested too deep
-	badUTF8                    // JSON, but bytes in a string that are no UTF-8
+	badUTF8                    // a text that is not UTF-8: in the value, or for a type or a key
 	badField                   // a field that the route names is missing or unfit
-	badSize                    // larger than Config.MaxRecord
-	badRoom                    // the room's name is too long, no UTF-8, or not the topic's to feed
+	badSize                    // larger than Config.MaxRecord, or a type longer than rooms.MaxType
+	badRoom                    // no room may have the name, or it is not the template's, or the topic's to feed
 	badRoute                   // no route of the topic fits
 	badFull                    // the pattern of its room has as many rooms as it may
+	badTwice                   // the value has a field that the route names twice, with different values
+	badKey                     // the record key is not of the route's key_format
 	reasons
 )
 
 // reasonNames are the reasons as logs, figures and dead letters spell them.
-var reasonNames = [reasons]string{"", "json", "utf8", "field", "size", "room", "route", "max_rooms"}
+var reasonNames = [reasons]string{"", "json", "utf8", "field", "size", "room", "route", "max_rooms", "twice", "key"}
 
 func (r reason) String() string { return reasonNames[r] }
 
 // bad says what is wrong with a record, without costing anything until asked.
 type bad struct {
 	reason reason
+	lack   lack
 	at     int    // badJSON: place in the value; badSize: size
-	what   string // badField, badRoom: the template, or "payload"
+	what   string // the template, "payload", "match" or "keyframe"
+	field  string // the field, as configured, or lackElsewhere: the pattern
 }
 
 // detail says it in words.
@@ -36,18 +42,78 @@ func (b bad) detail() string {
 	switch b.reason {
 	case badJSON:
 		return "the value is no valid JSON at byte " + strconv.Itoa(b.at)
-	case badUTF8:
-		return "the value holds bytes that are no UTF-8"
-	case badField:
-		return fmt.Sprintf("no fit field for %q: strings and integers are", b.what)
-	case badSize:
-		return fmt.Sprintf("key and value have %d bytes", b.at)
-	case badRoom:
-		return fmt.Sprintf("%q gives no name of a room that the topic feeds", b.what)
 	case badRoute:
 		return "no route of the topic fits"
 	case badFull:
 		return fmt.Sprintf("it would make a room, and the pattern %q has as many with data as its max_rooms says", b.what)
+	case badRoom:
+		return b.ofRoom()
+	}
+	switch b.lack {
+	case lackLong:
+		return fmt.Sprintf("%q gives %d bytes, which are too many", b.what, b.at)
+	case lackUTF8:
+		return fmt.Sprintf("%q gives bytes that are not UTF-8: key_format says how keys are written", b.what)
+	}
+	if b.field != "" {
+		return b.ofField()
+	}
+	switch b.reason {
+	case badSize:
+		return fmt.Sprintf("key and value have %d bytes", b.at)
+	case badUTF8:
+		return "the value holds bytes that are no UTF-8"
 	}
 	return ""
+}
+
+// ofField says what is wrong with a field.
+func (b bad) ofField() string {
+	field, why := strconv.Quote(b.field), ""
+	if b.field == "@key" {
+		field = "the record key"
+	}
+	switch b.lack {
+	case lackMissing:
+		why = fmt.Sprintf("the record lacks the field %s of", field)
+		if b.field == "@key" {
+			why = "the record has no key for"
+		}
+	case lackTombstone:
+		why = fmt.Sprintf("the record is a tombstone, without the value that has %s for", field)
+	case lackNull:
+		why = field + " is null, and cannot be used for"
+	case lackKind:
+		why = field + " is neither a string nor an integer, and cannot be used for"
+	case lackEmpty:
+		why = field + " is empty, and cannot be used for"
+	case lackTwice:
+		why = fmt.Sprintf("the value has %s twice, with different values: it cannot be used for", field)
+	case lackHalf:
+		why = field + " has half of a surrogate pair, which is not a character, and cannot be used for"
+	case lackFormat:
+		why = "the record key is not as long as key_format says, and cannot be used for"
+	}
+	return fmt.Sprintf("%s %q", why, b.what)
+}
+
+// ofRoom says why there can be no such room.
+func (b bad) ofRoom() string {
+	name := fmt.Sprintf("%q gives a name that ", b.what)
+	switch b.lack {
+	case lackUTF8:
+		return name + "is not UTF-8: key_format says how keys are written"
+	case lackLong:
+		return name + "is longer than " + strconv.Itoa(rooms.MaxName) + " bytes"
+	case lackName:
+		return name + "no client can write: it has a star, line ends or control characters"
+	case lackOwner:
+		return name + "nobody can own: no user's name has more than " + strconv.Itoa(rooms.MaxOwner) +
+			` bytes, white space, invisible characters or any of *{}"\`
+	case lackElsewhere:
+		return name + fmt.Sprintf("falls into room pattern %q, and not where the template belongs", b.field)
+	case lackFeed:
+		return name + fmt.Sprintf("falls into room pattern %q, which the topic does not feed", b.field)
+	}
+	return name + "fits no room pattern"
 }

@@ -48,9 +48,12 @@ type decoder struct {
 	typ   []byte
 	given []byte // rooms that one record went to already, where that must be known
 	until []int
+
+	keyText []byte // of a record key that is not text
 }
 
-// maxTypes bounds the interned types: a bad field could yield any number.
+// maxTypes bounds the interned types: a bad field could yield any number. Each has up to
+// rooms.MaxType bytes.
 const maxTypes = 1024
 
 func newDecoder(maxRecord int, add func(*rooms.Record)) *decoder {
@@ -78,18 +81,28 @@ func (d *decoder) route(t *topicRoutes, m *record) bad {
 		}
 	}
 	d.begin(m)
-	fits := false
+	fits, blind := false, bad{reason: badRoute}
 	for _, r := range t.routes {
-		if !sound && !r.binary || !d.fits(r, m) {
+		if !sound && !r.binary {
 			continue
 		}
+		ok, b := d.fits(r, m)
+		switch {
+		case !ok:
+			continue
+		case b.lack == lackTombstone:
+			blind = b // where another route takes it, this one need not
+			continue
+		case b.reason == 0:
+			b = d.apply(t, r, m)
+		}
 		fits = true
-		if b := d.apply(t, r, m); b.reason != 0 && first.reason == 0 {
+		if b.reason != 0 && first.reason == 0 {
 			first = b
 		}
 	}
 	if !fits && first.reason == 0 {
-		return bad{reason: badRoute}
+		return blind
 	}
 	return first
 }
@@ -104,46 +117,31 @@ func (d *decoder) begin(m *record) {
 	d.whole = nil
 }
 
-// fits says whether a record meets all conditions of a route.
-func (d *decoder) fits(r *route, m *record) bool {
-	for i := range r.conds {
-		if text, ok := d.value(&r.conds[i].from, m); !ok || !globMatch(r.conds[i].glob, text) {
-			return false
-		}
-	}
-	return true
-}
-
-// value is a field as a condition sees it.
-func (d *decoder) value(from *source, m *record) (text []byte, ok bool) {
-	if text, ok = d.text(from, m); !ok && from.kind == fromValue {
-		text, ok = d.scalar(from.slot)
-	}
-	return text, ok
-}
-
 // apply sends one record to the rooms of one route, or, with a fault, to none.
 func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
 	value := m.value
 	if value == nil && r.bare {
 		return bad{} // a bare frame is the value, and a tombstone has none
 	}
-	if r.payload >= 0 && value != nil {
-		at := d.scan.spans[r.payload]
-		if at.from == at.to {
-			return bad{reason: badField, what: "payload"}
+	if r.payload != nil && value != nil {
+		if why := d.scan.lacks(r.payload.slot); why != lackNone {
+			return badOf(why, "payload", r.payload)
 		}
-		value = value[at.from:at.to]
+		value = d.scan.field(r.payload.slot)
 	}
-	var ok bool
+	var b bad
 	if d.key = d.key[:0]; r.key != nil {
-		if d.key, ok = d.render(d.key, r.key, m); !ok {
-			return bad{reason: badField, what: r.key.text}
+		if d.key, b = d.textOf(d.key, r.key, m, d.maxRecord); b.reason != 0 {
+			return b
 		}
 	}
-	typ, ok := d.typeOf(r, m)
-	if !ok {
-		return bad{reason: badField, what: r.typ.text}
+	typ, b := d.typeOf(r, m)
+	if b.reason != 0 {
+		return b
+	}
+	keyframe, b := d.keyframe(r, m)
+	if b.reason != 0 {
+		return b
 	}
 	if b := d.name(t, r, m); b.reason != 0 {
 		return b
@@ -152,11 +150,8 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
 		d.misplaced++
 	}
 	d.rec.Type, d.rec.Key, d.rec.HasKey = typ, d.key, r.key != nil
-	d.rec.Value, d.rec.Binary = d.kept(value, r.payload < 0), r.binary
-	if d.rec.Keyframe = false; r.keyframe != nil {
-		text, ok := d.value(&r.keyframe.from, m)
-		d.rec.Keyframe = ok && string(text) == r.keyframe.glob
-	}
+	d.rec.Value, d.rec.Binary = d.kept(value, r.payload == nil), r.binary
+	d.rec.Keyframe = keyframe
 	from := 0
 	for i, end := range d.ends {
 		name := d.names[from:end]
@@ -173,6 +168,21 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
 	}
 	d.rec.Value = nil
 	return bad{}
+}
+
+// keyframe reports whether the record is understood without those before it.
+func (d *decoder) keyframe(r *route, m *record) (bool, bad) {
+	if r.keyframe == nil {
+		return false, bad{}
+	}
+	text, why := d.value(&r.keyframe.from, m)
+	switch why {
+	case lackNone:
+		return string(text) == r.keyframe.glob, bad{}
+	case lackTwice, lackHalf, lackFormat:
+		return false, badOf(why, "keyframe", &r.keyframe.from)
+	}
+	return false, bad{}
 }
 
 // chunkSize is how much memory is taken at once for values: an object for each
@@ -210,26 +220,45 @@ func (d *decoder) name(t *topicRoutes, r *route, m *record) bad {
 	d.names, d.ends, d.which = d.names[:0], d.ends[:0], d.which[:0]
 	for i := range r.rooms {
 		room := &r.rooms[i]
-		from := len(d.names)
-		var ok bool
-		if d.names, ok = d.render(d.names, &room.template, m); !ok {
-			return bad{reason: badField, what: room.text}
+		begin := len(d.names)
+		var from *source
+		var why lack
+		if d.names, from, why = d.render(d.names, &room.template, m); why != lackNone {
+			return badOf(why, room.text, from)
 		}
-		name := d.names[from:]
-		if len(name) > rooms.MaxName || room.raw && !utf8.Valid(name) {
-			return bad{reason: badRoom, what: room.text}
-		}
+		name := d.names[begin:]
 		p := room.pattern
 		if p == nil {
-			p, _, ok = t.resolve(unsafe.String(&name[0], len(name)))
-			if !ok || p.Feed != t.feed || p.Bare != r.bare {
-				return bad{reason: badRoom, what: room.text}
+			p, _, _ = t.resolve(unsafe.String(&name[0], len(name)))
+			if !room.lands(p) || p.Feed != t.feed || p.Bare != r.bare {
+				return badName(room, name, p)
 			}
+		} else if !p.Holds(name) {
+			return badName(room, name, p)
 		}
 		d.ends = append(d.ends, len(d.names))
 		d.which = append(d.which, p)
 	}
 	return bad{}
+}
+
+// badName says why a route may not send to the room of that name; p is the pattern that
+// it falls into, nil where that holds no such room.
+func badName(room *roomTemplate, name []byte, p *rooms.Pattern) bad {
+	b := bad{reason: badRoom, what: room.text}
+	switch {
+	case len(name) > rooms.MaxName:
+		b.lack = lackLong
+	case !utf8.Valid(name):
+		b.lack = lackUTF8
+	case p == nil || p == room.pattern:
+		b.lack = room.unheld(name)
+	case !room.lands(p):
+		b.lack, b.field = lackElsewhere, p.Match
+	default:
+		b.lack, b.field = lackFeed, p.Match
+	}
+	return b
 }
 
 func (d *decoder) hadAlready(name []byte) bool {
@@ -246,88 +275,20 @@ func (d *decoder) hadAlready(name []byte) bool {
 }
 
 // typeOf is the type of a record's frames, the same string for the same text.
-func (d *decoder) typeOf(r *route, m *record) (string, bool) {
+func (d *decoder) typeOf(r *route, m *record) (string, bad) {
 	if r.typ.constant() {
-		return r.typ.text, true
+		return r.typ.text, bad{}
 	}
-	var ok bool
-	if d.typ, ok = d.render(d.typ[:0], r.typ, m); !ok {
-		return "", false
+	var b bad
+	if d.typ, b = d.textOf(d.typ[:0], r.typ, m, rooms.MaxType); b.reason != 0 {
+		return "", b
 	}
 	if s, ok := d.types[string(d.typ)]; ok {
-		return s, true
+		return s, bad{}
 	}
 	s := string(d.typ)
 	if len(d.types) < maxTypes {
 		d.types[s] = s
 	}
-	return s, true
-}
-
-// render appends a template's text; false: a field is missing or unfit.
-func (d *decoder) render(dst []byte, t *template, m *record) ([]byte, bool) {
-	if t.constant() {
-		return append(dst, t.text...), true
-	}
-	for i := range t.parts {
-		p := &t.parts[i]
-		if !p.field {
-			dst = append(dst, p.lit...)
-			continue
-		}
-		text, ok := d.text(&p.from, m)
-		if !ok || len(text) == 0 {
-			return dst, false
-		}
-		dst = append(dst, text...)
-	}
-	return dst, true
-}
-
-// text is what a placeholder stands for: valid until the next call. Of a value
-// only strings and integers fit.
-func (d *decoder) text(from *source, m *record) (text []byte, ok bool) {
-	switch from.kind {
-	case fromKey:
-		return m.key, m.key != nil
-	case fromHeader:
-		for i := len(m.headers) - 1; i >= 0; i-- {
-			if h := &m.headers[i]; h.Key == from.name {
-				return h.Value, h.Value != nil
-			}
-		}
-		return nil, false
-	}
-	raw, ok := d.scalar(from.slot)
-	if !ok {
-		return nil, false
-	}
-	if raw[0] == '"' {
-		return d.scan.unquoted(raw), true
-	}
-	return raw, integer(raw)
-}
-
-// scalar is a field of the value as it stands there; false: there is none, or
-// it is an object or an array.
-func (d *decoder) scalar(slot int) (raw []byte, ok bool) {
-	at := d.scan.spans[slot]
-	if at.from == at.to {
-		return nil, false
-	}
-	raw = d.scan.src[at.from:at.to]
-	return raw, raw[0] != '{' && raw[0] != '['
-}
-
-// integer says whether a checked JSON value is an integer.
-func integer(raw []byte) bool {
-	if raw[0] == '-' {
-		raw = raw[1:]
-	}
-	for _, c := range raw {
-		if c-'0' > 9 {
-			return false
-		}
-	}
-	return true
+	return s, bad{}
 }

@@ -14,6 +14,12 @@
 // sent to the dead letter topic; it never stops the stream, and its offset counts
 // as progress.
 //
+// What the decoder hands on holds to what rooms/name.go says of the parts of a frame,
+// live and when it is read again: nobody looks at it after that. Fields are never
+// guessed: what is there twice with different values, a key that is not of its
+// key_format and half of a surrogate pair are faults. A room template whose pattern is
+// private lands in that pattern or nowhere (roomTemplate.lands).
+//
 // # Reading
 //
 // A Consumer reads all partitions of all topics, in no group. Each partition

@@ -85,14 +85,14 @@ func escape(b []byte) int {
 }
 
 // unquoted is the text of a checked string that still has its quotes: valid
-// until the next call.
-func (s *scanner) unquoted(raw []byte) []byte {
+// until the next call. whole is false where it is not what was written: see unquote.
+func (s *scanner) unquoted(raw []byte) (text []byte, whole bool) {
 	raw = raw[1 : len(raw)-1]
 	if bytes.IndexByte(raw, '\\') < 0 {
-		return raw
+		return raw, true
 	}
-	s.name = unquote(s.name[:0], raw)
-	return s.name
+	s.name, whole = unquote(s.name[:0], raw)
+	return s.name, whole
 }
 
 // hex4 is the value of four hexadecimal digits; -1: b does not begin with them.
@@ -116,12 +116,14 @@ func hex4(b []byte) rune {
 }
 
 // unquote appends what stands between the quotes of a checked string, without
-// its escapes. Half a surrogate pair becomes U+FFFD, as in encoding/json.
-func unquote(dst, s []byte) []byte {
+// its escapes. Half a surrogate pair becomes U+FFFD, as in encoding/json: whole is then
+// false, since another half would become the same.
+func unquote(dst, s []byte) (text []byte, whole bool) {
+	whole = true
 	for {
 		i := bytes.IndexByte(s, '\\')
 		if i < 0 {
-			return append(dst, s...)
+			return append(dst, s...), whole
 		}
 		dst = append(dst, s[:i]...)
 		c := s[i+1]
@@ -147,6 +149,8 @@ func unquote(dst, s []byte) []byte {
 				}
 				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
 					s = s[6:]
+				} else {
+					whole = false
 				}
 			}
 			dst = utf8.AppendRune(dst, r)

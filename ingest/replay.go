@@ -182,7 +182,7 @@ func KeyField(paths ...string) (func(line *FeedLine) string, error) {
 			return ""
 		}
 		for i := range from {
-			if text, ok := d.text(&from[i], &record{}); ok {
+			if text, why := d.text(&from[i], &record{}); why == lackNone {
 				return string(text)
 			}
 		}

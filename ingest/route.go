@@ -29,6 +29,10 @@ type Route struct {
 	// Format is "" or "json", or "binary": the value is not looked into. Only
 	// with Envelope "none".
 	Format string
+	// KeyFormat says how producers write record keys, and so what {@key} stands for: utf8
+	// (also ""), int32 and int64 (big-endian, as Kafka's serializers write them), hex or
+	// base64 (any bytes, written so). A record whose key is none is bad.
+	KeyFormat string
 	// Partitioner names what the producers choose partitions with: murmur2 (the
 	// Java client), consistent (librdkafka's default: consistent_random) or
 	// fnv1a. It is what tells the one partition of a private room.
@@ -76,9 +80,10 @@ type route struct {
 	rooms   []roomTemplate
 	key     *template // nil: records have no key
 	typ     *template
-	payload int // slot of the nested value; -1: the whole value
+	payload *source // the nested value; nil: the whole value
 	bare    bool
 	binary  bool
+	keys    keyFormat
 	place   partitioner // nil: not named
 
 	keyframe *cond // nil: no record is one
@@ -96,7 +101,33 @@ type roomTemplate struct {
 	// pattern is where every name lands; nil: names land in different
 	// patterns, so each is looked up.
 	pattern *rooms.Pattern
-	raw     bool // made from the key or a header: any bytes
+	// base is the pattern that the template's beginning chooses; nil: there is none.
+	base *rooms.Pattern
+}
+
+// lands reports whether a name that falls into the pattern may be one of the template's:
+// what is meant for private rooms of a pattern goes nowhere else, and nothing else there.
+func (t *roomTemplate) lands(p *rooms.Pattern) bool {
+	switch {
+	case p == nil:
+		return false
+	case p == t.base:
+		return true
+	case t.base == nil:
+		return !p.Class.Private()
+	}
+	return !p.Class.Private() && !t.base.Class.Private()
+}
+
+// unheld says why a name of the template is that of no room.
+func (t *roomTemplate) unheld(name []byte) lack {
+	switch {
+	case t.base == nil || len(name) <= len(t.base.Prefix()):
+		return lackPattern
+	case t.base.Class.Private():
+		return lackOwner
+	}
+	return lackName
 }
 
 // Feeds lists the topics, in the order of first mention.

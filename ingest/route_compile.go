@@ -74,8 +74,12 @@ func (c *compiler) fault(route int, field, format string, args ...any) {
 func (c *compiler) route(i int) {
 	src := &c.source[i]
 	t := c.topic(i, src.Topic)
-	r := &route{payload: -1}
+	r := new(route)
 	c.format(i, src, r)
+	var ok bool
+	if r.keys, ok = keyFormats[src.KeyFormat]; !ok {
+		c.fault(i, "key_format", "%q is not known: write utf8, int32, int64, hex or base64", src.KeyFormat)
+	}
 	c.templates(i, src, t, r)
 	if src.Partitioner != "" {
 		if r.place = partitioners[src.Partitioner]; r.place == nil {
@@ -98,12 +102,15 @@ func (c *compiler) route(i int) {
 			c.fault(i, "rooms", "%q %v", text, err)
 			continue
 		}
-		r.rooms = append(r.rooms, roomTemplate{template: tmpl, raw: tmpl.uses(fromKey) || tmpl.uses(fromHeader)})
+		r.rooms = append(r.rooms, roomTemplate{template: tmpl})
 		placed = c.land(i, t, r, &r.rooms[len(r.rooms)-1]) || placed
 	}
 	if r.place != nil && !placed && len(r.rooms) > 0 {
 		c.fault(i, "partitioner", "is named, but no room of the route ends in {@key} where its pattern has its wildcard: "+
 			"only the record key decides the partition; write such a room, or leave the partitioner out")
+	}
+	if !r.keysAs(r.keys) && src.KeyFormat != "" && ok {
+		c.fault(i, "key_format", "is named, but nothing of the route takes {@key}: leave it out")
 	}
 	t.routes = append(t.routes, r)
 	t.json = t.json || !r.binary
@@ -168,6 +175,9 @@ func (c *compiler) templates(i int, src *Route, t *topicRoutes, r *route) {
 	if err != nil {
 		c.fault(i, "type", "%q %v", src.Type, err)
 	}
+	if len(name) > rooms.MaxType && typ.constant() {
+		c.fault(i, "type", "has %d bytes: a frame's type has at most %d", len(name), rooms.MaxType)
+	}
 	r.typ = &typ
 	c.readable(i, "type", r, typ.uses(fromValue))
 	for _, name := range slices.Sorted(maps.Keys(src.Match)) {
@@ -191,7 +201,7 @@ func (c *compiler) templates(i int, src *Route, t *topicRoutes, r *route) {
 		case from.kind != fromValue:
 			c.fault(i, "payload", "%q is no part of the value: name a path such as data", src.Payload)
 		default:
-			r.payload = from.slot
+			r.payload = &from
 		}
 		c.readable(i, "payload", r, true)
 	}
@@ -242,11 +252,22 @@ func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) (pl
 	}
 	base, others := c.candidates(&room.template)
 	if base == nil && others == nil {
-		c.fault(i, "rooms", "%q matches no room pattern: add one such as {match: %q} under rooms", room.text, suggest(room))
+		c.fault(i, "rooms", "%q matches no room pattern: add under rooms %s", room.text, suggest(room))
 		return false
 	}
+	if base == nil {
+		if one := slices.IndexFunc(others, isPrivate); one >= 0 && len(others) > 1 {
+			other := others[(one+1)%len(others)]
+			c.fault(i, "rooms", "%q gives names of room pattern %q, which is private, and of %q: begin it with %q, or another pattern's prefix",
+				room.text, others[one].Match, other.Match, others[one].Prefix())
+			return false
+		} else if one >= 0 {
+			base, others = others[0], nil
+		}
+	}
+	room.base = base
 	c.landed = append(c.landed, landing{i, r, t, room, others})
-	if others == nil {
+	if others == nil && strings.HasPrefix(room.prefix(), base.Prefix()) {
 		room.pattern = base
 	}
 	if base == nil {
@@ -270,8 +291,8 @@ func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) (pl
 	}
 	ends := endsInKey(&room.template, base)
 	partitioner := ""
-	if r.place != nil && ends {
-		partitioner = src.Partitioner
+	if r.place != nil && ends && r.keys == keyUTF8 {
+		partitioner = src.Partitioner // else an owner's name is not what producers hash
 	}
 	first, fed := c.uses[base]
 	switch {
@@ -296,10 +317,17 @@ func feed(p *rooms.Pattern, t *topicRoutes, r *route) {
 	p.Feed, p.Bare = t.feed, r.bare
 }
 
-// suggest is a pattern that the template's names would match.
+// suggest is a pattern that the template's names would match: a private one first, where
+// they could be users, since in a public one anybody may read.
 func suggest(room *roomTemplate) string {
 	if room.constant() {
-		return room.text
+		return fmt.Sprintf("one such as {match: %q, class: stream}", room.text)
 	}
-	return room.prefix() + "*"
+	public := fmt.Sprintf("{match: %q, class: stream} if anybody may read them", room.prefix()+"*")
+	if len(room.parts) != 2 {
+		return "one such as " + public
+	}
+	return fmt.Sprintf("{match: %q, class: private} if each is one user's, or %s", room.prefix()+"{owner}", public)
 }
+
+func isPrivate(p *rooms.Pattern) bool { return p.Class.Private() }

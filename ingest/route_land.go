@@ -43,7 +43,7 @@ func (c *compiler) candidates(t *template) (base *rooms.Pattern, others []*rooms
 func (c *compiler) landElsewhere() {
 	for _, l := range c.landed {
 		for _, p := range l.others {
-			if p.Feed == nil {
+			if p.Feed == nil && l.room.lands(p) {
 				feed(p, l.topic, l.route)
 			}
 		}
@@ -92,6 +92,38 @@ func placeBy(by partitioner) func(owner string, partitions int32) int32 {
 	}
 }
 
+// templates visits all templates of the route.
+func (r *route) templates(visit func(*template)) {
+	if r.key != nil {
+		visit(r.key)
+	}
+	visit(r.typ)
+	for i := range r.rooms {
+		visit(&r.rooms[i].template)
+	}
+}
+
+// keysAs has the route read record keys in a format, and reports whether it reads them.
+func (r *route) keysAs(f keyFormat) (reads bool) {
+	as := func(from *source) {
+		if from.kind == fromKey {
+			from.keys, reads = f, true
+		}
+	}
+	for i := range r.conds {
+		as(&r.conds[i].from)
+	}
+	if r.keyframe != nil {
+		as(&r.keyframe.from)
+	}
+	r.templates(func(t *template) {
+		for i := range t.parts {
+			as(&t.parts[i].from)
+		}
+	})
+	return reads
+}
+
 // readsHeaders says whether anything in the route does.
 func (r *route) readsHeaders() bool {
 	for _, c := range r.conds {
@@ -99,13 +131,7 @@ func (r *route) readsHeaders() bool {
 			return true
 		}
 	}
-	if r.key != nil && r.key.uses(fromHeader) || r.typ.uses(fromHeader) {
-		return true
-	}
-	for i := range r.rooms {
-		if r.rooms[i].uses(fromHeader) {
-			return true
-		}
-	}
-	return false
+	reads := r.keyframe != nil && r.keyframe.from.kind == fromHeader
+	r.templates(func(t *template) { reads = reads || t.uses(fromHeader) })
+	return reads
 }

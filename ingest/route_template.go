@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // source is where a placeholder takes its text from.
@@ -11,6 +12,8 @@ type source struct {
 	kind sourceKind
 	slot int    // fromValue: which field of the topic's fieldTree
 	name string // fromHeader: the header
+	keys keyFormat
+	text string // as configured
 }
 
 type sourceKind uint8
@@ -25,6 +28,7 @@ const (
 type template struct {
 	text  string // as configured
 	parts []part
+	raw   bool // it takes a key or a header: any bytes
 }
 
 // part is either literal text or a placeholder.
@@ -77,6 +81,9 @@ func (t *template) prefix() string {
 // parseTemplate reads a template. Paths into the value get their slot from tree.
 func parseTemplate(text string, tree *fieldTree) (template, error) {
 	t := template{text: text}
+	if !utf8.ValidString(text) {
+		return t, errors.New("holds bytes that are not UTF-8, which no frame may have")
+	}
 	rest := text
 	for rest != "" {
 		open := strings.IndexAny(rest, "{}")
@@ -102,6 +109,7 @@ func parseTemplate(text string, tree *fieldTree) (template, error) {
 			t.parts = append(t.parts, part{lit: rest[:open]})
 		}
 		t.parts = append(t.parts, part{field: true, from: from})
+		t.raw = t.raw || from.kind != fromValue
 		rest = rest[open+1+end+1:]
 	}
 	return t, nil
@@ -114,18 +122,34 @@ func parseSource(name string, tree *fieldTree) (source, error) {
 	case name == "":
 		return source{}, errors.New("has an empty placeholder: name a field such as s, @key or @header.x")
 	case name == "@key":
-		return source{kind: fromKey}, nil
+		return source{kind: fromKey, text: name}, nil
 	case strings.HasPrefix(name, "@header."):
 		header := name[len("@header."):]
 		if header == "" {
 			return source{}, errors.New("has @header. without a name: write @header.x for the header x")
 		}
-		return source{kind: fromHeader, name: header}, nil
+		return source{kind: fromHeader, name: header, text: name}, nil
 	case name[0] == '@':
 		return source{}, fmt.Errorf("has %q, which is none of @key and @header.x", name)
 	}
+	if err := checkPath(name); err != nil {
+		return source{}, err
+	}
 	slot, err := tree.add(name)
-	return source{kind: fromValue, slot: slot}, err
+	return source{kind: fromValue, slot: slot, text: name}, err
+}
+
+// checkPath refuses what other tools take for a path, and no record of ours has.
+func checkPath(name string) error {
+	switch bare := strings.Trim(name, "{} \t"); {
+	case strings.ContainsAny(name, "{}"):
+		return fmt.Errorf("has braces, which only rooms, key and type take: write %s", bare)
+	case bare != name:
+		return fmt.Errorf("has white space around the name %q: write it without", bare)
+	case name == "$" || strings.HasPrefix(name, "$."):
+		return errors.New("begins with $: a path begins with the name of a member, such as data.asset")
+	}
+	return nil
 }
 
 // globMatch says whether s is what glob describes; * stands for any text.

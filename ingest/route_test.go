@@ -22,6 +22,7 @@ func testCatalog(t testing.TB) *rooms.Catalog {
 		{Match: "trades:index:*", Class: stream},
 		{Match: "trades:TOTAL", Class: stream},
 		{Match: "raw", Class: stream},
+		{Match: "own:*", Class: stream},
 		{Match: "system_alerts", Class: stream},
 		{Match: "user:{owner}", Class: private},
 		{Match: "orders:{owner}", Class: private},
@@ -152,8 +153,10 @@ func TestCompileFaults(t *testing.T) {
 	one(Route{Topic: strings.Repeat("t", 250), Rooms: []string{"trades"}}, "0 topic: no name of a Kafka topic")
 	one(Route{Topic: "t"}, "0 rooms: is empty")
 	one(Route{Topic: "t", Rooms: []string{""}}, "0 rooms: empty name")
-	one(Route{Topic: "t", Rooms: []string{"trade"}}, `0 rooms: add one such as {match: "trade"}`)
-	one(Route{Topic: "t", Rooms: []string{"book:{s}"}}, `0 rooms: add one such as {match: "book:*"}`)
+	one(Route{Topic: "t", Rooms: []string{"trade"}}, `0 rooms: add under rooms one such as {match: "trade", class: stream}`)
+	one(Route{Topic: "t", Rooms: []string{"acct:{@key}"}}, `0 rooms: "acct:{@key}" matches no room pattern: add under rooms `+
+		`{match: "acct:{owner}", class: private} if each is one user's, or {match: "acct:*", class: stream} if anybody may read them`)
+	one(Route{Topic: "t", Rooms: []string{"book:{s}:{depth}"}}, `0 rooms: add under rooms one such as {match: "book:*", class: stream} if anybody may read them`)
 	one(Route{Topic: "t", Rooms: []string{"{s}"}}, "0 rooms: begins with a placeholder")
 	one(Route{Topic: "t", Rooms: []string{"trades:*"}}, "0 rooms: only room patterns may")
 	one(Route{Topic: "t", Rooms: []string{"trades", "trades"}}, "0 rooms: twice")
@@ -169,6 +172,18 @@ func TestCompileFaults(t *testing.T) {
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Match: map[string]string{"": "x", "a": "", "@b": "c"}},
 		"0 match: empty placeholder", "0 match: none of @key", "0 match: has no glob")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "a."}, "0 payload: empty step")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "{data}"}, `0 payload: "{data}" has braces, which only rooms, key and type take: write data`)
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "$.data"}, "0 payload: begins with $")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Match: map[string]string{"{e}": "x"}}, "0 match: write e")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Keyframe: Keyframe{"{e}", "x"}}, "0 keyframe.field: write e")
+	one(Route{Topic: "t", Rooms: []string{"trades:{ s }"}, Key: "{s }"}, `0 key: white space around the name "s"`, `0 rooms: white space around the name "s"`)
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Key: "k\xff", Type: "\xff"}, "0 key: not UTF-8", "0 type: not UTF-8")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Type: strings.Repeat("x", 257)}, "0 type: has 257 bytes")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, KeyFormat: "long"}, "0 key_format: write utf8, int32, int64, hex or base64")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, KeyFormat: "int64"}, "0 key_format: nothing of the route takes {@key}")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, KeyFormat: "int64", Match: map[string]string{"@key": "1*"}})
+	one(Route{Topic: "t", Rooms: []string{"o{kind}:{@key}"}}, `0 rooms: gives names of room pattern "orders:{owner}", which is private, and of "own:*"`)
+	one(Route{Topic: "t", Rooms: []string{"or{kind}:{@key}"}})
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "@key"}, "0 payload: no part of the value")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Envelope: "json"}, "0 envelope: write none")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Format: "avro"}, "0 format: write json or binary")

@@ -9,16 +9,22 @@ const maxDepth = 512
 // span is the place of a value in its text. Where from equals to there is none.
 type span struct{ from, to int }
 
+// doubled is a field whose text has it twice, and not alike: which of the two counts
+// differs from parser to parser.
+var doubled = span{-1, -1}
+
 // scanner checks one JSON text after another (RFC 8259, as strictly as
 // encoding/json) and notes in the same pass where the wanted fields lie, to
 // the byte. It belongs to one goroutine and allocates nothing once warm.
 //
-// Of a member that an object has twice the first counts.
+// A wanted member, or one on the way to it, that an object has twice is found if both say
+// the same. Else it is doubled.
 type scanner struct {
 	src   []byte
 	spans []span // by slot
-	seen  []bool // by node
-	name  []byte // a member's name without escapes
+	first []span // by node: where its member came first
+	name  []byte // a text without escapes
+	other []byte // another one
 
 	high    uint64 // its highest bits: some string may hold more than ASCII
 	escaped bool   // some string since this was cleared holds an escape
@@ -32,7 +38,7 @@ func (s *scanner) scan(src []byte, tree *fieldTree) (fault int) {
 	if tree != nil {
 		root = &tree.root
 		s.spans = zeroed(s.spans, tree.slots)
-		s.seen = zeroed(s.seen, tree.nodes)
+		s.first = zeroed(s.first, tree.nodes)
 	}
 	i := s.value(s.space(0), root, 0)
 	if i < 0 {
@@ -128,11 +134,15 @@ func (s *scanner) object(i int, want *fieldNode, depth int) int {
 			return ^i
 		}
 		from := s.space(i + 1)
-		if i = s.value(from, node, depth); i < 0 {
+		inner := node
+		if node != nil && s.first[node.id].to > 0 {
+			inner = nil // it came before: only whether it says the same is of interest
+		}
+		if i = s.value(from, inner, depth); i < 0 {
 			return i
 		}
-		if node != nil && node.slot >= 0 {
-			s.spans[node.slot] = span{from, i}
+		if node != nil {
+			s.found(node, span{from, i})
 		}
 		if i = s.space(i); i >= len(src) {
 			return ^i
@@ -148,15 +158,69 @@ func (s *scanner) object(i int, want *fieldNode, depth int) int {
 	}
 }
 
-// wanted finds the node of a member, unless an earlier member had it.
+// found notes a wanted member.
+func (s *scanner) found(n *fieldNode, at span) {
+	switch first := &s.first[n.id]; {
+	case first.to == 0:
+		*first = at
+		if n.slot >= 0 {
+			s.spans[n.slot] = at
+		}
+	case !s.alike(*first, at):
+		s.double(n)
+	}
+}
+
+// double marks all fields at a node and below it as doubled.
+func (s *scanner) double(n *fieldNode) {
+	if n.slot >= 0 {
+		s.spans[n.slot] = doubled
+	}
+	for _, kid := range n.kids {
+		s.double(kid)
+	}
+}
+
+// alike reports whether two values are the same text, or strings that say the same.
+func (s *scanner) alike(a, b span) bool {
+	x, y := s.src[a.from:a.to], s.src[b.from:b.to]
+	if bytes.Equal(x, y) {
+		return true
+	}
+	if x[0] != '"' || y[0] != '"' {
+		return false
+	}
+	var whole, too bool
+	s.name, whole = unquote(s.name[:0], x[1:len(x)-1])
+	s.other, too = unquote(s.other[:0], y[1:len(y)-1])
+	return whole && too && bytes.Equal(s.name, s.other)
+}
+
+// lacks says why there is nothing of a field that could be used; lackNone: there is.
+func (s *scanner) lacks(slot int) lack {
+	switch at := s.spans[slot]; {
+	case at == doubled:
+		return lackTwice
+	case at.from == at.to:
+		return lackMissing
+	}
+	return lackNone
+}
+
+// field is the text of a field that is not lacking.
+func (s *scanner) field(slot int) []byte {
+	at := s.spans[slot]
+	return s.src[at.from:at.to]
+}
+
+// wanted finds the node of a member.
 func (s *scanner) wanted(want *fieldNode, name []byte) *fieldNode {
 	if s.escaped && len(want.kids) > 0 {
-		s.name = unquote(s.name[:0], name)
+		s.name, _ = unquote(s.name[:0], name)
 		name = s.name
 	}
 	for _, n := range want.kids {
-		if string(name) == n.name && !s.seen[n.id] {
-			s.seen[n.id] = true
+		if string(name) == n.name {
 			return n
 		}
 	}

@@ -40,14 +40,49 @@ func TestScanFields(t *testing.T) {
 	f(`s`, `[{"s":1}]`, ``)
 	f(`s`, `"s"`, ``)
 	f(`s`, `{}`, ``)
-	f(`s`, `{"s":1,"s":2}`, `1`)                          // the first counts
+	f(`s`, `{"s":1,"s":1}`, `1`)                          // twice, but alike
+	f(`s`, `{"s":"A","s":"\u0041"}`, `"A"`)               //
+	f(`a`, `{"a":{"b":1,"b":2}}`, `{"b":1,"b":2}`)        // what it holds is nobody's business
 	f(`s`, `{"\u0073":7}`, `7`)                           // names may be escaped
-	f(`a.b`, `{"a":{"c":1},"a":{"b":2}}`, ``)             // the first "a" counts
 	f(`ключ`, `{"ключ":"значение"}`, `"значение"`)        //
 	f(`s`, `{"x":"\\\"","s":"a\\"}`, `"a\\"`)             // escaped backslash before the quote
 	f(`s`, "{\n\t\"s\"\r\n:\ttrue\n}", `true`)            //
 	f(`a b`, `{"a b":-0.1e-5}`, `-0.1e-5`)                //
 	f(`s`, `{"y":{"s":[{"s":"no"}]},"s":"yes"}`, `"yes"`) //
+}
+
+// A field that is there twice and says different things is none: parsers differ.
+func TestScanDoubled(t *testing.T) {
+	f := func(text string, want ...lack) {
+		t.Helper()
+		tree := newFieldTree()
+		for _, path := range []string{"s", "a.b", "a.c", "a"} {
+			if _, err := tree.add(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var s scanner
+		if at := s.scan([]byte(text), tree); at >= 0 {
+			t.Fatalf("%s: fault at %d", text, at)
+		}
+		for slot, why := range want {
+			if got := s.lacks(slot); got != why {
+				t.Errorf("%s, slot %d: %d, want %d", text, slot, got, why)
+			}
+		}
+	}
+	f(`{"s":1,"s":2}`, lackTwice, lackMissing, lackMissing, lackMissing)
+	f(`{"s":1,"s":"1"}`, lackTwice)
+	f(`{"s":"a","x":0,"s":"b"}`, lackTwice)
+	f(`{"s":"a","s":"b","s":"a"}`, lackTwice)
+	f(`{"s":"a","\u0073":"b"}`, lackTwice)
+	f(`{"s":"\ud800","s":"\ud801"}`, lackTwice) // both are U+FFFD
+	f(`{"s":"a","s":"a"}`, lackNone)
+	f(`{"a":{"b":1},"a":{"b":2}}`, lackMissing, lackTwice, lackTwice, lackTwice)
+	f(`{"a":{"b":1,"c":2},"a":{"b":1,"c":2}}`, lackMissing, lackNone, lackNone, lackNone)
+	f(`{"a":{"b":1,"b":2,"c":3}}`, lackMissing, lackTwice, lackNone, lackNone)
+	f(`{"a":{"c":1},"a":{"b":2}}`, lackMissing, lackTwice, lackTwice, lackTwice)
+	f(`{"x":{"s":1},"x":{"s":2},"s":3}`, lackNone) // no route reads x
 }
 
 func TestScanSeveralFields(t *testing.T) {
@@ -141,8 +176,12 @@ func TestUnquote(t *testing.T) {
 			t.Fatal(err)
 		}
 		var s scanner
-		if got := string(s.unquoted([]byte(raw))); got != want {
+		got, whole := s.unquoted([]byte(raw))
+		if string(got) != want {
 			t.Errorf("%s: %q, want %q", raw, got, want)
+		}
+		if whole == strings.ContainsRune(want, utf8.RuneError) {
+			t.Errorf("%s: whole is %v", raw, whole)
 		}
 	}
 	f(`""`)
@@ -186,6 +225,15 @@ func FuzzScan(f *testing.F) {
 		}
 		check := func(slot int, path ...string) {
 			sp := s.spans[slot]
+			if twice, differ := members(v, path); sp == doubled || differ {
+				if !twice || !differ && sp != doubled {
+					t.Fatalf("%q %v: found at %v; there twice: %v, with different values: %v", text, path, sp, twice, differ)
+				}
+				if sp == doubled {
+					return
+				}
+				t.Fatalf("%q %v: is there twice with different values, and found at %v", text, path, sp)
+			}
 			got := text[sp.from:sp.to]
 			want := v.Get(path...)
 			if len(got) == 0 || want == nil {
@@ -208,12 +256,39 @@ func FuzzScan(f *testing.F) {
 			}
 			if got[0] == '"' && utf8.Valid(got) {
 				var want string
-				if err := json.Unmarshal(got, &want); err != nil || string(s.unquoted(got)) != want {
-					t.Fatalf("%q: unquoted %q, want %q (%v)", got, s.unquoted(got), want, err)
+				err := json.Unmarshal(got, &want)
+				if said, _ := s.unquoted(got); err != nil || string(said) != want {
+					t.Fatalf("%q: unquoted %q, want %q (%v)", got, said, want, err)
 				}
 			}
 		}
 		check(top, "s")
 		check(nested, "a", "b")
 	})
+}
+
+// members says whether an object on the path, which it follows as far as a first member
+// goes, has the next step twice, and whether those say different things.
+func members(v *fastjson.Value, path []string) (twice, differ bool) {
+	for _, step := range path {
+		o, err := v.Object()
+		if err != nil {
+			return twice, differ
+		}
+		var first *fastjson.Value
+		o.Visit(func(name []byte, m *fastjson.Value) {
+			switch {
+			case string(name) != step:
+			case first == nil:
+				first = m
+			default:
+				twice = true
+				differ = differ || !bytes.Equal(first.MarshalTo(nil), m.MarshalTo(nil))
+			}
+		})
+		if v = first; v == nil {
+			return twice, differ
+		}
+	}
+	return twice, differ
 }

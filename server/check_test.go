@@ -279,15 +279,19 @@ func TestRouteFaults(t *testing.T) {
 	}
 	f("  - {topic: a, rooms: [prices]}\n  - {rooms: [\"trade:{s}\"]}\n  - {topic: b, rooms: [trades], format: bin}",
 		`c.yaml:5: ingest.routes[1].topic: is missing: name the Kafka topic that the route reads`,
-		`c.yaml:5: ingest.routes[1].rooms: "trade:{s}" matches no room pattern: add one such as {match: "trade:*"} under rooms`,
+		`c.yaml:5: ingest.routes[1].rooms: "trade:{s}" matches no room pattern: add under rooms {match: "trade:{owner}", class: private} if each is one user's, `+
+			`or {match: "trade:*", class: stream} if anybody may read them`,
 		`c.yaml:6: ingest.routes[2].format: "bin" is not known: write json or binary`)
 	// A route whose value was refused lacks nothing.
 	f("  - {topic: a, rooms: prices}", `c.yaml:4: ingest.routes[0].rooms: cannot take the text "prices"; write a list, such as [a, b]`)
 	f("  - {topic: dead, rooms: [prices]}", `c.yaml:4: ingest.routes[0].topic: "dead" is kafka.dead_letter too, so that refused records would come back; route another topic`)
+	f("  - {topic: a, rooms: [prices], payload: \"{data}\", key_format: long}",
+		`c.yaml:4: ingest.routes[0].key_format: "long" is not known: write utf8, int32, int64, hex or base64`,
+		`c.yaml:4: ingest.routes[0].payload: "{data}" has braces, which only rooms, key and type take: write data`)
 	// Several faults of one key are all told.
 	f("  - {topic: a, rooms: [x, y]}",
-		`c.yaml:4: ingest.routes[0].rooms: "x" matches no room pattern: add one such as {match: "x"} under rooms`,
-		`c.yaml:4: ingest.routes[0].rooms: "y" matches no room pattern: add one such as {match: "y"} under rooms`)
+		`c.yaml:4: ingest.routes[0].rooms: "x" matches no room pattern: add under rooms one such as {match: "x", class: stream}`,
+		`c.yaml:4: ingest.routes[0].rooms: "y" matches no room pattern: add under rooms one such as {match: "y", class: stream}`)
 	// Only one of the rooms joined automatically may be bare.
 	faultsOf(t, "auto_join: [prices, trades]\ningest:\n  routes:\n  - {topic: a, rooms: [prices], envelope: none}\n  - {topic: b, rooms: [trades], envelope: none}",
 		`c.yaml:1: auto_join[1]: "trades" and "prices" both have bare frames, of which a connection takes one room only; remove one`)

@@ -20,7 +20,7 @@ func (cfg *Config) Routes() []ingest.Route {
 		routes[i] = ingest.Route{
 			Topic: r.Topic, Rooms: r.Rooms, Key: r.Key, Type: r.Type,
 			Match: r.Match, Payload: r.Payload, Envelope: r.Envelope, Format: r.Format,
-			Partitioner: r.Partitioner, Tombstones: r.Tombstones, Keyframe: ingest.Keyframe(r.Keyframe),
+			KeyFormat: r.KeyFormat, Partitioner: r.Partitioner, Tombstones: r.Tombstones, Keyframe: ingest.Keyframe(r.Keyframe),
 		}
 	}
 	return routes

@@ -1,0 +1,174 @@
+package ingest
+
+import "unicode/utf8"
+
+// Fields of a record: what placeholders and conditions stand for.
+
+// lack is why a field of a record, or the name of a room made of some, cannot be used.
+type lack uint8
+
+const (
+	lackNone      lack = iota
+	lackMissing        // it is not there
+	lackTombstone      // it is of the value, and the record has none
+	lackNull           // it is null
+	lackKind           // it is an object, an array, a fraction, true or false
+	lackEmpty          // it is the empty text
+	lackTwice          // it is there twice, and says different things
+	lackHalf           // it holds half of a surrogate pair, which is not a character
+	lackFormat         // the record key is not of the route's key_format
+	lackUTF8           // bytes of a key or a header that are not UTF-8
+	lackLong           // the text is too long for its place
+	lackName           // no client can name the room
+	lackOwner          // nobody can own the room
+	lackElsewhere      // the room is of another pattern than its template
+	lackFeed           // the room is not the topic's to feed
+	lackPattern        // the room is of no pattern
+)
+
+// badOf is the fault of a route that lacks a field for a template.
+func badOf(why lack, template string, from *source) bad {
+	b := bad{reason: badField, lack: why, what: template}
+	switch why {
+	case lackTwice:
+		b.reason = badTwice
+	case lackFormat:
+		b.reason = badKey
+	case lackHalf, lackUTF8:
+		b.reason = badUTF8
+	}
+	if from != nil {
+		b.field = from.text
+	}
+	return b
+}
+
+// fits reports whether a record meets all conditions of a route, as far as can be told:
+// where a field of one is at fault, and no other excludes the record, b says so.
+func (d *decoder) fits(r *route, m *record) (ok bool, b bad) {
+	for i := range r.conds {
+		c := &r.conds[i]
+		text, why := d.value(&c.from, m)
+		switch why {
+		case lackNone:
+			if !globMatch(c.glob, text) {
+				return false, bad{}
+			}
+		case lackTwice, lackHalf, lackFormat, lackTombstone:
+			if b.reason == 0 {
+				b = badOf(why, "match", &c.from)
+			}
+		default:
+			return false, bad{}
+		}
+	}
+	return true, b
+}
+
+// value is a field as a condition sees it.
+func (d *decoder) value(from *source, m *record) (text []byte, why lack) {
+	if text, why = d.text(from, m); from.kind == fromValue && (why == lackKind || why == lackNull) {
+		if text = d.scan.field(from.slot); text[0] != '{' && text[0] != '[' {
+			return text, lackNone
+		}
+	}
+	return text, why
+}
+
+// render appends a template's text. Where it lacks a field, from says which.
+func (d *decoder) render(dst []byte, t *template, m *record) (text []byte, from *source, why lack) {
+	if t.constant() {
+		return append(dst, t.text...), nil, lackNone
+	}
+	for i := range t.parts {
+		p := &t.parts[i]
+		if !p.field {
+			dst = append(dst, p.lit...)
+			continue
+		}
+		text, why := d.text(&p.from, m)
+		if why == lackNone && len(text) == 0 {
+			why = lackEmpty
+		}
+		if why != lackNone {
+			return dst, &p.from, why
+		}
+		dst = append(dst, text...)
+	}
+	return dst, nil, lackNone
+}
+
+// textOf renders the template of a part of the envelope, of up to most bytes of UTF-8.
+func (d *decoder) textOf(dst []byte, t *template, m *record, most int) ([]byte, bad) {
+	dst, from, why := d.render(dst, t, m)
+	switch {
+	case why != lackNone:
+		return dst, badOf(why, t.text, from)
+	case len(dst) > most:
+		return dst, bad{reason: badSize, lack: lackLong, what: t.text, at: len(dst)}
+	case t.raw && !utf8.Valid(dst):
+		return dst, bad{reason: badUTF8, lack: lackUTF8, what: t.text}
+	}
+	return dst, bad{}
+}
+
+// text is what a placeholder stands for: valid until the next call. Of a value only
+// strings and integers fit.
+func (d *decoder) text(from *source, m *record) (text []byte, why lack) {
+	switch from.kind {
+	case fromKey:
+		switch {
+		case m.key == nil:
+			return nil, lackMissing
+		case from.keys == keyUTF8 || len(m.key) == 0:
+			return m.key, lackNone
+		}
+		var ok bool
+		if d.keyText, ok = from.keys.append(d.keyText[:0], m.key); !ok {
+			return nil, lackFormat
+		}
+		return d.keyText, lackNone
+	case fromHeader:
+		for i := len(m.headers) - 1; i >= 0; i-- {
+			if h := &m.headers[i]; h.Key == from.name {
+				if h.Value == nil {
+					return nil, lackNull
+				}
+				return h.Value, lackNone
+			}
+		}
+		return nil, lackMissing
+	}
+	if why = d.scan.lacks(from.slot); why != lackNone {
+		if m.value == nil {
+			why = lackTombstone
+		}
+		return nil, why
+	}
+	switch raw := d.scan.field(from.slot); {
+	case raw[0] == '"':
+		text, whole := d.scan.unquoted(raw)
+		if !whole {
+			return text, lackHalf
+		}
+		return text, lackNone
+	case integer(raw):
+		return raw, lackNone
+	case raw[0] == 'n':
+		return nil, lackNull
+	}
+	return nil, lackKind
+}
+
+// integer reports whether a checked JSON value is an integer.
+func integer(raw []byte) bool {
+	if raw[0] == '-' {
+		raw = raw[1:]
+	}
+	for _, c := range raw {
+		if c-'0' > 9 {
+			return false
+		}
+	}
+	return true
+}

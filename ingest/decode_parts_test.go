@@ -1,0 +1,243 @@
+package ingest
+
+import (
+	"strings"
+	"testing"
+
+	"tapecast/rooms"
+)
+
+// TestBadUTF8 is about every part of a frame that is made of bytes which nobody has checked:
+// one frame with bad UTF-8 in it cuts every client of its room.
+func TestBadUTF8(t *testing.T) {
+	const latin = "Stra\xdfe"
+	f := routed(t, Route{Rooms: []string{"prices"}, Key: "{s}", Type: "{@header.type}"})
+	f(message("k", `{"s":"BTC"}`, "type", "tick"), 0, `prices tick BTC {"s":"BTC"}`)
+	f(message("k", `{"s":"BTC"}`, "type", "Straße"), 0, `prices Straße BTC {"s":"BTC"}`)
+	f(message("k", `{"s":"BTC"}`, "type", latin), badUTF8)
+	f(message("k", `{"s":"BTC"}`, "type", latin), badUTF8) // the second time too
+	f(message("k", `{"s":"BTC"}`, "type", strings.Repeat("x", rooms.MaxType)), 0, `prices `+strings.Repeat("x", rooms.MaxType)+` BTC {"s":"BTC"}`)
+	f(message("k", `{"s":"BTC"}`, "type", strings.Repeat("x", rooms.MaxType+1)), badSize)
+
+	f = routed(t, Route{Rooms: []string{"prices"}, Key: "x", Type: "{@key}"})
+	f(message("M\xfcnchen", `{}`), badUTF8)
+	f(message("München", `{}`), 0, "prices München x {}")
+	f = routed(t, Route{Rooms: []string{"prices"}, Key: "a{@header.k}", Type: "x"})
+	f(message("k", `{}`, "k", "\xe4"), badUTF8)
+	f(message("k", `{}`, "k", "ä"), 0, "prices x aä {}")
+	f(message("k", `{}`, "k", strings.Repeat("x", 1<<20)), badSize) // headers do not count for max_record
+	f = routed(t, Route{Rooms: []string{"trades:{@header.k}"}, Type: "x"})
+	f(message("k", `{}`, "k", "\xe4"), badRoom)
+
+	// What JSON writes as half of a surrogate pair is not a character.
+	f = routed(t, Route{Rooms: []string{"prices"}, Key: "{s}", Type: "x"})
+	f(message("k", `{"s":"\ud800"}`), badUTF8)
+	f(message("k", `{"s":"\udc00a"}`), badUTF8)
+	f(message("k", `{"s":"\ud83d\ude00"}`), 0, `prices x 😀 {"s":"\ud83d\ude00"}`)
+	f = routed(t, Route{Rooms: []string{"trades"}, Type: "{s}"})
+	f(message("k", `{"s":"\ud800"}`), badUTF8)
+	f = routed(t, Route{Rooms: []string{"trades:{s}"}, Type: "x"})
+	f(message("k", `{"s":"\ud800"}`), badUTF8)
+	f = routed(t, Route{Rooms: []string{"trades"}, Match: map[string]string{"s": "*"}, Type: "x"})
+	f(message("k", `{"s":"\ud800"}`), badUTF8)
+}
+
+// TestKeyFormats: keys that differ stay so, or their records are refused.
+func TestKeyFormats(t *testing.T) {
+	long := func(n byte) string { return "\x00\x00\x00\x00\x00\x00\x00" + string([]byte{n}) }
+	for _, format := range []string{"", "utf8"} {
+		f := routed(t, Route{Rooms: []string{"prices"}, Key: "{@key}", Type: "x", KeyFormat: format})
+		f(message("BTC", `1`), 0, "prices x BTC 1")
+		f(message(long(200), `1`), badUTF8)
+		f(message(long(201), `1`), badUTF8)
+		f(message("\xfc", `1`), badUTF8)
+		f(message("\xe4", `1`), badUTF8)
+	}
+	f := routed(t, Route{Rooms: []string{"prices", "orders:{@key}"}, Key: "{@key}", Type: "t{@key}", KeyFormat: "int64"})
+	f(message(long(200), `1`), 0, "prices t200 200 1", "orders:200 t200 200 1")
+	f(message(long(201), `null`), 0, "prices t201 201 null", "orders:201 t201 201 null")
+	f(message("\xff\xff\xff\xff\xff\xff\xff\xfe", `1`), 0, "prices t-2 -2 1", "orders:-2 t-2 -2 1")
+	f(message("\x80\x00\x00\x00\x00\x00\x00\x00", `1`), 0, "prices t-9223372036854775808 -9223372036854775808 1",
+		"orders:-9223372036854775808 t-9223372036854775808 -9223372036854775808 1")
+	f(message("42", `1`), badKey)
+	f(message("", `1`), badField)
+	f(message("null", `1`), badField)
+	f = routed(t, Route{Rooms: []string{"orders:{@key}"}, Key: "{@key}", Type: "x", KeyFormat: "int32"})
+	f(message("\x00\x00\x00\x2a", `1`), 0, "orders:42 x 42 1")
+	f(message("\xff\xff\xff\xff", `1`), 0, "orders:-1 x -1 1")
+	f(message(long(1), `1`), badKey)
+	f = routed(t, Route{Rooms: []string{"orders:{@key}"}, Key: "{@key}", Type: "x", KeyFormat: "hex"})
+	f(message("\xfcA", `1`), 0, "orders:fc41 x fc41 1")
+	f = routed(t, Route{Rooms: []string{"orders:{@key}"}, Key: "{@key}", Type: "x", KeyFormat: "base64"})
+	f(message("\xfb\xff", `1`), 0, "orders:+/8= x +/8= 1")
+	// A condition sees what the room does.
+	f = routed(t, Route{Match: map[string]string{"@key": "4*"}, Rooms: []string{"trades"}, Type: "x", KeyFormat: "int64"})
+	f(message(long(42), `1`), 0, "trades x - 1")
+	f(message(long(24), `1`), badRoute)
+	f(message("42", `1`), badKey)
+}
+
+// A partitioner hashes the key as it is, not its text.
+func TestKeyFormatOfAPartitioner(t *testing.T) {
+	c := testCatalog(t)
+	topic := compile(t, c, Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2", KeyFormat: "int64"}).byName["t"]
+	topic.feed.Open("e", 5)
+	if pattern(t, c, "orders:{owner}").Place != nil {
+		t.Error("a place is told from an owner's name, which is not what producers hash")
+	}
+	d := newDecoder(1<<20, func(*rooms.Record) {})
+	m := message("\x00\x00\x00\x00\x00\x00\x00\x2a", `{}`)
+	m.partition = murmur2(m.key, 5)
+	if d.route(topic, m); d.misplaced != 0 {
+		t.Error("the key's text was hashed")
+	}
+}
+
+// TestUnownableRooms: what no user can own and no client can name is not a room.
+func TestUnownableRooms(t *testing.T) {
+	f := routed(t, Route{Rooms: []string{"orders:{@key}"}, Type: "x"})
+	f(message("42", `1`), 0, "orders:42 x - 1")
+	for _, key := range []string{`"42"`, "42\n", " 42", "42 ", "42\u200b", "4\u00a02", "{42}", "4*", `4\2`, "\x00", "\ufffd", "\x00\x00\x00\x00\x00\x00\x00\x2a", strings.Repeat("k", 129)} {
+		f(message(key, `1`), badRoom)
+	}
+	f = routed(t, Route{Rooms: []string{"trades:{s}"}, Type: "x"})
+	f(message("", `{"s":"B T\u200bC"}`), 0, "trades:B T\u200bC x - "+`{"s":"B T\u200bC"}`)
+	for _, s := range []string{"star*", `a\u0000`, `a\n`, `a\r\n`, `\u2028`, `\u0085`, `a\t`} {
+		f(message("", `{"s":"`+s+`"}`), badRoom)
+	}
+	// The same where names fall into several patterns.
+	f(message("", `{"s":"index:a*"}`), badRoom)
+	f(message("", `{"s":"index:a"}`), 0, `trades:index:a x - {"s":"index:a"}`)
+}
+
+// TestDoubledFields: which of two fields counts differs from parser to parser, so that a
+// record could go to one user and say another.
+func TestDoubledFields(t *testing.T) {
+	f := routed(t, Route{Rooms: []string{"orders:{user}"}, Type: "x"})
+	f(message("", `{"user":"u1","amount":1,"user":"u2"}`), badTwice)
+	f(message("", `{"user":"u1","\u0075ser":"u2"}`), badTwice)
+	f(message("", `{"user":"u1","amount":1,"amount":2,"user":"u1"}`), 0, `orders:u1 x - {"user":"u1","amount":1,"amount":2,"user":"u1"}`)
+	f = routed(t,
+		Route{Match: map[string]string{"meta.type": "a"}, Rooms: []string{"orders:{meta.user}"}, Key: "{data.id}", Payload: "data", Type: "{kind}"},
+		Route{Match: map[string]string{"meta.type": "b"}, Rooms: []string{"trades"}, Type: "x"},
+	)
+	f(message("", `{"meta":{"type":"a","user":1},"data":{"id":7},"kind":"k"}`), 0, `orders:1 k 7 {"id":7}`)
+	for _, v := range []string{
+		`{"meta":{"type":"a","user":1},"meta":{"type":"a","user":2},"data":{"id":7},"kind":"k"}`,
+		`{"meta":{"type":"a","user":1},"data":{"id":7},"meta":5,"kind":"k"}`,
+		`{"meta":{"type":"a","user":1,"user":2},"data":{"id":7},"kind":"k"}`,
+		`{"meta":{"type":"a","type":"b","user":1},"data":{"id":7},"kind":"k"}`,
+		`{"meta":{"type":"a","user":1},"data":{"id":7,"id":8},"kind":"k"}`,
+		`{"meta":{"type":"a","user":1},"data":{"id":7},"data":{"id":7,"x":1},"kind":"k"}`,
+		`{"meta":{"type":"a","user":1},"data":{"id":7},"kind":"k","kind":"l"}`,
+	} {
+		f(message("", v), badTwice)
+	}
+	// Nobody reads user or data for this one.
+	v := `{"meta":{"type":"b","user":1,"user":2},"data":1,"data":2}`
+	f(message("", v), 0, "trades x - "+v)
+	f = routed(t, Route{Rooms: []string{"trades"}, Type: "x", Keyframe: Keyframe{"e", "full"}})
+	f(message("", `{"e":"full","e":"part"}`), badTwice)
+}
+
+// TestPrivateStaysPrivate: what a template of a private pattern names goes into that pattern
+// or nowhere, and nothing else goes there.
+func TestPrivateStaysPrivate(t *testing.T) {
+	stream, private := &rooms.Class{Name: "stream"}, &rooms.Class{Name: "private", Owner: "{sub}"}
+	catalog, err := rooms.NewCatalog([]*rooms.Pattern{
+		{Match: "orders:{owner}", Class: private}, {Match: "orders:public:*", Class: stream},
+		{Match: "user:{owner}", Class: private}, {Match: "user:desk:{owner}", Class: private}, {Match: "user:system", Class: stream},
+		{Match: "chat:*", Class: stream}, {Match: "chat:dm:{owner}", Class: private}, {Match: "chat:news:*", Class: stream},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := compile(t, catalog,
+		Route{Topic: "t", Match: map[string]string{"@header.to": "own"}, Rooms: []string{"orders:{@key}", "user:{@key}"}, Type: "x"},
+		Route{Topic: "t", Match: map[string]string{"@header.to": "all"}, Rooms: []string{"chat:{@key}"}, Type: "x"},
+		// The same topic feeds the special patterns by routes of their own.
+		Route{Topic: "t", Match: map[string]string{"@header.to": "special"}, Type: "x",
+			Rooms: []string{"orders:public:{@key}", "user:desk:{@key}", "user:system", "chat:dm:{@key}", "chat:news:{@key}"}},
+	)
+	f := func(to, key string, want ...string) {
+		t.Helper()
+		var out []string
+		d := newDecoder(1<<20, func(r *rooms.Record) { out = append(out, r.Pattern.Match) })
+		b := d.route(router.byName["t"], message(key, `1`, "to", to))
+		if strings.Join(out, " ") != strings.Join(want, " ") || (b.reason == badRoom) == (want != nil) {
+			t.Errorf("%s %q: %q (%s), want %q", to, key, out, b.detail(), want)
+		}
+		if want == nil && !strings.Contains(b.detail(), "falls into room pattern") {
+			t.Errorf("%s %q: %s", to, key, b.detail())
+		}
+	}
+	f("own", "u1", "orders:{owner}", "user:{owner}")
+	f("own", "public", "orders:{owner}", "user:{owner}")
+	f("own", "public:u1")
+	f("own", "desk:b1")
+	f("own", "system")
+	f("all", "x", "chat:*")
+	f("all", "news:x", "chat:news:*")
+	f("all", "dm:u1")
+	f("special", "u1", "orders:public:*", "user:desk:{owner}", "user:system", "chat:dm:{owner}", "chat:news:*")
+
+	// Without a route of its own a special pattern is not fed by what crosses over.
+	compile(t, catalog, Route{Topic: "t", Rooms: []string{"orders:{@key}", "chat:{@key}"}})
+	for match, fed := range map[string]bool{"orders:public:*": false, "chat:dm:{owner}": false, "chat:news:*": true} {
+		if p := pattern(t, catalog, match); (p.Feed != nil) != fed {
+			t.Errorf("%s: fed %v", match, p.Feed != nil)
+		}
+	}
+}
+
+// TestBadDetails: what is said of a bad record names the field and what is wrong with it.
+func TestBadDetails(t *testing.T) {
+	f := func(r Route, m *record, want string) {
+		t.Helper()
+		r.Topic = "t"
+		d := newDecoder(1<<20, func(*rooms.Record) {})
+		if got := d.route(compile(t, testCatalog(t), r).byName["t"], m).detail(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	quotes := Route{Rooms: []string{"prices:{symbol}"}}
+	f(quotes, message("", `{"s":1}`), `the record lacks the field "symbol" of "prices:{symbol}"`)
+	f(quotes, message("", `{"symbol":null}`), `"symbol" is null, and cannot be used for "prices:{symbol}"`)
+	f(quotes, message("", `{"symbol":""}`), `"symbol" is empty, and cannot be used for "prices:{symbol}"`)
+	for _, v := range []string{`{}`, `[]`, `1.5`, `true`} {
+		f(quotes, message("", `{"symbol":`+v+`}`), `"symbol" is neither a string nor an integer, and cannot be used for "prices:{symbol}"`)
+	}
+	f(quotes, message("", `{"symbol":1,"symbol":2}`), `the value has "symbol" twice, with different values: it cannot be used for "prices:{symbol}"`)
+	f(quotes, message("", `null`), `the record is a tombstone, without the value that has "symbol" for "prices:{symbol}"`)
+	f(quotes, message("", `{"symbol":"`+strings.Repeat("x", 250)+`"}`), `"prices:{symbol}" gives a name that is longer than 256 bytes`)
+	f(quotes, message("", `{"symbol":"a\n"}`), `"prices:{symbol}" gives a name that no client can write: it has a star, line ends or control characters`)
+	f(Route{Rooms: []string{"orders:{@key}"}}, message("null", `1`), `the record has no key for "orders:{@key}"`)
+	f(Route{Rooms: []string{"orders:{@key}"}}, message(`"42"`, `1`),
+		`"orders:{@key}" gives a name that nobody can own: no user's name has more than 128 bytes, white space, invisible characters or any of *{}"\`)
+	f(Route{Rooms: []string{"orders:{@key}"}}, message("\xfc", `1`), `"orders:{@key}" gives a name that is not UTF-8: key_format says how keys are written`)
+	f(Route{Rooms: []string{"orders:{@key}"}, KeyFormat: "int32"}, message("1", `1`), `the record key is not as long as key_format says, and cannot be used for "orders:{@key}"`)
+	f(Route{Rooms: []string{"trades"}, Key: "{@header.k}"}, message("", `1`), `the record lacks the field "@header.k" of "{@header.k}"`)
+	f(Route{Rooms: []string{"trades"}, Key: "{@key}"}, message("\xfc", `1`), `"{@key}" gives bytes that are not UTF-8: key_format says how keys are written`)
+	f(Route{Rooms: []string{"trades"}, Type: "{e}"}, message("", `{"e":"`+strings.Repeat("x", 257)+`"}`), `"{e}" gives 257 bytes, which are too many`)
+	f(Route{Rooms: []string{"trades"}, Payload: "data"}, message("", `{}`), `the record lacks the field "data" of "payload"`)
+	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `null`), `the record is a tombstone, without the value that has "e" for "match"`)
+	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `{}`), `no route of the topic fits`)
+	for why := lackNone; why <= lackPattern; why++ {
+		for r := reason(1); r < reasons; r++ {
+			if got := (bad{reason: r, lack: why, what: "w", field: "f"}).detail(); got == "" || strings.Contains(got, "%!") {
+				t.Errorf("%s, %d: %q", r, why, got)
+			}
+		}
+	}
+}
+
+// A tombstone that some route takes is nobody's fault.
+func TestTombstoneOfAnotherRoute(t *testing.T) {
+	f := routed(t,
+		Route{Match: map[string]string{"e": "new"}, Rooms: []string{"orders:{@key}"}, Type: "x"},
+		Route{Match: map[string]string{"@header.gone": "1"}, Rooms: []string{"user:{@key}"}, Type: "gone"},
+	)
+	f(message("7", `null`, "gone", "1"), 0, "user:7 gone - null")
+	f(message("7", `null`), badField)
+	f(message("7", `{"e":"old"}`), badRoute)
+}
