@@ -51,6 +51,9 @@ func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 			t.quiet = true
 			continue
 		}
+		if x := c.special(t); x != nil && x.missed != nil {
+			continue // it hears of that first
+		}
 		p := l.positions(c, t)
 		if p.Epoch == "" || t.at != r.Head() {
 			continue

@@ -161,25 +161,23 @@ func (l *Loop) takePlace(c *Conn, j *joining, i int) {
 	}
 }
 
-// take sits down on a seat that was given, or leaves it where it does not
-// begin where the client was.
+// take sits down on a seat that was given, or leaves it where the past can be had later.
 func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 	class := given.Pattern.Class
 	if given.TooOld == nil {
 		given.TooOld = ref.lost
 	}
 	out.Positions, out.TooOld, out.Err = given.Positions, given.TooOld, given.Err
-	// Where the past can be had later, the client keeps its place and asks again.
-	passes := errors.As(out.TooOld, new(*rooms.NotNowError))
-	if out.Err == nil && out.TooOld != nil && (passes || !class.Snapshot) {
-		l.table.Leave(given.Sub)
+	out.Since = ref.since()
+	if out.Err == nil && errors.As(out.TooOld, new(*rooms.NotNowError)) {
+		l.table.Leave(given.Sub) // the client keeps its place and asks again
 		out.Err = out.TooOld
 		out.Positions = rooms.Positions{}
 	}
 	if out.Err != nil {
 		return
 	}
-	ref.Snapshot = ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil
+	ref.Snapshot = ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil && class.Snapshot
 	if ref.Snapshot || given.Resume != nil && given.Resume.Walk {
 		if out.Err = l.mayWalk(c, given.Name, given.Keys); out.Err != nil {
 			l.table.Leave(given.Sub)
@@ -189,6 +187,12 @@ func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 	}
 	l.sit(c, given.Sub, given.At)
 	ref.resume, ref.await = given.Resume, given.Await
+	if out.TooOld != nil {
+		ref.missed = &missed{to: given.Positions}
+		if given.Since != nil {
+			ref.missed.from = *given.Since
+		}
+	}
 	out.Partial = given.Partial
 	out.Chain = !class.Conflate && ref.Keys == nil && ref.Every == 0
 	if ref.Snapshot {

@@ -71,7 +71,7 @@ func (l *Loop) recall(c *Conn, j *joining) bool {
 			j.pasts = make([]*rooms.Past, len(j.given))
 		}
 		if l.engine.cfg.Recall == nil {
-			r.TooOld, r.Resume = &rooms.TooOldError{}, nil
+			l.beginNow(r, &rooms.TooOldError{})
 			continue
 		}
 		j.waiting++
@@ -125,12 +125,17 @@ func (j *joining) releasePasts(c *Conn) {
 // recalled takes what was read again.
 func (l *Loop) recalled(c *Conn, a *recalled) {
 	if a.j.pasts[a.seat] = a.past; a.err != nil {
-		r := a.j.given[a.seat]
-		r.TooOld, r.Resume = a.err, nil
+		l.beginNow(a.j.given[a.seat], a.err)
 	}
 	if a.j.waiting--; a.j.waiting == 0 {
 		l.joined(c, a.j)
 	}
+}
+
+// beginNow has a seat that was to go on from where its client was begin now instead.
+func (l *Loop) beginNow(given *rooms.Seat, why error) {
+	given.TooOld, given.Resume = why, nil
+	given.At, given.Positions, given.Await = l.table.Entry(given.Sub.Room())
 }
 
 // beginPast has the seat sent p first, which was asked for up to upTo; nil: there is

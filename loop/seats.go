@@ -47,8 +47,16 @@ type RoomRef struct {
 	resume *rooms.Resume
 	past   *rooms.Past
 	await  bool
-	lost   error // why SinceTime is no place
+	lost   error   // why SinceTime is no place
+	missed *missed // nil: nothing
 }
+
+// since reports whether the client says where it was.
+func (ref *RoomRef) since() bool { return ref.Since != nil || ref.SinceTime != 0 }
+
+// missed is what lies between where a client was and the seam at which it joined, and
+// cannot be had.
+type missed struct{ from, to rooms.Positions }
 
 // Joined is the answer for one room of a Join, Leave or List: the place that
 // the membership begins, ends or stands at.
@@ -61,9 +69,11 @@ type Joined struct {
 	Chain bool
 	// Partial says that the room may lack last values, since there was no memory for them.
 	Partial bool
-	// TooOld says why the client could not go on from where it was, a
-	// *rooms.TooOldError or *rooms.NotNowError. It is in the room all the same if Err
-	// is nil: the membership begins now, with a snapshot.
+	// Since reports whether the client said where it was, and TooOld why it could not
+	// go on from there, a *rooms.TooOldError or *rooms.NotNowError. It is in the room all
+	// the same if Err is nil: the membership begins now, with a `gap` from where it was
+	// and, where the class has one, a snapshot. Without TooOld it has what came since.
+	Since  bool
 	TooOld error
 	// Rooms are those of a wildcard, by name, each with an answer of its own.
 	Rooms []Joined

@@ -2,7 +2,6 @@ package loop
 
 import (
 	"container/heap"
-	"strconv"
 	"time"
 
 	"tapecast/rooms"
@@ -34,7 +33,8 @@ type special struct {
 
 	await bool // the next keyframe
 
-	found *rooms.Seat // the client has yet to be told of its room; nil: it knows
+	found  *rooms.Seat // the client has yet to be told of its room; nil: it knows
+	missed *missed     // the client has yet to be told of it; nil: it knows, or there is nothing
 
 	walk  walk
 	begin bool // snapshot_begin is to be said before the walk's first frame
@@ -112,6 +112,9 @@ func (l *Loop) seated(c *Conn, t *seat, ref *RoomRef) {
 	if ref.Every > 0 {
 		c.makeSpecial(t).every = ref.Every
 	}
+	if ref.missed != nil {
+		c.makeSpecial(t).missed = ref.missed
+	}
 	if how := ref.resume; how != nil && (t.at < how.Until || how.Ahead || how.Walk || ref.past != nil) {
 		x := c.makeSpecial(t)
 		x.sift.Resumed(how)
@@ -136,27 +139,12 @@ func (l *Loop) beginSnapshot(t *seat, x *special) {
 	l.stats.Snapshots++
 }
 
-// tell queues a notice that has its place before frames; false: not now, because so much
-// waits already.
-func (l *Loop) tell(c *Conn, notice []byte) bool {
-	if c.out != nil && c.out.wouldOverflow(notice) {
-		l.send.more = true
-		return false
-	}
-	return l.enqueue(c, notice)
-}
-
 // gatherSpecial cuts what a special seat lacks; false: the connection is being closed.
 func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 	s, t := &l.send, &c.seats[k]
 	x, r := c.special(t), t.sub.Room()
-	if x.found != nil && !l.announce(c, t, x) {
+	if !l.tellFirst(c, t, x) {
 		return true
-	}
-	if x.begin {
-		if x.begin = !l.tell(c, appendNotice(nil, "snapshot_begin", r.Name(), nil, l.table.Partial(r))); x.begin {
-			return true
-		}
 	}
 	if x.upTo != nil && x.past == nil && !x.waiting {
 		switch {
@@ -193,6 +181,13 @@ func (l *Loop) gatherSpecial(c *Conn, k, left int) bool {
 	if x.walk == walkNone && r.Class().Conflate && (x.every > 0 || l.table.Behind(r, t.at)) {
 		x.walk, x.known = walkOn, rooms.Known{}
 	}
+	return l.gatherTape(c, k, left, x)
+}
+
+// gatherTape is gatherSpecial for what comes from the room's tape, or from its last values.
+func (l *Loop) gatherTape(c *Conn, k, left int, x *special) bool {
+	s, t := &l.send, &c.seats[k]
+	r := t.sub.Room()
 	had := len(s.pieces)
 	var next uint64
 	switch {
@@ -307,24 +302,4 @@ func (l *Loop) moved(c *Conn, t *seat, next uint64, frames int) {
 		}
 	}
 	t.at = next
-}
-
-// appendNotice appends the frame of a notice that names a room; partial: which may lack
-// last values.
-func appendNotice(dst []byte, method, room string, p *rooms.Positions, partial bool) []byte {
-	text := append([]byte(`{"jsonrpc":"2.0","method":"`), method...)
-	text = rooms.AppendString(append(text, `","params":{"room":`...), room)
-	if p != nil {
-		text = p.AppendJSON(append(text, `,"positions":`...))
-	}
-	if partial {
-		text = append(text, `,"partial":true`...)
-	}
-	return rooms.AppendFrame(dst, rooms.OpText, append(text, "}}"...))
-}
-
-func appendConflated(dst []byte, room string, n uint64) []byte {
-	text := rooms.AppendString([]byte(`{"jsonrpc":"2.0","method":"conflated","params":{"room":`), room)
-	text = strconv.AppendUint(append(text, `,"count":`...), n, 10)
-	return rooms.AppendFrame(dst, rooms.OpText, append(text, "}}"...))
 }

@@ -166,7 +166,8 @@ func TestWildcardSince(t *testing.T) {
 	c.expect(joinedNotice("wild:b", "wild:*", "stream", true, 4))
 	c.expect(`{"room":"wild:b"`)
 	c.ask("leave wild:*", "leave wild:*(")
-	c.ask("since wild:*>wild:a=e0:1", `since wild:*(false true wild:a{} position too old: they are of epoch "e0", and the topic's is "e1" wild:b{`)
+	c.ask("since wild:*>wild:a=e0:1", `since wild:*(false true wild:a{"epoch":"e1","0":5} but position too old: they are of epoch "e0", and the topic's is "e1" wild:b{`)
+	c.expect(gapNotice("wild:a", "e0:1", "e1:5"))
 }
 
 // Rooms appear while clients come, go and give their wildcards up: each gets

@@ -55,6 +55,16 @@ func (s *session) reserve(n int) error {
 	return nil
 }
 
+// pattern is that of a room, or of a wildcard's rooms.
+func (j joiner) pattern(name string) *rooms.Pattern {
+	if prefix, wild := strings.CutSuffix(name, "*"); wild {
+		p, _ := j.catalog.Under(prefix)
+		return p
+	}
+	p, _, _ := j.catalog.Resolve(name)
+	return p
+}
+
 // Message does what the text says, or sends it back.
 func (j joiner) Message(c *Conn, _ byte, p []byte) {
 	verb, rest, _ := strings.Cut(string(p), " ")
@@ -86,7 +96,7 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 		var refs []RoomRef
 		for name := range strings.SplitSeq(rest, ",") {
 			name, key, keyed := strings.Cut(name, "=")
-			p, _, _ := j.catalog.Resolve(name)
+			p := j.pattern(name)
 			ref := RoomRef{Name: name, Pattern: p, Snapshot: verb != "join"}
 			if ref.Wild = strings.HasSuffix(name, "*"); ref.Wild {
 				ref.Reserve = c.Session().(*session).reserve
@@ -107,7 +117,7 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 				since := placeOf(place)
 				if under, list, ok := strings.Cut(name, ">"); ok { // of rooms under a wildcard
 					ref.Name, ref.Wild = under, true
-					ref.Pattern, _, _ = j.catalog.Resolve(under)
+					ref.Pattern = j.pattern(under)
 					ref.Places = map[string]rooms.Positions{}
 					for room := range strings.SplitSeq(list, ">") {
 						ref.Places[room] = placeOf(place)
@@ -187,6 +197,7 @@ type world struct {
 	stamp int64                     // Kafka's timestamp of what is published next, ms; 0: one of 1970
 	all   map[string][]rooms.Record // by room: what a topic would still hold
 	away  bool                      // recalls are answered with "not now"
+	low   int64                     // the first offset that the topic still has
 	hold  chan struct{}             // a recall takes one when it is asked, and one before it answers; nil: none
 }
 
@@ -224,6 +235,7 @@ func newWorldOf(t testing.TB, partitions int, cfg Config, classes ...*rooms.Clas
 		{Match: "last:*", Class: last, Feed: w.feed},
 		{Match: "bare:*", Class: all, Feed: w.feed, Bare: true},
 		{Match: "few:*", Class: all, Feed: w.feed, MaxRooms: 1},
+		{Match: "book", Class: all, Feed: w.feed, Keyframed: true},
 	}
 	var err error
 	if w.catalog, err = rooms.NewCatalog(patterns); err != nil {
@@ -263,6 +275,7 @@ func (w *world) publishKey(key, value string, names ...string) {
 		if value == "" {
 			r.Value = nil
 		}
+		r.Keyframe = p.Keyframed && key == "full"
 		w.batch.Add(&r)
 		w.all[name] = append(w.all[name], r)
 		w.off++
@@ -271,34 +284,6 @@ func (w *world) publishKey(key, value string, names ...string) {
 	if err := w.batch.Send(context.Background()); err != nil {
 		w.t.Error(err)
 	}
-}
-
-func (w *world) setAway(away bool) {
-	w.mu.Lock()
-	w.away = away
-	w.mu.Unlock()
-}
-
-// recall answers as if it had read the topic again; a place that the topic has
-// not reached is too old.
-func (w *world) recall(r *rooms.Recall) {
-	go func() {
-		if w.hold != nil {
-			<-w.hold
-			<-w.hold
-		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.away {
-			r.Done(nil, &rooms.NotNowError{Why: "the topic is away", RetryAfter: time.Second})
-			return
-		}
-		if r.After[0].Offset >= w.off {
-			r.Done(nil, &rooms.TooOldError{Why: "the topic is shorter"})
-			return
-		}
-		r.Done(rooms.NewPast(r.Pattern, r.Room, w.all[r.Room], nil), nil)
-	}()
 }
 
 func (w *world) dial(names ...string) (net.Conn, *bufio.Reader) {

@@ -23,6 +23,17 @@ func (s *shard) entry(r *Room) (at uint64, p Positions) {
 	return r.next, s.state(r.pattern.Feed).positions(r)
 }
 
+// Entry is where a member begins now that has nothing: at the newest keyframe, or with
+// what comes next. await reports whether it has to wait for a keyframe first. Any
+// goroutine may ask.
+func (t *Table) Entry(r *Room) (at uint64, p Positions, await bool) {
+	at, ok := r.Keyframe()
+	if !ok || !r.pattern.Keyframed {
+		at, await = r.Head(), r.pattern.Keyframed
+	}
+	return at, t.PositionsAt(r, at), await
+}
+
 // needed takes off n, the number of a tape's oldest chunks that could go, those
 // from the newest keyframe on, unless the tape has grown far too large.
 func (r *Room) needed(n int) int {

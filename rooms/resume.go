@@ -67,6 +67,9 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	if all.Epoch == "" { // Kafka may not have been there since the node began
 		return 0, nil, &NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: retrySoon}
 	}
+	if since.Epoch == "" {
+		return 0, nil, &TooOldError{Oldest: all, Why: "it names no epoch, so nobody can tell which topic it is of"}
+	}
 	if since.Epoch != all.Epoch {
 		return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("they are of epoch %q, and the topic's is %q", since.Epoch, all.Epoch)}
 	}

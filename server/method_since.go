@@ -1,15 +1,18 @@
 package server
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/valyala/fastjson"
 
 	"tapecast/rooms"
 )
 
-// placesOf reads the places that a client has, by room. A place without an epoch
-// is none: the server gave it before it knew better.
+// placesOf reads the places that a client has, by room. One without an epoch is none that
+// anybody can go on from, which its room's answer says: the gateway gives {} itself as long
+// as it has not read the topic.
 func (w *wishes) placesOf(v *fastjson.Value) fault {
 	o, err := v.Object()
 	if err != nil {
@@ -28,9 +31,8 @@ func (w *wishes) placesOf(v *fastjson.Value) fault {
 			w.times[string(room)], why = timeOf(v, ts)
 		} else {
 			var p rooms.Positions
-			if p, why = positionsOf(v); why == "" && p.Epoch != "" {
-				w.since[string(room)] = p
-			}
+			p, why = positionsOf(v)
+			w.since[string(room)] = p
 		}
 		if why != "" {
 			why = "invalid params: params.since[" + quoted(string(room)) + "]" + why
@@ -83,11 +85,59 @@ func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
 		}
 		part, err := strconv.ParseInt(string(name), 10, 32)
 		off, err2 := v.Int64()
-		if err != nil || part < 0 || err2 != nil || off < -1 {
+		plain := strconv.FormatInt(part, 10) == string(name) // not 00 or +0 beside 0
+		if err != nil || part < 0 || !plain || err2 != nil || off < -1 {
 			why = " must have partition numbers as names and offsets as numbers, not " + quoted(string(name)) + ": " + string(v.MarshalTo(nil))
 			return
 		}
 		p.Offsets = append(p.Offsets, rooms.Pos{Partition: int32(part), Offset: off})
 	})
 	return p, why
+}
+
+// strays are the rooms that the client says where it was in and that a request for names
+// does not join, in the order of their names.
+func (h *handler) strays(names []string, w wishes) (list []string) {
+	if len(w.since)+len(w.times) == 0 {
+		return nil
+	}
+	named := make(map[string]struct{}, len(names))
+	var prefixes []string
+	for _, name := range names {
+		named[name] = struct{}{}
+		if prefix, wild := strings.CutSuffix(name, "*"); wild && !w.noWilds && len(prefixes) < h.maxWilds {
+			prefixes = append(prefixes, prefix)
+		}
+	}
+	look := func(room string) {
+		if _, ok := named[room]; !ok && !h.isUnder(room, prefixes) {
+			list = append(list, room)
+		}
+	}
+	for room := range w.since {
+		look(room)
+	}
+	for room := range w.times {
+		look(room)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// isUnder reports whether the room is one that a wildcard of those prefixes joins. Of a
+// wildcard that is none it cannot be told: its own answer says so.
+func (h *handler) isUnder(room string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool {
+		if !strings.HasPrefix(room, prefix) {
+			return false
+		}
+		under, _ := h.catalog.Under(prefix)
+		of, _, _ := h.catalog.Resolve(room)
+		return under == nil || of == under
+	})
+}
+
+// strayFault is the answer for a room of params.since that is not joined.
+func strayFault(room, why string) fault {
+	return fault{code: codeParams, text: "invalid params: params.since[" + quoted(room) + "]: the room " + why}
 }

@@ -139,10 +139,21 @@ func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	if j.Partial {
 		dst = append(dst, `,"partial":true`...)
 	}
-	if j.TooOld != nil { // it is joined all the same, and gets a snapshot
+	if j.Since {
+		dst = strconv.AppendBool(append(dst, `,"recovered":`...), j.TooOld == nil)
+	}
+	if j.TooOld != nil { // it is joined all the same, and told up to where it has missed all
 		dst = appendFault(append(dst, `,"error":`...), joinFault(j.TooOld))
 	}
 	return append(dst, '}')
+}
+
+// appendUnrecovered appends a room that was joined, though not from where the client was.
+func appendUnrecovered(dst []byte, room string, f fault) []byte {
+	dst = append(dst, `{"room":`...)
+	dst = rooms.AppendString(dst, room)
+	dst = append(dst, `,"recovered":false,"error":`...)
+	return append(appendFault(dst, f), '}')
 }
 
 func appendRefused(dst []byte, room string, f fault) []byte {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -96,12 +97,17 @@ func (c *fakeConn) joinWild(r loop.RoomRef) loop.Joined {
 		return out
 	}
 	for i := range out.Rooms {
-		out.Rooms[i].Err = c.refuse[out.Rooms[i].Name]
+		j := &out.Rooms[i]
+		*j = c.joined(j.Name, c.refuse[j.Name])
+		_, j.Since = r.Places[j.Name]
 	}
 	if c.wild == nil {
 		c.wild = map[string][]loop.Joined{}
 	}
 	c.wild[r.Name] = slices.DeleteFunc(slices.Clone(out.Rooms), func(j loop.Joined) bool { return j.Err != nil })
+	for i := range c.wild[r.Name] { // of the join alone
+		c.wild[r.Name][i].Since, c.wild[r.Name][i].TooOld = false, nil
+	}
 	c.in = append(c.in, r.Name)
 	return out
 }
@@ -158,7 +164,11 @@ func (c *fakeConn) joined(name string, err error) loop.Joined {
 	if !ok {
 		p, _ = c.h.catalog.Under(strings.TrimSuffix(name, "*"))
 	}
-	return loop.Joined{Name: name, Class: p.Class.Name, Err: err, Chain: !p.Class.Conflate, Positions: rooms.Positions{Epoch: "e1", Offsets: []rooms.Pos{{Partition: 0, Offset: 7}}}}
+	var late error
+	if errors.As(err, new(*rooms.TooOldError)) { // it is joined all the same
+		late, err = err, nil
+	}
+	return loop.Joined{TooOld: late, Name: name, Class: p.Class.Name, Err: err, Chain: !p.Class.Conflate, Positions: rooms.Positions{Epoch: "e1", Offsets: []rooms.Pos{{Partition: 0, Offset: 7}}}}
 }
 
 func (c *fakeConn) Join(refs []loop.RoomRef, reply func([]loop.Joined) []byte) {
@@ -176,7 +186,9 @@ func (c *fakeConn) Join(refs []loop.RoomRef, reply func([]loop.Joined) []byte) {
 			if err == nil {
 				c.in = append(c.in, r.Name)
 			}
-			list = append(list, c.joined(r.Name, err))
+			j := c.joined(r.Name, err)
+			j.Since = r.Since != nil || r.SinceTime != 0
+			list = append(list, j)
 		}
 		c.send(string(reply(list)))
 	}

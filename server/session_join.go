@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +75,7 @@ type asking struct {
 	names  []string
 	faults []fault // of each name; nil: none has any
 	refs   []loop.RoomRef
+	strays []string // rooms that the client says where it was in, and does not join
 }
 
 // ask finds out which of the rooms may be joined, and reserves places for them. Those
@@ -206,6 +208,7 @@ func (h *handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 	s.mu.Unlock()
 	w.noWilds = true
 	a := h.ask(c, s, user, names, w)
+	a.strays = h.strays(names, w)
 	s.enter(1) // nothing waits yet but what the client asks for behind it
 	c.Join(a.refs, func(joined []loop.Joined) []byte {
 		s.leave(1)
@@ -222,8 +225,9 @@ func (h *handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 }
 
 // appendAutoSubscribed appends the notice that names the rooms joined on
-// authentication. Rooms that could not be joined are in errors, which is left
-// out where there are none.
+// authentication. In errors are the rooms that could not be joined, and, with recovered
+// beside the error, those that could not go on from where the client was. It is left out
+// where there are none, and recovered where nobody wanted to go on.
 func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 	dst = appendNoticeHead(dst, "auto_subscribed")
 	dst = append(dst, `{"globalRooms":`...)
@@ -242,21 +246,45 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 	}
 	dst = append(dst, '}')
 	dst = appendPartial(dst, joined)
+	dst = appendRecovered(dst, joined)
 	late := slices.ContainsFunc(joined, func(j loop.Joined) bool { return j.TooOld != nil })
-	if late || public+private < len(a.names) {
+	if late || public+private < len(a.names) || len(a.strays) > 0 {
 		dst = append(dst, `,"errors":[`...)
 		from = len(dst)
 		a.each(joined, func(name string, j *loop.Joined, f fault) {
-			if j != nil && j.Err == nil {
-				f = joinFault(j.TooOld) // it is joined all the same
-			}
-			if f.is() {
+			switch {
+			case f.is():
 				dst = appendRefused(appendComma(dst, from), name, f)
+			case j.TooOld != nil:
+				dst = appendUnrecovered(appendComma(dst, from), name, joinFault(j.TooOld))
 			}
 		})
+		for _, name := range a.strays {
+			dst = appendRefused(appendComma(dst, from), name, strayFault(name, "is not joined on authentication: send its position with subscribe"))
+		}
 		dst = append(dst, ']')
 	}
 	return append(dst, "}}"...)
+}
+
+// appendRecovered appends by room whether a client that said where it was gets all that
+// came since.
+func appendRecovered(dst []byte, joined []loop.Joined) []byte {
+	from := 0
+	for i := range joined {
+		if j := &joined[i]; j.Err == nil && j.Since {
+			if from == 0 {
+				dst = append(dst, `,"recovered":{`...)
+				from = len(dst)
+			}
+			dst = rooms.AppendString(appendComma(dst, from), j.Name)
+			dst = strconv.AppendBool(append(dst, ':'), j.TooOld == nil)
+		}
+	}
+	if from > 0 {
+		dst = append(dst, '}')
+	}
+	return dst
 }
 
 // appendPartial appends the list of rooms that may lack last values, where there are any.

@@ -19,6 +19,11 @@ func (h *handler) subscribe(c conn, s *session, q *request, user string) {
 	if !f.is() {
 		w, f = q.wishes()
 	}
+	if !f.is() {
+		if strays := h.strays(names, w); len(strays) > 0 {
+			f = strayFault(strays[0], "is not joined by this request: name it in params.rooms")
+		}
+	}
 	if f.is() {
 		h.fail(c, q, f)
 		return

@@ -33,18 +33,20 @@ func TestWildcards(t *testing.T) {
 	room := func(name, status string) string {
 		return fmt.Sprintf(`{"room":%q,"status":%q,"class":"stream","chain":true,"positions":{"epoch":"e1","0":7}}`, name, status)
 	}
+	back := strings.TrimSuffix(room("trades:A", "joined"), "}") + `,"recovered":true}`
 	c.refuse = map[string]error{"trades:B": &rooms.TooOldError{}}
-	f(`{"method":"subscribe","params":{"rooms":["trades:*","trades:C"],"since":{"trades:A":{"epoch":"e1","0":3},"trades":{"epoch":"e1","0":3},"prices:A":{"epoch":"e1","0":3}}},"id":1}`,
-		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"joined","class":"stream","chain":true,"rooms":[`+room("trades:A", "joined")+","+room("trades:AB", "joined")+
-			`,{"room":"trades:B","error":{"code":-32008,"message":"position too old: the gateway no longer holds what came after it","data":{"oldest":{}}}}]},`+room("trades:C", "joined")+`]}}`)
-	if r := c.asked[0]; len(r.Places) != 1 || r.Places["trades:A"].Epoch != "e1" || r.Since != nil {
+	late := room("trades:B", "left")
+	f(`{"method":"subscribe","params":{"rooms":["trades:*","trades:C"],"since":{"trades:A":{"epoch":"e1","0":3},"trades:B":{"epoch":"e1","0":3}}},"id":1}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"joined","class":"stream","chain":true,"rooms":[`+back+","+room("trades:AB", "joined")+
+			`,{"room":"trades:B","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"recovered":false,"error":{"code":-32008,"message":"position too old: the gateway no longer holds what came after it","data":{"oldest":{}}}}]},`+room("trades:C", "joined")+`]}}`)
+	if r := c.asked[0]; len(r.Places) != 2 || r.Places["trades:A"].Epoch != "e1" || r.Since != nil {
 		t.Errorf("the wildcard has places %+v", r.Places)
 	}
-	if s := sessionOf(c); s.rooms != 7+3 {
+	if s := sessionOf(c); s.rooms != 7+4 {
 		t.Errorf("%d rooms are counted", s.rooms)
 	}
 	f(`{"method":"unsubscribe","params":{"rooms":["trades:*"]},"id":1}`,
-		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"left","class":"stream","chain":true,"rooms":[`+room("trades:A", "left")+","+room("trades:AB", "left")+`]}]}}`)
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"left","class":"stream","chain":true,"rooms":[`+room("trades:A", "left")+","+room("trades:AB", "left")+","+late+`]}]}}`)
 	if s := sessionOf(c); s.rooms != 7+1 {
 		t.Errorf("%d rooms are counted", s.rooms)
 	}

@@ -120,6 +120,7 @@ type roomReply struct {
 	Class     string
 	Chain     bool
 	Positions positions
+	Recovered *bool       // nil: the join said no position
 	Rooms     []roomReply // of a wildcard
 	Error     *rpcError
 }
@@ -134,6 +135,9 @@ func (c *client) repliedOf(list []roomReply) {
 			c.repliedOf(x.Rooms)
 		case x.Status == "joined":
 			c.enter(x.Room, x.Positions, x.Chain)
+			if r := c.rooms[x.Room]; x.Recovered != nil && !*x.Recovered && r != nil {
+				r.missed = true
+			}
 		case x.Status == "left":
 			c.depart(x.Room, x.Positions)
 		}

@@ -22,6 +22,7 @@ type room struct {
 	frames []frame
 	gaps   int
 	resets int
+	missed bool // a gap comes first, from wherever the client was
 
 	snapping bool             // between snapshot_begin and snapshot_end
 	taken    []taken          // of snapshots that have ended
@@ -50,6 +51,9 @@ func (r *room) fault(format string, args ...any) {
 
 // data takes a frame and holds it against all that came before.
 func (r *room) data(f frame) {
+	if r.missed {
+		r.fault("frame %d:%d before the gap", f.part, f.off)
+	}
 	if r.left != nil {
 		r.fault("frame %d:%d after the leave", f.part, f.off)
 	}
@@ -134,7 +138,7 @@ func (r *room) gap(from, to positions) {
 		if off < r.seenAt(p) {
 			r.fault("gap to %d:%d, though %d was seen", p, off, r.seen[p])
 		}
-		if f, ok := from.at[p]; ok && f > r.seenAt(p) {
+		if f, ok := from.at[p]; ok && f > r.seenAt(p) && !r.missed {
 			r.fault("gap from %d:%d, past what was seen, %d: a loss before it", p, f, r.seenAt(p))
 		}
 		if last, ok := r.last[p]; ok && off > last {
@@ -142,6 +146,7 @@ func (r *room) gap(from, to positions) {
 		}
 		r.seen[p] = max(off, r.seenAt(p))
 	}
+	r.missed = false
 }
 
 // reset takes a notice that the topic was made anew.

@@ -123,6 +123,7 @@ type viewer struct {
 	epoch    string
 	at       [valuesPartitions]int64 // where it stands; nothing with epoch ""
 	snapping bool
+	missed   bool      // a gap comes first
 	asked    time.Time // of the join
 	newest   []int64   // by key: offset of its value; -1: it has none
 	seen     []int64   // by key: the newest offset that it has seen
@@ -255,7 +256,10 @@ func (v *viewers) hear(g *guest, method string, p notified) {
 			v.stand(g, x, at)
 		}
 	case "gap", "reset":
-		v.fault(g, "%s %s", method, p.Params)
+		if method != "gap" || !x.missed { // of a place that was too old
+			v.fault(g, "%s %s", method, p.Params)
+		}
+		x.missed = false
 	}
 }
 
@@ -272,6 +276,7 @@ func (v *viewers) reply(g *guest, x *viewer, p notified) {
 			v.fault(g, "%+v", *e)
 		} else if e != nil {
 			v.resumes--
+			x.missed = true
 		}
 		if x.state = viewIn; r[0].Positions.epoch != "" && !x.snapping {
 			v.stand(g, x, r[0].Positions)
