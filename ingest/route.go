@@ -33,9 +33,10 @@ type Route struct {
 	// (also ""), int32 and int64 (big-endian, as Kafka's serializers write them), hex or
 	// base64 (any bytes, written so). A record whose key is none is bad.
 	KeyFormat string
-	// Partitioner names what the producers choose partitions with: murmur2 (the
-	// Java client), consistent (librdkafka's default: consistent_random) or
-	// fnv1a. It is what tells the one partition of a private room.
+	// Partitioner names what the producers choose partitions with by the record's key:
+	// murmur2 (the Java client), consistent (librdkafka's default: consistent_random)
+	// or fnv1a. It is a check: records that lie elsewhere are delivered as all others,
+	// and counted (Stats.Misplaced). Empty: nothing is checked.
 	Partitioner string
 	// Tombstones says that the topic holds records without a value.
 	Tombstones bool
@@ -84,7 +85,7 @@ type route struct {
 	bare    bool
 	binary  bool
 	keys    keyFormat
-	place   partitioner // nil: not named
+	place   partitioner // where records with a key must be; nil: anywhere
 
 	keyframe *cond // nil: no record is one
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Compile checks routes against the catalog and names every fault at once. It
-// sets Feed, Bare and Place of the patterns that the routes feed, and returns
+// sets Feed, Bare and Keyframed of the patterns that the routes feed, and returns
 // the feeds, one for each topic in the order of first mention. A router with
 // faults must not be used.
 func Compile(routes []Route, catalog *rooms.Catalog) (*Router, []*rooms.Feed, []Fault) {
@@ -18,14 +18,14 @@ func Compile(routes []Route, catalog *rooms.Catalog) (*Router, []*rooms.Feed, []
 		catalog: catalog,
 		source:  routes,
 		router:  &Router{byName: map[string]*topicRoutes{}, left: map[string]left{}},
-		uses:    map[*rooms.Pattern]use{},
+		first:   map[*rooms.Pattern]int{},
 		tombs:   map[string]bool{},
 	}
 	for i := range routes {
 		c.tombs[routes[i].Topic] = c.tombs[routes[i].Topic] || routes[i].Tombstones
 	}
 	for _, p := range catalog.Patterns() {
-		p.Feed, p.Bare, p.Place, p.Keyframed = nil, false, nil, false
+		p.Feed, p.Bare, p.Keyframed = nil, false, false
 	}
 	for i := range routes {
 		c.route(i)
@@ -47,15 +47,9 @@ type compiler struct {
 	source  []Route
 	router  *Router
 	faults  []Fault
-	uses    map[*rooms.Pattern]use
-	tombs   map[string]bool // topics said to hold tombstones
+	first   map[*rooms.Pattern]int // the first route that feeds each
+	tombs   map[string]bool        // topics said to hold tombstones
 	landed  []landing
-}
-
-// use is what the first route that feeds a pattern says of it.
-type use struct {
-	route       int
-	partitioner string
 }
 
 // landing is one room template of one route.
@@ -91,7 +85,6 @@ func (c *compiler) route(i int) {
 		c.fault(i, "rooms", "is empty: name at least one room such as \"prices\" or \"prices:{s}\"")
 	}
 	r.rooms = make([]roomTemplate, 0, len(src.Rooms))
-	placed := false
 	for n, text := range src.Rooms {
 		if slices.Contains(src.Rooms[:n], text) {
 			c.fault(i, "rooms", "names %q twice, so each record would reach it twice: keep one", text)
@@ -103,11 +96,7 @@ func (c *compiler) route(i int) {
 			continue
 		}
 		r.rooms = append(r.rooms, roomTemplate{template: tmpl})
-		placed = c.land(i, t, r, &r.rooms[len(r.rooms)-1]) || placed
-	}
-	if r.place != nil && !placed && len(r.rooms) > 0 {
-		c.fault(i, "partitioner", "is named, but no room of the route ends in {@key} where its pattern has its wildcard: "+
-			"only the record key decides the partition; write such a room, or leave the partitioner out")
+		c.land(i, t, r, &r.rooms[len(r.rooms)-1])
 	}
 	if !r.keysAs(r.keys) && src.KeyFormat != "" && ok {
 		c.fault(i, "key_format", "is named, but nothing of the route takes {@key}: leave it out")
@@ -234,33 +223,33 @@ func (c *compiler) readable(i int, field string, r *route, reads bool) {
 }
 
 // land finds the pattern that a room template's names fall into and marks it
-// as fed. It says whether the route's partitioner tells their partition.
-func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) (placed bool) {
+// as fed.
+func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) {
 	src := &c.source[i]
 	c.readable(i, "rooms", r, room.uses(fromValue))
 	if room.text == "" {
 		c.fault(i, "rooms", "has an empty name: name a room such as \"prices\" or \"prices:{s}\"")
-		return false
+		return
 	}
 	if strings.Contains(room.text, "*") {
 		c.fault(i, "rooms", "%q has a *, which only room patterns may: name a field in braces such as {s}", room.text)
-		return false
+		return
 	}
 	if room.prefix() == "" {
 		c.fault(i, "rooms", "%q begins with a placeholder, so it could name any room: begin it with text such as \"prices:\"", room.text)
-		return false
+		return
 	}
 	base, others := c.candidates(&room.template)
 	if base == nil && others == nil {
 		c.fault(i, "rooms", "%q matches no room pattern: add under rooms %s", room.text, suggest(room))
-		return false
+		return
 	}
 	if base == nil {
 		if one := slices.IndexFunc(others, isPrivate); one >= 0 && len(others) > 1 {
 			other := others[(one+1)%len(others)]
 			c.fault(i, "rooms", "%q gives names of room pattern %q, which is private, and of %q: begin it with %q, or another pattern's prefix",
 				room.text, others[one].Match, other.Match, others[one].Prefix())
-			return false
+			return
 		} else if one >= 0 {
 			base, others = others[0], nil
 		}
@@ -271,7 +260,7 @@ func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) (pl
 		room.pattern = base
 	}
 	if base == nil {
-		return false
+		return
 	}
 	if c.tombs[src.Topic] && base.Class.Conflate {
 		const why = "%q comes from the value, which a tombstone does not have, and class %q of room %q is conflated: " +
@@ -289,28 +278,17 @@ func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) (pl
 				"use a class such as book", base.Class.Name, room.text)
 		}
 	}
-	ends := endsInKey(&room.template, base)
-	partitioner := ""
-	if r.place != nil && ends && r.keys == keyUTF8 {
-		partitioner = src.Partitioner // else an owner's name is not what producers hash
-	}
-	first, fed := c.uses[base]
+	first, fed := c.first[base]
 	switch {
 	case !fed:
-		c.uses[base] = use{i, partitioner}
+		c.first[base] = i
 		feed(base, t, r)
-		if partitioner != "" {
-			base.Place = placeBy(r.place)
-		}
 	case base.Feed != t.feed:
 		c.fault(i, "rooms", "%q falls into room pattern %q, which route %d feeds from topic %q: a position would be ambiguous; "+
-			"give each topic rooms of its own", room.text, base.Match, first.route, base.Feed.Topic())
+			"give each topic rooms of its own", room.text, base.Match, first, base.Feed.Topic())
 	case base.Bare != r.bare:
-		c.fault(i, "envelope", "differs from route %d, which feeds room pattern %q too: a room is either bare or not", first.route, base.Match)
-	case first.partitioner != partitioner:
-		c.fault(i, "partitioner", "differs from route %d, which feeds room pattern %q too: name the same one, or none", first.route, base.Match)
+		c.fault(i, "envelope", "differs from route %d, which feeds room pattern %q too: a room is either bare or not", first, base.Match)
 	}
-	return ends
 }
 
 func feed(p *rooms.Pattern, t *topicRoutes, r *route) {

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"strings"
-	"unsafe"
 
 	"tapecast/rooms"
 )
@@ -77,19 +76,6 @@ func (c *compiler) fitTogether(a, b int) bool {
 		}
 	}
 	return true
-}
-
-// endsInKey says whether what the pattern's wildcard captures is the record's
-// key, whole and nothing else.
-func endsInKey(t *template, p *rooms.Pattern) bool {
-	return len(t.parts) == 2 && t.parts[0].lit == p.Prefix() && t.parts[1].field && t.parts[1].from.kind == fromKey && !p.Literal()
-}
-
-// placeBy is a partitioner in the shape that rooms asks for.
-func placeBy(by partitioner) func(owner string, partitions int32) int32 {
-	return func(owner string, partitions int32) int32 {
-		return by(unsafe.Slice(unsafe.StringData(owner), len(owner)), partitions)
-	}
 }
 
 // templates visits all templates of the route.

@@ -25,9 +25,6 @@ type Pattern struct {
 	// Keyframed says that some records are keyframes, such as full order books: a
 	// member begins at the newest of them, and goes on at it when it lags.
 	Keyframed bool
-	// Place gives the one partition that a private room lives on, where the
-	// route names its partitioner; nil: any.
-	Place func(owner string, partitions int32) int32
 
 	prefix string // Match up to the wildcard
 	wild   bool

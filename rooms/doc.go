@@ -58,6 +58,13 @@
 // is spared, frame by frame, what it has. Tapes of two nodes differ in the order of
 // partitions, so no number means anything elsewhere: positions do.
 //
+// Positions name all partitions of the feed, whichever of them the room has had records
+// from: producers may place a key elsewhere tomorrow, and a topic may grow. A partition
+// that a client does not name is younger than its last word, or was left out by a gateway
+// that named one of a private room. It is read from its start either way: from the tape,
+// or from Kafka, which refuses what it has let go (-32008). All members that are level with
+// a feed share one text of its positions (shard.levelAt), which costs each of them a copy.
+//
 // # Rooms that appear
 //
 // A Watch is interest in all rooms of a pattern whose names begin alike. Its join

@@ -86,7 +86,7 @@ func TestNotices(t *testing.T) {
 			t.Errorf("got %s, want x%s", got, want)
 		}
 	}
-	f(AppendGap([]byte("x"), `a"b`, Positions{"e", []Pos{{0, 1}}}, Positions{"e", []Pos{{0, 5}, {1, 7}}}),
+	f(AppendGap([]byte("x"), `a"b`, Positions{Epoch: "e", Offsets: []Pos{{0, 1}}}, Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 7}}}),
 		`{"jsonrpc":"2.0","method":"gap","params":{"room":"a\"b","from":{"epoch":"e","0":1},"to":{"epoch":"e","0":5,"1":7}}}`)
 	f(AppendGap([]byte("x"), "a", Positions{}, Positions{}),
 		`{"jsonrpc":"2.0","method":"gap","params":{"room":"a","from":{},"to":{}}}`)

@@ -100,8 +100,8 @@ func (s *shard) forget(r *Room) {
 	r.tape.reach = nil
 }
 
-// gap tells the members of every room that the partition may feed. Who was away
-// hears of it when it resumes from before.
+// gap tells the members of every room of the feed: any of them may have had what was
+// lost. A client that was away hears of it when it resumes from before.
 func (s *shard) gap(it *item) {
 	if list := s.lost[it.feed.index]; !setIn(list, it.part, it.off) {
 		s.lost[it.feed.index] = append(list, Pos{it.part, it.off})
@@ -109,9 +109,6 @@ func (s *shard) gap(it *item) {
 	from := Positions{Epoch: it.shape.epoch, Offsets: []Pos{{it.part, it.time}}}
 	to := Positions{Epoch: it.shape.epoch, Offsets: []Pos{{it.part, it.off}}}
 	s.eachFed(it.feed, func(r *Room) {
-		if place, ok := r.place(it.shape.partitions); ok && place != it.part {
-			return
-		}
 		r.chain.forget(it.part)
 		if r.subs != nil {
 			s.scratch = AppendGap(s.scratch[:0], r.name, from, to)
@@ -142,12 +139,4 @@ func (s *shard) eachFed(f *Feed, visit func(*Room)) {
 			}
 		})
 	}
-}
-
-// place is the one partition that the room lives on, where that is known.
-func (r *Room) place(partitions int32) (int32, bool) {
-	if r.pattern.Place == nil || partitions == 0 {
-		return 0, false
-	}
-	return r.pattern.Place(r.name[len(r.pattern.prefix):], partitions), true
 }

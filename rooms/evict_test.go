@@ -176,7 +176,7 @@ func TestEvictedWalks(t *testing.T) {
 	f(0, resumed, true, 0)
 	// Who has b goes on, who has a only is told that b has gone.
 	resume := func(off int64) Seat {
-		j := &Join{Done: func(*Join) {}, Rooms: []Seat{{Name: room, Pattern: r.pattern, Since: &Positions{"e1", []Pos{{0, off}}}}}}
+		j := &Join{Done: func(*Join) {}, Rooms: []Seat{{Name: room, Pattern: r.pattern, Since: &Positions{Epoch: "e1", Offsets: []Pos{{0, off}}}}}}
 		m.Join(m.listen(), j)
 		m.answer()
 		return j.Rooms[0]

@@ -17,7 +17,7 @@ var plantedFaults = []struct{ what, file, old, new string }{
 	{"an order that is made anew leaves out what is not published yet", "latest.go", " || f.num >= published {", " {"},
 	{"a tombstone is forgotten and nobody knows", "latest.go", "l.forgotten.Store(f.num + 1)", "_ = f.num"},
 	{"keys go after half their time", "remember.go", "s.now-f.at > k.keyTTL().Milliseconds()", "s.now-f.at > k.keyTTL().Milliseconds()/2"},
-	{"positions of partition 2 are not looked at", "sift.go", "if p.Partition == part {", "if p.Partition == part && part != 2 {"},
+	{"positions of partition 2 are taken to be those of 1", "sift.go", "p := posOf(list, part)", "p := posOf(list, min(part, 1))"},
 	{"positions are one further than the tape", "events.go", "next.off[it.part] = max(next.off[it.part], it.off)", "next.off[it.part] = max(next.off[it.part], it.off+1)"},
 	{"a resume begins a chunk late", "resume.go", "r.numberFrom(c.first), c.after[feed], now)", "r.numberFrom(c.first+uint64(c.n)), c.after[feed], now)"},
 	{"of the chunks that go one is not searched for last values", "sweep.go", "r.evacuate(n)", "r.evacuate(n - 1)"},

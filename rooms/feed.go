@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"slices"
 	"strconv"
 	"sync/atomic"
 )
@@ -13,17 +14,37 @@ type Pos struct {
 }
 
 // Positions is a place in all partitions of a topic's epoch. Without an epoch
-// the place is not known (yet), and there are no offsets.
+// the place is not known (yet), and there are no offsets. Offsets may be shared by
+// many, so only a copy of them may be changed.
 type Positions struct {
 	Epoch   string
 	Offsets []Pos
+
+	text *sharedText // of these offsets, which others have too; nil: nobody shares them
 }
+
+// sharedText is the JSON of positions that many members have at once: it is made for the
+// first of them, and costs the others a copy.
+type sharedText struct{ made atomic.Pointer[[]byte] }
 
 // AppendJSON appends {"epoch":"k3x9","0":1234}, or {} where nothing is known.
 func (p Positions) AppendJSON(dst []byte) []byte {
 	if p.Epoch == "" {
 		return append(dst, '{', '}')
 	}
+	if p.text == nil {
+		return p.appendJSON(dst)
+	}
+	text := p.text.made.Load()
+	if text == nil {
+		made := slices.Clip(p.appendJSON(nil))
+		text = &made
+		p.text.made.Store(text)
+	}
+	return append(dst, *text...)
+}
+
+func (p Positions) appendJSON(dst []byte) []byte {
 	dst = append(dst, `{"epoch":`...)
 	dst = AppendString(dst, p.Epoch)
 	for _, o := range p.Offsets {

@@ -20,7 +20,8 @@ func (s *shard) entry(r *Room) (at uint64, p Positions) {
 	if at, ok := r.Keyframe(); ok && r.pattern.Keyframed {
 		return at, s.table.PositionsAt(r, at)
 	}
-	return r.next, s.state(r.pattern.Feed).positions(r)
+	f := r.pattern.Feed
+	return r.next, s.levelAt(f, s.state(f))
 }
 
 // Entry is where a member begins now that has nothing: at the newest keyframe, or with

@@ -89,7 +89,7 @@ func (c *client) stand(at Positions) {
 		c.fatal("at epoch %q, of %q", at.Epoch, c.topic.epoch)
 	}
 	for part := range c.at {
-		c.at[part] = posOf(at.Offsets, part)
+		c.at[part] = offsetOf(at.Offsets, part)
 		c.sure[part] = c.at[part]
 	}
 }
@@ -126,7 +126,7 @@ func (c *client) told(at Positions, level, exact bool) {
 		c.fatal("told of epoch %q in %q", at.Epoch, c.topic.epoch)
 	}
 	for part := range c.at {
-		off := posOf(at.Offsets, part)
+		off := offsetOf(at.Offsets, part)
 		if missed := c.missed(part, c.at[part], off); missed >= 0 && !(conflated(c.room) && !level && c.superseded(part, missed, off)) {
 			c.fatal("told of %d:%d, and had not been sent %d after %d", part, off, missed, c.at[part])
 		}
@@ -231,7 +231,7 @@ func (c *client) gap(from, to Positions, exact bool) {
 		return
 	}
 	for part := range c.at {
-		off := posOf(to.Offsets, part)
+		off := offsetOf(to.Offsets, part)
 		if i := slices.IndexFunc(to.Offsets, func(p Pos) bool { return p.Partition == int32(part) }); i < 0 {
 			continue
 		}

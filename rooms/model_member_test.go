@@ -114,7 +114,7 @@ func (w *world) recall(room string, after, upTo []Pos) (*Past, *TooOldError) {
 	topic := w.topics[topicOf(room)]
 	var list []Record
 	for part := range modelParts {
-		from, to := posOf(after, part), posOf(upTo, part)
+		from, to := offsetOf(after, part), offsetOf(upTo, part)
 		if from < topic.begin[part]-1 || from >= int64(len(topic.logs[part])) {
 			return nil, &TooOldError{}
 		}
@@ -132,7 +132,7 @@ func (w *world) recall(room string, after, upTo []Pos) (*Past, *TooOldError) {
 	return NewPast(p, room, list, nil), nil
 }
 
-func posOf(list []Pos, part int) int64 {
+func offsetOf(list []Pos, part int) int64 {
 	for _, p := range list {
 		if p.Partition == int32(part) {
 			return p.Offset

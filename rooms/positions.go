@@ -2,22 +2,11 @@ package rooms
 
 import "slices"
 
-// positions is the place in the room's topic that the shard's tapes have
-// reached. Only a partition that the room can get records from counts. Where
-// one of them is not known yet, nothing is: a partition that is left out would
-// be read from its start by who resumes.
-func (s *feedState) positions(r *Room) Positions {
-	if s == nil {
-		return Positions{}
-	}
-	if part, ok := r.place(int32(len(s.off))); ok {
-		off := s.off[part]
-		if off == unknown {
-			return Positions{}
-		}
-		return Positions{s.epoch, []Pos{{part, off}}}
-	}
-	p := Positions{s.epoch, make([]Pos, len(s.off))}
+// positions is the place in all partitions of the topic that the shard's tapes have
+// reached. Where one of them is not known yet, nothing is: a partition that is left out
+// is read from its start for a client that resumes.
+func (s *feedState) positions() Positions {
+	p := Positions{Epoch: s.epoch, Offsets: make([]Pos, len(s.off)), text: new(sharedText)}
 	for i, off := range s.off {
 		if off == unknown {
 			return Positions{}
@@ -25,6 +14,27 @@ func (s *feedState) positions(r *Room) Positions {
 		p.Offsets[i] = Pos{int32(i), off}
 	}
 	return p
+}
+
+// level is what one state of a feed says to members that are level with it. It is made
+// once a state, when the first member asks.
+type level struct {
+	state *feedState
+	at    Positions
+}
+
+// levelAt returns the positions of a state of the feed, which all that ask share. Any
+// goroutine may ask. Two that ask at once may make it twice, which harms nobody.
+func (s *shard) levelAt(f *Feed, state *feedState) Positions {
+	if state == nil {
+		return Positions{}
+	}
+	l := s.levels[f.index].Load()
+	if l == nil || l.state != state {
+		l = &level{state, state.positions()}
+		s.levels[f.index].Store(l)
+	}
+	return l.at
 }
 
 // PositionsAt is the place up to which a member whose cursor is at has been
@@ -36,14 +46,14 @@ func (t *Table) PositionsAt(r *Room, at uint64) Positions {
 	s := t.shards[t.shardOf(r.name)]
 	for {
 		state := s.state(r.pattern.Feed) // before the head: see publish
-		p := state.positions(r)
+		p := s.levelAt(r.pattern.Feed, state)
 		if p.Epoch == "" {
 			return p
 		}
 		head := r.head.Load()
 		w := r.window()
 		if at < head && !w.has(at) {
-			return Positions{state.epoch, r.tape.before(at)}.covering(p)
+			return Positions{Epoch: state.epoch, Offsets: r.tape.before(at)}.covering(p)
 		}
 		all := p.raise(&w, min(at, head), state)
 		if !all && state != s.state(r.pattern.Feed) {
@@ -70,8 +80,8 @@ func (p *Positions) raise(w *window, at uint64, state *feedState) bool {
 			if int(f.part) < len(state.off) && f.off <= state.off[f.part] {
 				return true
 			}
-			if o := p.of(f.part); o != nil {
-				o.Offset = max(o.Offset, f.off)
+			if o := p.of(f.part); o != nil && o.Offset < f.off {
+				p.move(f.part, f.off)
 			}
 		}
 	}
@@ -94,19 +104,34 @@ func (p *Positions) lower(w *window, at, head uint64, gen int64) {
 		case f.part <= noticeGap:
 			part, last = noticeGap-f.part, f.off
 		}
-		if o := p.of(part); o != nil {
-			o.Offset = min(o.Offset, last)
+		if o := p.of(part); o != nil && o.Offset > last {
+			p.move(part, last)
 		}
 	}
 }
 
-func (p *Positions) of(part int32) *Pos {
-	for i := range p.Offsets {
-		if p.Offsets[i].Partition == part {
-			return &p.Offsets[i]
+func (p *Positions) of(part int32) *Pos { return posOf(p.Offsets, part) }
+
+// posOf finds a partition in a list, which mostly holds all of them in order.
+func posOf(list []Pos, part int32) *Pos {
+	if uint(part) < uint(len(list)) && list[part].Partition == part {
+		return &list[part]
+	}
+	for i := range list {
+		if list[i].Partition == part {
+			return &list[i]
 		}
 	}
 	return nil
+}
+
+// move changes the offset of a partition that is there. Offsets that others share are
+// copied first.
+func (p *Positions) move(part int32, off int64) {
+	if p.text != nil {
+		p.Offsets, p.text = slices.Clone(p.Offsets), nil
+	}
+	p.of(part).Offset = off
 }
 
 // Cover says that p is at or behind have in each partition of have.
@@ -118,14 +143,22 @@ func (p Positions) Cover(have []Pos) bool {
 }
 
 // Raised is p, and what is in have of it: the place of a client that came with have
-// of the same epoch and was sent all up to p since. Where p is none, so is it.
+// of the same epoch and was sent all up to p since. Where p is none, so is it. What p
+// shares with others stays as it is.
 func (p Positions) Raised(epoch string, have []Pos) Positions {
-	if p.Epoch == epoch {
-		for _, h := range have {
-			if o := p.of(h.Partition); o != nil {
-				o.Offset = max(o.Offset, h.Offset)
-			}
+	if p.Epoch != epoch {
+		return p
+	}
+	own := false
+	for _, h := range have {
+		o := p.of(h.Partition)
+		if o == nil || o.Offset >= h.Offset {
+			continue
 		}
+		if !own {
+			p.Offsets, p.text, own = slices.Clone(p.Offsets), nil, true
+		}
+		p.of(h.Partition).Offset = h.Offset
 	}
 	return p
 }
@@ -133,7 +166,7 @@ func (p Positions) Raised(epoch string, have []Pos) Positions {
 // covering is p, or nothing where it lacks a partition of all.
 func (p Positions) covering(all Positions) Positions {
 	for _, o := range all.Offsets {
-		if !slices.ContainsFunc(p.Offsets, func(x Pos) bool { return x.Partition == o.Partition }) {
+		if p.of(o.Partition) == nil {
 			return Positions{}
 		}
 	}

@@ -88,9 +88,9 @@ func TestPositionsRaised(t *testing.T) {
 		p, want Positions
 		covers  bool
 	}{
-		{Positions{"e", []Pos{{0, 4}, {1, 3}}}, Positions{"e", []Pos{{0, 5}, {1, 3}}}, false},
-		{Positions{"e", []Pos{{0, 5}, {1, 2}}}, Positions{"e", []Pos{{0, 5}, {1, 2}}}, true},
-		{Positions{"f", []Pos{{0, 4}, {1, 3}}}, Positions{"f", []Pos{{0, 4}, {1, 3}}}, false},
+		{Positions{Epoch: "e", Offsets: []Pos{{0, 4}, {1, 3}}}, Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 3}}}, false},
+		{Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 2}}}, Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 2}}}, true},
+		{Positions{Epoch: "f", Offsets: []Pos{{0, 4}, {1, 3}}}, Positions{Epoch: "f", Offsets: []Pos{{0, 4}, {1, 3}}}, false},
 		{Positions{}, Positions{}, false},
 	} {
 		if covers := c.p.Cover(have); covers != c.covers {

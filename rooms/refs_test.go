@@ -171,15 +171,14 @@ func TestPrivateCutIsBounded(t *testing.T) {
 	}
 }
 
-// The rooms of a class and shard share a journal, those of another do not; a
-// user's own place is all that a room with a known partitioner needs.
-func TestPrivateClassesAndPlaces(t *testing.T) {
+// The rooms of a class and shard share a journal, those of another do not. Positions
+// name all partitions, whichever of them a room has had records from.
+func TestPrivateClassesAndPositions(t *testing.T) {
 	feed := newOpenFeed(3)
-	place := func(owner string, n int32) int32 { return int32(owner[0]) % n }
 	other := &Class{Name: "state", Owner: "{sub}", RetainAge: time.Minute}
 	m := newManual(t, Config{},
-		&Pattern{Match: "o:{owner}", Class: private, Feed: feed, Place: place},
-		&Pattern{Match: "n:{owner}", Class: private, Feed: feed, Place: place},
+		&Pattern{Match: "o:{owner}", Class: private, Feed: feed},
+		&Pattern{Match: "n:{owner}", Class: private, Feed: feed},
 		&Pattern{Match: "s:{owner}", Class: other, Feed: feed})
 	l := m.listen()
 	seats := m.join(l, "o:1", "n:1", "s:1", "s:2")
@@ -188,12 +187,14 @@ func TestPrivateClassesAndPlaces(t *testing.T) {
 		t.Error("journals are not by class")
 	}
 	m.put("o:1", 1, 4, "1")
-	m.is(m.join(l, "o:1")[0].Positions, `{"epoch":"e1","1":4}`) // '1' % 3 is 1
+	m.is(m.join(l, "o:1")[0].Positions, `{}`) // of the others nothing is known yet
 	m.is(m.join(l, "n:2")[0].Positions, `{}`)
 	m.is(m.join(l, "s:2")[0].Positions, `{}`)
 	m.put("s:1", 0, 6, "1")
 	m.put("n:2", 2, 5, "1")
-	m.is(m.join(l, "n:2")[0].Positions, `{"epoch":"e1","2":5}`)
+	for _, room := range []string{"o:1", "n:1", "n:2"} {
+		m.is(m.join(l, room)[0].Positions, `{"epoch":"e1","0":6,"1":4,"2":5}`)
+	}
 	m.is(m.join(l, "s:2")[0].Positions, `{"epoch":"e1","0":6,"1":4,"2":5}`)
 	m.is(m.PositionsAt(seats[2].Sub.Room(), 0), `{"epoch":"e1","0":5,"1":4,"2":5}`)
 	m.pass(time.Second * 10)

@@ -22,8 +22,8 @@ func (e *TooOldError) Error() string {
 
 // Resume is how a member goes on from where its client was.
 type Resume struct {
-	// Have is what the client has: of each partition that feeds the room, all
-	// up to and including the offset.
+	// Have is what the client has: of each partition of the topic, in order, all up to
+	// and including the offset. Of one that the client did not name it has nothing.
 	Have []Pos
 	// Until is the number of the first frame after the resume. It and those that follow
 	// are not in Have, unless the client is Ahead: it comes from a node that has read
@@ -62,7 +62,7 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	}
 	var all Positions
 	if state != nil {
-		all = state.positions(r)
+		all = s.levelAt(r.pattern.Feed, state)
 	}
 	if all.Epoch == "" { // Kafka may not have been there since the node began
 		return 0, nil, &NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: retrySoon}
@@ -74,8 +74,9 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 		return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("they are of epoch %q, and the topic's is %q", since.Epoch, all.Epoch)}
 	}
 	for _, o := range since.Offsets {
-		if int(o.Partition) >= len(state.off) {
-			return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("partition %d is not there", o.Partition)}
+		if int(o.Partition) >= len(state.off) { // another node has heard of it already
+			why := fmt.Sprintf("the gateway has not heard of partition %d of the room's topic yet", o.Partition)
+			return 0, nil, &NotNowError{Why: why, RetryAfter: retrySoon}
 		}
 	}
 	have := make([]Pos, len(all.Offsets))

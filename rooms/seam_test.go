@@ -170,13 +170,12 @@ func TestSeams(t *testing.T) {
 
 func testSeams(t *testing.T, seed uint64, n *sum) {
 	a, b := newTopicLog("a", 3), newTopicLog("b", 2)
-	place := func(owner string, n int32) int32 { return int32(owner[0]-'0') % n }
 	brief := &Class{Name: "brief", RetainAge: 300 * time.Millisecond}
 	own := &Class{Name: "own", Owner: "{sub}", RetainAge: time.Second}
 	m := newManual(t, Config{Shards: 4, Budget: 4 << 20},
 		&Pattern{Match: "prices", Class: stream, Feed: a.feed},
 		&Pattern{Match: "prices:*", Class: brief, Feed: a.feed},
-		&Pattern{Match: "orders:{owner}", Class: own, Feed: a.feed, Place: place},
+		&Pattern{Match: "orders:{owner}", Class: own, Feed: a.feed},
 		&Pattern{Match: "trades", Class: &Class{Name: "small", RetainBytes: 64 << 10}, Feed: b.feed},
 		&Pattern{Match: "notes:{owner}", Class: own, Feed: b.feed})
 	for _, s := range m.shards {

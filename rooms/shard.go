@@ -23,6 +23,8 @@ type shard struct {
 	// feeds holds what of each feed is on the shard's tapes: written by the
 	// appender after it has published, read by anyone.
 	feeds []atomic.Pointer[feedState]
+	// levels holds the positions of those states that somebody asked for last, by feed.
+	levels []atomic.Pointer[level]
 
 	stats shardStats
 
@@ -64,6 +66,7 @@ func newShard(t *Table, i, feeds int) *shard {
 		quit:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		feeds:    make([]atomic.Pointer[feedState], feeds),
+		levels:   make([]atomic.Pointer[level], feeds),
 		moving:   make([]*feedState, feeds),
 		lost:     make([][]Pos, feeds),
 		went:     map[*Pattern]*feedState{},

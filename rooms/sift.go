@@ -41,12 +41,8 @@ func (s *Sift) has(num uint64, part int32, off int64) bool {
 
 // within says that an offset is not after the one in list for its partition.
 func within(list []Pos, part int32, off int64) bool {
-	for _, p := range list {
-		if p.Partition == part {
-			return off <= p.Offset
-		}
-	}
-	return false
+	p := posOf(list, part)
+	return p != nil && off <= p.Offset
 }
 
 // wants says whether the frame of a tape with the number num is to be sent.

@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 )
 
@@ -176,7 +177,9 @@ func (s *shard) seat(l *Listener, user string, seat *Seat) {
 		return
 	}
 	seat.At, seat.Resume, seat.Await = at, how, false
-	seat.Positions.Offsets = how.Have
+	if !slices.Equal(how.Have, seat.Positions.Offsets) {
+		seat.Positions = Positions{Epoch: seat.Positions.Epoch, Offsets: how.Have}
+	}
 }
 
 func (s *shard) leave(sub *Sub) {

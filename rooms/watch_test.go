@@ -224,8 +224,8 @@ func TestWatchSince(t *testing.T) {
 	for i := range 5 {
 		m.put("a:1", 0, int64(i), "1")
 	}
-	at := func(off int64) Positions { return Positions{"e1", []Pos{{0, off}}} }
-	x := &Watch{Prefix: "a:", Since: map[string]Positions{"a:1": at(2), "a:2": at(4), "a:3": at(1), "a:4": {"e0", nil}}}
+	at := func(off int64) Positions { return Positions{Epoch: "e1", Offsets: []Pos{{0, off}}} }
+	x := &Watch{Prefix: "a:", Since: map[string]Positions{"a:1": at(2), "a:2": at(4), "a:3": at(1), "a:4": {Epoch: "e0"}}}
 	w.watch(x)
 	for i, want := range []string{"a:1 false", "a:2 false", "a:3 true", "a:4 old"} {
 		s := w.seats[i]

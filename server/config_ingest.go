@@ -47,9 +47,9 @@ type RouteConfig struct {
 	Envelope string `koanf:"envelope"`
 	// Format is json (default) or, with envelope none, binary.
 	Format string `koanf:"format"`
-	// Partitioner is what the producer places its keys with (murmur2,
-	// consistent_random, …), so that the gateway knows the partition of a private
-	// room. Default "": not known.
+	// Partitioner is what the producers place keys with (murmur2, consistent_random, …).
+	// It is a check: records in another partition are delivered as all others, and
+	// counted. Default "": nothing is checked.
 	Partitioner string `koanf:"partitioner"`
 	// Tombstones says that the topic holds records without a value. Default false.
 	Tombstones bool `koanf:"tombstones"`

@@ -22,9 +22,9 @@ import (
 // value; lengths are big-endian. What one read of the body yields is one
 // batch. The answer comes at the end: {"appended":N}.
 //
-// A record gets partition 0, or the one that a private room lives on, and
-// offsets that go on from the topic's progress. Nothing else must feed the topic
-// meanwhile: of two records with one offset the rooms take the first.
+// A record gets partition 0, and an offset that goes on from the topic's progress.
+// Nothing else must feed the topic meanwhile: of two records with one offset the
+// rooms take the first.
 type direct struct {
 	server   *Server
 	listener *rooms.Listener
@@ -32,8 +32,8 @@ type direct struct {
 
 	mu    sync.Mutex // records of one partition must go through one batch, in order
 	batch *rooms.Batch
-	next  map[directPart]int64 // offset
-	moved map[directPart]bool  // since the last send
+	next  map[*rooms.Feed]int64 // offset of its next record
+	moved map[*rooms.Feed]bool  // since the last send
 }
 
 // directKind is what a pattern's frames look like.
@@ -42,16 +42,10 @@ type directKind struct {
 	binary bool
 }
 
-type directPart struct {
-	feed      *rooms.Feed
-	partition int32
-}
-
 // directRoom is a room as one request knows it.
 type directRoom struct {
 	pattern *rooms.Pattern
 	kind    directKind
-	part    directPart
 }
 
 const (
@@ -75,7 +69,7 @@ func (d *direct) init(s *Server) {
 		}
 	}
 	d.batch = s.table.NewBatch()
-	d.next, d.moved = map[directPart]int64{}, map[directPart]bool{}
+	d.next, d.moved = map[*rooms.Feed]int64{}, map[*rooms.Feed]bool{}
 	d.listener = s.table.Listen(func([]*rooms.Sub) {})
 }
 
@@ -204,11 +198,12 @@ func (d *direct) add(r *http.Request, known map[string]*directRoom, name, value 
 	if !room.kind.binary && (fastjson.ValidateBytes(value) != nil || !utf8.Valid(value)) {
 		return fmt.Errorf("room %s: the value is no valid JSON", quoted(name))
 	}
-	offset := d.next[room.part]
-	d.next[room.part] = offset + 1
-	d.moved[room.part] = true
+	feed := room.pattern.Feed
+	offset := d.next[feed]
+	d.next[feed] = offset + 1
+	d.moved[feed] = true
 	d.batch.Add(&rooms.Record{
-		Pattern: room.pattern, Room: name, Type: room.kind.typ, Partition: room.part.partition,
+		Pattern: room.pattern, Room: name, Type: room.kind.typ,
 		Offset: offset, Time: now, Value: value, Binary: room.kind.binary,
 	})
 	return nil
@@ -216,8 +211,8 @@ func (d *direct) add(r *http.Request, known map[string]*directRoom, name, value 
 
 // send hands the batch over, with the progress that it makes.
 func (d *direct) send(r *http.Request) error {
-	for part := range d.moved {
-		d.batch.Progress(part.feed, part.partition, d.next[part]-1)
+	for feed := range d.moved {
+		d.batch.Progress(feed, 0, d.next[feed]-1)
 	}
 	clear(d.moved)
 	return d.batch.Send(r.Context())
@@ -225,7 +220,7 @@ func (d *direct) send(r *http.Request) error {
 
 // find resolves a room, and where its topic stands.
 func (d *direct) find(r *http.Request, name string) (*directRoom, error) {
-	p, owner, ok := d.server.catalog.Resolve(name)
+	p, _, ok := d.server.catalog.Resolve(name)
 	switch {
 	case !ok:
 		return nil, errors.New("no pattern matches it")
@@ -234,19 +229,16 @@ func (d *direct) find(r *http.Request, name string) (*directRoom, error) {
 	case p.Feed.Epoch() == "":
 		return nil, fmt.Errorf("the topic %q is not open yet: wait for /readyz", p.Feed.Topic())
 	}
-	room := &directRoom{pattern: p, kind: d.kinds[p], part: directPart{p.Feed, 0}}
-	if p.Place != nil {
-		room.part.partition = p.Place(owner, p.Feed.Partitions())
-	}
+	room := &directRoom{pattern: p, kind: d.kinds[p]}
 	at, err := d.progress(r, name, room)
 	if err != nil {
 		return nil, err
 	}
-	d.next[room.part] = max(d.next[room.part], at+1)
+	d.next[p.Feed] = max(d.next[p.Feed], at+1)
 	return room, nil
 }
 
-// progress asks the room's appender how far the partition has been read, by
+// progress asks the room's appender how far partition 0 has been read, by
 // taking a seat for a moment.
 func (d *direct) progress(r *http.Request, name string, room *directRoom) (int64, error) {
 	done := make(chan *rooms.Join, 1)
@@ -261,10 +253,8 @@ func (d *direct) progress(r *http.Request, name string, room *directRoom) (int64
 			return 0, seat.Err
 		}
 		d.server.table.Leave(seat.Sub)
-		for _, o := range seat.Positions.Offsets {
-			if o.Partition == room.part.partition {
-				return o.Offset, nil
-			}
+		if offsets := seat.Positions.Offsets; len(offsets) > 0 {
+			return offsets[0].Offset, nil
 		}
 		return 0, fmt.Errorf("the topic %q has not been read yet: wait for /readyz", room.pattern.Feed.Topic())
 	case <-r.Context().Done():

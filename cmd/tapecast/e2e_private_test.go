@@ -88,12 +88,10 @@ func TestPrivateRooms(t *testing.T) {
 		}
 		check(other, 43)
 
-		// With the partitioner named, a private room has one partition.
+		// The partitioner is a check: positions name all partitions all the same.
 		c := mine[0]
-		if at := c.rooms["orders:42"].joined.at; len(at) != 1 {
-			t.Errorf("orders:42 was joined at %v, want its one partition", at)
-		} else if _, ok := at[c.rooms["orders:42"].frames[0].part]; !ok {
-			t.Errorf("orders:42 was joined at %v, but its orders come from partition %d", at, c.rooms["orders:42"].frames[0].part)
+		if at, also := c.rooms["orders:42"].joined.at, c.rooms["user:42"].joined.at; len(at) != 3 || len(also) != 3 {
+			t.Errorf("orders:42 was joined at %v, user:42 at %v: want all 3 partitions", at, also)
 		}
 		for _, c := range append(mine, other) {
 			c.check()
