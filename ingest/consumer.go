@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,7 +68,7 @@ type Consumer struct {
 	admin   *kafka.AdminClient
 	readers []*reader
 	batch   *rooms.Batch // the watcher's
-	misses  int          // the watcher's: times in a row that no broker answered
+	reach   reach        // the watcher's: how asking the brokers went
 	looked  time.Time    // the watcher's: when its last look began
 	checked time.Time    // the watcher's: when it last looked for stalled partitions
 
@@ -87,9 +86,10 @@ type Consumer struct {
 	figures figures
 	ready   atomic.Bool
 
+	faults *brokerFaults
+
 	mu      sync.Mutex
-	state   string // of the brokers: "" reachable, else why not
-	lostAt  time.Time
+	outage  *outage // nil: the brokers answer
 	started bool
 }
 
@@ -105,6 +105,7 @@ type Stats struct {
 	Processed uint64            // records read
 	Bytes     uint64            // of their keys and values
 	Bad       map[string]uint64 // records not routed, by reason
+	Up        bool              // the brokers answer, as far as is known
 	Misplaced uint64            // in another partition than their route's partitioner says
 	Repeated  uint64            // read a second time, and dropped
 	Lag       map[string]int64  // records that are not read yet, by topic
@@ -130,6 +131,9 @@ type TopicStats struct {
 	Records uint64 // read
 	Bytes   uint64 // of their keys and values
 	Newest  int64  // the newest of their timestamps, ms since 1970; 0: none was read
+
+	Up  bool              // the brokers answer, and all of its partitions are being read
+	Bad map[string]uint64 // records not routed, by reason
 }
 
 // New makes a Consumer; Start starts it.
@@ -153,6 +157,7 @@ func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
 	c := &Consumer{cfg: cfg, router: r, catalog: t.Catalog(), doubtFor: 10 * time.Second, stallAfter: 15 * time.Second,
 		log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), refusals: make(chan roomless, maxRefusals), batch: t.NewBatch()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.faults = newBrokerFaults(cfg.Brokers, cfg.Librdkafka)
 	c.dead = &deadLetters{topic: cfg.DeadLetter}
 	c.recaller = newRecaller(c)
 	c.times = newTimes(c)
@@ -202,7 +207,7 @@ func (c *Consumer) open() error {
 	if err != nil {
 		return err
 	}
-	if c.control, err = newProducer(conf, c.log, c.dead.reported, nil); err != nil {
+	if c.control, err = newProducer(conf, c.log, c.dead.reported, c.faults); err != nil {
 		return err
 	}
 	c.dead.producer = c.control
@@ -251,45 +256,6 @@ func (c *Consumer) Stop(ctx context.Context) error {
 	}
 }
 
-// Ready says whether every partition is assigned and was caught up with the
-// end that it had at our start. Once true it stays so.
-func (c *Consumer) Ready() bool {
-	if c.ready.Load() {
-		return true
-	}
-	for _, t := range c.topics {
-		if !t.caughtUp() {
-			return false
-		}
-	}
-	c.ready.Store(true)
-	return true
-}
-
-// Health says whether the brokers are reachable and all topics are being read;
-// if not, detail says what is missing.
-func (c *Consumer) Health() (ok bool, detail string) {
-	c.mu.Lock()
-	state, since := c.state, c.lostAt
-	c.mu.Unlock()
-	if state != "" {
-		return false, fmt.Sprintf("no Kafka broker is reachable since %s: %s", since.Format(time.RFC3339), state)
-	}
-	var faults []string
-	parts := 0
-	for _, t := range c.topics {
-		n, why := t.status()
-		parts += n
-		if why != "" {
-			faults = append(faults, fmt.Sprintf("topic %q: %s", t.name, why))
-		}
-	}
-	if faults != nil {
-		return false, strings.Join(faults, "; ")
-	}
-	return true, fmt.Sprintf("reading %d topics with %d partitions", len(c.topics), parts)
-}
-
 // Stats adds up the figures.
 func (c *Consumer) Stats() Stats {
 	f := &c.figures
@@ -301,12 +267,16 @@ func (c *Consumer) Stats() Stats {
 	for r := reason(1); r < reasons; r++ {
 		s.Bad[r.String()] = f.bad[r].Load()
 	}
+	s.Up = c.Up()
 	s.DeadLetters, s.DeadLettersLost = c.dead.sent.Load(), c.dead.lost.Load()
 	for _, t := range c.topics {
-		n, _ := t.status()
+		n, why := t.status()
 		s.Partitions += n
 		s.Lag[t.name] = 0
-		s.Topics = append(s.Topics, TopicStats{t.name, t.records.Load(), t.bytes.Load(), t.newest.Load()})
+		s.Topics = append(s.Topics, TopicStats{
+			Topic: t.name, Records: t.records.Load(), Bytes: t.bytes.Load(), Newest: t.newest.Load(),
+			Up: s.Up && why == "", Bad: t.badByReason(),
+		})
 	}
 	s.Readers = len(c.readers)
 	for _, r := range c.readers {
@@ -328,10 +298,20 @@ func (c *Consumer) kick() {
 
 // bad counts, samples and passes on a record that could not be routed.
 func (c *Consumer) bad(b bad, topic string, m *record) {
-	c.figures.bad[b.reason].Add(1)
+	c.countBad(b.reason, topic)
 	c.sample(b, topic, m)
 	if c.cfg.DeadLetter != "" {
 		c.dead.send(b, topic, m)
+	}
+}
+
+// countBad counts a bad record of a topic.
+func (c *Consumer) countBad(r reason, topic string) {
+	c.figures.bad[r].Add(1)
+	for _, t := range c.topics {
+		if t.name == topic {
+			t.bad[r].Add(1)
+		}
 	}
 }
 

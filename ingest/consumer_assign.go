@@ -227,6 +227,7 @@ func (r *reader) drainLogs(lines <-chan kafka.LogEvent) {
 			if name, id, ok := parseChangedID(l.Message); ok {
 				r.changed(name, id)
 			}
+			r.c.faults.logged(l)
 			r.c.log.Debug("librdkafka", "client", l.Name, "tag", l.Tag, "said", l.Message)
 		case <-r.logs:
 			return

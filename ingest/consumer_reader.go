@@ -337,6 +337,7 @@ func (r *reader) failed(code kafka.ErrorCode, said string) {
 	case kafka.ErrMaxPollExceeded, kafka.ErrGroupAuthorizationFailed:
 		return // of the group, which we are not in
 	}
+	r.c.faults.failed(code, said)
 	level := slog.LevelDebug
 	if code == kafka.ErrFatal {
 		level = slog.LevelError

@@ -44,6 +44,9 @@ func (c *Consumer) tend(t *topic, cluster string, d *kafka.TopicDescription) err
 	return errors.Join(c.settle(t), c.assign(t))
 }
 
+// absentTopic is why a topic is not read that Kafka says does not exist.
+const absentTopic = "does not exist"
+
 // vanish gives up a topic that is not there (any more).
 func (c *Consumer) vanish(t *topic) error {
 	if t.gone {
@@ -51,7 +54,7 @@ func (c *Consumer) vanish(t *topic) error {
 	}
 	t.gone = true
 	c.log.Warn("topic does not exist; waiting for it", "topic", t.name)
-	t.set(func() { t.why = "does not exist" })
+	t.set(func() { t.why = absentTopic })
 	return c.everywhere(func(r *reader) error { return r.drop(t) })
 }
 

@@ -21,6 +21,7 @@ type topic struct {
 	// Its figures; readers add to them once a batch.
 	records, bytes atomic.Uint64
 	newest         atomic.Int64 // of the records' timestamps, ms
+	bad            [reasons]atomic.Uint64
 
 	mu    sync.Mutex
 	epoch string       // "": it was not seen yet
@@ -70,6 +71,15 @@ func (t *topic) count(p *partition) {
 	for at := t.newest.Load(); p.fresh.newest > at && !t.newest.CompareAndSwap(at, p.fresh.newest); at = t.newest.Load() {
 	}
 	p.fresh.records, p.fresh.bytes = 0, 0
+}
+
+// badByReason is how many records were not routed, by reason.
+func (t *topic) badByReason() map[string]uint64 {
+	out := map[string]uint64{}
+	for r := reason(1); r < reasons; r++ {
+		out[r.String()] = t.bad[r].Load()
+	}
+	return out
 }
 
 // status counts the assigned partitions and says what is missing.

@@ -10,10 +10,8 @@ import (
 )
 
 const (
-	// reachTimeout is how long any broker may take to say that it is there, and
-	// missesAreLoss how many times in a row none does until all count as lost.
-	reachTimeout  = time.Second
-	missesAreLoss = 2
+	// reachTimeout is how long any broker may take to say that it is there.
+	reachTimeout = time.Second
 	// askTimeout is how long an answer may take that the controller or a leader
 	// gives. While librdkafka waits for a controller that is gone it takes nearly
 	// a whole CPU (seen with 2.15.1), so this is short; each new try asks first
@@ -62,15 +60,16 @@ func (c *Consumer) watch() {
 func (c *Consumer) look() (wait time.Duration) {
 	c.looked = time.Now()
 	if _, err := c.control.GetMetadata(nil, false, int(reachTimeout.Milliseconds())); err != nil {
-		c.lost(err)
+		c.unreached(err)
 		return lookLost
 	}
-	c.found()
 	cluster, found, err := c.describe()
 	if err != nil {
 		c.log.Debug("cannot describe topics", "error", err)
+		c.undescribed(err)
 		return lookLost
 	}
+	c.reached()
 	wait = c.cfg.MetadataEvery
 	for _, t := range c.topics {
 		d, ok := found[t.name]
@@ -92,6 +91,7 @@ func (c *Consumer) look() (wait time.Duration) {
 		}
 	}
 	c.findStalled()
+	c.sayAmiss()
 	return wait
 }
 
@@ -143,34 +143,6 @@ func (c *Consumer) describe() (cluster string, found map[string]kafka.TopicDescr
 		found[d.Name] = d
 	}
 	return cluster, found, nil
-}
-
-// lost notes that no broker answers.
-func (c *Consumer) lost(err error) {
-	if c.misses++; c.misses < missesAreLoss {
-		return
-	}
-	c.mu.Lock()
-	was := c.state
-	if c.state = err.Error(); was == "" {
-		c.lostAt = time.Now()
-	}
-	c.mu.Unlock()
-	if was == "" {
-		c.log.Warn("Kafka lost", "error", err)
-	}
-}
-
-func (c *Consumer) found() {
-	c.misses = 0
-	c.mu.Lock()
-	was, since := c.state, c.lostAt
-	c.state = ""
-	c.mu.Unlock()
-	if was != "" {
-		c.figures.reconnects.Add(1)
-		c.log.Info("Kafka back", "after", time.Since(since).Round(time.Millisecond))
-	}
 }
 
 // offsets asks for one offset of each partition. Partitions of which nobody

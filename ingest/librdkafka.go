@@ -49,11 +49,15 @@ func logsTo(conf *kafka.ConfigMap) chan kafka.LogEvent {
 }
 
 // drainLogs writes librdkafka's lines as debug lines: what an operator must
-// know of a lost broker is said once, by the one who watches it.
-func drainLogs(lines <-chan kafka.LogEvent, log *slog.Logger, done <-chan struct{}) {
+// know of a lost broker is said once, by the one who watches it, from what faults
+// (nil: nobody asks) gathers.
+func drainLogs(lines <-chan kafka.LogEvent, log *slog.Logger, faults *brokerFaults, done <-chan struct{}) {
 	for {
 		select {
 		case l := <-lines:
+			if faults != nil {
+				faults.logged(l)
+			}
 			log.Debug("librdkafka", "client", l.Name, "tag", l.Tag, "said", l.Message)
 		case <-done:
 			return
@@ -71,9 +75,11 @@ type producer struct {
 }
 
 // newProducer makes a producer. reported gets the delivery report of every
-// record produced without a channel of its own, and failed the client's
-// errors, both on one goroutine; either may be nil.
-func newProducer(conf *kafka.ConfigMap, log *slog.Logger, reported func(*kafka.Message), failed func(kafka.Error)) (*producer, error) {
+// record produced without a channel of its own, and faults what the client says of
+// brokers; either may be nil.
+func newProducer(
+	conf *kafka.ConfigMap, log *slog.Logger, reported func(*kafka.Message), faults *brokerFaults,
+) (*producer, error) {
 	// Both have room for a million by default, 24 MB together.
 	(*conf)["go.events.channel.size"] = 1024
 	(*conf)["go.produce.channel.size"] = 1
@@ -87,7 +93,7 @@ func newProducer(conf *kafka.ConfigMap, log *slog.Logger, reported func(*kafka.M
 	p.wg.Add(2)
 	go func() {
 		defer p.wg.Done()
-		drainLogs(lines, log, p.done)
+		drainLogs(lines, log, faults, p.done)
 	}()
 	go func() {
 		defer p.wg.Done()
@@ -98,8 +104,8 @@ func newProducer(conf *kafka.ConfigMap, log *slog.Logger, reported func(*kafka.M
 					reported(ev)
 				}
 			case kafka.Error:
-				if failed != nil {
-					failed(ev)
+				if faults != nil {
+					faults.failed(ev.Code(), ev.Error())
 				}
 			}
 		}

@@ -64,7 +64,7 @@ func newRecallClient(c *Consumer) (*recallClient, error) {
 		return nil, err
 	}
 	r := &recallClient{client: client, poll: poll, done: make(chan struct{})}
-	go drainLogs(lines, c.log, r.done)
+	go drainLogs(lines, c.log, c.faults, r.done)
 	return r, nil
 }
 

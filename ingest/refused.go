@@ -42,7 +42,7 @@ func (c *Consumer) refused(r *rooms.Refused) {
 	if origin == judged {
 		return
 	}
-	c.figures.bad[badFull].Add(1)
+	c.countBad(badFull, r.Pattern.Feed.Topic())
 	f := roomless{topic: r.Pattern.Feed.Topic(), bad: bad{reason: badFull, what: r.Pattern.Match}}
 	if f.whole = origin != nil; f.whole {
 		f.record = *origin

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	for _, r := range report {
 		v := service{Status: r.status, IsRunning: r.running}
 		if r.status != statusHealthy {
-			v.Detail = r.detail
+			v.Detail = cmp.Or(r.detail, notRunning[r.status], "it does not say why")
 		}
 		out.Services[r.name] = v
 	}
@@ -32,6 +33,14 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 		code = http.StatusServiceUnavailable
 	}
 	answer(w, code, out)
+}
+
+// notRunning is why a service is not healthy that is not asked, since it does not run.
+var notRunning = map[status]string{
+	statusInitial:  "it has not been started yet",
+	statusStarting: "it is being started",
+	statusStopping: "it is being stopped",
+	statusStopped:  "it was stopped",
 }
 
 // serveLivez answers /livez: the process lives, unless a poller, loop, appender or

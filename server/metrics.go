@@ -79,6 +79,7 @@ func (s *Server) writeMetrics(w io.Writer) {
 	if c := s.consumer.Load(); c != nil {
 		read, recalled = c.Stats(), c.RecallStats()
 		writeIngestMetrics(m, read)
+		writeKafkaMetrics(m, &read)
 		writeTopicMetrics(m, &read)
 		writeRecallMetrics(m, recalled)
 	}

@@ -245,7 +245,12 @@ func (r *registry) look(e *entry) {
 	case now == statusHealthy:
 		r.log.Info("service healthy", "service", e.name, "was", string(was))
 	default:
-		r.log.Warn("service not healthy", "service", e.name, "status", string(now), "detail", detail)
+		level := slog.LevelWarn
+		if e.speaks && now == statusDegraded {
+			level = slog.LevelInfo
+		}
+		r.log.Log(context.Background(), level, "service not healthy",
+			"service", e.name, "status", string(now), "detail", detail)
 	}
 	if now == statusUnhealthy && e.restart {
 		e.failed(r.wait, detail)

@@ -171,6 +171,8 @@ func TestKafkaOutage(t *testing.T) {
 	if code := s.get(t, "/health", `{"status":"healthy"`); code != http.StatusOK {
 		t.Errorf("health: %d", code)
 	}
+	s.get(t, "/metrics", "\ntapecast_kafka_up 1\n")
+	s.get(t, "/metrics", `tapecast_topic_up{topic="private.orders"} 1`)
 	c := enter(t, s, "42")
 	broker.Stop()
 	stop = func() {}
@@ -182,6 +184,8 @@ func TestKafkaOutage(t *testing.T) {
 		t.Errorf("readyz in an outage: %d", code)
 	}
 	s.get(t, "/metrics", `tapecast_service_up{service="KafkaConsumer"} 0.5`)
+	s.get(t, "/metrics", "\ntapecast_kafka_up 0\n")
+	s.get(t, "/metrics", `tapecast_topic_up{topic="private.orders"} 0`)
 	c.send(`{"method":"ping","id":1}`)
 	c.until(`"timestamp"`)
 	s.publisher.within = 300 * time.Millisecond
@@ -213,7 +217,7 @@ func TestNotStarted(t *testing.T) {
 	f("/livez", 200, "alive")
 	f("/readyz", 503, "starting")
 	f("/health", 503, `{"status":"unhealthy"`)
-	f("/health", 503, `"KafkaConsumer":{"status":"initialized","isRunning":false}`)
+	f("/health", 503, `"KafkaConsumer":{"status":"initialized","isRunning":false,"detail":"it has not been started yet"}`)
 	f("/connections", 503, "not open yet")
 	f("/metrics", 200, `tapecast_ready 0`)
 	if code, _, body := s.ask(t, "POST", "/publish", `{"topic":"events","value":1}`); code != 503 {

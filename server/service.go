@@ -24,6 +24,8 @@ type service struct {
 	// figure is the one number that says what the service has done.
 	figure func() (name string, value int64)
 
+	// speaks: it warns of its troubles itself, so that the registry need not.
+	speaks bool
 	// optional: clients are served without it, degraded.
 	optional bool
 	// restart: it is started again after a start that failed, or when it is

@@ -66,9 +66,10 @@ func (s *Server) startEngine(context.Context) error {
 // by itself where it was, which a restart could not.
 func (s *Server) kafkaConsumer() *service {
 	return &service{
-		name:  "KafkaConsumer",
-		start: s.startConsumer,
-		stop:  s.stopConsumer,
+		name:   "KafkaConsumer",
+		speaks: true,
+		start:  s.startConsumer,
+		stop:   s.stopConsumer,
 		health: func() (status, string) {
 			c := s.consumer.Load()
 			if c == nil {
