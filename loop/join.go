@@ -48,6 +48,7 @@ const (
 	stageAsk   stage = iota // for what is no longer on the tapes
 	stageTake               // seats are taken
 	stageKnown              // rooms that the connection was in already are looked up
+	stageUnder              // and those of its wildcards
 	stageSeat               // the reply is queued; seats get what was asked for beyond the live frames
 )
 
@@ -128,15 +129,23 @@ func (l *Loop) joinSome(c *Conn, j *joining) bool {
 		j.stage, j.at = stageKnown, 0
 	}
 	if j.stage == stageKnown {
-		known := func(i int) {
-			if out := &j.list[i]; out.Err != nil && !out.Wild {
-				if k := c.find(out.Name); k >= 0 {
-					out.Positions = l.positions(c, &c.seats[k])
-				}
+		if !each(len(j.list), func(i int) { l.known(c, j, &j.list[i]) }) {
+			return false
+		}
+		j.stage, j.at = stageUnder, 0
+	}
+	if j.stage == stageUnder {
+		under := func(i int) {
+			t := &c.seats[i]
+			if out := j.under[t.wild]; t.wild > 0 && out != nil {
+				l.describeUnder(c, t, out)
 			}
 		}
-		if !each(len(j.list), known) {
+		if len(j.under) > 0 && !each(len(c.seats), under) {
 			return false
+		}
+		for _, out := range j.under {
+			sortJoined(out.Rooms)
 		}
 		j.stage, j.at = stageSeat, 0
 		l.answer(c, j.reply(j.list))
@@ -146,6 +155,35 @@ func (l *Loop) joinSome(c *Conn, j *joining) bool {
 			l.seated(c, &c.seats[k], j.places[i].ref)
 		}
 	})
+}
+
+// known answers for a room or a wildcard that the connection was in already: as it stands.
+func (l *Loop) known(c *Conn, j *joining, out *Joined) {
+	switch {
+	case !errors.Is(out.Err, ErrAlready):
+	case out.Wild:
+		w := c.wildOf(out.Name)
+		if w == nil {
+			return // it is of this request, and was refused
+		}
+		*out = *w.describe()
+		out.Already, out.Keys, out.Every = true, w.ref.Keys, w.ref.Every
+		if j.under == nil {
+			j.under = map[uint8]*Joined{}
+		}
+		j.under[w.id] = out
+	default:
+		k := c.find(out.Name)
+		if k < 0 {
+			return // the same, in this request
+		}
+		t := &c.seats[k]
+		*out = l.describe(c, t)
+		out.Already = true
+		if x := c.special(t); x != nil {
+			out.Keys, out.Every = x.sift.Keys(), x.every
+		}
+	}
 }
 
 // takePlace takes the seat that was given i-th.

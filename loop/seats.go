@@ -80,6 +80,12 @@ type Joined struct {
 	// Full says of a wildcard that it has come to a limit and joins no more rooms.
 	Full bool
 	Wild bool
+	// Already says of a Join that the connection was in the room before: nothing has changed,
+	// and the answer is how the membership stands. Keys are the only ones it gets (nil: all),
+	// and Every the least time between two sends (0: none); both are set with Already alone.
+	Already bool
+	Keys    []string
+	Every   time.Duration
 	// Untold is how many rooms of a wildcard are not in Rooms: the client has not been
 	// sent the notice of them yet.
 	Untold int
@@ -99,8 +105,9 @@ type joining struct {
 	recalls []*rooms.Recall
 	waiting int // for so many of them
 
-	stage stage // how far joined has come
-	at    int   // of given, or of list
+	stage stage             // how far joined has come
+	at    int               // of given, of list, or of the connection's seats
+	under map[uint8]*Joined // wildcards that the connection had before
 }
 
 // place is what one seat that was given is for.

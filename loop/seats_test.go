@@ -58,8 +58,8 @@ func TestSeats(t *testing.T) {
 	}
 	at0 := `{"epoch":"e1","0":0}`
 	f("join side", "join side"+at0)
-	f("join side,all", "join side"+at0+" the connection is in this room already all"+at0+" the connection is in this room already")
-	f("join own:a,own:a", "join own:a"+at0+" own:a"+at0+" the connection is in this room already")
+	f("join side,all", "join side"+at0+" already all"+at0+" already")
+	f("join own:a,own:a", "join own:a"+at0+" own:a"+at0+" already")
 	f("list", "list all"+at0+" own:a"+at0+" side"+at0)
 	f("leave side,nowhere", "leave side"+at0+" nowhere{} the connection is not in this room")
 	f("join bare1,bare2", "join bare1"+at0+" bare2{} a connection has one room with bare frames at most")

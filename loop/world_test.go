@@ -74,6 +74,11 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 			out = x.Positions.AppendJSON(append(append(out, ' '), x.Name...))
 			if x.Err != nil {
 				out = append(out, " "+x.Err.Error()...)
+			} else if x.Already {
+				out = append(out, " already"...)
+				if x.Keys != nil || x.Every > 0 {
+					out = fmt.Appendf(out, " %v %v", x.Keys, x.Every)
+				}
 			} else if x.TooOld != nil {
 				out = append(out, " but "+x.TooOld.Error()...)
 			}
@@ -84,6 +89,9 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 				continue
 			}
 			out = fmt.Appendf(out, " %s(%v %v", x.Name, x.Full, x.Chain)
+			if x.Already {
+				out = append(out, " already"...)
+			}
 			for _, y := range x.Rooms {
 				one(y)
 			}

@@ -1,5 +1,10 @@
 package rooms
 
+import (
+	"maps"
+	"slices"
+)
+
 // maxSifted is how many frames one cut looks at when it leaves some out.
 const maxSifted = 4096
 
@@ -31,6 +36,9 @@ func (s *Sift) SetKeys(keys []string) {
 		s.text[string(quoted[1:len(quoted)-1])] = struct{}{}
 	}
 }
+
+// Keys are the only ones that are wanted, sorted; nil: all are.
+func (s *Sift) Keys() []string { return slices.Sorted(maps.Keys(s.keys)) }
 
 // Keyed says whether some keys only are wanted.
 func (s *Sift) Keyed() bool { return s.keys != nil }

@@ -131,6 +131,9 @@ func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	dst = rooms.AppendString(dst, j.Class)
 	dst = append(dst, `,"chain":`...)
 	dst = strconv.AppendBool(dst, j.Chain)
+	if j.Already {
+		dst = appendAlready(dst, j)
+	}
 	if j.Wild {
 		return appendWild(dst, j, status)
 	}
@@ -146,6 +149,23 @@ func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 		dst = appendFault(append(dst, `,"error":`...), joinFault(j.TooOld))
 	}
 	return append(dst, '}')
+}
+
+// appendAlready appends what a membership is like that the client had before it asked.
+func appendAlready(dst []byte, j *loop.Joined) []byte {
+	dst = append(dst, `,"already":true`...)
+	if j.Keys != nil {
+		dst = append(dst, `,"keys":[`...)
+		from := len(dst)
+		for _, key := range j.Keys {
+			dst = rooms.AppendString(appendComma(dst, from), key)
+		}
+		dst = append(dst, ']')
+	}
+	if j.Every > 0 { // six digits are more than a rate is told apart by
+		dst = strconv.AppendFloat(append(dst, `,"max_rate":`...), float64(time.Second)/float64(j.Every), 'g', 6, 64)
+	}
+	return dst
 }
 
 // appendUnrecovered appends a room that was joined, though not from where the client was.

@@ -77,6 +77,8 @@ type fakeConn struct {
 	under     []string                 // rooms that there are for wildcards
 	wild      map[string][]loop.Joined // wildcards that were joined
 	asked     []loop.RoomRef           // wildcards that were asked for
+	keys      []string                 // of the memberships that it has
+	every     time.Duration
 }
 
 // joinWild joins what is in under and matches.
@@ -179,9 +181,12 @@ func (c *fakeConn) Join(refs []loop.RoomRef, reply func([]loop.Joined) []byte) {
 				list = append(list, c.joinWild(r))
 				continue
 			}
-			err := c.refuse[r.Name]
-			if slices.Contains(c.in, r.Name) {
-				err = loop.ErrAlready
+			err, already := c.refuse[r.Name], slices.Contains(c.in, r.Name)
+			if already {
+				j := c.joined(r.Name, nil)
+				j.Already, j.Keys, j.Every = true, c.keys, c.every
+				list = append(list, j)
+				continue
 			}
 			if err == nil {
 				c.in = append(c.in, r.Name)

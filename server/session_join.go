@@ -191,9 +191,10 @@ func joinFault(err error) fault {
 func failures(joined []loop.Joined) (n int) {
 	for i := range joined {
 		switch j := &joined[i]; {
+		case j.Wild && j.Already: // nothing was reserved
 		case j.Wild: // one that is refused has reserved nothing
 			n += failures(j.Rooms)
-		case j.Err != nil:
+		case j.Err != nil, j.Already:
 			n++
 		}
 	}

@@ -70,9 +70,8 @@ const maxNamed = 10
 
 func (a *asking) appendListReply(dst, id []byte, joined []loop.Joined) []byte {
 	text, n, retry := "subscription failed", 0, time.Duration(0)
-	a.each(joined, func(name string, j *loop.Joined, f fault) {
-		// Who asks for a room twice is in it, as asked.
-		if !f.is() || j != nil && errors.Is(j.Err, loop.ErrAlready) {
+	a.each(joined, func(name string, _ *loop.Joined, f fault) {
+		if !f.is() {
 			return
 		}
 		retry = max(retry, f.retryAfter)

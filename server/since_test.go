@@ -96,3 +96,27 @@ func TestSinceElsewhere(t *testing.T) {
 		f(`"trades:D"`, `{"trades:D":{"epoch":"e1","`+part+`":3}}`, "partition numbers as names")
 	}
 }
+
+// TestAlreadyIn: a room that the client is in is no fault; the answer has what holds there.
+func TestAlreadyIn(t *testing.T) {
+	h := newTestHandler(t)
+	c := login(t, h, "42")
+	n := sessionOf(c).rooms
+	f := func(text, want string) {
+		t.Helper()
+		if got := c.says(text); !strings.HasSuffix(got, want) {
+			t.Errorf("%s\ngot  %s\nwant … %s", text, got, want)
+		}
+	}
+	const tail = `"positions":{"epoch":"e1","0":7}}]}}`
+	f(`{"method":"subscribe","params":{"rooms":["trades"],"keys":["X"],"max_rate":7,"since":{"trades":{"epoch":"e1","0":3}}},"id":1}`,
+		`{"room":"trades","status":"joined","class":"stream","chain":true,"already":true,`+tail)
+	c.keys, c.every = []string{"a", "b\""}, time.Second/3
+	f(`{"method":"subscribe","params":{"rooms":["trades"]},"id":1}`, `"already":true,"keys":["a","b\""],"max_rate":3,`+tail)
+	c.keys, c.every = nil, 1000*time.Second
+	f(`{"method":"subscribe","params":{"rooms":["trades"]},"id":1}`, `"already":true,"max_rate":0.001,`+tail)
+	f(`{"method":"subscribe","params":["trades"],"id":1}`, `"result":null}`)
+	if sessionOf(c).rooms != n {
+		t.Errorf("%d rooms are counted, not %d", sessionOf(c).rooms, n)
+	}
+}

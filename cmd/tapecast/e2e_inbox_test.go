@@ -120,6 +120,7 @@ type roomReply struct {
 	Class     string
 	Chain     bool
 	Positions positions
+	Already   bool
 	Recovered *bool       // nil: the join said no position
 	Rooms     []roomReply // of a wildcard
 	Error     *rpcError
@@ -133,6 +134,12 @@ func (c *client) repliedOf(list []roomReply) {
 		switch {
 		case strings.HasSuffix(x.Room, "*"):
 			c.repliedOf(x.Rooms)
+		case x.Status == "joined" && x.Already:
+			if r := c.rooms[x.Room]; r == nil {
+				c.faultLocked("in %s already, in which it is not", x.Room)
+			} else if x.Positions.epoch != "" {
+				r.level(x.Positions)
+			}
 		case x.Status == "joined":
 			c.enter(x.Room, x.Positions, x.Chain)
 			if r := c.rooms[x.Room]; x.Recovered != nil && !*x.Recovered && r != nil {

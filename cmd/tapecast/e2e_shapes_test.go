@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -63,7 +64,10 @@ func TestRequestShapes(t *testing.T) {
 		t.Errorf("subscribe: %s %+v", r.Result, r.Error)
 	}
 	// Once more: it is in already, which is no second membership.
-	c.call("subscribe", map[string]any{"rooms": []string{"trades"}})
+	r = c.call("subscribe", map[string]any{"rooms": []string{"trades"}, "keys": []string{"none"}})
+	if got = roomReplies(r.Result); len(got) != 1 || !got[0].Already || got[0].Positions.epoch == "" || strings.Contains(string(r.Result), "keys") {
+		t.Errorf("once more: %s %+v", r.Result, r.Error)
+	}
 	is("trades")
 
 	var ping struct{ Timestamp int64 }
