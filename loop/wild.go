@@ -20,11 +20,14 @@ var ErrBareWild = errors.New("rooms with bare frames cannot be joined by a wildc
 type LimitError struct {
 	Name  string // as it is configured
 	Most  int
-	Asked int // how much it would take; 0: one more
+	Asked int // how much it would take; 0: one more; less than 0: more than Most, nobody counted
 }
 
 func (e *LimitError) Error() string {
-	if e.Asked > 0 {
+	switch {
+	case e.Asked < 0:
+		return fmt.Sprintf("it takes more rooms than %s, which is %d: ask for fewer by a longer name before the star", e.Name, e.Most)
+	case e.Asked > 0:
 		return fmt.Sprintf("it takes %d rooms, and %s is %d: ask for fewer by a longer name before the star", e.Asked, e.Name, e.Most)
 	}
 	return fmt.Sprintf("%s is %d", e.Name, e.Most)
@@ -188,8 +191,8 @@ func (l *Loop) refuseWild(w *wild) error {
 	if err := w.watch.Err(); err != nil {
 		return err
 	}
-	if n := w.watch.Matched(); w.watch.Most > 0 && n > w.watch.Most {
-		return &LimitError{Name: "rooms_per_wildcard", Most: w.watch.Most, Asked: n}
+	if w.watch.Most > 0 && w.watch.Matched() > w.watch.Most {
+		return &LimitError{Name: "rooms_per_wildcard", Most: w.watch.Most, Asked: -1}
 	}
 	if w.ref.Reserve != nil {
 		return w.ref.Reserve(len(w.given))

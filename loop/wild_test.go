@@ -108,7 +108,7 @@ func TestWildcardLimits(t *testing.T) {
 		keep.expect(`{"room":"wild:a`)
 	}
 	c := w.talk()
-	c.ask("join wild:a*", "join wild:a*{} it takes 5 rooms, and rooms_per_wildcard is 4: ask for fewer by a longer name before the star")
+	c.ask("join wild:a*", "join wild:a*{} it takes more rooms than rooms_per_wildcard, which is 4: ask for fewer by a longer name before the star")
 	w.publish("2", "wild:a9")
 	c.ask("list", "list")
 	c.ask("join wild:b*", "join wild:b*(false true)")

@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -19,7 +20,7 @@ type Watch struct {
 	// rooms are joined even if nothing is known of them here.
 	Since map[string]Positions
 	// Most is for how many rooms seats are given now; zero: any number. Where there are
-	// more, it may be that some shards have given seats and others not.
+	// more, some shards may have given seats and others not, and not every shard watches.
 	Most int
 
 	// Local is the listener's own: appenders never look at it.
@@ -37,7 +38,8 @@ type Found struct {
 	Watches []*Watch
 }
 
-// Matched is how many rooms there were. It is good once the Join is done.
+// Matched is how many rooms there were, and beyond Most a number that is greater than
+// that: no shard counts on. It is good once the Join is done.
 func (w *Watch) Matched() int { return int(w.matched.Load()) }
 
 // Seats are the seats that were given, once the Join is done, in the order of names.
@@ -78,43 +80,63 @@ type watched struct {
 
 // watch answers one watch of a join.
 func (s *shard) watch(l *Listener, user string, w *Watch) {
-	groups := s.watches[w.Pattern]
-	if groups == nil {
-		groups = map[string]*watched{}
-		s.watches[w.Pattern] = groups
-	}
-	g := groups[w.Prefix]
+	g := s.watches[w.Pattern][w.Prefix]
 	if g == nil {
-		g = &watched{map[*Room]struct{}{}, map[*Watch]*Listener{}}
-		groups[w.Prefix] = g
-		for _, r := range s.owned {
-			if r.pattern == w.Pattern && r.tape.fed && len(r.name) >= len(w.Prefix) && r.name[:len(w.Prefix)] == w.Prefix {
-				g.rooms[r] = struct{}{}
-			}
-		}
+		g = s.matching(w)
 	}
-	g.watches[w] = l
-	w.Pattern.watched.Add(1)
-
-	list := make([]Seat, 0, len(g.rooms))
-	for r := range g.rooms {
-		list = append(list, w.seat(r.name))
-	}
+	var ahead []string // of Since, that are none of them
 	for name := range w.Since {
 		if s.table.shardOf(name) != s.index {
 			continue
 		}
 		if r := s.rooms.findString(name); r == nil || !r.in(g) {
-			list = append(list, w.seat(name))
+			ahead = append(ahead, name)
 		}
 	}
-	if n := int(w.matched.Add(int64(len(list)))); w.Most > 0 && n > w.Most {
+	n := len(g.rooms) + len(ahead)
+	if n = int(w.matched.Add(int64(n))); w.Most > 0 && n > w.Most {
 		return
+	}
+	s.addWatch(w, g, l)
+	list := make([]Seat, 0, len(g.rooms)+len(ahead))
+	for r := range g.rooms {
+		list = append(list, w.seat(r.name))
+	}
+	for _, name := range ahead {
+		list = append(list, w.seat(name))
 	}
 	for i := range list {
 		s.seat(l, user, &list[i])
 	}
 	w.seats[s.index] = list
+}
+
+// matching finds the rooms of a prefix that nobody watches yet. Where there are more than
+// may be joined it stops: the set holds one more than that, at most.
+func (s *shard) matching(w *Watch) *watched {
+	g := &watched{map[*Room]struct{}{}, map[*Watch]*Listener{}}
+	for _, r := range s.owned {
+		if r.pattern != w.Pattern || !r.tape.fed || !strings.HasPrefix(r.name, w.Prefix) {
+			continue
+		}
+		g.rooms[r] = struct{}{}
+		if w.Most > 0 && len(g.rooms)+int(w.matched.Load()) > w.Most {
+			break
+		}
+	}
+	return g
+}
+
+// addWatch has the watch told of rooms that appear. The set is that of its prefix.
+func (s *shard) addWatch(w *Watch, g *watched, l *Listener) {
+	groups := s.watches[w.Pattern]
+	if groups == nil {
+		groups = map[string]*watched{}
+		s.watches[w.Pattern] = groups
+	}
+	groups[w.Prefix] = g
+	g.watches[w] = l
+	w.Pattern.watched.Add(1)
 }
 
 func (w *Watch) seat(name string) Seat {

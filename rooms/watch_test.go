@@ -276,3 +276,46 @@ func TestManyWatches(t *testing.T) {
 		t.Errorf("%d prefixes were visited, found %q", visits, got)
 	}
 }
+
+// TestWatchBound: of more rooms than a watch may join, no set is built: the walk ends with
+// the first that is too many. What others watch is as it was.
+func TestWatchBound(t *testing.T) {
+	const most = 10
+	m, _ := newWatchTable(t, 4)
+	w := newWatching(m)
+	for i := range 1000 {
+		m.put(fmt.Sprintf("k:%d", i), 0, int64(i), "1")
+	}
+	x := &Watch{Prefix: "k:", Most: most}
+	if got := w.watch(x); x.Matched() <= most || x.Matched() > len(m.shards)*(most+1) || strings.Count(got, "k:") > most {
+		t.Errorf("%d matched, and it was given %s", x.Matched(), got)
+	}
+	w.unwatch(x)
+	w.leaveAll()
+	if prefixes, watches := m.watchesNow(); prefixes != 0 || watches != 0 {
+		t.Errorf("%d prefixes and %d watches are left", prefixes, watches)
+	}
+	for _, s := range m.shards {
+		y := &Watch{Pattern: x.Pattern, Prefix: "k:", Most: most}
+		if g := s.matching(y); len(g.rooms) != most+1 {
+			t.Errorf("shard %d has a set of %d", s.index, len(g.rooms))
+		}
+		y.matched.Store(most - 2)
+		if g := s.matching(y); len(g.rooms) != 3 {
+			t.Errorf("shard %d has a set of %d, where others have %d", s.index, len(g.rooms), most-2)
+		}
+	}
+	// Beside one that may have all of them.
+	all := &Watch{Prefix: "k:"}
+	w.watch(all)
+	x = &Watch{Prefix: "k:", Most: most}
+	if w.watch(x); x.Matched() <= most || all.Matched() != 1000 {
+		t.Errorf("%d and %d matched", x.Matched(), all.Matched())
+	}
+	w.unwatch(x)
+	w.seats = nil
+	m.put("k:new", 0, 1000, "1")
+	if got := w.took(); !strings.HasPrefix(got, "k:new@0") || !strings.HasSuffix(got, "*1") {
+		t.Errorf("found %q", got)
+	}
+}
