@@ -11,6 +11,7 @@ import (
 
 	"tapecast/rooms"
 	"tapecast/rooms/heartbeat"
+	"tapecast/rooms/survey"
 )
 
 // slice is how long a loop stays with one kind of work before it looks whether a
@@ -64,6 +65,9 @@ type Loop struct {
 	slept   time.Duration // how much of that it was asleep
 	wall    int64         // when the slice began, ms since 1970
 	steps   clockSteps
+
+	lags survey.Survey[map[*rooms.Class]*Lag]
+	slow survey.Survey[[]MemberInfo]
 
 	mu        sync.Mutex
 	published LoopStats

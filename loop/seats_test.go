@@ -158,7 +158,7 @@ func TestLaggingPrivateMember(t *testing.T) {
 		w.publish(fmt.Sprintf(`{"i":%d,"pad":%q}`, i, strings.Repeat("x", 9000)), "own:me")
 	}
 	w.await(func() bool { return w.engine.Stats().Blocked == 1 })
-	if s := w.engine.Slowest(3); len(s) != 1 || s[0].Room != "own:me" || !s[0].Blocked {
+	if s, _ := w.engine.Slowest(3, patience); len(s) != 1 || s[0].Room != "own:me" || !s[0].Blocked {
 		t.Errorf("the slowest are %+v", s)
 	}
 	for {

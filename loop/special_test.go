@@ -302,7 +302,7 @@ func TestReseat(t *testing.T) {
 		for _, got := stay.read(); !strings.HasSuffix(got, fmt.Sprint(`"data":`, n-1, "}")); _, got = stay.read() {
 		}
 		w.await(func() bool { // until retention has seen to it
-			r := w.table.TopRooms(9)
+			r, _ := w.table.TopRooms(9, patience)
 			return r[0].Bytes < 6<<10
 		})
 	}

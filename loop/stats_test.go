@@ -126,7 +126,7 @@ func TestLags(t *testing.T) {
 	level := w.talk("all")
 	w.publish("1", "all")
 	level.expect(`{"room":"all"`)
-	if lags := w.engine.Lags(); len(lags) != 0 {
+	if lags := w.engine.Lags(patience); len(lags) != 0 {
 		t.Errorf("nobody lags, but %v", lags)
 	}
 	c := w.talk("side", "own:me")
@@ -140,7 +140,7 @@ func TestLags(t *testing.T) {
 	w.await(func() bool { return w.engine.Stats().Blocked == 1 })
 	lag := map[string]Lag{}
 	w.await(func() bool { // the loop may not have seen all yet, and sends while the client's kernel takes it
-		for k, a := range w.engine.Lags() {
+		for k, a := range w.engine.Lags(patience) {
 			lag[k.Name] = a
 		}
 		return len(lag) == 2
@@ -154,29 +154,96 @@ func TestLags(t *testing.T) {
 	for range 2 * frames {
 		c.read()
 	}
-	w.await(func() bool { return len(w.engine.Lags()) == 0 })
+	w.await(func() bool { return len(w.engine.Lags(patience)) == 0 })
 }
 
 // TestLagsInSteps: a walk that does not come to its end in one step goes on.
 func TestLagsInSteps(t *testing.T) {
 	w := newWorld(t, Config{Loops: 1})
 	l := w.engine.loops[0]
-	answer := make(chan map[*rooms.Class]*Lag, 1)
+	answer := l.lags.Ask(func() bool { return true })
 	l.post(event{kind: evDo, arg: func(l *Loop) {
 		// Many that seem to wait, each of which has the walk look at the clock.
 		for range 20_000 {
 			l.conns = append(l.conns, &Conn{loop: l, flags: fReady, fd: -1, slot: -1, state: stGone})
 		}
-		walk := &lagWalk{found: map[*rooms.Class]*Lag{}, answer: answer}
+		walk := &lagWalk{found: map[*rooms.Class]*Lag{}}
 		walk.step(l)
 		if walk.at == 0 || walk.at == len(l.conns) {
 			t.Errorf("the first step came to %d", walk.at)
 		}
 	}})
-	if found := <-answer; len(found) != 0 {
+	<-answer
+	if found := l.lags.Last(); len(found) != 0 {
 		t.Errorf("found %v", found)
 	}
 	l.post(event{kind: evDo, arg: func(l *Loop) { l.conns = nil }})
+}
+
+// TestAskOfOneThatStands: who asks for lags or for the slowest does not wait for a loop
+// that stands, gets what the others have, and asks it once.
+func TestAskOfOneThatStands(t *testing.T) {
+	w := newWorld(t, Config{Loops: 2})
+	if list, late := w.engine.Slowest(3, patience); len(list) != 0 || late != nil {
+		t.Fatalf("slowest %v, late %q", list, late)
+	}
+	l := w.engine.loops[0]
+	stands, free := make(chan struct{}), make(chan struct{})
+	l.post(event{kind: evDo, arg: func(*Loop) { close(stands); <-free }})
+	<-stands
+	class := &rooms.Class{Name: "seen"}
+	l.lags.Ask(func() bool { return true })
+	l.lags.Answer(map[*rooms.Class]*Lag{class: {Members: 7}}) // before it stood
+	for range 3 {
+		if lags := w.engine.Lags(10 * time.Millisecond); lags[class].Members != 7 {
+			t.Errorf("what it answered last is forgotten: %v", lags)
+		}
+		if _, late := w.engine.Slowest(3, 10*time.Millisecond); !slices.Contains(late, "loop 0") {
+			t.Errorf("late are %q", late)
+		}
+	}
+	if n, _ := l.inbox.length(); n > 2 {
+		t.Errorf("%d events wait for it", n)
+	}
+	close(free)
+	if lags := w.engine.Lags(patience); len(lags) != 0 {
+		t.Errorf("then %v lag", lags)
+	}
+	if _, late := w.engine.Slowest(3, patience); late != nil {
+		t.Errorf("then %q are late", late)
+	}
+}
+
+// TestSlowestInSteps: neither many connections nor one with many rooms keep the loop from
+// other work, and of all that lag the most are kept and no more.
+func TestSlowestInSteps(t *testing.T) {
+	w := newWorld(t, Config{Loops: 1})
+	l := w.engine.loops[0]
+	c := w.talk("all")
+	w.publish("1", "all")
+	c.expect(`{"room":"all"`)
+	done := l.slow.Ask(func() bool { return true })
+	came := make(chan int, 1)
+	l.post(event{kind: evDo, arg: func(l *Loop) {
+		sub := l.conns[0].seats[0].sub
+		l.conns = append(l.conns, &Conn{loop: l, fd: -1, slot: -1, state: stGone, seats: make([]seat, 300_000)})
+		for i := range l.conns[1].seats {
+			l.conns[1].seats[i] = seat{sub: sub}
+		}
+		walk := &slowWalk{top: newSlow(5)}
+		walk.step(l)
+		came <- walk.at
+	}})
+	if at := <-came; at != 1 {
+		t.Errorf("the first step came to connection %d", at)
+	}
+	<-done
+	if list := l.slow.Take(); len(list) != 5 || list[0].Behind != 1 || list[0].Room != "all" {
+		t.Errorf("got %+v", list)
+	}
+	over := make(chan struct{})
+	l.post(event{kind: evDo, arg: func(l *Loop) { l.conns = l.conns[:1]; close(over) }})
+	<-over
 }
 
 // TestBusy: a loop that sleeps is not busy.

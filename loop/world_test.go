@@ -267,8 +267,11 @@ func newWorldOf(t testing.TB, partitions int, cfg Config, classes ...*rooms.Clas
 	return w
 }
 
+// patience is for answers that come, however busy the machine is.
+const patience = time.Minute
+
 // settle waits until all that was published is on the tapes.
-func (w *world) settle() { w.table.TopRooms(1) }
+func (w *world) settle() { w.table.TopRooms(1, patience) }
 
 // publish appends one record to each of the rooms, all of the same value.
 func (w *world) publish(value string, names ...string) { w.publishKey("", value, names...) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TestEvictRace: members that walk a room while its appender evicts never have anything
@@ -76,7 +77,7 @@ func TestEvictRace(t *testing.T) {
 			}
 		}
 	}
-	m.TopRooms(1) // the appender has done it all: Stop drops what waits for it
+	m.TopRooms(1, time.Minute) // the appender has done it all: Stop drops what waits for it
 	m.Stop()
 	if at := m.PositionsAt(r, r.Head()); at.of(0) == nil || at.of(0).Offset != records-1 {
 		t.Fatalf("the room is at %v after %d records", at, records)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Each record goes to many rooms, so frame n of each is offset n; whoever asks
@@ -70,7 +71,7 @@ func TestPositionsWhilePublishing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			m.TopRooms(1) // the appender has done it all
+			m.TopRooms(1, time.Minute) // the appender has done it all
 			done.Store(true)
 			readers.Wait()
 			m.Stop()

@@ -223,7 +223,7 @@ func testSeams(t *testing.T, seed uint64, n *sum) {
 	time.Sleep(time.Second)
 	stop()
 	producers.Wait()
-	m.TopRooms(1) // every appender has done what was sent
+	m.TopRooms(1, time.Minute) // every appender has done what was sent
 	ended.Store(true)
 	readers.Wait()
 	m.Stop()

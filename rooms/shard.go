@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tapecast/rooms/heartbeat"
+	"tapecast/rooms/survey"
 )
 
 // shard is a part of the room table and its appender: one goroutine that alone
@@ -47,8 +48,9 @@ type shard struct {
 	watches  map[*Pattern]map[string]*watched // by prefix
 	shedNext int64                            // when shed looks again after it could not shed enough
 	evicting eviction
-	payer    map[*Room]string   // of public rooms that have had no record
-	partial  map[*Pattern]int64 // of rooms that are no more: latest.partial
+	topRooms survey.Survey[[]RoomInfo] // asked from anywhere
+	payer    map[*Room]string          // of public rooms that have had no record
+	partial  map[*Pattern]int64        // of rooms that are no more: latest.partial
 }
 
 // maxParts is how many batches may wait for an appender. With 256 records

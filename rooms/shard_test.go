@@ -128,7 +128,10 @@ func TestSubs(t *testing.T) {
 	}
 	mustPanic(t, "BUG: more members left a:1 than joined", func() { m.leave(z) })
 
-	if top := m.shards[0].top(1); len(top) != 1 || top[0].Name != "a:2" || top[0].Members != 1 {
+	w := &topWalk{n: 1}
+	m.shards[0].topRooms.Ask(func() bool { return true })
+	w.step(m.shards[0])
+	if top := m.shards[0].topRooms.Take(); len(top) != 1 || top[0].Name != "a:2" || top[0].Members != 1 {
 		t.Errorf("top is %+v", top)
 	}
 }

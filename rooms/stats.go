@@ -1,8 +1,6 @@
 package rooms
 
 import (
-	"sort"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 )
@@ -73,66 +71,3 @@ func (t *Table) Stats() Stats {
 // roomSize is what a room takes: itself, some 24 bytes of a name, and its place in
 // the shard's index.
 const roomSize = int64(unsafe.Sizeof(Room{})+unsafe.Sizeof(uintptr(0))) + 24
-
-// RoomInfo is what an operator asks of one room.
-type RoomInfo struct {
-	Name    string
-	Class   string
-	Members int
-	Frames  uint64 // ever written
-	Bytes   int64  // of its own tape; 0 for a private room
-}
-
-// TopRooms lists the n rooms with the most members. It asks every appender
-// and waits for the answers.
-func (t *Table) TopRooms(n int) []RoomInfo {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	var all []RoomInfo
-	for _, s := range t.shards {
-		wg.Add(1)
-		ok := s.box.ask(ask{do: func(s *shard) {
-			defer wg.Done()
-			top := s.top(n)
-			mu.Lock()
-			all = append(all, top...)
-			mu.Unlock()
-		}})
-		if !ok {
-			wg.Done()
-		}
-	}
-	wg.Wait()
-	return first(all, n)
-}
-
-func (s *shard) top(n int) []RoomInfo {
-	var list []RoomInfo
-	for b := range s.rooms.buckets {
-		s.rooms.each(b, func(r *Room) {
-			members := 0
-			for sub := r.subs; sub != nil; sub = sub.after {
-				members += int(sub.members)
-			}
-			info := RoomInfo{Name: r.name, Class: r.Class().Name, Members: members, Frames: r.next}
-			if !r.private() {
-				info.Bytes = r.tape.cost
-			}
-			list = append(list, info)
-			if len(list) >= 4*n+64 {
-				list = first(list, n)
-			}
-		})
-	}
-	return first(list, n)
-}
-
-func first(list []RoomInfo, n int) []RoomInfo {
-	sort.Slice(list, func(i, j int) bool {
-		if list[i].Members != list[j].Members {
-			return list[i].Members > list[j].Members
-		}
-		return list[i].Name < list[j].Name
-	})
-	return list[:min(n, len(list))]
-}

@@ -192,7 +192,10 @@ func TestStopEndsWhatWaits(t *testing.T) {
 			go func() { sent <- b.Send(context.Background()) }()
 		}
 		top := make(chan []RoomInfo, 1)
-		go func() { top <- m.TopRooms(3) }()
+		go func() {
+			list, _ := m.TopRooms(3, time.Minute)
+			top <- list
+		}()
 		stopped := make(chan struct{})
 		go func() { m.Stop(); close(stopped) }()
 		synctest.Wait()
@@ -207,7 +210,7 @@ func TestStopEndsWhatWaits(t *testing.T) {
 		<-top
 		ask() // late
 		m.Leave(seat.Sub)
-		if got := m.TopRooms(3); len(got) != 0 {
+		if got, _ := m.TopRooms(3, time.Minute); len(got) != 0 {
 			t.Errorf("a stopped table has top rooms: %v", got)
 		}
 		if answered != len(joins) {
@@ -246,8 +249,8 @@ func TestTopRooms(t *testing.T) {
 	m.put("o:1", 0, 1, "1")
 	m.Start()
 	defer m.Stop()
-	got := m.TopRooms(6)
-	if len(got) != 6 {
+	got, late := m.TopRooms(6, time.Minute)
+	if len(got) != 6 || late != nil {
 		t.Fatalf("got %d rooms", len(got))
 	}
 	for i, name := range []string{"a:099", "a:199", "a:299", "a:399", "a:499", "a:098"} {
@@ -259,12 +262,89 @@ func TestTopRooms(t *testing.T) {
 			t.Errorf("place %d is %+v, want %+v", i, got[i], want)
 		}
 	}
-	for _, info := range m.TopRooms(1000) {
+	got, _ = m.TopRooms(1000, time.Minute)
+	for _, info := range got {
 		if info.Name == "o:1" && info != (RoomInfo{Name: "o:1", Class: "private", Members: 3, Frames: 1}) {
 			t.Errorf("the private room is %+v", info)
 		}
 	}
-	if n := len(m.TopRooms(1000)); n != 501 {
+	if n := len(got); n != 501 {
 		t.Errorf("%d rooms in all", n)
+	}
+}
+
+// TestTopRoomsOfOneThatStands: an appender that stands is named, and the others' rooms
+// are told; asked again, it is still one question. Then it answers.
+func TestTopRoomsOfOneThatStands(t *testing.T) {
+	m := newManual(t, Config{Shards: 4}, &Pattern{Match: "a:*", Class: stream, Feed: newOpenFeed(1)})
+	l := m.listen()
+	for i := range 40 {
+		m.join(l, fmt.Sprintf("a:%03d", i))
+	}
+	m.Start()
+	defer m.Stop()
+	free, stands := make(chan struct{}), make(chan struct{})
+	m.shards[1].box.ask(ask{do: func(*shard) { close(stands); <-free }})
+	<-stands
+	var some []RoomInfo
+	for range 3 {
+		list, late := m.TopRooms(1000, 20*time.Millisecond)
+		if len(late) == 0 || late[len(late)-1] != "appender 1" && late[0] != "appender 1" {
+			t.Errorf("late are %q", late)
+		}
+		some = list
+	}
+	if n := m.shards[1].box.asked(); n != 1 {
+		t.Errorf("%d questions wait for the one that stands", n)
+	}
+	if len(some) == 0 || len(some) >= 40 {
+		t.Errorf("%d rooms of the others", len(some))
+	}
+	close(free)
+	if all, late := m.TopRooms(1000, time.Minute); len(all) != 40 || late != nil {
+		t.Errorf("then %d rooms, late %q", len(all), late)
+	}
+}
+
+// TestTopRoomsInSteps: a walk of many rooms lets the appender do other work between its
+// steps, and begins again where the index has grown.
+func TestTopRoomsInSteps(t *testing.T) {
+	const many = 200_000
+	m := newManual(t, Config{Shards: 1}, &Pattern{Match: "a:*", Class: stream, Feed: newOpenFeed(1)})
+	s := m.shards[0]
+	tape := newTape()
+	add := func(i int) {
+		s.rooms.add(&Room{name: fmt.Sprintf("a:%06d", i), pattern: m.Catalog().Patterns()[0], tape: tape})
+	}
+	for i := range many {
+		add(i)
+	}
+	done := s.topRooms.Ask(func() bool { return true })
+	w := &topWalk{n: 2 * many}
+	w.step(s)
+	if s.box.asked() != 1 || w.at == 0 || w.at == w.buckets {
+		t.Fatalf("the first step came to %d of %d", w.at, w.buckets)
+	}
+	for i, grown := many, w.buckets; len(s.rooms.buckets) == grown; i++ {
+		add(i)
+	}
+	steps := 1
+	for waiting := true; waiting; steps++ {
+		select {
+		case <-done:
+			waiting = false
+		default:
+			w.step(s)
+		}
+	}
+	seen := map[string]bool{}
+	for _, r := range s.topRooms.Take() {
+		if seen[r.Name] {
+			t.Fatalf("%s comes twice", r.Name)
+		}
+		seen[r.Name] = true
+	}
+	if len(seen) != s.rooms.n {
+		t.Errorf("%d rooms of %d", len(seen), s.rooms.n)
 	}
 }

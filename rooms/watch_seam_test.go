@@ -68,7 +68,7 @@ func (c *crowd) round() {
 		ends[i] = c.table.PositionsAt(r, r.Head())
 	}
 	c.table.Unwatch(w)
-	c.table.TopRooms(1) // what appeared by now was found
+	c.table.TopRooms(1, time.Minute) // what appeared by now was found
 	seats := w.Seats()
 	c.mu.Lock()
 	for _, f := range c.found {

@@ -16,6 +16,9 @@ type connectionsJSON struct {
 	Classes       map[string]int64 `json:"classes"` // rooms alive
 	TopRooms      []roomJSON       `json:"topRooms"`
 	Slowest       []memberJSON     `json:"slowest"`
+	// Unanswered are loops and appenders that did not answer in time: their members are
+	// not in Slowest, their rooms not in TopRooms.
+	Unanswered []string `json:"unanswered"`
 }
 
 type loopJSON struct {
@@ -50,7 +53,8 @@ type memberJSON struct {
 }
 
 // serveConnections answers /connections?n=20: totals, loops, rooms by class,
-// the n rooms with the most members and the n members that lack the most.
+// the n rooms with the most members and the n members that lack the most. It waits for
+// loops and appenders up to twice loopWait, and names those that do not answer.
 func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	n := 20
 	if q := r.URL.Query().Get("n"); q != "" {
@@ -70,6 +74,7 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	out := connectionsJSON{
 		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.pending.Load(), Subscriptions: stats.Seats, Wildcards: stats.Wildcards,
 		Loops: []loopJSON{}, Classes: map[string]int64{}, TopRooms: []roomJSON{}, Slowest: []memberJSON{},
+		Unanswered: []string{},
 	}
 	for _, l := range stats.Loops {
 		out.Loops = append(out.Loops, loopJSON{
@@ -80,10 +85,14 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	for _, p := range s.catalog.Patterns() {
 		out.Classes[p.Class.Name] += p.Rooms()
 	}
-	for _, t := range s.table.TopRooms(n) {
+	top, late := s.table.TopRooms(n, loopWait)
+	out.Unanswered = append(out.Unanswered, late...)
+	for _, t := range top {
 		out.TopRooms = append(out.TopRooms, roomJSON{t.Name, t.Class, t.Members, t.Frames, t.Bytes})
 	}
-	for _, m := range e.Slowest(n) {
+	slowest, late := e.Slowest(n, loopWait)
+	out.Unanswered = append(out.Unanswered, late...)
+	for _, m := range slowest {
 		out.Slowest = append(out.Slowest, memberJSON{m.Conn.ID(), s.handler.clientID(m.Conn), m.Conn.Remote().String(), m.Room, m.Behind, m.Blocked})
 	}
 	answer(w, http.StatusOK, out)

@@ -3,6 +3,7 @@ package server
 import (
 	"runtime/metrics"
 	"strconv"
+	"time"
 
 	"tapecast/ingest"
 	"tapecast/loop"
@@ -45,9 +46,13 @@ func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
 	}
 }
 
+// loopWait is how long an operator waits for what loops and appenders have to look for.
+// Those that do not answer stand, or have much to do: /health says so.
+const loopWait = 500 * time.Millisecond
+
 // writeLagMetrics asks the loops what their members lack.
 func (s *Server) writeLagMetrics(m metricWriter, e *loop.Engine) {
-	lags := e.Lags()
+	lags := e.Lags(loopWait)
 	byName := map[string]loop.Lag{}
 	for _, p := range s.catalog.Patterns() {
 		byName[p.Class.Name] = lags[p.Class]

@@ -1,0 +1,98 @@
+package loop
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"tapecast/rooms/survey"
+)
+
+// MemberInfo is a member that lags, for an operator.
+type MemberInfo struct {
+	Conn    *Conn
+	Room    string
+	Behind  uint64 // frames
+	Blocked bool
+}
+
+// slowWalk looks for the members of a loop that lack the most, some at a time.
+type slowWalk struct {
+	at   int   // the next connection
+	conn *Conn // that was being looked at when the last step ended; nil: none
+	seat int   // its next one
+	top  *survey.Top[MemberInfo]
+}
+
+// Slowest lists the n members that lack the most frames. It asks every loop, and waits
+// for the answers for so long; late are the loops whose members are not in the list,
+// because they did not answer.
+func (e *Engine) Slowest(n int, wait time.Duration) (list []MemberInfo, late []string) {
+	late = e.ask(wait, func(l *Loop) <-chan struct{} {
+		return l.slow.Ask(func() bool {
+			w := &slowWalk{top: newSlow(n)}
+			l.post(event{kind: evDo, arg: w.step})
+			return true
+		})
+	})
+	all := newSlow(n)
+	for _, l := range e.loops {
+		for _, m := range l.slow.Take() {
+			all.Add(m)
+		}
+	}
+	return all.List(), late
+}
+
+func newSlow(n int) *survey.Top[MemberInfo] {
+	return survey.NewTop(n, func(a, b MemberInfo) int {
+		return cmp.Or(cmp.Compare(a.Behind, b.Behind), cmp.Compare(b.Room, a.Room))
+	})
+}
+
+// ask asks each loop something, waits for so long until it is answered, and returns the
+// names of those that have not answered.
+func (e *Engine) ask(wait time.Duration, begin func(*Loop) <-chan struct{}) (late []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	asked := make([]<-chan struct{}, len(e.loops))
+	for i, l := range e.loops {
+		asked[i] = begin(l)
+	}
+	for i, l := range e.loops {
+		if !survey.Await(ctx, asked[i], l.ended) {
+			late = append(late, l.turns.Name)
+		}
+	}
+	return late
+}
+
+// step looks at members for half a slice, and asks for another turn. Those that come and
+// go meanwhile may be missed.
+func (w *slowWalk) step(l *Loop) {
+	end := time.Now().Add(slice / 2)
+	looked := 0
+	for ; w.at < len(l.conns); w.at++ {
+		c := l.conns[w.at]
+		if c != w.conn {
+			w.conn, w.seat = c, 0
+		}
+		for blocked := c.is(fBlocked); w.seat < len(c.seats); w.seat++ {
+			if looked++; looked%64 == 0 && time.Now().After(end) {
+				l.post(event{kind: evDo, arg: w.step})
+				return
+			}
+			t := &c.seats[w.seat]
+			r := t.sub.Room()
+			if head := r.Head(); head > t.at {
+				w.top.Add(MemberInfo{c, r.Name(), head - t.at, blocked})
+			}
+		}
+		if looked++; looked%64 == 0 && time.Now().After(end) {
+			w.at++
+			l.post(event{kind: evDo, arg: w.step})
+			return
+		}
+	}
+	l.slow.Answer(w.top.List())
+}

@@ -1,0 +1,54 @@
+package survey
+
+import (
+	"container/heap"
+	"slices"
+)
+
+// Top keeps the greatest of what it is given, whatever that is many. One goroutine may
+// use it at a time.
+type Top[T any] struct {
+	most int
+	kept order[T]
+}
+
+// NewTop returns a Top that keeps so many, one at least. compare is as that of
+// slices.SortFunc.
+func NewTop[T any](most int, compare func(a, b T) int) *Top[T] {
+	return &Top[T]{most: max(most, 1), kept: order[T]{compare: compare}}
+}
+
+// Add takes v if it is among the greatest so far.
+func (t *Top[T]) Add(v T) {
+	switch {
+	case len(t.kept.list) < t.most:
+		heap.Push(&t.kept, v)
+	case t.kept.compare(v, t.kept.list[0]) > 0:
+		t.kept.list[0] = v
+		heap.Fix(&t.kept, 0)
+	}
+}
+
+// List returns what was kept, the greatest first.
+func (t *Top[T]) List() []T {
+	list := slices.Clone(t.kept.list)
+	slices.SortFunc(list, func(a, b T) int { return t.kept.compare(b, a) })
+	return list
+}
+
+// order is a heap whose first is the least.
+type order[T any] struct {
+	list    []T
+	compare func(a, b T) int
+}
+
+func (o *order[T]) Len() int           { return len(o.list) }
+func (o *order[T]) Less(i, j int) bool { return o.compare(o.list[i], o.list[j]) < 0 }
+func (o *order[T]) Swap(i, j int)      { o.list[i], o.list[j] = o.list[j], o.list[i] }
+func (o *order[T]) Push(v any)         { o.list = append(o.list, v.(T)) }
+func (o *order[T]) Pop() any {
+	last := len(o.list) - 1
+	v := o.list[last]
+	o.list = o.list[:last]
+	return v
+}
