@@ -51,7 +51,7 @@ func (r *resumesRun) startGreedy(ctx context.Context) (*greedyOnes, error) {
 		}
 		g.workers = append(g.workers, w)
 		var a HostileTally
-		if err := w.ask(job, &a); err == nil && a.Err != "" {
+		if err = w.ask(job, &a); err == nil && a.Err != "" {
 			err = inputf("cannot start hostile clients: %s", a.Err)
 		}
 		if err != nil {
