@@ -84,11 +84,7 @@ func TestBenchOfDemo(t *testing.T) {
 	t.Setenv("TAPECAST_SERVER_DRAIN", "100ms")
 	g := launch(t, "run", "--direct", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	g.ready()
-	program := filepath.Join(suite.dir, "tapecast-bench")
-	build := exec.Command("go", "build", "-o", program, "tapecast/cmd/tapecast-bench")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the bench: %v\n%s", err, out)
-	}
+	program := builtBench(t)
 	fanout := func(home string) (stdout, stderr string, code int) {
 		t.Helper()
 		var out, errs strings.Builder

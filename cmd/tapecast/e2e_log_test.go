@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -191,14 +190,7 @@ func TestLogToAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := spawnLogging(t, full, "run", "--config", file)
-	addresses := regexp.MustCompile(`(?s)ws://([\d.:]+)/ws.*http://([\d.:]+)/health`)
-	eventually(t, 60*time.Second, "the addresses", func() bool {
-		m := addresses.FindStringSubmatch(g.output())
-		if m != nil {
-			g.public, g.admin = m[1], m[2]
-		}
-		return m != nil
-	})
+	g.addressesFromOutput()
 	g.ready()
 	c := join(t, g, "42")
 	g.badTokens(3)
