@@ -56,6 +56,24 @@ type Stream struct {
 	Members float64 `json:"members"` // of each room, on the node
 	Rate    float64 `json:"rate"`    // messages a second in each room
 	Size    float64 `json:"size"`    // bytes of a value
+
+	// Every is the least time between two sends to a member, in seconds. 0: none.
+	Every float64 `json:"every,omitempty"`
+	// Keys has only the newest message of each of so many keys be in a send. 0: all are.
+	Keys float64 `json:"keys,omitempty"`
+}
+
+// sent is what a member is sent: so many sends a second, of so many frames each, where
+// passes end before the next one is due.
+func (s *Stream) sent() (sends, frames float64) {
+	if s.Every*s.Rate <= 1 {
+		return s.Rate, 1
+	}
+	sends, frames = 1/s.Every, s.Every*s.Rate
+	if s.Keys > 0 { // of so many messages to keys by chance, how many keys there are
+		frames = s.Keys * -math.Expm1(-frames/s.Keys)
+	}
+	return sends, math.Max(1, frames)
 }
 
 // Load is what one node has to do.
@@ -87,21 +105,31 @@ type Forecast struct {
 func (m *Model) Predict(l Load) Forecast {
 	loops := math.Max(l.Loops, 1)
 	f := Forecast{Resident: m.Resident + l.Connections*m.Connection + l.TapeBytes*m.Tape, Kernel: l.Connections * m.Kernel}
-	var marginal, single, appended float64 // CPU of frames and bytes, whatever the sends, and what bytes add where each is one frame; records for those who are here
+	// CPU of frames and bytes, whatever the sends, and what bytes add to sends as they are
+	// where passes rest; records for those who are here; sends.
+	var marginal, single, appended, calls, held float64
 	for _, s := range l.Streams {
-		d := s.Rooms * s.Members * s.Rate
+		sends, frames := s.sent()
+		n := s.Rooms * s.Members * sends
+		d := n * frames
 		f.Delivered += d
 		f.Bytes += d * m.wire(s)
 		marginal += d * (m.Frame + m.Byte*m.wire(s))
-		single += d * m.long(m.wire(s))
+		single += n * m.long(frames*m.wire(s))
 		appended += s.Rooms * s.Rate
+		calls += n
+		if frames > 1 { // a message waits for the next send: up to Every
+			held = math.Max(held, 1e3*s.Every)
+		}
 	}
 	rest := m.Base + l.Connections*m.Idle + (appended+l.Skipped)*m.Record
 	wait := m.LoopShare / loops // of CPU, what one loop waits for
-	f.PerSend = 1
-	// With one frame a send. What sends cost more while the loop rests goes by how much it does.
+	if f.PerSend = 1; calls > 0 {
+		f.PerSend = f.Delivered / calls
+	}
+	// With no more frames a send than that. What sends cost more while the loop rests goes by how much it does.
 	warm, cold := m.sending(l.Connections / loops)
-	busy := busyOf(wait*(marginal+single+f.Delivered*warm), wait*f.Delivered*cold)
+	busy := busyOf(wait*(marginal+single+calls*warm), wait*calls*cold)
 	visited := visited(l)
 	var round float64
 	round, f.Full = m.round(visited, warm, marginal, f.Bytes, wait)
@@ -109,12 +137,13 @@ func (m *Model) Predict(l Load) Forecast {
 		send := warm + cold*thaw(busy)
 		f.LoopBusy, f.Cores = busy, rest+busy/wait+batches(appended)*m.Wake*(1-busy)
 		for _, s := range l.Streams {
-			pass := s.Members * (send + m.Frame + m.Byte*m.wire(s) + m.long(m.wire(s))) * wait
-			others := busy - pass*s.Rooms*s.Rate
+			sends, frames := s.sent()
+			pass := s.Members * (send + frames*(m.Frame+m.Byte*m.wire(s)) + m.long(frames*m.wire(s))) * wait
+			others := busy - pass*s.Rooms*sends
 			pass /= math.Max(1-others, 0.05) // what else is in a pass takes slices in turn with this
 			f.Pass = math.Max(f.Pass, 1e3*pass)
 		}
-		f.P50, f.P99 = m.Floor50+m.Rest50*f.Pass, m.Floor99+m.Rest99*f.Pass
+		f.P50, f.P99 = m.Floor50+m.Rest50*f.Pass+held/2, m.Floor99+m.Rest99*f.Pass+0.99*held
 		return f
 	}
 	f.LoopBusy = 1
@@ -123,11 +152,11 @@ func (m *Model) Predict(l Load) Forecast {
 		f.PerSend = math.Inf(1)
 		return f
 	}
-	f.PerSend = math.Max(1, f.Delivered*round/visited)
+	f.PerSend = math.Max(f.PerSend, f.Delivered*round/visited)
 	sends := f.Delivered / f.PerSend
 	f.Cores = rest + marginal + sends*(warm+m.long(f.Bytes/sends))
 	f.Pass = 1e3 * round
-	f.P50, f.P99 = m.Floor50+m.Always50*f.Pass, m.Floor99+m.Always99*f.Pass
+	f.P50, f.P99 = m.Floor50+m.Always50*f.Pass+held/2, m.Floor99+m.Always99*f.Pass+0.99*held
 	return f
 }
 

@@ -173,7 +173,41 @@ func TestPlan(t *testing.T) {
 	f("--peak 5 is less than --rate 20", func(c *PlanConfig) { c.Streams[0].Peak = 5 })
 	f("--joined 2 is more than --rooms 1", func(c *PlanConfig) { c.Streams[0].Joined = 2 })
 	f("freshness", func(c *PlanConfig) { c.P99 = 2 }) // the floor alone is 3 ms
+	f("none can be negative", func(c *PlanConfig) { c.Streams[0].Interval = -1 })
+	f("give --interval or --max-rate", func(c *PlanConfig) { c.Streams[0].Keys = 5 })
+	f("freshness", func(c *PlanConfig) { c.Streams[0].Interval = 1 }) // messages wait for a second, by wish
 	f("network", func(c *PlanConfig) { c.Streams[0].Mean, c.Streams[0].Peak, c.Streams[0].Size = 1e6, 1e6, 1e5 })
+}
+
+// Members that are sent less often cost fewer sends, get the same messages or the newest
+// of each key, and wait: what is asked for in a plan is what a node then does.
+func TestPredictInterval(t *testing.T) {
+	every := func(every, keys float64) Forecast {
+		l := loadOf(1000, 1, 100, 128)
+		l.Streams[0].Every, l.Streams[0].Keys = every, keys
+		return known.Predict(l)
+	}
+	at, rarely, newest := every(0, 0), every(0.2, 0), every(0.2, 5)
+	if f := every(0.001, 0); f != at { // messages are further apart than that
+		t.Errorf("%+v, want %+v", f, at)
+	}
+	if rarely.Delivered != at.Delivered || !near(rarely.PerSend, 20, 1e-9) || rarely.Cores >= at.Cores {
+		t.Errorf("%+v beside %+v", rarely, at)
+	}
+	if got := rarely.P99 - 0.99*200; got < known.Floor99 || rarely.P50 < 100 {
+		t.Errorf("p99 %v ms, p50 %v ms: a message waits for up to 200 ms", rarely.P99, rarely.P50)
+	}
+	// Of 20 messages to 5 keys by chance nearly all 5 are there.
+	if n := newest.PerSend; n < 4.8 || n > 5 || !near(newest.Delivered, 1000*5*n, 1e-6) || newest.Cores >= rarely.Cores {
+		t.Errorf("%+v", newest)
+	}
+	q := PlanStream{Interval: 0.1, MaxRate: 5}
+	if q.every() != 0.2 {
+		t.Errorf("every %v s", q.every())
+	}
+	if q.MaxRate = 50; q.every() != 0.1 {
+		t.Errorf("every %v s", q.every())
+	}
 }
 
 // A gateway that runs corrects the model; one that does nothing does not.

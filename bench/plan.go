@@ -28,6 +28,18 @@ type PlanStream struct {
 	Mean   float64 // messages a second
 	Peak   float64 // 0: Mean
 	Size   float64 // bytes of a value
+
+	Interval float64 // seconds, the class's: least time between two sends to a member. 0: none
+	MaxRate  float64 // sends a second that each client asks for at most. 0: it does not
+	Keys     float64 // of a room whose class conflates: so many, of which a send has the newest. 0: none
+}
+
+// every is the least time between two sends to a member, in seconds.
+func (s *PlanStream) every() float64 {
+	if s.MaxRate > 0 {
+		return math.Max(s.Interval, 1/s.MaxRate)
+	}
+	return s.Interval
 }
 
 // Limit is one thing that a node runs out of.
@@ -86,6 +98,12 @@ func (c *PlanConfig) check() error {
 			return inputf("--peak %s is less than --rate %s", number(s.Peak), number(s.Mean))
 		case s.Size < 1:
 			return inputf("--size %s: bytes of a value, at least 1", number(s.Size))
+		case s.Interval < 0 || s.MaxRate < 0 || s.Keys < 0:
+			return inputf("--interval %s s, --max-rate %s, --keys %s: none can be negative",
+				number(s.Interval), number(s.MaxRate), number(s.Keys))
+		case s.Keys > 0 && s.every() == 0:
+			return inputf("--keys %s: a member that keeps up gets every message; give --interval or --max-rate with it",
+				number(s.Keys))
 		}
 	}
 	if c.P99 <= 0 {
@@ -157,7 +175,10 @@ func (c *PlanConfig) load(nodes, loops float64, peak bool) Load {
 		if nodes == 1 {
 			there = s.Rooms * math.Min(1, members)
 		}
-		l.Streams = append(l.Streams, Stream{Name: s.Name, Rooms: there, Members: l.Connections * s.Joined / there, Rate: rate, Size: s.Size})
+		l.Streams = append(l.Streams, Stream{
+			Name: s.Name, Rooms: there, Members: l.Connections * s.Joined / there, Rate: rate, Size: s.Size,
+			Every: s.every(), Keys: s.Keys,
+		})
 		l.Skipped += (s.Rooms - there) * rate
 		l.TapeBytes += there * rate * c.Retain * (s.Size + 150)
 	}
@@ -184,7 +205,7 @@ func (p *Plan) limits(l Load) []Limit {
 	packets := math.Ceil(f.Bytes/1400) * 66 // Ethernet, IP and TCP headers
 	list := []Limit{
 		{"loops", f.Full / busiest, "of 80 % of what a loop can send, however many messages a send carries: at all of it passes grow for ever"},
-		{"freshness", late, "p99 from due to read, against what was asked for"},
+		{"freshness", late, c.freshness()},
 		{"CPU", f.Cores / (busiest * c.Cores), "of 80 % of the cores"},
 		{"memory", (f.Resident + f.Kernel) / (busiest * c.Memory), "of 80 %, the process and the kernel's sockets"},
 		{"network", (f.Bytes + packets) / (busiest * c.Link), "of 80 % of the link, headers of packets included"},
@@ -192,6 +213,22 @@ func (p *Plan) limits(l Load) []Limit {
 	}
 	slices.SortStableFunc(list, func(a, b Limit) int { return cmp.Compare(b.Used, a.Used) })
 	return list
+}
+
+// freshness says what the age of messages is held against, and where the question itself
+// has them wait.
+func (c *PlanConfig) freshness() string {
+	longest := 0.0
+	for i := range c.Streams {
+		if s := &c.Streams[i]; s.every()*s.Peak > 1 {
+			longest = math.Max(longest, s.every())
+		}
+	}
+	if longest == 0 {
+		return "p99 from due to read, against what was asked for"
+	}
+	return "p99 from due to read, against what was asked for; messages wait for up to " + ms(1e3*longest) +
+		", the time between two sends to a member"
 }
 
 // reconnect is how long so many connections take to be back on a node with this load.

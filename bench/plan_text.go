@@ -12,7 +12,15 @@ func (p *Plan) WriteText(w io.Writer) error {
 	c, m := p.question, p.cal.Model
 	t.line("plan · %s connections, p99 of %s from due to read, at the peak", count(int64(c.Connections)), ms(c.P99))
 	for _, s := range c.Streams {
-		t.row(s.Name, "%s room(s), each connection in %s of them · %s messages/s a room, %s at the peak · %s B", count(int64(s.Rooms)), number(s.Joined), number(s.Mean), number(s.Peak), number(s.Size))
+		t.row(s.Name, "%s room(s), each connection in %s of them · %s messages/s a room, %s at the peak · %s B",
+			count(int64(s.Rooms)), number(s.Joined), number(s.Mean), number(s.Peak), number(s.Size))
+		if every := s.every(); every > 0 {
+			kept := "with all that came meanwhile"
+			if s.Keys > 0 {
+				kept = "with the newest of each of " + number(s.Keys) + " keys"
+			}
+			t.row("", "a send to a member every %s at most, %s", ms(1e3*every), kept)
+		}
 	}
 	t.line("")
 	t.row("nodes", "%s of %s cores with %s loop(s), of which %s may be lost", count(int64(p.Nodes)), number(p.Cores), number(p.Loops), number(c.Spare))
@@ -36,7 +44,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 		map[bool]string{true: "TLS", false: "no TLS"}[p.cal.TLS], map[bool]string{true: "through Kafka", false: "past Kafka"}[p.cal.Kafka], 100*p.cal.Worst, len(p.cal.Points))
 	t.row("CPU", "sends × %s (%s with few connections) + frames × %s + bytes × %.3g ns (%.3g ns more in sends of %s) + records × %s + connections × %.3g µs/s + %.3g cores", us(m.Send+m.Many), us(m.Send), us(m.Frame), m.Byte*1e9, m.Long*1e9, size(m.Visit), us(m.Record), m.Idle*1e6, m.Base)
 	t.row("", "by as much as its loop rests: a send %s more (%s with few connections), a record %s more", us(m.Cold+m.Chill), us(m.Cold), us(m.Wake))
-	t.row("", "while passes rest between messages each send carries one frame; a loop that is always busy goes round in")
+	t.row("", "while passes rest between messages each send carries one frame, or what came since a member's last; a loop that is always busy goes round in")
 	t.row("", "connections × send ÷ (1 − messages/s × (frame + bytes)), longer where sends are long: each carries all that came meanwhile")
 	t.row("latency", "%s + %.2f × the pass, p99; of a loop that is always busy %s + %.2f × the round", ms(m.Floor99), m.Rest99, ms(m.Floor99), m.Always99)
 	t.row("memory", "%s + %s a connection + %.2f × tapes; kernel %s a connection", size(m.Resident), size(m.Connection), m.Tape, size(m.Kernel))
@@ -73,7 +81,7 @@ func (p *Plan) hosts(t *table) {
 	pages := math.Ceil((p.Peak.Kernel + n/100*145*1024) / 4096)
 	t.line("")
 	t.line("on each host (for %s connections, a tenth more than one lost node leaves)", count(int64(n)))
-	t.row("descriptors", "LimitNOFILE=%d (systemd) or ulimit -n, and server.max connections below it", int64(n)+1024)
+	t.row("descriptors", "LimitNOFILE=%d (systemd) or ulimit -n, and limits.connections below it", int64(n)+1024)
 	t.row("", "sysctl fs.nr_open=%d fs.file-max=%d", max(int64(n)+1024, 1<<20), max(2*int64(n), 1<<21))
 	t.row("backlog", "sysctl net.core.somaxconn=%d net.ipv4.tcp_max_syn_backlog=%d", backlog(n), 2*backlog(n))
 	t.row("ports", "a load balancer has 28,000 (or with ip_local_port_range 64,000) for each of its addresses to each node: %.0f address(es)", math.Ceil(n/28_000))

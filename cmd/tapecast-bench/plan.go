@@ -18,12 +18,16 @@ func planCommand() *cobra.Command {
 	var slo, calibration, metrics string
 	var asJSON bool
 	var memory, link float64
+	var interval time.Duration
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "How many nodes, of what size, for so many clients and messages",
 		Example: `  # everybody in one room, and each in twenty of a thousand
   tapecast-bench plan --calibration calibration.json --connections 500000 --rate 20 --peak 60 --size 128 \
-    --also name=symbols,rooms=1000,joined=20,rate=2,peak=10,size=200 --slo p99=50ms`,
+    --also name=symbols,rooms=1000,joined=20,rate=2,peak=10,size=200 --slo p99=50ms
+
+  # screens that want ten sends a second at most, of the newest of each of 500 keys
+  tapecast-bench plan --calibration calibration.json --connections 500000 --rate 1600 --max-rate 10 --keys 500 --slo p99=200ms`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p99, err := parseSLO(slo)
@@ -31,6 +35,7 @@ func planCommand() *cobra.Command {
 				return err
 			}
 			c.P99, c.Memory, c.Link = p99, memory*(1<<30), link*1e9/8
+			s.Interval = interval.Seconds()
 			c.Streams = []bench.PlanStream{s}
 			for _, text := range also {
 				more, err := parseStream(text)
@@ -67,7 +72,12 @@ func planCommand() *cobra.Command {
 	f.Float64Var(&s.Mean, "rate", 10, "`messages` a second in each room, in the mean")
 	f.Float64Var(&s.Peak, "peak", 0, "`messages` a second in each room at the peak, which decides (default: the mean)")
 	f.Float64Var(&s.Size, "size", 128, "`bytes` of a value")
-	f.StringArrayVar(&also, "also", nil, "another `stream`: name=orders,rooms=100000,joined=1,rate=0.1,peak=1,size=300")
+	f.DurationVar(&interval, "interval", 0, "least `time` between two sends to a member, the interval of the rooms' class")
+	f.Float64Var(&s.MaxRate, "max-rate", 0, "`sends` a second that each client asks for at most (max_rate of its subscribe)")
+	f.Float64Var(&s.Keys, "keys", 0,
+		"`number` of keys of a room whose class conflates: a send has the newest of each (default: all messages)")
+	f.StringArrayVar(&also, "also", nil, "another `stream`: name=orders,rooms=100000,joined=1,rate=0.1,peak=1,size=300;"+
+		"\ninterval (seconds), maxrate and keys too")
 	f.StringVar(&slo, "slo", "p99=50ms", "how old a message may be when it is read: `p99=`duration")
 	f.Float64Var(&c.Cores, "cores", 4, "`number` of cores of a node")
 	f.Float64Var(&memory, "memory", 0, "`GiB` of a node (default: 4 a core)")
@@ -88,7 +98,7 @@ func parseSLO(text string) (float64, error) {
 	return float64(d) / 1e6, nil
 }
 
-// parseStream reads rooms=…,joined=…,rate=…,peak=…,size=…,name=….
+// parseStream reads rooms=…,joined=…,rate=…,peak=…,size=…,interval=…,maxrate=…,keys=…,name=….
 func parseStream(text string) (bench.PlanStream, error) {
 	s := bench.PlanStream{Rooms: 1, Size: 128}
 	for part := range strings.SplitSeq(text, ",") {
@@ -97,9 +107,13 @@ func parseStream(text string) (bench.PlanStream, error) {
 			s.Name = value
 			continue
 		}
-		to := map[string]*float64{"rooms": &s.Rooms, "joined": &s.Joined, "rate": &s.Mean, "peak": &s.Peak, "size": &s.Size}[key]
+		to := map[string]*float64{
+			"rooms": &s.Rooms, "joined": &s.Joined, "rate": &s.Mean, "peak": &s.Peak, "size": &s.Size,
+			"interval": &s.Interval, "maxrate": &s.MaxRate, "keys": &s.Keys,
+		}[key]
 		if to == nil {
-			return s, &usageError{fmt.Errorf("--also %q: %q is none of name, rooms, joined, rate, peak, size", text, key)}
+			return s, &usageError{fmt.Errorf("--also %q: %q is none of name, rooms, joined, rate, peak, size, "+
+				"interval, maxrate, keys", text, key)}
 		}
 		v, err := strconv.ParseFloat(value, 64)
 		if err != nil {
