@@ -158,6 +158,9 @@ func (l *loop) enter(i int, c *client) {
 		filter = fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`, list(rooms), list(l.job.Filter), entryID)
 		rooms = nil
 	}
+	if l.job.Observe { // whose answer says which rooms have a chain
+		filter, rooms = joinObserved(rooms), nil
+	}
 	join := fmt.Sprintf(`{"method":"authenticate","params":{"join":%s%s},"id":1}`, list(rooms), l.since(i))
 	c.state = stEntering
 	b := appendFrame(nil, opText, []byte(join), maskKey())

@@ -28,6 +28,7 @@
 //	abuse      hostile clients do harm beside ordinary ones
 //	soak       a long run: does memory grow
 //
+//	observe    whatever traffic a gateway has: nothing is published
 //	ramp       fanouts whose rate or clients grow up to the knee
 //	idle       memory of connections that have nothing to do
 //	handshake  latency and CPU of comings
@@ -45,6 +46,15 @@
 // job, so that a Schedule and a deal are functions of the number there too; of the
 // values they know the checksum only. In a row of rounds the last record's time to
 // the next one is what a record has in the mean.
+//
+// A value may have an envelope of somebody's own around it (valueTemplate); then it is
+// looked for in each message. Records that the gateway counts as refused meanwhile are the
+// cause that is given for what was lost. Rooms whose class conflates promise the newest of
+// each key and not each message: last values that clients are sent when they come back are
+// not counted, and clients that resume there are refused (checkChained).
+//
+// Observe times messages by their ts, the record's time in Kafka in ms, against this
+// machine's clock, and follows prev where the answer to `subscribe` says chain (observer).
 //
 // # Hostile clients
 //

@@ -25,6 +25,7 @@ type FanoutConfig struct {
 	Rate     float64  // messages a second
 	Size     int      // bytes of a value
 	Fields   string   // further members of a value
+	Template string   // what is published has its value in this, see valueTemplate. "": it is the value
 	Keys     int      // number of record keys, in turn (Kafka). 0: 1
 	Bare     bool     // the rooms' frames have no envelope
 	Deflate  bool     // the clients offer permessage-deflate
@@ -136,6 +137,14 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 			return nil, err
 		}
 	}
+	if err := cfg.checkChained(ctx, e); err != nil {
+		return nil, err
+	}
+	further := []string{cfg.OrdersTopic}
+	for _, f := range cfg.Feeds {
+		further = append(further, f.Topic)
+	}
+	cfg.Target.warnCompacted(ctx, further...)
 	res := &FanoutResult{
 		Scenario: cfg.Scenario, Clients: cfg.Clients, Group: cfg.Group, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
 		Seconds: cfg.Duration.Seconds(), Medians: map[string]Medians{},
@@ -210,6 +219,8 @@ func (c *FanoutConfig) check() error {
 		return err
 	}
 	switch {
+	case c.Template != "" && (c.Replay != nil || c.Baseline || c.Target.foreign()):
+		return inputf("--value-template goes neither with a recording, nor with --baseline, nor with --protocol")
 	case c.Target.foreign() && (c.AutoJoin || c.Deflate || c.Bare || c.Filtered > 0 || c.Baseline):
 		return inputf("--auto-join, --deflate, --bare, --filtered and --baseline are tapecast's: leave them out with --protocol %s", c.Target.Protocol)
 	case c.Clients < 1:
@@ -253,6 +264,9 @@ func (c *FanoutConfig) check() error {
 		}
 	} else if _, err := newValueShape(c.Size, c.Fields); err != nil {
 		return inputf("--size: %v", err)
+	}
+	if _, err := parseTemplate(c.Template); err != nil {
+		return err
 	}
 	if s, err := c.schedule(0); err != nil {
 		return inputf("--rate: %v", err)

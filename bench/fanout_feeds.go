@@ -52,6 +52,7 @@ func (r *fanoutRun) job(e endpoint) Job {
 		Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
 		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Deals: c.deals(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
 		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf, Speech: c.Target.Speech,
+		Wrapped: c.Template != "",
 	}
 	if c.recorded != nil {
 		j.Size = c.recorded.longest
@@ -95,6 +96,10 @@ func (r *fanoutRun) plan() (plan, error) {
 	if err != nil {
 		return p, err
 	}
+	wrap, err := parseTemplate(c.Template)
+	if err != nil {
+		return p, err
+	}
 	r.pubs = nil
 	for k, d := range c.deals() {
 		s, err := c.schedule(start)
@@ -112,6 +117,7 @@ func (r *fanoutRun) plan() (plan, error) {
 		}
 		r.pubs = append(r.pubs, publication{
 			schedule: s, anchor: p.Anchor, total: one.Total, base: int64(k) * feedSpan, shape: shape, deal: d,
+			template: wrap,
 		})
 	}
 	return p, nil
@@ -135,8 +141,12 @@ func (r *fanoutRun) orderPublication(anchor int64, start int64) (publication, er
 		return publication{}, inputf("--orders: %v", err)
 	}
 	shape, err := newValueShape(orderSize, "")
+	if err != nil {
+		return publication{}, err
+	}
+	wrap, err := parseTemplate(c.Template)
 	return publication{
-		schedule: s, anchor: anchor, shape: shape, deal: c.orderDeal(),
+		schedule: s, anchor: anchor, shape: shape, deal: c.orderDeal(), template: wrap,
 		total: s.Before(start + int64(c.Warmup+c.Duration) - 1),
 	}, err
 }

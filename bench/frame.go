@@ -126,3 +126,14 @@ func appendServerFrame(dst []byte, op byte, p []byte) []byte {
 	}
 	return append(dst, p...)
 }
+
+// frameOverhead is the length of a server frame's header.
+func frameOverhead(payload int) int64 {
+	switch {
+	case payload < 126:
+		return 2
+	case payload < 1<<16:
+		return 4
+	}
+	return 10
+}

@@ -28,7 +28,11 @@ type Job struct {
 	Size   int    `json:"size"`   // of a value; of recorded ones, of the longest
 	Fields string `json:"fields"` // further members of a value
 	Bare   bool   `json:"bare"`   // values come without envelope
-	Check  bool   `json:"check"`  // every byte of every value, and prev
+
+	Observe bool `json:"observe,omitempty"` // all messages of the rooms count, whatever they are
+	Wrapped bool `json:"wrapped,omitempty"` // what was published has its value anywhere (valueTemplate)
+
+	Check bool `json:"check"` // every byte of every value, and prev
 
 	Resume bool `json:"resume"` // who comes back goes on where it was
 
@@ -49,6 +53,9 @@ type Job struct {
 
 // shape is that of the values that the clients get; of recorded ones, of their stamps.
 func (j *Job) shape() (valueShape, error) {
+	if j.Observe {
+		return valueShape{}, nil // nothing is looked for
+	}
 	if len(j.Deals) > 0 && j.Deals[0].Round != nil {
 		return newStampShape(nil), nil
 	}

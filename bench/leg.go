@@ -40,6 +40,8 @@ type Leg struct {
 
 	// Counters are by how much the gateway's counters grew in the window, labels added up.
 	Counters map[string]float64 `json:"gateway_counters"`
+	// Refused is how many records the gateway did not deliver since the clients joined, by why.
+	Refused map[string]float64 `json:"gateway_refused,omitempty"`
 
 	PublisherLag     Quantiles `json:"publisher_lag"`  // due to handed over
 	PublisherLate    Quantiles `json:"publisher_late"` // the part of it that is the bench's own
@@ -207,6 +209,7 @@ func (g *Leg) fill(c *FanoutConfig, t *Tally, m *legMetrics) {
 func (g *Leg) memory(m *legMetrics) {
 	g.RSSPerConnection = (m.joined[metricRSS] - m.before[metricRSS]) / float64(g.Clients)
 	g.RSS = m.after[metricRSS]
+	g.Refused = refusedRecords(m.joined, m.after)
 	g.HeapGrowth = m.heapTo[metricHeap] - m.heapFrom[metricHeap]
 	for name := range m.heapTo {
 		if strings.HasSuffix(name, "tape_bytes") {
@@ -254,7 +257,7 @@ func (g *Leg) judge(orders bool) {
 	if g.Name == legRawsend {
 		return // it drops what a socket refuses, and is no gateway
 	}
-	fault(g.Lost, "messages lost")
+	fault(g.Lost, "messages lost"+becauseOf(g.Refused))
 	fault(g.Late, "messages out of order")
 	fault(g.Doubled, "messages doubled")
 	fault(g.Invalid, "invalid frames")
@@ -262,7 +265,7 @@ func (g *Leg) judge(orders bool) {
 	fault(g.Breaks, "breaks of the prev chain")
 	fault(int64(g.Gone), "connections lost")
 	for _, f := range g.Feeds {
-		fault(f.Lost, "messages of "+f.Name+" lost")
+		fault(f.Lost, "messages of "+f.Name+" lost"+becauseOf(g.Refused))
 		fault(f.Late, "messages of "+f.Name+" out of order")
 		fault(f.Doubled, "messages of "+f.Name+" doubled")
 		fault(f.Foreign, "messages of somebody else among "+f.Name)
@@ -280,7 +283,7 @@ func (g *Leg) judge(orders bool) {
 		g.Storm.judge(g)
 	}
 	if o := g.Orders; o != nil {
-		fault(o.Lost, "orders lost")
+		fault(o.Lost, "orders lost"+becauseOf(g.Refused))
 		fault(o.Late, "orders out of order")
 		fault(o.Doubled, "orders doubled")
 		fault(o.Invalid, "invalid frames among the orders")

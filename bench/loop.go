@@ -124,6 +124,7 @@ func newLoop(job Job) (*loop, error) {
 	for i := range l.clients {
 		l.clients[i].fd = -1
 	}
+	l.reader.anywhere = job.Wrapped
 	l.reader.limit = max(shape.size(), job.Size) + maxEnvelope
 	l.buf = make([]byte, l.headroom()+readSize)
 	if l.speaker, err = newSpeaker(l); err != nil {

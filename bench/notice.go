@@ -102,13 +102,20 @@ func (l *loop) notice(i int, p []byte) error {
 			switch {
 			case l.job.Auto && len(l.job.Rooms) > 0:
 				l.enterMore(i, c)
-			case len(l.job.Filter) == 0:
+			case len(l.job.Filter) == 0 && !l.job.Observe:
 				l.isIn(i, c)
 			}
 		}
 	case "auth_required":
 		if c.state == stGreeting || c.state == stEntering {
 			return errors.New(wantsToken)
+		}
+	case "snapshot_begin", "snapshot_end":
+		begins := m.Method == "snapshot_begin"
+		l.reader.walked(i, m.Params.Room, begins)
+		if !begins && l.storm != nil && l.storm.dropped && !l.storm.order.Resume {
+			// What came until now may be among the last values, or spared for them.
+			l.reader.returned(i, l.clock.now())
 		}
 	case "gap", "reset":
 		if l.reader.chain != nil {

@@ -28,6 +28,7 @@ type publication struct {
 	total    int64
 	base     int64 // of the numbers that the values carry
 	shape    valueShape
+	template *valueTemplate // around each value; nil: none
 	deal     deal
 	longest  *atomic.Int64 // where the longest lag is told meanwhile. nil: nowhere
 
@@ -64,7 +65,7 @@ func (p *publication) publish(ctx context.Context, to sink) (Published, error) {
 	p.prepare()
 	clock := newClock()
 	out := Published{Lag: NewHist(), Late: NewHist()}
-	var value []byte
+	var value, wrapped []byte
 	var free int64 // when the last flush was done, ns since 1970
 	for n := int64(0); n < p.total; {
 		due := p.schedule.Due(n)
@@ -82,7 +83,12 @@ func (p *publication) publish(ctx context.Context, to sink) (Published, error) {
 		for k := min(p.schedule.Before(now), p.total, n+maxBurst); n < k; n++ {
 			value = p.shape.make(value[:0], p.schedule.Due(n), p.base+n)
 			stream, _ := p.deal.of(n)
-			if err := to.put(p.rooms[stream], p.keys[stream], value); err != nil {
+			record := value
+			if p.template != nil {
+				wrapped = p.template.fill(wrapped[:0], value, string(p.keys[stream]), n)
+				record = wrapped
+			}
+			if err := to.put(p.rooms[stream], p.keys[stream], record); err != nil {
 				return out, err
 			}
 		}

@@ -17,13 +17,16 @@ type reader struct {
 	limit int    // the longest frame there can be
 	check bool   // compare every byte of a value, and follow prev
 
+	anywhere bool // a value may stand anywhere in what was published
+
 	parse    func([]byte) (header, error)
 	inflater *inflater // where permessage-deflate was agreed on
 
 	plan    plan
 	started bool
-	out     []bool // by client: it has left its rooms, and was told so. nil: nobody does
-	after   int64  // what they were sent all the same
+	out     []bool                  // by client: it has left its rooms, and was told so. nil: nobody does
+	after   int64                   // what they were sent all the same
+	walks   map[int]map[string]bool // by client: rooms whose last values it is being sent
 	feeds   []feed
 	tally   *tally // of the first feed
 	chain   *chain
@@ -203,6 +206,8 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 			}
 			if r.frame != nil {
 				err = r.frame(i, p, now, first)
+			} else if r.anywhere {
+				err = r.search(i, p, now, first)
 			} else if at := len(p) - r.back; r.begins(p, at) {
 				err = r.value(i, p, at, now, first)
 			} else {
@@ -264,6 +269,9 @@ func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
 		r.after++
 		return nil
 	}
+	if len(r.walks) > 0 && r.isWalked(i, p) {
+		return nil
+	}
 	due := f.Schedule.Due(n)
 	if first || r.check {
 		if parseTime(v) != due {
@@ -281,6 +289,9 @@ func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
 				}
 				at = from
 			}
+		}
+		if r.anywhere {
+			at = max(0, r.opens(p, at))
 		}
 		if f.heads != nil {
 			if s, _ := f.tally.deal.of(n); !bytes.HasPrefix(p, f.heads[s]) {
@@ -335,14 +346,3 @@ func (r *reader) torn(p []byte) error {
 }
 
 func hasPrefix(p []byte, s string) bool { return len(p) >= len(s) && string(p[:len(s)]) == s }
-
-// frameOverhead is the length of a server frame's header.
-func frameOverhead(payload int) int64 {
-	switch {
-	case payload < 126:
-		return 2
-	case payload < 1<<16:
-		return 4
-	}
-	return 10
-}

@@ -111,6 +111,7 @@ const readPatience = 2 * time.Minute
 // fill writes so many records, and waits until the gateway has read them.
 func (r *resumesRun) fill(ctx context.Context, more int64) error {
 	c := &r.cfg
+	c.Target.warnCompacted(ctx, c.Target.Topic)
 	logLine(c.Log, "writing %s records to %s", count(more), c.Target.Topic)
 	shape, err := newValueShape(c.Size, c.Fields)
 	if err != nil {

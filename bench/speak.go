@@ -82,6 +82,9 @@ func newSpeaker(l *loop) (speaker, error) {
 	case Plain:
 		return &plainSpeaker{l: l}, nil
 	}
+	if l.job.Observe {
+		return newObserver(l), nil
+	}
 	return &tapecastSpeaker{l: l}, nil
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -27,6 +28,8 @@ type Target struct {
 	Topic      string
 	Publish    string // or to another server's own port: nats://HOST:PORT, or http://HOST:PORT/api of a Centrifugo
 	APIKey     string // of the Centrifugo
+
+	Warn io.Writer // what is to be said whether or not progress is. nil: nothing
 }
 
 // endpoint is a target, resolved.
@@ -147,8 +150,10 @@ func (t *Target) checkPublishing(ctx context.Context, e endpoint) error {
 	case len(t.Brokers) > 0 && t.Topic == "":
 		return inputf("--brokers needs --topic: which topic feeds the room")
 	case len(t.Brokers) == 0:
-		return inputf("nothing says how to publish: give --direct, or --brokers and --topic, or --publish")
+		return inputf("nothing says how to publish: give --direct, or --brokers and --topic, or --publish " +
+			"(observe measures the traffic that there is)")
 	}
+	t.warnCompacted(ctx, t.Topic)
 	return nil
 }
 

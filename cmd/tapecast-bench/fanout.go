@@ -2,6 +2,9 @@ package main
 
 import (
 	"cmp"
+	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"tapecast/bench"
@@ -20,6 +23,9 @@ func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string, more fun
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
 		if c.Target, err = t.target(); err != nil {
+			return err
+		}
+		if c.Template, err = templateOf(c.Template); err != nil {
 			return err
 		}
 		c.Log = t.log(cmd)
@@ -43,6 +49,19 @@ func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string, more fun
 	return cmd
 }
 
+// templateOf is what --value-template says, or what the file holds that it names.
+func templateOf(text string) (string, error) {
+	file, ok := strings.CutPrefix(text, "@")
+	if !ok {
+		return text, nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", &usageError{fmt.Errorf("--value-template: %w", err)}
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
 // addLoad adds the flags of all scenarios whose clients get messages.
 func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.Clients, "clients", cmp.Or(c.Clients, 1000), "number of clients, each a user of its own")
@@ -63,6 +82,8 @@ func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
 func addValues(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.Size, "size", cmp.Or(c.Size, 128), "`bytes` of a message's value")
 	f.StringVar(&c.Fields, "fields", c.Fields, `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
+	f.StringVar(&c.Template, "value-template", "", "an `envelope` that each record has around its value, or @FILE with one, like\n"+
+		`'{"type":"trade","id":{{seq}},"account":"{{key}}","data":{{value}}}'`)
 	f.DurationVar(&c.Pace, "pace", c.Pace, "least time between two polls of a client process; 0: it wakes for each event")
 }
 

@@ -27,6 +27,7 @@ var small = map[string]struct{ args, many, told string }{
 	"abuse":     {"--clients 5 --duration 1s", "--clients 10000000", "use --procs"},
 	"resumes": {"--brokers 127.0.0.1:1 --records 10 --least 1 --most 2 --count 1", "--brokers x --greedy 1000000",
 		"1000 and 16 at most"},
+	"observe":   {"--clients 5 --duration 1s", "--clients 10000000", "use --procs"},
 	"calibrate": {"--clients 1000 --window 2s", "--clients 10000000", "use --procs"},
 }
 

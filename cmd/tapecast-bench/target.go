@@ -23,10 +23,13 @@ type targetFlags struct {
 	speech              bench.Speech
 	publish, apiKey     string
 	json, quiet         bool
+
+	warn io.Writer // whatever progress is told
 }
 
 func (t *targetFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
+	t.warn = warnings{cmd}
 	f.StringVar(&t.url, "target", "ws://127.0.0.1:8080/ws", "the gateway's public `URL`")
 	f.StringVar(&t.ca, "ca", "", "`file` of the certificates to trust, for a wss:// target (default: the system's)")
 	f.StringVar(&t.admin, "admin", "", "`URL` of the gateway's internal port (default: port 8081 of the target's host); pid:N: a server without such metrics, by its process")
@@ -45,6 +48,11 @@ func (t *targetFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&t.json, "json", false, "print the result as JSON")
 	f.BoolVar(&t.quiet, "quiet", false, "tell no progress")
 }
+
+// warnings goes to where a command's errors go.
+type warnings struct{ cmd *cobra.Command }
+
+func (w warnings) Write(p []byte) (int, error) { return w.cmd.ErrOrStderr().Write(p) }
 
 func (t *targetFlags) addPublishing(cmd *cobra.Command) {
 	f := cmd.Flags()
@@ -85,7 +93,7 @@ func (t *targetFlags) target() (bench.Target, error) {
 		URL: t.url, Agents: agents, CA: t.ca, Admin: t.admin, AdminToken: adminToken, AdminCA: t.adminCA,
 		Keys: keys, Sources: sources,
 		Direct: t.direct, Brokers: t.brokers, Topic: t.topic,
-		Speech: t.speech, Publish: t.publish, APIKey: t.apiKey,
+		Speech: t.speech, Publish: t.publish, APIKey: t.apiKey, Warn: t.warn,
 	}
 	to.FromDemo()
 	return to, nil

@@ -21,6 +21,9 @@ func stormCommand() *cobra.Command {
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addRooms(f, c)
 		addOrders(f, c)
+		f.IntVar(&c.Keys, "keys", 1, "`number` of record keys, in turn (Kafka)")
+		f.IntVar(&c.Group, "group", 0,
+			"so many `clients` share a room of their own, {key} or {user} in --rooms (default: all are in all rooms)")
 		f.DurationSliceVar(&storm.Jitters, "jitter", []time.Duration{0, 5 * time.Second}, "`times` over which the clients spread their return; each is a measurement of its own")
 		f.DurationVar(&storm.At, "at", 2*time.Second, "when the connections end, after the window began")
 		f.BoolVar(&storm.Reset, "reset", false, "they end by a reset, as when a machine dies")

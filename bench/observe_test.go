@@ -1,0 +1,116 @@
+package bench
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func (g *gate) observe() ObserveConfig {
+	return ObserveConfig{
+		Target: g.target(), Clients: 4, Procs: 2, Rooms: []string{"prices"},
+		Warmup: 100 * time.Millisecond, Duration: time.Second,
+	}
+}
+
+// busy publishes a hundred messages a second to a room until the test ends.
+func (g *gate) busy(t *testing.T, room string) {
+	t.Helper()
+	shape, err := newValueShape(128, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, done := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(over); <-done })
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for n := int64(0); ; n++ {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				g.send(room, shape.make(nil, 1, n))
+			}
+		}
+	}()
+}
+
+// Whatever comes is measured, and published by somebody else.
+func TestObserve(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	g := newGate(t, "secret")
+	g.busy(t, "prices")
+	res, err := Observe(t.Context(), g.observe())
+	var invalid *InvalidError
+	if err != nil && !errors.As(err, &invalid) { // a busy machine
+		t.Fatal(err)
+	}
+	// A hundred messages a second to each of four, whose ts is of the year 2023.
+	const years = 365 * 24 * 3600 * 1000.0
+	if res.Messages < 100 || res.Freshness.Count < 100 || res.Freshness.Max < years || res.Breaks != 0 || len(res.Faults) > 0 ||
+		res.Bytes < 128*res.Delivered || res.RSS <= 0 || res.Handshake.Count != 4 {
+		t.Errorf("%+v", res)
+	}
+	var b strings.Builder
+	if err := res.WriteText(&b); err != nil || !strings.Contains(b.String(), "observe · 4 clients in prices") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+// A message that is left out without a word is a fault; that nothing comes is said.
+func TestObserveFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	g := newGate(t, "secret")
+	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.user == userName(2) && n%50 == 49 {
+			return nil
+		}
+		return [][]byte{b}
+	}
+	g.busy(t, "prices")
+	res, err := Observe(t.Context(), g.observe())
+	var fault *FaultError
+	if !errors.As(err, &fault) || res.Breaks == 0 || !strings.Contains(err.Error(), "room prices: prev") {
+		t.Errorf("%v: %d breaks", err, res.Breaks)
+	}
+	cfg := g.observe()
+	cfg.Rooms = []string{"quiet"}
+	var invalid *InvalidError
+	if _, err := Observe(t.Context(), cfg); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "to quiet?") {
+		t.Error(err)
+	}
+	f := func(want string, edit func(*ObserveConfig)) {
+		t.Helper()
+		cfg := g.observe()
+		edit(&cfg)
+		_, err := Observe(t.Context(), cfg)
+		var input *InputError
+		if !errors.As(err, &input) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+	}
+	f("--clients 0", func(c *ObserveConfig) { c.Clients = 0 })
+	f("no room", func(c *ObserveConfig) { c.Rooms = nil })
+	f("only {user}", func(c *ObserveConfig) { c.Rooms = []string{"a:{key}"} })
+	f("one second", func(c *ObserveConfig) { c.Duration = 1 })
+	f("--admin", func(c *ObserveConfig) { c.Target.Admin = "pid:1" })
+}
+
+func TestTimeOf(t *testing.T) {
+	f := func(env string, want int64, ok bool) {
+		t.Helper()
+		if ts, got := timeOf([]byte(env)); ts != want || got != ok {
+			t.Errorf("%s: %d %v", env, ts, got)
+		}
+	}
+	f(`{"room":"r","pos":"0:1","ts":1699123456789`, 1699123456789, true)
+	f(`{"room":"r,\"ts\":7","ts":5`, 5, true)
+	f(`{"room":"r","type":"t","key":"k"`, 0, false)
+}
