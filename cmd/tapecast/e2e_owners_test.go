@@ -25,6 +25,7 @@ type owners struct {
 	level  []time.Duration
 	also   func(*guest) bool // what else must hold for a guest to be level; nil: nothing
 	joined int
+	parts  int // partitions of the feed: joins name all of them
 	raised int // positions notices that moved a place
 }
 
@@ -84,7 +85,10 @@ func (o *owners) hear(g *guest, method string, p notified) {
 		o.fault(g, "%+v", *p.Error)
 	case method == "auto_subscribed":
 		at, err := joinedAt(p, "orders:"+g.user)
-		if err != nil || len(at.at) != 1 {
+		if o.parts == 0 {
+			o.parts = len(at.at)
+		}
+		if err != nil || len(at.at) == 0 || len(at.at) != o.parts { // all partitions of the feed
 			o.fault(g, "joined at %v: %v", at, err)
 		}
 		if o.joined++; o.first[g.n].epoch == "" {
