@@ -44,7 +44,7 @@ func (r *resumesRun) startGreedy(ctx context.Context) (*greedyOnes, error) {
 	}
 	g := &greedyOnes{greedy: c.Greedy > 0, tally: make([]HostileTally, len(jobs)), errs: make([]error, len(jobs))}
 	for k, job := range jobs {
-		w, err := spawn(ctx, "hostile", nil)
+		w, err := spawn(ctx, "hostile", startLast)
 		if err != nil {
 			g.stop()
 			return nil, err
