@@ -76,11 +76,14 @@ func TestParseToken(t *testing.T) {
 	}
 	f(both, hs(c()), nil)
 	f(both, sign(t, jwt.SigningMethodEdDSA, private, c()), nil)
+	f(both, sign(t, signingEd25519, private, c()), nil) // RFC 9864
 	f(both, hs(c("aud", "tapecast")), nil)
 	f(both, hs(c("sub", "google-oauth2|urn:1_x@example.com/Ünïcode")), nil)
 
 	// algorithms and keys
 	f(AuthConfig{Secret: testSecret}, sign(t, jwt.SigningMethodEdDSA, private, c()), errTokenMethod)
+	f(AuthConfig{Secret: testSecret}, sign(t, signingEd25519, private, c()), errTokenMethod)
+	f(both, sign(t, signingEd25519, otherKey, c()), errTokenSignature)
 	f(AuthConfig{PublicKey: public}, hs(c()), errTokenMethod)
 	f(AuthConfig{PublicKey: public}, sign(t, jwt.SigningMethodHS256, []byte(public), c()), errTokenMethod)
 	f(both, sign(t, jwt.SigningMethodHS512, secret, c()), errTokenMethod)
@@ -95,7 +98,7 @@ func TestParseToken(t *testing.T) {
 	f(both, hs(c("exp", in(-11*time.Second))), errTokenExpired)
 	f(both, hs(c("exp", in(-5*time.Second))), nil) // within the leeway
 	f(both, hs(c("exp", in(time.Hour), "nbf", in(time.Minute))), errTokenEarly)
-	f(both, hs(c("iat", in(time.Minute))), errTokenEarly)
+	f(both, hs(c("iat", in(time.Minute))), nil)
 	f(both, hs(c("nbf", in(5*time.Second), "iat", in(5*time.Second))), nil)
 	f(both, hs(c("exp", float64(in(time.Hour))+0.5)), nil)
 	f(both, hs(c("exp", int64(1e15))), errTokenExpires)
@@ -111,7 +114,7 @@ func TestParseToken(t *testing.T) {
 	// users
 	f(both, hs(c("sub", nil)), errTokenNoUser)
 	f(both, hs(c("sub", "")), errTokenNoUser)
-	f(both, hs(c("sub", 42)), errTokenMalformed)
+	f(both, hs(c("sub", 42)), errTokenUserType)
 	f(both, hs(c("sub", strings.Repeat("x", 128))), nil)
 	f(both, hs(c("sub", strings.Repeat("x", 129))), errTokenLongUser)
 	for _, bad := range []string{"a b", "a\tb", "a\x00", "*", "{sub}", `a"`, `a\b`, "a\u200b", "\ufffd", "a\u00a0b"} {

@@ -126,7 +126,8 @@ type AuthConfig struct {
 	Issuer string `koanf:"issuer"`
 	// Audience is what a token's aud must hold. Default "": anything.
 	Audience string `koanf:"audience"`
-	// Leeway is the clock difference forgiven in exp, nbf and iat. Default 0s.
+	// Leeway is the clock difference forgiven in exp and nbf. iat is not looked at: that a
+	// token was made in the future is no reason to refuse it (RFC 7519, 4.1.6). Default 30s.
 	Leeway time.Duration `koanf:"leeway"`
 	// Timeout is the time a client has to authenticate. Default 10s.
 	Timeout time.Duration `koanf:"timeout"`

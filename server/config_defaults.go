@@ -20,7 +20,7 @@ func Default() *Config {
 		},
 		Admin: AdminConfig{Listen: "127.0.0.1:8081", TLS: AdminTLSConfig{MinVersion: "1.2"}},
 		Log:   LogConfig{Level: "info", Format: "auto"},
-		Auth:  AuthConfig{Timeout: 10 * time.Second},
+		Auth:  AuthConfig{Leeway: 30 * time.Second, Timeout: 10 * time.Second},
 		Limits: LimitsConfig{
 			Pending:            10_000,
 			MessagesPerSecond:  50,

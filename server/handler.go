@@ -98,9 +98,9 @@ func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
 	h.times.auth.Update(time.Since(start).Seconds())
 	if err != nil {
 		h.badToken(c)
-		h.logRefused(c, err)
-		h.say(c, idNull, fault{code: codeAuth, text: "authentication failed: " + err.Error()})
-		c.Close(closeAuth, "authentication failed")
+		h.logRefused(c, "", err.Error())
+		h.say(c, idNull, fault{code: codeAuth, text: authFailed + err.Error()})
+		c.Close(closeOfToken(err))
 		return
 	}
 	if !h.limit.users.take(id.user) {

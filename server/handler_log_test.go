@@ -32,7 +32,7 @@ func TestHandlerLog(t *testing.T) {
 	}
 	f(`msg="authentication failed" conn=17 remote=192.0.2.1:5000 reason="the token`)
 	c.says(`{"method":"authenticate","params":{"token":"bad"},"id":1}`)
-	f(`msg="authentication failed" conn=17 user=42 remote=192.0.2.1:5000 reason="the token is no JWT`)
+	f(`msg="authentication failed" conn=17 user=42 remote=192.0.2.1:5000 reason="the token is not a compact JWT`)
 	h.closed(c, 1001)
 	f(`level=DEBUG msg=closed conn=17 user=42 remote=192.0.2.1:5000 code=1001`)
 }

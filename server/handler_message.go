@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"tapecast/loop"
@@ -189,9 +190,14 @@ func (h *handler) limited(l loop.Limit, from netip.AddrPort) {
 	h.security.note("limit reached", from.Addr(), slog.Any("remote", from), slog.String("why", k.String()))
 }
 
-func (h *handler) logRefused(c conn, why error) {
-	h.log.Info("authentication failed", "conn", c.ID(), "remote", c.Remote(), "reason", why.Error())
-	h.note("authentication failed", c, "", why.Error())
+// logRefused says why a token was refused; user is "" before the first good one.
+func (h *handler) logRefused(c conn, user, why string) {
+	attrs := []any{"conn", c.ID(), "remote", c.Remote(), "reason", why}
+	if user != "" {
+		attrs = slices.Insert(attrs, 2, any("user"), any(user))
+	}
+	h.log.Info("authentication failed", attrs...)
+	h.note("authentication failed", c, user, why)
 }
 
 // note writes a security event of a connection: who, from where, and why.

@@ -60,7 +60,7 @@ func TestServer(t *testing.T) {
 
 // TestClocksOverSockets: the loop's timers reach the sessions.
 func TestClocksOverSockets(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.Auth.Timeout = 300 * time.Millisecond })
+	s := startServer(t, func(cfg *Config) { cfg.Auth.Timeout, cfg.Auth.Leeway = 300*time.Millisecond, 0 })
 	late := connect(t, s, "")
 	late.until("auth_required")
 	late.until("-32003")

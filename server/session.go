@@ -53,7 +53,6 @@ type session struct {
 	lead    uint8 // in leadUnit, before the end at which auth_expiring is due; 0: it was sent
 	waiting uint8 // what requests weigh whose rooms have not been answered
 	phase   phase
-	failed  uint8 // tokens refused in a row
 }
 
 const (
@@ -68,8 +67,6 @@ const (
 	waitUnit   = 4 << 10
 	// roomSize is what a room takes of a request that waits, besides its text.
 	roomSize = 200
-	// maxFailures is how many tokens a connection may try.
-	maxFailures = 3
 	// maxTimer keeps timers within what a loop can count to. A timer that comes early
 	// is set anew.
 	maxTimer = 24 * time.Hour
@@ -100,7 +97,7 @@ func (s *session) end(leeway time.Duration) time.Time {
 
 // renewLocked takes over a token's times.
 func (s *session) renewLocked(id identity, leeway time.Duration, now time.Time) {
-	s.expires, s.failed = id.expires, 0
+	s.expires = id.expires
 	lead := min(expiryNotice, s.end(leeway).Sub(now)/4)
 	s.lead = uint8(max(1, lead/leadUnit))
 }

@@ -35,10 +35,7 @@ func (h *handler) authenticate(c conn, s *session, q *request, ph phase, start t
 	id, err := h.auth.ParseToken(a.token)
 	h.times.auth.Update(time.Since(start).Seconds())
 	if err != nil {
-		if ph == phPending {
-			h.badToken(c)
-		}
-		h.refuse(c, s, q, err.Error())
+		h.refuse(c, s, q, ph, err)
 		return
 	}
 	if ph == phPending {
@@ -161,27 +158,35 @@ func (h *handler) renew(c conn, s *session, q *request, id identity, now time.Ti
 	case !open:
 		return false
 	case !same:
-		h.refuse(c, s, q, "the token is of another user; open another connection for it")
+		h.failRenewal(c, s, q, "the token is of another user; open another connection for it")
 		return false
 	}
 	c.SetTimer(at)
 	return true
 }
 
-// refuse answers a bad token, and closes after the last that may be tried.
-func (h *handler) refuse(c conn, s *session, q *request, why string) {
-	s.mu.Lock()
-	s.failed++
-	last := s.failed >= maxFailures
-	user := s.user
-	s.mu.Unlock()
-	h.log.Info("authentication failed", "conn", c.ID(), "user", user, "remote", c.Remote(), "reason", why)
-	f := fault{code: codeAuth, text: "authentication failed: " + why}
-	if last {
-		h.hangUp(c, s, q.id, f, closeAuth, "authentication failed")
+const authFailed = "authentication failed: "
+
+// refuse answers a bad token. The first one of a connection ends it, as it does in a handshake;
+// a session that could not be renewed lives on until its own end.
+func (h *handler) refuse(c conn, s *session, q *request, ph phase, why error) {
+	if ph != phPending {
+		h.failRenewal(c, s, q, why.Error())
 		return
 	}
-	h.fail(c, q, f)
+	h.badToken(c)
+	h.logRefused(c, "", why.Error())
+	code, reason := closeOfToken(why)
+	h.hangUp(c, s, q.id, fault{code: codeAuth, text: authFailed + why.Error()}, code, reason)
+}
+
+// failRenewal answers a token that does not renew the session.
+func (h *handler) failRenewal(c conn, s *session, q *request, why string) {
+	s.mu.Lock()
+	user := s.user
+	s.mu.Unlock()
+	h.logRefused(c, user, why)
+	h.fail(c, q, fault{code: codeAuth, text: authFailed + why})
 }
 
 func (h *handler) answerAuthenticated(c conn, q *request, id identity) {

@@ -6,34 +6,75 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"tapecast/rooms"
 )
 
+// TestAuthenticateFailures: the first authentication that fails ends the connection, in the
+// handshake and by the method alike; a renewal that fails leaves the session as it is.
 func TestAuthenticateFailures(t *testing.T) {
 	h := newTestHandler(t)
-	c := dial(t, h, "", "")
-	c.take()
-	bad := `{"method":"authenticate","params":{"token":"bad"},"id":1}`
-	for range maxFailures - 1 {
-		if got := c.says(bad); !strings.Contains(got, `"id":1,"error":{"code":-32002,`) || c.closed() != 0 {
-			t.Fatalf("close %d, got %s", c.closed(), got)
+	good, old := testToken(t, "42", time.Hour), testToken(t, "42", time.Nanosecond)
+	h.auth.parser = jwt.NewParser(jwt.WithExpirationRequired()) // without leeway
+	early := sign(t, jwt.SigningMethodHS256, []byte(testSecret), jwt.MapClaims{
+		"sub": "42", "exp": time.Now().Add(2 * time.Hour).Unix(), "nbf": time.Now().Add(time.Hour).Unix()})
+	with := func(token, id string) string {
+		return `{"method":"authenticate","params":{"token":"` + token + `"}` + id + `}`
+	}
+	f := func(token, why string, code int, reason string) {
+		t.Helper()
+		for _, id := range []string{`,"id":1`, ``} {
+			c := dial(t, h, "", "")
+			c.take()
+			want := `"id":null,"error":{"code":-32002,`
+			if id != "" {
+				want = `"id":1,"error":{"code":-32002,`
+			}
+			got := c.says(with(token, id))
+			if !strings.Contains(got, want) || !strings.Contains(got, why) || c.closed() != code || c.reason != reason {
+				t.Errorf("close %d %q, got %s", c.closed(), c.reason, got)
+			}
+			if n := h.limit.pending.Load(); n != 0 {
+				t.Errorf("%d pending", n)
+			}
+		}
+		c := dial(t, h, token, "")
+		if got := c.take(); !strings.Contains(got, why) || c.closed() != code || c.reason != reason {
+			t.Errorf("in the handshake: close %d %q, got %s", c.closed(), c.reason, got)
+		}
+		for _, query := range []string{"", "join=manual"} {
+			c = dial(t, h, good, query)
+			c.take()
+			for range 5 {
+				if got := c.says(with(token, `,"id":2`)); !strings.Contains(got, why) || !strings.Contains(got, `"id":2,"error":{"code":-32002,`) || c.closed() != 0 {
+					t.Errorf("a renewal: close %d, got %s", c.closed(), got)
+				}
+			}
+			if s := sessionOf(c); s.user != "42" || s.end(0).Before(time.Now()) {
+				t.Errorf("the session is %q's until %v", s.user, s.end(0))
+			}
+			if got := c.says(with(good, `,"id":3`)); !strings.Contains(got, `"id":3,"result":{"clientId"`) {
+				t.Errorf("a good renewal after it: %s", got)
+			}
 		}
 	}
-	// Even a notification is told why it is the last.
-	if got := c.says(`{"method":"authenticate","params":{"token":"bad"}}`); !strings.Contains(got, `"id":null,"error":{"code":-32002,`) || c.closed() != closeAuth {
-		t.Errorf("close %d, got %s", c.closed(), got)
-	}
-	if n := h.limit.pending.Load(); n != 0 {
-		t.Errorf("%d pending", n)
-	}
+	f("bad", errTokenMalformed.Error(), closeAuth, "authentication failed")
+	f(old, errTokenExpired.Error(), closeExpired, "token expired")
+	f(early, errTokenEarly.Error(), closeExpired, "token not valid yet")
 
-	c = login(t, h, "42")
-	other := `{"method":"authenticate","params":{"token":"` + testToken(t, "43", time.Hour) + `"},"id":1}`
-	if got := c.says(other); !strings.Contains(got, "of another user") || c.closed() != 0 {
+	c := login(t, h, "42")
+	if got := c.says(with(testToken(t, "43", time.Hour), `,"id":1`)); !strings.Contains(got, "of another user") || c.closed() != 0 {
 		t.Errorf("close %d, got %s", c.closed(), got)
 	}
 	if s := sessionOf(c); s.user != "42" {
 		t.Errorf("the connection is %q's now", s.user)
+	}
+	// What is no token at all is a mistake in the request.
+	c = dial(t, h, "", "")
+	c.take()
+	if got := c.says(`{"method":"authenticate","params":{"token":5},"id":1}`); !strings.Contains(got, `"code":-32602`) || c.closed() != 0 {
+		t.Errorf("close %d, got %s", c.closed(), got)
 	}
 }
 
@@ -69,7 +110,7 @@ func TestAuthTimeout(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newTestHandler(t)
+		h := newTestHandler(t, func(cfg *Config) { cfg.Auth.Leeway = 0 })
 		f := func(ttl, notice time.Duration) {
 			t.Helper()
 			c := dial(t, h, testToken(t, "42", ttl), "")
@@ -158,7 +199,7 @@ func TestLateTimer(t *testing.T) {
 func TestClockSet(t *testing.T) {
 	h := newTestHandler(t)
 	c := login(t, h, "42")
-	end := sessionOf(c).end(0)
+	end := sessionOf(c).end(h.auth.leeway)
 	wall := time.Now().Add(-time.Hour)
 	h.wall = func() time.Time { return wall }
 	h.timer(c)

@@ -33,8 +33,8 @@ type signer struct {
 	public  []byte // PEM
 }
 
-// keyed is a gateway that takes HS256 and Ed25519, and the keys.
-func keyed(t testing.TB, k *cluster, timeout time.Duration) (*gateway, signer) {
+// keyed is a gateway that takes HS256 and Ed25519, and the keys; more goes into auth.
+func keyed(t testing.TB, k *cluster, timeout time.Duration, more string) (*gateway, signer) {
 	t.Helper()
 	pub, priv, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -49,7 +49,7 @@ func keyed(t testing.TB, k *cluster, timeout time.Duration) (*gateway, signer) {
 	if err := os.WriteFile(file, s.public, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	auth := fmt.Sprintf("auth: {secret: %q, public_key_file: %q, timeout: %s}\n", secret, file, timeout)
+	auth := fmt.Sprintf("auth: {secret: %q, public_key_file: %q, timeout: %s%s}\n", secret, file, timeout, more)
 	k.topic(t, "trades", 1)
 	k.topic(t, "orders", 1)
 	return start(t, config(k, auth+authConfig)), s
@@ -65,7 +65,7 @@ func (s signer) token(t testing.TB, m jwt.SigningMethod, key any, claims jwt.Map
 }
 
 func TestAuthentication(t *testing.T) {
-	g, s := keyed(t, fakeCluster(t), time.Second)
+	g, s := keyed(t, fakeCluster(t), time.Second, "")
 	hour := time.Now().Add(time.Hour).Unix()
 	good := jwt.MapClaims{"sub": "42", "exp": hour}
 	hs := s.token(t, jwt.SigningMethodHS256, []byte(secret), good)
@@ -132,15 +132,19 @@ func TestAuthentication(t *testing.T) {
 		f(dialing{query: "?join=manual&token=" + hs}, map[string]any{"positions": false}, "trades", "orders:42")
 	})
 	t.Run("refused", func(t *testing.T) {
-		f := func(what, token string) {
+		closing := func(what, token string, want int) {
 			t.Helper()
 			c := dial(t, g, dialing{})
-			if r := c.call("authenticate", map[string]any{"token": token}); r.Error == nil || r.Error.Code != -32002 {
+			c.request("1", "authenticate", map[string]any{"token": token})
+			if code := c.awaitClose(patience); code != want {
+				t.Errorf("%s: closed with %d %q, want %d", what, code, c.reason, want)
+			}
+			if r := c.replies["1"]; r.Error == nil || r.Error.Code != -32002 {
 				t.Errorf("%s: %+v %s", what, r.Error, r.Result)
 			}
 			c = dial(t, g, dialing{query: "?token=" + token})
-			if code := c.awaitClose(patience); code != 4001 {
-				t.Errorf("%s in the handshake: closed with %d %q, want 4001", what, code, c.reason)
+			if code := c.awaitClose(patience); code != want {
+				t.Errorf("%s in the handshake: closed with %d %q, want %d", what, code, c.reason, want)
 			}
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -151,13 +155,17 @@ func TestAuthentication(t *testing.T) {
 				t.Errorf("%s: joined rooms", what)
 			}
 		}
+		f := func(what, token string) {
+			t.Helper()
+			closing(what, token, 4001)
+		}
 		f("garbage", "garbage")
 		f("another secret", s.token(t, jwt.SigningMethodHS256, []byte(strings.Repeat("x", 32)), good))
 		f("no algorithm", s.token(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, good))
 		f("the public key as a secret", s.token(t, jwt.SigningMethodHS256, s.public, good))
 		f("HS512", s.token(t, jwt.SigningMethodHS512, []byte(secret), good))
-		f("expired", s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42", "exp": time.Now().Unix() - 1}))
-		f("not yet", s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42", "exp": hour, "nbf": hour - 60}))
+		closing("expired", s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42", "exp": time.Now().Unix() - 31}), 4201)
+		closing("not yet", s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42", "exp": hour, "nbf": hour - 60}), 4201)
 		f("no exp", s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42"}))
 		f("no sub", s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"exp": hour}))
 		f("a sub that is no room name", s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"sub": "4\x002", "exp": hour}))
@@ -207,7 +215,7 @@ func authenticated(t *testing.T, p json.RawMessage, user string, exp int64) {
 // TestTokenExpiresWhileConnected: told before, closed with 4201 after, unless a
 // new token came in time.
 func TestTokenExpiresWhileConnected(t *testing.T) {
-	g, s := keyed(t, fakeCluster(t), 10*time.Second)
+	g, s := keyed(t, fakeCluster(t), 10*time.Second, ", leeway: 0s")
 	short := func() string {
 		return s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"sub": "42", "exp": time.Now().Add(4 * time.Second).Unix()})
 	}

@@ -9,7 +9,7 @@ import (
 // TestRequestShapes: the two shapes of params, methods in any case, replies in
 // part good and in part not, and what the same request twice does.
 func TestRequestShapes(t *testing.T) {
-	g, _ := keyed(t, fakeCluster(t), patience)
+	g, _ := keyed(t, fakeCluster(t), patience, "")
 	c := join(t, g, "42")
 	var auto struct {
 		GlobalRooms, UserRooms []string
