@@ -77,7 +77,7 @@ func TestBadWishes(t *testing.T) {
 		since := func(format string, args ...any) string {
 			return `{"rooms":["ticks"],"since":{"ticks":` + fmt.Sprintf(format, args...) + `}}`
 		}
-		ask(since(`{"epoch":%q,"0":5,"7":5}`, now), -32008, "partition 7")
+		ask(since(`{"epoch":%q,"0":5,"7":5}`, now), -32010, "partition 7")
 		ask(since(`{"epoch":%q,"0":-2}`, now), -32602, "-2")
 		ask(since(`{"epoch":%q,"0":1000000,"1":5,"2":5}`, now), -32008, "partition 0 ends at offset 99")
 		ask(since(`{"epoch":%q,"0":9223372036854775807,"1":5,"2":5}`, now), -32008, "partition 0 ends at offset 99")
