@@ -28,20 +28,27 @@ var reasonNames = [reasons]string{"", "json", "utf8", "field", "size", "room", "
 
 func (r reason) String() string { return reasonNames[r] }
 
-// bad says what is wrong with a record, without costing anything until asked.
+// bad says what is wrong with a record, without costing anything until asked. Every record's
+// passes through a few calls, mostly as nothing: four fields and four words are what the
+// compiler keeps in registers.
 type bad struct {
+	fault
+	at    int32   // badJSON: place in the value; badSize: size
+	what  string  // the template, "payload", "match" or "keyframe"
+	field *string // the field, as configured, or lackElsewhere: the pattern; nil: none
+}
+
+// fault is what kind of fault a record has.
+type fault struct {
 	reason reason
 	lack   lack
-	at     int    // badJSON: place in the value; badSize: size
-	what   string // the template, "payload", "match" or "keyframe"
-	field  string // the field, as configured, or lackElsewhere: the pattern
 }
 
 // detail says it in words.
 func (b bad) detail() string {
 	switch b.reason {
 	case badJSON:
-		return "the value is no valid JSON at byte " + strconv.Itoa(b.at)
+		return "the value is no valid JSON at byte " + strconv.Itoa(int(b.at))
 	case badRoute:
 		return "no route of the topic fits"
 	case badFull:
@@ -55,7 +62,7 @@ func (b bad) detail() string {
 	case lackUTF8:
 		return fmt.Sprintf("%q gives bytes that are not UTF-8: key_format says how keys are written", b.what)
 	}
-	if b.field != "" {
+	if b.field != nil {
 		return b.ofField()
 	}
 	switch b.reason {
@@ -69,14 +76,14 @@ func (b bad) detail() string {
 
 // ofField says what is wrong with a field.
 func (b bad) ofField() string {
-	field, why := strconv.Quote(b.field), ""
-	if b.field == "@key" {
+	field, why := strconv.Quote(*b.field), ""
+	if *b.field == "@key" {
 		field = "the record key"
 	}
 	switch b.lack {
 	case lackMissing:
 		why = fmt.Sprintf("the record lacks the field %s of", field)
-		if b.field == "@key" {
+		if *b.field == "@key" {
 			why = "the record has no key for"
 		}
 	case lackTombstone:
@@ -111,9 +118,9 @@ func (b bad) ofRoom() string {
 		return name + "nobody can own: no user's name has more than " + strconv.Itoa(rooms.MaxOwner) +
 			` bytes, white space, invisible characters or any of *{}"\`
 	case lackElsewhere:
-		return name + fmt.Sprintf("falls into room pattern %q, and not where the template belongs", b.field)
+		return name + fmt.Sprintf("falls into room pattern %q, and not where the template belongs", *b.field)
 	case lackFeed:
-		return name + fmt.Sprintf("falls into room pattern %q, which the topic does not feed", b.field)
+		return name + fmt.Sprintf("falls into room pattern %q, which the topic does not feed", *b.field)
 	}
 	return name + "fits no room pattern"
 }

@@ -64,7 +64,7 @@ func newDecoder(maxRecord int, add func(*rooms.Record)) *decoder {
 // a fault sends it nowhere; the first fault is returned.
 func (d *decoder) route(t *topicRoutes, m *record) bad {
 	if len(m.key)+len(m.value) > d.maxRecord {
-		return bad{reason: badSize, at: len(m.key) + len(m.value)}
+		return bad{fault: fault{reason: badSize}, at: int32(len(m.key) + len(m.value))}
 	}
 	first := bad{}
 	sound := true // the value may go where JSON goes
@@ -72,16 +72,16 @@ func (d *decoder) route(t *topicRoutes, m *record) bad {
 		d.scan.none(t.fields)
 	} else if t.json {
 		if at := d.scan.scan(m.value, t.fields); at >= 0 {
-			first = bad{reason: badJSON, at: at}
+			first = bad{fault: fault{reason: badJSON}, at: int32(at)}
 		} else if d.scan.high&high != 0 && !utf8.Valid(m.value) {
-			first = bad{reason: badUTF8}
+			first = bad{fault: fault{reason: badUTF8}}
 		}
 		if sound = first.reason == 0; !sound {
 			d.scan.none(t.fields)
 		}
 	}
 	d.begin(m)
-	fits, blind := false, bad{reason: badRoute}
+	fits, blind := false, bad{fault: fault{reason: badRoute}}
 	for _, r := range t.routes {
 		if !sound && !r.binary {
 			continue
@@ -245,7 +245,7 @@ func (d *decoder) name(t *topicRoutes, r *route, m *record) bad {
 // badName says why a route may not send to the room of that name; p is the pattern that
 // it falls into, nil where that holds no such room.
 func badName(room *roomTemplate, name []byte, p *rooms.Pattern) bad {
-	b := bad{reason: badRoom, what: room.text}
+	b := bad{fault: fault{reason: badRoom}, what: room.text}
 	switch {
 	case len(name) > rooms.MaxName:
 		b.lack = lackLong
@@ -254,9 +254,9 @@ func badName(room *roomTemplate, name []byte, p *rooms.Pattern) bad {
 	case p == nil || p == room.pattern:
 		b.lack = room.unheld(name)
 	case !room.lands(p):
-		b.lack, b.field = lackElsewhere, p.Match
+		b.lack, b.field = lackElsewhere, &p.Match
 	default:
-		b.lack, b.field = lackFeed, p.Match
+		b.lack, b.field = lackFeed, &p.Match
 	}
 	return b
 }

@@ -28,7 +28,7 @@ const (
 
 // badOf is the fault of a route that lacks a field for a template.
 func badOf(why lack, template string, from *source) bad {
-	b := bad{reason: badField, lack: why, what: template}
+	b := bad{fault: fault{badField, why}, what: template}
 	switch why {
 	case lackTwice:
 		b.reason = badTwice
@@ -38,7 +38,7 @@ func badOf(why lack, template string, from *source) bad {
 		b.reason = badUTF8
 	}
 	if from != nil {
-		b.field = from.text
+		b.field = &from.text
 	}
 	return b
 }
@@ -105,9 +105,9 @@ func (d *decoder) textOf(dst []byte, t *template, m *record, most int) ([]byte, 
 	case why != lackNone:
 		return dst, badOf(why, t.text, from)
 	case len(dst) > most:
-		return dst, bad{reason: badSize, lack: lackLong, what: t.text, at: len(dst)}
+		return dst, bad{fault: fault{badSize, lackLong}, what: t.text, at: int32(len(dst))}
 	case t.raw && !utf8.Valid(dst):
-		return dst, bad{reason: badUTF8, lack: lackUTF8, what: t.text}
+		return dst, bad{fault: fault{badUTF8, lackUTF8}, what: t.text}
 	}
 	return dst, bad{}
 }

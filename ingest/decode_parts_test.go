@@ -219,9 +219,10 @@ func TestBadDetails(t *testing.T) {
 	f(Route{Rooms: []string{"trades"}, Payload: "data"}, message("", `{}`), `the record lacks the field "data" of "payload"`)
 	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `null`), `the record is a tombstone, without the value that has "e" for "match"`)
 	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `{}`), `no route of the topic fits`)
+	field := "f"
 	for why := lackNone; why <= lackPattern; why++ {
 		for r := reason(1); r < reasons; r++ {
-			if got := (bad{reason: r, lack: why, what: "w", field: "f"}).detail(); got == "" || strings.Contains(got, "%!") {
+			if got := (bad{fault: fault{r, why}, what: "w", field: &field}).detail(); got == "" || strings.Contains(got, "%!") {
 				t.Errorf("%s, %d: %q", r, why, got)
 			}
 		}

@@ -43,7 +43,7 @@ func (c *Consumer) refused(r *rooms.Refused) {
 		return
 	}
 	c.countBad(badFull, r.Pattern.Feed.Topic())
-	f := roomless{topic: r.Pattern.Feed.Topic(), bad: bad{reason: badFull, what: r.Pattern.Match}}
+	f := roomless{topic: r.Pattern.Feed.Topic(), bad: bad{fault: fault{reason: badFull}, what: r.Pattern.Match}}
 	if f.whole = origin != nil; f.whole {
 		f.record = *origin
 	} else {
