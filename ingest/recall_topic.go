@@ -183,7 +183,7 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 		begin, ok := k.bounds.low[p.Partition]
 		end, ok2 := k.bounds.high[p.Partition]
 		switch {
-		case !ok || !ok2:
+		case !ok || !ok2 || begin < 0 || end < 0: // librdkafka's -1001: it could not be asked
 			return refusedSlow, errSlow // nobody leads the partition now
 		case p.Offset < begin-1:
 			return refusedOld, old("partition %d begins at offset %d by now", p.Partition, begin)
