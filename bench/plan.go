@@ -31,7 +31,7 @@ type PlanStream struct {
 
 	Interval float64 // seconds, the class's: least time between two sends to a member. 0: none
 	MaxRate  float64 // sends a second that each client asks for at most. 0: it does not
-	Keys     float64 // of a room whose class conflates: so many, of which a send has the newest. 0: none
+	Keys     float64 // of a room whose class conflates: a send has the newest value of each. 0: it does not
 }
 
 // every is the least time between two sends to a member, in seconds.

@@ -185,7 +185,7 @@ func Resumes(ctx context.Context, cfg ResumesConfig) (*ResumesResult, error) {
 	return res, res.verdict()
 }
 
-// verdict is what the run was no good for, if anything.
+// verdict says why the run does not count; nil: it does.
 func (r *ResumesResult) verdict() error {
 	for _, g := range r.Legs {
 		if n := int64(r.Count) - g.Succeeded; n > 0 {

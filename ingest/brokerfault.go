@@ -36,7 +36,7 @@ const (
 	brokerCA                              // its certificate is of an authority that we do not know
 	brokerHost                            // its certificate is for another name
 	brokerWantsCert                       // it wants a certificate of ours
-	brokerNoSASL                          // we log in where there is no login
+	brokerNoSASL                          // the gateway logs in, and the port takes no login
 	brokerMechanism                       // it does not take our way to log in
 	brokerLogin                           // it does not take our user or password
 )

@@ -101,7 +101,7 @@ func (w *lagWalk) members(l *Loop, end time.Time) bool {
 	return true
 }
 
-// passes looks at the members that a pass has yet to visit, of which the next one has
+// passes looks at the members that a pass has yet to visit. The next one has
 // waited longest; false: there are more passes.
 func (w *lagWalk) passes(l *Loop, end time.Time) bool {
 	if !w.seen {

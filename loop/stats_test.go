@@ -180,7 +180,7 @@ func TestLagsInSteps(t *testing.T) {
 	l.post(event{kind: evDo, arg: func(l *Loop) { l.conns = nil }})
 }
 
-// TestAskOfOneThatStands: who asks for lags or for the slowest does not wait for a loop
+// TestAskOfOneThatStands: a question for lags or for the slowest does not wait for a loop
 // that stands, gets what the others have, and asks it once.
 func TestAskOfOneThatStands(t *testing.T) {
 	w := newWorld(t, Config{Loops: 2})

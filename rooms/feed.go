@@ -14,7 +14,7 @@ type Pos struct {
 }
 
 // Positions is a place in all partitions of a topic's epoch. Without an epoch
-// the place is not known (yet), and there are no offsets. Offsets may be shared by
+// the place is not known yet, and there are no offsets. Offsets may be shared by
 // many, so only a copy of them may be changed.
 type Positions struct {
 	Epoch   string

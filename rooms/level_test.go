@@ -43,7 +43,7 @@ func TestLevelMembersShareTheirText(t *testing.T) {
 			t.Errorf("%s stands at %s, not at %s", s.Name, got, all)
 		}
 	}
-	// The cursor before the frame is no place of others.
+	// The position before the frame is not shared with others.
 	if got := text(&seats[1], 0); got == all || len(got) != len(all) {
 		t.Errorf("a member that lacks a frame stands at %s", got)
 	}
