@@ -109,7 +109,7 @@ func (r *resumer) readTo(want map[string]int, stall func()) error {
 	return nil
 }
 
-// leave leaves a room; what comes before the reply counts.
+// leave leaves a room; what comes before the reply counts, unless a gap is before it.
 func (r *resumer) leave(room string) error {
 	if strings.HasPrefix(room, "wild:") {
 		room = "wild:*"
@@ -117,7 +117,9 @@ func (r *resumer) leave(room string) error {
 	err := r.say("leave " + room)
 	for other := ""; err == nil && !strings.HasPrefix(other, "leave"); {
 		other, err = r.read()
+		r.skips = r.skips || strings.Contains(other, `"gap"`)
 	}
+	r.skips = false
 	return err
 }
 
@@ -127,7 +129,6 @@ func (r *resumer) again(room string) error {
 	if err := r.leave(room); err != nil {
 		return err
 	}
-	r.skips = false
 	return r.say(r.since(room))
 }
 
