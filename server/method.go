@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
 
@@ -25,8 +24,6 @@ const (
 )
 
 const (
-	// maxID is the longest id that is a string, in characters.
-	maxID = 36
 	// maxRequestDepth is how deep a request may nest; ours have 4 levels. Clients that are
 	// nobody yet choose the text, and a parser's cost of failing grows with depth.
 	maxRequestDepth = 32
@@ -75,7 +72,8 @@ type fault struct {
 func (f fault) is() bool { return f.code != 0 }
 
 // parse reads one message. Where the fault is not the zero value, id says to whom it can be
-// attributed: null where that is not known.
+// attributed: null where that is not known. What is not a request is not a notification either,
+// and answered with the id null (JSON-RPC 2.0, section 7).
 func (q *request) parse(p []byte) fault {
 	q.op, q.method, q.params, q.id = opUnknown, nil, nil, idNull
 	q.big, q.size = len(p) > keepBytes, len(p)
@@ -94,9 +92,24 @@ func (q *request) parse(p []byte) fault {
 	default:
 		return fault{code: codeInvalid, text: "invalid request: a request is an object with method, params and id"}
 	}
-	if f := q.parseID(v.Get("id")); f.is() {
-		return f
+	f := q.parseID(v.Get("id"))
+	if !f.is() {
+		f = q.parseRest(v)
 	}
+	if name, twice := doubledIn(v); twice {
+		f = fault{code: codeInvalid, text: "invalid request: " + quoted(name) + " stands twice in one object; leave one of them out"}
+		if name == "id" {
+			q.id = idNull
+		}
+	}
+	if f.is() && len(q.id) == 0 {
+		f.code, q.id = codeInvalid, idNull
+	}
+	return f
+}
+
+// parseRest takes over all but the id.
+func (q *request) parseRest(v *fastjson.Value) fault {
 	if ver := v.Get("jsonrpc"); ver != nil && !isString(ver, "2.0") {
 		return fault{code: codeInvalid, text: `invalid request: jsonrpc must be "2.0" or left out`}
 	}
@@ -118,39 +131,6 @@ func (q *request) parse(p []byte) fault {
 		return fault{code: codeParams, text: "invalid params: an object or an array is expected"}
 	}
 	return fault{}
-}
-
-var idNull = []byte("null")
-
-// parseID takes over an id that is an integer, a string or null.
-func (q *request) parseID(v *fastjson.Value) fault {
-	if v == nil {
-		q.id = nil
-		return fault{}
-	}
-	switch v.Type() {
-	case fastjson.TypeNull:
-		return fault{}
-	case fastjson.TypeNumber:
-		q.idBuf = v.MarshalTo(q.idBuf[:0]) // as it was sent
-		if isInteger(q.idBuf) {
-			q.id = q.idBuf
-			return fault{}
-		}
-	case fastjson.TypeString:
-		s, _ := v.StringBytes()
-		if utf8.Valid(s) && utf8.RuneCount(s) <= maxID {
-			q.idBuf = rooms.AppendString(q.idBuf[:0], s)
-			q.id = q.idBuf
-			return fault{}
-		}
-	}
-	return fault{code: codeInvalid, text: "invalid request: id must be an integer of 64 bits, a string of at most 36 characters, or null"}
-}
-
-func isInteger(b []byte) bool {
-	_, err := strconv.ParseInt(string(b), 10, 64)
-	return err == nil
 }
 
 func isString(v *fastjson.Value, s string) bool {

@@ -56,8 +56,8 @@ func timeOf(v, ts *fastjson.Value) (ms int64, why string) {
 	if o, err := v.Object(); err != nil || o.Len() > 1 {
 		return 0, " has a ts and more: give a time, or the epoch and offsets"
 	}
-	ms, err := ts.Int64()
-	if err != nil || ms < firstTime || ms > lastTime {
+	ms, whole := wholeNumberOf(ts)
+	if !whole || ms < firstTime || ms > lastTime {
 		return 0, ".ts must be a time in whole milliseconds since 1970, not " + string(ts.MarshalTo(nil))
 	}
 	return ms, ""
@@ -84,9 +84,9 @@ func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
 			return
 		}
 		part, err := strconv.ParseInt(string(name), 10, 32)
-		off, err2 := v.Int64()
+		off, whole := wholeNumberOf(v)
 		plain := strconv.FormatInt(part, 10) == string(name) // not 00 or +0 beside 0
-		if err != nil || part < 0 || !plain || err2 != nil || off < -1 {
+		if err != nil || part < 0 || !plain || !whole || off < -1 {
 			why = " must have partition numbers as names and offsets as numbers, not " + quoted(string(name)) + ": " + string(v.MarshalTo(nil))
 			return
 		}

@@ -43,16 +43,40 @@ func TestRequestParse(t *testing.T) {
 	f(`{"method":"ping","id":0}`, opPing, "0", 0)
 	f(`{"method":"ping","id":-7}`, opPing, "-7", 0)
 	f(`{"method":"ping","id":9223372036854775807}`, opPing, "9223372036854775807", 0)
-	f(`{"method":"ping","id":9223372036854775808}`, opUnknown, "null", codeInvalid)
-	f(`{"method":"ping","id":1.0}`, opUnknown, "null", codeInvalid)
-	f(`{"method":"ping","id":1e3}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":1.0}`, opPing, "1.0", 0) // each comes back as it was spelt
+	f(`{"method":"ping","id":1e+06}`, opPing, "1e+06", 0)
+	f(`{"method":"ping","id":9223372036854775808}`, opUnknown, "9223372036854775808", codeInvalid)
+	f(`{"method":"ping","id":18446744073709551615}`, opUnknown, "18446744073709551615", codeInvalid)
+	f(`{"method":"ping","id":1.5}`, opUnknown, "1.5", codeInvalid)
+	f(`{"method":"ping","id":1.`+strings.Repeat("0", maxEcho-2)+`}`, opPing, "1."+strings.Repeat("0", maxEcho-2), 0)
+	f(`{"method":"ping","id":1.`+strings.Repeat("0", maxEcho-1)+`}`, opUnknown, "null", codeInvalid)
 	f(`{"method":"ping","id":true}`, opUnknown, "null", codeInvalid)
 	f(`{"method":"ping","id":[1]}`, opUnknown, "null", codeInvalid)
 	f(`{"method":"ping","id":{}}`, opUnknown, "null", codeInvalid)
 	f(`{"method":"ping","id":""}`, opPing, `""`, 0)
 	f(`{"method":"ping","id":"a\"b"}`, opPing, `"a\"b"`, 0)
 	f(`{"method":"ping","id":"`+strings.Repeat("é", 36)+`"}`, opPing, `"`+strings.Repeat("é", 36)+`"`, 0)
-	f(`{"method":"ping","id":"`+strings.Repeat("x", 37)+`"}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":"`+strings.Repeat("x", 37)+`"}`, opUnknown, `"`+strings.Repeat("x", 37)+`"`, codeInvalid)
+	f(`{"method":"ping","id":"`+strings.Repeat("x", maxEcho)+`"}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":"\ud800"}`, opPing, `"\ud800"`, 0)
+	f(`{"method":"ping","id":"\u0041\/"}`, opPing, `"\u0041\/"`, 0)
+
+	// what is not a request, and has no id: not a notification either (JSON-RPC 2.0, section 7)
+	f(`{"jsonrpc":"2.0","method":1,"params":"bar"}`, opUnknown, "null", codeInvalid)
+	f(`{}`, opUnknown, "null", codeInvalid)
+	f(`{"op":"subscribe","args":["trades"]}`, opUnknown, "null", codeInvalid)
+	f(`{"jsonrpc":"1.0","method":"ping"}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","params":"x"}`, opPing, "null", codeInvalid)
+
+	// members that stand twice
+	f(`{"method":"ping","id":7,"id":8}`, opPing, "null", codeInvalid)
+	f(`{"method":"ping","method":"subscribe","id":7}`, opPing, "7", codeInvalid)
+	f(`{"method":"ping","m\u0065thod":"ping"}`, opPing, "null", codeInvalid)
+	f(`{"method":"subscribe","id":7,"params":{"rooms":["a"],"rooms":["a"]}}`, opSubscribe, "7", codeInvalid)
+	f(`{"method":"subscribe","id":7,"params":{"since":{"a":{"0":1},"a":{"0":2}}}}`, opSubscribe, "7", codeInvalid)
+	f(`{"method":"subscribe","id":7,"params":{"since":{"a":{"0":1,"0":1}}}}`, opSubscribe, "7", codeInvalid)
+	f(`{"method":"ping","id":7,"x":[{"y":1},{"y":1,"y":1}]}`, opPing, "7", codeInvalid)
+	f(`{"method":"ping","id":7,"x":[{"y":1},{"y":{"y":1}}]}`, opPing, "7", 0)
 
 	// jsonrpc, params, and what else there is
 	f(`{"jsonrpc":"2.0","method":"ping","id":1}`, opPing, "1", 0)
@@ -88,6 +112,36 @@ func TestRequestParse(t *testing.T) {
 	f(`{"method":"ping","id":1,"x":"`+strings.Repeat("[", 99)+`\"[[["}`, opPing, "1", 0)
 	f(`{"method":"ping","id":1,"x":"\\"}`, opPing, "1", 0)
 	f(`{"method":"ping","id":1,"x":"\`, opUnknown, "null", codeParse)
+}
+
+func TestWholeNumber(t *testing.T) {
+	f := func(text string, want int64, wantOK bool) {
+		t.Helper()
+		if n, ok := wholeNumber([]byte(text)); ok != wantOK || ok && n != want {
+			t.Errorf("%s: %d %v", text, n, ok)
+		}
+	}
+	f("0", 0, true)
+	f("-0.0", 0, true)
+	f("0e99999999999999999999", 0, true)
+	f("1.0", 1, true)
+	f("1e+06", 1_000_000, true)
+	f("-1E2", -100, true)
+	f("1200e-2", 12, true)
+	f("1201e-2", 0, false)
+	f("0.5e1", 5, true)
+	f("0.05e1", 0, false)
+	f("0.0012e4", 12, true)
+	f("12.50e1", 125, true)
+	f("9223372036854775807.0", 1<<63-1, true)
+	f("-9223372036854775808.0", -1<<63, true)
+	f("9223372036854775808", 0, false)
+	f("1e19", 0, false)
+	f("1e18", 1e18, true)
+	f("1e9223372036854775807", 0, false)
+	f("1e-99999999999999999999", 0, false)
+	f("0."+strings.Repeat("0", 5000)+"1e5001", 1, true)
+	f("1"+strings.Repeat("0", 5000)+"e-5000", 1, true)
 }
 
 func TestRequestRoomNames(t *testing.T) {

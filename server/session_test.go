@@ -228,6 +228,7 @@ func TestMethods(t *testing.T) {
 		`{"x":{"-1":1}}`:                   "partition numbers",
 		`{"x":{"0":-2}}`:                   "partition numbers",
 		`{"x":{"0":1.5}}`:                  "partition numbers",
+		`{"trades:A":{"0":1.0,"1":true}}`:  `not \"1\": true`, // 1.0 is 1
 		`{"x":{"part":1}}`:                 `not \"part\": 1`,
 		`{"x":{"1e3":1}}`:                  "partition numbers",
 		`{"x":{"9999999999":1}}`:           "partition numbers",
@@ -247,7 +248,10 @@ func TestMethods(t *testing.T) {
 	fails(`{"method":"authenticate","params":{"token":"x","positions":1},"id":1}`, "-32602", "params.positions")
 	fails(`{"method":"authenticate","params":{"token":"x","join":"prices"},"id":1}`, "-32602", "params.join")
 	fails(`[{"method":"ping","id":1}]`, "-32600", "batches")
-	fails(`{"method":"ping","id":{}}`, "-32600", `"id":null`[:0])
+	fails(`{"method":"ping","id":{}}`, "-32600", "")
+	fails(`{"op":"subscribe","args":["trades"]}`, "-32600", `"id":null`)
+	fails(`{"method":"ping","id":1,"id":1}`, "-32600", `\"id\" stands twice in one object; leave one of them out`)
+	f(`{"method":"ping","id":"\ud800"}`, `{"jsonrpc":"2.0","id":"\ud800","result":{"timestamp":…}}`)
 	fails(`x`, "-32700", "not valid JSON")
 	if c.closed() != 0 {
 		t.Errorf("closed with %d", c.closed())

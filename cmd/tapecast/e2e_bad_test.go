@@ -93,6 +93,7 @@ func badMessages(t *testing.T, g *gateway) {
 	f(`[]`, "null", -32600)
 	f(`"ping"`, "null", -32600)
 	f(`{"id":1}`, "1", -32600)
+	f(`{"op":"subscribe","args":["trades"]}`, "null", -32600) // no request, so no notification
 	f(`{"method":7,"id":1}`, "1", -32600)
 	f(`{"jsonrpc":"1.0","method":"ping","id":1}`, "1", -32600)
 	f(`{"method":"nope","id":2}`, "2", -32601)
@@ -109,12 +110,12 @@ func badMessages(t *testing.T, g *gateway) {
 	f(`{"method":"heartbeat","id":"a"}`, `"a"`, 0)
 	f(`{"method":"ping","id":"`+strings.Repeat("é", 36)+`"}`, `"`+strings.Repeat("é", 36)+`"`, 0)
 	f(`{"method":"ping","id":null}`, "null", 0)
-	f(`{"method":"ping","id":"`+strings.Repeat("e", 37)+`"}`, "null", -32600)
-	f(`{"method":"ping","id":1.5}`, "null", -32600)
+	f(`{"method":"ping","id":"`+strings.Repeat("e", 37)+`"}`, `"`+strings.Repeat("e", 37)+`"`, -32600)
+	f(`{"method":"ping","id":1.5}`, "1.5", -32600)
 	f(`{"method":"ping","id":true}`, "null", -32600)
 	f(`{"method":"ping","id":{}}`, "null", -32600)
 	f(`{"method":"ping","id":[1]}`, "null", -32600)
-	f(`{"method":"ping","id":99999999999999999999}`, "null", -32600)
+	f(`{"method":"ping","id":99999999999999999999}`, "99999999999999999999", -32600)
 	// A notification is answered by nothing: the next reply is the next request's.
 	c.sendText(`{"method":"ping"}`)
 	f(`{"method":"ping","id":4}`, "4", 0)
