@@ -131,6 +131,7 @@ type TopicStats struct {
 	Records uint64 // read
 	Bytes   uint64 // of their keys and values
 	Newest  int64  // the newest of their timestamps, ms since 1970; 0: none was read
+	Ahead   uint64 // records with a timestamp more than an hour ahead, which are not in Newest
 
 	Up  bool              // the brokers answer, and all of its partitions are being read
 	Bad map[string]uint64 // records not routed, by reason
@@ -274,7 +275,7 @@ func (c *Consumer) Stats() Stats {
 		s.Partitions += n
 		s.Lag[t.name] = 0
 		s.Topics = append(s.Topics, TopicStats{
-			Topic: t.name, Records: t.records.Load(), Bytes: t.bytes.Load(), Newest: t.newest.Load(),
+			Topic: t.name, Records: t.records.Load(), Bytes: t.bytes.Load(), Newest: t.newest.Load(), Ahead: t.ahead.Load(),
 			Up: s.Up && why == "", Bad: t.badByReason(),
 		})
 	}

@@ -27,6 +27,9 @@ const (
 	// pollWait is how long a reader without records waits for one, and so how
 	// long a command may wait for its reader.
 	pollWait = 50 // ms
+	// maxAhead is how far a record's timestamp may be ahead of our clock and still count as
+	// the newest: one in microseconds would stay the newest for ever.
+	maxAhead = time.Hour
 )
 
 // reader is one librdkafka consumer and the goroutine that polls it. The
@@ -44,6 +47,7 @@ type reader struct {
 	rec    record
 	event  *polled                     // that rec is of
 	filled int64                       // records before it were judged by the process before this
+	latest int64                       // timestamp, ms: records beyond it are ahead
 	names  map[unsafe.Pointer]*reading // by librdkafka's pointer to the topic's name
 	dirty  []*partition                // whose read has moved since the last batch
 	since  struct{ records, bytes, repeated uint64 }
@@ -129,23 +133,6 @@ func (r *reader) open() error {
 	return nil
 }
 
-// readerSettings are librdkafka's properties for readers.
-func readerSettings(cfg Config) map[string]string {
-	return map[string]string{
-		"group.id":            "tapecast", // demanded, never joined
-		"fetch.wait.max.ms":   "100",      // how long a new partition waits for the fetch before it
-		"isolation.level":     "read_committed",
-		"enable.metrics.push": "false",
-		// When the queue is full librdkafka waits a second before it fetches again:
-		// at 300,000 records a second that is three queues.
-		"fetch.queue.backoff.ms":            "10",
-		"fetch.error.backoff.ms":            "100",
-		"queued.max.messages.kbytes":        "16384",
-		"receive.message.max.bytes":         strconv.Itoa(max(100_000_000, 2*cfg.MaxRecord)),
-		"topic.metadata.propagation.max.ms": "1000",
-	}
-}
-
 // close ends the librdkafka consumer. The goroutine must have ended.
 func (r *reader) close() {
 	r.mu.Lock()
@@ -166,6 +153,9 @@ func (r *reader) run() {
 	for r.obey() {
 		n := r.poll.poll(pollWait)
 		r.beat.Begin()
+		if n > 0 {
+			r.latest = time.Now().Add(maxAhead).UnixMilli()
+		}
 		for i := range n {
 			r.handle(r.poll.event(i))
 		}
@@ -279,7 +269,11 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 	r.since.bytes += size
 	p.fresh.records++
 	p.fresh.bytes += size
-	p.fresh.newest = max(p.fresh.newest, r.rec.time)
+	if r.rec.time > r.latest {
+		p.fresh.ahead++
+	} else {
+		p.fresh.newest = max(p.fresh.newest, r.rec.time)
+	}
 	r.advance(p, offset+1)
 }
 

@@ -39,10 +39,14 @@ func TestConsumerReadsAll(t *testing.T) {
 	if got := own.wait(1)[0]; !strings.Contains(got, `"room":"own:42","type":"y","pos":"0:0"`) {
 		t.Errorf("private frame %s", got)
 	}
+	micros, b := time.UnixMilli(time.Now().UnixMicro()), "b" // from the year 57,000 or so
+	w.send(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &b, Partition: 0},
+		Key: []byte("42"), Value: []byte(`{"x":2}`), Timestamp: micros})
+	own.wait(2)
 	if ok, detail := r.c.Health(); !ok || detail != "reading 2 topics with 6 partitions" {
 		t.Errorf("health %v, %s", ok, detail)
 	}
-	eventually(t, "without lag", func() bool { s := r.c.Stats(); return s.Lag["a"] == 0 && s.Processed == 1001 })
+	eventually(t, "without lag", func() bool { s := r.c.Stats(); return s.Lag["a"] == 0 && s.Processed == 1002 })
 	s := r.c.Stats()
 	if s.Partitions != 6 || s.Bytes == 0 || s.Repeated != 0 || s.Misplaced != 0 || s.Resets != 0 || s.Gaps != 0 || len(s.Lag) != 2 {
 		t.Errorf("stats %+v", s)
@@ -51,12 +55,18 @@ func TestConsumerReadsAll(t *testing.T) {
 	for _, x := range s.Topics {
 		topics[x.Topic] = x
 	}
-	a, b := topics["a"], topics["b"]
-	if a.Records != 1000 || b.Records != 1 || a.Bytes+b.Bytes != s.Bytes || b.Bytes != uint64(len(`42{"x":1}`)) || s.Readers != 3 {
+	of, beside := topics["a"], topics["b"]
+	if of.Records != 1000 || beside.Records != 2 || of.Bytes+beside.Bytes != s.Bytes ||
+		beside.Bytes != 2*uint64(len(`42{"x":1}`)) || s.Readers != 3 {
 		t.Errorf("by topic %+v, stats %+v", s.Topics, s)
 	}
-	if age := time.Since(time.UnixMilli(a.Newest)); age < 0 || age > time.Minute {
-		t.Errorf("the newest record of a is %v old", age)
+	for _, x := range topics {
+		if age := time.Since(time.UnixMilli(x.Newest)); age < 0 || age > time.Minute {
+			t.Errorf("the newest record of %s is %v old", x.Topic, age)
+		}
+	}
+	if of.Ahead != 0 || beside.Ahead != 1 {
+		t.Errorf("%d and %d records are ahead, want 0 and 1", of.Ahead, beside.Ahead)
 	}
 	if n := r.log.count("Kafka ready"); n != 1 {
 		t.Errorf("%d lines say that it is ready", n)

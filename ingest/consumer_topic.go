@@ -20,7 +20,8 @@ type topic struct {
 
 	// Its figures; readers add to them once a batch.
 	records, bytes atomic.Uint64
-	newest         atomic.Int64 // of the records' timestamps, ms
+	newest         atomic.Int64  // of the records' timestamps, ms; those ahead left out
+	ahead          atomic.Uint64 // records whose timestamp is more than maxAhead in the future
 	bad            [reasons]atomic.Uint64
 
 	mu    sync.Mutex
@@ -54,8 +55,8 @@ type partition struct {
 	leader int32    // leader epoch of the last record; never falls within a log
 	dirty  bool     // read has moved since the last batch
 	fresh  struct { // read since the last batch
-		records, bytes uint64
-		newest         int64 // of their timestamps
+		records, bytes, ahead uint64
+		newest                int64 // of their timestamps
 	}
 	beyond int // looks at which read was beyond the partition's end
 
@@ -70,7 +71,8 @@ func (t *topic) count(p *partition) {
 	t.bytes.Add(p.fresh.bytes)
 	for at := t.newest.Load(); p.fresh.newest > at && !t.newest.CompareAndSwap(at, p.fresh.newest); at = t.newest.Load() {
 	}
-	p.fresh.records, p.fresh.bytes = 0, 0
+	t.ahead.Add(p.fresh.ahead)
+	p.fresh.records, p.fresh.bytes, p.fresh.ahead = 0, 0, 0
 }
 
 // badByReason is how many records were not routed, by reason.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -121,4 +122,21 @@ func (p *producer) stop(flush time.Duration) {
 		close(p.done)
 		p.wg.Wait()
 	})
+}
+
+// readerSettings are librdkafka's properties for readers.
+func readerSettings(cfg Config) map[string]string {
+	return map[string]string{
+		"group.id":            "tapecast", // demanded, never joined
+		"fetch.wait.max.ms":   "100",      // how long a new partition waits for the fetch before it
+		"isolation.level":     "read_committed",
+		"enable.metrics.push": "false",
+		// When the queue is full librdkafka waits a second before it fetches again:
+		// at 300,000 records a second that is three queues.
+		"fetch.queue.backoff.ms":            "10",
+		"fetch.error.backoff.ms":            "100",
+		"queued.max.messages.kbytes":        "16384",
+		"receive.message.max.bytes":         strconv.Itoa(max(100_000_000, 2*cfg.MaxRecord)),
+		"topic.metadata.propagation.max.ms": "1000",
+	}
 }

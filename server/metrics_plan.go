@@ -88,6 +88,10 @@ func writeTopicMetrics(m metricWriter, i *ingest.Stats) {
 	for _, t := range i.Topics {
 		m.labelled("tapecast_topic_newest_timestamp_seconds", "topic", t.Topic, float64(t.Newest)/1e3)
 	}
+	m.family("tapecast_topic_ahead_total", "counter", "Records whose timestamp is more than an hour ahead of this clock, and not in topic_newest_timestamp_seconds, by topic.")
+	for _, t := range i.Topics {
+		m.labelled("tapecast_topic_ahead_total", "topic", t.Topic, float64(t.Ahead))
+	}
 }
 
 // goMemory are the Go runtime's figures of memory that is not returned to the
