@@ -3,13 +3,19 @@ package ingest
 import (
 	"time"
 
+	"tapecast/rooms"
 	"tapecast/rooms/heartbeat"
 )
 
-// Beats are the readers' heartbeats. A turn is one batch of events, without the
-// time for which the reader waits for Kafka, or for an appender to take it.
+// Beats are the heartbeats of the readers, of the recaller and of those that look up
+// times. A turn is one batch of events, one slice or one time, without the time for which
+// the goroutine waits for Kafka, or a reader for an appender to take its batch.
 func (c *Consumer) Beats() []*heartbeat.Beat {
-	out := make([]*heartbeat.Beat, 0, len(c.readers))
+	out := make([]*heartbeat.Beat, 0, len(c.readers)+1+timeLookups)
+	out = append(out, &c.recaller.beat)
+	for i := range c.times.beats {
+		out = append(out, &c.times.beats[i])
+	}
 	for _, r := range c.readers {
 		out = append(out, &r.beat)
 	}
@@ -29,6 +35,20 @@ func (c *Consumer) Stand(d time.Duration) {
 	case r.cmds <- stand:
 	case <-c.ctx.Done():
 	}
+}
+
+// StandRecaller has the recaller stand for d, and StandTimes one that looks up times. They
+// are for tests of what watches the beats.
+func (c *Consumer) StandRecaller(d time.Duration) {
+	r := &rooms.Recall{Pattern: &rooms.Pattern{Feed: c.topics[0].feed}, Done: func(*rooms.Past, error) { time.Sleep(d) }}
+	r.Drop()
+	c.Recall(r)
+}
+
+// StandTimes is StandRecaller's twin.
+func (c *Consumer) StandTimes(d time.Duration) {
+	p := &rooms.Pattern{Feed: c.topics[0].feed}
+	c.PositionsAt(p, time.Now().UnixMilli(), "", func(rooms.Positions, error) { time.Sleep(d) })
 }
 
 // DeadLettersLost is how many bad records could not be stored as dead letters.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/heartbeat"
 )
 
 const (
@@ -42,6 +43,7 @@ const (
 // run's goroutine owns it, but for what is atomic or under mu.
 type recaller struct {
 	c    *Consumer
+	beat heartbeat.Beat
 	wake chan struct{}
 	// looked brings where topics begin and end. Each topic is looked at by one
 	// goroutine at most, and there is a place for each.
@@ -81,7 +83,8 @@ type asked struct {
 
 func newRecaller(c *Consumer) *recaller {
 	a := &recaller{
-		c: c, wake: make(chan struct{}, 1), topics: map[*topic]*recallTopic{}, users: map[string]*recallUser{},
+		beat: heartbeat.Beat{Name: "recaller"},
+		c:    c, wake: make(chan struct{}, 1), topics: map[*topic]*recallTopic{}, users: map[string]*recallUser{},
 	}
 	a.handed.wake = a.poke
 	return a
@@ -133,6 +136,7 @@ func (a *recaller) refuse(w *asked, why refusal, err error) {
 
 // run serves requests until the Consumer is stopped.
 func (a *recaller) run() {
+	defer a.beat.End()
 	defer a.closeClient()
 	a.looked = make(chan boundsFound, len(a.c.topics))
 	tidy := time.NewTicker(keepFor / 4)
@@ -141,11 +145,13 @@ func (a *recaller) run() {
 	defer timer.Stop()
 	for {
 		timer.Reset(a.untilNext())
+		a.beat.End()
 		select {
 		case <-a.c.ctx.Done():
 			a.stop()
 			return
 		case <-tidy.C:
+			a.beat.Begin()
 			a.tidy(time.Now())
 			continue
 		case b := <-a.looked:
@@ -160,6 +166,7 @@ func (a *recaller) run() {
 			}
 		}
 		for more := true; more && a.c.ctx.Err() == nil; {
+			a.beat.Begin()
 			a.takeOver()
 			a.takeLooks()
 			more = a.turn()
@@ -285,8 +292,10 @@ func (a *recaller) makeRoom(n int64) {
 
 func (a *recaller) closeClient() {
 	if a.client != nil {
+		a.beat.End() // librdkafka waits for its brokers
 		a.client.close()
 		a.client = nil
+		a.beat.Begin()
 	}
 }
 

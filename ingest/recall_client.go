@@ -167,11 +167,14 @@ func (r *recallClient) readOnce(d *sliceRead, list []stretch) error {
 	}
 	defer r.client.Unassign()
 	for len(d.open) > 0 && d.goesOn() {
-		for i := range r.poll.poll(pollWait) {
+		n := r.poll.poll(pollWait)
+		d.a.beat.Begin()
+		for i := range n {
 			if err := r.event(d, r.poll.event(i)); err != nil {
 				return err
 			}
 		}
+		d.a.beat.End()
 	}
 	for part := range d.open {
 		d.end(part)

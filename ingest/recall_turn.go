@@ -284,7 +284,9 @@ func (a *recaller) read(k *recallTopic, list []stretch, want map[string]bool, g 
 	if want == nil {
 		a.makeRoom(int64(float64(records(list)) * k.weight()))
 	}
+	a.beat.End() // it waits for Kafka, but for what it does with records
 	pieces, bytes, err := a.client.read(a, k, list, want, 4*a.slice())
+	a.beat.Begin()
 	var all float64
 	for _, n := range g.want {
 		all += n

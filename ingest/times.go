@@ -9,6 +9,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"tapecast/rooms"
+	"tapecast/rooms/heartbeat"
 )
 
 const (
@@ -43,7 +44,8 @@ type times struct {
 	known   map[timeAsked]timeKnown
 	ends    map[*topic]timeEnds
 	failed  map[*topic]time.Time
-	running int
+	beats   [timeLookups]heartbeat.Beat
+	free    []*heartbeat.Beat // of those that do not run
 	refused uint64
 }
 
@@ -75,10 +77,15 @@ type timeEnds struct {
 }
 
 func newTimes(c *Consumer) *times {
-	return &times{
+	a := &times{
 		c: c, waiting: map[timeAsked]*timeWaiting{}, users: map[string]*timeUser{},
 		known: map[timeAsked]timeKnown{}, ends: map[*topic]timeEnds{}, failed: map[*topic]time.Time{},
 	}
+	for i := range a.beats {
+		a.beats[i].Name = fmt.Sprintf("time look-up %d", i)
+		a.free = append(a.free, &a.beats[i])
+	}
+	return a
 }
 
 // PositionsAt finds the place before the first record of a pattern's topic that
@@ -122,9 +129,10 @@ func (a *times) add(key timeAsked, user string, done func(rooms.Positions, error
 		u.queue = append(u.queue, key)
 	}
 	w.done = append(w.done, done)
-	if a.running < timeLookups && a.running < len(a.waiting) {
-		a.running++
-		a.c.ended.Go(a.run)
+	if n := len(a.free); n > 0 && timeLookups-n < len(a.waiting) {
+		beat := a.free[n-1]
+		a.free = a.free[:n-1]
+		a.c.ended.Go(func() { a.run(beat) })
 	}
 	return nil
 }
@@ -144,13 +152,16 @@ func (a *times) stop() {
 }
 
 // run looks up times until none waits.
-func (a *times) run() {
+func (a *times) run(beat *heartbeat.Beat) {
 	for {
-		key, w, ok := a.next()
+		beat.Begin()
+		key, w, ok := a.next(beat)
 		if !ok {
 			return
 		}
+		beat.End() // it waits for Kafka
 		at, err := a.find(key, w)
+		beat.Begin()
 		a.mu.Lock()
 		delete(a.waiting, key)
 		a.mu.Unlock()
@@ -161,11 +172,12 @@ func (a *times) run() {
 }
 
 // next takes the time whose turn it is, the user's oldest; false: there is none.
-func (a *times) next() (key timeAsked, w *timeWaiting, ok bool) {
+func (a *times) next(beat *heartbeat.Beat) (key timeAsked, w *timeWaiting, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.turns) == 0 {
-		a.running--
+		beat.End()
+		a.free = append(a.free, beat)
 		return key, nil, false
 	}
 	u := a.turns[0]

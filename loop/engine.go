@@ -148,6 +148,7 @@ type Engine struct {
 	gate     gate
 	greeters greeters
 	pollers  []heartbeat.Beat // by nbio's number of the poller
+	accepts  heartbeat.Beat   // the acceptor's
 
 	stopping atomic.Bool
 	conns    atomic.Int64 // accepted and not yet gone
@@ -168,6 +169,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, start: time.Now()}
 	e.gate.init(&cfg)
 	e.pollers = newPollerBeats(cfg.Pollers)
+	e.accepts.Name = "acceptor"
 	e.greeters.init(&cfg)
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)

@@ -94,15 +94,20 @@ func (a *acceptor) Accept() (net.Conn, error) {
 		a.engine.forget(a.last)
 		a.last = nil
 	}
+	beat := &a.engine.accepts
 	for {
+		beat.Begin()
 		a.engine.gate.awaitRoom()
+		beat.End() // it waits for a client
 		fd, from, err := a.accept()
+		beat.Begin() // until nbio asks again
 		switch {
 		case err == nil:
 			a.last = a.engine.newConn(from)
 			return bare{fd: fd}, nil
 		case a.closed.Load():
 			// nbio would ask again at once.
+			beat.End()
 			<-a.over
 			return nil, net.ErrClosed
 		case err == unix.EINTR || err == unix.ECONNABORTED:

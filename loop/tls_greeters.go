@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tapecast/rooms/heartbeat"
 )
 
 // giveWay is the longest that a handshake waits for passes to end, or half of what it may
@@ -30,7 +32,8 @@ type greeters struct {
 	passing  atomic.Int32 // loops
 
 	mu      sync.Mutex
-	running int // handshakes that compute
+	beat    heartbeat.Beat // of all workers; see Engine.Beats
+	running int            // handshakes that compute
 	queue   lines
 	parked  crowd           // handshakes that wait for their clients
 	back    []chan struct{} // of those whose client has answered, and that wait for a place
@@ -40,6 +43,7 @@ type greeters struct {
 }
 
 func (g *greeters) init(cfg *Config) {
+	g.beat.Name = "TLS worker"
 	g.most, g.waitMost = cfg.TLSHandshakes, cfg.TLSWaiting
 	g.half = int32(max(1, runtime.GOMAXPROCS(0)/2))
 	g.patience = min(giveWay, cfg.HandshakeTimeout/2)
@@ -71,14 +75,14 @@ func (g *greeters) start() {
 			if g.back = g.back[1:]; len(g.back) == 0 {
 				g.back = nil
 			}
-			g.running++
+			g.computes(1)
 			continue
 		}
 		c := g.next()
 		if c == nil {
 			return
 		}
-		g.running++
+		g.computes(1)
 		go g.work(c)
 	}
 }
@@ -112,18 +116,35 @@ func (g *greeters) wakeAfter(d time.Duration) {
 	})
 }
 
+// computes counts a handshake that computes from now on (1), or no longer (-1); 0: one of
+// them has come a step further. mu is held.
+func (g *greeters) computes(by int) {
+	if g.running += by; g.running > 0 {
+		g.beat.Begin()
+	} else {
+		g.beat.End()
+	}
+}
+
+// step says that a handshake that computes has come a step further.
+func (g *greeters) step() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.computes(0)
+}
+
 func (g *greeters) work(c *Conn) {
 	for c != nil {
 		if c.secure.take() {
 			g.greet(c)
 		}
 		g.mu.Lock()
-		g.running--
+		g.computes(-1)
 		if len(g.back) > 0 || g.running >= g.most {
 			c = nil
 			g.start()
 		} else if c = g.next(); c != nil {
-			g.running++
+			g.computes(1)
 		}
 		g.mu.Unlock()
 	}
@@ -139,7 +160,7 @@ func (g *greeters) park(c *Conn) {
 		old, _ = g.parked.greediest()
 		g.parked.remove(old)
 	}
-	g.running--
+	g.computes(-1)
 	g.start()
 	g.mu.Unlock()
 	if old != nil {
@@ -153,7 +174,7 @@ func (g *greeters) unpark(c *Conn, over bool) {
 	g.mu.Lock()
 	g.parked.remove(c)
 	if over || g.running < g.most {
-		g.running++
+		g.computes(1)
 		g.mu.Unlock()
 		return
 	}

@@ -123,6 +123,7 @@ func (g *greeters) greet(c *Conn) {
 	t.records.small = 0 // those of the handshake
 	in, done, gone := []byte{}, false, false
 	for !done {
+		g.step()
 		t.decrypt(c, in)
 		in, done, gone = t.handOver()
 	}

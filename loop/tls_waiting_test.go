@@ -56,6 +56,9 @@ func TestTLSWaitingTakesNoPlace(t *testing.T) {
 	if s := w.engine.Stats().TLS; s.Running != 0 || s.Parked != 20 || s.Handshakes != 1 {
 		t.Errorf("%+v", s)
 	}
+	if _, busy := w.engine.greeters.beat.Turn(); busy {
+		t.Error("handshakes that wait for their clients stand")
+	}
 	for _, f := range goOn {
 		if err := f(); err != nil {
 			t.Errorf("one that went on: %v", err)

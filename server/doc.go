@@ -46,8 +46,9 @@
 // which SIGHUP calls, takes the token and the certificate of admin.tls again.
 // admin.probes is a second port with /livez, /readyz, /health and /metrics alone.
 //
-// Pollers, loops, appenders and readers have a heartbeat (rooms/heartbeat), at which
-// a watchdog looks every 100 ms. One that it finds in the same turn ten times over
+// Goroutines that all others wait for have a heartbeat (rooms/heartbeat): the acceptor,
+// TLS workers, pollers, loops, appenders, readers, the recaller and time look-ups. A
+// watchdog looks every 100 ms. One that it finds in the same turn ten times over
 // degrades its service and is named; after a hundred times /livez fails. Both come
 // back by themselves. What waits is idle, not standing: a reader in librdkafka, or one
 // whose appender takes nothing more (the appender is named then). /livez reads one

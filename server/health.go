@@ -43,8 +43,8 @@ var notRunning = map[status]string{
 	statusStopped:  "it was stopped",
 }
 
-// serveLivez answers /livez: the process lives, unless a poller, loop, appender or
-// reader has stood for ten seconds. It waits for nothing.
+// serveLivez answers /livez: the process lives, unless a goroutine that has a
+// heartbeat has stood for ten seconds. It waits for nothing.
 func (s *Server) serveLivez(w http.ResponseWriter, _ *http.Request) {
 	out := struct {
 		Status string `json:"status"`

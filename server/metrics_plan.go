@@ -164,8 +164,8 @@ func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uin
 
 // writeWatchMetrics writes what the watchdog sees.
 func (s *Server) writeWatchMetrics(m metricWriter) {
-	m.gauge("tapecast_standing", "Pollers, loops, appenders and readers that have been in one turn for a second "+
-		"or more.", float64(s.watchdog.standing()))
+	m.gauge("tapecast_standing", "Goroutines with a heartbeat that have been in one turn for a second or more: "+
+		"acceptor, TLS workers, pollers, loops, appenders, readers, recaller, time look-ups.", float64(s.watchdog.standing()))
 }
 
 // writeLogMetrics writes what became of the log's lines.

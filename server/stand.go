@@ -1,16 +1,18 @@
 package server
 
 import (
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
 // standMost bounds for how long a test may make something stand.
 const standMost = time.Minute
 
-// serveStand answers POST /debug/stand?who=loop&for=2s: it makes the first loop,
-// poller, appender or reader stand, so that a test sees what watches them. Like
-// /debug/append it exists with admin.direct only, and wants the token of what writes.
+// serveStand answers POST /debug/stand?who=loop&for=2s: it makes the first of a kind
+// of goroutines stand, so that a test sees what watches them. Like /debug/append it exists with admin.direct only, and wants the token of what writes.
 func (s *Server) serveStand(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	d, err := time.ParseDuration(q.Get("for"))
@@ -23,20 +25,17 @@ func (s *Server) serveStand(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, "the gateway has not started yet")
 		return
 	}
-	switch q.Get("who") {
-	case "loop":
-		e.Stand(d)
-	case "poller":
-		err = e.StandPoller(d)
-	case "appender":
-		s.table.Stand(d)
-	case "reader":
-		c.Stand(d)
-	default:
-		refuse(w, http.StatusBadRequest, "who is one of loop, poller, appender, reader")
+	kinds := map[string]func(time.Duration){
+		"loop": e.Stand, "poller": func(d time.Duration) { err = e.StandPoller(d) },
+		"acceptor": func(d time.Duration) { err = e.StandAcceptor(d) }, "tls": e.StandTLS,
+		"appender": s.table.Stand, "reader": c.Stand, "recaller": c.StandRecaller, "times": c.StandTimes,
+	}
+	stand := kinds[q.Get("who")]
+	if stand == nil {
+		refuse(w, http.StatusBadRequest, "who is one of %s", strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 		return
 	}
-	if err != nil {
+	if stand(d); err != nil {
 		refuse(w, http.StatusInternalServerError, "cannot make it stand: %v", err)
 		return
 	}

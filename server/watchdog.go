@@ -19,8 +19,8 @@ const (
 	deadAfter = 100
 )
 
-// watchdog sees goroutines that own something stand: pollers, loops, appenders and
-// readers. It judges by its own turns and never by a clock, so a process that was
+// watchdog sees goroutines that own something stand: the acceptor, TLS workers,
+// pollers, loops, appenders, readers, the recaller and time look-ups. It judges by its own turns and never by a clock, so a process that was
 // stopped, or a machine that had no time for it, is well when it goes on.
 type watchdog struct {
 	log   *slog.Logger

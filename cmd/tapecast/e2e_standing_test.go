@@ -1,10 +1,12 @@
 package main_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,13 +40,14 @@ func (g *gateway) stand(token, who string, d time.Duration) int {
 	return resp.StatusCode
 }
 
-// TestStandingIsNamed: a loop, a poller, an appender and a reader that stand are
-// named by /health within two seconds, fail /livez within twelve, and both come
-// back. Neither waits for what stands.
+// TestStandingIsNamed: each kind of goroutine that has a heartbeat is named by /health
+// within two seconds when it stands, fails /livez within twelve, and both come back.
+// Neither waits for what stands, nor does what asks all of them.
 func TestStandingIsNamed(t *testing.T) {
 	yaml, token := standingConfig(t)
-	for _, who := range []string{"loop", "poller", "appender", "reader"} {
-		t.Run(who, func(t *testing.T) {
+	for _, pair := range [][2]string{{"loop", "recaller"}, {"poller", "tls"}, {"appender", "times"}, {"reader", "acceptor"}} {
+		who := pair[0]
+		t.Run(who+" and "+pair[1], func(t *testing.T) {
 			t.Parallel()
 			g := start(t, yaml)
 			quick := func(path string) (int, string) {
@@ -56,18 +59,34 @@ func TestStandingIsNamed(t *testing.T) {
 				}
 				return status, body
 			}
-			if code := g.stand(token, who, 13*time.Second); code != 200 {
-				t.Fatalf("/debug/stand: %d", code)
+			for _, who := range pair {
+				if code := g.stand(token, who, 13*time.Second); code != 200 {
+					t.Fatalf("/debug/stand: %d", code)
+				}
 			}
 			begun := time.Now()
+			names := map[string]string{"tls": "TLS worker", "times": "time look-up"}
 			named := func(body string) bool {
-				return strings.Contains(body, who+" ") && strings.Contains(body, " stands for ")
+				for _, who := range pair {
+					stands := regexp.MustCompile(cmp.Or(names[who], who) + "( \\d+)? stands for ")
+					if !stands.MatchString(body) {
+						return false
+					}
+				}
+				return true
 			}
 			eventually(t, patience, "/health names it", func() bool {
 				status, body := quick("/health")
 				return status == 200 && strings.Contains(body, `"status":"degraded"`) && named(body)
 			})
 			t.Logf("named after %s", time.Since(begun).Round(10*time.Millisecond))
+			if status, body := quick("/metrics"); status != 200 || !strings.Contains(body, "\ntapecast_standing 2\n") {
+				t.Errorf("/metrics: %d, %.200s", status, body)
+			}
+			status, body := quick("/connections")
+			if asked := who == "loop" || who == "appender"; status != 200 || strings.Contains(body, who+" 0") != asked {
+				t.Errorf("/connections: %d %s", status, body)
+			}
 			if status, body := quick("/livez"); status != 200 {
 				t.Errorf("/livez after %s: %d %s", time.Since(begun), status, body)
 			}

@@ -1,0 +1,97 @@
+package ingest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"tapecast/rooms"
+	"tapecast/rooms/heartbeat"
+)
+
+// busy are those of the Consumer's goroutines that are in a turn.
+func busy(c *Consumer) map[string]uint64 {
+	found := map[string]uint64{}
+	for _, b := range c.Beats() {
+		if turn, busy := b.Turn(); busy {
+			found[b.Name] = turn
+		}
+	}
+	return found
+}
+
+// TestBeatsWithoutKafka: the recaller and those that look up times stand where what they
+// call does, and while they wait for Kafka they do not.
+func TestBeatsWithoutKafka(t *testing.T) {
+	t.Parallel()
+	k := padded(t, 100)
+	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, both()).start().ready()
+	p, _, _ := r.catalog.Resolve("all")
+	hold := make(chan struct{})
+	answer := func() { <-hold }
+	q := r.recallOf("m1", "all", []int64{-1}, []int64{99})
+	q.Done = func(*rooms.Past, error) { answer() }
+	r.c.Recall(q)
+	r.c.PositionsAt(p, time.Now().UnixMilli(), "m1", func(rooms.Positions, error) { answer() })
+	look := "time look-up 3" // who began last begins first
+	var now map[string]uint64
+	eventually(t, "both in a turn", func() bool {
+		now = busy(r.c)
+		return now["recaller"] != 0 && now[look] != 0 && r.c.RecallStats().Waiting == 0
+	})
+	time.Sleep(20 * time.Millisecond)
+	if again := busy(r.c); again["recaller"] != now["recaller"] || again[look] != now[look] {
+		t.Errorf("they went on: %v, then %v", now, again)
+	}
+	close(hold)
+	eventually(t, "idle", func() bool { return len(busy(r.c)) == 0 })
+
+	silent := make(chan struct{})
+	defer close(silent)
+	for _, key := range []int16{kmsg.Fetch.Int16(), kmsg.ListOffsets.Int16()} {
+		k.ControlKey(key, func(kmsg.Request) (kmsg.Response, error, bool) {
+			k.KeepControl()
+			k.SleepControl(func() { <-silent })
+			return nil, nil, false
+		})
+	}
+	r.c.PositionsAt(p, time.Now().Add(-time.Hour).UnixMilli(), "m1", func(rooms.Positions, error) {})
+	eventually(t, "waiting for the place of a time", func() bool {
+		r.c.times.mu.Lock()
+		waits := len(r.c.times.turns) == 0 && len(r.c.times.waiting) == 1
+		r.c.times.mu.Unlock()
+		return waits && busy(r.c)[look] == 0
+	})
+}
+
+// TestBeatsWhileReading: the recaller's turn ends with each wait for records, of brokers
+// that send none.
+func TestBeatsWhileReading(t *testing.T) {
+	t.Parallel()
+	k := padded(t, 100)
+	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, both()).start().ready()
+	silent := make(chan struct{})
+	defer close(silent)
+	k.ControlKey(kmsg.Fetch.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		k.SleepControl(func() { <-silent })
+		return nil, nil, false
+	})
+	r.askRecall(r.recallOf("m1", "all", []int64{-1}, []int64{99}))
+	var beat *heartbeat.Beat = &r.c.recaller.beat
+	var turn uint64
+	var looks, most int // in the same turn
+	for r.log.count("cannot read records again yet") == 0 {
+		n, busy := beat.Turn()
+		if !busy || n != turn {
+			turn, looks = n, 0
+		}
+		looks++
+		most = max(most, looks)
+		time.Sleep(5 * time.Millisecond)
+	}
+	if limit := int(quietFor / (5 * time.Millisecond) / 2); most > limit {
+		t.Errorf("%d looks found the same turn", most)
+	}
+}
