@@ -39,11 +39,25 @@ func (l *Loop) beat(c *Conn) {
 	}
 }
 
-// quietRooms is the `positions` notice of the rooms that were quiet and are
-// level. A room's positions are read before its head: see rooms' publish.
+// quietRooms is the `positions` notice of the rooms that were quiet and are level, and of
+// wildcards, whether they were or not. A room's positions are read before its head: see
+// rooms' publish.
 func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 	const head = `{"jsonrpc":"2.0","method":"positions","params":{`
 	text = append(l.scratch[:0], head...)
+	add := func(name string, p rooms.Positions) {
+		if len(text) > maxNotice {
+			l.answer(c, append(text, "}}"...))
+			text = append(text[:0], head...)
+		}
+		if len(text) > len(head) {
+			text = append(text, ',')
+		}
+		text = rooms.AppendString(text, name)
+		text = append(text, ':')
+		text = p.AppendJSON(text)
+		n++
+	}
 	for i := range c.seats {
 		t := &c.seats[i]
 		r := t.sub.Room()
@@ -58,20 +72,20 @@ func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 		if p.Epoch == "" || t.at != r.Head() {
 			continue
 		}
-		if len(text) > maxNotice {
-			l.answer(c, append(text, "}}"...))
-			if c.state != stOpen {
-				return nil, n
-			}
-			text = append(text[:0], head...)
+		if add(r.Name(), p); c.state != stOpen {
+			return nil, n
 		}
-		if len(text) > len(head) {
-			text = append(text, ',')
+	}
+	if c.extras == nil {
+		return append(text, "}}"...), n
+	}
+	for _, w := range c.extras.wilds {
+		if l.placeWild(c, w); w.at.Epoch == "" {
+			continue
 		}
-		text = rooms.AppendString(text, r.Name())
-		text = append(text, ':')
-		text = p.AppendJSON(text)
-		n++
+		if add(w.ref.Name, w.at); c.state != stOpen {
+			return nil, n
+		}
 	}
 	return append(text, "}}"...), n
 }

@@ -38,6 +38,8 @@
 // notice when the client is sent to next, before the first frame: a client that does
 // not read has no notices waiting for it. A seat for a wildcard that has
 // been given up meanwhile is left again.
+// A wildcard's own place (wild_place.go) is what the tapes of all shards have, less what its
+// seats lack, at each heartbeat and when somebody asks: a lower bound, for a look at each head.
 //
 // # Which goroutine may touch what
 //

@@ -126,6 +126,11 @@ func (l *Loop) joinSome(c *Conn, j *joining) bool {
 		if !each(len(j.given), func(i int) { l.takePlace(c, j, i) }) {
 			return false
 		}
+		for _, w := range j.wilds {
+			if w != nil {
+				l.tookWild(j, w)
+			}
+		}
 		j.stage, j.at = stageKnown, 0
 	}
 	if j.stage == stageKnown {

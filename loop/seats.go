@@ -61,9 +61,11 @@ type missed struct{ from, to rooms.Positions }
 // Joined is the answer for one room of a Join, Leave or List: the place that
 // the membership begins, ends or stands at.
 type Joined struct {
-	Name      string
-	Class     string
-	Positions rooms.Positions // none while a snapshot is under way: its end brings them
+	Name  string
+	Class string
+	// Positions are none while a snapshot is under way: its end brings them. Those of a
+	// wildcard are where all rooms that match stand at least; none while that is not known.
+	Positions rooms.Positions
 	// Chain says that every break of the chain of `prev` is a loss: the
 	// membership gets each message, or a notice.
 	Chain bool
@@ -241,6 +243,7 @@ func (l *Loop) listSome(c *Conn, a *leaving) bool {
 	if !a.begun && c.extras != nil {
 		a.under = map[uint8]*Joined{}
 		for _, w := range c.extras.wilds {
+			l.placeWild(c, w)
 			a.under[w.id] = w.describe()
 		}
 	}
@@ -276,6 +279,11 @@ func (l *Loop) positions(c *Conn, t *seat) rooms.Positions {
 	if x != nil && (x.found != nil || x.walk == walkSnapshot || x.past != nil || x.more || x.waiting) {
 		return rooms.Positions{}
 	}
+	return l.reached(t, x)
+}
+
+// reached is the place of the seat's cursor.
+func (l *Loop) reached(t *seat, x *special) rooms.Positions {
 	at := l.table.PositionsAt(t.sub.Room(), t.at)
 	if x != nil && x.sift.Have != nil {
 		at = at.Raised(x.epoch, x.sift.Have)

@@ -42,6 +42,11 @@ type wild struct {
 	rooms int   // that it has joined and that were not left since
 	full  bool  // it has come to a limit, and watches no more
 	begun bool  // the appenders watch for it
+	taken int   // rooms that have appeared and were taken or refused: see rooms.Watch.Appeared
+	// at is the place up to which the client was sent all that match, as far as is known.
+	// Without an epoch it is not.
+	at      rooms.Positions
+	refused []string // rooms that were there and could not be joined
 
 	// While the join is under way.
 	pending bool
@@ -210,6 +215,28 @@ func (l *Loop) takeWild(c *Conn, w *wild) {
 	w.out.Rooms, w.out.Chain = w.list, w.chain()
 }
 
+// tookWild notes how the wildcard stands whose seats were taken.
+func (l *Loop) tookWild(j *joining, w *wild) {
+	w.at, _ = w.watch.Seams()
+	begins := func(x *Joined) bool { return x.Err == nil && x.Positions.Epoch == "" } // with a snapshot
+	for i := range w.list {
+		if x := &w.list[i]; x.Err != nil {
+			w.refused = append(w.refused, x.Name)
+		} else if begins(x) {
+			w.at = rooms.Positions{}
+		}
+	}
+	for i := range j.list {
+		if x := &j.list[i]; !x.Wild && begins(x) && w.matches(j.refs[i].Pattern, x.Name) {
+			w.at = rooms.Positions{}
+		}
+	}
+	if len(w.refused) > 0 {
+		w.at = rooms.Positions{}
+	}
+	w.out.Positions = w.at
+}
+
 // seatedWild ends the join of a wildcard: now come the rooms that have appeared meanwhile.
 func (l *Loop) seatedWild(w *wild) {
 	w.pending = false
@@ -227,6 +254,7 @@ func (w *wild) chain() bool {
 
 // beginLeave begins to give a wildcard up. It joins no more rooms.
 func (l *Loop) beginLeave(c *Conn, a *leaving, out *Joined) {
+	l.placeWild(c, a.wild)
 	*out = *a.wild.describe()
 	a.wild.full, a.seat = true, len(c.seats)
 }
@@ -256,7 +284,10 @@ func (l *Loop) leaveWild(c *Conn, a *leaving, out *Joined, n int) int {
 
 // describe is the answer for a wildcard that the connection holds, yet without its rooms.
 func (w *wild) describe() *Joined {
-	return &Joined{Name: w.ref.Name, Class: w.ref.Pattern.Class.Name, Chain: w.chain(), Wild: true, Full: w.full, Rooms: []Joined{}}
+	return &Joined{
+		Name: w.ref.Name, Class: w.ref.Pattern.Class.Name, Positions: w.at,
+		Chain: w.chain(), Wild: true, Full: w.full, Rooms: []Joined{},
+	}
 }
 
 // describeUnder adds a room to the answer for its wildcard.

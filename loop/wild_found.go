@@ -13,7 +13,9 @@ import (
 func (l *Loop) found(f *rooms.Found) {
 	end := time.Now().Add(slice)
 	for i, w := range f.Watches {
-		l.foundOne(w.Local.(*wild), &f.Seat)
+		wild := w.Local.(*wild)
+		l.foundOne(wild, &f.Seat)
+		wild.taken++
 		if !time.Now().Before(end) && i+1 < len(f.Watches) {
 			f.Watches = f.Watches[i+1:]
 			l.post(event{kind: evFound, arg: f})

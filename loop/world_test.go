@@ -68,6 +68,7 @@ func (j joiner) pattern(name string) *rooms.Pattern {
 // Message does what the text says, or sends it back.
 func (j joiner) Message(c *Conn, _ byte, p []byte) {
 	verb, rest, _ := strings.Cut(string(p), " ")
+	verb, placed := strings.CutPrefix(verb, "+") // the answer is to say the places of wildcards
 	said := func(list []Joined) []byte {
 		out := []byte(verb)
 		one := func(x Joined) {
@@ -88,7 +89,10 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 				one(x)
 				continue
 			}
-			out = fmt.Appendf(out, " %s(%v %v", x.Name, x.Full, x.Chain)
+			if out = fmt.Appendf(out, " %s(", x.Name); placed {
+				out = append(x.Positions.AppendJSON(out), ' ')
+			}
+			out = fmt.Appendf(out, "%v %v", x.Full, x.Chain)
 			if x.Already {
 				out = append(out, " already"...)
 			}

@@ -26,9 +26,11 @@ type Watch struct {
 	// Local is the listener's own: appenders never look at it.
 	Local any
 
-	matched atomic.Int64
-	stopped atomic.Bool
-	seats   [][]Seat // by shard
+	matched  atomic.Int64
+	stopped  atomic.Bool
+	appeared atomic.Int64
+	seats    [][]Seat     // by shard
+	seams    []*feedState // by shard: what was on its tapes when it began to watch
 }
 
 // Found is a room that has appeared, and a seat in it for each of the watches:
@@ -53,6 +55,15 @@ func (w *Watch) Seats() []Seat {
 	})
 	return list
 }
+
+// Seams are the places at which the shards began to watch, once the Join is done: of each
+// partition the earliest and the latest. All records after low of rooms that match are
+// behind a seat or found, and none before high. Without an epoch they are not known.
+func (w *Watch) Seams() (low, high Positions) { return extent(w.seams) }
+
+// Appeared is how many rooms have been found. Whoever reads Table.Level and then finds that
+// it has come to know so many knows all that matched and had a record up to there.
+func (w *Watch) Appeared() int { return int(w.appeared.Load()) }
 
 // Err is ErrStopped where an appender had stopped already.
 func (w *Watch) Err() error {
@@ -98,6 +109,7 @@ func (s *shard) watch(l *Listener, user string, w *Watch) {
 		return
 	}
 	s.addWatch(w, g, l)
+	w.seams[s.index] = s.state(w.Pattern.Feed)
 	list := make([]Seat, 0, len(g.rooms)+len(ahead))
 	for r := range g.rooms {
 		list = append(list, w.seat(r.name))
@@ -206,6 +218,7 @@ func (s *shard) appear(r *Room) {
 		g.rooms[r] = struct{}{}
 		by := map[*Listener][]*Watch{}
 		for w, l := range g.watches {
+			w.appeared.Add(1) // before the record is in any positions: see Table.Level
 			by[l] = append(by[l], w)
 		}
 		for l, list := range by {

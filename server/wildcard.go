@@ -131,9 +131,10 @@ func roomsIn(left []loop.Joined) (n int) {
 	return n
 }
 
-// appendWild appends what the answer for a wildcard has instead of positions: its
-// rooms, each as if it had been named.
+// appendWild appends what the answer for a wildcard has besides what a room's has: the place
+// up to which all its rooms were sent, and those, each as if it had been named.
 func appendWild(dst []byte, j *loop.Joined, status string) []byte {
+	dst = j.Positions.AppendJSON(append(dst, `,"positions":`...))
 	if j.Full {
 		dst = append(dst, `,"full":true`...)
 	}

@@ -37,7 +37,7 @@ func TestWildcards(t *testing.T) {
 	c.refuse = map[string]error{"trades:B": &rooms.TooOldError{}}
 	late := room("trades:B", "left")
 	f(`{"method":"subscribe","params":{"rooms":["trades:*","trades:C"],"since":{"trades:A":{"epoch":"e1","0":3},"trades:B":{"epoch":"e1","0":3}}},"id":1}`,
-		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"joined","class":"stream","chain":true,"rooms":[`+back+","+room("trades:AB", "joined")+
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"rooms":[`+back+","+room("trades:AB", "joined")+
 			`,{"room":"trades:B","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"recovered":false,"error":{"code":-32008,"message":"position too old: the gateway no longer holds what came after it","data":{"oldest":{}}}}]},`+room("trades:C", "joined")+`]}}`)
 	if r := c.asked[0]; len(r.Places) != 2 || r.Places["trades:A"].Epoch != "e1" || r.Since != nil {
 		t.Errorf("the wildcard has places %+v", r.Places)
@@ -46,14 +46,14 @@ func TestWildcards(t *testing.T) {
 		t.Errorf("%d rooms are counted", s.rooms)
 	}
 	f(`{"method":"unsubscribe","params":{"rooms":["trades:*"]},"id":1}`,
-		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"left","class":"stream","chain":true,"rooms":[`+room("trades:A", "left")+","+room("trades:AB", "left")+","+late+`]}]}}`)
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"left","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"rooms":[`+room("trades:A", "left")+","+room("trades:AB", "left")+","+late+`]}]}}`)
 	if s := sessionOf(c); s.rooms != 7+1 {
 		t.Errorf("%d rooms are counted", s.rooms)
 	}
 	f(`{"method":"SUBSCRIBE","params":["trades:A*"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
 	f(`{"method":"SUBSCRIBE","params":["trades:*A"],"id":1}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"subscription failed; \"trades:*A\": unknown room: only a * at the end of a name is a wildcard"}}`)
 	full := loop.Joined{Name: "trades:*", Class: "stream", Wild: true, Full: true}
-	if got, want := string(appendJoined(nil, &full, "joined")), `{"room":"trades:*","status":"joined","class":"stream","chain":false,"full":true,"rooms":[]}`; got != want {
+	if got, want := string(appendJoined(nil, &full, "joined")), `{"room":"trades:*","status":"joined","class":"stream","chain":false,"positions":{},"full":true,"rooms":[]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -109,7 +109,7 @@ func TestWildcardLimits(t *testing.T) {
 	c.under = []string{"trades:A1", "trades:A2", "trades:B1", "trades:B2"}
 	got := c.says(`{"method":"subscribe","params":{"rooms":["trades:A*","trades:C","trades:B*","trades:C*"]},"id":1}`)
 	for _, want := range []string{
-		`{"room":"trades:A*","status":"joined","class":"stream","chain":true,"rooms":[{"room":"trades:A1"`,
+		`{"room":"trades:A*","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"rooms":[{"room":"trades:A1"`,
 		`{"room":"trades:C","status":"joined"`,
 		`{"room":"trades:B*","error":{"code":-32009,"message":"limit reached: it takes 2 rooms, and rooms_per_connection is 10`,
 		`{"room":"trades:C*","error":{"code":-32009,"message":"limit reached: wildcards_per_connection is 2"}}`,

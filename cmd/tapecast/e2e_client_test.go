@@ -32,7 +32,8 @@ type client struct {
 	mu      sync.Mutex
 	news    sync.Cond // of mu: something came
 	rooms   map[string]*room
-	past    []*room // memberships that ended
+	past    []*room              // memberships that ended
+	wilds   map[string]positions // where wildcards stand
 	notices []notice
 	replies map[string]reply
 	methods map[string]string // of requests, by id

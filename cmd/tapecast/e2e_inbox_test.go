@@ -71,6 +71,8 @@ func (c *client) noticed(method string, params json.RawMessage) {
 		for name, at := range p {
 			if r := c.rooms[name]; r != nil {
 				r.level(at)
+			} else if strings.HasSuffix(name, "*") {
+				c.wildAt(name, at)
 			} else {
 				c.faultLocked("positions of %s, a room that it is not in", name)
 			}
@@ -133,6 +135,7 @@ func (c *client) repliedOf(list []roomReply) {
 	for _, x := range list {
 		switch {
 		case strings.HasSuffix(x.Room, "*"):
+			c.wildAt(x.Room, x.Positions)
 			c.repliedOf(x.Rooms)
 		case x.Status == "joined" && x.Already:
 			if r := c.rooms[x.Room]; r == nil {
@@ -149,6 +152,14 @@ func (c *client) repliedOf(list []roomReply) {
 			c.depart(x.Room, x.Positions)
 		}
 	}
+}
+
+// wildAt keeps where a wildcard stands.
+func (c *client) wildAt(name string, at positions) {
+	if c.wilds == nil {
+		c.wilds = map[string]positions{}
+	}
+	c.wilds[name] = at
 }
 
 func roomReplies(result json.RawMessage) []roomReply {

@@ -1,0 +1,133 @@
+package loop
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tapecast/rooms"
+)
+
+// offsetIn is the offset of partition 0 in the first positions after mark; -1: there is none.
+func offsetIn(text, mark string) int {
+	_, rest, _ := strings.Cut(text, mark)
+	if !strings.HasPrefix(rest, `{"epoch":"e1","0":`) {
+		return -1
+	}
+	off, err := strconv.Atoi(rest[len(`{"epoch":"e1","0":`):strings.IndexByte(rest, '}')])
+	if err != nil {
+		return -1
+	}
+	return off
+}
+
+// TestWildcardPlace: a wildcard says, at its join, every while and when it is left, up to
+// where all that match were sent, however busy they are: what a client lacks is beyond it.
+func TestWildcardPlace(t *testing.T) {
+	stream := &rooms.Class{Name: "stream", RetainBytes: 32 << 20, RetainAge: time.Minute}
+	w := newWorld(t, Config{Wildcards: 8, RoomsPerWildcard: 4, PingEvery: 100 * time.Millisecond, SendBuffer: 4 << 10}, stream)
+	w.publishKey("k", "0", "last:x") // 0
+	w.settle()
+	c := w.talk()
+	at := func(off int) string { return fmt.Sprintf(`{"epoch":"e1","0":%d}`, off) }
+	c.ask("+join wild:*", "join wild:*("+at(0)+" false true)")
+	w.publish("1", "wild:a") // 1
+	c.hears("", joinedNotice("wild:a", "wild:*", "stream", true, 0), "1")
+	w.settle()
+	c.ask("+list", "list wild:*("+at(1)+" false true wild:a"+at(1)+")")
+
+	snap := w.talk() // it has nothing of the room before the snapshot's end
+	if got := snap.ask("+snap last:*", "snap last:*("); got != "snap last:*({} false false last:x{})" {
+		t.Errorf("before its snapshot: %s", got)
+	}
+	snap.expect(`{"jsonrpc":"2.0","method":"snapshot_begin"`)
+	snap.expect(`{"room":"last:x"`)
+	snap.expect(`{"jsonrpc":"2.0","method":"snapshot_end"`)
+	snap.ask("+list", "list last:*("+at(1)+" false false last:x"+at(1)+")")
+
+	c.write(1, "auth positions")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 2; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(100 * time.Microsecond):
+				w.publish(fmt.Sprint(i), []string{"wild:a", "wild:b", "wild:c"}[i%3])
+			}
+		}
+	}()
+	seen, told := 1, 1
+	for notices := 0; notices < 5; {
+		_, got := c.read()
+		if _, pos, ok := strings.Cut(got, `"pos":"0:`); ok {
+			off, _ := strconv.Atoi(pos[:strings.IndexByte(pos, '"')])
+			if off != seen+1 && off <= told {
+				t.Fatalf("%s comes after %d was told", got, told)
+			}
+			seen = max(seen, off)
+		}
+		if !strings.HasPrefix(got, `{"jsonrpc":"2.0","method":"positions"`) {
+			continue
+		}
+		now := offsetIn(got, `"wild:*":`)
+		if now < told || now > seen {
+			t.Fatalf("after %d: %s", seen, got)
+		}
+		if now > told {
+			notices++
+		}
+		told = now
+	}
+	close(stop)
+	<-stopped
+
+	// One that does not read is told no more than it was sent.
+	c.conn.Close()
+	w.await(func() bool { return w.engine.Stats().Connections == 1 })
+	d := w.talk()
+	d.ask("+join wild:*", "join wild:*(")
+	big := `"` + strings.Repeat("x", 9000) + `"`
+	w.await(func() bool {
+		w.publish(big, "wild:a")
+		return w.engine.Stats().Blocked >= 1
+	})
+	w.publish("1", "wild:b", "wild:c")
+	w.settle()
+	d.write(1, "+leave wild:*")
+	for last := 0; ; {
+		_, got := d.read()
+		if _, pos, ok := strings.Cut(got, `"pos":"0:`); ok {
+			off, _ := strconv.Atoi(pos[:strings.IndexByte(pos, '"')])
+			last = max(last, off)
+		}
+		if strings.HasPrefix(got, "leave wild:*(") {
+			if off := offsetIn(got, "leave wild:*("); off > last || off < 0 {
+				t.Errorf("after %d: %s", last, got)
+			}
+			break
+		}
+	}
+}
+
+// TestWildcardPlaceFull: of a wildcard that is full the place stays before the room that it
+// could not join.
+func TestWildcardPlaceFull(t *testing.T) {
+	w := newWildWorld(t, 8, 1)
+	w.settle()
+	c := w.talk()
+	c.ask("+join wild:*", `join wild:*({"epoch":"e1","0":0} false true)`)
+	w.publish("1", "wild:a")
+	c.hears("", joinedNotice("wild:a", "wild:*", "stream", true, 0), "1")
+	w.publish("2", "wild:b")
+	c.expect(`{"jsonrpc":"2.0","method":"limit"`)
+	w.publish("3", "wild:a")
+	c.hears("", "3")
+	w.settle()
+	if got := c.ask("+list", "list"); offsetIn(got, "wild:*(") > 1 {
+		t.Errorf("got %s", got)
+	}
+}

@@ -1,0 +1,67 @@
+package rooms
+
+// Level is the place up to which the tapes of all shards have the feed: of each partition
+// the least. Without an epoch it is not known, as while a topic is made anew. Any goroutine
+// may ask.
+func (t *Table) Level(f *Feed) Positions {
+	if f == nil || f.index < 0 {
+		return Positions{}
+	}
+	states := make([]*feedState, len(t.shards))
+	for i, s := range t.shards {
+		states[i] = s.state(f)
+	}
+	low, _ := extent(states)
+	return low
+}
+
+// extent is the earliest and the latest of what shards have of one feed. Of a partition that
+// one of them has not heard of yet it has nothing.
+func extent(states []*feedState) (low, high Positions) {
+	partitions := 0
+	for _, s := range states {
+		if s == nil || s.gen != states[0].gen {
+			return Positions{}, Positions{}
+		}
+		partitions = max(partitions, len(s.off))
+	}
+	if len(states) == 0 {
+		return Positions{}, Positions{}
+	}
+	low = Positions{Epoch: states[0].epoch, Offsets: make([]Pos, partitions)}
+	high = Positions{Epoch: states[0].epoch, Offsets: make([]Pos, partitions)}
+	for part := range int32(partitions) {
+		for i, s := range states {
+			off := int64(-1)
+			if int(part) < len(s.off) {
+				off = s.off[part]
+			}
+			if off == unknown {
+				return Positions{}, Positions{}
+			}
+			if i == 0 {
+				low.Offsets[part], high.Offsets[part] = Pos{part, off}, Pos{part, off}
+			}
+			low.Offsets[part].Offset = min(low.Offsets[part].Offset, off)
+			high.Offsets[part].Offset = max(high.Offsets[part].Offset, off)
+		}
+	}
+	return low, high
+}
+
+// Lowered is p, or what is at of it where that is less. Where they are of different epochs,
+// or at lacks a partition, nothing is known.
+func (p Positions) Lowered(at Positions) Positions {
+	if p.Epoch == "" || p.Epoch != at.Epoch {
+		return Positions{}
+	}
+	low := Positions{Epoch: p.Epoch, Offsets: make([]Pos, len(p.Offsets))}
+	for i, o := range p.Offsets {
+		q := at.of(o.Partition)
+		if q == nil {
+			return Positions{}
+		}
+		low.Offsets[i] = Pos{o.Partition, min(o.Offset, q.Offset)}
+	}
+	return low
+}
