@@ -11,13 +11,14 @@ import (
 	"tapecast/rooms"
 )
 
-// input is what a connection's input begins with.
+// input is what a connection's input begins with, and whose it is once that is known.
 type input uint8
 
 const (
 	inRequest input = iota // an upgrade request
 	inHeader               // a PROXY protocol header, and then that
 	inJudged               // the handler has seen the request
+	inAuthenticated
 )
 
 // state is where a connection is in its life; it only ever grows.
@@ -216,9 +217,11 @@ func (c *Conn) SetTimeout(d time.Duration) {
 	c.loop.post(event{kind: evTimer, conn: c, tick: c.loop.tickAfter(d)})
 }
 
-// SetAuthenticated counts the connection as authenticated and begins its
-// heartbeat: `positions` of quiet rooms, or WebSocket pings.
+// SetAuthenticated counts the connection as authenticated, lets its messages be as long as
+// those of one may be, and begins its heartbeat: `positions` of quiet rooms, or WebSocket
+// pings. Only the handler's Open and Message may call it.
 func (c *Conn) SetAuthenticated(positions bool) {
+	c.input = inAuthenticated
 	c.loop.engine.gate.authenticated(c)
 	e := event{kind: evAuthenticated, conn: c}
 	if positions {

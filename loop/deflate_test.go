@@ -154,6 +154,7 @@ func TestInflateKeepsNothing(t *testing.T) {
 
 type nothing struct{}
 
+func (nothing) limits() limits               { return limits{message: 1 << 20} }
 func (nothing) admit() bool                  { return true }
 func (nothing) fragment(int)                 {}
 func (nothing) inflated(_, _ int)            {}

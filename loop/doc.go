@@ -89,9 +89,14 @@
 // one answer to each request and one event a wildcard and room; acceptor and pollers post
 // one that a connection came, and one that it is gone.
 //
+// A message may be longer once its client is authenticated (Conn.limits). One that has not
+// all come stays with its connection's reader, which takes as much as has; all of these
+// together have a bound (incoming.go).
+//
 // # TLS
 //
-// With Config.TLS the port is wss. The handshake is crypto/tls's, which cannot
+// With Config.TLS the port is wss. A client that begins with a letter speaks plain HTTP, and is
+// told so in plain. The handshake is crypto/tls's, which cannot
 // leave it half done: it runs on one of a bounded number of goroutines, from the
 // client's whole first record on, to which the poller hands ciphertext; further
 // ones wait, addresses in turn, all under the deadline of the upgrade. One that waits for

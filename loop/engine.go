@@ -51,8 +51,13 @@ type Config struct {
 	Log          *slog.Logger
 
 	// MaxMessage bounds what a client may say at once, in bytes; over it the
-	// connection is closed with 1009. Zero means 64 KiB.
+	// connection is closed with 1009. Zero means 256 KiB.
 	MaxMessage int
+	// MaxEarlyMessage bounds it until the client is authenticated. Zero: MaxMessage does.
+	MaxEarlyMessage int
+	// MaxIncoming bounds the memory of messages that have not all come, in bytes. At the
+	// bound one is closed with 1013 (see incoming). Zero means 64 MiB.
+	MaxIncoming int
 	// Wildcards is how many a connection may hold, 255 at most. Zero: none.
 	Wildcards int
 	// RoomsPerWildcard is how many rooms one may join. Zero: any number.
@@ -113,7 +118,9 @@ func (c *Config) defaults() {
 	}
 	set(&c.Loops, max(1, cpus/2))
 	set(&c.Pollers, max(1, cpus/4))
-	set(&c.MaxMessage, 64<<10)
+	set(&c.MaxMessage, 256<<10)
+	set(&c.MaxEarlyMessage, c.MaxMessage)
+	set(&c.MaxIncoming, 64<<20)
 	set(&c.TLSHandshakes, 256)
 	set(&c.TLSWaiting, 4096)
 	set(&c.HalfOpen, 8192)
@@ -146,6 +153,7 @@ type Engine struct {
 	start time.Time
 
 	gate     gate
+	incoming incoming
 	greeters greeters
 	pollers  []heartbeat.Beat // by nbio's number of the poller
 	accepts  heartbeat.Beat   // the acceptor's
@@ -168,6 +176,7 @@ func New(cfg Config) (*Engine, error) {
 	cfg.defaults()
 	e := &Engine{cfg: cfg, start: time.Now()}
 	e.gate.init(&cfg)
+	e.incoming.init(&cfg)
 	e.pollers = newPollerBeats(cfg.Pollers)
 	e.accepts.Name = "acceptor"
 	e.greeters.init(&cfg)

@@ -74,7 +74,7 @@ func (c *Conn) received(b []byte) {
 	if !c.reading {
 		c.deaf.Store(true)
 	}
-	c.loop.post(event{kind: evUpgrade, conn: c, data: response, code: uint16(status), arg: c.input == inJudged})
+	c.loop.post(event{kind: evUpgrade, conn: c, data: response, code: uint16(status), arg: c.input >= inJudged})
 	if c.reading && used < len(b) {
 		c.feed(b[used:])
 	}
@@ -82,13 +82,28 @@ func (c *Conn) received(b []byte) {
 
 func (c *Conn) feed(b []byte) {
 	c.earn()
-	if fault, reason := c.reader.feed(b, limits{c.loop.engine.cfg.MaxMessage, c.deflate}, c); fault != 0 {
+	m, was := &c.loop.engine.incoming, c.reader.held()
+	fault, reason := c.reader.feed(b, c)
+	if now := c.reader.held(); now != was && !m.holds(c, int64(now)) {
+		fault, reason = codeTryLater, noMemory
+		c.reader.end()
+		m.holds(c, 0)
+	}
+	if fault != 0 {
 		c.loop.post(event{kind: evFault, conn: c, code: uint16(fault), data: []byte(reason)})
 		c.deaf.Store(true)
 	}
 }
 
 // The reader's events.
+
+func (c *Conn) limits() limits {
+	cfg := &c.loop.engine.cfg
+	if c.input == inAuthenticated {
+		return limits{cfg.MaxMessage, c.deflate}
+	}
+	return limits{cfg.MaxEarlyMessage, c.deflate}
+}
 
 // admit asks the handler before anything is done with a message that has come.
 func (c *Conn) admit() bool {

@@ -17,6 +17,7 @@ const (
 	LimitPending                  // MaxPending: one that has yet to authenticate was closed
 	LimitClosing                  // a socket that was being closed was dropped for a new client
 	LimitTLSWaiting               // TLSWaiting: a handshake that waits for its client was dropped
+	LimitIncoming                 // MaxIncoming: a client whose message had not all come was closed
 )
 
 const (

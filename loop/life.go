@@ -253,6 +253,10 @@ func (l *Loop) gone(c *Conn) {
 	if c.is(fJudged) {
 		l.handler.Closed(c, int(c.code))
 	}
+	if c.reader.held() > 0 { // nobody reads any more
+		c.reader.end()
+		l.engine.incoming.holds(c, 0)
+	}
 	c.nb, c.session = nil, nil
 	l.engine.gate.leave(c)
 	l.engine.conns.Add(-1)

@@ -19,6 +19,8 @@ type reader struct{ part *partial }
 // events receives what feed finds, in order. The slices are valid only during
 // the call, and the receiver may overwrite them.
 type events interface {
+	// limits are asked for with each frame: a message may change them.
+	limits() limits
 	// admit is asked once for each message that is whole, before anything is done with
 	// it; false: it is dropped.
 	admit() bool
@@ -59,6 +61,14 @@ var ended = new(partial)
 // It may be called from within events.
 func (r *reader) end() { r.part = ended }
 
+// held is the memory of a message that has not all come.
+func (r *reader) held() int {
+	if r.part == nil {
+		return 0
+	}
+	return cap(r.part.data)
+}
+
 // limits are what a client may send.
 type limits struct {
 	message int  // bytes of a message, deflated or not
@@ -69,8 +79,9 @@ type limits struct {
 // a copy. A protocol fault gives the close code to send (1002, 1007, 1009) and
 // a short reason. A fault, a close frame and end are final: feed discards
 // whatever follows. How b was cut changes nothing about events and faults.
-func (r *reader) feed(b []byte, lim limits, on events) (fault ws.StatusCode, reason string) {
+func (r *reader) feed(b []byte, on events) (fault ws.StatusCode, reason string) {
 	for len(b) > 0 && r.part != ended {
+		lim := on.limits()
 		if r.part == nil {
 			var n int
 			if n, fault, reason = r.whole(b, lim, on); fault != 0 {

@@ -14,7 +14,8 @@ const testMax = 64 << 10
 // record notes what a reader finds, one event a line.
 type record struct {
 	lines []string
-	found int               // bytes of payload seen
+	found int // bytes of payload seen
+	may   limits
 	hook  func(line string) // called after each event; may be nil
 }
 
@@ -30,6 +31,7 @@ func (r *record) add(n int, format string, args ...any) {
 func (r *record) message(op ws.OpCode, p []byte) {
 	r.add(len(p), "%s %s", map[ws.OpCode]string{ws.OpText: "text", ws.OpBinary: "binary"}[op], short(p))
 }
+func (r *record) limits() limits    { return r.may }
 func (r *record) admit() bool       { return true }
 func (r *record) fragment(int)      {}
 func (r *record) inflated(_, _ int) {}
@@ -53,10 +55,10 @@ func feedAll(r *reader, data []byte, maxMessage int, rec *record, cut func() int
 }
 
 func feedWithin(r *reader, data []byte, lim limits, rec *record, cut func() int) []string {
-	data = slices.Clone(data)
+	data, rec.may = slices.Clone(data), lim
 	for len(data) > 0 {
 		n := min(max(cut(), 1), len(data))
-		if code, reason := r.feed(data[:n:n], lim, rec); code != 0 {
+		if code, reason := r.feed(data[:n:n], rec); code != 0 {
 			rec.add(0, "fault %d %s", code, reason)
 		}
 		data = data[n:]
@@ -227,10 +229,10 @@ func TestReaderLimit(t *testing.T) {
 // A reader holds nothing between messages, and never much more than arrived.
 func TestReaderMemory(t *testing.T) {
 	var r reader
-	var rec record
+	rec := record{may: limits{message: 1 << 20}}
 	feed := func(b []byte) {
 		t.Helper()
-		if code, reason := r.feed(slices.Clone(b), limits{message: 1 << 20}, &rec); code != 0 {
+		if code, reason := r.feed(slices.Clone(b), &rec); code != 0 {
 			t.Fatalf("fault %d %s", code, reason)
 		}
 	}

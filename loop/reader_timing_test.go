@@ -12,6 +12,7 @@ import (
 type count int
 
 func (c *count) message(ws.OpCode, []byte)    { *c++ }
+func (c *count) limits() limits               { return limits{message: 1 << 20} }
 func (c *count) admit() bool                  { return true }
 func (c *count) fragment(int)                 {}
 func (c *count) inflated(_, _ int)            {}
@@ -32,7 +33,7 @@ func BenchmarkFeed(b *testing.B) {
 				copy(buf, data)
 				for p := buf; len(p) > 0; {
 					k := min(step, len(p))
-					if code, reason := r.feed(p[:k], limits{message: 1 << 20}, &n); code != 0 {
+					if code, reason := r.feed(p[:k], &n); code != 0 {
 						b.Fatal(code, reason)
 					}
 					p = p[k:]

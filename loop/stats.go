@@ -105,6 +105,7 @@ type Stats struct {
 	AcceptFailed uint64
 	TLS          TLSStats
 	PutOff       PutOffs
+	Incoming     int64 // bytes of messages that have not all come
 	// HeadersRefused counts trusted peers whose PROXY protocol header was missing or bad.
 	HeadersRefused uint64
 
@@ -124,6 +125,7 @@ func (e *Engine) Stats() Stats {
 	out := Stats{
 		Accepted: e.accepted.Load(), AcceptFailed: e.failed.Load(), TurnedAway: e.gate.turned.Load(), Gate: e.gate.stats(),
 		HeadersRefused: e.misled.Load(), TLS: e.greeters.stats(), Pollers: e.cfg.Pollers,
+		Incoming: e.incoming.bytes(),
 	}
 	out.PutOff = PutOffs{Turn: e.putOff[offTurn].Load(), Inbox: e.putOff[offInbox].Load(), Pace: e.putOff[offPace].Load()}
 	out.Closes = map[uint16]uint64{}

@@ -62,6 +62,7 @@ func (c *collector) checkServer(cfg *Config) {
 	if n := cfg.Memory.LastValues; n > 0 {
 		c.atLeast("memory.last_values", n, 1<<20, "rooms could not remember their newest messages")
 	}
+	c.atLeast("memory.incoming", cfg.Memory.Incoming, 4*min(s.MaxMessage, 16<<20), "it is to hold a few messages of server.max_message")
 	c.atLeast("kafka.recall_memory", cfg.Kafka.RecallMemory, 1<<20, "nothing could be read again")
 	c.atLeast("kafka.max_record", cfg.Kafka.MaxRecord, 1, "no record would be delivered")
 }
@@ -208,6 +209,9 @@ func (cfg *Config) MaxHalfOpen() int {
 	}
 	return min(halfOpen, max(leastHalfOpen, free))
 }
+
+// EarlyMessage is the longest message of a client that is not authenticated: a token fits.
+func (s *ServerConfig) EarlyMessage() int { return int(min(s.MaxMessage, 64<<10)) }
 
 // LastValues is the most bytes that all last values hold together: memory.last_values, or
 // half of what both have by default. An operator who gave tapes little gets no more

@@ -38,7 +38,7 @@ func TestUnknownKeys(t *testing.T) {
 	f("limits: {Connections: 5}", "c.yaml:1: limits.Connections: unknown key; did you mean limits.connections?")
 	f("pending: 5", "c.yaml:1: pending: unknown key; did you mean limits.pending?")
 	f("listen: x", "c.yaml:1: listen: unknown key; did you mean server.listen or admin.listen?")
-	f("memory: {qqqqqqqqqqqq: 5}", "c.yaml:1: memory.qqqqqqqqqqqq: unknown key; known here: tapes, last_values")
+	f("memory: {qqqqqqqqqqqq: 5}", "c.yaml:1: memory.qqqqqqqqqqqq: unknown key; known here: tapes, last_values, incoming")
 	f("classes:\n  market:\n    retain:\n      byts: 1", "c.yaml:4: classes.market.retain.byts: unknown key; did you mean classes.market.retain.bytes?")
 	f("rooms:\n- match: prices\n  clas: market",
 		`c.yaml:1: auto_join: is not set, and of its built-in rooms these fit no pattern: trades, system_alerts, user:{sub}, portfolio:{sub}, orders:{sub}, notifications:{sub}; write auto_join with rooms that do`,
@@ -109,6 +109,7 @@ func TestSections(t *testing.T) {
 	f("server: {ping_every: 70s}", `c.yaml:1: server.pong_timeout: 1m0s is not more than server.ping_every (1m10s), so that living clients would be cut; make it twice as long or more`)
 	f("auth: {timeout: 0}", `c.yaml:1: auth.timeout: 0s is less than 100ms; write more, or remove the line for the default`)
 	f("memory: {tapes: 5}", `c.yaml:1: memory.tapes: 5 is too small: rooms could keep nothing; write 1MiB or more, or remove the line for the default`)
+	f("memory: {incoming: 64KiB}", `c.yaml:1: memory.incoming: 64KiB is too small: it is to hold a few messages of server.max_message; write 1MiB or more, or remove the line for the default`)
 	f("memory: {last_values: 5}", `c.yaml:1: memory.last_values: 5 is too small: rooms could not remember their newest messages; write 1MiB or more, or remove the line for the default`)
 	f("memory: {tapes: 2MiB}\nclasses: {market: {retain: {bytes: 3MiB}}}", `c.yaml:2: classes.market.retain.bytes: 3MiB is more than memory.tapes (2MiB), which all rooms share; set less, or memory.tapes to more`)
 	f("log: {level: warning}", `c.yaml:1: log.level: "warning" is unknown; did you mean warn? (known: debug, info, warn, error)`)

@@ -55,7 +55,8 @@ type ServerConfig struct {
 	// kernel holds unsent for a slow client. Default 128KiB, which is what one visit
 	// sends at most; 0: no bound.
 	NotSentLowat Size `koanf:"notsent_lowat"`
-	// MaxMessage is the longest message a client may send; over it: close 1009. Default 64KiB.
+	// MaxMessage is the longest message a client may send once it is authenticated, and
+	// before that 64KiB or less; over it: close 1009. Clients are told. Default 256KiB.
 	MaxMessage Size `koanf:"max_message"`
 
 	// HandshakeTimeout is the time a client has to send its upgrade request. Default 10s.
@@ -239,6 +240,10 @@ type MemoryConfig struct {
 	// go, those of rooms without members first. Default 0: 512MiB, or Tapes where
 	// that is less.
 	LastValues Size `koanf:"last_values"`
+	// Incoming is the most bytes that clients' messages take together that have not all
+	// come. Over it one such client is closed with 1013: the oldest of the address that has
+	// the most. Default 64MiB.
+	Incoming Size `koanf:"incoming"`
 }
 
 // ClassConfig is a room policy.

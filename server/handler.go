@@ -24,6 +24,8 @@ type handler struct {
 	timeout  time.Duration // to authenticate
 	maxRooms int           // of one connection; 0: any number
 	maxWilds int           // wildcards of one connection
+	maxEarly int           // bytes of a message before authentication
+	maxLong  int           // and after it
 	node     string        // begins each client's id
 	deflate  bool          // some class compresses
 	log      *slog.Logger
@@ -45,9 +47,10 @@ func newHandler(cfg *Config, catalog *rooms.Catalog, auth *authenticator, limit 
 		timeout:  cfg.Auth.Timeout,
 		maxRooms: cfg.Limits.RoomsPerConnection,
 		maxWilds: cfg.Limits.WildcardsPerConnection,
-		node:     strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
-		times:    newTimings(),
-		begun:    time.Now(), wall: time.Now,
+		maxEarly: cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
+		node:  strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
+		times: newTimings(),
+		begun: time.Now(), wall: time.Now,
 	}
 	for _, class := range cfg.Classes {
 		h.deflate = h.deflate || class.Compress
@@ -84,7 +87,7 @@ func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
 	c.SetSession(s)
 	c.SetTimeout(h.timeout)
 	q := getRequest()
-	q.out = appendAuthRequired(q.out[:0], h.timeout)
+	q.out = appendAuthRequired(q.out[:0], h.timeout, h.maxEarly)
 	c.SendText(q.out)
 	putRequest(q)
 	return loop.Verdict{}
@@ -118,7 +121,7 @@ func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
 	c.SetAuthenticated(true)
 	q := getRequest()
 	q.out = appendNoticeHead(q.out[:0], "authenticated")
-	q.out = append(appendAuthenticated(q.out, h.clientID(c), id.user, id.expires), '}')
+	q.out = append(appendAuthenticated(q.out, h.clientID(c), id.user, id.expires, h.maxLong), '}')
 	c.SendText(q.out)
 	putRequest(q)
 	if !manual {

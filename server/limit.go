@@ -46,6 +46,7 @@ const (
 	limitWaiting
 	limitSnapshots
 	limitTokens
+	limitIncoming
 	limitKinds
 )
 
@@ -60,7 +61,7 @@ func (k limitKind) String() string {
 		"connections", "connections_per_address", "pending", "connections_per_user", "messages_per_second",
 		"rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard", "empty_rooms", "half_open", "closing", "tls_waiting",
 		"control_frames", "small_fragments", "inflated_messages", "tls_records",
-		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second",
+		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second", "incoming",
 	}[k]
 }
 
@@ -74,6 +75,7 @@ func newLimiter(cfg *Config) *limiter {
 var ofSockets = [...]limitKind{
 	loop.LimitConnections: limitConnections, loop.LimitAddress: limitAddress, loop.LimitHalfOpen: limitHalfOpen,
 	loop.LimitPending: limitPending, loop.LimitClosing: limitClosing, loop.LimitTLSWaiting: limitTLSWaiting,
+	loop.LimitIncoming: limitIncoming,
 }
 
 func (l *limiter) hit(k limitKind) limitKind {

@@ -116,6 +116,7 @@ func memoryParts(e *loop.Stats, t *rooms.Stats, i *ingest.Stats, r *ingest.Recal
 	parts := map[string]int64{
 		"connections": e.ConnBytes, "memberships": e.SeatBytes, "rooms": t.RoomBytes,
 		"tapes": t.TapeBytes, "last_values": t.LastBytes, "recall": int64(r.Kept + r.Handed),
+		"incoming": e.Incoming,
 	}
 	var counted int64
 	for _, n := range parts {
@@ -137,7 +138,7 @@ func memoryParts(e *loop.Stats, t *rooms.Stats, i *ingest.Stats, r *ingest.Recal
 }
 
 func writeMemoryMetrics(m metricWriter, parts map[string]int64) {
-	m.family("tapecast_memory_bytes", "gauge", "Memory by part. Connections, memberships and rooms are estimated from their number, kafka_queues from the mean record; tapes, last_values and recall are counted; the others are Go's own figures, heap_other without what is counted before.")
+	m.family("tapecast_memory_bytes", "gauge", "Memory by part. Connections, memberships and rooms are estimated from their number, kafka_queues from the mean record; tapes, last_values, recall and incoming are counted; the others are Go's own figures, heap_other without what is counted before.")
 	for _, part := range sortedKeys(parts) {
 		m.labelled("tapecast_memory_bytes", "part", part, float64(parts[part]))
 	}

@@ -78,22 +78,25 @@ func appendNoticeHead(dst []byte, method string) []byte {
 	return append(dst, `","params":`...)
 }
 
-func appendAuthRequired(dst []byte, timeout time.Duration) []byte {
+func appendAuthRequired(dst []byte, timeout time.Duration, maxMessage int) []byte {
 	dst = appendNoticeHead(dst, "auth_required")
 	dst = append(dst, `{"timeout":`...)
 	dst = strconv.AppendInt(dst, timeout.Milliseconds(), 10)
+	dst = appendInt(append(dst, `,"maxMessage":`...), maxMessage)
 	return append(dst, "}}"...)
 }
 
 // appendAuthenticated appends what both the result of authenticate and the
-// notice authenticated hold.
-func appendAuthenticated(dst []byte, clientID string, user string, expires int64) []byte {
+// notice authenticated hold. maxMessage is the longest message that the client may send
+// from now on, in bytes.
+func appendAuthenticated(dst []byte, clientID string, user string, expires int64, maxMessage int) []byte {
 	dst = append(dst, `{"clientId":`...)
 	dst = rooms.AppendString(dst, clientID)
 	dst = append(dst, `,"userId":`...)
 	dst = rooms.AppendString(dst, user)
 	dst = append(dst, `,"expires":`...)
 	dst = strconv.AppendInt(dst, expires, 10)
+	dst = appendInt(append(dst, `,"maxMessage":`...), maxMessage)
 	return append(dst, '}')
 }
 

@@ -194,6 +194,6 @@ func (h *handler) answerAuthenticated(c conn, q *request, id identity) {
 		return
 	}
 	q.out = appendResultHead(q.out[:0], q.id)
-	q.out = append(appendAuthenticated(q.out, h.clientID(c), id.user, id.expires), '}')
+	q.out = append(appendAuthenticated(q.out, h.clientID(c), id.user, id.expires, h.maxLong), '}')
 	c.SendText(q.out)
 }

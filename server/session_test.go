@@ -29,12 +29,12 @@ func steady(s string) string {
 func TestConnectAndAuthenticate(t *testing.T) {
 	h := newTestHandler(t)
 	c := dial(t, h, "", "")
-	if got, want := c.take(), `{"jsonrpc":"2.0","method":"auth_required","params":{"timeout":10000}}`; got != want {
+	if got, want := c.take(), `{"jsonrpc":"2.0","method":"auth_required","params":{"timeout":10000,"maxMessage":65536}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	got := steady(c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":1}`))
 	at := `{"epoch":"e1","0":7}`
-	want := `{"jsonrpc":"2.0","id":1,"result":{"clientId":…,"userId":"42","expires":…}}` + "\n" +
+	want := `{"jsonrpc":"2.0","id":1,"result":{"clientId":…,"userId":"42","expires":…,"maxMessage":262144}}` + "\n" +
 		`{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":["prices","trades","system_alerts"],` +
 		`"userRooms":["user:42","portfolio:42","orders:42","notifications:42"],"totalRooms":7,"positions":{"prices":` + at + `,"trades":` + at +
 		`,"system_alerts":` + at + `,"user:42":` + at + `,"portfolio:42":` + at + `,"orders:42":` + at + `,"notifications:42":` + at + `}}}`
@@ -60,7 +60,7 @@ func TestHandshakeToken(t *testing.T) {
 	h := newTestHandler(t)
 	c := dial(t, h, testToken(t, "42", time.Hour), "")
 	got := steady(c.take())
-	if want := `{"jsonrpc":"2.0","method":"authenticated","params":{"clientId":…,"userId":"42","expires":…}}` + "\n" +
+	if want := `{"jsonrpc":"2.0","method":"authenticated","params":{"clientId":…,"userId":"42","expires":…,"maxMessage":262144}}` + "\n" +
 		`{"jsonrpc":"2.0","method":"auto_subscribed"`; !strings.HasPrefix(got, want) {
 		t.Errorf("got %s", got)
 	}
@@ -88,7 +88,7 @@ func TestManualJoin(t *testing.T) {
 	}
 	c := open()
 	got := steady(c.says(`{"method":"authenticate","params":{"join":["trades","orders:42"],"positions":false},"id":2}`))
-	want := `{"jsonrpc":"2.0","id":2,"result":{"clientId":…,"userId":"42","expires":…}}` + "\n" +
+	want := `{"jsonrpc":"2.0","id":2,"result":{"clientId":…,"userId":"42","expires":…,"maxMessage":262144}}` + "\n" +
 		`{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":["trades"],"userRooms":["orders:42"],"totalRooms":2,` +
 		`"positions":{"trades":{"epoch":"e1","0":7},"orders:42":{"epoch":"e1","0":7}}}}`
 	if got != want {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,29 @@ func TestSinceElsewhere(t *testing.T) {
 	// Partitions have one spelling.
 	for _, part := range []string{"00", "+1", "01", "-0", "1 ", ""} {
 		f(`"trades:D"`, `{"trades:D":{"epoch":"e1","`+part+`":3}}`, "partition numbers as names")
+	}
+}
+
+// TestSinceFits: the positions that the gateway gave fit into a request, however many they are.
+func TestSinceFits(t *testing.T) {
+	s := startServer(t)
+	c := enter(t, s, "42")
+	names, since := []byte(`"trades"`), []byte(`{"trades":{"epoch":"none","0":1}`)
+	for i := range 400 {
+		names = fmt.Appendf(names, `,"trades:R%03d"`, i)
+		since = fmt.Appendf(since, `,"trades:R%03d":{"epoch":"none"`, i)
+		for part := range 12 {
+			since = fmt.Appendf(since, `,"%d":%d`, part, 900_000_000+i)
+		}
+		since = append(since, '}')
+	}
+	request := fmt.Sprintf(`{"method":"subscribe","params":{"rooms":[%s],"since":%s}},"id":7}`, names, since)
+	if len(request) < 80_000 {
+		t.Fatalf("only %d bytes", len(request))
+	}
+	c.send(request)
+	if got := c.until(`"id":7`); strings.Count(got, `"recovered":false`) != 400 {
+		t.Errorf("got %.500s", got)
 	}
 }
 

@@ -69,8 +69,11 @@ func (k limitKind) sheds() bool {
 
 // key is what an operator sets.
 func (k limitKind) key() string {
-	if k == limitTLSWaiting {
+	switch k {
+	case limitTLSWaiting:
 		return "server.tls.waiting"
+	case limitIncoming:
+		return "memory.incoming"
 	}
 	return "limits." + k.String()
 }

@@ -95,7 +95,7 @@ func TestAuthentication(t *testing.T) {
 	t.Run("method", func(t *testing.T) {
 		for _, token := range []string{hs, ed} {
 			c := dial(t, g, dialing{})
-			if p := string(c.notice("auth_required")); p != `{"timeout":1000}` {
+			if p := string(c.notice("auth_required")); p != `{"timeout":1000,"maxMessage":65536}` {
 				t.Errorf("auth_required has %s", p)
 			}
 			r := c.call("authenticate", map[string]any{"token": token})
@@ -205,9 +205,10 @@ func authenticated(t *testing.T, p json.RawMessage, user string, exp int64) {
 	var a struct {
 		ClientID, UserID string
 		Expires          int64
+		MaxMessage       int
 	}
 	exact(t, "authenticated", string(p), &a)
-	if a.ClientID == "" || a.UserID != user || a.Expires != exp {
+	if a.ClientID == "" || a.MaxMessage != 256<<10 || a.UserID != user || a.Expires != exp {
 		t.Errorf("authenticated with %s, want user %s until %d", p, user, exp)
 	}
 }

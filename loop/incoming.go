@@ -1,0 +1,91 @@
+package loop
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// incoming bounds what the messages take together that have not all come: a client may
+// hold the end of a long one back for as long as it likes. At the bound the oldest of the
+// address that has the most of them is closed. While many that were are not gone yet,
+// whoever wants more is. What one read brings to each poller may come on top.
+type incoming struct {
+	most int64
+	tell func(Limit, netip.AddrPort)
+
+	mu     sync.Mutex
+	held   int64           // bytes of all
+	ending int64           // of those, of connections that were closed for others and are not gone
+	sizes  map[*Conn]int64 // of each that holds some
+	halves crowd           // those of sizes that were not closed for others
+}
+
+const (
+	// codeTryLater closes a client for whose message there is no memory, as IANA's
+	// registry has it.
+	codeTryLater = 1013
+	noMemory     = "messages that have not all come take too much memory; try again later"
+)
+
+func (m *incoming) init(cfg *Config) {
+	m.most, m.tell, m.sizes = int64(cfg.MaxIncoming), cfg.Limited, map[*Conn]int64{}
+	if m.tell == nil {
+		m.tell = func(Limit, netip.AddrPort) {}
+	}
+}
+
+// holds notes that a connection has n bytes of a message that has not all come; false: that
+// is too much, and it is to be closed.
+func (m *incoming) holds(c *Conn, n int64) bool {
+	m.mu.Lock()
+	old := m.note(c, n)
+	m.mu.Unlock()
+	if old == nil {
+		return true
+	}
+	m.tell(LimitIncoming, old.Remote())
+	if old != c {
+		old.Close(codeTryLater, noMemory)
+	}
+	return old != c
+}
+
+// note returns the connection that has to be closed, if one has. mu is held.
+func (m *incoming) note(c *Conn, n int64) *Conn {
+	was := m.sizes[c]
+	m.held += n - was
+	if n == 0 {
+		if delete(m.sizes, c); len(m.sizes) == 0 {
+			m.sizes = map[*Conn]int64{} // a map keeps the space of a storm
+		}
+	} else {
+		m.sizes[c] = n
+	}
+	switch {
+	case was > 0 && !m.halves.has(c):
+		m.ending += n - was
+		return nil // it is being closed
+	case n == 0:
+		m.halves.remove(c)
+	case was == 0:
+		m.halves.add(c, c.network())
+	}
+	if n <= was || m.held-m.ending <= m.most {
+		return nil
+	}
+	old, _ := m.halves.greediest()
+	if m.ending > m.most/4 {
+		old = c // its memory is free at once
+	}
+	if old != c {
+		m.halves.remove(old)
+		m.ending += m.sizes[old]
+	}
+	return old
+}
+
+func (m *incoming) bytes() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.held
+}

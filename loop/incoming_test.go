@@ -1,0 +1,93 @@
+package loop
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+)
+
+// TestMessageLimits: messages may be longer once the client is authenticated, from the next
+// byte on.
+func TestMessageLimits(t *testing.T) {
+	w := newTown(t, Config{MaxMessage: 3000, MaxEarlyMessage: 1000}, func(c *Conn, p []byte) {
+		if string(p) == "auth" {
+			c.SetAuthenticated(false)
+		}
+		c.SendText(p)
+	})
+	short, long := strings.Repeat("s", 1000), strings.Repeat("l", 3000)
+	c := w.dial()
+	c.echoes(short)
+	c.write(ws.OpText, short+"s")
+	c.expectClose(1009, reasonTooBig)
+
+	c = w.dial()
+	c.writeAll(short, "auth", long)
+	for _, want := range []string{short, "auth", long} {
+		if _, got := c.read(); got != want {
+			t.Fatalf("%.20q in place of %.20q", got, want)
+		}
+	}
+	c.write(ws.OpText, long+"l")
+	c.expectClose(1009, reasonTooBig)
+}
+
+// TestIncomingBound: messages that have not all come have a bound together; the oldest gives
+// way, and the others are heard to their ends.
+func TestIncomingBound(t *testing.T) {
+	w := newTown(t, Config{MaxIncoming: 100 << 10})
+	const size = 40 << 10
+	f := ws.MustCompileFrame(ws.MaskFrameWith(ws.NewTextFrame(make([]byte, size)), [4]byte{}))
+	half := func() *client {
+		t.Helper()
+		c := w.dial()
+		if _, err := c.conn.Write(f[:len(f)-1]); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	holds := func(n int64) { await(t, func() bool { return w.engine.Stats().Incoming >= n }) }
+	first := half()
+	holds(size - 1)
+	second := half()
+	holds(2 * (size - 1))
+	third := half()
+	first.expectClose(codeTryLater, noMemory)
+	for _, c := range []*client{second, third} {
+		c.conn.Write(f[len(f)-1:])
+		if _, got := c.read(); len(got) != size {
+			t.Errorf("%d bytes came back", len(got))
+		}
+	}
+	first.conn.Close()
+	await(t, func() bool { return w.engine.Stats().Incoming == 0 })
+}
+
+// TestIncomingGreedy: whose message gives way.
+func TestIncomingGreedy(t *testing.T) {
+	var m incoming
+	m.init(&Config{MaxIncoming: 100})
+	conn := func(address byte) *Conn { return &Conn{addr: [16]byte{10: 0xff, 11: 0xff, 12: 10, 15: address}} }
+	a1, a2, b, c := conn(1), conn(1), conn(2), conn(3)
+	f := func(c *Conn, n int64, want *Conn, held, ending int64) {
+		t.Helper()
+		if got := m.note(c, n); got != want || m.held != held || m.ending != ending {
+			t.Fatalf("%p gives way, %d held, %d ending; want %p, %d, %d", got, m.held, m.ending, want, held, ending)
+		}
+	}
+	f(b, 20, nil, 20, 0)
+	f(a1, 20, nil, 40, 0)
+	f(a2, 60, nil, 100, 0)
+	f(c, 10, a1, 110, 20) // of the address with two
+	f(a1, 25, nil, 115, 25)
+	f(c, 30, b, 135, 45)   // which is the oldest now
+	f(a2, 80, a2, 155, 45) // too many are on their way out
+	f(a2, 0, nil, 75, 45)
+	f(a1, 0, nil, 50, 20)
+	f(b, 0, nil, 30, 0)
+	f(c, 0, nil, 0, 0)
+	if len(m.sizes) != 0 || m.halves.len() != 0 {
+		t.Errorf("left: %v", m.sizes)
+	}
+}
