@@ -18,9 +18,9 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	report := s.registry.report()
 	out := struct {
 		Status    status             `json:"status"`
-		Timestamp string             `json:"timestamp"`
+		Timestamp int64              `json:"timestamp"` // ms since 1970
 		Services  map[string]service `json:"services"`
-	}{overall(report), time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), map[string]service{}}
+	}{overall(report), time.Now().UnixMilli(), map[string]service{}}
 	for _, r := range report {
 		v := service{Status: r.status, IsRunning: r.running}
 		if r.status != statusHealthy {

@@ -17,10 +17,10 @@ import (
 	"tapecast/rooms"
 )
 
-// serveMetrics answers /metrics: Prometheus text, or with Accept:
-// application/json the figures of the services.
+// serveMetrics answers /metrics: Prometheus text, or the figures of the services where
+// the Accept header wants JSON more.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
-	if strings.Contains(r.Header.Get("Accept"), "application/json") {
+	if prefersJSON(strings.Join(r.Header.Values("Accept"), ",")) {
 		answer(w, http.StatusOK, s.serviceFigures())
 		return
 	}

@@ -49,15 +49,16 @@ var serviceNames = []string{"AuthService", "ConnectionHandler", "ConnectionManag
 func operatorsSurface(t *testing.T, g *gateway, conns int) {
 	t.Helper()
 	var health struct {
-		Status, Timestamp string
-		Services          map[string]struct {
+		Status    string
+		Timestamp int64
+		Services  map[string]struct {
 			Status    string
 			IsRunning bool
 		}
 	}
 	status, body := g.get("/health")
 	exact(t, "/health", body, &health)
-	if status != 200 || health.Status != "healthy" || health.Timestamp == "" {
+	if status != 200 || health.Status != "healthy" || health.Timestamp <= 0 {
 		t.Errorf("/health: %d %s", status, body)
 	}
 	if got := slices.Sorted(maps.Keys(health.Services)); !slices.Equal(got, serviceNames) {
