@@ -50,6 +50,8 @@ type Config struct {
 	SnapshotSent func(c *Conn, room string, n int64)
 	Log          *slog.Logger
 
+	// MaxHead bounds an upgrade request, in bytes; over it: 431. Zero means 16 KiB.
+	MaxHead int
 	// MaxMessage bounds what a client may say at once, in bytes; over it the
 	// connection is closed with 1009. Zero means 256 KiB.
 	MaxMessage int
@@ -118,6 +120,7 @@ func (c *Config) defaults() {
 	}
 	set(&c.Loops, max(1, cpus/2))
 	set(&c.Pollers, max(1, cpus/4))
+	set(&c.MaxHead, maxRequest)
 	set(&c.MaxMessage, 256<<10)
 	set(&c.MaxEarlyMessage, c.MaxMessage)
 	set(&c.MaxIncoming, 64<<20)

@@ -52,7 +52,7 @@ func (c *Conn) received(b []byte) {
 		b = *c.asked
 	}
 	e := c.loop.engine
-	response, used, status := upgrade(b, e.cfg.Path, c.Remote(), func(r *Request) Verdict {
+	response, used, status := upgrade(b, e.cfg.Path, e.cfg.MaxHead, c.Remote(), func(r *Request) Verdict {
 		if !e.gate.place(c) {
 			return tooMany
 		}

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
@@ -16,19 +17,20 @@ const subprotocol = "tapecast.v1"
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 // upgrade reads one upgrade request out of b (RFC 6455 section 4.2), all that
-// has come of it so far. path is the one to serve; "": any.
+// has come of it so far. path is the one to serve; "": any. most is what it may take.
 //
 // status 0: more bytes are needed; call again with them appended. It never asks
-// for more than maxRequest. 101: the connection is upgraded once response
+// for more than that. 101: the connection is upgraded once response
 // is sent, and b[used:] are the first frames, sent early. Anything else: response
 // refuses, says Connection: close, and nothing more is to be read.
 //
 // decide is called at most once, with a request that is in order. It keeps
 // nothing of b, nor does upgrade.
-func upgrade(b []byte, path string, remote netip.AddrPort, decide func(*Request) Verdict) (response []byte, used, status int) {
-	used, r := requestEnd(b)
+func upgrade(b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict) (response []byte, used, status int) {
+	used, r := requestEnd(b, most)
+	head := isHead(b)
 	if r.status != 0 {
-		return refuse(Verdict{Status: r.status, Body: r.why}), len(b), r.status
+		return refuse(Verdict{Status: r.status, Body: r.why}, head), len(b), r.status
 	}
 	if used == 0 {
 		return nil, 0, 0
@@ -36,12 +38,12 @@ func upgrade(b []byte, path string, remote netip.AddrPort, decide func(*Request)
 	var a asked
 	req, r := a.request(string(b[:used]), path)
 	if r.status != 0 {
-		return refuse(Verdict{Status: r.status, Body: r.why}), used, r.status
+		return refuse(Verdict{Status: r.status, Body: r.why}, head), used, r.status
 	}
 	req.Remote = remote
 	v := decide(req)
 	if v.Status != 0 {
-		return refuse(v), used, v.Status
+		return refuse(v, head), used, v.Status
 	}
 	return a.accept(v.Subprotocol, v.Deflate && req.Deflate), used, http.StatusSwitchingProtocols
 }
@@ -77,8 +79,8 @@ func (a *asked) request(text, servedPath string) (*Request, refusal) {
 			return nil, bad("the query's token is badly encoded")
 		}
 	}
-	if token == "" && a.offered != "" {
-		token = a.offered[len(tokenProtocol):]
+	if token == "" {
+		token = a.token
 	}
 	deflate, ok := offersDeflate(field(a.lines, "Sec-WebSocket-Extensions"))
 	if !ok {
@@ -111,7 +113,7 @@ func (a *asked) accept(want string, deflate bool) []byte {
 
 // choose picks the subprotocol: want, or our own, where it was offered. A
 // browser gives up when it offered some and none was chosen, so one that
-// offered its token alone gets that back.
+// offered its token alone gets "bearer.TOKEN" back, and of "bearer, TOKEN" the first.
 func (a *asked) choose(want string) string {
 	if want == "" {
 		want = subprotocol
@@ -132,8 +134,12 @@ var tooMany = Verdict{
 	Status: http.StatusServiceUnavailable, Body: "too many connections; try again later", RetryAfter: 10,
 }
 
-// refuse is the answer that refuses, with what the status obliges to say.
-func refuse(v Verdict) []byte {
+// isHead reports whether a request is HEAD, whose answer has no body (RFC 9110, 9.3.2).
+func isHead(b []byte) bool { return bytes.HasPrefix(b, []byte("HEAD ")) }
+
+// refuse is the answer that refuses, with what the status obliges to say. head: without its
+// body.
+func refuse(v Verdict, head bool) []byte {
 	if v.Status < 400 || v.Status > 599 {
 		panic(fmt.Sprintf("BUG: an upgrade is refused with status %d", v.Status))
 	}
@@ -161,5 +167,8 @@ func refuse(v Verdict) []byte {
 	b = append(b, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(v.Body)+1), 10)
 	b = append(b, "\r\n\r\n"...)
+	if head {
+		return b
+	}
 	return append(append(b, v.Body...), '\n')
 }

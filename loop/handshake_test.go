@@ -34,12 +34,12 @@ func admit(*Request) Verdict { return Verdict{} }
 func answer(t *testing.T, request string, decide func(*Request) Verdict) *http.Response {
 	t.Helper()
 	b := []byte(request)
-	response, used, status := upgrade(b, "/ws", testRemote, decide)
+	response, used, status := upgrade(b, "/ws", maxRequest, testRemote, decide)
 	if status == 0 {
 		return nil
 	}
 	for n := range b {
-		part, m, s := upgrade(b[:n:n], "/ws", testRemote, decide)
+		part, m, s := upgrade(b[:n:n], "/ws", maxRequest, testRemote, decide)
 		if s == 0 && (part != nil || m != 0) {
 			t.Fatalf("%d bytes: neither done nor not: %q, %d", n, part, m)
 		}
@@ -114,7 +114,7 @@ func TestUpgrade(t *testing.T) {
 // Frames may follow the request in the same packet.
 func TestUpgradeEarlyFrames(t *testing.T) {
 	head := get("/ws")
-	_, used, status := upgrade([]byte(head+"\x81\x80\x00\x00\x00\x00"), "/ws", testRemote, admit)
+	_, used, status := upgrade([]byte(head+"\x81\x80\x00\x00\x00\x00"), "/ws", maxRequest, testRemote, admit)
 	if status != 101 || used != len(head) {
 		t.Fatalf("%d, used %d of %d", status, used, len(head))
 	}
@@ -128,7 +128,7 @@ func TestUpgradeByDialer(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &pipe{w: &toServer, fill: func() []byte {
-		b, _, _ := upgrade(toServer.Bytes(), "/ws", testRemote, admit)
+		b, _, _ := upgrade(toServer.Bytes(), "/ws", maxRequest, testRemote, admit)
 		return b
 	}}
 	_, hs, err := ws.Dialer{Protocols: []string{subprotocol}}.Upgrade(p, u)
@@ -181,6 +181,13 @@ func TestUpgradeToken(t *testing.T) {
 	f("abc", "/ws", "Sec-WebSocket-Protocol: x ,,", "Sec-WebSocket-Protocol: bearer.abc,bearer.def")
 	f("", "/ws", "Sec-WebSocket-Protocol: Bearer.abc")
 	f("", "/ws", "Sec-WebSocket-Protocol: bearer.")
+	f("a.b", "/ws", "Sec-WebSocket-Protocol: bearer, a.b")
+	f("abc", "/ws", "Sec-WebSocket-Protocol: tapecast.v1, bearer", "Sec-WebSocket-Protocol: abc, x")
+	f("abc", "/ws", "Sec-WebSocket-Protocol: bearer, abc, bearer.def, bearer, ghi")
+	f("bearer", "/ws", "Sec-WebSocket-Protocol: bearer, bearer, abc")
+	f("", "/ws", "Sec-WebSocket-Protocol: bearer, tapecast.v1, abc")
+	f("", "/ws", "Sec-WebSocket-Protocol: abc, bearer")
+	f("", "/ws", "Sec-WebSocket-Protocol: Bearer, abc")
 
 	// The first of header, query, subprotocol.
 	f("h", "/ws?token=q", "Sec-WebSocket-Protocol: bearer.p", "Authorization: Bearer h")
@@ -204,7 +211,7 @@ func TestUpgradeSubprotocol(t *testing.T) {
 			t.Fatalf("selected %q, want %q", got, want)
 		}
 		for _, s := range seen {
-			if strings.HasPrefix(s, tokenProtocol) {
+			if strings.HasPrefix(s, tokenProtocol) || s == "TOKEN" {
 				t.Fatalf("Subprotocols shows a token: %q", seen)
 			}
 		}
@@ -215,6 +222,12 @@ func TestUpgradeSubprotocol(t *testing.T) {
 	f("", "tapecast.v1", "tapecast.v1", "bearer.abc")
 	f("", "bearer.abc", "bearer.abc")
 	f("", "bearer.abc", "bearer.abc, bearer.def")
+	f("", "bearer", "bearer, TOKEN")
+	f("", "bearer", "TOKEN", "bearer")
+	f("", "tapecast.v1", "bearer, TOKEN, tapecast.v1")
+	f("", "tapecast.v1", "tapecast.v1, bearer, TOKEN")
+	f("", "", "bearer, TOKEN, graphql-ws")
+	f("", "", "bearer")
 	f("", "", "graphql-ws")
 	f("", "", "graphql-ws, bearer.abc")
 	f("", "", "Tapecast.v1")
@@ -245,5 +258,5 @@ func TestUpgradeVerdict(t *testing.T) {
 			t.Fatalf("a verdict of status 200: %q", p)
 		}
 	}()
-	upgrade([]byte(get("/ws")), "", testRemote, func(*Request) Verdict { return Verdict{Status: 200} })
+	upgrade([]byte(get("/ws")), "", maxRequest, testRemote, func(*Request) Verdict { return Verdict{Status: 200} })
 }

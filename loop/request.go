@@ -13,7 +13,8 @@ type Request struct {
 	Query string // as it was sent, without "?"; see Param
 	// Token is what the client authenticates with: from "Authorization: Bearer
 	// TOKEN", else from "?token=TOKEN", else from an offered subprotocol
-	// "bearer.TOKEN", which is all that a browser can send. "": none.
+	// "bearer.TOKEN", or two of them, "bearer" and TOKEN, which is all that a browser can
+	// send. "": none.
 	Token string
 	// Header gives a field's value, its name in any case: "" where it is
 	// missing, joined by ", " where it came more than once.

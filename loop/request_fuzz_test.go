@@ -18,26 +18,31 @@ func FuzzUpgrade(f *testing.F) {
 	f.Add([]byte("GET /ws HTTP/1.1\nHost: a\r\n\r\n"), uint(17))
 	f.Add([]byte("POST / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"), uint(0))
 	f.Add([]byte("\x16\x03\x01"), uint(1))
+	f.Add([]byte("HEAD /ws HTTP/1.1\r\nHost: a\r\n\r\n"), uint(7))
+	f.Add([]byte(get("/ws", "Sec-WebSocket-Protocol: bearer, abc")), uint(100))
 	f.Add([]byte(get("/ws", "X: a\r\n folded")), uint(1))
 	f.Fuzz(func(t *testing.T, b []byte, cut uint) {
 		var req *Request
 		decide := func(r *Request) Verdict { req = r; return Verdict{} }
-		response, used, status := upgrade(b, "", testRemote, decide)
+		response, used, status := upgrade(b, "", maxRequest, testRemote, decide)
 		if used > len(b) || (status == 0) != (response == nil) || (status == 101) != (req != nil) {
 			t.Fatalf("%d bytes used of %d, status %d, request %+v, response %q", used, len(b), status, req, response)
 		}
 		if status == 0 && len(b) >= maxRequest {
 			t.Fatalf("%d bytes are not enough", len(b))
 		}
-		part, _, s := upgrade(b[:cut%uint(len(b)+1)], "", testRemote, admit)
+		part, _, s := upgrade(b[:cut%uint(len(b)+1)], "", maxRequest, testRemote, admit)
 		if s != 0 && (s != status || !bytes.Equal(part, response)) {
 			t.Fatalf("some: %d %q\nall: %d %q", s, part, status, response)
 		}
 		if status == 0 {
 			return
 		}
-		in := bufio.NewReader(bytes.NewReader(response))
-		r, err := http.ReadResponse(in, nil)
+		in, method := bufio.NewReader(bytes.NewReader(response)), ""
+		if isHead(b) {
+			method = http.MethodHead
+		}
+		r, err := http.ReadResponse(in, &http.Request{Method: method})
 		if err != nil || r.StatusCode != status {
 			t.Fatalf("%v in %q", err, response)
 		}

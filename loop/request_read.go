@@ -6,12 +6,13 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
-// maxRequest is what a request may take, its last empty line included. Browsers
-// send under 1 KiB, and a cookie or token may take 4 KiB more.
-const maxRequest = 8 << 10
+// maxRequest is what a request may take, its last empty line included, unless Config.MaxHead
+// says otherwise. Browsers send under 1 KiB; a token may take 8 KiB more, and cookies 4.
+const maxRequest = 16 << 10
 
 // refusal is why a request is refused. Its zero value: it is not.
 type refusal struct {
@@ -32,7 +33,9 @@ type asked struct {
 	wsVersion  string
 	key        string
 	bearer     string // of Authorization
-	offered    string // subprotocol bearer.TOKEN, whole; "": none
+	token      string // of the subprotocols
+	offered    string // the subprotocol to select where nothing else is offered; "": none
+	pair       bool   // the last one was bearer alone
 	protocols  []string
 }
 
@@ -48,17 +51,17 @@ const (
 // requestEnd returns the length of the request at b's front, 0 while b lacks
 // some of it, or why it can't become a good one. Lines end in CR LF and in
 // nothing else: what two readers see differently is how requests are smuggled.
-func requestEnd(b []byte) (int, refusal) {
+func requestEnd(b []byte, most int) (int, refusal) {
 	if len(b) > 0 && !tokenByte[b[0]] {
 		return 0, bad("not an HTTP request")
 	}
-	full := len(b) >= maxRequest
-	b = b[:min(len(b), maxRequest)]
+	full := len(b) >= most
+	b = b[:min(len(b), most)]
 	for at := 0; ; {
 		n := bytes.IndexByte(b[at:], '\n')
 		switch {
 		case n < 0 && full:
-			return 0, refusal{http.StatusRequestHeaderFieldsTooLarge, "the request is longer than 8 KiB"}
+			return 0, refusal{http.StatusRequestHeaderFieldsTooLarge, "the request is longer than " + strconv.Itoa(most) + " bytes: send fewer cookies"}
 		case n < 0:
 			return 0, refusal{}
 		case n == 0 || b[at+n-1] != '\r':
@@ -163,14 +166,31 @@ func (a *asked) list(name, value string, each func(token string)) refusal {
 	return refusal{}
 }
 
-// tokenProtocol begins a subprotocol that carries a token.
-const tokenProtocol = "bearer."
+const (
+	// tokenProtocol begins a subprotocol that carries a token.
+	tokenProtocol = "bearer."
+	// pairProtocol is one whose token is the next subprotocol.
+	pairProtocol = "bearer"
+)
 
 func (a *asked) protocol(name string) {
-	if !strings.HasPrefix(name, tokenProtocol) {
+	token, one := strings.CutPrefix(name, tokenProtocol)
+	pair := a.pair && name != subprotocol
+	a.pair = !pair && name == pairProtocol
+	switch {
+	case pair:
+		a.carries(name, pairProtocol)
+	case one:
+		a.carries(token, name)
+	case !a.pair:
 		a.protocols = append(a.protocols, name)
-	} else if a.offered == "" {
-		a.offered = name
+	}
+}
+
+// carries takes the first token that subprotocols carry.
+func (a *asked) carries(token, offered string) {
+	if a.offered == "" {
+		a.token, a.offered = token, offered
 	}
 }
 

@@ -74,7 +74,7 @@ func TestRequestLine(t *testing.T) {
 	ok("GET /ws?x=%zz HTTP/1.1")
 	ok("GET http://server.example.com/ws?x HTTP/1.1")
 	ok("GET WS://server.example.com:80/ws HTTP/1.1")
-	if _, _, status := upgrade([]byte(get("/any/thing")), "", testRemote, admit); status != 101 {
+	if _, _, status := upgrade([]byte(get("/any/thing")), "", maxRequest, testRemote, admit); status != 101 {
 		t.Fatalf("any path: %d", status)
 	}
 }
@@ -200,7 +200,7 @@ func TestRequestSize(t *testing.T) {
 		return strings.Replace(s, "Cookie: ", "Cookie: "+strings.Repeat("x", n-len(s)), 1)
 	}
 	if r := answer(t, pad(maxRequest), admit); r == nil || r.StatusCode != 101 {
-		t.Fatalf("8 KiB: %+v", r)
+		t.Fatalf("as long as may be: %+v", r)
 	}
 	refused(t, 431, pad(maxRequest+1))
 	refused(t, 431, pad(maxRequest+1)+strings.Repeat("more", 1000))
@@ -222,5 +222,10 @@ func TestRequestRefusals(t *testing.T) {
 	r = refused(t, 405, strings.Replace(plain, "GET", "PUT", 1))
 	if r.Header.Get("Allow") != "GET" {
 		t.Fatalf("405 says %v", r.Header)
+	}
+	head := strings.Replace(plain, "GET", "HEAD", 1)
+	b, _, status := upgrade([]byte(head), "/ws", maxRequest, testRemote, admit)
+	if status != 405 || !strings.HasSuffix(string(b), "\r\nContent-Length: 24\r\n\r\n") {
+		t.Fatalf("HEAD: %d %q", status, b)
 	}
 }

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"crypto/tls"
+	"net/http"
 	"sync"
 )
 
@@ -40,6 +41,11 @@ func (t *secure) received(c *Conn, b []byte) putOff {
 		return c.tooFast()
 	}
 	h.in = append(h.in, b...)
+	if h.in[0] >= 'A' && h.in[0] <= 'Z' { // a method of HTTP: TLS begins with 22
+		t.mu.Unlock()
+		c.answerPlain(h.in)
+		return c.tooFast()
+	}
 	ask := !h.asked && helloCame(h.in)
 	h.asked = h.asked || ask
 	much, tooMuch := len(h.in) > someEarly, len(h.in) > maxEarly
@@ -54,6 +60,15 @@ func (t *secure) received(c *Conn, b []byte) putOff {
 		return offPace // the worker first
 	}
 	return offNot
+}
+
+// answerPlain tells a client that speaks plain HTTP where TLS is spoken, in plain.
+func (c *Conn) answerPlain(b []byte) {
+	const status = http.StatusBadRequest
+	v := Verdict{Status: status, Body: "this port speaks TLS: connect with wss:// in place of ws://"}
+	c.secure = nil
+	c.deaf.Store(true)
+	c.loop.post(event{kind: evUpgrade, conn: c, data: refuse(v, isHead(b)), code: status, arg: false})
 }
 
 // helloCame says whether a worker would have something to do: a client that

@@ -266,6 +266,12 @@ func TestAdminMethods(t *testing.T) {
 	}
 	f("HEAD", "/livez", "", 200, "")
 	f("HEAD", "/metrics", "", 200, "")
+	for _, path := range []string{"/health", "/metrics", "/publish", "/nothing"} {
+		got := s.raw(t, "HEAD "+path+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+		if !strings.HasSuffix(got, "\r\n\r\n") || strings.Count(got, "\r\n\r\n") != 1 {
+			t.Errorf("HEAD %s has a body: %s", path, got)
+		}
+	}
 	f("PUT", "/publish", "{}", 405, "POST")
 	f("GET", "/health/", "", 404, "")
 	f("GET", "/HEALTH", "", 404, "")

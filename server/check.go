@@ -40,6 +40,10 @@ func (c *collector) checkServer(cfg *Config) {
 	if !strings.HasPrefix(s.Path, "/") || strings.ContainsAny(s.Path, "?# \t") {
 		c.add("server.path", fmt.Sprintf("%q is no path", s.Path), "write one that begins with a slash, such as /ws")
 	}
+	c.atLeast("server.max_head", s.MaxHead, 1<<10, "browsers send nearly as much")
+	if s.MaxHead > 64<<10 {
+		c.add("server.max_head", s.MaxHead.String()+" is more than 64KiB", "write less: every socket that is not upgraded may hold that much")
+	}
 	c.atLeast("server.max_message", s.MaxMessage, 1<<10, "a client could not even send a token")
 	if s.MaxMessage > 16<<20 {
 		c.add("server.max_message", s.MaxMessage.String()+" is more than 16MiB", "write less: every connection may hold that much")

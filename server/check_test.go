@@ -104,6 +104,8 @@ func TestSections(t *testing.T) {
 	f("server: {listen: \"127.0.0.1:8081\"}", `built-in: admin.listen: is the same as server.listen; give the internal port an address of its own`)
 	f("server: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}")
 	f("server: {path: ws}", `c.yaml:1: server.path: "ws" is no path; write one that begins with a slash, such as /ws`)
+	f("server: {max_head: 512}", `c.yaml:1: server.max_head: 512 is too small: browsers send nearly as much; write 1KiB or more, or remove the line for the default`)
+	f("server: {max_head: 65KiB}", `c.yaml:1: server.max_head: 65KiB is more than 64KiB; write less: every socket that is not upgraded may hold that much`)
 	f("server: {max_message: 10}", `c.yaml:1: server.max_message: 10 is too small: a client could not even send a token; write 1KiB or more, or remove the line for the default`)
 	f("server: {max_message: 1GiB}", `c.yaml:1: server.max_message: 1GiB is more than 16MiB; write less: every connection may hold that much`)
 	f("server: {ping_every: 70s}", `c.yaml:1: server.pong_timeout: 1m0s is not more than server.ping_every (1m10s), so that living clients would be cut; make it twice as long or more`)

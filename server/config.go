@@ -55,6 +55,9 @@ type ServerConfig struct {
 	// kernel holds unsent for a slow client. Default 128KiB, which is what one visit
 	// sends at most; 0: no bound.
 	NotSentLowat Size `koanf:"notsent_lowat"`
+	// MaxHead is the longest upgrade request, headers and all; over it: 431. Each socket that
+	// is not upgraded may hold that much. Default 16KiB.
+	MaxHead Size `koanf:"max_head"`
 	// MaxMessage is the longest message a client may send once it is authenticated, and
 	// before that 64KiB or less; over it: close 1009. Clients are told. Default 256KiB.
 	MaxMessage Size `koanf:"max_message"`

@@ -12,6 +12,7 @@ func Default() *Config {
 			Path:             "/ws",
 			Drain:            20 * time.Second,
 			NotSentLowat:     128 << 10,
+			MaxHead:          16 << 10,
 			MaxMessage:       256 << 10,
 			HandshakeTimeout: 10 * time.Second,
 			PingEvery:        25 * time.Second,

@@ -144,6 +144,7 @@ func TestLogNeverWritesTokens(t *testing.T) {
 	f(func(l *slog.Logger) { l.Info("x", "url", "/ws?access_token="+opaque) })
 	f(func(l *slog.Logger) { l.Info("x", "header", "bearer "+opaque) })
 	f(func(l *slog.Logger) { l.Info("x", "protocols", "tapecast.v1, bearer."+opaque) })
+	f(func(l *slog.Logger) { l.Info("x", "protocols", "bearer, "+opaque) })
 	f(func(l *slog.Logger) {
 		l.Info("x", "body", `{"method":"authenticate","params":{"token": "`+opaque+`"}}`)
 	})

@@ -45,7 +45,7 @@ func (s *Server) startEngine(context.Context) error {
 		SnapshotBegins: func(c *loop.Conn, room string, keys int) error { return s.handler.snapshotBegins(c, room, keys) },
 		SnapshotSent:   func(c *loop.Conn, room string, n int64) { s.handler.snapshotSent(c, room, n) },
 		Wildcards:      s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
-		MaxMessage: int(c.MaxMessage), MaxEarlyMessage: c.EarlyMessage(), MaxIncoming: int(s.cfg.Memory.Incoming),
+		MaxHead: int(c.MaxHead), MaxMessage: int(c.MaxMessage), MaxEarlyMessage: c.EarlyMessage(), MaxIncoming: int(s.cfg.Memory.Incoming),
 		MaxConns: s.cfg.MaxConnections(), Limited: s.handler.limited,
 		Trusted: s.cfg.Server.Proxy.networks(), PerAddress: s.cfg.Limits.ConnectionsPerAddress, MaxPending: s.cfg.Limits.Pending,
 		HalfOpen: s.cfg.MaxHalfOpen(), HalfOpenPerAddress: s.cfg.Limits.HalfOpenPerAddress,

@@ -158,7 +158,7 @@ func TestConformanceHandshake(t *testing.T) {
 	f(400, "\x16\x03\x01 is how TLS begins")
 	f(405, strings.Replace(rawRequest, "GET", "PUT", 1)+"\r\n")
 	f(505, strings.Replace(rawRequest, "HTTP/1.1", "HTTP/1.0", 1)+"\r\n")
-	f(431, with("Cookie: "+strings.Repeat("x", 8<<10)))
+	f(431, with("Cookie: "+strings.Repeat("x", 16<<10)))
 	r := f(426, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	if r.Header.Get("Sec-WebSocket-Version") != "13" || r.Header.Get("Upgrade") != "websocket" {
 		t.Fatalf("426 says %v", r.Header)
