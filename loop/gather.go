@@ -42,16 +42,14 @@ func (l *Loop) gatherSeat(c *Conn, k int) bool {
 		return false
 	}
 	if !t.special && r.Jump(t.at) && !l.lagged(c, t) {
-		s.pieces, s.runs = s.pieces[:0], s.runs[:0]
-		return false
+		return s.goesOn(c)
 	}
 	if !t.special && l.table.Behind(r, t.at) {
 		c.makeSpecial(t).walk = walkOn
 	}
 	if t.special {
 		if !l.gatherSpecial(c, k, s.left) {
-			s.pieces, s.runs = s.pieces[:0], s.runs[:0]
-			return false
+			return s.goesOn(c)
 		}
 		s.took(had)
 		return true
@@ -59,8 +57,7 @@ func (l *Loop) gatherSeat(c *Conn, k int) bool {
 	next, pieces, lagged := t.cut(r, s.left, s.pieces)
 	if lagged {
 		if !l.lagged(c, t) {
-			s.pieces, s.runs = s.pieces[:0], s.runs[:0]
-			return false
+			return s.goesOn(c)
 		}
 		if t.special { // it awaits a keyframe
 			s.more = true
@@ -78,6 +75,16 @@ func (l *Loop) gatherSeat(c *Conn, k int) bool {
 	return true
 }
 
+// goesOn reports whether other seats have their turn after one that could not go on: not
+// where the connection is being closed, and then nothing that was gathered is sent.
+func (s *sender) goesOn(c *Conn) bool {
+	if c.state == stOpen {
+		return true
+	}
+	s.pieces, s.runs = s.pieces[:0], s.runs[:0]
+	return false
+}
+
 // took counts the pieces from the had-th on.
 func (s *sender) took(had int) {
 	for _, p := range s.pieces[had:] {
@@ -92,8 +99,8 @@ func (t *seat) cut(r *rooms.Room, max int, dst []rooms.Piece) (next uint64, piec
 	return r.Cut(t.at, max, dst)
 }
 
-// lagged does what the class says about a seat that retention has overtaken;
-// false: the connection is being closed.
+// lagged does what the class says about a seat that retention has overtaken; false: the
+// connection is being closed, or the client cannot be told now, and the seat stays.
 func (l *Loop) lagged(c *Conn, t *seat) bool {
 	r := t.sub.Room()
 	if r.Class().Lag == rooms.LagClose {
@@ -101,8 +108,13 @@ func (l *Loop) lagged(c *Conn, t *seat) bool {
 		return false
 	}
 	from, to, tail := l.table.GapAt(r, t.at)
+	if !l.tell(c, rooms.AppendFrame(nil, rooms.OpText, rooms.AppendGap(nil, r.Name(), from, to))) {
+		return false
+	}
+	l.stats.Gaps++
 	l.stats.GapFrames += tail - t.at
-	return l.gap(c, t, from, to, tail)
+	l.skipTo(c, t, tail)
+	return true
 }
 
 func (l *Loop) lagClose(c *Conn, r *rooms.Room) {
@@ -110,16 +122,12 @@ func (l *Loop) lagClose(c *Conn, r *rooms.Room) {
 	l.close(c, 4208, []byte(r.Name()))
 }
 
-// gap has the seat go on at frame tail, and its client told what it missed; false: the
-// connection is being closed.
-func (l *Loop) gap(c *Conn, t *seat, from, to rooms.Positions, tail uint64) bool {
-	r := t.sub.Room()
-	l.stats.Gaps++
+// skipTo has the seat go on at frame tail.
+func (l *Loop) skipTo(c *Conn, t *seat, tail uint64) {
 	t.at = tail
-	if r.Pattern().Keyframed {
+	if t.sub.Room().Pattern().Keyframed {
 		l.beginBook(c, t)
 	}
-	return l.enqueue(c, rooms.AppendFrame(nil, rooms.OpText, rooms.AppendGap(nil, r.Name(), from, to)))
 }
 
 // beginBook has a member that lags begin anew at a keyframe, also one that its client

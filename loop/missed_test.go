@@ -2,8 +2,10 @@ package loop
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tapecast/rooms"
 )
@@ -72,6 +74,38 @@ func TestTooOldTold(t *testing.T) {
 		t.Errorf("%d rooms were told of", len(told))
 	}
 	c.hears("list", c.ask("list", "list"))
+}
+
+// TestGapsOfManyRooms: a client that lags in a thousand rooms at once hears of each gap, and
+// is not closed for it.
+func TestGapsOfManyRooms(t *testing.T) {
+	w := newWorld(t, Config{Loops: 1}, &rooms.Class{Name: "stream", RetainAge: 20 * time.Millisecond})
+	const n = 1000
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprint("wild:", i))
+	}
+	c := w.talk()
+	c.ask("join "+strings.Join(names, ","), "join wild:0")
+	held, on := make(chan struct{}), make(chan struct{})
+	l := w.engine.loops[0]
+	l.post(event{kind: evDo, arg: func(*Loop) { close(held); <-on }})
+	<-held
+	w.publish("1", names...)
+	seats := l.conns[0].seats
+	w.await(func() bool {
+		return !slices.ContainsFunc(seats, func(t seat) bool { return t.sub.Room().Tail() == 0 })
+	})
+	close(on)
+	told := map[string]bool{}
+	for range n {
+		told[c.expect(`{"jsonrpc":"2.0","method":"gap","params":{"room":"wild:`)] = true
+	}
+	if s := w.engine.Stats(); len(told) != n || s.Gaps != n || s.GapFrames != n {
+		t.Errorf("%d rooms were told of; %d gaps of %d frames are counted", len(told), s.Gaps, s.GapFrames)
+	}
+	w.publish(`"more"`, names[n-1])
+	c.hears("", `"more"`)
 }
 
 // TestTooOldBook: a client whose place in a book cannot be gone on from begins at the newest

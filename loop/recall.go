@@ -274,7 +274,9 @@ func (l *Loop) lose(c *Conn, t *seat, x *special, since *rooms.Positions) {
 	if to.Epoch == since.Epoch { // the tape may hold some of what it was sent
 		x.sift.Have = since.Offsets
 	}
-	l.gap(c, t, *since, to.Raised(since.Epoch, since.Offsets), tail)
+	x.missed = &missed{*since, to.Raised(since.Epoch, since.Offsets)}
+	l.skipTo(c, t, tail)
+	l.ready.add(c)
 }
 
 // askLater has a seat whose past cannot be had now ask again: that passes, and nothing

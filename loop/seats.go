@@ -276,6 +276,9 @@ func (l *Loop) describe(c *Conn, t *seat) Joined {
 // middle of a snapshot, or of what was read again.
 func (l *Loop) positions(c *Conn, t *seat) rooms.Positions {
 	x := c.special(t)
+	if x != nil && x.missed != nil {
+		return x.missed.from // it does not know of the rest
+	}
 	if x != nil && (x.found != nil || x.walk == walkSnapshot || x.past != nil || x.more || x.waiting) {
 		return rooms.Positions{}
 	}

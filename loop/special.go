@@ -210,7 +210,7 @@ func (l *Loop) gatherTape(c *Conn, k, left int, x *special) bool {
 		next, s.pieces, lagged = r.CutSome(t.at, left, &x.sift, s.pieces)
 		if lagged {
 			s.more = true
-			return l.lagged(c, t)
+			return l.lagged(c, t) || c.state == stOpen
 		}
 		if s.more = s.more || next < r.Head(); next >= r.Head() && len(s.pieces) > had {
 			x.due = l.engine.now() + x.every
@@ -220,8 +220,8 @@ func (l *Loop) gatherTape(c *Conn, k, left int, x *special) bool {
 	return true
 }
 
-// awaited sets the seat to the keyframe that it awaits; false: there is none yet,
-// or the connection is being closed.
+// awaited sets the seat to the keyframe that it awaits; false: there is none yet, the
+// client cannot be told now, or the connection is being closed.
 func (l *Loop) awaited(c *Conn, t *seat, x *special) bool {
 	r := t.sub.Room()
 	head := r.Head() // before the keyframe: one that comes now is behind it
@@ -230,9 +230,12 @@ func (l *Loop) awaited(c *Conn, t *seat, x *special) bool {
 		t.at = head
 		return false
 	}
-	x.await, t.at = false, k
 	to := l.table.PositionsAt(r, k)
-	return l.enqueue(c, rooms.AppendFrame(nil, rooms.OpText, rooms.AppendGap(nil, r.Name(), rooms.Positions{Epoch: to.Epoch}, to)))
+	if !l.tell(c, rooms.AppendFrame(nil, rooms.OpText, rooms.AppendGap(nil, r.Name(), rooms.Positions{Epoch: to.Epoch}, to))) {
+		return false
+	}
+	x.await, t.at = false, k
+	return true
 }
 
 // settle ends what has come to its end: a walk that is level with its room,
