@@ -88,7 +88,7 @@ type Config struct {
 
 	HandshakeTimeout time.Duration // for the upgrade request; 10 s
 	PingEvery        time.Duration // heartbeat; 25 s
-	PongTimeout      time.Duration // silence of a client that is pinged; 60 s
+	PongTimeout      time.Duration // silence after an unanswered ping; 60 s
 
 	// TLS makes the port wss only; nil: ws. It is used as it is but for
 	// NextProtos, and for records that are as large as may be.

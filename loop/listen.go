@@ -58,7 +58,7 @@ func listen(e *Engine, addr string) (*acceptor, error) {
 		})
 		return errors.Join(cerr, err)
 	}}
-	ln, err := lc.Listen(context.Background(), "tcp", addr)
+	ln, err := lc.Listen(context.Background(), ListenNetwork(addr), addr)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,15 @@ func listen(e *Engine, addr string) (*acceptor, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// ListenNetwork is the network to listen on for a host:port. On "tcp" the standard library
+// takes 0.0.0.0 for all addresses, those of IPv6 too; whoever writes it means IPv4.
+func ListenNetwork(addr string) string {
+	if a, err := netip.ParseAddrPort(addr); err == nil && a.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // open has a duplicate of the listening descriptor watched by the runtime:

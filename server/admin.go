@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"tapecast/loop"
 )
 
 // admin is an internal port: the one of all that operators want, or that of probes.
@@ -109,7 +111,7 @@ func (p *adminPaths) pprof(gate *adminGate) {
 }
 
 func (a *admin) start(addr string) error {
-	ln, err := net.Listen("tcp", addr)
+	ln, err := net.Listen(loop.ListenNetwork(addr), addr)
 	if err != nil {
 		return fmt.Errorf("cannot open the internal port: %w; set %s to another one", err, a.key)
 	}

@@ -59,9 +59,6 @@ func (c *collector) checkServer(cfg *Config) {
 			c.add(d.key, d.d.String()+" is less than 100ms", "write more, or remove the line for the default")
 		}
 	}
-	if s.PongTimeout <= s.PingEvery {
-		c.add("server.pong_timeout", fmt.Sprintf("%s is not more than server.ping_every (%s), so that living clients would be cut", s.PongTimeout, s.PingEvery), "make it twice as long or more")
-	}
 	c.atLeast("memory.tapes", cfg.Memory.Tapes, 1<<20, "rooms could keep nothing")
 	if n := cfg.Memory.LastValues; n > 0 {
 		c.atLeast("memory.last_values", n, 1<<20, "rooms could not remember their newest messages")
@@ -84,13 +81,19 @@ func (c *collector) hostPort(path, addr string) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		c.add(path, fmt.Sprintf("%q is no host:port", addr), "write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces")
+		c.add(path, fmt.Sprintf("%q is no host:port", addr), "write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all")
 	}
 }
 
 func (c *collector) checkLog(l *LogConfig) {
 	c.oneOf("log.level", l.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", l.Format, "auto", "text", "json")
+	if l.Security != "" && l.Security != "stderr" {
+		if err := canOpenSecurityFile(l.Security); err != nil {
+			c.add("log.security", fmt.Sprintf("cannot open %s: %s", l.Security, reason(err)),
+				"name a file that this user can write, in a directory that is there")
+		}
+	}
 }
 
 // oneOf checks a value of which few are known.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -69,7 +70,7 @@ func (c *collector) checkReach(a *AdminConfig) {
 // Warnings are what is odd about a configuration, though it can be run: each in one
 // line that names the key and what to do.
 func (cfg *Config) Warnings() []string {
-	var out []string
+	out := slices.Clone(cfg.odd)
 	a := &cfg.Admin
 	if a.Write && a.TLS.CertFile == "" && !OnLoopback(a.Listen) {
 		out = append(out, fmt.Sprintf("admin.write: the token crosses the network in the clear to %s; "+
@@ -100,11 +101,16 @@ func sameAddress(a, b string) bool {
 	if errA != nil || errB != nil || portA != portB || portA == "0" {
 		return false
 	}
-	return hostA == hostB || everywhere(hostA) || everywhere(hostB)
+	return hostA == hostB || covers(hostA, hostB) || covers(hostB, hostA)
 }
 
-// everywhere reports whether a host stands for all of the machine's addresses.
-func everywhere(host string) bool {
+// covers reports whether a host stands for all of the machine's addresses, or for all of
+// IPv4, and so for the other host.
+func covers(host, other string) bool {
 	ip, err := netip.ParseAddr(host)
-	return host == "" || err == nil && ip.IsUnspecified()
+	if host == "" || err != nil || !ip.IsUnspecified() {
+		return host == ""
+	}
+	x, err := netip.ParseAddr(other)
+	return err != nil || ip.Is6() || x.Unmap().Is4() || x.IsUnspecified()
 }

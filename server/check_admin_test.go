@@ -50,10 +50,14 @@ func TestAdminFaults(t *testing.T) {
 	f(`probes: "0.0.0.0:9"`)
 	const own = "; give probes a port of their own, or remove the line"
 	f(`probes: nowhere`,
-		`probes: "nowhere" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces`)
+		`probes: "nowhere" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
 	f(`probes: "127.0.0.1:8081"`, "probes: is the same as admin.listen"+own)
 	f(`probes: ":8081"`, "probes: is the same as admin.listen"+own)
 	f(`probes: "0.0.0.0:8080"`, "probes: is the same as server.listen"+own)
+	f(`listen: "0.0.0.0:9", probes: "[::1]:9"`) // the one is IPv4's
+	f(`listen: "[::1]:9", probes: "0.0.0.0:9"`)
+	f(`listen: "0.0.0.0:9", probes: "[::]:9"`, "probes: is the same as admin.listen"+own)
+	f(`listen: "[::1]:9", probes: "[::]:9"`, "probes: is the same as admin.listen"+own)
 	f(`listen: "0.0.0.0:8080"`, "listen: is the same as server.listen; give the internal port an address of its own")
 	// A run without configuration brings its token along.
 	if _, err := Load(Sources{Flags: []Flag{{"--direct", "admin.direct", "true"}}}); err != nil {

@@ -73,10 +73,12 @@ type place struct {
 // one Load.
 type collector struct {
 	faults Faults
-	told   map[Fault]bool  // an alias can bring a line up again
-	keys   map[string]bool // that have a fault
-	places map[string]place
-	demo   bool // no file and no brokers: run gives it a secret and a token
+
+	warnings []string        // of what is odd, though it can be run
+	told     map[Fault]bool  // an alias can bring a line up again
+	keys     map[string]bool // that have a fault
+	places   map[string]place
+	demo     bool // no file and no brokers: run gives it a secret and a token
 }
 
 func newCollector() *collector {

@@ -99,8 +99,8 @@ func TestSyntax(t *testing.T) {
 
 func TestSections(t *testing.T) {
 	f := func(text string, want ...string) { t.Helper(); faultsOf(t, text, want...) }
-	f("server: {listen: 8080}", `c.yaml:1: server.listen: "8080" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces`)
-	f("server: {listen: \"a:99999\"}", `c.yaml:1: server.listen: "a:99999" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces`)
+	f("server: {listen: 8080}", `c.yaml:1: server.listen: "8080" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
+	f("server: {listen: \"a:99999\"}", `c.yaml:1: server.listen: "a:99999" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
 	f("server: {listen: \"127.0.0.1:8081\"}", `built-in: admin.listen: is the same as server.listen; give the internal port an address of its own`)
 	f("server: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}")
 	f("server: {path: ws}", `c.yaml:1: server.path: "ws" is no path; write one that begins with a slash, such as /ws`)
@@ -108,7 +108,7 @@ func TestSections(t *testing.T) {
 	f("server: {max_head: 65KiB}", `c.yaml:1: server.max_head: 65KiB is more than 64KiB; write less: every socket that is not upgraded may hold that much`)
 	f("server: {max_message: 10}", `c.yaml:1: server.max_message: 10 is too small: a client could not even send a token; write 1KiB or more, or remove the line for the default`)
 	f("server: {max_message: 1GiB}", `c.yaml:1: server.max_message: 1GiB is more than 16MiB; write less: every connection may hold that much`)
-	f("server: {ping_every: 70s}", `c.yaml:1: server.pong_timeout: 1m0s is not more than server.ping_every (1m10s), so that living clients would be cut; make it twice as long or more`)
+	f("server: {ping_every: 70s, pong_timeout: 5s}") // silence counts from an unanswered ping on
 	f("auth: {timeout: 0}", `c.yaml:1: auth.timeout: 0s is less than 100ms; write more, or remove the line for the default`)
 	f("memory: {tapes: 5}", `c.yaml:1: memory.tapes: 5 is too small: rooms could keep nothing; write 1MiB or more, or remove the line for the default`)
 	f("memory: {incoming: 64KiB}", `c.yaml:1: memory.incoming: 64KiB is too small: it is to hold a few messages of server.max_message; write 1MiB or more, or remove the line for the default`)
@@ -193,11 +193,15 @@ func TestAutoJoinFaults(t *testing.T) {
 func TestEnvironmentFaults(t *testing.T) {
 	f := func(env string, want ...string) { t.Helper(); envFaultsOf(t, "", []string{env}, want...) }
 	f("TAPECAST_LIMITS_CONECTIONS=5", "TAPECAST_LIMITS_CONECTIONS: no key is set by this variable; did you mean TAPECAST_LIMITS_CONNECTIONS?")
-	f("TAPECAST_QQQQ=5", "TAPECAST_QQQQ: no key is set by this variable; unset it, or name a key as TAPECAST_SECTION_KEY")
 	f("TAPECAST_log_level=warn", "TAPECAST_log_level: no key is set by this variable; did you mean TAPECAST_LOG_LEVEL?")
-	f("TAPECAST_ROOMS=a", "TAPECAST_ROOMS: no key is set by this variable; unset it, or name a key as TAPECAST_SECTION_KEY")
+	f("TAPECAST_LOGLEVEL=warn", "TAPECAST_LOGLEVEL: no key is set by this variable; did you mean TAPECAST_LOG_LEVEL?")
+	f("TAPECAST_ADMIN_TOKEN=x", "TAPECAST_ADMIN_TOKEN: no key is set by this variable; did you mean TAPECAST_ADMIN_TOKEN_FILE?")
 	f("TAPECAST_CLASSES_MARKT_KEEP=true", "TAPECAST_CLASSES_MARKT_KEEP: no key is set by this variable; did you mean TAPECAST_CLASSES_MARKET_KEEP?")
-	f("TAPECAST_KAFKA_LIBRDKAFKA=true", "TAPECAST_KAFKA_LIBRDKAFKA: no key is set by this variable; did you mean TAPECAST_KAFKA_BROKERS?")
+	const file = ": no key is set by this variable; it is set in the file only, and librdkafka's settings each by a name of " +
+		"their own, such as TAPECAST_KAFKA_LIBRDKAFKA_CLIENT_ID"
+	f("TAPECAST_ROOMS=a", "TAPECAST_ROOMS"+file)
+	f("TAPECAST_INGEST_ROUTES=a", "TAPECAST_INGEST_ROUTES"+file)
+	f("TAPECAST_KAFKA_LIBRDKAFKA=true", "TAPECAST_KAFKA_LIBRDKAFKA"+file)
 	f("TAPECAST_SERVER_DRAIN=20", `TAPECAST_SERVER_DRAIN: server.drain: cannot take "20"; give a duration with its unit, such as 500ms, 20s or 1h30m`)
 	f("TAPECAST_LOG_LEVEL=loud", `TAPECAST_LOG_LEVEL: log.level: "loud" is unknown; use one of debug, info, warn, error`)
 	f("TAPECAST_KAFKA_BROKERS=a:1", `TAPECAST_KAFKA_BROKERS: auth: kafka.brokers is set, but no key to check tokens with; set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file`,
@@ -207,6 +211,28 @@ func TestEnvironmentFaults(t *testing.T) {
 		`c.yaml:2: log.level: "loud" is unknown; use one of debug, info, warn, error`,
 		`TAPECAST_AUTH_SECRET_FILE: auth.secret_file: is set, and so is auth.secret (c.yaml:1); keep one of the two`,
 		`TAPECAST_LOG_FORMAT: log.format: "xml" is unknown; use one of auto, text, json`)
+}
+
+// TestStrangersVariables: a variable whose name is no key's, nor nearly one, may be
+// somebody else's: it is warned of, once, and stops nothing.
+func TestStrangersVariables(t *testing.T) {
+	f := func(env, do string) {
+		t.Helper()
+		name, _, _ := strings.Cut(env, "=")
+		want := name + ": no key is set by this variable; " + do
+		if got := mustLoad(t, "", env).Warnings(); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q, not %q", env, got, want)
+		}
+	}
+	const unset = "unset it, or name a key as TAPECAST_SECTION_KEY"
+	for _, name := range []string{"VERSION", "QQQQ", "IMAGE", "ENV", "HOME", "KAFKA_VERSION", "SERVER_NAME", "LOG_DIR", "NAMESPACE", "REPLICAS"} {
+		f("TAPECAST_"+name+"=1.2.3", unset)
+	}
+	f("TAPECAST_BROKERS=a:1", "did you mean TAPECAST_KAFKA_BROKERS?")
+	f("TAPECAST_LISTEN=:1", "did you mean TAPECAST_SERVER_LISTEN or TAPECAST_ADMIN_LISTEN?")
+	if got := mustLoad(t, "", "TAPECAST_VERSION=", "TAPECAST_CONFIG=x", "TAPECAST_PORT=tcp://10.0.0.1:80").Warnings(); got != nil {
+		t.Errorf("of variables that are known: %q", got)
+	}
 }
 
 func TestKeyFaults(t *testing.T) {
@@ -247,7 +273,7 @@ func TestKeyFaults(t *testing.T) {
 	faultsOf(t, "auth: {secret_file: "+short+"}", "c.yaml:1: auth.secret_file: the key has 5 bytes, and HS256 wants 32 or more; make one with: openssl rand -base64 32")
 
 	_, err := Load(Sources{File: "/nowhere/c.yaml"})
-	if want := "/nowhere/c.yaml: cannot read the file: no such file or directory; name a file that can be read with --config"; err == nil || err.Error() != want {
+	if want := "/nowhere/c.yaml: cannot read the file: no such file or directory; name a file that can be read with --config, or in TAPECAST_CONFIG"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -29,6 +29,8 @@ type Config struct {
 	AutoJoin []string `koanf:"auto_join"`
 
 	Ingest IngestConfig `koanf:"ingest"`
+
+	odd []string // what Load found: see Warnings
 }
 
 // ServerConfig is the public port and the engine behind it.
@@ -39,6 +41,9 @@ type ServerConfig struct {
 	Path string `koanf:"path"`
 	// Drain is the time over which a stopping node spreads its closes. Default 20s.
 	Drain time.Duration `koanf:"drain"`
+	// DrainDelay is how long a stopping node that is no longer ready still takes clients, so
+	// that balancers notice before its port is closed. Default 0s.
+	DrainDelay time.Duration `koanf:"drain_delay"`
 
 	// Loops is the number of event loops. Default 0: half of the CPUs, at least one.
 	Loops int `koanf:"loops"`
@@ -66,7 +71,9 @@ type ServerConfig struct {
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
 	// PingEvery is the time between two heartbeats to a client. Default 25s.
 	PingEvery time.Duration `koanf:"ping_every"`
-	// PongTimeout is how long a client may stay silent before it counts as dead. Default 60s.
+	// PongTimeout is how long after an unanswered ping a client counts as dead: one that has
+	// sent nothing since, neither a pong nor anything else. Pings go to clients without
+	// positions; TCP finds others that are dead. Default 60s.
 	PongTimeout time.Duration `koanf:"pong_timeout"`
 
 	TLS   TLSConfig   `koanf:"tls"`
@@ -177,7 +184,8 @@ type LimitsConfig struct {
 	// and about how many at once. Default 64MiB; 0: no limit.
 	SnapshotBytes Size `koanf:"snapshot_bytes"`
 	// UserBudgets is how many connections' RequestCost and SnapshotBytes one user has,
-	// however many connections. Default 4; 0: no limit, as where guests share a user.
+	// however many connections. Default 4; 0: no limit. Guests that share one sub are one
+	// user: they need 0 here, in RecallBytes and EmptyRooms, and in ConnectionsPerUser.
 	UserBudgets float64 `koanf:"user_budgets"`
 	// BadTokensPerSecond is how many bad tokens from one address are checked a second for
 	// long, and ten times as many at once; over it none is. Default 100; 0: no limit.

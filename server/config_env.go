@@ -7,12 +7,17 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/v2"
 )
 
-// EnvPrefix begins the name of every environment variable that sets a key.
-const EnvPrefix = "TAPECAST_"
+const (
+	// EnvPrefix begins the name of every environment variable that sets a key.
+	EnvPrefix = "TAPECAST_"
+	// EnvConfig is the variable that names the file, where no flag does.
+	EnvConfig = EnvPrefix + "CONFIG"
+)
 
 // delim parts the steps of a path inside koanf. Names of librdkafka's settings
 // hold dots, so it is no dot.
@@ -20,10 +25,10 @@ const delim = "\x1f"
 
 var stringType = reflect.TypeFor[string]()
 
-// notOurs are variables that begin with the prefix and set no key: the tests' own,
-// and those that Kubernetes puts into every container beside a Service named
+// notOurs are variables that begin with the prefix and set no key: EnvConfig, the tests'
+// own, and those that Kubernetes puts into every container beside a Service named
 // tapecast (or tapecast-admin, …).
-var notOurs = regexp.MustCompile(`^TAPECAST_((DATA|COVERPKG|E2E_[A-Z]+)$|([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|([A-Z0-9_]+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$)`)
+var notOurs = regexp.MustCompile(`^TAPECAST_((CONFIG|DATA|COVERPKG|E2E_[A-Z]+)$|([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|([A-Z0-9_]+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$)`)
 
 // envParser resolves variables against the tree of keys. An empty variable sets
 // nothing, as is the habit of container tools.
@@ -57,7 +62,7 @@ func (p *envParser) set(name, text string) (string, any) {
 	at := place{name: name}
 	k, steps := p.resolve(configTree, strings.TrimPrefix(name, EnvPrefix), nil)
 	if k == nil {
-		p.addAt(at, "", "no key is set by this variable", p.didYouMean(name))
+		p.unknown(at, name)
 		return "", nil
 	}
 	path := strings.Join(steps, ".")
@@ -110,29 +115,69 @@ func (p *envParser) resolve(k *key, rest string, steps []string) (*key, []string
 	return k, steps
 }
 
-// didYouMean is the remedy for a variable that names no key.
-func (p *envParser) didYouMean(name string) string {
-	if n := nearest(name, p.names(configTree, strings.TrimSuffix(EnvPrefix, "_"))); n != "" {
-		return fmt.Sprintf("did you mean %s?", n)
+// unknown takes a variable that sets no key. One whose name is nearly a key's is a slip,
+// and a fault. Others may well be somebody else's, such as TAPECAST_VERSION of an image.
+func (p *envParser) unknown(at place, name string) {
+	rest := strings.TrimPrefix(name, EnvPrefix)
+	const none = "no key is set by this variable"
+	if inFile := p.names(configTree, "", false); slices.Contains(inFile, rest) {
+		p.addAt(at, "", none, "it is set in the file only, and librdkafka's settings each by a name of their own, "+
+			"such as TAPECAST_KAFKA_LIBRDKAFKA_CLIENT_ID")
+		return
 	}
-	return "unset it, or name a key as TAPECAST_SECTION_KEY"
+	if n := slipOf(rest, p.names(configTree, "", true)); n != "" {
+		p.addAt(at, "", none, fmt.Sprintf("did you mean %s%s?", EnvPrefix, n))
+		return
+	}
+	do := "unset it, or name a key as TAPECAST_SECTION_KEY"
+	var same []string
+	for _, path := range configTree.pathsTo(strings.ToLower(rest), "") {
+		same = append(same, EnvPrefix+envName(path))
+	}
+	if same != nil {
+		do = "did you mean " + strings.Join(same, " or ") + "?"
+	}
+	p.warnings = append(p.warnings, fmt.Sprintf("%s: %s; %s", name, none, do))
 }
 
-// names lists the variables of all keys below k.
-func (p *envParser) names(k *key, prefix string) []string {
+// slipOf is the name that was meant by one with a slip of the pen, or with a part too few
+// or too many; "": none. nearest, which guesses further, is for what must be a key.
+func slipOf(s string, names []string) string {
+	best, dist := "", max(1, len(s)/5)+1
+	for _, n := range names {
+		a, b := strings.ToUpper(s), n
+		d := levenshtein.ComputeDistance(a, b)
+		if len(a) > len(b) {
+			a, b = b, a
+		}
+		if strings.HasPrefix(b, a) && strings.Contains(a, "_") && 2*len(a) > len(b) {
+			d = 1
+		}
+		if d < dist {
+			best, dist = n, d
+		}
+	}
+	return best
+}
+
+// names lists the variables of all keys below k, without their prefix: those that one
+// can set, or else those that none can.
+func (p *envParser) names(k *key, prefix string, settable bool) []string {
 	var out []string
+	below := func(name string) string { return strings.TrimPrefix(prefix+"_"+envName(name), "_") }
 	switch k.kind {
 	case kindSection:
 		for _, c := range k.keys {
-			out = append(out, p.names(c, prefix+"_"+envName(c.name))...)
+			out = append(out, p.names(c, below(c.name), settable)...)
 		}
 	case kindNamed:
 		for _, n := range p.classes {
-			out = append(out, p.names(k.elem, prefix+"_"+envName(n))...)
+			out = append(out, p.names(k.elem, below(n), settable)...)
 		}
-	case kindList, kindStringMap:
 	default:
-		out = append(out, prefix)
+		if settable == (k.kind != kindList && k.kind != kindStringMap) {
+			out = append(out, prefix)
+		}
 	}
 	return out
 }

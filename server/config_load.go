@@ -49,7 +49,7 @@ func Load(src Sources) (*Config, error) {
 	load(confmap.Provider(toMap(reflect.ValueOf(*Default())), ""), nil)
 	if src.File != "" {
 		if b, err := readFile(src.File); err != nil {
-			c.addAt(place{name: src.File, line: 1}, "", "cannot read the file: "+reason(err), "name a file that can be read with --config")
+			c.addAt(place{name: src.File, line: 1}, "", "cannot read the file: "+reason(err), "name a file that can be read with --config, or in TAPECAST_CONFIG")
 		} else {
 			load(rawbytes.Provider(b), &fileParser{collector: c, file: src.File, dir: filepath.Dir(src.File)})
 		}
@@ -64,6 +64,7 @@ func Load(src Sources) (*Config, error) {
 	c.readSecrets(cfg)
 	c.demo = src.File == "" && cfg.Demo()
 	c.check(cfg)
+	cfg.odd = c.warnings
 	if len(c.faults) > 0 {
 		return cfg, c.sorted()
 	}

@@ -199,7 +199,7 @@ func TestFlagsGoOverEnvironmentOverFile(t *testing.T) {
 	}
 	_, err = Load(Sources{Flags: []Flag{{"--listen", "server.listen", "nowhere"}, {"--direct", "admin.direct", "perhaps"}}})
 	want := "--direct: admin.direct: cannot take \"perhaps\"; give true or false\n" +
-		"--listen: server.listen: \"nowhere\" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces"
+		"--listen: server.listen: \"nowhere\" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all"
 	if err == nil || err.Error() != want {
 		t.Fatalf("got %v\nwant %s", err, want)
 	}
@@ -219,6 +219,7 @@ func TestEnvironment(t *testing.T) {
 		"TAPECAST_CLASSES_MY_OWN_MAX_KEYS=5",
 		"TAPECAST_CLASSES_DASH_ED_KEEP=true",
 		"TAPECAST_KAFKA_LIBRDKAFKA_FETCH_WAIT_MAX_MS=50",
+		"TAPECAST_CONFIG=/somewhere/c.yaml",                                      // what names the file
 		"TAPECAST_LOG_FORMAT=",                                                   // empty: not set
 		"TAPECAST_DATA=/somewhere", "TAPECAST_E2E_FULL=1", "TAPECAST_COVERPKG=x", // the tests'
 		"TAPECAST_SERVICE_HOST=10.0.0.1", "TAPECAST_PORT=tcp://10.0.0.1:80", "TAPECAST_PORT_8080_TCP_ADDR=10.0.0.1",
@@ -249,15 +250,15 @@ func TestEnvironment(t *testing.T) {
 // Every scalar and list of the tree can be set by a variable of its own.
 func TestEnvironmentReachesEveryKey(t *testing.T) {
 	p := &envParser{collector: newCollector(), classes: []string{"market", "private"}}
-	names := p.names(configTree, "TAPECAST")
+	names := p.names(configTree, "", true)
 	if len(names) < 60 {
 		t.Fatalf("only %d variables: %v", len(names), names)
 	}
 	seen := map[string]string{}
 	for _, n := range names {
-		k, steps := p.resolve(configTree, strings.TrimPrefix(n, EnvPrefix), nil)
+		k, steps := p.resolve(configTree, n, nil)
 		path := strings.Join(steps, ".")
-		if k == nil || "TAPECAST_"+envName(path) != n {
+		if k == nil || envName(path) != n {
 			t.Errorf("%s resolves to %q", n, path)
 		}
 		if other := seen[path]; other != "" {

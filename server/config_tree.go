@@ -56,6 +56,9 @@ func treeOf(name string, t reflect.Type) *key {
 		k.kind = kindSection
 		for i := range t.NumField() {
 			f := t.Field(i)
+			if !f.IsExported() {
+				continue
+			}
 			k.keys = append(k.keys, treeOf(f.Tag.Get("koanf"), f.Type))
 		}
 	case reflect.Map:
@@ -165,6 +168,9 @@ func toMap(v reflect.Value) map[string]any {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
 			name, f := v.Type().Field(i).Tag.Get("koanf"), v.Field(i)
 			if k := f.Kind(); k == reflect.Struct || k == reflect.Map {
 				m[name] = toMap(f)

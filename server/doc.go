@@ -14,7 +14,8 @@
 //   - Classes are merged key by key; a list replaces the list below it.
 //   - A variable is the path of a key in capitals, joined by underscores. As keys
 //     hold underscores themselves, names are resolved against the tree. An empty
-//     variable sets nothing. Lists of texts are separated by commas; rooms and
+//     variable sets nothing. A name that is nearly a key's is a fault, and any other
+//     unknown one a warning. Lists of texts are separated by commas; rooms and
 //     routes are set in the file only. What Kubernetes puts into the environment
 //     for a Service named tapecast is left alone.
 //   - File names in the file are relative to it.

@@ -11,6 +11,23 @@ import (
 // closing handshake. Who has not left by then does not read, and is cut.
 const cutAfter = 2 * time.Second
 
+// linger serves on for as long as balancers may take to notice that the node is not ready
+// any more. Close cuts it short.
+func (s *Server) linger(ctx context.Context) {
+	d := s.cfg.Server.DrainDelay
+	if d <= 0 || s.engine.Load() == nil {
+		return
+	}
+	s.log.Info("not ready any more, and still open for clients", "for", d.String())
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case <-late.C:
+	case <-ctx.Done():
+	case <-s.stopping.Done():
+	}
+}
+
 // drain sends the clients away, spread over the configured time, cuts those that
 // stall at its end, and stops the engine. Close cuts it short, and so does the end
 // of ctx, which is an error: what is left of the time then is for the services

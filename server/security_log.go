@@ -2,14 +2,18 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // securityLog holds who was refused what, from where and why: one line of JSON
@@ -82,6 +86,28 @@ func openSecurityLog(name string, log *slog.Logger) (*securityLog, error) {
 // openSecurityFile opens a file to append to that only its owner reads.
 func openSecurityFile(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+}
+
+// canOpenSecurityFile tries what openSecurityFile does, but makes no file, and waits for
+// no reader of a pipe.
+func canOpenSecurityFile(name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|unix.O_NONBLOCK, 0)
+	switch {
+	case err == nil:
+		return f.Close()
+	case errors.Is(err, unix.ENXIO): // nobody reads the pipe yet
+		return nil
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	dir, err := os.Stat(filepath.Dir(name))
+	if err == nil && !dir.IsDir() {
+		err = unix.ENOTDIR
+	}
+	if err == nil {
+		err = unix.Faccessat(unix.AT_FDCWD, filepath.Dir(name), unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	}
+	return err
 }
 
 // reopen has the file opened again, after it was moved away: by the goroutine that

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // events are the lines of a security log.
@@ -27,6 +29,41 @@ func events(t *testing.T, file string) (out []map[string]any) {
 		out = append(out, m)
 	}
 	return out
+}
+
+// TestSecurityLogChecked: a file that cannot be opened is a fault that names its key, and
+// the check makes none.
+func TestSecurityLogChecked(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "there")
+	if err := os.WriteFile(file, []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := func(name, why string) {
+		t.Helper()
+		var want []string
+		if name = filepath.Join(dir, name); why != "" {
+			want = append(want, "c.yaml:1: log.security: cannot open "+name+": "+why+
+				"; name a file that this user can write, in a directory that is there")
+		}
+		faultsOf(t, "log: {security: "+name+"}", want...)
+	}
+	f("there", "")
+	f("new", "")
+	f("pipe", "")
+	f("", "is a directory")
+	f("none/new", "no such file or directory")
+	f("there/new", "not a directory")
+	faultsOf(t, "log: {security: stderr}")
+	if names, _ := filepath.Glob(filepath.Join(dir, "*")); len(names) != 2 {
+		t.Errorf("the check left %q", names)
+	}
+	if text, _ := os.ReadFile(file); string(text) != "kept" {
+		t.Errorf("the file holds %q", text)
+	}
 }
 
 // TestSecurityLog: who was refused what, from where and why is in a file of its

@@ -199,7 +199,8 @@ func (s *Server) AdminAddr() net.Addr { return s.admin.addr() }
 // nil before, and where admin.probes is not set.
 func (s *Server) ProbesAddr() net.Addr { return s.probes.addr() }
 
-// Shutdown takes readiness away, closes the public port, tells the clients and
+// Shutdown takes readiness away, waits for server.drain_delay, closes the public port,
+// tells the clients and
 // sends them away over the drain time, then stops reading, and the rest. It
 // gives up on what is not done when ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -228,6 +229,7 @@ const closeTime = 5 * time.Second
 func (s *Server) shutdown(ctx context.Context) error {
 	begun := time.Now()
 	s.draining.Store(true)
+	s.linger(ctx)
 	s.handler.accepting.Store(false)
 	s.log.Info("draining", "connections", s.limit.conns.Load(), "over", s.cfg.Server.Drain.String())
 	err := s.registry.stop(ctx)

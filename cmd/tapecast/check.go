@@ -17,17 +17,19 @@ line or variable, its key, and what to do, and exits with 1; or it says that
 there is none.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := load(e, file, c.Flags())
-			if err != nil {
-				return report(e, err)
-			}
-			for _, w := range cfg.Warnings() {
-				fmt.Fprintln(e.stderr, "warning:", w)
-			}
-			fmt.Fprintln(e.stdout, "configuration ok:", cfg.Summary())
-			return nil
+			return e.unlessTold(func() error {
+				cfg, err := load(e, file, c.Flags())
+				if err != nil {
+					return report(e, err)
+				}
+				for _, w := range cfg.Warnings() {
+					fmt.Fprintln(e.stderr, "warning:", w)
+				}
+				fmt.Fprintln(e.stdout, "configuration ok:", cfg.Summary())
+				return nil
+			})
 		},
 	}
-	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML)")
+	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
 	return c
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -17,9 +18,22 @@ var flagKeys = map[string]string{
 	"direct":    "admin.direct",
 }
 
+// configFile is the file that --config names, or else TAPECAST_CONFIG; "": none.
+func (e *env) configFile(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	for _, v := range e.environ {
+		if file, ok := strings.CutPrefix(v, server.EnvConfig+"="); ok {
+			return file
+		}
+	}
+	return ""
+}
+
 // load reads the configuration that a command was given.
 func load(e *env, file string, flags *pflag.FlagSet) (*server.Config, error) {
-	src := server.Sources{File: file, Environ: e.environ}
+	src := server.Sources{File: e.configFile(file), Environ: e.environ}
 	flags.Visit(func(f *pflag.Flag) {
 		if key, ok := flagKeys[f.Name]; ok {
 			src.Flags = append(src.Flags, server.Flag{Name: "--" + f.Name, Key: key, Text: f.Value.String()})

@@ -50,6 +50,19 @@ func (e *env) flush() {
 	}
 }
 
+// unlessTold runs what reads files, which a disk or a pipe may hold up for ever: a signal
+// ends the command, as it would by default.
+func (e *env) unlessTold(f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case s := <-e.signals:
+		return exitCode(128 + signalNumber(s))
+	}
+}
+
 // exitCode is an error that says all through its code: the rest was printed.
 type exitCode int
 

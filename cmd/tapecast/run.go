@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,10 +9,12 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tapecast/server"
 )
@@ -29,8 +32,8 @@ func runCommand(e *env) *cobra.Command {
 kafka.brokers it starts an embedded broker and a generated market, so that
 everything can be tried with nothing else installed.
 
-SIGINT or SIGTERM closes the port and sends clients away over the drain time; a
-second one ends at once. SIGHUP reads the log level, the certificates of
+SIGINT or SIGTERM takes readiness away, waits for server.drain_delay, closes the
+port and sends clients away over the drain time; a second one ends at once. SIGHUP reads the log level, the certificates of
 server.tls and admin.tls and the token of admin.token_file again.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -43,53 +46,11 @@ server.tls and admin.tls and the token of admin.token_file again.`,
 				defer stop()
 			}
 			shortSlices()
-			cfg, err := load(e, file, c.Flags())
-			if err != nil {
-				return report(e, err)
-			}
-			var kept demoFiles
-			if kept.key, err = demoKey(cfg); err != nil {
-				return err
-			}
-			kept.token, err = demoWrites(cfg, file)
-			log, level := server.NewLogger(e.stderr, cfg.Log)
-			from := file
-			if from == "" {
-				from = "built-in"
-			}
-			log.Info("starting", "version", version(), "config", from, "summary", cfg.Summary(), "pid", os.Getpid())
-			if kept.key != "" {
-				log.Warn("no key is configured: tokens are checked with the demo's", "key", kept.key)
-			}
-			if err != nil {
-				log.Warn("nobody can publish by the internal port", "error", err)
-			}
-			for _, w := range cfg.Warnings() {
-				log.Warn("configuration: " + w)
-			}
-			return serve(e, cfg, log, kept, func(srv *server.Server) {
-				fresh, err := load(e, file, c.Flags())
-				if err != nil {
-					log.Error("cannot reload: the configuration has faults", "error", err)
-					return
-				}
-				srv.ReopenLogs()
-				level.Set(fresh.Log.SlogLevel())
-				log.Info("log level reloaded", "level", fresh.Log.Level)
-				if err := srv.ReloadCertificate(fresh); err != nil {
-					log.Error("cannot reload the certificate: the old one stays", "error", err)
-				}
-				if _, err = demoWrites(fresh, file); err == nil {
-					err = srv.ReloadAdmin(fresh)
-				}
-				if err != nil {
-					log.Error("cannot reload what admin.tls and admin.token_file name: the old ones stay", "error", err)
-				}
-			})
+			return run(e, c.Flags(), e.configFile(file))
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&file, "config", "", "configuration `file` (YAML)")
+	f.StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
 	f.String("listen", "", "public `host:port` (server.listen, default 127.0.0.1:8080)")
 	f.String("admin", "", "internal `host:port` (admin.listen, default 127.0.0.1:8081)")
 	f.String("log-level", "", "least `level` logged: debug, info, warn or error (log.level)")
@@ -116,39 +77,119 @@ func cpuProfile(file string) (stop func(), err error) {
 	}, nil
 }
 
-// serve runs the gateway until a signal ends it. reload is what SIGHUP does.
-func serve(e *env, cfg *server.Config, log *slog.Logger, kept demoFiles, reload func(*server.Server)) error {
-	srv, err := server.New(cfg, log)
-	if err != nil {
-		return err
-	}
+// gateway is one that was made from its configuration, and not started.
+type gateway struct {
+	e     *env
+	flags *pflag.FlagSet
+	file  string // of the configuration; "": none
+	cfg   *server.Config
+	log   *slog.Logger
+	level *slog.LevelVar
+	srv   *server.Server
+	kept  demoFiles
+}
+
+// run runs a gateway until a signal ends it. Files may be on a disk that hangs, or be
+// pipes: a signal does not wait until they are read.
+func run(e *env, flags *pflag.FlagSet, file string) error {
+	g := &gateway{e: e, flags: flags, file: file}
+	var made atomic.Bool // g can be used by others
 	stopping, done, hangups := make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 	defer close(done)
 	go obey(e, done, stopping, hangups, func(s os.Signal) {
-		log.Info("stopping; once more ends at once", "signal", s.String(), "drain", cfg.Server.Drain)
+		if made.Load() {
+			g.log.Info("stopping; once more ends at once", "signal", s.String(), "drain", g.cfg.Server.Drain)
+		}
 	})
+	ready := make(chan error, 1)
+	go func() {
+		err := g.make()
+		made.Store(err == nil)
+		ready <- err
+	}()
+	select {
+	case <-stopping:
+		fmt.Fprintln(e.stderr, "tapecast: stopped before it was up")
+		return nil
+	case err := <-ready:
+		if err != nil {
+			return err
+		}
+	}
 	go func() { // reads files: a disk that hangs holds up no signal
 		for {
 			select {
 			case <-done:
 				return
 			case <-hangups:
-				reload(srv)
+				g.reload()
 			}
 		}
 	}()
+	return g.serve(stopping)
+}
 
-	if stopped, err := start(srv, stopping); stopped || err != nil {
+// make reads the configuration and makes the gateway.
+func (g *gateway) make() (err error) {
+	if g.cfg, err = load(g.e, g.file, g.flags); err != nil {
+		return report(g.e, err)
+	}
+	if g.kept.key, err = demoKey(g.cfg); err != nil {
 		return err
 	}
-	addProcessors(cfg) // once the loops are counted by what the machine has
-	if cfg.Demo() {
-		welcome(e, cfg, srv.Listen().String(), srv.AdminAddr().String(), kept)
+	var writes error
+	g.kept.token, writes = demoWrites(g.cfg, g.file)
+	g.log, g.level = server.NewLogger(g.e.stderr, g.cfg.Log)
+	g.log.Info("starting", "version", version(), "config", cmp.Or(g.file, "built-in"),
+		"summary", g.cfg.Summary(), "pid", os.Getpid())
+	if g.kept.key != "" {
+		g.log.Warn("no key is configured: tokens are checked with the demo's", "key", g.kept.key)
+	}
+	if writes != nil {
+		g.log.Warn("nobody can publish by the internal port", "error", writes)
+	}
+	for _, w := range g.cfg.Warnings() {
+		g.log.Warn("configuration: " + w)
+	}
+	g.srv, err = server.New(g.cfg, g.log)
+	return err
+}
+
+// reload is what SIGHUP does.
+func (g *gateway) reload() {
+	fresh, err := load(g.e, g.file, g.flags)
+	if err != nil {
+		g.log.Error("cannot reload: the configuration has faults", "error", err)
+		return
+	}
+	g.srv.ReopenLogs()
+	g.level.Set(fresh.Log.SlogLevel())
+	g.log.Info("log level reloaded", "level", fresh.Log.Level)
+	if err := g.srv.ReloadCertificate(fresh); err != nil {
+		g.log.Error("cannot reload the certificate: the old one stays", "error", err)
+	}
+	if _, err = demoWrites(fresh, g.file); err == nil {
+		err = g.srv.ReloadAdmin(fresh)
+	}
+	if err != nil {
+		g.log.Error("cannot reload what admin.tls and admin.token_file name: the old ones stay", "error", err)
+	}
+}
+
+// serve starts the gateway and, once it is to stop, drains it.
+func (g *gateway) serve(stopping <-chan struct{}) error {
+	if stopped, err := start(g.srv, stopping); stopped || err != nil {
+		return err
+	}
+	addProcessors(g.cfg) // once the loops are counted by what the machine has
+	if g.cfg.Demo() {
+		welcome(g.e, g.cfg, g.srv.Listen().String(), g.srv.AdminAddr().String(), g.kept)
 	}
 	<-stopping
-	ctx, cancel := context.WithTimeout(context.Background(), cfg.Server.Drain+grace)
+	s := &g.cfg.Server
+	ctx, cancel := context.WithTimeout(context.Background(), s.DrainDelay+s.Drain+grace)
 	defer cancel()
-	return srv.Shutdown(ctx)
+	return g.srv.Shutdown(ctx)
 }
 
 // obey does what signals ask, until done: a first one to stop closes stopping, a

@@ -127,6 +127,28 @@ func TestSignalBeforeUp(t *testing.T) {
 	p.ends(0)
 }
 
+// A signal does not wait for a configuration that cannot be read: a pipe that nobody
+// writes, or a disk that hangs.
+func TestSignalBeforeConfiguration(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "c.yaml")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := func(s syscall.Signal, code int, args ...string) *process {
+		t.Helper()
+		p := begin(t, []string{"TAPECAST_CONFIG=" + pipe}, args...)
+		p.signals <- s
+		p.ends(code)
+		return p
+	}
+	p := f(syscall.SIGTERM, 0, "run")
+	p.says(&p.stderr, "stopped before it was up")
+	f(syscall.SIGINT, 0, "run", "--config", pipe)
+	f(syscall.SIGTERM, 143, "check")
+	f(syscall.SIGINT, 130, "token", "--user", "42")
+	f(syscall.SIGHUP, 129, "watch")
+}
+
 func TestReloadNamesFaults(t *testing.T) {
 	file := write(t, "server: {drain: 100ms}\nauth: {secret: "+key+"}\n")
 	p := begin(t, nil, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config", file)

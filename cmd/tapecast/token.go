@@ -24,14 +24,16 @@ Ed25519 key in auth.private_key_file. Without a configuration it is signed with
 the demo secret that run uses without one.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			token, err := mint(e, c, file, user, ttl, ed25519)
-			if err == nil {
-				fmt.Fprintln(e.stdout, token)
-			}
-			return err
+			return e.unlessTold(func() error {
+				token, err := mint(e, c, file, user, ttl, ed25519)
+				if err == nil {
+					fmt.Fprintln(e.stdout, token)
+				}
+				return err
+			})
 		},
 	}
-	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML)")
+	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
 	c.Flags().StringVar(&user, "user", "", "user `id`: the token's sub")
 	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it is good")
 	c.Flags().BoolVar(&ed25519, "ed25519", false, "sign with Ed25519, though there is a secret too")

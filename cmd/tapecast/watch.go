@@ -32,22 +32,23 @@ func watchCommand(e *env) *cobra.Command {
 the user gets anyway, and prints each message on a line of its own. Without
 --token it makes one as the token command does.`,
 		RunE: func(c *cobra.Command, rooms []string) error {
-			if w.token == "" {
-				token, err := mint(e, c, file, user, time.Hour, false)
-				if err != nil {
-					return err
+			w.rooms = rooms
+			err := e.unlessTold(func() (err error) {
+				if w.token == "" {
+					if w.token, err = mint(e, c, file, user, time.Hour, false); err != nil {
+						return err
+					}
 				}
-				w.token = token
-			}
-			if w.url == "" {
-				cfg, _ := load(e, file, c.Flags()) // its faults are of no matter to a client
-				w.url = publicURL(cfg, cfg.Server.Listen)
-			}
-			var err error
-			if w.tls, err = trust(ca, insecure); err != nil {
+				if w.url == "" {
+					cfg, _ := load(e, file, c.Flags()) // its faults are of no matter to a client
+					w.url = publicURL(cfg, cfg.Server.Listen)
+				}
+				w.tls, err = trust(ca, insecure)
+				return err
+			})
+			if err != nil {
 				return err
 			}
-			w.rooms = rooms
 			return w.run(e)
 		},
 	}
@@ -55,7 +56,7 @@ the user gets anyway, and prints each message on a line of its own. Without
 	c.Flags().StringVar(&ca, "ca", "", "PEM `file` of the certificates to trust over wss (default: the system's)")
 	c.Flags().BoolVar(&insecure, "insecure", false, "trust any certificate")
 	c.Flags().StringVar(&w.token, "token", "", "`token` to authenticate with")
-	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML)")
+	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
 	c.Flags().StringVar(&user, "user", "42", "user `id` to make a token for")
 	c.Flags().IntVar(&w.count, "count", 0, "end after so many messages (default: go on until stopped)")
 	return c
