@@ -11,20 +11,20 @@ import (
 type reason uint8
 
 const (
-	badJSON  reason = iota + 1 // no JSON (RFC 8259), or nested too deep
-	badUTF8                    // a text that is not UTF-8: in the value, or for a type or a key
-	badField                   // a field that the route names is missing or unfit
-	badSize                    // larger than Config.MaxRecord, or a type longer than rooms.MaxType
-	badRoom                    // no room may have the name, or it is not the template's, or the topic's to feed
-	badRoute                   // no route of the topic fits
-	badFull                    // the pattern of its room has as many rooms as it may
-	badTwice                   // the value has a field that the route names twice, with different values
-	badKey                     // the record key is not of the route's key_format
+	badJSON   reason = iota + 1 // no JSON (RFC 8259), or nested too deep
+	badUTF8                     // a text that is not UTF-8: in the value, or for a type or a key
+	badField                    // a field that the route names is missing or unfit
+	badSize                     // larger than Config.MaxRecord, or a type longer than rooms.MaxType
+	badRoom                     // no room may have the name, or it is not the template's, or the topic's to feed
+	badFull                     // the pattern of its room has as many rooms as it may
+	badTwice                    // the value has a field that the route names twice, with different values
+	badKey                      // the record key is not of the route's key_format
+	unmatched                   // no route of the topic fits: no fault, unless Config.KeepUnmatched
 	reasons
 )
 
 // reasonNames are the reasons as logs, figures and dead letters spell them.
-var reasonNames = [reasons]string{"", "json", "utf8", "field", "size", "room", "route", "max_rooms", "twice", "key"}
+var reasonNames = [reasons]string{"", "json", "utf8", "field", "size", "room", "max_rooms", "twice", "key", "unmatched"}
 
 func (r reason) String() string { return reasonNames[r] }
 
@@ -49,7 +49,7 @@ func (b bad) detail() string {
 	switch b.reason {
 	case badJSON:
 		return "the value is no valid JSON at byte " + strconv.Itoa(int(b.at))
-	case badRoute:
+	case unmatched:
 		return "no route of the topic fits"
 	case badFull:
 		return fmt.Sprintf("it would make a room, and the pattern %q has as many with data as its max_rooms says", b.what)

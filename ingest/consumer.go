@@ -29,6 +29,8 @@ type Config struct {
 	Consumers int
 	// DeadLetter is the topic that bad records are produced to; empty: none.
 	DeadLetter string
+	// KeepUnmatched makes dead letters also of records that no route's Match names.
+	KeepUnmatched bool
 	// MaxRecord is the most bytes that key and value of a record may have
 	// together. Zero means 1 MiB.
 	MaxRecord int
@@ -132,6 +134,8 @@ type TopicStats struct {
 	Bytes   uint64 // of their keys and values
 	Newest  int64  // the newest of their timestamps, ms since 1970; 0: none was read
 	Ahead   uint64 // records with a timestamp more than an hour ahead, which are not in Newest
+
+	Unmatched uint64 // that no route's match names: they are for nobody
 
 	Up  bool              // the brokers answer, and all of its partitions are being read
 	Bad map[string]uint64 // records not routed, by reason
@@ -265,7 +269,7 @@ func (c *Consumer) Stats() Stats {
 		Reconnects: f.reconnects.Load(), Resets: f.resets.Load(), Gaps: f.gaps.Load(), Stalls: f.stalls.Load(),
 		Bad: map[string]uint64{}, Lag: map[string]int64{},
 	}
-	for r := reason(1); r < reasons; r++ {
+	for r := reason(1); r < unmatched; r++ {
 		s.Bad[r.String()] = f.bad[r].Load()
 	}
 	s.Up = c.Up()
@@ -275,7 +279,7 @@ func (c *Consumer) Stats() Stats {
 		s.Partitions += n
 		s.Lag[t.name] = 0
 		s.Topics = append(s.Topics, TopicStats{
-			Topic: t.name, Records: t.records.Load(), Bytes: t.bytes.Load(), Newest: t.newest.Load(), Ahead: t.ahead.Load(),
+			Topic: t.name, Records: t.records.Load(), Bytes: t.bytes.Load(), Newest: t.newest.Load(), Ahead: t.ahead.Load(), Unmatched: t.unmatched.Load(),
 			Up: s.Up && why == "", Bad: t.badByReason(),
 		})
 	}
@@ -302,6 +306,14 @@ func (c *Consumer) bad(b bad, topic string, m *record) {
 	c.countBad(b.reason, topic)
 	c.sample(b, topic, m)
 	if c.cfg.DeadLetter != "" {
+		c.dead.send(b, topic, m)
+	}
+}
+
+// unmatched passes a record that no route's match names on, where that is wanted. That it
+// is for nobody is no fault.
+func (c *Consumer) unmatched(b bad, topic string, m *record) {
+	if c.cfg.KeepUnmatched && c.cfg.DeadLetter != "" {
 		c.dead.send(b, topic, m)
 	}
 }

@@ -33,8 +33,20 @@ func blockFetches(k *kfake.Cluster) (free func()) {
 
 func TestConsumerBadRecords(t *testing.T) {
 	t.Parallel()
+	for _, keep := range []bool{true, false} {
+		testBadRecords(t, keep)
+	}
+}
+
+// testBadRecords: keep makes dead letters also of records that no route names.
+func testBadRecords(t *testing.T, keep bool) {
+	t.Helper()
+	letters := 25
+	if keep {
+		letters++
+	}
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a", "dead"))
-	r := newRig(t, k.ListenAddrs(), Config{DeadLetter: "dead", MaxRecord: 1000},
+	r := newRig(t, k.ListenAddrs(), Config{DeadLetter: "dead", MaxRecord: 1000, KeepUnmatched: keep},
 		Route{Topic: "a", Match: map[string]string{"@header.skip": "no"}, Rooms: []string{"all"}, Key: "{s}", Type: "x"}).start().ready()
 	m := r.join("all")
 	w := newWriter(t, k.ListenAddrs(), nil)
@@ -52,28 +64,32 @@ func TestConsumerBadRecords(t *testing.T) {
 	for range 20 {
 		put(`{`, "skip", "no")
 	}
+	put("null", "skip", "no") // its room's key is in the value
 	put(`{"s":"end"}`, "skip", "no")
 	if got := datas(m.wait(2)); got[0] != `{"s":"good"}` || got[1] != `{"s":"end"}` {
 		t.Errorf("read %v", got)
 	}
-	eventually(t, "all dead letters", func() bool { return r.c.Stats().DeadLetters == 25 })
+	eventually(t, "all dead letters", func() bool { return r.c.Stats().DeadLetters == uint64(letters) })
 	s := r.c.Stats()
-	want := map[string]uint64{"json": 21, "utf8": 1, "field": 1, "size": 1, "room": 0, "route": 1}
+	want := map[string]uint64{"json": 21, "utf8": 1, "field": 2, "size": 1, "room": 0}
 	for reason, n := range want {
 		if s.Bad[reason] != n {
 			t.Errorf("%d are bad for %s, want %d", s.Bad[reason], reason, n)
 		}
 	}
-	if s.Processed != 27 || s.DeadLettersLost != 0 {
+	if _, is := s.Bad[unmatched.String()]; is || s.Processed != 28 || s.DeadLettersLost != 0 || s.Topics[0].Unmatched != 1 {
 		t.Errorf("stats %+v", s)
 	}
 	for _, line := range []string{
 		"topic=a partition=0 offset=1 reason=json", "topic=a partition=0 offset=2 reason=utf8", "topic=a partition=0 offset=3 reason=field",
-		"topic=a partition=0 offset=4 reason=route", "topic=a partition=0 offset=5 reason=size",
+		"topic=a partition=0 offset=5 reason=size",
 	} {
 		if r.log.count(line) != 1 {
 			t.Errorf("%d lines %q", r.log.count(line), line)
 		}
+	}
+	if r.log.count("offset=4") != 0 {
+		t.Error("a record that is for nobody is warned of")
 	}
 	if n := r.log.count("reason=json"); n != sampleLines {
 		t.Errorf("%d lines for one reason, want %d", n, sampleLines)
@@ -85,17 +101,20 @@ func TestConsumerBadRecords(t *testing.T) {
 			for _, h := range m.Headers {
 				got = append(got, h.Key+"="+string(h.Value))
 			}
-			if s := strings.Join(got, " "); s != "skip=no own=header tapecast.reason=field tapecast.topic=a tapecast.partition=0 tapecast.offset=3" || string(m.Key) != "k" || string(m.Value) != `{"x":"no s"}` {
+			if s := strings.Join(got, " "); s != "skip=no own=header tapecast.reason=field tapecast.topic=a tapecast.partition=0 tapecast.offset=3 tapecast.key=k" || string(m.Key) != "a:0:3" || string(m.Value) != `{"x":"no s"}` {
 				t.Errorf("dead letter %s=%s: %s", m.Key, m.Value, s)
 			}
 		}
 		n++
-		return n < 25
+		if last := m.Headers[len(m.Headers)-1]; n == letters && (m.Value == nil || last.Key != headerTombstone) {
+			t.Errorf("a tombstone's letter has the value %q and the header %s", m.Value, last.Key)
+		}
+		return n < letters
 	})
 	// The offsets of bad records are progress too.
 	put(`{`, "skip", "no")
 	eventually(t, "past the bad record", func() bool {
-		return strings.HasSuffix(string(r.join("all").joined.AppendJSON(nil)), `"0":27}`)
+		return strings.HasSuffix(string(r.join("all").joined.AppendJSON(nil)), `"0":28}`)
 	})
 }
 

@@ -262,7 +262,12 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 		if r.c.cfg.DeadLetter != "" && r.rec.headers == nil {
 			r.rec.headers = e.headers()
 		}
-		r.c.bad(b, rd.topic.name, &r.rec)
+		if b.reason == unmatched {
+			p.fresh.unmatched++
+			r.c.unmatched(b, rd.topic.name, &r.rec)
+		} else {
+			r.c.bad(b, rd.topic.name, &r.rec)
+		}
 	}
 	size := uint64(len(r.rec.key) + len(r.rec.value))
 	r.since.records++

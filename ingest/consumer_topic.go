@@ -21,6 +21,7 @@ type topic struct {
 	// Its figures; readers add to them once a batch.
 	records, bytes atomic.Uint64
 	newest         atomic.Int64  // of the records' timestamps, ms; those ahead left out
+	unmatched      atomic.Uint64 // records that no route's match names
 	ahead          atomic.Uint64 // records whose timestamp is more than maxAhead in the future
 	bad            [reasons]atomic.Uint64
 
@@ -55,8 +56,8 @@ type partition struct {
 	leader int32    // leader epoch of the last record; never falls within a log
 	dirty  bool     // read has moved since the last batch
 	fresh  struct { // read since the last batch
-		records, bytes, ahead uint64
-		newest                int64 // of their timestamps
+		records, bytes, ahead, unmatched uint64
+		newest                           int64 // of their timestamps
 	}
 	beyond int // looks at which read was beyond the partition's end
 
@@ -72,13 +73,14 @@ func (t *topic) count(p *partition) {
 	for at := t.newest.Load(); p.fresh.newest > at && !t.newest.CompareAndSwap(at, p.fresh.newest); at = t.newest.Load() {
 	}
 	t.ahead.Add(p.fresh.ahead)
-	p.fresh.records, p.fresh.bytes, p.fresh.ahead = 0, 0, 0
+	t.unmatched.Add(p.fresh.unmatched)
+	p.fresh.records, p.fresh.bytes, p.fresh.ahead, p.fresh.unmatched = 0, 0, 0, 0
 }
 
 // badByReason is how many records were not routed, by reason.
 func (t *topic) badByReason() map[string]uint64 {
 	out := map[string]uint64{}
-	for r := reason(1); r < reasons; r++ {
+	for r := reason(1); r < unmatched; r++ {
 		out[r.String()] = t.bad[r].Load()
 	}
 	return out

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,8 @@ const (
 	headerTopic     = "tapecast.topic"
 	headerPartition = "tapecast.partition"
 	headerOffset    = "tapecast.offset"
+	headerKey       = "tapecast.key"       // the record's; left out where it has none
+	headerTombstone = "tapecast.tombstone" // true: the record has no value, and the letter an empty one
 )
 
 // deadLetters produces bad records to a topic of their own. It never waits:
@@ -33,9 +36,16 @@ func (d *deadLetters) send(b bad, topic string, m *record) {
 		kafka.Header{Key: headerPartition, Value: strconv.AppendInt(nil, int64(m.partition), 10)},
 		kafka.Header{Key: headerOffset, Value: strconv.AppendInt(nil, m.offset, 10)},
 	)
+	if m.key != nil {
+		headers = append(headers, kafka.Header{Key: headerKey, Value: m.key})
+	}
+	value := m.value
+	if value == nil { // compaction would drop the letter
+		headers, value = append(headers, kafka.Header{Key: headerTombstone, Value: []byte("true")}), []byte{}
+	}
 	letter := &kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &d.topic, Partition: kafka.PartitionAny},
-		Key:            m.key, Value: m.value, Headers: headers,
+		Key:            letterKey(topic, m), Value: value, Headers: headers,
 	}
 	if m.time >= 0 {
 		letter.Timestamp = time.UnixMilli(m.time)
@@ -43,6 +53,12 @@ func (d *deadLetters) send(b bad, topic string, m *record) {
 	if err := d.producer.Produce(letter, nil); err != nil {
 		d.lost.Add(1)
 	}
+}
+
+// letterKey is the same for the same record on every node, so that a compacted topic keeps
+// one letter of each.
+func letterKey(topic string, m *record) []byte {
+	return fmt.Appendf(nil, "%s:%d:%d", topic, m.partition, m.offset)
 }
 
 // reported counts what became of a dead letter.

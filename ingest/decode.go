@@ -81,7 +81,7 @@ func (d *decoder) route(t *topicRoutes, m *record) bad {
 		}
 	}
 	d.begin(m)
-	fits, blind := false, bad{fault: fault{reason: badRoute}}
+	fits, blind := false, bad{fault: fault{reason: unmatched}}
 	for _, r := range t.routes {
 		if !sound && !r.binary {
 			continue

@@ -73,7 +73,7 @@ func TestKeyFormats(t *testing.T) {
 	// A condition sees what the room does.
 	f = routed(t, Route{Match: map[string]string{"@key": "4*"}, Rooms: []string{"trades"}, Type: "x", KeyFormat: "int64"})
 	f(message(long(42), `1`), 0, "trades x - 1")
-	f(message(long(24), `1`), badRoute)
+	f(message(long(24), `1`), unmatched)
 	f(message("42", `1`), badKey)
 }
 
@@ -237,5 +237,5 @@ func TestTombstoneOfAnotherRoute(t *testing.T) {
 	)
 	f(message("7", `null`, "gone", "1"), 0, "user:7 gone - null")
 	f(message("7", `null`), badField)
-	f(message("7", `{"e":"old"}`), badRoute)
+	f(message("7", `{"e":"old"}`), unmatched)
 }

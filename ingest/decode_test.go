@@ -123,12 +123,12 @@ func TestDecodeEnvelopes(t *testing.T) {
 	f(message("x", `{"data":null,"metadata":{"eventType":"system.on"}}`), 0, `system_alerts system.on - null`)
 	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":true}}`), 0,
 		`user:7 t - {"metadata":{"eventType":"user.hi","userId":"7","urgent":true}}`)
-	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":false}}`), badRoute)
-	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":{}}}`), badRoute)
-	f(message("x", `{"metadata":{"eventType":"order.new"},"data":1}`), badRoute)
+	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":false}}`), unmatched)
+	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":{}}}`), unmatched)
+	f(message("x", `{"metadata":{"eventType":"order.new"},"data":1}`), unmatched)
 	f(message("x", `{"metadata":{"eventType":"system.halt"}}`), badField)
 	f(message("x", `{"metadata":{"eventType":"portfolio.x","userId":42},"data":{}}`), badField)
-	f(message("x", `{"metadata":5}`), badRoute)
+	f(message("x", `{"metadata":5}`), unmatched)
 	f(message("x", `null`), badField) // a tombstone: nobody knows whose
 }
 
@@ -136,10 +136,10 @@ func TestDecodeHeaders(t *testing.T) {
 	f := routed(t, Route{Match: map[string]string{"@header.kind": "trade", "@key": "B*"}, Rooms: []string{"trades:{@header.symbol}"}, Key: "{@key}", Type: "{@header.kind}"})
 	f(message("BTC", `1`, "symbol", "old", "kind", "trade", "symbol", "BTC"), 0, "trades:BTC trade BTC 1") // the last header counts
 	f(message("BTC", `1`, "kind", "trade"), badField)
-	f(message("BTC", `1`, "kind", "quote", "symbol", "BTC"), badRoute)
-	f(message("ETH", `1`, "kind", "trade", "symbol", "BTC"), badRoute)
+	f(message("BTC", `1`, "kind", "quote", "symbol", "BTC"), unmatched)
+	f(message("ETH", `1`, "kind", "trade", "symbol", "BTC"), unmatched)
 	f(message("BTC", `1`, "kind", "trade", "symbol", "\xff"), badRoom)
-	f(message("BTC", `1`), badRoute)
+	f(message("BTC", `1`), unmatched)
 }
 
 func TestDecodeBare(t *testing.T) {

@@ -143,8 +143,8 @@ func TestMetricsText(t *testing.T) {
 	eventually(t, "the figures have arrived", func() bool {
 		_, _, body = s.ask(t, "GET", "/metrics", "")
 		for _, want := range []string{
-			"tapecast_messages_sent_total 1\n", `tapecast_topic_bad_total{topic="events",reason="route"} 1`,
-			`tapecast_ingest_bad_total{reason="route"} 1`,
+			"tapecast_messages_sent_total 1\n", `tapecast_topic_bad_total{topic="events",reason="json"} 0`,
+			`tapecast_ingest_unmatched_total{topic="events"} 1`,
 			`tapecast_kafka_lag{topic="events"} 0`,
 		} {
 			if !strings.Contains(body, want) {

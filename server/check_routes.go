@@ -10,6 +10,10 @@ import (
 
 // checkRoutes compiles the routes against the catalog of rooms.
 func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
+	c.oneOf("ingest.unmatched", cfg.Ingest.Unmatched, "ignore", "dead_letter")
+	if cfg.Ingest.Unmatched == "dead_letter" && cfg.Kafka.DeadLetter == "" {
+		c.add("ingest.unmatched", "is dead_letter, but there is no dead-letter topic", "name one in kafka.dead_letter, or write ignore")
+	}
 	refused := maps.Clone(c.keys)
 	routes := cfg.Routes()
 	if len(cfg.Ingest.Routes) == 0 {

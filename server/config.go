@@ -219,7 +219,9 @@ type KafkaConfig struct {
 	// Consumers is the number of librdkafka consumers that share the partitions.
 	// Default 0: one.
 	Consumers int `koanf:"consumers"`
-	// DeadLetter is the topic that refused records go to. Default "": none.
+	// DeadLetter is the topic that refused records go to, each under the key
+	// topic:partition:offset: a compacted topic holds it once, however many nodes refuse it.
+	// Default "": none.
 	DeadLetter string `koanf:"dead_letter"`
 	// MetadataEvery is the time between two looks for new partitions and topics made
 	// anew. Default 5s.

@@ -45,7 +45,7 @@ func Default() *Config {
 		Classes:  defaultClasses(),
 		Rooms:    defaultRooms(),
 		AutoJoin: []string{"prices", "trades", "system_alerts", "user:{sub}", "portfolio:{sub}", "orders:{sub}", "notifications:{sub}"},
-		Ingest:   IngestConfig{Market: true},
+		Ingest:   IngestConfig{Market: true, Unmatched: "ignore"},
 	}
 }
 

@@ -5,6 +5,10 @@ type IngestConfig struct {
 	// Routes: every one that fits a record applies. Default none with kafka.brokers,
 	// else the routes of the demo market.
 	Routes []RouteConfig `koanf:"routes"`
+	// Unmatched is what becomes of records that no route's match names: ignore (default)
+	// counts them, dead_letter sends them to kafka.dead_letter too. That a record is for
+	// nobody is no fault.
+	Unmatched string `koanf:"unmatched"`
 	// Market feeds the embedded broker from the generated market. Default true;
 	// without meaning where kafka.brokers is set.
 	Market bool `koanf:"market"`

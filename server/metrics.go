@@ -230,6 +230,10 @@ func writeIngestMetrics(m metricWriter, i ingest.Stats) {
 	for _, reason := range sortedKeys(i.Bad) {
 		m.labelled("tapecast_ingest_bad_total", "reason", reason, float64(i.Bad[reason]))
 	}
+	m.family("tapecast_ingest_unmatched_total", "counter", "Records that no route's match names, and so are for nobody, by topic.")
+	for _, t := range i.Topics {
+		m.labelled("tapecast_ingest_unmatched_total", "topic", t.Topic, float64(t.Unmatched))
+	}
 	m.counter("tapecast_ingest_dead_letters_total", "Bad records stored in the dead-letter topic.", i.DeadLetters)
 	m.counter("tapecast_ingest_dead_letters_lost_total", "Bad records that could not be stored there.",
 		i.DeadLettersLost)

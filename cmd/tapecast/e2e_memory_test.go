@@ -136,7 +136,7 @@ func TestNamesNobodyFeeds(t *testing.T) {
 		t.Errorf("the log has %v", line)
 	}
 	dead := k.read(t, "dead")
-	if n := len(dead[0]); n != 2 || !strings.HasPrefix(string(dead[0][0].value), `{"s":"R`) || string(dead[0][0].key) != "k" {
+	if n := len(dead[0]); n != 2 || !strings.HasPrefix(string(dead[0][0].value), `{"s":"R`) || !strings.HasPrefix(string(dead[0][0].key), "deals:0:") {
 		t.Errorf("%d dead letters, %+v", n, dead[0])
 	}
 }
