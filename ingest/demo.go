@@ -19,7 +19,7 @@ func DemoTopics() []TopicSpec {
 func DemoRoutes() []Route {
 	event := func(kind string) map[string]string { return map[string]string{"metadata.eventType": kind + ".*"} }
 	return []Route{
-		{Topic: "market.ticker", Rooms: []string{"prices", "prices:{s}"}, Key: "{s}", Type: "price_update"},
+		{Topic: "market.ticker", Rooms: []string{"prices", "prices:{@key}"}, Key: "{@key}", Type: "price_update"},
 		{Topic: "market.trades", Rooms: []string{"trades", "trades:{s}"}, Key: "{s}", Type: "trade_update"},
 		{Topic: "private.orders", Rooms: []string{"orders:{@key}"}, Key: "{orderId}", Type: "order_update", Partitioner: "murmur2"},
 		{Topic: "events", Match: event("portfolio"), Rooms: []string{"portfolio:{metadata.userId}"}, Key: "{data.asset}", Type: "portfolio_update", Payload: "data"},

@@ -36,7 +36,7 @@ type Route struct {
 	// Partitioner names what the producers choose partitions with by the record's key:
 	// murmur2 (the Java client), consistent (librdkafka's default: consistent_random)
 	// or fnv1a. It is a check: records that lie elsewhere are delivered as all others,
-	// and counted (Stats.Misplaced). Empty: nothing is checked.
+	// counted (Stats.Misplaced), and degrade Health for a while. Empty: nothing is checked.
 	Partitioner string
 	// Tombstones says that the topic holds records without a value.
 	Tombstones bool
@@ -60,6 +60,8 @@ type Router struct {
 	topics []*topicRoutes // in the order of first mention
 	byName map[string]*topicRoutes
 	left   map[string]left // by topic; the Consumer's
+
+	warnings []Fault
 }
 
 // topicRoutes is what is done with the records of one topic.

@@ -32,6 +32,7 @@ func Compile(routes []Route, catalog *rooms.Catalog) (*Router, []*rooms.Feed, []
 	}
 	c.landElsewhere()
 	c.findTwice()
+	c.warn()
 	for _, t := range c.router.topics {
 		if t.fields.slots == 0 {
 			t.fields = nil

@@ -80,7 +80,7 @@ func (cfg *Config) Warnings() []string {
 		out = append(out, fmt.Sprintf("admin.token_file: every user of this machine may open %s (mode %04o); "+
 			"chmod 600 it", a.TokenFile, info.Mode().Perm()))
 	}
-	return out
+	return append(out, cfg.routeWarnings()...)
 }
 
 // OnLoopback reports whether only this machine can reach an address that is listened on.

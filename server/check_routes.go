@@ -38,6 +38,19 @@ func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
 	}
 }
 
+// routeWarnings is what is odd about the routes.
+func (cfg *Config) routeWarnings() (out []string) {
+	catalog, err := cfg.Catalog()
+	if err != nil || len(cfg.Ingest.Routes) == 0 {
+		return nil
+	}
+	router, _, _ := ingest.Compile(cfg.Routes(), catalog)
+	for _, w := range router.Warnings() {
+		out = append(out, index("ingest.routes", w.Route)+"."+w.Field+": "+w.Msg)
+	}
+	return out
+}
+
 // checkDemo checks that the operator's rooms, if there are any, can be fed by the
 // demo market.
 func (c *collector) checkDemo(catalog *rooms.Catalog) {

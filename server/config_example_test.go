@@ -31,7 +31,7 @@ rooms:                      # pattern -> class; anything else is an unknown room
 auto_join: [prices, trades, system_alerts, "user:{sub}", "portfolio:{sub}", "orders:{sub}", "notifications:{sub}"]
 ingest:
   routes:                   # every route that fits applies
-    - {topic: market.ticker, rooms: ["prices", "prices:{s}"], key: "{s}", type: price_update}
+    - {topic: market.ticker, rooms: ["prices", "prices:{@key}"], key: "{@key}", type: price_update}
     - {topic: market.trades, rooms: ["trades", "trades:{s}"], type: trade_update}
     - {topic: private.orders, rooms: ["orders:{@key}"], type: order_update, partitioner: murmur2}
     # one topic of events in envelopes {"metadata":{…},"data":{…}}:
@@ -48,7 +48,7 @@ func TestDesignExamplePasses(t *testing.T) {
 		t.Errorf("market is %+v", got)
 	}
 	if r := cfg.Ingest.Routes; len(r) != 5 || r[3].Match["metadata.eventType"] != "portfolio.*" || r[3].Payload != "data" ||
-		r[2].Partitioner != "murmur2" || strings.Join(r[0].Rooms, " ") != "prices prices:{s}" {
+		r[2].Partitioner != "murmur2" || strings.Join(r[0].Rooms, " ") != "prices prices:{@key}" {
 		t.Errorf("the routes are %+v", r)
 	}
 	want := "2 brokers, 5 routes from 4 topics, 9 room patterns, 6 classes, 7 rooms joined automatically, HS256"
@@ -74,7 +74,7 @@ func TestDesignExampleBroken(t *testing.T) {
 	f(`"prices:*", class: market`, `"prices:*", class: markt`, `c.yaml:13: rooms[1].class: "markt" is unknown; did you mean market?`)
 	f(`"{sub}", lag`, `sub, lag`, `c.yaml:10: classes.private.owner: "sub" is no owner`)
 	f(`"user:{sub}"`, `"usr:{sub}"`, `c.yaml:21: auto_join[3]: "usr:{sub}" fits no pattern of rooms; did you mean user:{sub}?`)
-	f(`key: "{s}"`, `keys: "{s}"`, `c.yaml:24: ingest.routes[0].keys: unknown key; did you mean ingest.routes[0].key?`)
+	f(`key: "{@key}"`, `keys: "{@key}"`, `c.yaml:24: ingest.routes[0].keys: unknown key; did you mean ingest.routes[0].key?`)
 	f(`"trades:{s}"`, `"trade:{s}"`, `c.yaml:25: ingest.routes[1].rooms: "trade:{s}" matches no room pattern`)
 	f("murmur2", "murmur", `c.yaml:26: ingest.routes[2].partitioner: "murmur" is no partitioner`)
 }

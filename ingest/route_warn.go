@@ -1,0 +1,87 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Warnings are what is odd about the routes, though they can be used: for `tapecast check`.
+func (r *Router) Warnings() []Fault { return r.warnings }
+
+// warn looks for what is odd, once all routes are compiled.
+func (c *compiler) warn() {
+	for _, l := range c.landed {
+		if l.room.base == nil {
+			continue
+		}
+		c.warnOverlap(l)
+		c.warnDeletions(l)
+		c.warnPublic(l)
+	}
+	slices.SortStableFunc(c.router.warnings, func(a, b Fault) int { return a.Route - b.Route })
+}
+
+func (c *compiler) warning(route int, field, format string, args ...any) {
+	f := Fault{route, field, fmt.Sprintf(format, args...)}
+	if !slices.Contains(c.router.warnings, f) {
+		c.router.warnings = append(c.router.warnings, f)
+	}
+}
+
+// warnOverlap says which names of a template another pattern takes, so that their records
+// are refused.
+func (c *compiler) warnOverlap(l landing) {
+	for _, p := range l.others {
+		if l.room.lands(p) {
+			continue
+		}
+		names := "the name"
+		if !p.Literal() {
+			names = "names that begin with"
+		}
+		c.warning(l.index, "rooms", "%q is for rooms of pattern %q, but %s %q would fall into %q, and since one of the two is private "+
+			"such records are refused: give one of the patterns a beginning of its own", l.room.text, l.room.base.Match, names, p.Prefix(), p.Match)
+	}
+}
+
+// warnDeletions says where rooms keep last values that a tombstone cannot delete. A route
+// that is chosen by the value is for events, and takes no tombstones anyway.
+func (c *compiler) warnDeletions(l landing) {
+	class := l.room.base.Class
+	if !class.Conflate && !class.Snapshot || l.route.bare || c.tombs[c.source[l.index].Topic] && class.Conflate {
+		return // the last: a fault already
+	}
+	for _, cond := range l.route.conds {
+		if cond.from.kind == fromValue {
+			return
+		}
+	}
+	const why = "%q comes from the value, which a tombstone does not have, and class %q of room %q keeps last values: on a compacted " +
+		"topic deletions would reach nobody; take it from {@key} or {@header.x}"
+	if l.room.uses(fromValue) {
+		c.warning(l.index, "rooms", why, l.room.text, class.Name, l.room.text)
+	}
+	if l.route.key != nil && l.route.key.uses(fromValue) {
+		c.warning(l.index, "key", why, l.route.key.text, class.Name, l.room.text)
+	}
+}
+
+// warnPublic says where anybody may read what a topic of private rooms holds: rooms by
+// name, and one room where the same record goes to private ones.
+func (c *compiler) warnPublic(l landing) {
+	if l.room.base.Class.Private() {
+		return
+	}
+	for _, other := range c.landed {
+		base := other.room.base
+		if base == nil || other.topic != l.topic || !base.Class.Private() {
+			continue
+		}
+		if !l.room.constant() || other.index == l.index || c.fitTogether(other.index, l.index) {
+			c.warning(l.index, "rooms", "%q is public, by room pattern %q of class %q, and its topic %q feeds private rooms too (%q): "+
+				"anybody may read it; give the pattern a private class, or the public records a topic of their own",
+				l.room.text, l.room.base.Match, l.room.base.Class.Name, l.topic.feed.Topic(), base.Match)
+			return
+		}
+	}
+}
