@@ -223,15 +223,19 @@ func (a *recaller) gather(first *asked, now time.Time) *group {
 		g.want[w.user] = max(g.want[w.user], n)
 	}
 	join(first)
-	var others []*asked
+	type other struct {
+		w    *asked
+		lack int64 // its partitions are looked at once, not at each comparison
+	}
+	var others []other
 	for _, w := range a.asked {
 		if w != first && w.topic == g.topic && a.mayRead(w, now) {
-			others = append(others, w)
+			others = append(others, other{w, w.lack()})
 		}
 	}
-	slices.SortFunc(others, func(x, y *asked) int { return cmp.Compare(x.lack(), y.lack()) })
-	for _, w := range others {
-		join(w)
+	slices.SortFunc(others, func(x, y other) int { return cmp.Compare(x.lack, y.lack) })
+	for _, o := range others {
+		join(o.w)
 	}
 	return g
 }

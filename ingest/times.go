@@ -203,7 +203,7 @@ func (a *times) find(key timeAsked, w *timeWaiting) (rooms.Positions, error) {
 	switch {
 	case a.c.ctx.Err() != nil:
 		return rooms.Positions{}, rooms.ErrStopped
-	case ok && now.Before(known.until) && known.at.Epoch == epoch:
+	case ok && now.Before(known.until) && known.at.Epoch == epoch && len(known.at.Offsets) == n:
 		return known.at, nil
 	case epoch == "" || n == 0:
 		return rooms.Positions{}, &rooms.NotNowError{

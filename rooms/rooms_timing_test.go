@@ -98,9 +98,9 @@ func BenchmarkCut(b *testing.B) {
 // BenchmarkJoin is what joining and leaving seven rooms costs an appender and
 // the one who asks, for a user who is new and for one whose rooms are there.
 func BenchmarkJoin(b *testing.B) {
-	f := func(name string, user func(i int) string) {
+	f := func(name string, partitions int32, user func(i int) string) {
 		b.Run(name, func(b *testing.B) {
-			feed := newOpenFeed(3)
+			feed := newOpenFeed(partitions)
 			global, own := &Class{Name: "g"}, &Class{Name: "own", Owner: "{sub}"}
 			patterns := []*Pattern{
 				{Match: "prices", Class: global, Feed: feed}, {Match: "trades", Class: global, Feed: feed}, {Match: "system_alerts", Class: global, Feed: feed},
@@ -108,7 +108,7 @@ func BenchmarkJoin(b *testing.B) {
 				{Match: "orders:{owner}", Class: own, Feed: feed}, {Match: "notifications:{owner}", Class: own, Feed: feed},
 			}
 			m := newManual(b, Config{Shards: 2}, patterns...)
-			for part := range int32(3) {
+			for part := range partitions {
 				m.batch.Progress(feed, part, 1000)
 			}
 			m.send()
@@ -142,8 +142,9 @@ func BenchmarkJoin(b *testing.B) {
 			}
 		})
 	}
-	f("new", func(i int) string { return fmt.Sprint("u", i) })
-	f("known", func(i int) string { return fmt.Sprint("u", i%100) })
+	f("new", 3, func(i int) string { return fmt.Sprint("u", i) })
+	f("known", 3, func(i int) string { return fmt.Sprint("u", i%100) })
+	f("new of 64", 64, func(i int) string { return fmt.Sprint("u", i) })
 }
 
 // BenchmarkPositionsAt is what `positions`, `list_subscriptions` and a leave

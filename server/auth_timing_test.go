@@ -8,6 +8,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"tapecast/loop"
+	"tapecast/rooms"
 )
 
 // BenchmarkParseToken checks tokens that were never seen before: part of the
@@ -50,6 +51,53 @@ func BenchmarkHandshake(b *testing.B) {
 		}
 		c.SetTimer(time.Time{})
 		h.closed(c, 1000)
+	}
+}
+
+// BenchmarkAutoSubscribed is the notice of seven rooms that are level, on a topic of as
+// many partitions.
+func BenchmarkAutoSubscribed(b *testing.B) {
+	for _, partitions := range []int32{1, 6, 64} {
+		b.Run(fmt.Sprint(partitions), func(b *testing.B) {
+			feed := rooms.NewFeed("t")
+			pattern := &rooms.Pattern{Match: "orders:{owner}", Class: &rooms.Class{Name: "private", Owner: "{sub}"}, Feed: feed}
+			catalog, err := rooms.NewCatalog([]*rooms.Pattern{pattern})
+			if err != nil {
+				b.Fatal(err)
+			}
+			table, err := rooms.New(rooms.Config{Catalog: catalog, Feeds: []*rooms.Feed{feed}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			table.Start()
+			defer table.Stop()
+			feed.Open("k3x9", partitions)
+			batch := table.NewBatch()
+			for part := range partitions {
+				batch.Progress(feed, part, 1_000_000+int64(part))
+			}
+			if err := batch.Send(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			a, done := &asking{}, make(chan struct{})
+			j := &rooms.Join{Done: func(*rooms.Join) { close(done) }}
+			for i := range 7 {
+				name := fmt.Sprintf("orders:%d", i)
+				a.names = append(a.names, name)
+				a.refs = append(a.refs, loop.RoomRef{Name: name, Pattern: pattern})
+				j.Rooms = append(j.Rooms, rooms.Seat{Name: name, Pattern: pattern})
+			}
+			table.Join(table.Listen(func([]*rooms.Sub) {}), j)
+			<-done
+			var joined []loop.Joined
+			for _, s := range j.Rooms {
+				joined = append(joined, loop.Joined{Name: s.Name, Class: "private", Positions: s.Positions})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				b.SetBytes(int64(len(a.appendAutoSubscribed(make([]byte, 0, autoSubscribedSize(joined)), joined))))
+			}
+		})
 	}
 }
 

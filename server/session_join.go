@@ -221,8 +221,18 @@ func (h *handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 		}
 		s.mu.Unlock()
 		h.times.join.Update(time.Since(start).Seconds())
-		return a.appendAutoSubscribed(make([]byte, 0, 192+64*len(names)), joined)
+		return a.appendAutoSubscribed(make([]byte, 0, autoSubscribedSize(joined)), joined)
 	})
+}
+
+// autoSubscribedSize is about what the notice takes: a buffer that grows is copied.
+func autoSubscribedSize(joined []loop.Joined) int {
+	n := 192
+	for i := range joined {
+		// The name stands there twice; a partition and its offset take 16 bytes or so.
+		n += 32 + 2*len(joined[i].Name) + 16*len(joined[i].Positions.Offsets)
+	}
+	return n
 }
 
 // appendAutoSubscribed appends the notice that names the rooms joined on
