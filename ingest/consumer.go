@@ -29,6 +29,8 @@ type Config struct {
 	Consumers int
 	// DeadLetter is the topic that bad records are produced to; empty: none.
 	DeadLetter string
+	// RequireAll keeps Ready false as long as Kafka says that a topic does not exist.
+	RequireAll bool
 	// KeepUnmatched makes dead letters also of records that no route's Match names.
 	KeepUnmatched bool
 	// MaxRecord is the most bytes that key and value of a record may have
@@ -108,7 +110,7 @@ type Stats struct {
 	Bytes     uint64            // of their keys and values
 	Bad       map[string]uint64 // records not routed, by reason
 	Up        bool              // the brokers answer, as far as is known
-	Misplaced uint64            // in another partition than their route's partitioner says
+	Misplaced uint64            // written since the start to another partition than their route's partitioner says
 	Repeated  uint64            // read a second time, and dropped
 	Lag       map[string]int64  // records that are not read yet, by topic
 	Topics    []TopicStats

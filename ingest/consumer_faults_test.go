@@ -121,13 +121,29 @@ func testBadRecords(t *testing.T, keep bool) {
 func TestDeadLettersLost(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
-	r := newRig(t, k.ListenAddrs(), Config{DeadLetter: "no-such-topic", Librdkafka: map[string]string{"message.timeout.ms": "300"}}, allOf("a")).start().ready()
+	r := newRig(t, k.ListenAddrs(), Config{DeadLetter: "none"}, allOf("a")).start().ready()
+	missing := func() bool {
+		ok, detail := r.c.Health()
+		return !ok && strings.Contains(detail, `dead-letter topic "none": does not exist`)
+	}
+	eventually(t, "said to be missing", missing)
 	m := r.join("all")
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.put("a", 0, "", "{")
 	w.put("a", 0, "", "{}")
 	m.wait(1)
-	eventually(t, "counted as lost", func() bool { return r.c.Stats().DeadLettersLost == 1 })
+	if n := r.c.Stats().DeadLettersLost; n != 1 { // at once
+		t.Errorf("%d letters are lost, want 1", n)
+	}
+	if err := k.CreateTopic("none", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "well again", func() bool { return !missing() })
+	w.put("a", 0, "", "{")
+	eventually(t, "stored", func() bool { return r.c.Stats().DeadLetters == 1 })
+	if n := r.log.count("dead letters cannot be stored"); n != 1 {
+		t.Errorf("%d lines say that letters cannot be stored", n)
+	}
 }
 
 func TestSampler(t *testing.T) {

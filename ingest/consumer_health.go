@@ -141,15 +141,23 @@ func (c *Consumer) sayAmiss() {
 }
 
 // Ready reports whether every partition is assigned and was caught up with the
-// end that it had at our start. Once true it stays so.
+// end that it had at our start. Topics that Kafka says do not exist are left out, unless
+// Config.RequireAll, as long as there is another. Once true it stays so.
 func (c *Consumer) Ready() bool {
 	if c.ready.Load() {
 		return true
 	}
+	now, caught := time.Now(), 0
 	for _, t := range c.topics {
-		if !t.caughtUp() {
+		switch {
+		case t.caughtUp():
+			caught++
+		case c.cfg.RequireAll || !t.forgiven(now):
 			return false
 		}
+	}
+	if caught == 0 && len(c.topics) > 0 {
+		return false
 	}
 	c.ready.Store(true)
 	return true
@@ -172,21 +180,29 @@ func (c *Consumer) Health() (ok bool, detail string) {
 		return false, out.text()
 	}
 	var faults []string
-	parts, absent := 0, 0
+	parts, known := 0, 0 // known: faults that say why themselves
 	for _, t := range c.topics {
 		n, why := t.status()
 		parts += n
 		if why == absentTopic {
-			absent++
+			known++
 		}
 		if why != "" {
 			faults = append(faults, fmt.Sprintf("topic %q: %s", t.name, why))
 		}
 	}
+	for _, t := range c.topics {
+		if why := t.strayFault(time.Now()); why != "" {
+			faults, known = append(faults, why), known+1
+		}
+	}
+	if why := c.dead.fault(); why != "" {
+		faults, known = append(faults, why), known+1
+	}
 	if faults == nil {
 		return true, fmt.Sprintf("reading %d topics with %d partitions", len(c.topics), parts)
 	}
-	if fault, ok := c.faults.worst(); ok && len(faults) > absent {
+	if fault, ok := c.faults.worst(); ok && len(faults) > known {
 		faults = append(faults, "a broker cannot be used: "+fault.text()+"; "+c.faults.remedy(fault))
 	}
 	return false, strings.Join(faults, "; ")

@@ -50,7 +50,7 @@ type reader struct {
 	latest int64                       // timestamp, ms: records beyond it are ahead
 	names  map[unsafe.Pointer]*reading // by librdkafka's pointer to the topic's name
 	dirty  []*partition                // whose read has moved since the last batch
-	since  struct{ records, bytes, repeated uint64 }
+	since  struct{ records, bytes, repeated, misplaced uint64 }
 
 	stuck atomic.Bool // some partition's offset is out of range: the watcher must look
 	worn  atomic.Bool // the client must be replaced
@@ -258,6 +258,7 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 	if routes.headers {
 		r.rec.headers = e.headers()
 	}
+	r.dec.counts = rd.topic.strays.known()
 	if b := r.dec.route(routes, &r.rec); b.reason != 0 && offset >= p.filled {
 		if r.c.cfg.DeadLetter != "" && r.rec.headers == nil {
 			r.rec.headers = e.headers()
@@ -268,6 +269,10 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 		} else {
 			r.c.bad(b, rd.topic.name, &r.rec)
 		}
+	}
+	if r.dec.misplaced && offset >= p.end { // what was there at our start may be from before the topic grew
+		r.since.misplaced++
+		r.c.strayed(rd.topic, &r.rec, r.latest-maxAhead.Milliseconds())
 	}
 	size := uint64(len(r.rec.key) + len(r.rec.value))
 	r.since.records++
@@ -321,9 +326,8 @@ func (r *reader) flush() bool {
 	f.processed.Add(r.since.records)
 	f.bytes.Add(r.since.bytes)
 	f.repeated.Add(r.since.repeated)
-	f.misplaced.Add(r.dec.misplaced)
-	r.dec.misplaced = 0
-	r.since = struct{ records, bytes, repeated uint64 }{}
+	f.misplaced.Add(r.since.misplaced)
+	r.since = struct{ records, bytes, repeated, misplaced uint64 }{}
 	return true
 }
 

@@ -24,11 +24,13 @@ type topic struct {
 	unmatched      atomic.Uint64 // records that no route's match names
 	ahead          atomic.Uint64 // records whose timestamp is more than maxAhead in the future
 	bad            [reasons]atomic.Uint64
+	strays         strays
 
-	mu    sync.Mutex
-	epoch string       // "": it was not seen yet
-	parts []*partition // by number; nil: not assigned yet
-	why   string       // why it is not read, or not all of it; "": it is
+	mu     sync.Mutex
+	epoch  string       // "": it was not seen yet
+	parts  []*partition // by number; nil: not assigned yet
+	why    string       // why it is not read, or not all of it; "": it is
+	absent time.Time    // since when why is absentTopic
 
 	// The watcher's own.
 	cluster string  // id of the cluster that it is in
@@ -107,6 +109,17 @@ func (t *topic) caughtUp() bool {
 		}
 	}
 	return len(t.parts) > 0
+}
+
+// forgivenAfter is for how long Kafka must say that a topic does not exist until a gateway
+// may be ready without it: one that was just made is not known everywhere.
+const forgivenAfter = 2 * time.Second
+
+// forgiven reports whether a gateway may be ready without the topic.
+func (t *topic) forgiven(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.why == absentTopic && now.Sub(t.absent) >= forgivenAfter
 }
 
 // set changes what others may look at.

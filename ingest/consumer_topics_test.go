@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,13 @@ import (
 func TestConsumerWaitsForTopic(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "b"))
-	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), Route{Topic: "b", Rooms: []string{"more"}}).start()
-	m := r.join("all")
+	r := newRig(t, k.ListenAddrs(), Config{RequireAll: true}, allOf("a"), Route{Topic: "b", Rooms: []string{"more"}}).start()
+	// A gateway that forgives topics is ready without it.
+	lax := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
+	if ok, detail := lax.c.Health(); ok || detail != `topic "a": does not exist` {
+		t.Errorf("ready with health %v, %s", ok, detail)
+	}
+	m, late := r.join("all"), lax.join("all")
 	eventually(t, "said to be missing", func() bool {
 		ok, detail := r.c.Health()
 		return !ok && detail == `topic "a": does not exist`
@@ -28,6 +34,7 @@ func TestConsumerWaitsForTopic(t *testing.T) {
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.numbers("a", 2, 0, 50)
 	checkNumbers(t, m.wait(50), 0, 50)
+	checkNumbers(t, late.wait(50), 0, 50)
 	r.ready()
 	if n := r.log.count("does not exist"); n != 1 {
 		t.Errorf("%d lines say that the topic is missing", n)
@@ -50,6 +57,48 @@ func TestConsumerPartitionsAdded(t *testing.T) {
 	}
 	if got := string(r.join("all").joined.AppendJSON(nil)); !strings.Contains(got, `"4":35`) {
 		t.Errorf("positions after growing: %s", got)
+	}
+}
+
+// A partitioner is a check: what lies elsewhere is delivered, counted once however many
+// routes take it, warned of once, and shows in health. What was there before, and where
+// the record would be without the partitions that were added, is no fault.
+func TestConsumerMisplaced(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
+	w := newWriter(t, k.ListenAddrs(), nil)
+	w.put("a", 1, "42", "0") // murmur2 says 0 of 2, and 4 of 6
+	w.flush()
+	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, Route{Topic: "a", Rooms: []string{"own:{@key}"}, Partitioner: "murmur2"},
+		Route{Topic: "a", Rooms: []string{"all"}, Partitioner: "murmur2"})
+	m := r.join("own:42")
+	r.start().ready()
+	w.put("a", 0, "42", "1")
+	m.wait(2)
+	if ok, detail := r.c.Health(); !ok || r.c.Stats().Misplaced != 0 {
+		t.Errorf("%d misplaced, health %v, %s", r.c.Stats().Misplaced, ok, detail)
+	}
+	misplaced := func(n uint64) {
+		t.Helper()
+		eventually(t, "counted", func() bool { return r.c.Stats().Misplaced >= n })
+		ok, detail := r.c.Health()
+		if want := fmt.Sprintf("topic %q: %d records so far lie in other partitions", "a", n); ok || !strings.HasPrefix(detail, want) {
+			t.Errorf("health %v, %s; want %s", ok, detail, want)
+		}
+	}
+	w.put("a", 1, "42", "2")
+	m.wait(3)
+	misplaced(1)
+	addPartitions(t, w, "a", 6)
+	w.put("a", 4, "42", "3")
+	m.wait(4) // so the partitions are known
+	w.put("a", 0, "42", "4")
+	w.put("a", 4, "42", "5")
+	w.put("a", 3, "42", "6")
+	m.wait(7)
+	misplaced(2)
+	if n := r.log.count("records lie in other partitions"); n != 1 {
+		t.Errorf("%d lines say that records lie elsewhere", n)
 	}
 }
 

@@ -84,6 +84,9 @@ func (c *Consumer) look() (wait time.Duration) {
 			}
 		}
 	}
+	if c.tendLetters(found) != nil {
+		wait = min(wait, lookSoon)
+	}
 	for _, r := range c.readers {
 		if err := c.repair(r); err != nil {
 			wait = min(wait, lookLost)
@@ -115,7 +118,7 @@ func (c *Consumer) repair(r *reader) error {
 	return err
 }
 
-// describe asks for the cluster's id and our topics.
+// describe asks for the cluster's id, our topics and that of dead letters.
 func (c *Consumer) describe() (cluster string, found map[string]kafka.TopicDescription, err error) {
 	found = map[string]kafka.TopicDescription{}
 	ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
@@ -128,12 +131,15 @@ func (c *Consumer) describe() (cluster string, found map[string]kafka.TopicDescr
 	if cl.ClusterID != nil {
 		cluster = *cl.ClusterID
 	}
-	if len(c.topics) == 0 {
-		return cluster, found, nil
-	}
 	var names []string
 	for _, t := range c.topics {
 		names = append(names, t.name)
+	}
+	if c.dead.topic != "" {
+		names = append(names, c.dead.topic)
+	}
+	if names == nil {
+		return cluster, found, nil
 	}
 	res, err := c.admin.DescribeTopics(ctx, kafka.NewTopicCollectionOfTopicNames(names), limit)
 	if err != nil {

@@ -27,9 +27,16 @@ type deadLetters struct {
 	topic      string
 	producer   *producer
 	sent, lost atomic.Uint64
+
+	why   atomic.Value // string: why none can be stored, as the watcher saw last; "": they can
+	asked bool         // the watcher's: brokers that make topics on demand were asked for it
 }
 
 func (d *deadLetters) send(b bad, topic string, m *record) {
+	if d.missing() != "" {
+		d.lost.Add(1) // librdkafka would find that out within a minute
+		return
+	}
 	headers := append(m.headers[:len(m.headers):len(m.headers)],
 		kafka.Header{Key: headerReason, Value: []byte(b.reason.String())},
 		kafka.Header{Key: headerTopic, Value: []byte(topic)},
@@ -53,6 +60,53 @@ func (d *deadLetters) send(b bad, topic string, m *record) {
 	if err := d.producer.Produce(letter, nil); err != nil {
 		d.lost.Add(1)
 	}
+}
+
+// missing is why no letter can be stored; empty: nothing is known against it.
+func (d *deadLetters) missing() string {
+	why, _ := d.why.Load().(string)
+	return why
+}
+
+// fault is what Health says of it.
+func (d *deadLetters) fault() string {
+	why := d.missing()
+	if why == "" {
+		return ""
+	}
+	return fmt.Sprintf("dead-letter topic %q: %s: bad records are counted and lost", d.topic, why)
+}
+
+// tendLetters looks whether the dead-letter topic is there. A topic that brokers make on
+// demand is asked for once. errUnfinished: whether it was made shows soon.
+func (c *Consumer) tendLetters(found map[string]kafka.TopicDescription) error {
+	d := c.dead
+	if d.topic == "" {
+		return nil
+	}
+	desc, ok := found[d.topic]
+	was, why := d.missing(), ""
+	switch code := desc.Error.Code(); {
+	case !ok || code == kafka.ErrUnknownTopicOrPart:
+		why = absentTopic
+		if !d.asked {
+			d.asked = true
+			_, _ = d.producer.GetMetadata(&d.topic, false, int(reachTimeout.Milliseconds()))
+			return errUnfinished
+		}
+	case code != kafka.ErrNoError:
+		why = desc.Error.String()
+	}
+	if d.why.Store(why); why == was {
+		return nil
+	}
+	if why == "" {
+		c.log.Info("dead letters can be stored", "topic", d.topic)
+		return nil
+	}
+	c.log.Warn("dead letters cannot be stored: bad records are counted and lost", "topic", d.topic, "error", why,
+		"remedy", "create the topic, or name another one in kafka.dead_letter")
+	return d.producer.Purge(kafka.PurgeQueue) // those that wait for it are lost too: reported counts them
 }
 
 // letterKey is the same for the same record on every node, so that a compacted topic keeps

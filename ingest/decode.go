@@ -26,9 +26,11 @@ type decoder struct {
 	maxRecord int                 // bytes of key and value together
 	add       func(*rooms.Record) // takes what has been routed; must copy Room and Key, may keep Value
 
-	// misplaced counts records that lie in another partition than the route's
-	// partitioner says.
-	misplaced uint64
+	// counts are the numbers of partitions that the topic has had, for partitioners.
+	counts []int32
+	// misplaced says that the record lies in another partition than a route's partitioner
+	// says, by any of counts.
+	misplaced bool
 
 	// origin is what a dead letter is made of, should a record be refused a room, which a
 	// crowded pattern's may be; nil: nothing is.
@@ -63,6 +65,7 @@ func newDecoder(maxRecord int, add func(*rooms.Record)) *decoder {
 // route sends one record to all rooms of all routes that fit it. A route with
 // a fault sends it nowhere; the first fault is returned.
 func (d *decoder) route(t *topicRoutes, m *record) bad {
+	d.misplaced = false
 	if len(m.key)+len(m.value) > d.maxRecord {
 		return bad{fault: fault{reason: badSize}, at: int32(len(m.key) + len(m.value))}
 	}
@@ -146,9 +149,7 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
 	if b := d.name(t, r, m); b.reason != 0 {
 		return b
 	}
-	if r.place != nil && len(m.key) > 0 && r.place(m.key, max(1, t.feed.Partitions())) != d.rec.Partition {
-		d.misplaced++
-	}
+	d.misplaced = d.misplaced || !r.places(m, d.counts)
 	d.rec.Type, d.rec.Key, d.rec.HasKey = typ, d.key, r.key != nil
 	d.rec.Value, d.rec.Binary = d.kept(value, r.payload == nil), r.binary
 	d.rec.Keyframe = keyframe

@@ -200,18 +200,24 @@ func TestDecodeFillsIn(t *testing.T) {
 	d := newDecoder(1<<20, func(r *rooms.Record) { got = *r })
 	m := message("42", `{}`)
 	m.partition = murmur2([]byte("42"), 3)
+	d.counts = []int32{3}
 	if b := d.route(topic, m); b.reason != 0 {
 		t.Fatal(b.detail())
 	}
 	if got.Partition != m.partition || got.Offset != 7 || got.Time != 1699123456789 {
 		t.Errorf("place %d:%d at %d", got.Partition, got.Offset, got.Time)
 	}
-	if d.misplaced != 0 {
+	if d.misplaced {
 		t.Error("a record in its partitioner's partition counts as misplaced")
 	}
 	m.partition = (m.partition + 1) % 3
-	if d.route(topic, m); d.misplaced != 1 {
+	if d.route(topic, m); !d.misplaced {
 		t.Error("a record in another partition than its partitioner's is not noticed")
+	}
+	// A producer that does not know yet that the topic has grown.
+	m.partition, d.counts = murmur2([]byte("42"), 2), []int32{6, 2}
+	if d.route(topic, m); d.misplaced || murmur2([]byte("42"), 6) == m.partition {
+		t.Error("a record counts as misplaced that is where it was before the topic grew")
 	}
 	m.time = -1
 	before := time.Now().UnixMilli()

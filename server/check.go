@@ -254,6 +254,7 @@ func (c *collector) checkKafka(k *KafkaConfig) {
 	if d, err := time.ParseDuration(k.Start); k.Start != "end" && k.Start != "beginning" && (err != nil || d <= 0) {
 		c.add("kafka.start", fmt.Sprintf("%q is no place to start from", k.Start), "write end, beginning, or a time back such as 30s")
 	}
+	c.oneOf("kafka.require_topics", k.RequireTopics, "any", "all")
 	if k.DeadLetter != "" && !topicName.MatchString(k.DeadLetter) {
 		c.add("kafka.dead_letter", fmt.Sprintf("%q is no topic name", k.DeadLetter), "use letters, digits, dots, dashes and underscores")
 	}

@@ -118,6 +118,7 @@ func TestSections(t *testing.T) {
 	f("log: {format: xml}", `c.yaml:1: log.format: "xml" is unknown; use one of auto, text, json`)
 	f("ingest: {unmatched: drop}", `c.yaml:1: ingest.unmatched: "drop" is unknown; use one of ignore, dead_letter`)
 	f("ingest: {unmatched: dead_letter}", `c.yaml:1: ingest.unmatched: is dead_letter, but there is no dead-letter topic; name one in kafka.dead_letter, or write ignore`)
+	f("kafka: {require_topics: some}", `c.yaml:1: kafka.require_topics: "some" is unknown; use one of any, all`)
 	f("limits: {burst: 0}", `c.yaml:1: limits.burst: 0 would let no message through at all; set 1 or more, or limits.messages_per_second to 0 for no limit`)
 	f("limits: {wildcards_per_connection: 256}", `c.yaml:1: limits.wildcards_per_connection: 256 is more than 255; set 255 or less, or 0 to allow none`)
 	f("limits: {rooms_per_connection: 500, rooms_per_wildcard: 501}", `c.yaml:1: limits.rooms_per_wildcard: 501 can never be reached: limits.rooms_per_connection is 500; set 500 or less, or limits.rooms_per_connection to more`)

@@ -223,6 +223,10 @@ type KafkaConfig struct {
 	// topic:partition:offset: a compacted topic holds it once, however many nodes refuse it.
 	// Default "": none.
 	DeadLetter string `koanf:"dead_letter"`
+	// RequireTopics is which topics of the routes must exist before the node is ready: any
+	// (default) forgives those that Kafka says do not, as long as there is one; health is
+	// degraded and names them. all waits for every one.
+	RequireTopics string `koanf:"require_topics"`
 	// MetadataEvery is the time between two looks for new partitions and topics made
 	// anew. Default 5s.
 	MetadataEvery time.Duration `koanf:"metadata_every"`

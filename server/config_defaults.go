@@ -36,6 +36,7 @@ func Default() *Config {
 		},
 		Kafka: KafkaConfig{
 			Start:         "end",
+			RequireTopics: "any",
 			MetadataEvery: 5 * time.Second,
 			MaxRecord:     1 << 20,
 			LookBack:      10 * time.Minute,

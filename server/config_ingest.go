@@ -52,8 +52,8 @@ type RouteConfig struct {
 	// Format is json (default) or, with envelope none, binary.
 	Format string `koanf:"format"`
 	// Partitioner is what the producers place keys with (murmur2, consistent_random, …).
-	// It is a check: records in another partition are delivered as all others, and
-	// counted. Default "": nothing is checked.
+	// It is a check: records in another partition are delivered as all others, counted,
+	// warned of once and named in health. Default "": nothing is checked.
 	Partitioner string `koanf:"partitioner"`
 	// Tombstones says that the topic holds records without a value. Default false.
 	Tombstones bool `koanf:"tombstones"`

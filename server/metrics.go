@@ -237,7 +237,7 @@ func writeIngestMetrics(m metricWriter, i ingest.Stats) {
 	m.counter("tapecast_ingest_dead_letters_total", "Bad records stored in the dead-letter topic.", i.DeadLetters)
 	m.counter("tapecast_ingest_dead_letters_lost_total", "Bad records that could not be stored there.",
 		i.DeadLettersLost)
-	m.counter("tapecast_ingest_misplaced_total", "Records in another partition than their route's partitioner says.",
+	m.counter("tapecast_ingest_misplaced_total", "Records written since the start to another partition than their route's partitioner says.",
 		i.Misplaced)
 	m.counter("tapecast_ingest_repeated_total", "Records read a second time, and dropped.", i.Repeated)
 	m.counter("tapecast_ingest_gaps_total", "Times that records were deleted before they were read.", i.Gaps)

@@ -132,8 +132,10 @@ func (s *Server) startConsumer(ctx context.Context) error {
 	k := &s.cfg.Kafka
 	c := ingest.New(ingest.Config{
 		Brokers: s.brokers, Librdkafka: k.Librdkafka, Start: k.Start, Consumers: k.Consumers,
-		DeadLetter: k.DeadLetter, KeepUnmatched: s.cfg.Ingest.Unmatched == "dead_letter", MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery, RecallMemory: int64(k.RecallMemory),
-		RecallBytes: orUnlimited(int64(s.cfg.Limits.RecallBytes)), LookBack: lookBack(k.LookBack), Log: s.log,
+		DeadLetter: k.DeadLetter, KeepUnmatched: s.cfg.Ingest.Unmatched == "dead_letter",
+		RequireAll: k.RequireTopics == "all", MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery,
+		RecallMemory: int64(k.RecallMemory),
+		RecallBytes:  orUnlimited(int64(s.cfg.Limits.RecallBytes)), LookBack: lookBack(k.LookBack), Log: s.log,
 	}, s.router, s.table)
 	if err := c.Start(ctx); err != nil {
 		return err
