@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -52,6 +53,72 @@ func TestFromDemo(t *testing.T) {
 	f(Target{URL: "ws://localhost/ws"}, "", "the token")
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	f(Target{URL: "ws://localhost/ws"}, "", "")
+}
+
+// The demo's broker is published to where the target is that demo, it is there, and no
+// other way is given; the rooms that its market feeds need no topic and no fields.
+func TestFromDemoBroker(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", home)
+	if err := os.MkdirAll(filepath.Join(home, "tapecast"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	broker, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	addr := broker.Addr().String()
+	keep := func(text string) {
+		if err := os.WriteFile(filepath.Join(home, "tapecast", "demo.broker"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	demo := Target{URL: "ws://127.0.0.1:8080/ws"}
+	f := func(to Target, want bool) {
+		t.Helper()
+		own := len(to.Brokers)
+		if to.FromDemo(); to.demo != want || want != (own == 0 && len(to.Brokers) == 1 && to.Brokers[0] == addr) {
+			t.Errorf("%+v: %v", to, to.Brokers)
+		}
+	}
+	keep(`{"listen":"0.0.0.0:8080","brokers":["` + addr + `"]}`)
+	f(demo, true)
+	f(Target{URL: "ws://localhost:8080"}, true)
+	f(Target{URL: "ws://127.0.0.1:8090/ws"}, false)
+	f(Target{URL: "ws://10.0.0.1:8080/ws"}, false)
+	f(Target{URL: demo.URL, Direct: true}, false)
+	f(Target{URL: demo.URL, Publish: "nats://x:1"}, false)
+	f(Target{URL: demo.URL, Brokers: []string{"own:9092"}}, false)
+	f(Target{URL: demo.URL, Speech: Speech{Protocol: "plain"}}, false)
+	feeds := func(room, topic, fields, wantTopic, wantFields string) {
+		t.Helper()
+		c := FanoutConfig{Target: demo, Rooms: []string{room}, Fields: fields}
+		c.Target.Topic = topic
+		c.Target.FromDemo()
+		if c.fromDemo(); c.Target.Topic != wantTopic || c.Fields != wantFields {
+			t.Errorf("%s: %q %q", room, c.Target.Topic, c.Fields)
+		}
+	}
+	feeds("prices", "", "", "market.ticker", `"s":"BENCH"`)
+	feeds("trades:X", "", "", "market.trades", `"s":"X"`)
+	feeds("prices", "own", "", "own", "")
+	feeds("prices", "", `"s":"A"`, "market.ticker", `"s":"A"`)
+	feeds("system_alerts", "", "", "", "")
+
+	keep(`{"listen":"127.0.0.1:8080","brokers":["10.0.0.1:9092"]}`)
+	f(demo, false)
+	keep(`{"listen"`)
+	f(demo, false)
+	keep(`{"listen":"127.0.0.1:8080","brokers":["` + addr + `"]}`)
+	broker.Close()
+	f(demo, false)
+	err = demo.checkPublishing(t.Context(), endpoint{})
+	for _, flag := range []string{"--brokers", "--topic", "--direct", "--publish"} {
+		if err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%v does not name %s", err, flag)
+		}
+	}
 }
 
 // Append, metrics and the heap's profile work over https, with the token where it is

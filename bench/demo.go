@@ -1,38 +1,98 @@
 package bench
 
 import (
+	"encoding/json"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
-// FromDemo fills in what a target on this machine is not given: the secret and the
-// admin token that `tapecast run` without configuration keeps for its user.
+// FromDemo fills in what a target on this machine is not given: the secret, the admin
+// token and the broker that `tapecast run` without configuration keeps for its user.
 func (t *Target) FromDemo() {
-	take := func(at, name string) string {
-		u, err := url.Parse(at)
-		if err != nil || !isLoopback(u.Hostname()) {
-			return ""
-		}
-		dir, err := os.UserConfigDir()
-		if err != nil {
-			return ""
-		}
-		return ownFile(filepath.Join(dir, "tapecast", name))
-	}
-	if t.Keys.kind() == "none" && (t.Protocol == "" || t.Protocol == Tapecast) {
-		t.Keys.Secret = take(t.URL, "demo.secret")
+	if t.Keys.kind() == "none" && !t.foreign() {
+		t.Keys.Secret = demoFile(t.URL, "demo.secret")
 	}
 	admin := t.Admin
 	if admin == "" {
 		admin = t.URL
 	}
 	if t.AdminToken == "" && !strings.HasPrefix(admin, pidPrefix) {
-		t.AdminToken = take(admin, "demo.admin-token")
+		t.AdminToken = demoFile(admin, "demo.admin-token")
 	}
+	if !t.Direct && len(t.Brokers) == 0 && t.Publish == "" && !t.foreign() {
+		t.Brokers = demoBrokers(t.URL)
+		t.demo = len(t.Brokers) > 0
+	}
+}
+
+// demoFile is what the demo keeps in a file for its user; "": the URL is not of this
+// machine, or there is no such file.
+func demoFile(at, name string) string {
+	u, err := url.Parse(at)
+	if err != nil || !isLoopback(u.Hostname()) {
+		return ""
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return ""
+	}
+	return ownFile(filepath.Join(dir, "tapecast", name))
+}
+
+// demoBrokers is where the demo that serves the URL has its broker; nil: it is another
+// gateway's, or the demo that wrote the file is gone.
+func demoBrokers(at string) []string {
+	var demo struct {
+		Listen  string
+		Brokers []string
+	}
+	if json.Unmarshal([]byte(demoFile(at, "demo.broker")), &demo) != nil || len(demo.Brokers) == 0 {
+		return nil
+	}
+	u, err := url.Parse(at)
+	if _, port, _ := net.SplitHostPort(demo.Listen); err != nil || u.Port() != port {
+		return nil
+	}
+	for _, addr := range demo.Brokers {
+		if host, _, err := net.SplitHostPort(addr); err != nil || !isLoopback(host) {
+			return nil
+		}
+	}
+	c, err := net.DialTimeout("tcp", demo.Brokers[0], time.Second)
+	if err != nil {
+		return nil
+	}
+	c.Close()
+	return demo.Brokers
+}
+
+// demoTopics feed the demo's rooms that everybody may join, by how these begin.
+var demoTopics = map[string]string{"prices": "market.ticker", "trades": "market.trades"}
+
+// fromDemo fills in what publishing to the demo takes: the topic of the first room, and
+// the symbol that its routes want of each value.
+func (c *FanoutConfig) fromDemo() {
+	t := &c.Target
+	if !t.demo || len(c.Rooms) == 0 {
+		return
+	}
+	room, symbol, one := strings.Cut(c.Rooms[0], ":")
+	if t.Topic == "" {
+		t.Topic = demoTopics[room]
+	}
+	if c.Fields != "" || c.Template != "" || c.Replay != nil || !strings.HasPrefix(t.Topic, "market.") {
+		return
+	}
+	if !one || strings.ContainsAny(symbol, "{*\"\\") {
+		symbol = "BENCH"
+	}
+	c.Fields = `"s":"` + symbol + `"`
 }
 
 // isLoopback reports whether a host is this machine whatever a name server says.

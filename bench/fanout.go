@@ -196,6 +196,7 @@ func (c *FanoutConfig) check() error {
 	c.Scenario = cmp.Or(c.Scenario, "fanout")
 	c.Procs = max(c.Procs, 1, len(c.Target.Agents.Addrs))
 	c.Keys = max(c.Keys, 1)
+	c.fromDemo()
 	if c.Group > 0 && c.PerRoom > 0 {
 		c.Rate = c.PerRoom * float64(c.groups())
 	}

@@ -30,6 +30,8 @@ type Target struct {
 	APIKey     string // of the Centrifugo
 
 	Warn io.Writer // what is to be said whether or not progress is. nil: nothing
+
+	demo bool // Brokers are the demo's, see FromDemo
 }
 
 // endpoint is a target, resolved.
@@ -148,10 +150,11 @@ func (t *Target) checkPublishing(ctx context.Context, e endpoint) error {
 	case t.Direct:
 		return checkDirect(ctx, e.admin)
 	case len(t.Brokers) > 0 && t.Topic == "":
-		return inputf("--brokers needs --topic: which topic feeds the room")
+		return inputf("nothing says which topic feeds the room: give --topic")
 	case len(t.Brokers) == 0:
-		return inputf("nothing says how to publish: give --direct, or --brokers and --topic, or --publish " +
-			"(observe measures the traffic that there is)")
+		return inputf("nothing says how to publish: give --brokers and --topic, or --direct where the gateway " +
+			"has run --direct, or --publish for another server; the demo of `tapecast run` on this machine " +
+			"needs none, and observe measures the traffic that there is")
 	}
 	t.warnCompacted(ctx, t.Topic)
 	return nil

@@ -195,6 +195,15 @@ func (s *Server) Listen() net.Addr {
 // AdminAddr is the internal address, once started; nil before.
 func (s *Server) AdminAddr() net.Addr { return s.admin.addr() }
 
+// EmbeddedBrokers lists where the embedded broker listens, once started; nil where there
+// is none.
+func (s *Server) EmbeddedBrokers() []string {
+	if s.embedded == nil {
+		return nil
+	}
+	return s.embedded.Addrs()
+}
+
 // ProbesAddr is the address of the port that probes have of their own, once started;
 // nil before, and where admin.probes is not set.
 func (s *Server) ProbesAddr() net.Addr { return s.probes.addr() }

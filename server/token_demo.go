@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,6 +26,32 @@ func DemoSecret() (secret Secret, file string, err error) {
 func DemoAdminToken() (file string, err error) {
 	_, file, err = demoFile("demo.admin-token", "the demo's admin token", "admin.token_file")
 	return file, err
+}
+
+// KeepDemoBroker leaves the address of the demo's broker beside its secret, for what
+// publishes to the demo that listens there, such as tapecast-bench. forget removes it
+// again, unless another demo has written its own since.
+func KeepDemoBroker(listen string, brokers []string) (forget func(), err error) {
+	text, err := json.Marshal(map[string]any{"listen": listen, "brokers": brokers})
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return func() {}, nil // no place to keep it
+	}
+	file := filepath.Join(dir, "tapecast", "demo.broker")
+	if err = os.MkdirAll(filepath.Dir(file), 0o700); err == nil {
+		err = replace(file, string(text))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep the address of the demo's broker: %w", err)
+	}
+	return func() {
+		if b, err := os.ReadFile(file); err == nil && string(b) == string(text) {
+			os.Remove(file)
+		}
+	}, nil
 }
 
 // demoFile is what a file of the demo holds, which is made where there is none. what
@@ -60,19 +87,42 @@ func demoFile(name, what, instead string) (text, file string, err error) {
 // createOnce creates a file whole or not at all, and leaves one alone that another
 // process created first.
 func createOnce(file, text string) error {
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".demo-*") // mode 0600
+	tmp, err := written(filepath.Dir(file), text)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.WriteString(text)
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(tmp.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {
+	defer os.Remove(tmp)
+	if err := os.Link(tmp, file); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
+}
+
+// replace puts a text in the place of a file's, whole or not at all.
+func replace(file, text string) error {
+	tmp, err := written(filepath.Dir(file), text)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, file); err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	return nil
+}
+
+// written puts a text into a new file that nobody else may read, and returns its name.
+func written(dir, text string) (file string, err error) {
+	tmp, err := os.CreateTemp(dir, ".demo-*") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = tmp.WriteString(text)
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		os.Remove(tmp.Name())
+		return "", err
+	}
+	return tmp.Name(), nil
 }
 
 // newSecret is 32 random bytes in printable form.

@@ -129,6 +129,41 @@ func TestDemoSecretIsKept(t *testing.T) {
 	}
 }
 
+// The broker's address is kept for its user alone; the newest demo's word holds, and only
+// its own does a demo take back.
+func TestKeepDemoBroker(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", home)
+	file := filepath.Join(home, "tapecast", "demo.broker")
+	first, err := KeepDemoBroker("127.0.0.1:8080", []string{"127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := KeepDemoBroker("127.0.0.1:8090", []string{"127.0.0.1:2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first()
+	const want = `{"brokers":["127.0.0.1:2"],"listen":"127.0.0.1:8090"}`
+	if b, err := os.ReadFile(file); string(b) != want {
+		t.Errorf("%s, %v; want %s", b, err, want)
+	}
+	if info, _ := os.Stat(file); info.Mode().Perm() != 0o600 {
+		t.Errorf("its mode is %s", info.Mode())
+	}
+	second()
+	if left, _ := os.ReadDir(filepath.Dir(file)); len(left) != 0 {
+		t.Errorf("files left behind: %v", left)
+	}
+	t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "none"))
+	if err := os.WriteFile(filepath.Join(home, "none"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := KeepDemoBroker("127.0.0.1:8080", nil); err == nil {
+		t.Error("it was kept in a place that is none")
+	}
+}
+
 func TestDemoSecretWithoutHome(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", "")
 	t.Setenv("HOME", "")

@@ -57,7 +57,7 @@ func (w warnings) Write(p []byte) (int, error) { return w.cmd.ErrOrStderr().Writ
 func (t *targetFlags) addPublishing(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&t.direct, "direct", false, "publish past Kafka, through the gateway's append endpoint (run --direct)")
-	f.StringSliceVar(&t.brokers, "brokers", nil, "publish to Kafka: `host:port`, …")
+	f.StringSliceVar(&t.brokers, "brokers", nil, "publish to Kafka: `host:port`, … (default, on this machine: the demo's broker)")
 	f.StringVar(&t.topic, "topic", t.topic, "the `topic` to publish to")
 }
 

@@ -1,7 +1,13 @@
 package main_test
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,6 +77,7 @@ func TestDemo(t *testing.T) {
 		return slices.ContainsFunc(frames, func(f frame) bool { return string(f.data) == `{"text":"by hand"}` })
 	})
 	watched(t, g, token)
+	measured(t, g)
 	for _, c := range []*client{a, b} {
 		c.check()
 	}
@@ -83,6 +90,9 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.ended(6*time.Second, 0)
+	if _, err := os.Stat(filepath.Join(suite.dir, "config", "tapecast", "demo.broker")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the address of a broker that is gone: %v", err)
+	}
 	t.Logf("stopped after %s", time.Since(began).Round(time.Millisecond))
 	for _, c := range []*client{a, b} {
 		c.notice("server_shutdown")
@@ -106,5 +116,31 @@ func watched(t *testing.T, g *gateway, token string) {
 	within(t, patience, "the end", w.exited)
 	if w.cmd.ProcessState.ExitCode() == 0 || !strings.Contains(w.tail(5), fmt.Sprint(4001)) {
 		t.Errorf("watch with a bad token ended with %v: %s", w.cmd.ProcessState, w.tail(5))
+	}
+}
+
+// measured runs the bench against the demo with no flag that says how to get in or to publish.
+func measured(t *testing.T, g *gateway) {
+	t.Helper()
+	if raceEnabled {
+		return // it is another binary, and no part of what is raced
+	}
+	bin := filepath.Join(suite.dir, "tapecast-bench")
+	if out, err := exec.Command("go", "build", "-o", bin, "tapecast/cmd/tapecast-bench").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the bench: %v\n%s", err, out)
+	}
+	for _, room := range []string{"prices", "trades:BENCH"} {
+		cmd := exec.Command(bin, "fanout", "--target", g.url(), "--admin", "http://"+g.admin, "--rooms", room, "--clients", "5",
+			"--rate", "20", "--warmup", "0s", "--duration", "1s", "--json", "--quiet")
+		cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(suite.dir, "config"))
+		out, err := cmd.Output()
+		var res struct {
+			Legs []struct{ Want, Unique, Lost, Foreign int64 }
+		}
+		if json.Unmarshal(out, &res) != nil || len(res.Legs) != 1 || res.Legs[0].Want == 0 || res.Legs[0].Unique != res.Legs[0].Want {
+			t.Errorf("fanout to %s: %v\n%s", room, err, out)
+			continue
+		}
+		t.Logf("fanout to %s: %+v, %v", room, res.Legs[0], err) // a busy machine may not be good enough to measure on
 	}
 }

@@ -183,6 +183,9 @@ func (g *gateway) serve(stopping <-chan struct{}) error {
 	}
 	addProcessors(g.cfg) // once the loops are counted by what the machine has
 	if g.cfg.Demo() {
+		if g.file == "" {
+			defer g.keepBroker()()
+		}
 		welcome(g.e, g.cfg, g.srv.Listen().String(), g.srv.AdminAddr().String(), g.kept)
 	}
 	<-stopping
@@ -267,6 +270,17 @@ func signalNumber(s os.Signal) int {
 		return int(n)
 	}
 	return int(syscall.SIGKILL)
+}
+
+// keepBroker leaves word of the demo's broker until forget is called. Without it only
+// measurements have to be told where to publish.
+func (g *gateway) keepBroker() (forget func()) {
+	forget, err := server.KeepDemoBroker(g.srv.Listen().String(), g.srv.EmbeddedBrokers())
+	if err != nil {
+		g.log.Warn("tapecast-bench will not find the demo's broker", "error", err)
+		return func() {}
+	}
+	return forget
 }
 
 // demoFiles says where what the demo made for itself is kept; "": it is configured.
