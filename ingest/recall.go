@@ -74,11 +74,12 @@ type asked struct {
 	*rooms.Recall
 	user   *recallUser
 	topic  *recallTopic
-	begun  time.Time // when it was asked
-	came   time.Time // when it began to wait for what is now missing
-	judged bool      // it may be served
-	late   bool      // it waits for its user's budget
-	from   []int64   // first offset that it lacks, by place in After
+	begun  time.Time           // when it was asked
+	came   time.Time           // when it began to wait for what is now missing
+	judged bool                // it may be served
+	late   bool                // it waits for its user's budget
+	from   []int64             // first offset that it lacks, by place in After
+	names  map[string]struct{} // of rooms that were found, where it asks for names
 }
 
 func newRecaller(c *Consumer) *recaller {
@@ -131,6 +132,10 @@ func (a *recaller) answer(w *asked, past *rooms.Past) {
 func (a *recaller) refuse(w *asked, why refusal, err error) {
 	a.waiting.Add(-1)
 	a.figures.refused[why].Add(1)
+	if w.Names != nil {
+		w.Names(nil, err)
+		return
+	}
 	w.Done(nil, err)
 }
 

@@ -85,8 +85,8 @@ const (
 type sliceRead struct {
 	a     *recaller
 	k     *recallTopic
-	want  map[string]bool // rooms whose records are taken; nil: all
-	left  int64           // bytes of memory that may still be taken
+	want  *wanted // the rooms whose records are taken; nil: all
+	left  int64   // bytes of memory that may still be taken
 	open  map[int32]*piece
 	next  map[int32]int64 // offset that comes next
 	to    map[int32]int64
@@ -103,7 +103,7 @@ type sliceRead struct {
 // read, most bytes were, or it has taken too long. The pieces of stretches that were not
 // read to their end are shorter, or missing.
 func (r *recallClient) read(
-	a *recaller, k *recallTopic, list []stretch, want map[string]bool, most int64,
+	a *recaller, k *recallTopic, list []stretch, want *wanted, most int64,
 ) ([]*piece, uint64, error) {
 	now := time.Now()
 	d := &sliceRead{a: a, k: k, want: want, left: most, until: now.Add(readFor), heard: now}
@@ -143,7 +143,8 @@ func (d *sliceRead) goesOn() bool {
 
 // take adds a record that was routed to a room.
 func (d *sliceRead) take(rec *rooms.Record) {
-	if d.want != nil && !d.want[string(rec.Room)] {
+	if d.want != nil && !d.want.rooms[string(rec.Room)] {
+		d.want.name(d.into, rec)
 		return
 	}
 	one := *rec

@@ -47,7 +47,7 @@ func (a *recaller) build(room string, g *group, fresh []*piece, now time.Time) *
 	s := &shared{}
 	var p *rooms.Pattern
 	for _, w := range g.list {
-		if w.Room != room {
+		if w.Room != room || w.Names != nil {
 			continue
 		}
 		p = w.Pattern

@@ -106,21 +106,28 @@ func (k *recallTopic) forget(which func(*piece) bool) (freed int64) {
 	return freed
 }
 
+// holding is the piece that has a partition's offset, of what is kept and of what was just
+// read; nil: none has.
+func (k *recallTopic) holding(part int32, off int64, read []*piece) *piece {
+	holds := func(p *piece) bool { return p.part == part && p.from <= off && off < p.to }
+	for _, list := range [...][]*piece{k.kept[part], read} {
+		if i := slices.IndexFunc(list, holds); i >= 0 {
+			return list[i]
+		}
+	}
+	return nil
+}
+
 // gather appends to list the room's records in s, of what is kept and of what was just
 // read, and returns the offset up to which all of them are there.
 func (k *recallTopic) gather(
 	list []rooms.Record, room string, s stretch, read []*piece, now time.Time,
 ) ([]rooms.Record, int64) {
 	for s.from < s.to {
-		holds := func(p *piece) bool { return p.part == s.part && p.from <= s.from && s.from < p.to }
-		i, from := slices.IndexFunc(k.kept[s.part], holds), k.kept[s.part]
-		if i < 0 {
-			i, from = slices.IndexFunc(read, holds), read
-		}
-		if i < 0 {
+		p := k.holding(s.part, s.from, read)
+		if p == nil {
 			break
 		}
-		p := from[i]
 		p.used = now
 		all := p.rooms[room]
 		at := func(off int64) int {

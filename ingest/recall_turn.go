@@ -69,11 +69,15 @@ func (a *recaller) settle(w *asked, now time.Time) bool {
 			w.judged = true
 		}
 	}
+	if w.judged && w.lack() == 0 && w.Names != nil {
+		a.answerNames(w)
+		return true
+	}
 	if w.judged && w.lack() == 0 {
 		a.hand(w, &shared{past: rooms.NewPast(w.Pattern, w.Room, nil, nil)})
 		return true
 	}
-	if w.judged && a.share(w) {
+	if w.judged && w.Names == nil && a.share(w) {
 		return true
 	}
 	if now.Sub(w.came) > recallFor && !w.late {
@@ -254,19 +258,22 @@ func (a *recaller) serve(g *group, now time.Time) {
 	if len(list) > 0 {
 		// What is too much to be kept, or would push out all else, is taken for those that
 		// ask now, and no longer.
-		var want map[string]bool
+		var want *wanted
 		if least := float64(g.list[0].lack()) * k.weight(); least > float64(a.c.cfg.RecallMemory/2) {
-			want = map[string]bool{}
-			for _, w := range g.list {
-				want[w.Room] = true
-			}
+			want = wantedBy(g)
 		}
 		fresh = a.read(k, list, want, g, now)
 	}
-	pasts := map[string]*shared{}
+	pasts, scans := map[string]*shared{}, map[string]*scan{}
 	done := map[*asked]bool{}
 	for _, w := range g.list {
-		if a.handOut(w, g, pasts, fresh, now) {
+		answered := false
+		if w.Names != nil {
+			answered = a.nameOut(w, g, scans, fresh, now)
+		} else {
+			answered = a.handOut(w, g, pasts, fresh, now)
+		}
+		if answered {
 			done[w] = true
 			w.user.waiting--
 		}
@@ -276,7 +283,7 @@ func (a *recaller) serve(g *group, now time.Time) {
 }
 
 // read reads stretches, keeps what is to be kept, and has the users pay.
-func (a *recaller) read(k *recallTopic, list []stretch, want map[string]bool, g *group, now time.Time) []*piece {
+func (a *recaller) read(k *recallTopic, list []stretch, want *wanted, g *group, now time.Time) []*piece {
 	if a.client == nil {
 		client, err := newRecallClient(a.c)
 		if err != nil {

@@ -56,6 +56,9 @@ const (
 // queued before any frame of theirs can be.
 func (l *Loop) joined(c *Conn, j *joining) {
 	if j.given == nil {
+		if l.seek(c, j) {
+			return
+		}
 		l.collect(c, j)
 	}
 	if c.state != stOpen {
@@ -66,6 +69,7 @@ func (l *Loop) joined(c *Conn, j *joining) {
 		if l.recall(c, j) {
 			return
 		}
+		l.refuseLate(j)
 		j.stage = stageTake
 		c.seats = slices.Grow(c.seats, len(j.given))
 		for _, w := range j.wilds {
@@ -197,11 +201,20 @@ func (l *Loop) takePlace(c *Conn, j *joining, i int) {
 	if j.pasts != nil {
 		p.ref.past = j.pasts[i]
 	}
+	if s := j.given[i]; p.ref.past == nil && goneOn(s) {
+		p.ref.past = rooms.NoPast(s.Resume.Have) // it asks again
+	}
 	l.take(c, j.given[i], p.ref, p.out)
 	if w := p.wild; w != nil && p.out.Err == nil {
 		c.seats[len(c.seats)-1].wild = w.id
 		w.rooms++
 	}
+}
+
+// goneOn reports whether the tape from which the seat was to go on has dropped some of what
+// it lacks since it was given.
+func goneOn(s *rooms.Seat) bool {
+	return s.Err == nil && s.Resume != nil && !s.Pattern.Class.Conflate && s.At < s.Sub.Room().Tail()
 }
 
 // take sits down on a seat that was given, or leaves it where the past can be had later.

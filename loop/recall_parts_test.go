@@ -73,6 +73,10 @@ func (p *parts) missing(room string, after, upTo []rooms.Pos) (list []rooms.Reco
 
 func (p *parts) recall(r *rooms.Recall) {
 	go func() {
+		if r.Names != nil {
+			r.Names([]string{"wild:a", "wild:b"}, nil)
+			return
+		}
 		time.Sleep(time.Duration(rand.IntN(int(3 * time.Millisecond))))
 		if r.Dropped() {
 			r.Done(nil, rooms.ErrStopped)

@@ -27,7 +27,8 @@ type RoomRef struct {
 	// Every is the least time between two sends; 0: at once. A room of a conflated
 	// class is conflated in between, of others all is sent at once when it is due.
 	Every time.Duration
-	// Since is where the client was, to go on from there; nil: it begins now.
+	// Since is where the client was, to go on from there; nil: it begins now. Of a wildcard it
+	// stands for all rooms that are not in Places or joined by name.
 	// With it there is no snapshot, unless the place is too old.
 	Since *rooms.Positions
 	// SinceTime is when the client was there, in ms since 1970, instead of Since;
@@ -37,7 +38,7 @@ type RoomRef struct {
 	// Wild says that Name ends in a star: the rooms of Pattern whose names begin with
 	// what is before it are joined, and those that appear later. Not with bare frames.
 	Wild bool
-	// Places are of a wildcard what Since is of a room, by name; it has no Since.
+	// Places are of the rooms of a wildcard what Since is of a room, by name.
 	// Those rooms are joined even where nothing is known of them.
 	Places map[string]rooms.Positions
 	// Reserve is asked, on the loop's goroutine, before a wildcard joins n rooms more. An
@@ -101,6 +102,7 @@ type joining struct {
 	join  rooms.Join
 	wilds []*wild // by place in refs; nil: that is no wildcard
 
+	sought  bool          // what wildcards lack since their places is being found out, or is known
 	given   []*rooms.Seat // all seats, those of wildcards last; nil: not collected yet
 	places  []place       // of given: what becomes of each
 	pasts   []*rooms.Past // by place in given: what was read again

@@ -47,6 +47,8 @@ type wild struct {
 	// Without an epoch it is not.
 	at      rooms.Positions
 	refused []string // rooms that were there and could not be joined
+	// from is where the client was, of all partitions; nil: it begins now.
+	from *rooms.Positions
 
 	// While the join is under way.
 	pending bool
@@ -55,6 +57,12 @@ type wild struct {
 	list    []Joined
 	early   []*rooms.Seat // rooms that have appeared meanwhile
 	out     *Joined
+
+	// While it is found out what it lacks since from.
+	names               []string // of rooms that have something of it
+	lost                error    // why it cannot go on from there
+	sought              *rooms.Join
+	soughtAt, soughtEnd int // of sought.Rooms, which are its
 }
 
 // wild is the wildcard with that id.
@@ -147,35 +155,37 @@ func (l *Loop) collect(c *Conn, j *joining) {
 	if j.wilds == nil {
 		return
 	}
-	have := make(map[string]bool, len(j.given)+len(c.seats))
-	for _, s := range j.given {
-		have[s.Name] = true
-	}
-	for i := range c.seats {
-		have[c.seats[i].sub.Room().Name()] = true
-	}
+	have := j.named(c)
 	for i, w := range j.wilds {
 		if w == nil {
 			continue
 		}
-		w.given = slices.DeleteFunc(w.watch.Seats(), func(s rooms.Seat) bool {
+		l.mergeSought(w)
+		w.given = slices.DeleteFunc(w.given, func(s rooms.Seat) bool {
 			if have[s.Name] && s.Err == nil {
 				l.table.Leave(s.Sub)
 			}
 			return have[s.Name]
 		})
 		if w.out.Err = l.refuseWild(w); w.out.Err != nil {
-			for k := range w.given {
-				if w.given[k].Err == nil {
-					l.table.Leave(w.given[k].Sub)
-				}
-			}
-			l.dropWild(w)
+			l.leaveGiven(w, w.out.Err)
 			j.wilds[i] = nil
 			continue
 		}
 		l.collectWild(j, w)
 	}
+}
+
+// named are the rooms that the connection is in or joins by name.
+func (j *joining) named(c *Conn) map[string]bool {
+	have := make(map[string]bool, len(j.join.Rooms)+len(c.seats))
+	for i := range j.join.Rooms {
+		have[j.join.Rooms[i].Name] = true
+	}
+	for i := range c.seats {
+		have[c.seats[i].sub.Room().Name()] = true
+	}
+	return have
 }
 
 // collectWild adds the seats of a wildcard.
@@ -191,13 +201,24 @@ func (l *Loop) collectWild(j *joining, w *wild) {
 	}
 }
 
-// refuseWild says why the rooms that there are may not all be joined.
-func (l *Loop) refuseWild(w *wild) error {
+// refusal says why the rooms that there are may not all be joined.
+func (w *wild) refusal() error {
 	if err := w.watch.Err(); err != nil {
 		return err
 	}
-	if w.watch.Most > 0 && w.watch.Matched() > w.watch.Most {
-		return &LimitError{Name: "rooms_per_wildcard", Most: w.watch.Most, Asked: -1}
+	if most := w.watch.Most; most > 0 && max(w.watch.Matched(), len(w.names), len(w.given)) > most {
+		return &LimitError{Name: "rooms_per_wildcard", Most: most, Asked: -1}
+	}
+	return nil
+}
+
+// refuseWild is refusal once all seats are known, and reserves places for them.
+func (l *Loop) refuseWild(w *wild) error {
+	if err := w.refusal(); err != nil {
+		return err
+	}
+	if err := w.notNow(); err != nil {
+		return err
 	}
 	if w.ref.Reserve != nil {
 		return w.ref.Reserve(len(w.given))
@@ -213,25 +234,33 @@ func (l *Loop) takeWild(c *Conn, w *wild) {
 	}
 	e.wilds = append(e.wilds, w)
 	w.out.Rooms, w.out.Chain = w.list, w.chain()
+	w.out.Since, w.out.TooOld = w.ref.since(), w.lost
 }
 
 // tookWild notes how the wildcard stands whose seats were taken.
 func (l *Loop) tookWild(j *joining, w *wild) {
-	w.at, _ = w.watch.Seams()
+	if w.lost != nil {
+		w.from = nil
+	}
+	if w.from != nil {
+		w.at = *w.from
+	} else {
+		w.at, _ = w.watch.Seams()
+	}
 	begins := func(x *Joined) bool { return x.Err == nil && x.Positions.Epoch == "" } // with a snapshot
 	for i := range w.list {
 		if x := &w.list[i]; x.Err != nil {
 			w.refused = append(w.refused, x.Name)
-		} else if begins(x) {
+		} else if w.from == nil && begins(x) {
 			w.at = rooms.Positions{}
 		}
 	}
 	for i := range j.list {
-		if x := &j.list[i]; !x.Wild && begins(x) && w.matches(j.refs[i].Pattern, x.Name) {
+		if x := &j.list[i]; w.from == nil && !x.Wild && begins(x) && w.matches(j.refs[i].Pattern, x.Name) {
 			w.at = rooms.Positions{}
 		}
 	}
-	if len(w.refused) > 0 {
+	if w.from == nil && len(w.refused) > 0 {
 		w.at = rooms.Positions{}
 	}
 	w.out.Positions = w.at
@@ -242,6 +271,7 @@ func (l *Loop) seatedWild(w *wild) {
 	w.pending = false
 	early := w.early
 	w.refs, w.given, w.list, w.early, w.out = nil, nil, nil, nil, nil
+	w.names, w.lost = nil, nil
 	for _, s := range early {
 		l.foundOne(w, s)
 	}

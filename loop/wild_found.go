@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -29,10 +30,13 @@ func (l *Loop) found(f *rooms.Found) {
 func (l *Loop) foundOne(w *wild, s *rooms.Seat) {
 	c := w.conn
 	switch {
-	case w.pending:
+	case w.pending && (w.watch.Most == 0 || len(w.early) <= w.watch.Most):
 		w.early = append(w.early, s)
 		return
-	case w.id == 0 || w.full || c.seatIn(s.Sub) >= 0:
+	case w.pending: // it is full already
+		l.table.Leave(s.Sub)
+		return
+	case w.id == 0 || w.full || c.seatIn(s.Sub) >= 0 || slices.Contains(w.refused, s.Name):
 		l.table.Leave(s.Sub)
 		return
 	}
@@ -51,7 +55,14 @@ func (l *Loop) foundOne(w *wild, s *rooms.Seat) {
 	t := &c.seats[len(c.seats)-1]
 	t.wild = w.id
 	w.rooms++
-	l.seated(c, t, &RoomRef{Keys: w.ref.Keys, Every: w.ref.Every, await: s.Await})
+	ref := w.lateTo(s)
+	ref.Keys, ref.Every, ref.await = w.ref.Keys, w.ref.Every, s.Await
+	l.seated(c, t, &ref)
+	if ref.Since != nil { // the seat is others', too
+		told := *s
+		told.Positions = *ref.Since
+		s = &told
+	}
 	c.makeSpecial(t).found = s
 	l.ready.add(c)
 }

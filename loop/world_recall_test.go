@@ -1,6 +1,10 @@
 package loop
 
 import (
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"tapecast/rooms"
@@ -29,19 +33,49 @@ func (w *world) recall(r *rooms.Recall) {
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.away {
-			r.Done(nil, &rooms.NotNowError{Why: "the topic is away", RetryAfter: time.Second})
+		err := w.refuses(r)
+		if r.Names != nil {
+			var names []string
+			for room, list := range w.all {
+				in := func(x rooms.Record) bool { return x.Offset > r.After[0].Offset && x.Offset <= r.UpTo[0].Offset }
+				if strings.HasPrefix(room, r.Room) && slices.ContainsFunc(list, in) && err == nil {
+					names = append(names, room)
+				}
+			}
+			r.Names(names, err)
 			return
 		}
-		if r.After[0].Offset >= w.off {
-			r.Done(nil, &rooms.TooOldError{Why: "the topic is shorter"})
-			return
-		}
-		if r.After[0].Offset < w.low-1 {
-			oldest := rooms.Positions{Epoch: "e1", Offsets: []rooms.Pos{{Partition: 0, Offset: w.low - 1}}}
-			r.Done(nil, &rooms.TooOldError{Why: "the topic begins later", Oldest: oldest})
+		if err != nil {
+			r.Done(nil, err)
 			return
 		}
 		r.Done(rooms.NewPast(r.Pattern, r.Room, w.all[r.Room], nil), nil)
 	}()
+}
+
+// refuses says why what is asked for cannot be had.
+func (w *world) refuses(r *rooms.Recall) error {
+	switch {
+	case w.away, w.fickle > 0 && rand.IntN(w.fickle) == 0:
+		return &rooms.NotNowError{Why: "the topic is away", RetryAfter: time.Second}
+	case r.Epoch != "e1":
+		return &rooms.TooOldError{Why: "of another epoch"}
+	case r.After[0].Offset >= w.off+w.ahead:
+		return &rooms.TooOldError{Why: "the topic is shorter"}
+	case r.After[0].Offset < w.low-1:
+		oldest := rooms.Positions{Epoch: "e1", Offsets: []rooms.Pos{{Partition: 0, Offset: w.low - 1}}}
+		return &rooms.TooOldError{Why: "the topic begins later", Oldest: oldest}
+	}
+	return nil
+}
+
+// placeOf reads epoch:offset:offset…, by partition.
+func placeOf(s string) rooms.Positions {
+	at := strings.Split(s, ":")
+	since := rooms.Positions{Epoch: at[0]}
+	for i, s := range at[1:] {
+		off, _ := strconv.ParseInt(s, 10, 64)
+		since.Offsets = append(since.Offsets, rooms.Pos{Partition: int32(i), Offset: off})
+	}
+	return since
 }

@@ -93,6 +93,9 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 				out = append(x.Positions.AppendJSON(out), ' ')
 			}
 			out = fmt.Appendf(out, "%v %v", x.Full, x.Chain)
+			if x.TooOld != nil {
+				out = append(out, " but "+x.TooOld.Error()...)
+			}
 			if x.Already {
 				out = append(out, " already"...)
 			}
@@ -132,7 +135,11 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 					ref.Pattern = j.pattern(under)
 					ref.Places = map[string]rooms.Positions{}
 					for room := range strings.SplitSeq(list, ">") {
-						ref.Places[room] = placeOf(place)
+						if at := placeOf(place); room == under {
+							ref.Since = &at
+						} else {
+							ref.Places[room] = at
+						}
 						place, others, _ = strings.Cut(others, "+")
 					}
 				} else {
@@ -168,17 +175,6 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 	}
 }
 
-// placeOf reads epoch:offset:offset…, by partition.
-func placeOf(s string) rooms.Positions {
-	at := strings.Split(s, ":")
-	since := rooms.Positions{Epoch: at[0]}
-	for i, s := range at[1:] {
-		off, _ := strconv.ParseInt(s, 10, 64)
-		since.Offsets = append(since.Offsets, rooms.Pos{Partition: int32(i), Offset: off})
-	}
-	return since
-}
-
 func (joiner) Timer(c *Conn) { c.SendText([]byte("timer")) }
 
 func (joiner) Admit(*Conn) bool { return true }
@@ -203,14 +199,16 @@ type world struct {
 	closed  chan int
 	trust   *tls.Config // of the clients, where cfg.TLS is set
 
-	mu    sync.Mutex
-	batch *rooms.Batch
-	off   int64
-	stamp int64                     // Kafka's timestamp of what is published next, ms; 0: one of 1970
-	all   map[string][]rooms.Record // by room: what a topic would still hold
-	away  bool                      // recalls are answered with "not now"
-	low   int64                     // the first offset that the topic still has
-	hold  chan struct{}             // a recall takes one when it is asked, and one before it answers; nil: none
+	mu     sync.Mutex
+	batch  *rooms.Batch
+	off    int64
+	stamp  int64                     // Kafka's timestamp of what is published next, ms; 0: one of 1970
+	all    map[string][]rooms.Record // by room: what a topic would still hold
+	away   bool                      // recalls are answered with "not now"
+	fickle int                       // so is one of so many; 0: none
+	low    int64                     // the first offset that the topic still has
+	ahead  int64                     // it has so many more, that were not read here yet
+	hold   chan struct{}             // a recall takes one when it is asked, and one before it answers; nil: none
 }
 
 func newWorld(t testing.TB, cfg Config, classes ...*rooms.Class) *world {

@@ -24,6 +24,11 @@ type Recall struct {
 	// Done is called once, on any goroutine, and must not block. The Past may end
 	// earlier than was asked: see Past.UpTo.
 	Done func(*Past, error)
+	// Names, where it is set, is called instead of Done: Room is how names begin, and what is
+	// asked for are those of the pattern's rooms that got something in the stretch. Where
+	// there are more than Most (0: any number), some more than that are enough.
+	Names func([]string, error)
+	Most  int
 	// TakeBack is called, on any goroutine, when others need the memory of a Past that
 	// the asker has been sent nothing of for a while. The asker then releases it and asks
 	// again once it can be sent to. It must not block. Nil: nothing is taken back.

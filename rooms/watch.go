@@ -47,14 +47,12 @@ func (w *Watch) Matched() int { return int(w.matched.Load()) }
 // Seats are the seats that were given, once the Join is done, in the order of names.
 func (w *Watch) Seats() []Seat {
 	list := slices.Concat(w.seats...)
-	slices.SortFunc(list, func(a, b Seat) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(list, ByName)
 	return list
 }
+
+// ByName orders seats by the names of their rooms.
+func ByName(a, b Seat) int { return strings.Compare(a.Name, b.Name) }
 
 // Seams are the places at which the shards began to watch, once the Join is done: of each
 // partition the earliest and the latest. All records after low of rooms that match are

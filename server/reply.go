@@ -145,13 +145,18 @@ func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	if j.Partial {
 		dst = append(dst, `,"partial":true`...)
 	}
+	return append(appendHowResumed(dst, j), '}')
+}
+
+// appendHowResumed appends whether a client that said where it was gets all that came since.
+func appendHowResumed(dst []byte, j *loop.Joined) []byte {
 	if j.Since {
 		dst = strconv.AppendBool(append(dst, `,"recovered":`...), j.TooOld == nil)
 	}
 	if j.TooOld != nil { // it is joined all the same, and told up to where it has missed all
 		dst = appendFault(append(dst, `,"error":`...), joinFault(j.TooOld))
 	}
-	return append(dst, '}')
+	return dst
 }
 
 // appendAlready appends what a membership is like that the client had before it asked.

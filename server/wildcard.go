@@ -50,16 +50,11 @@ func (h *handler) checkWild(name string, w wishes, before int) fault {
 		h.limit.hit(limitWildcards)
 		return fault{code: codeLimit, text: "limit reached: " + (&loop.LimitError{Name: limitWildcards.String(), Most: h.maxWilds}).Error()}
 	}
-	_, placed := w.since[name]
 	for room := range w.times {
-		if room == name {
-			placed = true
-		} else if strings.HasPrefix(room, strings.TrimSuffix(name, "*")) {
-			return fault{code: codeParams, text: "invalid params: params.since[" + quoted(room) + "].ts: a room under a wildcard takes positions, no time; name it in params.rooms to have it begin at a time"}
+		if room != name && strings.HasPrefix(room, strings.TrimSuffix(name, "*")) {
+			return fault{code: codeParams, text: "invalid params: params.since[" + quoted(room) +
+				"].ts: a room under a wildcard takes positions, no time; name it in params.rooms to have it begin at a time"}
 		}
-	}
-	if placed {
-		return fault{code: codeParams, text: "invalid params: params.since[" + quoted(name) + "] is of a wildcard, which has no place: give the places of its rooms, by their names"}
 	}
 	return fault{}
 }
@@ -69,7 +64,7 @@ func (h *handler) makeWild(c conn, s *session, user string, ref *loop.RoomRef, w
 	prefix := strings.TrimSuffix(ref.Name, "*")
 	ref.Wild = true
 	for room, at := range w.since {
-		if !strings.HasPrefix(room, prefix) {
+		if !strings.HasPrefix(room, prefix) || room == ref.Name {
 			continue
 		}
 		if p, _, _ := h.catalog.Resolve(room); p == ref.Pattern {
@@ -138,6 +133,7 @@ func appendWild(dst []byte, j *loop.Joined, status string) []byte {
 	if j.Full {
 		dst = append(dst, `,"full":true`...)
 	}
+	dst = appendHowResumed(dst, j)
 	dst = append(dst, `,"rooms":[`...)
 	from := len(dst)
 	for i := range j.Rooms {

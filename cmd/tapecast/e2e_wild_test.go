@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -188,6 +189,33 @@ func TestWildcards(t *testing.T) {
 				d.mu.Lock()
 				for name, r := range d.rooms {
 					sameAsSince(t, r, name, topic, left)
+				}
+				d.mu.Unlock()
+				d.check()
+			}
+
+			// With the wildcard's place alone it gets those too that began meanwhile, though
+			// nobody is in them on one of the gateways.
+			at := left.Positions.object()
+			f.put("A90", 3)
+			f.w.flush()
+			g3 := start(t, config(k, wildConfig))
+			for _, g := range []*gateway{g, g3} {
+				d := join(t, g, "again")
+				list := roomReplies(d.call("subscribe", map[string]any{
+					"rooms": []string{"deals:A*"}, "since": map[string]any{"deals:A*": at},
+				}).Result)
+				if r := list[0]; r.Recovered == nil || !*r.Recovered || !maps.Equal(r.Positions.at, left.Positions.at) {
+					t.Errorf("joined %+v", r)
+				}
+				topic := k.read(t, "deals")
+				d.await("all that came meanwhile", func() bool {
+					r := d.rooms["deals:A90"]
+					return r != nil && len(r.frames) == 3 && frames(d) >= 33
+				})
+				d.mu.Lock()
+				for name, r := range d.rooms {
+					sameAsSince(t, r, name, topic, roomReply{Rooms: []roomReply{{Room: name, Positions: left.Positions}}})
 				}
 				d.mu.Unlock()
 				d.check()

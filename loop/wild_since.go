@@ -1,0 +1,224 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"tapecast/rooms"
+)
+
+// A wildcard that goes on from a place of its own lacks rooms that nobody here may know: records
+// of rooms that nobody is in are skipped. So its join has three steps. First the appenders
+// watch for it, and give seats that begin now: from their seams on nothing is missed. Then the
+// topic is asked which rooms got something between the place and the seams (seek). Those are
+// joined from the place on, as rooms are that were named with one (seekRooms); the others
+// lack nothing.
+
+// seek begins that for the wildcards of a join; false: nothing needs to be waited for.
+func (l *Loop) seek(c *Conn, j *joining) bool {
+	if j.sought || c.state != stOpen {
+		return false
+	}
+	j.sought = true
+	for _, w := range j.wilds {
+		if w != nil && w.ref.since() && w.refusal() == nil {
+			w.lost = l.seekNames(c, j, w)
+		}
+	}
+	return j.waiting > 0
+}
+
+// seekNames asks for the names of the rooms that the wildcard lacks something of, if any can
+// be. The error says why it cannot go on from its place.
+func (l *Loop) seekNames(c *Conn, j *joining, w *wild) error {
+	low, high := w.watch.Seams()
+	since, f := w.ref.Since, w.ref.Pattern.Feed
+	switch {
+	case w.ref.lost != nil:
+		return w.ref.lost
+	case f == nil || f.Index() < 0:
+		return &rooms.TooOldError{Why: "no topic feeds its rooms"}
+	case high.Epoch == "":
+		return &rooms.NotNowError{Why: "the gateway has not read the topic of its rooms yet", RetryAfter: time.Second}
+	}
+	ask := &rooms.Recall{
+		Pattern: w.ref.Pattern, Room: w.prefix(), User: l.handler.User(c), Epoch: since.Epoch,
+		After: make([]rooms.Pos, len(high.Offsets)), UpTo: high.Offsets, Most: w.watch.Most,
+	}
+	for i, p := range high.Offsets {
+		ask.After[i] = rooms.Pos{Partition: p.Partition, Offset: -1} // younger than the client's last word
+	}
+	for _, o := range since.Offsets {
+		i := slices.IndexFunc(ask.After, func(p rooms.Pos) bool { return p.Partition == o.Partition })
+		if i >= 0 {
+			ask.After[i].Offset = max(o.Offset, -1)
+		} else if since.Epoch == high.Epoch { // another node has heard of it already
+			why := fmt.Sprintf("the gateway has not heard of partition %d of its rooms' topic yet", o.Partition)
+			return &rooms.NotNowError{Why: why, RetryAfter: time.Second}
+		}
+	}
+	w.from = &rooms.Positions{Epoch: since.Epoch, Offsets: ask.After}
+	if since.Epoch == high.Epoch && slices.Equal(ask.After, low.Offsets) && slices.Equal(ask.After, high.Offsets) {
+		return nil // nothing came since
+	}
+	if l.engine.cfg.Recall == nil {
+		return &rooms.TooOldError{}
+	}
+	ask.Names = func(names []string, err error) {
+		l.post(event{kind: evDo, arg: func(l *Loop) { l.soughtNames(c, j, w, names, err) }})
+	}
+	j.waiting++
+	j.recalls = append(j.recalls, ask)
+	l.engine.cfg.Recall(ask)
+	return nil
+}
+
+// soughtNames takes the answer for one wildcard. Behind the last the rooms are joined.
+func (l *Loop) soughtNames(c *Conn, j *joining, w *wild, names []string, err error) {
+	w.names, w.lost = names, err
+	if j.waiting--; j.waiting > 0 {
+		return
+	}
+	join := &rooms.Join{User: l.handler.User(c)}
+	if c.state == stOpen {
+		have := j.named(c)
+		for _, w := range j.wilds {
+			if w != nil && w.from != nil && w.refusal() == nil && w.lost == nil {
+				l.seekRooms(w, join, have)
+			}
+		}
+	}
+	join.Done = func(*rooms.Join) {
+		l.post(event{kind: evDo, arg: func(l *Loop) { l.joined(c, j) }})
+	}
+	l.table.Join(l.listener, join)
+}
+
+// seekRooms has the join ask for the rooms of a wildcard that it lacks something of: those
+// that were found, and all where its client comes from a node that was ahead.
+func (l *Loop) seekRooms(w *wild, join *rooms.Join, have map[string]bool) {
+	names := map[string]bool{}
+	for _, name := range w.names {
+		p, _, _ := l.table.Catalog().Resolve(name)
+		names[name] = p == w.ref.Pattern
+	}
+	w.given = w.watch.Seats()
+	for i := range w.given {
+		if s := &w.given[i]; s.Err == nil && !s.Positions.Cover(w.from.Offsets) {
+			names[s.Name] = true
+		}
+	}
+	at := len(join.Rooms)
+	for name, ok := range names {
+		if _, placed := w.watch.Since[name]; ok && !placed && !have[name] {
+			join.Rooms = append(join.Rooms, rooms.Seat{Name: name, Pattern: w.ref.Pattern, Since: w.from})
+		}
+	}
+	w.sought, w.soughtAt, w.soughtEnd = join, at, len(join.Rooms)
+}
+
+// mergeSought puts the seats that go on from the wildcard's place in the place of those that
+// begin now. The others lack nothing, or, where the place is lost, all.
+func (l *Loop) mergeSought(w *wild) {
+	if w.given == nil {
+		w.given = w.watch.Seats()
+	}
+	if w.from == nil && w.lost == nil {
+		return
+	}
+	var more []rooms.Seat
+	if w.sought != nil {
+		more = w.sought.Rooms[w.soughtAt:w.soughtEnd]
+	}
+	replaced := map[string]bool{}
+	for i := range more {
+		replaced[more[i].Name] = true
+	}
+	w.given = slices.DeleteFunc(w.given, func(s rooms.Seat) bool {
+		if replaced[s.Name] && s.Err == nil {
+			l.table.Leave(s.Sub)
+		}
+		return replaced[s.Name]
+	})
+	for i := range w.given {
+		s := &w.given[i]
+		switch {
+		case s.Since != nil || s.Err != nil: // it was named
+		case w.lost != nil:
+			s.Since, s.TooOld = w.ref.Since, w.lost
+		default:
+			s.Since, s.Positions = w.from, s.Positions.Raised(w.from.Epoch, w.from.Offsets)
+			s.Resume = &rooms.Resume{Have: s.Positions.Offsets, Until: s.At}
+		}
+	}
+	w.given = append(w.given, more...)
+	w.sought = nil
+	slices.SortFunc(w.given, rooms.ByName)
+}
+
+// notNow is why the wildcard cannot be joined for now; nil: it can. One of whose rooms that
+// holds would otherwise begin later than where its client was, with its next record.
+func (w *wild) notNow() error {
+	var notNow *rooms.NotNowError
+	if errors.As(w.lost, &notNow) {
+		return w.lost
+	}
+	for i := range w.given {
+		for _, err := range [...]error{w.given[i].Err, w.given[i].TooOld} {
+			if errors.As(err, &notNow) {
+				return fmt.Errorf("room %q: %w", w.given[i].Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// refuseLate refuses the wildcards that have been found not to be joined for now after all
+// their seats were given.
+func (l *Loop) refuseLate(j *joining) {
+	for i, w := range j.wilds {
+		if w == nil {
+			continue
+		}
+		if w.out.Err = w.notNow(); w.out.Err == nil {
+			continue
+		}
+		w.out.Rooms = w.list // what was reserved for them is given back
+		l.leaveGiven(w, w.out.Err)
+		j.wilds[i] = nil
+	}
+}
+
+// leaveGiven leaves the seats of a wildcard that is not joined.
+func (l *Loop) leaveGiven(w *wild, why error) {
+	for k := range w.given {
+		if s := &w.given[k]; s.Err == nil {
+			l.table.Leave(s.Sub)
+			s.Err = why
+		}
+	}
+	l.dropWild(w)
+}
+
+// lateTo is how a seat goes on in a room that has appeared, if not with its tape's first
+// frame: where the client comes from a node that was ahead, it has some of it, and where
+// much came since, the tape may have dropped some. Without a Resume there is nothing to heed.
+func (w *wild) lateTo(s *rooms.Seat) (ref RoomRef) {
+	at := s.Positions
+	if w.from != nil && at.Epoch == w.from.Epoch {
+		at = at.Raised(w.from.Epoch, w.from.Offsets)
+	}
+	gone := s.At < s.Sub.Room().Tail() && !s.Pattern.Class.Conflate
+	ahead := !s.Positions.Cover(at.Offsets)
+	if at.Epoch == "" || !ahead && !gone {
+		return ref
+	}
+	ref.resume = &rooms.Resume{Have: at.Offsets, Until: s.At, Ahead: ahead}
+	if gone {
+		ref.past = rooms.NoPast(at.Offsets)
+	}
+	ref.Since = &at
+	return ref
+}
