@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"tapecast/rooms"
 )
 
 // allOf routes a topic to the room "all".
@@ -207,6 +210,15 @@ func TestConsumerLogCut(t *testing.T) {
 		t.Errorf("first comes %s", frames[0])
 	}
 	checkNumbers(t, frames[1:], 0, 5)
+
+	// A client that comes with a place of before hears of the oldest that there is now.
+	q := r.recallOf("me", "all", []int64{3}, []int64{4})
+	q.Epoch = epoch
+	_, err := r.askRecall(q)()
+	var old *rooms.TooOldError
+	if !errors.As(err, &old) || old.Oldest.Epoch != r.join("all").joined.Epoch || old.Oldest.Offsets[0].Offset != -1 {
+		t.Errorf("a place of epoch %s: %v, %+v", epoch, err, old)
+	}
 }
 
 func TestConsumerTransactions(t *testing.T) {

@@ -11,9 +11,11 @@ import (
 // TestJudgeOfBoundsNotKnown: where librdkafka could not ask a partition it gives a negative
 // offset, and a good position is not too old for that.
 func TestJudgeOfBoundsNotKnown(t *testing.T) {
+	feed := rooms.NewFeed("orders")
+	feed.Open("e", 1)
 	f := func(low, high int64, old bool) {
 		t.Helper()
-		k := &recallTopic{topic: &topic{name: "orders"}, epoch: "e", bounds: logBounds{
+		k := &recallTopic{topic: &topic{name: "orders", feed: feed}, epoch: "e", bounds: logBounds{
 			epoch: "e", low: map[int32]int64{0: low}, high: map[int32]int64{0: high},
 		}}
 		w := &asked{Recall: &rooms.Recall{
@@ -31,4 +33,34 @@ func TestJudgeOfBoundsNotKnown(t *testing.T) {
 	f(0, 10, false)
 	f(7, 10, true)
 	f(0, 3, true)
+}
+
+// TestJudgeOfEpochs: a place of another epoch is too old, and the oldest that there is begins
+// where Kafka's log does. A look from before the topic was made anew tells nothing.
+func TestJudgeOfEpochs(t *testing.T) {
+	feed := rooms.NewFeed("orders")
+	feed.Open("e2", 1)
+	f := func(of, looked, lost string, low int64, old bool) {
+		t.Helper()
+		k := &recallTopic{topic: &topic{name: "orders", feed: feed}, epoch: looked, bounds: logBounds{
+			epoch: looked, low: map[int32]int64{0: low}, high: map[int32]int64{0: 20},
+		}}
+		w := &asked{Recall: &rooms.Recall{
+			Epoch: of, Lost: lost, After: []rooms.Pos{{Partition: 0, Offset: -1}}, UpTo: []rooms.Pos{{Partition: 0, Offset: 19}},
+		}, from: []int64{0}}
+		_, err := k.judge(w, -1, time.Now())
+		var tooOld *rooms.TooOldError
+		if errors.As(err, &tooOld) != old || !old && !errors.Is(err, errSlow) {
+			t.Fatalf("of %s, looked at %s: %v", of, looked, err)
+		}
+		if old && (tooOld.Oldest.Epoch != "e2" || tooOld.Oldest.Offsets[0].Offset != low-1) {
+			t.Errorf("of %s: the oldest is %v", of, tooOld.Oldest)
+		}
+	}
+	f("e1", "e2", "of e1", 0, true)
+	f("e1", "e2", "", 7, true)
+	f("e1", "e1", "of e1", 0, false)
+	f("e2", "e1", "", 0, false)
+	f("e2", "e2", "the appender's is e1", 0, false)
+	f("e1", "e2", "of e1", -1001, false)
 }

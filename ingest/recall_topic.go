@@ -176,15 +176,26 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 	old := func(format string, args ...any) error {
 		return &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf(format, args...)}
 	}
-	if w.Epoch != k.epoch {
-		return refusedOld, old("it is of epoch %q, and the topic's is %q", w.Epoch, k.epoch)
-	}
-	for _, p := range w.After {
+	for _, p := range w.UpTo {
 		begin, ok := k.bounds.low[p.Partition]
 		end, ok2 := k.bounds.high[p.Partition]
-		switch {
-		case !ok || !ok2 || begin < 0 || end < 0: // librdkafka's -1001: it could not be asked
+		if !ok || !ok2 || begin < 0 || end < 0 { // librdkafka's -1001: it could not be asked
 			return refusedSlow, errSlow // nobody leads the partition now
+		}
+	}
+	switch {
+	case k.epoch != k.topic.feed.Epoch(): // the topic was made anew behind the look
+		return refusedSlow, errSlow
+	case w.Lost != "" && w.Epoch == k.epoch: // an appender has yet to begin the place's epoch
+		return refusedSlow, errSlow
+	case w.Lost != "":
+		return refusedOld, old("%s", w.Lost)
+	case w.Epoch != k.epoch:
+		return refusedOld, old("they are of epoch %q, and the topic's is %q", w.Epoch, k.epoch)
+	}
+	for _, p := range w.After {
+		begin, end := k.bounds.low[p.Partition], k.bounds.high[p.Partition]
+		switch {
 		case p.Offset < begin-1:
 			return refusedOld, old("partition %d begins at offset %d by now", p.Partition, begin)
 		case p.Offset >= end && p.Offset > -1:

@@ -71,13 +71,13 @@ func (l *Loop) recall(c *Conn, j *joining) bool {
 			j.pasts = make([]*rooms.Past, len(j.given))
 		}
 		if l.engine.cfg.Recall == nil {
-			l.beginNow(r, &rooms.TooOldError{})
+			l.beginNow(r, &rooms.TooOldError{Why: r.Resume.Lost})
 			continue
 		}
 		j.waiting++
 		ask := &rooms.Recall{
 			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch,
-			After: r.Resume.After(), UpTo: r.Resume.UpTo,
+			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo,
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evRecalled, conn: c, arg: &recalled{j, i, p, err}})
 			},
@@ -218,6 +218,9 @@ func (l *Loop) reseated(c *Conn, a *reseated) {
 	err := a.err
 	if err == nil {
 		err = given.TooOld
+	}
+	if err == nil && how != nil && how.Lost != "" {
+		err = &rooms.TooOldError{Why: how.Lost}
 	}
 	var notNow *rooms.NotNowError
 	switch {

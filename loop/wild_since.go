@@ -44,7 +44,8 @@ func (l *Loop) seekNames(c *Conn, j *joining, w *wild) error {
 		return &rooms.NotNowError{Why: "the gateway has not read the topic of its rooms yet", RetryAfter: time.Second}
 	}
 	ask := &rooms.Recall{
-		Pattern: w.ref.Pattern, Room: w.prefix(), User: l.handler.User(c), Epoch: since.Epoch,
+		Pattern: w.ref.Pattern, Room: w.prefix(), User: l.handler.User(c),
+		Epoch: since.Epoch, Lost: since.Foreign(high.Epoch),
 		After: make([]rooms.Pos, len(high.Offsets)), UpTo: high.Offsets, Most: w.watch.Most,
 	}
 	for i, p := range high.Offsets {
@@ -64,7 +65,7 @@ func (l *Loop) seekNames(c *Conn, j *joining, w *wild) error {
 		return nil // nothing came since
 	}
 	if l.engine.cfg.Recall == nil {
-		return &rooms.TooOldError{}
+		return &rooms.TooOldError{Why: ask.Lost}
 	}
 	ask.Names = func(names []string, err error) {
 		l.post(event{kind: evDo, arg: func(l *Loop) { l.soughtNames(c, j, w, names, err) }})

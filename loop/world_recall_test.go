@@ -58,8 +58,8 @@ func (w *world) refuses(r *rooms.Recall) error {
 	switch {
 	case w.away, w.fickle > 0 && rand.IntN(w.fickle) == 0:
 		return &rooms.NotNowError{Why: "the topic is away", RetryAfter: time.Second}
-	case r.Epoch != "e1":
-		return &rooms.TooOldError{Why: "of another epoch"}
+	case r.Lost != "":
+		return &rooms.TooOldError{Why: r.Lost}
 	case r.After[0].Offset >= w.off+w.ahead:
 		return &rooms.TooOldError{Why: "the topic is shorter"}
 	case r.After[0].Offset < w.low-1:

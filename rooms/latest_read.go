@@ -1,5 +1,7 @@
 package rooms
 
+import "slices"
+
 // maxPieces bounds the pieces of one cut, as the kernel bounds a gathered send.
 const maxPieces = 256
 
@@ -142,3 +144,32 @@ func (t *Table) Behind(r *Room, at uint64) bool {
 // place is how many bytes were ever written to the tape before frame at, which
 // is in the chunk or the next one after it.
 func (c *chunk) place(at uint64) int64 { return c.before + int64(c.start(int(at-c.first))) }
+
+// knownFrom is the earliest place from which the last values tell all that has changed: all is
+// where the topic is now, and lost is up to where records of it were lost.
+func (l *latest) knownFrom(all Positions, now *feedState, lost []Pos) Positions {
+	if l.origin == nil || l.origin.gen > now.gen {
+		return all
+	}
+	at := Positions{Epoch: all.Epoch, Offsets: before(all.Offsets)}
+	raise := func(p Pos) {
+		if o := at.of(p.Partition); o != nil {
+			o.Offset = max(o.Offset, p.Offset)
+		}
+	}
+	if l.origin.gen == now.gen { // else it is of an epoch before
+		for part, off := range l.origin.off {
+			if off == unknown {
+				return all
+			}
+			raise(Pos{int32(part), off})
+		}
+	}
+	for _, p := range slices.Concat(l.lost, lost) {
+		raise(p)
+	}
+	if !beyond(at.Offsets, l.unsure) {
+		return all
+	}
+	return at
+}

@@ -73,6 +73,9 @@ func (n *node) join(c *client, since *Positions) *guest {
 		m.upTo, m.seam, m.epoch = how.UpTo, m.at, since.Epoch
 		if how.Recall {
 			past, err := n.w.recall(c.room, how.After(), how.UpTo)
+			if how.Lost != "" {
+				err = &TooOldError{Why: how.Lost}
+			}
 			switch {
 			case err != nil && class.Snapshot:
 				m.upTo, m.sift.Have = nil, nil
@@ -278,7 +281,7 @@ func (m *guest) reseat() bool {
 	given := m.node.ask(m.room, &since)
 	m.node.leave(given.Sub)
 	how := given.Resume
-	if given.TooOld != nil {
+	if given.TooOld != nil || how.Lost != "" {
 		m.upTo = nil
 		return false
 	}

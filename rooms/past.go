@@ -11,6 +11,7 @@ type Recall struct {
 	Pattern *Pattern
 	Room    string
 	Epoch   string
+	Lost    string // why the place is too old, where only the oldest that there is is wanted
 	User    string // that pays for what is read; "": nobody in particular
 	// More says that the asker goes on with a past that it was given the beginning of:
 	// it waits for its user's budget, where others are refused.

@@ -39,6 +39,9 @@ type Resume struct {
 	// say whether its topic has what the client has and the tapes have not.
 	Recall bool
 	UpTo   []Pos
+	// Lost says why the place is too old, with Recall: only Kafka knows the oldest place
+	// that there is instead.
+	Lost string
 }
 
 // After is where reading again begins, by partition.
@@ -51,6 +54,26 @@ func (how *Resume) After() []Pos {
 		after[i].Offset = max(after[i].Offset, how.UpTo[i].Offset)
 	}
 	return after
+}
+
+// Foreign says why the place cannot be one of the epoch; "": it can.
+func (p Positions) Foreign(epoch string) string {
+	switch p.Epoch {
+	case epoch:
+		return ""
+	case "":
+		return "it names no epoch, so nobody can tell which topic it is of"
+	}
+	return fmt.Sprintf("they are of epoch %q, and the topic's is %q", p.Epoch, epoch)
+}
+
+// before is the place before the first record of those partitions.
+func before(list []Pos) []Pos {
+	at := slices.Clone(list)
+	for i := range at {
+		at[i].Offset = -1
+	}
+	return at
 }
 
 // resume finds the place from which a member whose client is at since gets all
@@ -67,11 +90,11 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	if all.Epoch == "" { // Kafka may not have been there since the node began
 		return 0, nil, &NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: retrySoon}
 	}
-	if since.Epoch == "" {
-		return 0, nil, &TooOldError{Oldest: all, Why: "it names no epoch, so nobody can tell which topic it is of"}
-	}
-	if since.Epoch != all.Epoch {
-		return 0, nil, &TooOldError{Oldest: all, Why: fmt.Sprintf("they are of epoch %q, and the topic's is %q", since.Epoch, all.Epoch)}
+	if why := since.Foreign(all.Epoch); why != "" {
+		if r.Class().Conflate {
+			return 0, nil, &TooOldError{Oldest: r.last.knownFrom(all, state, s.lost[r.pattern.Feed.index]), Why: why}
+		}
+		return r.next, &Resume{Have: before(all.Offsets), Until: r.next, Recall: true, UpTo: all.Offsets, Lost: why}, nil
 	}
 	for _, o := range since.Offsets {
 		if int(o.Partition) >= len(state.off) { // another node has heard of it already
@@ -79,10 +102,9 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 			return 0, nil, &NotNowError{Why: why, RetryAfter: retrySoon}
 		}
 	}
-	have := make([]Pos, len(all.Offsets))
+	have := before(all.Offsets) // partitions that are younger than the client's last word
 	ahead := false
 	for i, p := range all.Offsets {
-		have[i] = Pos{p.Partition, -1} // younger than the client's last word
 		if o := since.of(p.Partition); o != nil {
 			have[i].Offset = max(o.Offset, -1)
 		}
@@ -93,6 +115,7 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	tooOld := &TooOldError{Oldest: all, Why: "keys have gone since of which nothing is known any more"}
 	if r.Class().Conflate {
 		if gone || !s.knowsSince(r, have) {
+			tooOld.Oldest = r.last.knownFrom(all, state, s.lost[r.pattern.Feed.index])
 			return 0, nil, tooOld
 		}
 		how.Walk, how.Known = true, Known{r.last.forgotten.Load(), r.last.evicted.Load()}

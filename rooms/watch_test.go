@@ -227,11 +227,14 @@ func TestWatchSince(t *testing.T) {
 	at := func(off int64) Positions { return Positions{Epoch: "e1", Offsets: []Pos{{0, off}}} }
 	x := &Watch{Prefix: "a:", Since: map[string]Positions{"a:1": at(2), "a:2": at(4), "a:3": at(1), "a:4": {Epoch: "e0"}}}
 	w.watch(x)
-	for i, want := range []string{"a:1 false", "a:2 false", "a:3 true", "a:4 old"} {
+	for i, want := range []string{"a:1 false", "a:2 false", "a:3 true", "a:4 lost"} {
 		s := w.seats[i]
 		got := s.Name + " old"
 		if s.Resume != nil {
 			got = fmt.Sprint(s.Name, " ", s.Resume.Recall)
+			if s.Resume.Lost != "" {
+				got = s.Name + " lost"
+			}
 		}
 		if got != want {
 			t.Errorf("seat %d is %q, want %q", i, got, want)
