@@ -24,7 +24,7 @@ export TAPECAST_DATA ?= $(abspath ../shared/data)
 E2E  := ./cmd/tapecast
 UNIT  = $$($(GO) list ./... | grep -vx tapecast/cmd/tapecast)
 
-.PHONY: help run build test unit e2e peers bench-peers race fuzz faults bench lint clean cover deps
+.PHONY: help run build test unit e2e browser peers bench-peers race fuzz faults bench lint clean cover deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,11 @@ unit: ## the tests of all packages but the end-to-end suite
 
 e2e: ## the end-to-end suite: real binaries, real sockets, embedded broker and Kafka
 	$(GO) test -count=1 -v -timeout 15m $(E2E)
+
+# Node 20.10 or later and Chromium, which no other target takes.
+browser: ## README's client, as it stands there, in node and in Chromium
+	@KAFKA_HOME='$(KAFKA_HOME)' GO='$(GO)' bash .ci/deps browser
+	TAPECAST_E2E_BROWSER=1 $(GO) test -count=1 -v -timeout 3m -run TestBrowser $(E2E)
 
 # A module of its own, so that other servers' code is none of the gateway's.
 peers: build ## the servers that tapecast is measured against, each with a few clients
