@@ -105,7 +105,7 @@ func (c *Consumer) tendLetters(found map[string]kafka.TopicDescription) error {
 		return nil
 	}
 	c.log.Warn("dead letters cannot be stored: bad records are counted and lost", "topic", d.topic, "error", why,
-		"remedy", "create the topic, or name another one in kafka.dead_letter")
+		"remedy", "create the topic, let this client write to it, or name another one in kafka.dead_letter")
 	return d.producer.Purge(kafka.PurgeQueue) // those that wait for it are lost too: reported counts them
 }
 

@@ -12,7 +12,9 @@
 // the batch. Bytes are never encoded again; a payload is a span of the value. A
 // record that cannot be routed is counted by its reason, sampled into the log and
 // sent to the dead letter topic; it never stops the stream, and its offset counts
-// as progress.
+// as progress. One that no route's match names is for nobody, which is no fault: it is
+// counted apart (Config.KeepUnmatched). Where a record lies is only checked: what its
+// route's partitioner would put elsewhere is delivered and said (strays).
 //
 // What the decoder hands on holds to what rooms/name.go says of the parts of a frame,
 // live and when it is read again: nobody looks at it after that. Fields are never
@@ -54,7 +56,7 @@
 //	topic                the watcher; others look at what mu guards
 //	Router, topicRoutes  anyone: they never change
 //	Feed                 the watcher, through Open and its own batch
-//	figures, sampler     anyone
+//	figures, sampler, strays, deadLetters  anyone
 //	Publisher, producer  anyone
 //	recaller, recallTopic, recallUser  the recaller's goroutine, but for what is atomic or under mu
 //	handouts, lease, times             anyone

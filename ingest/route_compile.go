@@ -83,7 +83,7 @@ func (c *compiler) route(i int) {
 		}
 	}
 	if len(src.Rooms) == 0 {
-		c.fault(i, "rooms", "is empty: name at least one room such as \"prices\" or \"prices:{s}\"")
+		c.fault(i, "rooms", "is empty: name at least one room such as \"prices\" or \"prices:{@key}\"")
 	}
 	r.rooms = make([]roomTemplate, 0, len(src.Rooms))
 	for n, text := range src.Rooms {
@@ -229,7 +229,7 @@ func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) {
 	src := &c.source[i]
 	c.readable(i, "rooms", r, room.uses(fromValue))
 	if room.text == "" {
-		c.fault(i, "rooms", "has an empty name: name a room such as \"prices\" or \"prices:{s}\"")
+		c.fault(i, "rooms", "has an empty name: name a room such as \"prices\" or \"prices:{@key}\"")
 		return
 	}
 	if strings.Contains(room.text, "*") {

@@ -36,14 +36,18 @@ func TestPositionsAt(t *testing.T) {
 	ask := func(d time.Duration) {
 		r.c.PositionsAt(p, begin.Add(d).UnixMilli(), "u", func(at rooms.Positions, err error) { answers <- answer{at, err} })
 	}
-	f := func(d time.Duration, a, b int64) {
+	f := func(d time.Duration, offsets ...int64) {
 		t.Helper()
+		var list []rooms.Pos
+		for part, off := range offsets {
+			list = append(list, rooms.Pos{Partition: int32(part), Offset: off})
+		}
 		for range 20 { // one question, or an answer that is kept
 			ask(d)
 		}
 		for range 20 {
 			got := <-answers
-			if want := fmt.Sprint([]rooms.Pos{{Partition: 0, Offset: a}, {Partition: 1, Offset: b}}); got.err != nil || got.at.Epoch != p.Feed.Epoch() || fmt.Sprint(got.at.Offsets) != want {
+			if want := fmt.Sprint(list); got.err != nil || got.at.Epoch != p.Feed.Epoch() || fmt.Sprint(got.at.Offsets) != want {
 				t.Fatalf("after %s: %v, %v; not %s", d, got.at, got.err, want)
 			}
 		}
@@ -59,6 +63,10 @@ func TestPositionsAt(t *testing.T) {
 	f(18*time.Second, 8, 4)
 	f(19*time.Second, 9, 4)
 	f(48*time.Hour, 9, 4)
+	// An answer that is kept lacks partitions that are younger.
+	addPartitions(t, w, "a", 3)
+	eventually(t, "read", func() bool { return r.c.Stats().Partitions == 3 })
+	f(48*time.Hour, 9, 4, -1)
 
 	if err := r.c.Stop(t.Context()); err != nil {
 		t.Fatal(err)
