@@ -103,6 +103,7 @@ func TestFromDemoBroker(t *testing.T) {
 	feeds("prices", "", "", "market.ticker", `"s":"BENCH"`)
 	feeds("trades:X", "", "", "market.trades", `"s":"X"`)
 	feeds("prices", "own", "", "own", "")
+	feeds("orders:{user}", "private.orders", "", "private.orders", `"orderId":"bench"`)
 	feeds("prices", "", `"s":"A"`, "market.ticker", `"s":"A"`)
 	feeds("system_alerts", "", "", "", "")
 

@@ -76,7 +76,7 @@ func demoBrokers(at string) []string {
 var demoTopics = map[string]string{"prices": "market.ticker", "trades": "market.trades"}
 
 // fromDemo fills in what publishing to the demo takes: the topic of the first room, and
-// the symbol that its routes want of each value.
+// what its routes want of each value.
 func (c *FanoutConfig) fromDemo() {
 	t := &c.Target
 	if !t.demo || len(c.Rooms) == 0 {
@@ -86,13 +86,18 @@ func (c *FanoutConfig) fromDemo() {
 	if t.Topic == "" {
 		t.Topic = demoTopics[room]
 	}
-	if c.Fields != "" || c.Template != "" || c.Replay != nil || !strings.HasPrefix(t.Topic, "market.") {
+	if c.Fields != "" || c.Template != "" || c.Replay != nil {
 		return
 	}
-	if !one || strings.ContainsAny(symbol, "{*\"\\") {
-		symbol = "BENCH"
+	switch t.Topic {
+	case "market.ticker", "market.trades":
+		if !one || strings.ContainsAny(symbol, "{*\"\\") {
+			symbol = "BENCH"
+		}
+		c.Fields = `"s":"` + symbol + `"`
+	case "private.orders":
+		c.Fields = `"orderId":"bench"`
 	}
-	c.Fields = `"s":"` + symbol + `"`
 }
 
 // isLoopback reports whether a host is this machine whatever a name server says.

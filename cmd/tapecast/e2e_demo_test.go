@@ -129,18 +129,18 @@ func measured(t *testing.T, g *gateway) {
 	if out, err := exec.Command("go", "build", "-o", bin, "tapecast/cmd/tapecast-bench").CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the bench: %v\n%s", err, out)
 	}
-	for _, room := range []string{"prices", "trades:BENCH"} {
-		cmd := exec.Command(bin, "fanout", "--target", g.url(), "--admin", "http://"+g.admin, "--rooms", room, "--clients", "5",
-			"--rate", "20", "--warmup", "0s", "--duration", "1s", "--json", "--quiet")
+	for _, args := range [][]string{{"fanout", "--rooms", "prices"}, {"fanout", "--rooms", "trades:BENCH"}, {"private"}} {
+		cmd := exec.Command(bin, append(args, "--target", g.url(), "--admin", "http://"+g.admin, "--clients", "5",
+			"--warmup", "0s", "--duration", "1s", "--json", "--quiet")...)
 		cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(suite.dir, "config"))
 		out, err := cmd.Output()
 		var res struct {
 			Legs []struct{ Want, Unique, Lost, Foreign int64 }
 		}
 		if json.Unmarshal(out, &res) != nil || len(res.Legs) != 1 || res.Legs[0].Want == 0 || res.Legs[0].Unique != res.Legs[0].Want {
-			t.Errorf("fanout to %s: %v\n%s", room, err, out)
+			t.Errorf("%v: %v\n%s", args, err, out)
 			continue
 		}
-		t.Logf("fanout to %s: %+v, %v", room, res.Legs[0], err) // a busy machine may not be good enough to measure on
+		t.Logf("%v: %+v, %v", args, res.Legs[0], err) // a busy machine may not be good enough to measure on
 	}
 }
