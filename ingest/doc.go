@@ -81,6 +81,8 @@
 // for are taken, and nothing is kept. Kafka is asked where topics end on goroutines of
 // their own, and a slice of which nothing comes for a second ends: that topic is left
 // alone for a while, and the others go on.
+// A wildcard that resumes asks for names instead (recall_names.go): its answer is made of all
+// slices, or is more names than it may join.
 //
 // A member is given what a slice has of its room, and asks for more when it was sent that
 // (Past.UpTo); the rest waits for the user's budget and is not refused. What members hold

@@ -40,6 +40,9 @@
 // been given up meanwhile is left again.
 // A wildcard's own place (wild_place.go) is what the tapes of all shards have, less what its
 // seats lack, at each heartbeat and when somebody asks: a lower bound, for a look at each head.
+// One that goes on from such a place (wild_since.go) watches first, then has the topic asked which
+// rooms got something since (Recall.Names), and joins those from there. Trouble that passes
+// joins none of its rooms, since each would begin with its next record.
 //
 // # Which goroutine may touch what
 //

@@ -1,0 +1,84 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// askNames asks which rooms of a prefix got something after an offset; what it returns waits
+// for the answer.
+func (r *rig) askNames(prefix string, after, upTo int64, most int) func() ([]string, error) {
+	r.t.Helper()
+	q := r.recallOf("m1", "all:k1", []int64{after}, []int64{upTo})
+	q.Room = prefix
+	var names []string
+	var failed error
+	done := make(chan struct{})
+	q.Most, q.Names = most, func(list []string, err error) {
+		names, failed = list, err
+		close(done)
+	}
+	r.c.Recall(q)
+	return func() ([]string, error) {
+		<-done
+		return names, failed
+	}
+}
+
+// TestRecallNames: who asks for names hears of the rooms that got something in the stretch,
+// whether what is read can be kept or not, and beside others that want messages.
+func TestRecallNames(t *testing.T) {
+	t.Parallel()
+	const n = 1000
+	k := padded(t, n)
+	for _, memory := range []int64{0, 1 << 20} {
+		route := Route{Topic: "a", Rooms: []string{"all", "all:{@key}"}, Type: "y"}
+		r := newRig(t, k.ListenAddrs(), Config{RecallMemory: memory, Start: "beginning"}, route).start().ready()
+		ones := []string{"all:k1"}
+		var forties, all []string
+		for i := range 50 {
+			name := fmt.Sprint("all:k", i)
+			all = append(all, name)
+			if i >= 10 && i < 20 {
+				ones = append(ones, name)
+			} else if i >= 40 {
+				forties = append(forties, name)
+			}
+		}
+		slices.Sort(all)
+		messages := r.recallAs("m1", "all:k7", []int64{-1}, []int64{n - 1})
+		for _, q := range []struct {
+			prefix string
+			after  int64
+			most   int
+			want   []string
+		}{
+			{"all:k1", -1, 0, ones},
+			{"all:k1", n - 11, 0, nil},
+			{"all:k4", n - 11, 10, forties},
+			{"all:", -1, 50, all},
+			{"all:", n - 1, 0, nil},
+		} {
+			got, err := r.askNames(q.prefix, q.after, n-1, q.most)()
+			if err != nil || !slices.Equal(got, q.want) {
+				t.Errorf("%d: %s after %d: %v %v, not %v", memory, q.prefix, q.after, got, err, q.want)
+			}
+		}
+		if got, err := r.askNames("all:", -1, n-1, 20)(); err != nil || len(got) <= 20 {
+			t.Errorf("of too many: %v %v", got, err)
+		}
+		if got, err := messages(); err != nil || len(got) != n/50 {
+			t.Errorf("%d messages, %v", len(got), err)
+		}
+		q := r.recallOf("m1", "all:k1", []int64{5}, []int64{n - 1})
+		q.Epoch = "other"
+		failed := make(chan error, 1)
+		q.Names = func(_ []string, err error) { failed <- err }
+		r.c.Recall(q)
+		if err := <-failed; err == nil || !strings.Contains(err.Error(), "too old") {
+			t.Errorf("of another epoch: %v", err)
+		}
+	}
+}
