@@ -210,7 +210,7 @@ func (c *Consumer) Start(ctx context.Context) (err error) {
 
 // open makes the clients, so that a bad configuration shows at once.
 func (c *Consumer) open() error {
-	conf, err := settings(c.cfg.Brokers, map[string]string{"message.max.bytes": "67108864"}, c.cfg.Librdkafka, nil)
+	conf, err := controlConf(c.cfg)
 	if err != nil {
 		return err
 	}

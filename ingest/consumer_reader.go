@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"runtime"
 	"strconv"
 	"strings"
@@ -100,21 +99,12 @@ func (r *reader) open() error {
 	if r.client != nil {
 		return nil
 	}
-	theirs := maps.Clone(r.c.cfg.Librdkafka)
-	if theirs == nil {
-		theirs = map[string]string{}
-	}
-	// A few lines at each refresh of metadata; see drainLogs.
-	theirs["debug"] = strings.TrimPrefix(theirs["debug"]+",metadata", ",")
-	conf, err := settings(r.c.cfg.Brokers, readerSettings(r.c.cfg), theirs, map[string]string{
-		"enable.auto.commit":       "false",
-		"enable.auto.offset.store": "false",
-		"enable.partition.eof":     "true",
-		"auto.offset.reset":        "error", // what was deleted before we read it is not skipped in silence
-	})
+	conf, err := readerConf(r.c.cfg)
 	if err != nil {
 		return err
 	}
+	// A few lines at each refresh of metadata; see drainLogs.
+	(*conf)["debug"] = strings.TrimPrefix(r.c.cfg.Librdkafka["debug"]+",metadata", ",")
 	lines := logsTo(conf)
 	client, err := kafka.NewConsumer(conf)
 	if err != nil {

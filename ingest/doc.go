@@ -94,6 +94,14 @@
 // at most ask, once for all who ask for the same tenth of a second, users in turns, and
 // keep the answer for 5 s.
 //
+// # Before a start
+//
+// CheckProperties asks librdkafka about each of the operator's properties, without a
+// client. TryClients makes the clients that a Consumer and a Publisher make (readerConf,
+// recallConf, controlConf, publisherConf) and closes them: they know no broker. Connect
+// tries brokers, topics and rights within a minute, with clients of its own, on the
+// caller's goroutine but for the brokers, of which eight are tried at a time.
+//
 // # Figures
 //
 // Two cores, AMD EPYC, a broker in a process of its own, 1.5 million records of

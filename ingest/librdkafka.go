@@ -22,6 +22,7 @@ func settings(brokers []string, ours, theirs, fixed map[string]string) (*kafka.C
 		"reconnect.backoff.max.ms": "2000",
 		"socket.keepalive.enable":  "true",
 	}
+	theirs = canonical(theirs)
 	maps.Copy(all, ours)
 	maps.Copy(all, theirs)
 	for k, v := range fixed {

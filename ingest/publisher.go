@@ -24,12 +24,7 @@ type Publisher struct {
 
 // NewPublisher makes a publisher. It does not wait for a broker.
 func NewPublisher(brokers []string, librdkafka map[string]string) (*Publisher, error) {
-	conf, err := settings(brokers, map[string]string{
-		"linger.ms":          "0",
-		"message.timeout.ms": "30000",
-		"message.max.bytes":  "67108864", // the broker decides
-		"partitioner":        "murmur2_random",
-	}, librdkafka, map[string]string{"enable.idempotence": "true", "acks": "all"})
+	conf, err := publisherConf(brokers, librdkafka)
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,7 @@ package ingest
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -22,34 +20,11 @@ type recallClient struct {
 	topic  *topic // that it read last
 }
 
-// recallSettings are for short reads here and there: what librdkafka fetches beyond a
-// slice is thrown away, so it may fetch little ahead.
-func recallSettings(cfg Config) (ours, theirs map[string]string) {
-	ours = readerSettings(cfg)
-	ahead := map[string]string{
-		"queued.max.messages.kbytes": strconv.Itoa(fetchAhead >> 10),
-		"queued.min.messages":        "1000",
-		"fetch.message.max.bytes":    strconv.Itoa(fetchAhead),
-	}
-	maps.Copy(ours, ahead)
-	theirs = maps.Clone(cfg.Librdkafka)
-	for k := range ahead {
-		delete(theirs, k)
-	}
-	return ours, theirs
-}
-
 // fetchAhead is about how many bytes of a partition are fetched at a time.
 const fetchAhead = 256 << 10
 
 func newRecallClient(c *Consumer) (*recallClient, error) {
-	ours, theirs := recallSettings(c.cfg)
-	conf, err := settings(c.cfg.Brokers, ours, theirs, map[string]string{
-		"enable.auto.commit":       "false",
-		"enable.auto.offset.store": "false",
-		"enable.partition.eof":     "true",
-		"auto.offset.reset":        "error",
-	})
+	conf, err := recallConf(c.cfg)
 	if err != nil {
 		return nil, err
 	}

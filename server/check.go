@@ -2,10 +2,7 @@ package server
 
 import (
 	"fmt"
-	"maps"
 	"net"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -234,80 +231,3 @@ func (cfg *Config) LastValues() Size {
 func (cfg *Config) Demo() bool { return len(cfg.Kafka.Brokers) == 0 }
 
 func (cfg *Config) hasKey() bool { return cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" }
-
-var (
-	topicName  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
-	rdkafkaKey = regexp.MustCompile(`^[a-z0-9.]+$`)
-)
-
-func (c *collector) checkKafka(k *KafkaConfig) {
-	seen := map[string]bool{}
-	for i, b := range k.Brokers {
-		switch path := index("kafka.brokers", i); {
-		case b == "" || strings.ContainsAny(b, " \t,"):
-			c.add(path, fmt.Sprintf("%q is no broker", b), "write host:port, one an entry")
-		case seen[b]:
-			c.add(path, fmt.Sprintf("%q is named twice", b), "remove one")
-		}
-		seen[b] = true
-	}
-	if d, err := time.ParseDuration(k.Start); k.Start != "end" && k.Start != "beginning" && (err != nil || d <= 0) {
-		c.add("kafka.start", fmt.Sprintf("%q is no place to start from", k.Start), "write end, beginning, or a time back such as 30s")
-	}
-	c.oneOf("kafka.require_topics", k.RequireTopics, "any", "all")
-	if k.DeadLetter != "" && !topicName.MatchString(k.DeadLetter) {
-		c.add("kafka.dead_letter", fmt.Sprintf("%q is no topic name", k.DeadLetter), "use letters, digits, dots, dashes and underscores")
-	}
-	c.checkLibrdkafka(k.Librdkafka)
-}
-
-// ours are settings of librdkafka that the gateway makes itself.
-var ours = map[string]string{
-	"bootstrap.servers":    "use kafka.brokers",
-	"metadata.broker.list": "use kafka.brokers",
-	"group.id":             "remove it: every node reads all partitions, without a group",
-}
-
-func (c *collector) checkLibrdkafka(m map[string]string) {
-	path := func(name string) string { return "kafka.librdkafka." + name }
-	set := func(names ...string) string {
-		for _, n := range names {
-			if m[n] != "" {
-				return n
-			}
-		}
-		return ""
-	}
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		if do, ok := ours[name]; ok {
-			c.add(path(name), "is set by the gateway", "%s", do)
-		} else if !rdkafkaKey.MatchString(name) {
-			c.add(path(name), "is no setting of librdkafka", "their names hold small letters and dots: did you mean %s?",
-				strings.ToLower(strings.NewReplacer("_", ".", "-", ".").Replace(name)))
-		}
-	}
-	cert, key := set("ssl.certificate.location", "ssl.certificate.pem"), set("ssl.key.location", "ssl.key.pem")
-	if cert != "" && key == "" {
-		c.add(path(cert), "is set without its private key", "set ssl.key.location too")
-	}
-	if key != "" && cert == "" {
-		c.add(path(key), "is set without its certificate", "set ssl.certificate.location too")
-	}
-	user, password := set("sasl.username"), set("sasl.password")
-	if user != "" && password == "" && !c.has("kafka.sasl_password_file") {
-		c.add(path(user), "is set without a password", "set kafka.sasl_password_file, or sasl.password beside it")
-	}
-	if password != "" && user == "" {
-		c.add(path(password), "is set without a user", "set sasl.username too")
-	}
-	proto := strings.ToLower(m["security.protocol"])
-	if proto != "" {
-		c.oneOf(path("security.protocol"), proto, "plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
-	}
-	if ca := set("ssl.ca.location", "ssl.ca.pem"); (cert != "" || ca != "") && !strings.HasSuffix(proto, "ssl") {
-		c.add(path(set("ssl.ca.location", "ssl.ca.pem", cert)), "has no effect without TLS", "set security.protocol to ssl or sasl_ssl")
-	}
-	if user != "" && !strings.HasPrefix(proto, "sasl_") {
-		c.add(path(user), "has no effect without SASL", "set security.protocol to sasl_ssl or sasl_plaintext")
-	}
-}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -76,9 +75,10 @@ func (cfg *Config) Warnings() []string {
 		out = append(out, fmt.Sprintf("admin.write: the token crosses the network in the clear to %s; "+
 			"set admin.tls, or admin.listen to 127.0.0.1", a.Listen))
 	}
-	if info, err := os.Stat(a.TokenFile); err == nil && info.Mode().Perm()&0o007 != 0 {
-		out = append(out, fmt.Sprintf("admin.token_file: every user of this machine may open %s (mode %04o); "+
-			"chmod 600 it", a.TokenFile, info.Mode().Perm()))
+	out = append(out, cfg.openFiles()...)
+	out = append(out, cfg.Auth.warnings()...)
+	if text := cfg.Auth.unbound(); text != "" && !cfg.Demo() {
+		out = append(out, text)
 	}
 	return append(out, cfg.routeWarnings()...)
 }

@@ -79,6 +79,8 @@ type collector struct {
 	keys     map[string]bool // that have a fault
 	places   map[string]place
 	demo     bool // no file and no brokers: run gives it a secret and a token
+
+	clients bool // librdkafka's clients are tried too
 }
 
 func newCollector() *collector {

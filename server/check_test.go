@@ -137,17 +137,17 @@ func TestKafkaSection(t *testing.T) {
 	f("  dead_letter: a b", `c.yaml:2: kafka.dead_letter: "a b" is no topic name; use letters, digits, dots, dashes and underscores`)
 	f("  max_record: 0", `c.yaml:2: kafka.max_record: 0 is too small: no record would be delivered; write 1 or more, or remove the line for the default`)
 	f("  librdkafka: {group.id: x}", `c.yaml:2: kafka.librdkafka.group.id: is set by the gateway; remove it: every node reads all partitions, without a group`)
-	f("  librdkafka:\n    client_ID: x", `c.yaml:3: kafka.librdkafka.client_ID: is no setting of librdkafka; their names hold small letters and dots: did you mean client.id?`)
+	f("  librdkafka:\n    client_ID: x", `c.yaml:3: kafka.librdkafka.client_ID: is not a property of librdkafka; did you mean client.id?`)
 	f("  librdkafka: {security.protocol: sssl}", `c.yaml:2: kafka.librdkafka.security.protocol: "sssl" is unknown; did you mean ssl? (known: plaintext, ssl, sasl_plaintext, sasl_ssl)`)
 	f("  librdkafka: {security.protocol: ssl, ssl.certificate.location: c}", `c.yaml:2: kafka.librdkafka.ssl.certificate.location: is set without its private key; set ssl.key.location too`)
 	f("  librdkafka: {security.protocol: ssl, ssl.key.pem: c}", `c.yaml:2: kafka.librdkafka.ssl.key.pem: is set without its certificate; set ssl.certificate.location too`)
 	f("  librdkafka: {ssl.ca.location: c}", `c.yaml:2: kafka.librdkafka.ssl.ca.location: has no effect without TLS; set security.protocol to ssl or sasl_ssl`)
-	f("  librdkafka: {security.protocol: sasl_ssl, sasl.username: u}", `c.yaml:2: kafka.librdkafka.sasl.username: is set without a password; set kafka.sasl_password_file, or sasl.password beside it`)
+	f("  librdkafka: {security.protocol: sasl_ssl, sasl.mechanism: PLAIN, sasl.username: u}", `c.yaml:2: kafka.librdkafka.sasl.username: is set without a password; set kafka.sasl_password_file, or sasl.password beside it`)
 	f("  librdkafka: {sasl.password: p}", `c.yaml:2: kafka.librdkafka.sasl.password: is set without a user; set sasl.username too`)
 	f("  librdkafka: {sasl.username: u, sasl.password: p}", `c.yaml:2: kafka.librdkafka.sasl.username: has no effect without SASL; set security.protocol to sasl_ssl or sasl_plaintext`)
 	f("  brokers:\n  - a:1\n  - a:1\n  - b 2\nauth: {secret: "+testSecret+"}\n"+routesOf("prices"),
 		`c.yaml:4: kafka.brokers[1]: "a:1" is named twice; remove one`,
-		`c.yaml:5: kafka.brokers[2]: "b 2" is no broker; write host:port, one an entry`)
+		`c.yaml:5: kafka.brokers[2]: "b 2" is no broker; write host:port, such as kafka-1:9092`)
 	f("  brokers: [a:1]\n"+routesOf("prices"), `c.yaml:2: auth: kafka.brokers is set, but no key to check tokens with; set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file`)
 	f("  brokers: [a:1]\nauth: {secret: "+testSecret+"}", `c.yaml:2: ingest.routes: kafka.brokers is set, but no route leads from a topic to rooms; write ingest.routes`)
 }

@@ -142,6 +142,8 @@ type AuthConfig struct {
 	Leeway time.Duration `koanf:"leeway"`
 	// Timeout is the time a client has to authenticate. Default 10s.
 	Timeout time.Duration `koanf:"timeout"`
+
+	heldIn string // the file that says auth.secret itself; "": none does
 }
 
 // LimitsConfig bounds what clients may take. In all of them 0 means what its

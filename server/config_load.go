@@ -23,6 +23,9 @@ type Sources struct {
 	Environ []string
 	// Flags are what the command line set.
 	Flags []Flag
+	// TryClients makes librdkafka's clients too, as a start would, and closes them: it
+	// refuses some properties only then. They connect to nothing.
+	TryClients bool
 }
 
 // Flag is a key set on the command line.
@@ -62,7 +65,7 @@ func Load(src Sources) (*Config, error) {
 		panic(fmt.Sprintf("BUG: cannot take values that were checked: %s", err))
 	}
 	c.readSecrets(cfg)
-	c.demo = src.File == "" && cfg.Demo()
+	c.demo, c.clients = src.File == "" && cfg.Demo(), src.TryClients
 	c.check(cfg)
 	cfg.odd = c.warnings
 	if len(c.faults) > 0 {
@@ -97,7 +100,9 @@ func flagMap(c *collector, flags []Flag) map[string]any {
 func (c *collector) readSecrets(cfg *Config) {
 	a := &cfg.Auth
 	if s, ok := c.readSecret("auth.secret", "auth.secret_file", string(a.Secret), a.SecretFile); ok {
-		a.Secret = Secret(s)
+		a.Secret, a.SecretFile = Secret(s), c.resolve("auth.secret_file", a.SecretFile)
+	} else if at := c.place("auth.secret"); a.Secret != "" && at.line > 0 && c.isSet("auth.secret") {
+		a.heldIn = strings.TrimSuffix(at.name, fmt.Sprintf(":%d", at.line))
 	}
 	if s, ok := c.readSecret("auth.public_key", "auth.public_key_file", a.PublicKey, a.PublicKeyFile); ok {
 		a.PublicKey = s
@@ -124,6 +129,7 @@ func (c *collector) readSecrets(cfg *Config) {
 			cfg.Kafka.Librdkafka = map[string]string{}
 		}
 		cfg.Kafka.Librdkafka[password] = s
+		cfg.Kafka.SASLPasswordFile = c.resolve("kafka.sasl_password_file", cfg.Kafka.SASLPasswordFile)
 	}
 }
 

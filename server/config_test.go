@@ -277,7 +277,7 @@ func TestFilesOfSecrets(t *testing.T) {
 	}
 	write("hs256", testSecret+"\n")
 	write("pass", "pa ss\r\n")
-	write("c.yaml", "auth: {secret_file: hs256, private_key_file: p.pem}\nkafka: {sasl_password_file: pass, librdkafka: {sasl.username: u, security.protocol: SASL_SSL}}\n")
+	write("c.yaml", "auth: {secret_file: hs256, private_key_file: p.pem}\nkafka: {sasl_password_file: pass, librdkafka: {sasl.username: u, sasl.mechanism: PLAIN, security.protocol: SASL_SSL}}\n")
 	// Names in the file are relative to it; those of the environment to the working directory.
 	cfg, err := Load(Sources{File: filepath.Join(dir, "c.yaml")})
 	if err != nil {
@@ -292,7 +292,8 @@ func TestFilesOfSecrets(t *testing.T) {
 	if want := filepath.Join(dir, "p.pem"); cfg.Auth.PrivateKeyFile != want {
 		t.Errorf("the private key is at %q, want %q", cfg.Auth.PrivateKeyFile, want)
 	}
-	cfg, err = Load(Sources{Environ: []string{"TAPECAST_AUTH_SECRET_FILE=" + filepath.Join(dir, "hs256"), "TAPECAST_KAFKA_SASL_PASSWORD_FILE=" + filepath.Join(dir, "pass"), "TAPECAST_KAFKA_LIBRDKAFKA_SASL_USERNAME=u", "TAPECAST_KAFKA_LIBRDKAFKA_SECURITY_PROTOCOL=sasl_plaintext"}})
+	cfg, err = Load(Sources{Environ: []string{"TAPECAST_AUTH_SECRET_FILE=" + filepath.Join(dir, "hs256"), "TAPECAST_KAFKA_SASL_PASSWORD_FILE=" + filepath.Join(dir, "pass"), "TAPECAST_KAFKA_LIBRDKAFKA_SASL_USERNAME=u", "TAPECAST_KAFKA_LIBRDKAFKA_SECURITY_PROTOCOL=sasl_plaintext",
+		"TAPECAST_KAFKA_LIBRDKAFKA_SASL_MECHANISM=SCRAM-SHA-256"}})
 	if err != nil || string(cfg.Auth.Secret) != testSecret || cfg.Kafka.Librdkafka["sasl.password"] != "pa ss" {
 		t.Errorf("from the environment: %v", err)
 	}

@@ -4,32 +4,58 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"tapecast/server"
 )
 
 func checkCommand(e *env) *cobra.Command {
 	var file string
+	var connect bool
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Name everything that is wrong with a configuration",
 		Long: `Check reads a configuration as run does: the file, the TAPECAST_ variables of
 the environment, the built-in defaults. It names every fault at once, with its
 line or variable, its key, and what to do, and exits with 1; or it says that
-there is none.`,
+there is none. It makes the Kafka clients that run makes, which refuse some
+settings only then, and connects to nothing.
+
+With --connect it then tries Kafka: each broker, each topic that a route reads
+and the dead-letter topic, what the user may do with them, and whether all
+partitions can be read. It says in one line each what it found, within a minute,
+writes nothing to Kafka, and exits with 1 where something would not work.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return e.unlessTold(func() error {
-				cfg, err := load(e, file, c.Flags())
-				if err != nil {
-					return report(e, err)
-				}
-				for _, w := range cfg.Warnings() {
-					fmt.Fprintln(e.stderr, "warning:", w)
-				}
-				fmt.Fprintln(e.stdout, "configuration ok:", cfg.Summary())
-				return nil
-			})
+			return e.unlessTold(func() error { return check(e, c, file, connect) })
 		},
 	}
 	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
+	c.Flags().BoolVar(&connect, "connect", false, "try brokers, topics and rights too")
 	return c
+}
+
+func check(e *env, c *cobra.Command, file string, connect bool) error {
+	src := sources(e, file, c.Flags())
+	src.TryClients = true
+	cfg, err := server.Load(src)
+	if err != nil {
+		return report(e, err)
+	}
+	for _, w := range cfg.Warnings() {
+		fmt.Fprintln(e.stderr, "warning:", w)
+	}
+	fmt.Fprintln(e.stdout, "configuration ok:", cfg.Summary())
+	if !connect {
+		return nil
+	}
+	n := cfg.Connect(c.Context(), func(line string) { fmt.Fprintln(e.stdout, line) })
+	if n == 0 {
+		return nil
+	}
+	things := "faults"
+	if n == 1 {
+		things = "fault"
+	}
+	fmt.Fprintf(e.stderr, "tapecast: Kafka has %d %s for this configuration\n", n, things)
+	return exitCode(1)
 }

@@ -105,9 +105,25 @@ func TestCheckCommand(t *testing.T) {
 			"c.yaml:3: admin.pprof: cannot take 7; write true or false\n"+
 			"TAPECAST_LOG_FORMAT: log.format: \"xml\" is unknown; use one of auto, text, json\n"+
 			"tapecast: the configuration has 3 faults\n")
+	f("kafka: {librdkafka: {fetch.wait.max.mss: 1}}", nil, 1, "",
+		"c.yaml:1: kafka.librdkafka.fetch.wait.max.mss: is not a property of librdkafka; did you mean fetch.wait.max.ms?\n"+
+			"tapecast: the configuration has 1 fault\n")
+	f("kafka: {librdkafka: {fetch.max.bytes: 5}}", nil, 1, "",
+		"c.yaml:1: kafka.librdkafka.fetch.max.bytes: librdkafka refuses it: `fetch.max.bytes` must be >= `message.max.bytes`; "+
+			"mend or set what it names\ntapecast: the configuration has 1 fault\n")
 	f("log: {levl: x}", nil, 1, "", "c.yaml:1: log.levl: unknown key; did you mean log.level?\ntapecast: the configuration has 1 fault\n")
 	p := begin(t, nil, "check")
 	p.ends(0)
+	p = begin(t, nil, "check", "--connect")
+	p.ends(0)
+	p.says(&p.stdout, "nothing to connect to")
+	p = begin(t, nil, "check", "--connect", "--config", write(t, `kafka: {brokers: ["127.0.0.1:1"]}
+auth: {secret: `+key+`, issuer: i, audience: a}
+ingest: {routes: [{topic: a, rooms: [prices]}]}
+`))
+	p.ends(1)
+	p.says(&p.stdout, "\nfault: broker 127.0.0.1:1: ")
+	p.says(&p.stderr, "tapecast: Kafka has 1 fault for this configuration\n")
 	p = begin(t, nil, "check", "--config", "/nowhere.yaml")
 	p.ends(1)
 	p.says(&p.stderr, "/nowhere.yaml: cannot read the file")

@@ -33,13 +33,18 @@ func (e *env) configFile(flag string) string {
 
 // load reads the configuration that a command was given.
 func load(e *env, file string, flags *pflag.FlagSet) (*server.Config, error) {
+	return server.Load(sources(e, file, flags))
+}
+
+// sources is where the configuration of a command comes from.
+func sources(e *env, file string, flags *pflag.FlagSet) server.Sources {
 	src := server.Sources{File: e.configFile(file), Environ: e.environ}
 	flags.Visit(func(f *pflag.Flag) {
 		if key, ok := flagKeys[f.Name]; ok {
 			src.Flags = append(src.Flags, server.Flag{Name: "--" + f.Name, Key: key, Text: f.Value.String()})
 		}
 	})
-	return server.Load(src)
+	return src
 }
 
 // report prints all faults, each on its line.

@@ -1,0 +1,222 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// connectBounds are how long Connect takes at most.
+type connectBounds struct {
+	ask   time.Duration // for a broker to answer, and for each further question
+	read  time.Duration // for reading to begin on all partitions of a topic
+	whole time.Duration // for all of it; what was not tried by then is said
+}
+
+// brokersAtOnce is how many brokers are tried at a time.
+const brokersAtOnce = 8
+
+// Weight is what a Found means for a start.
+type Weight uint8
+
+// The weights of what was found.
+const (
+	FoundGood Weight = iota // it is as it should be
+	FoundOdd                // the gateway runs, and not all is as one might think
+	FoundBad                // what it names will not work
+)
+
+// Found is one thing that Connect found.
+type Found struct {
+	Weight Weight
+	What   string // "broker kafka-1:9092"
+	Text   string // how it is, and what to do
+}
+
+// TopicAsk says what is wanted of a topic.
+type TopicAsk struct {
+	Name          string
+	Reads, Writes bool
+	// LastValues says that its records are last values of rooms.
+	LastValues bool
+	// Absent is what to do where there is no such topic.
+	Absent string
+	// Compacted are things to say where it is compacted.
+	Compacted []string
+}
+
+// Connect tries what a start needs of Kafka: each broker of cfg by itself, then each topic:
+// whether it is there, what this user may do with it, and whether all of its partitions
+// can be read. It tells say of each thing found, and writes nothing to Kafka. Brokers that
+// do not answer, and partitions that cannot be read, cost a few seconds each; a minute is
+// the most.
+func Connect(ctx context.Context, cfg Config, topics []TopicAsk, say func(Found)) {
+	bounds := connectBounds{ask: 5 * time.Second, read: 10 * time.Second, whole: time.Minute}
+	ctx, cancel := context.WithTimeout(ctx, bounds.whole)
+	defer cancel()
+	c := &connector{
+		cfg: cfg, ctx: ctx, say: say, bounds: bounds, faults: newBrokerFaults(cfg.Brokers, cfg.Librdkafka),
+	}
+	c.connect(topics)
+}
+
+func (c *connector) connect(topics []TopicAsk) {
+	if !c.brokers() {
+		return
+	}
+	if err := c.open(); err != nil {
+		c.say(Found{FoundBad, "kafka.librdkafka", err.Error()})
+		return
+	}
+	defer c.close()
+	if !c.cluster() {
+		return
+	}
+	found := c.describe(topics)
+	for _, t := range topics {
+		if c.ctx.Err() != nil {
+			c.say(Found{FoundBad, "topic " + t.Name, c.untried()})
+			continue
+		}
+		c.topic(t, found[t.Name])
+	}
+}
+
+// connector is a Connect under way. It belongs to one goroutine.
+type connector struct {
+	cfg    Config
+	ctx    context.Context
+	say    func(Found)
+	bounds connectBounds
+	faults *brokerFaults
+
+	control *producer
+	admin   *kafka.AdminClient
+	reader  *kafka.Consumer
+	drained chan struct{}
+}
+
+func (c *connector) untried() string {
+	return fmt.Sprintf("was not tried: %s are over", c.bounds.whole)
+}
+
+// brokers tries each broker by itself, and reports whether one answers.
+func (c *connector) brokers() bool {
+	answers := make([]chan string, len(c.cfg.Brokers))
+	turns := make(chan struct{}, brokersAtOnce)
+	for i, b := range c.cfg.Brokers {
+		answers[i] = make(chan string, 1)
+		go func() {
+			select {
+			case turns <- struct{}{}:
+				answers[i] <- tryBroker(c.cfg, b, c.bounds.ask)
+				<-turns
+			case <-c.ctx.Done():
+			}
+		}()
+	}
+	reached := false
+	for i, b := range c.cfg.Brokers {
+		found := Found{FoundBad, "broker " + b, c.untried()}
+		select {
+		case found.Text = <-answers[i]:
+		case <-c.ctx.Done():
+		}
+		if found.Text == "" {
+			found.Weight, found.Text, reached = FoundGood, "answers", true
+		}
+		c.say(found)
+	}
+	return reached
+}
+
+// tryBroker asks one broker, and no other, for metadata. It returns why that fails, with
+// the remedy; "": it answers.
+func tryBroker(cfg Config, broker string, within time.Duration) string {
+	faults := newBrokerFaults(cfg.Brokers, cfg.Librdkafka)
+	cfg.Brokers = []string{broker}
+	conf, err := controlConf(cfg)
+	if err != nil {
+		return err.Error()
+	}
+	p, err := newProducer(conf, orDiscard(nil), nil, faults)
+	if err != nil {
+		return err.Error()
+	}
+	defer p.stop(0)
+	_, err = p.GetMetadata(nil, false, int(within.Milliseconds()))
+	if err == nil {
+		return ""
+	}
+	return why(faults, err.Error())
+}
+
+// why is the fault of the brokers that says most, or else what is known.
+func why(faults *brokerFaults, known string) string {
+	fault, ok := faults.worst()
+	if !ok {
+		fault = brokerFault{said: known}
+	}
+	return fault.text() + "; " + faults.remedy(fault)
+}
+
+// open makes the clients that ask and read.
+func (c *connector) open() error {
+	conf, err := controlConf(c.cfg)
+	if err != nil {
+		return err
+	}
+	if c.control, err = newProducer(conf, orDiscard(nil), nil, c.faults); err != nil {
+		return err
+	}
+	c.drained = make(chan struct{})
+	if c.admin, err = kafka.NewAdminClientFromProducer(c.control.Producer); err == nil {
+		conf, err = readerConf(c.cfg)
+	}
+	if err == nil {
+		lines := logsTo(conf)
+		if c.reader, err = kafka.NewConsumer(conf); err == nil {
+			go drainLogs(lines, orDiscard(nil), c.faults, c.drained)
+		}
+	}
+	if err != nil {
+		c.close()
+		return fmt.Errorf("cannot make Kafka's clients: %w", err)
+	}
+	return nil
+}
+
+func (c *connector) close() {
+	if c.reader != nil {
+		c.reader.Close()
+	}
+	close(c.drained)
+	if c.admin != nil {
+		c.admin.Close()
+	}
+	c.control.stop(0)
+}
+
+// cluster says which cluster it is, and reports whether it tells.
+func (c *connector) cluster() bool {
+	ctx, cancel := context.WithTimeout(c.ctx, c.bounds.ask)
+	defer cancel()
+	d, err := c.admin.DescribeCluster(ctx, kafka.SetAdminRequestTimeout(c.bounds.ask))
+	if err != nil {
+		c.say(Found{FoundBad, "cluster", "does not describe itself: " + why(c.faults, err.Error())})
+		return false
+	}
+	id := "without id"
+	if d.ClusterID != nil {
+		id = *d.ClusterID
+	}
+	var at []string
+	for _, n := range d.Nodes {
+		at = append(at, fmt.Sprintf("%d at %s:%d", n.ID, n.Host, n.Port))
+	}
+	c.say(Found{FoundGood, "cluster " + id, fmt.Sprintf("has %d brokers: %s", len(d.Nodes), strings.Join(at, ", "))})
+	return true
+}

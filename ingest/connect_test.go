@@ -1,0 +1,101 @@
+package ingest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// connected is what Connect finds, a line each, with less patience.
+func connected(t *testing.T, cfg Config, topics ...TopicAsk) []string {
+	t.Helper()
+	var out []string
+	c := &connector{
+		cfg: cfg, ctx: t.Context(), bounds: connectBounds{time.Second, time.Second, time.Minute},
+		faults: newBrokerFaults(cfg.Brokers, cfg.Librdkafka),
+		say:    func(f Found) { out = append(out, fmt.Sprintf("%d %s: %s", f.Weight, f.What, f.Text)) },
+	}
+	c.connect(topics)
+	return out
+}
+
+// Connect says of each broker and topic how it is, with the user's rights.
+func TestConnect(t *testing.T) {
+	t.Parallel()
+	may := func(topic string, ops ...kmsg.ACLOperation) (list []kfake.ACL) {
+		for _, op := range ops {
+			list = append(list, kfake.ACL{
+				Resource: kmsg.ACLResourceTypeTopic, Name: topic, Pattern: kmsg.ACLResourcePatternTypeLiteral,
+				Operation: op, Allow: true,
+			})
+		}
+		return list
+	}
+	acls := may("quotes", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs)
+	acls = append(acls, may("trades", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe)...)
+	acls = append(acls, may("dark", kmsg.ACLOperationDescribe)...)
+	acls = append(acls, may("dead", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)...)
+	acls = append(acls, may("none", kmsg.ACLOperationDescribe)...)
+	k := fake(t, kfake.NumBrokers(2), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "root"),
+		kfake.User("PLAIN", "u", "p", acls...), kfake.SeedTopics(3, "trades", "dark", "dead", "hidden"))
+	if err := k.CreateTopic("quotes", 4, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Brokers: append(k.ListenAddrs(), "127.0.0.1:1"), Librdkafka: map[string]string{
+		"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "p",
+	}}
+	got := connected(t, cfg,
+		TopicAsk{Name: "quotes", Reads: true, LastValues: true, Compacted: []string{"mind tombstones"}},
+		TopicAsk{Name: "trades", Reads: true, LastValues: true},
+		TopicAsk{Name: "dark", Reads: true, Writes: true},
+		TopicAsk{Name: "dead", Writes: true, Absent: "create it"},
+		TopicAsk{Name: "none", Reads: true, Absent: "create it"},
+		TopicAsk{Name: "hidden", Reads: true, Absent: "create it"})
+	want := []string{
+		"0 broker " + cfg.Brokers[0] + ": answers",
+		"0 broker " + cfg.Brokers[1] + ": answers",
+		"2 broker 127.0.0.1:1: ",
+		"0 cluster ",
+		"1 topic quotes: is compacted: mind tombstones",
+		"0 topic quotes: has 4 partitions, cleanup.policy compact, all of them can be read",
+		"1 topic trades: whether it is compacted cannot be seen",
+		"0 topic trades: has 3 partitions, all of them can be read",
+		"2 topic dark: this user may not do what the gateway does; grant Read and Write on it",
+		"0 topic dead: has 3 partitions, this user may write it",
+		"2 topic none: does not exist; create it",
+		"2 topic hidden: this user may not describe it; grant Describe and Read on it",
+	}
+	if len(got) != len(want) {
+		t.Fatalf("found\n%s", strings.Join(got, "\n"))
+	}
+	for i := range want {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("found %s, want %s", got[i], want[i])
+		}
+	}
+	if !strings.Contains(got[2], "refused; check host and port in kafka.brokers") {
+		t.Errorf("a broker that is not there: %s", got[2])
+	}
+	cfg.Librdkafka["sasl.password"], cfg.Brokers = "wrong", cfg.Brokers[:1]
+	if got := connected(t, cfg, TopicAsk{Name: "trades"}); len(got) != 1 || !strings.Contains(got[0], "check kafka.librdkafka.sasl.username") {
+		t.Errorf("a wrong password: %v", got)
+	}
+}
+
+// A partition that cannot be read is named, with the broker that leads it, and why.
+func TestConnectPartition(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
+	k.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		return nil, fmt.Errorf("no fetch"), true
+	})
+	got := last(connected(t, Config{Brokers: k.ListenAddrs()}, TopicAsk{Name: "a", Reads: true}))
+	if !strings.HasPrefix(got, "2 topic a: its 2 partitions cannot all be read: partition 0, led by broker 0 at 127.0.0.1:") {
+		t.Errorf("found %s", got)
+	}
+}
