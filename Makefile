@@ -24,7 +24,7 @@ export TAPECAST_DATA ?= $(abspath ../shared/data)
 E2E  := ./cmd/tapecast
 UNIT  = $$($(GO) list ./... | grep -vx tapecast/cmd/tapecast)
 
-.PHONY: help run build test unit e2e browser peers bench-peers race fuzz faults bench lint clean cover deps
+.PHONY: help run build test unit e2e browser peers bench-peers race fuzz faults bench lint clean cover deps alerts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,11 @@ bench: ## the benchmarks beside the code; BENCH=pattern COUNT=n
 
 lint: ## gofmt, vet, staticcheck, and the rules of the house
 	@bash .ci/lint
+
+alerts: ## load the alerting rules of server/deploy, and fire each one (promtool)
+	@bash .ci/deps promtool
+	@command -v promtool >/dev/null || { echo "alerts: skipped, there is no promtool"; exit 0; }; \
+	promtool check rules server/deploy/alerts.yml && promtool test rules server/deploy/alerts_test.yml
 
 cover: ## statement coverage of the whole suite; fails under COVERMIN
 	@bash .ci/cover '$(COVERMIN)' $(COVERED)
