@@ -77,7 +77,8 @@ func (s *directSink) listen() {
 	}
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
-		err = inputf("the gateway has no append endpoint: start it with --direct (admin.direct: true)")
+		err = inputf("the gateway has no append endpoint: start it with tapecast run --direct, or set " +
+			"admin.direct, admin.write and admin.token_file")
 	case resp.StatusCode != http.StatusOK:
 		err = s.admin.refusal(resp)
 	default:

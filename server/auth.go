@@ -28,7 +28,7 @@ var (
 	errTokenEmpty     = errors.New("the token is empty")
 	errTokenLong      = fmt.Errorf("the token is longer than %d bytes", maxToken)
 	errTokenMalformed = errors.New("the token is not a compact JWT, or a claim in it has the wrong type")
-	errTokenMethod    = errors.New("the token's algorithm is not accepted here")
+	errTokenMethod    = errors.New("the token's algorithm is not accepted here; HS256, EdDSA and Ed25519 are, by key")
 	errTokenSignature = errors.New("the token's signature is wrong")
 	errTokenCritical  = errors.New("the token's header has crit, and no extension is understood here")
 	errTokenDoubled   = errors.New("the token has a claim or a header parameter twice")

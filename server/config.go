@@ -119,8 +119,9 @@ type LogConfig struct {
 	Format string `koanf:"format"`
 }
 
-// AuthConfig says which tokens are good. With both kinds of key set the token's
-// own algorithm decides; no other algorithm is ever accepted.
+// AuthConfig says which tokens are good: those with sub and exp, and an alg of HS256, or
+// of EdDSA or Ed25519, whose key is set. With both kinds of key the token's own
+// algorithm decides; no other is ever accepted.
 type AuthConfig struct {
 	// Secret is the HS256 key, 32 bytes or more. Default none.
 	Secret Secret `koanf:"secret"`

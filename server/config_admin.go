@@ -21,8 +21,8 @@ type AdminConfig struct {
 	TLS       AdminTLSConfig `koanf:"tls"`
 	// Pprof serves /debug/pprof/, which wants the token where TokenFile is set. Default false.
 	Pprof bool `koanf:"pprof"`
-	// Direct serves POST /debug/append, which appends records past Kafka. For
-	// measurements only, so it is named in no help text. It takes Write. Default false.
+	// Direct serves POST /debug/append, which appends records past Kafka. For measurements
+	// only, as by tapecast-bench with --direct. It takes Write. Default false.
 	Direct bool `koanf:"direct"`
 }
 

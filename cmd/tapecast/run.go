@@ -54,10 +54,10 @@ server.tls and admin.tls and the token of admin.token_file again.`,
 	f.String("listen", "", "public `host:port` (server.listen, default 127.0.0.1:8080)")
 	f.String("admin", "", "internal `host:port` (admin.listen, default 127.0.0.1:8081)")
 	f.String("log-level", "", "least `level` logged: debug, info, warn or error (log.level)")
-	f.Bool("direct", false, "serve /debug/append (admin.direct)")
+	f.Bool("direct", false, "let tapecast-bench append past Kafka, for measurements: it "+
+		"serves POST /debug/append (admin.direct), and takes admin.write and admin.token_file")
 	f.StringVar(&profile, "cpuprofile", "", "write a CPU profile to `file`")
-	_ = f.MarkHidden("direct")     // both fail for
-	_ = f.MarkHidden("cpuprofile") // unknown flags only
+	_ = f.MarkHidden("cpuprofile") // fails for unknown flags only
 	return c
 }
 

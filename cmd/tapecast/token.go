@@ -21,7 +21,11 @@ func tokenCommand(e *env) *cobra.Command {
 		Short: "Print a token that the same configuration accepts",
 		Long: `Token prints a token (JWT) for a user, signed with auth.secret, or with the
 Ed25519 key in auth.private_key_file. Without a configuration it is signed with
-the demo secret that run uses without one.`,
+the demo secret that run uses without one.
+
+A token that the gateway takes has sub, the user, and exp, and iss and aud where
+auth.issuer and auth.audience are set. Its alg is HS256 (auth.secret), or EdDSA or
+Ed25519 (auth.public_key); no other is taken, neither RS256 nor ES256 nor none.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.unlessTold(func() error {
