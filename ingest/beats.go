@@ -7,12 +7,15 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// Beats are the heartbeats of the readers, of the recaller and of those that look up
-// times. A turn is one batch of events, one slice or one time, without the time for which
+// Beats are the heartbeats of the readers, of the recaller and its lanes, and of those that
+// look up times. A turn is one batch of events, one slice or one time, without the time for which
 // the goroutine waits for Kafka, or a reader for an appender to take its batch.
 func (c *Consumer) Beats() []*heartbeat.Beat {
-	out := make([]*heartbeat.Beat, 0, len(c.readers)+1+timeLookups)
+	out := make([]*heartbeat.Beat, 0, len(c.readers)+1+recallLanes+timeLookups)
 	out = append(out, &c.recaller.beat)
+	for i := range c.recaller.lanes {
+		out = append(out, &c.recaller.lanes[i].beat)
+	}
 	for i := range c.times.beats {
 		out = append(out, &c.times.beats[i])
 	}

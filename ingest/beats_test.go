@@ -7,7 +7,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"tapecast/rooms"
-	"tapecast/rooms/heartbeat"
 )
 
 // busy are those of the Consumer's goroutines that are in a turn.
@@ -65,7 +64,7 @@ func TestBeatsWithoutKafka(t *testing.T) {
 	})
 }
 
-// TestBeatsWhileReading: the recaller's turn ends with each wait for records, of brokers
+// TestBeatsWhileReading: a lane's turn ends with each wait for records, of brokers
 // that send none.
 func TestBeatsWhileReading(t *testing.T) {
 	t.Parallel()
@@ -79,7 +78,7 @@ func TestBeatsWhileReading(t *testing.T) {
 		return nil, nil, false
 	})
 	r.askRecall(r.recallOf("m1", "all", []int64{-1}, []int64{99}))
-	var beat *heartbeat.Beat = &r.c.recaller.beat
+	beat := &r.c.recaller.lanes[recallLanes-1].beat // of the first that reads
 	var turn uint64
 	var looks, most int // in the same turn
 	for r.log.count("cannot read records again yet") == 0 {

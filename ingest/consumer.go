@@ -66,6 +66,8 @@ type Consumer struct {
 	doubtFor time.Duration
 	// stallAfter is how long a partition may stand still although it has records.
 	stallAfter time.Duration
+	// See recall_client.go.
+	readFor, quietFor time.Duration
 
 	dead    *deadLetters
 	control *producer // admin requests, and dead letters where wanted
@@ -162,6 +164,7 @@ func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
 		cfg.MetadataEvery = 5 * time.Second
 	}
 	c := &Consumer{cfg: cfg, router: r, catalog: t.Catalog(), doubtFor: 10 * time.Second, stallAfter: 15 * time.Second,
+		readFor: readFor, quietFor: quietFor,
 		log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), refusals: make(chan roomless, maxRefusals), batch: t.NewBatch()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.faults = newBrokerFaults(cfg.Brokers, cfg.Librdkafka)

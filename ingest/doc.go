@@ -58,6 +58,7 @@
 //	Feed                 the watcher, through Open and its own batch
 //	figures, sampler, strays, deadLetters  anyone
 //	Publisher, producer  anyone
+//	recallLane, recallRead             the recaller's goroutine, and the lane's while it reads
 //	recaller, recallTopic, recallUser  the recaller's goroutine, but for what is atomic or under mu
 //	handouts, lease, times             anyone
 //	generator, FeedFile  one goroutine
@@ -68,9 +69,8 @@
 // # Reading again
 //
 // A member that resumes from further back than the tapes reach asks for what its
-// room got in a stretch of the topic (Consumer.Recall). One goroutine (recaller), with a
-// librdkafka client of its own, gathers who asks within 20 ms, and judges each request
-// alone, by the offsets that it lacks and the mean record: whether Kafka has them, and
+// room got in a stretch of the topic (Consumer.Recall). One goroutine (recaller)
+// gathers who asks within 20 ms, and judges each request alone, by the offsets that it lacks and the mean record: whether Kafka has them, and
 // whether its user's budget (Config.RecallBytes, a minute's worth at most) has them ever,
 // or now. What is refused is nobody else's answer.
 //
@@ -80,7 +80,8 @@
 // Config.RecallMemory; of what is more than half of that, only the rooms that are asked
 // for are taken, and nothing is kept. Kafka is asked where topics end on goroutines of
 // their own, and a slice of which nothing comes for a second ends: that topic is left
-// alone for a while, and the others go on.
+// alone for a while. Slices are read in lanes (recallLane), each with a librdkafka client,
+// one topic in one lane, so that others go on beside a topic whose brokers send nothing.
 // A wildcard that resumes asks for names instead (recall_names.go): its answer is made of all
 // slices, or is more names than it may join.
 //

@@ -48,6 +48,8 @@ type recaller struct {
 	// looked brings where topics begin and end. Each topic is looked at by one
 	// goroutine at most, and there is a place for each.
 	looked chan boundsFound
+	// done brings what lanes have read. There is a place for each.
+	done chan *recallRead
 
 	waiting atomic.Int64 // requests that were not answered
 	handed  handouts
@@ -60,7 +62,8 @@ type recaller struct {
 	topics map[*topic]*recallTopic
 	users  map[string]*recallUser
 	asked  []*asked
-	client *recallClient // nil: not needed for a while
+	lanes  [recallLanes]recallLane
+	idle   []*recallLane // that do not read
 	bytes  int64         // of all that is kept
 	round  uint64        // in which each user has a turn
 	turns  uint64
@@ -80,6 +83,8 @@ type asked struct {
 	late   bool                // it waits for its user's budget
 	from   []int64             // first offset that it lacks, by place in After
 	names  map[string]struct{} // of rooms that were found, where it asks for names
+
+	reading bool // a lane reads for it
 }
 
 func newRecaller(c *Consumer) *recaller {
@@ -88,6 +93,7 @@ func newRecaller(c *Consumer) *recaller {
 		c:    c, wake: make(chan struct{}, 1), topics: map[*topic]*recallTopic{}, users: map[string]*recallUser{},
 	}
 	a.handed.wake = a.poke
+	a.openLanes()
 	return a
 }
 
@@ -142,7 +148,7 @@ func (a *recaller) refuse(w *asked, why refusal, err error) {
 // run serves requests until the Consumer is stopped.
 func (a *recaller) run() {
 	defer a.beat.End()
-	defer a.closeClient()
+	defer a.closeLanes()
 	a.looked = make(chan boundsFound, len(a.c.topics))
 	tidy := time.NewTicker(keepFor / 4)
 	defer tidy.Stop()
@@ -161,6 +167,9 @@ func (a *recaller) run() {
 			continue
 		case b := <-a.looked:
 			a.found(b)
+		case r := <-a.done:
+			a.beat.Begin()
+			a.read(r)
 		case <-timer.C:
 		case <-a.wake:
 			if len(a.asked) == 0 && !a.goesOn() {
@@ -245,13 +254,15 @@ func (a *recaller) takeOver() {
 	}
 }
 
-// takeLooks takes the answers to looks that have come, between any two slices: a small
+// takeLooks takes the answers to looks and what was read, between any two slices: a small
 // request must not wait to be judged until those are served that were judged before it.
 func (a *recaller) takeLooks() {
 	for {
 		select {
 		case b := <-a.looked:
 			a.found(b)
+		case r := <-a.done:
+			a.read(r)
 		default:
 			return
 		}
@@ -271,7 +282,7 @@ func (a *recaller) tidy(now time.Time) {
 	a.figures.users.Store(int64(len(a.users)))
 	a.figures.kept.Store(uint64(a.bytes))
 	if a.bytes == 0 && len(a.asked) == 0 {
-		a.closeClient()
+		a.closeClients()
 	}
 }
 
@@ -293,15 +304,6 @@ func (a *recaller) makeRoom(n int64) {
 		}
 	}
 	a.figures.kept.Store(uint64(a.bytes))
-}
-
-func (a *recaller) closeClient() {
-	if a.client != nil {
-		a.beat.End() // librdkafka waits for its brokers
-		a.client.close()
-		a.client = nil
-		a.beat.Begin()
-	}
 }
 
 // slice is about how many bytes one user's turn reads, and a turn at most twice as

@@ -9,6 +9,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"tapecast/rooms"
+	"tapecast/rooms/heartbeat"
 )
 
 // recallClient is a librdkafka consumer of its own for reading again, so that
@@ -51,15 +52,17 @@ func (r *recallClient) close() {
 
 const (
 	// readFor is how long one slice may take, and quietFor how long nothing may come of
-	// it: what was read until then counts, and others have their turn.
+	// it: what was read until then counts, and others have their turn. Tests have a
+	// Consumer that waits for longer.
 	readFor  = 3 * time.Second
 	quietFor = time.Second
 )
 
 // sliceRead is a slice while it is read.
 type sliceRead struct {
-	a     *recaller
-	k     *recallTopic
+	c     *Consumer
+	beat  *heartbeat.Beat
+	topic *topic
 	want  *wanted // the rooms whose records are taken; nil: all
 	left  int64   // bytes of memory that may still be taken
 	open  map[int32]*piece
@@ -74,23 +77,23 @@ type sliceRead struct {
 	stats struct{ records, bytes, taken uint64 }
 }
 
-// read reads stretches of one topic, and returns what it has of each when all are
+// read reads stretches of one topic, and has in the end what it has of each when all are
 // read, most bytes were, or it has taken too long. The pieces of stretches that were not
 // read to their end are shorter, or missing.
-func (r *recallClient) read(
-	a *recaller, k *recallTopic, list []stretch, want *wanted, most int64,
-) ([]*piece, uint64, error) {
-	now := time.Now()
-	d := &sliceRead{a: a, k: k, want: want, left: most, until: now.Add(readFor), heard: now}
+func (r *recallClient) read(a *recaller, of *recallRead) error {
+	now, t := time.Now(), of.g.topic.topic
+	d := &sliceRead{
+		c: a.c, beat: &of.lane.beat, topic: t, want: of.want, left: of.most, until: now.Add(a.c.readFor), heard: now,
+	}
 	d.dec = newDecoder(a.c.cfg.MaxRecord, d.take)
-	if r.topic != k.topic {
+	if r.topic != t {
 		// Else librdkafka looks for the leaders of a topic that is new to it when its timer
 		// next comes round, after up to a second. It still does where this fails.
-		_, _ = r.client.GetMetadata(&k.topic.name, false, int(reachTimeout.Milliseconds()))
-		r.topic = k.topic
+		_, _ = r.client.GetMetadata(&t.name, false, int(reachTimeout.Milliseconds()))
+		r.topic = t
 	}
 	var err error
-	for len(list) > 0 && err == nil && d.goesOn() {
+	for list := of.list; len(list) > 0 && err == nil && d.goesOn(); {
 		var now, later []stretch // each partition once at a time
 		for _, s := range list {
 			if slices.ContainsFunc(now, func(n stretch) bool { return n.part == s.part }) {
@@ -107,13 +110,13 @@ func (r *recallClient) read(
 	f.records.Add(d.stats.records)
 	f.bytes.Add(d.stats.bytes)
 	f.dropped.Add(d.stats.bytes - d.stats.taken)
-	k.records, k.read = k.records+d.stats.records, k.read+d.stats.bytes
-	return d.ended, d.stats.bytes, err
+	of.pieces, of.records, of.bytes = d.ended, d.stats.records, d.stats.bytes
+	return err
 }
 
 func (d *sliceRead) goesOn() bool {
 	now := time.Now()
-	return d.left > 0 && now.Before(d.until) && now.Sub(d.heard) < quietFor && d.a.c.ctx.Err() == nil
+	return d.left > 0 && now.Before(d.until) && now.Sub(d.heard) < d.c.quietFor && d.c.ctx.Err() == nil
 }
 
 // take adds a record that was routed to a room.
@@ -136,21 +139,21 @@ func (r *recallClient) readOnce(d *sliceRead, list []stretch) error {
 	for _, s := range list {
 		d.open[s.part] = &piece{stretch: stretch{s.part, s.from, s.from}, rooms: map[string][]rooms.Record{}}
 		d.next[s.part], d.to[s.part] = s.from, s.to
-		at = append(at, kafka.TopicPartition{Topic: &d.k.topic.name, Partition: s.part, Offset: kafka.Offset(s.from)})
+		at = append(at, kafka.TopicPartition{Topic: &d.topic.name, Partition: s.part, Offset: kafka.Offset(s.from)})
 	}
 	if err := r.client.Assign(at); err != nil {
-		return fmt.Errorf("cannot read topic %q again: %w", d.k.topic.name, err)
+		return fmt.Errorf("cannot read topic %q again: %w", d.topic.name, err)
 	}
 	defer r.client.Unassign()
 	for len(d.open) > 0 && d.goesOn() {
 		n := r.poll.poll(pollWait)
-		d.a.beat.Begin()
+		d.beat.Begin()
 		for i := range n {
 			if err := r.event(d, r.poll.event(i)); err != nil {
 				return err
 			}
 		}
-		d.a.beat.End()
+		d.beat.End()
 	}
 	for part := range d.open {
 		d.end(part)
@@ -191,7 +194,7 @@ func (r *recallClient) event(d *sliceRead, e *polled) error {
 		}
 	case polledError:
 		if code, said := e.fault(); code == kafka.ErrAutoOffsetReset || code == kafka.ErrFatal {
-			return fmt.Errorf("cannot read topic %q again: %s", d.k.topic.name, said)
+			return fmt.Errorf("cannot read topic %q again: %s", d.topic.name, said)
 		}
 	}
 	if !done {
@@ -199,7 +202,7 @@ func (r *recallClient) event(d *sliceRead, e *polled) error {
 	}
 	d.end(part)
 	if len(d.open) > 0 { // or it would go on being read
-		_ = r.client.IncrementalUnassign([]kafka.TopicPartition{{Topic: &d.k.topic.name, Partition: part}})
+		_ = r.client.IncrementalUnassign([]kafka.TopicPartition{{Topic: &d.topic.name, Partition: part}})
 	}
 	return nil
 }
@@ -208,11 +211,11 @@ func (r *recallClient) event(d *sliceRead, e *polled) error {
 func (d *sliceRead) record(e *polled) {
 	var rec record
 	e.fill(&rec)
-	if d.k.topic.routes.headers {
+	if d.topic.routes.headers {
 		rec.headers = e.headers()
 	}
 	d.took = false
-	d.dec.route(d.k.topic.routes, &rec)
+	d.dec.route(d.topic.routes, &rec)
 	size := len(rec.key) + len(rec.value)
 	if d.took {
 		d.stats.taken += uint64(size)

@@ -35,6 +35,7 @@ type recallTopic struct {
 	warned  time.Time // when the log was told last
 	retryAt time.Time // nothing is asked of Kafka before; zero: at once
 	failed  int       // times in a row
+	reading bool      // a lane reads it
 }
 
 // logBounds is where a topic's partitions begin and end.

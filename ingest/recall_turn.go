@@ -3,15 +3,14 @@ package ingest
 import (
 	"cmp"
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
 
 	"tapecast/rooms"
 )
 
-// turn reads one slice and answers those that it is enough for; false: there is nothing
-// to do before a.next.
+// turn has one slice read, or answers those that what is kept is enough for; false: there
+// is nothing to do before a.next, or before something was read.
 func (a *recaller) turn() bool {
 	now := time.Now()
 	a.next = time.Time{}
@@ -51,6 +50,9 @@ func (a *recaller) sort(now time.Time) {
 // settle answers the request if that needs no read; false: it waits.
 func (a *recaller) settle(w *asked, now time.Time) bool {
 	k := w.topic
+	if w.reading {
+		return false
+	}
 	if w.Dropped() {
 		a.refuse(w, refusedGone, rooms.ErrStopped)
 		return true
@@ -115,11 +117,16 @@ func (a *recaller) share(w *asked) bool {
 // turns in rounds: of those that have not had one, the one that lacks least is next, and
 // every fourth time the one that has waited longest.
 func (a *recaller) pick(now time.Time) *asked {
-	room := a.c.cfg.RecallMemory - a.handed.total()
+	if len(a.idle) == 0 {
+		return nil
+	}
+	// What is being read will be handed out.
+	held := func() int64 { return a.handed.total() + int64(recallLanes-len(a.idle))*2*a.slice() }
+	room := a.c.cfg.RecallMemory - held()
 	if short := room < 2*a.slice(); short {
 		a.handed.short.Store(true)
 		a.handed.takeBack(4*a.slice()-room, nil, now)
-		if a.c.cfg.RecallMemory-a.handed.total() < 2*a.slice() {
+		if a.c.cfg.RecallMemory-held() < 2*a.slice() {
 			a.soon(now.Add(crowdedFor / 2))
 			return nil
 		}
@@ -127,15 +134,19 @@ func (a *recaller) pick(now time.Time) *asked {
 	a.handed.short.Store(false)
 	var best *asked
 	for range 2 {
+		had := false
 		for _, w := range a.asked {
-			if !a.mayRead(w, now) || w.user.round > a.round {
+			if !a.mayRead(w, now) {
+				continue
+			}
+			if had = true; w.user.round > a.round {
 				continue
 			}
 			if best == nil || a.before(w, best) {
 				best = w
 			}
 		}
-		if best != nil {
+		if best != nil || !had {
 			break
 		}
 		a.round++
@@ -152,7 +163,7 @@ func (a *recaller) before(w, x *asked) bool {
 
 // mayRead reports whether something may be read for the request now.
 func (a *recaller) mayRead(w *asked, now time.Time) bool {
-	if !w.judged {
+	if !w.judged || w.topic.reading {
 		return false
 	}
 	if now.Before(w.topic.retryAt) {
@@ -244,7 +255,7 @@ func (a *recaller) gather(first *asked, now time.Time) *group {
 	return g
 }
 
-// serve reads what the group lacks and answers who has something by then.
+// serve has what the group lacks read, and answers it at once where that is nothing.
 func (a *recaller) serve(g *group, now time.Time) {
 	k := g.topic
 	var list []stretch
@@ -254,16 +265,24 @@ func (a *recaller) serve(g *group, now time.Time) {
 	for _, w := range g.list {
 		w.user.round = a.round + 1
 	}
-	var fresh []*piece
-	if len(list) > 0 {
-		// What is too much to be kept, or would push out all else, is taken for those that
-		// ask now, and no longer.
-		var want *wanted
-		if least := float64(g.list[0].lack()) * k.weight(); least > float64(a.c.cfg.RecallMemory/2) {
-			want = wantedBy(g)
-		}
-		fresh = a.read(k, list, want, g, now)
+	if len(list) == 0 {
+		a.finish(g, nil, now)
+		return
 	}
+	// What is too much to be kept, or would push out all else, is taken for those that
+	// ask now, and no longer.
+	var want *wanted
+	if least := float64(g.list[0].lack()) * k.weight(); least > float64(a.c.cfg.RecallMemory/2) {
+		want = wantedBy(g)
+	} else {
+		a.makeRoom(int64(float64(records(list)) * k.weight()))
+	}
+	a.begin(&recallRead{g: g, list: list, want: want, begun: now})
+}
+
+// finish answers those of the group who have something by now. fresh is what was read for
+// them and not kept.
+func (a *recaller) finish(g *group, fresh []*piece, now time.Time) {
 	pasts, scans := map[string]*shared{}, map[string]*scan{}
 	done := map[*asked]bool{}
 	for _, w := range g.list {
@@ -280,56 +299,4 @@ func (a *recaller) serve(g *group, now time.Time) {
 	}
 	a.asked = slices.DeleteFunc(a.asked, func(w *asked) bool { return done[w] })
 	a.makeRoom(0)
-}
-
-// read reads stretches, keeps what is to be kept, and has the users pay.
-func (a *recaller) read(k *recallTopic, list []stretch, want *wanted, g *group, now time.Time) []*piece {
-	if a.client == nil {
-		client, err := newRecallClient(a.c)
-		if err != nil {
-			a.stumble(k, err)
-			return nil
-		}
-		a.client = client
-	}
-	if want == nil {
-		a.makeRoom(int64(float64(records(list)) * k.weight()))
-	}
-	a.beat.End() // it waits for Kafka, but for what it does with records
-	pieces, bytes, err := a.client.read(a, k, list, want, 4*a.slice())
-	a.beat.Begin()
-	var all float64
-	for _, n := range g.want {
-		all += n
-	}
-	for u, n := range g.want { // who asks together pays together
-		if a.c.cfg.RecallBytes >= 0 && all > 0 {
-			u.left -= float64(bytes) * n / all
-		}
-	}
-	var sum int64
-	for _, p := range pieces {
-		sum += p.bytes
-	}
-	a.c.log.Log(a.c.ctx, slog.LevelDebug, "records read again", "topic", k.name, "stretches", len(list),
-		"rooms", len(g.list), "bytes", bytes, "took", time.Since(now).Round(time.Millisecond))
-	if err != nil || len(pieces) == 0 {
-		if err == nil {
-			err = errSlow
-		}
-		a.closeClient()
-		a.stumble(k, err)
-		k.at = time.Time{}
-		for _, w := range g.list { // perhaps the log begins elsewhere by now
-			w.judged = false
-		}
-	}
-	if want != nil {
-		return pieces
-	}
-	a.bytes += sum
-	for _, p := range pieces {
-		k.keep(p)
-	}
-	return nil
 }
