@@ -33,8 +33,9 @@ kafka.brokers it starts an embedded broker and a generated market, so that
 everything can be tried with nothing else installed.
 
 SIGINT or SIGTERM takes readiness away, waits for server.drain_delay, closes the
-port and sends clients away over the drain time; a second one ends at once. SIGHUP reads the log level, the certificates of
-server.tls and admin.tls and the token of admin.token_file again.`,
+port and sends clients away over the drain time; a second one ends at once.
+SIGHUP reads the log level, the certificates of server.tls and admin.tls and the
+token of admin.token_file again.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e.unblock()
