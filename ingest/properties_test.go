@@ -41,12 +41,15 @@ func TestCheckProperties(t *testing.T) {
 	f("client.id it holds a NUL", "client.id", "a\x00b")
 	f(`session.timeout.ms librdkafka does not take "abc"`, "session.timeout.ms", "abc")
 	f("fetch.min.bytes -5 is outside of 0..2147483647", "fetch.min.bytes", "-5")
-	f(`auto.offset.reset is "latest", and the gateway needs "error", which it sets itself`, "auto.offset.reset", "latest")
+	f(`auto.offset.reset is "latest", and the gateway needs "error", which it sets itself`, "auto.offset.reset",
+		"latest")
 	f(`enable.auto.commit is "true", and the gateway needs "false", which it sets itself`, "enable.auto.commit", "true")
 	f(`acks is "1", and the gateway needs "all", which it sets itself`, "acks", "1")
 	f(`request.required.acks is "1", and the gateway needs "all", which it sets itself`, "request.required.acks", "1")
-	f("delivery.timeout.ms is another name of message.timeout.ms, which is set too", "delivery.timeout.ms", "1", "message.timeout.ms", "2")
-	f("ssl.ca.location cannot read it: /nowhere/ca.pem: no such file or directory", "ssl.ca.location", "/nowhere/ca.pem")
+	f("delivery.timeout.ms is another name of message.timeout.ms, which is set too", "delivery.timeout.ms", "1",
+		"message.timeout.ms", "2")
+	f("ssl.ca.location cannot read it: /nowhere/ca.pem: no such file or directory", "ssl.ca.location",
+		"/nowhere/ca.pem")
 	f("sasl.jaas.config Java JAAS configuration is not supported", "sasl.jaas.config", "hush")
 	f("ssl.truststore.location Java TrustStores are not supported, use `ssl.ca.location` and a certificate file instead.", "ssl.truststore.location", "x")
 	f(`opaque Property "opaque" must be set through dedicated .._set_..() function`, "opaque", "x")
@@ -103,7 +106,8 @@ func TestTryClients(t *testing.T) {
 		"max.in.flight.requests.per.connection", "10")
 	f("ssl.ca.location librdkafka refuses it: ssl.ca.location failed", "security.protocol", "ssl",
 		"ssl.ca.location", filepath.Join(t.TempDir(), "ca.pem"))
-	oidc := []string{"security.protocol", "sasl_plaintext", "sasl.mechanism", "OAUTHBEARER", "sasl.oauthbearer.method", "oidc"}
+	oidc := []string{"security.protocol", "sasl_plaintext", "sasl.mechanism", "OAUTHBEARER",
+		"sasl.oauthbearer.method", "oidc"}
 	f("sasl.oauthbearer.method librdkafka refuses it: `sasl.oauthbearer.token.endpoint.url` is mandatory", oidc...)
 	f("", append(oidc, "sasl.oauthbearer.client.id", "i", "sasl.oauthbearer.client.secret", "s",
 		"sasl.oauthbearer.token.endpoint.url", "http://127.0.0.1:1/token")...)

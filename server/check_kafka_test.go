@@ -41,16 +41,19 @@ func TestLibrdkafkaFaults(t *testing.T) {
 	f(`log_level: "3", fetch.wait.max.ms: 50`)
 	f("fetch.wait.max.mss: 1", "fetch.wait.max.mss: is not a property of librdkafka; did you mean fetch.wait.max.ms?")
 	f("auto.offset.reset: latest", `auto.offset.reset: is "latest"`+fixed+`"error", which it sets itself; remove it`)
-	f("session.timeout.ms: abc", `session.timeout.ms: librdkafka does not take "abc"; write what librdkafka's CONFIGURATION.md lists for it, or remove it`)
+	f("session.timeout.ms: abc",
+		`session.timeout.ms: librdkafka does not take "abc"; write what librdkafka's CONFIGURATION.md lists for it, or remove it`)
 	f(`acks: "1"`, `acks: is "1"`+fixed+`"all", which it sets itself; remove it`)
 	f(sasl+", sasl.mechanism: SCRAM-SHA-265",
 		`sasl.mechanism: "SCRAM-SHA-265" is unknown; did you mean SCRAM-SHA-256? (known: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER)`)
-	f(sasl, "security.protocol: wants a login, and sasl.mechanism does not say which; set sasl.mechanism to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
+	f(sasl,
+		"security.protocol: wants a login, and sasl.mechanism does not say which; set sasl.mechanism to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
 	f("security.protocol: ssl, ssl.ca.location: /nowhere/ca.pem",
 		"ssl.ca.location: cannot read it: /nowhere/ca.pem: no such file or directory; name a file that this user can read")
 	f("security.protocol: sasl_ssl, sasl.mechanism: OAUTHBEARER",
 		"sasl.mechanism: is OAUTHBEARER, for which the gateway gets tokens by OIDC only; set sasl.oauthbearer.method to oidc, and its client.id, client.secret and token.endpoint.url")
-	f(`fetch.max.bytes: "5"`, "fetch.max.bytes: librdkafka refuses it: `fetch.max.bytes` must be >= `message.max.bytes`; mend or set what it names")
+	f(`fetch.max.bytes: "5"`,
+		"fetch.max.bytes: librdkafka refuses it: `fetch.max.bytes` must be >= `message.max.bytes`; mend or set what it names")
 	f(sasl + ", sasl.mechanism: SCRAM-SHA-512")
 	// Without being asked to, Load makes no clients.
 	faultsOf(t, `kafka: {librdkafka: {fetch.max.bytes: "5"}}`)
@@ -114,10 +117,12 @@ func TestAuthWarnings(t *testing.T) {
 	file := secret(testSecret, 0o600)
 	f(mustLoad(t, "auth: {secret_file: "+file+"}"))
 	file = secret(testSecret, 0o604)
-	f(mustLoad(t, "auth: {secret_file: "+file+"}"), "auth.secret_file: every user of this machine may open "+file+" (mode 0604)")
+	f(mustLoad(t, "auth: {secret_file: "+file+"}"),
+		"auth.secret_file: every user of this machine may open "+file+" (mode 0604)")
 	file = secret("-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----\n", 0o600)
 	f(mustLoad(t, "auth: {secret_file: "+file+"}"), "auth.secret_file: the HS256 key is in PEM form")
-	f(mustLoad(t, "auth: {secret: "+strings.Repeat("a", 32)+"}"), "auth.secret: all bytes of the HS256 key are the same")
+	f(mustLoad(t, "auth: {secret: "+strings.Repeat("a", 32)+"}"),
+		"auth.secret: all bytes of the HS256 key are the same")
 
 	// The configuration's own file, where it holds the secret.
 	cfg := mustLoad(t, "auth: {secret: "+testSecret+"}")
