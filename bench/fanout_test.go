@@ -161,7 +161,7 @@ func TestFanoutBadInput(t *testing.T) {
 	f("names no room", func(c *FanoutConfig) { c.Rooms = nil })
 	f("give --stalled", func(c *FanoutConfig) { c.Paired = true })
 	g.direct = false
-	f("start it with --direct", func(*FanoutConfig) {})
+	f("start it with tapecast run --direct", func(*FanoutConfig) {})
 }
 
 // checkLimit makes the case of too many clients one that this machine agrees with.

@@ -96,6 +96,7 @@ func framesOf(past *rooms.Past, after, upTo []rooms.Pos) (got []string) {
 func TestRecall(t *testing.T) {
 	t.Parallel()
 	const parts, n = 3, 3000
+	began := time.Now()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(parts, "a"), kfake.SeedTopics(1, "b"))
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.numbers("a", parts, 0, n)
@@ -132,7 +133,8 @@ func TestRecall(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkNumbers(t, got, 2*parts, n+300)
-	if s := r.c.RecallStats(); s.Records > n+300+10*parts || s.Kept == 0 {
+	kept := time.Since(began) < keepFor // on a very busy machine what was read is forgotten meanwhile
+	if s := r.c.RecallStats(); kept && (s.Records > n+300+10*parts || s.Kept == 0) {
 		t.Errorf("in all it cost %+v", s)
 	}
 
