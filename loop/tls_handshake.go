@@ -41,7 +41,9 @@ func (t *secure) received(c *Conn, b []byte) putOff {
 		return c.tooFast()
 	}
 	h.in = append(h.in, b...)
-	if h.in[0] >= 'A' && h.in[0] <= 'Z' { // a method of HTTP: TLS begins with 22
+	// A method of HTTP: TLS begins with 22. Once a worker was asked for it takes from the
+	// front of in, which then may begin with any byte, and secure is the worker's.
+	if !h.asked && h.in[0] >= 'A' && h.in[0] <= 'Z' {
 		t.mu.Unlock()
 		c.answerPlain(h.in)
 		return c.tooFast()
