@@ -311,7 +311,10 @@ func TestReplayKafka(t *testing.T) {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	topic := "market.trades"
-	c, err := kafka.NewConsumer(&kafka.ConfigMap{"bootstrap.servers": strings.Join(broker.ListenAddrs(), ","), "group.id": "t"})
+	c, err := kafka.NewConsumer(&kafka.ConfigMap{
+		"bootstrap.servers": strings.Join(broker.ListenAddrs(), ","), "group.id": "t",
+		"enable.metrics.push": false,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

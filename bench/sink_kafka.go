@@ -25,10 +25,11 @@ type kafkaSink struct {
 // idempotence, since without it a retry may turn the order round.
 func newKafkaSink(brokers []string, topic string) (*kafkaSink, error) {
 	p, err := kafka.NewProducer(&kafka.ConfigMap{
-		"bootstrap.servers":  strings.Join(brokers, ","),
-		"enable.idempotence": true,
-		"linger.ms":          0, // a message is sent when it is due
-		"log_level":          3,
+		"bootstrap.servers":   strings.Join(brokers, ","),
+		"enable.idempotence":  true,
+		"enable.metrics.push": false,
+		"linger.ms":           0, // a message is sent when it is due
+		"log_level":           3,
 	})
 	if err != nil {
 		return nil, inputf("cannot make a Kafka producer for %s: %v", strings.Join(brokers, ","), err)

@@ -33,7 +33,10 @@ func TestPublishKafka(t *testing.T) {
 	if err != nil || out.Messages != 500 || out.Lag.Count() != 500 {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	c, err := kafka.NewConsumer(&kafka.ConfigMap{"bootstrap.servers": strings.Join(broker.ListenAddrs(), ","), "group.id": "t"})
+	c, err := kafka.NewConsumer(&kafka.ConfigMap{
+		"bootstrap.servers": strings.Join(broker.ListenAddrs(), ","), "group.id": "t",
+		"enable.metrics.push": false,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ func settings(brokers []string, ours, theirs, fixed map[string]string) (*kafka.C
 		// Ten seconds, the default, is long for clients that wait.
 		"reconnect.backoff.max.ms": "2000",
 		"socket.keepalive.enable":  "true",
+		"enable.metrics.push":      "false", // brokers get no figures unasked
 	}
 	theirs = canonical(theirs)
 	maps.Copy(all, ours)
@@ -128,10 +129,9 @@ func (p *producer) stop(flush time.Duration) {
 // readerSettings are librdkafka's properties for readers.
 func readerSettings(cfg Config) map[string]string {
 	return map[string]string{
-		"group.id":            "tapecast", // demanded, never joined
-		"fetch.wait.max.ms":   "100",      // how long a new partition waits for the fetch before it
-		"isolation.level":     "read_committed",
-		"enable.metrics.push": "false",
+		"group.id":          "tapecast", // demanded, never joined
+		"fetch.wait.max.ms": "100",      // how long a new partition waits for the fetch before it
+		"isolation.level":   "read_committed",
 		// When the queue is full librdkafka waits a second before it fetches again:
 		// at 300,000 records a second that is three queues.
 		"fetch.queue.backoff.ms":            "10",

@@ -23,7 +23,10 @@ func ownTopics(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	t.Cleanup(broker.Close)
-	admin, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": strings.Join(broker.ListenAddrs(), ",")})
+	admin, err := kafka.NewAdminClient(&kafka.ConfigMap{
+		"bootstrap.servers":   strings.Join(broker.ListenAddrs(), ","),
+		"enable.metrics.push": false,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

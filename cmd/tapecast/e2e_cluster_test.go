@@ -145,7 +145,10 @@ func (k *cluster) script(signal, name string, args ...string) error {
 
 func (k *cluster) admin(t testing.TB) *kafka.AdminClient {
 	t.Helper()
-	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": k.brokers, "enable.metrics.push": false, "log_level": 0})
+	a, err := kafka.NewAdminClient(&kafka.ConfigMap{
+		"bootstrap.servers":   k.brokers,
+		"enable.metrics.push": false, "log_level": 0,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +177,10 @@ func (k *cluster) warm(t testing.TB, w *producer, during time.Duration) {
 	t.Helper()
 	k.topic(t, "warm", 16)
 	defer k.deleteTopic(t, "warm")
-	c, err := kafka.NewConsumer(&kafka.ConfigMap{"bootstrap.servers": k.brokers, "group.id": "e2e-warm", "log_level": 0, "enable.auto.commit": false})
+	c, err := kafka.NewConsumer(&kafka.ConfigMap{
+		"bootstrap.servers": k.brokers, "group.id": "e2e-warm", "log_level": 0,
+		"enable.metrics.push": false, "enable.auto.commit": false,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
