@@ -64,6 +64,28 @@ func TestBeatsWithoutKafka(t *testing.T) {
 	})
 }
 
+// TestBeatAfterReadError: where retention moves the log's beginning past a stretch that was
+// judged, the lane's turn ends with the error.
+func TestBeatAfterReadError(t *testing.T) {
+	t.Parallel()
+	k := padded(t, 100)
+	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, both())
+	r.c.readFor, r.c.quietFor = time.Minute, time.Minute
+	r.start().ready()
+	if err := k.DeleteRecords("a", 0, 50); err != nil {
+		t.Fatal(err)
+	}
+	g := &group{topic: &recallTopic{topic: r.c.topics[0]}}
+	read := &recallRead{lane: &recallLane{}, g: g, list: []stretch{{0, 0, 50}}, most: 1 << 20}
+	read.run(r.c.recaller)
+	if read.err == nil {
+		t.Error("records that are gone were read")
+	}
+	if n, busy := read.lane.beat.Turn(); n == 0 || busy {
+		t.Errorf("in turn %d, busy %t", n, busy)
+	}
+}
+
 // TestBeatsWhileReading: a lane's turn ends with each wait for records, of brokers
 // that send none.
 func TestBeatsWhileReading(t *testing.T) {

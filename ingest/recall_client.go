@@ -150,6 +150,7 @@ func (r *recallClient) readOnce(d *sliceRead, list []stretch) error {
 		d.beat.Begin()
 		for i := range n {
 			if err := r.event(d, r.poll.event(i)); err != nil {
+				d.beat.End()
 				return err
 			}
 		}

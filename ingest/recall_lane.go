@@ -91,6 +91,7 @@ func (a *recaller) begin(r *recallRead) {
 // run reads the slice, on the lane's goroutine.
 func (r *recallRead) run(a *recaller) {
 	l := r.lane
+	defer l.beat.End() // however it ends: an idle lane is in no turn
 	if l.client == nil {
 		if l.client, r.err = newRecallClient(a.c); r.err != nil {
 			l.client = nil
