@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -273,6 +274,7 @@ func (a *recaller) takeLooks() {
 func (a *recaller) tidy(now time.Time) {
 	for _, k := range a.topics {
 		a.bytes -= k.forget(func(p *piece) bool { return now.Sub(p.used) > keepFor })
+		maps.DeleteFunc(k.handed, func(_ string, s *shared) bool { return !a.handed.live(s) })
 	}
 	for name, u := range a.users {
 		if u.idle(a.c.cfg.RecallBytes, now) && a.handed.of(u) == 0 {

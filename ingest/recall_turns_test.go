@@ -92,3 +92,17 @@ func TestRecallOwnStalled(t *testing.T) {
 		t.Errorf("%d bytes are held by nobody", s.Handed)
 	}
 }
+
+// TestRecallTidyHanded: frames that nobody holds any more are not kept for whoever asks for
+// their room next.
+func TestRecallTidyHanded(t *testing.T) {
+	a := newRecaller(&Consumer{})
+	u := &recallUser{}
+	held, gone := &shared{holders: map[*recallUser]int{u: 1}}, &shared{}
+	k := a.topic(&topic{})
+	k.handed = map[string]*shared{"held": held, "gone": gone}
+	a.tidy(time.Now())
+	if len(k.handed) != 1 || k.handed["held"] != held {
+		t.Errorf("kept %v", k.handed)
+	}
+}
