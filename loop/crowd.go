@@ -6,7 +6,8 @@ import (
 )
 
 // crowd is a set of connections that finds the oldest one of the address that has the
-// most in it: whoever takes most gives way first. It remembers an address only while one
+// most in it: whoever takes most gives way first. The most are most connections, or where
+// they have weights the greatest weight. It remembers an address only while one
 // of its connections is in the set. Its owner's lock guards it.
 type crowd struct {
 	guests map[*Conn]*guest
@@ -20,6 +21,7 @@ type guest struct {
 	conn       *Conn
 	group      *group
 	seq        uint64
+	weight     int64
 	prev, next *guest
 }
 
@@ -27,6 +29,7 @@ type guest struct {
 type group struct {
 	addr        netip.Addr
 	n           int
+	weight      int64 // of its connections
 	first, last *guest
 	at          int // in the heap
 }
@@ -75,6 +78,7 @@ func (w *crowd) remove(c *Conn) bool {
 	} else {
 		g.last = x.prev
 	}
+	g.weight -= x.weight
 	if g.n--; g.n > 0 {
 		heap.Fix(&w.heap, g.at)
 		return true
@@ -85,6 +89,14 @@ func (w *crowd) remove(c *Conn) bool {
 		*w = crowd{seq: w.seq} // a map keeps the space of a storm
 	}
 	return true
+}
+
+// weigh gives a connection of the crowd a weight; they begin with none.
+func (w *crowd) weigh(c *Conn, weight int64) {
+	x := w.guests[c]
+	x.group.weight += weight - x.weight
+	x.weight = weight
+	heap.Fix(&w.heap, x.group.at)
 }
 
 func (w *crowd) len() int { return len(w.guests) }
@@ -117,7 +129,8 @@ func (w *crowd) greediest() (c *Conn, n int) {
 	return w.heap[0].first.conn, w.heap[0].n
 }
 
-// groupHeap has the address with the most connections on top.
+// groupHeap has the address with the greatest weight on top, of equal ones that with the
+// most connections.
 type groupHeap []*group
 
 // Len is how many addresses there are.
@@ -125,6 +138,9 @@ func (h groupHeap) Len() int { return len(h) }
 
 // Less reports whether the address at i has to give way before the one at j.
 func (h groupHeap) Less(i, j int) bool {
+	if h[i].weight != h[j].weight {
+		return h[i].weight > h[j].weight
+	}
 	if h[i].n != h[j].n {
 		return h[i].n > h[j].n
 	}

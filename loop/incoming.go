@@ -7,8 +7,10 @@ import (
 
 // incoming bounds what the messages take together that have not all come: a client may
 // hold the end of a long one back for as long as it likes. At the bound the oldest of the
-// address that has the most of them is closed. While many that were are not gone yet,
-// whoever wants more is. What one read brings to each poller may come on top.
+// address that holds the most is closed, and more of them where that is little. While many
+// that were closed are not gone yet, those of that address who want more are closed
+// themselves, and beyond twice the bound everybody who does: that is free at once. What one
+// read brings to each poller may come on top.
 type incoming struct {
 	most int64
 	tell func(Limit, netip.AddrPort)
@@ -17,7 +19,7 @@ type incoming struct {
 	held   int64           // bytes of all
 	ending int64           // of those, of connections that were closed for others and are not gone
 	sizes  map[*Conn]int64 // of each that holds some
-	halves crowd           // those of sizes that were not closed for others
+	halves crowd           // those of sizes that were not closed for others, by what they hold
 }
 
 const (
@@ -38,20 +40,22 @@ func (m *incoming) init(cfg *Config) {
 // is too much, and it is to be closed.
 func (m *incoming) holds(c *Conn, n int64) bool {
 	m.mu.Lock()
-	old := m.note(c, n)
+	closed := m.note(c, n)
 	m.mu.Unlock()
-	if old == nil {
-		return true
+	ok := true
+	for _, old := range closed {
+		m.tell(LimitIncoming, old.Remote())
+		if old == c {
+			ok = false
+		} else {
+			old.Close(codeTryLater, noMemory)
+		}
 	}
-	m.tell(LimitIncoming, old.Remote())
-	if old != c {
-		old.Close(codeTryLater, noMemory)
-	}
-	return old != c
+	return ok
 }
 
-// note returns the connection that has to be closed, if one has. mu is held.
-func (m *incoming) note(c *Conn, n int64) *Conn {
+// note returns the connections that have to be closed, if any have. mu is held.
+func (m *incoming) note(c *Conn, n int64) (closed []*Conn) {
 	was := m.sizes[c]
 	m.held += n - was
 	if n == 0 {
@@ -70,18 +74,22 @@ func (m *incoming) note(c *Conn, n int64) *Conn {
 	case was == 0:
 		m.halves.add(c, c.network())
 	}
-	if n <= was || m.held-m.ending <= m.most {
-		return nil
+	if n > 0 {
+		m.halves.weigh(c, n)
 	}
-	old, _ := m.halves.greediest()
-	if m.ending > m.most/4 {
-		old = c // its memory is free at once
+	if n > was && m.held > 2*m.most {
+		return []*Conn{c} // it lets go of all of that at once
 	}
-	if old != c {
+	for n > was && m.held-m.ending > m.most {
+		old, _ := m.halves.greediest()
+		if old == c || m.ending > m.most/4 && old.network() == c.network() {
+			return append(closed, c)
+		}
 		m.halves.remove(old)
 		m.ending += m.sizes[old]
+		closed = append(closed, old)
 	}
-	return old
+	return closed
 }
 
 func (m *incoming) bytes() int64 {

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,24 +70,34 @@ func TestIncomingGreedy(t *testing.T) {
 	var m incoming
 	m.init(&Config{MaxIncoming: 100})
 	conn := func(address byte) *Conn { return &Conn{addr: [16]byte{10: 0xff, 11: 0xff, 12: 10, 15: address}} }
-	a1, a2, b, c := conn(1), conn(1), conn(2), conn(3)
-	f := func(c *Conn, n int64, want *Conn, held, ending int64) {
+	a1, a2, b, b2, b3, c := conn(1), conn(1), conn(2), conn(2), conn(2), conn(3)
+	f := func(c *Conn, n int64, held, ending int64, want ...*Conn) {
 		t.Helper()
-		if got := m.note(c, n); got != want || m.held != held || m.ending != ending {
-			t.Fatalf("%p gives way, %d held, %d ending; want %p, %d, %d", got, m.held, m.ending, want, held, ending)
+		if got := m.note(c, n); !slices.Equal(got, want) || m.held != held || m.ending != ending {
+			t.Fatalf("%p give way, %d held, %d ending; want %p, %d, %d", got, m.held, m.ending, want, held, ending)
 		}
 	}
-	f(b, 20, nil, 20, 0)
-	f(a1, 20, nil, 40, 0)
-	f(a2, 60, nil, 100, 0)
-	f(c, 10, a1, 110, 20) // of the address with two
-	f(a1, 25, nil, 115, 25)
-	f(c, 30, b, 135, 45)   // which is the oldest now
-	f(a2, 80, a2, 155, 45) // too many are on their way out
-	f(a2, 0, nil, 75, 45)
-	f(a1, 0, nil, 50, 20)
-	f(b, 0, nil, 30, 0)
-	f(c, 0, nil, 0, 0)
+	f(b, 20, 20, 0)
+	f(a1, 20, 40, 0)
+	f(a2, 60, 100, 0)
+	f(c, 10, 110, 20, a1) // of the address with the most
+	f(a1, 26, 116, 26)
+	f(a2, 71, 127, 26, a2) // many are on their way out: those of the address go themselves
+	f(a2, 0, 56, 26)
+	f(a2, 70, 126, 26)
+	f(c, 20, 136, 96, a2) // but nobody who holds less goes for them
+	f(b, 25, 141, 96)
+	f(b, 90, 206, 96, b) // unless beyond twice the bound
+	f(b, 0, 116, 96)
+	f(a2, 0, 46, 26)
+	f(b, 5, 51, 26)
+	f(b2, 6, 57, 26)
+	f(b3, 55, 112, 26)
+	f(c, 40, 132, 37, b, b2) // all who have to
+	for _, c := range []*Conn{a1, b, b2, b3} {
+		m.note(c, 0)
+	}
+	f(c, 0, 0, 0)
 	if len(m.sizes) != 0 || m.halves.len() != 0 {
 		t.Errorf("left: %v", m.sizes)
 	}
