@@ -66,12 +66,21 @@ func (s *site) script(p *page) string {
 	return fmt.Sprintf(run, s.server.URL, p.cut.addr, p.user, "orders:"+p.user) + s.client + string(harness)
 }
 
-func (s *site) node(p *page) {
-	args := []string{written(s.t, "client.js", s.script(p))}
-	if exec.Command("node", "-e", "WebSocket").Run() != nil {
-		args = append([]string{"--experimental-websocket"}, args...) // node 20
+// nodeFlags are what node needs to have a WebSocket; why: it has none.
+func nodeFlags() (flags []string, why string) {
+	if _, err := exec.LookPath("node"); err != nil {
+		return nil, "there is no node"
 	}
-	s.run(p, "node", args...)
+	for _, flags := range [][]string{nil, {"--experimental-websocket"}} { // node 22, node 20
+		if exec.Command("node", append(flags, "-e", "WebSocket")...).Run() == nil {
+			return flags, ""
+		}
+	}
+	return nil, "node is older than 20.10"
+}
+
+func (s *site) node(p *page, flags []string) {
+	s.run(p, "node", append(flags, written(s.t, "client.js", s.script(p)))...)
 }
 
 func (s *site) chromium(p *page) {
