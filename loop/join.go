@@ -70,7 +70,7 @@ func (l *Loop) joined(c *Conn, j *joining) {
 			return
 		}
 		l.refuseLate(j)
-		j.stage = stageTake
+		j.stage, j.had = stageTake, len(c.seats)
 		c.seats = slices.Grow(c.seats, len(j.given))
 		for _, w := range j.wilds {
 			if w != nil {

@@ -110,6 +110,7 @@ type joining struct {
 	waiting int // for so many of them
 
 	stage stage             // how far joined has come
+	had   int               // so many seats the connection had before
 	at    int               // of given, of list, or of the connection's seats
 	under map[uint8]*Joined // wildcards that the connection had before
 }

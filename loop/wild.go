@@ -237,35 +237,6 @@ func (l *Loop) takeWild(c *Conn, w *wild) {
 	w.out.Since, w.out.TooOld = w.ref.since(), w.lost
 }
 
-// tookWild notes how the wildcard stands whose seats were taken.
-func (l *Loop) tookWild(j *joining, w *wild) {
-	if w.lost != nil {
-		w.from = nil
-	}
-	if w.from != nil {
-		w.at = *w.from
-	} else {
-		w.at, _ = w.watch.Seams()
-	}
-	begins := func(x *Joined) bool { return x.Err == nil && x.Positions.Epoch == "" } // with a snapshot
-	for i := range w.list {
-		if x := &w.list[i]; x.Err != nil {
-			w.refused = append(w.refused, x.Name)
-		} else if w.from == nil && begins(x) {
-			w.at = rooms.Positions{}
-		}
-	}
-	for i := range j.list {
-		if x := &j.list[i]; w.from == nil && !x.Wild && begins(x) && w.matches(j.refs[i].Pattern, x.Name) {
-			w.at = rooms.Positions{}
-		}
-	}
-	if w.from == nil && len(w.refused) > 0 {
-		w.at = rooms.Positions{}
-	}
-	w.out.Positions = w.at
-}
-
 // seatedWild ends the join of a wildcard: now come the rooms that have appeared meanwhile.
 func (l *Loop) seatedWild(w *wild) {
 	w.pending = false

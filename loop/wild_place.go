@@ -15,6 +15,41 @@ func (w *wild) matches(p *rooms.Pattern, name string) bool {
 	return p == w.ref.Pattern && strings.HasPrefix(name, w.prefix())
 }
 
+// tookWild notes how the wildcard stands whose seats were taken: no room that matches begins,
+// or stands, before its place.
+func (l *Loop) tookWild(j *joining, w *wild) {
+	if w.lost != nil {
+		w.from = nil
+	}
+	if w.from != nil {
+		w.at = *w.from
+	} else {
+		w.at, _ = w.watch.Seams()
+	}
+	lower := func(x *Joined) {
+		if w.from == nil || x.Positions.Epoch != "" { // or it has a snapshot, and before that nothing
+			w.at = w.at.Lowered(x.Positions)
+		}
+	}
+	for i := range w.list {
+		if x := &w.list[i]; x.Err != nil {
+			w.refused = append(w.refused, x.Name)
+		} else {
+			lower(x)
+		}
+	}
+	for i := range j.list { // joined by name, with a place of their own
+		if x := &j.list[i]; !x.Wild && x.Err == nil && w.matches(j.refs[i].Pattern, x.Name) {
+			lower(x)
+		}
+	}
+	if w.from == nil && len(w.refused) > 0 {
+		w.at = rooms.Positions{}
+	}
+	w.at = l.lowered(w, w.at, w.conn.seats[:j.had])
+	w.out.Positions = w.at
+}
+
 // placeWild moves the wildcard's place on to where its rooms stand now: to what the tapes of
 // all shards have, less what was not sent of a room. Rooms that have appeared and were not
 // taken yet, and those of which the client may lack something, leave it where it is.
@@ -33,30 +68,38 @@ func (l *Loop) placeWild(c *Conn, w *wild) {
 			return
 		}
 	}
+	if at = l.lowered(w, at, c.seats); at.Epoch != "" {
+		w.at = at.Raised(w.at.Epoch, w.at.Offsets)
+	}
+}
+
+// lowered is at, less what was not sent of those of the seats that are the wildcard's or match;
+// none where that cannot be told.
+func (l *Loop) lowered(w *wild, at rooms.Positions, seats []seat) rooms.Positions {
 	left := uint64(maxUnsent)
-	for i := range c.seats {
-		t := &c.seats[i]
+	for i := range seats {
+		t := &seats[i]
 		r := t.sub.Room()
 		if t.wild != w.id && !w.matches(r.Pattern(), r.Name()) {
 			continue
 		}
-		x := c.special(t)
+		x := w.conn.special(t)
 		if x != nil && x.lacks() {
-			return
+			return rooms.Positions{}
 		}
 		head := r.Head()
 		if t.at == head {
 			continue
 		}
 		if head-t.at > left {
-			return
+			return rooms.Positions{}
 		}
 		left -= head - t.at
 		if at = at.Lowered(l.reached(t, x)); at.Epoch == "" {
-			return
+			return at
 		}
 	}
-	w.at = at.Raised(w.at.Epoch, w.at.Offsets)
+	return at
 }
 
 // lacks reports whether the client may lack something from before the seat's cursor.

@@ -131,3 +131,49 @@ func TestWildcardPlaceFull(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestWildcardPlaceOlder: the place of a join is before all that its rooms have yet to be sent,
+// also of those that begin or stand earlier than the wildcard.
+func TestWildcardPlaceOlder(t *testing.T) {
+	stream := &rooms.Class{Name: "stream", RetainBytes: 32 << 20, RetainAge: time.Minute}
+	w := newWorld(t, Config{Wildcards: 8, SendBuffer: 4 << 10}, stream)
+	w.publish("0", "all")
+	stay := w.talk()
+	stay.ask("join wild:old,deep:a", "join")
+	w.publish("1", "wild:old", "wild:old", "wild:old") // 1 to 3
+	w.publishKey("full", "4", "deep:a")
+	w.publish("5", "deep:a")
+	w.settle()
+	at := func(off int) string { return fmt.Sprintf(`{"epoch":"e1","0":%d}`, off) }
+	f := func(say, want string) {
+		t.Helper()
+		c := w.talk()
+		c.ask(say, want)
+		c.conn.Close()
+	}
+	f("+join wild:*", "join wild:*("+at(5)+" false true wild:old"+at(5))
+	f("+since wild:*>wild:old=e1:1", "since wild:*("+at(1)+" false true wild:old"+at(1))
+	f("+since wild:old=e1:2,wild:*", "since wild:old"+at(2)+" wild:*("+at(2)+" false true)")
+	f("+join deep:*", "join deep:*("+at(3)+" false true deep:a"+at(3)) // its book, and what came after it
+
+	c := w.talk() // it was in the room before, and does not read
+	c.ask("join wild:old", "join")
+	big := `"` + strings.Repeat("x", 9000) + `"`
+	w.await(func() bool {
+		w.publish(big, "wild:old")
+		return w.engine.Stats().Blocked >= 1
+	})
+	w.publish("6", "wild:old", "wild:old")
+	w.settle()
+	c.write(1, "+join wild:*")
+	for last := 5; ; {
+		_, got := c.read()
+		if _, pos, ok := strings.Cut(got, `"pos":"0:`); ok {
+			last, _ = strconv.Atoi(pos[:strings.IndexByte(pos, '"')])
+		} else if off := offsetIn(got, "join wild:*("); off > last || off < 0 {
+			t.Errorf("after %d: %s", last, got)
+		} else {
+			break
+		}
+	}
+}

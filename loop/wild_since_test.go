@@ -38,7 +38,7 @@ func TestWildcardSincePlace(t *testing.T) {
 
 	// A room that is named goes on from its own place; one joined by name does, too.
 	d := w.talk()
-	d.ask("+since wild:*>wild:*>wild:old=e1:3+e1:1", `since wild:*({"epoch":"e1","0":3} false true wild:new{"epoch":"e1","0":3} wild:old{"epoch":"e1","0":1} wild:quiet`)
+	d.ask("+since wild:*>wild:*>wild:old=e1:3+e1:1", `since wild:*({"epoch":"e1","0":1} false true wild:new{"epoch":"e1","0":3} wild:old{"epoch":"e1","0":1} wild:quiet`)
 	for range 3 {
 		d.expect(`{"room":"wild:`)
 	}
