@@ -1,7 +1,7 @@
 // Runs README's client with sockets and a clock of the test's own: what it asks for and how
 // long it waits, by close code, error and notice. The test puts the client before this.
 const assert = require("node:assert");
-let timers = [];
+let timers = [], most = 65536;
 globalThis.setTimeout = (f, ms, ...args) => { timers.push({ ms, run: () => f(...args) }); return timers.at(-1); };
 globalThis.clearTimeout = (t) => { timers = timers.filter((u) => u !== t); };
 Math.random = () => 0.5;
@@ -11,7 +11,7 @@ globalThis.WebSocket = class {
   constructor() { globalThis.socket = this; }
   send(text) { this.sent.push(JSON.parse(text)); }
   close() { this.readyState = 3; }
-  open() { this.readyState = 1; this.onopen(); }
+  open() { this.readyState = 1; this.say({ method: "auth_required", params: { maxMessage: most } }); }
   say(m) { this.onmessage({ data: JSON.stringify(m) }); }
   end(code) { this.readyState = 3; this.onclose({ code, reason: "" }); }
 };
@@ -44,7 +44,7 @@ const since = () => asked().params.since;
       if (ms !== null) { await fire(); socket.open(); }
     }
   };
-  for (const code of [4000, 4001, 4003, 4099]) await wait(code, null);
+  for (const code of [1009, 4000, 4001, 4003, 4099]) await wait(code, null);
   for (const code of [4200, 4201, 4208, 4299, 1001, 1006, 1012, 1013]) {
     await wait(code, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000);
   }
@@ -122,9 +122,38 @@ const since = () => asked().params.since;
   socket.end(1000);
   assert.deepEqual(timers, []);
 
+  // What is too long for one message is asked for in parts, but for what was left meanwhile.
+  const many = Array.from({ length: 40 }, (_, i) => `r\u00fc${i}`), places = {};
+  for (const room of many) places[room] = { epoch: "e", 0: 1000, 1: 2000 };
+  const greedy = await begin(many);
+  joined(places);
+  socket.end(1006);
+  await fire();
+  most = 1000;
+  socket.open();
+  assert.deepEqual(asked().params, { token: `t${n}`, join: [] });
+  let parts = 0;
+  const got = {};
+  for (const { id, method, params } of socket.sent) { // which grows meanwhile
+    assert.ok(Buffer.byteLength(JSON.stringify({ id, method, params })) <= most);
+    if (method === "subscribe") {
+      assert.deepEqual(Object.keys(params.since), params.rooms);
+      Object.assign(got, params.since);
+      if (++parts === 1) greedy.leave([many[39]]);
+    }
+    socket.say({ id, result: {} });
+    await settled();
+  }
+  delete places[many[39]];
+  assert.deepEqual(got, places);
+  assert.ok(parts > 2 && parts < 10, `${parts} parts`);
+  most = 65536;
+
+  const { log } = console;
+  console.log = () => {}; // what the page says
   usage(async () => ({ text: async () => "the page's own" }));
   await settled();
   socket.open();
   assert.deepEqual(asked().params, { token: "the page's own", join: ["prices:BTCUSDT", "orders:42"], since: {} });
-  console.log("all of it holds"); // and nothing was waited for in vain
+  log("all of it holds"); // and nothing was waited for in vain
 })();
