@@ -93,8 +93,9 @@
 // one that a connection came, and one that it is gone.
 //
 // A message may be longer once its client is authenticated (Conn.limits). One that has not
-// all come stays with its connection's reader, which takes as much as has; all of these
-// together have a bound (incoming.go).
+// all come stays with its connection's reader, which takes as much as has, and a TLS record
+// with crypto/tls, which takes as much as its header says; all of these together have a
+// bound (incoming.go).
 //
 // # TLS
 //

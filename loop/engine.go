@@ -57,8 +57,8 @@ type Config struct {
 	MaxMessage int
 	// MaxEarlyMessage bounds it until the client is authenticated. Zero: MaxMessage does.
 	MaxEarlyMessage int
-	// MaxIncoming bounds the memory of messages that have not all come, in bytes. At the
-	// bound one is closed with 1013 (see incoming). Zero means 64 MiB.
+	// MaxIncoming bounds the memory of messages and TLS records that have not all come, in
+	// bytes. At the bound one is closed with 1013 (see incoming). Zero means 64 MiB.
 	MaxIncoming int
 	// Wildcards is how many a connection may hold, 255 at most. Zero: none.
 	Wildcards int

@@ -82,17 +82,47 @@ func (c *Conn) received(b []byte) {
 
 func (c *Conn) feed(b []byte) {
 	c.earn()
-	m, was := &c.loop.engine.incoming, c.reader.held()
-	fault, reason := c.reader.feed(b, c)
-	if now := c.reader.held(); now != was && !m.holds(c, int64(now)) {
-		fault, reason = codeTryLater, noMemory
-		c.reader.end()
-		m.holds(c, 0)
+	was := c.held()
+	if fault, reason := c.reader.feed(b, c); fault != 0 {
+		c.fault(uint16(fault), reason)
 	}
-	if fault != 0 {
-		c.loop.post(event{kind: evFault, conn: c, code: uint16(fault), data: []byte(reason)})
-		c.deaf.Store(true)
+	if c.secure == nil { // else when all that came is decrypted
+		c.accountFor(was)
 	}
+}
+
+func (c *Conn) fault(code uint16, reason string) {
+	c.loop.post(event{kind: evFault, conn: c, code: code, data: []byte(reason)})
+	c.deaf.Store(true)
+}
+
+// held is the memory of a message that has not all come, and of a TLS record.
+func (c *Conn) held() int {
+	n := c.reader.held()
+	if c.secure != nil {
+		n += c.secure.held()
+	}
+	return n
+}
+
+// accountFor tells what the connection holds, which was that much before the last input. It
+// is closed where that is too much.
+func (c *Conn) accountFor(was int) {
+	m, now := &c.loop.engine.incoming, c.held()
+	if now == was && c.secure == nil || now == 0 && was == 0 || m.holds(c, int64(now)) {
+		return
+	}
+	c.letGo()
+	c.fault(codeTryLater, noMemory)
+}
+
+// letGo frees what the connection holds, once nobody reads any more or will.
+func (c *Conn) letGo() {
+	c.reader.end()
+	if c.secure != nil {
+		c.secure.trim(true)
+	}
+	c.loop.engine.incoming.holds(c, 0)
 }
 
 // The reader's events.

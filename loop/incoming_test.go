@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"crypto/tls"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +64,40 @@ func TestIncomingBound(t *testing.T) {
 	}
 	first.conn.Close()
 	await(t, func() bool { return w.engine.Stats().Incoming == 0 })
+}
+
+// TestIncomingRecords: a TLS record that has not all come is of that, from its header on.
+func TestIncomingRecords(t *testing.T) {
+	w := newTown(t, Config{TLS: testTLS(t), MaxIncoming: 50 << 10})
+	half := func(at int) *client {
+		t.Helper()
+		c := w.dial()
+		c.echoes("x")
+		raw := c.conn.(*tls.Conn).NetConn()
+		if _, err := raw.Write(append([]byte{23, 3, 3, 0x40, 0}, make([]byte, at)...)); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	holds := func(n int64) { t.Helper(); await(t, func() bool { return w.engine.Stats().Incoming >= n }) }
+	first := half(0)
+	holds(16 << 10)
+	second := half(maxRecord - 1)
+	holds(32 << 10)
+	third := half(0)
+	first.expectClose(codeTryLater, noMemory)
+	for _, c := range []*client{first, second, third} {
+		c.conn.(*tls.Conn).NetConn().Close()
+	}
+	await(t, func() bool { return w.engine.Stats().Incoming == 0 })
+
+	w = newTown(t, Config{TLS: testTLS(t), MaxIncoming: 10 << 10})
+	c := half(0)
+	c.expectClose(codeTryLater, noMemory)
+	if n := w.engine.Stats().Incoming; n != 0 {
+		t.Errorf("%d bytes are held for one that is being closed", n)
+	}
+	w.dial().echoes("and others go on")
 }
 
 // TestIncomingGreedy: whose message gives way.

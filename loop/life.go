@@ -253,9 +253,8 @@ func (l *Loop) gone(c *Conn) {
 	if c.is(fJudged) {
 		l.handler.Closed(c, int(c.code))
 	}
-	if c.reader.held() > 0 { // nobody reads any more
-		c.reader.end()
-		l.engine.incoming.holds(c, 0)
+	if c.held() > 0 {
+		c.letGo()
 	}
 	c.nb, c.session = nil, nil
 	l.engine.gate.leave(c)

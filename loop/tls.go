@@ -49,7 +49,7 @@ func (t *secure) decrypt(c *Conn, b []byte) {
 	p := plains.Get().(*[maxRecord]byte)
 	t.in = b
 	c.earn()
-	paid, unhandled := c.paid, c.unhandled
+	paid, unhandled, held := c.paid, c.unhandled, c.held()
 	for !c.deaf.Load() {
 		n, err := t.tls.Read(p[:])
 		if n > 0 {
@@ -67,7 +67,8 @@ func (t *secure) decrypt(c *Conn, b []byte) {
 	t.in = nil
 	plains.Put(p)
 	c.payRecords(c.paid - paid + uint32(c.unhandled-unhandled))
-	t.trim()
+	t.trim(c.deaf.Load()) // then nothing more is decrypted
+	c.accountFor(held)
 	if t.waiting() { // what crypto/tls wrote, such as the answer to a key update
 		c.loop.post(event{kind: evCipher, conn: c})
 	}
@@ -94,17 +95,32 @@ func bufferIn(name string) uintptr {
 	return f.Offset
 }
 
-// trim lets go of the buffers that are empty. Only the goroutine that reads
-// uses them.
-func (t *secure) trim() {
+// buffers calls f for each of them. Only the goroutine that reads uses them.
+func (t *secure) buffers(f func(b *bytes.Buffer)) {
+	if t.tls == nil {
+		return
+	}
 	for _, at := range tlsBuffers {
-		if at == 0 {
-			continue
-		}
-		if b := (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(t.tls), at)); b.Len() == 0 {
-			*b = bytes.Buffer{}
+		if at != 0 {
+			f((*bytes.Buffer)(unsafe.Add(unsafe.Pointer(t.tls), at)))
 		}
 	}
+}
+
+// trim lets go of the buffers that are empty, or of all.
+func (t *secure) trim(all bool) {
+	t.buffers(func(b *bytes.Buffer) {
+		if all || b.Len() == 0 {
+			*b = bytes.Buffer{}
+		}
+	})
+}
+
+// held is the memory of a record or a handshake message that has not all come: a header of
+// five bytes makes crypto/tls take as much as it announces.
+func (t *secure) held() (n int) {
+	t.buffers(func(b *bytes.Buffer) { n += b.Cap() })
+	return n
 }
 
 // waiting says whether there is ciphertext that the kernel has not taken.
