@@ -56,6 +56,7 @@ type wild struct {
 	given   []rooms.Seat
 	list    []Joined
 	early   []*rooms.Seat // rooms that have appeared meanwhile
+	dropped string        // one of them that was too many; "": there was none
 	out     *Joined
 
 	// While it is found out what it lacks since from.
@@ -245,6 +246,9 @@ func (l *Loop) seatedWild(w *wild) {
 	w.names, w.lost = nil, nil
 	for _, s := range early {
 		l.foundOne(w, s)
+	}
+	if w.dropped != "" && w.id > 0 && !w.full { // some of early were none of its
+		l.fill(w, w.dropped, &LimitError{Name: "rooms_per_wildcard", Most: w.watch.Most})
 	}
 }
 

@@ -34,6 +34,9 @@ func (l *Loop) foundOne(w *wild, s *rooms.Seat) {
 		w.early = append(w.early, s)
 		return
 	case w.pending: // it is full already
+		if c.seatIn(s.Sub) < 0 {
+			w.dropped = s.Name
+		}
 		l.table.Leave(s.Sub)
 		return
 	case w.id == 0 || w.full || c.seatIn(s.Sub) >= 0 || slices.Contains(w.refused, s.Name):

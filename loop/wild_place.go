@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"strings"
 
 	"tapecast/rooms"
@@ -39,8 +40,12 @@ func (l *Loop) tookWild(j *joining, w *wild) {
 		}
 	}
 	for i := range j.list { // joined by name, with a place of their own
-		if x := &j.list[i]; !x.Wild && x.Err == nil && w.matches(j.refs[i].Pattern, x.Name) {
+		switch x := &j.list[i]; {
+		case x.Wild || !w.matches(j.refs[i].Pattern, x.Name):
+		case x.Err == nil:
 			lower(x)
+		case !errors.Is(x.Err, ErrAlready):
+			w.refused = append(w.refused, x.Name)
 		}
 	}
 	if w.from == nil && len(w.refused) > 0 {

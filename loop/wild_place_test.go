@@ -177,3 +177,27 @@ func TestWildcardPlaceOlder(t *testing.T) {
 		}
 	}
 }
+
+// TestWildcardPlaceRefused: the place waits for a room that was named beside the wildcard and
+// could not be joined.
+func TestWildcardPlaceRefused(t *testing.T) {
+	w := newWorld(t, Config{Wildcards: 8, SnapshotBegins: func(_ *Conn, room string, _ int) error {
+		if room == "last:x" {
+			return &rooms.NotNowError{Why: "too many"}
+		}
+		return nil
+	}})
+	w.publishKey("k", "0", "last:x")
+	w.publishKey("k", "1", "last:y")
+	w.settle()
+	c := w.talk()
+	c.ask("+snap last:x,last:*", "snap last:x{} not now: too many last:*({} false false last:y{})")
+	c.expect(`{"jsonrpc":"2.0","method":"snapshot_begin"`)
+	c.expect(`{"room":"last:y"`)
+	c.expect(`{"jsonrpc":"2.0","method":"snapshot_end"`)
+	w.publishKey("k", "2", "last:x")
+	w.settle()
+	c.ask("+list", "list last:*({} false false last:y")
+	c.ask("join last:x", "join last:x")
+	c.ask("+list", `list last:*({"epoch":"e1","0":2} false false last:y`)
+}

@@ -90,6 +90,33 @@ func TestWildcardAhead(t *testing.T) {
 	}
 }
 
+// TestWildcardEarlyTooMany: more rooms appear during the join than it may take, of which some
+// are the connection's by name: it is told that the wildcard is full.
+func TestWildcardEarlyTooMany(t *testing.T) {
+	w := newWildWorld(t, 8, 1)
+	w.publish("1", "all")
+	w.settle()
+	c := w.talk()
+	c.ask("join wild:a,wild:b", "join")
+	w.hold = make(chan struct{})
+	c.write(1, "+since wild:*=e1:0")
+	w.hold <- struct{}{} // it is asked what came since
+	for _, room := range []string{"wild:a", "wild:b", "wild:c"} {
+		w.publish("2", room)
+		w.settle()
+	}
+	c.write(1, "echo")
+	for range 3 {
+		c.read()
+	}
+	w.hold <- struct{}{}
+	c.expect("since wild:*(")
+	c.expect(`{"jsonrpc":"2.0","method":"limit","params":{"pattern":"wild:*","room":"wild:c","limit":"rooms_per_wildcard","most":1}}`)
+	if got := c.ask("+list", "list wild:*("); offsetIn(got, "wild:*(") > 3 {
+		t.Errorf("got %s", got)
+	}
+}
+
 // roamer is a client of a wildcard that keeps what the documents say: the wildcard's place,
 // and the last of each room that is beyond it.
 type roamer struct {
