@@ -151,7 +151,8 @@ func (l *Loop) mergeSought(w *wild) {
 			s.Since, s.TooOld = w.ref.Since, w.lost
 		default:
 			s.Since, s.Positions = w.from, s.Positions.Raised(w.from.Epoch, w.from.Offsets)
-			s.Resume = &rooms.Resume{Have: s.Positions.Offsets, Until: s.At}
+			s.Resume = &rooms.Resume{Have: s.Positions.Offsets, Until: s.Sub.Room().Head()}
+			s.Await = false // its client has the book up to there
 		}
 	}
 	w.given = append(w.given, more...)

@@ -117,6 +117,36 @@ func TestWildcardEarlyTooMany(t *testing.T) {
 	}
 }
 
+// TestWildcardSinceKeyframes: a client that has all of a room with keyframes gets its changes,
+// where no keyframe is held here, and nothing twice where one is.
+func TestWildcardSinceKeyframes(t *testing.T) {
+	w := newWildWorld(t, 8, 9)
+	stay := w.talk()
+	stay.ask("join deep:a,deep:b", "join")
+	w.publish("1", "deep:a")
+	w.publishKey("full", "2", "deep:b")
+	w.publish("3", "deep:b")
+	w.settle()
+	f := func(since int) {
+		t.Helper()
+		c := w.talk()
+		c.ask(fmt.Sprint("+since deep:*=e1:", since), fmt.Sprintf(`since deep:*({"epoch":"e1","0":%d} false true`, since))
+		next := strconv.FormatInt(w.off, 10)
+		w.publish(next, "deep:a")
+		w.settle()
+		c.hears("", next)
+		next += "1"
+		w.publish(next, "deep:b")
+		c.hears("", next)
+		c.conn.Close()
+	}
+	f(3)                  // all that came
+	f(5)                  // again
+	w.publish("8", "all") // which it lacks nothing of
+	w.settle()
+	f(7)
+}
+
 // roamer is a client of a wildcard that keeps what the documents say: the wildcard's place,
 // and the last of each room that is beyond it.
 type roamer struct {
