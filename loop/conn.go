@@ -54,15 +54,15 @@ type Conn struct {
 	earned    tick    // when paid was last reduced
 	secure    *secure // nil: plain
 	reader    reader
-	asked     *[]byte // an upgrade request that is not complete
-	pongs     *[]byte // that the loop has not taken; mu guards it
-	input     input   // what the input begins with
-	reading   bool    // the upgrade was granted: input is frames
-	deflate   bool    // permessage-deflate was agreed on; not changed once it reads
-	paused    bool    // not read until the loop resumes it; mu guards it
-	discarded uint32  // bytes read since nobody listens
-	paid      uint32  // frames held against the pace, as of earned
-	unhandled uint16  // what came since the loop has last caught up
+	asked     *askedPart // a request, or PROXY header, that is not complete
+	pongs     *[]byte    // that the loop has not taken; mu guards it
+	input     input      // what the input begins with
+	reading   bool       // the upgrade was granted: input is frames
+	deflate   bool       // permessage-deflate was agreed on; not changed once it reads
+	paused    bool       // not read until the loop resumes it; mu guards it
+	discarded uint32     // bytes read since nobody listens
+	paid      uint32     // frames held against the pace, as of earned
+	unhandled uint16     // what came since the loop has last caught up
 
 	// The loop's.
 	slot     int16 // of the wheel; -1: none

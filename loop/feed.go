@@ -47,12 +47,13 @@ func (c *Conn) received(b []byte) {
 		c.feed(b)
 		return
 	}
+	var s scan
 	if c.asked != nil {
-		*c.asked = append(*c.asked, b...)
-		b = *c.asked
+		c.asked.text = append(c.asked.text, b...)
+		b, s = c.asked.text, c.asked.scan
 	}
 	e := c.loop.engine
-	response, used, status := upgrade(b, e.cfg.Path, e.cfg.MaxHead, c.Remote(), func(r *Request) Verdict {
+	response, used, status := s.upgrade(b, e.cfg.Path, e.cfg.MaxHead, c.Remote(), func(r *Request) Verdict {
 		if !e.gate.place(c) {
 			return tooMany
 		}
@@ -65,9 +66,9 @@ func (c *Conn) received(b []byte) {
 	})
 	if status == 0 {
 		if c.asked == nil {
-			kept := append([]byte(nil), b...)
-			c.asked = &kept
+			c.asked = &askedPart{text: append([]byte(nil), b...)}
 		}
+		c.asked.scan = s
 		return
 	}
 	c.asked, c.reading = nil, status == 101

@@ -17,7 +17,7 @@ const subprotocol = "tapecast.v1"
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 // upgrade reads one upgrade request out of b (RFC 6455 section 4.2), all that
-// has come of it so far. path is the one to serve; "": any. most is what it may take.
+// has come of it so far; s is zero, or of the call with less of it. path is the one to serve; "": any. most is what it may take.
 //
 // status 0: more bytes are needed; call again with them appended. It never asks
 // for more than that. 101: the connection is upgraded once response
@@ -26,8 +26,8 @@ const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 //
 // decide is called at most once, with a request that is in order. It keeps
 // nothing of b, nor does upgrade.
-func upgrade(b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict) (response []byte, used, status int) {
-	used, r := requestEnd(b, most)
+func (s *scan) upgrade(b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict) (response []byte, used, status int) {
+	used, r := s.requestEnd(b, most)
 	head := isHead(b)
 	if r.status != 0 {
 		return refuse(Verdict{Status: r.status, Body: r.why}, head), len(b), r.status

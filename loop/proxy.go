@@ -76,8 +76,8 @@ func proxyHeader(b []byte) (n int, from netip.AddrPort, err error) {
 // what came behind it.
 func (c *Conn) readHeader(b []byte) []byte {
 	if c.asked != nil {
-		*c.asked = append(*c.asked, b...)
-		b = *c.asked
+		c.asked.text = append(c.asked.text, b...)
+		b = c.asked.text
 	}
 	e := c.loop.engine
 	n, from, err := proxyHeader(b)
@@ -91,8 +91,7 @@ func (c *Conn) readHeader(b []byte) []byte {
 		return nil
 	case n == 0:
 		if c.asked == nil {
-			kept := append([]byte(nil), b...)
-			c.asked = &kept
+			c.asked = &askedPart{text: append([]byte(nil), b...)}
 		}
 		return nil
 	}

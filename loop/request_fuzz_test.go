@@ -24,16 +24,23 @@ func FuzzUpgrade(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, cut uint) {
 		var req *Request
 		decide := func(r *Request) Verdict { req = r; return Verdict{} }
-		response, used, status := upgrade(b, "", maxRequest, testRemote, decide)
+		response, used, status := new(scan).upgrade(b, "", maxRequest, testRemote, decide)
 		if used > len(b) || (status == 0) != (response == nil) || (status == 101) != (req != nil) {
 			t.Fatalf("%d bytes used of %d, status %d, request %+v, response %q", used, len(b), status, req, response)
 		}
 		if status == 0 && len(b) >= maxRequest {
 			t.Fatalf("%d bytes are not enough", len(b))
 		}
-		part, _, s := upgrade(b[:cut%uint(len(b)+1)], "", maxRequest, testRemote, admit)
+		var sofar scan
+		part, _, s := sofar.upgrade(b[:cut%uint(len(b)+1)], "", maxRequest, testRemote, admit)
 		if s != 0 && (s != status || !bytes.Equal(part, response)) {
 			t.Fatalf("some: %d %q\nall: %d %q", s, part, status, response)
+		}
+		if s == 0 {
+			rest, n, s := sofar.upgrade(b, "", maxRequest, testRemote, admit)
+			if n != used || s != status || !bytes.Equal(rest, response) {
+				t.Fatalf("in two pieces: %d %q\nat once: %d %q", s, rest, status, response)
+			}
 		}
 		if status == 0 {
 			return

@@ -48,28 +48,43 @@ const (
 	seenLength
 )
 
+// askedPart is what has come of a request, or of a PROXY header, that is not complete.
+type askedPart struct {
+	text []byte
+	scan scan
+}
+
+// scan is how far a request that is not complete was looked through: nothing is looked at
+// twice, however small the pieces are in which it comes.
+type scan struct {
+	line int // where the line begins that is not complete
+	seen int // bytes without that line's end
+}
+
 // requestEnd returns the length of the request at b's front, 0 while b lacks
 // some of it, or why it can't become a good one. Lines end in CR LF and in
 // nothing else: what two readers see differently is how requests are smuggled.
-func requestEnd(b []byte, most int) (int, refusal) {
+func (s *scan) requestEnd(b []byte, most int) (int, refusal) {
 	if len(b) > 0 && !tokenByte[b[0]] {
 		return 0, bad("not an HTTP request")
 	}
 	full := len(b) >= most
 	b = b[:min(len(b), most)]
-	for at := 0; ; {
-		n := bytes.IndexByte(b[at:], '\n')
+	for {
+		n := bytes.IndexByte(b[s.seen:], '\n')
+		end := s.seen + n
 		switch {
 		case n < 0 && full:
 			return 0, refusal{http.StatusRequestHeaderFieldsTooLarge, "the request is longer than " + strconv.Itoa(most) + " bytes: send fewer cookies"}
 		case n < 0:
+			s.seen = len(b)
 			return 0, refusal{}
-		case n == 0 || b[at+n-1] != '\r':
+		case end == s.line || b[end-1] != '\r':
 			return 0, bad("a line does not end in CR LF")
-		case n == 1:
-			return at + 2, refusal{}
+		case end == s.line+1:
+			return end + 1, refusal{}
 		}
-		at += n + 1
+		s.line, s.seen = end+1, end+1
 	}
 }
 

@@ -74,7 +74,7 @@ func TestRequestLine(t *testing.T) {
 	ok("GET /ws?x=%zz HTTP/1.1")
 	ok("GET http://server.example.com/ws?x HTTP/1.1")
 	ok("GET WS://server.example.com:80/ws HTTP/1.1")
-	if _, _, status := upgrade([]byte(get("/any/thing")), "", maxRequest, testRemote, admit); status != 101 {
+	if _, _, status := new(scan).upgrade([]byte(get("/any/thing")), "", maxRequest, testRemote, admit); status != 101 {
 		t.Fatalf("any path: %d", status)
 	}
 }
@@ -194,6 +194,27 @@ func TestRequestLineEnds(t *testing.T) {
 	f("GET /ws HTTP/1.1\r\r\n" + rfcLines + "\r\n")
 }
 
+// What was looked through is not looked at again, though a request comes byte by byte.
+func TestRequestScanned(t *testing.T) {
+	text := get("/ws", "Cookie: "+strings.Repeat("x", 1000))
+	var s scan
+	for n := 1; n < len(text); n++ {
+		b := []byte(text[:n])
+		for i := 1; i < n-2; i++ {
+			b[i] = '\n' // would be refused
+		}
+		if end, r := s.requestEnd(b, maxRequest); end != 0 || r.status != 0 {
+			t.Fatalf("%d bytes: %d, %+v", n, end, r)
+		}
+		if s.seen != n {
+			t.Fatalf("%d bytes of %d were looked through", s.seen, n)
+		}
+	}
+	if end, r := s.requestEnd([]byte(text), maxRequest); end != len(text) || r.status != 0 {
+		t.Fatalf("the whole: %d, %+v", end, r)
+	}
+}
+
 func TestRequestSize(t *testing.T) {
 	pad := func(n int) string {
 		s := get("/ws", "Cookie: ")
@@ -224,7 +245,7 @@ func TestRequestRefusals(t *testing.T) {
 		t.Fatalf("405 says %v", r.Header)
 	}
 	head := strings.Replace(plain, "GET", "HEAD", 1)
-	b, _, status := upgrade([]byte(head), "/ws", maxRequest, testRemote, admit)
+	b, _, status := new(scan).upgrade([]byte(head), "/ws", maxRequest, testRemote, admit)
 	if status != 405 || !strings.HasSuffix(string(b), "\r\nContent-Length: 24\r\n\r\n") {
 		t.Fatalf("HEAD: %d %q", status, b)
 	}
