@@ -1,10 +1,13 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"tapecast/rooms"
 )
 
 // askNames asks which rooms of a prefix got something after an offset; what it returns waits
@@ -80,5 +83,27 @@ func TestRecallNames(t *testing.T) {
 		if err := <-failed; err == nil || !strings.Contains(err.Error(), "too old") {
 			t.Errorf("of another epoch: %v", err)
 		}
+	}
+}
+
+// TestRecallNamesPaid: the names of rooms are paid for as messages are. A room of them is
+// given its messages all the same, though the stretch is more than what is left.
+func TestRecallNamesPaid(t *testing.T) {
+	t.Parallel()
+	const n = 1000
+	route := Route{Topic: "a", Rooms: []string{"all", "all:{@key}"}, Type: "y"}
+	r := newRig(t, padded(t, n).ListenAddrs(), Config{RecallBytes: 3 << 20, Start: "beginning"}, route).start().ready()
+	if names, err := r.askNames("all:", -1, n-1, 0)(); err != nil || len(names) != 50 {
+		t.Fatalf("%v, %v", names, err)
+	}
+	for _, judged := range []bool{false, true} {
+		q := r.recallOf("m1", "all:k7", []int64{-1}, []int64{n - 1})
+		q.Judged = judged
+		past, err := r.askRecall(q)()
+		var wait *rooms.NotNowError
+		if errors.As(err, &wait) == judged || judged && (past == nil || past.Frames() != n/50) {
+			t.Errorf("judged %t: %v", judged, err)
+		}
+		past.Release()
 	}
 }

@@ -203,7 +203,7 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 			return refusedOld, old("partition %d ends at offset %d, before it", p.Partition, end-1)
 		}
 	}
-	if most < 0 || w.More || !known {
+	if most < 0 || w.More || w.Judged || !known {
 		return 0, nil
 	}
 	w.user.refill(most, now)

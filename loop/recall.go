@@ -77,7 +77,7 @@ func (l *Loop) recall(c *Conn, j *joining) bool {
 		j.waiting++
 		ask := &rooms.Recall{
 			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch,
-			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo,
+			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo, Judged: j.places[i].wild.asked(r),
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evRecalled, conn: c, arg: &recalled{j, i, p, err}})
 			},

@@ -120,6 +120,12 @@ func (l *Loop) seekRooms(w *wild, join *rooms.Join, have map[string]bool) {
 	w.sought, w.soughtAt, w.soughtEnd = join, at, len(join.Rooms)
 }
 
+// asked reports whether what a seat lacks is part of the stretch of which the names were asked
+// for: else each room would be held against the user's budget that the names were paid from.
+func (w *wild) asked(s *rooms.Seat) bool {
+	return w != nil && w.from != nil && w.lost == nil && s.Since.Epoch == w.from.Epoch && s.Since.Cover(w.from.Offsets)
+}
+
 // mergeSought puts the seats that go on from the wildcard's place in the place of those that
 // begin now. The others lack nothing, or, where the place is lost, all.
 func (l *Loop) mergeSought(w *wild) {

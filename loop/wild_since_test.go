@@ -147,6 +147,28 @@ func TestWildcardSinceKeyframes(t *testing.T) {
 	f(7)
 }
 
+// TestWildcardSinceJudged: the budget that the names of a wildcard's rooms were paid from is not
+// asked for again by each of them, but by one that begins earlier.
+func TestWildcardSinceJudged(t *testing.T) {
+	var w *world
+	w = newWorld(t, Config{Wildcards: 8, Recall: func(r *rooms.Recall) {
+		if r.Names == nil && !r.Judged {
+			r.Done(nil, &rooms.NotNowError{Why: "the budget is used up"})
+			return
+		}
+		w.recall(r)
+	}})
+	w.publish("0", "all", "wild:a", "wild:a", "wild:b", "wild:a") // 0 to 4
+	w.settle()
+	c := w.talk()
+	c.ask("+since wild:*>wild:*>wild:a=e1:0+e1:1", `since wild:*({"epoch":"e1","0":0} false true wild:a{"epoch":"e1","0":1} wild:b{"epoch":"e1","0":0})`)
+	for range 3 {
+		c.expect(`{"room":"wild:`)
+	}
+	d := w.talk()
+	d.ask("+since wild:*>wild:*>wild:a=e1:2+e1:1", `since wild:*{} room "wild:a": not now: the budget is used up`)
+}
+
 // roamer is a client of a wildcard that keeps what the documents say: the wildcard's place,
 // and the last of each room that is beyond it.
 type roamer struct {

@@ -16,6 +16,9 @@ type Recall struct {
 	// More says that the asker goes on with a past that it was given the beginning of:
 	// it waits for its user's budget, where others are refused.
 	More bool
+	// Judged says that the user's budget was found enough for the stretch when it was asked
+	// which rooms got something in it: it is not held against the budget again for each.
+	Judged bool
 	// After is what the asker has, by partition; UpTo, of the same partitions, is
 	// how far to go: up to and including the offset.
 	After, UpTo []Pos
