@@ -88,9 +88,9 @@
 // read brings: then it is not read until the loop has come to an event behind all of that
 // (pause, evPaused). Pings are one event, however many there are, and 4 KB of pongs. So an
 // inbox holds at most the events of 32 messages of each connection, or of 64 KB of them, and
-// those of one read: some hundreds, where messages are as short as can be. Appenders post
-// one answer to each request and one event a wildcard and room; acceptor and pollers post
-// one that a connection came, and one that it is gone.
+// those of one read: some hundreds, where messages are as short as can be, or the end of one
+// as long as may be. Appenders post one answer to each request and one event a wildcard and
+// room; acceptor and pollers post one that a connection came, and one that it is gone.
 //
 // A message may be longer once its client is authenticated (Conn.limits). One that has not
 // all come stays with its connection's reader, which takes as much as has, and a TLS record

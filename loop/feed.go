@@ -13,7 +13,7 @@ import (
 
 // maxUnhandled bounds what a connection's input has put into the loop's inbox and the loop
 // has not handled: messages, each counted once more for every 2 KB of it. What one read
-// brings may come on top.
+// brings may come on top, and so the end of one as long as a message may be.
 const maxUnhandled = 32
 
 // arrived is given what was read from the socket, and says whether the peer should wait.
