@@ -116,6 +116,11 @@ func (b *budgets) shard(p payer) (*budgetShard, uint64) {
 // charge counts n units against the payer. Who owes nothing may cause any; else it is refused
 // what passes the burst, told when to come again, and owes for having asked.
 func (b *budgets) charge(p payer, rule pace, n, now int64) (v paceVerdict, retry time.Duration) {
+	return b.chargeFew(p, rule, n, n, now)
+}
+
+// chargeFew is charge for n units, only few of which are counted where they are not refused.
+func (b *budgets) chargeFew(p payer, rule pace, n, few, now int64) (v paceVerdict, retry time.Duration) {
 	if rule.each == 0 {
 		return paceOK, 0
 	}
@@ -125,7 +130,9 @@ func (b *budgets) charge(p payer, rule pace, n, now int64) (v paceVerdict, retry
 	owed := max(0, int64(s.owes[key])-now)
 	cost := rule.cost(n)
 	if owed == 0 || owed+cost <= rule.burst {
-		b.rememberLocked(s, key, now+owed+cost, now)
+		if few > 0 {
+			b.rememberLocked(s, key, now+owed+rule.cost(few), now)
+		}
 		return paceOK, 0
 	}
 	if n > costMessage { // a ping is no defiance
@@ -220,10 +227,15 @@ func (e *overBudget) Error() string { return "rate limited: " + e.what }
 
 // charge counts what a request costs its connection and user.
 func (h *handler) charge(c conn, user string, n int64, now int64) (paceVerdict, time.Duration) {
+	return h.chargeFew(c, user, n, n, now)
+}
+
+// chargeFew is charge for n units, only few of which are counted where they are not refused.
+func (h *handler) chargeFew(c conn, user string, n, few, now int64) (paceVerdict, time.Duration) {
 	b := h.limit.budgets
-	v, retry := b.charge(payer{kind: payConn, conn: c.ID()}, b.conn.requests, n, now)
+	v, retry := b.chargeFew(payer{kind: payConn, conn: c.ID()}, b.conn.requests, n, few, now)
 	if v == paceOK && user != "" && n > costMessage {
-		v, retry = b.charge(payer{kind: payUser, name: user}, b.user.requests, n, now)
+		v, retry = b.chargeFew(payer{kind: payUser, name: user}, b.user.requests, n, few, now)
 	}
 	return v, retry
 }

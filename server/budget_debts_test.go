@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -51,3 +52,49 @@ func TestRoomOverBudget(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestLongMessages: a long message that is over the budget or the pace is not parsed, and
+// answered with its id where that is seen at a glance. Garbage is paid for, and nothing twice.
+func TestLongMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestHandler(t)
+		c := loginAs(t, h, "42", 1)
+		const size = 200_000
+		x := `"x":"` + strings.Repeat("x", size)
+		f := func(message, want string) {
+			t.Helper()
+			if got := c.says(message); !strings.Contains(got, want) {
+				t.Errorf("got %.200s, want %s", got, want)
+			}
+		}
+		owes := func() int64 {
+			wait := h.limit.budgets.over(payer{kind: payConn, conn: 1}, 0, h.elapsed(time.Now()))
+			return int64(wait) / h.limit.budgets.conn.requests.each
+		}
+		f(`{"method":"ping","id":8,`+x+`"}`, "timestamp")
+		if n := owes(); n < size/costBytes || n > size/costBytes+2 {
+			t.Errorf("one long ping costs %d", n)
+		}
+		n := 0
+		for ; n < 100 && strings.Contains(c.says(`{"id":7,`+x), "-32700"); n++ {
+		}
+		if n < 8 || n > 13 {
+			t.Errorf("%d messages of garbage were parsed", n)
+		}
+		f(`{"id":7,`+x, turnedDown("null"))
+		f(`{"method":"ping","id":8,`+x+`"}`, turnedDown("null"))
+		f(`{"method":"ping",`+x+`", "id": "a"}`, turnedDown(`"a"`))
+		if n := h.limit.refused[limitCost].Load(); n != 4 {
+			t.Errorf("%d are counted", n)
+		}
+		time.Sleep(time.Minute)
+		for range 100 {
+			f(`{"method":"ping","id":1}`, "timestamp")
+		}
+		f(`{"method":"ping","id":1}`, `"id":1,"error":{"code":-32004,`)
+		f(`{"method":"ping","id":8,`+x+`"}`, turnedDown("null"))
+		c.SetTimer(time.Time{})
+	})
+}
+
+func turnedDown(id string) string { return `"id":` + id + `,"error":{"code":-32004,` }

@@ -16,6 +16,9 @@ const reserved = 256
 // maxWildcards is the most wildcards that a connection can number.
 const maxWildcards = 255
 
+// maxMessage is the most that server.max_message may be.
+const maxMessage = 1 << 20
+
 // check finds what the types of the values do not show. Each part looks at its
 // own section; a value that was refused already is its default here.
 func (c *collector) check(cfg *Config) {
@@ -42,8 +45,9 @@ func (c *collector) checkServer(cfg *Config) {
 		c.add("server.max_head", s.MaxHead.String()+" is more than 64KiB", "write less: every socket that is not upgraded may hold that much")
 	}
 	c.atLeast("server.max_message", s.MaxMessage, 1<<10, "a client could not even send a token")
-	if s.MaxMessage > 16<<20 {
-		c.add("server.max_message", s.MaxMessage.String()+" is more than 16MiB", "write less: every connection may hold that much")
+	if s.MaxMessage > maxMessage {
+		c.add("server.max_message", s.MaxMessage.String()+" is more than "+Size(maxMessage).String(),
+			"write less: every connection may hold that much, and parsing takes 50 times that")
 	}
 	for _, d := range []struct {
 		key string
@@ -60,7 +64,7 @@ func (c *collector) checkServer(cfg *Config) {
 	if n := cfg.Memory.LastValues; n > 0 {
 		c.atLeast("memory.last_values", n, 1<<20, "rooms could not remember their newest messages")
 	}
-	c.atLeast("memory.incoming", cfg.Memory.Incoming, 4*min(s.MaxMessage, 16<<20), "it is to hold a few messages of server.max_message")
+	c.atLeast("memory.incoming", cfg.Memory.Incoming, 4*min(s.MaxMessage, maxMessage), "it is to hold a few messages of server.max_message")
 	c.atLeast("kafka.recall_memory", cfg.Kafka.RecallMemory, 1<<20, "nothing could be read again")
 	c.atLeast("kafka.max_record", cfg.Kafka.MaxRecord, 1, "no record would be delivered")
 }

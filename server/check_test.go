@@ -107,7 +107,7 @@ func TestSections(t *testing.T) {
 	f("server: {max_head: 512}", `c.yaml:1: server.max_head: 512 is too small: browsers send nearly as much; write 1KiB or more, or remove the line for the default`)
 	f("server: {max_head: 65KiB}", `c.yaml:1: server.max_head: 65KiB is more than 64KiB; write less: every socket that is not upgraded may hold that much`)
 	f("server: {max_message: 10}", `c.yaml:1: server.max_message: 10 is too small: a client could not even send a token; write 1KiB or more, or remove the line for the default`)
-	f("server: {max_message: 1GiB}", `c.yaml:1: server.max_message: 1GiB is more than 16MiB; write less: every connection may hold that much`)
+	f("server: {max_message: 1GiB}", `c.yaml:1: server.max_message: 1GiB is more than 1MiB; write less: every connection may hold that much, and parsing takes 50 times that`)
 	f("server: {ping_every: 70s, pong_timeout: 5s}") // silence counts from an unanswered ping on
 	f("auth: {timeout: 0}", `c.yaml:1: auth.timeout: 0s is less than 100ms; write more, or remove the line for the default`)
 	f("memory: {tapes: 5}", `c.yaml:1: memory.tapes: 5 is too small: rooms could keep nothing; write 1MiB or more, or remove the line for the default`)

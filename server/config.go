@@ -64,7 +64,7 @@ type ServerConfig struct {
 	// is not upgraded may hold that much. Default 16KiB.
 	MaxHead Size `koanf:"max_head"`
 	// MaxMessage is the longest message a client may send once it is authenticated, and
-	// before that 64KiB or less; over it: close 1009. Clients are told. Default 256KiB.
+	// before that 64KiB or less; over it: close 1009. Clients are told. Default 256KiB; 1MiB at most.
 	MaxMessage Size `koanf:"max_message"`
 
 	// HandshakeTimeout is the time a client has to send its upgrade request. Default 10s.

@@ -60,18 +60,49 @@ func (h *handler) message(c conn, opcode byte, p []byte) {
 	}
 	q := getRequest()
 	defer putRequest(q)
+	if len(p) > keepBytes && !h.affordsParse(c, s, q, p, user, pace, h.elapsed(now)) {
+		return
+	}
 	f := q.parse(p)
 	switch {
 	case pace != paceOK:
 		h.overLimit(c, limitMessages, user)
 		h.fail(c, q, fault{code: codeRate, text: rateLimited})
 	case f.is():
-		h.fail(c, q, f)
+		h.failParsed(c, q, user, f)
 	case !ph.authenticated() && q.op != opAuthenticate:
-		h.fail(c, q, fault{code: codeNeedAuth, text: "authentication required: call authenticate first"})
+		h.failParsed(c, q, user, fault{code: codeNeedAuth, text: "authentication required: call authenticate first"})
 	case h.affords(c, s, q, user, h.elapsed(now)):
 		h.call(c, s, q, ph, user, now)
 	}
+}
+
+// affordsParse reports whether a long message may be parsed, which takes some 30 ns and 50 bytes
+// for each of its bytes; if not, it has been answered. What its bytes cost is counted later.
+func (h *handler) affordsParse(
+	c conn, s *session, q *request, p []byte, user string, pace paceVerdict, now int64,
+) bool {
+	q.id = plainID(p)
+	if pace != paceOK {
+		h.overLimit(c, limitMessages, user)
+		h.fail(c, q, fault{code: codeRate, text: rateLimited})
+		return false
+	}
+	v, retry := h.chargeFew(c, user, int64(len(p)/costBytes), 0, now)
+	if v == paceOK {
+		return true
+	}
+	h.overLimit(c, limitCost, user)
+	h.turnDown(c, s, q, v, retry, rateCost)
+	return false
+}
+
+// failParsed answers what is not served once it is parsed. Where it is long it is paid for.
+func (h *handler) failParsed(c conn, q *request, user string, f fault) {
+	if q.size > keepBytes {
+		h.spend(c, user, q.size/costBytes, 0)
+	}
+	h.fail(c, q, f)
 }
 
 // affords counts what a request costs; false: it was over the budget, and has been answered.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,6 +18,57 @@ const (
 )
 
 var idNull = []byte("null")
+
+// plainID is the id of a message that is not parsed: a plain one that stands first in it, or
+// last, as clients write it; else null. What is no JSON may be judged either way.
+func plainID(p []byte) []byte {
+	const least = len(`{"id":1}`)
+	p = bytes.TrimSpace(p)
+	if len(p) < least || p[0] != '{' || p[len(p)-1] != '}' {
+		return idNull
+	}
+	first := bytes.TrimLeft(p[1:min(len(p), 2*maxEcho)], " ")
+	if after, ok := bytes.CutPrefix(first, []byte(`"jsonrpc"`)); ok {
+		_, after, _ = bytes.Cut(after, []byte(","))
+		first = bytes.TrimLeft(after, " ")
+	}
+	if after, ok := bytes.CutPrefix(first, []byte(`"id"`)); ok {
+		id, _, _ := bytes.Cut(after, []byte(","))
+		return plainValue(id)
+	}
+	last := p[max(0, len(p)-maxEcho) : len(p)-1]
+	if n := bytes.LastIndexByte(last, ','); n >= 0 {
+		if id, ok := bytes.CutPrefix(bytes.TrimLeft(last[n+1:], " "), []byte(`"id"`)); ok {
+			return plainValue(id)
+		}
+	}
+	return idNull
+}
+
+// plainValue is what stands after the colon where it is a plain id, else null.
+func plainValue(p []byte) []byte {
+	id, ok := bytes.CutPrefix(bytes.TrimSpace(p), []byte(":"))
+	if id = bytes.TrimSpace(id); !ok || len(id) == 0 || len(id) > maxID+2 {
+		return idNull
+	}
+	if n := len(id) - 1; n > 0 && id[0] == '"' && id[n] == '"' {
+		for _, c := range id[1:n] {
+			if c < ' ' || c > '~' || c == '"' || c == '\\' {
+				return idNull
+			}
+		}
+		return id
+	}
+	for _, c := range id {
+		if c < '0' || c > '9' {
+			return idNull
+		}
+	}
+	if id[0] == '0' && len(id) > 1 || len(id) > 18 {
+		return idNull
+	}
+	return id
+}
 
 // parseID takes over an id that is an integer, a string or null, as it was sent: "\ud800", which
 // is no character, comes back too. Of others those are echoed that JSON-RPC knows.

@@ -244,3 +244,35 @@ func FuzzRequest(f *testing.F) {
 func fault2(q *request) fault {
 	return fault{code: codeMethod, text: "unknown method " + quoted(q.method)}
 }
+
+// TestPlainID: what is taken for the id of a message that is not parsed is its id.
+func TestPlainID(t *testing.T) {
+	f := func(message, want string) {
+		t.Helper()
+		if got := string(plainID([]byte(message))); got != want {
+			t.Errorf("%s: got %s, want %s", message, got, want)
+		}
+		q := getRequest()
+		if fault := q.parse([]byte(message)); want != "null" && (fault.is() || string(q.id) != want) {
+			t.Errorf("%s: its id is %s (%s)", message, q.id, fault.text)
+		}
+	}
+	f(`{"id":1,"method":"ping"}`, "1")
+	f(` { "jsonrpc": "2.0", "id": "a b", "method": "ping"}`, `"a b"`)
+	f(`{"method":"ping","id":12}`, "12")
+	f(`{"method":"ping","params":{}, "id" : 0 } `, "0") // however
+	f(`{"method":"ping","x":"c,","id":5}`, "5")
+	f(`{"method":"ping","id":5,"x":1}`, "null")
+	f(`{"method":"ping","x":{"id":5}}`, "null")
+	f(`{"method":"ping","x":{"y":1,"id":5}}`, "null")
+	f(`{"method":"ping","x":[1,{"y":1,"id":5}]}`, "null")
+	f(`{"method":"ping","x":"\",\"id\":5"}`, "null")
+	f(`{"method":"ping","id":"\ud800"}`, "null")
+	f(`{"method":"ping","id":01}`, "null")
+	f(`{"method":"ping","id":"`+strings.Repeat("a", maxID+1)+`"}`, "null")
+	f(`{"method":"ping"}`, "null")
+	f(`{"jsonrpc":"2.0"}`, "null")
+	f(`{"id":`+strings.Repeat("1", 10_000), "null")
+	f(`{`+strings.Repeat(" ", 10_000)+`}`, "null")
+	f("", "null")
+}

@@ -8,7 +8,7 @@ import (
 )
 
 const wishesConfig = `
-server: {listen: "127.0.0.1:0", drain: 3s, max_message: 2MiB}
+server: {listen: "127.0.0.1:0", drain: 3s, max_message: 1MiB}
 limits: {messages_per_second: 0, request_cost: 0}
 rooms:
   - {match: "quotes", class: market}
