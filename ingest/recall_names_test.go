@@ -3,9 +3,11 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tapecast/rooms"
 )
@@ -105,5 +107,28 @@ func TestRecallNamesPaid(t *testing.T) {
 			t.Errorf("judged %t: %v", judged, err)
 		}
 		past.Release()
+	}
+}
+
+// TestRecallBeatOfEach: each asker of a group is another turn of the recaller's.
+func TestRecallBeatOfEach(t *testing.T) {
+	a := newRecaller(&Consumer{})
+	p := &rooms.Pattern{}
+	k := a.topic(&topic{})
+	k.keep(&piece{stretch: stretch{0, 0, 10}, rooms: map[string][]rooms.Record{"all:x": {{Pattern: p, Offset: 5}}}})
+	g := &group{topic: k}
+	turns := map[uint64]bool{}
+	for range 3 {
+		w := &asked{user: &recallUser{waiting: 1}, topic: k, from: []int64{0}}
+		w.Recall = &rooms.Recall{Pattern: p, Room: "all:", UpTo: []rooms.Pos{{Partition: 0, Offset: 9}}}
+		w.Names = func(names []string, err error) {
+			n, busy := a.beat.Turn()
+			turns[n] = busy && len(names) == 1 && err == nil
+		}
+		g.list = append(g.list, w)
+	}
+	a.finish(g, nil, time.Now())
+	if len(turns) != 3 || slices.Contains(slices.Collect(maps.Values(turns)), false) {
+		t.Errorf("turns %v", turns)
 	}
 }
