@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -45,6 +46,27 @@ func TestConsumerTopicHidden(t *testing.T) {
 	}
 	if s := r.c.Stats(); s.Resets != 0 || s.Partitions != 3 {
 		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestAbsentTopicForgiven: a topic that does not exist, and is answered with another error for
+// one look, is then again one without which a gateway may be ready.
+func TestAbsentTopicForgiven(t *testing.T) {
+	c, a := &Consumer{log: slogTo(&logBuffer{})}, &topic{name: "a"}
+	f := func(code kafka.ErrorCode, forgiven bool) {
+		t.Helper()
+		_ = c.tend(a, "c1", &kafka.TopicDescription{Name: "a", Error: kafka.NewError(code, "", false)})
+		if got := a.forgiven(time.Now().Add(forgivenAfter)); got != forgiven {
+			t.Errorf("after %v: forgiven %t", code, got)
+		}
+	}
+	f(kafka.ErrUnknownTopicOrPart, true)
+	f(kafka.ErrTopicAuthorizationFailed, false)
+	f(kafka.ErrUnknownTopicOrPart, true)
+	since := a.absent
+	f(kafka.ErrUnknownTopicOrPart, true)
+	if !a.absent.Equal(since) {
+		t.Error("it is absent since the last look")
 	}
 }
 

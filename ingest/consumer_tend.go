@@ -49,12 +49,14 @@ const absentTopic = "does not exist"
 
 // vanish gives up a topic that is not there (any more).
 func (c *Consumer) vanish(t *topic) error {
+	if _, why := t.status(); !t.gone || why != absentTopic { // another error may have come between
+		t.set(func() { t.why, t.absent = absentTopic, time.Now() })
+	}
 	if t.gone {
 		return nil
 	}
 	t.gone = true
 	c.log.Warn("topic does not exist; waiting for it", "topic", t.name)
-	t.set(func() { t.why, t.absent = absentTopic, time.Now() })
 	return c.everywhere(func(r *reader) error { return r.drop(t) })
 }
 
