@@ -94,11 +94,11 @@ func TestWildcardAhead(t *testing.T) {
 // are the connection's by name: it is told that the wildcard is full.
 func TestWildcardEarlyTooMany(t *testing.T) {
 	w := newWildWorld(t, 8, 1)
+	w.hold = make(chan struct{})
 	w.publish("1", "all")
 	w.settle()
 	c := w.talk()
 	c.ask("join wild:a,wild:b", "join")
-	w.hold = make(chan struct{})
 	c.write(1, "+since wild:*=e1:0")
 	w.hold <- struct{}{} // it is asked what came since
 	for _, room := range []string{"wild:a", "wild:b", "wild:c"} {
