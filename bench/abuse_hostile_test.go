@@ -96,7 +96,7 @@ func TestHostileComesBack(t *testing.T) {
 // However fast it is closed, a hostile client takes its time to come back.
 func TestHostileTakesItsTime(t *testing.T) {
 	r := newRecorder(t, nil)
-	r.shut = true
+	r.keep(func() { r.shut = true })
 	began := time.Now()
 	out := r.attack(t, HostileJob{Kind: "silent"}, func() bool { return len(r.from) >= 5 })
 	if pauses := int64(time.Since(began) / comeBack); out.Opened < 4 || out.Opened > pauses+1 {
@@ -188,7 +188,7 @@ func TestHostileMute(t *testing.T) {
 	f := func(kind string, secure bool, enough func(*recorder) bool, said func([]byte) bool) {
 		t.Helper()
 		r := newRecorder(t, nil)
-		r.mute = true
+		r.keep(func() { r.mute = true })
 		job := HostileJob{Kind: kind, Connections: 2, Users: 1}
 		job.TLS = secure
 		r.attack(t, job, func() bool { return enough(r) })

@@ -60,12 +60,13 @@ func (r *recorder) keep(what func()) {
 func (r *recorder) serve(c net.Conn) {
 	defer func() { _ = c.Close() }()
 	host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
-	r.keep(func() { r.from = append(r.from, host) })
-	if r.shut {
+	var shut, mute bool
+	r.keep(func() { r.from, shut, mute = append(r.from, host), r.shut, r.mute })
+	if shut {
 		return
 	}
 	in := bufio.NewReader(c)
-	if r.mute {
+	if mute {
 		b := make([]byte, 4096)
 		for {
 			n, err := in.Read(b)

@@ -65,8 +65,8 @@ func (s *slowSender) now() int64 { return clockGettime(1) + s.anchor }
 
 // What is reported is what the server knows that it did: delays from 600 to 800 ms,
 // and a stall of 1.5 s whose whole backlog goes out at its end. All quantiles are
-// within 2 %, 10 % in a run that calls itself invalid, and the stall is seen in the
-// timeline. The delays are long because what a busy machine adds on the way, a few ms,
+// within 2 %, and the stall is seen in the timeline; a run that calls itself invalid
+// promises no more than that every message is counted. The delays are long because what a busy machine adds on the way, a few ms,
 // is not the server's, but is reported.
 func TestTruth(t *testing.T) {
 	if testing.Short() {
@@ -112,17 +112,15 @@ func TestTruth(t *testing.T) {
 	if leg.Latency.Count != int64(len(truth)) || leg.Lost+leg.Late+leg.Doubled != 0 {
 		t.Fatalf("%d latencies of %d; lost %d, out of order %d, doubled %d", leg.Latency.Count, len(truth), leg.Lost, leg.Late, leg.Doubled)
 	}
-	within := 2.0
-	if invalid != nil { // a machine too busy for it, and it says so
-		t.Log(invalid)
-		within = 10
+	if invalid != nil {
+		t.Skipf("this machine is too busy for it, and the bench says so: %v", invalid)
 	}
 	f := func(what string, got, q float64) {
 		t.Helper()
 		want := float64(truth[int(math.Ceil(q/100*float64(len(truth))))-1]) / 1e6
 		t.Logf("%s: %.2f ms, truly %.2f ms", what, got, want)
-		if math.Abs(got/want-1) > within/100 {
-			t.Errorf("%s is %.2f ms, want %.2f ms within %.0f %%", what, got, want, within)
+		if math.Abs(got/want-1) > 0.02 {
+			t.Errorf("%s is %.2f ms, want %.2f ms within 2 %%", what, got, want)
 		}
 	}
 	f("p50", leg.Latency.P50, 50)

@@ -3,7 +3,6 @@ package bench
 import (
 	"encoding/json"
 	"io"
-	"math"
 	"testing"
 	"time"
 )
@@ -69,7 +68,8 @@ func pastPlan(ago time.Duration, rate float64) plan {
 }
 
 // Delays that are known come out: messages due from 5 s to 1 s ago, evenly, and
-// sent now, have latencies spread evenly over that range, within 2 %.
+// sent now, have latencies spread evenly over that range, within 2 %; what a busy machine
+// takes until the last of them is read is added.
 func TestKnownDelays(t *testing.T) {
 	for _, bare := range []bool{true, false} {
 		g := newGate(t, "secret")
@@ -80,18 +80,21 @@ func TestKnownDelays(t *testing.T) {
 		p := pastPlan(5*time.Second, 100)
 		w.ask(order{Op: "run", Plan: p})
 		shape, _ := newValueShape(128, "")
+		passed := func() float64 { return float64(monotonicIn(-5*time.Second)+p.Anchor-p.Schedule.Start) / 1e6 }
+		least := passed()
 		for n := range int64(total) {
 			g.send("prices", shape.make(nil, p.Schedule.Due(n), n))
 		}
 		got := w.ask(order{Op: "finish", Total: total, Deadline: monotonicIn(10 * time.Second)}).Results
+		most := passed()
 		if got.Unique != clients*total || got.Want != clients*total || got.Lost+got.Late+got.Doubled+got.Invalid+got.Foreign+got.Breaks+got.Early != 0 {
 			t.Fatalf("%+v", got)
 		}
 		q := got.Latency.Quantiles()
 		f := func(got, want float64) {
 			t.Helper()
-			if math.Abs(got/want-1) > 0.02 {
-				t.Errorf("bare %v: %.1f ms, want %.1f ms within 2 %%", bare, got, want)
+			if got < 0.98*(want+least) || got > 1.02*(want+most) {
+				t.Errorf("bare %v: %.1f ms, want %.1f ms within 2 %%, and %.1f to %.1f ms more", bare, got, want, least, most)
 			}
 		}
 		f(q.P50, 3000)
