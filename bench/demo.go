@@ -31,8 +31,8 @@ func (t *Target) FromDemo() {
 	}
 }
 
-// demoFile is what the demo keeps in a file for its user; "": the URL is not of this
-// machine, or there is no such file.
+// demoFile is what the demo keeps in a file for its user; "" where the URL is of another
+// machine, or the file is missing.
 func demoFile(at, name string) string {
 	u, err := url.Parse(at)
 	if err != nil || !isLoopback(u.Hostname()) {

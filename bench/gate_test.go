@@ -211,7 +211,8 @@ func (g *gate) request(c *gateConn, m *gateRequest) {
 func (g *gate) answer(c *gateConn, m *gateRequest, status string) {
 	var list []string
 	for _, r := range m.Params.Rooms {
-		list = append(list, fmt.Sprintf(`{"room":%q,"status":%q,"chain":true,"positions":{"epoch":"e","0":%d}}`, r, status, 1000+g.offsets[r]-1))
+		list = append(list, fmt.Sprintf(`{"room":%q,"status":%q,"chain":true,"positions":{"epoch":"e","0":%d}}`,
+			r, status, 1000+g.offsets[r]-1))
 	}
 	_, _ = c.Write(appendServerFrame(nil, opText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"rooms":[%s]}}`, m.ID, strings.Join(list, ","))))
 }

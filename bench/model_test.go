@@ -198,7 +198,8 @@ func TestPredictInterval(t *testing.T) {
 		t.Errorf("p99 %v ms, p50 %v ms: a message waits for up to 200 ms", rarely.P99, rarely.P50)
 	}
 	// Of 20 messages to 5 keys by chance nearly all 5 are there.
-	if n := newest.PerSend; n < 4.8 || n > 5 || !near(newest.Delivered, 1000*5*n, 1e-6) || newest.Cores >= rarely.Cores {
+	n := newest.PerSend
+	if n < 4.8 || n > 5 || !near(newest.Delivered, 1000*5*n, 1e-6) || newest.Cores >= rarely.Cores {
 		t.Errorf("%+v", newest)
 	}
 	q := PlanStream{Interval: 0.1, MaxRate: 5}

@@ -49,12 +49,13 @@ type ObserveResult struct {
 	Notices  map[string]int64 `json:"notices"`
 	Closes   map[string]int64 `json:"closes,omitempty"`
 
-	Handshake        Quantiles          `json:"handshake"`
-	RSS              float64            `json:"gateway_rss"` // at the window's end
-	RSSPerConnection float64            `json:"gateway_rss_per_connection"`
-	Heap             float64            `json:"gateway_heap"` // in use
-	HeapGrowth       float64            `json:"gateway_heap_growth"`
-	Counters         map[string]float64 `json:"gateway_counters"` // by how much they grew in the window, labels added up
+	Handshake        Quantiles `json:"handshake"`
+	RSS              float64   `json:"gateway_rss"` // at the window's end
+	RSSPerConnection float64   `json:"gateway_rss_per_connection"`
+	Heap             float64   `json:"gateway_heap"` // in use
+	HeapGrowth       float64   `json:"gateway_heap_growth"`
+	// Counters are by how much the gateway's grew in the window, labels added up.
+	Counters map[string]float64 `json:"gateway_counters"`
 
 	ClientLag    Quantiles `json:"client_lag"` // from the kernel's receive time to the read, at a sample
 	ClientAsleep float64   `json:"client_asleep"`
@@ -73,7 +74,8 @@ func (c *ObserveConfig) check() error {
 		return inputf("--rooms %s: only {user} is filled in; a wildcard joins all rooms of a kind",
 			strings.Join(c.Rooms, ","))
 	case c.Duration < time.Second || c.Warmup < 0:
-		return inputf("--duration %s, --warmup %s: at least one second, and none that is negative", c.Duration, c.Warmup)
+		return inputf("--duration %s, --warmup %s: at least one second, and none that is negative",
+			c.Duration, c.Warmup)
 	case c.Target.foreign() || strings.HasPrefix(c.Target.Admin, pidPrefix):
 		return inputf("observe reads a tapecast gateway's messages and metrics: give its internal port with --admin")
 	}
@@ -188,7 +190,8 @@ func (r *ObserveResult) fill(c *ObserveConfig, t *Tally, from, to Metrics) {
 	}
 	if r.ClientLag.P99 > mostClientLag && r.Freshness.Count > 0 && 2*r.ClientLag.P99 > r.Freshness.P99 {
 		r.Problems = append(r.Problems, fmt.Sprintf(
-			"the client processes were slow to read: p99 %.1f ms, half of the freshness or more; give them cores, or --procs",
+			"the client processes were slow to read: p99 %.1f ms, half of the freshness or more; "+
+				"give them cores, or --procs",
 			r.ClientLag.P99))
 	}
 	if t.WindowFrames == 0 {

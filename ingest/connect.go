@@ -42,7 +42,7 @@ type TopicAsk struct {
 	Reads, Writes bool
 	// LastValues says that its records are last values of rooms.
 	LastValues bool
-	// Absent is what to do where there is no such topic.
+	// Absent is what to do where the topic is missing.
 	Absent string
 	// Compacted are things to say where it is compacted.
 	Compacted []string

@@ -166,8 +166,8 @@ func (l *Loop) mergeSought(w *wild) {
 	slices.SortFunc(w.given, rooms.ByName)
 }
 
-// notNow is why the wildcard cannot be joined for now; nil: it can. One of whose rooms that
-// holds would otherwise begin later than where its client was, with its next record.
+// notNow is why the wildcard cannot be joined for now; nil: it can. Were it joined without
+// such a room, that room would begin with its next record, and its client lose what came before.
 func (w *wild) notNow() error {
 	var notNow *rooms.NotNowError
 	if errors.As(w.lost, &notNow) {
@@ -183,8 +183,8 @@ func (w *wild) notNow() error {
 	return nil
 }
 
-// refuseLate refuses the wildcards that have been found not to be joined for now after all
-// their seats were given.
+// refuseLate refuses the wildcards that cannot be joined for now, which is only known once
+// all their seats were given.
 func (l *Loop) refuseLate(j *joining) {
 	for i, w := range j.wilds {
 		if w == nil {

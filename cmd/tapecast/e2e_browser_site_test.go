@@ -90,7 +90,7 @@ func (s *site) chromium(p *page) {
 		"--user-data-dir="+s.t.TempDir(), "--remote-debugging-port=0", s.server.URL+"/?user="+p.user)
 }
 
-// run starts a program of which the whole process group ends with the test.
+// run starts a program. Its whole process group ends with the test.
 func (s *site) run(p *page, name string, args ...string) {
 	var out strings.Builder
 	p.cmd = exec.Command(name, args...)
