@@ -9,53 +9,54 @@ import (
 )
 
 const (
-	// tombstoneAge is how long a tombstone is remembered at least, however soon
-	// the tape drops it: a member that lags by more, or whose snapshot takes
-	// longer, is given a snapshot anew.
+	// tombstoneAge is how long a tombstone is kept at least, even if the tape drops it
+	// sooner. A member that lags by more, or whose snapshot takes longer, is given a new
+	// snapshot.
 	tombstoneAge = time.Minute
 
-	// fewKeys is up to how many keys are found without a map: most private
-	// rooms have a handful.
+	// fewKeys is the number of keys up to which a list is searched instead of a map: most
+	// private rooms have a handful.
 	fewKeys = 16
 
-	// lastSize is what a key takes besides its name and the copy of its frame.
+	// lastSize is the bytes that a key takes besides its name and the copy of its frame.
 	lastSize = 160
 )
 
 // latest holds the newest frame of each key of one room, in the order of those
-// updates. The appender changes it; readers walk it as it was at some head.
+// updates. Only the appender changes it. Readers walk it as it was at some head.
 //
-// An update does not change what is there: it marks the key's frame before it
-// with its own number and goes to the end. A frame that is marked with a number
-// below a reader's head is not the newest for that reader, and only then.
+// An update changes nothing that is there. It goes to the end of the order, and marks
+// the key's previous frame with its own number. For a reader, a marked frame is the
+// newest of its key until the reader's head is above the mark.
 type latest struct {
 	order     atomic.Pointer[order]
-	forgotten atomic.Uint64 // cursors below, but 0, may have missed a tombstone
-	evicted   atomic.Uint64 // cursors below may have missed a value that there was no memory for
+	forgotten atomic.Uint64 // cursors below this, except 0, may have missed a tombstone
+	evicted   atomic.Uint64 // cursors below this may have missed a value that was evicted for want of memory
 	partial   atomic.Int64  // until when the room may lack such values, ms by the table's clock
 
 	// The appender's own.
-	few    []*lastFrame          // of each key, up to fewKeys of them
-	byKey  map[string]*lastFrame // of each key, when there are more
+	few    []*lastFrame          // one of each key, while there are at most fewKeys
+	byKey  map[string]*lastFrame // one of each key, once there are more
 	graves []*lastFrame          // tombstones and notices, oldest first
-	keys   int                   // that are no tombstones
-	first  int                   // nothing in the order before it is newest
-	bytes  int64                 // copies, and what entries take
-	used   *atomic.Int64         // of the table: bytes of all of them
+	keys   int                   // how many have a value, not a tombstone
+	first  int                   // no frame before this index of the order is the newest of its key
+	bytes  int64                 // what copies and entries take
+	used   *atomic.Int64         // bytes of all rooms of the table
 	origin *feedState            // what had been read before the first frame; nil: not known
-	lost   []Pos                 // by partition: what came before may have been a tombstone that is forgotten
-	went   *feedState            // what had been read when a key last went without a tombstone; nil: none has
-	unsure *feedState            // the same of those that are forgotten
+	lost   []Pos                 // by partition: up to here a tombstone may have been forgotten
+	went   *feedState            // what had been read when a key last expired; nil: none has
+	unsure *feedState            // what had been read when the newest forgotten expiry was written
 }
 
-// order is a run of frames by number. A frame that has been superseded stays
-// until the run is full and made anew.
+// order is a run of frames by number. A superseded frame stays until the run is full
+// and packed.
 type order struct {
 	frames []*lastFrame
-	n      atomic.Int64 // how many are there
+	n      atomic.Int64 // how many of them are in use
 }
 
-// gone is the number of no frame: what it supersedes is nobody's newest.
+// gone is a number that no frame has. A frame that is marked with it is the newest of
+// its key for no reader.
 const gone = 1<<64 - 1
 
 type lastKind uint8
@@ -63,14 +64,14 @@ type lastKind uint8
 const (
 	lastValue     lastKind = iota
 	lastTombstone          // the key is gone
-	lastNotice             // a reset or a gap: told in its place, like a key's frame
+	lastNotice             // a reset or a gap: sent in its turn, like a key's frame
 )
 
-// lastFrame is the newest frame of a key, or was.
+// lastFrame is a frame that is, or was, the newest of its key.
 type lastFrame struct {
-	num  uint64                 // of the frame in its room
-	next atomic.Uint64          // number of the frame that took its place, or gone; 0: it is the newest
-	copy atomic.Pointer[[]byte] // once the tape is about to drop it, or at once in private rooms
+	num  uint64                 // its number in the room
+	next atomic.Uint64          // number of the frame that superseded it, or gone; 0: it is the newest
+	copy atomic.Pointer[[]byte] // made when the tape is about to drop the frame; at once in private rooms
 	kind lastKind
 	part int32
 	off  int64
@@ -78,7 +79,7 @@ type lastFrame struct {
 	key  string
 	typ  string
 
-	state *feedState // of a tombstone or notice without a place: what had been read before
+	state *feedState // what had been read before; for tombstones and notices without an offset
 }
 
 func newLatest(used *atomic.Int64) *latest {
@@ -87,7 +88,7 @@ func newLatest(used *atomic.Int64) *latest {
 	return l
 }
 
-// find is the key's frame; nil: there is none.
+// find returns the newest frame of the key, or nil if it has none.
 func (l *latest) find(key []byte) *lastFrame {
 	if l.byKey != nil {
 		return l.byKey[string(key)]
@@ -100,8 +101,8 @@ func (l *latest) find(key []byte) *lastFrame {
 	return nil
 }
 
-// set makes f the newest frame of the key. published is the room's head: what
-// was superseded below it is nobody's newest.
+// set makes f the newest frame of the key. published is the room's head: a frame that
+// was superseded below it is the newest for no reader.
 func (l *latest) set(key []byte, f *lastFrame, published uint64) {
 	if old := l.find(key); old != nil {
 		old.next.Store(f.num)
@@ -164,7 +165,7 @@ func (l *latest) tally(f *lastFrame, by int) {
 	l.add(by * f.size())
 }
 
-// size is what the frame takes: itself, its key and the copy of its bytes.
+// size returns the bytes that the frame takes: the entry, its key and the copy.
 func (f *lastFrame) size() int {
 	size := lastSize + len(f.key)
 	if c := f.copy.Load(); c != nil {
@@ -178,7 +179,7 @@ func (l *latest) add(n int) {
 	l.used.Add(int64(n))
 }
 
-// own gives the frame a copy of its bytes.
+// own gives the entry a copy of its frame's bytes.
 func (l *latest) own(f *lastFrame, frame []byte) {
 	b := bytes.Clone(frame)
 	f.copy.Store(&b)
@@ -196,8 +197,8 @@ func (l *latest) append(f *lastFrame, published uint64) {
 	o.n.Store(int64(n + 1))
 }
 
-// pack makes the order anew, without what is nobody's newest, and with as much
-// space again.
+// pack copies the order without the frames that are the newest for no reader, and with
+// as much free space again.
 func (l *latest) pack(published uint64) *order {
 	old := l.order.Load()
 	var live []*lastFrame
@@ -213,7 +214,7 @@ func (l *latest) pack(published uint64) *order {
 	return fresh
 }
 
-// oldest is the value that was updated longest ago; nil: there is none.
+// oldest returns the value that was updated longest ago, or nil if there is none.
 func (l *latest) oldest(published uint64) *lastFrame {
 	o := l.order.Load()
 	n := int(o.n.Load())
@@ -227,8 +228,8 @@ func (l *latest) oldest(published uint64) *lastFrame {
 	return nil
 }
 
-// front is what was updated longest ago of all that is newest, be it a value or not;
-// nil: there is nothing.
+// front returns the entry that was updated longest ago: a value, a tombstone or a notice.
+// It returns nil if there is none.
 func (l *latest) front(published uint64) *lastFrame {
 	o := l.order.Load()
 	n := int(o.n.Load())
@@ -241,8 +242,8 @@ func (l *latest) front(published uint64) *lastFrame {
 }
 
 // evict forgets a value for want of memory. Members are not told that the key is gone,
-// for it is not: those that have been sent it have it still, and those that
-// have not are told that the room is partial.
+// for it is not. Members that were sent the value keep it. The others are told that the
+// room is partial.
 func (l *latest) evict(f *lastFrame) {
 	l.remove(f)
 	l.evicted.Store(f.num + 1)
@@ -250,7 +251,7 @@ func (l *latest) evict(f *lastFrame) {
 	f.next.Store(gone)
 }
 
-// buryTo forgets a tombstone or notice, which is the oldest that is left.
+// buryTo forgets a tombstone or notice: the oldest that is left.
 func (l *latest) buryTo(f *lastFrame) {
 	l.graves = l.graves[slices.Index(l.graves, f)+1:]
 	l.forget(f)
@@ -277,7 +278,7 @@ func (l *latest) bury(since int64) {
 	l.graves = slices.Delete(l.graves, 0, n)
 }
 
-// lose notes the place of a frame that is forgotten.
+// lose notes the position of a frame that is forgotten.
 func (l *latest) lose(f *lastFrame) {
 	raise := func(part int32, off int64) {
 		for i := range l.lost {
@@ -303,8 +304,9 @@ func (l *latest) lose(f *lastFrame) {
 	}
 }
 
-// beyond says that who has all of have has seen something since the state was true: at
-// the same place it may have been there before or after.
+// beyond reports whether a client with the positions in have has seen a record that came
+// after the state since. With exactly the state's positions it may have been there before
+// that state or after it.
 func beyond(have []Pos, since *feedState) bool {
 	further := since == nil
 	for _, p := range have {
@@ -318,8 +320,8 @@ func beyond(have []Pos, since *feedState) bool {
 	return further
 }
 
-// end makes frame num the successor of every key's newest frame, and forgets them;
-// with gone, none is.
+// end marks the newest frame of every key as superseded by frame num, or with gone, and
+// forgets all keys.
 func (l *latest) end(num uint64) {
 	o := l.order.Load()
 	for _, f := range o.frames[l.first:o.n.Load()] {
@@ -333,12 +335,12 @@ func (l *latest) end(num uint64) {
 	l.partial.Store(0)
 }
 
-// from is the place in the order of the first frame with number at or more.
+// from returns the index of the first frame whose number is at least at.
 func (o *order) from(at uint64, n int) int {
 	return sort.Search(n, func(i int) bool { return o.frames[i].num >= at })
 }
 
-// newestAt says whether the frame is its key's newest below head.
+// newestAt reports whether the frame is the newest of its key below head.
 func (f *lastFrame) newestAt(head uint64) bool {
 	next := f.next.Load()
 	return f.num < head && (next == 0 || next >= head) && next != gone

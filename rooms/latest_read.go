@@ -5,14 +5,18 @@ import "slices"
 // maxPieces bounds the pieces of one cut, as the kernel bounds a gathered send.
 const maxPieces = 256
 
-// CutLatest appends to dst the newest frame of each key among those from number
-// at on, in the order of those updates, until there are max bytes (one frame at
-// least), and returns the number to go on from. level: nothing newer was
-// published when it looked, so that a member who is sent all of it has, from
-// where it began, the newest of every key that has changed. lost: keys have gone
-// since at of which nothing is known any more, and there is nothing to append: the
-// member begins anew, from 0. known is Forgotten when the walk of such a member
-// began, or Resume.Known of one that resumes; a walk from where a member lags has none.
+// CutLatest appends to dst the newest frame of each key that was updated at number at or
+// later, in the order of those updates. It stops at max bytes, after one frame at least,
+// and returns the number to continue from.
+//
+// level reports whether nothing newer was published when it looked. A member that has been
+// sent all of it then has the newest frame of every key that has changed since it began.
+//
+// lost reports whether keys are gone since at that nothing is known of any more. Nothing
+// is appended then, and the member starts again from 0.
+//
+// known is Room.Forgotten at the start of a snapshot, or Resume.Known of a member that
+// resumes. The walk of a member that lags has none.
 func (r *Room) CutLatest(at uint64, known Known, max int, sift *Sift, dst []Piece) (next uint64, pieces []Piece, level, lost bool) {
 	l := r.last
 	if l.lostAt(at, known) {
@@ -20,7 +24,7 @@ func (r *Room) CutLatest(at uint64, known Known, max int, sift *Sift, dst []Piec
 	}
 	o, head := r.orderAt()
 	n := int(o.n.Load())
-	dir := *r.tape.dir.Load() // after the order: who is not in a chunk has a copy
+	dir := *r.tape.dir.Load() // after the order: a frame that is in no chunk has a copy
 	had, z, reset := len(dst), second{}, false
 	if sift != nil && sift.Deflated {
 		z = r.second()
@@ -53,30 +57,32 @@ func (r *Room) CutLatest(at uint64, known Known, max int, sift *Sift, dst []Piec
 		}
 		dst = append(dst, p)
 	}
-	// What went while we looked was left out, whether this is the end or not.
+	// A key that was forgotten meanwhile has been left out, whether this is the end or not.
 	if l.lostAt(at, known) {
 		return at, dst[:had], false, true
 	}
 	return next, dst, level, false
 }
 
-// Known is what a walk of last values had heard of all that was forgotten when it began.
-// A walk without any hears of everything.
+// Known says how much had been forgotten when a walk of last values began. A walk with
+// the zero value is told of everything that has been forgotten.
 type Known struct{ forgotten, evicted uint64 }
 
-// Forgotten is what a snapshot that begins now knows of. A value of before that is evicted
-// ahead of its turn is not a reason to begin again, or a slow member would never
-// end: Table.Partial tells of it. A later value is, for its key may have been sent.
+// Forgotten returns what a snapshot that begins now knows of. It does not begin again when
+// an older value is evicted before its turn, or a slow member would never reach the end:
+// Table.Partial tells of such a value. It begins again when a later value is evicted,
+// since an older value of the same key may have been sent.
 func (r *Room) Forgotten() Known { return Known{r.last.forgotten.Load(), r.head.Load()} }
 
-// lostAt reports whether something has gone that a walk at the number should have had.
+// lostAt reports whether an entry has been forgotten that a walk at the number should have
+// sent.
 func (l *latest) lostAt(at uint64, known Known) bool {
 	forgotten, evicted := l.forgotten.Load(), l.evicted.Load()
 	return at < forgotten && known.forgotten < forgotten || at < evicted && known.evicted < evicted
 }
 
-// orderAt is the order and a head that belong together: whatever is newest
-// below the head is in the order.
+// orderAt returns an order and a head that belong together: every key's newest frame below
+// the head is in the order.
 func (r *Room) orderAt() (o *order, head uint64) {
 	for {
 		o = r.last.order.Load()
@@ -87,8 +93,8 @@ func (r *Room) orderAt() (o *order, head uint64) {
 	}
 }
 
-// piece is a newest frame, from the tape or from its copy; ok is false for a
-// tombstone that was forgotten this moment.
+// piece returns the frame's bytes from the tape or from its copy. ok is false for a
+// tombstone that was forgotten at this moment.
 func (r *Room) piece(f *lastFrame, dir []*chunk) (p Piece, ok bool) {
 	if c := f.copy.Load(); c != nil {
 		return Piece{Bytes: *c, first: f.num, to: 1}, true
@@ -104,7 +110,7 @@ func (r *Room) piece(f *lastFrame, dir []*chunk) (p Piece, ok bool) {
 	return Piece{Bytes: c.buf[c.start(i):c.at[i].end], first: f.num, c: c, from: i, to: i + 1}, true
 }
 
-// join makes next part of p where it lies right behind it.
+// join extends p by next if next lies right behind it, and reports whether it did.
 func (p *Piece) join(next *Piece) bool {
 	if p.c == nil || p.c != next.c || p.to != next.from || p.first+uint64(p.to-p.from) != next.first {
 		return false
@@ -115,8 +121,8 @@ func (p *Piece) join(next *Piece) bool {
 	return true
 }
 
-// Behind says that a member of a conflated room lags by more than its class
-// allows: it is to get the newest frames instead of all.
+// Behind reports whether a member of a conflated room lags by more than its class allows.
+// Such a member is sent the newest frames instead of all.
 func (t *Table) Behind(r *Room, at uint64) bool {
 	k := r.Class()
 	if !k.Conflate {
@@ -136,17 +142,17 @@ func (t *Table) Behind(r *Room, at uint64) bool {
 	if r.lacks(at, head) > k.conflateBytes() {
 		return true
 	}
-	// What lies before a chunk is older than the chunk.
+	// Frames before a chunk are older than the chunk.
 	i := find(dir, at)
 	return i+1 < len(dir) && dir[i+1].first < head && t.clock()-dir[i+1].born > k.conflateAge().Milliseconds()
 }
 
-// place is how many bytes were ever written to the tape before frame at, which
-// is in the chunk or the next one after it.
+// place returns how many bytes were ever written to the tape before frame number at. The
+// frame is in the chunk or is the next one after it.
 func (c *chunk) place(at uint64) int64 { return c.before + int64(c.start(int(at-c.first))) }
 
-// knownFrom is the earliest place from which the last values tell all that has changed: all is
-// where the topic is now, and lost is up to where records of it were lost.
+// knownFrom returns the earliest positions since which the last values show every change.
+// The argument all is where the topic is now. Records up to the positions in lost were lost.
 func (l *latest) knownFrom(all Positions, now *feedState, lost []Pos) Positions {
 	if l.origin == nil || l.origin.gen > now.gen {
 		return all
@@ -157,7 +163,7 @@ func (l *latest) knownFrom(all Positions, now *feedState, lost []Pos) Positions 
 			o.Offset = max(o.Offset, p.Offset)
 		}
 	}
-	if l.origin.gen == now.gen { // else it is of an epoch before
+	if l.origin.gen == now.gen { // else it is of an earlier epoch
 		for part, off := range l.origin.off {
 			if off == unknown {
 				return all

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// TooOldError says that a client's positions are of a past that nobody here can
-// give back. Oldest is the earliest place from which all can be had; it may be
-// unknown.
+// TooOldError means that this node can no longer send what came after a client's
+// positions. Oldest is the earliest position from which everything can be sent. It is
+// empty where that is not known.
 type TooOldError struct {
 	Oldest Positions
 	Why    string
@@ -20,31 +20,31 @@ func (e *TooOldError) Error() string {
 	return "position too old: " + e.Why
 }
 
-// Resume is how a member goes on from where its client was.
+// Resume says how a member continues from its client's positions.
 type Resume struct {
-	// Have is what the client has: of each partition of the topic, in order, all up to
-	// and including the offset. Of one that the client did not name it has nothing.
+	// Have lists the topic's partitions in order. The client has every record up to and
+	// including each offset. A partition that it did not name stands at -1.
 	Have []Pos
-	// Until is the number of the first frame after the resume. It and those that follow
-	// are not in Have, unless the client is Ahead: it comes from a node that has read
+	// Until is the number of the first frame after the resume. The client has none of the
+	// frames from there on, unless it is Ahead: then it comes from a node that has read
 	// further than this one.
 	Until uint64
 	Ahead bool
-	// Walk says to go on with the newest frame of each key instead of all. Known is
-	// what Room.CutLatest wants to hear then.
+	// Walk means that the member continues with the newest frame of each key, not with
+	// every frame. Known is then the argument for Room.CutLatest.
 	Walk  bool
 	Known Known
-	// Recall says that the tapes do not reach back to Have: what lies between it
-	// and UpTo is not on them. With Walk there is nothing to read, but only Kafka can
-	// say whether its topic has what the client has and the tapes have not.
+	// Recall means that the tapes do not reach back to Have: what lies between Have and
+	// UpTo is not on them. With Walk there is nothing to read again. Kafka must still say
+	// whether the topic has the records that the client has and the tapes have not.
 	Recall bool
 	UpTo   []Pos
-	// Lost says why the place is too old, with Recall: only Kafka knows the oldest place
-	// that there is instead.
+	// Lost says, with Recall, why the positions are too old. Kafka alone then knows the
+	// oldest position that the client can have instead.
 	Lost string
 }
 
-// After is where reading again begins, by partition.
+// After returns the last offset of each partition that need not be read again.
 func (how *Resume) After() []Pos {
 	if !how.Walk {
 		return how.Have
@@ -56,7 +56,7 @@ func (how *Resume) After() []Pos {
 	return after
 }
 
-// Foreign says why the place cannot be one of the epoch; "": it can.
+// Foreign returns why the positions cannot belong to the epoch, or "" if they can.
 func (p Positions) Foreign(epoch string) string {
 	switch p.Epoch {
 	case epoch:
@@ -67,7 +67,7 @@ func (p Positions) Foreign(epoch string) string {
 	return fmt.Sprintf("they are of epoch %q, and the topic's is %q", p.Epoch, epoch)
 }
 
-// before is the place before the first record of those partitions.
+// before returns the positions before the first record of the same partitions.
 func before(list []Pos) []Pos {
 	at := slices.Clone(list)
 	for i := range at {
@@ -76,8 +76,8 @@ func before(list []Pos) []Pos {
 	return at
 }
 
-// resume finds the place from which a member whose client is at since gets all
-// that it lacks. at is the number of its first frame.
+// resume returns the number of the first frame that a member must be sent, if its client
+// has everything up to since, and how the member continues.
 func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err error) {
 	state := s.state(r.pattern.Feed)
 	if f := r.pattern.Feed; f == nil || f.index < 0 {
@@ -87,7 +87,7 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	if state != nil {
 		all = s.levelAt(r.pattern.Feed, state)
 	}
-	if all.Epoch == "" { // Kafka may not have been there since the node began
+	if all.Epoch == "" { // Kafka may have been away ever since the node started
 		return 0, nil, &NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: retrySoon}
 	}
 	if why := since.Foreign(all.Epoch); why != "" {
@@ -97,12 +97,12 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 		return r.next, &Resume{Have: before(all.Offsets), Until: r.next, Recall: true, UpTo: all.Offsets, Lost: why}, nil
 	}
 	for _, o := range since.Offsets {
-		if int(o.Partition) >= len(state.off) { // another node has heard of it already
+		if int(o.Partition) >= len(state.off) { // another node already knows it
 			why := fmt.Sprintf("the gateway has not heard of partition %d of the room's topic yet", o.Partition)
 			return 0, nil, &NotNowError{Why: why, RetryAfter: retrySoon}
 		}
 	}
-	have := before(all.Offsets) // partitions that are younger than the client's last word
+	have := before(all.Offsets) // the client did not know younger partitions
 	ahead := false
 	for i, p := range all.Offsets {
 		if o := since.of(p.Partition); o != nil {
@@ -112,7 +112,7 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	}
 	how = &Resume{Have: have, Until: r.next, Ahead: ahead}
 	gone := s.lostSince(r, have)
-	tooOld := &TooOldError{Oldest: all, Why: "keys have gone since of which nothing is known any more"}
+	tooOld := &TooOldError{Oldest: all, Why: "the gateway no longer knows which keys have expired since"}
 	if r.Class().Conflate {
 		if gone || !s.knowsSince(r, have) {
 			tooOld.Oldest = r.last.knownFrom(all, state, s.lost[r.pattern.Feed.index])
@@ -124,11 +124,11 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 		}
 		return 0, how, nil
 	}
-	if r.last != nil && !beyond(have, r.last.went) { // Kafka knows nothing of that
+	if r.last != nil && !beyond(have, r.last.went) { // expired keys: Kafka knows nothing of them
 		return 0, nil, tooOld
 	}
-	// Nobody here knows whether there are records that the client has and we
-	// have not: the topic itself does.
+	// A client that is ahead has records that this node has not read. Only the topic can
+	// say whether they exist.
 	if at, ok := s.reachBack(r, state, have); ok && !ahead && !gone {
 		return at, how, nil
 	}
@@ -136,22 +136,22 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	return r.next, how, nil
 }
 
-// lostSince says that records after have were lost before they came here. A room that
-// had members then has a notice of it on its tape, others have not.
+// lostSince reports whether this node lost any record after the positions in have. Only
+// a room that had members at that time has a notice of the loss on its tape.
 func (s *shard) lostSince(r *Room, have []Pos) bool {
 	return slices.ContainsFunc(s.lost[r.pattern.Feed.index], func(lost Pos) bool {
 		return slices.ContainsFunc(have, func(h Pos) bool { return h.Partition == lost.Partition && h.Offset < lost.Offset })
 	})
 }
 
-// covers says that all of a topic's records after have came after the place:
-// who begins there misses none of them.
+// covers reports whether every record after the positions in have was read after the
+// state s. A member that starts at s misses none of them.
 func (s *feedState) covers(have []Pos, gen int64) bool {
 	if s == nil {
 		return false
 	}
 	if s.gen != gen {
-		return s.gen < gen // the place is before the epoch began
+		return s.gen < gen // the state is of an earlier epoch
 	}
 	for _, p := range have {
 		if int(p.Partition) < len(s.off) && (s.off[p.Partition] == unknown || s.off[p.Partition] > p.Offset) {
@@ -161,8 +161,8 @@ func (s *feedState) covers(have []Pos, gen int64) bool {
 	return true
 }
 
-// reachBack is the number of a frame from which on the room's tape has all that
-// comes after have.
+// reachBack returns the number of a frame from which the room's tape has every record
+// after the positions in have. ok is false if the tape does not reach back that far.
 func (s *shard) reachBack(r *Room, now *feedState, have []Pos) (at uint64, ok bool) {
 	if now.covers(have, now.gen) {
 		return r.next, true
@@ -180,8 +180,9 @@ func (s *shard) reachBack(r *Room, now *feedState, have []Pos) (at uint64, ok bo
 	return 0, false
 }
 
-// afterReset is at, or what lies behind the last reset after it where the state at
-// frame at was of an epoch before now's: its frames are not what a client of now lacks.
+// afterReset returns the frame number at. If the state there (then) is of an earlier epoch
+// than now, it returns the newest reset after it instead: a client of the present epoch
+// does not lack frames of an earlier one.
 func (r *Room) afterReset(at uint64, then, now *feedState) uint64 {
 	if then.gen == now.gen {
 		return at
@@ -195,8 +196,7 @@ func (r *Room) afterReset(at uint64, then, now *feedState) uint64 {
 	return at
 }
 
-// numberFrom is the room's number of its first frame that is at number num of
-// the tape or behind it.
+// numberFrom returns the room's own number of its first frame at tape number num or later.
 func (r *Room) numberFrom(num uint64) uint64 {
 	num = max(num, r.tape.tailNow())
 	if !r.private() {
@@ -213,7 +213,7 @@ func (r *Room) numberFrom(num uint64) uint64 {
 	return at
 }
 
-// states is what of each feed is on the shard's tapes.
+// states returns the state that the shard's tapes have reached of each feed.
 func (s *shard) states() []*feedState {
 	list := make([]*feedState, len(s.feeds))
 	for i := range s.feeds {
@@ -222,8 +222,8 @@ func (s *shard) states() []*feedState {
 	return list
 }
 
-// date tells the chunks that were begun since the last time what had been read
-// when they were: all that comes after it is in them or later ones.
+// date notes the present state of each feed on the chunks that were begun since the last
+// call. All records after that state are in these chunks or in later ones.
 func (s *shard) date() {
 	if len(s.begun) == 0 {
 		return
@@ -236,7 +236,7 @@ func (s *shard) date() {
 	s.begun = s.begun[:0]
 }
 
-// knowsSince says whether the last values tell all that has changed since have.
+// knowsSince reports whether the last values show every change after the positions in have.
 func (s *shard) knowsSince(r *Room, have []Pos) bool {
 	state := s.state(r.pattern.Feed)
 	if !r.last.origin.covers(have, state.gen) {
