@@ -11,19 +11,21 @@ import (
 	"testing"
 )
 
-// page is README's client in node or in Chromium, and what it was told in all.
+// page is one of README's clients in node or in Chromium, and what it was told in all.
 type page struct {
-	t    testing.TB
-	kind string
-	user string
-	cut  *cutProxy
-	cmd  *exec.Cmd
+	t     testing.TB
+	kind  string
+	user  string
+	roams bool // roaming, which leaves and joins a room, and has a wildcard; else tapecast
+	cut   *cutProxy
+	cmd   *exec.Cmd
 
 	mu     sync.Mutex
 	order  string // what it is told to do
 	tokens string // what it gets for a token: good, none, bad
 	asked  int    // for a token
 	orders int    // the next that is expected
+	ticks  int    // that came
 	at     map[string]map[int]int64
 	prices map[string]int
 	heard  map[string]int // notices, by method
@@ -44,9 +46,14 @@ type told struct {
 	Room   string
 }
 
-func newPage(t testing.TB, kind, user string, cut *cutProxy) *page {
-	return &page{t: t, kind: kind, user: user, cut: cut, order: "roam", tokens: "good", at: map[string]map[int]int64{},
-		prices: map[string]int{}, heard: map[string]int{}, codes: map[int]int{}, wanted: map[int]bool{}}
+func newPage(t testing.TB, kind string, roams bool, cut *cutProxy) *page {
+	user := "of-" + kind
+	if roams {
+		user += "-roaming"
+	}
+	return &page{t: t, kind: kind, user: user, roams: roams, cut: cut, order: "roam", tokens: "good",
+		at: map[string]map[int]int64{}, prices: map[string]int{}, heard: map[string]int{}, codes: map[int]int{},
+		wanted: map[int]bool{}}
 }
 
 func (p *page) faultLocked(format string, args ...any) {
@@ -63,7 +70,7 @@ func (p *page) set(f func()) {
 // await waits until ok, called under the lock, holds.
 func (p *page) await(what string, ok func() bool) {
 	p.t.Helper()
-	eventually(p.t, patience, p.kind+": "+what, func() (done bool) {
+	eventually(p.t, patience, p.user+": "+what, func() (done bool) {
 		p.set(func() { done = ok() || len(p.faults) > 0 })
 		return done
 	})
@@ -77,7 +84,7 @@ func (p *page) check() {
 	defer p.mu.Unlock()
 	if len(p.faults) > 0 {
 		p.t.Fatalf("%s: %d faults, the first: %q; heard %v, codes %v",
-			p.kind, len(p.faults), p.faults[:min(5, len(p.faults))], p.heard, p.codes)
+			p.user, len(p.faults), p.faults[:min(5, len(p.faults))], p.heard, p.codes)
 	}
 }
 
@@ -130,8 +137,15 @@ func (p *page) messageLocked(m told) {
 		p.at[f.Room] = map[int]int64{}
 	}
 	last, had := p.at[f.Room][part]
-	if had && f.Room == "trades" && off != last+1 {
+	ticks := strings.HasPrefix(f.Room, "ticks:")
+	if ticks {
+		p.ticks++
+	}
+	if had && (ticks || f.Room == "trades") && off != last+1 {
 		p.faultLocked("%+v after %d:%d", *f, part, last)
+	}
+	if ticks && !had && f.Data.N%ticksEach != 0 {
+		p.faultLocked("%+v is the first of its room", *f)
 	}
 	if _, prev, err := placeIn(f.Prev); f.Prev != "" && (err != nil || had && prev != last) {
 		p.faultLocked("%+v, though the message before it is %d:%d", *f, part, last)
@@ -166,7 +180,7 @@ func (p *page) noticeLocked(method string, params json.RawMessage) {
 	case "closed":
 		p.codes[n.Code]++
 	case "auto_subscribed":
-		if _, asked := n.Recovered["orders:"+p.user]; p.heard[method] > 1 && !asked {
+		if _, asked := n.Recovered["orders:"+p.user]; p.heard[method] > 1 && !p.roams && !asked {
 			p.faultLocked("it did not say where it was: %s", params)
 		}
 		for room, whole := range n.Recovered {

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -60,10 +61,17 @@ func (s *site) script(p *page) string {
 	if err != nil {
 		s.t.Error(err)
 	}
-	const run = `const run = { site: %q, socket: "ws://%s/ws", user: %q, rooms: ["prices", "trades", %q], roams: "trades",
-	silence: 5000 };
+	const run = `const run = { site: %q, socket: "ws://%s/ws", user: %q, rooms: %s, roams: %q, silence: 5000 };
 `
-	return fmt.Sprintf(run, s.server.URL, p.cut.addr, p.user, "orders:"+p.user) + s.client + string(harness)
+	rooms, roams := []string{"prices", "trades", "orders:" + p.user}, ""
+	if p.roams {
+		rooms, roams = append(rooms, "ticks:*"), "trades"
+	}
+	list, err := json.Marshal(rooms)
+	if err != nil {
+		s.t.Error(err)
+	}
+	return fmt.Sprintf(run, s.server.URL, p.cut.addr, p.user, list, roams) + s.client + string(harness)
 }
 
 // nodeFlags are what node needs to have a WebSocket; why: it has none.

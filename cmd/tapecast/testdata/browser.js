@@ -1,5 +1,5 @@
-// Runs README's client and tells the test all that it hears. The test puts `run`, which
-// says what to connect to, and the client before this.
+// Runs one of README's clients and tells the test all that it hears. The test puts `run`, which
+// says what to connect to, and the clients before this.
 {
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   const real = setTimeout;
@@ -8,7 +8,7 @@
 
   let told = [];
   const tell = (what) => told.push(what);
-  const client = tapecast(run.socket, run.rooms, {
+  const yours = {
     async token() {
       const r = await fetch(`${run.site}/token?user=${run.user}`);
       if (!r.ok) throw new Error(`no token: ${r.status}`);
@@ -17,7 +17,9 @@
     message: (m) => tell({ message: m }),
     notice: (method, params) => tell({ method, params }),
     failed: (error, room) => tell({ error, room }),
-  });
+  };
+  const client = run.roams ? roaming(run.socket, yours) : tapecast(run.socket, run.rooms, yours);
+  if (run.roams) client.join(run.rooms);
 
   // report tells what was heard, and is told what to do: roam, stay or end.
   const report = async () => {
@@ -30,16 +32,16 @@
   let away = false;
   const roam = async (room) => {
     away = true;
-    await client.leave([room]);
+    client.leave([room]);
     await pause(100 * Math.random());
-    await client.join([room]);
+    client.join([room]);
     await pause(500 * Math.random());
     away = false;
   };
   (async () => {
     for (let what; what !== "end"; await pause(50)) {
       what = await report();
-      if (what === "roam" && !away) roam(run.roams);
+      if (what === "roam" && run.roams && !away) roam(run.roams);
     }
     client.close();
     if (typeof process !== "undefined") process.exit(0);
