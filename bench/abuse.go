@@ -6,13 +6,18 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"tapecast/bench/client"
+	"tapecast/bench/hostile"
+	"tapecast/bench/job"
+	"tapecast/bench/scrape"
 )
 
 // AbuseConfig has hostile clients do one kind of harm while a fanout's window lasts.
 // The fanout's own clients are the ordinary ones: they ping besides, and new ones
 // come meanwhile.
 type AbuseConfig struct {
-	Kind      string  // one of AbuseKinds
+	Kind      string  // one of Kinds
 	Hostile   int     // hostile connections. 0: 1
 	Addresses int     // loopback addresses that they come from. 0: 1
 	Users     int     // users that they share. 0: each connection is a user of its own
@@ -30,9 +35,9 @@ type AbuseConfig struct {
 // any gateway's leg, and with the same hostile processes at a sink.
 const legSink = "sink"
 
-// defaultHostileRate is just below the messages a second that a gateway allows a
+// DefaultHostileRate is just below the messages a second that a gateway allows a
 // connection by default: nothing but what a request costs is in its way.
-const defaultHostileRate = 45
+const DefaultHostileRate = 45
 
 // mostHostileAddresses is how many addresses hostile clients may come from:
 // 127.0.0.101 to 127.0.0.200, none of them an ordinary client's.
@@ -40,48 +45,48 @@ const mostHostileAddresses = 100
 
 func (x *AbuseConfig) check(c *FanoutConfig) error {
 	x.Hostile, x.Addresses = cmp.Or(x.Hostile, 1), cmp.Or(x.Addresses, 1)
-	x.Rate = cmp.Or(x.Rate, defaultHostileRate)
+	x.Rate = cmp.Or(x.Rate, DefaultHostileRate)
 	x.Junk = cmp.Or(x.Junk, "trades:")
 	x.PingEvery = cmp.Or(x.PingEvery, time.Second)
 	x.Newcomers = cmp.Or(x.Newcomers, 5)
-	kind := kindOf(x.Kind)
+	kind := hostile.KindOf(x.Kind)
 	if kind == nil {
-		return inputf("--kind %q is none of %s", x.Kind, strings.Join(AbuseKinds(), ", "))
+		return job.Inputf("--kind %q is none of %s", x.Kind, strings.Join(hostile.Kinds(), ", "))
 	}
-	x.Room = cmp.Or(x.Room, kind.room, c.Rooms[0])
+	x.Room = cmp.Or(x.Room, kind.Room, c.Rooms[0])
 	switch {
 	case x.Hostile < 1 || x.Addresses < 1 || x.Addresses > mostHostileAddresses:
-		return inputf("--hostile %d from --hostile-addresses %d: one or more connections, from 1 to %d addresses",
+		return job.Inputf("--hostile %d from --hostile-addresses %d: one or more connections, from 1 to %d addresses",
 			x.Hostile, x.Addresses, mostHostileAddresses)
 	case x.Users < 0 || x.Rate <= 0 || x.Rate > 1e6:
-		return inputf("--hostile-users %d, --hostile-rate %v: neither can be negative, and the rate is at most 1e6",
+		return job.Inputf("--hostile-users %d, --hostile-rate %v: neither can be negative, and the rate is at most 1e6",
 			x.Users, x.Rate)
-	case x.Anonymous && !kind.anonymous:
-		return inputf("--kind %s takes a token: leave --hostile-token=false out", x.Kind)
+	case x.Anonymous && !kind.Anonymous:
+		return job.Inputf("--kind %s takes a token: leave --hostile-token=false out", x.Kind)
 	case x.PingEvery < 10*time.Millisecond || x.Newcomers > 100:
-		return inputf("--ping-every %s, --newcomers %v: at least 10ms, and 100 a second at most",
+		return job.Inputf("--ping-every %s, --newcomers %v: at least 10ms, and 100 a second at most",
 			x.PingEvery, x.Newcomers)
-	case kind.name == "hello" && !strings.HasPrefix(c.Target.URL, "wss:"):
-		return inputf("--kind hello is about TLS: give a wss:// --target")
-	case c.Target.foreign() || len(c.Target.Agents.Addrs) > 0 || strings.HasPrefix(c.Target.Admin, pidPrefix):
-		return inputf("abuse needs a tapecast gateway with its internal port: leave --protocol and --agents out")
+	case kind.Name == "hello" && !strings.HasPrefix(c.Target.URL, "wss:"):
+		return job.Inputf("--kind hello is about TLS: give a wss:// --target")
+	case c.Target.Foreign() || len(c.Target.Agents.Addrs) > 0 || strings.HasPrefix(c.Target.Admin, scrape.PidPrefix):
+		return job.Inputf("abuse needs a tapecast gateway with its internal port: leave --protocol and --agents out")
 	case c.Storm != nil || c.Churn != nil || c.Soak != nil || c.Baseline || c.Paired || c.Stalled+c.Slow > 0:
-		return inputf("abuse goes with no other scenario")
+		return job.Inputf("abuse goes with no other scenario")
 	}
-	return c.Target.checkOneProcess("--hostile", x.Hostile)
+	return c.Target.CheckOneProcess("--hostile", x.Hostile)
 }
 
-// checkAddress refuses to flood what is not on this machine.
-func (x *AbuseConfig) checkAddress(e endpoint) error {
-	at, err := netip.ParseAddrPort(e.addr)
+// CheckAddress refuses to flood what is not on this machine.
+func (x *AbuseConfig) CheckAddress(e Endpoint) error {
+	at, err := netip.ParseAddrPort(e.Addr)
 	if err != nil || !at.Addr().IsLoopback() || !at.Addr().Is4() {
-		return inputf("--target %s: hostile clients go to a gateway on 127.0.0.1 only", e.addr)
+		return job.Inputf("--target %s: hostile clients go to a gateway on 127.0.0.1 only", e.Addr)
 	}
 	return nil
 }
 
-// sources are the addresses that the hostile clients come from.
-func (x *AbuseConfig) sources() []string {
+// Sources are the addresses that the hostile clients come from.
+func (x *AbuseConfig) Sources() []string {
 	var out []string
 	for k := range x.Addresses {
 		out = append(out, fmt.Sprintf("127.0.0.%d", 101+k))
@@ -90,10 +95,10 @@ func (x *AbuseConfig) sources() []string {
 }
 
 // job is what the hostile process is told.
-func (x *AbuseConfig) job(t *Target, e endpoint) HostileJob {
-	return HostileJob{
-		peerJob: peerJob{Addr: e.addr, Host: e.host, Path: e.path, TLS: e.tls, CA: t.CA},
-		Kind:    x.Kind, Connections: x.Hostile, Sources: x.sources(),
+func (x *AbuseConfig) job(t *Target, e Endpoint) hostile.Job {
+	return hostile.Job{
+		Job:  client.Job{Addr: e.Addr, Host: e.Host, Path: e.Path, TLS: e.TLS, CA: t.CA},
+		Kind: x.Kind, Connections: x.Hostile, Sources: x.Sources(),
 		Keys: t.Keys, Anonymous: x.Anonymous, Users: x.Users,
 		Room: x.Room, Junk: x.Junk, Rate: x.Rate,
 	}

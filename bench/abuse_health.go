@@ -7,6 +7,11 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"tapecast/bench/client"
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/scrape"
 )
 
 // HealthSeen is what a gateway said of itself while it was looked at each second.
@@ -20,7 +25,7 @@ type HealthSeen struct {
 }
 
 // Statuses from the best to the worst; what a gateway does not say is the last.
-var healthOrder = []string{"", "healthy", "degraded", "unhealthy", noAnswer}
+var healthOrder = []string{"", "healthy", "degraded", "unhealthy", client.NoAnswer}
 
 // healthEvery is the time between two looks; a look takes healthPatience at most.
 const (
@@ -29,13 +34,13 @@ const (
 )
 
 // watchHealth looks at /health and /livez until the time given (CLOCK_MONOTONIC).
-func watchHealth(ctx context.Context, admin adminPort, until int64) *HealthSeen {
+func watchHealth(ctx context.Context, admin scrape.Port, until int64) *HealthSeen {
 	h := &HealthSeen{Health: map[string]int{}, Livez: map[string]int{}}
-	client := admin.client(healthPatience)
-	for monotonicIn(0) < until {
+	client := admin.Client(healthPatience)
+	for machine.MonotonicIn(0) < until {
 		began := time.Now()
-		h.look(ctx, client, admin.url)
-		if pause(ctx, healthEvery-time.Since(began)) != nil {
+		h.look(ctx, client, admin.URL)
+		if machine.Pause(ctx, healthEvery-time.Since(began)) != nil {
 			break
 		}
 	}
@@ -75,19 +80,19 @@ func rank(status string) int {
 const mostDetail = 2000
 
 // getStatus returns the answer's code, the status that its JSON names, and its text.
-func getStatus(ctx context.Context, client *http.Client, url string) (code int, status, text string) {
+func getStatus(ctx context.Context, cl *http.Client, url string) (code int, status, text string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return 0, noAnswer, err.Error()
+		return 0, client.NoAnswer, err.Error()
 	}
-	resp, err := client.Do(req)
+	resp, err := cl.Do(req)
 	if err != nil {
-		return 0, noAnswer, rootOf(err)
+		return 0, client.NoAnswer, job.RootOf(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // read as far as it matters
 	b, err := io.ReadAll(io.LimitReader(resp.Body, mostDetail))
 	if err != nil {
-		return resp.StatusCode, noAnswer, rootOf(err)
+		return resp.StatusCode, client.NoAnswer, job.RootOf(err)
 	}
 	var said struct{ Status string }
 	if json.Unmarshal(b, &said) != nil || said.Status == "" {

@@ -4,29 +4,34 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"tapecast/bench/client"
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/proto"
 )
 
 // newcomers are ordinary clients that come while others are there already: each
 // connects, waits for the gateway's first message, and leaves.
 type newcomers struct {
-	peer    *peer
-	sign    signer
+	peer    *client.Dialer
+	sign    job.Signer
 	first   int // number of the first one's user
 	sources []string
 	rate    float64 // a second
 
 	mu      sync.Mutex // guards what follows
-	latency *Hist
+	latency *job.Hist
 	failed  map[string]int64
 }
 
-func newNewcomers(j peerJob, keys Keys, sources []string, first int, rate float64) (*newcomers, error) {
-	p, err := newPeer(j)
+func newNewcomers(j client.Job, keys job.Keys, sources []string, first int, rate float64) (*newcomers, error) {
+	p, err := client.New(j)
 	if err != nil {
 		return nil, err
 	}
-	return &newcomers{peer: p, sign: newSigner(keys), first: first, sources: sources, rate: rate,
-		latency: NewHist(), failed: map[string]int64{}}, nil
+	return &newcomers{peer: p, sign: job.NewSigner(keys), first: first, sources: sources, rate: rate,
+		latency: job.NewHist(), failed: map[string]int64{}}, nil
 }
 
 // come has them come from one time to another (CLOCK_MONOTONIC), and returns when
@@ -39,11 +44,11 @@ func (x *newcomers) come(ctx context.Context, from, to int64) error {
 		if due >= to {
 			return nil
 		}
-		token, err := x.sign.sign(userName(x.first + n)) // before it is due: not timed
+		token, err := x.sign.Sign(job.UserName(x.first + n)) // before it is due: not timed
 		if err != nil {
 			return err
 		}
-		if err := pause(ctx, time.Duration(due-monotonicIn(0))); err != nil {
+		if err := machine.Pause(ctx, time.Duration(due-machine.MonotonicIn(0))); err != nil {
 			return err
 		}
 		wg.Go(func() { x.one(ctx, n, token, due) })
@@ -53,10 +58,10 @@ func (x *newcomers) come(ctx context.Context, from, to int64) error {
 
 // one comes and goes. Who is not let in counts for as long as it has tried.
 func (x *newcomers) one(ctx context.Context, n int, token string, due int64) {
-	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	ctx, cancel := context.WithTimeout(ctx, client.OpenPatience)
 	defer cancel()
 	why := x.enter(ctx, n, token)
-	took := monotonicIn(0) - due
+	took := machine.MonotonicIn(0) - due
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if why != "" {
@@ -71,21 +76,21 @@ func (x *newcomers) enter(ctx context.Context, n int, token string) string {
 	if len(x.sources) > 0 {
 		source = x.sources[n%len(x.sources)]
 	}
-	raw, err := x.peer.dial(ctx, source, 0)
+	raw, err := x.peer.Dial(ctx, source, 0)
 	if err != nil {
-		return endOf(0, nil, err)
+		return client.EndOf(0, nil, err)
 	}
 	defer func() { _ = raw.Close() }() // all that is wanted of it was read
-	c, err := x.peer.open(ctx, raw, token)
+	c, err := x.peer.Open(ctx, raw, token)
 	if err != nil {
-		return endOf(0, nil, err)
+		return client.EndOf(0, nil, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
-	op, p, err := c.next()
-	if err != nil || op == opClose {
-		return endOf(op, p, err)
+	op, p, err := c.Next()
+	if err != nil || op == proto.OpClose {
+		return client.EndOf(op, p, err)
 	}
-	_, _ = c.Write(appendFrame(nil, opClose, []byte{1000 >> 8, 1000 & 255}, maskKey())) // at worst it ends without
+	_, _ = c.Write(proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey())) // at worst it ends without
 	return ""
 }

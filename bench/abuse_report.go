@@ -1,11 +1,15 @@
 package bench
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"tapecast/bench/hostile"
+	"tapecast/bench/job"
+	"tapecast/bench/scrape"
+	"tapecast/bench/text"
 )
 
 // AbuseReport is what hostile clients did to the ordinary ones and to the gateway in
@@ -17,12 +21,12 @@ type AbuseReport struct {
 	Anonymous bool   `json:"anonymous,omitempty"`
 	At        string `json:"at"` // gateway or sink
 
-	Ping       Quantiles `json:"ping"` // of the ordinary clients, from due to the answer's read
-	Pings      int64     `json:"pings"`
-	Refused    int64     `json:"pings_refused"`
-	Unanswered int64     `json:"pings_unanswered"`
+	Ping       job.Quantiles `json:"ping"` // of the ordinary clients, from due to the answer's read
+	Pings      int64         `json:"pings"`
+	Refused    int64         `json:"pings_refused"`
+	Unanswered int64         `json:"pings_unanswered"`
 
-	Newcomers       Quantiles        `json:"newcomers"` // from due to the gateway's first message
+	Newcomers       job.Quantiles    `json:"newcomers"` // from due to the gateway's first message
 	NewcomersFailed map[string]int64 `json:"newcomers_failed,omitempty"`
 
 	RSSBefore float64 `json:"gateway_rss_before"`
@@ -30,10 +34,10 @@ type AbuseReport struct {
 	RSSAfter  float64 `json:"gateway_rss_after"`
 	RSSGrowth float64 `json:"gateway_rss_growth"` // the most less what there was before
 
-	Fared  HostileTally `json:"fared"`
-	Frames float64      `json:"hostile_frames_per_s"`
-	Bytes  float64      `json:"hostile_bytes_per_s"`
-	Read   float64      `json:"hostile_read_per_s"`
+	Fared  hostile.Tally `json:"fared"`
+	Frames float64       `json:"hostile_frames_per_s"`
+	Bytes  float64       `json:"hostile_bytes_per_s"`
+	Read   float64       `json:"hostile_read_per_s"`
 
 	// Of the gateway's counters, by how much they grew from just before the attack
 	// until after the run; what did not grow is left out.
@@ -43,12 +47,9 @@ type AbuseReport struct {
 	Health *HealthSeen `json:"health"`
 }
 
-// metricPeak is the most that the process ever had.
-const metricPeak = "process_resident_memory_peak_bytes"
-
 // report is what the leg adds up to; pings is of the ordinary clients, after is the
 // gateway at the end.
-func (x *abuse) report(at string, seconds float64, pings *PingTally, after Metrics) *AbuseReport {
+func (x *abuse) report(at string, seconds float64, pings *job.PingTally, after scrape.Metrics) *AbuseReport {
 	c := x.cfg
 	r := &AbuseReport{
 		Kind: c.Kind, Hostile: c.Hostile, Addresses: c.Addresses, Anonymous: c.Anonymous, At: at,
@@ -63,17 +64,17 @@ func (x *abuse) report(at string, seconds float64, pings *PingTally, after Metri
 		r.Ping = pings.Latency.Quantiles()
 		r.Pings, r.Refused, r.Unanswered = pings.Sent, pings.Refused, pings.Unanswered
 	}
-	r.RSSBefore, r.RSSAfter = x.before[metricRSS], after[metricRSS]
+	r.RSSBefore, r.RSSAfter = x.before[scrape.MetricRSS], after[scrape.MetricRSS]
 	r.RSSMost = slices.Max(append(x.samples, r.RSSBefore, r.RSSAfter))
-	if after[metricPeak] > x.before[metricPeak] { // between two looks, too
-		r.RSSMost = max(r.RSSMost, after[metricPeak])
+	if after[scrape.MetricPeak] > x.before[scrape.MetricPeak] { // between two looks, too
+		r.RSSMost = max(r.RSSMost, after[scrape.MetricPeak])
 	}
 	r.RSSGrowth = r.RSSMost - r.RSSBefore
 	return r
 }
 
 // grownBy is by how much each series of a counter grew, by a label of it.
-func grownBy(from, to Metrics, name, label string) map[string]float64 {
+func grownBy(from, to scrape.Metrics, name, label string) map[string]float64 {
 	out := map[string]float64{}
 	for series, v := range to {
 		rest, ok := strings.CutPrefix(series, name+"{"+label+`="`)
@@ -84,7 +85,7 @@ func grownBy(from, to Metrics, name, label string) map[string]float64 {
 	return out
 }
 
-// rows are the report in words, a name before each.
+// Rows are the report in words, a name before each.
 func (r *AbuseReport) rows() [][]string {
 	var out [][]string
 	row := func(name, format string, args ...any) {
@@ -96,17 +97,17 @@ func (r *AbuseReport) rows() [][]string {
 	}
 	row("hostile", "%s: %d at the %s, from %d address(es)%s", r.Kind, r.Hostile, r.At, r.Addresses, token)
 	row("  wrote", "%s/s, %s frames/s · read %s/s · %s answers, of them errors: %s",
-		size(r.Bytes), count(int64(r.Frames)), size(r.Read), count(r.Fared.Answers), counts(r.Fared.Errors))
+		text.Size(r.Bytes), text.Count(int64(r.Frames)), text.Size(r.Read), text.Count(r.Fared.Answers), text.Counts(r.Fared.Errors))
 	row("  connections", "%s opened, %d there in the end · closed: %s · refused: %s",
-		count(r.Fared.Opened), r.Fared.Stayed, counts(r.Fared.Closes), counts(r.Fared.Refused))
+		text.Count(r.Fared.Opened), r.Fared.Stayed, text.Counts(r.Fared.Closes), text.Counts(r.Fared.Refused))
 	row("pings", "%s", r.Ping)
-	row("", "%s sent · %s unanswered · %s refused", count(r.Pings), count(r.Unanswered), count(r.Refused))
-	row("newcomers", "%s · not let in: %s", r.Newcomers, counts(r.NewcomersFailed))
+	row("", "%s sent · %s unanswered · %s refused", text.Count(r.Pings), text.Count(r.Unanswered), text.Count(r.Refused))
+	row("newcomers", "%s · not let in: %s", r.Newcomers, text.Counts(r.NewcomersFailed))
 	row("memory", "%s resident before, %s at most (%s), %s after",
-		size(r.RSSBefore), size(r.RSSMost), signed(r.RSSGrowth), size(r.RSSAfter))
-	row("counted", "limits: %s · closes: %s", counts(r.Limited), counts(r.Closed))
+		text.Size(r.RSSBefore), text.Size(r.RSSMost), text.Signed(r.RSSGrowth), text.Size(r.RSSAfter))
+	row("counted", "limits: %s · closes: %s", text.Counts(r.Limited), text.Counts(r.Closed))
 	if h := r.Health; h != nil {
-		row("health", "%s · /livez: %s", counts(h.Health), counts(h.Livez))
+		row("health", "%s · /livez: %s", text.Counts(h.Health), text.Counts(h.Livez))
 		if h.Detail != "" {
 			row("  at worst", "%.400s", h.Detail)
 		}
@@ -115,21 +116,6 @@ func (r *AbuseReport) rows() [][]string {
 		}
 	}
 	return out
-}
-
-// counts writes how many there are of each, the most first.
-func counts[N int | int64 | float64](m map[string]N) string {
-	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
-		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b))
-	})
-	var parts []string
-	for _, name := range names {
-		parts = append(parts, fmt.Sprintf("%s %s", name, count(int64(m[name]))))
-	}
-	if len(parts) == 0 {
-		return "none"
-	}
-	return strings.Join(parts, ", ")
 }
 
 // AbuseVerdict sets the medians of an abuse's runs against what may be.
@@ -188,7 +174,7 @@ func judgeAbuse(legs []*Leg) *AbuseVerdict {
 	v.atMost("others' messages, p99", attacked.MessagesP99, pair.MessagesP99)
 	v.atMost("newcomers' first message, p99", attacked.NewcomersP99, pair.NewcomersP99)
 	v.Bars = append(v.Bars, AbuseBar{
-		What: "resident memory", Got: signed(attacked.RSSGrowth), Bar: "at most " + signed(mostAbuseGrowth),
+		What: "resident memory", Got: text.Signed(attacked.RSSGrowth), Bar: "at most " + text.Signed(mostAbuseGrowth),
 		Met: attacked.RSSGrowth <= mostAbuseGrowth,
 	})
 	unanswered, uncounted := int64(0), 0
@@ -199,7 +185,7 @@ func judgeAbuse(legs []*Leg) *AbuseVerdict {
 		}
 	}
 	v.Bars = append(v.Bars,
-		AbuseBar{What: "pings not answered", Got: count(unanswered), Bar: "none", Met: unanswered == 0},
+		AbuseBar{What: "pings not answered", Got: text.Count(unanswered), Bar: "none", Met: unanswered == 0},
 		AbuseBar{
 			What: "a limit was counted", Got: fmt.Sprintf("in %d of %d runs", attacked.Runs-uncounted, attacked.Runs),
 			Bar: "in each", Met: uncounted == 0,
@@ -210,7 +196,7 @@ func judgeAbuse(legs []*Leg) *AbuseVerdict {
 
 func (v *AbuseVerdict) atMost(what string, got, pair float64) {
 	bar := max(mostAbusePing, mostAbuseTimes*pair)
-	v.Bars = append(v.Bars, AbuseBar{What: what, Got: ms(got), Bar: "at most " + ms(bar), Met: got <= bar})
+	v.Bars = append(v.Bars, AbuseBar{What: what, Got: job.Ms(got), Bar: "at most " + job.Ms(bar), Met: got <= bar})
 }
 
 func abuseMedians(legs []*Leg) AbuseMedians {
@@ -219,7 +205,7 @@ func abuseMedians(legs []*Leg) AbuseMedians {
 		for _, g := range legs {
 			v = append(v, f(g))
 		}
-		return median(v)
+		return text.Median(v)
 	}
 	return AbuseMedians{
 		Runs:         len(legs),
@@ -235,7 +221,7 @@ func abuseMedians(legs []*Leg) AbuseMedians {
 	}
 }
 
-// rows are the verdict in words: the medians, and each bar as met or missed.
+// Rows are the verdict in words: the medians, and each bar as met or missed.
 func (v *AbuseVerdict) rows() [][]string {
 	var out [][]string
 	row := func(name, format string, args ...any) {
@@ -244,8 +230,8 @@ func (v *AbuseVerdict) rows() [][]string {
 	for _, name := range slices.Sorted(maps.Keys(v.Medians)) {
 		m := v.Medians[name]
 		row(name, "pings p50 %s p99 %s max %s · messages p99 %s · newcomers p99 %s · %s · %.2f cores · wrote %s/s (%d)",
-			ms(m.PingP50), ms(m.PingP99), ms(m.PingMax), ms(m.MessagesP99), ms(m.NewcomersP99),
-			signed(m.RSSGrowth)+" resident", m.Cores, size(m.Bytes), m.Runs)
+			job.Ms(m.PingP50), job.Ms(m.PingP99), job.Ms(m.PingMax), job.Ms(m.MessagesP99), job.Ms(m.NewcomersP99),
+			text.Signed(m.RSSGrowth)+" resident", m.Cores, text.Size(m.Bytes), m.Runs)
 	}
 	if a, b := v.Medians[legGateway], v.Medians[legSink]; b.PingP99 > 0 && b.MessagesP99 > 0 {
 		row("ratio", "pings' p99 %.2f times that beside the sink · messages' p99 %.2f times",

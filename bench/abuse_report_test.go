@@ -10,12 +10,18 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tapecast/bench/client"
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/scrape"
+	"tapecast/bench/text"
 )
 
 // attackedLeg is one whose figures are what a verdict looks at.
 func attackedLeg(name string, pings, messages, growth float64, limited ...string) *Leg {
-	g := &Leg{Name: name, Latency: Quantiles{P99: messages}, Abuse: &AbuseReport{
-		Ping: Quantiles{P99: pings}, Newcomers: Quantiles{P99: 10}, RSSGrowth: growth, Limited: map[string]float64{},
+	g := &Leg{Name: name, Latency: job.Quantiles{P99: messages}, Abuse: &AbuseReport{
+		Ping: job.Quantiles{P99: pings}, Newcomers: job.Quantiles{P99: 10}, RSSGrowth: growth, Limited: map[string]float64{},
 	}}
 	for _, l := range limited {
 		g.Abuse.Limited[l] = 1
@@ -67,12 +73,12 @@ func TestAbuseFaultFirst(t *testing.T) {
 	g.Faults, g.Problems = []string{"1 messages lost"}, []string{"the publisher was late"}
 	res := FanoutResult{Legs: []*Leg{g}, Medians: map[string]Medians{}}
 	res.summarize()
-	var fault *FaultError
+	var fault *job.FaultError
 	if err := res.verdict(); !errors.As(err, &fault) {
 		t.Errorf("%v", err)
 	}
 	g.Faults = nil
-	var late *InvalidError
+	var late *job.InvalidError
 	if err := res.verdict(); !errors.As(err, &late) {
 		t.Errorf("%v", err)
 	}
@@ -80,15 +86,15 @@ func TestAbuseFaultFirst(t *testing.T) {
 
 // What a gateway counted is by how much its series grew.
 func TestGrownBy(t *testing.T) {
-	from := Metrics{`tapecast_limited_total{limit="a"}`: 3, `tapecast_limited_total{limit="b"}`: 1}
-	to := Metrics{
+	from := scrape.Metrics{`tapecast_limited_total{limit="a"}`: 3, `tapecast_limited_total{limit="b"}`: 1}
+	to := scrape.Metrics{
 		`tapecast_limited_total{limit="a"}`: 5, `tapecast_limited_total{limit="b"}`: 1,
 		`tapecast_limited_total{limit="c"}`: 7, `tapecast_other_total{limit="d"}`: 1,
 	}
 	if got := fmt.Sprint(grownBy(from, to, "tapecast_limited_total", "limit")); got != "map[a:2 c:7]" {
 		t.Error(got)
 	}
-	if got := counts(map[string]float64{"a": 2, "c": 7, "b": 2}); got != "c 7, a 2, b 2" {
+	if got := text.Counts(map[string]float64{"a": 2, "c": 7, "b": 2}); got != "c 7, a 2, b 2" {
 		t.Error(got)
 	}
 }
@@ -127,12 +133,12 @@ func TestWatchHealth(t *testing.T) {
 	}
 	s.Close()
 	h.look(t.Context(), s.Client(), s.URL)
-	if h.Worst != noAnswer || h.Livez[noAnswer] != 1 || h.Detail != "connection refused" {
+	if h.Worst != client.NoAnswer || h.Livez[client.NoAnswer] != 1 || h.Detail != "connection refused" {
 		t.Fatalf("%+v", h)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // a run that is called off is not the gateway's fault
-	if h := watchHealth(ctx, adminPort{url: s.URL}, monotonicIn(time.Minute)); h.Looks != 0 {
+	if h := watchHealth(ctx, scrape.Port{URL: s.URL}, machine.MonotonicIn(time.Minute)); h.Looks != 0 {
 		t.Fatalf("%+v", h)
 	}
 }

@@ -12,6 +12,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tapecast/bench/job"
+	"tapecast/bench/publish"
+	"tapecast/bench/scrape"
 )
 
 // A target on this machine takes the demo's secret and admin token, unless it is given
@@ -43,9 +47,9 @@ func TestFromDemo(t *testing.T) {
 	f(Target{URL: "ws://10.0.0.1/ws", Admin: "http://127.0.0.1:1"}, "", "the token")
 	f(Target{URL: "ws://localhost.example/ws"}, "", "")
 	f(Target{URL: "ws://10.0.0.1/ws"}, "", "")
-	f(Target{URL: "ws://localhost/ws", Keys: Keys{Secret: "own"}, AdminToken: "own"}, "own", "own")
-	f(Target{URL: "ws://localhost/ws", Keys: Keys{Token: "own"}}, "", "the token")
-	f(Target{URL: "ws://localhost/ws", Speech: Speech{Protocol: "plain"}, Admin: "pid:1"}, "", "")
+	f(Target{URL: "ws://localhost/ws", Keys: job.Keys{Secret: "own"}, AdminToken: "own"}, "own", "own")
+	f(Target{URL: "ws://localhost/ws", Keys: job.Keys{Token: "own"}}, "", "the token")
+	f(Target{URL: "ws://localhost/ws", Speech: job.Speech{Protocol: "plain"}, Admin: "pid:1"}, "", "")
 	file := filepath.Join(home, "tapecast", "demo.secret")
 	if err := errors.Join(os.Rename(file, file+"2"), os.Symlink(file+"2", file)); err != nil {
 		t.Fatal(err)
@@ -90,7 +94,7 @@ func TestFromDemoBroker(t *testing.T) {
 	f(Target{URL: demo.URL, Direct: true}, false)
 	f(Target{URL: demo.URL, Publish: "nats://x:1"}, false)
 	f(Target{URL: demo.URL, Brokers: []string{"own:9092"}}, false)
-	f(Target{URL: demo.URL, Speech: Speech{Protocol: "plain"}}, false)
+	f(Target{URL: demo.URL, Speech: job.Speech{Protocol: "plain"}}, false)
 	feeds := func(room, topic, fields, wantTopic, wantFields string) {
 		t.Helper()
 		c := FanoutConfig{Target: demo, Rooms: []string{room}, Fields: fields}
@@ -114,7 +118,7 @@ func TestFromDemoBroker(t *testing.T) {
 	keep(`{"listen":"127.0.0.1:8080","brokers":["` + addr + `"]}`)
 	broker.Close()
 	f(demo, false)
-	err = demo.checkPublishing(t.Context(), endpoint{})
+	err = demo.checkPublishing(t.Context(), Endpoint{})
 	for _, flag := range []string{"--brokers", "--topic", "--direct", "--publish"} {
 		if err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("%v does not name %s", err, flag)
@@ -145,7 +149,7 @@ func TestAdminPort(t *testing.T) {
 	})
 	wants("GET /debug/pprof/heap", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "%s 1\n%s 2\n", metricCPU, metricRSS)
+		fmt.Fprintf(w, "%s 1\n%s 2\n", scrape.MetricCPU, scrape.MetricRSS)
 	})
 	srv := httptest.NewTLSServer(mux)
 	defer srv.Close()
@@ -161,9 +165,9 @@ func TestAdminPort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, scraped := newScraper(a).scrape(t.Context())
-		for i, err := range []error{checkDirect(t.Context(), a), collect(t.Context(), a)} {
-			var input *InputError
+		_, scraped := scrape.New(a).Scrape(t.Context())
+		for i, err := range []error{publish.CheckDirect(t.Context(), a), collect(t.Context(), a)} {
+			var input *job.InputError
 			bad := err != nil && (!errors.As(err, &input) || !strings.Contains(err.Error(), words))
 			if (err == nil) != (words == "") || bad {
 				t.Errorf("%d: %v, want %q", i, err, words)
@@ -182,7 +186,7 @@ func TestAdminPort(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "--admin-ca") {
 		t.Errorf("no such file: %v", err)
 	}
-	err = checkDirect(t.Context(), adminPort{url: "ftp://x"})
+	err = publish.CheckDirect(t.Context(), scrape.Port{URL: "ftp://x"})
 	if err == nil || !strings.Contains(err.Error(), "nor an https") {
 		t.Errorf("ftp: %v", err)
 	}

@@ -10,6 +10,9 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"tapecast/bench/job"
+	"tapecast/bench/pool"
 )
 
 // lent is an agent in a process of its own, that shares this one's wall clock but
@@ -63,7 +66,7 @@ func runAgent(key string) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	return Agent(ctx, ln, key, nil)
+	return pool.Agent(ctx, ln, key, nil)
 }
 
 // A run whose clients are on two agents, one of which has another clock, measures what
@@ -76,10 +79,10 @@ func TestAgents(t *testing.T) {
 	two, _ := lent(t, "k")
 	g := newGate(t, "secret")
 	cfg := g.fanout()
-	cfg.Target.Agents = Agents{Addrs: []string{one, two}, Key: "k"}
+	cfg.Target.Agents = job.Agents{Addrs: []string{one, two}, Key: "k"}
 	cfg.Procs = 0
 	res, err := Fanout(t.Context(), cfg)
-	var invalid *InvalidError // a busy machine makes the bench late; that is not what is tested
+	var invalid *job.InvalidError // a busy machine makes the bench late; that is not what is tested
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
@@ -100,11 +103,11 @@ func TestAgentRefuses(t *testing.T) {
 	addr, _ := lent(t, "k")
 	f := func(want, addr, key string, clients int) {
 		t.Helper()
-		w, err := dialAgent(t.Context(), addr, key, clients)
+		w, err := pool.DialAgent(t.Context(), addr, key, clients)
 		if w != nil {
-			w.stop()
+			w.Stop()
 		}
-		if !errors.As(err, new(*InputError)) || !strings.Contains(err.Error(), want) {
+		if !errors.As(err, new(*job.InputError)) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, not %q", err, want)
 		}
 	}
@@ -126,8 +129,8 @@ func TestAgentRefuses(t *testing.T) {
 
 // Whatever time is in an order or an answer is by the clock of whoever reads it.
 func TestClocksOfOrders(t *testing.T) {
-	o := order{Op: "run", Deadline: 1, From: 2, To: 3, Plan: plan{Anchor: 50}, Sip: &sipOrder{From: 4, To: 5}, Churn: &churnOrder{From: 6, To: 7}, Storm: &stormOrder{At: 8, Until: 9}}
-	got := o.on(100, 7)
+	o := job.Order{Op: "run", Deadline: 1, From: 2, To: 3, Plan: job.Timing{Anchor: 50}, Sip: &job.SipOrder{From: 4, To: 5}, Churn: &job.ChurnOrder{From: 6, To: 7}, Storm: &job.StormOrder{At: 8, Until: 9}}
+	got := o.On(100, 7)
 	if got.Deadline != 101 || got.From != 102 || got.To != 103 || got.Plan.Anchor != -50 || got.Plan.Skew != 7 ||
 		got.Sip.From != 104 || got.Sip.To != 105 || got.Churn.From != 106 || got.Churn.To != 107 || got.Storm.At != 108 || got.Storm.Until != 109 {
 		t.Errorf("%+v", got)
@@ -135,11 +138,11 @@ func TestClocksOfOrders(t *testing.T) {
 	if o.Storm.At != 8 || o.Sip.From != 4 || o.Churn.To != 7 {
 		t.Error("the order that others get has changed, too")
 	}
-	if got := (order{Op: "finish"}).on(100, 7); got.Deadline != 0 || got.Plan.Anchor != 0 {
+	if got := (job.Order{Op: "finish"}).On(100, 7); got.Deadline != 0 || got.Plan.Anchor != 0 {
 		t.Errorf("no time has become %+v", got)
 	}
-	a := answer{Results: &Tally{Storm: &StormTally{At: 108, Last: 110}}}
-	if a.back(100); a.Results.Storm.At != 8 || a.Results.Storm.Last != 10 {
+	a := job.Answer{Results: &job.Tally{Storm: &job.StormTally{At: 108, Last: 110}}}
+	if a.Back(100); a.Results.Storm.At != 8 || a.Results.Storm.Last != 10 {
 		t.Errorf("%+v", a.Results.Storm)
 	}
 }

@@ -5,34 +5,38 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"tapecast/bench/client"
+	"tapecast/bench/job"
+	"tapecast/bench/proto"
 )
 
 // checkChained refuses clients that resume in rooms whose members are sent the newest of
 // each key: nobody can say which messages they should have got.
-func (c *FanoutConfig) checkChained(ctx context.Context, e endpoint) error {
+func (c *FanoutConfig) checkChained(ctx context.Context, e Endpoint) error {
 	if (c.Storm == nil || !c.Storm.Resume) && (c.Churn == nil || !c.Churn.Resume) {
 		return nil
 	}
-	p, err := newPeer(peerJob{Addr: e.addr, Host: e.host, Path: e.path, TLS: e.tls, CA: c.Target.CA})
+	p, err := client.New(client.Job{Addr: e.Addr, Host: e.Host, Path: e.Path, TLS: e.TLS, CA: c.Target.CA})
 	if err != nil {
 		return err
 	}
 	var rooms []string
 	for _, room := range c.Rooms {
-		room = strings.ReplaceAll(room, "{key}", keyName(0))
-		rooms = append(rooms, strings.ReplaceAll(room, "{user}", userName(0)))
+		room = strings.ReplaceAll(room, "{key}", job.KeyName(0))
+		rooms = append(rooms, strings.ReplaceAll(room, "{user}", job.UserName(0)))
 	}
-	sign := newSigner(c.Target.Keys)
-	token, err := sign.sign(userName(0))
+	sign := job.NewSigner(c.Target.Keys)
+	token, err := sign.Sign(job.UserName(0))
 	if err != nil {
 		return err
 	}
-	without, err := p.unchained(ctx, token, rooms)
+	without, err := unchained(ctx, p, token, rooms)
 	switch {
 	case err != nil:
 		return nil // whatever it is, the clients that join tell it better
 	case len(without) > 0:
-		return inputf("--resume: members of %s are sent the newest of each key, and may be spared the others: "+
+		return job.Inputf("--resume: members of %s are sent the newest of each key, and may be spared the others: "+
 			"what they should have got is not known; leave --resume out, or take a room whose class does not conflate",
 			strings.Join(without, ", "))
 	}
@@ -40,28 +44,28 @@ func (c *FanoutConfig) checkChained(ctx context.Context, e endpoint) error {
 }
 
 // unchained are those of the rooms whose members the gateway does not promise each message.
-func (p *peer) unchained(ctx context.Context, token string, rooms []string) (without []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, openPatience)
+func unchained(ctx context.Context, p *client.Dialer, token string, rooms []string) (without []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, client.OpenPatience)
 	defer cancel()
-	raw, err := p.dial(ctx, "", 0)
+	raw, err := p.Dial(ctx, "", 0)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = raw.Close() }() // all that is wanted of it was read
-	c, err := p.open(ctx, raw, token)
+	c, err := p.Open(ctx, raw, token)
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
-	ask := fmt.Appendf(nil, joinRequest, list(rooms), entryID)
-	if _, err := c.Write(appendFrame(nil, opText, ask, maskKey())); err != nil {
+	ask := fmt.Appendf(nil, proto.JoinRequest, proto.List(rooms), proto.EntryID)
+	if _, err := c.Write(proto.AppendFrame(nil, proto.OpText, ask, proto.MaskKey())); err != nil {
 		return nil, err
 	}
 	for {
-		op, b, err := c.next()
-		if err != nil || op == opClose {
-			return nil, fmt.Errorf("cannot join: %s", endOf(op, b, err))
+		op, b, err := c.Next()
+		if err != nil || op == proto.OpClose {
+			return nil, fmt.Errorf("cannot join: %s", client.EndOf(op, b, err))
 		}
 		var m struct {
 			ID     json.RawMessage `json:"id"`
@@ -72,7 +76,7 @@ func (p *peer) unchained(ctx context.Context, token string, rooms []string) (wit
 				} `json:"rooms"`
 			} `json:"result"`
 		}
-		if op != opText || json.Unmarshal(b, &m) != nil || string(m.ID) != fmt.Sprint(entryID) {
+		if op != proto.OpText || json.Unmarshal(b, &m) != nil || string(m.ID) != fmt.Sprint(proto.EntryID) {
 			continue
 		}
 		for _, r := range m.Result.Rooms {
@@ -82,32 +86,4 @@ func (p *peer) unchained(ctx context.Context, token string, rooms []string) (wit
 		}
 		return without, nil
 	}
-}
-
-// walked says that client i is being sent the last values of a room, or no longer is:
-// these are messages from before it came, and nothing that it should have got.
-func (r *reader) walked(i int, room string, begins bool) {
-	if r.walks == nil {
-		r.walks = map[int]map[string]bool{}
-	}
-	switch {
-	case begins && r.walks[i] == nil:
-		r.walks[i] = map[string]bool{room: true}
-	case begins:
-		r.walks[i][room] = true
-	case len(r.walks[i]) > 1:
-		delete(r.walks[i], room)
-	default:
-		delete(r.walks, i)
-	}
-}
-
-// isWalked reports whether the message p, of client i, is such a last value.
-func (r *reader) isWalked(i int, p []byte) bool {
-	rooms := r.walks[i]
-	if len(rooms) == 0 {
-		return false
-	}
-	room, ok := member(p[:min(len(p), 512)], `{"room":"`)
-	return ok && rooms[string(room)]
 }

@@ -3,6 +3,9 @@ package bench
 import (
 	"fmt"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/pool"
 )
 
 // ChurnConfig has a share of a fanout's clients leave their rooms and join them
@@ -18,41 +21,41 @@ func (x *ChurnConfig) check(c *FanoutConfig) error {
 	n := int(x.Share * float64(c.Clients))
 	switch {
 	case x.Share < 0 || x.Share > 1 || n < c.Procs:
-		return inputf("--share %v: between one client a process and all of them (1) can come and go", x.Share)
+		return job.Inputf("--share %v: between one client a process and all of them (1) can come and go", x.Share)
 	case x.Rate <= 0 || x.Away < 0:
-		return inputf("--leaves %v, --away %s: somebody has to leave, for some time", x.Rate, x.Away)
+		return job.Inputf("--leaves %v, --away %s: somebody has to leave, for some time", x.Rate, x.Away)
 	case x.Rate*x.Away.Seconds() > float64(n):
-		return inputf("--leaves %v a second for %s each are more than the %d clients of --share %v", x.Rate, x.Away, n, x.Share)
+		return job.Inputf("--leaves %v a second for %s each are more than the %d clients of --share %v", x.Rate, x.Away, n, x.Share)
 	case c.AutoJoin || c.Bare || c.Baseline || len(c.Feeds) > 0:
-		return inputf("clients that come and go need rooms of their own choice, with envelopes: no --auto-join, --bare or --baseline")
+		return job.Inputf("clients that come and go need rooms of their own choice, with envelopes: no --auto-join, --bare or --baseline")
 	case x.Resume && !c.Check:
-		return inputf("--resume needs --check: the places are those of the envelopes")
+		return job.Inputf("--resume needs --check: the places are those of the envelopes")
 	}
 	return nil
 }
 
-// order is what a worker is told.
-func (x *ChurnConfig) order(w *worker, clients int, p plan) order {
-	part := float64(w.clients) / float64(clients)
-	return order{Op: "churn", Churn: &churnOrder{
-		From: p.From - p.Anchor, To: p.To - p.Anchor, Clients: int(x.Share * float64(w.clients)),
+// Order is what a worker is told.
+func (x *ChurnConfig) order(w *pool.Worker, clients int, p job.Timing) job.Order {
+	part := float64(w.Clients) / float64(clients)
+	return job.Order{Op: "churn", Churn: &job.ChurnOrder{
+		From: p.From - p.Anchor, To: p.To - p.Anchor, Clients: int(x.Share * float64(w.Clients)),
 		Every: time.Duration(1e9 / (x.Rate * part)), Away: x.Away, Resume: x.Resume,
 	}}
 }
 
 // ChurnReport is about the clients that left their rooms and came back.
 type ChurnReport struct {
-	Clients  int       `json:"clients"`
-	Left     int64     `json:"left"`
-	Returned int64     `json:"returned"`
-	Skipped  int64     `json:"skipped"` // times that a client was still away when its turn came
-	After    int64     `json:"after"`   // messages to a client after it was told that it had left
-	Resumed  bool      `json:"resumed"`
-	Leave    Quantiles `json:"leave"`  // due to leave until told so
-	Return   Quantiles `json:"return"` // due to return until told so
+	Clients  int           `json:"clients"`
+	Left     int64         `json:"left"`
+	Returned int64         `json:"returned"`
+	Skipped  int64         `json:"skipped"` // times that a client was still away when its turn came
+	After    int64         `json:"after"`   // messages to a client after it was told that it had left
+	Resumed  bool          `json:"resumed"`
+	Leave    job.Quantiles `json:"leave"`  // due to leave until told so
+	Return   job.Quantiles `json:"return"` // due to return until told so
 }
 
-func newChurnReport(x *ChurnConfig, t *ChurnTally) *ChurnReport {
+func newChurnReport(x *ChurnConfig, t *job.ChurnTally) *ChurnReport {
 	return &ChurnReport{
 		Clients: t.Clients, Left: t.Left, Returned: t.Returned, Skipped: t.Skipped, After: t.After, Resumed: x.Resume,
 		Leave: t.Leave.Quantiles(), Return: t.Return.Quantiles(),

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
 )
 
 func (g *gate) churn() FanoutConfig {
@@ -23,7 +26,7 @@ func TestChurn(t *testing.T) {
 		res, err := measured(t, cfg)
 		// On a busy machine the last ones are not back when the window ends, which the bench says.
 		away := func() bool { return res.Legs[0].Churn.Left != res.Legs[0].Churn.Returned }
-		for tries := 0; tries < 4 && away() && errors.As(err, new(*InvalidError)); tries++ {
+		for tries := 0; tries < 4 && away() && errors.As(err, new(*job.InvalidError)); tries++ {
 			res, err = measured(t, cfg)
 		}
 		leg := res.Legs[0]
@@ -52,7 +55,7 @@ func TestChurnFaults(t *testing.T) {
 	}
 	g = newGate(t, "secret")
 	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
-		if n == 119 && c.user == userName(0) { // all are back by then, or almost
+		if n == 119 && c.user == job.UserName(0) { // all are back by then, or almost
 			return nil
 		}
 		return [][]byte{b}
@@ -97,17 +100,17 @@ func TestSlow(t *testing.T) {
 func TestSip(t *testing.T) {
 	g := newGate(t, "")
 	w := startWorker(t, g.job(1, 1000))
-	w.ask(order{Op: "connect", Clients: 1, Deadline: monotonicIn(10 * time.Second)})
+	w.ask(job.Order{Op: "connect", Clients: 1, Deadline: machine.MonotonicIn(10 * time.Second)})
 	p := pastPlan(time.Second, 100)
-	w.ask(order{Op: "run", Plan: p})
-	from := monotonicIn(0)
-	w.ask(order{Op: "sip", Sip: &sipOrder{From: from, To: monotonicIn(time.Minute), Rate: 50_000}})
-	shape, _ := newValueShape(1000, "")
+	w.ask(job.Order{Op: "run", Plan: p})
+	from := machine.MonotonicIn(0)
+	w.ask(job.Order{Op: "sip", Sip: &job.SipOrder{From: from, To: machine.MonotonicIn(time.Minute), Rate: 50_000}})
+	shape, _ := job.NewValueShape(1000, "")
 	for n := range int64(100) {
-		g.send("prices", shape.make(nil, p.Schedule.Due(n), n))
+		g.send("prices", shape.Make(nil, p.Schedule.Due(n), n))
 	}
-	got := w.ask(order{Op: "finish", Total: 100, Deadline: monotonicIn(time.Second)}).Results
-	took := float64(monotonicIn(0)-from) / 1e9 // a busy machine takes longer
+	got := w.ask(job.Order{Op: "finish", Total: 100, Deadline: machine.MonotonicIn(time.Second)}).Results
+	took := float64(machine.MonotonicIn(0)-from) / 1e9 // a busy machine takes longer
 	if most := 50_000*took + 10_000; float64(got.Bytes) > most || got.Bytes < 30_000 {
 		t.Fatalf("%d bytes in %.2f s", got.Bytes, took)
 	}

@@ -5,6 +5,9 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"tapecast/bench/job"
+	"tapecast/bench/text"
 )
 
 // Comparison puts two results side by side: the same measurement made twice, of
@@ -39,19 +42,19 @@ var figures = []struct {
 	of     func(*Leg) float64
 	format func(float64) string
 }{
-	{"delivered/s", func(g *Leg) float64 { return g.Delivered }, func(v float64) string { return count(int64(v)) }},
-	{"bytes/s", func(g *Leg) float64 { return g.Bytes }, size},
+	{"delivered/s", func(g *Leg) float64 { return g.Delivered }, func(v float64) string { return text.Count(int64(v)) }},
+	{"bytes/s", func(g *Leg) float64 { return g.Bytes }, text.Size},
 	{"CPU per message", func(g *Leg) float64 { return g.CPU }, func(v float64) string { return fmt.Sprintf("%.3f µs", v) }},
 	{"gateway cores", func(g *Leg) float64 { return g.Cores }, func(v float64) string { return fmt.Sprintf("%.3f", v) }},
-	{"latency p50", func(g *Leg) float64 { return g.Latency.P50 }, ms},
-	{"latency p90", func(g *Leg) float64 { return g.Latency.P90 }, ms},
-	{"latency p99", func(g *Leg) float64 { return g.Latency.P99 }, ms},
-	{"latency p99.9", func(g *Leg) float64 { return g.Latency.P999 }, ms},
-	{"latency max", func(g *Leg) float64 { return g.Latency.Max }, ms},
-	{"resident memory", func(g *Leg) float64 { return g.RSS }, size},
-	{"resident per connection", func(g *Leg) float64 { return g.RSSPerConnection }, size},
-	{"heap growth", func(g *Leg) float64 { return g.HeapGrowth }, size},
-	{"lost", func(g *Leg) float64 { return float64(g.Lost) }, func(v float64) string { return count(int64(v)) }},
+	{"latency p50", func(g *Leg) float64 { return g.Latency.P50 }, job.Ms},
+	{"latency p90", func(g *Leg) float64 { return g.Latency.P90 }, job.Ms},
+	{"latency p99", func(g *Leg) float64 { return g.Latency.P99 }, job.Ms},
+	{"latency p99.9", func(g *Leg) float64 { return g.Latency.P999 }, job.Ms},
+	{"latency max", func(g *Leg) float64 { return g.Latency.Max }, job.Ms},
+	{"resident memory", func(g *Leg) float64 { return g.RSS }, text.Size},
+	{"resident per connection", func(g *Leg) float64 { return g.RSSPerConnection }, text.Size},
+	{"heap growth", func(g *Leg) float64 { return g.HeapGrowth }, text.Size},
+	{"lost", func(g *Leg) float64 { return float64(g.Lost) }, func(v float64) string { return text.Count(int64(v)) }},
 }
 
 // Compare puts two result files side by side. Files of another version, or of two
@@ -66,7 +69,7 @@ func Compare(a, b string) (*Comparison, error) {
 	}
 	x, y := c.Results[0], c.Results[1]
 	if x.Scenario != y.Scenario {
-		return nil, inputf("%s is of the scenario %q, %s of %q: compare two of one scenario", a, x.Scenario, b, y.Scenario)
+		return nil, job.Inputf("%s is of the scenario %q, %s of %q: compare two of one scenario", a, x.Scenario, b, y.Scenario)
 	}
 	for _, name := range x.names() {
 		p, q := legsOf(x.Legs, name), legsOf(y.Legs, name)
@@ -75,15 +78,15 @@ func Compare(a, b string) (*Comparison, error) {
 		}
 	}
 	if len(c.Legs) == 0 {
-		return nil, inputf("%s and %s have no leg in common", a, b)
+		return nil, job.Inputf("%s and %s have no leg in common", a, b)
 	}
 	c.note("clients", x.Clients, y.Clients)
 	c.note("rooms", strings.Join(x.Rooms, " "), strings.Join(y.Rooms, " "))
-	c.note("rate", number(x.Rate), number(y.Rate))
+	c.note("rate", text.Number(x.Rate), text.Number(y.Rate))
 	c.note("size", x.Size, y.Size)
 	c.note("bare", x.Bare, y.Bare)
 	c.note("deflate", x.Deflate, y.Deflate)
-	c.note("seconds", number(x.Seconds), number(y.Seconds))
+	c.note("seconds", text.Number(x.Seconds), text.Number(y.Seconds))
 	mx, my := x.Machine, y.Machine
 	c.note("cores", mx.Cores, my.Cores)
 	c.note("CPU", mx.CPU, my.CPU)
@@ -126,7 +129,7 @@ func compareLegs(name string, p, q []*Leg) ComparedLeg {
 		}
 		c := Compared{Name: f.name, format: f.format}
 		c.Least, c.Most = ratios(v[0], v[1])
-		c.Values = [2]float64{median(v[0]), median(v[1])}
+		c.Values = [2]float64{text.Median(v[0]), text.Median(v[1])}
 		if c.Values[0] > 0 && c.Values[1] >= 0 {
 			c.Ratio = c.Values[1] / c.Values[0]
 		}
@@ -158,21 +161,21 @@ func (c *Compared) ratio() (ratio, spread string) {
 
 // WriteText writes the comparison as tables.
 func (c *Comparison) WriteText(w io.Writer) error {
-	t := &table{}
+	t := &text.Table{}
 	for k, r := range c.Results {
-		t.line("%c: %s · %s · %s", 'A'+k, c.Files[k], r.Start.Format("2006-01-02 15:04"), r.Machine)
+		t.Line("%c: %s · %s · %s", 'A'+k, c.Files[k], r.Start.Format("2006-01-02 15:04"), r.Machine)
 	}
 	for _, n := range c.Notes {
-		t.line("NOTE %s", n)
+		t.Line("NOTE %s", n)
 	}
 	for _, g := range c.Legs {
-		t.line("")
-		t.line("%s · medians of %d and %d runs; B to A, and any run of B to any of A", g.Name, g.Runs[0], g.Runs[1])
-		t.line("  %-24s %14s %14s %10s   %s", "", "A", "B", "ratio", "spread")
+		t.Line("")
+		t.Line("%s · medians of %d and %d runs; B to A, and any run of B to any of A", g.Name, g.Runs[0], g.Runs[1])
+		t.Line("  %-24s %14s %14s %10s   %s", "", "A", "B", "ratio", "spread")
 		for _, f := range g.Figures {
 			ratio, spread := f.ratio()
-			t.line("  %-24s %14s %14s %10s   %s", f.Name, f.format(f.Values[0]), f.format(f.Values[1]), ratio, spread)
+			t.Line("  %-24s %14s %14s %10s   %s", f.Name, f.format(f.Values[0]), f.format(f.Values[1]), ratio, spread)
 		}
 	}
-	return t.write(w)
+	return t.Write(w)
 }

@@ -10,22 +10,24 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"tapecast/bench/scrape"
 )
 
 // FromDemo fills in what a target on this machine is not given: the secret, the admin
 // token and the broker that `tapecast run` without configuration keeps for its user.
 func (t *Target) FromDemo() {
-	if t.Keys.kind() == "none" && !t.foreign() {
+	if t.Keys.Kind() == "none" && !t.Foreign() {
 		t.Keys.Secret = demoFile(t.URL, "demo.secret")
 	}
 	admin := t.Admin
 	if admin == "" {
 		admin = t.URL
 	}
-	if t.AdminToken == "" && !strings.HasPrefix(admin, pidPrefix) {
+	if t.AdminToken == "" && !strings.HasPrefix(admin, scrape.PidPrefix) {
 		t.AdminToken = demoFile(admin, "demo.admin-token")
 	}
-	if !t.Direct && len(t.Brokers) == 0 && t.Publish == "" && !t.foreign() {
+	if !t.Direct && len(t.Brokers) == 0 && t.Publish == "" && !t.Foreign() {
 		t.Brokers = demoBrokers(t.URL)
 		t.demo = len(t.Brokers) > 0
 	}

@@ -6,6 +6,12 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/pool"
+	"tapecast/bench/publish"
+	"tapecast/bench/rawsend"
+	"tapecast/bench/text"
 )
 
 // FanoutConfig is one measurement of messages to many clients. What the
@@ -25,7 +31,7 @@ type FanoutConfig struct {
 	Rate     float64  // messages a second
 	Size     int      // bytes of a value
 	Fields   string   // further members of a value
-	Template string   // what is published has its value in this, see valueTemplate. "": it is the value
+	Template string   // what is published has its value in this, see ValueTemplate. "": it is the value
 	Keys     int      // number of record keys, in turn (Kafka). 0: 1
 	Bare     bool     // the rooms' frames have no envelope
 	Deflate  bool     // the clients offer permessage-deflate
@@ -125,15 +131,15 @@ const (
 // where messages were lost or wrong, an InvalidError where the bench was the
 // bottleneck.
 func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e, err := cfg.Target.ready(ctx)
+	e, err := cfg.Target.Ready(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.Abuse != nil {
-		if err := cfg.Abuse.checkAddress(e); err != nil {
+		if err := cfg.Abuse.CheckAddress(e); err != nil {
 			return nil, err
 		}
 	}
@@ -144,7 +150,7 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 	for _, f := range cfg.Feeds {
 		further = append(further, f.Topic)
 	}
-	cfg.Target.warnCompacted(ctx, further...)
+	cfg.Target.WarnCompacted(ctx, further...)
 	res := &FanoutResult{
 		Scenario: cfg.Scenario, Clients: cfg.Clients, Group: cfg.Group, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
 		Seconds: cfg.Duration.Seconds(), Medians: map[string]Medians{},
@@ -191,8 +197,8 @@ func (c *FanoutConfig) legs() []fanoutRun {
 	return legs
 }
 
-// check fills in defaults and finds what cannot be run.
-func (c *FanoutConfig) check() error {
+// Validate fills in defaults and finds what cannot be run.
+func (c *FanoutConfig) Validate() error {
 	c.Scenario = cmp.Or(c.Scenario, "fanout")
 	c.Procs = max(c.Procs, 1, len(c.Target.Agents.Addrs))
 	c.Keys = max(c.Keys, 1)
@@ -216,63 +222,63 @@ func (c *FanoutConfig) check() error {
 	if c.StallFor == 0 {
 		c.StallFor = c.Duration + time.Second // the last look at the gateway's memory still finds them so
 	}
-	if err := c.Target.Speech.check(); err != nil {
+	if err := c.Target.Speech.Check(); err != nil {
 		return err
 	}
 	switch {
-	case c.Template != "" && (c.Replay != nil || c.Baseline || c.Target.foreign()):
-		return inputf("--value-template goes neither with a recording, nor with --baseline, nor with --protocol")
-	case c.Target.foreign() && (c.AutoJoin || c.Deflate || c.Bare || c.Filtered > 0 || c.Baseline):
-		return inputf("--auto-join, --deflate, --bare, --filtered and --baseline are tapecast's: leave them out with --protocol %s", c.Target.Protocol)
+	case c.Template != "" && (c.Replay != nil || c.Baseline || c.Target.Foreign()):
+		return job.Inputf("--value-template goes neither with a recording, nor with --baseline, nor with --protocol")
+	case c.Target.Foreign() && (c.AutoJoin || c.Deflate || c.Bare || c.Filtered > 0 || c.Baseline):
+		return job.Inputf("--auto-join, --deflate, --bare, --filtered and --baseline are tapecast's: leave them out with --protocol %s", c.Target.Protocol)
 	case c.Clients < 1:
-		return inputf("--clients %d: at least one is needed", c.Clients)
+		return job.Inputf("--clients %d: at least one is needed", c.Clients)
 	case c.Clients < c.Procs:
-		return inputf("--procs %d is more than --clients %d", c.Procs, c.Clients)
+		return job.Inputf("--procs %d is more than --clients %d", c.Procs, c.Clients)
 	case len(c.Rooms) == 0:
-		return inputf("--rooms names no room")
+		return job.Inputf("--rooms names no room")
 	case c.Duration < time.Second:
-		return inputf("--duration %s: at least one second is needed for the gateway's CPU time to say something", c.Duration)
+		return job.Inputf("--duration %s: at least one second is needed for the gateway's CPU time to say something", c.Duration)
 	case c.Group < 0 || c.Group > 0 && (len(c.Rooms) != 1 || !strings.ContainsAny(c.Rooms[0], "{")):
-		return inputf("--group %d: groups have a room each, with {key} or, for groups of one, {user} in the name", c.Group)
+		return job.Inputf("--group %d: groups have a room each, with {key} or, for groups of one, {user} in the name", c.Group)
 	case c.Group > 0 && (c.AutoJoin || c.Baseline || c.Filtered > 0 || c.Keys > 1):
-		return inputf("--group goes with none of --auto-join, --baseline, --filtered and --keys")
+		return job.Inputf("--group goes with none of --auto-join, --baseline, --filtered and --keys")
 	case c.Group == 0 && c.Replay == nil && strings.Contains(strings.Join(c.Rooms, ""), "{"):
-		return inputf("--rooms %s: {key} and {user} need --group", strings.Join(c.Rooms, ","))
-	case len(c.Feeds) >= maxFeeds:
-		return inputf("%d feeds are more than %d", len(c.Feeds)+1, maxFeeds)
+		return job.Inputf("--rooms %s: {key} and {user} need --group", strings.Join(c.Rooms, ","))
+	case len(c.Feeds) >= job.MaxFeeds:
+		return job.Inputf("%d feeds are more than %d", len(c.Feeds)+1, job.MaxFeeds)
 	case len(c.Feeds) > 0 && (c.Bare || c.Baseline):
-		return inputf("several feeds go neither with --bare nor with --baseline")
+		return job.Inputf("several feeds go neither with --bare nor with --baseline")
 	case c.Bare && len(c.Rooms) > 1:
-		return inputf("--bare with %d rooms: a connection may be in one bare room only", len(c.Rooms))
+		return job.Inputf("--bare with %d rooms: a connection may be in one bare room only", len(c.Rooms))
 	case c.Filtered < 0 || c.Filtered > 0 && c.Keys < 2:
-		return inputf("--filtered %d: it takes --keys, and Kafka, for there to be keys", c.Filtered)
+		return job.Inputf("--filtered %d: it takes --keys, and Kafka, for there to be keys", c.Filtered)
 	case c.Paired && c.Stalled+c.Slow == 0:
-		return inputf("--paired compares with and without stalled clients: give --stalled")
+		return job.Inputf("--paired compares with and without stalled clients: give --stalled")
 	case c.Slow < 0 || c.SlowRate < 1:
-		return inputf("--slow %d at --slow-rate %d: slow clients read something", c.Slow, c.SlowRate)
+		return job.Inputf("--slow %d at --slow-rate %d: slow clients read something", c.Slow, c.SlowRate)
 	case c.Stalled+c.Slow > 0 && strings.Contains(strings.Join(c.Rooms, ""), "{user}"):
-		return inputf("--stalled and --slow are further clients: nothing would be sent to their own rooms")
+		return job.Inputf("--stalled and --slow are further clients: nothing would be sent to their own rooms")
 	case c.RawBatch < 0 || c.RawBatch > 1 && !c.Baseline:
-		return inputf("--baseline-batch %d: so many messages at least one, and with --baseline only", c.RawBatch)
+		return job.Inputf("--baseline-batch %d: so many messages at least one, and with --baseline only", c.RawBatch)
 	case c.Paired && c.Baseline:
-		return inputf("both --paired and --baseline are given: keep one")
+		return job.Inputf("both --paired and --baseline are given: keep one")
 	case c.OrdersRate > 0 && !c.Target.Direct && c.OrdersTopic == "":
-		return inputf("--orders over Kafka needs --orders-topic, whose records are routed by their key")
+		return job.Inputf("--orders over Kafka needs --orders-topic, whose records are routed by their key")
 	}
 	if c.Replay != nil {
 		if err := c.Replay.check(c); err != nil {
 			return err
 		}
-	} else if _, err := newValueShape(c.Size, c.Fields); err != nil {
-		return inputf("--size: %v", err)
+	} else if _, err := job.NewValueShape(c.Size, c.Fields); err != nil {
+		return job.Inputf("--size: %v", err)
 	}
-	if _, err := parseTemplate(c.Template); err != nil {
+	if _, err := job.ParseTemplate(c.Template); err != nil {
 		return err
 	}
 	if s, err := c.schedule(0); err != nil {
-		return inputf("--rate: %v", err)
-	} else if n := s.Before(int64(c.Warmup + c.Duration)); n > maxMessages {
-		return inputf("%d messages are more than the %d that one run may number", n, int64(maxMessages))
+		return job.Inputf("--rate: %v", err)
+	} else if n := s.Before(int64(c.Warmup + c.Duration)); n > job.MaxMessages {
+		return job.Inputf("%d messages are more than the %d that one run may number", n, int64(job.MaxMessages))
 	}
 	for _, f := range c.Feeds {
 		if err := f.check(c); err != nil {
@@ -303,31 +309,31 @@ func (c *FanoutConfig) check() error {
 		flag    string
 		clients int
 	}{{"--orders-clients", c.OrdersClients}, {"--filtered", c.Filtered}, {"--stalled", c.Stalled}, {"--slow", c.Slow}} {
-		if err := c.Target.checkOneProcess(few.flag, few.clients); err != nil {
+		if err := c.Target.CheckOneProcess(few.flag, few.clients); err != nil {
 			return err
 		}
 	}
-	return c.Target.checkDescriptors(c.Clients, c.Procs)
+	return c.Target.CheckDescriptors(c.Clients, c.Procs)
 }
 
 // fanoutRun is one leg under way.
 type fanoutRun struct {
 	cfg  FanoutConfig
-	end  endpoint
+	end  Endpoint
 	name string
 
-	readers, orders, stalled, slow, filtered *crew
+	readers, orders, stalled, slow, filtered *pool.Workers
 
 	samples []sample // of the gateway's metrics
 
-	pubs []publication // of each feed
+	pubs []publish.Publication // of each feed
 
 	follower *follower
 
-	raw    *worker
-	rawOut rawAnswer
+	raw    *pool.Worker
+	rawOut rawsend.Answer
 
 	abuse *abuse // nil: nobody is hostile
 }
 
-func (r *fanoutRun) logf(format string, args ...any) { logLine(r.cfg.Log, format, args...) }
+func (r *fanoutRun) logf(format string, args ...any) { text.LogLine(r.cfg.Log, format, args...) }

@@ -6,26 +6,32 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/pool"
+	"tapecast/bench/rawsend"
+	"tapecast/bench/scrape"
 )
 
 func (r *fanoutRun) startRaw(ctx context.Context) error {
 	c := r.cfg
-	if err := checkDescriptors(c.Clients, 1); err != nil {
+	if err := machine.CheckDescriptors(c.Clients, 1); err != nil {
 		return err
 	}
-	w, err := spawn(ctx, "rawsend", on(c.pinned(0)))
+	w, err := pool.Spawn(ctx, "rawsend", machine.On(c.pinned(0)))
 	if err != nil {
 		return err
 	}
 	r.raw = w
-	var a rawAnswer
-	if err := w.ask(RawJob{Clients: c.Clients, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Room: c.Rooms[0], Batch: c.RawBatch}, &a); err != nil {
+	var a rawsend.Answer
+	if err := w.Ask(rawsend.Job{Clients: c.Clients, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Room: c.Rooms[0], Batch: c.RawBatch}, &a); err != nil {
 		return err
 	}
 	if a.Err != "" {
 		return fmt.Errorf("cannot start rawsend: %s", a.Err)
 	}
-	r.end.addr, r.end.host, r.end.admin = a.Addr, a.Addr, adminPort{url: a.Admin}
+	r.end.Addr, r.end.Host, r.end.Admin = a.Addr, a.Addr, scrape.Port{URL: a.Admin}
 	return nil
 }
 
@@ -37,67 +43,67 @@ func (c *FanoutConfig) pinned(cpu int) []int {
 	return []int{cpu}
 }
 
-// connect starts the client processes and brings all clients in.
-func (r *fanoutRun) connect(ctx context.Context) (*Hist, error) {
+// Connect starts the client processes and brings all clients in.
+func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 	c := r.cfg
-	job := r.job(r.end)
-	job.CPUs = c.pinned(runtime.NumCPU() - 1)
+	j := r.job(r.end)
+	j.CPUs = c.pinned(runtime.NumCPU() - 1)
 	if c.Abuse != nil {
 		if err := r.startAbuse(ctx); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	if r.readers, err = newCrew(ctx, job, c.Procs); err != nil {
+	if r.readers, err = pool.Start(ctx, j, c.Procs); err != nil {
 		return nil, err
 	}
-	crews := []*crew{r.readers}
+	crews := []*pool.Workers{r.readers}
 	if c.OrdersRate > 0 && r.name != legRawsend {
-		j := job
+		j := j
 		j.First, j.Clients, j.Size, j.Fields = c.Clients, c.OrdersClients, orderSize, ""
-		j.Rooms, j.Auto, j.Deals = []string{c.OrdersRoom}, false, []deal{c.orderDeal()}
+		j.Rooms, j.Auto, j.Deals = []string{c.OrdersRoom}, false, []job.Assignment{c.orderDeal()}
 		j.Stamp, j.Prefer, j.Bare, j.Pace = true, true, false, 0
-		if r.orders, err = newCrew(ctx, j, 1); err != nil {
+		if r.orders, err = pool.Start(ctx, j, 1); err != nil {
 			return nil, err
 		}
 		crews = append(crews, r.orders)
 	}
 	if c.Filtered > 0 {
-		j := job
+		j := j
 		j.First, j.Clients, j.Check = c.Clients+c.OrdersClients+c.Stalled, c.Filtered, false
 		for k := range min(cmp.Or(c.FilterKeys, 5), c.Keys) {
-			j.Filter = append(j.Filter, keyName(int64(k)))
+			j.Filter = append(j.Filter, job.KeyName(int64(k)))
 		}
-		if r.filtered, err = newCrew(ctx, j, 1); err != nil {
+		if r.filtered, err = pool.Start(ctx, j, 1); err != nil {
 			return nil, err
 		}
 		crews = append(crews, r.filtered)
 	}
 	if c.Stalled > 0 {
-		j := job
+		j := j
 		j.First, j.Clients = c.Clients+c.OrdersClients, c.Stalled
-		if r.stalled, err = newCrew(ctx, j, 1); err != nil {
+		if r.stalled, err = pool.Start(ctx, j, 1); err != nil {
 			return nil, err
 		}
 		crews = append(crews, r.stalled)
 	}
 	if c.Slow > 0 {
-		j := job
+		j := j
 		j.First, j.Clients = c.Clients+c.OrdersClients+c.Stalled+c.Filtered, c.Slow
-		if r.slow, err = newCrew(ctx, j, 1); err != nil {
+		if r.slow, err = pool.Start(ctx, j, 1); err != nil {
 			return nil, err
 		}
 		crews = append(crews, r.slow)
 	}
-	hand := NewHist()
+	hand := job.NewHist()
 	for _, w := range crews {
 		began := time.Now()
-		s, err := w.connect(w.clients)
+		s, err := w.Connect(w.Clients)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			return nil, inputf("%v", err)
+			return nil, job.Inputf("%v", err)
 		}
 		r.logf("%d clients joined in %.1f s", s.Joined, time.Since(began).Seconds())
 		hand.Merge(s.Handshake)

@@ -1,25 +1,28 @@
 package bench
 
 import (
-	"strconv"
 	"strings"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/publish"
 )
 
 // groups is how many groups the clients form.
 func (c *FanoutConfig) groups() int { return (c.Clients + c.Group - 1) / max(c.Group, 1) }
 
 // deals say of each feed who gets what; the main one is first.
-func (c *FanoutConfig) deals() []deal {
-	main := deal{Streams: int64(len(c.Rooms) * c.Keys), Rooms: c.Rooms}
+func (c *FanoutConfig) deals() []job.Assignment {
+	main := job.Assignment{Streams: int64(len(c.Rooms) * c.Keys), Rooms: c.Rooms}
 	if c.Group > 0 {
 		main.Streams, main.Each = int64(c.groups()), 1
 	}
 	if r := c.recorded; r != nil {
-		main.Round, main.Streams = &r.round, int64(len(r.Keys))
+		main.Round, main.Streams = &r.Round, int64(len(r.Keys))
 	}
-	all := []deal{main}
+	all := []job.Assignment{main}
 	for _, f := range c.Feeds {
-		d := deal{Streams: int64(f.Streams), Each: f.Each, Zipf: f.Zipf, Rooms: []string{f.Room}}
+		d := job.Assignment{Streams: int64(f.Streams), Each: f.Each, Zipf: f.Zipf, Rooms: []string{f.Room}}
 		if strings.Contains(f.Room, "{user}") {
 			d.Streams, d.Each = int64(c.Clients), 1
 		}
@@ -30,26 +33,26 @@ func (c *FanoutConfig) deals() []deal {
 
 func (f *Feed) check(c *FanoutConfig) error {
 	keyed := strings.Contains(f.Room, "{key}")
-	switch s, err := NewSchedule(0, f.Rate); {
+	switch s, err := job.NewSchedule(0, f.Rate); {
 	case err != nil:
-		return inputf("the rate of %s: %v", f.Name, err)
-	case s.Before(int64(c.Warmup+c.Duration)) > feedSpan:
-		return inputf("%s: more messages than the %d that one of several feeds may number", f.Name, feedSpan)
+		return job.Inputf("the rate of %s: %v", f.Name, err)
+	case s.Before(int64(c.Warmup+c.Duration)) > job.FeedSpan:
+		return job.Inputf("%s: more messages than the %d that one of several feeds may number", f.Name, job.FeedSpan)
 	case keyed && (f.Streams < 1 || f.Each < 1 || f.Each > f.Streams):
-		return inputf("%s: a client can't join %d of %d rooms", f.Name, f.Each, f.Streams)
+		return job.Inputf("%s: a client can't join %d of %d rooms", f.Name, f.Each, f.Streams)
 	case f.Zipf < 0 || f.Zipf > 3:
-		return inputf("%s: a Zipf exponent of %v is out of range (0 to 3)", f.Name, f.Zipf)
+		return job.Inputf("%s: a Zipf exponent of %v is out of range (0 to 3)", f.Name, f.Zipf)
 	case !c.Target.Direct && f.Topic == "":
-		return inputf("%s over Kafka needs a topic, whose records are routed by their key", f.Name)
+		return job.Inputf("%s over Kafka needs a topic, whose records are routed by their key", f.Name)
 	}
 	return nil
 }
 
 // job is what the readers are told.
-func (r *fanoutRun) job(e endpoint) Job {
+func (r *fanoutRun) job(e Endpoint) job.Job {
 	c := r.cfg
-	j := Job{
-		Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
+	j := job.Job{
+		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: c.Target.CA, Path: e.Path, Sources: e.Sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
 		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Deals: c.deals(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
 		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf, Speech: c.Target.Speech,
 		Wrapped: c.Template != "",
@@ -69,34 +72,36 @@ func (r *fanoutRun) job(e endpoint) Job {
 	return j
 }
 
-// schedule is that of the main feed.
-func (c *FanoutConfig) schedule(start int64) (Schedule, error) {
+// Schedule is that of the main feed.
+func (c *FanoutConfig) schedule(start int64) (job.Schedule, error) {
 	if r := c.recorded; r != nil && r.Due != nil {
-		return Schedule{Start: start, round: &r.round}, nil
+		s := job.Schedule{Start: start}
+		s.Follow(&r.Round)
+		return s, nil
 	}
-	return NewSchedule(start, c.Rate)
+	return job.NewSchedule(start, c.Rate)
 }
 
-// shape is that of what is published.
-func (c *FanoutConfig) shape() (valueShape, error) {
+// Shape is that of what is published.
+func (c *FanoutConfig) shape() (job.ValueShape, error) {
 	if c.recorded != nil {
-		return newStampShape(c.recorded.values), nil
+		return job.NewStampShape(c.recorded.values), nil
 	}
-	return newValueShape(c.Size, c.Fields)
+	return job.NewValueShape(c.Size, c.Fields)
 }
 
-// plan says when everything is due, and prepares what is published of each feed.
-func (r *fanoutRun) plan() (plan, error) {
+// Timing says when everything is due, and prepares what is published of each feed.
+func (r *fanoutRun) plan() (job.Timing, error) {
 	c := r.cfg
-	p := plan{Anchor: anchor()}
-	start := monotonicIn(leadTime) + p.Anchor
+	p := job.Timing{Anchor: machine.Anchor()}
+	start := machine.MonotonicIn(leadTime) + p.Anchor
 	p.From = start + int64(c.Warmup)
 	p.To = p.From + int64(c.Duration)
 	shape, err := c.shape()
 	if err != nil {
 		return p, err
 	}
-	wrap, err := parseTemplate(c.Template)
+	wrap, err := job.ParseTemplate(c.Template)
 	if err != nil {
 		return p, err
 	}
@@ -104,49 +109,47 @@ func (r *fanoutRun) plan() (plan, error) {
 	for k, d := range c.deals() {
 		s, err := c.schedule(start)
 		if k > 0 {
-			s, err = NewSchedule(start, c.Feeds[k-1].Rate)
+			s, err = job.NewSchedule(start, c.Feeds[k-1].Rate)
 		}
 		if err != nil {
-			return p, inputf("--rate: %v", err)
+			return p, job.Inputf("--rate: %v", err)
 		}
-		one := course{Schedule: s, Warm: s.Before(p.From - 1), Total: s.Before(p.To - 1)}
+		one := job.FeedTiming{Schedule: s, Warm: s.Before(p.From - 1), Total: s.Before(p.To - 1)}
 		if k == 0 {
 			p.Schedule, p.Warm, p.Total = s, one.Warm, one.Total
 		} else {
 			p.More = append(p.More, one)
 		}
-		r.pubs = append(r.pubs, publication{
-			schedule: s, anchor: p.Anchor, total: one.Total, base: int64(k) * feedSpan, shape: shape, deal: d,
-			template: wrap,
+		r.pubs = append(r.pubs, publish.Publication{
+			Schedule: s, Anchor: p.Anchor, Total: one.Total, Base: int64(k) * job.FeedSpan, Shape: shape, Deal: d,
+			Template: wrap,
 		})
 	}
 	return p, nil
 }
 
-func keyName(n int64) string { return "k" + strconv.FormatInt(n, 10) }
-
 // orderSize is the size of a message to a single user.
 const orderSize = 128
 
 // orderDeal says which order is whose.
-func (c *FanoutConfig) orderDeal() deal {
-	return deal{Streams: int64(c.OrdersClients), Each: 1, Rooms: []string{c.OrdersRoom}, First: c.Clients}
+func (c *FanoutConfig) orderDeal() job.Assignment {
+	return job.Assignment{Streams: int64(c.OrdersClients), Each: 1, Rooms: []string{c.OrdersRoom}, First: c.Clients}
 }
 
 // orderPublication is what is published to single users.
-func (r *fanoutRun) orderPublication(anchor int64, start int64) (publication, error) {
+func (r *fanoutRun) orderPublication(anchor int64, start int64) (publish.Publication, error) {
 	c := r.cfg
-	s, err := NewSchedule(start, c.OrdersRate)
+	s, err := job.NewSchedule(start, c.OrdersRate)
 	if err != nil {
-		return publication{}, inputf("--orders: %v", err)
+		return publish.Publication{}, job.Inputf("--orders: %v", err)
 	}
-	shape, err := newValueShape(orderSize, "")
+	shape, err := job.NewValueShape(orderSize, "")
 	if err != nil {
-		return publication{}, err
+		return publish.Publication{}, err
 	}
-	wrap, err := parseTemplate(c.Template)
-	return publication{
-		schedule: s, anchor: anchor, shape: shape, deal: c.orderDeal(), template: wrap,
-		total: s.Before(start + int64(c.Warmup+c.Duration) - 1),
+	wrap, err := job.ParseTemplate(c.Template)
+	return publish.Publication{
+		Schedule: s, Anchor: anchor, Shape: shape, Deal: c.orderDeal(), Template: wrap,
+		Total: s.Before(start + int64(c.Warmup+c.Duration) - 1),
 	}, err
 }

@@ -2,14 +2,19 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/pool"
+	"tapecast/bench/publish"
+	"tapecast/bench/scrape"
 )
 
 // leadTime is what workers get to learn of a run before its first message is due.
 const leadTime = 500 * time.Millisecond
 
-// run makes one leg: connects everybody, publishes, and gathers.
+// Run makes one leg: connects everybody, publishes, and gathers.
 func (r *fanoutRun) run(ctx context.Context) (*Leg, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -19,19 +24,19 @@ func (r *fanoutRun) run(ctx context.Context) (*Leg, error) {
 			return nil, err
 		}
 	}
-	m := legMetrics{scraper: newScraper(r.end.admin)}
+	m := legMetrics{scraper: scrape.New(r.end.Admin)}
 	var err error
-	if m.before, err = m.scraper.scrape(ctx); err != nil {
+	if m.before, err = m.scraper.Scrape(ctx); err != nil {
 		return nil, err
 	}
 	hand, err := r.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := pause(ctx, r.cfg.settle); err != nil {
+	if err := machine.Pause(ctx, r.cfg.settle); err != nil {
 		return nil, err
 	}
-	if m.joined, err = m.scraper.scrape(ctx); err != nil {
+	if m.joined, err = m.scraper.Scrape(ctx); err != nil {
 		return nil, err
 	}
 	leg := &Leg{Name: r.name, Clients: r.cfg.Clients, Handshake: hand.Quantiles()}
@@ -42,14 +47,14 @@ func (r *fanoutRun) run(ctx context.Context) (*Leg, error) {
 		return nil, err
 	}
 	r.stop()
-	return leg, pause(ctx, r.cfg.settle) // the next leg finds the gateway at rest
+	return leg, machine.Pause(ctx, r.cfg.settle) // the next leg finds the gateway at rest
 }
 
-// stop ends all processes of the leg.
+// Stop ends all processes of the leg.
 func (r *fanoutRun) stop() {
-	for _, c := range []*crew{r.readers, r.orders, r.stalled, r.slow, r.filtered} {
+	for _, c := range []*pool.Workers{r.readers, r.orders, r.stalled, r.slow, r.filtered} {
 		if c != nil {
-			c.stop()
+			c.Stop()
 		}
 	}
 	r.readers, r.orders, r.stalled, r.slow, r.filtered = nil, nil, nil, nil, nil
@@ -58,17 +63,17 @@ func (r *fanoutRun) stop() {
 		r.abuse = nil
 	}
 	if r.raw != nil {
-		r.raw.stop()
+		r.raw.Stop()
 		r.raw = nil
 	}
 }
 
 // legMetrics are the looks at the gateway's metrics.
 type legMetrics struct {
-	scraper                         *scraper
-	before, joined, from, to, after Metrics
-	heapFrom, heapTo                Metrics // just before and after the window
-	own                             float64 // CPU seconds of this process in the window
+	scraper                         *scrape.Scraper
+	before, joined, from, to, after scrape.Metrics
+	heapFrom, heapTo                scrape.Metrics // just before and after the window
+	own                             float64        // CPU seconds of this process in the window
 }
 
 // measure publishes and reads, from the first message to the last.
@@ -78,17 +83,17 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 	if err != nil {
 		return err
 	}
-	if err := r.readers.run(p); err != nil {
+	if err := r.readers.Run(p); err != nil {
 		return err
 	}
 	r.follower = &follower{crew: r.readers, scraper: m.scraper, plan: p, every: intervalOf(c.Duration), show: r.progress()}
-	r.pubs[0].longest = &r.follower.lag
+	r.pubs[0].Longest = &r.follower.lag
 	jobs := []func() error{func() error { return r.publishMain(ctx, p, leg) }}
-	leg.feedsPublished = make([]Published, len(c.Feeds))
+	leg.feedsPublished = make([]publish.Published, len(c.Feeds))
 	for k, f := range c.Feeds {
 		jobs = append(jobs, func() error { return r.publish(ctx, &r.pubs[k+1], f.Topic, &leg.feedsPublished[k]) })
 	}
-	var orders publication
+	var orders publish.Publication
 	if r.orders != nil {
 		if orders, err = r.runOrders(p); err != nil {
 			return err
@@ -96,43 +101,43 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 		jobs = append(jobs, func() error { return r.publish(ctx, &orders, c.OrdersTopic, &leg.ordersPublisher) })
 	}
 	if r.filtered != nil {
-		if err := r.filtered.run(p); err != nil {
+		if err := r.filtered.Run(p); err != nil {
 			return err
 		}
 	}
 	if r.stalled != nil {
-		if err := r.stalled.run(p); err != nil {
+		if err := r.stalled.Run(p); err != nil {
 			return err
 		}
-		if _, err := r.stalled.tellAll(order{Op: "stall", From: p.From - p.Anchor, To: p.From - p.Anchor + int64(c.StallFor)}); err != nil {
+		if _, err := r.stalled.TellAll(job.Order{Op: "stall", From: p.From - p.Anchor, To: p.From - p.Anchor + int64(c.StallFor)}); err != nil {
 			return err
 		}
 	}
 	if r.slow != nil {
-		if err := r.slow.run(p); err != nil {
+		if err := r.slow.Run(p); err != nil {
 			return err
 		}
 		from := p.From - p.Anchor
-		if _, err := r.slow.tellAll(order{Op: "sip", Sip: &sipOrder{From: from, To: from + int64(c.StallFor), Rate: c.SlowRate}}); err != nil {
+		if _, err := r.slow.TellAll(job.Order{Op: "sip", Sip: &job.SipOrder{From: from, To: from + int64(c.StallFor), Rate: c.SlowRate}}); err != nil {
 			return err
 		}
 	}
 	if c.Churn != nil {
-		if _, err := r.readers.ask(func(w *worker) order { return c.Churn.order(w, c.Clients, p) }); err != nil {
+		if _, err := r.readers.Ask(func(w *pool.Worker) job.Order { return c.Churn.order(w, c.Clients, p) }); err != nil {
 			return err
 		}
 	}
 	if c.Storm != nil {
-		if _, err := r.readers.tellAll(c.Storm.order(p)); err != nil {
+		if _, err := r.readers.TellAll(c.Storm.order(p)); err != nil {
 			return err
 		}
 		jobs = append(jobs, func() error { return r.sampleUntil(ctx, m.scraper, 200*time.Millisecond, p.To-p.Anchor) })
 	}
 	if c.Abuse != nil {
-		if _, err := r.readers.tellAll(c.Abuse.order(p)); err != nil {
+		if _, err := r.readers.TellAll(c.Abuse.order(p)); err != nil {
 			return err
 		}
-		jobs = append(jobs, func() error { return r.abuse.run(ctx, m.scraper, r.end.admin, p) })
+		jobs = append(jobs, func() error { return r.abuse.run(ctx, m.scraper, r.end.Admin, p) })
 	}
 	if c.Soak != nil {
 		leg.Soak = &SoakReport{}
@@ -153,33 +158,33 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 	if err != nil {
 		return err
 	}
-	total := r.pubs[0].total
+	total := r.pubs[0].Total
 	if r.raw != nil {
 		total = r.rawOut.Total
-		leg.Raw = &RawReport{Messages: total, Scheduled: r.pubs[0].total, Dropped: r.rawOut.Dropped, Short: r.rawOut.Short}
+		leg.Raw = &RawReport{Messages: total, Scheduled: r.pubs[0].Total, Dropped: r.rawOut.Dropped, Short: r.rawOut.Short}
 	}
-	return r.gather(ctx, m, p, total, orders.total, leg)
+	return r.gather(ctx, m, p, total, orders.Total, leg)
 }
 
 // runOrders tells the clients of single users about their run: its window is
 // that of the others.
-func (r *fanoutRun) runOrders(p plan) (publication, error) {
+func (r *fanoutRun) runOrders(p job.Timing) (publish.Publication, error) {
 	pub, err := r.orderPublication(p.Anchor, p.Schedule.Start)
 	if err != nil {
 		return pub, err
 	}
-	p.Schedule = pub.schedule
+	p.Schedule = pub.Schedule
 	p.Warm = p.Schedule.Before(p.From - 1)
-	p.More, p.Total = nil, pub.total
-	return pub, r.orders.run(p)
+	p.More, p.Total = nil, pub.Total
+	return pub, r.orders.Run(p)
 }
 
 // watch looks at the metrics when the window begins and ends, and waits until
 // the publishers are done.
-func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p plan, done <-chan error, jobs int) error {
+func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p job.Timing, done <-chan error, jobs int) error {
 	until := func(t int64) error {
 		for {
-			left := time.Duration(t - p.Anchor - monotonicIn(0))
+			left := time.Duration(t - p.Anchor - machine.MonotonicIn(0))
 			if left <= 0 {
 				return nil
 			}
@@ -205,17 +210,17 @@ func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p plan, done <-cha
 	if err := until(p.From); err != nil {
 		return err
 	}
-	if m.from, err = m.scraper.midRun(ctx); err != nil {
+	if m.from, err = m.scraper.MidRun(ctx); err != nil {
 		return err
 	}
-	own := cpuTime()
+	own := machine.CpuTime()
 	if err := until(p.To); err != nil {
 		return err
 	}
-	if m.to, err = m.scraper.midRun(ctx); err != nil {
+	if m.to, err = m.scraper.MidRun(ctx); err != nil {
 		return err
 	}
-	m.own = cpuTime() - own
+	m.own = machine.CpuTime() - own
 	if m.heapTo, err = r.lookAtHeap(ctx, m); err != nil {
 		return err
 	}
@@ -234,42 +239,42 @@ func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p plan, done <-cha
 
 // lookAtHeap reads the metrics for what they say of memory: outside of the
 // window, since a collection takes CPU time.
-func (r *fanoutRun) lookAtHeap(ctx context.Context, m *legMetrics) (Metrics, error) {
+func (r *fanoutRun) lookAtHeap(ctx context.Context, m *legMetrics) (scrape.Metrics, error) {
 	if r.cfg.GC && r.raw == nil {
-		if err := collect(ctx, r.end.admin); err != nil {
+		if err := collect(ctx, r.end.Admin); err != nil {
 			return nil, err
 		}
 	}
-	return m.scraper.midRun(ctx)
+	return m.scraper.MidRun(ctx)
 }
 
-func (r *fanoutRun) publishMain(ctx context.Context, p plan, leg *Leg) error {
+func (r *fanoutRun) publishMain(ctx context.Context, p job.Timing, leg *Leg) error {
 	if r.raw != nil {
-		return r.raw.ask(order{Op: "run", Plan: p, Total: r.pubs[0].total}, &r.rawOut)
+		return r.raw.Ask(job.Order{Op: "run", Plan: p, Total: r.pubs[0].Total}, &r.rawOut)
 	}
 	return r.publish(ctx, &r.pubs[0], r.cfg.Target.Topic, &leg.publisher)
 }
 
-func (r *fanoutRun) publish(ctx context.Context, pub *publication, topic string, out *Published) error {
+func (r *fanoutRun) publish(ctx context.Context, pub *publish.Publication, topic string, out *publish.Published) error {
 	to, err := r.cfg.Target.sink(ctx, r.end, topic)
 	if err != nil {
 		return err
 	}
-	*out, err = pub.publish(ctx, to)
+	*out, err = pub.Publish(ctx, to)
 	return err
 }
 
 // gather collects what all clients got.
-func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, orders int64, leg *Leg) error {
+func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p job.Timing, total, orders int64, leg *Leg) error {
 	var further []int64
 	for _, pub := range r.pubs[1:] {
-		further = append(further, pub.total)
+		further = append(further, pub.Total)
 	}
-	t, last, err := r.readers.finishAll(total, r.cfg.Drain, further...)
+	t, last, err := r.readers.FinishAll(total, r.cfg.Drain, further...)
 	if err != nil {
 		return err
 	}
-	leg.ClockError = float64(r.readers.clockError()) / 1e6
+	leg.ClockError = float64(r.readers.ClockError()) / 1e6
 	leg.fill(&r.cfg, t, m)
 	leg.Curve = curve(t.Latency)
 	if r.cfg.Soak == nil {
@@ -283,22 +288,22 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 		leg.Churn = newChurnReport(r.cfg.Churn, t.Churn)
 	}
 	if r.orders != nil {
-		o, err := r.orders.finish(orders, r.cfg.Drain)
+		o, err := r.orders.Finish(orders, r.cfg.Drain)
 		if err != nil {
 			return err
 		}
 		leg.Orders = newOrdersReport(o, leg.ordersPublisher)
 	}
 	if r.filtered != nil {
-		f, err := r.filtered.finish(0, 0, make([]int64, len(further))...) // what they should have got is not known here
+		f, err := r.filtered.Finish(0, 0, make([]int64, len(further))...) // what they should have got is not known here
 		if err != nil {
 			return err
 		}
 		leg.Filtered = &FilteredReport{Clients: f.Clients, Gone: f.Gone, Frames: f.Frames, Doubled: f.Doubled, Late: f.Late, Invalid: f.Invalid}
 	}
 	if r.slow != nil {
-		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - monotonicIn(0))
-		s, err := r.slow.finish(total, max(left, 0)+5*time.Second, further...)
+		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - machine.MonotonicIn(0))
+		s, err := r.slow.Finish(total, max(left, 0)+5*time.Second, further...)
 		if err != nil {
 			return err
 		}
@@ -306,14 +311,14 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 	}
 	if r.stalled != nil {
 		// They come back when the stall is over, and have lost what retention took.
-		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - monotonicIn(0))
-		s, err := r.stalled.finish(total, max(left, 0)+5*time.Second, further...)
+		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - machine.MonotonicIn(0))
+		s, err := r.stalled.Finish(total, max(left, 0)+5*time.Second, further...)
 		if err != nil {
 			return err
 		}
 		leg.Stalled = newStalledReport(s)
 	}
-	if m.after, err = m.scraper.midRun(ctx); err != nil {
+	if m.after, err = m.scraper.MidRun(ctx); err != nil {
 		return err
 	}
 	leg.memory(m)
@@ -325,14 +330,4 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p plan, total, or
 		leg.Soak.judge(leg, r.cfg.Soak.MostGrowth)
 	}
 	return nil
-}
-
-// pause waits, unless the run is called off.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return errors.New("called off")
-	case <-time.After(d):
-		return nil
-	}
 }

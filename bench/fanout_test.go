@@ -7,6 +7,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/scrape"
 )
 
 func (g *gate) fanout() FanoutConfig {
@@ -25,7 +29,7 @@ func TestFanout(t *testing.T) {
 	cfg := g.fanout()
 	cfg.OrdersRate, cfg.OrdersClients = 50, 4
 	res, err := Fanout(t.Context(), cfg)
-	var invalid *InvalidError // a busy machine makes the bench late; that is not what is tested
+	var invalid *job.InvalidError // a busy machine makes the bench late; that is not what is tested
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
@@ -69,8 +73,8 @@ func TestFanoutTellsLoss(t *testing.T) {
 	cfg := g.fanout()
 	cfg.Procs, cfg.Bare, cfg.Drain = 1, true, time.Second
 	res, err := Fanout(t.Context(), cfg)
-	var fault *FaultError
-	var invalid *InvalidError
+	var fault *job.FaultError
+	var invalid *job.InvalidError
 	if !errors.As(err, &fault) && !errors.As(err, &invalid) {
 		t.Fatalf("%v", err)
 	}
@@ -95,7 +99,7 @@ func testBaseline(t *testing.T, batch int) {
 	cfg := g.fanout()
 	cfg.Procs, cfg.Baseline, cfg.RawBatch = 1, true, batch
 	res, err := Fanout(t.Context(), cfg)
-	var invalid *InvalidError
+	var invalid *job.InvalidError
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
@@ -117,7 +121,7 @@ func TestFanoutStalled(t *testing.T) {
 	cfg := g.fanout()
 	cfg.Procs, cfg.Stalled, cfg.Paired = 1, 2, true
 	res, err := Fanout(t.Context(), cfg)
-	var invalid *InvalidError
+	var invalid *job.InvalidError
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
@@ -139,7 +143,7 @@ func TestFanoutBadInput(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		_, err := Fanout(ctx, cfg)
-		var input *InputError
+		var input *job.InputError
 		if !errors.As(err, &input) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v; want %q in one line", err, want)
 		}
@@ -148,8 +152,8 @@ func TestFanoutBadInput(t *testing.T) {
 	f("connection refused", func(c *FanoutConfig) { c.Target.Admin = "http://127.0.0.1:1" })
 	f("no ws://", func(c *FanoutConfig) { c.Target.URL = "http://127.0.0.1:1/ws" })
 	f("cannot find", func(c *FanoutConfig) { c.Target.URL = "ws://no.such.host.invalid/ws" })
-	f("401 Unauthorized: bad token", func(c *FanoutConfig) { c.Target.Keys = Keys{Secret: "wrong"} })
-	f("401 Unauthorized: bad token", func(c *FanoutConfig) { c.Target.Keys = Keys{Token: "x.y.z"} })
+	f("401 Unauthorized: bad token", func(c *FanoutConfig) { c.Target.Keys = job.Keys{Secret: "wrong"} })
+	f("401 Unauthorized: bad token", func(c *FanoutConfig) { c.Target.Keys = job.Keys{Token: "x.y.z"} })
 	f("use --procs 51", func(c *FanoutConfig) { c.Clients, c.Procs = 1_000_000, 1; checkLimit(t, c) })
 	f("says how to publish", func(c *FanoutConfig) { c.Target.Direct = false })
 	f("keep one", func(c *FanoutConfig) { c.Target.Brokers = []string{"x:1"} })
@@ -167,22 +171,40 @@ func TestFanoutBadInput(t *testing.T) {
 // checkLimit makes the case of too many clients one that this machine agrees with.
 func checkLimit(t *testing.T, c *FanoutConfig) {
 	t.Helper()
-	if descriptorsFor(c.Clients, 1, 20_000) == nil || checkDescriptors(c.Clients, 1) == nil {
+	if machine.DescriptorsFor(c.Clients, 1, 20_000) == nil || machine.CheckDescriptors(c.Clients, 1) == nil {
 		t.Skip("the limit of descriptors is a million or more")
 	}
 }
 
-func TestDescriptorsFor(t *testing.T) {
-	f := func(clients, procs, limit int, want string) {
-		t.Helper()
-		err := descriptorsFor(clients, procs, limit)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Fatalf("%v; want %q", err, want)
-		}
+// A value is found and checked wherever an envelope has it, behind what looks like one too.
+func TestFanoutTemplate(t *testing.T) {
+	g := newGate(t, "secret")
+	cfg := g.fanout()
+	cfg.Template = `{"data":{"t":"x"},"seq":{{seq}},"inner":[{{value}}],"pos":"9:9","more":{"t":1}}`
+	res, err := measured(t, cfg)
+	leg := res.Legs[0]
+	if leg.Want == 0 || leg.Unique != leg.Want || len(leg.Faults) != 0 || leg.Latency.Count == 0 {
+		t.Fatalf("%v: %d of %d, %v", err, leg.Unique, leg.Want, leg.Faults)
 	}
-	f(19_936, 1, 20_000, "")
-	f(19_937, 1, 20_000, "use --procs 2")
-	f(30_000, 2, 20_000, "")
-	f(50_000, 2, 20_000, "enough for 39872 clients: use --procs 3")
-	f(10, 1, 60, "too small")
+	cfg.Baseline = true
+	if _, err := Fanout(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "--value-template goes neither") {
+		t.Error(err)
+	}
+}
+
+// Records that the gateway refused are the cause of what is lost; what was refused before
+// is not.
+func TestRefused(t *testing.T) {
+	const bad, rooms = `tapecast_ingest_bad_total{topic="a",reason="field"}`, "tapecast_rooms_refused_total"
+	from := scrape.Metrics{bad: 5, rooms: 2, `tapecast_ingest_bad_total{reason="json"}`: 3}
+	to := scrape.Metrics{bad: 705, rooms: 2, `tapecast_ingest_bad_total{reason="json"}`: 3, "tapecast_auth_refused_total": 9}
+	g := &Leg{Lost: 70_000, Refused: refusedRecords(from, to)}
+	g.judge(false)
+	if len(g.Faults) != 1 || !strings.Contains(g.Faults[0], "lost, since the gateway refused 700 records (field 700)") {
+		t.Errorf("%q", g.Faults)
+	}
+	g = &Leg{Lost: 70_000, Refused: refusedRecords(to, to)}
+	if g.judge(false); len(g.Faults) != 1 || g.Faults[0] != "70000 messages lost" {
+		t.Errorf("%q", g.Faults)
+	}
 }

@@ -17,6 +17,9 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/golang-jwt/jwt/v5"
+
+	"tapecast/bench/job"
+	"tapecast/bench/proto"
 )
 
 // gate is a small gateway: it speaks enough of the protocol for the bench's
@@ -97,7 +100,7 @@ func newGate(t *testing.T, secret string) *gate {
 }
 
 func (g *gate) target() Target {
-	return Target{URL: "ws://" + g.ln.Addr().String() + "/ws", Admin: g.admin.URL, Keys: Keys{Secret: g.secret}, Direct: true}
+	return Target{URL: "ws://" + g.ln.Addr().String() + "/ws", Admin: g.admin.URL, Keys: job.Keys{Secret: g.secret}, Direct: true}
 }
 
 func (g *gate) accept() {
@@ -143,30 +146,30 @@ func (g *gate) serve(c *gateConn) {
 		_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
 		return
 	}
-	_, _ = c.Write(appendServerFrame(appendAccept(nil, req.Header.Get("Sec-WebSocket-Key")), opText,
+	_, _ = c.Write(proto.AppendServerFrame(proto.AppendAccept(nil, req.Header.Get("Sec-WebSocket-Key")), proto.OpText,
 		[]byte(`{"jsonrpc":"2.0","method":"authenticated","params":{"userId":"`+c.user+`"}}`)))
 	if req.URL.Query().Get("join") != "manual" {
 		g.enter(c, []string{"prices", "orders:" + c.user, "user:" + c.user, "portfolio:" + c.user, "notifications:" + c.user}, nil)
 	}
 	for {
-		op, p, err := readClientFrame(in)
+		op, p, err := proto.ReadClientFrame(in)
 		if err != nil {
 			break
 		}
-		if op == opClose {
+		if op == proto.OpClose {
 			g.mu.Lock()
 			g.closes++
 			g.mu.Unlock()
-			_, _ = c.Write(appendServerFrame(nil, opClose, p))
+			_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpClose, p))
 			break
 		}
-		if op == opPing {
+		if op == proto.OpPing {
 			g.mu.Lock()
 			g.pings++
 			g.mu.Unlock()
 		}
-		var m gateRequest
-		if op == opText && json.Unmarshal(p, &m) == nil {
+		var m proto.Request
+		if op == proto.OpText && json.Unmarshal(p, &m) == nil {
 			g.request(c, &m)
 		}
 	}
@@ -175,22 +178,13 @@ func (g *gate) serve(c *gateConn) {
 	g.mu.Unlock()
 }
 
-type gateRequest struct {
-	Method string
-	ID     int
-	Params struct {
-		Join, Rooms []string
-		Since       map[string]map[string]any
-	}
-}
-
-func (g *gate) request(c *gateConn, m *gateRequest) {
+func (g *gate) request(c *gateConn, m *proto.Request) {
 	switch p := m.Params; {
 	case len(p.Join) > 0:
-		_, _ = c.Write(appendServerFrame(nil, opText, []byte(`{"jsonrpc":"2.0","id":1,"result":{}}`)))
+		_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText, []byte(`{"jsonrpc":"2.0","id":1,"result":{}}`)))
 		g.enter(c, p.Join, p.Since)
 	case m.Method == "ping":
-		_, _ = c.Write(appendServerFrame(nil, opText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"pong":1}}`, m.ID)))
+		_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"pong":1}}`, m.ID)))
 	case m.Method == "subscribe":
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -208,13 +202,13 @@ func (g *gate) request(c *gateConn, m *gateRequest) {
 	}
 }
 
-func (g *gate) answer(c *gateConn, m *gateRequest, status string) {
+func (g *gate) answer(c *gateConn, m *proto.Request, status string) {
 	var list []string
 	for _, r := range m.Params.Rooms {
 		list = append(list, fmt.Sprintf(`{"room":%q,"status":%q,"chain":true,"positions":{"epoch":"e","0":%d}}`,
 			r, status, 1000+g.offsets[r]-1))
 	}
-	_, _ = c.Write(appendServerFrame(nil, opText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"rooms":[%s]}}`, m.ID, strings.Join(list, ","))))
+	_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"rooms":[%s]}}`, m.ID, strings.Join(list, ","))))
 }
 
 func (g *gate) enter(c *gateConn, rooms []string, since map[string]map[string]any) {
@@ -230,7 +224,7 @@ func (g *gate) enter(c *gateConn, rooms []string, since map[string]map[string]an
 		}
 	}
 	b, _ := json.Marshal(at)
-	_, _ = c.Write(appendServerFrame(nil, opText, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"auto_subscribed","params":{"positions":%s}}`, b)))
+	_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"auto_subscribed","params":{"positions":%s}}`, b)))
 	g.catchUp(c, rooms, since)
 }
 
@@ -245,46 +239,29 @@ func (g *gate) catchUp(c *gateConn, rooms []string, since map[string]map[string]
 	}
 }
 
-func readClientFrame(in *bufio.Reader) (op byte, p []byte, err error) {
-	var h [2]byte
-	if _, err = io.ReadFull(in, h[:]); err != nil {
-		return 0, nil, err
+// enveloped wraps a value as the gateway does.
+func enveloped(room string, value []byte, n int64) []byte {
+	prev := ""
+	if n > 0 {
+		prev = fmt.Sprintf(`,"prev":"0:%d"`, 999+n)
 	}
-	n := int(h[1] & 127)
-	if h[1]&0x80 == 0 {
-		return 0, nil, fmt.Errorf("an unmasked frame")
-	}
-	if n == 126 {
-		var l [2]byte
-		if _, err = io.ReadFull(in, l[:]); err != nil {
-			return 0, nil, err
-		}
-		n = int(binary.BigEndian.Uint16(l[:]))
-	}
-	b := make([]byte, 4+n)
-	if _, err = io.ReadFull(in, b); err != nil {
-		return 0, nil, err
-	}
-	for i := range b[4:] {
-		b[4+i] ^= b[i&3]
-	}
-	return h[0] & 15, b[4:], nil
+	return fmt.Appendf(nil, `{"room":%q,"type":"price_update","pos":"0:%d"%s,"ts":1699123456789,"data":%s}`, room, 1000+n, prev, value)
 }
 
 // send gives a message to the members of a room.
 func (g *gate) send(room string, value []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	off, n := g.offsets[room], parseNumber(value)
-	if at := len(value) - stampSize; at > 0 && string(value[at:at+len(`,"@":`)]) == `,"@":` {
-		n = parseNumber(value[at:])
+	off, n := g.offsets[room], job.ParseNumber(value)
+	if at := len(value) - job.StampSize; at > 0 && string(value[at:at+len(`,"@":`)]) == `,"@":` {
+		n = job.ParseNumber(value[at:])
 	}
 	g.offsets[room]++
 	frame := value
 	if !g.bare {
-		frame = []byte(strings.Replace(string(envelope(value, off)), "prices", room, 1))
+		frame = enveloped(room, value, off)
 	}
-	b := appendServerFrame(nil, opText, frame)
+	b := proto.AppendServerFrame(nil, proto.OpText, frame)
 	g.tape[room] = append(g.tape[room], b)
 	for _, c := range g.order() {
 		for _, r := range c.rooms {
@@ -302,7 +279,7 @@ func (g *gate) send(room string, value []byte) {
 	}
 }
 
-// order is the order in which members are sent to.
+// Order is the order in which members are sent to.
 func (g *gate) order() []*gateConn {
 	out := slices.SortedFunc(maps.Keys(g.conns), func(a, b *gateConn) int { return a.n - b.n })
 	if len(out) == 0 || g.favourite {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/bench/job"
 )
 
 // measured runs a scenario, and lets pass that a busy machine made the bench late.
@@ -14,8 +16,8 @@ func measured(t *testing.T, cfg FanoutConfig) (*FanoutResult, error) {
 		t.Skip("takes seconds")
 	}
 	res, err := Fanout(t.Context(), cfg)
-	var invalid *InvalidError
-	var fault *FaultError
+	var invalid *job.InvalidError
+	var fault *job.FaultError
 	if err != nil && !errors.As(err, &invalid) && !errors.As(err, &fault) {
 		t.Fatal(err)
 	}
@@ -107,7 +109,7 @@ func TestPrivate(t *testing.T) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if room := "orders:" + userName(14); g.offsets[room] != 12 {
+	if room := "orders:" + job.UserName(14); g.offsets[room] != 12 {
 		t.Errorf("%s got %d messages", room, g.offsets[room])
 	}
 }
@@ -145,10 +147,10 @@ func TestPrivateFaults(t *testing.T) {
 	misrouted := func(as func(string) string) func(string, int64, []byte) [][]byte {
 		return func(user string, n int64, b []byte) [][]byte {
 			switch {
-			case user == userName(3) && n == order:
+			case user == job.UserName(3) && n == order:
 				held = b
 				return nil
-			case user == userName(4) && n == order+1:
+			case user == job.UserName(4) && n == order+1:
 				return [][]byte{[]byte(as(string(held))), b}
 			}
 			return [][]byte{b}
@@ -156,6 +158,6 @@ func TestPrivateFaults(t *testing.T) {
 	}
 	f("another user's", misrouted(func(s string) string { return s }), Leg{Lost: 1, Foreign: 1})
 	f("another user's, in an envelope made out to this one", misrouted(func(s string) string {
-		return strings.Replace(s, userName(3), userName(4), 1)
+		return strings.Replace(s, job.UserName(3), job.UserName(4), 1)
 	}), Leg{Lost: 1, Foreign: 1})
 }

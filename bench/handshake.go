@@ -4,6 +4,12 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/pool"
+	"tapecast/bench/scrape"
+	"tapecast/bench/text"
 )
 
 // HandshakeConfig measures handshakes, one after another or so many a second:
@@ -19,11 +25,11 @@ type HandshakeConfig struct {
 
 // HandshakeResult is what Handshake measured.
 type HandshakeResult struct {
-	Scenario string    `json:"scenario"`
-	Token    string    `json:"token"` // HS256, Ed25519 or fixed
-	Count    int       `json:"count"`
-	Asked    float64   `json:"asked_rate"` // a second; 0: one after another
-	Latency  Quantiles `json:"latency"`
+	Scenario string        `json:"scenario"`
+	Token    string        `json:"token"` // HS256, Ed25519 or fixed
+	Count    int           `json:"count"`
+	Asked    float64       `json:"asked_rate"` // a second; 0: one after another
+	Latency  job.Quantiles `json:"latency"`
 	// The gateway's CPU time in µs for each handshake, without and with the
 	// closing handshake and the end of the connection.
 	CPU      float64 `json:"gateway_cpu_us"`
@@ -49,21 +55,21 @@ func Handshake(ctx context.Context, cfg HandshakeConfig) (*HandshakeResult, erro
 		cfg.Settle = 2 * time.Second
 	}
 	if cfg.Rate < 0 {
-		return nil, inputf("--rate %v: handshakes a second, or 0 for one after another", cfg.Rate)
+		return nil, job.Inputf("--rate %v: handshakes a second, or 0 for one after another", cfg.Rate)
 	}
 	cfg.Batch = min(cfg.Batch, cfg.Count)
 	if cfg.Count < 1 {
-		return nil, inputf("--count %d: at least one is needed", cfg.Count)
+		return nil, job.Inputf("--count %d: at least one is needed", cfg.Count)
 	}
-	if err := cfg.Target.checkOneProcess("--batch", cfg.Batch); err != nil {
+	if err := cfg.Target.CheckOneProcess("--batch", cfg.Batch); err != nil {
 		return nil, err
 	}
-	e, err := cfg.Target.resolve(ctx)
+	e, err := cfg.Target.Resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	h := handshakes{cfg: cfg, end: e, scraper: newScraper(e.admin), latency: NewHist()}
-	res := &HandshakeResult{Scenario: "handshake", Token: cfg.Target.Keys.kind(), Count: cfg.Count, Asked: cfg.Rate}
+	h := handshakes{cfg: cfg, end: e, scraper: scrape.New(e.Admin), latency: job.NewHist()}
+	res := &HandshakeResult{Scenario: "handshake", Token: cfg.Target.Keys.Kind(), Count: cfg.Count, Asked: cfg.Rate}
 	if res.Background, err = h.background(ctx); err != nil {
 		return nil, err
 	}
@@ -72,7 +78,7 @@ func Handshake(ctx context.Context, cfg HandshakeConfig) (*HandshakeResult, erro
 		if err := h.batch(ctx, done, n); err != nil {
 			return nil, err
 		}
-		logLine(cfg.Log, "%d handshakes", done+n)
+		text.LogLine(cfg.Log, "%d handshakes", done+n)
 	}
 	each := 1e6 / float64(cfg.Count)
 	res.Latency = h.latency.Quantiles()
@@ -83,24 +89,11 @@ func Handshake(ctx context.Context, cfg HandshakeConfig) (*HandshakeResult, erro
 	return res, nil
 }
 
-// kind names what tokens are made with.
-func (k Keys) kind() string {
-	switch {
-	case k.Secret != "":
-		return "HS256"
-	case len(k.Ed25519) > 0:
-		return "Ed25519"
-	case k.Token != "":
-		return "fixed"
-	}
-	return "none"
-}
-
 type handshakes struct {
 	cfg        HandshakeConfig
-	end        endpoint
-	scraper    *scraper
-	latency    *Hist
+	end        Endpoint
+	scraper    *scrape.Scraper
+	latency    *job.Hist
 	open, shut spent
 }
 
@@ -109,8 +102,8 @@ type spent struct{ cpu, seconds float64 }
 
 // usage reads the gateway's CPU time.
 func (h *handshakes) usage(ctx context.Context) (spent, error) {
-	m, err := h.scraper.scrape(ctx)
-	return spent{m[metricCPU], float64(monotonicIn(0)) / 1e9}, err
+	m, err := h.scraper.Scrape(ctx)
+	return spent{m[scrape.MetricCPU], float64(machine.MonotonicIn(0)) / 1e9}, err
 }
 
 func (s *spent) add(from, to spent) {
@@ -124,7 +117,7 @@ func (h *handshakes) background(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := pause(ctx, h.cfg.Settle); err != nil {
+	if err := machine.Pause(ctx, h.cfg.Settle); err != nil {
 		return 0, err
 	}
 	b, err := h.usage(ctx)
@@ -137,35 +130,35 @@ func (h *handshakes) background(ctx context.Context) (float64, error) {
 func (h *handshakes) batch(ctx context.Context, first, n int) error {
 	inFlight := 1
 	if h.cfg.Rate > 0 {
-		inFlight = defaultInFlight
+		inFlight = job.DefaultInFlight
 	}
-	crew, err := newCrew(ctx, Job{
-		Addr: h.end.addr, Host: h.end.host, TLS: h.end.tls, CA: h.cfg.Target.CA, Path: h.end.path, Sources: h.end.sources, Keys: h.cfg.Target.Keys, Agents: h.cfg.Target.Agents,
+	crew, err := pool.Start(ctx, job.Job{
+		Addr: h.end.Addr, Host: h.end.Host, TLS: h.end.TLS, CA: h.cfg.Target.CA, Path: h.end.Path, Sources: h.end.Sources, Keys: h.cfg.Target.Keys, Agents: h.cfg.Target.Agents,
 		First: first, Clients: n, Size: orderSize, InFlight: inFlight, Rate: h.cfg.Rate,
 	}, 1)
 	if err != nil {
 		return err
 	}
-	defer crew.stop()
+	defer crew.Stop()
 	a, err := h.usage(ctx)
 	if err != nil {
 		return err
 	}
-	status, err := crew.connect(n)
+	status, err := crew.Connect(n)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return inputf("%v", err)
+		return job.Inputf("%v", err)
 	}
 	b, err := h.usage(ctx)
 	if err != nil {
 		return err
 	}
-	if err := crew.leave(); err != nil {
+	if err := crew.Leave(); err != nil {
 		return err
 	}
-	if err := pause(ctx, h.cfg.Settle/4); err != nil { // the gateway's side of the last closes
+	if err := machine.Pause(ctx, h.cfg.Settle/4); err != nil { // the gateway's side of the last closes
 		return err
 	}
 	c, err := h.usage(ctx)
@@ -180,15 +173,15 @@ func (h *handshakes) batch(ctx context.Context, first, n int) error {
 
 // WriteText writes the result as a table.
 func (r *HandshakeResult) WriteText(w io.Writer) error {
-	t := &table{}
+	t := &text.Table{}
 	pace := "one after another"
 	if r.Asked > 0 {
-		pace = number(r.Asked) + " a second"
+		pace = text.Number(r.Asked) + " a second"
 	}
-	t.line("handshake · %s, %s, %s token, to auto_subscribed", count(int64(r.Count)), pace, r.Token)
-	t.row("latency", "%s", r.Latency)
-	t.row("gateway", "CPU %.1f µs each, %.1f µs with closing", r.CPU, r.CPUClose)
-	t.row("  net", "CPU %.1f µs each, %.1f µs with closing, less %.4f cores that it uses at rest", r.NetCPU, r.NetCPUClose, r.Background)
-	t.row("rate", "%.0f/s", float64(r.Count)/r.Seconds)
-	return t.write(w)
+	t.Line("handshake · %s, %s, %s token, to auto_subscribed", text.Count(int64(r.Count)), pace, r.Token)
+	t.Row("latency", "%s", r.Latency)
+	t.Row("gateway", "CPU %.1f µs each, %.1f µs with closing", r.CPU, r.CPUClose)
+	t.Row("  net", "CPU %.1f µs each, %.1f µs with closing, less %.4f cores that it uses at rest", r.NetCPU, r.NetCPUClose, r.Background)
+	t.Row("rate", "%.0f/s", float64(r.Count)/r.Seconds)
+	return t.Write(w)
 }

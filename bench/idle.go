@@ -8,6 +8,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/pool"
+	"tapecast/bench/publish"
+	"tapecast/bench/scrape"
+	"tapecast/bench/text"
 )
 
 // IdleConfig measures what connections cost that have nothing to do: users of
@@ -38,7 +45,7 @@ type IdleStep struct {
 	Heap       float64 `json:"heap_in_use"`
 	Alloc      float64 `json:"heap_alloc"`
 	Goroutines float64 `json:"goroutines"`
-	metrics    Metrics
+	metrics    scrape.Metrics
 }
 
 // IdleResult is what Idle measured. Slopes are bytes for each connection more,
@@ -52,7 +59,7 @@ type IdleResult struct {
 	Alloc      float64            `json:"heap_alloc_per_connection"`
 	Goroutines float64            `json:"goroutines_per_connection"`
 	Parts      map[string]float64 `json:"parts"` // every other metric in bytes that grew, per connection
-	Handshake  Quantiles          `json:"handshake"`
+	Handshake  job.Quantiles      `json:"handshake"`
 }
 
 // Idle runs the measurement.
@@ -66,12 +73,12 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleResult, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	e, err := cfg.Target.resolve(ctx)
+	e, err := cfg.Target.Resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := newScraper(e.admin)
-	if _, err := s.scrape(ctx); err != nil {
+	s := scrape.New(e.Admin)
+	if _, err := s.Scrape(ctx); err != nil {
 		return nil, err
 	}
 	if cfg.Touch {
@@ -80,14 +87,14 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleResult, error) {
 		}
 	}
 	last := cfg.Steps[len(cfg.Steps)-1]
-	crew, err := newCrew(ctx, Job{
-		Addr: e.addr, Host: e.host, TLS: e.tls, CA: cfg.Target.CA, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys, Agents: cfg.Target.Agents,
+	crew, err := pool.Start(ctx, job.Job{
+		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: cfg.Target.CA, Path: e.Path, Sources: e.Sources, Keys: cfg.Target.Keys, Agents: cfg.Target.Agents,
 		Clients: last, Size: orderSize,
 	}, cfg.Procs)
 	if err != nil {
 		return nil, err
 	}
-	defer crew.stop()
+	defer crew.Stop()
 	res := &IdleResult{Scenario: "idle", Touched: cfg.Touch}
 	before := 0
 	for _, n := range cfg.Steps {
@@ -105,59 +112,59 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleResult, error) {
 
 func (c *IdleConfig) check() error {
 	if len(c.Steps) < 2 || c.Steps[0] < 1 || !slices.IsSorted(c.Steps) || c.Steps[0] == c.Steps[len(c.Steps)-1] {
-		return inputf("--steps %v: two or more growing numbers of clients are needed for a slope", c.Steps)
+		return job.Inputf("--steps %v: two or more growing numbers of clients are needed for a slope", c.Steps)
 	}
-	return c.Target.checkDescriptors(c.Steps[len(c.Steps)-1], c.Procs)
+	return c.Target.CheckDescriptors(c.Steps[len(c.Steps)-1], c.Procs)
 }
 
-func (c *IdleConfig) checkTouch(ctx context.Context, e endpoint) error {
+func (c *IdleConfig) checkTouch(ctx context.Context, e Endpoint) error {
 	switch {
 	case c.Target.Direct:
-		return checkDirect(ctx, e.admin)
+		return publish.CheckDirect(ctx, e.Admin)
 	case len(c.Target.Brokers) == 0 || len(c.TouchTopics) == 0:
-		return inputf("--touch delivers a message to each private room: give --direct, or --brokers and --touch-topics")
+		return job.Inputf("--touch delivers a message to each private room: give --direct, or --brokers and --touch-topics")
 	}
 	return nil
 }
 
 // step connects more clients, delivers to their rooms, and reads the metrics.
-func (c *IdleConfig) step(ctx context.Context, e endpoint, s *scraper, crew *crew, before, n int) (step IdleStep, hand *Hist, err error) {
+func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, crew *pool.Workers, before, n int) (step IdleStep, hand *job.Hist, err error) {
 	began := time.Now()
-	status, err := crew.connect(n)
+	status, err := crew.Connect(n)
 	if err != nil {
 		if ctx.Err() != nil {
 			return step, nil, ctx.Err()
 		}
-		return step, nil, inputf("%v", err)
+		return step, nil, job.Inputf("%v", err)
 	}
-	logLine(c.Log, "%d clients joined, the last %d in %.1f s", status.Joined, n-before, time.Since(began).Seconds())
+	text.LogLine(c.Log, "%d clients joined, the last %d in %.1f s", status.Joined, n-before, time.Since(began).Seconds())
 	if c.Touch {
 		if err := c.touch(ctx, e, crew, before, n, status.Others); err != nil {
 			return step, nil, err
 		}
 	}
-	if err := pause(ctx, c.Settle); err != nil {
+	if err := machine.Pause(ctx, c.Settle); err != nil {
 		return step, nil, err
 	}
 	if c.GC {
-		if err := collect(ctx, e.admin); err != nil {
+		if err := collect(ctx, e.Admin); err != nil {
 			return step, nil, err
 		}
 	}
-	m, err := s.scrape(ctx)
+	m, err := s.Scrape(ctx)
 	if err != nil {
 		return step, nil, err
 	}
 	return IdleStep{
-		Clients: status.Joined, RSS: m[metricRSS], Heap: m[metricHeap], Alloc: m[metricAlloc],
-		Goroutines: m[metricGoroutines], metrics: m,
+		Clients: status.Joined, RSS: m[scrape.MetricRSS], Heap: m[scrape.MetricHeap], Alloc: m[scrape.MetricAlloc],
+		Goroutines: m[scrape.MetricGoroutines], metrics: m,
 	}, status.Handshake, nil
 }
 
 // touch publishes a message to each private room of the users that are new,
 // and waits until all have them.
-func (c *IdleConfig) touch(ctx context.Context, e endpoint, crew *crew, before, n int, seen int64) error {
-	shape, err := newValueShape(orderSize, "")
+func (c *IdleConfig) touch(ctx context.Context, e Endpoint, crew *pool.Workers, before, n int, seen int64) error {
+	shape, err := job.NewValueShape(orderSize, "")
 	if err != nil {
 		return err
 	}
@@ -175,26 +182,26 @@ func (c *IdleConfig) touch(ctx context.Context, e endpoint, crew *crew, before, 
 		if topic != "" {
 			rooms = []string{""} // the route says which, by the key
 		}
-		err = crew.users(before, n, func(user string) error {
+		err = crew.Users(before, n, func(user string) error {
 			for _, room := range rooms {
-				v := shape.make(nil, time.Now().UnixNano(), sent)
-				if err := to.put(strings.ReplaceAll(room, "{user}", user), []byte(user), v); err != nil {
+				v := shape.Make(nil, time.Now().UnixNano(), sent)
+				if err := to.Put(strings.ReplaceAll(room, "{user}", user), []byte(user), v); err != nil {
 					return err
 				}
 				sent++
 			}
-			_, err := to.flush()
+			_, err := to.Flush()
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if _, err := to.close(ctx); err != nil {
+		if _, err := to.Close(ctx); err != nil {
 			return err
 		}
 	}
 	for deadline := time.Now().Add(time.Minute); ; {
-		s, err := crew.status()
+		s, err := crew.Status()
 		if err != nil {
 			return err
 		}
@@ -204,28 +211,28 @@ func (c *IdleConfig) touch(ctx context.Context, e endpoint, crew *crew, before, 
 		if time.Now().After(deadline) {
 			return fmt.Errorf("of %d messages to private rooms only %d have come", sent, s.Others-seen)
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := machine.Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
 }
 
 // collect has the gateway collect its garbage, which its heap profile does.
-func collect(ctx context.Context, admin adminPort) error {
-	at := admin.url + "/debug/pprof/heap?gc=1"
-	client := admin.client(time.Minute)
+func collect(ctx context.Context, admin scrape.Port) error {
+	at := admin.URL + "/debug/pprof/heap?gc=1"
+	client := admin.Client(time.Minute)
 	for range 2 { // what the first frees of sweeping and finalizers, the second returns
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 		if err != nil {
-			return inputf("--admin: %v", err)
+			return job.Inputf("--admin: %v", err)
 		}
-		admin.authorize(req.Header)
+		admin.Authorize(req.Header)
 		resp, err := client.Do(req)
 		if err != nil {
-			return inputf("cannot have the gateway collect: %s", rootOf(err))
+			return job.Inputf("cannot have the gateway collect: %s", job.RootOf(err))
 		}
 		if resp.StatusCode != http.StatusOK {
-			err = inputf("--gc needs the gateway's admin.pprof: %v", admin.refusal(resp))
+			err = job.Inputf("--gc needs the gateway's admin.pprof: %v", admin.Refusal(resp))
 		}
 		_, _ = io.Copy(io.Discard, resp.Body) // the profile itself isn't wanted
 		_ = resp.Body.Close()
@@ -253,30 +260,24 @@ func (r *IdleResult) slopes() {
 
 // WriteText writes the result as a table.
 func (r *IdleResult) WriteText(w io.Writer) error {
-	t := &table{}
+	t := &text.Table{}
 	touched := ""
 	if r.Touched {
 		touched = ", each private room having delivered a message"
 	}
-	t.line("idle · users in the gateway's own rooms%s", touched)
+	t.Line("idle · users in the gateway's own rooms%s", touched)
 	for _, s := range r.Steps {
-		t.row(count(int64(s.Clients)), "%s resident · heap in use %s, allocated %s · %s goroutines", size(s.RSS), size(s.Heap), size(s.Alloc), number(s.Goroutines))
+		t.Row(text.Count(int64(s.Clients)), "%s resident · heap in use %s, allocated %s · %s goroutines", text.Size(s.RSS), text.Size(s.Heap), text.Size(s.Alloc), text.Number(s.Goroutines))
 	}
-	t.row("per connection", "%s resident · heap in use %s, allocated %s · %.4f goroutines", size(r.RSS), size(r.Heap), size(r.Alloc), r.Goroutines)
+	t.Row("per connection", "%s resident · heap in use %s, allocated %s · %.4f goroutines", text.Size(r.RSS), text.Size(r.Heap), text.Size(r.Alloc), r.Goroutines)
 	names := make([]string, 0, len(r.Parts))
 	for name := range r.Parts {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(a, b string) int { return int(r.Parts[b] - r.Parts[a]) })
 	for _, name := range names {
-		t.row("", "%s for %s", size(r.Parts[name]), name)
+		t.Row("", "%s for %s", text.Size(r.Parts[name]), name)
 	}
-	t.row("handshakes", "%s", r.Handshake)
-	return t.write(w)
-}
-
-func logLine(w io.Writer, format string, args ...any) {
-	if w != nil {
-		_, _ = fmt.Fprintf(w, format+"\n", args...) // progress only
-	}
+	t.Row("handshakes", "%s", r.Handshake)
+	return t.Write(w)
 }

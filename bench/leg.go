@@ -3,13 +3,17 @@ package bench
 import (
 	"fmt"
 	"strings"
+
+	"tapecast/bench/job"
+	"tapecast/bench/publish"
+	"tapecast/bench/scrape"
 )
 
 // Leg is one measured run of a fanout.
 type Leg struct {
-	Name      string    `json:"name"`
-	Clients   int       `json:"clients"`
-	Handshake Quantiles `json:"handshake"` // connect to joined, many at a time
+	Name      string        `json:"name"`
+	Clients   int           `json:"clients"`
+	Handshake job.Quantiles `json:"handshake"` // connect to joined, many at a time
 
 	// In the window.
 	Offered   float64 `json:"offered_per_s"`   // messages due × the clients that should get them
@@ -30,7 +34,7 @@ type Leg struct {
 	Absent  int64 `json:"absent,omitempty"` // published while their clients were away
 	Gone    int   `json:"connections_lost"`
 
-	Latency Quantiles `json:"latency"` // of the messages due in the window, from due to read
+	Latency job.Quantiles `json:"latency"` // of the messages due in the window, from due to read
 
 	RSSPerConnection float64 `json:"gateway_rss_per_connection"` // bytes; the first leg's says most
 	RSS              float64 `json:"gateway_rss"`                // at the end
@@ -43,15 +47,15 @@ type Leg struct {
 	// Refused is how many records the gateway did not deliver since the clients joined, by why.
 	Refused map[string]float64 `json:"gateway_refused,omitempty"`
 
-	PublisherLag     Quantiles `json:"publisher_lag"`  // due to handed over
-	PublisherLate    Quantiles `json:"publisher_late"` // the part of it that is the bench's own
-	PublisherBlocked float64   `json:"publisher_blocked_s"`
-	ClientLag        Quantiles `json:"client_lag"`   // from the kernel's receive time to the read, at a sample
-	ClientTurns      Quantiles `json:"client_turns"` // one turn of the loop: no readable socket waits longer
-	ClientCores      float64   `json:"client_cores"`
-	ClientAsleep     float64   `json:"client_asleep"` // share of the window without anything to do
-	ClientReads      float64   `json:"client_reads_per_s"`
-	PublisherCores   float64   `json:"publisher_cores"`
+	PublisherLag     job.Quantiles `json:"publisher_lag"`  // due to handed over
+	PublisherLate    job.Quantiles `json:"publisher_late"` // the part of it that is the bench's own
+	PublisherBlocked float64       `json:"publisher_blocked_s"`
+	ClientLag        job.Quantiles `json:"client_lag"`   // from the kernel's receive time to the read, at a sample
+	ClientTurns      job.Quantiles `json:"client_turns"` // one turn of the loop: no readable socket waits longer
+	ClientCores      float64       `json:"client_cores"`
+	ClientAsleep     float64       `json:"client_asleep"` // share of the window without anything to do
+	ClientReads      float64       `json:"client_reads_per_s"`
+	PublisherCores   float64       `json:"publisher_cores"`
 
 	// ClockError is by how much latencies may be off because clients run on other
 	// machines: half of the fastest exchange of clocks.
@@ -81,26 +85,26 @@ type Leg struct {
 	Faults   []string `json:"faults,omitempty"`   // of what was delivered
 	Problems []string `json:"problems,omitempty"` // of the bench: the figures say little
 
-	publisher, ordersPublisher Published
-	feedsPublished             []Published
+	publisher, ordersPublisher publish.Published
+	feedsPublished             []publish.Published
 }
 
 // FeedReport is about a further feed.
 type FeedReport struct {
-	Name    string    `json:"name"`
-	Want    int64     `json:"want"`
-	Unique  int64     `json:"unique"`
-	Lost    int64     `json:"lost"`
-	Late    int64     `json:"out_of_order"`
-	Doubled int64     `json:"doubled"`
-	Foreign int64     `json:"foreign"`
-	Absent  int64     `json:"absent,omitempty"`
-	Latency Quantiles `json:"latency"` // due to read
-	Lag     Quantiles `json:"publisher_lag"`
-	late    float64   // ms, p99: the bench's own part of it
+	Name    string        `json:"name"`
+	Want    int64         `json:"want"`
+	Unique  int64         `json:"unique"`
+	Lost    int64         `json:"lost"`
+	Late    int64         `json:"out_of_order"`
+	Doubled int64         `json:"doubled"`
+	Foreign int64         `json:"foreign"`
+	Absent  int64         `json:"absent,omitempty"`
+	Latency job.Quantiles `json:"latency"` // due to read
+	Lag     job.Quantiles `json:"publisher_lag"`
+	late    float64       // ms, p99: the bench's own part of it
 }
 
-func newFeedReport(name string, t FeedTally, p Published) FeedReport {
+func newFeedReport(name string, t job.FeedTally, p publish.Published) FeedReport {
 	r := FeedReport{
 		Name: name, Want: t.Want, Unique: t.Unique, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Foreign: t.Foreign, Absent: t.Absent,
 		Latency: t.Latency.Quantiles(),
@@ -113,19 +117,19 @@ func newFeedReport(name string, t FeedTally, p Published) FeedReport {
 
 // OrdersReport is about the messages to single users.
 type OrdersReport struct {
-	Want    int64     `json:"want"`
-	Lost    int64     `json:"lost"`
-	Late    int64     `json:"out_of_order"`
-	Doubled int64     `json:"doubled"`
-	Invalid int64     `json:"invalid"`
-	Latency Quantiles `json:"latency"` // due to read
+	Want    int64         `json:"want"`
+	Lost    int64         `json:"lost"`
+	Late    int64         `json:"out_of_order"`
+	Doubled int64         `json:"doubled"`
+	Invalid int64         `json:"invalid"`
+	Latency job.Quantiles `json:"latency"` // due to read
 	// Arrival is from due to the kernel's receive time: without the time that
 	// the client, on the same cores as everything else, took to read it.
-	Arrival Quantiles `json:"arrival"`
-	Lag     Quantiles `json:"publisher_lag"`
+	Arrival job.Quantiles `json:"arrival"`
+	Lag     job.Quantiles `json:"publisher_lag"`
 }
 
-func newOrdersReport(t *Tally, p Published) *OrdersReport {
+func newOrdersReport(t *job.Tally, p publish.Published) *OrdersReport {
 	r := &OrdersReport{Want: t.Want, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Invalid: t.Invalid, Latency: t.Latency.Quantiles()}
 	if t.Arrival != nil {
 		r.Arrival = t.Arrival.Quantiles()
@@ -138,7 +142,7 @@ func newOrdersReport(t *Tally, p Published) *OrdersReport {
 
 // StalledReport is about the clients that stopped reading.
 type StalledReport struct {
-	Stall
+	job.Stall
 	Lost    int64            `json:"lost"` // what they never got, after they came back
 	Doubled int64            `json:"doubled"`
 	Late    int64            `json:"out_of_order"`
@@ -147,7 +151,7 @@ type StalledReport struct {
 	Closes  map[string]int64 `json:"closes,omitempty"`
 }
 
-func newStalledReport(t *Tally) *StalledReport {
+func newStalledReport(t *job.Tally) *StalledReport {
 	r := &StalledReport{Lost: t.Lost, Doubled: t.Doubled, Late: t.Late, Invalid: t.Invalid, Notices: t.Notices, Closes: t.Closes}
 	if t.Stall != nil {
 		r.Stall = *t.Stall
@@ -173,18 +177,18 @@ type RawReport struct {
 	Short     int64 `json:"short"`
 }
 
-// fill takes over what the readers counted and what the gateway used.
-func (g *Leg) fill(c *FanoutConfig, t *Tally, m *legMetrics) {
+// Fill takes over what the readers counted and what the gateway used.
+func (g *Leg) fill(c *FanoutConfig, t *job.Tally, m *legMetrics) {
 	s := c.Duration.Seconds()
 	g.Offered = float64(t.Due) / s
 	g.Delivered = float64(t.WindowFrames) / s
 	g.Bytes = float64(t.WindowBytes) / s
-	cpu := m.to[metricCPU] - m.from[metricCPU]
+	cpu := m.to[scrape.MetricCPU] - m.from[scrape.MetricCPU]
 	g.Cores = cpu / s
 	if t.WindowFrames > 0 {
 		g.CPU = cpu * 1e6 / float64(t.WindowFrames)
 	}
-	g.Counters, g.TapeBytes = grown(m.from, m.to), m.to[metricTapes]
+	g.Counters, g.TapeBytes = scrape.Grown(m.from, m.to), m.to[scrape.MetricTapes]
 	g.Want, g.Unique, g.Lost, g.Late, g.Doubled = t.Want, t.Unique, t.Lost, t.Late, t.Doubled
 	g.Invalid, g.Foreign, g.Breaks, g.Gone, g.Absent = t.Invalid, t.Foreign, t.Breaks, t.Gone, t.Absent
 	for k, f := range t.Feeds {
@@ -207,10 +211,10 @@ func (g *Leg) fill(c *FanoutConfig, t *Tally, m *legMetrics) {
 
 // memory takes over the gateway's memory.
 func (g *Leg) memory(m *legMetrics) {
-	g.RSSPerConnection = (m.joined[metricRSS] - m.before[metricRSS]) / float64(g.Clients)
-	g.RSS = m.after[metricRSS]
+	g.RSSPerConnection = (m.joined[scrape.MetricRSS] - m.before[scrape.MetricRSS]) / float64(g.Clients)
+	g.RSS = m.after[scrape.MetricRSS]
 	g.Refused = refusedRecords(m.joined, m.after)
-	g.HeapGrowth = m.heapTo[metricHeap] - m.heapFrom[metricHeap]
+	g.HeapGrowth = m.heapTo[scrape.MetricHeap] - m.heapFrom[scrape.MetricHeap]
 	for name := range m.heapTo {
 		if strings.HasSuffix(name, "tape_bytes") {
 			g.TapeGrowth += m.heapTo[name] - m.heapFrom[name]
@@ -298,5 +302,27 @@ func (g *Leg) judge(orders bool) {
 		fault(s.Doubled, "messages doubled at stalled clients")
 		fault(s.Late, "messages out of order at stalled clients")
 		fault(s.Invalid, "invalid frames at stalled clients")
+	}
+}
+
+// SlowReport is about the clients that read slowly, over the whole run.
+type SlowReport struct {
+	Clients int              `json:"clients"`
+	Rate    int              `json:"bytes_per_s"` // of each
+	Gone    int              `json:"gone"`
+	Frames  int64            `json:"frames"`
+	Lost    int64            `json:"lost"` // what they never got, since retention went on without them
+	Doubled int64            `json:"doubled"`
+	Late    int64            `json:"out_of_order"`
+	Invalid int64            `json:"invalid"`
+	Breaks  int64            `json:"chain_breaks"` // losses that no notice told of
+	Notices map[string]int64 `json:"notices"`
+	Closes  map[string]int64 `json:"closes,omitempty"`
+}
+
+func newSlowReport(rate int, t *job.Tally) *SlowReport {
+	return &SlowReport{
+		Clients: t.Clients, Rate: rate, Gone: t.Gone, Frames: t.Frames, Lost: t.Lost, Doubled: t.Doubled, Late: t.Late,
+		Invalid: t.Invalid, Breaks: t.Breaks, Notices: t.Notices, Closes: t.Closes,
 	}
 }

@@ -3,13 +3,16 @@ package bench
 import (
 	"strings"
 	"testing"
+
+	"tapecast/bench/job"
+	"tapecast/bench/text"
 )
 
 // A run says when the bench was the bottleneck, and only then.
 func TestJudge(t *testing.T) {
 	f := func(problem, fault string, edit func(*Leg)) {
 		t.Helper()
-		g := &Leg{Name: legGateway, Offered: 1000, Delivered: 1000, ClientAsleep: 0.5, Latency: Quantiles{Count: 10, P99: 40}}
+		g := &Leg{Name: legGateway, Offered: 1000, Delivered: 1000, ClientAsleep: 0.5, Latency: job.Quantiles{Count: 10, P99: 40}}
 		edit(g)
 		g.judge(false)
 		p, x := strings.Join(g.Problems, "; "), strings.Join(g.Faults, "; ")
@@ -37,7 +40,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestMedianAndText(t *testing.T) {
-	if median(nil) != 0 || median([]float64{3, 1, 2}) != 2 || median([]float64{4, 1, 2, 3}) != 2.5 {
+	if text.Median(nil) != 0 || text.Median([]float64{3, 1, 2}) != 2 || text.Median([]float64{4, 1, 2, 3}) != 2.5 {
 		t.Fatal("median")
 	}
 	f := func(got, want string) {
@@ -46,20 +49,20 @@ func TestMedianAndText(t *testing.T) {
 			t.Fatalf("%q, want %q", got, want)
 		}
 	}
-	f(count(0), "0")
-	f(count(999), "999")
-	f(count(1000), "1,000")
-	f(count(-1234567), "-1,234,567")
-	f(ms(0.25), "250 µs")
-	f(ms(2.345), "2.35 ms")
-	f(ms(23.45), "23.4 ms")
-	f(ms(234.5), "234 ms")
-	f(ms(23456), "23.5 s")
-	f(size(512), "512 B")
-	f(size(1536), "1.50 KB")
-	f(size(-3<<20), "-3.0 MB")
-	f(size(5<<30), "5.00 GB")
-	f(signed(10), "+10 B")
-	f(number(2.50), "2.5")
-	f(Quantiles{}.String(), "none taken")
+	f(text.Count(0), "0")
+	f(text.Count(999), "999")
+	f(text.Count(1000), "1,000")
+	f(text.Count(-1234567), "-1,234,567")
+	f(job.Ms(0.25), "250 µs")
+	f(job.Ms(2.345), "2.35 ms")
+	f(job.Ms(23.45), "23.4 ms")
+	f(job.Ms(234.5), "234 ms")
+	f(job.Ms(23456), "23.5 s")
+	f(text.Size(512), "512 B")
+	f(text.Size(1536), "1.50 KB")
+	f(text.Size(-3<<20), "-3.0 MB")
+	f(text.Size(5<<30), "5.00 GB")
+	f(text.Signed(10), "+10 B")
+	f(text.Number(2.50), "2.5")
+	f(job.Quantiles{}.String(), "none taken")
 }

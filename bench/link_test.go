@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tapecast/bench/link"
 )
 
 // within runs f in a network namespace: the sockets that it makes stay there.
@@ -46,7 +48,7 @@ func TestLink(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	up, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- Link(ctx, LinkConfig{Name: "tapecast-test", Delay: delay}, func() { close(up) })
+		ended <- link.Serve(ctx, link.Config{Name: "tapecast-test", Delay: delay}, func() { close(up) })
 	}()
 	defer func() {
 		cancel()
@@ -65,7 +67,7 @@ func TestLink(t *testing.T) {
 	}
 	var ln net.Listener
 	within(t, "tapecast-test-near", func() (err error) {
-		ln, err = net.Listen("tcp", LinkNear+":0")
+		ln, err = net.Listen("tcp", link.Near+":0")
 		return err
 	})
 	defer ln.Close()

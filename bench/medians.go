@@ -1,6 +1,6 @@
 package bench
 
-import "slices"
+import "tapecast/bench/text"
 
 // Medians are the middle figures of several runs.
 type Medians struct {
@@ -23,7 +23,7 @@ func mediansOf(legs []*Leg) Medians {
 		for _, g := range legs {
 			v = append(v, f(g))
 		}
-		return median(v)
+		return text.Median(v)
 	}
 	m := Medians{
 		Runs:      len(legs),
@@ -41,14 +41,4 @@ func mediansOf(legs []*Leg) Medians {
 		m.OrdersArriv = of(func(g *Leg) float64 { return g.Orders.Arrival.P99 })
 	}
 	return m
-}
-
-// median returns the middle value, or the mean of the two in the middle.
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	slices.Sort(v)
-	n := len(v)
-	return (v[(n-1)/2] + v[n/2]) / 2
 }

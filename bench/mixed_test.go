@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/bench/job"
 )
 
 func (g *gate) mixed() FanoutConfig {
@@ -55,7 +57,7 @@ func TestMixedFaults(t *testing.T) {
 			t.Errorf("%v: %+v", err, got)
 		}
 	}
-	const order = 2*feedSpan + 25 // user 5's
+	const order = 2*job.FeedSpan + 25 // user 5's
 	f(FeedReport{Lost: 1}, func(c *gateConn, n int64, b []byte) [][]byte {
 		if n == order {
 			return nil
@@ -95,7 +97,7 @@ func TestRamp(t *testing.T) {
 	}
 	cfg := RampConfig{Fanout: g.fanout(), Clients: []int{5, 20, 30}, SLO: 250 * time.Millisecond}
 	res, err := Ramp(t.Context(), cfg)
-	var invalid *InvalidError
+	var invalid *job.InvalidError
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
@@ -123,7 +125,7 @@ func TestRampBadInput(t *testing.T) {
 		if res != nil && len(res.Steps) > 0 {
 			t.Errorf("%d steps were measured before %v", len(res.Steps), err)
 		}
-		var input *InputError
+		var input *job.InputError
 		if !errors.As(err, &input) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want %q", err, want)
 		}

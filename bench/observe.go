@@ -6,6 +6,12 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/pool"
+	"tapecast/bench/scrape"
+	"tapecast/bench/text"
 )
 
 // ObserveConfig measures a gateway with whatever traffic it has: clients join rooms, and
@@ -36,9 +42,9 @@ type ObserveResult struct {
 	Bytes     float64 `json:"bytes_per_s"`     // of them, headers of frames included
 	// Freshness is from a message's ts, which its record has in Kafka, in ms, until it
 	// was read. It needs the clocks of producers and of this machine to agree.
-	Freshness Quantiles `json:"freshness"`
-	Cores     float64   `json:"gateway_cores"`
-	CPU       float64   `json:"gateway_cpu_us_per_message"`
+	Freshness job.Quantiles `json:"freshness"`
+	Cores     float64       `json:"gateway_cores"`
+	CPU       float64       `json:"gateway_cpu_us_per_message"`
 
 	// From the begin of the warmup to the end.
 	Messages int64            `json:"messages"`
@@ -49,37 +55,37 @@ type ObserveResult struct {
 	Notices  map[string]int64 `json:"notices"`
 	Closes   map[string]int64 `json:"closes,omitempty"`
 
-	Handshake        Quantiles `json:"handshake"`
-	RSS              float64   `json:"gateway_rss"` // at the window's end
-	RSSPerConnection float64   `json:"gateway_rss_per_connection"`
-	Heap             float64   `json:"gateway_heap"` // in use
-	HeapGrowth       float64   `json:"gateway_heap_growth"`
+	Handshake        job.Quantiles `json:"handshake"`
+	RSS              float64       `json:"gateway_rss"` // at the window's end
+	RSSPerConnection float64       `json:"gateway_rss_per_connection"`
+	Heap             float64       `json:"gateway_heap"` // in use
+	HeapGrowth       float64       `json:"gateway_heap_growth"`
 	// Counters are by how much the gateway's grew in the window, labels added up.
 	Counters map[string]float64 `json:"gateway_counters"`
 
-	ClientLag    Quantiles `json:"client_lag"` // from the kernel's receive time to the read, at a sample
-	ClientAsleep float64   `json:"client_asleep"`
-	Faults       []string  `json:"faults,omitempty"`
-	Problems     []string  `json:"problems,omitempty"`
+	ClientLag    job.Quantiles `json:"client_lag"` // from the kernel's receive time to the read, at a sample
+	ClientAsleep float64       `json:"client_asleep"`
+	Faults       []string      `json:"faults,omitempty"`
+	Problems     []string      `json:"problems,omitempty"`
 }
 
 func (c *ObserveConfig) check() error {
 	c.Procs = max(c.Procs, 1, len(c.Target.Agents.Addrs))
 	switch {
 	case c.Clients < 1 || c.Clients < c.Procs:
-		return inputf("--clients %d: at least one, and one a process", c.Clients)
+		return job.Inputf("--clients %d: at least one, and one a process", c.Clients)
 	case len(c.Rooms) == 0:
-		return inputf("--rooms names no room")
+		return job.Inputf("--rooms names no room")
 	case strings.Contains(strings.Join(c.Rooms, ""), "{key}"):
-		return inputf("--rooms %s: only {user} is filled in; a wildcard joins all rooms of a kind",
+		return job.Inputf("--rooms %s: only {user} is filled in; a wildcard joins all rooms of a kind",
 			strings.Join(c.Rooms, ","))
 	case c.Duration < time.Second || c.Warmup < 0:
-		return inputf("--duration %s, --warmup %s: at least one second, and none that is negative",
+		return job.Inputf("--duration %s, --warmup %s: at least one second, and none that is negative",
 			c.Duration, c.Warmup)
-	case c.Target.foreign() || strings.HasPrefix(c.Target.Admin, pidPrefix):
-		return inputf("observe reads a tapecast gateway's messages and metrics: give its internal port with --admin")
+	case c.Target.Foreign() || strings.HasPrefix(c.Target.Admin, scrape.PidPrefix):
+		return job.Inputf("observe reads a tapecast gateway's messages and metrics: give its internal port with --admin")
 	}
-	return c.Target.checkDescriptors(c.Clients, c.Procs)
+	return c.Target.CheckDescriptors(c.Clients, c.Procs)
 }
 
 // Observe runs the measurement. The result may come with an error: a FaultError where
@@ -91,28 +97,28 @@ func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	e, err := cfg.Target.resolve(ctx)
+	e, err := cfg.Target.Resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := newScraper(e.admin)
-	before, err := s.scrape(ctx)
+	s := scrape.New(e.Admin)
+	before, err := s.Scrape(ctx)
 	if err != nil {
 		return nil, err
 	}
-	crew, err := newCrew(ctx, cfg.job(e), cfg.Procs)
+	crew, err := pool.Start(ctx, cfg.job(e), cfg.Procs)
 	if err != nil {
 		return nil, err
 	}
-	defer crew.stop()
-	status, err := crew.connect(cfg.Clients)
+	defer crew.Stop()
+	status, err := crew.Connect(cfg.Clients)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, inputf("%v", err)
+		return nil, job.Inputf("%v", err)
 	}
-	logLine(cfg.Log, "%d clients joined, observing for %s", status.Joined, cfg.Warmup+cfg.Duration)
+	text.LogLine(cfg.Log, "%d clients joined, observing for %s", status.Joined, cfg.Warmup+cfg.Duration)
 	res := &ObserveResult{
 		Scenario: "observe", Clients: cfg.Clients, Rooms: cfg.Rooms, Seconds: cfg.Duration.Seconds(),
 		Handshake: status.Handshake.Quantiles(),
@@ -124,32 +130,32 @@ func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
 }
 
 // job is what the clients are told.
-func (c *ObserveConfig) job(e endpoint) Job {
-	return Job{
-		Addr: e.addr, Host: e.host, TLS: e.tls, CA: c.Target.CA, Path: e.path, Sources: e.sources,
-		Keys: c.Target.Keys, Agents: c.Target.Agents, Clients: c.Clients, Rooms: c.Rooms, Size: mostObserved,
+func (c *ObserveConfig) job(e Endpoint) job.Job {
+	return job.Job{
+		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: c.Target.CA, Path: e.Path, Sources: e.Sources,
+		Keys: c.Target.Keys, Agents: c.Target.Agents, Clients: c.Clients, Rooms: c.Rooms, Size: job.MostObserved,
 		Deflate: c.Deflate, InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf, Observe: true,
 	}
 }
 
 // watch takes the window's figures.
-func (r *ObserveResult) watch(ctx context.Context, c *ObserveConfig, w *crew, s *scraper, before Metrics) error {
-	p := plan{Anchor: anchor()}
-	start := monotonicIn(leadTime)
+func (r *ObserveResult) watch(ctx context.Context, c *ObserveConfig, w *pool.Workers, s *scrape.Scraper, before scrape.Metrics) error {
+	p := job.Timing{Anchor: machine.Anchor()}
+	start := machine.MonotonicIn(leadTime)
 	p.From = start + p.Anchor + int64(c.Warmup)
 	p.To = p.From + int64(c.Duration)
 	var err error
-	if p.Schedule, err = NewSchedule(start+p.Anchor, 0.001); err != nil { // nothing is due: it is not looked at
+	if p.Schedule, err = job.NewSchedule(start+p.Anchor, 0.001); err != nil { // nothing is due: it is not looked at
 		return err
 	}
-	if err := w.run(p); err != nil {
+	if err := w.Run(p); err != nil {
 		return err
 	}
-	until := func(at int64) (Metrics, error) {
-		if err := pause(ctx, time.Duration(at-p.Anchor-monotonicIn(0))); err != nil {
+	until := func(at int64) (scrape.Metrics, error) {
+		if err := machine.Pause(ctx, time.Duration(at-p.Anchor-machine.MonotonicIn(0))); err != nil {
 			return nil, err
 		}
-		return s.midRun(ctx)
+		return s.MidRun(ctx)
 	}
 	from, err := until(p.From)
 	if err != nil {
@@ -159,27 +165,27 @@ func (r *ObserveResult) watch(ctx context.Context, c *ObserveConfig, w *crew, s 
 	if err != nil {
 		return err
 	}
-	t, err := w.finish(0, time.Second)
+	t, err := w.Finish(0, time.Second)
 	if err != nil {
 		return err
 	}
 	r.fill(c, t, from, to)
-	r.RSSPerConnection = (from[metricRSS] - before[metricRSS]) / float64(c.Clients)
+	r.RSSPerConnection = (from[scrape.MetricRSS] - before[scrape.MetricRSS]) / float64(c.Clients)
 	return nil
 }
 
-func (r *ObserveResult) fill(c *ObserveConfig, t *Tally, from, to Metrics) {
+func (r *ObserveResult) fill(c *ObserveConfig, t *job.Tally, from, to scrape.Metrics) {
 	r.Delivered, r.Bytes = float64(t.WindowFrames)/r.Seconds, float64(t.WindowBytes)/r.Seconds
 	r.Freshness = t.Latency.Quantiles()
-	cpu := to[metricCPU] - from[metricCPU]
+	cpu := to[scrape.MetricCPU] - from[scrape.MetricCPU]
 	r.Cores = cpu / r.Seconds
 	if t.WindowFrames > 0 {
 		r.CPU = cpu * 1e6 / float64(t.WindowFrames)
 	}
 	r.Messages, r.Breaks, r.Early, r.Invalid, r.Gone = t.Frames, t.Breaks, t.Early, t.Invalid, t.Gone
 	r.Notices, r.Closes, r.Faults = t.Notices, t.Closes, t.Faults
-	r.RSS, r.Heap, r.HeapGrowth = to[metricRSS], to[metricHeap], to[metricHeap]-from[metricHeap]
-	r.Counters = grown(from, to)
+	r.RSS, r.Heap, r.HeapGrowth = to[scrape.MetricRSS], to[scrape.MetricHeap], to[scrape.MetricHeap]-from[scrape.MetricHeap]
+	r.Counters = scrape.Grown(from, to)
 	r.ClientLag, r.ClientAsleep = t.Lag.Quantiles(), t.Asleep/r.Seconds/float64(c.Procs)
 	for what, n := range map[string]int64{
 		"breaks of the prev chain": r.Breaks, "invalid frames": r.Invalid, "connections lost": int64(r.Gone),
@@ -203,37 +209,37 @@ func (r *ObserveResult) fill(c *ObserveConfig, t *Tally, from, to Metrics) {
 func (r *ObserveResult) verdict() error {
 	switch {
 	case len(r.Faults) > 0:
-		return &FaultError{"what was delivered is wrong: " + joinFew(r.Faults)}
+		return job.Faultf("what was delivered is wrong: %s", joinFew(r.Faults))
 	case len(r.Problems) > 0:
-		return &InvalidError{joinFew(r.Problems)}
+		return job.Invalidf("%s", joinFew(r.Problems))
 	}
 	return nil
 }
 
 // WriteText writes the result as a table.
 func (r *ObserveResult) WriteText(w io.Writer) error {
-	t := &table{}
-	t.line("observe · %s clients in %s · %s s", count(int64(r.Clients)), strings.Join(r.Rooms, " "), number(r.Seconds))
-	t.row("delivered", "%s/s, %s", count(int64(r.Delivered)), size(r.Bytes)+"/s")
-	t.row("freshness", "%s, from the record's time to the read", r.Freshness)
+	t := &text.Table{}
+	t.Line("observe · %s clients in %s · %s s", text.Count(int64(r.Clients)), strings.Join(r.Rooms, " "), text.Number(r.Seconds))
+	t.Row("delivered", "%s/s, %s", text.Count(int64(r.Delivered)), text.Size(r.Bytes)+"/s")
+	t.Row("freshness", "%s, from the record's time to the read", r.Freshness)
 	if r.Early > 0 {
-		t.row("", "%s messages were read before their time: producers' clocks are ahead of this one", count(r.Early))
+		t.Row("", "%s messages were read before their time: producers' clocks are ahead of this one", text.Count(r.Early))
 	}
-	t.row("chain", "%s breaks · gap %d · conflated %d · reset %d · error %d", count(r.Breaks),
+	t.Row("chain", "%s breaks · gap %d · conflated %d · reset %d · error %d", text.Count(r.Breaks),
 		r.Notices["gap"], r.Notices["conflated"], r.Notices["reset"], r.Notices["error"])
-	t.row("gateway", "CPU %.3f µs per message · %.2f cores · %s resident, %s per connection",
-		r.CPU, r.Cores, size(r.RSS), size(r.RSSPerConnection))
-	t.row("", "heap in use %s, %s over the window", size(r.Heap), signed(r.HeapGrowth))
-	t.row("handshake", "%s", r.Handshake)
-	t.row("bench", "clients asleep %.0f %%, lag p99 %s", 100*r.ClientAsleep, ms(r.ClientLag.P99))
+	t.Row("gateway", "CPU %.3f µs per message · %.2f cores · %s resident, %s per connection",
+		r.CPU, r.Cores, text.Size(r.RSS), text.Size(r.RSSPerConnection))
+	t.Row("", "heap in use %s, %s over the window", text.Size(r.Heap), text.Signed(r.HeapGrowth))
+	t.Row("handshake", "%s", r.Handshake)
+	t.Row("bench", "clients asleep %.0f %%, lag p99 %s", 100*r.ClientAsleep, job.Ms(r.ClientLag.P99))
 	for _, x := range r.Faults {
-		t.row("FAULT", "%s", x)
+		t.Row("FAULT", "%s", x)
 	}
 	for _, x := range r.Problems {
-		t.row("INVALID", "%s", x)
+		t.Row("INVALID", "%s", x)
 	}
 	for why, n := range r.Closes {
-		t.row("closed", "%d: %s", n, why)
+		t.Row("closed", "%d: %s", n, why)
 	}
-	return t.write(w)
+	return t.Write(w)
 }

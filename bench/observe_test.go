@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/bench/job"
 )
 
 func (g *gate) observe() ObserveConfig {
@@ -17,7 +19,7 @@ func (g *gate) observe() ObserveConfig {
 // busy publishes a hundred messages a second to a room until the test ends.
 func (g *gate) busy(t *testing.T, room string) {
 	t.Helper()
-	shape, err := newValueShape(128, "")
+	shape, err := job.NewValueShape(128, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +34,7 @@ func (g *gate) busy(t *testing.T, room string) {
 			case <-over:
 				return
 			case <-tick.C:
-				g.send(room, shape.make(nil, 1, n))
+				g.send(room, shape.Make(nil, 1, n))
 			}
 		}
 	}()
@@ -46,7 +48,7 @@ func TestObserve(t *testing.T) {
 	g := newGate(t, "secret")
 	g.busy(t, "prices")
 	res, err := Observe(t.Context(), g.observe())
-	var invalid *InvalidError
+	var invalid *job.InvalidError
 	if err != nil && !errors.As(err, &invalid) { // a busy machine
 		t.Fatal(err)
 	}
@@ -69,20 +71,20 @@ func TestObserveFaults(t *testing.T) {
 	}
 	g := newGate(t, "secret")
 	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
-		if c.user == userName(2) && n%50 == 49 {
+		if c.user == job.UserName(2) && n%50 == 49 {
 			return nil
 		}
 		return [][]byte{b}
 	}
 	g.busy(t, "prices")
 	res, err := Observe(t.Context(), g.observe())
-	var fault *FaultError
+	var fault *job.FaultError
 	if !errors.As(err, &fault) || res.Breaks == 0 || !strings.Contains(err.Error(), "room prices: prev") {
 		t.Errorf("%v: %d breaks", err, res.Breaks)
 	}
 	cfg := g.observe()
 	cfg.Rooms = []string{"quiet"}
-	var invalid *InvalidError
+	var invalid *job.InvalidError
 	if _, err := Observe(t.Context(), cfg); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "to quiet?") {
 		t.Error(err)
 	}
@@ -91,7 +93,7 @@ func TestObserveFaults(t *testing.T) {
 		cfg := g.observe()
 		edit(&cfg)
 		_, err := Observe(t.Context(), cfg)
-		var input *InputError
+		var input *job.InputError
 		if !errors.As(err, &input) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want %q", err, want)
 		}
@@ -101,16 +103,4 @@ func TestObserveFaults(t *testing.T) {
 	f("only {user}", func(c *ObserveConfig) { c.Rooms = []string{"a:{key}"} })
 	f("one second", func(c *ObserveConfig) { c.Duration = 1 })
 	f("--admin", func(c *ObserveConfig) { c.Target.Admin = "pid:1" })
-}
-
-func TestTimeOf(t *testing.T) {
-	f := func(env string, want int64, ok bool) {
-		t.Helper()
-		if ts, got := timeOf([]byte(env)); ts != want || got != ok {
-			t.Errorf("%s: %d %v", env, ts, got)
-		}
-	}
-	f(`{"room":"r","pos":"0:1","ts":1699123456789`, 1699123456789, true)
-	f(`{"room":"r,\"ts\":7","ts":5`, 5, true)
-	f(`{"room":"r","type":"t","key":"k"`, 0, false)
 }

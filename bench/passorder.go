@@ -6,6 +6,12 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/pool"
+	"tapecast/bench/publish"
+	"tapecast/bench/text"
 )
 
 // PassOrderConfig asks in which order the members of a room get a message.
@@ -31,10 +37,10 @@ type PassOrderResult struct {
 	Last        OrderPlace `json:"last"`
 	// Means are the least and greatest of the clients' mean places, where 0 is
 	// always first and 1 always last; Deviation is what chance makes of one.
-	LeastMean float64   `json:"least_mean_place"`
-	MostMean  float64   `json:"most_mean_place"`
-	Deviation float64   `json:"mean_place_deviation"`
-	Spread    Quantiles `json:"spread"` // from the first client's arrival to the last one's
+	LeastMean float64       `json:"least_mean_place"`
+	MostMean  float64       `json:"most_mean_place"`
+	Deviation float64       `json:"mean_place_deviation"`
+	Spread    job.Quantiles `json:"spread"` // from the first client's arrival to the last one's
 }
 
 // OrderPlace compares how often each client had a place with chance.
@@ -56,50 +62,50 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	e, err := cfg.Target.resolve(ctx)
+	e, err := cfg.Target.Resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if err := cfg.Target.checkPublishing(ctx, e); err != nil {
 		return nil, err
 	}
-	shape, err := newValueShape(cfg.Size, "")
+	shape, err := job.NewValueShape(cfg.Size, "")
 	if err != nil {
-		return nil, inputf("--size: %v", err)
+		return nil, job.Inputf("--size: %v", err)
 	}
 	total := cfg.Messages + warmMessages
-	crew, err := newCrew(ctx, Job{
-		Addr: e.addr, Host: e.host, TLS: e.tls, CA: cfg.Target.CA, Path: e.path, Sources: e.sources, Keys: cfg.Target.Keys, Agents: cfg.Target.Agents,
+	crew, err := pool.Start(ctx, job.Job{
+		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: cfg.Target.CA, Path: e.Path, Sources: e.Sources, Keys: cfg.Target.Keys, Agents: cfg.Target.Agents,
 		Clients: cfg.Clients, Rooms: []string{cfg.Room}, Size: cfg.Size, Bare: cfg.Bare, Stamp: true, Arrivals: total,
 	}, 1)
 	if err != nil {
 		return nil, err
 	}
-	defer crew.stop()
-	if _, err := crew.connect(cfg.Clients); err != nil {
-		return nil, inputf("%v", err)
+	defer crew.Stop()
+	if _, err := crew.Connect(cfg.Clients); err != nil {
+		return nil, job.Inputf("%v", err)
 	}
-	logLine(cfg.Log, "%d clients joined; %d messages take %.0f s", cfg.Clients, total, float64(total)/cfg.Rate)
-	p := plan{Anchor: anchor(), Warm: warmMessages}
-	if p.Schedule, err = NewSchedule(monotonicIn(leadTime)+p.Anchor, cfg.Rate); err != nil {
-		return nil, inputf("--rate: %v", err)
+	text.LogLine(cfg.Log, "%d clients joined; %d messages take %.0f s", cfg.Clients, total, float64(total)/cfg.Rate)
+	p := job.Timing{Anchor: machine.Anchor(), Warm: warmMessages}
+	if p.Schedule, err = job.NewSchedule(machine.MonotonicIn(leadTime)+p.Anchor, cfg.Rate); err != nil {
+		return nil, job.Inputf("--rate: %v", err)
 	}
 	p.From, p.To = p.Schedule.Start, p.Schedule.Due(total)
-	if err := crew.run(p); err != nil {
+	if err := crew.Run(p); err != nil {
 		return nil, err
 	}
 	to, err := cfg.Target.sink(ctx, e, cfg.Target.Topic)
 	if err != nil {
 		return nil, err
 	}
-	pub := publication{
-		schedule: p.Schedule, anchor: p.Anchor, total: total, shape: shape,
-		deal: deal{Rooms: []string{cfg.Room}},
+	pub := publish.Publication{
+		Schedule: p.Schedule, Anchor: p.Anchor, Total: total, Shape: shape,
+		Deal: job.Assignment{Rooms: []string{cfg.Room}},
 	}
-	if _, err := pub.publish(ctx, to); err != nil {
+	if _, err := pub.Publish(ctx, to); err != nil {
 		return nil, err
 	}
-	t, err := crew.finish(total, 10*time.Second)
+	t, err := crew.Finish(total, 10*time.Second)
 	if err != nil {
 		return nil, err
 	}
@@ -113,22 +119,22 @@ func (c *PassOrderConfig) check() error {
 	const most = 100_000_000 // arrival times, 8 bytes each
 	switch {
 	case c.Clients < 2:
-		return inputf("--clients %d: an order needs two", c.Clients)
+		return job.Inputf("--clients %d: an order needs two", c.Clients)
 	case c.Messages < 5*int64(c.Clients):
-		return inputf("--messages %d: at least five for each of %d clients are needed to tell a deviation from chance: %d", c.Messages, c.Clients, 5*c.Clients)
+		return job.Inputf("--messages %d: at least five for each of %d clients are needed to tell a deviation from chance: %d", c.Messages, c.Clients, 5*c.Clients)
 	case c.Messages*int64(c.Clients) > most:
-		return inputf("--messages %d × --clients %d: more than %d arrival times", c.Messages, c.Clients, most)
+		return job.Inputf("--messages %d × --clients %d: more than %d arrival times", c.Messages, c.Clients, most)
 	}
-	return c.Target.checkOneProcess("--clients", c.Clients)
+	return c.Target.CheckOneProcess("--clients", c.Clients)
 }
 
-func (c *PassOrderConfig) result(t *Tally) (*PassOrderResult, error) {
+func (c *PassOrderConfig) result(t *job.Tally) (*PassOrderResult, error) {
 	p := t.Places
 	if p == nil {
 		return nil, fmt.Errorf("the clients kept no arrival times")
 	}
 	if t.Lost+t.Late+t.Doubled+t.Invalid > 0 {
-		return nil, &FaultError{fmt.Sprintf("lost %d, out of order %d, doubled %d, invalid %d: no order to speak of", t.Lost, t.Late, t.Doubled, t.Invalid)}
+		return nil, job.Faultf("lost %d, out of order %d, doubled %d, invalid %d: no order to speak of", t.Lost, t.Late, t.Doubled, t.Invalid)
 	}
 	r := &PassOrderResult{
 		Scenario: "passorder", Clients: c.Clients, Messages: p.Messages, Overlapping: p.Overlapping,
@@ -140,11 +146,11 @@ func (c *PassOrderConfig) result(t *Tally) (*PassOrderResult, error) {
 	}
 	switch {
 	case p.Overlapping > p.Messages/10:
-		return r, &InvalidError{fmt.Sprintf("only %d messages were apart from the one before, %d overlapped it: lower --rate", p.Messages, p.Overlapping)}
+		return r, job.Invalidf("only %d messages were apart from the one before, %d overlapped it: lower --rate", p.Messages, p.Overlapping)
 	case min(r.First.P, r.First.MostP) < leastP:
-		return r, &FaultError{fmt.Sprintf("client %d was first %d times in %d: more often than by chance (p %.2g)", r.First.Client, r.First.Most, p.Messages, min(r.First.P, r.First.MostP))}
+		return r, job.Faultf("client %d was first %d times in %d: more often than by chance (p %.2g)", r.First.Client, r.First.Most, p.Messages, min(r.First.P, r.First.MostP))
 	case min(r.Last.P, r.Last.MostP) < leastP:
-		return r, &FaultError{fmt.Sprintf("client %d was last %d times in %d: more often than by chance (p %.2g)", r.Last.Client, r.Last.Most, p.Messages, min(r.Last.P, r.Last.MostP))}
+		return r, job.Faultf("client %d was last %d times in %d: more often than by chance (p %.2g)", r.Last.Client, r.Last.Most, p.Messages, min(r.Last.P, r.Last.MostP))
 	}
 	return r, nil
 }
@@ -160,18 +166,18 @@ func placeOf(counts []int64, total int64) OrderPlace {
 
 // WriteText writes the result as a table.
 func (r *PassOrderResult) WriteText(w io.Writer) error {
-	t := &table{}
-	t.line("passorder · %s messages to %s clients, by the kernel's receive times", count(r.Messages), count(int64(r.Clients)))
+	t := &text.Table{}
+	t.Line("passorder · %s messages to %s clients, by the kernel's receive times", text.Count(r.Messages), text.Count(int64(r.Clients)))
 	row := func(name string, o OrderPlace) {
-		t.row(name, "at most %d times one client (%.1f expected, p %.3g) · chi-square %.1f with %d degrees, p %.3g",
+		t.Row(name, "at most %d times one client (%.1f expected, p %.3g) · chi-square %.1f with %d degrees, p %.3g",
 			o.Most, float64(r.Messages)/float64(r.Clients), o.MostP, o.ChiSquare, r.Clients-1, o.P)
 	}
 	row("first", r.First)
 	row("last", r.Last)
-	t.row("mean place", "%.3f to %.3f (0.5 ± %.3f by chance)", r.LeastMean, r.MostMean, r.Deviation)
-	t.row("first to last", "%s", r.Spread)
+	t.Row("mean place", "%.3f to %.3f (0.5 ± %.3f by chance)", r.LeastMean, r.MostMean, r.Deviation)
+	t.Row("first to last", "%s", r.Spread)
 	if r.Overlapping > 0 {
-		t.row("left out", "%d messages that came before the one before was through", r.Overlapping)
+		t.Row("left out", "%d messages that came before the one before was through", r.Overlapping)
 	}
-	return t.write(w)
+	return t.Write(w)
 }

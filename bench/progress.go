@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"tapecast/bench/job"
+	"tapecast/bench/text"
 )
 
 // plainEvery is how often progress is told where it can't be told in place.
@@ -93,17 +96,17 @@ func (r *fanoutRun) endProgress() {
 	}
 }
 
-// line is a point as one line.
+// Line is a point as one line.
 func (c *ClientPoint) line(window time.Duration, clients int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%.1f of %s s", c.At, number(window.Seconds()))
+	fmt.Fprintf(&b, "%.1f of %s s", c.At, text.Number(window.Seconds()))
 	if c.At < 0 {
 		b.WriteString(" (warmup)")
 	}
-	fmt.Fprintf(&b, " · %s of %s clients · %s/s", count(int64(c.Connected)), count(int64(clients)), count(int64(c.Delivered)))
+	fmt.Fprintf(&b, " · %s of %s clients · %s/s", text.Count(int64(c.Connected)), text.Count(int64(clients)), text.Count(int64(c.Delivered)))
 	if c.Timed > 0 {
-		fmt.Fprintf(&b, " · p99 %s", ms(c.P99))
+		fmt.Fprintf(&b, " · p99 %s", job.Ms(c.P99))
 	}
-	fmt.Fprintf(&b, " · bench: publisher lag %s, client lag %s, asleep %.0f %%", ms(c.PublisherLag), ms(c.ClientLag), 100*c.Asleep)
+	fmt.Fprintf(&b, " · bench: publisher lag %s, client lag %s, asleep %.0f %%", job.Ms(c.PublisherLag), job.Ms(c.ClientLag), 100*c.Asleep)
 	return b.String()
 }

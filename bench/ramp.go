@@ -7,6 +7,9 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/text"
 )
 
 // RampConfig is a fanout whose rate or clients grow in steps.
@@ -46,7 +49,7 @@ func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 	res := &RampResult{Version: ResultVersion, Scenario: "ramp", SLO: float64(cfg.SLO) / 1e6, Knee: -1}
 	var verdict error
 	for k, one := range cfg.steps() {
-		logLine(one.Log, "step %d: %d clients, %s msg/s", k+1, one.Clients, number(one.Rate))
+		text.LogLine(one.Log, "step %d: %d clients, %s msg/s", k+1, one.Clients, text.Number(one.Rate))
 		f, err := Fanout(ctx, one)
 		if f == nil || len(f.Legs) == 0 {
 			return res, err
@@ -54,7 +57,7 @@ func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 		step := RampStep{Clients: f.Clients, Rate: f.Rate, Leg: f.Legs[0]}
 		step.Failed = cfg.failed(step.Leg)
 		res.Steps = append(res.Steps, step)
-		var invalid *InvalidError
+		var invalid *job.InvalidError
 		if errors.As(err, &invalid) {
 			return res, err // whatever comes after it says no more of the gateway
 		}
@@ -87,19 +90,19 @@ func (c *RampConfig) steps() []FanoutConfig {
 	return out
 }
 
-// check finds what cannot be run, in any of the steps: none is measured then.
+// Check finds what cannot be run, in any of the steps: none is measured then.
 func (c *RampConfig) check() error {
 	switch {
 	case (len(c.Rates) == 0) == (len(c.Clients) == 0):
-		return inputf("either --rates or --client-steps grows: give one of them")
+		return job.Inputf("either --rates or --client-steps grows: give one of them")
 	case !slices.IsSorted(c.Rates) || !slices.IsSorted(c.Clients):
-		return inputf("the steps must grow")
+		return job.Inputf("the steps must grow")
 	case c.SLO <= 0:
-		return inputf("--slo %s: a p99 to hold is needed", c.SLO)
+		return job.Inputf("--slo %s: a p99 to hold is needed", c.SLO)
 	}
 	for k, one := range c.steps() {
-		if err := one.check(); err != nil {
-			return inputf("step %d: %v", k+1, err)
+		if err := one.Validate(); err != nil {
+			return job.Inputf("step %d: %v", k+1, err)
 		}
 	}
 	return nil
@@ -109,37 +112,37 @@ func (c *RampConfig) check() error {
 func (c *RampConfig) failed(g *Leg) string {
 	switch {
 	case g.Delivered < keptUp*g.Offered:
-		return fmt.Sprintf("delivery fell behind: %.1f %% of what was due in the window", percent(g.Delivered, g.Offered))
+		return fmt.Sprintf("delivery fell behind: %.1f %% of what was due in the window", text.Percent(g.Delivered, g.Offered))
 	case g.Latency.P99 > float64(c.SLO)/1e6:
-		return fmt.Sprintf("p99 %s is more than %s", ms(g.Latency.P99), c.SLO)
+		return fmt.Sprintf("p99 %s is more than %s", job.Ms(g.Latency.P99), c.SLO)
 	}
 	return ""
 }
 
 // WriteText writes the result as a table.
 func (r *RampResult) WriteText(w io.Writer) error {
-	t := &table{}
-	t.line("ramp · p99 of %s to hold", ms(r.SLO))
+	t := &text.Table{}
+	t.Line("ramp · p99 of %s to hold", job.Ms(r.SLO))
 	for k, s := range r.Steps {
 		g := s.Leg
-		t.row(fmt.Sprintf("step %d", k+1), "%s clients, %s msg/s · %s/s of %s/s · CPU %.3f µs, %.2f cores · p50 %s p99 %s max %s · lost %s",
-			count(int64(s.Clients)), number(s.Rate), count(int64(g.Delivered)), count(int64(g.Offered)), g.CPU, g.Cores,
-			ms(g.Latency.P50), ms(g.Latency.P99), ms(g.Latency.Max), count(g.Lost))
+		t.Row(fmt.Sprintf("step %d", k+1), "%s clients, %s msg/s · %s/s of %s/s · CPU %.3f µs, %.2f cores · p50 %s p99 %s max %s · lost %s",
+			text.Count(int64(s.Clients)), text.Number(s.Rate), text.Count(int64(g.Delivered)), text.Count(int64(g.Offered)), g.CPU, g.Cores,
+			job.Ms(g.Latency.P50), job.Ms(g.Latency.P99), job.Ms(g.Latency.Max), text.Count(g.Lost))
 		for _, x := range g.Faults {
-			t.row("  FAULT", "%s", x)
+			t.Row("  FAULT", "%s", x)
 		}
 		for _, x := range g.Problems {
-			t.row("  INVALID", "%s", x)
+			t.Row("  INVALID", "%s", x)
 		}
 	}
 	switch {
 	case r.Knee < 0:
-		t.row("knee", "none: all %d steps were held", len(r.Steps))
+		t.Row("knee", "none: all %d steps were held", len(r.Steps))
 	case r.Knee == 0:
-		t.row("knee", "the first step already: %s", r.Steps[0].Failed)
+		t.Row("knee", "the first step already: %s", r.Steps[0].Failed)
 	default:
 		a, b := r.Steps[r.Knee-1], r.Steps[r.Knee]
-		t.row("knee", "between %s clients at %s msg/s and %s at %s: %s", count(int64(a.Clients)), number(a.Rate), count(int64(b.Clients)), number(b.Rate), b.Failed)
+		t.Row("knee", "between %s clients at %s msg/s and %s at %s: %s", text.Count(int64(a.Clients)), text.Number(a.Rate), text.Count(int64(b.Clients)), text.Number(b.Rate), b.Failed)
 	}
-	return t.write(w)
+	return t.Write(w)
 }

@@ -11,10 +11,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"tapecast/bench/job"
 )
 
 // ReplayConfig has a fanout publish a recording in place of values of its own:
@@ -31,31 +32,9 @@ type ReplayConfig struct {
 	Loop bool
 }
 
-// round says of each message of a recording which stream it falls to and when it
-// is due. What comes after its end begins it anew. Nobody writes it once it is made.
-type round struct {
-	Keys    []string `json:"keys"`             // by stream: its record key
-	Streams []int32  `json:"streams"`          // of each message
-	Due     []int64  `json:"due,omitempty"`    // of each message, ns since the round began, growing. nil: a Schedule's rate says it
-	Period  int64    `json:"period,omitempty"` // ns from one round's beginning to the next one's
-}
-
-// due is when message n is due, in ns since the first round began.
-func (r *round) due(n int64) int64 {
-	size := int64(len(r.Due))
-	return n/size*r.Period + r.Due[n%size]
-}
-
-// before returns how many messages are due at t, in ns since the first round began, or before.
-func (r *round) before(t int64) int64 {
-	k := t / r.Period
-	part, _ := slices.BinarySearch(r.Due, t-k*r.Period+1)
-	return k*int64(len(r.Due)) + int64(part)
-}
-
 // recording is what a run takes of a file.
 type recording struct {
-	round
+	job.Round
 	values  [][]byte // without the brace that ends each
 	whole   bool     // it holds the file to its end
 	longest int      // bytes of a value with its stamp
@@ -74,29 +53,29 @@ type Recording struct {
 	Looped  bool    `json:"looped"`         // it began anew before the run ended
 }
 
-// check reads what the run takes of the file.
+// Check reads what the run takes of the file.
 func (x *ReplayConfig) check(c *FanoutConfig) error {
 	switch {
-	case c.Target.foreign() || c.AutoJoin || c.Baseline || c.Group > 0 || c.Keys > 1 || len(c.Feeds) > 0 || c.Churn != nil || c.Storm != nil:
-		return inputf("a replay goes with none of --protocol, --auto-join, --baseline, --group, --keys, further feeds, churn and storm")
+	case c.Target.Foreign() || c.AutoJoin || c.Baseline || c.Group > 0 || c.Keys > 1 || len(c.Feeds) > 0 || c.Churn != nil || c.Storm != nil:
+		return job.Inputf("a replay goes with none of --protocol, --auto-join, --baseline, --group, --keys, further feeds, churn and storm")
 	case len(c.Rooms) != 1:
-		return inputf("--room: a replay has one, or one for each key with {key} in its name")
+		return job.Inputf("--room: a replay has one, or one for each key with {key} in its name")
 	case c.Warmup < 0:
-		return inputf("--warmup %s: none, or more", c.Warmup)
+		return job.Inputf("--warmup %s: none, or more", c.Warmup)
 	case x.File == "":
-		return inputf("--file names no recording")
+		return job.Inputf("--file names no recording")
 	case c.Rate > 0 && x.Pace != 0 && x.Pace != 1:
-		return inputf("both --pace and --rate are given: keep one")
+		return job.Inputf("both --pace and --rate are given: keep one")
 	case c.Rate < 0:
-		return inputf("--rate %v: messages a second, more than 0", c.Rate)
+		return job.Inputf("--rate %v: messages a second, more than 0", c.Rate)
 	case c.Rate == 0 && !(x.Pace >= 1e-6 && x.Pace <= 1e6):
-		return inputf("--pace %v: how many times as fast as it was recorded, 0.000001 to 1000000", x.Pace)
+		return job.Inputf("--pace %v: how many times as fast as it was recorded, 0.000001 to 1000000", x.Pace)
 	}
 	var most int64 = math.MaxInt64
 	if c.Rate > 0 {
-		s, err := NewSchedule(0, c.Rate)
+		s, err := job.NewSchedule(0, c.Rate)
 		if err != nil {
-			return inputf("--rate: %v", err)
+			return job.Inputf("--rate: %v", err)
 		}
 		most = s.Before(int64(c.Warmup+c.Duration) - 1)
 	}
@@ -104,7 +83,7 @@ func (x *ReplayConfig) check(c *FanoutConfig) error {
 		return int64(n) < most && (c.Rate > 0 || float64(since)/x.Pace < float64(c.Warmup+c.Duration))
 	})
 	if err != nil {
-		return inputf("--file %s: %v", x.File, err)
+		return job.Inputf("--file %s: %v", x.File, err)
 	}
 	if err := r.fit(x, c, most); err != nil {
 		return err
@@ -124,7 +103,7 @@ func (r *recording) fit(x *ReplayConfig, c *FanoutConfig, most int64) error {
 	r.about = Recording{File: filepath.Base(x.File), Records: len(r.values), Keys: len(r.Keys)}
 	if c.Rate > 0 {
 		if r.about.Looped = int64(len(r.values)) < most; r.about.Looped && !x.Loop {
-			return inputf("--file %s has %d records, but --warmup and --duration take %d at --rate %v: use --loop, or a shorter --duration", x.File, len(r.values), most, c.Rate)
+			return job.Inputf("--file %s has %d records, but --warmup and --duration take %d at --rate %v: use --loop, or a shorter --duration", x.File, len(r.values), most, c.Rate)
 		}
 		r.Due, r.about.Round, r.about.Busiest = nil, float64(len(r.values))/c.Rate, int(math.Ceil(c.Rate))
 		return nil
@@ -138,28 +117,16 @@ func (r *recording) fit(x *ReplayConfig, c *FanoutConfig, most int64) error {
 	if r.whole {
 		switch r.about.Looped = r.Period < int64(run); {
 		case r.about.Looped && !x.Loop:
-			return inputf("--file %s lasts %s at --pace %v, but --warmup and --duration take %s: use --loop, or a shorter --duration", x.File, time.Duration(r.Period).Round(time.Millisecond), x.Pace, run)
+			return job.Inputf("--file %s lasts %s at --pace %v, but --warmup and --duration take %s: use --loop, or a shorter --duration", x.File, time.Duration(r.Period).Round(time.Millisecond), x.Pace, run)
 		case r.about.Looped && r.Period == 0:
-			return inputf("--file %s: all its records are of one time, which is no pace to --loop at: use --rate", x.File)
+			return job.Inputf("--file %s: all its records are of one time, which is no pace to --loop at: use --rate", x.File)
 		}
 	}
 	if !r.about.Looped {
 		r.Period = max(r.Period, int64(run))
 	}
-	r.about.Pace, r.about.Round, r.about.Busiest = x.Pace, float64(r.Period)/1e9, r.busiest()
+	r.about.Pace, r.about.Round, r.about.Busiest = x.Pace, float64(r.Period)/1e9, r.Busiest()
 	return nil
-}
-
-// busiest is the most messages of a round that are due within one second.
-func (r *round) busiest() int {
-	most, from := 0, 0
-	for k, at := range r.Due {
-		for at-r.Due[from] >= 1e9 {
-			from++
-		}
-		most = max(most, k-from+1)
-	}
-	return most
 }
 
 // maxRecorded bounds what is held of a recording, in bytes of values.
@@ -173,7 +140,7 @@ const maxLine = 16 << 20
 func readRecording(file string, more func(n int, since time.Duration) bool) (*recording, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, reasonOf(err)
+		return nil, job.ReasonOf(err)
 	}
 	defer func() { _ = f.Close() }() // opened for reading
 	in := bufio.NewReaderSize(f, 1<<16)
@@ -209,7 +176,7 @@ func readRecording(file string, more func(n int, since time.Duration) bool) (*re
 			streams[string(key)] = s
 			r.Keys = append(r.Keys, string(key))
 		}
-		size := len(value) + stampSize - 1
+		size := len(value) + job.StampSize - 1
 		if r.bytes += int64(size); r.bytes > maxRecorded {
 			return nil, fmt.Errorf("the run takes more than %d MiB of it: use a shorter --duration", maxRecorded>>20)
 		}
@@ -226,15 +193,6 @@ func readRecording(file string, more func(n int, since time.Duration) bool) (*re
 		return nil, errors.New("it is empty: it takes lines of a time in ns, a key and a JSON object, with tabs between them")
 	}
 	return r, nil
-}
-
-// reasonOf is what is wrong with a file, without its name.
-func reasonOf(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }
 
 // parseRecord takes a line apart. JSON that is written on one line has no tab.
@@ -257,7 +215,7 @@ func parseRecord(line []byte) (at int64, key, value []byte, err error) {
 	if len(bytes.TrimSpace(value[1:len(value)-1])) == 0 {
 		return 0, nil, nil, errors.New("the value is an empty object")
 	}
-	for _, name := range stampMembers {
+	for _, name := range job.StampMembers {
 		if bytes.Contains(value, []byte(name)) {
 			return 0, nil, nil, fmt.Errorf("the value has a member %s of its own, which its stamp would have", name[:len(name)-1])
 		}

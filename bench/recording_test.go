@@ -14,6 +14,9 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"tapecast/bench/job"
+	"tapecast/bench/publish"
 )
 
 // recorded is a line of a recording.
@@ -82,8 +85,8 @@ func (g *gate) sent(room string) (due []int64, values []string) {
 	for _, b := range g.tape[room] {
 		_, value, _ := bytes.Cut(b, []byte(`,"data":`))
 		value = value[:len(value)-1]
-		at := len(value) - stampSize
-		due = append(due, parseTime(value[at:]))
+		at := len(value) - job.StampSize
+		due = append(due, job.ParseTime(value[at:]))
 		values = append(values, string(value[:at])+"}")
 	}
 	return due, values
@@ -202,7 +205,7 @@ func TestReplayBadInput(t *testing.T) {
 			edit(&cfg)
 		}
 		res, err := Fanout(t.Context(), cfg)
-		if !errors.As(err, new(*InputError)) || res != nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if !errors.As(err, new(*job.InputError)) || res != nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v; want %q", err, want)
 		}
 	}
@@ -237,53 +240,7 @@ func TestReplayBadInput(t *testing.T) {
 	f("has 120 records, but --warmup and --duration take 240 at --rate 200", good, func(c *FanoutConfig) { c.Rate = 200 })
 	f("all its records are of one time", "5\tk\t{\"a\":1}\n5\tk\t{\"a\":1}\n", func(c *FanoutConfig) { c.Replay.Loop = true })
 	f("--room", good, func(c *FanoutConfig) { c.Rooms = []string{"a", "b"} })
-	f("--protocol", good, func(c *FanoutConfig) { c.Target.Protocol = NATS })
-}
-
-// Before is what Due says, over several rounds, with bursts at both ends of one.
-func TestRound(t *testing.T) {
-	r := &round{Due: []int64{0, 0, 5, 7, 7, 7, 30}, Period: 30}
-	s := Schedule{Start: 1000}
-	s.follow(r)
-	for at := int64(990); at < 1200; at++ {
-		var want int64
-		for s.Due(want) <= at {
-			want++
-		}
-		if got := s.Before(at); got != want {
-			t.Fatalf("Before(%d) = %d, not %d", at, got, want)
-		}
-	}
-	if most := (&round{Due: []int64{0, 1, 999_999_999, 1_000_000_000, 1_000_000_001}}).busiest(); most != 3 {
-		t.Errorf("%d in the busiest second", most)
-	}
-	s = Schedule{}
-	if s.follow(&round{}); s.round != nil {
-		t.Error("a round that says no times is followed")
-	}
-}
-
-// A recorded value with its stamp is one object, and any change of it shows.
-func TestStamp(t *testing.T) {
-	const value = `{"e":"trade","t":5,"m":{"a":[1]}}`
-	shape := newStampShape([][]byte{[]byte(value[:len(value)-1])})
-	p := shape.make([]byte("before"), 1_699_123_456_789_012_345, 42)[len("before"):]
-	if want := value[:len(value)-1] + `,"@":1699123456789012345,"#":1000000042,"%":`; !strings.HasPrefix(string(p), want) || len(p) != len(value)+stampSize-1 {
-		t.Fatalf("%s", p)
-	}
-	at := len(p) - stampSize
-	good := func(p []byte) bool {
-		return shape.same(p[at:], 1_699_123_456_789_012_345, 42) && wholeStamped(p, at)
-	}
-	if !good(p) || parseNumber(p[at:]) != 42 || shape.size() != stampSize {
-		t.Fatalf("%s", p)
-	}
-	for i := range p[:len(p)-1] { // the last one is looked at with every frame
-		q := bytes.Clone(p)
-		if q[i] ^= 1; good(q) {
-			t.Errorf("a change of byte %d went unseen: %s", i, q)
-		}
-	}
+	f("--protocol", good, func(c *FanoutConfig) { c.Target.Protocol = job.NATS })
 }
 
 // What is in the topic is what was recorded, under its recorded key.
@@ -306,7 +263,7 @@ func TestReplayKafka(t *testing.T) {
 	if _, err := r.plan(); err != nil {
 		t.Fatal(err)
 	}
-	var out Published
+	var out publish.Published
 	if err := r.publish(t.Context(), &r.pubs[0], "market.trades", &out); err != nil || out.Messages == 0 {
 		t.Fatalf("%+v, %v", out, err)
 	}
@@ -327,8 +284,8 @@ func TestReplayKafka(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := len(m.Value) - stampSize
-		if l := lines[n]; string(m.Key) != l.key || string(m.Value[:at])+"}" != l.value || !wholeStamped(m.Value, at) {
+		at := len(m.Value) - job.StampSize
+		if l := lines[n]; string(m.Key) != l.key || string(m.Value[:at])+"}" != l.value || !job.WholeStamped(m.Value, at) {
 			t.Fatalf("message %d is %q: %s", n, m.Key, m.Value)
 		}
 	}

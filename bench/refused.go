@@ -3,6 +3,10 @@ package bench
 import (
 	"fmt"
 	"strings"
+
+	"tapecast/bench/proto"
+	"tapecast/bench/scrape"
+	"tapecast/bench/text"
 )
 
 // What a gateway counts of records that reach nobody, and how to say so.
@@ -14,7 +18,7 @@ var refusedMetrics = map[string]string{
 
 // refusedRecords is how many records a gateway has refused between two looks at its
 // metrics, by why.
-func refusedRecords(from, to Metrics) map[string]float64 {
+func refusedRecords(from, to scrape.Metrics) map[string]float64 {
 	out := map[string]float64{}
 	for series, v := range to {
 		name, labels, _ := strings.Cut(series, "{")
@@ -22,7 +26,7 @@ func refusedRecords(from, to Metrics) map[string]float64 {
 		if !ok || v <= from[series] {
 			continue
 		}
-		if reason, ok := member([]byte(","+labels), `,reason="`); ok {
+		if reason, ok := proto.Member([]byte(","+labels), `,reason="`); ok {
 			why = string(reason)
 		}
 		out[why] += v - from[series]
@@ -41,5 +45,5 @@ func becauseOf(refused map[string]float64) string {
 		return ""
 	}
 	return fmt.Sprintf(", since the gateway refused %s records (%s): its log says which; do the values fit the topic's "+
-		"routes, as by --fields or --value-template?", count(int64(n)), counts(refused))
+		"routes, as by --fields or --value-template?", text.Count(int64(n)), text.Counts(refused))
 }

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tapecast/bench/job"
+	"tapecast/bench/text"
 )
 
 // ResultVersion is that of the form of result files. Fields may be added to a
@@ -82,7 +85,7 @@ func cpuModel(file string) string {
 
 // String is the machine in a line.
 func (m Machine) String() string {
-	s := fmt.Sprintf("%d cores of %s · %s of memory · %s · %s", m.Cores, m.CPU, size(float64(m.Memory)), m.Kernel, m.Go)
+	s := fmt.Sprintf("%d cores of %s · %s of memory · %s · %s", m.Cores, m.CPU, text.Size(float64(m.Memory)), m.Kernel, m.Go)
 	if m.Commit != "" {
 		s += " · commit " + m.Commit[:min(12, len(m.Commit))]
 		if m.Modified {
@@ -131,25 +134,25 @@ type Result struct {
 func ReadResult(file string) (*Result, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, inputf("cannot read %s: %v", file, reasonOf(err))
+		return nil, job.Inputf("cannot read %s: %v", file, job.ReasonOf(err))
 	}
 	r := &Result{}
 	err = json.Unmarshal(b, &r.Header)
 	switch {
 	case err != nil:
-		return nil, inputf("%s is no result file (%v): write one with --out", file, err)
+		return nil, job.Inputf("%s is no result file (%v): write one with --out", file, err)
 	case r.Version != ResultVersion:
-		return nil, inputf("%s has version %d of result files, this tapecast-bench reads %d: measure it again", file, r.Version, ResultVersion)
+		return nil, job.Inputf("%s has version %d of result files, this tapecast-bench reads %d: measure it again", file, r.Version, ResultVersion)
 	}
 	if err := json.Unmarshal(b, &r.FanoutResult); err != nil {
-		return nil, inputf("%s has no result that can be compared (%v)", file, err)
+		return nil, job.Inputf("%s has no result that can be compared (%v)", file, err)
 	}
 	if len(r.Legs) == 0 {
-		return nil, inputf("%s has no runs: only what fanout measures can be compared", file)
+		return nil, job.Inputf("%s has no runs: only what fanout measures can be compared", file)
 	}
 	for k, g := range r.Legs {
 		if g == nil {
-			return nil, inputf("%s: run %d is null", file, k+1)
+			return nil, job.Inputf("%s: run %d is null", file, k+1)
 		}
 	}
 	return r, nil

@@ -9,6 +9,9 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"tapecast/bench/job"
+	"tapecast/bench/text"
 )
 
 //go:embed report.html
@@ -61,7 +64,7 @@ type chart struct {
 
 type xy struct{ x, y float64 }
 
-// add adds a line; without points there is none.
+// Add adds a line; without points there is none.
 func (c *chart) add(label string, line []xy) {
 	if len(line) > 0 {
 		c.Labels = append(c.Labels, label)
@@ -160,7 +163,7 @@ func nines(percent float64, n int64) float64 {
 // WriteHTML writes the result as one page with charts that needs nothing else.
 func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 	p := page{
-		Title: fmt.Sprintf("%s · %s clients · %s msg/s of %d B", f.Scenario, count(int64(f.Clients)), number(f.Rate), f.Size),
+		Title: fmt.Sprintf("%s · %s clients · %s msg/s of %d B", f.Scenario, text.Count(int64(f.Clients)), text.Number(f.Rate), f.Size),
 		Lines: []string{strings.Join(h.Command, " "), h.Start.Format("2006-01-02 15:04:05 MST"), h.Machine.String()},
 	}
 	for k, g := range f.Legs {
@@ -169,8 +172,8 @@ func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 			part.Rows = append(part.Rows, []string{x.name, x.format(x.of(g))})
 		}
 		part.Rows = append(part.Rows,
-			[]string{"messages", fmt.Sprintf("%s of %s", count(g.Unique), count(g.Want))},
-			[]string{"bench", fmt.Sprintf("publisher lag p99 %s · client lag p99 %s · clients asleep %.0f %%", ms(g.PublisherLag.P99), ms(g.ClientLag.P99), 100*g.ClientAsleep)})
+			[]string{"messages", fmt.Sprintf("%s of %s", text.Count(g.Unique), text.Count(g.Want))},
+			[]string{"bench", fmt.Sprintf("publisher lag p99 %s · client lag p99 %s · clients asleep %.0f %%", job.Ms(g.PublisherLag.P99), job.Ms(g.ClientLag.P99), 100*g.ClientAsleep)})
 		if g.Abuse != nil {
 			part.Rows = append(part.Rows, g.Abuse.rows()...)
 		}

@@ -11,11 +11,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/bench/job"
 )
 
 // sampleLeg is a run of so many seconds whose figures grow with by.
 func sampleLeg(name string, by float64) *Leg {
-	h := NewHist()
+	h := job.NewHist()
 	for k := range int64(20_000) {
 		h.Record(k * int64(by*1000))
 	}
@@ -119,7 +121,7 @@ func TestCompareBadInput(t *testing.T) {
 	f := func(want, file string) {
 		t.Helper()
 		_, err := Compare(good, file)
-		var input *InputError
+		var input *job.InputError
 		if !errors.As(err, &input) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v; want %q in one line", err, want)
 		}

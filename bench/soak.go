@@ -4,6 +4,11 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/scrape"
+	"tapecast/bench/text"
 )
 
 // SoakConfig has a long fanout looked at every so often.
@@ -17,11 +22,11 @@ type SoakConfig struct {
 func (x *SoakConfig) check(c *FanoutConfig) error {
 	switch {
 	case x.Every < time.Second:
-		return inputf("--every %s: a look costs the gateway something; a second is the least", x.Every)
+		return job.Inputf("--every %s: a look costs the gateway something; a second is the least", x.Every)
 	case c.Duration < 4*x.Every:
-		return inputf("--duration %s is too short for four looks, one --every %s", c.Duration, x.Every)
+		return job.Inputf("--duration %s is too short for four looks, one --every %s", c.Duration, x.Every)
 	case c.Storm != nil || c.Baseline:
-		return inputf("a soak goes neither with a storm nor with --baseline")
+		return job.Inputf("a soak goes neither with a storm nor with --baseline")
 	}
 	return nil
 }
@@ -38,37 +43,37 @@ type SoakReport struct {
 
 // SoakSample is one look: memory at its time, the rest since the look before.
 type SoakSample struct {
-	At         float64   `json:"at_s"` // since the window began
-	RSS        float64   `json:"rss"`
-	Heap       float64   `json:"heap_in_use"`
-	Goroutines float64   `json:"goroutines"`
-	Cores      float64   `json:"cores"`
-	Latency    Quantiles `json:"latency"`
+	At         float64       `json:"at_s"` // since the window began
+	RSS        float64       `json:"rss"`
+	Heap       float64       `json:"heap_in_use"`
+	Goroutines float64       `json:"goroutines"`
+	Cores      float64       `json:"cores"`
+	Latency    job.Quantiles `json:"latency"`
 }
 
 // soak looks at gateway and clients every so often until the window ends.
-func (r *fanoutRun) soak(ctx context.Context, s *scraper, p plan, out *SoakReport) error {
+func (r *fanoutRun) soak(ctx context.Context, s *scrape.Scraper, p job.Timing, out *SoakReport) error {
 	x := r.cfg.Soak
 	out.Every = x.Every.Seconds()
 	from, to := p.From-p.Anchor, p.To-p.Anchor
 	var before sample
 	for at := from; at <= to; at += int64(x.Every) {
-		if err := pause(ctx, time.Duration(at-monotonicIn(0))); err != nil {
+		if err := machine.Pause(ctx, time.Duration(at-machine.MonotonicIn(0))); err != nil {
 			return err
 		}
-		m, err := s.midRun(ctx)
+		m, err := s.MidRun(ctx)
 		if err != nil {
 			return err
 		}
-		now := sample{monotonicIn(0), m}
-		latency, err := r.readers.latency()
+		now := sample{machine.MonotonicIn(0), m}
+		latency, err := r.readers.Latency()
 		if err != nil {
 			return err
 		}
 		if before.m != nil {
 			out.Samples = append(out.Samples, SoakSample{
-				At: float64(now.at-from) / 1e9, RSS: m[metricRSS], Heap: m[metricHeap], Goroutines: m[metricGoroutines],
-				Cores:   (m[metricCPU] - before.m[metricCPU]) / (float64(now.at-before.at) / 1e9),
+				At: float64(now.at-from) / 1e9, RSS: m[scrape.MetricRSS], Heap: m[scrape.MetricHeap], Goroutines: m[scrape.MetricGoroutines],
+				Cores:   (m[scrape.MetricCPU] - before.m[scrape.MetricCPU]) / (float64(now.at-before.at) / 1e9),
 				Latency: latency.Quantiles(),
 			})
 		}
@@ -78,18 +83,6 @@ func (r *fanoutRun) soak(ctx context.Context, s *scraper, p plan, out *SoakRepor
 	out.RSSGrowth = slopePerHour(half, func(s SoakSample) float64 { return s.RSS })
 	out.HeapGrowth = slopePerHour(half, func(s SoakSample) float64 { return s.Heap })
 	return nil
-}
-
-// latency returns the crew's latencies since it was asked last.
-func (c *crew) latency() (*Hist, error) {
-	answers, err := c.tellAll(order{Op: "latency"})
-	h := NewHist()
-	for _, a := range answers {
-		if a.Latency != nil {
-			h.Merge(a.Latency)
-		}
-	}
-	return h, err
 }
 
 // slopePerHour fits a line (least squares).
@@ -109,13 +102,13 @@ func slopePerHour(samples []SoakSample, of func(SoakSample) float64) float64 {
 // judge says whether memory grew beyond what was allowed.
 func (r *SoakReport) judge(g *Leg, most float64) {
 	if most > 0 && r.RSSGrowth > most {
-		g.Faults = append(g.Faults, fmt.Sprintf("resident memory grows by %s an hour, more than %s", size(r.RSSGrowth), size(most)))
+		g.Faults = append(g.Faults, fmt.Sprintf("resident memory grows by %s an hour, more than %s", text.Size(r.RSSGrowth), text.Size(most)))
 	}
 }
 
-func (r *SoakReport) table(t *table) {
-	t.row("soak", "memory grows by %s an hour resident, %s of heap (second half)", signed(r.RSSGrowth), signed(r.HeapGrowth))
+func (r *SoakReport) table(t *text.Table) {
+	t.Row("soak", "memory grows by %s an hour resident, %s of heap (second half)", text.Signed(r.RSSGrowth), text.Signed(r.HeapGrowth))
 	for _, s := range r.Samples {
-		t.row(fmt.Sprintf("  %6.0f s", s.At), "%s resident · heap %s · %.0f goroutines · %.2f cores · p50 %s p99 %s max %s", size(s.RSS), size(s.Heap), s.Goroutines, s.Cores, ms(s.Latency.P50), ms(s.Latency.P99), ms(s.Latency.Max))
+		t.Row(fmt.Sprintf("  %6.0f s", s.At), "%s resident · heap %s · %.0f goroutines · %.2f cores · p50 %s p99 %s max %s", text.Size(s.RSS), text.Size(s.Heap), s.Goroutines, s.Cores, job.Ms(s.Latency.P50), job.Ms(s.Latency.P99), job.Ms(s.Latency.Max))
 	}
 }

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/scrape"
 )
 
 // StormConfig has all clients of a fanout lose their connections at once.
@@ -16,7 +20,7 @@ type StormConfig struct {
 	Resume  bool            // they go on where they were: nothing may be missed
 }
 
-// each are the storms one by one.
+// Each are the storms one by one.
 func (s *StormConfig) each() []StormConfig {
 	var all []StormConfig
 	for _, j := range s.Jitters {
@@ -44,16 +48,16 @@ func (s *StormConfig) check(c *FanoutConfig) error {
 	for _, j := range s.Jitters {
 		switch {
 		case s.At < 0 || j < 0:
-			return inputf("--jitter and --at can't be negative")
+			return job.Inputf("--jitter and --at can't be negative")
 		case s.At+j >= c.Duration:
-			return inputf("a storm after %s, spread over %s, doesn't fit into --duration %s", s.At, j, c.Duration)
+			return job.Inputf("a storm after %s, spread over %s, doesn't fit into --duration %s", s.At, j, c.Duration)
 		}
 	}
 	switch {
 	case s.Resume && (c.AutoJoin || c.Bare || !c.Check):
-		return inputf("--resume needs --check and the positions of envelopes, and goes neither with --bare nor with --auto-join")
+		return job.Inputf("--resume needs --check and the positions of envelopes, and goes neither with --bare nor with --auto-join")
 	case c.Baseline || c.Paired:
-		return inputf("a storm goes neither with --baseline nor with --paired")
+		return job.Inputf("a storm goes neither with --baseline nor with --paired")
 	}
 	return nil
 }
@@ -61,10 +65,10 @@ func (s *StormConfig) check(c *FanoutConfig) error {
 // stormPatience is how long clients may take to come back, the jitter apart.
 const stormPatience = time.Minute
 
-// order is what the clients are told of the storm.
-func (s *StormConfig) order(p plan) order {
+// Order is what the clients are told of the storm.
+func (s *StormConfig) order(p job.Timing) job.Order {
 	at := p.From - p.Anchor + int64(s.At)
-	return order{Op: "storm", Storm: &stormOrder{
+	return job.Order{Op: "storm", Storm: &job.StormOrder{
 		At: at, Until: at + int64(s.jitter()+stormPatience), Jitter: s.jitter(), Reset: s.Reset, Resume: s.Resume,
 	}}
 }
@@ -76,8 +80,8 @@ type StormReport struct {
 	Jitter    float64          `json:"jitter_s"`
 	Resumed   bool             `json:"resumed"`
 	Seconds   float64          `json:"all_back_s"` // from the loss until the last one had its rooms again
-	Handshake Quantiles        `json:"handshake"`  // due to come back until in all rooms, further attempts included
-	Late      Quantiles        `json:"dialled_late"`
+	Handshake job.Quantiles    `json:"handshake"`  // due to come back until in all rooms, further attempts included
+	Late      job.Quantiles    `json:"dialled_late"`
 	Retries   int64            `json:"retries"`
 	Refused   map[string]int64 `json:"refused,omitempty"`
 	// CPUPerClient is what the gateway used meanwhile, in µs, the messages'
@@ -85,7 +89,7 @@ type StormReport struct {
 	CPUPerClient float64 `json:"gateway_cpu_us_per_client"`
 }
 
-func newStormReport(s *StormConfig, t *StormTally, samples []sample) *StormReport {
+func newStormReport(s *StormConfig, t *job.StormTally, samples []sample) *StormReport {
 	r := &StormReport{
 		Clients: t.Clients, Back: t.Back, Jitter: s.jitter().Seconds(), Resumed: s.Resume, Seconds: float64(max(0, t.Last-t.At)) / 1e9,
 		Handshake: t.Handshake.Quantiles(), Late: t.Late.Quantiles(), Retries: t.Retries, Refused: t.Refused,
@@ -109,14 +113,14 @@ func (r *StormReport) judge(g *Leg) {
 // sample is one look at the gateway while a run goes on.
 type sample struct {
 	at int64 // CLOCK_MONOTONIC
-	m  Metrics
+	m  scrape.Metrics
 }
 
 // sampleUntil looks at the gateway every so often until the time given (monotonic).
-func (r *fanoutRun) sampleUntil(ctx context.Context, s *scraper, every time.Duration, until int64) error {
+func (r *fanoutRun) sampleUntil(ctx context.Context, s *scrape.Scraper, every time.Duration, until int64) error {
 	for {
-		at := monotonicIn(0)
-		m, err := s.midRun(ctx)
+		at := machine.MonotonicIn(0)
+		m, err := s.MidRun(ctx)
 		if err != nil {
 			return err
 		}
@@ -124,7 +128,7 @@ func (r *fanoutRun) sampleUntil(ctx context.Context, s *scraper, every time.Dura
 		if at >= until {
 			return nil
 		}
-		if err := pause(ctx, every); err != nil {
+		if err := machine.Pause(ctx, every); err != nil {
 			return err
 		}
 	}
@@ -137,10 +141,10 @@ func cpuAt(samples []sample, at int64) float64 {
 	case len(samples) == 0:
 		return 0
 	case k == 0:
-		return samples[0].m[metricCPU]
+		return samples[0].m[scrape.MetricCPU]
 	case k == len(samples):
-		return samples[k-1].m[metricCPU]
+		return samples[k-1].m[scrape.MetricCPU]
 	}
 	a, b := samples[k-1], samples[k]
-	return a.m[metricCPU] + (b.m[metricCPU]-a.m[metricCPU])*float64(at-a.at)/float64(b.at-a.at)
+	return a.m[scrape.MetricCPU] + (b.m[scrape.MetricCPU]-a.m[scrape.MetricCPU])*float64(at-a.at)/float64(b.at-a.at)
 }

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/scrape"
 )
 
 func (g *gate) storm() FanoutConfig {
@@ -61,7 +64,7 @@ func TestStormResumes(t *testing.T) {
 	f(0, func(*gate) {})
 	f(1, func(g *gate) {
 		g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
-			if n == 180 && c.user == userName(7) { // long after all are back
+			if n == 180 && c.user == job.UserName(7) { // long after all are back
 				return nil
 			}
 			return [][]byte{b}
@@ -71,9 +74,9 @@ func TestStormResumes(t *testing.T) {
 
 // A client that is never let in again is told of.
 func TestStormLosesClients(t *testing.T) {
-	out := newStormTally()
+	out := job.NewStormTally()
 	out.Clients, out.Back, out.At, out.Last = 10, 8, 1e9, 3e9
-	r := newStormReport(&StormConfig{Jitters: []time.Duration{0}}, out, []sample{{1e9, Metrics{metricCPU: 1}}, {5e9, Metrics{metricCPU: 2}}})
+	r := newStormReport(&StormConfig{Jitters: []time.Duration{0}}, out, []sample{{1e9, scrape.Metrics{scrape.MetricCPU: 1}}, {5e9, scrape.Metrics{scrape.MetricCPU: 2}}})
 	if r.Seconds != 2 || r.CPUPerClient != 0.5e6/8 {
 		t.Fatalf("%+v", r)
 	}

@@ -7,24 +7,29 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/publish"
+	"tapecast/bench/scrape"
 )
 
 // Target is the server under test, and how to get in and publish.
 type Target struct {
-	Speech // what clients speak with it
+	job.Speech // what clients speak with it
 
 	URL string // ws://HOST:PORT/ws, or wss:
 	CA  string // wss: file of the certificates to trust. "": the system's
 	// Admin is http://HOST:PORT or https of the internal port. "": port 8081 of the same
 	// host. pid:N: a process without /metrics.
 	Admin      string
-	AdminToken string   // that the internal port wants for Direct and for pprof. "": none
-	AdminCA    string   // https: file of the certificates to trust there. "": CA, or the system's
-	Keys       Keys     // for the clients' tokens
-	Sources    []string // addresses to connect from. nil: 127.0.0.2 to 127.0.0.9 for a gateway on loopback
-	Agents     Agents   // machines that the clients run on. Empty: this one
-	Direct     bool     // publish through the gateway's append endpoint
-	Brokers    []string // or to Kafka
+	AdminToken string     // that the internal port wants for Direct and for pprof. "": none
+	AdminCA    string     // https: file of the certificates to trust there. "": CA, or the system's
+	Keys       job.Keys   // for the clients' tokens
+	Sources    []string   // addresses to connect from. nil: 127.0.0.2 to 127.0.0.9 for a gateway on loopback
+	Agents     job.Agents // machines that the clients run on. Empty: this one
+	Direct     bool       // publish through the gateway's append endpoint
+	Brokers    []string   // or to Kafka
 	Topic      string
 	Publish    string // or to another server's own port: nats://HOST:PORT, or http://HOST:PORT/api of a Centrifugo
 	APIKey     string // of the Centrifugo
@@ -34,34 +39,34 @@ type Target struct {
 	demo bool // Brokers are the demo's, see FromDemo
 }
 
-// endpoint is a target, resolved.
-type endpoint struct {
-	addr, host, path string
-	tls              bool
-	admin            adminPort
-	sources          []string
+// Endpoint is a target, resolved.
+type Endpoint struct {
+	Addr, Host, Path string
+	TLS              bool
+	Admin            scrape.Port
+	Sources          []string
 }
 
-// resolve checks a target and finds its address.
-func (t *Target) resolve(ctx context.Context) (endpoint, error) {
+// Resolve checks a target and finds its address.
+func (t *Target) Resolve(ctx context.Context) (Endpoint, error) {
 	u, err := url.Parse(t.URL)
 	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
-		return endpoint{}, inputf("--target %q is no ws://HOST:PORT/PATH, nor wss://", t.URL)
+		return Endpoint{}, job.Inputf("--target %q is no ws://HOST:PORT/PATH, nor wss://", t.URL)
 	}
-	e := endpoint{host: u.Host, path: u.RequestURI(), tls: u.Scheme == "wss", sources: t.Sources}
+	e := Endpoint{Host: u.Host, Path: u.RequestURI(), TLS: u.Scheme == "wss", Sources: t.Sources}
 	if u.Path == "" {
-		e.path = "/ws"
+		e.Path = "/ws"
 		if u.RawQuery != "" {
-			e.path += "?" + u.RawQuery
+			e.Path += "?" + u.RawQuery
 		}
 	}
 	port := u.Port()
 	if port == "" {
-		port = map[bool]string{false: "80", true: "443"}[e.tls]
+		port = map[bool]string{false: "80", true: "443"}[e.TLS]
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
 	if err != nil || len(ips) == 0 {
-		return endpoint{}, inputf("cannot find --target host %q: %s", u.Hostname(), rootOf(err))
+		return Endpoint{}, job.Inputf("cannot find --target host %q: %s", u.Hostname(), job.RootOf(err))
 	}
 	ip := ips[0].Unmap()
 	for _, a := range ips {
@@ -70,24 +75,24 @@ func (t *Target) resolve(ctx context.Context) (endpoint, error) {
 			break
 		}
 	}
-	e.addr = net.JoinHostPort(ip.String(), port)
-	if e.admin, err = t.adminOf(u.Hostname()); err != nil {
-		return endpoint{}, err
+	e.Addr = net.JoinHostPort(ip.String(), port)
+	if e.Admin, err = t.adminOf(u.Hostname()); err != nil {
+		return Endpoint{}, err
 	}
-	if e.sources == nil && ip.IsLoopback() && ip.Is4() {
-		e.sources = loopbackSources()
+	if e.Sources == nil && ip.IsLoopback() && ip.Is4() {
+		e.Sources = loopbackSources()
 	}
 	return e, nil
 }
 
-// ready resolves a target that is to be measured, and finds out whether its metrics
+// Ready resolves a target that is to be measured, and finds out whether its metrics
 // can be read and messages published.
-func (t *Target) ready(ctx context.Context) (endpoint, error) {
-	e, err := t.resolve(ctx)
+func (t *Target) Ready(ctx context.Context) (Endpoint, error) {
+	e, err := t.Resolve(ctx)
 	if err != nil {
 		return e, err
 	}
-	if _, err := newScraper(e.admin).scrape(ctx); err != nil {
+	if _, err := scrape.New(e.Admin).Scrape(ctx); err != nil {
 		return e, err
 	}
 	return e, t.checkPublishing(ctx, e)
@@ -112,17 +117,17 @@ func ParseSources(s string) ([]string, error) {
 		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
 		a, err := netip.ParseAddr(from)
 		if err != nil {
-			return nil, inputf("--sources: %q is no IP address", from)
+			return nil, job.Inputf("--sources: %q is no IP address", from)
 		}
 		z := a
 		if isRange {
 			if z, err = netip.ParseAddr(to); err != nil || z.BitLen() != a.BitLen() || z.Less(a) {
-				return nil, inputf("--sources: %q is no range of IP addresses", part)
+				return nil, job.Inputf("--sources: %q is no range of IP addresses", part)
 			}
 		}
 		for ; !z.Less(a); a = a.Next() {
 			if len(out) == 1024 {
-				return nil, inputf("--sources: more than 1,024 addresses")
+				return nil, job.Inputf("--sources: more than 1,024 addresses")
 			}
 			out = append(out, a.String())
 		}
@@ -131,7 +136,7 @@ func ParseSources(s string) ([]string, error) {
 }
 
 // checkPublishing says whether there is exactly one way to publish, and tries it.
-func (t *Target) checkPublishing(ctx context.Context, e endpoint) error {
+func (t *Target) checkPublishing(ctx context.Context, e Endpoint) error {
 	ways := 0
 	for _, given := range []bool{t.Direct, len(t.Brokers) > 0, t.Publish != ""} {
 		if given {
@@ -140,35 +145,54 @@ func (t *Target) checkPublishing(ctx context.Context, e endpoint) error {
 	}
 	switch {
 	case ways > 1:
-		return inputf("more than one of --direct, --brokers and --publish is given: keep one")
+		return job.Inputf("more than one of --direct, --brokers and --publish is given: keep one")
 	case t.Publish != "":
 		s, err := t.sink(ctx, e, "")
 		if err == nil {
-			_, err = s.close(ctx)
+			_, err = s.Close(ctx)
 		}
 		return err
 	case t.Direct:
-		return checkDirect(ctx, e.admin)
+		return publish.CheckDirect(ctx, e.Admin)
 	case len(t.Brokers) > 0 && t.Topic == "":
-		return inputf("nothing says which topic feeds the room: give --topic")
+		return job.Inputf("nothing says which topic feeds the room: give --topic")
 	case len(t.Brokers) == 0:
-		return inputf("nothing says how to publish: give --brokers and --topic, or --direct where the gateway " +
+		return job.Inputf("nothing says how to publish: give --brokers and --topic, or --direct where the gateway " +
 			"has run --direct, or --publish for another server; the demo of `tapecast run` on this machine " +
 			"needs none, and observe measures the traffic that there is")
 	}
-	t.warnCompacted(ctx, t.Topic)
+	t.WarnCompacted(ctx, t.Topic)
 	return nil
 }
 
-// sink opens the way to publish; topic is for Kafka.
-func (t *Target) sink(ctx context.Context, e endpoint, topic string) (sink, error) {
+// Sink opens the way to publish; topic is for Kafka.
+func (t *Target) sink(ctx context.Context, e Endpoint, topic string) (publish.Sink, error) {
 	switch {
 	case t.Direct:
-		return newDirectSink(ctx, e.admin)
+		return publish.NewDirect(ctx, e.Admin)
 	case strings.HasPrefix(t.Publish, "nats://"):
-		return newNATSSink(ctx, t.Publish)
+		return publish.NewNATS(ctx, t.Publish)
 	case t.Publish != "":
-		return newCentrifugoSink(ctx, t.Publish, t.APIKey)
+		return publish.NewCentrifugo(ctx, t.Publish, t.APIKey)
 	}
-	return newKafkaSink(t.Brokers, topic)
+	return publish.NewKafka(t.Brokers, topic)
+}
+
+// CheckDescriptors is for clients on agents too, who say themselves what they can hold.
+func (t *Target) CheckDescriptors(clients, procs int) error {
+	if len(t.Agents.Addrs) > 0 {
+		return nil
+	}
+	return machine.CheckDescriptors(clients, procs)
+}
+
+// CheckOneProcess is CheckDescriptors for clients that one process holds, however
+// many there are for others; flag says how many they are.
+func (t *Target) CheckOneProcess(flag string, clients int) error {
+	switch most := machine.DescriptorLimit() - machine.SpareDescriptors; {
+	case len(t.Agents.Addrs) > 0: // which say themselves what they can hold
+	case clients > most:
+		return job.Inputf("%s %d: one process holds them, and has descriptors for %d: ask for fewer, or raise the limit (ulimit -Hn)", flag, clients, most)
+	}
+	return nil
 }

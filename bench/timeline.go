@@ -4,6 +4,11 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/pool"
+	"tapecast/bench/scrape"
 )
 
 // Timeline is how a run went: what the clients got from interval to interval, and
@@ -40,56 +45,6 @@ type GatewayPoint struct {
 	Heap  float64 `json:"heap"` // in use
 }
 
-// interval is what a worker's clients got since it was asked before.
-type interval struct {
-	From    int64 `json:"from"` // CLOCK_MONOTONIC
-	To      int64 `json:"to"`
-	Frames  int64 `json:"frames"`
-	Bytes   int64 `json:"bytes"`
-	Asleep  int64 `json:"asleep"` // ns
-	Latency *Hist `json:"latency"`
-	Lag     *Hist `json:"lag"`
-}
-
-// interval ends one interval and begins the next. It reads counters that are kept
-// anyway and moves one histogram, so that a data frame costs what it cost before;
-// BenchmarkInterval shows what this itself costs.
-func (l *loop) interval() *interval {
-	r := l.reader
-	now := mark{at: l.clock.now(), frames: r.frames, bytes: r.bytes, asleep: l.asleep}
-	was := l.marked
-	l.marked = now
-	return &interval{
-		From: was.at, To: now.at, Frames: now.frames - was.frames, Bytes: now.bytes - was.bytes, Asleep: now.asleep - was.asleep,
-		Latency: r.takeLatency(), Lag: l.lags.take(l.lag),
-	}
-}
-
-// pieces hands over what a histogram counts piece by piece, and keeps the sum.
-type pieces struct{ taken, piece *Hist }
-
-// take empties h and returns what it held, which is good until the next take.
-func (p *pieces) take(h *Hist) *Hist {
-	if p.taken == nil {
-		p.taken, p.piece = NewHist(), NewHist()
-	}
-	p.piece.Reset()
-	p.piece.Merge(h)
-	p.taken.Merge(h)
-	h.Reset()
-	return p.piece
-}
-
-// all is a copy of what h holds and held.
-func (p *pieces) all(h *Hist) *Hist {
-	all := NewHist()
-	all.Merge(h)
-	if p.taken != nil {
-		all.Merge(p.taken)
-	}
-	return all
-}
-
 // mostPoints bounds a timeline: a run of days has longer intervals.
 const mostPoints = 3600
 
@@ -107,9 +62,9 @@ func intervalOf(window time.Duration) time.Duration {
 // answer late and the window's edges don't wait. From start to stop the crew and
 // the timeline are that goroutine's.
 type follower struct {
-	crew    *crew
-	scraper *scraper
-	plan    plan
+	crew    *pool.Workers
+	scraper *scrape.Scraper
+	plan    job.Timing
 	every   time.Duration
 	show    func(ClientPoint) // progress; nil: none
 	lag     atomic.Int64      // the publisher's longest since it was taken, ns
@@ -128,7 +83,7 @@ func (f *follower) start(ctx context.Context) {
 	go func() { f.done <- f.follow(ctx) }()
 }
 
-// stop ends the following. The error is of a crew that no longer answers.
+// Stop ends the following. The error is of a crew that no longer answers.
 func (f *follower) stop() error {
 	if f.cancel == nil {
 		return nil // it did not start
@@ -148,20 +103,20 @@ func (f *follower) follow(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		answers, err := f.crew.tellAll(order{Op: "interval"})
+		answers, err := f.crew.TellAll(job.Order{Op: "interval"})
 		if err != nil {
 			return err
 		}
 		f.add(answers)
-		if now := monotonicIn(0); now-f.looked >= int64(scrapeEvery) {
+		if now := machine.MonotonicIn(0); now-f.looked >= int64(scrapeEvery) {
 			f.look(ctx)
 		}
 	}
 }
 
-// add makes a point of what all workers answered.
-func (f *follower) add(answers []answer) {
-	p, latency, lag := ClientPoint{}, NewHist(), NewHist()
+// Add makes a point of what all workers answered.
+func (f *follower) add(answers []job.Answer) {
+	p, latency, lag := ClientPoint{}, job.NewHist(), job.NewHist()
 	for _, a := range answers {
 		v := a.Interval
 		if v == nil || v.To <= v.From {
@@ -177,7 +132,7 @@ func (f *follower) add(answers []answer) {
 		lag.Merge(v.Lag)
 	}
 	q := latency.Quantiles()
-	p.At = f.seconds(monotonicIn(0)) // a worker's own clock may be another machine's
+	p.At = f.seconds(machine.MonotonicIn(0)) // a worker's own clock may be another machine's
 	p.Timed, p.P50, p.P99, p.Max = q.Count, q.P50, q.P99, q.Max
 	p.ClientLag = lag.Quantiles().P99
 	p.PublisherLag = float64(f.lag.Swap(0)) / 1e6
@@ -190,29 +145,22 @@ func (f *follower) add(answers []answer) {
 // look reads the gateway's metrics. That one look fails is no fault of the run:
 // those at the window's edges say so if it is.
 func (f *follower) look(ctx context.Context) {
-	m, err := f.scraper.scrape(ctx)
+	m, err := f.scraper.Scrape(ctx)
 	if err != nil {
 		return
 	}
-	now := monotonicIn(0)
+	now := machine.MonotonicIn(0)
 	if f.looked != 0 {
 		f.line.Gateway = append(f.line.Gateway, GatewayPoint{
-			At: f.seconds(now), Cores: (m[metricCPU] - f.cpu) / (float64(now-f.looked) / 1e9), RSS: m[metricRSS], Heap: m[metricHeap],
+			At: f.seconds(now), Cores: (m[scrape.MetricCPU] - f.cpu) / (float64(now-f.looked) / 1e9), RSS: m[scrape.MetricRSS], Heap: m[scrape.MetricHeap],
 		})
 	}
-	f.cpu, f.looked = m[metricCPU], now
+	f.cpu, f.looked = m[scrape.MetricCPU], now
 }
 
 // seconds from the begin of the window to a reading of the monotonic clock.
 func (f *follower) seconds(mono int64) float64 {
 	return float64(mono+f.plan.Anchor-f.plan.From) / 1e9
-}
-
-// noteLag keeps the publisher's longest lag. Its one writer is the publisher.
-func noteLag(longest *atomic.Int64, lag int64) {
-	if longest != nil && lag > longest.Load() {
-		longest.Store(lag)
-	}
 }
 
 // CurvePoint is one point of the percentile curve.
@@ -223,7 +171,7 @@ type CurvePoint struct {
 
 // curve is the percentiles of h, as far out as at least one duration lies beyond,
 // and the longest.
-func curve(h *Hist) []CurvePoint {
+func curve(h *job.Hist) []CurvePoint {
 	var out []CurvePoint
 	n := float64(h.Count())
 	if n == 0 {

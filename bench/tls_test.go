@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/bench/job"
 )
 
 // secured has a gate speak TLS, and returns its certificate's file.
@@ -40,7 +42,7 @@ func TestFanoutTLS(t *testing.T) {
 	cfg.Target.CA = g.secured()
 	cfg.Target.URL = strings.Replace(cfg.Target.URL, "ws:", "wss:", 1)
 	res, err := Fanout(t.Context(), cfg)
-	var invalid *InvalidError
+	var invalid *job.InvalidError
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
 )
 
 // slowSender stands between the gate and its members: each message goes out when
@@ -33,9 +36,9 @@ type slowFrame struct {
 }
 
 // edit takes a message in place of the gate, who sends nothing then.
-func (s *slowSender) edit(shape valueShape) func(*gateConn, int64, []byte) [][]byte {
+func (s *slowSender) edit(shape job.ValueShape) func(*gateConn, int64, []byte) [][]byte {
 	return func(c *gateConn, n int64, b []byte) [][]byte {
-		s.queue <- slowFrame{c, n, parseTime(b[len(b)-shape.size():]), b}
+		s.queue <- slowFrame{c, n, job.ParseTime(b[len(b)-shape.Size():]), b}
 		return nil
 	}
 }
@@ -51,7 +54,7 @@ func (s *slowSender) run() {
 			at = to
 		}
 		for now := s.now(); now < at; now = s.now() {
-			sleepUntil(at - s.anchor)
+			machine.SleepUntil(at - s.anchor)
 		}
 		late := s.now() - f.due
 		_, _ = f.c.Write(f.b)
@@ -61,7 +64,7 @@ func (s *slowSender) run() {
 	}
 }
 
-func (s *slowSender) now() int64 { return clockGettime(1) + s.anchor }
+func (s *slowSender) now() int64 { return machine.ClockGettime(1) + s.anchor }
 
 // What is reported is what the server knows that it did: delays from 600 to 800 ms,
 // and a stall of 1.5 s whose whole backlog goes out at its end. All quantiles are
@@ -74,11 +77,11 @@ func TestTruth(t *testing.T) {
 	}
 	g := newGate(t, "secret")
 	g.bare = true
-	shape, err := newValueShape(128, "")
+	shape, err := job.NewValueShape(128, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &slowSender{anchor: anchor(), queue: make(chan slowFrame, 100_000), sent: map[int64][]int64{}}
+	s := &slowSender{anchor: machine.Anchor(), queue: make(chan slowFrame, 100_000), sent: map[int64][]int64{}}
 	// Ever longer and shorter again, in steps less than the gap of two messages: the
 	// order is kept without waiting for it.
 	s.delay = func(n int64) time.Duration {
@@ -94,7 +97,7 @@ func TestTruth(t *testing.T) {
 	cfg.Clients, cfg.Procs, cfg.Bare, cfg.Rate = 4, 2, true, 200
 	cfg.Warmup, cfg.Duration = 500*time.Millisecond, 6*time.Second
 	res, err := Fanout(t.Context(), cfg)
-	var invalid *InvalidError
+	var invalid *job.InvalidError
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
@@ -119,8 +122,9 @@ func TestTruth(t *testing.T) {
 		t.Helper()
 		want := float64(truth[int(math.Ceil(q/100*float64(len(truth))))-1]) / 1e6
 		t.Logf("%s: %.2f ms, truly %.2f ms", what, got, want)
-		if math.Abs(got/want-1) > 0.02 {
-			t.Errorf("%s is %.2f ms, want %.2f ms within 2 %%", what, got, want)
+		// What the clients themselves were late, on a busy machine, the bench reports beside it.
+		if own := leg.ClientLag.Max + leg.ClientTurns.Max; math.Abs(got-want) > 0.02*want+own {
+			t.Errorf("%s is %.2f ms, want %.2f ms within 2 %% and %.2f ms", what, got, want, own)
 		}
 	}
 	f("p50", leg.Latency.P50, 50)

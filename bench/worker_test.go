@@ -5,6 +5,11 @@ import (
 	"io"
 	"testing"
 	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/proto"
+	"tapecast/bench/worker"
 )
 
 // inProcess runs a Worker on pipes, as another process would.
@@ -14,13 +19,13 @@ type inProcess struct {
 	dec *json.Decoder
 }
 
-func startWorker(t *testing.T, job Job) *inProcess {
+func startWorker(t *testing.T, job job.Job) *inProcess {
 	t.Helper()
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		done <- Worker(inR, outW)
+		done <- worker.Run(inR, outW)
 		_ = outW.Close()
 	}()
 	t.Cleanup(func() {
@@ -34,9 +39,9 @@ func startWorker(t *testing.T, job Job) *inProcess {
 	return w
 }
 
-func (w *inProcess) ask(q any) answer {
+func (w *inProcess) ask(q any) job.Answer {
 	w.t.Helper()
-	var a answer
+	var a job.Answer
 	if err := w.enc.Encode(q); err != nil {
 		w.t.Fatal(err)
 	}
@@ -49,9 +54,9 @@ func (w *inProcess) ask(q any) answer {
 	return a
 }
 
-func (g *gate) job(clients int, size int) Job {
-	return Job{
-		Addr: g.ln.Addr().String(), Host: "gate", Path: "/ws", Keys: Keys{Secret: g.secret},
+func (g *gate) job(clients int, size int) job.Job {
+	return job.Job{
+		Addr: g.ln.Addr().String(), Host: "gate", Path: "/ws", Keys: job.Keys{Secret: g.secret},
 		Clients: clients, Rooms: []string{"prices"}, Size: size, Bare: g.bare, Check: true,
 		Sources: []string{"127.0.0.2", "127.0.0.3"},
 	}
@@ -59,9 +64,9 @@ func (g *gate) job(clients int, size int) Job {
 
 // pastPlan is a run whose messages were due at known times before now: what is
 // sent at once is delivered with known delays.
-func pastPlan(ago time.Duration, rate float64) plan {
-	p := plan{Anchor: anchor()}
-	p.Schedule, _ = NewSchedule(monotonicIn(-ago)+p.Anchor, rate)
+func pastPlan(ago time.Duration, rate float64) job.Timing {
+	p := job.Timing{Anchor: machine.Anchor()}
+	p.Schedule, _ = job.NewSchedule(machine.MonotonicIn(-ago)+p.Anchor, rate)
 	p.From = p.Schedule.Start
 	p.To = p.Schedule.Start + int64(ago) + 2e8
 	return p
@@ -76,16 +81,16 @@ func TestKnownDelays(t *testing.T) {
 		g.bare = bare
 		const clients, total = 3, 400
 		w := startWorker(t, g.job(clients, 128))
-		w.ask(order{Op: "connect", Clients: clients, Deadline: monotonicIn(10 * time.Second)})
+		w.ask(job.Order{Op: "connect", Clients: clients, Deadline: machine.MonotonicIn(10 * time.Second)})
 		p := pastPlan(5*time.Second, 100)
-		w.ask(order{Op: "run", Plan: p})
-		shape, _ := newValueShape(128, "")
-		passed := func() float64 { return float64(monotonicIn(-5*time.Second)+p.Anchor-p.Schedule.Start) / 1e6 }
+		w.ask(job.Order{Op: "run", Plan: p})
+		shape, _ := job.NewValueShape(128, "")
+		passed := func() float64 { return float64(machine.MonotonicIn(-5*time.Second)+p.Anchor-p.Schedule.Start) / 1e6 }
 		least := passed()
 		for n := range int64(total) {
-			g.send("prices", shape.make(nil, p.Schedule.Due(n), n))
+			g.send("prices", shape.Make(nil, p.Schedule.Due(n), n))
 		}
-		got := w.ask(order{Op: "finish", Total: total, Deadline: monotonicIn(10 * time.Second)}).Results
+		got := w.ask(job.Order{Op: "finish", Total: total, Deadline: machine.MonotonicIn(10 * time.Second)}).Results
 		most := passed()
 		if got.Unique != clients*total || got.Want != clients*total || got.Lost+got.Late+got.Doubled+got.Invalid+got.Foreign+got.Breaks+got.Early != 0 {
 			t.Fatalf("%+v", got)
@@ -114,63 +119,63 @@ func TestKnownDelays(t *testing.T) {
 // Each fault that a gateway may commit is counted as what it is.
 func TestFaultsAreFound(t *testing.T) {
 	one := func(b []byte) [][]byte { return [][]byte{b} }
-	f := func(name string, check bool, edit func(c *gateConn, n int64, b []byte) [][]byte, want Tally) {
+	f := func(name string, check bool, edit func(c *gateConn, n int64, b []byte) [][]byte, want job.Tally) {
 		t.Helper()
 		g := newGate(t, "")
 		g.edit = edit
 		const clients, total = 2, 50
-		job := g.job(clients, 128)
-		job.Check = check
-		w := startWorker(t, job)
-		w.ask(order{Op: "connect", Clients: clients, Deadline: monotonicIn(10 * time.Second)})
+		j := g.job(clients, 128)
+		j.Check = check
+		w := startWorker(t, j)
+		w.ask(job.Order{Op: "connect", Clients: clients, Deadline: machine.MonotonicIn(10 * time.Second)})
 		p := pastPlan(time.Second, 100)
-		w.ask(order{Op: "run", Plan: p})
-		shape, _ := newValueShape(128, "")
+		w.ask(job.Order{Op: "run", Plan: p})
+		shape, _ := job.NewValueShape(128, "")
 		for n := range int64(total) {
-			g.send("prices", shape.make(nil, p.Schedule.Due(n), n))
+			g.send("prices", shape.Make(nil, p.Schedule.Due(n), n))
 		}
 		deadline := 10 * time.Second
 		if want.Lost > 0 && want.Gone == 0 {
 			deadline = 300 * time.Millisecond // what never comes is waited for in vain
 		}
-		got := w.ask(order{Op: "finish", Total: total, Deadline: monotonicIn(deadline)}).Results
+		got := w.ask(job.Order{Op: "finish", Total: total, Deadline: machine.MonotonicIn(deadline)}).Results
 		if got.Lost != want.Lost || got.Late != want.Late || got.Doubled != want.Doubled || got.Invalid != want.Invalid ||
 			got.Gone != want.Gone || got.Foreign != want.Foreign || got.Breaks != want.Breaks {
 			t.Errorf("%s: lost %d, late %d, doubled %d, invalid %d, gone %d, foreign %d, breaks %d (%v)", name,
 				got.Lost, got.Late, got.Doubled, got.Invalid, got.Gone, got.Foreign, got.Breaks, got.Faults)
 		}
 	}
-	f("none", true, nil, Tally{})
+	f("none", true, nil, job.Tally{})
 	f("a message dropped", false, func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 1 && n == 7 {
 			return nil
 		}
 		return one(b)
-	}, Tally{Lost: 1})
+	}, job.Tally{Lost: 1})
 	f("dropped, the chain is checked", true, func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 1 && n == 7 {
 			return nil
 		}
 		return one(b)
-	}, Tally{Lost: 1, Breaks: 1})
+	}, job.Tally{Lost: 1, Breaks: 1})
 	f("the last ones dropped", true, func(c *gateConn, n int64, b []byte) [][]byte {
 		if n >= 48 {
 			return nil
 		}
 		return one(b)
-	}, Tally{Lost: 4})
+	}, job.Tally{Lost: 4})
 	f("a message doubled", false, func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 0 && n == 9 {
 			return [][]byte{b, b}
 		}
 		return one(b)
-	}, Tally{Doubled: 1})
+	}, job.Tally{Doubled: 1})
 	f("the last one doubled", false, func(c *gateConn, n int64, b []byte) [][]byte {
 		if n == 49 {
 			return [][]byte{b, b}
 		}
 		return one(b)
-	}, Tally{Doubled: 2})
+	}, job.Tally{Doubled: 2})
 	f("two swapped", false, func(c *gateConn, n int64, b []byte) [][]byte {
 		switch {
 		case c.n == 0 && n == 20:
@@ -180,49 +185,49 @@ func TestFaultsAreFound(t *testing.T) {
 			return [][]byte{b, c.held}
 		}
 		return one(b)
-	}, Tally{Late: 1})
+	}, job.Tally{Late: 1})
 	f("torn", false, func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 0 && n == 40 {
 			return one(b[:len(b)/2])
 		}
 		return one(b)
-	}, Tally{Lost: 10, Invalid: 1, Gone: 1})
+	}, job.Tally{Lost: 10, Invalid: 1, Gone: 1})
 	f("another's bytes in between", true, func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 0 && n == 45 {
 			return [][]byte{b[:50], b, b[50:]}
 		}
 		return one(b)
-	}, Tally{Lost: 5, Invalid: 1, Gone: 1})
+	}, job.Tally{Lost: 5, Invalid: 1, Gone: 1})
 	f("closed", true, func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 0 && n == 30 {
-			return one(appendServerFrame(nil, opClose, []byte{4208 >> 8, 4208 & 255, 's'}))
+			return one(proto.AppendServerFrame(nil, proto.OpClose, []byte{4208 >> 8, 4208 & 255, 's'}))
 		}
 		return one(b)
-	}, Tally{Lost: 20, Gone: 1})
+	}, job.Tally{Lost: 20, Gone: 1})
 	f("the value changed", true, func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 0 && n == 49 {
 			b = append([]byte(nil), b...)
 			b[len(b)-10] = 'y'
 		}
 		return one(b)
-	}, Tally{Lost: 1, Invalid: 1, Gone: 1})
+	}, job.Tally{Lost: 1, Invalid: 1, Gone: 1})
 }
 
 // What only goes to one client is looked for at that client alone.
 func TestOwnMessages(t *testing.T) {
 	g := newGate(t, "secret")
-	job := g.job(4, 128)
-	job.First, job.Rooms, job.Stamp = 100, []string{"orders:{user}"}, true
-	job.Deals = []deal{{Streams: 4, Each: 1, Rooms: job.Rooms, First: 100}}
-	w := startWorker(t, job)
-	w.ask(order{Op: "connect", Clients: 4, Deadline: monotonicIn(10 * time.Second)})
+	j := g.job(4, 128)
+	j.First, j.Rooms, j.Stamp = 100, []string{"orders:{user}"}, true
+	j.Deals = []job.Assignment{{Streams: 4, Each: 1, Rooms: j.Rooms, First: 100}}
+	w := startWorker(t, j)
+	w.ask(job.Order{Op: "connect", Clients: 4, Deadline: machine.MonotonicIn(10 * time.Second)})
 	p := pastPlan(time.Second, 100)
-	w.ask(order{Op: "run", Plan: p})
-	shape, _ := newValueShape(128, "")
+	w.ask(job.Order{Op: "run", Plan: p})
+	shape, _ := job.NewValueShape(128, "")
 	for n := range int64(42) {
-		g.send("orders:"+userName(100+int(n%4)), shape.make(nil, p.Schedule.Due(n), n))
+		g.send("orders:"+job.UserName(100+int(n%4)), shape.Make(nil, p.Schedule.Due(n), n))
 	}
-	got := w.ask(order{Op: "finish", Total: 42, Deadline: monotonicIn(10 * time.Second)}).Results
+	got := w.ask(job.Order{Op: "finish", Total: 42, Deadline: machine.MonotonicIn(10 * time.Second)}).Results
 	if got.Unique != 42 || got.Want != 42 || got.Lost != 0 || got.Foreign != 0 {
 		t.Fatalf("%+v", got)
 	}

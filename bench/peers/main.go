@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"tapecast/bench"
+	"tapecast/bench/worker"
 )
 
 const usage = `peers run [FLAGS]          measure all in turns
@@ -33,7 +33,7 @@ func command(ctx context.Context, args []string) error {
 	}
 	switch args[0] {
 	case "worker": // the client processes that bench starts
-		return bench.Worker(os.Stdin, os.Stdout)
+		return worker.Run(os.Stdin, os.Stdout)
 	case "serve":
 		return serveCommand(args[1:])
 	case "run":

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tapecast/bench"
+	"tapecast/bench/job"
 )
 
 // TestMain lets the tests' binary be the processes that the tests start.
@@ -40,7 +41,7 @@ func TestPeers(t *testing.T) {
 			defer p.stop()
 			admin := httptest.NewServer(adminHandler(p))
 			defer admin.Close()
-			fanout(t, bench.Target{URL: url, Admin: admin.URL, Direct: true, Speech: bench.Speech{Protocol: k.protocol}}, 25)
+			fanout(t, bench.Target{URL: url, Admin: admin.URL, Direct: true, Speech: job.Speech{Protocol: k.protocol}}, 25)
 		})
 	}
 }
@@ -71,7 +72,7 @@ func TestPublishNATS(t *testing.T) {
 	defer p.stop()
 	fanout(t, bench.Target{
 		URL: url, Admin: fmt.Sprintf("pid:%d", os.Getpid()), Publish: p.(*natsPeer).srv.ClientURL(),
-		Speech: bench.Speech{Protocol: bench.NATS},
+		Speech: job.Speech{Protocol: job.NATS},
 	}, 5)
 }
 
@@ -121,6 +122,7 @@ func (p *taken) publish(room string, value []byte) error {
 	p.got = append(p.got, room+"="+string(value))
 	return nil
 }
+
 func (p *taken) stop() {}
 
 func TestAppendAll(t *testing.T) {
@@ -148,9 +150,9 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	f("", bench.Leg{Offered: 100, Delivered: 98, Latency: bench.Quantiles{P99: 999}})
+	f("", bench.Leg{Offered: 100, Delivered: 98, Latency: job.Quantiles{P99: 999}})
 	f("96 % delivered", bench.Leg{Offered: 100, Delivered: 96})
-	f("p99 2.0 s", bench.Leg{Offered: 100, Delivered: 100, Latency: bench.Quantiles{P99: 2000}})
+	f("p99 2.0 s", bench.Leg{Offered: 100, Delivered: 100, Latency: job.Quantiles{P99: 2000}})
 	f("3 connections cut", bench.Leg{Offered: 100, Delivered: 100, Gone: 3, Lost: 5})
 	f("5 messages lost", bench.Leg{Offered: 100, Delivered: 100, Lost: 5})
 	c := &contender{}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tapecast/bench"
+	"tapecast/bench/job"
 )
 
 // runConfig is one comparison.
@@ -121,7 +122,7 @@ func startAll(ctx context.Context, cfg runConfig) (all []*contender, err error) 
 			return all, err
 		}
 		all = append(all, c)
-		c.target = bench.Target{Keys: bench.Keys{Secret: gatewaySecret}, AdminToken: gatewayToken}
+		c.target = bench.Target{Keys: job.Keys{Secret: gatewaySecret}, AdminToken: gatewayToken}
 	}
 	for _, k := range kinds {
 		if !wanted(k.name) {
@@ -152,8 +153,8 @@ func (c *contender) measure(ctx context.Context, cfg runConfig, rate float64) (m
 		Rate: rate, Size: cfg.Size, Warmup: cfg.Warmup, Duration: cfg.Duration,
 		Drain: 5 * time.Second, Pace: time.Millisecond,
 	})
-	var fault *bench.FaultError
-	var invalid *bench.InvalidError
+	var fault *job.FaultError
+	var invalid *job.InvalidError
 	judged := errors.As(err, &fault) || errors.As(err, &invalid)
 	if err != nil && (!judged || res == nil || len(res.Legs) == 0) {
 		return measured{}, fmt.Errorf("cannot measure %s at %.4g messages a second: %w", c.name, rate, err)

@@ -3,10 +3,11 @@ package main
 import (
 	"time"
 
-	"tapecast/bench"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"tapecast/bench"
+	"tapecast/bench/hostile"
 )
 
 var abuseLong = `Ordinary clients share a room and send the method ping once a second; a few new ones come
@@ -20,7 +21,7 @@ core (SCHED_IDLE), as if they had machines of their own. The gateway must be at 
 nothing else is attacked.
 
 Kinds:
-` + bench.AbuseKindsHelp() + `
+` + hostile.KindsHelp() + `
 What is asked of a gateway is printed as met or missed: others' pings, messages and
 handshakes at most 50 ms (p99), or 3 times the pair's, whichever is more; at most 16 MB more
 of resident memory; every ping answered; a limit that was counted. The exit code is 3 where

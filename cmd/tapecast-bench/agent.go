@@ -7,9 +7,10 @@ import (
 	"os"
 	"strings"
 
-	"tapecast/bench"
-
 	"github.com/spf13/cobra"
+
+	"tapecast/bench/job"
+	"tapecast/bench/pool"
 )
 
 func agentCommand() *cobra.Command {
@@ -40,7 +41,7 @@ func agentCommand() *cobra.Command {
 				return &usageError{fmt.Errorf("--listen: %w", err)}
 			}
 			fmt.Fprintln(cmd.ErrOrStderr(), "agent listening on "+ln.Addr().String())
-			return bench.Agent(cmd.Context(), ln, key, cmd.ErrOrStderr())
+			return pool.Agent(cmd.Context(), ln, key, cmd.ErrOrStderr())
 		},
 	}
 	f := cmd.Flags()
@@ -50,14 +51,14 @@ func agentCommand() *cobra.Command {
 }
 
 // agentsOf are the agents that flags name.
-func agentsOf(addrs []string, keyFile string) (bench.Agents, error) {
+func agentsOf(addrs []string, keyFile string) (job.Agents, error) {
 	for _, a := range addrs {
 		if _, _, err := net.SplitHostPort(a); err != nil {
-			return bench.Agents{}, &usageError{fmt.Errorf("--agents: %q is no host:port", a)}
+			return job.Agents{}, &usageError{fmt.Errorf("--agents: %q is no host:port", a)}
 		}
 	}
 	key, err := readKey("--agent-key-file", keyFile)
-	return bench.Agents{Addrs: addrs, Key: key}, err
+	return job.Agents{Addrs: addrs, Key: key}, err
 }
 
 // readKey is what a file holds, without the spaces around it.

@@ -3,16 +3,16 @@ package main
 import (
 	"time"
 
-	"tapecast/bench"
-
 	"github.com/spf13/cobra"
+
+	"tapecast/bench/plan"
 )
 
 func calibrateCommand() *cobra.Command {
 	var t targetFlags
-	var c bench.CalibrateConfig
+	var c plan.CalibrateConfig
 	var out, against string
-	var check bench.CheckConfig
+	var check plan.CheckConfig
 	cmd := &cobra.Command{
 		Use:   "calibrate",
 		Short: "What a gateway's work costs on this machine, for plan",
@@ -27,18 +27,18 @@ func calibrateCommand() *cobra.Command {
 			}
 			c.Log = t.log(cmd)
 			if against != "" {
-				cal, err := bench.LoadCalibration(against)
+				cal, err := plan.LoadCalibration(against)
 				if err != nil {
 					return err
 				}
 				check.Calibrate = c
-				res, err := bench.Check(cmd.Context(), check, cal)
+				res, err := plan.Check(cmd.Context(), check, cal)
 				if err != nil {
 					return err
 				}
 				return report(cmd, t.json, res, nil)
 			}
-			cal, err := bench.Calibrate(cmd.Context(), c)
+			cal, err := plan.Calibrate(cmd.Context(), c)
 			if err != nil {
 				return err
 			}

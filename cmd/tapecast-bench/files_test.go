@@ -15,13 +15,16 @@ import (
 	"time"
 
 	"tapecast/bench"
+	"tapecast/bench/hostile"
+	"tapecast/bench/job"
+	"tapecast/bench/worker"
 	"tapecast/server"
 )
 
 // TestMain lets the tests' binary be the client processes that the scenarios start.
 func TestMain(m *testing.M) {
 	run := map[string]func(io.Reader, io.Writer) error{
-		"worker": bench.Worker, "hostile": bench.Hostile, "sink": bench.HostileSink,
+		"worker": worker.Run, "hostile": hostile.Run, "sink": hostile.RunSink,
 	}
 	if len(os.Args) == 2 && run[os.Args[1]] != nil {
 		if err := run[os.Args[1]](os.Stdin, os.Stdout); err != nil {
@@ -118,7 +121,7 @@ func TestScenarioFiles(t *testing.T) {
 	for _, file := range files {
 		args := append([]string{"run", file, "--duration", "2s", "--warmup", "200ms"}, append(small[filepath.Base(file)], to...)...)
 		out, _, err := run(t, args...)
-		var late *bench.InvalidError // a busy machine; that is not what is tested
+		var late *job.InvalidError // a busy machine; that is not what is tested
 		if err != nil && !errors.As(err, &late) {
 			t.Errorf("%s: %v", file, err)
 			continue

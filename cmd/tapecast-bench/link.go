@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"time"
 
-	"tapecast/bench"
-
 	"github.com/spf13/cobra"
+
+	"tapecast/bench/link"
 )
 
 func linkCommand() *cobra.Command {
-	c := bench.LinkConfig{Name: "tapecast"}
+	c := link.Config{Name: "tapecast"}
 	cmd := &cobra.Command{
 		Use:   "link",
 		Short: "A slow link between two network namespaces of this machine (as root)",
@@ -20,8 +20,8 @@ func linkCommand() *cobra.Command {
   ip netns exec tapecast-far tapecast-bench fanout --target ws://10.77.0.1:8080/ws …`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return bench.Link(cmd.Context(), c, func() {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s-near has %s, %s-far has %s; %s each way\n", c.Name, bench.LinkNear, c.Name, bench.LinkFar, c.Delay)
+			return link.Serve(cmd.Context(), c, func() {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s-near has %s, %s-far has %s; %s each way\n", c.Name, link.Near, c.Name, link.Far, c.Delay)
 			})
 		},
 	}

@@ -11,9 +11,12 @@ import (
 	"strings"
 	"syscall"
 
-	"tapecast/bench"
-
 	"github.com/spf13/cobra"
+
+	"tapecast/bench/hostile"
+	"tapecast/bench/job"
+	"tapecast/bench/rawsend"
+	"tapecast/bench/worker"
 )
 
 const (
@@ -40,8 +43,8 @@ func main() {
 
 // exitCode is what a caller learns without reading.
 func exitCode(err error) int {
-	var input *bench.InputError
-	var fault *bench.FaultError
+	var input *job.InputError
+	var fault *job.FaultError
 	var usage *usageError
 	switch {
 	case errors.As(err, &input), errors.As(err, &usage):
@@ -82,10 +85,10 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 			return run(cmd.InOrStdin(), cmd.OutOrStdout())
 		}})
 	}
-	hidden("worker", bench.Worker)
-	hidden("rawsend", bench.RawSend)
-	hidden("hostile", bench.Hostile)
-	hidden("sink", bench.HostileSink)
+	hidden("worker", worker.Run)
+	hidden("rawsend", rawsend.Run)
+	hidden("hostile", hostile.Run)
+	hidden("sink", hostile.RunSink)
 	return root
 }
 

@@ -6,14 +6,14 @@ import (
 	"strings"
 	"time"
 
-	"tapecast/bench"
-
 	"github.com/spf13/cobra"
+
+	"tapecast/bench/plan"
 )
 
 func planCommand() *cobra.Command {
-	var c bench.PlanConfig
-	var s bench.PlanStream
+	var c plan.Config
+	var s plan.Feed
 	var also []string
 	var slo, calibration, metrics string
 	var asJSON bool
@@ -36,7 +36,7 @@ func planCommand() *cobra.Command {
 			}
 			c.P99, c.Memory, c.Link = p99, memory*(1<<30), link*1e9/8
 			s.Interval = interval.Seconds()
-			c.Streams = []bench.PlanStream{s}
+			c.Streams = []plan.Feed{s}
 			for _, text := range also {
 				more, err := parseStream(text)
 				if err != nil {
@@ -44,18 +44,18 @@ func planCommand() *cobra.Command {
 				}
 				c.Streams = append(c.Streams, more)
 			}
-			cal, err := bench.LoadCalibration(calibration)
+			cal, err := plan.LoadCalibration(calibration)
 			if err != nil {
 				return err
 			}
 			if metrics != "" {
-				live, err := bench.ReadLive(cmd.Context(), metrics, 10*time.Second)
+				live, err := plan.ReadLive(cmd.Context(), metrics, 10*time.Second)
 				if err != nil {
 					return err
 				}
 				c.Corrected = cal.Correct(live)
 			}
-			p, err := bench.NewPlan(c, cal)
+			p, err := plan.New(c, cal)
 			if err != nil {
 				return err
 			}
@@ -99,8 +99,8 @@ func parseSLO(text string) (float64, error) {
 }
 
 // parseStream reads rooms=…,joined=…,rate=…,peak=…,size=…,interval=…,maxrate=…,keys=…,name=….
-func parseStream(text string) (bench.PlanStream, error) {
-	s := bench.PlanStream{Rooms: 1, Size: 128}
+func parseStream(text string) (plan.Feed, error) {
+	s := plan.Feed{Rooms: 1, Size: 128}
 	for part := range strings.SplitSeq(text, ",") {
 		key, value, _ := strings.Cut(part, "=")
 		if key == "name" {

@@ -3,9 +3,9 @@ package main
 import (
 	"time"
 
-	"tapecast/bench"
-
 	"github.com/spf13/cobra"
+
+	"tapecast/bench/resumes"
 )
 
 const resumesLong = `Clients come back after a while: each connects, asks to go on from a place that lies --least
@@ -27,7 +27,7 @@ The exit code is 3 where a client did not get what it lacked.`
 
 func resumesCommand() *cobra.Command {
 	t := targetFlags{topic: "market.trades"}
-	c := bench.ResumesConfig{}
+	c := resumes.Config{}
 	budget := int64(256)
 	cmd := &cobra.Command{
 		Use:   "resumes",
@@ -46,7 +46,7 @@ func resumesCommand() *cobra.Command {
 			}
 			c.Budget = budget << 20
 			c.Log = t.log(cmd)
-			res, err := bench.Resumes(cmd.Context(), c)
+			res, err := resumes.Measure(cmd.Context(), c)
 			if res == nil || len(res.Legs) == 0 {
 				return err
 			}

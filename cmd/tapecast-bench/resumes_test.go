@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"tapecast/bench"
-
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"tapecast/bench/resumes"
 )
 
 // The whole path of resumes: the topic is filled, the gateway forgets it, and clients come
@@ -36,7 +36,7 @@ ingest: {routes: [{topic: market.trades, rooms: [trades, "trades:{s}"], type: tr
 		"--count", "20", "--rate", "40", "--greedy", "3", "--stalled", "1", "--warm", "--json",
 	}, to...)
 	out, code, err := run(t, args...)
-	var res bench.ResumesResult
+	var res resumes.Result
 	if uerr := json.Unmarshal([]byte(out), &res); err != nil || uerr != nil || code != 0 || len(res.Legs) != 2 {
 		t.Fatalf("code %d, %v, %v: %s", code, err, uerr, out)
 	}

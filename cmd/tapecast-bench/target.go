@@ -3,9 +3,10 @@ package main
 import (
 	"io"
 
-	"tapecast/bench"
-
 	"github.com/spf13/cobra"
+
+	"tapecast/bench"
+	"tapecast/bench/job"
 )
 
 // targetFlags are those that every measurement has.
@@ -20,7 +21,7 @@ type targetFlags struct {
 	sources             string
 	agents              []string
 	agentKeyFile        string
-	speech              bench.Speech
+	speech              job.Speech
 	publish, apiKey     string
 	json, quiet         bool
 
@@ -64,7 +65,7 @@ func (t *targetFlags) addPublishing(cmd *cobra.Command) {
 // addSpeech adds what it takes to measure another server than the gateway.
 func (t *targetFlags) addSpeech(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&t.speech.Protocol, "protocol", bench.Tapecast, "what the server speaks: `tapecast`, centrifuge, nats or plain")
+	f.StringVar(&t.speech.Protocol, "protocol", job.Tapecast, "what the server speaks: `tapecast`, centrifuge, nats or plain")
 	f.StringArrayVar(&t.speech.Say, "say", nil, "plain: a `text` that a client sends once connected; {user} and {room} are filled in")
 	f.StringVar(&t.speech.Until, "until", "", "plain: a `text` in the message that says that a client is in (default: it is at once)")
 	f.StringVar(&t.speech.After, "after", "", "plain: the `text` right before the value in a message (default: what looks like one is)")
@@ -73,7 +74,7 @@ func (t *targetFlags) addSpeech(cmd *cobra.Command) {
 }
 
 func (t *targetFlags) target() (bench.Target, error) {
-	keys, err := bench.LoadKeys(t.secret, t.secretFile, t.ed25519Key, t.token)
+	keys, err := job.LoadKeys(t.secret, t.secretFile, t.ed25519Key, t.token)
 	if err != nil {
 		return bench.Target{}, err
 	}

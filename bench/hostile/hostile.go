@@ -1,0 +1,265 @@
+package hostile
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"tapecast/bench/client"
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+)
+
+// Job tells a hostile process what to do, and to whom.
+type Job struct {
+	client.Job
+	Kind        string   `json:"kind"`
+	Connections int      `json:"connections"`
+	Sources     []string `json:"sources"`
+	Keys        job.Keys `json:"keys"`
+	Anonymous   bool     `json:"anonymous"`
+	Users       int      `json:"users"` // 0: each connection is one
+	Room        string   `json:"room"`
+	Junk        string   `json:"junk"`
+	Rate        float64  `json:"rate"`
+}
+
+// Order says when, in CLOCK_MONOTONIC.
+type Order struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
+// Tally is how hostile clients fared.
+type Tally struct {
+	Err     string           `json:"err,omitempty"`
+	Opened  int64            `json:"opened"`            // connections that stood, and were upgraded where they are
+	Refused map[string]int64 `json:"refused,omitempty"` // those that did not, by why
+	Closes  map[string]int64 `json:"closes,omitempty"`  // by the other side, by code and reason, or how else
+	Stayed  int64            `json:"stayed"`            // connections that were there in the end
+	Frames  int64            `json:"frames"`            // written; for silent and hello, pieces that are not frames
+	Bytes   int64            `json:"bytes"`             // written
+	Read    int64            `json:"read"`              // bytes of frames read
+	Answers int64            `json:"answers"`           // text frames read
+	Errors  map[string]int64 `json:"errors,omitempty"`  // answers that are errors, by code
+}
+
+// NewTally returns an empty Tally.
+func NewTally() *Tally {
+	return &Tally{Refused: map[string]int64{}, Closes: map[string]int64{}, Errors: map[string]int64{}}
+}
+
+func (t *Tally) add(u *Tally) {
+	t.Frames += u.Frames
+	t.Bytes += u.Bytes
+	t.Read += u.Read
+	t.Answers += u.Answers
+	for code, n := range u.Errors {
+		t.Errors[code] += n
+	}
+}
+
+// attacker is the hostile clients of a process, each on goroutines of its own.
+type attacker struct {
+	job   Job
+	kind  *kind
+	peer  *client.Dialer
+	sign  job.Signer
+	flood *flood // of the kinds that have one
+	hello []byte
+
+	mu  sync.Mutex // guards out
+	out *Tally
+}
+
+// Run is a process that holds hostile clients: it reads a Job and then
+// orders from in, one JSON value each, and writes one answer each to out. It
+// returns when in ends.
+func Run(in io.Reader, out io.Writer) error {
+	machine.RaiseDescriptors()
+	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
+	var job Job
+	if err := dec.Decode(&job); err != nil {
+		return fmt.Errorf("cannot read the job: %w", err)
+	}
+	h, err := newAttacker(job)
+	if err != nil {
+		return enc.Encode(Tally{Err: err.Error()})
+	}
+	if err := enc.Encode(Tally{}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	orders := make(chan Order)
+	go func() { // owned by in: ends with it
+		defer close(orders)
+		defer cancel() // an attack under way too
+		for {
+			var o Order
+			if dec.Decode(&o) != nil {
+				return
+			}
+			select {
+			case orders <- o:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for o := range orders {
+		if err := enc.Encode(h.run(ctx, o)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newAttacker(j Job) (*attacker, error) {
+	h := &attacker{
+		job: j, kind: KindOf(j.Kind), sign: job.NewSigner(j.Keys), flood: newFlood(j.Kind), out: NewTally(),
+	}
+	if h.kind == nil {
+		return nil, fmt.Errorf("unknown kind %q of hostile clients", j.Kind)
+	}
+	var err error
+	if h.peer, err = client.New(j.Job); err != nil {
+		return nil, err
+	}
+	if h.peer.Config != nil {
+		h.hello, err = clientHello(h.peer.Config.ServerName)
+	}
+	return h, err
+}
+
+// Run attacks from one time to another, and returns how that went.
+func (h *attacker) run(ctx context.Context, o Order) *Tally {
+	h.out = NewTally()
+	if machine.Pause(ctx, time.Duration(o.From-machine.MonotonicIn(0))) != nil {
+		return h.out
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(o.To-machine.MonotonicIn(0)))
+	defer cancel()
+	var wg sync.WaitGroup
+	for n := range h.job.Connections {
+		wg.Go(func() { h.live(ctx, n) })
+	}
+	wg.Wait()
+	return h.out
+}
+
+// comeBack is what a hostile client waits for before it is there again.
+const comeBack = 100 * time.Millisecond
+
+// live has one client come again and again.
+func (h *attacker) live(ctx context.Context, n int) {
+	for round := 0; ctx.Err() == nil; round++ {
+		c, err := h.open(ctx, n, round)
+		switch {
+		case ctx.Err() != nil && err != nil:
+			h.note(func(t *Tally) { Bump(t.Refused, "waited until the end") })
+			return
+		case err != nil:
+			h.note(func(t *Tally) { Bump(t.Refused, client.EndOf(0, nil, err)) })
+		default:
+			h.note(func(t *Tally) { t.Opened++ })
+			why := h.attack(ctx, c)
+			over := ctx.Err() != nil
+			h.note(func(t *Tally) {
+				t.add(&c.out)
+				if over {
+					t.Stayed++
+				} else {
+					Bump(t.Closes, why)
+				}
+			})
+		}
+		if machine.Pause(ctx, comeBack) != nil {
+			return
+		}
+	}
+}
+
+// Bump counts one of a kind that the other side names: of so many names at most.
+func Bump(counts map[string]int64, name string) {
+	if _, known := counts[name]; !known && len(counts) >= 32 {
+		name = "others"
+	}
+	counts[name]++
+}
+
+func (h *attacker) note(what func(*Tally)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	what(h.out)
+}
+
+// attack does the harm on one connection, and returns how that ended.
+func (h *attacker) attack(ctx context.Context, c *conn) string {
+	stop := context.AfterFunc(ctx, func() { _ = c.raw.Close() }) // whatever waits on it
+	defer stop()
+	why := h.kind.attack(h, c)
+	_ = c.raw.Close() // it ended, or is to
+	if c.listening {
+		<-c.over
+	}
+	c.out.Read = c.Read
+	return why
+}
+
+// Open makes a connection, and upgrades it where the kind does.
+func (h *attacker) open(ctx context.Context, n, round int) (*conn, error) {
+	source := ""
+	if len(h.job.Sources) > 0 {
+		source = h.job.Sources[n%len(h.job.Sources)]
+	}
+	token := ""
+	if !h.job.Anonymous && !h.kind.mute {
+		var err error
+		if token, err = h.sign.Sign(h.user(n)); err != nil {
+			return nil, err
+		}
+	}
+	raw, err := h.peer.Dial(ctx, source, h.kind.rcvBuf)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{
+		Conn: &client.Conn{Conn: raw}, raw: raw.(*net.TCPConn), n: n, round: round,
+		out: *NewTally(), over: make(chan struct{}), done: ctx.Done(),
+	}
+	if h.kind.mute {
+		return c, nil
+	}
+	c.Conn, err = h.peer.Open(ctx, raw, token)
+	return c, err
+}
+
+// user is the one that hostile connection n is of.
+func (h *attacker) user(n int) string {
+	if h.job.Users > 0 {
+		n %= h.job.Users
+	}
+	return "hostile-" + strconv.Itoa(n+1)
+}
+
+func (h *attacker) room(n int) string { return strings.ReplaceAll(h.job.Room, "{user}", h.user(n)) }
+
+// Merge adds all of another process's tally.
+func (t *Tally) Merge(u *Tally) {
+	t.add(u)
+	t.Opened += u.Opened
+	t.Stayed += u.Stayed
+	for why, n := range u.Refused {
+		t.Refused[why] += n
+	}
+	for why, n := range u.Closes {
+		t.Closes[why] += n
+	}
+}

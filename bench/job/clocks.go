@@ -1,0 +1,42 @@
+package job
+
+// On is the order as a worker with other clocks must get it: ahead is by how much its
+// monotonic clock is ahead of ours, skew by how much its wall clock is.
+func (o Order) On(ahead, skew int64) Order {
+	if ahead == 0 && skew == 0 {
+		return o
+	}
+	shift := func(t *int64) {
+		if *t != 0 {
+			*t += ahead
+		}
+	}
+	shift(&o.Deadline)
+	shift(&o.From)
+	shift(&o.To)
+	if o.Sip != nil {
+		x := *o.Sip
+		x.From, x.To, o.Sip = x.From+ahead, x.To+ahead, &x
+	}
+	if o.Churn != nil {
+		x := *o.Churn
+		x.From, x.To, o.Churn = x.From+ahead, x.To+ahead, &x
+	}
+	if o.Storm != nil {
+		x := *o.Storm
+		x.At, x.Until, o.Storm = x.At+ahead, x.Until+ahead, &x
+	}
+	if o.Op == "run" { // its times are ns since 1970 by our clock
+		o.Plan.Anchor -= ahead
+		o.Plan.Skew = skew
+	}
+	return o
+}
+
+// Back sets the times in a worker's answer by our clock.
+func (a *Answer) Back(ahead int64) {
+	if a.Results != nil && a.Results.Storm != nil {
+		a.Results.Storm.At -= ahead
+		a.Results.Storm.Last -= ahead
+	}
+}

@@ -1,0 +1,257 @@
+package job
+
+import "time"
+
+// Job tells a worker process who its clients are.
+type Job struct {
+	Addr    string   `json:"addr"` // IP and port to connect to
+	Host    string   `json:"host"` // for the Host header
+	Path    string   `json:"path"` // with the query
+	Sources []string `json:"sources,omitempty"`
+	Keys    Keys     `json:"keys"`
+	TLS     bool     `json:"tls"`
+	CA      string   `json:"ca,omitempty"` // file of certificates to trust; "": the system's
+
+	Speech // Protocol, and what belongs to it
+
+	Base    int `json:"base"`    // number of the first user of all that share the job
+	First   int `json:"first"`   // number of the first user
+	Clients int `json:"clients"` // how many there will be at most
+
+	// Rooms to join, `{user}` standing for the client's user, and `{key}` for each
+	// of the streams that it has of the feed with that room. Empty: the seven that
+	// the gateway joins by itself.
+	Rooms []string     `json:"rooms,omitempty"`
+	Auto  bool         `json:"auto,omitempty"`  // those seven too
+	Deals []Assignment `json:"deals,omitempty"` // of each feed, who gets what. Empty: one, all to all
+
+	Size   int    `json:"size"`   // of a value; of recorded ones, of the longest
+	Fields string `json:"fields"` // further members of a value
+	Bare   bool   `json:"bare"`   // values come without envelope
+
+	Observe bool `json:"observe,omitempty"` // all messages of the rooms count, whatever they are
+	Wrapped bool `json:"wrapped,omitempty"` // what was published has its value anywhere (ValueTemplate)
+
+	Check bool `json:"check"` // every byte of every value, and prev
+
+	Resume bool `json:"resume"` // who comes back goes on where it was
+
+	Deflate bool `json:"deflate"` // agree on permessage-deflate
+
+	Filter []string `json:"filter,omitempty"` // the only keys that they want; empty: all
+
+	InFlight int           `json:"in_flight"` // handshakes at a time; 0: 64
+	Rate     float64       `json:"rate"`      // handshakes a second; 0: one after the other
+	Pace     time.Duration `json:"pace"`      // least time between two polls while a run goes on; 0: wake for each event
+	RcvBuf   int           `json:"rcvbuf"`    // SO_RCVBUF; 0: the kernel's choice
+	Prefer   bool          `json:"prefer"`    // run before other processes, where that is allowed
+	CPUs     []int         `json:"-"`         // processors that the clients may use; empty: all
+	Agents   Agents        `json:"-"`         // where the clients run; empty: here
+	Stamp    bool          `json:"stamp"`     // take the kernel's receive times
+	Arrivals int64         `json:"arrivals"`  // keep those of so many messages, for the order of a pass
+}
+
+// Shape is that of the values that the clients get; of recorded ones, of their stamps.
+func (j *Job) Shape() (ValueShape, error) {
+	if j.Observe {
+		return ValueShape{}, nil // nothing is looked for
+	}
+	if len(j.Deals) > 0 && j.Deals[0].Round != nil {
+		return NewStampShape(nil), nil
+	}
+	return NewValueShape(j.Size, j.Fields)
+}
+
+// Order is one command to a worker.
+type Order struct {
+	// Op is connect, status, run, interval, stall, sip, storm, churn, ping, latency, finish or close.
+	Op       string      `json:"op"`
+	Clients  int         `json:"clients,omitempty"`
+	Plan     Timing      `json:"plan,omitzero"`
+	Total    int64       `json:"total,omitempty"`    // finish: how many messages were published
+	Totals   []int64     `json:"totals,omitempty"`   // and of the further feeds
+	Deadline int64       `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
+	From     int64       `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
+	To       int64       `json:"to,omitempty"`
+	Sip      *SipOrder   `json:"sip,omitempty"`
+	Churn    *ChurnOrder `json:"churn,omitempty"`
+	Storm    *StormOrder `json:"storm,omitempty"`
+	Ping     *PingOrder  `json:"ping,omitempty"`
+}
+
+// Answer is a worker's reply to one order.
+type Answer struct {
+	Err     string `json:"err,omitempty"`
+	Status  Status `json:"status,omitzero"`
+	Results *Tally `json:"results,omitempty"`
+	Latency *Hist  `json:"latency,omitempty"`
+	// Interval is what came since the one before: of interval and finish.
+	Interval *Interval `json:"interval,omitempty"`
+}
+
+// Status is how a worker's clients are.
+type Status struct {
+	Joined    int   `json:"joined"`
+	Gone      int   `json:"gone"`
+	Others    int64 `json:"others"` // data frames before a run, or of other rooms
+	Handshake *Hist `json:"handshake,omitempty"`
+}
+
+// Tally is what a worker's clients got in a run; those of several workers add
+// up.
+type Tally struct {
+	Clients int   `json:"clients"`
+	Gone    int   `json:"gone"` // clients whose connection ended
+	Want    int64 `json:"want"` // messages that they all should have got
+	Unique  int64 `json:"unique"`
+	Lost    int64 `json:"lost"`
+	Late    int64 `json:"late"` // out of order
+	Doubled int64 `json:"doubled"`
+	Invalid int64 `json:"invalid"` // torn or otherwise invalid frames; each ended its connection
+	Foreign int64 `json:"foreign"` // valid messages of somebody else, or in the envelope of another room
+	Absent  int64 `json:"absent"`  // what clients need not get, since they were not there
+	Due     int64 `json:"due"`     // what all clients should get of what was due in the window
+	Breaks  int64 `json:"breaks"`  // of the prev chain
+	Others  int64 `json:"others"`
+	Early   int64 `json:"early"`
+
+	Frames       int64 `json:"frames"`
+	Bytes        int64 `json:"bytes"` // on the wire, headers included
+	WindowFrames int64 `json:"window_frames"`
+	WindowBytes  int64 `json:"window_bytes"`
+
+	Latency *Hist `json:"latency"`
+	Arrival *Hist `json:"arrival,omitempty"`
+	Lag     *Hist `json:"lag"`   // how long what the kernel had received waited for us, at a sample
+	Turns   *Hist `json:"turns"` // how long one turn of the loop took, for each event
+
+	CPU     float64          `json:"cpu"`     // seconds in the window
+	Asleep  float64          `json:"asleep"`  // seconds of the window the loop had nothing to do
+	Reads   int64            `json:"reads"`   // in the window
+	Notices map[string]int64 `json:"notices"` // by method
+	Closes  map[string]int64 `json:"closes"`  // by code, or how else a connection ended
+	Faults  []string         `json:"faults"`  // the first few
+
+	Feeds []FeedTally `json:"feeds,omitempty"` // of the further feeds; the figures above are the first one's, but Gone, Invalid and from Breaks on
+
+	Places *Places     `json:"places,omitempty"`
+	Stall  *Stall      `json:"stall,omitempty"`
+	Churn  *ChurnTally `json:"churn,omitempty"`
+	Storm  *StormTally `json:"storm,omitempty"`
+	Pings  *PingTally  `json:"pings,omitempty"`
+}
+
+// FeedTally is what clients got of a further feed.
+type FeedTally struct {
+	Want    int64 `json:"want"`
+	Unique  int64 `json:"unique"`
+	Lost    int64 `json:"lost"`
+	Late    int64 `json:"late"`
+	Doubled int64 `json:"doubled"`
+	Foreign int64 `json:"foreign"`
+	Absent  int64 `json:"absent"`
+	Latency *Hist `json:"latency"`
+}
+
+func (f *FeedTally) add(u FeedTally) {
+	f.Want += u.Want
+	f.Unique += u.Unique
+	f.Lost += u.Lost
+	f.Late += u.Late
+	f.Doubled += u.Doubled
+	f.Foreign += u.Foreign
+	f.Absent += u.Absent
+	f.Latency.Merge(u.Latency)
+}
+
+// Add adds another worker's figures.
+func (t *Tally) Add(u *Tally) {
+	t.Clients += u.Clients
+	t.Gone += u.Gone
+	t.Want += u.Want
+	t.Unique += u.Unique
+	t.Lost += u.Lost
+	t.Late += u.Late
+	t.Doubled += u.Doubled
+	t.Invalid += u.Invalid
+	t.Foreign += u.Foreign
+	t.Absent += u.Absent
+	t.Due += u.Due
+	t.Breaks += u.Breaks
+	t.Others += u.Others
+	t.Early += u.Early
+	t.Frames += u.Frames
+	t.Bytes += u.Bytes
+	t.WindowFrames += u.WindowFrames
+	t.WindowBytes += u.WindowBytes
+	t.Latency.Merge(u.Latency)
+	t.Lag.Merge(u.Lag)
+	t.Turns.Merge(u.Turns)
+	if u.Arrival != nil {
+		if t.Arrival == nil {
+			t.Arrival = NewHist()
+		}
+		t.Arrival.Merge(u.Arrival)
+	}
+	t.CPU += u.CPU
+	t.Asleep += u.Asleep
+	t.Reads += u.Reads
+	for k, n := range u.Notices {
+		t.Notices[k] += n
+	}
+	for k, n := range u.Closes {
+		t.Closes[k] += n
+	}
+	t.Faults = append(t.Faults, u.Faults...)
+	t.Faults = t.Faults[:min(len(t.Faults), MaxFaults)]
+	for k, f := range u.Feeds {
+		if k == len(t.Feeds) {
+			t.Feeds = append(t.Feeds, FeedTally{Latency: NewHist()})
+		}
+		t.Feeds[k].add(f)
+	}
+	if u.Places != nil {
+		t.Places = u.Places // one worker has them all
+	}
+	if u.Churn != nil {
+		if t.Churn == nil {
+			t.Churn = NewChurnTally()
+		}
+		t.Churn.add(u.Churn)
+	}
+	if u.Storm != nil {
+		if t.Storm == nil {
+			t.Storm = NewStormTally()
+		}
+		t.Storm.add(u.Storm)
+	}
+	if u.Pings != nil {
+		if t.Pings == nil {
+			t.Pings = NewPingTally()
+		}
+		t.Pings.add(u.Pings)
+	}
+	if u.Stall != nil {
+		t.Stall = u.Stall
+	}
+}
+
+// MaxFaults is how many faults a report tells in words.
+const MaxFaults = 8
+
+// NewTally returns an empty Tally.
+func NewTally() *Tally {
+	return &Tally{Latency: NewHist(), Lag: NewHist(), Turns: NewHist(), Notices: map[string]int64{}, Closes: map[string]int64{}}
+}
+
+// Agents are other machines that clients run on.
+type Agents struct {
+	Addrs []string // HOST:PORT. nil: clients run here
+	Key   string
+}
+
+// DefaultInFlight is how many handshakes a worker has under way, unless its job says otherwise.
+const DefaultInFlight = 64
+
+// MostObserved is the longest value that is read.
+const MostObserved = 1 << 20

@@ -1,0 +1,93 @@
+package job
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+// Schedule says when each message of a run is due. It is a pure function of
+// the message's number, at a constant rate or as a recording has it: publisher
+// and clients compute the same times, and a late publisher moves nothing.
+type Schedule struct {
+	// Start is when message 0 is due, in ns since 1970.
+	Start int64 `json:"start"`
+	// Milli is the rate in messages per 1000 s.
+	Milli int64 `json:"milli"`
+
+	mul, div int64  // message n is due n*mul/div ns after Start
+	round    *Round // or as a recording says; a pipe does not carry it. nil: none
+}
+
+// MaxMessages is how many messages one run may hold: their numbers have ten
+// digits (value.go).
+const MaxMessages = 9_000_000_000
+
+// NewSchedule returns a schedule of perSecond messages a second, rounded to a
+// thousandth. It fails where that is less than 0.001 or more than 1e9.
+func NewSchedule(start int64, perSecond float64) (Schedule, error) {
+	milli := math.Round(perSecond * 1000)
+	if !(milli >= 1 && milli <= 1e12) {
+		return Schedule{}, fmt.Errorf("a rate of %v messages a second is out of range (0.001 to 1e9)", perSecond)
+	}
+	s := Schedule{Start: start, Milli: int64(milli)}
+	s.Prepare()
+	return s, nil
+}
+
+// Follow has the times be those of a recording, if it says them.
+func (s *Schedule) Follow(r *Round) {
+	if r != nil && r.Due != nil {
+		s.round = r
+	}
+}
+
+// Prepare computes what is not carried over a pipe.
+func (s *Schedule) Prepare() {
+	if s.round != nil {
+		return
+	}
+	const nsPer1000s = 1_000_000_000_000
+	g := gcd(nsPer1000s, s.Milli)
+	s.mul, s.div = nsPer1000s/g, s.Milli/g
+}
+
+// Due returns when message n is due, in ns since 1970.
+func (s *Schedule) Due(n int64) int64 {
+	if s.div == 1 { // any rate that divides 1e9
+		return s.Start + n*s.mul
+	}
+	if s.round != nil {
+		return s.Start + s.round.due(n)
+	}
+	hi, lo := bits.Mul64(uint64(n), uint64(s.mul))
+	q, _ := bits.Div64(hi, lo, uint64(s.div))
+	return s.Start + int64(q)
+}
+
+// Before returns how many messages are due at t or before.
+func (s *Schedule) Before(t int64) int64 {
+	if t < s.Start {
+		return 0
+	}
+	if s.round != nil {
+		return s.round.before(t - s.Start)
+	}
+	hi, lo := bits.Mul64(uint64(t-s.Start), uint64(s.div))
+	q, _ := bits.Div64(hi, lo, uint64(s.mul))
+	n := int64(q) // Due rounds down, so that message n or the next is the last one due
+	for s.Due(n) <= t {
+		n++
+	}
+	for n > 0 && s.Due(n-1) > t {
+		n--
+	}
+	return n
+}
+
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}

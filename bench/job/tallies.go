@@ -1,0 +1,109 @@
+package job
+
+// PingTally is what became of the pings; those of several workers add up.
+type PingTally struct {
+	Sent       int64 `json:"sent"`
+	Refused    int64 `json:"refused"`    // answered by an error
+	Unanswered int64 `json:"unanswered"` // in Latency as long as they were waited for
+	Latency    *Hist `json:"latency"`    // from due until the answer was read
+}
+
+// NewPingTally returns an empty PingTally.
+func NewPingTally() *PingTally { return &PingTally{Latency: NewHist()} }
+
+func (t *PingTally) add(u *PingTally) {
+	t.Sent += u.Sent
+	t.Refused += u.Refused
+	t.Unanswered += u.Unanswered
+	t.Latency.Merge(u.Latency)
+}
+
+// Places says how often each client was first and last, and its mean place
+// (0: always first, 1: always last), over the messages that reached everybody.
+type Places struct {
+	Messages    int64     `json:"messages"`
+	Overlapping int64     `json:"overlapping"` // messages left out: the one before was still under way
+	First       []int64   `json:"first"`
+	Last        []int64   `json:"last"`
+	Mean        []float64 `json:"mean"`
+	Spread      *Hist     `json:"spread"` // from the first client's arrival to the last one's
+}
+
+// ChurnTally is what became of those who left; those of several workers add up.
+type ChurnTally struct {
+	Clients  int   `json:"clients"`
+	Left     int64 `json:"left"`
+	Returned int64 `json:"returned"`
+	Skipped  int64 `json:"skipped"` // times that a client had not come back when its turn came
+	After    int64 `json:"after"`   // messages sent to a client after it was told that it had left
+	Leave    *Hist `json:"leave"`   // from when a client was due to leave until it was told so
+	Return   *Hist `json:"return"`
+}
+
+// NewChurnTally returns an empty ChurnTally.
+func NewChurnTally() *ChurnTally { return &ChurnTally{Leave: NewHist(), Return: NewHist()} }
+
+func (t *ChurnTally) add(u *ChurnTally) {
+	t.Clients += u.Clients
+	t.Left += u.Left
+	t.Returned += u.Returned
+	t.Skipped += u.Skipped
+	t.After += u.After
+	t.Leave.Merge(u.Leave)
+	t.Return.Merge(u.Return)
+}
+
+// Stall is what clients that had stopped reading found when they came back.
+type Stall struct {
+	Clients  int     `json:"clients"`
+	Seconds  float64 `json:"seconds"`
+	Gone     int     `json:"gone"`     // connections that ended meanwhile
+	Received int64   `json:"received"` // bytes in their receive buffers, all together
+	MostRecv int64   `json:"most_received"`
+	// Unsent is what the gateway's kernel held for them in its send buffers;
+	// -1 where the gateway is not on this machine.
+	Unsent     int64 `json:"unsent"`
+	MostUnsent int64 `json:"most_unsent"`
+}
+
+// StormTally is how the clients of a worker came back; those of several add up.
+type StormTally struct {
+	Clients int   `json:"clients"`
+	Back    int   `json:"back"`
+	At      int64 `json:"at"`   // CLOCK_MONOTONIC
+	Last    int64 `json:"last"` // when the last one was back
+	// Handshake is from when a client was due to come back until it was in its
+	// rooms, what the bench itself was late and all further attempts included.
+	Handshake *Hist            `json:"handshake"`
+	Late      *Hist            `json:"late"` // from due to dialled: the bench's own part
+	Retries   int64            `json:"retries"`
+	Refused   map[string]int64 `json:"refused"` // what attempts ended with
+}
+
+// NewStormTally returns an empty StormTally.
+func NewStormTally() *StormTally {
+	return &StormTally{Handshake: NewHist(), Late: NewHist(), Refused: map[string]int64{}}
+}
+
+func (t *StormTally) add(u *StormTally) {
+	t.Clients += u.Clients
+	t.Back += u.Back
+	t.At, t.Last = u.At, max(t.Last, u.Last)
+	t.Handshake.Merge(u.Handshake)
+	t.Late.Merge(u.Late)
+	t.Retries += u.Retries
+	for why, n := range u.Refused {
+		t.Refused[why] += n
+	}
+}
+
+// Interval is what a worker's clients got since it was asked before.
+type Interval struct {
+	From    int64 `json:"from"` // CLOCK_MONOTONIC
+	To      int64 `json:"to"`
+	Frames  int64 `json:"frames"`
+	Bytes   int64 `json:"bytes"`
+	Asleep  int64 `json:"asleep"` // ns
+	Latency *Hist `json:"latency"`
+	Lag     *Hist `json:"lag"`
+}

@@ -1,0 +1,327 @@
+package plan
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"tapecast/bench"
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/pool"
+	"tapecast/bench/scrape"
+	"tapecast/bench/text"
+)
+
+// CalibrateConfig is a set of measurements from which a Model follows. The gateway
+// must have nothing else to do.
+type CalibrateConfig struct {
+	Target  bench.Target
+	Clients int // at most. 0: 10,000
+	Procs   int // client processes. 0: 1
+	Room    string
+	Fields  string        // of the values, as the room's route wants them
+	Keyed   string        // with {key}: rooms of a hundred. "": none are measured
+	Most    float64       // messages a second to all, at most. 0: 400
+	Window  time.Duration // of each point. 0: 8 s
+	Repeats int           // runs of each, of which the median counts. 0: 1
+	Log     io.Writer     // progress, a line each. nil: none
+}
+
+// CalibrationVersion is that of the files that Calibrate's result is written to.
+const CalibrationVersion = 5
+
+// Calibration is what Calibrate measured, and the model that fits it.
+type Calibration struct {
+	Version int       `json:"version"`
+	Made    time.Time `json:"made"`
+	TLS     bool      `json:"tls"`
+	Kafka   bool      `json:"kafka"` // published through it, not past it
+	Loops   float64   `json:"loops"`
+	Points  []Point   `json:"points"`
+	Model   Model     `json:"model"`
+	// Worst is by how much the model's CPU is off at the worst of the points, as a share.
+	Worst float64 `json:"worst"`
+	// Reference is the CPU that the machine took for a send of the reference load, in
+	// seconds: the median of all times that it was asked. Varied is the most by the least.
+	Reference float64 `json:"reference_s"`
+	Varied    float64 `json:"varied"`
+	// Of what was measured: beyond it a plan is an extrapolation.
+	MostConnections float64 `json:"most_connections"`
+	MostDelivered   float64 `json:"most_delivered"`
+	MostBytes       float64 `json:"most_bytes"` // a second
+	MostSize        float64 `json:"most_size"`
+	MostSend        float64 `json:"most_send"` // bytes of a send, in the mean
+	LeastRate       float64 `json:"least_rate"`
+	MostRate        float64 `json:"most_rate"`
+}
+
+// Point is one measurement of a load.
+type Point struct {
+	Load    Load    `json:"load"`
+	Seconds float64 `json:"seconds"`
+	Cores   float64 `json:"cores"`
+	Bytes   float64 `json:"bytes"` // a second
+
+	// Over Seconds.
+	Sends   float64 `json:"sends"`
+	Frames  float64 `json:"frames"`
+	Wire    float64 `json:"wire"` // bytes of Frames
+	Records float64 `json:"records"`
+	Passing float64 `json:"passing_s"` // spent in passes
+	Busy    float64 `json:"busy_s"`    // that loops were not asleep
+
+	Resident float64 `json:"resident"`
+	Kernel   float64 `json:"kernel"` // of the connections' own ends; 0: not known, the gateway is elsewhere
+	Tapes    float64 `json:"tapes"`
+	P50      float64 `json:"p50_ms"`
+	P99      float64 `json:"p99_ms"`
+
+	// Slowness is the CPU that the machine took for the reference load just before and
+	// after, by the calibration's median. 0: not known.
+	Slowness float64 `json:"slowness"`
+}
+
+// trial is one point to be measured: all clients in one room, or groups of them.
+type trial struct {
+	clients, groups int
+	rate            float64 // in each room
+	size            int
+}
+
+func (t trial) String() string {
+	return fmt.Sprintf("%d clients, %d room(s), %s msg/s of %d B each", t.clients, t.groups, text.Number(t.rate), t.size)
+}
+
+// trials tell what the model needs: sends that carry one frame and those that carry
+// many, short and long ones, large rooms and small ones.
+func (c *CalibrateConfig) trials() []trial {
+	n := c.Clients
+	list := []trial{
+		{n / 10, 1, 10, 128},                                      // hardly anything: the floor of latency
+		{1, 1, 50 * c.Most, 128},                                  // records that hardly anybody is sent
+		{n / 10, 1, c.Most / 4, 128}, {n / 4, 1, c.Most / 8, 128}, // few connections, and no rest
+		{n, 1, 1, 128}, {n, 1, 5, 128}, {n / 2, 1, 20, 128}, {n / 2, 1, 10, 2000},
+		{n / 2, 1, 2, 128}, {n / 4, 1, 4, 500}, // loops that rest, as most do
+		{n, 1, c.Most / 8, 128}, {n, 1, c.Most / 2, 128}, {n, 1, c.Most, 128}, {n, 1, 2 * c.Most, 128},
+		{n, 1, c.Most / 8, 1000}, {n / 2, 1, c.Most / 2, 1000}, {n, 1, c.Most / 2, 1000},
+	}
+	if c.Keyed != "" {
+		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128}, trial{n / 4 / keyedMembers * keyedMembers, n / 4 / keyedMembers, 2, 128})
+	}
+	return append(list, c.muchest())
+}
+
+// muchest is about as much as a loop can send.
+func (c *CalibrateConfig) muchest() trial { return trial{c.Clients, 1, c.Most, 1000} }
+
+// tooMuch says that a trial is muchest, or a multiple of it, of which messages may be
+// lost that no tape holds any longer.
+func (c *CalibrateConfig) tooMuch(t trial) bool {
+	m := c.muchest()
+	m.rate = t.rate
+	return t == m && t.rate >= c.Most
+}
+
+// overload doubles muchest until a loop does not send all: how long its sends then get,
+// and what they cost.
+func (c *CalibrateConfig) overload(ctx context.Context, r *ruler) error {
+	t := c.muchest()
+	for range 2 {
+		if r.points[len(r.points)-1].overloaded() {
+			return nil
+		}
+		t.rate *= 2
+		text.LogLine(c.Log, "a loop has sent it all; another point: %s", t)
+		if err := r.measure(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyedMembers is how many a room of the keyed trials has.
+const keyedMembers = 100
+
+// Calibrate measures and fits.
+func Calibrate(ctx context.Context, cfg CalibrateConfig) (*Calibration, error) {
+	cfg.defaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	e, err := cfg.Target.Ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cal := &Calibration{Version: CalibrationVersion, Made: time.Now().UTC(), TLS: e.TLS, Kafka: !cfg.Target.Direct}
+	if err := cfg.atRest(ctx, e, cal); err != nil {
+		return nil, err
+	}
+	r := ruler{cfg: &cfg, end: e, loops: cal.Loops}
+	for i, t := range cfg.trials() {
+		text.LogLine(cfg.Log, "point %d of %d: %s", i+1, len(cfg.trials()), t)
+		err := r.measure(ctx, t)
+		if err == nil && t == cfg.muchest() {
+			err = cfg.overload(ctx, &r)
+		}
+		if invalid := (*job.InvalidError)(nil); t == cfg.muchest() && errors.As(err, &invalid) {
+			text.LogLine(cfg.Log, "left out: how much a loop can send at most is not known: %v", err)
+		} else if err != nil {
+			return nil, fmt.Errorf("point %d: %w", i+1, err)
+		}
+	}
+	cal.Reference, cal.Varied = text.Median(r.references), slices.Max(r.references)/slices.Min(r.references)
+	cal.Points = r.against(cal.Reference)
+	cal.fit()
+	return cal, nil
+}
+
+func (c *CalibrateConfig) defaults() {
+	c.Clients = cmp.Or(c.Clients, 10_000)
+	c.Most = cmp.Or(c.Most, 400)
+	c.Window = cmp.Or(c.Window, 8*time.Second)
+	c.Procs, c.Repeats = max(c.Procs, 1), max(c.Repeats, 1)
+}
+
+func (c *CalibrateConfig) check() error {
+	switch {
+	case c.Clients < 10*keyedMembers:
+		return job.Inputf("--clients %d: fewer than %d tell too little", c.Clients, 10*keyedMembers)
+	case c.Window < 2*time.Second:
+		return job.Inputf("--window %s: at least two seconds, for the gateway's CPU time to say something", c.Window)
+	case c.Most < 8:
+		return job.Inputf("--most %s: at least 8 messages a second", text.Number(c.Most))
+	case c.Keyed != "" && !strings.Contains(c.Keyed, "{key}"):
+		return job.Inputf("--keyed %q: it names no {key}", c.Keyed)
+	}
+	if err := c.Target.CheckDescriptors(c.Clients, c.Procs); err != nil {
+		return err
+	}
+	for _, t := range c.trials() { // minutes would be lost if the last one were refused
+		f := c.fanout(t, c.Window)
+		if err := f.Validate(); err != nil {
+			return job.Inputf("%s: %v", t, err)
+		}
+	}
+	return nil
+}
+
+// fanout is what measures a trial.
+func (c *CalibrateConfig) fanout(t trial, window time.Duration) bench.FanoutConfig {
+	f := bench.FanoutConfig{
+		Target: c.Target, Clients: t.clients, Procs: min(c.Procs, t.clients), Rooms: []string{c.Room}, Rate: t.rate * float64(t.groups), Size: t.size, Fields: c.Fields,
+		Warmup: 2 * time.Second, Duration: window, Pace: time.Millisecond,
+	}
+	f.Target.Agents.Addrs = f.Target.Agents.Addrs[:min(len(f.Target.Agents.Addrs), t.clients)]
+	if t.groups > 1 {
+		f.Rooms, f.Group, f.PerRoom = []string{c.Keyed}, keyedMembers, t.rate
+	}
+	return f
+}
+
+// attempts is how often a point is measured at most: there are moments in which a
+// virtual machine has no time for the bench, and such a run says nothing.
+const attempts = 3
+
+// unspoilt makes a run, and another where the bench was the bottleneck.
+func unspoilt(log io.Writer, run func() (*Point, error)) (*Point, error) {
+	for i := 1; ; i++ {
+		p, err := run()
+		if invalid := (*job.InvalidError)(nil); !errors.As(err, &invalid) || i == attempts {
+			return p, err
+		}
+		text.LogLine(log, "once more, since %v", err)
+	}
+}
+
+// measure is a point of a trial.
+func (c *CalibrateConfig) measure(ctx context.Context, e bench.Endpoint, t trial, window time.Duration) (*Point, error) {
+	return unspoilt(c.Log, func() (*Point, error) { return c.once(ctx, e, t, window) })
+}
+
+// once makes one run and takes its figures.
+func (c *CalibrateConfig) once(ctx context.Context, e bench.Endpoint, t trial, window time.Duration) (*Point, error) {
+	f := c.fanout(t, window)
+	local := strings.HasPrefix(e.Addr, "127.")
+	kernel := watchKernel(ctx)
+	res, err := bench.Fanout(ctx, f)
+	held := kernel()
+	if fault := (*job.FaultError)(nil); errors.As(err, &fault) && c.tooMuch(t) {
+		err = nil // what a tape no longer holds is lost
+	}
+	if err != nil {
+		return nil, err
+	}
+	g := res.Legs[0]
+	p := &Point{
+		Load: Load{Connections: float64(t.clients), TapeBytes: g.TapeBytes, Streams: []Stream{{
+			Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size),
+		}}},
+		Seconds: window.Seconds(), Cores: g.Cores, Bytes: g.Bytes,
+		Sends: g.Counters[scrape.MetricSends], Frames: g.Counters[scrape.MetricFrames], Records: g.Counters[scrape.MetricRecords], Passing: g.Counters[scrape.MetricPassing], Busy: g.Counters[scrape.MetricBusy],
+		Resident: g.RSS, Tapes: g.TapeBytes, P50: g.Latency.P50, P99: g.Latency.P99,
+	}
+	p.Wire = g.Bytes * p.Seconds
+	if local { // both ends are here
+		p.Kernel = held / 2
+	}
+	return p, machine.Pause(ctx, time.Second)
+}
+
+// atRest measures what connections cost that get nothing: CPU, memory of the process
+// and of the kernel, and what it took to bring them in.
+func (c *CalibrateConfig) atRest(ctx context.Context, e bench.Endpoint, cal *Calibration) error {
+	s := scrape.New(e.Admin)
+	m := &cal.Model
+	idle := func(d time.Duration) (scrape.Metrics, float64, error) {
+		from, err := s.Scrape(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		if err := machine.Pause(ctx, d); err != nil {
+			return nil, 0, err
+		}
+		to, err := s.MidRun(ctx)
+		return to, (to[scrape.MetricCPU] - from[scrape.MetricCPU]) / d.Seconds(), err
+	}
+	first, base, err := idle(c.Window)
+	if err != nil {
+		return err
+	}
+	cal.Loops = math.Max(first[scrape.MetricLoops], 1)
+	m.Base, m.Resident = base, first[scrape.MetricRSS]
+	j := job.Job{Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: c.Target.CA, Path: e.Path, Sources: e.Sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
+		Clients: c.Clients, Rooms: []string{c.Room}, Size: 128}
+	crew, err := pool.Start(ctx, j, c.Procs)
+	if err != nil {
+		return err
+	}
+	defer crew.Stop()
+	kernel, sees := kernelObjects(), strings.HasPrefix(e.Addr, "127.")
+	text.LogLine(c.Log, "%d clients, of which nothing is asked", c.Clients)
+	if _, err := crew.Connect(c.Clients); err != nil {
+		return job.Inputf("%v", err)
+	}
+	joined, err := s.MidRun(ctx)
+	if err != nil {
+		return err
+	}
+	n := float64(c.Clients)
+	m.Handshake = (joined[scrape.MetricCPU] - first[scrape.MetricCPU]) / n
+	last, rest, err := idle(max(c.Window, 10*time.Second))
+	if err != nil {
+		return err
+	}
+	m.Idle = math.Max(0, rest-base) / n
+	m.Connection = (last[scrape.MetricRSS] - first[scrape.MetricRSS]) / n
+	if sees { // both ends are here
+		m.Kernel = (kernelObjects() - kernel) / n / 2
+	}
+	return crew.Leave()
+}

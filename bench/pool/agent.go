@@ -1,0 +1,129 @@
+package pool
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tapecast/bench/machine"
+	"tapecast/bench/text"
+)
+
+// agentVersion is that of what agents and those who drive them say to each other.
+const agentVersion = 1
+
+// agentAsk is what an agent is asked, one JSON value after another: who it is, what
+// its clocks show, and in the end to be a worker. From then on the connection is
+// the standard input and output of one.
+type agentAsk struct {
+	Op      string `json:"op"` // hello, clock, work
+	Version int    `json:"version,omitempty"`
+	Key     string `json:"key,omitempty"`
+}
+
+type agentAnswer struct {
+	Err         string `json:"err,omitempty"`
+	Descriptors int    `json:"descriptors,omitempty"` // that a process may have
+	Mono        int64  `json:"mono,omitempty"`        // CLOCK_MONOTONIC
+	Wall        int64  `json:"wall,omitempty"`        // ns since 1970
+}
+
+// Agent lends this machine to runs that are driven from another one: a worker process
+// for each connection to ln, until ctx ends. With a key, whoever connects must know it;
+// it crosses the network in the clear, as the clients' token keys do: the network
+// between agents must be trusted.
+func Agent(ctx context.Context, ln net.Listener, key string, log io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	context.AfterFunc(ctx, func() { _ = ln.Close() })
+	done := make(chan struct{}, 1<<10) // bounds the workers
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				err = nil
+			}
+			for range cap(done) { // the workers end with ctx
+				done <- struct{}{}
+			}
+			return err
+		}
+		done <- struct{}{}
+		go func() {
+			defer func() { <-done }()
+			defer conn.Close()
+			text.LogLine(log, "%s connects", conn.RemoteAddr())
+			if err := serveDriver(ctx, conn, key); err != nil && !errors.Is(err, io.EOF) {
+				text.LogLine(log, "%s: %v", conn.RemoteAddr(), err)
+				return
+			}
+			text.LogLine(log, "%s is done", conn.RemoteAddr())
+		}()
+	}
+}
+
+// greetWithin is how long whoever connects to an agent has to say what it wants.
+const greetWithin = 30 * time.Second
+
+// serveDriver answers one connection until it becomes a worker's.
+func serveDriver(ctx context.Context, conn net.Conn, key string) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	_ = conn.SetDeadline(time.Now().Add(greetWithin)) // a connection that can't have one has ended
+	dec, enc := json.NewDecoder(io.LimitReader(conn, 64<<10)), json.NewEncoder(conn)
+	known := false
+	for {
+		var q agentAsk
+		if err := dec.Decode(&q); err != nil {
+			return err
+		}
+		var a agentAnswer
+		switch {
+		case q.Op == "hello" && q.Version != agentVersion:
+			a.Err = fmt.Sprintf("this agent speaks version %d, not %d: use the same tapecast-bench everywhere", agentVersion, q.Version)
+		case q.Op == "hello" && subtle.ConstantTimeCompare([]byte(q.Key), []byte(key)) == 0:
+			a.Err = "the key is not the agent's: give --agent-key-file"
+		case q.Op == "hello":
+			known, a.Descriptors = true, machine.DescriptorLimit()
+		case q.Op == "clock" && known:
+			a.Mono, a.Wall = machine.ClockGettime(unix.CLOCK_MONOTONIC), machine.ClockGettime(unix.CLOCK_REALTIME)
+		case q.Op == "work" && known:
+			if err := enc.Encode(a); err != nil {
+				return err
+			}
+			_ = conn.SetDeadline(time.Time{})
+			return lend(ctx, conn)
+		default:
+			a.Err = fmt.Sprintf("%q is nothing that an agent does", q.Op)
+		}
+		if err := enc.Encode(a); err != nil || a.Err != "" {
+			return errors.Join(err, errors.New(a.Err))
+		}
+	}
+}
+
+// lend starts a worker and is the wire between it and the connection, until that ends.
+func lend(ctx context.Context, conn net.Conn) error {
+	w, err := Spawn(ctx, "worker", machine.On(nil))
+	if err != nil {
+		return err
+	}
+	out := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(conn, w.out)
+		_ = conn.Close() // ends the other direction
+		out <- err
+	}()
+	_, _ = io.Copy(w.In, conn) // its end is the end of the work, whatever the reason
+	w.Stop()
+	_ = conn.Close()
+	<-out
+	return nil
+}

@@ -1,0 +1,109 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/proto"
+)
+
+// centrifugoSink publishes by Centrifugo's HTTP API, whatever is due together in
+// one batch. One goroutine uses it.
+// https://centrifugal.dev/docs/server/server_api
+type centrifugoSink struct {
+	url, key string
+	client   *http.Client
+	commands []string
+	taken    int64
+}
+
+// NewCentrifugo asks the API for nothing, to see that it is there.
+func NewCentrifugo(ctx context.Context, api, key string) (Sink, error) {
+	u, err := url.Parse(api)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, job.Inputf("--publish %q is neither nats://HOST:PORT nor http://HOST:PORT/api", api)
+	}
+	s := &centrifugoSink{url: strings.TrimSuffix(api, "/") + "/batch", key: key, client: &http.Client{Timeout: closeTimeout}}
+	if err := s.post(ctx); err != nil {
+		return nil, job.Inputf("cannot use --publish %s: %v", api, err)
+	}
+	return s, nil
+}
+
+func (s *centrifugoSink) Put(room string, _, value []byte) error {
+	s.commands = append(s.commands, fmt.Sprintf(`{"publish":{"channel":%s,"data":%s}}`, proto.Quoted(room), value))
+	return nil
+}
+
+func (s *centrifugoSink) Flush() (time.Duration, error) {
+	if len(s.commands) == 0 {
+		return 0, nil
+	}
+	began := time.Now()
+	if err := s.post(context.Background()); err != nil {
+		return time.Since(began), fmt.Errorf("cannot publish: %w", err)
+	}
+	s.taken += int64(len(s.commands))
+	s.commands = s.commands[:0]
+	return time.Since(began), nil
+}
+
+// post sends the commands, in order, and reads an answer for each.
+func (s *centrifugoSink) post(ctx context.Context) error {
+	body := `{"commands":[` + strings.Join(s.commands, ",") + `]}`
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader([]byte(body)))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if s.key != "" {
+		req.Header.Set("X-API-Key", s.key)
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s", job.RootOf(err))
+	}
+	defer func() { _ = resp.Body.Close() }() // read to its end
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("it answers %s: %.100s", resp.Status, strings.TrimSpace(string(b)))
+	}
+	type fault struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}
+	var a struct {
+		Replies []struct {
+			Error *fault `json:"error"`
+		} `json:"replies"`
+	}
+	if err := json.Unmarshal(b, &a); err != nil {
+		return fmt.Errorf("it answers what is no JSON: %.100s", b)
+	}
+	for _, r := range a.Replies {
+		if r.Error != nil {
+			return fmt.Errorf("it answers: %s (%d)", r.Error.Message, r.Error.Code)
+		}
+	}
+	if len(a.Replies) != len(s.commands) {
+		return fmt.Errorf("it answers %d of %d commands", len(a.Replies), len(s.commands))
+	}
+	return nil
+}
+
+func (s *centrifugoSink) Close(context.Context) (int64, error) {
+	_, err := s.Flush()
+	s.client.CloseIdleConnections()
+	return s.taken, err
+}

@@ -1,0 +1,103 @@
+package resumes
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"tapecast/bench"
+	"tapecast/bench/hostile"
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/pool"
+)
+
+// greedyOnes are the hostile processes of a leg: one of those who ask again and again,
+// and one of each that stalls, whose tokens are given.
+type greedyOnes struct {
+	workers []*pool.Worker
+	greedy  bool // the first of them is
+	running sync.WaitGroup
+	tally   []hostile.Tally
+	errs    []error
+}
+
+// longestLeg is when hostile clients end by themselves.
+const longestLeg = time.Hour
+
+func (r *resumesRun) startGreedy(ctx context.Context) (*greedyOnes, error) {
+	c := &r.cfg
+	j := hostile.Job{
+		Job: r.job(), Kind: "resume", Connections: c.Greedy, Sources: (&bench.AbuseConfig{Addresses: 10}).Sources(),
+		Keys: c.Target.Keys, Room: c.GreedyRoom, Rate: c.GreedyRate,
+	}
+	var jobs []hostile.Job
+	if c.Greedy > 0 {
+		jobs = append(jobs, j)
+	}
+	for k := range c.Stalled {
+		user := fmt.Sprint("stalled-", k+1)
+		token, err := r.sign.Sign(user)
+		if err != nil {
+			return nil, err
+		}
+		one := j
+		one.Kind, one.Connections, one.Keys = "stalled", 1, job.Keys{Token: token}
+		one.Room = strings.ReplaceAll(c.GreedyRoom, "{user}", user)
+		jobs = append(jobs, one)
+	}
+	g := &greedyOnes{greedy: c.Greedy > 0, tally: make([]hostile.Tally, len(jobs)), errs: make([]error, len(jobs))}
+	for k, j := range jobs {
+		w, err := pool.Spawn(ctx, "hostile", machine.StartLast)
+		if err != nil {
+			g.stop()
+			return nil, err
+		}
+		g.workers = append(g.workers, w)
+		var a hostile.Tally
+		if err = w.Ask(j, &a); err == nil && a.Err != "" {
+			err = job.Inputf("cannot start hostile clients: %s", a.Err)
+		}
+		if err != nil {
+			g.stop()
+			return nil, err
+		}
+		g.running.Go(func() {
+			g.errs[k] = w.Ask(hostile.Order{From: machine.MonotonicIn(0), To: machine.MonotonicIn(longestLeg)}, &g.tally[k])
+		})
+	}
+	return g, nil
+}
+
+// tallies ends them, and says how they fared.
+func (g *greedyOnes) tallies() (greedy, stalled *hostile.Tally, err error) {
+	for _, w := range g.workers {
+		_ = w.In.Close() // an attack ends with it
+	}
+	g.running.Wait()
+	g.stop()
+	for k := range g.tally {
+		if g.errs[k] != nil {
+			return nil, nil, g.errs[k]
+		}
+		if k == 0 && g.greedy {
+			greedy = &g.tally[k]
+			continue
+		}
+		if stalled == nil {
+			stalled = hostile.NewTally()
+		}
+		stalled.Merge(&g.tally[k])
+	}
+	return greedy, stalled, nil
+}
+
+// Stop ends them.
+func (g *greedyOnes) stop() {
+	for _, w := range g.workers {
+		w.Stop()
+	}
+	g.workers = nil
+}

@@ -1,0 +1,244 @@
+package resumes
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"tapecast/bench/client"
+	"tapecast/bench/hostile"
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/proto"
+)
+
+// resumers are honest clients that resume once each: connect, ask to go on from a place,
+// wait until they have all that they lacked, and leave.
+type resumers struct {
+	peer    *client.Dialer
+	sign    job.Signer
+	sources []string
+	room    string
+	head    places
+	until   time.Duration
+
+	mu      sync.Mutex // guards what follows
+	out     resumed
+	latency *job.Hist
+	ok      int64
+	failed  map[string]int64
+}
+
+// resumed is what clients got.
+type resumed struct {
+	records, bytes int64 // bytes of the records' values
+	notNow         int64
+}
+
+// come has count of them come, so many a second, from a time on (CLOCK_MONOTONIC); lacks
+// says how many records number n is behind. It returns when the last one is done.
+func (x *resumers) come(
+	ctx context.Context, from int64, first, count int, rate float64, lacks func(n int) int64,
+) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for n := range count {
+		due := from + int64(float64(n)/rate*1e9)
+		token, err := x.sign.Sign(job.UserName(first + n)) // before it is due: not timed
+		if err != nil {
+			return err
+		}
+		if err := machine.Pause(ctx, time.Duration(due-machine.MonotonicIn(0))); err != nil {
+			return err
+		}
+		wg.Go(func() { x.one(ctx, n, token, lacks(n), due) })
+	}
+	return nil
+}
+
+// one comes and goes. One that fails counts for as long as it has tried.
+func (x *resumers) one(ctx context.Context, n int, token string, lacks, due int64) {
+	ctx, cancel := context.WithTimeout(ctx, x.until)
+	defer cancel()
+	got, why := x.resume(ctx, n, token, lacks)
+	if why != "" && ctx.Err() != nil {
+		why = client.NoAnswer
+	}
+	took := machine.MonotonicIn(0) - due
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.out.records += got.records
+	x.out.bytes += got.bytes
+	x.out.notNow += got.notNow
+	x.latency.Record(took)
+	if why == "" {
+		x.ok++
+	} else {
+		hostile.Bump(x.failed, why)
+	}
+}
+
+// resume returns what one got, and why that is not all; "": it is.
+func (x *resumers) resume(ctx context.Context, n int, token string, lacks int64) (got resumed, why string) {
+	source := ""
+	if len(x.sources) > 0 {
+		source = x.sources[n%len(x.sources)]
+	}
+	raw, err := x.peer.Dial(ctx, source, 0)
+	if err != nil {
+		return got, client.EndOf(0, nil, err)
+	}
+	defer func() { _ = raw.Close() }() // all that is wanted of it was read
+	c, err := x.peer.Open(ctx, raw, token)
+	if err != nil {
+		return got, client.EndOf(0, nil, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	defer stop()
+	r := resumption{conn: c, room: x.room, head: x.head, at: x.head.back(lacks)}
+	r.since = r.at.since(x.room)
+	why = r.run(ctx)
+	_, _ = c.Write(proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey())) // at worst it ends without
+	return r.got, why
+}
+
+// resumption is one of them under way.
+type resumption struct {
+	conn     *client.Conn
+	room     string
+	head, at places // to be had, and had so far
+	since    string // what it asked for
+	id       int    // of the last request
+	joined   bool
+	got      resumed
+}
+
+// Run asks and reads until everything is there.
+func (r *resumption) run(ctx context.Context) (why string) {
+	if err := r.ask(); err != nil {
+		return client.EndOf(0, nil, err)
+	}
+	for !r.joined || !r.level() {
+		op, p, err := r.conn.Next()
+		switch {
+		case err != nil || op == proto.OpClose:
+			return client.EndOf(op, p, err)
+		case op == proto.OpPing:
+			if _, err := r.conn.Write(proto.AppendFrame(nil, proto.OpPong, p, proto.MaskKey())); err != nil {
+				return client.EndOf(0, nil, err)
+			}
+		case bytes.HasPrefix(p, []byte(`{"room":"`)):
+			why = r.record(p)
+		case op == proto.OpText:
+			why = r.notice(ctx, p)
+		}
+		if why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+func (r *resumption) ask() error {
+	r.id++
+	request := fmt.Appendf(nil, proto.PastRequest(r.since), proto.List([]string{r.room}), r.id)
+	_, err := r.conn.Write(proto.AppendFrame(nil, proto.OpText, request, proto.MaskKey()))
+	return err
+}
+
+// level reports whether the client has what there was when it was due.
+func (r *resumption) level() bool {
+	for partition, last := range r.head.last {
+		if r.at.last[partition] < last {
+			return false
+		}
+	}
+	return true
+}
+
+// record takes a message of a room: the next one of its partition, or something is wrong.
+func (r *resumption) record(p []byte) (why string) {
+	env, value, ok := bytes.Cut(p, []byte(`,"data":`))
+	room, isRoom := proto.Member(env, `{"room":"`)
+	pos, hasPos := proto.Member(env, `,"pos":"`)
+	partition, offset, isPos := proto.ParsePos(pos)
+	if !ok || !isRoom || !hasPos || !isPos || string(room) != r.room {
+		return "a message without room, pos or data"
+	}
+	switch last, known := r.at.last[partition]; {
+	case known && offset <= last:
+		return "a message came twice"
+	case known && offset != last+1:
+		return "a message was left out"
+	}
+	r.at.last[partition] = offset
+	r.got.records++
+	r.got.bytes += int64(len(value) - len("}"))
+	return ""
+}
+
+// resumeReply is what matters of the answer to a request, or of a notice.
+type resumeReply struct {
+	Method string          `json:"method"`
+	ID     json.RawMessage `json:"id"`
+	Error  *resumeError    `json:"error"`
+	Result struct {
+		Rooms []struct {
+			Error     *resumeError    `json:"error"`
+			Recovered *bool           `json:"recovered"`
+			Positions json.RawMessage `json:"positions"`
+		} `json:"rooms"`
+	} `json:"result"`
+}
+
+type resumeError struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Data    struct {
+		RetryAfter int64 `json:"retryAfter"` // ms
+	} `json:"data"`
+}
+
+// notNow is the code of a request that may be made again after retryAfter.
+const notNow = -32010
+
+// notice takes a message that is not one of a room. A client that is told to ask again
+// later does.
+func (r *resumption) notice(ctx context.Context, p []byte) (why string) {
+	var m resumeReply
+	if err := json.Unmarshal(p, &m); err != nil {
+		return "a message that is no JSON"
+	}
+	if m.Method == "gap" || m.Method == "reset" {
+		return "told of a " + m.Method
+	}
+	if m.Method != "" || string(m.ID) != fmt.Sprint(r.id) {
+		return ""
+	}
+	fault := m.Error
+	if fault == nil && len(m.Result.Rooms) == 1 {
+		fault = m.Result.Rooms[0].Error
+	}
+	switch {
+	case fault != nil && fault.Code == notNow && fault.Data.RetryAfter > 0:
+		r.got.notNow++
+		if machine.Pause(ctx, time.Duration(fault.Data.RetryAfter)*time.Millisecond) != nil {
+			return client.NoAnswer
+		}
+		if err := r.ask(); err != nil {
+			return client.EndOf(0, nil, err)
+		}
+		return ""
+	case fault != nil:
+		return fmt.Sprintf("%d %s", fault.Code, fault.Message)
+	case len(m.Result.Rooms) != 1:
+		return "an answer without the room"
+	case m.Result.Rooms[0].Recovered != nil && !*m.Result.Rooms[0].Recovered:
+		return "not recovered"
+	}
+	r.joined = true
+	return ""
+}

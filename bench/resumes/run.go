@@ -1,0 +1,299 @@
+package resumes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"tapecast/bench"
+	"tapecast/bench/client"
+	"tapecast/bench/hostile"
+	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/proto"
+	"tapecast/bench/publish"
+	"tapecast/bench/scrape"
+	"tapecast/bench/text"
+)
+
+// Metrics of what a gateway reads again.
+const (
+	metricRecallAsked   = "tapecast_recall_asked_total"
+	metricRecallBytes   = "tapecast_recall_bytes_total"
+	metricRecallKept    = "tapecast_recall_kept_bytes"
+	metricRecallRefused = "tapecast_recall_refused_total"
+	metricRecallTaken   = "tapecast_recall_taken_back_total"
+	metricRecallWindows = "tapecast_recall_windows_total"
+)
+
+// resumesRun is a measurement under way. One goroutine uses it.
+type resumesRun struct {
+	cfg     Config
+	end     bench.Endpoint
+	scraper *scrape.Scraper
+	peer    *client.Dialer
+	sign    job.Signer
+	head    places // of the room, when the topic is as full as is wanted
+	users   int    // honest ones so far: each is a user of its own
+}
+
+func (r *resumesRun) job() client.Job {
+	return client.Job{Addr: r.end.Addr, Host: r.end.Host, Path: r.end.Path, TLS: r.end.TLS, CA: r.cfg.Target.CA}
+}
+
+// Prepare fills the topic, and waits until the gateway has read that and holds it no more.
+func (r *resumesRun) prepare(ctx context.Context) error {
+	var err error
+	if r.peer, err = client.New(r.job()); err != nil {
+		return err
+	}
+	r.sign = job.NewSigner(r.cfg.Target.Keys)
+	if _, err := r.scraper.Scrape(ctx); err != nil {
+		return err
+	}
+	if r.head, err = r.place(ctx); err != nil {
+		return err
+	}
+	if more := r.cfg.Records - r.head.records(); more > 0 {
+		if err := r.fill(ctx, more); err != nil {
+			return err
+		}
+	}
+	return r.untilForgotten(ctx)
+}
+
+// place is where the gateway is with the room: its positions at a join.
+func (r *resumesRun) place(ctx context.Context) (places, error) {
+	token, err := r.sign.Sign("resumes-look")
+	if err != nil {
+		return places{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, client.OpenPatience)
+	defer cancel()
+	raw, err := r.peer.Dial(ctx, "", 0)
+	if err != nil {
+		return places{}, job.Inputf("cannot connect to %s: %s", r.end.Addr, job.RootOf(err))
+	}
+	defer func() { _ = raw.Close() }() // all that is wanted of it was read
+	c, err := r.peer.Open(ctx, raw, token)
+	if err != nil {
+		return places{}, job.Inputf("cannot connect to %s: %s", r.end.Addr, job.RootOf(err))
+	}
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	defer stop()
+	ask := fmt.Appendf(nil, proto.JoinRequest, proto.List([]string{r.cfg.Room}), 1)
+	if _, err := c.Write(proto.AppendFrame(nil, proto.OpText, ask, proto.MaskKey())); err != nil {
+		return places{}, job.Inputf("cannot ask %s: %s", r.end.Addr, job.RootOf(err))
+	}
+	for {
+		op, p, err := c.Next()
+		if err != nil || op == proto.OpClose {
+			return places{}, job.Inputf("cannot join %q: %s", r.cfg.Room, client.EndOf(op, p, err))
+		}
+		var m resumeReply
+		if op != proto.OpText || json.Unmarshal(p, &m) != nil {
+			continue
+		}
+		switch {
+		case m.Method == "auth_required":
+			return places{}, job.Inputf("%s", proto.WantsToken)
+		case m.Error != nil && m.Error.Code == proto.AuthFailed:
+			return places{}, job.Inputf("refused: %s (%d)%s", m.Error.Message, m.Error.Code, proto.SeeToken)
+		case string(m.ID) != "1":
+			continue
+		}
+		if m.Error != nil || len(m.Result.Rooms) != 1 || m.Result.Rooms[0].Positions == nil {
+			return places{}, job.Inputf("cannot join %q: %.200s", r.cfg.Room, p)
+		}
+		at, err := parsePlaces(m.Result.Rooms[0].Positions)
+		if err != nil {
+			return places{}, job.Inputf("cannot join %q: %v", r.cfg.Room, err)
+		}
+		return at, nil
+	}
+}
+
+// readPatience is how long a gateway may take to read what was written, and to forget it.
+const readPatience = 2 * time.Minute
+
+// Fill writes so many records, and waits until the gateway has read them.
+func (r *resumesRun) fill(ctx context.Context, more int64) error {
+	c := &r.cfg
+	c.Target.WarnCompacted(ctx, c.Target.Topic)
+	text.LogLine(c.Log, "writing %s records to %s", text.Count(more), c.Target.Topic)
+	shape, err := job.NewValueShape(c.Size, c.Fields)
+	if err != nil {
+		return job.Inputf("--size: %v", err)
+	}
+	to, err := publish.NewKafka(c.Target.Brokers, c.Target.Topic)
+	if err != nil {
+		return err
+	}
+	var value []byte
+	at := machine.Anchor()
+	for n := int64(0); n < more && ctx.Err() == nil && err == nil; n++ {
+		value = shape.Make(value[:0], machine.MonotonicIn(0)+at, n)
+		err = to.Put("", []byte(job.KeyName(n%64)), value)
+	}
+	closing, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	if taken, cerr := to.Close(closing); err == nil && cerr == nil && taken < more {
+		err = fmt.Errorf("only %d of %d records could be written to %q", taken, more, c.Target.Topic)
+	} else if err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	for until := machine.MonotonicIn(readPatience); ; {
+		if r.head, err = r.place(ctx); err != nil {
+			return err
+		}
+		have := r.head.records()
+		if have >= c.Records {
+			return nil
+		}
+		if machine.MonotonicIn(0) > until {
+			return job.Inputf("of %d records the gateway has read %d for %q: does %q feed it, with each record?",
+				c.Records, have, c.Room, c.Target.Topic)
+		}
+		if err := machine.Pause(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// untilForgotten waits until the least that clients will lack is read from Kafka again.
+func (r *resumesRun) untilForgotten(ctx context.Context) error {
+	text.LogLine(r.cfg.Log, "waiting until the gateway no longer holds the last %s records", text.Count(r.cfg.Least))
+	for until := machine.MonotonicIn(readPatience); ; {
+		before, err := r.scraper.MidRun(ctx)
+		if err != nil {
+			return err
+		}
+		x := r.honest()
+		if err := x.come(ctx, machine.MonotonicIn(0), r.users, 1, 1, func(int) int64 { return r.cfg.Least }); err != nil {
+			return err
+		}
+		r.users++
+		after, err := r.scraper.MidRun(ctx)
+		switch {
+		case err != nil:
+			return err
+		case after[metricRecallAsked] > before[metricRecallAsked]:
+			return nil
+		case machine.MonotonicIn(0) > until && x.ok == 0:
+			return job.Inputf("no client can go on %d records before the end of %q: %s", r.cfg.Least, r.cfg.Room, text.Counts(x.failed))
+		case machine.MonotonicIn(0) > until:
+			return job.Inputf("after %s the gateway still has the last %d records of %q in memory: "+
+				"give a larger --least, or its class a shorter retain", readPatience, r.cfg.Least, r.cfg.Room)
+		}
+		if err := machine.Pause(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *resumesRun) honest() *resumers {
+	return &resumers{
+		peer: r.peer, sign: r.sign, sources: r.end.Sources, room: r.cfg.Room, head: r.head, until: r.cfg.Until,
+		latency: job.NewHist(), failed: map[string]int64{},
+	}
+}
+
+// lacks is how many records honest client n is behind: spread from the least to the most,
+// neighbours far apart, and the same each time.
+func (c *Config) lacks(n int) int64 {
+	const golden = 0.6180339887498949
+	return c.Least + int64(math.Mod(float64(n)*golden, 1)*float64(c.Most-c.Least+1))
+}
+
+// leg has the honest clients come once.
+func (r *resumesRun) leg(ctx context.Context, name string) (*Run, error) {
+	if err := r.untilDropped(ctx); err != nil {
+		return nil, err
+	}
+	before, err := r.scraper.MidRun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	leg := &Run{Name: name, RSSBefore: before[scrape.MetricRSS]}
+	began := machine.MonotonicIn(0)
+	var others *greedyOnes
+	if name == legBeside {
+		if others, err = r.startGreedy(ctx); err != nil {
+			return nil, err
+		}
+		defer others.stop()
+		if err := r.untilServed(ctx, before); err != nil {
+			return nil, err
+		}
+	}
+	x := r.honest()
+	if err := x.come(ctx, machine.MonotonicIn(100*time.Millisecond), r.users, r.cfg.Count, r.cfg.Rate, r.cfg.lacks); err != nil {
+		return nil, err
+	}
+	r.users += r.cfg.Count
+	after, err := r.scraper.MidRun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	leg.Seconds = float64(machine.MonotonicIn(0)-began) / 1e9
+	leg.fill(x, before, after)
+	if others != nil {
+		users := float64(r.cfg.Greedy + r.cfg.Stalled)
+		leg.Budgets = users * float64(r.cfg.Budget) * (1 + leg.Seconds/60) // what each has at once, and what came
+		if leg.Greedy, leg.Stalled, err = others.tallies(); err != nil {
+			return nil, err
+		}
+	}
+	return leg, machine.Pause(ctx, r.cfg.settle)
+}
+
+func (g *Run) fill(x *resumers, before, after scrape.Metrics) {
+	grew := func(name string) float64 { return after.Sum(name) - before.Sum(name) }
+	g.Succeeded, g.Failed, g.NotNow = x.ok, x.failed, x.out.notNow
+	g.Latency, g.Records, g.Needed = x.latency.Quantiles(), x.out.records, x.out.bytes
+	g.Asked, g.Read = grew(metricRecallAsked), grew(metricRecallBytes)
+	g.Refused, g.TakenBack = grew(metricRecallRefused), grew(metricRecallTaken)
+	g.Cores = grew(scrape.MetricCPU) / g.Seconds
+	g.RSSMost = max(g.RSSBefore, after[scrape.MetricRSS])
+	if after[scrape.MetricPeak] > before[scrape.MetricPeak] {
+		g.RSSMost = max(g.RSSMost, after[scrape.MetricPeak])
+	}
+}
+
+// untilDropped waits until the gateway has let go of what it read again before: for a
+// minute at most, since others may resume meanwhile.
+func (r *resumesRun) untilDropped(ctx context.Context) error {
+	for until := machine.MonotonicIn(time.Minute); !r.cfg.Warm && machine.MonotonicIn(0) < until; {
+		m, err := r.scraper.MidRun(ctx)
+		if err != nil || m[metricRecallKept] == 0 {
+			return err
+		}
+		if err := machine.Pause(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untilServed waits until something is being read for those who ask for everything.
+func (r *resumesRun) untilServed(ctx context.Context, before scrape.Metrics) error {
+	for until := machine.MonotonicIn(hostile.AnswerPatience); ; {
+		m, err := r.scraper.MidRun(ctx)
+		switch {
+		case err != nil:
+			return err
+		case m[metricRecallWindows] > before[metricRecallWindows]:
+			return nil
+		case machine.MonotonicIn(0) > until:
+			return job.Inputf("clients that ask for all of %q are given nothing: does Kafka still have its beginning?", r.cfg.Room)
+		}
+		if err := machine.Pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package resumes
+
+import (
+	"fmt"
+	"io"
+
+	"tapecast/bench"
+	"tapecast/bench/hostile"
+	"tapecast/bench/job"
+	"tapecast/bench/text"
+)
+
+// Medians are the middle figures of several legs.
+type Medians struct {
+	Runs int     `json:"runs"`
+	P50  float64 `json:"p50_ms"`
+	P99  float64 `json:"p99_ms"`
+	Max  float64 `json:"max_ms"`
+	Read float64 `json:"read_bytes"`
+}
+
+// What is asked of a gateway whose clients resume.
+const (
+	mostResumesTimes = 3 // the p99 beside greedy ones, of that without,
+	mostResumesRead  = 3 // and the bytes read, of those needed; the greedy ones' budgets come on top
+)
+
+// judge takes the medians and holds them against the bars.
+func (r *Result) judge() {
+	r.Medians = map[string]Medians{}
+	for _, name := range []string{legAlone, legBeside} {
+		var p50, p99, most, read []float64
+		for _, g := range r.Legs {
+			if g.Name == name {
+				p50, p99 = append(p50, g.Latency.P50), append(p99, g.Latency.P99)
+				most, read = append(most, g.Latency.Max), append(read, g.Read)
+			}
+		}
+		if len(p50) > 0 {
+			r.Medians[name] = Medians{
+				Runs: len(p50), P50: text.Median(p50), P99: text.Median(p99), Max: text.Median(most), Read: text.Median(read),
+			}
+		}
+	}
+	for _, name := range []string{legAlone, legBeside} {
+		least, wants := int64(r.Count), bench.AbuseBar{What: "resumes that succeeded, " + name, Bar: text.Count(int64(r.Count))}
+		for _, g := range r.Legs {
+			if g.Name == name {
+				least = min(least, g.Succeeded)
+			}
+		}
+		if r.Medians[name].Runs > 0 {
+			wants.Got, wants.Met = text.Count(least), least == int64(r.Count)
+			r.Bars = append(r.Bars, wants)
+		}
+	}
+	if alone, beside := r.Medians[legAlone], r.Medians[legBeside]; beside.Runs > 0 {
+		most := mostResumesTimes * alone.P99
+		r.Bars = append(r.Bars, bench.AbuseBar{
+			What: "their p99 beside greedy ones", Bar: "at most " + job.Ms(most), Met: beside.P99 <= most,
+			Got: fmt.Sprintf("%s, %.2f times that alone", job.Ms(beside.P99), beside.P99/alone.P99),
+		})
+	}
+	for _, name := range []string{legAlone, legBeside} {
+		r.judgeRead(name)
+	}
+}
+
+// judgeRead is about the bytes that were read again: the leg that is worst.
+func (r *Result) judgeRead(name string) {
+	var worst *Run
+	for _, g := range r.Legs {
+		if g.Name == name && (worst == nil || g.Read/g.mayRead() > worst.Read/worst.mayRead()) {
+			worst = g
+		}
+	}
+	if worst == nil {
+		return
+	}
+	bar := fmt.Sprintf("at most %s, %d times what they need", text.Size(worst.mayRead()), mostResumesRead)
+	if worst.Budgets > 0 {
+		bar += " and the greedy ones' budgets"
+	}
+	r.Bars = append(r.Bars, bench.AbuseBar{
+		What: "bytes read again, " + name, Got: text.Size(worst.Read), Bar: bar, Met: worst.Read <= worst.mayRead(),
+	})
+}
+
+// mayRead is how many bytes a gateway may read again.
+func (g *Run) mayRead() float64 { return max(1, mostResumesRead*float64(g.Needed)+g.Budgets) }
+
+// WriteText writes the result as a table.
+func (r *Result) WriteText(w io.Writer) error {
+	t := &text.Table{}
+	t.Line("resumes · %s clients, %s a second, that lack %s to %s of %s records · %s · %d greedy ones, %d that stall",
+		text.Count(int64(r.Count)), text.Number(r.Rate), text.Count(r.Least), text.Count(r.Most), text.Count(r.Records), r.Room,
+		r.Greedy, r.Stalled)
+	for k, g := range r.Legs {
+		t.Line("")
+		t.Line("run %d, %s", k+1, g.Name)
+		g.table(t)
+	}
+	t.Line("")
+	t.Line("medians")
+	for _, name := range []string{legAlone, legBeside} {
+		if m := r.Medians[name]; m.Runs > 0 {
+			t.Row(name, "p50 %s p99 %s max %s · %s read again (%d)",
+				job.Ms(m.P50), job.Ms(m.P99), job.Ms(m.Max), text.Size(m.Read), m.Runs)
+		}
+	}
+	for _, b := range r.Bars {
+		t.Row(map[bool]string{true: "met", false: "MISSED"}[b.Met], "%s: %s (%s)", b.What, b.Got, b.Bar)
+	}
+	return t.Write(w)
+}
+
+func (g *Run) table(t *text.Table) {
+	t.Row("resumes", "%s succeeded · failed: %s · told to ask again later %s times",
+		text.Count(g.Succeeded), text.Counts(g.Failed), text.Count(g.NotNow))
+	t.Row("latency", "%s", g.Latency)
+	t.Row("needed", "%s records, %s", text.Count(g.Records), text.Size(float64(g.Needed)))
+	t.Row("read again", "%s · %s resumes asked for it, %s were refused · parts taken back: %s",
+		text.Size(g.Read), text.Count(int64(g.Asked)), text.Count(int64(g.Refused)), text.Count(int64(g.TakenBack)))
+	t.Row("gateway", "%.2f cores over %s s · %s resident before, %s at most",
+		g.Cores, text.Number(g.Seconds), text.Size(g.RSSBefore), text.Size(g.RSSMost))
+	for _, x := range []struct {
+		name  string
+		fared *hostile.Tally
+	}{{"greedy", g.Greedy}, {"stalled", g.Stalled}} {
+		if x.fared == nil {
+			continue
+		}
+		t.Row(x.name, "%s opened · %s answers, of them errors: %s · %s read · closed: %s", text.Count(x.fared.Opened),
+			text.Count(x.fared.Answers), text.Counts(x.fared.Errors), text.Size(float64(x.fared.Read)), text.Counts(x.fared.Closes))
+	}
+}

@@ -1,0 +1,93 @@
+package worker
+
+import (
+	"fmt"
+
+	"tapecast/bench/proto"
+)
+
+// chain follows `pos` and `prev` of the envelopes that each client gets
+// (wire protocol, data): where prev is there it is exact. It belongs to one
+// loop and is used where everything is checked.
+type chain struct {
+	last   map[link]int64
+	rooms  map[string]int
+	lives  map[int]int // by client: how often it has begun anew
+	breaks int64
+	first  string // the first break, for the report
+}
+
+type link struct {
+	client, life, room int
+	partition          int64
+}
+
+func newChain() *chain {
+	return &chain{last: map[link]int64{}, rooms: map[string]int{}, lives: map[int]int{}}
+}
+
+// Follow takes the envelope before a message's value. An envelope without
+// room or position is an error.
+func (c *chain) follow(client int, env []byte) error {
+	room, ok := proto.Member(env, `{"room":"`)
+	if !ok {
+		return fmt.Errorf("an envelope without room: %.120q", env)
+	}
+	pos, ok := proto.Member(env, `,"pos":"`)
+	if !ok {
+		return fmt.Errorf("an envelope without pos: %.120q", env)
+	}
+	partition, offset, ok := proto.ParsePos(pos)
+	if !ok {
+		return fmt.Errorf("an envelope with pos %q", pos)
+	}
+	id, ok := c.rooms[string(room)]
+	if !ok {
+		id = len(c.rooms)
+		c.rooms[string(room)] = id
+	}
+	at := link{client, c.lives[client], id, partition}
+	last, known := c.last[at]
+	c.last[at] = offset
+	prev, ok := proto.Member(env, `,"prev":"`)
+	if !ok {
+		return nil
+	}
+	prevPartition, prevOffset, ok := proto.ParsePos(prev)
+	if !ok || prevPartition != partition {
+		return fmt.Errorf("an envelope with pos %q and prev %q", pos, prev)
+	}
+	if known && prevOffset != last {
+		c.breaks++
+		if c.first == "" {
+			c.first = fmt.Sprintf("client %d, room %s: prev %q at pos %q, but the last was %d:%d", client, room, prev, pos, partition, last)
+		}
+	}
+	return nil
+}
+
+// forget is for a `gap` or `reset`: what comes next starts a new chain.
+func (c *chain) forget(client int, room string) {
+	id, ok := c.rooms[room]
+	if !ok {
+		return
+	}
+	for at := range c.last {
+		if at.client == client && at.room == id {
+			delete(c.last, at)
+		}
+	}
+}
+
+// forgetAll is for a client that has come back without resuming.
+func (c *chain) forgetAll(client int) { c.lives[client]++ }
+
+// place returns the last offset that a client saw of a room's partition.
+func (c *chain) place(client int, room string, partition int64) (int64, bool) {
+	id, ok := c.rooms[room]
+	if !ok {
+		return 0, false
+	}
+	offset, ok := c.last[link{client, c.lives[client], id, partition}]
+	return offset, ok
+}

@@ -1,0 +1,86 @@
+package worker
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"tapecast/bench/job"
+	"tapecast/bench/proto"
+)
+
+// Ids of the requests by which clients leave and return.
+const (
+	leaveID  = 3
+	returnID = 4
+)
+
+// churnPatience is how long those who are out in the end may take to come back.
+const churnPatience = 10 * time.Second
+
+// churner has clients leave, in turn, and come back.
+type churner struct {
+	order job.ChurnOrder
+	turn  int
+	next  int64      // when the next one is due to leave
+	back  []comeback // those who are out, in the order in which they left
+	due   []int64    // by client: when what it waits for was due; 0: it is in
+	out   *job.ChurnTally
+}
+
+func newChurner(o job.ChurnOrder) *churner {
+	c := &churner{order: o, next: o.From, due: make([]int64, o.Clients), out: job.NewChurnTally()}
+	c.out.Clients = o.Clients
+	return c
+}
+
+func (x *churner) step(l *loop, now int64) bool {
+	for ; x.next <= now && x.next < x.order.To && len(x.due) > 0; x.next += int64(x.order.Every) {
+		i := x.turn % len(x.due)
+		x.turn++
+		c := &l.clients[i]
+		if x.due[i] != 0 || c.state != stJoined {
+			x.out.Skipped++
+			continue
+		}
+		x.due[i] = x.next
+		l.ask(i, c, fmt.Sprintf(`{"method":"unsubscribe","params":{"rooms":%s},"id":%d}`, proto.List(l.roomsOf(i)), leaveID))
+	}
+	for len(x.back) > 0 && x.back[0].at <= now {
+		i := x.back[0].client
+		x.due[i] = x.back[0].at
+		x.back = x.back[1:]
+		if c := &l.clients[i]; c.state == stJoined {
+			l.reader.out[i] = false // before the answer nothing is sent, but it need not be in time for this
+			l.ask(i, c, fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false%s},"id":%d}`, proto.List(l.roomsOf(i)), l.since(i), returnID))
+		}
+	}
+	return now < x.order.To || x.out.Returned < x.out.Left && now < x.order.To+int64(churnPatience)
+}
+
+// answered takes the answer to one of the requests.
+func (x *churner) answered(l *loop, i int, m *proto.Message, now int64) error {
+	id, _ := strconv.Atoi(string(m.ID)) // others' ids are none of ours
+	if id != leaveID && id != returnID || i >= len(x.due) {
+		return nil
+	}
+	if m.Result.Refused() {
+		return fmt.Errorf("a client that leaves and comes back is refused: %.200s", m.Result.Rooms)
+	}
+	due := x.due[i]
+	if id == leaveID {
+		x.out.Left++
+		x.out.Leave.Record(now - due)
+		x.back = append(x.back, comeback{at: now + int64(x.order.Away), client: i})
+		l.reader.out[i] = true
+		l.keep(i, m.Result.Places())
+		return nil
+	}
+	x.out.Returned++
+	x.out.Return.Record(now - due)
+	x.due[i] = 0
+	if !x.order.Resume {
+		l.reader.returned(i, now)
+	}
+	return nil
+}

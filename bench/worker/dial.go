@@ -1,0 +1,216 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tapecast/bench/job"
+	"tapecast/bench/proto"
+)
+
+func sockaddr(s string) (unix.Sockaddr, int, error) {
+	a, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%q is no address and port: %w", s, err)
+	}
+	ip := a.Addr().Unmap()
+	if ip.Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}, unix.AF_INET, nil
+	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: ip.As16()}, unix.AF_INET6, nil
+}
+
+// join brings so many clients in, a bounded number at a time, and returns when
+// all are, or one of them failed, or the deadline (monotonic) is over.
+func (l *loop) join(clients int, deadline int64) error {
+	inFlight := l.job.InFlight
+	if inFlight == 0 {
+		inFlight = job.DefaultInFlight
+	}
+	clients = min(clients, len(l.clients))
+	began, first := l.clock.Now(), l.dialled
+	for l.joined+l.gone < clients {
+		wait := pollFor
+		for l.dialing < inFlight && l.dialled < clients {
+			if l.job.Rate > 0 {
+				due := began + int64(float64(l.dialled-first)/l.job.Rate*1e9)
+				if left := time.Duration(due - l.clock.Now()); left > 0 {
+					wait = min(wait, left)
+					break
+				}
+			}
+			if err := l.dial(l.dialled); err != nil {
+				return err
+			}
+		}
+		l.turn(wait)
+		if l.failed != nil {
+			return l.failed
+		}
+		if l.clock.Now() > deadline {
+			return fmt.Errorf("only %d of %d clients could join in time: the last ones are waiting for the gateway", l.joined, clients)
+		}
+	}
+	return nil
+}
+
+// Dial begins to connect client i.
+func (l *loop) dial(i int) error {
+	c := &l.clients[i]
+	var err error
+	if c.token == "" {
+		if c.token, err = l.sign.Sign(job.UserName(l.job.First + i)); err != nil {
+			return err
+		}
+	}
+	fd, err := unix.Socket(l.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("cannot make a socket for client %d: %w", i, err)
+	}
+	c.fd = int32(fd)
+	l.dialled++
+	l.dialing++
+	c.state = stConnecting
+	c.dialed = l.clock.Now()
+	if err := l.prepare(fd, i); err != nil {
+		return err
+	}
+	err = unix.Connect(fd, l.addr)
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		return fmt.Errorf("cannot connect to %s: %w", l.job.Addr, err)
+	}
+	// Writability is told once, when the connection stands; requests are small
+	// and never fill the send buffer.
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(i)}
+	if err := unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return fmt.Errorf("cannot watch client %d: %w", i, err)
+	}
+	return nil
+}
+
+// Prepare sets what must be set before the connection is made.
+func (l *loop) prepare(fd, i int) error {
+	if l.job.RcvBuf > 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, l.job.RcvBuf); err != nil {
+			return fmt.Errorf("cannot set a receive buffer of %d bytes: %w", l.job.RcvBuf, err)
+		}
+	}
+	if l.stamped(i) {
+		if err := askForStamps(fd); err != nil {
+			return fmt.Errorf("cannot ask for receive times: %w", err)
+		}
+	}
+	if len(l.sources) == 0 {
+		return nil
+	}
+	// Only the address is bound: the port is chosen when the target is known,
+	// so that one source address serves as many connections as there are ports.
+	if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
+		return fmt.Errorf("cannot bind without a port: %w", err)
+	}
+	if err := unix.Bind(fd, l.sources[i%len(l.sources)]); err != nil {
+		return fmt.Errorf("cannot bind to source address %s: %w", l.job.Sources[i%len(l.sources)], err)
+	}
+	return nil
+}
+
+// connected goes on with a connection that stands.
+func (l *loop) connected(i int, c *client, ev uint32) {
+	if ev&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+		return
+	}
+	if e, err := unix.GetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_ERROR); err != nil || e != 0 {
+		l.end(i, c, "cannot connect to "+l.job.Addr+": "+unix.Errno(e).Error())
+		return
+	}
+	_ = unix.SetsockoptInt(int(c.fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // at worst slower
+	if l.tls != nil {
+		l.secure(i, c)
+		return
+	}
+	l.upgrade(i, c)
+}
+
+// upgrade asks for it.
+func (l *loop) upgrade(i int, c *client) {
+	o := l.speaker.opening(c)
+	c.state, c.token = stUpgrading, o.later
+	l.write(i, c, proto.AppendUpgrade(nil, l.job.Host, o.path, o.subprotocol, o.token, proto.UpgradeKey(l.seed+uint64(i)), l.job.Deflate))
+}
+
+// manual says that the client itself names all rooms that it joins.
+func (l *loop) manual() bool { return len(l.job.Rooms) > 0 && !l.job.Auto }
+
+// enter asks to join the rooms, once the gateway has accepted the token.
+func (l *loop) enter(i int, c *client) {
+	rooms := l.roomsOf(i)
+	filter := ""
+	if len(l.job.Filter) > 0 { // which only `subscribe` takes
+		filter = fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`, proto.List(rooms), proto.List(l.job.Filter), proto.EntryID)
+		rooms = nil
+	}
+	if l.job.Observe { // whose answer says which rooms have a chain
+		filter, rooms = joinObserved(rooms), nil
+	}
+	join := fmt.Sprintf(`{"method":"authenticate","params":{"join":%s%s},"id":1}`, proto.List(rooms), l.since(i))
+	c.state = stEntering
+	b := proto.AppendFrame(nil, proto.OpText, []byte(join), proto.MaskKey())
+	if filter != "" {
+		b = proto.AppendFrame(b, proto.OpText, []byte(filter), proto.MaskKey())
+	}
+	l.write(i, c, b)
+}
+
+// roomsOf lists the rooms that client i joins.
+func (l *loop) roomsOf(i int) []string {
+	var rooms []string
+	for _, room := range l.job.Rooms {
+		if !strings.Contains(room, "{key}") {
+			rooms = append(rooms, strings.ReplaceAll(room, "{user}", job.UserName(l.job.First+i)))
+			continue
+		}
+		for k := range l.deals {
+			if d := &l.deals[k]; slices.Contains(d.Rooms, room) {
+				for _, s := range d.StreamsOf(nil, l.job.First-l.job.Base+i) {
+					rooms = append(rooms, d.Room(int64(s)))
+				}
+			}
+		}
+	}
+	return rooms
+}
+
+// enterMore asks to join further rooms than those that the gateway joins by itself.
+func (l *loop) enterMore(i int, c *client) {
+	p := fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false},"id":%d}`, proto.List(l.roomsOf(i)), proto.EntryID)
+	l.ask(i, c, p)
+}
+
+// Ask sends a message.
+func (l *loop) ask(i int, c *client, m string) {
+	l.write(i, c, proto.AppendFrame(nil, proto.OpText, []byte(m), proto.MaskKey()))
+}
+
+// Write sends a request. What a client sends is far smaller than any send
+// buffer: a short write is a fault.
+func (l *loop) write(i int, c *client, b []byte) {
+	if c.wire != nil {
+		if _, err := c.wire.tls.Write(b); err != nil {
+			l.end(i, c, "connection broke: "+err.Error())
+		}
+		return
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+	if errno != 0 {
+		l.end(i, c, "connection broke: "+errno.Error())
+	} else if int(n) != len(b) {
+		l.end(i, c, fmt.Sprintf("only %d of a request's %d bytes could be sent", n, len(b)))
+	}
+}

@@ -1,0 +1,159 @@
+package worker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"tapecast/bench/job"
+	"tapecast/bench/proto"
+)
+
+// notice takes a JSON-RPC message.
+func (l *loop) notice(i int, p []byte) error {
+	c := &l.clients[i]
+	method := proto.MethodOf(p)
+	if method == "positions" { // a heartbeat; the most frequent by far
+		l.notices[method]++
+		return nil
+	}
+	var m proto.Message
+	if err := json.Unmarshal(p, &m); err != nil {
+		return fmt.Errorf("a message that is no JSON: %w: %.120q", err, p)
+	}
+	if l.pinger != nil && l.pinger.answeredBy(i, &m, l.clock.Now()) {
+		return nil
+	}
+	if m.Error != nil {
+		l.notices["error"]++
+		if c.state != stJoined {
+			remedy := ""
+			if m.Error.Code == proto.AuthFailed {
+				remedy = proto.SeeToken
+			}
+			return fmt.Errorf("refused: %s (%d)%s", m.Error.Message, m.Error.Code, remedy)
+		}
+		l.tell(fmt.Sprintf("client %d: error %d: %s", i, m.Error.Code, m.Error.Message))
+		return nil
+	}
+	if m.Method == "" && c.state == stEntering && string(m.ID) == strconv.Itoa(proto.EntryID) {
+		if m.Result.Refused() {
+			return fmt.Errorf("cannot join: %.200s", p)
+		}
+		l.isIn(i, c)
+		return nil
+	}
+	if m.Method == "" && l.churn != nil {
+		return l.churn.answered(l, i, &m, l.clock.Now())
+	}
+	if m.Method == "" {
+		return nil // the result of a request; the notice that follows says that it is done
+	}
+	l.notices[m.Method]++
+	switch m.Method {
+	case "authenticated":
+		if c.state == stGreeting {
+			l.enter(i, c)
+		}
+	case "auto_subscribed":
+		if c.state == stEntering {
+			if e := m.Params.Errors; len(e) > 0 && l.manual() {
+				return fmt.Errorf("cannot join %q: %s", e[0].Room, e[0].Error.Message)
+			}
+			l.keep(i, m.Params.Positions)
+			switch {
+			case l.job.Auto && len(l.job.Rooms) > 0:
+				l.enterMore(i, c)
+			case len(l.job.Filter) == 0 && !l.job.Observe:
+				l.isIn(i, c)
+			}
+		}
+	case "auth_required":
+		if c.state == stGreeting || c.state == stEntering {
+			return errors.New(proto.WantsToken)
+		}
+	case "snapshot_begin", "snapshot_end":
+		begins := m.Method == "snapshot_begin"
+		l.reader.walked(i, m.Params.Room, begins)
+		if !begins && l.storm != nil && l.storm.dropped && !l.storm.order.Resume {
+			// What came until now may be among the last values, or spared for them.
+			l.reader.returned(i, l.clock.Now())
+		}
+	case "gap", "reset":
+		if l.reader.chain != nil {
+			l.reader.chain.forget(i, m.Params.Room)
+		}
+	}
+	return nil
+}
+
+// isIn counts a client that has joined.
+func (l *loop) isIn(i int, c *client) {
+	c.state = stJoined
+	l.dialing--
+	l.joined++
+	now := l.clock.Now()
+	if l.storm != nil && l.storm.dropped {
+		l.storm.back(l, i, now)
+		return
+	}
+	l.handshake.Record(now - c.dialed)
+}
+
+// control takes a control frame (RFC 6455, 5.5).
+func (l *loop) control(i int, op byte, p []byte) error {
+	c := &l.clients[i]
+	switch op {
+	case proto.OpPing:
+		l.write(i, c, proto.AppendFrame(nil, proto.OpPong, p, proto.MaskKey()))
+	case proto.OpClose:
+		why := "1005"
+		if len(p) >= 2 {
+			why = fmt.Sprint(int(p[0])<<8 | int(p[1]))
+			if c.state != stClosing && len(p) > 2 {
+				why += " " + string(p[2:])
+			}
+		} else if len(p) == 1 {
+			return fmt.Errorf("a close frame with one byte")
+		}
+		if c.state != stClosing {
+			l.write(i, c, proto.AppendFrame(nil, proto.OpClose, p[:min(len(p), 2)], proto.MaskKey()))
+		}
+		l.end(i, c, why)
+	}
+	return nil
+}
+
+// Leave closes the connections of all clients by the closing handshake, a
+// bounded number at a time, and returns when they are closed.
+func (l *loop) leave(deadline int64) error {
+	inFlight := l.job.InFlight
+	if inFlight == 0 {
+		inFlight = job.DefaultInFlight
+	}
+	gone := l.gone // how many will be when all that were asked to have answered
+	wait := func(most int) error {
+		for gone-l.gone > most {
+			l.turn(pollFor)
+			if l.clock.Now() > deadline {
+				return fmt.Errorf("%d closing handshakes were not answered in time", gone-l.gone)
+			}
+		}
+		return nil
+	}
+	for i := range l.clients {
+		c := &l.clients[i]
+		if c.state != stJoined {
+			continue
+		}
+		c.state = stClosing
+		l.joined--
+		gone++
+		l.write(i, c, proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey()))
+		if err := wait(inFlight - 1); err != nil {
+			return err
+		}
+	}
+	return wait(0)
+}

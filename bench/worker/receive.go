@@ -1,0 +1,103 @@
+package worker
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tapecast/bench/proto"
+)
+
+// receive reads all that a client's socket holds. The set is edge-triggered: a
+// read that does not fill the buffer has emptied the socket, and whatever comes
+// later is a new event.
+func (l *loop) receive(i int, c *client, ev uint32) {
+	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	room := l.headroom()
+	for {
+		k, into := 0, l.cipher
+		if c.wire == nil {
+			k, into = copy(l.buf[room-len(c.tail):], c.tail), l.buf[room:]
+		}
+		if l.sip > 0 {
+			into = into[:min(len(into), l.sip)]
+		}
+		n, errno := l.readSome(i, int(c.fd), into)
+		switch {
+		case errno == unix.EAGAIN:
+			return
+		case errno == unix.EINTR:
+			continue
+		case errno != 0:
+			l.end(i, c, "connection broke: "+errno.Error())
+			return
+		case n == 0:
+			l.end(i, c, "ended without a close frame")
+			return
+		}
+		l.reads++
+		now := l.clock.Now()
+		if now >= l.window.edge {
+			l.window.cross(l, now)
+		}
+		if stamp := l.reader.stamp; stamp != 0 && l.reader.started {
+			l.lag.Record(max(0, now+l.reader.plan.Anchor-stamp))
+		}
+		var err error
+		if c.wire != nil {
+			err = l.decrypt(i, c, into[:n], now)
+		} else {
+			b, used := l.buf[room-k:room+n], 0
+			if used, err = l.take(i, c, b, now); err == nil {
+				c.tail = append(c.tail[:0], b[used:]...)
+			}
+		}
+		if err != nil {
+			l.fault(i, c, err)
+			return
+		}
+		if c.fd < 0 {
+			return
+		}
+		if n < readSize && ev&ended == 0 {
+			return
+		}
+	}
+}
+
+func (l *loop) readSome(i, fd int, b []byte) (int, unix.Errno) {
+	if l.stamped(i) {
+		n, stamp, errno := l.stamper.read(fd, b)
+		if l.reader.stamp = stamp; stamp != 0 {
+			l.reader.stamp -= l.reader.plan.Skew
+		}
+		return n, errno
+	}
+	l.reader.stamp = 0
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	return int(n), errno
+}
+
+// stamped says whether the kernel's receive times are taken at client i: at
+// all, or at a sample, which shows how long what has come waits for us.
+func (l *loop) stamped(i int) bool {
+	return l.job.Stamp || i&sampleMask == 0
+}
+
+// sampleMask makes one client in 128 a sample: recvmsg costs more than read.
+const sampleMask = 127
+
+// take gives what client i has received to whoever is waiting for it.
+func (l *loop) take(i int, c *client, b []byte, now int64) (used int, err error) {
+	if c.state == stUpgrading {
+		used, err = proto.ParseUpgrade(b, proto.UpgradeKey(l.seed+uint64(i)))
+		if used == 0 || err != nil {
+			return 0, err
+		}
+		if l.speaker.opened(i, c); c.fd < 0 {
+			return used, nil
+		}
+	}
+	n, err := l.reader.read(i, b[used:], now)
+	return used + n, err
+}

@@ -1,0 +1,113 @@
+package worker
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"tapecast/bench/proto"
+)
+
+// observer is a speaker for whatever messages there are: it times them by their ts, and
+// follows prev where the gateway promises that it tells of each message.
+type observer struct {
+	tapecastSpeaker
+	chained map[string]bool // by room: its members are promised each message
+}
+
+func newObserver(l *loop) *observer {
+	l.reader.chain = newChain()
+	return &observer{tapecastSpeaker{l}, map[string]bool{}}
+}
+
+// notice takes what is not a message of a room, and from the answer to joining which
+// rooms have a chain.
+func (o *observer) notice(i int, p []byte) error {
+	if bytes.Contains(p, []byte(`"chain":`)) {
+		var m struct {
+			Result struct {
+				Rooms []joinedRoom `json:"rooms"`
+			} `json:"result"`
+		}
+		if json.Unmarshal(p, &m) == nil {
+			o.learn(m.Result.Rooms)
+		}
+	}
+	return o.l.notice(i, p)
+}
+
+// joinedRoom is a room of an answer; a wildcard has those that it joined.
+type joinedRoom struct {
+	Room  string       `json:"room"`
+	Chain bool         `json:"chain"`
+	Rooms []joinedRoom `json:"rooms"`
+}
+
+func (o *observer) learn(rooms []joinedRoom) {
+	for _, r := range rooms {
+		if r.Chain {
+			o.chained[r.Room] = true
+		}
+		o.learn(r.Rooms)
+	}
+}
+
+func (o *observer) frame(i int, p []byte, now int64, _ bool) error {
+	r := o.l.reader
+	switch {
+	case hasPrefix(p, `{"jsonrpc":`):
+		return o.notice(i, p)
+	case !r.started:
+		r.others++
+		return nil
+	case !hasPrefix(p, `{"room":`): // a bare room's: it has no time
+		r.frames++
+		return nil
+	}
+	env, _, ok := bytes.Cut(p, dataMember)
+	if !ok || p[len(p)-1] != '}' {
+		return r.torn(p)
+	}
+	r.frames++
+	if room, ok := proto.Member(env, `{"room":"`); ok && o.chained[string(room)] && bytes.Contains(env, posMember) {
+		if err := r.chain.follow(i, env); err != nil {
+			return err
+		}
+	}
+	ts, ok := timeOf(env)
+	if !ok || now+r.plan.Anchor < r.plan.From {
+		return nil // of an expired key, which no record has said; or of the warmup
+	}
+	late := now + r.plan.Anchor - ts*1e6
+	if late < 0 {
+		r.early++
+		late = 0
+	}
+	r.latency.Record(late)
+	return nil
+}
+
+var (
+	posMember = []byte(`,"pos":"`)
+	tsMember  = []byte(`,"ts":`)
+)
+
+// timeOf is the ts of an envelope, in ms since 1970.
+func timeOf(env []byte) (int64, bool) {
+	at := bytes.LastIndex(env, tsMember)
+	if at < 0 {
+		return 0, false
+	}
+	digits := env[at+len(tsMember):]
+	if end := bytes.IndexByte(digits, ','); end >= 0 {
+		digits = digits[:end]
+	}
+	ts, err := strconv.ParseInt(string(digits), 10, 64)
+	return ts, err == nil
+}
+
+// joinObserved is the request of a client that watches rooms.
+func joinObserved(rooms []string) string {
+	return fmt.Sprintf(proto.JoinRequest, proto.List(rooms), proto.EntryID)
+}

@@ -1,0 +1,171 @@
+package worker
+
+import (
+	"slices"
+
+	"tapecast/bench/job"
+)
+
+// tally follows the message numbers of one feed that each client gets, and knows
+// which it should get (deal). It belongs to one loop.
+type tally struct {
+	deal  *job.Assignment
+	first int     // number of client 0
+	mine  []int32 // by client and place: its streams, where they were chosen by popularity
+	next  []int64 // by client and place: how many messages of the stream came or were passed over
+	holes map[int][]span
+	away  map[int][]span // what it need not get, since it was not there; it may, at the ends
+
+	unique, late, doubled, foreign int64
+	absent                         int64 // not got, and needn't be, as far as known
+}
+
+// span is what a client has missed of a stream, [from, to), so far.
+type span struct{ from, to int64 }
+
+func newTally(clients int, d *job.Assignment, first int) *tally {
+	d.Prepare()
+	t := &tally{deal: d, first: first, holes: map[int][]span{}, away: map[int][]span{}}
+	if d.Each > 1 || d.Each == 1 && d.Zipf != 0 {
+		for i := range clients {
+			t.mine = d.StreamsOf(t.mine, first+i)
+		}
+	}
+	t.next = make([]int64, clients*d.PerClient())
+	return t
+}
+
+// at returns where stream s of client i is counted, or -1: it isn't the client's.
+func (t *tally) at(i int, s int64) int {
+	each := t.deal.PerClient()
+	switch {
+	case t.mine != nil:
+		for k, x := range t.mine[i*each : (i+1)*each] {
+			if int64(x) == s {
+				return i*each + k
+			}
+		}
+		return -1
+	case t.deal.Each == 1:
+		if s != int64(t.first+i)%t.deal.Streams {
+			return -1
+		}
+		return i
+	}
+	return i*each + int(s)
+}
+
+// stream is the k-th stream of client i.
+func (t *tally) stream(i, k int) int64 {
+	switch {
+	case t.mine != nil:
+		return int64(t.mine[i*t.deal.Each+k])
+	case t.deal.Each == 1:
+		return int64(t.first+i) % t.deal.Streams
+	}
+	return int64(k)
+}
+
+// got counts message n at client i.
+func (t *tally) got(i int, n int64) {
+	at, j := i, n
+	if t.deal.Streams > 1 {
+		var s int64
+		s, j = t.deal.Of(n)
+		if at = t.at(i, s); at < 0 {
+			t.foreign++ // somebody else's
+			return
+		}
+	}
+	if t.next[at] == j {
+		t.next[at]++
+		t.unique++
+		return
+	}
+	t.gotSlow(at, j)
+}
+
+// gotSlow counts message j of a stream that isn't the one expected: it leaves
+// a hole before it, fills a hole (late: out of order), was published about when
+// the client came back, or is there already.
+func (t *tally) gotSlow(at int, j int64) {
+	if next := t.next[at]; j > next {
+		t.holes[at] = append(t.holes[at], span{next, j})
+		t.next[at] = j + 1
+		t.unique++
+		return
+	}
+	in := func(s span) bool { return s.from <= j && j < s.to }
+	if k := slices.IndexFunc(t.away[at], in); k >= 0 {
+		a := &t.away[at][k]
+		t.absent += j - a.from // what it did not get before its first one
+		a.from = j + 1
+		t.unique++
+		return
+	}
+	hs := t.holes[at]
+	if k := slices.IndexFunc(hs, in); k >= 0 {
+		h := hs[k]
+		var rest []span
+		if h.from < j {
+			rest = append(rest, span{h.from, j})
+		}
+		if j+1 < h.to {
+			rest = append(rest, span{j + 1, h.to})
+		}
+		t.holes[at] = slices.Concat(hs[:k], rest, hs[k+1:])
+		t.late++
+		t.unique++
+		return
+	}
+	t.doubled++
+}
+
+// Back has client i, who was away, miss what it lacks of the first total messages
+// without loss: it need not get them. It may, from some number on: the gateway
+// took it in before we heard of that.
+func (t *tally) back(i int, total int64) {
+	each := t.deal.PerClient()
+	for k := range each {
+		at := i*each + k
+		if to := t.deal.Length(total, t.stream(i, k)); to > t.next[at] {
+			t.settle(at)
+			t.away[at] = []span{{t.next[at], to}}
+			t.next[at] = to
+		}
+	}
+}
+
+// settle counts as absent what can't come any more.
+func (t *tally) settle(at int) {
+	for _, a := range t.away[at] {
+		t.absent += a.to - a.from
+	}
+	delete(t.away, at)
+}
+
+// want returns how many of a run's total messages client i gets.
+func (t *tally) want(i int, total int64) int64 {
+	if t.deal.Each == 0 {
+		return total
+	}
+	var n int64
+	for k := range t.deal.Each {
+		n += t.deal.Length(total, t.stream(i, k))
+	}
+	return n
+}
+
+// lost returns how many of total messages client i hasn't got, but should have.
+func (t *tally) lost(i int, total int64) int64 {
+	each := t.deal.PerClient()
+	var lost int64
+	for k := range each {
+		at := i*each + k
+		lost += max(0, t.deal.Length(total, t.stream(i, k))-t.next[at])
+		for _, h := range t.holes[at] {
+			lost += h.to - h.from
+		}
+	}
+	return lost
+}

@@ -1,0 +1,31 @@
+package worker
+
+import "tapecast/bench/proto"
+
+// walked says that client i is being sent the last values of a room, or no longer is:
+// these are messages from before it came, and nothing that it should have got.
+func (r *reader) walked(i int, room string, begins bool) {
+	if r.walks == nil {
+		r.walks = map[int]map[string]bool{}
+	}
+	switch {
+	case begins && r.walks[i] == nil:
+		r.walks[i] = map[string]bool{room: true}
+	case begins:
+		r.walks[i][room] = true
+	case len(r.walks[i]) > 1:
+		delete(r.walks[i], room)
+	default:
+		delete(r.walks, i)
+	}
+}
+
+// isWalked reports whether the message p, of client i, is such a last value.
+func (r *reader) isWalked(i int, p []byte) bool {
+	rooms := r.walks[i]
+	if len(rooms) == 0 {
+		return false
+	}
+	room, ok := proto.Member(p[:min(len(p), 512)], `{"room":"`)
+	return ok && rooms[string(room)]
+}
