@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // maxNotice is where a `positions` notice is cut, and goes on in another.
@@ -43,19 +44,13 @@ func (l *Loop) beat(c *Conn) {
 // wildcards, whether they were or not. A room's positions are read before its head: see
 // rooms' publish.
 func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
-	const head = `{"jsonrpc":"2.0","method":"positions","params":{`
-	text = append(l.scratch[:0], head...)
+	text = append(l.scratch[:0], wire.PositionsHead...)
 	add := func(name string, p rooms.Positions) {
 		if len(text) > maxNotice {
-			l.answer(c, append(text, "}}"...))
-			text = append(text[:0], head...)
+			l.answer(c, wire.EndPositions(text))
+			text = append(text[:0], wire.PositionsHead...)
 		}
-		if len(text) > len(head) {
-			text = append(text, ',')
-		}
-		text = rooms.AppendString(text, name)
-		text = append(text, ':')
-		text = p.AppendJSON(text)
+		text = wire.AppendPositionsOf(text, name, p)
 		n++
 	}
 	for i := range c.seats {
@@ -77,7 +72,7 @@ func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 		}
 	}
 	if c.extras == nil {
-		return append(text, "}}"...), n
+		return wire.EndPositions(text), n
 	}
 	for _, w := range c.extras.wilds {
 		if l.placeWild(c, w); w.at.Epoch == "" {
@@ -87,7 +82,7 @@ func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 			return nil, n
 		}
 	}
-	return append(text, "}}"...), n
+	return wire.EndPositions(text), n
 }
 
 // stood is how many ticks a loop must have missed to have stood: with the machine, or its

@@ -9,6 +9,7 @@ import (
 	"github.com/lesismal/nbio"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // input is what a connection's input begins with, and whose it is once that is known.
@@ -172,11 +173,11 @@ func (c *Conn) Session() any { return c.session }
 func (c *Conn) SetSession(s any) { c.session = s }
 
 // SendText sends p, which is copied, as one text message.
-func (c *Conn) SendText(p []byte) { c.Send(rooms.OpText, p) }
+func (c *Conn) SendText(p []byte) { c.Send(wire.OpText, p) }
 
 // Send sends p, which is copied, as one message.
 func (c *Conn) Send(op byte, p []byte) {
-	c.loop.post(event{kind: evSend, conn: c, data: rooms.AppendFrame(make([]byte, 0, len(p)+10), op, p)})
+	c.loop.post(event{kind: evSend, conn: c, data: wire.AppendFrame(make([]byte, 0, len(p)+10), op, p)})
 }
 
 // SendDeflated is Send, deflated where the client takes that and it is shorter.

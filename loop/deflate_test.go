@@ -64,7 +64,7 @@ func deflateAll(t testing.TB, p []byte, final bool) []byte {
 
 func TestReaderInflates(t *testing.T) {
 	const most = 100_000
-	f := func(what string, in *wire, want ...string) {
+	f := func(what string, in *script, want ...string) {
 		t.Helper()
 		for _, step := range []int{len(in.b), 1, 7} {
 			got := feedWithin(&reader{}, in.b, limits{most, true}, &record{}, func() int { return step })
@@ -73,7 +73,7 @@ func TestReaderInflates(t *testing.T) {
 			}
 		}
 	}
-	frame := func(first byte, p []byte) *wire { return (&wire{}).add(first, string(p)) }
+	frame := func(first byte, p []byte) *script { return (&script{}).add(first, string(p)) }
 	text := func(p string) string { return "text " + short([]byte(p)) }
 	rsv := "fault 1002 " + ws.ErrProtocolNonZeroRsv.Error()
 	hello := deflateAll(t, []byte("Hello"), false)
@@ -93,7 +93,7 @@ func TestReaderInflates(t *testing.T) {
 	f("long", frame(0xC1, deflateAll(t, []byte(quotes), false)), text(quotes))
 	f("plain between", frame(0x81, []byte("plain")).add(0xC1, string(hello)), text("plain"), text("Hello"))
 	z := deflateAll(t, []byte(quotes), false)
-	parts := func() *wire {
+	parts := func() *script {
 		return frame(0x41, z[:10]).add(0x89, "p").add(0x00, string(z[10:20])).add(0x80, string(z[20:]))
 	}
 	f("fragments with a ping between", parts(), `ping "p"`, text(quotes))
@@ -123,7 +123,7 @@ func FuzzReaderInflates(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, z []byte, step uint8, first byte) {
 		const most = 8000
-		in := (&wire{}).add(first, string(z)).add(0x80, string(z))
+		in := (&script{}).add(first, string(z)).add(0x80, string(z))
 		var rec [2]record
 		for i, step := range []int{len(in.b), 1 + int(step)} {
 			rec[i].hook = func(line string) {

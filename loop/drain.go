@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // drain spreads the closes of a loop's connections over time.
@@ -22,7 +22,7 @@ type drain struct {
 // over the given time. It returns when none is left, or with ctx's error.
 // StopAccepting should have been called before.
 func (e *Engine) Drain(ctx context.Context, over time.Duration, notice []byte, code int, reason string) error {
-	frame := rooms.AppendFrame(nil, rooms.OpText, notice)
+	frame := wire.AppendFrame(nil, wire.OpText, notice)
 	for _, l := range e.loops {
 		l.post(event{kind: evDo, arg: func(l *Loop) {
 			d := &drain{begin: l.tickNow(), over: ticks(over), code: uint16(code), reason: []byte(reason)}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // This file runs on the goroutine that reads: the poller's, or during a TLS handshake
@@ -114,7 +114,7 @@ func (c *Conn) accountFor(was int) {
 		return
 	}
 	c.letGo()
-	c.fault(codeTryLater, noMemory)
+	c.fault(wire.CloseTryLater, noMemory)
 }
 
 // letGo frees what the connection holds, once nobody reads any more or will.
@@ -176,7 +176,7 @@ func appendPong(pongs, payload []byte) []byte {
 	if len(pongs)+len(payload)+maxControlHead > maxPongs {
 		pongs = pongs[:0]
 	}
-	return rooms.AppendFrame(pongs, opPong, payload)
+	return wire.AppendFrame(pongs, wire.OpPong, payload)
 }
 
 // takePongs is the loop's: the pongs that it has not seen yet.

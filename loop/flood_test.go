@@ -12,6 +12,8 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/klauspost/compress/flate"
 	"golang.org/x/sys/unix"
+
+	"tapecast/rooms/wire"
 )
 
 // floods are what a client can send that no request is: what opens it, and what is sent
@@ -19,7 +21,7 @@ import (
 var floods = []struct {
 	name        string
 	what        Pace
-	first, then *wire
+	first, then *script
 	deflate     bool
 }{
 	{"empty pings", PaceControl, frames(), frames().ping(""), false},
@@ -62,7 +64,7 @@ func TestFloods(t *testing.T) {
 				end := w.flood(flooder, f.first.b, f.then.b)
 				other.echoes("while it floods")
 				w.dial().echoes("a new one")
-				if code := <-w.echo.closed; code != codePolicy {
+				if code := <-w.echo.closed; code != wire.ClosePolicy {
 					t.Errorf("closed with %d", code)
 				}
 				if what := <-w.limited; what != f.what || len(w.limited) > 0 {
@@ -265,7 +267,7 @@ func TestOverPace(t *testing.T) {
 	gone.conn.Write(over)
 	await(t, func() bool { return w.engine.Stats().PutOff.Pace > 1 })
 	gone.conn.Close()
-	if code := <-w.echo.closed; code != codeNone {
+	if code := <-w.echo.closed; code != wire.CloseNone {
 		t.Errorf("closed with %d", code)
 	}
 }

@@ -27,8 +27,7 @@ const (
 	// maxFalling is how many dropped sockets may wait for their pollers to close them
 	// before no more are accepted: each still takes a descriptor.
 	maxFalling = 32
-	// codeTooMany closes a client that waits to authenticate, in favour of another.
-	codeTooMany    = 4129
+	// tooManyPending closes a client that waits to authenticate, in favour of another.
 	tooManyPending = "too many connections wait to authenticate"
 )
 

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"tapecast/rooms/wire"
 )
 
 // verdicts are what follows from a decision, to be carried out without the lock.
@@ -33,7 +35,7 @@ func (g *gate) carryOut(v *verdicts) {
 		c.cut()
 	}
 	for _, c := range v.close {
-		c.loop.post(event{kind: evClose, conn: c, code: codeTooMany, data: []byte(tooManyPending)})
+		c.loop.post(event{kind: evClose, conn: c, code: wire.CloseTooMany, data: []byte(tooManyPending)})
 	}
 }
 

@@ -1,6 +1,9 @@
 package loop
 
-import "tapecast/rooms"
+import (
+	"tapecast/rooms"
+	"tapecast/rooms/wire"
+)
 
 // gather cuts from the tapes what the connection's seats lack. It begins at
 // another seat each time, so that a busy room does not starve a quiet one; where few
@@ -108,7 +111,7 @@ func (l *Loop) lagged(c *Conn, t *seat) bool {
 		return false
 	}
 	from, to, tail := l.table.GapAt(r, t.at)
-	if !l.tell(c, rooms.AppendFrame(nil, rooms.OpText, rooms.AppendGap(nil, r.Name(), from, to))) {
+	if !l.tell(c, wire.TextFrame(wire.AppendGap(nil, r.Name(), from, to))) {
 		return false
 	}
 	l.stats.Gaps++
@@ -119,7 +122,7 @@ func (l *Loop) lagged(c *Conn, t *seat) bool {
 
 func (l *Loop) lagClose(c *Conn, r *rooms.Room) {
 	l.stats.LagClosed++
-	l.close(c, 4208, []byte(r.Name()))
+	l.close(c, wire.CloseTooSlow, []byte(r.Name()))
 }
 
 // skipTo has the seat go on at frame tail.

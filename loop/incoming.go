@@ -3,6 +3,8 @@ package loop
 import (
 	"net/netip"
 	"sync"
+
+	"tapecast/rooms/wire"
 )
 
 // incoming bounds what the messages take together that have not all come: a client may
@@ -22,12 +24,7 @@ type incoming struct {
 	halves crowd           // those of sizes that were not closed for others, by what they hold
 }
 
-const (
-	// codeTryLater closes a client for whose message there is no memory, as IANA's
-	// registry has it.
-	codeTryLater = 1013
-	noMemory     = "messages that have not all come take too much memory; try again later"
-)
+const noMemory = "messages that have not all come take too much memory; try again later"
 
 func (m *incoming) init(cfg *Config) {
 	m.most, m.tell, m.sizes = int64(cfg.MaxIncoming), cfg.Limited, map[*Conn]int64{}
@@ -48,7 +45,7 @@ func (m *incoming) holds(c *Conn, n int64) bool {
 		if old == c {
 			ok = false
 		} else {
-			old.Close(codeTryLater, noMemory)
+			old.Close(wire.CloseTryLater, noMemory)
 		}
 	}
 	return ok

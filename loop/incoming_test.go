@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
+	"tapecast/rooms/wire"
 )
 
 // TestMessageLimits: messages may be longer once the client is authenticated, from the next
@@ -55,7 +57,7 @@ func TestIncomingBound(t *testing.T) {
 	second := half()
 	holds(2 * (size - 1))
 	third := half()
-	first.expectClose(codeTryLater, noMemory)
+	first.expectClose(wire.CloseTryLater, noMemory)
 	for _, c := range []*client{second, third} {
 		c.conn.Write(f[len(f)-1:])
 		if _, got := c.read(); len(got) != size {
@@ -85,7 +87,7 @@ func TestIncomingRecords(t *testing.T) {
 	second := half(maxRecord - 1)
 	holds(32 << 10)
 	third := half(0)
-	first.expectClose(codeTryLater, noMemory)
+	first.expectClose(wire.CloseTryLater, noMemory)
 	for _, c := range []*client{first, second, third} {
 		c.conn.(*tls.Conn).NetConn().Close()
 	}
@@ -93,7 +95,7 @@ func TestIncomingRecords(t *testing.T) {
 
 	w = newTown(t, Config{TLS: testTLS(t), MaxIncoming: 10 << 10})
 	c := half(0)
-	c.expectClose(codeTryLater, noMemory)
+	c.expectClose(wire.CloseTryLater, noMemory)
 	if n := w.engine.Stats().Incoming; n != 0 {
 		t.Errorf("%d bytes are held for one that is being closed", n)
 	}

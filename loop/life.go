@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tapecast/rooms/wire"
 )
 
 const (
@@ -17,10 +19,6 @@ const (
 	maxPongs       = 4 << 10
 	maxControlHead = 2 // of a frame of ours
 
-	codeNoStatus = 1005 // RFC 6455, 7.1.5: a close frame without a code; never on the wire
-	codeNone     = 1006 // RFC 6455, 7.4.1: no close frame was seen
-	codePolicy   = 1008
-	codeTooSlow  = 4208
 	noReadReason = "answers are not being read"
 )
 
@@ -109,7 +107,7 @@ func (l *Loop) offer(c *Conn, frames []byte) bool {
 func (l *Loop) enqueue(c *Conn, frames []byte) bool {
 	o := c.outOf()
 	if o.wouldOverflow(frames) {
-		l.close(c, codePolicy, []byte(noReadReason))
+		l.close(c, wire.ClosePolicy, []byte(noReadReason))
 		return false
 	}
 	if o.replies == nil {
@@ -166,7 +164,7 @@ func (l *Loop) close(c *Conn, code uint16, reason []byte) {
 	l.leaveAll(c)
 	o := c.outOf()
 	o.pong, o.ping = nil, nil
-	o.close = closeFrame(code, reason)
+	o.close = wire.CloseFrame(code, reason)
 	c.deadline = l.tickNow() + ticks(closeWait)
 	c.beatAt, c.timerAt = 0, 0
 	l.schedule(c)
@@ -246,7 +244,7 @@ func (l *Loop) gone(c *Conn) {
 		l.stats.Authenticated--
 	}
 	if c.code == 0 {
-		c.code = codeNone
+		c.code = wire.CloseNone
 	}
 	l.stats.closed(c.code)
 	l.recount = true

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"tapecast/rooms/wire"
 )
 
 func TestClose(t *testing.T) {
@@ -47,7 +49,7 @@ func TestCloseNobodyReads(t *testing.T) {
 	for range 3 {
 		c.write(1, "flood") // 400 KB of answers each: over the limit
 	}
-	if code := <-w.closed; code != codePolicy {
+	if code := <-w.closed; code != wire.ClosePolicy {
 		t.Errorf("closed with %d", code)
 	}
 	w.await(func() bool { return w.engine.Stats().Resets == 1 })
@@ -86,7 +88,7 @@ func TestTimers(t *testing.T) {
 		c.write(ws.OpPong, "")
 	}
 	// From now on the client says nothing more.
-	if code := <-w.closed; code != codeNone {
+	if code := <-w.closed; code != wire.CloseNone {
 		t.Errorf("a silent peer was closed with %d", code)
 	}
 	w.await(func() bool { s := w.engine.Stats(); return s.PongTimeouts == 1 && s.HandshakeTimeouts == 1 })

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // gapNotice is the notice of what a client has missed, between places as placeOf reads them.
 func gapNotice(room, from, to string) string {
-	return string(rooms.AppendGap(nil, room, placeOf(from), placeOf(to)))
+	return string(wire.AppendGap(nil, room, placeOf(from), placeOf(to)))
 }
 
 // TestTooOldJoins: a client whose place cannot be gone on from is in the room all the

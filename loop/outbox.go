@@ -1,6 +1,6 @@
 package loop
 
-import "tapecast/rooms"
+import "tapecast/rooms/wire"
 
 // outbox holds what waits to be sent besides the tapes, in this order. It
 // exists only while something waits.
@@ -52,7 +52,7 @@ func (o *outbox) sent(n int) int {
 	}
 	at := 0
 	for at < n {
-		at += frameLen(o.replies[at:])
+		at += wire.FrameLen(o.replies[at:])
 	}
 	if at > n {
 		o.rest = o.replies[n:at]
@@ -85,42 +85,4 @@ func takeOff(b *[]byte, n int) (left int) {
 	return n - k
 }
 
-// frameLen is the length of the server frame that b begins with.
-func frameLen(b []byte) int {
-	switch n := int(b[1] & 0x7f); n {
-	case 126:
-		return 4 + int(b[2])<<8 + int(b[3])
-	case 127:
-		n = 0
-		for _, x := range b[2:10] {
-			n = n<<8 | int(x)
-		}
-		return 10 + n
-	default:
-		return 2 + n
-	}
-}
-
-const (
-	opClose = 8
-	opPing  = 9
-	opPong  = 10
-)
-
-var pingFrame = rooms.AppendFrame(nil, opPing, nil)
-
-// closeFrame is the frame for a code, without one for 0 and 1005. A reason is cut to
-// the 123 bytes that a control frame has left, at a character's border.
-func closeFrame(code uint16, reason []byte) []byte {
-	if code == 0 || code == codeNoStatus {
-		return rooms.AppendFrame(nil, opClose, nil)
-	}
-	if len(reason) > 123 {
-		end := 123
-		for end > 0 && reason[end]&0xc0 == 0x80 {
-			end--
-		}
-		reason = reason[:end]
-	}
-	return rooms.AppendFrame(nil, opClose, append([]byte{byte(code >> 8), byte(code)}, reason...))
-}
+var pingFrame = wire.AppendFrame(nil, wire.OpPing, nil)

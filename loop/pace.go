@@ -1,5 +1,7 @@
 package loop
 
+import "tapecast/rooms/wire"
+
 // Requests are the handler's to pace. This is for the frames that no request is: control
 // frames, fragments, and what else a client can have the poller do without ever sending a
 // whole message. One account a connection pays for all of them.
@@ -57,7 +59,7 @@ func (c *Conn) pay(what Pace, n uint32) bool {
 		return false
 	}
 	c.reader.end()
-	c.loop.post(event{kind: evFault, conn: c, code: codePolicy, data: []byte(paceReasons[what])})
+	c.loop.post(event{kind: evFault, conn: c, code: wire.ClosePolicy, data: []byte(paceReasons[what])})
 	c.loop.handler.Flooded(c, what)
 	return false
 }

@@ -92,7 +92,7 @@ func judgeHead(b []byte, open ws.OpCode, otherwise ws.StatusCode) ws.StatusCode 
 // FuzzReader: what a reader finds does not depend on how its input is cut, it
 // agrees with the model, and it never holds much more than has arrived.
 func FuzzReader(f *testing.F) {
-	add := func(w *wire, cuts ...byte) { f.Add(w.b, cuts, uint16(1000)) }
+	add := func(w *script, cuts ...byte) { f.Add(w.b, cuts, uint16(1000)) }
 	add(frames().text("Hello").binary("\x00\xff").ping("p"), 1)
 	add(frames().add(0x01, "κό").ping("1").add(0x00, "").add(0x80, "σμε").code(1000, "bye"), 3, 1, 200)
 	add(frames().text(string(bytes.Repeat([]byte("abc"), 200))).code(4000, "κ"), 7, 130)

@@ -12,7 +12,7 @@ func TestReaderFragments(t *testing.T) {
 		noStart  = "fault 1002 unexpected continuation data frame"
 		newStart = "fault 1002 unexpected non-continuation data frame"
 	)
-	f := func(w *wire, want ...string) {
+	f := func(w *script, want ...string) {
 		t.Helper()
 		finds(t, w, want...)
 	}
@@ -103,7 +103,7 @@ func TestReaderUTF8(t *testing.T) {
 // Section 6.4: text that can't be right any more ends the connection at its
 // first impossible byte, inside a fragment or a frame that has not all come.
 func TestReaderUTF8FailsFast(t *testing.T) {
-	f := func(w *wire, at int) {
+	f := func(w *script, at int) {
 		t.Helper()
 		for n := 1; n <= len(w.b); n++ {
 			var r reader

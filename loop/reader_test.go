@@ -66,14 +66,14 @@ func feedWithin(r *reader, data []byte, lim limits, rec *record, cut func() int)
 	return rec.lines
 }
 
-// wire builds client frames, masked, each with a mask of its own.
-type wire struct {
+// script builds client frames, masked, each with a mask of its own.
+type script struct {
 	b    []byte
 	seed byte
 }
 
 // add appends a frame whose first byte is the opcode, FIN and RSV bits as given.
-func (w *wire) add(first byte, payload string) *wire {
+func (w *script) add(first byte, payload string) *script {
 	w.seed += 0x35
 	f := ws.Frame{Header: ws.Header{
 		Fin: first&0x80 != 0, Rsv: first >> 4 & 7, OpCode: ws.OpCode(first & 0xF), Length: int64(len(payload)),
@@ -86,25 +86,25 @@ func (w *wire) add(first byte, payload string) *wire {
 	return w
 }
 
-func (w *wire) text(s string) *wire   { return w.add(0x81, s) }
-func (w *wire) binary(s string) *wire { return w.add(0x82, s) }
-func (w *wire) ping(s string) *wire   { return w.add(0x89, s) }
-func (w *wire) raw(b ...byte) *wire   { w.b = append(w.b, b...); return w }
+func (w *script) text(s string) *script   { return w.add(0x81, s) }
+func (w *script) binary(s string) *script { return w.add(0x82, s) }
+func (w *script) ping(s string) *script   { return w.add(0x89, s) }
+func (w *script) raw(b ...byte) *script   { w.b = append(w.b, b...); return w }
 
 // code is a close frame.
-func (w *wire) code(code int, reason string) *wire {
+func (w *script) code(code int, reason string) *script {
 	return w.add(0x88, string([]byte{byte(code >> 8), byte(code)})+reason)
 }
 
-func frames() *wire { return &wire{} }
+func frames() *script { return &script{} }
 
 // finds checks what a reader finds in w, however it is cut.
-func finds(t *testing.T, w *wire, want ...string) {
+func finds(t *testing.T, w *script, want ...string) {
 	t.Helper()
 	findsWithin(t, testMax, w, want...)
 }
 
-func findsWithin(t *testing.T, maxMessage int, w *wire, want ...string) {
+func findsWithin(t *testing.T, maxMessage int, w *script, want ...string) {
 	t.Helper()
 	check := func(how string, cut func() int) {
 		t.Helper()
@@ -210,7 +210,7 @@ func TestReaderHeader(t *testing.T) {
 // Section 9: the limit on messages holds for the sum of their fragments, and
 // counts what a header announces.
 func TestReaderLimit(t *testing.T) {
-	f := func(w *wire, want ...string) {
+	f := func(w *script, want ...string) {
 		t.Helper()
 		findsWithin(t, 300, w, want...)
 	}
@@ -276,7 +276,7 @@ func TestReaderMemory(t *testing.T) {
 
 // The receiver may end the reader from within an event; nothing follows.
 func TestReaderEnd(t *testing.T) {
-	f := func(w *wire, last string, want ...string) {
+	f := func(w *script, last string, want ...string) {
 		t.Helper()
 		for _, step := range []int{1, 5, len(w.b)} {
 			var r reader

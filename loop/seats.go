@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // Errors that Joined carries, besides those of package rooms.
@@ -168,7 +169,7 @@ func (l *Loop) goOn(c *Conn, k kind, arg any) {
 // answer queues what a reply function has made. It is not urgent: behind the reply
 // there may be much to catch up with, and storms bring many who have.
 func (l *Loop) answer(c *Conn, text []byte) {
-	if text != nil && !l.offer(c, rooms.AppendFrame(make([]byte, 0, len(text)+10), rooms.OpText, text)) {
+	if text != nil && !l.offer(c, wire.TextFrame(text)) {
 		return
 	}
 	l.ready.add(c)

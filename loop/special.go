@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // conflatedEvery is how often a member that is conflated hears of it at most.
@@ -231,7 +232,7 @@ func (l *Loop) awaited(c *Conn, t *seat, x *special) bool {
 		return false
 	}
 	to := l.table.PositionsAt(r, k)
-	if !l.tell(c, rooms.AppendFrame(nil, rooms.OpText, rooms.AppendGap(nil, r.Name(), rooms.Positions{Epoch: to.Epoch}, to))) {
+	if !l.tell(c, wire.TextFrame(wire.AppendGap(nil, r.Name(), rooms.Positions{Epoch: to.Epoch}, to))) {
 		return false
 	}
 	x.await, t.at = false, k
@@ -246,7 +247,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 	if x.walk != walkNone && x.level && t.at >= x.end {
 		if x.walk == walkSnapshot {
 			p := l.table.PositionsAt(r, t.at)
-			if !l.tell(c, appendNotice(nil, "snapshot_end", r.Name(), &p, l.table.Partial(r))) {
+			if !l.tell(c, wire.TextFrame(wire.AppendSnapshotEnd(nil, r.Name(), p, l.table.Partial(r)))) {
 				return false
 			}
 		}
@@ -257,7 +258,7 @@ func (l *Loop) settle(c *Conn, t *seat, x *special) bool {
 		x.sift.Have = nil
 	}
 	if x.skipped > 0 && l.wheel.at-x.told >= ticks(conflatedEvery) {
-		if !l.tell(c, appendConflated(nil, r.Name(), x.skipped)) {
+		if !l.tell(c, wire.TextFrame(wire.AppendConflated(nil, r.Name(), x.skipped))) {
 			return false
 		}
 		x.skipped, x.told = 0, l.wheel.at

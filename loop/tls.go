@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tapecast/rooms/wire"
 )
 
 const (
@@ -247,5 +249,5 @@ func wholeLen(p []byte) (n int, ok bool) {
 	if len(p) < 2 || p[1] == 126 && len(p) < 4 || p[1] == 127 && len(p) < 10 {
 		return 0, false
 	}
-	return frameLen(p), true
+	return wire.FrameLen(p), true
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // TestTLSDescriptorReuse: clients come and go in every manner under broadcast.
@@ -62,7 +63,7 @@ func TestTLSSameBytes(t *testing.T) {
 			prev = fmt.Sprintf(`"prev":"0:%d",`, n-1)
 		}
 		text := fmt.Sprintf(`{"room":"all","type":"t","pos":"0:%d",%s"ts":1,"data":%s}`, n, prev, value)
-		want = rooms.AppendFrame(want, rooms.OpText, []byte(text))
+		want = wire.AppendFrame(want, wire.OpText, []byte(text))
 	}
 	var ready, done sync.WaitGroup
 	const readers = 3

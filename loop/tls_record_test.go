@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // TestRecordsEndWithFrames cuts frames of all sizes, behind the rest of one, in
@@ -19,7 +19,7 @@ func TestRecordsEndWithFrames(t *testing.T) {
 		all := make([]byte, rest)
 		edges := map[int]bool{rest: true}
 		for range 1 + rand.IntN(60) {
-			all = rooms.AppendFrame(all, rooms.OpText, make([]byte, rand.IntN([]int{3, 130, 5000, 70_000}[rand.IntN(4)])))
+			all = wire.AppendFrame(all, wire.OpText, make([]byte, rand.IntN([]int{3, 130, 5000, 70_000}[rand.IntN(4)])))
 			edges[len(all)] = true
 		}
 		for i := range rest {
@@ -56,11 +56,11 @@ func TestRecordsEndWithFrames(t *testing.T) {
 // TestCutHeader: a frame whose header is cut by the record's end begins the next one.
 func TestCutHeader(t *testing.T) {
 	for cut := 1; cut < 10; cut++ {
-		p := rooms.AppendFrame(nil, rooms.OpText, make([]byte, maxRecord-cut-4))
+		p := wire.AppendFrame(nil, wire.OpText, make([]byte, maxRecord-cut-4))
 		if len(p) != maxRecord-cut {
 			t.Fatalf("a frame of %d bytes", len(p))
 		}
-		p = rooms.AppendFrame(p, rooms.OpText, make([]byte, 70_000))
+		p = wire.AppendFrame(p, wire.OpText, make([]byte, 70_000))
 		iov := unix.Iovec{Base: &p[0]}
 		iov.SetLen(len(p))
 		at := plainCursor{iov: []unix.Iovec{iov}}

@@ -11,6 +11,8 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+
+	"tapecast/rooms/wire"
 )
 
 // TestRecords: small records are counted, however their bytes are cut.
@@ -119,7 +121,7 @@ func TestTLSRecordFloods(t *testing.T) {
 				_, _ = raw.Write(s.out) // it is closed before all is sent
 			}()
 			other.echoes("while it floods")
-			if code := <-w.echo.closed; code != codePolicy {
+			if code := <-w.echo.closed; code != wire.ClosePolicy {
 				t.Errorf("closed with %d", code)
 			}
 			if what := <-w.limited; what != PaceRecords {

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"tapecast/rooms/wire"
 )
 
 // testTLS is a server's side with a certificate made for this test.
@@ -145,7 +147,7 @@ func TestTLSClose(t *testing.T) {
 	// A client that says close_notify without a close frame is gone.
 	other, _ := w.dial("other")
 	other.(*tls.Conn).CloseWrite()
-	if code := <-w.closed; code != codeNone {
+	if code := <-w.closed; code != wire.CloseNone {
 		t.Errorf("the handler was told %d", code)
 	}
 }

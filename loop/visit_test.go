@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // bareConn is a connection of a loop that does not run, and the other end of it.
@@ -32,7 +32,7 @@ func TestOwedWait(t *testing.T) {
 	asker, replies := bareConn(t, l, 1)
 	owner, messages := bareConn(t, l, 2)
 	l.sit(owner, w.seat(t, l, "own:1"), 0)
-	l.reply(asker, rooms.AppendFrame(nil, rooms.OpText, []byte("reply")))
+	l.reply(asker, wire.AppendFrame(nil, wire.OpText, []byte("reply")))
 	l.ping(asker)
 	l.pong(asker, nil)
 	w.publish(`"mine"`, "own:1")

@@ -3,10 +3,10 @@ package loop
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // found gives a room that has appeared to those who wait for it, a slice's worth
@@ -76,30 +76,20 @@ func (l *Loop) fill(w *wild, room string, err error) {
 	w.full = true
 	l.endWatch(w)
 	l.stats.WildcardsFull++
-	text := rooms.AppendString([]byte(`{"jsonrpc":"2.0","method":"limit","params":{"pattern":`), w.ref.Name)
-	text = rooms.AppendString(append(text, `,"room":`...), room)
-	var limit *LimitError
-	if errors.As(err, &limit) {
-		text = rooms.AppendString(append(text, `,"limit":`...), limit.Name)
-		text = strconv.AppendInt(append(text, `,"most":`...), int64(limit.Most), 10)
+	var limit LimitError
+	if e := (*LimitError)(nil); errors.As(err, &e) {
+		limit = *e
 	}
-	l.answer(w.conn, append(text, "}}"...))
+	l.answer(w.conn, wire.AppendLimit(nil, w.ref.Name, room, limit.Name, limit.Most))
 }
 
 // announce tells the client of a room that has appeared, before its first frame;
 // false: not now, because it does not read what waits for it.
 func (l *Loop) announce(c *Conn, t *seat, x *special) bool {
 	s := x.found
-	text := rooms.AppendString([]byte(`{"jsonrpc":"2.0","method":"joined","params":{"room":`), s.Name)
-	text = rooms.AppendString(append(text, `,"pattern":`...), c.wild(t.wild).ref.Name)
-	text = rooms.AppendString(append(text, `,"class":`...), s.Pattern.Class.Name)
-	text = strconv.AppendBool(append(text, `,"chain":`...), c.wild(t.wild).chain())
-	text = s.Positions.AppendJSON(append(text, `,"positions":`...))
-	if s.Partial {
-		text = append(text, `,"partial":true`...)
-	}
-	text = append(text, "}}"...)
-	if !l.tell(c, rooms.AppendFrame(nil, rooms.OpText, text)) {
+	w := c.wild(t.wild)
+	text := wire.AppendJoined(nil, s.Name, w.ref.Name, s.Pattern.Class.Name, w.chain(), s.Positions, s.Partial)
+	if !l.tell(c, wire.TextFrame(text)) {
 		return false
 	}
 	x.found = nil

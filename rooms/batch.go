@@ -3,6 +3,8 @@ package rooms
 import (
 	"context"
 	"sync"
+
+	"tapecast/rooms/wire"
 )
 
 // Record is one Kafka record on its way to one room. Its parts hold what name.go says
@@ -48,6 +50,23 @@ type item struct {
 	off      int64
 	time     int64  // a gap: the last offset before it
 	shape    *shape // the feed's when the event was added: by now it may have another
+}
+
+// What follows the envelope of a message: its value, which for a tombstone is null, and a
+// brace.
+var (
+	null  = []byte("null")
+	brace = []byte("}")
+)
+
+// envelope is the record's in the room; prev is unknown, or the offset of the room's message
+// before it.
+func (it *item) envelope(room string, p *part, prev int64) wire.Envelope {
+	e := wire.Envelope{Room: room, Type: it.typ, HasKey: it.hasKey, Partition: it.part, Offset: it.off, Prev: prev, Time: it.time}
+	if it.hasKey {
+		e.Key = p.text(it.key)
+	}
+	return e
 }
 
 type span struct{ from, to uint32 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	"github.com/klauspost/compress/flate"
+
+	"tapecast/rooms/wire"
 )
 
 const (
@@ -13,9 +15,6 @@ const (
 
 	// minDeflate is the least payload that is tried: less hardly shrinks.
 	minDeflate = 128
-
-	// rsv1 marks a deflated message in a frame's first byte (RFC 7692, 6).
-	rsv1 = 0x40
 
 	// flushed is what a flush ends in, and permessage-deflate leaves out.
 	flushed = "\x00\x00\xff\xff"
@@ -32,9 +31,9 @@ type Deflater struct {
 // AppendFrame appends the frame of one message, deflated where that is shorter.
 func (d *Deflater) AppendFrame(dst []byte, op byte, payload []byte) []byte {
 	if small := d.deflate(payload); small != nil {
-		return AppendFrame(dst, rsv1|op, small)
+		return wire.AppendFrame(dst, wire.Deflated|op, small)
 	}
-	return AppendFrame(dst, op, payload)
+	return wire.AppendFrame(dst, op, payload)
 }
 
 // deflate is the deflated payload, valid until the next call; nil: it would not

@@ -1,5 +1,7 @@
 package rooms
 
+import "tapecast/rooms/wire"
+
 // deflated is a tape's second one, with the same frames under the same numbers
 // for those who take them deflated. It begins when somebody does, and goes when
 // nobody does any more.
@@ -32,7 +34,7 @@ func (s *shard) deflating(t *Tape) {
 // write adds the frame that the tape was just given.
 func (z *deflated) write(frame []byte, k *Class, ts, now int64) {
 	small := frame
-	if at := headerSizeOf(frame); len(frame)-at >= minDeflate {
+	if at := wire.HeaderLen(frame); len(frame)-at >= minDeflate {
 		z.scratch = z.s.deflater.AppendFrame(z.scratch[:0], frame[0]&^0x80, frame[at:])
 		small = z.scratch
 	}

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/flate"
+
+	"tapecast/rooms/wire"
 )
 
 // plainly is the payload of a frame, inflated where it says that it is deflated.
 func plainly(t testing.TB, frame []byte) string {
 	t.Helper()
-	p := frame[headerSizeOf(frame):]
-	if frame[0]&rsv1 == 0 {
+	p := frame[wire.HeaderLen(frame):]
+	if frame[0]&wire.Deflated == 0 {
 		return string(p)
 	}
 	text, err := io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(p), strings.NewReader(flushed+"\x01\x00\x00\xff\xff"))))
@@ -105,7 +107,7 @@ func TestDeflatedTape(t *testing.T) {
 						if num := p.First() + uint64(k); !strings.Contains(plainly(t, frame), fmt.Sprintf(`"data":"%d `, num)) {
 							t.Fatalf("frame %d says %.200s", num, plainly(t, frame))
 						}
-						if frame[0]&rsv1 == 0 {
+						if frame[0]&wire.Deflated == 0 {
 							plain++
 						} else if small++; !x.takes {
 							t.Fatal("a deflated frame for a member that does not take them")
@@ -144,11 +146,11 @@ func TestDeflater(t *testing.T) {
 	var d Deflater
 	for _, n := range []int{0, 1, minDeflate - 1, minDeflate, 1000, 70_000} {
 		p := []byte(strings.Repeat("a quote of BTCUSDT, ", n/20+1)[:n])
-		frame := d.AppendFrame(nil, OpText, p)
+		frame := d.AppendFrame(nil, wire.OpText, p)
 		if got := plainly(t, frame); got != string(p) {
 			t.Errorf("%d bytes become %d", n, len(got))
 		}
-		if deflates := frame[0]&rsv1 != 0; deflates != (n >= minDeflate) || deflates && len(frame) > n/2+20 {
+		if deflates := frame[0]&wire.Deflated != 0; deflates != (n >= minDeflate) || deflates && len(frame) > n/2+20 {
 			t.Errorf("%d bytes make a frame of %d", n, len(frame))
 		}
 	}
@@ -156,7 +158,7 @@ func TestDeflater(t *testing.T) {
 	for i := range noise {
 		noise[i] = byte(rand.Uint32())
 	}
-	if frame := d.AppendFrame(nil, OpBinary, noise); frame[0] != 0x80|OpBinary || len(frame) != 4+len(noise) {
+	if frame := d.AppendFrame(nil, wire.OpBinary, noise); frame[0] != 0x80|wire.OpBinary || len(frame) != 4+len(noise) {
 		t.Error("what does not shrink is sent deflated")
 	}
 }
@@ -171,7 +173,7 @@ func BenchmarkDeflate(b *testing.B) {
 	var out []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		out = d.AppendFrame(out[:0], OpText, p[:1000])
+		out = d.AppendFrame(out[:0], wire.OpText, p[:1000])
 	}
 	b.ReportMetric(float64(len(out)), "bytes")
 }

@@ -3,6 +3,8 @@ package rooms
 import (
 	"encoding/json"
 	"testing"
+
+	"tapecast/rooms/wire"
 )
 
 // The frame of DESIGN section 6, item 5.
@@ -24,7 +26,7 @@ func TestEnvelope(t *testing.T) {
 			t.Fatalf("got %d pieces for one record", len(pieces))
 		}
 		op, got, _ := readFrame(t, pieces[0].Bytes)
-		if op != OpText || string(got) != want {
+		if op != wire.OpText || string(got) != want {
 			t.Errorf("got opcode %d:\n%s\nwant\n%s", op, got, want)
 		}
 		if !json.Valid(got) {
@@ -70,26 +72,11 @@ func TestBareFrames(t *testing.T) {
 	m.send()
 	_, pieces, _ := seat.Sub.Room().Cut(seat.At, 1<<20, nil)
 	want := "\x82\x04\x00\xffab" + "\x81\x07{\"a\":1}" + "\x81\x00" +
-		string(AppendFrame(nil, OpText, []byte(`{"jsonrpc":"2.0","method":"gap","params":{"room":"raw","from":{"epoch":"e1","0":2},"to":{"epoch":"e1","0":7}}}`)))
+		string(wire.AppendFrame(nil, wire.OpText, []byte(`{"jsonrpc":"2.0","method":"gap","params":{"room":"raw","from":{"epoch":"e1","0":2},"to":{"epoch":"e1","0":7}}}`)))
 	if len(pieces) != 1 {
 		t.Fatalf("got %d pieces of one chunk", len(pieces))
 	}
 	if string(pieces[0].Bytes) != want {
 		t.Errorf("got %q, want %q", pieces[0].Bytes, want)
 	}
-}
-
-func TestNotices(t *testing.T) {
-	f := func(got []byte, want string) {
-		t.Helper()
-		if string(got) != "x"+want || !json.Valid(got[1:]) {
-			t.Errorf("got %s, want x%s", got, want)
-		}
-	}
-	f(AppendGap([]byte("x"), `a"b`, Positions{Epoch: "e", Offsets: []Pos{{0, 1}}}, Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 7}}}),
-		`{"jsonrpc":"2.0","method":"gap","params":{"room":"a\"b","from":{"epoch":"e","0":1},"to":{"epoch":"e","0":5,"1":7}}}`)
-	f(AppendGap([]byte("x"), "a", Positions{}, Positions{}),
-		`{"jsonrpc":"2.0","method":"gap","params":{"room":"a","from":{},"to":{}}}`)
-	f(appendReset([]byte("x"), "prices", "e2"),
-		`{"jsonrpc":"2.0","method":"reset","params":{"room":"prices","epoch":"e2"}}`)
 }

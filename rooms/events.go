@@ -1,6 +1,10 @@
 package rooms
 
-import "maps"
+import (
+	"maps"
+
+	"tapecast/rooms/wire"
+)
 
 // state is what of the feed is on the shard's tapes; nil: nothing yet.
 func (s *shard) state(f *Feed) *feedState {
@@ -72,7 +76,7 @@ func (s *shard) reset(it *item) {
 				c.base = nil
 			}
 		}
-		s.scratch = appendReset(s.scratch[:0], r.name, it.shape.epoch)
+		s.scratch = wire.AppendReset(s.scratch[:0], r.name, it.shape.epoch)
 		if r.last != nil {
 			r.last.end(r.next)
 		}
@@ -111,7 +115,7 @@ func (s *shard) gap(it *item) {
 	s.eachFed(it.feed, func(r *Room) {
 		r.chain.forget(it.part)
 		if r.subs != nil {
-			s.scratch = AppendGap(s.scratch[:0], r.name, from, to)
+			s.scratch = wire.AppendGap(s.scratch[:0], r.name, from, to)
 			s.notice(r, noticeGap-it.part, it.time)
 		} else {
 			r.keyframe.Store(0) // who joins would begin before the gap and not hear of it
@@ -123,7 +127,7 @@ func (s *shard) gap(it *item) {
 func (s *shard) notice(r *Room, kind int32, off int64) {
 	s.touch(r)
 	num := r.next
-	frame, cost := r.write(OpText, s.scratch, nil, nil, kind, off, 0, s.now)
+	frame, cost := r.write(wire.OpText, s.scratch, nil, nil, kind, off, 0, s.now)
 	s.grown(r, cost)
 	if r.last != nil && kind != noticeExpired {
 		f := &lastFrame{num: num, kind: lastNotice, part: kind, off: off, at: s.now, state: s.state(r.pattern.Feed)}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+
+	"tapecast/rooms/wire"
 )
 
 // Pos is a place in a topic: everything of the partition up to and including
@@ -46,7 +48,7 @@ func (p Positions) AppendJSON(dst []byte) []byte {
 
 func (p Positions) appendJSON(dst []byte) []byte {
 	dst = append(dst, `{"epoch":`...)
-	dst = AppendString(dst, p.Epoch)
+	dst = wire.AppendString(dst, p.Epoch)
 	for _, o := range p.Offsets {
 		dst = append(dst, ',', '"')
 		dst = strconv.AppendInt(dst, int64(o.Partition), 10)

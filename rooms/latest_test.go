@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"tapecast/rooms/wire"
 )
 
 // mapClient is a member of a conflated room that keeps the newest value of each key.
@@ -153,7 +155,7 @@ func TestLatestModel(t *testing.T) {
 				if f.part != noticeExpired {
 					t.Fatalf("frame %d is nobody's", n)
 				}
-				model.events = append(model.events, event{key: string(keyText(pc.Bytes))})
+				model.events = append(model.events, event{key: string(wire.KeyText(pc.Bytes))})
 			}
 		}
 		var clients []*mapClient

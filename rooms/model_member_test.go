@@ -3,6 +3,8 @@ package rooms
 import (
 	"errors"
 	"slices"
+
+	"tapecast/rooms/wire"
 )
 
 // guest is a client on a node, and does for it what an event loop does for a seat.
@@ -319,24 +321,11 @@ func (m *guest) send(pieces []Piece, exact bool) {
 	for _, p := range pieces {
 		b := p.Bytes
 		for len(b) > 0 {
-			n := frameLen(b)
+			n := wire.FrameLen(b)
 			m.client.take(plainly(m.node.tb, b[:n]), exact)
 			b = b[n:]
 		}
 	}
-}
-
-// frameLen is the length of the frame at the front of b.
-func frameLen(b []byte) int {
-	h := headerSizeOf(b)
-	n := int(b[1] & 0x7f)
-	switch h {
-	case 4:
-		n = int(b[2])<<8 | int(b[3])
-	case 10:
-		n = int(b[6])<<24 | int(b[7])<<16 | int(b[8])<<8 | int(b[9])
-	}
-	return h + n
 }
 
 // wanted is the keys of the client's filter.

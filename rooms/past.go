@@ -3,6 +3,8 @@ package rooms
 import (
 	"slices"
 	"sync/atomic"
+
+	"tapecast/rooms/wire"
 )
 
 // Recall asks for what a room got in a stretch of its topic that the tapes no
@@ -80,15 +82,18 @@ func NewPast(p *Pattern, room string, records []Record, last []Pos) *Past {
 			prev = unknown
 		}
 		seen.set(r.Partition, r.Offset)
-		op, value, tail := byte(OpText), r.Value, brace
+		op, value, tail := byte(wire.OpText), r.Value, brace
 		if p.Bare {
 			if head, tail = head[:0], nil; r.Binary {
-				op = OpBinary
+				op = wire.OpBinary
 			}
-		} else if head = appendEnvelope(head[:0], room, &keys, &it, prev); value == nil {
-			value = null
+		} else {
+			e := it.envelope(room, &keys, prev)
+			if head = e.Append(head[:0]); value == nil {
+				value = null
+			}
 		}
-		b := appendHeader(past.c.buf, op, len(head)+len(value)+len(tail))
+		b := wire.AppendHeader(past.c.buf, op, len(head)+len(value)+len(tail))
 		b = append(b, head...)
 		b = append(b, value...)
 		past.c.buf = append(b, tail...)

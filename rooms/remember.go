@@ -1,6 +1,10 @@
 package rooms
 
-import "strconv"
+import (
+	"strconv"
+
+	"tapecast/rooms/wire"
+)
 
 // remember makes the record's frame the newest of its key.
 func (s *shard) remember(r *Room, p *part, it *item, num uint64, frame []byte) {
@@ -39,8 +43,8 @@ func (s *shard) forgetKey(r *Room, f *lastFrame) {
 	}
 	s.touch(r)
 	num := r.next
-	s.scratch = appendExpired(s.scratch[:0], r.name, f)
-	frame, cost := r.write(OpText, s.scratch, nil, nil, noticeExpired, 0, 0, s.now)
+	s.scratch = wire.AppendExpired(s.scratch[:0], r.name, f.typ, f.key)
+	frame, cost := r.write(wire.OpText, s.scratch, nil, nil, noticeExpired, 0, 0, s.now)
 	s.grown(r, cost)
 	r.last.went = s.state(r.pattern.Feed)
 	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, part: noticeExpired, at: s.now, typ: f.typ, state: r.last.went}, frame)

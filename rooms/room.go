@@ -1,6 +1,10 @@
 package rooms
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"tapecast/rooms/wire"
+)
 
 // Room is a named stream. Its shard's appender writes it; anyone may read the
 // name, the class, and the frames below the published head.
@@ -70,10 +74,10 @@ func (t *Tape) tailNow() uint64 {
 // timestamp ts (0: none). It returns the frame, and what the tape has grown by.
 func (r *Room) write(op byte, a, b, c []byte, part int32, off, ts, now int64) (frame []byte, cost int64) {
 	n := len(a) + len(b) + len(c)
-	size := headerSize(n) + n
+	size := wire.HeaderSize(n) + n
 	t := r.tape
 	ch, cost := t.grow(size, r.Class(), now, r.base)
-	buf := appendHeader(ch.buf[ch.used:ch.used:len(ch.buf)], op, n)
+	buf := wire.AppendHeader(ch.buf[ch.used:ch.used:len(ch.buf)], op, n)
 	buf = append(buf, a...)
 	buf = append(buf, b...)
 	buf = append(buf, c...)

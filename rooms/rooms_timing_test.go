@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"tapecast/rooms/wire"
 )
 
 // BenchmarkAppend is what one record of 128 B costs its appender, batch and
@@ -74,7 +76,7 @@ func BenchmarkCut(b *testing.B) {
 			}
 			r := lone(k, j)
 			for i := range int64(10_000) {
-				r.write(OpText, make([]byte, 200), nil, nil, 0, i, 0, 0)
+				r.write(wire.OpText, make([]byte, 200), nil, nil, 0, i, 0, 0)
 			}
 			r.publish()
 			pieces := make([]Piece, 0, maxPieces)

@@ -7,6 +7,7 @@ import (
 
 	"tapecast/rooms/heartbeat"
 	"tapecast/rooms/survey"
+	"tapecast/rooms/wire"
 )
 
 // shard is a part of the room table and its appender: one goroutine that alone
@@ -204,18 +205,19 @@ func (s *shard) record(p *part, it *item) {
 	var frame []byte
 	var cost int64
 	if r.pattern.Bare {
-		op := byte(OpText)
+		op := byte(wire.OpText)
 		if it.binary {
-			op = OpBinary
+			op = wire.OpBinary
 		}
 		frame, cost = r.write(op, nil, it.value, nil, it.part, it.off, it.time, s.now)
 	} else {
-		s.scratch = appendEnvelope(s.scratch[:0], r.name, p, it, prev)
+		e := it.envelope(r.name, p, prev)
+		s.scratch = e.Append(s.scratch[:0])
 		value := it.value
 		if value == nil {
 			value = null
 		}
-		frame, cost = r.write(OpText, s.scratch, value, brace, it.part, it.off, it.time, s.now)
+		frame, cost = r.write(wire.OpText, s.scratch, value, brace, it.part, it.off, it.time, s.now)
 	}
 	r.chain.set(it.part, it.off)
 	if it.keyframe {

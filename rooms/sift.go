@@ -3,6 +3,8 @@ package rooms
 import (
 	"maps"
 	"slices"
+
+	"tapecast/rooms/wire"
 )
 
 // maxSifted is how many frames one cut looks at when it leaves some out.
@@ -32,7 +34,7 @@ func (s *Sift) SetKeys(keys []string) {
 	s.keys, s.text = map[string]struct{}{}, map[string]struct{}{}
 	for _, k := range keys {
 		s.keys[k] = struct{}{}
-		quoted := AppendString(nil, k)
+		quoted := wire.AppendString(nil, k)
 		s.text[string(quoted[1:len(quoted)-1])] = struct{}{}
 	}
 }
@@ -69,7 +71,7 @@ func (s *Sift) wantsKey(frame []byte) bool {
 	if s.keys == nil {
 		return true
 	}
-	_, ok := s.text[string(keyText(frame))]
+	_, ok := s.text[string(wire.KeyText(frame))]
 	return ok
 }
 
@@ -84,51 +86,6 @@ func (s *Sift) wantsLast(f *lastFrame, reset bool) bool {
 		}
 	}
 	return f.part < 0 || reset || !s.has(f.num, f.part, f.off)
-}
-
-// keyText is the key in a frame's envelope, escaped as it stands there; nil:
-// there is none. It is the third member: appendEnvelope puts it there.
-func keyText(frame []byte) []byte {
-	b, text := frame[headerSizeOf(frame):], []byte(nil)
-	for _, name := range [...]string{`{"room":`, `,"type":`, `,"key":`} {
-		if len(b) <= len(name) || string(b[:len(name)]) != name {
-			return nil
-		}
-		b = b[len(name):]
-		end := stringEnd(b)
-		if end < 0 {
-			return nil
-		}
-		text, b = b[1:end-1], b[end:]
-	}
-	return text
-}
-
-// stringEnd is where the JSON string that b begins with ends; -1: b begins otherwise.
-func stringEnd(b []byte) int {
-	if len(b) == 0 || b[0] != '"' {
-		return -1
-	}
-	for i := 1; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return -1
-}
-
-// headerSizeOf is the length of the header that a frame begins with.
-func headerSizeOf(frame []byte) int {
-	switch frame[1] & 0x7f {
-	case 126:
-		return 4
-	case 127:
-		return 10
-	}
-	return 2
 }
 
 // CutSome is Cut without the frames that sift leaves out. next may lie behind

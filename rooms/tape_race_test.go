@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tapecast/rooms/wire"
 )
 
 // stamped is a payload that knows its number and would show any change.
@@ -92,7 +94,7 @@ func TestReadersAndRetention(t *testing.T) {
 			for i := range 20_000 {
 				for range 1 + rnd.IntN(3) {
 					k := rnd.IntN(len(rooms))
-					rooms[k].write(OpBinary, nil, stamped(rnd, nums[k]), nil, 0, int64(i), 0, int64(i))
+					rooms[k].write(wire.OpBinary, nil, stamped(rnd, nums[k]), nil, 0, int64(i), 0, int64(i))
 					nums[k]++
 				}
 				for _, r := range rooms {

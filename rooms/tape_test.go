@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"tapecast/rooms/wire"
 )
 
 // lone is a room without a table, for tests of tapes; private ones share the
@@ -43,8 +45,8 @@ func (m *reel) write(r *Room, rnd *rand.Rand, now int64) {
 	}
 	a, b := rnd.IntN(len(payload)+1), rnd.IntN(len(payload)+1)
 	a, b = min(a, b), max(a, b)
-	r.write(OpBinary, payload[:a], payload[a:b], payload[b:], 0, int64(len(m.start)), 0, now)
-	m.bytes = AppendFrame(m.bytes, OpBinary, payload)
+	r.write(wire.OpBinary, payload[:a], payload[a:b], payload[b:], 0, int64(len(m.start)), 0, now)
+	m.bytes = wire.AppendFrame(m.bytes, wire.OpBinary, payload)
 	m.start = append(m.start, len(m.bytes))
 }
 
@@ -205,7 +207,7 @@ func TestLargeFramesAreAlone(t *testing.T) {
 	f := func(n int, alone bool) {
 		t.Helper()
 		at := r.Head()
-		r.write(OpText, make([]byte, n-headerSize(n)), nil, nil, 0, 0, 0, 0)
+		r.write(wire.OpText, make([]byte, n-wire.HeaderSize(n)), nil, nil, 0, 0, 0, 0)
 		r.publish()
 		_, pieces, _ := r.Cut(at, 1, nil)
 		if len(pieces) != 1 || len(pieces[0].Bytes) != n || pieces[0].Owned() != alone {
@@ -230,9 +232,9 @@ func TestChunkSizes(t *testing.T) {
 		small, big := make([]byte, size), make([]byte, large)
 		for i := range min(60*rate, 3000) { // a minute, or some seconds where there are many
 			now := int64(i) * 1000 / int64(rate)
-			r.write(OpText, small, nil, nil, 0, 0, 0, now)
+			r.write(wire.OpText, small, nil, nil, 0, 0, 0, now)
 			if large > 0 {
-				r.write(OpText, big, nil, nil, 0, 0, 0, now)
+				r.write(wire.OpText, big, nil, nil, 0, 0, 0, now)
 			}
 		}
 		dir, most := *r.tape.dir.Load(), 0

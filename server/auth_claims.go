@@ -9,6 +9,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/valyala/fastjson"
+
+	"tapecast/rooms/wire"
 )
 
 // claims are the registered claims of a token that are looked at here, by their exact names (RFC
@@ -194,9 +196,9 @@ func doubled(o *fastjson.Object) (name string, twice bool) {
 func closeOfToken(err error) (code int, reason string) {
 	switch {
 	case errors.Is(err, errTokenExpired):
-		return closeExpired, "token expired"
+		return wire.CloseExpired, "token expired"
 	case errors.Is(err, errTokenEarly):
-		return closeExpired, "token not valid yet"
+		return wire.CloseExpired, "token not valid yet"
 	}
-	return closeAuth, "authentication failed"
+	return wire.CloseAuth, "authentication failed"
 }

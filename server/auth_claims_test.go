@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"tapecast/rooms/wire"
 )
 
 // signText signs a token whose header and claims are written out.
@@ -104,9 +106,9 @@ func TestTokenTimes(t *testing.T) {
 	}
 	f(-20*time.Second, 0, 0, us, nil, 0) // the default leeway
 	f(time.Hour, 20*time.Second, 0, us, nil, 0)
-	f(-40*time.Second, 0, 0, us, errTokenExpired, closeExpired)
-	f(time.Hour, 40*time.Second, 0, us, errTokenEarly, closeExpired)
-	f(-time.Hour, 0, 0, `"iss":"them","sub":"42"`, errTokenIssuer, closeAuth)
-	f(-time.Hour, 0, 0, `"iss":"us","sub":"a b"`, errTokenBadUser, closeAuth)
-	f(time.Hour, time.Hour, 0, `"iss":"us"`, errTokenNoUser, closeAuth)
+	f(-40*time.Second, 0, 0, us, errTokenExpired, wire.CloseExpired)
+	f(time.Hour, 40*time.Second, 0, us, errTokenEarly, wire.CloseExpired)
+	f(-time.Hour, 0, 0, `"iss":"them","sub":"42"`, errTokenIssuer, wire.CloseAuth)
+	f(-time.Hour, 0, 0, `"iss":"us","sub":"a b"`, errTokenBadUser, wire.CloseAuth)
+	f(time.Hour, time.Hour, 0, `"iss":"us"`, errTokenNoUser, wire.CloseAuth)
 }

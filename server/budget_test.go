@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tapecast/loop"
+	"tapecast/rooms/wire"
 )
 
 // roomsRequest is a request that names n rooms.
@@ -86,7 +87,7 @@ func TestRequestCost(t *testing.T) {
 			toggle()
 			time.Sleep(time.Second / 48)
 		}
-		if c.closed() != closeRate {
+		if c.closed() != wire.CloseRate {
 			t.Errorf("after %d requests the close code is %d", n, c.closed())
 		}
 		if n := h.limit.refused[limitCost].Load(); n < 40 {
@@ -259,7 +260,7 @@ func TestWaitingRequests(t *testing.T) {
 				c.says(request)
 				time.Sleep(time.Second / 49)
 			}
-			if c.closed() != closeRate || h.limit.refused[limitWaiting].Load() == 0 {
+			if c.closed() != wire.CloseRate || h.limit.refused[limitWaiting].Load() == 0 {
 				t.Errorf("%.60s: close code %d, %d counted", request, c.closed(), h.limit.refused[limitWaiting].Load())
 			}
 			c.SetTimer(time.Time{})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"tapecast/rooms/wire"
 )
 
 // cutAfter is how long after the last close of a drain its client has for the
@@ -45,7 +47,7 @@ func (s *Server) drain(ctx context.Context) error {
 		over := s.cfg.Server.Drain
 		gone, stop := context.WithTimeout(ctx, over+cutAfter)
 		defer stop()
-		left := e.Drain(gone, over, appendShutdown(nil, over), closeRestart, "the server is stopping")
+		left := e.Drain(gone, over, wire.AppendShutdown(nil, over), wire.CloseRestart, "the server is stopping")
 		switch {
 		case left == nil || s.stopping.Err() != nil:
 		case ctx.Err() == nil:

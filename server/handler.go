@@ -11,6 +11,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // handler decides what clients get: loop.Handler. Its methods run on pollers
@@ -87,7 +88,7 @@ func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
 	c.SetSession(s)
 	c.SetTimeout(h.timeout)
 	q := getRequest()
-	q.out = appendAuthRequired(q.out[:0], h.timeout, h.maxEarly)
+	q.out = wire.AppendAuthRequired(q.out[:0], h.timeout, h.maxEarly)
 	c.SendText(q.out)
 	putRequest(q)
 	return loop.Verdict{}
@@ -102,14 +103,14 @@ func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
 	if err != nil {
 		h.badToken(c)
 		h.logRefused(c, "", err.Error())
-		h.say(c, idNull, fault{code: codeAuth, text: authFailed + err.Error()})
+		h.say(c, idNull, fault{code: wire.CodeAuth, text: authFailed + err.Error()})
 		c.Close(closeOfToken(err))
 		return
 	}
 	if !h.limit.users.take(id.user) {
 		h.logLimit(c, h.limit.hit(limitUser), id.user)
-		h.say(c, idNull, fault{code: codeLimit, text: tooManyOfUser})
-		c.Close(closeTooMany, tooManyOfUser)
+		h.say(c, idNull, fault{code: wire.CodeLimit, text: tooManyOfUser})
+		c.Close(wire.CloseTooMany, tooManyOfUser)
 		return
 	}
 	manual := r.Param("join") == "manual"
@@ -120,8 +121,7 @@ func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
 	names, _ := h.admit(c, s, id, phClosed, next, start)
 	c.SetAuthenticated(true)
 	q := getRequest()
-	q.out = appendNoticeHead(q.out[:0], "authenticated")
-	q.out = append(appendAuthenticated(q.out, h.clientID(c), id.user, id.expires, h.maxLong), '}')
+	q.out = wire.AppendAuthenticated(q.out[:0], h.told(c, id))
 	c.SendText(q.out)
 	putRequest(q)
 	if !manual {
@@ -152,14 +152,14 @@ func (h *handler) timer(c conn) {
 		s.mu.Unlock()
 		h.log.Info("a client did not authenticate in time", "conn", c.ID(), "remote", c.Remote())
 		h.note("authentication timeout", c, "", "")
-		h.say(c, idNull, fault{code: codeAuthLate, text: "authentication timeout"})
-		c.Close(closeAuthLate, "authentication timeout")
+		h.say(c, idNull, fault{code: wire.CodeAuthLate, text: "authentication timeout"})
+		c.Close(wire.CloseAuthLate, "authentication timeout")
 	case !now.Before(end):
 		user := s.user
 		s.closeLocked(h.limit)
 		s.mu.Unlock()
 		h.log.Info("a client's token expired", "conn", c.ID(), "user", user)
-		c.Close(closeExpired, "token expired")
+		c.Close(wire.CloseExpired, "token expired")
 	default:
 		expires, say := s.expires, false
 		if s.lead > 0 && !now.Before(end.Add(-time.Duration(s.lead)*leadUnit)) {
@@ -168,7 +168,7 @@ func (h *handler) timer(c conn) {
 		next := s.nextTimerLocked(h.auth.leeway, now)
 		s.mu.Unlock()
 		if say {
-			c.SendText(appendExpiring(nil, expires, end.Sub(now)))
+			c.SendText(wire.AppendExpiring(nil, expires, end.Sub(now)))
 		}
 		c.SetTimer(next)
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"tapecast/loop"
-	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // admitMessage counts a message against the pace before anything else is done with it, and ends
@@ -28,7 +28,7 @@ func (h *handler) admitMessage(c conn) bool {
 		return false
 	case pace == paceFar:
 		h.logLimit(c, h.limit.hit(limitMessages), user)
-		h.hangUp(c, s, idNull, fault{code: codeRate, text: rateLimited}, closeRate, "rate limited")
+		h.hangUp(c, s, idNull, fault{code: wire.CodeRate, text: rateLimited}, wire.CloseRate, "rate limited")
 		return false
 	}
 	return true
@@ -54,8 +54,8 @@ func (h *handler) message(c conn, opcode byte, p []byte) {
 	switch {
 	case ph == phClosed:
 		return
-	case opcode != rooms.OpText:
-		h.hangUp(c, s, idNull, fault{code: codeInvalid, text: "invalid request: requests are text messages"}, closeUnsupported, "binary messages are not supported")
+	case opcode != wire.OpText:
+		h.hangUp(c, s, idNull, fault{code: wire.CodeInvalid, text: "invalid request: requests are text messages"}, wire.CloseUnsupported, "binary messages are not supported")
 		return
 	}
 	q := getRequest()
@@ -67,11 +67,11 @@ func (h *handler) message(c conn, opcode byte, p []byte) {
 	switch {
 	case pace != paceOK:
 		h.overLimit(c, limitMessages, user)
-		h.fail(c, q, fault{code: codeRate, text: rateLimited})
+		h.fail(c, q, fault{code: wire.CodeRate, text: rateLimited})
 	case f.is():
 		h.failParsed(c, q, user, f)
 	case !ph.authenticated() && q.op != opAuthenticate:
-		h.failParsed(c, q, user, fault{code: codeNeedAuth, text: "authentication required: call authenticate first"})
+		h.failParsed(c, q, user, fault{code: wire.CodeNeedAuth, text: "authentication required: call authenticate first"})
 	case h.affords(c, s, q, user, h.elapsed(now)):
 		h.call(c, s, q, ph, user, now)
 	}
@@ -85,7 +85,7 @@ func (h *handler) affordsParse(
 	q.id = plainID(p)
 	if pace != paceOK {
 		h.overLimit(c, limitMessages, user)
-		h.fail(c, q, fault{code: codeRate, text: rateLimited})
+		h.fail(c, q, fault{code: wire.CodeRate, text: rateLimited})
 		return false
 	}
 	v, retry := h.chargeFew(c, user, int64(len(p)/costBytes), 0, now)
@@ -124,9 +124,9 @@ func (h *handler) affords(c conn, s *session, q *request, user string, now int64
 
 // turnDown answers a request that is over a budget, and closes where it is far over.
 func (h *handler) turnDown(c conn, s *session, q *request, v paceVerdict, retry time.Duration, why string) {
-	f := fault{code: codeRate, text: why, retryAfter: retry}
+	f := fault{code: wire.CodeRate, text: why, retryAfter: retry}
 	if v == paceFar {
-		h.hangUp(c, s, q.id, f, closeRate, "rate limited")
+		h.hangUp(c, s, q.id, f, wire.CloseRate, "rate limited")
 		return
 	}
 	h.fail(c, q, f)
@@ -167,11 +167,11 @@ func (h *handler) call(c conn, s *session, q *request, ph phase, user string, no
 		h.list(c, s, q, user)
 	case opPing:
 		if len(q.id) > 0 {
-			q.out = appendPing(q.out[:0], q.id, now)
+			q.out = wire.AppendPing(q.out[:0], q.id, now)
 			c.SendText(q.out)
 		}
 	default:
-		h.fail(c, q, fault{code: codeMethod, text: "unknown method " + quoted(q.method) + ": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"})
+		h.fail(c, q, fault{code: wire.CodeMethod, text: "unknown method " + quoted(q.method) + ": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tapecast/loop"
+	"tapecast/rooms/wire"
 )
 
 // TestConnectionLimits: a client that may not wait to authenticate is refused, and
@@ -61,16 +62,16 @@ func TestUserLimit(t *testing.T) {
 	login(t, h, "43")
 	token := testToken(t, "42", time.Hour)
 	c := dial(t, h, token, "")
-	if got := c.take(); c.closed() != closeTooMany || !strings.Contains(got, `"id":null,"error":{"code":-32009,`) {
+	if got := c.take(); c.closed() != wire.CloseTooMany || !strings.Contains(got, `"id":null,"error":{"code":-32009,`) {
 		t.Errorf("close %d, got %s", c.closed(), got)
 	}
-	h.closed(c, closeTooMany)
+	h.closed(c, wire.CloseTooMany)
 	c = dial(t, h, "", "")
 	c.take()
-	if got := c.says(`{"method":"authenticate","params":{"token":"` + token + `"},"id":9}`); c.closed() != closeTooMany || !strings.Contains(got, `"id":9,"error":{"code":-32009,`) {
+	if got := c.says(`{"method":"authenticate","params":{"token":"` + token + `"},"id":9}`); c.closed() != wire.CloseTooMany || !strings.Contains(got, `"id":9,"error":{"code":-32009,`) {
 		t.Errorf("close %d, got %s", c.closed(), got)
 	}
-	h.closed(c, closeTooMany)
+	h.closed(c, wire.CloseTooMany)
 	h.closed(first, 1000)
 	if n := h.limit.users.n["42"]; n != 1 {
 		t.Errorf("the user has %d connections", n)
@@ -106,7 +107,7 @@ func TestMessageRate(t *testing.T) {
 			t.Errorf("a notification over the limit was answered: %s", got)
 		}
 		f(4, limited)
-		if got := c.says(`not json`); !strings.Contains(got, `"id":null,"error":{"code":-32004,`) || c.closed() != closeRate {
+		if got := c.says(`not json`); !strings.Contains(got, `"id":null,"error":{"code":-32004,`) || c.closed() != wire.CloseRate {
 			t.Errorf("close %d, got %s", c.closed(), got)
 		}
 		if n := h.limit.refused[limitMessages].Load(); n != 8 {
@@ -132,7 +133,7 @@ func TestRequestFlood(t *testing.T) {
 			if c.says(`{"method":"subscribe","params":["x"],"id":1}`) != "" {
 				said++
 			}
-			if c.closed() == closeRate && closed == 0 {
+			if c.closed() == wire.CloseRate && closed == 0 {
 				closed = i + 1
 			}
 		}
@@ -145,7 +146,7 @@ func TestRequestFlood(t *testing.T) {
 		if n := h.limit.refused[limitMessages].Load(); n == 0 || n > 7 {
 			t.Errorf("user %q: the limit was counted %d times", user, n)
 		}
-		h.closed(c, closeRate)
+		h.closed(c, wire.CloseRate)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // op is a method that clients may call.
@@ -63,8 +64,8 @@ func putRequest(q *request) {
 type fault struct {
 	code   int
 	text   string
-	oldest *rooms.Positions // of codeTooOld: the earliest place there is
-	// retryAfter is how long the client should wait before it asks again, of codeNotNow.
+	oldest *rooms.Positions // of wire.CodeTooOld: the earliest place there is
+	// retryAfter is how long the client should wait before it asks again, of wire.CodeNotNow.
 	// The reply has it in ms.
 	retryAfter time.Duration
 }
@@ -78,32 +79,32 @@ func (q *request) parse(p []byte) fault {
 	q.op, q.method, q.params, q.id = opUnknown, nil, nil, idNull
 	q.big, q.size = len(p) > keepBytes, len(p)
 	if tooDeep(p) {
-		return fault{code: codeParse, text: "parse error: nested more than " + strconv.Itoa(maxRequestDepth) + " deep"}
+		return fault{code: wire.CodeParse, text: "parse error: nested more than " + strconv.Itoa(maxRequestDepth) + " deep"}
 	}
 	v, err := q.parser.ParseBytes(p)
 	// The parser lets some through that is no JSON, such as nan and unknown escapes.
 	if err != nil || fastjson.ValidateBytes(p) != nil {
-		return fault{code: codeParse, text: "parse error: the message is not valid JSON"}
+		return fault{code: wire.CodeParse, text: "parse error: the message is not valid JSON"}
 	}
 	switch v.Type() {
 	case fastjson.TypeObject:
 	case fastjson.TypeArray:
-		return fault{code: codeInvalid, text: "invalid request: batches are not supported, send one request a message"}
+		return fault{code: wire.CodeInvalid, text: "invalid request: batches are not supported, send one request a message"}
 	default:
-		return fault{code: codeInvalid, text: "invalid request: a request is an object with method, params and id"}
+		return fault{code: wire.CodeInvalid, text: "invalid request: a request is an object with method, params and id"}
 	}
 	f := q.parseID(v.Get("id"))
 	if !f.is() {
 		f = q.parseRest(v)
 	}
 	if name, twice := doubledIn(v); twice {
-		f = fault{code: codeInvalid, text: "invalid request: " + quoted(name) + " stands twice in one object; leave one of them out"}
+		f = fault{code: wire.CodeInvalid, text: "invalid request: " + quoted(name) + " stands twice in one object; leave one of them out"}
 		if name == "id" {
 			q.id = idNull
 		}
 	}
 	if f.is() && len(q.id) == 0 {
-		f.code, q.id = codeInvalid, idNull
+		f.code, q.id = wire.CodeInvalid, idNull
 	}
 	return f
 }
@@ -111,11 +112,11 @@ func (q *request) parse(p []byte) fault {
 // parseRest takes over all but the id.
 func (q *request) parseRest(v *fastjson.Value) fault {
 	if ver := v.Get("jsonrpc"); ver != nil && !isString(ver, "2.0") {
-		return fault{code: codeInvalid, text: `invalid request: jsonrpc must be "2.0" or left out`}
+		return fault{code: wire.CodeInvalid, text: `invalid request: jsonrpc must be "2.0" or left out`}
 	}
 	method := v.Get("method")
 	if method == nil || method.Type() != fastjson.TypeString {
-		return fault{code: codeInvalid, text: "invalid request: method must be a string"}
+		return fault{code: wire.CodeInvalid, text: "invalid request: method must be a string"}
 	}
 	q.method, _ = method.StringBytes()
 	q.op = opOf(q.method)
@@ -128,7 +129,7 @@ func (q *request) parseRest(v *fastjson.Value) fault {
 		q.params = params
 	case fastjson.TypeNull:
 	default:
-		return fault{code: codeParams, text: "invalid params: an object or an array is expected"}
+		return fault{code: wire.CodeParams, text: "invalid params: an object or an array is expected"}
 	}
 	return fault{}
 }

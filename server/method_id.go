@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
+
+	"tapecast/rooms/wire"
 )
 
 const (
@@ -97,7 +99,7 @@ func (q *request) parseID(v *fastjson.Value) fault {
 	if good {
 		return fault{}
 	}
-	return fault{code: codeInvalid, text: "invalid request: id must be an integer of 64 bits, a string of at most 36 characters, or null"}
+	return fault{code: wire.CodeInvalid, text: "invalid request: id must be an integer of 64 bits, a string of at most 36 characters, or null"}
 }
 
 // wholeNumberOf is wholeNumber of a value; one that is not a number is none.

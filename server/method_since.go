@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // placesOf reads the places that a client has, by room. One without an epoch is none that
@@ -16,10 +17,10 @@ import (
 func (w *wishes) placesOf(v *fastjson.Value) fault {
 	o, err := v.Object()
 	if err != nil {
-		return fault{code: codeParams, text: `invalid params: params.since must be an object of positions by room, such as {"orders:42":{"epoch":"k3x9","0":1234}}`}
+		return fault{code: wire.CodeParams, text: `invalid params: params.since must be an object of positions by room, such as {"orders:42":{"epoch":"k3x9","0":1234}}`}
 	}
 	if o.Len() > maxNames {
-		return fault{code: codeLimit, text: "limit reached: params.since names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
+		return fault{code: wire.CodeLimit, text: "limit reached: params.since names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
 	}
 	w.since, w.times = make(map[string]rooms.Positions, o.Len()), map[string]int64{}
 	why := ""
@@ -39,7 +40,7 @@ func (w *wishes) placesOf(v *fastjson.Value) fault {
 		}
 	})
 	if why != "" {
-		return fault{code: codeParams, text: why}
+		return fault{code: wire.CodeParams, text: why}
 	}
 	return fault{}
 }
@@ -139,5 +140,5 @@ func (h *handler) isUnder(room string, prefixes []string) bool {
 
 // strayFault is the answer for a room of params.since that is not joined.
 func strayFault(room, why string) fault {
-	return fault{code: codeParams, text: "invalid params: params.since[" + quoted(room) + "]: the room " + why}
+	return fault{code: wire.CodeParams, text: "invalid params: params.since[" + quoted(room) + "]: the room " + why}
 }

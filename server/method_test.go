@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 func TestRequestParse(t *testing.T) {
@@ -33,9 +34,9 @@ func TestRequestParse(t *testing.T) {
 	f(`{"method":"p\u0069ng","id":1}`, opPing, "1", 0)
 	f(`{"method":"@ING","id":1}`, opUnknown, "1", 0) // not every byte has a lower case
 	f(`{"method":"","id":1}`, opUnknown, "1", 0)
-	f(`{"id":1}`, opUnknown, "1", codeInvalid)
-	f(`{"method":5,"id":1}`, opUnknown, "1", codeInvalid)
-	f(`{"method":null,"id":"x"}`, opUnknown, `"x"`, codeInvalid)
+	f(`{"id":1}`, opUnknown, "1", wire.CodeInvalid)
+	f(`{"method":5,"id":1}`, opUnknown, "1", wire.CodeInvalid)
+	f(`{"method":null,"id":"x"}`, opUnknown, `"x"`, wire.CodeInvalid)
 
 	// ids
 	f(`{"method":"ping"}`, opPing, "", 0)
@@ -45,73 +46,73 @@ func TestRequestParse(t *testing.T) {
 	f(`{"method":"ping","id":9223372036854775807}`, opPing, "9223372036854775807", 0)
 	f(`{"method":"ping","id":1.0}`, opPing, "1.0", 0) // each comes back as it was spelt
 	f(`{"method":"ping","id":1e+06}`, opPing, "1e+06", 0)
-	f(`{"method":"ping","id":9223372036854775808}`, opUnknown, "9223372036854775808", codeInvalid)
-	f(`{"method":"ping","id":18446744073709551615}`, opUnknown, "18446744073709551615", codeInvalid)
-	f(`{"method":"ping","id":1.5}`, opUnknown, "1.5", codeInvalid)
+	f(`{"method":"ping","id":9223372036854775808}`, opUnknown, "9223372036854775808", wire.CodeInvalid)
+	f(`{"method":"ping","id":18446744073709551615}`, opUnknown, "18446744073709551615", wire.CodeInvalid)
+	f(`{"method":"ping","id":1.5}`, opUnknown, "1.5", wire.CodeInvalid)
 	f(`{"method":"ping","id":1.`+strings.Repeat("0", maxEcho-2)+`}`, opPing, "1."+strings.Repeat("0", maxEcho-2), 0)
-	f(`{"method":"ping","id":1.`+strings.Repeat("0", maxEcho-1)+`}`, opUnknown, "null", codeInvalid)
-	f(`{"method":"ping","id":true}`, opUnknown, "null", codeInvalid)
-	f(`{"method":"ping","id":[1]}`, opUnknown, "null", codeInvalid)
-	f(`{"method":"ping","id":{}}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":1.`+strings.Repeat("0", maxEcho-1)+`}`, opUnknown, "null", wire.CodeInvalid)
+	f(`{"method":"ping","id":true}`, opUnknown, "null", wire.CodeInvalid)
+	f(`{"method":"ping","id":[1]}`, opUnknown, "null", wire.CodeInvalid)
+	f(`{"method":"ping","id":{}}`, opUnknown, "null", wire.CodeInvalid)
 	f(`{"method":"ping","id":""}`, opPing, `""`, 0)
 	f(`{"method":"ping","id":"a\"b"}`, opPing, `"a\"b"`, 0)
 	f(`{"method":"ping","id":"`+strings.Repeat("é", 36)+`"}`, opPing, `"`+strings.Repeat("é", 36)+`"`, 0)
-	f(`{"method":"ping","id":"`+strings.Repeat("x", 37)+`"}`, opUnknown, `"`+strings.Repeat("x", 37)+`"`, codeInvalid)
-	f(`{"method":"ping","id":"`+strings.Repeat("x", maxEcho)+`"}`, opUnknown, "null", codeInvalid)
+	f(`{"method":"ping","id":"`+strings.Repeat("x", 37)+`"}`, opUnknown, `"`+strings.Repeat("x", 37)+`"`, wire.CodeInvalid)
+	f(`{"method":"ping","id":"`+strings.Repeat("x", maxEcho)+`"}`, opUnknown, "null", wire.CodeInvalid)
 	f(`{"method":"ping","id":"\ud800"}`, opPing, `"\ud800"`, 0)
 	f(`{"method":"ping","id":"\u0041\/"}`, opPing, `"\u0041\/"`, 0)
 
 	// what is not a request, and has no id: not a notification either (JSON-RPC 2.0, section 7)
-	f(`{"jsonrpc":"2.0","method":1,"params":"bar"}`, opUnknown, "null", codeInvalid)
-	f(`{}`, opUnknown, "null", codeInvalid)
-	f(`{"op":"subscribe","args":["trades"]}`, opUnknown, "null", codeInvalid)
-	f(`{"jsonrpc":"1.0","method":"ping"}`, opUnknown, "null", codeInvalid)
-	f(`{"method":"ping","params":"x"}`, opPing, "null", codeInvalid)
+	f(`{"jsonrpc":"2.0","method":1,"params":"bar"}`, opUnknown, "null", wire.CodeInvalid)
+	f(`{}`, opUnknown, "null", wire.CodeInvalid)
+	f(`{"op":"subscribe","args":["trades"]}`, opUnknown, "null", wire.CodeInvalid)
+	f(`{"jsonrpc":"1.0","method":"ping"}`, opUnknown, "null", wire.CodeInvalid)
+	f(`{"method":"ping","params":"x"}`, opPing, "null", wire.CodeInvalid)
 
 	// members that stand twice
-	f(`{"method":"ping","id":7,"id":8}`, opPing, "null", codeInvalid)
-	f(`{"method":"ping","method":"subscribe","id":7}`, opPing, "7", codeInvalid)
-	f(`{"method":"ping","m\u0065thod":"ping"}`, opPing, "null", codeInvalid)
-	f(`{"method":"subscribe","id":7,"params":{"rooms":["a"],"rooms":["a"]}}`, opSubscribe, "7", codeInvalid)
-	f(`{"method":"subscribe","id":7,"params":{"since":{"a":{"0":1},"a":{"0":2}}}}`, opSubscribe, "7", codeInvalid)
-	f(`{"method":"subscribe","id":7,"params":{"since":{"a":{"0":1,"0":1}}}}`, opSubscribe, "7", codeInvalid)
-	f(`{"method":"ping","id":7,"x":[{"y":1},{"y":1,"y":1}]}`, opPing, "7", codeInvalid)
+	f(`{"method":"ping","id":7,"id":8}`, opPing, "null", wire.CodeInvalid)
+	f(`{"method":"ping","method":"subscribe","id":7}`, opPing, "7", wire.CodeInvalid)
+	f(`{"method":"ping","m\u0065thod":"ping"}`, opPing, "null", wire.CodeInvalid)
+	f(`{"method":"subscribe","id":7,"params":{"rooms":["a"],"rooms":["a"]}}`, opSubscribe, "7", wire.CodeInvalid)
+	f(`{"method":"subscribe","id":7,"params":{"since":{"a":{"0":1},"a":{"0":2}}}}`, opSubscribe, "7", wire.CodeInvalid)
+	f(`{"method":"subscribe","id":7,"params":{"since":{"a":{"0":1,"0":1}}}}`, opSubscribe, "7", wire.CodeInvalid)
+	f(`{"method":"ping","id":7,"x":[{"y":1},{"y":1,"y":1}]}`, opPing, "7", wire.CodeInvalid)
 	f(`{"method":"ping","id":7,"x":[{"y":1},{"y":{"y":1}}]}`, opPing, "7", 0)
 
 	// jsonrpc, params, and what else there is
 	f(`{"jsonrpc":"2.0","method":"ping","id":1}`, opPing, "1", 0)
-	f(`{"jsonrpc":"1.0","method":"ping","id":1}`, opUnknown, "1", codeInvalid)
-	f(`{"jsonrpc":2.0,"method":"ping","id":1}`, opUnknown, "1", codeInvalid)
+	f(`{"jsonrpc":"1.0","method":"ping","id":1}`, opUnknown, "1", wire.CodeInvalid)
+	f(`{"jsonrpc":2.0,"method":"ping","id":1}`, opUnknown, "1", wire.CodeInvalid)
 	f(`{"method":"ping","id":1,"unknown":{"x":[1]}}`, opPing, "1", 0)
 	f(`{"method":"ping","id":1,"params":null}`, opPing, "1", 0)
-	f(`{"method":"ping","id":1,"params":"x"}`, opPing, "1", codeParams)
-	f(`{"method":"ping","id":1,"params":3}`, opPing, "1", codeParams)
+	f(`{"method":"ping","id":1,"params":"x"}`, opPing, "1", wire.CodeParams)
+	f(`{"method":"ping","id":1,"params":3}`, opPing, "1", wire.CodeParams)
 	f(" \n{\"method\":\"ping\",\"id\":1}\t ", opPing, "1", 0)
 
 	// no requests
-	f(`[]`, opUnknown, "null", codeInvalid)
-	f(`[{"method":"ping","id":1}]`, opUnknown, "null", codeInvalid)
-	f(`"ping"`, opUnknown, "null", codeInvalid)
-	f(`7`, opUnknown, "null", codeInvalid)
-	f(`null`, opUnknown, "null", codeInvalid)
-	f(``, opUnknown, "null", codeParse)
-	f(`{`, opUnknown, "null", codeParse)
-	f(`{"method":"ping","id":1`, opUnknown, "null", codeParse)
-	f(`{"method":"ping","id":1}}`, opUnknown, "null", codeParse)
-	f(`{"method":"ping","id":1,}`, opUnknown, "null", codeParse)
-	f(`{"method":"ping","id":01}`, opUnknown, "null", codeParse)
-	f(`{"method":"ping","id":nan}`, opUnknown, "null", codeParse)
+	f(`[]`, opUnknown, "null", wire.CodeInvalid)
+	f(`[{"method":"ping","id":1}]`, opUnknown, "null", wire.CodeInvalid)
+	f(`"ping"`, opUnknown, "null", wire.CodeInvalid)
+	f(`7`, opUnknown, "null", wire.CodeInvalid)
+	f(`null`, opUnknown, "null", wire.CodeInvalid)
+	f(``, opUnknown, "null", wire.CodeParse)
+	f(`{`, opUnknown, "null", wire.CodeParse)
+	f(`{"method":"ping","id":1`, opUnknown, "null", wire.CodeParse)
+	f(`{"method":"ping","id":1}}`, opUnknown, "null", wire.CodeParse)
+	f(`{"method":"ping","id":1,}`, opUnknown, "null", wire.CodeParse)
+	f(`{"method":"ping","id":01}`, opUnknown, "null", wire.CodeParse)
+	f(`{"method":"ping","id":nan}`, opUnknown, "null", wire.CodeParse)
 	f(`{"method":"pi\ng","id":1}`, opUnknown, "1", 0) // an escape of JSON
-	f("{\"method\":\"pi\ng\",\"id\":1}", opUnknown, "null", codeParse)
-	f(`{"method":"ping","id":1,"x":"\q"}`, opUnknown, "null", codeParse)
-	f(`{'method':'ping'}`, opUnknown, "null", codeParse)
-	f(`hello`, opUnknown, "null", codeParse)
-	f(strings.Repeat("[", 40000), opUnknown, "null", codeParse)
+	f("{\"method\":\"pi\ng\",\"id\":1}", opUnknown, "null", wire.CodeParse)
+	f(`{"method":"ping","id":1,"x":"\q"}`, opUnknown, "null", wire.CodeParse)
+	f(`{'method':'ping'}`, opUnknown, "null", wire.CodeParse)
+	f(`hello`, opUnknown, "null", wire.CodeParse)
+	f(strings.Repeat("[", 40000), opUnknown, "null", wire.CodeParse)
 	f(`{"method":"ping","id":1,"x":`+strings.Repeat("[", 31)+strings.Repeat("]", 31)+`}`, opPing, "1", 0)
-	f(`{"method":"ping","id":1,"x":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+`}`, opUnknown, "null", codeParse)
+	f(`{"method":"ping","id":1,"x":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+`}`, opUnknown, "null", wire.CodeParse)
 	f(`{"method":"ping","id":1,"x":"`+strings.Repeat("[", 99)+`\"[[["}`, opPing, "1", 0)
 	f(`{"method":"ping","id":1,"x":"\\"}`, opPing, "1", 0)
-	f(`{"method":"ping","id":1,"x":"\`, opUnknown, "null", codeParse)
+	f(`{"method":"ping","id":1,"x":"\`, opUnknown, "null", wire.CodeParse)
 }
 
 func TestWholeNumber(t *testing.T) {
@@ -160,18 +161,18 @@ func TestRequestRoomNames(t *testing.T) {
 	f(`["a","b","a"]`, []string{"a", "b"}, true, 0)
 	f(`{"rooms":["a","b"]}`, []string{"a", "b"}, false, 0)
 	f(`{"rooms":["\u0061"]}`, []string{"a"}, false, 0)
-	f(`[]`, []string{}, true, codeParams)
-	f(`{"rooms":[]}`, []string{}, false, codeParams)
-	f(`{}`, nil, false, codeParams)
-	f(`null`, nil, false, codeParams)
-	f(`{"rooms":null}`, nil, false, codeParams)
-	f(`{"rooms":"prices"}`, nil, false, codeParams)
-	f(`[1]`, nil, true, codeParams)
-	f(`["a",null]`, nil, true, codeParams)
-	f(`[""]`, nil, true, codeParams)
+	f(`[]`, []string{}, true, wire.CodeParams)
+	f(`{"rooms":[]}`, []string{}, false, wire.CodeParams)
+	f(`{}`, nil, false, wire.CodeParams)
+	f(`null`, nil, false, wire.CodeParams)
+	f(`{"rooms":null}`, nil, false, wire.CodeParams)
+	f(`{"rooms":"prices"}`, nil, false, wire.CodeParams)
+	f(`[1]`, nil, true, wire.CodeParams)
+	f(`["a",null]`, nil, true, wire.CodeParams)
+	f(`[""]`, nil, true, wire.CodeParams)
 	f(`["`+strings.Repeat("x", rooms.MaxName)+`"]`, []string{strings.Repeat("x", rooms.MaxName)}, true, 0)
-	f(`["`+strings.Repeat("x", rooms.MaxName+1)+`"]`, nil, true, codeParams)
-	f(`["a"`+strings.Repeat(`,"a"`, maxNames)+`]`, nil, true, codeLimit)
+	f(`["`+strings.Repeat("x", rooms.MaxName+1)+`"]`, nil, true, wire.CodeParams)
+	f(`["a"`+strings.Repeat(`,"a"`, maxNames)+`]`, nil, true, wire.CodeLimit)
 }
 
 // A pooled parser must not keep what one large message needed.
@@ -217,10 +218,10 @@ func FuzzRequest(f *testing.F) {
 		q := getRequest()
 		defer putRequest(q)
 		fault := q.parse(p)
-		if fault.code != codeParse && !json.Valid(p) {
+		if fault.code != wire.CodeParse && !json.Valid(p) {
 			t.Fatalf("taken for JSON: %q", p)
 		}
-		if fault.code == codeParse && json.Valid(p) && !tooDeep(p) {
+		if fault.code == wire.CodeParse && json.Valid(p) && !tooDeep(p) {
 			t.Fatalf("refused, but valid: %q", p)
 		}
 		if !fault.is() {
@@ -242,7 +243,7 @@ func FuzzRequest(f *testing.F) {
 }
 
 func fault2(q *request) fault {
-	return fault{code: codeMethod, text: "unknown method " + quoted(q.method)}
+	return fault{code: wire.CodeMethod, text: "unknown method " + quoted(q.method)}
 }
 
 // TestPlainID: what is taken for the id of a message that is not parsed is its id.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tapecast/ingest"
+	"tapecast/rooms/wire"
 )
 
 // TestServer: from Kafka to the clients, over real sockets and the embedded
@@ -64,12 +65,12 @@ func TestClocksOverSockets(t *testing.T) {
 	late := connect(t, s, "")
 	late.until("auth_required")
 	late.until("-32003")
-	if why, code := late.next(); code != closeAuthLate {
+	if why, code := late.next(); code != wire.CloseAuthLate {
 		t.Errorf("closed with %d %q", code, why)
 	}
 	short := connect(t, s, "?token="+testToken(t, "42", 2*time.Second))
 	short.until("auth_expiring")
-	if why, code := short.end(); code != closeExpired {
+	if why, code := short.end(); code != wire.CloseExpired {
 		t.Errorf("closed with %d %q", code, why)
 	}
 }
@@ -99,7 +100,7 @@ func TestShutdown(t *testing.T) {
 	}
 	for _, c := range clients {
 		c.until(`{"jsonrpc":"2.0","method":"server_shutdown","params":{"reason":"the server is stopping","within":500}}`)
-		if why, code := c.next(); code != closeRestart || why == "" {
+		if why, code := c.next(); code != wire.CloseRestart || why == "" {
 			t.Errorf("closed with %d %q", code, why)
 		}
 	}

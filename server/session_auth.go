@@ -4,13 +4,15 @@ import (
 	"time"
 
 	"github.com/valyala/fastjson"
+
+	"tapecast/rooms/wire"
 )
 
 // authenticate is the method: the first time it lets the client in, later it
 // renews the token, and after ?join=manual it says what to join.
 func (h *handler) authenticate(c conn, s *session, q *request, ph phase, start time.Time) {
 	if ph == phJoining {
-		h.fail(c, q, fault{code: codeInvalid, text: "invalid request: authentication in progress"})
+		h.fail(c, q, fault{code: wire.CodeInvalid, text: "invalid request: authentication in progress"})
 		return
 	}
 	a, f := authParams(q)
@@ -20,7 +22,7 @@ func (h *handler) authenticate(c conn, s *session, q *request, ph phase, start t
 	}
 	if !a.given {
 		if ph != phManual {
-			h.fail(c, q, fault{code: codeParams, text: "invalid params: params.token is missing"})
+			h.fail(c, q, fault{code: wire.CodeParams, text: "invalid params: params.token is missing"})
 			return
 		}
 		h.authenticateRest(c, s, q, a, start)
@@ -28,7 +30,7 @@ func (h *handler) authenticate(c conn, s *session, q *request, ph phase, start t
 	}
 	if ph == phPending {
 		if wait := h.wornOut(c); wait > 0 {
-			h.fail(c, q, fault{code: codeRate, text: "rate limited: too many bad tokens came from this address", retryAfter: wait})
+			h.fail(c, q, fault{code: wire.CodeRate, text: "rate limited: too many bad tokens came from this address", retryAfter: wait})
 			return
 		}
 	}
@@ -63,7 +65,7 @@ type authRequest struct {
 
 func authParams(q *request) (a authRequest, f fault) {
 	if q.params != nil && q.params.Type() != fastjson.TypeObject {
-		return a, fault{code: codeParams, text: "invalid params: authenticate takes an object"}
+		return a, fault{code: wire.CodeParams, text: "invalid params: authenticate takes an object"}
 	}
 	if a.wishes, f = q.wishes(); f.is() {
 		return a, f
@@ -71,7 +73,7 @@ func authParams(q *request) (a authRequest, f fault) {
 	a.wishes.keys = nil // is of subscribe: the rooms here have not much in common
 	var ok bool
 	if a.token, a.given, ok = q.text("token"); !ok {
-		return a, fault{code: codeParams, text: "invalid params: params.token must be a string"}
+		return a, fault{code: wire.CodeParams, text: "invalid params: params.token must be a string"}
 	}
 	if a.positions, f = q.boolean("positions", true); f.is() {
 		return a, f
@@ -86,7 +88,7 @@ func authParams(q *request) (a authRequest, f fault) {
 func (h *handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id identity, start time.Time) {
 	if !h.limit.users.take(id.user) {
 		h.logLimit(c, h.limit.hit(limitUser), id.user)
-		h.hangUp(c, s, q.id, fault{code: codeLimit, text: tooManyOfUser}, closeTooMany, tooManyOfUser)
+		h.hangUp(c, s, q.id, fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
 		return
 	}
 	names, ok := h.admit(c, s, id, phPending, phJoining, start)
@@ -177,7 +179,7 @@ func (h *handler) refuse(c conn, s *session, q *request, ph phase, why error) {
 	h.badToken(c)
 	h.logRefused(c, "", why.Error())
 	code, reason := closeOfToken(why)
-	h.hangUp(c, s, q.id, fault{code: codeAuth, text: authFailed + why.Error()}, code, reason)
+	h.hangUp(c, s, q.id, fault{code: wire.CodeAuth, text: authFailed + why.Error()}, code, reason)
 }
 
 // failRenewal answers a token that does not renew the session.
@@ -186,14 +188,18 @@ func (h *handler) failRenewal(c conn, s *session, q *request, why string) {
 	user := s.user
 	s.mu.Unlock()
 	h.logRefused(c, user, why)
-	h.fail(c, q, fault{code: codeAuth, text: authFailed + why})
+	h.fail(c, q, fault{code: wire.CodeAuth, text: authFailed + why})
 }
 
 func (h *handler) answerAuthenticated(c conn, q *request, id identity) {
 	if len(q.id) == 0 {
 		return
 	}
-	q.out = appendResultHead(q.out[:0], q.id)
-	q.out = append(appendAuthenticated(q.out, h.clientID(c), id.user, id.expires, h.maxLong), '}')
+	q.out = append(h.told(c, id).Append(wire.AppendResult(q.out[:0], q.id)), '}')
 	c.SendText(q.out)
+}
+
+// told is what the client is told of itself.
+func (h *handler) told(c conn, id identity) *wire.Identity {
+	return &wire.Identity{ClientID: h.clientID(c), UserID: id.user, Expires: id.expires, MaxMessage: h.maxLong}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // TestAuthenticateFailures: the first authentication that fails ends the connection, in the
@@ -59,9 +59,9 @@ func TestAuthenticateFailures(t *testing.T) {
 			}
 		}
 	}
-	f("bad", errTokenMalformed.Error(), closeAuth, "authentication failed")
-	f(old, errTokenExpired.Error(), closeExpired, "token expired")
-	f(early, errTokenEarly.Error(), closeExpired, "token not valid yet")
+	f("bad", errTokenMalformed.Error(), wire.CloseAuth, "authentication failed")
+	f(old, errTokenExpired.Error(), wire.CloseExpired, "token expired")
+	f(early, errTokenEarly.Error(), wire.CloseExpired, "token not valid yet")
 
 	c := login(t, h, "42")
 	if got := c.says(with(testToken(t, "43", time.Hour), `,"id":1`)); !strings.Contains(got, "of another user") || c.closed() != 0 {
@@ -89,10 +89,10 @@ func TestAuthTimeout(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		if got := c.take(); c.closed() != closeAuthLate || !strings.Contains(got, `"id":null,"error":{"code":-32003,`) {
+		if got := c.take(); c.closed() != wire.CloseAuthLate || !strings.Contains(got, `"id":null,"error":{"code":-32003,`) {
 			t.Errorf("close %d, got %s", c.closed(), got)
 		}
-		h.closed(c, closeAuthLate)
+		h.closed(c, wire.CloseAuthLate)
 		if p, n := h.limit.pending.Load(), h.limit.conns.Load(); p != 0 || n != 0 {
 			t.Errorf("%d pending, %d connections", p, n)
 		}
@@ -130,7 +130,7 @@ func TestExpiry(t *testing.T) {
 			if after(notice - time.Millisecond); c.closed() != 0 {
 				t.Errorf("a token of %s: closed early with %d", ttl, c.closed())
 			}
-			if after(time.Millisecond); c.closed() != closeExpired {
+			if after(time.Millisecond); c.closed() != wire.CloseExpired {
 				t.Errorf("a token of %s: close %d at its end", ttl, c.closed())
 			}
 			if got := c.take(); got != "" {
@@ -164,7 +164,7 @@ func TestRenewal(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second) // the leeway is over
 		synctest.Wait()
-		if c.closed() != closeExpired {
+		if c.closed() != wire.CloseExpired {
 			t.Errorf("close %d", c.closed())
 		}
 	})
@@ -187,7 +187,7 @@ func TestLateTimer(t *testing.T) {
 	}
 	gone := newFakeConn(h)
 	h.timer(gone)
-	h.message(gone, rooms.OpText, []byte(`{}`))
+	h.message(gone, wire.OpText, []byte(`{}`))
 	h.closed(gone, 1006)
 	if n := h.limit.conns.Load(); n != 0 {
 		t.Errorf("%d connections", n)
@@ -211,7 +211,7 @@ func TestClockSet(t *testing.T) {
 		t.Errorf("set to 1 s before the end: close %d, looked at again at %v", c.closed(), c.due)
 	}
 	wall = wall.Add(time.Hour)
-	if h.timer(c); c.closed() != closeExpired {
+	if h.timer(c); c.closed() != wire.CloseExpired {
 		t.Errorf("set forward by 1 h: close %d", c.closed())
 	}
 	now := time.Now()

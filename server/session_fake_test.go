@@ -13,6 +13,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // testConfig is the built-in configuration with a key.
@@ -241,7 +242,7 @@ func (c *fakeConn) take() string {
 // says sends one message and returns what came back.
 func (c *fakeConn) says(text string) string {
 	if c.h.admitMessage(c) {
-		c.h.message(c, rooms.OpText, []byte(text))
+		c.h.message(c, wire.OpText, []byte(text))
 	}
 	return c.take()
 }

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"tapecast/loop"
-	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // FuzzMessage: whatever an authenticated client sends, all that it gets back is
@@ -35,7 +35,7 @@ func FuzzMessage(f *testing.F) {
 		h.open(c, &loop.Request{Token: token})
 		c.take()
 		for range 3 {
-			h.message(c, rooms.OpText, p)
+			h.message(c, wire.OpText, p)
 		}
 		for _, m := range c.out {
 			if !json.Valid([]byte(m)) || !utf8.ValidString(m) {

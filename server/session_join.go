@@ -10,6 +10,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // autoRoom is an entry of auto_join, cut at {sub}.
@@ -62,9 +63,9 @@ func (h *handler) admits(user, room string) (p *rooms.Pattern, wild bool, f faul
 	p, owner, ok := h.catalog.Resolve(room)
 	switch {
 	case !ok:
-		return nil, false, fault{code: codeNoRoom, text: "unknown room"}
+		return nil, false, fault{code: wire.CodeNoRoom, text: "unknown room"}
 	case p.Class.Private() && owner != user:
-		return nil, false, fault{code: codeForbidden, text: "forbidden: the room is another user's"}
+		return nil, false, fault{code: wire.CodeForbidden, text: "forbidden: the room is another user's"}
 	}
 	return p, false, fault{}
 }
@@ -89,7 +90,7 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 			f = h.checkWild(name, w, wildNames)
 			wildNames++
 		}
-		if f.code == codeForbidden {
+		if f.code == wire.CodeForbidden {
 			h.note("forbidden room", c, user, "", slog.String("room", quoted(name)))
 		}
 		if f.is() {
@@ -97,7 +98,7 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 			continue
 		}
 		if p.Bare && w.keys != nil {
-			a.refuse(i, fault{code: codeParams, text: "invalid params: params.keys: the room's frames are bare, without keys"})
+			a.refuse(i, fault{code: wire.CodeParams, text: "invalid params: params.keys: the room's frames are bare, without keys"})
 			continue
 		}
 		ref := loop.RoomRef{Name: name, Pattern: p, Snapshot: w.snapshot && p.Class.Snapshot, Keys: w.keys}
@@ -126,7 +127,7 @@ func (h *handler) ask(c conn, s *session, user string, names []string, w wishes)
 		ref := a.refs[n]
 		n++
 		if granted == 0 && !ref.Wild {
-			a.refuse(i, fault{code: codeLimit, text: "limit reached: too many rooms on this connection"})
+			a.refuse(i, fault{code: wire.CodeLimit, text: "limit reached: too many rooms on this connection"})
 			continue
 		}
 		if !ref.Wild {
@@ -175,15 +176,15 @@ func joinFault(err error) fault {
 	case err == nil:
 		return fault{}
 	case errors.As(err, &over):
-		return fault{code: codeRate, text: err.Error(), retryAfter: over.retry}
+		return fault{code: wire.CodeRate, text: err.Error(), retryAfter: over.retry}
 	case errors.As(err, &old):
-		return fault{code: codeTooOld, text: err.Error(), oldest: &old.Oldest}
+		return fault{code: wire.CodeTooOld, text: err.Error(), oldest: &old.Oldest}
 	case errors.As(err, &notNow):
-		return fault{code: codeNotNow, text: err.Error(), retryAfter: max(notNow.RetryAfter, time.Millisecond)}
+		return fault{code: wire.CodeNotNow, text: err.Error(), retryAfter: max(notNow.RetryAfter, time.Millisecond)}
 	case errors.As(err, &limit), errors.Is(err, rooms.ErrTooManyRooms), errors.Is(err, rooms.ErrEmptyRooms):
-		return fault{code: codeLimit, text: "limit reached: " + err.Error()}
+		return fault{code: wire.CodeLimit, text: "limit reached: " + err.Error()}
 	default:
-		return fault{code: codeSubscribe, text: "subscription failed: " + err.Error()}
+		return fault{code: wire.CodeSubscribe, text: "subscription failed: " + err.Error()}
 	}
 }
 
@@ -240,7 +241,7 @@ func autoSubscribedSize(joined []loop.Joined) int {
 // beside the error, those that could not go on from where the client was. It is left out
 // where there are none, and recovered where nobody wanted to go on.
 func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
-	dst = appendNoticeHead(dst, "auto_subscribed")
+	dst = wire.AppendAutoSubscribed(dst)
 	dst = append(dst, `{"globalRooms":`...)
 	dst, public := a.appendNames(dst, joined, false)
 	dst = append(dst, `,"userRooms":`...)
@@ -251,7 +252,7 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 	from := len(dst)
 	for i := range joined {
 		if j := &joined[i]; j.Err == nil {
-			dst = rooms.AppendString(appendComma(dst, from), j.Name)
+			dst = wire.AppendString(wire.AppendComma(dst, from), j.Name)
 			dst = j.Positions.AppendJSON(append(dst, ':'))
 		}
 	}
@@ -265,13 +266,13 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 		a.each(joined, func(name string, j *loop.Joined, f fault) {
 			switch {
 			case f.is():
-				dst = appendRefused(appendComma(dst, from), name, f)
+				dst = appendRefused(wire.AppendComma(dst, from), name, f)
 			case j.TooOld != nil:
-				dst = appendUnrecovered(appendComma(dst, from), name, joinFault(j.TooOld))
+				dst = appendUnrecovered(wire.AppendComma(dst, from), name, joinFault(j.TooOld))
 			}
 		})
 		for _, name := range a.strays {
-			dst = appendRefused(appendComma(dst, from), name, strayFault(name, "is not joined on authentication: send its position with subscribe"))
+			dst = appendRefused(wire.AppendComma(dst, from), name, strayFault(name, "is not joined on authentication: send its position with subscribe"))
 		}
 		dst = append(dst, ']')
 	}
@@ -288,7 +289,7 @@ func appendRecovered(dst []byte, joined []loop.Joined) []byte {
 				dst = append(dst, `,"recovered":{`...)
 				from = len(dst)
 			}
-			dst = rooms.AppendString(appendComma(dst, from), j.Name)
+			dst = wire.AppendString(wire.AppendComma(dst, from), j.Name)
 			dst = strconv.AppendBool(append(dst, ':'), j.TooOld == nil)
 		}
 	}
@@ -308,7 +309,7 @@ func appendPartial(dst []byte, joined []loop.Joined) []byte {
 	from := len(dst)
 	for i := range joined {
 		if partial(joined[i]) {
-			dst = rooms.AppendString(appendComma(dst, from), joined[i].Name)
+			dst = wire.AppendString(wire.AppendComma(dst, from), joined[i].Name)
 		}
 	}
 	return append(dst, ']')
@@ -320,7 +321,7 @@ func (a *asking) appendNames(dst []byte, joined []loop.Joined, private bool) (_ 
 	from := len(dst)
 	for i := range joined {
 		if joined[i].Err == nil && a.refs[i].Pattern.Class.Private() == private {
-			dst = rooms.AppendString(appendComma(dst, from), joined[i].Name)
+			dst = wire.AppendString(wire.AppendComma(dst, from), joined[i].Name)
 			n++
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // subscribe is the method. An object is answered room by room; a list, the
@@ -52,10 +53,10 @@ func (h *handler) subscribe(c conn, s *session, q *request, user string) {
 }
 
 func (a *asking) appendRoomsReply(dst, id []byte, joined []loop.Joined) []byte {
-	dst = append(appendResultHead(dst, id), `{"rooms":[`...)
+	dst = append(wire.AppendResult(dst, id), `{"rooms":[`...)
 	from := len(dst)
 	a.each(joined, func(name string, j *loop.Joined, f fault) {
-		dst = appendComma(dst, from)
+		dst = wire.AppendComma(dst, from)
 		if f.is() {
 			dst = appendRefused(dst, name, f)
 			return
@@ -83,9 +84,9 @@ func (a *asking) appendListReply(dst, id []byte, joined []loop.Joined) []byte {
 		text += "; and " + strconv.Itoa(n-maxNamed) + " more"
 	}
 	if n > 0 {
-		return appendError(dst, id, fault{code: codeSubscribe, text: text, retryAfter: retry})
+		return appendError(dst, id, fault{code: wire.CodeSubscribe, text: text, retryAfter: retry})
 	}
-	return append(append(appendResultHead(dst, id), "null"...), '}')
+	return wire.AppendNull(dst, id)
 }
 
 // unsubscribe is the method. A list is answered with null: a room that the
@@ -108,7 +109,7 @@ func (h *handler) unsubscribe(c conn, s *session, q *request, user string) {
 		switch {
 		case len(id) == 0:
 		case list:
-			reply = append(append(appendResultHead(nil, id), "null"...), '}')
+			reply = wire.AppendNull(nil, id)
 		default:
 			reply = appendRooms(id, left, "left")
 		}
@@ -136,12 +137,12 @@ func (h *handler) list(c conn, s *session, q *request, user string) {
 }
 
 func appendRooms(id []byte, list []loop.Joined, status string) []byte {
-	dst := append(appendResultHead(make([]byte, 0, 64+128*len(list)), id), `{"rooms":[`...)
+	dst := append(wire.AppendResult(make([]byte, 0, 64+128*len(list)), id), `{"rooms":[`...)
 	from := len(dst)
 	for i := range list {
-		dst = appendComma(dst, from)
+		dst = wire.AppendComma(dst, from)
 		if err := list[i].Err; err != nil {
-			dst = appendRefused(dst, list[i].Name, fault{code: codeSubscribe, text: "unsubscribe failed: " + err.Error()})
+			dst = appendRefused(dst, list[i].Name, fault{code: wire.CodeSubscribe, text: "unsubscribe failed: " + err.Error()})
 			continue
 		}
 		dst = appendJoined(dst, &list[i], status)

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 func TestSessionSize(t *testing.T) {
@@ -65,13 +66,13 @@ func TestHandshakeToken(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	c = dial(t, h, "nonsense", "")
-	if got := c.take(); !strings.HasPrefix(got, `{"jsonrpc":"2.0","id":null,"error":{"code":-32002,`) || c.closed() != closeAuth {
+	if got := c.take(); !strings.HasPrefix(got, `{"jsonrpc":"2.0","id":null,"error":{"code":-32002,`) || c.closed() != wire.CloseAuth {
 		t.Errorf("close %d, got %s", c.closed(), got)
 	}
 	if got := c.says(`{"method":"ping","id":1}`); got != "" {
 		t.Errorf("answered after the close: %s", got)
 	}
-	h.closed(c, closeAuth)
+	h.closed(c, wire.CloseAuth)
 	if n := h.limit.pending.Load(); n != 0 {
 		t.Errorf("%d pending", n)
 	}
@@ -281,8 +282,8 @@ func TestBeforeAuthentication(t *testing.T) {
 func TestBinaryMessage(t *testing.T) {
 	h := newTestHandler(t)
 	c := login(t, h, "42")
-	h.message(c, rooms.OpBinary, []byte(`{"method":"ping","id":1}`))
-	if got := c.take(); c.closed() != closeUnsupported || !strings.Contains(got, "-32600") {
+	h.message(c, wire.OpBinary, []byte(`{"method":"ping","id":1}`))
+	if got := c.take(); c.closed() != wire.CloseUnsupported || !strings.Contains(got, "-32600") {
 		t.Errorf("close %d, got %s", c.closed(), got)
 	}
 }

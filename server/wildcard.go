@@ -8,24 +8,25 @@ import (
 
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 // admitsWild finds the pattern whose rooms a name with a star in it asks for.
 func (h *handler) admitsWild(name string) (*rooms.Pattern, fault) {
 	prefix, ok := strings.CutSuffix(name, "*")
 	if !ok || strings.Contains(prefix, "*") {
-		return nil, fault{code: codeNoRoom, text: "unknown room: only a * at the end of a name is a wildcard"}
+		return nil, fault{code: wire.CodeNoRoom, text: "unknown room: only a * at the end of a name is a wildcard"}
 	}
 	p, others := h.catalog.Under(prefix)
 	switch {
 	case p == nil:
-		return nil, fault{code: codeNoRoom, text: "unknown room: a wildcard begins with all that the names of a pattern have in common" + example(others)}
+		return nil, fault{code: wire.CodeNoRoom, text: "unknown room: a wildcard begins with all that the names of a pattern have in common" + example(others)}
 	case p.Class.Private():
-		return nil, fault{code: codeForbidden, text: "forbidden: each of these rooms is one user's; name your own"}
+		return nil, fault{code: wire.CodeForbidden, text: "forbidden: each of these rooms is one user's; name your own"}
 	case p.Bare:
-		return nil, fault{code: codeParams, text: "invalid params: " + loop.ErrBareWild.Error()}
+		return nil, fault{code: wire.CodeParams, text: "invalid params: " + loop.ErrBareWild.Error()}
 	case len(others) > 0:
-		return nil, fault{code: codeNoRoom, text: fmt.Sprintf("unknown room: names like this are of more than one pattern, %q and %q: write more before the star", p.Match, others[0].Match)}
+		return nil, fault{code: wire.CodeNoRoom, text: fmt.Sprintf("unknown room: names like this are of more than one pattern, %q and %q: write more before the star", p.Match, others[0].Match)}
 	}
 	return p, fault{}
 }
@@ -45,14 +46,14 @@ func example(near []*rooms.Pattern) string {
 func (h *handler) checkWild(name string, w wishes, before int) fault {
 	switch {
 	case w.noWilds:
-		return fault{code: codeParams, text: "invalid params: wildcards are not joined on authentication: send subscribe"}
+		return fault{code: wire.CodeParams, text: "invalid params: wildcards are not joined on authentication: send subscribe"}
 	case before >= h.maxWilds: // before all that goes through places
 		h.limit.hit(limitWildcards)
-		return fault{code: codeLimit, text: "limit reached: " + (&loop.LimitError{Name: limitWildcards.String(), Most: h.maxWilds}).Error()}
+		return fault{code: wire.CodeLimit, text: "limit reached: " + (&loop.LimitError{Name: limitWildcards.String(), Most: h.maxWilds}).Error()}
 	}
 	for room := range w.times {
 		if room != name && strings.HasPrefix(room, strings.TrimSuffix(name, "*")) {
-			return fault{code: codeParams, text: "invalid params: params.since[" + quoted(room) +
+			return fault{code: wire.CodeParams, text: "invalid params: params.since[" + quoted(room) +
 				"].ts: a room under a wildcard takes positions, no time; name it in params.rooms to have it begin at a time"}
 		}
 	}
@@ -138,7 +139,7 @@ func appendWild(dst []byte, j *loop.Joined, status string) []byte {
 	from := len(dst)
 	for i := range j.Rooms {
 		r := &j.Rooms[i]
-		dst = appendComma(dst, from)
+		dst = wire.AppendComma(dst, from)
 		if r.Err != nil {
 			dst = appendRefused(dst, r.Name, joinFault(r.Err))
 			continue

@@ -8,6 +8,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/rooms/wire"
 )
 
 func wildHandler(t *testing.T, change ...func(*Config)) *handler {
@@ -94,22 +95,22 @@ func TestWildcardsRefused(t *testing.T) {
 			t.Errorf("%s\ngot  %s\nwant code %d and %s", name, got, code, words)
 		}
 	}
-	f("*", codeNoRoom, `has in common`[4:])
-	f("**", codeNoRoom, "only a * at the end")
-	f("prices*", codeNoRoom, `such as "prices:`)
-	f("price*", codeNoRoom, `such as "prices:`)
-	f("trades*", codeNoRoom, `such as "trades:*"`)
-	f("nope:*", codeNoRoom, "a wildcard begins with all that the names of a pattern have in common")
-	f("order*", codeNoRoom, "have in common\"}}")
-	f("trades:*B", codeNoRoom, "only a * at the end")
-	f("trades:*B*", codeNoRoom, "only a * at the end")
-	f("prices:*", codeNoRoom, `of more than one pattern, "prices:*" and "prices:x:*": write more before the star`)
-	f("prices:x*", codeNoRoom, "of more than one pattern")
-	f("orders:*", codeForbidden, "each of these rooms is one user's; name your own")
-	f("orders:42*", codeForbidden, "name your own")
-	f("bare:*", codeParams, "bare frames")
+	f("*", wire.CodeNoRoom, `has in common`[4:])
+	f("**", wire.CodeNoRoom, "only a * at the end")
+	f("prices*", wire.CodeNoRoom, `such as "prices:`)
+	f("price*", wire.CodeNoRoom, `such as "prices:`)
+	f("trades*", wire.CodeNoRoom, `such as "trades:*"`)
+	f("nope:*", wire.CodeNoRoom, "a wildcard begins with all that the names of a pattern have in common")
+	f("order*", wire.CodeNoRoom, "have in common\"}}")
+	f("trades:*B", wire.CodeNoRoom, "only a * at the end")
+	f("trades:*B*", wire.CodeNoRoom, "only a * at the end")
+	f("prices:*", wire.CodeNoRoom, `of more than one pattern, "prices:*" and "prices:x:*": write more before the star`)
+	f("prices:x*", wire.CodeNoRoom, "of more than one pattern")
+	f("orders:*", wire.CodeForbidden, "each of these rooms is one user's; name your own")
+	f("orders:42*", wire.CodeForbidden, "name your own")
+	f("bare:*", wire.CodeParams, "bare frames")
 	c.refuse = map[string]error{"trades:*": &loop.LimitError{Name: "rooms_per_wildcard", Most: 1000, Asked: 1200}}
-	f("trades:*", codeLimit, "it takes 1200 rooms, and rooms_per_wildcard is 1000")
+	f("trades:*", wire.CodeLimit, "it takes 1200 rooms, and rooms_per_wildcard is 1000")
 	if h.limit.refused[limitWildcardRooms].Load() != 1 {
 		t.Error("the limit was not counted")
 	}

@@ -1,45 +1,10 @@
-package rooms
+package wire
 
 import "strconv"
 
-// WebSocket opcodes of the frames a tape holds (RFC 6455, 11.8).
-const (
-	OpText   = 1
-	OpBinary = 2
-)
-
-// AppendFrame appends one unfragmented, unmasked WebSocket frame, as a server
-// sends it (RFC 6455, 5.2).
-func AppendFrame(dst []byte, op byte, payload []byte) []byte {
-	dst = appendHeader(dst, op, len(payload))
-	return append(dst, payload...)
-}
-
-func appendHeader(dst []byte, op byte, n int) []byte {
-	dst = append(dst, 0x80|op)
-	switch {
-	case n < 126:
-		return append(dst, byte(n))
-	case n < 1<<16:
-		return append(dst, 126, byte(n>>8), byte(n))
-	default:
-		u := uint64(n)
-		return append(dst, 127, byte(u>>56), byte(u>>48), byte(u>>40), byte(u>>32),
-			byte(u>>24), byte(u>>16), byte(u>>8), byte(u))
-	}
-}
-
-// headerSize is the length of what appendHeader appends.
-func headerSize(n int) int {
-	switch {
-	case n < 126:
-		return 2
-	case n < 1<<16:
-		return 4
-	default:
-		return 10
-	}
-}
+// Place is a place in a topic that can write itself as JSON: {"epoch":"k3x9","0":1234}, or
+// {} where it is not known.
+type Place interface{ AppendJSON(dst []byte) []byte }
 
 // AppendString appends s as a JSON string with its quotes. s is valid UTF-8.
 func AppendString[S string | []byte](dst []byte, s S) []byte {
@@ -68,6 +33,14 @@ func AppendString[S string | []byte](dst []byte, s S) []byte {
 	}
 	dst = append(dst, s[from:]...)
 	return append(dst, '"')
+}
+
+// AppendComma appends a comma unless dst still ends at start, where a list began.
+func AppendComma(dst []byte, start int) []byte {
+	if len(dst) > start {
+		dst = append(dst, ',')
+	}
+	return dst
 }
 
 func appendPos(dst []byte, partition int32, offset int64) []byte {

@@ -1,0 +1,40 @@
+package wire
+
+// Error codes of replies. Those from -32700 to -32603 are JSON-RPC's.
+const (
+	CodeParse     = -32700 // the message is not JSON
+	CodeInvalid   = -32600 // it is not a request
+	CodeMethod    = -32601 // there is no such method
+	CodeParams    = -32602 // the parameters are wrong
+	CodeInternal  = -32603 // a fault of ours
+	CodeNeedAuth  = -32001 // the client must authenticate first
+	CodeAuth      = -32002 // its token was refused
+	CodeAuthLate  = -32003 // it did not authenticate in time
+	CodeRate      = -32004 // it sends too many requests
+	CodeSubscribe = -32005 // some of a list of rooms could not be joined or left
+	CodeNoRoom    = -32006 // no pattern matches the room
+	CodeForbidden = -32007 // the room is another user's
+	CodeTooOld    = -32008 // nobody has what came after the positions
+	CodeLimit     = -32009 // a limit forbids it
+	CodeNotNow    = -32010 // it may succeed later
+)
+
+// Close codes. 4000 to 4099 say: do not reconnect; 4100 to 4199: back off;
+// 4200 to 4299: reconnect with jitter and resume. Those below 4000 are RFC 6455's (7.4.1)
+// and IANA's. What a client gets wrong in the protocol itself (1002, 1007, 1009) is named
+// by the reader of its frames.
+const (
+	CloseAway        = 1001 // the gateway gives up the connection
+	CloseUnsupported = 1003 // a message of a kind that is not taken
+	CloseNoStatus    = 1005 // a close frame without a code; never sent
+	CloseNone        = 1006 // no close frame was seen; never sent
+	ClosePolicy      = 1008 // too much of what no request is
+	CloseRestart     = 1012 // the gateway stops
+	CloseTryLater    = 1013 // there is no memory for a message of the client
+	CloseAuth        = 4001 // the token was refused
+	CloseAuthLate    = 4004 // the client did not authenticate in time
+	CloseRate        = 4108 // it sends too many requests
+	CloseTooMany     = 4129 // too many clients wait to authenticate
+	CloseExpired     = 4201 // the token has expired
+	CloseTooSlow     = 4208 // the client lags by more than the room keeps
+)

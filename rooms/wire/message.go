@@ -1,0 +1,85 @@
+package wire
+
+import "strconv"
+
+// Envelope is what a message says of its record besides the value.
+type Envelope struct {
+	Room, Type string
+	Key        []byte
+	HasKey     bool
+	Partition  int32
+	Offset     int64
+	Prev       int64 // offset of the room's message before it, of the partition; less than 0: not known
+	Time       int64 // Kafka's timestamp, ms since 1970
+}
+
+// Append appends the envelope up to the value, which follows byte for byte, and then a
+// brace.
+func (e *Envelope) Append(dst []byte) []byte {
+	dst = append(dst, keyPath[0]...)
+	dst = AppendString(dst, e.Room)
+	dst = append(dst, keyPath[1]...)
+	dst = AppendString(dst, e.Type)
+	if e.HasKey {
+		dst = append(dst, keyPath[2]...)
+		dst = AppendString(dst, e.Key)
+	}
+	dst = append(dst, `,"pos":`...)
+	dst = appendPos(dst, e.Partition, e.Offset)
+	if e.Prev >= 0 {
+		dst = append(dst, `,"prev":`...)
+		dst = appendPos(dst, e.Partition, e.Prev)
+	}
+	dst = append(dst, `,"ts":`...)
+	dst = strconv.AppendInt(dst, e.Time, 10)
+	return append(dst, `,"data":`...)
+}
+
+// keyPath is what stands before each string of an envelope, up to the key.
+var keyPath = [...]string{`{"room":`, `,"type":`, `,"key":`}
+
+// AppendExpired appends the message that a key is gone, as its tombstone would say, but
+// without a position in the topic.
+func AppendExpired(dst []byte, room, typ, key string) []byte {
+	dst = append(dst, keyPath[0]...)
+	dst = AppendString(dst, room)
+	dst = append(dst, keyPath[1]...)
+	dst = AppendString(dst, typ)
+	dst = append(dst, keyPath[2]...)
+	dst = AppendString(dst, key)
+	return append(dst, `,"data":null}`...)
+}
+
+// KeyText is the key in the frame of an envelope, escaped as it stands there; nil: there is
+// none.
+func KeyText(frame []byte) (text []byte) {
+	b := frame[HeaderLen(frame):]
+	for _, name := range keyPath {
+		if len(b) <= len(name) || string(b[:len(name)]) != name {
+			return nil
+		}
+		b = b[len(name):]
+		end := stringEnd(b)
+		if end < 0 {
+			return nil
+		}
+		text, b = b[1:end-1], b[end:]
+	}
+	return text
+}
+
+// stringEnd is where the JSON string that b begins with ends; -1: b begins otherwise.
+func stringEnd(b []byte) int {
+	if len(b) == 0 || b[0] != '"' {
+		return -1
+	}
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return -1
+}

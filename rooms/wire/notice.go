@@ -1,0 +1,134 @@
+package wire
+
+import (
+	"strconv"
+	"time"
+)
+
+// appendNotice appends the start of a notice, up to its params.
+func appendNotice(dst []byte, method string) []byte {
+	dst = append(dst, `{"jsonrpc":"2.0","method":"`...)
+	dst = append(dst, method...)
+	return append(dst, `","params":`...)
+}
+
+// appendRoomNotice appends the start of a notice whose params begin with a room.
+func appendRoomNotice(dst []byte, method, room string) []byte {
+	return AppendString(append(appendNotice(dst, method), `{"room":`...), room)
+}
+
+// appendPartial appends that a room may lack last values, where it may, and the end of a
+// notice.
+func appendPartial(dst []byte, partial bool) []byte {
+	if partial {
+		dst = append(dst, `,"partial":true`...)
+	}
+	return append(dst, "}}"...)
+}
+
+// AppendGap appends `gap`: what lies after from, up to and including to, was not sent. from
+// may be earlier than the member's last message, never later.
+func AppendGap[P Place](dst []byte, room string, from, to P) []byte {
+	dst = appendRoomNotice(dst, "gap", room)
+	dst = from.AppendJSON(append(dst, `,"from":`...))
+	dst = to.AppendJSON(append(dst, `,"to":`...))
+	return append(dst, "}}"...)
+}
+
+// AppendReset appends `reset`: the room's topic was made again, and has another epoch.
+func AppendReset(dst []byte, room, epoch string) []byte {
+	dst = appendRoomNotice(dst, "reset", room)
+	dst = AppendString(append(dst, `,"epoch":`...), epoch)
+	return append(dst, "}}"...)
+}
+
+// AppendConflated appends `conflated`: so many messages were superseded before they were
+// sent.
+func AppendConflated(dst []byte, room string, count uint64) []byte {
+	dst = appendRoomNotice(dst, "conflated", room)
+	dst = strconv.AppendUint(append(dst, `,"count":`...), count, 10)
+	return append(dst, "}}"...)
+}
+
+// AppendSnapshotBegin appends `snapshot_begin`: the newest message of each key follows.
+// partial says that the room may lack some.
+func AppendSnapshotBegin(dst []byte, room string, partial bool) []byte {
+	return appendPartial(appendRoomNotice(dst, "snapshot_begin", room), partial)
+}
+
+// AppendSnapshotEnd appends `snapshot_end`: the client has the room up to at.
+func AppendSnapshotEnd[P Place](dst []byte, room string, at P, partial bool) []byte {
+	dst = appendRoomNotice(dst, "snapshot_end", room)
+	return appendPartial(at.AppendJSON(append(dst, `,"positions":`...)), partial)
+}
+
+// AppendJoined appends `joined`: a room has appeared, and a wildcard has joined it. chain
+// says that every break of its chain of `prev` is a loss.
+func AppendJoined[P Place](dst []byte, room, pattern, class string, chain bool, at P, partial bool) []byte {
+	dst = appendRoomNotice(dst, "joined", room)
+	dst = AppendString(append(dst, `,"pattern":`...), pattern)
+	dst = AppendString(append(dst, `,"class":`...), class)
+	dst = strconv.AppendBool(append(dst, `,"chain":`...), chain)
+	return appendPartial(at.AppendJSON(append(dst, `,"positions":`...)), partial)
+}
+
+// AppendLimit appends `limit`: a wildcard did not join the room, and joins no more of them.
+// limit is what forbids it as it is configured, which is most; "": something else does.
+func AppendLimit(dst []byte, pattern, room, limit string, most int) []byte {
+	dst = AppendString(append(appendNotice(dst, "limit"), `{"pattern":`...), pattern)
+	dst = AppendString(append(dst, `,"room":`...), room)
+	if limit != "" {
+		dst = AppendString(append(dst, `,"limit":`...), limit)
+		dst = strconv.AppendInt(append(dst, `,"most":`...), int64(most), 10)
+	}
+	return append(dst, "}}"...)
+}
+
+// PositionsHead is what `positions` begins with: where the client stands in rooms that were
+// quiet. AppendPositionsOf appends a room or wildcard, EndPositions ends it.
+const PositionsHead = `{"jsonrpc":"2.0","method":"positions","params":{`
+
+// AppendPositionsOf appends one entry to a notice that began with PositionsHead.
+func AppendPositionsOf[P Place](dst []byte, name string, at P) []byte {
+	dst = AppendString(AppendComma(dst, len(PositionsHead)), name)
+	return at.AppendJSON(append(dst, ':'))
+}
+
+// EndPositions ends a notice that began with PositionsHead.
+func EndPositions(dst []byte) []byte { return append(dst, "}}"...) }
+
+// AppendAuthRequired appends `auth_required`: the client has so long to authenticate, and
+// its messages may have so many bytes until then.
+func AppendAuthRequired(dst []byte, timeout time.Duration, maxMessage int) []byte {
+	dst = append(appendNotice(dst, "auth_required"), `{"timeout":`...)
+	dst = strconv.AppendInt(dst, timeout.Milliseconds(), 10)
+	dst = strconv.AppendInt(append(dst, `,"maxMessage":`...), int64(maxMessage), 10)
+	return append(dst, "}}"...)
+}
+
+// AppendAuthenticated appends `authenticated`: the client came with a token.
+func AppendAuthenticated(dst []byte, who *Identity) []byte {
+	return append(who.Append(appendNotice(dst, "authenticated")), '}')
+}
+
+// AppendExpiring appends `auth_expiring`: the token expires then, in seconds since 1970,
+// which is so long from now.
+func AppendExpiring(dst []byte, expires int64, left time.Duration) []byte {
+	dst = append(appendNotice(dst, "auth_expiring"), `{"expires":`...)
+	dst = strconv.AppendInt(dst, expires, 10)
+	dst = append(dst, `,"timeLeft":`...)
+	dst = strconv.AppendInt(dst, max(0, left.Milliseconds()), 10)
+	return append(dst, "}}"...)
+}
+
+// AppendAutoSubscribed appends the start of `auto_subscribed`, up to its params: the rooms
+// that were joined on authentication.
+func AppendAutoSubscribed(dst []byte) []byte { return appendNotice(dst, "auto_subscribed") }
+
+// AppendShutdown appends `server_shutdown`: the gateway closes its connections within so
+// long.
+func AppendShutdown(dst []byte, within time.Duration) []byte {
+	dst = append(appendNotice(dst, "server_shutdown"), `{"reason":"the server is stopping","within":`...)
+	dst = strconv.AppendInt(dst, within.Milliseconds(), 10)
+	return append(dst, "}}"...)
+}
