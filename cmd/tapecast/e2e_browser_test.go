@@ -35,9 +35,11 @@ ingest:
 // ticksEach is how many messages each room of the wildcard has: there is always a new one.
 const ticksEach = 50
 
-// theClients is both of README's clients, as they stand there.
+const readme = "../../README.md"
+
+// theClients is README's client and the one around it on its page, as they stand there.
 func theClients(t testing.TB) string {
-	return ofReadme(t, "function tapecast(") + ofReadme(t, "function roaming(")
+	return ofPage(t, readme, "function tapecast(") + ofPage(t, "../../server/web/docs/client.md", "function roaming(")
 }
 
 // TestBrowserClient: README's clients, as they stand there, in node and in Chromium, behind
@@ -126,17 +128,17 @@ func TestBrowserWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	usage := "const usage = (fetch) => {\n" + ofReadme(t, `= tapecast("ws`) + "};\n"
+	usage := "const usage = (fetch) => {\n" + ofPage(t, readme, `= tapecast("ws`) + "};\n"
 	out, err := exec.Command("node", written(t, "client.js", theClients(t)+usage+string(test))).CombinedOutput()
 	if err != nil || string(out) != "all of it holds\n" {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }
 
-// ofReadme is the block of JavaScript in README with these words in it.
-func ofReadme(t testing.TB, words string) string {
+// ofPage returns the block of JavaScript on a page that has these words in it.
+func ofPage(t testing.TB, page, words string) string {
 	t.Helper()
-	b, err := os.ReadFile("../../README.md")
+	b, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +147,7 @@ func ofReadme(t testing.TB, words string) string {
 			return code + "\n"
 		}
 	}
-	t.Fatalf("README has no block ```js with %s", words)
+	t.Fatalf("%s has no block ```js with %s", page, words)
 	return ""
 }
 

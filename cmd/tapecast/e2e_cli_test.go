@@ -144,19 +144,19 @@ func TestEcho(t *testing.T) {
 	e.ended(patience, 0)
 }
 
-// TestReadmeConfiguration: the example that newcomers copy is a good one.
-func TestReadmeConfiguration(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// TestPageConfiguration: the example that newcomers copy is a good one.
+func TestPageConfiguration(t *testing.T) {
+	page, err := os.ReadFile("../../server/web/docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(readme), "```yaml\n")
+	_, rest, ok := strings.Cut(string(page), "```yaml\n")
 	example, _, ok2 := strings.Cut(rest, "```")
 	if !ok || !ok2 {
-		t.Fatal("the README has no configuration")
+		t.Fatal("the page has no configuration")
 	}
 	example = strings.ReplaceAll(example, "/run/secrets/tapecast", written(t, "secret", secret))
-	if out, errs, code := command(t, "check", "--config", written(t, "readme.yaml", example)); code != 0 {
+	if out, errs, code := command(t, "check", "--config", written(t, "page.yaml", example)); code != 0 {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
 }
