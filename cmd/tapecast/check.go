@@ -15,22 +15,22 @@ func checkCommand(e *env) *cobra.Command {
 		Use:   "check",
 		Short: "Name everything that is wrong with a configuration",
 		Long: `Check reads a configuration as run does: the file, the TAPECAST_ variables of
-the environment, the built-in defaults. It names every fault at once, with its
-line or variable, its key, and what to do, and exits with 1; or it says that
-there is none. It makes the Kafka clients that run makes, which refuse some
-settings only then, and connects to nothing.
+the environment, and the built-in defaults. It names every fault at once, with
+its line or variable, its key, and what to do, and exits with 1. If there is
+none, it says so. It also makes the Kafka clients that run makes, since they
+refuse some settings only then. It connects to nothing.
 
-With --connect it then tries Kafka: each broker, each topic that a route reads
-and the dead-letter topic, what the user may do with them, and whether all
-partitions can be read. It says in one line each what it found, within a minute,
-writes nothing to Kafka, and exits with 1 where something would not work.`,
+With --connect it then tries Kafka: each broker, each topic that a route reads,
+and the dead-letter topic. It looks at what the user may do with them, and
+whether all partitions can be read. It prints a line for each, within a minute,
+and exits with 1 if something would not work. It writes nothing to Kafka.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.unlessTold(func() error { return check(e, c, file, connect) })
 		},
 	}
 	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
-	c.Flags().BoolVar(&connect, "connect", false, "try brokers, topics and rights too")
+	c.Flags().BoolVar(&connect, "connect", false, "also try Kafka: brokers, topics and rights")
 	return c
 }
 

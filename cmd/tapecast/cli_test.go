@@ -146,18 +146,19 @@ func TestCommandLineFaults(t *testing.T) {
 	f("cannot connect to ws://127.0.0.1:1/", "watch", "--token", "x", "--url", "ws://127.0.0.1:1/")
 }
 
-// What one has to know where one looks for it.
+// TestHelp: a help text says what a user looks for there.
 func TestHelp(t *testing.T) {
 	f := func(command string, words ...string) {
 		t.Helper()
-		p := begin(t, nil, command, "--help")
+		p := begin(t, nil, append(strings.Fields(command), "--help")...)
 		p.ends(0)
 		for _, w := range words {
 			if !strings.Contains(p.stdout.String(), w) {
-				t.Errorf("%s --help does not say %q", command, w)
+				t.Errorf("tapecast %s --help does not say %q", command, w)
 			}
 		}
 	}
+	f("", "Serve clients:\n  check ", "Try it as a client:\n  token ", "Other:\n  help ")
 	f("run", "--direct", "admin.write", "POST /debug/append")
 	f("token", "exp", "HS256", "EdDSA", "Ed25519", "auth.audience")
 	f("check", "--connect")

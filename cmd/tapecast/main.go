@@ -28,7 +28,7 @@ type env struct {
 	queues []*server.LogQueue // in front of stdout and stderr, once unblock was called
 }
 
-// lastWords is how long the end of the process waits for whoever reads its output.
+// lastWords is how long the end of the process waits for the reader of its output.
 const lastWords = time.Second
 
 // unblock makes the output of a server one that never holds it up: a reader that
@@ -50,8 +50,8 @@ func (e *env) flush() {
 	}
 }
 
-// unlessTold runs what reads files, which a disk or a pipe may hold up for ever: a signal
-// ends the command, as it would by default.
+// unlessTold runs a function that reads files, and returns early if a signal comes: a disk
+// or a pipe may hold up a read for ever.
 func (e *env) unlessTold(f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
@@ -63,7 +63,7 @@ func (e *env) unlessTold(f func() error) error {
 	}
 }
 
-// exitCode is an error that says all through its code: the rest was printed.
+// exitCode is an error of which everything but the code has been printed.
 type exitCode int
 
 // Error names the code.
@@ -83,8 +83,10 @@ func main() {
 func execute(e *env, args []string) int {
 	defer e.flush()
 	root := &cobra.Command{
-		Use:           "tapecast",
-		Short:         "Pushes Kafka topics to trading clients over WebSocket",
+		Use:   "tapecast",
+		Short: "Pushes Kafka topics to trading clients over WebSocket",
+		Long: `tapecast takes Kafka topics and delivers them to trading clients over WebSocket.
+Without a configuration, "tapecast run" starts a demo that needs nothing else.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -92,7 +94,11 @@ func execute(e *env, args []string) int {
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
 	root.SetArgs(args)
-	root.AddCommand(runCommand(e), checkCommand(e), tokenCommand(e), watchCommand(e), echoCommand(e), versionCommand(e))
+	addGroup(root, "serve", "Serve clients:", runCommand(e), checkCommand(e))
+	addGroup(root, "try", "Try it as a client:", tokenCommand(e), watchCommand(e))
+	addGroup(root, "other", "Other:", versionCommand(e))
+	root.SetHelpCommandGroupID("other")
+	root.AddCommand(echoCommand(e))
 	err := root.ExecuteContext(context.Background())
 	var code exitCode
 	switch {
@@ -105,10 +111,19 @@ func execute(e *env, args []string) int {
 	return 1
 }
 
+// addGroup adds commands to the root, and lists them under a title in its help.
+func addGroup(root *cobra.Command, id, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: id, Title: title})
+	for _, c := range commands {
+		c.GroupID = id
+	}
+	root.AddCommand(commands...)
+}
+
 func versionCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
+		Short: "Print the version and the Go that built it",
 		Args:  cobra.NoArgs,
 		Run:   func(*cobra.Command, []string) { fmt.Fprintln(e.stdout, "tapecast", version()) },
 	}

@@ -27,15 +27,15 @@ func runCommand(e *env) *cobra.Command {
 	var file, profile string
 	c := &cobra.Command{
 		Use:   "run",
-		Short: "Serve clients",
+		Short: "Serve clients with what comes from Kafka",
 		Long: `Run serves clients over WebSocket with what comes from Kafka. Without
 kafka.brokers it starts an embedded broker and a generated market, so that
 everything can be tried with nothing else installed.
 
-SIGINT or SIGTERM takes readiness away, waits for server.drain_delay, closes the
-port and sends clients away over the drain time; a second one ends at once.
-SIGHUP reads the log level, the certificates of server.tls and admin.tls and the
-token of admin.token_file again.`,
+SIGINT or SIGTERM stops the gateway: it is no longer ready, waits for
+server.drain_delay, closes the port, and closes its clients over the drain time.
+A second signal ends it at once. SIGHUP reads these again: the log level, the
+certificates of server.tls and admin.tls, and the token of admin.token_file.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e.unblock()
@@ -54,9 +54,9 @@ token of admin.token_file again.`,
 	f.StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
 	f.String("listen", "", "public `host:port` (server.listen, default 127.0.0.1:8080)")
 	f.String("admin", "", "internal `host:port` (admin.listen, default 127.0.0.1:8081)")
-	f.String("log-level", "", "least `level` logged: debug, info, warn or error (log.level)")
-	f.Bool("direct", false, "let tapecast-bench append past Kafka, for measurements: it "+
-		"serves POST /debug/append (admin.direct), and takes admin.write and admin.token_file")
+	f.String("log-level", "", "least `level` to log: debug, info, warn or error (log.level, default info)")
+	f.Bool("direct", false, "let tapecast-bench append past Kafka, for measurements: serve "+
+		"POST /debug/append (admin.direct; needs admin.write and admin.token_file)")
 	f.StringVar(&profile, "cpuprofile", "", "write a CPU profile to `file`")
 	_ = f.MarkHidden("cpuprofile") // fails for unknown flags only
 	return c

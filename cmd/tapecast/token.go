@@ -19,13 +19,13 @@ func tokenCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "token",
 		Short: "Print a token that the same configuration accepts",
-		Long: `Token prints a token (JWT) for a user, signed with auth.secret, or with the
+		Long: `Token prints a token (JWT) for a user. It is signed with auth.secret, or with the
 Ed25519 key in auth.private_key_file. Without a configuration it is signed with
-the demo secret that run uses without one.
+the demo secret, which run also uses without one.
 
-A token that the gateway takes has sub, the user, and exp, and iss and aud where
+A token that the gateway accepts has sub (the user) and exp, and iss and aud where
 auth.issuer and auth.audience are set. Its alg is HS256 (auth.secret), or EdDSA or
-Ed25519 (auth.public_key); no other is taken, neither RS256 nor ES256 nor none.`,
+Ed25519 (auth.public_key). No other is accepted: neither RS256 nor ES256 nor none.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.unlessTold(func() error {
@@ -39,8 +39,8 @@ Ed25519 (auth.public_key); no other is taken, neither RS256 nor ES256 nor none.`
 	}
 	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
 	c.Flags().StringVar(&user, "user", "", "user `id`: the token's sub")
-	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it is good")
-	c.Flags().BoolVar(&ed25519, "ed25519", false, "sign with Ed25519, though there is a secret too")
+	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is valid")
+	c.Flags().BoolVar(&ed25519, "ed25519", false, "sign with Ed25519 even if there is a secret")
 	_ = c.MarkFlagRequired("user") // fails for unknown flags only
 	return c
 }

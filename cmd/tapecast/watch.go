@@ -28,9 +28,9 @@ func watchCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "watch [ROOM...]",
 		Short: "Connect as a client and print what comes",
-		Long: `Watch connects to a gateway as a user, joins the rooms named besides those that
-the user gets anyway, and prints each message on a line of its own. Without
---token it makes one as the token command does.`,
+		Long: `Watch connects to a gateway as a user and prints each message on a line of its
+own. It joins the given rooms, besides those that the user is joined to anyway.
+Without --token it makes a token as the token command does.`,
 		RunE: func(c *cobra.Command, rooms []string) error {
 			w.rooms = rooms
 			err := e.unlessTold(func() (err error) {
@@ -40,7 +40,7 @@ the user gets anyway, and prints each message on a line of its own. Without
 					}
 				}
 				if w.url == "" {
-					cfg, _ := load(e, file, c.Flags()) // its faults are of no matter to a client
+					cfg, _ := load(e, file, c.Flags()) // a client does not mind its faults
 					w.url = publicURL(cfg, cfg.Server.Listen)
 				}
 				w.tls, err = trust(ca, insecure)
@@ -52,17 +52,18 @@ the user gets anyway, and prints each message on a line of its own. Without
 			return w.run(e)
 		},
 	}
-	c.Flags().StringVar(&w.url, "url", "", "where to connect, as ws://127.0.0.1:8080/ws or wss://host/ws (default: by the configuration)")
-	c.Flags().StringVar(&ca, "ca", "", "PEM `file` of the certificates to trust over wss (default: the system's)")
-	c.Flags().BoolVar(&insecure, "insecure", false, "trust any certificate")
-	c.Flags().StringVar(&w.token, "token", "", "`token` to authenticate with")
+	c.Flags().StringVar(&w.url, "url", "",
+		"connect to this `URL`, as ws://127.0.0.1:8080/ws or wss://host/ws (default: that of the configuration)")
+	c.Flags().StringVar(&ca, "ca", "", "trust the certificates in this PEM `file` (default: the system's)")
+	c.Flags().BoolVar(&insecure, "insecure", false, "accept any certificate")
+	c.Flags().StringVar(&w.token, "token", "", "authenticate with this `token`")
 	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
-	c.Flags().StringVar(&user, "user", "42", "user `id` to make a token for")
-	c.Flags().IntVar(&w.count, "count", 0, "end after so many messages (default: go on until stopped)")
+	c.Flags().StringVar(&user, "user", "42", "make a token for this user `id`")
+	c.Flags().IntVar(&w.count, "count", 0, "end after this `number` of messages (default: when stopped)")
 	return c
 }
 
-// publicURL is where clients of this machine find the gateway.
+// publicURL returns where clients on this machine find the gateway.
 func publicURL(cfg *server.Config, addr string) string {
 	scheme := "ws://"
 	if cfg.TLS() {
@@ -71,7 +72,7 @@ func publicURL(cfg *server.Config, addr string) string {
 	return scheme + local(addr) + cfg.Server.Path
 }
 
-// trust is what a client holds the gateway's certificate against.
+// trust returns the TLS configuration with which a client checks the gateway's certificate.
 func trust(ca string, insecure bool) (*tls.Config, error) {
 	cfg := &tls.Config{InsecureSkipVerify: insecure}
 	if ca == "" {
@@ -88,8 +89,8 @@ func trust(ca string, insecure bool) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// local is an address to connect to for one that is listened on: of all
-// interfaces, the loopback one.
+// local returns an address to connect to for one that is listened on: loopback, if that is
+// all interfaces.
 func local(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
@@ -213,7 +214,9 @@ func (w *watcher) subscribe(conn net.Conn, message []byte) error {
 	if json.Unmarshal(message, &notice) != nil || notice.Method != "auto_subscribed" {
 		return nil
 	}
-	request, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": map[string]any{"rooms": w.rooms}})
+	request, err := json.Marshal(map[string]any{
+		"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": map[string]any{"rooms": w.rooms},
+	})
 	if err != nil {
 		return err
 	}
