@@ -92,8 +92,9 @@ func (s *Server) writeMetrics(w io.Writer) {
 
 func (s *Server) writeServerMetrics(m metricWriter) {
 	m.gauge("tapecast_uptime_seconds", "Time since the process began.", time.Since(s.begun).Seconds())
-	m.gauge("tapecast_ready", "1 when clients should be sent here.", bit(s.isReady() && !s.draining.Load()))
-	m.family("tapecast_service_up", "gauge", "1 where a service is healthy, 0.5 where it is degraded.")
+	m.gauge("tapecast_ready", "1 when the node is ready for clients.", bit(s.isReady() && !s.draining.Load()))
+	m.family("tapecast_service_up", "gauge", "1 where a service is healthy, 0.5 where it is degraded, 0 where it "+
+		"is not healthy.")
 	for _, r := range s.registry.report() {
 		v := bit(r.running && r.status == statusHealthy)
 		if r.running && r.status == statusDegraded {
@@ -105,19 +106,19 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 		float64(s.limit.pending.Load()))
 	m.counter("tapecast_auth_checks_total", "Tokens checked.", s.auth.checked.Load())
 	m.counter("tapecast_auth_refused_total", "Tokens refused.", s.auth.refused.Load())
-	m.counter("tapecast_messages_received_total", "Messages that clients sent.", s.limit.requests.Load())
-	m.counter("tapecast_request_errors_total", "Errors that clients were answered.", s.handler.faults.Load())
+	m.counter("tapecast_messages_received_total", "Messages received from clients.", s.limit.requests.Load())
+	m.counter("tapecast_request_errors_total", "Errors sent to clients.", s.handler.faults.Load())
 	m.family("tapecast_requests_total", "counter", "Requests of clients, by method.")
 	for op, name := range [...]string{"unknown", "authenticate", "subscribe", "unsubscribe", "list_subscriptions", "ping"} {
 		m.labelled("tapecast_requests_total", "method", name, float64(s.handler.calls[op].Load()))
 	}
 	s.writeLogMetrics(m)
-	m.gauge("tapecast_request_debts", "What connections, users and addresses owe for requests, snapshots and bad "+
-		"tokens: how many debts are remembered.", float64(s.limit.debts()))
-	m.counter("tapecast_request_debts_forgone_total", "Debts that there was no room to remember.",
+	m.gauge("tapecast_request_debts", "Debts that are remembered: what connections, users and addresses owe for "+
+		"requests, snapshots and bad tokens.", float64(s.limit.debts()))
+	m.counter("tapecast_request_debts_forgone_total", "Debts that were not remembered because there were too many.",
 		s.limit.forgone.Load())
 	s.writeWatchMetrics(m)
-	m.family("tapecast_limited_total", "counter", "What a limit refused: connections, messages, rooms.")
+	m.family("tapecast_limited_total", "counter", "Connections, messages and rooms that a limit refused, by limit.")
 	for k := range limitKinds {
 		m.labelled("tapecast_limited_total", "limit", k.String(), float64(s.limit.refused[k].Load()))
 	}
@@ -125,40 +126,45 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 
 func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.gauge("tapecast_connections", "Connections.", float64(e.Connections))
-	m.gauge("tapecast_authenticated_connections", "Connections that are authenticated.", float64(e.Authenticated))
+	m.gauge("tapecast_authenticated_connections", "Connections that have authenticated.", float64(e.Authenticated))
 	m.gauge("tapecast_subscriptions", "Memberships: connections times rooms.", float64(e.Seats))
 	m.gauge("tapecast_wildcards", "Wildcards that connections hold.", float64(e.Wildcards))
-	m.counter("tapecast_wildcards_full_total", "Wildcards that came to a limit as a room appeared, and join no more.",
-		e.WildcardsFull)
+	m.counter("tapecast_wildcards_full_total", "Wildcards that reached a limit when a room appeared, and join no "+
+		"more rooms.", e.WildcardsFull)
 	writeInputMetrics(m, &e)
-	m.gauge("tapecast_blocked_connections", "Connections whose sockets take no more for now.", float64(e.Blocked))
+	m.gauge("tapecast_blocked_connections", "Connections whose sockets take no more bytes for now.",
+		float64(e.Blocked))
 	m.counter("tapecast_accepted_total", "Sockets accepted.", e.Accepted)
 	m.counter("tapecast_accept_failures_total", "Sockets that could not be accepted.", e.AcceptFailed)
-	m.counter("tapecast_turned_away_total", "Sockets dropped before they were answered: too many.", e.TurnedAway)
-	m.counter("tapecast_proxy_headers_refused_total", "Connections of trusted proxies without a good PROXY "+
+	m.counter("tapecast_turned_away_total", "Sockets dropped without an answer because there were too many.",
+		e.TurnedAway)
+	m.counter("tapecast_proxy_headers_refused_total", "Connections from trusted proxies without a valid PROXY "+
 		"protocol header.", e.HeadersRefused)
 	m.gauge("tapecast_half_open_connections", "Sockets that have not been upgraded.", float64(e.Gate.HalfOpen))
 	m.gauge("tapecast_closing_connections", "Connections that are being closed.", float64(e.Gate.Closing))
-	m.gauge("tapecast_surplus_connections", "Sockets beyond a limit, until they are told so.", float64(e.Gate.Surplus))
-	m.counter("tapecast_handshakes_total", "Upgrades granted.", e.Upgraded)
-	m.counter("tapecast_handshakes_refused_total", "Upgrades refused.", e.Refused)
-	m.counter("tapecast_handshake_timeouts_total", "Sockets that sent no upgrade in time.", e.HandshakeTimeouts)
-	m.counter("tapecast_pong_timeouts_total", "Connections that stayed silent for too long.", e.PongTimeouts)
-	m.counter("tapecast_resets_total", "Connections reset because a close frame did not move.", e.Resets)
-	m.counter("tapecast_messages_sent_total", "Frames of rooms sent, once for each member.", e.Frames)
-	m.counter("tapecast_bytes_sent_total", "Bytes that the kernel took, headers included.", e.Bytes)
-	m.counter("tapecast_sends_total", "System calls that sent.", e.Sends)
-	m.counter("tapecast_partial_sends_total", "Of those, that the kernel did not take in full.", e.Partial)
-	m.family("tapecast_slow_total", "counter", "Members that retention overtook, by what became of them.")
+	m.gauge("tapecast_surplus_connections", "Sockets beyond a limit that have yet to be told so.",
+		float64(e.Gate.Surplus))
+	m.counter("tapecast_handshakes_total", "WebSocket upgrades granted.", e.Upgraded)
+	m.counter("tapecast_handshakes_refused_total", "WebSocket upgrades refused.", e.Refused)
+	m.counter("tapecast_handshake_timeouts_total", "Sockets that sent no complete upgrade request in time.",
+		e.HandshakeTimeouts)
+	m.counter("tapecast_pong_timeouts_total", "Connections cut because they stayed silent for too long.",
+		e.PongTimeouts)
+	m.counter("tapecast_resets_total", "Connections reset because their close frame could not be sent.", e.Resets)
+	m.counter("tapecast_messages_sent_total", "Frames of rooms sent, counted once for each member.", e.Frames)
+	m.counter("tapecast_bytes_sent_total", "Bytes that the kernel took, frame headers included.", e.Bytes)
+	m.counter("tapecast_sends_total", "System calls that sent something.", e.Sends)
+	m.counter("tapecast_partial_sends_total", "System calls that sent, and that the kernel did not take in full.", e.Partial)
+	m.family("tapecast_slow_total", "counter", "Members that retention overtook, by what was done: skip or close.")
 	m.labelled("tapecast_slow_total", "action", "skip", float64(e.Gaps))
 	m.labelled("tapecast_slow_total", "action", "close", float64(e.LagClosed))
-	m.counter("tapecast_gap_frames_total", "Frames that members missed by skipping.", e.GapFrames)
+	m.counter("tapecast_gap_frames_total", "Frames that members missed because they skipped.", e.GapFrames)
 	m.counter("tapecast_conflated_frames_total", "Frames that lagging members were spared, since a newer one of "+
 		"the key was sent.", e.Conflated)
-	m.counter("tapecast_snapshots_total", "Snapshots begun.", e.Snapshots)
+	m.counter("tapecast_snapshots_total", "Snapshots that were begun.", e.Snapshots)
 	m.counter("tapecast_passes_total", "Passes over the members of a room.", e.Passes)
 	m.counter("tapecast_pass_visits_total", "Members visited in passes.", e.Visits)
-	m.family("tapecast_pass_seconds_total", "counter", "Time of all passes, first member to last.")
+	m.family("tapecast_pass_seconds_total", "counter", "Time of all passes, from the first member to the last.")
 	m.line("tapecast_pass_seconds_total", e.PassTime.Seconds())
 	m.gauge("tapecast_pass_max_seconds", "The longest pass so far.", e.MaxPass.Seconds())
 	codes := make([]int, 0, len(e.Closes))
@@ -166,7 +172,8 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 		codes = append(codes, int(code))
 	}
 	slices.Sort(codes)
-	m.family("tapecast_closes_total", "counter", "Connections closed, by close code (1006: none was seen).")
+	m.family("tapecast_closes_total", "counter", "Connections closed, by close code (1006: no close frame was "+
+		"seen).")
 	for _, code := range codes {
 		m.labelled("tapecast_closes_total", "code", strconv.Itoa(code), float64(e.Closes[uint16(code)]))
 	}
@@ -185,66 +192,70 @@ func (s *Server) writeTLSMetrics(m metricWriter) {
 
 func writeHandshakeMetrics(m metricWriter, t loop.TLSStats) {
 	m.counter("tapecast_tls_handshakes_total", "TLS handshakes completed.", t.Handshakes)
-	m.counter("tapecast_tls_resumed_total", "Of those, that resumed a session.", t.Resumed)
+	m.counter("tapecast_tls_resumed_total", "TLS handshakes completed that resumed a session.", t.Resumed)
 	m.counter("tapecast_tls_failures_total", "TLS handshakes that failed.", t.Failed)
-	m.gauge("tapecast_tls_handshakes_running", "TLS handshakes that compute.", float64(t.Running))
+	m.gauge("tapecast_tls_handshakes_running", "TLS handshakes that are being computed.", float64(t.Running))
 	m.gauge("tapecast_tls_handshakes_parked", "TLS handshakes that wait for their clients.", float64(t.Parked))
-	m.gauge("tapecast_tls_handshakes_waiting", "Connections whose TLS handshake waits for its turn, or gives way "+
-		"to passes.", float64(t.Waiting))
+	m.gauge("tapecast_tls_handshakes_waiting", "Connections whose TLS handshake waits for its turn or for a pass "+
+		"to end.", float64(t.Waiting))
 }
 
 func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {
 	m.gauge("tapecast_shards", "Shards: parts of the rooms, each with a goroutine that writes their tapes.",
 		float64(t.Shards))
-	m.gauge("tapecast_rooms", "Rooms alive.", float64(t.Rooms))
-	m.gauge("tapecast_rooms_empty", "Of those, that clients have asked for and that have had no record: max_rooms "+
-		"a pattern, apart from the others, and limits.empty_rooms a user.", float64(t.Empty))
-	m.gauge("tapecast_appenders_waiting_records", "Records and events on their way to the appenders: readers wait "+
-		"while there are 64 batches for one of them.", float64(t.Waiting))
-	m.gauge("tapecast_appenders_waiting_requests", "Joins and leaves on their way to the appenders, counted for each appender.",
-		float64(t.Asked))
+	m.gauge("tapecast_rooms", "Rooms that exist.", float64(t.Rooms))
+	m.gauge("tapecast_rooms_empty", "Rooms that clients asked for and that have had no record. max_rooms bounds "+
+		"them for a pattern, apart from other rooms, and limits.empty_rooms for a user.", float64(t.Empty))
+	m.gauge("tapecast_appenders_waiting_records", "Records and events on their way to the appenders. A reader "+
+		"waits while one appender has 64 batches waiting.", float64(t.Waiting))
+	m.gauge("tapecast_appenders_waiting_requests", "Joins and leaves on their way to the appenders, counted for "+
+		"each appender.", float64(t.Asked))
 	m.gauge("tapecast_rooms_listened", "Rooms with members here.", float64(t.Listened))
 	m.gauge("tapecast_tape_bytes", "Memory of all tapes.", float64(t.TapeBytes))
-	m.gauge("tapecast_tape_budget_bytes", "What tapes may take together.", float64(s.cfg.Memory.Tapes))
-	m.counter("tapecast_appended_total", "Records written to tapes, once for each room.", t.Appended)
-	m.counter("tapecast_appended_bytes_total", "Bytes of their values.", t.Bytes)
-	m.counter("tapecast_skipped_total", "Records for rooms that nobody listens to.", t.Skipped)
-	m.counter("tapecast_rooms_refused_total", "Records for rooms that may not be made.", t.Refused)
-	m.counter("tapecast_stale_total", "Records read a second time, and not sent again.", t.Stale)
-	m.counter("tapecast_deflated_frames_total", "Frames deflated, once for all members that take them so.", t.Deflated)
-	m.counter("tapecast_deflated_from_bytes_total", "Bytes of the frames that were deflated, before.", t.DeflatedFrom)
-	m.counter("tapecast_deflated_to_bytes_total", "Bytes of the frames that were deflated, after.", t.DeflatedTo)
+	m.gauge("tapecast_tape_budget_bytes", "The most memory that all tapes may take (memory.tapes).",
+		float64(s.cfg.Memory.Tapes))
+	m.counter("tapecast_appended_total", "Records written to tapes, counted once for each room.", t.Appended)
+	m.counter("tapecast_appended_bytes_total", "Bytes of the values of records written to tapes.", t.Bytes)
+	m.counter("tapecast_skipped_total", "Records skipped because nobody is in their room.", t.Skipped)
+	m.counter("tapecast_rooms_refused_total", "Records refused because their room may not be created.", t.Refused)
+	m.counter("tapecast_stale_total", "Records read a second time and not sent again.", t.Stale)
+	m.counter("tapecast_deflated_frames_total", "Frames deflated, each once for all members that take deflated "+
+		"frames.", t.Deflated)
+	m.counter("tapecast_deflated_from_bytes_total", "Bytes of deflated frames before deflating.", t.DeflatedFrom)
+	m.counter("tapecast_deflated_to_bytes_total", "Bytes of deflated frames after deflating.", t.DeflatedTo)
 	m.gauge("tapecast_last_values_bytes", "Memory of all rooms' last values.", float64(t.LastBytes))
-	m.gauge("tapecast_last_values_budget_bytes", "What last values may take together.", float64(s.cfg.LastValues()))
-	m.counter("tapecast_last_values_evicted_total", "Last values forgotten, oldest first, because all of them "+
-		"took more than memory.last_values: their rooms are partial.", t.OutOfMemory)
-	m.counter("tapecast_keys_expired_total", "Keys forgotten because nobody has updated them for key_ttl.", t.Expired)
+	m.gauge("tapecast_last_values_budget_bytes", "The most memory that all last values may take "+
+		"(memory.last_values).", float64(s.cfg.LastValues()))
+	m.counter("tapecast_last_values_evicted_total", "Last values forgotten because all of them took more than "+
+		"memory.last_values. Their rooms are partial.", t.OutOfMemory)
+	m.counter("tapecast_keys_expired_total", "Keys forgotten because nobody updated them for key_ttl.", t.Expired)
 	m.counter("tapecast_keys_evicted_total", "Keys forgotten because their room had more than max_keys.", t.Evicted)
-	m.counter("tapecast_tape_shed_total", "Chunks dropped early because the budget was reached.", t.Shed)
+	m.counter("tapecast_tape_shed_total", "Chunks of tapes dropped early because memory.tapes was reached.", t.Shed)
 }
 
 func writeIngestMetrics(m metricWriter, i ingest.Stats) {
 	m.counter("tapecast_ingest_records_total", "Records read from Kafka.", i.Processed)
-	m.counter("tapecast_ingest_bytes_total", "Bytes of their keys and values.", i.Bytes)
+	m.counter("tapecast_ingest_bytes_total", "Bytes of the keys and values of records read from Kafka.", i.Bytes)
 	m.family("tapecast_ingest_bad_total", "counter", "Records that could not be routed, by reason.")
 	for _, reason := range sortedKeys(i.Bad) {
 		m.labelled("tapecast_ingest_bad_total", "reason", reason, float64(i.Bad[reason]))
 	}
-	m.family("tapecast_ingest_unmatched_total", "counter", "Records that no route's match names, and so are for nobody, by topic.")
+	m.family("tapecast_ingest_unmatched_total", "counter", "Records that no route's match names, and that are for "+
+		"nobody, by topic.")
 	for _, t := range i.Topics {
 		m.labelled("tapecast_ingest_unmatched_total", "topic", t.Topic, float64(t.Unmatched))
 	}
 	m.counter("tapecast_ingest_dead_letters_total", "Bad records stored in the dead-letter topic.", i.DeadLetters)
-	m.counter("tapecast_ingest_dead_letters_lost_total", "Bad records that could not be stored there.",
-		i.DeadLettersLost)
-	m.counter("tapecast_ingest_misplaced_total", "Records written since the start to another partition than their route's partitioner says.",
-		i.Misplaced)
-	m.counter("tapecast_ingest_repeated_total", "Records read a second time, and dropped.", i.Repeated)
-	m.counter("tapecast_ingest_gaps_total", "Times that records were deleted before they were read.", i.Gaps)
+	m.counter("tapecast_ingest_dead_letters_lost_total", "Bad records that could not be stored in the dead-letter "+
+		"topic.", i.DeadLettersLost)
+	m.counter("tapecast_ingest_misplaced_total", "Records written since the start to another partition than their "+
+		"route's partitioner says.", i.Misplaced)
+	m.counter("tapecast_ingest_repeated_total", "Records read a second time and dropped.", i.Repeated)
+	m.counter("tapecast_ingest_gaps_total", "Times that records were deleted before the gateway read them.", i.Gaps)
 	m.counter("tapecast_kafka_reconnects_total", "Times that the brokers were lost and found again.", i.Reconnects)
-	m.counter("tapecast_kafka_resets_total", "Topics that were made anew.", i.Resets)
+	m.counter("tapecast_kafka_resets_total", "Topics that were made again.", i.Resets)
 	m.gauge("tapecast_kafka_partitions", "Partitions being read.", float64(i.Partitions))
-	m.family("tapecast_kafka_lag", "gauge", "Records that are not read yet, by topic.")
+	m.family("tapecast_kafka_lag", "gauge", "Records that have not been read yet, by topic.")
 	for _, topic := range sortedKeys(i.Lag) {
 		m.labelled("tapecast_kafka_lag", "topic", topic, float64(i.Lag[topic]))
 	}

@@ -8,8 +8,9 @@ import (
 
 // writeKafkaMetrics writes what tells whether Kafka is read: the first that an alert asks.
 func writeKafkaMetrics(m metricWriter, i *ingest.Stats) {
-	m.gauge("tapecast_kafka_up", "1 where the brokers answer; 0: /health says why they do not.", bit(i.Up))
-	m.family("tapecast_topic_up", "gauge", "1 where the brokers answer and all partitions of the topic are being read.")
+	m.gauge("tapecast_kafka_up", "1 where the brokers answer. Where it is 0, /health says why they do not.", bit(i.Up))
+	m.family("tapecast_topic_up", "gauge", "1 where the brokers answer and all partitions of the topic are being "+
+		"read.")
 	for _, t := range i.Topics {
 		m.labelled("tapecast_topic_up", "topic", t.Topic, bit(t.Up))
 	}

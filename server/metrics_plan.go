@@ -15,14 +15,15 @@ import (
 
 func writeBuildInfo(m metricWriter) {
 	version, goVersion := Version()
-	m.family("tapecast_build_info", "gauge", "Always 1; its labels are the version, and the Go that built it.")
+	m.family("tapecast_build_info", "gauge", "Always 1. Its labels are the version and the Go that built it.")
 	m.line("tapecast_build_info{version="+strconv.Quote(version)+",goversion="+strconv.Quote(goVersion)+"}", 1)
 }
 
 func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
 	m.gauge("tapecast_loops", "Loops: goroutines that own connections, and send.", float64(len(e.Loops)))
-	m.gauge("tapecast_pollers", "Pollers: goroutines that read what clients say.", float64(e.Pollers))
-	m.family("tapecast_loop_busy_seconds_total", "counter", "Time that a loop was awake, by the clock and not by CPU: what others took of its processor counts. A loop that is always awake is full.")
+	m.gauge("tapecast_pollers", "Pollers: goroutines that read what clients send.", float64(e.Pollers))
+	m.family("tapecast_loop_busy_seconds_total", "counter", "Time that a loop was awake, by the clock and not by "+
+		"CPU: time that others took of its processor counts. A loop that is always awake is full.")
 	for i := range e.Loops {
 		m.labelled("tapecast_loop_busy_seconds_total", "loop", strconv.Itoa(i), e.Loops[i].Busy.Seconds())
 	}
@@ -30,17 +31,23 @@ func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
 	for i := range e.Loops {
 		m.labelled("tapecast_loop_connections", "loop", strconv.Itoa(i), float64(e.Loops[i].Connections))
 	}
-	m.family("tapecast_pass_busy_seconds_total", "counter", "Time in the visits of passes, sends included, by the clock; divided by tapecast_passes_total, what a pass costs. Other work comes between its slices, and is not in it.")
+	m.family("tapecast_pass_busy_seconds_total", "counter", "Time in the visits of passes, sends included, by the "+
+		"clock. Divided by tapecast_passes_total it is what a pass costs. Other work between the slices of a pass "+
+		"is not counted.")
 	m.line("tapecast_pass_busy_seconds_total", e.PassBusy.Seconds())
-	m.family("tapecast_send_frames", "histogram", "Frames of rooms that a send began, of the sends that began any.")
+	m.family("tapecast_send_frames", "histogram", "Frames of rooms that a send began. Sends that began none are "+
+		"not counted.")
 	m.histogram("tapecast_send_frames", "", &e.SendFrames, loop.UnitFrames, 1)
-	m.family("tapecast_send_bytes", "histogram", "Bytes that the kernel took of a send; of TLS, those of one visit before encryption.")
+	m.family("tapecast_send_bytes", "histogram", "Bytes that the kernel took of a send. With TLS, the bytes of one "+
+		"visit before encryption.")
 	m.histogram("tapecast_send_bytes", "", &e.SendBytes, loop.UnitBytes, 1)
 	m.family("tapecast_pass_duration_seconds", "histogram", "Time of a pass from its first member to its last.")
 	m.histogram("tapecast_pass_duration_seconds", "", &e.PassTimes, loop.UnitPass, 1e9)
 	m.family("tapecast_pass_members", "histogram", "Members that a pass visited.")
 	m.histogram("tapecast_pass_members", "", &e.PassMembers, loop.UnitMembers, 1)
-	m.family("tapecast_freshness_seconds", "histogram", "Time from a record's Kafka timestamp to the send of its message, for each member, by topic; of many messages in one send, half count as the first and half as the last. Snapshots, resumed members and those with a rate are not in it.")
+	m.family("tapecast_freshness_seconds", "histogram", "Time from a record's Kafka timestamp to the send of its "+
+		"message, for each member, by topic. Of many messages in one send, half count as the first and half as the "+
+		"last. Snapshots, members that resume and members with a rate are not counted.")
 	for i, f := range feeds {
 		m.histogram("tapecast_freshness_seconds", "topic="+strconv.Quote(f.Topic()), &e.Ages[i], loop.UnitAge, 1e3)
 	}
@@ -58,24 +65,27 @@ func (s *Server) writeLagMetrics(m metricWriter, e *loop.Engine) {
 		byName[p.Class.Name] = lags[p.Class]
 	}
 	names := sortedKeys(byName)
-	m.family("tapecast_lagging_members", "gauge", "Members that lack something because their socket takes no more or their turn has not come, by class.")
+	m.family("tapecast_lagging_members", "gauge", "Members that lack something because their socket takes no more "+
+		"bytes or their turn has not come, by class.")
 	for _, k := range names {
 		m.labelled("tapecast_lagging_members", "class", k, float64(byName[k].Members))
 	}
-	m.family("tapecast_lag_bytes", "gauge", "Most bytes that one of them lacks, by class.")
+	m.family("tapecast_lag_bytes", "gauge", "The most bytes that one lagging member lacks, by class.")
 	for _, k := range names {
 		m.labelled("tapecast_lag_bytes", "class", k, float64(byName[k].Bytes))
 	}
-	m.family("tapecast_lag_seconds", "gauge", "Age of the oldest message that one of them lacks, by Kafka's timestamp, by class.")
+	m.family("tapecast_lag_seconds", "gauge", "Age of the oldest message that a lagging member lacks, by Kafka's "+
+		"timestamp, by class.")
 	for _, k := range names {
 		m.labelled("tapecast_lag_seconds", "class", k, byName[k].Age.Seconds())
 	}
 }
 
 func writeTopicMetrics(m metricWriter, i *ingest.Stats) {
-	m.gauge("tapecast_readers", "Readers: Kafka consumers, each with a goroutine that routes.", float64(i.Readers))
-	m.gauge("tapecast_kafka_queued_records", "Records that the Kafka clients have fetched and nobody has routed.",
-		float64(i.Queued))
+	m.gauge("tapecast_readers", "Readers: Kafka consumers, each with a goroutine that routes records.",
+		float64(i.Readers))
+	m.gauge("tapecast_kafka_queued_records", "Records that the Kafka clients have fetched and no reader has routed "+
+		"yet.", float64(i.Queued))
 	m.family("tapecast_topic_records_total", "counter", "Records read, by topic.")
 	for _, t := range i.Topics {
 		m.labelled("tapecast_topic_records_total", "topic", t.Topic, float64(t.Records))
@@ -84,11 +94,13 @@ func writeTopicMetrics(m metricWriter, i *ingest.Stats) {
 	for _, t := range i.Topics {
 		m.labelled("tapecast_topic_bytes_total", "topic", t.Topic, float64(t.Bytes))
 	}
-	m.family("tapecast_topic_newest_timestamp_seconds", "gauge", "Kafka's timestamp of the newest record read, in Unix time, by topic; 0: none was read.")
+	m.family("tapecast_topic_newest_timestamp_seconds", "gauge", "Kafka's timestamp of the newest record read, in "+
+		"Unix time, by topic. 0: no record was read.")
 	for _, t := range i.Topics {
 		m.labelled("tapecast_topic_newest_timestamp_seconds", "topic", t.Topic, float64(t.Newest)/1e3)
 	}
-	m.family("tapecast_topic_ahead_total", "counter", "Records whose timestamp is more than an hour ahead of this clock, and not in topic_newest_timestamp_seconds, by topic.")
+	m.family("tapecast_topic_ahead_total", "counter", "Records whose timestamp is more than an hour ahead of this "+
+		"node's clock, by topic. They do not count as the newest.")
 	for _, t := range i.Topics {
 		m.labelled("tapecast_topic_ahead_total", "topic", t.Topic, float64(t.Ahead))
 	}
@@ -138,7 +150,9 @@ func memoryParts(e *loop.Stats, t *rooms.Stats, i *ingest.Stats, r *ingest.Recal
 }
 
 func writeMemoryMetrics(m metricWriter, parts map[string]int64) {
-	m.family("tapecast_memory_bytes", "gauge", "Memory by part. Connections, memberships and rooms are estimated from their number, kafka_queues from the mean record; tapes, last_values, recall and incoming are counted; the others are Go's own figures, heap_other without what is counted before.")
+	m.family("tapecast_memory_bytes", "gauge", "Memory by part. Connections, memberships and rooms are estimated "+
+		"from their number, kafka_queues from the mean record. Tapes, last_values, recall and incoming are "+
+		"counted. The others are Go's own figures, heap_other without what is counted before.")
 	for _, part := range sortedKeys(parts) {
 		m.labelled("tapecast_memory_bytes", "part", part, float64(parts[part]))
 	}
@@ -166,16 +180,17 @@ func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uin
 // writeWatchMetrics writes what the watchdog sees.
 func (s *Server) writeWatchMetrics(m metricWriter) {
 	m.gauge("tapecast_standing", "Goroutines with a heartbeat that have been in one turn for a second or more: "+
-		"acceptor, TLS workers, pollers, loops, appenders, readers, recaller, time look-ups.", float64(s.watchdog.standing()))
+		"acceptor, TLS workers, pollers, loops, appenders, readers, recaller, time look-ups.",
+		float64(s.watchdog.standing()))
 }
 
 // writeLogMetrics writes what became of the log's lines.
 func (s *Server) writeLogMetrics(m metricWriter) {
 	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or "+
 		"writing failed.", s.logDropped())
-	m.counter("tapecast_log_errors_total", "Of those, that could not be written.", s.logErrors())
-	m.counter("tapecast_security_suppressed_total", "Security events without a line of their own: too many of "+
-		"their kind and address.", s.security.spared.Load())
+	m.counter("tapecast_log_errors_total", "Log lines that were dropped because writing failed.", s.logErrors())
+	m.counter("tapecast_security_suppressed_total", "Security events without a line of their own because too many "+
+		"were of their kind and address.", s.security.spared.Load())
 }
 
 func (s *Server) logDropped() (n uint64) {
