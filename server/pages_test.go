@@ -15,11 +15,14 @@ var frontPages = []string{"../README.md"}
 
 // TestPages: each relative link of README and of a documentation page leads to a file, and
 // to a heading of it where it names one; a cell of a table has at most 120 characters; the
-// index links each page.
+// index links each page; README is a front page of at most 160 lines.
 func TestPages(t *testing.T) {
 	pages, err := filepath.Glob("web/docs/*.md")
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("there are no pages: %v", err)
+	}
+	if n := strings.Count(pageText(t, "../README.md"), "\n"); n > 160 {
+		t.Errorf("README has %d lines: 160 at most", n)
 	}
 	index := pageText(t, "web/docs/index.md")
 	for _, page := range pages {
