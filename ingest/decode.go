@@ -7,6 +7,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"tapecast/ingest/jsonscan"
 	"tapecast/rooms"
 )
 
@@ -37,7 +38,7 @@ type decoder struct {
 	origin  func(*record) any
 	crowded func(*rooms.Pattern) bool
 
-	scan  scanner
+	scan  jsonscan.Scanner
 	rec   rooms.Record
 	whole []byte            // the record's value, copied; nil: not yet
 	chunk []byte            // where values are copied to
@@ -72,15 +73,15 @@ func (d *decoder) route(t *topicRoutes, m *record) bad {
 	first := bad{}
 	sound := true // the value may go where JSON goes
 	if m.value == nil {
-		d.scan.none(t.fields)
+		d.scan.Clear(t.fields)
 	} else if t.json {
-		if at := d.scan.scan(m.value, t.fields); at >= 0 {
+		if at := d.scan.Scan(m.value, t.fields); at >= 0 {
 			first = bad{fault: fault{reason: badJSON}, at: int32(at)}
-		} else if d.scan.high&high != 0 && !utf8.Valid(m.value) {
+		} else if d.scan.NonASCII() && !utf8.Valid(m.value) {
 			first = bad{fault: fault{reason: badUTF8}}
 		}
 		if sound = first.reason == 0; !sound {
-			d.scan.none(t.fields)
+			d.scan.Clear(t.fields)
 		}
 	}
 	d.begin(m)
@@ -127,10 +128,10 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
 		return bad{} // a bare frame is the value, and a tombstone has none
 	}
 	if r.payload != nil && value != nil {
-		if why := d.scan.lacks(r.payload.slot); why != lackNone {
+		if why := d.lacks(r.payload.slot); why != lackNone {
 			return badOf(why, "payload", r.payload)
 		}
-		value = d.scan.field(r.payload.slot)
+		value = d.scan.Field(r.payload.slot)
 	}
 	var b bad
 	if d.key = d.key[:0]; r.key != nil {

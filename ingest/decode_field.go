@@ -1,6 +1,10 @@
 package ingest
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"tapecast/ingest/jsonscan"
+)
 
 // Fields of a record: what placeholders and conditions stand for.
 
@@ -68,7 +72,7 @@ func (d *decoder) fits(r *route, m *record) (ok bool, b bad) {
 // value is a field as a condition sees it.
 func (d *decoder) value(from *source, m *record) (text []byte, why lack) {
 	if text, why = d.text(from, m); from.kind == fromValue && (why == lackKind || why == lackNull) {
-		if text = d.scan.field(from.slot); text[0] != '{' && text[0] != '[' {
+		if text = d.scan.Field(from.slot); text[0] != '{' && text[0] != '[' {
 			return text, lackNone
 		}
 	}
@@ -139,15 +143,15 @@ func (d *decoder) text(from *source, m *record) (text []byte, why lack) {
 		}
 		return nil, lackMissing
 	}
-	if why = d.scan.lacks(from.slot); why != lackNone {
+	if why = d.lacks(from.slot); why != lackNone {
 		if m.value == nil {
 			why = lackTombstone
 		}
 		return nil, why
 	}
-	switch raw := d.scan.field(from.slot); {
+	switch raw := d.scan.Field(from.slot); {
 	case raw[0] == '"':
-		text, whole := d.scan.unquoted(raw)
+		text, whole := d.scan.Unquoted(raw)
 		if !whole {
 			return text, lackHalf
 		}
@@ -158,6 +162,17 @@ func (d *decoder) text(from *source, m *record) (text []byte, why lack) {
 		return nil, lackNull
 	}
 	return nil, lackKind
+}
+
+// lacks says why a field of the value cannot be used; lackNone: it can.
+func (d *decoder) lacks(slot int) lack {
+	switch d.scan.Found(slot) {
+	case jsonscan.Missing:
+		return lackMissing
+	case jsonscan.Doubled:
+		return lackTwice
+	}
+	return lackNone
 }
 
 // integer reports whether a checked JSON value is an integer.

@@ -8,7 +8,7 @@
 // Compile turns Routes into a Router and marks the patterns of the catalog that
 // they feed. A reader's decoder then takes each record once: one strict pass over
 // the value checks it and finds every field that any route of the topic reads
-// (scanner), then each route that fits renders its names and adds the record to
+// (jsonscan), then each route that fits renders its names and adds the record to
 // the batch. Bytes are never encoded again; a payload is a span of the value. A
 // record that cannot be routed is counted by its reason, sampled into the log and
 // sent to the dead letter topic; it never stops the stream, and its offset counts
@@ -117,13 +117,6 @@
 // With the client's Poll BenchmarkIngest took 1.7 us in place of 0.84: of each
 // record Poll makes eight objects, in two calls into C or more. The poller takes up
 // to 256 records in one call and reads them where they are.
-//
-//	BenchmarkScan       170 ns   134 B checked, one field found
-//	BenchmarkFastjson   380 ns   the same by fastjson's Validate and Parse
-//
-// fastjson also lets control characters pass in strings with escapes
-// (TestScanFaults), and recurses as deep as a record nests. FuzzScan holds the
-// scanner against encoding/json and fastjson.
 //
 // Waiting for a controller that is gone takes librdkafka 0.9 of a CPU, so admin
 // requests have short timeouts, and metadata is asked for first (consumer_watch.go).

@@ -14,7 +14,6 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/valyala/fastjson"
 
 	"tapecast/rooms"
 )
@@ -229,35 +228,3 @@ func BenchmarkDecode(b *testing.B) {
 }
 
 const benchTrade = `{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}`
-
-// BenchmarkScan and BenchmarkFastjson are two ways to check a value and find
-// one field.
-func BenchmarkScan(b *testing.B) {
-	tree := newFieldTree()
-	if _, err := tree.add("s"); err != nil {
-		b.Fatal(err)
-	}
-	var s scanner
-	text := []byte(benchTrade)
-	b.SetBytes(int64(len(benchTrade)))
-	for b.Loop() {
-		if s.scan(text, tree) >= 0 {
-			b.Fatal("fault")
-		}
-	}
-}
-
-func BenchmarkFastjson(b *testing.B) {
-	var p fastjson.Parser
-	text := []byte(benchTrade)
-	b.SetBytes(int64(len(benchTrade)))
-	for b.Loop() {
-		if err := fastjson.ValidateBytes(text); err != nil {
-			b.Fatal(err)
-		}
-		v, err := p.ParseBytes(text)
-		if err != nil || len(v.GetStringBytes("s")) == 0 {
-			b.Fatal(err)
-		}
-	}
-}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"tapecast/ingest/jsonscan"
 )
 
 // ReplayOptions say what is replayed where.
@@ -167,7 +169,7 @@ func KeySymbol(line *FeedLine) string {
 // KeyField takes the key from the payload: the first of the paths that leads to
 // a string or an integer.
 func KeyField(paths ...string) (func(line *FeedLine) string, error) {
-	tree := newFieldTree()
+	tree := jsonscan.NewTree()
 	var from []source
 	for _, path := range paths {
 		s, err := parseSource(path, tree)
@@ -178,7 +180,7 @@ func KeyField(paths ...string) (func(line *FeedLine) string, error) {
 	}
 	d := newDecoder(0, nil)
 	return func(line *FeedLine) string {
-		if d.scan.scan(line.Payload, tree) >= 0 {
+		if d.scan.Scan(line.Payload, tree) >= 0 {
 			return ""
 		}
 		for i := range from {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/valyala/fastjson"
+
+	"tapecast/ingest/jsonscan"
 )
 
 // recorded finds the recordings, or skips.
@@ -129,7 +131,7 @@ func TestRecordings(t *testing.T) {
 				t.Fatal(err)
 			}
 			for feed.Next() {
-				if at := new(scanner).scan(feed.Line().Payload, nil); at >= 0 {
+				if at := new(jsonscan.Scanner).Scan(feed.Line().Payload, nil); at >= 0 {
 					t.Fatalf("%s: no JSON at %d: %s", name, at, feed.Line().Payload)
 				}
 				n++

@@ -1,6 +1,9 @@
 package ingest
 
-import "tapecast/rooms"
+import (
+	"tapecast/ingest/jsonscan"
+	"tapecast/rooms"
+)
 
 // Route says which records of a topic go to which rooms. Every route of a
 // topic that fits a record applies.
@@ -67,7 +70,7 @@ type Router struct {
 // topicRoutes is what is done with the records of one topic.
 type topicRoutes struct {
 	feed   *rooms.Feed
-	fields *fieldTree // paths that any of the routes reads; nil: none
+	fields *jsonscan.Tree // paths that any of the routes reads; nil: none
 	routes []*route
 	json   bool // some route says that values are JSON
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"tapecast/ingest/jsonscan"
 	"tapecast/rooms"
 )
 
@@ -34,7 +35,7 @@ func Compile(routes []Route, catalog *rooms.Catalog) (*Router, []*rooms.Feed, []
 	c.findTwice()
 	c.warn()
 	for _, t := range c.router.topics {
-		if t.fields.slots == 0 {
+		if t.fields.Slots() == 0 {
 			t.fields = nil
 		}
 	}
@@ -117,7 +118,7 @@ func (c *compiler) topic(i int, name string) *topicRoutes {
 	}
 	t := c.router.byName[name]
 	if t == nil {
-		t = &topicRoutes{feed: rooms.NewFeed(name), fields: newFieldTree(), resolve: c.catalog.Resolve}
+		t = &topicRoutes{feed: rooms.NewFeed(name), fields: jsonscan.NewTree(), resolve: c.catalog.Resolve}
 		c.router.byName[name] = t
 		c.router.topics = append(c.router.topics, t)
 	}

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"tapecast/ingest/jsonscan"
 )
 
 // source is where a placeholder takes its text from.
 type source struct {
 	kind sourceKind
-	slot int    // fromValue: which field of the topic's fieldTree
+	slot int    // fromValue: which field of the topic's tree
 	name string // fromHeader: the header
 	keys keyFormat
 	text string // as configured
@@ -79,7 +81,7 @@ func (t *template) prefix() string {
 }
 
 // parseTemplate reads a template. Paths into the value get their slot from tree.
-func parseTemplate(text string, tree *fieldTree) (template, error) {
+func parseTemplate(text string, tree *jsonscan.Tree) (template, error) {
 	t := template{text: text}
 	if !utf8.ValidString(text) {
 		return t, errors.New("holds bytes that are not UTF-8, which no frame may have")
@@ -117,7 +119,7 @@ func parseTemplate(text string, tree *fieldTree) (template, error) {
 
 // parseSource reads what stands between the braces of a placeholder, or on the
 // left of a condition.
-func parseSource(name string, tree *fieldTree) (source, error) {
+func parseSource(name string, tree *jsonscan.Tree) (source, error) {
 	switch {
 	case name == "":
 		return source{}, errors.New("has an empty placeholder: name a field such as s, @key or @header.x")
@@ -135,7 +137,7 @@ func parseSource(name string, tree *fieldTree) (source, error) {
 	if err := checkPath(name); err != nil {
 		return source{}, err
 	}
-	slot, err := tree.add(name)
+	slot, err := tree.Add(name)
 	return source{kind: fromValue, slot: slot, text: name}, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"tapecast/ingest/jsonscan"
 	"tapecast/rooms"
 )
 
@@ -288,7 +289,7 @@ func FuzzTemplate(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		tmpl, err := parseTemplate(text, newFieldTree())
+		tmpl, err := parseTemplate(text, jsonscan.NewTree())
 		if err != nil {
 			return
 		}

@@ -1,4 +1,4 @@
-package ingest
+package jsonscan
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ func special(w uint64) uint64 {
 
 // text reads a string from behind its opening quote. It notes in s.high bytes
 // beyond ASCII, perhaps also of what follows, and in s.escaped escapes.
-func (s *scanner) text(i int) int {
+func (s *Scanner) text(i int) int {
 	src := s.src
 	for i+8 <= len(src) {
 		w := binary.LittleEndian.Uint64(src[i:])
@@ -84,9 +84,9 @@ func escape(b []byte) int {
 	return 0
 }
 
-// unquoted is the text of a checked string that still has its quotes: valid
+// Unquoted is the text of a checked string that still has its quotes: valid
 // until the next call. whole is false where it is not what was written: see unquote.
-func (s *scanner) unquoted(raw []byte) (text []byte, whole bool) {
+func (s *Scanner) Unquoted(raw []byte) (text []byte, whole bool) {
 	raw = raw[1 : len(raw)-1]
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw, true

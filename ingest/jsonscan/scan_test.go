@@ -1,4 +1,4 @@
-package ingest
+package jsonscan
 
 import (
 	"bytes"
@@ -14,13 +14,13 @@ func TestScanFields(t *testing.T) {
 	// f: path, JSON, the exact bytes found; "" none.
 	f := func(path, text, want string) {
 		t.Helper()
-		tree := newFieldTree()
-		slot, err := tree.add(path)
+		tree := NewTree()
+		slot, err := tree.Add(path)
 		if err != nil {
 			t.Fatalf("cannot add %q: %v", path, err)
 		}
-		var s scanner
-		if at := s.scan([]byte(text), tree); at >= 0 {
+		var s Scanner
+		if at := s.Scan([]byte(text), tree); at >= 0 {
 			t.Fatalf("%s: fault at %d", text, at)
 		}
 		sp := s.spans[slot]
@@ -53,52 +53,52 @@ func TestScanFields(t *testing.T) {
 
 // A field that is there twice and says different things is none: parsers differ.
 func TestScanDoubled(t *testing.T) {
-	f := func(text string, want ...lack) {
+	f := func(text string, want ...Found) {
 		t.Helper()
-		tree := newFieldTree()
+		tree := NewTree()
 		for _, path := range []string{"s", "a.b", "a.c", "a"} {
-			if _, err := tree.add(path); err != nil {
+			if _, err := tree.Add(path); err != nil {
 				t.Fatal(err)
 			}
 		}
-		var s scanner
-		if at := s.scan([]byte(text), tree); at >= 0 {
+		var s Scanner
+		if at := s.Scan([]byte(text), tree); at >= 0 {
 			t.Fatalf("%s: fault at %d", text, at)
 		}
-		for slot, why := range want {
-			if got := s.lacks(slot); got != why {
-				t.Errorf("%s, slot %d: %d, want %d", text, slot, got, why)
+		for slot, found := range want {
+			if got := s.Found(slot); got != found {
+				t.Errorf("%s, slot %d: %d, want %d", text, slot, got, found)
 			}
 		}
 	}
-	f(`{"s":1,"s":2}`, lackTwice, lackMissing, lackMissing, lackMissing)
-	f(`{"s":1,"s":"1"}`, lackTwice)
-	f(`{"s":"a","x":0,"s":"b"}`, lackTwice)
-	f(`{"s":"a","s":"b","s":"a"}`, lackTwice)
-	f(`{"s":"a","\u0073":"b"}`, lackTwice)
-	f(`{"s":"\ud800","s":"\ud801"}`, lackTwice) // both are U+FFFD
-	f(`{"s":"a","s":"a"}`, lackNone)
-	f(`{"a":{"b":1},"a":{"b":2}}`, lackMissing, lackTwice, lackTwice, lackTwice)
-	f(`{"a":{"b":1,"c":2},"a":{"b":1,"c":2}}`, lackMissing, lackNone, lackNone, lackNone)
-	f(`{"a":{"b":1,"b":2,"c":3}}`, lackMissing, lackTwice, lackNone, lackNone)
-	f(`{"a":{"c":1},"a":{"b":2}}`, lackMissing, lackTwice, lackTwice, lackTwice)
-	f(`{"x":{"s":1},"x":{"s":2},"s":3}`, lackNone) // no route reads x
+	f(`{"s":1,"s":2}`, Doubled, Missing, Missing, Missing)
+	f(`{"s":1,"s":"1"}`, Doubled)
+	f(`{"s":"a","x":0,"s":"b"}`, Doubled)
+	f(`{"s":"a","s":"b","s":"a"}`, Doubled)
+	f(`{"s":"a","\u0073":"b"}`, Doubled)
+	f(`{"s":"\ud800","s":"\ud801"}`, Doubled) // both are U+FFFD
+	f(`{"s":"a","s":"a"}`, Usable)
+	f(`{"a":{"b":1},"a":{"b":2}}`, Missing, Doubled, Doubled, Doubled)
+	f(`{"a":{"b":1,"c":2},"a":{"b":1,"c":2}}`, Missing, Usable, Usable, Usable)
+	f(`{"a":{"b":1,"b":2,"c":3}}`, Missing, Doubled, Usable, Usable)
+	f(`{"a":{"c":1},"a":{"b":2}}`, Missing, Doubled, Doubled, Doubled)
+	f(`{"x":{"s":1},"x":{"s":2},"s":3}`, Usable) // no route reads x
 }
 
 func TestScanSeveralFields(t *testing.T) {
-	tree := newFieldTree()
+	tree := NewTree()
 	var slots []int
 	for _, p := range []string{"data", "data.asset", "metadata.userId", "data", "metadata"} {
-		slot, _ := tree.add(p)
+		slot, _ := tree.Add(p)
 		slots = append(slots, slot)
 	}
 	if slots[0] != slots[3] || tree.slots != 4 {
 		t.Fatalf("slots %v of %d: the same path must have the same slot", slots, tree.slots)
 	}
 	text := []byte(`{"metadata":{"userId":42},"data": {"asset":"BTC"}}`)
-	var s scanner
+	var s Scanner
 	for range 3 { // the scanner is reused
-		if at := s.scan(text, tree); at >= 0 {
+		if at := s.Scan(text, tree); at >= 0 {
 			t.Fatal("fault at", at)
 		}
 		for i, want := range []string{`{"asset":"BTC"}`, `"BTC"`, `42`, `{"asset":"BTC"}`, `{"userId":42}`} {
@@ -107,7 +107,7 @@ func TestScanSeveralFields(t *testing.T) {
 			}
 		}
 	}
-	if at := s.scan([]byte(`{}`), tree); at >= 0 || s.spans[slots[0]] != (span{}) {
+	if at := s.Scan([]byte(`{}`), tree); at >= 0 || s.spans[slots[0]] != (span{}) {
 		t.Error("fields of the record before are left")
 	}
 }
@@ -115,8 +115,8 @@ func TestScanSeveralFields(t *testing.T) {
 func TestScanFaults(t *testing.T) {
 	f := func(text string, at int) {
 		t.Helper()
-		var s scanner
-		if got := s.scan([]byte(text), nil); got != at {
+		var s Scanner
+		if got := s.Scan([]byte(text), nil); got != at {
 			t.Errorf("%q: fault at %d, want %d", text, got, at)
 		}
 		if json.Valid([]byte(text)) != (at < 0) {
@@ -155,15 +155,15 @@ func TestScanFaults(t *testing.T) {
 }
 
 func TestScanDepth(t *testing.T) {
-	var s scanner
+	var s Scanner
 	deep := strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth)
-	if at := s.scan([]byte(deep), nil); at >= 0 {
+	if at := s.Scan([]byte(deep), nil); at >= 0 {
 		t.Errorf("%d levels: fault at %d", maxDepth, at)
 	}
-	if at := s.scan([]byte("["+deep+"]"), nil); at != maxDepth {
+	if at := s.Scan([]byte("["+deep+"]"), nil); at != maxDepth {
 		t.Errorf("%d levels: fault at %d, want %d", maxDepth+1, at, maxDepth)
 	}
-	if at := s.scan(bytes.Repeat([]byte(`{"a":`), 1<<20), nil); at != 5*maxDepth {
+	if at := s.Scan(bytes.Repeat([]byte(`{"a":`), 1<<20), nil); at != 5*maxDepth {
 		t.Errorf("a million levels: fault at %d, want %d", at, 5*maxDepth)
 	}
 }
@@ -175,8 +175,8 @@ func TestUnquote(t *testing.T) {
 		if err := json.Unmarshal([]byte(raw), &want); err != nil {
 			t.Fatal(err)
 		}
-		var s scanner
-		got, whole := s.unquoted([]byte(raw))
+		var s Scanner
+		got, whole := s.Unquoted([]byte(raw))
 		if string(got) != want {
 			t.Errorf("%s: %q, want %q", raw, got, want)
 		}
@@ -204,12 +204,12 @@ func FuzzScan(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	tree := newFieldTree()
-	top, _ := tree.add("s")
-	nested, _ := tree.add("a.b")
+	tree := NewTree()
+	top, _ := tree.Add("s")
+	nested, _ := tree.Add("a.b")
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var s scanner
-		at := s.scan(text, tree)
+		var s Scanner
+		at := s.Scan(text, tree)
 		if bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{")) > maxDepth {
 			return // too deep for us, perhaps, and not for the others
 		}
@@ -225,11 +225,11 @@ func FuzzScan(f *testing.F) {
 		}
 		check := func(slot int, path ...string) {
 			sp := s.spans[slot]
-			if twice, differ := members(v, path); sp == doubled || differ {
-				if !twice || !differ && sp != doubled {
+			if twice, differ := members(v, path); sp == doubledAt || differ {
+				if !twice || !differ && sp != doubledAt {
 					t.Fatalf("%q %v: found at %v; there twice: %v, with different values: %v", text, path, sp, twice, differ)
 				}
-				if sp == doubled {
+				if sp == doubledAt {
 					return
 				}
 				t.Fatalf("%q %v: is there twice with different values, and found at %v", text, path, sp)
@@ -257,7 +257,7 @@ func FuzzScan(f *testing.F) {
 			if got[0] == '"' && utf8.Valid(got) {
 				var want string
 				err := json.Unmarshal(got, &want)
-				if said, _ := s.unquoted(got); err != nil || string(said) != want {
+				if said, _ := s.Unquoted(got); err != nil || string(said) != want {
 					t.Fatalf("%q: unquoted %q, want %q (%v)", got, said, want, err)
 				}
 			}

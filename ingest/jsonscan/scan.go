@@ -1,4 +1,4 @@
-package ingest
+package jsonscan
 
 import "bytes"
 
@@ -6,20 +6,28 @@ import "bytes"
 // every client's parser gets further (encoding/json stops at 10,000).
 const maxDepth = 512
 
-// span is the place of a value in its text. Where from equals to there is none.
+// span is where a value lies in its text. Where from equals to there is none.
 type span struct{ from, to int }
 
-// doubled is a field whose text has it twice, and not alike: which of the two counts
-// differs from parser to parser.
-var doubled = span{-1, -1}
+// doubledAt stands for a field that is Doubled.
+var doubledAt = span{-1, -1}
 
-// scanner checks one JSON text after another (RFC 8259, as strictly as
+// Found says what there is of a field.
+type Found uint8
+
+const (
+	Missing Found = iota // the text does not have it
+	Usable               // the text has it, perhaps twice with the same value
+	Doubled              // the text has it twice with different values: parsers differ in which one counts
+)
+
+// Scanner checks one JSON text after another (RFC 8259, as strictly as
 // encoding/json) and notes in the same pass where the wanted fields lie, to
 // the byte. It belongs to one goroutine and allocates nothing once warm.
 //
 // A wanted member, or one on the way to it, that an object has twice is found if both say
-// the same. Else it is doubled.
-type scanner struct {
+// the same. Else it is Doubled.
+type Scanner struct {
 	src   []byte
 	spans []span // by slot
 	first []span // by node: where its member came first
@@ -30,11 +38,11 @@ type scanner struct {
 	escaped bool   // some string since this was cleared holds an escape
 }
 
-// scan checks src and finds the fields of tree, which may be nil. It returns
+// Scan checks src and finds the fields of tree, which may be nil. It returns
 // -1, or where in src the fault is.
-func (s *scanner) scan(src []byte, tree *fieldTree) (fault int) {
+func (s *Scanner) Scan(src []byte, tree *Tree) (fault int) {
 	s.src, s.high = src, 0
-	var root *fieldNode
+	var root *node
 	if tree != nil {
 		root = &tree.root
 		s.spans = zeroed(s.spans, tree.slots)
@@ -50,8 +58,8 @@ func (s *scanner) scan(src []byte, tree *fieldTree) (fault int) {
 	return -1
 }
 
-// none forgets all fields: the record has no value that could be looked into.
-func (s *scanner) none(tree *fieldTree) {
+// Clear forgets all fields: there is no text that could be looked into.
+func (s *Scanner) Clear(tree *Tree) {
 	s.src = nil
 	if tree != nil {
 		s.spans = zeroed(s.spans, tree.slots)
@@ -72,7 +80,7 @@ func zeroed[T any](s []T, n int) []T {
 // behind what they read; ^place of the fault where there is one.
 
 // space skips white space; mostly there is none, and the call is inlined.
-func (s *scanner) space(i int) int {
+func (s *Scanner) space(i int) int {
 	if i < len(s.src) && s.src[i] <= ' ' {
 		return skipSpace(s.src, i)
 	}
@@ -87,7 +95,7 @@ func skipSpace(src []byte, i int) int {
 }
 
 // value reads any value. Where it is an object, want names the wanted members.
-func (s *scanner) value(i int, want *fieldNode, depth int) int {
+func (s *Scanner) value(i int, want *node, depth int) int {
 	if i >= len(s.src) {
 		return ^i
 	}
@@ -109,7 +117,7 @@ func (s *scanner) value(i int, want *fieldNode, depth int) int {
 	}
 }
 
-func (s *scanner) object(i int, want *fieldNode, depth int) int {
+func (s *Scanner) object(i int, want *node, depth int) int {
 	if depth > maxDepth {
 		return ^i
 	}
@@ -126,23 +134,23 @@ func (s *scanner) object(i int, want *fieldNode, depth int) int {
 		if end < 0 {
 			return end
 		}
-		var node *fieldNode
+		var wanted *node
 		if want != nil {
-			node = s.wanted(want, src[i+1:end-1])
+			wanted = s.wanted(want, src[i+1:end-1])
 		}
 		if i = s.space(end); i >= len(src) || src[i] != ':' {
 			return ^i
 		}
 		from := s.space(i + 1)
-		inner := node
-		if node != nil && s.first[node.id].to > 0 {
+		inner := wanted
+		if wanted != nil && s.first[wanted.id].to > 0 {
 			inner = nil // it came before: only whether it says the same is of interest
 		}
 		if i = s.value(from, inner, depth); i < 0 {
 			return i
 		}
-		if node != nil {
-			s.found(node, span{from, i})
+		if wanted != nil {
+			s.found(wanted, span{from, i})
 		}
 		if i = s.space(i); i >= len(src) {
 			return ^i
@@ -159,7 +167,7 @@ func (s *scanner) object(i int, want *fieldNode, depth int) int {
 }
 
 // found notes a wanted member.
-func (s *scanner) found(n *fieldNode, at span) {
+func (s *Scanner) found(n *node, at span) {
 	switch first := &s.first[n.id]; {
 	case first.to == 0:
 		*first = at
@@ -172,9 +180,9 @@ func (s *scanner) found(n *fieldNode, at span) {
 }
 
 // double marks all fields at a node and below it as doubled.
-func (s *scanner) double(n *fieldNode) {
+func (s *Scanner) double(n *node) {
 	if n.slot >= 0 {
-		s.spans[n.slot] = doubled
+		s.spans[n.slot] = doubledAt
 	}
 	for _, kid := range n.kids {
 		s.double(kid)
@@ -182,7 +190,7 @@ func (s *scanner) double(n *fieldNode) {
 }
 
 // alike reports whether two values are the same text, or strings that say the same.
-func (s *scanner) alike(a, b span) bool {
+func (s *Scanner) alike(a, b span) bool {
 	x, y := s.src[a.from:a.to], s.src[b.from:b.to]
 	if bytes.Equal(x, y) {
 		return true
@@ -196,25 +204,29 @@ func (s *scanner) alike(a, b span) bool {
 	return whole && too && bytes.Equal(s.name, s.other)
 }
 
-// lacks says why there is nothing of a field that could be used; lackNone: there is.
-func (s *scanner) lacks(slot int) lack {
+// Found says what the text has of a field.
+func (s *Scanner) Found(slot int) Found {
 	switch at := s.spans[slot]; {
-	case at == doubled:
-		return lackTwice
+	case at == doubledAt:
+		return Doubled
 	case at.from == at.to:
-		return lackMissing
+		return Missing
 	}
-	return lackNone
+	return Usable
 }
 
-// field is the text of a field that is not lacking.
-func (s *scanner) field(slot int) []byte {
+// NonASCII reports whether a string may hold more than ASCII, so that it is worth
+// checking for UTF-8.
+func (s *Scanner) NonASCII() bool { return s.high&high != 0 }
+
+// Field is the text of a field that is Usable, quotes and all.
+func (s *Scanner) Field(slot int) []byte {
 	at := s.spans[slot]
 	return s.src[at.from:at.to]
 }
 
 // wanted finds the node of a member.
-func (s *scanner) wanted(want *fieldNode, name []byte) *fieldNode {
+func (s *Scanner) wanted(want *node, name []byte) *node {
 	if s.escaped && len(want.kids) > 0 {
 		s.name, _ = unquote(s.name[:0], name)
 		name = s.name
@@ -227,7 +239,7 @@ func (s *scanner) wanted(want *fieldNode, name []byte) *fieldNode {
 	return nil
 }
 
-func (s *scanner) array(i, depth int) int {
+func (s *Scanner) array(i, depth int) int {
 	if depth > maxDepth {
 		return ^i
 	}
@@ -252,14 +264,14 @@ func (s *scanner) array(i, depth int) int {
 	}
 }
 
-func (s *scanner) word(i int, w string) int {
+func (s *Scanner) word(i int, w string) int {
 	if !bytes.HasPrefix(s.src[i:], []byte(w)) {
 		return ^i
 	}
 	return i + len(w)
 }
 
-func (s *scanner) number(i int) int {
+func (s *Scanner) number(i int) int {
 	src := s.src
 	if src[i] == '-' {
 		i++
@@ -293,7 +305,7 @@ func (s *scanner) number(i int) int {
 	return i
 }
 
-func (s *scanner) digits(i int) int {
+func (s *Scanner) digits(i int) int {
 	for i < len(s.src) && s.src[i]-'0' < 10 {
 		i++
 	}
