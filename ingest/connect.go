@@ -93,7 +93,7 @@ type connector struct {
 	bounds connectBounds
 	faults *brokerFaults
 
-	control *producer
+	control *Producer
 	admin   *kafka.AdminClient
 	reader  *kafka.Consumer
 	drained chan struct{}
@@ -146,7 +146,7 @@ func tryBroker(cfg Config, broker string, within time.Duration) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer p.stop(0)
+	defer p.Stop(0)
 	_, err = p.GetMetadata(nil, false, int(within.Milliseconds()))
 	if err == nil {
 		return ""
@@ -197,7 +197,7 @@ func (c *connector) close() {
 	if c.admin != nil {
 		c.admin.Close()
 	}
-	c.control.stop(0)
+	c.control.Stop(0)
 }
 
 // cluster says which cluster it is, and reports whether it tells.

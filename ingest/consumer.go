@@ -11,6 +11,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 )
 
@@ -48,6 +49,9 @@ type Config struct {
 	RecallBytes int64
 	// MetadataEvery is the time between two looks at the topics. Zero means 5 s.
 	MetadataEvery time.Duration
+	// Progress is where the Consumer before this one stopped, and gets where this one
+	// does. Nil: it begins as Start says.
+	Progress *Progress
 	// Log gets a line for each thing an operator would ask about. Nil: none.
 	Log *slog.Logger
 }
@@ -57,7 +61,7 @@ type Config struct {
 // are no rebalances, and every node reads everything.
 type Consumer struct {
 	cfg     Config
-	router  *Router
+	router  *route.Router
 	catalog *rooms.Catalog
 	log     *slog.Logger
 	start   startAt
@@ -70,7 +74,7 @@ type Consumer struct {
 	readFor, quietFor time.Duration
 
 	dead    *deadLetters
-	control *producer // admin requests, and dead letters where wanted
+	control *Producer // admin requests, and dead letters where wanted
 	admin   *kafka.AdminClient
 	readers []*reader
 	batch   *rooms.Batch // the watcher's
@@ -103,7 +107,7 @@ type Consumer struct {
 type figures struct {
 	processed, bytes, misplaced, repeated atomic.Uint64
 	reconnects, resets, gaps, stalls      atomic.Uint64
-	bad                                   [reasons]atomic.Uint64
+	bad                                   [route.Reasons]atomic.Uint64
 }
 
 // Stats are a Consumer's figures since it started.
@@ -146,7 +150,7 @@ type TopicStats struct {
 }
 
 // New makes a Consumer; Start starts it.
-func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
+func New(cfg Config, r *route.Router, t *rooms.Table) *Consumer {
 	cfg.Consumers = max(1, cfg.Consumers)
 	if cfg.MaxRecord <= 0 {
 		cfg.MaxRecord = 1 << 20
@@ -163,6 +167,9 @@ func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
 	if cfg.MetadataEvery <= 0 {
 		cfg.MetadataEvery = 5 * time.Second
 	}
+	if cfg.Progress == nil {
+		cfg.Progress = new(Progress)
+	}
 	c := &Consumer{cfg: cfg, router: r, catalog: t.Catalog(), doubtFor: 10 * time.Second, stallAfter: 15 * time.Second,
 		readFor: readFor, quietFor: quietFor,
 		log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), refusals: make(chan roomless, maxRefusals), batch: t.NewBatch()}
@@ -171,8 +178,8 @@ func New(cfg Config, r *Router, t *rooms.Table) *Consumer {
 	c.dead = &deadLetters{topic: cfg.DeadLetter}
 	c.recaller = newRecaller(c)
 	c.times = newTimes(c)
-	for _, routes := range r.topics {
-		c.topics = append(c.topics, &topic{name: routes.feed.Topic(), routes: routes, feed: routes.feed, why: "not looked at yet"})
+	for _, routes := range r.Topics() {
+		c.topics = append(c.topics, &topic{name: routes.Feed.Topic(), routes: routes, feed: routes.Feed, why: "not looked at yet"})
 	}
 	for i := range cfg.Consumers {
 		c.readers = append(c.readers, newReader(c, i, t.NewBatch()))
@@ -192,7 +199,7 @@ func (c *Consumer) Start(ctx context.Context) (err error) {
 	if c.start, err = parseStart(c.cfg.Start); err != nil {
 		return err
 	}
-	if c.cfg.DeadLetter != "" && c.router.byName[c.cfg.DeadLetter] != nil {
+	if c.cfg.DeadLetter != "" && c.router.Topic(c.cfg.DeadLetter) != nil {
 		return fmt.Errorf("the dead letter topic %q is read by a route too: its records would never end; name another one", c.cfg.DeadLetter)
 	}
 	if err := c.open(); err != nil {
@@ -235,7 +242,7 @@ func (c *Consumer) close() {
 		c.admin.Close()
 	}
 	if c.control != nil {
-		c.control.stop(time.Second)
+		c.control.Stop(time.Second)
 	}
 }
 
@@ -274,7 +281,7 @@ func (c *Consumer) Stats() Stats {
 		Reconnects: f.reconnects.Load(), Resets: f.resets.Load(), Gaps: f.gaps.Load(), Stalls: f.stalls.Load(),
 		Bad: map[string]uint64{}, Lag: map[string]int64{},
 	}
-	for r := reason(1); r < unmatched; r++ {
+	for r := route.Reason(1); r < route.Unmatched; r++ {
 		s.Bad[r.String()] = f.bad[r].Load()
 	}
 	s.Up = c.Up()
@@ -307,8 +314,8 @@ func (c *Consumer) kick() {
 }
 
 // bad counts, samples and passes on a record that could not be routed.
-func (c *Consumer) bad(b bad, topic string, m *record) {
-	c.countBad(b.reason, topic)
+func (c *Consumer) bad(b route.Bad, topic string, m *route.Record) {
+	c.countBad(b.Reason, topic)
 	c.sample(b, topic, m)
 	if c.cfg.DeadLetter != "" {
 		c.dead.send(b, topic, m)
@@ -317,14 +324,14 @@ func (c *Consumer) bad(b bad, topic string, m *record) {
 
 // unmatched passes a record that no route's match names on, where that is wanted. That it
 // is for nobody is no fault.
-func (c *Consumer) unmatched(b bad, topic string, m *record) {
+func (c *Consumer) unmatched(b route.Bad, topic string, m *route.Record) {
 	if c.cfg.KeepUnmatched && c.cfg.DeadLetter != "" {
 		c.dead.send(b, topic, m)
 	}
 }
 
 // countBad counts a bad record of a topic.
-func (c *Consumer) countBad(r reason, topic string) {
+func (c *Consumer) countBad(r route.Reason, topic string) {
 	c.figures.bad[r].Add(1)
 	for _, t := range c.topics {
 		if t.name == topic {
@@ -334,9 +341,9 @@ func (c *Consumer) countBad(r reason, topic string) {
 }
 
 // sample logs a record that could not be routed, or counts that it did not.
-func (c *Consumer) sample(b bad, topic string, m *record) {
-	if muted, ok := c.sampler.take(b.reason, time.Now()); ok {
-		c.log.Warn("bad record skipped", "topic", topic, "partition", m.partition, "offset", m.offset,
-			"reason", b.reason.String(), "detail", b.detail(), "unlogged", muted)
+func (c *Consumer) sample(b route.Bad, topic string, m *route.Record) {
+	if muted, ok := c.sampler.take(b.Reason, time.Now()); ok {
+		c.log.Warn("bad record skipped", "topic", topic, "partition", m.Partition, "offset", m.Offset,
+			"reason", b.Reason.String(), "detail", b.Detail(), "unlogged", muted)
 	}
 }

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"tapecast/ingest/route"
 )
 
 // The brokers say for a while that a topic is not there, or that we may not
@@ -18,7 +19,7 @@ import (
 func TestConsumerTopicHidden(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"), kfake.SeedTopics(1, "b"))
-	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a"), Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
+	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
 	m, more := r.join("all"), r.join("more")
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.numbers("a", 2, 0, 10)
@@ -103,18 +104,5 @@ func TestConsumerReadsUncommitted(t *testing.T) {
 	transact(t, k.ListenAddrs(), "a")
 	if got := datas(m.wait(6)); !slices.Equal(got, []string{"1", "2", "3", "4", "5", "6"}) {
 		t.Errorf("read %v", got)
-	}
-}
-
-func TestMarketComplainsOnce(t *testing.T) {
-	log := &logBuffer{}
-	m := &Market{log: slogTo(log)}
-	topic := "t"
-	for range 3 {
-		m.reported(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Error: errors.New("no such topic")}})
-	}
-	m.reported(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic}})
-	if m.failed.Load() != 3 || log.count("cannot produce") != 1 {
-		t.Errorf("%d failed, log %s", m.failed.Load(), log)
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"tapecast/ingest/route"
 )
 
 // Readers doubt their topic again and again while records flow: what they
@@ -34,7 +36,7 @@ func TestConsumerDoubts(t *testing.T) {
 func TestConsumerStalledPartition(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"), kfake.SeedTopics(1, "b"))
-	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), Route{Topic: "b", Rooms: []string{"more"}})
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"more"}})
 	r.c.stallAfter = 2 * time.Second
 	r.start().ready()
 	m, more := r.join("all"), r.join("more")

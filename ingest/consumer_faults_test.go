@@ -11,6 +11,8 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"tapecast/ingest/route"
 )
 
 // blockFetches holds all fetches until the function it returns is called.
@@ -47,13 +49,19 @@ func testBadRecords(t *testing.T, keep bool) {
 	}
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a", "dead"))
 	r := newRig(t, k.ListenAddrs(), Config{DeadLetter: "dead", MaxRecord: 1000, KeepUnmatched: keep},
-		Route{Topic: "a", Match: map[string]string{"@header.skip": "no"}, Rooms: []string{"all"}, Key: "{s}", Type: "x"}).start().ready()
+		route.Route{Topic: "a", Match: map[string]string{"@header.skip": "no"}, Rooms: []string{"all"}, Key: "{s}", Type: "x"}).start().ready()
 	m := r.join("all")
 	w := newWriter(t, k.ListenAddrs(), nil)
 	topic := "a"
 	put := func(value string, headers ...string) {
-		r := message("k", value, headers...)
-		w.send(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: 0}, Key: r.key, Value: r.value, Headers: r.headers})
+		m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: 0}, Key: []byte("k")}
+		if value != "null" {
+			m.Value = []byte(value)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			m.Headers = append(m.Headers, kafka.Header{Key: headers[i], Value: []byte(headers[i+1])})
+		}
+		w.send(m)
 	}
 	put(`{"s":"good"}`, "skip", "no")
 	put(`no JSON`, "skip", "no")
@@ -77,7 +85,7 @@ func testBadRecords(t *testing.T, keep bool) {
 			t.Errorf("%d are bad for %s, want %d", s.Bad[reason], reason, n)
 		}
 	}
-	if _, is := s.Bad[unmatched.String()]; is || s.Processed != 28 || s.DeadLettersLost != 0 || s.Topics[0].Unmatched != 1 {
+	if _, is := s.Bad[route.Unmatched.String()]; is || s.Processed != 28 || s.DeadLettersLost != 0 || s.Topics[0].Unmatched != 1 {
 		t.Errorf("stats %+v", s)
 	}
 	for _, line := range []string{
@@ -150,14 +158,14 @@ func TestSampler(t *testing.T) {
 	var s sampler
 	now := time.Unix(1000, 0)
 	for i := range sampleLines + 3 {
-		if _, ok := s.take(badJSON, now); ok != (i < sampleLines) {
+		if _, ok := s.take(route.BadJSON, now); ok != (i < sampleLines) {
 			t.Errorf("line %d: %v", i, ok)
 		}
 	}
-	if muted, ok := s.take(badField, now); !ok || muted != 0 {
+	if muted, ok := s.take(route.BadField, now); !ok || muted != 0 {
 		t.Error("one reason mutes another")
 	}
-	if muted, ok := s.take(badJSON, now.Add(sampleWindow)); !ok || muted != 3 {
+	if muted, ok := s.take(route.BadJSON, now.Add(sampleWindow)); !ok || muted != 3 {
 		t.Errorf("in the next window: %v, %d unlogged, want 3", ok, muted)
 	}
 }

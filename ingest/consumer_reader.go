@@ -15,6 +15,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 	"tapecast/rooms/heartbeat"
 )
@@ -41,9 +42,9 @@ type reader struct {
 	beat  heartbeat.Beat
 
 	batch  *rooms.Batch
-	dec    *decoder
+	dec    *route.Decoder
 	poll   *poller // nil as long as client is
-	rec    record
+	rec    route.Record
 	event  *polled                     // that rec is of
 	filled int64                       // records before it were judged by the process before this
 	latest int64                       // timestamp, ms: records beyond it are ahead
@@ -85,11 +86,11 @@ func newReader(c *Consumer, index int, batch *rooms.Batch) *reader {
 	r := &reader{
 		beat: heartbeat.Beat{Name: "reader " + strconv.Itoa(index)},
 		c:    c, index: index, batch: batch, cmds: make(chan func()),
-		dec: newDecoder(c.cfg.MaxRecord, batch.Add), names: map[unsafe.Pointer]*reading{}, readings: map[string]*reading{}, ids: map[string]string{},
+		dec: route.NewDecoder(c.cfg.MaxRecord, batch.Add), names: map[unsafe.Pointer]*reading{}, readings: map[string]*reading{}, ids: map[string]string{},
 	}
 	batch.Refused = c.refused
 	if c.cfg.DeadLetter != "" {
-		r.dec.origin, r.dec.crowded = r.origin, batch.Crowded
+		r.dec.Origin, r.dec.Crowded = r.origin, batch.Crowded
 	}
 	return r
 }
@@ -245,34 +246,34 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 	routes := rd.topic.routes
 	e.fill(&r.rec)
 	r.event, r.filled = e, p.filled
-	if routes.headers {
-		r.rec.headers = e.headers()
+	if routes.Headers {
+		r.rec.Headers = e.headers()
 	}
-	r.dec.counts = rd.topic.strays.known()
-	if b := r.dec.route(routes, &r.rec); b.reason != 0 && offset >= p.filled {
-		if r.c.cfg.DeadLetter != "" && r.rec.headers == nil {
-			r.rec.headers = e.headers()
+	r.dec.Counts = rd.topic.strays.known()
+	if b := r.dec.Route(routes, &r.rec); b.Reason != 0 && offset >= p.filled {
+		if r.c.cfg.DeadLetter != "" && r.rec.Headers == nil {
+			r.rec.Headers = e.headers()
 		}
-		if b.reason == unmatched {
+		if b.Reason == route.Unmatched {
 			p.fresh.unmatched++
 			r.c.unmatched(b, rd.topic.name, &r.rec)
 		} else {
 			r.c.bad(b, rd.topic.name, &r.rec)
 		}
 	}
-	if r.dec.misplaced && offset >= p.end { // what was there at our start may be from before the topic grew
+	if r.dec.Misplaced && offset >= p.end { // what was there at our start may be from before the topic grew
 		r.since.misplaced++
 		r.c.strayed(rd.topic, &r.rec, r.latest-maxAhead.Milliseconds())
 	}
-	size := uint64(len(r.rec.key) + len(r.rec.value))
+	size := uint64(len(r.rec.Key) + len(r.rec.Value))
 	r.since.records++
 	r.since.bytes += size
 	p.fresh.records++
 	p.fresh.bytes += size
-	if r.rec.time > r.latest {
+	if r.rec.Time > r.latest {
 		p.fresh.ahead++
 	} else {
-		p.fresh.newest = max(p.fresh.newest, r.rec.time)
+		p.fresh.newest = max(p.fresh.newest, r.rec.Time)
 	}
 	r.advance(p, offset+1)
 }

@@ -75,7 +75,7 @@ func (c *Consumer) begin(t *topic, cluster, id string, n int) {
 		t.from, t.fills = startAt{beginning: true}, false // all of it is younger than our start
 	}
 	t.gone = false
-	if left, ok := c.router.left[t.name]; ok {
+	if left, ok := c.cfg.Progress.topics[t.name]; ok {
 		t.cluster, t.id, t.resume = left.cluster, left.id, left.next
 		t.set(func() { t.epoch, t.parts = left.epoch, make([]*partition, len(left.next)) })
 		t.strays.partitions(len(left.next), true)

@@ -11,12 +11,13 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 )
 
 // allOf routes a topic to the room "all".
-func allOf(topic string) Route {
-	return Route{Topic: topic, Rooms: []string{"all"}, Type: "x"}
+func allOf(topic string) route.Route {
+	return route.Route{Topic: topic, Rooms: []string{"all"}, Type: "x"}
 }
 
 func TestConsumerReadsAll(t *testing.T) {
@@ -26,7 +27,7 @@ func TestConsumerReadsAll(t *testing.T) {
 	w.numbers("a", 5, 0, 500)
 	w.flush()
 	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning", Consumers: 3}, allOf("a"),
-		Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y", Partitioner: "murmur2"})
+		route.Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y", Partitioner: "murmur2"})
 	if r.c.Ready() {
 		t.Error("ready before the start")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 )
 
@@ -15,7 +16,7 @@ import (
 // others hold mu to look at what comes after it.
 type topic struct {
 	name   string
-	routes *topicRoutes
+	routes *route.Topic
 	feed   *rooms.Feed
 
 	// Its figures; readers add to them once a batch.
@@ -23,7 +24,7 @@ type topic struct {
 	newest         atomic.Int64  // of the records' timestamps, ms; those ahead left out
 	unmatched      atomic.Uint64 // records that no route's match names
 	ahead          atomic.Uint64 // records whose timestamp is more than maxAhead in the future
-	bad            [reasons]atomic.Uint64
+	bad            [route.Reasons]atomic.Uint64
 	strays         strays
 
 	mu     sync.Mutex
@@ -82,7 +83,7 @@ func (t *topic) count(p *partition) {
 // badByReason is how many records were not routed, by reason.
 func (t *topic) badByReason() map[string]uint64 {
 	out := map[string]uint64{}
-	for r := reason(1); r < unmatched; r++ {
+	for r := route.Reason(1); r < route.Unmatched; r++ {
 		out[r.String()] = t.bad[r].Load()
 	}
 	return out
@@ -158,28 +159,4 @@ func (s startAt) spec(now time.Time) kafka.OffsetSpec {
 		return kafka.NewOffsetSpecForTimestamp(now.Add(-s.back).UnixMilli())
 	}
 	return kafka.LatestOffsetSpec
-}
-
-// left is where a Consumer was in a topic when it stopped.
-type left struct {
-	cluster, id, epoch string
-	next               []int64 // by partition; -1: not read
-}
-
-// leave notes in the router where each topic was left, for the next Consumer.
-func (c *Consumer) leave() {
-	for _, t := range c.topics {
-		if t.epoch == "" {
-			continue
-		}
-		l := left{t.cluster, t.id, t.epoch, make([]int64, len(t.parts))}
-		for n, p := range t.parts {
-			if l.next[n] = -1; p != nil {
-				l.next[n] = p.next.Load()
-			} else if n < len(t.resume) {
-				l.next[n] = t.resume[n]
-			}
-		}
-		c.router.left[t.name] = l
-	}
 }

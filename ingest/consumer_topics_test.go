@@ -8,14 +8,16 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"tapecast/ingest/route"
 )
 
 func TestConsumerWaitsForTopic(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "b"))
-	r := newRig(t, k.ListenAddrs(), Config{RequireAll: true}, allOf("a"), Route{Topic: "b", Rooms: []string{"more"}}).start()
+	r := newRig(t, k.ListenAddrs(), Config{RequireAll: true}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"more"}}).start()
 	// A gateway that forgives topics is ready without it.
-	lax := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
+	lax := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
 	if ok, detail := lax.c.Health(); ok || detail != `topic "a": does not exist` {
 		t.Errorf("ready with health %v, %s", ok, detail)
 	}
@@ -69,8 +71,8 @@ func TestConsumerMisplaced(t *testing.T) {
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.put("a", 1, "42", "0") // murmur2 says 0 of 2, and 4 of 6
 	w.flush()
-	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, Route{Topic: "a", Rooms: []string{"own:{@key}"}, Partitioner: "murmur2"},
-		Route{Topic: "a", Rooms: []string{"all"}, Partitioner: "murmur2"})
+	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, route.Route{Topic: "a", Rooms: []string{"own:{@key}"}, Partitioner: "murmur2"},
+		route.Route{Topic: "a", Rooms: []string{"all"}, Partitioner: "murmur2"})
 	m := r.join("own:42")
 	r.start().ready()
 	w.put("a", 0, "42", "1")
@@ -191,7 +193,7 @@ func TestConsumerTopicAway(t *testing.T) {
 	}
 }
 
-// A Consumer that follows another one of the same router goes on where that
+// A Consumer that is given the Progress of another one goes on where that
 // one was stopped, also in a topic that was made anew or grew meanwhile.
 func TestConsumerTakesUp(t *testing.T) {
 	t.Parallel()

@@ -222,3 +222,19 @@ func (c *Consumer) findStalled() {
 		}
 	}
 }
+
+// sleepUntil waits until a time, or returns ctx's error.
+func sleepUntil(ctx context.Context, at time.Time) error {
+	wait := time.Until(at)
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

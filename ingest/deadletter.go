@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"tapecast/ingest/route"
 )
 
 // Headers of a dead letter: why it is one, and where it was read. They follow
@@ -25,28 +27,28 @@ const (
 // what the producer cannot take is counted as lost. Any goroutine may use it.
 type deadLetters struct {
 	topic      string
-	producer   *producer
+	producer   *Producer
 	sent, lost atomic.Uint64
 
 	why   atomic.Value // string: why none can be stored, as the watcher saw last; "": they can
 	asked bool         // the watcher's: brokers that make topics on demand were asked for it
 }
 
-func (d *deadLetters) send(b bad, topic string, m *record) {
+func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {
 	if d.missing() != "" {
 		d.lost.Add(1) // librdkafka would find that out within a minute
 		return
 	}
-	headers := append(m.headers[:len(m.headers):len(m.headers)],
-		kafka.Header{Key: headerReason, Value: []byte(b.reason.String())},
+	headers := append(m.Headers[:len(m.Headers):len(m.Headers)],
+		kafka.Header{Key: headerReason, Value: []byte(b.Reason.String())},
 		kafka.Header{Key: headerTopic, Value: []byte(topic)},
-		kafka.Header{Key: headerPartition, Value: strconv.AppendInt(nil, int64(m.partition), 10)},
-		kafka.Header{Key: headerOffset, Value: strconv.AppendInt(nil, m.offset, 10)},
+		kafka.Header{Key: headerPartition, Value: strconv.AppendInt(nil, int64(m.Partition), 10)},
+		kafka.Header{Key: headerOffset, Value: strconv.AppendInt(nil, m.Offset, 10)},
 	)
-	if m.key != nil {
-		headers = append(headers, kafka.Header{Key: headerKey, Value: m.key})
+	if m.Key != nil {
+		headers = append(headers, kafka.Header{Key: headerKey, Value: m.Key})
 	}
-	value := m.value
+	value := m.Value
 	if value == nil { // compaction would drop the letter
 		headers, value = append(headers, kafka.Header{Key: headerTombstone, Value: []byte("true")}), []byte{}
 	}
@@ -54,8 +56,8 @@ func (d *deadLetters) send(b bad, topic string, m *record) {
 		TopicPartition: kafka.TopicPartition{Topic: &d.topic, Partition: kafka.PartitionAny},
 		Key:            letterKey(topic, m), Value: value, Headers: headers,
 	}
-	if m.time >= 0 {
-		letter.Timestamp = time.UnixMilli(m.time)
+	if m.Time >= 0 {
+		letter.Timestamp = time.UnixMilli(m.Time)
 	}
 	if err := d.producer.Produce(letter, nil); err != nil {
 		d.lost.Add(1)
@@ -111,8 +113,8 @@ func (c *Consumer) tendLetters(found map[string]kafka.TopicDescription) error {
 
 // letterKey is the same for the same record on every node, so that a compacted topic keeps
 // one letter of each.
-func letterKey(topic string, m *record) []byte {
-	return fmt.Appendf(nil, "%s:%d:%d", topic, m.partition, m.offset)
+func letterKey(topic string, m *route.Record) []byte {
+	return fmt.Appendf(nil, "%s:%d:%d", topic, m.Partition, m.Offset)
 }
 
 // reported counts what became of a dead letter.
@@ -127,9 +129,9 @@ func (d *deadLetters) reported(m *kafka.Message) {
 // sampler bounds the log lines about bad records. Any goroutine may use it.
 type sampler struct {
 	mu    sync.Mutex
-	since [reasons]time.Time
-	lines [reasons]int
-	muted [reasons]uint64
+	since [route.Reasons]time.Time
+	lines [route.Reasons]int
+	muted [route.Reasons]uint64
 }
 
 // Of each reason, so many lines in so long a time.
@@ -139,7 +141,7 @@ const (
 )
 
 // take says whether a line may be written, and how many were not since the last.
-func (s *sampler) take(r reason, now time.Time) (muted uint64, ok bool) {
+func (s *sampler) take(r route.Reason, now time.Time) (muted uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Sub(s.since[r]) >= sampleWindow {

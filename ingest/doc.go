@@ -1,26 +1,16 @@
 // Package ingest brings Kafka's records to the rooms: it owns the librdkafka
-// consumers, checks and routes records, and keeps dead letters. Beside that it
-// has what a demo and tests need of Kafka: an embedded broker, a generated
-// market, the replay of recorded feeds, and a publisher. It knows no sockets.
+// consumers, has records checked and routed (ingest/route), reads again what members
+// resume from, and keeps dead letters. It has a publisher and a producer too. It knows no
+// sockets, and nothing of the demo (ingest/demo).
 //
 // # Routes
 //
-// Compile turns Routes into a Router and marks the patterns of the catalog that
-// they feed. A reader's decoder then takes each record once: one strict pass over
-// the value checks it and finds every field that any route of the topic reads
-// (jsonscan), then each route that fits renders its names and adds the record to
-// the batch. Bytes are never encoded again; a payload is a span of the value. A
-// record that cannot be routed is counted by its reason, sampled into the log and
-// sent to the dead letter topic; it never stops the stream, and its offset counts
-// as progress. One that no route's match names is for nobody, which is no fault: it is
-// counted apart (Config.KeepUnmatched). Where a record lies is only checked: what its
-// route's partitioner would put elsewhere is delivered and said (strays).
-//
-// What the decoder hands on holds to what rooms/name.go says of the parts of a frame,
-// live and when it is read again: nobody looks at it after that. Fields are never
-// guessed: what is there twice with different values, a key that is not of its
-// key_format and half of a surrogate pair are faults. A room template whose pattern is
-// private lands in that pattern or nowhere (roomTemplate.lands).
+// A reader hands each record to its route.Decoder, which adds it to the reader's batch, once
+// for each room. A record that cannot be routed is counted by its reason, sampled into the log
+// and sent to the dead letter topic; it never stops the stream, and its offset counts as
+// progress. One that no route names is for nobody, which is no fault: it is counted apart
+// (Config.KeepUnmatched). Records that lie in another partition than their route's partitioner
+// says are delivered, and counted (strays).
 //
 // # Reading
 //
@@ -46,22 +36,24 @@
 //     the old one and mentions the new id only in a debug line; the reader waits
 //     for that line and throws records away until the watcher has decided
 //     (reader.drainLogs). A log that became shorter begins a new epoch too.
+//   - A Consumer that is started again goes on where the one before it stopped
+//     (Config.Progress).
 //   - A topic that comes after our start, and partitions that are added, are
 //     read from their beginning.
 //
 // # Who may touch what
 //
 //	reader, partition    the reader's goroutine, but for what is atomic or under mu
-//	poller, decoder      the reader's goroutine
+//	poller, route.Decoder  the reader's goroutine
 //	topic                the watcher; others look at what mu guards
-//	Router, topicRoutes  anyone: they never change
+//	route.Router         anyone: it never changes
+//	Progress             one Consumer at a time
 //	Feed                 the watcher, through Open and its own batch
 //	figures, sampler, strays, deadLetters  anyone
-//	Publisher, producer  anyone
+//	Publisher, Producer  anyone
 //	recallLane, recallRead             the recaller's goroutine, and the lane's while it reads
 //	recaller, recallTopic, recallUser  the recaller's goroutine, but for what is atomic or under mu
 //	handouts, lease, times             anyone
-//	generator, FeedFile  one goroutine
 //
 // Bytes of a record are librdkafka's until the next poll. The decoder copies a
 // value once when a room takes it; keys and names are copied by the batch.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/valyala/fastjson"
+
+	"tapecast/ingest/route"
 )
 
 // What must hold on Apache Kafka is tested on it. These tests find it by
@@ -66,7 +68,7 @@ func TestKafkaTransactionsAndCompaction(t *testing.T) {
 		left++
 	}
 
-	r := newRig(t, k.brokers(), Config{Start: "beginning"}, allOf("tx"), Route{Topic: "compact", Rooms: []string{"more"}, Key: "{@key}"})
+	r := newRig(t, k.brokers(), Config{Start: "beginning"}, allOf("tx"), route.Route{Topic: "compact", Rooms: []string{"more"}, Key: "{@key}"})
 	tx, compact := r.join("all"), r.join("more")
 	r.start().ready()
 	transact(t, k.brokers(), "tx")

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
@@ -66,64 +64,6 @@ func drainLogs(lines <-chan kafka.LogEvent, log *slog.Logger, faults *brokerFaul
 			return
 		}
 	}
-}
-
-// producer is a librdkafka producer with everything that comes out of it
-// drained. Its methods may be called from any goroutine.
-type producer struct {
-	*kafka.Producer
-	done chan struct{}
-	wg   sync.WaitGroup
-	once sync.Once
-}
-
-// newProducer makes a producer. reported gets the delivery report of every
-// record produced without a channel of its own, and faults what the client says of
-// brokers; either may be nil.
-func newProducer(
-	conf *kafka.ConfigMap, log *slog.Logger, reported func(*kafka.Message), faults *brokerFaults,
-) (*producer, error) {
-	// Both have room for a million by default, 24 MB together.
-	(*conf)["go.events.channel.size"] = 1024
-	(*conf)["go.produce.channel.size"] = 1
-	(*conf)["go.delivery.report.fields"] = "none" // place and error are enough
-	lines := logsTo(conf)
-	made, err := kafka.NewProducer(conf)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a Kafka producer: %w", err)
-	}
-	p := &producer{Producer: made, done: make(chan struct{})}
-	p.wg.Add(2)
-	go func() {
-		defer p.wg.Done()
-		drainLogs(lines, log, faults, p.done)
-	}()
-	go func() {
-		defer p.wg.Done()
-		for ev := range made.Events() {
-			switch ev := ev.(type) {
-			case *kafka.Message:
-				if reported != nil {
-					reported(ev)
-				}
-			case kafka.Error:
-				if faults != nil {
-					faults.failed(ev.Code(), ev.Error())
-				}
-			}
-		}
-	}()
-	return p, nil
-}
-
-// stop gives what is under way some time and ends the producer.
-func (p *producer) stop(flush time.Duration) {
-	p.once.Do(func() {
-		p.Flush(int(flush.Milliseconds()))
-		p.Close()
-		close(p.done)
-		p.wg.Wait()
-	})
 }
 
 // readerSettings are librdkafka's properties for readers.

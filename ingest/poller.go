@@ -143,6 +143,8 @@ import (
 	"unsafe"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"tapecast/ingest/route"
 )
 
 // poller takes events out of a librdkafka consumer, many with one call into C,
@@ -219,11 +221,11 @@ func (e *polled) fault() (code kafka.ErrorCode, said string) {
 }
 
 // fill makes r the event's record, but for the headers.
-func (e *polled) fill(r *record) {
-	r.partition, r.offset, r.time = int32(e.partition), int64(e.offset), int64(e.time)
-	r.key = cBytes(e.key, e.key_len)
-	r.value = cBytes(e.value, e.value_len)
-	r.headers = nil
+func (e *polled) fill(r *route.Record) {
+	r.Partition, r.Offset, r.Time = int32(e.partition), int64(e.offset), int64(e.time)
+	r.Key = cBytes(e.key, e.key_len)
+	r.Value = cBytes(e.value, e.value_len)
+	r.Headers = nil
 }
 
 // headers copies the headers of an event's record.

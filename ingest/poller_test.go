@@ -7,6 +7,8 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"tapecast/ingest/route"
 )
 
 // The poller finds the client's queue, which the client does not export, and
@@ -44,7 +46,7 @@ func TestPoller(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "what was fetched and not polled is counted", func() bool { return p.queued() >= 2+2*maxBatch })
-	var r record
+	var r route.Record
 	records, ended, failed := 0, false, false
 	for end := time.Now().Add(30 * time.Second); !ended || !failed; {
 		if time.Now().After(end) {
@@ -59,20 +61,20 @@ func TestPoller(t *testing.T) {
 			switch e.kind {
 			case polledRecord:
 				e.fill(&r)
-				if e.topicName() != "a" || r.partition != 1 || r.offset != int64(records) || e.leader < 0 {
+				if e.topicName() != "a" || r.Partition != 1 || r.Offset != int64(records) || e.leader < 0 {
 					t.Errorf("record %d: %s %+v, leader epoch %d", records, e.topicName(), r, e.leader)
 				}
 				switch records {
 				case 0:
 					h := e.headers()
-					if string(r.key) != "key" || string(r.value) != "value" || r.time != at.UnixMilli() {
+					if string(r.Key) != "key" || string(r.Value) != "value" || r.Time != at.UnixMilli() {
 						t.Errorf("%+v", r)
 					}
 					if len(h) != 2 || h[0].Key != "h" || string(h[0].Value) != "1" || h[1].Key != "none" || h[1].Value != nil {
 						t.Errorf("headers %v", h)
 					}
 				case 1:
-					if r.key != nil || r.value != nil || e.headers() != nil {
+					if r.Key != nil || r.Value != nil || e.headers() != nil {
 						t.Errorf("%+v", r)
 					}
 				}

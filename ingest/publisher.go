@@ -15,7 +15,7 @@ var ErrClosed = errors.New("the publisher is closed")
 // Publisher produces single records and waits for each to be stored on all
 // replicas that are in sync. Its methods may be called from any goroutine.
 type Publisher struct {
-	producer *producer
+	producer *Producer
 	closing  chan struct{}
 
 	mu     sync.RWMutex // held for reading by who uses producer
@@ -85,5 +85,5 @@ func (p *Publisher) Close() {
 	}
 	p.producer.Flush(2000)
 	close(p.closing)
-	p.producer.stop(0)
+	p.producer.Stop(0)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 	"tapecast/rooms/heartbeat"
 )
@@ -68,7 +69,7 @@ type sliceRead struct {
 	open  map[int32]*piece
 	next  map[int32]int64 // offset that comes next
 	to    map[int32]int64
-	dec   *decoder
+	dec   *route.Decoder
 	into  *piece
 	took  bool // some room's record was taken
 	ended []*piece
@@ -85,7 +86,7 @@ func (r *recallClient) read(a *recaller, of *recallRead) error {
 	d := &sliceRead{
 		c: a.c, beat: &of.lane.beat, topic: t, want: of.want, left: of.most, until: now.Add(a.c.readFor), heard: now,
 	}
-	d.dec = newDecoder(a.c.cfg.MaxRecord, d.take)
+	d.dec = route.NewDecoder(a.c.cfg.MaxRecord, d.take)
 	if r.topic != t {
 		// Else librdkafka looks for the leaders of a topic that is new to it when its timer
 		// next comes round, after up to a second. It still does where this fails.
@@ -210,14 +211,14 @@ func (r *recallClient) event(d *sliceRead, e *polled) error {
 
 // record routes a record. Faults of it were counted when it was read first.
 func (d *sliceRead) record(e *polled) {
-	var rec record
+	var rec route.Record
 	e.fill(&rec)
-	if d.topic.routes.headers {
-		rec.headers = e.headers()
+	if d.topic.routes.Headers {
+		rec.Headers = e.headers()
 	}
 	d.took = false
-	d.dec.route(d.topic.routes, &rec)
-	size := len(rec.key) + len(rec.value)
+	d.dec.Route(d.topic.routes, &rec)
+	size := len(rec.Key) + len(rec.Value)
 	if d.took {
 		d.stats.taken += uint64(size)
 	}

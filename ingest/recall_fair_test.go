@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 )
 
@@ -27,7 +28,9 @@ func padded(t *testing.T, n int) *kfake.Cluster {
 }
 
 // both are the room of all records of topic a, and a private one for each key.
-func both() Route { return Route{Topic: "a", Rooms: []string{"all", "own:{@key}"}, Type: "y"} }
+func both() route.Route {
+	return route.Route{Topic: "a", Rooms: []string{"all", "own:{@key}"}, Type: "y"}
+}
 
 // TestRecallWindows: a past that is larger than all that may be held is read and given
 // in parts, each message once, and beside it a small one is served.

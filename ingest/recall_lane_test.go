@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"tapecast/ingest/route"
 )
 
 // TestRecallSickTopics: topics whose records do not come hold up no other, as long as
@@ -16,12 +18,12 @@ func TestRecallSickTopics(t *testing.T) {
 	topics, names := []string{"a", "b", "c", "d"}, []string{"all", "all:1", "more", "own:1"}
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, topics...))
 	w := newWriter(t, k.ListenAddrs(), nil)
-	var routes []Route
+	var routes []route.Route
 	goOn, held := map[string]chan struct{}{}, map[string]chan struct{}{}
 	byID := map[[16]byte]string{}
 	for i, topic := range topics {
 		w.put(topic, 0, "1", `{"n":1}`)
-		routes = append(routes, Route{Topic: topic, Rooms: []string{strings.Replace(names[i], ":1", ":{@key}", 1)}, Type: "y"})
+		routes = append(routes, route.Route{Topic: topic, Rooms: []string{strings.Replace(names[i], ":1", ":{@key}", 1)}, Type: "y"})
 		goOn[topic], held[topic] = make(chan struct{}), make(chan struct{}, 100)
 		byID[k.TopicInfo(topic).TopicID] = topic
 	}

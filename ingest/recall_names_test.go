@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 )
 
@@ -39,7 +40,7 @@ func TestRecallNames(t *testing.T) {
 	const n = 1000
 	k := padded(t, n)
 	for _, memory := range []int64{0, 1 << 20} {
-		route := Route{Topic: "a", Rooms: []string{"all", "all:{@key}"}, Type: "y"}
+		route := route.Route{Topic: "a", Rooms: []string{"all", "all:{@key}"}, Type: "y"}
 		r := newRig(t, k.ListenAddrs(), Config{RecallMemory: memory, Start: "beginning"}, route).start().ready()
 		ones := []string{"all:k1"}
 		var forties, all []string
@@ -93,7 +94,7 @@ func TestRecallNames(t *testing.T) {
 func TestRecallNamesPaid(t *testing.T) {
 	t.Parallel()
 	const n = 1000
-	route := Route{Topic: "a", Rooms: []string{"all", "all:{@key}"}, Type: "y"}
+	route := route.Route{Topic: "a", Rooms: []string{"all", "all:{@key}"}, Type: "y"}
 	r := newRig(t, padded(t, n).ListenAddrs(), Config{RecallBytes: 3 << 20, Start: "beginning"}, route).start().ready()
 	if names, err := r.askNames("all:", -1, n-1, 0)(); err != nil || len(names) != 50 {
 		t.Fatalf("%v, %v", names, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 )
 
@@ -101,7 +102,7 @@ func TestRecall(t *testing.T) {
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.numbers("a", parts, 0, n)
 	w.flush()
-	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y"}).start().ready()
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y"}).start().ready()
 	high := int64(n/parts - 1)
 	ask := func(from int64) func() ([]string, error) {
 		return r.recall("all", []int64{from, from, from}, []int64{high, high, high})
@@ -161,7 +162,7 @@ func TestRecallPrivate(t *testing.T) {
 		w.put("b", int32(n%4), fmt.Sprint(n%users), fmt.Sprintf(`{"n":%d}`, n))
 	}
 	w.flush()
-	r := newRig(t, k.ListenAddrs(), Config{}, Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y"}).start().ready()
+	r := newRig(t, k.ListenAddrs(), Config{}, route.Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y"}).start().ready()
 	const high = users*each/4 - 1
 	var asked []func() ([]string, error)
 	for u := range users {
@@ -191,10 +192,10 @@ func TestRecallOfAnotherTopic(t *testing.T) {
 	topics, names := []string{"a", "b", "c", "d"}, []string{"all", "all:1", "more", "own:1"}
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, topics...))
 	w := newWriter(t, k.ListenAddrs(), nil)
-	var routes []Route
+	var routes []route.Route
 	for i, topic := range topics {
 		w.put(topic, 0, "1", `{"n":1}`)
-		routes = append(routes, Route{Topic: topic, Rooms: []string{strings.Replace(names[i], ":1", ":{@key}", 1)}, Type: "y"})
+		routes = append(routes, route.Route{Topic: topic, Rooms: []string{strings.Replace(names[i], ":1", ":{@key}", 1)}, Type: "y"})
 	}
 	w.flush()
 	r := newRig(t, k.ListenAddrs(), Config{}, routes...).start().ready()

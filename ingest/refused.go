@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 )
 
@@ -13,41 +14,41 @@ const maxRefusals = 1024
 // roomless is a record that was routed, and that its appender had no room for.
 type roomless struct {
 	topic  string
-	bad    bad
-	record record
+	bad    route.Bad
+	record route.Record
 	whole  bool // record can be made a dead letter
 }
 
 // judged is the origin of a record that the process before this has reported.
-var judged = new(record)
+var judged = new(route.Record)
 
 // origin is a copy of the record that is being routed, for a dead letter.
-func (r *reader) origin(m *record) any {
-	if m.offset < r.filled {
+func (r *reader) origin(m *route.Record) any {
+	if m.Offset < r.filled {
 		return judged
 	}
-	if m.headers == nil {
-		m.headers = r.event.headers()
+	if m.Headers == nil {
+		m.Headers = r.event.headers()
 	}
-	return &record{
-		partition: m.partition, offset: m.offset, time: m.time,
-		key: bytes.Clone(m.key), value: bytes.Clone(m.value), headers: m.headers,
+	return &route.Record{
+		Partition: m.Partition, Offset: m.Offset, Time: m.Time,
+		Key: bytes.Clone(m.Key), Value: bytes.Clone(m.Value), Headers: m.Headers,
 	}
 }
 
 // refused takes a record that got no room. It runs on an appender's goroutine, and
 // hands the rest to reportRefused.
 func (c *Consumer) refused(r *rooms.Refused) {
-	origin, _ := r.Origin.(*record)
+	origin, _ := r.Origin.(*route.Record)
 	if origin == judged {
 		return
 	}
-	c.countBad(badFull, r.Pattern.Feed.Topic())
-	f := roomless{topic: r.Pattern.Feed.Topic(), bad: bad{fault: fault{reason: badFull}, what: r.Pattern.Match}}
+	c.countBad(route.BadFull, r.Pattern.Feed.Topic())
+	f := roomless{topic: r.Pattern.Feed.Topic(), bad: route.Full(r.Pattern)}
 	if f.whole = origin != nil; f.whole {
 		f.record = *origin
 	} else {
-		f.record = record{partition: r.Partition, offset: r.Offset}
+		f.record = route.Record{Partition: r.Partition, Offset: r.Offset}
 	}
 	select {
 	case c.refusals <- f:

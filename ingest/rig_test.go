@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/valyala/fastjson"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 )
 
@@ -29,7 +30,7 @@ type rig struct {
 
 // newRig compiles routes into rooms "all" (public, kept long), "all:*" and
 // "own:{owner}", and makes a Consumer; start starts it.
-func newRig(t testing.TB, brokers []string, cfg Config, routes ...Route) *rig {
+func newRig(t testing.TB, brokers []string, cfg Config, routes ...route.Route) *rig {
 	t.Helper()
 	public := &rooms.Class{Name: "public", RetainBytes: 256 << 20, RetainAge: time.Hour}
 	private := &rooms.Class{Name: "private", Owner: "{sub}", RetainBytes: 64 << 20, RetainAge: time.Hour}
@@ -40,7 +41,7 @@ func newRig(t testing.TB, brokers []string, cfg Config, routes ...Route) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	router := compile(t, catalog, routes...)
+	router := compiled(t, catalog, routes...)
 	table, err := rooms.New(rooms.Config{Catalog: catalog, Feeds: router.Feeds()})
 	if err != nil {
 		t.Fatal(err)
@@ -300,4 +301,14 @@ func freePort(t testing.TB) int {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
+}
+
+// compiled compiles routes that have no fault.
+func compiled(t testing.TB, c *rooms.Catalog, routes ...route.Route) *route.Router {
+	t.Helper()
+	r, _, faults := route.Compile(routes, c)
+	for _, f := range faults {
+		t.Fatalf("route %d, %s: %s", f.Route, f.Field, f.Msg)
+	}
+	return r
 }

@@ -12,24 +12,23 @@ import (
 // writer produces records for a test.
 type writer struct {
 	t testing.TB
-	p *producer
+	p *Producer
 }
 
 func newWriter(t testing.TB, brokers []string, props map[string]string) *writer {
 	t.Helper()
-	conf, err := settings(brokers, map[string]string{"linger.ms": "1", "message.max.bytes": "20000000", "enable.idempotence": "true", "partitioner": "murmur2_random"}, props, nil)
-	if err != nil {
-		t.Fatal(err)
+	ours := map[string]string{
+		"linger.ms": "1", "message.max.bytes": "20000000", "enable.idempotence": "true", "partitioner": "murmur2_random",
 	}
-	p, err := newProducer(conf, orDiscard(nil), func(m *kafka.Message) {
+	p, err := NewProducer(brokers, ours, props, nil, nil, func(m *kafka.Message) {
 		if m.TopicPartition.Error != nil {
 			t.Errorf("cannot produce: %v", m.TopicPartition.Error)
 		}
-	}, nil)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.stop(time.Second) })
+	t.Cleanup(func() { p.Stop(time.Second) })
 	return &writer{t, p}
 }
 
@@ -45,7 +44,7 @@ func (w *writer) put(topic string, part int32, key, value string) {
 
 func (w *writer) send(m *kafka.Message) {
 	w.t.Helper()
-	if err := produceWait(w.t.Context(), w.p, m); err != nil {
+	if err := w.p.Queue(w.t.Context(), m); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -5,9 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"tapecast/ingest/demo"
 	"testing"
-
-	"tapecast/ingest"
 )
 
 // triedFaultsOf is faultsOf with librdkafka's clients.
@@ -143,7 +142,7 @@ func TestAuthWarnings(t *testing.T) {
 
 // check --connect says line by line how brokers and topics are.
 func TestConnectLines(t *testing.T) {
-	broker, err := ingest.StartEmbedded(t.Context(), []ingest.TopicSpec{
+	broker, err := demo.StartEmbedded(t.Context(), []demo.TopicSpec{
 		{Name: "quotes", Partitions: 2, Config: map[string]string{"cleanup.policy": "compact"}},
 		{Name: "ticks", Partitions: 1}, {Name: "dead", Partitions: 1},
 	}, "", quietLog())

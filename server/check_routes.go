@@ -3,8 +3,7 @@ package server
 import (
 	"fmt"
 	"maps"
-
-	"tapecast/ingest"
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 )
 
@@ -24,7 +23,7 @@ func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
 		}
 		return
 	}
-	_, _, faults := ingest.Compile(routes, catalog)
+	_, _, faults := route.Compile(routes, catalog)
 	for _, f := range faults {
 		path := index("ingest.routes", f.Route) + "." + f.Field
 		if !refused[path] { // a value that was refused is not missing
@@ -44,7 +43,7 @@ func (cfg *Config) routeWarnings() (out []string) {
 	if err != nil || len(cfg.Ingest.Routes) == 0 {
 		return nil
 	}
-	router, _, _ := ingest.Compile(cfg.Routes(), catalog)
+	router, _, _ := route.Compile(cfg.Routes(), catalog)
 	for _, w := range router.Warnings() {
 		out = append(out, index("ingest.routes", w.Route)+"."+w.Field+": "+w.Msg)
 	}
@@ -61,7 +60,7 @@ func (c *collector) checkDemo(catalog *rooms.Catalog) {
 	if len(routes) == 0 {
 		c.addAt(c.place("rooms"), "ingest.routes", "is not set, and the demo market feeds none of these rooms", "write ingest.routes, or keep some of the built-in rooms")
 	}
-	_, _, faults := ingest.Compile(routes, catalog)
+	_, _, faults := route.Compile(routes, catalog)
 	for _, f := range faults {
 		c.addAt(c.place("rooms"), "ingest.routes", fmt.Sprintf("is not set, and the demo market's topic %s does not fit these rooms: %s %s", routes[f.Route].Topic, f.Field, f.Msg), "")
 	}

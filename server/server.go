@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"tapecast/ingest"
+	"tapecast/ingest/demo"
+	"tapecast/ingest/route"
 	"tapecast/loop"
 	"tapecast/rooms"
 )
@@ -22,8 +24,8 @@ type Server struct {
 	log *slog.Logger
 
 	catalog *rooms.Catalog
-	routes  []ingest.Route
-	router  *ingest.Router
+	routes  []route.Route
+	router  *route.Router
 	table   *rooms.Table
 	auth    *authenticator
 	limit   *limiter
@@ -33,9 +35,10 @@ type Server struct {
 	registry    *registry
 	engine      atomic.Pointer[loop.Engine]
 	consumer    atomic.Pointer[ingest.Consumer]
-	brokers     []string // Kafka's, or the embedded broker's
-	embedded    *ingest.Embedded
-	market      *ingest.Market
+	progress    ingest.Progress // where a consumer that was restarted goes on
+	brokers     []string        // Kafka's, or the embedded broker's
+	embedded    *demo.Embedded
+	market      *demo.Market
 	publisher   publisher
 	direct      direct
 
@@ -68,7 +71,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		return nil, fmt.Errorf("cannot take the rooms of the configuration: %w", err)
 	}
 	s.routes = cfg.Routes()
-	router, feeds, faults := ingest.Compile(s.routes, s.catalog)
+	router, feeds, faults := route.Compile(s.routes, s.catalog)
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("cannot compile route %d: %s: %s; `tapecast check` names all faults", faults[0].Route, faults[0].Field, faults[0].Msg)
 	}

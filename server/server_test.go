@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"tapecast/ingest"
+	"tapecast/ingest/demo"
 	"tapecast/rooms/wire"
 )
 
@@ -152,7 +152,7 @@ func TestShutdownOutOfTime(t *testing.T) {
 // TestKafkaOutage: health is degraded, readiness stays, and clients go on when
 // the broker does not come back.
 func TestKafkaOutage(t *testing.T) {
-	broker, err := ingest.StartEmbedded(t.Context(), ingest.DemoTopics(), "", quietLog())
+	broker, err := demo.StartEmbedded(t.Context(), demo.Topics(), "", quietLog())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestKafkaOutage(t *testing.T) {
 	defer func() { stop() }()
 	s := startServer(t, func(cfg *Config) {
 		cfg.Kafka.Brokers = broker.Addrs()
-		for _, r := range ingest.DemoRoutes() {
+		for _, r := range demo.Routes() {
 			cfg.Ingest.Routes = append(cfg.Ingest.Routes, RouteConfig{
 				Topic: r.Topic, Match: r.Match, Rooms: r.Rooms, Key: r.Key, Type: r.Type, Payload: r.Payload, Partitioner: r.Partitioner,
 			})

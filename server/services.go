@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tapecast/ingest"
+	"tapecast/ingest/demo"
 	"tapecast/loop"
 	"tapecast/rooms"
 )
@@ -135,7 +136,7 @@ func (s *Server) startConsumer(ctx context.Context) error {
 		DeadLetter: k.DeadLetter, KeepUnmatched: s.cfg.Ingest.Unmatched == "dead_letter",
 		RequireAll: k.RequireTopics == "all", MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery,
 		RecallMemory: int64(k.RecallMemory),
-		RecallBytes:  orUnlimited(int64(s.cfg.Limits.RecallBytes)), LookBack: lookBack(k.LookBack), Log: s.log,
+		RecallBytes:  orUnlimited(int64(s.cfg.Limits.RecallBytes)), LookBack: lookBack(k.LookBack), Progress: &s.progress, Log: s.log,
 	}, s.router, s.table)
 	if err := c.Start(ctx); err != nil {
 		return err
@@ -145,7 +146,7 @@ func (s *Server) startConsumer(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	s.market, err = ingest.StartMarket(ctx, s.brokers, ingest.DemoUsers(), s.log)
+	s.market, err = demo.StartMarket(ctx, s.brokers, demo.Users(), s.log)
 	return err
 }
 
@@ -166,18 +167,18 @@ func (s *Server) startEmbedded(ctx context.Context) error {
 	if !s.cfg.Demo() {
 		return nil
 	}
-	topics := ingest.DemoTopics()
+	topics := demo.Topics()
 	have := map[string]bool{}
 	for _, t := range topics {
 		have[t.Name] = true
 	}
 	for _, f := range s.table.Feeds() {
 		if !have[f.Topic()] {
-			topics = append(topics, ingest.TopicSpec{Name: f.Topic(), Partitions: 3})
+			topics = append(topics, demo.TopicSpec{Name: f.Topic(), Partitions: 3})
 		}
 	}
 	var err error
-	if s.embedded, err = ingest.StartEmbedded(ctx, topics, "", s.log); err != nil {
+	if s.embedded, err = demo.StartEmbedded(ctx, topics, "", s.log); err != nil {
 		return err
 	}
 	s.brokers = s.embedded.Addrs()

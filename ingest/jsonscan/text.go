@@ -15,10 +15,10 @@ const (
 	high = 0x8080808080808080
 )
 
-// special marks, with its highest bit, the first byte of w (counted from the
+// stops marks, with its highest bit, the first byte of w (counted from the
 // lowest) that is a quote, a backslash or a control character. Above that one
 // the marks mean nothing.
-func special(w uint64) uint64 {
+func stops(w uint64) uint64 {
 	quote := w ^ each*'"'
 	slash := w ^ each*'\\'
 	return ((quote-each)&^quote | (slash-each)&^slash | (w-each*0x20)&^w) & high
@@ -31,7 +31,7 @@ func (s *Scanner) text(i int) int {
 	for i+8 <= len(src) {
 		w := binary.LittleEndian.Uint64(src[i:])
 		s.high |= w
-		m := special(w)
+		m := stops(w)
 		if m == 0 {
 			i += 8
 			continue

@@ -1,4 +1,4 @@
-package ingest
+package demo
 
 import (
 	"context"
@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"tapecast/ingest"
 )
 
 // Market produces a generated market into Kafka, for trying things out and for
 // tests: tickers and trades of more than fifty symbols, and for some users
-// orders, portfolios, notifications and messages. The topics are DemoTopics'.
+// orders, portfolios, notifications and messages. The topics are Topics'.
 type Market struct {
-	producer *producer
+	producer *ingest.Producer
 	log      *slog.Logger
 	quit     chan struct{}
 	stopped  sync.WaitGroup
@@ -42,16 +44,17 @@ func StartMarket(ctx context.Context, brokers []string, users []string, log *slo
 			return nil, fmt.Errorf("cannot generate a market for user %q: a name needs plain characters", u)
 		}
 	}
-	conf, err := settings(brokers, map[string]string{
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	m := &Market{log: log, quit: make(chan struct{})}
+	var err error
+	m.producer, err = ingest.NewProducer(brokers, map[string]string{
 		"linger.ms":          "1",
 		"message.timeout.ms": "10000",
 		"partitioner":        "murmur2_random", // as the route of private.orders says
-	}, nil, map[string]string{"enable.idempotence": "true"})
+	}, nil, map[string]string{"enable.idempotence": "true"}, log, m.reported)
 	if err != nil {
-		return nil, err
-	}
-	m := &Market{log: orDiscard(log), quit: make(chan struct{})}
-	if m.producer, err = newProducer(conf, m.log, m.reported, nil); err != nil {
 		return nil, fmt.Errorf("cannot start the generated market: %w", err)
 	}
 	start := time.Now()
@@ -72,7 +75,7 @@ func (m *Market) Stop() {
 	m.once.Do(func() {
 		close(m.quit)
 		m.stopped.Wait()
-		m.producer.stop(time.Second)
+		m.producer.Stop(time.Second)
 	})
 }
 

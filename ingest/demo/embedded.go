@@ -1,4 +1,4 @@
-package ingest
+package demo
 
 import (
 	"context"
@@ -31,12 +31,15 @@ func StartEmbedded(ctx context.Context, topics []TopicSpec, dataDir string, log 
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cannot start the embedded broker: %w", err)
 	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("tapecast-embedded"),
 		// Retention is what bounds its memory; kfake looks once an hour by default.
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "10000"}),
-		kfake.WithLogger(kfakeLog{orDiscard(log)}),
+		kfake.WithLogger(kfakeLog{log}),
 	}
 	if dataDir != "" {
 		opts = append(opts, kfake.DataDir(dataDir))
@@ -73,12 +76,4 @@ func (l kfakeLog) Logf(level kfake.LogLevel, format string, args ...any) {
 	if l.log.Enabled(context.Background(), at) {
 		l.log.Log(context.Background(), at, "embedded broker", "said", fmt.Sprintf(format, args...))
 	}
-}
-
-// orDiscard is log, or one that writes nothing.
-func orDiscard(log *slog.Logger) *slog.Logger {
-	if log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return log
 }

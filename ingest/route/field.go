@@ -1,4 +1,4 @@
-package ingest
+package route
 
 import (
 	"unicode/utf8"
@@ -31,15 +31,15 @@ const (
 )
 
 // badOf is the fault of a route that lacks a field for a template.
-func badOf(why lack, template string, from *source) bad {
-	b := bad{fault: fault{badField, why}, what: template}
+func badOf(why lack, template string, from *source) Bad {
+	b := Bad{fault: fault{BadField, why}, What: template}
 	switch why {
 	case lackTwice:
-		b.reason = badTwice
+		b.Reason = BadTwice
 	case lackFormat:
-		b.reason = badKey
+		b.Reason = BadKey
 	case lackHalf, lackUTF8:
-		b.reason = badUTF8
+		b.Reason = BadUTF8
 	}
 	if from != nil {
 		b.field = &from.text
@@ -49,28 +49,28 @@ func badOf(why lack, template string, from *source) bad {
 
 // fits reports whether a record meets all conditions of a route, as far as can be told:
 // where a field of one is at fault, and no other excludes the record, b says so.
-func (d *decoder) fits(r *route, m *record) (ok bool, b bad) {
+func (d *Decoder) fits(r *route, m *Record) (ok bool, b Bad) {
 	for i := range r.conds {
 		c := &r.conds[i]
 		text, why := d.value(&c.from, m)
 		switch why {
 		case lackNone:
 			if !globMatch(c.glob, text) {
-				return false, bad{}
+				return false, Bad{}
 			}
 		case lackTwice, lackHalf, lackFormat, lackTombstone:
-			if b.reason == 0 {
+			if b.Reason == 0 {
 				b = badOf(why, "match", &c.from)
 			}
 		default:
-			return false, bad{}
+			return false, Bad{}
 		}
 	}
 	return true, b
 }
 
 // value is a field as a condition sees it.
-func (d *decoder) value(from *source, m *record) (text []byte, why lack) {
+func (d *Decoder) value(from *source, m *Record) (text []byte, why lack) {
 	if text, why = d.text(from, m); from.kind == fromValue && (why == lackKind || why == lackNull) {
 		if text = d.scan.Field(from.slot); text[0] != '{' && text[0] != '[' {
 			return text, lackNone
@@ -80,7 +80,7 @@ func (d *decoder) value(from *source, m *record) (text []byte, why lack) {
 }
 
 // render appends a template's text. Where it lacks a field, from says which.
-func (d *decoder) render(dst []byte, t *template, m *record) (text []byte, from *source, why lack) {
+func (d *Decoder) render(dst []byte, t *template, m *Record) (text []byte, from *source, why lack) {
 	if t.constant() {
 		return append(dst, t.text...), nil, lackNone
 	}
@@ -103,38 +103,38 @@ func (d *decoder) render(dst []byte, t *template, m *record) (text []byte, from 
 }
 
 // textOf renders the template of a part of the envelope, of up to most bytes of UTF-8.
-func (d *decoder) textOf(dst []byte, t *template, m *record, most int) ([]byte, bad) {
+func (d *Decoder) textOf(dst []byte, t *template, m *Record, most int) ([]byte, Bad) {
 	dst, from, why := d.render(dst, t, m)
 	switch {
 	case why != lackNone:
 		return dst, badOf(why, t.text, from)
 	case len(dst) > most:
-		return dst, bad{fault: fault{badSize, lackLong}, what: t.text, at: int32(len(dst))}
+		return dst, Bad{fault: fault{BadSize, lackLong}, What: t.text, at: int32(len(dst))}
 	case t.raw && !utf8.Valid(dst):
-		return dst, bad{fault: fault{badUTF8, lackUTF8}, what: t.text}
+		return dst, Bad{fault: fault{BadUTF8, lackUTF8}, What: t.text}
 	}
-	return dst, bad{}
+	return dst, Bad{}
 }
 
 // text is what a placeholder stands for: valid until the next call. Of a value only
 // strings and integers fit.
-func (d *decoder) text(from *source, m *record) (text []byte, why lack) {
+func (d *Decoder) text(from *source, m *Record) (text []byte, why lack) {
 	switch from.kind {
 	case fromKey:
 		switch {
-		case m.key == nil:
+		case m.Key == nil:
 			return nil, lackMissing
-		case from.keys == keyUTF8 || len(m.key) == 0:
-			return m.key, lackNone
+		case from.keys == keyUTF8 || len(m.Key) == 0:
+			return m.Key, lackNone
 		}
 		var ok bool
-		if d.keyText, ok = from.keys.append(d.keyText[:0], m.key); !ok {
+		if d.keyText, ok = from.keys.append(d.keyText[:0], m.Key); !ok {
 			return nil, lackFormat
 		}
 		return d.keyText, lackNone
 	case fromHeader:
-		for i := len(m.headers) - 1; i >= 0; i-- {
-			if h := &m.headers[i]; h.Key == from.name {
+		for i := len(m.Headers) - 1; i >= 0; i-- {
+			if h := &m.Headers[i]; h.Key == from.name {
 				if h.Value == nil {
 					return nil, lackNull
 				}
@@ -144,7 +144,7 @@ func (d *decoder) text(from *source, m *record) (text []byte, why lack) {
 		return nil, lackMissing
 	}
 	if why = d.lacks(from.slot); why != lackNone {
-		if m.value == nil {
+		if m.Value == nil {
 			why = lackTombstone
 		}
 		return nil, why
@@ -165,7 +165,7 @@ func (d *decoder) text(from *source, m *record) (text []byte, why lack) {
 }
 
 // lacks says why a field of the value cannot be used; lackNone: it can.
-func (d *decoder) lacks(slot int) lack {
+func (d *Decoder) lacks(slot int) lack {
 	switch d.scan.Found(slot) {
 	case jsonscan.Missing:
 		return lackMissing

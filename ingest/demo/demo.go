@@ -1,24 +1,26 @@
-package ingest
+package demo
+
+import "tapecast/ingest/route"
 
 // What `tapecast run` uses without a configuration.
 
-// demoRetention bounds what the embedded broker keeps of a demo topic.
-var demoRetention = map[string]string{"retention.ms": "300000", "retention.bytes": "16777216"}
+// retention bounds what the embedded broker keeps of a demo topic.
+var retention = map[string]string{"retention.ms": "300000", "retention.bytes": "16777216"}
 
-// DemoTopics are the topics that the generated market writes.
-func DemoTopics() []TopicSpec {
+// Topics are the topics that the generated market writes.
+func Topics() []TopicSpec {
 	return []TopicSpec{
-		{Name: "market.ticker", Partitions: 3, Config: demoRetention},
-		{Name: "market.trades", Partitions: 3, Config: demoRetention},
-		{Name: "private.orders", Partitions: 3, Config: demoRetention},
-		{Name: "events", Partitions: 3, Config: demoRetention},
+		{Name: "market.ticker", Partitions: 3, Config: retention},
+		{Name: "market.trades", Partitions: 3, Config: retention},
+		{Name: "private.orders", Partitions: 3, Config: retention},
+		{Name: "events", Partitions: 3, Config: retention},
 	}
 }
 
-// DemoRoutes bring the generated market to its rooms.
-func DemoRoutes() []Route {
+// Routes bring the generated market to its rooms.
+func Routes() []route.Route {
 	event := func(kind string) map[string]string { return map[string]string{"metadata.eventType": kind + ".*"} }
-	return []Route{
+	return []route.Route{
 		{Topic: "market.ticker", Rooms: []string{"prices", "prices:{@key}"}, Key: "{@key}", Type: "price_update"},
 		{Topic: "market.trades", Rooms: []string{"trades", "trades:{s}"}, Key: "{s}", Type: "trade_update"},
 		{Topic: "private.orders", Rooms: []string{"orders:{@key}"}, Key: "{orderId}", Type: "order_update", Partitioner: "murmur2"},
@@ -29,8 +31,8 @@ func DemoRoutes() []Route {
 	}
 }
 
-// DemoUsers are the users for whom the generated market trades.
-func DemoUsers() []string { return []string{"42", "7", "1001", "alice", "bob"} }
+// Users are the users for whom the generated market trades.
+func Users() []string { return []string{"42", "7", "1001", "alice", "bob"} }
 
 // instrument is one symbol of the generated market.
 type instrument struct {

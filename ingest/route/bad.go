@@ -1,4 +1,4 @@
-package ingest
+package route
 
 import (
 	"fmt"
@@ -7,75 +7,81 @@ import (
 	"tapecast/rooms"
 )
 
-// reason says why a record was not routed; 0: it was.
-type reason uint8
+// Reason says why a record was not routed; 0: it was.
+type Reason uint8
 
 const (
-	badJSON   reason = iota + 1 // no JSON (RFC 8259), or nested too deep
-	badUTF8                     // a text that is not UTF-8: in the value, or for a type or a key
-	badField                    // a field that the route names is missing or unfit
-	badSize                     // larger than Config.MaxRecord, or a type longer than rooms.MaxType
-	badRoom                     // no room may have the name, or it is not the template's, or the topic's to feed
-	badFull                     // the pattern of its room has as many rooms as it may
-	badTwice                    // the value has a field that the route names twice, with different values
-	badKey                      // the record key is not of the route's key_format
-	unmatched                   // no route of the topic fits: no fault, unless Config.KeepUnmatched
-	reasons
+	BadJSON   Reason = iota + 1 // no JSON (RFC 8259), or nested too deep
+	BadUTF8                     // a text that is not UTF-8: in the value, or for a type or a key
+	BadField                    // a field that the route names is missing or unfit
+	BadSize                     // larger than the decoder's limit, or a type longer than rooms.MaxType
+	BadRoom                     // no room may have the name, or it is not the template's, or the topic's to feed
+	BadFull                     // the pattern of its room has as many rooms as it may
+	BadTwice                    // the value has a field that the route names twice, with different values
+	BadKey                      // the record key is not of the route's key_format
+	Unmatched                   // no route of the topic fits: no fault
+	Reasons                     // how many there are
 )
 
 // reasonNames are the reasons as logs, figures and dead letters spell them.
-var reasonNames = [reasons]string{"", "json", "utf8", "field", "size", "room", "max_rooms", "twice", "key", "unmatched"}
+var reasonNames = [Reasons]string{"", "json", "utf8", "field", "size", "room", "max_rooms", "twice", "key", "unmatched"}
 
-func (r reason) String() string { return reasonNames[r] }
+// String is the reason as logs, figures and dead letters spell it.
+func (r Reason) String() string { return reasonNames[r] }
 
-// bad says what is wrong with a record, without costing anything until asked. Every record's
+// Bad says what is wrong with a record, without costing anything until asked. Every record's
 // passes through a few calls, mostly as nothing: four fields and four words are what the
 // compiler keeps in registers.
-type bad struct {
+type Bad struct {
 	fault
-	at    int32   // badJSON: place in the value; badSize: size
-	what  string  // the template, "payload", "match" or "keyframe"
+	at    int32   // BadJSON: index in the value; BadSize: size
+	What  string  // the template, "payload", "match" or "keyframe"
 	field *string // the field, as configured, or lackElsewhere: the pattern; nil: none
+}
+
+// Full is the fault of a record that would make a room in a crowded pattern.
+func Full(p *rooms.Pattern) Bad {
+	return Bad{fault: fault{Reason: BadFull}, What: p.Match}
 }
 
 // fault is what kind of fault a record has.
 type fault struct {
-	reason reason
+	Reason Reason
 	lack   lack
 }
 
-// detail says it in words.
-func (b bad) detail() string {
-	switch b.reason {
-	case badJSON:
+// Detail says it in words.
+func (b Bad) Detail() string {
+	switch b.Reason {
+	case BadJSON:
 		return "the value is no valid JSON at byte " + strconv.Itoa(int(b.at))
-	case unmatched:
+	case Unmatched:
 		return "no route of the topic fits"
-	case badFull:
-		return fmt.Sprintf("it would make a room, and the pattern %q has as many with data as its max_rooms says", b.what)
-	case badRoom:
+	case BadFull:
+		return fmt.Sprintf("it would make a room, and the pattern %q has as many with data as its max_rooms says", b.What)
+	case BadRoom:
 		return b.ofRoom()
 	}
 	switch b.lack {
 	case lackLong:
-		return fmt.Sprintf("%q gives %d bytes, which are too many", b.what, b.at)
+		return fmt.Sprintf("%q gives %d bytes, which are too many", b.What, b.at)
 	case lackUTF8:
-		return fmt.Sprintf("%q gives bytes that are not UTF-8: key_format says how keys are written", b.what)
+		return fmt.Sprintf("%q gives bytes that are not UTF-8: key_format says how keys are written", b.What)
 	}
 	if b.field != nil {
 		return b.ofField()
 	}
-	switch b.reason {
-	case badSize:
+	switch b.Reason {
+	case BadSize:
 		return fmt.Sprintf("key and value have %d bytes", b.at)
-	case badUTF8:
+	case BadUTF8:
 		return "the value holds bytes that are no UTF-8"
 	}
 	return ""
 }
 
 // ofField says what is wrong with a field.
-func (b bad) ofField() string {
+func (b Bad) ofField() string {
 	field, why := strconv.Quote(*b.field), ""
 	if *b.field == "@key" {
 		field = "the record key"
@@ -101,12 +107,12 @@ func (b bad) ofField() string {
 	case lackFormat:
 		why = "the record key is not as long as key_format says, and cannot be used for"
 	}
-	return fmt.Sprintf("%s %q", why, b.what)
+	return fmt.Sprintf("%s %q", why, b.What)
 }
 
 // ofRoom says why there can be no such room.
-func (b bad) ofRoom() string {
-	name := fmt.Sprintf("%q gives a name that ", b.what)
+func (b Bad) ofRoom() string {
+	name := fmt.Sprintf("%q gives a name that ", b.What)
 	switch b.lack {
 	case lackUTF8:
 		return name + "is not UTF-8: key_format says how keys are written"

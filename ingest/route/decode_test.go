@@ -1,6 +1,7 @@
-package ingest
+package route
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -33,40 +34,40 @@ func (s *sent) add(r *rooms.Record) {
 }
 
 // message makes a record; headers come as name, value.
-func message(key, value string, headers ...string) *record {
-	m := &record{partition: 2, offset: 7, time: 1699123456789, key: []byte(key), value: []byte(value)}
+func message(key, value string, headers ...string) *Record {
+	m := &Record{Partition: 2, Offset: 7, Time: 1699123456789, Key: []byte(key), Value: []byte(value)}
 	if value == "null" {
-		m.value = nil
+		m.Value = nil
 	}
 	if key == "null" {
-		m.key = nil
+		m.Key = nil
 	}
 	for i := 0; i < len(headers); i += 2 {
-		m.headers = append(m.headers, kafka.Header{Key: headers[i], Value: []byte(headers[i+1])})
+		m.Headers = append(m.Headers, kafka.Header{Key: headers[i], Value: []byte(headers[i+1])})
 	}
 	return m
 }
 
 // routed compiles routes of topic "t" and returns a check of one record: the
 // reason it is bad for, and what was sent.
-func routed(t *testing.T, routes ...Route) func(m *record, why reason, want ...string) {
+func routed(t *testing.T, routes ...Route) func(m *Record, why Reason, want ...string) {
 	t.Helper()
 	for i := range routes {
 		routes[i].Topic = "t"
 	}
-	topic := compile(t, testCatalog(t), routes...).byName["t"]
+	topic := compile(t, testCatalog(t), routes...).Topic("t")
 	var out sent
-	d := newDecoder(1<<20, out.add)
-	return func(m *record, why reason, want ...string) {
+	d := NewDecoder(1<<20, out.add)
+	return func(m *Record, why Reason, want ...string) {
 		t.Helper()
 		out = nil
-		if got := d.route(topic, m); got.reason != why {
-			t.Errorf("%s: reason %q (%s), want %q", m.value, got.reason, got.detail(), why)
-		} else if (why != 0) != (got.detail() != "") {
-			t.Errorf("reason %q has the detail %q", why, got.detail())
+		if got := d.Route(topic, m); got.Reason != why {
+			t.Errorf("%s: reason %q (%s), want %q", m.Value, got.Reason, got.Detail(), why)
+		} else if (why != 0) != (got.Detail() != "") {
+			t.Errorf("reason %q has the detail %q", why, got.Detail())
 		}
 		if g, w := strings.Join(out, "\n"), strings.Join(want, "\n"); g != w {
-			t.Errorf("%s:\n%s\nwant\n%s", m.value, g, w)
+			t.Errorf("%s:\n%s\nwant\n%s", m.Value, g, w)
 		}
 	}
 }
@@ -79,36 +80,36 @@ func TestDecodeTicker(t *testing.T) {
 	f(message("x", `{"s":-12}`), 0, `prices price_update -12 {"s":-12}`, `prices:-12 price_update -12 {"s":-12}`)
 	f(message("x", `{"s":"A\u002fB"}`), 0, `prices price_update A/B {"s":"A\u002fB"}`, `prices:A/B price_update A/B {"s":"A\u002fB"}`)
 
-	f(message("x", `{"s":1.5}`), badField)
-	f(message("x", `{"s":1e3}`), badField)
-	f(message("x", `{"s":true}`), badField)
-	f(message("x", `{"s":null}`), badField)
-	f(message("x", `{"s":{}}`), badField)
-	f(message("x", `{"s":["a"]}`), badField)
-	f(message("x", `{"s":""}`), badField)
-	f(message("x", `{"S":"BTC"}`), badField)
-	f(message("x", `[]`), badField)
-	f(message("x", `null `), badField)
-	f(message("x", `null`), badField) // a tombstone
-	f(message("x", ``), badJSON)
-	f(message("x", `{"s":"BTC"`), badJSON)
-	f(message("x", `hello`), badJSON)
-	f(message("x", "{\"s\":\"B\xffC\"}"), badUTF8)
-	f(message("x", `{"s":"`+strings.Repeat("x", rooms.MaxName)+`"}`), badRoom)
-	f(message("x", `{"s":"`+strings.Repeat("x", 1<<20)+`"}`), badSize)
-	f(message(strings.Repeat("k", 1<<20), `{"s":"B"}`), badSize)
+	f(message("x", `{"s":1.5}`), BadField)
+	f(message("x", `{"s":1e3}`), BadField)
+	f(message("x", `{"s":true}`), BadField)
+	f(message("x", `{"s":null}`), BadField)
+	f(message("x", `{"s":{}}`), BadField)
+	f(message("x", `{"s":["a"]}`), BadField)
+	f(message("x", `{"s":""}`), BadField)
+	f(message("x", `{"S":"BTC"}`), BadField)
+	f(message("x", `[]`), BadField)
+	f(message("x", `null `), BadField)
+	f(message("x", `null`), BadField) // a tombstone
+	f(message("x", ``), BadJSON)
+	f(message("x", `{"s":"BTC"`), BadJSON)
+	f(message("x", `hello`), BadJSON)
+	f(message("x", "{\"s\":\"B\xffC\"}"), BadUTF8)
+	f(message("x", `{"s":"`+strings.Repeat("x", rooms.MaxName)+`"}`), BadRoom)
+	f(message("x", `{"s":"`+strings.Repeat("x", 1<<20)+`"}`), BadSize)
+	f(message(strings.Repeat("k", 1<<20), `{"s":"B"}`), BadSize)
 }
 
 func TestDecodeChecksValueThatNoTemplateReads(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"orders:{@key}"}, Type: "order_update"})
 	f(message("42", `{"a":1}`), 0, `orders:42 order_update - {"a":1}`)
 	f(message("42", `null`), 0, `orders:42 order_update - null`) // a tombstone
-	f(message("42", `{"a":}`), badJSON)
-	f(message("42", "\"\xff\""), badUTF8)
-	f(message("null", `{}`), badField)
-	f(message("", `{}`), badField)
-	f(message("\xff", `{}`), badRoom)
-	f(message(strings.Repeat("k", rooms.MaxName), `{}`), badRoom)
+	f(message("42", `{"a":}`), BadJSON)
+	f(message("42", "\"\xff\""), BadUTF8)
+	f(message("null", `{}`), BadField)
+	f(message("", `{}`), BadField)
+	f(message("\xff", `{}`), BadRoom)
+	f(message(strings.Repeat("k", rooms.MaxName), `{}`), BadRoom)
 }
 
 func TestDecodeEnvelopes(t *testing.T) {
@@ -123,23 +124,23 @@ func TestDecodeEnvelopes(t *testing.T) {
 	f(message("x", `{"data":null,"metadata":{"eventType":"system.on"}}`), 0, `system_alerts system.on - null`)
 	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":true}}`), 0,
 		`user:7 t - {"metadata":{"eventType":"user.hi","userId":"7","urgent":true}}`)
-	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":false}}`), unmatched)
-	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":{}}}`), unmatched)
-	f(message("x", `{"metadata":{"eventType":"order.new"},"data":1}`), unmatched)
-	f(message("x", `{"metadata":{"eventType":"system.halt"}}`), badField)
-	f(message("x", `{"metadata":{"eventType":"portfolio.x","userId":42},"data":{}}`), badField)
-	f(message("x", `{"metadata":5}`), unmatched)
-	f(message("x", `null`), badField) // a tombstone: nobody knows whose
+	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":false}}`), Unmatched)
+	f(message("x", `{"metadata":{"eventType":"user.hi","userId":"7","urgent":{}}}`), Unmatched)
+	f(message("x", `{"metadata":{"eventType":"order.new"},"data":1}`), Unmatched)
+	f(message("x", `{"metadata":{"eventType":"system.halt"}}`), BadField)
+	f(message("x", `{"metadata":{"eventType":"portfolio.x","userId":42},"data":{}}`), BadField)
+	f(message("x", `{"metadata":5}`), Unmatched)
+	f(message("x", `null`), BadField) // a tombstone: nobody knows whose
 }
 
 func TestDecodeHeaders(t *testing.T) {
 	f := routed(t, Route{Match: map[string]string{"@header.kind": "trade", "@key": "B*"}, Rooms: []string{"trades:{@header.symbol}"}, Key: "{@key}", Type: "{@header.kind}"})
 	f(message("BTC", `1`, "symbol", "old", "kind", "trade", "symbol", "BTC"), 0, "trades:BTC trade BTC 1") // the last header counts
-	f(message("BTC", `1`, "kind", "trade"), badField)
-	f(message("BTC", `1`, "kind", "quote", "symbol", "BTC"), unmatched)
-	f(message("ETH", `1`, "kind", "trade", "symbol", "BTC"), unmatched)
-	f(message("BTC", `1`, "kind", "trade", "symbol", "\xff"), badRoom)
-	f(message("BTC", `1`), unmatched)
+	f(message("BTC", `1`, "kind", "trade"), BadField)
+	f(message("BTC", `1`, "kind", "quote", "symbol", "BTC"), Unmatched)
+	f(message("ETH", `1`, "kind", "trade", "symbol", "BTC"), Unmatched)
+	f(message("BTC", `1`, "kind", "trade", "symbol", "\xff"), BadRoom)
+	f(message("BTC", `1`), Unmatched)
 }
 
 func TestDecodeBare(t *testing.T) {
@@ -149,7 +150,7 @@ func TestDecodeBare(t *testing.T) {
 	f(message("x", "null"), 0) // a tombstone has no value to send
 	f = routed(t, Route{Rooms: []string{"raw"}, Envelope: "none"})
 	f(message("x", "{}"), 0, "raw t - {}")
-	f(message("x", "\xff"), badJSON)
+	f(message("x", "\xff"), BadJSON)
 }
 
 // A value that is no JSON still reaches the rooms that take any bytes.
@@ -159,7 +160,7 @@ func TestDecodeMixedFormats(t *testing.T) {
 		Route{Rooms: []string{"trades"}},
 	)
 	f(message("x", "{}"), 0, "raw t - {} binary", "trades t - {}")
-	f(message("x", "{"), badJSON, "raw t - { binary")
+	f(message("x", "{"), BadJSON, "raw t - { binary")
 }
 
 func TestDecodeSpecialPatterns(t *testing.T) {
@@ -168,12 +169,12 @@ func TestDecodeSpecialPatterns(t *testing.T) {
 		Route{Topic: "totals", Rooms: []string{"trades:TOTAL"}},
 		Route{Topic: "trades", Rooms: []string{"trades:{s}"}},
 	)
-	f := func(value, match string, why reason) {
+	f := func(value, match string, why Reason) {
 		t.Helper()
 		var got *rooms.Pattern
-		d := newDecoder(1<<20, func(r *rooms.Record) { got = r.Pattern })
-		if b := d.route(r.byName["trades"], message("", value)); b.reason != why {
-			t.Errorf("%s: reason %q, want %q", value, b.reason, why)
+		d := NewDecoder(1<<20, func(r *rooms.Record) { got = r.Pattern })
+		if b := d.Route(r.byName["trades"], message("", value)); b.Reason != why {
+			t.Errorf("%s: reason %q, want %q", value, b.Reason, why)
 		}
 		if (got == nil) != (match == "") || got != nil && got.Match != match {
 			t.Errorf("%s: pattern %v, want %q", value, got, match)
@@ -181,7 +182,7 @@ func TestDecodeSpecialPatterns(t *testing.T) {
 	}
 	f(`{"s":"BTC"}`, "trades:*", 0)
 	f(`{"s":"index:BTC"}`, "trades:index:*", 0)
-	f(`{"s":"TOTAL"}`, "", badRoom) // the other topic's room
+	f(`{"s":"TOTAL"}`, "", BadRoom) // the other topic's room
 }
 
 // Two templates that may give one name: a record goes there once.
@@ -190,47 +191,47 @@ func TestDecodeSameRoomOnce(t *testing.T) {
 	f(message("", `{"maker":1,"taker":2}`), 0, `user:1 fill - {"maker":1,"taker":2}`, `user:2 fill - {"maker":1,"taker":2}`)
 	f(message("", `{"maker":1,"taker":1}`), 0, `user:1 fill - {"maker":1,"taker":1}`)
 	f(message("", `{"maker":2,"taker":1}`), 0, `user:2 fill - {"maker":2,"taker":1}`, `user:1 fill - {"maker":2,"taker":1}`)
-	f(message("", `{"maker":1}`), badField) // to neither
+	f(message("", `{"maker":1}`), BadField) // to neither
 }
 
 func TestDecodeFillsIn(t *testing.T) {
-	topic := compile(t, testCatalog(t), Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2"}).byName["t"]
-	topic.feed.Open("e", 3)
+	topic := compile(t, testCatalog(t), Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2"}).Topic("t")
+	topic.Feed.Open("e", 3)
 	var got rooms.Record
-	d := newDecoder(1<<20, func(r *rooms.Record) { got = *r })
+	d := NewDecoder(1<<20, func(r *rooms.Record) { got = *r })
 	m := message("42", `{}`)
-	m.partition = murmur2([]byte("42"), 3)
-	d.counts = []int32{3}
-	if b := d.route(topic, m); b.reason != 0 {
-		t.Fatal(b.detail())
+	m.Partition = murmur2([]byte("42"), 3)
+	d.Counts = []int32{3}
+	if b := d.Route(topic, m); b.Reason != 0 {
+		t.Fatal(b.Detail())
 	}
-	if got.Partition != m.partition || got.Offset != 7 || got.Time != 1699123456789 {
+	if got.Partition != m.Partition || got.Offset != 7 || got.Time != 1699123456789 {
 		t.Errorf("place %d:%d at %d", got.Partition, got.Offset, got.Time)
 	}
-	if d.misplaced {
+	if d.Misplaced {
 		t.Error("a record in its partitioner's partition counts as misplaced")
 	}
-	m.partition = (m.partition + 1) % 3
-	if d.route(topic, m); !d.misplaced {
+	m.Partition = (m.Partition + 1) % 3
+	if d.Route(topic, m); !d.Misplaced {
 		t.Error("a record in another partition than its partitioner's is not noticed")
 	}
 	// A producer that does not know yet that the topic has grown.
-	m.partition, d.counts = murmur2([]byte("42"), 2), []int32{6, 2}
-	if d.route(topic, m); d.misplaced || murmur2([]byte("42"), 6) == m.partition {
+	m.Partition, d.Counts = murmur2([]byte("42"), 2), []int32{6, 2}
+	if d.Route(topic, m); d.Misplaced || murmur2([]byte("42"), 6) == m.Partition {
 		t.Error("a record counts as misplaced that is where it was before the topic grew")
 	}
-	m.time = -1
+	m.Time = -1
 	before := time.Now().UnixMilli()
-	if d.route(topic, m); got.Time < before {
+	if d.Route(topic, m); got.Time < before {
 		t.Errorf("a record without a time is at %d", got.Time)
 	}
 }
 
 func TestDecodeInternsTypes(t *testing.T) {
-	topic := compile(t, testCatalog(t), Route{Topic: "t", Rooms: []string{"trades"}, Type: "{e}"}).byName["t"]
-	d := newDecoder(1<<20, func(*rooms.Record) {})
+	topic := compile(t, testCatalog(t), Route{Topic: "t", Rooms: []string{"trades"}, Type: "{e}"}).Topic("t")
+	d := NewDecoder(1<<20, func(*rooms.Record) {})
 	for i := range 3 * maxTypes {
-		d.route(topic, message("", fmt.Sprintf(`{"e":"type%d"}`, i)))
+		d.Route(topic, message("", fmt.Sprintf(`{"e":"type%d"}`, i)))
 	}
 	if len(d.types) != maxTypes {
 		t.Errorf("%d types are interned, want %d", len(d.types), maxTypes)
@@ -242,11 +243,11 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		Route{Topic: "t", Rooms: []string{"prices", "prices:{s}"}, Key: "{s}", Type: "{e}"},
 		Route{Topic: "t", Match: map[string]string{"data.x": "y*"}, Rooms: []string{"trades:{@key}"}, Payload: "data"},
 	)
-	d := newDecoder(1<<20, func(*rooms.Record) {})
+	d := NewDecoder(1<<20, func(*rooms.Record) {})
 	m := message("index:1", `{"e":"trade","s":"BTC\u0055SDT","data":{"x":"yes","z":[1,2,3]}}`)
 	if n := testing.AllocsPerRun(100, func() {
-		if b := d.route(r.byName["t"], m); b.reason != 0 {
-			t.Fatal(b.detail())
+		if b := d.Route(r.Topic("t"), m); b.Reason != 0 {
+			t.Fatal(b.Detail())
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations a record", n)
@@ -272,8 +273,8 @@ func FuzzDecode(f *testing.F) {
 	}
 	router := compile(f, testCatalog(f), routes...)
 	f.Fuzz(func(t *testing.T, key, value, header []byte) {
-		topic := router.byName["t"]
-		d := newDecoder(1<<20, func(r *rooms.Record) {
+		topic := router.Topic("t")
+		d := NewDecoder(1<<20, func(r *rooms.Record) {
 			if !strings.Contains(string(value), string(r.Value)) {
 				t.Fatalf("%q was sent as %q", value, r.Value)
 			}
@@ -283,8 +284,8 @@ func FuzzDecode(f *testing.F) {
 			checkFrame(t, r)
 		})
 		m := message("", "", "h", string(header))
-		m.key, m.value = key, value
-		d.route(topic, m)
+		m.Key, m.Value = key, value
+		d.Route(topic, m)
 	})
 }
 
@@ -308,4 +309,20 @@ func checkFrame(t testing.TB, r *rooms.Record) {
 		strings.ContainsAny(got.Room, "*\n\x00") {
 		t.Fatalf("nobody can own %q, or name it", got.Room)
 	}
+}
+
+// textsOf are the payloads of frames that lie back to back.
+func textsOf(b []byte) (texts []string) {
+	for len(b) > 0 {
+		n, head := int(b[1]), 2
+		switch n {
+		case 126:
+			n, head = int(binary.BigEndian.Uint16(b[2:])), 4
+		case 127:
+			n, head = int(binary.BigEndian.Uint64(b[2:])), 10
+		}
+		texts = append(texts, string(b[head:head+n]))
+		b = b[head+n:]
+	}
+	return texts
 }

@@ -1,4 +1,4 @@
-package ingest
+package route
 
 import (
 	"strings"
@@ -14,32 +14,32 @@ func TestBadUTF8(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"prices"}, Key: "{s}", Type: "{@header.type}"})
 	f(message("k", `{"s":"BTC"}`, "type", "tick"), 0, `prices tick BTC {"s":"BTC"}`)
 	f(message("k", `{"s":"BTC"}`, "type", "Straße"), 0, `prices Straße BTC {"s":"BTC"}`)
-	f(message("k", `{"s":"BTC"}`, "type", latin), badUTF8)
-	f(message("k", `{"s":"BTC"}`, "type", latin), badUTF8) // the second time too
+	f(message("k", `{"s":"BTC"}`, "type", latin), BadUTF8)
+	f(message("k", `{"s":"BTC"}`, "type", latin), BadUTF8) // the second time too
 	f(message("k", `{"s":"BTC"}`, "type", strings.Repeat("x", rooms.MaxType)), 0, `prices `+strings.Repeat("x", rooms.MaxType)+` BTC {"s":"BTC"}`)
-	f(message("k", `{"s":"BTC"}`, "type", strings.Repeat("x", rooms.MaxType+1)), badSize)
+	f(message("k", `{"s":"BTC"}`, "type", strings.Repeat("x", rooms.MaxType+1)), BadSize)
 
 	f = routed(t, Route{Rooms: []string{"prices"}, Key: "x", Type: "{@key}"})
-	f(message("M\xfcnchen", `{}`), badUTF8)
+	f(message("M\xfcnchen", `{}`), BadUTF8)
 	f(message("München", `{}`), 0, "prices München x {}")
 	f = routed(t, Route{Rooms: []string{"prices"}, Key: "a{@header.k}", Type: "x"})
-	f(message("k", `{}`, "k", "\xe4"), badUTF8)
+	f(message("k", `{}`, "k", "\xe4"), BadUTF8)
 	f(message("k", `{}`, "k", "ä"), 0, "prices x aä {}")
-	f(message("k", `{}`, "k", strings.Repeat("x", 1<<20)), badSize) // headers do not count for max_record
+	f(message("k", `{}`, "k", strings.Repeat("x", 1<<20)), BadSize) // headers do not count for max_record
 	f = routed(t, Route{Rooms: []string{"trades:{@header.k}"}, Type: "x"})
-	f(message("k", `{}`, "k", "\xe4"), badRoom)
+	f(message("k", `{}`, "k", "\xe4"), BadRoom)
 
 	// What JSON writes as half of a surrogate pair is not a character.
 	f = routed(t, Route{Rooms: []string{"prices"}, Key: "{s}", Type: "x"})
-	f(message("k", `{"s":"\ud800"}`), badUTF8)
-	f(message("k", `{"s":"\udc00a"}`), badUTF8)
+	f(message("k", `{"s":"\ud800"}`), BadUTF8)
+	f(message("k", `{"s":"\udc00a"}`), BadUTF8)
 	f(message("k", `{"s":"\ud83d\ude00"}`), 0, `prices x 😀 {"s":"\ud83d\ude00"}`)
 	f = routed(t, Route{Rooms: []string{"trades"}, Type: "{s}"})
-	f(message("k", `{"s":"\ud800"}`), badUTF8)
+	f(message("k", `{"s":"\ud800"}`), BadUTF8)
 	f = routed(t, Route{Rooms: []string{"trades:{s}"}, Type: "x"})
-	f(message("k", `{"s":"\ud800"}`), badUTF8)
+	f(message("k", `{"s":"\ud800"}`), BadUTF8)
 	f = routed(t, Route{Rooms: []string{"trades"}, Match: map[string]string{"s": "*"}, Type: "x"})
-	f(message("k", `{"s":"\ud800"}`), badUTF8)
+	f(message("k", `{"s":"\ud800"}`), BadUTF8)
 }
 
 // TestKeyFormats: keys that differ stay so, or their records are refused.
@@ -48,10 +48,10 @@ func TestKeyFormats(t *testing.T) {
 	for _, format := range []string{"", "utf8"} {
 		f := routed(t, Route{Rooms: []string{"prices"}, Key: "{@key}", Type: "x", KeyFormat: format})
 		f(message("BTC", `1`), 0, "prices x BTC 1")
-		f(message(long(200), `1`), badUTF8)
-		f(message(long(201), `1`), badUTF8)
-		f(message("\xfc", `1`), badUTF8)
-		f(message("\xe4", `1`), badUTF8)
+		f(message(long(200), `1`), BadUTF8)
+		f(message(long(201), `1`), BadUTF8)
+		f(message("\xfc", `1`), BadUTF8)
+		f(message("\xe4", `1`), BadUTF8)
 	}
 	f := routed(t, Route{Rooms: []string{"prices", "orders:{@key}"}, Key: "{@key}", Type: "t{@key}", KeyFormat: "int64"})
 	f(message(long(200), `1`), 0, "prices t200 200 1", "orders:200 t200 200 1")
@@ -59,13 +59,13 @@ func TestKeyFormats(t *testing.T) {
 	f(message("\xff\xff\xff\xff\xff\xff\xff\xfe", `1`), 0, "prices t-2 -2 1", "orders:-2 t-2 -2 1")
 	f(message("\x80\x00\x00\x00\x00\x00\x00\x00", `1`), 0, "prices t-9223372036854775808 -9223372036854775808 1",
 		"orders:-9223372036854775808 t-9223372036854775808 -9223372036854775808 1")
-	f(message("42", `1`), badKey)
-	f(message("", `1`), badField)
-	f(message("null", `1`), badField)
+	f(message("42", `1`), BadKey)
+	f(message("", `1`), BadField)
+	f(message("null", `1`), BadField)
 	f = routed(t, Route{Rooms: []string{"orders:{@key}"}, Key: "{@key}", Type: "x", KeyFormat: "int32"})
 	f(message("\x00\x00\x00\x2a", `1`), 0, "orders:42 x 42 1")
 	f(message("\xff\xff\xff\xff", `1`), 0, "orders:-1 x -1 1")
-	f(message(long(1), `1`), badKey)
+	f(message(long(1), `1`), BadKey)
 	f = routed(t, Route{Rooms: []string{"orders:{@key}"}, Key: "{@key}", Type: "x", KeyFormat: "hex"})
 	f(message("\xfcA", `1`), 0, "orders:fc41 x fc41 1")
 	f = routed(t, Route{Rooms: []string{"orders:{@key}"}, Key: "{@key}", Type: "x", KeyFormat: "base64"})
@@ -73,19 +73,19 @@ func TestKeyFormats(t *testing.T) {
 	// A condition sees what the room does.
 	f = routed(t, Route{Match: map[string]string{"@key": "4*"}, Rooms: []string{"trades"}, Type: "x", KeyFormat: "int64"})
 	f(message(long(42), `1`), 0, "trades x - 1")
-	f(message(long(24), `1`), unmatched)
-	f(message("42", `1`), badKey)
+	f(message(long(24), `1`), Unmatched)
+	f(message("42", `1`), BadKey)
 }
 
 // A partitioner hashes the key as it is, not its text.
 func TestKeyFormatOfAPartitioner(t *testing.T) {
 	c := testCatalog(t)
-	topic := compile(t, c, Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2", KeyFormat: "int64"}).byName["t"]
-	topic.feed.Open("e", 5)
-	d := newDecoder(1<<20, func(*rooms.Record) {})
+	topic := compile(t, c, Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2", KeyFormat: "int64"}).Topic("t")
+	topic.Feed.Open("e", 5)
+	d := NewDecoder(1<<20, func(*rooms.Record) {})
 	m := message("\x00\x00\x00\x00\x00\x00\x00\x2a", `{}`)
-	m.partition, d.counts = murmur2(m.key, 5), []int32{5}
-	if d.route(topic, m); d.misplaced {
+	m.Partition, d.Counts = murmur2(m.Key, 5), []int32{5}
+	if d.Route(topic, m); d.Misplaced {
 		t.Error("the key's text was hashed")
 	}
 }
@@ -95,15 +95,15 @@ func TestUnownableRooms(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"orders:{@key}"}, Type: "x"})
 	f(message("42", `1`), 0, "orders:42 x - 1")
 	for _, key := range []string{`"42"`, "42\n", " 42", "42 ", "42\u200b", "4\u00a02", "{42}", "4*", `4\2`, "\x00", "\ufffd", "\x00\x00\x00\x00\x00\x00\x00\x2a", strings.Repeat("k", 129)} {
-		f(message(key, `1`), badRoom)
+		f(message(key, `1`), BadRoom)
 	}
 	f = routed(t, Route{Rooms: []string{"trades:{s}"}, Type: "x"})
 	f(message("", `{"s":"B T\u200bC"}`), 0, "trades:B T\u200bC x - "+`{"s":"B T\u200bC"}`)
 	for _, s := range []string{"star*", `a\u0000`, `a\n`, `a\r\n`, `\u2028`, `\u0085`, `a\t`} {
-		f(message("", `{"s":"`+s+`"}`), badRoom)
+		f(message("", `{"s":"`+s+`"}`), BadRoom)
 	}
 	// The same where names fall into several patterns.
-	f(message("", `{"s":"index:a*"}`), badRoom)
+	f(message("", `{"s":"index:a*"}`), BadRoom)
 	f(message("", `{"s":"index:a"}`), 0, `trades:index:a x - {"s":"index:a"}`)
 }
 
@@ -111,8 +111,8 @@ func TestUnownableRooms(t *testing.T) {
 // record could go to one user and say another.
 func TestDoubledFields(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"orders:{user}"}, Type: "x"})
-	f(message("", `{"user":"u1","amount":1,"user":"u2"}`), badTwice)
-	f(message("", `{"user":"u1","\u0075ser":"u2"}`), badTwice)
+	f(message("", `{"user":"u1","amount":1,"user":"u2"}`), BadTwice)
+	f(message("", `{"user":"u1","\u0075ser":"u2"}`), BadTwice)
 	f(message("", `{"user":"u1","amount":1,"amount":2,"user":"u1"}`), 0, `orders:u1 x - {"user":"u1","amount":1,"amount":2,"user":"u1"}`)
 	f = routed(t,
 		Route{Match: map[string]string{"meta.type": "a"}, Rooms: []string{"orders:{meta.user}"}, Key: "{data.id}", Payload: "data", Type: "{kind}"},
@@ -128,13 +128,13 @@ func TestDoubledFields(t *testing.T) {
 		`{"meta":{"type":"a","user":1},"data":{"id":7},"data":{"id":7,"x":1},"kind":"k"}`,
 		`{"meta":{"type":"a","user":1},"data":{"id":7},"kind":"k","kind":"l"}`,
 	} {
-		f(message("", v), badTwice)
+		f(message("", v), BadTwice)
 	}
 	// Nobody reads user or data for this one.
 	v := `{"meta":{"type":"b","user":1,"user":2},"data":1,"data":2}`
 	f(message("", v), 0, "trades x - "+v)
 	f = routed(t, Route{Rooms: []string{"trades"}, Type: "x", Keyframe: Keyframe{"e", "full"}})
-	f(message("", `{"e":"full","e":"part"}`), badTwice)
+	f(message("", `{"e":"full","e":"part"}`), BadTwice)
 }
 
 // TestPrivateStaysPrivate: what a template of a private pattern names goes into that pattern
@@ -159,13 +159,13 @@ func TestPrivateStaysPrivate(t *testing.T) {
 	f := func(to, key string, want ...string) {
 		t.Helper()
 		var out []string
-		d := newDecoder(1<<20, func(r *rooms.Record) { out = append(out, r.Pattern.Match) })
-		b := d.route(router.byName["t"], message(key, `1`, "to", to))
-		if strings.Join(out, " ") != strings.Join(want, " ") || (b.reason == badRoom) == (want != nil) {
-			t.Errorf("%s %q: %q (%s), want %q", to, key, out, b.detail(), want)
+		d := NewDecoder(1<<20, func(r *rooms.Record) { out = append(out, r.Pattern.Match) })
+		b := d.Route(router.Topic("t"), message(key, `1`, "to", to))
+		if strings.Join(out, " ") != strings.Join(want, " ") || (b.Reason == BadRoom) == (want != nil) {
+			t.Errorf("%s %q: %q (%s), want %q", to, key, out, b.Detail(), want)
 		}
-		if want == nil && !strings.Contains(b.detail(), "falls into room pattern") {
-			t.Errorf("%s %q: %s", to, key, b.detail())
+		if want == nil && !strings.Contains(b.Detail(), "falls into room pattern") {
+			t.Errorf("%s %q: %s", to, key, b.Detail())
 		}
 	}
 	f("own", "u1", "orders:{owner}", "user:{owner}")
@@ -189,11 +189,11 @@ func TestPrivateStaysPrivate(t *testing.T) {
 
 // TestBadDetails: what is said of a bad record names the field and what is wrong with it.
 func TestBadDetails(t *testing.T) {
-	f := func(r Route, m *record, want string) {
+	f := func(r Route, m *Record, want string) {
 		t.Helper()
 		r.Topic = "t"
-		d := newDecoder(1<<20, func(*rooms.Record) {})
-		if got := d.route(compile(t, testCatalog(t), r).byName["t"], m).detail(); got != want {
+		d := NewDecoder(1<<20, func(*rooms.Record) {})
+		if got := d.Route(compile(t, testCatalog(t), r).Topic("t"), m).Detail(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
@@ -221,8 +221,8 @@ func TestBadDetails(t *testing.T) {
 	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `{}`), `no route of the topic fits`)
 	field := "f"
 	for why := lackNone; why <= lackPattern; why++ {
-		for r := reason(1); r < reasons; r++ {
-			if got := (bad{fault: fault{r, why}, what: "w", field: &field}).detail(); got == "" || strings.Contains(got, "%!") {
+		for r := Reason(1); r < Reasons; r++ {
+			if got := (Bad{fault: fault{r, why}, What: "w", field: &field}).Detail(); got == "" || strings.Contains(got, "%!") {
 				t.Errorf("%s, %d: %q", r, why, got)
 			}
 		}
@@ -236,6 +236,6 @@ func TestTombstoneOfAnotherRoute(t *testing.T) {
 		Route{Match: map[string]string{"@header.gone": "1"}, Rooms: []string{"user:{@key}"}, Type: "gone"},
 	)
 	f(message("7", `null`, "gone", "1"), 0, "user:7 gone - null")
-	f(message("7", `null`), badField)
-	f(message("7", `{"e":"old"}`), unmatched)
+	f(message("7", `null`), BadField)
+	f(message("7", `{"e":"old"}`), Unmatched)
 }

@@ -1,4 +1,4 @@
-package ingest
+package demo
 
 import (
 	"compress/gzip"
@@ -197,7 +197,7 @@ func TestReplayRecorded(t *testing.T) {
 		t.Errorf("ten seconds at twenty times their pace took %v", res.Took)
 	}
 	n, last := 0, map[string]int{}
-	consumeAll(t, e.Addrs(), []string{"trades"}, func(m *kafka.Message) bool {
+	readAll(t, e.Addrs(), []string{"trades"}, func(m *kafka.Message) bool {
 		id := fastjson.GetInt(m.Value, "t")
 		if was, ok := last[string(m.Key)]; ok && id != was+1 {
 			t.Errorf("trade %d of %s after %d", id, m.Key, was)
@@ -224,7 +224,7 @@ func TestReplayFaults(t *testing.T) {
 		t.Errorf("two lines at once: %+v, %v", res, err)
 	}
 	var keys []string
-	consumeAll(t, e.Addrs(), []string{"t"}, func(m *kafka.Message) bool {
+	readAll(t, e.Addrs(), []string{"t"}, func(m *kafka.Message) bool {
 		keys = append(keys, string(m.Key))
 		return len(keys) < 2
 	})

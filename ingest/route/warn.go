@@ -1,4 +1,4 @@
-package ingest
+package route
 
 import (
 	"fmt"
@@ -80,7 +80,7 @@ func (c *compiler) warnPublic(l landing) {
 		if !l.room.constant() || other.index == l.index || c.fitTogether(other.index, l.index) {
 			c.warning(l.index, "rooms", "%q is public, by room pattern %q of class %q, and its topic %q feeds private rooms too (%q): "+
 				"anybody may read it; give the pattern a private class, or the public records a topic of their own",
-				l.room.text, l.room.base.Match, l.room.base.Class.Name, l.topic.feed.Topic(), base.Match)
+				l.room.text, l.room.base.Match, l.room.base.Class.Name, l.topic.Feed.Topic(), base.Match)
 			return
 		}
 	}

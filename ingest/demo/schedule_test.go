@@ -1,4 +1,4 @@
-package ingest
+package demo
 
 import (
 	"slices"
@@ -10,7 +10,7 @@ import (
 func virtualHour(seed uint64) [][]event {
 	seconds := make([][]event, 3600)
 	for s := range seconds {
-		seconds[s] = schedule(seed, int64(s), len(DemoUsers()))
+		seconds[s] = schedule(seed, int64(s), len(Users()))
 	}
 	return seconds
 }
@@ -97,7 +97,7 @@ func TestScheduleInOrder(t *testing.T) {
 // Every private room of every user, and the alerts, carry something within the
 // first 15 s, and in every 15 s after that. No step is lost or made twice.
 func TestScheduleOfUsers(t *testing.T) {
-	users := len(DemoUsers())
+	users := len(Users())
 	type room struct {
 		kind eventKind
 		user int16

@@ -1,4 +1,4 @@
-package ingest
+package route
 
 import (
 	"tapecast/ingest/jsonscan"
@@ -57,24 +57,22 @@ type Fault struct {
 }
 
 // Router finds the rooms of records. It does not change once compiled, so any
-// goroutine may read it. Only one Consumer may use it at a time; the next one
-// goes on where the one before was stopped.
+// goroutine may read it.
 type Router struct {
-	topics []*topicRoutes // in the order of first mention
-	byName map[string]*topicRoutes
-	left   map[string]left // by topic; the Consumer's
+	topics []*Topic // in the order of first mention
+	byName map[string]*Topic
 
 	warnings []Fault
 }
 
-// topicRoutes is what is done with the records of one topic.
-type topicRoutes struct {
-	feed   *rooms.Feed
+// Topic is what is done with the records of one topic.
+type Topic struct {
+	Feed   *rooms.Feed
 	fields *jsonscan.Tree // paths that any of the routes reads; nil: none
 	routes []*route
 	json   bool // some route says that values are JSON
 
-	headers bool // some route reads headers
+	Headers bool // some route reads headers
 
 	resolve func(room string) (p *rooms.Pattern, owner string, ok bool) // the catalog's
 	twice   bool                                                        // two templates may yield one room: look before adding
@@ -136,11 +134,17 @@ func (t *roomTemplate) unheld(name []byte) lack {
 	return lackName
 }
 
+// Topic is what is done with the records of a topic; nil: no route reads it.
+func (r *Router) Topic(name string) *Topic { return r.byName[name] }
+
+// all lists the topics, in the order of first mention.
+func (r *Router) Topics() []*Topic { return r.topics }
+
 // Feeds lists the topics, in the order of first mention.
 func (r *Router) Feeds() []*rooms.Feed {
 	feeds := make([]*rooms.Feed, len(r.topics))
 	for i, t := range r.topics {
-		feeds[i] = t.feed
+		feeds[i] = t.Feed
 	}
 	return feeds
 }

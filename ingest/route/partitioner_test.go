@@ -1,4 +1,4 @@
-package ingest
+package route
 
 import "testing"
 
@@ -23,8 +23,7 @@ func TestMurmur2(t *testing.T) {
 	f("abc", 479470107)
 }
 
-// TestPartitionersAsProducersDo in embedded_test.go holds all of them against
-// librdkafka's own.
+// TestPartitionersAsProducersDo holds all of them against librdkafka's own.
 func TestPartitionersStayInRange(t *testing.T) {
 	for name, by := range partitioners {
 		for _, key := range []string{"a", "42", "\xff\xfe\xfd", "a key of some length", "\x00"} {

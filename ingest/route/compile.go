@@ -1,4 +1,4 @@
-package ingest
+package route
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ func Compile(routes []Route, catalog *rooms.Catalog) (*Router, []*rooms.Feed, []
 	c := &compiler{
 		catalog: catalog,
 		source:  routes,
-		router:  &Router{byName: map[string]*topicRoutes{}, left: map[string]left{}},
+		router:  &Router{byName: map[string]*Topic{}},
 		first:   map[*rooms.Pattern]int{},
 		tombs:   map[string]bool{},
 	}
@@ -58,7 +58,7 @@ type compiler struct {
 type landing struct {
 	index  int // of the route
 	route  *route
-	topic  *topicRoutes
+	topic  *Topic
 	room   *roomTemplate
 	others []*rooms.Pattern // more special patterns that its names may fall into
 }
@@ -105,11 +105,11 @@ func (c *compiler) route(i int) {
 	}
 	t.routes = append(t.routes, r)
 	t.json = t.json || !r.binary
-	t.headers = t.headers || r.readsHeaders()
+	t.Headers = t.Headers || r.readsHeaders()
 }
 
 // topic finds or makes the topic's part of the router.
-func (c *compiler) topic(i int, name string) *topicRoutes {
+func (c *compiler) topic(i int, name string) *Topic {
 	switch {
 	case name == "":
 		c.fault(i, "topic", "is missing: name the Kafka topic that the route reads")
@@ -118,7 +118,7 @@ func (c *compiler) topic(i int, name string) *topicRoutes {
 	}
 	t := c.router.byName[name]
 	if t == nil {
-		t = &topicRoutes{feed: rooms.NewFeed(name), fields: jsonscan.NewTree(), resolve: c.catalog.Resolve}
+		t = &Topic{Feed: rooms.NewFeed(name), fields: jsonscan.NewTree(), resolve: c.catalog.Resolve}
 		c.router.byName[name] = t
 		c.router.topics = append(c.router.topics, t)
 	}
@@ -149,7 +149,7 @@ func (c *compiler) format(i int, src *Route, r *route) {
 }
 
 // templates reads everything but the rooms.
-func (c *compiler) templates(i int, src *Route, t *topicRoutes, r *route) {
+func (c *compiler) templates(i int, src *Route, t *Topic, r *route) {
 	if src.Key != "" {
 		key, err := parseTemplate(src.Key, t.fields)
 		if err != nil {
@@ -198,7 +198,7 @@ func (c *compiler) templates(i int, src *Route, t *topicRoutes, r *route) {
 	}
 }
 
-func (c *compiler) keyframe(i int, src *Route, t *topicRoutes, r *route) {
+func (c *compiler) keyframe(i int, src *Route, t *Topic, r *route) {
 	k := src.Keyframe
 	if k == (Keyframe{}) {
 		return
@@ -226,7 +226,7 @@ func (c *compiler) readable(i int, field string, r *route, reads bool) {
 
 // land finds the pattern that a room template's names fall into and marks it
 // as fed.
-func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) {
+func (c *compiler) land(i int, t *Topic, r *route, room *roomTemplate) {
 	src := &c.source[i]
 	c.readable(i, "rooms", r, room.uses(fromValue))
 	if room.text == "" {
@@ -285,7 +285,7 @@ func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) {
 	case !fed:
 		c.first[base] = i
 		feed(base, t, r)
-	case base.Feed != t.feed:
+	case base.Feed != t.Feed:
 		c.fault(i, "rooms", "%q falls into room pattern %q, which route %d feeds from topic %q: a position would be ambiguous; "+
 			"give each topic rooms of its own", room.text, base.Match, first, base.Feed.Topic())
 	case base.Bare != r.bare:
@@ -293,8 +293,8 @@ func (c *compiler) land(i int, t *topicRoutes, r *route, room *roomTemplate) {
 	}
 }
 
-func feed(p *rooms.Pattern, t *topicRoutes, r *route) {
-	p.Feed, p.Bare = t.feed, r.bare
+func feed(p *rooms.Pattern, t *Topic, r *route) {
+	p.Feed, p.Bare = t.Feed, r.bare
 }
 
 // suggest is a pattern that the template's names would match: a private one first, where

@@ -1,9 +1,11 @@
-package ingest
+package demo
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -12,10 +14,11 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/valyala/fastjson"
 
+	"tapecast/ingest/route"
 	"tapecast/rooms"
 )
 
-// demoCatalog holds the rooms that DemoRoutes feed.
+// demoCatalog holds the rooms that Routes feed.
 func demoCatalog(t testing.TB) *rooms.Catalog {
 	t.Helper()
 	public, private := &rooms.Class{Name: "public"}, &rooms.Class{Name: "private", Owner: "{sub}"}
@@ -33,17 +36,27 @@ func demoCatalog(t testing.TB) *rooms.Catalog {
 	return c
 }
 
+// demoRouter brings the generated market to its rooms.
+func demoRouter(t testing.TB) *route.Router {
+	t.Helper()
+	router, _, faults := route.Compile(Routes(), demoCatalog(t))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	return router
+}
+
 func TestGeneratedMarket(t *testing.T) {
-	users := DemoUsers()
+	users := Users()
 	if !slices.Contains(users, "42") {
 		t.Error("42 is no demo user")
 	}
 	start := time.UnixMilli(1699123456789)
 	g, same := newGenerator(5, start, users), newGenerator(5, start, users)
-	router := compile(t, demoCatalog(t), DemoRoutes()...)
+	router := demoRouter(t)
 	lastRoom, frames := map[string]time.Duration{}, map[string]int{}
 	now := time.Duration(0)
-	d := newDecoder(1<<20, func(r *rooms.Record) {
+	d := route.NewDecoder(1<<20, func(r *rooms.Record) {
 		lastRoom[string(r.Room)] = now
 		frames[string(r.Room)]++
 	})
@@ -62,8 +75,8 @@ func TestGeneratedMarket(t *testing.T) {
 		if !json.Valid(p.value) {
 			t.Fatalf("no JSON: %s", p.value)
 		}
-		if b := d.route(router.byName[p.topic], message(p.key, string(p.value))); b.reason != 0 {
-			t.Fatalf("%s: %s: %s", p.topic, b.detail(), p.value)
+		if b := d.Route(router.Topic(p.topic), &route.Record{Key: []byte(p.key), Value: p.value}); b.Reason != 0 {
+			t.Fatalf("%s: %s: %s", p.topic, b.Detail(), p.value)
 		}
 		v := fastjson.MustParseBytes(p.value)
 		if p.topic == "market.trades" {
@@ -159,7 +172,7 @@ func TestStartMarketRefuses(t *testing.T) {
 // The market stops at once although its broker is not there.
 func TestMarketStopsWithoutBroker(t *testing.T) {
 	t.Parallel()
-	m, err := StartMarket(t.Context(), []string{"127.0.0.1:1"}, DemoUsers(), nil)
+	m, err := StartMarket(t.Context(), []string{"127.0.0.1:1"}, Users(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,21 +184,24 @@ func TestMarketStopsWithoutBroker(t *testing.T) {
 // the trade ids, and orders where the route's partitioner says.
 func TestMarketOnEmbedded(t *testing.T) {
 	t.Parallel()
-	e, err := StartEmbedded(t.Context(), DemoTopics(), "", nil)
+	e, err := StartEmbedded(t.Context(), Topics(), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Stop()
-	m, err := StartMarket(t.Context(), e.Addrs(), DemoUsers(), nil)
+	m, err := StartMarket(t.Context(), e.Addrs(), Users(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Stop()
+	router, d := demoRouter(t), route.NewDecoder(1<<20, func(*rooms.Record) {})
+	d.Counts = []int32{3}
 	last, orders := map[string]int64{}, 0
-	consumeAll(t, e.Addrs(), []string{"market.trades", "private.orders"}, func(m *kafka.Message) bool {
+	readAll(t, e.Addrs(), []string{"market.trades", "private.orders"}, func(m *kafka.Message) bool {
 		if *m.TopicPartition.Topic == "private.orders" {
-			if want := murmur2(m.Key, 3); m.TopicPartition.Partition != want {
-				t.Errorf("order of %s in partition %d, want %d", m.Key, m.TopicPartition.Partition, want)
+			d.Route(router.Topic("private.orders"), &route.Record{Partition: m.TopicPartition.Partition, Key: m.Key, Value: m.Value})
+			if d.Misplaced {
+				t.Errorf("order of %s in partition %d", m.Key, m.TopicPartition.Partition)
 			}
 			orders++
 		} else {
@@ -202,20 +218,25 @@ func TestMarketOnEmbedded(t *testing.T) {
 	}
 }
 
-// consumeAll reads topics from their beginning until more says no.
-func consumeAll(t testing.TB, brokers, topics []string, more func(*kafka.Message) bool) {
-	t.Helper()
-	if !consumeUntil(t, brokers, topics, 30*time.Second, more) {
-		t.Fatal("what was expected has not come within 30 s")
+func TestMarketComplainsOnce(t *testing.T) {
+	var log bytes.Buffer
+	m := &Market{log: slog.New(slog.NewTextHandler(&log, nil))}
+	topic := "t"
+	for range 3 {
+		m.reported(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Error: errors.New("no such topic")}})
+	}
+	m.reported(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic}})
+	if m.failed.Load() != 3 || strings.Count(log.String(), "cannot produce") != 1 {
+		t.Errorf("%d failed, log %s", m.failed.Load(), log.String())
 	}
 }
 
-// consumeUntil does the same, or returns false when time is up.
-func consumeUntil(t testing.TB, brokers, topics []string, limit time.Duration, more func(*kafka.Message) bool) bool {
+// readAll reads topics from their beginning until more says no.
+func readAll(t testing.TB, brokers, topics []string, more func(*kafka.Message) bool) {
 	t.Helper()
 	c, err := kafka.NewConsumer(&kafka.ConfigMap{
 		"bootstrap.servers": strings.Join(brokers, ","), "group.id": "test", "enable.auto.commit": false,
-		"fetch.wait.max.ms": 20, "isolation.level": "read_committed", "enable.metrics.push": false,
+		"fetch.wait.max.ms": 20, "enable.metrics.push": false,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -234,10 +255,10 @@ func consumeUntil(t testing.TB, brokers, topics []string, limit time.Duration, m
 	if err := c.Assign(parts); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(limit); time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		if m, ok := c.Poll(100).(*kafka.Message); ok && !more(m) {
-			return true
+			return
 		}
 	}
-	return false
+	t.Fatal("what was expected has not come within 30 s")
 }

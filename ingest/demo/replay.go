@@ -1,15 +1,15 @@
-package ingest
+package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
-	"tapecast/ingest/jsonscan"
+	"tapecast/ingest"
+	"tapecast/ingest/route"
 )
 
 // ReplayOptions say what is replayed where.
@@ -52,27 +52,22 @@ func Replay(ctx context.Context, o ReplayOptions) (ReplayResult, error) {
 		return res, err
 	}
 	defer feed.Close()
-	conf, err := settings(o.Brokers, map[string]string{
-		"linger.ms":   "1",
-		"partitioner": "murmur2_random",
-	}, o.Librdkafka, map[string]string{"enable.idempotence": "true", "acks": "all"})
-	if err != nil {
-		return res, err
-	}
 	var stored, failed atomic.Int64
 	var why atomic.Pointer[error]
-	p, err := newProducer(conf, orDiscard(nil), func(m *kafka.Message) {
+	ours := map[string]string{"linger.ms": "1", "partitioner": "murmur2_random"}
+	fixed := map[string]string{"enable.idempotence": "true", "acks": "all"}
+	p, err := ingest.NewProducer(o.Brokers, ours, o.Librdkafka, fixed, nil, func(m *kafka.Message) {
 		if err := m.TopicPartition.Error; err != nil {
 			why.CompareAndSwap(nil, &err)
 			failed.Add(1)
 			return
 		}
 		stored.Add(1)
-	}, nil)
+	})
 	if err != nil {
 		return res, err
 	}
-	defer p.stop(0)
+	defer p.Stop(0)
 
 	start := time.Now()
 	sent := 0
@@ -84,10 +79,10 @@ func Replay(ctx context.Context, o ReplayOptions) (ReplayResult, error) {
 		due := start
 		if o.Speed > 0 {
 			due = start.Add(time.Duration(float64(line.At) / o.Speed))
-			err = sleepUntil(ctx, due)
+			err = waitUntil(ctx, due)
 		}
 		if err == nil {
-			err = produceWait(ctx, p, o.message(line, due))
+			err = p.Queue(ctx, o.message(line, due))
 			sent++
 		}
 		if o.Speed > 0 {
@@ -98,7 +93,7 @@ func Replay(ctx context.Context, o ReplayOptions) (ReplayResult, error) {
 		err = feed.Err()
 	}
 	for err == nil && stored.Load()+failed.Load() < int64(sent) {
-		err = sleepUntil(ctx, time.Now().Add(time.Millisecond))
+		err = waitUntil(ctx, time.Now().Add(time.Millisecond))
 	}
 	res.Produced, res.Failed, res.Took = int(stored.Load()), int(failed.Load()), time.Since(start)
 	if err == nil && res.Failed > 0 {
@@ -125,22 +120,8 @@ func (o *ReplayOptions) message(line *FeedLine, due time.Time) *kafka.Message {
 	return m
 }
 
-// produceWait produces a record, waiting while the producer's queue is full.
-func produceWait(ctx context.Context, p *producer, m *kafka.Message) error {
-	for {
-		err := p.Produce(m, nil)
-		var kerr kafka.Error
-		if !errors.As(err, &kerr) || kerr.Code() != kafka.ErrQueueFull {
-			return err
-		}
-		if err := sleepUntil(ctx, time.Now().Add(time.Millisecond)); err != nil {
-			return err
-		}
-	}
-}
-
-// sleepUntil waits until a time, or returns ctx's error.
-func sleepUntil(ctx context.Context, at time.Time) error {
+// waitUntil waits until a time, or returns ctx's error.
+func waitUntil(ctx context.Context, at time.Time) error {
 	wait := time.Until(at)
 	if wait <= 0 {
 		return ctx.Err()
@@ -169,25 +150,9 @@ func KeySymbol(line *FeedLine) string {
 // KeyField takes the key from the payload: the first of the paths that leads to
 // a string or an integer.
 func KeyField(paths ...string) (func(line *FeedLine) string, error) {
-	tree := jsonscan.NewTree()
-	var from []source
-	for _, path := range paths {
-		s, err := parseSource(path, tree)
-		if err != nil {
-			return nil, fmt.Errorf("%q %w", path, err)
-		}
-		from = append(from, s)
+	first, err := route.FirstField(paths...)
+	if err != nil {
+		return nil, err
 	}
-	d := newDecoder(0, nil)
-	return func(line *FeedLine) string {
-		if d.scan.Scan(line.Payload, tree) >= 0 {
-			return ""
-		}
-		for i := range from {
-			if text, why := d.text(&from[i], &record{}); why == lackNone {
-				return string(text)
-			}
-		}
-		return ""
-	}, nil
+	return func(line *FeedLine) string { return first(line.Payload) }, nil
 }

@@ -1,4 +1,4 @@
-package ingest
+package route
 
 import (
 	"time"
@@ -11,32 +11,32 @@ import (
 	"tapecast/rooms"
 )
 
-// record is one Kafka record as it was read. Its bytes are librdkafka's, good
+// Record is one Kafka record as it was read. Its bytes are librdkafka's, good
 // until the next poll.
-type record struct {
-	partition  int32
-	offset     int64
-	time       int64  // ms since 1970; -1: not known
-	key, value []byte // nil: none
-	headers    []kafka.Header
+type Record struct {
+	Partition  int32
+	Offset     int64
+	Time       int64  // ms since 1970; -1: not known
+	Key, Value []byte // nil: none
+	Headers    []kafka.Header
 }
 
-// decoder checks records and routes them. It belongs to one reader's goroutine
+// Decoder checks records and routes them. It belongs to one reader's goroutine
 // and allocates nothing for a record once its buffers are warm.
-type decoder struct {
+type Decoder struct {
 	maxRecord int                 // bytes of key and value together
 	add       func(*rooms.Record) // takes what has been routed; must copy Room and Key, may keep Value
 
 	// counts are the numbers of partitions that the topic has had, for partitioners.
-	counts []int32
+	Counts []int32
 	// misplaced says that the record lies in another partition than a route's partitioner
 	// says, by any of counts.
-	misplaced bool
+	Misplaced bool
 
 	// origin is what a dead letter is made of, should a record be refused a room, which a
 	// crowded pattern's may be; nil: nothing is.
-	origin  func(*record) any
-	crowded func(*rooms.Pattern) bool
+	Origin  func(*Record) any
+	Crowded func(*rooms.Pattern) bool
 
 	scan  jsonscan.Scanner
 	rec   rooms.Record
@@ -59,33 +59,33 @@ type decoder struct {
 // rooms.MaxType bytes.
 const maxTypes = 1024
 
-func newDecoder(maxRecord int, add func(*rooms.Record)) *decoder {
-	return &decoder{maxRecord: maxRecord, add: add, types: map[string]string{}}
+func NewDecoder(maxRecord int, add func(*rooms.Record)) *Decoder {
+	return &Decoder{maxRecord: maxRecord, add: add, types: map[string]string{}}
 }
 
-// route sends one record to all rooms of all routes that fit it. A route with
+// Route sends one record to all rooms of all routes that fit it. A route with
 // a fault sends it nowhere; the first fault is returned.
-func (d *decoder) route(t *topicRoutes, m *record) bad {
-	d.misplaced = false
-	if len(m.key)+len(m.value) > d.maxRecord {
-		return bad{fault: fault{reason: badSize}, at: int32(len(m.key) + len(m.value))}
+func (d *Decoder) Route(t *Topic, m *Record) Bad {
+	d.Misplaced = false
+	if len(m.Key)+len(m.Value) > d.maxRecord {
+		return Bad{fault: fault{Reason: BadSize}, at: int32(len(m.Key) + len(m.Value))}
 	}
-	first := bad{}
+	first := Bad{}
 	sound := true // the value may go where JSON goes
-	if m.value == nil {
+	if m.Value == nil {
 		d.scan.Clear(t.fields)
 	} else if t.json {
-		if at := d.scan.Scan(m.value, t.fields); at >= 0 {
-			first = bad{fault: fault{reason: badJSON}, at: int32(at)}
-		} else if d.scan.NonASCII() && !utf8.Valid(m.value) {
-			first = bad{fault: fault{reason: badUTF8}}
+		if at := d.scan.Scan(m.Value, t.fields); at >= 0 {
+			first = Bad{fault: fault{Reason: BadJSON}, at: int32(at)}
+		} else if d.scan.NonASCII() && !utf8.Valid(m.Value) {
+			first = Bad{fault: fault{Reason: BadUTF8}}
 		}
-		if sound = first.reason == 0; !sound {
+		if sound = first.Reason == 0; !sound {
 			d.scan.Clear(t.fields)
 		}
 	}
 	d.begin(m)
-	fits, blind := false, bad{fault: fault{reason: unmatched}}
+	fits, blind := false, Bad{fault: fault{Reason: Unmatched}}
 	for _, r := range t.routes {
 		if !sound && !r.binary {
 			continue
@@ -97,24 +97,24 @@ func (d *decoder) route(t *topicRoutes, m *record) bad {
 		case b.lack == lackTombstone:
 			blind = b // where another route takes it, this one need not
 			continue
-		case b.reason == 0:
+		case b.Reason == 0:
 			b = d.apply(t, r, m)
 		}
 		fits = true
-		if b.reason != 0 && first.reason == 0 {
+		if b.Reason != 0 && first.Reason == 0 {
 			first = b
 		}
 	}
-	if !fits && first.reason == 0 {
+	if !fits && first.Reason == 0 {
 		return blind
 	}
 	return first
 }
 
 // begin fills in what is the same for all rooms of a record.
-func (d *decoder) begin(m *record) {
-	d.rec.Partition, d.rec.Offset, d.rec.Time = m.partition, m.offset, m.time
-	if m.time < 0 {
+func (d *Decoder) begin(m *Record) {
+	d.rec.Partition, d.rec.Offset, d.rec.Time = m.Partition, m.Offset, m.Time
+	if m.Time < 0 {
 		d.rec.Time = time.Now().UnixMilli()
 	}
 	d.given, d.until = d.given[:0], d.until[:0]
@@ -122,10 +122,10 @@ func (d *decoder) begin(m *record) {
 }
 
 // apply sends one record to the rooms of one route, or, with a fault, to none.
-func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
-	value := m.value
+func (d *Decoder) apply(t *Topic, r *route, m *Record) Bad {
+	value := m.Value
 	if value == nil && r.bare {
-		return bad{} // a bare frame is the value, and a tombstone has none
+		return Bad{} // a bare frame is the value, and a tombstone has none
 	}
 	if r.payload != nil && value != nil {
 		if why := d.lacks(r.payload.slot); why != lackNone {
@@ -133,24 +133,24 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
 		}
 		value = d.scan.Field(r.payload.slot)
 	}
-	var b bad
+	var b Bad
 	if d.key = d.key[:0]; r.key != nil {
-		if d.key, b = d.textOf(d.key, r.key, m, d.maxRecord); b.reason != 0 {
+		if d.key, b = d.textOf(d.key, r.key, m, d.maxRecord); b.Reason != 0 {
 			return b
 		}
 	}
 	typ, b := d.typeOf(r, m)
-	if b.reason != 0 {
+	if b.Reason != 0 {
 		return b
 	}
 	keyframe, b := d.keyframe(r, m)
-	if b.reason != 0 {
+	if b.Reason != 0 {
 		return b
 	}
-	if b := d.name(t, r, m); b.reason != 0 {
+	if b := d.name(t, r, m); b.Reason != 0 {
 		return b
 	}
-	d.misplaced = d.misplaced || !r.places(m, d.counts)
+	d.Misplaced = d.Misplaced || !r.places(m, d.Counts)
 	d.rec.Type, d.rec.Key, d.rec.HasKey = typ, d.key, r.key != nil
 	d.rec.Value, d.rec.Binary = d.kept(value, r.payload == nil), r.binary
 	d.rec.Keyframe = keyframe
@@ -162,29 +162,29 @@ func (d *decoder) apply(t *topicRoutes, r *route, m *record) bad {
 			continue
 		}
 		d.rec.Room, d.rec.Pattern = name, d.which[i]
-		if d.origin != nil && d.crowded(d.which[i]) {
-			d.rec.Origin = d.origin(m)
+		if d.Origin != nil && d.Crowded(d.which[i]) {
+			d.rec.Origin = d.Origin(m)
 		}
 		d.add(&d.rec)
 		d.rec.Origin = nil
 	}
 	d.rec.Value = nil
-	return bad{}
+	return Bad{}
 }
 
 // keyframe reports whether the record is understood without those before it.
-func (d *decoder) keyframe(r *route, m *record) (bool, bad) {
+func (d *Decoder) keyframe(r *route, m *Record) (bool, Bad) {
 	if r.keyframe == nil {
-		return false, bad{}
+		return false, Bad{}
 	}
 	text, why := d.value(&r.keyframe.from, m)
 	switch why {
 	case lackNone:
-		return string(text) == r.keyframe.glob, bad{}
+		return string(text) == r.keyframe.glob, Bad{}
 	case lackTwice, lackHalf, lackFormat:
 		return false, badOf(why, "keyframe", &r.keyframe.from)
 	}
-	return false, bad{}
+	return false, Bad{}
 }
 
 // chunkSize is how much memory is taken at once for values: an object for each
@@ -193,7 +193,7 @@ const chunkSize = 64 << 10
 
 // kept copies a value out of librdkafka's memory. The whole value of a record
 // is copied once, for all routes.
-func (d *decoder) kept(value []byte, whole bool) []byte {
+func (d *Decoder) kept(value []byte, whole bool) []byte {
 	switch {
 	case value == nil:
 		return nil
@@ -218,7 +218,7 @@ func (d *decoder) kept(value []byte, whole bool) []byte {
 }
 
 // name renders the names of a route's rooms and finds their patterns.
-func (d *decoder) name(t *topicRoutes, r *route, m *record) bad {
+func (d *Decoder) name(t *Topic, r *route, m *Record) Bad {
 	d.names, d.ends, d.which = d.names[:0], d.ends[:0], d.which[:0]
 	for i := range r.rooms {
 		room := &r.rooms[i]
@@ -232,7 +232,7 @@ func (d *decoder) name(t *topicRoutes, r *route, m *record) bad {
 		p := room.pattern
 		if p == nil {
 			p, _, _ = t.resolve(unsafe.String(&name[0], len(name)))
-			if !room.lands(p) || p.Feed != t.feed || p.Bare != r.bare {
+			if !room.lands(p) || p.Feed != t.Feed || p.Bare != r.bare {
 				return badName(room, name, p)
 			}
 		} else if !p.Holds(name) {
@@ -241,13 +241,13 @@ func (d *decoder) name(t *topicRoutes, r *route, m *record) bad {
 		d.ends = append(d.ends, len(d.names))
 		d.which = append(d.which, p)
 	}
-	return bad{}
+	return Bad{}
 }
 
 // badName says why a route may not send to the room of that name; p is the pattern that
 // it falls into, nil where that holds no such room.
-func badName(room *roomTemplate, name []byte, p *rooms.Pattern) bad {
-	b := bad{fault: fault{reason: badRoom}, what: room.text}
+func badName(room *roomTemplate, name []byte, p *rooms.Pattern) Bad {
+	b := Bad{fault: fault{Reason: BadRoom}, What: room.text}
 	switch {
 	case len(name) > rooms.MaxName:
 		b.lack = lackLong
@@ -263,7 +263,7 @@ func badName(room *roomTemplate, name []byte, p *rooms.Pattern) bad {
 	return b
 }
 
-func (d *decoder) hadAlready(name []byte) bool {
+func (d *Decoder) hadAlready(name []byte) bool {
 	from := 0
 	for _, end := range d.until {
 		if string(d.given[from:end]) == string(name) {
@@ -277,20 +277,20 @@ func (d *decoder) hadAlready(name []byte) bool {
 }
 
 // typeOf is the type of a record's frames, the same string for the same text.
-func (d *decoder) typeOf(r *route, m *record) (string, bad) {
+func (d *Decoder) typeOf(r *route, m *Record) (string, Bad) {
 	if r.typ.constant() {
-		return r.typ.text, bad{}
+		return r.typ.text, Bad{}
 	}
-	var b bad
-	if d.typ, b = d.textOf(d.typ[:0], r.typ, m, rooms.MaxType); b.reason != 0 {
+	var b Bad
+	if d.typ, b = d.textOf(d.typ[:0], r.typ, m, rooms.MaxType); b.Reason != 0 {
 		return "", b
 	}
 	if s, ok := d.types[string(d.typ)]; ok {
-		return s, bad{}
+		return s, Bad{}
 	}
 	s := string(d.typ)
 	if len(d.types) < maxTypes {
 		d.types[s] = s
 	}
-	return s, bad{}
+	return s, Bad{}
 }

@@ -1,0 +1,80 @@
+package route
+
+import "hash/crc32"
+
+// partitioner tells the partition of a record key, as producers choose it.
+// The key is never empty: without a key producers choose at random.
+type partitioner func(key []byte, partitions int32) int32
+
+// partitioners are the names that Route.Partitioner may have. The *_random
+// ones differ only in what they do without a key.
+var partitioners = map[string]partitioner{
+	"murmur2":           murmur2,
+	"murmur2_random":    murmur2,
+	"consistent":        consistent,
+	"consistent_random": consistent,
+	"fnv1a":             fnv1a,
+	"fnv1a_random":      fnv1a,
+}
+
+// places reports whether a record lies where the route's partitioner puts its key, with any
+// of so many partitions: producers learn late that a topic has grown.
+func (r *route) places(m *Record, counts []int32) bool {
+	if r.place == nil || len(m.Key) == 0 || len(counts) == 0 {
+		return true
+	}
+	for _, n := range counts {
+		if r.place(m.Key, n) == m.Partition {
+			return true
+		}
+	}
+	return false
+}
+
+// murmur2 is what Kafka's Java client does: toPositive(murmur2(key)) % partitions
+// (org.apache.kafka.common.utils.Utils.murmur2).
+func murmur2(key []byte, partitions int32) int32 {
+	const m = 0x5bd1e995
+	h := uint32(0x9747b28c) ^ uint32(len(key))
+	for len(key) >= 4 {
+		k := uint32(key[0]) | uint32(key[1])<<8 | uint32(key[2])<<16 | uint32(key[3])<<24
+		k *= m
+		k ^= k >> 24
+		k *= m
+		h = h*m ^ k
+		key = key[4:]
+	}
+	switch len(key) {
+	case 3:
+		h ^= uint32(key[2]) << 16
+		fallthrough
+	case 2:
+		h ^= uint32(key[1]) << 8
+		fallthrough
+	case 1:
+		h ^= uint32(key[0])
+		h *= m
+	}
+	h ^= h >> 13
+	h *= m
+	h ^= h >> 15
+	return int32(h&0x7fffffff) % partitions
+}
+
+// consistent is librdkafka's default: CRC-32 (IEEE) of the key.
+func consistent(key []byte, partitions int32) int32 {
+	return int32(crc32.ChecksumIEEE(key) % uint32(partitions))
+}
+
+// fnv1a is librdkafka's and Sarama's: the absolute value of the 32-bit FNV-1a.
+func fnv1a(key []byte, partitions int32) int32 {
+	h := uint32(0x811c9dc5)
+	for _, c := range key {
+		h ^= uint32(c)
+		h *= 0x01000193
+	}
+	if int32(h) < 0 {
+		h = -h
+	}
+	return int32(h % uint32(partitions))
+}
