@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/server/config"
 )
 
 // hasEnded waits until a connection is closed by the gateway.
@@ -26,9 +28,9 @@ func hasEnded(t *testing.T, c net.Conn) {
 func TestAdminHalfSent(t *testing.T) {
 	files := makeCert(t, t.TempDir(), 1, time.Hour)
 	for _, secured := range []bool{false, true} {
-		s := adminOnly(t, func(cfg *Config) {
+		s := adminOnly(t, func(cfg *config.Config) {
 			if secured {
-				cfg.Admin.TLS = AdminTLSConfig{files.CertFile, files.KeyFile, "1.2"}
+				cfg.Admin.TLS = config.AdminTLS{CertFile: files.CertFile, KeyFile: files.KeyFile, MinVersion: "1.2"}
 			}
 		})
 		h := s.admin.http
@@ -85,7 +87,7 @@ func beginAppend(c net.Conn, length int) {
 
 // TestDirectStreamPauses: what has the token may send for longer than a request.
 func TestDirectStreamPauses(t *testing.T) {
-	s := newServer(t, func(cfg *Config) { cfg.Admin.Direct = true })
+	s := newServer(t, func(cfg *config.Config) { cfg.Admin.Direct = true })
 	s.admin.http.ReadTimeout, s.admin.http.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
 	s.begin(t)
 	c := s.open(t)
@@ -107,7 +109,7 @@ func TestDirectStreamPauses(t *testing.T) {
 // TestAdminConnections: whatever is held open, probes get in, and what has the token
 // goes on.
 func TestAdminConnections(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.Admin.Direct = true })
+	s := startServer(t, func(cfg *config.Config) { cfg.Admin.Direct = true })
 	stream := s.open(t)
 	entry := packed(nil, "trades", "1")
 	beginAppend(stream, len(entry))
@@ -207,8 +209,8 @@ func TestAdminTLS(t *testing.T) {
 	files := makeCert(t, dir, 1, time.Hour)
 	cfg := testConfig()
 	cfg.Server.Listen, cfg.Ingest.Market, cfg.Server.Drain = "127.0.0.1:0", false, 100*time.Millisecond
-	cfg.Admin = AdminConfig{Listen: "127.0.0.1:0", Probes: "127.0.0.1:0", Write: true, Pprof: true}
-	cfg.Admin.TLS = AdminTLSConfig{files.CertFile, files.KeyFile, "1.3"}
+	cfg.Admin = config.Admin{Listen: "127.0.0.1:0", Probes: "127.0.0.1:0", Write: true, Pprof: true}
+	cfg.Admin.TLS = config.AdminTLS{CertFile: files.CertFile, KeyFile: files.KeyFile, MinVersion: "1.3"}
 	cfg.Admin.TokenFile = adminTokenFile(t, testAdminToken)
 	s, err := New(cfg, quietLog())
 	if err != nil {

@@ -12,14 +12,17 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"tapecast/server/config"
+	"tapecast/server/logging"
 )
 
 // adminGate decides which requests the internal port serves, and counts those that
 // it refuses. Any goroutine may use it.
 type adminGate struct {
 	log      *slog.Logger
-	security *securityLog    // nil: none
-	hosts    map[string]bool // names in small letters
+	security *logging.Security // nil: none
+	hosts    map[string]bool   // names in small letters
 	write    bool
 	token    atomic.Pointer[adminToken] // nil: there is none
 	refused  [refusals]atomic.Uint64
@@ -43,7 +46,7 @@ func (r refusal) String() string {
 	return [...]string{"host", "origin", "off", "token", "body", "busy"}[r]
 }
 
-func newAdminGate(cfg *AdminConfig, log *slog.Logger) (*adminGate, error) {
+func newAdminGate(cfg *config.Admin, log *slog.Logger) (*adminGate, error) {
 	g := &adminGate{log: log, hosts: map[string]bool{"localhost": true}, write: cfg.Write}
 	for _, name := range cfg.Hosts {
 		g.hosts[strings.ToLower(name)] = true
@@ -58,15 +61,15 @@ func newAdminGate(cfg *AdminConfig, log *slog.Logger) (*adminGate, error) {
 }
 
 // load takes the token that the file holds now. After an error the old one stays.
-func (g *adminGate) load(cfg *AdminConfig) error {
+func (g *adminGate) load(cfg *config.Admin) error {
 	if cfg.TokenFile == "" {
 		return nil
 	}
-	t, err := readAdminToken(cfg.TokenFile)
+	text, err := config.ReadAdminToken(cfg.TokenFile)
 	if err != nil {
 		return fmt.Errorf("cannot take the token of admin.token_file: %w", err)
 	}
-	g.token.Store(t)
+	g.token.Store(newAdminToken(text))
 	return nil
 }
 
@@ -152,7 +155,7 @@ func (g *adminGate) wantsToken(next http.HandlerFunc) http.HandlerFunc {
 func (g *adminGate) refuse(w http.ResponseWriter, r *http.Request, why refusal, code int, format string, args ...any) {
 	g.refused[why].Add(1)
 	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		g.security.note("internal port: refused", from.Addr(), slog.Any("remote", from), slog.String("why", why.String()),
+		g.security.Note("internal port: refused", from.Addr(), slog.Any("remote", from), slog.String("why", why.String()),
 			slog.String("method", r.Method), slog.String("path", quoted(r.URL.Path)), slog.String("host", quoted(r.Host)))
 	}
 	now := time.Now().Unix()
@@ -173,28 +176,13 @@ func (g *adminGate) writeMetrics(m metricWriter) {
 	}
 }
 
-// minAdminToken is the least length of the token: nobody guesses 32 random characters.
-const minAdminToken = 32
-
 // adminToken is the token's hash: hashes of equal length take as long to compare
 // whatever was sent.
 type adminToken [sha256.Size]byte
 
-// readAdminToken reads the token, without the white space around it.
-func readAdminToken(file string) (*adminToken, error) {
-	b, err := readFile(file)
-	if err != nil {
-		return nil, err
-	}
-	token := strings.TrimSpace(string(b))
-	if len(token) < minAdminToken {
-		return nil, fmt.Errorf("%s holds %d characters, and %d or more are wanted", file, len(token), minAdminToken)
-	}
-	if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return nil, fmt.Errorf("%s holds characters that no header can: use letters and digits", file)
-	}
-	t := adminToken(sha256.Sum256([]byte(token)))
-	return &t, nil
+func newAdminToken(text string) *adminToken {
+	t := adminToken(sha256.Sum256([]byte(text)))
+	return &t
 }
 
 // isIn reports whether the Authorization headers of a request are one, with the token.

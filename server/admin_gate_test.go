@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/server/config"
 )
 
 // raw sends what a client of its own mind would, and returns the answer's status and
@@ -46,10 +47,10 @@ func (s *Server) open(t *testing.T) net.Conn {
 }
 
 // adminOnly starts the internal port alone.
-func adminOnly(t *testing.T, change ...func(*Config)) *Server {
+func adminOnly(t *testing.T, change ...func(*config.Config)) *Server {
 	t.Helper()
 	cfg := testConfig()
-	cfg.Admin = AdminConfig{Listen: "127.0.0.1:0", Write: true, Pprof: true}
+	cfg.Admin = config.Admin{Listen: "127.0.0.1:0", Write: true, Pprof: true}
 	cfg.Admin.TokenFile = adminTokenFile(t, testAdminToken)
 	cfg.Admin.TLS.MinVersion = "1.2"
 	for _, f := range change {
@@ -77,7 +78,7 @@ func (s *Server) startAdmin(t *testing.T) *Server {
 
 // TestAdminHosts: a page cannot ask the internal port by a name of its own.
 func TestAdminHosts(t *testing.T) {
-	s := adminOnly(t, func(cfg *Config) { cfg.Admin.Hosts = []string{"Tapecast.internal", "pod_7"} }).startAdmin(t)
+	s := adminOnly(t, func(cfg *config.Config) { cfg.Admin.Hosts = []string{"Tapecast.internal", "pod_7"} }).startAdmin(t)
 	f := func(host string, served bool) {
 		t.Helper()
 		want := map[bool]string{true: "HTTP/1.1 200", false: "HTTP/1.1 421"}[served]
@@ -126,8 +127,8 @@ func TestAdminHosts(t *testing.T) {
 
 // TestAdminWrites: what writes is off by default, and wants the token.
 func TestAdminWrites(t *testing.T) {
-	on := startServer(t, func(cfg *Config) { cfg.Admin.Direct = true })
-	off := startServer(t, func(cfg *Config) { cfg.Admin.Write, cfg.Admin.TokenFile = false, "" })
+	on := startServer(t, func(cfg *config.Config) { cfg.Admin.Direct = true })
+	off := startServer(t, func(cfg *config.Config) { cfg.Admin.Write, cfg.Admin.TokenFile = false, "" })
 	const record = `{"topic":"events","value":{"metadata":{"eventType":"system.alert"},"data":1}}`
 	f := func(s *Server, path string, code int, words string, headers ...string) {
 		t.Helper()
@@ -186,22 +187,8 @@ func TestAdminRefusalsAreLoggedOnce(t *testing.T) {
 	}
 }
 
-// TestAdminToken: what is no good as a token is refused, and a new one can be taken.
+// TestAdminToken: a new token can be taken while the port is served.
 func TestAdminToken(t *testing.T) {
-	f := func(text, want string) {
-		t.Helper()
-		_, err := readAdminToken(adminTokenFile(t, text))
-		if got := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(got, want) {
-			t.Errorf("%q: %v, want %q", text, err, want)
-		}
-	}
-	f(strings.Repeat("x", 32), "")
-	f("\n "+strings.Repeat("x", 32)+" \r\n", "")
-	f(strings.Repeat("x", 31), "holds 31 characters, and 32 or more are wanted")
-	f(strings.Repeat(" ", 40), "holds 0 characters")
-	f(strings.Repeat("x", 20)+" "+strings.Repeat("x", 20), "that no header can")
-	f(strings.Repeat("ü", 20), "that no header can")
-
 	s := adminOnly(t).startAdmin(t)
 	const second = "another-token-of-tests-which-is-as-long"
 	f2 := func(token string, code int) {
@@ -227,14 +214,14 @@ func TestAdminToken(t *testing.T) {
 		t.Error("a short token is taken")
 	}
 	f2(second, 200)
-	if err := s.ReloadAdmin(Default()); err == nil || !strings.Contains(err.Error(), "restart") {
+	if err := s.ReloadAdmin(config.Default()); err == nil || !strings.Contains(err.Error(), "restart") {
 		t.Errorf("the token can be taken away: %v", err)
 	}
 }
 
 // TestAdminNewErrors: what Load would have refused is refused without it too.
 func TestAdminNewErrors(t *testing.T) {
-	f := func(words string, change func(*AdminConfig)) {
+	f := func(words string, change func(*config.Admin)) {
 		t.Helper()
 		cfg := testConfig()
 		change(&cfg.Admin)
@@ -242,10 +229,10 @@ func TestAdminNewErrors(t *testing.T) {
 			t.Errorf("got %v, want %q", err, words)
 		}
 	}
-	f("set admin.token_file", func(a *AdminConfig) { a.Write = true })
-	f("set admin.write", func(a *AdminConfig) { a.Direct = true })
-	f("no such file", func(a *AdminConfig) { a.TokenFile = "/nowhere/token" })
-	f("admin.tls", func(a *AdminConfig) { a.TLS.CertFile = "/nowhere/cert.pem" })
+	f("set admin.token_file", func(a *config.Admin) { a.Write = true })
+	f("set admin.write", func(a *config.Admin) { a.Direct = true })
+	f("no such file", func(a *config.Admin) { a.TokenFile = "/nowhere/token" })
+	f("admin.tls", func(a *config.Admin) { a.TLS.CertFile = "/nowhere/cert.pem" })
 }
 
 // TestAdminMethods: bodies where none is wanted, HEAD, other methods, other spellings.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tapecast/loop"
+	"tapecast/server/config"
 )
 
 // TestAdminShapes holds the internal port against its documented shapes.
@@ -108,7 +109,7 @@ func TestAdminRefuses(t *testing.T) {
 }
 
 func TestPprof(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.Admin.Pprof = true })
+	s := startServer(t, func(cfg *config.Config) { cfg.Admin.Pprof = true })
 	f := func(path string, code int, words string) {
 		t.Helper()
 		if got := s.get(t, path, words); got != code {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"tapecast/server/config"
 )
 
 // alertRules are the alerting rules of deploy/alerts.yml.
@@ -39,7 +41,7 @@ func TestAlerts(t *testing.T) {
 		t.Fatal(err)
 	}
 	fired := string(read("deploy/alerts_test.yml"))
-	s := startServer(t, func(cfg *Config) { cfg.Server.TLS = makeCert(t, t.TempDir(), 1, time.Hour) })
+	s := startServer(t, func(cfg *config.Config) { cfg.Server.TLS = makeCert(t, t.TempDir(), 1, time.Hour) })
 	_, _, text := s.ask(t, "GET", "/metrics", "")
 	var there []string
 	for _, m := range regexp.MustCompile(`(?m)^(tapecast_\w+)[ {]`).FindAllStringSubmatch(text, -1) {

@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"tapecast/rooms"
+	"tapecast/server/config"
 )
 
 const (
@@ -64,12 +65,12 @@ type authenticator struct {
 
 // newAuthenticator takes the keys from the configuration. Algorithms without a
 // key are never accepted.
-func newAuthenticator(cfg *AuthConfig) (*authenticator, error) {
+func newAuthenticator(cfg *config.Auth) (*authenticator, error) {
 	a := &authenticator{leeway: cfg.Leeway}
 	var methods []string
 	if cfg.Secret != "" {
-		if len(cfg.Secret) < minSecret {
-			return nil, fmt.Errorf("auth.secret has %d bytes, and HS256 wants %d or more: make a longer one", len(cfg.Secret), minSecret)
+		if len(cfg.Secret) < config.MinSecret {
+			return nil, fmt.Errorf("auth.secret has %d bytes, and HS256 wants %d or more: make a longer one", len(cfg.Secret), config.MinSecret)
 		}
 		a.secret = []byte(cfg.Secret)
 		methods = append(methods, jwt.SigningMethodHS256.Alg())

@@ -10,13 +10,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"tapecast/rooms/wire"
+	"tapecast/server/config"
 )
 
 // signText signs a token whose header and claims are written out.
 func signText(t testing.TB, header, claims string) string {
 	t.Helper()
 	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
-	sig, err := jwt.SigningMethodHS256.Sign(text, []byte(testSecret))
+	sig, err := jwt.SigningMethodHS256.Sign(text, []byte(hs256Secret))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,7 @@ func signText(t testing.TB, header, claims string) string {
 
 // TestTokenText: what the text of a token decides, and not what a decoder makes of it.
 func TestTokenText(t *testing.T) {
-	a, err := newAuthenticator(&AuthConfig{Secret: testSecret, Issuer: "us", Leeway: 30 * time.Second})
+	a, err := newAuthenticator(&config.Auth{Secret: hs256Secret, Issuer: "us", Leeway: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"tapecast/server/config"
 )
 
 func testEd25519(t testing.TB) (public string, private ed25519.PrivateKey) {
@@ -43,7 +45,7 @@ func TestParseToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := []byte(testSecret)
+	secret := []byte(hs256Secret)
 	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 	c := func(more ...any) jwt.MapClaims {
 		m := jwt.MapClaims{"sub": "42", "exp": in(time.Hour), "iss": "us", "aud": []string{"a", "tapecast"}}
@@ -55,9 +57,9 @@ func TestParseToken(t *testing.T) {
 		return m
 	}
 	hs := func(m jwt.MapClaims) string { return sign(t, jwt.SigningMethodHS256, secret, m) }
-	both := AuthConfig{Secret: testSecret, PublicKey: public, Issuer: "us", Audience: "tapecast", Leeway: 10 * time.Second}
+	both := config.Auth{Secret: hs256Secret, PublicKey: public, Issuer: "us", Audience: "tapecast", Leeway: 10 * time.Second}
 
-	f := func(cfg AuthConfig, token string, want error) {
+	f := func(cfg config.Auth, token string, want error) {
 		t.Helper()
 		a, err := newAuthenticator(&cfg)
 		if err != nil {
@@ -81,11 +83,11 @@ func TestParseToken(t *testing.T) {
 	f(both, hs(c("sub", "google-oauth2|urn:1_x@example.com/Ünïcode")), nil)
 
 	// algorithms and keys
-	f(AuthConfig{Secret: testSecret}, sign(t, jwt.SigningMethodEdDSA, private, c()), errTokenMethod)
-	f(AuthConfig{Secret: testSecret}, sign(t, signingEd25519, private, c()), errTokenMethod)
+	f(config.Auth{Secret: hs256Secret}, sign(t, jwt.SigningMethodEdDSA, private, c()), errTokenMethod)
+	f(config.Auth{Secret: hs256Secret}, sign(t, signingEd25519, private, c()), errTokenMethod)
 	f(both, sign(t, signingEd25519, otherKey, c()), errTokenSignature)
-	f(AuthConfig{PublicKey: public}, hs(c()), errTokenMethod)
-	f(AuthConfig{PublicKey: public}, sign(t, jwt.SigningMethodHS256, []byte(public), c()), errTokenMethod)
+	f(config.Auth{PublicKey: public}, hs(c()), errTokenMethod)
+	f(config.Auth{PublicKey: public}, sign(t, jwt.SigningMethodHS256, []byte(public), c()), errTokenMethod)
 	f(both, sign(t, jwt.SigningMethodHS512, secret, c()), errTokenMethod)
 	f(both, sign(t, jwt.SigningMethodRS256, rsaKey, c()), errTokenMethod)
 	f(both, sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, c()), errTokenMethod)
@@ -109,7 +111,7 @@ func TestParseToken(t *testing.T) {
 	f(both, hs(c("iss", nil)), errTokenClaim)
 	f(both, hs(c("aud", "b")), errTokenAudience)
 	f(both, hs(c("aud", nil)), errTokenClaim)
-	f(AuthConfig{Secret: testSecret}, hs(c("iss", nil, "aud", nil)), nil)
+	f(config.Auth{Secret: hs256Secret}, hs(c("iss", nil, "aud", nil)), nil)
 
 	// users
 	f(both, hs(c("sub", nil)), errTokenNoUser)
@@ -130,20 +132,20 @@ func TestParseToken(t *testing.T) {
 }
 
 func TestNewAuthenticatorErrors(t *testing.T) {
-	f := func(cfg AuthConfig, words string) {
+	f := func(cfg config.Auth, words string) {
 		t.Helper()
 		if _, err := newAuthenticator(&cfg); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("got %v, want %q", err, words)
 		}
 	}
-	f(AuthConfig{}, "auth.secret or auth.public_key")
-	f(AuthConfig{Secret: "short"}, "auth.secret has 5 bytes")
-	f(AuthConfig{PublicKey: "x"}, "auth.public_key")
+	f(config.Auth{}, "auth.secret or auth.public_key")
+	f(config.Auth{Secret: "short"}, "auth.secret has 5 bytes")
+	f(config.Auth{PublicKey: "x"}, "auth.public_key")
 }
 
 // Errors reach clients and logs.
 func TestTokenErrorsHoldNoToken(t *testing.T) {
-	a, err := newAuthenticator(&AuthConfig{Secret: testSecret})
+	a, err := newAuthenticator(&config.Auth{Secret: hs256Secret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +165,7 @@ func TestTokenErrorsHoldNoToken(t *testing.T) {
 }
 
 func FuzzParseToken(f *testing.F) {
-	a, err := newAuthenticator(&AuthConfig{Secret: testSecret})
+	a, err := newAuthenticator(&config.Auth{Secret: hs256Secret})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -9,13 +9,14 @@ import (
 
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/server/config"
 )
 
 // BenchmarkParseToken checks tokens that were never seen before: part of the
 // 200 µs that a handshake may take in all.
 func BenchmarkParseToken(b *testing.B) {
 	public, private := testEd25519(b)
-	a, err := newAuthenticator(&AuthConfig{Secret: testSecret, PublicKey: public})
+	a, err := newAuthenticator(&config.Auth{Secret: hs256Secret, PublicKey: public})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func BenchmarkParseToken(b *testing.B) {
 			}
 		})
 	}
-	run("HS256", jwt.SigningMethodHS256, []byte(testSecret))
+	run("HS256", jwt.SigningMethodHS256, []byte(hs256Secret))
 	run("Ed25519", jwt.SigningMethodEdDSA, private)
 }
 
@@ -103,7 +104,7 @@ func BenchmarkAutoSubscribed(b *testing.B) {
 
 // BenchmarkRequest is one subscription to a room by an authenticated client.
 func BenchmarkRequest(b *testing.B) {
-	h := newTestHandler(b, func(cfg *Config) { cfg.Limits.MessagesPerSecond = 0 })
+	h := newTestHandler(b, func(cfg *config.Config) { cfg.Limits.MessagesPerSecond = 0 })
 	c := newFakeConn(h)
 	h.open(c, &loop.Request{Token: testToken(b, "42", time.Hour)})
 	run := func(text string) {

@@ -6,13 +6,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tapecast/server/config"
 )
 
 // What a request costs, in units of a room that it names: that takes a loop, an appender and a
 // poller some 5 µs together, and its part of the reply 150 bytes.
 const (
 	costMessage = 1
-	costToken   = 50        // a signature of Ed25519 takes 130 µs to check
 	costRefused = 100       // of what is over the budget: who goes on regardless is closed after 50 of them
 	costBytes   = 512       // so many bytes asked cost one
 	costReplied = 1 << 10   // and so many answered
@@ -77,7 +78,7 @@ const (
 )
 
 // newBudgets makes the budgets of the configuration.
-func newBudgets(l *LimitsConfig) *budgets {
+func newBudgets(l *config.Limits) *budgets {
 	b := &budgets{seed: maphash.MakeSeed()}
 	b.conn = budget{newPace(l.RequestCost, l.RequestBurst), bytesPace(float64(l.SnapshotBytes))}
 	if n := l.UserBudgets; n > 0 {

@@ -6,11 +6,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tapecast/server/config"
 )
 
 // TestDebts: what is remembered of payers is bounded, and forgotten once it is paid.
 func TestDebts(t *testing.T) {
-	b := newBudgets(&Default().Limits)
+	b := newBudgets(&config.Default().Limits)
 	rule := pace{int64(time.Second), int64(time.Minute)}
 	for i := range uint64(2 * budgetShards * maxDebts) {
 		b.charge(payer{kind: payConn, conn: i}, rule, 1, 1)

@@ -12,6 +12,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/rooms/wire"
+	"tapecast/server/config"
 )
 
 // roomsRequest is a request that names n rooms.
@@ -124,7 +125,7 @@ func TestUserBudget(t *testing.T) {
 			t.Errorf("another user got %.200s", got)
 		}
 		c.SetTimer(time.Time{})
-		if n := done(newTestHandler(t, func(cfg *Config) { cfg.Limits.UserBudgets = 0 })); n < 60 {
+		if n := done(newTestHandler(t, func(cfg *config.Config) { cfg.Limits.UserBudgets = 0 })); n < 60 {
 			t.Errorf("without budgets of users %d times", n)
 		}
 	})
@@ -185,7 +186,7 @@ func TestDearRequests(t *testing.T) {
 // TestBadTokens: an address whose tokens are bad has no more of them checked for a while; others do.
 func TestBadTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newTestHandler(t, func(cfg *Config) { cfg.Limits.BadTokensPerSecond = 1 })
+		h := newTestHandler(t, func(cfg *config.Config) { cfg.Limits.BadTokensPerSecond = 1 })
 		try := func(addr string, say bool) int {
 			c := newFakeConn(h)
 			c.remote = netip.AddrPortFrom(netip.MustParseAddr(addr), 1)
@@ -231,7 +232,7 @@ func TestWaitingRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := func(request string, least, most int) {
 			t.Helper()
-			h := newTestHandler(t, func(cfg *Config) { cfg.Limits.MessagesPerSecond = 0 })
+			h := newTestHandler(t, func(cfg *config.Config) { cfg.Limits.MessagesPerSecond = 0 })
 			c := loginAs(t, h, "42", 1)
 			c.hold = true
 			kept := 0

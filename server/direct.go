@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +16,9 @@ import (
 
 	"tapecast/rooms"
 )
+
+// placeholder is a part of a room template that stands for a field.
+var placeholder = regexp.MustCompile(`\{[^}]*\}`)
 
 // direct appends records where ingest would, past Kafka, so that a broker is
 // not what is measured. POST /debug/append takes a stream of entries, each: the
@@ -57,7 +61,7 @@ func (d *direct) init(s *Server) {
 	d.server, d.kinds = s, map[*rooms.Pattern]directKind{}
 	for _, r := range s.routes {
 		for _, name := range r.Rooms {
-			p, _, ok := s.catalog.Resolve(field.ReplaceAllString(name, "x"))
+			p, _, ok := s.catalog.Resolve(placeholder.ReplaceAllString(name, "x"))
 			if _, have := d.kinds[p]; !ok || have {
 				continue
 			}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"tapecast/server/config"
 )
 
 // packed appends one entry of /debug/append.
@@ -19,10 +21,10 @@ func packed(dst []byte, room, value string) []byte {
 }
 
 func directServer(t *testing.T) *Server {
-	return startServer(t, func(cfg *Config) {
+	return startServer(t, func(cfg *config.Config) {
 		cfg.Admin.Direct = true
-		cfg.Rooms = append(cfg.Rooms, RoomConfig{Match: "bare", Class: "stream"}, RoomConfig{Match: "unfed", Class: "stream"})
-		cfg.Ingest.Routes = []RouteConfig{
+		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "bare", Class: "stream"}, config.Room{Match: "unfed", Class: "stream"})
+		cfg.Ingest.Routes = []config.Route{
 			{Topic: "market.trades", Rooms: []string{"trades", "trades:{s}"}, Type: "trade_update"},
 			{Topic: "private.orders", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2"},
 			{Topic: "bare", Rooms: []string{"bare"}, Envelope: "none", Format: "binary"},

@@ -1,30 +1,29 @@
-// Package server is the gateway around the engine: configuration, logging, the
-// wiring of loop, rooms and ingest, the JSON-RPC methods, services, auth, limits
-// and the internal port. It does not know how bytes reach a socket.
+// Package server is the gateway around the engine: it wires loop, rooms and ingest, says
+// how they do (/health, /metrics), and serves the internal port. It does not know how bytes
+// reach a socket.
 //
-// # Configuration
+// # Where what is
 //
-// Config is the tree of all that may be set. Load holds the YAML file, the
-// TAPECAST_ variables and the flags against that tree, merges what is right
-// through koanf (each source over the one before it, all over Default), and then
-// checks what types do not show. Every fault comes with its place (line, variable
-// or flag), its key and a remedy, and all of them come at once: a value that was
-// refused is left at its default, and what would follow from that is not told.
+// New makes a Server from a config.Config; Start, Shutdown and Close run it (server.go). Its
+// parts are services (services.go), which a registry.Registry starts, watches and stops:
+// ConnectionManager is the engine, ConnectionHandler answers clients, KafkaConsumer reads.
+// A new service is an entry of Server.services. What an operator sees of a figure is in
+// metrics.go and the metrics_ files: nothing is counted there, each figure is taken from
+// the part that counts it, when /metrics is asked.
 //
-//   - Classes are merged key by key; a list replaces the list below it.
-//   - A variable is the path of a key in capitals, joined by underscores. As keys
-//     hold underscores themselves, names are resolved against the tree. An empty
-//     variable sets nothing. A name that is nearly a key's is a fault, and any other
-//     unknown one a warning. Lists of texts are separated by commas; rooms and
-//     routes are set in the file only. What Kubernetes puts into the environment
-//     for a Service named tapecast is left alone.
-//   - File names in the file are relative to it.
+// A client's request goes from its poller to handler.message, which holds it against the
+// limits, parses it (method.go) and calls the method (session_auth.go, session_rooms.go);
+// rooms are joined by the connection's loop, which calls back for the reply (reply.go). What
+// is kept of a connection is the session. Tokens are checked in auth.go, and what clients may
+// cause is in limit.go and budget.go.
+//
+//	config    the keys, their checks and defaults
+//	registry  services: order, health, restarts
+//	logging   the log and the security log
 //
 // server.tls makes the public port wss: ReloadCertificate, which SIGHUP calls,
 // replaces the certificate that new handshakes see, while the keys of session
 // tickets stay, so that clients of before can resume.
-//
-// A Config does not change once Load has returned it, so any goroutine may read it.
 //
 // # Health
 //
@@ -54,24 +53,4 @@
 // back by themselves. What waits is idle, not standing: a reader in librdkafka, or one
 // whose appender takes nothing more (the appender is named then). /livez reads one
 // atomic; nothing in it or in /health asks a loop or an appender.
-//
-// # Logging
-//
-// NewLogger's handler lets 20 records of one level and text through at once and
-// one a second after that, and counts the others into the "suppressed" of the
-// next, or of a summary two seconds later: an incident is told, a storm of
-// 100,000 equal lines is not. Values of token-like keys, and whatever looks like
-// a token in any text, are written as [redacted]. Loggers may be used from any
-// goroutine.
-//
-// Pollers, loops, appenders and readers log, so a line must never be waited for:
-// whoever logs formats it, and a LogQueue takes it. One goroutine writes. Beyond
-// 1 MiB lines are dropped, and so are those that cannot be written; the next line
-// that gets through says how many. The end of the process waits a second for a
-// reader that stalls. A reader that is gone is an error like a full disk:
-// cmd/tapecast ignores SIGPIPE.
-//
-// log.security is a log of its own, through a LogQueue of its own: bad tokens, limits,
-// other users' rooms, refused requests to the internal port. Each kind and address
-// has 5 lines a second, all together 500; "suppressed" counts the others.
 package server

@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"tapecast/server/config"
 )
 
 // TestDrainDelay: readiness goes at once, while new clients are still let in and served,
 // until the delay is over, or is cut short.
 func TestDrainDelay(t *testing.T) {
-	s := startServer(t, func(cfg *Config) {
+	s := startServer(t, func(cfg *config.Config) {
 		cfg.Server.DrainDelay = time.Hour
 		cfg.Server.Listen, cfg.Admin.Listen = "0.0.0.0:0", "0.0.0.0:0"
 	})
@@ -32,7 +34,7 @@ func TestDrainDelay(t *testing.T) {
 		t.Errorf("shutdown: %v", err)
 	}
 
-	s = startServer(t, func(cfg *Config) { cfg.Server.DrainDelay = 300 * time.Millisecond })
+	s = startServer(t, func(cfg *config.Config) { cfg.Server.DrainDelay = 300 * time.Millisecond })
 	c, begun := enter(t, s, "1"), time.Now()
 	go func() { ended <- s.Shutdown(context.Background()) }()
 	c.until("server_shutdown")

@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"tapecast/loop"
+	"tapecast/server/config"
 )
 
 // Echo answers every message with itself, through the same engine that serves
@@ -14,7 +15,7 @@ type Echo struct{ engine *loop.Engine }
 
 // NewEcho makes an echo that listens on addr once started. Messages over
 // maxMessage close with 1009.
-func NewEcho(addr string, maxMessage Size, log *slog.Logger) (*Echo, error) {
+func NewEcho(addr string, maxMessage config.Size, log *slog.Logger) (*Echo, error) {
 	e, err := loop.New(loop.Config{Addr: addr, Handler: echoHandler{}, Log: log, MaxMessage: int(maxMessage)})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,8 @@ import (
 	"tapecast/loop"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
+	"tapecast/server/config"
+	"tapecast/server/logging"
 )
 
 // handler decides what clients get: loop.Handler. Its methods run on pollers
@@ -30,9 +32,9 @@ type handler struct {
 	node     string        // begins each client's id
 	deflate  bool          // some class compresses
 	log      *slog.Logger
-	security *securityLog     // nil: none
-	begun    time.Time        // what debts are counted from
-	wall     func() time.Time // the clock on the wall; tests have one of their own
+	security *logging.Security // nil: none
+	begun    time.Time         // what debts are counted from
+	wall     func() time.Time  // the clock on the wall; tests have one of their own
 
 	accepting atomic.Bool
 	times     timings
@@ -40,7 +42,7 @@ type handler struct {
 	faults    atomic.Uint64             // requests answered with an error
 }
 
-func newHandler(cfg *Config, catalog *rooms.Catalog, auth *authenticator, limit *limiter, log *slog.Logger) *handler {
+func newHandler(cfg *config.Config, catalog *rooms.Catalog, auth *authenticator, limit *limiter, log *slog.Logger) *handler {
 	var node [5]byte
 	rand.Read(node[:]) // never fails
 	h := &handler{

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/server/config"
 )
 
 // TestHandlerLog: what an operator looks for is there, with who it was, and no
 // token.
 func TestHandlerLog(t *testing.T) {
-	h := newTestHandler(t, func(cfg *Config) { cfg.Limits.ConnectionsPerUser = 1 })
+	h := newTestHandler(t, func(cfg *config.Config) { cfg.Limits.ConnectionsPerUser = 1 })
 	var b bytes.Buffer
 	h.log = slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	f := func(want string) {

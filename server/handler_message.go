@@ -218,7 +218,7 @@ func (h *handler) logLimit(c conn, k limitKind, user string) {
 func (h *handler) limited(l loop.Limit, from netip.AddrPort) {
 	k := h.limit.hit(ofSockets[l])
 	h.log.Warn("limit of sockets reached", "limit", k.String(), "remote", from)
-	h.security.note("limit reached", from.Addr(), slog.Any("remote", from), slog.String("why", k.String()))
+	h.security.Note("limit reached", from.Addr(), slog.Any("remote", from), slog.String("why", k.String()))
 }
 
 // logRefused says why a token was refused; user is "" before the first good one.
@@ -233,7 +233,7 @@ func (h *handler) logRefused(c conn, user, why string) {
 
 // note writes a security event of a connection: who, from where, and why.
 func (h *handler) note(kind string, c conn, user, why string, more ...slog.Attr) {
-	if h.security == nil || h.security.log == nil {
+	if !h.security.Enabled() {
 		return
 	}
 	attrs := []slog.Attr{slog.Any("remote", c.Remote()), slog.Uint64("conn", c.ID())}
@@ -243,7 +243,7 @@ func (h *handler) note(kind string, c conn, user, why string, more ...slog.Attr)
 	if why != "" {
 		attrs = append(attrs, slog.String("why", why))
 	}
-	h.security.note(kind, c.Remote().Addr(), append(attrs, more...)...)
+	h.security.Note(kind, c.Remote().Addr(), append(attrs, more...)...)
 }
 
 // debug costs nothing where it is not logged.

@@ -5,42 +5,44 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"tapecast/server/registry"
 )
 
 // serveHealth answers /health: 200 while clients are served, if degraded; 503
 // when a service that they need is down.
 func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	type service struct {
-		Status    status `json:"status"`
-		IsRunning bool   `json:"isRunning"`
-		Detail    string `json:"detail,omitempty"` // why it is not healthy
+		Status    registry.Status `json:"status"`
+		IsRunning bool            `json:"isRunning"`
+		Detail    string          `json:"detail,omitempty"` // why it is not healthy
 	}
-	report := s.registry.report()
+	report := s.registry.Report()
 	out := struct {
-		Status    status             `json:"status"`
+		Status    registry.Status    `json:"status"`
 		Timestamp int64              `json:"timestamp"` // ms since 1970
 		Services  map[string]service `json:"services"`
-	}{overall(report), time.Now().UnixMilli(), map[string]service{}}
+	}{registry.Overall(report), time.Now().UnixMilli(), map[string]service{}}
 	for _, r := range report {
-		v := service{Status: r.status, IsRunning: r.running}
-		if r.status != statusHealthy {
-			v.Detail = cmp.Or(r.detail, notRunning[r.status], "it does not say why")
+		v := service{Status: r.Status, IsRunning: r.Running}
+		if r.Status != registry.Healthy {
+			v.Detail = cmp.Or(r.Detail, notRunning[r.Status], "it does not say why")
 		}
-		out.Services[r.name] = v
+		out.Services[r.Name] = v
 	}
 	code := http.StatusOK
-	if out.Status == statusUnhealthy {
+	if out.Status == registry.Unhealthy {
 		code = http.StatusServiceUnavailable
 	}
 	answer(w, code, out)
 }
 
 // notRunning is why a service is not healthy that is not asked, since it does not run.
-var notRunning = map[status]string{
-	statusInitial:  "it has not been started yet",
-	statusStarting: "it is being started",
-	statusStopping: "it is being stopped",
-	statusStopped:  "it was stopped",
+var notRunning = map[registry.Status]string{
+	registry.Initialized: "it has not been started yet",
+	registry.Starting:    "it is being started",
+	registry.Stopping:    "it is being stopped",
+	registry.Stopped:     "it was stopped",
 }
 
 // serveLivez answers /livez: the process lives, unless a goroutine that has a

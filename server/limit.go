@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tapecast/loop"
+	"tapecast/server/config"
 )
 
 // limiter bounds what clients take together, and counts what was refused. Any goroutine
@@ -65,7 +66,7 @@ func (k limitKind) String() string {
 	}[k]
 }
 
-func newLimiter(cfg *Config) *limiter {
+func newLimiter(cfg *config.Config) *limiter {
 	l := &limiter{pace: newPace(cfg.Limits.MessagesPerSecond, cfg.Limits.Burst), budgets: newBudgets(&cfg.Limits)}
 	l.users.max = int32(min(cfg.Limits.ConnectionsPerUser, 1<<30))
 	return l

@@ -9,6 +9,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/rooms/wire"
+	"tapecast/server/config"
 )
 
 // TestConnectionLimits: a client that may not wait to authenticate is refused, and
@@ -56,7 +57,7 @@ func TestLimitsOfSockets(t *testing.T) {
 }
 
 func TestUserLimit(t *testing.T) {
-	h := newTestHandler(t, func(cfg *Config) { cfg.Limits.ConnectionsPerUser = 2 })
+	h := newTestHandler(t, func(cfg *config.Config) { cfg.Limits.ConnectionsPerUser = 2 })
 	first := login(t, h, "42")
 	login(t, h, "42")
 	login(t, h, "43")
@@ -81,7 +82,7 @@ func TestUserLimit(t *testing.T) {
 
 func TestMessageRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newTestHandler(t, func(cfg *Config) { cfg.Limits.MessagesPerSecond, cfg.Limits.Burst = 10, 5 })
+		h := newTestHandler(t, func(cfg *config.Config) { cfg.Limits.MessagesPerSecond, cfg.Limits.Burst = 10, 5 })
 		c := login(t, h, "42")
 		f := func(n int, want string) {
 			t.Helper()
@@ -121,7 +122,7 @@ func TestMessageRate(t *testing.T) {
 // then nothing is parsed or answered, with a token or without.
 func TestRequestFlood(t *testing.T) {
 	for _, user := range []string{"42", ""} {
-		h := newTestHandler(t, func(cfg *Config) { cfg.Limits.MessagesPerSecond, cfg.Limits.Burst = 10, 5 })
+		h := newTestHandler(t, func(cfg *config.Config) { cfg.Limits.MessagesPerSecond, cfg.Limits.Burst = 10, 5 })
 		c := dial(t, h, "", "")
 		if user != "" {
 			c = login(t, h, user)

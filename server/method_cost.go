@@ -1,6 +1,10 @@
 package server
 
-import "github.com/valyala/fastjson"
+import (
+	"github.com/valyala/fastjson"
+
+	"tapecast/server/config"
+)
 
 // named is how many rooms, places and keys a request names. What is none of them, its
 // method refuses later.
@@ -35,7 +39,7 @@ func (q *request) cost(rooms int) int64 {
 	case opAuthenticate:
 		n += q.named()
 		if q.get("token") != nil {
-			n += costToken
+			n += config.TokenCost
 		}
 	case opList:
 		n += rooms

@@ -15,6 +15,7 @@ import (
 	"tapecast/ingest"
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/server/registry"
 )
 
 // serveMetrics answers /metrics: Prometheus text, or the figures of the services where
@@ -44,13 +45,13 @@ type figuresJSON struct {
 
 func (s *Server) serviceFigures() figuresJSON {
 	out := figuresJSON{Services: map[string]map[string]any{}, Uptime: time.Since(s.begun).Seconds(), Pending: s.limit.pending.Load()}
-	for _, r := range s.registry.report() {
-		out.Services[r.name] = map[string]any{"status": r.status, r.figure: r.value}
+	for _, r := range s.registry.Report() {
+		out.Services[r.Name] = map[string]any{"status": r.Status, r.Figure: r.Value}
 		out.Count.Total++
-		if r.running {
+		if r.Running {
 			out.Count.Running++
 		}
-		if r.started {
+		if r.Started {
 			out.Count.Initialized++
 		}
 	}
@@ -95,12 +96,12 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	m.gauge("tapecast_ready", "1 when the node is ready for clients.", bit(s.isReady() && !s.draining.Load()))
 	m.family("tapecast_service_up", "gauge", "1 where a service is healthy, 0.5 where it is degraded, 0 where it "+
 		"is not healthy.")
-	for _, r := range s.registry.report() {
-		v := bit(r.running && r.status == statusHealthy)
-		if r.running && r.status == statusDegraded {
+	for _, r := range s.registry.Report() {
+		v := bit(r.Running && r.Status == registry.Healthy)
+		if r.Running && r.Status == registry.Degraded {
 			v = 0.5
 		}
-		m.labelled("tapecast_service_up", "service", r.name, v)
+		m.labelled("tapecast_service_up", "service", r.Name, v)
 	}
 	m.gauge("tapecast_pending_authentications", "Connections that have yet to authenticate.",
 		float64(s.limit.pending.Load()))

@@ -8,6 +8,7 @@ import (
 	"tapecast/ingest"
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/server/logging"
 )
 
 // This file writes what planning capacity takes: how sends are batched, how long
@@ -190,24 +191,24 @@ func (s *Server) writeLogMetrics(m metricWriter) {
 		"writing failed.", s.logDropped())
 	m.counter("tapecast_log_errors_total", "Log lines that were dropped because writing failed.", s.logErrors())
 	m.counter("tapecast_security_suppressed_total", "Security events without a line of their own because too many "+
-		"were of their kind and address.", s.security.spared.Load())
+		"were of their kind and address.", s.security.Suppressed())
 }
 
 func (s *Server) logDropped() (n uint64) {
-	if q := s.security.queue; q != nil {
+	if q := s.security.File(); q != nil {
 		n = q.Dropped()
 	}
-	if q := logQueueOf(s.log); q != nil {
+	if q := logging.QueueOf(s.log); q != nil {
 		n += q.Dropped()
 	}
 	return n
 }
 
 func (s *Server) logErrors() (n uint64) {
-	if q := s.security.queue; q != nil {
+	if q := s.security.File(); q != nil {
 		n = q.Failed()
 	}
-	if q := logQueueOf(s.log); q != nil {
+	if q := logging.QueueOf(s.log); q != nil {
 		n += q.Failed()
 	}
 	return n

@@ -3,10 +3,12 @@ package server
 import (
 	"strings"
 	"testing"
+
+	"tapecast/server/config"
 )
 
 func TestPublish(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.Kafka.MaxRecord = 1000 })
+	s := startServer(t, func(cfg *config.Config) { cfg.Kafka.MaxRecord = 1000 })
 	f := func(body string, code int, words string) {
 		t.Helper()
 		got, _, answer := s.ask(t, "POST", "/publish", body)

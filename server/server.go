@@ -15,12 +15,15 @@ import (
 	"tapecast/ingest/route"
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/server/config"
+	"tapecast/server/logging"
+	"tapecast/server/registry"
 )
 
 // Server is the running gateway. New makes it; Start, Shutdown and Close are
 // called once each, Close also during a Shutdown.
 type Server struct {
-	cfg *Config
+	cfg *config.Config
 	log *slog.Logger
 
 	catalog *rooms.Catalog
@@ -32,7 +35,7 @@ type Server struct {
 	handler *handler
 
 	certificate *certificate // nil: the public port is ws
-	registry    *registry
+	registry    *registry.Registry
 	engine      atomic.Pointer[loop.Engine]
 	consumer    atomic.Pointer[ingest.Consumer]
 	progress    ingest.Progress // where a consumer that was restarted goes on
@@ -58,12 +61,12 @@ type Server struct {
 	accept   acceptWatch
 	trouble  *troubleWatch
 	watchdog *watchdog
-	security *securityLog
+	security *logging.Security
 }
 
 // New wires a server from a configuration that Load has checked. It opens
 // nothing: Start does.
-func New(cfg *Config, log *slog.Logger) (*Server, error) {
+func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	s := &Server{cfg: cfg, log: log, brokers: cfg.Kafka.Brokers, begun: time.Now()}
 	s.stopping, s.hurry = context.WithCancel(context.Background())
 	var err error
@@ -91,14 +94,14 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	}
 	s.limit = newLimiter(cfg)
 	s.handler = newHandler(cfg, s.catalog, s.auth, s.limit, log)
-	if s.security, err = openSecurityLog(cfg.Log.Security, log); err != nil {
+	if s.security, err = logging.OpenSecurity(cfg.Log.Security, log); err != nil {
 		return nil, err
 	}
 	s.handler.security = s.security
 	if cfg.Admin.Direct {
 		s.direct.init(s)
 	}
-	if s.registry, err = newRegistry(log, s.services()...); err != nil {
+	if s.registry, err = registry.New(log, s.services()...); err != nil {
 		return nil, fmt.Errorf("BUG: %w", err)
 	}
 	if err := s.layAdmin(); err != nil {
@@ -106,7 +109,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	}
 	s.trouble = newTroubleWatch(log, s.troubles())
 	s.watchdog = newWatchdog(log, s.beats)
-	s.registry.troubles = s.degraded
+	s.registry.Troubles = s.degraded
 	return s, nil
 }
 
@@ -116,7 +119,7 @@ func (s *Server) layAdmin() (err error) {
 		return err
 	}
 	s.gate.security = s.security
-	if s.adminCertificate, err = newCertificate("admin.tls", s.cfg.Admin.TLS.tls(), s.log); err != nil {
+	if s.adminCertificate, err = newCertificate("admin.tls", s.cfg.Admin.TLS.AsTLS(), s.log); err != nil {
 		return err
 	}
 	s.scrapes = newTurns(s.gate, 1, 3) // a look asks every loop
@@ -144,7 +147,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.startEmbedded(ctx); err != nil {
 		return err
 	}
-	if err := s.registry.start(ctx); err != nil {
+	if err := s.registry.Start(ctx); err != nil {
 		return err
 	}
 	args := []any{"addr", s.Listen().String(), "path", s.cfg.Server.Path, "admin", s.AdminAddr().String()}
@@ -233,7 +236,7 @@ func (s *Server) Close() error {
 const securityWords = 500 * time.Millisecond
 
 // ReopenLogs opens the file of log.security again, for what rotates it.
-func (s *Server) ReopenLogs() { s.security.reopen(s.log) }
+func (s *Server) ReopenLogs() { s.security.Reopen(s.log) }
 
 // closeTime bounds Close: what has not ended by then ends with the process.
 const closeTime = 5 * time.Second
@@ -244,7 +247,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.linger(ctx)
 	s.handler.accepting.Store(false)
 	s.log.Info("draining", "connections", s.limit.conns.Load(), "over", s.cfg.Server.Drain.String())
-	err := s.registry.stop(ctx)
+	err := s.registry.Stop(ctx)
 	s.hurry()
 	err = errors.Join(err, s.publisher.close())
 	if s.tabled {
@@ -254,7 +257,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 		s.embedded.Stop()
 	}
 	err = errors.Join(err, s.admin.stop(ctx), s.probes.stop(ctx))
-	s.security.close(securityWords)
+	s.security.Close(securityWords)
 	s.log.Info("stopped", "took", time.Since(begun).Round(time.Millisecond).String())
 	return err
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"tapecast/server/config"
 )
 
 // patience is how long a test waits for what must happen.
@@ -21,7 +23,7 @@ const patience = 20 * time.Second
 
 // startServer runs a gateway on ports of the kernel's choice, with the embedded
 // broker and without its market unless the configuration is changed.
-func startServer(t *testing.T, change ...func(*Config)) *Server {
+func startServer(t *testing.T, change ...func(*config.Config)) *Server {
 	t.Helper()
 	s := newServer(t, change...)
 	s.begin(t)
@@ -29,7 +31,7 @@ func startServer(t *testing.T, change ...func(*Config)) *Server {
 }
 
 // newServer is startServer before the start.
-func newServer(t *testing.T, change ...func(*Config)) *Server {
+func newServer(t *testing.T, change ...func(*config.Config)) *Server {
 	t.Helper()
 	cfg := testConfig()
 	cfg.Server.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"

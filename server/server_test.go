@@ -11,6 +11,8 @@ import (
 
 	"tapecast/ingest/demo"
 	"tapecast/rooms/wire"
+	"tapecast/server/config"
+	"tapecast/server/registry"
 )
 
 // TestServer: from Kafka to the clients, over real sockets and the embedded
@@ -61,7 +63,7 @@ func TestServer(t *testing.T) {
 
 // TestClocksOverSockets: the loop's timers reach the sessions.
 func TestClocksOverSockets(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.Auth.Timeout, cfg.Auth.Leeway = 300*time.Millisecond, 0 })
+	s := startServer(t, func(cfg *config.Config) { cfg.Auth.Timeout, cfg.Auth.Leeway = 300*time.Millisecond, 0 })
 	late := connect(t, s, "")
 	late.until("auth_required")
 	late.until("-32003")
@@ -77,7 +79,7 @@ func TestClocksOverSockets(t *testing.T) {
 
 // TestMarket: the generated market reaches a client's rooms.
 func TestMarket(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.Ingest.Market = true })
+	s := startServer(t, func(cfg *config.Config) { cfg.Ingest.Market = true })
 	c := enter(t, s, "42")
 	for _, room := range []string{"prices", "trades"} {
 		c.until(`{"room":"` + room + `",`)
@@ -87,7 +89,7 @@ func TestMarket(t *testing.T) {
 // TestShutdown: readiness goes first, then the port, then the clients, who are
 // told.
 func TestShutdown(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.Server.Drain = 500 * time.Millisecond })
+	s := startServer(t, func(cfg *config.Config) { cfg.Server.Drain = 500 * time.Millisecond })
 	clients := []*wsClient{enter(t, s, "1"), enter(t, s, "2"), connect(t, s, "")}
 	clients[2].until("auth_required")
 	addr := s.Listen().String()
@@ -111,8 +113,8 @@ func TestShutdown(t *testing.T) {
 		c.Close()
 		t.Error("the public port is still open")
 	}
-	for _, r := range s.registry.report() {
-		if r.running || r.status != statusStopped {
+	for _, r := range s.registry.Report() {
+		if r.Running || r.Status != registry.Stopped {
 			t.Errorf("in the end %+v", r)
 		}
 	}
@@ -120,7 +122,7 @@ func TestShutdown(t *testing.T) {
 
 // TestCloseDuringShutdown: a second signal cuts the drain short.
 func TestCloseDuringShutdown(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.Server.Drain = time.Hour })
+	s := startServer(t, func(cfg *config.Config) { cfg.Server.Drain = time.Hour })
 	c := enter(t, s, "1")
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown(context.Background()) }()
@@ -139,7 +141,7 @@ func TestCloseDuringShutdown(t *testing.T) {
 
 // TestShutdownOutOfTime: clients that do not go are named.
 func TestShutdownOutOfTime(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.Server.Drain = time.Hour })
+	s := startServer(t, func(cfg *config.Config) { cfg.Server.Drain = time.Hour })
 	enter(t, s, "1")
 	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer cancel()
@@ -158,10 +160,10 @@ func TestKafkaOutage(t *testing.T) {
 	}
 	stop := broker.Stop
 	defer func() { stop() }()
-	s := startServer(t, func(cfg *Config) {
+	s := startServer(t, func(cfg *config.Config) {
 		cfg.Kafka.Brokers = broker.Addrs()
 		for _, r := range demo.Routes() {
-			cfg.Ingest.Routes = append(cfg.Ingest.Routes, RouteConfig{
+			cfg.Ingest.Routes = append(cfg.Ingest.Routes, config.Route{
 				Topic: r.Topic, Match: r.Match, Rooms: r.Rooms, Key: r.Key, Type: r.Type, Payload: r.Payload, Partitioner: r.Partitioner,
 			})
 		}
@@ -198,7 +200,7 @@ func TestKafkaOutage(t *testing.T) {
 // TestNotStarted: what an orchestrator sees of a server that is not up.
 func TestNotStarted(t *testing.T) {
 	cfg := testConfig()
-	cfg.Admin = AdminConfig{Listen: "127.0.0.1:0", Write: true, TokenFile: adminTokenFile(t, testAdminToken)}
+	cfg.Admin = config.Admin{Listen: "127.0.0.1:0", Write: true, TokenFile: adminTokenFile(t, testAdminToken)}
 	s, err := New(cfg, quietLog())
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +237,7 @@ func TestStartErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	f := func(words string, change func(*Config)) {
+	f := func(words string, change func(*config.Config)) {
 		t.Helper()
 		cfg := testConfig()
 		cfg.Server.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
@@ -251,13 +253,13 @@ func TestStartErrors(t *testing.T) {
 			t.Errorf("close: %v", err)
 		}
 	}
-	f("set admin.listen to another one", func(cfg *Config) { cfg.Admin.Listen = taken.Addr().String() })
-	f("cannot start ConnectionManager: cannot listen on "+taken.Addr().String(), func(cfg *Config) { cfg.Server.Listen = taken.Addr().String() })
-	f("cannot start KafkaConsumer", func(cfg *Config) { cfg.Kafka.Start = "yesterday" })
+	f("set admin.listen to another one", func(cfg *config.Config) { cfg.Admin.Listen = taken.Addr().String() })
+	f("cannot start ConnectionManager: cannot listen on "+taken.Addr().String(), func(cfg *config.Config) { cfg.Server.Listen = taken.Addr().String() })
+	f("cannot start KafkaConsumer", func(cfg *config.Config) { cfg.Kafka.Start = "yesterday" })
 }
 
 func TestNewErrors(t *testing.T) {
-	f := func(words string, change func(*Config)) {
+	f := func(words string, change func(*config.Config)) {
 		t.Helper()
 		cfg := testConfig()
 		change(cfg)
@@ -265,10 +267,10 @@ func TestNewErrors(t *testing.T) {
 			t.Errorf("got %v, want %q", err, words)
 		}
 	}
-	f("cannot take the rooms", func(cfg *Config) { cfg.Rooms = append(cfg.Rooms, cfg.Rooms[0]) })
-	f("cannot compile route 0: rooms", func(cfg *Config) { cfg.Ingest.Routes = []RouteConfig{{Topic: "x", Rooms: []string{"nowhere"}}} })
-	f("shards", func(cfg *Config) { cfg.Server.Shards = 1000 })
-	f("auth.secret", func(cfg *Config) { cfg.Auth.Secret = "" })
+	f("cannot take the rooms", func(cfg *config.Config) { cfg.Rooms = append(cfg.Rooms, cfg.Rooms[0]) })
+	f("cannot compile route 0: rooms", func(cfg *config.Config) { cfg.Ingest.Routes = []config.Route{{Topic: "x", Rooms: []string{"nowhere"}}} })
+	f("shards", func(cfg *config.Config) { cfg.Server.Shards = 1000 })
+	f("auth.secret", func(cfg *config.Config) { cfg.Auth.Secret = "" })
 }
 
 // TestCancelledStart: a signal while starting.
@@ -292,18 +294,18 @@ func TestCancelledStart(t *testing.T) {
 func TestAcceptWatch(t *testing.T) {
 	var a acceptWatch
 	now := time.Now()
-	f := func(failed uint64, later time.Duration, want status) {
+	f := func(failed uint64, later time.Duration, want registry.Status) {
 		t.Helper()
 		now = now.Add(later)
 		if got, _ := a.health(failed, now); got != want {
 			t.Errorf("%d failed: %s, want %s", failed, got, want)
 		}
 	}
-	f(0, 0, statusHealthy)
-	f(3, time.Second, statusDegraded)
-	f(3, acceptMemory-time.Second, statusDegraded)
-	f(3, 2*time.Second, statusHealthy)
-	f(4, time.Second, statusDegraded)
+	f(0, 0, registry.Healthy)
+	f(3, time.Second, registry.Degraded)
+	f(3, acceptMemory-time.Second, registry.Degraded)
+	f(3, 2*time.Second, registry.Healthy)
+	f(4, time.Second, registry.Degraded)
 }
 
 func TestServicesAreOrdered(t *testing.T) {
@@ -311,12 +313,16 @@ func TestServicesAreOrdered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	needs := map[string][]string{}
+	for _, s := range s.services() {
+		needs[s.Name] = s.Needs
+	}
 	at := map[string]int{}
-	for i, e := range s.registry.order {
-		at[e.name] = i
-		for _, need := range e.needs {
+	for i, r := range s.registry.Report() {
+		at[r.Name] = i
+		for _, need := range needs[r.Name] {
 			if n, ok := at[need]; !ok || n >= i {
-				t.Errorf("%s starts before %s, which it needs", e.name, need)
+				t.Errorf("%s starts before %s, which it needs", r.Name, need)
 			}
 		}
 	}

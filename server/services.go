@@ -11,30 +11,31 @@ import (
 	"tapecast/ingest/demo"
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/server/registry"
 )
 
 // services are the parts of the gateway by the names that operators know.
-func (s *Server) services() []*service {
-	return []*service{s.connectionManager(), s.kafkaConsumer(), s.rateLimiter(), s.authService(), s.connectionHandler()}
+func (s *Server) services() []*registry.Service {
+	return []*registry.Service{s.connectionManager(), s.kafkaConsumer(), s.rateLimiter(), s.authService(), s.connectionHandler()}
 }
 
 // connectionManager is the engine: sockets and loops. It is the last to start,
 // and its stop is the drain.
-func (s *Server) connectionManager() *service {
-	return &service{
-		name:  "ConnectionManager",
-		needs: []string{"ConnectionHandler", "KafkaConsumer", "RateLimiter"},
-		start: s.startEngine,
-		stop:  s.drain,
-		health: func() (status, string) {
+func (s *Server) connectionManager() *registry.Service {
+	return &registry.Service{
+		Name:  "ConnectionManager",
+		Needs: []string{"ConnectionHandler", "KafkaConsumer", "RateLimiter"},
+		Start: s.startEngine,
+		Stop:  s.drain,
+		Health: func() (registry.Status, string) {
 			e := s.engine.Load()
 			if e == nil {
-				return statusUnhealthy, "the public port is not open"
+				return registry.Unhealthy, "the public port is not open"
 			}
 			return s.accept.health(e.Stats().AcceptFailed, time.Now())
 		},
-		figure:   func() (string, int64) { return "connections", s.limit.conns.Load() },
-		deadline: s.cfg.Server.Drain + 8*time.Second,
+		Figure:   func() (string, int64) { return "connections", s.limit.conns.Load() },
+		Deadline: s.cfg.Server.Drain + 8*time.Second,
 	}
 }
 
@@ -48,7 +49,7 @@ func (s *Server) startEngine(context.Context) error {
 		Wildcards:      s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
 		MaxHead: int(c.MaxHead), MaxMessage: int(c.MaxMessage), MaxEarlyMessage: c.EarlyMessage(), MaxIncoming: int(s.cfg.Memory.Incoming),
 		MaxConns: s.cfg.MaxConnections(), Limited: s.handler.limited,
-		Trusted: s.cfg.Server.Proxy.networks(), PerAddress: s.cfg.Limits.ConnectionsPerAddress, MaxPending: s.cfg.Limits.Pending,
+		Trusted: s.cfg.Server.Proxy.Networks(), PerAddress: s.cfg.Limits.ConnectionsPerAddress, MaxPending: s.cfg.Limits.Pending,
 		HalfOpen: s.cfg.MaxHalfOpen(), HalfOpenPerAddress: s.cfg.Limits.HalfOpenPerAddress,
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
 		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),
@@ -66,29 +67,29 @@ func (s *Server) startEngine(context.Context) error {
 
 // kafkaConsumer reads the topics. A broker outage only degrades it: it goes on
 // by itself where it was, which a restart could not.
-func (s *Server) kafkaConsumer() *service {
-	return &service{
-		name:   "KafkaConsumer",
-		speaks: true,
-		start:  s.startConsumer,
-		stop:   s.stopConsumer,
-		health: func() (status, string) {
+func (s *Server) kafkaConsumer() *registry.Service {
+	return &registry.Service{
+		Name:   "KafkaConsumer",
+		Speaks: true,
+		Start:  s.startConsumer,
+		Stop:   s.stopConsumer,
+		Health: func() (registry.Status, string) {
 			c := s.consumer.Load()
 			if c == nil {
-				return statusUnhealthy, "not reading"
+				return registry.Unhealthy, "not reading"
 			}
 			if ok, detail := c.Health(); !ok {
-				return statusDegraded, detail
+				return registry.Degraded, detail
 			}
-			return statusHealthy, ""
+			return registry.Healthy, ""
 		},
-		figure: func() (string, int64) {
+		Figure: func() (string, int64) {
 			if c := s.consumer.Load(); c != nil {
 				return "processed", int64(c.Stats().Processed)
 			}
 			return "processed", 0
 		},
-		restart: true,
+		Restart: true,
 	}
 }
 
@@ -186,50 +187,50 @@ func (s *Server) startEmbedded(ctx context.Context) error {
 }
 
 // rateLimiter is never down: it has no parts that could fail.
-func (s *Server) rateLimiter() *service {
-	return &service{
-		name:  "RateLimiter",
-		start: func(context.Context) error { return nil },
-		stop:  func(context.Context) error { return nil },
-		health: func() (status, string) { // looked at every 2 s
+func (s *Server) rateLimiter() *registry.Service {
+	return &registry.Service{
+		Name:  "RateLimiter",
+		Start: func(context.Context) error { return nil },
+		Stop:  func(context.Context) error { return nil },
+		Health: func() (registry.Status, string) { // looked at every 2 s
 			s.limit.sweep(s.handler.elapsed(time.Now()))
-			return statusHealthy, ""
+			return registry.Healthy, ""
 		},
-		figure: func() (string, int64) { return "requests", int64(s.limit.requests.Load()) },
+		Figure: func() (string, int64) { return "requests", int64(s.limit.requests.Load()) },
 	}
 }
 
 // authService checks tokens by keys that it holds; it asks nobody.
-func (s *Server) authService() *service {
-	return &service{
-		name:   "AuthService",
-		start:  func(context.Context) error { return nil },
-		stop:   func(context.Context) error { return nil },
-		health: func() (status, string) { return statusHealthy, "" },
-		figure: func() (string, int64) { return "verifications", int64(s.auth.checked.Load()) },
+func (s *Server) authService() *registry.Service {
+	return &registry.Service{
+		Name:   "AuthService",
+		Start:  func(context.Context) error { return nil },
+		Stop:   func(context.Context) error { return nil },
+		Health: func() (registry.Status, string) { return registry.Healthy, "" },
+		Figure: func() (string, int64) { return "verifications", int64(s.auth.checked.Load()) },
 	}
 }
 
 // connectionHandler answers the clients.
-func (s *Server) connectionHandler() *service {
-	return &service{
-		name:  "ConnectionHandler",
-		needs: []string{"AuthService", "RateLimiter"},
-		start: func(context.Context) error {
+func (s *Server) connectionHandler() *registry.Service {
+	return &registry.Service{
+		Name:  "ConnectionHandler",
+		Needs: []string{"AuthService", "RateLimiter"},
+		Start: func(context.Context) error {
 			if s.draining.Load() {
 				return errors.New("the server is stopping")
 			}
 			s.handler.accepting.Store(true)
 			return nil
 		},
-		stop: func(context.Context) error { s.handler.accepting.Store(false); return nil },
-		health: func() (status, string) {
+		Stop: func(context.Context) error { s.handler.accepting.Store(false); return nil },
+		Health: func() (registry.Status, string) {
 			if !s.handler.accepting.Load() {
-				return statusUnhealthy, "handshakes are refused"
+				return registry.Unhealthy, "handshakes are refused"
 			}
-			return statusHealthy, ""
+			return registry.Healthy, ""
 		},
-		figure: func() (string, int64) { return "pending", s.limit.pending.Load() },
+		Figure: func() (string, int64) { return "pending", s.limit.pending.Load() },
 	}
 }
 
@@ -272,14 +273,14 @@ type acceptWatch struct {
 // acceptMemory is how long a failure to accept is remembered.
 const acceptMemory = 10 * time.Second
 
-func (a *acceptWatch) health(failed uint64, now time.Time) (status, string) {
+func (a *acceptWatch) health(failed uint64, now time.Time) (registry.Status, string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if failed > a.failed {
 		a.failed, a.at = failed, now
 	}
 	if !a.at.IsZero() && now.Sub(a.at) < acceptMemory {
-		return statusDegraded, "connections cannot be accepted (" + strconv.FormatUint(failed, 10) + " so far); is the descriptor limit too low?"
+		return registry.Degraded, "connections cannot be accepted (" + strconv.FormatUint(failed, 10) + " so far); is the descriptor limit too low?"
 	}
-	return statusHealthy, ""
+	return registry.Healthy, ""
 }

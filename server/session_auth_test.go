@@ -9,6 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"tapecast/rooms/wire"
+	"tapecast/server/config"
 )
 
 // TestAuthenticateFailures: the first authentication that fails ends the connection, in the
@@ -17,7 +18,7 @@ func TestAuthenticateFailures(t *testing.T) {
 	h := newTestHandler(t)
 	good, old := testToken(t, "42", time.Hour), testToken(t, "42", time.Nanosecond)
 	h.auth.parser = jwt.NewParser(jwt.WithExpirationRequired()) // without leeway
-	early := sign(t, jwt.SigningMethodHS256, []byte(testSecret), jwt.MapClaims{
+	early := sign(t, jwt.SigningMethodHS256, []byte(hs256Secret), jwt.MapClaims{
 		"sub": "42", "exp": time.Now().Add(2 * time.Hour).Unix(), "nbf": time.Now().Add(time.Hour).Unix()})
 	with := func(token, id string) string {
 		return `{"method":"authenticate","params":{"token":"` + token + `"}` + id + `}`
@@ -110,7 +111,7 @@ func TestAuthTimeout(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newTestHandler(t, func(cfg *Config) { cfg.Auth.Leeway = 0 })
+		h := newTestHandler(t, func(cfg *config.Config) { cfg.Auth.Leeway = 0 })
 		f := func(ttl, notice time.Duration) {
 			t.Helper()
 			c := dial(t, h, testToken(t, "42", ttl), "")
@@ -146,7 +147,7 @@ func TestExpiry(t *testing.T) {
 
 func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newTestHandler(t, func(cfg *Config) { cfg.Auth.Leeway = 5 * time.Second })
+		h := newTestHandler(t, func(cfg *config.Config) { cfg.Auth.Leeway = 5 * time.Second })
 		c := dial(t, h, testToken(t, "42", 100*time.Second), "")
 		c.take()
 		time.Sleep(80 * time.Second)

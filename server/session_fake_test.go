@@ -14,19 +14,23 @@ import (
 	"tapecast/loop"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
+	"tapecast/server/config"
 )
 
+// hs256Secret is the key of the tests' tokens.
+const hs256Secret = "0123456789abcdef0123456789abcdef"
+
 // testConfig is the built-in configuration with a key.
-func testConfig() *Config {
-	cfg := Default()
-	cfg.Auth.Secret = testSecret
+func testConfig() *config.Config {
+	cfg := config.Default()
+	cfg.Auth.Secret = hs256Secret
 	return cfg
 }
 
 func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // newTestHandler makes a handler that accepts connections.
-func newTestHandler(t testing.TB, change ...func(*Config)) *handler {
+func newTestHandler(t testing.TB, change ...func(*config.Config)) *handler {
 	t.Helper()
 	cfg := testConfig()
 	for _, f := range change {

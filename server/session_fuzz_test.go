@@ -8,6 +8,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/rooms/wire"
+	"tapecast/server/config"
 )
 
 // FuzzMessage: whatever an authenticated client sends, all that it gets back is
@@ -22,7 +23,7 @@ func FuzzMessage(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	h := newTestHandler(f, func(cfg *Config) { // one user sends all that the fuzzer thinks of
+	h := newTestHandler(f, func(cfg *config.Config) { // one user sends all that the fuzzer thinks of
 		l := &cfg.Limits
 		l.MessagesPerSecond, l.RequestCost, l.SnapshotBytes, l.BadTokensPerSecond = 0, 0, 0, 0
 	})

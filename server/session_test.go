@@ -10,6 +10,7 @@ import (
 
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
+	"tapecast/server/config"
 )
 
 func TestSessionSize(t *testing.T) {
@@ -114,7 +115,7 @@ func TestManualJoin(t *testing.T) {
 
 // What was asked in authenticate's join and cannot be had is said beside the rest.
 func TestJoinErrors(t *testing.T) {
-	h := newTestHandler(t, func(cfg *Config) { cfg.Limits.RoomsPerConnection = 3 })
+	h := newTestHandler(t, func(cfg *config.Config) { cfg.Limits.RoomsPerConnection = 3 })
 	c := dial(t, h, testToken(t, "42", time.Hour), "join=manual")
 	c.refuse = map[string]error{"prices:A": rooms.ErrTooManyRooms}
 	c.take()

@@ -17,10 +17,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/server/config"
 )
 
 // makeCert writes a certificate that is good for so long, and its key.
-func makeCert(t *testing.T, dir string, serial int64, life time.Duration) TLSConfig {
+func makeCert(t *testing.T, dir string, serial int64, life time.Duration) config.TLS {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -38,34 +40,13 @@ func makeCert(t *testing.T, dir string, serial int64, life time.Duration) TLSCon
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := TLSConfig{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"), MinVersion: "1.2", Handshakes: 16, Waiting: 16}
+	cfg := config.TLS{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"), MinVersion: "1.2", Handshakes: 16, Waiting: 16}
 	for file, block := range map[string]*pem.Block{cfg.CertFile: {Type: "CERTIFICATE", Bytes: cert}, cfg.KeyFile: {Type: "PRIVATE KEY", Bytes: der}} {
 		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return cfg
-}
-
-func TestTLSFaults(t *testing.T) {
-	dir, other := t.TempDir(), t.TempDir()
-	makeCert(t, dir, 1, time.Hour)
-	makeCert(t, other, 2, time.Hour)
-	f := func(text string, want ...string) {
-		t.Helper()
-		faultsOf(t, strings.NewReplacer("DIR", dir, "OTHER", other).Replace(text), want...)
-	}
-	f("server: {tls: {cert_file: DIR/cert.pem, key_file: DIR/key.pem}}")
-	f("server: {tls: {cert_file: DIR/cert.pem, key_file: DIR/key.pem, min_version: 1.3, handshakes: 5}}")
-	f("server: {tls: {cert_file: DIR/cert.pem}}", "c.yaml:1: server.tls.cert_file: is set without its private key; set server.tls.key_file too")
-	f("server: {tls: {key_file: DIR/key.pem}}", "c.yaml:1: server.tls.key_file: is set without its certificate; set server.tls.cert_file too")
-	f("server: {tls: {cert_file: /none.pem, key_file: DIR/key.pem}}", "c.yaml:1: server.tls.cert_file: cannot read /none.pem: no such file or directory; name a file that this user can read")
-	f("server: {tls: {cert_file: DIR/cert.pem, key_file: OTHER/key.pem}}",
-		"c.yaml:1: server.tls.cert_file: is no certificate for server.tls.key_file: tls: private key does not match public key; name a PEM certificate and the PEM private key that belongs to it")
-	f("server: {tls: {min_version: 1.1}}", `c.yaml:1: server.tls.min_version: "1.1" is unknown; did you mean 1.2? (known: 1.2, 1.3)`)
-	f("server: {tls: {waiting: 0}}", "c.yaml:1: server.tls.waiting: 0 would let nobody in; set 1 or more, or remove the line for the default")
-	f("server: {tls: {handshakes: 0}}", "c.yaml:1: server.tls.handshakes: 0 would let nobody in; set 1 or more, or remove the line for the default")
-	f("server: {tls: {cert: x}}", "c.yaml:1: server.tls.cert: unknown key; did you mean server.tls.cert_file?")
 }
 
 func TestCertificateExpiryIsLogged(t *testing.T) {
@@ -90,7 +71,7 @@ func TestCertificateExpiryIsLogged(t *testing.T) {
 func TestReloadCertificate(t *testing.T) {
 	dir := t.TempDir()
 	files := makeCert(t, dir, 1, time.Hour)
-	s := startServer(t, func(cfg *Config) { cfg.Server.TLS = files })
+	s := startServer(t, func(cfg *config.Config) { cfg.Server.TLS = files })
 	cache := tls.NewLRUClientSessionCache(4)
 	dial := func(cache tls.ClientSessionCache) tls.ConnectionState {
 		t.Helper()
@@ -129,7 +110,7 @@ func TestReloadCertificate(t *testing.T) {
 	if err := s.ReloadCertificate(s.cfg); err == nil {
 		t.Error("a bad key is taken")
 	}
-	if err := s.ReloadCertificate(Default()); err == nil {
+	if err := s.ReloadCertificate(config.Default()); err == nil {
 		t.Error("TLS can be taken away")
 	}
 	if n := serial(); n != 2 {

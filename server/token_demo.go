@@ -9,15 +9,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"tapecast/server/config"
 )
 
 // DemoSecret is the HS256 key of runs that configure none. It is made on first use
 // and kept in the user's configuration directory, readable by nobody else, so that
 // `tapecast token` and `tapecast run` agree; file is where. Without such a directory
 // (no HOME) it is made for this run only, and file is "".
-func DemoSecret() (secret Secret, file string, err error) {
+func DemoSecret() (secret config.Secret, file string, err error) {
 	text, file, err := demoFile("demo.secret", "the demo secret", "auth.secret")
-	return Secret(text), file, err
+	return config.Secret(text), file, err
 }
 
 // DemoAdminToken makes sure of the file with the token that the demo's internal port
@@ -77,9 +79,9 @@ func demoFile(name, what, instead string) (text, file string, err error) {
 	if err != nil {
 		return "", file, fmt.Errorf("cannot keep %s: %w; set %s instead", what, err, instead)
 	}
-	if len(b) < minSecret {
+	if len(b) < config.MinSecret {
 		return "", file, fmt.Errorf("%s in %s has %d bytes, and %d or more are wanted; "+
-			"remove the file to have it made again", what, file, len(b), minSecret)
+			"remove the file to have it made again", what, file, len(b), config.MinSecret)
 	}
 	return string(b), file, nil
 }

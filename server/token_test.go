@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tapecast/server/config"
 )
 
 // pemFiles writes a new key pair; each call makes another.
@@ -34,7 +36,7 @@ func TestMintedTokensAreAccepted(t *testing.T) {
 	public, private := pemFiles(t)
 	f := func(auth, user string, useEd25519 bool, alg string) {
 		t.Helper()
-		cfg := mustLoad(t, "auth: {"+auth+"}")
+		cfg := loaded(t, "auth: {"+auth+"}")
 		token, err := MintToken(cfg, user, time.Hour, useEd25519)
 		if err != nil {
 			t.Fatal(err)
@@ -51,7 +53,7 @@ func TestMintedTokensAreAccepted(t *testing.T) {
 			t.Errorf("not signed with %s: %s", alg, token)
 		}
 	}
-	secret, keys := "secret: "+testSecret, "public_key_file: "+public+", private_key_file: "+private
+	secret, keys := "secret: "+hs256Secret, "public_key_file: "+public+", private_key_file: "+private
 	f(secret, "42", false, "HS256")
 	f(secret+", issuer: us, audience: them", "alice", false, "HS256")
 	f(keys, "42", false, "EdDSA")
@@ -65,12 +67,12 @@ func TestMintRefuses(t *testing.T) {
 	_, other := pemFiles(t)
 	f := func(auth, user string, ttl time.Duration, useEd25519 bool, want string) {
 		t.Helper()
-		_, err := MintToken(mustLoad(t, "auth: {"+auth+"}"), user, ttl, useEd25519)
+		_, err := MintToken(loaded(t, "auth: {"+auth+"}"), user, ttl, useEd25519)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	secret := "secret: " + testSecret
+	secret := "secret: " + hs256Secret
 	f(secret, "", time.Hour, false, "cannot make a token")
 	f(secret, "a b", time.Hour, false, "white space")
 	f(secret, "42", 0, false, "give a time such as 1h")
@@ -85,7 +87,7 @@ func TestMintRefuses(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "text")
 	os.WriteFile(text, []byte("hello"), 0o600)
 	f("public_key_file: "+public+", private_key_file: "+text, "42", time.Hour, false, "holds no key in PEM form")
-	cfg := Default()
+	cfg := config.Default()
 	cfg.Auth.PublicKey, cfg.Auth.PrivateKeyFile = "junk", private
 	if _, err := MintToken(cfg, "42", time.Hour, true); err == nil || !strings.Contains(err.Error(), "auth.public_key: the key is not in PEM form") {
 		t.Errorf("got %v", err)
@@ -96,7 +98,7 @@ func TestDemoSecretIsKept(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)
 	// However many begin at once, they agree.
-	secrets := make([]Secret, 8)
+	secrets := make([]config.Secret, 8)
 	var wg sync.WaitGroup
 	for i := range secrets {
 		wg.Go(func() {
@@ -109,7 +111,7 @@ func TestDemoSecretIsKept(t *testing.T) {
 	}
 	wg.Wait()
 	for _, s := range secrets {
-		if s != secrets[0] || len(s) < minSecret {
+		if s != secrets[0] || len(s) < config.MinSecret {
 			t.Fatalf("%d bytes, and not the same for all", len(s))
 		}
 	}
@@ -169,7 +171,7 @@ func TestDemoSecretWithoutHome(t *testing.T) {
 	t.Setenv("HOME", "")
 	a, file, err := DemoSecret()
 	b, _, _ := DemoSecret()
-	if err != nil || file != "" || len(a) < minSecret || a == b {
+	if err != nil || file != "" || len(a) < config.MinSecret || a == b {
 		t.Errorf("%s, %v", file, err)
 	}
 	// A place that cannot be written is a fault, since tokens would not fit.
@@ -185,4 +187,43 @@ func TestDemoSecretWithoutHome(t *testing.T) {
 	if _, _, err := DemoSecret(); err == nil || !strings.Contains(err.Error(), "set auth.secret instead") {
 		t.Errorf("a directory in its place: %v", err)
 	}
+}
+
+// TestDemoAdminToken: it is made once, for its user alone, and is one that the port takes.
+func TestDemoAdminToken(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	file, err := DemoAdminToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := config.ReadAdminToken(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+	again, _ := DemoAdminToken()
+	if second, err := config.ReadAdminToken(again); err != nil || second != first {
+		t.Errorf("another one: %v", err)
+	}
+	if secret, _, _ := DemoSecret(); string(secret) == "" {
+		t.Error("no secret beside it")
+	} else if b, _ := os.ReadFile(file); string(b) == string(secret) {
+		t.Error("it is the secret")
+	}
+}
+
+// loaded is a configuration that a file would make.
+func loaded(t *testing.T, text string) *config.Config {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Sources{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
 }

@@ -1,14 +1,9 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
-	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 )
 
 // notes is a log's lines by message.
@@ -119,42 +114,7 @@ func TestTroubleInHealth(t *testing.T) {
 	s.get(t, "/metrics", `tapecast_service_up{service="RateLimiter"} 0.5`)
 }
 
-// TestRegistryAsksWithoutWaiting: a service that does not answer is degraded, and
-// nobody waits for it; it is asked once, however many want to know.
-func TestRegistryAsksWithoutWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var st stage
-		a, b := st.actor("a"), st.actor("b")
-		hold, asked := make(chan struct{}), atomic.Int32{}
-		a.health = func() (status, string) { asked.Add(1); <-hold; return statusHealthy, "" }
-		r, err := newRegistry(quietLog(), a, b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.start(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			begun := time.Now()
-			rep := r.report()
-			if took := time.Since(begun); took > askWait {
-				t.Errorf("a report took %s", took)
-			}
-			if rep[0].status != statusDegraded || !strings.Contains(rep[0].detail, "does not say") || rep[1].status != statusHealthy {
-				t.Errorf("the report is %+v", rep)
-			}
-		}
-		time.Sleep(3 * r.every) // the registry's own looks go on as well
-		if n := asked.Load(); n != 1 {
-			t.Errorf("asked %d times at once", n)
-		}
-		close(hold)
-		synctest.Wait()
-		if rep := r.report(); rep[0].status != statusHealthy {
-			t.Errorf("after it answered: %+v", rep[0])
-		}
-		if err := r.stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-}
+// writerFunc is a writer that calls itself.
+type writerFunc func(p []byte)
+
+func (f writerFunc) Write(p []byte) (int, error) { f(p); return len(p), nil }

@@ -9,11 +9,12 @@ import (
 	"tapecast/loop"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
+	"tapecast/server/config"
 )
 
-func wildHandler(t *testing.T, change ...func(*Config)) *handler {
-	h := newTestHandler(t, append([]func(*Config){func(cfg *Config) {
-		cfg.Rooms = append(cfg.Rooms, RoomConfig{Match: "prices:x:*", Class: "market"}, RoomConfig{Match: "bare:*", Class: "stream"})
+func wildHandler(t *testing.T, change ...func(*config.Config)) *handler {
+	h := newTestHandler(t, append([]func(*config.Config){func(cfg *config.Config) {
+		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "prices:x:*", Class: "market"}, config.Room{Match: "bare:*", Class: "stream"})
 	}}, change...)...)
 	for _, p := range h.catalog.Patterns() {
 		p.Bare = p.Match == "bare:*"
@@ -127,7 +128,7 @@ func TestWildcardsRefused(t *testing.T) {
 }
 
 func TestWildcardLimits(t *testing.T) {
-	h := wildHandler(t, func(cfg *Config) { cfg.Limits.WildcardsPerConnection, cfg.Limits.RoomsPerConnection = 2, 10 })
+	h := wildHandler(t, func(cfg *config.Config) { cfg.Limits.WildcardsPerConnection, cfg.Limits.RoomsPerConnection = 2, 10 })
 	c := login(t, h, "42")
 	c.under = []string{"trades:A1", "trades:A2", "trades:B1", "trades:B2"}
 	got := c.says(`{"method":"subscribe","params":{"rooms":["trades:A*","trades:C","trades:B*","trades:C*"]},"id":1}`)
@@ -154,7 +155,7 @@ func TestWildcardLimits(t *testing.T) {
 		t.Error("a limit was not counted")
 	}
 
-	none := wildHandler(t, func(cfg *Config) { cfg.Limits.WildcardsPerConnection = 0 })
+	none := wildHandler(t, func(cfg *config.Config) { cfg.Limits.WildcardsPerConnection = 0 })
 	if got := login(t, none, "42").says(`{"method":"subscribe","params":{"rooms":["trades:*"]},"id":1}`); !strings.Contains(got, "wildcards_per_connection is 0") {
 		t.Errorf("got %s", got)
 	}

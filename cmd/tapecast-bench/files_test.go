@@ -19,6 +19,7 @@ import (
 	"tapecast/bench/job"
 	"tapecast/bench/worker"
 	"tapecast/server"
+	"tapecast/server/config"
 )
 
 // TestMain lets the tests' binary be the client processes that the scenarios start.
@@ -73,7 +74,7 @@ func gatewayOf(t *testing.T, text []byte) []string {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := server.Load(server.Sources{File: file, Flags: []server.Flag{
+	cfg, err := config.Load(config.Sources{File: file, Flags: []config.Flag{
 		{Name: "--listen", Key: "server.listen", Text: "127.0.0.1:0"},
 		{Name: "--admin", Key: "admin.listen", Text: "127.0.0.1:0"},
 	}})

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tapecast/server"
+	"tapecast/server/config"
 )
 
 func checkCommand(e *env) *cobra.Command {
@@ -37,7 +37,7 @@ and exits with 1 if something would not work. It writes nothing to Kafka.`,
 func check(e *env, c *cobra.Command, file string, connect bool) error {
 	src := sources(e, file, c.Flags())
 	src.TryClients = true
-	cfg, err := server.Load(src)
+	cfg, err := config.Load(src)
 	if err != nil {
 		return report(e, err)
 	}

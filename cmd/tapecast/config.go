@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"tapecast/server"
+	"tapecast/server/config"
 )
 
 // flagKeys are the flags that set a key of the configuration.
@@ -24,7 +25,7 @@ func (e *env) configFile(flag string) string {
 		return flag
 	}
 	for _, v := range e.environ {
-		if file, ok := strings.CutPrefix(v, server.EnvConfig+"="); ok {
+		if file, ok := strings.CutPrefix(v, config.EnvFile+"="); ok {
 			return file
 		}
 	}
@@ -32,16 +33,16 @@ func (e *env) configFile(flag string) string {
 }
 
 // load reads the configuration that a command was given.
-func load(e *env, file string, flags *pflag.FlagSet) (*server.Config, error) {
-	return server.Load(sources(e, file, flags))
+func load(e *env, file string, flags *pflag.FlagSet) (*config.Config, error) {
+	return config.Load(sources(e, file, flags))
 }
 
 // sources is where the configuration of a command comes from.
-func sources(e *env, file string, flags *pflag.FlagSet) server.Sources {
-	src := server.Sources{File: e.configFile(file), Environ: e.environ}
+func sources(e *env, file string, flags *pflag.FlagSet) config.Sources {
+	src := config.Sources{File: e.configFile(file), Environ: e.environ}
 	flags.Visit(func(f *pflag.Flag) {
 		if key, ok := flagKeys[f.Name]; ok {
-			src.Flags = append(src.Flags, server.Flag{Name: "--" + f.Name, Key: key, Text: f.Value.String()})
+			src.Flags = append(src.Flags, config.Flag{Name: "--" + f.Name, Key: key, Text: f.Value.String()})
 		}
 	})
 	return src
@@ -49,7 +50,7 @@ func sources(e *env, file string, flags *pflag.FlagSet) server.Sources {
 
 // report prints all faults, each on its line.
 func report(e *env, err error) error {
-	var faults server.Faults
+	var faults config.Faults
 	if !errors.As(err, &faults) {
 		return err
 	}
@@ -64,7 +65,7 @@ func report(e *env, err error) error {
 
 // demoKey gives a demo that has no key the user's own demo secret, and says where
 // that is kept; "": the configuration has a key.
-func demoKey(cfg *server.Config) (kept string, err error) {
+func demoKey(cfg *config.Config) (kept string, err error) {
 	if !cfg.Demo() || cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" {
 		return "", nil
 	}
@@ -82,8 +83,8 @@ func demoKey(cfg *server.Config) (kept string, err error) {
 // demoWrites lets a run without configuration write, for who has the token that it keeps
 // beside the demo secret, and says where that is; "": it cannot, or the configuration
 // says itself who may. A port that other machines reach is left alone.
-func demoWrites(cfg *server.Config, file string) (kept string, err error) {
-	if file != "" || !cfg.Demo() || cfg.Admin.TokenFile != "" || !server.OnLoopback(cfg.Admin.Listen) {
+func demoWrites(cfg *config.Config, file string) (kept string, err error) {
+	if file != "" || !cfg.Demo() || cfg.Admin.TokenFile != "" || !config.OnLoopback(cfg.Admin.Listen) {
 		return "", nil
 	}
 	kept, err = server.DemoAdminToken()

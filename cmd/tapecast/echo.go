@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"tapecast/server"
+	"tapecast/server/config"
+	"tapecast/server/logging"
 )
 
 func echoCommand(e *env) *cobra.Command {
@@ -17,11 +20,11 @@ func echoCommand(e *env) *cobra.Command {
 		Args:   cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			e.unblock()
-			size, err := server.ParseSize(max)
+			size, err := config.ParseSize(max)
 			if err != nil {
 				return fmt.Errorf("--max-message: %w", err)
 			}
-			log, _ := server.NewLogger(e.stderr, server.LogConfig{})
+			log, _ := logging.New(e.stderr, slog.LevelInfo, "")
 			echo, err := server.NewEcho(listen, size, log)
 			if err != nil {
 				return err

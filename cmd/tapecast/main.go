@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tapecast/server"
+	"tapecast/server/logging"
 )
 
 // env is what a command takes from its process.
@@ -25,7 +26,7 @@ type env struct {
 	signals <-chan os.Signal
 	exit    func(code int) // ends the process at once
 
-	queues []*server.LogQueue // in front of stdout and stderr, once unblock was called
+	queues []*logging.Queue // in front of stdout and stderr, once unblock was called
 }
 
 // lastWords is how long the end of the process waits for the reader of its output.
@@ -36,7 +37,7 @@ const lastWords = time.Second
 // would make it.
 func (e *env) unblock() {
 	signal.Ignore(syscall.SIGPIPE)
-	out, errs := server.NewLogQueue(e.stdout), server.NewLogQueue(e.stderr)
+	out, errs := logging.NewQueue(e.stdout), logging.NewQueue(e.stderr)
 	e.stdout, e.stderr = out, errs
 	e.queues = append(e.queues, errs, out)
 	log.SetOutput(errs) // of libraries

@@ -17,6 +17,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"tapecast/server"
+	"tapecast/server/config"
+	"tapecast/server/logging"
 )
 
 // grace is what a stop may take beyond the drain time: for the last closes, the
@@ -83,7 +85,7 @@ type gateway struct {
 	e     *env
 	flags *pflag.FlagSet
 	file  string // of the configuration; "": none
-	cfg   *server.Config
+	cfg   *config.Config
 	log   *slog.Logger
 	level *slog.LevelVar
 	srv   *server.Server
@@ -140,7 +142,7 @@ func (g *gateway) make() (err error) {
 	}
 	var writes error
 	g.kept.token, writes = demoWrites(g.cfg, g.file)
-	g.log, g.level = server.NewLogger(g.e.stderr, g.cfg.Log)
+	g.log, g.level = logging.New(g.e.stderr, g.cfg.Log.SlogLevel(), g.cfg.Log.Format)
 	g.log.Info("starting", "version", version(), "config", cmp.Or(g.file, "built-in"),
 		"summary", g.cfg.Summary(), "pid", os.Getpid())
 	if g.kept.key != "" {
@@ -228,7 +230,7 @@ func obey(e *env, done <-chan struct{}, stopping chan<- struct{}, hangups chan<-
 // waits in C: the scheduler gets such a processor back only every 10 ms, and what
 // else is to run would wait that long (orders beside a busy room: p99 17 ms;
 // with this 4 ms). Who sets GOMAXPROCS is left alone.
-func addProcessors(cfg *server.Config) {
+func addProcessors(cfg *config.Config) {
 	if os.Getenv("GOMAXPROCS") != "" {
 		return
 	}
@@ -291,7 +293,7 @@ type demoFiles struct {
 }
 
 // welcome says what to open and to try, for a user who has nothing but this.
-func welcome(e *env, cfg *server.Config, public, admin string, kept demoFiles) {
+func welcome(e *env, cfg *config.Config, public, admin string, kept demoFiles) {
 	const user, ttl = "42", 24 * time.Hour
 	url, internal := publicURL(cfg, public), "http://"+local(admin)
 	if cfg.Admin.TLS.CertFile != "" {

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"tapecast/server"
+	"tapecast/server/config"
 )
 
 // demo starts the gateway as a newcomer does, but on ports of the kernel's choice.
@@ -91,7 +91,7 @@ func TestDemoWritesNotElsewhere(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	f := func(file, listen string, want bool) {
 		t.Helper()
-		cfg := server.Default()
+		cfg := config.Default()
 		cfg.Admin.Listen = listen
 		kept, err := demoWrites(cfg, file)
 		if err != nil || (kept != "") != want || cfg.Admin.Write != want {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tapecast/server"
+	"tapecast/server/config"
 )
 
 func tokenCommand(e *env) *cobra.Command {
@@ -49,7 +50,7 @@ Ed25519 (auth.public_key). No other is accepted: neither RS256 nor ES256 nor non
 // it: a laptop that makes tokens need not be fit to run the gateway.
 func mint(e *env, c *cobra.Command, file, user string, ttl time.Duration, ed25519 bool) (string, error) {
 	cfg, err := load(e, file, c.Flags())
-	var faults server.Faults
+	var faults config.Faults
 	if errors.As(err, &faults) {
 		if auth := faults.Under("auth"); len(auth) > 0 {
 			return "", report(e, auth)

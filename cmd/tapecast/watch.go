@@ -16,7 +16,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 	"github.com/spf13/cobra"
 
-	"tapecast/server"
+	"tapecast/server/config"
 )
 
 func watchCommand(e *env) *cobra.Command {
@@ -64,7 +64,7 @@ Without --token it makes a token as the token command does.`,
 }
 
 // publicURL returns where clients on this machine find the gateway.
-func publicURL(cfg *server.Config, addr string) string {
+func publicURL(cfg *config.Config, addr string) string {
 	scheme := "ws://"
 	if cfg.TLS() {
 		scheme = "wss://"

@@ -11,7 +11,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
-	"tapecast/server"
+	"tapecast/server/config"
 )
 
 // serveOne is a gateway for one client.
@@ -108,7 +108,7 @@ func TestWatchEnds(t *testing.T) {
 func TestLocalURL(t *testing.T) {
 	f := func(addr, want string) {
 		t.Helper()
-		if got := publicURL(server.Default(), addr); got != want {
+		if got := publicURL(config.Default(), addr); got != want {
 			t.Errorf("%s: %s, want %s", addr, got, want)
 		}
 	}

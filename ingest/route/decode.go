@@ -27,13 +27,13 @@ type Decoder struct {
 	maxRecord int                 // bytes of key and value together
 	add       func(*rooms.Record) // takes what has been routed; must copy Room and Key, may keep Value
 
-	// counts are the numbers of partitions that the topic has had, for partitioners.
+	// Counts are the numbers of partitions that the topic has had, for partitioners.
 	Counts []int32
-	// misplaced says that the record lies in another partition than a route's partitioner
+	// Misplaced says that the record lies in another partition than a route's partitioner
 	// says, by any of counts.
 	Misplaced bool
 
-	// origin is what a dead letter is made of, should a record be refused a room, which a
+	// Origin is what a dead letter is made of, should a record be refused a room, which a
 	// crowded pattern's may be; nil: nothing is.
 	Origin  func(*Record) any
 	Crowded func(*rooms.Pattern) bool

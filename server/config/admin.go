@@ -1,0 +1,39 @@
+package config
+
+// Admin is the internal port: health, metrics and the rest.
+type Admin struct {
+	// Listen is the internal host:port. Default 127.0.0.1:8081. Whoever reaches it can
+	// read: keep it off public networks.
+	Listen string `koanf:"listen"`
+	// Hosts are the names, without port, by which the internal port may be asked, beside
+	// literal addresses and localhost: else pages could ask it by a name of their own
+	// (DNS rebinding). There are no wildcards. Default none.
+	Hosts []string `koanf:"hosts"`
+	// Probes is a host:port for /livez, /readyz, /health and /metrics alone, without
+	// TLS, so that Listen can stay on loopback. Default none: Listen has them all.
+	Probes string `koanf:"probes"`
+	// Write serves what writes: POST /publish, and Direct. It takes TokenFile. Default false.
+	Write bool `koanf:"write"`
+	// TokenFile holds the token, 32 characters or more, that what writes and pprof want
+	// as "Authorization: Bearer". White space around it is not part of it. SIGHUP reads
+	// it again. Default none.
+	TokenFile string   `koanf:"token_file"`
+	TLS       AdminTLS `koanf:"tls"`
+	// Pprof serves /debug/pprof/, which wants the token where TokenFile is set. Default false.
+	Pprof bool `koanf:"pprof"`
+	// Direct serves POST /debug/append, which appends records past Kafka. For measurements
+	// only, as by tapecast-bench with --direct. It takes Write. Default false.
+	Direct bool `koanf:"direct"`
+}
+
+// AdminTLS makes the internal port https, and https only. The port of Probes
+// stays plain.
+type AdminTLS struct {
+	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP
+	// reads it and KeyFile again. Default none: the port is http.
+	CertFile string `koanf:"cert_file"`
+	// KeyFile holds its private key in PEM.
+	KeyFile string `koanf:"key_file"`
+	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
+	MinVersion string `koanf:"min_version"`
+}

@@ -1,0 +1,239 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"tapecast/server/logging"
+)
+
+// reserved descriptors are not given to clients: epoll sets, listeners, the admin
+// port's connections, librdkafka's sockets (one a broker and consumer) and files.
+const reserved = 256
+
+// maxWildcards is the most wildcards that a connection can number.
+const maxWildcards = 255
+
+// maxMessage is the most that server.max_message may be.
+const maxMessage = 1 << 20
+
+// check finds what the types of the values do not show. Each part looks at its
+// own section; a value that was refused already is its default here.
+func (c *collector) check(cfg *Config) {
+	c.checkServer(cfg)
+	c.checkTLS(&cfg.Server.TLS)
+	c.checkAdmin(cfg)
+	c.checkProxy(&cfg.Server.Proxy)
+	c.checkLog(&cfg.Log)
+	c.checkAuth(cfg)
+	c.checkLimits(cfg)
+	c.checkKafka(&cfg.Kafka)
+	c.checkClasses(cfg)
+	c.checkRooms(cfg)
+}
+
+func (c *collector) checkServer(cfg *Config) {
+	s := &cfg.Server
+	c.hostPort("server.listen", s.Listen)
+	if !strings.HasPrefix(s.Path, "/") || strings.ContainsAny(s.Path, "?# \t") {
+		c.add("server.path", fmt.Sprintf("%q is no path", s.Path), "write one that begins with a slash, such as /ws")
+	}
+	c.atLeast("server.max_head", s.MaxHead, 1<<10, "browsers send nearly as much")
+	if s.MaxHead > 64<<10 {
+		c.add("server.max_head", s.MaxHead.String()+" is more than 64KiB", "write less: every socket that is not upgraded may hold that much")
+	}
+	c.atLeast("server.max_message", s.MaxMessage, 1<<10, "a client could not even send a token")
+	if s.MaxMessage > maxMessage {
+		c.add("server.max_message", s.MaxMessage.String()+" is more than "+Size(maxMessage).String(),
+			"write less: every connection may hold that much, and parsing takes 50 times that")
+	}
+	for _, d := range []struct {
+		key string
+		d   time.Duration
+	}{
+		{"server.handshake_timeout", s.HandshakeTimeout}, {"server.ping_every", s.PingEvery},
+		{"server.pong_timeout", s.PongTimeout}, {"auth.timeout", cfg.Auth.Timeout}, {"kafka.metadata_every", cfg.Kafka.MetadataEvery},
+	} {
+		if d.d < 100*time.Millisecond && !c.has(d.key) {
+			c.add(d.key, d.d.String()+" is less than 100ms", "write more, or remove the line for the default")
+		}
+	}
+	c.atLeast("memory.tapes", cfg.Memory.Tapes, 1<<20, "rooms could keep nothing")
+	if n := cfg.Memory.LastValues; n > 0 {
+		c.atLeast("memory.last_values", n, 1<<20, "rooms could not remember their newest messages")
+	}
+	c.atLeast("memory.incoming", cfg.Memory.Incoming, 4*min(s.MaxMessage, maxMessage), "it is to hold a few messages of server.max_message")
+	c.atLeast("kafka.recall_memory", cfg.Kafka.RecallMemory, 1<<20, "nothing could be read again")
+	c.atLeast("kafka.max_record", cfg.Kafka.MaxRecord, 1, "no record would be delivered")
+}
+
+func (c *collector) atLeast(path string, s, least Size, why string) {
+	if s < least {
+		c.add(path, fmt.Sprintf("%s is too small: %s", s, why), "write %s or more, or remove the line for the default", least)
+	}
+}
+
+// hostPort checks an address to listen on.
+func (c *collector) hostPort(path, addr string) {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		c.add(path, fmt.Sprintf("%q is no host:port", addr), "write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all")
+	}
+}
+
+func (c *collector) checkLog(l *Log) {
+	c.oneOf("log.level", l.Level, "debug", "info", "warn", "error")
+	c.oneOf("log.format", l.Format, "auto", "text", "json")
+	if l.Security != "" && l.Security != "stderr" {
+		if err := logging.CanOpenSecurity(l.Security); err != nil {
+			c.add("log.security", fmt.Sprintf("cannot open %s: %s", l.Security, reason(err)),
+				"name a file that this user can write, in a directory that is there")
+		}
+	}
+}
+
+// oneOf checks a value of which few are known.
+func (c *collector) oneOf(path, value string, known ...string) {
+	for _, k := range known {
+		if value == k {
+			return
+		}
+	}
+	do := "use one of " + strings.Join(known, ", ")
+	if n := nearest(value, known); n != "" {
+		do = fmt.Sprintf("did you mean %s? (known: %s)", n, strings.Join(known, ", "))
+	}
+	c.add(path, fmt.Sprintf("%q is unknown", value), "%s", do)
+}
+
+func (c *collector) checkAuth(cfg *Config) {
+	a := &cfg.Auth
+	if n := len(a.Secret); n > 0 && n < MinSecret {
+		path := "auth.secret"
+		if a.SecretFile != "" && !c.isSet(path) {
+			path = "auth.secret_file"
+		}
+		c.add(path, fmt.Sprintf("the key has %d bytes, and HS256 wants %d or more", n, MinSecret), "make one with: openssl rand -base64 32")
+	}
+	if _, err := a.Ed25519Key(); err != nil {
+		path := "auth.public_key"
+		if a.PublicKeyFile != "" {
+			path = "auth.public_key_file"
+		}
+		c.add(path, err.Error(), "make one with: openssl genpkey -algorithm ed25519 -out private.pem; openssl pkey -in private.pem -pubout")
+	}
+	if !cfg.Demo() && !cfg.hasKey() && len(c.faults.keysUnder("auth")) == 0 {
+		c.addAt(c.place("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with", "set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file")
+	}
+}
+
+// keysUnder is the faults of a section.
+func (f Faults) keysUnder(section string) Faults {
+	var out Faults
+	for _, x := range f {
+		if within(x.Key, section) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (c *collector) checkLimits(cfg *Config) {
+	l := &cfg.Limits
+	limit := descriptorLimit()
+	if free := max(0, limit-reserved); l.Connections > free {
+		c.add("limits.connections", fmt.Sprintf("%d connections do not fit into the descriptor limit of %d", l.Connections, limit),
+			"raise that to %d (ulimit -n, or LimitNOFILE=), or set at most %d", l.Connections+reserved, free)
+	}
+	if free := max(0, limit-reserved-l.Connections); l.HalfOpen > free {
+		c.add("limits.half_open", fmt.Sprintf("%d half-open sockets do not fit into the descriptor limit of %d", l.HalfOpen, limit),
+			"set at most %d, or raise that limit (ulimit -n, or LimitNOFILE=)", free)
+	}
+	if l.HalfOpenPerAddress > cfg.MaxHalfOpen() {
+		c.add("limits.half_open_per_address", fmt.Sprintf("%d can never be reached: of all addresses %d are kept", l.HalfOpenPerAddress, cfg.MaxHalfOpen()),
+			"set %d or less, or limits.half_open to more", cfg.MaxHalfOpen())
+	}
+	if l.Connections == 0 && cfg.MaxConnections() == 0 && !c.has("limits.half_open") {
+		c.add("limits.connections", fmt.Sprintf("the descriptor limit of %d leaves none for clients", limit), "raise it (ulimit -n, or LimitNOFILE=)")
+	}
+	if l.RequestCost > 0 && l.RequestBurst < TokenCost {
+		c.add("limits.request_burst", fmt.Sprintf("%d is less than the %d that a token costs", l.RequestBurst, TokenCost),
+			"set %d or more, or limits.request_cost to 0 for no limit", TokenCost)
+	}
+	if l.MessagesPerSecond > 0 && l.Burst < 1 {
+		c.add("limits.burst", "0 would let no message through at all", "set 1 or more, or limits.messages_per_second to 0 for no limit")
+	}
+	if n := l.WildcardsPerConnection; n > maxWildcards {
+		c.add("limits.wildcards_per_connection", fmt.Sprintf("%d is more than %d", n, maxWildcards), "set %d or less, or 0 to allow none", maxWildcards)
+	}
+	if n, most := l.RoomsPerWildcard, l.RoomsPerConnection; most > 0 && n > most && c.isSet("limits.rooms_per_wildcard") {
+		c.add("limits.rooms_per_wildcard", fmt.Sprintf("%d can never be reached: limits.rooms_per_connection is %d", n, most), "set %d or less, or limits.rooms_per_connection to more", most)
+	}
+	if n := len(cfg.AutoJoin); l.RoomsPerConnection > 0 && l.RoomsPerConnection < n {
+		c.add("limits.rooms_per_connection", fmt.Sprintf("%d is less than the %d rooms of auto_join", l.RoomsPerConnection, n), "set %d or more", n)
+	}
+}
+
+// descriptorLimit is how many descriptors this process may have open. The Go
+// runtime has raised the soft limit to the hard one.
+func descriptorLimit() int {
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil || r.Cur > 1<<30 {
+		return 1 << 30
+	}
+	return int(r.Cur)
+}
+
+// MaxConnections is the most connections at a time: limits.connections, or what
+// the descriptor limit leaves.
+func (cfg *Config) MaxConnections() int {
+	if n := cfg.Limits.Connections; n > 0 {
+		return n
+	}
+	return max(0, descriptorLimit()-reserved-cfg.MaxHalfOpen())
+}
+
+const (
+	// halfOpen is how many sockets that say nothing are kept where descriptors allow it.
+	halfOpen = 8192
+	// leastHalfOpen is how many are kept where they do not: part of what is reserved.
+	leastHalfOpen = 32
+)
+
+// MaxHalfOpen is the most sockets that have not been upgraded: limits.half_open, or what
+// the descriptor limit leaves beside limits.connections.
+func (cfg *Config) MaxHalfOpen() int {
+	if n := cfg.Limits.HalfOpen; n > 0 {
+		return n
+	}
+	free := descriptorLimit() - reserved - cfg.Limits.Connections
+	if cfg.Limits.Connections == 0 {
+		free /= 8
+	}
+	return min(halfOpen, max(leastHalfOpen, free))
+}
+
+// EarlyMessage is the longest message of a client that is not authenticated: a token fits.
+func (s *Server) EarlyMessage() int { return int(min(s.MaxMessage, 64<<10)) }
+
+// LastValues is the most bytes that all last values hold together: memory.last_values, or
+// half of what both have by default. An operator who gave tapes little gets no more
+// than twice that.
+func (cfg *Config) LastValues() Size {
+	if n := cfg.Memory.LastValues; n > 0 {
+		return n
+	}
+	return min(512<<20, cfg.Memory.Tapes)
+}
+
+// Demo says whether the embedded broker takes Kafka's place.
+func (cfg *Config) Demo() bool { return len(cfg.Kafka.Brokers) == 0 }
+
+func (cfg *Config) hasKey() bool { return cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" }

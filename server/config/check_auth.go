@@ -1,0 +1,56 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// warnings is what is odd about the keys, and about which tokens are good.
+func (a *Auth) warnings() []string {
+	var out []string
+	key := "auth.secret"
+	if a.SecretFile != "" {
+		key = "auth.secret_file"
+	}
+	switch s := strings.TrimSpace(string(a.Secret)); {
+	case strings.HasPrefix(s, "-----BEGIN "):
+		out = append(out, key+": the HS256 key is in PEM form: whoever has a public key or a certificate could make "+
+			"tokens with it; set auth.public_key for Ed25519, or make a secret with: openssl rand -base64 32")
+	case s != "" && strings.Trim(s, s[:1]) == "":
+		out = append(out, key+": all bytes of the HS256 key are the same, so that it is guessed at once; "+
+			"make one with: openssl rand -base64 32")
+	}
+	return out
+}
+
+// unbound says which of iss and aud a token may have as it likes.
+func (a *Auth) unbound() string {
+	const do = " that the same key signed for another service is good here too; set "
+	switch {
+	case a.Issuer == "" && a.Audience == "":
+		return "auth: neither issuer nor audience is set, so that a token" + do + "auth.audience or auth.issuer"
+	case a.Audience == "":
+		return "auth.audience: is not set, so that a token" + do + "it to what aud holds in those for this one"
+	case a.Issuer == "":
+		return "auth.issuer: is not set, so that a token of any issuer that has the key is good; set it to their iss"
+	}
+	return ""
+}
+
+// openFiles warns of secrets in files that every user of this machine may read.
+func (cfg *Config) openFiles() []string {
+	var out []string
+	for _, f := range []struct{ key, file string }{
+		{"admin.token_file", cfg.Admin.TokenFile},
+		{"auth.secret_file", cfg.Auth.SecretFile}, {"auth.secret", cfg.Auth.heldIn},
+		{"server.tls.key_file", cfg.Server.TLS.KeyFile}, {"admin.tls.key_file", cfg.Admin.TLS.KeyFile},
+		{"kafka.sasl_password_file", cfg.Kafka.SASLPasswordFile},
+	} {
+		if info, err := os.Stat(f.file); err == nil && info.Mode().Perm()&0o007 != 0 {
+			out = append(out, fmt.Sprintf("%s: every user of this machine may open %s (mode %04o); "+
+				"chmod 600 it", f.key, f.file, info.Mode().Perm()))
+		}
+	}
+	return out
+}

@@ -1,0 +1,108 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"tapecast/ingest"
+	"tapecast/rooms"
+)
+
+// Connect tries what a start needs of Kafka: brokers, topics, rights. It tells say of
+// each thing in one line, as soon as it is known, and returns how many of them are
+// faults. It takes a minute at most, and writes nothing to Kafka.
+func (cfg *Config) Connect(ctx context.Context, say func(line string)) (faults int) {
+	if cfg.Demo() {
+		say("nothing to connect to: without kafka.brokers an embedded broker takes Kafka's place")
+		return 0
+	}
+	k := &cfg.Kafka
+	ingest.Connect(ctx, ingest.Config{
+		Brokers: k.Brokers, Librdkafka: k.Librdkafka, MaxRecord: int(k.MaxRecord),
+	}, cfg.topicAsks(), func(f ingest.Found) {
+		word := "ok"
+		switch f.Weight {
+		case ingest.FoundOdd:
+			word = "warning"
+		case ingest.FoundBad:
+			word = "fault"
+			faults++
+		}
+		say(word + ": " + f.What + ": " + f.Text)
+	})
+	return faults
+}
+
+// topicAsks is what the gateway wants of each topic, in the order of the configuration.
+func (cfg *Config) topicAsks() []ingest.TopicAsk {
+	catalog, err := cfg.Catalog()
+	if err != nil {
+		return nil // Load has refused it
+	}
+	var out []ingest.TopicAsk
+	at := map[string]int{}
+	for i, r := range cfg.Ingest.Routes {
+		n, ok := at[r.Topic]
+		if !ok {
+			n = len(out)
+			at[r.Topic] = n
+			out = append(out, ingest.TopicAsk{
+				Name: r.Topic, Reads: true, Writes: cfg.Admin.Write,
+				Absent: fmt.Sprintf("create it, or mend %s.topic", index("ingest.routes", i)),
+			})
+		}
+		room, keeps := lastValueRoom(&r, catalog)
+		if !keeps {
+			continue
+		}
+		out[n].LastValues = true
+		if from := fromValue(&r, room); from != "" {
+			out[n].Compacted = append(out[n].Compacted, fmt.Sprintf("%s of %s looks at the value, which a tombstone "+
+				"does not have, so that a deleted key stays in %q; take it from {@key} or {@header.x}",
+				from, index("ingest.routes", i), room))
+		}
+	}
+	if k := &cfg.Kafka; k.DeadLetter != "" {
+		out = append(out, ingest.TopicAsk{
+			Name: k.DeadLetter, Writes: true, Absent: "create it, or refused records are lost (kafka.dead_letter)",
+		})
+	}
+	return out
+}
+
+// lastValueRoom is the first room of a route whose class keeps last values.
+func lastValueRoom(r *Route, catalog *rooms.Catalog) (room string, keeps bool) {
+	for _, room := range r.Rooms {
+		p, _, ok := catalog.Resolve(field.ReplaceAllString(room, "x"))
+		if ok && (p.Class.Conflate || p.Class.Snapshot) {
+			return room, true
+		}
+	}
+	return "", false
+}
+
+// fromValue names what of a route comes from the records' values; "": nothing that
+// decides where a record goes.
+func fromValue(r *Route, room string) string {
+	uses := func(template string) bool {
+		for _, f := range field.FindAllString(template, -1) {
+			if !strings.HasPrefix(f, "{@") {
+				return true
+			}
+		}
+		return false
+	}
+	for path := range r.Match {
+		if !strings.HasPrefix(path, "@") {
+			return "match"
+		}
+	}
+	switch {
+	case uses(room):
+		return "rooms"
+	case uses(r.Key):
+		return "key"
+	}
+	return ""
+}

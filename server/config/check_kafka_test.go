@@ -1,0 +1,187 @@
+package config
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"tapecast/ingest/demo"
+)
+
+// triedFaultsOf is faultsOf with librdkafka's clients.
+func triedFaultsOf(t *testing.T, text string, want ...string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(Sources{File: file, TryClients: true})
+	got := ""
+	if err != nil {
+		got = strings.ReplaceAll(err.Error(), file, "c.yaml")
+	}
+	if w := strings.Join(want, "\n"); got != w {
+		t.Errorf("%s\n got:\n%s\nwant:\n%s", text, got, w)
+	}
+}
+
+// What run would refuse, or what would fail later, is a fault of the configuration.
+func TestLibrdkafkaFaults(t *testing.T) {
+	f := func(properties string, want ...string) {
+		t.Helper()
+		for i := range want {
+			want[i] = "c.yaml:1: kafka.librdkafka." + want[i]
+		}
+		triedFaultsOf(t, "kafka: {librdkafka: {"+properties+"}}", want...)
+	}
+	const fixed = ", and the gateway needs "
+	const sasl = "security.protocol: SASL_SSL, sasl.username: u, sasl.password: p"
+	f(`log_level: "3", fetch.wait.max.ms: 50`)
+	f("fetch.wait.max.mss: 1", "fetch.wait.max.mss: is not a property of librdkafka; did you mean fetch.wait.max.ms?")
+	f("auto.offset.reset: latest", `auto.offset.reset: is "latest"`+fixed+`"error", which it sets itself; remove it`)
+	f("session.timeout.ms: abc",
+		`session.timeout.ms: librdkafka does not take "abc"; write what librdkafka's CONFIGURATION.md lists for it, or remove it`)
+	f(`acks: "1"`, `acks: is "1"`+fixed+`"all", which it sets itself; remove it`)
+	f(sasl+", sasl.mechanism: SCRAM-SHA-265",
+		`sasl.mechanism: "SCRAM-SHA-265" is unknown; did you mean SCRAM-SHA-256? (known: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER)`)
+	f(sasl,
+		"security.protocol: wants a login, and sasl.mechanism does not say which; set sasl.mechanism to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
+	f("security.protocol: ssl, ssl.ca.location: /nowhere/ca.pem",
+		"ssl.ca.location: cannot read it: /nowhere/ca.pem: no such file or directory; name a file that this user can read")
+	f("security.protocol: sasl_ssl, sasl.mechanism: OAUTHBEARER",
+		"sasl.mechanism: is OAUTHBEARER, for which the gateway gets tokens by OIDC only; set sasl.oauthbearer.method to oidc, and its client.id, client.secret and token.endpoint.url")
+	f(`fetch.max.bytes: "5"`,
+		"fetch.max.bytes: librdkafka refuses it: `fetch.max.bytes` must be >= `message.max.bytes`; mend or set what it names")
+	f(sasl + ", sasl.mechanism: SCRAM-SHA-512")
+	// Without being asked to, Load makes no clients.
+	faultsOf(t, `kafka: {librdkafka: {fetch.max.bytes: "5"}}`)
+}
+
+func TestBrokerFaults(t *testing.T) {
+	f := func(broker, want string) {
+		t.Helper()
+		if msg, _ := brokerFault(broker); msg != want {
+			t.Errorf("%s: %s, want %s", broker, msg, want)
+		}
+	}
+	for _, good := range []string{"a", "a:1", "kafka-1.x_y:9092", "10.0.0.1:9092", "[::1]:9092", "[2001:db8::1]"} {
+		f(good, "")
+	}
+	f("http://a:9092", "has a scheme")
+	f("SSL://a:9092", "has a scheme")
+	f("a:9092;b:9092", "holds more than one broker")
+	f("a:9092,b:9092", "holds more than one broker")
+	for _, not := range []string{"a b", "a:9092/x", "u@a:9092", "a\t:1"} {
+		f(not, "is no broker")
+	}
+	for _, port := range []string{"9o92", "", "0", "65536", "-1"} {
+		f("kafka:"+port, `has the port "`+port+`", which is no number from 1 to 65535`)
+	}
+	f("", "has no host")
+	f(":9092", "has no host")
+	f("::1:9092", "has a host with colons")
+	f("[a]:9092", "has brackets around what is no IPv6 address")
+	f("[::1:9092", "has brackets around what is no IPv6 address")
+	faultsOf(t, "kafka:\n  brokers: [\"kafka:9o92\"]\nauth: {secret: "+testSecret+"}\n"+routesOf("prices"),
+		`c.yaml:2: kafka.brokers[0]: "kafka:9o92" has the port "9o92", which is no number from 1 to 65535; write host:port, such as kafka-1:9092`)
+}
+
+// Keys that can be guessed or read, and tokens that were made for others, are warned of.
+func TestAuthWarnings(t *testing.T) {
+	dir := t.TempDir()
+	secret := func(text string, mode os.FileMode) string {
+		t.Helper()
+		file := filepath.Join(dir, "secret")
+		if err := os.WriteFile(file, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	f := func(cfg *Config, want ...string) {
+		t.Helper()
+		got := cfg.Warnings()
+		if len(got) != len(want) {
+			t.Fatalf("warns of %v, want %v", got, want)
+		}
+		for i := range want {
+			if !strings.HasPrefix(got[i], want[i]) {
+				t.Errorf("warns of %s, want %s", got[i], want[i])
+			}
+		}
+	}
+	file := secret(testSecret, 0o600)
+	f(mustLoad(t, "auth: {secret_file: "+file+"}"))
+	file = secret(testSecret, 0o604)
+	f(mustLoad(t, "auth: {secret_file: "+file+"}"),
+		"auth.secret_file: every user of this machine may open "+file+" (mode 0604)")
+	file = secret("-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----\n", 0o600)
+	f(mustLoad(t, "auth: {secret_file: "+file+"}"), "auth.secret_file: the HS256 key is in PEM form")
+	f(mustLoad(t, "auth: {secret: "+strings.Repeat("a", 32)+"}"),
+		"auth.secret: all bytes of the HS256 key are the same")
+
+	// The configuration's own file, where it holds the secret.
+	cfg := mustLoad(t, "auth: {secret: "+testSecret+"}")
+	if err := os.Chmod(cfg.Auth.heldIn, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f(cfg, "auth.secret: every user of this machine may open "+cfg.Auth.heldIn)
+	f(mustLoad(t, "", "TAPECAST_AUTH_SECRET="+testSecret))
+
+	bound := func(auth string) *Config {
+		return mustLoad(t, "kafka: {brokers: [a:1]}\nauth: {secret: "+testSecret+auth+"}\n"+routesOf("prices"))
+	}
+	f(bound(", issuer: i, audience: a"))
+	f(bound(", issuer: i"), "auth.audience: is not set")
+	f(bound(", audience: a"), "auth.issuer: is not set")
+	f(bound(""), "auth: neither issuer nor audience is set")
+}
+
+// check --connect says line by line how brokers and topics are.
+func TestConnectLines(t *testing.T) {
+	broker, err := demo.StartEmbedded(t.Context(), []demo.TopicSpec{
+		{Name: "quotes", Partitions: 2, Config: map[string]string{"cleanup.policy": "compact"}},
+		{Name: "ticks", Partitions: 1}, {Name: "dead", Partitions: 1},
+	}, "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Stop()
+	cfg := mustLoad(t, `
+auth: {secret: `+testSecret+`}
+kafka: {brokers: [`+strings.Join(broker.Addrs(), ",")+`], dead_letter: dead}
+ingest:
+  routes:
+  - {topic: quotes, rooms: ["prices:{s}"], key: "{@key}"}
+  - {topic: quotes, rooms: ["prices"], key: "{s}"}
+  - {topic: ticks, rooms: ["trades:{s}"]}
+  - {topic: absent, rooms: ["system_alerts"]}
+`)
+	var lines []string
+	if n := cfg.Connect(t.Context(), func(line string) { lines = append(lines, line) }); n != 1 {
+		t.Errorf("%d faults", n)
+	}
+	const gone = ` looks at the value, which a tombstone does not have, so that a deleted key stays in "`
+	for _, want := range []string{
+		"ok: broker " + broker.Addrs()[0] + ": answers",
+		"ok: cluster tapecast-embedded: has 1 brokers: 0 at " + broker.Addrs()[0],
+		"warning: topic quotes: is compacted: rooms of ingest.routes[0]" + gone + `prices:{s}"; take it from {@key} or {@header.x}`,
+		"warning: topic quotes: is compacted: key of ingest.routes[1]" + gone + `prices"; take it from {@key} or {@header.x}`,
+		"ok: topic quotes: has 2 partitions, cleanup.policy compact, all of them can be read",
+		"ok: topic ticks: has 1 partitions, cleanup.policy delete, all of them can be read",
+		"fault: topic absent: does not exist; create it, or mend ingest.routes[3].topic",
+		"ok: topic dead: has 1 partitions, cleanup.policy delete, this user may write it",
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if len(lines) != 8 {
+		t.Errorf("found\n%s", strings.Join(lines, "\n"))
+	}
+}

@@ -1,0 +1,58 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// parseNetwork reads a network, or an address as the network of it alone.
+func parseNetwork(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return netip.Prefix{}, fmt.Errorf("%q is not an address or network", s)
+		}
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, fmt.Errorf("%q is not an address or network", s)
+	case p.Addr().Is4In6():
+		return netip.Prefix{}, fmt.Errorf("%q is an IPv4 network in IPv6 form, and would match nothing", s)
+	case p.Masked() != p:
+		return netip.Prefix{}, fmt.Errorf("%q has bits beyond its length: the network is %s", s, p.Masked())
+	case p.Bits() == 0:
+		return netip.Prefix{}, errors.New("everybody would be trusted, and could claim any address")
+	}
+	return p, nil
+}
+
+// Networks are the trusted ones; check has refused what is not one.
+func (cfg *Proxy) Networks() []netip.Prefix {
+	var all []netip.Prefix
+	for _, s := range cfg.Trusted {
+		if p, err := parseNetwork(s); err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func (c *collector) checkProxy(cfg *Proxy) {
+	seen := map[netip.Prefix]bool{}
+	for i, s := range cfg.Trusted {
+		path := index("server.proxy.trusted", i)
+		p, err := parseNetwork(s)
+		switch {
+		case err != nil:
+			c.add(path, err.Error(), "write the balancers' own addresses or networks, such as 10.0.0.7 or 10.1.0.0/16")
+		case seen[p]:
+			c.add(path, fmt.Sprintf("%q is named twice", s), "remove one")
+		}
+		seen[p] = true
+	}
+}

@@ -1,0 +1,191 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"tapecast/rooms"
+)
+
+func (c *collector) checkClasses(cfg *Config) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Classes)) {
+		cl, path := cfg.Classes[name], "classes."+name
+		if strings.ContainsAny(name, ". \t{}[]") {
+			c.add(path, "is no name for a class", "use letters, digits, dashes and underscores")
+		}
+		c.oneOf(path+".lag", lagName(cl.Lag), "skip", "close")
+		if cl.Owner != "" && cl.Owner != "{sub}" {
+			c.add(path+".owner", fmt.Sprintf("%q is no owner", cl.Owner), "write \"{sub}\" for private rooms, or remove it for public ones")
+		}
+		if cl.Retain.Bytes > cfg.Memory.Tapes && c.isSet(path+".retain.bytes") {
+			c.add(path+".retain.bytes", fmt.Sprintf("%s is more than memory.tapes (%s), which all rooms share", cl.Retain.Bytes, cfg.Memory.Tapes), "set less, or memory.tapes to more")
+		}
+		if cl.Conflate && cl.Lag == "close" {
+			c.add(path+".lag", "close contradicts conflate: true", "set skip: a conflated member gets the newest values instead of being cut")
+		}
+		if cl.Compress && cl.Owner != "" {
+			c.add(path+".compress", "true contradicts owner: a private message is one user's, and would be deflated for that user alone", "set false")
+		}
+	}
+}
+
+// lagName is the rule for members that lag, by name.
+func lagName(s string) string {
+	if s == "" {
+		return "skip"
+	}
+	return s
+}
+
+// class is a Class as rooms wants it.
+func (cl Class) class(name string) *rooms.Class {
+	lag := rooms.LagSkip
+	if cl.Lag == "close" {
+		lag = rooms.LagClose
+	}
+	return &rooms.Class{
+		Name: name, Conflate: cl.Conflate, Snapshot: cl.Snapshot,
+		ConflateBytes: int64(cl.ConflateAfter.Bytes), ConflateAge: cl.ConflateAfter.Age,
+		RetainBytes: int64(cl.Retain.Bytes), RetainAge: cl.Retain.Age,
+		Lag: lag, Owner: cl.Owner, Keep: cl.Keep, Deflate: cl.Compress,
+		Interval: cl.Interval, MaxKeys: cl.MaxKeys, KeyTTL: cl.KeyTTL,
+	}
+}
+
+// Catalog makes the catalog of all rooms that may exist. Each call makes one of
+// its own, since compiling routes writes into its patterns.
+func (cfg *Config) Catalog() (*rooms.Catalog, error) {
+	classes := map[string]*rooms.Class{}
+	for name, cl := range cfg.Classes {
+		classes[name] = cl.class(name)
+	}
+	var patterns []*rooms.Pattern
+	for _, r := range cfg.Rooms {
+		patterns = append(patterns, &rooms.Pattern{Match: r.Match, Class: classes[r.Class], MaxRooms: r.MaxRooms})
+	}
+	return rooms.NewCatalog(patterns)
+}
+
+// checkRooms checks rooms, routes and auto_join, which need each other.
+func (c *collector) checkRooms(cfg *Config) {
+	if len(cfg.Rooms) == 0 && !c.has("rooms") {
+		c.add("rooms", "is empty, so that no room exists", "list patterns, or remove the line for the built-in ones")
+	}
+	catalog := c.catalog(cfg)
+	c.checkRoutes(cfg, catalog)
+	c.checkAutoJoin(cfg, catalog)
+}
+
+// catalog is the catalog of the rooms that are right. Those of an unknown class
+// are in it too, with a stand-in, so that what refers to them is no fault.
+func (c *collector) catalog(cfg *Config) *rooms.Catalog {
+	names := slices.Sorted(maps.Keys(cfg.Classes))
+	var good []*rooms.Pattern
+	taken := map[string]*rooms.Pattern{} // by the names they match
+	for i, r := range cfg.Rooms {
+		path := index("rooms", i)
+		owned := strings.HasSuffix(r.Match, "{owner}")
+		cl, ok := cfg.Classes[r.Class]
+		switch {
+		case r.Match == "":
+			c.add(path+".match", "is missing", "write a pattern such as prices, \"prices:*\" or \"orders:{owner}\"")
+			continue
+		case r.Class == "":
+			c.add(path+".class", "is missing", "use one of %s", strings.Join(names, ", "))
+		case !ok:
+			c.oneOf(path+".class", r.Class, names...)
+		case owned && cl.Owner == "":
+			c.add(path+".match", fmt.Sprintf("%q names an owner, but class %q is public: everybody could join", r.Match, r.Class), "give the class owner: \"{sub}\", or end the pattern in *")
+			continue
+		}
+		if !ok {
+			cl = Class{}
+			if owned {
+				cl.Owner = "{sub}"
+			}
+		}
+		p := &rooms.Pattern{Match: r.Match, Class: cl.class(r.Class), MaxRooms: r.MaxRooms}
+		if _, err := rooms.NewCatalog([]*rooms.Pattern{p}); err != nil {
+			c.addSplit(path+".match", err, "mend the pattern")
+			continue
+		}
+		names := p.Prefix()
+		if !p.Literal() {
+			names += "*"
+		}
+		if other := taken[names]; other != nil {
+			_, err := rooms.NewCatalog([]*rooms.Pattern{other, p})
+			c.addSplit(path+".match", err, "")
+			continue
+		}
+		taken[names] = p
+		good = append(good, p)
+	}
+	catalog, err := rooms.NewCatalog(good)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: patterns that are each right make no catalog: %s", err))
+	}
+	return catalog
+}
+
+// addSplit notes an error of a package below, whose text holds what is wrong and,
+// behind its last colon, what to do.
+func (c *collector) addSplit(path string, err error, do string) {
+	msg := strings.TrimPrefix(err.Error(), "rooms: ")
+	if i := strings.LastIndex(msg, ": "); i > 0 {
+		msg, do = msg[:i], msg[i+2:]
+	}
+	c.add(path, msg, "%s", do)
+}
+
+// checkAutoJoin joins as a user would.
+func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
+	const sub = "42"
+	seen, bare := map[string]bool{}, ""
+	if !c.isSet("auto_join") && c.isSet("rooms") {
+		// The operator never saw the names in question: one fault, where it began.
+		var lost []string
+		for _, name := range cfg.AutoJoin {
+			if _, _, ok := catalog.Resolve(strings.ReplaceAll(name, "{sub}", sub)); !ok {
+				lost = append(lost, name)
+			}
+		}
+		if len(lost) > 0 {
+			c.addAt(c.place("rooms"), "auto_join", fmt.Sprintf("is not set, and of its built-in rooms these fit no pattern: %s", strings.Join(lost, ", ")), "write auto_join with rooms that do")
+		}
+		return
+	}
+	for i, name := range cfg.AutoJoin {
+		path := index("auto_join", i)
+		room := strings.ReplaceAll(name, "{sub}", sub)
+		p, owner, ok := catalog.Resolve(room)
+		switch {
+		case name == "" || strings.ContainsAny(room, "{}*"):
+			c.add(path, fmt.Sprintf("%q is no room name", name), "write a whole name, in which {sub} may stand for the user")
+		case seen[name]:
+			c.add(path, fmt.Sprintf("%q is named twice", name), "remove one")
+		case !ok:
+			c.add(path, fmt.Sprintf("%q fits no pattern of rooms", name), "%s", joinRemedy(name, catalog))
+		case p.Class.Private() && owner != sub:
+			c.add(path, fmt.Sprintf("%q is the private room of one user, so that no other could join", name), "write \"%s{sub}\"", p.Prefix())
+		case p.Bare && bare != "":
+			c.add(path, fmt.Sprintf("%q and %q both have bare frames, of which a connection takes one room only", name, bare), "remove one")
+		case p.Bare:
+			bare = name
+		}
+		seen[name] = true
+	}
+}
+
+func joinRemedy(name string, catalog *rooms.Catalog) string {
+	var names []string
+	for _, p := range catalog.Patterns() {
+		names = append(names, strings.ReplaceAll(p.Match, "{owner}", "{sub}"))
+	}
+	if n := nearest(name, names); n != "" {
+		return fmt.Sprintf("did you mean %s? Else add a pattern for it", n)
+	}
+	return "add a pattern for it, or remove it"
+}

@@ -1,0 +1,68 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+
+	"tapecast/ingest/route"
+	"tapecast/rooms"
+)
+
+// checkRoutes compiles the routes against the catalog of rooms.
+func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
+	c.oneOf("ingest.unmatched", cfg.Ingest.Unmatched, "ignore", "dead_letter")
+	if cfg.Ingest.Unmatched == "dead_letter" && cfg.Kafka.DeadLetter == "" {
+		c.add("ingest.unmatched", "is dead_letter, but there is no dead-letter topic", "name one in kafka.dead_letter, or write ignore")
+	}
+	refused := maps.Clone(c.keys)
+	routes := cfg.Routes()
+	if len(cfg.Ingest.Routes) == 0 {
+		if cfg.Demo() {
+			c.checkDemo(catalog)
+		} else if !c.has("ingest.routes") {
+			c.addAt(c.place("kafka.brokers"), "ingest.routes", "kafka.brokers is set, but no route leads from a topic to rooms", "write ingest.routes")
+		}
+		return
+	}
+	_, _, faults := route.Compile(routes, catalog)
+	for _, f := range faults {
+		path := index("ingest.routes", f.Route) + "." + f.Field
+		if !refused[path] { // a value that was refused is not missing
+			c.addAt(c.place(path), path, f.Msg, "")
+		}
+	}
+	for i, r := range routes {
+		if r.Topic != "" && r.Topic == cfg.Kafka.DeadLetter {
+			c.add(index("ingest.routes", i)+".topic", fmt.Sprintf("%q is kafka.dead_letter too, so that refused records would come back", r.Topic), "route another topic")
+		}
+	}
+}
+
+// routeWarnings is what is odd about the routes.
+func (cfg *Config) routeWarnings() (out []string) {
+	catalog, err := cfg.Catalog()
+	if err != nil || len(cfg.Ingest.Routes) == 0 {
+		return nil
+	}
+	router, _, _ := route.Compile(cfg.Routes(), catalog)
+	for _, w := range router.Warnings() {
+		out = append(out, index("ingest.routes", w.Route)+"."+w.Field+": "+w.Msg)
+	}
+	return out
+}
+
+// checkDemo checks that the operator's rooms, if there are any, can be fed by the
+// demo market.
+func (c *collector) checkDemo(catalog *rooms.Catalog) {
+	if len(c.faults.keysUnder("rooms")) > 0 {
+		return
+	}
+	routes := demoRoutes(catalog)
+	if len(routes) == 0 {
+		c.addAt(c.place("rooms"), "ingest.routes", "is not set, and the demo market feeds none of these rooms", "write ingest.routes, or keep some of the built-in rooms")
+	}
+	_, _, faults := route.Compile(routes, catalog)
+	for _, f := range faults {
+		c.addAt(c.place("rooms"), "ingest.routes", fmt.Sprintf("is not set, and the demo market's topic %s does not fit these rooms: %s %s", routes[f.Route].Topic, f.Field, f.Msg), "")
+	}
+}

@@ -1,0 +1,324 @@
+package config
+
+import "time"
+
+// Config is all that an operator may set. Load fills it from the built-in
+// defaults, a YAML file, the environment and flags, each over the one before.
+//
+// The koanf tags are the keys of the file; the tree of this struct is the one
+// that unknown keys and TAPECAST_ variables are held against, so a field added
+// here is known everywhere. A Config is not changed once the server has it.
+type Config struct {
+	Server Server `koanf:"server"`
+	Admin  Admin  `koanf:"admin"`
+	Log    Log    `koanf:"log"`
+	Auth   Auth   `koanf:"auth"`
+	Limits Limits `koanf:"limits"`
+	Kafka  Kafka  `koanf:"kafka"`
+	Memory Memory `koanf:"memory"`
+
+	// Classes are room policies by name. The six built-in ones may be changed key
+	// by key; further ones start from Class's zero values.
+	Classes map[string]Class `koanf:"classes"`
+	// Rooms maps patterns to classes; a room that fits none is unknown. A list in
+	// the file replaces the built-in one.
+	Rooms []Room `koanf:"rooms"`
+	// AutoJoin names the rooms joined on authentication, as one step; {sub} stands
+	// for the user. Default: prices, trades, system_alerts and user:, portfolio:,
+	// orders: and notifications: of the user.
+	AutoJoin []string `koanf:"auto_join"`
+
+	Ingest Ingest `koanf:"ingest"`
+
+	odd []string // what Load found: see Warnings
+}
+
+// Server is the public port and the engine behind it.
+type Server struct {
+	// Listen is the public host:port. Default 127.0.0.1:8080; port 0: the kernel chooses.
+	Listen string `koanf:"listen"`
+	// Path is the one path that is upgraded. Default /ws.
+	Path string `koanf:"path"`
+	// Drain is the time over which a stopping node spreads its closes. Default 20s.
+	Drain time.Duration `koanf:"drain"`
+	// DrainDelay is how long a stopping node that is no longer ready still takes clients, so
+	// that balancers notice before its port is closed. Default 0s.
+	DrainDelay time.Duration `koanf:"drain_delay"`
+
+	// Loops is the number of event loops. Default 0: half of the CPUs, at least one.
+	Loops int `koanf:"loops"`
+	// Pollers is the number of nbio pollers. Default 0: a quarter of the CPUs, at
+	// least one.
+	Pollers int `koanf:"pollers"`
+	// Shards is the number of room table shards, one appender each. Default 0: one per CPU.
+	Shards int `koanf:"shards"`
+
+	// SendBuffer is SO_SNDBUF of each connection. Default 0: the kernel's own, which
+	// grows to megabytes.
+	SendBuffer Size `koanf:"send_buffer"`
+	// NotSentLowat is TCP_NOTSENT_LOWAT of each connection, which bounds what the
+	// kernel holds unsent for a slow client. Default 128KiB, which is what one visit
+	// sends at most; 0: no bound.
+	NotSentLowat Size `koanf:"notsent_lowat"`
+	// MaxHead is the longest upgrade request, headers and all; over it: 431. Each socket that
+	// is not upgraded may hold that much. Default 16KiB.
+	MaxHead Size `koanf:"max_head"`
+	// MaxMessage is the longest message a client may send once it is authenticated, and
+	// before that 64KiB or less; over it: close 1009. Clients are told. Default 256KiB; 1MiB at most.
+	MaxMessage Size `koanf:"max_message"`
+
+	// HandshakeTimeout is the time a client has to send its upgrade request. Default 10s.
+	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
+	// PingEvery is the time between two heartbeats to a client. Default 25s.
+	PingEvery time.Duration `koanf:"ping_every"`
+	// PongTimeout is how long after an unanswered ping a client counts as dead: one that has
+	// sent nothing since, neither a pong nor anything else. Pings go to clients without
+	// positions; TCP finds others that are dead. Default 60s.
+	PongTimeout time.Duration `koanf:"pong_timeout"`
+
+	TLS   TLS   `koanf:"tls"`
+	Proxy Proxy `koanf:"proxy"`
+}
+
+// Proxy is the balancer in front of the public port, where there is one.
+type Proxy struct {
+	// Trusted are the addresses and networks (10.0.0.7, 10.1.0.0/16) of balancers. Each of
+	// their connections must begin with a PROXY protocol header, version 1 or 2, ahead of
+	// TLS; limits and logs then go by the client's address in it. Anybody else's header is
+	// a bad request. Default none.
+	Trusted []string `koanf:"trusted"`
+}
+
+// TLS makes the public port wss, and wss only.
+type TLS struct {
+	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP
+	// reads it and KeyFile anew. Default none: the port is ws.
+	CertFile string `koanf:"cert_file"`
+	// KeyFile holds its private key in PEM.
+	KeyFile string `koanf:"key_file"`
+	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
+	MinVersion string `koanf:"min_version"`
+	// Handshakes is how many compute at a time; further clients wait, within
+	// HandshakeTimeout. All give way to messages, for 200 ms at most. Default 256.
+	Handshakes int `koanf:"handshakes"`
+	// Waiting is how many wait for their clients meanwhile, some 24 KB each. At the bound the
+	// oldest of the address that has the most is dropped. Default 4096.
+	Waiting int `koanf:"waiting"`
+}
+
+// Log says how to log.
+type Log struct {
+	// Level is the least level logged: debug, info (default), warn, error.
+	Level string `koanf:"level"`
+	// Security is the file of a log of its own, in JSON, of who was refused what: bad
+	// tokens, limits, other users' rooms, requests to the internal port. It is made with
+	// mode 0600, and SIGHUP opens it again. "stderr" has the lines in the log. Each kind
+	// and address has 5 lines a second at most. Default "": there is none.
+	Security string `koanf:"security"`
+	// Format is auto (default: text on a terminal, JSON elsewhere), text or json.
+	Format string `koanf:"format"`
+}
+
+// Auth says which tokens are good: those with sub and exp, and an alg of HS256, or
+// of EdDSA or Ed25519, whose key is set. With both kinds of key the token's own
+// algorithm decides; no other is ever accepted.
+type Auth struct {
+	// Secret is the HS256 key, 32 bytes or more. Default none.
+	Secret Secret `koanf:"secret"`
+	// SecretFile holds Secret; one line end at its end is not part of it.
+	SecretFile string `koanf:"secret_file"`
+	// PublicKey is the Ed25519 key in PEM ("PUBLIC KEY"). Default none.
+	PublicKey string `koanf:"public_key"`
+	// PublicKeyFile holds PublicKey.
+	PublicKeyFile string `koanf:"public_key_file"`
+	// PrivateKeyFile holds the Ed25519 key in PEM ("PRIVATE KEY") that
+	// `tapecast token` signs with. The server never reads it.
+	PrivateKeyFile string `koanf:"private_key_file"`
+	// Issuer is what a token's iss must be. Default "": anything.
+	Issuer string `koanf:"issuer"`
+	// Audience is what a token's aud must hold. Default "": anything.
+	Audience string `koanf:"audience"`
+	// Leeway is the clock difference forgiven in exp and nbf. iat is not looked at: that a
+	// token was made in the future is no reason to refuse it (RFC 7519, 4.1.6). Default 30s.
+	Leeway time.Duration `koanf:"leeway"`
+	// Timeout is the time a client has to authenticate. Default 10s.
+	Timeout time.Duration `koanf:"timeout"`
+
+	heldIn string // the file that says auth.secret itself; "": none does
+}
+
+// Limits bounds what clients may take. In all of them 0 means what its
+// comment says.
+type Limits struct {
+	// Connections is the most upgraded connections at a time; over it: 503. Default 0:
+	// what the descriptor limit leaves (Config.MaxConnections).
+	Connections int `koanf:"connections"`
+	// ConnectionsPerAddress is the most sockets of one address (IPv6: one /64), counted as
+	// they are accepted; over it: 503, or in a storm a reset. Default 0: no limit, since
+	// behind a proxy all clients share one address.
+	ConnectionsPerAddress int `koanf:"connections_per_address"`
+	// HalfOpen is the most sockets that have not been upgraded, beside Connections. At the
+	// bound the oldest of the address that has the most is dropped for a new one. Default
+	// 0: 8192, or what the descriptor limit leaves (Config.MaxHalfOpen).
+	HalfOpen int `koanf:"half_open"`
+	// HalfOpenPerAddress is the most of those of one address, likewise. Default 0: no limit.
+	HalfOpenPerAddress int `koanf:"half_open_per_address"`
+	// ConnectionsPerUser is the most connections of one user; over it: close 4129.
+	// Default 0: no limit.
+	ConnectionsPerUser int `koanf:"connections_per_user"`
+	// Pending is the most connections at a time that are not yet authenticated; over it
+	// the oldest of the address that has the most is closed with 4129 for one of another
+	// address, and one of an address that has as many is refused: 503. Default 10000; 0:
+	// no limit.
+	Pending int `koanf:"pending"`
+	// MessagesPerSecond is how many messages a second one connection may send for
+	// long. Default 50; 0: no limit.
+	MessagesPerSecond float64 `koanf:"messages_per_second"`
+	// Burst is how many it may send at once. Default 100.
+	Burst int `koanf:"burst"`
+	// RequestCost is what the requests of one connection may cost a second for long: a room
+	// named costs 1 (to join, leave, list or go on in), a message 1, a token to be checked
+	// 50, a KiB answered 1. Default 500; 0: no limit.
+	RequestCost float64 `koanf:"request_cost"`
+	// RequestBurst is what they may cost at once. Default 5000, which is a join of 1024
+	// rooms with positions and keys, and some.
+	RequestBurst int `koanf:"request_burst"`
+	// SnapshotBytes is how many bytes of snapshots one connection is sent a minute for long,
+	// and about how many at once. Default 64MiB; 0: no limit.
+	SnapshotBytes Size `koanf:"snapshot_bytes"`
+	// UserBudgets is how many connections' RequestCost and SnapshotBytes one user has,
+	// however many connections. Default 4; 0: no limit. Guests that share one sub are one
+	// user: they need 0 here, in RecallBytes and EmptyRooms, and in ConnectionsPerUser.
+	UserBudgets float64 `koanf:"user_budgets"`
+	// BadTokensPerSecond is how many bad tokens from one address are checked a second for
+	// long, and ten times as many at once; over it none is. Default 100; 0: no limit.
+	BadTokensPerSecond float64 `koanf:"bad_tokens_per_second"`
+	// RoomsPerConnection is the most rooms one connection may be in. Default 1024;
+	// 0: no limit.
+	RoomsPerConnection int `koanf:"rooms_per_connection"`
+	// WildcardsPerConnection is the most wildcards ("prices:BTC*") one connection may
+	// hold, 255 at most. Default 8; 0: clients may use none.
+	WildcardsPerConnection int `koanf:"wildcards_per_connection"`
+	// RoomsPerWildcard is the most rooms that one of them may join. Default 1000; 0:
+	// as many as RoomsPerConnection leaves.
+	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
+	// EmptyRooms is the most rooms that have had no message on this node one user may have
+	// asked for and be in, over all connections. Default 1000; 0: no limit.
+	EmptyRooms int `koanf:"empty_rooms"`
+	// RecallBytes is how many bytes of records are read again in a minute for one user
+	// whose clients resume from further back than memory holds; those who ask for the same
+	// share them. Who asks for more than is left waits (-32010), for more than there ever
+	// is: -32008 with the oldest place that is within it. Default 256MiB; 0: no limit.
+	RecallBytes Size `koanf:"recall_bytes"`
+}
+
+// Kafka is the cluster read from. With no brokers an embedded broker, fed
+// by a generated market, takes its place.
+type Kafka struct {
+	// Brokers are host:port. Default none: the embedded broker.
+	Brokers []string `koanf:"brokers"`
+	// Start is where reading begins: end (default), beginning, or a time back, as 30s.
+	Start string `koanf:"start"`
+	// Consumers is the number of librdkafka consumers that share the partitions.
+	// Default 0: one.
+	Consumers int `koanf:"consumers"`
+	// DeadLetter is the topic that refused records go to, each under the key
+	// topic:partition:offset: a compacted topic holds it once, however many nodes refuse it.
+	// Default "": none.
+	DeadLetter string `koanf:"dead_letter"`
+	// RequireTopics is which topics of the routes must exist before the node is ready: any
+	// (default) forgives those that Kafka says do not, as long as there is one; health is
+	// degraded and names them. all waits for every one.
+	RequireTopics string `koanf:"require_topics"`
+	// MetadataEvery is the time between two looks for new partitions and topics made
+	// anew. Default 5s.
+	MetadataEvery time.Duration `koanf:"metadata_every"`
+	// MaxRecord is the longest value that is delivered; longer ones are refused.
+	// Default 1MiB.
+	MaxRecord Size `koanf:"max_record"`
+	// LookBack is how far back topics are read at the start that feed rooms with
+	// last values (a class with conflate or snapshot) and are not compacted: a compacted
+	// topic is read from its beginning. Default 10m; "0s" reads both from Start.
+	LookBack time.Duration `koanf:"look_back"`
+	// RecallMemory bounds the records that are read again for clients that resume
+	// from further back than memory holds; as much again is for the frames that they
+	// are being sent of them. A past of any size is read and sent in parts of a
+	// thirty-second of it, 4 MiB at most. Default 256MiB.
+	RecallMemory Size `koanf:"recall_memory"`
+	// SASLPasswordFile holds librdkafka's sasl.password.
+	SASLPasswordFile string `koanf:"sasl_password_file"`
+	// Librdkafka passes through to librdkafka, by its own names (sasl.username, …).
+	Librdkafka map[string]string `koanf:"librdkafka"`
+}
+
+// Memory bounds memory.
+type Memory struct {
+	// Tapes is the most bytes that all tapes hold together; what was published within
+	// the last second may take as much again. Default 512MiB.
+	Tapes Size `koanf:"tapes"`
+	// LastValues is the most bytes that all last values hold together. Over it the oldest
+	// go, those of rooms without members first. Default 0: 512MiB, or Tapes where
+	// that is less.
+	LastValues Size `koanf:"last_values"`
+	// Incoming is the most bytes that clients' messages take together that have not all
+	// come. Over it one such client is closed with 1013: the oldest of the address that has
+	// the most. Default 64MiB.
+	Incoming Size `koanf:"incoming"`
+}
+
+// Class is a room policy.
+type Class struct {
+	// Conflate delivers the newest value of each key to a member that lags. Default false.
+	Conflate bool `koanf:"conflate"`
+	// ConflateAfter is how far a member may lag before it is conflated, or, in bytes, in
+	// a room with keyframes goes on at the newest.
+	ConflateAfter Lag `koanf:"conflate_after"`
+	// Snapshot delivers the last value of each key on join. Default false.
+	Snapshot bool   `koanf:"snapshot"`
+	Retain   Retain `koanf:"retain"`
+	// Lag is what becomes of a member that retention overtakes: skip (default) tells
+	// it by a gap notice and goes on at the tail, close closes it with 4208.
+	Lag string `koanf:"lag"`
+	// Owner makes rooms private: "{sub}" lets only the user in whose token's sub is
+	// what {owner} stands for in the room's name. Default "": public.
+	Owner string `koanf:"owner"`
+	// Keep keeps records although nobody listens on this node. Default false, but
+	// always so where Owner is set.
+	Keep bool `koanf:"keep"`
+	// Compress sends frames deflated to clients that negotiated permessage-deflate.
+	// Each is deflated once for all of them. Default false. Not for private classes.
+	Compress bool `koanf:"compress"`
+	// Interval is the least time between two sends to a member. Default 0s: at once.
+	Interval time.Duration `koanf:"interval"`
+	// MaxKeys bounds the keys of one room. Default 0: 20000.
+	MaxKeys int `koanf:"max_keys"`
+	// KeyTTL is how long a key without updates is kept. Default 0s: 24h.
+	KeyTTL time.Duration `koanf:"key_ttl"`
+}
+
+// Lag is what a member may lack: whichever comes first.
+type Lag struct {
+	// Bytes of frames. Default 0: 256KiB.
+	Bytes Size `koanf:"bytes"`
+	// Age of the oldest frame. Default 0s: 1s.
+	Age time.Duration `koanf:"age"`
+}
+
+// Retain says how much of a room's past is kept: whichever ends first.
+type Retain struct {
+	// Bytes of frames. Default 0: 8MiB.
+	Bytes Size `koanf:"bytes"`
+	// Age of the oldest frame. Default 0s: 10s.
+	Age time.Duration `koanf:"age"`
+}
+
+// Room maps the rooms that fit a pattern to a class.
+type Room struct {
+	// Match is a name ("prices"), a prefix with a star ("prices:*") or, for private
+	// classes, a prefix with the owner ("orders:{owner}").
+	Match string `koanf:"match"`
+	// Class is a key of classes.
+	Class string `koanf:"class"`
+	// MaxRooms bounds the rooms of the pattern. Default 0: 1000000.
+	MaxRooms int `koanf:"max_rooms"`
+}

@@ -1,0 +1,188 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/v2"
+)
+
+const (
+	// EnvPrefix begins the name of every environment variable that sets a key.
+	EnvPrefix = "TAPECAST_"
+	// EnvFile is the variable that names the file, where no flag does.
+	EnvFile = EnvPrefix + "CONFIG"
+)
+
+// delim parts the steps of a path inside koanf. Names of librdkafka's settings
+// hold dots, so it is no dot.
+const delim = "\x1f"
+
+var stringType = reflect.TypeFor[string]()
+
+// notOurs are variables that begin with the prefix and set no key: EnvFile, the tests'
+// own, and those that Kubernetes puts into every container beside a Service named
+// tapecast (or tapecast-admin, …).
+var notOurs = regexp.MustCompile(`^TAPECAST_((CONFIG|DATA|COVERPKG|E2E_[A-Z]+)$|([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|([A-Z0-9_]+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$)`)
+
+// envParser resolves variables against the tree of keys. An empty variable sets
+// nothing, as is the habit of container tools.
+type envParser struct {
+	*collector
+	classes []string // names that may stand below classes
+}
+
+// provider reads the given environment (as os.Environ has it).
+func (p *envParser) provider(environ []string) koanf.Provider {
+	return env.Provider(delim, env.Opt{
+		Prefix:        EnvPrefix,
+		TransformFunc: p.set,
+		EnvironFunc: func() []string {
+			var out []string
+			for _, e := range environ {
+				if strings.Contains(e, "=") {
+					out = append(out, e)
+				}
+			}
+			return out
+		},
+	})
+}
+
+// set gives the path and value that a variable stands for; an empty path: none.
+func (p *envParser) set(name, text string) (string, any) {
+	if text == "" || notOurs.MatchString(name) {
+		return "", nil
+	}
+	at := place{name: name}
+	k, steps := p.resolve(configTree, strings.TrimPrefix(name, EnvPrefix), nil)
+	if k == nil {
+		p.unknown(at, name)
+		return "", nil
+	}
+	path := strings.Join(steps, ".")
+	v, err := k.parse(text)
+	if err != nil {
+		p.addAt(at, path, err.Error(), "give "+k.wants())
+		return "", nil
+	}
+	p.places[path] = at
+	return strings.Join(steps, delim), v
+}
+
+// resolve finds the key that rest, in capitals with underscores, names below k.
+// Keys hold underscores themselves: every key that rest could begin with is
+// tried, the longest first.
+func (p *envParser) resolve(k *key, rest string, steps []string) (*key, []string) {
+	switch k.kind {
+	case kindNamed, kindSection:
+		names := p.classes
+		if k.kind == kindSection {
+			names = nil
+			for _, c := range k.keys {
+				names = append(names, c.name)
+			}
+		}
+		names = slices.Clone(names)
+		slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
+		for _, n := range names {
+			tail, ok := strings.CutPrefix(rest, envName(n))
+			if !ok || tail != "" && tail[0] != '_' {
+				continue
+			}
+			if found, path := p.resolve(k.under(n), strings.TrimPrefix(tail, "_"), append(steps, n)); found != nil {
+				return found, path
+			}
+		}
+		return nil, nil
+	case kindStringMap: // librdkafka's names hold dots, never underscores
+		if rest == "" {
+			return nil, nil
+		}
+		name := strings.ToLower(strings.ReplaceAll(rest, "_", "."))
+		return k.under(name), append(steps, name)
+	case kindList:
+		return nil, nil
+	}
+	if rest != "" {
+		return nil, nil
+	}
+	return k, steps
+}
+
+// unknown takes a variable that sets no key. One whose name is nearly a key's is a slip,
+// and a fault. Others may well be somebody else's, such as TAPECAST_VERSION of an image.
+func (p *envParser) unknown(at place, name string) {
+	rest := strings.TrimPrefix(name, EnvPrefix)
+	const none = "no key is set by this variable"
+	if inFile := p.names(configTree, "", false); slices.Contains(inFile, rest) {
+		p.addAt(at, "", none, "it is set in the file only, and librdkafka's settings each by a name of their own, "+
+			"such as TAPECAST_KAFKA_LIBRDKAFKA_CLIENT_ID")
+		return
+	}
+	if n := slipOf(rest, p.names(configTree, "", true)); n != "" {
+		p.addAt(at, "", none, fmt.Sprintf("did you mean %s%s?", EnvPrefix, n))
+		return
+	}
+	do := "unset it, or name a key as TAPECAST_SECTION_KEY"
+	var same []string
+	for _, path := range configTree.pathsTo(strings.ToLower(rest), "") {
+		same = append(same, EnvPrefix+envName(path))
+	}
+	if same != nil {
+		do = "did you mean " + strings.Join(same, " or ") + "?"
+	}
+	p.warnings = append(p.warnings, fmt.Sprintf("%s: %s; %s", name, none, do))
+}
+
+// slipOf is the name that was meant by one with a slip of the pen, or with a part too few
+// or too many; "": none. nearest, which guesses further, is for what must be a key.
+func slipOf(s string, names []string) string {
+	best, dist := "", max(1, len(s)/5)+1
+	for _, n := range names {
+		a, b := strings.ToUpper(s), n
+		d := levenshtein.ComputeDistance(a, b)
+		if len(a) > len(b) {
+			a, b = b, a
+		}
+		if strings.HasPrefix(b, a) && strings.Contains(a, "_") && 2*len(a) > len(b) {
+			d = 1
+		}
+		if d < dist {
+			best, dist = n, d
+		}
+	}
+	return best
+}
+
+// names lists the variables of all keys below k, without their prefix: those that one
+// can set, or else those that none can.
+func (p *envParser) names(k *key, prefix string, settable bool) []string {
+	var out []string
+	below := func(name string) string { return strings.TrimPrefix(prefix+"_"+envName(name), "_") }
+	switch k.kind {
+	case kindSection:
+		for _, c := range k.keys {
+			out = append(out, p.names(c, below(c.name), settable)...)
+		}
+	case kindNamed:
+		for _, n := range p.classes {
+			out = append(out, p.names(k.elem, below(n), settable)...)
+		}
+	default:
+		if settable == (k.kind != kindList && k.kind != kindStringMap) {
+			out = append(out, prefix)
+		}
+	}
+	return out
+}
+
+// envName is a key's name as it stands in a variable.
+func envName(name string) string {
+	return strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
+}

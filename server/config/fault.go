@@ -1,0 +1,138 @@
+package config
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Fault is one thing wrong with a configuration.
+type Fault struct {
+	// At is where the value came from: "tapecast.yaml:12", "TAPECAST_LOG_LEVEL",
+	// "--listen"; "built-in" where nothing set it.
+	At string
+	// Key is the path of the key: "rooms[2].class".
+	Key string
+	// Msg is what is wrong and Do what to do about it, unless Msg says that too.
+	Msg, Do string
+
+	line int // for the order: lines of the file first
+}
+
+// String is the fault in one line.
+func (f Fault) String() string {
+	s := f.At + ": "
+	if f.Key != "" {
+		s += f.Key + ": "
+	}
+	if s += f.Msg; f.Do != "" {
+		s += "; " + f.Do
+	}
+	return s
+}
+
+// Faults is all that is wrong with a configuration, in the order of the file,
+// then of the environment, the flags and the defaults.
+type Faults []Fault
+
+// Error has one line for each fault.
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i := range f {
+		lines[i] = f[i].String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Under is the faults of a section, and those that belong to no key, such as a
+// file that cannot be read.
+func (f Faults) Under(section string) Faults {
+	var out Faults
+	for _, x := range f {
+		if x.Key == "" || within(x.Key, section) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// within says whether the key at path is the one at root or below it.
+func within(path, root string) bool {
+	rest, ok := strings.CutPrefix(path, root)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// place is where a value was set.
+type place struct {
+	name string // as in Fault.At
+	line int    // 0: not in the file
+	dir  string // what relative file names are relative to; "": the working directory
+}
+
+// collector gathers faults and remembers where each key was set. It belongs to
+// one Load.
+type collector struct {
+	faults Faults
+
+	warnings []string        // of what is odd, though it can be run
+	told     map[Fault]bool  // an alias can bring a line up again
+	keys     map[string]bool // that have a fault
+	places   map[string]place
+	demo     bool // no file and no brokers: run gives it a secret and a token
+
+	clients bool // librdkafka's clients are tried too
+}
+
+func newCollector() *collector {
+	return &collector{told: map[Fault]bool{}, keys: map[string]bool{}, places: map[string]place{}}
+}
+
+// place finds where a key was set: itself, or else the innermost key around it.
+func (c *collector) place(path string) place {
+	for p := path; p != ""; p = p[:max(0, strings.LastIndexAny(p, ".["))] {
+		if at, ok := c.places[p]; ok {
+			return at
+		}
+	}
+	if at, ok := c.places[""]; ok && path == "" {
+		return at
+	}
+	return place{name: "built-in", line: 1 << 30}
+}
+
+// isSet says whether a source set just this key.
+func (c *collector) isSet(path string) bool {
+	_, ok := c.places[path]
+	return ok
+}
+
+// addAt notes a fault at a place.
+func (c *collector) addAt(at place, path, msg, do string) {
+	line := at.line
+	if line == 0 {
+		line = 1 << 29
+	}
+	f := Fault{At: at.name, Key: path, Msg: msg, Do: do, line: line}
+	if !c.told[f] {
+		c.told[f], c.keys[path] = true, true
+		c.faults = append(c.faults, f)
+	}
+}
+
+// add notes a fault of the value that was set for a key. One whose value was
+// refused already says nothing more: what follows from it is no fault of its own.
+func (c *collector) add(path, msg, do string, args ...any) {
+	if c.has(path) {
+		return
+	}
+	c.addAt(c.place(path), path, msg, fmt.Sprintf(do, args...))
+}
+
+// has says whether a fault was noted for just this key.
+func (c *collector) has(path string) bool { return c.keys[path] }
+
+// sorted is all faults in order.
+func (c *collector) sorted() Faults {
+	sort.SliceStable(c.faults, func(i, j int) bool { return c.faults[i].line < c.faults[j].line })
+	return c.faults
+}

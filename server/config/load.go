@@ -1,0 +1,189 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/v2"
+)
+
+// Sources is where a configuration comes from, each over the one before it, and
+// all of them over Default.
+type Sources struct {
+	// File is the YAML file. "": none.
+	File string
+	// Environ is the environment, as os.Environ has it. Nil: none.
+	Environ []string
+	// Flags are what the command line set.
+	Flags []Flag
+	// TryClients makes librdkafka's clients too, as a start would, and closes them: it
+	// refuses some properties only then. They connect to nothing.
+	TryClients bool
+}
+
+// Flag is a key set on the command line.
+type Flag struct {
+	Name string // "--listen"
+	Key  string // "server.listen"
+	Text string
+}
+
+// maxFile bounds a configuration file, and each file of secrets or keys it names.
+const maxFile = 1 << 20
+
+// Load reads, merges and checks a configuration. An error is always Faults: all
+// that is wrong, at once. The Config is then what could be made of the rest, good
+// for looking at (as `tapecast token` does) but not for running.
+func Load(src Sources) (*Config, error) {
+	c := newCollector()
+	k := koanf.New(delim)
+	load := func(p koanf.Provider, pa koanf.Parser) {
+		if err := k.Load(p, pa); err != nil {
+			panic(fmt.Sprintf("BUG: cannot merge a source that was checked: %s", err))
+		}
+	}
+	load(confmap.Provider(toMap(reflect.ValueOf(*Default())), ""), nil)
+	if src.File != "" {
+		if b, err := readFile(src.File); err != nil {
+			c.addAt(place{name: src.File, line: 1}, "", "cannot read the file: "+reason(err), "name a file that can be read with --config, or in TAPECAST_CONFIG")
+		} else {
+			load(rawbytes.Provider(b), &fileParser{collector: c, file: src.File, dir: filepath.Dir(src.File)})
+		}
+	}
+	load((&envParser{collector: c, classes: k.MapKeys("classes")}).provider(src.Environ), nil)
+	load(confmap.Provider(flagMap(c, src.Flags), delim), nil)
+
+	cfg := new(Config)
+	if err := k.UnmarshalWithConf("", cfg, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{}}); err != nil {
+		panic(fmt.Sprintf("BUG: cannot take values that were checked: %s", err))
+	}
+	c.readSecrets(cfg)
+	c.demo, c.clients = src.File == "" && cfg.Demo(), src.TryClients
+	c.check(cfg)
+	cfg.odd = c.warnings
+	if len(c.faults) > 0 {
+		return cfg, c.sorted()
+	}
+	return cfg, nil
+}
+
+// flagMap is the flags as a source.
+func flagMap(c *collector, flags []Flag) map[string]any {
+	m := map[string]any{}
+	for _, f := range flags {
+		k, steps := configTree, strings.Split(f.Key, ".")
+		for _, s := range steps {
+			if k = k.under(s); k == nil {
+				panic(fmt.Sprintf("BUG: flag %s sets %q, which is no key", f.Name, f.Key))
+			}
+		}
+		at := place{name: f.Name}
+		v, err := k.parse(f.Text)
+		if err != nil {
+			c.addAt(at, f.Key, err.Error(), "give "+k.wants())
+			continue
+		}
+		c.places[f.Key] = at
+		m[strings.Join(steps, delim)] = v
+	}
+	return m
+}
+
+// readSecrets fills what is given by the name of a file.
+func (c *collector) readSecrets(cfg *Config) {
+	a := &cfg.Auth
+	if s, ok := c.readSecret("auth.secret", "auth.secret_file", string(a.Secret), a.SecretFile); ok {
+		a.Secret, a.SecretFile = Secret(s), c.resolve("auth.secret_file", a.SecretFile)
+	} else if at := c.place("auth.secret"); a.Secret != "" && at.line > 0 && c.isSet("auth.secret") {
+		a.heldIn = strings.TrimSuffix(at.name, fmt.Sprintf(":%d", at.line))
+	}
+	if s, ok := c.readSecret("auth.public_key", "auth.public_key_file", a.PublicKey, a.PublicKeyFile); ok {
+		a.PublicKey = s
+	}
+	if f := &a.PrivateKeyFile; *f != "" {
+		*f = c.resolve("auth.private_key_file", *f)
+	}
+	t, admin := &cfg.Server.TLS, &cfg.Admin
+	for key, f := range map[string]*string{
+		"server.tls.cert_file": &t.CertFile, "server.tls.key_file": &t.KeyFile,
+		"admin.tls.cert_file": &admin.TLS.CertFile, "admin.tls.key_file": &admin.TLS.KeyFile,
+		"admin.token_file": &admin.TokenFile,
+	} {
+		if *f != "" {
+			*f = c.resolve(key, *f)
+		}
+	}
+	if f := &cfg.Log.Security; *f != "" && *f != "stderr" {
+		*f = c.resolve("log.security", *f)
+	}
+	const password = "sasl.password"
+	if s, ok := c.readSecret("kafka.librdkafka."+password, "kafka.sasl_password_file", cfg.Kafka.Librdkafka[password], cfg.Kafka.SASLPasswordFile); ok {
+		if cfg.Kafka.Librdkafka == nil {
+			cfg.Kafka.Librdkafka = map[string]string{}
+		}
+		cfg.Kafka.Librdkafka[password] = s
+		cfg.Kafka.SASLPasswordFile = c.resolve("kafka.sasl_password_file", cfg.Kafka.SASLPasswordFile)
+	}
+}
+
+// readSecret reads the file that fileKey names as the value of textKey, without
+// the line end that editors leave behind.
+func (c *collector) readSecret(textKey, fileKey, text, file string) (string, bool) {
+	if file == "" {
+		return "", false
+	}
+	if text != "" {
+		c.add(fileKey, fmt.Sprintf("is set, and so is %s (%s)", textKey, c.place(textKey).name), "keep one of the two")
+		return "", false
+	}
+	b, err := readFile(c.resolve(fileKey, file))
+	if err != nil {
+		c.add(fileKey, fmt.Sprintf("cannot read %s: %s", file, reason(err)), "name a file that this user can read")
+		return "", false
+	}
+	s := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	if s == "" {
+		c.add(fileKey, file+" is empty", "put %s into it", textKey)
+		return "", false
+	}
+	return s, true
+}
+
+// resolve makes a file name absolute to where it was written: names in the file
+// are relative to its directory, so that every working directory finds the same.
+func (c *collector) resolve(path, file string) string {
+	if dir := c.place(path).dir; dir != "" && !filepath.IsAbs(file) {
+		return filepath.Join(dir, file)
+	}
+	return file
+}
+
+// readFile reads a file of at most maxFile.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("it is larger than %s", Size(maxFile))
+	}
+	return b, err
+}
+
+// reason is err without the file's name, which the fault says already.
+func reason(err error) string {
+	s := err.Error()
+	if i := strings.LastIndex(s, ": "); i >= 0 {
+		return s[i+2:]
+	}
+	return s
+}

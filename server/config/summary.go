@@ -1,0 +1,42 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Summary is the configuration in one line of counts, for `tapecast check`.
+func (cfg *Config) Summary() string {
+	var parts []string
+	add := func(n int, one, many string) {
+		if n == 1 {
+			many = one
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", n, many))
+	}
+	if cfg.Demo() {
+		parts = append(parts, "embedded broker")
+	} else {
+		add(len(cfg.Kafka.Brokers), "broker", "brokers")
+	}
+	routes, topics := cfg.Routes(), map[string]bool{}
+	for _, r := range routes {
+		topics[r.Topic] = true
+	}
+	add(len(routes), "route", "routes")
+	parts[len(parts)-1] += fmt.Sprintf(" from %d topics", len(topics))
+	add(len(cfg.Rooms), "room pattern", "room patterns")
+	add(len(cfg.Classes), "class", "classes")
+	add(len(cfg.AutoJoin), "room joined automatically", "rooms joined automatically")
+	var keys []string
+	if cfg.Auth.Secret != "" {
+		keys = append(keys, "HS256")
+	}
+	if cfg.Auth.PublicKey != "" {
+		keys = append(keys, "Ed25519")
+	}
+	if len(keys) == 0 {
+		keys = append(keys, "demo key")
+	}
+	return strings.Join(append(parts, strings.Join(keys, " and ")), ", ")
+}

@@ -1,0 +1,233 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/agnivade/levenshtein"
+)
+
+// kind is what a key of the configuration holds.
+type kind uint8
+
+const (
+	kindSection kind = iota // fixed keys: a struct
+	kindNamed               // free names, each with fixed keys: classes
+	kindList                // a list of sections: rooms, routes
+	kindBool
+	kindInt
+	kindFloat
+	kindString
+	kindDuration
+	kindSize
+	kindStrings   // a list of strings
+	kindStringMap // free names to strings
+)
+
+// key is a node of the tree of all keys that may be set. It never changes once
+// made.
+type key struct {
+	name string
+	kind kind
+	typ  reflect.Type
+	keys []*key // of a section, in the order of the struct
+	elem *key   // the section of a named or list key
+}
+
+// configTree is the tree of Config's keys.
+var configTree = treeOf("", reflect.TypeFor[Config]())
+
+func treeOf(name string, t reflect.Type) *key {
+	k := &key{name: name, typ: t}
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		k.kind = kindDuration
+		return k
+	case reflect.TypeFor[Size]():
+		k.kind = kindSize
+		return k
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		k.kind = kindSection
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if !f.IsExported() {
+				continue
+			}
+			k.keys = append(k.keys, treeOf(f.Tag.Get("koanf"), f.Type))
+		}
+	case reflect.Map:
+		k.kind = kindStringMap
+		if t.Elem().Kind() == reflect.Struct {
+			k.kind, k.elem = kindNamed, treeOf("", t.Elem())
+		}
+	case reflect.Slice:
+		k.kind = kindStrings
+		if t.Elem().Kind() == reflect.Struct {
+			k.kind, k.elem = kindList, treeOf("", t.Elem())
+		}
+	case reflect.Bool:
+		k.kind = kindBool
+	case reflect.Int:
+		k.kind = kindInt
+	case reflect.Float64:
+		k.kind = kindFloat
+	case reflect.String:
+		k.kind = kindString
+	default:
+		panic(fmt.Sprintf("BUG: Config's field %q has type %s, which no source can set", name, t))
+	}
+	return k
+}
+
+// child is the key of a section by its name, or nil.
+func (k *key) child(name string) *key {
+	for _, c := range k.keys {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// scalar says whether one text can set the key.
+func (k *key) scalar() bool { return k.kind >= kindBool && k.kind <= kindSize }
+
+// wants says what a value of the key looks like.
+func (k *key) wants() string {
+	switch k.kind {
+	case kindBool:
+		return "true or false"
+	case kindInt:
+		return "a whole number, such as 100"
+	case kindFloat:
+		return "a number, such as 50 or 0.5"
+	case kindDuration:
+		return "a duration with its unit, such as 500ms, 20s or 1h30m"
+	case kindSize:
+		return "a number of bytes, such as 512, 64KiB or 8MiB"
+	case kindStrings:
+		return "a list, such as [a, b]"
+	case kindList:
+		return "a list of entries that begin with a dash"
+	case kindString:
+		return "a text"
+	default:
+		return "keys of its own below it"
+	}
+}
+
+// parse reads the text of a scalar (or a comma-separated list) into the type
+// that Config holds. No key takes a negative number.
+func (k *key) parse(text string) (any, error) {
+	bad := fmt.Errorf("cannot take %q", text)
+	switch k.kind {
+	case kindBool:
+		if v, err := strconv.ParseBool(text); err == nil {
+			return v, nil
+		}
+	case kindInt:
+		if v, err := strconv.Atoi(strings.ReplaceAll(text, "_", "")); err == nil && v >= 0 {
+			return v, nil
+		}
+	case kindFloat:
+		if v, err := strconv.ParseFloat(text, 64); err == nil && v >= 0 && v <= 1e15 {
+			return v, nil
+		}
+	case kindDuration:
+		if v, err := time.ParseDuration(text); err == nil && v >= 0 {
+			return v, nil
+		}
+	case kindSize:
+		if v, err := ParseSize(text); err == nil {
+			return v, nil
+		}
+	case kindStrings:
+		list := []string{}
+		for _, s := range strings.Split(text, ",") {
+			if s = strings.TrimSpace(s); s != "" {
+				list = append(list, s)
+			}
+		}
+		return list, nil
+	case kindString:
+		return reflect.ValueOf(text).Convert(k.typ).Interface(), nil
+	}
+	return nil, bad
+}
+
+// toMap turns a Config into the nested map that sources are merged into. Lists
+// are kept whole: a source replaces them whole.
+func toMap(v reflect.Value) map[string]any {
+	m := map[string]any{}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
+			name, f := v.Type().Field(i).Tag.Get("koanf"), v.Field(i)
+			if k := f.Kind(); k == reflect.Struct || k == reflect.Map {
+				m[name] = toMap(f)
+				continue
+			}
+			m[name] = f.Interface()
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if it.Value().Kind() == reflect.Struct {
+				m[it.Key().String()] = toMap(it.Value())
+				continue
+			}
+			m[it.Key().String()] = it.Value().Interface()
+		}
+	}
+	return m
+}
+
+// nearest is the name closest to s, or "" where none is close enough to be what
+// was meant.
+func nearest(s string, names []string) string {
+	best, dist := "", max(2, len(s)/3)+1
+	sorted := append([]string(nil), names...)
+	sort.Strings(sorted)
+	for _, n := range sorted {
+		a, b := strings.ToLower(s), strings.ToLower(n)
+		d := levenshtein.ComputeDistance(a, b)
+		if len(a) > 2 && len(b) > 2 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
+			d = 1 // warning, warn
+		}
+		if d < dist && d < max(len(a), len(b)) {
+			best, dist = n, d
+		}
+	}
+	return best
+}
+
+// pathsTo lists the full paths of all keys called name, for a key that was put
+// into the wrong section.
+func (k *key) pathsTo(name, prefix string) []string {
+	var out []string
+	for _, c := range k.keys {
+		path := join(prefix, c.name)
+		if c.name == name {
+			out = append(out, path)
+		}
+		out = append(out, c.pathsTo(name, path)...)
+	}
+	return out
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

@@ -1,0 +1,202 @@
+package logging
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Security holds who was refused what, from where and why: one line of JSON
+// each, sampled, and never a token. Any goroutine may use it; it never blocks. The
+// zero value, which log.security leaves empty, writes nothing.
+type Security struct {
+	log       *slog.Logger // nil: none
+	queue     *Queue       // of a file; nil: the lines go elsewhere
+	name      string       // of the file
+	reopening atomic.Bool
+	spared    atomic.Uint64 // events that sampling left out
+
+	mu   sync.Mutex
+	seen map[securityKey]*securityPace
+	all  securityPace
+}
+
+// securityKey is what is sampled apart: kinds are few and constant, and addresses
+// as limits count them.
+type securityKey struct {
+	kind string
+	from netip.Addr
+}
+
+// securityPace counts the events of a second.
+type securityPace struct {
+	second int64
+	lines  int
+	spared int // since the last line
+}
+
+const (
+	// securityLines is how many events of one kind and address have a line a second.
+	securityLines = 5
+	// securityAll is how many have one of all kinds and addresses together.
+	securityAll = 500
+	// securityKeys bounds the kinds and addresses that are told apart. At the bound
+	// all are forgotten, and begin again.
+	securityKeys = 4096
+)
+
+// OpenSecurity opens the file that the configuration names. "stderr" is the
+// queue of the log itself.
+func OpenSecurity(name string, log *slog.Logger) (*Security, error) {
+	s := &Security{name: name, seen: map[securityKey]*securityPace{}}
+	var w io.Writer
+	switch q := QueueOf(log); {
+	case name == "":
+		return s, nil
+	case name == "stderr" && q != nil:
+		w = q
+	case name == "stderr":
+		w = os.Stderr
+	default:
+		f, err := openSecurityFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("cannot open log.security: %w", err)
+		}
+		s.queue = NewQueue(f)
+		w = s.queue
+	}
+	opts := &slog.HandlerOptions{ReplaceAttr: redactAttr}
+	s.log = slog.New(slog.NewJSONHandler(w, opts))
+	if s.queue != nil {
+		s.queue.setNotice(func(n uint64) []byte { return droppedLine(n, false, opts) })
+	}
+	return s, nil
+}
+
+// openSecurityFile opens a file to append to that only its owner reads.
+func openSecurityFile(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+}
+
+// CanOpenSecurity tries what openSecurityFile does, but makes no file, and waits for
+// no reader of a pipe.
+func CanOpenSecurity(name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|unix.O_NONBLOCK, 0)
+	switch {
+	case err == nil:
+		return f.Close()
+	case errors.Is(err, unix.ENXIO): // nobody reads the pipe yet
+		return nil
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	dir, err := os.Stat(filepath.Dir(name))
+	if err == nil && !dir.IsDir() {
+		err = unix.ENOTDIR
+	}
+	if err == nil {
+		err = unix.Faccessat(unix.AT_FDCWD, filepath.Dir(name), unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	}
+	return err
+}
+
+// Reopen has the file opened again, after it was moved away: by the goroutine that
+// writes, since a disk may hang. A file that cannot be opened leaves the old one.
+func (s *Security) Reopen(log *slog.Logger) {
+	if s.queue == nil || s.reopening.Swap(true) {
+		return
+	}
+	s.queue.do(func() {
+		defer s.reopening.Store(false)
+		f, err := openSecurityFile(s.name)
+		if err != nil {
+			log.Error("cannot open log.security again: the old file stays", "error", err)
+			return
+		}
+		if old, ok := s.queue.w.(io.Closer); ok {
+			old.Close()
+		}
+		s.queue.w = f
+	})
+}
+
+// Close writes what waits.
+func (s *Security) Close(within time.Duration) {
+	if s.queue != nil && s.queue.Close(within) {
+		s.queue.w.(io.Closer).Close() // the goroutine has ended
+	}
+}
+
+// Note writes one event: its kind, where it came from, and more.
+func (s *Security) Note(kind string, from netip.Addr, more ...slog.Attr) {
+	if !s.Enabled() {
+		return
+	}
+	spared, ok := s.take(securityKey{kind, securityAddress(from)}, time.Now().Unix())
+	if !ok {
+		s.spared.Add(1)
+		return
+	}
+	if spared > 0 {
+		more = append(more, slog.Int("suppressed", spared))
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelWarn, kind, more...)
+}
+
+// securityAddress is what an address is sampled as: an IPv6 host has a /64.
+func securityAddress(a netip.Addr) netip.Addr {
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		p, _ := a.Prefix(64) // cannot fail: 64 is in range
+		return p.Addr()
+	}
+	return a
+}
+
+// Enabled reports whether events are written anywhere.
+func (s *Security) Enabled() bool { return s != nil && s.log != nil }
+
+// Suppressed is how many events had no line of their own.
+func (s *Security) Suppressed() uint64 { return s.spared.Load() }
+
+// File is the queue of a file that is the security log's alone; nil: there is none.
+func (s *Security) File() *Queue { return s.queue }
+
+// take asks for a line; spared is how many of the key had none since the last.
+func (s *Security) take(k securityKey, second int64) (spared int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.seen[k]
+	if p == nil {
+		if len(s.seen) >= securityKeys {
+			clear(s.seen)
+		}
+		p = &securityPace{}
+		s.seen[k] = p
+	}
+	p.turn(second)
+	s.all.turn(second)
+	if p.lines >= securityLines || s.all.lines >= securityAll {
+		p.spared++
+		return 0, false
+	}
+	p.lines++
+	s.all.lines++
+	spared, p.spared = p.spared, 0
+	return spared, true
+}
+
+func (p *securityPace) turn(second int64) {
+	if p.second != second {
+		p.second, p.lines = second, 0
+	}
+}

@@ -1,0 +1,63 @@
+package registry
+
+import (
+	"strings"
+	"time"
+)
+
+// askWait is how long a service has to say how it does.
+const askWait = 500 * time.Millisecond
+
+// ask asks a service how it does. A service that does not answer in time is
+// degraded, for whoever asks and at once: the question under way is not asked a
+// second time, so that one service's trouble stops neither /health nor the look at
+// the other services.
+func (r *Registry) ask(e *entry) answered {
+	e.mu.Lock()
+	done := e.asked
+	if done == nil {
+		done = make(chan struct{})
+		e.asked = done
+		go e.answer(done)
+	}
+	e.mu.Unlock()
+	late := time.NewTimer(askWait)
+	defer late.Stop()
+	onTime := true
+	select {
+	case <-done:
+	case <-late.C:
+		onTime = false
+	}
+	e.mu.Lock()
+	said := e.said
+	e.mu.Unlock()
+	if !onTime {
+		said.degrade("it does not say how it does")
+	}
+	if r.Troubles != nil {
+		for _, why := range r.Troubles(e.Name) {
+			said.degrade(why)
+		}
+	}
+	return said
+}
+
+// answer has the service answer; done is closed when it has.
+func (e *entry) answer(done chan struct{}) {
+	var said answered
+	said.status, said.detail = e.Service.Health()
+	said.figure, said.value = e.Service.Figure()
+	e.mu.Lock()
+	e.said, e.asked = said, nil
+	e.mu.Unlock()
+	close(done)
+}
+
+// degrade adds a reason. What is worse than degraded stays as it is.
+func (a *answered) degrade(why string) {
+	if a.status == Healthy || a.status == "" {
+		a.status = Degraded
+	}
+	a.detail = strings.TrimPrefix(a.detail+"; "+why, "; ")
+}
