@@ -97,11 +97,11 @@ func (p *part) recycle() {
 	parts.Put(p)
 }
 
-// Batch carries what one consumer has read and routed. It is not safe for
-// concurrent use; records of one partition must all go through one Batch.
+// Batch carries what one consumer has read and routed. It is not safe for concurrent use.
+// Records of one partition must all go through one Batch.
 type Batch struct {
-	// Refused is called on the appenders' goroutines for each record that gets no room;
-	// it must not block. It is set before the first Add. Nil: they are counted only.
+	// Refused is called on the appenders' goroutines for each record whose room may not be
+	// created. It must not block. It is set before the first Add. Nil: they are only counted.
 	Refused func(*Refused)
 
 	table *Table
@@ -127,7 +127,7 @@ func (b *Batch) part(shard int) *part {
 	return p
 }
 
-// Add puts one record on the way to its room.
+// Add adds one record for its room.
 func (b *Batch) Add(r *Record) {
 	p := b.part(b.table.shardOfBytes(r.Room))
 	if r.Origin != nil {
@@ -152,23 +152,22 @@ func (b *Batch) all(it item) {
 	}
 }
 
-// Progress says that everything of the partition up to and including offset
-// has been read and added, records that fit no room included. It goes with the
-// Send of those records: a join between the two would be given a place before
-// frames that it does not get.
+// Progress notes that everything of the partition up to and including offset has been read
+// and added, records that fit no room included. It must go with the Send of those records:
+// a join between the two would get positions before frames that it is not sent.
 func (b *Batch) Progress(f *Feed, partition int32, offset int64) {
 	b.all(item{kind: itemProgress, feed: f, part: partition, off: offset})
 }
 
-// Reset says that the topic was made anew: members get `reset`. All that was
-// read of the old one has been sent before, in whatever batch, and nothing of the
-// new one goes into another batch until the Send of this one has returned.
+// Reset notes that the topic was made again: members get `reset`. All records of the old
+// topic have been sent before, in whatever batch. Records of the new one go into another
+// batch only after the Send of this one has returned.
 func (b *Batch) Reset(f *Feed, epoch string, partitions int32) {
 	f.Open(epoch, partitions)
 	b.all(item{kind: itemReset, feed: f})
 }
 
-// Grow says that the topic has more partitions now, to be read from their start.
+// Grow notes that the topic has more partitions now, to be read from their start.
 func (b *Batch) Grow(f *Feed, partitions int32) {
 	if s := f.shape.Load(); s != nil && s.partitions < partitions {
 		f.Open(s.epoch, partitions)
@@ -176,14 +175,14 @@ func (b *Batch) Grow(f *Feed, partitions int32) {
 	b.all(item{kind: itemGrow, feed: f})
 }
 
-// Gap says that the offsets above from, up to and including to, were lost
-// before they reached us: members get `gap`.
+// Gap notes that the offsets above from, up to and including to, were lost before they
+// reached this node: members get `gap`.
 func (b *Batch) Gap(f *Feed, partition int32, from, to int64) {
 	b.all(item{kind: itemGap, feed: f, part: partition, time: from, off: to})
 }
 
-// Send hands everything to the appenders and empties the batch. It blocks
-// while they are behind; the error is ctx's, or ErrStopped.
+// Send hands everything to the appenders and empties the batch. It blocks while they are
+// behind. The error is that of ctx, or ErrStopped.
 func (b *Batch) Send(ctx context.Context) error {
 	for i, p := range b.parts {
 		if p == nil {

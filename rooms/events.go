@@ -6,7 +6,7 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// state is what of the feed is on the shard's tapes; nil: nothing yet.
+// state returns how much of the feed is on the shard's tapes, or nil if nothing is yet.
 func (s *shard) state(f *Feed) *feedState {
 	if f == nil || f.index < 0 {
 		return nil
@@ -14,13 +14,13 @@ func (s *shard) state(f *Feed) *feedState {
 	return s.feeds[f.index].Load()
 }
 
-// reached says whether all of the partition up to off has been on its way here.
+// reached reports whether all records of the partition up to off have come here.
 func (s *shard) reached(f *Feed, part int32, off int64) bool {
 	state := s.state(f)
 	return state != nil && int(part) < len(state.off) && off <= state.off[part]
 }
 
-// progress moves the positions on by all that was marked since the last time.
+// progress moves the positions on by everything that was marked since the last call.
 func (s *shard) progress() {
 	for i, it := range s.marks {
 		f := it.feed.index
@@ -59,9 +59,9 @@ func (s *shard) grow(it *item) {
 	}
 }
 
-// reset begins a new epoch: nothing of the topic that was made anew has been
-// read. Rooms without members forget their frames, since nothing on the tape
-// would tell who joins later where the old epoch ends.
+// reset begins a new epoch: nothing of the new topic has been read. Rooms without members
+// forget their frames, since nothing on the tape would tell a client that joins later where
+// the old epoch ends.
 func (s *shard) reset(it *item) {
 	s.eachFed(it.feed, func(r *Room) {
 		r.chain = chain{empty: r.chain.empty}
@@ -104,8 +104,8 @@ func (s *shard) forget(r *Room) {
 	r.tape.reach = nil
 }
 
-// gap tells the members of every room of the feed: any of them may have had what was
-// lost. A client that was away hears of it when it resumes from before.
+// gap tells the members of every room of the feed: a lost record may have been for any of
+// them. A client that was away hears of it when it resumes from before the gap.
 func (s *shard) gap(it *item) {
 	if list := s.lost[it.feed.index]; !setIn(list, it.part, it.off) {
 		s.lost[it.feed.index] = append(list, Pos{it.part, it.off})

@@ -12,7 +12,7 @@ const (
 	// evictWork is how many keys and buckets one call of evict looks at: some 0.5 ms.
 	evictWork = 4096
 
-	// evictSample is from how many keys the age is chosen that keys must have to go.
+	// evictSample is the number of keys from which the age is chosen at which keys must go.
 	evictSample = 4096
 
 	// fullFor is how long an eviction counts as trouble.
@@ -32,18 +32,18 @@ type eviction struct {
 
 func (t *Table) overLast() bool { return t.usedLast.Load() > t.cfg.LastBudget }
 
-// lastEnough is how far last values are brought down from their budget.
+// lastEnough is how far below their budget last values are brought down.
 func (t *Table) lastEnough() int64 { return t.cfg.LastBudget / 8 * 7 }
 
 // evict forgets the oldest last values until the table is well within its budget for
-// them. Those of rooms without members go first: those of rooms with members go
-// only once the other shards have had time to give theirs, or the table is far over.
-// It looks at so much and goes on at the next call, since the appender has other work.
+// them. Those of rooms without members go first. Those of rooms with members go only once
+// the other shards have had time to give theirs, or the table is far over. A call looks at
+// a bounded number of keys and the next one continues, since the appender has other work.
 // Everything must be published.
 func (s *shard) evict() {
 	e, t := &s.evicting, s.table
 	e.on = true
-	// What comes in between two calls must not outrun it.
+	// It must be faster than the values that come in between two calls.
 	over := t.usedLast.Load() - t.cfg.LastBudget
 	work := evictWork * (1 + int(max(0, over/max(t.cfg.LastBudget/16, 1))))
 	for work > 0 {
@@ -71,8 +71,8 @@ func (s *shard) evict() {
 // aged is one key of a sample.
 type aged struct{ at, size int64 }
 
-// chooseCut begins a round: it chooses from a sample how old keys must be to go, so that
-// this shard gives its share. false: there is none that may go now.
+// chooseCut begins a round. From a sample it chooses the age at which keys must go, so that
+// this shard gives its share. It returns false if no key may go now.
 func (s *shard) chooseCut() bool {
 	e, t := &s.evicting, s.table
 	sample, seen := s.sampleKeys(false)
@@ -121,7 +121,7 @@ func (s *shard) sampleKeys(members bool) (sample []aged, seen int) {
 	return sample, seen
 }
 
-// evictFrom forgets what the room has of keys older than the round's, oldest first, and
+// evictFrom forgets the room's keys that are older than the round's age, oldest first, and
 // returns how many.
 func (s *shard) evictFrom(r *Room) (n int) {
 	l, head, t := r.last, r.head.Load(), s.table
@@ -148,13 +148,13 @@ func (s *shard) evictFrom(r *Room) (n int) {
 	return n
 }
 
-// Partial reports whether the room may lack last values because there was no memory
-// for them: from when one was evicted until the last of them would have reached its
-// class's key_ttl, or the topic was made anew. A room that was removed after that hands
-// it to those that its shard makes for the same pattern. Any goroutine may ask.
+// Partial reports whether the room may lack last values because there was no memory for
+// them. It is true from the first eviction until the last evicted key would have reached
+// its class's key_ttl, or the topic is made again. A room that is removed meanwhile hands
+// this on to rooms that its shard makes for the same pattern. Any goroutine may ask.
 func (t *Table) Partial(r *Room) bool { return r.last != nil && r.last.partial.Load() > t.clock() }
 
-// partialFrom takes over what rooms of the pattern that are no more have left behind.
+// partialFrom takes over what removed rooms of the pattern have left behind.
 func (s *shard) partialFrom(p *Pattern, l *latest) {
 	if until, ok := s.partial[p]; ok {
 		if until <= s.now {
@@ -165,7 +165,7 @@ func (s *shard) partialFrom(p *Pattern, l *latest) {
 	}
 }
 
-// leaveBehind is partialFrom's reverse, for a room that is being removed.
+// leaveBehind is the reverse of partialFrom, for a room that is being removed.
 func (s *shard) leaveBehind(r *Room) {
 	if until := r.last.partial.Load(); until > s.now && until > s.partial[r.pattern] {
 		s.partial[r.pattern] = until

@@ -1,8 +1,8 @@
 package rooms
 
-// Level is the place up to which the tapes of all shards have the feed: of each partition
-// the least. Without an epoch it is not known, as while a topic is made anew. Any goroutine
-// may ask.
+// Level returns the positions up to which the tapes of all shards have the feed: the least
+// of each partition. Without an epoch they are not known, as while a topic is being made
+// again. Any goroutine may ask.
 func (t *Table) Level(f *Feed) Positions {
 	if f == nil || f.index < 0 {
 		return Positions{}
@@ -49,8 +49,8 @@ func extent(states []*feedState) (low, high Positions) {
 	return low, high
 }
 
-// Lowered is p, or what is at of it where that is less. Where they are of different epochs,
-// or at lacks a partition, nothing is known.
+// Lowered returns the lesser offset of p and at for each partition. If their epochs differ, or
+// at lacks a partition, nothing is known.
 func (p Positions) Lowered(at Positions) Positions {
 	if p.Epoch == "" || p.Epoch != at.Epoch {
 		return Positions{}

@@ -4,8 +4,8 @@ package rooms
 // bytes, so that it still begins with a keyframe.
 const keyframeRoom = 4
 
-// Keyframe is the number of the newest keyframe that is published and still on
-// the tape; ok is false where there is none.
+// Keyframe returns the number of the newest keyframe that is published and still on the
+// tape. ok is false if there is none.
 func (r *Room) Keyframe() (at uint64, ok bool) {
 	k := r.keyframe.Load()
 	if k == 0 || k > r.head.Load() || k-1 < r.Tail() {
@@ -14,8 +14,8 @@ func (r *Room) Keyframe() (at uint64, ok bool) {
 	return k - 1, true
 }
 
-// entry is where a member begins that has nothing: at the newest keyframe, or
-// with what comes next.
+// entry returns where a member without any frame begins: at the newest keyframe, or with the
+// next frame.
 func (s *shard) entry(r *Room) (at uint64, p Positions) {
 	if at, ok := r.Keyframe(); ok && r.pattern.Keyframed {
 		return at, s.table.PositionsAt(r, at)
@@ -24,9 +24,9 @@ func (s *shard) entry(r *Room) (at uint64, p Positions) {
 	return r.next, s.levelAt(f, s.state(f))
 }
 
-// Entry is where a member begins now that has nothing: at the newest keyframe, or with
-// what comes next. await reports whether it has to wait for a keyframe first. Any
-// goroutine may ask.
+// Entry returns where a member without any frame begins now: at the newest keyframe, or with
+// the next frame. await reports whether it has to wait for a keyframe first. Any goroutine
+// may ask.
 func (t *Table) Entry(r *Room) (at uint64, p Positions, await bool) {
 	at, ok := r.Keyframe()
 	if !ok || !r.pattern.Keyframed {
@@ -35,8 +35,8 @@ func (t *Table) Entry(r *Room) (at uint64, p Positions, await bool) {
 	return at, t.PositionsAt(r, at), await
 }
 
-// needed takes off n, the number of a tape's oldest chunks that could go, those
-// from the newest keyframe on, unless the tape has grown far too large.
+// needed returns how many of a tape's n oldest chunks may go. Chunks from the newest
+// keyframe on stay, unless the tape has grown far too large.
 func (r *Room) needed(n int) int {
 	at, ok := r.Keyframe()
 	if !ok || r.tape.cost > keyframeRoom*r.Class().retainBytes() {
@@ -49,8 +49,8 @@ func (r *Room) needed(n int) int {
 	return n
 }
 
-// Jump says whether a member of a room with keyframes is to go on at the newest
-// one, because it lags by more than its class allows.
+// Jump reports whether a member of a room with keyframes must continue at the newest one
+// because it lags by more than its class allows.
 func (r *Room) Jump(at uint64) bool {
 	if !r.pattern.Keyframed {
 		return false
@@ -59,7 +59,7 @@ func (r *Room) Jump(at uint64) bool {
 	return ok && at < k && (at < r.Tail() || r.lacks(at, r.head.Load()) > r.Class().conflateBytes())
 }
 
-// lacks is how many bytes lie between a frame that is still there and the head.
+// lacks returns how many bytes lie between a frame that is still there and the head.
 func (r *Room) lacks(at, head uint64) int64 {
 	dir := *r.tape.dir.Load()
 	if len(dir) == 0 || at >= head || at < dir[0].first {

@@ -7,54 +7,54 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// Recall asks for what a room got in a stretch of its topic that the tapes no
-// longer hold.
+// Recall asks for the frames of a room from a stretch of its topic that the tapes no longer
+// hold.
 type Recall struct {
 	Pattern *Pattern
 	Room    string
 	Epoch   string
 	Lost    string // why the place is too old, where only the oldest that there is is wanted
 	User    string // that pays for what is read; "": nobody in particular
-	// More says that the asker goes on with a past that it was given the beginning of:
-	// it waits for its user's budget, where others are refused.
+	// More means that the asker already has the beginning of this past: it waits for its
+	// user's budget, where others are refused.
 	More bool
-	// Judged says that the user's budget was found enough for the stretch when it was asked
-	// which rooms got something in it: it is not held against the budget again for each.
+	// Judged means that the user's budget was checked when it was asked which rooms got
+	// something in the stretch. It is not checked again for each of these rooms.
 	Judged bool
 	// After is what the asker has, by partition; UpTo, of the same partitions, is
 	// how far to go: up to and including the offset.
 	After, UpTo []Pos
-	// Last is where the asker knows the room's last message up to After, by partition:
-	// the first after it then says its `prev`.
+	// Last is the position of the room's last message up to After, by partition, where the
+	// asker knows it. The first message after it then has a `prev`.
 	Last []Pos
 	// Done is called once, on any goroutine, and must not block. The Past may end
 	// earlier than was asked: see Past.UpTo.
 	Done func(*Past, error)
-	// Names, where it is set, is called instead of Done: Room is how names begin, and what is
-	// asked for are those of the pattern's rooms that got something in the stretch. Where
-	// there are more than Most (0: any number), some more than that are enough.
+	// Names, if it is set, is called instead of Done. Room is then a prefix of names, and the
+	// question is which of the pattern's rooms got something in the stretch. If there are more
+	// than Most (0: any number), a few more than that are enough.
 	Names func([]string, error)
 	Most  int
-	// TakeBack is called, on any goroutine, when others need the memory of a Past that
-	// the asker has been sent nothing of for a while. The asker then releases it and asks
-	// again once it can be sent to. It must not block. Nil: nothing is taken back.
+	// TakeBack is called, on any goroutine, when others need the memory of a Past from which
+	// the asker has been sent nothing for a while. The asker then releases the Past, and asks
+	// again once its socket takes bytes. It must not block. Nil: nothing is taken back.
 	TakeBack func(*Past)
 
 	dropped atomic.Bool
 }
 
-// Drop says that nobody waits for the answer any more. Done is called all the same.
+// Drop notes that nobody waits for the answer any more. Done is called all the same.
 // Any goroutine may call it.
 func (r *Recall) Drop() { r.dropped.Store(true) }
 
 // Dropped reports whether nobody waits for the answer any more.
 func (r *Recall) Dropped() bool { return r.dropped.Load() }
 
-// Past is one asker's hold on a run of one room's frames that were read again. The
-// frames never change, and all who ask for them share them.
+// Past is one asker's hold on a run of one room's frames that were read again. The frames
+// never change, and all askers share them.
 type Past struct {
-	// UpTo is how far the run goes, by partition, where that is not as far as was
-	// asked. What comes after it is asked for when all of it was sent. Nil: all is there.
+	// UpTo is how far the run goes, by partition, if that is not as far as was asked. The
+	// asker asks for the rest once it has been sent all of this. Nil: it has all.
 	UpTo []Pos
 
 	c       *chunk
@@ -62,9 +62,9 @@ type Past struct {
 	release atomic.Pointer[func()]
 }
 
-// NewPast makes the frames of records of one room, each partition's in order. last is
-// where the room's messages before the first of them are, by partition; of a partition
-// that is not in it the first says no `prev`.
+// NewPast makes the frames of records of one room, in order within each partition. last has
+// the position of the room's message before them, by partition. Without it the first
+// message of a partition has no `prev`.
 func NewPast(p *Pattern, room string, records []Record, last []Pos) *Past {
 	past := &Past{c: &chunk{at: make([]frameAt, 0, len(records))}}
 	var seen chain
@@ -103,8 +103,8 @@ func NewPast(p *Pattern, room string, records []Record, last []Pos) *Past {
 	return past
 }
 
-// Share returns another hold on the same frames, which goes as far as upTo says (see
-// Past.UpTo). release is called once, when the holder has let go of it.
+// Share returns another hold on the same frames, up to the positions in upTo (see Past.UpTo).
+// release is called once, when the holder has released it.
 func (p *Past) Share(upTo []Pos, release func()) *Past {
 	held := &Past{UpTo: upTo, c: p.c}
 	if release != nil {
@@ -113,8 +113,8 @@ func (p *Past) Share(upTo []Pos, release func()) *Past {
 	return held
 }
 
-// Release lets go of the frames: the holder has been sent them, or is gone. It may be
-// called more than once, and of a nil Past.
+// Release gives up the frames: the holder has been sent them, or is gone. It may be called
+// more than once, and on a nil Past.
 func (p *Past) Release() {
 	if p == nil {
 		return
@@ -124,15 +124,15 @@ func (p *Past) Release() {
 	}
 }
 
-// Sent says that the holder has been sent all frames before number at. Any goroutine
-// may ask for it by At.
+// Sent notes that the holder has been sent all frames before number at. Any goroutine may
+// read it by At.
 func (p *Past) Sent(at int) { p.at.Store(int64(at)) }
 
-// At is the number of the next frame that the holder lacks.
+// At returns the number of the next frame that the holder lacks.
 func (p *Past) At() int { return int(p.at.Load()) }
 
-// Reached is what the holder has when it has been sent the frames before number at
-// that Cut gives it, if it had what sift leaves out and goes up to upTo.
+// Reached returns the holder's positions once it has been sent the frames before number at
+// that Cut returns for the same sift and upTo.
 func (p *Past) Reached(at int, sift *Sift, upTo []Pos) []Pos {
 	has := slices.Clone(sift.Have)
 	for _, f := range p.c.at[:at] {
@@ -146,8 +146,8 @@ func (p *Past) Reached(at int, sift *Sift, upTo []Pos) []Pos {
 	return has
 }
 
-// Lasts is last with the room's last message by partition, of the frames before number
-// at that go up to upTo.
+// Lasts returns last, raised to the room's last message of each partition among the frames
+// before number at and up to the positions in upTo.
 func (p *Past) Lasts(at int, upTo, last []Pos) []Pos {
 	last = slices.Clone(last)
 	found := make([]bool, len(upTo))
@@ -167,19 +167,19 @@ func (p *Past) Lasts(at int, upTo, last []Pos) []Pos {
 	return last
 }
 
-// NoPast is a past of which there is nothing yet: its holder has what after says, and
-// asks for more at once.
+// NoPast returns a past without frames: its holder has everything up to the positions in
+// after, and asks for more at once.
 func NoPast(after []Pos) *Past { return &Past{UpTo: slices.Clone(after), c: &chunk{}} }
 
-// Frames is how many frames there are.
+// Frames returns how many frames there are.
 func (p *Past) Frames() int { return len(p.c.at) }
 
-// Size is the memory that it takes, in bytes.
+// Size returns the memory that it takes, in bytes.
 func (p *Past) Size() int64 { return int64(cap(p.c.buf) + cap(p.c.at)*frameSize) }
 
-// Cut appends to dst the frames from number at on that sift does not leave out and
-// that come not after upTo, until there are max bytes, one frame at least, and
-// returns the number to go on from.
+// Cut appends to dst the frames from number at on that sift does not leave out and that are
+// not after upTo. It stops at max bytes, after one frame at least, and returns the number to
+// continue from.
 func (p *Past) Cut(at, max int, sift *Sift, upTo []Pos, dst []Piece) (next int, pieces []Piece) {
 	had := len(dst)
 	for ; at < len(p.c.at); at++ {

@@ -18,8 +18,8 @@ func (p *Piece) First() uint64 { return p.first }
 // Frames is how many frames the piece holds.
 func (p *Piece) Frames() int { return p.to - p.from }
 
-// Time is Kafka's timestamp of the piece's frame i, in ms since 1970; 0: it has
-// none, or it is not known any more.
+// Time returns Kafka's timestamp of the piece's frame i, in ms since 1970. It is 0 if the
+// frame has none, or if it is no longer known.
 func (p *Piece) Time(i int) int64 {
 	if p.c == nil || p.c.times == nil {
 		return 0
@@ -46,14 +46,14 @@ func (p *Piece) Sent(n int) (next uint64, rest []byte) {
 	return p.first + uint64(i+1-p.from), p.Bytes[n : int(p.c.at[i].end)-start]
 }
 
-// Owned says whether the frame lies in memory of its own, so that holding its
-// bytes holds nothing else.
+// Owned reports whether the frame lies in memory of its own, so that holding its bytes holds
+// nothing else.
 func (p *Piece) Owned() bool { return p.c == nil || len(p.c.at) == 1 }
 
-// Cut appends to dst the frames from number at on, in whole frames until there
-// are max bytes (one frame at least), and returns the number of the first frame
-// that it left out. lagged: retention has overtaken at, and there is nothing to
-// append; Tail says where the tape now begins.
+// Cut appends to dst the frames from number at on, as whole frames. It stops at max bytes,
+// after one frame at least, and returns the number of the first frame that it left out.
+// lagged reports whether retention has overtaken at. Nothing is appended then, and Tail says
+// where the tape now begins.
 func (r *Room) Cut(at uint64, max int, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
 	head := r.head.Load()
 	if at >= head {

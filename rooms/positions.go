@@ -2,9 +2,9 @@ package rooms
 
 import "slices"
 
-// positions is the place in all partitions of the topic that the shard's tapes have
-// reached. Where one of them is not known yet, nothing is: a partition that is left out
-// is read from its start for a client that resumes.
+// positions returns what the shard's tapes have reached in all partitions of the topic. If one
+// partition is not known yet, it returns nothing: a partition that is left out would be read
+// from its start for a client that resumes.
 func (s *feedState) positions() Positions {
 	p := Positions{Epoch: s.epoch, Offsets: make([]Pos, len(s.off)), text: new(sharedText)}
 	for i, off := range s.off {
@@ -16,8 +16,8 @@ func (s *feedState) positions() Positions {
 	return p
 }
 
-// level is what one state of a feed says to members that are level with it. It is made
-// once a state, when the first member asks.
+// level holds the positions of members that are level with a state of a feed. It is made once
+// for each state, when the first member asks.
 type level struct {
 	state *feedState
 	at    Positions
@@ -37,11 +37,10 @@ func (s *shard) levelAt(f *Feed, state *feedState) Positions {
 	return l.at
 }
 
-// PositionsAt is the place up to which a member whose cursor is at has been
-// sent the room. It is exact, but for a member that retention has overtaken:
-// that is given an earlier place, or none where none is known. Nor is a place
-// known to a member that has yet to be sent a `reset`. Any goroutine may ask; it
-// costs a look at every frame from at on.
+// PositionsAt returns the positions up to which a member with the cursor at has been sent
+// the room. They are exact, except for a member that retention has overtaken: it gets earlier
+// positions, or none if none are known. A member that has yet to be sent a `reset` gets none.
+// Any goroutine may ask. It costs a look at every frame from at on.
 func (t *Table) PositionsAt(r *Room, at uint64) Positions {
 	s := t.shards[t.shardOf(r.name)]
 	for {
@@ -64,9 +63,9 @@ func (t *Table) PositionsAt(r *Room, at uint64) Positions {
 	}
 }
 
-// raise takes in the frames before number at that are not in p, since frames
-// are published before the positions move. They are the newest: false says that
-// no frame was found that is in p.
+// raise adds the frames before number at that are not yet in p, since frames are published
+// before the positions move. These frames are the newest. It returns false if it found no
+// frame that is in p.
 func (p *Positions) raise(w *window, at uint64, state *feedState) bool {
 	for ; at > 0 && w.has(at-1); at-- {
 		switch f := w.frame(at - 1); {
@@ -134,7 +133,7 @@ func (p *Positions) move(part int32, off int64) {
 	p.of(part).Offset = off
 }
 
-// Cover says that p is at or behind have in each partition of have.
+// Cover reports whether p is at or behind have in each partition of have.
 func (p Positions) Cover(have []Pos) bool {
 	return !slices.ContainsFunc(have, func(h Pos) bool {
 		o := p.of(h.Partition)
@@ -142,9 +141,9 @@ func (p Positions) Cover(have []Pos) bool {
 	})
 }
 
-// Raised is p, and what is in have of it: the place of a client that came with have
-// of the same epoch and was sent all up to p since. Where p is none, so is it. What p
-// shares with others stays as it is.
+// Raised returns the greater offset of p and have for each partition of p: the positions of a
+// client that came with have, of the same epoch, and has been sent everything up to p since.
+// It is empty if p is. Offsets that p shares with others stay as they are.
 func (p Positions) Raised(epoch string, have []Pos) Positions {
 	if p.Epoch != epoch {
 		return p
@@ -163,7 +162,7 @@ func (p Positions) Raised(epoch string, have []Pos) Positions {
 	return p
 }
 
-// covering is p, or nothing where it lacks a partition of all.
+// covering returns p, or nothing if p lacks a partition of all.
 func (p Positions) covering(all Positions) Positions {
 	for _, o := range all.Offsets {
 		if p.of(o.Partition) == nil {
@@ -173,9 +172,9 @@ func (p Positions) covering(all Positions) Positions {
 	return p
 }
 
-// GapAt is what a member whose cursor retention has overtaken has missed: from
-// a place at or before its last message (where one is known) to the place
-// before the first frame that is left, which is number tail.
+// GapAt returns what a member whose cursor retention has overtaken has missed: from positions
+// at or before its last message, if any are known, to those before the first frame that is
+// left, which is number tail.
 func (t *Table) GapAt(r *Room, at uint64) (from, to Positions, tail uint64) {
 	for tail = r.begin(); ; {
 		to = t.PositionsAt(r, tail)
@@ -189,7 +188,7 @@ func (t *Table) GapAt(r *Room, at uint64) (from, to Positions, tail uint64) {
 	return from, to, tail
 }
 
-// begin is where a member goes on that lags: at the tail, or the newest keyframe.
+// begin returns where a member that lags continues: at the tail, or at the newest keyframe.
 func (r *Room) begin() uint64 {
 	if k, ok := r.Keyframe(); ok && r.pattern.Keyframed {
 		return k
@@ -225,7 +224,7 @@ func (w *window) num(at uint64) uint64 {
 	return at
 }
 
-// has says whether frame at is left, and with it all that come after it.
+// has reports whether frame number at is left, and with it all that come after it.
 func (w *window) has(at uint64) bool {
 	if len(w.dir) == 0 || w.list != nil && at < w.list.first {
 		return false

@@ -31,8 +31,8 @@ func (r *Room) addRef(num uint64) {
 	r.next++
 }
 
-// forgetRefs drops the list once the journal has dropped all its frames, and
-// says whether nothing is left.
+// forgetRefs drops the list once the journal has dropped all its frames, and reports whether
+// nothing is left.
 func (r *Room) forgetRefs() bool {
 	list := r.refs.Load()
 	if list == nil {

@@ -29,14 +29,14 @@ func (s *shard) remembered(r *Room, key []byte, f *lastFrame, frame []byte) {
 	}
 }
 
-// appendNoticeKey is a key that no record has for a notice: it begins with a
-// byte that is no UTF-8, and a record's key may be any bytes but not these.
+// appendNoticeKey appends a key for a notice, which no record can have: it begins with a
+// byte that is not UTF-8.
 func appendNoticeKey(dst []byte, num uint64) []byte {
 	return strconv.AppendUint(append(dst, "\xff\xfetapecast"...), num, 10)
 }
 
-// forgetKey tells the room's members that a key is gone, though its topic has
-// no tombstone for it: nobody has updated it for too long, or there are too many.
+// forgetKey tells the room's members that a key is gone although its topic has no tombstone
+// for it: nobody has updated it for too long, or there are too many keys.
 func (s *shard) forgetKey(r *Room, f *lastFrame) {
 	if r.pattern.Bare { // has one value, without a key
 		return
@@ -50,8 +50,8 @@ func (s *shard) forgetKey(r *Room, f *lastFrame) {
 	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, part: noticeExpired, at: s.now, typ: f.typ, state: r.last.went}, frame)
 }
 
-// age lets go of keys that nobody has updated for long, and of tombstones that
-// everybody knows.
+// age forgets keys that nobody has updated for long, and tombstones that every member has
+// been sent.
 func (s *shard) age(r *Room) {
 	l, k, head := r.last, r.Class(), r.head.Load()
 	for f := l.oldest(head); f != nil && s.now-f.at > k.keyTTL().Milliseconds() && !r.pattern.Bare; f = l.oldest(head) {
@@ -61,8 +61,8 @@ func (s *shard) age(r *Room) {
 	l.bury(s.now - max(k.retainAge(), tombstoneAge).Milliseconds())
 }
 
-// evacuate gives the newest frames of keys that lie in the n oldest chunks
-// copies, or a quiet key would hold a chunk.
+// evacuate copies the newest frames of keys that lie in the n oldest chunks. Otherwise a
+// quiet key would hold a whole chunk.
 func (r *Room) evacuate(n int) {
 	if r.last == nil || r.private() || n == 0 {
 		return

@@ -42,21 +42,21 @@ func (s *Sift) SetKeys(keys []string) {
 // Keys are the only ones that are wanted, sorted; nil: all are.
 func (s *Sift) Keys() []string { return slices.Sorted(maps.Keys(s.keys)) }
 
-// Keyed says whether some keys only are wanted.
+// Keyed reports whether only some keys are wanted.
 func (s *Sift) Keyed() bool { return s.keys != nil }
 
 func (s *Sift) has(num uint64, part int32, off int64) bool {
 	return (num < s.Until || s.Ahead) && within(s.Have, part, off)
 }
 
-// within says that an offset is not after the one in list for its partition.
+// within reports whether an offset is not after the one in list for its partition.
 func within(list []Pos, part int32, off int64) bool {
 	p := posOf(list, part)
 	return p != nil && off <= p.Offset
 }
 
-// wants says whether the frame of a tape with the number num is to be sent.
-// Notices are, always. No frame behind a reset is in Have: it is of another epoch.
+// wants reports whether the tape's frame with the number num must be sent. Notices are always
+// sent. Frames behind a reset are of another epoch, and so not in Have.
 func (s *Sift) wants(num uint64, f frameAt, frame []byte, reset bool) bool {
 	if f.part < 0 && f.part != noticeExpired {
 		return true
@@ -88,8 +88,8 @@ func (s *Sift) wantsLast(f *lastFrame, reset bool) bool {
 	return f.part < 0 || reset || !s.has(f.num, f.part, f.off)
 }
 
-// CutSome is Cut without the frames that sift leaves out. next may lie behind
-// the last frame that was appended: what is between was left out.
+// CutSome is Cut without the frames that sift leaves out. The returned number may lie behind
+// the last frame that was appended: the frames in between were left out.
 func (r *Room) CutSome(at uint64, max int, sift *Sift, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
 	head := r.head.Load()
 	if at >= head {

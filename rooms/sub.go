@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// ErrTooManyRooms answers a join of a room that may not be made.
+// ErrTooManyRooms answers a join of a room that may not be created.
 var ErrTooManyRooms = errors.New("the pattern has as many rooms as it may")
 
 // Listener is told when rooms have grown. An event loop is one.
@@ -34,8 +34,8 @@ type Sub struct {
 // Room is the room of interest.
 func (s *Sub) Room() *Room { return s.room }
 
-// Take must be called before the listener looks at the room's head: what is
-// published after it is told anew.
+// Take must be called before the listener looks at the room's head. The listener is told
+// again of frames that are published after it.
 func (s *Sub) Take() { s.dirty.Store(false) }
 
 // Join asks for places in rooms, as one step. The appender of each room's

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// sweepEvery is how often retention is looked at: the slack of RetainAge.
+// sweepEvery is the time between two checks of retention, and so the slack of RetainAge.
 const sweepEvery = 250 * time.Millisecond
 
-// sweepSteps is in how many sweeps all private rooms are looked at: 8 s.
+// sweepSteps is the number of sweeps in which all private rooms are checked: 8 s.
 const sweepSteps = 32
 
 // left is called when the last member of a room has gone.
@@ -73,7 +73,7 @@ func (s *shard) sweep() {
 	}
 }
 
-// remembers says whether the room still holds a key's newest frame.
+// remembers reports whether the room still holds a key's newest frame.
 func (r *Room) remembers() bool { return r.last != nil && r.last.bytes > 0 }
 
 // expire drops what is over the limits of the tape, which is room r's or, with
@@ -143,9 +143,9 @@ type sheddable struct {
 	last int64
 }
 
-// shed drops the shard's oldest chunks until the table is within its budget,
-// or nothing old of this shard is left. The other shards do the same. What is fresh
-// may take as much again; beyond that it goes, too. Both go in the order of sacrifice.
+// shed drops the shard's oldest chunks until the table is within its budget, or this shard
+// has no old chunk left. The other shards do the same. Fresh chunks may take as much again.
+// Beyond that they go too. Both go in the order of sacrifice.
 func (s *shard) shed() {
 	t := s.table
 	far := t.used.Load() > 2*t.cfg.Budget
@@ -162,8 +162,8 @@ func (s *shard) shed() {
 	}
 }
 
-// sheddable lists the shard's chunks, those apart that are fresh, each in the order in
-// which they go.
+// sheddable lists the shard's chunks, with the fresh ones apart, each in the order in which
+// they go.
 func (s *shard) sheddable() (old, fresh []sheddable) {
 	tapes := func(r *Room, t *Tape, k *Class) {
 		for _, c := range *t.dir.Load() {
@@ -181,15 +181,15 @@ func (s *shard) sheddable() (old, fresh []sheddable) {
 	for class, j := range s.journals {
 		tapes(nil, j, class)
 	}
-	// Which of a tape's chunks of one moment comes first is all the same: it is
-	// the oldest that goes.
+	// The order among a tape's chunks of one moment does not matter: the oldest goes first.
 	order := func(a, b sheddable) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.last, b.last)) }
 	slices.SortFunc(old, order)
 	slices.SortFunc(fresh, order)
 	return old, fresh
 }
 
-// shedTo drops chunks in turn until all tapes take no more than enough; false: they do still.
+// shedTo drops chunks in turn until all tapes take no more than enough. It returns false if
+// they still take more.
 func (s *shard) shedTo(list []sheddable, enough int64) bool {
 	for _, x := range list {
 		if s.table.used.Load() <= enough {

@@ -9,8 +9,9 @@ import (
 
 // A tape's chunks begin small, so that a quiet room costs little, and double
 // up to maxChunk while they fill in less than a quarter of the age that
-// retention keeps: a chunk goes as a whole, and what it holds with it. A frame of more than a sixteenth of maxChunk gets a chunk of
-// its own, which a half-sent member may hold without holding others' frames.
+// retention keeps: a chunk is dropped as a whole. A frame of more than a sixteenth of
+// maxChunk gets a chunk of its own. A half-sent member may hold it without holding others'
+// frames.
 const (
 	minChunk = 1 << 10
 	maxChunk = 256 << 10
@@ -75,7 +76,7 @@ func (c *chunk) cost() int64 { return int64(len(c.buf) + len(c.at)*(frameSize+ti
 // noTime is of a frame without a timestamp, or one that is weeks away from now.
 const noTime = math.MinInt32
 
-// timeOf is a timestamp as the chunk keeps it.
+// timeOf returns a timestamp as the chunk keeps it.
 func (c *chunk) timeOf(ts int64) int32 {
 	if d := ts - c.wall; ts > 0 && d > noTime && d <= math.MaxInt32 {
 		return int32(d)
@@ -118,7 +119,7 @@ func newTape() *Tape {
 	return t
 }
 
-// tail is the number of the first frame that is still there.
+// tail returns the number of the first frame that is still there.
 func (t *Tape) tail(head uint64) uint64 {
 	if dir := *t.dir.Load(); len(dir) > 0 && dir[0].first < head {
 		return dir[0].first
@@ -126,10 +127,10 @@ func (t *Tape) tail(head uint64) uint64 {
 	return head
 }
 
-// grow makes sure that the current chunk takes one frame of n bytes, and
-// returns it. cost is what the tape has grown by. Retention needs chunks to
-// drop: no chunk is to be larger than a quarter of its bytes, nor take longer
-// to fill than about half of its age.
+// grow makes sure that the current chunk takes one frame of n bytes, and returns it. cost is
+// what the tape has grown by. Retention needs chunks that it can drop: a chunk should not be
+// larger than a quarter of the bytes that are kept, nor take longer to fill than about half
+// of the age.
 func (t *Tape) grow(n int, k *Class, now int64, base func() []Pos) (c *chunk, cost int64) {
 	dir := *t.dir.Load()
 	if len(dir) > 0 {
@@ -173,8 +174,8 @@ func (t *Tape) resize(c *chunk, k *Class, now int64) {
 	}
 }
 
-// put ends the frame whose bytes the appender has written to the chunk; ts is
-// Kafka's timestamp, 0 or less: it has none.
+// put ends the frame whose bytes the appender has written to the chunk. ts is Kafka's
+// timestamp, or 0 or less if it has none.
 func (t *Tape) put(c *chunk, n int, part int32, off, ts, now int64) {
 	c.used += n
 	c.times[c.n] = c.timeOf(ts)
@@ -211,9 +212,9 @@ func (t *Tape) drop(n int) (freed int64) {
 	return freed
 }
 
-// expired is how many chunks at the tail are over the limits: too many bytes,
-// or nothing in them that is younger than since. The newest chunk goes by age
-// only: a frame larger than the limit must be seen all the same.
+// expired returns how many chunks at the tail are over the limits: too many bytes, or no
+// frame in them younger than since. The newest chunk expires by age only: a frame larger
+// than the limit must still be sent.
 func (t *Tape) expired(bytes, since int64) (n int) {
 	left, dir := t.cost, *t.dir.Load()
 	for i, c := range dir {
@@ -226,8 +227,8 @@ func (t *Tape) expired(bytes, since int64) (n int) {
 	return n
 }
 
-// find is the place in dir of the chunk that holds frame number at, which is
-// not below dir's tail.
+// find returns the index in dir of the chunk that holds frame number at, which must not be
+// below the tail of dir.
 func find(dir []*chunk, at uint64) int {
 	// Nearly every reader is near the head.
 	if last := len(dir) - 1; dir[last].first <= at {
@@ -236,8 +237,8 @@ func find(dir []*chunk, at uint64) int {
 	return sort.Search(len(dir), func(i int) bool { return dir[i].first > at }) - 1
 }
 
-// before is a place at or before the one of frame number at, from what is
-// known of dropped chunks; nil where nothing is.
+// before returns positions at or before those of frame number at, from what is known of
+// dropped chunks, or nil if nothing is known.
 func (t *Tape) before(at uint64) []Pos {
 	gone := t.trail.Load()
 	if gone == nil {

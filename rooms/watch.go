@@ -6,21 +6,20 @@ import (
 	"sync/atomic"
 )
 
-// Watch is a listener's interest in the rooms of a public pattern whose names
-// begin alike: in those that have had a record, and in those whose first record is
-// yet to come. A room that a client has merely asked for is none of them, or
-// anybody could fill up what others watch.
+// Watch follows every room of a public pattern with a given prefix: rooms that have had a
+// record, and rooms whose first record is yet to come. A room that a client has only asked
+// for is not among them, or anybody could fill up what others watch.
 //
 // It is part of a Join, whose answer holds a seat for each such room. From then
 // on, until Unwatch, the listener's Found is called for rooms that appear.
 type Watch struct {
 	Pattern *Pattern
 	Prefix  string // begins with the pattern's
-	// Since are places from which to go on in rooms of the pattern, by name. Those
+	// Since has the positions from which to resume rooms of the pattern, by name. These
 	// rooms are joined even if nothing is known of them here.
 	Since map[string]Positions
-	// Most is for how many rooms seats are given now; zero: any number. Where there are
-	// more, some shards may have given seats and others not, and not every shard watches.
+	// Most is how many rooms are joined now at most; zero: any number. If there are more, some
+	// shards may have joined theirs and others not, and not every shard watches.
 	Most int
 
 	// Local is the listener's own: appenders never look at it.
@@ -40,8 +39,8 @@ type Found struct {
 	Watches []*Watch
 }
 
-// Matched is how many rooms there were, and beyond Most a number that is greater than
-// that: no shard counts on. It is good once the Join is done.
+// Matched returns how many rooms there were. If there are more than Most, it is some number
+// above that, since no shard counts on. It is valid once the Join is done.
 func (w *Watch) Matched() int { return int(w.matched.Load()) }
 
 // Seats are the seats that were given, once the Join is done, in the order of names.
@@ -59,11 +58,11 @@ func ByName(a, b Seat) int { return strings.Compare(a.Name, b.Name) }
 // behind a seat or found, and none before high. Without an epoch they are not known.
 func (w *Watch) Seams() (low, high Positions) { return extent(w.seams) }
 
-// Appeared is how many rooms have been found. Whoever reads Table.Level and then finds that
-// it has come to know so many knows all that matched and had a record up to there.
+// Appeared returns how many rooms have been found. A caller that reads Table.Level first, and
+// then knows as many rooms as this, knows all that matched and had a record up to there.
 func (w *Watch) Appeared() int { return int(w.appeared.Load()) }
 
-// Err is ErrStopped where an appender had stopped already.
+// Err returns ErrStopped if an appender had stopped already.
 func (w *Watch) Err() error {
 	if w.stopped.Load() {
 		return ErrStopped
@@ -79,9 +78,9 @@ func (t *Table) Unwatch(w *Watch) {
 	}
 }
 
-// watched are the watches of one prefix of a pattern in a shard. Who watches what
-// others do already costs no look at all rooms, and a room that appears is
-// held against each length of its name, however many watches there are.
+// watched are the watches of one prefix of a pattern in a shard. A second watch of the same
+// prefix needs no look at all rooms. A room that appears is compared once with each length
+// of its name, however many watches there are.
 type watched struct {
 	rooms   map[*Room]struct{} // that match and have had a record
 	watches map[*Watch]*Listener
@@ -121,8 +120,8 @@ func (s *shard) watch(l *Listener, user string, w *Watch) {
 	w.seats[s.index] = list
 }
 
-// matching finds the rooms of a prefix that nobody watches yet. Where there are more than
-// may be joined it stops: the set holds one more than that, at most.
+// matching finds the rooms of a prefix that nobody watches yet. It stops once there is one
+// more than may be joined.
 func (s *shard) matching(w *Watch) *watched {
 	g := &watched{map[*Room]struct{}{}, map[*Watch]*Listener{}}
 	for _, r := range s.owned {
@@ -137,7 +136,7 @@ func (s *shard) matching(w *Watch) *watched {
 	return g
 }
 
-// addWatch has the watch told of rooms that appear. The set is that of its prefix.
+// addWatch adds the watch to the set of its prefix: it is told of rooms that appear.
 func (s *shard) addWatch(w *Watch, g *watched, l *Listener) {
 	groups := s.watches[w.Pattern]
 	if groups == nil {
@@ -178,8 +177,8 @@ func (s *shard) unwatch(w *Watch) {
 	}
 }
 
-// wants says whether a room that is not there is to be made for its record,
-// because somebody waits for it.
+// wants reports whether a room that does not exist must be made for its record, because a
+// watch waits for it.
 func (s *shard) wants(p *Pattern, name []byte) bool {
 	if p.watched.Load() == 0 {
 		return false

@@ -68,7 +68,7 @@ func KeyText(frame []byte) (text []byte) {
 	return text
 }
 
-// stringEnd is where the JSON string that b begins with ends; -1: b begins otherwise.
+// stringEnd returns where the JSON string at the beginning of b ends, or -1 if there is none.
 func stringEnd(b []byte) int {
 	if len(b) == 0 || b[0] != '"' {
 		return -1
