@@ -21,8 +21,8 @@ COVERED  := rooms loop ingest ingest/jsonscan ingest/route ingest/demo server se
 export KAFKA_HOME    ?= $(abspath ../shared/kafka)
 export TAPECAST_DATA ?= $(abspath ../shared/data)
 
-E2E  := ./cmd/tapecast
-UNIT  = $$($(GO) list ./... | grep -vx tapecast/cmd/tapecast)
+E2E  := ./cmd/tapecast/e2e
+UNIT  = $$($(GO) list ./... | grep -vx tapecast/cmd/tapecast/e2e)
 
 .PHONY: help run build test unit e2e browser peers bench-peers race fuzz faults bench lint clean cover deps alerts
 

@@ -1,0 +1,139 @@
+package e2e
+
+import (
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// cutProxy is a TCP proxy before a gateway that cuts its one client off.
+type cutProxy struct {
+	addr string // where the client connects
+	to   string
+
+	mu    sync.Mutex
+	last  *link // the newest connection
+	links int   // so many there were
+}
+
+// link is a connection by way of a cutProxy.
+type link struct {
+	client, server net.Conn
+
+	mu   sync.Mutex
+	how  cutHow
+	ends sync.Once
+}
+
+type cutHow int
+
+const (
+	notCut cutHow = iota
+	cutClose
+	cutReset
+	cutSilent // nothing goes through any more, and nobody is told
+)
+
+func newCutProxy(t testing.TB, to string) *cutProxy {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &cutProxy{addr: ln.Addr().String(), to: to}
+	t.Cleanup(func() {
+		ln.Close()
+		if l := x.current(); l != nil {
+			l.end()
+		}
+	})
+	go func() {
+		for {
+			client, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			x.serve(client)
+		}
+	}()
+	return x
+}
+
+func (x *cutProxy) serve(client net.Conn) {
+	server, err := net.DialTimeout("tcp", x.to, patience)
+	if err != nil {
+		client.Close()
+		return
+	}
+	l := &link{client: client, server: server}
+	x.mu.Lock()
+	x.last, x.links = l, x.links+1
+	x.mu.Unlock()
+	go l.pump(server, client)
+	go l.pump(client, server)
+}
+
+func (x *cutProxy) current() *link {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.last
+}
+
+// count is how many connections there were.
+func (x *cutProxy) count() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.links
+}
+
+// cut ends the newest connection with its next bytes: somewhere within them.
+func (l *link) cut(how cutHow) {
+	l.mu.Lock()
+	l.how = how
+	l.mu.Unlock()
+	if how != cutSilent {
+		time.AfterFunc(100*time.Millisecond, l.end) // in case there are none
+	}
+}
+
+func (l *link) end() {
+	l.ends.Do(func() {
+		l.mu.Lock()
+		reset := l.how == cutReset
+		l.mu.Unlock()
+		if c, ok := l.client.(*net.TCPConn); ok && reset {
+			_ = c.SetLinger(0)
+		}
+		l.client.Close()
+		l.server.Close()
+	})
+}
+
+// pump carries bytes one way until the link is cut or an end closes.
+func (l *link) pump(to, from net.Conn) {
+	defer l.end()
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		l.mu.Lock()
+		how := l.how
+		l.mu.Unlock()
+		if how == notCut {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+			continue
+		}
+		_, _ = to.Write(buf[:rand.IntN(n+1)])
+		if how == cutSilent {
+			_, _ = io.Copy(io.Discard, from)
+		}
+		return
+	}
+}

@@ -1,0 +1,344 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gobwas/httphead"
+	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
+)
+
+// client is one WebSocket connection that records all it gets. One goroutine
+// reads; the methods may be called from any other.
+type client struct {
+	t    testing.TB
+	name string
+	conn net.Conn
+
+	mu      sync.Mutex
+	news    sync.Cond // of mu: something came
+	rooms   map[string]*room
+	past    []*room              // memberships that ended
+	wilds   map[string]positions // where wildcards stand
+	notices []notice
+	replies map[string]reply
+	methods map[string]string // of requests, by id
+	sums    bool              // keep sums of the data, not the data
+	deflate bool              // agreed on
+	small   int               // messages that came deflated
+	bare    [][]byte
+	faults  []string
+	code    int // of the close frame; 1006: none came
+	reason  string
+	closed  bool
+	ended   time.Time
+	pongs   int
+	nextID  int
+
+	writing sync.Mutex
+	reading sync.Mutex // held: the client does not read
+}
+
+type notice struct {
+	Method string
+	Params json.RawMessage
+}
+
+type reply struct {
+	Result json.RawMessage
+	Error  *rpcError
+}
+
+type rpcError struct {
+	Code    int
+	Message string
+	Data    json.RawMessage
+}
+
+// dialing is how a client connects.
+type dialing struct {
+	query        string // "?token=…"
+	header       http.Header
+	subprotocols []string
+	from         net.IP // source address; nil: any
+	sums         bool
+	deflate      bool // agree on permessage-deflate
+	buffer       int  // SO_RCVBUF; 0: the kernel's
+}
+
+func dial(t testing.TB, g *gateway, d dialing) *client {
+	t.Helper()
+	c, err := tryDial(t, g, d)
+	if err != nil {
+		t.Fatalf("cannot connect: %v", err)
+	}
+	return c
+}
+
+func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
+	dialer := ws.Dialer{
+		Timeout:   patience,
+		Protocols: d.subprotocols,
+		Header:    ws.HandshakeHeaderHTTP(d.header),
+		NetDial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nd := net.Dialer{}
+			if d.from != nil {
+				nd.LocalAddr = &net.TCPAddr{IP: d.from}
+			}
+			if d.buffer > 0 {
+				nd.Control = func(_, _ string, c syscall.RawConn) (err error) {
+					cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, d.buffer) })
+					return errors.Join(cerr, err)
+				}
+			}
+			return nd.DialContext(ctx, network, addr)
+		},
+	}
+	if d.deflate {
+		dialer.Extensions = []httphead.Option{httphead.NewOption("permessage-deflate", map[string]string{"client_max_window_bits": ""})}
+	}
+	conn, br, agreed, err := dialer.Dial(context.Background(), g.url()+d.query)
+	if err != nil {
+		return nil, err
+	}
+	if br == nil {
+		br = bufio.NewReaderSize(conn, 32<<10)
+	}
+	c := &client{t: t, name: conn.LocalAddr().String(), conn: conn, sums: d.sums, deflate: len(agreed.Extensions) > 0, rooms: map[string]*room{},
+		replies: map[string]reply{}, methods: map[string]string{}}
+	c.news.L = &c.mu
+	t.Cleanup(func() { conn.Close() })
+	go c.read(br)
+	return c, nil
+}
+
+// join connects with a token and waits until the automatic rooms are joined.
+func join(t testing.TB, g *gateway, user string) *client {
+	t.Helper()
+	c := dial(t, g, dialing{query: "?token=" + g.token(user)})
+	c.name += " of " + user
+	c.notice("auto_subscribed")
+	return c
+}
+
+// read runs until the connection ends.
+func (c *client) read(br *bufio.Reader) {
+	var message, again []byte
+	for {
+		h, err := ws.ReadHeader(br)
+		c.whileHeld()
+		if err != nil {
+			c.end(1006, err.Error())
+			return
+		}
+		// Who keeps sums only keeps nothing of a frame: its memory is used again.
+		p := again
+		if !c.sums || int64(cap(p)) < h.Length {
+			p = make([]byte, h.Length)
+		}
+		p = p[:h.Length]
+		if _, err := io.ReadFull(br, p); err != nil {
+			c.end(1006, err.Error())
+			return
+		}
+		if again = nil; c.sums && h.OpCode == ws.OpText && h.Fin && message == nil && bytes.HasPrefix(p, frameStart) {
+			again = p
+		}
+		if c.deflate && h.Rsv1() && h.OpCode.IsData() {
+			if p, err = inflateMessage(p); err != nil {
+				c.fault("a frame that does not inflate: %v", err)
+			}
+			h.Rsv = 0
+			c.update(func() { c.small++ })
+		}
+		if h.Masked || h.Rsv != 0 {
+			c.fault("a frame with mask %v and reserved bits %d", h.Masked, h.Rsv)
+		}
+		switch h.OpCode {
+		case ws.OpPing:
+			c.write(ws.NewPongFrame(p))
+		case ws.OpPong:
+			c.update(func() { c.pongs++ })
+		case ws.OpClose:
+			code, reason := ws.ParseCloseFrameData(p)
+			c.write(ws.NewCloseFrame(p))
+			c.end(int(code), reason)
+			return
+		default:
+			if message = appendTo(message, p); h.Fin {
+				m := message
+				c.update(func() { c.take(m) })
+				message = nil
+			}
+		}
+	}
+}
+
+// appendTo is what append does, but copies nothing where there is nothing yet.
+func appendTo(message, p []byte) []byte {
+	if message == nil {
+		return p
+	}
+	return append(message, p...)
+}
+
+// whileHeld waits as long as a test wants the client not to read.
+func (c *client) whileHeld() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+}
+
+func (c *client) update(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+	c.news.Broadcast()
+}
+
+func (c *client) end(code int, reason string) {
+	c.conn.Close()
+	c.update(func() { c.closed, c.ended, c.code, c.reason = true, time.Now(), code, reason })
+}
+
+func (c *client) fault(format string, args ...any) {
+	c.update(func() { c.faultLocked(format, args...) })
+}
+
+func (c *client) faultLocked(format string, args ...any) {
+	c.faults = append(c.faults, fmt.Sprintf(format, args...))
+}
+
+func (c *client) write(f ws.Frame) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
+	_ = ws.WriteFrame(c.conn, ws.MaskFrame(f)) // a dead connection shows at the reader
+}
+
+func (c *client) sendText(s string) { c.write(ws.NewTextFrame([]byte(s))) }
+
+// await waits until ok, called under the lock, holds.
+func (c *client) await(what string, ok func() bool) {
+	c.t.Helper()
+	c.awaitFor(patience, what, ok)
+}
+
+func (c *client) awaitFor(d time.Duration, what string, ok func() bool) {
+	c.t.Helper()
+	stop := time.AfterFunc(d, func() { c.update(func() {}) })
+	defer stop.Stop()
+	end := time.Now().Add(d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !ok() {
+		if c.closed && c.code != 0 {
+			c.t.Fatalf("client %s: closed with %d %q while waiting for %s", c.name, c.code, c.reason, what)
+		}
+		if !time.Now().Before(end) {
+			c.t.Fatalf("client %s: no %s within %s; faults %q, frames %s, last notices %s", c.name, what, d, c.faults, c.counts(), c.lastNotices())
+		}
+		c.news.Wait()
+	}
+}
+
+func (c *client) counts() string {
+	s := ""
+	for name, r := range c.rooms {
+		s += fmt.Sprintf("%s %d %q; ", name, len(r.frames), r.faults)
+	}
+	return s
+}
+
+func (c *client) lastNotices() string {
+	s := ""
+	for _, n := range c.notices[max(0, len(c.notices)-5):] {
+		s += fmt.Sprintf("%s %.200s; ", n.Method, n.Params)
+	}
+	return s
+}
+
+// notice waits for the first notice of that name and returns its params.
+func (c *client) notice(method string) json.RawMessage {
+	c.t.Helper()
+	var found json.RawMessage
+	c.await(method, func() bool {
+		i := slices.IndexFunc(c.notices, func(n notice) bool { return n.Method == method })
+		if i >= 0 {
+			found = c.notices[i].Params
+		}
+		return i >= 0
+	})
+	return found
+}
+
+// call sends a request and waits for its reply.
+func (c *client) call(method string, params any) reply {
+	c.t.Helper()
+	c.mu.Lock()
+	c.nextID++
+	id := strconv.Itoa(c.nextID)
+	c.mu.Unlock()
+	c.request(id, method, params)
+	return c.reply(id)
+}
+
+func (c *client) request(id, method string, params any) {
+	c.t.Helper()
+	b, err := json.Marshal(params)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.methods[id] = method
+	c.mu.Unlock()
+	c.sendText(fmt.Sprintf(`{"jsonrpc":"2.0","method":%q,"params":%s,"id":%s}`, method, b, id))
+}
+
+func (c *client) reply(id string) reply {
+	c.t.Helper()
+	var r reply
+	c.await("reply to "+id, func() bool {
+		var ok bool
+		r, ok = c.replies[id]
+		return ok
+	})
+	return r
+}
+
+// awaitClose waits for the end and returns the close code.
+func (c *client) awaitClose(d time.Duration) int {
+	c.t.Helper()
+	stop := time.AfterFunc(d, func() { c.update(func() {}) })
+	defer stop.Stop()
+	end := time.Now().Add(d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed {
+		if !time.Now().Before(end) {
+			c.t.Fatalf("client %s: not closed within %s; last notices %s", c.name, d, c.lastNotices())
+		}
+		c.news.Wait()
+	}
+	return c.code
+}
+
+// leave closes the connection in order.
+func (c *client) leave() {
+	c.t.Helper()
+	c.write(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "")))
+	c.awaitClose(patience)
+}

@@ -1,0 +1,248 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// cluster is a Kafka that tests produce to and read from.
+type cluster struct {
+	kind    string // kfake or kafka
+	brokers string // host:port, comma-separated
+	dir     string // of kafka-up; "" for kfake
+	n       int
+}
+
+// onEach runs a test on the embedded broker's library and on a real Kafka.
+func onEach(t *testing.T, test func(t *testing.T, k *cluster)) {
+	t.Helper()
+	t.Run("kfake", func(t *testing.T) { test(t, fakeCluster(t)) })
+	t.Run("kafka", func(t *testing.T) { test(t, realCluster(t)) })
+}
+
+func fakeCluster(t testing.TB) *cluster {
+	t.Helper()
+	k, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "20000000"}))
+	if err != nil {
+		t.Fatalf("cannot start kfake: %v", err)
+	}
+	t.Cleanup(k.Close)
+	return &cluster{kind: "kfake", brokers: strings.Join(k.ListenAddrs(), ","), n: 1}
+}
+
+func kafkaHome() string {
+	if home := os.Getenv("KAFKA_HOME"); home != "" {
+		return home
+	}
+	return besideProject("shared", "kafka")
+}
+
+func dataHome() string {
+	if home := os.Getenv("TAPECAST_DATA"); home != "" {
+		return home
+	}
+	return besideProject("shared", "data")
+}
+
+// besideProject is a path next to the project's root; tests run in cmd/tapecast/e2e.
+func besideProject(elem ...string) string {
+	p, err := filepath.Abs(filepath.Join(append([]string{"..", "..", "..", ".."}, elem...)...))
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func needKafka(t testing.TB) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(kafkaHome(), "bin", "kafka-up")); err != nil {
+		t.Skipf("no Apache Kafka in %s: set KAFKA_HOME to run this on a real one", kafkaHome())
+	}
+	if _, err := exec.LookPath("java"); err != nil {
+		t.Skip("no java on PATH: Java 17 or later is needed to run this on a real Kafka")
+	}
+}
+
+// realCluster is one broker that all tests share.
+func realCluster(t testing.TB) *cluster {
+	t.Helper()
+	needKafka(t)
+	suite.kafka.Do(func() {
+		k := &cluster{kind: "kafka", dir: filepath.Join(suite.dir, "kafka1"), n: 1}
+		suite.kafkaErr = k.up()
+		suite.one = k
+	})
+	if suite.kafkaErr != nil {
+		t.Fatal(suite.kafkaErr)
+	}
+	return suite.one
+}
+
+// threeBrokers is a cluster of the test's own, to break.
+func threeBrokers(t testing.TB) *cluster {
+	t.Helper()
+	needKafka(t)
+	k := &cluster{kind: "kafka", dir: t.TempDir(), n: 3}
+	t.Cleanup(func() {
+		_ = k.script("KILL", "kafka-down", k.dir)
+		suite.reap.tell("down", k.dir)
+	})
+	if err := k.up(); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// up starts the brokers that are down.
+func (k *cluster) up() error {
+	suite.reap.tell("up", k.dir)
+	// Or a producer that still looks for a topic which was deleted makes it again.
+	extra := filepath.Clean(k.dir) + ".properties"
+	if err := os.WriteFile(extra, []byte("auto.create.topics.enable=false\n"), 0o600); err != nil {
+		return err
+	}
+	cmd := exec.Command(filepath.Join(kafkaHome(), "bin", "kafka-up"), k.dir, fmt.Sprint(k.n))
+	cmd.Env = append(os.Environ(), "WAIT=120", "EXTRA="+extra)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("cannot start Kafka: %w\n%s", err, errs.Bytes())
+	}
+	k.brokers = strings.TrimSpace(out.String())
+	return nil
+}
+
+// kill ends broker n at once; 0: all.
+func (k *cluster) kill(t testing.TB, n int) {
+	t.Helper()
+	args := []string{k.dir}
+	if n > 0 {
+		args = append(args, fmt.Sprint(n))
+	}
+	if err := k.script("KILL", "kafka-down", args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (k *cluster) script(signal, name string, args ...string) error {
+	cmd := exec.Command(filepath.Join(kafkaHome(), "bin", name), args...)
+	cmd.Env = append(os.Environ(), "SIGNAL="+signal)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+func (k *cluster) admin(t testing.TB) *kafka.AdminClient {
+	t.Helper()
+	a, err := kafka.NewAdminClient(&kafka.ConfigMap{
+		"bootstrap.servers":   k.brokers,
+		"enable.metrics.push": false, "log_level": 0,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+// topic makes a topic and waits until its leaders are known.
+func (k *cluster) topic(t testing.TB, name string, partitions int) {
+	t.Helper()
+	a := k.admin(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	spec := kafka.TopicSpecification{Topic: name, NumPartitions: partitions, ReplicationFactor: k.n,
+		Config: map[string]string{"max.message.bytes": "10000000"}}
+	res, err := a.CreateTopics(ctx, []kafka.TopicSpecification{spec})
+	if err != nil || res[0].Error.Code() != kafka.ErrNoError {
+		t.Fatalf("cannot create %s: %v %v", name, err, res)
+	}
+	k.led(t, a, name, partitions)
+}
+
+// warm has the broker take and give small batches for so long: its first minute, in
+// which it translates its own code, says nothing of what it takes later.
+func (k *cluster) warm(t testing.TB, w *producer, during time.Duration) {
+	t.Helper()
+	k.topic(t, "warm", 16)
+	defer k.deleteTopic(t, "warm")
+	c, err := kafka.NewConsumer(&kafka.ConfigMap{
+		"bootstrap.servers": k.brokers, "group.id": "e2e-warm", "log_level": 0,
+		"enable.metrics.push": false, "enable.auto.commit": false,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var parts []kafka.TopicPartition
+	topic := "warm"
+	for p := range int32(16) {
+		parts = append(parts, kafka.TopicPartition{Topic: &topic, Partition: p, Offset: kafka.OffsetBeginning})
+	}
+	if err := c.Assign(parts); err != nil {
+		t.Fatal(err)
+	}
+	for i, end := 0, time.Now().Add(during); time.Now().Before(end); i++ {
+		w.send(topic, int32(i%16), nil, fmt.Appendf(nil, `{"warm":"%090d"}`, i))
+		c.Poll(1)
+	}
+}
+
+// led waits until each of so many partitions has a leader.
+func (k *cluster) led(t testing.TB, a *kafka.AdminClient, topic string, partitions int) {
+	t.Helper()
+	eventually(t, time.Minute, "leaders of "+topic, func() bool {
+		md, err := a.GetMetadata(&topic, false, 5000)
+		if err != nil || len(md.Topics[topic].Partitions) != partitions {
+			return false
+		}
+		for _, p := range md.Topics[topic].Partitions {
+			if p.Leader < 0 || p.Error.Code() != kafka.ErrNoError {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (k *cluster) addPartitions(t testing.TB, topic string, total int) {
+	t.Helper()
+	a := k.admin(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	res, err := a.CreatePartitions(ctx, []kafka.PartitionsSpecification{{Topic: topic, IncreaseTo: total}})
+	if err != nil || res[0].Error.Code() != kafka.ErrNoError {
+		t.Fatalf("cannot add partitions to %s: %v %v", topic, err, res)
+	}
+	k.led(t, a, topic, total)
+}
+
+func (k *cluster) deleteTopic(t testing.TB, topic string) {
+	t.Helper()
+	a := k.admin(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	res, err := a.DeleteTopics(ctx, []string{topic})
+	if err != nil || res[0].Error.Code() != kafka.ErrNoError {
+		t.Fatalf("cannot delete %s: %v %v", topic, err, res)
+	}
+	eventually(t, time.Minute, topic+" is gone", func() bool {
+		md, err := a.GetMetadata(nil, true, 5000)
+		if err != nil {
+			return false
+		}
+		_, there := md.Topics[topic]
+		return !there
+	})
+}

@@ -1,0 +1,25 @@
+// Package e2e runs the shipped binary end to end: real processes, real sockets, the
+// embedded broker's library always and a real Kafka where it is.
+//
+// The harness is in the plain files, the tests are in those that end with _test.go:
+//
+//   - suite, reaper: what all tests share, and what ends it. The binary is built once. A
+//     shell ends what tests leave running, even where the suite itself is killed.
+//   - scale: how much a run does. go test -short is small (make race), TAPECAST_E2E_FULL=1
+//     is what the acceptance table asks for.
+//   - gateway, command, logpipe: a process of the binary, its log, metrics and ports, which
+//     the kernel chooses. It ends with the test, which fails where the process panicked or
+//     had a data race.
+//   - cluster, producer, topic: a Kafka (onEach: the library's and a real one), a producer
+//     whose records come once, and the topic as another reader sees it.
+//   - client, inbox, room, frame, deflate: a client that records all it gets and holds it
+//     against the protocol; check says what was not allowed. One goroutine reads; a test
+//     waits with await, under the client's lock.
+//   - lean, crowd, crowd_dial, roam: many clients at little cost. A crowd is one goroutine
+//     and one epoll set; owners, viewers and compaction are crowds that know what each
+//     guest is to have.
+//   - raw: a client that sends any bytes. browser_*: README's client in node or Chromium,
+//     behind a proxy that cuts it off.
+//   - wait: patience, and conditions of other processes, which are polled.
+//   - recordings: the recorded market, at any pace.
+package e2e

@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+)
+
+// frame is one data frame: an envelope in exactly the shape of the protocol.
+type frame struct {
+	room, typ, key string
+	hasKey         bool
+	part           int32
+	off            int64
+	prev           int64 // noPrev where it is left out
+	ts             int64
+	data           []byte // nil where the client keeps sums only
+	sum            uint32 // of data
+}
+
+const noPrev = -2
+
+var frameStart = []byte(`{"room":`)
+
+// parseFrame takes an envelope apart by its bytes, not as JSON: order and spacing
+// of the fields are part of what is tested, and data must come out untouched.
+func parseFrame(p []byte) (f frame, err error) {
+	c := cutter{rest: p}
+	f.room = c.text(`{"room":`)
+	f.typ = c.text(`,"type":`)
+	if f.hasKey = bytes.HasPrefix(c.rest, []byte(`,"key":`)); f.hasKey {
+		f.key = c.text(`,"key":`)
+	}
+	f.part, f.off = c.place(`,"pos":`)
+	f.prev = noPrev
+	if bytes.HasPrefix(c.rest, []byte(`,"prev":`)) {
+		part, prev := c.place(`,"prev":`)
+		if part != f.part {
+			c.bad("prev of partition %d in a frame of partition %d", part, f.part)
+		}
+		f.prev = prev
+	}
+	f.ts = c.number(`,"ts":`)
+	c.want(`,"data":`)
+	if c.err == nil && (len(c.rest) < 2 || c.rest[len(c.rest)-1] != '}') {
+		c.bad("no brace at the end")
+	}
+	if c.err != nil {
+		return frame{}, fmt.Errorf("%w in %.300q", c.err, p)
+	}
+	f.data = c.rest[:len(c.rest)-1]
+	f.sum = crc32.ChecksumIEEE(f.data)
+	return f, nil
+}
+
+// cutter takes pieces off the front of rest until one does not fit.
+type cutter struct {
+	rest []byte
+	err  error
+}
+
+func (c *cutter) bad(format string, args ...any) {
+	if c.err == nil {
+		c.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (c *cutter) want(s string) bool {
+	if c.err == nil && bytes.HasPrefix(c.rest, []byte(s)) {
+		c.rest = c.rest[len(s):]
+		return true
+	}
+	c.bad("no %q where it should be", s)
+	return false
+}
+
+func (c *cutter) text(label string) string {
+	if !c.want(label) || len(c.rest) == 0 || c.rest[0] != '"' {
+		c.bad("no text after %q", label)
+		return ""
+	}
+	plain := true
+	for i := 1; i < len(c.rest); i++ {
+		switch b := c.rest[i]; {
+		case b == '\\':
+			plain = false
+			i++
+		case b == '"':
+			s := string(c.rest[1:i])
+			if !plain { // escapes, or what may be no JSON
+				if err := json.Unmarshal(c.rest[:i+1], &s); err != nil {
+					c.bad("%v after %q", err, label)
+				}
+			}
+			c.rest = c.rest[i+1:]
+			return s
+		case b < ' ' || b > '~':
+			plain = false
+		}
+	}
+	c.bad("no end of the text after %q", label)
+	return ""
+}
+
+func (c *cutter) digits() int64 {
+	i := 0
+	for i < len(c.rest) && c.rest[i] >= '0' && c.rest[i] <= '9' {
+		i++
+	}
+	n, err := strconv.ParseInt(string(c.rest[:i]), 10, 64)
+	if err != nil {
+		c.bad("no number: %v", err)
+	}
+	c.rest = c.rest[i:]
+	return n
+}
+
+func (c *cutter) number(label string) int64 {
+	c.want(label)
+	return c.digits()
+}
+
+func (c *cutter) place(label string) (part int32, off int64) {
+	c.want(label + `"`)
+	part = int32(c.digits())
+	c.want(":")
+	off = c.digits()
+	c.want(`"`)
+	return part, off
+}
+
+// positions is {"epoch":"k3x9","0":1234} of a room.
+type positions struct {
+	epoch string
+	at    map[int32]int64
+}
+
+// object is the place as a client sends it.
+func (p positions) object() map[string]any {
+	m := map[string]any{"epoch": p.epoch}
+	for part, off := range p.at {
+		m[strconv.Itoa(int(part))] = off
+	}
+	return m
+}
+
+func (p *positions) UnmarshalJSON(b []byte) error {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(b, &m); err != nil {
+		return err
+	}
+	p.at = map[int32]int64{}
+	for k, v := range m {
+		if k == "epoch" {
+			if err := json.Unmarshal(v, &p.epoch); err != nil {
+				return err
+			}
+			continue
+		}
+		part, err := strconv.ParseInt(k, 10, 32)
+		if err != nil {
+			return fmt.Errorf("partition %q in positions %s", k, b)
+		}
+		off, err := strconv.ParseInt(string(v), 10, 64)
+		if err != nil || off < -1 {
+			return fmt.Errorf("offset %s in positions %s", v, b)
+		}
+		p.at[int32(part)] = off
+	}
+	return nil
+}

@@ -1,0 +1,340 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const secret = "an end-to-end test's own secret: 32+"
+
+// adminToken is what the internal ports of all gateways want, the demo's too.
+const adminToken = "an-end-to-end-tests-own-admin-token"
+
+// adminTokenFile holds it, where the demo looks for its own.
+func adminTokenFile() string {
+	return filepath.Join(suite.dir, "config", "tapecast", "demo.admin-token")
+}
+
+// gateway is a running `tapecast run`.
+type gateway struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	public string // host:port
+	admin  string
+	exited chan struct{}
+
+	mu     sync.Mutex
+	log    []logLine
+	stdout strings.Builder
+	stderr strings.Builder // lines that are no JSON
+}
+
+// logLine is one line of the gateway's log.
+type logLine map[string]any
+
+func (l logLine) msg() string { s, _ := l["msg"].(string); return s }
+
+// config is a configuration on ports of the kernel's choice; more is added below
+// the sections that every test has.
+func config(k *cluster, more string) string {
+	s := fmt.Sprintf("server: {listen: \"127.0.0.1:0\", drain: 3s, ping_every: 1s}\n"+
+		"admin: {listen: \"127.0.0.1:0\", pprof: true, write: true, token_file: %q}\n"+
+		"log: {level: info, format: json}\nauth: {secret: %q}\n"+
+		"limits: {messages_per_second: 0, request_cost: 0, snapshot_bytes: 0}\n", adminTokenFile(), secret)
+	if k != nil && !strings.Contains(more, "\nkafka:") {
+		s += kafkaSection(k)
+	}
+	for _, section := range []string{"server", "admin", "log", "auth", "limits"} {
+		if strings.Contains("\n"+more, "\n"+section+":") {
+			at := strings.Index(s, section+":")
+			s = s[:at] + s[at+strings.Index(s[at:], "\n")+1:]
+		}
+	}
+	return s + more
+}
+
+func kafkaSection(k *cluster) string {
+	return fmt.Sprintf("kafka: {brokers: [%s], metadata_every: 500ms, librdkafka: {reconnect.backoff.max.ms: \"500\"}}\n", k.brokers)
+}
+
+// start runs a gateway with a configuration until it is ready.
+func start(t testing.TB, yaml string, args ...string) *gateway {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "tapecast.yaml")
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := launch(t, append([]string{"run", "--config", file}, args...)...)
+	g.ready()
+	return g
+}
+
+// launch runs the gateway and waits for its addresses.
+func launch(t testing.TB, args ...string) *gateway {
+	t.Helper()
+	g := spawn(t, args...)
+	listening := g.waitLog(60*time.Second, "listening", nil)
+	g.public, _ = listening["addr"].(string)
+	g.admin, _ = listening["admin"].(string)
+	if g.public == "" || g.admin == "" {
+		t.Fatalf("no addresses in %v", listening)
+	}
+	return g
+}
+
+// spawn runs the binary until the end of the test.
+func spawn(t testing.TB, args ...string) *gateway {
+	t.Helper()
+	return spawnLogging(t, nil, args...)
+}
+
+// spawnLogging is spawn with a standard error of the test's own; nil: the log is
+// read.
+func spawnLogging(t testing.TB, log *os.File, args ...string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, exited: make(chan struct{})}
+	g.cmd = exec.Command(built(t), args...)
+	g.cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(suite.dir, "config"))
+	stdout, err := g.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr io.Reader = strings.NewReader("")
+	if log != nil {
+		g.cmd.Stderr = log
+	} else if stderr, err = g.cmd.StderrPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.cmd.Start(); err != nil {
+		t.Fatalf("cannot start the gateway: %v", err)
+	}
+	pid := g.cmd.Process.Pid
+	suite.reap.tell("pid", pid)
+	var pipes sync.WaitGroup
+	pipes.Go(func() { lines(stdout, g.said) })
+	pipes.Go(func() { lines(stderr, g.logged) })
+	go func() {
+		pipes.Wait()
+		_ = g.cmd.Wait() // the exit code is read from ProcessState
+		suite.reap.tell("ended", pid)
+		close(g.exited)
+	}()
+	t.Cleanup(func() {
+		select {
+		case <-g.exited:
+		default:
+			g.cmd.Process.Signal(syscall.SIGTERM)
+			select {
+			case <-g.exited:
+			case <-time.After(15 * time.Second):
+				g.cmd.Process.Kill()
+				<-g.exited
+			}
+		}
+		if t.Failed() {
+			t.Logf("the gateway's log ends:\n%s", g.tail(40))
+		}
+		g.noRaces(t)
+	})
+	return g
+}
+
+func (g *gateway) said(b []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	fmt.Fprintf(&g.stdout, "%s\n", b)
+}
+
+// output is what it has printed so far.
+func (g *gateway) output() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stdout.String()
+}
+
+func (g *gateway) logged(b []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var l logLine
+	if json.Unmarshal(b, &l) == nil {
+		g.log = append(g.log, l)
+		return
+	}
+	fmt.Fprintf(&g.stderr, "%s\n", b)
+}
+
+// noRaces fails the test where the race detector or a panic spoke.
+func (g *gateway) noRaces(t testing.TB) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.stderr.String()
+	for _, bad := range []string{"DATA RACE", "panic:", "fatal error:", "BUG:"} {
+		if at := strings.Index(s, bad); at >= 0 {
+			t.Errorf("the gateway said:\n%.6000s", s[max(0, at-100):])
+			return
+		}
+	}
+}
+
+func (g *gateway) tail(n int) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var s strings.Builder
+	for _, l := range g.log[max(0, len(g.log)-n):] {
+		b, _ := json.Marshal(l)
+		fmt.Fprintf(&s, "%.500s\n", b)
+	}
+	return s.String() + g.stderr.String()
+}
+
+// waitLog waits for a line with that message for which fits (nil: any) holds.
+func (g *gateway) waitLog(d time.Duration, msg string, fits func(logLine) bool) logLine {
+	g.t.Helper()
+	var found logLine
+	eventually(g.t, d, "a log line "+msg, func() bool {
+		g.mu.Lock()
+		i := slices.IndexFunc(g.log, func(l logLine) bool { return l.msg() == msg && (fits == nil || fits(l)) })
+		if i >= 0 {
+			found = g.log[i]
+		}
+		g.mu.Unlock()
+		if i < 0 {
+			select {
+			case <-g.exited:
+				g.t.Fatalf("the gateway ended, %v, before it said %q:\n%s", g.cmd.ProcessState, msg, g.tail(30))
+			default:
+			}
+		}
+		return i >= 0
+	})
+	return found
+}
+
+func (g *gateway) url() string { return "ws://" + g.public + "/ws" }
+
+// get asks the internal port.
+func (g *gateway) get(path string, header ...string) (status int, body string) {
+	g.t.Helper()
+	status, body, err := g.tryGet(path, header...)
+	if err != nil {
+		g.t.Fatalf("cannot get %s: %v", path, err)
+	}
+	return status, body
+}
+
+var admin = http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+
+func (g *gateway) tryGet(path string, header ...string) (status int, body string, err error) {
+	req, err := http.NewRequest("GET", "http://"+g.admin+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("Authorization", "Bearer "+adminToken)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := admin.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b), err
+}
+
+// ready waits for /readyz.
+func (g *gateway) ready() {
+	g.t.Helper()
+	eventually(g.t, 60*time.Second, "readyz", func() bool {
+		status, _, err := g.tryGet("/readyz")
+		return err == nil && status == 200
+	})
+}
+
+// metric is the sum of a metric over its labels that hold all the given pieces.
+func (g *gateway) metric(name string, labels ...string) float64 {
+	g.t.Helper()
+	_, body := g.get("/metrics")
+	sum, found := 0.0, false
+	for line := range strings.Lines(body) {
+		at := strings.LastIndexByte(line, ' ')
+		full, rest, _ := strings.Cut(line[:max(at, 0)], "{")
+		if full != name || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(rest, l) }) {
+			continue
+		}
+		v, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
+		if err != nil {
+			g.t.Fatalf("metric line %q: %v", line, err)
+		}
+		sum, found = sum+v, true
+	}
+	if !found && len(labels) == 0 {
+		g.t.Fatalf("no metric %s in\n%.3000s", name, body)
+	}
+	return sum
+}
+
+// descriptors is how many the process has open.
+func (g *gateway) descriptors() int {
+	g.t.Helper()
+	d, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", g.cmd.Process.Pid))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return len(d)
+}
+
+// heap is what is live after a collection.
+func (g *gateway) heap() float64 {
+	g.t.Helper()
+	status, body := g.get("/debug/pprof/heap?gc=1&debug=1") // which says what there was before it was written
+	_, after, ok := strings.Cut(body, "\n# HeapAlloc = ")
+	n, err := strconv.ParseFloat(after[:max(0, strings.IndexByte(after, '\n'))], 64)
+	if status != 200 || !ok || err != nil {
+		g.t.Fatalf("no heap profile: %d %.200s %v", status, body, err)
+	}
+	return n
+}
+
+// token is good for an hour.
+func (g *gateway) token(user string) string { return tokenFor(user, time.Hour) }
+
+func tokenFor(user string, ttl time.Duration) string {
+	claims := jwt.RegisteredClaims{Subject: user, ExpiresAt: jwt.NewNumericDate(time.Now().Add(ttl))}
+	s, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// stop sends SIGTERM and demands exit code 0 within the time.
+func (g *gateway) stop(within time.Duration) {
+	g.t.Helper()
+	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		g.t.Fatal(err)
+	}
+	g.ended(within, 0)
+}
+
+func (g *gateway) ended(d time.Duration, code int) {
+	g.t.Helper()
+	within(g.t, d, "the gateway's end", g.exited)
+	if got := g.cmd.ProcessState.ExitCode(); got != code {
+		g.t.Fatalf("the gateway ended with %v, want exit code %d; its log ends:\n%s", g.cmd.ProcessState, code, g.tail(20))
+	}
+}

@@ -1,0 +1,48 @@
+package e2e
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// settled is what a step returns for a guest that is where it shall be in the end.
+const settled = -1
+
+// roam calls step for each guest when it is due, on one goroutine and not under mu.
+// A step says when the next is due. Once over has passed a step is told that it is
+// the end, and roam returns when all are settled.
+func (c *crowd) roam(over time.Duration, within time.Duration, step func(g *guest, end bool) time.Duration) {
+	c.t.Helper()
+	began := time.Now()
+	due := make([]time.Time, len(c.guests))
+	for i := range due {
+		due[i] = began.Add(time.Duration(rand.Int64N(int64(over/4 + 1))))
+	}
+	left, ended := c.guests, false
+	for ; len(left) > 0; <-time.After(2 * time.Millisecond) {
+		now := time.Now()
+		if !ended && now.Sub(began) > over {
+			ended = true
+			clear(due) // nobody waits any longer
+		}
+		var still []*guest // to settle
+		for _, g := range left {
+			if !now.Before(due[g.n]) {
+				wait := step(g, ended)
+				if wait == settled && ended { // and is left alone: a step waits for those who read
+					continue
+				}
+				due[g.n] = now.Add(max(wait, 0))
+			}
+			still = append(still, g)
+		}
+		left = still
+		if len(left) > 0 && now.Sub(began) > over+within {
+			c.t.Errorf("%d guests are not back after %s, user %s for one", len(left), within, left[0].user)
+		}
+		c.check()
+	}
+}
+
+// upTo is a random time below d.
+func upTo(d time.Duration) time.Duration { return rand.N(d) }

@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// scale is how much of everything the run does.
+type scale struct {
+	name        string
+	tradeRows   int // of trade.tsv.gz, on Kafka
+	tradeConns  int // clients of them, on Kafka
+	smallRows   int // the same on kfake, which is not fast
+	smallConns  int
+	joins       int           // of TestMembershipsHoldExactlyTheirRecords
+	joinConns   int           // the clients that make them
+	rounds      int           // of bad input
+	idle        int           // connections of a round that never authenticate
+	outage      time.Duration // all brokers down
+	demoSeconds int
+}
+
+func scaled() scale {
+	switch {
+	case os.Getenv("TAPECAST_E2E_FULL") == "1":
+		return scale{"full", 1 << 30, 500, 10_000, 20, 100_000, 200, 10, 10_000, 30 * time.Second, 15}
+	case testing.Short() || raceEnabled:
+		return scale{"short", 5_000, 10, 2_000, 5, 300, 10, 2, 100, 5 * time.Second, 15}
+	default:
+		return scale{"normal", 40_000, 50, 10_000, 20, 3_000, 40, 4, 1_000, 10 * time.Second, 15}
+	}
+}
+
+func (s scale) full() bool { return s.name == "full" }
+
+// full says whether a row of the acceptance table runs at its size: that is for a
+// real Kafka only.
+func (k *cluster) full() bool { return scaled().name == "full" && k.kind == "kafka" }

@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestResumeByTime: who says when it was there last gets all that is younger, from
+// Kafka or from memory, and then what comes.
+func TestResumeByTime(t *testing.T) {
+	onEach(t, func(t *testing.T, k *cluster) {
+		k.topic(t, "ticks", 3)
+		defer k.deleteTopic(t, "ticks")
+		k.topic(t, "mine", 3)
+		defer k.deleteTopic(t, "mine")
+		w := k.producer(t)
+		const n = 901 // one a second, up to a quarter of an hour ago
+		begin := time.Now().Truncate(time.Second).Add(-2 * n * time.Second)
+		for i := range n - 1 {
+			w.sendAt("ticks", int32(i%3), nil, fmt.Appendf(nil, "%d", i), begin.Add(time.Duration(i)*time.Second))
+		}
+		w.flush()
+		g := start(t, config(k, resumeConfig))
+		stay := dial(t, g, dialing{query: "?token=" + g.token("t0")})
+		stay.call("subscribe", map[string]any{"rooms": []string{"ticks"}})
+		w.sendAt("ticks", 0, nil, fmt.Append(nil, n-1), begin.Add((n-1)*time.Second)) // from here on the room knows each prev
+		stay.await("the last", func() bool { return len(stay.rooms["ticks"].frames) == 1 })
+		join := func(since map[string]any) (*client, roomReply) {
+			c := dial(t, g, dialing{query: "?token=" + g.token("t1")})
+			r := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{"ticks"}, "since": map[string]any{"ticks": since}}).Result)
+			if len(r) != 1 {
+				t.Fatalf("%+v", r)
+			}
+			return c, r[0]
+		}
+		at := func(d time.Duration) map[string]any { return map[string]any{"ts": begin.Add(d).UnixMilli()} }
+		gets := func(from time.Duration, first int) *client {
+			t.Helper()
+			c, r := join(at(from))
+			if r.Error != nil {
+				t.Fatalf("%s: %+v", from, r.Error)
+			}
+			c.await(fmt.Sprint("all from ", first), func() bool { return len(c.rooms["ticks"].frames) == n-first })
+			c.mu.Lock()
+			var got []int
+			for _, f := range c.rooms["ticks"].frames {
+				var i int
+				fmt.Sscan(string(f.data), &i)
+				got = append(got, i)
+			}
+			c.mu.Unlock()
+			slices.Sort(got)
+			for i, x := range got {
+				if x != first+i {
+					t.Fatalf("from %s on: got %d, not %d", from, x, first+i)
+				}
+			}
+			c.check()
+			return c
+		}
+		all := gets(-time.Hour, 0)
+		gets(100*time.Second, 100)
+		gets(100*time.Second+300*time.Millisecond, 101)
+		last := gets((n-1)*time.Second, n-1)
+		none := gets(n*time.Second, n)
+		now := gets(24*time.Hour, n) // not yet: from now on
+		w.send("ticks", 0, nil, []byte("-1"))
+		w.flush()
+		for _, c := range []*client{all, last, none, now} {
+			before := 0
+			switch c {
+			case all:
+				before = n
+			case last:
+				before = 1
+			}
+			c.await("the next", func() bool { return len(c.rooms["ticks"].frames) == before+1 })
+			c.check()
+		}
+
+		// A private room that nobody here was in.
+		for i := range 10 {
+			w.sendAt("mine", anyPartition, []byte("t1"), fmt.Appendf(nil, "%d", i), begin.Add(time.Duration(i)*time.Second))
+		}
+		w.flush()
+		c := dial(t, g, dialing{query: "?token=" + g.token("t1")})
+		if r := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{"mine:t1"}, "since": map[string]any{"mine:t1": at(7 * time.Second)}}).Result); len(r) != 1 || r[0].Error != nil {
+			t.Fatalf("a private room: %+v %+v", r, r[0].Error)
+		}
+		c.await("three of ten", func() bool { return len(c.rooms["mine:t1"].frames) == 3 })
+		c.check()
+	})
+}

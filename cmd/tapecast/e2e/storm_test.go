@@ -1,0 +1,349 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+const stormConfig = `
+server: {listen: "127.0.0.1:0", drain: 3s}
+limits: {messages_per_second: 0, pending: 0, request_cost: 0, snapshot_bytes: 0}
+classes:
+  private: {retain: {age: RETAIN}}
+  stream: {retain: {age: RETAIN}}
+rooms:
+  - {match: "trades", class: stream}
+  - {match: "orders:{owner}", class: private}
+auto_join: [trades, "orders:{sub}"]
+ingest:
+  routes:
+    - {topic: trades, rooms: [trades], type: trade_update}
+    - {topic: orders, rooms: ["orders:{@key}"], type: order_update, partitioner: murmur2}
+`
+
+// TestStorm: all clients of a node lose it and come to another at once, each behind
+// on a busy room and on its own. All of them catch up, exactly; who was there
+// already hardly notices, and the memory that it took is given back.
+func TestStorm(t *testing.T) {
+	onEach(t, func(t *testing.T, k *cluster) {
+		users, stayed, behind, orders, over, retain := 150, 10, 3*time.Second, 100.0, time.Duration(0), "1s"
+		if k.full() {
+			users, stayed, behind, orders, over, retain = 15_000, 300, 30*time.Second, 500, 5*time.Second, "10s"
+		}
+		k.topic(t, "trades", stormPartitions)
+		k.topic(t, "orders", 16)
+		defer k.deleteTopic(t, "trades")
+		defer k.deleteTopic(t, "orders")
+		w, timed := k.producer(t), k.producer(t, "linger.ms", 0)
+		if k.full() {
+			k.warm(t, w, 25*time.Second)
+		}
+		s := newStorm(newOwners(newCrowd(t, users, func(n int) string { return fmt.Sprint("s", n) })), w, timed)
+		stays := newStayers(t, stayed)
+		defer stays.disperse()
+		defer s.disperse()
+		conf := config(k, strings.ReplaceAll(stormConfig, "RETAIN", retain))
+		a, b := start(t, conf), start(t, conf)
+		stays.arrive(0, func(g *guest) (*gateway, string, []byte) { return b, "?token=" + b.token(g.user), nil })
+
+		s.do(func() { s.ended = func(*guest, int) {} })
+		s.meet(a)
+		stop := s.publish(20, orders, stayed)
+		defer stop()
+		s.do(func() {
+			for _, g := range s.guests {
+				s.hold(g, true)
+			}
+		})
+		s.pack(b)
+		if k.full() {
+			k.standApart(t)
+		}
+		// It hangs before it is lost, and sends nothing that the machine has no time for.
+		a.cmd.Process.Signal(syscall.SIGSTOP)
+		heap, rss := b.heap(), b.resident()
+		stays.latencies() // of the time in which all came
+		<-time.After(behind)
+		calmTrades, calmOrders := stays.latencies()
+
+		a.cmd.Process.Kill()
+		<-a.exited
+		s.disperse()
+		s.do(func() { s.ended = s.faultEnd })
+		began := time.Now()
+		s.back(over, b)
+		came := time.Since(began)
+		peak := b.resident()
+		s.await(time.Minute, "all have caught up", func() bool {
+			peak = max(peak, b.resident())
+			return s.levelled()
+		})
+		caught := time.Since(began)
+		stormTrades, stormOrders := stays.latencies()
+		if k.full() {
+			<-time.After(10 * time.Second)
+		}
+		laterTrades, laterOrders := stays.latencies()
+		stop()
+		s.exactly(k.read(t, "orders"))
+		s.exactTrades(k.read(t, "trades"))
+
+		t.Logf("%d clients came in %s, each %s behind; all had caught up %s after the node was lost; each after its connect: %s",
+			users, came.Round(time.Millisecond), behind, caught.Round(time.Millisecond), spread(slices.Clone(s.level)))
+		t.Logf("%d who stayed, from the producer to the socket: orders %s; in the %s before %s", stayed, spread(stormOrders), behind, spread(calmOrders))
+		t.Logf("their trades, a room that is %d by then: %s; before %s", stayed+users, spread(stormTrades), spread(calmTrades))
+		if k.full() {
+			t.Logf("with all of them, in the 10 s after: orders %s, trades %s", spread(laterOrders), spread(laterTrades))
+		}
+		with := b.heap()
+		s.disperse()
+		eventually(t, patience, "they are gone", func() bool { return b.connections() == stayed })
+		t.Logf("resident %.0f MB before, %.0f at most; heap %.1f MB before, %.1f with all of them", rss, peak, heap/1e6, with/1e6)
+		if !k.full() {
+			return
+		}
+		// What was read again is kept for 30 s.
+		eventually(t, time.Minute, "memory is back", func() bool { return b.metric("tapecast_recall_kept_bytes") == 0 && b.heap() < heap+4e6 })
+		t.Logf("%s after: heap %.1f MB, resident %.0f MB", time.Since(began).Round(time.Second), b.heap()/1e6, b.resident())
+		if caught > 10*time.Second {
+			t.Errorf("all had caught up %s after the node was lost, the bar is 10 s", caught)
+		}
+		if p99 := stormOrders[len(stormOrders)*99/100]; p99 > 20*time.Millisecond {
+			t.Errorf("p99 of the orders of who stayed is %s, the bar is 20 ms", p99)
+		}
+	})
+}
+
+const stormPartitions = 3
+
+// storm is owners who are in the room trades too, of which each record is theirs.
+type storm struct {
+	*owners
+	w, timed *producer // of the crowd's orders, and of all else
+	epoch    string
+	from, at [][stormPartitions]int64 // by user: where it joined, and the last it has seen
+	due      [][stormPartitions]int64 // the last there was when it came back
+	produced [stormPartitions]atomic.Int64
+	hellos   [][]byte // by user: token and places
+}
+
+func newStorm(o *owners, w, timed *producer) *storm {
+	n := len(o.guests)
+	s := &storm{owners: o, w: w, timed: timed, from: make([][stormPartitions]int64, n), at: make([][stormPartitions]int64, n), due: make([][stormPartitions]int64, n)}
+	s.crowd.frame, s.said, s.also = s.take, s.hear, s.hasTrades
+	return s
+}
+
+var tradesStart = []byte(`{"room":"trades",`)
+
+func (s *storm) take(g *guest, p []byte) {
+	if !bytes.HasPrefix(p, tradesStart) {
+		s.owners.take(g, p)
+	} else if part, off, prev, _, ok := placeOf(p); !ok || off != s.at[g.n][part]+1 || prev != noPrev && prev != off-1 {
+		s.fault(g, "after %v of trades came %.200s", s.at[g.n], p)
+		return
+	} else {
+		s.at[g.n][part] = off
+		s.reached(g)
+	}
+}
+
+// hasTrades says whether a guest has all trades that there were when it came back.
+func (s *storm) hasTrades(g *guest) bool {
+	for p, due := range s.due[g.n] {
+		if s.at[g.n][p] < due {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *storm) hear(g *guest, method string, p notified) {
+	if method == "auto_subscribed" && s.first[g.n].epoch == "" {
+		at, err := joinedAt(p, "trades")
+		if err != nil {
+			s.fault(g, "%v", err)
+		}
+		for part, off := range at.at {
+			s.at[g.n][part] = off
+		}
+		s.epoch, s.from[g.n] = at.epoch, s.at[g.n]
+	}
+	if method == "positions" {
+		var m map[string]positions
+		if err := json.Unmarshal(p.Params, &m); err != nil {
+			s.fault(g, "%v in %s", err, p.Params)
+		}
+		for part, off := range m["trades"].at {
+			if off != s.at[g.n][part] {
+				s.fault(g, "trades is level at %d:%d, and %v was seen", part, off, s.at[g.n])
+			}
+		}
+	}
+	s.owners.hear(g, method, p)
+}
+
+// publish writes so many trades and orders a second until it is stopped, and orders
+// to those who stayed.
+func (s *storm) publish(trades, orders float64, stayed int) (stop func()) {
+	var enough atomic.Bool
+	var both sync.WaitGroup
+	both.Go(func() {
+		// Not with the orders of the crowd, which wait for it. Those who stayed get five times as many.
+		defer hurry()()
+		began := time.Now()
+		for i := 0; !enough.Load(); i++ {
+			if wait := time.Duration(float64(i)/(6*trades)*float64(time.Second)) - time.Since(began); wait > 0 {
+				<-time.After(wait)
+			}
+			value := fmt.Appendf(nil, `{"at":%d,"i":%d,"pad":"%090d"}`, time.Now().UnixNano(), i, i)
+			if i%6 > 0 {
+				s.timed.send("orders", anyPartition, fmt.Append(nil, "stays", i%stayed), value)
+				continue
+			}
+			part := i / 6 % stormPartitions
+			s.timed.send("trades", int32(part), nil, value)
+			s.produced[part].Add(1)
+		}
+	})
+	both.Go(func() {
+		rnd, began := rand.New(rand.NewPCG(5, 5)), time.Now()
+		for o := 0; !enough.Load(); <-time.After(20 * time.Millisecond) {
+			n := int(time.Since(began).Seconds()*orders) - o
+			s.orders(s.w, n, rnd, o)
+			o += n
+		}
+	})
+	return func() {
+		enough.Store(true)
+		both.Wait()
+		s.w.flush()
+		s.timed.flush()
+	}
+}
+
+// pack has those who read no more know what to say to another node: clients' machines
+// have time for that while they wait.
+func (s *storm) pack(node *gateway) {
+	s.hellos = nil
+	for _, g := range s.guests {
+		trades := positions{s.epoch, map[int32]int64{}}
+		for p, off := range s.at[g.n] {
+			trades.at[int32(p)] = off
+		}
+		s.hellos = append(s.hellos, request("authenticate", map[string]any{"token": node.token(g.user),
+			"since": map[string]any{"trades": trades.object(), "orders:" + g.user: s.since[g.n].object()}}))
+	}
+}
+
+// back is owners.back with both places.
+func (s *storm) back(over time.Duration, node *gateway) {
+	s.do(func() {
+		for i := range s.level {
+			s.level[i] = -1
+		}
+	})
+	s.arrive(over, func(g *guest) (*gateway, string, []byte) { // of which nothing is heard until it is connected
+		for p := range s.due[g.n] {
+			s.due[g.n][p] = s.produced[p].Load() - 1
+		}
+		return node, "", s.hellos[g.n]
+	})
+}
+
+// exactTrades: each has all trades since it joined, which take has seen to be in order.
+func (s *storm) exactTrades(topic [][]record) {
+	s.t.Helper()
+	for p, recs := range topic {
+		for i, r := range recs {
+			if r.offset != int64(i) {
+				s.t.Fatalf("record %d of partition %d has offset %d", i, p, r.offset)
+			}
+		}
+	}
+	s.await(patience, "all trades", func() bool {
+		return !slices.ContainsFunc(s.guests, func(g *guest) bool {
+			for p := range topic {
+				if s.at[g.n][p] < int64(len(topic[p])-1) {
+					return true
+				}
+			}
+			return false
+		})
+	})
+}
+
+// stayers are clients of trades who are timed by the kernel: by when the last bytes
+// of what they read had come to their sockets. So it does not count how long the
+// test's own process, busy with thousands of others, lets them wait.
+type stayers struct {
+	*crowd
+	trades, orders []time.Duration
+	came           time.Time
+	stamped        bool // the kernel begins some time after the first socket has asked
+}
+
+func newStayers(t testing.TB, n int) *stayers {
+	s := &stayers{crowd: openCrowd(t, n, func(n int) string { return fmt.Sprint("stays", n) }, true)}
+	oob := make([]byte, 128)
+	s.receive = func(fd int, b []byte) (int, error) {
+		n, oobn, _, _, err := syscall.Recvmsg(fd, b, oob, 0)
+		s.came = arrival(oob[:max(oobn, 0)])
+		s.stamped = s.stamped || !s.came.IsZero()
+		return n, err
+	}
+	s.prepare = func(fd int) error { return syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1) }
+	s.frame = func(g *guest, p []byte) {
+		if !s.stamped {
+			return
+		}
+		_, at, ok := bytes.Cut(p, []byte(`{"at":`))
+		ns, err := strconv.ParseInt(string(at[:max(0, bytes.IndexByte(at, ','))]), 10, 64)
+		if !ok || err != nil || s.came.IsZero() {
+			s.fault(g, "%v in %.200s, which came at %v", err, p, s.came)
+			return
+		}
+		to := &s.orders
+		if bytes.HasPrefix(p, tradesStart) {
+			to = &s.trades
+		}
+		*to = append(*to, s.came.Sub(time.Unix(0, ns)))
+	}
+	return s
+}
+
+// latencies are those since the last call.
+func (s *stayers) latencies() (trades, orders []time.Duration) {
+	s.check()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	trades, orders = s.trades, s.orders
+	s.trades, s.orders = nil, nil
+	return trades, orders
+}
+
+// arrival is the kernel's receive time in a control message; zero: there is none.
+func arrival(oob []byte) time.Time {
+	messages, err := syscall.ParseSocketControlMessage(oob)
+	if err != nil {
+		return time.Time{}
+	}
+	for _, m := range messages {
+		if m.Header.Level == syscall.SOL_SOCKET && m.Header.Type == syscall.SCM_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(syscall.Timespec{})) {
+			ts := (*syscall.Timespec)(unsafe.Pointer(&m.Data[0]))
+			return time.Unix(ts.Sec, ts.Nsec)
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// run is all tests between the start and the end of what they share.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "tapecast-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	suite.dir = dir
+	if err := writeAdminToken(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	suite.reap, err = startReaper(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer suite.reap.stop()
+	return m.Run()
+}
+
+func writeAdminToken() error {
+	if err := os.MkdirAll(filepath.Dir(adminTokenFile()), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(adminTokenFile(), []byte(adminToken), 0o600)
+}
+
+// suite is what all tests share.
+var suite struct {
+	dir  string // removed by the reaper
+	reap *reaper
+
+	build    sync.Once
+	buildErr error
+
+	kafka    sync.Once
+	one      *cluster
+	kafkaErr error
+}
+
+// built is the gateway, built on first use in the way the test itself was: with
+// the race detector where it has it, with counters where GOCOVERDIR is set.
+func built(t testing.TB) string {
+	t.Helper()
+	suite.build.Do(func() {
+		args := []string{"build", "-o", filepath.Join(suite.dir, "tapecast")}
+		if raceEnabled {
+			args = append(args, "-race")
+		}
+		if os.Getenv("GOCOVERDIR") != "" {
+			args = append(args, "-cover")
+			if pkgs := os.Getenv("TAPECAST_COVERPKG"); pkgs != "" {
+				args = append(args, "-coverpkg="+pkgs)
+			}
+		}
+		out, err := exec.Command("go", append(args, "tapecast/cmd/tapecast")...).CombinedOutput()
+		if err != nil {
+			suite.buildErr = fmt.Errorf("cannot build the gateway: %w\n%s", err, out)
+		}
+	})
+	if suite.buildErr != nil {
+		t.Fatal(suite.buildErr)
+	}
+	return filepath.Join(suite.dir, "tapecast")
+}
+
+// lines calls f with each line of r.
+func lines(r io.Reader, f func([]byte)) {
+	s := bufio.NewReaderSize(r, 64<<10)
+	for {
+		line, err := s.ReadBytes('\n')
+		if line = bytes.TrimRight(line, "\n"); len(line) > 0 {
+			f(line)
+		}
+		if err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,319 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const wildConfig = `
+limits: {messages_per_second: 0, request_cost: 0, rooms_per_wildcard: 40, wildcards_per_connection: 2, rooms_per_connection: 60}
+rooms:
+  - {match: "deals:*", class: stream}
+  - {match: "quotes:*", class: market}
+auto_join: []
+ingest:
+  routes:
+    - {topic: deals, rooms: ["deals:{s}"], type: deal}
+    - {topic: quotes, rooms: ["quotes:{s}"], key: "{s}", type: quote}
+`
+
+// wildFeed writes records of both topics.
+type wildFeed struct {
+	w *producer
+	n int
+}
+
+func (f *wildFeed) put(symbol string, times int) {
+	for range times {
+		f.n++
+		value := fmt.Appendf(nil, `{"s":%q,"n":%d}`, symbol, f.n)
+		for _, topic := range []string{"deals", "quotes"} {
+			f.w.send(topic, partitionOf(symbol, 3), []byte(symbol), value)
+		}
+	}
+}
+
+// TestWildcards: rooms are joined by pattern, those that appear later from their
+// first record on; a client that comes back goes on in all of them.
+func TestWildcards(t *testing.T) {
+	onEach(t, func(t *testing.T, k *cluster) {
+		for _, topic := range []string{"deals", "quotes"} {
+			k.topic(t, topic, 3)
+			defer k.deleteTopic(t, topic)
+		}
+		g := start(t, config(k, wildConfig))
+		f := &wildFeed{w: k.producer(t)}
+
+		// Some rooms are there before, and some of those have a listener.
+		keeper := join(t, g, "keeper")
+		keeper.call("subscribe", map[string]any{"rooms": []string{"deals:A0", "deals:B0", "deals:Aempty"}})
+		for _, s := range []string{"A0", "A1", "B0"} {
+			f.put(s, 5)
+		}
+		f.w.flush()
+		keeper.await("the first records", func() bool {
+			return len(keeper.rooms["deals:A0"].frames) == 5 && len(keeper.rooms["deals:B0"].frames) == 5
+		})
+
+		subscribe := func(c *client, names ...string) []roomReply {
+			t.Helper()
+			r := c.call("subscribe", map[string]any{"rooms": names})
+			if r.Error != nil {
+				t.Fatalf("cannot subscribe: %+v", r.Error)
+			}
+			return roomReplies(r.Result)
+		}
+		var clients []*client
+		for i := range 6 {
+			c := join(t, g, fmt.Sprint("w", i))
+			names := [][]string{{"deals:A*"}, {"deals:*"}, {"deals:A*", "quotes:A*"}}[i%3]
+			list := subscribe(c, names...)
+			var in []string
+			for _, r := range list[0].Rooms {
+				in = append(in, r.Room)
+			}
+			if want := []string{"deals:A0", "deals:A0 deals:B0"}[(i%3)%2]; list[0].Status != "joined" || strings.Join(in, " ") != want {
+				t.Errorf("%s joined %q, want %s: %+v", names[0], in, want, list[0])
+			}
+			clients = append(clients, c)
+		}
+		if n := g.metric("tapecast_wildcards"); n != 8 {
+			t.Errorf("%v wildcards are held, not 8", n)
+		}
+
+		// More appear, while one client comes and goes.
+		fickle := join(t, g, "fickle")
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				subscribe(fickle, "deals:*", "quotes:*")
+				fickle.call("unsubscribe", map[string]any{"rooms": []string{"deals:*", "quotes:*"}})
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		}()
+		for round := range 3 {
+			for i := range 15 {
+				f.put(fmt.Sprint("A", 10+i), 1+round)
+				f.put(fmt.Sprint("B", 10+i), 1)
+				if i%5 == 0 {
+					f.w.flush()
+				}
+			}
+		}
+		f.put("Aempty", 3)
+		f.w.flush()
+		close(stop)
+		within(t, patience, "the fickle client's end", stopped)
+		deals, quotes := k.read(t, "deals"), k.read(t, "quotes")
+		for i, c := range clients {
+			wantWild(t, c, "deals:", []string{"A", ""}[(i%3)%2], deals, "A1")
+			if i%3 == 2 {
+				wantNewest(t, c, "quotes:A", quotes)
+			}
+			c.check()
+		}
+		fickle.check()
+
+		t.Run("bad", func(t *testing.T) {
+			c := join(t, g, "bad")
+			say := func(name string, code int, words string) {
+				t.Helper()
+				r := subscribe(c, name)[0]
+				if r.Error == nil || r.Error.Code != code || !strings.Contains(r.Error.Message, words) {
+					t.Errorf("%s: %+v %+v, want %d and %q", name, r, r.Error, code, words)
+				}
+			}
+			say("*", -32006, "a wildcard begins with")
+			say("deals*", -32006, `such as "deals:*"`)
+			say("deals:*A", -32006, "only a * at the end")
+			f.put("C", 1)
+			for i := range 41 {
+				f.put(fmt.Sprint("X", i), 1)
+			}
+			f.w.flush()
+			eventually(t, patience, "41 rooms", func() bool {
+				r := subscribe(c, "quotes:X*")[0]
+				if r.Error == nil {
+					c.call("unsubscribe", map[string]any{"rooms": []string{"quotes:X*"}})
+					return false
+				}
+				return r.Error.Code == -32009 && strings.Contains(r.Error.Message, "it takes more rooms than rooms_per_wildcard, which is 40")
+			})
+			subscribe(c, "deals:Y*")
+			for i := range 41 {
+				f.put(fmt.Sprint("Y", i), 1)
+				f.w.flush()
+			}
+			c.await("the notice that deals:Y* is full", func() bool {
+				return slices.ContainsFunc(c.notices, func(n notice) bool {
+					return n.Method == "limit" && strings.Contains(string(n.Params), `{"pattern":"deals:Y*","room":"deals:Y`) && strings.Contains(string(n.Params), `"limit":"rooms_per_wildcard","most":40}`)
+				})
+			})
+			if n := g.metric("tapecast_wildcards_full_total"); n < 1 {
+				t.Errorf("%v wildcards have become full", n)
+			}
+			c.check()
+		})
+
+		t.Run("resume", func(t *testing.T) {
+			c := clients[0]
+			left := roomReplies(c.call("unsubscribe", map[string]any{"rooms": []string{"deals:A*"}}).Result)[0]
+			if left.Status != "left" || len(left.Rooms) != 17 {
+				t.Fatalf("left %+v", left)
+			}
+			since := map[string]any{}
+			for _, r := range left.Rooms {
+				since[r.Room] = r.Positions.object()
+			}
+			c.leave()
+			for i := range 15 {
+				f.put(fmt.Sprint("A", 10+i), 2)
+			}
+			f.w.flush()
+			// Another gateway has none of these rooms yet.
+			g2 := start(t, config(k, wildConfig))
+			for _, g := range []*gateway{g, g2} {
+				d := join(t, g, "back")
+				d.call("subscribe", map[string]any{"rooms": []string{"deals:A*"}, "since": since})
+				topic := k.read(t, "deals")
+				d.await("all that came meanwhile", func() bool { return len(d.rooms) == 17 && frames(d) == 30 })
+				d.mu.Lock()
+				for name, r := range d.rooms {
+					sameAsSince(t, r, name, topic, left)
+				}
+				d.mu.Unlock()
+				d.check()
+			}
+
+			// With the wildcard's place alone it gets those too that began meanwhile, though
+			// nobody is in them on one of the gateways.
+			at := left.Positions.object()
+			f.put("A90", 3)
+			f.w.flush()
+			g3 := start(t, config(k, wildConfig))
+			for _, g := range []*gateway{g, g3} {
+				d := join(t, g, "again")
+				list := roomReplies(d.call("subscribe", map[string]any{
+					"rooms": []string{"deals:A*"}, "since": map[string]any{"deals:A*": at},
+				}).Result)
+				if r := list[0]; r.Recovered == nil || !*r.Recovered || !maps.Equal(r.Positions.at, left.Positions.at) {
+					t.Errorf("joined %+v", r)
+				}
+				topic := k.read(t, "deals")
+				d.await("all that came meanwhile", func() bool {
+					r := d.rooms["deals:A90"]
+					return r != nil && len(r.frames) == 3 && frames(d) >= 33
+				})
+				d.mu.Lock()
+				for name, r := range d.rooms {
+					sameAsSince(t, r, name, topic, roomReply{Rooms: []roomReply{{Room: name, Positions: left.Positions}}})
+				}
+				d.mu.Unlock()
+				d.check()
+			}
+		})
+	})
+}
+
+func frames(c *client) (n int) {
+	for _, r := range c.rooms {
+		n += len(r.frames)
+	}
+	return n
+}
+
+// wantWild waits until a client of a wildcard has all records of its rooms: of those
+// that appeared after it came, from the first on. In each, what it has is the
+// topic's, from the place that it was given.
+func wantWild(t *testing.T, c *client, pattern, prefix string, topic [][]record, before ...string) {
+	t.Helper()
+	want := map[string][]record{}
+	for _, part := range topic {
+		for _, r := range part {
+			if s := string(r.key); strings.HasPrefix(s, prefix) {
+				want[pattern+s] = append(want[pattern+s], r)
+			}
+		}
+	}
+	for _, s := range before { // had its records, and no listener, before
+		delete(want, pattern+s)
+	}
+	for name, all := range want {
+		part := partitionOf(string(all[0].key), 3)
+		c.await(name, func() bool {
+			r := c.rooms[name]
+			return r != nil && r.seenAt(part) >= all[len(all)-1].offset
+		})
+		c.mu.Lock()
+		r := c.rooms[name]
+		missed := 0
+		for len(all) > 0 && all[0].offset <= r.from(part) {
+			all, missed = all[1:], missed+1
+		}
+		if old := strings.HasSuffix(name, ":A0") || strings.HasSuffix(name, ":B0"); !old && missed > 0 {
+			t.Errorf("client %s: %s began after %d records", c.name, name, missed)
+		}
+		same := len(r.frames) == len(all)
+		for i := 0; same && i < len(all); i++ {
+			same = r.frames[i].off == all[i].offset && bytes.Equal(r.frames[i].data, all[i].value)
+		}
+		if !same {
+			t.Errorf("client %s: %s has %d frames, which are not the topic's %d", c.name, name, len(r.frames), len(all))
+		}
+		c.mu.Unlock()
+	}
+}
+
+// wantNewest waits until the newest value of each matching room has come.
+func wantNewest(t *testing.T, c *client, prefix string, topic [][]record) {
+	t.Helper()
+	for _, part := range topic {
+		newest := map[string]record{}
+		for _, r := range part {
+			newest["quotes:"+string(r.key)] = r
+		}
+		for name, r := range newest {
+			if strings.HasPrefix(name, prefix) {
+				c.await(name, func() bool {
+					room := c.rooms[name]
+					return room != nil && bytes.Equal(room.values[string(r.key)].data, r.value)
+				})
+			}
+		}
+	}
+}
+
+// sameAsSince holds a resumed room against what came after the place it was left at.
+func sameAsSince(t *testing.T, r *room, name string, topic [][]record, left roomReply) {
+	t.Helper()
+	symbol := strings.TrimPrefix(name, "deals:")
+	part := partitionOf(symbol, 3)
+	i := 0
+	for _, was := range left.Rooms {
+		if was.Room != name {
+			continue
+		}
+		for _, rec := range topic[part] {
+			if string(rec.key) != symbol || rec.offset <= was.Positions.at[part] {
+				continue
+			}
+			if i >= len(r.frames) || r.frames[i].off != rec.offset {
+				t.Errorf("%s lacks %d:%d", name, part, rec.offset)
+				return
+			}
+			i++
+		}
+	}
+	if i != len(r.frames) {
+		t.Errorf("%s has %d frames more than came", name, len(r.frames)-i)
+	}
+}

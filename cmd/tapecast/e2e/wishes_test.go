@@ -1,0 +1,187 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+const wishesConfig = `
+server: {listen: "127.0.0.1:0", drain: 3s, max_message: 1MiB}
+limits: {messages_per_second: 0, request_cost: 0}
+rooms:
+  - {match: "quotes", class: market}
+  - {match: "ticks", class: stream}
+  - {match: "ticks:*", class: stream}
+auto_join: []
+ingest:
+  routes:
+    - {topic: ticks, rooms: [ticks, quotes], key: "{@key}", type: tick}
+`
+
+// TestBadWishes: what a subscribe must not ask for is answered with an error that says
+// what to do, and nothing is kept of it.
+func TestBadWishes(t *testing.T) {
+	k := fakeCluster(t)
+	k.topic(t, "ticks", 3)
+	g := start(t, config(k, wishesConfig))
+	w := k.producer(t)
+	for i := range 300 {
+		w.send("ticks", int32(i%3), fmt.Append(nil, "k", i%7), fmt.Appendf(nil, `{"i":%d}`, i))
+	}
+	w.flush()
+	old := epochOf(t, g)
+	k.deleteTopic(t, "ticks")
+	k.topic(t, "ticks", 3)
+	for i := range 300 {
+		w.send("ticks", int32(i%3), fmt.Append(nil, "k", i%7), fmt.Appendf(nil, `{"i":%d}`, i))
+	}
+	w.flush()
+	eventually(t, time.Minute, "the topic that was made anew", func() bool { return epochOf(t, g) != old })
+	now := epochOf(t, g)
+
+	c := dial(t, g, dialing{query: "?token=" + g.token("w")})
+	many := func(n int, what string) string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = fmt.Sprintf("%q", fmt.Sprint(what, i))
+		}
+		return strings.Join(list, ",")
+	}
+	id := 0
+	ask := func(params string, code int, words string) {
+		t.Helper()
+		id++
+		c.sendText(fmt.Sprintf(`{"method":"subscribe","params":%s,"id":%d}`, params, id))
+		r := c.reply(fmt.Sprint(id))
+		got := r.Error
+		if got == nil {
+			if list := roomReplies(r.Result); len(list) == 1 {
+				if got = list[0].Error; list[0].Status == "joined" { // it may be, from now on
+					if list[0].Recovered == nil || *list[0].Recovered {
+						t.Fatalf("%.100s: %s, which says recovered", params, r.Result)
+					}
+					id++
+					c.sendText(fmt.Sprintf(`{"method":"unsubscribe","params":["ticks"],"id":%d}`, id))
+					c.reply(fmt.Sprint(id))
+				}
+			}
+		}
+		if got == nil || got.Code != code || !strings.Contains(got.Message, words) {
+			t.Fatalf("%.100s: %s %+v, want %d with %q", params, r.Result, got, code, words)
+		}
+	}
+	all := func() {
+		t.Helper()
+		since := func(format string, args ...any) string {
+			return `{"rooms":["ticks"],"since":{"ticks":` + fmt.Sprintf(format, args...) + `}}`
+		}
+		ask(since(`{"epoch":%q,"0":5,"7":5}`, now), -32010, "partition 7")
+		ask(since(`{"epoch":%q,"0":-2}`, now), -32602, "-2")
+		ask(since(`{"epoch":%q,"0":1000000,"1":5,"2":5}`, now), -32008, "partition 0 ends at offset 99")
+		ask(since(`{"epoch":%q,"0":9223372036854775807,"1":5,"2":5}`, now), -32008, "partition 0 ends at offset 99")
+		ask(since(`{"epoch":%q,"0":9223372036854775808}`, now), -32602, "9223372036854775808")
+		ask(since(`{"epoch":"elsewhere","0":5}`), -32008, "elsewhere")
+		ask(since(`{"0":5}`), -32008, "names no epoch")
+		ask(since(`{}`), -32008, "names no epoch")
+		ask(since(`{"epoch":%q,"00":5}`, now), -32602, "partition numbers")
+		ask(`{"rooms":["ticks"],"since":{"quotes":{"ts":1699123456789}}}`, -32602, "not joined by this request")
+		ask(since(`{"epoch":%q,"0":5,"1":5,"2":5}`, old), -32008, old)
+		ask(`{"rooms":[`+many(10_000, "ticks:")+`]}`, -32009, "1024 rooms")
+		ask(`{"rooms":["ticks"],"keys":[`+many(100_000, "k")+`]}`, -32009, "1024 keys")
+		for _, rate := range []string{"0", "-1", `"5"`, "1e9"} {
+			ask(`{"rooms":["ticks"],"max_rate":`+rate+`}`, -32602, "max_rate")
+		}
+	}
+	all()
+	heap, goroutines := g.heap(), g.metric("go_goroutines")
+	for range 20 {
+		all()
+	}
+	if n := g.metric("tapecast_subscriptions"); n != 0 {
+		t.Errorf("%v subscriptions came of it", n)
+	}
+	if grown := g.heap() - heap; grown > 256<<10 {
+		t.Errorf("the heap has grown by %.0f bytes", grown)
+	}
+	eventually(t, patience, "the goroutines are back", func() bool { return g.metric("go_goroutines") <= goroutines })
+	c.check()
+}
+
+// epochOf is the topic's epoch, as a join tells it.
+func epochOf(t *testing.T, g *gateway) string {
+	t.Helper()
+	c := dial(t, g, dialing{query: "?token=" + g.token("e")})
+	defer c.leave()
+	r := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{"ticks"}}).Result)
+	if len(r) != 1 {
+		t.Fatalf("subscribe: %+v", r)
+	}
+	return r[0].Positions.epoch
+}
+
+// TestMaxRate: five sends a second of a room of 200 messages a second. A conflated room
+// sends the newest of each key, another all that came meanwhile.
+func TestMaxRate(t *testing.T) {
+	k := fakeCluster(t)
+	k.topic(t, "ticks", 3)
+	g := start(t, config(k, wishesConfig))
+	w := k.producer(t)
+	const seconds, each = 5, 20
+	conflated, all := &sends{}, &sends{}
+	c := newCrowd(t, 2, func(n int) string { return fmt.Sprint("m", n) })
+	c.frame = func(u *guest, p []byte) { []*sends{conflated, all}[u.n].take(c, u, p) }
+	c.arrive(0, func(u *guest) (*gateway, string, []byte) {
+		return g, "?token=" + g.token(u.user), request("subscribe", map[string]any{"rooms": []string{[]string{"quotes", "ticks"}[u.n]}, "max_rate": 5, "snapshot": false})
+	})
+	eventually(t, patience, "both are in", func() bool { return g.metric("tapecast_subscriptions") == 2 })
+	began := time.Now()
+	for i := range seconds * 200 {
+		if wait := time.Duration(i)*5*time.Millisecond - time.Since(began); wait > 0 {
+			<-time.After(wait)
+		}
+		key := fmt.Sprintf("k%02d", i%each)
+		w.send("ticks", partitionOf(key, 3), []byte(key), fmt.Appendf(nil, `{"at":%d,"i":%d}`, time.Now().UnixNano(), i))
+	}
+	w.flush()
+	c.await(patience, "the last of each", func() bool { return all.last == seconds*200-1 && conflated.last == seconds*200-1 })
+	took := time.Since(began).Seconds()
+	c.disperse()
+	t.Logf("in %.1f s: %d frames in %d sends conflated, newest %s old; %d frames in %d sends else", took, conflated.frames, conflated.sends, spread(conflated.newest), all.frames, all.sends)
+	for _, s := range []*sends{conflated, all} {
+		if rate := float64(s.sends) / took; rate < 4 || rate > 6 {
+			t.Errorf("%.1f sends a second, want 5", rate)
+		}
+	}
+	if all.frames != seconds*200 {
+		t.Errorf("%d of %d messages", all.frames, seconds*200)
+	}
+	if conflated.frames > conflated.sends*each {
+		t.Errorf("%d frames in %d sends of %d keys: a key came twice in one", conflated.frames, conflated.sends, each)
+	}
+}
+
+// sends is what one guest got.
+type sends struct {
+	frames, sends int
+	last          int
+	came          time.Time
+	newest        []time.Duration // by send: how old its first message was
+}
+
+// take counts frames that come within 50 ms of each other as one send.
+func (s *sends) take(c *crowd, g *guest, p []byte) {
+	var at int64
+	_, _, _, rest, ok := placeOf(p)
+	i := strings.Index(string(rest), `{"at":`)
+	if _, err := fmt.Sscanf(string(rest[max(i, 0):]), `{"at":%d,"i":%d}`, &at, &s.last); err != nil || !ok {
+		c.fault(g, "%v in %.200s", err, p)
+	}
+	now := time.Now()
+	if s.frames++; now.Sub(s.came) > 50*time.Millisecond {
+		s.sends++
+		s.newest = append(s.newest, now.Sub(time.Unix(0, at)))
+	}
+	s.came = now
+}
