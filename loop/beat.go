@@ -22,7 +22,7 @@ func (l *Loop) firstBeat() tick {
 // beat is the heartbeat: the positions of the rooms that were quiet since the
 // last one, or a ping where the client does not want them.
 func (l *Loop) beat(c *Conn) {
-	if c.is(fHeld) { // the client has yet to be told of rooms that it has seats in
+	if c.is(fHeld) { // the client has yet to be told of rooms that it is a member of
 		c.beatAt = l.wheel.at + 1
 		return
 	}
@@ -53,18 +53,19 @@ func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 		text = wire.AppendPositionsOf(text, name, p)
 		n++
 	}
-	for i := range c.seats {
-		t := &c.seats[i]
-		r := t.sub.Room()
-		if quiet := t.quiet; !quiet {
-			t.quiet = true
+	for i := range c.members {
+		t := &c.members[i]
+		r := t.Room()
+		if quiet := t.Quiet; !quiet {
+			t.Quiet = true
 			continue
 		}
-		if x := c.special(t); x != nil && x.missed != nil {
+		x := c.extra(t)
+		if x != nil && x.Missing() {
 			continue // it hears of that first
 		}
-		p := l.positions(c, t)
-		if p.Epoch == "" || t.at != r.Head() {
+		p := l.rules.Position(t, x)
+		if p.Epoch == "" || t.At() != r.Head() {
 			continue
 		}
 		if add(r.Name(), p); c.state != stOpen {

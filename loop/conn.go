@@ -8,6 +8,7 @@ import (
 
 	"github.com/lesismal/nbio"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
 )
@@ -33,7 +34,7 @@ const (
 )
 
 // Conn is one client. It belongs to one Loop: that loop's goroutine alone
-// touches its seats and sends; the poller alone touches its reader. Everyone
+// touches its members and sends; the poller alone touches its reader. Everyone
 // else uses the exported methods, which post to the loop's inbox.
 //
 // There are hundreds of thousands of them, so what only a busy connection
@@ -81,7 +82,7 @@ type Conn struct {
 	deadline tick // of the handshake, the answer to that ping, or the close; 0: none
 	prev     *Conn
 	next     *Conn
-	seats    []seat
+	members  []member.Member
 	out      *outbox // what waits to be sent besides the tapes; nil: nothing
 	side     *side   // what waits for an appender's answer; nil: nothing
 	extras   *extras // what few connections have; nil: none of it
@@ -100,29 +101,17 @@ const (
 	fSent                // something was sent since the last heartbeat
 	fEnding              // the write side is shut
 	fJudged              // the handler has seen it, and is to see the end
-	fHeld                // seats are being taken or left, in steps: nothing is cut from its rooms
+	fHeld                // rooms are being joined or left, in steps: nothing is cut from its rooms
 	fTimeOfDay           // its timer is for a time of day
 )
 
 func (c *Conn) is(f flags) bool { return c.flags&f != 0 }
 
-// seat is a member's place in one room: its cursor.
-type seat struct {
-	sub   *rooms.Sub
-	at    uint64 // number of the next frame to be sent
-	place uint32 // in the view's members, where there is a view
-	quiet bool   // nothing was sent since the last heartbeat
-
-	special  bool  // see special
-	deflated bool  // it takes deflated frames, where there are some
-	wild     uint8 // the id of the wildcard that it is of; 0: joined by name
-}
-
 // extras is what few connections have, and most of those for a moment only.
 type extras struct {
-	specials map[*rooms.Sub]*special
-	wilds    []*wild
-	index    map[string]int32 // of seats by room, where there are many
+	members map[*rooms.Sub]*member.Extra // of members that have one
+	wilds   []*wild
+	index   map[string]int32 // of members by room, where there are many
 }
 
 func (c *Conn) extrasOf() *extras {
@@ -134,13 +123,13 @@ func (c *Conn) extrasOf() *extras {
 
 // tidy lets go of extras that are empty.
 func (c *Conn) tidy() {
-	if x := c.extras; x != nil && len(x.specials) == 0 && len(x.wilds) == 0 && x.index == nil {
+	if x := c.extras; x != nil && len(x.members) == 0 && len(x.wilds) == 0 && x.index == nil {
 		c.extras = nil
 	}
 }
 
 // side holds what a connection has asked for while an appender answers: a
-// request that touches seats waits for the one before it.
+// request that touches members waits for the one before it.
 type side struct {
 	joining *joining // a Join that waits for appenders, or is being carried out
 	leaving *leaving // a Leave or List

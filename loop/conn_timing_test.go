@@ -14,6 +14,7 @@ import (
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 )
 
@@ -23,8 +24,8 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(Conn{}); n > 224 {
 		t.Errorf("a Conn takes %d bytes", n)
 	}
-	if n := unsafe.Sizeof(seat{}); n > 24 {
-		t.Errorf("a seat takes %d bytes", n)
+	if n := unsafe.Sizeof(member.Member{}); n > 24 {
+		t.Errorf("a member takes %d bytes", n)
 	}
 }
 

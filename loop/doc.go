@@ -20,33 +20,34 @@
 // frame a reference), since nothing may be sent inside a frame. The socket's
 // writability then comes through the loop's own epoll set, one-shot.
 //
-// Few seats want more than the live frames: a snapshot, some keys only, a rate,
-// what came after a place; or they lag and are conflated. Such a seat has a
-// special for as long as that lasts, and gatherSpecial cuts what it lacks; the
-// others pay one flag for it. What a resumed seat lacks and no tape holds is read
+// What a member is sent next is package member's to say; a loop gathers it from one member
+// after the other (gather). Few members want more than the live frames: a snapshot, some keys
+// only, a rate, what came after a position; or they lag and are conflated. Such a member has an
+// Extra for as long as that lasts; the others pay one flag for it. What a resumed member lacks
+// and no tape holds is read
 // again (Config.Recall): the first part before the join is answered, each further one when
 // the part before was sent. For that, and when the tape has left it behind meanwhile, the
-// seat is given another seam (reseat). While its client takes nothing, others may take the
-// part's memory back (takeBack): the seat keeps its place, and asks again later.
+// member is given another seam (Rejoin). While its client takes nothing, others may take the
+// part's memory back (takeBack): the member keeps its position, and asks again later.
 //
 // permessage-deflate is without context takeover both ways, so a connection holds
 // nothing for it: deflated frames lie on the tapes, and what a client sends is
 // inflated on the poller's goroutine with an inflater out of a pool.
 //
-// A wildcard (wild.go) is a rooms.Watch of a connection; its seats are ordinary ones
-// that carry its id. A room that appears gets its seat at once, and its `joined`
+// A wildcard (wild.go) is a rooms.Watch of a connection; its members are ordinary ones
+// that carry its id. A room that appears gets its member at once, and its `joined`
 // notice when the client is sent to next, before the first frame: a client that does
-// not read has no notices waiting for it. A seat for a wildcard that has
+// not read has no notices waiting for it. A membership for a wildcard that has
 // been given up meanwhile is left again.
 // A wildcard's own place (wild_place.go) is what the tapes of all shards have, less what its
-// seats lack, at each heartbeat and when somebody asks: a lower bound, for a look at each head.
+// members lack, at each heartbeat and when somebody asks: a lower bound, for a look at each head.
 // One that goes on from such a place (wild_since.go) watches first, then has the topic asked which
 // rooms got something since (Recall.Names), and joins those from there. Trouble that passes
 // joins none of its rooms, since each would begin with its next record.
 //
 // # Which goroutine may touch what
 //
-// A Loop's goroutine alone touches its connections' seats, outbox, state and
+// A Loop's goroutine alone touches its connections' members, outbox, state and
 // timers, and sends. A poller's goroutine reads one connection's input,
 // decodes it, and calls the Handler; it posts what follows to the loop's inbox.
 // Handlers and appenders post too. The inbox's lock is held for a few
@@ -129,7 +130,7 @@
 //
 // # Figures
 //
-// Conn takes 224 bytes at most, and a seat 24 (TestSizes); nbio's own Conn
+// Conn takes 224 bytes at most, and a member 24 (TestSizes); nbio's own Conn
 // takes 208. TLS takes 3.1 KB more (1.3; 3.3 KB in 1.2; BenchmarkIdleSecureConn), nearly
 // all of it crypto/tls's keys and state: its read buffers, 4 KB and more, are let
 // go of between reads. Ticks are 100 ms: that is the slack of every timer.

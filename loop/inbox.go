@@ -26,7 +26,7 @@ const (
 	evJoined                    // arg: *joining, answered
 	evRecalled                  // arg: *recalled
 	evPlaced                    // arg: *placed
-	evReseated                  // arg: *reseated
+	evRejoined                  // arg: *rejoined
 	evFound                     // arg: *rooms.Found
 	evLeave                     // arg: *leaving
 	evLeaveOn                   // arg: *leaving, of evLeave or evList, begun

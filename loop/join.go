@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 )
 
@@ -14,7 +15,7 @@ func (l *Loop) join(c *Conn, j *joining) {
 	if l.place(c, j) {
 		return
 	}
-	bare := slices.ContainsFunc(c.seats, func(t seat) bool { return t.sub.Room().Pattern().Bare })
+	bare := slices.ContainsFunc(c.members, func(t member.Member) bool { return t.Room().Pattern().Bare })
 	j.list = make([]Joined, len(j.refs))
 	j.join.Rooms = make([]rooms.Seat, 0, len(j.refs))
 	asked := make(map[string]struct{}, len(j.refs))
@@ -46,10 +47,10 @@ type stage uint8
 
 const (
 	stageAsk   stage = iota // for what is no longer on the tapes
-	stageTake               // seats are taken
+	stageTake               // memberships begin
 	stageKnown              // rooms that the connection was in already are looked up
 	stageUnder              // and those of its wildcards
-	stageSeat               // the reply is queued; seats get what was asked for beyond the live frames
+	stageBegin              // the reply is queued; members get what was asked for beyond the live frames
 )
 
 // joined takes the seats that the appenders gave, some of them in each step. The reply is
@@ -70,8 +71,8 @@ func (l *Loop) joined(c *Conn, j *joining) {
 			return
 		}
 		l.refuseLate(j)
-		j.stage, j.had = stageTake, len(c.seats)
-		c.seats = slices.Grow(c.seats, len(j.given))
+		j.stage, j.had = stageTake, len(c.members)
+		c.members = slices.Grow(c.members, len(j.given))
 		for _, w := range j.wilds {
 			if w != nil {
 				l.takeWild(c, w)
@@ -145,23 +146,23 @@ func (l *Loop) joinSome(c *Conn, j *joining) bool {
 	}
 	if j.stage == stageUnder {
 		under := func(i int) {
-			t := &c.seats[i]
-			if out := j.under[t.wild]; t.wild > 0 && out != nil {
+			t := &c.members[i]
+			if out := j.under[t.Wildcard]; t.Wildcard > 0 && out != nil {
 				l.describeUnder(c, t, out)
 			}
 		}
-		if len(j.under) > 0 && !each(len(c.seats), under) {
+		if len(j.under) > 0 && !each(len(c.members), under) {
 			return false
 		}
 		for _, out := range j.under {
 			sortJoined(out.Rooms)
 		}
-		j.stage, j.at = stageSeat, 0
+		j.stage, j.at = stageBegin, 0
 		l.answer(c, j.reply(j.list))
 	}
 	return each(len(j.given), func(i int) {
-		if k := c.seatOf(j.given[i]); k >= 0 && j.places[i].out.Err == nil {
-			l.seated(c, &c.seats[k], j.places[i].ref)
+		if k := c.memberOf(j.given[i]); k >= 0 && j.places[i].out.Err == nil {
+			l.begin(c, &c.members[k], j.places[i].ref, nil)
 		}
 	})
 }
@@ -186,11 +187,11 @@ func (l *Loop) known(c *Conn, j *joining, out *Joined) {
 		if k < 0 {
 			return // the same, in this request
 		}
-		t := &c.seats[k]
+		t := &c.members[k]
 		*out = l.describe(c, t)
 		out.Already = true
-		if x := c.special(t); x != nil {
-			out.Keys, out.Every = x.sift.Keys(), x.every
+		if x := c.extra(t); x != nil {
+			out.Keys, out.Every = x.Keys(), x.Every()
 		}
 	}
 }
@@ -206,7 +207,7 @@ func (l *Loop) takePlace(c *Conn, j *joining, i int) {
 	}
 	l.take(c, j.given[i], p.ref, p.out)
 	if w := p.wild; w != nil && p.out.Err == nil {
-		c.seats[len(c.seats)-1].wild = w.id
+		c.members[len(c.members)-1].Wildcard = w.id
 		w.rooms++
 	}
 }
@@ -217,7 +218,7 @@ func goneOn(s *rooms.Seat) bool {
 	return s.Err == nil && s.Resume != nil && !s.Pattern.Class.Conflate && s.At < s.Sub.Room().Tail()
 }
 
-// take sits down on a seat that was given, or leaves it where the past can be had later.
+// take begins a membership with a seat that was given, or leaves it where the past can be had later.
 func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 	class := given.Pattern.Class
 	if given.TooOld == nil {
@@ -241,12 +242,12 @@ func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 			return
 		}
 	}
-	l.sit(c, given.Sub, given.At)
+	l.enter(c, given.Sub, given.At)
 	ref.resume, ref.await = given.Resume, given.Await
 	if out.TooOld != nil {
-		ref.missed = &missed{to: given.Positions}
+		ref.missed = &member.Gap{To: given.Positions}
 		if given.Since != nil {
-			ref.missed.from = *given.Since
+			ref.missed.From = *given.Since
 		}
 	}
 	out.Partial = given.Partial

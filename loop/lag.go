@@ -8,6 +8,7 @@ import (
 
 	"github.com/lesismal/nbio"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 )
 
@@ -27,11 +28,11 @@ func (a *Lag) merge(b *Lag) {
 type lagWalk struct {
 	at     int   // the next one
 	conn   *Conn // that was being looked at when the last step ended; nil: none
-	seat   int   // its next one
+	member int   // its next one
 	seen   bool  // all connections; now come those whose pass is under way
-	hot    []*view
+	hot    []*audience
 	now    int64
-	looked int // seats and connections
+	looked int // members and connections
 	found  map[*rooms.Class]*Lag
 	pieces []rooms.Piece
 }
@@ -83,12 +84,12 @@ func (w *lagWalk) members(l *Loop, end time.Time) bool {
 	for ; w.at < len(l.conns); w.at++ {
 		c := l.conns[w.at]
 		if c != w.conn {
-			w.conn, w.seat = c, 0
+			w.conn, w.member = c, 0
 		}
 		if c.is(fBlocked | fUrgent | fOwed | fReady) {
-			for ; w.seat < len(c.seats); w.seat++ {
-				if w.look(c, &c.seats[w.seat]) && time.Now().After(end) || w.over(end) {
-					w.seat++
+			for ; w.member < len(c.members); w.member++ {
+				if w.look(c, &c.members[w.member]) && time.Now().After(end) || w.over(end) {
+					w.member++
 					return false
 				}
 			}
@@ -114,10 +115,10 @@ func (w *lagWalk) passes(l *Loop, end time.Time) bool {
 			continue
 		}
 		c := v.conns[v.at]
-		for i := range c.seats {
-			t := &c.seats[i]
-			if t.sub.Local == any(v) && w.look(c, t) {
-				w.found[t.sub.Room().Class()].Members += v.left - 1
+		for i := range c.members {
+			t := &c.members[i]
+			if t.Sub().Local == any(v) && w.look(c, t) {
+				w.found[t.Room().Class()].Members += v.left - 1
 			}
 		}
 		if time.Now().After(end) {
@@ -127,13 +128,13 @@ func (w *lagWalk) passes(l *Loop, end time.Time) bool {
 	return true
 }
 
-// look counts the seat if it lacks something.
-func (w *lagWalk) look(c *Conn, t *seat) bool {
-	r := t.sub.Room()
-	if x := c.special(t); t.at >= r.Head() || x != nil && x.late() {
+// look counts the member if it lacks something.
+func (w *lagWalk) look(c *Conn, t *member.Member) bool {
+	r := t.Room()
+	if x := c.extra(t); t.At() >= r.Head() || x != nil && x.Late() {
 		return false
 	}
-	_, pieces, lagged := r.Cut(t.at, math.MaxInt, w.pieces[:0])
+	_, pieces, lagged := r.Cut(t.At(), math.MaxInt, w.pieces[:0])
 	if lagged {
 		_, pieces, _ = r.Cut(r.Tail(), math.MaxInt, w.pieces[:0])
 	}
@@ -161,15 +162,15 @@ func (w *lagWalk) look(c *Conn, t *seat) bool {
 // classes and maps apart. BenchmarkIdleConn measures it.
 const (
 	connSize   = int64(unsafe.Sizeof(Conn{}) + unsafe.Sizeof(nbio.Conn{}))
-	seatSize   = int64(unsafe.Sizeof(seat{}))
+	memberSize = int64(unsafe.Sizeof(member.Member{}))
 	secureSize = 3200 // TLS; BenchmarkIdleSecureConn
 )
 
-// memory estimates what the connections and their seats take.
+// memory estimates what the connections and their members take.
 func (s *Stats) memory(secure bool) {
 	s.ConnBytes = s.Connections * connSize
 	if secure {
 		s.ConnBytes += s.Connections * secureSize
 	}
-	s.SeatBytes = s.Seats * seatSize
+	s.SeatBytes = s.Seats * memberSize
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 	"tapecast/rooms/heartbeat"
 	"tapecast/rooms/survey"
@@ -24,7 +25,7 @@ const maxEvents = 128
 // maxKept is how many events' space an inbox keeps for the next turn.
 const maxKept = 4096
 
-// Loop is one goroutine that owns a set of connections: their seats, their
+// Loop is one goroutine that owns a set of connections: their members, their
 // sends and their timers. Others post to its inbox.
 type Loop struct {
 	engine   *Engine
@@ -46,15 +47,15 @@ type Loop struct {
 	conns   []*Conn
 	blocked map[uint64]*Conn // by id: those that wait for writability
 	wheel   wheel
-	delays  delays
+	rules   member.Rules
 	late    []*Conn // not read until the next tick
 	awake   tick    // when the loop last went on after it had stood
 	drain   *drain
 
-	urgent queue   // members of small rooms that lack something
-	owed   queue   // clients that are owed what no room holds: replies, pings, a close
-	ready  queue   // members that have joined, were blocked, or lack more than one visit sends
-	hot    []*view // rooms in the middle of a pass
+	urgent queue       // members of small rooms that lack something
+	owed   queue       // clients that are owed what no room holds: replies, pings, a close
+	ready  queue       // members that have joined, were blocked, or lack more than one visit sends
+	hot    []*audience // rooms in the middle of a pass
 
 	send    sender
 	scratch []byte // for a text that answer copies
@@ -75,6 +76,7 @@ type Loop struct {
 
 func newLoop(e *Engine, i int) (*Loop, error) {
 	l := &Loop{engine: e, index: i, table: e.cfg.Table, handler: e.cfg.Handler, log: e.cfg.Log, blocked: map[uint64]*Conn{}, ended: make(chan struct{})}
+	l.rules = member.Rules{Table: l.table, Now: e.now, Recalls: e.cfg.Recall != nil, Counts: &l.stats.Counts}
 	l.wheel.init()
 	l.turns.Name = "loop " + strconv.Itoa(i)
 	l.stats.Ages, l.published.Ages = make([]Histogram, len(e.feeds())), make([]Histogram, len(e.feeds()))
@@ -135,7 +137,7 @@ func (l *Loop) run() {
 			l.writable(&ready[i])
 		}
 		l.turnWheel()
-		l.turnDelays()
+		l.rules.WakeDue()
 		l.takeGrown()
 		l.takeEvents()
 		l.takeGrown()
@@ -245,7 +247,7 @@ func (l *Loop) handle(e *event) {
 	case evAuthenticated:
 		l.authenticated(c, e.code == 1)
 	case evJoin, evLeave, evList:
-		l.seatsAsked(e)
+		l.membersAsked(e)
 	case evLeaveOn:
 		l.leave(c, e.arg.(*leaving))
 	case evJoined:
@@ -254,8 +256,8 @@ func (l *Loop) handle(e *event) {
 		l.placed(e.conn, e.arg.(*placed))
 	case evRecalled:
 		l.recalled(c, e.arg.(*recalled))
-	case evReseated:
-		l.reseated(c, e.arg.(*reseated))
+	case evRejoined:
+		l.rejoined(c, e.arg.(*rejoined))
 	case evFound:
 		l.found(e.arg.(*rooms.Found))
 	case evCipher:

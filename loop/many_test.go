@@ -123,7 +123,7 @@ func TestManyCutShort(t *testing.T) {
 			c := w.talk()
 			var look func(*Loop)
 			look = func(l *Loop) { // hang up as soon as so many steps are done
-				if x := l.conns[1]; len(x.seats) > cut*stepRooms {
+				if x := l.conns[1]; len(x.members) > cut*stepRooms {
 					l.hangUp(x)
 					return
 				}
@@ -145,7 +145,7 @@ func TestManyCutShort(t *testing.T) {
 // however many there are.
 func TestSeatIndex(t *testing.T) {
 	w := newWorld(t, Config{Loops: 1})
-	names := strings.Split(manyRooms("wild", 3*manySeats), ",")
+	names := strings.Split(manyRooms("wild", 3*manyMembers), ",")
 	a, b := w.talk(), w.talk()
 	var has [2][]string
 	check := func() {
@@ -153,20 +153,20 @@ func TestSeatIndex(t *testing.T) {
 		done := make(chan string, 1)
 		w.engine.loops[0].post(event{kind: evDo, arg: func(l *Loop) {
 			for _, c := range l.conns {
-				for k := range c.seats {
-					s := &c.seats[k]
-					if c.find(s.sub.Room().Name()) != k || c.seatIn(s.sub) != k {
-						done <- fmt.Sprintf("seat %d of %d is found as %d", k, len(c.seats), c.seatIn(s.sub))
+				for k := range c.members {
+					s := &c.members[k]
+					if c.find(s.Room().Name()) != k || c.memberIn(s.Sub()) != k {
+						done <- fmt.Sprintf("seat %d of %d is found as %d", k, len(c.members), c.memberIn(s.Sub()))
 						return
 					}
-					if v, ok := s.sub.Local.(*view); ok && v.conns[s.place] != c {
-						done <- fmt.Sprintf("seat %d of %d is not at its place %d", k, len(c.seats), s.place)
+					if v, ok := s.Sub().Local.(*audience); ok && v.conns[s.Index] != c {
+						done <- fmt.Sprintf("seat %d of %d is not at its place %d", k, len(c.members), s.Index)
 						return
 					}
 				}
-				if indexed := c.extras != nil && c.extras.index != nil; indexed && len(c.extras.index) != len(c.seats) ||
-					!indexed && len(c.seats) > manySeats || indexed && len(c.seats) < fewSeats {
-					done <- fmt.Sprintf("%d seats, with an index: %v", len(c.seats), indexed)
+				if indexed := c.extras != nil && c.extras.index != nil; indexed && len(c.extras.index) != len(c.members) ||
+					!indexed && len(c.members) > manyMembers || indexed && len(c.members) < fewMembers {
+					done <- fmt.Sprintf("%d seats, with an index: %v", len(c.members), indexed)
 					return
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
 )
@@ -93,9 +94,9 @@ func TestGapsOfManyRooms(t *testing.T) {
 	l.post(event{kind: evDo, arg: func(*Loop) { close(held); <-on }})
 	<-held
 	w.publish("1", names...)
-	seats := l.conns[0].seats
+	seats := l.conns[0].members
 	w.await(func() bool {
-		return !slices.ContainsFunc(seats, func(t seat) bool { return t.sub.Room().Tail() == 0 })
+		return !slices.ContainsFunc(seats, func(t member.Member) bool { return t.Room().Tail() == 0 })
 	})
 	close(on)
 	told := map[string]bool{}

@@ -1,11 +1,9 @@
 package loop
 
 import (
-	"container/heap"
-	"errors"
 	"slices"
-	"time"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 )
 
@@ -48,7 +46,7 @@ func (l *Loop) placed(c *Conn, a *placed) {
 	}
 }
 
-// recalled is the answer to one seat's Recall.
+// recalled is the answer to one Recall of a join.
 type recalled struct {
 	j    *joining
 	seat int
@@ -97,7 +95,7 @@ func (j *joining) dropRecalls() {
 }
 
 // giveBack lets go of a past that waits for those of other rooms of the join, which may
-// wait for its memory: once the join is answered its seat asks again.
+// wait for its memory: once the join is answered its member asks again.
 func (j *joining) giveBack(p *rooms.Past) bool {
 	i := slices.Index(j.pasts, p)
 	if i < 0 || j.waiting == 0 {
@@ -108,15 +106,15 @@ func (j *joining) giveBack(p *rooms.Past) bool {
 	return true
 }
 
-// releasePasts lets go of what was read again for seats that have no use for it; c is
+// releasePasts lets go of what was read again for members that have no use for it; c is
 // nil where none has.
 func (j *joining) releasePasts(c *Conn) {
 	for i, p := range j.pasts {
-		var x *special
+		var x *member.Extra
 		if c != nil && c.extras != nil {
-			x = c.extras.specials[j.given[i].Sub]
+			x = c.extras.members[j.given[i].Sub]
 		}
-		if x == nil || x.past != p {
+		if !x.Holds(p) {
 			p.Release()
 		}
 	}
@@ -138,18 +136,6 @@ func (l *Loop) beginNow(given *rooms.Seat, why error) {
 	given.At, given.Positions, given.Await = l.table.Entry(given.Sub.Room())
 }
 
-// beginPast has the seat sent p first, which was asked for up to upTo; nil: there is
-// nothing on this side of the tape.
-func (x *special) beginPast(p *rooms.Past, upTo []rooms.Pos) {
-	x.past, x.upTo, x.pastAt, x.more = p, upTo, 0, false
-	if upTo == nil {
-		x.last = nil
-	}
-	if p != nil && p.UpTo != nil {
-		x.upTo, x.more = p.UpTo, true
-	}
-}
-
 // takesBack returns what a Recall for the seat is to do when others need its memory.
 func (l *Loop) takesBack(c *Conn, sub *rooms.Sub) func(*rooms.Past) {
 	return func(p *rooms.Past) {
@@ -157,8 +143,7 @@ func (l *Loop) takesBack(c *Conn, sub *rooms.Sub) func(*rooms.Past) {
 	}
 }
 
-// takeBack lets go of a past that the client is not sent: where it stands is kept, and
-// it asks again once its socket takes bytes.
+// takeBack lets go of a past that the client is not sent.
 func (l *Loop) takeBack(c *Conn, sub *rooms.Sub, p *rooms.Past) {
 	if c.side != nil && c.side.joining != nil && c.side.joining.giveBack(p) {
 		return
@@ -166,150 +151,7 @@ func (l *Loop) takeBack(c *Conn, sub *rooms.Sub, p *rooms.Past) {
 	if c.extras == nil {
 		return
 	}
-	x := c.extras.specials[sub]
-	if x == nil || x.past != p {
-		return
+	if x := c.extras.members[sub]; x != nil {
+		x.TakeBack(p)
 	}
-	x.last = p.Lasts(x.pastAt, x.upTo, x.last)
-	x.upTo, x.more = p.Reached(x.pastAt, &x.sift, x.upTo), true
-	p.Release()
-	x.past = nil
-	l.ready.add(c)
-}
-
-// reseat is for a seat that has been sent the past it was given and lacks more of it,
-// or whose tape has gone on without it meanwhile: it is given another seam, and what
-// lies between is read again too. By what it was sent, it stands where upTo says, or
-// further where its client came from a node that was ahead.
-func (l *Loop) reseat(c *Conn, t *seat, x *special) {
-	x.waiting = true
-	r := t.sub.Room()
-	since := rooms.Positions{Epoch: x.epoch, Offsets: slices.Clone(x.upTo)}.Raised(x.epoch, x.sift.Have)
-	again := rooms.Seat{Name: r.Name(), Pattern: r.Pattern(), Since: &since}
-	j := &rooms.Join{User: l.handler.User(c), Rooms: []rooms.Seat{again}}
-	j.Done = func(*rooms.Join) { l.post(event{kind: evReseated, conn: c, arg: &reseated{of: x, seat: &j.Rooms[0]}}) }
-	l.table.Join(l.listener, j)
-}
-
-// reseated is the answer to reseat, at first without the past.
-type reseated struct {
-	of   *special // its seat may have been left meanwhile, and taken again
-	seat *rooms.Seat
-	past *rooms.Past
-	read bool // the past is there
-	err  error
-}
-
-func (l *Loop) reseated(c *Conn, a *reseated) {
-	given := a.seat
-	if !a.read && given.Err == nil {
-		l.table.Leave(given.Sub) // the seat that it has is enough
-	}
-	k := -1
-	if c.state == stOpen && given.Err == nil {
-		k = c.seatIn(given.Sub)
-	}
-	if k < 0 || c.special(&c.seats[k]) != a.of || !a.of.waiting {
-		a.past.Release()
-		return // it has left meanwhile
-	}
-	t, how, x := &c.seats[k], given.Resume, a.of
-	x.recall = nil
-	err := a.err
-	if err == nil {
-		err = given.TooOld
-	}
-	if err == nil && how != nil && how.Lost != "" {
-		err = &rooms.TooOldError{Why: how.Lost}
-	}
-	var notNow *rooms.NotNowError
-	switch {
-	case errors.As(err, &notNow):
-		l.askLater(x, notNow.RetryAfter)
-	case err != nil || how.Recall && l.engine.cfg.Recall == nil:
-		l.lose(c, t, x, given.Since)
-	case how.Recall && !a.read:
-		x.recall = &rooms.Recall{
-			Pattern: given.Pattern, Room: given.Name, User: l.handler.User(c), More: true,
-			Epoch: x.epoch, After: how.Have, UpTo: how.UpTo, Last: x.lastAt(how.Have),
-			Done: func(p *rooms.Past, err error) {
-				l.post(event{kind: evReseated, conn: c, arg: &reseated{x, given, p, true, err}})
-			},
-			TakeBack: l.takesBack(c, given.Sub),
-		}
-		l.engine.cfg.Recall(x.recall)
-		return
-	default:
-		x.waiting, t.at, x.seam = false, given.At, given.At
-		x.sift.Resumed(how)
-		x.beginPast(a.past, how.UpTo)
-	}
-	l.ready.add(c)
-}
-
-// lastAt is what is known of the room's last messages by a client that has what have says:
-// nothing of a partition of which it has more than it was sent.
-func (x *special) lastAt(have []rooms.Pos) (last []rooms.Pos) {
-	for _, p := range x.last {
-		sent := slices.IndexFunc(x.upTo, func(u rooms.Pos) bool { return u.Partition == p.Partition })
-		if sent >= 0 && slices.Contains(have, x.upTo[sent]) {
-			last = append(last, p)
-		}
-	}
-	return last
-}
-
-// lose has a seat go on whose past cannot be had any more, since it was last at since: with
-// what the tape still holds, behind a gap, or not at all, as its class says.
-func (l *Loop) lose(c *Conn, t *seat, x *special, since *rooms.Positions) {
-	x.waiting = false
-	x.beginPast(nil, nil)
-	r := t.sub.Room()
-	if r.Class().Lag == rooms.LagClose {
-		l.lagClose(c, r)
-		return
-	}
-	_, to, tail := l.table.GapAt(r, t.at)
-	if to.Epoch != since.Epoch && tail < t.at { // what lies before the seam is of another topic
-		tail, to = t.at, l.table.PositionsAt(r, t.at)
-	}
-	x.sift.Have = nil
-	if to.Epoch == since.Epoch { // the tape may hold some of what it was sent
-		x.sift.Have = since.Offsets
-	}
-	x.missed = &missed{*since, to.Raised(since.Epoch, since.Offsets)}
-	l.skipTo(c, t, tail)
-	l.ready.add(c)
-}
-
-// askLater has a seat whose past cannot be had now ask again: that passes, and nothing
-// is lost meanwhile.
-func (l *Loop) askLater(x *special, after time.Duration) {
-	x.waiting, x.more = false, true
-	x.retry = l.engine.now() + max(after, minRetry)
-	x.due = max(x.due, x.retry)
-	if x.place > 0 {
-		heap.Fix(&l.delays, x.place-1)
-		return
-	}
-	heap.Push(&l.delays, x)
-}
-
-// minRetry is the least time between two tries of a seat to get what it lacks.
-const minRetry = 100 * time.Millisecond
-
-// gatherPast cuts what the seat lacks of what was read again.
-func (l *Loop) gatherPast(k, left int, x *special) {
-	s, had := &l.send, len(l.send.pieces)
-	var next int
-	next, s.pieces = x.past.Cut(x.pastAt, left, &x.sift, x.upTo, s.pieces)
-	s.more = true
-	x.past.Sent(x.pastAt)
-	if len(s.pieces) == had { // the end: now the next part of it, or the tape
-		x.last = x.past.Lasts(x.past.Frames(), x.upTo, x.last)
-		x.past.Release()
-		x.past = nil
-		return
-	}
-	s.runs = append(s.runs, run{seat: k, pieces: len(s.pieces) - had, next: uint64(next), past: true})
 }

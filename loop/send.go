@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 )
 
@@ -31,18 +32,15 @@ type sender struct {
 	pieces []rooms.Piece
 	runs   []run
 	left   int  // bytes that may still be gathered
-	more   bool // a seat lacks more than was gathered
+	more   bool // a member lacks more than was gathered
 	turn   int
 	plain  []byte // of one record, where there is TLS
 }
 
-// run says that the next pieces are of one seat, and where it then stands.
+// run says that the next pieces are of one member.
 type run struct {
-	seat, pieces int
-	next         uint64
-	past         bool // of what was read again, whose frames have numbers of their own
-	walk         bool // of last values that are counted: see Config.SnapshotSent
-	late         bool // the client wants it later than it could be: see special.late
+	member, pieces int
+	cut            member.Cut
 }
 
 func (s *sender) add(b []byte) {
@@ -158,12 +156,13 @@ func (l *Loop) hand(c *Conn) (n int, err error) {
 	return c.write(l.send.iov[:l.send.n])
 }
 
-// advance moves the seats on by n bytes of the gathered pieces, and returns
+// advance moves the members on by n bytes of the gathered pieces, and returns
 // what is left of n.
 func (l *Loop) advance(c *Conn, n int) int {
 	s, i := &l.send, 0
-	for _, run := range s.runs {
-		t := &c.seats[run.seat]
+	for r := range s.runs {
+		run := &s.runs[r]
+		m := &c.members[run.member]
 		for left := run.pieces; left > 0; left-- {
 			if n == 0 {
 				return 0
@@ -171,23 +170,10 @@ func (l *Loop) advance(c *Conn, n int) int {
 			p := &s.pieces[i]
 			i++
 			k := min(n, len(p.Bytes))
-			next, rest := p.Sent(k)
-			frames := int(next - p.First())
-			if left == 1 && k == len(p.Bytes) {
-				next = run.next
-			}
-			if run.walk {
-				l.walked(c, t, k)
-			}
-			if run.past {
-				c.special(t).pastAt = int(next)
-			} else {
-				l.moved(c, t, next, frames)
-			}
-			t.quiet = false
+			frames, rest := l.rules.Sent(m, &run.cut, p, left == 1, k)
 			l.stats.Frames += uint64(frames)
-			if frames > 0 && !run.past && !run.late {
-				l.aged(t.sub.Room(), p, frames)
+			if frames > 0 && run.cut.Fresh() {
+				l.aged(m.Room(), p, frames)
 			}
 			n -= k
 			if len(rest) > 0 {

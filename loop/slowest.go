@@ -18,10 +18,10 @@ type MemberInfo struct {
 
 // slowWalk looks for the members of a loop that lack the most, some at a time.
 type slowWalk struct {
-	at   int   // the next connection
-	conn *Conn // that was being looked at when the last step ended; nil: none
-	seat int   // its next one
-	top  *survey.Top[MemberInfo]
+	at     int   // the next connection
+	conn   *Conn // that was being looked at when the last step ended; nil: none
+	member int   // its next one
+	top    *survey.Top[MemberInfo]
 }
 
 // Slowest lists the n members that lack the most frames. It asks every loop, and waits
@@ -75,17 +75,17 @@ func (w *slowWalk) step(l *Loop) {
 	for ; w.at < len(l.conns); w.at++ {
 		c := l.conns[w.at]
 		if c != w.conn {
-			w.conn, w.seat = c, 0
+			w.conn, w.member = c, 0
 		}
-		for blocked := c.is(fBlocked); w.seat < len(c.seats); w.seat++ {
+		for blocked := c.is(fBlocked); w.member < len(c.members); w.member++ {
 			if looked++; looked%64 == 0 && time.Now().After(end) {
 				l.post(event{kind: evDo, arg: w.step})
 				return
 			}
-			t := &c.seats[w.seat]
-			r := t.sub.Room()
-			if head := r.Head(); head > t.at {
-				w.top.Add(MemberInfo{c, r.Name(), head - t.at, blocked})
+			t := &c.members[w.member]
+			r := t.Room()
+			if head := r.Head(); head > t.At() {
+				w.top.Add(MemberInfo{c, r.Name(), head - t.At(), blocked})
 			}
 		}
 		if looked++; looked%64 == 0 && time.Now().After(end) {

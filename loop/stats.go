@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"tapecast/loop/member"
 )
 
 // LoopStats are the figures of one loop, counted by it alone.
@@ -23,11 +25,8 @@ type LoopStats struct {
 	Frames  uint64 // of rooms, begun to be sent
 	Bytes   uint64 // taken by the kernel (of TLS: encrypted for it), all headers included
 
-	Gaps      uint64 // times that a lagging member was set to the tail
-	GapFrames uint64 // frames that those members missed
+	member.Counts
 	LagClosed uint64 // members closed for lagging
-	Conflated uint64 // frames that lagging members were not sent, since a newer one of their key was
-	Snapshots uint64 // begun
 
 	WildcardsFull uint64 // wildcards that came to a limit when a room appeared
 

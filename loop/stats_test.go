@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 )
 
@@ -164,9 +165,8 @@ func TestLagsInSteps(t *testing.T) {
 	answer := l.lags.Ask(func() bool { return true })
 	l.post(event{kind: evDo, arg: func(l *Loop) {
 		// Many that seem to wait, each of which has the walk look at the clock.
-		for range 20_000 {
-			l.conns = append(l.conns, &Conn{loop: l, flags: fReady, fd: -1, slot: -1, state: stGone})
-		}
+		c := &Conn{loop: l, flags: fReady, fd: -1, slot: -1, state: stGone}
+		l.conns = append(l.conns, slices.Repeat([]*Conn{c}, 500_000)...)
 		walk := &lagWalk{found: map[*rooms.Class]*Lag{}}
 		walk.step(l)
 		if walk.at == 0 || walk.at == len(l.conns) {
@@ -174,6 +174,9 @@ func TestLagsInSteps(t *testing.T) {
 		}
 	}})
 	<-answer
+	over := make(chan struct{})
+	l.post(event{kind: evDo, arg: func(l *Loop) { l.conns = l.conns[:0]; close(over) }})
+	<-over
 	if found := l.lags.Last(); len(found) != 0 {
 		t.Errorf("found %v", found)
 	}
@@ -225,10 +228,10 @@ func TestSlowestInSteps(t *testing.T) {
 	done := l.slow.Ask(func() bool { return true })
 	came := make(chan int, 1)
 	l.post(event{kind: evDo, arg: func(l *Loop) {
-		sub := l.conns[0].seats[0].sub
-		l.conns = append(l.conns, &Conn{loop: l, fd: -1, slot: -1, state: stGone, seats: make([]seat, 300_000)})
-		for i := range l.conns[1].seats {
-			l.conns[1].seats[i] = seat{sub: sub}
+		sub := l.conns[0].members[0].Sub()
+		l.conns = append(l.conns, &Conn{loop: l, fd: -1, slot: -1, state: stGone, members: make([]member.Member, 300_000)})
+		for i := range l.conns[1].members {
+			l.conns[1].members[i] = member.New(sub, 0, false)
 		}
 		walk := &slowWalk{top: newSlow(5)}
 		walk.step(l)

@@ -89,11 +89,11 @@ func TestLoopsTellOfPasses(t *testing.T) {
 	}
 	told := make(chan [3]int32)
 	w.engine.loops[0].post(event{kind: evDo, arg: func(l *Loop) {
-		seats := l.conns[0].seats
+		seats := l.conns[0].members
 		before := w.engine.greeters.passing.Load()
-		l.grown(seats[0].sub)
+		l.grown(seats[0].Sub())
 		one := w.engine.greeters.passing.Load()
-		l.grown(seats[1].sub)
+		l.grown(seats[1].Sub())
 		told <- [3]int32{before, one, w.engine.greeters.passing.Load()}
 	}})
 	if got := <-told; got != [3]int32{0, 1, 1} {

@@ -31,7 +31,7 @@ func TestOwedWait(t *testing.T) {
 	l := w.stillLoop(t)
 	asker, replies := bareConn(t, l, 1)
 	owner, messages := bareConn(t, l, 2)
-	l.sit(owner, w.seat(t, l, "own:1"), 0)
+	l.enter(owner, w.seat(t, l, "own:1"), 0)
 	l.reply(asker, wire.AppendFrame(nil, wire.OpText, []byte("reply")))
 	l.ping(asker)
 	l.pong(asker, nil)
@@ -57,10 +57,10 @@ func TestUrgentVisit(t *testing.T) {
 	l := w.stillLoop(t)
 	all, own := w.seat(t, l, "all"), w.seat(t, l, "own:1")
 	member, read := bareConn(t, l, 1)
-	l.sit(member, all, 0)
-	l.sit(member, own, 0)
+	l.enter(member, all, 0)
+	l.enter(member, own, 0)
 	for i := range smallRoom {
-		l.sit(&Conn{loop: l, id: uint64(i) + 2, fd: -1, state: stOpen, slot: -1}, all, 0)
+		l.enter(&Conn{loop: l, id: uint64(i) + 2, fd: -1, state: stOpen, slot: -1}, all, 0)
 	}
 
 	const backlog = 100
@@ -88,7 +88,7 @@ func TestUrgentVisit(t *testing.T) {
 		l.serve(&l.ready)
 		had += bytes.Count(read(), []byte(`"xxx`))
 	}
-	if member.seats[0].at != backlog || had == 0 || had >= backlog {
-		t.Errorf("the member is at %d after %d more of %d frames", member.seats[0].at, had, backlog)
+	if member.members[0].At() != backlog || had == 0 || had >= backlog {
+		t.Errorf("the member is at %d after %d more of %d frames", member.members[0].At(), had, backlog)
 	}
 }

@@ -36,9 +36,9 @@ func BenchmarkVisit(b *testing.B) {
 				}
 				c := &Conn{loop: l, id: uint64(i), fd: int32(fd), state: stOpen, slot: -1}
 				l.conns = append(l.conns, c)
-				l.sit(c, w.seat(b, l, "all"), 0)
+				l.enter(c, w.seat(b, l, "all"), 0)
 			}
-			sub := l.conns[0].seats[0].sub
+			sub := l.conns[0].members[0].Sub()
 			value := `"` + strings.Repeat("x", 128) + `"`
 			names := strings.Split(strings.Repeat(" all", frames), " ")[1:]
 			for b.Loop() {

@@ -134,3 +134,14 @@ func (l *Loop) tickNow() tick { return tick(l.engine.now() / tickLen) }
 func (l *Loop) tickAfter(d time.Duration) tick {
 	return tick(max(1, (l.engine.now()+d+tickLen-1)/tickLen))
 }
+
+// restFor is how many milliseconds the loop may sleep.
+func (l *Loop) restFor() int {
+	now := l.engine.now()
+	l.looked = now
+	ms := l.wheel.wait(now)
+	if left, ok := l.rules.UntilDue(now); ok {
+		ms = min(ms, int((left+time.Millisecond-1)/time.Millisecond))
+	}
+	return ms
+}

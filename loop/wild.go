@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 )
 
@@ -33,7 +34,7 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("%s is %d", e.Name, e.Most)
 }
 
-// wild is a wildcard of a connection. The seats that it has joined carry its id.
+// wild is a wildcard of a connection. The members that it has joined carry its id.
 type wild struct {
 	conn  *Conn
 	ref   *RoomRef
@@ -126,8 +127,8 @@ func (l *Loop) askWild(c *Conn, j *joining, i int) error {
 		for i := range j.refs { // joined by name, with a place of their own
 			delete(w.watch.Since, j.refs[i].Name)
 		}
-		for i := range c.seats {
-			delete(w.watch.Since, c.seats[i].sub.Room().Name())
+		for i := range c.members {
+			delete(w.watch.Since, c.members[i].Room().Name())
 		}
 	}
 	w.begun = true
@@ -179,12 +180,12 @@ func (l *Loop) collect(c *Conn, j *joining) {
 
 // named are the rooms that the connection is in or joins by name.
 func (j *joining) named(c *Conn) map[string]bool {
-	have := make(map[string]bool, len(j.join.Rooms)+len(c.seats))
+	have := make(map[string]bool, len(j.join.Rooms)+len(c.members))
 	for i := range j.join.Rooms {
 		have[j.join.Rooms[i].Name] = true
 	}
-	for i := range c.seats {
-		have[c.seats[i].sub.Room().Name()] = true
+	for i := range c.members {
+		have[c.members[i].Room().Name()] = true
 	}
 	return have
 }
@@ -261,21 +262,21 @@ func (w *wild) chain() bool {
 func (l *Loop) beginLeave(c *Conn, a *leaving, out *Joined) {
 	l.placeWild(c, a.wild)
 	*out = *a.wild.describe()
-	a.wild.full, a.seat = true, len(c.seats)
+	a.wild.full, a.member = true, len(c.members)
 }
 
 // leaveWild leaves up to n of the rooms that a wildcard has joined, and returns how many of n
 // are left; less than 0: there are more rooms.
 func (l *Loop) leaveWild(c *Conn, a *leaving, out *Joined, n int) int {
 	w := a.wild
-	for a.seat = min(a.seat, len(c.seats)); a.seat > 0; {
+	for a.member = min(a.member, len(c.members)); a.member > 0; {
 		if n < 0 {
 			return n
 		}
-		a.seat--
-		if t := &c.seats[a.seat]; t.wild == w.id {
+		a.member--
+		if t := &c.members[a.member]; t.Wildcard == w.id {
 			l.describeUnder(c, t, out)
-			l.stand(c, a.seat)
+			l.exit(c, a.member)
 			n--
 		}
 	}
@@ -296,15 +297,15 @@ func (w *wild) describe() *Joined {
 }
 
 // describeUnder adds a room to the answer for its wildcard.
-func (l *Loop) describeUnder(c *Conn, t *seat, out *Joined) {
-	if x := c.special(t); x != nil && x.found != nil {
+func (l *Loop) describeUnder(c *Conn, t *member.Member, out *Joined) {
+	if x := c.extra(t); x != nil && x.Untold() {
 		out.Untold++
 		return
 	}
 	out.Rooms = append(out.Rooms, l.describe(c, t))
 }
 
-// dropWild ends what is left of a wildcard but for its seats; nil: nothing.
+// dropWild ends what is left of a wildcard but for its members; nil: nothing.
 func (l *Loop) dropWild(w *wild) {
 	if w == nil || !w.begun {
 		return

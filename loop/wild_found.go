@@ -34,12 +34,12 @@ func (l *Loop) foundOne(w *wild, s *rooms.Seat) {
 		w.early = append(w.early, s)
 		return
 	case w.pending: // it is full already
-		if c.seatIn(s.Sub) < 0 {
+		if c.memberIn(s.Sub) < 0 {
 			w.dropped = s.Name
 		}
 		l.table.Leave(s.Sub)
 		return
-	case w.id == 0 || w.full || c.seatIn(s.Sub) >= 0 || slices.Contains(w.refused, s.Name):
+	case w.id == 0 || w.full || c.memberIn(s.Sub) >= 0 || slices.Contains(w.refused, s.Name):
 		l.table.Leave(s.Sub)
 		return
 	}
@@ -54,19 +54,17 @@ func (l *Loop) foundOne(w *wild, s *rooms.Seat) {
 		l.fill(w, s.Name, err)
 		return
 	}
-	l.sit(c, s.Sub, s.At)
-	t := &c.seats[len(c.seats)-1]
-	t.wild = w.id
+	m := l.enter(c, s.Sub, s.At)
+	m.Wildcard = w.id
 	w.rooms++
 	ref := w.lateTo(s)
 	ref.Keys, ref.Every, ref.await = w.ref.Keys, w.ref.Every, s.Await
-	l.seated(c, t, &ref)
 	if ref.Since != nil { // the seat is others', too
 		told := *s
 		told.Positions = *ref.Since
 		s = &told
 	}
-	c.makeSpecial(t).found = s
+	l.begin(c, m, &ref, s)
 	l.ready.add(c)
 }
 
@@ -81,17 +79,4 @@ func (l *Loop) fill(w *wild, room string, err error) {
 		limit = *e
 	}
 	l.answer(w.conn, wire.AppendLimit(nil, w.ref.Name, room, limit.Name, limit.Most))
-}
-
-// announce tells the client of a room that has appeared, before its first frame;
-// false: not now, because it does not read what waits for it.
-func (l *Loop) announce(c *Conn, t *seat, x *special) bool {
-	s := x.found
-	w := c.wild(t.wild)
-	text := wire.AppendJoined(nil, s.Name, w.ref.Name, s.Pattern.Class.Name, w.chain(), s.Positions, s.Partial)
-	if !l.tell(c, wire.TextFrame(text)) {
-		return false
-	}
-	x.found = nil
-	return true
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 )
 
@@ -51,7 +52,7 @@ func (l *Loop) tookWild(j *joining, w *wild) {
 	if w.from == nil && len(w.refused) > 0 {
 		w.at = rooms.Positions{}
 	}
-	w.at = l.lowered(w, w.at, w.conn.seats[:j.had])
+	w.at = l.lowered(w, w.at, w.conn.members[:j.had])
 	w.out.Positions = w.at
 }
 
@@ -73,41 +74,36 @@ func (l *Loop) placeWild(c *Conn, w *wild) {
 			return
 		}
 	}
-	if at = l.lowered(w, at, c.seats); at.Epoch != "" {
+	if at = l.lowered(w, at, c.members); at.Epoch != "" {
 		w.at = at.Raised(w.at.Epoch, w.at.Offsets)
 	}
 }
 
-// lowered is at, less what was not sent of those of the seats that are the wildcard's or match;
+// lowered is at, less what was not sent of those of the members that are the wildcard's or match;
 // none where that cannot be told.
-func (l *Loop) lowered(w *wild, at rooms.Positions, seats []seat) rooms.Positions {
+func (l *Loop) lowered(w *wild, at rooms.Positions, members []member.Member) rooms.Positions {
 	left := uint64(maxUnsent)
-	for i := range seats {
-		t := &seats[i]
-		r := t.sub.Room()
-		if t.wild != w.id && !w.matches(r.Pattern(), r.Name()) {
+	for i := range members {
+		t := &members[i]
+		r := t.Room()
+		if t.Wildcard != w.id && !w.matches(r.Pattern(), r.Name()) {
 			continue
 		}
-		x := w.conn.special(t)
-		if x != nil && x.lacks() {
+		x := w.conn.extra(t)
+		if x != nil && x.Lacks() {
 			return rooms.Positions{}
 		}
 		head := r.Head()
-		if t.at == head {
+		if t.At() == head {
 			continue
 		}
-		if head-t.at > left {
+		if head-t.At() > left {
 			return rooms.Positions{}
 		}
-		left -= head - t.at
-		if at = at.Lowered(l.reached(t, x)); at.Epoch == "" {
+		left -= head - t.At()
+		if at = at.Lowered(l.rules.Reached(t, x)); at.Epoch == "" {
 			return at
 		}
 	}
 	return at
-}
-
-// lacks reports whether the client may lack something from before the seat's cursor.
-func (x *special) lacks() bool {
-	return x.walk == walkSnapshot || x.await || x.past != nil || x.more || x.waiting || x.missed != nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
 )
@@ -49,16 +50,12 @@ type RoomRef struct {
 	resume *rooms.Resume
 	past   *rooms.Past
 	await  bool
-	lost   error   // why SinceTime is no place
-	missed *missed // nil: nothing
+	lost   error       // why SinceTime is no place
+	missed *member.Gap // nil: nothing
 }
 
 // since reports whether the client says where it was.
 func (ref *RoomRef) since() bool { return ref.Since != nil || ref.SinceTime != 0 }
-
-// missed is what lies between where a client was and the seam at which it joined, and
-// cannot be had.
-type missed struct{ from, to rooms.Positions }
 
 // Joined is the answer for one room of a Join, Leave or List: the place that
 // the membership begins, ends or stands at.
@@ -111,8 +108,8 @@ type joining struct {
 	waiting int // for so many of them
 
 	stage stage             // how far joined has come
-	had   int               // so many seats the connection had before
-	at    int               // of given, of list, or of the connection's seats
+	had   int               // so many memberships the connection had before
+	at    int               // of given, of list, or of the connection's members
 	under map[uint8]*Joined // wildcards that the connection had before
 }
 
@@ -128,21 +125,21 @@ type leaving struct {
 	all   bool // a List
 	reply func([]Joined) []byte
 
-	begun bool
-	list  []Joined
-	at    int               // of names, or of the connection's seats
-	wild  *wild             // that is being left; nil: none
-	seat  int               // the next one that may be of it
-	under map[uint8]*Joined // List: by wildcard
+	begun  bool
+	list   []Joined
+	at     int               // of names, or of the connection's members
+	wild   *wild             // that is being left; nil: none
+	member int               // the next one that may be of it
+	under  map[uint8]*Joined // List: by wildcard
 }
 
 // stepRooms is how many rooms one step of a request goes through: some 0.1 to 0.3 ms
 // (BenchmarkToggle), of a slice of 0.5 ms. Between two steps others have their turn.
 const stepRooms = 128
 
-// seatsAsked does a request that touches seats, or has it wait for the one
+// membersAsked does a request that touches members, or has it wait for the one
 // before it: else an unsubscribe could overtake its subscribe.
-func (l *Loop) seatsAsked(e *event) {
+func (l *Loop) membersAsked(e *event) {
 	c := e.conn
 	if c.state != stOpen {
 		return
@@ -235,8 +232,8 @@ func (l *Loop) leaveSome(c *Conn, a *leaving) bool {
 			out.Err = ErrNotThere
 			continue
 		}
-		*out = l.describe(c, &c.seats[k])
-		l.stand(c, k)
+		*out = l.describe(c, &c.members[k])
+		l.exit(c, k)
 	}
 	return true
 }
@@ -252,14 +249,14 @@ func (l *Loop) listSome(c *Conn, a *leaving) bool {
 		}
 	}
 	a.begun = true
-	for n := stepRooms; a.at < len(c.seats); a.at++ {
+	for n := stepRooms; a.at < len(c.members); a.at++ {
 		if n--; n < 0 {
 			return false
 		}
-		if t := &c.seats[a.at]; t.wild == 0 {
+		if t := &c.members[a.at]; t.Wildcard == 0 {
 			a.list = append(a.list, l.describe(c, t))
 		} else {
-			l.describeUnder(c, t, a.under[t.wild])
+			l.describeUnder(c, t, a.under[t.Wildcard])
 		}
 	}
 	for _, out := range a.under {
@@ -270,57 +267,37 @@ func (l *Loop) listSome(c *Conn, a *leaving) bool {
 	return true
 }
 
-func (l *Loop) describe(c *Conn, t *seat) Joined {
-	r, x := t.sub.Room(), c.special(t)
-	chain := !r.Class().Conflate && (x == nil || !x.sift.Keyed() && x.every == 0)
-	return Joined{Name: r.Name(), Class: r.Class().Name, Positions: l.positions(c, t), Chain: chain}
+func (l *Loop) describe(c *Conn, m *member.Member) Joined {
+	r, x := m.Room(), c.extra(m)
+	return Joined{Name: r.Name(), Class: r.Class().Name, Positions: l.rules.Position(m, x), Chain: m.Chain(x)}
 }
 
-// positions is the place up to which the client has its room; none in the
-// middle of a snapshot, or of what was read again.
-func (l *Loop) positions(c *Conn, t *seat) rooms.Positions {
-	x := c.special(t)
-	if x != nil && x.missed != nil {
-		return x.missed.from // it does not know of the rest
-	}
-	if x != nil && (x.found != nil || x.walk == walkSnapshot || x.past != nil || x.more || x.waiting) {
-		return rooms.Positions{}
-	}
-	return l.reached(t, x)
-}
-
-// reached is the place of the seat's cursor.
-func (l *Loop) reached(t *seat, x *special) rooms.Positions {
-	at := l.table.PositionsAt(t.sub.Room(), t.at)
-	if x != nil && x.sift.Have != nil {
-		at = at.Raised(x.epoch, x.sift.Have)
-	}
-	return at
-}
-
-// sit gives the connection a seat at the place of its seam.
-func (l *Loop) sit(c *Conn, sub *rooms.Sub, at uint64) {
-	place := l.enter(c, sub)
-	t := seat{sub: sub, at: at, place: place, quiet: true, deflated: c.deflate && sub.Room().Class().Deflate}
-	if t.deflated {
+// enter makes the connection a member of the room, from frame number at on.
+func (l *Loop) enter(c *Conn, sub *rooms.Sub, at uint64) *member.Member {
+	m := member.New(sub, at, c.deflate && sub.Room().Class().Deflate)
+	m.Index = attend(c, sub)
+	if m.Deflated() {
 		sub.Room().TakeDeflated(1)
 	}
-	c.addSeat(t)
 	l.stats.Seats++
+	return c.addMember(m)
 }
 
-// stand gives up seat k.
-func (l *Loop) stand(c *Conn, k int) {
-	l.dropSpecial(c, &c.seats[k])
-	t := c.dropSeat(k)
-	if t.deflated {
-		t.sub.Room().TakeDeflated(-1)
+// exit ends membership k.
+func (l *Loop) exit(c *Conn, k int) {
+	m := c.dropMember(k)
+	if x := c.extra(&m); x != nil {
+		l.rules.End(x)
+		c.setExtra(&m, nil)
 	}
-	if t.wild > 0 {
-		c.wild(t.wild).rooms--
+	if m.Deflated() {
+		m.Room().TakeDeflated(-1)
 	}
-	l.exit(t)
-	l.table.Leave(t.sub)
+	if m.Wildcard > 0 {
+		c.wild(m.Wildcard).rooms--
+	}
+	unattend(&m)
+	l.table.Leave(m.Sub())
 	l.stats.Seats--
 }
 
@@ -328,13 +305,13 @@ func (l *Loop) leaveAll(c *Conn) {
 	if c.extras != nil {
 		c.extras.index = nil // of no use to a connection that leaves from the end
 	}
-	for len(c.seats) > 0 {
-		l.stand(c, len(c.seats)-1)
+	for len(c.members) > 0 {
+		l.exit(c, len(c.members)-1)
 	}
 	if c.extras != nil {
 		for _, w := range c.extras.wilds {
 			l.dropWild(w)
 		}
 	}
-	c.seats, c.extras = nil, nil
+	c.members, c.extras = nil, nil
 }

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"tapecast/loop/member"
 	"tapecast/rooms"
 )
 
@@ -11,9 +12,9 @@ import (
 // that need a pass: some 64 sends take a slice.
 const smallRoom = 64
 
-// view is the loop's side of a room with several members here, kept in the
+// audience is the loop's side of a room with several members here, kept in the
 // Sub's Local. A room with one member keeps the connection itself there.
-type view struct {
+type audience struct {
 	conns []*Conn
 
 	// The pass that is under way, if there is one.
@@ -25,41 +26,41 @@ type view struct {
 	began   time.Time
 }
 
-// enter puts the connection among the room's members; the place is found
-// again through its seat.
-func (l *Loop) enter(c *Conn, sub *rooms.Sub) (place uint32) {
+// attend puts the connection among the members of the room here, and returns its index there.
+func attend(c *Conn, sub *rooms.Sub) (index uint32) {
 	switch x := sub.Local.(type) {
 	case nil:
 		sub.Local = c
 		return 0
 	case *Conn:
-		sub.Local = &view{conns: []*Conn{x, c}}
-		return 1 // and x is at 0, as its seat says
-	case *view:
+		sub.Local = &audience{conns: []*Conn{x, c}}
+		return 1 // and x is at 0, as its member says
+	case *audience:
 		x.conns = append(x.conns, c)
 		x.again = x.passing
 		return uint32(len(x.conns) - 1)
 	}
-	panic("BUG: a sub holds what is no view")
+	panic("BUG: a sub holds what is not an audience")
 }
 
-// exit takes a seat's connection out of the room's members.
-func (l *Loop) exit(t seat) {
-	v, ok := t.sub.Local.(*view)
+// unattend takes a member's connection out of the members of the room here.
+func unattend(m *member.Member) {
+	sub := m.Sub()
+	v, ok := sub.Local.(*audience)
 	if !ok {
-		t.sub.Local = nil
+		sub.Local = nil
 		return
 	}
 	last := len(v.conns) - 1
 	moved := v.conns[last]
-	v.conns[t.place] = moved
+	v.conns[m.Index] = moved
 	v.conns[last] = nil
 	v.conns = v.conns[:last]
-	if int(t.place) < last {
-		moved.seats[moved.seatIn(t.sub)].place = t.place
+	if int(m.Index) < last {
+		moved.members[moved.memberIn(sub)].Index = m.Index
 	}
 	if last == 0 {
-		t.sub.Local = nil
+		sub.Local = nil
 	}
 	// The member that moved may have been passed over.
 	v.again = v.passing
@@ -75,7 +76,7 @@ func (l *Loop) grown(sub *rooms.Sub) {
 	switch x := sub.Local.(type) {
 	case *Conn:
 		l.urgent.add(x)
-	case *view:
+	case *audience:
 		if len(x.conns) <= smallRoom {
 			first := rand.IntN(len(x.conns)) // by lot, as in a pass
 			for i := range x.conns {
@@ -97,7 +98,7 @@ func (l *Loop) grown(sub *rooms.Sub) {
 
 // begin starts a pass at a member drawn by lot, so that nobody is always the
 // first or the last.
-func (v *view) begin() {
+func (v *audience) begin() {
 	v.passing, v.again = true, false
 	v.left, v.at, v.visited = len(v.conns), 0, 0
 	if v.left > 0 {
@@ -145,9 +146,9 @@ func (l *Loop) pass() {
 	l.hot = append(l.hot[1:], v)
 }
 
-// small says that the seat's room is served at once.
-func (t *seat) small() bool {
-	v, ok := t.sub.Local.(*view)
+// small reports whether the member's room is served at once.
+func small(m *member.Member) bool {
+	v, ok := m.Sub().Local.(*audience)
 	return !ok || len(v.conns) <= smallRoom
 }
 

@@ -1,0 +1,203 @@
+package member
+
+import (
+	"time"
+
+	"tapecast/rooms"
+)
+
+// Member is one membership: a cursor in a room. A connection may have thousands, so it is kept
+// at 24 bytes.
+type Member struct {
+	sub *rooms.Sub
+	at  uint64 // number of the next frame to be sent
+
+	Index    uint32 // among the members of its room here; the loop's
+	Wildcard uint8  // id of the wildcard that joined the room; 0: it was joined by name
+	Quiet    bool   // nothing was sent since the last heartbeat
+
+	deflated bool // it takes deflated frames, where there are some
+	extra    bool // it has an Extra
+}
+
+// New returns a member that begins with frame number at.
+func New(sub *rooms.Sub, at uint64, deflated bool) Member {
+	return Member{sub: sub, at: at, Quiet: true, deflated: deflated}
+}
+
+// Sub is the loop's interest in the member's room.
+func (m *Member) Sub() *rooms.Sub { return m.sub }
+
+// Room is the member's room.
+func (m *Member) Room() *rooms.Room { return m.sub.Room() }
+
+// At is the number of the next frame to be sent.
+func (m *Member) At() uint64 { return m.at }
+
+// Deflated reports whether the member takes deflated frames.
+func (m *Member) Deflated() bool { return m.deflated }
+
+// Plain reports whether the member has no extra state.
+func (m *Member) Plain() bool { return !m.extra }
+
+// Level reports whether a plain member lacks nothing.
+func (m *Member) Level() bool { return !m.extra && m.at >= m.sub.Room().Head() }
+
+// Client is the connection of a member, as the rules see it.
+type Client interface {
+	// Tell queues a frame that comes before the member's frames; false: not now, since so
+	// much waits already.
+	Tell(frame []byte) bool
+	// TooSlow closes the connection, since the member lags by more than the room keeps. Its
+	// members are gone when it returns.
+	TooSlow(*rooms.Room)
+	// Rejoin joins the room again from a position. Rules.Rejoined takes the answer.
+	Rejoin(x *Extra, r *rooms.Room, since rooms.Positions)
+	// Recall reads again what the seat lacks. It sets whose request it is, and what is done
+	// with the answer, which Rules.Rejoined takes.
+	Recall(x *Extra, seat *rooms.Seat, ask *rooms.Recall)
+	// Walked counts bytes of last values that the client was sent because it asked for them.
+	Walked(r *rooms.Room, bytes int64)
+	// Wake has the members looked at again.
+	Wake()
+}
+
+// Counts is what all members of a loop have been through.
+type Counts struct {
+	Gaps      uint64 // times that a lagging member was set to the tail
+	GapFrames uint64 // frames that those members missed
+	Conflated uint64 // frames that lagging members were not sent, since a newer one of their key was
+	Snapshots uint64 // begun
+}
+
+// Rules are what the members of a loop share.
+type Rules struct {
+	Table   *rooms.Table
+	Now     func() time.Duration // a clock that only goes forward
+	Recalls bool                 // Client.Recall can be asked
+	Counts  *Counts
+
+	delays delays
+}
+
+// Cut is what Next has found for a member.
+type Cut struct {
+	Extra *Extra // the member's from now on; nil: it has none
+	More  bool   // it lacks more than was cut
+
+	next    uint64 // where it stands when all pieces are sent
+	past    bool   // of what was read again, whose frames have numbers of their own
+	newest  bool   // of last values
+	counted bool   // of those, that Client.Walked counts
+	late    bool   // the client wants it later than it could be
+}
+
+// Newest reports whether it is of the newest frames of keys, instead of all.
+func (c *Cut) Newest() bool { return c.newest }
+
+// Fresh reports whether the client gets the pieces as soon as it can.
+func (c *Cut) Fresh() bool { return !c.past && !c.late }
+
+// Next appends to dst what the member is to be sent next: budget bytes at most, or one frame.
+// x is its Extra; nil: it has none. Where the client was closed meanwhile (Client.TooSlow), the
+// Cut means nothing.
+func (r *Rules) Next(m *Member, x *Extra, c Client, budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
+	room := m.sub.Room()
+	head := room.Head()
+	if !m.extra {
+		if m.at >= head {
+			return dst, Cut{}
+		}
+		jump := room.Jump(m.at)
+		if jump || r.Table.Behind(room, m.at) {
+			return r.lags(m, c, jump, budget, dst)
+		}
+	}
+	if m.extra {
+		s := step{Rules: r, m: m, x: x, c: c}
+		return s.next(budget, dst)
+	}
+	next, pieces, lagged := m.cut(room, budget, dst)
+	if lagged {
+		s := step{Rules: r, m: m, c: c}
+		return s.overtaken(budget, dst)
+	}
+	return pieces, Cut{next: next, More: len(pieces) > len(dst) && next < head}
+}
+
+// lags is Next for a plain member that lags: it jumps to the newest keyframe, or is conflated
+// from now on.
+func (r *Rules) lags(m *Member, c Client, jump bool, budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
+	s := step{Rules: r, m: m, c: c}
+	if jump && !s.lagged() {
+		return dst, s.nothing()
+	}
+	if !m.extra && r.Table.Behind(m.Room(), m.at) {
+		s.needs().walk = walkOn
+	}
+	if m.extra {
+		return s.next(budget, dst)
+	}
+	next, pieces, lagged := m.cut(m.Room(), budget, dst)
+	if lagged {
+		return s.overtaken(budget, dst)
+	}
+	return pieces, Cut{next: next, More: s.more || len(pieces) > len(dst) && next < m.Room().Head()}
+}
+
+// overtaken is Next for a plain member whose next frame is no longer on the tape.
+func (s *step) overtaken(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
+	if !s.lagged() {
+		return dst, s.nothing()
+	}
+	if s.m.extra { // it awaits a keyframe
+		s.more = true
+		return dst, s.nothing()
+	}
+	next, pieces, lagged := s.m.cut(s.m.Room(), budget, dst)
+	return pieces, Cut{next: next, More: s.more || lagged || len(pieces) > len(dst) && next < s.m.Room().Head()}
+}
+
+// cut is what a plain member gets from the tape.
+func (m *Member) cut(r *rooms.Room, budget int, dst []rooms.Piece) (next uint64, pieces []rooms.Piece, lagged bool) {
+	if m.deflated {
+		return r.CutDeflated(m.at, budget, dst)
+	}
+	return r.Cut(m.at, budget, dst)
+}
+
+// Sent moves the member on by the first n bytes of a piece of the cut, which may be its last.
+// frames is how many it has begun to get, and rest what is still to be sent of the last of
+// them: it goes before everything else.
+func (r *Rules) Sent(m *Member, cut *Cut, p *rooms.Piece, last bool, n int) (frames int, rest []byte) {
+	next, rest := p.Sent(n)
+	frames = int(next - p.First())
+	if last && n == len(p.Bytes) {
+		next = cut.next
+	}
+	m.Quiet = false
+	x := cut.Extra
+	if x == nil {
+		m.at = next
+		return frames, rest
+	}
+	if cut.counted {
+		x.walked(n)
+	}
+	if cut.past {
+		x.pastAt = int(next)
+	} else {
+		r.move(m, x, next, frames)
+	}
+	return frames, rest
+}
+
+// move sets the cursor to next; frames were begun to be sent on the way.
+func (r *Rules) move(m *Member, x *Extra, next uint64, frames int) {
+	if x.walk == walkOn {
+		superseded := next - m.at - uint64(frames)
+		x.skipped += superseded
+		r.Counts.Conflated += superseded
+	}
+	m.at = next
+}

@@ -1,0 +1,152 @@
+package member
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"tapecast/rooms"
+)
+
+// minRetry is the least time between two tries of a member to get what it lacks.
+const minRetry = 100 * time.Millisecond
+
+// beginPast has the member sent p first, which was asked for up to upTo; nil: there is nothing
+// on this side of the tape.
+func (x *Extra) beginPast(p *rooms.Past, upTo []rooms.Pos) {
+	x.past, x.upTo, x.pastAt, x.more = p, upTo, 0, false
+	if upTo == nil {
+		x.last = nil
+	}
+	if p != nil && p.UpTo != nil {
+		x.upTo, x.more = p.UpTo, true
+	}
+}
+
+// cutPast cuts what the member lacks of what was read again.
+func (s *step) cutPast(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
+	x := s.x
+	next, pieces := x.past.Cut(x.pastAt, budget, &x.filter, x.upTo, dst)
+	s.more = true
+	x.past.Sent(x.pastAt)
+	cut := s.nothing()
+	if len(pieces) == len(dst) { // the end: now the next part of it, or the tape
+		x.last = x.past.Lasts(x.past.Frames(), x.upTo, x.last)
+		x.past.Release()
+		x.past = nil
+		return dst, cut
+	}
+	cut.next, cut.past = uint64(next), true
+	return pieces, cut
+}
+
+// Holds reports whether the member holds p.
+func (x *Extra) Holds(p *rooms.Past) bool { return x != nil && x.past == p }
+
+// TakeBack lets go of a past that the client is not sent, if the member holds it: its position
+// is kept, and it asks again once the client takes bytes.
+func (x *Extra) TakeBack(p *rooms.Past) {
+	if !x.Holds(p) {
+		return
+	}
+	x.last = p.Lasts(x.pastAt, x.upTo, x.last)
+	x.upTo, x.more = p.Reached(x.pastAt, &x.filter, x.upTo), true
+	p.Release()
+	x.past = nil
+	x.client.Wake()
+}
+
+// rejoin is for a member that has been sent the past it was given and lacks more of it, or
+// whose tape has gone on without it meanwhile: it is given another seam, and what lies between
+// is read again too. By what it was sent, it stands where upTo says, or further where its
+// client came from a node that was ahead.
+func (s *step) rejoin() {
+	x := s.x
+	x.waiting = true
+	since := rooms.Positions{Epoch: x.epoch, Offsets: slices.Clone(x.upTo)}.Raised(x.epoch, x.filter.Have)
+	s.c.Rejoin(x, s.m.Room(), since)
+}
+
+// Rejoined takes the answer to Client.Rejoin, and with read the one to Client.Recall that
+// followed. x is the member's Extra. What it has no use for is released.
+func (r *Rules) Rejoined(m *Member, x *Extra, seat *rooms.Seat, past *rooms.Past, read bool, err error) {
+	if !x.waiting {
+		past.Release()
+		return
+	}
+	s, how := step{Rules: r, m: m, x: x, c: x.client}, seat.Resume
+	x.recall = nil
+	if err == nil {
+		err = seat.TooOld
+	}
+	if err == nil && how != nil && how.Lost != "" {
+		err = &rooms.TooOldError{Why: how.Lost}
+	}
+	var notNow *rooms.NotNowError
+	switch {
+	case errors.As(err, &notNow):
+		s.askLater(notNow.RetryAfter)
+	case err != nil || how.Recall && !r.Recalls:
+		if !s.lose(seat.Since) {
+			return
+		}
+	case how.Recall && !read:
+		x.recall = &rooms.Recall{
+			Pattern: seat.Pattern, Room: seat.Name, More: true,
+			Epoch: x.epoch, After: how.Have, UpTo: how.UpTo, Last: x.lastAt(how.Have),
+		}
+		x.client.Recall(x, seat, x.recall)
+		return
+	default:
+		x.waiting, m.at, x.seam = false, seat.At, seat.At
+		x.filter.Resumed(how)
+		x.beginPast(past, how.UpTo)
+	}
+	x.client.Wake()
+}
+
+// lastAt is what is known of the room's last messages by a client that has what have says:
+// nothing of a partition of which it has more than it was sent.
+func (x *Extra) lastAt(have []rooms.Pos) (last []rooms.Pos) {
+	for _, p := range x.last {
+		sent := slices.IndexFunc(x.upTo, func(u rooms.Pos) bool { return u.Partition == p.Partition })
+		if sent >= 0 && slices.Contains(have, x.upTo[sent]) {
+			last = append(last, p)
+		}
+	}
+	return last
+}
+
+// lose has a member go on whose past cannot be had any more, since it was last at since: with
+// what the tape still holds, behind a gap, or not at all, as its class says. false: the
+// connection is being closed.
+func (s *step) lose(since *rooms.Positions) bool {
+	m, x, r := s.m, s.x, s.m.Room()
+	x.waiting = false
+	x.beginPast(nil, nil)
+	if r.Class().Lag == rooms.LagClose {
+		s.c.TooSlow(r)
+		return false
+	}
+	_, to, tail := s.Table.GapAt(r, m.at)
+	if to.Epoch != since.Epoch && tail < m.at { // what lies before the seam is of another topic
+		tail, to = m.at, s.Table.PositionsAt(r, m.at)
+	}
+	x.filter.Have = nil
+	if to.Epoch == since.Epoch { // the tape may hold some of what it was sent
+		x.filter.Have = since.Offsets
+	}
+	x.missed = &Gap{*since, to.Raised(since.Epoch, since.Offsets)}
+	s.skipTo(tail)
+	return true
+}
+
+// askLater has a member whose past cannot be had now ask again: that passes, and nothing is
+// lost meanwhile.
+func (s *step) askLater(after time.Duration) {
+	x := s.x
+	x.waiting, x.more = false, true
+	x.retry = s.Now() + max(after, minRetry)
+	x.due = max(x.due, x.retry)
+	s.delay(x)
+}

@@ -1,0 +1,257 @@
+package member
+
+import (
+	"time"
+
+	"tapecast/rooms"
+	"tapecast/rooms/wire"
+)
+
+// conflatedEvery is how often a member that is conflated hears of it at most.
+const conflatedEvery = time.Second
+
+// step is one call of Next for a member that has an Extra, or gets one.
+type step struct {
+	*Rules
+	m    *Member
+	x    *Extra // nil: it has none
+	c    Client
+	more bool // the member lacks more than is cut
+}
+
+// nothing is the Cut of a step that has cut nothing.
+func (s *step) nothing() Cut { return Cut{Extra: s.x, More: s.more} }
+
+// needs returns the member's Extra, and makes it one where it has none.
+func (s *step) needs() *Extra {
+	if s.x == nil {
+		s.x = &Extra{client: s.c, sub: s.m.sub}
+		s.x.filter.Deflated = s.m.deflated
+		s.m.extra = true
+	}
+	return s.x
+}
+
+// drop makes the member a plain one.
+func (s *step) drop() {
+	s.End(s.x)
+	s.m.extra, s.x = false, nil
+}
+
+// tell queues a notice that comes before the member's frames; false: not now.
+func (s *step) tell(text []byte) bool {
+	if s.c.Tell(wire.TextFrame(text)) {
+		return true
+	}
+	s.more = true
+	return false
+}
+
+// next is Next for a member with an Extra.
+func (s *step) next(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
+	m, x, r := s.m, s.x, s.m.Room()
+	if !s.tellFirst() {
+		return dst, s.nothing()
+	}
+	if x.upTo != nil && x.past == nil && !x.waiting {
+		switch {
+		case x.more && s.Now() < x.retry:
+			return dst, s.nothing()
+		case x.more || m.at <= x.seam && m.at < r.Tail():
+			s.rejoin()
+		case m.at > x.seam:
+			x.upTo = nil
+		}
+	}
+	if x.waiting || !s.finish() {
+		return dst, s.nothing()
+	}
+	if !m.extra { // a plain member from now on
+		s.more = s.more || m.at < r.Head()
+		return dst, s.nothing()
+	}
+	if x.await && !s.awaited() {
+		return dst, s.nothing()
+	}
+	if x.past != nil {
+		return s.cutPast(budget, dst)
+	}
+	if s.tooSoon(x) {
+		return dst, s.nothing()
+	}
+	if x.walk == walkNone && r.Class().Conflate && (x.every > 0 || s.Table.Behind(r, m.at)) {
+		x.walk, x.known = walkOn, rooms.Known{}
+	}
+	return s.cutRoom(budget, dst)
+}
+
+// tellFirst tells the client what it is to hear of the room before its first frame; false: not
+// all of it now.
+func (s *step) tellFirst() bool {
+	x, r := s.x, s.m.Room()
+	if f := x.found; f != nil {
+		text := wire.AppendJoined(nil, f.Name, x.wildcard, f.Pattern.Class.Name, s.m.Chain(x), f.Positions, f.Partial)
+		if !s.tell(text) {
+			return false
+		}
+		x.found = nil
+	}
+	if gap := x.missed; gap != nil {
+		if !s.tell(wire.AppendGap(nil, r.Name(), gap.From, gap.To)) {
+			return false
+		}
+		x.missed = nil
+		s.Counts.Gaps++
+	}
+	if x.begin {
+		x.begin = !s.tell(wire.AppendSnapshotBegin(nil, r.Name(), s.Table.Partial(r)))
+	}
+	return !x.begin
+}
+
+// finish ends what has come to its end: a walk that is level with its room, positions that no
+// frame will have again, skipped frames that the client was not told of. false: not now, since
+// the client must hear of the end first.
+func (s *step) finish() bool {
+	m, x, r := s.m, s.x, s.m.Room()
+	if x.walk != walkNone && x.level && m.at >= x.end {
+		if x.walk == walkSnapshot {
+			at := s.Table.PositionsAt(r, m.at)
+			if !s.tell(wire.AppendSnapshotEnd(nil, r.Name(), at, s.Table.Partial(r))) {
+				return false
+			}
+		}
+		x.walk, x.level = walkNone, false
+		x.countWalk()
+	}
+	if x.filter.Have != nil && x.upTo == nil && s.outgrown() {
+		x.filter.Have = nil
+	}
+	if x.skipped > 0 && s.Now()-x.told >= conflatedEvery {
+		if !s.tell(wire.AppendConflated(nil, r.Name(), x.skipped)) {
+			return false
+		}
+		x.skipped, x.told = 0, s.Now()
+	}
+	if x.walk == walkNone && x.upTo == nil && !x.await && x.filter.Have == nil && x.skipped == 0 &&
+		x.every == 0 && !x.filter.Keyed() {
+		s.drop()
+	}
+	return true
+}
+
+// outgrown reports whether no frame from the cursor on is among those that the client had when
+// it came.
+func (s *step) outgrown() bool {
+	f := &s.x.filter
+	if !f.Ahead {
+		return s.m.at >= f.Until
+	}
+	// The client was ahead of this node, which may have caught up.
+	at := s.Table.PositionsAt(s.m.Room(), s.m.at)
+	return at.Epoch != "" && (at.Epoch != s.x.epoch || at.Cover(f.Have))
+}
+
+// awaited sets the member to the keyframe that it awaits; false: there is none yet, or the
+// client cannot be told now.
+func (s *step) awaited() bool {
+	m, r := s.m, s.m.Room()
+	head := r.Head() // before the keyframe: one that comes now is behind it
+	k, ok := r.Keyframe()
+	if !ok || k < m.at {
+		m.at = head
+		return false
+	}
+	to := s.Table.PositionsAt(r, k)
+	if !s.tell(wire.AppendGap(nil, r.Name(), rooms.Positions{Epoch: to.Epoch}, to)) {
+		return false
+	}
+	s.x.await, m.at = false, k
+	return true
+}
+
+// cutRoom cuts from the room's tape, or from its last values.
+func (s *step) cutRoom(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
+	m, x, r := s.m, s.x, s.m.Room()
+	if x.walk != walkNone {
+		next, pieces, level, lost := r.CutLatest(m.at, x.known, budget, &x.filter, dst)
+		s.more = true // at least to say that it is level
+		if lost {
+			x.filter.Have = nil
+			s.beginSnapshot()
+			return dst, s.nothing()
+		}
+		if x.level = level; level {
+			x.end, x.due = next, s.Now()+x.every
+		}
+		return pieces, s.ran(len(pieces)-len(dst), next)
+	}
+	next, pieces, lagged := r.CutSome(m.at, budget, &x.filter, dst)
+	if lagged {
+		s.more = true
+		s.lagged()
+		return dst, s.nothing()
+	}
+	if s.more = s.more || next < r.Head(); next >= r.Head() && len(pieces) > len(dst) {
+		x.due = s.Now() + x.every
+	}
+	return pieces, s.ran(len(pieces)-len(dst), next)
+}
+
+// ran is the Cut of so many pieces, with which the member comes to next. Without pieces it is
+// there at once.
+func (s *step) ran(pieces int, next uint64) Cut {
+	cut := s.nothing()
+	cut.newest = s.x.walk != walkNone
+	if pieces == 0 {
+		s.move(s.m, s.x, next, 0)
+		return cut
+	}
+	cut.next, cut.late = next, s.x.Late()
+	cut.counted = s.x.walk == walkSnapshot || s.x.walk == walkResume
+	return cut
+}
+
+// beginSnapshot has the member walk all last values, from the oldest update on. Its client
+// hears of it when its turn comes: a thousand rooms' notices at once are more than may wait for
+// a client that reads.
+func (s *step) beginSnapshot() {
+	m, x, r := s.m, s.x, s.m.Room()
+	x.walk, x.begin, x.level, m.at = walkSnapshot, true, false, 0
+	x.known, x.filter.Until = r.Forgotten(), r.Head()
+	s.Counts.Snapshots++
+}
+
+// lagged does what the class says about a member that retention has overtaken; false: the
+// connection is being closed, or the client cannot be told now, and the member stays.
+func (s *step) lagged() bool {
+	m, r := s.m, s.m.Room()
+	if r.Class().Lag == rooms.LagClose {
+		s.c.TooSlow(r)
+		return false
+	}
+	from, to, tail := s.Table.GapAt(r, m.at)
+	if !s.tell(wire.AppendGap(nil, r.Name(), from, to)) {
+		return false
+	}
+	s.Counts.Gaps++
+	s.Counts.GapFrames += tail - m.at
+	s.skipTo(tail)
+	return true
+}
+
+// skipTo has the member go on at frame tail. In a room with keyframes it begins at one again,
+// also one that its client had, and awaits one where there is none: changes alone mean nothing.
+func (s *step) skipTo(tail uint64) {
+	s.m.at = tail
+	r := s.m.Room()
+	if !r.Pattern().Keyframed {
+		return
+	}
+	if s.x != nil {
+		s.x.filter.Have = nil
+	}
+	if _, ok := r.Keyframe(); !ok {
+		s.needs().await = true
+	}
+}

@@ -1,0 +1,131 @@
+package loop
+
+import (
+	"tapecast/loop/member"
+	"tapecast/rooms"
+	"tapecast/rooms/wire"
+)
+
+// memberClient is a connection as the rules of its members see it: a member.Client.
+type memberClient Conn
+
+func (c *memberClient) conn() *Conn { return (*Conn)(c) }
+
+// Tell queues a notice that comes before frames; false: not now.
+func (c *memberClient) Tell(frame []byte) bool {
+	if c.out != nil && c.out.wouldOverflow(frame) {
+		return false
+	}
+	return c.loop.enqueue(c.conn(), frame)
+}
+
+// TooSlow closes the connection, since it lags in the room.
+func (c *memberClient) TooSlow(r *rooms.Room) {
+	c.loop.stats.LagClosed++
+	c.loop.close(c.conn(), wire.CloseTooSlow, []byte(r.Name()))
+}
+
+// Walked tells the handler's budget of last values that were sent.
+func (c *memberClient) Walked(r *rooms.Room, bytes int64) {
+	if sent := c.loop.engine.cfg.SnapshotSent; sent != nil {
+		sent(c.conn(), r.Name(), bytes)
+	}
+}
+
+// Wake has the connection visited.
+func (c *memberClient) Wake() { c.loop.ready.add(c.conn()) }
+
+// Rejoin joins a room again for a member that is there.
+func (c *memberClient) Rejoin(x *member.Extra, r *rooms.Room, since rooms.Positions) {
+	l := c.loop
+	again := rooms.Seat{Name: r.Name(), Pattern: r.Pattern(), Since: &since}
+	j := &rooms.Join{User: l.handler.User(c.conn()), Rooms: []rooms.Seat{again}}
+	j.Done = func(*rooms.Join) { c.post(&rejoined{of: x, seat: &j.Rooms[0]}) }
+	l.table.Join(l.listener, j)
+}
+
+// Recall asks for what a member lacks and no tape holds.
+func (c *memberClient) Recall(x *member.Extra, seat *rooms.Seat, ask *rooms.Recall) {
+	l := c.loop
+	ask.User = l.handler.User(c.conn())
+	ask.Done = func(p *rooms.Past, err error) { c.post(&rejoined{x, seat, p, true, err}) }
+	ask.TakeBack = l.takesBack(c.conn(), seat.Sub)
+	l.engine.cfg.Recall(ask)
+}
+
+func (c *memberClient) post(a *rejoined) {
+	c.loop.post(event{kind: evRejoined, conn: c.conn(), arg: a})
+}
+
+// rejoined is the answer to Rejoin, at first without the past.
+type rejoined struct {
+	of   *member.Extra // its member may have left meanwhile, and joined again
+	seat *rooms.Seat
+	past *rooms.Past
+	read bool // the past is there
+	err  error
+}
+
+func (l *Loop) rejoined(c *Conn, a *rejoined) {
+	given := a.seat
+	if !a.read && given.Err == nil {
+		l.table.Leave(given.Sub) // the membership that it has is enough
+	}
+	k := -1
+	if c.state == stOpen && given.Err == nil {
+		k = c.memberIn(given.Sub)
+	}
+	if k < 0 || c.extra(&c.members[k]) != a.of {
+		a.past.Release()
+		return // it has left meanwhile
+	}
+	l.rules.Rejoined(&c.members[k], a.of, given, a.past, a.read, a.err)
+}
+
+// extra is the member's Extra; nil: it has none.
+func (c *Conn) extra(m *member.Member) *member.Extra {
+	if m.Plain() {
+		return nil
+	}
+	return c.extras.members[m.Sub()]
+}
+
+// setExtra gives the member an Extra, or takes it; nil: it has none from now on.
+func (c *Conn) setExtra(m *member.Member, x *member.Extra) {
+	if x == nil {
+		delete(c.extras.members, m.Sub())
+		c.tidy()
+		return
+	}
+	e := c.extrasOf()
+	if e.members == nil {
+		e.members = map[*rooms.Sub]*member.Extra{}
+	}
+	e.members[m.Sub()] = x
+}
+
+// begin gives a new member what its request asked for beyond the live frames. found is the
+// room that has appeared; nil: the client knows of it.
+func (l *Loop) begin(c *Conn, m *member.Member, ref *RoomRef, found *rooms.Seat) {
+	w := member.Wish{
+		Snapshot: ref.Snapshot, Keys: ref.Keys, Every: ref.Every, Await: ref.await,
+		Resume: ref.resume, Past: ref.past, Missed: ref.missed, Found: found,
+	}
+	if ref.Since != nil {
+		w.Epoch = ref.Since.Epoch
+	}
+	if found != nil {
+		w.Wildcard = c.wild(m.Wildcard).ref.Name
+	}
+	if x := l.rules.Begin(m, (*memberClient)(c), &w); x != nil {
+		c.setExtra(m, x)
+	}
+}
+
+// mayWalk asks whether the client may be sent the room's last values, where it would be.
+func (l *Loop) mayWalk(c *Conn, room string, keys int) error {
+	if l.engine.cfg.SnapshotBegins == nil {
+		return nil
+	}
+	return l.engine.cfg.SnapshotBegins(c, room, keys)
+}
