@@ -71,7 +71,7 @@ race: ## everything under the race detector, the end-to-end suite shortened
 fuzz: ## every fuzz target for FUZZTIME
 	@bash .ci/fuzz '$(FUZZTIME)'
 
-faults: ## plant faults in copies of rooms, and see that the model finds each
+faults: ## plant faults in copies of rooms and loop/member, and see that the model finds each
 	TAPECAST_FAULTS=1 $(GO) test -count=1 -v -timeout 60m -run TestFaults ./rooms
 
 bench: ## the benchmarks beside the code; BENCH=pattern COUNT=n

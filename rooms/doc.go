@@ -96,12 +96,13 @@
 //
 // # Model
 //
-// TestModel drives two tables and their members at random, and holds every frame and
+// TestModel drives two tables and their members (loop/member) at random, and holds every frame and
 // place against plain lists of records (model_test.go). It takes millions of steps with
 //
 //	go test ./rooms -run TestModel -v -rapid.checks=60000 -rapid.steps=150
 //
-// and `make faults` plants faults in copies of the package, each of which it finds.
+// and `make faults` plants faults in copies of the package and of loop/member, each of which
+// it finds.
 //
 // # Figures
 //

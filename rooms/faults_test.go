@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,7 +43,30 @@ var plantedFaults = []struct{ what, file, old, new string }{
 	{"a value that is evicted is that of its key still", "latest.go", "func (l *latest) evict(f *lastFrame) {\n\tl.remove(f)", "func (l *latest) evict(f *lastFrame) {\n\tl.uncount(f)"},
 }
 
-// TestFaults plants each fault in a copy of the package and has the model look for it.
+// memberFaults are small faults in the rules of a member.
+var memberFaults = []struct{ what, file, old, new string }{
+	{"a cursor goes on by what the kernel did not take", "member.go", "if last && n == len(p.Bytes) {", "if last {"},
+	{"a walk ends before all of it is sent", "step.go", "x.level && m.at >= x.end {", "x.level {"},
+	{"the last frame that a client has is sent again", "step.go", "return s.m.at >= f.Until", "return s.m.at+1 >= f.Until"},
+	{"a client that was ahead gets what it has", "step.go",
+		"return at.Epoch != \"\" && (at.Epoch != s.x.epoch || at.Cover(f.Have))", "return at.Epoch != \"\""},
+	{"a member that lags skips a frame too many", "step.go", "s.skipTo(tail)\n\treturn true", "s.skipTo(tail + 1)\n\treturn true"},
+	{"a snapshot begins though its client was not told", "step.go", "return !x.begin\n", "return true\n"},
+	{"the end of a snapshot is not told where much waits", "step.go",
+		"Partial(r))) {\n\t\t\t\treturn false\n\t\t\t}\n\t\t}\n\t\tx.walk", "Partial(r))) {\n\t\t\t\t_ = m\n\t\t\t}\n\t\t}\n\t\tx.walk"},
+	{"what was sent of a past that was taken back is sent again", "past.go", "p.Reached(x.pastAt, ", "p.Reached(0, "},
+	{"the rest of a past that was taken back is left out", "past.go", "x.upTo), true\n", "x.upTo), false\n"},
+	{"of a past that comes in parts only the first is sent", "past.go", "x.upTo, x.more = p.UpTo, true", "x.upTo = p.UpTo"},
+	{"a member begins behind the book that it awaited", "step.go", "s.x.await, m.at = false, k\n", "s.x.await, m.at = false, k+1\n"},
+	{"a member does not wait for a book", "extra.go", "s.needs().await = true", "s.needs().await = false"},
+	{"a place is told in the middle of a snapshot", "extra.go", "x.found != nil || x.walk == walkSnapshot || ", "x.found != nil || "},
+	{"a client that was ahead is told of an earlier place", "extra.go", "at = at.Raised(x.epoch, x.filter.Have)", "at = at.Raised(\"\", x.filter.Have)"},
+	{"a snapshot that begins again leaves out what its client had", "step.go", "x.filter.Have = nil\n\t\t\ts.begin", "s.begin"},
+	{"a snapshot begins at the cursor", "step.go", "walkSnapshot, true, false, 0\n", "walkSnapshot, true, false, m.at\n"},
+	{"a client that resumes gets what it has", "extra.go", "(m.at < how.Until || how.Ahead", "(how.Ahead"},
+}
+
+// TestFaults plants each fault in a copy of the packages and has the model look for it.
 // It takes minutes, and is asked for by TAPECAST_FAULTS=1 (make faults).
 func TestFaults(t *testing.T) {
 	if os.Getenv("TAPECAST_FAULTS") == "" {
@@ -57,8 +81,18 @@ func TestFaults(t *testing.T) {
 		}
 		copyOf(t, ".", filepath.Join(dir, "rooms"), files...)
 	}
+	rules, err := filepath.Glob("../loop/member/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copyOf(t, ".", filepath.Join(dir, "rooms"), rules...)
+	faults := slices.Clone(plantedFaults)
+	for _, f := range memberFaults {
+		f.file = "../loop/member/" + f.file
+		faults = append(faults, f)
+	}
 	after := regexp.MustCompile(`the first fault after (\d+) steps`)
-	for _, fault := range plantedFaults {
+	for _, fault := range faults {
 		t.Run(fault.what, func(t *testing.T) {
 			name := filepath.Join(dir, "rooms", fault.file)
 			good, err := os.ReadFile(name)

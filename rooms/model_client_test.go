@@ -1,8 +1,10 @@
-package rooms
+package rooms_test
 
 import (
 	"fmt"
 	"slices"
+
+	"tapecast/rooms"
 )
 
 // client is what somebody knows of one room, over all memberships.
@@ -57,19 +59,19 @@ func (c *client) fatal(format string, args ...any) {
 }
 
 // since is where it says that it was; nil: it knows no place, or has no book yet.
-func (c *client) since() *Positions {
+func (c *client) since() *rooms.Positions {
 	if !c.placed || c.fresh {
 		return nil
 	}
-	p := &Positions{Epoch: c.topic.epoch}
+	p := &rooms.Positions{Epoch: c.topic.epoch}
 	for part, off := range c.at {
-		p.Offsets = append(p.Offsets, Pos{int32(part), off})
+		p.Offsets = append(p.Offsets, rooms.Pos{Partition: int32(part), Offset: off})
 	}
 	return p
 }
 
 // joined is a join that begins now, at a place. Before it there is nothing to get.
-func (c *client) joined(at Positions, n *node) {
+func (c *client) joined(at rooms.Positions, n *node) {
 	c.newest, c.expired = map[string]int64{}, map[string]int64{}
 	c.topic = c.w.topics[topicOf(c.room)]
 	c.fresh = c.room == "books"
@@ -84,7 +86,7 @@ func (c *client) joined(at Positions, n *node) {
 
 func remembers(room string) bool { return topicOf(room) == 0 }
 
-func (c *client) stand(at Positions) {
+func (c *client) stand(at rooms.Positions) {
 	if at.Epoch != c.topic.epoch {
 		c.fatal("at epoch %q, of %q", at.Epoch, c.topic.epoch)
 	}
@@ -95,7 +97,7 @@ func (c *client) stand(at Positions) {
 }
 
 // refused is a resume from too far back. The client begins anew.
-func (c *client) refused(err *TooOldError) {
+func (c *client) refused(err *rooms.TooOldError) {
 	live := c.w.topics[topicOf(c.room)]
 	has := c.placed && c.topic == live
 	for part, off := range c.at {
@@ -107,13 +109,14 @@ func (c *client) refused(err *TooOldError) {
 	c.placed = false
 }
 
-func (c *client) resumed(at Positions, exact bool) {
-	c.told(at, false, exact)
-}
+func (c *client) resumed(at rooms.Positions) { c.told(at, false) }
 
 // told takes a place. Nothing that the client lacks may lie before it.
-func (c *client) told(at Positions, level, exact bool) {
-	if at.Epoch == "" || c.snapping {
+func (c *client) told(at rooms.Positions, level bool) {
+	if at.Epoch != "" && c.snapping {
+		c.fatal("told of %v in the middle of a snapshot", at)
+	}
+	if at.Epoch == "" {
 		if c.snapping {
 			c.placed, c.snapping = false, false
 		}
@@ -152,8 +155,9 @@ func (c *client) superseded(part int, missed, off int64) bool {
 	return true
 }
 
-func (c *client) snapshotBegins(n *node) {
-	if c.topic == c.w.topics[topicOf(c.room)] {
+// snapshotBegins is told after the walk has begun, which was when the topic was that.
+func (c *client) snapshotBegins(n *node, topic *topicModel) {
+	if c.topic == topic {
 		for key, off := range c.seen { // of a node that is behind, or has lost it, as it was told
 			if off >= n.reached(key, c.room) || off < c.topic.begin[partOf(key)] {
 				delete(c.seen, key)
@@ -164,7 +168,7 @@ func (c *client) snapshotBegins(n *node) {
 	}
 	c.newest, c.expired = map[string]int64{}, map[string]int64{}
 	c.snapping, c.placed, c.moved, c.holes = true, false, false, false
-	c.topic = c.w.topics[topicOf(c.room)]
+	c.topic = topic
 	c.sure = [modelParts]int64{-1, -1, -1}
 	c.lacksOf(n)
 }
@@ -195,7 +199,7 @@ func (c *client) walked(next [modelParts]int64) {
 	}
 }
 
-func (c *client) snapshotEnds(at Positions) {
+func (c *client) snapshotEnds(at rooms.Positions) {
 	if !c.snapping {
 		c.fatal("the end of no snapshot")
 	}
@@ -207,7 +211,7 @@ func (c *client) snapshotEnds(at Positions) {
 
 // lag is for a member that retention has overtaken. A book begins anew, at a full book
 // that it may have had.
-func (c *client) lag(from, to Positions) {
+func (c *client) lag(from, to rooms.Positions) {
 	c.gap(from, to, true)
 	if c.room == "books" && c.placed {
 		c.seen = map[string]int64{}
@@ -216,7 +220,7 @@ func (c *client) lag(from, to Positions) {
 }
 
 // gap takes a notice that what lies after from and up to to was not sent.
-func (c *client) gap(from, to Positions, exact bool) {
+func (c *client) gap(from, to rooms.Positions, exact bool) {
 	c.fresh = c.room == "books"
 	c.holes = true
 	if to.Epoch == "" { // a reset lies between, of which it is still to hear
@@ -232,11 +236,11 @@ func (c *client) gap(from, to Positions, exact bool) {
 	}
 	for part := range c.at {
 		off := offsetOf(to.Offsets, part)
-		if i := slices.IndexFunc(to.Offsets, func(p Pos) bool { return p.Partition == int32(part) }); i < 0 {
+		if i := slices.IndexFunc(to.Offsets, func(p rooms.Pos) bool { return p.Partition == int32(part) }); i < 0 {
 			continue
 		}
 		if c.placed {
-			if i := slices.IndexFunc(from.Offsets, func(p Pos) bool { return p.Partition == int32(part) }); i >= 0 && from.Epoch == to.Epoch {
+			if i := slices.IndexFunc(from.Offsets, func(p rooms.Pos) bool { return p.Partition == int32(part) }); i >= 0 && from.Epoch == to.Epoch {
 				if missed := c.missed(part, c.at[part], from.Offsets[i].Offset); exact && missed >= 0 {
 					c.fatal("a gap after %d:%d, though %d was not sent", part, from.Offsets[i].Offset, missed)
 				}

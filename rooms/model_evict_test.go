@@ -1,4 +1,4 @@
-package rooms
+package rooms_test
 
 import (
 	"maps"
@@ -17,21 +17,13 @@ func (w *world) press() {
 		return
 	}
 	n.sweep()
-	before, s, r := n.keysLeft(), n.shards[0], n.room(room)
-	switch {
-	case all:
-		n.cfg.LastBudget = 1
-		for range 3 {
-			s.sweep()
-		}
-	case r == nil || r.last.bytes == 0:
-		return
-	default: // the order of rooms is drawn by nobody, so only one gives
-		n.cfg.LastBudget = max(1, (n.usedLast.Load()-int64(give))*8/7)
-		s.evicting.cut = s.now + 1
-		s.evictFrom(r)
+	before := n.keysLeft()
+	if all {
+		give = -1
 	}
-	n.cfg.LastBudget, s.evicting = 512<<20, eviction{at: s.evicting.at}
+	if !n.Press(room, int64(give)) {
+		return
+	}
 	n.notePressed(before)
 	n.take()
 }
@@ -41,11 +33,9 @@ func (n *node) keysLeft() map[string]map[string]bool {
 	out := map[string]map[string]bool{}
 	for _, x := range roomsModel {
 		out[x.name] = map[string]bool{}
-		if r := n.room(x.name); r != nil && r.last != nil {
-			for key := range n.view[x.name] {
-				if f := r.last.find([]byte(key)); f != nil && f.kind == lastValue {
-					out[x.name][key] = true
-				}
+		for key := range n.view[x.name] {
+			if n.HasValue(x.name, key) {
+				out[x.name][key] = true
 			}
 		}
 	}
@@ -103,9 +93,9 @@ func (c *client) lacksOf(n *node) {
 		c.lacks[key] = h.off
 	}
 	young := slices.ContainsFunc(slices.Collect(maps.Values(n.evicted[c.room])), func(h *holding) bool {
-		return n.shards[0].now-h.at < (modelTTL - 10*time.Second).Milliseconds()
+		return n.Clock()-h.at < modelTTL-10*time.Second
 	})
-	if r := n.room(c.room); young && !n.Partial(r) {
+	if r := n.Room(c.room); young && !n.Partial(r) {
 		c.fatal("a room that lacks %d values says that it is whole", len(n.evicted[c.room]))
 	}
 }

@@ -1,10 +1,12 @@
-package rooms
+package rooms_test
 
 import (
 	"bytes"
 	"slices"
 	"strconv"
 	"strings"
+
+	"tapecast/rooms"
 )
 
 // take takes a message. exact: it is the next one, else the newest of its key.
@@ -122,20 +124,20 @@ func (c *client) reset(epoch string) {
 	c.fresh = false // it knows that its book is none any more
 }
 
-func (c *client) gapText(text string) (from, to Positions) {
+func (c *client) gapText(text string) (from, to rooms.Positions) {
 	_, rest, _ := strings.Cut(text, `"from":`)
 	a, b, _ := strings.Cut(rest, `,"to":`)
 	return positionsText(a), positionsText(strings.TrimSuffix(b, "}}"))
 }
 
-func positionsText(text string) (p Positions) {
+func positionsText(text string) (p rooms.Positions) {
 	for f := range bytes.SplitSeq([]byte(strings.Trim(text, "{}")), []byte(",")) {
 		name, v, _ := strings.Cut(strings.ReplaceAll(string(f), `"`, ""), ":")
 		if name == "epoch" {
 			p.Epoch = v
 		} else if part, err := strconv.Atoi(name); err == nil {
 			off, _ := strconv.ParseInt(v, 10, 64)
-			p.Offsets = append(p.Offsets, Pos{int32(part), off})
+			p.Offsets = append(p.Offsets, rooms.Pos{Partition: int32(part), Offset: off})
 		}
 	}
 	return p

@@ -1,131 +1,123 @@
-package rooms
+package rooms_test
 
 import (
 	"errors"
 	"slices"
+	"strings"
+	"time"
 
+	"tapecast/loop/member"
+	"tapecast/rooms"
 	"tapecast/rooms/wire"
 )
 
-// guest is a client on a node, and does for it what an event loop does for a seat.
+// guest is a client on a node. It drives its member as an event loop does, with a connection
+// that takes what it likes.
 type guest struct {
 	*client
-	node  *node
-	sub   *Sub
-	at    uint64
-	sift  Sift
-	await bool // the next keyframe
+	node *node
+	sub  *rooms.Sub
+	m    member.Member
+	x    *member.Extra
 
-	walk  walkModel
-	known Known
-	over  bool   // the walk has come to
-	until uint64 // where it is level with the room
-	upon  [modelParts]int64
+	closed  bool
+	began   *topicModel       // when its snapshot has begun, of which it is not told yet
+	walking bool              // what it was sent last were the newest frames of keys
+	upon    [modelParts]int64 // where the node was then
 
-	past   *Past // read again, and to be sent first
-	pastAt int
-	upTo   []Pos // how far it goes, which is to number seam; nil: the tape has taken over
-	seam   uint64
-	epoch  string
+	half  []byte // of a frame that is half sent
+	exact bool   // that frame is the next one, else the newest of its key
+
+	since *rooms.Positions // it has asked for another seam there; nil: it has not
+	seat  *rooms.Seat      // that it was given
+	ask   *rooms.Recall    // it has asked for old records; nil: it has not
+	past  *rooms.Past      // that it was given last
 }
 
-type walkModel int
-
-const (
-	walksNot walkModel = iota
-	walksSnapshot
-	walksOn
-	walksResume
-)
-
 // join seats the client, at since where that is not nil; nil: it was refused.
-func (n *node) join(c *client, since *Positions) *guest {
+func (n *node) join(c *client, since *rooms.Positions) *guest {
 	if since == nil {
 		c.begin()
 	}
-	given := n.ask(c.room, since)
+	given := n.seat(c.room, since)
 	class := given.Pattern.Class
 	c.moved = c.moved || c.at0 != n
 	c.at0 = n
-	m := &guest{client: c, node: n, sub: given.Sub, at: given.At, await: given.Await}
-	if m.sub.Local == nil {
-		m.sub.Local = new(bool)
-	}
-	*m.sub.Local.(*bool) = true
-	if errors.As(given.TooOld, new(*NotNowError)) { // the client keeps its place
-		n.leave(given.Sub)
+	if errors.As(given.TooOld, new(*rooms.NotNowError)) { // the client keeps its place
+		n.Left(given.Sub)
 		return nil
 	}
 	if given.TooOld != nil && !class.Snapshot {
-		c.refused(given.TooOld.(*TooOldError))
-		n.leave(given.Sub)
+		c.refused(given.TooOld.(*rooms.TooOldError))
+		n.Left(given.Sub)
 		return nil
 	}
-	if m.deflated = c.deflated && class.Deflate; m.deflated {
-		given.Sub.Room().TakeDeflated(1)
-		m.sift.Deflated = true
-	}
+	w := member.Wish{Await: given.Await, Resume: given.Resume}
 	if c.keys != nil {
-		m.sift.SetKeys(c.wanted())
+		w.Keys = c.wanted()
 	}
-	snapshot := class.Snapshot && (given.TooOld != nil || since == nil && given.Keys > 0)
-	switch how := given.Resume; {
-	case how != nil:
-		m.sift.Resumed(how)
-		m.upTo, m.seam, m.epoch = how.UpTo, m.at, since.Epoch
+	w.Snapshot = class.Snapshot && (given.TooOld != nil || since == nil && given.Keys > 0)
+	if how := given.Resume; how != nil {
+		w.Epoch = since.Epoch
 		if how.Recall {
 			past, err := n.w.recall(c.room, how.After(), how.UpTo)
 			if how.Lost != "" {
-				err = &TooOldError{Why: how.Lost}
+				err = &rooms.TooOldError{Why: how.Lost}
 			}
 			switch {
 			case err != nil && class.Snapshot:
-				m.upTo, m.sift.Have = nil, nil
-				m.snapshot()
-				return m
+				w.Resume, w.Snapshot = nil, true
 			case err != nil:
 				c.refused(err)
-				m.stand()
+				n.Left(given.Sub)
 				return nil
+			case !how.Walk:
+				w.Past = past
 			}
-			m.past = past
 		}
-		if how.Walk {
-			m.walk, m.known, m.past, m.upTo = walksResume, how.Known, nil, nil
-		}
-		c.resumed(given.Positions, m.exact())
-	case snapshot:
-		m.snapshot()
+	}
+	g := &guest{client: c, node: n, sub: given.Sub, past: w.Past, walking: w.Resume != nil && w.Resume.Walk}
+	deflated := c.deflated && class.Deflate
+	if g.m = member.New(given.Sub, given.At, deflated); deflated {
+		given.Sub.Room().TakeDeflated(1)
+	}
+	g.x = n.rules.Begin(&g.m, g, &w)
+	switch {
+	case w.Snapshot:
+		g.began = n.w.topics[topicOf(c.room)]
+	case w.Resume != nil:
+		c.resumed(given.Positions)
 	default:
 		c.joined(given.Positions, n)
 	}
-	return m
+	return g
 }
 
-func (n *node) ask(room string, since *Positions) *Seat {
-	p, _, _ := n.cfg.Catalog.Resolve(room)
-	j := &Join{Rooms: []Seat{{Name: room, Pattern: p, Since: since}}, Done: func(*Join) {}}
-	n.Join(n.l, j)
-	n.answer()
-	if err := j.Rooms[0].Err; err != nil {
-		n.t.Fatalf("cannot join %s: %v", room, err)
+// seat joins the room, and returns the answer.
+func (n *node) seat(room string, since *rooms.Positions) *rooms.Seat {
+	p, _, _ := n.Catalog().Resolve(room)
+	seats := []rooms.Seat{{Name: room, Pattern: p, Since: since}}
+	seat := &n.Ask(n.l, &rooms.Join{Rooms: seats, Done: func(*rooms.Join) {}})[0]
+	if seat.Err != nil {
+		n.tb.Fatalf("cannot join %s: %v", room, seat.Err)
 	}
-	return &j.Rooms[0]
+	return seat
 }
 
 // recall reads again what the tapes do not have, and as an ingest that keeps what it has
 // read for others, a little more.
-func (w *world) recall(room string, after, upTo []Pos) (*Past, *TooOldError) {
+func (w *world) recall(room string, after, upTo []rooms.Pos) (*rooms.Past, *rooms.TooOldError) {
 	topic := w.topics[topicOf(room)]
-	var list []Record
+	var list []rooms.Record
 	for part := range modelParts {
 		from, to := offsetOf(after, part), offsetOf(upTo, part)
 		if from < topic.begin[part]-1 || from >= int64(len(topic.logs[part])) {
-			return nil, &TooOldError{}
+			return nil, &rooms.TooOldError{}
 		}
 		for off := max(from-2, topic.begin[part]); off < min(to+4, int64(len(topic.logs[part]))); off++ {
 			if e := topic.logs[part][off]; e.room == room {
-				r := Record{Room: []byte(room), Type: "t", Key: []byte(e.key), HasKey: true, Partition: int32(part), Offset: off, Time: 1}
+				r := rooms.Record{Room: []byte(room), Type: "t", Key: []byte(e.key), HasKey: true,
+					Partition: int32(part), Offset: off, Time: 1}
 				if e.value != "" {
 					r.Value = []byte(e.value)
 				}
@@ -133,11 +125,20 @@ func (w *world) recall(room string, after, upTo []Pos) (*Past, *TooOldError) {
 			}
 		}
 	}
-	p, _, _ := w.nodes[0].cfg.Catalog.Resolve(room)
-	return NewPast(p, room, list, nil), nil
+	p, _, _ := w.nodes[0].Catalog().Resolve(room)
+	past := rooms.NewPast(p, room, list, nil)
+	if !w.ending && w.chance(4, "part") { // the rest is asked for when that was sent
+		upTo = slices.Clone(upTo)
+		for i := range upTo {
+			from := offsetOf(after, int(upTo[i].Partition))
+			upTo[i].Offset = from + int64(w.draw(int(max(upTo[i].Offset-from, 0))+1, "up to"))
+		}
+		past = past.Share(upTo, nil)
+	}
+	return past, nil
 }
 
-func offsetOf(list []Pos, part int) int64 {
+func offsetOf(list []rooms.Pos, part int) int64 {
 	for _, p := range list {
 		if p.Partition == int32(part) {
 			return p.Offset
@@ -146,187 +147,185 @@ func offsetOf(list []Pos, part int) int64 {
 	return -1
 }
 
-func (m *guest) snapshot() {
-	m.walk, m.over, m.at = walksSnapshot, false, 0
-	m.known, m.sift.Until = m.sub.Room().Forgotten(), m.sub.Room().Head()
-	m.client.snapshotBegins(m.node)
+// level reports whether the client has been sent all there is.
+func (g *guest) level() bool {
+	return len(g.half) == 0 && g.m.At() == g.m.Room().Head() && (g.x == nil || !g.x.Lacks() && !g.x.Walks())
 }
 
-// exact says that the member gets every frame, or a notice.
-func (m *guest) exact() bool { return m.walk == walksNot }
+// awaits reports whether the member awaits a book, so that it never gets level.
+func (g *guest) awaits() bool { return g.room == "books" && g.x != nil && g.x.Lacks() }
 
-// level says that it has been sent all there is.
-func (m *guest) level() bool {
-	return m.walk == walksNot && m.at == m.sub.Room().Head() && m.past == nil && !m.await
-}
+func (g *guest) positions() rooms.Positions { return g.node.rules.Position(&g.m, g.x) }
 
-// positions is the place up to which the client has its room.
-func (m *guest) positions() Positions {
-	if m.walk == walksSnapshot || m.past != nil {
-		return Positions{}
+// stand gives up the membership.
+func (g *guest) stand() {
+	g.node.rules.End(g.x)
+	if g.m.Deflated() {
+		g.m.Room().TakeDeflated(-1)
 	}
-	at := m.node.PositionsAt(m.sub.Room(), m.at)
-	if m.sift.Have != nil {
-		at = at.Raised(m.epoch, m.sift.Have)
-	}
-	return at
-}
-
-// stand gives up the seat.
-func (m *guest) stand() {
-	if m.deflated {
-		m.sub.Room().TakeDeflated(-1)
-	}
-	m.node.leave(m.sub)
-	if m.snapping {
-		m.placed, m.snapping = false, false
+	g.node.Left(g.sub)
+	if g.snapping {
+		g.placed, g.snapping = false, false
 	}
 }
 
 // visit sends the member some of what it lacks; false: its connection is closed.
-func (m *guest) visit(max int) bool {
-	r := m.sub.Room()
-	m.w.t.Logf("%s is at %d, its room has %d to %d; walk %d, up to %v, seam %d", m.room, m.at, r.Tail(), r.Head(), m.walk, m.upTo, m.seam)
-	if m.upTo != nil && m.past == nil {
-		if m.at > m.seam {
-			m.upTo = nil
-		} else if m.at < r.Tail() && !m.reseat() {
-			return m.lagged()
-		}
+func (g *guest) visit(budget int) bool {
+	r := g.m.Room()
+	g.w.t.Logf("%s is at %d, its room has %d to %d", g.room, g.m.At(), r.Tail(), r.Head())
+	g.rest()
+	if g.answered() {
+		return !g.closed
 	}
-	m.settle()
-	if m.await {
-		head := r.Head()
-		k, ok := r.Keyframe()
-		if !ok || k < m.at {
-			m.at = head
-			return true
-		}
-		m.await, m.at = false, k
-		m.client.lag(Positions{}, m.node.PositionsAt(r, k))
-		return true
+	if g.past != nil && !g.w.ending && g.w.chance(6, "take back") {
+		g.x.TakeBack(g.past)
 	}
-	if m.past != nil {
-		next, pieces := m.past.Cut(m.pastAt, max, &m.sift, m.upTo, nil)
-		if m.send(pieces, true); len(pieces) == 0 {
-			m.past = nil
-		}
-		m.pastAt = next
-		return true
+	pieces, cut := g.node.rules.Next(&g.m, g.x, g, budget, nil)
+	if g.closed {
+		return false
 	}
-	if m.walk == walksNot && r.Class().Conflate && m.node.Behind(r, m.at) {
-		m.walk, m.known = walksOn, Known{}
+	g.x = cut.Extra
+	if g.walking && !cut.Newest() && (g.x == nil || !g.x.Walks()) {
+		g.walked()
 	}
-	if m.walk != walksNot {
-		next, pieces, level, lost := r.CutLatest(m.at, m.known, max, &m.sift, nil)
-		if lost {
-			m.sift.Have = nil
-			m.snapshot()
-			return true
-		}
-		m.client.walks(m.node)
-		m.send(pieces, false)
-		m.at, m.until, m.over, m.upon = next, next, level, m.node.next[topicOf(m.room)]
-		m.settle()
-		return true
+	if g.x == nil || !g.x.Walks() || cut.Newest() {
+		g.began = nil
+	} else if g.began == nil { // perhaps, since what it knew was lost
+		g.began = g.w.topics[topicOf(g.room)]
 	}
-	if m.sift.Have == nil && m.upTo == nil && r.Jump(m.at) {
-		return m.lagged()
+	if cut.Newest() {
+		g.walking = true
+		g.client.walks(g.node)
+		g.upon = g.node.next[topicOf(g.room)]
 	}
-	next, pieces, lagged := m.cut(r, max)
-	if lagged {
-		return m.lagged()
-	}
-	m.send(pieces, true)
-	m.at = next
-	m.settle()
+	g.send(pieces, &cut)
 	return true
 }
 
-// cut is the way that a loop chooses: the plain one where nothing is left out.
-func (m *guest) cut(r *Room, max int) (uint64, []Piece, bool) {
+func (g *guest) walked() {
+	if g.walking {
+		g.client.walked(g.upon)
+	}
+	g.walking = false
+}
+
+// answered takes the answer to what the member has asked for; false: it has not.
+func (g *guest) answered() bool {
 	switch {
-	case m.sift.Have != nil || m.sift.Keyed():
-		return r.CutSome(m.at, max, &m.sift, nil)
-	case m.deflated:
-		return r.CutDeflated(m.at, max, nil)
-	}
-	return r.Cut(m.at, max, nil)
-}
-
-// settle ends what has come to its end.
-func (m *guest) settle() {
-	r := m.sub.Room()
-	if m.walk != walksNot && m.over && m.at >= m.until {
-		if m.walk == walksSnapshot {
-			m.client.snapshotEnds(m.node.PositionsAt(r, m.at))
+	case g.ask != nil:
+		ask := g.ask
+		g.ask = nil
+		if !g.w.ending && g.w.chance(4, "not now") {
+			err := &rooms.NotNowError{Why: "chance", RetryAfter: time.Second}
+			g.node.rules.Rejoined(&g.m, g.x, g.seat, nil, true, err)
+			return true
 		}
-		m.client.walked(m.upon)
-		m.walk, m.over = walksNot, false
-	}
-	if m.sift.Have != nil && m.upTo == nil {
-		past := m.at >= m.sift.Until
-		if m.sift.Ahead {
-			at := m.node.PositionsAt(r, m.at)
-			past = at.Epoch != "" && (at.Epoch != m.epoch || at.Cover(m.sift.Have))
+		past, tooOld := g.w.recall(g.room, ask.After, ask.UpTo)
+		var err error
+		if tooOld != nil {
+			err = tooOld
 		}
-		if past {
-			m.sift.Have = nil
-		}
-	}
-}
-
-// reseat gives the member another seam, since the tape has gone on without it while
-// the past was sent; false: it has lost something.
-func (m *guest) reseat() bool {
-	since := Positions{Epoch: m.epoch, Offsets: slices.Clone(m.upTo)}.Raised(m.epoch, m.sift.Have)
-	given := m.node.ask(m.room, &since)
-	m.node.leave(given.Sub)
-	how := given.Resume
-	if given.TooOld != nil || how.Lost != "" {
-		m.upTo = nil
+		g.past = past
+		g.node.rules.Rejoined(&g.m, g.x, g.seat, past, true, err)
+	case g.since != nil:
+		seat := g.node.seat(g.room, g.since)
+		g.node.Left(seat.Sub)
+		g.since = nil
+		g.node.rules.Rejoined(&g.m, g.x, seat, nil, false, nil)
+	default:
 		return false
-	}
-	var past *Past
-	if how.Recall {
-		var err *TooOldError
-		if past, err = m.node.w.recall(m.room, how.After(), how.UpTo); err != nil {
-			m.upTo = nil
-			return false
-		}
-	}
-	m.at, m.seam = given.At, given.At
-	m.sift.Resumed(how)
-	m.upTo, m.past, m.pastAt = how.UpTo, past, 0
-	return true
-}
-
-func (m *guest) lagged() bool {
-	r := m.sub.Room()
-	if r.Class().Lag == LagClose {
-		return false
-	}
-	from, to, tail := m.node.GapAt(r, m.at)
-	m.client.lag(from, to)
-	m.at = tail
-	if r.pattern.Keyframed {
-		_, ok := r.Keyframe()
-		m.sift.Have, m.await = nil, !ok
 	}
 	return true
 }
 
-// send takes the pieces apart, now and then after what a kernel took of them.
-func (m *guest) send(pieces []Piece, exact bool) {
-	for _, p := range pieces {
-		b := p.Bytes
-		for len(b) > 0 {
-			n := wire.FrameLen(b)
-			m.client.take(plainly(m.node.tb, b[:n]), exact)
-			b = b[n:]
+// send has the kernel take some of the pieces.
+func (g *guest) send(pieces []rooms.Piece, cut *member.Cut) {
+	room := 1 << 30
+	if !g.w.ending && len(pieces) > 0 && g.w.chance(4, "full") {
+		room = g.w.draw(2000, "room")
+	}
+	for i := range pieces {
+		p := &pieces[i]
+		n := min(room, len(p.Bytes))
+		if room -= n; n == 0 {
+			return
+		}
+		_, rest := g.node.rules.Sent(&g.m, cut, p, i == len(pieces)-1, n)
+		g.exact = !cut.Newest()
+		g.half = append(g.half, p.Bytes[:n]...)
+		if len(rest) == 0 {
+			g.rest()
+			continue
+		}
+		g.half = append(g.half, rest...)
+		for whole := g.half; ; { // all but the last, of which the kernel took a part
+			size := wire.FrameLen(whole)
+			if size == len(whole) {
+				g.half = whole
+				return
+			}
+			g.take(whole[:size])
+			whole = whole[size:]
 		}
 	}
 }
+
+// rest has the kernel take what is left of a frame that was half sent.
+func (g *guest) rest() {
+	b := g.half
+	for g.half = nil; len(b) > 0; {
+		n := wire.FrameLen(b)
+		g.take(b[:n])
+		b = b[n:]
+	}
+}
+
+func (g *guest) take(frame []byte) { g.client.take(rooms.Plainly(g.node.tb, frame), g.exact) }
+
+// Tell has the client hear of something before its next frame, or, where the outbox is full,
+// not yet.
+func (g *guest) Tell(frame []byte) bool {
+	if !g.w.ending && g.w.chance(5, "outbox") {
+		return false
+	}
+	text := rooms.Plainly(g.node.tb, frame)
+	g.w.t.Logf("%s is told %.150s", g.room, text)
+	_, method, _ := strings.Cut(text, `"method":"`)
+	method, _, _ = strings.Cut(method, `"`)
+	switch method {
+	case "gap":
+		g.client.lag(g.gapText(text))
+	case "snapshot_begin":
+		g.client.snapshotBegins(g.node, g.began)
+		g.began = nil
+	case "snapshot_end":
+		_, at, _ := strings.Cut(text, `"positions":`)
+		at, _, _ = strings.Cut(at, "}")
+		g.client.snapshotEnds(positionsText(at))
+		g.walked()
+	case "conflated":
+	default:
+		g.client.fatal("told %s", text)
+	}
+	return true
+}
+
+// TooSlow closes the connection.
+func (g *guest) TooSlow(*rooms.Room) { g.closed = true }
+
+// Rejoin asks for another seam. The node goes on before it is given.
+func (g *guest) Rejoin(_ *member.Extra, _ *rooms.Room, since rooms.Positions) { g.since = &since }
+
+// Recall asks for old records.
+func (g *guest) Recall(_ *member.Extra, seat *rooms.Seat, ask *rooms.Recall) {
+	g.seat, g.ask = seat, ask
+}
+
+// Walked and Wake are for loops: each member of the model is looked at again.
+func (g *guest) Walked(*rooms.Room, int64) {}
+
+// Wake does nothing.
+func (g *guest) Wake() {}
 
 // wanted is the keys of the client's filter.
 func (c *client) wanted() (list []string) {

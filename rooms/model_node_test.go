@@ -1,4 +1,4 @@
-package rooms
+package rooms_test
 
 import (
 	"slices"
@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"tapecast/loop/member"
+	"tapecast/rooms"
 )
 
 // rapidTB has what tables report to a test go to rapid, which then looks for the
@@ -23,11 +26,13 @@ func (t *rapidTB) Fatal(args ...any)            { t.T.Fatal(args...) }
 
 // node is a table, and what it has been given.
 type node struct {
-	*manual
+	*rooms.Stepped
+	rules   member.Rules
+	counts  member.Counts
 	w       *world
 	tb      *rapidTB
-	l       *Listener
-	feeds   [2]*Feed
+	l       *rooms.Listener
+	feeds   [2]*rooms.Feed
 	next    [2][modelParts]int64           // the first offset that it has not read
 	first   [2][modelParts]int64           // where it began, or went on after a loss
 	view    map[string]map[string]*holding // by room and key: the newest values
@@ -40,7 +45,7 @@ type node struct {
 type holding struct {
 	off   int64
 	part  int
-	at    int64 // when it was written, by the node's clock
+	at    time.Duration // when it was written, by the node's clock
 	order int
 }
 
@@ -53,45 +58,40 @@ func newNode(w *world) *node {
 	n := &node{w: w, tb: &rapidTB{T: w.t}, view: map[string]map[string]*holding{}, dropped: map[string]bool{}}
 	n.evicted = map[string]map[string]*holding{}
 	for i, topic := range w.topics {
-		n.feeds[i] = NewFeed("topic")
+		n.feeds[i] = rooms.NewFeed("topic")
 		n.feeds[i].Open(topic.epoch, modelParts)
 	}
 	age := 8 * time.Second
-	values := &Class{Name: "values", Conflate: true, Snapshot: true, ConflateBytes: 3 << 10, RetainBytes: 8 << 10, RetainAge: age, KeyTTL: modelTTL, Deflate: true}
-	small := &Class{Name: "small", Conflate: true, Snapshot: true, ConflateBytes: 3 << 10, RetainBytes: 8 << 10, RetainAge: age, KeyTTL: modelTTL, MaxKeys: modelKeys}
-	states := &Class{Name: "states", Snapshot: true, RetainBytes: 16 << 10, RetainAge: age, KeyTTL: modelTTL}
-	ticks := &Class{Name: "ticks", RetainBytes: 8 << 10, RetainAge: age, Deflate: true}
-	alerts := &Class{Name: "alerts", Lag: LagClose, Keep: true, RetainBytes: 8 << 10, RetainAge: age}
-	books := &Class{Name: "books", ConflateBytes: 4 << 10, RetainBytes: 8 << 10, RetainAge: age}
-	own := &Class{Name: "own", Owner: "{sub}", Lag: LagClose, RetainBytes: 8 << 10, RetainAge: age}
-	n.manual = newManual(n.tb, Config{Budget: 60 << 10, Shards: 1},
-		&Pattern{Match: "values", Class: values, Feed: n.feeds[0]},
-		&Pattern{Match: "small", Class: small, Feed: n.feeds[0]},
-		&Pattern{Match: "states", Class: states, Feed: n.feeds[0]},
-		&Pattern{Match: "ticks", Class: ticks, Feed: n.feeds[1]},
-		&Pattern{Match: "alerts", Class: alerts, Feed: n.feeds[1]},
-		&Pattern{Match: "books", Class: books, Feed: n.feeds[1], Keyframed: true},
-		&Pattern{Match: "own:{owner}", Class: own, Feed: n.feeds[1]},
+	values := &rooms.Class{Name: "values", Conflate: true, Snapshot: true, ConflateBytes: 3 << 10, RetainBytes: 8 << 10, RetainAge: age, KeyTTL: modelTTL, Deflate: true}
+	small := &rooms.Class{Name: "small", Conflate: true, Snapshot: true, ConflateBytes: 3 << 10, RetainBytes: 8 << 10, RetainAge: age, KeyTTL: modelTTL, MaxKeys: modelKeys}
+	states := &rooms.Class{Name: "states", Snapshot: true, RetainBytes: 16 << 10, RetainAge: age, KeyTTL: modelTTL}
+	ticks := &rooms.Class{Name: "ticks", RetainBytes: 8 << 10, RetainAge: age, Deflate: true}
+	alerts := &rooms.Class{Name: "alerts", Lag: rooms.LagClose, Keep: true, RetainBytes: 8 << 10, RetainAge: age}
+	books := &rooms.Class{Name: "books", ConflateBytes: 4 << 10, RetainBytes: 8 << 10, RetainAge: age}
+	own := &rooms.Class{Name: "own", Owner: "{sub}", Lag: rooms.LagClose, RetainBytes: 8 << 10, RetainAge: age}
+	n.Stepped = rooms.NewStepped(n.tb, rooms.Config{Budget: 60 << 10},
+		&rooms.Pattern{Match: "values", Class: values, Feed: n.feeds[0]},
+		&rooms.Pattern{Match: "small", Class: small, Feed: n.feeds[0]},
+		&rooms.Pattern{Match: "states", Class: states, Feed: n.feeds[0]},
+		&rooms.Pattern{Match: "ticks", Class: ticks, Feed: n.feeds[1]},
+		&rooms.Pattern{Match: "alerts", Class: alerts, Feed: n.feeds[1]},
+		&rooms.Pattern{Match: "books", Class: books, Feed: n.feeds[1], Keyframed: true},
+		&rooms.Pattern{Match: "own:{owner}", Class: own, Feed: n.feeds[1]},
 	)
-	n.l = n.listen()
+	n.l = n.Hear()
+	n.rules = member.Rules{Table: n.Table, Now: n.Clock, Recalls: true, Counts: &n.counts}
 	// Last values are read from the beginning, events from the end on.
 	for part := range modelParts {
 		n.next[1][part] = int64(len(w.topics[1].logs[part]))
 		n.first[1][part] = n.next[1][part]
-		n.batch.Progress(n.feeds[1], int32(part), n.next[1][part]-1)
-		n.batch.Progress(n.feeds[0], int32(part), -1)
+		n.Batch.Progress(n.feeds[1], int32(part), n.next[1][part]-1)
+		n.Batch.Progress(n.feeds[0], int32(part), -1)
 	}
-	n.send()
+	n.Send()
 	for part := range modelParts {
 		n.read(0, part, 1<<30)
 	}
 	return n
-}
-
-// pass lets time pass for the node.
-func (n *node) pass(d time.Duration) {
-	n.manual.pass(d)
-	n.began = time.Now().Add(-time.Duration(n.shards[0].now) * time.Millisecond)
 }
 
 // read takes in so many records of a partition, as one batch.
@@ -112,29 +112,24 @@ func (n *node) read(topic, part, count int) {
 			if off == twice {
 				n.add(e, part, off)
 			}
-			if k := n.classOf(e.room); k.remembers() {
-				n.hold(e, part, off, k)
+			if remembers(e.room) {
+				n.hold(e, part, off)
 			}
 		}
 	}
-	n.batch.Progress(n.feeds[topic], int32(part), to-1)
+	n.Batch.Progress(n.feeds[topic], int32(part), to-1)
 	n.next[topic][part] = to
-	n.send()
+	n.Send()
 	n.take()
 }
 
-func (n *node) classOf(room string) *Class {
-	p, _, _ := n.cfg.Catalog.Resolve(room)
-	return p.Class
-}
-
 func (n *node) add(e entry, part int, off int64) {
-	p, _, _ := n.cfg.Catalog.Resolve(e.room)
-	rec := &Record{Pattern: p, Room: []byte(e.room), Type: "t", Key: []byte(e.key), HasKey: true, Partition: int32(part), Offset: off, Time: 1, Keyframe: e.keyframe}
+	p, _, _ := n.Catalog().Resolve(e.room)
+	rec := &rooms.Record{Pattern: p, Room: []byte(e.room), Type: "t", Key: []byte(e.key), HasKey: true, Partition: int32(part), Offset: off, Time: 1, Keyframe: e.keyframe}
 	if e.value != "" {
 		rec.Value = []byte(e.value)
 	}
-	n.batch.Add(rec)
+	n.Batch.Add(rec)
 }
 
 // again reads the last records of a partition once more.
@@ -145,7 +140,7 @@ func (n *node) again(topic, part, count int) {
 			n.add(e, part, off)
 		}
 	}
-	n.send()
+	n.Send()
 	n.take()
 }
 
@@ -153,7 +148,7 @@ func (n *node) again(topic, part, count int) {
 func (n *node) reached(key, room string) int64 { return n.next[topicOf(room)][partOf(key)] }
 
 // hold is what a record does to the newest values.
-func (n *node) hold(e entry, part int, off int64, k *Class) {
+func (n *node) hold(e entry, part int, off int64) {
 	held := n.view[e.room]
 	if held == nil {
 		held = map[string]*holding{}
@@ -165,9 +160,9 @@ func (n *node) hold(e entry, part int, off int64, k *Class) {
 	if e.value == "" {
 		delete(held, e.key)
 	} else {
-		held[e.key] = &holding{off, part, n.shards[0].now, n.order}
+		held[e.key] = &holding{off, part, n.Clock(), n.order}
 	}
-	if len(held) > k.maxKeys() {
+	if e.room == "small" && len(held) > modelKeys {
 		oldest := ""
 		for key, h := range held {
 			if oldest == "" || h.order < held[oldest].order {
@@ -181,10 +176,10 @@ func (n *node) hold(e entry, part int, off int64, k *Class) {
 
 // sweep has retention look at everything.
 func (n *node) sweep() {
-	n.manual.sweep()
+	n.Sweep()
 	for room, held := range n.view {
 		for key, h := range held {
-			if n.shards[0].now-h.at > modelTTL.Milliseconds() {
+			if n.Clock()-h.at > modelTTL {
 				delete(held, key)
 				n.dropped[room+key] = true
 			}
@@ -199,19 +194,19 @@ func (n *node) lose(topic, part, count int) {
 	to := min(int64(len(n.w.topics[topic].logs[part])), from+int64(count))
 	if from < to {
 		n.w.t.Logf("a node loses %d:%d to %d", part, from, to-1)
-		n.batch.Gap(n.feeds[topic], int32(part), from-1, to-1)
-		n.batch.Progress(n.feeds[topic], int32(part), to-1)
+		n.Batch.Gap(n.feeds[topic], int32(part), from-1, to-1)
+		n.Batch.Progress(n.feeds[topic], int32(part), to-1)
 		n.next[topic][part], n.first[topic][part] = to, to
 		n.w.topics[topic].begin[part] = max(n.w.topics[topic].begin[part], to)
-		n.send()
+		n.Send()
 		n.take()
 	}
 }
 
 func (n *node) reset(topic int) {
-	n.batch.Reset(n.feeds[topic], n.w.topics[topic].epoch, modelParts)
+	n.Batch.Reset(n.feeds[topic], n.w.topics[topic].epoch, modelParts)
 	n.next[topic], n.first[topic] = [modelParts]int64{}, [modelParts]int64{}
-	n.send()
+	n.Send()
 	n.take()
 	for _, r := range roomsModel {
 		if r.topic == topic {
@@ -221,14 +216,9 @@ func (n *node) reset(topic int) {
 	}
 }
 
-// take takes in what the listener was told. A member that was not told of frames and
-// is not looked at any more would stall for ever.
+// take takes in what the listener was told.
 func (n *node) take() {
-	for _, s := range n.told {
+	for _, s := range n.Told() {
 		s.Take()
-		if s.Local != nil {
-			*s.Local.(*bool) = true
-		}
 	}
-	n.told = n.told[:0]
 }

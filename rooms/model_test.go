@@ -1,4 +1,4 @@
-package rooms
+package rooms_test
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"tapecast/rooms"
 )
 
 // The model: two topics as plain lists of records, two nodes that read them at their
@@ -25,6 +27,7 @@ type world struct {
 	all    []*guest
 	idle   []*client // who have left, and may come back
 	rooms  []string  // of which records are produced
+	ending bool      // nothing gets in the way any more
 }
 
 // topicModel is one topic.
@@ -176,7 +179,7 @@ func (w *world) resume() {
 	w.enter(c, w.node(), c.since())
 }
 
-func (w *world) enter(c *client, n *node, since *Positions) {
+func (w *world) enter(c *client, n *node, since *rooms.Positions) {
 	w.t.Logf("%s joins at node %d, since %v, keys %v", c.room, slices.Index(w.nodes[:], n), since, c.wanted())
 	if m := n.join(c, since); m != nil {
 		w.all = append(w.all, m)
@@ -197,7 +200,8 @@ func (w *world) gone(m *guest) {
 func (w *world) leave() {
 	if len(w.all) > 0 {
 		m := w.all[w.draw(len(w.all), "member")]
-		m.client.told(m.positions(), m.level(), m.exact())
+		m.rest()
+		m.client.told(m.positions(), m.level())
 		w.gone(m)
 	}
 }
@@ -212,7 +216,7 @@ func (w *world) cut() {
 func (w *world) beat() {
 	if len(w.all) > 0 {
 		if m := w.all[w.draw(len(w.all), "member")]; m.level() {
-			m.client.told(m.positions(), true, true)
+			m.client.told(m.positions(), true)
 		}
 	}
 }
@@ -221,9 +225,9 @@ func (w *world) beat() {
 func (w *world) pass() {
 	n := w.node()
 	w.t.Logf("time passes at node %d", slices.Index(w.nodes[:], n))
-	n.pass(time.Duration(1+w.draw(6, "seconds")) * time.Second)
+	n.Pass(time.Duration(1+w.draw(6, "seconds")) * time.Second)
 	if w.chance(20, "long") {
-		n.pass(time.Duration(1+w.draw(120, "seconds")) * time.Second)
+		n.Pass(time.Duration(1+w.draw(120, "seconds")) * time.Second)
 	}
 	n.sweep()
 }
@@ -272,13 +276,15 @@ func (w *world) check(t *rapid.T) {
 		}
 	}
 	for _, n := range w.nodes {
-		n.check()
+		n.Check()
 	}
 }
 
 // end brings everybody up to date.
 func (w *world) end() {
+	w.ending = true
 	for _, n := range w.nodes {
+		n.Pass(2 * time.Second) // whoever was told to ask later does
 		for topic := range w.topics {
 			for part := range modelParts {
 				n.read(topic, part, 1<<30)
@@ -295,8 +301,8 @@ func (w *world) end() {
 				break
 			}
 		}
-		if slices.Contains(w.all, m) && !m.level() && !m.await {
-			w.t.Fatalf("a member of %s does not get level: %d of %d", m.client.room, m.at, m.sub.Room().Head())
+		if slices.Contains(w.all, m) && !m.level() && !m.awaits() {
+			w.t.Fatalf("a member of %s does not get level: %d of %d", m.client.room, m.m.At(), m.sub.Room().Head())
 		}
 	}
 	w.check(w.t)
