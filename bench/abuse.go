@@ -31,9 +31,9 @@ type AbuseConfig struct {
 	Newcomers float64       // new connections a second. 0: 5; less: none
 }
 
-// Legs of an abuse: with the hostile clients at the gateway, which has the name of
-// any gateway's leg, and with the same hostile processes at a sink.
-const legSink = "sink"
+// Runs of an abuse: with the hostile clients at the gateway, which has the name of
+// any gateway's run, and with the same hostile processes at a sink.
+const runSink = "sink"
 
 // DefaultHostileRate is just below the messages a second that a gateway allows a
 // connection by default: nothing but what a request costs is in its way.

@@ -13,7 +13,7 @@ import (
 )
 
 // AbuseReport is what hostile clients did to the ordinary ones and to the gateway in
-// one leg.
+// one run.
 type AbuseReport struct {
 	Kind      string `json:"kind"`
 	Hostile   int    `json:"hostile"`
@@ -47,7 +47,7 @@ type AbuseReport struct {
 	Health *HealthSeen `json:"health"`
 }
 
-// report is what the leg adds up to; pings is of the ordinary clients, after is the
+// report is what the run adds up to; pings is of the ordinary clients, after is the
 // gateway at the end.
 func (x *abuse) report(at string, seconds float64, pings *job.PingTally, after scrape.Metrics) *AbuseReport {
 	c := x.cfg
@@ -85,7 +85,7 @@ func grownBy(from, to scrape.Metrics, name, label string) map[string]float64 {
 	return out
 }
 
-// Rows are the report in words, a name before each.
+// rows are the report in words, a name before each.
 func (r *AbuseReport) rows() [][]string {
 	var out [][]string
 	row := func(name, format string, args ...any) {
@@ -120,7 +120,7 @@ func (r *AbuseReport) rows() [][]string {
 
 // AbuseVerdict sets the medians of an abuse's runs against what may be.
 type AbuseVerdict struct {
-	Medians map[string]AbuseMedians `json:"medians"` // by the legs' names
+	Medians map[string]AbuseMedians `json:"medians"` // by the runs' names
 	Bars    []AbuseBar              `json:"bars"`
 }
 
@@ -153,23 +153,23 @@ const (
 	mostAbuseGrowth = 16 << 20 // bytes of resident memory
 )
 
-// judgeAbuse takes the medians and holds them against the bars; nil: no leg is an abuse.
-func judgeAbuse(legs []*Leg) *AbuseVerdict {
+// judgeAbuse takes the medians and holds them against the bars; nil: no run is an abuse.
+func judgeAbuse(runs []*Run) *AbuseVerdict {
 	v := &AbuseVerdict{Medians: map[string]AbuseMedians{}}
-	by := map[string][]*Leg{}
-	for _, g := range legs {
+	by := map[string][]*Run{}
+	for _, g := range runs {
 		if g.Abuse != nil {
 			by[g.Name] = append(by[g.Name], g)
 		}
 	}
-	for name, legs := range by {
-		v.Medians[name] = abuseMedians(legs)
+	for name, runs := range by {
+		v.Medians[name] = abuseMedians(runs)
 	}
-	attacked, ok := v.Medians[legGateway]
+	attacked, ok := v.Medians[runGateway]
 	if !ok {
 		return nil
 	}
-	pair := v.Medians[legSink]
+	pair := v.Medians[runSink]
 	v.atMost("others' pings, p99", attacked.PingP99, pair.PingP99)
 	v.atMost("others' messages, p99", attacked.MessagesP99, pair.MessagesP99)
 	v.atMost("newcomers' first message, p99", attacked.NewcomersP99, pair.NewcomersP99)
@@ -178,7 +178,7 @@ func judgeAbuse(legs []*Leg) *AbuseVerdict {
 		Met: attacked.RSSGrowth <= mostAbuseGrowth,
 	})
 	unanswered, uncounted := int64(0), 0
-	for _, g := range by[legGateway] {
+	for _, g := range by[runGateway] {
 		unanswered += g.Abuse.Unanswered + g.Abuse.Refused
 		if len(g.Abuse.Limited) == 0 {
 			uncounted++
@@ -196,32 +196,32 @@ func judgeAbuse(legs []*Leg) *AbuseVerdict {
 
 func (v *AbuseVerdict) atMost(what string, got, pair float64) {
 	bar := max(mostAbusePing, mostAbuseTimes*pair)
-	v.Bars = append(v.Bars, AbuseBar{What: what, Got: job.Ms(got), Bar: "at most " + job.Ms(bar), Met: got <= bar})
+	v.Bars = append(v.Bars, AbuseBar{What: what, Got: job.MS(got), Bar: "at most " + job.MS(bar), Met: got <= bar})
 }
 
-func abuseMedians(legs []*Leg) AbuseMedians {
-	of := func(f func(*Leg) float64) float64 {
+func abuseMedians(runs []*Run) AbuseMedians {
+	of := func(f func(*Run) float64) float64 {
 		var v []float64
-		for _, g := range legs {
+		for _, g := range runs {
 			v = append(v, f(g))
 		}
 		return text.Median(v)
 	}
 	return AbuseMedians{
-		Runs:         len(legs),
-		PingP50:      of(func(g *Leg) float64 { return g.Abuse.Ping.P50 }),
-		PingP99:      of(func(g *Leg) float64 { return g.Abuse.Ping.P99 }),
-		PingMax:      of(func(g *Leg) float64 { return g.Abuse.Ping.Max }),
-		MessagesP99:  of(func(g *Leg) float64 { return g.Latency.P99 }),
-		MessagesMax:  of(func(g *Leg) float64 { return g.Latency.Max }),
-		NewcomersP99: of(func(g *Leg) float64 { return g.Abuse.Newcomers.P99 }),
-		RSSGrowth:    of(func(g *Leg) float64 { return g.Abuse.RSSGrowth }),
-		Cores:        of(func(g *Leg) float64 { return g.Cores }),
-		Bytes:        of(func(g *Leg) float64 { return g.Abuse.Bytes }),
+		Runs:         len(runs),
+		PingP50:      of(func(g *Run) float64 { return g.Abuse.Ping.P50 }),
+		PingP99:      of(func(g *Run) float64 { return g.Abuse.Ping.P99 }),
+		PingMax:      of(func(g *Run) float64 { return g.Abuse.Ping.Max }),
+		MessagesP99:  of(func(g *Run) float64 { return g.Latency.P99 }),
+		MessagesMax:  of(func(g *Run) float64 { return g.Latency.Max }),
+		NewcomersP99: of(func(g *Run) float64 { return g.Abuse.Newcomers.P99 }),
+		RSSGrowth:    of(func(g *Run) float64 { return g.Abuse.RSSGrowth }),
+		Cores:        of(func(g *Run) float64 { return g.Cores }),
+		Bytes:        of(func(g *Run) float64 { return g.Abuse.Bytes }),
 	}
 }
 
-// Rows are the verdict in words: the medians, and each bar as met or missed.
+// rows are the verdict in words: the medians, and each bar as met or missed.
 func (v *AbuseVerdict) rows() [][]string {
 	var out [][]string
 	row := func(name, format string, args ...any) {
@@ -230,10 +230,10 @@ func (v *AbuseVerdict) rows() [][]string {
 	for _, name := range slices.Sorted(maps.Keys(v.Medians)) {
 		m := v.Medians[name]
 		row(name, "pings p50 %s p99 %s max %s · messages p99 %s · newcomers p99 %s · %s · %.2f cores · wrote %s/s (%d)",
-			job.Ms(m.PingP50), job.Ms(m.PingP99), job.Ms(m.PingMax), job.Ms(m.MessagesP99), job.Ms(m.NewcomersP99),
+			job.MS(m.PingP50), job.MS(m.PingP99), job.MS(m.PingMax), job.MS(m.MessagesP99), job.MS(m.NewcomersP99),
 			text.Signed(m.RSSGrowth)+" resident", m.Cores, text.Size(m.Bytes), m.Runs)
 	}
-	if a, b := v.Medians[legGateway], v.Medians[legSink]; b.PingP99 > 0 && b.MessagesP99 > 0 {
+	if a, b := v.Medians[runGateway], v.Medians[runSink]; b.PingP99 > 0 && b.MessagesP99 > 0 {
 		row("ratio", "pings' p99 %.2f times that beside the sink · messages' p99 %.2f times",
 			a.PingP99/b.PingP99, a.MessagesP99/b.MessagesP99)
 	}

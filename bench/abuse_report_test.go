@@ -18,9 +18,9 @@ import (
 	"tapecast/bench/text"
 )
 
-// attackedLeg is one whose figures are what a verdict looks at.
-func attackedLeg(name string, pings, messages, growth float64, limited ...string) *Leg {
-	g := &Leg{Name: name, Latency: job.Quantiles{P99: messages}, Abuse: &AbuseReport{
+// attackedRun is one whose figures are what a verdict looks at.
+func attackedRun(name string, pings, messages, growth float64, limited ...string) *Run {
+	g := &Run{Name: name, Latency: job.Quantiles{P99: messages}, Abuse: &AbuseReport{
 		Ping: job.Quantiles{P99: pings}, Newcomers: job.Quantiles{P99: 10}, RSSGrowth: growth, Limited: map[string]float64{},
 	}}
 	for _, l := range limited {
@@ -31,10 +31,10 @@ func attackedLeg(name string, pings, messages, growth float64, limited ...string
 
 // Each bar is met at its edge, and missed beyond it; what counts is the medians.
 func TestAbuseVerdict(t *testing.T) {
-	f := func(what string, missed string, legs ...*Leg) {
+	f := func(what string, missed string, runs ...*Run) {
 		t.Helper()
 		var got []string
-		for _, b := range judgeAbuse(legs).Bars {
+		for _, b := range judgeAbuse(runs).Bars {
 			if !b.Met {
 				got = append(got, b.What)
 			}
@@ -43,10 +43,10 @@ func TestAbuseVerdict(t *testing.T) {
 			t.Errorf("%s: missed %q, want %q", what, s, missed)
 		}
 	}
-	attacked := func(pings, messages, growth float64) *Leg {
-		return attackedLeg(legGateway, pings, messages, growth, "control_frames")
+	attacked := func(pings, messages, growth float64) *Run {
+		return attackedRun(runGateway, pings, messages, growth, "control_frames")
 	}
-	beside := func(pings, messages float64) *Leg { return attackedLeg(legSink, pings, messages, 1e9) }
+	beside := func(pings, messages float64) *Run { return attackedRun(runSink, pings, messages, 1e9) }
 	f("all well", "", attacked(50, 50, 16<<20))
 	f("pings", "others' pings, p99", attacked(50.1, 50, 0))
 	f("messages", "others' messages, p99", attacked(50, 50.1, 0))
@@ -55,23 +55,23 @@ func TestAbuseVerdict(t *testing.T) {
 	f("more than that", "others' pings, p99; others' messages, p99", attacked(91, 121, 0), beside(30, 40))
 	f("a fast pair", "", attacked(49, 49, 0), beside(1, 1))
 	f("medians", "", attacked(1000, 1000, 1<<30), attacked(1, 1, 1), attacked(40, 40, 2))
-	f("not counted", "a limit was counted", attacked(1, 1, 1), attackedLeg(legGateway, 1, 1, 1))
+	f("not counted", "a limit was counted", attacked(1, 1, 1), attackedRun(runGateway, 1, 1, 1))
 	slow := attacked(1, 1, 1)
 	slow.Abuse.Newcomers.P99 = 51
 	f("newcomers", "newcomers' first message, p99", slow)
 	mute := attacked(1, 1, 1)
 	mute.Abuse.Unanswered = 1
 	f("unanswered", "pings not answered", mute)
-	if v := judgeAbuse([]*Leg{{Name: legGateway}}); v != nil {
+	if v := judgeAbuse([]*Run{{Name: runGateway}}); v != nil {
 		t.Errorf("a fanout is judged as an abuse: %+v", v)
 	}
 }
 
 // Under attack a loss is told of even where the bench was late.
 func TestAbuseFaultFirst(t *testing.T) {
-	g := attackedLeg(legGateway, 1, 1, 1)
+	g := attackedRun(runGateway, 1, 1, 1)
 	g.Faults, g.Problems = []string{"1 messages lost"}, []string{"the publisher was late"}
-	res := FanoutResult{Legs: []*Leg{g}, Medians: map[string]Medians{}}
+	res := FanoutResult{Runs: []*Run{g}, Medians: map[string]Medians{}}
 	res.summarize()
 	var fault *job.FaultError
 	if err := res.verdict(); !errors.As(err, &fault) {

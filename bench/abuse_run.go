@@ -13,7 +13,7 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// abuse is what an abuse adds to one leg.
+// abuse is what an abuse adds to one run.
 type abuse struct {
 	cfg       *AbuseConfig
 	hostile   *pool.Worker
@@ -32,7 +32,7 @@ func (r *fanoutRun) startAbuse(ctx context.Context) error {
 	r.abuse = x
 	j := c.Abuse.job(&c.Target, r.end)
 	ordinary := j.Job
-	if r.name == legSink {
+	if r.name == runSink {
 		var a hostile.SinkAnswer
 		var err error
 		if x.sink, err = pool.Spawn(ctx, "sink", machine.StartLast); err != nil {
@@ -69,7 +69,7 @@ func (x *abuse) stop() {
 	}
 }
 
-// Order is what the ordinary clients are told of their pings.
+// order is what the ordinary clients are told of their pings.
 func (x *AbuseConfig) order(p job.Timing) job.Order {
 	return job.Order{Op: "ping", Ping: &job.PingOrder{
 		From: p.Schedule.Start - p.Anchor, Timed: p.From - p.Anchor, To: p.To - p.Anchor, Every: x.PingEvery,
@@ -79,7 +79,7 @@ func (x *AbuseConfig) order(p job.Timing) job.Order {
 // sampleEvery is the time between two looks at the gateway's memory.
 const sampleEvery = 500 * time.Millisecond
 
-// Run has the hostile clients attack while the window lasts, and watches.
+// run has the hostile clients attack while the window lasts, and watches.
 func (x *abuse) run(ctx context.Context, s *scrape.Scraper, admin scrape.Port, p job.Timing) error {
 	from, to := p.From-p.Anchor, p.To-p.Anchor
 	if err := machine.Pause(ctx, time.Duration(from-machine.MonotonicIn(0))-sampleEvery); err != nil {

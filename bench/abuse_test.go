@@ -24,34 +24,34 @@ func TestAbuse(t *testing.T) {
 	cfg := g.abuse()
 	cfg.Abuse.Paired = true
 	res, err := measured(t, cfg)
-	if len(res.Legs) != 2 || res.Legs[0].Name != legSink || res.Legs[1].Name != legGateway {
-		t.Fatalf("%v: %d legs", err, len(res.Legs))
+	if len(res.Runs) != 2 || res.Runs[0].Name != runSink || res.Runs[1].Name != runGateway {
+		t.Fatalf("%v: %d runs", err, len(res.Runs))
 	}
-	for k, leg := range res.Legs {
-		x := leg.Abuse
-		if leg.Want != 20*120 || leg.Unique != leg.Want || len(leg.Faults) != 0 {
-			t.Fatalf("%d of %d, %v", leg.Unique, leg.Want, leg.Faults)
+	for k, run := range res.Runs {
+		x := run.Abuse
+		if run.Want != 20*120 || run.Unique != run.Want || len(run.Faults) != 0 {
+			t.Fatalf("%d of %d, %v", run.Unique, run.Want, run.Faults)
 		}
 		// Ten a second of each for 1.2 s; one second of that is timed.
 		if x.Pings != 20*12 || x.Ping.Count != 20*10 || x.Unanswered+x.Refused != 0 || x.Ping.Max <= 0 {
-			t.Errorf("%s: pings %+v", leg.Name, x)
+			t.Errorf("%s: pings %+v", run.Name, x)
 		}
 		if x.Newcomers.Count != 20 || len(x.NewcomersFailed) != 0 {
-			t.Errorf("%s: newcomers %v, %v", leg.Name, x.Newcomers, x.NewcomersFailed)
+			t.Errorf("%s: newcomers %v, %v", run.Name, x.Newcomers, x.NewcomersFailed)
 		}
 		if x.Fared.Opened < 2 || x.Fared.Frames < 1000 || x.Fared.Bytes < 6*1000 || x.Bytes < 6*1000 {
-			t.Errorf("%s: fared %+v", leg.Name, x.Fared)
+			t.Errorf("%s: fared %+v", run.Name, x.Fared)
 		}
 		if x.RSSBefore <= 0 || x.RSSMost < x.RSSBefore || x.RSSGrowth != x.RSSMost-x.RSSBefore {
-			t.Errorf("%s: memory %v, %v", leg.Name, x.RSSBefore, x.RSSMost)
+			t.Errorf("%s: memory %v, %v", run.Name, x.RSSBefore, x.RSSMost)
 		}
-		// What the hostile clients did reached the gateway in its own leg only.
-		if counted := x.Limited["control_frames"] > 0; counted != (k == 1) || x.At != leg.Name {
-			t.Errorf("%s: limits %v", leg.Name, x.Limited)
+		// What the hostile clients did reached the gateway in its own run only.
+		if counted := x.Limited["control_frames"] > 0; counted != (k == 1) || x.At != run.Name {
+			t.Errorf("%s: limits %v", run.Name, x.Limited)
 		}
 		if h := x.Health; h.Looks < 1 || h.Worst != "degraded" || h.Health["degraded"] != h.Looks ||
 			h.Livez["alive"] != h.Looks || h.Dead != "" {
-			t.Errorf("%s: health %+v", leg.Name, h)
+			t.Errorf("%s: health %+v", run.Name, h)
 		}
 	}
 	if v := res.Abuse; v == nil || len(v.Medians) != 2 || len(v.Bars) != 6 || !v.Bars[5].Met || !v.Bars[4].Met {
@@ -90,9 +90,9 @@ func TestAbuseFaults(t *testing.T) {
 	if !errors.As(err, &fault) || !strings.Contains(err.Error(), "connections lost") {
 		t.Fatalf("%v", err)
 	}
-	leg := res.Legs[0]
-	if leg.Gone != 1 || leg.Closes["1008 x"] != 1 || leg.Lost == 0 {
-		t.Fatalf("gone %d, %v, lost %d", leg.Gone, leg.Closes, leg.Lost)
+	run := res.Runs[0]
+	if run.Gone != 1 || run.Closes["1008 x"] != 1 || run.Lost == 0 {
+		t.Fatalf("gone %d, %v, lost %d", run.Gone, run.Closes, run.Lost)
 	}
 	if b := res.Abuse.Bars[5]; b.What != "a limit was counted" || b.Met {
 		t.Fatalf("%+v", b)

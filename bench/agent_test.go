@@ -86,16 +86,16 @@ func TestAgents(t *testing.T) {
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
-	leg := res.Legs[0]
-	if leg.Want != 20*120 || leg.Unique != leg.Want || leg.Lost+leg.Late+leg.Doubled+leg.Invalid+leg.Foreign+leg.Breaks != 0 {
-		t.Fatalf("%+v", leg)
+	run := res.Runs[0]
+	if run.Want != 20*120 || run.Unique != run.Want || run.Lost+run.Late+run.Doubled+run.Invalid+run.Foreign+run.Breaks != 0 {
+		t.Fatalf("%+v", run)
 	}
 	// The 1,000 s between the clocks must not be seen.
-	if leg.Latency.Count != 2000 || leg.Latency.Max > 5000 || leg.ClientLag.Max > 5000 {
-		t.Errorf("latency %+v, lag %+v (clocks differ: %v)", leg.Latency, leg.ClientLag, ahead)
+	if run.Latency.Count != 2000 || run.Latency.Max > 5000 || run.ClientLag.Max > 5000 {
+		t.Errorf("latency %+v, lag %+v (clocks differ: %v)", run.Latency, run.ClientLag, ahead)
 	}
-	if leg.ClockError <= 0 || leg.ClockError > 100 {
-		t.Errorf("the clocks are said to be off by at most %v ms", leg.ClockError)
+	if run.ClockError <= 0 || run.ClockError > 100 {
+		t.Errorf("the clocks are said to be off by at most %v ms", run.ClockError)
 	}
 }
 
@@ -129,16 +129,16 @@ func TestAgentRefuses(t *testing.T) {
 
 // Whatever time is in an order or an answer is by the clock of whoever reads it.
 func TestClocksOfOrders(t *testing.T) {
-	o := job.Order{Op: "run", Deadline: 1, From: 2, To: 3, Plan: job.Timing{Anchor: 50}, Sip: &job.SipOrder{From: 4, To: 5}, Churn: &job.ChurnOrder{From: 6, To: 7}, Storm: &job.StormOrder{At: 8, Until: 9}}
+	o := job.Order{Op: "run", Deadline: 1, From: 2, To: 3, Timing: job.Timing{Anchor: 50}, Slow: &job.SlowOrder{From: 4, To: 5}, Churn: &job.ChurnOrder{From: 6, To: 7}, Storm: &job.StormOrder{At: 8, Until: 9}}
 	got := o.On(100, 7)
-	if got.Deadline != 101 || got.From != 102 || got.To != 103 || got.Plan.Anchor != -50 || got.Plan.Skew != 7 ||
-		got.Sip.From != 104 || got.Sip.To != 105 || got.Churn.From != 106 || got.Churn.To != 107 || got.Storm.At != 108 || got.Storm.Until != 109 {
+	if got.Deadline != 101 || got.From != 102 || got.To != 103 || got.Timing.Anchor != -50 || got.Timing.Skew != 7 ||
+		got.Slow.From != 104 || got.Slow.To != 105 || got.Churn.From != 106 || got.Churn.To != 107 || got.Storm.At != 108 || got.Storm.Until != 109 {
 		t.Errorf("%+v", got)
 	}
-	if o.Storm.At != 8 || o.Sip.From != 4 || o.Churn.To != 7 {
+	if o.Storm.At != 8 || o.Slow.From != 4 || o.Churn.To != 7 {
 		t.Error("the order that others get has changed, too")
 	}
-	if got := (job.Order{Op: "finish"}).On(100, 7); got.Deadline != 0 || got.Plan.Anchor != 0 {
+	if got := (job.Order{Op: "finish"}).On(100, 7); got.Deadline != 0 || got.Timing.Anchor != 0 {
 		t.Errorf("no time has become %+v", got)
 	}
 	a := job.Answer{Results: &job.Tally{Storm: &job.StormTally{At: 108, Last: 110}}}

@@ -34,7 +34,7 @@ func (x *ChurnConfig) check(c *FanoutConfig) error {
 	return nil
 }
 
-// Order is what a worker is told.
+// order is what a worker is told.
 func (x *ChurnConfig) order(w *pool.Worker, clients int, p job.Timing) job.Order {
 	part := float64(w.Clients) / float64(clients)
 	return job.Order{Op: "churn", Churn: &job.ChurnOrder{
@@ -63,7 +63,7 @@ func newChurnReport(x *ChurnConfig, t *job.ChurnTally) *ChurnReport {
 }
 
 // judge says what was wrong with the comings and goings.
-func (r *ChurnReport) judge(g *Leg) {
+func (r *ChurnReport) judge(g *Run) {
 	if r.After > 0 {
 		g.Faults = append(g.Faults, fmt.Sprintf("%d messages to clients that had left", r.After))
 	}

@@ -25,17 +25,17 @@ func TestChurn(t *testing.T) {
 		cfg.Churn.Resume = resume
 		res, err := measured(t, cfg)
 		// On a busy machine the last ones are not back when the window ends, which the bench says.
-		away := func() bool { return res.Legs[0].Churn.Left != res.Legs[0].Churn.Returned }
+		away := func() bool { return res.Runs[0].Churn.Left != res.Runs[0].Churn.Returned }
 		for tries := 0; tries < 4 && away() && errors.As(err, new(*job.InvalidError)); tries++ {
 			res, err = measured(t, cfg)
 		}
-		leg := res.Legs[0]
-		x := leg.Churn
+		run := res.Runs[0]
+		x := run.Churn
 		if x.Clients != 10 || x.Left < 30 || x.Left != x.Returned || x.Left+x.Skipped != 40 || x.Leave.Count != x.Left || x.Return.Count != x.Left || x.After != 0 {
 			t.Fatalf("%v, %+v", err, x)
 		}
-		if len(leg.Faults) != 0 || leg.Unique+leg.Absent != leg.Want || resume != (leg.Absent == 0) {
-			t.Fatalf("resume %v: unique %d, absent %d of %d: %v", resume, leg.Unique, leg.Absent, leg.Want, leg.Faults)
+		if len(run.Faults) != 0 || run.Unique+run.Absent != run.Want || resume != (run.Absent == 0) {
+			t.Fatalf("resume %v: unique %d, absent %d of %d: %v", resume, run.Unique, run.Absent, run.Want, run.Faults)
 		}
 		var b strings.Builder
 		if err := res.WriteText(&b); err != nil || !strings.Contains(b.String(), "10 clients left") {
@@ -50,8 +50,8 @@ func TestChurnFaults(t *testing.T) {
 	g := newGate(t, "secret")
 	g.deaf = true
 	res, err := measured(t, g.churn())
-	if leg := res.Legs[0]; leg.Churn.After == 0 || !strings.Contains(strings.Join(leg.Faults, ";"), "to clients that had left") {
-		t.Fatalf("%v, %+v", err, leg.Churn)
+	if run := res.Runs[0]; run.Churn.After == 0 || !strings.Contains(strings.Join(run.Faults, ";"), "to clients that had left") {
+		t.Fatalf("%v, %+v", err, run.Churn)
 	}
 	g = newGate(t, "secret")
 	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
@@ -63,8 +63,8 @@ func TestChurnFaults(t *testing.T) {
 	cfg := g.churn()
 	cfg.Churn.Resume, cfg.Drain = true, time.Second
 	res, err = measured(t, cfg)
-	if leg := res.Legs[0]; leg.Lost != 1 || leg.Unique != leg.Want-1 {
-		t.Fatalf("%v, lost %d, unique %d of %d", err, leg.Lost, leg.Unique, leg.Want)
+	if run := res.Runs[0]; run.Lost != 1 || run.Unique != run.Want-1 {
+		t.Fatalf("%v, lost %d, unique %d of %d", err, run.Lost, run.Unique, run.Want)
 	}
 }
 
@@ -78,13 +78,13 @@ func TestSlow(t *testing.T) {
 		cfg := g.fanout()
 		cfg.Procs, cfg.Clients, cfg.Slow, cfg.SlowRate, cfg.Stalled = 1, 5, 2, 5000, 1
 		res, err := measured(t, cfg)
-		leg := res.Legs[0]
-		s := leg.Slow
+		run := res.Runs[0]
+		s := run.Slow
 		if s.Clients != 2 || s.Gone != 0 || s.Frames != 2*120-breaks || s.Lost != breaks || s.Breaks != breaks || s.Doubled+s.Late+s.Invalid != 0 {
 			t.Fatalf("%v, %+v", err, s)
 		}
-		if leg.Unique != leg.Want || (breaks == 0) != (len(leg.Faults) == 0) {
-			t.Fatalf("%d of %d, %v", leg.Unique, leg.Want, leg.Faults)
+		if run.Unique != run.Want || (breaks == 0) != (len(run.Faults) == 0) {
+			t.Fatalf("%d of %d, %v", run.Unique, run.Want, run.Faults)
 		}
 	}
 	f(0, nil)
@@ -97,14 +97,14 @@ func TestSlow(t *testing.T) {
 }
 
 // What slow clients read is what they may.
-func TestSip(t *testing.T) {
+func TestSlowRate(t *testing.T) {
 	g := newGate(t, "")
 	w := startWorker(t, g.job(1, 1000))
 	w.ask(job.Order{Op: "connect", Clients: 1, Deadline: machine.MonotonicIn(10 * time.Second)})
 	p := pastPlan(time.Second, 100)
-	w.ask(job.Order{Op: "run", Plan: p})
+	w.ask(job.Order{Op: "run", Timing: p})
 	from := machine.MonotonicIn(0)
-	w.ask(job.Order{Op: "sip", Sip: &job.SipOrder{From: from, To: machine.MonotonicIn(time.Minute), Rate: 50_000}})
+	w.ask(job.Order{Op: "slow", Slow: &job.SlowOrder{From: from, To: machine.MonotonicIn(time.Minute), Rate: 50_000}})
 	shape, _ := job.NewValueShape(1000, "")
 	for n := range int64(100) {
 		g.send("prices", shape.Make(nil, p.Schedule.Due(n), n))

@@ -16,11 +16,11 @@ type Comparison struct {
 	Files   [2]string
 	Results [2]*Result
 	Notes   []string // what else differs between the two
-	Legs    []ComparedLeg
+	Runs    []ComparedRun
 }
 
-// ComparedLeg is one kind of leg that both results have.
-type ComparedLeg struct {
+// ComparedRun is one kind of run that both results have.
+type ComparedRun struct {
 	Name    string
 	Runs    [2]int
 	Figures []Compared
@@ -36,25 +36,25 @@ type Compared struct {
 	format             func(float64) string
 }
 
-// figures are what is compared of a leg.
+// figures are what is compared of a run.
 var figures = []struct {
 	name   string
-	of     func(*Leg) float64
+	of     func(*Run) float64
 	format func(float64) string
 }{
-	{"delivered/s", func(g *Leg) float64 { return g.Delivered }, func(v float64) string { return text.Count(int64(v)) }},
-	{"bytes/s", func(g *Leg) float64 { return g.Bytes }, text.Size},
-	{"CPU per message", func(g *Leg) float64 { return g.CPU }, func(v float64) string { return fmt.Sprintf("%.3f µs", v) }},
-	{"gateway cores", func(g *Leg) float64 { return g.Cores }, func(v float64) string { return fmt.Sprintf("%.3f", v) }},
-	{"latency p50", func(g *Leg) float64 { return g.Latency.P50 }, job.Ms},
-	{"latency p90", func(g *Leg) float64 { return g.Latency.P90 }, job.Ms},
-	{"latency p99", func(g *Leg) float64 { return g.Latency.P99 }, job.Ms},
-	{"latency p99.9", func(g *Leg) float64 { return g.Latency.P999 }, job.Ms},
-	{"latency max", func(g *Leg) float64 { return g.Latency.Max }, job.Ms},
-	{"resident memory", func(g *Leg) float64 { return g.RSS }, text.Size},
-	{"resident per connection", func(g *Leg) float64 { return g.RSSPerConnection }, text.Size},
-	{"heap growth", func(g *Leg) float64 { return g.HeapGrowth }, text.Size},
-	{"lost", func(g *Leg) float64 { return float64(g.Lost) }, func(v float64) string { return text.Count(int64(v)) }},
+	{"delivered/s", func(g *Run) float64 { return g.Delivered }, func(v float64) string { return text.Count(int64(v)) }},
+	{"bytes/s", func(g *Run) float64 { return g.Bytes }, text.Size},
+	{"CPU per message", func(g *Run) float64 { return g.CPU }, func(v float64) string { return fmt.Sprintf("%.3f µs", v) }},
+	{"gateway cores", func(g *Run) float64 { return g.Cores }, func(v float64) string { return fmt.Sprintf("%.3f", v) }},
+	{"latency p50", func(g *Run) float64 { return g.Latency.P50 }, job.MS},
+	{"latency p90", func(g *Run) float64 { return g.Latency.P90 }, job.MS},
+	{"latency p99", func(g *Run) float64 { return g.Latency.P99 }, job.MS},
+	{"latency p99.9", func(g *Run) float64 { return g.Latency.P999 }, job.MS},
+	{"latency max", func(g *Run) float64 { return g.Latency.Max }, job.MS},
+	{"resident memory", func(g *Run) float64 { return g.RSS }, text.Size},
+	{"resident per connection", func(g *Run) float64 { return g.RSSPerConnection }, text.Size},
+	{"heap growth", func(g *Run) float64 { return g.HeapGrowth }, text.Size},
+	{"lost", func(g *Run) float64 { return float64(g.Lost) }, func(v float64) string { return text.Count(int64(v)) }},
 }
 
 // Compare puts two result files side by side. Files of another version, or of two
@@ -72,13 +72,13 @@ func Compare(a, b string) (*Comparison, error) {
 		return nil, job.Inputf("%s is of the scenario %q, %s of %q: compare two of one scenario", a, x.Scenario, b, y.Scenario)
 	}
 	for _, name := range x.names() {
-		p, q := legsOf(x.Legs, name), legsOf(y.Legs, name)
+		p, q := runsOf(x.Runs, name), runsOf(y.Runs, name)
 		if len(p) > 0 && len(q) > 0 {
-			c.Legs = append(c.Legs, compareLegs(name, p, q))
+			c.Runs = append(c.Runs, compareRuns(name, p, q))
 		}
 	}
-	if len(c.Legs) == 0 {
-		return nil, job.Inputf("%s and %s have no leg in common", a, b)
+	if len(c.Runs) == 0 {
+		return nil, job.Inputf("%s and %s have no run in common", a, b)
 	}
 	c.note("clients", x.Clients, y.Clients)
 	c.note("rooms", strings.Join(x.Rooms, " "), strings.Join(y.Rooms, " "))
@@ -94,7 +94,7 @@ func Compare(a, b string) (*Comparison, error) {
 	c.note("Go", mx.Go, my.Go)
 	for k, r := range c.Results {
 		var problems, faults int
-		for _, g := range r.Legs {
+		for _, g := range r.Runs {
 			problems += len(g.Problems)
 			faults += len(g.Faults)
 		}
@@ -114,16 +114,16 @@ func (c *Comparison) note(what string, a, b any) {
 	}
 }
 
-func legsOf(legs []*Leg, name string) []*Leg {
-	return slices.DeleteFunc(slices.Clone(legs), func(g *Leg) bool { return g.Name != name })
+func runsOf(runs []*Run, name string) []*Run {
+	return slices.DeleteFunc(slices.Clone(runs), func(g *Run) bool { return g.Name != name })
 }
 
-func compareLegs(name string, p, q []*Leg) ComparedLeg {
-	out := ComparedLeg{Name: name, Runs: [2]int{len(p), len(q)}}
+func compareRuns(name string, p, q []*Run) ComparedRun {
+	out := ComparedRun{Name: name, Runs: [2]int{len(p), len(q)}}
 	for _, f := range figures {
 		var v [2][]float64
-		for k, legs := range [2][]*Leg{p, q} {
-			for _, g := range legs {
+		for k, runs := range [2][]*Run{p, q} {
+			for _, g := range runs {
 				v[k] = append(v[k], f.of(g))
 			}
 		}
@@ -168,7 +168,7 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	for _, n := range c.Notes {
 		t.Line("NOTE %s", n)
 	}
-	for _, g := range c.Legs {
+	for _, g := range c.Runs {
 		t.Line("")
 		t.Line("%s · medians of %d and %d runs; B to A, and any run of B to any of A", g.Name, g.Runs[0], g.Runs[1])
 		t.Line("  %-24s %14s %14s %10s   %s", "", "A", "B", "ratio", "spread")

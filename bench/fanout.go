@@ -95,8 +95,8 @@ type FanoutResult struct {
 	Deflate   bool       `json:"deflate"`
 	Seconds   float64    `json:"seconds"`
 	Recording *Recording `json:"recording,omitempty"` // Rate and Size are its means then
-	Legs      []*Leg     `json:"legs"`
-	// Medians over the runs, by the legs' names.
+	Runs      []*Run     `json:"legs"`
+	// Medians over the runs, by the runs' names.
 	Medians map[string]Medians `json:"medians"`
 	// Ratio is the gateway's CPU per message to rawsend's, of the medians.
 	Ratio float64 `json:"cpu_ratio,omitempty"`
@@ -120,11 +120,11 @@ type Feed struct {
 	Zipf    float64 // room s gets messages and members in proportion to 1/(s+1)^Zipf
 }
 
-// Names of legs.
+// Names of runs.
 const (
-	legGateway   = "gateway"
-	legRawsend   = "rawsend"
-	legUnstalled = "without stalled"
+	runGateway   = "gateway"
+	runRawsend   = "rawsend"
+	runUnstalled = "without stalled"
 )
 
 // Fanout runs the measurement. The result may come with an error: a FaultError
@@ -158,43 +158,43 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 	if r := cfg.recorded; r != nil {
 		res.Recording = &r.about
 	}
-	legs := cfg.legs()
+	runs := cfg.runs()
 	for k := range max(cfg.Runs, 1) {
-		for _, r := range legs {
+		for _, r := range runs {
 			r.end = e
 			r.logf("run %d of %d, %s", k+1, max(cfg.Runs, 1), r.name)
-			leg, err := r.run(ctx)
+			run, err := r.run(ctx)
 			if err != nil {
 				return res, err
 			}
-			res.Legs = append(res.Legs, leg)
+			res.Runs = append(res.Runs, run)
 		}
 	}
 	res.summarize()
 	return res, res.verdict()
 }
 
-// legs are what each run consists of.
-func (c *FanoutConfig) legs() []fanoutRun {
-	legs := []fanoutRun{{cfg: *c, name: legGateway}}
+// runs are what each run consists of.
+func (c *FanoutConfig) runs() []fanoutRun {
+	runs := []fanoutRun{{cfg: *c, name: runGateway}}
 	switch {
 	case c.Baseline:
-		legs = append(legs, fanoutRun{cfg: *c, name: legRawsend})
+		runs = append(runs, fanoutRun{cfg: *c, name: runRawsend})
 	case c.Paired:
 		without := *c
 		without.Stalled, without.Slow = 0, 0
-		legs = []fanoutRun{{cfg: without, name: legUnstalled}, legs[0]}
+		runs = []fanoutRun{{cfg: without, name: runUnstalled}, runs[0]}
 	case c.Abuse != nil && c.Abuse.Paired:
-		legs = []fanoutRun{{cfg: *c, name: legSink}, legs[0]}
+		runs = []fanoutRun{{cfg: *c, name: runSink}, runs[0]}
 	case c.Storm != nil:
-		legs = nil
+		runs = nil
 		for _, s := range c.Storm.each() {
 			one := *c
 			one.Storm = &s
-			legs = append(legs, fanoutRun{cfg: one, name: s.name()})
+			runs = append(runs, fanoutRun{cfg: one, name: s.name()})
 		}
 	}
-	return legs
+	return runs
 }
 
 // Validate fills in defaults and finds what cannot be run.
@@ -316,7 +316,7 @@ func (c *FanoutConfig) Validate() error {
 	return c.Target.CheckDescriptors(c.Clients, c.Procs)
 }
 
-// fanoutRun is one leg under way.
+// fanoutRun is one run under way.
 type fanoutRun struct {
 	cfg  FanoutConfig
 	end  Endpoint

@@ -43,7 +43,7 @@ func (c *FanoutConfig) pinned(cpu int) []int {
 	return []int{cpu}
 }
 
-// Connect starts the client processes and brings all clients in.
+// connect starts the client processes and brings all clients in.
 func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 	c := r.cfg
 	j := r.job(r.end)
@@ -57,16 +57,16 @@ func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 	if r.readers, err = pool.Start(ctx, j, c.Procs); err != nil {
 		return nil, err
 	}
-	crews := []*pool.Workers{r.readers}
-	if c.OrdersRate > 0 && r.name != legRawsend {
+	sets := []*pool.Workers{r.readers}
+	if c.OrdersRate > 0 && r.name != runRawsend {
 		j := j
 		j.First, j.Clients, j.Size, j.Fields = c.Clients, c.OrdersClients, orderSize, ""
-		j.Rooms, j.Auto, j.Deals = []string{c.OrdersRoom}, false, []job.Assignment{c.orderDeal()}
+		j.Rooms, j.Auto, j.Assignments = []string{c.OrdersRoom}, false, []job.Assignment{c.orderAssignment()}
 		j.Stamp, j.Prefer, j.Bare, j.Pace = true, true, false, 0
 		if r.orders, err = pool.Start(ctx, j, 1); err != nil {
 			return nil, err
 		}
-		crews = append(crews, r.orders)
+		sets = append(sets, r.orders)
 	}
 	if c.Filtered > 0 {
 		j := j
@@ -77,7 +77,7 @@ func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 		if r.filtered, err = pool.Start(ctx, j, 1); err != nil {
 			return nil, err
 		}
-		crews = append(crews, r.filtered)
+		sets = append(sets, r.filtered)
 	}
 	if c.Stalled > 0 {
 		j := j
@@ -85,7 +85,7 @@ func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 		if r.stalled, err = pool.Start(ctx, j, 1); err != nil {
 			return nil, err
 		}
-		crews = append(crews, r.stalled)
+		sets = append(sets, r.stalled)
 	}
 	if c.Slow > 0 {
 		j := j
@@ -93,10 +93,10 @@ func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 		if r.slow, err = pool.Start(ctx, j, 1); err != nil {
 			return nil, err
 		}
-		crews = append(crews, r.slow)
+		sets = append(sets, r.slow)
 	}
 	hand := job.NewHist()
-	for _, w := range crews {
+	for _, w := range sets {
 		began := time.Now()
 		s, err := w.Connect(w.Clients)
 		if err != nil {

@@ -11,8 +11,8 @@ import (
 // groups is how many groups the clients form.
 func (c *FanoutConfig) groups() int { return (c.Clients + c.Group - 1) / max(c.Group, 1) }
 
-// deals say of each feed who gets what; the main one is first.
-func (c *FanoutConfig) deals() []job.Assignment {
+// assignments say of each feed who gets what; the main one is first.
+func (c *FanoutConfig) assignments() []job.Assignment {
 	main := job.Assignment{Streams: int64(len(c.Rooms) * c.Keys), Rooms: c.Rooms}
 	if c.Group > 0 {
 		main.Streams, main.Each = int64(c.groups()), 1
@@ -53,7 +53,7 @@ func (r *fanoutRun) job(e Endpoint) job.Job {
 	c := r.cfg
 	j := job.Job{
 		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: c.Target.CA, Path: e.Path, Sources: e.Sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
-		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Deals: c.deals(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
+		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Assignments: c.assignments(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
 		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf, Speech: c.Target.Speech,
 		Wrapped: c.Template != "",
 	}
@@ -72,7 +72,7 @@ func (r *fanoutRun) job(e Endpoint) job.Job {
 	return j
 }
 
-// Schedule is that of the main feed.
+// schedule is that of the main feed.
 func (c *FanoutConfig) schedule(start int64) (job.Schedule, error) {
 	if r := c.recorded; r != nil && r.Due != nil {
 		s := job.Schedule{Start: start}
@@ -82,7 +82,7 @@ func (c *FanoutConfig) schedule(start int64) (job.Schedule, error) {
 	return job.NewSchedule(start, c.Rate)
 }
 
-// Shape is that of what is published.
+// shape is that of what is published.
 func (c *FanoutConfig) shape() (job.ValueShape, error) {
 	if c.recorded != nil {
 		return job.NewStampShape(c.recorded.values), nil
@@ -90,8 +90,8 @@ func (c *FanoutConfig) shape() (job.ValueShape, error) {
 	return job.NewValueShape(c.Size, c.Fields)
 }
 
-// Timing says when everything is due, and prepares what is published of each feed.
-func (r *fanoutRun) plan() (job.Timing, error) {
+// timing says when everything is due, and prepares what is published of each feed.
+func (r *fanoutRun) timing() (job.Timing, error) {
 	c := r.cfg
 	p := job.Timing{Anchor: machine.Anchor()}
 	start := machine.MonotonicIn(leadTime) + p.Anchor
@@ -106,7 +106,7 @@ func (r *fanoutRun) plan() (job.Timing, error) {
 		return p, err
 	}
 	r.pubs = nil
-	for k, d := range c.deals() {
+	for k, d := range c.assignments() {
 		s, err := c.schedule(start)
 		if k > 0 {
 			s, err = job.NewSchedule(start, c.Feeds[k-1].Rate)
@@ -121,7 +121,7 @@ func (r *fanoutRun) plan() (job.Timing, error) {
 			p.More = append(p.More, one)
 		}
 		r.pubs = append(r.pubs, publish.Publication{
-			Schedule: s, Anchor: p.Anchor, Total: one.Total, Base: int64(k) * job.FeedSpan, Shape: shape, Deal: d,
+			Schedule: s, Anchor: p.Anchor, Total: one.Total, Base: int64(k) * job.FeedSpan, Shape: shape, Assignment: d,
 			Template: wrap,
 		})
 	}
@@ -131,8 +131,8 @@ func (r *fanoutRun) plan() (job.Timing, error) {
 // orderSize is the size of a message to a single user.
 const orderSize = 128
 
-// orderDeal says which order is whose.
-func (c *FanoutConfig) orderDeal() job.Assignment {
+// orderAssignment says which order is whose.
+func (c *FanoutConfig) orderAssignment() job.Assignment {
 	return job.Assignment{Streams: int64(c.OrdersClients), Each: 1, Rooms: []string{c.OrdersRoom}, First: c.Clients}
 }
 
@@ -149,7 +149,7 @@ func (r *fanoutRun) orderPublication(anchor int64, start int64) (publish.Publica
 	}
 	wrap, err := job.ParseTemplate(c.Template)
 	return publish.Publication{
-		Schedule: s, Anchor: anchor, Shape: shape, Deal: c.orderDeal(), Template: wrap,
+		Schedule: s, Anchor: anchor, Shape: shape, Assignment: c.orderAssignment(), Template: wrap,
 		Total: s.Before(start + int64(c.Warmup+c.Duration) - 1),
 	}, err
 }

@@ -13,27 +13,27 @@ import (
 // summarize takes the medians.
 func (f *FanoutResult) summarize() {
 	for _, name := range f.names() {
-		var legs []*Leg
-		for _, g := range f.Legs {
+		var runs []*Run
+		for _, g := range f.Runs {
 			if g.Name == name {
-				legs = append(legs, g)
+				runs = append(runs, g)
 			}
 		}
-		f.Medians[name] = mediansOf(legs)
+		f.Medians[name] = mediansOf(runs)
 	}
-	if raw, ok := f.Medians[legRawsend]; ok && raw.CPU > 0 {
-		f.Ratio = f.Medians[legGateway].CPU / raw.CPU
+	if raw, ok := f.Medians[runRawsend]; ok && raw.CPU > 0 {
+		f.Ratio = f.Medians[runGateway].CPU / raw.CPU
 	}
-	f.Abuse = judgeAbuse(f.Legs)
-	if without, ok := f.Medians[legUnstalled]; ok && without.P99 > 0 {
-		f.Paired = f.Medians[legGateway].P99 / without.P99
+	f.Abuse = judgeAbuse(f.Runs)
+	if without, ok := f.Medians[runUnstalled]; ok && without.P99 > 0 {
+		f.Paired = f.Medians[runGateway].P99 / without.P99
 	}
 }
 
-// names are those of the legs, each once.
+// names are those of the runs, each once.
 func (f *FanoutResult) names() []string {
 	var names []string
-	for _, g := range f.Legs {
+	for _, g := range f.Runs {
 		if !slices.Contains(names, g.Name) {
 			names = append(names, g.Name)
 		}
@@ -44,7 +44,7 @@ func (f *FanoutResult) names() []string {
 // verdict is the error that the runs amount to.
 func (f *FanoutResult) verdict() error {
 	var faults, problems []string
-	for _, g := range f.Legs {
+	for _, g := range f.Runs {
 		faults = append(faults, g.Faults...)
 		problems = append(problems, g.Problems...)
 	}
@@ -97,17 +97,17 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 		}
 		t.Line("recording %s · %s records of %s keys %s in %s s%s · at most %s due in one second", r.File, text.Count(int64(r.Records)), text.Count(int64(r.Keys)), pace, text.Number(r.Round), again, text.Count(int64(r.Busiest)))
 	}
-	for k, g := range f.Legs {
+	for k, g := range f.Runs {
 		t.Line("")
 		t.Line("run %d, %s", k+1, g.Name)
 		g.table(t)
 	}
-	if len(f.Legs) > len(f.Medians) || len(f.Medians) > 1 {
+	if len(f.Runs) > len(f.Medians) || len(f.Medians) > 1 {
 		t.Line("")
 		t.Line("medians")
 		for _, name := range f.names() {
 			if m, ok := f.Medians[name]; ok {
-				t.Row(name, "%s/s · CPU %.3f µs · p50 %s p90 %s p99 %s p99.9 %s max %s (%d)", text.Count(int64(m.Delivered)), m.CPU, job.Ms(m.P50), job.Ms(m.P90), job.Ms(m.P99), job.Ms(m.P999), job.Ms(m.Max), m.Runs)
+				t.Row(name, "%s/s · CPU %.3f µs · p50 %s p90 %s p99 %s p99.9 %s max %s (%d)", text.Count(int64(m.Delivered)), m.CPU, job.MS(m.P50), job.MS(m.P90), job.MS(m.P99), job.MS(m.P999), job.MS(m.Max), m.Runs)
 			}
 		}
 	}
@@ -125,16 +125,16 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 	return t.Write(w)
 }
 
-func (g *Leg) table(t *text.Table) {
+func (g *Run) table(t *text.Table) {
 	t.Row("delivered", "%s/s of %s/s due (%.2f %%), %s", text.Count(int64(g.Delivered)), text.Count(int64(g.Offered)), text.Percent(g.Delivered, g.Offered), text.Size(g.Bytes)+"/s")
 	t.Row("messages", "%s of %s · lost %s · out of order %s · doubled %s · invalid %s", text.Count(g.Unique), text.Count(g.Want), text.Count(g.Lost), text.Count(g.Late), text.Count(g.Doubled), text.Count(g.Invalid))
 	t.Row("latency", "%s", g.Latency)
 	if g.ClockError > 0 {
-		t.Row("clocks", "of the agents' machines are known to ±%s", job.Ms(g.ClockError))
+		t.Row("clocks", "of the agents' machines are known to ±%s", job.MS(g.ClockError))
 	}
 	t.Row("gateway", "CPU %.3f µs per message · %.2f cores · %s resident per connection · %s resident at the end", g.CPU, g.Cores, text.Size(g.RSSPerConnection), text.Size(g.RSS))
 	t.Row("", "heap in use %s, tapes %s over the window", text.Signed(g.HeapGrowth), text.Signed(g.TapeGrowth))
-	t.Row("bench", "clients %.2f cores, asleep %.0f %%, lag p99 %s · publisher %.2f cores, lag p99 %s max %s", g.ClientCores, 100*g.ClientAsleep, job.Ms(g.ClientLag.P99), g.PublisherCores, job.Ms(g.PublisherLag.P99), job.Ms(g.PublisherLag.Max))
+	t.Row("bench", "clients %.2f cores, asleep %.0f %%, lag p99 %s · publisher %.2f cores, lag p99 %s max %s", g.ClientCores, 100*g.ClientAsleep, job.MS(g.ClientLag.P99), g.PublisherCores, job.MS(g.PublisherLag.P99), job.MS(g.PublisherLag.Max))
 	if n := g.Notices["gap"] + g.Notices["reset"] + g.Notices["error"]; n > 0 {
 		t.Row("notices", "gap %d · reset %d · error %d", g.Notices["gap"], g.Notices["reset"], g.Notices["error"])
 	}
@@ -153,10 +153,10 @@ func (g *Leg) table(t *text.Table) {
 		t.Rows(g.Abuse.rows())
 	}
 	if x := g.Storm; x != nil {
-		t.Row("storm", "%s clients lost their connections · all that came back, %s, had their rooms after %s", text.Count(int64(x.Clients)), text.Count(int64(x.Back)), job.Ms(1000*x.Seconds))
+		t.Row("storm", "%s clients lost their connections · all that came back, %s, had their rooms after %s", text.Count(int64(x.Clients)), text.Count(int64(x.Back)), job.MS(1000*x.Seconds))
 		t.Row("  handshake", "%s", x.Handshake)
 		t.Row("  gateway", "CPU %.0f µs per client, messages included · %s further attempts", x.CPUPerClient, text.Count(x.Retries))
-		t.Row("  bench", "dialled late by p99 %s", job.Ms(x.Late.P99))
+		t.Row("  bench", "dialled late by p99 %s", job.MS(x.Late.P99))
 		for why, n := range x.Refused {
 			t.Row("  refused", "%d: %s", n, why)
 		}
@@ -172,7 +172,7 @@ func (g *Leg) table(t *text.Table) {
 		t.Row("orders", "%s · lost %d · out of order %d · doubled %d", text.Count(o.Want), o.Lost, o.Late, o.Doubled)
 		t.Row("  to the client", "%s", o.Latency)
 		t.Row("  to its socket", "%s", o.Arrival)
-		t.Row("  publisher", "lag p99 %s max %s", job.Ms(o.Lag.P99), job.Ms(o.Lag.Max))
+		t.Row("  publisher", "lag p99 %s max %s", job.MS(o.Lag.P99), job.MS(o.Lag.Max))
 	}
 	if f := g.Filtered; f != nil {
 		t.Row("filtered", "%s clients got %s messages", text.Count(int64(f.Clients)), text.Count(f.Frames))

@@ -14,17 +14,17 @@ import (
 // leadTime is what workers get to learn of a run before its first message is due.
 const leadTime = 500 * time.Millisecond
 
-// Run makes one leg: connects everybody, publishes, and gathers.
-func (r *fanoutRun) run(ctx context.Context) (*Leg, error) {
+// run makes one run: connects everybody, publishes, and gathers.
+func (r *fanoutRun) run(ctx context.Context) (*Run, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer r.stop()
-	if r.name == legRawsend {
+	if r.name == runRawsend {
 		if err := r.startRaw(ctx); err != nil {
 			return nil, err
 		}
 	}
-	m := legMetrics{scraper: scrape.New(r.end.Admin)}
+	m := runMetrics{scraper: scrape.New(r.end.Admin)}
 	var err error
 	if m.before, err = m.scraper.Scrape(ctx); err != nil {
 		return nil, err
@@ -39,18 +39,18 @@ func (r *fanoutRun) run(ctx context.Context) (*Leg, error) {
 	if m.joined, err = m.scraper.Scrape(ctx); err != nil {
 		return nil, err
 	}
-	leg := &Leg{Name: r.name, Clients: r.cfg.Clients, Handshake: hand.Quantiles()}
-	if err := r.measure(ctx, &m, leg); err != nil {
+	run := &Run{Name: r.name, Clients: r.cfg.Clients, Handshake: hand.Quantiles()}
+	if err := r.measure(ctx, &m, run); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	r.stop()
-	return leg, machine.Pause(ctx, r.cfg.settle) // the next leg finds the gateway at rest
+	return run, machine.Pause(ctx, r.cfg.settle) // the next run finds the gateway at rest
 }
 
-// Stop ends all processes of the leg.
+// stop ends all processes of the run.
 func (r *fanoutRun) stop() {
 	for _, c := range []*pool.Workers{r.readers, r.orders, r.stalled, r.slow, r.filtered} {
 		if c != nil {
@@ -68,8 +68,8 @@ func (r *fanoutRun) stop() {
 	}
 }
 
-// legMetrics are the looks at the gateway's metrics.
-type legMetrics struct {
+// runMetrics are the looks at the gateway's metrics.
+type runMetrics struct {
 	scraper                         *scrape.Scraper
 	before, joined, from, to, after scrape.Metrics
 	heapFrom, heapTo                scrape.Metrics // just before and after the window
@@ -77,28 +77,28 @@ type legMetrics struct {
 }
 
 // measure publishes and reads, from the first message to the last.
-func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error {
+func (r *fanoutRun) measure(ctx context.Context, m *runMetrics, run *Run) error {
 	c := r.cfg
-	p, err := r.plan()
+	p, err := r.timing()
 	if err != nil {
 		return err
 	}
 	if err := r.readers.Run(p); err != nil {
 		return err
 	}
-	r.follower = &follower{crew: r.readers, scraper: m.scraper, plan: p, every: intervalOf(c.Duration), show: r.progress()}
+	r.follower = &follower{workers: r.readers, scraper: m.scraper, timing: p, every: intervalOf(c.Duration), show: r.progress()}
 	r.pubs[0].Longest = &r.follower.lag
-	jobs := []func() error{func() error { return r.publishMain(ctx, p, leg) }}
-	leg.feedsPublished = make([]publish.Published, len(c.Feeds))
+	jobs := []func() error{func() error { return r.publishMain(ctx, p, run) }}
+	run.feedsPublished = make([]publish.Published, len(c.Feeds))
 	for k, f := range c.Feeds {
-		jobs = append(jobs, func() error { return r.publish(ctx, &r.pubs[k+1], f.Topic, &leg.feedsPublished[k]) })
+		jobs = append(jobs, func() error { return r.publish(ctx, &r.pubs[k+1], f.Topic, &run.feedsPublished[k]) })
 	}
 	var orders publish.Publication
 	if r.orders != nil {
 		if orders, err = r.runOrders(p); err != nil {
 			return err
 		}
-		jobs = append(jobs, func() error { return r.publish(ctx, &orders, c.OrdersTopic, &leg.ordersPublisher) })
+		jobs = append(jobs, func() error { return r.publish(ctx, &orders, c.OrdersTopic, &run.ordersPublisher) })
 	}
 	if r.filtered != nil {
 		if err := r.filtered.Run(p); err != nil {
@@ -118,7 +118,7 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 			return err
 		}
 		from := p.From - p.Anchor
-		if _, err := r.slow.TellAll(job.Order{Op: "sip", Sip: &job.SipOrder{From: from, To: from + int64(c.StallFor), Rate: c.SlowRate}}); err != nil {
+		if _, err := r.slow.TellAll(job.Order{Op: "slow", Slow: &job.SlowOrder{From: from, To: from + int64(c.StallFor), Rate: c.SlowRate}}); err != nil {
 			return err
 		}
 	}
@@ -140,8 +140,8 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 		jobs = append(jobs, func() error { return r.abuse.run(ctx, m.scraper, r.end.Admin, p) })
 	}
 	if c.Soak != nil {
-		leg.Soak = &SoakReport{}
-		jobs = append(jobs, func() error { return r.soak(ctx, m.scraper, p, leg.Soak) })
+		run.Soak = &SoakReport{}
+		jobs = append(jobs, func() error { return r.soak(ctx, m.scraper, p, run.Soak) })
 	}
 	done := make(chan error, len(jobs)) // nobody waits for a second error
 	for _, j := range jobs {
@@ -161,9 +161,9 @@ func (r *fanoutRun) measure(ctx context.Context, m *legMetrics, leg *Leg) error 
 	total := r.pubs[0].Total
 	if r.raw != nil {
 		total = r.rawOut.Total
-		leg.Raw = &RawReport{Messages: total, Scheduled: r.pubs[0].Total, Dropped: r.rawOut.Dropped, Short: r.rawOut.Short}
+		run.Raw = &RawReport{Messages: total, Scheduled: r.pubs[0].Total, Dropped: r.rawOut.Dropped, Short: r.rawOut.Short}
 	}
-	return r.gather(ctx, m, p, total, orders.Total, leg)
+	return r.gather(ctx, m, p, total, orders.Total, run)
 }
 
 // runOrders tells the clients of single users about their run: its window is
@@ -181,7 +181,7 @@ func (r *fanoutRun) runOrders(p job.Timing) (publish.Publication, error) {
 
 // watch looks at the metrics when the window begins and ends, and waits until
 // the publishers are done.
-func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p job.Timing, done <-chan error, jobs int) error {
+func (r *fanoutRun) watch(ctx context.Context, m *runMetrics, p job.Timing, done <-chan error, jobs int) error {
 	until := func(t int64) error {
 		for {
 			left := time.Duration(t - p.Anchor - machine.MonotonicIn(0))
@@ -239,7 +239,7 @@ func (r *fanoutRun) watch(ctx context.Context, m *legMetrics, p job.Timing, done
 
 // lookAtHeap reads the metrics for what they say of memory: outside of the
 // window, since a collection takes CPU time.
-func (r *fanoutRun) lookAtHeap(ctx context.Context, m *legMetrics) (scrape.Metrics, error) {
+func (r *fanoutRun) lookAtHeap(ctx context.Context, m *runMetrics) (scrape.Metrics, error) {
 	if r.cfg.GC && r.raw == nil {
 		if err := collect(ctx, r.end.Admin); err != nil {
 			return nil, err
@@ -248,11 +248,11 @@ func (r *fanoutRun) lookAtHeap(ctx context.Context, m *legMetrics) (scrape.Metri
 	return m.scraper.MidRun(ctx)
 }
 
-func (r *fanoutRun) publishMain(ctx context.Context, p job.Timing, leg *Leg) error {
+func (r *fanoutRun) publishMain(ctx context.Context, p job.Timing, run *Run) error {
 	if r.raw != nil {
-		return r.raw.Ask(job.Order{Op: "run", Plan: p, Total: r.pubs[0].Total}, &r.rawOut)
+		return r.raw.Ask(job.Order{Op: "run", Timing: p, Total: r.pubs[0].Total}, &r.rawOut)
 	}
-	return r.publish(ctx, &r.pubs[0], r.cfg.Target.Topic, &leg.publisher)
+	return r.publish(ctx, &r.pubs[0], r.cfg.Target.Topic, &run.publisher)
 }
 
 func (r *fanoutRun) publish(ctx context.Context, pub *publish.Publication, topic string, out *publish.Published) error {
@@ -265,7 +265,7 @@ func (r *fanoutRun) publish(ctx context.Context, pub *publish.Publication, topic
 }
 
 // gather collects what all clients got.
-func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p job.Timing, total, orders int64, leg *Leg) error {
+func (r *fanoutRun) gather(ctx context.Context, m *runMetrics, p job.Timing, total, orders int64, run *Run) error {
 	var further []int64
 	for _, pub := range r.pubs[1:] {
 		further = append(further, pub.Total)
@@ -274,32 +274,32 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p job.Timing, tot
 	if err != nil {
 		return err
 	}
-	leg.ClockError = float64(r.readers.ClockError()) / 1e6
-	leg.fill(&r.cfg, t, m)
-	leg.Curve = curve(t.Latency)
+	run.ClockError = float64(r.readers.ClockError()) / 1e6
+	run.fill(&r.cfg, t, m)
+	run.Curve = curve(t.Latency)
 	if r.cfg.Soak == nil {
 		r.follower.add(last)
-		leg.Timeline = &r.follower.line
+		run.Timeline = &r.follower.line
 	}
 	if t.Storm != nil {
-		leg.Storm = newStormReport(r.cfg.Storm, t.Storm, r.samples)
+		run.Storm = newStormReport(r.cfg.Storm, t.Storm, r.samples)
 	}
 	if t.Churn != nil {
-		leg.Churn = newChurnReport(r.cfg.Churn, t.Churn)
+		run.Churn = newChurnReport(r.cfg.Churn, t.Churn)
 	}
 	if r.orders != nil {
 		o, err := r.orders.Finish(orders, r.cfg.Drain)
 		if err != nil {
 			return err
 		}
-		leg.Orders = newOrdersReport(o, leg.ordersPublisher)
+		run.Orders = newOrdersReport(o, run.ordersPublisher)
 	}
 	if r.filtered != nil {
 		f, err := r.filtered.Finish(0, 0, make([]int64, len(further))...) // what they should have got is not known here
 		if err != nil {
 			return err
 		}
-		leg.Filtered = &FilteredReport{Clients: f.Clients, Gone: f.Gone, Frames: f.Frames, Doubled: f.Doubled, Late: f.Late, Invalid: f.Invalid}
+		run.Filtered = &FilteredReport{Clients: f.Clients, Gone: f.Gone, Frames: f.Frames, Doubled: f.Doubled, Late: f.Late, Invalid: f.Invalid}
 	}
 	if r.slow != nil {
 		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - machine.MonotonicIn(0))
@@ -307,7 +307,7 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p job.Timing, tot
 		if err != nil {
 			return err
 		}
-		leg.Slow = newSlowReport(r.cfg.SlowRate, s)
+		run.Slow = newSlowReport(r.cfg.SlowRate, s)
 	}
 	if r.stalled != nil {
 		// They come back when the stall is over, and have lost what retention took.
@@ -316,18 +316,18 @@ func (r *fanoutRun) gather(ctx context.Context, m *legMetrics, p job.Timing, tot
 		if err != nil {
 			return err
 		}
-		leg.Stalled = newStalledReport(s)
+		run.Stalled = newStalledReport(s)
 	}
 	if m.after, err = m.scraper.MidRun(ctx); err != nil {
 		return err
 	}
-	leg.memory(m)
+	run.memory(m)
 	if r.abuse != nil {
-		leg.Abuse = r.abuse.report(r.name, r.cfg.Duration.Seconds(), t.Pings, m.after)
+		run.Abuse = r.abuse.report(r.name, r.cfg.Duration.Seconds(), t.Pings, m.after)
 	}
-	leg.judge(r.orders != nil)
-	if leg.Soak != nil {
-		leg.Soak.judge(leg, r.cfg.Soak.MostGrowth)
+	run.judge(r.orders != nil)
+	if run.Soak != nil {
+		run.Soak.judge(run, r.cfg.Soak.MostGrowth)
 	}
 	return nil
 }

@@ -33,17 +33,17 @@ func TestFanout(t *testing.T) {
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
-	leg := res.Legs[0]
-	if leg.Want != 20*120 || leg.Unique != leg.Want || leg.Lost+leg.Late+leg.Doubled+leg.Invalid+leg.Foreign+leg.Breaks != 0 {
-		t.Fatalf("%+v", leg)
+	run := res.Runs[0]
+	if run.Want != 20*120 || run.Unique != run.Want || run.Lost+run.Late+run.Doubled+run.Invalid+run.Foreign+run.Breaks != 0 {
+		t.Fatalf("%+v", run)
 	}
-	if leg.Latency.Count != 20*100 || leg.Latency.Max <= 0 || leg.Offered != 2000 {
-		t.Fatalf("%d latencies, %v; offered %v", leg.Latency.Count, leg.Latency, leg.Offered)
+	if run.Latency.Count != 20*100 || run.Latency.Max <= 0 || run.Offered != 2000 {
+		t.Fatalf("%d latencies, %v; offered %v", run.Latency.Count, run.Latency, run.Offered)
 	}
-	if leg.Delivered < 1000 || leg.Delivered > 2400 || leg.PublisherLag.Count != 120 || leg.Handshake.Count != 20+4 {
-		t.Fatalf("delivered %v, published %d, handshakes %d", leg.Delivered, leg.PublisherLag.Count, leg.Handshake.Count)
+	if run.Delivered < 1000 || run.Delivered > 2400 || run.PublisherLag.Count != 120 || run.Handshake.Count != 20+4 {
+		t.Fatalf("delivered %v, published %d, handshakes %d", run.Delivered, run.PublisherLag.Count, run.Handshake.Count)
 	}
-	if o := leg.Orders; o == nil || o.Want != 60 || o.Lost != 0 || o.Latency.Count != 50 || o.Arrival.Count != 50 {
+	if o := run.Orders; o == nil || o.Want != 60 || o.Lost != 0 || o.Latency.Count != 50 || o.Arrival.Count != 50 {
 		t.Fatalf("orders %+v", o)
 	}
 	var b strings.Builder
@@ -78,8 +78,8 @@ func TestFanoutTellsLoss(t *testing.T) {
 	if !errors.As(err, &fault) && !errors.As(err, &invalid) {
 		t.Fatalf("%v", err)
 	}
-	if leg := res.Legs[0]; leg.Lost != 1 || !strings.Contains(strings.Join(leg.Faults, " "), "1 messages lost") {
-		t.Fatalf("lost %d, %v", leg.Lost, leg.Faults)
+	if run := res.Runs[0]; run.Lost != 1 || !strings.Contains(strings.Join(run.Faults, " "), "1 messages lost") {
+		t.Fatalf("lost %d, %v", run.Lost, run.Faults)
 	}
 }
 
@@ -103,10 +103,10 @@ func testBaseline(t *testing.T, batch int) {
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
-	if len(res.Legs) != 2 || res.Legs[1].Raw == nil {
-		t.Fatalf("%d legs", len(res.Legs))
+	if len(res.Runs) != 2 || res.Runs[1].Raw == nil {
+		t.Fatalf("%d runs", len(res.Runs))
 	}
-	raw := res.Legs[1]
+	raw := res.Runs[1]
 	if raw.Unique != raw.Want || raw.Want != 20*120 || raw.Raw.Dropped != 0 || raw.Breaks != 0 || len(raw.Faults) != 0 {
 		t.Fatalf("%+v", raw)
 	}
@@ -125,10 +125,10 @@ func TestFanoutStalled(t *testing.T) {
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
-	if len(res.Legs) != 2 || res.Legs[0].Stalled != nil || res.Paired <= 0 {
-		t.Fatalf("%d legs, p99 ratio %v", len(res.Legs), res.Paired)
+	if len(res.Runs) != 2 || res.Runs[0].Stalled != nil || res.Paired <= 0 {
+		t.Fatalf("%d runs, p99 ratio %v", len(res.Runs), res.Paired)
 	}
-	s := res.Legs[1].Stalled
+	s := res.Runs[1].Stalled
 	if s == nil || s.Clients != 2 || s.Gone != 0 || s.Lost != 0 || s.Received < 2*50*128 || s.MostRecv > s.Received || s.Unsent < 0 {
 		t.Fatalf("%+v", s)
 	}
@@ -182,9 +182,9 @@ func TestFanoutTemplate(t *testing.T) {
 	cfg := g.fanout()
 	cfg.Template = `{"data":{"t":"x"},"seq":{{seq}},"inner":[{{value}}],"pos":"9:9","more":{"t":1}}`
 	res, err := measured(t, cfg)
-	leg := res.Legs[0]
-	if leg.Want == 0 || leg.Unique != leg.Want || len(leg.Faults) != 0 || leg.Latency.Count == 0 {
-		t.Fatalf("%v: %d of %d, %v", err, leg.Unique, leg.Want, leg.Faults)
+	run := res.Runs[0]
+	if run.Want == 0 || run.Unique != run.Want || len(run.Faults) != 0 || run.Latency.Count == 0 {
+		t.Fatalf("%v: %d of %d, %v", err, run.Unique, run.Want, run.Faults)
 	}
 	cfg.Baseline = true
 	if _, err := Fanout(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "--value-template goes neither") {
@@ -198,12 +198,12 @@ func TestRefused(t *testing.T) {
 	const bad, rooms = `tapecast_ingest_bad_total{topic="a",reason="field"}`, "tapecast_rooms_refused_total"
 	from := scrape.Metrics{bad: 5, rooms: 2, `tapecast_ingest_bad_total{reason="json"}`: 3}
 	to := scrape.Metrics{bad: 705, rooms: 2, `tapecast_ingest_bad_total{reason="json"}`: 3, "tapecast_auth_refused_total": 9}
-	g := &Leg{Lost: 70_000, Refused: refusedRecords(from, to)}
+	g := &Run{Lost: 70_000, Refused: refusedRecords(from, to)}
 	g.judge(false)
 	if len(g.Faults) != 1 || !strings.Contains(g.Faults[0], "lost, since the gateway refused 700 records (field 700)") {
 		t.Errorf("%q", g.Faults)
 	}
-	g = &Leg{Lost: 70_000, Refused: refusedRecords(to, to)}
+	g = &Run{Lost: 70_000, Refused: refusedRecords(to, to)}
 	if g.judge(false); len(g.Faults) != 1 || g.Faults[0] != "70000 messages lost" {
 		t.Errorf("%q", g.Faults)
 	}

@@ -279,7 +279,7 @@ func (g *gate) send(room string, value []byte) {
 	}
 }
 
-// Order is the order in which members are sent to.
+// order is the order in which members are sent to.
 func (g *gate) order() []*gateConn {
 	out := slices.SortedFunc(maps.Keys(g.conns), func(a, b *gateConn) int { return a.n - b.n })
 	if len(out) == 0 || g.favourite {

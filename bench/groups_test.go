@@ -34,10 +34,10 @@ func (g *gate) keyed() FanoutConfig {
 func TestKeyed(t *testing.T) {
 	g := newGate(t, "secret")
 	res, err := measured(t, g.keyed())
-	leg := res.Legs[0]
+	run := res.Runs[0]
 	// Six rooms of 10 msg/s for 1.2 s, to 21 clients.
-	if leg.Want != 21*12 || leg.Unique != leg.Want || len(leg.Faults) != 0 || leg.Offered != 210 || leg.Latency.Count != 210 {
-		t.Fatalf("%v\n%+v", err, leg)
+	if run.Want != 21*12 || run.Unique != run.Want || len(run.Faults) != 0 || run.Offered != 210 || run.Latency.Count != 210 {
+		t.Fatalf("%v\n%+v", err, run)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -55,7 +55,7 @@ func TestKeyed(t *testing.T) {
 // A message that is lost, doubled or sent to another room is found, and so is one
 // in the envelope of another room.
 func TestKeyedFaults(t *testing.T) {
-	f := func(what string, edit func(c *gateConn, n int64, b []byte) [][]byte, want Leg) {
+	f := func(what string, edit func(c *gateConn, n int64, b []byte) [][]byte, want Run) {
 		t.Helper()
 		g := newGate(t, "")
 		g.edit = edit
@@ -63,9 +63,9 @@ func TestKeyedFaults(t *testing.T) {
 		cfg.Clients, cfg.Drain, cfg.Warmup = 8, 300*time.Millisecond, 0
 		cfg.Procs, cfg.PerRoom, cfg.InFlight = 1, 20, 1 // one after another: in the order of their numbers
 		res, err := measured(t, cfg)
-		leg := res.Legs[0]
-		if leg.Lost != want.Lost || leg.Doubled != want.Doubled || leg.Foreign != want.Foreign || err == nil {
-			t.Errorf("%s: lost %d, doubled %d, foreign %d, %v", what, leg.Lost, leg.Doubled, leg.Foreign, err)
+		run := res.Runs[0]
+		if run.Lost != want.Lost || run.Doubled != want.Doubled || run.Foreign != want.Foreign || err == nil {
+			t.Errorf("%s: lost %d, doubled %d, foreign %d, %v", what, run.Lost, run.Doubled, run.Foreign, err)
 		}
 	}
 	var held []byte
@@ -74,13 +74,13 @@ func TestKeyedFaults(t *testing.T) {
 			return nil
 		}
 		return [][]byte{b}
-	}, Leg{Lost: 1})
+	}, Run{Lost: 1})
 	f("doubled", func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 3 && n == 7 {
 			return [][]byte{b, b}
 		}
 		return [][]byte{b}
-	}, Leg{Doubled: 1})
+	}, Run{Doubled: 1})
 	f("misrouted", func(c *gateConn, n int64, b []byte) [][]byte { // from group 0 to group 1
 		switch {
 		case c.n == 0 && n == 6:
@@ -89,13 +89,13 @@ func TestKeyedFaults(t *testing.T) {
 			return [][]byte{held, b}
 		}
 		return [][]byte{b}
-	}, Leg{Foreign: 1})
+	}, Run{Foreign: 1})
 	f("in the envelope of another room", func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 1 && n == 7 {
 			b = []byte(strings.Replace(string(b), "keyed:k1", "keyed:k0", 1))
 		}
 		return [][]byte{b}
-	}, Leg{Lost: 1, Foreign: 1})
+	}, Run{Lost: 1, Foreign: 1})
 }
 
 // Groups of one: everybody gets their own.
@@ -104,8 +104,8 @@ func TestPrivate(t *testing.T) {
 	cfg := g.fanout()
 	cfg.Scenario, cfg.Rooms, cfg.Clients, cfg.Group, cfg.PerRoom = "private", []string{"orders:{user}"}, 15, 1, 10
 	res, err := measured(t, cfg)
-	if leg := res.Legs[0]; leg.Want != 15*12 || leg.Unique != leg.Want || len(leg.Faults) != 0 {
-		t.Fatalf("%v\n%+v", err, leg)
+	if run := res.Runs[0]; run.Want != 15*12 || run.Unique != run.Want || len(run.Faults) != 0 {
+		t.Fatalf("%v\n%+v", err, run)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -117,7 +117,7 @@ func TestPrivate(t *testing.T) {
 // An order that is lost, doubled or given to another user is found, also where its
 // envelope was made out to that user.
 func TestPrivateFaults(t *testing.T) {
-	f := func(what string, edit func(user string, n int64, b []byte) [][]byte, want Leg) {
+	f := func(what string, edit func(user string, n int64, b []byte) [][]byte, want Run) {
 		t.Helper()
 		g := newGate(t, "secret")
 		g.edit = func(c *gateConn, n int64, b []byte) [][]byte { return edit(c.user, n, b) }
@@ -125,9 +125,9 @@ func TestPrivateFaults(t *testing.T) {
 		cfg.Scenario, cfg.Rooms, cfg.Clients, cfg.Group, cfg.PerRoom = "private", []string{"orders:{user}"}, 8, 1, 20
 		cfg.Warmup, cfg.Drain = 0, 300*time.Millisecond
 		res, err := measured(t, cfg)
-		leg := res.Legs[0]
-		if leg.Lost != want.Lost || leg.Doubled != want.Doubled || leg.Foreign != want.Foreign || len(leg.Faults) == 0 || err == nil {
-			t.Errorf("%s: lost %d, doubled %d, foreign %d, %v", what, leg.Lost, leg.Doubled, leg.Foreign, err)
+		run := res.Runs[0]
+		if run.Lost != want.Lost || run.Doubled != want.Doubled || run.Foreign != want.Foreign || len(run.Faults) == 0 || err == nil {
+			t.Errorf("%s: lost %d, doubled %d, foreign %d, %v", what, run.Lost, run.Doubled, run.Foreign, err)
 		}
 	}
 	const order = 11 // is user 3's; the next one is user 4's
@@ -136,13 +136,13 @@ func TestPrivateFaults(t *testing.T) {
 			return nil
 		}
 		return [][]byte{b}
-	}, Leg{Lost: 1})
+	}, Run{Lost: 1})
 	f("doubled", func(_ string, n int64, b []byte) [][]byte {
 		if n == order {
 			return [][]byte{b, b}
 		}
 		return [][]byte{b}
-	}, Leg{Doubled: 1})
+	}, Run{Doubled: 1})
 	var held []byte
 	misrouted := func(as func(string) string) func(string, int64, []byte) [][]byte {
 		return func(user string, n int64, b []byte) [][]byte {
@@ -156,8 +156,8 @@ func TestPrivateFaults(t *testing.T) {
 			return [][]byte{b}
 		}
 	}
-	f("another user's", misrouted(func(s string) string { return s }), Leg{Lost: 1, Foreign: 1})
+	f("another user's", misrouted(func(s string) string { return s }), Run{Lost: 1, Foreign: 1})
 	f("another user's, in an envelope made out to this one", misrouted(func(s string) string {
 		return strings.Replace(s, job.UserName(3), job.UserName(4), 1)
-	}), Leg{Lost: 1, Foreign: 1})
+	}), Run{Lost: 1, Foreign: 1})
 }

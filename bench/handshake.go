@@ -132,19 +132,19 @@ func (h *handshakes) batch(ctx context.Context, first, n int) error {
 	if h.cfg.Rate > 0 {
 		inFlight = job.DefaultInFlight
 	}
-	crew, err := pool.Start(ctx, job.Job{
+	workers, err := pool.Start(ctx, job.Job{
 		Addr: h.end.Addr, Host: h.end.Host, TLS: h.end.TLS, CA: h.cfg.Target.CA, Path: h.end.Path, Sources: h.end.Sources, Keys: h.cfg.Target.Keys, Agents: h.cfg.Target.Agents,
 		First: first, Clients: n, Size: orderSize, InFlight: inFlight, Rate: h.cfg.Rate,
 	}, 1)
 	if err != nil {
 		return err
 	}
-	defer crew.Stop()
+	defer workers.Stop()
 	a, err := h.usage(ctx)
 	if err != nil {
 		return err
 	}
-	status, err := crew.Connect(n)
+	status, err := workers.Connect(n)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -155,7 +155,7 @@ func (h *handshakes) batch(ctx context.Context, first, n int) error {
 	if err != nil {
 		return err
 	}
-	if err := crew.Leave(); err != nil {
+	if err := workers.Leave(); err != nil {
 		return err
 	}
 	if err := machine.Pause(ctx, h.cfg.Settle/4); err != nil { // the gateway's side of the last closes

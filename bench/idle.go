@@ -87,18 +87,18 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleResult, error) {
 		}
 	}
 	last := cfg.Steps[len(cfg.Steps)-1]
-	crew, err := pool.Start(ctx, job.Job{
+	workers, err := pool.Start(ctx, job.Job{
 		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: cfg.Target.CA, Path: e.Path, Sources: e.Sources, Keys: cfg.Target.Keys, Agents: cfg.Target.Agents,
 		Clients: last, Size: orderSize,
 	}, cfg.Procs)
 	if err != nil {
 		return nil, err
 	}
-	defer crew.Stop()
+	defer workers.Stop()
 	res := &IdleResult{Scenario: "idle", Touched: cfg.Touch}
 	before := 0
 	for _, n := range cfg.Steps {
-		step, hand, err := cfg.step(ctx, e, s, crew, before, n)
+		step, hand, err := cfg.step(ctx, e, s, workers, before, n)
 		if err != nil {
 			return res, err
 		}
@@ -128,9 +128,9 @@ func (c *IdleConfig) checkTouch(ctx context.Context, e Endpoint) error {
 }
 
 // step connects more clients, delivers to their rooms, and reads the metrics.
-func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, crew *pool.Workers, before, n int) (step IdleStep, hand *job.Hist, err error) {
+func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, workers *pool.Workers, before, n int) (step IdleStep, hand *job.Hist, err error) {
 	began := time.Now()
-	status, err := crew.Connect(n)
+	status, err := workers.Connect(n)
 	if err != nil {
 		if ctx.Err() != nil {
 			return step, nil, ctx.Err()
@@ -139,7 +139,7 @@ func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, cr
 	}
 	text.LogLine(c.Log, "%d clients joined, the last %d in %.1f s", status.Joined, n-before, time.Since(began).Seconds())
 	if c.Touch {
-		if err := c.touch(ctx, e, crew, before, n, status.Others); err != nil {
+		if err := c.touch(ctx, e, workers, before, n, status.Others); err != nil {
 			return step, nil, err
 		}
 	}
@@ -163,7 +163,7 @@ func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, cr
 
 // touch publishes a message to each private room of the users that are new,
 // and waits until all have them.
-func (c *IdleConfig) touch(ctx context.Context, e Endpoint, crew *pool.Workers, before, n int, seen int64) error {
+func (c *IdleConfig) touch(ctx context.Context, e Endpoint, workers *pool.Workers, before, n int, seen int64) error {
 	shape, err := job.NewValueShape(orderSize, "")
 	if err != nil {
 		return err
@@ -182,7 +182,7 @@ func (c *IdleConfig) touch(ctx context.Context, e Endpoint, crew *pool.Workers, 
 		if topic != "" {
 			rooms = []string{""} // the route says which, by the key
 		}
-		err = crew.Users(before, n, func(user string) error {
+		err = workers.Users(before, n, func(user string) error {
 			for _, room := range rooms {
 				v := shape.Make(nil, time.Now().UnixNano(), sent)
 				if err := to.Put(strings.ReplaceAll(room, "{user}", user), []byte(user), v); err != nil {
@@ -201,7 +201,7 @@ func (c *IdleConfig) touch(ctx context.Context, e Endpoint, crew *pool.Workers, 
 		}
 	}
 	for deadline := time.Now().Add(time.Minute); ; {
-		s, err := crew.Status()
+		s, err := workers.Status()
 		if err != nil {
 			return err
 		}

@@ -17,28 +17,28 @@ type Medians struct {
 	OrdersArriv float64 `json:"orders_arrival_p99_ms,omitempty"`
 }
 
-func mediansOf(legs []*Leg) Medians {
-	of := func(f func(*Leg) float64) float64 {
+func mediansOf(runs []*Run) Medians {
+	of := func(f func(*Run) float64) float64 {
 		var v []float64
-		for _, g := range legs {
+		for _, g := range runs {
 			v = append(v, f(g))
 		}
 		return text.Median(v)
 	}
 	m := Medians{
-		Runs:      len(legs),
-		Delivered: of(func(g *Leg) float64 { return g.Delivered }),
-		Bytes:     of(func(g *Leg) float64 { return g.Bytes }),
-		CPU:       of(func(g *Leg) float64 { return g.CPU }),
-		P50:       of(func(g *Leg) float64 { return g.Latency.P50 }),
-		P90:       of(func(g *Leg) float64 { return g.Latency.P90 }),
-		P99:       of(func(g *Leg) float64 { return g.Latency.P99 }),
-		P999:      of(func(g *Leg) float64 { return g.Latency.P999 }),
-		Max:       of(func(g *Leg) float64 { return g.Latency.Max }),
+		Runs:      len(runs),
+		Delivered: of(func(g *Run) float64 { return g.Delivered }),
+		Bytes:     of(func(g *Run) float64 { return g.Bytes }),
+		CPU:       of(func(g *Run) float64 { return g.CPU }),
+		P50:       of(func(g *Run) float64 { return g.Latency.P50 }),
+		P90:       of(func(g *Run) float64 { return g.Latency.P90 }),
+		P99:       of(func(g *Run) float64 { return g.Latency.P99 }),
+		P999:      of(func(g *Run) float64 { return g.Latency.P999 }),
+		Max:       of(func(g *Run) float64 { return g.Latency.Max }),
 	}
-	if len(legs) > 0 && legs[0].Orders != nil {
-		m.OrdersP99 = of(func(g *Leg) float64 { return g.Orders.Latency.P99 })
-		m.OrdersArriv = of(func(g *Leg) float64 { return g.Orders.Arrival.P99 })
+	if len(runs) > 0 && runs[0].Orders != nil {
+		m.OrdersP99 = of(func(g *Run) float64 { return g.Orders.Latency.P99 })
+		m.OrdersArriv = of(func(g *Run) float64 { return g.Orders.Arrival.P99 })
 	}
 	return m
 }

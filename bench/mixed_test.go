@@ -24,11 +24,11 @@ func (g *gate) mixed() FanoutConfig {
 func TestMixed(t *testing.T) {
 	g := newGate(t, "secret")
 	res, err := measured(t, g.mixed())
-	leg := res.Legs[0]
-	if leg.Want != 20*24 || leg.Unique != leg.Want || len(leg.Faults) != 0 || len(leg.Feeds) != 2 {
-		t.Fatalf("%v\n%+v", err, leg)
+	run := res.Runs[0]
+	if run.Want != 20*24 || run.Unique != run.Want || len(run.Faults) != 0 || len(run.Feeds) != 2 {
+		t.Fatalf("%v\n%+v", err, run)
 	}
-	symbols, orders := leg.Feeds[0], leg.Feeds[1]
+	symbols, orders := run.Feeds[0], run.Feeds[1]
 	// Three of ten symbols, and the popular ones first: more than 3/10 of the messages.
 	if symbols.Unique != symbols.Want || symbols.Want < 20*240*4/10 || symbols.Want > 20*240*9/10 || symbols.Latency.Count == 0 {
 		t.Fatalf("%+v", symbols)
@@ -51,9 +51,9 @@ func TestMixedFaults(t *testing.T) {
 		cfg := g.mixed()
 		cfg.Procs, cfg.Warmup, cfg.Drain = 1, 0, 300*time.Millisecond
 		res, err := measured(t, cfg)
-		leg := res.Legs[0]
-		got := leg.Feeds[1]
-		if got.Lost != want.Lost || got.Doubled != want.Doubled || got.Foreign != want.Foreign || leg.Lost != 0 || leg.Feeds[0].Lost != 0 || err == nil {
+		run := res.Runs[0]
+		got := run.Feeds[1]
+		if got.Lost != want.Lost || got.Doubled != want.Doubled || got.Foreign != want.Foreign || run.Lost != 0 || run.Feeds[0].Lost != 0 || err == nil {
 			t.Errorf("%v: %+v", err, got)
 		}
 	}

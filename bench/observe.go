@@ -106,12 +106,12 @@ func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	crew, err := pool.Start(ctx, cfg.job(e), cfg.Procs)
+	workers, err := pool.Start(ctx, cfg.job(e), cfg.Procs)
 	if err != nil {
 		return nil, err
 	}
-	defer crew.Stop()
-	status, err := crew.Connect(cfg.Clients)
+	defer workers.Stop()
+	status, err := workers.Connect(cfg.Clients)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -123,7 +123,7 @@ func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
 		Scenario: "observe", Clients: cfg.Clients, Rooms: cfg.Rooms, Seconds: cfg.Duration.Seconds(),
 		Handshake: status.Handshake.Quantiles(),
 	}
-	if err := res.watch(ctx, &cfg, crew, s, before); err != nil {
+	if err := res.watch(ctx, &cfg, workers, s, before); err != nil {
 		return nil, err
 	}
 	return res, res.verdict()
@@ -231,7 +231,7 @@ func (r *ObserveResult) WriteText(w io.Writer) error {
 		r.CPU, r.Cores, text.Size(r.RSS), text.Size(r.RSSPerConnection))
 	t.Row("", "heap in use %s, %s over the window", text.Size(r.Heap), text.Signed(r.HeapGrowth))
 	t.Row("handshake", "%s", r.Handshake)
-	t.Row("bench", "clients asleep %.0f %%, lag p99 %s", 100*r.ClientAsleep, job.Ms(r.ClientLag.P99))
+	t.Row("bench", "clients asleep %.0f %%, lag p99 %s", 100*r.ClientAsleep, job.MS(r.ClientLag.P99))
 	for _, x := range r.Faults {
 		t.Row("FAULT", "%s", x)
 	}

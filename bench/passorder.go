@@ -74,15 +74,15 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 		return nil, job.Inputf("--size: %v", err)
 	}
 	total := cfg.Messages + warmMessages
-	crew, err := pool.Start(ctx, job.Job{
+	workers, err := pool.Start(ctx, job.Job{
 		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: cfg.Target.CA, Path: e.Path, Sources: e.Sources, Keys: cfg.Target.Keys, Agents: cfg.Target.Agents,
 		Clients: cfg.Clients, Rooms: []string{cfg.Room}, Size: cfg.Size, Bare: cfg.Bare, Stamp: true, Arrivals: total,
 	}, 1)
 	if err != nil {
 		return nil, err
 	}
-	defer crew.Stop()
-	if _, err := crew.Connect(cfg.Clients); err != nil {
+	defer workers.Stop()
+	if _, err := workers.Connect(cfg.Clients); err != nil {
 		return nil, job.Inputf("%v", err)
 	}
 	text.LogLine(cfg.Log, "%d clients joined; %d messages take %.0f s", cfg.Clients, total, float64(total)/cfg.Rate)
@@ -91,7 +91,7 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 		return nil, job.Inputf("--rate: %v", err)
 	}
 	p.From, p.To = p.Schedule.Start, p.Schedule.Due(total)
-	if err := crew.Run(p); err != nil {
+	if err := workers.Run(p); err != nil {
 		return nil, err
 	}
 	to, err := cfg.Target.sink(ctx, e, cfg.Target.Topic)
@@ -100,12 +100,12 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 	}
 	pub := publish.Publication{
 		Schedule: p.Schedule, Anchor: p.Anchor, Total: total, Shape: shape,
-		Deal: job.Assignment{Rooms: []string{cfg.Room}},
+		Assignment: job.Assignment{Rooms: []string{cfg.Room}},
 	}
 	if _, err := pub.Publish(ctx, to); err != nil {
 		return nil, err
 	}
-	t, err := crew.Finish(total, 10*time.Second)
+	t, err := workers.Finish(total, 10*time.Second)
 	if err != nil {
 		return nil, err
 	}

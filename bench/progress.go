@@ -78,7 +78,7 @@ func (p *Progress) clear() {
 	}
 }
 
-// progress is where a leg's intervals are shown; nil: nowhere.
+// progress is where a run's intervals are shown; nil: nowhere.
 func (r *fanoutRun) progress() func(ClientPoint) {
 	p, ok := r.cfg.Log.(*Progress)
 	if !ok {
@@ -96,7 +96,7 @@ func (r *fanoutRun) endProgress() {
 	}
 }
 
-// Line is a point as one line.
+// line is a point as one line.
 func (c *ClientPoint) line(window time.Duration, clients int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%.1f of %s s", c.At, text.Number(window.Seconds()))
@@ -105,8 +105,8 @@ func (c *ClientPoint) line(window time.Duration, clients int) string {
 	}
 	fmt.Fprintf(&b, " · %s of %s clients · %s/s", text.Count(int64(c.Connected)), text.Count(int64(clients)), text.Count(int64(c.Delivered)))
 	if c.Timed > 0 {
-		fmt.Fprintf(&b, " · p99 %s", job.Ms(c.P99))
+		fmt.Fprintf(&b, " · p99 %s", job.MS(c.P99))
 	}
-	fmt.Fprintf(&b, " · bench: publisher lag %s, client lag %s, asleep %.0f %%", job.Ms(c.PublisherLag), job.Ms(c.ClientLag), 100*c.Asleep)
+	fmt.Fprintf(&b, " · bench: publisher lag %s, client lag %s, asleep %.0f %%", job.MS(c.PublisherLag), job.MS(c.ClientLag), 100*c.Asleep)
 	return b.String()
 }

@@ -36,7 +36,7 @@ type RampStep struct {
 	Clients int     `json:"clients"`
 	Rate    float64 `json:"rate"`
 	Failed  string  `json:"failed,omitempty"` // why it is past the knee
-	Leg     *Leg    `json:"leg"`
+	Run     *Run    `json:"leg"`
 }
 
 // Ramp measures step after step, each with connections of its own, until one fails
@@ -51,11 +51,11 @@ func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 	for k, one := range cfg.steps() {
 		text.LogLine(one.Log, "step %d: %d clients, %s msg/s", k+1, one.Clients, text.Number(one.Rate))
 		f, err := Fanout(ctx, one)
-		if f == nil || len(f.Legs) == 0 {
+		if f == nil || len(f.Runs) == 0 {
 			return res, err
 		}
-		step := RampStep{Clients: f.Clients, Rate: f.Rate, Leg: f.Legs[0]}
-		step.Failed = cfg.failed(step.Leg)
+		step := RampStep{Clients: f.Clients, Rate: f.Rate, Run: f.Runs[0]}
+		step.Failed = cfg.failed(step.Run)
 		res.Steps = append(res.Steps, step)
 		var invalid *job.InvalidError
 		if errors.As(err, &invalid) {
@@ -90,7 +90,7 @@ func (c *RampConfig) steps() []FanoutConfig {
 	return out
 }
 
-// Check finds what cannot be run, in any of the steps: none is measured then.
+// check finds what cannot be run, in any of the steps: none is measured then.
 func (c *RampConfig) check() error {
 	switch {
 	case (len(c.Rates) == 0) == (len(c.Clients) == 0):
@@ -109,12 +109,12 @@ func (c *RampConfig) check() error {
 }
 
 // failed says what a step did not hold, if anything.
-func (c *RampConfig) failed(g *Leg) string {
+func (c *RampConfig) failed(g *Run) string {
 	switch {
 	case g.Delivered < keptUp*g.Offered:
 		return fmt.Sprintf("delivery fell behind: %.1f %% of what was due in the window", text.Percent(g.Delivered, g.Offered))
 	case g.Latency.P99 > float64(c.SLO)/1e6:
-		return fmt.Sprintf("p99 %s is more than %s", job.Ms(g.Latency.P99), c.SLO)
+		return fmt.Sprintf("p99 %s is more than %s", job.MS(g.Latency.P99), c.SLO)
 	}
 	return ""
 }
@@ -122,12 +122,12 @@ func (c *RampConfig) failed(g *Leg) string {
 // WriteText writes the result as a table.
 func (r *RampResult) WriteText(w io.Writer) error {
 	t := &text.Table{}
-	t.Line("ramp · p99 of %s to hold", job.Ms(r.SLO))
+	t.Line("ramp · p99 of %s to hold", job.MS(r.SLO))
 	for k, s := range r.Steps {
-		g := s.Leg
+		g := s.Run
 		t.Row(fmt.Sprintf("step %d", k+1), "%s clients, %s msg/s · %s/s of %s/s · CPU %.3f µs, %.2f cores · p50 %s p99 %s max %s · lost %s",
 			text.Count(int64(s.Clients)), text.Number(s.Rate), text.Count(int64(g.Delivered)), text.Count(int64(g.Offered)), g.CPU, g.Cores,
-			job.Ms(g.Latency.P50), job.Ms(g.Latency.P99), job.Ms(g.Latency.Max), text.Count(g.Lost))
+			job.MS(g.Latency.P50), job.MS(g.Latency.P99), job.MS(g.Latency.Max), text.Count(g.Lost))
 		for _, x := range g.Faults {
 			t.Row("  FAULT", "%s", x)
 		}

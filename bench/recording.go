@@ -53,7 +53,7 @@ type Recording struct {
 	Looped  bool    `json:"looped"`         // it began anew before the run ended
 }
 
-// Check reads what the run takes of the file.
+// check reads what the run takes of the file.
 func (x *ReplayConfig) check(c *FanoutConfig) error {
 	switch {
 	case c.Target.Foreign() || c.AutoJoin || c.Baseline || c.Group > 0 || c.Keys > 1 || len(c.Feeds) > 0 || c.Churn != nil || c.Storm != nil:

@@ -100,12 +100,12 @@ func TestReplay(t *testing.T) {
 	cfg := g.replay(writeRecording(t, true, tsv(lines, "trade\t")))
 	cfg.Replay.Pace, cfg.Replay.Loop, cfg.OrdersRate = 4, true, 20
 	res, err := measured(t, cfg)
-	leg := res.Legs[0]
+	run := res.Runs[0]
 	due, values := g.sent("trades")
-	if len(values) < 200 || leg.Want != int64(20*len(values)) || leg.Unique != leg.Want || len(leg.Faults) != 0 || leg.Latency.Count == 0 || leg.PublisherLag.Count != int64(len(values)) {
-		t.Fatalf("%d published, %v\n%+v", len(values), err, leg)
+	if len(values) < 200 || run.Want != int64(20*len(values)) || run.Unique != run.Want || len(run.Faults) != 0 || run.Latency.Count == 0 || run.PublisherLag.Count != int64(len(values)) {
+		t.Fatalf("%d published, %v\n%+v", len(values), err, run)
 	}
-	if o := leg.Orders; o.Want == 0 || o.Lost+o.Doubled+o.Late+o.Invalid != 0 {
+	if o := run.Orders; o.Want == 0 || o.Lost+o.Doubled+o.Late+o.Invalid != 0 {
 		t.Errorf("orders %+v", o)
 	}
 	last := lines[len(lines)-1].at / 4
@@ -132,9 +132,9 @@ func TestReplayRate(t *testing.T) {
 	cfg := g.replay(writeRecording(t, false, tsv(market(), "")))
 	cfg.Rate, cfg.Rooms = 100, []string{"keyed:{key}"} // 120 messages: no more than there are
 	res, err := measured(t, cfg)
-	leg := res.Legs[0]
-	if leg.Want != 20*120 || leg.Unique != leg.Want || len(leg.Faults) != 0 || leg.Offered != 2000 || res.Rate != 100 || res.Recording.Looped {
-		t.Fatalf("%v\n%+v", err, leg)
+	run := res.Runs[0]
+	if run.Want != 20*120 || run.Unique != run.Want || len(run.Faults) != 0 || run.Offered != 2000 || res.Rate != 100 || res.Recording.Looped {
+		t.Fatalf("%v\n%+v", err, run)
 	}
 	for _, l := range market() {
 		if due, values := g.sent("keyed:" + l.key); len(values) < 2 || (due[1]-due[0])%10_000_000 != 0 {
@@ -145,7 +145,7 @@ func TestReplayRate(t *testing.T) {
 
 // What a gateway loses, doubles, holds back or changes is found, whatever the record.
 func TestReplayFaults(t *testing.T) {
-	f := func(what string, edit func(n int64, b []byte) [][]byte, want Leg) {
+	f := func(what string, edit func(n int64, b []byte) [][]byte, want Run) {
 		t.Helper()
 		g := newGate(t, "")
 		g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
@@ -158,9 +158,9 @@ func TestReplayFaults(t *testing.T) {
 		cfg.Procs, cfg.Warmup, cfg.Drain = 1, 0, 300*time.Millisecond
 		cfg.Replay.Pace = 1.5
 		res, err := measured(t, cfg)
-		leg := res.Legs[0]
-		if leg.Lost < want.Lost || want.Lost == 0 && leg.Lost != 0 || leg.Doubled != want.Doubled || leg.Late != want.Late || leg.Invalid != want.Invalid || len(leg.Faults) == 0 || err == nil {
-			t.Errorf("%s: lost %d, doubled %d, late %d, invalid %d, %v", what, leg.Lost, leg.Doubled, leg.Late, leg.Invalid, err)
+		run := res.Runs[0]
+		if run.Lost < want.Lost || want.Lost == 0 && run.Lost != 0 || run.Doubled != want.Doubled || run.Late != want.Late || run.Invalid != want.Invalid || len(run.Faults) == 0 || err == nil {
+			t.Errorf("%s: lost %d, doubled %d, late %d, invalid %d, %v", what, run.Lost, run.Doubled, run.Late, run.Invalid, err)
 		}
 	}
 	f("lost", func(n int64, b []byte) [][]byte {
@@ -168,13 +168,13 @@ func TestReplayFaults(t *testing.T) {
 			return nil
 		}
 		return [][]byte{b}
-	}, Leg{Lost: 1, Late: 0})
+	}, Run{Lost: 1, Late: 0})
 	f("doubled", func(n int64, b []byte) [][]byte {
 		if n == 33 {
 			return [][]byte{b, b}
 		}
 		return [][]byte{b}
-	}, Leg{Doubled: 1})
+	}, Run{Doubled: 1})
 	var held []byte
 	f("out of order", func(n int64, b []byte) [][]byte {
 		lines := market()
@@ -186,13 +186,13 @@ func TestReplayFaults(t *testing.T) {
 			b, held = append(bytes.Clone(b), held...), nil
 		}
 		return [][]byte{b}
-	}, Leg{Late: 1})
+	}, Run{Late: 1})
 	f("a byte changed", func(n int64, b []byte) [][]byte {
 		if n == 33 {
 			b = bytes.Replace(b, []byte(`"trade"`), []byte(`"trads"`), 1)
 		}
 		return [][]byte{b}
-	}, Leg{Lost: 1, Invalid: 1})
+	}, Run{Lost: 1, Invalid: 1})
 }
 
 // What is no recording, or too short, is told in one line before anything is measured.
@@ -260,7 +260,7 @@ func TestReplayKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := fanoutRun{cfg: cfg}
-	if _, err := r.plan(); err != nil {
+	if _, err := r.timing(); err != nil {
 		t.Fatal(err)
 	}
 	var out publish.Published

@@ -147,10 +147,10 @@ func ReadResult(file string) (*Result, error) {
 	if err := json.Unmarshal(b, &r.FanoutResult); err != nil {
 		return nil, job.Inputf("%s has no result that can be compared (%v)", file, err)
 	}
-	if len(r.Legs) == 0 {
+	if len(r.Runs) == 0 {
 		return nil, job.Inputf("%s has no runs: only what fanout measures can be compared", file)
 	}
-	for k, g := range r.Legs {
+	for k, g := range r.Runs {
 		if g == nil {
 			return nil, job.Inputf("%s: run %d is null", file, k+1)
 		}

@@ -37,8 +37,8 @@ type part struct {
 	Charts []*chart.Chart
 }
 
-// chartsOf draws legs into the same charts, each named by its label ("": none).
-func chartsOf(legs []*Leg, labels []string) []*chart.Chart {
+// chartsOf draws runs into the same charts, each named by its label ("": none).
+func chartsOf(runs []*Run, labels []string) []*chart.Chart {
 	const seconds = "seconds of the window"
 	latency := &chart.Chart{Title: "Latency over time", X: seconds, Unit: "ms", Log: true}
 	percentiles := &chart.Chart{Title: "Latency by percentile", X: "percentile", Nines: true, Unit: "ms", Log: true}
@@ -47,7 +47,7 @@ func chartsOf(legs []*Leg, labels []string) []*chart.Chart {
 	cpu := &chart.Chart{Title: "Cores in use", X: seconds}
 	memory := &chart.Chart{Title: "The gateway's memory", X: seconds, Unit: "B"}
 	clients := &chart.Chart{Title: "Connected clients", X: seconds}
-	for k, g := range legs {
+	for k, g := range runs {
 		name := func(what string) string { return strings.TrimSpace(labels[k] + " " + what) }
 		var curve []chart.Point
 		for _, p := range g.Curve {
@@ -92,14 +92,14 @@ func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 		Title: fmt.Sprintf("%s · %s clients · %s msg/s of %d B", f.Scenario, text.Count(int64(f.Clients)), text.Number(f.Rate), f.Size),
 		Lines: []string{strings.Join(h.Command, " "), h.Start.Format("2006-01-02 15:04:05 MST"), h.Machine.String()},
 	}
-	for k, g := range f.Legs {
-		part := part{Title: fmt.Sprintf("Run %d, %s", k+1, g.Name), Charts: chartsOf([]*Leg{g}, []string{""})}
+	for k, g := range f.Runs {
+		part := part{Title: fmt.Sprintf("Run %d, %s", k+1, g.Name), Charts: chartsOf([]*Run{g}, []string{""})}
 		for _, x := range figures {
 			part.Rows = append(part.Rows, []string{x.name, x.format(x.of(g))})
 		}
 		part.Rows = append(part.Rows,
 			[]string{"messages", fmt.Sprintf("%s of %s", text.Count(g.Unique), text.Count(g.Want))},
-			[]string{"bench", fmt.Sprintf("publisher lag p99 %s · client lag p99 %s · clients asleep %.0f %%", job.Ms(g.PublisherLag.P99), job.Ms(g.ClientLag.P99), 100*g.ClientAsleep)})
+			[]string{"bench", fmt.Sprintf("publisher lag p99 %s · client lag p99 %s · clients asleep %.0f %%", job.MS(g.PublisherLag.P99), job.MS(g.ClientLag.P99), 100*g.ClientAsleep)})
 		if g.Abuse != nil {
 			part.Rows = append(part.Rows, g.Abuse.rows()...)
 		}
@@ -124,23 +124,23 @@ func (c *Comparison) WriteHTML(w io.Writer) error {
 	for k, r := range c.Results {
 		p.Lines = append(p.Lines, fmt.Sprintf("%c: %s · %s · %s", 'A'+k, strings.Join(r.Command, " "), r.Start.Format("2006-01-02 15:04:05 MST"), r.Machine))
 	}
-	for _, g := range c.Legs {
+	for _, g := range c.Runs {
 		part := part{Title: fmt.Sprintf("%s, %d and %d runs", g.Name, g.Runs[0], g.Runs[1]), Head: []string{"", "A", "B", "ratio", "spread"}}
 		for _, f := range g.Figures {
 			ratio, spread := f.ratio()
 			part.Rows = append(part.Rows, []string{f.Name, f.format(f.Values[0]), f.format(f.Values[1]), ratio, spread})
 		}
-		part.Charts = chartsOf([]*Leg{middle(legsOf(c.Results[0].Legs, g.Name)), middle(legsOf(c.Results[1].Legs, g.Name))}, []string{"A", "B"})
+		part.Charts = chartsOf([]*Run{middle(runsOf(c.Results[0].Runs, g.Name)), middle(runsOf(c.Results[1].Runs, g.Name))}, []string{"A", "B"})
 		p.Parts = append(p.Parts, part)
 	}
 	return p.write(w)
 }
 
-// middle is the leg whose p99 is the median, or the one below.
-func middle(legs []*Leg) *Leg {
-	legs = slices.Clone(legs)
-	slices.SortFunc(legs, func(a, b *Leg) int { return cmp.Compare(a.Latency.P99, b.Latency.P99) })
-	return legs[(len(legs)-1)/2]
+// middle is the run whose p99 is the median, or the one below.
+func middle(runs []*Run) *Run {
+	runs = slices.Clone(runs)
+	slices.SortFunc(runs, func(a, b *Run) int { return cmp.Compare(a.Latency.P99, b.Latency.P99) })
+	return runs[(len(runs)-1)/2]
 }
 
 func (p *page) write(w io.Writer) error {

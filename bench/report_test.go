@@ -15,13 +15,13 @@ import (
 	"tapecast/bench/job"
 )
 
-// sampleLeg is a run of so many seconds whose figures grow with by.
-func sampleLeg(name string, by float64) *Leg {
+// sampleRun is a run of so many seconds whose figures grow with by.
+func sampleRun(name string, by float64) *Run {
 	h := job.NewHist()
 	for k := range int64(20_000) {
 		h.Record(k * int64(by*1000))
 	}
-	g := &Leg{
+	g := &Run{
 		Name: name, Clients: 100, Delivered: 1000 * by, Bytes: 128_000 * by, CPU: 2 / by, Cores: 0.5 * by,
 		Want: 20_000, Unique: 20_000, Latency: h.Quantiles(), RSS: 50e6 * by, RSSPerConnection: 900, Curve: curve(h),
 		Timeline: &Timeline{Interval: 1},
@@ -37,7 +37,7 @@ func sampleLeg(name string, by float64) *Leg {
 func sampleResult(by ...float64) *FanoutResult {
 	f := &FanoutResult{Scenario: "fanout", Clients: 100, Rooms: []string{"prices"}, Rate: 10, Size: 128, Seconds: 10, Medians: map[string]Medians{}}
 	for _, x := range by {
-		f.Legs = append(f.Legs, sampleLeg(legGateway, x))
+		f.Runs = append(f.Runs, sampleRun(runGateway, x))
 	}
 	f.summarize()
 	return f
@@ -71,7 +71,7 @@ func TestResultFile(t *testing.T) {
 	if r.Version != 1 || r.Command[1] != "fanout" || r.Start.Year() != 2026 || m.Cores < 1 || m.CPU == "" || !strings.HasPrefix(m.Kernel, "Linux ") || m.Memory < 1<<20 || !strings.HasPrefix(m.Go, "go") {
 		t.Fatalf("%+v", r.Header)
 	}
-	if len(r.Legs) != 2 || r.Legs[1].Delivered != 2000 || len(r.Legs[0].Timeline.Clients) != 10 || r.Medians[legGateway].Runs != 2 {
+	if len(r.Runs) != 2 || r.Runs[1].Delivered != 2000 || len(r.Runs[0].Timeline.Clients) != 10 || r.Medians[runGateway].Runs != 2 {
 		t.Fatalf("%+v", r.FanoutResult)
 	}
 	b, err := os.ReadFile(file)
@@ -90,11 +90,11 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := c.Legs[0].Figures[0]
+	got := c.Runs[0].Figures[0]
 	if got.Values != [2]float64{2000, 4000} || got.Ratio != 2 || got.Least != 0.75 || got.Most != 5 {
 		t.Fatalf("%+v", got)
 	}
-	if cpu := c.Legs[0].Figures[2]; cpu.Values != [2]float64{1, 0.5} || cpu.Ratio != 0.5 {
+	if cpu := c.Runs[0].Figures[2]; cpu.Values != [2]float64{1, 0.5} || cpu.Ratio != 0.5 {
 		t.Fatalf("%+v", cpu)
 	}
 	var text strings.Builder
@@ -113,7 +113,7 @@ func TestCompareBadInput(t *testing.T) {
 	storm := sampleResult(1)
 	storm.Scenario = "storm"
 	raw := sampleResult(1)
-	raw.Legs[0].Name = legRawsend
+	raw.Runs[0].Name = runRawsend
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte("fanout"), 0o600); err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func TestCompareBadInput(t *testing.T) {
 	f("version 0", sampleFile(t, "b.json", sampleResult(1), func(h *Header) { h.Version = 0 }))
 	f(`of "storm"`, sampleFile(t, "b.json", storm, nil))
 	f("no runs", sampleFile(t, "b.json", sampleResult(), nil))
-	f("no leg in common", sampleFile(t, "b.json", raw, nil))
+	f("no run in common", sampleFile(t, "b.json", raw, nil))
 }
 
 // The pages draw all their charts in a browser, and ask nobody for anything.

@@ -135,7 +135,7 @@ func TestDirectRefused(t *testing.T) {
 	shape, _ := job.NewValueShape(128, "")
 	s, _ := job.NewSchedule(machine.MonotonicIn(0)+machine.Anchor(), 1000)
 	p := publish.Publication{Schedule: s, Anchor: machine.Anchor(), Total: 5000, Shape: shape,
-		Deal: job.Assignment{Rooms: []string{"nowhere"}}}
+		Assignment: job.Assignment{Rooms: []string{"nowhere"}}}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if _, err = p.Publish(ctx, to); err == nil || !strings.Contains(err.Error(), "entry 0: no room") {
@@ -154,7 +154,7 @@ func TestPublishDirect(t *testing.T) {
 	a := machine.Anchor()
 	s, _ := job.NewSchedule(machine.MonotonicIn(-time.Second)+a, 2000) // half of it is late
 	p := publish.Publication{Schedule: s, Anchor: a, Total: 4000, Shape: shape,
-		Deal: job.Assignment{Streams: 2, Rooms: []string{"a", "b"}}}
+		Assignment: job.Assignment{Streams: 2, Rooms: []string{"a", "b"}}}
 	out, err := p.Publish(t.Context(), to)
 	if err != nil || out.Messages != 4000 || g.offsets["a"] != 2000 || g.offsets["b"] != 2000 {
 		t.Fatalf("%+v, %v", out, err)

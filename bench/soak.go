@@ -100,7 +100,7 @@ func slopePerHour(samples []SoakSample, of func(SoakSample) float64) float64 {
 }
 
 // judge says whether memory grew beyond what was allowed.
-func (r *SoakReport) judge(g *Leg, most float64) {
+func (r *SoakReport) judge(g *Run, most float64) {
 	if most > 0 && r.RSSGrowth > most {
 		g.Faults = append(g.Faults, fmt.Sprintf("resident memory grows by %s an hour, more than %s", text.Size(r.RSSGrowth), text.Size(most)))
 	}
@@ -109,6 +109,6 @@ func (r *SoakReport) judge(g *Leg, most float64) {
 func (r *SoakReport) table(t *text.Table) {
 	t.Row("soak", "memory grows by %s an hour resident, %s of heap (second half)", text.Signed(r.RSSGrowth), text.Signed(r.HeapGrowth))
 	for _, s := range r.Samples {
-		t.Row(fmt.Sprintf("  %6.0f s", s.At), "%s resident · heap %s · %.0f goroutines · %.2f cores · p50 %s p99 %s max %s", text.Size(s.RSS), text.Size(s.Heap), s.Goroutines, s.Cores, job.Ms(s.Latency.P50), job.Ms(s.Latency.P99), job.Ms(s.Latency.Max))
+		t.Row(fmt.Sprintf("  %6.0f s", s.At), "%s resident · heap %s · %.0f goroutines · %.2f cores · p50 %s p99 %s max %s", text.Size(s.RSS), text.Size(s.Heap), s.Goroutines, s.Cores, job.MS(s.Latency.P50), job.MS(s.Latency.P99), job.MS(s.Latency.Max))
 	}
 }

@@ -14,10 +14,10 @@ func TestSoak(t *testing.T) {
 	cfg := g.fanout()
 	cfg.Scenario, cfg.Duration, cfg.Soak = "soak", 4*time.Second, &SoakConfig{Every: time.Second}
 	res, err := measured(t, cfg)
-	leg := res.Legs[0]
-	s := leg.Soak
-	if len(s.Samples) != 4 || leg.Unique != leg.Want || leg.Latency.Count != 20*400 {
-		t.Fatalf("%v: %d samples, %d latencies", err, len(s.Samples), leg.Latency.Count)
+	run := res.Runs[0]
+	s := run.Soak
+	if len(s.Samples) != 4 || run.Unique != run.Want || run.Latency.Count != 20*400 {
+		t.Fatalf("%v: %d samples, %d latencies", err, len(s.Samples), run.Latency.Count)
 	}
 	var n int64
 	for k, x := range s.Samples {
@@ -47,7 +47,7 @@ func TestSoakGrowth(t *testing.T) {
 	}
 	f := func(most float64, faults int) {
 		t.Helper()
-		g := &Leg{}
+		g := &Run{}
 		if r.judge(g, most); len(g.Faults) != faults {
 			t.Fatalf("%v", g.Faults)
 		}

@@ -15,12 +15,12 @@ import (
 // StormConfig has all clients of a fanout lose their connections at once.
 type StormConfig struct {
 	At      time.Duration   // after the window began
-	Jitters []time.Duration // each client comes back at a time of its own within so much; a leg for each. nil: one, all at once
+	Jitters []time.Duration // each client comes back at a time of its own within so much; a run for each. nil: one, all at once
 	Reset   bool            // their connections end by a reset, not in order
 	Resume  bool            // they go on where they were: nothing may be missed
 }
 
-// Each are the storms one by one.
+// each are the storms one by one.
 func (s *StormConfig) each() []StormConfig {
 	var all []StormConfig
 	for _, j := range s.Jitters {
@@ -65,7 +65,7 @@ func (s *StormConfig) check(c *FanoutConfig) error {
 // stormPatience is how long clients may take to come back, the jitter apart.
 const stormPatience = time.Minute
 
-// Order is what the clients are told of the storm.
+// order is what the clients are told of the storm.
 func (s *StormConfig) order(p job.Timing) job.Order {
 	at := p.From - p.Anchor + int64(s.At)
 	return job.Order{Op: "storm", Storm: &job.StormOrder{
@@ -101,7 +101,7 @@ func newStormReport(s *StormConfig, t *job.StormTally, samples []sample) *StormR
 }
 
 // judge says what was wrong with a storm: with the gateway, and with the bench.
-func (r *StormReport) judge(g *Leg) {
+func (r *StormReport) judge(g *Run) {
 	if r.Back < r.Clients {
 		g.Faults = append(g.Faults, fmt.Sprintf("%d clients did not come back", r.Clients-r.Back))
 	}

@@ -23,22 +23,22 @@ func TestStorm(t *testing.T) {
 	cfg := g.storm()
 	cfg.Storm.Reset = true
 	res, err := measured(t, cfg)
-	if len(res.Legs) != 2 {
+	if len(res.Runs) != 2 {
 		t.Fatal(err)
 	}
-	for k, leg := range res.Legs {
-		s := leg.Storm
+	for k, run := range res.Runs {
+		s := run.Storm
 		if s.Clients != 20 || s.Back != 20 || s.Handshake.Count != 20 || s.Seconds <= 0 || s.Seconds > 30 {
 			t.Fatalf("%+v", s)
 		}
-		if leg.Gone != 0 || len(leg.Faults) != 0 || leg.Unique+leg.Absent != leg.Want || leg.Want != 20*220 {
-			t.Fatalf("unique %d, absent %d of %d: %v", leg.Unique, leg.Absent, leg.Want, leg.Faults)
+		if run.Gone != 0 || len(run.Faults) != 0 || run.Unique+run.Absent != run.Want || run.Want != 20*220 {
+			t.Fatalf("unique %d, absent %d of %d: %v", run.Unique, run.Absent, run.Want, run.Faults)
 		}
-		if k == 0 && (s.Retries != 3 || s.Seconds < 0.25 || s.Handshake.Max < 250 || leg.Absent == 0) {
+		if k == 0 && (s.Retries != 3 || s.Seconds < 0.25 || s.Handshake.Max < 250 || run.Absent == 0) {
 			t.Errorf("three were refused once: %+v", s)
 		}
-		if k == 1 && (s.Retries != 0 || s.Jitter != 0.4 || leg.Absent < 20*5) {
-			t.Errorf("%d absent, %+v", leg.Absent, s)
+		if k == 1 && (s.Retries != 0 || s.Jitter != 0.4 || run.Absent < 20*5) {
+			t.Errorf("%d absent, %+v", run.Absent, s)
 		}
 	}
 	var b strings.Builder
@@ -56,9 +56,9 @@ func TestStormResumes(t *testing.T) {
 		cfg.Storm.Jitters, cfg.Storm.Resume, cfg.Drain = cfg.Storm.Jitters[1:], true, 500*time.Millisecond
 		edit(g)
 		res, err := measured(t, cfg)
-		leg := res.Legs[0]
-		if leg.Lost != lost || leg.Unique != leg.Want-lost || leg.Absent != 0 || leg.Breaks != lost || leg.Late+leg.Doubled+leg.Foreign != 0 {
-			t.Fatalf("lost %d, absent %d, breaks %d, unique %d of %d: %v", leg.Lost, leg.Absent, leg.Breaks, leg.Unique, leg.Want, err)
+		run := res.Runs[0]
+		if run.Lost != lost || run.Unique != run.Want-lost || run.Absent != 0 || run.Breaks != lost || run.Late+run.Doubled+run.Foreign != 0 {
+			t.Fatalf("lost %d, absent %d, breaks %d, unique %d of %d: %v", run.Lost, run.Absent, run.Breaks, run.Unique, run.Want, err)
 		}
 	}
 	f(0, func(*gate) {})
@@ -80,7 +80,7 @@ func TestStormLosesClients(t *testing.T) {
 	if r.Seconds != 2 || r.CPUPerClient != 0.5e6/8 {
 		t.Fatalf("%+v", r)
 	}
-	g := &Leg{Storm: r}
+	g := &Run{Storm: r}
 	g.judge(false)
 	if !strings.Contains(strings.Join(g.Faults, ";"), "2 clients did not come back") {
 		t.Fatalf("%v", g.Faults)

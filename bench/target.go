@@ -165,7 +165,7 @@ func (t *Target) checkPublishing(ctx context.Context, e Endpoint) error {
 	return nil
 }
 
-// Sink opens the way to publish; topic is for Kafka.
+// sink opens the way to publish; topic is for Kafka.
 func (t *Target) sink(ctx context.Context, e Endpoint, topic string) (publish.Sink, error) {
 	switch {
 	case t.Direct:

@@ -59,12 +59,12 @@ func intervalOf(window time.Duration) time.Duration {
 
 // follower asks the clients for their intervals and the gateway for its metrics
 // while a run goes on. It has a goroutine of its own, since clients that are busy
-// answer late and the window's edges don't wait. From start to stop the crew and
+// answer late and the window's edges don't wait. From start to stop the workers and
 // the timeline are that goroutine's.
 type follower struct {
-	crew    *pool.Workers
+	workers *pool.Workers
 	scraper *scrape.Scraper
-	plan    job.Timing
+	timing  job.Timing
 	every   time.Duration
 	show    func(ClientPoint) // progress; nil: none
 	lag     atomic.Int64      // the publisher's longest since it was taken, ns
@@ -83,7 +83,7 @@ func (f *follower) start(ctx context.Context) {
 	go func() { f.done <- f.follow(ctx) }()
 }
 
-// Stop ends the following. The error is of a crew that no longer answers.
+// stop ends the following. The error is of a worker that no longer answers.
 func (f *follower) stop() error {
 	if f.cancel == nil {
 		return nil // it did not start
@@ -103,7 +103,7 @@ func (f *follower) follow(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		answers, err := f.crew.TellAll(job.Order{Op: "interval"})
+		answers, err := f.workers.TellAll(job.Order{Op: "interval"})
 		if err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 }
 
-// Add makes a point of what all workers answered.
+// add makes a point of what all workers answered.
 func (f *follower) add(answers []job.Answer) {
 	p, latency, lag := ClientPoint{}, job.NewHist(), job.NewHist()
 	for _, a := range answers {
@@ -160,7 +160,7 @@ func (f *follower) look(ctx context.Context) {
 
 // seconds from the begin of the window to a reading of the monotonic clock.
 func (f *follower) seconds(mono int64) float64 {
-	return float64(mono+f.plan.Anchor-f.plan.From) / 1e9
+	return float64(mono+f.timing.Anchor-f.timing.From) / 1e9
 }
 
 // CurvePoint is one point of the percentile curve.

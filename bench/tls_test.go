@@ -46,9 +46,9 @@ func TestFanoutTLS(t *testing.T) {
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
-	leg := res.Legs[0]
-	if leg.Want != 20*120 || leg.Unique != leg.Want || leg.Lost+leg.Doubled+leg.Invalid+leg.Foreign+leg.Breaks != 0 {
-		t.Fatalf("%+v", leg)
+	run := res.Runs[0]
+	if run.Want != 20*120 || run.Unique != run.Want || run.Lost+run.Doubled+run.Invalid+run.Foreign+run.Breaks != 0 {
+		t.Fatalf("%+v", run)
 	}
 
 	if h, err := Handshake(t.Context(), HandshakeConfig{Target: cfg.Target, Count: 8, Batch: 4, Settle: time.Millisecond}); err != nil || h.Latency.Count != 8 {

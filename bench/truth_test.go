@@ -101,7 +101,7 @@ func TestTruth(t *testing.T) {
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
-	leg := res.Legs[0]
+	run := res.Runs[0]
 	warm := int64(cfg.Rate * cfg.Warmup.Seconds())
 	var truth []int64
 	s.mu.Lock()
@@ -112,8 +112,8 @@ func TestTruth(t *testing.T) {
 	}
 	s.mu.Unlock()
 	slices.Sort(truth)
-	if leg.Latency.Count != int64(len(truth)) || leg.Lost+leg.Late+leg.Doubled != 0 {
-		t.Fatalf("%d latencies of %d; lost %d, out of order %d, doubled %d", leg.Latency.Count, len(truth), leg.Lost, leg.Late, leg.Doubled)
+	if run.Latency.Count != int64(len(truth)) || run.Lost+run.Late+run.Doubled != 0 {
+		t.Fatalf("%d latencies of %d; lost %d, out of order %d, doubled %d", run.Latency.Count, len(truth), run.Lost, run.Late, run.Doubled)
 	}
 	if invalid != nil {
 		t.Skipf("this machine is too busy for it, and the bench says so: %v", invalid)
@@ -123,33 +123,33 @@ func TestTruth(t *testing.T) {
 		want := float64(truth[int(math.Ceil(q/100*float64(len(truth))))-1]) / 1e6
 		t.Logf("%s: %.2f ms, truly %.2f ms", what, got, want)
 		// What the clients themselves were late, on a busy machine, the bench reports beside it.
-		if own := leg.ClientLag.Max + leg.ClientTurns.Max; math.Abs(got-want) > 0.02*want+own {
+		if own := run.ClientLag.Max + run.ClientTurns.Max; math.Abs(got-want) > 0.02*want+own {
 			t.Errorf("%s is %.2f ms, want %.2f ms within 2 %% and %.2f ms", what, got, want, own)
 		}
 	}
-	f("p50", leg.Latency.P50, 50)
-	f("p90", leg.Latency.P90, 90)
-	f("p99", leg.Latency.P99, 99)
-	f("p99.9", leg.Latency.P999, 99.9)
-	f("max", leg.Latency.Max, 100)
-	if leg.Latency.Max < 1450 {
-		t.Errorf("max is %.0f ms: the stall of 1.5 s is not in it", leg.Latency.Max)
+	f("p50", run.Latency.P50, 50)
+	f("p90", run.Latency.P90, 90)
+	f("p99", run.Latency.P99, 99)
+	f("p99.9", run.Latency.P999, 99.9)
+	f("max", run.Latency.Max, 100)
+	if run.Latency.Max < 1450 {
+		t.Errorf("max is %.0f ms: the stall of 1.5 s is not in it", run.Latency.Max)
 	}
-	for _, p := range leg.Curve {
+	for _, p := range run.Curve {
 		if p.Percent > 0 {
 			f("the curve", p.MS, p.Percent)
 		}
 	}
-	checkTimeline(t, leg, 1000)
+	checkTimeline(t, run, 1000)
 }
 
 // checkTimeline sees that nothing is in the timeline twice or missing, and that
 // there was a time in which nothing came.
-func checkTimeline(t *testing.T, leg *Leg, quiet float64) {
+func checkTimeline(t *testing.T, run *Run, quiet float64) {
 	t.Helper()
 	var messages, timed int64
 	var longest, silent, since float64
-	for _, p := range leg.Timeline.Clients {
+	for _, p := range run.Timeline.Clients {
 		messages += p.Messages
 		timed += p.Timed
 		longest = max(longest, p.Max)
@@ -160,13 +160,13 @@ func checkTimeline(t *testing.T, leg *Leg, quiet float64) {
 			silent = max(silent, p.At-since)
 		}
 	}
-	if messages != leg.Unique || timed != leg.Latency.Count || longest != leg.Latency.Max {
-		t.Errorf("the timeline has %d messages, %d timed, max %v ms; the run %d, %d, %v ms", messages, timed, longest, leg.Unique, leg.Latency.Count, leg.Latency.Max)
+	if messages != run.Unique || timed != run.Latency.Count || longest != run.Latency.Max {
+		t.Errorf("the timeline has %d messages, %d timed, max %v ms; the run %d, %d, %v ms", messages, timed, longest, run.Unique, run.Latency.Count, run.Latency.Max)
 	}
 	if silent*1000 < quiet {
 		t.Errorf("the timeline's longest silence is %.0f ms, want %.0f ms or more", silent*1000, quiet)
 	}
-	if len(leg.Timeline.Gateway) < 4 || leg.Timeline.Gateway[2].RSS <= 0 {
-		t.Errorf("looks at the gateway: %+v", leg.Timeline.Gateway)
+	if len(run.Timeline.Gateway) < 4 || run.Timeline.Gateway[2].RSS <= 0 {
+		t.Errorf("looks at the gateway: %+v", run.Timeline.Gateway)
 	}
 }

@@ -83,7 +83,7 @@ func TestKnownDelays(t *testing.T) {
 		w := startWorker(t, g.job(clients, 128))
 		w.ask(job.Order{Op: "connect", Clients: clients, Deadline: machine.MonotonicIn(10 * time.Second)})
 		p := pastPlan(5*time.Second, 100)
-		w.ask(job.Order{Op: "run", Plan: p})
+		w.ask(job.Order{Op: "run", Timing: p})
 		shape, _ := job.NewValueShape(128, "")
 		passed := func() float64 { return float64(machine.MonotonicIn(-5*time.Second)+p.Anchor-p.Schedule.Start) / 1e6 }
 		least := passed()
@@ -129,7 +129,7 @@ func TestFaultsAreFound(t *testing.T) {
 		w := startWorker(t, j)
 		w.ask(job.Order{Op: "connect", Clients: clients, Deadline: machine.MonotonicIn(10 * time.Second)})
 		p := pastPlan(time.Second, 100)
-		w.ask(job.Order{Op: "run", Plan: p})
+		w.ask(job.Order{Op: "run", Timing: p})
 		shape, _ := job.NewValueShape(128, "")
 		for n := range int64(total) {
 			g.send("prices", shape.Make(nil, p.Schedule.Due(n), n))
@@ -218,11 +218,11 @@ func TestOwnMessages(t *testing.T) {
 	g := newGate(t, "secret")
 	j := g.job(4, 128)
 	j.First, j.Rooms, j.Stamp = 100, []string{"orders:{user}"}, true
-	j.Deals = []job.Assignment{{Streams: 4, Each: 1, Rooms: j.Rooms, First: 100}}
+	j.Assignments = []job.Assignment{{Streams: 4, Each: 1, Rooms: j.Rooms, First: 100}}
 	w := startWorker(t, j)
 	w.ask(job.Order{Op: "connect", Clients: 4, Deadline: machine.MonotonicIn(10 * time.Second)})
 	p := pastPlan(time.Second, 100)
-	w.ask(job.Order{Op: "run", Plan: p})
+	w.ask(job.Order{Op: "run", Timing: p})
 	shape, _ := job.NewValueShape(128, "")
 	for n := range int64(42) {
 		g.send("orders:"+job.UserName(100+int(n%4)), shape.Make(nil, p.Schedule.Due(n), n))

@@ -139,7 +139,7 @@ func (c *Conn) Next() (op byte, head []byte, err error) {
 	return h.Op, head, nil
 }
 
-// Header reads a frame's header. Where two bytes are not all of it, more of the
+// header reads a frame's header. Where two bytes are not all of it, more of the
 // frame than the longest header is yet to come.
 func (c *Conn) header() (h proto.Header, err error) {
 	for _, n := range [...]int{2, 14} {

@@ -102,7 +102,7 @@ func (c *conn) broken(ended <-chan string, err error) string {
 	return client.EndOf(0, nil, err)
 }
 
-// Ask sends a request and reads until it is answered. A connection that has no answer
+// ask sends a request and reads until it is answered. A connection that has no answer
 // in time is of no use any more.
 func (c *conn) ask(id int, format, rooms string) (answer []byte, why string) {
 	if err := c.request(format, rooms, id); err != nil {

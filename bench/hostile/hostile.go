@@ -67,12 +67,12 @@ func (t *Tally) add(u *Tally) {
 
 // attacker is the hostile clients of a process, each on goroutines of its own.
 type attacker struct {
-	job   Job
-	kind  *kind
-	peer  *client.Dialer
-	sign  job.Signer
-	flood *flood // of the kinds that have one
-	hello []byte
+	job    Job
+	kind   *kind
+	dialer *client.Dialer
+	sign   job.Signer
+	flood  *flood // of the kinds that have one
+	hello  []byte
 
 	mu  sync.Mutex // guards out
 	out *Tally
@@ -129,16 +129,16 @@ func newAttacker(j Job) (*attacker, error) {
 		return nil, fmt.Errorf("unknown kind %q of hostile clients", j.Kind)
 	}
 	var err error
-	if h.peer, err = client.New(j.Job); err != nil {
+	if h.dialer, err = client.New(j.Job); err != nil {
 		return nil, err
 	}
-	if h.peer.Config != nil {
-		h.hello, err = clientHello(h.peer.Config.ServerName)
+	if h.dialer.Config != nil {
+		h.hello, err = clientHello(h.dialer.Config.ServerName)
 	}
 	return h, err
 }
 
-// Run attacks from one time to another, and returns how that went.
+// run attacks from one time to another, and returns how that went.
 func (h *attacker) run(ctx context.Context, o Order) *Tally {
 	h.out = NewTally()
 	if machine.Pause(ctx, time.Duration(o.From-machine.MonotonicIn(0))) != nil {
@@ -213,7 +213,7 @@ func (h *attacker) attack(ctx context.Context, c *conn) string {
 	return why
 }
 
-// Open makes a connection, and upgrades it where the kind does.
+// open makes a connection, and upgrades it where the kind does.
 func (h *attacker) open(ctx context.Context, n, round int) (*conn, error) {
 	source := ""
 	if len(h.job.Sources) > 0 {
@@ -226,7 +226,7 @@ func (h *attacker) open(ctx context.Context, n, round int) (*conn, error) {
 			return nil, err
 		}
 	}
-	raw, err := h.peer.Dial(ctx, source, h.kind.rcvBuf)
+	raw, err := h.dialer.Dial(ctx, source, h.kind.rcvBuf)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +237,7 @@ func (h *attacker) open(ctx context.Context, n, round int) (*conn, error) {
 	if h.kind.mute {
 		return c, nil
 	}
-	c.Conn, err = h.peer.Open(ctx, raw, token)
+	c.Conn, err = h.dialer.Open(ctx, raw, token)
 	return c, err
 }
 

@@ -63,7 +63,7 @@ func startHostile(t *testing.T, job Job) *hostileProcess {
 	return w
 }
 
-// Stop ends the process, an attack under way too.
+// stop ends the process, an attack under way too.
 func (w *hostileProcess) stop() { _ = w.in.Close() }
 
 func (w *hostileProcess) run(t *testing.T) *Tally {

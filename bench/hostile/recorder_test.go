@@ -21,7 +21,7 @@ type recorder struct {
 	ln   net.Listener
 	mute bool // nothing is upgraded: bytes are kept
 	shut bool // each connection is closed at once
-	// Answer says what a client gets for a text, and whether it is the last.
+	// answer says what a client gets for a text, and whether it is the last.
 	answer func(text string) (b []byte, last bool)
 
 	serving sync.WaitGroup

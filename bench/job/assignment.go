@@ -137,7 +137,7 @@ func (d *Assignment) Room(s int64) string {
 	return strings.ReplaceAll(name, "{user}", UserName(d.First+int(s)))
 }
 
-// Name is what a stream has in place of {key}.
+// name is what a stream has in place of {key}.
 func (d *Assignment) name(s int64) string {
 	if d.Round != nil {
 		return d.Round.Keys[s]

@@ -7,7 +7,7 @@ import (
 )
 
 // Each message has one place: counting them by hand gives what of and length say.
-func TestDeal(t *testing.T) {
+func TestAssignment(t *testing.T) {
 	for _, d := range []Assignment{{}, {Streams: 7}, {Streams: 7, Zipf: 1}, {Streams: 50, Zipf: 1.5}, {Streams: 1, Zipf: 2}} {
 		d.Prepare()
 		seen := make([]int64, d.Streams)
@@ -27,7 +27,7 @@ func TestDeal(t *testing.T) {
 }
 
 // The popular streams get more, in the proportion asked for, and nobody is starved.
-func TestDealZipf(t *testing.T) {
+func TestAssignmentZipf(t *testing.T) {
 	d := Assignment{Streams: 100, Zipf: 1, Each: 5}
 	d.Prepare()
 	round := int64(len(d.slots))
@@ -55,7 +55,7 @@ func TestDealZipf(t *testing.T) {
 	}
 }
 
-func TestDealNames(t *testing.T) {
+func TestAssignmentNames(t *testing.T) {
 	f := func(d Assignment, s int64, room, key string) {
 		t.Helper()
 		d.Prepare()

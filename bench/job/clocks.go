@@ -14,9 +14,9 @@ func (o Order) On(ahead, skew int64) Order {
 	shift(&o.Deadline)
 	shift(&o.From)
 	shift(&o.To)
-	if o.Sip != nil {
-		x := *o.Sip
-		x.From, x.To, o.Sip = x.From+ahead, x.To+ahead, &x
+	if o.Slow != nil {
+		x := *o.Slow
+		x.From, x.To, o.Slow = x.From+ahead, x.To+ahead, &x
 	}
 	if o.Churn != nil {
 		x := *o.Churn
@@ -27,8 +27,8 @@ func (o Order) On(ahead, skew int64) Order {
 		x.At, x.Until, o.Storm = x.At+ahead, x.Until+ahead, &x
 	}
 	if o.Op == "run" { // its times are ns since 1970 by our clock
-		o.Plan.Anchor -= ahead
-		o.Plan.Skew = skew
+		o.Timing.Anchor -= ahead
+		o.Timing.Skew = skew
 	}
 	return o
 }

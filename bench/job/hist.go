@@ -126,11 +126,11 @@ func (q Quantiles) String() string {
 	if q.Count == 0 {
 		return "none taken"
 	}
-	return fmt.Sprintf("p50 %s · p90 %s · p99 %s · p99.9 %s · max %s", Ms(q.P50), Ms(q.P90), Ms(q.P99), Ms(q.P999), Ms(q.Max))
+	return fmt.Sprintf("p50 %s · p90 %s · p99 %s · p99.9 %s · max %s", MS(q.P50), MS(q.P90), MS(q.P99), MS(q.P999), MS(q.Max))
 }
 
-// Ms writes milliseconds with three figures.
-func Ms(v float64) string {
+// MS writes milliseconds with three figures.
+func MS(v float64) string {
 	switch {
 	case v >= 10_000:
 		return fmt.Sprintf("%.1f s", v/1000)

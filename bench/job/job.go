@@ -21,9 +21,9 @@ type Job struct {
 	// Rooms to join, `{user}` standing for the client's user, and `{key}` for each
 	// of the streams that it has of the feed with that room. Empty: the seven that
 	// the gateway joins by itself.
-	Rooms []string     `json:"rooms,omitempty"`
-	Auto  bool         `json:"auto,omitempty"`  // those seven too
-	Deals []Assignment `json:"deals,omitempty"` // of each feed, who gets what. Empty: one, all to all
+	Rooms       []string     `json:"rooms,omitempty"`
+	Auto        bool         `json:"auto,omitempty"`        // those seven too
+	Assignments []Assignment `json:"assignments,omitempty"` // of each feed, who gets what. Empty: one, all to all
 
 	Size   int    `json:"size"`   // of a value; of recorded ones, of the longest
 	Fields string `json:"fields"` // further members of a value
@@ -56,7 +56,7 @@ func (j *Job) Shape() (ValueShape, error) {
 	if j.Observe {
 		return ValueShape{}, nil // nothing is looked for
 	}
-	if len(j.Deals) > 0 && j.Deals[0].Round != nil {
+	if len(j.Assignments) > 0 && j.Assignments[0].Round != nil {
 		return NewStampShape(nil), nil
 	}
 	return NewValueShape(j.Size, j.Fields)
@@ -64,16 +64,16 @@ func (j *Job) Shape() (ValueShape, error) {
 
 // Order is one command to a worker.
 type Order struct {
-	// Op is connect, status, run, interval, stall, sip, storm, churn, ping, latency, finish or close.
+	// Op is connect, status, run, interval, stall, slow, storm, churn, ping, latency, finish or close.
 	Op       string      `json:"op"`
 	Clients  int         `json:"clients,omitempty"`
-	Plan     Timing      `json:"plan,omitzero"`
+	Timing   Timing      `json:"timing,omitzero"`
 	Total    int64       `json:"total,omitempty"`    // finish: how many messages were published
 	Totals   []int64     `json:"totals,omitempty"`   // and of the further feeds
 	Deadline int64       `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
 	From     int64       `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
 	To       int64       `json:"to,omitempty"`
-	Sip      *SipOrder   `json:"sip,omitempty"`
+	Slow     *SlowOrder  `json:"slow,omitempty"`
 	Churn    *ChurnOrder `json:"churn,omitempty"`
 	Storm    *StormOrder `json:"storm,omitempty"`
 	Ping     *PingOrder  `json:"ping,omitempty"`

@@ -47,8 +47,8 @@ const (
 	MaxFeeds = MaxMessages / FeedSpan
 )
 
-// SipOrder has all clients of a worker read slowly for a while.
-type SipOrder struct {
+// SlowOrder has all clients of a worker read slowly for a while.
+type SlowOrder struct {
 	From int64 `json:"from"` // CLOCK_MONOTONIC
 	To   int64 `json:"to"`
 	Rate int   `json:"rate"` // bytes a second of each client

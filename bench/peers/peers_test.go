@@ -52,11 +52,11 @@ func fanout(t *testing.T, target bench.Target, clients int) {
 		Target: target, Clients: clients, Rooms: []string{"prices"}, Rate: 200, Size: 128, Check: true,
 		Warmup: 100 * time.Millisecond, Duration: time.Second, Drain: 20 * time.Second,
 	})
-	if res == nil || len(res.Legs) != 1 {
+	if res == nil || len(res.Runs) != 1 {
 		t.Fatal(err)
 	}
 	// What the machine had no time for is no matter here: what was delivered is.
-	l := res.Legs[0]
+	l := res.Runs[0]
 	if len(l.Faults) > 0 || l.Want != int64(220*clients) || l.Unique != l.Want || l.RSS == 0 {
 		t.Fatalf("%v: %+v", err, l)
 	}
@@ -144,20 +144,20 @@ func TestAppendAll(t *testing.T) {
 
 // What counts as fallen behind, and which limit follows.
 func TestVerdict(t *testing.T) {
-	f := func(want string, l bench.Leg) {
+	f := func(want string, l bench.Run) {
 		t.Helper()
 		if got := verdict(&l); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	f("", bench.Leg{Offered: 100, Delivered: 98, Latency: job.Quantiles{P99: 999}})
-	f("96 % delivered", bench.Leg{Offered: 100, Delivered: 96})
-	f("p99 2.0 s", bench.Leg{Offered: 100, Delivered: 100, Latency: job.Quantiles{P99: 2000}})
-	f("3 connections cut", bench.Leg{Offered: 100, Delivered: 100, Gone: 3, Lost: 5})
-	f("5 messages lost", bench.Leg{Offered: 100, Delivered: 100, Lost: 5})
+	f("", bench.Run{Offered: 100, Delivered: 98, Latency: job.Quantiles{P99: 999}})
+	f("96 % delivered", bench.Run{Offered: 100, Delivered: 96})
+	f("p99 2.0 s", bench.Run{Offered: 100, Delivered: 100, Latency: job.Quantiles{P99: 2000}})
+	f("3 connections cut", bench.Run{Offered: 100, Delivered: 100, Gone: 3, Lost: 5})
+	f("5 messages lost", bench.Run{Offered: 100, Delivered: 100, Lost: 5})
 	c := &contender{}
-	c.took(measured{rate: 10, leg: &bench.Leg{Delivered: 1001}}, 100)
-	c.took(measured{rate: 20, leg: &bench.Leg{Delivered: 1400}, why: "70 % delivered"}, 100)
+	c.took(measured{rate: 10, leg: &bench.Run{Delivered: 1001}}, 100)
+	c.took(measured{rate: 20, leg: &bench.Run{Delivered: 1400}, why: "70 % delivered"}, 100)
 	if c.limit != 14 || !c.behind {
 		t.Errorf("%+v", c)
 	}

@@ -49,7 +49,7 @@ type contender struct {
 // measured is one leg of one contender.
 type measured struct {
 	rate float64
-	leg  *bench.Leg
+	leg  *bench.Run
 	why  string // it fell behind, if it did; "": it kept up
 }
 
@@ -156,10 +156,10 @@ func (c *contender) measure(ctx context.Context, cfg runConfig, rate float64) (m
 	var fault *job.FaultError
 	var invalid *job.InvalidError
 	judged := errors.As(err, &fault) || errors.As(err, &invalid)
-	if err != nil && (!judged || res == nil || len(res.Legs) == 0) {
+	if err != nil && (!judged || res == nil || len(res.Runs) == 0) {
 		return measured{}, fmt.Errorf("cannot measure %s at %.4g messages a second: %w", c.name, rate, err)
 	}
-	m := measured{rate: rate, leg: res.Legs[0]}
+	m := measured{rate: rate, leg: res.Runs[0]}
 	m.why = verdict(m.leg)
 	fmt.Fprintf(cfg.Log, "  %.0f delivered/s, %.2f µs, p99 %.1f ms; %s\n", m.leg.Delivered, m.leg.CPU, m.leg.Latency.P99, orWord(m.why, "kept up"))
 	for _, p := range m.leg.Problems {
@@ -169,7 +169,7 @@ func (c *contender) measure(ctx context.Context, cfg runConfig, rate float64) (m
 }
 
 // verdict says in a few words how a server fell behind, or nothing.
-func verdict(l *bench.Leg) string {
+func verdict(l *bench.Run) string {
 	switch {
 	case l.Gone > 0:
 		return fmt.Sprintf("%d connections cut", l.Gone)

@@ -8,7 +8,7 @@ import (
 )
 
 func leg(rate, cpu, p99 float64, why string) measured {
-	l := &bench.Leg{CPU: cpu}
+	l := &bench.Run{CPU: cpu}
 	l.Latency.P99 = p99
 	return measured{rate: rate, leg: l, why: why}
 }

@@ -115,24 +115,24 @@ func (c *CalibrateConfig) trials() []trial {
 	if c.Keyed != "" {
 		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128}, trial{n / 4 / keyedMembers * keyedMembers, n / 4 / keyedMembers, 2, 128})
 	}
-	return append(list, c.muchest())
+	return append(list, c.heaviest())
 }
 
-// muchest is about as much as a loop can send.
-func (c *CalibrateConfig) muchest() trial { return trial{c.Clients, 1, c.Most, 1000} }
+// heaviest is about as much as a loop can send.
+func (c *CalibrateConfig) heaviest() trial { return trial{c.Clients, 1, c.Most, 1000} }
 
-// tooMuch says that a trial is muchest, or a multiple of it, of which messages may be
+// tooMuch says that a trial is the heaviest, or a multiple of it, of which messages may be
 // lost that no tape holds any longer.
 func (c *CalibrateConfig) tooMuch(t trial) bool {
-	m := c.muchest()
+	m := c.heaviest()
 	m.rate = t.rate
 	return t == m && t.rate >= c.Most
 }
 
-// overload doubles muchest until a loop does not send all: how long its sends then get,
+// overload doubles the heaviest trial until a loop does not send all: how long its sends then get,
 // and what they cost.
-func (c *CalibrateConfig) overload(ctx context.Context, r *ruler) error {
-	t := c.muchest()
+func (c *CalibrateConfig) overload(ctx context.Context, r *reference) error {
+	t := c.heaviest()
 	for range 2 {
 		if r.points[len(r.points)-1].overloaded() {
 			return nil
@@ -163,14 +163,14 @@ func Calibrate(ctx context.Context, cfg CalibrateConfig) (*Calibration, error) {
 	if err := cfg.atRest(ctx, e, cal); err != nil {
 		return nil, err
 	}
-	r := ruler{cfg: &cfg, end: e, loops: cal.Loops}
+	r := reference{cfg: &cfg, end: e, loops: cal.Loops}
 	for i, t := range cfg.trials() {
 		text.LogLine(cfg.Log, "point %d of %d: %s", i+1, len(cfg.trials()), t)
 		err := r.measure(ctx, t)
-		if err == nil && t == cfg.muchest() {
+		if err == nil && t == cfg.heaviest() {
 			err = cfg.overload(ctx, &r)
 		}
-		if invalid := (*job.InvalidError)(nil); t == cfg.muchest() && errors.As(err, &invalid) {
+		if invalid := (*job.InvalidError)(nil); t == cfg.heaviest() && errors.As(err, &invalid) {
 			text.LogLine(cfg.Log, "left out: how much a loop can send at most is not known: %v", err)
 		} else if err != nil {
 			return nil, fmt.Errorf("point %d: %w", i+1, err)
@@ -258,7 +258,7 @@ func (c *CalibrateConfig) once(ctx context.Context, e bench.Endpoint, t trial, w
 	if err != nil {
 		return nil, err
 	}
-	g := res.Legs[0]
+	g := res.Runs[0]
 	p := &Point{
 		Load: Load{Connections: float64(t.clients), TapeBytes: g.TapeBytes, Streams: []Stream{{
 			Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size),
@@ -298,14 +298,14 @@ func (c *CalibrateConfig) atRest(ctx context.Context, e bench.Endpoint, cal *Cal
 	m.Base, m.Resident = base, first[scrape.MetricRSS]
 	j := job.Job{Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: c.Target.CA, Path: e.Path, Sources: e.Sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
 		Clients: c.Clients, Rooms: []string{c.Room}, Size: 128}
-	crew, err := pool.Start(ctx, j, c.Procs)
+	workers, err := pool.Start(ctx, j, c.Procs)
 	if err != nil {
 		return err
 	}
-	defer crew.Stop()
+	defer workers.Stop()
 	kernel, sees := kernelObjects(), strings.HasPrefix(e.Addr, "127.")
 	text.LogLine(c.Log, "%d clients, of which nothing is asked", c.Clients)
-	if _, err := crew.Connect(c.Clients); err != nil {
+	if _, err := workers.Connect(c.Clients); err != nil {
 		return job.Inputf("%v", err)
 	}
 	joined, err := s.MidRun(ctx)
@@ -323,5 +323,5 @@ func (c *CalibrateConfig) atRest(ctx context.Context, e bench.Endpoint, cal *Cal
 	if sees { // both ends are here
 		m.Kernel = (kernelObjects() - kernel) / n / 2
 	}
-	return crew.Leave()
+	return workers.Leave()
 }

@@ -21,11 +21,11 @@ func (c *Calibration) WriteText(w io.Writer) error {
 	t.Row("CPU", "send %s (%s more to one of many, %s more where the loop rests, another %s where it has many and rests) · frame %s · byte %.3g ns (%.3g ns more in sends of %s) · record %s (%s more where it wakes the loop) · handshake %s", us(m.Send), us(m.Many), us(m.Cold), us(m.Chill), us(m.Frame), m.Byte*1e9, m.Long*1e9, text.Size(m.Visit), us(m.Record), us(m.Wake), us(m.Handshake))
 	t.Row("at rest", "%.3f cores and %.3g µs/s a connection", m.Base, m.Idle*1e6)
 	t.Row("memory", "%s + %s a connection + %.2f × tapes · kernel %s a connection", text.Size(m.Resident), text.Size(m.Connection), m.Tape, text.Size(m.Kernel))
-	t.Row("latency", "p99 %s + %.2f × pass, always busy %.2f × round", job.Ms(m.Floor99), m.Rest99, m.Always99)
+	t.Row("latency", "p99 %s + %.2f × pass, always busy %.2f × round", job.MS(m.Floor99), m.Rest99, m.Always99)
 	return t.Write(w)
 }
 
-// Row sets a point beside its forecast.
+// row sets a point beside its forecast.
 func (p *Point) row(t *text.Table, m *Model) {
 	s, f := p.Load.Streams[0], p.forecast(m)
 	t.Line("%s clients, %s room(s), %s msg/s of %s B each", text.Count(int64(p.Load.Connections)), text.Number(s.Rooms), text.Number(s.Rate), text.Number(s.Size))

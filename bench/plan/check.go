@@ -47,7 +47,7 @@ func Check(ctx context.Context, cfg CheckConfig, cal *Calibration) (*CheckResult
 		return nil, job.Inputf("--target %s: the calibration is of a gateway %s TLS", c.Target.URL, map[bool]string{true: "with", false: "without"}[cal.TLS])
 	}
 	res := &CheckResult{Scenario: "check", Seed: cfg.Seed, Inside: max(cfg.Inside, 0), model: cal.Model}
-	r := ruler{cfg: c, end: e, loops: cal.Loops}
+	r := reference{cfg: c, end: e, loops: cal.Loops}
 	for i, t := range cfg.draw(cal) {
 		text.LogLine(c.Log, "point %d: %s", i+1, t)
 		if err := r.measure(ctx, t); err != nil {

@@ -87,7 +87,7 @@ func (p *Point) rest() float64 {
 // slow is Slowness, or 1 where that is not known.
 func (p *Point) slow() float64 { return cmp.Or(p.Slowness, 1) }
 
-// Each is how many connections a loop had.
+// each is how many connections a loop had.
 func (p *Point) each() float64 { return p.Load.Connections / math.Max(p.Load.Loops, 1) }
 
 // envelope is what frames have beyond their values and headers.
@@ -162,7 +162,7 @@ func (c *Calibration) fitLatency() {
 	}
 }
 
-// Line is the floor and the slope over the pass of a latency of loops that rest.
+// line is the floor and the slope over the pass of a latency of loops that rest.
 func (c *Calibration) line(latency func(*Point) float64) (floor, slope float64) {
 	var rows [][]float64
 	var want []float64

@@ -75,7 +75,7 @@ type Plan struct {
 // header, key, and its share of its batch.
 const recordOverhead = 40
 
-// Busiest is how much of what a node has a plan uses: what is left is for collections,
+// busiest is how much of what a node has a plan uses: what is left is for collections,
 // handshakes, and minutes that are busier than the peak that was given.
 const busiest = 0.8
 
@@ -230,7 +230,7 @@ func (c *Config) freshness() string {
 	if longest == 0 {
 		return "p99 from due to read, against what was asked for"
 	}
-	return "p99 from due to read, against what was asked for; messages wait for up to " + job.Ms(1e3*longest) +
+	return "p99 from due to read, against what was asked for; messages wait for up to " + job.MS(1e3*longest) +
 		", the time between two sends to a member"
 }
 

@@ -13,7 +13,7 @@ import (
 func (p *Plan) WriteText(w io.Writer) error {
 	t := &text.Table{}
 	c, m := p.question, p.cal.Model
-	t.Line("plan · %s connections, p99 of %s from due to read, at the peak", text.Count(int64(c.Connections)), job.Ms(c.P99))
+	t.Line("plan · %s connections, p99 of %s from due to read, at the peak", text.Count(int64(c.Connections)), job.MS(c.P99))
 	for _, s := range c.Streams {
 		t.Row(s.Name, "%s room(s), each connection in %s of them · %s messages/s a room, %s at the peak · %s B",
 			text.Count(int64(s.Rooms)), text.Number(s.Joined), text.Number(s.Mean), text.Number(s.Peak), text.Number(s.Size))
@@ -22,7 +22,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 			if s.Keys > 0 {
 				kept = "with the newest of each of " + text.Number(s.Keys) + " keys"
 			}
-			t.Row("", "a send to a member every %s at most, %s", job.Ms(1e3*every), kept)
+			t.Row("", "a send to a member every %s at most, %s", job.MS(1e3*every), kept)
 		}
 	}
 	t.Line("")
@@ -49,7 +49,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 	t.Row("", "by as much as its loop rests: a send %s more (%s with few connections), a record %s more", us(m.Cold+m.Chill), us(m.Cold), us(m.Wake))
 	t.Row("", "while passes rest between messages each send carries one frame, or what came since a member's last; a loop that is always busy goes round in")
 	t.Row("", "connections × send ÷ (1 − messages/s × (frame + bytes)), longer where sends are long: each carries all that came meanwhile")
-	t.Row("latency", "%s + %.2f × the pass, p99; of a loop that is always busy %s + %.2f × the round", job.Ms(m.Floor99), m.Rest99, job.Ms(m.Floor99), m.Always99)
+	t.Row("latency", "%s + %.2f × the pass, p99; of a loop that is always busy %s + %.2f × the round", job.MS(m.Floor99), m.Rest99, job.MS(m.Floor99), m.Always99)
 	t.Row("memory", "%s + %s a connection + %.2f × tapes; kernel %s a connection", text.Size(m.Resident), text.Size(m.Connection), m.Tape, text.Size(m.Kernel))
 	t.Row("handshake", "%s of CPU", us(m.Handshake))
 	t.Row("the machine", "the same load took up to %.0f %% more CPU in one minute of the calibration than in another", 100*(p.cal.Varied-1))
@@ -69,7 +69,7 @@ func (p *Plan) forecast(t *text.Table, when string, f Forecast) {
 		t.Row(when, "cannot be served: frames and bytes alone are more than its loops send")
 		return
 	}
-	t.Row(when, "%.1f cores a node · p50 %s, p99 %s · %s messages/s, %.1f to a send, loops busy %.0f %%", f.Cores, job.Ms(f.P50), job.Ms(f.P99), text.Count(int64(f.Delivered)), f.PerSend, 100*f.LoopBusy)
+	t.Row(when, "%.1f cores a node · p50 %s, p99 %s · %s messages/s, %.1f to a send, loops busy %.0f %%", f.Cores, job.MS(f.P50), job.MS(f.P99), text.Count(int64(f.Delivered)), f.PerSend, 100*f.LoopBusy)
 }
 
 func us(s float64) string { return fmt.Sprintf("%.3g µs", s*1e6) }

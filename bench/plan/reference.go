@@ -14,10 +14,10 @@ import (
 	"tapecast/bench/text"
 )
 
-// ruler measures points one after another, and a reference load before, between and
+// reference measures points one after another, and a reference load before, between and
 // after them: a virtual machine takes a fifth more for the same work in one minute
 // than in another, and a point must not be taken for dear because its minute was.
-type ruler struct {
+type reference struct {
 	cfg   *CalibrateConfig
 	end   bench.Endpoint
 	loops float64
@@ -36,7 +36,7 @@ const referenceWindow = 4 * time.Second
 
 // measure adds the point of a trial: of several runs the one with the median of CPU by
 // that of the reference, with the medians of latency.
-func (r *ruler) measure(ctx context.Context, t trial) error {
+func (r *reference) measure(ctx context.Context, t trial) error {
 	if len(r.references) == 0 {
 		if err := r.refer(ctx); err != nil {
 			return err
@@ -80,7 +80,7 @@ func medianOf(runs []Point, of func(*Point) float64) float64 {
 	return text.Median(all)
 }
 
-func (r *ruler) refer(ctx context.Context) error {
+func (r *reference) refer(ctx context.Context) error {
 	p, err := r.cfg.measure(ctx, r.end, r.cfg.reference(), min(r.cfg.Window, referenceWindow))
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (r *ruler) refer(ctx context.Context) error {
 }
 
 // against returns the points with how slow the machine was at each, by the reference given.
-func (r *ruler) against(reference float64) []Point {
+func (r *reference) against(reference float64) []Point {
 	for i := range r.points {
 		r.points[i].Slowness /= reference
 	}

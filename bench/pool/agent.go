@@ -17,7 +17,7 @@ import (
 )
 
 // agentVersion is that of what agents and those who drive them say to each other.
-const agentVersion = 1
+const agentVersion = 2
 
 // agentAsk is what an agent is asked, one JSON value after another: who it is, what
 // its clocks show, and in the end to be a worker. From then on the connection is

@@ -68,7 +68,7 @@ func (w *Worker) agree(key, addr string, clients int) error {
 	return err
 }
 
-// ClockError is how much the clocks of a crew's machines may differ from ours at most,
+// ClockError is how much the clocks of the workers' machines may differ from ours at most,
 // after what was found is allowed for, in ns; latencies err by as much.
 func (c *Workers) ClockError() int64 {
 	var most int64

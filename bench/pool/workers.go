@@ -150,10 +150,10 @@ func (c *Workers) TellAll(o job.Order) ([]job.Answer, error) {
 	return c.Ask(func(*Worker) job.Order { return o })
 }
 
-// connectTimeout is how long all of a crew's clients together may take to join.
+// connectTimeout is how long all of the workers' clients together may take to join.
 const connectTimeout = 3 * time.Minute
 
-// Connect brings in the first clients of the crew, or all of them.
+// Connect brings in the first clients of the workers, or all of them.
 func (c *Workers) Connect(clients int) (job.Status, error) {
 	deadline := machine.MonotonicIn(connectTimeout)
 	answers, err := c.Ask(func(w *Worker) job.Order {
@@ -162,7 +162,7 @@ func (c *Workers) Connect(clients int) (job.Status, error) {
 	return sum(answers), err
 }
 
-// share is how many of the first clients of the crew a worker has.
+// share is how many of the first clients of the workers a worker has.
 func (c *Workers) share(w *Worker, clients int) int { return clients * w.Clients / max(c.Clients, 1) }
 
 // Users calls each for the users that connect(to) brings in after connect(from).
@@ -177,7 +177,7 @@ func (c *Workers) Users(from, to int, each func(user string) error) error {
 	return nil
 }
 
-// Leave closes all connections of the crew by the closing handshake.
+// Leave closes all connections of the workers by the closing handshake.
 func (c *Workers) Leave() error {
 	_, err := c.TellAll(job.Order{Op: "close", Deadline: machine.MonotonicIn(connectTimeout)})
 	return err
@@ -191,7 +191,7 @@ func (c *Workers) Status() (job.Status, error) {
 
 // Run begins a run.
 func (c *Workers) Run(p job.Timing) error {
-	_, err := c.TellAll(job.Order{Op: "run", Plan: p})
+	_, err := c.TellAll(job.Order{Op: "run", Timing: p})
 	return err
 }
 
@@ -228,7 +228,7 @@ func sum(answers []job.Answer) job.Status {
 	return s
 }
 
-// Latency returns the crew's latencies since it was asked last.
+// Latency returns the latencies since it was asked last.
 func (c *Workers) Latency() (*job.Hist, error) {
 	answers, err := c.TellAll(job.Order{Op: "latency"})
 	h := job.NewHist()

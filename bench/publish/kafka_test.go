@@ -31,7 +31,7 @@ func TestPublishKafka(t *testing.T) {
 	a := machine.Anchor()
 	s, _ := job.NewSchedule(machine.MonotonicIn(0)+a, 2000)
 	p := Publication{Schedule: s, Anchor: a, Total: 500, Shape: shape,
-		Deal: job.Assignment{Streams: 3}}
+		Assignment: job.Assignment{Streams: 3}}
 	out, err := p.Publish(t.Context(), to)
 	if err != nil || out.Messages != 500 || out.Lag.Count() != 500 {
 		t.Fatalf("%+v, %v", out, err)

@@ -26,25 +26,25 @@ type Sink interface {
 // Publication is what a publisher does: message n goes to the room of its stream,
 // with that stream's key.
 type Publication struct {
-	Schedule job.Schedule
-	Anchor   int64
-	Total    int64
-	Base     int64 // of the numbers that the values carry
-	Shape    job.ValueShape
-	Template *job.ValueTemplate // around each value; nil: none
-	Deal     job.Assignment
-	Longest  *atomic.Int64 // where the longest lag is told meanwhile. nil: nowhere
+	Schedule   job.Schedule
+	Anchor     int64
+	Total      int64
+	Base       int64 // of the numbers that the values carry
+	Shape      job.ValueShape
+	Template   *job.ValueTemplate // around each value; nil: none
+	Assignment job.Assignment
+	Longest    *atomic.Int64 // where the longest lag is told meanwhile. nil: nowhere
 
 	rooms []string // by stream
 	keys  [][]byte
 }
 
-// Prepare makes the names before anything is due.
+// prepare makes the names before anything is due.
 func (p *Publication) prepare() {
-	p.Deal.Prepare()
-	for s := range p.Deal.Streams {
-		p.rooms = append(p.rooms, p.Deal.Room(s))
-		p.keys = append(p.keys, []byte(p.Deal.Key(s)))
+	p.Assignment.Prepare()
+	for s := range p.Assignment.Streams {
+		p.rooms = append(p.rooms, p.Assignment.Room(s))
+		p.keys = append(p.keys, []byte(p.Assignment.Key(s)))
 	}
 }
 
@@ -85,7 +85,7 @@ func (p *Publication) Publish(ctx context.Context, to Sink) (Published, error) {
 		from := n
 		for k := min(p.Schedule.Before(now), p.Total, n+maxBurst); n < k; n++ {
 			value = p.Shape.Make(value[:0], p.Schedule.Due(n), p.Base+n)
-			stream, _ := p.Deal.Of(n)
+			stream, _ := p.Assignment.Of(n)
 			record := value
 			if p.Template != nil {
 				wrapped = p.Template.Fill(wrapped[:0], value, string(p.keys[stream]), n)

@@ -112,7 +112,7 @@ func Run(in io.Reader, out io.Writer) error {
 			if !ok {
 				return nil
 			}
-			r.run(o.Plan, o.Total)
+			r.run(o.Timing, o.Total)
 			if err := enc.Encode(r.out); err != nil {
 				return err
 			}
@@ -219,7 +219,7 @@ func (r *rawsend) drop(c *rawConn) {
 	c.joined = false
 }
 
-// Run sends total messages, each batch when its last is due, and those that are
+// run sends total messages, each batch when its last is due, and those that are
 // late at once; where it cannot keep up it stops at the end of the window.
 func (r *rawsend) run(p job.Timing, total int64) {
 	p.Schedule.Prepare()

@@ -14,7 +14,7 @@ import (
 	"tapecast/bench/pool"
 )
 
-// greedyOnes are the hostile processes of a leg: one of those who ask again and again,
+// greedyOnes are the hostile processes of a run: one of those who ask again and again,
 // and one of each that stalls, whose tokens are given.
 type greedyOnes struct {
 	workers []*pool.Worker
@@ -24,8 +24,8 @@ type greedyOnes struct {
 	errs    []error
 }
 
-// longestLeg is when hostile clients end by themselves.
-const longestLeg = time.Hour
+// longestRun is when hostile clients end by themselves.
+const longestRun = time.Hour
 
 func (r *resumesRun) startGreedy(ctx context.Context) (*greedyOnes, error) {
 	c := &r.cfg
@@ -65,7 +65,7 @@ func (r *resumesRun) startGreedy(ctx context.Context) (*greedyOnes, error) {
 			return nil, err
 		}
 		g.running.Go(func() {
-			g.errs[k] = w.Ask(hostile.Order{From: machine.MonotonicIn(0), To: machine.MonotonicIn(longestLeg)}, &g.tally[k])
+			g.errs[k] = w.Ask(hostile.Order{From: machine.MonotonicIn(0), To: machine.MonotonicIn(longestRun)}, &g.tally[k])
 		})
 	}
 	return g, nil
@@ -94,7 +94,7 @@ func (g *greedyOnes) tallies() (greedy, stalled *hostile.Tally, err error) {
 	return greedy, stalled, nil
 }
 
-// Stop ends them.
+// stop ends them.
 func (g *greedyOnes) stop() {
 	for _, w := range g.workers {
 		w.Stop()

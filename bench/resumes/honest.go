@@ -116,7 +116,7 @@ type resumption struct {
 	got      resumed
 }
 
-// Run asks and reads until everything is there.
+// run asks and reads until everything is there.
 func (r *resumption) run(ctx context.Context) (why string) {
 	if err := r.ask(); err != nil {
 		return client.EndOf(0, nil, err)

@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// Places are positions in a room's feed: the last offset of each partition.
+// places are positions in a room's feed: the last offset of each partition.
 type places struct {
 	epoch json.RawMessage // nil: the gateway gives none
 	last  map[int64]int64
@@ -44,7 +44,7 @@ func (p places) records() (n int64) {
 	return n
 }
 
-// Back are places so many records earlier, as evenly over the partitions as they go.
+// back are places so many records earlier, as evenly over the partitions as they go.
 func (p places) back(n int64) places {
 	q := places{epoch: p.epoch, last: maps.Clone(p.last)}
 	for left := int64(len(q.last)); left > 0 && n > 0; left = q.unread() {

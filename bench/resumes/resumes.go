@@ -39,23 +39,23 @@ type Config struct {
 	// are held against. 0: 256 MiB, as its default.
 	Budget int64
 
-	// Warm leaves a gateway what it keeps of records that it has read again. Else each leg
+	// Warm leaves a gateway what it keeps of records that it has read again. Else each run
 	// begins when it has forgotten that, which takes half a minute.
 	Warm bool
 
 	Runs int       // of each, in turns. 0: 1
 	Log  io.Writer // progress, a line each. nil: none
 
-	settle time.Duration // between two legs. 0: 1 s
+	settle time.Duration // between two runs. 0: 1 s
 }
 
-// Names of the legs of a resumes measurement.
+// Names of the runs of a resumes measurement.
 const (
-	legAlone  = "alone"
-	legBeside = "beside greedy ones"
+	runAlone  = "alone"
+	runBeside = "beside greedy ones"
 )
 
-// mostResumers bounds the honest and the hostile clients of a leg: each has a goroutine,
+// mostResumers bounds the honest and the hostile clients of a run: each has a goroutine,
 // each stalled one a process.
 const (
 	mostResumers = 10_000
@@ -117,8 +117,8 @@ type Result struct {
 	Greedy   int                `json:"greedy"`
 	Stalled  int                `json:"stalled"`
 	Budget   int64              `json:"budget"` // bytes a user and minute
-	Legs     []*Run             `json:"legs"`
-	Medians  map[string]Medians `json:"medians"` // by the legs' names
+	Runs     []*Run             `json:"legs"`
+	Medians  map[string]Medians `json:"medians"` // by the runs' names
 	Bars     []bench.AbuseBar   `json:"bars"`
 }
 
@@ -175,16 +175,16 @@ func Measure(ctx context.Context, cfg Config) (*Result, error) {
 		Least: cfg.Least, Most: cfg.Most, Greedy: cfg.Greedy, Stalled: cfg.Stalled, Budget: cfg.Budget,
 	}
 	for k := range cfg.Runs {
-		for _, name := range []string{legAlone, legBeside} {
-			if name == legBeside && !cfg.hostile() {
+		for _, name := range []string{runAlone, runBeside} {
+			if name == runBeside && !cfg.hostile() {
 				continue
 			}
 			text.LogLine(cfg.Log, "run %d of %d, %s", k+1, cfg.Runs, name)
-			leg, err := r.leg(ctx, name)
+			run, err := r.run(ctx, name)
 			if err != nil {
 				return res, err
 			}
-			res.Legs = append(res.Legs, leg)
+			res.Runs = append(res.Runs, run)
 		}
 	}
 	res.judge()
@@ -193,13 +193,13 @@ func Measure(ctx context.Context, cfg Config) (*Result, error) {
 
 // verdict says why the run does not count; nil: it does.
 func (r *Result) verdict() error {
-	for _, g := range r.Legs {
+	for _, g := range r.Runs {
 		if n := int64(r.Count) - g.Succeeded; n > 0 {
 			return job.Faultf("%d of %d honest clients did not get what they lacked, %s: %s",
 				n, r.Count, g.Name, text.Counts(g.Failed))
 		}
 	}
-	for _, g := range r.Legs {
+	for _, g := range r.Runs {
 		if g.Asked < float64(r.Count) {
 			return job.Invalidf("only %.0f of %d resumes went further back than the gateway's memory: "+
 				"give a larger --least, or its class a shorter retain", g.Asked, r.Count)

@@ -131,13 +131,13 @@ func TestResumption(t *testing.T) {
 
 // Clients that failed, and pasts that came from memory, are what a run is worth.
 func TestResumesVerdict(t *testing.T) {
-	leg := func(name string, p99, read float64) *Run {
+	run := func(name string, p99, read float64) *Run {
 		return &Run{
 			Name: name, Succeeded: 10, Latency: job.Quantiles{P99: p99}, Needed: 1000, Read: read, Asked: 10,
 		}
 	}
-	r := Result{Count: 10, Legs: []*Run{leg(legAlone, 10, 3000), leg(legBeside, 30, 5000)}}
-	r.Legs[1].Budgets = 2000
+	r := Result{Count: 10, Runs: []*Run{run(runAlone, 10, 3000), run(runBeside, 30, 5000)}}
+	r.Runs[1].Budgets = 2000
 	met := func() (out string) {
 		r.Bars = nil
 		r.judge()
@@ -149,16 +149,16 @@ func TestResumesVerdict(t *testing.T) {
 	if got := met(); got != "+++++" || r.verdict() != nil {
 		t.Fatalf("%s, %v", got, r.verdict())
 	}
-	r.Legs[0].Read, r.Legs[1].Read, r.Legs[1].Latency.P99 = 3001, 5001, 30.1
+	r.Runs[0].Read, r.Runs[1].Read, r.Runs[1].Latency.P99 = 3001, 5001, 30.1
 	if got := met(); got != "++---" {
 		t.Error(got)
 	}
-	r.Legs[0].Asked = 9
+	r.Runs[0].Asked = 9
 	var invalid *job.InvalidError
 	if err := r.verdict(); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "only 9 of 10") {
 		t.Error(err)
 	}
-	r.Legs[1].Succeeded, r.Legs[1].Failed = 8, map[string]int64{"told of a gap": 2}
+	r.Runs[1].Succeeded, r.Runs[1].Failed = 8, map[string]int64{"told of a gap": 2}
 	var fault *job.FaultError
 	if err := r.verdict(); !errors.As(err, &fault) || !strings.Contains(err.Error(), "2 of 10") ||
 		!strings.Contains(err.Error(), "told of a gap 2") {

@@ -43,7 +43,7 @@ func (r *resumesRun) job() client.Job {
 	return client.Job{Addr: r.end.Addr, Host: r.end.Host, Path: r.end.Path, TLS: r.end.TLS, CA: r.cfg.Target.CA}
 }
 
-// Prepare fills the topic, and waits until the gateway has read that and holds it no more.
+// prepare fills the topic, and waits until the gateway has read that and holds it no more.
 func (r *resumesRun) prepare(ctx context.Context) error {
 	var err error
 	if r.peer, err = client.New(r.job()); err != nil {
@@ -118,7 +118,7 @@ func (r *resumesRun) place(ctx context.Context) (places, error) {
 // readPatience is how long a gateway may take to read what was written, and to forget it.
 const readPatience = 2 * time.Minute
 
-// Fill writes so many records, and waits until the gateway has read them.
+// fill writes so many records, and waits until the gateway has read them.
 func (r *resumesRun) fill(ctx context.Context, more int64) error {
 	c := &r.cfg
 	c.Target.WarnCompacted(ctx, c.Target.Topic)
@@ -210,8 +210,8 @@ func (c *Config) lacks(n int) int64 {
 	return c.Least + int64(math.Mod(float64(n)*golden, 1)*float64(c.Most-c.Least+1))
 }
 
-// leg has the honest clients come once.
-func (r *resumesRun) leg(ctx context.Context, name string) (*Run, error) {
+// run has the honest clients come once.
+func (r *resumesRun) run(ctx context.Context, name string) (*Run, error) {
 	if err := r.untilDropped(ctx); err != nil {
 		return nil, err
 	}
@@ -219,10 +219,10 @@ func (r *resumesRun) leg(ctx context.Context, name string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	leg := &Run{Name: name, RSSBefore: before[scrape.MetricRSS]}
+	run := &Run{Name: name, RSSBefore: before[scrape.MetricRSS]}
 	began := machine.MonotonicIn(0)
 	var others *greedyOnes
-	if name == legBeside {
+	if name == runBeside {
 		if others, err = r.startGreedy(ctx); err != nil {
 			return nil, err
 		}
@@ -240,16 +240,16 @@ func (r *resumesRun) leg(ctx context.Context, name string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	leg.Seconds = float64(machine.MonotonicIn(0)-began) / 1e9
-	leg.fill(x, before, after)
+	run.Seconds = float64(machine.MonotonicIn(0)-began) / 1e9
+	run.fill(x, before, after)
 	if others != nil {
 		users := float64(r.cfg.Greedy + r.cfg.Stalled)
-		leg.Budgets = users * float64(r.cfg.Budget) * (1 + leg.Seconds/60) // what each has at once, and what came
-		if leg.Greedy, leg.Stalled, err = others.tallies(); err != nil {
+		run.Budgets = users * float64(r.cfg.Budget) * (1 + run.Seconds/60) // what each has at once, and what came
+		if run.Greedy, run.Stalled, err = others.tallies(); err != nil {
 			return nil, err
 		}
 	}
-	return leg, machine.Pause(ctx, r.cfg.settle)
+	return run, machine.Pause(ctx, r.cfg.settle)
 }
 
 func (g *Run) fill(x *resumers, before, after scrape.Metrics) {

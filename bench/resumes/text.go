@@ -10,7 +10,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// Medians are the middle figures of several legs.
+// Medians are the middle figures of several runs.
 type Medians struct {
 	Runs int     `json:"runs"`
 	P50  float64 `json:"p50_ms"`
@@ -28,9 +28,9 @@ const (
 // judge takes the medians and holds them against the bars.
 func (r *Result) judge() {
 	r.Medians = map[string]Medians{}
-	for _, name := range []string{legAlone, legBeside} {
+	for _, name := range []string{runAlone, runBeside} {
 		var p50, p99, most, read []float64
-		for _, g := range r.Legs {
+		for _, g := range r.Runs {
 			if g.Name == name {
 				p50, p99 = append(p50, g.Latency.P50), append(p99, g.Latency.P99)
 				most, read = append(most, g.Latency.Max), append(read, g.Read)
@@ -42,9 +42,9 @@ func (r *Result) judge() {
 			}
 		}
 	}
-	for _, name := range []string{legAlone, legBeside} {
+	for _, name := range []string{runAlone, runBeside} {
 		least, wants := int64(r.Count), bench.AbuseBar{What: "resumes that succeeded, " + name, Bar: text.Count(int64(r.Count))}
-		for _, g := range r.Legs {
+		for _, g := range r.Runs {
 			if g.Name == name {
 				least = min(least, g.Succeeded)
 			}
@@ -54,22 +54,22 @@ func (r *Result) judge() {
 			r.Bars = append(r.Bars, wants)
 		}
 	}
-	if alone, beside := r.Medians[legAlone], r.Medians[legBeside]; beside.Runs > 0 {
+	if alone, beside := r.Medians[runAlone], r.Medians[runBeside]; beside.Runs > 0 {
 		most := mostResumesTimes * alone.P99
 		r.Bars = append(r.Bars, bench.AbuseBar{
-			What: "their p99 beside greedy ones", Bar: "at most " + job.Ms(most), Met: beside.P99 <= most,
-			Got: fmt.Sprintf("%s, %.2f times that alone", job.Ms(beside.P99), beside.P99/alone.P99),
+			What: "their p99 beside greedy ones", Bar: "at most " + job.MS(most), Met: beside.P99 <= most,
+			Got: fmt.Sprintf("%s, %.2f times that alone", job.MS(beside.P99), beside.P99/alone.P99),
 		})
 	}
-	for _, name := range []string{legAlone, legBeside} {
+	for _, name := range []string{runAlone, runBeside} {
 		r.judgeRead(name)
 	}
 }
 
-// judgeRead is about the bytes that were read again: the leg that is worst.
+// judgeRead is about the bytes that were read again: the run that is worst.
 func (r *Result) judgeRead(name string) {
 	var worst *Run
-	for _, g := range r.Legs {
+	for _, g := range r.Runs {
 		if g.Name == name && (worst == nil || g.Read/g.mayRead() > worst.Read/worst.mayRead()) {
 			worst = g
 		}
@@ -95,17 +95,17 @@ func (r *Result) WriteText(w io.Writer) error {
 	t.Line("resumes · %s clients, %s a second, that lack %s to %s of %s records · %s · %d greedy ones, %d that stall",
 		text.Count(int64(r.Count)), text.Number(r.Rate), text.Count(r.Least), text.Count(r.Most), text.Count(r.Records), r.Room,
 		r.Greedy, r.Stalled)
-	for k, g := range r.Legs {
+	for k, g := range r.Runs {
 		t.Line("")
 		t.Line("run %d, %s", k+1, g.Name)
 		g.table(t)
 	}
 	t.Line("")
 	t.Line("medians")
-	for _, name := range []string{legAlone, legBeside} {
+	for _, name := range []string{runAlone, runBeside} {
 		if m := r.Medians[name]; m.Runs > 0 {
 			t.Row(name, "p50 %s p99 %s max %s · %s read again (%d)",
-				job.Ms(m.P50), job.Ms(m.P99), job.Ms(m.Max), text.Size(m.Read), m.Runs)
+				job.MS(m.P50), job.MS(m.P99), job.MS(m.Max), text.Size(m.Read), m.Runs)
 		}
 	}
 	for _, b := range r.Bars {

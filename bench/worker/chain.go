@@ -26,7 +26,7 @@ func newChain() *chain {
 	return &chain{last: map[link]int64{}, rooms: map[string]int{}, lives: map[int]int{}}
 }
 
-// Follow takes the envelope before a message's value. An envelope without
+// follow takes the envelope before a message's value. An envelope without
 // room or position is an error.
 func (c *chain) follow(client int, env []byte) error {
 	room, ok := proto.Member(env, `{"room":"`)

@@ -61,7 +61,7 @@ func (l *loop) join(clients int, deadline int64) error {
 	return nil
 }
 
-// Dial begins to connect client i.
+// dial begins to connect client i.
 func (l *loop) dial(i int) error {
 	c := &l.clients[i]
 	var err error
@@ -95,7 +95,7 @@ func (l *loop) dial(i int) error {
 	return nil
 }
 
-// Prepare sets what must be set before the connection is made.
+// prepare sets what must be set before the connection is made.
 func (l *loop) prepare(fd, i int) error {
 	if l.job.RcvBuf > 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, l.job.RcvBuf); err != nil {
@@ -176,8 +176,8 @@ func (l *loop) roomsOf(i int) []string {
 			rooms = append(rooms, strings.ReplaceAll(room, "{user}", job.UserName(l.job.First+i)))
 			continue
 		}
-		for k := range l.deals {
-			if d := &l.deals[k]; slices.Contains(d.Rooms, room) {
+		for k := range l.assignments {
+			if d := &l.assignments[k]; slices.Contains(d.Rooms, room) {
 				for _, s := range d.StreamsOf(nil, l.job.First-l.job.Base+i) {
 					rooms = append(rooms, d.Room(int64(s)))
 				}
@@ -193,12 +193,12 @@ func (l *loop) enterMore(i int, c *client) {
 	l.ask(i, c, p)
 }
 
-// Ask sends a message.
+// ask sends a message.
 func (l *loop) ask(i int, c *client, m string) {
 	l.write(i, c, proto.AppendFrame(nil, proto.OpText, []byte(m), proto.MaskKey()))
 }
 
-// Write sends a request. What a client sends is far smaller than any send
+// write sends a request. What a client sends is far smaller than any send
 // buffer: a short write is a fault.
 func (l *loop) write(i int, c *client, b []byte) {
 	if c.wire != nil {

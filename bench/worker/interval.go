@@ -2,7 +2,7 @@ package worker
 
 import "tapecast/bench/job"
 
-// Interval ends one interval and begins the next. It reads counters that are kept
+// interval ends one interval and begins the next. It reads counters that are kept
 // anyway and moves one histogram, so that a data frame costs what it cost before;
 // BenchmarkInterval shows what this itself costs.
 func (l *loop) interval() *job.Interval {

@@ -16,7 +16,7 @@ import (
 	"tapecast/bench/machine"
 )
 
-// Client is one connection. It belongs to its loop.
+// client is one connection. It belongs to its loop.
 type client struct {
 	fd     int32 // -1: none
 	state  state
@@ -58,15 +58,15 @@ type loop struct {
 	waking sync.Mutex  // guards wake against its own closing, and secureds
 	wake   int         // -1: closed
 
-	secureds []secured
-	securing sync.WaitGroup // TLS handshakes, each on a goroutine of its own
-	events   []unix.EpollEvent
-	buf      []byte // room for a tail before headroom, for a read after it
-	stamper  *stamper
-	clients  []client
-	deals    []job.Assignment
-	reader   *reader
-	speaker  speaker
+	secureds    []secured
+	securing    sync.WaitGroup // TLS handshakes, each on a goroutine of its own
+	events      []unix.EpollEvent
+	buf         []byte // room for a tail before headroom, for a read after it
+	stamper     *stamper
+	clients     []client
+	assignments []job.Assignment
+	reader      *reader
+	speaker     speaker
 
 	dialing, joined, gone, dialled int
 	handshake                      *job.Hist
@@ -91,7 +91,7 @@ type loop struct {
 	storm     *storm            // the last one
 	churn     *churner          // the only one
 	pinger    *pinger           // the only one
-	sip       int               // what one read may take, where clients read slowly. 0: all there is
+	readLimit int               // what one read may take, where clients read slowly. 0: all there is
 	places    []json.RawMessage // by client, where they resume: the positions that they were given
 }
 
@@ -118,11 +118,11 @@ func newLoop(j job.Job) (*loop, error) {
 		notices: map[string]int64{}, closes: map[string]int64{},
 	}
 	l.seed = uint64(l.clock.Now())
-	if l.deals = slices.Clone(j.Deals); l.deals == nil {
-		l.deals = make([]job.Assignment, 1)
+	if l.assignments = slices.Clone(j.Assignments); l.assignments == nil {
+		l.assignments = make([]job.Assignment, 1)
 	}
-	for k := range l.deals {
-		l.deals[k].Prepare()
+	for k := range l.assignments {
+		l.assignments[k].Prepare()
 	}
 	for i := range l.clients {
 		l.clients[i].fd = -1
@@ -261,7 +261,7 @@ func (l *loop) serve(i int, ev uint32) {
 	case stConnecting:
 		l.connected(i, c, ev)
 	default:
-		if l.sip > 0 && c.state == stJoined {
+		if l.readLimit > 0 && c.state == stJoined {
 			return // it reads when its time has come
 		}
 		if ev&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {

@@ -125,7 +125,7 @@ func (l *loop) control(i int, op byte, p []byte) error {
 	return nil
 }
 
-// Leave closes the connections of all clients by the closing handshake, a
+// leave closes the connections of all clients by the closing handshake, a
 // bounded number at a time, and returns when they are closed.
 func (l *loop) leave(deadline int64) error {
 	inFlight := l.job.InFlight

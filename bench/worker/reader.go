@@ -25,7 +25,7 @@ type reader struct {
 	parse    func([]byte) (proto.Header, error)
 	inflater *inflater // where permessage-deflate was agreed on
 
-	plan    job.Timing
+	timing  job.Timing
 	started bool
 	out     []bool                  // by client: it has left its rooms, and was told so. nil: nobody does
 	after   int64                   // what they were sent all the same
@@ -80,17 +80,17 @@ func (r *reader) inflates() { r.parse, r.inflater = proto.ParseDeflated, newInfl
 // start begins a run: from now on data is expected, timed and counted. There is a
 // tally for each feed.
 func (r *reader) start(p job.Timing, tallies ...*tally) {
-	r.plan, r.tally, r.started = p, tallies[0], true
+	r.timing, r.tally, r.started = p, tallies[0], true
 	for k, t := range tallies {
 		f := feed{FeedTiming: job.FeedTiming{Schedule: p.Schedule, Warm: p.Warm, Total: p.Total}, tally: t, latency: r.latency}
 		if k > 0 {
 			f.FeedTiming, f.latency = p.More[k-1], job.NewHist()
 		}
-		f.Schedule.Follow(t.deal.Round)
+		f.Schedule.Follow(t.assignment.Round)
 		f.Schedule.Prepare()
-		if r.check && !r.bare && r.frame == nil && len(t.deal.Rooms) > 0 {
-			for s := range t.deal.Streams {
-				f.heads = append(f.heads, []byte(`{"room":"`+t.deal.Room(s)+`"`))
+		if r.check && !r.bare && r.frame == nil && len(t.assignment.Rooms) > 0 {
+			for s := range t.assignment.Streams {
+				f.heads = append(f.heads, []byte(`{"room":"`+t.assignment.Room(s)+`"`))
 			}
 		}
 		r.feeds = append(r.feeds, f)
@@ -130,7 +130,7 @@ func (r *reader) returned(i int, now int64) {
 	}
 	for k := range r.feeds {
 		f := &r.feeds[k]
-		due := f.Schedule.Before(now + r.plan.Anchor)
+		due := f.Schedule.Before(now + r.timing.Anchor)
 		if f.Total > 0 {
 			due = min(due, f.Total)
 		}
@@ -143,7 +143,7 @@ func (r *reader) returned(i int, now int64) {
 
 var errTorn = errors.New("the frame's payload is no message that was sent")
 
-// Read takes all whole frames from the front of b, which client i has received
+// read takes all whole frames from the front of b, which client i has received
 // by now (monotonic), and returns how many bytes they had.
 func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 	first := true
@@ -268,7 +268,7 @@ func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
 			at = max(0, r.opens(p, at))
 		}
 		if f.heads != nil {
-			if s, _ := f.tally.deal.Of(n); !bytes.HasPrefix(p, f.heads[s]) {
+			if s, _ := f.tally.assignment.Of(n); !bytes.HasPrefix(p, f.heads[s]) {
 				r.strays++
 				return nil
 			}
@@ -287,7 +287,7 @@ func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
 	if n < f.Warm {
 		return nil
 	}
-	late := now + r.plan.Anchor - due
+	late := now + r.timing.Anchor - due
 	if late < 0 {
 		r.early++
 		late = 0

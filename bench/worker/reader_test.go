@@ -41,7 +41,7 @@ func testReader(t *testing.T, bare, check bool) *reader {
 }
 
 func (r *reader) testFrame(n int64) []byte {
-	v := r.shape.Make(nil, r.plan.Schedule.Due(n), n)
+	v := r.shape.Make(nil, r.timing.Schedule.Due(n), n)
 	if !r.bare {
 		v = envelope(v, n)
 	}
@@ -104,7 +104,7 @@ func TestReadDeflated(t *testing.T) {
 		r.inflates()
 		for from, to := 0, 0; to < len(stream); {
 			to = min(to+step, len(stream))
-			used, err := r.read(0, stream[from:to], r.plan.Schedule.Due(20)-r.plan.Anchor)
+			used, err := r.read(0, stream[from:to], r.timing.Schedule.Due(20)-r.timing.Anchor)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,8 +19,8 @@ func (l *loop) receive(i int, c *client, ev uint32) {
 		if c.wire == nil {
 			k, into = copy(l.buf[room-len(c.tail):], c.tail), l.buf[room:]
 		}
-		if l.sip > 0 {
-			into = into[:min(len(into), l.sip)]
+		if l.readLimit > 0 {
+			into = into[:min(len(into), l.readLimit)]
 		}
 		n, errno := l.readSome(i, int(c.fd), into)
 		switch {
@@ -41,7 +41,7 @@ func (l *loop) receive(i int, c *client, ev uint32) {
 			l.window.cross(l, now)
 		}
 		if stamp := l.reader.stamp; stamp != 0 && l.reader.started {
-			l.lag.Record(max(0, now+l.reader.plan.Anchor-stamp))
+			l.lag.Record(max(0, now+l.reader.timing.Anchor-stamp))
 		}
 		var err error
 		if c.wire != nil {
@@ -69,7 +69,7 @@ func (l *loop) readSome(i, fd int, b []byte) (int, unix.Errno) {
 	if l.stamped(i) {
 		n, stamp, errno := l.stamper.read(fd, b)
 		if l.reader.stamp = stamp; stamp != 0 {
-			l.reader.stamp -= l.reader.plan.Skew
+			l.reader.stamp -= l.reader.timing.Skew
 		}
 		return n, errno
 	}

@@ -2,32 +2,32 @@ package worker
 
 import "tapecast/bench/job"
 
-// leastSip is what a slow client waits to be allowed before it reads again, in
+// leastSlowRead is what a slow client waits to be allowed before it reads again, in
 // bytes: less would be a system call for a few bytes.
-const leastSip = 1024
+const leastSlowRead = 1024
 
-// sipper has a loop's clients read at most so much a second each. What it leaves in
+// slowReading has a loop's clients read at most so much a second each. What it leaves in
 // the sockets is for the gateway's side to bear.
-type sipper struct {
-	order job.SipOrder
+type slowReading struct {
+	order job.SlowOrder
 	last  int64 // when they last read
 }
 
-func (s *sipper) step(l *loop, now int64) bool {
+func (s *slowReading) step(l *loop, now int64) bool {
 	switch {
 	case now < s.order.From:
 		s.last = now
 		return true
 	case now >= s.order.To:
-		l.sip = 0
+		l.readLimit = 0
 	default:
 		s.last = max(s.last, s.order.From)
 		may := int((now - s.last) * int64(s.order.Rate) / 1e9)
-		if may < leastSip {
-			l.sip = leastSip // whatever epoll tells of must wait
+		if may < leastSlowRead {
+			l.readLimit = leastSlowRead // whatever epoll tells of must wait
 			return true
 		}
-		l.sip = min(may, readSize)
+		l.readLimit = min(may, readSize)
 	}
 	s.last = now
 	for i := range l.clients {
@@ -36,5 +36,5 @@ func (s *sipper) step(l *loop, now int64) bool {
 			l.receive(i, c, 0)
 		}
 	}
-	return l.sip > 0
+	return l.readLimit > 0
 }

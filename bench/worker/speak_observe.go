@@ -76,10 +76,10 @@ func (o *observer) frame(i int, p []byte, now int64, _ bool) error {
 		}
 	}
 	ts, ok := timeOf(env)
-	if !ok || now+r.plan.Anchor < r.plan.From {
+	if !ok || now+r.timing.Anchor < r.timing.From {
 		return nil // of an expired key, which no record has said; or of the warmup
 	}
-	late := now + r.plan.Anchor - ts*1e6
+	late := now + r.timing.Anchor - ts*1e6
 	if late < 0 {
 		r.early++
 		late = 0

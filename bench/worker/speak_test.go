@@ -72,7 +72,7 @@ func (s *speaking) want(what string, got, want any) {
 	}
 }
 
-// Run starts a run and returns its n-th value.
+// run starts a run and returns its n-th value.
 func (s *speaking) run(streams int64) func(n int64) string {
 	sched, err := job.NewSchedule(1e18, 1000)
 	if err != nil {

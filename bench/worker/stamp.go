@@ -86,7 +86,7 @@ func askForStamps(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 }
 
-// Read reads into b; stamp is in ns since 1970, 0 where the kernel told none.
+// read reads into b; stamp is in ns since 1970, 0 where the kernel told none.
 func (s *stamper) read(fd int, b []byte) (n int, stamp int64, errno unix.Errno) {
 	s.iov.Base = &b[0]
 	s.iov.SetLen(len(b))

@@ -119,7 +119,7 @@ func (s *storm) failed(l *loop, i int, c *client, why string) {
 	s.waiting = slices.Insert(s.waiting, k, comeback{at, due, i})
 }
 
-// Back counts client i, who is in its rooms again. Unless it has resumed, it need
+// back counts client i, who is in its rooms again. Unless it has resumed, it need
 // not get what was due before now.
 func (s *storm) back(l *loop, i int, now int64) {
 	s.away--

@@ -7,14 +7,14 @@ import (
 )
 
 // tally follows the message numbers of one feed that each client gets, and knows
-// which it should get (deal). It belongs to one loop.
+// which it should get (job.Assignment). It belongs to one loop.
 type tally struct {
-	deal  *job.Assignment
-	first int     // number of client 0
-	mine  []int32 // by client and place: its streams, where they were chosen by popularity
-	next  []int64 // by client and place: how many messages of the stream came or were passed over
-	holes map[int][]span
-	away  map[int][]span // what it need not get, since it was not there; it may, at the ends
+	assignment *job.Assignment
+	first      int     // number of client 0
+	mine       []int32 // by client and place: its streams, where they were chosen by popularity
+	next       []int64 // by client and place: how many messages of the stream came or were passed over
+	holes      map[int][]span
+	away       map[int][]span // what it need not get, since it was not there; it may, at the ends
 
 	unique, late, doubled, foreign int64
 	absent                         int64 // not got, and needn't be, as far as known
@@ -25,7 +25,7 @@ type span struct{ from, to int64 }
 
 func newTally(clients int, d *job.Assignment, first int) *tally {
 	d.Prepare()
-	t := &tally{deal: d, first: first, holes: map[int][]span{}, away: map[int][]span{}}
+	t := &tally{assignment: d, first: first, holes: map[int][]span{}, away: map[int][]span{}}
 	if d.Each > 1 || d.Each == 1 && d.Zipf != 0 {
 		for i := range clients {
 			t.mine = d.StreamsOf(t.mine, first+i)
@@ -37,7 +37,7 @@ func newTally(clients int, d *job.Assignment, first int) *tally {
 
 // at returns where stream s of client i is counted, or -1: it isn't the client's.
 func (t *tally) at(i int, s int64) int {
-	each := t.deal.PerClient()
+	each := t.assignment.PerClient()
 	switch {
 	case t.mine != nil:
 		for k, x := range t.mine[i*each : (i+1)*each] {
@@ -46,8 +46,8 @@ func (t *tally) at(i int, s int64) int {
 			}
 		}
 		return -1
-	case t.deal.Each == 1:
-		if s != int64(t.first+i)%t.deal.Streams {
+	case t.assignment.Each == 1:
+		if s != int64(t.first+i)%t.assignment.Streams {
 			return -1
 		}
 		return i
@@ -59,9 +59,9 @@ func (t *tally) at(i int, s int64) int {
 func (t *tally) stream(i, k int) int64 {
 	switch {
 	case t.mine != nil:
-		return int64(t.mine[i*t.deal.Each+k])
-	case t.deal.Each == 1:
-		return int64(t.first+i) % t.deal.Streams
+		return int64(t.mine[i*t.assignment.Each+k])
+	case t.assignment.Each == 1:
+		return int64(t.first+i) % t.assignment.Streams
 	}
 	return int64(k)
 }
@@ -69,9 +69,9 @@ func (t *tally) stream(i, k int) int64 {
 // got counts message n at client i.
 func (t *tally) got(i int, n int64) {
 	at, j := i, n
-	if t.deal.Streams > 1 {
+	if t.assignment.Streams > 1 {
 		var s int64
-		s, j = t.deal.Of(n)
+		s, j = t.assignment.Of(n)
 		if at = t.at(i, s); at < 0 {
 			t.foreign++ // somebody else's
 			return
@@ -121,14 +121,14 @@ func (t *tally) gotSlow(at int, j int64) {
 	t.doubled++
 }
 
-// Back has client i, who was away, miss what it lacks of the first total messages
+// back has client i, who was away, miss what it lacks of the first total messages
 // without loss: it need not get them. It may, from some number on: the gateway
 // took it in before we heard of that.
 func (t *tally) back(i int, total int64) {
-	each := t.deal.PerClient()
+	each := t.assignment.PerClient()
 	for k := range each {
 		at := i*each + k
-		if to := t.deal.Length(total, t.stream(i, k)); to > t.next[at] {
+		if to := t.assignment.Length(total, t.stream(i, k)); to > t.next[at] {
 			t.settle(at)
 			t.away[at] = []span{{t.next[at], to}}
 			t.next[at] = to
@@ -146,23 +146,23 @@ func (t *tally) settle(at int) {
 
 // want returns how many of a run's total messages client i gets.
 func (t *tally) want(i int, total int64) int64 {
-	if t.deal.Each == 0 {
+	if t.assignment.Each == 0 {
 		return total
 	}
 	var n int64
-	for k := range t.deal.Each {
-		n += t.deal.Length(total, t.stream(i, k))
+	for k := range t.assignment.Each {
+		n += t.assignment.Length(total, t.stream(i, k))
 	}
 	return n
 }
 
 // lost returns how many of total messages client i hasn't got, but should have.
 func (t *tally) lost(i int, total int64) int64 {
-	each := t.deal.PerClient()
+	each := t.assignment.PerClient()
 	var lost int64
 	for k := range each {
 		at := i*each + k
-		lost += max(0, t.deal.Length(total, t.stream(i, k))-t.next[at])
+		lost += max(0, t.assignment.Length(total, t.stream(i, k))-t.next[at])
 		for _, h := range t.holes[at] {
 			lost += h.to - h.from
 		}

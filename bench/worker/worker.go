@@ -86,15 +86,15 @@ func (l *loop) obey(o job.Order, stop *atomic.Bool) job.Answer {
 	case "interval":
 		piece = l.interval()
 	case "run":
-		err = l.run(o.Plan)
+		err = l.run(o.Timing)
 	case "stall":
 		l.stall = &staller{from: o.From, to: o.To, stop: stop}
 	case "storm":
 		if l.storm, err = newStorm(l, *o.Storm); err == nil {
 			l.incidents = append(l.incidents, l.storm)
 		}
-	case "sip":
-		l.incidents = append(l.incidents, &sipper{order: *o.Sip})
+	case "slow":
+		l.incidents = append(l.incidents, &slowReading{order: *o.Slow})
 	case "churn":
 		l.churn = newChurner(*o.Churn)
 		l.reader.out = make([]bool, len(l.clients))
@@ -119,17 +119,17 @@ func (l *loop) obey(o job.Order, stop *atomic.Bool) job.Answer {
 	return a
 }
 
-// Run begins a run.
+// run begins a run.
 func (l *loop) run(p job.Timing) error {
 	if l.reader.started {
 		return errors.New("a run is going on already")
 	}
-	if len(p.More) != len(l.deals)-1 {
-		return fmt.Errorf("a plan of %d feeds for a job of %d", len(p.More)+1, len(l.deals))
+	if len(p.More) != len(l.assignments)-1 {
+		return fmt.Errorf("a plan of %d feeds for a job of %d", len(p.More)+1, len(l.assignments))
 	}
 	var tallies []*tally
-	for k := range l.deals {
-		tallies = append(tallies, newTally(len(l.clients), &l.deals[k], l.job.First-l.job.Base))
+	for k := range l.assignments {
+		tallies = append(tallies, newTally(len(l.clients), &l.assignments[k], l.job.First-l.job.Base))
 	}
 	l.reader.start(p, tallies...)
 	if l.job.Arrivals > 0 {
@@ -141,7 +141,7 @@ func (l *loop) run(p job.Timing) error {
 	return nil
 }
 
-// Finish waits until every client that is still there has got all of each feed's
+// finish waits until every client that is still there has got all of each feed's
 // total messages, or the deadline is over, and returns what they got.
 func (l *loop) finish(totals []int64, deadline int64, stop *atomic.Bool) *job.Tally {
 	var looked, complete int64
@@ -186,7 +186,7 @@ func (l *loop) feedTally(f *feed, total int64) (t job.FeedTally, due int64) {
 		y.settle(at)
 	}
 	t = job.FeedTally{Unique: y.unique, Late: y.late, Doubled: y.doubled, Foreign: y.foreign, Absent: y.absent, Latency: f.latency}
-	end := min(f.Schedule.Before(l.reader.plan.To-1), total)
+	end := min(f.Schedule.Before(l.reader.timing.To-1), total)
 	for i := range l.clients {
 		t.Want += y.want(i, total)
 		t.Lost += y.lost(i, total)
@@ -221,7 +221,7 @@ func (l *loop) results(totals []int64) *job.Tally {
 		}
 	}
 	if r.order != nil {
-		p := r.order.places(r.plan.Warm)
+		p := r.order.places(r.timing.Warm)
 		t.Places = &p
 	}
 	if l.stall != nil {

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"tapecast/bench"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"tapecast/bench"
 )
 
 // fanoutLike is a subcommand that runs bench.Fanout: c holds what is its own, and
@@ -30,7 +30,7 @@ func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string, more fun
 		}
 		c.Log = t.log(cmd)
 		res, err := bench.Fanout(cmd.Context(), c)
-		if res == nil || len(res.Legs) == 0 {
+		if res == nil || len(res.Runs) == 0 {
 			return err
 		}
 		return report(cmd, t.json, res, err)

@@ -131,10 +131,10 @@ func TestScenarioFiles(t *testing.T) {
 		if err := json.NewDecoder(strings.NewReader(out)).Decode(&res); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		if res.Version != 1 || len(res.Legs) == 0 {
+		if res.Version != 1 || len(res.Runs) == 0 {
 			t.Errorf("%s: %s", file, out)
 		}
-		for _, g := range res.Legs {
+		for _, g := range res.Runs {
 			if g.Want == 0 || g.Unique != g.Want || len(g.Faults) > 0 {
 				t.Errorf("%s, %s: %d of %d, %v", file, g.Name, g.Unique, g.Want, g.Faults)
 			}

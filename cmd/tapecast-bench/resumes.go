@@ -47,7 +47,7 @@ func resumesCommand() *cobra.Command {
 			c.Budget = budget << 20
 			c.Log = t.log(cmd)
 			res, err := resumes.Measure(cmd.Context(), c)
-			if res == nil || len(res.Legs) == 0 {
+			if res == nil || len(res.Runs) == 0 {
 				return err
 			}
 			return report(cmd, t.json, res, err)

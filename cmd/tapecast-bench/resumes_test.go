@@ -37,13 +37,13 @@ ingest: {routes: [{topic: market.trades, rooms: [trades, "trades:{s}"], type: tr
 	}, to...)
 	out, code, err := run(t, args...)
 	var res resumes.Result
-	if uerr := json.Unmarshal([]byte(out), &res); err != nil || uerr != nil || code != 0 || len(res.Legs) != 2 {
+	if uerr := json.Unmarshal([]byte(out), &res); err != nil || uerr != nil || code != 0 || len(res.Runs) != 2 {
 		t.Fatalf("code %d, %v, %v: %s", code, err, uerr, out)
 	}
 	if res.Records < 5000 || len(res.Bars) != 5 || len(res.Medians) != 2 {
 		t.Fatalf("%d records, bars %v, medians %v", res.Records, res.Bars, res.Medians)
 	}
-	for k, g := range res.Legs {
+	for k, g := range res.Runs {
 		if g.Succeeded != 20 || len(g.Failed) != 0 || g.Latency.Count != 20 || g.Latency.P50 <= 0 {
 			t.Errorf("%s: %+v", g.Name, g)
 		}
@@ -57,7 +57,7 @@ ingest: {routes: [{topic: market.trades, rooms: [trades, "trades:{s}"], type: tr
 		}
 	}
 	// The greedy ones had the whole topic read for them, which the honest ones do not need.
-	if alone, beside := res.Legs[0], res.Legs[1]; beside.Read < 2*alone.Read || beside.Read < 4000*400 {
+	if alone, beside := res.Runs[0], res.Runs[1]; beside.Read < 2*alone.Read || beside.Read < 4000*400 {
 		t.Errorf("%v bytes were read alone, and %v beside greedy ones", alone.Read, beside.Read)
 	}
 	for _, b := range res.Bars {

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"tapecast/bench"
-
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"tapecast/bench"
 )
 
 // ownTopics runs a gateway that reads topics of somebody's own, and returns the flags that
@@ -90,7 +90,7 @@ func TestOwnTopics(t *testing.T) {
 		if got != code || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%v: code %d, %v; want %d and %q", args, got, err, code, want)
 		}
-		for _, g := range res.Legs {
+		for _, g := range res.Runs {
 			if code == 0 && (g.Want == 0 || g.Unique+g.Absent != g.Want || len(g.Faults) > 0) {
 				t.Errorf("%v: %d and %d absent of %d, %v", args, g.Unique, g.Absent, g.Want, g.Faults)
 			}
@@ -99,8 +99,8 @@ func TestOwnTopics(t *testing.T) {
 	}
 	events := []string{"fanout", "--topic", "events", "--rooms", "events", "--rate", "40", "--duration", "1s", "--drain", "500ms"}
 	res, _ := f("", exitFault, events...)
-	if len(res.Legs) != 1 || !strings.Contains(strings.Join(res.Legs[0].Faults, ""), "since the gateway refused 48 records") {
-		t.Errorf("%+v", res.Legs)
+	if len(res.Runs) != 1 || !strings.Contains(strings.Join(res.Runs[0].Faults, ""), "since the gateway refused 48 records") {
+		t.Errorf("%+v", res.Runs)
 	}
 	_, said := f("", 0, append(events, "--value-template", `{"id":{{seq}},"of":"{{key}}","data":{{value}}}`)...)
 	if strings.Contains(said, "compacted") {

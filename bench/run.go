@@ -9,8 +9,8 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// Leg is one measured run of a fanout.
-type Leg struct {
+// Run is one measured run of a fanout.
+type Run struct {
 	Name      string        `json:"name"`
 	Clients   int           `json:"clients"`
 	Handshake job.Quantiles `json:"handshake"` // connect to joined, many at a time
@@ -36,7 +36,7 @@ type Leg struct {
 
 	Latency job.Quantiles `json:"latency"` // of the messages due in the window, from due to read
 
-	RSSPerConnection float64 `json:"gateway_rss_per_connection"` // bytes; the first leg's says most
+	RSSPerConnection float64 `json:"gateway_rss_per_connection"` // bytes; the first run's says most
 	RSS              float64 `json:"gateway_rss"`                // at the end
 	HeapGrowth       float64 `json:"gateway_heap_growth"`        // bytes of heap in use, over the window
 	TapeGrowth       float64 `json:"gateway_tape_growth"`        // bytes of tapes, over the window
@@ -177,8 +177,8 @@ type RawReport struct {
 	Short     int64 `json:"short"`
 }
 
-// Fill takes over what the readers counted and what the gateway used.
-func (g *Leg) fill(c *FanoutConfig, t *job.Tally, m *legMetrics) {
+// fill takes over what the readers counted and what the gateway used.
+func (g *Run) fill(c *FanoutConfig, t *job.Tally, m *runMetrics) {
 	s := c.Duration.Seconds()
 	g.Offered = float64(t.Due) / s
 	g.Delivered = float64(t.WindowFrames) / s
@@ -210,7 +210,7 @@ func (g *Leg) fill(c *FanoutConfig, t *job.Tally, m *legMetrics) {
 }
 
 // memory takes over the gateway's memory.
-func (g *Leg) memory(m *legMetrics) {
+func (g *Run) memory(m *runMetrics) {
 	g.RSSPerConnection = (m.joined[scrape.MetricRSS] - m.before[scrape.MetricRSS]) / float64(g.Clients)
 	g.RSS = m.after[scrape.MetricRSS]
 	g.Refused = refusedRecords(m.joined, m.after)
@@ -232,7 +232,7 @@ const (
 
 // judge says where the bench itself was the bottleneck, and what was wrong
 // with what was delivered.
-func (g *Leg) judge(orders bool) {
+func (g *Run) judge(orders bool) {
 	problem := func(format string, args ...any) { g.Problems = append(g.Problems, fmt.Sprintf(format, args...)) }
 	if g.PublisherLate.P99 > mostPublisherLate {
 		problem("the publisher was late: p99 %.1f ms", g.PublisherLate.P99)
@@ -258,7 +258,7 @@ func (g *Leg) judge(orders bool) {
 			g.Faults = append(g.Faults, fmt.Sprintf("%d %s", n, what))
 		}
 	}
-	if g.Name == legRawsend {
+	if g.Name == runRawsend {
 		return // it drops what a socket refuses, and is no gateway
 	}
 	fault(g.Lost, "messages lost"+becauseOf(g.Refused))
