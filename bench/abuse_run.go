@@ -3,8 +3,9 @@ package bench
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"tapecast/bench/hostile"
 	"tapecast/bench/job"
@@ -89,19 +90,12 @@ func (x *abuse) run(ctx context.Context, s *scrape.Scraper, admin scrape.Port, p
 	if x.before, err = s.MidRun(ctx); err != nil {
 		return err
 	}
-	errs := make([]error, 2)
-	var wg sync.WaitGroup
-	wg.Go(func() { errs[0] = x.hostile.Ask(hostile.Order{From: from, To: to}, &x.tally) })
-	wg.Go(func() { errs[1] = x.newcomers.come(ctx, from, to) })
-	wg.Go(func() { x.health = watchHealth(ctx, admin, to) })
-	wg.Go(func() { x.sampleMemory(ctx, s, to) })
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	var all errgroup.Group
+	all.Go(func() error { return x.hostile.Ask(hostile.Order{From: from, To: to}, &x.tally) })
+	all.Go(func() error { return x.newcomers.come(ctx, from, to) })
+	all.Go(func() error { x.health = watchHealth(ctx, admin, to); return nil })
+	all.Go(func() error { x.sampleMemory(ctx, s, to); return nil })
+	return all.Wait()
 }
 
 // sampleMemory looks at the gateway's resident memory until the time given. A look

@@ -6,20 +6,14 @@ import (
 	"testing"
 )
 
-func TestGammaQ(t *testing.T) {
-	f := func(a, x, want float64) {
-		t.Helper()
-		if got := gammaQ(a, x); math.Abs(got-want) > 1e-9 {
-			t.Fatalf("gammaQ(%v, %v) = %v, want %v", a, x, got, want)
+// Two counts have one degree of freedom: the deviation is normal, and its square is x2.
+func TestChiSquareExact(t *testing.T) {
+	for _, counts := range [][]int64{{52, 48}, {60, 40}, {90, 10}} {
+		x2, p := chiSquare(counts)
+		if want := math.Erfc(math.Sqrt(x2 / 2)); math.Abs(p-want) > 1e-12 {
+			t.Errorf("%v: x2 %v has p %v, not %v", counts, x2, p, want)
 		}
 	}
-	f(1, 0, 1)
-	f(1, 1, math.Exp(-1))
-	f(1, 20, math.Exp(-20))
-	f(0.5, 2, math.Erfc(math.Sqrt2)) // chi-square 4 with one degree: 4.55 %
-	f(0.5, 0.02, math.Erfc(math.Sqrt(0.02)))
-	f(3, 2, math.Exp(-2)*(1+2+2)) // Poisson: fewer than 3 where 2 are expected
-	f(3, 9, math.Exp(-9)*(1+9+40.5))
 }
 
 // Chance passes about as often as it should, a favourite never does, and turns

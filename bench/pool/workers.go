@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
 )
@@ -126,23 +128,18 @@ func (c *Workers) Stop() {
 // and returns their answers.
 func (c *Workers) Ask(of func(*Worker) job.Order) ([]job.Answer, error) {
 	answers := make([]job.Answer, len(c.workers))
-	errs := make([]error, len(c.workers))
-	var wg sync.WaitGroup
+	var all errgroup.Group
 	for k, w := range c.workers {
-		wg.Go(func() {
-			if errs[k] = w.Ask(of(w).On(w.ahead, w.skew), &answers[k]); errs[k] == nil && answers[k].Err != "" {
-				errs[k] = errors.New(answers[k].Err)
+		all.Go(func() error {
+			err := w.Ask(of(w).On(w.ahead, w.skew), &answers[k])
+			if err == nil && answers[k].Err != "" {
+				err = errors.New(answers[k].Err)
 			}
 			answers[k].Back(w.ahead)
+			return err
 		})
 	}
-	wg.Wait()
-	for _, err := range errs { // one reason is enough
-		if err != nil {
-			return answers, err
-		}
-	}
-	return answers, nil
+	return answers, all.Wait() // one reason is enough
 }
 
 // TellAll sends one order to all workers at once, and returns their answers.
