@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"tapecast/bench/client"
 	"tapecast/bench/hostile"
 	"tapecast/bench/job"
 	"tapecast/bench/scrape"
@@ -97,7 +96,7 @@ func (x *AbuseConfig) Sources() []string {
 // job is what the hostile process is told.
 func (x *AbuseConfig) job(t *Target, e Endpoint) hostile.Job {
 	return hostile.Job{
-		Job:  client.Job{Addr: e.Addr, Host: e.Host, Path: e.Path, TLS: e.TLS, CA: t.CA},
+		Job:  t.ClientJob(e),
 		Kind: x.Kind, Connections: x.Hostile, Sources: x.Sources(),
 		Keys: t.Keys, Anonymous: x.Anonymous, Users: x.Users,
 		Room: x.Room, Junk: x.Junk, Rate: x.Rate,

@@ -17,7 +17,7 @@ func (c *FanoutConfig) checkChained(ctx context.Context, e Endpoint) error {
 	if (c.Storm == nil || !c.Storm.Resume) && (c.Churn == nil || !c.Churn.Resume) {
 		return nil
 	}
-	p, err := client.New(client.Job{Addr: e.Addr, Host: e.Host, Path: e.Path, TLS: e.TLS, CA: c.Target.CA})
+	p, err := client.New(c.Target.ClientJob(e))
 	if err != nil {
 		return err
 	}

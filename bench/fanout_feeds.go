@@ -51,12 +51,10 @@ func (f *Feed) check(c *FanoutConfig) error {
 // job is what the readers are told.
 func (r *fanoutRun) job(e Endpoint) job.Job {
 	c := r.cfg
-	j := job.Job{
-		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: c.Target.CA, Path: e.Path, Sources: e.Sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
-		Clients: c.Clients, Rooms: c.Rooms, Auto: c.AutoJoin, Assignments: c.assignments(), Size: c.Size, Fields: c.Fields, Bare: c.Bare, Check: c.Check, Deflate: c.Deflate,
-		InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf, Speech: c.Target.Speech,
-		Wrapped: c.Template != "",
-	}
+	j := c.Target.Job(e)
+	j.Clients, j.Rooms, j.Auto, j.Assignments = c.Clients, c.Rooms, c.AutoJoin, c.assignments()
+	j.Size, j.Fields, j.Bare, j.Check, j.Wrapped = c.Size, c.Fields, c.Bare, c.Check, c.Template != ""
+	j.Deflate, j.InFlight, j.Pace, j.RcvBuf = c.Deflate, c.InFlight, c.Pace, c.RcvBuf
 	if c.recorded != nil {
 		j.Size = c.recorded.longest
 	}

@@ -132,10 +132,9 @@ func (h *handshakes) batch(ctx context.Context, first, n int) error {
 	if h.cfg.Rate > 0 {
 		inFlight = job.DefaultInFlight
 	}
-	workers, err := pool.Start(ctx, job.Job{
-		Addr: h.end.Addr, Host: h.end.Host, TLS: h.end.TLS, CA: h.cfg.Target.CA, Path: h.end.Path, Sources: h.end.Sources, Keys: h.cfg.Target.Keys, Agents: h.cfg.Target.Agents,
-		First: first, Clients: n, Size: orderSize, InFlight: inFlight, Rate: h.cfg.Rate,
-	}, 1)
+	j := h.cfg.Target.Job(h.end)
+	j.First, j.Clients, j.Size, j.InFlight, j.Rate = first, n, orderSize, inFlight, h.cfg.Rate
+	workers, err := pool.Start(ctx, j, 1)
 	if err != nil {
 		return err
 	}
@@ -144,12 +143,9 @@ func (h *handshakes) batch(ctx context.Context, first, n int) error {
 	if err != nil {
 		return err
 	}
-	status, err := workers.Connect(n)
+	status, err := Join(ctx, workers, n)
 	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return job.Inputf("%v", err)
+		return err
 	}
 	b, err := h.usage(ctx)
 	if err != nil {

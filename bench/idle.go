@@ -87,10 +87,9 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleResult, error) {
 		}
 	}
 	last := cfg.Steps[len(cfg.Steps)-1]
-	workers, err := pool.Start(ctx, job.Job{
-		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: cfg.Target.CA, Path: e.Path, Sources: e.Sources, Keys: cfg.Target.Keys, Agents: cfg.Target.Agents,
-		Clients: last, Size: orderSize,
-	}, cfg.Procs)
+	j := cfg.Target.Job(e)
+	j.Clients, j.Size = last, orderSize
+	workers, err := pool.Start(ctx, j, cfg.Procs)
 	if err != nil {
 		return nil, err
 	}

@@ -111,12 +111,9 @@ func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
 		return nil, err
 	}
 	defer workers.Stop()
-	status, err := workers.Connect(cfg.Clients)
+	status, err := Join(ctx, workers, cfg.Clients)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, job.Inputf("%v", err)
+		return nil, err
 	}
 	text.LogLine(cfg.Log, "%d clients joined, observing for %s", status.Joined, cfg.Warmup+cfg.Duration)
 	res := &ObserveResult{
@@ -131,11 +128,10 @@ func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
 
 // job is what the clients are told.
 func (c *ObserveConfig) job(e Endpoint) job.Job {
-	return job.Job{
-		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: c.Target.CA, Path: e.Path, Sources: e.Sources,
-		Keys: c.Target.Keys, Agents: c.Target.Agents, Clients: c.Clients, Rooms: c.Rooms, Size: job.MostObserved,
-		Deflate: c.Deflate, InFlight: c.InFlight, Pace: c.Pace, RcvBuf: c.RcvBuf, Observe: true,
-	}
+	j := c.Target.Job(e)
+	j.Clients, j.Rooms, j.Size, j.Observe = c.Clients, c.Rooms, job.MostObserved, true
+	j.Deflate, j.InFlight, j.Pace, j.RcvBuf = c.Deflate, c.InFlight, c.Pace, c.RcvBuf
+	return j
 }
 
 // watch takes the window's figures.

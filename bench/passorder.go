@@ -63,10 +63,10 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 		return nil, err
 	}
 	e, err := cfg.Target.Resolve(ctx)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = cfg.Target.checkPublishing(ctx, e)
 	}
-	if err := cfg.Target.checkPublishing(ctx, e); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	shape, err := job.NewValueShape(cfg.Size, "")
@@ -74,16 +74,15 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 		return nil, job.Inputf("--size: %v", err)
 	}
 	total := cfg.Messages + warmMessages
-	workers, err := pool.Start(ctx, job.Job{
-		Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: cfg.Target.CA, Path: e.Path, Sources: e.Sources, Keys: cfg.Target.Keys, Agents: cfg.Target.Agents,
-		Clients: cfg.Clients, Rooms: []string{cfg.Room}, Size: cfg.Size, Bare: cfg.Bare, Stamp: true, Arrivals: total,
-	}, 1)
+	j := cfg.Target.Job(e)
+	j.Clients, j.Rooms, j.Size, j.Bare, j.Stamp, j.Arrivals = cfg.Clients, []string{cfg.Room}, cfg.Size, cfg.Bare, true, total
+	workers, err := pool.Start(ctx, j, 1)
 	if err != nil {
 		return nil, err
 	}
 	defer workers.Stop()
-	if _, err := workers.Connect(cfg.Clients); err != nil {
-		return nil, job.Inputf("%v", err)
+	if _, err := Join(ctx, workers, cfg.Clients); err != nil {
+		return nil, err
 	}
 	text.LogLine(cfg.Log, "%d clients joined; %d messages take %.0f s", cfg.Clients, total, float64(total)/cfg.Rate)
 	p := job.Timing{Anchor: machine.Anchor(), Warm: warmMessages}

@@ -8,8 +8,10 @@ import (
 	"net/url"
 	"strings"
 
+	"tapecast/bench/client"
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
+	"tapecast/bench/pool"
 	"tapecast/bench/publish"
 	"tapecast/bench/scrape"
 )
@@ -195,4 +197,30 @@ func (t *Target) CheckOneProcess(flag string, clients int) error {
 		return job.Inputf("%s %d: one process holds them, and has descriptors for %d: ask for fewer, or raise the limit (ulimit -Hn)", flag, clients, most)
 	}
 	return nil
+}
+
+// Job is the job of clients at the target, as far as the target says it: where they
+// connect, what they speak, whom they are.
+func (t *Target) Job(e Endpoint) job.Job {
+	return job.Job{
+		Addr: e.Addr, Host: e.Host, Path: e.Path, TLS: e.TLS, CA: t.CA, Sources: e.Sources,
+		Keys: t.Keys, Agents: t.Agents, Speech: t.Speech,
+	}
+}
+
+// ClientJob is the same for clients that have a goroutine each.
+func (t *Target) ClientJob(e Endpoint) client.Job {
+	return client.Job{Addr: e.Addr, Host: e.Host, Path: e.Path, TLS: e.TLS, CA: t.CA}
+}
+
+// Join brings in the first clients of w, or all of them. Where they cannot join, that
+// is a fault of what was asked for.
+func Join(ctx context.Context, w *pool.Workers, clients int) (job.Status, error) {
+	status, err := w.Connect(clients)
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	} else if err != nil {
+		err = job.Inputf("%v", err)
+	}
+	return status, err
 }

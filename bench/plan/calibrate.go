@@ -296,8 +296,8 @@ func (c *CalibrateConfig) atRest(ctx context.Context, e bench.Endpoint, cal *Cal
 	}
 	cal.Loops = math.Max(first[scrape.MetricLoops], 1)
 	m.Base, m.Resident = base, first[scrape.MetricRSS]
-	j := job.Job{Addr: e.Addr, Host: e.Host, TLS: e.TLS, CA: c.Target.CA, Path: e.Path, Sources: e.Sources, Keys: c.Target.Keys, Agents: c.Target.Agents,
-		Clients: c.Clients, Rooms: []string{c.Room}, Size: 128}
+	j := c.Target.Job(e)
+	j.Clients, j.Rooms, j.Size = c.Clients, []string{c.Room}, 128
 	workers, err := pool.Start(ctx, j, c.Procs)
 	if err != nil {
 		return err
@@ -305,8 +305,8 @@ func (c *CalibrateConfig) atRest(ctx context.Context, e bench.Endpoint, cal *Cal
 	defer workers.Stop()
 	kernel, sees := kernelObjects(), strings.HasPrefix(e.Addr, "127.")
 	text.LogLine(c.Log, "%d clients, of which nothing is asked", c.Clients)
-	if _, err := workers.Connect(c.Clients); err != nil {
-		return job.Inputf("%v", err)
+	if _, err := bench.Join(ctx, workers, c.Clients); err != nil {
+		return err
 	}
 	joined, err := s.MidRun(ctx)
 	if err != nil {

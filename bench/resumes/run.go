@@ -40,7 +40,7 @@ type resumesRun struct {
 }
 
 func (r *resumesRun) job() client.Job {
-	return client.Job{Addr: r.end.Addr, Host: r.end.Host, Path: r.end.Path, TLS: r.end.TLS, CA: r.cfg.Target.CA}
+	return r.cfg.Target.ClientJob(r.end)
 }
 
 // prepare fills the topic, and waits until the gateway has read that and holds it no more.
