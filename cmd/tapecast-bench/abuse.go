@@ -32,7 +32,7 @@ func abuseCommand() *cobra.Command {
 	token := true
 	cmd := fanoutLike(&cobra.Command{
 		Use:   "abuse",
-		Short: "Hostile clients beside ordinary ones: what the ordinary ones notice",
+		Short: "Attack with hostile clients, and measure what ordinary clients notice",
 		Long:  abuseLong,
 		Example: `  # the gateway on the first core, everything else on the second, each three times beside a sink
   taskset -c 0 tapecast run --config bench/gateway.yaml

@@ -17,7 +17,7 @@ func agentCommand() *cobra.Command {
 	var listen, keyFile string
 	cmd := &cobra.Command{
 		Use:   "agent",
-		Short: "Lend this machine's clients to runs that are driven from another",
+		Short: "Lend this machine's clients to runs that another machine drives",
 		Example: `  # on each machine
   tapecast-bench agent --listen 10.0.0.7:7070 --key-file agents.key
 

@@ -15,7 +15,7 @@ func calibrateCommand() *cobra.Command {
 	var check plan.CheckConfig
 	cmd := &cobra.Command{
 		Use:   "calibrate",
-		Short: "What a gateway's work costs on this machine, for plan",
+		Short: "Measure what a gateway's work costs on this machine, for plan",
 		Long: "calibrate runs a short set of loads against a gateway that has nothing else to do, reads its\n" +
 			"/metrics, and fits the model that plan uses.",
 		Example: `  tapecast-bench calibrate --secret-file key --direct --room trades --out calibration.json`,

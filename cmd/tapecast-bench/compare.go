@@ -10,7 +10,7 @@ func compareCommand() *cobra.Command {
 	var html string
 	cmd := &cobra.Command{
 		Use:     "compare A.json B.json",
-		Short:   "Two result files side by side: each figure, the ratio and its spread",
+		Short:   "Compare two result files: each figure, the ratio and its spread",
 		Example: `  tapecast-bench compare before.json after.json --html compared.html`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.ExactArgs(2)(cmd, args); err != nil {

@@ -90,7 +90,7 @@ func addValues(f *pflag.FlagSet, c *bench.FanoutConfig) {
 func fanoutCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
 		Use:   "fanout",
-		Short: "Messages to many clients: rate, loss, order, latency, CPU per message",
+		Short: "Measure messages to many clients: rate, loss, order, latency, CPU per message",
 		Example: `  # 400 bare messages a second to 10,000 clients, past Kafka, three runs
   tapecast-bench fanout --secret-file key --direct --bare --clients 10000 --rate 400 --duration 20s --runs 3
 

@@ -12,7 +12,7 @@ import (
 func keyedCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
 		Use:   "keyed",
-		Short: "Many rooms with a few clients each, every room at its own slow pace",
+		Short: "Measure many rooms of a few clients each, every room at its own slow pace",
 		Long: "Clients are dealt to groups, each group has a room of its own, and each room gets its own messages: the\n" +
 			"shape of published broker tests with 100 subscribers a topic and a message a second to each topic.",
 		Example: `  # 15,000 clients, 100 a room, each room a message of 512 bytes a second, from Kafka
@@ -27,7 +27,7 @@ func keyedCommand() *cobra.Command {
 func privateCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
 		Use:     "private",
-		Short:   "Messages to single users: each client its own room, the worst case for every batching",
+		Short:   "Measure messages to single users, a room each: the worst case for batching",
 		Example: `  tapecast-bench private --secret-file key --direct --clients 10000 --per-room 0.5`,
 	}, bench.FanoutConfig{Clients: 1000, Check: true, Group: 1}, "private.orders", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addGroups(f, c, "orders:{user}", 0, 1)

@@ -13,7 +13,7 @@ func handshakeCommand() *cobra.Command {
 	var c bench.HandshakeConfig
 	cmd := &cobra.Command{
 		Use:   "handshake",
-		Short: "Handshakes with tokens never seen before: latency and CPU",
+		Short: "Measure handshakes with new tokens: latency and CPU",
 		Example: `  tapecast-bench handshake --secret-file key --count 10000
   tapecast-bench handshake --ed25519-key private.pem --count 10000`,
 		Args: noArgs,

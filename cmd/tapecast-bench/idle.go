@@ -13,7 +13,7 @@ func idleCommand() *cobra.Command {
 	var c bench.IdleConfig
 	cmd := &cobra.Command{
 		Use:     "idle",
-		Short:   "Memory of connections that have nothing to do, by the slope over their number",
+		Short:   "Measure the memory of connections that have nothing to do",
 		Example: `  tapecast-bench idle --secret-file key --steps 2000,6000,10000,14000,18000 --touch --direct`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -13,7 +13,7 @@ func linkCommand() *cobra.Command {
 	c := link.Config{Name: "tapecast"}
 	cmd := &cobra.Command{
 		Use:   "link",
-		Short: "A slow link between two network namespaces of this machine (as root)",
+		Short: "Make a slow link between two network namespaces of this machine (as root)",
 		Example: `  # 100 ms there and back, until Ctrl-C
   tapecast-bench link --delay 50ms &
   ip netns exec tapecast-near tapecast run --config gateway.yaml &   # listening on 10.77.0.1

@@ -78,8 +78,28 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 	root.SetErr(errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(fanoutCommand(), keyedCommand(), privateCommand(), slowCommand(), churnCommand(), stormCommand(), mixedCommand(), replayCommand(), rampCommand(), soakCommand(), runCommand(), idleCommand(), handshakeCommand(), passorderCommand(), linkCommand(), compareCommand(),
-		calibrateCommand(), planCommand(), agentCommand(), abuseCommand(), resumesCommand(), observeCommand())
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"measure", "Measure a gateway:", []*cobra.Command{
+			fanoutCommand(), keyedCommand(), privateCommand(), mixedCommand(), replayCommand(), observeCommand(),
+			handshakeCommand(), passorderCommand(),
+		}},
+		{"limits", "Find its limits:", []*cobra.Command{
+			rampCommand(), idleCommand(), slowCommand(), churnCommand(), stormCommand(), abuseCommand(),
+			resumesCommand(), soakCommand(),
+		}},
+		{"plan", "Plan:", []*cobra.Command{calibrateCommand(), planCommand()}},
+		{"tools", "Tools:", []*cobra.Command{runCommand(), compareCommand(), agentCommand(), linkCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+			root.AddCommand(c)
+		}
+	}
+	root.SetHelpCommandGroupID("tools")
 	hidden := func(name string, run func(io.Reader, io.Writer) error) {
 		root.AddCommand(&cobra.Command{Use: name, Hidden: true, Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.InOrStdin(), cmd.OutOrStdout())

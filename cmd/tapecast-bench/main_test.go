@@ -54,6 +54,14 @@ func TestHelpHidesWorkers(t *testing.T) {
 	if err != nil || code != 0 || !strings.Contains(out, "fanout") || strings.Contains(out, "worker") {
 		t.Fatalf("%d, %v\n%s", code, err, out)
 	}
+	for _, title := range []string{"Measure a gateway:", "Find its limits:", "Plan:", "Tools:"} {
+		if !strings.Contains(out, title) {
+			t.Errorf("the help has no group %q", title)
+		}
+	}
+	if strings.Contains(out, "Additional Commands") {
+		t.Errorf("a command stands in no group\n%s", out)
+	}
 }
 
 // The hidden subcommands are the processes that the library starts.

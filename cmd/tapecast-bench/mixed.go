@@ -16,7 +16,7 @@ func mixedCommand() *cobra.Command {
 	}
 	return fanoutLike(&cobra.Command{
 		Use:   "mixed",
-		Short: "A trading day: rooms that all join by themselves, symbols by popularity, orders to single users",
+		Short: "Measure a trading day: shared rooms, symbols by popularity, orders to single users",
 		Long: "Every client joins what the gateway joins by itself, a few symbols chosen by their popularity, and gets\n" +
 			"orders of its own. Symbol s has messages and members in proportion to 1/(s+1)^zipf.",
 		Example: `  tapecast-bench mixed --secret-file key --direct --clients 5000 --rate 5 --symbols 200 --each 8 --symbol-rate 500 --order-rate 200`,

@@ -19,7 +19,7 @@ func observeCommand() *cobra.Command {
 	var c bench.ObserveConfig
 	cmd := &cobra.Command{
 		Use:   "observe",
-		Short: "A gateway with whatever traffic it has: freshness, gaps, bytes, CPU, memory; nothing is published",
+		Short: "Measure a gateway with the traffic that it has, and publish nothing",
 		Long:  observeLong,
 		Example: `  # the demo of make run
   tapecast-bench observe --rooms prices,trades --clients 5000

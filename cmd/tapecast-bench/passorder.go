@@ -11,7 +11,7 @@ func passorderCommand() *cobra.Command {
 	var c bench.PassOrderConfig
 	cmd := &cobra.Command{
 		Use:     "passorder",
-		Short:   "Whether the first and the last member to get a message are so by chance",
+		Short:   "Test whether it is chance which member gets a message first and last",
 		Example: `  tapecast-bench passorder --secret-file key --direct --clients 200 --messages 1000 --rate 20`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

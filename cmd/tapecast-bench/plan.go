@@ -21,7 +21,7 @@ func planCommand() *cobra.Command {
 	var interval time.Duration
 	cmd := &cobra.Command{
 		Use:   "plan",
-		Short: "How many nodes, of what size, for so many clients and messages",
+		Short: "Compute how many nodes, of what size, so many clients and messages need",
 		Example: `  # everybody in one room, and each in twenty of a thousand
   tapecast-bench plan --calibration calibration.json --connections 500000 --rate 20 --peak 60 --size 128 \
     --also name=symbols,rooms=1000,joined=20,rate=2,peak=10,size=200 --slo p99=50ms

@@ -14,7 +14,7 @@ func rampCommand() *cobra.Command {
 	var rates []float64
 	cmd := &cobra.Command{
 		Use:   "ramp",
-		Short: "Rate or clients grow in steps, up to the knee: the first step that is not held",
+		Short: "Raise the rate or the clients in steps, up to the first step that is not held",
 		Example: `  tapecast-bench ramp --secret-file key --direct --clients 5000 --rates 50,100,200,400,800 --slo 100ms
   tapecast-bench ramp --secret-file key --direct --rate 20 --client-steps 1000,5000,10000,15000`,
 		Args: noArgs,

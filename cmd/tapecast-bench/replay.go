@@ -13,7 +13,7 @@ func replayCommand() *cobra.Command {
 	replay := &bench.ReplayConfig{}
 	return fanoutLike(&cobra.Command{
 		Use:   "replay",
-		Short: "A recording, at its own pace or a multiple of it: real sizes, keys and bursts",
+		Short: "Publish a recording at its own pace or a multiple of it: real sizes, keys and bursts",
 		Long: "replay publishes what was recorded, each record when it is due: at its recorded time since the first one,\n" +
 			"divided by --pace. The file holds a record a line, plain or gzip'ed, with tabs between its time (ns), its key\n" +
 			"and its value, a JSON object; or time, kind, key and value.\n\n" +

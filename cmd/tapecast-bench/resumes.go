@@ -31,7 +31,7 @@ func resumesCommand() *cobra.Command {
 	budget := int64(256)
 	cmd := &cobra.Command{
 		Use:   "resumes",
-		Short: "Clients that come back after a while, alone and beside some that ask for everything",
+		Short: "Have clients resume from what only Kafka still has, alone and beside greedy ones",
 		Long:  resumesLong,
 		Example: `  # three runs; the gateway reads market.trades of that broker
   tapecast-bench resumes --secret-file key --brokers localhost:9092 --greedy 10 --stalled 2 --runs 3

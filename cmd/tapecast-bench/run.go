@@ -17,7 +17,7 @@ import (
 func runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run FILE.yaml [flags]",
-		Short: "A scenario written down in a file",
+		Short: "Run a scenario that a file describes",
 		Long: "The file names the scenario, a subcommand, and its flags without their dashes: `scenario: keyed`,\n" +
 			"`clients: 15000`. Lists may be lists. Flags of that subcommand on the command line override the file.",
 		Example: `  tapecast-bench run bench/scenarios/kafkorama.yaml --secret-file key --brokers localhost:9092`,

@@ -13,7 +13,7 @@ func stormCommand() *cobra.Command {
 	storm := &bench.StormConfig{}
 	return fanoutLike(&cobra.Command{
 		Use:   "storm",
-		Short: "All clients lose their connections at once and come back, with and without jitter",
+		Short: "Cut all connections at once, and measure how clients come back",
 		Example: `  # once all at once, once spread over five seconds, each going on where it was
   tapecast-bench storm --secret-file key --direct --clients 10000 --rate 5 --jitter 0,5s --resume`,
 	}, bench.FanoutConfig{
@@ -34,7 +34,7 @@ func stormCommand() *cobra.Command {
 func slowCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
 		Use:     "slow",
-		Short:   "Clients that stop reading, and clients that read slowly, beside those who keep up",
+		Short:   "Add clients that stop reading or read slowly, and measure the others",
 		Example: `  tapecast-bench slow --secret-file key --direct --clients 8000 --stalled 1000 --slow 1000 --slow-rate 2000 --rate 200`,
 	}, bench.FanoutConfig{
 		Clients: 1000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 100, Duration: 20 * time.Second, Check: true, Pace: time.Millisecond,
@@ -50,7 +50,7 @@ func churnCommand() *cobra.Command {
 	churn := &bench.ChurnConfig{}
 	return fanoutLike(&cobra.Command{
 		Use:     "churn",
-		Short:   "Clients leave their rooms and join them again while messages flow",
+		Short:   "Have clients leave their rooms and join them again while messages flow",
 		Example: `  tapecast-bench churn --secret-file key --direct --clients 5000 --share 0.2 --leaves 200 --away 2s --resume`,
 	}, bench.FanoutConfig{
 		Clients: 1000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 50, Check: true, Pace: time.Millisecond, Churn: churn,
@@ -68,7 +68,7 @@ func soakCommand() *cobra.Command {
 	soak := &bench.SoakConfig{}
 	return fanoutLike(&cobra.Command{
 		Use:     "soak",
-		Short:   "A long run, looked at every so often: memory and its slope, CPU, latency",
+		Short:   "Run for hours, and watch memory, CPU and latency",
 		Example: `  tapecast-bench soak --secret-file key --direct --clients 5000 --rate 50 --duration 8h --every 1m --most-growth 1048576`,
 	}, bench.FanoutConfig{
 		Rooms: []string{"trades"}, Fields: aSymbol, Rate: 20, Duration: time.Hour, Check: true, Pace: time.Millisecond, Soak: soak,
