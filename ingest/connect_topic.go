@@ -90,7 +90,7 @@ func (t TopicAsk) lacks(has []kafka.ACLOperation) string {
 	return t.wants()
 }
 
-// policy says whether a topic is compacted, and what of it follows.
+// policy reports whether a topic is compacted, and what of it follows.
 func (c *connector) policy(t TopicAsk) string {
 	ctx, cancel := context.WithTimeout(c.ctx, c.bounds.ask)
 	defer cancel()

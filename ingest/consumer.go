@@ -130,7 +130,7 @@ type Stats struct {
 
 	Partitions int    // assigned
 	Reconnects uint64 // how often the brokers were lost and found
-	Resets     uint64 // topics that were made anew
+	Resets     uint64 // topics that were made again
 	Gaps       uint64 // times that records were deleted before they were read
 	Stalls     uint64 // times that a partition did not move and got a new client
 }

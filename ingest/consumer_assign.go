@@ -114,7 +114,7 @@ func (r *reader) renew() error {
 	clear(r.ids)
 	r.mu.Unlock()
 	for _, rd := range r.readings {
-		rd.doubt.Store(nil) // changed tells it anew
+		rd.doubt.Store(nil) // changed tells it again
 	}
 	if err := r.open(); err != nil {
 		return err
@@ -206,14 +206,14 @@ func (r *reader) mend(t *topic, at map[int32]bounds) (cut *partition, err error)
 	return cut, r.again(rd)
 }
 
-// doubt notes that a topic may have been made anew.
+// doubt notes that a topic may have been made again.
 func (r *reader) doubt(rd *reading, id string) {
 	rd.doubt.Store(&doubt{id, time.Now()})
 	r.c.kick()
 }
 
 // drainLogs passes librdkafka's lines on, and watches for one of them. When a
-// client finds that a topic was made anew it says so only there, and goes on in
+// client finds that a topic was made again it says so only there, and goes on in
 // the new topic at the offset that it had in the old one, as if nothing had
 // happened (librdkafka 2.15.1, rd_kafka_topic_metadata_update). Unless the new
 // topic is shorter, its records would pass as the old one's.

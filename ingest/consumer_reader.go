@@ -70,12 +70,12 @@ type reading struct {
 	id    string
 	parts []*partition // by number; nil: another reader's
 
-	// doubt says that the topic may have been made anew. Until the watcher has
+	// doubt says that the topic may have been made again. Until the watcher has
 	// looked, records are thrown away; they are read again.
 	doubt atomic.Pointer[doubt]
 }
 
-// doubt is why a topic may have been made anew: a reader has heard of another
+// doubt is why a topic may have been made again: a reader has heard of another
 // topic id, or ("") records show it.
 type doubt struct {
 	id    string

@@ -106,7 +106,7 @@ func (c *Consumer) remake(t *topic, cluster, id, mark string, n int) error {
 	t.set(func() { t.epoch, t.parts, t.why = epoch, make([]*partition, n), "partitions are being assigned" })
 	t.strays.partitions(n, true)
 	c.figures.resets.Add(1)
-	c.log.Warn("topic was made anew; its rooms are reset", "topic", t.name, "partitions", n, "epoch", epoch)
+	c.log.Warn("topic was made again; its rooms are reset", "topic", t.name, "partitions", n, "epoch", epoch)
 	return nil
 }
 
@@ -124,7 +124,7 @@ func (c *Consumer) grow(t *topic, n int) error {
 	return nil
 }
 
-// settle ends the doubts of readers: the topic was not made anew after all, or
+// settle ends the doubts of readers: the topic was not made again after all, or
 // not yet for all brokers. A doubt that is younger than this look waits for the
 // next, since the description may be older.
 func (c *Consumer) settle(t *topic) error {

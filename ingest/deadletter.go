@@ -140,7 +140,7 @@ const (
 	sampleWindow = 10 * time.Second
 )
 
-// take says whether a line may be written, and how many were not since the last.
+// take reports whether a line may be written, and how many were not since the last.
 func (s *sampler) take(r route.Reason, now time.Time) (muted uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

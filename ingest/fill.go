@@ -28,7 +28,7 @@ func (c *Consumer) fillFrom(t *topic) startAt {
 	return startAt{back: max(c.start.back, c.cfg.LookBack)}
 }
 
-// compacted says whether the topic keeps the newest record of each key for good.
+// compacted reports whether the topic keeps the newest record of each key for good.
 func (c *Consumer) compacted(name string) bool {
 	ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
 	defer cancel()

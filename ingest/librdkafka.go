@@ -33,7 +33,7 @@ func settings(brokers []string, ours, theirs, fixed map[string]string) (*kafka.C
 	out := kafka.ConfigMap{}
 	for k, v := range all {
 		if strings.HasPrefix(k, "go.") {
-			return nil, fmt.Errorf("kafka.librdkafka.%s is no property of librdkafka: leave it out", k)
+			return nil, fmt.Errorf("kafka.librdkafka.%s is not a property of librdkafka: leave it out", k)
 		}
 		out[k] = v
 	}

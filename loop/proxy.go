@@ -84,7 +84,7 @@ func (c *Conn) readHeader(b []byte) []byte {
 	switch {
 	case err != nil:
 		e.misled.Add(1)
-		e.cfg.Log.Warn("a trusted proxy sent no good PROXY protocol header; is it turned on there?",
+		e.cfg.Log.Warn("a trusted proxy sent no valid PROXY protocol header; is it turned on there?",
 			"remote", c.Remote(), "error", err)
 		c.asked = nil
 		c.cut()

@@ -44,7 +44,7 @@ func (p *Pattern) maxRooms() int64 {
 // Rooms is the number of rooms of the pattern that are alive.
 func (p *Pattern) Rooms() int64 { return p.count.Load() + p.empty.Load() }
 
-// Literal says whether the pattern names exactly one room.
+// Literal reports whether the pattern names exactly one room.
 func (p *Pattern) Literal() bool { return !p.wild }
 
 // Prefix is what every name of the pattern begins with.

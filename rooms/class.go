@@ -55,7 +55,7 @@ type Class struct {
 	KeyTTL time.Duration
 }
 
-// Private says whether rooms of the class belong to one user each.
+// Private reports whether rooms of the class belong to one user each.
 func (c *Class) Private() bool { return c.Owner != "" }
 
 // sacrifice is the class's turn when tapes must shed, smallest first. Members of a
@@ -72,7 +72,7 @@ func (c *Class) sacrifice() int {
 	return turn
 }
 
-// remembers says whether rooms hold the newest frame of each key.
+// remembers reports whether rooms hold the newest frame of each key.
 func (c *Class) remembers() bool { return c.Conflate || c.Snapshot }
 
 func (c *Class) keeps() bool { return c.Keep || c.Private() || c.remembers() }

@@ -73,7 +73,7 @@ func (r *Room) second() second {
 	return second{*z.dir.Load(), z.head.Load()}
 }
 
-// has says whether frame at is there.
+// has reports whether frame at is there.
 func (z *second) has(at uint64) bool {
 	return at < z.head && len(z.dir) > 0 && z.dir[0].first <= at
 }

@@ -21,7 +21,7 @@
 // head that it saw, since an update marks the frame before it with its own
 // number and changes nothing else. Frames stay on the tape until it drops them,
 // and are then copied (Room.evacuate); tombstones stay for a minute at least, and who
-// was away for longer starts anew.
+// was away for longer starts again.
 //
 // # Memory
 //

@@ -12,9 +12,9 @@ func prefersJSON(accept string) bool {
 	return weightOf(accept, "application", "json") > weightOf(accept, "text", "plain")
 }
 
-// weightOf is the weight that an Accept header gives to a media type: that of the most
-// specific range which fits it (RFC 9110, 12.5.1); 0: it is not wanted. Ranges that are not
-// well-formed are left out.
+// weightOf returns the weight that an Accept header gives to a media type: that of the most
+// specific range that fits (RFC 9110, 12.5.1). 0 means that the type is not wanted. Malformed
+// ranges are left out.
 func weightOf(accept, kind, sub string) (weight float64) {
 	ranges := []string{"*/*", kind + "/*", kind + "/" + sub} // the most specific last
 	best := -1

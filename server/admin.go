@@ -17,11 +17,11 @@ import (
 	"tapecast/loop"
 )
 
-// admin is an internal port: the one of all that operators want, or that of probes.
+// admin is an internal port: the one for operators, or the one for probes.
 type admin struct {
 	http     *http.Server
 	log      *slog.Logger
-	key      string      // of the configuration, that says where it listens
+	key      string      // the configuration key that says where it listens
 	tls      *tls.Config // nil: plain
 	conns    adminConns
 	dropped  atomic.Uint64
@@ -55,7 +55,7 @@ func (p *adminPaths) probes(s *Server) {
 // port is a port with the paths that were added.
 func (p *adminPaths) port(s *Server, key string) *admin {
 	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, http.StatusNotFound, "there is no %s here; there are %s", r.URL.Path, strings.Join(p.names, " "))
+		refuse(w, http.StatusNotFound, "%s does not exist on this port, which has %s", r.URL.Path, strings.Join(p.names, " "))
 	})
 	a := &admin{log: s.log, key: key, http: newAdminHTTP(s.gate.guard(p.mux))}
 	a.http.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
@@ -94,7 +94,7 @@ func (p *adminPaths) pprof(gate *adminGate) {
 	serve := func(f http.HandlerFunc) http.HandlerFunc {
 		return gate.wantsToken(running.guard(func(w http.ResponseWriter, r *http.Request) {
 			defer keepConn(r.Context())()
-			if r.ContentLength == 0 { // a profile may take longer than a request has to come
+			if r.ContentLength == 0 { // a profile may take longer than a request may take to come
 				_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a connection that takes none has ended
 			}
 			f(w, r)
@@ -129,7 +129,7 @@ func (a *admin) start(addr string) error {
 	return nil
 }
 
-// addr is where the port listens; nil: it does not.
+// addr returns where the port listens, or nil if it does not.
 func (a *admin) addr() net.Addr {
 	if a == nil {
 		return nil
@@ -140,7 +140,7 @@ func (a *admin) addr() net.Addr {
 	return nil
 }
 
-// stop lets requests end for a moment; a stream or a profile is cut.
+// stop gives requests a moment to end. A stream or a profile is cut.
 func (a *admin) stop(ctx context.Context) error {
 	if a == nil {
 		return nil
@@ -165,7 +165,7 @@ func (s *Server) writeAdminMetrics(m metricWriter) {
 	s.gate.writeMetrics(m)
 }
 
-// adminDropped counts connections to the internal ports that gave way to others.
+// adminDropped returns how many connections to the internal ports gave way to others.
 func (s *Server) adminDropped() uint64 {
 	n := s.admin.dropped.Load()
 	if s.probes != nil {
@@ -174,7 +174,7 @@ func (s *Server) adminDropped() uint64 {
 	return n
 }
 
-// allow answers other methods than the given ones with 405.
+// allow answers methods other than the given ones with 405.
 func allow(f http.HandlerFunc, methods ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, m := range methods {
@@ -198,7 +198,7 @@ func answer(w http.ResponseWriter, code int, v any) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(b, '\n')) // whoever asked may be gone
+	_, _ = w.Write(append(b, '\n')) // the client may be gone
 }
 
 // refuse writes an error as JSON.

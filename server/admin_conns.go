@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// What a client of an internal port may take. A request that is sent by halves ends
+// What a client of an internal port may take. A request that stays incomplete ends
 // after adminRead.
 const (
 	adminConnections = 64 // of each port
@@ -22,8 +22,8 @@ const (
 	adminHeaderBytes = 16 << 10
 )
 
-// adminConns bounds the connections of an internal port. At the bound the oldest gives
-// way to a new one, unless it is kept: probes get in whatever else is held open.
+// adminConns bounds the connections of an internal port. At the bound the oldest one that
+// is not kept gives way to a new one: probes get in, whatever else is held open.
 type adminConns struct {
 	net.Listener
 	most    int
@@ -40,7 +40,7 @@ type adminConn struct {
 	kept  int // requests that keep it; under table.mu
 }
 
-// Accept gives the next connection that there is room for.
+// Accept returns the next connection that there is room for.
 func (a *adminConns) Accept() (net.Conn, error) {
 	for {
 		c, err := a.Listener.Accept()
@@ -50,11 +50,11 @@ func (a *adminConns) Accept() (net.Conn, error) {
 		if conn := a.admit(c); conn != nil {
 			return conn, nil
 		}
-		_ = c.Close() // it has sent and got nothing
+		_ = c.Close() // nothing was sent either way
 	}
 }
 
-// admit makes room for a connection; nil: all that are open are kept.
+// admit makes room for a connection. It returns nil if all open connections are kept.
 func (a *adminConns) admit(c net.Conn) *adminConn {
 	conn := &adminConn{Conn: c, table: a}
 	a.mu.Lock()
@@ -98,8 +98,8 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, adminConnKey{}, c)
 }
 
-// keepConn keeps a request's connection until release is called: it gives way to no
-// new one.
+// keepConn keeps a request's connection until release is called: until then it does not
+// give way to a new one.
 func keepConn(ctx context.Context) (release func()) {
 	c, ok := ctx.Value(adminConnKey{}).(*adminConn)
 	if !ok {
@@ -115,8 +115,8 @@ func (a *adminConns) keep(c *adminConn, n int) {
 	a.mu.Unlock()
 }
 
-// newAdminHTTP bounds what a peer may take in time and headers. HTTP/1 alone is spoken:
-// one connection is one request at a time, so that the bounds are those of requests.
+// newAdminHTTP bounds the time and the headers of a peer. It speaks HTTP/1 only: then a
+// connection has one request at a time, and the bounds hold for requests.
 func newAdminHTTP(h http.Handler) *http.Server {
 	var only http.Protocols
 	only.SetHTTP1(true)
@@ -127,7 +127,7 @@ func newAdminHTTP(h http.Handler) *http.Server {
 	}
 }
 
-// giveTime moves the ends of a request that is known to be long.
+// giveTime moves the deadlines of a request that is known to be long.
 func giveTime(w http.ResponseWriter, read, write time.Duration) {
 	at := func(d time.Duration) (t time.Time) {
 		if d > 0 {

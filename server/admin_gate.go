@@ -35,9 +35,9 @@ type refusal uint8
 const (
 	refusedHost   refusal = iota // asked by a name that is not its own
 	refusedOrigin                // by a page of another origin
-	refusedOff                   // what writes is off
+	refusedOff                   // it writes, and admin.write is off
 	refusedToken                 // without the token
-	refusedBody                  // longer than it may be, or where none is wanted
+	refusedBody                  // a body that is too long, or where there may be none
 	refusedBusy                  // too many at a time
 	refusals
 )
@@ -60,7 +60,7 @@ func newAdminGate(cfg *config.Admin, log *slog.Logger) (*adminGate, error) {
 	return g, g.load(cfg)
 }
 
-// load takes the token that the file holds now. After an error the old one stays.
+// load reads the token from the file. After an error the old one stays.
 func (g *adminGate) load(cfg *config.Admin) error {
 	if cfg.TokenFile == "" {
 		return nil
@@ -73,8 +73,8 @@ func (g *adminGate) load(cfg *config.Admin) error {
 	return nil
 }
 
-// guard serves what is asked by the port's own name and by no page of another
-// origin. Orchestrators ask /livez and /readyz by any name.
+// guard serves a request that names the port by one of its own names and does not come from
+// a page of another origin. Orchestrators may ask /livez and /readyz by any name.
 func (g *adminGate) guard(next http.Handler) http.Handler {
 	// A page in an operator's browser must not publish to Kafka.
 	cross := http.NewCrossOriginProtection()
@@ -123,7 +123,7 @@ func isPort(s string) bool {
 	return err == nil
 }
 
-// writes serves what writes: where that is on, and to who has the token.
+// writes serves requests that write, if admin.write is on and they have the token.
 func (g *adminGate) writes(next http.HandlerFunc) http.HandlerFunc {
 	next = g.wantsToken(next)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -136,8 +136,8 @@ func (g *adminGate) writes(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// wantsToken serves who has the token. Without one in the configuration it serves
-// everybody.
+// wantsToken serves requests that have the token. If the configuration has none, it serves
+// all.
 func (g *adminGate) wantsToken(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if t := g.token.Load(); t != nil && !t.isIn(r.Header["Authorization"]) {
@@ -150,8 +150,8 @@ func (g *adminGate) wantsToken(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// refuse answers an error, counts it, and logs it once a minute. What is left of a
-// body is not waited for.
+// refuse answers an error, counts it, and logs it once a minute. It does not wait for the
+// rest of a body.
 func (g *adminGate) refuse(w http.ResponseWriter, r *http.Request, why refusal, code int, format string, args ...any) {
 	g.refused[why].Add(1)
 	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {

@@ -145,7 +145,7 @@ func TestAdminWrites(t *testing.T) {
 		}
 	}
 	f(off, "/publish", 403, "set admin.write: true")
-	f(off, "/debug/append", 404, "there is no")
+	f(off, "/debug/append", 404, "does not exist")
 	for _, path := range []string{"/publish", "/debug/append"} {
 		for _, bad := range []string{
 			"", "Bearer", "Bearer ", "Bearer " + testAdminToken + "x", "Bearer " + testAdminToken[1:],

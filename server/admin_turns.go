@@ -11,9 +11,9 @@ const turnPatience = 5 * time.Second
 // maxRest bounds the rest after a request.
 const maxRest = time.Second
 
-// turns bounds how many requests of a kind run at a time, and, for those that cost the
-// loops something, how much of the time they may take: after each there is a rest. Any
-// goroutine may use it.
+// turns bounds how many requests of a kind run at a time. For requests that cost the loops
+// something it also bounds their share of time: after each there is a rest. Any goroutine
+// may use it.
 type turns struct {
 	gate  *adminGate
 	slots chan time.Time // when the slot may be used again
@@ -21,8 +21,8 @@ type turns struct {
 	wait  time.Duration
 }
 
-// newTurns lets so many requests run at a time, each followed by a rest of so many times
-// what it took, and maxRest at most.
+// newTurns lets so many requests run at a time. After each there is a rest of so many times
+// what the request took, and of maxRest at most.
 func newTurns(gate *adminGate, slots, rest int) *turns {
 	t := &turns{gate: gate, slots: make(chan time.Time, slots), rest: rest, wait: turnPatience}
 	for range slots {
@@ -31,7 +31,7 @@ func newTurns(gate *adminGate, slots, rest int) *turns {
 	return t
 }
 
-// guard serves one request after the other. Who has to wait for too long is sent away.
+// guard serves requests in turn. A request that has to wait for too long is refused.
 func (t *turns) guard(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		late := time.NewTimer(t.wait)

@@ -159,7 +159,7 @@ func tokenError(err error) error {
 	return errTokenSignature
 }
 
-// checkUser says whether a user's name is fit to be a part of room names.
+// checkUser returns an error if a user's name cannot be a part of room names.
 func checkUser(user string) error {
 	switch {
 	case user == "":

@@ -98,7 +98,7 @@ func dateOf(v *fastjson.Value) (*jwt.NumericDate, error) {
 	return jwt.NewNumericDate(time.Unix(int64(f), 0)), nil
 }
 
-// judge says who the user is, or why the token is refused. invalid is what jwt has against
+// judge returns the user, or why the token is refused. invalid is what jwt has against
 // its claims; the signature is good. What a new token of the same issuer would have too comes
 // before what passes.
 func (c *claims) judge(invalid error) (identity, error) {

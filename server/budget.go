@@ -14,7 +14,7 @@ import (
 // poller some 5 µs together, and its part of the reply 150 bytes.
 const (
 	costMessage = 1
-	costRefused = 100       // of what is over the budget: who goes on regardless is closed after 50 of them
+	costRefused = 100       // of a request over the budget: a client that goes on is closed after 50 of them
 	costBytes   = 512       // so many bytes asked cost one
 	costReplied = 1 << 10   // and so many answered
 	costKey     = 64        // bytes: what passing over a key in a snapshot counts, wanted or not
@@ -58,7 +58,7 @@ type budgetShard struct {
 	swept int64 // when it was
 }
 
-// payer says who owes, and for what: the kinds of debts do not mix.
+// payer says which peer owes, and for what: the kinds of debts do not mix.
 type payer struct {
 	kind payerKind
 	conn uint64
@@ -136,7 +136,7 @@ func (b *budgets) chargeFew(p payer, rule pace, n, few, now int64) (v paceVerdic
 		}
 		return paceOK, 0
 	}
-	if n > costMessage { // a ping is no defiance
+	if n > costMessage { // a ping does not count as going on
 		n = costRefused
 	}
 	owed += rule.cost(n)
@@ -294,8 +294,9 @@ func (h *handler) logOnce(c conn, k limitKind, user string) {
 	}
 }
 
-// snapshotBegins is asked before a room's last values are sent: who owes for a whole budget of
-// them waits, and so does who had those of the same room a moment ago. It runs on loops.
+// snapshotBegins is called before a room's last values are sent. A client that owes for a
+// whole budget of them waits. So does one that had those of the same room a moment ago. It
+// runs on loops.
 func (h *handler) snapshotBegins(c conn, room string, keys int) error {
 	b, user, now := h.limit.budgets, h.user(c), h.elapsed(time.Now())
 	if b.conn.snapshots.each == 0 {

@@ -16,8 +16,8 @@ type connectionsJSON struct {
 	Classes       map[string]int64 `json:"classes"` // rooms alive
 	TopRooms      []roomJSON       `json:"topRooms"`
 	Slowest       []memberJSON     `json:"slowest"`
-	// Unanswered are loops and appenders that did not answer in time: their members are
-	// not in Slowest, their rooms not in TopRooms.
+	// Unanswered lists the loops and appenders that did not answer in time. Their members
+	// are not in Slowest, and their rooms are not in TopRooms.
 	Unanswered []string `json:"unanswered"`
 }
 

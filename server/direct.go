@@ -20,15 +20,14 @@ import (
 // placeholder is a part of a room template that stands for a field.
 var placeholder = regexp.MustCompile(`\{[^}]*\}`)
 
-// direct appends records where ingest would, past Kafka, so that a broker is
-// not what is measured. POST /debug/append takes a stream of entries, each: the
-// length of a room's name in 2 bytes, the name, the length of a value in 4 bytes, the
-// value; lengths are big-endian. What one read of the body yields is one
-// batch. The answer comes at the end: {"appended":N}.
+// direct appends records where ingest would, past Kafka, so that a measurement does not
+// measure a broker. POST /debug/append takes a stream of entries. An entry is the length of
+// a room's name in 2 bytes, the name, the length of a value in 4 bytes, and the value.
+// Lengths are big-endian. What one read of the body yields becomes one batch. The answer
+// comes at the end: {"appended":N}.
 //
-// A record gets partition 0, and an offset that goes on from the topic's progress.
-// Nothing else must feed the topic meanwhile: of two records with one offset the
-// rooms take the first.
+// A record gets partition 0, and an offset that continues the topic's progress. Nothing else
+// may feed the topic meanwhile: of two records with the same offset the rooms take the first.
 type direct struct {
 	server   *Server
 	listener *rooms.Listener
@@ -40,7 +39,7 @@ type direct struct {
 	moved map[*rooms.Feed]bool  // since the last send
 }
 
-// directKind is what a pattern's frames look like.
+// directKind says what a pattern's frames look like.
 type directKind struct {
 	typ    string
 	binary bool
@@ -77,11 +76,11 @@ func (d *direct) init(s *Server) {
 	d.listener = s.table.Listen(func([]*rooms.Sub) {})
 }
 
-// directIdle is how long a stream may pause, and its answer take. Whoever sends it has
-// the token.
+// directIdle is how long a stream may pause, and how long its answer may take. Its sender
+// has the token.
 const directIdle = 2 * time.Minute
 
-// patientBody is a body that comes for as long as it does not pause.
+// patientBody is a body that may take any time as long as it does not pause.
 type patientBody struct {
 	io.ReadCloser
 	w http.ResponseWriter
@@ -128,7 +127,7 @@ func (d *direct) stream(r *http.Request) (n int, err error) {
 			return n, fmt.Errorf("the body broke off: %w", rerr)
 		}
 		if have > 0 {
-			return n, fmt.Errorf("the body ends within it: %d bytes are left over", have)
+			return n, fmt.Errorf("the body ends within the entry: %d bytes are left over", have)
 		}
 		return n, nil
 	}
@@ -137,7 +136,7 @@ func (d *direct) stream(r *http.Request) (n int, err error) {
 // append appends the entries that p holds whole, as one batch.
 func (d *direct) append(r *http.Request, known map[string]*directRoom, p []byte) (used, n int, err error) {
 	end, fault := wholeEntries(p)
-	values := slices.Clone(p[:end]) // tapes take values over when they will; p is read into again
+	values := slices.Clone(p[:end]) // tapes take the values later, and p is read into again
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now().UnixMilli()
@@ -154,8 +153,8 @@ func (d *direct) append(r *http.Request, known map[string]*directRoom, p []byte)
 	return used, n, errors.Join(err, d.send(r))
 }
 
-// wholeEntries is the length of the entries at the beginning of p that are
-// complete, and what is wrong with the one that follows.
+// wholeEntries returns the length of the complete entries at the beginning of p, and what
+// is wrong with the entry after them.
 func wholeEntries(p []byte) (end int, err error) {
 	for {
 		_, _, size, err := cutEntry(p[end:])
@@ -166,14 +165,14 @@ func wholeEntries(p []byte) (end int, err error) {
 	}
 }
 
-// cutEntry takes the first entry off p; size 0: it is not complete.
+// cutEntry returns the first entry of p. If it is not complete, size is 0.
 func cutEntry(p []byte) (name, value []byte, size int, err error) {
 	if len(p) < 2 {
 		return nil, nil, 0, nil
 	}
 	n := int(binary.BigEndian.Uint16(p))
 	if n == 0 || n > rooms.MaxName {
-		return nil, nil, 0, fmt.Errorf("a room's name has 1 to %d bytes, not %d", rooms.MaxName, n)
+		return nil, nil, 0, fmt.Errorf("a room's name must have 1 to %d bytes, not %d", rooms.MaxName, n)
 	}
 	at := 2 + n + 4
 	if len(p) < at {
@@ -181,7 +180,7 @@ func cutEntry(p []byte) (name, value []byte, size int, err error) {
 	}
 	v := int(binary.BigEndian.Uint32(p[2+n:]))
 	if v > directEntry {
-		return nil, nil, 0, fmt.Errorf("a value has at most %d bytes, not %d", directEntry, v)
+		return nil, nil, 0, fmt.Errorf("a value may have at most %d bytes, not %d", directEntry, v)
 	}
 	if len(p) < at+v {
 		return nil, nil, 0, nil
@@ -200,7 +199,7 @@ func (d *direct) add(r *http.Request, known map[string]*directRoom, name, value 
 		known[string(name)] = room
 	}
 	if !room.kind.binary && (fastjson.ValidateBytes(value) != nil || !utf8.Valid(value)) {
-		return fmt.Errorf("room %s: the value is no valid JSON", quoted(name))
+		return fmt.Errorf("room %s: the value is not valid JSON", quoted(name))
 	}
 	feed := room.pattern.Feed
 	offset := d.next[feed]
@@ -227,7 +226,7 @@ func (d *direct) find(r *http.Request, name string) (*directRoom, error) {
 	p, _, ok := d.server.catalog.Resolve(name)
 	switch {
 	case !ok:
-		return nil, errors.New("no pattern matches it")
+		return nil, errors.New("no pattern matches its name")
 	case p.Feed == nil:
 		return nil, errors.New("no route feeds it")
 	case p.Feed.Epoch() == "":

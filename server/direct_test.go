@@ -124,15 +124,15 @@ func TestDirectErrors(t *testing.T) {
 		}
 	}
 	good := packed(nil, "trades", "1")
-	f(packed(good, "", "1"), "entry 1: a room's name has 1 to 256 bytes, not 0")
+	f(packed(good, "", "1"), "entry 1: a room's name must have 1 to 256 bytes, not 0")
 	f(packed(nil, strings.Repeat("x", 257), "1"), "not 257")
-	f(packed(nil, "nowhere", "1"), `entry 0: room \"nowhere\": no pattern matches it`)
+	f(packed(nil, "nowhere", "1"), `entry 0: room \"nowhere\": no pattern matches its name`)
 	f(packed(nil, "unfed", "1"), "no route feeds it")
-	f(packed(good, "trades", "{"), `entry 1: room \"trades\": the value is no valid JSON`)
-	f(packed(nil, "trades", "\"\xff\""), "no valid JSON")
-	f(good[:len(good)-1], "entry 0: the body ends within it: 12 bytes are left over")
-	f(append(bytes.Clone(good), 0), "entry 1: the body ends within it: 1 bytes")
-	f([]byte{0, 1, 'x', 0xff, 0xff, 0xff, 0xff}, "a value has at most")
+	f(packed(good, "trades", "{"), `entry 1: room \"trades\": the value is not valid JSON`)
+	f(packed(nil, "trades", "\"\xff\""), "not valid JSON")
+	f(good[:len(good)-1], "entry 0: the body ends within the entry: 12 bytes are left over")
+	f(append(bytes.Clone(good), 0), "entry 1: the body ends within the entry: 1 bytes")
+	f([]byte{0, 1, 'x', 0xff, 0xff, 0xff, 0xff}, "a value may have at most")
 	if code, _, body := s.ask(t, "POST", "/debug/append", string(packed(nil, "bare", "\xff{"))); code != 200 {
 		t.Errorf("binary: %d %s", code, body)
 	}

@@ -9,12 +9,12 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// cutAfter is how long after the last close of a drain its client has for the
-// closing handshake. Who has not left by then does not read, and is cut.
+// cutAfter is how long the last client of a drain has for the closing handshake. A client
+// that has not left by then does not read, and is cut.
 const cutAfter = 2 * time.Second
 
-// linger serves on for as long as balancers may take to notice that the node is not ready
-// any more. Close cuts it short.
+// linger continues to serve for as long as balancers may take to notice that the node is
+// no longer ready. Close cuts it short.
 func (s *Server) linger(ctx context.Context) {
 	d := s.cfg.Server.DrainDelay
 	if d <= 0 || s.engine.Load() == nil {
@@ -30,10 +30,9 @@ func (s *Server) linger(ctx context.Context) {
 	}
 }
 
-// drain sends the clients away, spread over the configured time, cuts those that
-// stall at its end, and stops the engine. Close cuts it short, and so does the end
-// of ctx, which is an error: what is left of the time then is for the services
-// that stop after this one.
+// drain closes the clients, spread over the configured time, cuts those that stall at its
+// end, and stops the engine. Close cuts it short. So does the end of ctx, which is an error:
+// the time that is left then is for the services that stop after this one.
 func (s *Server) drain(ctx context.Context) error {
 	e := s.engine.Load()
 	if e == nil {
@@ -59,8 +58,8 @@ func (s *Server) drain(ctx context.Context) error {
 	return errors.Join(err, e.Stop())
 }
 
-// withReserve is ctx with an earlier end: a third of the time is kept back, 3 s
-// at most.
+// withReserve returns ctx with an earlier end: it keeps back a third of the time, 3 s at
+// most.
 func withReserve(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {

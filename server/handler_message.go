@@ -105,7 +105,8 @@ func (h *handler) failParsed(c conn, q *request, user string, f fault) {
 	h.fail(c, q, f)
 }
 
-// affords counts what a request costs; false: it was over the budget, and has been answered.
+// affords counts what a request costs. It returns false if that is over the budget; the
+// request has then been answered.
 func (h *handler) affords(c conn, s *session, q *request, user string, now int64) bool {
 	joined := 0
 	if q.op == opList {
@@ -221,7 +222,7 @@ func (h *handler) limited(l loop.Limit, from netip.AddrPort) {
 	h.security.Note("limit reached", from.Addr(), slog.Any("remote", from), slog.String("why", k.String()))
 }
 
-// logRefused says why a token was refused; user is "" before the first good one.
+// logRefused logs why a token was refused. The user is "" before the first good one.
 func (h *handler) logRefused(c conn, user, why string) {
 	attrs := []any{"conn", c.ID(), "remote", c.Remote(), "reason", why}
 	if user != "" {
@@ -231,7 +232,7 @@ func (h *handler) logRefused(c conn, user, why string) {
 	h.note("authentication failed", c, user, why)
 }
 
-// note writes a security event of a connection: who, from where, and why.
+// note writes a security event of a connection: which user, from where, and why.
 func (h *handler) note(kind string, c conn, user, why string, more ...slog.Attr) {
 	if !h.security.Enabled() {
 		return

@@ -9,7 +9,7 @@ import (
 	"tapecast/server/registry"
 )
 
-// serveHealth answers /health: 200 while clients are served, if degraded; 503
+// serveHealth answers /health: 200 while clients are served, even if degraded, and 503
 // when a service that they need is down.
 func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	type service struct {
@@ -37,7 +37,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	answer(w, code, out)
 }
 
-// notRunning is why a service is not healthy that is not asked, since it does not run.
+// notRunning is the detail of a service that does not run, and so is not asked.
 var notRunning = map[registry.Status]string{
 	registry.Initialized: "it has not been started yet",
 	registry.Starting:    "it is being started",
@@ -59,7 +59,7 @@ func (s *Server) serveLivez(w http.ResponseWriter, _ *http.Request) {
 	answer(w, code, out)
 }
 
-// serveReadyz answers /readyz: whether clients should be sent here.
+// serveReadyz answers /readyz: 200 if the node is ready for clients.
 func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 	var out struct {
 		Status string `json:"status"`

@@ -82,7 +82,7 @@ func (q *request) parse(p []byte) fault {
 		return fault{code: wire.CodeParse, text: "parse error: nested more than " + strconv.Itoa(maxRequestDepth) + " deep"}
 	}
 	v, err := q.parser.ParseBytes(p)
-	// The parser lets some through that is no JSON, such as nan and unknown escapes.
+	// The parser accepts some text that is not JSON, such as nan and unknown escapes.
 	if err != nil || fastjson.ValidateBytes(p) != nil {
 		return fault{code: wire.CodeParse, text: "parse error: the message is not valid JSON"}
 	}
@@ -166,8 +166,8 @@ func opOf(method []byte) op {
 	return opUnknown
 }
 
-// tooDeep says whether p nests deeper than maxRequestDepth. What is no JSON may be
-// judged either way.
+// tooDeep reports whether p nests deeper than maxRequestDepth. For text that is not JSON
+// either answer is right.
 func tooDeep(p []byte) bool {
 	depth := 0
 	for i := 0; i < len(p); i++ {

@@ -21,8 +21,9 @@ const (
 
 var idNull = []byte("null")
 
-// plainID is the id of a message that is not parsed: a plain one that stands first in it, or
-// last, as clients write it; else null. What is no JSON may be judged either way.
+// plainID returns the id of a message that is not parsed: a plain one that is the first or
+// last member, as clients write it, or else null. For text that is not JSON either answer is
+// right.
 func plainID(p []byte) []byte {
 	const least = len(`{"id":1}`)
 	p = bytes.TrimSpace(p)

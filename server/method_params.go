@@ -11,8 +11,8 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// misnamed are fields of params that do nothing here, and what does: whoever
-// sends one relies on it, so it must not be ignored.
+// misnamed are fields of params that do nothing here, and the fields that were meant. A
+// client that sends one relies on it, so it must not be ignored.
 var misnamed = [...]struct{ name, remedy string }{
 	{"filter", "name the keys that you want in params.keys"},
 	{"filters", "name the keys that you want in params.keys"},

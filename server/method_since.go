@@ -80,7 +80,7 @@ func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
 		if string(name) == "epoch" {
 			b, err := v.StringBytes()
 			if p.Epoch = string(b); err != nil {
-				why = " has an epoch that is no string"
+				why = " has an epoch that is not a string"
 			}
 			return
 		}

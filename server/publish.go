@@ -14,8 +14,8 @@ import (
 	"tapecast/ingest"
 )
 
-// publisher is a Kafka producer that is made when it is first wanted: most
-// nodes never publish.
+// publisher is a Kafka producer that is made when it is first needed: most nodes never
+// publish.
 type publisher struct {
 	within time.Duration // that Kafka has to take a record; 0: 10 s
 
@@ -50,9 +50,9 @@ func (p *publisher) close() error {
 	return nil
 }
 
-// servePublish answers POST /publish: {"topic","key","value","headers"}. value
-// is any JSON and goes to Kafka byte for byte; null is a tombstone. It
-// answers {"topic","partition","offset"}.
+// servePublish answers POST /publish: {"topic","key","value","headers"}. The value may be
+// any JSON and goes to Kafka byte for byte; null makes a tombstone. The answer is
+// {"topic","partition","offset"}.
 func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Topic   string            `json:"topic"`
@@ -74,11 +74,11 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, err := d.Token(); err != io.EOF {
-		refuse(w, http.StatusBadRequest, "there is more after the object: send one record at a time")
+		refuse(w, http.StatusBadRequest, "the body goes on after the object: send one record at a time")
 		return
 	}
 	defer keepConn(r.Context())()
-	giveTime(w, 0, adminWrite) // the body is here: how long Kafka takes is no longer the peer's
+	giveTime(w, 0, adminWrite) // the body is here: from now on Kafka takes the time, not the peer
 	switch {
 	case in.Topic == "":
 		refuse(w, http.StatusBadRequest, "topic is missing; routes read %s", s.topics())
@@ -90,7 +90,7 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "value is missing; null makes a tombstone")
 		return
 	case int64(len(in.Value)) > most:
-		refuse(w, http.StatusRequestEntityTooLarge, "value has %d bytes, and records over kafka.max_record (%s) are refused by every node", len(in.Value), s.cfg.Kafka.MaxRecord)
+		refuse(w, http.StatusRequestEntityTooLarge, "value has %d bytes: every node refuses records over kafka.max_record (%s)", len(in.Value), s.cfg.Kafka.MaxRecord)
 		return
 	}
 	value := []byte(in.Value)
@@ -126,8 +126,8 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	}{in.Topic, partition, offset})
 }
 
-// reads says whether a route reads the topic. What no route reads reaches
-// nobody, and a misspelt name may make a topic.
+// reads reports whether a route reads the topic. A record in another topic reaches nobody,
+// and a misspelt name may create a topic.
 func (s *Server) reads(topic string) bool {
 	for _, f := range s.table.Feeds() {
 		if f.Topic() == topic {

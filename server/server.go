@@ -20,8 +20,8 @@ import (
 	"tapecast/server/registry"
 )
 
-// Server is the running gateway. New makes it; Start, Shutdown and Close are
-// called once each, Close also during a Shutdown.
+// Server is the running gateway. New makes it. Start, Shutdown and Close are
+// called once each. Close may be called during a Shutdown.
 type Server struct {
 	cfg *config.Config
 	log *slog.Logger
@@ -54,7 +54,7 @@ type Server struct {
 	tabled   bool        // the table's appenders were started
 	ready    atomic.Bool // first caught up; never taken back
 	draining atomic.Bool
-	stopping context.Context // ends when clients are to be given no more time
+	stopping context.Context // ends when clients get no more time
 	hurry    context.CancelFunc
 	once     sync.Once
 	ended    error
@@ -176,8 +176,8 @@ func (s *Server) awaitReady() {
 	s.log.Info("ready", "took", time.Since(s.begun).Round(time.Millisecond).String())
 }
 
-// isReady says whether all partitions were assigned and caught up once. A
-// Kafka outage after that takes nothing back, or every node would leave at once.
+// isReady reports whether all partitions were assigned and caught up once. A later
+// Kafka outage does not change that, or every node would leave at once.
 func (s *Server) isReady() bool {
 	if s.ready.Load() {
 		return true
@@ -214,10 +214,9 @@ func (s *Server) EmbeddedBrokers() []string {
 // nil before, and where admin.probes is not set.
 func (s *Server) ProbesAddr() net.Addr { return s.probes.addr() }
 
-// Shutdown takes readiness away, waits for server.drain_delay, closes the public port,
-// tells the clients and
-// sends them away over the drain time, then stops reading, and the rest. It
-// gives up on what is not done when ctx ends.
+// Shutdown takes readiness away, waits for server.drain_delay and closes the public port.
+// It tells the clients, closes them over the drain time, and then stops the consumers and
+// the rest. It gives up on what is not done when ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.once.Do(func() { s.ended = s.shutdown(ctx) })
 	return s.ended
@@ -235,7 +234,7 @@ func (s *Server) Close() error {
 // securityWords is how long a stop waits for the security log's disk.
 const securityWords = 500 * time.Millisecond
 
-// ReopenLogs opens the file of log.security again, for what rotates it.
+// ReopenLogs opens the file of log.security again, after it was rotated.
 func (s *Server) ReopenLogs() { s.security.Reopen(s.log) }
 
 // closeTime bounds Close: what has not ended by then ends with the process.

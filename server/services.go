@@ -65,8 +65,8 @@ func (s *Server) startEngine(context.Context) error {
 	return nil
 }
 
-// kafkaConsumer reads the topics. A broker outage only degrades it: it goes on
-// by itself where it was, which a restart could not.
+// kafkaConsumer reads the topics. A broker outage only degrades it: it continues by
+// itself where it was, which a restart could not.
 func (s *Server) kafkaConsumer() *registry.Service {
 	return &registry.Service{
 		Name:   "KafkaConsumer",
@@ -109,10 +109,10 @@ func orUnlimited(n int64) int64 {
 	return n
 }
 
-// errNotReading answers what comes before the consumer was started.
+// errNotReading answers requests that come before the consumer was started.
 var errNotReading error = &rooms.NotNowError{Why: "the gateway does not read Kafka yet", RetryAfter: time.Second}
 
-// recall has what tapes no longer hold read again.
+// recall reads again from Kafka what the tapes no longer hold.
 func (s *Server) recall(r *rooms.Recall) {
 	if c := s.consumer.Load(); c != nil {
 		c.Recall(r)
@@ -121,7 +121,7 @@ func (s *Server) recall(r *rooms.Recall) {
 	r.Done(nil, errNotReading)
 }
 
-// positionsAt has the place of a time found.
+// positionsAt looks up the positions of a time.
 func (s *Server) positionsAt(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error)) {
 	if c := s.consumer.Load(); c != nil {
 		c.PositionsAt(p, ms, user, done)
@@ -200,7 +200,7 @@ func (s *Server) rateLimiter() *registry.Service {
 	}
 }
 
-// authService checks tokens by keys that it holds; it asks nobody.
+// authService checks tokens with keys that it holds. It asks no other system.
 func (s *Server) authService() *registry.Service {
 	return &registry.Service{
 		Name:   "AuthService",
@@ -244,7 +244,7 @@ func (l loopHandler) Open(c *loop.Conn, r *loop.Request) loop.Verdict {
 	return v
 }
 
-// Admit holds a message against the pace.
+// Admit checks a message against the rate limit.
 func (l loopHandler) Admit(c *loop.Conn) bool { return l.h.admitMessage(c) }
 
 // Flooded counts a flood, and logs it.
@@ -253,7 +253,7 @@ func (l loopHandler) Flooded(c *loop.Conn, what loop.Pace) { l.h.flooded(c, what
 // Message answers a message.
 func (l loopHandler) Message(c *loop.Conn, op byte, p []byte) { l.h.message(c, op, p) }
 
-// Timer looks at a session whose time has come.
+// Timer acts on a session whose timer has fired.
 func (l loopHandler) Timer(c *loop.Conn) { l.h.timer(c) }
 
 // User names the user of the connection.
@@ -262,8 +262,8 @@ func (l loopHandler) User(c *loop.Conn) string { return l.h.user(c) }
 // Closed frees what the connection held.
 func (l loopHandler) Closed(c *loop.Conn, code int) { l.h.closed(c, code) }
 
-// acceptWatch tells whether sockets could not be accepted of late: most often
-// the descriptors have run out.
+// acceptWatch reports whether sockets could not be accepted recently. Most often the
+// descriptors have run out.
 type acceptWatch struct {
 	mu     sync.Mutex
 	failed uint64

@@ -67,13 +67,13 @@ const (
 	waitUnit   = 4 << 10
 	// roomSize is what a room takes of a request that waits, besides its text.
 	roomSize = 200
-	// maxTimer keeps timers within what a loop can count to. A timer that comes early
-	// is set anew.
+	// maxTimer keeps timers within what a loop can count to. A timer that fires early is
+	// set again.
 	maxTimer = 24 * time.Hour
 )
 
-// sessionOf is the session of a connection; nil where the handshake was refused,
-// or the connection is gone.
+// sessionOf returns the session of a connection, or nil if the handshake was refused or the
+// connection is gone.
 func sessionOf(c conn) *session {
 	s, _ := c.Session().(*session)
 	return s
@@ -144,8 +144,8 @@ func (s *session) release(n int) {
 	s.mu.Unlock()
 }
 
-// enter counts a request that is about to wait for rooms; false: too much waits
-// already. One request may, whatever it weighs.
+// enter counts a request that is about to wait for rooms. It returns false if too much
+// waits already. A single request may always wait, whatever it weighs.
 func (s *session) enter(weight uint8) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

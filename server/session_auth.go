@@ -8,8 +8,8 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// authenticate is the method: the first time it lets the client in, later it
-// renews the token, and after ?join=manual it says what to join.
+// authenticate serves the method. The first time it lets the client in, later it renews the
+// token, and after ?join=manual it says what to join.
 func (h *handler) authenticate(c conn, s *session, q *request, ph phase, start time.Time) {
 	if ph == phJoining {
 		h.fail(c, q, fault{code: wire.CodeInvalid, text: "invalid request: authentication in progress"})
@@ -104,7 +104,7 @@ func (h *handler) authenticateFirst(c conn, s *session, q *request, a authReques
 	h.joinFirst(c, s, names, a.wishes, start)
 }
 
-// authenticateRest says what a client let in by ?join=manual joins.
+// authenticateRest joins the rooms that a client named after ?join=manual.
 func (h *handler) authenticateRest(c conn, s *session, q *request, a authRequest, start time.Time) {
 	s.mu.Lock()
 	id, ok := identity{s.user, s.expires}, s.phase == phManual

@@ -53,10 +53,10 @@ func (h *handler) autoNames(user string) (names []string, shared string) {
 	return names, shared
 }
 
-// admits finds a room's pattern, or that of a wildcard, and says whether the user may
-// join it: only its owner joins a private room.
+// admits finds the pattern of a room or wildcard, and checks whether the user may join it:
+// only its owner may join a private room.
 func (h *handler) admits(user, room string) (p *rooms.Pattern, wild bool, f fault) {
-	if strings.Contains(room, "*") { // which is in no user's name
+	if strings.Contains(room, "*") { // no user's name holds a star
 		p, f = h.admitsWild(room)
 		return p, true, f
 	}
@@ -76,7 +76,7 @@ type asking struct {
 	names  []string
 	faults []fault // of each name; nil: none has any
 	refs   []loop.RoomRef
-	strays []string // rooms that the client says where it was in, and does not join
+	strays []string // rooms with a position in since that the request does not join
 }
 
 // ask finds out which of the rooms may be joined, and reserves places for them. Those

@@ -225,7 +225,7 @@ func TestMethods(t *testing.T) {
 	for since, words := range map[string]string{
 		`[]`:                               "params.since must be an object of positions by room",
 		`{"trades:A":1}`:                   `params.since[\"trades:A\"] must be an object`,
-		`{"x":{"epoch":1}}`:                "has an epoch that is no string",
+		`{"x":{"epoch":1}}`:                "has an epoch that is not a string",
 		`{"x":{"0":"1"}}`:                  `not \"0\": \"1\"`,
 		`{"x":{"-1":1}}`:                   "partition numbers",
 		`{"x":{"0":-2}}`:                   "partition numbers",

@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// standMost bounds for how long a test may make something stand.
+// standMost bounds how long a test may make something stand.
 const standMost = time.Minute
 
-// serveStand answers POST /debug/stand?who=loop&for=2s: it makes the first of a kind
-// of goroutines stand, so that a test sees what watches them. Like /debug/append it exists with admin.direct only, and wants the token of what writes.
+// serveStand answers POST /debug/stand?who=loop&for=2s. It makes the first goroutine of a
+// kind stand, so that a test sees what the watchdog does. Like /debug/append it exists with
+// admin.direct only, and wants the admin token.
 func (s *Server) serveStand(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	d, err := time.ParseDuration(q.Get("for"))

@@ -22,9 +22,9 @@ func DemoSecret() (secret config.Secret, file string, err error) {
 	return config.Secret(text), file, err
 }
 
-// DemoAdminToken makes sure of the file with the token that the demo's internal port
-// wants for what writes: beside the demo secret, made on first use, readable by nobody
-// else. file is "" where there is no place to keep it.
+// DemoAdminToken makes sure that there is a file with the token that the demo's internal
+// port wants for requests that write. It is beside the demo secret, made on first use, and
+// readable by nobody else. The name is "" if there is no directory to keep it in.
 func DemoAdminToken() (file string, err error) {
 	_, file, err = demoFile("demo.admin-token", "the demo's admin token", "admin.token_file")
 	return file, err

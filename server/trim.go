@@ -7,25 +7,24 @@ import (
 	"time"
 )
 
-// After a burst of connections the runtime keeps up to as much garbage as
-// there is live heap (GOGC=100) until that much has been allocated anew, and
-// heartbeats alone take minutes for that. A node that has become quiet
-// collects it early and gives the pages back: resident memory stays near what
-// is live, and a busy node pays nothing.
+// After a burst of connections the runtime keeps as much garbage as there is live heap
+// (GOGC=100) until that much has been allocated again. Heartbeats alone take minutes for
+// that. A node that has become quiet collects the garbage early and gives the pages back.
+// So resident memory stays near what is live, and a busy node pays nothing.
 const (
 	trimEvery = 5 * time.Second
 	// A node is quiet if it allocated less than this between two looks (or
 	// a twentieth of its live heap): 1 MB/s. A collection is some 0.3 ms of
 	// CPU a live megabyte.
 	trimQuiet = 5 << 20
-	// A trim is worth this much garbage (or an eighth of the live heap). What
-	// was let go without anything new, as when clients leave, nobody counts:
-	// every trimAnyway looks there is one in any case.
+	// A trim is worth this much garbage (or an eighth of the live heap). Memory that is
+	// freed while nothing is allocated, as when clients leave, is not counted. So there
+	// is a trim every trimAnyway looks in any case.
 	trimWorth  = 4 << 20
 	trimAnyway = 12
 )
 
-// trimmer decides when the heap is worth a collection.
+// trimmer decides when a collection is worth its cost.
 type trimmer struct {
 	seen, trimmed uint64 // bytes allocated in all, at the last look and at the last trim
 	looks         int    // since the last trim

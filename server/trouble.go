@@ -9,32 +9,32 @@ import (
 )
 
 // trouble is one way in which the gateway gives less than it should. It degrades a
-// service in /health. Exactly one of count and bad is set; both are called by one
+// service in /health. Exactly one of count and bad is set. Both are called by one
 // goroutine, once a second, and must not block.
 type trouble struct {
 	name    string // short and constant: what operators search for
 	service string // whose health it degrades
 	text    string // what happens, and what helps
 
-	// count is how much was shed, refused or dropped so far. Going up for
-	// troubleAfter turns degrades the service.
+	// count returns how much was shed, refused or dropped so far. If it goes up for
+	// troubleAfter turns, the service is degraded.
 	count func() uint64
-	// bad reports whether something is wrong now, and what: it degrades at once.
+	// bad reports whether something is wrong now, and what. It degrades at once.
 	bad func() (bool, string)
 }
 
 const (
 	troubleEvery = time.Second
-	// troubleAfter is for how many turns a counter goes up before it degrades a
-	// service, and stays quiet before that is over.
+	// troubleAfter is how many turns a counter goes up before it degrades a service, and
+	// how many it must stay still before that ends.
 	troubleAfter = 10
-	// troubleSaid is how many turns lie between two log lines of one trouble.
+	// troubleSaid is how many turns pass between two log lines of one trouble.
 	troubleSaid = 60
 )
 
-// troubleWatch looks at all troubles, once a turn, and keeps what it found for
-// whoever asks. It counts turns, not time: a process that was stopped and goes
-// on has missed none.
+// troubleWatch looks at all troubles once a turn, and keeps what it found for anybody
+// that asks. It counts turns, not time: a process that was stopped and continues has
+// missed none.
 type troubleWatch struct {
 	log  *slog.Logger
 	step sync.Mutex // a turn at a time
@@ -94,7 +94,7 @@ func (w *troubleWatch) turn() {
 	w.mu.Unlock()
 }
 
-// look returns why the trouble degrades its service; empty: it does not.
+// look returns why the trouble degrades its service, or "" if it does not.
 func (t *troubleState) look() string {
 	if t.bad != nil {
 		is, detail := t.bad()
@@ -129,7 +129,7 @@ func (t *troubleState) look() string {
 	return fmt.Sprintf("%d so far; %s", n, t.text)
 }
 
-// say logs what has come since the last line, once a minute at most.
+// say logs how much has been added since the last line, once a minute at most.
 func (t *troubleState) say(log *slog.Logger, said string) {
 	if t.silent > 0 {
 		t.silent--

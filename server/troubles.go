@@ -7,14 +7,14 @@ import (
 )
 
 // troubles are all ways in which the gateway sheds, refuses or drops. What is
-// added here shows in /health and has its line in the log; the functions take no
+// added here shows in /health and has its line in the log. The functions take no
 // lock that a loop, a poller, an appender or a reader may hold for long.
 func (s *Server) troubles() []trouble {
 	list := []trouble{
 		{name: "turned_away", service: "ConnectionManager", count: s.turnedAway,
-			text: "sockets are dropped before they are answered: too many say nothing, or are beyond a limit"},
+			text: "sockets are dropped without an answer: too many send nothing, or are beyond a limit"},
 		{name: "proxy_headers_refused", service: "ConnectionManager", count: s.headersRefused,
-			text: "trusted proxies send no good PROXY protocol header: turn it on there, or mend server.proxy.trusted"},
+			text: "trusted proxies send no valid PROXY protocol header: turn it on there, or correct server.proxy.trusted"},
 		{name: "tapes_shed", service: "ConnectionManager", count: func() uint64 { return s.table.Stats().Shed },
 			text: "chunks of tapes are dropped before their time: memory.tapes is reached"},
 		{name: "last_values_full", service: "ConnectionManager", bad: s.lastValuesFull,
@@ -22,22 +22,22 @@ func (s *Server) troubles() []trouble {
 		{name: "log_dropped", service: "ConnectionManager", count: s.logDropped,
 			text: "log lines are dropped: what reads the log is too slow or gone, or its disk is full"},
 		{name: "rooms_refused", service: "KafkaConsumer", count: func() uint64 { return s.table.Stats().Refused },
-			text: "records are dropped that would need one room too many: max_rooms is reached, or their rooms' names are bad"},
+			text: "records are dropped whose rooms may not be created: max_rooms is reached, or the rooms' names are invalid"},
 		{name: "dead_letters_lost", service: "KafkaConsumer", count: s.deadLettersLost,
 			text: "bad records could not be stored in kafka.dead_letter"},
 		{name: "recall_refused", service: "KafkaConsumer", count: s.recallRefused,
-			text: "clients could not be sent what no tape holds any more"},
+			text: "clients that resume could not be sent what the tapes no longer hold"},
 		{name: "recall_later", service: "KafkaConsumer", count: s.recallLater,
 			text: "clients that resume are told to ask again later: Kafka is slow or away, kafka.recall_memory or " +
 				"limits.recall_bytes is used up, or too many ask"},
 		{name: "recall_taken_back", service: "KafkaConsumer", count: s.recallTakenBack,
-			text: "clients that resume do not read: what they hold of kafka.recall_memory is taken back for others"},
+			text: "clients that resume do not read: their part of kafka.recall_memory is taken back for others"},
 		{name: "recall_times_refused", service: "KafkaConsumer", count: s.timesRefused,
 			text: "clients that resume from a time are told to ask again later: too many times are being looked up"},
 		{name: "admin_connections", service: "ConnectionManager", count: s.adminDropped,
 			text: "connections to the internal port are closed: there are too many"},
 		{name: "admin_busy", service: "RateLimiter", count: s.gate.refused[refusedBusy].Load,
-			text: "requests to the internal port are sent away: there are too many at a time"},
+			text: "requests to the internal port are refused: there are too many at a time"},
 	}
 	for k := range limitKinds {
 		if k.sheds() {
@@ -48,8 +48,8 @@ func (s *Server) troubles() []trouble {
 	return list
 }
 
-// lastValuesFull reports whether last values are at their budget. All nodes hold the
-// same, so it degrades, and takes no readiness.
+// lastValuesFull reports whether last values are at their budget. All nodes hold the same
+// values, so this degrades health and leaves readiness.
 func (s *Server) lastValuesFull() (bool, string) {
 	t := s.table.Stats()
 	return t.LastFull, fmt.Sprintf("memory.last_values (%s) is reached: %d of the oldest last values were forgotten", s.cfg.LastValues(), t.OutOfMemory)
@@ -61,13 +61,13 @@ func (k limitKind) sheds() bool {
 	switch k {
 	case limitRooms, limitWildcards, limitWildcardRooms, limitEmptyRooms:
 		return false
-	case limitClosing: // they were to go anyway
+	case limitClosing: // they are being closed anyway
 		return false
 	}
 	return true
 }
 
-// key is what an operator sets.
+// key returns the configuration key that sets the limit.
 func (k limitKind) key() string {
 	switch k {
 	case limitTLSWaiting:
@@ -99,8 +99,8 @@ func (s *Server) deadLettersLost() uint64 {
 	return 0
 }
 
-// recallRefused is how often what a client lacked was not to be had at all. The others
-// are told to come again (recallLater), and those that have gone want nothing.
+// recallRefused returns how often a client could not be sent what it lacked, now or later.
+// Other clients are told to ask again (recallLater). Those that have gone are not counted.
 func (s *Server) recallRefused() uint64 {
 	r := s.recallStats()
 	return r.RefusedBy["too_old"] + r.RefusedBy["too_much"]

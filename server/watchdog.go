@@ -19,15 +19,16 @@ const (
 	deadAfter = 100
 )
 
-// watchdog sees goroutines that own something stand: the acceptor, TLS workers,
-// pollers, loops, appenders, readers, the recaller and time look-ups. It judges by its own turns and never by a clock, so a process that was
-// stopped, or a machine that had no time for it, is well when it goes on.
+// watchdog finds goroutines that own something and stand still: the acceptor, TLS
+// workers, pollers, loops, appenders, readers, the recaller and time look-ups. It judges
+// by its own turns and never by a clock. So a process that was stopped, or that got no
+// time from its machine, is well when it continues.
 type watchdog struct {
 	log   *slog.Logger
 	beats func() []watched
 
 	seen  map[*heartbeat.Beat]*standing // the goroutine's
-	found atomic.Pointer[[]stands]      // that stand now; for whoever asks, without a lock
+	found atomic.Pointer[[]stands]      // what stands now, to be read without a lock
 }
 
 // watched are the beats of one service.
@@ -122,7 +123,7 @@ func (w *watchdog) of(service string) (out []string) {
 	return out
 }
 
-// dead returns what has stood for so long that only a restart helps.
+// dead returns the goroutines that have stood for so long that only a restart helps.
 func (w *watchdog) dead() (out []string) {
 	if found := w.found.Load(); found != nil {
 		for _, s := range *found {
@@ -134,7 +135,7 @@ func (w *watchdog) dead() (out []string) {
 	return out
 }
 
-// standing is how many goroutines stand.
+// standing returns how many goroutines stand.
 func (w *watchdog) standing() int {
 	if found := w.found.Load(); found != nil {
 		return len(*found)
@@ -142,7 +143,7 @@ func (w *watchdog) standing() int {
 	return 0
 }
 
-// beats are all that the watchdog watches.
+// beats returns everything that the watchdog watches.
 func (s *Server) beats() []watched {
 	all := []watched{{"KafkaConsumer", s.table.Beats()}}
 	if e := s.engine.Load(); e != nil {
@@ -154,7 +155,7 @@ func (s *Server) beats() []watched {
 	return all
 }
 
-// degraded is what degrades a service beside what it says itself.
+// degraded returns what degrades a service besides what it reports itself.
 func (s *Server) degraded(service string) []string {
 	return append(s.watchdog.of(service), s.trouble.of(service)...)
 }

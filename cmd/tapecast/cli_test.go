@@ -141,7 +141,7 @@ func TestCommandLineFaults(t *testing.T) {
 	f(`required flag(s) "user"`, "token")
 	f("--max-message", "echo", "--max-message", "big")
 	f("cannot listen on", "echo", "--listen", "256.0.0.1:1")
-	f("--listen: server.listen: \"x\" is no host:port", "run", "--listen", "x")
+	f("--listen: server.listen: \"x\" is not a host:port", "run", "--listen", "x")
 	f("cannot write the profile", "run", "--cpuprofile", "/nowhere/p")
 	f("cannot connect to ws://127.0.0.1:1/", "watch", "--token", "x", "--url", "ws://127.0.0.1:1/")
 }

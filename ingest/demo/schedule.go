@@ -101,7 +101,7 @@ func schedule(seed uint64, second int64, users int) []event {
 	return list
 }
 
-// bursts says whether a second has a burst: one in each window, but the first
+// bursts reports whether a second has a burst: one in each window, but the first
 // window's comes early, so that a short look sees one.
 func bursts(seed uint64, second int64) bool {
 	window := second / burstEvery

@@ -54,7 +54,7 @@ type fault struct {
 func (b Bad) Detail() string {
 	switch b.Reason {
 	case BadJSON:
-		return "the value is no valid JSON at byte " + strconv.Itoa(int(b.at))
+		return "the value is not valid JSON at byte " + strconv.Itoa(int(b.at))
 	case Unmatched:
 		return "no route of the topic fits"
 	case BadFull:
@@ -75,7 +75,7 @@ func (b Bad) Detail() string {
 	case BadSize:
 		return fmt.Sprintf("key and value have %d bytes", b.at)
 	case BadUTF8:
-		return "the value holds bytes that are no UTF-8"
+		return "the value holds bytes that are not UTF-8"
 	}
 	return ""
 }

@@ -80,7 +80,7 @@ func (c *compiler) route(i int) {
 	if src.Partitioner != "" {
 		if r.place = partitioners[src.Partitioner]; r.place == nil {
 			known := slices.Sorted(maps.Keys(partitioners))
-			c.fault(i, "partitioner", "%q is no partitioner: choose one of %s", src.Partitioner, strings.Join(known, ", "))
+			c.fault(i, "partitioner", "%q is not a partitioner: choose one of %s", src.Partitioner, strings.Join(known, ", "))
 		}
 	}
 	if len(src.Rooms) == 0 {
@@ -114,7 +114,7 @@ func (c *compiler) topic(i int, name string) *Topic {
 	case name == "":
 		c.fault(i, "topic", "is missing: name the Kafka topic that the route reads")
 	case len(name) > 249 || strings.Trim(name, topicChars) != "":
-		c.fault(i, "topic", "%q is no name of a Kafka topic: up to 249 letters, digits, dots, dashes and underscores", name)
+		c.fault(i, "topic", "%q is not a name of a Kafka topic: use up to 249 letters, digits, dots, dashes and underscores", name)
 	}
 	t := c.router.byName[name]
 	if t == nil {
@@ -190,7 +190,7 @@ func (c *compiler) templates(i int, src *Route, t *Topic, r *route) {
 		case err != nil:
 			c.fault(i, "payload", "%q %v", src.Payload, err)
 		case from.kind != fromValue:
-			c.fault(i, "payload", "%q is no part of the value: name a path such as data", src.Payload)
+			c.fault(i, "payload", "%q is not a part of the value: name a path such as data", src.Payload)
 		default:
 			r.payload = &from
 		}

@@ -68,7 +68,7 @@ func (c *compiler) findTwice() {
 	}
 }
 
-// fitTogether says whether one record may meet the conditions of both routes.
+// fitTogether reports whether one record may meet the conditions of both routes.
 func (c *compiler) fitTogether(a, b int) bool {
 	for path, glob := range c.source[a].Match {
 		if other, ok := c.source[b].Match[path]; ok && !globsOverlap(glob, other) {
@@ -110,7 +110,7 @@ func (r *route) keysAs(f keyFormat) (reads bool) {
 	return reads
 }
 
-// readsHeaders says whether anything in the route does.
+// readsHeaders reports whether anything in the route does.
 func (r *route) readsHeaders() bool {
 	for _, c := range r.conds {
 		if c.from.kind == fromHeader {

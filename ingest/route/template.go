@@ -40,10 +40,10 @@ type part struct {
 	from  source
 }
 
-// constant says whether the template has no placeholder.
+// constant reports whether the template has no placeholder.
 func (t *template) constant() bool { return t.parts == nil }
 
-// uses says whether the template takes something from there.
+// uses reports whether the template takes something from there.
 func (t *template) uses(kind sourceKind) bool {
 	for _, p := range t.parts {
 		if p.field && p.from.kind == kind {
@@ -154,7 +154,7 @@ func checkPath(name string) error {
 	return nil
 }
 
-// globMatch says whether s is what glob describes; * stands for any text.
+// globMatch reports whether s is what glob describes; * stands for any text.
 func globMatch(glob string, s []byte) bool {
 	star, mark := -1, 0
 	i, j := 0, 0
@@ -176,7 +176,7 @@ func globMatch(glob string, s []byte) bool {
 	return strings.Trim(glob[i:], "*") == ""
 }
 
-// globsOverlap says whether some text fits both globs.
+// globsOverlap reports whether some text fits both globs.
 func globsOverlap(a, b string) bool {
 	// row[j]: a[i:] and b[j:] have a text in common; filled from the end.
 	row := make([]bool, len(b)+1)

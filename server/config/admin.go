@@ -2,27 +2,28 @@ package config
 
 // Admin is the internal port: health, metrics and the rest.
 type Admin struct {
-	// Listen is the internal host:port. Default 127.0.0.1:8081. Whoever reaches it can
+	// Listen is the internal host:port. Default 127.0.0.1:8081. Everybody who reaches it can
 	// read: keep it off public networks.
 	Listen string `koanf:"listen"`
-	// Hosts are the names, without port, by which the internal port may be asked, beside
-	// literal addresses and localhost: else pages could ask it by a name of their own
-	// (DNS rebinding). There are no wildcards. Default none.
+	// Hosts are the names, without port, that the internal port answers to, besides literal
+	// addresses and localhost. Otherwise a page could ask it by a name of its own (DNS
+	// rebinding). There are no wildcards. Default none.
 	Hosts []string `koanf:"hosts"`
 	// Probes is a host:port for /livez, /readyz, /health and /metrics alone, without
 	// TLS, so that Listen can stay on loopback. Default none: Listen has them all.
 	Probes string `koanf:"probes"`
-	// Write serves what writes: POST /publish, and Direct. It takes TokenFile. Default false.
+	// Write serves requests that write: POST /publish, and Direct. It needs TokenFile. Default
+	// false.
 	Write bool `koanf:"write"`
-	// TokenFile holds the token, 32 characters or more, that what writes and pprof want
-	// as "Authorization: Bearer". White space around it is not part of it. SIGHUP reads
+	// TokenFile holds the token, of 32 characters or more, for requests that write and for
+	// pprof: "Authorization: Bearer". White space around it is not part of it. SIGHUP reads
 	// it again. Default none.
 	TokenFile string   `koanf:"token_file"`
 	TLS       AdminTLS `koanf:"tls"`
 	// Pprof serves /debug/pprof/, which wants the token where TokenFile is set. Default false.
 	Pprof bool `koanf:"pprof"`
 	// Direct serves POST /debug/append, which appends records past Kafka. For measurements
-	// only, as by tapecast-bench with --direct. It takes Write. Default false.
+	// only, as by tapecast-bench with --direct. It needs Write. Default false.
 	Direct bool `koanf:"direct"`
 }
 

@@ -21,8 +21,8 @@ const maxWildcards = 255
 // maxMessage is the most that server.max_message may be.
 const maxMessage = 1 << 20
 
-// check finds what the types of the values do not show. Each part looks at its
-// own section; a value that was refused already is its default here.
+// check finds faults that the types of the values do not show. Each part looks at its
+// own section. A value that was refused already has its default here.
 func (c *collector) check(cfg *Config) {
 	c.checkServer(cfg)
 	c.checkTLS(&cfg.Server.TLS)
@@ -40,7 +40,7 @@ func (c *collector) checkServer(cfg *Config) {
 	s := &cfg.Server
 	c.hostPort("server.listen", s.Listen)
 	if !strings.HasPrefix(s.Path, "/") || strings.ContainsAny(s.Path, "?# \t") {
-		c.add("server.path", fmt.Sprintf("%q is no path", s.Path), "write one that begins with a slash, such as /ws")
+		c.add("server.path", fmt.Sprintf("%q is not a path", s.Path), "write one that begins with a slash, such as /ws")
 	}
 	c.atLeast("server.max_head", s.MaxHead, 1<<10, "browsers send nearly as much")
 	if s.MaxHead > 64<<10 {
@@ -84,7 +84,7 @@ func (c *collector) hostPort(path, addr string) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		c.add(path, fmt.Sprintf("%q is no host:port", addr), "write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all")
+		c.add(path, fmt.Sprintf("%q is not a host:port", addr), "write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all")
 	}
 }
 
@@ -99,7 +99,7 @@ func (c *collector) checkLog(l *Log) {
 	}
 }
 
-// oneOf checks a value of which few are known.
+// oneOf checks a value that must be one of a few.
 func (c *collector) oneOf(path, value string, known ...string) {
 	for _, k := range known {
 		if value == k {
@@ -134,7 +134,7 @@ func (c *collector) checkAuth(cfg *Config) {
 	}
 }
 
-// keysUnder is the faults of a section.
+// keysUnder returns the faults of a section.
 func (f Faults) keysUnder(section string) Faults {
 	var out Faults
 	for _, x := range f {
@@ -201,9 +201,9 @@ func (cfg *Config) MaxConnections() int {
 }
 
 const (
-	// halfOpen is how many sockets that say nothing are kept where descriptors allow it.
+	// halfOpen is how many silent sockets are kept if there are descriptors for them.
 	halfOpen = 8192
-	// leastHalfOpen is how many are kept where they do not: part of what is reserved.
+	// leastHalfOpen is how many are kept otherwise: they are part of what is reserved.
 	leastHalfOpen = 32
 )
 
@@ -233,7 +233,7 @@ func (cfg *Config) LastValues() Size {
 	return min(512<<20, cfg.Memory.Tapes)
 }
 
-// Demo says whether the embedded broker takes Kafka's place.
+// Demo reports whether the embedded broker takes Kafka's place.
 func (cfg *Config) Demo() bool { return len(cfg.Kafka.Brokers) == 0 }
 
 func (cfg *Config) hasKey() bool { return cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" }

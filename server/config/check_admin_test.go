@@ -41,7 +41,7 @@ func TestAdminFaults(t *testing.T) {
 	const do = "; make one with: (umask 077; openssl rand -hex 32 > FILE)"
 	f("token_file: /nowhere", "token_file: cannot take the token: open /nowhere: no such file or directory"+do)
 	f("token_file: SHORT",
-		"token_file: cannot take the token: "+short+" holds 5 characters, and 32 or more are wanted"+do)
+		"token_file: cannot take the token: "+short+" holds 5 characters: 32 or more are needed"+do)
 	f("tls: {key_file: x}", "tls.key_file: is set without its certificate; set admin.tls.cert_file too")
 	f("tls: {min_version: 1.4}", `tls.min_version: "1.4" is unknown; did you mean 1.2? (known: 1.2, 1.3)`)
 	const names = " is not a host name; " +
@@ -51,7 +51,7 @@ func TestAdminFaults(t *testing.T) {
 	f(`probes: "0.0.0.0:9"`)
 	const own = "; give probes a port of their own, or remove the line"
 	f(`probes: nowhere`,
-		`probes: "nowhere" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
+		`probes: "nowhere" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
 	f(`probes: "127.0.0.1:8081"`, "probes: is the same as admin.listen"+own)
 	f(`probes: ":8081"`, "probes: is the same as admin.listen"+own)
 	f(`probes: "0.0.0.0:8080"`, "probes: is the same as server.listen"+own)
@@ -107,7 +107,7 @@ func TestReadAdminToken(t *testing.T) {
 	}
 	f(strings.Repeat("x", 32), "")
 	f("\n "+strings.Repeat("x", 32)+" \r\n", "")
-	f(strings.Repeat("x", 31), "holds 31 characters, and 32 or more are wanted")
+	f(strings.Repeat("x", 31), "holds 31 characters: 32 or more are needed")
 	f(strings.Repeat(" ", 40), "holds 0 characters")
 	f(strings.Repeat("x", 20)+" "+strings.Repeat("x", 20), "that no header can")
 	f(strings.Repeat("ü", 20), "that no header can")

@@ -15,7 +15,7 @@ func (a *Auth) warnings() []string {
 	}
 	switch s := strings.TrimSpace(string(a.Secret)); {
 	case strings.HasPrefix(s, "-----BEGIN "):
-		out = append(out, key+": the HS256 key is in PEM form: whoever has a public key or a certificate could make "+
+		out = append(out, key+": the HS256 key is in PEM form: anybody with a public key or a certificate could make "+
 			"tokens with it; set auth.public_key for Ed25519, or make a secret with: openssl rand -base64 32")
 	case s != "" && strings.Trim(s, s[:1]) == "":
 		out = append(out, key+": all bytes of the HS256 key are the same, so that it is guessed at once; "+

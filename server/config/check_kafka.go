@@ -27,19 +27,19 @@ func (c *collector) checkKafka(k *Kafka) {
 		seen[b] = true
 	}
 	if d, err := time.ParseDuration(k.Start); k.Start != "end" && k.Start != "beginning" && (err != nil || d <= 0) {
-		c.add("kafka.start", fmt.Sprintf("%q is no place to start from", k.Start),
+		c.add("kafka.start", fmt.Sprintf("%q is not a place to start from", k.Start),
 			"write end, beginning, or a time back such as 30s")
 	}
 	c.oneOf("kafka.require_topics", k.RequireTopics, "any", "all")
 	if k.DeadLetter != "" && !topicName.MatchString(k.DeadLetter) {
-		c.add("kafka.dead_letter", fmt.Sprintf("%q is no topic name", k.DeadLetter),
+		c.add("kafka.dead_letter", fmt.Sprintf("%q is not a topic name", k.DeadLetter),
 			"use letters, digits, dots, dashes and underscores")
 	}
 	c.checkLibrdkafka(k.Librdkafka)
 	c.tryClients(k)
 }
 
-// brokerFault says what is wrong with a broker's address, and what to do; "": nothing.
+// brokerFault returns what is wrong with a broker's address, and what to do, or "".
 func brokerFault(b string) (msg, do string) {
 	const write = "write host:port, such as kafka-1:9092"
 	switch {
@@ -48,13 +48,13 @@ func brokerFault(b string) (msg, do string) {
 	case strings.ContainsAny(b, ";,"):
 		return "holds more than one broker", "write each as an entry of its own: [kafka-1:9092, kafka-2:9092]"
 	case strings.ContainsAny(b, " \t\r\n/@\x00"):
-		return "is no broker", write
+		return "is not a broker", write
 	}
 	host, port := b, ""
 	if at := strings.LastIndexByte(b, ':'); at >= 0 && !strings.HasSuffix(b, "]") {
 		host, port = b[:at], b[at+1:]
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Sprintf("has the port %q, which is no number from 1 to 65535", port), write
+			return fmt.Sprintf("has the port %q, which is not a number from 1 to 65535", port), write
 		}
 	}
 	inner, bracketed := strings.CutPrefix(host, "[")
@@ -66,14 +66,14 @@ func brokerFault(b string) (msg, do string) {
 	case host == "":
 		return "has no host", write
 	case bracketed && (err != nil || !ip.Is6() || host != "["+inner+"]"):
-		return "has brackets around what is no IPv6 address", "write it such as [2001:db8::1]:9092"
+		return "has brackets around something that is not an IPv6 address", "write it such as [2001:db8::1]:9092"
 	case !bracketed && strings.Contains(host, ":"):
 		return "has a host with colons", "write an IPv6 address in brackets, such as [2001:db8::1]:9092"
 	}
 	return "", ""
 }
 
-// ours are settings of librdkafka that the gateway makes itself.
+// ours are the properties of librdkafka that the gateway sets itself.
 var ours = map[string]string{
 	"bootstrap.servers":    "use kafka.brokers",
 	"metadata.broker.list": "use kafka.brokers",
@@ -140,7 +140,8 @@ func (c *collector) checkMechanism(m map[string]string, proto string) {
 	}
 }
 
-// checkProperties asks librdkafka, once what is known better has been said.
+// checkProperties lets librdkafka check its properties, after the checks that explain
+// more.
 func (c *collector) checkProperties(m map[string]string) {
 	for _, f := range ingest.CheckProperties(m) {
 		if f.Unknown {
@@ -153,8 +154,8 @@ func (c *collector) checkProperties(m map[string]string) {
 	}
 }
 
-// tryClients makes librdkafka's clients where a command asks for it and nothing is known
-// against their properties yet.
+// tryClients makes librdkafka's clients if a command asks for it and their properties have
+// no fault yet.
 func (c *collector) tryClients(k *Kafka) {
 	if !c.clients || len(k.Librdkafka) == 0 || len(c.faults.keysUnder("kafka")) > 0 {
 		return

@@ -75,18 +75,18 @@ func TestBrokerFaults(t *testing.T) {
 	f("a:9092;b:9092", "holds more than one broker")
 	f("a:9092,b:9092", "holds more than one broker")
 	for _, not := range []string{"a b", "a:9092/x", "u@a:9092", "a\t:1"} {
-		f(not, "is no broker")
+		f(not, "is not a broker")
 	}
 	for _, port := range []string{"9o92", "", "0", "65536", "-1"} {
-		f("kafka:"+port, `has the port "`+port+`", which is no number from 1 to 65535`)
+		f("kafka:"+port, `has the port "`+port+`", which is not a number from 1 to 65535`)
 	}
 	f("", "has no host")
 	f(":9092", "has no host")
 	f("::1:9092", "has a host with colons")
-	f("[a]:9092", "has brackets around what is no IPv6 address")
-	f("[::1:9092", "has brackets around what is no IPv6 address")
+	f("[a]:9092", "has brackets around something that is not an IPv6 address")
+	f("[::1:9092", "has brackets around something that is not an IPv6 address")
 	faultsOf(t, "kafka:\n  brokers: [\"kafka:9o92\"]\nauth: {secret: "+testSecret+"}\n"+routesOf("prices"),
-		`c.yaml:2: kafka.brokers[0]: "kafka:9o92" has the port "9o92", which is no number from 1 to 65535; write host:port, such as kafka-1:9092`)
+		`c.yaml:2: kafka.brokers[0]: "kafka:9o92" has the port "9o92", which is not a number from 1 to 65535; write host:port, such as kafka-1:9092`)
 }
 
 // Keys that can be guessed or read, and tokens that were made for others, are warned of.

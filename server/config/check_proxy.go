@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// parseNetwork reads a network, or an address as the network of it alone.
+// parseNetwork reads a network. An address is the network of that address alone.
 func parseNetwork(s string) (netip.Prefix, error) {
 	if !strings.Contains(s, "/") {
 		a, err := netip.ParseAddr(s)
@@ -26,7 +26,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	case p.Masked() != p:
 		return netip.Prefix{}, fmt.Errorf("%q has bits beyond its length: the network is %s", s, p.Masked())
 	case p.Bits() == 0:
-		return netip.Prefix{}, errors.New("everybody would be trusted, and could claim any address")
+		return netip.Prefix{}, errors.New("it trusts everybody, and anybody could claim any address")
 	}
 	return p, nil
 }

@@ -13,11 +13,11 @@ func (c *collector) checkClasses(cfg *Config) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Classes)) {
 		cl, path := cfg.Classes[name], "classes."+name
 		if strings.ContainsAny(name, ". \t{}[]") {
-			c.add(path, "is no name for a class", "use letters, digits, dashes and underscores")
+			c.add(path, "is not a name for a class", "use letters, digits, dashes and underscores")
 		}
 		c.oneOf(path+".lag", lagName(cl.Lag), "skip", "close")
 		if cl.Owner != "" && cl.Owner != "{sub}" {
-			c.add(path+".owner", fmt.Sprintf("%q is no owner", cl.Owner), "write \"{sub}\" for private rooms, or remove it for public ones")
+			c.add(path+".owner", fmt.Sprintf("%q is not an owner", cl.Owner), "write \"{sub}\" for private rooms, or remove it for public ones")
 		}
 		if cl.Retain.Bytes > cfg.Memory.Tapes && c.isSet(path+".retain.bytes") {
 			c.add(path+".retain.bytes", fmt.Sprintf("%s is more than memory.tapes (%s), which all rooms share", cl.Retain.Bytes, cfg.Memory.Tapes), "set less, or memory.tapes to more")
@@ -31,7 +31,7 @@ func (c *collector) checkClasses(cfg *Config) {
 	}
 }
 
-// lagName is the rule for members that lag, by name.
+// lagName returns the rule for members that lag, by name.
 func lagName(s string) string {
 	if s == "" {
 		return "skip"
@@ -39,7 +39,7 @@ func lagName(s string) string {
 	return s
 }
 
-// class is a Class as rooms wants it.
+// class converts a Class to that of package rooms.
 func (cl Class) class(name string) *rooms.Class {
 	lag := rooms.LagSkip
 	if cl.Lag == "close" {
@@ -54,8 +54,8 @@ func (cl Class) class(name string) *rooms.Class {
 	}
 }
 
-// Catalog makes the catalog of all rooms that may exist. Each call makes one of
-// its own, since compiling routes writes into its patterns.
+// Catalog returns the catalog of all rooms that may exist. Each call makes a new one,
+// since compiling routes writes into its patterns.
 func (cfg *Config) Catalog() (*rooms.Catalog, error) {
 	classes := map[string]*rooms.Class{}
 	for name, cl := range cfg.Classes {
@@ -78,8 +78,8 @@ func (c *collector) checkRooms(cfg *Config) {
 	c.checkAutoJoin(cfg, catalog)
 }
 
-// catalog is the catalog of the rooms that are right. Those of an unknown class
-// are in it too, with a stand-in, so that what refers to them is no fault.
+// catalog returns the catalog of the rooms without faults. Rooms of an unknown class are in
+// it too, with a stand-in for the class, so that what refers to them is not a fault.
 func (c *collector) catalog(cfg *Config) *rooms.Catalog {
 	names := slices.Sorted(maps.Keys(cfg.Classes))
 	var good []*rooms.Pattern
@@ -140,12 +140,12 @@ func (c *collector) addSplit(path string, err error, do string) {
 	c.add(path, msg, "%s", do)
 }
 
-// checkAutoJoin joins as a user would.
+// checkAutoJoin checks the names as a join of a user would.
 func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 	const sub = "42"
 	seen, bare := map[string]bool{}, ""
 	if !c.isSet("auto_join") && c.isSet("rooms") {
-		// The operator never saw the names in question: one fault, where it began.
+		// The operator never saw these names: note one fault, where it began.
 		var lost []string
 		for _, name := range cfg.AutoJoin {
 			if _, _, ok := catalog.Resolve(strings.ReplaceAll(name, "{sub}", sub)); !ok {
@@ -163,7 +163,7 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 		p, owner, ok := catalog.Resolve(room)
 		switch {
 		case name == "" || strings.ContainsAny(room, "{}*"):
-			c.add(path, fmt.Sprintf("%q is no room name", name), "write a whole name, in which {sub} may stand for the user")
+			c.add(path, fmt.Sprintf("%q is not a room name", name), "write a whole name, in which {sub} may stand for the user")
 		case seen[name]:
 			c.add(path, fmt.Sprintf("%q is named twice", name), "remove one")
 		case !ok:

@@ -38,7 +38,7 @@ func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
 	}
 }
 
-// routeWarnings is what is odd about the routes.
+// routeWarnings returns what is odd about the routes.
 func (cfg *Config) routeWarnings() (out []string) {
 	catalog, err := cfg.Catalog()
 	if err != nil || len(cfg.Ingest.Routes) == 0 {

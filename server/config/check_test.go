@@ -99,11 +99,11 @@ func TestSyntax(t *testing.T) {
 
 func TestSections(t *testing.T) {
 	f := func(text string, want ...string) { t.Helper(); faultsOf(t, text, want...) }
-	f("server: {listen: 8080}", `c.yaml:1: server.listen: "8080" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
-	f("server: {listen: \"a:99999\"}", `c.yaml:1: server.listen: "a:99999" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
+	f("server: {listen: 8080}", `c.yaml:1: server.listen: "8080" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
+	f("server: {listen: \"a:99999\"}", `c.yaml:1: server.listen: "a:99999" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
 	f("server: {listen: \"127.0.0.1:8081\"}", `built-in: admin.listen: is the same as server.listen; give the internal port an address of its own`)
 	f("server: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}")
-	f("server: {path: ws}", `c.yaml:1: server.path: "ws" is no path; write one that begins with a slash, such as /ws`)
+	f("server: {path: ws}", `c.yaml:1: server.path: "ws" is not a path; write one that begins with a slash, such as /ws`)
 	f("server: {max_head: 512}", `c.yaml:1: server.max_head: 512 is too small: browsers send nearly as much; write 1KiB or more, or remove the line for the default`)
 	f("server: {max_head: 65KiB}", `c.yaml:1: server.max_head: 65KiB is more than 64KiB; write less: every socket that is not upgraded may hold that much`)
 	f("server: {max_message: 10}", `c.yaml:1: server.max_message: 10 is too small: a client could not even send a token; write 1KiB or more, or remove the line for the default`)
@@ -132,9 +132,9 @@ func TestSections(t *testing.T) {
 
 func TestKafkaSection(t *testing.T) {
 	f := func(text string, want ...string) { t.Helper(); faultsOf(t, "kafka:\n"+text, want...) }
-	f("  start: now", `c.yaml:2: kafka.start: "now" is no place to start from; write end, beginning, or a time back such as 30s`)
+	f("  start: now", `c.yaml:2: kafka.start: "now" is not a place to start from; write end, beginning, or a time back such as 30s`)
 	f("  start: 30s")
-	f("  dead_letter: a b", `c.yaml:2: kafka.dead_letter: "a b" is no topic name; use letters, digits, dots, dashes and underscores`)
+	f("  dead_letter: a b", `c.yaml:2: kafka.dead_letter: "a b" is not a topic name; use letters, digits, dots, dashes and underscores`)
 	f("  max_record: 0", `c.yaml:2: kafka.max_record: 0 is too small: no record would be delivered; write 1 or more, or remove the line for the default`)
 	f("  librdkafka: {group.id: x}", `c.yaml:2: kafka.librdkafka.group.id: is set by the gateway; remove it: every node reads all partitions, without a group`)
 	f("  librdkafka:\n    client_ID: x", `c.yaml:3: kafka.librdkafka.client_ID: is not a property of librdkafka; did you mean client.id?`)
@@ -147,7 +147,7 @@ func TestKafkaSection(t *testing.T) {
 	f("  librdkafka: {sasl.username: u, sasl.password: p}", `c.yaml:2: kafka.librdkafka.sasl.username: has no effect without SASL; set security.protocol to sasl_ssl or sasl_plaintext`)
 	f("  brokers:\n  - a:1\n  - a:1\n  - b 2\nauth: {secret: "+testSecret+"}\n"+routesOf("prices"),
 		`c.yaml:4: kafka.brokers[1]: "a:1" is named twice; remove one`,
-		`c.yaml:5: kafka.brokers[2]: "b 2" is no broker; write host:port, such as kafka-1:9092`)
+		`c.yaml:5: kafka.brokers[2]: "b 2" is not a broker; write host:port, such as kafka-1:9092`)
 	f("  brokers: [a:1]\n"+routesOf("prices"), `c.yaml:2: auth: kafka.brokers is set, but no key to check tokens with; set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file`)
 	f("  brokers: [a:1]\nauth: {secret: "+testSecret+"}", `c.yaml:2: ingest.routes: kafka.brokers is set, but no route leads from a topic to rooms; write ingest.routes`)
 }
@@ -170,9 +170,9 @@ func TestRoomFaults(t *testing.T) {
 		`c.yaml:6: rooms[3].match: "his:{owner}" names an owner, but class "book" is public: everybody could join; give the class owner: "{sub}", or end the pattern in *`)
 	f("classes:\n  market: {lag: close}\n  a b: {}\n  x: {owner: \"{user}\", lag: cut}\n",
 		`c.yaml:3: classes.market.lag: close contradicts conflate: true; set skip: a conflated member gets the newest values instead of being cut`,
-		`c.yaml:4: classes.a b: is no name for a class; use letters, digits, dashes and underscores`,
+		`c.yaml:4: classes.a b: is not a name for a class; use letters, digits, dashes and underscores`,
 		`c.yaml:5: classes.x.lag: "cut" is unknown; use one of skip, close`,
-		`c.yaml:5: classes.x.owner: "{user}" is no owner; write "{sub}" for private rooms, or remove it for public ones`)
+		`c.yaml:5: classes.x.owner: "{user}" is not an owner; write "{sub}" for private rooms, or remove it for public ones`)
 }
 
 func TestAutoJoinFaults(t *testing.T) {
@@ -188,9 +188,9 @@ func TestAutoJoinFaults(t *testing.T) {
 `,
 		`c.yaml:3: auto_join[1]: "prise" fits no pattern of rooms; did you mean prices? Else add a pattern for it`,
 		`c.yaml:4: auto_join[2]: "prices" is named twice; remove one`,
-		`c.yaml:6: auto_join[4]: "orders:{user}" is no room name; write a whole name, in which {sub} may stand for the user`,
-		`c.yaml:7: auto_join[5]: "prices:*" is no room name; write a whole name, in which {sub} may stand for the user`,
-		`c.yaml:8: auto_join[6]: "" is no room name; write a whole name, in which {sub} may stand for the user`)
+		`c.yaml:6: auto_join[4]: "orders:{user}" is not a room name; write a whole name, in which {sub} may stand for the user`,
+		`c.yaml:7: auto_join[5]: "prices:*" is not a room name; write a whole name, in which {sub} may stand for the user`,
+		`c.yaml:8: auto_join[6]: "" is not a room name; write a whole name, in which {sub} may stand for the user`)
 }
 
 func TestEnvironmentFaults(t *testing.T) {

@@ -10,7 +10,7 @@ func (cfg *AdminTLS) AsTLS() *TLS {
 	return &TLS{CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, MinVersion: cfg.MinVersion}
 }
 
-// TLS says whether the public port is wss.
+// TLS reports whether the public port is wss.
 func (cfg *Config) TLS() bool { return cfg.Server.TLS.CertFile != "" }
 
 func (c *collector) checkTLS(t *TLS) {
@@ -49,7 +49,7 @@ func (c *collector) checkPair(section string, t *TLS) {
 		return
 	}
 	if _, err := t.Pair(); err != nil {
-		c.add(certKey, fmt.Sprintf("is no certificate for %s: %s", keyKey, err), "name a PEM certificate and the PEM private key that belongs to it")
+		c.add(certKey, fmt.Sprintf("is not a certificate for %s: %s", keyKey, err), "name a PEM certificate and the PEM private key that belongs to it")
 	}
 }
 

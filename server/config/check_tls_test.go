@@ -51,7 +51,7 @@ func TestTLSFaults(t *testing.T) {
 	f("server: {tls: {key_file: DIR/key.pem}}", "c.yaml:1: server.tls.key_file: is set without its certificate; set server.tls.cert_file too")
 	f("server: {tls: {cert_file: /none.pem, key_file: DIR/key.pem}}", "c.yaml:1: server.tls.cert_file: cannot read /none.pem: no such file or directory; name a file that this user can read")
 	f("server: {tls: {cert_file: DIR/cert.pem, key_file: OTHER/key.pem}}",
-		"c.yaml:1: server.tls.cert_file: is no certificate for server.tls.key_file: tls: private key does not match public key; name a PEM certificate and the PEM private key that belongs to it")
+		"c.yaml:1: server.tls.cert_file: is not a certificate for server.tls.key_file: tls: private key does not match public key; name a PEM certificate and the PEM private key that belongs to it")
 	f("server: {tls: {min_version: 1.1}}", `c.yaml:1: server.tls.min_version: "1.1" is unknown; did you mean 1.2? (known: 1.2, 1.3)`)
 	f("server: {tls: {waiting: 0}}", "c.yaml:1: server.tls.waiting: 0 would let nobody in; set 1 or more, or remove the line for the default")
 	f("server: {tls: {handshakes: 0}}", "c.yaml:1: server.tls.handshakes: 0 would let nobody in; set 1 or more, or remove the line for the default")

@@ -5,9 +5,9 @@ import "time"
 // Config is all that an operator may set. Load fills it from the built-in
 // defaults, a YAML file, the environment and flags, each over the one before.
 //
-// The koanf tags are the keys of the file; the tree of this struct is the one
-// that unknown keys and TAPECAST_ variables are held against, so a field added
-// here is known everywhere. A Config is not changed once the server has it.
+// The koanf tags are the keys of the file. Unknown keys and TAPECAST_ variables are
+// checked against the tree of this struct, so a field that is added here is known
+// everywhere. A Config is not changed once the server has it.
 type Config struct {
 	Server Server `koanf:"server"`
 	Admin  Admin  `koanf:"admin"`
@@ -18,9 +18,9 @@ type Config struct {
 	Memory Memory `koanf:"memory"`
 
 	// Classes are room policies by name. The six built-in ones may be changed key
-	// by key; further ones start from Class's zero values.
+	// by key. Further ones start from Class's zero values.
 	Classes map[string]Class `koanf:"classes"`
-	// Rooms maps patterns to classes; a room that fits none is unknown. A list in
+	// Rooms maps patterns to classes. A room that fits none is unknown. A list in
 	// the file replaces the built-in one.
 	Rooms []Room `koanf:"rooms"`
 	// AutoJoin names the rooms joined on authentication, as one step; {sub} stands
@@ -60,8 +60,8 @@ type Server struct {
 	// kernel holds unsent for a slow client. Default 128KiB, which is what one visit
 	// sends at most; 0: no bound.
 	NotSentLowat Size `koanf:"notsent_lowat"`
-	// MaxHead is the longest upgrade request, headers and all; over it: 431. Each socket that
-	// is not upgraded may hold that much. Default 16KiB.
+	// MaxHead is the longest upgrade request, headers included; over it: 431. Each socket
+	// that has not been upgraded may hold that much. Default 16KiB.
 	MaxHead Size `koanf:"max_head"`
 	// MaxMessage is the longest message a client may send once it is authenticated, and
 	// before that 64KiB or less; over it: close 1009. Clients are told. Default 256KiB; 1MiB at most.
@@ -84,25 +84,25 @@ type Server struct {
 type Proxy struct {
 	// Trusted are the addresses and networks (10.0.0.7, 10.1.0.0/16) of balancers. Each of
 	// their connections must begin with a PROXY protocol header, version 1 or 2, ahead of
-	// TLS; limits and logs then go by the client's address in it. Anybody else's header is
-	// a bad request. Default none.
+	// TLS. Limits and logs then use the client's address in it. A header from any other
+	// address is a bad request. Default none.
 	Trusted []string `koanf:"trusted"`
 }
 
 // TLS makes the public port wss, and wss only.
 type TLS struct {
 	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP
-	// reads it and KeyFile anew. Default none: the port is ws.
+	// reads it and KeyFile again. Default none: the port is ws.
 	CertFile string `koanf:"cert_file"`
 	// KeyFile holds its private key in PEM.
 	KeyFile string `koanf:"key_file"`
 	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
 	MinVersion string `koanf:"min_version"`
-	// Handshakes is how many compute at a time; further clients wait, within
+	// Handshakes is how many handshakes are computed at a time. Further clients wait, within
 	// HandshakeTimeout. All give way to messages, for 200 ms at most. Default 256.
 	Handshakes int `koanf:"handshakes"`
-	// Waiting is how many wait for their clients meanwhile, some 24 KB each. At the bound the
-	// oldest of the address that has the most is dropped. Default 4096.
+	// Waiting is how many handshakes may wait for their clients, some 24 KB each. At the
+	// bound the oldest of the address that has the most is dropped. Default 4096.
 	Waiting int `koanf:"waiting"`
 }
 
@@ -110,22 +110,22 @@ type TLS struct {
 type Log struct {
 	// Level is the least level logged: debug, info (default), warn, error.
 	Level string `koanf:"level"`
-	// Security is the file of a log of its own, in JSON, of who was refused what: bad
-	// tokens, limits, other users' rooms, requests to the internal port. It is made with
-	// mode 0600, and SIGHUP opens it again. "stderr" has the lines in the log. Each kind
-	// and address has 5 lines a second at most. Default "": there is none.
+	// Security is the file for security events, in JSON: which client was refused what. They
+	// are bad tokens, limits, other users' rooms, and requests to the internal port. The file
+	// is made with mode 0600, and SIGHUP opens it again. "stderr" puts the lines into the
+	// log. Each kind and address has 5 lines a second at most. Default "": none.
 	Security string `koanf:"security"`
 	// Format is auto (default: text on a terminal, JSON elsewhere), text or json.
 	Format string `koanf:"format"`
 }
 
-// Auth says which tokens are good: those with sub and exp, and an alg of HS256, or
-// of EdDSA or Ed25519, whose key is set. With both kinds of key the token's own
-// algorithm decides; no other is ever accepted.
+// Auth says which tokens are accepted: those with sub and exp, and an alg of HS256, or of
+// EdDSA or Ed25519, whose key is set. If both kinds of key are set, the token's own algorithm
+// decides. No other algorithm is ever accepted.
 type Auth struct {
 	// Secret is the HS256 key, 32 bytes or more. Default none.
 	Secret Secret `koanf:"secret"`
-	// SecretFile holds Secret; one line end at its end is not part of it.
+	// SecretFile holds Secret. One line end at its end is not part of it.
 	SecretFile string `koanf:"secret_file"`
 	// PublicKey is the Ed25519 key in PEM ("PUBLIC KEY"). Default none.
 	PublicKey string `koanf:"public_key"`
@@ -138,8 +138,8 @@ type Auth struct {
 	Issuer string `koanf:"issuer"`
 	// Audience is what a token's aud must hold. Default "": anything.
 	Audience string `koanf:"audience"`
-	// Leeway is the clock difference forgiven in exp and nbf. iat is not looked at: that a
-	// token was made in the future is no reason to refuse it (RFC 7519, 4.1.6). Default 30s.
+	// Leeway is the clock difference that exp and nbf are allowed. iat is not checked: a
+	// token that was made in the future need not be refused (RFC 7519, 4.1.6). Default 30s.
 	Leeway time.Duration `koanf:"leeway"`
 	// Timeout is the time a client has to authenticate. Default 10s.
 	Timeout time.Duration `koanf:"timeout"`
@@ -147,8 +147,7 @@ type Auth struct {
 	heldIn string // the file that says auth.secret itself; "": none does
 }
 
-// Limits bounds what clients may take. In all of them 0 means what its
-// comment says.
+// Limits bounds what clients may take. What 0 means is in each comment.
 type Limits struct {
 	// Connections is the most upgraded connections at a time; over it: 503. Default 0:
 	// what the descriptor limit leaves (Config.MaxConnections).
@@ -161,37 +160,37 @@ type Limits struct {
 	// bound the oldest of the address that has the most is dropped for a new one. Default
 	// 0: 8192, or what the descriptor limit leaves (Config.MaxHalfOpen).
 	HalfOpen int `koanf:"half_open"`
-	// HalfOpenPerAddress is the most of those of one address, likewise. Default 0: no limit.
+	// HalfOpenPerAddress is the most of these sockets of one address. Default 0: no limit.
 	HalfOpenPerAddress int `koanf:"half_open_per_address"`
 	// ConnectionsPerUser is the most connections of one user; over it: close 4129.
 	// Default 0: no limit.
 	ConnectionsPerUser int `koanf:"connections_per_user"`
-	// Pending is the most connections at a time that are not yet authenticated; over it
-	// the oldest of the address that has the most is closed with 4129 for one of another
-	// address, and one of an address that has as many is refused: 503. Default 10000; 0:
-	// no limit.
+	// Pending is the most connections at a time that have yet to authenticate. Over it the
+	// oldest of the address that has the most is closed with 4129 for one of another address.
+	// A new one of an address that has as many is refused with 503. Default 10000; 0: no limit.
 	Pending int `koanf:"pending"`
-	// MessagesPerSecond is how many messages a second one connection may send for
-	// long. Default 50; 0: no limit.
+	// MessagesPerSecond is how many messages a second one connection may send over a longer
+	// time. Default 50; 0: no limit.
 	MessagesPerSecond float64 `koanf:"messages_per_second"`
 	// Burst is how many it may send at once. Default 100.
 	Burst int `koanf:"burst"`
-	// RequestCost is what the requests of one connection may cost a second for long: a room
-	// named costs 1 (to join, leave, list or go on in), a message 1, a token to be checked
-	// 50, a KiB answered 1. Default 500; 0: no limit.
+	// RequestCost is what the requests of one connection may cost a second over a longer time.
+	// A room that is named costs 1 (to join, leave, list or resume), a message 1, a token to
+	// be checked 50, a KiB that is answered 1. Default 500; 0: no limit.
 	RequestCost float64 `koanf:"request_cost"`
 	// RequestBurst is what they may cost at once. Default 5000, which is a join of 1024
 	// rooms with positions and keys, and some.
 	RequestBurst int `koanf:"request_burst"`
-	// SnapshotBytes is how many bytes of snapshots one connection is sent a minute for long,
-	// and about how many at once. Default 64MiB; 0: no limit.
+	// SnapshotBytes is how many bytes of snapshots one connection is sent in a minute over a
+	// longer time, and about how many at once. Default 64MiB; 0: no limit.
 	SnapshotBytes Size `koanf:"snapshot_bytes"`
-	// UserBudgets is how many connections' RequestCost and SnapshotBytes one user has,
-	// however many connections. Default 4; 0: no limit. Guests that share one sub are one
-	// user: they need 0 here, in RecallBytes and EmptyRooms, and in ConnectionsPerUser.
+	// UserBudgets is how many times the RequestCost and SnapshotBytes of one connection a user
+	// has, over all of its connections. Default 4; 0: no limit. Guests that share one sub are
+	// one user: they need 0 here, in RecallBytes and EmptyRooms, and in ConnectionsPerUser.
 	UserBudgets float64 `koanf:"user_budgets"`
-	// BadTokensPerSecond is how many bad tokens from one address are checked a second for
-	// long, and ten times as many at once; over it none is. Default 100; 0: no limit.
+	// BadTokensPerSecond is how many bad tokens from one address are checked a second over a
+	// longer time, and ten times as many at once. Over it none is checked. Default 100; 0: no
+	// limit.
 	BadTokensPerSecond float64 `koanf:"bad_tokens_per_second"`
 	// RoomsPerConnection is the most rooms one connection may be in. Default 1024;
 	// 0: no limit.
@@ -205,10 +204,11 @@ type Limits struct {
 	// EmptyRooms is the most rooms that have had no message on this node one user may have
 	// asked for and be in, over all connections. Default 1000; 0: no limit.
 	EmptyRooms int `koanf:"empty_rooms"`
-	// RecallBytes is how many bytes of records are read again in a minute for one user
-	// whose clients resume from further back than memory holds; those who ask for the same
-	// share them. Who asks for more than is left waits (-32010), for more than there ever
-	// is: -32008 with the oldest place that is within it. Default 256MiB; 0: no limit.
+	// RecallBytes is how many bytes of records are read again in a minute for one user whose
+	// clients resume from further back than memory holds. Users that ask for the same records
+	// share them. A request for more than is left is told to wait (-32010). One for more than
+	// the budget ever gives gets -32008 with the oldest position within it. Default 256MiB; 0:
+	// no limit.
 	RecallBytes Size `koanf:"recall_bytes"`
 }
 
@@ -226,24 +226,24 @@ type Kafka struct {
 	// topic:partition:offset: a compacted topic holds it once, however many nodes refuse it.
 	// Default "": none.
 	DeadLetter string `koanf:"dead_letter"`
-	// RequireTopics is which topics of the routes must exist before the node is ready: any
-	// (default) forgives those that Kafka says do not, as long as there is one; health is
-	// degraded and names them. all waits for every one.
+	// RequireTopics is which topics of the routes must exist before the node is ready. With
+	// any (default), one is enough: health is degraded and names those that Kafka says do not
+	// exist. With all, the node waits for every one.
 	RequireTopics string `koanf:"require_topics"`
-	// MetadataEvery is the time between two looks for new partitions and topics made
-	// anew. Default 5s.
+	// MetadataEvery is the time between two looks for new partitions and for topics that were
+	// made again. Default 5s.
 	MetadataEvery time.Duration `koanf:"metadata_every"`
 	// MaxRecord is the longest value that is delivered; longer ones are refused.
 	// Default 1MiB.
 	MaxRecord Size `koanf:"max_record"`
-	// LookBack is how far back topics are read at the start that feed rooms with
-	// last values (a class with conflate or snapshot) and are not compacted: a compacted
-	// topic is read from its beginning. Default 10m; "0s" reads both from Start.
+	// LookBack is how far back a topic that feeds rooms with last values (a class with
+	// conflate or snapshot) is read at the start. A compacted topic is read from its
+	// beginning. Default 10m; "0s" reads both from Start.
 	LookBack time.Duration `koanf:"look_back"`
-	// RecallMemory bounds the records that are read again for clients that resume
-	// from further back than memory holds; as much again is for the frames that they
-	// are being sent of them. A past of any size is read and sent in parts of a
-	// thirty-second of it, 4 MiB at most. Default 256MiB.
+	// RecallMemory bounds the records that are read again for clients that resume from
+	// further back than memory holds. The frames made of these records may take as much
+	// again. A past of any size is read and sent in parts: each is a thirty-second of
+	// RecallMemory, 4 MiB at most. Default 256MiB.
 	RecallMemory Size `koanf:"recall_memory"`
 	// SASLPasswordFile holds librdkafka's sasl.password.
 	SASLPasswordFile string `koanf:"sasl_password_file"`
@@ -260,9 +260,9 @@ type Memory struct {
 	// go, those of rooms without members first. Default 0: 512MiB, or Tapes where
 	// that is less.
 	LastValues Size `koanf:"last_values"`
-	// Incoming is the most bytes that clients' messages take together that have not all
-	// come. Over it one such client is closed with 1013: the oldest of the address that has
-	// the most. Default 64MiB.
+	// Incoming is the most bytes that incomplete messages of all clients take together. Over
+	// it one of these clients is closed with 1013: the oldest of the address that has the
+	// most. Default 64MiB.
 	Incoming Size `koanf:"incoming"`
 }
 
@@ -270,20 +270,20 @@ type Memory struct {
 type Class struct {
 	// Conflate delivers the newest value of each key to a member that lags. Default false.
 	Conflate bool `koanf:"conflate"`
-	// ConflateAfter is how far a member may lag before it is conflated, or, in bytes, in
-	// a room with keyframes goes on at the newest.
+	// ConflateAfter is how far a member may lag before it is conflated. In a room with
+	// keyframes it is how many bytes a member may lag before it continues at the newest one.
 	ConflateAfter Lag `koanf:"conflate_after"`
 	// Snapshot delivers the last value of each key on join. Default false.
 	Snapshot bool   `koanf:"snapshot"`
 	Retain   Retain `koanf:"retain"`
-	// Lag is what becomes of a member that retention overtakes: skip (default) tells
-	// it by a gap notice and goes on at the tail, close closes it with 4208.
+	// Lag says what becomes of a member that retention overtakes. skip (default) sends it a
+	// gap notice and continues at the tail. close closes it with 4208.
 	Lag string `koanf:"lag"`
 	// Owner makes rooms private: "{sub}" lets only the user in whose token's sub is
 	// what {owner} stands for in the room's name. Default "": public.
 	Owner string `koanf:"owner"`
-	// Keep keeps records although nobody listens on this node. Default false, but
-	// always so where Owner is set.
+	// Keep keeps records even if nobody listens on this node. Default false; always true if
+	// Owner is set.
 	Keep bool `koanf:"keep"`
 	// Compress sends frames deflated to clients that negotiated permessage-deflate.
 	// Each is deflated once for all of them. Default false. Not for private classes.

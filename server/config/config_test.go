@@ -201,7 +201,7 @@ func TestFlagsGoOverEnvironmentOverFile(t *testing.T) {
 	}
 	_, err = Load(Sources{Flags: []Flag{{"--listen", "server.listen", "nowhere"}, {"--direct", "admin.direct", "perhaps"}}})
 	want := "--direct: admin.direct: cannot take \"perhaps\"; give true or false\n" +
-		"--listen: server.listen: \"nowhere\" is no host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all"
+		"--listen: server.listen: \"nowhere\" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all"
 	if err == nil || err.Error() != want {
 		t.Fatalf("got %v\nwant %s", err, want)
 	}

@@ -19,14 +19,14 @@ const (
 	EnvFile = EnvPrefix + "CONFIG"
 )
 
-// delim parts the steps of a path inside koanf. Names of librdkafka's settings
-// hold dots, so it is no dot.
+// delim separates the steps of a path inside koanf. It is not a dot, since names of
+// librdkafka's properties hold dots.
 const delim = "\x1f"
 
 var stringType = reflect.TypeFor[string]()
 
-// notOurs are variables that begin with the prefix and set no key: EnvFile, the tests'
-// own, and those that Kubernetes puts into every container beside a Service named
+// notOurs are variables that begin with the prefix and set no key: EnvFile, those of the
+// tests, and those that Kubernetes puts into every container beside a Service named
 // tapecast (or tapecast-admin, …).
 var notOurs = regexp.MustCompile(`^TAPECAST_((CONFIG|DATA|COVERPKG|E2E_[A-Z]+)$|([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|([A-Z0-9_]+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$)`)
 
@@ -54,7 +54,8 @@ func (p *envParser) provider(environ []string) koanf.Provider {
 	})
 }
 
-// set gives the path and value that a variable stands for; an empty path: none.
+// set returns the path and value that a variable stands for. The path is empty if it stands
+// for none.
 func (p *envParser) set(name, text string) (string, any) {
 	if text == "" || notOurs.MatchString(name) {
 		return "", nil
@@ -115,7 +116,7 @@ func (p *envParser) resolve(k *key, rest string, steps []string) (*key, []string
 	return k, steps
 }
 
-// unknown takes a variable that sets no key. One whose name is nearly a key's is a slip,
+// unknown handles a variable that sets no key. If its name is nearly a key's, it is a slip
 // and a fault. Others may well be somebody else's, such as TAPECAST_VERSION of an image.
 func (p *envParser) unknown(at place, name string) {
 	rest := strings.TrimPrefix(name, EnvPrefix)
@@ -140,8 +141,9 @@ func (p *envParser) unknown(at place, name string) {
 	p.warnings = append(p.warnings, fmt.Sprintf("%s: %s; %s", name, none, do))
 }
 
-// slipOf is the name that was meant by one with a slip of the pen, or with a part too few
-// or too many; "": none. nearest, which guesses further, is for what must be a key.
+// slipOf returns the name that was most likely meant by a misspelt one, or by one with a
+// part too few or too many, or "". The function nearest guesses further, and is for names
+// that must be keys.
 func slipOf(s string, names []string) string {
 	best, dist := "", max(1, len(s)/5)+1
 	for _, n := range names {

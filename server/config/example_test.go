@@ -72,9 +72,9 @@ func TestDesignExampleBroken(t *testing.T) {
 	}
 	f("interval: 0s", "intervall: 0s", "c.yaml:9: classes.market.intervall: unknown key; did you mean classes.market.interval?")
 	f(`"prices:*", class: market`, `"prices:*", class: markt`, `c.yaml:13: rooms[1].class: "markt" is unknown; did you mean market?`)
-	f(`"{sub}", lag`, `sub, lag`, `c.yaml:10: classes.private.owner: "sub" is no owner`)
+	f(`"{sub}", lag`, `sub, lag`, `c.yaml:10: classes.private.owner: "sub" is not an owner`)
 	f(`"user:{sub}"`, `"usr:{sub}"`, `c.yaml:21: auto_join[3]: "usr:{sub}" fits no pattern of rooms; did you mean user:{sub}?`)
 	f(`key: "{@key}"`, `keys: "{@key}"`, `c.yaml:24: ingest.routes[0].keys: unknown key; did you mean ingest.routes[0].key?`)
 	f(`"trades:{s}"`, `"trade:{s}"`, `c.yaml:25: ingest.routes[1].rooms: "trade:{s}" matches no room pattern`)
-	f("murmur2", "murmur", `c.yaml:26: ingest.routes[2].partitioner: "murmur" is no partitioner`)
+	f("murmur2", "murmur", `c.yaml:26: ingest.routes[2].partitioner: "murmur" is not a partitioner`)
 }

@@ -13,7 +13,7 @@ type Fault struct {
 	At string
 	// Key is the path of the key: "rooms[2].class".
 	Key string
-	// Msg is what is wrong and Do what to do about it, unless Msg says that too.
+	// Msg is what is wrong. Do is what to do about it, unless Msg says that too.
 	Msg, Do string
 
 	line int // for the order: lines of the file first
@@ -31,7 +31,7 @@ func (f Fault) String() string {
 	return s
 }
 
-// Faults is all that is wrong with a configuration, in the order of the file,
+// Faults is everything that is wrong with a configuration, in the order of the file,
 // then of the environment, the flags and the defaults.
 type Faults []Fault
 
@@ -44,7 +44,7 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Under is the faults of a section, and those that belong to no key, such as a
+// Under returns the faults of a section, and those that belong to no key, such as a
 // file that cannot be read.
 func (f Faults) Under(section string) Faults {
 	var out Faults
@@ -56,7 +56,7 @@ func (f Faults) Under(section string) Faults {
 	return out
 }
 
-// within says whether the key at path is the one at root or below it.
+// within reports whether the key at path is the one at root or below it.
 func within(path, root string) bool {
 	rest, ok := strings.CutPrefix(path, root)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
@@ -74,13 +74,13 @@ type place struct {
 type collector struct {
 	faults Faults
 
-	warnings []string        // of what is odd, though it can be run
+	warnings []string        // what is odd, though it can be run
 	told     map[Fault]bool  // an alias can bring a line up again
-	keys     map[string]bool // that have a fault
+	keys     map[string]bool // keys that have a fault
 	places   map[string]place
 	demo     bool // no file and no brokers: run gives it a secret and a token
 
-	clients bool // librdkafka's clients are tried too
+	clients bool // try to make librdkafka's clients too
 }
 
 func newCollector() *collector {
@@ -100,7 +100,7 @@ func (c *collector) place(path string) place {
 	return place{name: "built-in", line: 1 << 30}
 }
 
-// isSet says whether a source set just this key.
+// isSet reports whether a source set exactly this key.
 func (c *collector) isSet(path string) bool {
 	_, ok := c.places[path]
 	return ok
@@ -119,8 +119,8 @@ func (c *collector) addAt(at place, path, msg, do string) {
 	}
 }
 
-// add notes a fault of the value that was set for a key. One whose value was
-// refused already says nothing more: what follows from it is no fault of its own.
+// add notes a fault of the value that was set for a key. If the value was refused
+// already, nothing is noted: what follows from that is not a fault of its own.
 func (c *collector) add(path, msg, do string, args ...any) {
 	if c.has(path) {
 		return
@@ -128,10 +128,10 @@ func (c *collector) add(path, msg, do string, args ...any) {
 	c.addAt(c.place(path), path, msg, fmt.Sprintf(do, args...))
 }
 
-// has says whether a fault was noted for just this key.
+// has reports whether a fault was noted for exactly this key.
 func (c *collector) has(path string) bool { return c.keys[path] }
 
-// sorted is all faults in order.
+// sorted returns all faults in order.
 func (c *collector) sorted() Faults {
 	sort.SliceStable(c.faults, func(i, j int) bool { return c.faults[i].line < c.faults[j].line })
 	return c.faults

@@ -215,7 +215,7 @@ func (p *fileParser) merge(k *key, n *yaml.Node, path string, into map[string]an
 	}
 }
 
-// under is what may stand below k as name; nil: nothing.
+// under returns the key that may stand below k under this name, or nil.
 func (k *key) under(name string) *key {
 	switch k.kind {
 	case kindSection:
@@ -227,7 +227,7 @@ func (k *key) under(name string) *key {
 	}
 }
 
-// didYouMean is the remedy for an unknown key: the nearest one beside it, or the
+// didYouMean returns the remedy for an unknown key: the nearest one beside it, or the
 // same name elsewhere.
 func (k *key) didYouMean(name, path string) string {
 	var names []string
@@ -243,7 +243,8 @@ func (k *key) didYouMean(name, path string) string {
 	return "known here: " + strings.Join(names, ", ")
 }
 
-// nodeKind says what was found, but no text that may be a secret in the wrong place.
+// nodeKind says what kind of node was found. It shows no text, which may be a secret in the
+// wrong place.
 func nodeKind(n *yaml.Node, path string) string {
 	switch {
 	case n.Kind == yaml.MappingNode:

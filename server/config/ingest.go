@@ -5,17 +5,17 @@ type Ingest struct {
 	// Routes: every one that fits a record applies. Default none with kafka.brokers,
 	// else the routes of the demo market.
 	Routes []Route `koanf:"routes"`
-	// Unmatched is what becomes of records that no route's match names: ignore (default)
-	// counts them, dead_letter sends them to kafka.dead_letter too. That a record is for
-	// nobody is no fault.
+	// Unmatched says what becomes of records that no route's match names. ignore (default)
+	// counts them. dead_letter also sends them to kafka.dead_letter. That a record is for
+	// nobody is not a fault.
 	Unmatched string `koanf:"unmatched"`
-	// Market feeds the embedded broker from the generated market. Default true;
-	// without meaning where kafka.brokers is set.
+	// Market feeds the embedded broker from the generated market. Default true. It has no
+	// meaning if kafka.brokers is set.
 	Market bool `koanf:"market"`
 }
 
-// Keyframe is a condition that records meet which are understood without those
-// before them, such as full order books: who joins, or lags, begins at the newest.
+// Keyframe is a condition for records that can be understood without those before them,
+// such as full order books. A client that joins or lags starts at the newest one.
 type Keyframe struct {
 	// Field of the value, such as e. Default "": there are no such records.
 	Field string `koanf:"field"`
@@ -31,9 +31,9 @@ type Route struct {
 	Topic string `koanf:"topic"`
 	// Match are conditions, path to glob ("portfolio.*"); all must hold. Default none.
 	Match map[string]string `koanf:"match"`
-	// Rooms are the names of the rooms, with fields. Names that no client can write (with a
-	// star, line ends or control characters), or in a private pattern nobody own, are bad
-	// records; so are those of a private pattern's template that would fall elsewhere.
+	// Rooms are the names of the rooms, with fields. A record is bad if a name is one that
+	// no client can write (with a star, line ends or control characters), if nobody could
+	// own its private room, or if the template of a private pattern gives another room.
 	Rooms []string `koanf:"rooms"`
 	// Key is the envelope's key, with fields. Default "": none.
 	Key string `koanf:"key"`
@@ -51,8 +51,8 @@ type Route struct {
 	Envelope string `koanf:"envelope"`
 	// Format is json (default) or, with envelope none, binary.
 	Format string `koanf:"format"`
-	// Partitioner is what the producers place keys with (murmur2, consistent_random, …).
-	// It is a check: records in another partition are delivered as all others, counted,
+	// Partitioner is how the producers place keys (murmur2, consistent_random, …). It is
+	// only a check: a record in another partition is delivered like all others, counted,
 	// warned of once and named in health. Default "": nothing is checked.
 	Partitioner string `koanf:"partitioner"`
 	// Tombstones says that the topic holds records without a value. Default false.

@@ -52,7 +52,7 @@ func ReadAdminToken(file string) (string, error) {
 	}
 	token := strings.TrimSpace(string(b))
 	if len(token) < minAdminToken {
-		return "", fmt.Errorf("%s holds %d characters, and %d or more are wanted", file, len(token), minAdminToken)
+		return "", fmt.Errorf("%s holds %d characters: %d or more are needed", file, len(token), minAdminToken)
 	}
 	if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return "", fmt.Errorf("%s holds characters that no header can: use letters and digits", file)

@@ -38,9 +38,9 @@ type Flag struct {
 // maxFile bounds a configuration file, and each file of secrets or keys it names.
 const maxFile = 1 << 20
 
-// Load reads, merges and checks a configuration. An error is always Faults: all
-// that is wrong, at once. The Config is then what could be made of the rest, good
-// for looking at (as `tapecast token` does) but not for running.
+// Load reads, merges and checks a configuration. An error is always Faults: everything
+// that is wrong, at once. The Config is then made of the rest. It may be looked at (as
+// `tapecast token` does) but not run.
 func Load(src Sources) (*Config, error) {
 	c := newCollector()
 	k := koanf.New(delim)
@@ -81,7 +81,7 @@ func flagMap(c *collector, flags []Flag) map[string]any {
 		k, steps := configTree, strings.Split(f.Key, ".")
 		for _, s := range steps {
 			if k = k.under(s); k == nil {
-				panic(fmt.Sprintf("BUG: flag %s sets %q, which is no key", f.Name, f.Key))
+				panic(fmt.Sprintf("BUG: flag %s sets %q, which is not a key", f.Name, f.Key))
 			}
 		}
 		at := place{name: f.Name}
@@ -96,7 +96,7 @@ func flagMap(c *collector, flags []Flag) map[string]any {
 	return m
 }
 
-// readSecrets fills what is given by the name of a file.
+// readSecrets fills in the values that are given by the name of a file.
 func (c *collector) readSecrets(cfg *Config) {
 	a := &cfg.Auth
 	if s, ok := c.readSecret("auth.secret", "auth.secret_file", string(a.Secret), a.SecretFile); ok {
@@ -179,7 +179,7 @@ func readFile(name string) ([]byte, error) {
 	return b, err
 }
 
-// reason is err without the file's name, which the fault says already.
+// reason returns err without the file's name, which the fault says already.
 func reason(err error) string {
 	s := err.Error()
 	if i := strings.LastIndex(s, ": "); i >= 0 {

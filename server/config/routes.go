@@ -8,7 +8,7 @@ import (
 	"tapecast/rooms"
 )
 
-// Routes are the routes that the gateway compiles: the configured ones, or those
+// Routes returns the routes that the gateway compiles: the configured ones, or those
 // of the demo market that lead to rooms of the configuration.
 func (cfg *Config) Routes() []route.Route {
 	if len(cfg.Ingest.Routes) == 0 && cfg.Demo() {
@@ -29,8 +29,7 @@ func (cfg *Config) Routes() []route.Route {
 
 var field = regexp.MustCompile(`\{[^}]*\}`)
 
-// demoRoutes leaves out what an operator who tries rooms of their own does not
-// have.
+// demoRoutes leaves out routes to rooms that an operator's own configuration does not have.
 func demoRoutes(catalog *rooms.Catalog) []route.Route {
 	var routes []route.Route
 	for _, r := range demo.Routes() {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Summary is the configuration in one line of counts, for `tapecast check`.
+// Summary returns the configuration in one line of counts, for `tapecast check`.
 func (cfg *Config) Summary() string {
 	var parts []string
 	add := func(n int, one, many string) {

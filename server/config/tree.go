@@ -95,10 +95,10 @@ func (k *key) child(name string) *key {
 	return nil
 }
 
-// scalar says whether one text can set the key.
+// scalar reports whether one text can set the key.
 func (k *key) scalar() bool { return k.kind >= kindBool && k.kind <= kindSize }
 
-// wants says what a value of the key looks like.
+// wants returns what a value of the key looks like.
 func (k *key) wants() string {
 	switch k.kind {
 	case kindBool:
@@ -190,8 +190,7 @@ func toMap(v reflect.Value) map[string]any {
 	return m
 }
 
-// nearest is the name closest to s, or "" where none is close enough to be what
-// was meant.
+// nearest returns the name closest to s, or "" if none is close enough to be meant.
 func nearest(s string, names []string) string {
 	best, dist := "", max(2, len(s)/3)+1
 	sorted := append([]string(nil), names...)

@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// Queue is a writer that never blocks: it takes whole lines, and one goroutine
-// of its own writes them. What does not fit, and what could not be written, is
-// dropped, counted, and said in front of the next line that is written. Any
-// goroutine may use it.
+// Queue is a writer that never blocks. It takes whole lines, and one goroutine of its own
+// writes them. Lines that do not fit or cannot be written are dropped and counted, and the
+// next line that is written says how many. Any goroutine may use it.
 type Queue struct {
 	most    int // bytes that may wait
 	dropped atomic.Uint64

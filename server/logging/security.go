@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Security holds who was refused what, from where and why: one line of JSON
-// each, sampled, and never a token. Any goroutine may use it; it never blocks. The
-// zero value, which log.security leaves empty, writes nothing.
+// Security writes which client was refused what, from where and why: one line of JSON each,
+// sampled, and never a token. Any goroutine may use it, and it never blocks. The zero value,
+// for an empty log.security, writes nothing.
 type Security struct {
 	log       *slog.Logger // nil: none
 	queue     *Queue       // of a file; nil: the lines go elsewhere
@@ -153,7 +153,7 @@ func (s *Security) Note(kind string, from netip.Addr, more ...slog.Attr) {
 	s.log.LogAttrs(context.Background(), slog.LevelWarn, kind, more...)
 }
 
-// securityAddress is what an address is sampled as: an IPv6 host has a /64.
+// securityAddress returns the address by which an event is sampled: an IPv6 host has a /64.
 func securityAddress(a netip.Addr) netip.Addr {
 	if a = a.Unmap().WithZone(""); a.Is6() {
 		p, _ := a.Prefix(64) // cannot fail: 64 is in range

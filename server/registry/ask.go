@@ -8,10 +8,9 @@ import (
 // askWait is how long a service has to say how it does.
 const askWait = 500 * time.Millisecond
 
-// ask asks a service how it does. A service that does not answer in time is
-// degraded, for whoever asks and at once: the question under way is not asked a
-// second time, so that one service's trouble stops neither /health nor the look at
-// the other services.
+// ask asks a service how it does. A service that does not answer in time is degraded. While
+// a question is under way no second one is asked, and the service is degraded at once. So one
+// service's trouble stops neither /health nor the look at the other services.
 func (r *Registry) ask(e *entry) answered {
 	e.mu.Lock()
 	done := e.asked
@@ -54,7 +53,7 @@ func (e *entry) answer(done chan struct{}) {
 	close(done)
 }
 
-// degrade adds a reason. What is worse than degraded stays as it is.
+// degrade adds a reason. A status that is worse than degraded stays as it is.
 func (a *answered) degrade(why string) {
 	if a.status == Healthy || a.status == "" {
 		a.status = Degraded

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// Registry starts services in the order of their needs, watches them, restarts
-// those that want it, and stops them in reverse order. Start and Stop are called
-// once each; Report by any goroutine, any time.
+// Registry starts services in the order of their needs, watches them, restarts those that ask
+// for it, and stops them in reverse order. Start and Stop are called once each. Report may be
+// called by any goroutine at any time.
 type Registry struct {
 	order []*entry // each after all that it needs
 	log   *slog.Logger
 	every time.Duration // between two looks at a service
 	wait  backoff
-	// Troubles are what degrades a service beside what it says itself; nil: nothing.
+	// Troubles returns what degrades a service besides what it reports itself. It may be nil.
 	Troubles func(service string) []string
 
 	cancel  context.CancelFunc
@@ -181,7 +181,7 @@ func bounded(ctx context.Context, within time.Duration, f func(context.Context) 
 		return err
 	case <-ctx.Done():
 	}
-	// Who heeds ctx is about to return, and has more to say than we.
+	// A function that heeds ctx is about to return, and its error says more.
 	select {
 	case err := <-done:
 		return err

@@ -6,29 +6,30 @@ import (
 )
 
 // Service is a part of the gateway that the registry starts, watches and stops.
-// It is given once and not changed. Start and Stop are called by one goroutine,
-// never both at a time; Health and Figure by any.
+// It is given once and not changed. Start and Stop are called by one goroutine, never both at
+// a time. Health and Figure may be called by any.
 type Service struct {
 	Name string
 	// Needs names the services that run before this one starts and until it has
 	// stopped.
 	Needs []string
 
-	// Start returns when the service runs; ctx bounds the starting only.
+	// Start returns when the service runs. ctx bounds the start only.
 	Start func(ctx context.Context) error
-	// Stop is start backwards. It returns when ctx ends, done or not. It is called
-	// also after a start that failed.
+	// Stop undoes Start in reverse order. It returns when ctx ends, done or not. It is
+	// also called after a start that failed.
 	Stop func(ctx context.Context) error
-	// Health is how the service does while it runs, and why it is not healthy.
+	// Health returns how the service does while it runs, and why it is not healthy.
 	Health func() (Status, string)
-	// Figure is the one number that says what the service has done.
+	// Figure returns the one number that says what the service has done.
 	Figure func() (name string, value int64)
 
-	// Speaks: it warns of its troubles itself, so that the registry need not.
+	// Speaks means that the service warns of its troubles itself, so that the registry
+	// need not.
 	Speaks bool
-	// Optional: clients are served without it, degraded.
+	// Optional means that clients are served without it, degraded.
 	Optional bool
-	// Restart: it is started again after a start that failed, or when it is
+	// Restart means that it is started again after a start that failed, or when it is
 	// unhealthy.
 	Restart bool
 	// Deadline bounds a start and a stop. Zero means 10 s.
@@ -55,15 +56,14 @@ const (
 	Stopped     Status = "stopped"
 )
 
-// backoff is how long to wait before a restart: doubled each time up to a cap,
-// the later half of it at random, so that nodes that failed together do not
-// come back together.
+// backoff is how long to wait before a restart. It doubles each time, up to a cap. Half of
+// it is random, so that nodes that failed together do not come back together.
 type backoff struct {
 	first, most time.Duration
 	jitter      func(time.Duration) time.Duration // a random part of it
 }
 
-// after is the wait after so many failures in a row, 1 or more.
+// after returns the wait after so many failures in a row, 1 or more.
 func (b backoff) after(failures int) time.Duration {
 	d := b.first
 	for i := 1; i < failures && d < b.most; i++ {
