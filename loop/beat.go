@@ -75,8 +75,8 @@ func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
 	if c.extras == nil {
 		return wire.EndPositions(text), n
 	}
-	for _, w := range c.extras.wilds {
-		if l.placeWild(c, w); w.at.Epoch == "" {
+	for _, w := range c.extras.wildcards {
+		if l.placeWildcard(c, w); w.at.Epoch == "" {
 			continue
 		}
 		if add(w.ref.Name, w.at); c.state != stOpen {

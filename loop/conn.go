@@ -74,7 +74,7 @@ type Conn struct {
 	code     uint16 // with which the connection was closed
 	port     uint16 // remote
 	addr     [16]byte
-	place    uint32 // in loop.conns
+	index    uint32 // in loop.conns
 	heard    atomic.Uint32
 	beatAt   tick // next heartbeat; 0: none
 	timerAt  tick // as the handler set it; 0: none
@@ -109,9 +109,9 @@ func (c *Conn) is(f flags) bool { return c.flags&f != 0 }
 
 // extras is what few connections have, and most of those for a moment only.
 type extras struct {
-	members map[*rooms.Sub]*member.Extra // of members that have one
-	wilds   []*wild
-	index   map[string]int32 // of members by room, where there are many
+	members   map[*rooms.Sub]*member.Extra // of members that have one
+	wildcards []*wildcard
+	index     map[string]int32 // of members by room, where there are many
 }
 
 func (c *Conn) extrasOf() *extras {
@@ -123,7 +123,7 @@ func (c *Conn) extrasOf() *extras {
 
 // tidy lets go of extras that are empty.
 func (c *Conn) tidy() {
-	if x := c.extras; x != nil && len(x.members) == 0 && len(x.wilds) == 0 && x.index == nil {
+	if x := c.extras; x != nil && len(x.members) == 0 && len(x.wildcards) == 0 && x.index == nil {
 		c.extras = nil
 	}
 }

@@ -34,14 +34,14 @@
 // nothing for it: deflated frames lie on the tapes, and what a client sends is
 // inflated on the poller's goroutine with an inflater out of a pool.
 //
-// A wildcard (wild.go) is a rooms.Watch of a connection; its members are ordinary ones
+// A wildcard (wildcard.go) is a rooms.Watch of a connection; its members are ordinary ones
 // that carry its id. A room that appears gets its member at once, and its `joined`
 // notice when the client is sent to next, before the first frame: a client that does
 // not read has no notices waiting for it. A membership for a wildcard that has
 // been given up meanwhile is left again.
-// A wildcard's own place (wild_place.go) is what the tapes of all shards have, less what its
+// A wildcard's own place (wildcard_place.go) is what the tapes of all shards have, less what its
 // members lack, at each heartbeat and when somebody asks: a lower bound, for a look at each head.
-// One that goes on from such a place (wild_since.go) watches first, then has the topic asked which
+// One that goes on from such a place (wildcard_since.go) watches first, then has the topic asked which
 // rooms got something since (Recall.Names), and joins those from there. Trouble that passes
 // joins none of its rooms, since each would begin with its next record.
 //

@@ -25,7 +25,7 @@ const (
 	evJoin                      // arg: *joining
 	evJoined                    // arg: *joining, answered
 	evRecalled                  // arg: *recalled
-	evPlaced                    // arg: *placed
+	evLocated                   // arg: *located
 	evRejoined                  // arg: *rejoined
 	evFound                     // arg: *rooms.Found
 	evLeave                     // arg: *leaving

@@ -12,7 +12,7 @@ import (
 // once the places of all times are known.
 func (l *Loop) join(c *Conn, j *joining) {
 	c.sideOf().joining = j
-	if l.place(c, j) {
+	if l.locate(c, j) {
 		return
 	}
 	bare := slices.ContainsFunc(c.members, func(t member.Member) bool { return t.Room().Pattern().Bare })
@@ -26,7 +26,7 @@ func (l *Loop) join(c *Conn, j *joining) {
 		switch {
 		case ref.Wild:
 			out.Wild = true
-			out.Err = l.askWild(c, j, i)
+			out.Err = l.askWildcard(c, j, i)
 		case twice || c.find(ref.Name) >= 0:
 			out.Err = ErrAlready
 		case bare && ref.Pattern.Bare:
@@ -73,9 +73,9 @@ func (l *Loop) joined(c *Conn, j *joining) {
 		l.refuseLate(j)
 		j.stage, j.had = stageTake, len(c.members)
 		c.members = slices.Grow(c.members, len(j.given))
-		for _, w := range j.wilds {
+		for _, w := range j.wildcards {
 			if w != nil {
-				l.takeWild(c, w)
+				l.takeWildcard(c, w)
 			}
 		}
 	}
@@ -88,9 +88,9 @@ func (l *Loop) joined(c *Conn, j *joining) {
 		return
 	}
 	j.releasePasts(c)
-	for _, w := range j.wilds {
+	for _, w := range j.wildcards {
 		if w != nil {
-			l.seatedWild(w)
+			l.seatedWildcard(w)
 		}
 	}
 	if c.state != stOpen {
@@ -111,8 +111,8 @@ func (l *Loop) forsake(j *joining) {
 			}
 		}
 	}
-	for _, w := range j.wilds {
-		l.dropWild(w)
+	for _, w := range j.wildcards {
+		l.dropWildcard(w)
 	}
 	j.releasePasts(nil)
 }
@@ -131,9 +131,9 @@ func (l *Loop) joinSome(c *Conn, j *joining) bool {
 		if !each(len(j.given), func(i int) { l.takePlace(c, j, i) }) {
 			return false
 		}
-		for _, w := range j.wilds {
+		for _, w := range j.wildcards {
 			if w != nil {
-				l.tookWild(j, w)
+				l.tookWildcard(j, w)
 			}
 		}
 		j.stage, j.at = stageKnown, 0
@@ -172,7 +172,7 @@ func (l *Loop) known(c *Conn, j *joining, out *Joined) {
 	switch {
 	case !errors.Is(out.Err, ErrAlready):
 	case out.Wild:
-		w := c.wildOf(out.Name)
+		w := c.wildcardOf(out.Name)
 		if w == nil {
 			return // it is of this request, and was refused
 		}
@@ -206,7 +206,7 @@ func (l *Loop) takePlace(c *Conn, j *joining, i int) {
 		p.ref.past = rooms.NoPast(s.Resume.Have) // it asks again
 	}
 	l.take(c, j.given[i], p.ref, p.out)
-	if w := p.wild; w != nil && p.out.Err == nil {
+	if w := p.wildcard; w != nil && p.out.Err == nil {
 		c.members[len(c.members)-1].Wildcard = w.id
 		w.rooms++
 	}

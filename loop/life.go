@@ -23,7 +23,7 @@ const (
 )
 
 func (l *Loop) opened(c *Conn) {
-	c.place = uint32(len(l.conns))
+	c.index = uint32(len(l.conns))
 	l.conns = append(l.conns, c)
 	c.deadline = l.tickNow() + ticks(l.engine.cfg.HandshakeTimeout)
 	l.schedule(c)
@@ -236,8 +236,8 @@ func (l *Loop) gone(c *Conn) {
 	l.hangUp(c)
 	delete(l.blocked, c.id)
 	last := l.conns[len(l.conns)-1]
-	l.conns[c.place] = last
-	last.place = c.place
+	l.conns[c.index] = last
+	last.index = c.index
 	l.conns[len(l.conns)-1] = nil
 	l.conns = l.conns[:len(l.conns)-1]
 	if c.is(fAuthenticated) {

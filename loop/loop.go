@@ -252,8 +252,8 @@ func (l *Loop) handle(e *event) {
 		l.leave(c, e.arg.(*leaving))
 	case evJoined:
 		l.joined(c, e.arg.(*joining))
-	case evPlaced:
-		l.placed(e.conn, e.arg.(*placed))
+	case evLocated:
+		l.located(e.conn, e.arg.(*located))
 	case evRecalled:
 		l.recalled(c, e.arg.(*recalled))
 	case evRejoined:

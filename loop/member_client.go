@@ -115,7 +115,7 @@ func (l *Loop) begin(c *Conn, m *member.Member, ref *RoomRef, found *rooms.Seat)
 		w.Epoch = ref.Since.Epoch
 	}
 	if found != nil {
-		w.Wildcard = c.wild(m.Wildcard).ref.Name
+		w.Wildcard = c.wildcard(m.Wildcard).ref.Name
 	}
 	if x := l.rules.Begin(m, (*memberClient)(c), &w); x != nil {
 		c.setExtra(m, x)

@@ -94,11 +94,11 @@ type Joined struct {
 }
 
 type joining struct {
-	refs  []RoomRef
-	reply func([]Joined) []byte
-	list  []Joined
-	join  rooms.Join
-	wilds []*wild // by place in refs; nil: that is no wildcard
+	refs      []RoomRef
+	reply     func([]Joined) []byte
+	list      []Joined
+	join      rooms.Join
+	wildcards []*wildcard // by place in refs; nil: that is no wildcard
 
 	sought  bool          // what wildcards lack since their places is being found out, or is known
 	given   []*rooms.Seat // all seats, those of wildcards last; nil: not collected yet
@@ -115,9 +115,9 @@ type joining struct {
 
 // place is what one seat that was given is for.
 type place struct {
-	ref  *RoomRef
-	out  *Joined
-	wild *wild // nil: joined by name
+	ref      *RoomRef
+	out      *Joined
+	wildcard *wildcard // nil: joined by name
 }
 
 type leaving struct {
@@ -125,12 +125,12 @@ type leaving struct {
 	all   bool // a List
 	reply func([]Joined) []byte
 
-	begun  bool
-	list   []Joined
-	at     int               // of names, or of the connection's members
-	wild   *wild             // that is being left; nil: none
-	member int               // the next one that may be of it
-	under  map[uint8]*Joined // List: by wildcard
+	begun    bool
+	list     []Joined
+	at       int               // of names, or of the connection's members
+	wildcard *wildcard         // that is being left; nil: none
+	member   int               // the next one that may be of it
+	under    map[uint8]*Joined // List: by wildcard
 }
 
 // stepRooms is how many rooms one step of a request goes through: some 0.1 to 0.3 ms
@@ -215,13 +215,13 @@ func (l *Loop) leaveSome(c *Conn, a *leaving) bool {
 			return false
 		}
 		out := &a.list[a.at]
-		if a.wild == nil {
-			if a.wild = c.wildOf(a.names[a.at]); a.wild != nil {
+		if a.wildcard == nil {
+			if a.wildcard = c.wildcardOf(a.names[a.at]); a.wildcard != nil {
 				l.beginLeave(c, a, out)
 			}
 		}
-		if a.wild != nil {
-			if n = l.leaveWild(c, a, out, n); n < 0 {
+		if a.wildcard != nil {
+			if n = l.leaveWildcard(c, a, out, n); n < 0 {
 				return false
 			}
 			continue
@@ -243,8 +243,8 @@ func (l *Loop) leaveSome(c *Conn, a *leaving) bool {
 func (l *Loop) listSome(c *Conn, a *leaving) bool {
 	if !a.begun && c.extras != nil {
 		a.under = map[uint8]*Joined{}
-		for _, w := range c.extras.wilds {
-			l.placeWild(c, w)
+		for _, w := range c.extras.wildcards {
+			l.placeWildcard(c, w)
 			a.under[w.id] = w.describe()
 		}
 	}
@@ -294,7 +294,7 @@ func (l *Loop) exit(c *Conn, k int) {
 		m.Room().TakeDeflated(-1)
 	}
 	if m.Wildcard > 0 {
-		c.wild(m.Wildcard).rooms--
+		c.wildcard(m.Wildcard).rooms--
 	}
 	unattend(&m)
 	l.table.Leave(m.Sub())
@@ -309,8 +309,8 @@ func (l *Loop) leaveAll(c *Conn) {
 		l.exit(c, len(c.members)-1)
 	}
 	if c.extras != nil {
-		for _, w := range c.extras.wilds {
-			l.dropWild(w)
+		for _, w := range c.extras.wildcards {
+			l.dropWildcard(w)
 		}
 	}
 	c.members, c.extras = nil, nil

@@ -7,17 +7,17 @@ import (
 	"tapecast/rooms"
 )
 
-// placed is the answer to one request for the place of a time.
-type placed struct {
+// located is the answer to one request for the positions of a time.
+type located struct {
 	j   *joining
 	ref int
 	at  rooms.Positions
 	err error
 }
 
-// place asks for the places of the times that a join names; false: of none. The
+// locate asks for the positions of the times that a join names; false: of none. The
 // join goes on when the last of them is known.
-func (l *Loop) place(c *Conn, j *joining) bool {
+func (l *Loop) locate(c *Conn, j *joining) bool {
 	for i := range j.refs {
 		ref := &j.refs[i]
 		if ref.SinceTime == 0 || ref.Since != nil || ref.lost != nil {
@@ -29,14 +29,14 @@ func (l *Loop) place(c *Conn, j *joining) bool {
 		}
 		j.waiting++
 		l.engine.cfg.PositionsAt(ref.Pattern, ref.SinceTime, l.handler.User(c), func(at rooms.Positions, err error) {
-			l.post(event{kind: evPlaced, conn: c, arg: &placed{j, i, at, err}})
+			l.post(event{kind: evLocated, conn: c, arg: &located{j, i, at, err}})
 		})
 	}
 	return j.waiting > 0
 }
 
-// placed takes the place of a time.
-func (l *Loop) placed(c *Conn, a *placed) {
+// located takes the positions of a time.
+func (l *Loop) located(c *Conn, a *located) {
 	ref := &a.j.refs[a.ref]
 	if ref.lost = a.err; a.err == nil {
 		ref.Since = &a.at
@@ -75,7 +75,7 @@ func (l *Loop) recall(c *Conn, j *joining) bool {
 		j.waiting++
 		ask := &rooms.Recall{
 			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch,
-			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo, Judged: j.places[i].wild.asked(r),
+			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo, Judged: j.places[i].wildcard.asked(r),
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evRecalled, conn: c, arg: &recalled{j, i, p, err}})
 			},

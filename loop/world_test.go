@@ -57,7 +57,7 @@ func (s *session) reserve(n int) error {
 
 // pattern is that of a room, or of a wildcard's rooms.
 func (j joiner) pattern(name string) *rooms.Pattern {
-	if prefix, wild := strings.CutSuffix(name, "*"); wild {
+	if prefix, wildcard := strings.CutSuffix(name, "*"); wildcard {
 		p, _ := j.catalog.Under(prefix)
 		return p
 	}

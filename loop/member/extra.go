@@ -12,7 +12,7 @@ import (
 type Extra struct {
 	client Client
 	sub    *rooms.Sub
-	filter rooms.Sift
+	filter rooms.Filter
 	epoch  string // of filter.Have and upTo
 
 	past   *rooms.Past // what was read again, to be sent first; nil: nothing

@@ -12,7 +12,7 @@ import (
 )
 
 // maxWilds is how many wildcards a connection may hold at all: their ids are a byte.
-const maxWilds = 255
+const maxWildcards = 255
 
 // ErrBareWild is the answer to a wildcard of rooms with bare frames.
 var ErrBareWild = errors.New("rooms with bare frames cannot be joined by a wildcard: name one room")
@@ -34,8 +34,8 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("%s is %d", e.Name, e.Most)
 }
 
-// wild is a wildcard of a connection. The members that it has joined carry its id.
-type wild struct {
+// wildcard is a wildcard of a connection. The members that it has joined carry its id.
+type wildcard struct {
 	conn  *Conn
 	ref   *RoomRef
 	watch rooms.Watch
@@ -67,39 +67,39 @@ type wild struct {
 	soughtAt, soughtEnd int // of sought.Rooms, which are its
 }
 
-// wild is the wildcard with that id.
-func (c *Conn) wild(id uint8) *wild {
-	i := slices.IndexFunc(c.extras.wilds, func(w *wild) bool { return w.id == id })
-	return c.extras.wilds[i]
+// wildcard is the wildcard with that id.
+func (c *Conn) wildcard(id uint8) *wildcard {
+	i := slices.IndexFunc(c.extras.wildcards, func(w *wildcard) bool { return w.id == id })
+	return c.extras.wildcards[i]
 }
 
-// wildOf is the wildcard of that name; nil: there is none.
-func (c *Conn) wildOf(name string) *wild {
+// wildcardOf is the wildcard of that name; nil: there is none.
+func (c *Conn) wildcardOf(name string) *wildcard {
 	if c.extras == nil || !strings.HasSuffix(name, "*") {
 		return nil
 	}
-	i := slices.IndexFunc(c.extras.wilds, func(w *wild) bool { return w.ref.Name == name })
+	i := slices.IndexFunc(c.extras.wildcards, func(w *wildcard) bool { return w.ref.Name == name })
 	if i < 0 {
 		return nil
 	}
-	return c.extras.wilds[i]
+	return c.extras.wildcards[i]
 }
 
-func (w *wild) prefix() string { return strings.TrimSuffix(w.ref.Name, "*") }
+func (w *wildcard) prefix() string { return strings.TrimSuffix(w.ref.Name, "*") }
 
 // overlaps says whether a room could be of both wildcards.
-func (w *wild) overlaps(prefix string) bool {
+func (w *wildcard) overlaps(prefix string) bool {
 	return strings.HasPrefix(prefix, w.prefix()) || strings.HasPrefix(w.prefix(), prefix)
 }
 
-// askWild puts the wildcard of ref i into the join, or says why it cannot be.
-func (l *Loop) askWild(c *Conn, j *joining, i int) error {
+// askWildcard puts the wildcard of ref i into the join, or says why it cannot be.
+func (l *Loop) askWildcard(c *Conn, j *joining, i int) error {
 	ref := &j.refs[i]
-	held := []*wild(nil)
+	held := []*wildcard(nil)
 	if c.extras != nil {
-		held = c.extras.wilds
+		held = c.extras.wildcards
 	}
-	for _, w := range j.wilds {
+	for _, w := range j.wildcards {
 		if w != nil {
 			held = append(slices.Clip(held), w)
 		}
@@ -113,14 +113,14 @@ func (l *Loop) askWild(c *Conn, j *joining, i int) error {
 			return fmt.Errorf("its rooms and those of %q overlap: leave that first, or ask for one of the two", w.ref.Name)
 		}
 	}
-	most := min(l.engine.cfg.Wildcards, maxWilds)
+	most := min(l.engine.cfg.Wildcards, maxWildcards)
 	if ref.Pattern.Bare {
 		return ErrBareWild
 	}
 	if len(held) >= most {
 		return &LimitError{Name: "wildcards_per_connection", Most: most}
 	}
-	w := &wild{conn: c, ref: ref, pending: true, out: &j.list[i]}
+	w := &wildcard{conn: c, ref: ref, pending: true, out: &j.list[i]}
 	w.watch = rooms.Watch{Pattern: ref.Pattern, Prefix: prefix, Most: l.engine.cfg.RoomsPerWildcard, Local: w}
 	if len(ref.Places) > 0 {
 		w.watch.Since = maps.Clone(ref.Places)
@@ -133,10 +133,10 @@ func (l *Loop) askWild(c *Conn, j *joining, i int) error {
 	}
 	w.begun = true
 	l.stats.Wildcards++
-	if j.wilds == nil {
-		j.wilds = make([]*wild, len(j.refs))
+	if j.wildcards == nil {
+		j.wildcards = make([]*wildcard, len(j.refs))
 	}
-	j.wilds[i] = w
+	j.wildcards[i] = w
 	j.join.Watches = append(j.join.Watches, &w.watch)
 	return nil
 }
@@ -154,11 +154,11 @@ func (l *Loop) collect(c *Conn, j *joining) {
 			j.places = append(j.places, place{ref: &j.refs[i], out: out})
 		}
 	}
-	if j.wilds == nil {
+	if j.wildcards == nil {
 		return
 	}
 	have := j.named(c)
-	for i, w := range j.wilds {
+	for i, w := range j.wildcards {
 		if w == nil {
 			continue
 		}
@@ -169,12 +169,12 @@ func (l *Loop) collect(c *Conn, j *joining) {
 			}
 			return have[s.Name]
 		})
-		if w.out.Err = l.refuseWild(w); w.out.Err != nil {
+		if w.out.Err = l.refuseWildcard(w); w.out.Err != nil {
 			l.leaveGiven(w, w.out.Err)
-			j.wilds[i] = nil
+			j.wildcards[i] = nil
 			continue
 		}
-		l.collectWild(j, w)
+		l.collectWildcard(j, w)
 	}
 }
 
@@ -190,8 +190,8 @@ func (j *joining) named(c *Conn) map[string]bool {
 	return have
 }
 
-// collectWild adds the seats of a wildcard.
-func (l *Loop) collectWild(j *joining, w *wild) {
+// collectWildcard adds the seats of a wildcard.
+func (l *Loop) collectWildcard(j *joining, w *wildcard) {
 	w.refs, w.list = make([]RoomRef, len(w.given)), make([]Joined, len(w.given))
 	for k := range w.given {
 		s := &w.given[k]
@@ -204,7 +204,7 @@ func (l *Loop) collectWild(j *joining, w *wild) {
 }
 
 // refusal says why the rooms that there are may not all be joined.
-func (w *wild) refusal() error {
+func (w *wildcard) refusal() error {
 	if err := w.watch.Err(); err != nil {
 		return err
 	}
@@ -214,8 +214,8 @@ func (w *wild) refusal() error {
 	return nil
 }
 
-// refuseWild is refusal once all seats are known, and reserves places for them.
-func (l *Loop) refuseWild(w *wild) error {
+// refuseWildcard is refusal once all seats are known, and reserves places for them.
+func (l *Loop) refuseWildcard(w *wildcard) error {
 	if err := w.refusal(); err != nil {
 		return err
 	}
@@ -228,19 +228,19 @@ func (l *Loop) refuseWild(w *wild) error {
 	return nil
 }
 
-// takeWild has the connection hold a wildcard, whose seats it then takes.
-func (l *Loop) takeWild(c *Conn, w *wild) {
+// takeWildcard has the connection hold a wildcard, whose seats it then takes.
+func (l *Loop) takeWildcard(c *Conn, w *wildcard) {
 	e := c.extrasOf()
-	for w.id = 1; slices.ContainsFunc(e.wilds, func(o *wild) bool { return o.id == w.id }); {
+	for w.id = 1; slices.ContainsFunc(e.wildcards, func(o *wildcard) bool { return o.id == w.id }); {
 		w.id++
 	}
-	e.wilds = append(e.wilds, w)
+	e.wildcards = append(e.wildcards, w)
 	w.out.Rooms, w.out.Chain = w.list, w.chain()
 	w.out.Since, w.out.TooOld = w.ref.since(), w.lost
 }
 
-// seatedWild ends the join of a wildcard: now come the rooms that have appeared meanwhile.
-func (l *Loop) seatedWild(w *wild) {
+// seatedWildcard ends the join of a wildcard: now come the rooms that have appeared meanwhile.
+func (l *Loop) seatedWildcard(w *wildcard) {
 	w.pending = false
 	early := w.early
 	w.refs, w.given, w.list, w.early, w.out = nil, nil, nil, nil, nil
@@ -254,21 +254,21 @@ func (l *Loop) seatedWild(w *wild) {
 }
 
 // chain says whether the wildcard's memberships get each message.
-func (w *wild) chain() bool {
+func (w *wildcard) chain() bool {
 	return !w.ref.Pattern.Class.Conflate && w.ref.Keys == nil && w.ref.Every == 0
 }
 
 // beginLeave begins to give a wildcard up. It joins no more rooms.
 func (l *Loop) beginLeave(c *Conn, a *leaving, out *Joined) {
-	l.placeWild(c, a.wild)
-	*out = *a.wild.describe()
-	a.wild.full, a.member = true, len(c.members)
+	l.placeWildcard(c, a.wildcard)
+	*out = *a.wildcard.describe()
+	a.wildcard.full, a.member = true, len(c.members)
 }
 
-// leaveWild leaves up to n of the rooms that a wildcard has joined, and returns how many of n
+// leaveWildcard leaves up to n of the rooms that a wildcard has joined, and returns how many of n
 // are left; less than 0: there are more rooms.
-func (l *Loop) leaveWild(c *Conn, a *leaving, out *Joined, n int) int {
-	w := a.wild
+func (l *Loop) leaveWildcard(c *Conn, a *leaving, out *Joined, n int) int {
+	w := a.wildcard
 	for a.member = min(a.member, len(c.members)); a.member > 0; {
 		if n < 0 {
 			return n
@@ -281,15 +281,15 @@ func (l *Loop) leaveWild(c *Conn, a *leaving, out *Joined, n int) int {
 		}
 	}
 	sortJoined(out.Rooms)
-	l.dropWild(w)
-	c.extras.wilds = slices.DeleteFunc(c.extras.wilds, func(o *wild) bool { return o == w })
+	l.dropWildcard(w)
+	c.extras.wildcards = slices.DeleteFunc(c.extras.wildcards, func(o *wildcard) bool { return o == w })
 	c.tidy()
-	a.wild = nil
+	a.wildcard = nil
 	return max(n, 0)
 }
 
 // describe is the answer for a wildcard that the connection holds, yet without its rooms.
-func (w *wild) describe() *Joined {
+func (w *wildcard) describe() *Joined {
 	return &Joined{
 		Name: w.ref.Name, Class: w.ref.Pattern.Class.Name, Positions: w.at,
 		Chain: w.chain(), Wild: true, Full: w.full, Rooms: []Joined{},
@@ -305,8 +305,8 @@ func (l *Loop) describeUnder(c *Conn, t *member.Member, out *Joined) {
 	out.Rooms = append(out.Rooms, l.describe(c, t))
 }
 
-// dropWild ends what is left of a wildcard but for its members; nil: nothing.
-func (l *Loop) dropWild(w *wild) {
+// dropWildcard ends what is left of a wildcard but for its members; nil: nothing.
+func (l *Loop) dropWildcard(w *wildcard) {
 	if w == nil || !w.begun {
 		return
 	}
@@ -319,7 +319,7 @@ func (l *Loop) dropWild(w *wild) {
 	w.early = nil
 }
 
-func (l *Loop) endWatch(w *wild) { l.table.Unwatch(&w.watch) }
+func (l *Loop) endWatch(w *wildcard) { l.table.Unwatch(&w.watch) }
 
 func sortJoined(list []Joined) {
 	slices.SortFunc(list, func(a, b Joined) int { return strings.Compare(a.Name, b.Name) })

@@ -13,13 +13,13 @@ import (
 const maxUnsent = 16 << 10
 
 // matches reports whether a room is one that the wildcard stands for.
-func (w *wild) matches(p *rooms.Pattern, name string) bool {
+func (w *wildcard) matches(p *rooms.Pattern, name string) bool {
 	return p == w.ref.Pattern && strings.HasPrefix(name, w.prefix())
 }
 
-// tookWild notes how the wildcard stands whose seats were taken: no room that matches begins,
+// tookWildcard notes how the wildcard stands whose seats were taken: no room that matches begins,
 // or stands, before its place.
-func (l *Loop) tookWild(j *joining, w *wild) {
+func (l *Loop) tookWildcard(j *joining, w *wildcard) {
 	if w.lost != nil {
 		w.from = nil
 	}
@@ -56,12 +56,12 @@ func (l *Loop) tookWild(j *joining, w *wild) {
 	w.out.Positions = w.at
 }
 
-// placeWild moves the wildcard's place on to where its rooms stand now: to what the tapes of
+// placeWildcard moves the wildcard's place on to where its rooms stand now: to what the tapes of
 // all shards have, less what was not sent of a room. Rooms that have appeared and were not
 // taken yet, and those of which the client may lack something, leave it where it is.
 //
 // The order matters: see rooms.Watch.Appeared and, for the heads, rooms' publish.
-func (l *Loop) placeWild(c *Conn, w *wild) {
+func (l *Loop) placeWildcard(c *Conn, w *wildcard) {
 	if w.pending || w.full {
 		return
 	}
@@ -81,7 +81,7 @@ func (l *Loop) placeWild(c *Conn, w *wild) {
 
 // lowered is at, less what was not sent of those of the members that are the wildcard's or match;
 // none where that cannot be told.
-func (l *Loop) lowered(w *wild, at rooms.Positions, members []member.Member) rooms.Positions {
+func (l *Loop) lowered(w *wildcard, at rooms.Positions, members []member.Member) rooms.Positions {
 	left := uint64(maxUnsent)
 	for i := range members {
 		t := &members[i]

@@ -22,7 +22,7 @@ func (l *Loop) seek(c *Conn, j *joining) bool {
 		return false
 	}
 	j.sought = true
-	for _, w := range j.wilds {
+	for _, w := range j.wildcards {
 		if w != nil && w.ref.since() && w.refusal() == nil {
 			w.lost = l.seekNames(c, j, w)
 		}
@@ -32,7 +32,7 @@ func (l *Loop) seek(c *Conn, j *joining) bool {
 
 // seekNames asks for the names of the rooms that the wildcard lacks something of, if any can
 // be. The error says why it cannot go on from its place.
-func (l *Loop) seekNames(c *Conn, j *joining, w *wild) error {
+func (l *Loop) seekNames(c *Conn, j *joining, w *wildcard) error {
 	low, high := w.watch.Seams()
 	since, f := w.ref.Since, w.ref.Pattern.Feed
 	switch {
@@ -77,7 +77,7 @@ func (l *Loop) seekNames(c *Conn, j *joining, w *wild) error {
 }
 
 // soughtNames takes the answer for one wildcard. Behind the last the rooms are joined.
-func (l *Loop) soughtNames(c *Conn, j *joining, w *wild, names []string, err error) {
+func (l *Loop) soughtNames(c *Conn, j *joining, w *wildcard, names []string, err error) {
 	w.names, w.lost = names, err
 	if j.waiting--; j.waiting > 0 {
 		return
@@ -85,7 +85,7 @@ func (l *Loop) soughtNames(c *Conn, j *joining, w *wild, names []string, err err
 	join := &rooms.Join{User: l.handler.User(c)}
 	if c.state == stOpen {
 		have := j.named(c)
-		for _, w := range j.wilds {
+		for _, w := range j.wildcards {
 			if w != nil && w.from != nil && w.refusal() == nil && w.lost == nil {
 				l.seekRooms(w, join, have)
 			}
@@ -99,7 +99,7 @@ func (l *Loop) soughtNames(c *Conn, j *joining, w *wild, names []string, err err
 
 // seekRooms has the join ask for the rooms of a wildcard that it lacks something of: those
 // that were found, and all where its client comes from a node that was ahead.
-func (l *Loop) seekRooms(w *wild, join *rooms.Join, have map[string]bool) {
+func (l *Loop) seekRooms(w *wildcard, join *rooms.Join, have map[string]bool) {
 	names := map[string]bool{}
 	for _, name := range w.names {
 		p, _, _ := l.table.Catalog().Resolve(name)
@@ -122,13 +122,13 @@ func (l *Loop) seekRooms(w *wild, join *rooms.Join, have map[string]bool) {
 
 // asked reports whether what a seat lacks is part of the stretch of which the names were asked
 // for: else each room would be held against the user's budget that the names were paid from.
-func (w *wild) asked(s *rooms.Seat) bool {
+func (w *wildcard) asked(s *rooms.Seat) bool {
 	return w != nil && w.from != nil && w.lost == nil && s.Since.Epoch == w.from.Epoch && s.Since.Cover(w.from.Offsets)
 }
 
 // mergeSought puts the seats that go on from the wildcard's place in the place of those that
 // begin now. The others lack nothing, or, where the place is lost, all.
-func (l *Loop) mergeSought(w *wild) {
+func (l *Loop) mergeSought(w *wildcard) {
 	if w.given == nil {
 		w.given = w.watch.Seats()
 	}
@@ -168,7 +168,7 @@ func (l *Loop) mergeSought(w *wild) {
 
 // notNow is why the wildcard cannot be joined for now; nil: it can. Were it joined without
 // such a room, that room would begin with its next record, and its client lose what came before.
-func (w *wild) notNow() error {
+func (w *wildcard) notNow() error {
 	var notNow *rooms.NotNowError
 	if errors.As(w.lost, &notNow) {
 		return w.lost
@@ -186,7 +186,7 @@ func (w *wild) notNow() error {
 // refuseLate refuses the wildcards that cannot be joined for now, which is only known once
 // all their seats were given.
 func (l *Loop) refuseLate(j *joining) {
-	for i, w := range j.wilds {
+	for i, w := range j.wildcards {
 		if w == nil {
 			continue
 		}
@@ -195,25 +195,25 @@ func (l *Loop) refuseLate(j *joining) {
 		}
 		w.out.Rooms = w.list // what was reserved for them is given back
 		l.leaveGiven(w, w.out.Err)
-		j.wilds[i] = nil
+		j.wildcards[i] = nil
 	}
 }
 
 // leaveGiven leaves the seats of a wildcard that is not joined.
-func (l *Loop) leaveGiven(w *wild, why error) {
+func (l *Loop) leaveGiven(w *wildcard, why error) {
 	for k := range w.given {
 		if s := &w.given[k]; s.Err == nil {
 			l.table.Leave(s.Sub)
 			s.Err = why
 		}
 	}
-	l.dropWild(w)
+	l.dropWildcard(w)
 }
 
 // lateTo is how a seat goes on in a room that has appeared, if not with its tape's first
 // frame: where the client comes from a node that was ahead, it has some of it, and where
 // much came since, the tape may have dropped some. Without a Resume there is nothing to heed.
-func (w *wild) lateTo(s *rooms.Seat) (ref RoomRef) {
+func (w *wildcard) lateTo(s *rooms.Seat) (ref RoomRef) {
 	at := s.Positions
 	if w.from != nil && at.Epoch == w.from.Epoch {
 		at = at.Raised(w.from.Epoch, w.from.Offsets)

@@ -14,9 +14,9 @@ import (
 func (l *Loop) found(f *rooms.Found) {
 	end := time.Now().Add(slice)
 	for i, w := range f.Watches {
-		wild := w.Local.(*wild)
-		l.foundOne(wild, &f.Seat)
-		wild.taken++
+		wildcard := w.Local.(*wildcard)
+		l.foundOne(wildcard, &f.Seat)
+		wildcard.taken++
 		if !time.Now().Before(end) && i+1 < len(f.Watches) {
 			f.Watches = f.Watches[i+1:]
 			l.post(event{kind: evFound, arg: f})
@@ -27,7 +27,7 @@ func (l *Loop) found(f *rooms.Found) {
 
 // foundOne sits down in a room that has appeared, unless the wildcard was given
 // up, or the connection is there already.
-func (l *Loop) foundOne(w *wild, s *rooms.Seat) {
+func (l *Loop) foundOne(w *wildcard, s *rooms.Seat) {
 	c := w.conn
 	switch {
 	case w.pending && (w.watch.Most == 0 || len(w.early) <= w.watch.Most):
@@ -70,7 +70,7 @@ func (l *Loop) foundOne(w *wild, s *rooms.Seat) {
 
 // fill ends the watch of a wildcard that has come to a limit, and says so: what it
 // has joined it keeps.
-func (l *Loop) fill(w *wild, room string, err error) {
+func (l *Loop) fill(w *wildcard, room string, err error) {
 	w.full = true
 	l.endWatch(w)
 	l.stats.WildcardsFull++
