@@ -84,7 +84,7 @@ func (r *rig) askRecall(q *rooms.Recall) func() (*rooms.Past, error) {
 func framesOf(past *rooms.Past, after, upTo []rooms.Pos) (got []string) {
 	var pieces []rooms.Piece
 	for at, next := 0, 0; at < past.Frames(); at = next {
-		next, pieces = past.Cut(at, 1<<20, &rooms.Sift{Have: after}, upTo, nil)
+		next, pieces = past.Cut(at, 1<<20, &rooms.Filter{Have: after}, upTo, nil)
 		for i := range pieces {
 			got = append(got, textsOf(pieces[i].Bytes)...)
 		}

@@ -48,7 +48,8 @@ type item struct {
 	typ      string
 	value    []byte
 	off      int64
-	time     int64  // a gap: the last offset before it
+	time     int64  // Kafka's timestamp
+	from     int64  // a gap: the last offset before it
 	shape    *shape // the feed's when the event was added: by now it may have another
 }
 
@@ -178,7 +179,7 @@ func (b *Batch) Grow(f *Feed, partitions int32) {
 // Gap notes that the offsets above from, up to and including to, were lost before they
 // reached this node: members get `gap`.
 func (b *Batch) Gap(f *Feed, partition int32, from, to int64) {
-	b.all(item{kind: itemGap, feed: f, part: partition, time: from, off: to})
+	b.all(item{kind: itemGap, feed: f, part: partition, from: from, off: to})
 }
 
 // Send hands everything to the appenders and empties the batch. It blocks while they are

@@ -26,10 +26,10 @@ type Pattern struct {
 	// member begins at the newest of them, and goes on at it when it lags.
 	Keyframed bool
 
-	prefix string // Match up to the wildcard
-	wild   bool
-	count  atomic.Int64 // rooms alive that have had data, in all shards
-	empty  atomic.Int64 // rooms alive that clients have asked for, and no more
+	prefix   string // Match up to the wildcard
+	wildcard bool
+	count    atomic.Int64 // rooms alive that have had data, in all shards
+	empty    atomic.Int64 // rooms alive that clients have asked for, and no more
 
 	watched atomic.Int64 // watches, in all shards: without any, a room that is not there costs nothing
 }
@@ -45,7 +45,7 @@ func (p *Pattern) maxRooms() int64 {
 func (p *Pattern) Rooms() int64 { return p.count.Load() + p.empty.Load() }
 
 // Literal reports whether the pattern names exactly one room.
-func (p *Pattern) Literal() bool { return !p.wild }
+func (p *Pattern) Literal() bool { return !p.wildcard }
 
 // Prefix is what every name of the pattern begins with.
 func (p *Pattern) Prefix() string { return p.prefix }
@@ -53,9 +53,9 @@ func (p *Pattern) Prefix() string { return p.prefix }
 // Catalog holds the patterns of all rooms that may exist. It does not change
 // once made, so any goroutine may read it.
 type Catalog struct {
-	patterns []*Pattern
-	literal  map[string]*Pattern
-	wild     []*Pattern // longest prefix first
+	patterns  []*Pattern
+	literal   map[string]*Pattern
+	wildcards []*Pattern // longest prefix first
 }
 
 // NewCatalog checks and compiles patterns.
@@ -67,20 +67,20 @@ func NewCatalog(patterns []*Pattern) (*Catalog, error) {
 			return nil, err
 		}
 		id := p.prefix
-		if p.wild {
+		if p.wildcard {
 			id += "*"
 		}
 		if other, ok := seen[id]; ok {
 			return nil, fmt.Errorf("rooms: pattern %q matches the same names as %q: keep one of them", p.Match, other)
 		}
 		seen[id] = p.Match
-		if p.wild {
-			c.wild = append(c.wild, p)
+		if p.wildcard {
+			c.wildcards = append(c.wildcards, p)
 		} else {
 			c.literal[p.Match] = p
 		}
 	}
-	sort.SliceStable(c.wild, func(i, j int) bool { return len(c.wild[i].prefix) > len(c.wild[j].prefix) })
+	sort.SliceStable(c.wildcards, func(i, j int) bool { return len(c.wildcards[i].prefix) > len(c.wildcards[j].prefix) })
 	return c, nil
 }
 
@@ -88,16 +88,16 @@ func (p *Pattern) compile() error {
 	if p.Class == nil {
 		return fmt.Errorf("rooms: pattern %q has no class", p.Match)
 	}
-	p.prefix, p.wild = p.Match, false
+	p.prefix, p.wildcard = p.Match, false
 	for _, end := range []string{"*", "{owner}"} {
 		if s, ok := strings.CutSuffix(p.Match, end); ok {
-			p.prefix, p.wild = s, true
+			p.prefix, p.wildcard = s, true
 		}
 	}
 	switch {
 	case p.Match == "":
 		return fmt.Errorf("rooms: a pattern is empty: give it a name such as \"prices\" or \"prices:*\"")
-	case p.wild && p.prefix == "":
+	case p.wildcard && p.prefix == "":
 		return fmt.Errorf("rooms: pattern %q would match every name: begin it with a prefix such as \"prices:\"", p.Match)
 	case strings.ContainsAny(p.prefix, "*{}"):
 		return fmt.Errorf("rooms: pattern %q: only one * or {owner} is allowed, and at the end", p.Match)
@@ -120,7 +120,7 @@ func (c *Catalog) Resolve(room string) (p *Pattern, owner string, ok bool) {
 	if len(room) > MaxName {
 		return nil, "", false
 	}
-	for _, p := range c.wild {
+	for _, p := range c.wildcards {
 		if owner, ok := strings.CutPrefix(room, p.prefix); ok && owner != "" {
 			if !holds(p, room) {
 				return nil, "", false
@@ -136,7 +136,7 @@ func (c *Catalog) Resolve(room string) (p *Pattern, owner string, ok bool) {
 // patterns which take some of those names from it: those with a longer prefix, but
 // not literals.
 func (c *Catalog) Under(prefix string) (p *Pattern, others []*Pattern) {
-	for _, q := range c.wild { // longest prefix first
+	for _, q := range c.wildcards { // longest prefix first
 		if len(q.prefix) > len(prefix) && strings.HasPrefix(q.prefix, prefix) {
 			others = append(others, q)
 		} else if strings.HasPrefix(prefix, q.prefix) {

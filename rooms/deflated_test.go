@@ -80,12 +80,12 @@ func TestDeflatedTape(t *testing.T) {
 				var pieces []Piece
 				var next uint64
 				lagged := false
-				sift := &Sift{Deflated: x.takes}
+				filter := &Filter{Deflated: x.takes}
 				switch how := rnd.IntN(3); {
 				case how == 0:
-					next, pieces, _, lagged = r.CutLatest(x.at, Known{}, 9000, sift, nil)
+					next, pieces, _, lagged = r.CutLatest(x.at, Known{}, 9000, filter, nil)
 				case how == 1:
-					next, pieces, lagged = r.CutSome(x.at, 9000, sift, nil)
+					next, pieces, lagged = r.CutSome(x.at, 9000, filter, nil)
 				case x.takes:
 					next, pieces, lagged = r.CutDeflated(x.at, 9000, nil)
 				default:

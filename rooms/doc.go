@@ -17,7 +17,7 @@
 // Rooms of a class that conflates or has snapshots also hold the newest frame
 // of each key, in the order of those updates (latest.go). Room.CutLatest walks
 // them: from a cursor for a member that lags, from 0 for a snapshot, from 0 with
-// a Sift of what the client has for one that resumes. A walk is exact for the
+// a Filter of what the client has for one that resumes. A walk is exact for the
 // head that it saw, since an update marks the frame before it with its own
 // number and changes nothing else. Frames stay on the tape until it drops them,
 // and are then copied (Room.evacuate); tombstones stay for a minute at least, and who

@@ -80,7 +80,7 @@ func (s *shard) reset(it *item) {
 		if r.last != nil {
 			r.last.end(r.next)
 		}
-		s.notice(r, noticeReset, it.shape.gen)
+		s.notice(r, sourceReset, it.shape.gen)
 	})
 	s.publish()
 	s.lost[it.feed.index] = nil
@@ -110,13 +110,13 @@ func (s *shard) gap(it *item) {
 	if list := s.lost[it.feed.index]; !setIn(list, it.part, it.off) {
 		s.lost[it.feed.index] = append(list, Pos{it.part, it.off})
 	}
-	from := Positions{Epoch: it.shape.epoch, Offsets: []Pos{{it.part, it.time}}}
+	from := Positions{Epoch: it.shape.epoch, Offsets: []Pos{{it.part, it.from}}}
 	to := Positions{Epoch: it.shape.epoch, Offsets: []Pos{{it.part, it.off}}}
 	s.eachFed(it.feed, func(r *Room) {
 		r.chain.forget(it.part)
 		if r.subs != nil {
 			s.scratch = wire.AppendGap(s.scratch[:0], r.name, from, to)
-			s.notice(r, noticeGap-it.part, it.time)
+			s.notice(r, gapOf(it.part), it.from)
 		} else {
 			r.keyframe.Store(0) // who joins would begin before the gap and not hear of it
 		}
@@ -124,13 +124,13 @@ func (s *shard) gap(it *item) {
 }
 
 // notice writes the text in scratch as a frame that comes from no record.
-func (s *shard) notice(r *Room, kind int32, off int64) {
+func (s *shard) notice(r *Room, kind source, off int64) {
 	s.touch(r)
 	num := r.next
 	frame, cost := r.write(wire.OpText, s.scratch, nil, nil, kind, off, 0, s.now)
 	s.grown(r, cost)
-	if r.last != nil && kind != noticeExpired {
-		f := &lastFrame{num: num, kind: lastNotice, part: kind, off: off, at: s.now, state: s.state(r.pattern.Feed)}
+	if r.last != nil && kind != sourceExpired {
+		f := &lastFrame{num: num, kind: lastNotice, from: kind, off: off, at: s.now, state: s.state(r.pattern.Feed)}
 		s.remembered(r, appendNoticeKey(nil, num), f, frame)
 	}
 }

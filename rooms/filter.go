@@ -7,12 +7,12 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// maxSifted is how many frames one cut looks at when it leaves some out.
-const maxSifted = 4096
+// maxFiltered is how many frames one cut looks at when it leaves some out.
+const maxFiltered = 4096
 
-// Sift says what of a room a membership leaves out. The zero value leaves out
+// Filter says what of a room a membership leaves out. The zero value leaves out
 // nothing.
-type Sift struct {
+type Filter struct {
 	// Have is what the member has already: of each partition, all up to and including
 	// the offset, of the frames with numbers below Until, or of any with Ahead. Until is
 	// where it came, or its snapshot began.
@@ -27,10 +27,10 @@ type Sift struct {
 }
 
 // Resumed has what the client had left out.
-func (s *Sift) Resumed(how *Resume) { s.Have, s.Until, s.Ahead = how.Have, how.Until, how.Ahead }
+func (s *Filter) Resumed(how *Resume) { s.Have, s.Until, s.Ahead = how.Have, how.Until, how.Ahead }
 
 // SetKeys has all keys left out but these.
-func (s *Sift) SetKeys(keys []string) {
+func (s *Filter) SetKeys(keys []string) {
 	s.keys, s.text = map[string]struct{}{}, map[string]struct{}{}
 	for _, k := range keys {
 		s.keys[k] = struct{}{}
@@ -40,12 +40,12 @@ func (s *Sift) SetKeys(keys []string) {
 }
 
 // Keys are the only ones that are wanted, sorted; nil: all are.
-func (s *Sift) Keys() []string { return slices.Sorted(maps.Keys(s.keys)) }
+func (s *Filter) Keys() []string { return slices.Sorted(maps.Keys(s.keys)) }
 
 // Keyed reports whether only some keys are wanted.
-func (s *Sift) Keyed() bool { return s.keys != nil }
+func (s *Filter) Keyed() bool { return s.keys != nil }
 
-func (s *Sift) has(num uint64, part int32, off int64) bool {
+func (s *Filter) has(num uint64, part int32, off int64) bool {
 	return (num < s.Until || s.Ahead) && within(s.Have, part, off)
 }
 
@@ -57,17 +57,17 @@ func within(list []Pos, part int32, off int64) bool {
 
 // wants reports whether the tape's frame with the number num must be sent. Notices are always
 // sent. Frames behind a reset are of another epoch, and so not in Have.
-func (s *Sift) wants(num uint64, f frameAt, frame []byte, reset bool) bool {
-	if f.part < 0 && f.part != noticeExpired {
+func (s *Filter) wants(num uint64, f frameAt, frame []byte, reset bool) bool {
+	if !f.source.record() && f.source != sourceExpired {
 		return true
 	}
-	if f.part >= 0 && !reset && s.has(num, f.part, f.off) {
+	if f.source.record() && !reset && s.has(num, f.source.partition(), f.off) {
 		return false
 	}
 	return s.wantsKey(frame)
 }
 
-func (s *Sift) wantsKey(frame []byte) bool {
+func (s *Filter) wantsKey(frame []byte) bool {
 	if s.keys == nil {
 		return true
 	}
@@ -76,7 +76,7 @@ func (s *Sift) wantsKey(frame []byte) bool {
 }
 
 // wantsLast is wants for a newest frame.
-func (s *Sift) wantsLast(f *lastFrame, reset bool) bool {
+func (s *Filter) wantsLast(f *lastFrame, reset bool) bool {
 	if f.kind == lastNotice { // those before a snapshot or a resume are nothing to it
 		return f.num >= s.Until
 	}
@@ -85,12 +85,12 @@ func (s *Sift) wantsLast(f *lastFrame, reset bool) bool {
 			return false
 		}
 	}
-	return f.part < 0 || reset || !s.has(f.num, f.part, f.off)
+	return !f.from.record() || reset || !s.has(f.num, f.from.partition(), f.off)
 }
 
-// CutSome is Cut without the frames that sift leaves out. The returned number may lie behind
+// CutSome is Cut without the frames that filter leaves out. The returned number may lie behind
 // the last frame that was appended: the frames in between were left out.
-func (r *Room) CutSome(at uint64, max int, sift *Sift, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
+func (r *Room) CutSome(at uint64, max int, filter *Filter, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
 	head := r.head.Load()
 	if at >= head {
 		return at, dst, false
@@ -99,16 +99,16 @@ func (r *Room) CutSome(at uint64, max int, sift *Sift, dst []Piece) (next uint64
 	if !w.has(at) {
 		return at, dst, true
 	}
-	if sift.Deflated {
+	if filter.Deflated {
 		z = r.second()
 	}
-	had, end, reset := len(dst), min(head, at+maxSifted), false
+	had, end, reset := len(dst), min(head, at+maxFiltered), false
 	for ; at < end; at++ {
 		p, f := w.piece(at)
-		if !sift.wants(at, f, p.Bytes, reset) {
+		if !filter.wants(at, f, p.Bytes, reset) {
 			continue
 		}
-		reset = reset || f.part == noticeReset
+		reset = reset || f.source == sourceReset
 		p = z.piece(at, p)
 		if max -= len(p.Bytes); max < 0 && len(dst) > had {
 			break

@@ -69,5 +69,5 @@ func (r *Room) lacks(at, head uint64) int64 {
 	for dir[last].first >= head {
 		last-- // begun, but nothing in it was published
 	}
-	return dir[last].place(head) - dir[find(dir, at)].place(at)
+	return dir[last].offset(head) - dir[find(dir, at)].offset(at)
 }

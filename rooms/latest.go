@@ -73,7 +73,7 @@ type lastFrame struct {
 	next atomic.Uint64          // number of the frame that superseded it, or gone; 0: it is the newest
 	copy atomic.Pointer[[]byte] // made when the tape is about to drop the frame; at once in private rooms
 	kind lastKind
-	part int32
+	from source
 	off  int64
 	at   int64 // when it was written, ms
 	key  string
@@ -289,11 +289,11 @@ func (l *latest) lose(f *lastFrame) {
 		}
 		l.lost = append(l.lost, Pos{part, off})
 	}
-	if f.part >= 0 {
-		raise(f.part, f.off)
+	if f.from.record() {
+		raise(f.from.partition(), f.off)
 		return
 	}
-	if f.part == noticeExpired {
+	if f.from == sourceExpired {
 		l.unsure = f.state
 		return
 	}

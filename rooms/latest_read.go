@@ -17,7 +17,7 @@ const maxPieces = 256
 //
 // known is Room.Forgotten at the start of a snapshot, or Resume.Known of a member that
 // resumes. The walk of a member that lags has none.
-func (r *Room) CutLatest(at uint64, known Known, max int, sift *Sift, dst []Piece) (next uint64, pieces []Piece, level, lost bool) {
+func (r *Room) CutLatest(at uint64, known Known, max int, filter *Filter, dst []Piece) (next uint64, pieces []Piece, level, lost bool) {
 	l := r.last
 	if l.lostAt(at, known) {
 		return at, dst, false, true
@@ -26,7 +26,7 @@ func (r *Room) CutLatest(at uint64, known Known, max int, sift *Sift, dst []Piec
 	n := int(o.n.Load())
 	dir := *r.tape.dir.Load() // after the order: a frame that is in no chunk has a copy
 	had, z, reset := len(dst), second{}, false
-	if sift != nil && sift.Deflated {
+	if filter != nil && filter.Deflated {
 		z = r.second()
 	}
 	next, level = head, true
@@ -35,10 +35,10 @@ func (r *Room) CutLatest(at uint64, known Known, max int, sift *Sift, dst []Piec
 		if f.num >= head {
 			break
 		}
-		if !f.newestAt(head) || sift != nil && !sift.wantsLast(f, reset) {
+		if !f.newestAt(head) || filter != nil && !filter.wantsLast(f, reset) {
 			continue
 		}
-		reset = reset || f.part == noticeReset
+		reset = reset || f.from == sourceReset
 		p, ok := r.piece(f, dir)
 		if !ok {
 			continue
@@ -149,7 +149,7 @@ func (t *Table) Behind(r *Room, at uint64) bool {
 
 // place returns how many bytes were ever written to the tape before frame number at. The
 // frame is in the chunk or is the next one after it.
-func (c *chunk) place(at uint64) int64 { return c.before + int64(c.start(int(at-c.first))) }
+func (c *chunk) offset(at uint64) int64 { return c.before + int64(c.start(int(at-c.first))) }
 
 // knownFrom returns the earliest positions since which the last values show every change.
 // The argument all is where the topic is now. Records up to the positions in lost were lost.

@@ -152,7 +152,7 @@ func TestLatestModel(t *testing.T) {
 					t.Fatalf("seed %d: frame %d of %d is gone", seed, n, r.Head())
 				}
 				pc, f := w.piece(n)
-				if f.part != noticeExpired {
+				if f.source != sourceExpired {
 					t.Fatalf("frame %d is nobody's", n)
 				}
 				model.events = append(model.events, event{key: string(wire.KeyText(pc.Bytes))})

@@ -96,7 +96,7 @@ func (p *Pattern) Holds(name []byte) bool { return holds(p, name) }
 
 func holds[S string | []byte](p *Pattern, name S) bool {
 	switch {
-	case !p.wild:
+	case !p.wildcard:
 		return true
 	case len(name) > MaxName || len(name) <= len(p.prefix):
 		return false

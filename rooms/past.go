@@ -97,7 +97,7 @@ func NewPast(p *Pattern, room string, records []Record, last []Pos) *Past {
 		b = append(b, head...)
 		b = append(b, value...)
 		past.c.buf = append(b, tail...)
-		past.c.at = append(past.c.at, frameAt{end: uint32(len(past.c.buf)), part: r.Partition, off: r.Offset})
+		past.c.at = append(past.c.at, frameAt{end: uint32(len(past.c.buf)), source: source(r.Partition), off: r.Offset})
 	}
 	past.c.buf = slices.Clip(past.c.buf)
 	return past
@@ -132,14 +132,14 @@ func (p *Past) Sent(at int) { p.at.Store(int64(at)) }
 func (p *Past) At() int { return int(p.at.Load()) }
 
 // Reached returns the holder's positions once it has been sent the frames before number at
-// that Cut returns for the same sift and upTo.
-func (p *Past) Reached(at int, sift *Sift, upTo []Pos) []Pos {
-	has := slices.Clone(sift.Have)
+// that Cut returns for the same filter and upTo.
+func (p *Past) Reached(at int, filter *Filter, upTo []Pos) []Pos {
+	has := slices.Clone(filter.Have)
 	for _, f := range p.c.at[:at] {
-		if within(has, f.part, f.off) || !within(upTo, f.part, f.off) {
+		if within(has, f.source.partition(), f.off) || !within(upTo, f.source.partition(), f.off) {
 			continue
 		}
-		if i := slices.IndexFunc(has, func(h Pos) bool { return h.Partition == f.part }); i >= 0 {
+		if i := slices.IndexFunc(has, func(h Pos) bool { return h.Partition == f.source.partition() }); i >= 0 {
 			has[i].Offset = f.off
 		}
 	}
@@ -154,14 +154,14 @@ func (p *Past) Lasts(at int, upTo, last []Pos) []Pos {
 	for left := len(upTo); at > 0 && left > 0; {
 		at--
 		f := p.c.at[at]
-		i := slices.IndexFunc(upTo, func(u Pos) bool { return u.Partition == f.part })
+		i := slices.IndexFunc(upTo, func(u Pos) bool { return u.Partition == f.source.partition() })
 		if i < 0 || found[i] || f.off > upTo[i].Offset {
 			continue
 		}
 		found[i] = true
 		left--
-		if !setIn(last, f.part, f.off) {
-			last = append(last, Pos{f.part, f.off})
+		if !setIn(last, f.source.partition(), f.off) {
+			last = append(last, Pos{f.source.partition(), f.off})
 		}
 	}
 	return last
@@ -177,18 +177,18 @@ func (p *Past) Frames() int { return len(p.c.at) }
 // Size returns the memory that it takes, in bytes.
 func (p *Past) Size() int64 { return int64(cap(p.c.buf) + cap(p.c.at)*frameSize) }
 
-// Cut appends to dst the frames from number at on that sift does not leave out and that are
+// Cut appends to dst the frames from number at on that filter does not leave out and that are
 // not after upTo. It stops at max bytes, after one frame at least, and returns the number to
 // continue from.
-func (p *Past) Cut(at, max int, sift *Sift, upTo []Pos, dst []Piece) (next int, pieces []Piece) {
+func (p *Past) Cut(at, max int, filter *Filter, upTo []Pos, dst []Piece) (next int, pieces []Piece) {
 	had := len(dst)
 	for ; at < len(p.c.at); at++ {
 		f := p.c.at[at]
-		if within(sift.Have, f.part, f.off) || !within(upTo, f.part, f.off) {
+		if within(filter.Have, f.source.partition(), f.off) || !within(upTo, f.source.partition(), f.off) {
 			continue
 		}
 		one := Piece{Bytes: p.c.buf[p.c.start(at):f.end], first: uint64(at), c: p.c, from: at, to: at + 1}
-		if !sift.wantsKey(one.Bytes) {
+		if !filter.wantsKey(one.Bytes) {
 			continue
 		}
 		if max -= len(one.Bytes); max < 0 && len(dst) > had {

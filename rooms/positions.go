@@ -69,18 +69,19 @@ func (t *Table) PositionsAt(r *Room, at uint64) Positions {
 func (p *Positions) raise(w *window, at uint64, state *feedState) bool {
 	for ; at > 0 && w.has(at-1); at-- {
 		switch f := w.frame(at - 1); {
-		case f.part == noticeReset:
+		case f.source == sourceReset:
 			if f.off > state.gen {
 				*p = Positions{} // of an epoch that the shard is just about to begin
 			}
 			return true
-		case f.part < 0:
+		case !f.source.record():
 		default:
-			if int(f.part) < len(state.off) && f.off <= state.off[f.part] {
+			part := f.source.partition()
+			if int(part) < len(state.off) && f.off <= state.off[part] {
 				return true
 			}
-			if o := p.of(f.part); o != nil && o.Offset < f.off {
-				p.move(f.part, f.off)
+			if o := p.of(part); o != nil && o.Offset < f.off {
+				p.move(part, f.off)
 			}
 		}
 	}
@@ -91,17 +92,17 @@ func (p *Positions) raise(w *window, at uint64, state *feedState) bool {
 func (p *Positions) lower(w *window, at, head uint64, gen int64) {
 	for ; at < head; at++ {
 		f := w.frame(at)
-		part, last := f.part, f.off-1
+		part, last := f.source.partition(), f.off-1
 		switch {
-		case f.part == noticeReset:
+		case f.source == sourceReset:
 			if f.off <= gen {
 				*p = Positions{} // the member is of an epoch before
 			}
 			return
-		case f.part == noticeExpired:
+		case f.source == sourceExpired:
 			continue
-		case f.part <= noticeGap:
-			part, last = noticeGap-f.part, f.off
+		case f.source.gap():
+			last = f.off
 		}
 		if o := p.of(part); o != nil && o.Offset > last {
 			p.move(part, last)

@@ -8,7 +8,7 @@ import (
 
 // remember makes the record's frame the newest of its key.
 func (s *shard) remember(r *Room, p *part, it *item, num uint64, frame []byte) {
-	f := &lastFrame{num: num, part: it.part, off: it.off, at: s.now, typ: it.typ}
+	f := &lastFrame{num: num, from: source(it.part), off: it.off, at: s.now, typ: it.typ}
 	if it.value == nil {
 		f.kind = lastTombstone
 	}
@@ -44,10 +44,10 @@ func (s *shard) forgetKey(r *Room, f *lastFrame) {
 	s.touch(r)
 	num := r.next
 	s.scratch = wire.AppendExpired(s.scratch[:0], r.name, f.typ, f.key)
-	frame, cost := r.write(wire.OpText, s.scratch, nil, nil, noticeExpired, 0, 0, s.now)
+	frame, cost := r.write(wire.OpText, s.scratch, nil, nil, sourceExpired, 0, 0, s.now)
 	s.grown(r, cost)
 	r.last.went = s.state(r.pattern.Feed)
-	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, part: noticeExpired, at: s.now, typ: f.typ, state: r.last.went}, frame)
+	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, from: sourceExpired, at: s.now, typ: f.typ, state: r.last.went}, frame)
 }
 
 // age forgets keys that nobody has updated for long, and tombstones that every member has

@@ -189,7 +189,7 @@ func (r *Room) afterReset(at uint64, then, now *feedState) uint64 {
 	}
 	w := r.window()
 	for num := r.next; num > at; num-- {
-		if w.frame(num-1).part == noticeReset {
+		if w.frame(num-1).source == sourceReset {
 			return num
 		}
 	}

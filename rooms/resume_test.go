@@ -12,18 +12,18 @@ import (
 func (m *manual) heard(s *Seat) (got []Pos) {
 	m.t.Helper()
 	r, at := s.Sub.Room(), s.At
-	sift := &Sift{}
-	sift.Resumed(s.Resume)
+	filter := &Filter{}
+	filter.Resumed(s.Resume)
 	for at < r.Head() {
-		next, pieces, lagged := r.CutSome(at, 300, sift, nil)
+		next, pieces, lagged := r.CutSome(at, 300, filter, nil)
 		if lagged {
 			m.t.Fatal("lagged")
 		}
 		for _, p := range pieces {
 			w := r.window()
 			for k := range uint64(p.Frames()) {
-				if f := w.frame(p.First() + k); f.part >= 0 {
-					got = append(got, Pos{f.part, f.off})
+				if f := w.frame(p.First() + k); f.source.record() {
+					got = append(got, Pos{f.source.partition(), f.off})
 				}
 			}
 		}
@@ -42,7 +42,7 @@ func readAgain(t *testing.T, p *Pattern, name string, all []Pos, how *Resume) (g
 	past := NewPast(p, name, records, nil)
 	var pieces []Piece
 	for at, next := 0, 0; at < past.Frames(); at = next {
-		next, pieces = past.Cut(at, 500, &Sift{Have: how.Have}, how.UpTo, nil)
+		next, pieces = past.Cut(at, 500, &Filter{Have: how.Have}, how.UpTo, nil)
 		for _, one := range pieces {
 			for k := range one.Frames() {
 				x := all[int(one.First())+k]

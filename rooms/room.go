@@ -72,7 +72,7 @@ func (t *Tape) tailNow() uint64 {
 
 // write appends one frame of payload a followed by b followed by c, with Kafka's
 // timestamp ts (0: none). It returns the frame, and what the tape has grown by.
-func (r *Room) write(op byte, a, b, c []byte, part int32, off, ts, now int64) (frame []byte, cost int64) {
+func (r *Room) write(op byte, a, b, c []byte, from source, off, ts, now int64) (frame []byte, cost int64) {
 	n := len(a) + len(b) + len(c)
 	size := wire.HeaderSize(n) + n
 	t := r.tape
@@ -82,7 +82,7 @@ func (r *Room) write(op byte, a, b, c []byte, part int32, off, ts, now int64) (f
 	buf = append(buf, b...)
 	buf = append(buf, c...)
 	num := t.next
-	t.put(ch, size, part, off, ts, now)
+	t.put(ch, size, from, off, ts, now)
 	if z := t.deflated.Load(); z != nil {
 		z.write(buf, r.Class(), ts, now)
 	}

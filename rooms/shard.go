@@ -209,7 +209,7 @@ func (s *shard) record(p *part, it *item) {
 		if it.binary {
 			op = wire.OpBinary
 		}
-		frame, cost = r.write(op, nil, it.value, nil, it.part, it.off, it.time, s.now)
+		frame, cost = r.write(op, nil, it.value, nil, source(it.part), it.off, it.time, s.now)
 	} else {
 		e := it.envelope(r.name, p, prev)
 		s.scratch = e.Append(s.scratch[:0])
@@ -217,7 +217,7 @@ func (s *shard) record(p *part, it *item) {
 		if value == nil {
 			value = null
 		}
-		frame, cost = r.write(wire.OpText, s.scratch, value, brace, it.part, it.off, it.time, s.now)
+		frame, cost = r.write(wire.OpText, s.scratch, value, brace, source(it.part), it.off, it.time, s.now)
 	}
 	r.chain.set(it.part, it.off)
 	if it.keyframe {

@@ -28,18 +28,37 @@ const (
 
 // frameAt is one entry of a chunk's index.
 type frameAt struct {
-	end  uint32 // where the frame ends in the chunk's bytes
-	part int32  // partition, or which notice it is
-	off  int64
+	end    uint32 // where the frame ends in the chunk's bytes
+	source source
+	off    int64 // of the record; of a notice, see source
 }
 
-// What part says of a frame that comes from no record.
-const (
-	noticeReset = -1 // offsets before it belong to another epoch; off is the gen of the new one
-	noticeGap   = -2 // and less: of partition noticeGap - part; off is the last offset before it
+// source is what a frame comes from: a record of a partition, or no record. Then it is a
+// notice, or the message that a key has expired.
+type source int32
 
-	noticeExpired = -1 << 31 // a key was forgotten; off is 0
+const (
+	sourceReset   source = -1       // offsets before it belong to another epoch; off is the gen of the new one
+	sourceGaps    source = -2       // and less: see gapOf
+	sourceExpired source = -1 << 31 // a key was forgotten; off is 0
 )
+
+// gapOf is the source of a gap in a partition; off is the last offset before it.
+func gapOf(partition int32) source { return sourceGaps - source(partition) }
+
+// record reports whether the frame is a record's.
+func (s source) record() bool { return s >= 0 }
+
+// gap reports whether the frame is the notice of a gap.
+func (s source) gap() bool { return s <= sourceGaps && s != sourceExpired }
+
+// partition is a record's, or the one that has a gap.
+func (s source) partition() int32 {
+	if s.gap() {
+		return int32(sourceGaps - s)
+	}
+	return int32(s)
+}
 
 // chunk is a run of frames that lie back to back. Its bytes and index are
 // written by the appender behind what it has published, and never moved or
@@ -176,10 +195,10 @@ func (t *Tape) resize(c *chunk, k *Class, now int64) {
 
 // put ends the frame whose bytes the appender has written to the chunk. ts is Kafka's
 // timestamp, or 0 or less if it has none.
-func (t *Tape) put(c *chunk, n int, part int32, off, ts, now int64) {
+func (t *Tape) put(c *chunk, n int, from source, off, ts, now int64) {
 	c.used += n
 	c.times[c.n] = c.timeOf(ts)
-	c.at[c.n] = frameAt{end: uint32(c.used), part: part, off: off}
+	c.at[c.n] = frameAt{end: uint32(c.used), source: from, off: off}
 	c.n++
 	c.last = now
 	t.next++

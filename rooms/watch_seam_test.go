@@ -118,7 +118,7 @@ func (c *crowd) verify(s *Seat, j *Join) {
 	}
 	for at := s.At; at < head; at++ {
 		f := w.frame(at)
-		got[f.part] = append(got[f.part], f.off)
+		got[f.source.partition()] = append(got[f.source.partition()], f.off)
 	}
 	from := c.seam(s.Name, j)
 	end := c.table.PositionsAt(r, head)

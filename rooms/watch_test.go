@@ -255,7 +255,7 @@ func TestWatchWhenStopped(t *testing.T) {
 	m.Start()
 	m.Stop()
 	done := false
-	x := &Watch{Prefix: "a:", Pattern: m.cfg.Catalog.wild[0]}
+	x := &Watch{Prefix: "a:", Pattern: m.cfg.Catalog.wildcards[0]}
 	m.Join(m.listen(), &Join{Watches: []*Watch{x}, Done: func(*Join) { done = true }})
 	if !done || x.Err() != ErrStopped || len(x.Seats()) != 0 {
 		t.Errorf("answered %v, %v", done, x.Err())

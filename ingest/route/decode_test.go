@@ -293,7 +293,7 @@ func FuzzDecode(f *testing.F) {
 func checkFrame(t testing.TB, r *rooms.Record) {
 	t.Helper()
 	past := rooms.NewPast(r.Pattern, string(r.Room), []rooms.Record{*r}, nil)
-	_, pieces := past.Cut(0, 1<<30, &rooms.Sift{}, []rooms.Pos{{Partition: r.Partition, Offset: r.Offset}}, nil)
+	_, pieces := past.Cut(0, 1<<30, &rooms.Filter{}, []rooms.Pos{{Partition: r.Partition, Offset: r.Offset}}, nil)
 	text := textsOf(pieces[0].Bytes)[0]
 	var got struct {
 		Room, Type string
