@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tapecast/bench/job"
+	"tapecast/rooms/testwait"
 )
 
 func (g *gate) mixed() FanoutConfig {
@@ -91,7 +92,7 @@ func TestRamp(t *testing.T) {
 	g := newGate(t, "secret")
 	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
 		if len(g.conns) > 15 { // the crowd is too much for it
-			time.Sleep(2 * time.Millisecond)
+			testwait.Pause(2 * time.Millisecond)
 		}
 		return [][]byte{b}
 	}

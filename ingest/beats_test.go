@@ -39,7 +39,9 @@ func TestBeatsWithoutKafka(t *testing.T) {
 		now = busy(r.c)
 		return now["recaller"] != 0 && now[look] != 0 && r.c.RecallStats().Waiting == 0
 	})
-	time.Sleep(20 * time.Millisecond)
+	looked := make(chan struct{}) // by another, meanwhile
+	r.c.PositionsAt(p, time.Now().UnixMilli(), "a1", func(rooms.Positions, error) { close(looked) })
+	<-looked
 	if again := busy(r.c); again["recaller"] != now["recaller"] || again[look] != now[look] {
 		t.Errorf("they went on: %v, then %v", now, again)
 	}
@@ -103,6 +105,8 @@ func TestBeatsWhileReading(t *testing.T) {
 	beat := &r.c.recaller.lanes[recallLanes-1].beat // of the first that reads
 	var turn uint64
 	var looks, most int // in the same turn
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for r.log.count("cannot read records again yet") == 0 {
 		n, busy := beat.Turn()
 		if !busy || n != turn {
@@ -110,7 +114,7 @@ func TestBeatsWhileReading(t *testing.T) {
 		}
 		looks++
 		most = max(most, looks)
-		time.Sleep(5 * time.Millisecond)
+		<-tick.C
 	}
 	if limit := int(quietFor / (5 * time.Millisecond) / 2); most > limit {
 		t.Errorf("%d looks found the same turn", most)

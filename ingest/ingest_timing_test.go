@@ -17,6 +17,7 @@ import (
 
 	"tapecast/ingest/route"
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // The benchmarks of ingest compare what a record costs here with what it costs
@@ -210,9 +211,7 @@ func BenchmarkIngest(b *testing.B) {
 		if err := c.Start(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		for c.figures.processed.Load() < uint64(b.N) {
-			time.Sleep(time.Millisecond)
-		}
+		testwait.Until(b, time.Hour, "all is processed", func() bool { return c.figures.processed.Load() >= uint64(b.N) })
 	})
 	c.Stop(b.Context())
 	if s := c.Stats(); s.Bad["json"]+s.Bad["field"] > 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"tapecast/ingest/route"
+	"tapecast/rooms/testwait"
 )
 
 // What must hold on Apache Kafka is tested on it. These tests find it by
@@ -51,11 +52,13 @@ func TestKafkaTransactionsAndCompaction(t *testing.T) {
 	w.flush()
 	// A record in a new segment lets the one before it be compacted.
 	left := 0
+	segment := time.NewTicker(600 * time.Millisecond)
+	defer segment.Stop()
 	for round := 1000; left != 11; round++ {
 		if round > 1060 {
 			t.Fatalf("%d records are left, compaction does not come", left)
 		}
-		time.Sleep(600 * time.Millisecond)
+		<-segment.C
 		w.put("compact", 0, "tail", fmt.Sprintf(`{"n":%d}`, round))
 		w.flush()
 		left = 0
@@ -264,7 +267,7 @@ func TestKafkaThreeBrokers(t *testing.T) {
 
 	k.down("KILL")
 	eventually(t, "said to be lost", func() bool { ok, _ := r.c.Health(); return !ok })
-	time.Sleep(3 * time.Second) // an outage, not a blink
+	testwait.Pause(3 * time.Second) // an outage, not a blink
 	k.up("")
 	flows("all brokers were away")
 	eventually(t, "well again", func() bool { ok, _ := r.c.Health(); return ok })

@@ -21,9 +21,7 @@ func TestRecallSmallBeside(t *testing.T) {
 		large()
 		done.Store(true)
 	}()
-	for r.c.RecallStats().Reads < 3 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the third read", func() bool { return r.c.RecallStats().Reads >= 3 })
 	got, err := r.recallAs("a1", "own:k7", []int64{5899}, []int64{5999})()
 	if err != nil || len(got) != 2 {
 		t.Fatalf("%d, %v", len(got), err)

@@ -16,6 +16,7 @@ import (
 
 	"tapecast/ingest/route"
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // rig is a Consumer with a room table of its own, on some broker.
@@ -82,14 +83,10 @@ func (r *rig) ready() *rig {
 	return r
 }
 
-// eventually waits until a condition holds, 30 s at most.
+// eventually waits for a condition, 30 s at most.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not %s within 30 s", what)
-		}
-	}
+	testwait.Until(t, 30*time.Second, what, ok)
 }
 
 // member is in one room and collects its frames.
@@ -162,11 +159,9 @@ func textsOf(b []byte) (texts []string) {
 func (m *member) wait(n int) []string {
 	m.t.Helper()
 	var got []string
-	for end := time.Now().Add(40 * time.Second); len(got) < n; time.Sleep(2 * time.Millisecond) {
-		if got = m.read(); time.Now().After(end) {
-			m.t.Logf("missing: %v", missing(got, n))
-			m.t.Fatalf("%d frames within 40 s, want %d; the last: %.300s", len(got), n, last(got))
-		}
+	all := func() bool { got = m.read(); return len(got) >= n }
+	if !testwait.Holds(40*time.Second, all) {
+		m.t.Logf("missing: %v", missing(got, n))
 	}
 	if got = m.read(); len(got) != n {
 		m.t.Fatalf("%d frames, want %d; the last: %.300s", len(got), n, last(got))

@@ -16,6 +16,7 @@ import (
 
 	"tapecast/loop/member"
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // TestSizes holds the structs of which there are hundreds of thousands to the
@@ -47,7 +48,7 @@ func BenchmarkIdleConn(b *testing.B) {
 		}
 		w.await(func() bool { return w.engine.Stats().Frames >= 4*conns })
 		w.await(func() bool { return w.table.Stats().TapeBytes == 0 }) // retention has passed
-		time.Sleep(31 * time.Second)                                   // one sweep of all private rooms
+		testwait.Pause(31 * time.Second)                               // one sweep of all private rooms, which nothing tells of
 		b.ReportMetric(float64(liveHeap()-before)/conns, "B/conn")
 		for _, fd := range fds {
 			unix.Close(fd)

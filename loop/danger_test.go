@@ -13,6 +13,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 type message struct {
@@ -41,16 +42,17 @@ func comeAndGo(t *testing.T, cfg Config, total int) {
 	var names sync.Map
 	var broadcaster sync.WaitGroup
 	broadcaster.Go(func() {
+		tick := time.NewTicker(200 * time.Microsecond)
+		defer tick.Stop()
 		for i := 0; ; i++ {
 			select {
 			case <-stop:
 				return
-			default:
+			case <-tick.C:
 			}
 			to := []string{"all", "side"}
 			names.Range(func(k, _ any) bool { to = append(to, "own:"+k.(string)); return true })
 			w.publish(fmt.Sprintf(`{"n":%d}`, i), to...)
-			time.Sleep(200 * time.Microsecond) // paces the load; nothing is awaited
 		}
 	})
 	var next atomic.Int64
@@ -163,7 +165,7 @@ func readSlowly(t *testing.T, cfg Config) {
 					ws.WriteFrame(conn, ws.MaskFrame(ws.NewPingFrame([]byte("p"))))
 				}
 				if n%20 == i%20 {
-					time.Sleep(time.Millisecond) // a slow reader: what is tested
+					testwait.Pause(time.Millisecond) // a slow reader: what is tested
 				}
 				f, err := ws.ReadFrame(br)
 				if err != nil {
@@ -203,13 +205,15 @@ func readSlowly(t *testing.T, cfg Config) {
 	}
 	ready.Wait()
 	w.await(func() bool { return w.engine.Stats().Seats == readers })
+	tick := time.NewTicker(300 * time.Microsecond)
+	defer tick.Stop()
 	for n := range messages {
+		<-tick.C
 		size := 100 + n%7*300
 		if n%100 == 99 {
 			size = 40 << 10 // alone in its chunk
 		}
 		w.publish(fmt.Sprintf(`{"N":%d,"Pad":"%s"}`, n, strings.Repeat(string(rune('a'+n%26)), size)), "all")
-		time.Sleep(300 * time.Microsecond) // paces the load; nothing is awaited
 	}
 	done.Wait()
 	s := w.engine.Stats()

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"tapecast/rooms/testwait"
 )
 
 // headerOf is a header of either version for a client.
@@ -146,7 +148,7 @@ func (h *headed) Write(p []byte) (int, error) {
 			return 0, err
 		}
 		b, h.header = b[n:], h.header[min(n, len(h.header)):]
-		time.Sleep(time.Millisecond) // so that they are read one by one, mostly
+		testwait.Pause(time.Millisecond) // so that they are read one by one, mostly
 	}
 	if len(b) > 0 {
 		if _, err := h.Conn.Write(b); err != nil {

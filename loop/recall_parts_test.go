@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // parts is a topic of two partitions that is read again in small parts, some of which are
@@ -77,7 +78,7 @@ func (p *parts) recall(r *rooms.Recall) {
 			r.Names([]string{"wild:a", "wild:b"}, nil)
 			return
 		}
-		time.Sleep(time.Duration(rand.IntN(int(3 * time.Millisecond))))
+		testwait.Pause(time.Duration(rand.IntN(int(3 * time.Millisecond)))) // as Kafka takes
 		if r.Dropped() {
 			r.Done(nil, rooms.ErrStopped)
 			return
@@ -140,17 +141,21 @@ func TestRecallParts(t *testing.T) {
 	done := make(chan struct{})
 	var feeding, clients sync.WaitGroup
 	feeding.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
 		for range (records - 400) / 5 {
 			p.put(5)
-			time.Sleep(5 * time.Millisecond)
+			<-tick.C
 		}
 	})
 	feeding.Go(func() {
+		tick := time.NewTicker(3 * time.Millisecond)
+		defer tick.Stop()
 		for {
 			select {
 			case <-done:
 				return
-			case <-time.After(3 * time.Millisecond):
+			case <-tick.C:
 				p.take()
 			}
 		}
@@ -166,7 +171,7 @@ func TestRecallParts(t *testing.T) {
 	}
 	slow := func() {
 		if rand.IntN(50) == 0 {
-			time.Sleep(time.Duration(rand.IntN(int(10 * time.Millisecond))))
+			testwait.Pause(time.Duration(rand.IntN(int(10 * time.Millisecond))))
 		}
 	}
 	staying := func(name, key string, in ...string) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // keyed is what a client of a conflated room reads and keeps.
@@ -116,7 +117,7 @@ func TestConflation(t *testing.T) {
 	done.Go(func() {
 		for clients[1].values["end"] == 0 {
 			read(clients[1], 500)
-			time.Sleep(5 * time.Millisecond)
+			testwait.Pause(5 * time.Millisecond)
 		}
 	})
 	finished := make(chan struct{})
@@ -237,10 +238,12 @@ func TestRate(t *testing.T) {
 	const updates = 300
 	go func() {
 		defer close(end)
+		tick := time.NewTicker(3 * time.Millisecond)
+		defer tick.Stop()
 		for i := range updates {
 			w.publishKey("a", fmt.Sprint(i), "last")
 			w.publish(fmt.Sprint(i), "all")
-			time.Sleep(3 * time.Millisecond)
+			<-tick.C
 		}
 	}()
 	sends := func(c *client, want func(i int, v string) bool) (n int) {

@@ -12,6 +12,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 )
 
@@ -82,7 +83,7 @@ func TestTLSSameBytes(t *testing.T) {
 			got := make([]byte, len(want))
 			for n := 0; n < len(got); {
 				if i > 0 && n%7 == 0 {
-					time.Sleep(100 * time.Microsecond) // a slow reader: what is tested
+					testwait.Pause(100 * time.Microsecond) // a slow reader: what is tested
 				}
 				k, err := br.Read(got[n:min(n+1000*(i+1), len(got))])
 				if err != nil {

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // TestHandshakesGiveWay: while loops pass, handshakes wait for the end of a pass, or
@@ -26,14 +28,14 @@ func TestHandshakesGiveWay(t *testing.T) {
 		waiting(0, "one loop passes, of two that would take half of the processors")
 		g.passes(1)
 		add()
-		time.Sleep(giveWay / 2)
+		testwait.Pass(giveWay / 2)
 		add()
 		waiting(2, "both pass")
-		time.Sleep(giveWay/2 - time.Nanosecond)
+		testwait.Pass(giveWay/2 - time.Nanosecond)
 		waiting(2, "just before its patience is")
-		time.Sleep(time.Nanosecond)
+		testwait.Pass(time.Nanosecond)
 		waiting(1, "the first has waited for long enough")
-		time.Sleep(giveWay / 2)
+		testwait.Pass(giveWay / 2)
 		waiting(0, "the other, too")
 		add()
 		add()
@@ -42,7 +44,7 @@ func TestHandshakesGiveWay(t *testing.T) {
 		g.passes(1)
 		add()
 		waiting(1, "both pass again")
-		time.Sleep(giveWay)
+		testwait.Pass(giveWay)
 		waiting(0, "and for long")
 		g.passes(-2)
 		add()

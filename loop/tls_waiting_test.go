@@ -161,15 +161,11 @@ func TestAnsweredFirst(t *testing.T) {
 	g.add(fresh)
 	got := make(chan bool)
 	go func() { g.unpark(under, false); got <- g.queue.n == 1; g.park(under) }()
-	for {
+	await(t, func() bool {
 		g.mu.Lock()
-		waits := len(g.back) == 1
-		g.mu.Unlock()
-		if waits {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+		defer g.mu.Unlock()
+		return len(g.back) == 1
+	})
 	g.mu.Lock()
 	g.running--
 	g.start()

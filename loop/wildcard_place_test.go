@@ -51,11 +51,13 @@ func TestWildcardPlace(t *testing.T) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
+		tick := time.NewTicker(100 * time.Microsecond)
+		defer tick.Stop()
 		for i := 2; ; i++ {
 			select {
 			case <-stop:
 				return
-			case <-time.After(100 * time.Microsecond):
+			case <-tick.C:
 				w.publish(fmt.Sprint(i), []string{"wild:a", "wild:b", "wild:c"}[i%3])
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // TestWildcardSincePlace: a place of the wildcard's own stands for every room that is not
@@ -273,10 +274,12 @@ func TestWildcardRecordings(t *testing.T) {
 	var feeding, clients sync.WaitGroup
 	feeding.Go(func() {
 		rnd := rand.New(rand.NewPCG(seed, 0))
+		tick := time.NewTicker(400 * time.Microsecond)
+		defer tick.Stop()
 		for i := range records {
 			first := i * (symbols - 8) / records
 			w.publish(strconv.Itoa(i), fmt.Sprint("wild:", first+rnd.IntN(8)))
-			time.Sleep(time.Duration(rnd.IntN(800)) * time.Microsecond)
+			<-tick.C
 		}
 	})
 	roamers := make([]*roamer, 6)
@@ -300,7 +303,7 @@ func TestWildcardRecordings(t *testing.T) {
 				more = r.stay(r.rnd.IntN(600), all)
 				r.c.conn.Close()
 				if r.rnd.IntN(4) == 0 {
-					time.Sleep(time.Duration(r.rnd.IntN(400)) * time.Millisecond)
+					testwait.Pause(time.Duration(r.rnd.IntN(400)) * time.Millisecond) // it is away
 				}
 			}
 		})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // joiner joins the rooms that the request's query names, and tells the client
@@ -334,11 +335,5 @@ func tcp(conn net.Conn) *net.TCPConn {
 // await waits for a condition that another goroutine brings about.
 func (w *world) await(cond func() bool) {
 	w.t.Helper()
-	end := time.Now().Add(20 * time.Second)
-	for !cond() {
-		if time.Now().After(end) {
-			w.t.Fatal("waited in vain")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	testwait.Until(w.t, 20*time.Second, "what the test waits for", cond)
 }

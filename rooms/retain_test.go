@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // Frames stay for their age at least, and go within a sweep of the end of their
@@ -41,8 +43,7 @@ func TestRetentionByAge(t *testing.T) {
 						t.Fatal(err)
 					}
 					sent = append(sent, time.Now())
-					time.Sleep(20 * time.Millisecond)
-					synctest.Wait()
+					testwait.Pass(20 * time.Millisecond)
 					tail := r.Tail()
 					if tail > 0 && time.Since(sent[tail-1]) < age {
 						t.Fatalf("frame %d went after %v", tail-1, time.Since(sent[tail-1]))
@@ -52,19 +53,16 @@ func TestRetentionByAge(t *testing.T) {
 						t.Fatalf("frame %d is there after %v", tail, since)
 					}
 				}
-				time.Sleep(age - 20*time.Millisecond - time.Millisecond)
-				synctest.Wait()
+				testwait.Pass(age - 20*time.Millisecond - time.Millisecond)
 				if r.Tail() == r.Head() {
 					t.Error("the last frame went before its age")
 				}
-				time.Sleep(sweepEvery + 2*time.Millisecond)
-				synctest.Wait()
+				testwait.Pass(sweepEvery + 2*time.Millisecond)
 				if r.Tail() != r.Head() || m.Stats().TapeBytes != 0 {
 					t.Errorf("the last frame has not gone, %d bytes are left", m.Stats().TapeBytes)
 				}
 				m.Leave(j.Rooms[0].Sub)
-				time.Sleep(sweepEvery*sweepSteps + age)
-				synctest.Wait()
+				testwait.Pass(sweepEvery*sweepSteps + age)
 				if n := m.Stats().Rooms; n != 0 {
 					t.Errorf("%d rooms are left", n)
 				}

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // audience is one listener with its members: what an event loop is to a table.
@@ -92,7 +94,7 @@ func (v *audience) run(ended *atomic.Bool) {
 		if n := len(v.seats); n > 0 && v.rnd.IntN(60) < n {
 			v.leave(v.rnd.IntN(n))
 		}
-		time.Sleep(time.Duration(v.rnd.IntN(500)) * time.Microsecond)
+		testwait.Pause(time.Duration(v.rnd.IntN(500)) * time.Microsecond) // so that records come meanwhile
 	}
 	// Reading only what it was told of has brought every member to the head.
 	for len(v.seats) > 0 {

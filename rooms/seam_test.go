@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // topicLog is all that was ever routed from a topic, kept apart from the
@@ -65,7 +67,8 @@ type producer struct {
 	next  map[int32]int64
 	last  []Record // what was read lately, to be read again
 	route func(p *producer, part int32) []string
-	whole bool // it reads the whole topic, so it may make it anew
+	whole bool         // it reads the whole topic, so it may make it anew
+	sent  atomic.Int64 // batches
 }
 
 func (p *producer) run(t *testing.T, ctx context.Context) {
@@ -98,7 +101,8 @@ func (p *producer) run(t *testing.T, ctx context.Context) {
 			t.Errorf("cannot send: %v", err)
 			return
 		}
-		time.Sleep(time.Duration(p.rnd.IntN(1000)) * time.Microsecond)
+		testwait.Pause(time.Duration(p.rnd.IntN(1000)) * time.Microsecond) // so that members come and go meanwhile
+		p.sent.Add(1)
 	}
 }
 
@@ -196,9 +200,11 @@ func testSeams(t *testing.T, seed uint64, n *sum) {
 	m.Start()
 	ctx, stop := context.WithCancel(t.Context())
 	var producers, readers sync.WaitGroup
+	var all []*producer
 	produce := func(i uint64, log *topicLog, parts []int32, route func(*producer, int32) []string) {
 		p := &producer{log: log, batch: m.NewBatch(), cat: m.Catalog(), rnd: rand.New(rand.NewPCG(seed, i)),
 			epoch: 1, parts: parts, next: map[int32]int64{}, route: route, whole: log == b}
+		all = append(all, p)
 		producers.Go(func() { p.run(t, ctx) })
 	}
 	prices := func(p *producer, part int32) []string {
@@ -220,7 +226,9 @@ func testSeams(t *testing.T, seed uint64, n *sum) {
 	for _, v := range list {
 		readers.Go(func() { v.run(&ended) })
 	}
-	time.Sleep(time.Second)
+	testwait.Until(t, time.Minute, "each producer has sent enough", func() bool {
+		return !slices.ContainsFunc(all, func(p *producer) bool { return p.sent.Load() < 1200 })
+	})
 	stop()
 	producers.Wait()
 	m.TopRooms(1, time.Minute) // every appender has done what was sent

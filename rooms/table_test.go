@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 func TestTableFaults(t *testing.T) {
@@ -128,8 +130,7 @@ func TestSendWaitsForTheAppender(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		answer := make(chan error, 1)
 		go func() { answer <- m.batch.Send(ctx) }()
-		time.Sleep(time.Hour)
-		synctest.Wait()
+		testwait.Pass(time.Hour)
 		if len(answer) > 0 {
 			t.Fatalf("did not wait: %v", <-answer)
 		}

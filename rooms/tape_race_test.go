@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 )
 
@@ -61,7 +62,7 @@ func TestReadersAndRetention(t *testing.T) {
 							return
 						}
 						if i == 3 {
-							time.Sleep(time.Millisecond) // a slow one, holding what it cut
+							testwait.Pause(time.Millisecond) // a slow one, holding what it cut
 						} else if next == at {
 							runtime.Gosched()
 						}
@@ -113,7 +114,7 @@ func TestReadersAndRetention(t *testing.T) {
 				}
 				if i%5000 == 4999 {
 					tape.drop(len(*tape.dir.Load())) // budget, all of it
-					time.Sleep(time.Millisecond)
+					testwait.Pause(time.Millisecond) // for all to see it
 				}
 			}
 			done.Store(true)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // crowd is a listener that watches, reads and goes away again, over and over.
@@ -61,8 +63,8 @@ func (c *crowd) round() {
 		j.Rooms = append(j.Rooms, Seat{Name: name, Pattern: probe})
 	}
 	c.ask(j)
-	time.Sleep(time.Duration(c.rnd.IntN(40)) * time.Millisecond)
-	ends := make([]Positions, len(c.probes)) // before the watch ends
+	testwait.Pause(time.Duration(c.rnd.IntN(40)) * time.Millisecond) // the while
+	ends := make([]Positions, len(c.probes))                         // before the watch ends
 	for i := range ends {
 		r := j.Rooms[i].Sub.Room()
 		ends[i] = c.table.PositionsAt(r, r.Head())

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tapecast/rooms/testwait"
 	"tapecast/server/config"
 )
 
@@ -89,7 +90,7 @@ func TestLongMessages(t *testing.T) {
 		if n := h.limit.refused[limitCost].Load(); n != 4 {
 			t.Errorf("%d are counted", n)
 		}
-		time.Sleep(time.Minute)
+		testwait.Pass(time.Minute)
 		for range 100 {
 			f(`{"method":"ping","id":1}`, "timestamp")
 		}

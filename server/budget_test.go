@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tapecast/loop"
+	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 	"tapecast/server/config"
 )
@@ -72,21 +73,21 @@ func TestRequestCost(t *testing.T) {
 		if wait *= time.Millisecond; wait <= 0 || wait > 10*time.Second {
 			t.Fatalf("to be asked again after %v: %s", wait, got)
 		}
-		time.Sleep(wait + time.Millisecond)
+		testwait.Pass(wait + time.Millisecond)
 		if got = toggle(); !strings.Contains(got, `"result":{"rooms":[`) {
 			t.Fatalf("after %v: got %.200s", wait, got)
 		}
-		time.Sleep(time.Minute)
+		testwait.Pass(time.Minute)
 		for range 60 * 50 { // a minute of pings
 			if got := c.says(`{"method":"ping","id":1}`); !strings.Contains(got, "timestamp") {
 				t.Fatalf("got %s", got)
 			}
-			time.Sleep(20 * time.Millisecond)
+			testwait.Pass(20 * time.Millisecond)
 		}
 		n := 0
 		for ; c.closed() == 0 && n < 500; n++ {
 			toggle()
-			time.Sleep(time.Second / 48)
+			testwait.Pass(time.Second / 48)
 		}
 		if c.closed() != wire.CloseRate {
 			t.Errorf("after %d requests the close code is %d", n, c.closed())
@@ -219,7 +220,7 @@ func TestBadTokens(t *testing.T) {
 		if a := try("192.0.2.1", false); a != 0 {
 			t.Errorf("another address: %d", a)
 		}
-		time.Sleep(5 * time.Second)
+		testwait.Pass(5 * time.Second)
 		if a := try("2001:db8::1", false); a != 0 {
 			t.Errorf("5 s later: %d", a)
 		}
@@ -243,7 +244,7 @@ func TestWaitingRequests(t *testing.T) {
 					}
 					break
 				}
-				time.Sleep(200 * time.Millisecond)
+				testwait.Pass(200 * time.Millisecond)
 			}
 			if kept < least || kept > most || c.closed() != 0 {
 				t.Errorf("%d of %.60s are kept, close code %d", kept, request, c.closed())
@@ -259,7 +260,7 @@ func TestWaitingRequests(t *testing.T) {
 			c.hold = true
 			for i := 0; i < 400 && c.closed() == 0; i++ {
 				c.says(request)
-				time.Sleep(time.Second / 49)
+				testwait.Pass(time.Second / 49)
 			}
 			if c.closed() != wire.CloseRate || h.limit.refused[limitWaiting].Load() == 0 {
 				t.Errorf("%.60s: close code %d, %d counted", request, c.closed(), h.limit.refused[limitWaiting].Load())
@@ -296,7 +297,7 @@ func TestSnapshotBudget(t *testing.T) {
 		if begins(b, "prices") != 0 || begins(a, "trades") != 0 {
 			t.Error("another room, or connection, has to wait")
 		}
-		time.Sleep(wait)
+		testwait.Pass(wait)
 		if wait = begins(a, "prices"); wait != 0 {
 			t.Errorf("still to wait for %v", wait)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tapecast/loop"
+	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 	"tapecast/server/config"
 )
@@ -95,13 +96,13 @@ func TestMessageRate(t *testing.T) {
 		const limited = `"id":1,"error":{"code":-32004,`
 		f(5, "timestamp")
 		f(1, limited)
-		time.Sleep(200 * time.Millisecond) // earns two, and the refused one cost one
+		testwait.Pass(200 * time.Millisecond) // earns two, and the refused one cost one
 		f(1, "timestamp")
 		f(1, limited)
-		time.Sleep(time.Minute)
+		testwait.Pass(time.Minute)
 		for range 20 { // as fast as allowed, for long
 			f(1, "timestamp")
-			time.Sleep(100 * time.Millisecond)
+			testwait.Pass(100 * time.Millisecond)
 		}
 		f(5, "timestamp")
 		if got := c.says(`{"method":"ping"}`); got != "" {

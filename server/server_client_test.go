@@ -15,6 +15,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"tapecast/rooms/testwait"
 	"tapecast/server/config"
 )
 
@@ -65,12 +66,7 @@ func (s *Server) begin(t *testing.T) {
 
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !cond(); {
-		if time.Now().After(end) {
-			t.Fatalf("not in %s: %s", patience, what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
+	testwait.Until(t, patience, what, cond)
 }
 
 var adminClient = http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 	"tapecast/server/config"
 )
@@ -84,12 +85,11 @@ func TestAuthTimeout(t *testing.T) {
 		h := newTestHandler(t)
 		c := dial(t, h, "", "")
 		c.take()
-		time.Sleep(h.timeout - time.Millisecond)
+		testwait.Pass(h.timeout - time.Millisecond)
 		if c.closed() != 0 {
 			t.Fatal("closed early")
 		}
-		time.Sleep(time.Millisecond)
-		synctest.Wait()
+		testwait.Pass(time.Millisecond)
 		if got := c.take(); c.closed() != wire.CloseAuthLate || !strings.Contains(got, `"id":null,"error":{"code":-32003,`) {
 			t.Errorf("close %d, got %s", c.closed(), got)
 		}
@@ -100,8 +100,7 @@ func TestAuthTimeout(t *testing.T) {
 
 		c = dial(t, h, "", "")
 		c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", time.Hour) + `"},"id":1}`)
-		time.Sleep(2 * h.timeout)
-		synctest.Wait()
+		testwait.Pass(2 * h.timeout)
 		if c.closed() != 0 {
 			t.Errorf("closed with %d although authenticated", c.closed())
 		}
@@ -117,8 +116,7 @@ func TestExpiry(t *testing.T) {
 			c := dial(t, h, testToken(t, "42", ttl), "")
 			c.take()
 			after := func(d time.Duration) string {
-				time.Sleep(d)
-				synctest.Wait()
+				testwait.Pass(d)
 				return c.take()
 			}
 			// exp is in whole seconds, and so is this clock's start.
@@ -150,21 +148,18 @@ func TestRenewal(t *testing.T) {
 		h := newTestHandler(t, func(cfg *config.Config) { cfg.Auth.Leeway = 5 * time.Second })
 		c := dial(t, h, testToken(t, "42", 100*time.Second), "")
 		c.take()
-		time.Sleep(80 * time.Second)
-		synctest.Wait()
+		testwait.Pass(80 * time.Second)
 		if got := c.take(); !strings.Contains(got, "auth_expiring") {
 			t.Fatalf("got %s", got)
 		}
 		if got := c.says(`{"method":"authenticate","params":{"token":"` + testToken(t, "42", 100*time.Second) + `"},"id":1}`); !strings.Contains(got, `"userId":"42"`) || strings.Contains(got, "auto_subscribed") {
 			t.Fatalf("got %s", got)
 		}
-		time.Sleep(104 * time.Second)
-		synctest.Wait()
+		testwait.Pass(104 * time.Second)
 		if got := c.take(); c.closed() != 0 || !strings.Contains(got, "auth_expiring") {
 			t.Errorf("close %d, got %s", c.closed(), got)
 		}
-		time.Sleep(2 * time.Second) // the leeway is over
-		synctest.Wait()
+		testwait.Pass(2 * time.Second) // the leeway is over
 		if c.closed() != wire.CloseExpired {
 			t.Errorf("close %d", c.closed())
 		}

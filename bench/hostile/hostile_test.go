@@ -12,6 +12,7 @@ import (
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
 	"tapecast/bench/proto"
+	"tapecast/rooms/testwait"
 )
 
 // attack runs a kind against the recorder until enough is true of it, or for a while.
@@ -23,13 +24,9 @@ func (r *recorder) attack(t *testing.T, job Job, enough func() bool) *Tally {
 	defer w.stop()
 	go func() {
 		defer w.stop()
-		for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
-			done := false
-			if r.keep(func() { done = enough() }); done {
-				return
-			}
+		if !testwait.Holds(20*time.Second, func() (done bool) { r.keep(func() { done = enough() }); return done }) {
+			t.Errorf("%s: that it did not do in 20 s", job.Kind)
 		}
-		t.Errorf("%s: that it did not do in 20 s", job.Kind)
 	}()
 	out := w.run(t)
 	r.serving.Wait() // all connections are closed

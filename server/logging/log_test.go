@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 func TestLogLimitsEachText(t *testing.T) {
@@ -42,7 +44,7 @@ func TestLogLimitsEachText(t *testing.T) {
 			t.Fatalf("%d lines, want %d", len(got), burst+2)
 		}
 		// The next that passes says how many did not.
-		time.Sleep(every)
+		testwait.Pass(every)
 		log.Warn("closed")
 		log.Warn("closed")
 		got := lines()
@@ -50,14 +52,12 @@ func TestLogLimitsEachText(t *testing.T) {
 			t.Fatalf("after a second: %v", got)
 		}
 		// Where none follows, a line of its own does.
-		time.Sleep(2 * every)
-		synctest.Wait()
+		testwait.Pass(2 * every)
 		if got = lines(); len(got) != 1 || got[0]["suppressed"] != 1.0 || got[0]["msg"] != "closed" || got[0]["level"] != "WARN" {
 			t.Fatalf("the summary: %v", got)
 		}
 		// And when all is told, nothing more.
-		time.Sleep(time.Hour)
-		synctest.Wait()
+		testwait.Pass(time.Hour)
 		if got = lines(); len(got) != 0 {
 			t.Fatalf("an hour later: %v", got)
 		}
@@ -81,7 +81,7 @@ func TestLogForgetsTexts(t *testing.T) {
 		if n := len(l.byText); n > texts {
 			t.Fatalf("%d texts are remembered, want at most %d", n, texts)
 		}
-		time.Sleep(time.Hour)
+		testwait.Pass(time.Hour)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.forgetLocked(time.Now())

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // valve is a log's reader that can be stopped, or fail.
@@ -63,11 +65,7 @@ func TestLogQueueNeverBlocks(t *testing.T) {
 			q.Write([]byte("{}\n" + long))
 		}
 	}()
-	select {
-	case <-done:
-	case <-time.After(20 * time.Second):
-		t.Fatal("a line waits for the log's reader")
-	}
+	testwait.Closed(t, 20*time.Second, "lines, none of which waits for the log's reader", done)
 	if n := q.Dropped(); n != 100 || q.Failed() != 0 {
 		t.Errorf("%d dropped, %d failed; want 100 and 0", n, q.Failed())
 	}
@@ -167,9 +165,5 @@ func TestLogQueueCloseIsBounded(t *testing.T) {
 // inTime waits until ok holds.
 func inTime(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("after 20 s not yet: %s", what)
-		}
-	}
+	testwait.Until(t, 20*time.Second, what, ok)
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // stage records what services do, in order.
@@ -129,7 +131,8 @@ func TestRegistryStopErrors(t *testing.T) {
 		s := new(stage)
 		hangs, fails := s.actor("hangs", "a"), s.actor("fails")
 		hangs.Deadline = 3 * time.Second
-		hangs.Stop = func(context.Context) error { time.Sleep(time.Minute); return nil }
+		over := make(chan struct{})
+		hangs.Stop = func(context.Context) error { <-over; return nil }
 		fails.Stop = func(context.Context) error { return errors.New("no") }
 		r := testRegistry(t, s.actor("a"), hangs, fails)
 		if err := r.Start(t.Context()); err != nil {
@@ -147,7 +150,7 @@ func TestRegistryStopErrors(t *testing.T) {
 		if got := s.take(); got != "-a" { // all the same
 			t.Errorf("did %s", got)
 		}
-		time.Sleep(time.Minute)
+		close(over)
 	})
 }
 
@@ -174,8 +177,7 @@ func TestRegistryRestartsAfterFailedStart(t *testing.T) {
 		if rep[0].Running || rep[0].Started || rep[0].Status != Unhealthy || rep[0].Detail == "" || Overall(rep) != Degraded {
 			t.Errorf("report %+v, %s", rep, Overall(rep))
 		}
-		time.Sleep(3 * time.Minute)
-		synctest.Wait()
+		testwait.Pass(3 * time.Minute)
 		var waits []time.Duration
 		for i := 1; i < len(tries); i++ {
 			waits = append(waits, (tries[i] - tries[i-1]).Round(time.Millisecond))
@@ -209,22 +211,19 @@ func TestRegistryRestartsUnhealthy(t *testing.T) {
 		if err := r.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
+		testwait.Pass(time.Minute)
 		say(Degraded)
 		if got := Overall(r.Report()); got != Degraded { // at once, not at the next look
 			t.Errorf("degraded is reported as %s", got)
 		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		testwait.Pass(time.Minute)
 		if got := s.take(); got != "+k" {
 			t.Errorf("did %s; a degraded service is left alone", got)
 		}
 		say(Unhealthy)
-		time.Sleep(r.every)
-		synctest.Wait()
+		testwait.Pass(r.every)
 		say(Healthy)
-		time.Sleep(r.every)
-		synctest.Wait()
+		testwait.Pass(r.every)
 		if got := s.take(); got != "-k +k" {
 			t.Errorf("did %s", got)
 		}
@@ -290,7 +289,7 @@ func TestRegistryAsksWithoutWaiting(t *testing.T) {
 				t.Errorf("the report is %+v", rep)
 			}
 		}
-		time.Sleep(3 * r.every) // the registry's own looks go on as well
+		testwait.Pass(3 * r.every) // the registry's own looks go on as well
 		if n := asked.Load(); n != 1 {
 			t.Errorf("asked %d times at once", n)
 		}
