@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"tapecast/rooms/testwait"
 )
 
 func TestTableFaults(t *testing.T) {
@@ -130,7 +128,7 @@ func TestSendWaitsForTheAppender(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		answer := make(chan error, 1)
 		go func() { answer <- m.batch.Send(ctx) }()
-		testwait.Pass(time.Hour)
+		synctest.Wait()
 		if len(answer) > 0 {
 			t.Fatalf("did not wait: %v", <-answer)
 		}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // process is one command line that runs within the test.
@@ -53,12 +55,14 @@ func begin(t *testing.T, environ []string, args ...string) *process {
 // ends waits for the exit code.
 func (p *process) ends(code int) {
 	p.t.Helper()
+	late := time.NewTimer(time.Minute)
+	defer late.Stop()
 	select {
 	case got := <-p.done:
 		if got != code {
 			p.t.Fatalf("exit code %d, want %d\n%s%s", got, code, p.stdout.String(), p.stderr.String())
 		}
-	case <-time.After(60 * time.Second):
+	case <-late.C:
 		p.t.Fatalf("does not end\n%s%s", p.stdout.String(), p.stderr.String())
 	}
 }
@@ -66,16 +70,11 @@ func (p *process) ends(code int) {
 // says waits until a stream holds a text.
 func (p *process) says(o *output, text string) {
 	p.t.Helper()
-	for end := time.Now().Add(60 * time.Second); !strings.Contains(o.String(), text); {
-		select {
-		case code := <-p.done:
-			p.t.Fatalf("ended with %d before it said %q\n%s%s", code, text, p.stdout.String(), p.stderr.String())
-		case <-time.After(5 * time.Millisecond):
-		}
-		if time.Now().After(end) {
-			p.t.Fatalf("never says %q\n%s%s", text, p.stdout.String(), p.stderr.String())
-		}
+	if testwait.Holds(time.Minute, func() bool { return strings.Contains(o.String(), text) || len(p.done) > 0 }) &&
+		strings.Contains(o.String(), text) {
+		return
 	}
+	p.t.Fatalf("never says %q; has it ended: %v\n%s%s", text, len(p.done) > 0, p.stdout.String(), p.stderr.String())
 }
 
 func write(t *testing.T, text string) string {

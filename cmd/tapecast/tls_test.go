@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // makeCert writes a self-signed certificate and its key into dir.
@@ -84,11 +86,7 @@ func TestTLS(t *testing.T) {
 	}
 	makeCert(t, dir, 2)
 	p.signals <- syscall.SIGHUP
-	for end := time.Now().Add(30 * time.Second); serial() != 2; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the new certificate is never seen")
-		}
-	}
+	testwait.Until(t, 30*time.Second, "the new certificate", func() bool { return serial() == 2 })
 	if err := os.WriteFile(keyFile, []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}

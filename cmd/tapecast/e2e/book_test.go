@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 const bookConfig = `
@@ -55,6 +57,8 @@ func TestBooks(t *testing.T) {
 	produced := make(chan struct{})
 	go func() {
 		defer close(produced)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
 		rnd := rand.New(rand.NewPCG(8, 1))
 		books := make([]map[string]int, symbols)
 		for i := 0; !enough.Load(); i++ {
@@ -73,7 +77,7 @@ func TestBooks(t *testing.T) {
 			value, _ := json.Marshal(d)
 			w.send("depth", partitionOf(d.S, 3), []byte(d.S), value)
 			if i%20 == 0 {
-				<-time.After(5 * time.Millisecond)
+				<-tick.C
 			}
 		}
 	}()
@@ -90,10 +94,10 @@ func TestBooks(t *testing.T) {
 			}
 			if rnd.IntN(2) == 0 {
 				c.reading.Lock()
-				<-time.After(time.Duration(rnd.IntN(2500)) * time.Millisecond)
+				testwait.Pause(time.Duration(rnd.IntN(2500)) * time.Millisecond)
 				c.reading.Unlock()
 			}
-			<-time.After(time.Duration(rnd.IntN(600)) * time.Millisecond)
+			testwait.Pause(time.Duration(rnd.IntN(600)) * time.Millisecond)
 			c.call("unsubscribe", map[string]any{"rooms": []string{room}})
 		}
 	})

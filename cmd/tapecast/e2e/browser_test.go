@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 const browserConfig = `
@@ -209,7 +211,7 @@ func (s *site) cuts() {
 		p := s.pages[n]
 		for i := range most {
 			p.await("a connection to cut", func() bool { return p.heard["auto_subscribed"] > i })
-			<-time.After(upTo(400 * time.Millisecond))
+			testwait.Pause(upTo(400 * time.Millisecond))
 			how := cutClose + cutHow(rand.IntN(2))
 			if i == most/2 {
 				how = cutSilent
@@ -277,7 +279,7 @@ func (s *site) refused() {
 		return n
 	}
 	was := counts()
-	<-time.After(1500 * time.Millisecond) // a second is the longest that it would wait
+	testwait.Pause(1500 * time.Millisecond) // a second is the longest that it would wait
 	if now := counts(); !slices.Equal(now, was) {
 		s.t.Errorf("it was refused for good and came back: %v, then %v", was, now)
 	}

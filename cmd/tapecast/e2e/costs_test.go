@@ -72,6 +72,8 @@ func TestSnapshotToggled(t *testing.T) {
 	begun := time.Now()
 	const toggles = 45
 	refused := 0
+	tick := time.NewTicker(time.Second / 25)
+	defer tick.Stop()
 	for i := range toggles {
 		r := c.call("subscribe", map[string]any{"rooms": []string{"quotes"}})
 		if list := roomReplies(r.Result); len(list) == 1 && list[0].Error != nil {
@@ -80,7 +82,7 @@ func TestSnapshotToggled(t *testing.T) {
 			}
 			refused++
 		}
-		time.Sleep(time.Second / 25)
+		<-tick.C
 		if ended(c) {
 			t.Fatalf("closed at %d", i)
 		}
@@ -137,6 +139,8 @@ func TestManyRoomsToggled(t *testing.T) {
 
 	c = dial(t, g, dialing{query: "?token=" + g.token("a2")})
 	told := false
+	tick := time.NewTicker(time.Second / 48)
+	defer tick.Stop()
 	for i := 0; i < 400 && !ended(c); i++ {
 		method := [...]string{"subscribe", "unsubscribe"}[i%2]
 		push(c, 1000+i, method, map[string]any{"rooms": names})
@@ -149,7 +153,7 @@ func TestManyRoomsToggled(t *testing.T) {
 			told = told || r.Error != nil && r.Error.Code == -32004 && retryOf(r.Error) > 0
 		}
 		c.mu.Unlock()
-		time.Sleep(time.Second / 48)
+		<-tick.C
 	}
 	if code := c.awaitClose(patience); code != 4108 || !told {
 		t.Errorf("closed with %d, told before: %v", code, told)
@@ -183,6 +187,8 @@ func TestRequestsBehindAJoin(t *testing.T) {
 	pad := strings.Repeat("x", 60_000)
 	begun := time.Now()
 	pings := 0
+	tick := time.NewTicker(time.Second / 49)
+	defer tick.Stop()
 	for i := 0; i < 400 && !ended(c) && time.Since(begun) < 10*time.Second; i++ {
 		push(c, 1000+i, "subscribe", map[string]any{"rooms": []string{"ticks:2"}, "pad": pad})
 		if i == 20 {
@@ -191,7 +197,7 @@ func TestRequestsBehindAJoin(t *testing.T) {
 				t.Errorf("a ping got %+v", r.Error)
 			}
 		}
-		time.Sleep(time.Second / 49)
+		<-tick.C
 	}
 	if code := c.awaitClose(patience); code != 4108 || pings == 0 {
 		t.Errorf("closed with %d, %d pings", code, pings)

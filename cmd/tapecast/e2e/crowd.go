@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"tapecast/rooms/testwait"
 )
 
 // crowd is many clients on one goroutine and one epoll set: thousands of them cost
@@ -124,17 +126,12 @@ func (c *crowd) check() {
 // await polls until ok, called under mu, holds.
 func (c *crowd) await(within time.Duration, what string, ok func() bool) {
 	c.t.Helper()
-	for end := time.Now().Add(within); ; <-time.After(5 * time.Millisecond) {
+	if !testwait.Holds(within, func() bool {
 		c.mu.Lock()
-		good, faults := ok(), len(c.faults)
-		c.mu.Unlock()
-		if good || faults > 0 {
-			break
-		}
-		if time.Now().After(end) {
-			c.t.Errorf("not within %s: %s", within, what)
-			break
-		}
+		defer c.mu.Unlock()
+		return ok() || len(c.faults) > 0
+	}) {
+		c.t.Errorf("not within %s: %s", within, what)
 	}
 	c.check()
 }

@@ -71,9 +71,7 @@ func (c *crowd) arrive(over time.Duration, to func(g *guest) (node *gateway, que
 			defer hurry()()
 		}
 		for i := hand; i < len(c.guests); i += hands {
-			if wait := time.Duration(i)*over/time.Duration(len(c.guests)) - time.Since(began); wait > time.Millisecond {
-				<-time.After(wait)
-			}
+			due(began, time.Duration(i)*over/time.Duration(len(c.guests)))
 			node, query, hello := to(c.guests[i])
 			if err := c.dial(c.guests[i], node, query, hello); err != nil {
 				failed[hand] = err

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"testing"
-	"time"
 )
 
 const deflateConfig = `
@@ -62,7 +61,9 @@ func TestDeflatedMembers(t *testing.T) {
 			if round%2 == 0 { // it lags, then goes on
 				stay[round].reading.Lock()
 				send(500)
-				<-time.After(200 * time.Millisecond)
+				eventually(t, patience, "the gateway has it", func() bool {
+					return g.metric("tapecast_ingest_records_total") >= float64(w.sent.Load())
+				})
 				stay[round].reading.Unlock()
 			}
 			send(100)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"tapecast/rooms/testwait"
 )
 
 const faultsConfig = `
@@ -72,7 +74,7 @@ func TestKafkaFaults(t *testing.T) {
 	t.Run("all down and back", func(*testing.T) {
 		k.kill(t, 0)
 		f.health("degraded", "unhealthy")
-		<-time.After(scaled().outage)
+		testwait.Pause(scaled().outage)
 		if status, _ := f.g.get("/readyz"); status != 200 {
 			t.Errorf("readyz says %d during the outage, want 200: or every node would leave at once", status)
 		}

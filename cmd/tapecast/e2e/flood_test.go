@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 const floodConfig = `
@@ -216,7 +218,7 @@ func TestStoppedGateway(t *testing.T) {
 	if err := g.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(4 * time.Second) // the stop itself, twice what is allowed
+	testwait.Pause(4 * time.Second) // the stop itself, twice what is allowed
 	if err := g.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

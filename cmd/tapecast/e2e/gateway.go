@@ -138,12 +138,9 @@ func spawnLogging(t testing.TB, log *os.File, args ...string) *gateway {
 		case <-g.exited:
 		default:
 			g.cmd.Process.Signal(syscall.SIGTERM)
-			select {
-			case <-g.exited:
-			case <-time.After(15 * time.Second):
-				g.cmd.Process.Kill()
-				<-g.exited
-			}
+			kill := time.AfterFunc(15*time.Second, func() { g.cmd.Process.Kill() })
+			<-g.exited
+			kill.Stop()
 		}
 		if t.Failed() {
 			t.Logf("the gateway's log ends:\n%s", g.tail(40))
@@ -286,6 +283,12 @@ func (g *gateway) metric(name string, labels ...string) float64 {
 		g.t.Fatalf("no metric %s in\n%.3000s", name, body)
 	}
 	return sum
+}
+
+// forgets waits until no tape reaches back.
+func (g *gateway) forgets() {
+	g.t.Helper()
+	eventually(g.t, time.Minute, "nothing is left on the tapes", func() bool { return g.metric("tapecast_tape_bytes") == 0 })
 }
 
 // descriptors is how many the process has open.

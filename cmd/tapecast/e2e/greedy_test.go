@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 const greedyConfig = `
@@ -41,7 +43,7 @@ func goneOn(c *client, room string, since any) (*roomReply, error) {
 		if err := json.Unmarshal(e.Data, &data); err != nil || data.RetryAfter <= 0 {
 			return nil, fmt.Errorf("not now, without retryAfter: %s", e.Data)
 		}
-		<-time.After(time.Duration(min(data.RetryAfter, 1000)) * time.Millisecond)
+		testwait.Pause(time.Duration(min(data.RetryAfter, 1000)) * time.Millisecond) // as it is told
 	}
 	return nil, errors.New("never")
 }
@@ -75,7 +77,7 @@ func TestGreedyResumes(t *testing.T) {
 		return g.metric("tapecast_ingest_records_total") >= records+honest*3
 	})
 	first.leave()
-	<-time.After(2 * time.Second) // until no tape reaches back; the count of recalls shows it
+	g.forgets()
 
 	begin := map[string]any{"epoch": epoch, "0": -1, "1": -1, "2": -1}
 	var stop atomic.Bool
@@ -86,11 +88,13 @@ func TestGreedyResumes(t *testing.T) {
 		user := fmt.Sprint("m", i)
 		c := dial(t, g, dialing{query: "?token=" + g.token(user), sums: true})
 		running.Go(func() {
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
 			for n := 0; !stop.Load(); n++ {
 				room := "orders:" + user
 				ask := map[string]any{"rooms": []string{room}, "since": map[string]any{room: begin}}
 				c.request(fmt.Sprint(2*n), "subscribe", ask)
-				<-time.After(50 * time.Millisecond)
+				<-tick.C
 				c.request(fmt.Sprint(2*n+1), "unsubscribe", []string{room})
 			}
 		})

@@ -52,9 +52,11 @@ func TestLogReaderStalls(t *testing.T) {
 	g, file := p.logging(t)
 	c := join(t, g, "42")
 	p.held.Lock()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for range 40 { // a line each: 20 are let through
+		<-tick.C
 		g.cmd.Process.Signal(syscall.SIGHUP)
-		time.Sleep(5 * time.Millisecond)
 	}
 	g.badTokens(40) // 20 more, written by pollers: 6 KB in all
 	g.serves(c)

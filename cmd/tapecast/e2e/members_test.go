@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 const membersConfig = `
@@ -132,7 +134,7 @@ func wander(c *client, names []string, joins int, rnd *rand.Rand) {
 		} else if len(some) > 0 {
 			done(ask("subscribe", some), "joined", len(some))
 		}
-		<-time.After(time.Duration(rnd.IntN(200)) * time.Millisecond)
+		testwait.Pause(time.Duration(rnd.IntN(200)) * time.Millisecond) // it is a member
 		// Six rooms on average: more would show how fast the test reads.
 		if out := pick(true, len(pick(true, len(names)))-rnd.IntN(8)); len(out) > 0 {
 			done(ask("unsubscribe", out), "left", len(out))

@@ -91,7 +91,7 @@ func (w *producer) put(m *kafka.Message) {
 			w.t.Errorf("cannot produce to %s: %v", *m.TopicPartition.Topic, err)
 			return
 		}
-		<-time.After(time.Millisecond)
+		w.p.Flush(1) // until some are sent
 	}
 }
 

@@ -59,7 +59,7 @@ func TestResumeWithoutKafka(t *testing.T) {
 	w.flush()
 	eventually(t, patience, "all is read", func() bool { return g.metric("tapecast_ingest_records_total") == 30 })
 	epoch := epochIn(t, g, "m1", "orders:m1")
-	<-time.After(2 * time.Second) // until no tape reaches back
+	g.forgets()
 	c := dial(t, g, dialing{query: "?token=" + g.token("m1")})
 	at := map[string]any{"epoch": epoch, "0": 4, "1": 4, "2": 4}
 	ts := map[string]any{"ts": begin.Add(-15 * time.Second).UnixMilli()}

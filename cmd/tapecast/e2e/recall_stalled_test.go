@@ -20,7 +20,7 @@ func TestTwoStalledResumes(t *testing.T) {
 	}
 	w.flush()
 	eventually(t, patience, "all is read", func() bool { return g.metric("tapecast_ingest_records_total") == records })
-	<-time.After(2 * time.Second) // until no tape reaches back
+	g.forgets()
 
 	place := func(off int) map[string]any { return map[string]any{"epoch": epoch, "0": off, "1": off} }
 	round := func(what string) (slowest time.Duration) {

@@ -138,9 +138,7 @@ func symbols(t testing.TB) []row {
 func pace(rows []row, times float64, f func(row) bool) {
 	began := time.Now()
 	for _, r := range rows {
-		if wait := time.Duration(float64(r.at-rows[0].at)/times) - time.Since(began); wait > time.Millisecond {
-			<-time.After(wait)
-		}
+		due(began, time.Duration(float64(r.at-rows[0].at)/times))
 		if !f(r) {
 			return
 		}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 const resumeConfig = `
@@ -46,6 +48,8 @@ func TestResumeExactlyOnce(t *testing.T) {
 		produced := make(chan struct{})
 		go func() {
 			defer close(produced)
+			tick := time.NewTicker(2 * time.Millisecond)
+			defer tick.Stop()
 			for i := 0; !enough.Load(); i++ {
 				w.send("ticks", int32(i%3), nil, fmt.Appendf(nil, `{"i":%d}`, i))
 				part := anyPartition
@@ -53,7 +57,7 @@ func TestResumeExactlyOnce(t *testing.T) {
 					part = int32(i) / 2 % parts.Load()
 				}
 				w.send("mine", part, fmt.Append(nil, "r", i%conns), fmt.Appendf(nil, `{"order":%d}`, i))
-				<-time.After(2 * time.Millisecond)
+				<-tick.C
 			}
 		}()
 		eventually(t, time.Minute, "the first records", func() bool { return w.done.Load() > 10 })
@@ -135,7 +139,7 @@ func (v *travels) travel(nodes []*gateway, cuts int, rnd *rand.Rand) {
 		if cut == cuts {
 			return
 		}
-		<-time.After(time.Duration(rnd.IntN(400)) * time.Millisecond)
+		testwait.Pause(time.Duration(rnd.IntN(400)) * time.Millisecond) // it is there
 		if rnd.IntN(2) == 0 {
 			v.c.leave()
 		} else {
@@ -157,18 +161,22 @@ func (v *travels) travel(nodes []*gateway, cuts int, rnd *rand.Rand) {
 		if rnd.IntN(3) == 0 {
 			away += 3000 // longer than memory reaches back
 		}
-		<-time.After(time.Duration(away) * time.Millisecond)
+		testwait.Pause(time.Duration(away) * time.Millisecond)
 	}
 }
 
 // again asks a node once more that has not heard yet of partitions that another one knew.
 func (v *travels) again(joined []roomReply, since map[string]any) {
 	for i, room := range v.rooms {
-		for end := time.Now().Add(patience); joined[i].Error != nil && joined[i].Error.Code == -32010 && time.Now().Before(end); {
-			<-time.After(200 * time.Millisecond)
-			ask := map[string]any{"rooms": []string{room}, "since": map[string]any{room: since[room]}}
-			joined[i] = roomReplies(v.c.call("subscribe", ask).Result)[0]
+		if joined[i].Error == nil || joined[i].Error.Code != -32010 {
+			continue
 		}
+		r, err := goneOn(v.c, room, since[room])
+		if err != nil {
+			v.c.fault("%s: %v", room, err)
+			continue
+		}
+		joined[i] = *r
 	}
 }
 

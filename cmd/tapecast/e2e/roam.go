@@ -14,25 +14,27 @@ const settled = -1
 func (c *crowd) roam(over time.Duration, within time.Duration, step func(g *guest, end bool) time.Duration) {
 	c.t.Helper()
 	began := time.Now()
-	due := make([]time.Time, len(c.guests))
-	for i := range due {
-		due[i] = began.Add(time.Duration(rand.Int64N(int64(over/4 + 1))))
+	next := make([]time.Time, len(c.guests))
+	for i := range next {
+		next[i] = began.Add(time.Duration(rand.Int64N(int64(over/4 + 1))))
 	}
 	left, ended := c.guests, false
-	for ; len(left) > 0; <-time.After(2 * time.Millisecond) {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for ; len(left) > 0; <-tick.C {
 		now := time.Now()
 		if !ended && now.Sub(began) > over {
 			ended = true
-			clear(due) // nobody waits any longer
+			clear(next) // nobody waits any longer
 		}
 		var still []*guest // to settle
 		for _, g := range left {
-			if !now.Before(due[g.n]) {
+			if !now.Before(next[g.n]) {
 				wait := step(g, ended)
 				if wait == settled && ended { // and is left alone: a step waits for those who read
 					continue
 				}
-				due[g.n] = now.Add(max(wait, 0))
+				next[g.n] = now.Add(max(wait, 0))
 			}
 			still = append(still, g)
 		}

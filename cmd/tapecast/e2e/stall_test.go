@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"tapecast/rooms/testwait"
 )
 
 const stallConfig = `
@@ -62,9 +64,9 @@ func TestStalledClients(t *testing.T) {
 
 		stop := s.publish(w, keys, pad, rate)
 		defer stop()
-		<-time.After(calm / 5)
+		testwait.Pause(calm / 5)
 		timed.latencies()
-		<-time.After(calm)
+		testwait.Pause(calm) // what is measured
 		_, before := timed.latencies()
 		kept := func() float64 { return g.metric("tapecast_tape_bytes") + g.metric("tapecast_last_values_bytes") }
 		heap, tapes := g.heap(), kept()
@@ -73,8 +75,8 @@ func TestStalledClients(t *testing.T) {
 				s.hold(u, true)
 			}
 		})
-		timed.latencies() // a collection was asked for
-		<-time.After(stall)
+		timed.latencies()     // a collection was asked for
+		testwait.Pause(stall) // what is measured
 		_, during := timed.latencies()
 		grown, more := g.heap()-heap, kept()-tapes
 		stop()
@@ -169,9 +171,7 @@ func (s *stalls) publish(w *producer, keys, pad int, rate float64) (stop func())
 		defer hurry()()
 		began, tail := time.Now(), strings.Repeat("x", pad)
 		for i := 0; !enough.Load(); i++ {
-			if wait := time.Duration(float64(i)/rate*float64(time.Second)) - time.Since(began); wait > 0 {
-				<-time.After(wait)
-			}
+			due(began, time.Duration(float64(i)/rate*float64(time.Second)))
 			key := i / 2 % keys
 			if i%2 > 0 {
 				key = i / 2 % 7

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // standingConfig is a gateway that can be made to stand.
@@ -114,9 +116,11 @@ func TestStoppedProcessIsWell(t *testing.T) {
 	g := start(t, yaml)
 	c := join(t, g, "42")
 	g.cmd.Process.Signal(syscall.SIGSTOP)
-	time.Sleep(12 * time.Second)
+	testwait.Pause(12 * time.Second) // it stands
 	g.cmd.Process.Signal(syscall.SIGCONT)
-	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); <-tick.C {
 		if status, body := g.get("/livez"); status != 200 {
 			t.Fatalf("/livez: %d %s", status, body)
 		}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"tapecast/rooms/testwait"
 )
 
 const stormConfig = `
@@ -74,7 +76,7 @@ func TestStorm(t *testing.T) {
 		a.cmd.Process.Signal(syscall.SIGSTOP)
 		heap, rss := b.heap(), b.resident()
 		stays.latencies() // of the time in which all came
-		<-time.After(behind)
+		testwait.Pause(behind)
 		calmTrades, calmOrders := stays.latencies()
 
 		a.cmd.Process.Kill()
@@ -92,7 +94,7 @@ func TestStorm(t *testing.T) {
 		caught := time.Since(began)
 		stormTrades, stormOrders := stays.latencies()
 		if k.full() {
-			<-time.After(10 * time.Second)
+			testwait.Pause(10 * time.Second) // what is measured
 		}
 		laterTrades, laterOrders := stays.latencies()
 		stop()
@@ -204,9 +206,7 @@ func (s *storm) publish(trades, orders float64, stayed int) (stop func()) {
 		defer hurry()()
 		began := time.Now()
 		for i := 0; !enough.Load(); i++ {
-			if wait := time.Duration(float64(i)/(6*trades)*float64(time.Second)) - time.Since(began); wait > 0 {
-				<-time.After(wait)
-			}
+			due(began, time.Duration(float64(i)/(6*trades)*float64(time.Second)))
 			value := fmt.Appendf(nil, `{"at":%d,"i":%d,"pad":"%090d"}`, time.Now().UnixNano(), i, i)
 			if i%6 > 0 {
 				s.timed.send("orders", anyPartition, fmt.Append(nil, "stays", i%stayed), value)
@@ -219,7 +219,8 @@ func (s *storm) publish(trades, orders float64, stayed int) (stop func()) {
 	})
 	both.Go(func() {
 		rnd, began := rand.New(rand.NewPCG(5, 5)), time.Now()
-		for o := 0; !enough.Load(); <-time.After(20 * time.Millisecond) {
+		for o, at := 0, time.Duration(0); !enough.Load(); at += 20 * time.Millisecond {
+			due(began, at)
 			n := int(time.Since(began).Seconds()*orders) - o
 			s.orders(s.w, n, rnd, o)
 			o += n

@@ -46,12 +46,14 @@ func TestTradesByteForByte(t *testing.T) {
 			}
 			clients[i] = c
 		}
+		join := time.NewTimer(patience)
+		defer join.Stop()
 		for _, c := range clients {
 			select {
 			case <-c.joined:
 			case <-c.done:
 				t.Fatal(c.fault)
-			case <-time.After(patience):
+			case <-join.C:
 				t.Fatal("not joined in time")
 			}
 		}

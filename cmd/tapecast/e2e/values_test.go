@@ -80,11 +80,13 @@ func quoteAll(t testing.TB, w *producer, keys int, over time.Duration, times flo
 	}()
 	go func() {
 		defer func() { produced <- struct{}{} }()
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
 		rnd, began := rand.New(rand.NewPCG(4, 2)), time.Now()
 		born := 0
 		for i := 0; !enough.Load(); i++ {
 			if i%5 == 0 {
-				<-time.After(5 * time.Millisecond)
+				<-tick.C
 			}
 			// Nine in ten come once in the first half of the time, and are never updated again.
 			for due := int(2 * time.Since(began).Seconds() / over.Seconds() * float64(keys)); born < min(due, keys); born++ {

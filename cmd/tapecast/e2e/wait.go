@@ -4,31 +4,31 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // patience is the longest that a test waits for what should come at once.
 const patience = 20 * time.Second
 
-// eventually polls until ok holds; what says what is waited for. For what cannot
-// be waited on otherwise: another process.
+// eventually waits until ok holds; what says what is waited for. For what cannot be
+// waited on otherwise: another process.
 func eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
-	end := time.Now().Add(within)
-	for !ok() {
-		if time.Now().After(end) {
-			t.Fatalf("not within %s: %s", within, what)
-		}
-		<-time.After(20 * time.Millisecond)
-	}
+	testwait.Until(t, within, what, ok)
 }
 
 // within fails the test where the channel does not close in time.
 func within(t testing.TB, d time.Duration, what string, done <-chan struct{}) {
 	t.Helper()
-	select {
-	case <-done:
-	case <-time.After(d):
-		t.Fatalf("not within %s: %s", d, what)
+	testwait.Closed(t, d, what, done)
+}
+
+// due waits for the moment of a schedule: began and so much. What writes or comes at a
+// rate asks before each.
+func due(began time.Time, at time.Duration) {
+	if wait := at - time.Since(began); wait > 0 {
+		testwait.Pause(wait)
 	}
 }
 

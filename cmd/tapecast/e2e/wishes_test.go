@@ -138,9 +138,7 @@ func TestMaxRate(t *testing.T) {
 	eventually(t, patience, "both are in", func() bool { return g.metric("tapecast_subscriptions") == 2 })
 	began := time.Now()
 	for i := range seconds * 200 {
-		if wait := time.Duration(i)*5*time.Millisecond - time.Since(began); wait > 0 {
-			<-time.After(wait)
-		}
+		due(began, time.Duration(i)*5*time.Millisecond)
 		key := fmt.Sprintf("k%02d", i%each)
 		w.send("ticks", partitionOf(key, 3), []byte(key), fmt.Appendf(nil, `{"at":%d,"i":%d}`, time.Now().UnixNano(), i))
 	}
