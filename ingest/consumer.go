@@ -117,6 +117,7 @@ type Stats struct {
 	Bad       map[string]uint64 // records not routed, by reason
 	Up        bool              // the brokers answer, as far as is known
 	Misplaced uint64            // written since the start to another partition than their route's partitioner says
+	Forgotten uint64            // numbers of partitions that topics have had, beyond those that are kept
 	Repeated  uint64            // read a second time, and dropped
 	Lag       map[string]int64  // records that are not read yet, by topic
 	Topics    []TopicStats
@@ -127,12 +128,11 @@ type Stats struct {
 
 	DeadLetters     uint64 // stored
 	DeadLettersLost uint64
-
-	Partitions int    // assigned
-	Reconnects uint64 // how often the brokers were lost and found
-	Resets     uint64 // topics that were made again
-	Gaps       uint64 // times that records were deleted before they were read
-	Stalls     uint64 // times that a partition did not move and got a new client
+	Partitions      int    // assigned
+	Reconnects      uint64 // how often the brokers were lost and found
+	Resets          uint64 // topics that were made again
+	Gaps            uint64 // times that records were deleted before they were read
+	Stalls          uint64 // times that a partition did not move and got a new client
 }
 
 // TopicStats are the figures of one topic.
@@ -289,6 +289,7 @@ func (c *Consumer) Stats() Stats {
 	for _, t := range c.topics {
 		n, why := t.status()
 		s.Partitions += n
+		s.Forgotten += t.strays.forgot.Load()
 		s.Lag[t.name] = 0
 		s.Topics = append(s.Topics, TopicStats{
 			Topic: t.name, Records: t.records.Load(), Bytes: t.bytes.Load(), Newest: t.newest.Load(), Ahead: t.ahead.Load(), Unmatched: t.unmatched.Load(),

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// maxCounts is how many numbers of partitions a topic has had are kept.
+	// maxCounts is how many numbers of partitions a topic has had are kept, the newest. A
+	// record that lies where one of those before them put it counts as misplaced.
 	maxCounts = 8
 	// strayFor is how long health says that records lie in other partitions than expected.
 	strayFor = 5 * time.Minute
@@ -19,6 +20,7 @@ const (
 // says. They are delivered as all others. Anyone may use it.
 type strays struct {
 	counts atomic.Pointer[[]int32] // the newest first
+	forgot atomic.Uint64           // of those, beyond maxCounts
 	n      atomic.Uint64
 	last   atomic.Int64 // ms since 1970
 	warned atomic.Bool
@@ -28,7 +30,9 @@ type strays struct {
 func (s *strays) partitions(n int, fresh bool) {
 	counts := []int32{int32(n)}
 	if old := s.counts.Load(); old != nil && !fresh {
-		counts = append(counts, (*old)[:min(len(*old), maxCounts-1)]...)
+		kept := (*old)[:min(len(*old), maxCounts-1)]
+		counts = append(counts, kept...)
+		s.forgot.Add(uint64(len(*old) - len(kept)))
 	}
 	s.counts.Store(&counts)
 }

@@ -251,6 +251,8 @@ func writeIngestMetrics(m metricWriter, i ingest.Stats) {
 		"topic.", i.DeadLettersLost)
 	m.counter("tapecast_ingest_misplaced_total", "Records written since the start to another partition than their "+
 		"route's partitioner says.", i.Misplaced)
+	m.counter("tapecast_ingest_partition_counts_forgotten_total", "Numbers of partitions that topics had "+
+		"before they grew, beyond the 8 kept of each: records placed by those count as misplaced.", i.Forgotten)
 	m.counter("tapecast_ingest_repeated_total", "Records read a second time and dropped.", i.Repeated)
 	m.counter("tapecast_ingest_gaps_total", "Times that records were deleted before the gateway read them.", i.Gaps)
 	m.counter("tapecast_kafka_reconnects_total", "Times that the brokers were lost and found again.", i.Reconnects)

@@ -1,0 +1,30 @@
+package ingest
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestPartitionCountsForgotten: how many partitions a topic had before it grew is known, so that no
+// record counts as misplaced that was written then, unless it has grown more often since.
+func TestPartitionCountsForgotten(t *testing.T) {
+	a := &topic{name: "a"}
+	a.strays.partitions(2, true)
+	for n := 3; n <= maxCounts+1; n++ {
+		a.strays.partitions(n, false)
+	}
+	if known := a.strays.known(); len(known) != maxCounts || !slices.Contains(known, 2) || a.strays.forgot.Load() != 0 {
+		t.Errorf("at the bound: %v, %d forgotten", known, a.strays.forgot.Load())
+	}
+	a.strays.partitions(20, false)
+	if known := a.strays.known(); len(known) != maxCounts || known[0] != 20 || slices.Contains(known, 2) {
+		t.Errorf("over the bound: %v", known)
+	}
+	c := &Consumer{dead: &deadLetters{}, topics: []*topic{a}}
+	if s := c.Stats(); s.Forgotten != 1 {
+		t.Errorf("%d forgotten", s.Forgotten)
+	}
+	if a.strays.partitions(3, true); !slices.Equal(a.strays.known(), []int32{3}) || a.strays.forgot.Load() != 1 {
+		t.Errorf("made anew: %v, %d forgotten", a.strays.known(), a.strays.forgot.Load())
+	}
+}
