@@ -85,28 +85,24 @@ func (d *Decoder) Route(t *Topic, m *Record) Bad {
 		}
 	}
 	d.begin(m)
-	fits, blind := false, Bad{fault: fault{Reason: Unmatched}}
+	fits := false
 	for _, r := range t.routes {
 		if !sound && !r.binary {
 			continue
 		}
 		ok, b := d.fits(r, m)
-		switch {
-		case !ok:
+		if !ok {
 			continue
-		case b.lack == lackTombstone:
-			blind = b // where another route takes it, this one need not
-			continue
-		case b.Reason == 0:
+		}
+		if fits = true; b.Reason == 0 {
 			b = d.apply(t, r, m)
 		}
-		fits = true
 		if b.Reason != 0 && first.Reason == 0 {
 			first = b
 		}
 	}
 	if !fits && first.Reason == 0 {
-		return blind
+		return Bad{fault: fault{Reason: Unmatched}}
 	}
 	return first
 }

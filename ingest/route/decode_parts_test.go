@@ -217,7 +217,7 @@ func TestBadDetails(t *testing.T) {
 	f(Route{Rooms: []string{"trades"}, Key: "{@key}"}, message("\xfc", `1`), `"{@key}" gives bytes that are not UTF-8: key_format says how keys are written`)
 	f(Route{Rooms: []string{"trades"}, Type: "{e}"}, message("", `{"e":"`+strings.Repeat("x", 257)+`"}`), `"{e}" gives 257 bytes, which are too many`)
 	f(Route{Rooms: []string{"trades"}, Payload: "data"}, message("", `{}`), `the record lacks the field "data" of "payload"`)
-	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `null`), `the record is a tombstone, without the value that has "e" for "match"`)
+	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `null`), `no route of the topic fits`)
 	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `{}`), `no route of the topic fits`)
 	field := "f"
 	for why := lackNone; why <= lackPattern; why++ {
@@ -229,13 +229,20 @@ func TestBadDetails(t *testing.T) {
 	}
 }
 
-// A tombstone that some route takes is nobody's fault.
+// A tombstone goes where a match names its key or headers. One that no match names is for
+// nobody, which is no fault; one that a route takes and cannot place is.
 func TestTombstoneOfAnotherRoute(t *testing.T) {
 	f := routed(t,
 		Route{Match: map[string]string{"e": "new"}, Rooms: []string{"orders:{@key}"}, Type: "x"},
 		Route{Match: map[string]string{"@header.gone": "1"}, Rooms: []string{"user:{@key}"}, Type: "gone"},
 	)
 	f(message("7", `null`, "gone", "1"), 0, "user:7 gone - null")
-	f(message("7", `null`), BadField)
+	f(message("7", `null`), Unmatched)
 	f(message("7", `{"e":"old"}`), Unmatched)
+	f = routed(t,
+		Route{Match: map[string]string{"e": "new"}, Rooms: []string{"orders:{@key}"}},
+		Route{Match: map[string]string{"@header.gone": "1"}, Rooms: []string{"user:{u}"}},
+	)
+	f(message("7", `null`, "gone", "1"), BadField)
+	f(message("7", `null`, "gone", "0"), Unmatched)
 }

@@ -130,7 +130,11 @@ func TestDecodeEnvelopes(t *testing.T) {
 	f(message("x", `{"metadata":{"eventType":"system.halt"}}`), BadField)
 	f(message("x", `{"metadata":{"eventType":"portfolio.x","userId":42},"data":{}}`), BadField)
 	f(message("x", `{"metadata":5}`), Unmatched)
-	f(message("x", `null`), BadField) // a tombstone: nobody knows whose
+	f(message("x", `null`), Unmatched) // a tombstone
+	f(message("x", ``), BadJSON)       // which an empty value is not
+	for _, v := range []string{`7`, `"portfolio.x"`, `true`, `[{"metadata":{"eventType":"system.on"}}]`, `{}`, `{"metadata":{"eventType":{}}}`} {
+		f(message("x", v), Unmatched) // there is nothing that a match could name
+	}
 }
 
 func TestDecodeHeaders(t *testing.T) {

@@ -48,7 +48,8 @@ func badOf(why lack, template string, from *source) Bad {
 }
 
 // fits reports whether a record meets all conditions of a route, as far as can be told:
-// where a field of one is at fault, and no other excludes the record, b says so.
+// where a field of one is at fault, and no other excludes the record, b says so. A record that
+// lacks the field does not meet the condition, nor does a tombstone, which has no value.
 func (d *Decoder) fits(r *route, m *Record) (ok bool, b Bad) {
 	for i := range r.conds {
 		c := &r.conds[i]
@@ -58,7 +59,7 @@ func (d *Decoder) fits(r *route, m *Record) (ok bool, b Bad) {
 			if !globMatch(c.glob, text) {
 				return false, Bad{}
 			}
-		case lackTwice, lackHalf, lackFormat, lackTombstone:
+		case lackTwice, lackHalf, lackFormat:
 			if b.Reason == 0 {
 				b = badOf(why, "match", &c.from)
 			}
