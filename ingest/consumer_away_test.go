@@ -50,6 +50,57 @@ func TestConsumerTopicHidden(t *testing.T) {
 	}
 }
 
+// TestConsumerTopicHalfBack: a topic that was away is there again, and one of its readers cannot take
+// its share yet: nothing is read twice or left out, and the topic is tended as before.
+func TestConsumerTopicHalfBack(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"), kfake.SeedTopics(1, "b"))
+	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
+	m := r.join("all")
+	numbers := func(from, to int) { newWriter(t, k.ListenAddrs(), nil).numbers("a", 2, from, to) }
+	numbers(0, 10)
+	m.wait(10)
+	said := func(what string) {
+		t.Helper()
+		eventually(t, "said: "+what, func() bool {
+			_, detail := r.c.Health()
+			return strings.HasPrefix(detail, `topic "a": `+what)
+		})
+	}
+	hidden := func() (show func()) {
+		return k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata, kmsg.DescribeTopicPartitions}, Topic: "a", Err: kerr.UnknownTopicOrPartition, Count: -1}).Remove
+	}
+	show := hidden()
+	said(absentTopic)
+	// That reader's next client is to read topic b twice, which librdkafka refuses.
+	lame := r.c.readers[1]
+	fault := func(on bool) {
+		_ = lame.do(func() error {
+			lame.mu.Lock()
+			defer lame.mu.Unlock()
+			if delete(lame.readings, "fault"); on {
+				lame.readings["fault"] = lame.readings["b"]
+				lame.worn.Store(true)
+			}
+			return nil
+		})
+	}
+	fault(true)
+	show()
+	said("1 partitions cannot be assigned yet")
+	show = hidden()
+	said(absentTopic)
+	show()
+	said("1 partitions cannot be assigned yet")
+	numbers(10, 20)
+	fault(false)
+	checkNumbers(t, m.wait(20), 0, 20)
+	addPartitions(t, newWriter(t, k.ListenAddrs(), nil), "a", 4)
+	eventually(t, "read whole", func() bool { ok, _ := r.c.Health(); return ok && r.c.Stats().Partitions == 5 })
+	numbers(20, 30)
+	checkNumbers(t, m.wait(30), 0, 30)
+}
+
 // TestAbsentTopicForgiven: a topic that does not exist, and is answered with another error for
 // one look, is then again one without which a gateway may be ready.
 func TestAbsentTopicForgiven(t *testing.T) {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,9 +32,10 @@ func (c *Consumer) tend(t *topic, cluster string, d *kafka.TopicDescription) err
 			return err
 		}
 	case t.gone:
-		if err := c.comeBack(t); err != nil {
+		if err := c.release(t); err != nil {
 			return err
 		}
+		c.log.Info("topic is there again", "topic", t.name)
 	}
 	t.gone = false
 	if n > len(t.parts) {
@@ -52,18 +54,25 @@ func (c *Consumer) vanish(t *topic) error {
 	if _, why := t.status(); !t.gone || why != absentTopic { // another error may have come between
 		t.set(func() { t.why, t.absent = absentTopic, time.Now() })
 	}
-	if t.gone {
-		return nil
+	if !t.gone {
+		t.gone = true
+		c.log.Warn("topic does not exist; waiting for it", "topic", t.name)
 	}
-	t.gone = true
-	c.log.Warn("topic does not exist; waiting for it", "topic", t.name)
-	return c.everywhere(func(r *reader) error { return r.drop(t) })
+	return c.release(t)
 }
 
-// comeBack reads on in a topic that was away for a moment.
-func (c *Consumer) comeBack(t *topic) error {
-	c.log.Info("topic is there again", "topic", t.name)
-	return c.handOut(t, t.parts)
+// release has no reader read the topic any more. Its partitions are handed out again when it
+// is back, each where it was left.
+func (c *Consumer) release(t *topic) error {
+	if !slices.ContainsFunc(t.parts, func(p *partition) bool { return p != nil }) {
+		return nil
+	}
+	if err := c.everywhere(func(r *reader) error { return r.drop(t) }); err != nil {
+		return err
+	}
+	t.resume = t.reached()
+	t.set(func() { t.parts = make([]*partition, len(t.parts)) })
+	return nil
 }
 
 // begin opens a topic that we have not seen yet, or takes it up where a Consumer

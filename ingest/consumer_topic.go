@@ -38,7 +38,7 @@ type topic struct {
 	id      string  // Kafka's topic id
 	from    startAt // where partitions that are not assigned yet begin
 	fills   bool    // that is for the last values: further back than Start
-	resume  []int64 // where a Consumer before this one left the partitions; -1: nowhere
+	resume  []int64 // where the partitions were left, by a Consumer before this one too; -1: nowhere
 	gone    bool    // it was there, and is not now
 }
 

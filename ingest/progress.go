@@ -21,14 +21,19 @@ func (c *Consumer) leave() {
 		if t.epoch == "" {
 			continue
 		}
-		l := left{t.cluster, t.id, t.epoch, make([]int64, len(t.parts))}
-		for n, p := range t.parts {
-			if l.next[n] = -1; p != nil {
-				l.next[n] = p.next.Load()
-			} else if n < len(t.resume) {
-				l.next[n] = t.resume[n]
-			}
-		}
-		c.cfg.Progress.topics[t.name] = l
+		c.cfg.Progress.topics[t.name] = left{t.cluster, t.id, t.epoch, t.reached()}
 	}
+}
+
+// reached is how far the partitions were read; -1: one was not.
+func (t *topic) reached() []int64 {
+	next := make([]int64, len(t.parts))
+	for n, p := range t.parts {
+		if next[n] = -1; p != nil {
+			next[n] = p.next.Load()
+		} else if n < len(t.resume) {
+			next[n] = t.resume[n]
+		}
+	}
+	return next
 }
