@@ -196,6 +196,7 @@ func (c *Consumer) assign(t *topic) error {
 			start = t.resume[n]
 		}
 		p := &partition{topic: t, feed: t.feed, num: n, end: end, read: start, reader: c.readerOf(t, n)}
+		p.begun = time.Now().UnixMilli()
 		if t.fills && !resumed {
 			p.filled = end
 		}

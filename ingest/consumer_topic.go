@@ -50,6 +50,7 @@ type partition struct {
 	num    int32
 	reader *reader
 	end    int64 // the end that it had when it was assigned
+	begun  int64 // when that was asked for at the latest, ms since 1970
 	filled int64 // what comes before is read for the last values: its faults were told before
 
 	next   atomic.Int64 // all before it is routed and sent to the rooms

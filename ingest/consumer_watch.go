@@ -154,6 +154,19 @@ func (c *Consumer) describe() (cluster string, found map[string]kafka.TopicDescr
 // offsets asks for one offset of each partition. Partitions of which nobody
 // knows it now are left out.
 func (c *Consumer) offsets(t *topic, parts []int32, spec kafka.OffsetSpec, level kafka.IsolationLevel) (map[int32]int64, error) {
+	found, err := c.places(t, parts, spec, level)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int32]int64, len(found))
+	for part, info := range found {
+		out[part] = int64(info.Offset)
+	}
+	return out, nil
+}
+
+// places is offsets with the time of the record that is there, where a time was asked for.
+func (c *Consumer) places(t *topic, parts []int32, spec kafka.OffsetSpec, level kafka.IsolationLevel) (map[int32]kafka.ListOffsetsResultInfo, error) {
 	ask := map[kafka.TopicPartition]kafka.OffsetSpec{}
 	for _, n := range parts {
 		ask[kafka.TopicPartition{Topic: &t.name, Partition: n}] = spec
@@ -164,10 +177,10 @@ func (c *Consumer) offsets(t *topic, parts []int32, spec kafka.OffsetSpec, level
 	if err != nil {
 		return nil, fmt.Errorf("cannot list offsets of topic %q: %w", t.name, err)
 	}
-	out := map[int32]int64{}
+	out := map[int32]kafka.ListOffsetsResultInfo{}
 	for at, info := range res.ResultInfos {
 		if info.Error.Code() == kafka.ErrNoError {
-			out[at.Partition] = int64(info.Offset)
+			out[at.Partition] = info
 		}
 	}
 	return out, nil

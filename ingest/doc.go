@@ -85,7 +85,8 @@
 //
 // Places at a time (Consumer.PositionsAt) come from Kafka's time index. Four goroutines
 // at most ask, once for all who ask for the same tenth of a second, users in turns, and
-// keep the answer for 5 s.
+// keep the answer for 5 s. It also says since when nothing was deleted (times.wholeSince): a time
+// before that is too old, with what is left.
 //
 // # Before a start
 //

@@ -62,11 +62,18 @@ type timeUser struct {
 
 type timeWaiting struct {
 	since time.Time
-	done  []func(rooms.Positions, error)
+	done  []func(timePlace, error)
+}
+
+// timePlace is the place of a time.
+type timePlace struct {
+	at rooms.Positions
+	// whole is the earliest time, in ms since 1970, since which Kafka surely has deleted nothing.
+	whole int64
 }
 
 type timeKnown struct {
-	at    rooms.Positions
+	timePlace
 	until time.Time
 }
 
@@ -90,21 +97,28 @@ func newTimes(c *Consumer) *times {
 
 // PositionsAt finds the place before the first record of a pattern's topic that
 // is as young as ms (since 1970), a tenth of a second earlier at most; of a
-// partition that has none, its end. It does not block: done is called on a
-// goroutine of the Consumer's, or at once.
+// partition that has none, its end. Where Kafka may have deleted records since then, the
+// error is a *rooms.TooOldError, whose Oldest is where those that are left begin. It does
+// not block: done is called on a goroutine of the Consumer's, or at once.
 func (c *Consumer) PositionsAt(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error)) {
 	i := slices.IndexFunc(c.topics, func(t *topic) bool { return t.feed == p.Feed })
 	if i < 0 {
 		done(rooms.Positions{}, &rooms.TooOldError{Why: "no topic feeds the room"})
 		return
 	}
-	if err := c.times.add(timeAsked{c.topics[i], ms - ms%timeStep.Milliseconds()}, user, done); err != nil {
+	err := c.times.add(timeAsked{c.topics[i], ms - ms%timeStep.Milliseconds()}, user, func(p timePlace, err error) {
+		if err == nil && ms < p.whole {
+			err = &rooms.TooOldError{Oldest: p.at, Why: "Kafka may have deleted messages since that time"}
+		}
+		done(p.at, err)
+	})
+	if err != nil {
 		done(rooms.Positions{}, err)
 	}
 }
 
 // add has a time looked up, or says why it is not.
-func (a *times) add(key timeAsked, user string, done func(rooms.Positions, error)) error {
+func (a *times) add(key timeAsked, user string, done func(timePlace, error)) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.stopped {
@@ -191,7 +205,7 @@ func (a *times) next(beat *heartbeat.Beat) (key timeAsked, w *timeWaiting, ok bo
 	return key, a.waiting[key], true
 }
 
-func (a *times) find(key timeAsked, w *timeWaiting) (rooms.Positions, error) {
+func (a *times) find(key timeAsked, w *timeWaiting) (timePlace, error) {
 	key.t.mu.Lock()
 	epoch, n := key.t.epoch, len(key.t.parts)
 	key.t.mu.Unlock()
@@ -202,17 +216,17 @@ func (a *times) find(key timeAsked, w *timeWaiting) (rooms.Positions, error) {
 	a.mu.Unlock()
 	switch {
 	case a.c.ctx.Err() != nil:
-		return rooms.Positions{}, rooms.ErrStopped
+		return timePlace{}, rooms.ErrStopped
 	case ok && now.Before(known.until) && known.at.Epoch == epoch && len(known.at.Offsets) == n:
-		return known.at, nil
+		return known.timePlace, nil
 	case epoch == "" || n == 0:
-		return rooms.Positions{}, &rooms.NotNowError{
+		return timePlace{}, &rooms.NotNowError{
 			Why: "the gateway has not read the room's topic yet", RetryAfter: recallRetry,
 		}
 	case now.Sub(failed) < recallRetry || now.Sub(w.since) > recallFor: // it would only hold up others
-		return rooms.Positions{}, errSlow
+		return timePlace{}, errSlow
 	}
-	at, err := a.ask(key.t, key.ms, n)
+	place, err := a.ask(key.t, key.ms, n)
 	if err != nil {
 		a.mu.Lock()
 		a.failed[key.t] = time.Now()
@@ -220,20 +234,20 @@ func (a *times) find(key timeAsked, w *timeWaiting) (rooms.Positions, error) {
 		if now.Sub(failed) > warnEvery {
 			a.c.log.Warn("cannot find the place of a time", "topic", key.t.name, "error", err)
 		}
-		return rooms.Positions{}, errSlow
+		return timePlace{}, errSlow
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at.Epoch = epoch
+	place.at.Epoch = epoch
 	if len(a.known) >= timesKept {
 		clear(a.known)
 	}
-	a.known[key] = timeKnown{at, now.Add(timesKeptFor)}
-	return at, nil
+	a.known[key] = timeKnown{place, now.Add(timesKeptFor)}
+	return place, nil
 }
 
 // ask has Kafka look into its time index.
-func (a *times) ask(t *topic, ms int64, n int) (at rooms.Positions, err error) {
+func (a *times) ask(t *topic, ms int64, n int) (place timePlace, err error) {
 	parts := make([]int32, n)
 	for i := range parts {
 		parts[i] = int32(i)
@@ -241,25 +255,26 @@ func (a *times) ask(t *topic, ms int64, n int) (at rooms.Positions, err error) {
 	// The ends come first: a record that is stored in between would else be left out.
 	end, err := a.endsOf(t, parts)
 	if err != nil {
-		return at, err
+		return place, err
 	}
 	first, err := a.c.offsets(t, parts, kafka.NewOffsetSpecForTimestamp(ms), a.c.isolation())
 	if err != nil {
-		return at, err
+		return place, err
 	}
 	for _, p := range parts {
 		off, ok := first[p]
 		if !ok {
-			return at, fmt.Errorf("nobody leads partition %d of topic %q", p, t.name)
+			return place, fmt.Errorf("nobody leads partition %d of topic %q", p, t.name)
 		}
 		if off < 0 { // no record is as young
 			if off, ok = end[p]; !ok {
-				return at, fmt.Errorf("partition %d of topic %q has no end", p, t.name)
+				return place, fmt.Errorf("partition %d of topic %q has no end", p, t.name)
 			}
 		}
-		at.Offsets = append(at.Offsets, rooms.Pos{Partition: p, Offset: off - 1})
+		place.at.Offsets = append(place.at.Offsets, rooms.Pos{Partition: p, Offset: off - 1})
 	}
-	return at, nil
+	place.whole, err = a.wholeSince(t, parts, end)
+	return place, err
 }
 
 // endsOf is where the partitions end, or ended a moment ago.

@@ -77,6 +77,69 @@ func TestPositionsAt(t *testing.T) {
 	}
 }
 
+// TestPositionsAtLost: where records may have been deleted since a time, that is said with what is
+// left. It is not where the oldest that is left is from before, or a partition that has none got
+// none since it is read, or nothing was ever deleted.
+func TestPositionsAtLost(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
+	w := newWriter(t, k.ListenAddrs(), nil)
+	begin, topic := time.Now().Truncate(time.Second).Add(-time.Hour), "a"
+	send := func(part int32, after time.Duration) {
+		w.send(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part}, Value: []byte(`{"n":1}`), Timestamp: begin.Add(after)})
+		w.flush()
+	}
+	for i := range 10 {
+		send(0, time.Duration(i)*time.Second+250*time.Millisecond)
+	}
+	send(1, 0)
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a")).start().ready()
+	p, _, _ := r.catalog.Resolve("all")
+	f := func(at time.Time, lost bool, offsets ...int64) {
+		t.Helper()
+		r.c.times.mu.Lock()
+		clear(r.c.times.known)
+		clear(r.c.times.ends)
+		r.c.times.mu.Unlock()
+		done := make(chan error, 1)
+		var got rooms.Positions
+		r.c.PositionsAt(p, at.UnixMilli(), "u", func(at rooms.Positions, err error) { got = at; done <- err })
+		err := <-done
+		var old *rooms.TooOldError
+		if errors.As(err, &old) != lost || err != nil && (!lost || fmt.Sprint(old.Oldest) != fmt.Sprint(got)) {
+			t.Fatalf("%s: %v", at, err)
+		}
+		for part, off := range offsets {
+			if len(got.Offsets) != len(offsets) || got.Offsets[part].Offset != off {
+				t.Fatalf("%s: %v, not %v", at, got, offsets)
+			}
+		}
+	}
+	f(begin.Add(-time.Hour), false, -1, -1) // nothing was ever deleted
+	if err := k.DeleteRecords("a", 0, 4); err != nil {
+		t.Fatal(err)
+	}
+	f(begin.Add(-time.Hour), true, 3, -1)
+	f(begin.Add(3*time.Second), true, 3, 0)
+	f(begin.Add(4*time.Second+249*time.Millisecond), true, 3, 0)
+	f(begin.Add(4*time.Second+250*time.Millisecond), false, 3, 0) // the first that is left
+	f(begin.Add(5*time.Second), false, 4, 0)
+	f(begin.Add(2*time.Hour), false, 9, 0)
+	if err := k.DeleteRecords("a", 1, 1); err != nil {
+		t.Fatal(err)
+	}
+	f(begin.Add(5*time.Second), true, 4, 0) // partition 1 may have had some since
+	f(time.Now(), false, 9, 0)              // but not since it is read
+	send(1, 2*time.Second)
+	f(begin.Add(5*time.Second), false, 4, 1)
+	f(begin.Add(1500*time.Millisecond), true, 3, 0)
+	send(1, 3*time.Second)
+	if err := k.DeleteRecords("a", 1, 3); err != nil {
+		t.Fatal(err)
+	}
+	f(time.Now(), true, 9, 2) // it got some, and has none
+}
+
 // TestTimesShared: a client that asks for many different times waits for its own; one of
 // another user is looked up beside them. What is too much for one user is refused, and
 // comes to pass later.

@@ -39,7 +39,8 @@ type Config struct {
 	// nothing can be.
 	Recall func(*rooms.Recall)
 	// PositionsAt finds the place of a pattern's topic at a time, in ms since 1970,
-	// and does not block; nil: nothing can be found. The user pays for it.
+	// and does not block; nil: nothing can be found. The user pays for it. Where Kafka no longer
+	// has all since then, the error is a *rooms.TooOldError with what is left.
 	PositionsAt func(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error))
 	// SnapshotBegins is asked on a loop before a member is sent the last values of a room, of
 	// so many keys, as a snapshot or to go on from a place. An error forbids the join. It must

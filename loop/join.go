@@ -246,8 +246,11 @@ func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 	ref.resume, ref.await = given.Resume, given.Await
 	if out.TooOld != nil {
 		ref.missed = &member.Gap{To: given.Positions}
+		var lost *rooms.TooOldError
 		if given.Since != nil {
 			ref.missed.From = *given.Since
+		} else if errors.As(ref.lost, &lost) { // of a time, what is known is where its records begin
+			ref.missed.From = lost.Oldest
 		}
 	}
 	out.Partial = given.Partial

@@ -50,7 +50,7 @@ type RoomRef struct {
 	resume *rooms.Resume
 	past   *rooms.Past
 	await  bool
-	lost   error       // why SinceTime is no place
+	lost   error       // why the client cannot resume from SinceTime
 	missed *member.Gap // nil: nothing
 }
 

@@ -56,6 +56,29 @@ func TestTooOldJoins(t *testing.T) {
 	keyed.hears("", `"one"`)
 }
 
+// TestTimeTooOld: a client that goes on from a time since which Kafka may have deleted messages
+// is told so of each room, and misses what came from the oldest there is up to the seam.
+func TestTimeTooOld(t *testing.T) {
+	at := placeOf("e1:1")
+	w := newWorld(t, Config{Wildcards: 1, PositionsAt: func(_ *rooms.Pattern, ms int64, _ string, done func(rooms.Positions, error)) {
+		if ms < 9 {
+			done(at, &rooms.TooOldError{Oldest: at, Why: "messages may be gone"})
+			return
+		}
+		done(at, nil)
+	}})
+	w.talk("wild:a", "all")
+	for i := range 3 {
+		w.publish(fmt.Sprint(i), "wild:a", "all") // 0 to 5
+	}
+	w.settle()
+	const why = " but position too old: messages may be gone"
+	w.talk().hears("since all=@8", `since all{"epoch":"e1","0":5}`+why, gapNotice("all", "e1:1", "e1:5"))
+	w.talk().hears("since all=@9", `since all{"epoch":"e1","0":1}`, "1", "2")
+	w.talk().hears("since wild:*=@8", `since wild:*(false true`+why+` wild:a{"epoch":"e1","0":5}`+why+")", gapNotice("wild:a", "e1:1", "e1:5"))
+	w.talk().hears("since wild:*=@9", `since wild:*(false true wild:a{"epoch":"e1","0":1})`, "1", "2")
+}
+
 // TestTooOldTold: of a thousand rooms that cannot be gone on from each is told of, and the
 // client is not closed for it.
 func TestTooOldTold(t *testing.T) {

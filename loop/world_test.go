@@ -130,6 +130,11 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 					ref.Keys = []string{only}
 				}
 				place, others, _ := strings.Cut(places, "+")
+				if ms, timed := strings.CutPrefix(place, "@"); timed {
+					ref.SinceTime, _ = strconv.ParseInt(ms, 10, 64)
+					refs = append(refs, ref)
+					continue
+				}
 				since := placeOf(place)
 				if under, list, ok := strings.Cut(name, ">"); ok { // of rooms under a wildcard
 					ref.Name, ref.Wild = under, true

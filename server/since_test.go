@@ -28,7 +28,7 @@ func TestRecovered(t *testing.T) {
 		from  = `{"epoch":"e1","0":3}`
 	)
 	got := c.says(`{"method":"authenticate","params":{"join":["trades","orders:42","user:42","prices"],"since":{` +
-		`"trades":{"ts":1699123456789},"orders:42":` + from + `,"user:42":` + from + `}},"id":2}`)
+		`"trades":` + from + `,"orders:42":{"ts":1699123456789},"user:42":` + from + `}},"id":2}`)
 	want := `{"globalRooms":["trades","prices"],"userRooms":["orders:42"],"totalRooms":3,"positions":{` +
 		`"trades":{"epoch":"e1","0":7},"orders:42":{"epoch":"e1","0":7},"prices":{"epoch":"e1","0":7}},` +
 		`"recovered":{"trades":true,"orders:42":false},` +
