@@ -139,11 +139,7 @@ func (a *recaller) answer(w *asked, past *rooms.Past) {
 func (a *recaller) refuse(w *asked, why refusal, err error) {
 	a.waiting.Add(-1)
 	a.figures.refused[why].Add(1)
-	if w.Names != nil {
-		w.Names(nil, err)
-		return
-	}
-	w.Done(nil, err)
+	w.Refuse(err)
 }
 
 // run serves requests until the Consumer is stopped.

@@ -42,7 +42,8 @@
 // A wildcard's own place (wildcard_place.go) is what the tapes of all shards have, less what its
 // members lack, at each heartbeat and when somebody asks: a lower bound, for a look at each head.
 // One that goes on from such a place (wildcard_since.go) watches first, then has the topic asked which
-// rooms got something since (Recall.Names), and joins those from there. Trouble that passes
+// rooms got something since (Recall.Names), unless all appenders know and the tapes reach back so
+// far (rooms.Watch.Changed), and joins those from there. Trouble that passes
 // joins none of its rooms, since each would begin with its next record.
 //
 // # Which goroutine may touch what

@@ -62,6 +62,7 @@ type wildcard struct {
 
 	// While it is found out what it lacks since from.
 	names               []string // of rooms that have something of it
+	read                bool     // they are of the topic, for which its user has paid
 	lost                error    // why it cannot go on from there
 	sought              *rooms.Join
 	soughtAt, soughtEnd int // of sought.Rooms, which are its
@@ -122,6 +123,9 @@ func (l *Loop) askWildcard(c *Conn, j *joining, i int) error {
 	}
 	w := &wildcard{conn: c, ref: ref, pending: true, out: &j.list[i]}
 	w.watch = rooms.Watch{Pattern: ref.Pattern, Prefix: prefix, Most: l.engine.cfg.RoomsPerWildcard, Local: w}
+	if ref.lost == nil {
+		w.watch.From = ref.Since
+	}
 	if len(ref.Places) > 0 {
 		w.watch.Since = maps.Clone(ref.Places)
 		for i := range j.refs { // joined by name, with a place of their own

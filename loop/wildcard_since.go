@@ -11,10 +11,10 @@ import (
 
 // A wildcard that goes on from a place of its own lacks rooms that nobody here may know: records
 // of rooms that nobody is in are skipped. So its join has three steps. First the appenders
-// watch for it, and give seats that begin now: from their seams on nothing is missed. Then the
-// topic is asked which rooms got something between the place and the seams (seek). Those are
-// joined from the place on, as rooms are that were named with one (seekRooms); the others
-// lack nothing.
+// watch for it, and give seats that begin now: from their seams on nothing is missed. Then, unless
+// all appenders know (rooms.Watch.Changed), the topic is asked which rooms got something between
+// the place and the seams (seek). Those are joined from the place on, as rooms are that were named
+// with one (seekRooms); the others lack nothing.
 
 // seek begins that for the wildcards of a join; false: nothing needs to be waited for.
 func (l *Loop) seek(c *Conn, j *joining) bool {
@@ -22,12 +22,20 @@ func (l *Loop) seek(c *Conn, j *joining) bool {
 		return false
 	}
 	j.sought = true
+	j.waiting++ // until each was looked at
+	found := false
 	for _, w := range j.wildcards {
 		if w != nil && w.ref.since() && w.refusal() == nil {
 			w.lost = l.seekNames(c, j, w)
+			found = found || w.names != nil
 		}
 	}
-	return j.waiting > 0
+	if !found && j.waiting == 1 {
+		j.waiting = 0
+		return false
+	}
+	l.soughtAll(c, j)
+	return true
 }
 
 // seekNames asks for the names of the rooms that the wildcard lacks something of, if any can
@@ -64,6 +72,10 @@ func (l *Loop) seekNames(c *Conn, j *joining, w *wildcard) error {
 	if since.Epoch == high.Epoch && slices.Equal(ask.After, low.Offsets) && slices.Equal(ask.After, high.Offsets) {
 		return nil // nothing came since
 	}
+	if names, ok := w.watch.Changed(); ok {
+		w.names = names
+		return nil
+	}
 	if l.engine.cfg.Recall == nil {
 		return &rooms.TooOldError{Why: ask.Lost}
 	}
@@ -76,9 +88,14 @@ func (l *Loop) seekNames(c *Conn, j *joining, w *wildcard) error {
 	return nil
 }
 
-// soughtNames takes the answer for one wildcard. Behind the last the rooms are joined.
+// soughtNames takes the topic's answer for one wildcard.
 func (l *Loop) soughtNames(c *Conn, j *joining, w *wildcard, names []string, err error) {
-	w.names, w.lost = names, err
+	w.names, w.lost, w.read = names, err, true
+	l.soughtAll(c, j)
+}
+
+// soughtAll is called behind each answer. Behind the last the rooms are joined.
+func (l *Loop) soughtAll(c *Conn, j *joining) {
 	if j.waiting--; j.waiting > 0 {
 		return
 	}
@@ -123,7 +140,7 @@ func (l *Loop) seekRooms(w *wildcard, join *rooms.Join, have map[string]bool) {
 // asked reports whether what a seat lacks is part of the stretch of which the names were asked
 // for: else each room would be held against the user's budget that the names were paid from.
 func (w *wildcard) asked(s *rooms.Seat) bool {
-	return w != nil && w.from != nil && w.lost == nil && s.Since.Epoch == w.from.Epoch && s.Since.Cover(w.from.Offsets)
+	return w != nil && w.read && w.lost == nil && s.Since.Epoch == w.from.Epoch && s.Since.Cover(w.from.Offsets)
 }
 
 // mergeSought puts the seats that go on from the wildcard's place in the place of those that

@@ -48,7 +48,7 @@ func TestWildcardSincePlace(t *testing.T) {
 	// Trouble that passes joins none of its rooms: each would begin with its next message.
 	w.setAway(true)
 	e := w.talk()
-	e.ask("+since wild:*=e1:4", "since wild:*{} not now: the topic is away")
+	e.ask("+since wild:*=e1:1", "since wild:*{} not now: the topic is away") // of wild:gone nothing is here
 	e.ask("+since wild:*>wild:gone=e1:1", `since wild:*{} room "wild:gone": not now: the topic is away`)
 	w.publish("6", "wild:gone")
 	e.ask("list", "list")
@@ -100,8 +100,8 @@ func TestWildcardEarlyTooMany(t *testing.T) {
 	w.settle()
 	c := w.talk()
 	c.ask("join wild:a,wild:b", "join")
-	c.write(1, "+since wild:*=e1:0")
-	w.hold <- struct{}{} // it is asked what came since
+	c.write(1, "+since wild:*=e1:-1") // from before the gateway began to read
+	w.hold <- struct{}{}              // it is asked what came since
 	for _, room := range []string{"wild:a", "wild:b", "wild:c"} {
 		w.publish("2", room)
 		w.settle()

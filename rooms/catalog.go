@@ -32,6 +32,7 @@ type Pattern struct {
 	empty    atomic.Int64 // rooms alive that clients have asked for, and no more
 
 	watched atomic.Int64 // watches, in all shards: without any, a room that is not there costs nothing
+	watch   int          // the pattern's place in the catalog; -1: no wildcard may be of its rooms
 }
 
 func (p *Pattern) maxRooms() int64 {
@@ -62,9 +63,12 @@ type Catalog struct {
 func NewCatalog(patterns []*Pattern) (*Catalog, error) {
 	c := &Catalog{patterns: patterns, literal: map[string]*Pattern{}}
 	seen := map[string]string{}
-	for _, p := range patterns {
+	for i, p := range patterns {
 		if err := p.compile(); err != nil {
 			return nil, err
+		}
+		if p.watch = -1; p.wildcard && !p.Bare && !p.Class.Private() {
+			p.watch = i
 		}
 		id := p.prefix
 		if p.wildcard {

@@ -1,5 +1,7 @@
 package rooms
 
+import "slices"
+
 // chain remembers the last offset that a room got from each partition, which
 // is what `prev` of the next message says. Most private rooms live on one
 // partition, so the first is held in place.
@@ -73,6 +75,14 @@ func (c *chain) forget(part int32) {
 			return
 		}
 	}
+}
+
+// beyond reports whether the room got something that is not in have.
+func (c *chain) beyond(have []Pos) bool {
+	if c.used && !within(have, c.part, c.off) {
+		return true
+	}
+	return c.more != nil && slices.ContainsFunc(*c.more, func(p Pos) bool { return !within(have, p.Partition, p.Offset) })
 }
 
 // all is a copy of every partition's last offset.

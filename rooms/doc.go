@@ -75,6 +75,12 @@
 // and the watches that match. A record of a room that is known pays nothing for them;
 // one for a room that is not there pays a look at Pattern.watched.
 //
+// A watch that goes on from a place of its own (Watch.From) is told which of these rooms got
+// something since, where all shards know: each holds up to which record of the pattern it may
+// have passed over one, since it has no room for it, or has removed that room (changed.go). What is
+// behind that, and on the tapes, needs no Kafka. Classes with last values and those with Keep
+// pass over nothing until they remove a room; others do wherever nobody watches.
+//
 // # Who may touch what
 //
 // A shard's appender is one goroutine. It alone writes the tapes, creates and

@@ -41,6 +41,9 @@ func (s *shard) progress() {
 			next = next.copy(it.shape.partitions)
 			s.moving[f] = next
 		}
+		if next.off[it.part] < 0 && it.off >= 0 {
+			s.began(it.feed, it.part, it.off)
+		}
 		next.off[it.part] = max(next.off[it.part], it.off)
 	}
 	s.marks = s.marks[:0]
@@ -84,6 +87,7 @@ func (s *shard) reset(it *item) {
 	})
 	s.publish()
 	s.lost[it.feed.index] = nil
+	s.forgetPassed(it.feed)
 	maps.DeleteFunc(s.went, func(p *Pattern, _ *feedState) bool { return p.Feed == it.feed })
 	maps.DeleteFunc(s.partial, func(p *Pattern, _ int64) bool { return p.Feed == it.feed })
 	s.feeds[it.feed.index].Store(newFeedState(it.shape, -1))

@@ -43,6 +43,15 @@ type Recall struct {
 	dropped atomic.Bool
 }
 
+// Refuse answers that there is nothing for the asker, and why.
+func (r *Recall) Refuse(err error) {
+	if r.Names != nil {
+		r.Names(nil, err)
+		return
+	}
+	r.Done(nil, err)
+}
+
 // Drop notes that nobody waits for the answer any more. Done is called all the same.
 // Any goroutine may call it.
 func (r *Recall) Drop() { r.dropped.Store(true) }

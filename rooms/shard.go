@@ -52,6 +52,8 @@ type shard struct {
 	topRooms survey.Survey[[]RoomInfo] // asked from anywhere
 	payer    map[*Room]string          // of public rooms that have had no record
 	partial  map[*Pattern]int64        // of rooms that are no more: latest.partial
+	passed   [][]int64                 // by Pattern.watch and partition: up to where records may be of rooms that are not here
+	begins   [][]int64                 // by feed and partition: up to where nothing is known of any record
 }
 
 // maxParts is how many batches may wait for an appender. With 256 records
@@ -72,6 +74,8 @@ func newShard(t *Table, i, feeds int) *shard {
 		levels:   make([]atomic.Pointer[level], feeds),
 		moving:   make([]*feedState, feeds),
 		lost:     make([][]Pos, feeds),
+		passed:   make([][]int64, len(t.cfg.Catalog.patterns)),
+		begins:   make([][]int64, feeds),
 		went:     map[*Pattern]*feedState{},
 		partial:  map[*Pattern]int64{},
 		payer:    map[*Room]string{},
@@ -175,10 +179,12 @@ func (s *shard) record(p *part, it *item) {
 	if r == nil {
 		if !it.pattern.Class.keeps() && !s.wants(it.pattern, name) {
 			s.stats.skipped.Add(1)
+			s.passOver(it.pattern, it.part, it.off)
 			return
 		}
 		if !it.pattern.Holds(name) || !it.pattern.admit() {
 			s.refused(p, it)
+			s.passOver(it.pattern, it.part, it.off)
 			return
 		}
 		r = s.make(string(name), it.pattern)

@@ -97,6 +97,7 @@ func (t *Table) Join(l *Listener, j *Join) {
 	for _, w := range j.Watches {
 		w.seats = make([][]Seat, len(t.shards))
 		w.seams = make([]*feedState, len(t.shards))
+		w.changed = make([][]string, len(t.shards))
 		n = int32(len(t.shards)) // rooms may be, and appear, in any
 	}
 	j.left.Store(n)

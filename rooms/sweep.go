@@ -107,6 +107,7 @@ func (s *shard) drop(r *Room, t *Tape, n int) {
 func (s *shard) remove(r *Room) {
 	s.rooms.remove(r)
 	s.vanish(r)
+	s.passOverAll(r)
 	if !r.private() {
 		s.table.used.Add(-r.tape.cost)
 		if z := r.tape.deflated.Load(); z != nil {

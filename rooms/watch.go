@@ -18,6 +18,9 @@ type Watch struct {
 	// Since has the positions from which to resume rooms of the pattern, by name. These
 	// rooms are joined even if nothing is known of them here.
 	Since map[string]Positions
+	// From is where to resume all rooms that Since does not name; nil: nowhere. Their seats begin
+	// now all the same: see Changed.
+	From *Positions
 	// Most is how many rooms are joined now at most; zero: any number. If there are more, some
 	// shards may have joined theirs and others not, and not every shard watches.
 	Most int
@@ -30,6 +33,8 @@ type Watch struct {
 	appeared atomic.Int64
 	seats    [][]Seat     // by shard
 	seams    []*feedState // by shard: what was on its tapes when it began to watch
+	changed  [][]string   // by shard
+	unsure   atomic.Bool  // some shard cannot tell what has changed
 }
 
 // Found is a room that has appeared, and a seat in it for each of the watches:
@@ -107,6 +112,12 @@ func (s *shard) watch(l *Listener, user string, w *Watch) {
 	}
 	s.addWatch(w, g, l)
 	w.seams[s.index] = s.state(w.Pattern.Feed)
+	if w.From != nil {
+		names, ok := s.changed(w, g)
+		if w.changed[s.index] = names; !ok {
+			w.unsure.Store(true)
+		}
+	}
 	list := make([]Seat, 0, len(g.rooms)+len(ahead))
 	for r := range g.rooms {
 		list = append(list, w.seat(r.name))

@@ -118,7 +118,7 @@ func (s *Server) recall(r *rooms.Recall) {
 		c.Recall(r)
 		return
 	}
-	r.Done(nil, errNotReading)
+	r.Refuse(errNotReading)
 }
 
 // positionsAt looks up the positions of a time.
