@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -142,5 +143,24 @@ func TestAlreadyIn(t *testing.T) {
 	f(`{"method":"subscribe","params":["trades"],"id":1}`, `"result":null}`)
 	if sessionOf(c).rooms != n {
 		t.Errorf("%d rooms are counted, not %d", sessionOf(c).rooms, n)
+	}
+}
+
+// TestRecallBeforeReading: what Kafka is asked for before it is read is answered "not now", be it
+// records or the names of rooms.
+func TestRecallBeforeReading(t *testing.T) {
+	var s Server
+	var notNow *rooms.NotNowError
+	answers := 0
+	refused := func(err error) {
+		if answers++; !errors.As(err, &notNow) || notNow.RetryAfter <= 0 {
+			t.Errorf("the answer is %v", err)
+		}
+	}
+	s.recall(&rooms.Recall{Done: func(_ *rooms.Past, err error) { refused(err) }})
+	s.recall(&rooms.Recall{Names: func(_ []string, err error) { refused(err) }})
+	s.positionsAt(nil, 0, "", func(_ rooms.Positions, err error) { refused(err) })
+	if answers != 3 {
+		t.Errorf("%d answers", answers)
 	}
 }
