@@ -63,7 +63,10 @@ var (
 // envelope is the record's in the room; prev is unknown, or the offset of the room's message
 // before it.
 func (it *item) envelope(room string, p *part, prev int64) wire.Envelope {
-	e := wire.Envelope{Room: room, Type: it.typ, HasKey: it.hasKey, Partition: it.part, Offset: it.off, Prev: prev, Time: it.time}
+	e := wire.Envelope{
+		Room: room, Type: it.typ, HasKey: it.hasKey,
+		Partition: it.part, Offset: it.off, Prev: prev, Time: it.time,
+	}
 	if it.hasKey {
 		e.Key = p.text(it.key)
 	}

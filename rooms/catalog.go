@@ -2,7 +2,7 @@ package rooms
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -84,7 +84,7 @@ func NewCatalog(patterns []*Pattern) (*Catalog, error) {
 			c.literal[p.Match] = p
 		}
 	}
-	sort.SliceStable(c.wildcards, func(i, j int) bool { return len(c.wildcards[i].prefix) > len(c.wildcards[j].prefix) })
+	slices.SortStableFunc(c.wildcards, func(a, b *Pattern) int { return len(b.prefix) - len(a.prefix) })
 	return c, nil
 }
 

@@ -17,7 +17,8 @@ const maxPieces = 256
 //
 // known is Room.Forgotten at the start of a snapshot, or Resume.Known of a member that
 // resumes. The walk of a member that lags has none.
-func (r *Room) CutLatest(at uint64, known Known, max int, filter *Filter, dst []Piece) (next uint64, pieces []Piece, level, lost bool) {
+func (r *Room) CutLatest(at uint64, known Known, max int, filter *Filter, dst []Piece) (
+	next uint64, pieces []Piece, level, lost bool) {
 	l := r.last
 	if l.lostAt(at, known) {
 		return at, dst, false, true

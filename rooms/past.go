@@ -85,7 +85,10 @@ func NewPast(p *Pattern, room string, records []Record, last []Pos) *Past {
 	for i := range records {
 		r := &records[i]
 		keys.arena = keys.arena[:0]
-		it := item{typ: r.Type, hasKey: r.HasKey, part: r.Partition, off: r.Offset, time: r.Time, value: r.Value, key: keys.keep(r.Key)}
+		it := item{
+			typ: r.Type, hasKey: r.HasKey, key: keys.keep(r.Key), value: r.Value,
+			part: r.Partition, off: r.Offset, time: r.Time,
+		}
 		prev, known := seen.last(r.Partition)
 		if !known {
 			prev = unknown

@@ -47,7 +47,8 @@ func (s *shard) forgetKey(r *Room, f *lastFrame) {
 	frame, cost := r.write(wire.OpText, s.scratch, nil, nil, sourceExpired, 0, 0, s.now)
 	s.grown(r, cost)
 	r.last.went = s.state(r.pattern.Feed)
-	s.remembered(r, []byte(f.key), &lastFrame{num: num, kind: lastTombstone, from: sourceExpired, at: s.now, typ: f.typ, state: r.last.went}, frame)
+	expired := &lastFrame{num: num, kind: lastTombstone, from: sourceExpired, at: s.now, typ: f.typ, state: r.last.went}
+	s.remembered(r, []byte(f.key), expired, frame)
 }
 
 // age forgets keys that nobody has updated for long, and tombstones that every member has
