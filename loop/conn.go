@@ -9,6 +9,8 @@ import (
 	"github.com/lesismal/nbio"
 
 	"tapecast/loop/member"
+	"tapecast/loop/upgrade"
+	"tapecast/loop/wsread"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
 )
@@ -22,6 +24,12 @@ const (
 	inJudged               // the handler has seen the request
 	inAuthenticated
 )
+
+// askedPart is what has come of a request, or of a PROXY header, that is not complete.
+type askedPart struct {
+	text []byte
+	scan upgrade.Scan
+}
 
 // state is where a connection is in its life; it only ever grows.
 type state uint8
@@ -55,7 +63,7 @@ type Conn struct {
 	// The poller's.
 	earned    tick    // when paid was last reduced
 	secure    *secure // nil: plain
-	reader    reader
+	reader    wsread.Reader
 	asked     *askedPart // a request, or PROXY header, that is not complete
 	pongs     *[]byte    // that the loop has not taken; mu guards it
 	input     input      // what the input begins with
@@ -168,6 +176,8 @@ func (c *Conn) SendText(p []byte) { c.Send(wire.OpText, p) }
 func (c *Conn) Send(op byte, p []byte) {
 	c.loop.post(event{kind: evSend, conn: c, data: wire.AppendFrame(make([]byte, 0, len(p)+10), op, p)})
 }
+
+var deflaters = sync.Pool{New: func() any { return new(rooms.Deflater) }}
 
 // SendDeflated is Send, deflated where the client takes that and it is shorter.
 // Only the handler's Message may call it.

@@ -1,6 +1,8 @@
-// Package loop owns sockets: the nbio engine, handshakes and frame reading,
+// Package loop owns sockets: the nbio engine,
 // connections, memberships, passes, timers and closes. It knows nothing of
-// Kafka, of the events' JSON, or of who may do what: it asks a Handler.
+// Kafka, of the events' JSON, or of who may do what: it asks a Handler. What it reads it
+// gives to two leaves: package upgrade answers the request, and package wsread finds the
+// messages (feed.go, heard.go).
 //
 // # From a tape to a socket
 //
@@ -32,7 +34,7 @@
 //
 // permessage-deflate is without context takeover both ways, so a connection holds
 // nothing for it: deflated frames lie on the tapes, and what a client sends is
-// inflated on the poller's goroutine with an inflater out of a pool.
+// inflated on the poller's goroutine (package wsread).
 //
 // A wildcard (wildcard.go) is a rooms.Watch of a connection; its members are ordinary ones
 // that carry its id. A room that appears gets its member at once, and its `joined`
@@ -94,7 +96,7 @@
 // as long as may be. Appenders post one answer to each request and one event a wildcard and
 // room; acceptor and pollers post one that a connection came, and one that it is gone.
 //
-// A message may be longer once its client is authenticated (Conn.limits). One that has not
+// A message may be longer once its client is authenticated (heard.Limits). One that has not
 // all come stays with its connection's reader, which takes as much as has, and a TLS record
 // with crypto/tls, which takes as much as its header says; all of these together have a
 // bound (incoming.go).

@@ -15,6 +15,7 @@ import (
 	"github.com/lesismal/nbio"
 	"github.com/lesismal/nbio/logging"
 
+	"tapecast/loop/upgrade"
 	"tapecast/rooms"
 	"tapecast/rooms/heartbeat"
 )
@@ -121,7 +122,7 @@ func (c *Config) defaults() {
 	}
 	set(&c.Loops, max(1, cpus/2))
 	set(&c.Pollers, max(1, cpus/4))
-	set(&c.MaxHead, maxRequest)
+	set(&c.MaxHead, upgrade.MaxRequest)
 	set(&c.MaxMessage, 256<<10)
 	set(&c.MaxEarlyMessage, c.MaxMessage)
 	set(&c.MaxIncoming, 64<<20)

@@ -1,10 +1,9 @@
 package loop
 
 import (
-	"math"
+	"net/http"
 
-	"github.com/gobwas/ws"
-
+	"tapecast/loop/upgrade"
 	"tapecast/rooms/wire"
 )
 
@@ -47,23 +46,13 @@ func (c *Conn) received(b []byte) {
 		c.feed(b)
 		return
 	}
-	var s scan
+	var s upgrade.Scan
 	if c.asked != nil {
 		c.asked.text = append(c.asked.text, b...)
 		b, s = c.asked.text, c.asked.scan
 	}
-	e := c.loop.engine
-	response, used, status := s.upgrade(b, e.cfg.Path, e.cfg.MaxHead, c.Remote(), func(r *Request) Verdict {
-		if !e.gate.place(c) {
-			return tooMany
-		}
-		c.input = inJudged
-		c.judging.Store(true)
-		defer c.judging.Store(false)
-		v := e.cfg.Handler.Open(c, r)
-		c.deflate = v.Deflate && r.Deflate
-		return v
-	})
+	cfg := &c.loop.engine.cfg
+	response, used, status := s.Answer(b, cfg.Path, cfg.MaxHead, c.Remote(), c.judge)
 	if status == 0 {
 		if c.asked == nil {
 			c.asked = &askedPart{text: append([]byte(nil), b...)}
@@ -81,10 +70,29 @@ func (c *Conn) received(b []byte) {
 	}
 }
 
+// tooMany refuses a client for which there is no place.
+var tooMany = upgrade.Verdict{
+	Status: http.StatusServiceUnavailable, Body: "too many connections; try again later", RetryAfter: 10,
+}
+
+// judge has the handler decide on a request that is in order.
+func (c *Conn) judge(r *upgrade.Request) upgrade.Verdict {
+	e := c.loop.engine
+	if !e.gate.place(c) {
+		return tooMany
+	}
+	c.input = inJudged
+	c.judging.Store(true)
+	defer c.judging.Store(false)
+	v := e.cfg.Handler.Open(c, r)
+	c.deflate = v.Deflate && r.Deflate
+	return v
+}
+
 func (c *Conn) feed(b []byte) {
 	c.earn()
 	was := c.held()
-	if fault, reason := c.reader.feed(b, c); fault != 0 {
+	if fault, reason := c.reader.Feed(b, (*heard)(c)); fault != 0 {
 		c.fault(uint16(fault), reason)
 	}
 	if c.secure == nil { // else when all that came is decrypted
@@ -99,7 +107,7 @@ func (c *Conn) fault(code uint16, reason string) {
 
 // held is the memory of a message that has not all come, and of a TLS record.
 func (c *Conn) held() int {
-	n := c.reader.held()
+	n := c.reader.Held()
 	if c.secure != nil {
 		n += c.secure.held()
 	}
@@ -119,94 +127,9 @@ func (c *Conn) accountFor(was int) {
 
 // letGo frees what the connection holds, once nobody reads any more or will.
 func (c *Conn) letGo() {
-	c.reader.end()
+	c.reader.End()
 	if c.secure != nil {
 		c.secure.trim(true)
 	}
 	c.loop.engine.incoming.holds(c, 0)
-}
-
-// The reader's events.
-
-func (c *Conn) limits() limits {
-	cfg := &c.loop.engine.cfg
-	if c.input == inAuthenticated {
-		return limits{cfg.MaxMessage, c.deflate}
-	}
-	return limits{cfg.MaxEarlyMessage, c.deflate}
-}
-
-// admit asks the handler before anything is done with a message that has come.
-func (c *Conn) admit() bool {
-	ok := c.loop.handler.Admit(c)
-	if c.deaf.Load() {
-		c.reader.end()
-		return false
-	}
-	return ok
-}
-
-func (c *Conn) message(op ws.OpCode, p []byte) {
-	c.unhandled = uint16(min(int(c.unhandled)+1+len(p)>>11, math.MaxUint16))
-	c.loop.handler.Message(c, byte(op), p)
-	if c.deaf.Load() {
-		c.reader.end()
-	}
-}
-
-// ping has the payload answered. What waits for the loop is bounded as what waits for the
-// socket is: beyond that only the latest (RFC 6455, 5.5.3).
-func (c *Conn) ping(p []byte) {
-	if !c.pay(PaceControl, 1) {
-		return
-	}
-	c.mu.Lock()
-	first := c.pongs == nil
-	if first {
-		c.pongs = new([]byte)
-	}
-	*c.pongs = appendPong(*c.pongs, p)
-	c.mu.Unlock()
-	if first {
-		c.loop.post(event{kind: evPing, conn: c})
-	}
-}
-
-func appendPong(pongs, payload []byte) []byte {
-	if len(pongs)+len(payload)+maxControlHead > maxPongs {
-		pongs = pongs[:0]
-	}
-	return wire.AppendFrame(pongs, wire.OpPong, payload)
-}
-
-// takePongs is the loop's: the pongs that it has not seen yet.
-func (c *Conn) takePongs() []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.pongs == nil {
-		return nil
-	}
-	p := *c.pongs
-	c.pongs = nil
-	return p
-}
-
-// pong says no more than that the peer lives, and the turn has noted that.
-func (c *Conn) pong([]byte) { c.pay(PaceControl, 1) }
-
-func (c *Conn) fragment(n int) {
-	if n < freeFragment {
-		c.pay(PaceFragments, 1)
-	}
-}
-
-func (c *Conn) inflated(from, to int) {
-	if to > freeRatio*from {
-		c.pay(PaceInflated, uint32(to>>12))
-	}
-}
-
-func (c *Conn) closed(code ws.StatusCode, _ []byte) {
-	c.deaf.Store(true)
-	c.loop.post(event{kind: evPeerClose, conn: c, code: uint16(code)})
 }

@@ -21,7 +21,7 @@ import (
 var floods = []struct {
 	name        string
 	what        Pace
-	first, then *script
+	first, then *clientFrames
 	deflate     bool
 }{
 	{"empty pings", PaceControl, frames(), frames().ping(""), false},

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tapecast/loop/upgrade"
 )
 
 // hits counts what Config.Limited is told.
@@ -185,9 +187,9 @@ func TestMaxConns(t *testing.T) {
 // pender is a handler whose clients all have yet to authenticate.
 type pender struct{ joiner }
 
-func (p pender) Open(c *Conn, r *Request) Verdict {
+func (p pender) Open(c *Conn, r *upgrade.Request) upgrade.Verdict {
 	if !c.Pend() {
-		return Verdict{Status: 503}
+		return upgrade.Verdict{Status: 503}
 	}
 	return p.joiner.Open(c, r)
 }

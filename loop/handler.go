@@ -1,5 +1,7 @@
 package loop
 
+import "tapecast/loop/upgrade"
+
 // Handler decides what connections may do; the loop delivers. package server
 // is one, the echo of the command line another.
 type Handler interface {
@@ -7,7 +9,7 @@ type Handler interface {
 	// what stands for it right after a TLS handshake: see the package doc) and must
 	// not block; r is valid only during the call. What it asks of c happens after
 	// the answer has been sent.
-	Open(c *Conn, r *Request) Verdict
+	Open(c *Conn, r *upgrade.Request) upgrade.Verdict
 
 	// Admit is asked before each message, when nothing has been done with it but to
 	// receive it: neither inflated nor checked. false drops the message. It runs on

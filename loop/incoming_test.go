@@ -24,7 +24,7 @@ func TestMessageLimits(t *testing.T) {
 	c := w.dial()
 	c.echoes(short)
 	c.write(ws.OpText, short+"s")
-	c.expectClose(1009, reasonTooBig)
+	c.expectClose(1009, "message too big")
 
 	c = w.dial()
 	c.writeAll(short, "auth", long)
@@ -34,7 +34,7 @@ func TestMessageLimits(t *testing.T) {
 		}
 	}
 	c.write(ws.OpText, long+"l")
-	c.expectClose(1009, reasonTooBig)
+	c.expectClose(1009, "message too big")
 }
 
 // TestIncomingBound: messages that have not all come have a bound together; the oldest gives

@@ -10,17 +10,19 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"tapecast/loop/upgrade"
 )
 
 // echo answers every message with itself.
 type echo struct{ closed chan int }
 
-func (echo) Open(*Conn, *Request) Verdict       { return Verdict{} }
-func (echo) Admit(*Conn) bool                   { return true }
-func (echo) Flooded(*Conn, Pace)                {}
-func (echo) Message(c *Conn, op byte, p []byte) { c.Send(op, p) }
-func (echo) Timer(*Conn)                        {}
-func (echo) User(*Conn) string                  { return "" }
+func (echo) Open(*Conn, *upgrade.Request) upgrade.Verdict { return upgrade.Verdict{} }
+func (echo) Admit(*Conn) bool                             { return true }
+func (echo) Flooded(*Conn, Pace)                          {}
+func (echo) Message(c *Conn, op byte, p []byte)           { c.Send(op, p) }
+func (echo) Timer(*Conn)                                  {}
+func (echo) User(*Conn) string                            { return "" }
 func (e echo) Closed(_ *Conn, code int) {
 	if e.closed != nil {
 		e.closed <- code

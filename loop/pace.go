@@ -58,7 +58,7 @@ func (c *Conn) pay(what Pace, n uint32) bool {
 	if c.deaf.Swap(true) {
 		return false
 	}
-	c.reader.end()
+	c.reader.End()
 	c.loop.post(event{kind: evFault, conn: c, code: wire.ClosePolicy, data: []byte(paceReasons[what])})
 	c.loop.handler.Flooded(c, what)
 	return false

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net/http"
 	"sync"
+
+	"tapecast/loop/upgrade"
 )
 
 // maxEarly bounds the ciphertext that waits for a worker: crypto/tls takes no
@@ -67,10 +69,10 @@ func (t *secure) received(c *Conn, b []byte) putOff {
 // answerPlain tells a client that speaks plain HTTP where TLS is spoken, in plain.
 func (c *Conn) answerPlain(b []byte) {
 	const status = http.StatusBadRequest
-	v := Verdict{Status: status, Body: "this port speaks TLS: connect with wss:// in place of ws://"}
+	v := upgrade.Verdict{Status: status, Body: "this port speaks TLS: connect with wss:// in place of ws://"}
 	c.secure = nil
 	c.deaf.Store(true)
-	c.loop.post(event{kind: evUpgrade, conn: c, data: refuse(v, isHead(b)), code: status, arg: false})
+	c.loop.post(event{kind: evUpgrade, conn: c, data: upgrade.Refuse(v, b), code: status, arg: false})
 }
 
 // helloCame says whether a worker would have something to do: a client that

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
+	"tapecast/loop/upgrade"
 )
 
 // host is an echo that agrees to deflate, tells of what it is told, and can have a message
@@ -21,7 +23,7 @@ type host struct {
 
 func newHost() *host { return &host{echo: echo{make(chan int, 1000)}, limited: make(chan Pace, 1000)} }
 
-func (h *host) Open(*Conn, *Request) Verdict { return Verdict{Deflate: true} }
+func (h *host) Open(*Conn, *upgrade.Request) upgrade.Verdict { return upgrade.Verdict{Deflate: true} }
 
 func (h *host) Flooded(_ *Conn, what Pace) { h.limited <- what }
 

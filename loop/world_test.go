@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tapecast/loop/upgrade"
 	"tapecast/rooms"
 	"tapecast/rooms/testwait"
 )
@@ -24,7 +25,7 @@ type joiner struct {
 	closed  chan int // if there is one
 }
 
-func (j joiner) Open(c *Conn, r *Request) Verdict {
+func (j joiner) Open(c *Conn, r *upgrade.Request) upgrade.Verdict {
 	names := strings.Split(r.Query, ",")
 	c.SetSession(new(session))
 	c.SendText([]byte("hello " + names[0]))
@@ -35,12 +36,12 @@ func (j joiner) Open(c *Conn, r *Request) Verdict {
 		}
 		p, _, ok := j.catalog.Resolve(name)
 		if !ok {
-			return Verdict{Status: 404}
+			return upgrade.Verdict{Status: 404}
 		}
 		refs = append(refs, RoomRef{Name: strings.Clone(name), Pattern: p})
 	}
 	c.Join(refs, func([]Joined) []byte { return []byte("joined") })
-	return Verdict{}
+	return upgrade.Verdict{}
 }
 
 // session is of a connection: how many rooms it has joined by wildcards, and may,

@@ -8,6 +8,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"tapecast/loop"
+	"tapecast/loop/upgrade"
 	"tapecast/rooms"
 	"tapecast/server/config"
 )
@@ -42,7 +43,7 @@ func BenchmarkParseToken(b *testing.B) {
 // and both messages.
 func BenchmarkHandshake(b *testing.B) {
 	h := newTestHandler(b)
-	r := &loop.Request{Token: testToken(b, "42", time.Hour)}
+	r := &upgrade.Request{Token: testToken(b, "42", time.Hour)}
 	b.ReportAllocs()
 	for b.Loop() {
 		c := newFakeConn(h)
@@ -106,7 +107,7 @@ func BenchmarkAutoSubscribed(b *testing.B) {
 func BenchmarkRequest(b *testing.B) {
 	h := newTestHandler(b, func(cfg *config.Config) { cfg.Limits.MessagesPerSecond = 0 })
 	c := newFakeConn(h)
-	h.open(c, &loop.Request{Token: testToken(b, "42", time.Hour)})
+	h.open(c, &upgrade.Request{Token: testToken(b, "42", time.Hour)})
 	run := func(text string) {
 		p := []byte(text)
 		b.Run(text[:20], func(b *testing.B) {

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tapecast/loop"
+	"tapecast/loop/upgrade"
 	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 	"tapecast/server/config"
@@ -195,7 +195,7 @@ func TestBadTokens(t *testing.T) {
 			if say {
 				token = ""
 			}
-			v := h.open(c, &loop.Request{Token: token})
+			v := h.open(c, &upgrade.Request{Token: token})
 			if v.Status == 0 && say {
 				if got := c.says(`{"method":"authenticate","params":{"token":"x.y.z"},"id":1}`); strings.Contains(got, overBudgetReply) {
 					v.Status = 1

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tapecast/loop"
+	"tapecast/loop/upgrade"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
 	"tapecast/server/config"
@@ -67,7 +67,7 @@ func newHandler(cfg *config.Config, catalog *rooms.Catalog, auth *authenticator,
 
 // open decides on a handshake. It counts the connection; closed counts it off
 // where a session was attached.
-func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
+func (h *handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 	if !h.accepting.Load() {
 		return unavailable("the server is stopping", 5)
 	}
@@ -83,7 +83,7 @@ func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
 	if r.Token != "" {
 		c.SetSession(s)
 		h.openWithToken(c, s, r)
-		return loop.Verdict{}
+		return upgrade.Verdict{}
 	}
 	h.limit.pending.Add(1)
 	s.phase = phPending
@@ -93,12 +93,12 @@ func (h *handler) open(c conn, r *loop.Request) loop.Verdict {
 	q.out = wire.AppendAuthRequired(q.out[:0], h.timeout, h.maxEarly)
 	c.SendText(q.out)
 	putRequest(q)
-	return loop.Verdict{}
+	return upgrade.Verdict{}
 }
 
 // openWithToken authenticates by the handshake. A browser sees nothing of an
 // answer other than 101, so a bad token is refused after the upgrade.
-func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
+func (h *handler) openWithToken(c conn, s *session, r *upgrade.Request) {
 	start := time.Now()
 	id, err := h.auth.ParseToken(r.Token)
 	h.times.auth.Update(time.Since(start).Seconds())
@@ -133,8 +133,8 @@ func (h *handler) openWithToken(c conn, s *session, r *loop.Request) {
 
 const tooManyOfUser = "limit reached: too many connections of this user"
 
-func unavailable(why string, retry int) loop.Verdict {
-	return loop.Verdict{Status: http.StatusServiceUnavailable, Body: why + "; try again later\n", RetryAfter: retry}
+func unavailable(why string, retry int) upgrade.Verdict {
+	return upgrade.Verdict{Status: http.StatusServiceUnavailable, Body: why + "; try again later\n", RetryAfter: retry}
 }
 
 // timer is called when a session must be looked at: it was not authenticated

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tapecast/loop"
+	"tapecast/loop/upgrade"
 	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 	"tapecast/server/config"
@@ -22,7 +23,7 @@ func TestConnectionLimits(t *testing.T) {
 		before := h.limit.refused[limitPending].Load()
 		c := newFakeConn(h)
 		c.full = full
-		v := h.open(c, &loop.Request{Token: token})
+		v := h.open(c, &upgrade.Request{Token: token})
 		if v.Status != wantStatus || wantStatus == 503 && (v.RetryAfter <= 0 || v.Body == "" || c.session != nil) {
 			t.Errorf("%+v, want %d", v, wantStatus)
 		}
@@ -41,7 +42,7 @@ func TestConnectionLimits(t *testing.T) {
 	f(true, "", 503)
 	f(true, testToken(t, "42", time.Hour), 0)
 	h.accepting.Store(false)
-	if v := h.open(newFakeConn(h), &loop.Request{}); v.Status != 503 {
+	if v := h.open(newFakeConn(h), &upgrade.Request{}); v.Status != 503 {
 		t.Errorf("while stopping: %+v", v)
 	}
 }

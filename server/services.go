@@ -10,6 +10,7 @@ import (
 	"tapecast/ingest"
 	"tapecast/ingest/demo"
 	"tapecast/loop"
+	"tapecast/loop/upgrade"
 	"tapecast/rooms"
 	"tapecast/server/registry"
 )
@@ -238,7 +239,7 @@ func (s *Server) connectionHandler() *registry.Service {
 type loopHandler struct{ h *handler }
 
 // Open decides on a handshake.
-func (l loopHandler) Open(c *loop.Conn, r *loop.Request) loop.Verdict {
+func (l loopHandler) Open(c *loop.Conn, r *upgrade.Request) upgrade.Verdict {
 	v := l.h.open(c, r)
 	v.Deflate = l.h.deflate
 	return v

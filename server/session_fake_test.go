@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tapecast/loop"
+	"tapecast/loop/upgrade"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
 	"tapecast/server/config"
@@ -255,7 +256,7 @@ func (c *fakeConn) says(text string) string {
 func dial(t testing.TB, h *handler, token, query string) *fakeConn {
 	t.Helper()
 	c := newFakeConn(h)
-	if v := h.open(c, &loop.Request{Token: token, Query: query}); v.Status != 0 {
+	if v := h.open(c, &upgrade.Request{Token: token, Query: query}); v.Status != 0 {
 		t.Fatalf("open refused: %+v", v)
 	}
 	return c

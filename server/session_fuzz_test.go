@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"tapecast/loop"
+	"tapecast/loop/upgrade"
 	"tapecast/rooms/wire"
 	"tapecast/server/config"
 )
@@ -33,7 +33,7 @@ func FuzzMessage(f *testing.F) {
 			return // the loop lets none through
 		}
 		c := newFakeConn(h)
-		h.open(c, &loop.Request{Token: token})
+		h.open(c, &upgrade.Request{Token: token})
 		c.take()
 		for range 3 {
 			h.message(c, wire.OpText, p)

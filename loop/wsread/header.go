@@ -1,4 +1,4 @@
-package loop
+package wsread
 
 import (
 	"encoding/binary"
@@ -16,7 +16,7 @@ const (
 // bytes are there: the first two before the length, the length before the
 // mask. size is the header's own; 0 while b lacks some of it. p is what is
 // pending; nil: nothing. See RFC 6455 section 5.2.
-func readHeader(b []byte, p *partial, lim limits) (h ws.Header, size int, fault ws.StatusCode, reason string) {
+func readHeader(b []byte, p *partial, lim Limits) (h ws.Header, size int, fault ws.StatusCode, reason string) {
 	if len(b) < 2 {
 		return h, 0, 0, ""
 	}
@@ -26,7 +26,7 @@ func readHeader(b []byte, p *partial, lim limits) (h ws.Header, size int, fault 
 	h.Masked = b[1]&0x80 != 0
 	h.Length = int64(b[1] & 0x7F)
 
-	state, room := ws.StateServerSide, int64(lim.message)
+	state, room := ws.StateServerSide, int64(lim.Message)
 	if p != nil {
 		if p.op != 0 {
 			state = state.Set(ws.StateFragmented)
@@ -35,7 +35,7 @@ func readHeader(b []byte, p *partial, lim limits) (h ws.Header, size int, fault 
 	}
 	// 126 and 127, which stand for a longer length field, are too much for a
 	// control frame as they are.
-	if lim.deflate {
+	if lim.Deflate {
 		state = state.Set(ws.StateExtended)
 	}
 	if err := ws.CheckHeader(h, state); err != nil {

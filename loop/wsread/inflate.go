@@ -1,15 +1,12 @@
-package loop
+package wsread
 
 import (
 	"io"
 	"sync"
 	"unicode/utf8"
 
-	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"github.com/klauspost/compress/flate"
-
-	"tapecast/rooms"
 )
 
 const (
@@ -21,53 +18,6 @@ const (
 	// keptInflate is the largest buffer that is kept for the next message.
 	keptInflate = 256 << 10
 )
-
-// offersDeflate says whether a Sec-WebSocket-Extensions field offers
-// permessage-deflate (RFC 7692, 7.1) with nothing in it that the answer must
-// take up and ours does not: a smaller window of the server. ok: the field is
-// well-formed.
-func offersDeflate(extensions string) (offered, ok bool) {
-	if extensions == "" {
-		return false, true
-	}
-	at, good := -1, false
-	var seen [4]bool
-	ok = httphead.ScanOptions([]byte(extensions), func(i int, name, param, value []byte) httphead.Control {
-		if i != at {
-			offered = offered || good
-			at, good, seen = i, string(name) == "permessage-deflate", [4]bool{}
-		}
-		if param == nil {
-			return httphead.ControlContinue
-		}
-		k := 0
-		switch string(param) {
-		case "server_no_context_takeover", "client_no_context_takeover":
-			if param[0] == 'c' {
-				k = 1
-			}
-			good = good && value == nil
-		case "client_max_window_bits":
-			k = 2
-			good = good && (value == nil || validBits(string(value)))
-		case "server_max_window_bits":
-			k = 3
-			good = good && string(value) == "15"
-		default:
-			good = false
-		}
-		good = good && !seen[k]
-		seen[k] = true
-		return httphead.ControlContinue
-	})
-	return ok && (offered || good), ok
-}
-
-func validBits(s string) bool {
-	return len(s) == 1 && s[0] >= '8' && s[0] <= '9' || len(s) == 2 && s[0] == '1' && s[1] >= '0' && s[1] <= '5'
-}
-
-var deflaters = sync.Pool{New: func() any { return new(rooms.Deflater) }}
 
 // inflater holds what inflating a message takes: 45 KB, shared by all pollers.
 type inflater struct {
@@ -83,7 +33,7 @@ var inflaters = sync.Pool{New: func() any {
 }}
 
 // inflated hands a deflated message on, inflated. There is no context takeover.
-func inflated(op ws.OpCode, p []byte, maxMessage int, on events) (fault ws.StatusCode, reason string) {
+func inflated(op ws.OpCode, p []byte, maxMessage int, on Events) (fault ws.StatusCode, reason string) {
 	f := inflaters.Get().(*inflater)
 	defer func() {
 		f.src = deflatedMessage{}
@@ -97,8 +47,8 @@ func inflated(op ws.OpCode, p []byte, maxMessage int, on events) (fault ws.Statu
 	if op == ws.OpText && !utf8.Valid(f.out) {
 		return ws.StatusInvalidFramePayloadData, reasonUTF8
 	}
-	on.inflated(len(p), len(f.out))
-	on.message(op, f.out)
+	on.Inflated(len(p), len(f.out))
+	on.Message(op, f.out)
 	return 0, ""
 }
 

@@ -1,4 +1,4 @@
-package loop
+package upgrade
 
 import (
 	"bytes"
@@ -16,8 +16,9 @@ const subprotocol = "tapecast.v1"
 // acceptGUID is RFC 6455's, section 1.3.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// upgrade reads one upgrade request out of b (RFC 6455 section 4.2), all that
-// has come of it so far; s is zero, or of the call with less of it. path is the one to serve; "": any. most is what it may take.
+// Answer reads one upgrade request out of b (RFC 6455 section 4.2), all that has come of it
+// so far; s is zero, or of the call with less of it. path is the one to serve; "": any.
+// most is how many bytes the request may have.
 //
 // status 0: more bytes are needed; call again with them appended. It never asks
 // for more than that. 101: the connection is upgraded once response
@@ -25,12 +26,11 @@ const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 // refuses, says Connection: close, and nothing more is to be read.
 //
 // decide is called at most once, with a request that is in order. It keeps
-// nothing of b, nor does upgrade.
-func (s *scan) upgrade(b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict) (response []byte, used, status int) {
+// nothing of b, nor does Answer.
+func (s *Scan) Answer(b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict) (response []byte, used, status int) {
 	used, r := s.requestEnd(b, most)
-	head := isHead(b)
 	if r.status != 0 {
-		return refuse(Verdict{Status: r.status, Body: r.why}, head), len(b), r.status
+		return Refuse(Verdict{Status: r.status, Body: r.why}, b), len(b), r.status
 	}
 	if used == 0 {
 		return nil, 0, 0
@@ -38,12 +38,12 @@ func (s *scan) upgrade(b []byte, path string, most int, remote netip.AddrPort, d
 	var a asked
 	req, r := a.request(string(b[:used]), path)
 	if r.status != 0 {
-		return refuse(Verdict{Status: r.status, Body: r.why}, head), used, r.status
+		return Refuse(Verdict{Status: r.status, Body: r.why}, b), used, r.status
 	}
 	req.Remote = remote
 	v := decide(req)
 	if v.Status != 0 {
-		return refuse(v, head), used, v.Status
+		return Refuse(v, b), used, v.Status
 	}
 	return a.accept(v.Subprotocol, v.Deflate && req.Deflate), used, http.StatusSwitchingProtocols
 }
@@ -129,17 +129,12 @@ func (a *asked) choose(want string) string {
 	return ""
 }
 
-// tooMany refuses a client for which there is no place.
-var tooMany = Verdict{
-	Status: http.StatusServiceUnavailable, Body: "too many connections; try again later", RetryAfter: 10,
-}
-
 // isHead reports whether a request is HEAD, whose answer has no body (RFC 9110, 9.3.2).
 func isHead(b []byte) bool { return bytes.HasPrefix(b, []byte("HEAD ")) }
 
-// refuse is the answer that refuses, with what the status obliges to say. head: without its
-// body.
-func refuse(v Verdict, head bool) []byte {
+// Refuse is the answer that refuses request, with what the status obliges to say. To HEAD it
+// has no body.
+func Refuse(v Verdict, request []byte) []byte {
 	if v.Status < 400 || v.Status > 599 {
 		panic(fmt.Sprintf("BUG: an upgrade is refused with status %d", v.Status))
 	}
@@ -167,7 +162,7 @@ func refuse(v Verdict, head bool) []byte {
 	b = append(b, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(v.Body)+1), 10)
 	b = append(b, "\r\n\r\n"...)
-	if head {
+	if isHead(request) {
 		return b
 	}
 	return append(append(b, v.Body...), '\n')

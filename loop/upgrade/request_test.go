@@ -1,4 +1,4 @@
-package loop
+package upgrade
 
 import (
 	"net/http"
@@ -74,7 +74,7 @@ func TestRequestLine(t *testing.T) {
 	ok("GET /ws?x=%zz HTTP/1.1")
 	ok("GET http://server.example.com/ws?x HTTP/1.1")
 	ok("GET WS://server.example.com:80/ws HTTP/1.1")
-	if _, _, status := new(scan).upgrade([]byte(get("/any/thing")), "", maxRequest, testRemote, admit); status != 101 {
+	if _, _, status := new(Scan).Answer([]byte(get("/any/thing")), "", MaxRequest, testRemote, admit); status != 101 {
 		t.Fatalf("any path: %d", status)
 	}
 }
@@ -197,20 +197,20 @@ func TestRequestLineEnds(t *testing.T) {
 // What was looked through is not looked at again, though a request comes byte by byte.
 func TestRequestScanned(t *testing.T) {
 	text := get("/ws", "Cookie: "+strings.Repeat("x", 1000))
-	var s scan
+	var s Scan
 	for n := 1; n < len(text); n++ {
 		b := []byte(text[:n])
 		for i := 1; i < n-2; i++ {
 			b[i] = '\n' // would be refused
 		}
-		if end, r := s.requestEnd(b, maxRequest); end != 0 || r.status != 0 {
+		if end, r := s.requestEnd(b, MaxRequest); end != 0 || r.status != 0 {
 			t.Fatalf("%d bytes: %d, %+v", n, end, r)
 		}
 		if s.seen != n {
 			t.Fatalf("%d bytes of %d were looked through", s.seen, n)
 		}
 	}
-	if end, r := s.requestEnd([]byte(text), maxRequest); end != len(text) || r.status != 0 {
+	if end, r := s.requestEnd([]byte(text), MaxRequest); end != len(text) || r.status != 0 {
 		t.Fatalf("the whole: %d, %+v", end, r)
 	}
 }
@@ -220,15 +220,15 @@ func TestRequestSize(t *testing.T) {
 		s := get("/ws", "Cookie: ")
 		return strings.Replace(s, "Cookie: ", "Cookie: "+strings.Repeat("x", n-len(s)), 1)
 	}
-	if r := answer(t, pad(maxRequest), admit); r == nil || r.StatusCode != 101 {
+	if r := answer(t, pad(MaxRequest), admit); r == nil || r.StatusCode != 101 {
 		t.Fatalf("as long as may be: %+v", r)
 	}
-	refused(t, 431, pad(maxRequest+1))
-	refused(t, 431, pad(maxRequest+1)+strings.Repeat("more", 1000))
-	refused(t, 431, strings.Repeat("G", maxRequest))
-	refused(t, 400, "GET /ws HTTP/1.1\n"+strings.Repeat("G", maxRequest))
+	refused(t, 431, pad(MaxRequest+1))
+	refused(t, 431, pad(MaxRequest+1)+strings.Repeat("more", 1000))
+	refused(t, 431, strings.Repeat("G", MaxRequest))
+	refused(t, 400, "GET /ws HTTP/1.1\n"+strings.Repeat("G", MaxRequest))
 
-	if r := answer(t, pad(maxRequest)[:maxRequest-1], admit); r != nil {
+	if r := answer(t, pad(MaxRequest)[:MaxRequest-1], admit); r != nil {
 		t.Fatalf("a request that lacks a byte: %+v", r)
 	}
 }
@@ -245,7 +245,7 @@ func TestRequestRefusals(t *testing.T) {
 		t.Fatalf("405 says %v", r.Header)
 	}
 	head := strings.Replace(plain, "GET", "HEAD", 1)
-	b, _, status := new(scan).upgrade([]byte(head), "/ws", maxRequest, testRemote, admit)
+	b, _, status := new(Scan).Answer([]byte(head), "/ws", MaxRequest, testRemote, admit)
 	if status != 405 || !strings.HasSuffix(string(b), "\r\nContent-Length: 24\r\n\r\n") {
 		t.Fatalf("HEAD: %d %q", status, b)
 	}

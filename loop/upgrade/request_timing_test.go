@@ -1,4 +1,4 @@
-package loop
+package upgrade
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ func BenchmarkUpgrade(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, status := new(scan).upgrade(request, "/ws", maxRequest, testRemote, admit); status != 101 {
+			if _, _, status := new(Scan).Answer(request, "/ws", MaxRequest, testRemote, admit); status != 101 {
 				b.Fatal(status)
 			}
 		}
@@ -28,7 +28,7 @@ func BenchmarkUpgrade(b *testing.B) {
 	b.Run("refused", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, status := new(scan).upgrade(request, "/other", maxRequest, testRemote, admit); status != 404 {
+			if _, _, status := new(Scan).Answer(request, "/other", MaxRequest, testRemote, admit); status != 404 {
 				b.Fatal(status)
 			}
 		}

@@ -1,4 +1,4 @@
-package loop
+package wsread
 
 import (
 	"encoding/binary"
@@ -7,34 +7,34 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// reader is the read half of one connection: it finds messages and control
+// Reader is the read half of one connection: it finds messages and control
 // frames in whatever pieces the socket delivers (RFC 6455 section 5). Its zero
 // value is ready. It is eight bytes between messages; what it holds beside
 // that is of the frame or message that is incomplete, and grows only as bytes
 // arrive: a header that announces a megabyte costs nothing.
 //
-// Only the connection's poller goroutine may touch it.
-type reader struct{ part *partial }
+// Only the goroutine that reads the connection may touch it.
+type Reader struct{ part *partial }
 
-// events receives what feed finds, in order. The slices are valid only during
+// Events receives what Feed finds, in order. The slices are valid only during
 // the call, and the receiver may overwrite them.
-type events interface {
-	// limits are asked for with each frame: a message may change them.
-	limits() limits
-	// admit is asked once for each message that is whole, before anything is done with
+type Events interface {
+	// Limits is called for each frame: a message may change them.
+	Limits() Limits
+	// Admit is called once for each message that is whole, before anything is done with
 	// it; false: it is dropped.
-	admit() bool
-	// message is one whole text or binary message; text is valid UTF-8.
-	message(op ws.OpCode, p []byte)
-	// fragment is a frame of n bytes that does not end its message.
-	fragment(n int)
-	// inflated is told of a message of so many bytes that they inflated to so many.
-	inflated(from, to int)
-	ping(p []byte)
-	pong(p []byte)
-	// closed is the peer's close frame: the code to echo, or 1005 when it
+	Admit() bool
+	// Message is one whole text or binary message; text is valid UTF-8.
+	Message(op ws.OpCode, p []byte)
+	// Fragment is a frame of n bytes that does not end its message.
+	Fragment(n int)
+	// Inflated is told of a message of so many bytes that they inflated to so many.
+	Inflated(from, to int)
+	Ping(p []byte)
+	Pong(p []byte)
+	// Closed is the peer's close frame: the code to echo, or 1005 when it
 	// named none. Nothing follows it.
-	closed(code ws.StatusCode, reason []byte)
+	Closed(code ws.StatusCode, reason []byte)
 }
 
 // partial is what is incomplete: a header, a frame, a fragmented message, or
@@ -57,35 +57,35 @@ type partial struct {
 // ended marks a reader that has seen a fault or a close frame.
 var ended = new(partial)
 
-// end makes r let go of what it holds and discard all that is fed from now on.
-// It may be called from within events.
-func (r *reader) end() { r.part = ended }
+// End makes r let go of what it holds and discard all that is fed from now on.
+// It may be called from within Events.
+func (r *Reader) End() { r.part = ended }
 
-// held is the memory of a message that has not all come.
-func (r *reader) held() int {
+// Held is the memory of a message that has not all come.
+func (r *Reader) Held() int {
 	if r.part == nil {
 		return 0
 	}
 	return cap(r.part.data)
 }
 
-// limits are what a client may send.
-type limits struct {
-	message int  // bytes of a message, deflated or not
-	deflate bool // permessage-deflate was agreed on
+// Limits are what a client may send.
+type Limits struct {
+	Message int  // bytes of a message, deflated or not
+	Deflate bool // permessage-deflate was agreed on
 }
 
-// feed consumes b, unmasking it in place; what is whole in b reaches on without
+// Feed consumes b, unmasking it in place; what is whole in b reaches on without
 // a copy. A protocol fault gives the close code to send (1002, 1007, 1009) and
-// a short reason. A fault, a close frame and end are final: feed discards
+// a short reason. A fault, a close frame and End are final: Feed discards
 // whatever follows. How b was cut changes nothing about events and faults.
-func (r *reader) feed(b []byte, on events) (fault ws.StatusCode, reason string) {
+func (r *Reader) Feed(b []byte, on Events) (fault ws.StatusCode, reason string) {
 	for len(b) > 0 && r.part != ended {
-		lim := on.limits()
+		lim := on.Limits()
 		if r.part == nil {
 			var n int
 			if n, fault, reason = r.whole(b, lim, on); fault != 0 {
-				r.end()
+				r.End()
 				return fault, reason
 			}
 			if n > 0 {
@@ -99,7 +99,7 @@ func (r *reader) feed(b []byte, on events) (fault ws.StatusCode, reason string) 
 			n := copy(p.head[p.nhead:], b)
 			h, size, fault, reason := readHeader(p.head[:int(p.nhead)+n], p, lim)
 			if fault != 0 {
-				r.end()
+				r.End()
 				return fault, reason
 			}
 			if size == 0 {
@@ -111,7 +111,7 @@ func (r *reader) feed(b []byte, on events) (fault ws.StatusCode, reason string) 
 		}
 		n := int(min(p.h.Length-int64(p.got), int64(len(b))))
 		if fault, reason = r.payload(b[:n], lim, on); fault != 0 {
-			r.end()
+			r.End()
 			return fault, reason
 		}
 		b = b[n:]
@@ -122,7 +122,7 @@ func (r *reader) feed(b []byte, on events) (fault ws.StatusCode, reason string) 
 // whole handles a frame that lies complete in b and is a whole message or a
 // control frame, with nothing else pending: nearly all there are. n is what
 // it took; 0: the frame is not of that kind.
-func (r *reader) whole(b []byte, lim limits, on events) (n int, fault ws.StatusCode, reason string) {
+func (r *Reader) whole(b []byte, lim Limits, on Events) (n int, fault ws.StatusCode, reason string) {
 	h, size, fault, reason := readHeader(b, nil, lim)
 	if size == 0 || !h.Fin || h.Length > int64(len(b)-size) {
 		return 0, fault, reason
@@ -134,23 +134,23 @@ func (r *reader) whole(b []byte, lim limits, on events) (n int, fault ws.StatusC
 		fault, reason = r.control(h.OpCode, p, on)
 		return n, fault, reason
 	}
-	if !on.admit() {
+	if !on.Admit() {
 		return n, 0, ""
 	}
 	if h.Rsv1() {
-		fault, reason = inflated(h.OpCode, p, lim.message, on)
+		fault, reason = inflated(h.OpCode, p, lim.Message, on)
 		return n, fault, reason
 	}
 	if h.OpCode == ws.OpText && !utf8.Valid(p) {
 		return n, ws.StatusInvalidFramePayloadData, reasonUTF8
 	}
-	on.message(h.OpCode, p)
+	on.Message(h.OpCode, p)
 	return n, 0, ""
 }
 
 // payload takes the next bytes of the frame p.h, and all there are when they
 // complete it.
-func (r *reader) payload(b []byte, lim limits, on events) (fault ws.StatusCode, reason string) {
+func (r *Reader) payload(b []byte, lim Limits, on Events) (fault ws.StatusCode, reason string) {
 	p := r.part
 	ws.Cipher(b, p.h.Mask, p.got)
 	p.got += len(b)
@@ -184,29 +184,29 @@ func (r *reader) payload(b []byte, lim limits, on events) (fault ws.StatusCode, 
 			b = append(p.data, b...)
 		}
 		r.part = nil
-		if !on.admit() {
+		if !on.Admit() {
 			return 0, ""
 		}
 		if p.deflated {
-			return inflated(p.op, b, lim.message, on)
+			return inflated(p.op, b, lim.Message, on)
 		}
-		on.message(p.op, b)
+		on.Message(p.op, b)
 		return 0, ""
 	}
 	p.data = append(p.data, b...)
 	if p.frame = !last; last {
-		on.fragment(int(p.h.Length))
+		on.Fragment(int(p.h.Length))
 	}
 	return 0, ""
 }
 
 // control handles one complete control frame.
-func (r *reader) control(op ws.OpCode, p []byte, on events) (fault ws.StatusCode, reason string) {
+func (r *Reader) control(op ws.OpCode, p []byte, on Events) (fault ws.StatusCode, reason string) {
 	switch op {
 	case ws.OpPing:
-		on.ping(p)
+		on.Ping(p)
 	case ws.OpPong:
-		on.pong(p)
+		on.Pong(p)
 	default:
 		code := ws.StatusNoStatusRcvd
 		switch {
@@ -221,8 +221,8 @@ func (r *reader) control(op ws.OpCode, p []byte, on events) (fault ws.StatusCode
 				return ws.StatusInvalidFramePayloadData, "close reason is not UTF-8"
 			}
 		}
-		r.end()
-		on.closed(code, p)
+		r.End()
+		on.Closed(code, p)
 	}
 	return 0, ""
 }

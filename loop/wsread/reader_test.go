@@ -1,4 +1,4 @@
-package loop
+package wsread
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ const testMax = 64 << 10
 type record struct {
 	lines []string
 	found int // bytes of payload seen
-	may   limits
+	may   Limits
 	hook  func(line string) // called after each event; may be nil
 }
 
@@ -28,16 +28,16 @@ func (r *record) add(n int, format string, args ...any) {
 	}
 }
 
-func (r *record) message(op ws.OpCode, p []byte) {
+func (r *record) Message(op ws.OpCode, p []byte) {
 	r.add(len(p), "%s %s", map[ws.OpCode]string{ws.OpText: "text", ws.OpBinary: "binary"}[op], short(p))
 }
-func (r *record) limits() limits    { return r.may }
-func (r *record) admit() bool       { return true }
-func (r *record) fragment(int)      {}
-func (r *record) inflated(_, _ int) {}
-func (r *record) ping(p []byte)     { r.add(len(p), "ping %s", short(p)) }
-func (r *record) pong(p []byte)     { r.add(len(p), "pong %s", short(p)) }
-func (r *record) closed(code ws.StatusCode, p []byte) {
+func (r *record) Limits() Limits    { return r.may }
+func (r *record) Admit() bool       { return true }
+func (r *record) Fragment(int)      {}
+func (r *record) Inflated(_, _ int) {}
+func (r *record) Ping(p []byte)     { r.add(len(p), "ping %s", short(p)) }
+func (r *record) Pong(p []byte)     { r.add(len(p), "pong %s", short(p)) }
+func (r *record) Closed(code ws.StatusCode, p []byte) {
 	r.add(len(p), "closed %d %s", code, short(p))
 }
 
@@ -50,15 +50,15 @@ func short(p []byte) string {
 }
 
 // feedAll feeds data in pieces of the lengths that cut gives, and adds the fault.
-func feedAll(r *reader, data []byte, maxMessage int, rec *record, cut func() int) []string {
-	return feedWithin(r, data, limits{message: maxMessage}, rec, cut)
+func feedAll(r *Reader, data []byte, maxMessage int, rec *record, cut func() int) []string {
+	return feedWithin(r, data, Limits{Message: maxMessage}, rec, cut)
 }
 
-func feedWithin(r *reader, data []byte, lim limits, rec *record, cut func() int) []string {
+func feedWithin(r *Reader, data []byte, lim Limits, rec *record, cut func() int) []string {
 	data, rec.may = slices.Clone(data), lim
 	for len(data) > 0 {
 		n := min(max(cut(), 1), len(data))
-		if code, reason := r.feed(data[:n:n], rec); code != 0 {
+		if code, reason := r.Feed(data[:n:n], rec); code != 0 {
 			rec.add(0, "fault %d %s", code, reason)
 		}
 		data = data[n:]
@@ -108,7 +108,7 @@ func findsWithin(t *testing.T, maxMessage int, w *script, want ...string) {
 	t.Helper()
 	check := func(how string, cut func() int) {
 		t.Helper()
-		var r reader
+		var r Reader
 		if got := feedAll(&r, w.b, maxMessage, &record{}, cut); !slices.Equal(got, want) {
 			t.Fatalf("%s: found\n  %s\nwant\n  %s", how, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 		}
@@ -228,11 +228,11 @@ func TestReaderLimit(t *testing.T) {
 
 // A reader holds nothing between messages, and never much more than arrived.
 func TestReaderMemory(t *testing.T) {
-	var r reader
-	rec := record{may: limits{message: 1 << 20}}
+	var r Reader
+	rec := record{may: Limits{Message: 1 << 20}}
 	feed := func(b []byte) {
 		t.Helper()
-		if code, reason := r.feed(slices.Clone(b), &rec); code != 0 {
+		if code, reason := r.Feed(slices.Clone(b), &rec); code != 0 {
 			t.Fatalf("fault %d %s", code, reason)
 		}
 	}
@@ -279,10 +279,10 @@ func TestReaderEnd(t *testing.T) {
 	f := func(w *script, last string, want ...string) {
 		t.Helper()
 		for _, step := range []int{1, 5, len(w.b)} {
-			var r reader
+			var r Reader
 			rec := &record{hook: func(line string) {
 				if line == last {
-					r.end()
+					r.End()
 				}
 			}}
 			if got := feedAll(&r, w.b, testMax, rec, func() int { return step }); !slices.Equal(got, want) {

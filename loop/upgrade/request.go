@@ -1,4 +1,4 @@
-package loop
+package upgrade
 
 import (
 	"net/netip"
@@ -21,7 +21,7 @@ type Request struct {
 	Header       func(name string) string
 	Remote       netip.AddrPort
 	Subprotocols []string // offered ones, without those that carry a token
-	// Deflate says that permessage-deflate was offered in a way that can be agreed to.
+	// Deflate reports that permessage-deflate was offered in a way that can be agreed to.
 	Deflate bool
 }
 

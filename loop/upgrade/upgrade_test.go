@@ -1,4 +1,4 @@
-package loop
+package upgrade
 
 import (
 	"bufio"
@@ -34,13 +34,13 @@ func admit(*Request) Verdict { return Verdict{} }
 func answer(t *testing.T, request string, decide func(*Request) Verdict) *http.Response {
 	t.Helper()
 	b := []byte(request)
-	response, used, status := new(scan).upgrade(b, "/ws", maxRequest, testRemote, decide)
+	response, used, status := new(Scan).Answer(b, "/ws", MaxRequest, testRemote, decide)
 	if status == 0 {
 		return nil
 	}
-	var sofar scan
+	var sofar Scan
 	for n := range b {
-		part, m, s := sofar.upgrade(b[:n:n], "/ws", maxRequest, testRemote, decide)
+		part, m, s := sofar.Answer(b[:n:n], "/ws", MaxRequest, testRemote, decide)
 		if s == 0 && (part != nil || m != 0) {
 			t.Fatalf("%d bytes: neither done nor not: %q, %d", n, part, m)
 		}
@@ -48,7 +48,7 @@ func answer(t *testing.T, request string, decide func(*Request) Verdict) *http.R
 			t.Fatalf("%d bytes: %q\nall of them: %q", n, part, response)
 		}
 		if s != 0 {
-			sofar = scan{}
+			sofar = Scan{}
 		}
 	}
 	if used > len(b) || status == 101 && !strings.HasSuffix(request[:used], "\r\n\r\n") {
@@ -118,7 +118,7 @@ func TestUpgrade(t *testing.T) {
 // Frames may follow the request in the same packet.
 func TestUpgradeEarlyFrames(t *testing.T) {
 	head := get("/ws")
-	_, used, status := new(scan).upgrade([]byte(head+"\x81\x80\x00\x00\x00\x00"), "/ws", maxRequest, testRemote, admit)
+	_, used, status := new(Scan).Answer([]byte(head+"\x81\x80\x00\x00\x00\x00"), "/ws", MaxRequest, testRemote, admit)
 	if status != 101 || used != len(head) {
 		t.Fatalf("%d, used %d of %d", status, used, len(head))
 	}
@@ -132,7 +132,7 @@ func TestUpgradeByDialer(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &pipe{w: &toServer, fill: func() []byte {
-		b, _, _ := new(scan).upgrade(toServer.Bytes(), "/ws", maxRequest, testRemote, admit)
+		b, _, _ := new(Scan).Answer(toServer.Bytes(), "/ws", MaxRequest, testRemote, admit)
 		return b
 	}}
 	_, hs, err := ws.Dialer{Protocols: []string{subprotocol}}.Upgrade(p, u)
@@ -262,5 +262,5 @@ func TestUpgradeVerdict(t *testing.T) {
 			t.Fatalf("a verdict of status 200: %q", p)
 		}
 	}()
-	new(scan).upgrade([]byte(get("/ws")), "", maxRequest, testRemote, func(*Request) Verdict { return Verdict{Status: 200} })
+	new(Scan).Answer([]byte(get("/ws")), "", MaxRequest, testRemote, func(*Request) Verdict { return Verdict{Status: 200} })
 }

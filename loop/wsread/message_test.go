@@ -1,4 +1,4 @@
-package loop
+package wsread
 
 import (
 	"fmt"
@@ -106,7 +106,7 @@ func TestReaderUTF8FailsFast(t *testing.T) {
 	f := func(w *script, at int) {
 		t.Helper()
 		for n := 1; n <= len(w.b); n++ {
-			var r reader
+			var r Reader
 			got := feedAll(&r, w.b[:n], testMax, &record{}, func() int { return n })
 			if failed := len(got) > 0; failed != (n > at) {
 				t.Fatalf("%d bytes: %q, want the fault from byte %d on", n, got, at)
@@ -152,7 +152,7 @@ func TestReaderClose(t *testing.T) {
 		if valid(code) {
 			want = fmt.Sprintf(`closed %d "why"`, code)
 		}
-		var r reader
+		var r Reader
 		w := frames().code(code, "why")
 		if got := feedAll(&r, w.b, testMax, &record{}, func() int { return len(w.b) }); len(got) != 1 || got[0] != want {
 			t.Fatalf("close %d: %q, want %q", code, got, want)
@@ -165,7 +165,7 @@ func TestReaderPieces(t *testing.T) {
 	s := strings.Repeat("*", 65536)
 	w := frames().text(s).text("after")
 	for _, n := range []int{1, 1300, 4096, len(w.b)} {
-		var r reader
+		var r Reader
 		got := feedAll(&r, w.b, testMax, &record{}, func() int { return n })
 		if len(got) != 2 || got[0] != "text "+short([]byte(s)) || got[1] != `text "after"` {
 			t.Fatalf("in pieces of %d: %q", n, got)

@@ -1,4 +1,4 @@
-package loop
+package wsread
 
 import "unicode/utf8"
 

@@ -1,4 +1,4 @@
-package loop
+package upgrade
 
 import (
 	"bytes"
@@ -10,9 +10,8 @@ import (
 	"strings"
 )
 
-// maxRequest is what a request may take, its last empty line included, unless Config.MaxHead
-// says otherwise. Browsers send under 1 KiB; a token may take 8 KiB more, and cookies 4.
-const maxRequest = 16 << 10
+// MaxRequest is what a request may take by default, its last empty line included. Browsers send under 1 KiB; a token may take 8 KiB more, and cookies 4.
+const MaxRequest = 16 << 10
 
 // refusal is why a request is refused. Its zero value: it is not.
 type refusal struct {
@@ -48,15 +47,9 @@ const (
 	seenLength
 )
 
-// askedPart is what has come of a request, or of a PROXY header, that is not complete.
-type askedPart struct {
-	text []byte
-	scan scan
-}
-
-// scan is how far a request that is not complete was looked through: nothing is looked at
-// twice, however small the pieces are in which it comes.
-type scan struct {
+// Scan is how far a request that is not complete was looked through: nothing is looked at
+// twice, however small the pieces are in which it comes. Its zero value has seen nothing.
+type Scan struct {
 	line int // where the line begins that is not complete
 	seen int // bytes without that line's end
 }
@@ -64,7 +57,7 @@ type scan struct {
 // requestEnd returns the length of the request at b's front, 0 while b lacks
 // some of it, or why it can't become a good one. Lines end in CR LF and in
 // nothing else: what two readers see differently is how requests are smuggled.
-func (s *scan) requestEnd(b []byte, most int) (int, refusal) {
+func (s *Scan) requestEnd(b []byte, most int) (int, refusal) {
 	if len(b) > 0 && !tokenByte[b[0]] {
 		return 0, bad("not an HTTP request")
 	}

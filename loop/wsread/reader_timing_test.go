@@ -1,4 +1,4 @@
-package loop
+package wsread
 
 import (
 	"fmt"
@@ -11,20 +11,20 @@ import (
 // count is the cheapest receiver.
 type count int
 
-func (c *count) message(ws.OpCode, []byte)    { *c++ }
-func (c *count) limits() limits               { return limits{message: 1 << 20} }
-func (c *count) admit() bool                  { return true }
-func (c *count) fragment(int)                 {}
-func (c *count) inflated(_, _ int)            {}
-func (c *count) ping([]byte)                  { *c++ }
-func (c *count) pong([]byte)                  { *c++ }
-func (c *count) closed(ws.StatusCode, []byte) { *c++ }
+func (c *count) Message(ws.OpCode, []byte)    { *c++ }
+func (c *count) Limits() Limits               { return Limits{Message: 1 << 20} }
+func (c *count) Admit() bool                  { return true }
+func (c *count) Fragment(int)                 {}
+func (c *count) Inflated(_, _ int)            {}
+func (c *count) Ping([]byte)                  { *c++ }
+func (c *count) Pong([]byte)                  { *c++ }
+func (c *count) Closed(ws.StatusCode, []byte) { *c++ }
 
 func BenchmarkFeed(b *testing.B) {
 	request := `{"method":"subscribe","params":["prices:BTCUSDT","trades:BTCUSDT"],"id":1}`
 	run := func(name string, data []byte, step int) {
 		b.Run(name, func(b *testing.B) {
-			var r reader
+			var r Reader
 			var n count
 			buf := make([]byte, len(data))
 			b.SetBytes(int64(len(data)))
@@ -33,7 +33,7 @@ func BenchmarkFeed(b *testing.B) {
 				copy(buf, data)
 				for p := buf; len(p) > 0; {
 					k := min(step, len(p))
-					if code, reason := r.feed(p[:k], &n); code != 0 {
+					if code, reason := r.Feed(p[:k], &n); code != 0 {
 						b.Fatal(code, reason)
 					}
 					p = p[k:]

@@ -1,4 +1,4 @@
-package loop
+package wsread
 
 import (
 	"bytes"
@@ -10,34 +10,6 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/klauspost/compress/flate"
 )
-
-func TestOffersDeflate(t *testing.T) {
-	f := func(field string, offered, ok bool) {
-		t.Helper()
-		if a, b := offersDeflate(field); a != offered || b != ok {
-			t.Errorf("%q: %v, %v", field, a, b)
-		}
-	}
-	f("", false, true)
-	f("permessage-deflate", true, true)
-	f("permessage-deflate; client_max_window_bits", true, true)
-	f("permessage-deflate; client_max_window_bits=9; server_no_context_takeover; client_no_context_takeover", true, true)
-	f(`permessage-deflate; server_max_window_bits="15"`, true, true)
-	f("permessage-deflate; server_max_window_bits=15", true, true)
-	f("permessage-deflate; server_max_window_bits=14", false, true)
-	f("permessage-deflate; server_max_window_bits=10, permessage-deflate", true, true)
-	f("permessage-deflate, permessage-deflate; server_max_window_bits=10", true, true)
-	f("permessage-deflate; server_max_window_bits", false, true)
-	f("permessage-deflate; client_max_window_bits=7", false, true)
-	f("permessage-deflate; client_max_window_bits=16", false, true)
-	f("permessage-deflate; client_max_window_bits=015", false, true)
-	f("permessage-deflate; client_no_context_takeover=1", false, true)
-	f("permessage-deflate; client_no_context_takeover; client_no_context_takeover", false, true)
-	f("permessage-deflate; surprise", false, true)
-	f("x-webkit-deflate-frame, permessage-bzip2; a=1", false, true)
-	f("permessage-deflate; =", false, false)
-	f("permessage-deflate;;", false, false)
-}
 
 // deflateAll is a message as a client sends it; final: in one final block.
 func deflateAll(t testing.TB, p []byte, final bool) []byte {
@@ -67,7 +39,7 @@ func TestReaderInflates(t *testing.T) {
 	f := func(what string, in *script, want ...string) {
 		t.Helper()
 		for _, step := range []int{len(in.b), 1, 7} {
-			got := feedWithin(&reader{}, in.b, limits{most, true}, &record{}, func() int { return step })
+			got := feedWithin(&Reader{}, in.b, Limits{most, true}, &record{}, func() int { return step })
 			if !slices.Equal(got, want) {
 				t.Errorf("%s in steps of %d: %q, not %q", what, step, got, want)
 			}
@@ -131,7 +103,7 @@ func FuzzReaderInflates(f *testing.F) {
 					t.Fatalf("%d bytes in two messages", rec[i].found)
 				}
 			}
-			feedWithin(&reader{}, in.b, limits{most, true}, &rec[i], func() int { return step })
+			feedWithin(&Reader{}, in.b, Limits{most, true}, &rec[i], func() int { return step })
 		}
 		if !slices.Equal(rec[0].lines, rec[1].lines) {
 			t.Fatalf("%q\n%q", rec[0].lines, rec[1].lines)
@@ -154,11 +126,11 @@ func TestInflateKeepsNothing(t *testing.T) {
 
 type nothing struct{}
 
-func (nothing) limits() limits               { return limits{message: 1 << 20} }
-func (nothing) admit() bool                  { return true }
-func (nothing) fragment(int)                 {}
-func (nothing) inflated(_, _ int)            {}
-func (nothing) message(ws.OpCode, []byte)    {}
-func (nothing) ping([]byte)                  {}
-func (nothing) pong([]byte)                  {}
-func (nothing) closed(ws.StatusCode, []byte) {}
+func (nothing) Limits() Limits               { return Limits{Message: 1 << 20} }
+func (nothing) Admit() bool                  { return true }
+func (nothing) Fragment(int)                 {}
+func (nothing) Inflated(_, _ int)            {}
+func (nothing) Message(ws.OpCode, []byte)    {}
+func (nothing) Ping([]byte)                  {}
+func (nothing) Pong([]byte)                  {}
+func (nothing) Closed(ws.StatusCode, []byte) {}

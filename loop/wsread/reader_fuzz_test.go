@@ -1,4 +1,4 @@
-package loop
+package wsread
 
 import (
 	"bytes"
@@ -43,21 +43,21 @@ func modelFeed(data []byte, maxMessage int, rec *record) (fault ws.StatusCode) {
 
 		switch h.OpCode {
 		case ws.OpPing:
-			rec.ping(p)
+			rec.Ping(p)
 		case ws.OpPong:
-			rec.pong(p)
+			rec.Pong(p)
 		case ws.OpClose:
 			code, reason := ws.ParseCloseFrameData(p)
 			switch {
 			case len(p) == 0:
-				rec.closed(1005, nil)
+				rec.Closed(1005, nil)
 				return 0
 			case len(p) == 1 || code < 1000 || code >= 1015 && code < 3000 || code > 4999 || code >= 1004 && code <= 1006:
 				return ws.StatusProtocolError
 			case !utf8.ValidString(reason):
 				return ws.StatusInvalidFramePayloadData
 			}
-			rec.closed(code, []byte(reason))
+			rec.Closed(code, []byte(reason))
 			return 0
 		default:
 			if h.OpCode != ws.OpContinuation {
@@ -68,7 +68,7 @@ func modelFeed(data []byte, maxMessage int, rec *record) (fault ws.StatusCode) {
 				return ws.StatusInvalidFramePayloadData
 			}
 			if h.Fin {
-				rec.message(op, open)
+				rec.Message(op, open)
 				op, open = 0, nil
 			}
 		}
@@ -103,11 +103,11 @@ func FuzzReader(f *testing.F) {
 	add(frames().raw(0x82, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), 5)
 	f.Fuzz(func(t *testing.T, data, cuts []byte, maxMessage uint16) {
 		limit := int(maxMessage)
-		var one reader
+		var one Reader
 		var all record
 		whole := feedAll(&one, data, limit, &all, func() int { return len(data) })
 
-		var two reader
+		var two Reader
 		pieces := &record{}
 		arrived, i := 0, 0
 		cut := func() int {

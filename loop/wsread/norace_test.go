@@ -1,0 +1,5 @@
+//go:build !race
+
+package wsread
+
+const raceEnabled = false
