@@ -123,7 +123,7 @@ func (l *Loop) unanswered(c *Conn) {
 
 // saysMore reports whether the socket has input that was not read.
 func (c *Conn) saysMore() (more bool) {
-	c.control(func(fd int) {
+	c.sock.Control(func(fd int) {
 		var b [1]byte
 		n, _, _ := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		more = n > 0

@@ -6,6 +6,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
+
+	"tapecast/loop/netpoll"
 )
 
 // pinged is a loop that does not run, whose time is the test's, with one connection that is
@@ -30,7 +32,7 @@ func newPinged(t *testing.T) *pinged {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
-	p := &pinged{l: l, c: &Conn{loop: l, id: 1, fd: int32(pair[0]), state: stOpen, slot: -1}, peer: pair[1]}
+	p := &pinged{l: l, c: &Conn{loop: l, id: 1, sock: netpoll.SocketOf(pair[0]), state: stOpen, slot: -1}, peer: pair[1]}
 	l.authenticated(p.c, false)
 	return p
 }
@@ -44,7 +46,7 @@ func (p *pinged) turn(d time.Duration) {
 		return
 	}
 	var b [1 << 10]byte
-	if n, _ := unix.Read(int(p.c.fd), b[:]); n > 0 {
+	if n, _ := p.c.sock.Read(b[:]); n > 0 {
 		p.c.heard.Store(uint32(p.l.tickNow()))
 	}
 }

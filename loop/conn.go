@@ -6,9 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lesismal/nbio"
-
 	"tapecast/loop/member"
+	"tapecast/loop/netpoll"
 	"tapecast/loop/upgrade"
 	"tapecast/loop/wsread"
 	"tapecast/rooms"
@@ -31,6 +30,20 @@ type askedPart struct {
 	scan upgrade.Scan
 }
 
+// signs are what any goroutine may look at.
+type signs struct{ bits atomic.Uint32 }
+
+const (
+	signDeaf    = 1 << iota // set by whoever ends the conversation: input is discarded
+	signJudging             // the handler's Open is running
+)
+
+func (s *signs) deaf() bool    { return s.bits.Load()&signDeaf != 0 }
+func (s *signs) judging() bool { return s.bits.Load()&signJudging != 0 }
+
+// setDeaf reports whether it was.
+func (s *signs) setDeaf() bool { return s.bits.Or(signDeaf)&signDeaf != 0 }
+
 // state is where a connection is in its life; it only ever grows.
 type state uint8
 
@@ -49,27 +62,20 @@ const (
 // needs is behind out and side, and the struct is kept small (TestSizes).
 type Conn struct {
 	loop    *Loop
-	nb      *nbio.Conn
 	id      uint64
 	session any
-
-	// mu guards fd: the poller closes it, the loop sends to it. While mu is
-	// held and fd is not negative, the number is this connection's.
-	mu      sync.Mutex
-	fd      int32
-	deaf    atomic.Bool // set by whoever ends the conversation: input is discarded
-	judging atomic.Bool // the handler's Open is running
+	sock    netpoll.Socket // its lock guards pongs, too
+	signs   signs
 
 	// The poller's.
 	earned    tick    // when paid was last reduced
 	secure    *secure // nil: plain
 	reader    wsread.Reader
 	asked     *askedPart // a request, or PROXY header, that is not complete
-	pongs     *[]byte    // that the loop has not taken; mu guards it
+	pongs     *[]byte    // that the loop has not taken
 	input     input      // what the input begins with
 	reading   bool       // the upgrade was granted: input is frames
 	deflate   bool       // permessage-deflate was agreed on; not changed once it reads
-	paused    bool       // not read until the loop resumes it; mu guards it
 	discarded uint32     // bytes read since nobody listens
 	paid      uint32     // frames held against the pace, as of earned
 	unhandled uint16     // what came since the loop has last caught up
@@ -195,7 +201,7 @@ func (c *Conn) SendDeflated(op byte, p []byte) {
 // connection: at once where the client answers, in a second where it does not,
 // in five where it does not even read. RFC 6455, 7.4 lists the codes.
 func (c *Conn) Close(code int, reason string) {
-	c.deaf.Store(true) // what the client says from now on is neither parsed nor answered
+	c.signs.setDeaf() // what the client says from now on is neither parsed nor answered
 	c.loop.post(event{kind: evClose, conn: c, code: uint16(code), data: []byte(reason)})
 }
 

@@ -1,8 +1,22 @@
-// Package loop owns sockets: the nbio engine,
-// connections, memberships, passes, timers and closes. It knows nothing of
-// Kafka, of the events' JSON, or of who may do what: it asks a Handler. What it reads it
-// gives to two leaves: package upgrade answers the request, and package wsread finds the
-// messages (feed.go, heard.go).
+// Package loop owns connections: their memberships, passes, timers and closes. It knows
+// nothing of Kafka, of the events' JSON, or of who may do what: it asks a Handler.
+//
+// # How a request passes through
+//
+// Package netpoll accepts a socket and asks whose it is (Engine.newConn): a Conn, which
+// belongs to one Loop from then on. The gate counts it for its address (gate.go), and drops
+// others where there are too many. A poller that finds input calls Conn.turn (input.go). What
+// it read goes through as many steps as the connection has (Conn.arrived): package
+// proxyheader finds the client's address where a balancer is trusted, TLS decrypts, and until
+// the upgrade package upgrade reads the request. One that is in order goes to Handler.Open,
+// whose Verdict becomes the answer; the loop sends it (Loop.upgraded), and then what the
+// handler asked for meanwhile. From then on package wsread finds messages in the input, and
+// tells them to the Conn (heard.go), which asks Handler.Admit and calls Handler.Message. What
+// the handler wants of the connection, a join, a reply or a close, it posts to the loop's
+// inbox. An upgrade that is refused takes the same way, and ends the connection.
+//
+// A new limit on sockets belongs into gate.go; one on what a client sends into pace.go,
+// input.go or incoming.go.
 //
 // # From a tape to a socket
 //
@@ -54,21 +68,12 @@
 // timers, and sends. A poller's goroutine reads one connection's input,
 // decodes it, and calls the Handler; it posts what follows to the loop's inbox.
 // Handlers and appenders post too. The inbox's lock is held for a few
-// instructions, and none is taken for a delivered message but Conn.mu, once a send.
+// instructions, and none is taken for a delivered message but the Socket's, once a send.
 //
-// Conn.mu keeps a descriptor from being closed, and its number used again,
-// while the loop sends to it or the poller reads from it. Descriptors are closed by the
-// poller alone, while it looks at that descriptor's own event (Conn.shut): an
-// event of the same batch can then never meet another connection under the
-// same number. A loop that wants a connection gone shuts the socket down, and
-// the poller sees the end of its input.
-//
-// nbio (v1.6.12) accepts, watches and tells; it neither reads, writes nor
-// closes. Its events are one-shot: each is reported once, and again only when we ask for
-// it, which puts the connection behind all that wait already. (Level-triggered events
-// would come all the time in which a client is deliberately not read.) nbio forgets a
-// connection right after an event that says the peer is gone, so then all is read that a
-// bound allows, and the descriptor is closed in that event.
+// Only a connection's poller closes its descriptor, while it looks at that descriptor's own
+// event (Conn.shut, package netpoll). A loop that wants a connection gone shuts the socket
+// down, and the poller sees the end of its input. Events of sockets are one-shot; whoever
+// reads asks for the next one.
 //
 // # Sockets that are not clients yet
 //
@@ -76,7 +81,7 @@
 // of it is read; one of a trusted balancer as soon as its PROXY protocol header is (proxy.go).
 // Until its upgrade is granted it is half-open, and bounded apart: silent
 // sockets take no client's place. At a bound the oldest socket of the address that has the
-// most gives way (crowd.go); so do clients that are being closed or have yet to
+// most gives way (package crowd); so do clients that are being closed or have yet to
 // authenticate. What is beyond a bound is told so by a 503 or a close frame, as long as
 // there is not much of it.
 //
@@ -134,7 +139,7 @@
 // # Figures
 //
 // Conn takes 224 bytes at most, and a member 24 (TestSizes); nbio's own Conn
-// takes 208. TLS takes 3.1 KB more (1.3; 3.3 KB in 1.2; BenchmarkIdleSecureConn), nearly
+// takes 208 (netpoll.ConnSize). TLS takes 3.1 KB more (1.3; 3.3 KB in 1.2; BenchmarkIdleSecureConn), nearly
 // all of it crypto/tls's keys and state: its read buffers, 4 KB and more, are let
 // go of between reads. Ticks are 100 ms: that is the slack of every timer.
 //

@@ -12,12 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lesismal/nbio"
-	"github.com/lesismal/nbio/logging"
-
+	"tapecast/loop/netpoll"
 	"tapecast/loop/upgrade"
 	"tapecast/rooms"
-	"tapecast/rooms/heartbeat"
 )
 
 // Config says what an Engine is made of. Zero means the default that the
@@ -152,21 +149,17 @@ func (c *Config) defaults() {
 // Engine accepts connections and runs the loops that own them.
 type Engine struct {
 	cfg   Config
-	nb    *nbio.Engine
-	ln    *acceptor
+	net   *netpoll.Engine
 	loops []*Loop
 	start time.Time
 
 	gate     gate
 	incoming incoming
 	greeters greeters
-	pollers  []heartbeat.Beat // by nbio's number of the poller
-	accepts  heartbeat.Beat   // the acceptor's
 
 	stopping atomic.Bool
 	conns    atomic.Int64 // accepted and not yet gone
 	ids      atomic.Uint64
-	accepted atomic.Uint64
 	failed   atomic.Uint64 // accepts that failed
 	misled   atomic.Uint64 // trusted peers without a good header
 	lastFail atomic.Int64  // when the last of them was logged, ns by now; 0: never
@@ -182,9 +175,8 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, start: time.Now()}
 	e.gate.init(&cfg)
 	e.incoming.init(&cfg)
-	e.pollers = newPollerBeats(cfg.Pollers)
-	e.accepts.Name = "acceptor"
 	e.greeters.init(&cfg)
+	e.net = e.newNet()
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)
 		if err != nil {
@@ -200,35 +192,17 @@ func New(cfg Config) (*Engine, error) {
 
 // Start opens the port, and starts the loops and pollers.
 func (e *Engine) Start() error {
-	ln, err := listen(e, e.cfg.Addr)
-	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", e.cfg.Addr, err)
+	if err := e.net.Listen(); err != nil {
+		return err
 	}
-	e.ln = ln
-	logging.SetLogger(nbioLog{e.cfg.Log})
-	e.nb = nbio.NewEngine(nbio.Config{
-		Network: "tcp",
-		Addrs:   []string{ln.Addr().String()},
-		NPoller: e.cfg.Pollers,
-		// One-shot, so that input is reported again when somebody asks for it, behind that
-		// of others; level-triggered it would be all the time that nobody wants it.
-		EpollMod:     nbio.EPOLLET,
-		EPOLLONESHOT: nbio.EPOLLONESHOT,
-		Listen:       func(string, string) (net.Listener, error) { return ln, nil },
-	})
-	e.nb.OnOpen(e.onOpen)
-	e.nb.OnRead(e.onRead)
-	e.nb.OnClose(e.onClose)
 	for _, l := range e.loops {
 		go l.run()
 	}
-	if err := e.nb.Start(); err != nil {
-		ln.Close()
+	if err := e.net.Start(); err != nil {
 		e.stopLoops()
-		return fmt.Errorf("cannot start the pollers: %w", err)
+		return err
 	}
-	<-ln.asked // the acceptor, too, forgets a stop that comes before it runs
-	if err := e.awaitPollers(); err != nil {
+	if err := e.net.AwaitReady(); err != nil {
 		e.Stop()
 		return err
 	}
@@ -236,7 +210,7 @@ func (e *Engine) Start() error {
 }
 
 // Addr is where the engine listens, once it has started.
-func (e *Engine) Addr() net.Addr { return e.ln.Addr() }
+func (e *Engine) Addr() net.Addr { return e.net.Addr() }
 
 // feeds are the topics of the table, if there is one.
 func (e *Engine) feeds() []*rooms.Feed {
@@ -246,52 +220,15 @@ func (e *Engine) feeds() []*rooms.Feed {
 	return e.cfg.Table.Feeds()
 }
 
-// onOpen runs on the acceptor's goroutine, right after Accept, before nbio
-// watches the descriptor.
-func (e *Engine) onOpen(nb *nbio.Conn) {
-	if _, ok := nb.Session().(*probe); ok {
-		return
-	}
-	c := e.ln.last
-	e.ln.last = nil
-	c.mu.Lock()
-	c.nb, c.fd = nb, int32(nb.Hash()) // of a Conn, the hash is its descriptor
-	c.mu.Unlock()
-	if c.deaf.Load() { // dropped already
-		c.cut()
-	}
-	nb.SetSession(c)
-	c.loop.inbox.postLater(event{kind: evOpened, conn: c})
-	e.accepted.Add(1) // after which onRead may see c
-}
-
-// onClose is called by nbio, on a goroutine of its own, after it has forgotten
-// a connection: because we told it to, and then there is nothing left to do.
-func (e *Engine) onClose(nb *nbio.Conn, _ error) {
-	e.accepted.Load() // see onRead
-	if c, ok := nb.Session().(*Conn); ok {
-		c.shut()
-	}
-}
-
-func (e *Engine) acceptFailed(err error) {
-	e.failed.Add(1)
-	now := int64(e.now()) // not the clock on the wall: set back, it would silence the log
-	if last := e.lastFail.Load(); (last == 0 || now-last > int64(time.Second)) && e.lastFail.CompareAndSwap(last, now) {
-		e.cfg.Log.Error("cannot accept connections; is the descriptor limit too low?",
-			"error", err, "failed", e.failed.Load(), "connections", e.conns.Load())
-	}
-}
-
 // StopAccepting closes the port; connections stay.
-func (e *Engine) StopAccepting() error { return e.ln.stop() }
+func (e *Engine) StopAccepting() error { return e.net.StopAccepting() }
 
 // stopWait is how long Stop waits for the pollers to close what it hung up.
 const stopWait = 5 * time.Second
 
 // Stop ends all connections at once, then the pollers and the loops.
 func (e *Engine) Stop() error {
-	err := e.ln.stop()
+	err := e.net.StopAccepting()
 	e.gate.stop()
 	e.stopping.Store(true)
 	for _, l := range e.loops {
@@ -307,7 +244,7 @@ func (e *Engine) Stop() error {
 		err = errors.Join(err, fmt.Errorf("%d connections were left at the end: %w", e.conns.Load(), werr))
 	}
 	ended := make(chan struct{})
-	go func() { e.nb.Stop(); close(ended) }()
+	go func() { e.net.Stop(); close(ended) }()
 	select {
 	case <-ended:
 	case <-ctx.Done():

@@ -31,7 +31,7 @@ func (c *Conn) arrived(b []byte) putOff {
 
 func (c *Conn) tooFast() putOff {
 	switch {
-	case c.deaf.Load(), c.unhandled >= maxUnhandled:
+	case c.signs.deaf(), c.unhandled >= maxUnhandled:
 		c.unhandled = 0 // when the connection is read again, all of that is handled
 		return offInbox // of one that is being closed, the loop says why before more is read
 	case c.paid > paceBurst:
@@ -62,7 +62,7 @@ func (c *Conn) received(b []byte) {
 	}
 	c.asked, c.reading = nil, status == 101
 	if !c.reading {
-		c.deaf.Store(true)
+		c.signs.setDeaf()
 	}
 	c.loop.post(event{kind: evUpgrade, conn: c, data: response, code: uint16(status), arg: c.input >= inJudged})
 	if c.reading && used < len(b) {
@@ -82,8 +82,8 @@ func (c *Conn) judge(r *upgrade.Request) upgrade.Verdict {
 		return tooMany
 	}
 	c.input = inJudged
-	c.judging.Store(true)
-	defer c.judging.Store(false)
+	c.signs.bits.Or(signJudging)
+	defer c.signs.bits.And(^uint32(signJudging))
 	v := e.cfg.Handler.Open(c, r)
 	c.deflate = v.Deflate && r.Deflate
 	return v
@@ -102,7 +102,7 @@ func (c *Conn) feed(b []byte) {
 
 func (c *Conn) fault(code uint16, reason string) {
 	c.loop.post(event{kind: evFault, conn: c, code: code, data: []byte(reason)})
-	c.deaf.Store(true)
+	c.signs.setDeaf()
 }
 
 // held is the memory of a message that has not all come, and of a TLS record.

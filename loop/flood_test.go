@@ -145,7 +145,7 @@ func unread(t *testing.T, e *Engine, id uint64) (n int) {
 		got := 0
 		for _, c := range l.conns {
 			if c.id == id {
-				c.control(func(fd int) { got = inQueue(fd) })
+				c.sock.Control(func(fd int) { got = inQueue(fd) })
 			}
 		}
 		answer <- got

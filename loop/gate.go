@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+
+	"tapecast/loop/crowd"
 )
 
 // Limit names a bound on sockets.
@@ -51,10 +53,10 @@ type gate struct {
 	placed    int                // upgraded, and not yet gone
 	falling   int                // dropped, and not yet gone
 
-	half    crowd // the upgrade has not been granted
-	surplus crowd // beyond a bound, to be told so
-	pending crowd // upgraded, and have yet to authenticate
-	closing crowd // placed, and being closed
+	half    crowd.Crowd[*Conn] // the upgrade has not been granted
+	surplus crowd.Crowd[*Conn] // beyond a bound, to be told so
+	pending crowd.Crowd[*Conn] // upgraded, and have yet to authenticate
+	closing crowd.Crowd[*Conn] // placed, and being closed
 }
 
 // standing is what a connection counts for. gate.mu guards it.
@@ -111,7 +113,7 @@ func (g *gate) enter(c *Conn, headed bool) {
 func (g *gate) count(c *Conn, v *verdicts) {
 	a := c.network()
 	if g.each > 0 && g.addresses[a] >= g.each {
-		if old := g.closing.oldest(a); old != nil {
+		if old := g.closing.Oldest(a); old != nil {
 			g.drop(old, v)
 			v.hit(LimitClosing, old)
 		}
@@ -131,12 +133,12 @@ func (g *gate) count(c *Conn, v *verdicts) {
 // await puts a socket among the half-open. mu is held.
 func (g *gate) await(c *Conn, bounded bool, v *verdicts) {
 	a := c.network()
-	g.half.add(c, a)
-	old, _ := g.half.greediest()
+	g.half.Add(c, a)
+	old, _ := g.half.Greediest()
 	switch {
-	case bounded && g.halfEach > 0 && g.half.of(a) > g.halfEach:
-		old = g.half.oldest(a)
-	case g.half.len() <= g.halfMost:
+	case bounded && g.halfEach > 0 && g.half.Of(a) > g.halfEach:
+		old = g.half.Oldest(a)
+	case g.half.Len() <= g.halfMost:
 		return
 	}
 	g.drop(old, v)
@@ -146,9 +148,9 @@ func (g *gate) await(c *Conn, bounded bool, v *verdicts) {
 
 // overflow keeps a socket that is beyond a bound, until it is told so. mu is held.
 func (g *gate) overflow(c *Conn, v *verdicts) {
-	g.surplus.add(c, c.network())
-	if g.surplus.len() > maxSurplus {
-		old, _ := g.surplus.greediest()
+	g.surplus.Add(c, c.network())
+	if g.surplus.Len() > maxSurplus {
+		old, _ := g.surplus.Greediest()
 		g.drop(old, v)
 		g.turned.Add(1)
 	}
@@ -164,10 +166,10 @@ func (g *gate) drop(c *Conn, v *verdicts) {
 
 // release counts a socket off. mu is held.
 func (g *gate) release(c *Conn) {
-	g.half.remove(c)
-	g.surplus.remove(c)
-	g.pending.remove(c)
-	g.closing.remove(c)
+	g.half.Remove(c)
+	g.surplus.Remove(c)
+	g.pending.Remove(c)
+	g.closing.Remove(c)
 	g.unplace(c)
 	if c.standing&stdCounted != 0 {
 		c.standing &^= stdCounted
@@ -202,14 +204,14 @@ func (g *gate) place(c *Conn) bool {
 	g.mu.Lock()
 	var v verdicts
 	defer g.carryOut(&v)
-	if c.standing&stdFalling != 0 || g.surplus.has(c) {
+	if c.standing&stdFalling != 0 || g.surplus.Has(c) {
 		return false
 	}
 	if g.most > 0 && g.placed >= g.most && !g.makeRoom(c, &v) {
 		v.hit(LimitConnections, c)
 		return false
 	}
-	g.half.remove(c)
+	g.half.Remove(c)
 	g.placed++
 	c.standing |= stdPlaced
 	return true
@@ -218,7 +220,7 @@ func (g *gate) place(c *Conn) bool {
 // makeRoom frees a place: that of a client that is being closed, or else of one that has
 // yet to authenticate, of an address that has more of those. mu is held.
 func (g *gate) makeRoom(c *Conn, v *verdicts) bool {
-	if old, _ := g.closing.greediest(); old != nil {
+	if old, _ := g.closing.Greediest(); old != nil {
 		g.drop(old, v)
 		v.hit(LimitClosing, old)
 		return true
@@ -227,7 +229,7 @@ func (g *gate) makeRoom(c *Conn, v *verdicts) bool {
 	if old == nil {
 		return false
 	}
-	g.pending.remove(old)
+	g.pending.Remove(old)
 	g.unplace(old)
 	g.overflow(old, v)
 	v.close = append(v.close, old)
@@ -238,7 +240,7 @@ func (g *gate) makeRoom(c *Conn, v *verdicts) bool {
 // pushes returns the client that waits to authenticate and has to give way to another
 // that would; nil: none has, since no address would then have more than its share.
 func (g *gate) pushes(c *Conn) *Conn {
-	if old, n := g.pending.greediest(); n > g.pending.of(c.network())+1 {
+	if old, n := g.pending.Greediest(); n > g.pending.Of(c.network())+1 {
 		return old
 	}
 	return nil
@@ -250,17 +252,17 @@ func (g *gate) pend(c *Conn) bool {
 	g.mu.Lock()
 	var v verdicts
 	defer g.carryOut(&v)
-	if g.pendMost > 0 && g.pending.len() >= g.pendMost {
+	if g.pendMost > 0 && g.pending.Len() >= g.pendMost {
 		old := g.pushes(c)
 		if old == nil {
 			return false
 		}
-		g.pending.remove(old)
+		g.pending.Remove(old)
 		v.close = append(v.close, old)
 		v.hit(LimitPending, old)
 	}
 	if c.standing&stdFalling == 0 {
-		g.pending.add(c, c.network())
+		g.pending.Add(c, c.network())
 	}
 	return true
 }
@@ -269,16 +271,16 @@ func (g *gate) pend(c *Conn) bool {
 func (g *gate) authenticated(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pending.remove(c)
+	g.pending.Remove(c)
 }
 
 // closes is told that a client is being closed: its place is free for others.
 func (g *gate) closes(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pending.remove(c)
+	g.pending.Remove(c)
 	if c.standing&stdPlaced != 0 {
-		g.closing.add(c, c.network())
+		g.closing.Add(c, c.network())
 	}
 }
 

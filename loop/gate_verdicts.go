@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tapecast/loop/crowd"
 	"tapecast/rooms/wire"
 )
 
@@ -29,7 +30,7 @@ func (g *gate) carryOut(v *verdicts) {
 		g.tell(h.limit, h.from)
 	}
 	for _, c := range v.cut {
-		c.control(func(fd int) { // nothing lingers in the kernel
+		c.sock.Control(func(fd int) { // nothing lingers in the kernel
 			unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		})
 		c.cut()
@@ -52,13 +53,13 @@ func (g *gate) stats() GateStats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return GateStats{
-		HalfOpen: int64(g.half.len()), Pending: int64(g.pending.len()), Closing: int64(g.closing.len()),
-		Surplus: int64(g.surplus.len()), Open: int64(g.placed),
+		HalfOpen: int64(g.half.Len()), Pending: int64(g.pending.Len()), Closing: int64(g.closing.Len()),
+		Surplus: int64(g.surplus.Len()), Open: int64(g.placed),
 	}
 }
 
 // network is what the connection's address is counted as.
-func (c *Conn) network() netip.Addr { return network(netip.AddrFrom16(c.addr)) }
+func (c *Conn) network() netip.Addr { return crowd.Network(netip.AddrFrom16(c.addr)) }
 
 // Pend counts the connection as one that has yet to authenticate, until SetAuthenticated
 // or its end. false: too many do, and it is to be refused. Only the handler's Open may

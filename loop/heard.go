@@ -27,7 +27,7 @@ func (h *heard) Limits() wsread.Limits {
 // Admit asks the handler before anything is done with a message that has come.
 func (h *heard) Admit() bool {
 	ok := h.loop.handler.Admit(h.conn())
-	if h.deaf.Load() {
+	if h.signs.deaf() {
 		h.reader.End()
 		return false
 	}
@@ -38,7 +38,7 @@ func (h *heard) Admit() bool {
 func (h *heard) Message(op ws.OpCode, p []byte) {
 	h.unhandled = uint16(min(int(h.unhandled)+1+len(p)>>11, math.MaxUint16))
 	h.loop.handler.Message(h.conn(), byte(op), p)
-	if h.deaf.Load() {
+	if h.signs.deaf() {
 		h.reader.End()
 	}
 }
@@ -50,13 +50,13 @@ func (h *heard) Ping(p []byte) {
 	if !c.pay(PaceControl, 1) {
 		return
 	}
-	c.mu.Lock()
+	c.sock.Lock()
 	first := c.pongs == nil
 	if first {
 		c.pongs = new([]byte)
 	}
 	*c.pongs = appendPong(*c.pongs, p)
-	c.mu.Unlock()
+	c.sock.Unlock()
 	if first {
 		c.loop.post(event{kind: evPing, conn: c})
 	}
@@ -71,8 +71,8 @@ func appendPong(pongs, payload []byte) []byte {
 
 // takePongs is the loop's: the pongs that it has not seen yet.
 func (c *Conn) takePongs() []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.sock.Lock()
+	defer c.sock.Unlock()
 	if c.pongs == nil {
 		return nil
 	}
@@ -100,6 +100,6 @@ func (h *heard) Inflated(from, to int) {
 
 // Closed passes the peer's close code on; nothing follows it.
 func (h *heard) Closed(code ws.StatusCode, _ []byte) {
-	h.deaf.Store(true)
+	h.signs.setDeaf()
 	h.loop.post(event{kind: evPeerClose, conn: h.conn(), code: uint16(code)})
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"tapecast/loop/crowd"
 	"tapecast/rooms/wire"
 )
 
@@ -18,10 +19,10 @@ type incoming struct {
 	tell func(Limit, netip.AddrPort)
 
 	mu     sync.Mutex
-	held   int64           // bytes of all
-	ending int64           // of those, of connections that were closed for others and are not gone
-	sizes  map[*Conn]int64 // of each that holds some
-	halves crowd           // those of sizes that were not closed for others, by what they hold
+	held   int64              // bytes of all
+	ending int64              // of those, of connections that were closed for others and are not gone
+	sizes  map[*Conn]int64    // of each that holds some
+	halves crowd.Crowd[*Conn] // those of sizes that were not closed for others, by what they hold
 }
 
 const noMemory = "messages that have not all come take too much memory; try again later"
@@ -63,26 +64,26 @@ func (m *incoming) note(c *Conn, n int64) (closed []*Conn) {
 		m.sizes[c] = n
 	}
 	switch {
-	case was > 0 && !m.halves.has(c):
+	case was > 0 && !m.halves.Has(c):
 		m.ending += n - was
 		return nil // it is being closed
 	case n == 0:
-		m.halves.remove(c)
+		m.halves.Remove(c)
 	case was == 0:
-		m.halves.add(c, c.network())
+		m.halves.Add(c, c.network())
 	}
 	if n > 0 {
-		m.halves.weigh(c, n)
+		m.halves.Weigh(c, n)
 	}
 	if n > was && m.held > 2*m.most {
 		return []*Conn{c} // it lets go of all of that at once
 	}
 	for n > was && m.held-m.ending > m.most {
-		old, _ := m.halves.greediest()
+		old, _ := m.halves.Greediest()
 		if old == c || m.ending > m.most/4 && old.network() == c.network() {
 			return append(closed, c)
 		}
-		m.halves.remove(old)
+		m.halves.Remove(old)
 		m.ending += m.sizes[old]
 		closed = append(closed, old)
 	}

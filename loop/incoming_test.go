@@ -135,7 +135,7 @@ func TestIncomingGreedy(t *testing.T) {
 		m.note(c, 0)
 	}
 	f(c, 0, 0, 0)
-	if len(m.sizes) != 0 || m.halves.len() != 0 {
+	if len(m.sizes) != 0 || m.halves.Len() != 0 {
 		t.Errorf("left: %v", m.sizes)
 	}
 }

@@ -3,13 +3,12 @@ package loop
 import (
 	"time"
 
-	"github.com/lesismal/nbio"
 	"golang.org/x/sys/unix"
 )
 
 // This file runs on the pollers' goroutines: one poller reads one connection, a turn at
-// a time. nbio's events are one-shot: whoever ends a turn has the next one reported
-// (again), behind all that wait already, or leaves that to the loop (pause).
+// a time. Events are one-shot (package netpoll): whoever ends a turn has the next one
+// reported, behind all that wait already, or leaves that to the loop (pause).
 
 const (
 	// readLen is what one read takes, and turnReads how many there are in a turn. What
@@ -39,24 +38,6 @@ const (
 	putOffs
 )
 
-// onRead is told of a connection that has input, or whose peer is gone.
-func (e *Engine) onRead(nb *nbio.Conn) {
-	beat := &e.pollers[nb.Hash()%len(e.pollers)]
-	beat.Begin()
-	defer beat.End()
-	e.accepted.Load() // nbio passes nb on without any other synchronisation
-	c, ok := nb.Session().(*Conn)
-	if !ok {
-		p := nb.Session().(*probe)
-		p.once.Do(func() {
-			close(p.seen)
-			time.Sleep(p.rest)
-		})
-		return
-	}
-	c.turn(e.nb.PollerBuffer(nb))
-}
-
 // turn reads until there is no more, or others should have theirs.
 func (c *Conn) turn(buf []byte) {
 	e := c.loop.engine
@@ -68,7 +49,7 @@ func (c *Conn) turn(buf []byte) {
 		case ended:
 			return
 		case n == 0:
-			c.again()
+			c.sock.Again()
 			return
 		}
 		now = e.now()
@@ -77,16 +58,16 @@ func (c *Conn) turn(buf []byte) {
 		}
 		switch {
 		case off == offNot, last && left > 0:
-		case last && c.deaf.Load(): // until maxDiscard
+		case last && c.signs.deaf(): // until maxDiscard
 		case last:
 			c.shut()
 			return
-		case c.hungUp():
+		case c.sock.HungUp():
 			left, last = lastReads+e.cfg.MaxMessage/readLen, true
 		default:
 			e.putOff[off].Add(1)
 			if off == offTurn {
-				c.again()
+				c.sock.Again()
 			} else {
 				c.pause(off)
 			}
@@ -98,11 +79,11 @@ func (c *Conn) turn(buf []byte) {
 // readOnce reads once and hands it on. n: bytes that came; 0: there are none for now.
 // ended: the descriptor is closed. off: whether the peer should wait.
 func (c *Conn) readOnce(buf []byte, now time.Duration) (off putOff, n int, ended bool) {
-	deaf := c.deaf.Load()
+	deaf := c.signs.deaf()
 	if !deaf {
 		buf = buf[:min(readLen, len(buf))]
 	}
-	n, err := c.read(buf)
+	n, err := c.sock.Read(buf)
 	if n > 0 {
 		c.heard.Store(uint32(now / tickLen))
 	}
@@ -122,78 +103,17 @@ func (c *Conn) readOnce(buf []byte, now time.Duration) (off putOff, n int, ended
 	return 0, 0, true
 }
 
-func (c *Conn) read(buf []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fd < 0 {
-		return 0, unix.EBADF
-	}
-	return unix.Read(int(c.fd), buf)
-}
-
-// again has the next event reported, at once where there is something.
-func (c *Conn) again() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.rearmLocked()
-}
-
-func (c *Conn) rearmLocked() {
-	if c.fd >= 0 {
-		c.nb.ResetPollerEvent()
-	}
-}
-
-// hungUp reports whether the event that is being looked at may have said that the peer
-// is gone. That does not pass: had it said so, the socket still does.
-func (c *Conn) hungUp() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fd < 0 {
-		return true
-	}
-	p := [1]unix.PollFd{{Fd: c.fd, Events: unix.POLLRDHUP}}
-	n, err := unix.Poll(p[:], 0)
-	return n > 0 || err != nil && err != unix.EINTR
-}
-
 // pause has the connection not read until the loop resumes it: behind all that was
 // posted for this connection so far, or a tick later.
 func (c *Conn) pause(off putOff) {
-	c.mu.Lock()
-	c.paused = true
-	c.mu.Unlock()
+	c.sock.Pause()
 	c.loop.post(event{kind: evPaused, conn: c, code: uint16(off)})
 }
 
-// resume ends a pause, if there is one. Whoever ends a connection calls it too: only a
-// poller that is told of it closes descriptors.
-func (c *Conn) resume() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.resumeLocked()
-}
-
-func (c *Conn) resumeLocked() {
-	if c.paused {
-		c.paused = false
-		c.rearmLocked()
-	}
-}
-
-// shut closes the descriptor, at the end of the input. nbio forgets its number
-// first, while it still is this connection's.
+// shut closes the descriptor, at the end of the input.
 func (c *Conn) shut() {
-	c.mu.Lock()
-	fd := c.fd
-	if fd >= 0 {
-		c.deaf.Store(true)
-		c.nb.Close()
-		unix.Close(int(fd))
-		c.fd = -1
-	}
-	c.mu.Unlock()
-	if fd >= 0 && (c.secure == nil || c.secure.end()) {
+	c.signs.setDeaf()
+	if c.sock.Close() && (c.secure == nil || c.secure.end()) {
 		c.loop.inbox.postLater(event{kind: evGone, conn: c})
 	}
 }

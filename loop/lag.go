@@ -6,9 +6,8 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/lesismal/nbio"
-
 	"tapecast/loop/member"
+	"tapecast/loop/netpoll"
 	"tapecast/rooms"
 )
 
@@ -161,7 +160,7 @@ func (w *lagWalk) look(c *Conn, t *member.Member) bool {
 // What connections take, in bytes: of the structs that each has, an allocator's
 // classes and maps apart. BenchmarkIdleConn measures it.
 const (
-	connSize   = int64(unsafe.Sizeof(Conn{}) + unsafe.Sizeof(nbio.Conn{}))
+	connSize   = int64(unsafe.Sizeof(Conn{})) + netpoll.ConnSize
 	memberSize = int64(unsafe.Sizeof(member.Member{}))
 	secureSize = 3200 // TLS; BenchmarkIdleSecureConn
 )

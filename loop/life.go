@@ -48,7 +48,7 @@ func (l *Loop) upgraded(c *Conn, e *event) {
 		c.state = stClosing
 		l.engine.gate.closes(c)
 		c.side = nil
-		c.deaf.Store(true)
+		c.signs.setDeaf()
 		c.deadline = l.tickNow() + ticks(closeWait)
 		l.schedule(c)
 		l.flush(c)
@@ -139,13 +139,13 @@ func (l *Loop) paused(c *Conn, off putOff) {
 		l.late = append(l.late, c)
 		return
 	}
-	c.resume()
+	c.sock.Resume()
 }
 
 // resumeLate is called with each tick.
 func (l *Loop) resumeLate() {
 	for i, c := range l.late {
-		c.resume()
+		c.sock.Resume()
 		l.late[i] = nil
 	}
 	l.late = l.late[:0]
@@ -158,7 +158,7 @@ func (l *Loop) close(c *Conn, code uint16, reason []byte) {
 		return
 	}
 	c.state, c.code = stClosing, code
-	c.deaf.Store(true)
+	c.signs.setDeaf()
 	l.engine.gate.closes(c)
 	c.dropSide()
 	l.leaveAll(c)
@@ -169,7 +169,7 @@ func (l *Loop) close(c *Conn, code uint16, reason []byte) {
 	c.beatAt, c.timerAt = 0, 0
 	l.schedule(c)
 	l.owed.add(c)
-	c.resume() // what it still says is discarded
+	c.sock.Resume() // what it still says is discarded
 }
 
 // peerClosed answers a close frame with one, or ends what we began.
@@ -188,7 +188,7 @@ func (l *Loop) endWrite(c *Conn) {
 		return
 	}
 	c.flags |= fEnding
-	c.control(func(fd int) { unix.Shutdown(fd, unix.SHUT_WR) })
+	c.sock.Control(func(fd int) { unix.Shutdown(fd, unix.SHUT_WR) })
 	c.deadline = l.tickNow() + ticks(lingerWait)
 	l.schedule(c)
 }
@@ -203,7 +203,7 @@ func (l *Loop) overdue(c *Conn) {
 		l.hangUp(c)
 	case c.state == stClosing && !c.is(fEnding):
 		l.stats.Resets++
-		c.control(func(fd int) {
+		c.sock.Control(func(fd int) {
 			unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		})
 		l.hangUp(c)
@@ -221,14 +221,14 @@ func (l *Loop) hangUp(c *Conn) {
 		return
 	}
 	c.state = stGone
-	c.deaf.Store(true)
+	c.signs.setDeaf()
 	c.dropSide()
 	c.out = nil
 	c.deadline, c.beatAt, c.timerAt = 0, 0, 0
 	l.wheel.remove(c)
 	l.leaveAll(c)
-	c.control(func(fd int) { unix.Shutdown(fd, unix.SHUT_RDWR) })
-	c.resume()
+	c.sock.ShutDown()
+	c.sock.Resume()
 }
 
 // gone is called once the descriptor is closed: the last event of a connection.
@@ -254,16 +254,7 @@ func (l *Loop) gone(c *Conn) {
 	if c.held() > 0 {
 		c.letGo()
 	}
-	c.nb, c.session = nil, nil
+	c.session = nil
 	l.engine.gate.leave(c)
 	l.engine.conns.Add(-1)
-}
-
-// control runs f with the descriptor, if it is still open.
-func (c *Conn) control(f func(fd int)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fd >= 0 {
-		f(int(c.fd))
-	}
 }

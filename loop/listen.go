@@ -1,74 +1,11 @@
 package loop
 
 import (
-	"context"
-	"errors"
-	"net"
 	"net/netip"
-	"os"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"tapecast/loop/netpoll"
 )
-
-// acceptor is nbio's listener. It accepts bare descriptors: a net.TCPConn of the standard
-// library would cost a registration with the runtime's own poller, and two
-// addresses' memory for as long as the connection lives.
-type acceptor struct {
-	engine *Engine
-	ln     *net.TCPListener
-	file   *os.File
-	raw    syscall.RawConn
-	closed atomic.Bool // no more connections are taken
-	once   sync.Once
-	over   chan struct{} // closed with the engine
-	asked  chan struct{} // closed when nbio first asks for a connection
-	asking sync.Once
-
-	last *Conn // accepted, not yet opened: nbio calls Accept and its OnOpen in turn
-}
-
-// userTimeout ends a peer that acknowledges nothing for so long.
-const userTimeout = 90 * time.Second
-
-// backoff is the pause after an accept that failed for want of descriptors or memory.
-const backoff = 50 * time.Millisecond
-
-func listen(e *Engine, addr string) (*acceptor, error) {
-	cfg := &e.cfg
-	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		// Accepted sockets inherit these.
-		set := func(fd uintptr, level, opt, value int) {
-			if err == nil && value > 0 {
-				err = unix.SetsockoptInt(int(fd), level, opt, value)
-			}
-		}
-		cerr := c.Control(func(fd uintptr) {
-			set(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-			// Urgent data is read as any other. Apart, it would have a poller told of it for as
-			// long as nobody takes it.
-			set(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
-			set(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
-			set(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, cfg.SendBuffer)
-			set(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, cfg.NotSentLowat)
-		})
-		return errors.Join(cerr, err)
-	}}
-	ln, err := lc.Listen(context.Background(), ListenNetwork(addr), addr)
-	if err != nil {
-		return nil, err
-	}
-	a := &acceptor{engine: e, ln: ln.(*net.TCPListener), over: make(chan struct{}), asked: make(chan struct{})}
-	if err := a.open(); err != nil {
-		ln.Close()
-		return nil, err
-	}
-	return a, nil
-}
 
 // ListenNetwork is the network to listen on for a host:port. On "tcp" the standard library
 // takes 0.0.0.0 for all addresses, those of IPv6 too; whoever writes it means IPv4.
@@ -79,139 +16,63 @@ func ListenNetwork(addr string) string {
 	return "tcp"
 }
 
-// open has a duplicate of the listening descriptor watched by the runtime:
-// a net.Listener itself lets nobody else accept.
-func (a *acceptor) open() error {
-	raw, err := a.ln.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var fd int
-	cerr := raw.Control(func(ln uintptr) { fd, err = unix.FcntlInt(ln, unix.F_DUPFD_CLOEXEC, 0) })
-	if err = errors.Join(cerr, err); err != nil {
-		return err
-	}
-	a.file = os.NewFile(uintptr(fd), "listener")
-	a.raw, err = a.file.SyscallConn()
-	return err
-}
+// newNet makes what listens and watches, and has it tell the engine.
+func (e *Engine) newNet() *netpoll.Engine {
+	cfg := &e.cfg
+	return netpoll.New(netpoll.Config{
+		Network: ListenNetwork(cfg.Addr), Addr: cfg.Addr, Pollers: cfg.Pollers, Log: cfg.Log,
+		SendBuffer: cfg.SendBuffer, NotSentLowat: cfg.NotSentLowat,
 
-// Accept waits for the next connection, and counts it for its address.
-func (a *acceptor) Accept() (net.Conn, error) {
-	a.asking.Do(func() { close(a.asked) })
-	if a.last != nil { // nbio could not take it: the descriptors have run out
-		a.engine.forget(a.last)
-		a.last = nil
-	}
-	beat := &a.engine.accepts
-	for {
-		beat.Begin()
-		a.engine.gate.awaitRoom()
-		beat.End() // it waits for a client
-		fd, from, err := a.accept()
-		beat.Begin() // until nbio asks again
-		switch {
-		case err == nil:
-			a.last = a.engine.newConn(from)
-			return bare{fd: fd}, nil
-		case a.closed.Load():
-			// nbio would ask again at once.
-			beat.End()
-			<-a.over
-			return nil, net.ErrClosed
-		case err == unix.EINTR || err == unix.ECONNABORTED:
-		default:
-			a.engine.acceptFailed(err)
-			time.Sleep(backoff)
-		}
-	}
-}
-
-func (a *acceptor) accept() (fd int, from unix.Sockaddr, err error) {
-	rerr := a.raw.Read(func(ln uintptr) bool {
-		fd, from, err = unix.Accept4(int(ln), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		return err != unix.EAGAIN
+		AwaitRoom: e.gate.awaitRoom,
+		Accepted: func(from netip.AddrPort) (any, *netpoll.Socket) {
+			c := e.newConn(from)
+			return c, &c.sock
+		},
+		Opened:    func(c any) { e.opened(c.(*Conn)) },
+		Lost:      func(c any) { e.forget(c.(*Conn)) },
+		Failed:    e.acceptFailed,
+		Readable:  func(c any, buf []byte) { c.(*Conn).turn(buf) },
+		Forgotten: func(c any) { c.(*Conn).shut() },
 	})
-	if rerr != nil {
-		err = rerr
-	}
-	return fd, from, err
 }
 
 // newConn makes the connection of a descriptor that was just accepted, and counts it.
-func (e *Engine) newConn(from unix.Sockaddr) *Conn {
+func (e *Engine) newConn(from netip.AddrPort) *Conn {
 	e.conns.Add(1)
 	id := e.ids.Add(1)
-	c := &Conn{loop: e.loops[id%uint64(len(e.loops))], id: id, fd: -1, slot: -1}
+	c := &Conn{loop: e.loops[id%uint64(len(e.loops))], id: id, slot: -1, port: from.Port()}
 	if e.cfg.TLS != nil {
 		c.secure = newSecure(c)
 	}
-	var ip netip.Addr
-	switch a := from.(type) {
-	case *unix.SockaddrInet4:
-		ip, c.port = netip.AddrFrom4(a.Addr), uint16(a.Port)
-	case *unix.SockaddrInet6:
-		ip, c.port = netip.AddrFrom16(a.Addr), uint16(a.Port)
+	if from.IsValid() {
+		c.addr = from.Addr().As16()
 	}
-	if ip.IsValid() {
-		c.addr = ip.As16()
-	}
-	if e.trusts(ip) {
+	if e.trusts(from.Addr()) {
 		c.input = inHeader
 	}
 	e.gate.enter(c, c.input == inHeader)
 	return c
 }
 
-// forget counts off a connection that nbio did not take.
+// opened tells the loop of a connection that has its descriptor and is about to be read.
+func (e *Engine) opened(c *Conn) {
+	if c.signs.deaf() { // dropped already
+		c.cut()
+	}
+	c.loop.inbox.postLater(event{kind: evOpened, conn: c})
+}
+
+// forget counts off a connection that no poller could take.
 func (e *Engine) forget(c *Conn) {
 	e.gate.leave(c)
 	e.conns.Add(-1)
 }
 
-// stop takes no more connections; Accept then waits for Close.
-func (a *acceptor) stop() error {
-	if a.closed.Swap(true) {
-		return nil
+func (e *Engine) acceptFailed(err error) {
+	e.failed.Add(1)
+	now := int64(e.now()) // not the clock on the wall: set back, it would silence the log
+	if last := e.lastFail.Load(); (last == 0 || now-last > int64(time.Second)) && e.lastFail.CompareAndSwap(last, now) {
+		e.cfg.Log.Error("cannot accept connections; is the descriptor limit too low?",
+			"error", err, "failed", e.failed.Load(), "connections", e.conns.Load())
 	}
-	return errors.Join(a.ln.Close(), a.file.Close())
 }
-
-// Close is called by nbio when its engine stops.
-func (a *acceptor) Close() error {
-	err := a.stop()
-	a.once.Do(func() { close(a.over) })
-	return err
-}
-
-// Addr is where the acceptor listens.
-func (a *acceptor) Addr() net.Addr { return a.ln.Addr() }
-
-// bare is an accepted descriptor on its way into nbio, which duplicates it and
-// closes this one. Since it is none of the standard library's connections,
-// nbio leaves reading, writing and closing the duplicate to us
-// (TestNbioLeavesTheDescriptorToUs). Nothing else of net.Conn is called.
-type bare struct {
-	net.Conn
-	fd int
-}
-
-// SyscallConn lets nbio have the descriptor.
-func (b bare) SyscallConn() (syscall.RawConn, error) { return rawBare{fd: b.fd}, nil }
-
-// Close closes the descriptor that nbio has duplicated.
-func (b bare) Close() error { return unix.Close(b.fd) }
-
-// LocalAddr is not told: nbio would keep it for each connection.
-func (bare) LocalAddr() net.Addr { return nil }
-
-// RemoteAddr is not told either: Conn keeps it in fewer bytes.
-func (bare) RemoteAddr() net.Addr { return nil }
-
-type rawBare struct {
-	syscall.RawConn
-	fd int
-}
-
-// Control calls f with the descriptor.
-func (r rawBare) Control(f func(fd uintptr)) error { f(uintptr(r.fd)); return nil }

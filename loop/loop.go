@@ -112,7 +112,7 @@ func (l *Loop) release() {
 // post has the loop do something, soon. What the handler asks for while it
 // judges an upgrade waits for the answer anyway, which wakes the loop.
 func (l *Loop) post(e event) {
-	if e.conn != nil && e.conn.judging.Load() {
+	if e.conn != nil && e.conn.signs.judging() {
 		l.inbox.postLater(e)
 		return
 	}

@@ -55,7 +55,7 @@ func (c *Conn) pay(what Pace, n uint32) bool {
 	if c.paid += n; c.paid <= paceFar {
 		return true
 	}
-	if c.deaf.Swap(true) {
+	if c.signs.setDeaf() {
 		return false
 	}
 	c.reader.End()

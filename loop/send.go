@@ -1,9 +1,6 @@
 package loop
 
 import (
-	"syscall"
-	"unsafe"
-
 	"golang.org/x/sys/unix"
 
 	"tapecast/loop/member"
@@ -153,7 +150,7 @@ func (l *Loop) hand(c *Conn) (n int, err error) {
 		return l.encrypt(c)
 	}
 	l.stats.Sends++
-	return c.write(l.send.iov[:l.send.n])
+	return c.sock.Write(l.send.iov[:l.send.n])
 }
 
 // advance moves the members on by n bytes of the gathered pieces, and returns
@@ -199,38 +196,12 @@ func (l *Loop) block(c *Conn) {
 		op = unix.EPOLL_CTL_ADD
 		c.flags |= fWatched
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fd < 0 {
-		return
-	}
 	e := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: int32(uint32(c.id)), Pad: int32(uint32(c.id >> 32))}
-	if err := unix.EpollCtl(l.epfd, op, int(c.fd), &e); err != nil {
+	var err error
+	c.sock.Control(func(fd int) { err = unix.EpollCtl(l.epfd, op, fd, &e) })
+	if err != nil {
 		l.log.Error("cannot watch a socket for writability; closing it", "conn", c.id, "error", err)
-		unix.Shutdown(int(c.fd), unix.SHUT_RDWR)
-		c.resumeLocked()
+		c.sock.ShutDown()
+		c.sock.Resume()
 	}
-}
-
-// write sends without blocking and without telling the scheduler: a send takes
-// some 10 µs, and a hand-off for each made broadcasts a fifth dearer.
-func (c *Conn) write(iov []unix.Iovec) (n int, err error) {
-	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fd < 0 {
-		return 0, unix.EPIPE
-	}
-	var r uintptr
-	var errno syscall.Errno
-	if len(iov) == 1 {
-		r, _, errno = syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(iov[0].Base)), uintptr(iov[0].Len), flags, 0, 0)
-	} else {
-		h := unix.Msghdr{Iov: &iov[0], Iovlen: uint64(len(iov))}
-		r, _, errno = syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(c.fd), uintptr(unsafe.Pointer(&h)), flags)
-	}
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(r), nil
 }

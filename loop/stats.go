@@ -122,7 +122,7 @@ type PutOffs struct {
 // Stats adds up the loops.
 func (e *Engine) Stats() Stats {
 	out := Stats{
-		Accepted: e.accepted.Load(), AcceptFailed: e.failed.Load(), TurnedAway: e.gate.turned.Load(), Gate: e.gate.stats(),
+		Accepted: e.net.Opened(), AcceptFailed: e.failed.Load(), TurnedAway: e.gate.turned.Load(), Gate: e.gate.stats(),
 		HeadersRefused: e.misled.Load(), TLS: e.greeters.stats(), Pollers: e.cfg.Pollers,
 		Incoming: e.incoming.bytes(),
 	}

@@ -165,7 +165,7 @@ func TestLagsInSteps(t *testing.T) {
 	answer := l.lags.Ask(func() bool { return true })
 	l.post(event{kind: evDo, arg: func(l *Loop) {
 		// Many that seem to wait, each of which has the walk look at the clock.
-		c := &Conn{loop: l, flags: fReady, fd: -1, slot: -1, state: stGone}
+		c := &Conn{loop: l, flags: fReady, slot: -1, state: stGone}
 		l.conns = append(l.conns, slices.Repeat([]*Conn{c}, 500_000)...)
 		walk := &lagWalk{found: map[*rooms.Class]*Lag{}}
 		walk.step(l)
@@ -229,7 +229,7 @@ func TestSlowestInSteps(t *testing.T) {
 	came := make(chan int, 1)
 	l.post(event{kind: evDo, arg: func(l *Loop) {
 		sub := l.conns[0].members[0].Sub()
-		l.conns = append(l.conns, &Conn{loop: l, fd: -1, slot: -1, state: stGone, members: make([]member.Member, 300_000)})
+		l.conns = append(l.conns, &Conn{loop: l, slot: -1, state: stGone, members: make([]member.Member, 300_000)})
 		for i := range l.conns[1].members {
 			l.conns[1].members[i] = member.New(sub, 0, false)
 		}

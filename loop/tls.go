@@ -52,7 +52,7 @@ func (t *secure) decrypt(c *Conn, b []byte) {
 	t.in = b
 	c.earn()
 	paid, unhandled, held := c.paid, c.unhandled, c.held()
-	for !c.deaf.Load() {
+	for !c.signs.deaf() {
 		n, err := t.tls.Read(p[:])
 		if n > 0 {
 			c.received(p[:n])
@@ -62,14 +62,14 @@ func (t *secure) decrypt(c *Conn, b []byte) {
 		}
 		// A client that has sent its close frame may say close_notify too, and
 		// still waits for ours.
-		if err != nil && !(err == io.EOF && c.deaf.Load()) {
+		if err != nil && !(err == io.EOF && c.signs.deaf()) {
 			c.cut()
 		}
 	}
 	t.in = nil
 	plains.Put(p)
 	c.payRecords(c.paid - paid + uint32(c.unhandled-unhandled))
-	t.trim(c.deaf.Load()) // then nothing more is decrypted
+	t.trim(c.signs.deaf()) // then nothing more is decrypted
 	c.accountFor(held)
 	if t.waiting() { // what crypto/tls wrote, such as the answer to a key update
 		c.loop.post(event{kind: evCipher, conn: c})
@@ -79,9 +79,9 @@ func (t *secure) decrypt(c *Conn, b []byte) {
 // cut ends a connection from a goroutine that is not the loop's; the poller then
 // sees the end of the input.
 func (c *Conn) cut() {
-	c.deaf.Store(true)
-	c.control(func(fd int) { unix.Shutdown(fd, unix.SHUT_RDWR) })
-	c.resume()
+	c.signs.setDeaf()
+	c.sock.ShutDown()
+	c.sock.Resume()
 }
 
 // The buffers through which crypto/tls reads records and handshake messages: it

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tapecast/loop/crowd"
 	"tapecast/rooms/heartbeat"
 )
 
@@ -35,9 +36,9 @@ type greeters struct {
 	beat    heartbeat.Beat // of all workers; see Engine.Beats
 	running int            // handshakes that compute
 	queue   lines
-	parked  crowd           // handshakes that wait for their clients
-	back    []chan struct{} // of those whose client has answered, and that wait for a place
-	waking  bool            // for the first of the queue
+	parked  crowd.Crowd[*Conn] // handshakes that wait for their clients
+	back    []chan struct{}    // of those whose client has answered, and that wait for a place
+	waking  bool               // for the first of the queue
 
 	done, failed, resumed atomic.Uint64
 }
@@ -154,11 +155,11 @@ func (g *greeters) work(c *Conn) {
 // many wait, the oldest of the address that has the most is dropped.
 func (g *greeters) park(c *Conn) {
 	g.mu.Lock()
-	g.parked.add(c, c.network())
+	g.parked.Add(c, c.network())
 	var old *Conn
-	if g.parked.len() > g.waitMost {
-		old, _ = g.parked.greediest()
-		g.parked.remove(old)
+	if g.parked.Len() > g.waitMost {
+		old, _ = g.parked.Greediest()
+		g.parked.Remove(old)
 	}
 	g.computes(-1)
 	g.start()
@@ -172,7 +173,7 @@ func (g *greeters) park(c *Conn) {
 // is to fail.
 func (g *greeters) unpark(c *Conn, over bool) {
 	g.mu.Lock()
-	g.parked.remove(c)
+	g.parked.Remove(c)
 	if over || g.running < g.most {
 		g.computes(1)
 		g.mu.Unlock()
@@ -199,6 +200,6 @@ func (g *greeters) stats() TLSStats {
 	defer g.mu.Unlock()
 	return TLSStats{
 		Handshakes: g.done.Load(), Failed: g.failed.Load(), Resumed: g.resumed.Load(),
-		Running: int64(g.running), Waiting: int64(g.queue.n + len(g.back)), Parked: int64(g.parked.len()),
+		Running: int64(g.running), Waiting: int64(g.queue.n + len(g.back)), Parked: int64(g.parked.Len()),
 	}
 }

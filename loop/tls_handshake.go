@@ -71,7 +71,7 @@ func (c *Conn) answerPlain(b []byte) {
 	const status = http.StatusBadRequest
 	v := upgrade.Verdict{Status: status, Body: "this port speaks TLS: connect with wss:// in place of ws://"}
 	c.secure = nil
-	c.deaf.Store(true)
+	c.signs.setDeaf()
 	c.loop.post(event{kind: evUpgrade, conn: c, data: upgrade.Refuse(v, b), code: status, arg: false})
 }
 

@@ -85,7 +85,7 @@ func TestTrim(t *testing.T) {
 // TestRestIsBounded: a client that has crypto/tls write and does not read is
 // given up.
 func TestRestIsBounded(t *testing.T) {
-	s := newSecure(&Conn{fd: -1})
+	s := newSecure(new(Conn))
 	s.rest = make([]byte, maxRest-100)
 	if n, err := s.Write(make([]byte, 100)); n != 100 || err != nil {
 		t.Errorf("%d, %v", n, err)

@@ -103,11 +103,11 @@ func (t *secure) push() error {
 	return err
 }
 
-// sendBytes is write without its gathering, where taking nothing is no error.
+// sendBytes is Socket.Write without its gathering, where taking nothing is no error.
 func (c *Conn) sendBytes(b []byte) (int, error) {
 	iov := [1]unix.Iovec{{Base: &b[0]}}
 	iov[0].SetLen(len(b))
-	n, err := c.write(iov[:])
+	n, err := c.sock.Write(iov[:])
 	if err == unix.EAGAIN || err == unix.EINTR {
 		err = nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tapecast/loop/netpoll"
 	"tapecast/rooms/wire"
 )
 
@@ -19,7 +20,7 @@ func bareConn(t *testing.T, l *Loop, id uint64) (c *Conn, read func() []byte) {
 	}
 	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
 	got := make([]byte, 1<<20)
-	return &Conn{loop: l, id: id, fd: int32(pair[0]), state: stOpen, slot: -1}, func() []byte {
+	return &Conn{loop: l, id: id, sock: netpoll.SocketOf(pair[0]), state: stOpen, slot: -1}, func() []byte {
 		n, _ := unix.Read(pair[1], got)
 		return got[:max(n, 0)]
 	}
@@ -60,7 +61,7 @@ func TestUrgentVisit(t *testing.T) {
 	l.enter(member, all, 0)
 	l.enter(member, own, 0)
 	for i := range smallRoom {
-		l.enter(&Conn{loop: l, id: uint64(i) + 2, fd: -1, state: stOpen, slot: -1}, all, 0)
+		l.enter(&Conn{loop: l, id: uint64(i) + 2, state: stOpen, slot: -1}, all, 0)
 	}
 
 	const backlog = 100

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tapecast/loop/netpoll"
 	"tapecast/rooms"
 )
 
@@ -33,7 +34,7 @@ func BenchmarkVisit(b *testing.B) {
 				if err := unix.Connect(fd, sink); err != nil {
 					b.Fatal(err)
 				}
-				c := &Conn{loop: l, id: uint64(i), fd: int32(fd), state: stOpen, slot: -1}
+				c := &Conn{loop: l, id: uint64(i), sock: netpoll.SocketOf(fd), state: stOpen, slot: -1}
 				l.conns = append(l.conns, c)
 				l.enter(c, w.seat(b, l, "all"), 0)
 			}

@@ -1,51 +1,51 @@
-package loop
+package crowd
 
 import (
 	"container/heap"
 	"net/netip"
 )
 
-// crowd is a set of connections that finds the oldest one of the address that has the
+// Crowd is a set of connections that finds the oldest one of the address that has the
 // most in it: whoever takes most gives way first. The most are most connections, or where
 // they have weights the greatest weight. It remembers an address only while one
 // of its connections is in the set. Its owner's lock guards it.
-type crowd struct {
-	guests map[*Conn]*guest
-	groups map[netip.Addr]*group
-	heap   groupHeap
+type Crowd[C comparable] struct {
+	guests map[C]*guest[C]
+	groups map[netip.Addr]*group[C]
+	heap   groupHeap[C]
 	seq    uint64
 }
 
 // guest is a connection in a crowd, linked in the order of arrival within its address.
-type guest struct {
-	conn       *Conn
-	group      *group
+type guest[C comparable] struct {
+	conn       C
+	group      *group[C]
 	seq        uint64
 	weight     int64
-	prev, next *guest
+	prev, next *guest[C]
 }
 
 // group is what one address has in a crowd.
-type group struct {
+type group[C comparable] struct {
 	addr        netip.Addr
 	n           int
 	weight      int64 // of its connections
-	first, last *guest
+	first, last *guest[C]
 	at          int // in the heap
 }
 
-// add puts a connection behind those of its address.
-func (w *crowd) add(c *Conn, addr netip.Addr) {
+// Add puts a connection behind those of its address.
+func (w *Crowd[C]) Add(c C, addr netip.Addr) {
 	if w.guests == nil {
-		w.guests, w.groups = map[*Conn]*guest{}, map[netip.Addr]*group{}
+		w.guests, w.groups = map[C]*guest[C]{}, map[netip.Addr]*group[C]{}
 	}
 	g := w.groups[addr]
 	if g == nil {
-		g = &group{addr: addr}
+		g = &group[C]{addr: addr}
 		w.groups[addr] = g
 	}
 	w.seq++
-	x := &guest{conn: c, group: g, seq: w.seq, prev: g.last}
+	x := &guest[C]{conn: c, group: g, seq: w.seq, prev: g.last}
 	if g.last != nil {
 		g.last.next = x
 	} else {
@@ -60,8 +60,8 @@ func (w *crowd) add(c *Conn, addr netip.Addr) {
 	}
 }
 
-// remove takes a connection out; false: it is not in.
-func (w *crowd) remove(c *Conn) bool {
+// Remove takes a connection out; false: it is not in.
+func (w *Crowd[C]) Remove(c C) bool {
 	x := w.guests[c]
 	if x == nil {
 		return false
@@ -86,58 +86,60 @@ func (w *crowd) remove(c *Conn) bool {
 	heap.Remove(&w.heap, g.at)
 	delete(w.groups, g.addr)
 	if len(w.guests) == 0 {
-		*w = crowd{seq: w.seq} // a map keeps the space of a storm
+		*w = Crowd[C]{seq: w.seq} // a map keeps the space of a storm
 	}
 	return true
 }
 
-// weigh gives a connection of the crowd a weight; they begin with none.
-func (w *crowd) weigh(c *Conn, weight int64) {
+// Weigh gives a connection of the crowd a weight; they begin with none.
+func (w *Crowd[C]) Weigh(c C, weight int64) {
 	x := w.guests[c]
 	x.group.weight += weight - x.weight
 	x.weight = weight
 	heap.Fix(&w.heap, x.group.at)
 }
 
-func (w *crowd) len() int { return len(w.guests) }
+// Len is how many connections there are.
+func (w *Crowd[C]) Len() int { return len(w.guests) }
 
-func (w *crowd) has(c *Conn) bool { return w.guests[c] != nil }
+// Has reports whether a connection is in the crowd.
+func (w *Crowd[C]) Has(c C) bool { return w.guests[c] != nil }
 
-// of returns how many connections an address has.
-func (w *crowd) of(addr netip.Addr) int {
+// Of returns how many connections an address has.
+func (w *Crowd[C]) Of(addr netip.Addr) int {
 	if g := w.groups[addr]; g != nil {
 		return g.n
 	}
 	return 0
 }
 
-// oldest returns the connection of an address that came first; nil: it has none.
-func (w *crowd) oldest(addr netip.Addr) *Conn {
+// Oldest returns the connection of an address that came first; zero: it has none.
+func (w *Crowd[C]) Oldest(addr netip.Addr) (c C) {
 	if g := w.groups[addr]; g != nil {
 		return g.first.conn
 	}
-	return nil
+	return c
 }
 
-// greediest returns the oldest connection of the address that has the most, and how many
-// that has; nil: the crowd is empty. Of addresses with as many it takes the one that has
+// Greediest returns the oldest connection of the address that has the most, and how many
+// that has; zero: the crowd is empty. Of addresses with as many it takes the one that has
 // waited longest.
-func (w *crowd) greediest() (c *Conn, n int) {
+func (w *Crowd[C]) Greediest() (c C, n int) {
 	if len(w.heap) == 0 {
-		return nil, 0
+		return c, 0
 	}
 	return w.heap[0].first.conn, w.heap[0].n
 }
 
 // groupHeap has the address with the greatest weight on top, of equal ones that with the
 // most connections.
-type groupHeap []*group
+type groupHeap[C comparable] []*group[C]
 
 // Len is how many addresses there are.
-func (h groupHeap) Len() int { return len(h) }
+func (h groupHeap[C]) Len() int { return len(h) }
 
 // Less reports whether the address at i has to give way before the one at j.
-func (h groupHeap) Less(i, j int) bool {
+func (h groupHeap[C]) Less(i, j int) bool {
 	if h[i].weight != h[j].weight {
 		return h[i].weight > h[j].weight
 	}
@@ -148,20 +150,20 @@ func (h groupHeap) Less(i, j int) bool {
 }
 
 // Swap exchanges two.
-func (h groupHeap) Swap(i, j int) {
+func (h groupHeap[C]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].at, h[j].at = i, j
 }
 
 // Push is for package heap.
-func (h *groupHeap) Push(x any) {
-	g := x.(*group)
+func (h *groupHeap[C]) Push(x any) {
+	g := x.(*group[C])
 	g.at = len(*h)
 	*h = append(*h, g)
 }
 
 // Pop is for package heap.
-func (h *groupHeap) Pop() any {
+func (h *groupHeap[C]) Pop() any {
 	old := *h
 	g := old[len(old)-1]
 	old[len(old)-1] = nil
@@ -169,8 +171,8 @@ func (h *groupHeap) Pop() any {
 	return g
 }
 
-// network is what an address is counted as: an IPv6 host has a /64 to itself.
-func network(a netip.Addr) netip.Addr {
+// Network is what an address is counted as: an IPv6 host has a /64 to itself.
+func Network(a netip.Addr) netip.Addr {
 	if a = a.Unmap().WithZone(""); a.Is6() {
 		p, _ := a.Prefix(64) // cannot fail: 64 is in range
 		return p.Addr()

@@ -1,4 +1,4 @@
-package loop
+package crowd
 
 import (
 	"net/netip"
@@ -8,14 +8,16 @@ import (
 	"pgregory.net/rapid"
 )
 
+type conn struct{ _ byte }
+
 // TestCrowd: a crowd agrees with a list in the order of arrival.
 func TestCrowd(t *testing.T) {
 	type member struct {
-		c    *Conn
+		c    *conn
 		addr netip.Addr
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		var w crowd
+		var w Crowd[*conn]
 		var list []member
 		of := func(a netip.Addr) (n int) {
 			for _, m := range list {
@@ -29,17 +31,17 @@ func TestCrowd(t *testing.T) {
 			a := netip.AddrFrom4([4]byte{3: byte(rapid.IntRange(1, 4).Draw(t, "address"))})
 			if len(list) > 0 && rapid.Bool().Draw(t, "remove") {
 				i := rapid.IntRange(0, len(list)-1).Draw(t, "which")
-				if c := list[i].c; !w.remove(c) || w.remove(c) || w.has(c) {
+				if c := list[i].c; !w.Remove(c) || w.Remove(c) || w.Has(c) {
 					t.Fatal("not removed once")
 				}
 				list = slices.Delete(list, i, i+1)
 			} else {
-				m := member{new(Conn), a}
-				w.add(m.c, a)
+				m := member{new(conn), a}
+				w.Add(m.c, a)
 				list = append(list, m)
 			}
-			var greedy *Conn
-			var oldest *Conn
+			var greedy *conn
+			var oldest *conn
 			most := 0
 			for _, m := range list {
 				if n := of(m.addr); n > most {
@@ -49,17 +51,17 @@ func TestCrowd(t *testing.T) {
 					oldest = m.c
 				}
 			}
-			if c, n := w.greediest(); c != greedy || n != most {
+			if c, n := w.Greediest(); c != greedy || n != most {
 				t.Fatalf("the greediest has %d, want %d", n, most)
 			}
-			if w.len() != len(list) || w.of(a) != of(a) || w.oldest(a) != oldest {
-				t.Fatalf("%d in all and %d of %v, want %d and %d", w.len(), w.of(a), a, len(list), of(a))
+			if w.Len() != len(list) || w.Of(a) != of(a) || w.Oldest(a) != oldest {
+				t.Fatalf("%d in all and %d of %v, want %d and %d", w.Len(), w.Of(a), a, len(list), of(a))
 			}
 		}
 		for _, m := range list {
-			w.remove(m.c)
+			w.Remove(m.c)
 		}
-		if w.len() != 0 || w.guests != nil || w.groups != nil || w.heap != nil {
+		if w.Len() != 0 || w.guests != nil || w.groups != nil || w.heap != nil {
 			t.Fatal("an empty crowd keeps memory")
 		}
 	})
@@ -68,7 +70,7 @@ func TestCrowd(t *testing.T) {
 func TestNetwork(t *testing.T) {
 	f := func(addr, want string) {
 		t.Helper()
-		if got := network(netip.MustParseAddr(addr)).String(); got != want {
+		if got := Network(netip.MustParseAddr(addr)).String(); got != want {
 			t.Errorf("%s counts as %s, want %s", addr, got, want)
 		}
 	}

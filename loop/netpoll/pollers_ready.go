@@ -1,4 +1,4 @@
-package loop
+package netpoll
 
 import (
 	"fmt"
@@ -9,21 +9,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probe is the session of a connection that is none: it tells that its poller runs.
-type probe struct {
+// readiness is the session of a descriptor that is not a client's: it tells that its poller
+// runs.
+type readiness struct {
 	once sync.Once // a poller may be told of the same byte again
 	seen chan struct{}
 	rest time.Duration // for which the poller then stands: see StandPoller
 }
 
-// awaitPollers waits until every poller has read something. nbio's pollers
-// begin by forgetting that they were stopped, so an engine must not be stopped
-// before they run.
+func (r *readiness) tell() {
+	r.once.Do(func() {
+		close(r.seen)
+		time.Sleep(r.rest)
+	})
+}
+
+// AwaitReady waits until the acceptor and every poller run. nbio's begin by forgetting that
+// they were stopped, so an engine must not be stopped before.
 //
 // nbio chooses the poller by the descriptor's number, and the kernel chooses
-// that: those of earlier probes stay taken until all is done, and more with
-// each probe that met a poller anew.
-func (e *Engine) awaitPollers() error {
+// that: those of earlier tries stay taken until all is done, and more with
+// each one that met a poller again.
+func (e *Engine) AwaitReady() error {
+	<-e.ln.asked
 	var held []int
 	defer func() {
 		for _, fd := range held {
@@ -32,7 +40,7 @@ func (e *Engine) awaitPollers() error {
 	}()
 	running := map[int]bool{}
 	for again := 0; len(running) < e.cfg.Pollers; {
-		fds, err := e.probePoller(0)
+		fds, err := e.askPoller(0)
 		held = append(held, fds...)
 		if err != nil {
 			return fmt.Errorf("cannot see whether the pollers run: %w", err)
@@ -53,9 +61,19 @@ func (e *Engine) awaitPollers() error {
 	return nil
 }
 
-// probePoller has the poller of a new descriptor, the first it returns, read a
+// StandPoller has some poller stand for d. It is for tests of what watches the
+// beats.
+func (e *Engine) StandPoller(d time.Duration) error {
+	fds, err := e.askPoller(d)
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	return err
+}
+
+// askPoller has the poller of a new descriptor, the first it returns, read a
 // byte. The descriptors that it returns are to be closed.
-func (e *Engine) probePoller(rest time.Duration) (fds []int, err error) {
+func (e *Engine) askPoller(rest time.Duration) (fds []int, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -65,9 +83,9 @@ func (e *Engine) probePoller(rest time.Duration) (fds []int, err error) {
 		return pair[:], err
 	}
 	fds = []int{nb.Hash(), pair[1]}
-	p := &probe{seen: make(chan struct{}), rest: rest}
-	nb.SetSession(p)
-	e.accepted.Add(0) // after which onRead may see p
+	r := &readiness{seen: make(chan struct{}), rest: rest}
+	nb.SetSession(r)
+	e.opened.Add(0) // after which onRead may see r
 	if _, err := e.nb.AddConn(nb); err != nil {
 		return fds, err
 	}
@@ -75,6 +93,6 @@ func (e *Engine) probePoller(rest time.Duration) (fds []int, err error) {
 	if _, err := unix.Write(pair[1], []byte{0}); err != nil {
 		return fds, err
 	}
-	<-p.seen
+	<-r.seen
 	return fds, nil
 }

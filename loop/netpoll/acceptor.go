@@ -1,0 +1,195 @@
+package netpoll
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// acceptor is nbio's listener. It accepts bare descriptors: a net.TCPConn of the standard
+// library would cost a registration with the runtime's own poller, and two
+// addresses' memory for as long as the connection lives.
+type acceptor struct {
+	engine *Engine
+	ln     *net.TCPListener
+	file   *os.File
+	raw    syscall.RawConn
+	closed atomic.Bool // no more connections are taken
+	once   sync.Once
+	over   chan struct{} // closed with the engine
+	asked  chan struct{} // closed when nbio first asks for a connection
+	asking sync.Once
+
+	last accepted // not yet opened: nbio calls Accept and its OnOpen in turn
+}
+
+// accepted is a connection that nbio has not opened.
+type accepted struct {
+	owner  any
+	socket *Socket
+}
+
+// userTimeout ends a peer that acknowledges nothing for so long.
+const userTimeout = 90 * time.Second
+
+// backoff is the pause after an accept that failed for want of descriptors or memory.
+const backoff = 50 * time.Millisecond
+
+func listen(e *Engine) (*acceptor, error) {
+	cfg := &e.cfg
+	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		// Accepted sockets inherit these.
+		set := func(fd uintptr, level, opt, value int) {
+			if err == nil && value > 0 {
+				err = unix.SetsockoptInt(int(fd), level, opt, value)
+			}
+		}
+		cerr := c.Control(func(fd uintptr) {
+			set(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+			// Urgent data is read as any other. Apart, it would have a poller told of it for as
+			// long as nobody takes it.
+			set(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
+			set(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
+			set(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, cfg.SendBuffer)
+			set(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, cfg.NotSentLowat)
+		})
+		return errors.Join(cerr, err)
+	}}
+	ln, err := lc.Listen(context.Background(), cfg.Network, cfg.Addr)
+	if err != nil {
+		return nil, err
+	}
+	a := &acceptor{engine: e, ln: ln.(*net.TCPListener), over: make(chan struct{}), asked: make(chan struct{})}
+	if err := a.open(); err != nil {
+		ln.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// open has a duplicate of the listening descriptor watched by the runtime:
+// a net.Listener itself lets nobody else accept.
+func (a *acceptor) open() error {
+	raw, err := a.ln.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var fd int
+	cerr := raw.Control(func(ln uintptr) { fd, err = unix.FcntlInt(ln, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(cerr, err); err != nil {
+		return err
+	}
+	a.file = os.NewFile(uintptr(fd), "listener")
+	a.raw, err = a.file.SyscallConn()
+	return err
+}
+
+// Accept waits for the next connection, and tells the engine's owner of it.
+func (a *acceptor) Accept() (net.Conn, error) {
+	a.asking.Do(func() { close(a.asked) })
+	cfg := &a.engine.cfg
+	if a.last.owner != nil { // nbio could not take it: the descriptors have run out
+		cfg.Lost(a.last.owner)
+		a.last = accepted{}
+	}
+	beat := &a.engine.accepts
+	for {
+		beat.Begin()
+		cfg.AwaitRoom()
+		beat.End() // it waits for a client
+		fd, from, err := a.accept()
+		beat.Begin() // until nbio asks again
+		switch {
+		case err == nil:
+			a.last.owner, a.last.socket = cfg.Accepted(addrOf(from))
+			return bare{fd: fd}, nil
+		case a.closed.Load():
+			// nbio would ask again at once.
+			beat.End()
+			<-a.over
+			return nil, net.ErrClosed
+		case err == unix.EINTR || err == unix.ECONNABORTED:
+		default:
+			cfg.Failed(err)
+			time.Sleep(backoff)
+		}
+	}
+}
+
+func (a *acceptor) accept() (fd int, from unix.Sockaddr, err error) {
+	rerr := a.raw.Read(func(ln uintptr) bool {
+		fd, from, err = unix.Accept4(int(ln), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		return err != unix.EAGAIN
+	})
+	if rerr != nil {
+		err = rerr
+	}
+	return fd, from, err
+}
+
+// addrOf is invalid for what is neither IPv4 nor IPv6.
+func addrOf(from unix.Sockaddr) netip.AddrPort {
+	switch a := from.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// stop takes no more connections; Accept then waits for Close.
+func (a *acceptor) stop() error {
+	if a.closed.Swap(true) {
+		return nil
+	}
+	return errors.Join(a.ln.Close(), a.file.Close())
+}
+
+// Close is called by nbio when its engine stops.
+func (a *acceptor) Close() error {
+	err := a.stop()
+	a.once.Do(func() { close(a.over) })
+	return err
+}
+
+// Addr is where the acceptor listens.
+func (a *acceptor) Addr() net.Addr { return a.ln.Addr() }
+
+// bare is an accepted descriptor on its way into nbio, which duplicates it and
+// closes this one. Since it is not one of the standard library's connections,
+// nbio leaves reading, writing and closing the duplicate to us
+// (TestNbioLeavesTheDescriptorToUs). Nothing else of net.Conn is called.
+type bare struct {
+	net.Conn
+	fd int
+}
+
+// SyscallConn lets nbio have the descriptor.
+func (b bare) SyscallConn() (syscall.RawConn, error) { return rawBare{fd: b.fd}, nil }
+
+// Close closes the descriptor that nbio has duplicated.
+func (b bare) Close() error { return unix.Close(b.fd) }
+
+// LocalAddr is not told: nbio would keep it for each connection.
+func (bare) LocalAddr() net.Addr { return nil }
+
+// RemoteAddr is not told either: the owner keeps it in fewer bytes.
+func (bare) RemoteAddr() net.Addr { return nil }
+
+type rawBare struct {
+	syscall.RawConn
+	fd int
+}
+
+// Control calls f with the descriptor.
+func (r rawBare) Control(f func(fd uintptr)) error { f(uintptr(r.fd)); return nil }
