@@ -89,7 +89,7 @@ func (l *Loop) grown(sub *rooms.Sub) {
 			return
 		}
 		if len(l.hot) == 0 {
-			l.engine.greeters.passes(1)
+			l.engine.handshakes.Passes(1)
 		}
 		l.hot = append(l.hot, x)
 		x.begin()
@@ -137,7 +137,7 @@ func (l *Loop) pass() {
 			v.passing = false
 			l.hot[0] = nil
 			if l.hot = l.hot[1:]; len(l.hot) == 0 {
-				l.engine.greeters.passes(-1)
+				l.engine.handshakes.Passes(-1)
 			}
 			return
 		}

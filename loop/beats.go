@@ -10,7 +10,7 @@ import (
 // Beats are the heartbeats of the loops, the pollers, the acceptor and the workers of TLS
 // handshakes.
 func (e *Engine) Beats() []*heartbeat.Beat {
-	out := append(e.net.Beats(), &e.greeters.beat)
+	out := append(e.net.Beats(), e.handshakes.Beat())
 	for _, l := range e.loops {
 		out = append(out, &l.turns)
 	}
@@ -43,16 +43,7 @@ func (e *Engine) StandAcceptor(d time.Duration) error {
 }
 
 // StandTLS is StandAcceptor's twin.
-func (e *Engine) StandTLS(d time.Duration) {
-	g := &e.greeters
-	work := func(by int) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.computes(by)
-	}
-	work(1)
-	time.AfterFunc(d, func() { work(-1) })
-}
+func (e *Engine) StandTLS(d time.Duration) { e.handshakes.Stand(d) }
 
 // StandPoller has some poller stand for d. It is for tests of what watches the
 // beats.

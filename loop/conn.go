@@ -8,6 +8,7 @@ import (
 
 	"tapecast/loop/member"
 	"tapecast/loop/netpoll"
+	"tapecast/loop/tlsconn"
 	"tapecast/loop/upgrade"
 	"tapecast/loop/wsread"
 	"tapecast/rooms"
@@ -68,8 +69,8 @@ type Conn struct {
 	signs   signs
 
 	// The poller's.
-	earned    tick    // when paid was last reduced
-	secure    *secure // nil: plain
+	earned    tick          // when paid was last reduced
+	secure    *tlsconn.Conn // nil: plain
 	reader    wsread.Reader
 	asked     *askedPart // a request, or PROXY header, that is not complete
 	pongs     *[]byte    // that the loop has not taken

@@ -108,21 +108,11 @@
 //
 // # TLS
 //
-// With Config.TLS the port is wss. A client that begins with a letter speaks plain HTTP, and is
-// told so in plain. The handshake is crypto/tls's, which cannot
-// leave it half done: it runs on one of a bounded number of goroutines, from the
-// client's whole first record on, to which the poller hands ciphertext; further
-// ones wait, addresses in turn, all under the deadline of the upgrade. One that waits for
-// its client keeps its goroutine and lets another compute; of those, too, the oldest of
-// the address that has the most goes where there are too many. They give way to passes, for 200 ms
-// at most (tls_greeters.go). The worker stands for
-// the poller until it has handed over what came behind the handshake.
-// After that there is no goroutine: the poller decrypts what it reads, the loop
-// encrypts what it gathered. That is one record (16 KB) at a time, cut where a
-// frame ends, and the next only when the ciphertext of the last is gone; what the
-// kernel did not take is secure.rest, the one buffer that a connection may hold. The
-// writer's order is crypto/tls's own, so the poller's answers (to key updates) and
-// the loop's records never cross. close_notify follows the close frame.
+// With Config.TLS the port is wss, and package tlsconn stands between the sockets and all
+// else (secure.go). A client that begins with a letter speaks plain HTTP, and is told so in
+// plain. Handshakes give way to passes (Loop.grown, Loop.pass tell of them), and end by the
+// deadline of the upgrade. The loop encrypts what it gathered a record (16 KB) at a time, cut
+// where a frame ends, and the next only when the ciphertext of the last is gone.
 //
 // # What a loop counts
 //
@@ -139,9 +129,8 @@
 // # Figures
 //
 // Conn takes 224 bytes at most, and a member 24 (TestSizes); nbio's own Conn
-// takes 208 (netpoll.ConnSize). TLS takes 3.1 KB more (1.3; 3.3 KB in 1.2; BenchmarkIdleSecureConn), nearly
-// all of it crypto/tls's keys and state: its read buffers, 4 KB and more, are let
-// go of between reads. Ticks are 100 ms: that is the slack of every timer.
+// takes 208 (netpoll.ConnSize). TLS takes 3.1 KB more
+// (package tlsconn). Ticks are 100 ms: that is the slack of every timer.
 //
 // A send is a raw system call, which the scheduler neither sees nor ends: a loop
 // in a pass keeps its processor. Who runs loops gives the runtime processors

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tapecast/loop/netpoll"
+	"tapecast/loop/tlsconn"
 	"tapecast/loop/upgrade"
 	"tapecast/rooms"
 )
@@ -153,9 +154,9 @@ type Engine struct {
 	loops []*Loop
 	start time.Time
 
-	gate     gate
-	incoming incoming
-	greeters greeters
+	gate       gate
+	incoming   incoming
+	handshakes *tlsconn.Handshakes
 
 	stopping atomic.Bool
 	conns    atomic.Int64 // accepted and not yet gone
@@ -175,7 +176,9 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, start: time.Now()}
 	e.gate.init(&cfg)
 	e.incoming.init(&cfg)
-	e.greeters.init(&cfg)
+	e.handshakes = tlsconn.NewHandshakes(tlsconn.Config{
+		TLS: cfg.TLS, AtOnce: cfg.TLSHandshakes, Waiting: cfg.TLSWaiting, Timeout: cfg.HandshakeTimeout,
+	})
 	e.net = e.newNet()
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)

@@ -23,7 +23,7 @@ func (c *Conn) arrived(b []byte) putOff {
 		}
 	}
 	if c.secure != nil {
-		return c.secure.received(c, b)
+		return c.ciphertext(b)
 	}
 	c.received(b)
 	return c.tooFast()
@@ -109,7 +109,7 @@ func (c *Conn) fault(code uint16, reason string) {
 func (c *Conn) held() int {
 	n := c.reader.Held()
 	if c.secure != nil {
-		n += c.secure.held()
+		n += c.secure.Held()
 	}
 	return n
 }
@@ -129,7 +129,7 @@ func (c *Conn) accountFor(was int) {
 func (c *Conn) letGo() {
 	c.reader.End()
 	if c.secure != nil {
-		c.secure.trim(true)
+		c.secure.Trim(true)
 	}
 	c.loop.engine.incoming.holds(c, 0)
 }

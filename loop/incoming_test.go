@@ -8,6 +8,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"tapecast/loop/tlsconn"
 	"tapecast/rooms/wire"
 )
 
@@ -84,7 +85,7 @@ func TestIncomingRecords(t *testing.T) {
 	holds := func(n int64) { t.Helper(); await(t, func() bool { return w.engine.Stats().Incoming >= n }) }
 	first := half(0)
 	holds(16 << 10)
-	second := half(maxRecord - 1)
+	second := half(tlsconn.MaxRecord - 1)
 	holds(32 << 10)
 	third := half(0)
 	first.expectClose(wire.CloseTryLater, noMemory)

@@ -113,7 +113,7 @@ func (c *Conn) pause(off putOff) {
 // shut closes the descriptor, at the end of the input.
 func (c *Conn) shut() {
 	c.signs.setDeaf()
-	if c.sock.Close() && (c.secure == nil || c.secure.end()) {
+	if c.sock.Close() && (c.secure == nil || c.secure.Closed()) {
 		c.loop.inbox.postLater(event{kind: evGone, conn: c})
 	}
 }

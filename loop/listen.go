@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tapecast/loop/netpoll"
+	"tapecast/loop/tlsconn"
 )
 
 // ListenNetwork is the network to listen on for a host:port. On "tcp" the standard library
@@ -42,7 +43,7 @@ func (e *Engine) newConn(from netip.AddrPort) *Conn {
 	id := e.ids.Add(1)
 	c := &Conn{loop: e.loops[id%uint64(len(e.loops))], id: id, slot: -1, port: from.Port()}
 	if e.cfg.TLS != nil {
-		c.secure = newSecure(c)
+		c.secure = tlsconn.New((*secured)(c), e.handshakes)
 	}
 	if from.IsValid() {
 		c.addr = from.Addr().As16()

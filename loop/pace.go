@@ -24,6 +24,11 @@ const (
 	// freeRatio is how many times its size a message may inflate to at no charge; then
 	// each 4 KB count as a frame. JSON reaches 20.
 	freeRatio = 32
+
+	// perFrame small TLS records may come with each frame: clients write headers apart.
+	perFrame = 4
+	// recordCost is what one more counts for: its key updates take as long as some pings.
+	recordCost = 4
 )
 
 // Pace says what a client had too much of.
@@ -62,4 +67,11 @@ func (c *Conn) pay(what Pace, n uint32) bool {
 	c.loop.post(event{kind: evFault, conn: c, code: wire.ClosePolicy, data: []byte(paceReasons[what])})
 	c.loop.handler.Flooded(c, what)
 	return false
+}
+
+// payRecords has the connection pay for small TLS records beyond those that go with frames.
+func (c *Conn) payRecords(n, frames uint32) {
+	if free := frames * perFrame; n > free {
+		c.pay(PaceRecords, (n-free)*recordCost)
+	}
 }

@@ -136,7 +136,7 @@ func (l *Loop) push(c *Conn) {
 			c.out = nil
 		}
 	}
-	if total < s.total || c.secure != nil && c.secure.waiting() {
+	if total < s.total || c.secure != nil && c.secure.Waiting() {
 		l.stats.Partial++
 		l.block(c)
 	} else if c.state == stClosing && c.out == nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tapecast/loop/member"
+	"tapecast/loop/tlsconn"
 )
 
 // LoopStats are the figures of one loop, counted by it alone.
@@ -94,6 +95,9 @@ func (l *Loop) publishStats() {
 	l.mu.Unlock()
 }
 
+// TLSStats are the figures of the handshakes.
+type TLSStats = tlsconn.Stats
+
 // Stats are the engine's figures: all loops together, and each.
 type Stats struct {
 	LoopStats
@@ -123,7 +127,7 @@ type PutOffs struct {
 func (e *Engine) Stats() Stats {
 	out := Stats{
 		Accepted: e.net.Opened(), AcceptFailed: e.failed.Load(), TurnedAway: e.gate.turned.Load(), Gate: e.gate.stats(),
-		HeadersRefused: e.misled.Load(), TLS: e.greeters.stats(), Pollers: e.cfg.Pollers,
+		HeadersRefused: e.misled.Load(), TLS: e.handshakes.Stats(), Pollers: e.cfg.Pollers,
 		Incoming: e.incoming.bytes(),
 	}
 	out.PutOff = PutOffs{Turn: e.putOff[offTurn].Load(), Inbox: e.putOff[offInbox].Load(), Pace: e.putOff[offPace].Load()}

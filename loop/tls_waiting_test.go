@@ -56,7 +56,7 @@ func TestTLSWaitingTakesNoPlace(t *testing.T) {
 	if s := w.engine.Stats().TLS; s.Running != 0 || s.Parked != 20 || s.Handshakes != 1 {
 		t.Errorf("%+v", s)
 	}
-	if _, busy := w.engine.greeters.beat.Turn(); busy {
+	if _, busy := w.engine.handshakes.Beat().Turn(); busy {
 		t.Error("handshakes that wait for their clients stand")
 	}
 	for _, f := range goOn {
@@ -116,90 +116,14 @@ func TestTLSGoneWhileParked(t *testing.T) {
 	w.talk("all")
 }
 
-// TestLinesInTurn: addresses are served in turn, and each one's connections in order.
-func TestLinesInTurn(t *testing.T) {
-	var q lines
-	now := time.Now()
-	conn := func(address byte, since time.Duration) *Conn {
-		c := &Conn{addr: [16]byte{10: 0xff, 11: 0xff, 12: 10, 15: address}}
-		q.add(c, now.Add(since))
-		return c
-	}
-	a1, a2, a3 := conn(1, 0), conn(1, 1), conn(1, 2)
-	b1, b2 := conn(2, 3), conn(2, 4)
-	f := func(before time.Duration, want *Conn) {
-		t.Helper()
-		at := time.Time{}
-		if before >= 0 {
-			at = now.Add(before)
-		}
-		if got := q.take(at); got != want {
-			t.Errorf("took another: %p, want %p of %p %p %p, %p %p", got, want, a1, a2, a3, b1, b2)
-		}
-	}
-	f(-1, a1)
-	f(1, a2) // of b none has waited for long enough
-	f(1, nil)
-	if since, ok := q.oldest(); !ok || !since.Equal(now.Add(2)) {
-		t.Errorf("the oldest came at %v, %v", since.Sub(now), ok)
-	}
-	f(-1, b1)
-	f(-1, a3)
-	f(-1, b2)
-	f(-1, nil)
-	if q.n != 0 || q.of != nil || q.ring != nil {
-		t.Errorf("%+v is left", q)
-	}
-}
-
-// TestAnsweredFirst: a handshake that goes on is served before one that begins.
-func TestAnsweredFirst(t *testing.T) {
-	g := &greeters{most: 1, half: 1, waitMost: 10, running: 1}
-	fresh := &Conn{secure: &secure{hello: &greeting{over: true}}}
-	under := new(Conn)
-	g.parked.add(under, under.network())
-	g.add(fresh)
-	got := make(chan bool)
-	go func() { g.unpark(under, false); got <- g.queue.n == 1; g.park(under) }()
-	await(t, func() bool {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		return len(g.back) == 1
-	})
-	g.mu.Lock()
-	g.running--
-	g.start()
-	g.mu.Unlock()
-	if !<-got {
-		t.Error("one that begins was served first")
-	}
-}
-
-// TestTLSEarlyBytes: a client that goes on sending while it waits for a worker is cut, and
-// what it has sent is kept no longer.
+// TestTLSEarlyBytes: a client that goes on sending while it waits for a worker is cut.
 func TestTLSEarlyBytes(t *testing.T) {
-	w := newWorld(t, Config{TLS: testTLS(t), HandshakeTimeout: time.Hour})
-	g := &w.engine.greeters
-	g.mu.Lock()
-	most := g.most
-	g.most = 0 // no worker is free
-	g.mu.Unlock()
+	w := newWorld(t, Config{TLS: testTLS(t), TLSHandshakes: 1, HandshakeTimeout: time.Hour})
+	w.engine.handshakes.Stand(time.Hour) // no worker is free
 	conn := w.silent(local(2))
 	conn.Write(hello(t, w.trust))
 	w.await(func() bool { return w.engine.Stats().TLS.Waiting == 1 })
 	go conn.Write(make([]byte, 256<<10))
 	isCut(t, conn, "a client that says too much")
-	w.await(func() bool {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		s := g.queue.ring[0].in[0].conn.secure
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.hello.over && s.hello.in == nil
-	})
-	g.mu.Lock()
-	g.most = most
-	g.start()
-	g.mu.Unlock()
-	w.await(func() bool { s := w.engine.Stats(); return s.Connections == 0 && s.TLS.Waiting == 0 })
+	w.await(func() bool { return w.engine.Stats().Connections == 0 })
 }

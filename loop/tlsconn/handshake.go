@@ -1,11 +1,8 @@
-package loop
+package tlsconn
 
 import (
 	"crypto/tls"
-	"net/http"
 	"sync"
-
-	"tapecast/loop/upgrade"
 )
 
 // maxEarly bounds the ciphertext that waits for a worker: crypto/tls takes no
@@ -16,9 +13,10 @@ const maxEarly = 128 << 10
 // what came right behind the handshake, and that is no reason to be cut.
 const someEarly = 32 << 10
 
-// greeting is what a connection has besides until its handshake is over.
-// secure.mu guards it.
-type greeting struct {
+// handshake is what a connection has besides until its handshake is over.
+// Conn.mu guards it.
+type handshake struct {
+	workers *Handshakes
 	cond    sync.Cond // of in and over
 	in      []byte    // ciphertext that the worker has not read
 	asked   bool      // for a worker
@@ -26,29 +24,32 @@ type greeting struct {
 	over    bool      // the descriptor is closed
 }
 
-func newSecure(c *Conn) *secure {
-	t := &secure{conn: c, hello: new(greeting)}
-	t.hello.cond.L = &t.mu
-	return t
-}
+// Step is what is to be done with ciphertext that came.
+type Step uint8
 
-// received is given ciphertext, on the poller's goroutine, and says whether the peer
-// should wait. Until the handshake is over that is not the poller's to know.
-func (t *secure) received(c *Conn, b []byte) putOff {
+const (
+	StepDecrypt Step = iota // the handshake is over: Lend it
+	StepWait                // a worker has it, or will have
+	StepBusy                // likewise, and much waits: read on a little later
+	StepTooMuch             // no client has so much to say before it is answered: cut it
+	StepPlain               // the client speaks plain HTTP: this is all that it said
+)
+
+// Received is given ciphertext on the poller's goroutine. Until the handshake is over that
+// is kept for the worker.
+func (t *Conn) Received(b []byte) (step Step, said []byte) {
 	t.mu.Lock()
 	h := t.hello
 	if h == nil {
 		t.mu.Unlock()
-		t.decrypt(c, b)
-		return c.tooFast()
+		return StepDecrypt, b
 	}
 	h.in = append(h.in, b...)
 	// A method of HTTP: TLS begins with 22. Once a worker was asked for it takes from the
-	// front of in, which then may begin with any byte, and secure is the worker's.
+	// front of in, which then may begin with any byte, and the connection is the worker's.
 	if !h.asked && h.in[0] >= 'A' && h.in[0] <= 'Z' {
 		t.mu.Unlock()
-		c.answerPlain(h.in)
-		return c.tooFast()
+		return StepPlain, h.in
 	}
 	ask := !h.asked && helloCame(h.in)
 	h.asked = h.asked || ask
@@ -56,26 +57,18 @@ func (t *secure) received(c *Conn, b []byte) putOff {
 	h.cond.Signal()
 	t.mu.Unlock()
 	if tooMuch {
-		c.cut()
-	} else if ask {
-		c.loop.engine.greeters.add(c)
+		return StepTooMuch, nil
+	}
+	if ask {
+		h.workers.add(t)
 	}
 	if much {
-		return offPace // the worker first
+		return StepBusy, nil
 	}
-	return offNot
+	return StepWait, nil
 }
 
-// answerPlain tells a client that speaks plain HTTP where TLS is spoken, in plain.
-func (c *Conn) answerPlain(b []byte) {
-	const status = http.StatusBadRequest
-	v := upgrade.Verdict{Status: status, Body: "this port speaks TLS: connect with wss:// in place of ws://"}
-	c.secure = nil
-	c.signs.setDeaf()
-	c.loop.post(event{kind: evUpgrade, conn: c, data: upgrade.Refuse(v, b), code: status, arg: false})
-}
-
-// helloCame says whether a worker would have something to do: a client that
+// helloCame reports whether a worker would have something to do: a client that
 // connects and says nothing, or half a word, takes none.
 func helloCame(b []byte) bool {
 	const recordHeader, handshake = 5, 22 // RFC 8446, 5.1
@@ -83,21 +76,21 @@ func helloCame(b []byte) bool {
 		return len(b) > 0 && b[0] != handshake
 	}
 	n := int(b[3])<<8 | int(b[4])
-	return b[0] != handshake || n > maxRecord || len(b) >= recordHeader+n
+	return b[0] != handshake || n > MaxRecord || len(b) >= recordHeader+n
 }
 
 // take lets a worker begin; false: the connection is gone, and whoever closed
 // it has told the loop.
-func (t *secure) take() bool {
+func (t *Conn) take() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.hello.running = !t.hello.over
 	return t.hello.running
 }
 
-// end is told that the descriptor is closed; false: a worker is at it, and will
-// tell the loop when it is not.
-func (t *secure) end() bool {
+// Closed is told that the descriptor is closed; false: a worker is at it, and calls
+// Owner.Gone when it is not.
+func (t *Conn) Closed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.hello == nil {
@@ -112,7 +105,7 @@ func (t *secure) end() bool {
 }
 
 // handOver makes the poller the one who reads, unless there is input left.
-func (t *secure) handOver() (in []byte, done, gone bool) {
+func (t *Conn) handOver() (in []byte, done, gone bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.hello
@@ -124,15 +117,13 @@ func (t *secure) handOver() (in []byte, done, gone bool) {
 	return nil, true, h.over
 }
 
-// greet runs one handshake. What the client sent right behind it is read here
+// shake runs one handshake. What the client sent right behind it is decrypted here
 // too: the poller may hear no more of it.
-func (g *greeters) greet(c *Conn) {
-	t := c.secure
-	t.tls = tls.Server(t, c.loop.engine.cfg.TLS)
+func (g *Handshakes) shake(t *Conn) {
+	t.tls = tls.Server((*wire)(t), g.cfg.TLS)
 	if err := t.tls.Handshake(); err != nil {
 		g.failed.Add(1)
-		c.loop.log.Debug("a TLS handshake failed", "remote", c.Remote().String(), "error", err)
-		c.cut()
+		t.owner.Failed(err)
 	} else {
 		g.done.Add(1)
 		if t.tls.ConnectionState().DidResume {
@@ -143,10 +134,10 @@ func (g *greeters) greet(c *Conn) {
 	in, done, gone := []byte{}, false, false
 	for !done {
 		g.step()
-		t.decrypt(c, in)
+		t.owner.Decrypt(in)
 		in, done, gone = t.handOver()
 	}
 	if gone {
-		c.loop.inbox.postLater(event{kind: evGone, conn: c})
+		t.owner.Gone()
 	}
 }

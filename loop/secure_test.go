@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tapecast/loop/tlsconn"
 	"tapecast/rooms/wire"
 )
 
@@ -37,7 +38,7 @@ func TestRecordsEndWithFrames(t *testing.T) {
 		for len(got) < len(all) {
 			from := len(got)
 			p := at.next(nil)
-			if len(p) == 0 || len(p) > maxRecord {
+			if len(p) == 0 || len(p) > tlsconn.MaxRecord {
 				t.Fatalf("a record of %d bytes", len(p))
 			}
 			got = append(got, p...)
@@ -56,41 +57,19 @@ func TestRecordsEndWithFrames(t *testing.T) {
 // TestCutHeader: a frame whose header is cut by the record's end begins the next one.
 func TestCutHeader(t *testing.T) {
 	for cut := 1; cut < 10; cut++ {
-		p := wire.AppendFrame(nil, wire.OpText, make([]byte, maxRecord-cut-4))
-		if len(p) != maxRecord-cut {
+		p := wire.AppendFrame(nil, wire.OpText, make([]byte, tlsconn.MaxRecord-cut-4))
+		if len(p) != tlsconn.MaxRecord-cut {
 			t.Fatalf("a frame of %d bytes", len(p))
 		}
 		p = wire.AppendFrame(p, wire.OpText, make([]byte, 70_000))
 		iov := unix.Iovec{Base: &p[0]}
 		iov.SetLen(len(p))
 		at := plainCursor{iov: []unix.Iovec{iov}}
-		if n := len(at.next(nil)); n != maxRecord-cut {
+		if n := len(at.next(nil)); n != tlsconn.MaxRecord-cut {
 			t.Errorf("header cut after %d bytes: a record of %d", cut, n)
 		}
-		if n := len(at.next(nil)); n != maxRecord {
+		if n := len(at.next(nil)); n != tlsconn.MaxRecord {
 			t.Errorf("header cut after %d bytes: then a record of %d", cut, n)
 		}
-	}
-}
-
-// TestTrim: a change of crypto/tls that makes idle connections larger shows here.
-func TestTrim(t *testing.T) {
-	for i, at := range tlsBuffers {
-		if at == 0 {
-			t.Errorf("buffer %d of crypto/tls is not found: idle connections keep it", i)
-		}
-	}
-}
-
-// TestRestIsBounded: a client that has crypto/tls write and does not read is
-// given up.
-func TestRestIsBounded(t *testing.T) {
-	s := newSecure(new(Conn))
-	s.rest = make([]byte, maxRest-100)
-	if n, err := s.Write(make([]byte, 100)); n != 100 || err != nil {
-		t.Errorf("%d, %v", n, err)
-	}
-	if _, err := s.Write(make([]byte, 1)); err != errTooMuch {
-		t.Errorf("over the bound: %v", err)
 	}
 }

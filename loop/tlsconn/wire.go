@@ -1,16 +1,14 @@
-package loop
+package tlsconn
 
 import (
 	"errors"
 	"io"
 	"net"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// This file is secure as crypto/tls sees it: the net.Conn that its records come
-// from and go to.
+// wire is a Conn as crypto/tls sees it: the net.Conn that its records come from and go to.
+type wire Conn
 
 // more is the error of a read that finds nothing. crypto/tls keeps what it has
 // of a record and goes on with the next read after an error that is temporary,
@@ -27,40 +25,40 @@ func (more) Timeout() bool { return true }
 func (more) Temporary() bool { return true }
 
 var (
-	errMore    net.Error = more{}
+	// ErrMore is Conn.Read's when nothing more is whole.
+	ErrMore    net.Error = more{}
 	errTooMuch           = errors.New("a client makes us answer, and does not read")
 )
 
 // Read takes ciphertext that came: during the handshake it waits for some.
-func (t *secure) Read(b []byte) (int, error) {
-	if t.in == nil {
-		return t.await(b)
+func (w *wire) Read(b []byte) (int, error) {
+	if w.in == nil {
+		return (*Conn)(w).await(b)
 	}
-	if len(t.in) == 0 {
-		return 0, errMore
+	if len(w.in) == 0 {
+		return 0, ErrMore
 	}
-	n := copy(b, t.in)
-	t.records.pass(b[:n])
-	t.in = t.in[n:]
+	n := copy(b, w.in)
+	w.records.pass(b[:n])
+	w.in = w.in[n:]
 	return n, nil
 }
 
 // await is Read for the worker, which gives its place back while it waits.
-func (t *secure) await(b []byte) (int, error) {
+func (t *Conn) await(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.hello
 	if len(h.in) == 0 && !h.over {
-		g := &t.conn.loop.engine.greeters
 		t.mu.Unlock()
-		g.park(t.conn)
+		h.workers.park(t)
 		t.mu.Lock()
 		for len(h.in) == 0 && !h.over {
 			h.cond.Wait()
 		}
 		over := len(h.in) == 0
 		t.mu.Unlock()
-		g.unpark(t.conn, over)
+		h.workers.unpark(t, over)
 		t.mu.Lock()
 	}
 	if len(h.in) == 0 {
@@ -75,59 +73,48 @@ func (t *secure) await(b []byte) (int, error) {
 // Write sends one record, or one flight of the handshake, behind what waits.
 // crypto/tls calls it in the order of its encryption, whoever has it encrypt;
 // what the kernel does not take is kept, since b is its own buffer.
-func (t *secure) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (w *wire) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	n := 0
-	if len(t.rest) == 0 {
+	if len(w.rest) == 0 {
 		var err error
-		if n, err = t.conn.sendBytes(b); err != nil {
+		if n, err = w.owner.Send(b); err != nil {
 			return 0, err
 		}
-	} else if len(t.rest)+len(b) > maxRest {
+	} else if len(w.rest)+len(b) > maxRest {
 		return 0, errTooMuch
 	}
-	t.rest = append(t.rest, b[n:]...)
+	w.rest = append(w.rest, b[n:]...)
 	return len(b), nil
 }
 
 // push sends what waits; mu is held.
-func (t *secure) push() error {
+func (t *Conn) push() error {
 	if len(t.rest) == 0 {
 		return nil
 	}
-	n, err := t.conn.sendBytes(t.rest)
+	n, err := t.owner.Send(t.rest)
 	if t.rest = t.rest[n:]; len(t.rest) == 0 {
 		t.rest = nil
 	}
 	return err
 }
 
-// sendBytes is Socket.Write without its gathering, where taking nothing is no error.
-func (c *Conn) sendBytes(b []byte) (int, error) {
-	iov := [1]unix.Iovec{{Base: &b[0]}}
-	iov[0].SetLen(len(b))
-	n, err := c.sock.Write(iov[:])
-	if err == unix.EAGAIN || err == unix.EINTR {
-		err = nil
-	}
-	return n, err
-}
-
 // Close does nothing: the poller closes descriptors.
-func (*secure) Close() error { return nil }
+func (*wire) Close() error { return nil }
 
 // LocalAddr is not told.
-func (*secure) LocalAddr() net.Addr { return nil }
+func (*wire) LocalAddr() net.Addr { return nil }
 
-// RemoteAddr is told by Conn.Remote.
-func (*secure) RemoteAddr() net.Addr { return nil }
+// RemoteAddr is not told either: the owner knows it.
+func (*wire) RemoteAddr() net.Addr { return nil }
 
 // SetDeadline does nothing: the loop's timers end what takes too long.
-func (*secure) SetDeadline(time.Time) error { return nil }
+func (*wire) SetDeadline(time.Time) error { return nil }
 
 // SetReadDeadline does nothing either.
-func (*secure) SetReadDeadline(time.Time) error { return nil }
+func (*wire) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline does nothing: no write waits.
-func (*secure) SetWriteDeadline(time.Time) error { return nil }
+func (*wire) SetWriteDeadline(time.Time) error { return nil }

@@ -1,6 +1,7 @@
-package loop
+package tlsconn
 
 import (
+	"crypto/tls"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -11,29 +12,36 @@ import (
 )
 
 // giveWay is the longest that a handshake waits for passes to end, or half of what it may
-// take in all where that is less. Who connects does not
+// take in all where that is less. A client that connects does not
 // notice a fifth of a second; the members of a room would, with every message.
 const giveWay = 200 * time.Millisecond
 
-// greeters run the handshakes, so many at a time: addresses in turn, and those of an
+// Config says how handshakes are run.
+type Config struct {
+	TLS     *tls.Config
+	AtOnce  int           // how many compute at a time
+	Waiting int           // how many may wait for their clients
+	Timeout time.Duration // what a handshake may take in all; the owner ends those that take longer
+}
+
+// Handshakes runs the handshakes, so many at a time: addresses in turn, and those of an
 // address in the order in which they were asked for. One costs as much as fifty sends, and
 // the client as much again: a pass that shares its processors with them takes two and three
 // times as long (bench/RESULTS.md). So
 // while passes take half of the machine's processors (the kernel, pollers and appenders
-// want the others), none is begun that has not waited for its patience. The loop's
+// want the others), none is begun that has not waited for its patience. The owner's
 // deadline for the upgrade ends those that take too long, and those that wait.
 //
 // A handshake that waits for its client keeps its goroutine, since crypto/tls cannot leave
 // it half done, but no place: that is for those that compute.
-type greeters struct {
-	most     int   // at a time
-	waitMost int   // for their clients
+type Handshakes struct {
+	cfg      Config
 	half     int32 // of the machine's processors
 	patience time.Duration
 	passing  atomic.Int32 // loops
 
 	mu      sync.Mutex
-	beat    heartbeat.Beat // of all workers; see Engine.Beats
+	beat    heartbeat.Beat // of all workers; see Beat
 	running int            // handshakes that compute
 	queue   lines
 	parked  crowd.Crowd[*Conn] // handshakes that wait for their clients
@@ -43,22 +51,41 @@ type greeters struct {
 	done, failed, resumed atomic.Uint64
 }
 
-func (g *greeters) init(cfg *Config) {
+// NewHandshakes returns workers that have nothing to do yet.
+func NewHandshakes(cfg Config) *Handshakes {
+	g := &Handshakes{cfg: cfg, half: int32(max(1, runtime.GOMAXPROCS(0)/2)), patience: min(giveWay, cfg.Timeout/2)}
 	g.beat.Name = "TLS worker"
-	g.most, g.waitMost = cfg.TLSHandshakes, cfg.TLSWaiting
-	g.half = int32(max(1, runtime.GOMAXPROCS(0)/2))
-	g.patience = min(giveWay, cfg.HandshakeTimeout/2)
+	return g
 }
 
-func (g *greeters) add(c *Conn) {
+// Beat is the heartbeat of all workers. A turn of it ends when one of them begins, ends or
+// waits for its client: 256 that share a processor take long for each handshake, and yet get
+// on.
+func (g *Handshakes) Beat() *heartbeat.Beat { return &g.beat }
+
+// Passing is how many loops pass.
+func (g *Handshakes) Passing() int32 { return g.passing.Load() }
+
+// Stand has a worker stand for d. It is for tests of what watches the beat.
+func (g *Handshakes) Stand(d time.Duration) {
+	work := func(by int) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.computes(by)
+	}
+	work(1)
+	time.AfterFunc(d, func() { work(-1) })
+}
+
+func (g *Handshakes) add(t *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.queue.add(c, time.Now())
+	g.queue.add(t, time.Now())
 	g.start()
 }
 
-// passes is told by a loop that it begins to pass (1), or no more room needs one (-1).
-func (g *greeters) passes(by int32) {
+// Passes is told by a loop that it begins to pass (1), or no more room needs one (-1).
+func (g *Handshakes) Passes(by int32) {
 	if g.passing.Add(by) < g.half && by < 0 {
 		g.mu.Lock()
 		g.start()
@@ -68,8 +95,8 @@ func (g *greeters) passes(by int32) {
 
 // start gives those that may go on a place each. Those that have begun go first: what they
 // still cost is little, and what they have cost is lost if they are late. mu is held.
-func (g *greeters) start() {
-	for g.running < g.most {
+func (g *Handshakes) start() {
+	for g.running < g.cfg.AtOnce {
 		if len(g.back) > 0 {
 			close(g.back[0])
 			g.back[0] = nil
@@ -79,18 +106,18 @@ func (g *greeters) start() {
 			g.computes(1)
 			continue
 		}
-		c := g.next()
-		if c == nil {
+		t := g.next()
+		if t == nil {
 			return
 		}
 		g.computes(1)
-		go g.work(c)
+		go g.work(t)
 	}
 }
 
 // next takes the connection whose turn it is; nil: none waits, or all have to give way.
 // mu is held.
-func (g *greeters) next() *Conn {
+func (g *Handshakes) next() *Conn {
 	if g.passing.Load() < g.half {
 		return g.queue.take(time.Time{})
 	}
@@ -98,8 +125,8 @@ func (g *greeters) next() *Conn {
 		return nil // none has waited for long enough before that
 	}
 	now := time.Now()
-	if c := g.queue.take(now.Add(-g.patience)); c != nil {
-		return c
+	if t := g.queue.take(now.Add(-g.patience)); t != nil {
+		return t
 	}
 	if first, ok := g.queue.oldest(); ok {
 		g.wakeAfter(g.patience - now.Sub(first))
@@ -107,7 +134,7 @@ func (g *greeters) next() *Conn {
 	return nil
 }
 
-func (g *greeters) wakeAfter(d time.Duration) {
+func (g *Handshakes) wakeAfter(d time.Duration) {
 	g.waking = true
 	time.AfterFunc(d, func() {
 		g.mu.Lock()
@@ -119,7 +146,7 @@ func (g *greeters) wakeAfter(d time.Duration) {
 
 // computes counts a handshake that computes from now on (1), or no longer (-1); 0: one of
 // them has come a step further. mu is held.
-func (g *greeters) computes(by int) {
+func (g *Handshakes) computes(by int) {
 	if g.running += by; g.running > 0 {
 		g.beat.Begin()
 	} else {
@@ -128,23 +155,23 @@ func (g *greeters) computes(by int) {
 }
 
 // step says that a handshake that computes has come a step further.
-func (g *greeters) step() {
+func (g *Handshakes) step() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.computes(0)
 }
 
-func (g *greeters) work(c *Conn) {
-	for c != nil {
-		if c.secure.take() {
-			g.greet(c)
+func (g *Handshakes) work(t *Conn) {
+	for t != nil {
+		if t.take() {
+			g.shake(t)
 		}
 		g.mu.Lock()
 		g.computes(-1)
-		if len(g.back) > 0 || g.running >= g.most {
-			c = nil
+		if len(g.back) > 0 || g.running >= g.cfg.AtOnce {
+			t = nil
 			g.start()
-		} else if c = g.next(); c != nil {
+		} else if t = g.next(); t != nil {
 			g.computes(1)
 		}
 		g.mu.Unlock()
@@ -153,11 +180,11 @@ func (g *greeters) work(c *Conn) {
 
 // park gives the place of a handshake to another while it waits for its client. Where too
 // many wait, the oldest of the address that has the most is dropped.
-func (g *greeters) park(c *Conn) {
+func (g *Handshakes) park(t *Conn) {
 	g.mu.Lock()
-	g.parked.Add(c, c.network())
+	g.parked.Add(t, t.owner.Network())
 	var old *Conn
-	if g.parked.Len() > g.waitMost {
+	if g.parked.Len() > g.cfg.Waiting {
 		old, _ = g.parked.Greediest()
 		g.parked.Remove(old)
 	}
@@ -165,16 +192,16 @@ func (g *greeters) park(c *Conn) {
 	g.start()
 	g.mu.Unlock()
 	if old != nil {
-		old.loop.engine.gate.evict(old, LimitTLSWaiting)
+		old.owner.Evict()
 	}
 }
 
 // unpark waits for a place again. A connection that is over takes none: all that is left
 // is to fail.
-func (g *greeters) unpark(c *Conn, over bool) {
+func (g *Handshakes) unpark(t *Conn, over bool) {
 	g.mu.Lock()
-	g.parked.Remove(c)
-	if over || g.running < g.most {
+	g.parked.Remove(t)
+	if over || g.running < g.cfg.AtOnce {
 		g.computes(1)
 		g.mu.Unlock()
 		return
@@ -185,8 +212,8 @@ func (g *greeters) unpark(c *Conn, over bool) {
 	<-turn
 }
 
-// TLSStats are the figures of the handshakes.
-type TLSStats struct {
+// Stats are the figures of the handshakes.
+type Stats struct {
 	Handshakes uint64 // completed
 	Failed     uint64
 	Resumed    uint64 // of those completed, that resumed a session
@@ -195,10 +222,11 @@ type TLSStats struct {
 	Parked     int64  // that wait for their clients
 }
 
-func (g *greeters) stats() TLSStats {
+// Stats returns the figures.
+func (g *Handshakes) Stats() Stats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return TLSStats{
+	return Stats{
 		Handshakes: g.done.Load(), Failed: g.failed.Load(), Resumed: g.resumed.Load(),
 		Running: int64(g.running), Waiting: int64(g.queue.n + len(g.back)), Parked: int64(g.parked.Len()),
 	}

@@ -1,4 +1,4 @@
-package loop
+package tlsconn
 
 import (
 	"net/netip"
@@ -27,7 +27,7 @@ type waiting struct {
 }
 
 func (q *lines) add(c *Conn, now time.Time) {
-	a := c.network()
+	a := c.owner.Network()
 	l := q.of[a]
 	if l == nil {
 		if q.of == nil {

@@ -1,0 +1,232 @@
+package loop
+
+import (
+	"io"
+	"net/http"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tapecast/loop/tlsconn"
+	"tapecast/loop/upgrade"
+	"tapecast/rooms/wire"
+)
+
+// This file is what a connection with TLS does otherwise: package tlsconn encrypts and
+// decrypts.
+
+// secured is a Conn as its TLS sees it (tlsconn.Owner), a type of its own so that Conn has
+// none of these methods.
+type secured Conn
+
+func (s *secured) conn() *Conn { return (*Conn)(s) }
+
+// Send gives the kernel ciphertext.
+func (s *secured) Send(b []byte) (int, error) {
+	iov := [1]unix.Iovec{{Base: &b[0]}}
+	iov[0].SetLen(len(b))
+	n, err := s.sock.Write(iov[:])
+	if err == unix.EAGAIN || err == unix.EINTR {
+		err = nil
+	}
+	return n, err
+}
+
+// Network is what the client's address is counted as.
+func (s *secured) Network() netip.Addr { return s.conn().network() }
+
+// Decrypt has the handshake's worker stand for the poller.
+func (s *secured) Decrypt(b []byte) { s.conn().decrypt(b) }
+
+// Failed ends the connection.
+func (s *secured) Failed(err error) {
+	s.loop.log.Debug("a TLS handshake failed", "remote", s.conn().Remote().String(), "error", err)
+	s.conn().cut()
+}
+
+// Evict has the gate drop the connection.
+func (s *secured) Evict() { s.loop.engine.gate.evict(s.conn(), LimitTLSWaiting) }
+
+// Gone says so to the loop.
+func (s *secured) Gone() { s.loop.inbox.postLater(event{kind: evGone, conn: s.conn()}) }
+
+// ciphertext is given what was read of a connection with TLS, and says whether the peer
+// should wait. Until the handshake is over that is not the poller's to know.
+func (c *Conn) ciphertext(b []byte) putOff {
+	step, said := c.secure.Received(b)
+	switch step {
+	case tlsconn.StepDecrypt:
+		c.decrypt(b)
+		return c.tooFast()
+	case tlsconn.StepPlain:
+		c.answerPlain(said)
+		return c.tooFast()
+	case tlsconn.StepTooMuch:
+		c.cut()
+		return offPace
+	case tlsconn.StepBusy:
+		return offPace // the worker first
+	}
+	return offNot
+}
+
+// answerPlain tells a client that speaks plain HTTP where TLS is spoken, in plain.
+func (c *Conn) answerPlain(b []byte) {
+	const status = http.StatusBadRequest
+	v := upgrade.Verdict{Status: status, Body: "this port speaks TLS: connect with wss:// in place of ws://"}
+	c.secure = nil
+	c.signs.setDeaf()
+	c.loop.post(event{kind: evUpgrade, conn: c, data: upgrade.Refuse(v, b), code: status, arg: false})
+}
+
+// decrypt gives the connection what is whole in the ciphertext b, and in what
+// crypto/tls has kept of earlier pieces. It runs on the goroutine that reads.
+func (c *Conn) decrypt(b []byte) {
+	t := c.secure
+	p := t.Lend(b)
+	c.earn()
+	paid, unhandled, held := c.paid, c.unhandled, c.held()
+	for !c.signs.deaf() {
+		n, err := t.Read(p[:])
+		if n > 0 {
+			c.received(p[:n])
+		}
+		if err == tlsconn.ErrMore {
+			break
+		}
+		// A client that has sent its close frame may say close_notify too, and
+		// still waits for ours.
+		if err != nil && !(err == io.EOF && c.signs.deaf()) {
+			c.cut()
+		}
+	}
+	t.Release(p)
+	c.payRecords(t.Small(), c.paid-paid+uint32(c.unhandled-unhandled))
+	t.Trim(c.signs.deaf()) // then nothing more is decrypted
+	c.accountFor(held)
+	if t.Waiting() { // what crypto/tls wrote, such as the answer to a key update
+		c.loop.post(event{kind: evCipher, conn: c})
+	}
+}
+
+// cut ends a connection from a goroutine that is not the loop's; the poller then
+// sees the end of the input.
+func (c *Conn) cut() {
+	c.signs.setDeaf()
+	c.sock.ShutDown()
+	c.sock.Resume()
+}
+
+// sendRest is the first step of a flush: what was encrypted earlier goes first.
+// false: nothing may be sent behind it yet.
+func (l *Loop) sendRest(c *Conn) bool {
+	had, left, err := c.secure.SendRest()
+	if had {
+		l.stats.Sends++
+	}
+	switch {
+	case err != nil:
+		l.hangUp(c)
+		return false
+	case left:
+		l.block(c)
+		return false
+	case c.state == stClosing && c.out == nil:
+		l.endWrite(c)
+	}
+	return true
+}
+
+// encrypt sends what was gathered, a record at a time, until the kernel takes no
+// more. n bytes of it were encrypted, and are out of our hands: whatever is
+// left of their ciphertext waits in c.secure.
+func (l *Loop) encrypt(c *Conn) (n int, err error) {
+	s, t := &l.send, c.secure
+	if s.plain == nil {
+		s.plain = make([]byte, 0, tlsconn.MaxRecord)
+	}
+	at := plainCursor{iov: s.iov[:s.n]}
+	if c.out != nil {
+		at.edge = len(c.out.rest)
+	}
+	for n < s.total && !t.Waiting() {
+		s.plain = at.next(s.plain[:0])
+		if err := t.Write(s.plain); err != nil {
+			return n, err
+		}
+		l.stats.Sends++
+		n += len(s.plain)
+	}
+	return n, nil
+}
+
+// goodbye sends close_notify, once; false: ciphertext waits, and the flush that
+// sends the last of it comes here again.
+func (l *Loop) goodbye(c *Conn) bool {
+	if c.secure.Goodbye() {
+		l.block(c)
+		return false
+	}
+	return true
+}
+
+// plainCursor cuts gathered bytes into records that end with a frame. Where the
+// kernel takes no more, what is kept is then ciphertext alone, except of a frame
+// that is longer than a record.
+type plainCursor struct {
+	iov  []unix.Iovec
+	used int // bytes of iov[0]
+	edge int // bytes up to the next frame's beginning
+}
+
+// next appends the bytes of the next record to p, which is empty.
+func (a *plainCursor) next(p []byte) []byte {
+	from := *a
+	a.take(&p, tlsconn.MaxRecord)
+	end, edge := lastFrame(p, a.edge)
+	if end == 0 || end == len(p) {
+		a.edge = edge - len(p)
+		return p
+	}
+	*a = from
+	p = p[:0]
+	a.take(&p, end)
+	a.edge = 0
+	return p
+}
+
+// take moves up to n bytes to p.
+func (a *plainCursor) take(p *[]byte, n int) {
+	for n > 0 && len(a.iov) > 0 {
+		b := unsafe.Slice(a.iov[0].Base, a.iov[0].Len)[a.used:]
+		k := min(n, len(b))
+		*p = append(*p, b[:k]...)
+		n -= k
+		if a.used += k; k == len(b) {
+			a.iov, a.used = a.iov[1:], 0
+		}
+	}
+}
+
+// lastFrame finds where the last whole frame in p ends (0: none does) and where
+// the next one begins, at or behind p's end. The first begins at edge.
+func lastFrame(p []byte, edge int) (end, next int) {
+	for next = edge; next <= len(p); {
+		end = next
+		n, ok := wholeLen(p[next:])
+		if !ok {
+			return end, next
+		}
+		next += n
+	}
+	return end, next
+}
+
+// wholeLen is wire.FrameLen where p holds the whole header.
+func wholeLen(p []byte) (n int, ok bool) {
+	if len(p) < 2 || p[1] == 126 && len(p) < 4 || p[1] == 127 && len(p) < 10 {
+		return 0, false
+	}
+	return wire.FrameLen(p), true
+}

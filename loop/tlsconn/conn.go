@@ -1,0 +1,166 @@
+package tlsconn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"net/netip"
+	"reflect"
+	"sync"
+	"unsafe"
+)
+
+const (
+	// MaxRecord is the most plaintext of one record (RFC 8446, 5.1), and so
+	// what is encrypted at a time.
+	MaxRecord = 16 << 10
+	// maxRest bounds the ciphertext that waits: the rest of a record, and what a
+	// client can make crypto/tls write meanwhile (answers to its key updates).
+	maxRest = 32 << 10
+)
+
+// Owner is the connection that a Conn encrypts for.
+type Owner interface {
+	// Send gives the kernel ciphertext, and returns how much of it was taken. Taking
+	// nothing is not an error.
+	Send(b []byte) (int, error)
+	// Network is what the client's address is counted as.
+	Network() netip.Addr
+
+	// These are called by the worker of the connection's handshake.
+
+	// Decrypt is given ciphertext that came right behind the handshake, as if the poller had
+	// read it. After a handshake that failed it is called too, once.
+	Decrypt(b []byte)
+	// Failed ends the connection whose handshake failed.
+	Failed(err error)
+	// Evict ends the connection in favour of another: too many handshakes wait for clients.
+	Evict()
+	// Gone says that the worker has done with a connection whose descriptor is closed.
+	Gone()
+}
+
+// Conn is the TLS of one connection; a plain one has none. crypto/tls takes
+// it for the net.Conn of wire.go, but there is no goroutine: the poller
+// lends it ciphertext and gets plaintext, and the loop has it
+// encrypt a record at a time. Only the handshake, which crypto/tls cannot leave
+// half done, runs on a worker (handshake.go); until that is over, it and
+// not the poller is the one that reads.
+//
+// Where a kernel encrypted by itself, a connection would lose its Conn when
+// the handshake is over.
+type Conn struct {
+	owner   Owner
+	tls     *tls.Conn
+	in      []byte  // ciphertext lent by whoever reads; nil between two reads
+	records records // whoever reads counts them
+
+	mu    sync.Mutex
+	rest  []byte     // ciphertext that the kernel has not taken: nothing goes before it
+	hello *handshake // nil once the handshake is over
+}
+
+// New returns the TLS of a connection that was just accepted.
+func New(owner Owner, workers *Handshakes) *Conn {
+	t := &Conn{owner: owner, hello: &handshake{workers: workers}}
+	t.hello.cond.L = &t.mu
+	return t
+}
+
+// plains are for plaintext on its way from crypto/tls to the owner.
+var plains = sync.Pool{New: func() any { return new([MaxRecord]byte) }}
+
+// Lend gives the connection ciphertext, which may not be nil, for the calls of Read that
+// follow. It returns a buffer for them.
+func (t *Conn) Lend(b []byte) *[MaxRecord]byte {
+	t.in = b
+	return plains.Get().(*[MaxRecord]byte)
+}
+
+// Read decrypts what is whole in the ciphertext that was lent, and in what crypto/tls has
+// kept of earlier pieces; ErrMore: nothing more is.
+func (t *Conn) Read(p []byte) (int, error) { return t.tls.Read(p) }
+
+// Release ends what Lend began.
+func (t *Conn) Release(p *[MaxRecord]byte) {
+	t.in = nil
+	plains.Put(p)
+}
+
+// Small is how many small records have come since it was last called: see smallRecord.
+func (t *Conn) Small() uint32 {
+	n := t.records.small
+	t.records.small = 0
+	return n
+}
+
+// Write encrypts p, of MaxRecord bytes at most, and sends it. It is out of the owner's hands
+// then: what the kernel does not take of it waits.
+func (t *Conn) Write(p []byte) error {
+	_, err := t.tls.Write(p)
+	return err
+}
+
+// SendRest sends what waits. had: something did; left: some still does, and nothing may be
+// sent behind it yet.
+func (t *Conn) SendRest() (had, left bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	had = len(t.rest) > 0
+	err = t.push()
+	return had, len(t.rest) > 0, err
+}
+
+// Goodbye sends close_notify, once; left: some of it waits.
+func (t *Conn) Goodbye() (left bool) {
+	// It fails where the socket is broken: then there is nobody to tell.
+	_ = t.tls.CloseWrite()
+	return t.Waiting()
+}
+
+// Waiting reports whether there is ciphertext that the kernel has not taken.
+func (t *Conn) Waiting() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.rest) > 0
+}
+
+// The buffers through which crypto/tls reads records and handshake messages: it
+// would keep them, up to 33 KB, for as long as the connection lives. 0: this
+// version of Go has no such field, and they stay.
+var tlsBuffers = [...]uintptr{bufferIn("rawInput"), bufferIn("hand")}
+
+func bufferIn(name string) uintptr {
+	f, ok := reflect.TypeFor[tls.Conn]().FieldByName(name)
+	if !ok || f.Type != reflect.TypeFor[bytes.Buffer]() {
+		return 0
+	}
+	return f.Offset
+}
+
+// buffers calls f for each of them. Only the goroutine that reads uses them.
+func (t *Conn) buffers(f func(b *bytes.Buffer)) {
+	if t.tls == nil {
+		return
+	}
+	for _, at := range tlsBuffers {
+		if at != 0 {
+			f((*bytes.Buffer)(unsafe.Add(unsafe.Pointer(t.tls), at)))
+		}
+	}
+}
+
+// Trim lets go of the buffers that are empty, or of all.
+func (t *Conn) Trim(all bool) {
+	t.buffers(func(b *bytes.Buffer) {
+		if all || b.Len() == 0 {
+			*b = bytes.Buffer{}
+		}
+	})
+}
+
+// Held is the memory of a record or a handshake message that has not all come: a header of
+// five bytes makes crypto/tls take as much as it announces.
+func (t *Conn) Held() (n int) {
+	t.buffers(func(b *bytes.Buffer) { n += b.Cap() })
+	return n
+}
