@@ -107,12 +107,15 @@ func (v *audience) begin() {
 	v.began = time.Now()
 }
 
-// pass visits members of the first room that is in a pass, for one slice.
-func (l *Loop) pass() {
-	if len(l.hot) == 0 {
+// passes are the rooms in the middle of a pass, the one whose turn it is first.
+type passes []*audience
+
+// step visits members of the first room, for one slice.
+func (p *passes) step(l *Loop) {
+	if len(*p) == 0 {
 		return
 	}
-	v := l.hot[0]
+	v := (*p)[0]
 	now := l.clock()
 	began, end := now, now.Add(slice)
 	for v.left > 0 {
@@ -123,7 +126,7 @@ func (l *Loop) pass() {
 		v.left--
 		v.visited++
 		l.stats.Visits++
-		l.flush(c)
+		l.send.flush(c)
 		if now = time.Now(); !now.Before(end) {
 			break
 		}
@@ -135,15 +138,15 @@ func (l *Loop) pass() {
 			v.begin()
 		} else {
 			v.passing = false
-			l.hot[0] = nil
-			if l.hot = l.hot[1:]; len(l.hot) == 0 {
+			(*p)[0] = nil
+			if *p = (*p)[1:]; len(*p) == 0 {
 				l.engine.handshakes.Passes(-1)
 			}
 			return
 		}
 	}
 	// The next room's turn.
-	l.hot = append(l.hot[1:], v)
+	*p = append((*p)[1:], v)
 }
 
 // small reports whether the member's room is served at once.
@@ -170,7 +173,7 @@ func (q *queue) add(c *Conn) {
 }
 
 // serve visits connections of the queue for one slice.
-func (l *Loop) serve(q *queue) {
+func (q *queue) serve(l *Loop) {
 	if q.empty() {
 		return
 	}
@@ -180,7 +183,7 @@ func (l *Loop) serve(q *queue) {
 		q.conns[q.at] = nil
 		q.at++
 		c.flags &^= q.flag
-		l.visit(c, q.most)
+		l.send.visit(c, q.most)
 		if !time.Now().Before(end) {
 			break
 		}

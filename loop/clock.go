@@ -25,18 +25,19 @@ func (e *Engine) wallOff() time.Duration {
 }
 
 // lookAtWall has all timers for times of day looked at again where the clock was set.
-func (l *Loop) lookAtWall(now tick) {
-	if now < l.steps.next {
+func (t *timers) lookAtWall(now tick) {
+	l := t.loop
+	if now < t.steps.next {
 		return
 	}
-	l.steps.next = now + ticks(wallEvery)
+	t.steps.next = now + ticks(wallEvery)
 	off := l.engine.wallOff()
-	if d := off - l.steps.off; d.Abs() < wallStep {
+	if d := off - t.steps.off; d.Abs() < wallStep {
 		return
 	}
-	l.log.Warn("the clock was set; timers for times of day are looked at again", "by", (off - l.steps.off).String())
-	l.steps.off = off
-	w := &timerWalk{at: len(l.conns)}
+	l.log.Warn("the clock was set; timers for times of day are looked at again", "by", (off - t.steps.off).String())
+	t.steps.off = off
+	w := &timerWalk{at: len(l.life.conns)}
 	w.step(l)
 }
 
@@ -47,9 +48,9 @@ type timerWalk struct{ at int } // those from here on have been seen
 // beginning: what takes the place of a connection that goes has been seen already.
 func (w *timerWalk) step(l *Loop) {
 	end := time.Now().Add(slice / 2)
-	for w.at = min(w.at, len(l.conns)); w.at > 0; {
+	for w.at = min(w.at, len(l.life.conns)); w.at > 0; {
 		w.at--
-		c := l.conns[w.at]
+		c := l.life.conns[w.at]
 		if c.state == stOpen && c.is(fTimeOfDay) {
 			l.handler.Timer(c)
 		}

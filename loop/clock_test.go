@@ -19,7 +19,7 @@ func (w *world) noticed(by time.Duration) {
 	for _, l := range w.engine.loops {
 		w.await(func() bool {
 			off := make(chan time.Duration, 1)
-			l.post(event{kind: evDo, arg: func(l *Loop) { off <- l.steps.off }})
+			l.post(event{kind: evDo, arg: func(l *Loop) { off <- l.timers.steps.off }})
 			return (<-off - by).Abs() < wallStep
 		})
 	}

@@ -82,25 +82,25 @@ type Conn struct {
 	unhandled uint16     // what came since the loop has last caught up
 
 	// The loop's.
-	slot     int16 // of the wheel; -1: none
-	state    state
-	standing standing // guarded by gate.mu
-	flags    flags
-	code     uint16 // with which the connection was closed
-	port     uint16 // remote
-	addr     [16]byte
-	index    uint32 // in loop.conns
-	heard    atomic.Uint32
-	beatAt   tick // next heartbeat; 0: none
-	timerAt  tick // as the handler set it; 0: none
-	pinged   tick // when the first ping was sent that nothing has come after; 0: none
-	deadline tick // of the handshake, the answer to that ping, or the close; 0: none
-	prev     *Conn
-	next     *Conn
-	members  []member.Member
-	out      *outbox // what waits to be sent besides the tapes; nil: nothing
-	side     *side   // what waits for an appender's answer; nil: nothing
-	extras   *extras // what few connections have; nil: none of it
+	slot        int16 // of the wheel; -1: none
+	state       state
+	standing    standing // guarded by gate.mu
+	flags       flags
+	code        uint16 // with which the connection was closed
+	port        uint16 // remote
+	addr        [16]byte
+	index       uint32 // in life.conns
+	heard       atomic.Uint32
+	heartbeatAt tick // next heartbeat; 0: none
+	timerAt     tick // as the handler set it; 0: none
+	pinged      tick // when the first ping was sent that nothing has come after; 0: none
+	deadline    tick // of the handshake, the answer to that ping, or the close; 0: none
+	prev        *Conn
+	next        *Conn
+	members     []member.Member
+	out         *outbox // what waits to be sent besides the tapes; nil: nothing
+	side        *side   // what waits for an appender's answer; nil: nothing
+	extras      *extras // what few connections have; nil: none of it
 }
 
 type flags uint16
@@ -213,7 +213,7 @@ func (c *Conn) Close(code int, reason string) {
 func (c *Conn) SetTimer(t time.Time) {
 	e := event{kind: evTimer, conn: c}
 	if !t.IsZero() {
-		e.tick, e.code = c.loop.tickAfter(t.Sub(c.loop.engine.cfg.wall())), 1
+		e.tick, e.mark = c.loop.engine.tickAfter(t.Sub(c.loop.engine.cfg.wall())), markTimeOfDay
 	}
 	c.loop.post(e)
 }
@@ -221,7 +221,7 @@ func (c *Conn) SetTimer(t time.Time) {
 // SetTimeout has the handler's Timer called after d, within 100 ms, whatever the clock on
 // the wall is set to.
 func (c *Conn) SetTimeout(d time.Duration) {
-	c.loop.post(event{kind: evTimer, conn: c, tick: c.loop.tickAfter(d)})
+	c.loop.post(event{kind: evTimer, conn: c, tick: c.loop.engine.tickAfter(d)})
 }
 
 // SetAuthenticated counts the connection as authenticated, lets its messages be as long as
@@ -232,7 +232,7 @@ func (c *Conn) SetAuthenticated(positions bool) {
 	c.loop.engine.gate.authenticated(c)
 	e := event{kind: evAuthenticated, conn: c}
 	if positions {
-		e.code = 1
+		e.mark = markPositions
 	}
 	c.loop.post(e)
 }

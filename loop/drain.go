@@ -25,16 +25,16 @@ func (e *Engine) Drain(ctx context.Context, over time.Duration, notice []byte, c
 	frame := wire.AppendFrame(nil, wire.OpText, notice)
 	for _, l := range e.loops {
 		l.post(event{kind: evDo, arg: func(l *Loop) {
-			d := &drain{begin: l.tickNow(), over: ticks(over), code: uint16(code), reason: []byte(reason)}
-			d.left = slices.Clone(l.conns)
+			d := &drain{begin: l.engine.tick(), over: ticks(over), code: uint16(code), reason: []byte(reason)}
+			d.left = slices.Clone(l.life.conns)
 			d.total = len(d.left)
 			for _, c := range d.left {
-				if c.state == stOpen && l.enqueue(c, slices.Clone(frame)) {
+				if c.state == stOpen && l.life.enqueue(c, slices.Clone(frame)) {
 					l.ready.add(c)
 				}
 			}
-			l.drain = d
-			l.drainSome(l.tickNow())
+			l.timers.drain = d
+			d.step(l, d.begin)
 		}})
 	}
 	return e.waitEmpty(ctx)
@@ -54,12 +54,8 @@ func (e *Engine) waitEmpty(ctx context.Context) error {
 	return nil
 }
 
-// drainSome closes as many connections as are due by now.
-func (l *Loop) drainSome(now tick) {
-	d := l.drain
-	if d == nil {
-		return
-	}
+// step closes as many connections as are due by now.
+func (d *drain) step(l *Loop, now tick) {
 	due := d.total
 	if passed := now - d.begin; passed < d.over {
 		due = int(uint64(d.total) * uint64(passed) / uint64(d.over))
@@ -69,14 +65,14 @@ func (l *Loop) drainSome(now tick) {
 		d.left[0] = nil
 		d.left = d.left[1:]
 		if c.state == stNew {
-			l.hangUp(c)
+			l.life.hangUp(c)
 		}
-		l.close(c, d.code, d.reason)
+		l.life.close(c, d.code, d.reason)
 	}
-	// Who came through the door as it closed is sent away as well.
+	// A client that came through the door as it closed is sent away as well.
 	if len(d.left) == 0 && now > d.begin+d.over {
-		for _, c := range slices.Clone(l.conns) {
-			l.close(c, d.code, d.reason)
+		for _, c := range slices.Clone(l.life.conns) {
+			l.life.close(c, d.code, d.reason)
 		}
 	}
 }

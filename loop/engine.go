@@ -236,8 +236,8 @@ func (e *Engine) Stop() error {
 	e.stopping.Store(true)
 	for _, l := range e.loops {
 		l.post(event{kind: evDo, arg: func(l *Loop) {
-			for _, c := range l.conns {
-				l.hangUp(c)
+			for _, c := range l.life.conns {
+				l.life.hangUp(c)
 			}
 		}})
 	}

@@ -143,7 +143,7 @@ func unread(t *testing.T, e *Engine, id uint64) (n int) {
 	answer := make(chan int)
 	e.loops[0].post(event{kind: evDo, arg: func(l *Loop) {
 		got := 0
-		for _, c := range l.conns {
+		for _, c := range l.life.conns {
 			if c.id == id {
 				c.sock.Control(func(fd int) { got = inQueue(fd) })
 			}

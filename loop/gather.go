@@ -3,14 +3,13 @@ package loop
 // gather cuts from the tapes what the connection's members lack. It begins at
 // another member each time, so that a busy room does not starve a quiet one; where few
 // bytes may be sent, small rooms come first.
-func (l *Loop) gather(c *Conn, most int) {
-	s := &l.send
+func (s *sender) gather(c *Conn, most int) {
 	s.left = most
 	s.turn++
 	n, first := len(c.members), most < maxVisit
 	if first {
 		for k := range n {
-			if small(&c.members[k]) && !l.gatherMember(c, k) {
+			if small(&c.members[k]) && !s.gatherMember(c, k) {
 				return
 			}
 		}
@@ -20,7 +19,7 @@ func (l *Loop) gather(c *Conn, most int) {
 		if first && small(&c.members[k]) {
 			continue
 		}
-		if !l.gatherMember(c, k) {
+		if !s.gatherMember(c, k) {
 			return
 		}
 	}
@@ -28,8 +27,8 @@ func (l *Loop) gather(c *Conn, most int) {
 
 // gatherMember is gather for one member; false: that is all, or the connection is being
 // closed, and then nothing that was gathered is sent.
-func (l *Loop) gatherMember(c *Conn, k int) bool {
-	s, m := &l.send, &c.members[k]
+func (s *sender) gatherMember(c *Conn, k int) bool {
+	m := &c.members[k]
 	if m.Level() {
 		return true
 	}
@@ -39,7 +38,7 @@ func (l *Loop) gatherMember(c *Conn, k int) bool {
 		return false
 	}
 	x := c.extra(m)
-	pieces, cut := l.rules.Next(m, x, (*memberClient)(c), s.left, s.pieces)
+	pieces, cut := s.loop.rules.Next(m, x, (*memberClient)(c), s.left, s.pieces)
 	if s.pieces = pieces; c.state != stOpen {
 		s.pieces, s.runs = pieces[:0], s.runs[:0]
 		return false

@@ -54,20 +54,20 @@ const (
 
 // aged counts how old the first n frames of a piece are. Half of them count as the
 // first, and half as the last, so that a loop does not look at each: those between
-// came in between.
-func (l *Loop) aged(r *rooms.Room, p *rooms.Piece, n int) {
+// came in between. wall is when the slice began, in ms since 1970.
+func (s *counts) aged(wall int64, r *rooms.Room, p *rooms.Piece, n int) {
 	f := r.Pattern().Feed
 	if f == nil || f.Index() < 0 {
 		return
 	}
-	h := &l.stats.Ages[f.Index()]
-	l.sawAges = true
+	h := &s.Ages[f.Index()]
+	s.sawAges = true
 	if at := p.Time(0); at > 0 {
-		h.add(uint64(max(l.wall-at, 0)), UnitAge, uint64(n+1)/2)
+		h.add(uint64(max(wall-at, 0)), UnitAge, uint64(n+1)/2)
 	}
 	if n > 1 {
 		if at := p.Time(n - 1); at > 0 {
-			h.add(uint64(max(l.wall-at, 0)), UnitAge, uint64(n)/2)
+			h.add(uint64(max(wall-at, 0)), UnitAge, uint64(n)/2)
 		}
 	}
 }

@@ -20,8 +20,8 @@ const (
 	evClose                     // code, data: reason
 	evFault                     // as evClose; the peer broke the protocol
 	evGone                      // the descriptor is closed
-	evTimer                     // tick; code 1: for a time of day
-	evAuthenticated             // code 1: with positions
+	evTimer                     // tick, mark
+	evAuthenticated             // mark
 	evJoin                      // arg: *joining
 	evJoined                    // arg: *joining, answered
 	evRecalled                  // arg: *recalled
@@ -36,9 +36,19 @@ const (
 	evDo                        // arg: func(*Loop)
 )
 
+// mark is what an event says beside its kind.
+type mark uint8
+
+const (
+	markNone      mark = iota
+	markPositions      // of evAuthenticated: the heartbeat is to be positions
+	markTimeOfDay      // of evTimer: it is for a time of day
+)
+
 // event is one thing that happened to a connection, or was asked of it.
 type event struct {
 	kind kind
+	mark mark
 	code uint16
 	tick tick
 	conn *Conn

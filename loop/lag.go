@@ -80,8 +80,8 @@ func (w *lagWalk) over(end time.Time) bool {
 
 // members looks at those of the connections that wait for something; false: there are more.
 func (w *lagWalk) members(l *Loop, end time.Time) bool {
-	for ; w.at < len(l.conns); w.at++ {
-		c := l.conns[w.at]
+	for ; w.at < len(l.life.conns); w.at++ {
+		c := l.life.conns[w.at]
 		if c != w.conn {
 			w.conn, w.member = c, 0
 		}

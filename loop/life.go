@@ -22,19 +22,28 @@ const (
 	noReadReason = "answers are not being read"
 )
 
-func (l *Loop) opened(c *Conn) {
-	c.index = uint32(len(l.conns))
-	l.conns = append(l.conns, c)
-	c.deadline = l.tickNow() + ticks(l.engine.cfg.HandshakeTimeout)
-	l.schedule(c)
+// life is the connections of a loop, and how each of them comes, closes and goes.
+type life struct {
+	loop  *Loop
+	conns []*Conn
+}
+
+// opened takes in a connection that was accepted. Its upgrade is awaited.
+func (f *life) opened(c *Conn) {
+	l := f.loop
+	c.index = uint32(len(f.conns))
+	f.conns = append(f.conns, c)
+	c.deadline = l.engine.tick() + ticks(l.engine.cfg.HandshakeTimeout)
+	l.timers.schedule(c)
 	if l.engine.stopping.Load() {
-		l.hangUp(c)
+		f.hangUp(c)
 	}
 }
 
 // upgraded sends the answer to the upgrade, and then does what the handler
 // asked for meanwhile.
-func (l *Loop) upgraded(c *Conn, e *event) {
+func (f *life) upgraded(c *Conn, e *event) {
+	l := f.loop
 	if e.arg.(bool) {
 		c.flags |= fJudged
 	}
@@ -49,16 +58,16 @@ func (l *Loop) upgraded(c *Conn, e *event) {
 		l.engine.gate.closes(c)
 		c.side = nil
 		c.signs.setDeaf()
-		c.deadline = l.tickNow() + ticks(closeWait)
-		l.schedule(c)
-		l.flush(c)
+		c.deadline = l.engine.tick() + ticks(closeWait)
+		l.timers.schedule(c)
+		l.send.flush(c)
 		return
 	}
 	c.state = stOpen
 	l.stats.Upgraded++
-	l.schedule(c)
+	l.timers.schedule(c)
 	if c.side == nil {
-		l.flush(c)
+		l.send.flush(c)
 		return
 	}
 	// The answer and the first replies go out together.
@@ -66,7 +75,9 @@ func (l *Loop) upgraded(c *Conn, e *event) {
 	l.resumeSide(c)
 }
 
-func (l *Loop) authenticated(c *Conn, positions bool) {
+// authenticated lets the client be sent heartbeats from now on.
+func (f *life) authenticated(c *Conn, positions bool) {
+	l := f.loop
 	if c.state != stOpen {
 		return
 	}
@@ -78,36 +89,36 @@ func (l *Loop) authenticated(c *Conn, positions bool) {
 	if positions {
 		c.flags |= fPositions
 	}
-	if c.beatAt == 0 {
-		c.beatAt = l.firstBeat()
+	if c.heartbeatAt == 0 {
+		c.heartbeatAt = l.heartbeats.first()
 	}
-	l.schedule(c)
+	l.timers.schedule(c)
 }
 
 // reply sends whole frames behind those that already wait.
-func (l *Loop) reply(c *Conn, frames []byte) {
-	if c.state == stOpen && l.offer(c, frames) {
-		l.owed.add(c)
+func (f *life) reply(c *Conn, frames []byte) {
+	if c.state == stOpen && f.offer(c, frames) {
+		f.loop.owed.add(c)
 	}
 }
 
 // offer is enqueue for a client that asks a lot at once and does read: it has
 // not been offered its answers yet, and only what the kernel does not take
 // counts against it.
-func (l *Loop) offer(c *Conn, frames []byte) bool {
+func (f *life) offer(c *Conn, frames []byte) bool {
 	if o := c.out; o != nil && o.wouldOverflow(frames) {
 		c.flags |= fSent // what is held for a first join is held no longer
-		l.flush(c)
+		f.loop.send.flush(c)
 	}
-	return c.state == stOpen && l.enqueue(c, frames)
+	return c.state == stOpen && f.enqueue(c, frames)
 }
 
 // enqueue puts whole frames behind those that wait; false: too much waits
 // already, and the connection is being closed.
-func (l *Loop) enqueue(c *Conn, frames []byte) bool {
+func (f *life) enqueue(c *Conn, frames []byte) bool {
 	o := c.outOf()
 	if o.wouldOverflow(frames) {
-		l.close(c, wire.ClosePolicy, []byte(noReadReason))
+		f.close(c, wire.ClosePolicy, []byte(noReadReason))
 		return false
 	}
 	if o.replies == nil {
@@ -119,7 +130,7 @@ func (l *Loop) enqueue(c *Conn, frames []byte) bool {
 }
 
 // pong sends pongs, which are whole frames.
-func (l *Loop) pong(c *Conn, pongs []byte) {
+func (f *life) pong(c *Conn, pongs []byte) {
 	if c.state != stOpen || len(pongs) == 0 {
 		return
 	}
@@ -129,31 +140,13 @@ func (l *Loop) pong(c *Conn, pongs []byte) {
 	} else {
 		o.pong = append(o.pong, pongs...)
 	}
-	l.owed.add(c)
-}
-
-// paused has a connection that is not read resumed: now that all it had posted before is
-// handled, or with the next tick.
-func (l *Loop) paused(c *Conn, off putOff) {
-	if off == offPace && c.state <= stOpen {
-		l.late = append(l.late, c)
-		return
-	}
-	c.sock.Resume()
-}
-
-// resumeLate is called with each tick.
-func (l *Loop) resumeLate() {
-	for i, c := range l.late {
-		c.sock.Resume()
-		l.late[i] = nil
-	}
-	l.late = l.late[:0]
+	f.loop.owed.add(c)
 }
 
 // close begins the closing handshake: no more frames of rooms, then the close
 // frame, then the end.
-func (l *Loop) close(c *Conn, code uint16, reason []byte) {
+func (f *life) close(c *Conn, code uint16, reason []byte) {
+	l := f.loop
 	if c.state != stOpen {
 		return
 	}
@@ -165,50 +158,52 @@ func (l *Loop) close(c *Conn, code uint16, reason []byte) {
 	o := c.outOf()
 	o.pong, o.ping = nil, nil
 	o.close = wire.CloseFrame(code, reason)
-	c.deadline = l.tickNow() + ticks(closeWait)
-	c.beatAt, c.timerAt = 0, 0
-	l.schedule(c)
+	c.deadline = l.engine.tick() + ticks(closeWait)
+	c.heartbeatAt, c.timerAt = 0, 0
+	l.timers.schedule(c)
 	l.owed.add(c)
 	c.sock.Resume() // what it still says is discarded
 }
 
 // peerClosed answers a close frame with one, or ends what we began.
-func (l *Loop) peerClosed(c *Conn, code uint16) {
+func (f *life) peerClosed(c *Conn, code uint16) {
 	switch {
 	case c.state == stOpen:
-		l.close(c, code, nil)
+		f.close(c, code, nil)
 	case c.state == stClosing && c.is(fEnding):
-		l.hangUp(c)
+		f.hangUp(c)
 	}
 }
 
 // endWrite is called when the last byte, the close frame's, has been sent.
-func (l *Loop) endWrite(c *Conn) {
-	if c.is(fEnding) || c.secure != nil && !l.goodbye(c) {
+func (f *life) endWrite(c *Conn) {
+	l := f.loop
+	if c.is(fEnding) || c.secure != nil && !l.send.goodbye(c) {
 		return
 	}
 	c.flags |= fEnding
 	c.sock.Control(func(fd int) { unix.Shutdown(fd, unix.SHUT_WR) })
-	c.deadline = l.tickNow() + ticks(lingerWait)
-	l.schedule(c)
+	c.deadline = l.engine.tick() + ticks(lingerWait)
+	l.timers.schedule(c)
 }
 
 // overdue is called when a connection did not move on in time.
-func (l *Loop) overdue(c *Conn) {
+func (f *life) overdue(c *Conn) {
+	l := f.loop
 	switch {
 	case c.state == stOpen:
-		l.unanswered(c)
+		l.heartbeats.unanswered(c)
 	case c.state == stNew:
 		l.stats.HandshakeTimeouts++
-		l.hangUp(c)
+		f.hangUp(c)
 	case c.state == stClosing && !c.is(fEnding):
 		l.stats.Resets++
 		c.sock.Control(func(fd int) {
 			unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		})
-		l.hangUp(c)
+		f.hangUp(c)
 	case c.state == stClosing:
-		l.hangUp(c)
+		f.hangUp(c)
 	}
 }
 
@@ -216,7 +211,8 @@ func (l *Loop) overdue(c *Conn) {
 // closes the descriptor and posts evGone: it alone closes descriptors, while
 // it looks at this one's event, so that no late event can meet another
 // connection under the same number.
-func (l *Loop) hangUp(c *Conn) {
+func (f *life) hangUp(c *Conn) {
+	l := f.loop
 	if c.state == stGone {
 		return
 	}
@@ -224,22 +220,23 @@ func (l *Loop) hangUp(c *Conn) {
 	c.signs.setDeaf()
 	c.dropSide()
 	c.out = nil
-	c.deadline, c.beatAt, c.timerAt = 0, 0, 0
-	l.wheel.remove(c)
+	c.deadline, c.heartbeatAt, c.timerAt = 0, 0, 0
+	l.timers.wheel.remove(c)
 	l.leaveAll(c)
 	c.sock.ShutDown()
 	c.sock.Resume()
 }
 
 // gone is called once the descriptor is closed: the last event of a connection.
-func (l *Loop) gone(c *Conn) {
-	l.hangUp(c)
-	delete(l.blocked, c.id)
-	last := l.conns[len(l.conns)-1]
-	l.conns[c.index] = last
+func (f *life) gone(c *Conn) {
+	l := f.loop
+	f.hangUp(c)
+	delete(l.send.blocked, c.id)
+	last := f.conns[len(f.conns)-1]
+	f.conns[c.index] = last
 	last.index = c.index
-	l.conns[len(l.conns)-1] = nil
-	l.conns = l.conns[:len(l.conns)-1]
+	f.conns[len(f.conns)-1] = nil
+	f.conns = f.conns[:len(f.conns)-1]
 	if c.is(fAuthenticated) {
 		l.stats.Authenticated--
 	}
@@ -247,7 +244,6 @@ func (l *Loop) gone(c *Conn) {
 		c.code = wire.CloseNone
 	}
 	l.stats.closed(c.code)
-	l.recount = true
 	if c.is(fJudged) {
 		l.handler.Closed(c, int(c.code))
 	}

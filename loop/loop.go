@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,42 +43,34 @@ type Loop struct {
 	at     int     // the first of them that has not been handled
 	dirty  []*rooms.Sub
 
-	conns   []*Conn
-	blocked map[uint64]*Conn // by id: those that wait for writability
-	wheel   wheel
-	rules   member.Rules
-	late    []*Conn // not read until the next tick
-	awake   tick    // when the loop last went on after it had stood
-	drain   *drain
+	life       life
+	timers     timers
+	heartbeats heartbeats
+	rules      member.Rules
 
-	urgent queue       // members of small rooms that lack something
-	owed   queue       // clients that are owed what no room holds: replies, pings, a close
-	ready  queue       // members that have joined, were blocked, or lack more than one visit sends
-	hot    []*audience // rooms in the middle of a pass
+	urgent queue  // members of small rooms that lack something
+	owed   queue  // clients that are owed what no room holds: replies, pings, a close
+	ready  queue  // members that have joined, were blocked, or lack more than one visit sends
+	hot    passes // large rooms that lack something
 
-	send    sender
-	scratch []byte // for a text that answer copies
-	stats   LoopStats
-	recount bool          // stats.Closes has changed
-	sawAges bool          // stats.Ages has
-	looked  time.Duration // when the loop last looked at the engine's clock
-	slept   time.Duration // how much of that it was asleep
-	wall    int64         // when the slice began, ms since 1970
-	steps   clockSteps
+	send   sender
+	stats  counts
+	looked time.Duration // when the loop last looked at the engine's clock
+	slept  time.Duration // how much of that it was asleep
+	wall   int64         // when the slice began, ms since 1970
 
 	lags survey.Survey[map[*rooms.Class]*Lag]
 	slow survey.Survey[[]MemberInfo]
-
-	mu        sync.Mutex
-	published LoopStats
 }
 
 func newLoop(e *Engine, i int) (*Loop, error) {
-	l := &Loop{engine: e, index: i, table: e.cfg.Table, handler: e.cfg.Handler, log: e.cfg.Log, blocked: map[uint64]*Conn{}, ended: make(chan struct{})}
+	l := &Loop{engine: e, index: i, table: e.cfg.Table, handler: e.cfg.Handler, log: e.cfg.Log, ended: make(chan struct{})}
+	l.life.loop, l.timers.loop, l.heartbeats.loop, l.send.loop = l, l, l, l
+	l.send.blocked = map[uint64]*Conn{}
+	l.timers.wheel.init()
 	l.rules = member.Rules{Table: l.table, Now: e.now, Recalls: e.cfg.Recall != nil, Counts: &l.stats.Counts}
-	l.wheel.init()
 	l.turns.Name = "loop " + strconv.Itoa(i)
-	l.stats.Ages, l.published.Ages = make([]Histogram, len(e.feeds())), make([]Histogram, len(e.feeds()))
+	l.stats.init(len(e.feeds()))
 	l.urgent = queue{flag: fUrgent, most: maxUrgent}
 	l.owed = queue{flag: fOwed, most: maxUrgent}
 	l.ready = queue{flag: fReady, most: maxVisit}
@@ -136,17 +127,17 @@ func (l *Loop) run() {
 		for i := range ready[:n] {
 			l.writable(&ready[i])
 		}
-		l.turnWheel()
+		l.timers.turn()
 		l.rules.WakeDue()
 		l.takeGrown()
 		l.takeEvents()
 		l.takeGrown()
-		l.serve(&l.owed)
+		l.owed.serve(l)
 		l.takeGrown()
-		l.serve(&l.ready)
+		l.ready.serve(l)
 		l.takeGrown()
-		l.pass()
-		l.publishStats()
+		l.hot.step(l)
+		l.stats.publish(l)
 	}
 }
 
@@ -177,7 +168,7 @@ func (l *Loop) takeGrown() {
 		l.grown(sub)
 		l.dirty[i] = nil
 	}
-	l.serve(&l.urgent)
+	l.urgent.serve(l)
 }
 
 // takeEvents handles events for one slice: a storm brings thousands at once, many of
@@ -224,28 +215,28 @@ func (l *Loop) handle(e *event) {
 	}
 	switch e.kind {
 	case evOpened:
-		l.opened(c)
+		l.life.opened(c)
 	case evUpgrade:
-		l.upgraded(c, e)
+		l.life.upgraded(c, e)
 	case evSend:
-		l.reply(c, e.data)
+		l.life.reply(c, e.data)
 	case evPing:
-		l.pong(c, c.takePongs())
+		l.life.pong(c, c.takePongs())
 	case evPeerClose:
-		l.peerClosed(c, e.code)
+		l.life.peerClosed(c, e.code)
 	case evClose, evFault:
-		l.close(c, e.code, e.data)
+		l.life.close(c, e.code, e.data)
 	case evGone:
-		l.gone(c)
+		l.life.gone(c)
 	case evTimer:
 		c.timerAt = e.tick
 		c.flags &^= fTimeOfDay
-		if e.code == 1 {
+		if e.mark == markTimeOfDay {
 			c.flags |= fTimeOfDay
 		}
-		l.schedule(c)
+		l.timers.schedule(c)
 	case evAuthenticated:
-		l.authenticated(c, e.code == 1)
+		l.life.authenticated(c, e.mark == markPositions)
 	case evJoin, evLeave, evList:
 		l.membersAsked(e)
 	case evLeaveOn:
@@ -261,9 +252,9 @@ func (l *Loop) handle(e *event) {
 	case evFound:
 		l.found(e.arg.(*rooms.Found))
 	case evCipher:
-		l.flush(c)
+		l.send.flush(c)
 	case evPaused:
-		l.paused(c, putOff(e.code))
+		l.timers.paused(c, putOff(e.code))
 	case evDo:
 		e.arg.(func(*Loop))(l)
 	default:
@@ -279,11 +270,11 @@ func (l *Loop) writable(e *unix.EpollEvent) {
 		unix.Read(l.inbox.wakefd, b[:])
 		return
 	}
-	c := l.blocked[uint64(uint32(e.Fd))|uint64(uint32(e.Pad))<<32]
+	c := l.send.blocked[uint64(uint32(e.Fd))|uint64(uint32(e.Pad))<<32]
 	if c == nil {
 		return
 	}
-	delete(l.blocked, c.id)
+	delete(l.send.blocked, c.id)
 	c.flags &^= fBlocked
 	l.ready.add(c)
 }

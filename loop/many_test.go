@@ -123,8 +123,8 @@ func TestManyCutShort(t *testing.T) {
 			c := w.talk()
 			var look func(*Loop)
 			look = func(l *Loop) { // hang up as soon as so many steps are done
-				if x := l.conns[1]; len(x.members) > cut*stepRooms {
-					l.hangUp(x)
+				if x := l.life.conns[1]; len(x.members) > cut*stepRooms {
+					l.life.hangUp(x)
 					return
 				}
 				l.post(event{kind: evDo, arg: look})
@@ -152,7 +152,7 @@ func TestSeatIndex(t *testing.T) {
 		t.Helper()
 		done := make(chan string, 1)
 		w.engine.loops[0].post(event{kind: evDo, arg: func(l *Loop) {
-			for _, c := range l.conns {
+			for _, c := range l.life.conns {
 				for k := range c.members {
 					s := &c.members[k]
 					if c.find(s.Room().Name()) != k || c.memberIn(s.Sub()) != k {

@@ -16,13 +16,13 @@ func (c *memberClient) Tell(frame []byte) bool {
 	if c.out != nil && c.out.wouldOverflow(frame) {
 		return false
 	}
-	return c.loop.enqueue(c.conn(), frame)
+	return c.loop.life.enqueue(c.conn(), frame)
 }
 
 // TooSlow closes the connection, since it lags in the room.
 func (c *memberClient) TooSlow(r *rooms.Room) {
 	c.loop.stats.LagClosed++
-	c.loop.close(c.conn(), wire.CloseTooSlow, []byte(r.Name()))
+	c.loop.life.close(c.conn(), wire.CloseTooSlow, []byte(r.Name()))
 }
 
 // Walked tells the handler's budget of last values that were sent.

@@ -166,7 +166,7 @@ func (l *Loop) goOn(c *Conn, k kind, arg any) {
 // answer queues what a reply function has made. It is not urgent: behind the reply
 // there may be much to catch up with, and storms bring many who have.
 func (l *Loop) answer(c *Conn, text []byte) {
-	if text != nil && !l.offer(c, wire.TextFrame(text)) {
+	if text != nil && !l.life.offer(c, wire.TextFrame(text)) {
 		return
 	}
 	l.ready.add(c)

@@ -117,7 +117,7 @@ func TestGapsOfManyRooms(t *testing.T) {
 	l.post(event{kind: evDo, arg: func(*Loop) { close(held); <-on }})
 	<-held
 	w.publish("1", names...)
-	seats := l.conns[0].members
+	seats := l.life.conns[0].members
 	w.await(func() bool {
 		return !slices.ContainsFunc(seats, func(t member.Member) bool { return t.Room().Tail() == 0 })
 	})

@@ -127,7 +127,7 @@ func (w *world) remotes() map[netip.AddrPort]bool {
 	for _, l := range w.engine.loops {
 		done := make(chan struct{})
 		l.post(event{kind: evDo, arg: func(l *Loop) {
-			for _, c := range l.conns {
+			for _, c := range l.life.conns {
 				all <- c.Remote()
 			}
 			close(done)

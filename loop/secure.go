@@ -120,20 +120,21 @@ func (c *Conn) cut() {
 
 // sendRest is the first step of a flush: what was encrypted earlier goes first.
 // false: nothing may be sent behind it yet.
-func (l *Loop) sendRest(c *Conn) bool {
+func (s *sender) sendRest(c *Conn) bool {
+	l := s.loop
 	had, left, err := c.secure.SendRest()
 	if had {
 		l.stats.Sends++
 	}
 	switch {
 	case err != nil:
-		l.hangUp(c)
+		l.life.hangUp(c)
 		return false
 	case left:
-		l.block(c)
+		s.block(c)
 		return false
 	case c.state == stClosing && c.out == nil:
-		l.endWrite(c)
+		l.life.endWrite(c)
 	}
 	return true
 }
@@ -141,8 +142,8 @@ func (l *Loop) sendRest(c *Conn) bool {
 // encrypt sends what was gathered, a record at a time, until the kernel takes no
 // more. n bytes of it were encrypted, and are out of our hands: whatever is
 // left of their ciphertext waits in c.secure.
-func (l *Loop) encrypt(c *Conn) (n int, err error) {
-	s, t := &l.send, c.secure
+func (s *sender) encrypt(c *Conn) (n int, err error) {
+	t := c.secure
 	if s.plain == nil {
 		s.plain = make([]byte, 0, tlsconn.MaxRecord)
 	}
@@ -155,7 +156,7 @@ func (l *Loop) encrypt(c *Conn) (n int, err error) {
 		if err := t.Write(s.plain); err != nil {
 			return n, err
 		}
-		l.stats.Sends++
+		s.loop.stats.Sends++
 		n += len(s.plain)
 	}
 	return n, nil
@@ -163,9 +164,9 @@ func (l *Loop) encrypt(c *Conn) (n int, err error) {
 
 // goodbye sends close_notify, once; false: ciphertext waits, and the flush that
 // sends the last of it comes here again.
-func (l *Loop) goodbye(c *Conn) bool {
+func (s *sender) goodbye(c *Conn) bool {
 	if c.secure.Goodbye() {
-		l.block(c)
+		s.block(c)
 		return false
 	}
 	return true

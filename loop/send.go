@@ -21,8 +21,12 @@ const (
 	maxReplies = 64 << 10
 )
 
-// sender is a loop's scratch for one gathered send.
+// sender sends what connections lack, a gathered send for each visit: a loop's scratch for
+// one, and the connections whose sockets did not take all.
 type sender struct {
+	loop    *Loop
+	blocked map[uint64]*Conn // by id: those that wait for writability
+
 	iov    [maxIov]unix.Iovec
 	n      int // iovecs
 	total  int // bytes in them
@@ -60,22 +64,21 @@ func (s *sender) reset() {
 // flush sends all that the connection lacks, as far as the kernel takes it
 // and one visit goes: what waits in its outbox, and its rooms' frames straight
 // from the tapes, in one system call.
-func (l *Loop) flush(c *Conn) { l.visit(c, maxVisit) }
+func (s *sender) flush(c *Conn) { s.visit(c, maxVisit) }
 
 // visit is flush with so many bytes of frames at most, or one frame.
-func (l *Loop) visit(c *Conn, most int) {
-	if c.state == stGone || c.is(fBlocked) || c.secure != nil && !l.sendRest(c) {
+func (s *sender) visit(c *Conn, most int) {
+	if c.state == stGone || c.is(fBlocked) || c.secure != nil && !s.sendRest(c) {
 		return
 	}
 	if c.state == stNew || c.holds() {
 		return
 	}
-	s := &l.send
 	if c.state == stOpen && !c.is(fHeld) {
-		l.gather(c, most)
+		s.gather(c, most)
 	}
 	if o := c.out; o != nil {
-		l.send.front(o)
+		s.front(o)
 	}
 	for i := range s.pieces {
 		s.add(s.pieces[i].Bytes)
@@ -84,12 +87,12 @@ func (l *Loop) visit(c *Conn, most int) {
 		s.add(c.out.close)
 	}
 	if s.n > 0 {
-		l.push(c)
+		s.push(c)
 	}
 	more := s.more
 	s.reset()
 	if more && c.state == stOpen && !c.is(fBlocked) {
-		l.ready.add(c)
+		s.loop.ready.add(c)
 	}
 }
 
@@ -108,12 +111,12 @@ func (s *sender) front(o *outbox) {
 
 // push hands the gathered bytes to the kernel and moves everything on by what
 // it took.
-func (l *Loop) push(c *Conn) {
-	s := &l.send
-	n, err := l.hand(c)
+func (s *sender) push(c *Conn) {
+	l := s.loop
+	n, err := s.hand(c)
 	if err != nil {
 		if err != unix.EAGAIN && err != unix.EINTR {
-			l.hangUp(c) // the poller hears of it and closes
+			l.life.hangUp(c) // the poller hears of it and closes
 			return
 		}
 		n = 0
@@ -125,7 +128,7 @@ func (l *Loop) push(c *Conn) {
 		n = c.out.sent(n)
 	}
 	begun := l.stats.Frames
-	n = l.advance(c, n)
+	n = s.advance(c, n)
 	l.stats.SendBytes.add(uint64(total), UnitBytes, 1)
 	if begun = l.stats.Frames - begun; begun > 0 {
 		l.stats.SendFrames.add(begun, UnitFrames, 1)
@@ -138,25 +141,26 @@ func (l *Loop) push(c *Conn) {
 	}
 	if total < s.total || c.secure != nil && c.secure.Waiting() {
 		l.stats.Partial++
-		l.block(c)
+		s.block(c)
 	} else if c.state == stClosing && c.out == nil {
-		l.endWrite(c)
+		l.life.endWrite(c)
 	}
 }
 
 // hand gives the gathered bytes to the kernel, or to TLS on their way there.
-func (l *Loop) hand(c *Conn) (n int, err error) {
+func (s *sender) hand(c *Conn) (n int, err error) {
 	if c.secure != nil {
-		return l.encrypt(c)
+		return s.encrypt(c)
 	}
-	l.stats.Sends++
-	return c.sock.Write(l.send.iov[:l.send.n])
+	s.loop.stats.Sends++
+	return c.sock.Write(s.iov[:s.n])
 }
 
 // advance moves the members on by n bytes of the gathered pieces, and returns
 // what is left of n.
-func (l *Loop) advance(c *Conn, n int) int {
-	s, i := &l.send, 0
+func (s *sender) advance(c *Conn, n int) int {
+	l := s.loop
+	i := 0
 	for r := range s.runs {
 		run := &s.runs[r]
 		m := &c.members[run.member]
@@ -170,7 +174,7 @@ func (l *Loop) advance(c *Conn, n int) int {
 			frames, rest := l.rules.Sent(m, &run.cut, p, left == 1, k)
 			l.stats.Frames += uint64(frames)
 			if frames > 0 && run.cut.Fresh() {
-				l.aged(m.Room(), p, frames)
+				l.stats.aged(l.wall, m.Room(), p, frames)
 			}
 			n -= k
 			if len(rest) > 0 {
@@ -188,9 +192,10 @@ func (l *Loop) advance(c *Conn, n int) int {
 }
 
 // block waits for the socket to take bytes again.
-func (l *Loop) block(c *Conn) {
+func (s *sender) block(c *Conn) {
+	l := s.loop
 	c.flags |= fBlocked
-	l.blocked[c.id] = c
+	s.blocked[c.id] = c
 	op := unix.EPOLL_CTL_MOD
 	if !c.is(fWatched) {
 		op = unix.EPOLL_CTL_ADD

@@ -72,8 +72,8 @@ func (e *Engine) ask(wait time.Duration, begin func(*Loop) <-chan struct{}) (lat
 func (w *slowWalk) step(l *Loop) {
 	end := time.Now().Add(slice / 2)
 	looked := 0
-	for ; w.at < len(l.conns); w.at++ {
-		c := l.conns[w.at]
+	for ; w.at < len(l.life.conns); w.at++ {
+		c := l.life.conns[w.at]
 		if c != w.conn {
 			w.conn, w.member = c, 0
 		}

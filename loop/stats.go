@@ -3,6 +3,7 @@ package loop
 import (
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"tapecast/loop/member"
@@ -65,34 +66,59 @@ func (s *LoopStats) passed(d time.Duration, members int) {
 	s.MaxPass = max(s.MaxPass, d)
 }
 
-func (s *LoopStats) closed(code uint16) {
+// counts are what a loop counts, and the copy that others see.
+type counts struct {
+	LoopStats
+	recount bool // Closes has changed
+	sawAges bool // Ages has
+
+	mu        sync.Mutex
+	published LoopStats
+}
+
+func (s *counts) init(feeds int) {
+	s.Ages, s.published.Ages = make([]Histogram, feeds), make([]Histogram, feeds)
+}
+
+func (s *counts) closed(code uint16) {
 	if s.Closes == nil {
 		s.Closes = map[uint16]uint64{}
 	}
 	s.Closes[code]++
+	s.recount = true
 }
 
-// publishStats lets others see the figures, at most once a millisecond or so:
+// publish lets others see the figures, at most once a millisecond or so:
 // a turn of a busy loop takes that long.
-func (l *Loop) publishStats() {
-	l.stats.Connections = int64(len(l.conns))
-	l.stats.Blocked = int64(len(l.blocked))
-	l.stats.Busy = l.looked - l.slept
+func (s *counts) publish(l *Loop) {
+	s.Connections = int64(len(l.life.conns))
+	s.Blocked = int64(len(l.send.blocked))
+	s.Busy = l.looked - l.slept
 	waiting, most := l.inbox.length()
-	l.stats.Inbox, l.stats.InboxMost = int64(waiting+len(l.events)-l.at), int64(most)
-	l.mu.Lock()
-	closes, ages := l.published.Closes, l.published.Ages
-	l.published = l.stats
-	l.published.Closes, l.published.Ages = closes, ages
-	if l.sawAges {
-		copy(ages, l.stats.Ages)
-		l.sawAges = false
+	s.Inbox, s.InboxMost = int64(waiting+len(l.events)-l.at), int64(most)
+	s.mu.Lock()
+	closes, ages := s.published.Closes, s.published.Ages
+	s.published = s.LoopStats
+	s.published.Closes, s.published.Ages = closes, ages
+	if s.sawAges {
+		copy(ages, s.Ages)
+		s.sawAges = false
 	}
-	if l.recount {
-		l.published.Closes = maps.Clone(l.stats.Closes)
-		l.recount = false
+	if s.recount {
+		s.published.Closes = maps.Clone(s.Closes)
+		s.recount = false
 	}
-	l.mu.Unlock()
+	s.mu.Unlock()
+}
+
+// read returns the figures as they were last published.
+func (s *counts) read() LoopStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.published
+	out.Closes = maps.Clone(out.Closes)
+	out.Ages = slices.Clone(out.Ages)
+	return out
 }
 
 // TLSStats are the figures of the handshakes.
@@ -134,11 +160,7 @@ func (e *Engine) Stats() Stats {
 	out.Closes = map[uint16]uint64{}
 	out.Ages = make([]Histogram, len(e.feeds()))
 	for _, l := range e.loops {
-		l.mu.Lock()
-		s := l.published
-		s.Closes = maps.Clone(s.Closes)
-		s.Ages = slices.Clone(s.Ages)
-		l.mu.Unlock()
+		s := l.stats.read()
 		out.Loops = append(out.Loops, s)
 		out.add(&s)
 	}

@@ -166,21 +166,21 @@ func TestLagsInSteps(t *testing.T) {
 	l.post(event{kind: evDo, arg: func(l *Loop) {
 		// Many that seem to wait, each of which has the walk look at the clock.
 		c := &Conn{loop: l, flags: fReady, slot: -1, state: stGone}
-		l.conns = append(l.conns, slices.Repeat([]*Conn{c}, 500_000)...)
+		l.life.conns = append(l.life.conns, slices.Repeat([]*Conn{c}, 500_000)...)
 		walk := &lagWalk{found: map[*rooms.Class]*Lag{}}
 		walk.step(l)
-		if walk.at == 0 || walk.at == len(l.conns) {
+		if walk.at == 0 || walk.at == len(l.life.conns) {
 			t.Errorf("the first step came to %d", walk.at)
 		}
 	}})
 	<-answer
 	over := make(chan struct{})
-	l.post(event{kind: evDo, arg: func(l *Loop) { l.conns = l.conns[:0]; close(over) }})
+	l.post(event{kind: evDo, arg: func(l *Loop) { l.life.conns = l.life.conns[:0]; close(over) }})
 	<-over
 	if found := l.lags.Last(); len(found) != 0 {
 		t.Errorf("found %v", found)
 	}
-	l.post(event{kind: evDo, arg: func(l *Loop) { l.conns = nil }})
+	l.post(event{kind: evDo, arg: func(l *Loop) { l.life.conns = nil }})
 }
 
 // TestAskOfOneThatStands: a question for lags or for the slowest does not wait for a loop
@@ -228,10 +228,10 @@ func TestSlowestInSteps(t *testing.T) {
 	done := l.slow.Ask(func() bool { return true })
 	came := make(chan int, 1)
 	l.post(event{kind: evDo, arg: func(l *Loop) {
-		sub := l.conns[0].members[0].Sub()
-		l.conns = append(l.conns, &Conn{loop: l, slot: -1, state: stGone, members: make([]member.Member, 300_000)})
-		for i := range l.conns[1].members {
-			l.conns[1].members[i] = member.New(sub, 0, false)
+		sub := l.life.conns[0].members[0].Sub()
+		l.life.conns = append(l.life.conns, &Conn{loop: l, slot: -1, state: stGone, members: make([]member.Member, 300_000)})
+		for i := range l.life.conns[1].members {
+			l.life.conns[1].members[i] = member.New(sub, 0, false)
 		}
 		walk := &slowWalk{top: newSlow(5)}
 		walk.step(l)
@@ -245,7 +245,7 @@ func TestSlowestInSteps(t *testing.T) {
 		t.Errorf("got %+v", list)
 	}
 	over := make(chan struct{})
-	l.post(event{kind: evDo, arg: func(l *Loop) { l.conns = l.conns[:1]; close(over) }})
+	l.post(event{kind: evDo, arg: func(l *Loop) { l.life.conns = l.life.conns[:1]; close(over) }})
 	<-over
 }
 
@@ -262,14 +262,14 @@ func TestBusy(t *testing.T) {
 	var ready [maxEvents]unix.EpollEvent
 	for l.slept-began < 200*time.Millisecond {
 		l.wait(ready[:])
-		l.turnWheel()
+		l.timers.turn()
 	}
 	work := 100 * time.Millisecond
 	for until := time.Now().Add(work); time.Now().Before(until); {
 	}
-	l.turnWheel()
-	l.publishStats()
-	took, busy := l.engine.now()-began, l.published.Busy
+	l.timers.turn()
+	l.stats.publish(l)
+	took, busy := l.engine.now()-began, l.stats.published.Busy
 	if busy < work || busy > took-200*time.Millisecond {
 		t.Errorf("busy for %v of %v", busy, took)
 	}

@@ -26,7 +26,7 @@ func TestLoopsTellOfPasses(t *testing.T) {
 	}
 	told := make(chan [3]int32)
 	w.engine.loops[0].post(event{kind: evDo, arg: func(l *Loop) {
-		members := l.conns[0].members
+		members := l.life.conns[0].members
 		before := w.engine.handshakes.Passing()
 		l.grown(members[0].Sub())
 		one := w.engine.handshakes.Passing()

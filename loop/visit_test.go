@@ -33,9 +33,9 @@ func TestOwedWait(t *testing.T) {
 	asker, replies := bareConn(t, l, 1)
 	owner, messages := bareConn(t, l, 2)
 	l.enter(owner, w.seat(t, l, "own:1"), 0)
-	l.reply(asker, wire.AppendFrame(nil, wire.OpText, []byte("reply")))
-	l.ping(asker)
-	l.pong(asker, nil)
+	l.life.reply(asker, wire.AppendFrame(nil, wire.OpText, []byte("reply")))
+	l.heartbeats.ping(asker)
+	l.life.pong(asker, nil)
 	w.publish(`"mine"`, "own:1")
 	w.settle()
 	l.takeGrown()
@@ -45,7 +45,7 @@ func TestOwedWait(t *testing.T) {
 	if b := replies(); len(b) > 0 {
 		t.Errorf("the reply did not wait: %q", b)
 	}
-	l.serve(&l.owed)
+	l.owed.serve(l)
 	if b := replies(); !bytes.Contains(b, []byte("reply")) {
 		t.Errorf("of the reply came %q", b)
 	}
@@ -86,7 +86,7 @@ func TestUrgentVisit(t *testing.T) {
 	l.takeGrown()
 	had := bytes.Count(read(), []byte(`"xxx`))
 	for l.ready.at < len(l.ready.conns) {
-		l.serve(&l.ready)
+		l.ready.serve(l)
 		had += bytes.Count(read(), []byte(`"xxx`))
 	}
 	if member.members[0].At() != backlog || had == 0 || had >= backlog {

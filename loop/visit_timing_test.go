@@ -35,10 +35,10 @@ func BenchmarkVisit(b *testing.B) {
 					b.Fatal(err)
 				}
 				c := &Conn{loop: l, id: uint64(i), sock: netpoll.SocketOf(fd), state: stOpen, slot: -1}
-				l.conns = append(l.conns, c)
+				l.life.conns = append(l.life.conns, c)
 				l.enter(c, w.seat(b, l, "all"), 0)
 			}
-			sub := l.conns[0].members[0].Sub()
+			sub := l.life.conns[0].members[0].Sub()
 			value := `"` + strings.Repeat("x", 128) + `"`
 			names := strings.Split(strings.Repeat(" all", frames), " ")[1:]
 			for b.Loop() {
@@ -47,8 +47,8 @@ func BenchmarkVisit(b *testing.B) {
 				w.settle()
 				b.StartTimer()
 				for l.grown(sub); len(l.hot) > 0; {
-					l.pass()
-					l.publishStats()
+					l.hot.step(l)
+					l.stats.publish(l)
 				}
 			}
 			b.StopTimer()
@@ -65,7 +65,7 @@ func BenchmarkPublishStats(b *testing.B) {
 	w := newWorld(b, Config{})
 	l := w.stillLoop(b)
 	for b.Loop() {
-		l.publishStats()
+		l.stats.publish(l)
 	}
 }
 

@@ -12,39 +12,47 @@ import (
 // maxNotice is where a `positions` notice is cut, and goes on in another.
 const maxNotice = 16 << 10
 
-// firstBeat is drawn by lot, so that connections which came together do not
-// beat together.
-func (l *Loop) firstBeat() tick {
-	every := l.engine.cfg.PingEvery
-	return l.tickNow() + 1 + ticks(rand.N(every))
+// heartbeats keep quiet connections alive, and find those whose clients are gone.
+type heartbeats struct {
+	loop    *Loop
+	scratch []byte // for a text that answer copies
 }
 
-// beat is the heartbeat: the positions of the rooms that were quiet since the
+// first is when a connection has its first one: drawn at random, so that connections
+// which came together have theirs at different times.
+func (h *heartbeats) first() tick {
+	every := h.loop.engine.cfg.PingEvery
+	return h.loop.engine.tick() + 1 + ticks(rand.N(every))
+}
+
+// send sends a heartbeat: the positions of the rooms that were quiet since the
 // last one, or a ping where the client does not want them.
-func (l *Loop) beat(c *Conn) {
+func (h *heartbeats) send(c *Conn) {
+	l := h.loop
 	if c.is(fHeld) { // the client has yet to be told of rooms that it is a member of
-		c.beatAt = l.wheel.at + 1
+		c.heartbeatAt = l.timers.wheel.at + 1
 		return
 	}
-	c.beatAt = l.wheel.at + ticks(l.engine.cfg.PingEvery)
+	c.heartbeatAt = l.timers.wheel.at + ticks(l.engine.cfg.PingEvery)
 	if !c.is(fPositions) {
-		l.ping(c)
+		h.ping(c)
 		return
 	}
 	busy := c.is(fSent)
 	c.flags &^= fSent
-	text, n := l.quietRooms(c)
+	text, n := h.quietRooms(c)
 	if text != nil && (n > 0 || !busy) { // else the data was the heartbeat
 		l.answer(c, text)
-		l.scratch = text
+		h.scratch = text
 	}
 }
 
 // quietRooms is the `positions` notice of the rooms that were quiet and are level, and of
 // wildcards, whether they were or not. A room's positions are read before its head: see
 // rooms' publish.
-func (l *Loop) quietRooms(c *Conn) (text []byte, n int) {
-	text = append(l.scratch[:0], wire.PositionsHead...)
+func (h *heartbeats) quietRooms(c *Conn) (text []byte, n int) {
+	l := h.loop
+	text = append(h.scratch[:0], wire.PositionsHead...)
 	add := func(name string, p rooms.Positions) {
 		if len(text) > maxNotice {
 			l.answer(c, wire.EndPositions(text))
@@ -92,9 +100,10 @@ const stood = 5
 
 // ping sends a WebSocket ping. The first that nothing has come after is the one from which
 // on a client counts as silent.
-func (l *Loop) ping(c *Conn) {
+func (h *heartbeats) ping(c *Conn) {
+	l := h.loop
 	if c.pinged == 0 || c.answered() {
-		c.pinged = l.tickNow()
+		c.pinged = l.engine.tick()
 		c.deadline = c.pinged + ticks(l.engine.cfg.PongTimeout)
 	}
 	c.outOf().ping = pingFrame
@@ -108,16 +117,17 @@ func (c *Conn) answered() bool { return tick(c.heard.Load()) >= c.pinged }
 // unanswered ends a connection that has said nothing since it was pinged: not even a
 // pong. Time in which this loop stood is not its silence, and what the kernel has of it
 // and no poller has read yet is an answer.
-func (l *Loop) unanswered(c *Conn) {
-	due := max(c.pinged, l.awake) + ticks(l.engine.cfg.PongTimeout)
+func (h *heartbeats) unanswered(c *Conn) {
+	l := h.loop
+	due := max(c.pinged, l.timers.awake) + ticks(l.engine.cfg.PongTimeout)
 	switch {
 	case c.answered() || c.saysMore():
 		c.pinged = 0
-	case l.wheel.at < due:
+	case l.timers.wheel.at < due:
 		c.deadline = due
 	default:
 		l.stats.PongTimeouts++
-		l.hangUp(c)
+		l.life.hangUp(c)
 	}
 }
 

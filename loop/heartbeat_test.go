@@ -33,21 +33,21 @@ func newPinged(t *testing.T) *pinged {
 	}
 	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
 	p := &pinged{l: l, c: &Conn{loop: l, id: 1, sock: netpoll.SocketOf(pair[0]), state: stOpen, slot: -1}, peer: pair[1]}
-	l.authenticated(p.c, false)
+	l.life.authenticated(p.c, false)
 	return p
 }
 
 // turn has the loop see that so much time has passed, and the poller read.
 func (p *pinged) turn(d time.Duration) {
 	p.l.engine.start = p.l.engine.start.Add(-d)
-	p.l.turnWheel()
-	p.l.serve(&p.l.owed)
+	p.l.timers.turn()
+	p.l.owed.serve(p.l)
 	if p.deaf {
 		return
 	}
 	var b [1 << 10]byte
 	if n, _ := p.c.sock.Read(b[:]); n > 0 {
-		p.c.heard.Store(uint32(p.l.tickNow()))
+		p.c.heard.Store(uint32(p.l.engine.tick()))
 	}
 }
 
