@@ -9,7 +9,7 @@
 // it read goes through as many steps as the connection has (Conn.arrived): package
 // proxyheader finds the client's address where a balancer is trusted, TLS decrypts, and until
 // the upgrade package upgrade reads the request. One that is in order goes to Handler.Open,
-// whose Verdict becomes the answer; the loop sends it (Loop.upgraded), and then what the
+// whose Verdict becomes the answer; the loop sends it (life.upgraded), and then what the
 // handler asked for meanwhile. From then on package wsread finds messages in the input, and
 // tells them to the Conn (heard.go), which asks Handler.Admit and calls Handler.Message. What
 // the handler wants of the connection, a join, a reply or a close, it posts to the loop's
@@ -17,6 +17,18 @@
 //
 // A new limit on sockets belongs into gate.go; one on what a client sends into pace.go,
 // input.go or incoming.go.
+//
+// # The parts of a Loop
+//
+// A Loop is a goroutine, its inbox and what it hands events to, each with its own state:
+//
+//	life        the connections: how each comes, closes and goes
+//	timers      the wheel of deadlines, drains, clients that are read later
+//	heartbeats  pings, `positions` of quiet rooms, and clients that have gone silent
+//	sender      one gathered send at a time, and the sockets that did not take all
+//	passes      the large rooms that lack something; queue: the connections that do
+//	counts      the figures
+//	joining, leaving, wildcard   a request under way, and a wildcard
 //
 // # From a tape to a socket
 //
@@ -110,21 +122,22 @@
 //
 // With Config.TLS the port is wss, and package tlsconn stands between the sockets and all
 // else (secure.go). A client that begins with a letter speaks plain HTTP, and is told so in
-// plain. Handshakes give way to passes (Loop.grown, Loop.pass tell of them), and end by the
+// plain. Handshakes give way to passes (Loop.grown and passes.step tell of them), and end by the
 // deadline of the upgrade. The loop encrypts what it gathered a record (16 KB) at a time, cut
 // where a frame ends, and the next only when the ciphertext of the last is gone.
 //
 // # What a loop counts
 //
 // LoopStats are plain numbers of the loop's own, copied for others once a turn
-// (publishStats): no atomics, and no look at the clock beyond those that begin and end
-// slices. How old a message is when it is sent (Loop.aged) is the time at which the slice
+// (counts.publish): no atomics, and no look at the clock beyond those that begin and end
+// slices. How old a message is when it is sent (counts.aged) is the time at which the slice
 // began less the timestamp that Kafka has of it, which its chunk holds; of a piece of
 // many frames the first and the last are looked at, and count for half of them each.
 // A visit costs some 60 ns more for the histograms and ages (BenchmarkVisit, 40 runs in
-// turns with the commit before them: quartile 1.20 to 1.25 us with a frame to a send, 2.70 to 2.77 with
-// 80), of 6 to 8 us over TCP; a turn 7 ns more (BenchmarkPublishStats). What members lack is not counted, but looked for when somebody asks (Engine.Lags), in
-// steps of half a slice, at those connections that wait for something.
+// turns with the commit before them: quartile 1.20 to 1.25 us with a frame to a send, 2.70 to
+// 2.77 with 80), of 6 to 8 us over TCP; a turn 7 ns more (BenchmarkPublishStats). What members
+// lack is not counted, but looked for when somebody asks (Engine.Lags), in steps of half a
+// slice, at those connections that wait for something.
 //
 // # Figures
 //

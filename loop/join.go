@@ -8,11 +8,11 @@ import (
 	"tapecast/rooms"
 )
 
-// join asks the appenders for seats in the rooms that the connection may join,
+// begin asks the appenders for seats in the rooms that the connection may join,
 // once the places of all times are known.
-func (l *Loop) join(c *Conn, j *joining) {
+func (j *joining) begin(l *Loop, c *Conn) {
 	c.sideOf().joining = j
-	if l.locate(c, j) {
+	if j.locate(l, c) {
 		return
 	}
 	bare := slices.ContainsFunc(c.members, func(t member.Member) bool { return t.Room().Pattern().Bare })
@@ -26,7 +26,7 @@ func (l *Loop) join(c *Conn, j *joining) {
 		switch {
 		case ref.Wild:
 			out.Wild = true
-			out.Err = l.askWildcard(c, j, i)
+			out.Err = j.askWildcard(l, c, i)
 		case twice || c.find(ref.Name) >= 0:
 			out.Err = ErrAlready
 		case bare && ref.Pattern.Bare:
@@ -53,33 +53,33 @@ const (
 	stageBegin              // the reply is queued; members get what was asked for beyond the live frames
 )
 
-// joined takes the seats that the appenders gave, some of them in each step. The reply is
+// goOn takes the seats that the appenders gave, some of them in each step. The reply is
 // queued before any frame of theirs can be.
-func (l *Loop) joined(c *Conn, j *joining) {
+func (j *joining) goOn(l *Loop, c *Conn) {
 	if j.given == nil {
-		if l.seek(c, j) {
+		if j.seek(l, c) {
 			return
 		}
-		l.collect(c, j)
+		j.collect(l, c)
 	}
 	if c.state != stOpen {
-		l.forsake(j)
+		j.forsake(l)
 		return
 	}
 	if j.stage == stageAsk {
-		if l.recall(c, j) {
+		if j.recall(l, c) {
 			return
 		}
-		l.refuseLate(j)
+		j.refuseLate(l)
 		j.stage, j.had = stageTake, len(c.members)
 		c.members = slices.Grow(c.members, len(j.given))
 		for _, w := range j.wildcards {
 			if w != nil {
-				l.takeWildcard(c, w)
+				w.take(l, c)
 			}
 		}
 	}
-	if !l.joinSome(c, j) {
+	if !j.takeSome(l, c) {
 		if c.state == stOpen {
 			l.goOn(c, evJoined, j)
 		} else {
@@ -90,7 +90,7 @@ func (l *Loop) joined(c *Conn, j *joining) {
 	j.releasePasts(c)
 	for _, w := range j.wildcards {
 		if w != nil {
-			l.seatedWildcard(w)
+			w.seated(l)
 		}
 	}
 	if c.state != stOpen {
@@ -103,7 +103,7 @@ func (l *Loop) joined(c *Conn, j *joining) {
 }
 
 // forsake gives up a join whose connection is being closed: what it has taken was left then.
-func (l *Loop) forsake(j *joining) {
+func (j *joining) forsake(l *Loop) {
 	if j.stage <= stageTake {
 		for _, s := range j.given[j.at:] {
 			if s.Err == nil {
@@ -112,13 +112,13 @@ func (l *Loop) forsake(j *joining) {
 		}
 	}
 	for _, w := range j.wildcards {
-		l.dropWildcard(w)
+		w.drop(l)
 	}
 	j.releasePasts(nil)
 }
 
-// joinSome is one step of joined; false: there is more to do, or the connection is being closed.
-func (l *Loop) joinSome(c *Conn, j *joining) bool {
+// takeSome is one step of goOn; false: there is more to do, or the connection is being closed.
+func (j *joining) takeSome(l *Loop, c *Conn) bool {
 	left := stepRooms
 	each := func(n int, do func(i int)) bool {
 		for ; j.at < n && left > 0 && c.state == stOpen; j.at++ {
@@ -128,18 +128,18 @@ func (l *Loop) joinSome(c *Conn, j *joining) bool {
 		return j.at == n && c.state == stOpen
 	}
 	if j.stage == stageTake {
-		if !each(len(j.given), func(i int) { l.takePlace(c, j, i) }) {
+		if !each(len(j.given), func(i int) { j.takePlace(l, c, i) }) {
 			return false
 		}
 		for _, w := range j.wildcards {
 			if w != nil {
-				l.tookWildcard(j, w)
+				w.took(l, j)
 			}
 		}
 		j.stage, j.at = stageKnown, 0
 	}
 	if j.stage == stageKnown {
-		if !each(len(j.list), func(i int) { l.known(c, j, &j.list[i]) }) {
+		if !each(len(j.list), func(i int) { j.known(l, c, &j.list[i]) }) {
 			return false
 		}
 		j.stage, j.at = stageUnder, 0
@@ -148,7 +148,7 @@ func (l *Loop) joinSome(c *Conn, j *joining) bool {
 		under := func(i int) {
 			t := &c.members[i]
 			if out := j.under[t.Wildcard]; t.Wildcard > 0 && out != nil {
-				l.describeUnder(c, t, out)
+				c.describeUnder(t, out)
 			}
 		}
 		if len(j.under) > 0 && !each(len(c.members), under) {
@@ -168,7 +168,7 @@ func (l *Loop) joinSome(c *Conn, j *joining) bool {
 }
 
 // known answers for a room or a wildcard that the connection was in already: as it stands.
-func (l *Loop) known(c *Conn, j *joining, out *Joined) {
+func (j *joining) known(l *Loop, c *Conn, out *Joined) {
 	switch {
 	case !errors.Is(out.Err, ErrAlready):
 	case out.Wild:
@@ -188,7 +188,7 @@ func (l *Loop) known(c *Conn, j *joining, out *Joined) {
 			return // the same, in this request
 		}
 		t := &c.members[k]
-		*out = l.describe(c, t)
+		*out = c.describe(t)
 		out.Already = true
 		if x := c.extra(t); x != nil {
 			out.Keys, out.Every = x.Keys(), x.Every()
@@ -197,7 +197,7 @@ func (l *Loop) known(c *Conn, j *joining, out *Joined) {
 }
 
 // takePlace takes the seat that was given i-th.
-func (l *Loop) takePlace(c *Conn, j *joining, i int) {
+func (j *joining) takePlace(l *Loop, c *Conn, i int) {
 	p := &j.places[i]
 	if j.pasts != nil {
 		p.ref.past = j.pasts[i]
@@ -242,7 +242,7 @@ func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
 			return
 		}
 	}
-	l.enter(c, given.Sub, given.At)
+	c.enter(given.Sub, given.At)
 	ref.resume, ref.await = given.Resume, given.Await
 	if out.TooOld != nil {
 		ref.missed = &member.Gap{To: given.Positions}

@@ -154,7 +154,7 @@ func (f *life) close(c *Conn, code uint16, reason []byte) {
 	c.signs.setDeaf()
 	l.engine.gate.closes(c)
 	c.dropSide()
-	l.leaveAll(c)
+	c.leaveAll()
 	o := c.outOf()
 	o.pong, o.ping = nil, nil
 	o.close = wire.CloseFrame(code, reason)
@@ -222,7 +222,7 @@ func (f *life) hangUp(c *Conn) {
 	c.out = nil
 	c.deadline, c.heartbeatAt, c.timerAt = 0, 0, 0
 	l.timers.wheel.remove(c)
-	l.leaveAll(c)
+	c.leaveAll()
 	c.sock.ShutDown()
 	c.sock.Resume()
 }

@@ -64,7 +64,9 @@ type Loop struct {
 }
 
 func newLoop(e *Engine, i int) (*Loop, error) {
-	l := &Loop{engine: e, index: i, table: e.cfg.Table, handler: e.cfg.Handler, log: e.cfg.Log, ended: make(chan struct{})}
+	l := &Loop{
+		engine: e, index: i, table: e.cfg.Table, handler: e.cfg.Handler, log: e.cfg.Log, ended: make(chan struct{}),
+	}
 	l.life.loop, l.timers.loop, l.heartbeats.loop, l.send.loop = l, l, l, l
 	l.send.blocked = map[uint64]*Conn{}
 	l.timers.wheel.init()
@@ -144,7 +146,8 @@ func (l *Loop) run() {
 // wait sleeps until there is something to do: not at all where work is left.
 func (l *Loop) wait(ready []unix.EpollEvent) int {
 	timeout := 0
-	if l.urgent.empty() && l.owed.empty() && l.ready.empty() && len(l.hot) == 0 && l.at == len(l.events) && l.inbox.mayRest() {
+	done := l.urgent.empty() && l.owed.empty() && l.ready.empty() && len(l.hot) == 0 && l.at == len(l.events)
+	if done && l.inbox.mayRest() {
 		timeout = l.restFor()
 	}
 	n, err := unix.EpollWait(l.epfd, ready, timeout)
@@ -240,9 +243,9 @@ func (l *Loop) handle(e *event) {
 	case evJoin, evLeave, evList:
 		l.membersAsked(e)
 	case evLeaveOn:
-		l.leave(c, e.arg.(*leaving))
+		e.arg.(*leaving).goOn(l, c)
 	case evJoined:
-		l.joined(c, e.arg.(*joining))
+		e.arg.(*joining).goOn(l, c)
 	case evLocated:
 		l.located(e.conn, e.arg.(*located))
 	case evRecalled:

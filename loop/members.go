@@ -149,11 +149,11 @@ func (l *Loop) membersAsked(e *event) {
 		return
 	}
 	if e.kind == evJoin {
-		l.join(c, e.arg.(*joining))
+		e.arg.(*joining).begin(l, c)
 		return
 	}
 	c.sideOf().leaving = e.arg.(*leaving)
-	l.leave(c, e.arg.(*leaving))
+	e.arg.(*leaving).goOn(l, c)
 }
 
 // goOn has a request that takes long go on when others have had their turn. Until it is done
@@ -186,16 +186,16 @@ func (l *Loop) resumeSide(c *Conn) {
 	}
 }
 
-// leave goes on with a Leave or List, one step of it.
-func (l *Loop) leave(c *Conn, a *leaving) {
+// goOn goes on with a Leave or List, one step of it.
+func (a *leaving) goOn(l *Loop, c *Conn) {
 	if c.state != stOpen {
 		return
 	}
-	some := l.leaveSome
+	some := a.leaveSome
 	if a.all {
-		some = l.listSome
+		some = a.listSome
 	}
-	if !some(c, a) {
+	if !some(l, c) {
 		l.goOn(c, evLeaveOn, a)
 		return
 	}
@@ -206,7 +206,7 @@ func (l *Loop) leave(c *Conn, a *leaving) {
 }
 
 // leaveSome leaves some of the rooms; false: there are more.
-func (l *Loop) leaveSome(c *Conn, a *leaving) bool {
+func (a *leaving) leaveSome(l *Loop, c *Conn) bool {
 	if a.list == nil {
 		a.list = make([]Joined, len(a.names))
 	}
@@ -217,11 +217,11 @@ func (l *Loop) leaveSome(c *Conn, a *leaving) bool {
 		out := &a.list[a.at]
 		if a.wildcard == nil {
 			if a.wildcard = c.wildcardOf(a.names[a.at]); a.wildcard != nil {
-				l.beginLeave(c, a, out)
+				a.beginWildcard(l, c, out)
 			}
 		}
 		if a.wildcard != nil {
-			if n = l.leaveWildcard(c, a, out, n); n < 0 {
+			if n = a.leaveWildcard(l, c, out, n); n < 0 {
 				return false
 			}
 			continue
@@ -232,19 +232,19 @@ func (l *Loop) leaveSome(c *Conn, a *leaving) bool {
 			out.Err = ErrNotThere
 			continue
 		}
-		*out = l.describe(c, &c.members[k])
-		l.exit(c, k)
+		*out = c.describe(&c.members[k])
+		c.exit(k)
 	}
 	return true
 }
 
 // listSome describes some of the rooms that the connection is in; false: there are more.
 // Rooms that a wildcard joins meanwhile are told of too: they are behind the others.
-func (l *Loop) listSome(c *Conn, a *leaving) bool {
+func (a *leaving) listSome(l *Loop, c *Conn) bool {
 	if !a.begun && c.extras != nil {
 		a.under = map[uint8]*Joined{}
 		for _, w := range c.extras.wildcards {
-			l.placeWildcard(c, w)
+			w.place(l, c)
 			a.under[w.id] = w.describe()
 		}
 	}
@@ -254,9 +254,9 @@ func (l *Loop) listSome(c *Conn, a *leaving) bool {
 			return false
 		}
 		if t := &c.members[a.at]; t.Wildcard == 0 {
-			a.list = append(a.list, l.describe(c, t))
+			a.list = append(a.list, c.describe(t))
 		} else {
-			l.describeUnder(c, t, a.under[t.Wildcard])
+			c.describeUnder(t, a.under[t.Wildcard])
 		}
 	}
 	for _, out := range a.under {
@@ -267,13 +267,15 @@ func (l *Loop) listSome(c *Conn, a *leaving) bool {
 	return true
 }
 
-func (l *Loop) describe(c *Conn, m *member.Member) Joined {
+func (c *Conn) describe(m *member.Member) Joined {
+	l := c.loop
 	r, x := m.Room(), c.extra(m)
 	return Joined{Name: r.Name(), Class: r.Class().Name, Positions: l.rules.Position(m, x), Chain: m.Chain(x)}
 }
 
 // enter makes the connection a member of the room, from frame number at on.
-func (l *Loop) enter(c *Conn, sub *rooms.Sub, at uint64) *member.Member {
+func (c *Conn) enter(sub *rooms.Sub, at uint64) *member.Member {
+	l := c.loop
 	m := member.New(sub, at, c.deflate && sub.Room().Class().Deflate)
 	m.Index = attend(c, sub)
 	if m.Deflated() {
@@ -284,7 +286,8 @@ func (l *Loop) enter(c *Conn, sub *rooms.Sub, at uint64) *member.Member {
 }
 
 // exit ends membership k.
-func (l *Loop) exit(c *Conn, k int) {
+func (c *Conn) exit(k int) {
+	l := c.loop
 	m := c.dropMember(k)
 	if x := c.extra(&m); x != nil {
 		l.rules.End(x)
@@ -301,16 +304,17 @@ func (l *Loop) exit(c *Conn, k int) {
 	l.stats.Seats--
 }
 
-func (l *Loop) leaveAll(c *Conn) {
+func (c *Conn) leaveAll() {
+	l := c.loop
 	if c.extras != nil {
 		c.extras.index = nil // of no use to a connection that leaves from the end
 	}
 	for len(c.members) > 0 {
-		l.exit(c, len(c.members)-1)
+		c.exit(len(c.members) - 1)
 	}
 	if c.extras != nil {
 		for _, w := range c.extras.wildcards {
-			l.dropWildcard(w)
+			w.drop(l)
 		}
 	}
 	c.members, c.extras = nil, nil

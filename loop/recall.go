@@ -17,7 +17,7 @@ type located struct {
 
 // locate asks for the positions of the times that a join names; false: of none. The
 // join goes on when the last of them is known.
-func (l *Loop) locate(c *Conn, j *joining) bool {
+func (j *joining) locate(l *Loop, c *Conn) bool {
 	for i := range j.refs {
 		ref := &j.refs[i]
 		if ref.SinceTime == 0 || ref.Since != nil || ref.lost != nil {
@@ -42,7 +42,7 @@ func (l *Loop) located(c *Conn, a *located) {
 		ref.Since = &a.at
 	}
 	if a.j.waiting--; a.j.waiting == 0 && c.state == stOpen {
-		l.join(c, a.j)
+		a.j.begin(l, c)
 	}
 }
 
@@ -57,7 +57,7 @@ type recalled struct {
 // recall asks for what the tapes no longer hold of the rooms that are being
 // joined; false: of none. The join goes on when the last of them is here, so
 // that its reply can say whether it is.
-func (l *Loop) recall(c *Conn, j *joining) bool {
+func (j *joining) recall(l *Loop, c *Conn) bool {
 	if j.pasts != nil {
 		return false
 	}
@@ -126,7 +126,7 @@ func (l *Loop) recalled(c *Conn, a *recalled) {
 		l.beginNow(a.j.given[a.seat], a.err)
 	}
 	if a.j.waiting--; a.j.waiting == 0 {
-		l.joined(c, a.j)
+		a.j.goOn(l, c)
 	}
 }
 

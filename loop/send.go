@@ -201,7 +201,9 @@ func (s *sender) block(c *Conn) {
 		op = unix.EPOLL_CTL_ADD
 		c.flags |= fWatched
 	}
-	e := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: int32(uint32(c.id)), Pad: int32(uint32(c.id >> 32))}
+	e := unix.EpollEvent{
+		Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: int32(uint32(c.id)), Pad: int32(uint32(c.id >> 32)),
+	}
 	var err error
 	c.sock.Control(func(fd int) { err = unix.EpollCtl(l.epfd, op, fd, &e) })
 	if err != nil {

@@ -47,7 +47,7 @@ type LoopStats struct {
 	PassMembers Histogram // visited
 
 	// Ages are by Feed.Index how old messages were when they were sent, in ms by
-	// Kafka's timestamps: see Loop.aged.
+	// Kafka's timestamps: see counts.aged.
 	Ages []Histogram
 
 	Inbox     int64 // events that waited in the inbox when the figures were taken
@@ -156,7 +156,9 @@ func (e *Engine) Stats() Stats {
 		HeadersRefused: e.misled.Load(), TLS: e.handshakes.Stats(), Pollers: e.cfg.Pollers,
 		Incoming: e.incoming.bytes(),
 	}
-	out.PutOff = PutOffs{Turn: e.putOff[offTurn].Load(), Inbox: e.putOff[offInbox].Load(), Pace: e.putOff[offPace].Load()}
+	out.PutOff = PutOffs{
+		Turn: e.putOff[offTurn].Load(), Inbox: e.putOff[offInbox].Load(), Pace: e.putOff[offPace].Load(),
+	}
 	out.Closes = map[uint16]uint64{}
 	out.Ages = make([]Histogram, len(e.feeds()))
 	for _, l := range e.loops {

@@ -32,7 +32,7 @@ func TestOwedWait(t *testing.T) {
 	l := w.stillLoop(t)
 	asker, replies := bareConn(t, l, 1)
 	owner, messages := bareConn(t, l, 2)
-	l.enter(owner, w.seat(t, l, "own:1"), 0)
+	owner.enter(w.seat(t, l, "own:1"), 0)
 	l.life.reply(asker, wire.AppendFrame(nil, wire.OpText, []byte("reply")))
 	l.heartbeats.ping(asker)
 	l.life.pong(asker, nil)
@@ -58,10 +58,10 @@ func TestUrgentVisit(t *testing.T) {
 	l := w.stillLoop(t)
 	all, own := w.seat(t, l, "all"), w.seat(t, l, "own:1")
 	member, read := bareConn(t, l, 1)
-	l.enter(member, all, 0)
-	l.enter(member, own, 0)
+	member.enter(all, 0)
+	member.enter(own, 0)
 	for i := range smallRoom {
-		l.enter(&Conn{loop: l, id: uint64(i) + 2, state: stOpen, slot: -1}, all, 0)
+		(&Conn{loop: l, id: uint64(i) + 2, state: stOpen, slot: -1}).enter(all, 0)
 	}
 
 	const backlog = 100

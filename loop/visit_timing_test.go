@@ -36,7 +36,7 @@ func BenchmarkVisit(b *testing.B) {
 				}
 				c := &Conn{loop: l, id: uint64(i), sock: netpoll.SocketOf(fd), state: stOpen, slot: -1}
 				l.life.conns = append(l.life.conns, c)
-				l.enter(c, w.seat(b, l, "all"), 0)
+				c.enter(w.seat(b, l, "all"), 0)
 			}
 			sub := l.life.conns[0].members[0].Sub()
 			value := `"` + strings.Repeat("x", 128) + `"`

@@ -94,7 +94,7 @@ func (w *wildcard) overlaps(prefix string) bool {
 }
 
 // askWildcard puts the wildcard of ref i into the join, or says why it cannot be.
-func (l *Loop) askWildcard(c *Conn, j *joining, i int) error {
+func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 	ref := &j.refs[i]
 	held := []*wildcard(nil)
 	if c.extras != nil {
@@ -147,7 +147,7 @@ func (l *Loop) askWildcard(c *Conn, j *joining, i int) error {
 
 // collect makes one list of all seats that the appenders gave, after those of
 // wildcards that may not be, or that the connection has already, were left.
-func (l *Loop) collect(c *Conn, j *joining) {
+func (j *joining) collect(l *Loop, c *Conn) {
 	j.given = make([]*rooms.Seat, 0, len(j.join.Rooms))
 	for i := range j.join.Rooms {
 		j.given = append(j.given, &j.join.Rooms[i])
@@ -166,19 +166,19 @@ func (l *Loop) collect(c *Conn, j *joining) {
 		if w == nil {
 			continue
 		}
-		l.mergeSought(w)
+		w.mergeSought(l)
 		w.given = slices.DeleteFunc(w.given, func(s rooms.Seat) bool {
 			if have[s.Name] && s.Err == nil {
 				l.table.Leave(s.Sub)
 			}
 			return have[s.Name]
 		})
-		if w.out.Err = l.refuseWildcard(w); w.out.Err != nil {
-			l.leaveGiven(w, w.out.Err)
+		if w.out.Err = w.refuse(l); w.out.Err != nil {
+			w.leaveGiven(l, w.out.Err)
 			j.wildcards[i] = nil
 			continue
 		}
-		l.collectWildcard(j, w)
+		w.collect(l, j)
 	}
 }
 
@@ -194,8 +194,8 @@ func (j *joining) named(c *Conn) map[string]bool {
 	return have
 }
 
-// collectWildcard adds the seats of a wildcard.
-func (l *Loop) collectWildcard(j *joining, w *wildcard) {
+// collect adds the seats of a wildcard.
+func (w *wildcard) collect(l *Loop, j *joining) {
 	w.refs, w.list = make([]RoomRef, len(w.given)), make([]Joined, len(w.given))
 	for k := range w.given {
 		s := &w.given[k]
@@ -218,8 +218,8 @@ func (w *wildcard) refusal() error {
 	return nil
 }
 
-// refuseWildcard is refusal once all seats are known, and reserves places for them.
-func (l *Loop) refuseWildcard(w *wildcard) error {
+// refuse is refusal once all seats are known, and reserves places for them.
+func (w *wildcard) refuse(l *Loop) error {
 	if err := w.refusal(); err != nil {
 		return err
 	}
@@ -232,8 +232,8 @@ func (l *Loop) refuseWildcard(w *wildcard) error {
 	return nil
 }
 
-// takeWildcard has the connection hold a wildcard, whose seats it then takes.
-func (l *Loop) takeWildcard(c *Conn, w *wildcard) {
+// take has the connection hold a wildcard, whose seats it then takes.
+func (w *wildcard) take(l *Loop, c *Conn) {
 	e := c.extrasOf()
 	for w.id = 1; slices.ContainsFunc(e.wildcards, func(o *wildcard) bool { return o.id == w.id }); {
 		w.id++
@@ -243,17 +243,17 @@ func (l *Loop) takeWildcard(c *Conn, w *wildcard) {
 	w.out.Since, w.out.TooOld = w.ref.since(), w.lost
 }
 
-// seatedWildcard ends the join of a wildcard: now come the rooms that have appeared meanwhile.
-func (l *Loop) seatedWildcard(w *wildcard) {
+// seated ends the join of a wildcard: now come the rooms that have appeared meanwhile.
+func (w *wildcard) seated(l *Loop) {
 	w.pending = false
 	early := w.early
 	w.refs, w.given, w.list, w.early, w.out = nil, nil, nil, nil, nil
 	w.names, w.lost = nil, nil
 	for _, s := range early {
-		l.foundOne(w, s)
+		w.foundOne(l, s)
 	}
 	if w.dropped != "" && w.id > 0 && !w.full { // some of early were none of its
-		l.fill(w, w.dropped, &LimitError{Name: "rooms_per_wildcard", Most: w.watch.Most})
+		w.fill(l, w.dropped, &LimitError{Name: "rooms_per_wildcard", Most: w.watch.Most})
 	}
 }
 
@@ -262,16 +262,16 @@ func (w *wildcard) chain() bool {
 	return !w.ref.Pattern.Class.Conflate && w.ref.Keys == nil && w.ref.Every == 0
 }
 
-// beginLeave begins to give a wildcard up. It joins no more rooms.
-func (l *Loop) beginLeave(c *Conn, a *leaving, out *Joined) {
-	l.placeWildcard(c, a.wildcard)
+// beginWildcard begins to give a wildcard up. It joins no more rooms.
+func (a *leaving) beginWildcard(l *Loop, c *Conn, out *Joined) {
+	a.wildcard.place(l, c)
 	*out = *a.wildcard.describe()
 	a.wildcard.full, a.member = true, len(c.members)
 }
 
 // leaveWildcard leaves up to n of the rooms that a wildcard has joined, and returns how many of n
 // are left; less than 0: there are more rooms.
-func (l *Loop) leaveWildcard(c *Conn, a *leaving, out *Joined, n int) int {
+func (a *leaving) leaveWildcard(l *Loop, c *Conn, out *Joined, n int) int {
 	w := a.wildcard
 	for a.member = min(a.member, len(c.members)); a.member > 0; {
 		if n < 0 {
@@ -279,13 +279,13 @@ func (l *Loop) leaveWildcard(c *Conn, a *leaving, out *Joined, n int) int {
 		}
 		a.member--
 		if t := &c.members[a.member]; t.Wildcard == w.id {
-			l.describeUnder(c, t, out)
-			l.exit(c, a.member)
+			c.describeUnder(t, out)
+			c.exit(a.member)
 			n--
 		}
 	}
 	sortJoined(out.Rooms)
-	l.dropWildcard(w)
+	w.drop(l)
 	c.extras.wildcards = slices.DeleteFunc(c.extras.wildcards, func(o *wildcard) bool { return o == w })
 	c.tidy()
 	a.wildcard = nil
@@ -301,21 +301,21 @@ func (w *wildcard) describe() *Joined {
 }
 
 // describeUnder adds a room to the answer for its wildcard.
-func (l *Loop) describeUnder(c *Conn, t *member.Member, out *Joined) {
+func (c *Conn) describeUnder(t *member.Member, out *Joined) {
 	if x := c.extra(t); x != nil && x.Untold() {
 		out.Untold++
 		return
 	}
-	out.Rooms = append(out.Rooms, l.describe(c, t))
+	out.Rooms = append(out.Rooms, c.describe(t))
 }
 
-// dropWildcard ends what is left of a wildcard but for its members; nil: nothing.
-func (l *Loop) dropWildcard(w *wildcard) {
+// drop ends what is left of a wildcard but for its members; nil: nothing.
+func (w *wildcard) drop(l *Loop) {
 	if w == nil || !w.begun {
 		return
 	}
 	w.begun, w.pending, w.id = false, false, 0
-	l.endWatch(w)
+	w.endWatch(l)
 	l.stats.Wildcards--
 	for _, s := range w.early {
 		l.table.Leave(s.Sub)
@@ -323,7 +323,7 @@ func (l *Loop) dropWildcard(w *wildcard) {
 	w.early = nil
 }
 
-func (l *Loop) endWatch(w *wildcard) { l.table.Unwatch(&w.watch) }
+func (w *wildcard) endWatch(l *Loop) { l.table.Unwatch(&w.watch) }
 
 func sortJoined(list []Joined) {
 	slices.SortFunc(list, func(a, b Joined) int { return strings.Compare(a.Name, b.Name) })

@@ -15,7 +15,7 @@ func (l *Loop) found(f *rooms.Found) {
 	end := time.Now().Add(slice)
 	for i, w := range f.Watches {
 		wildcard := w.Local.(*wildcard)
-		l.foundOne(wildcard, &f.Seat)
+		wildcard.foundOne(l, &f.Seat)
 		wildcard.taken++
 		if !time.Now().Before(end) && i+1 < len(f.Watches) {
 			f.Watches = f.Watches[i+1:]
@@ -27,7 +27,7 @@ func (l *Loop) found(f *rooms.Found) {
 
 // foundOne sits down in a room that has appeared, unless the wildcard was given
 // up, or the connection is there already.
-func (l *Loop) foundOne(w *wildcard, s *rooms.Seat) {
+func (w *wildcard) foundOne(l *Loop, s *rooms.Seat) {
 	c := w.conn
 	switch {
 	case w.pending && (w.watch.Most == 0 || len(w.early) <= w.watch.Most):
@@ -51,10 +51,10 @@ func (l *Loop) foundOne(w *wildcard, s *rooms.Seat) {
 	}
 	if err != nil {
 		l.table.Leave(s.Sub)
-		l.fill(w, s.Name, err)
+		w.fill(l, s.Name, err)
 		return
 	}
-	m := l.enter(c, s.Sub, s.At)
+	m := c.enter(s.Sub, s.At)
 	m.Wildcard = w.id
 	w.rooms++
 	ref := w.lateTo(s)
@@ -70,9 +70,9 @@ func (l *Loop) foundOne(w *wildcard, s *rooms.Seat) {
 
 // fill ends the watch of a wildcard that has come to a limit, and says so: what it
 // has joined it keeps.
-func (l *Loop) fill(w *wildcard, room string, err error) {
+func (w *wildcard) fill(l *Loop, room string, err error) {
 	w.full = true
-	l.endWatch(w)
+	w.endWatch(l)
 	l.stats.WildcardsFull++
 	var limit LimitError
 	if e := (*LimitError)(nil); errors.As(err, &e) {

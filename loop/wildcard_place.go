@@ -17,9 +17,9 @@ func (w *wildcard) matches(p *rooms.Pattern, name string) bool {
 	return p == w.ref.Pattern && strings.HasPrefix(name, w.prefix())
 }
 
-// tookWildcard notes how the wildcard stands whose seats were taken: no room that matches begins,
+// took notes how the wildcard stands whose seats were taken: no room that matches begins,
 // or stands, before its place.
-func (l *Loop) tookWildcard(j *joining, w *wildcard) {
+func (w *wildcard) took(l *Loop, j *joining) {
 	if w.lost != nil {
 		w.from = nil
 	}
@@ -52,16 +52,16 @@ func (l *Loop) tookWildcard(j *joining, w *wildcard) {
 	if w.from == nil && len(w.refused) > 0 {
 		w.at = rooms.Positions{}
 	}
-	w.at = l.lowered(w, w.at, w.conn.members[:j.had])
+	w.at = w.lowered(l, w.at, w.conn.members[:j.had])
 	w.out.Positions = w.at
 }
 
-// placeWildcard moves the wildcard's place on to where its rooms stand now: to what the tapes of
+// place moves the wildcard's place on to where its rooms stand now: to what the tapes of
 // all shards have, less what was not sent of a room. Rooms that have appeared and were not
 // taken yet, and those of which the client may lack something, leave it where it is.
 //
 // The order matters: see rooms.Watch.Appeared and, for the heads, rooms' publish.
-func (l *Loop) placeWildcard(c *Conn, w *wildcard) {
+func (w *wildcard) place(l *Loop, c *Conn) {
 	if w.pending || w.full {
 		return
 	}
@@ -74,14 +74,14 @@ func (l *Loop) placeWildcard(c *Conn, w *wildcard) {
 			return
 		}
 	}
-	if at = l.lowered(w, at, c.members); at.Epoch != "" {
+	if at = w.lowered(l, at, c.members); at.Epoch != "" {
 		w.at = at.Raised(w.at.Epoch, w.at.Offsets)
 	}
 }
 
 // lowered is at, less what was not sent of those of the members that are the wildcard's or match;
 // none where that cannot be told.
-func (l *Loop) lowered(w *wildcard, at rooms.Positions, members []member.Member) rooms.Positions {
+func (w *wildcard) lowered(l *Loop, at rooms.Positions, members []member.Member) rooms.Positions {
 	left := uint64(maxUnsent)
 	for i := range members {
 		t := &members[i]

@@ -17,7 +17,7 @@ import (
 // with one (seekRooms); the others lack nothing.
 
 // seek begins that for the wildcards of a join; false: nothing needs to be waited for.
-func (l *Loop) seek(c *Conn, j *joining) bool {
+func (j *joining) seek(l *Loop, c *Conn) bool {
 	if j.sought || c.state != stOpen {
 		return false
 	}
@@ -26,7 +26,7 @@ func (l *Loop) seek(c *Conn, j *joining) bool {
 	found := false
 	for _, w := range j.wildcards {
 		if w != nil && w.ref.since() && w.refusal() == nil {
-			w.lost = l.seekNames(c, j, w)
+			w.lost = w.seekNames(l, c, j)
 			found = found || w.names != nil
 		}
 	}
@@ -34,13 +34,13 @@ func (l *Loop) seek(c *Conn, j *joining) bool {
 		j.waiting = 0
 		return false
 	}
-	l.soughtAll(c, j)
+	j.soughtAll(l, c)
 	return true
 }
 
 // seekNames asks for the names of the rooms that the wildcard lacks something of, if any can
 // be. The error says why it cannot go on from its place.
-func (l *Loop) seekNames(c *Conn, j *joining, w *wildcard) error {
+func (w *wildcard) seekNames(l *Loop, c *Conn, j *joining) error {
 	low, high := w.watch.Seams()
 	since, f := w.ref.Since, w.ref.Pattern.Feed
 	switch {
@@ -80,7 +80,7 @@ func (l *Loop) seekNames(c *Conn, j *joining, w *wildcard) error {
 		return &rooms.TooOldError{Why: ask.Lost}
 	}
 	ask.Names = func(names []string, err error) {
-		l.post(event{kind: evDo, arg: func(l *Loop) { l.soughtNames(c, j, w, names, err) }})
+		l.post(event{kind: evDo, arg: func(l *Loop) { j.soughtNames(l, c, w, names, err) }})
 	}
 	j.waiting++
 	j.recalls = append(j.recalls, ask)
@@ -89,13 +89,13 @@ func (l *Loop) seekNames(c *Conn, j *joining, w *wildcard) error {
 }
 
 // soughtNames takes the topic's answer for one wildcard.
-func (l *Loop) soughtNames(c *Conn, j *joining, w *wildcard, names []string, err error) {
+func (j *joining) soughtNames(l *Loop, c *Conn, w *wildcard, names []string, err error) {
 	w.names, w.lost, w.read = names, err, true
-	l.soughtAll(c, j)
+	j.soughtAll(l, c)
 }
 
 // soughtAll is called behind each answer. Behind the last the rooms are joined.
-func (l *Loop) soughtAll(c *Conn, j *joining) {
+func (j *joining) soughtAll(l *Loop, c *Conn) {
 	if j.waiting--; j.waiting > 0 {
 		return
 	}
@@ -104,19 +104,19 @@ func (l *Loop) soughtAll(c *Conn, j *joining) {
 		have := j.named(c)
 		for _, w := range j.wildcards {
 			if w != nil && w.from != nil && w.refusal() == nil && w.lost == nil {
-				l.seekRooms(w, join, have)
+				w.seekRooms(l, join, have)
 			}
 		}
 	}
 	join.Done = func(*rooms.Join) {
-		l.post(event{kind: evDo, arg: func(l *Loop) { l.joined(c, j) }})
+		l.post(event{kind: evDo, arg: func(l *Loop) { j.goOn(l, c) }})
 	}
 	l.table.Join(l.listener, join)
 }
 
 // seekRooms has the join ask for the rooms of a wildcard that it lacks something of: those
 // that were found, and all where its client comes from a node that was ahead.
-func (l *Loop) seekRooms(w *wildcard, join *rooms.Join, have map[string]bool) {
+func (w *wildcard) seekRooms(l *Loop, join *rooms.Join, have map[string]bool) {
 	names := map[string]bool{}
 	for _, name := range w.names {
 		p, _, _ := l.table.Catalog().Resolve(name)
@@ -145,7 +145,7 @@ func (w *wildcard) asked(s *rooms.Seat) bool {
 
 // mergeSought puts the seats that go on from the wildcard's place in the place of those that
 // begin now. The others lack nothing, or, where the place is lost, all.
-func (l *Loop) mergeSought(w *wildcard) {
+func (w *wildcard) mergeSought(l *Loop) {
 	if w.given == nil {
 		w.given = w.watch.Seats()
 	}
@@ -202,7 +202,7 @@ func (w *wildcard) notNow() error {
 
 // refuseLate refuses the wildcards that cannot be joined for now, which is only known once
 // all their seats were given.
-func (l *Loop) refuseLate(j *joining) {
+func (j *joining) refuseLate(l *Loop) {
 	for i, w := range j.wildcards {
 		if w == nil {
 			continue
@@ -211,20 +211,20 @@ func (l *Loop) refuseLate(j *joining) {
 			continue
 		}
 		w.out.Rooms = w.list // what was reserved for them is given back
-		l.leaveGiven(w, w.out.Err)
+		w.leaveGiven(l, w.out.Err)
 		j.wildcards[i] = nil
 	}
 }
 
 // leaveGiven leaves the seats of a wildcard that is not joined.
-func (l *Loop) leaveGiven(w *wildcard, why error) {
+func (w *wildcard) leaveGiven(l *Loop, why error) {
 	for k := range w.given {
 		if s := &w.given[k]; s.Err == nil {
 			l.table.Leave(s.Sub)
 			s.Err = why
 		}
 	}
-	l.dropWildcard(w)
+	w.drop(l)
 }
 
 // lateTo is how a seat goes on in a room that has appeared, if not with its tape's first

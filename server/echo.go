@@ -37,7 +37,9 @@ func (e *Echo) Stop() error { return e.engine.Stop() }
 type echoHandler struct{}
 
 // Open accepts everybody, and permessage-deflate.
-func (echoHandler) Open(*loop.Conn, *upgrade.Request) upgrade.Verdict { return upgrade.Verdict{Deflate: true} }
+func (echoHandler) Open(*loop.Conn, *upgrade.Request) upgrade.Verdict {
+	return upgrade.Verdict{Deflate: true}
+}
 
 // Admit takes whatever comes, as fast as it comes.
 func (echoHandler) Admit(*loop.Conn) bool { return true }

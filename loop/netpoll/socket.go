@@ -83,7 +83,8 @@ func (s *Socket) Write(iov []unix.Iovec) (n int, err error) {
 	var r uintptr
 	var errno syscall.Errno
 	if len(iov) == 1 {
-		r, _, errno = syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(iov[0].Base)), uintptr(iov[0].Len), flags, 0, 0)
+		r, _, errno = syscall.RawSyscall6(unix.SYS_SENDTO, fd,
+			uintptr(unsafe.Pointer(iov[0].Base)), uintptr(iov[0].Len), flags, 0, 0)
 	} else {
 		h := unix.Msghdr{Iov: &iov[0], Iovlen: uint64(len(iov))}
 		r, _, errno = syscall.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&h)), flags)

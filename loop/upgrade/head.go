@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// MaxRequest is what a request may take by default, its last empty line included. Browsers send under 1 KiB; a token may take 8 KiB more, and cookies 4.
+// MaxRequest is what a request may take by default, its last empty line included.
+// Browsers send under 1 KiB; a token may take 8 KiB more, and cookies 4.
 const MaxRequest = 16 << 10
 
 // refusal is why a request is refused. Its zero value: it is not.
@@ -68,7 +69,8 @@ func (s *Scan) requestEnd(b []byte, most int) (int, refusal) {
 		end := s.seen + n
 		switch {
 		case n < 0 && full:
-			return 0, refusal{http.StatusRequestHeaderFieldsTooLarge, "the request is longer than " + strconv.Itoa(most) + " bytes: send fewer cookies"}
+			why := "the request is longer than " + strconv.Itoa(most) + " bytes: send fewer cookies"
+			return 0, refusal{http.StatusRequestHeaderFieldsTooLarge, why}
 		case n < 0:
 			s.seen = len(b)
 			return 0, refusal{}

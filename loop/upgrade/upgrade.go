@@ -27,7 +27,9 @@ const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 //
 // decide is called at most once, with a request that is in order. It keeps
 // nothing of b, nor does Answer.
-func (s *Scan) Answer(b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict) (response []byte, used, status int) {
+func (s *Scan) Answer(
+	b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict,
+) (response []byte, used, status int) {
 	used, r := s.requestEnd(b, most)
 	if r.status != 0 {
 		return Refuse(Verdict{Status: r.status, Body: r.why}, b), len(b), r.status
@@ -63,9 +65,9 @@ func (a *asked) request(text, servedPath string) (*Request, refusal) {
 	case servedPath != "" && path != servedPath:
 		return nil, refusal{http.StatusNotFound, "nothing is served here; WebSocket is at " + servedPath}
 	case !a.upgrade:
-		return nil, refusal{http.StatusUpgradeRequired, "WebSocket only: there is no \"Upgrade: websocket\" (a proxy may have dropped it)"}
+		return nil, webSocketOnly("Upgrade: websocket")
 	case !a.connection:
-		return nil, refusal{http.StatusUpgradeRequired, "WebSocket only: there is no \"Connection: Upgrade\" (a proxy may have dropped it)"}
+		return nil, webSocketOnly("Connection: Upgrade")
 	case a.wsVersion != "13":
 		return nil, refusal{http.StatusUpgradeRequired, "Sec-WebSocket-Version is not 13"}
 	case !goodKey(a.key):
@@ -93,6 +95,12 @@ func (a *asked) request(text, servedPath string) (*Request, refusal) {
 	}, refusal{}
 }
 
+// webSocketOnly refuses a request without a field that an upgrade has.
+func webSocketOnly(field string) refusal {
+	const why = "WebSocket only: there is no %q (a proxy may have dropped it)"
+	return refusal{http.StatusUpgradeRequired, fmt.Sprintf(why, field)}
+}
+
 // accept is the answer that upgrades.
 func (a *asked) accept(want string, deflate bool) []byte {
 	var seed [24 + len(acceptGUID)]byte
@@ -100,13 +108,15 @@ func (a *asked) accept(want string, deflate bool) []byte {
 	sum := sha1.Sum(seed[:])
 
 	b := make([]byte, 0, 304)
-	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
+	b = append(b, "Sec-WebSocket-Accept: "...)
 	b = base64.StdEncoding.AppendEncode(b, sum[:])
 	if p := a.choose(want); p != "" {
 		b = append(append(b, "\r\nSec-WebSocket-Protocol: "...), p...)
 	}
 	if deflate {
-		b = append(b, "\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover"...)
+		b = append(b, "\r\nSec-WebSocket-Extensions: permessage-deflate; "...)
+		b = append(b, "server_no_context_takeover; client_no_context_takeover"...)
 	}
 	return append(b, "\r\n\r\n"...)
 }
