@@ -11,7 +11,7 @@ import (
 )
 
 // frontPages are the documents outside the documentation's folder.
-var frontPages = []string{"../README.md"}
+var frontPages = []string{"../README.md", "../bench/RESULTS.md"}
 
 // TestPages: each relative link of README and of a documentation page leads to a file, and
 // to a heading of it where it names one; a cell of a table has at most 120 characters; the
