@@ -14,7 +14,7 @@ import (
 // plantedFaults are small faults, each of which the model must find.
 var plantedFaults = []struct{ what, file, old, new string }{
 	{"a cut leaves out a frame between two chunks", "piece.go", "at = c.first + uint64(to)\n", "at = c.first + uint64(to) + 1\n"},
-	{"a join gets the frame before its seam", "keyframe.go", "return r.next, s.state(", "return r.next - min(r.next, 1), s.state("},
+	{"a join gets the frame before its seam", "keyframe.go", "return r.next, s.levelAt(", "return r.next - min(r.next, 1), s.levelAt("},
 	{"an order that is made anew leaves out what is not published yet", "latest.go", " || f.num >= published {", " {"},
 	{"a tombstone is forgotten and nobody knows", "latest.go", "l.forgotten.Store(f.num + 1)", "_ = f.num"},
 	{"keys go after half their time", "remember.go", "s.now-f.at > k.keyTTL().Milliseconds()", "s.now-f.at > k.keyTTL().Milliseconds()/2"},
