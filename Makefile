@@ -4,6 +4,8 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 export CGO_ENABLED := 1
+# The same for all that is built, or the cache has each package twice.
+export GOFLAGS ?= -trimpath
 
 GO       ?= go
 # How long each fuzz target runs in `make fuzz`.
@@ -43,7 +45,7 @@ deps:
 test: deps unit e2e peers ## unit tests, the end-to-end suite, and the peers' servers
 
 unit: ## the tests of all packages but the end-to-end suite
-	$(GO) test -count=1 -timeout 10m $(UNIT)
+	$(GO) test -count=1 -parallel 4 -timeout 10m $(UNIT)
 
 e2e: ## the end-to-end suite: real binaries, real sockets, embedded broker and Kafka
 	$(GO) test -count=1 -v -timeout 15m $(E2E)

@@ -47,34 +47,37 @@ func TestTargetBadInput(t *testing.T) {
 			t.Errorf("%s has a target: what it refuses is not tested here", cmd.Name())
 			continue
 		}
-		args := append([]string{cmd.Name()}, slices.DeleteFunc(slices.Clone(to), func(f string) bool {
-			return f == "--direct" && cmd.Flags().Lookup("direct") == nil
-		})...)
-		if cmd.Name() == "replay" {
-			args = append(args, "--file", recording)
-		}
-		f := func(want string, more ...string) {
-			t.Helper()
-			out, code, err := run(t, append(slices.Clone(args), more...)...)
-			if code != exitInput || err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || out != "" {
-				t.Errorf("%s %v: code %d, %v; want %q", cmd.Name(), more, code, err, want)
+		t.Run(cmd.Name(), func(t *testing.T) {
+			t.Parallel()
+			args := append([]string{cmd.Name()}, slices.DeleteFunc(slices.Clone(to), func(f string) bool {
+				return f == "--direct" && cmd.Flags().Lookup("direct") == nil
+			})...)
+			if cmd.Name() == "replay" {
+				args = append(args, "--file", recording)
 			}
-		}
-		f(own.told, strings.Fields(own.many)...)
-		args = append(args, strings.Fields(own.args)...)
-		f("127.0.0.1:1: connection refused", "--target", "ws://127.0.0.1:1/ws")
-		f("with --admin)", "--admin", "http://127.0.0.1:1")
-		f("no ws://HOST:PORT", "--target", "http://127.0.0.1:1")
-		f("token's signature is wrong (-32002); see --secret", "--secret", "not the key of this gateway, though as long as it")
-		f("give --secret", "--secret", "")
-		agents := "cannot reach agent 127.0.0.1:1"
-		if cmd.Name() == "abuse" || cmd.Name() == "resumes" { // all of it is on one machine
-			agents = "leave --protocol"
-		}
-		f(agents, "--agents", "127.0.0.1:1")
-		if cmd.Flags().Lookup("out") != nil {
-			f("--out: ", "--out", "/no/such/directory/x.json")
-		}
+			f := func(want string, more ...string) {
+				t.Helper()
+				out, code, err := run(t, append(slices.Clone(args), more...)...)
+				if code != exitInput || err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || out != "" {
+					t.Errorf("%s %v: code %d, %v; want %q", cmd.Name(), more, code, err, want)
+				}
+			}
+			f(own.told, strings.Fields(own.many)...)
+			args = append(args, strings.Fields(own.args)...)
+			f("127.0.0.1:1: connection refused", "--target", "ws://127.0.0.1:1/ws")
+			f("with --admin)", "--admin", "http://127.0.0.1:1")
+			f("no ws://HOST:PORT", "--target", "http://127.0.0.1:1")
+			f("token's signature is wrong (-32002); see --secret", "--secret", "not the key of this gateway, though as long as it")
+			f("give --secret", "--secret", "")
+			agents := "cannot reach agent 127.0.0.1:1"
+			if cmd.Name() == "abuse" || cmd.Name() == "resumes" { // all of it is on one machine
+				agents = "leave --protocol"
+			}
+			f(agents, "--agents", "127.0.0.1:1")
+			if cmd.Flags().Lookup("out") != nil {
+				f("--out: ", "--out", "/no/such/directory/x.json")
+			}
+		})
 	}
 }
 

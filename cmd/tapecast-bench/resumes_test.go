@@ -17,6 +17,7 @@ func TestResumes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
+	t.Parallel()
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "market.trades"))
 	if err != nil {
 		t.Fatal(err)

@@ -80,6 +80,7 @@ func TestOwnTopics(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
+	t.Parallel()
 	to := append(ownTopics(t), "--clients", "5", "--warmup", "200ms")
 	f := func(want string, code int, args ...string) (res bench.Result, said string) {
 		t.Helper()

@@ -12,13 +12,13 @@ import (
 // a time for which tapes do not reach back. Each gets its own records, once, and
 // Kafka is read about once for all of them.
 func TestPrivateResume(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		users, partitions, records := 200, 16, 4000
 		if k.full() {
 			users, partitions, records = 15_000, 64, 300_000
 		}
 		k.topic(t, "orders", partitions)
-		defer k.deleteTopic(t, "orders")
 		conf := ownersWith(k, 25*time.Second, 5*time.Second)
 		w, rnd := k.producer(t), rand.New(rand.NewPCG(4, 4))
 		o := newOwners(newCrowd(t, users, func(n int) string { return fmt.Sprint("p", n) }))
@@ -71,13 +71,13 @@ func TestPrivateResume(t *testing.T) {
 // of them, while others kept the topic busy, and who miss one order each. The
 // positions notices have kept their places recent, so that little is read again.
 func TestQuietRooms(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		users, busy, retain := 200, 20_000, time.Second
 		if k.full() {
 			users, busy, retain = 10_000, 400_000, 2*time.Second
 		}
 		k.topic(t, "orders", 16)
-		defer k.deleteTopic(t, "orders")
 		conf := ownersWith(k, time.Second, retain)
 		w := k.producer(t)
 		o := newOwners(newCrowd(t, users, func(n int) string { return fmt.Sprint("q", n) }))

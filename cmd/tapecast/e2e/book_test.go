@@ -45,6 +45,7 @@ func (d depth) apply(book map[string]int) {
 // TestBooks: full books and changes in one stream. Whoever joins, or lags, begins at a
 // full book, and what it has equals the reference at every change that it sees.
 func TestBooks(t *testing.T) {
+	besideOthers(t)
 	k := fakeCluster(t)
 	symbols, conns, rounds := 20, 40, 8
 	if testing.Short() {

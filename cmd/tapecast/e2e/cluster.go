@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,13 +23,31 @@ type cluster struct {
 	brokers string // host:port, comma-separated
 	dir     string // of kafka-up; "" for kfake
 	n       int
+	suffix  string // of all topics of a test that shares the cluster with others
+}
+
+// name is how the cluster calls a test's topic.
+func (k *cluster) name(topic string) string { return topic + k.suffix }
+
+// topicKeys are the keys of a configuration that name a topic.
+var topicKeys = regexp.MustCompile(`\b(topic|dead_letter): (\w+)`)
+
+// named is a configuration with the cluster's names of topics.
+func (k *cluster) named(yaml string) string {
+	return topicKeys.ReplaceAllString(yaml, "$1: $2"+k.suffix)
 }
 
 // onEach runs a test on the embedded broker's library and on a real Kafka.
 func onEach(t *testing.T, test func(t *testing.T, k *cluster)) {
 	t.Helper()
-	t.Run("kfake", func(t *testing.T) { test(t, fakeCluster(t)) })
-	t.Run("kafka", func(t *testing.T) { test(t, realCluster(t)) })
+	on := func(kind string, made func(testing.TB) *cluster) {
+		t.Run(kind, func(t *testing.T) {
+			besideOthers(t)
+			test(t, made(t))
+		})
+	}
+	on("kfake", fakeCluster)
+	on("kafka", realCluster)
 }
 
 func fakeCluster(t testing.TB) *cluster {
@@ -63,29 +83,41 @@ func besideProject(elem ...string) string {
 	return p
 }
 
-func needKafka(t testing.TB) {
-	t.Helper()
+// noKafka says why there is no real Kafka; "": there is one.
+func noKafka() (why string) {
 	if _, err := os.Stat(filepath.Join(kafkaHome(), "bin", "kafka-up")); err != nil {
-		t.Skipf("no Apache Kafka in %s: set KAFKA_HOME to run this on a real one", kafkaHome())
+		return fmt.Sprintf("no Apache Kafka in %s: set KAFKA_HOME to run this on a real one", kafkaHome())
 	}
 	if _, err := exec.LookPath("java"); err != nil {
-		t.Skip("no java on PATH: Java 17 or later is needed to run this on a real Kafka")
+		return "no java on PATH: Java 17 or later is needed to run this on a real Kafka"
+	}
+	return ""
+}
+
+func needKafka(t testing.TB) {
+	t.Helper()
+	if why := noKafka(); why != "" {
+		t.Skip(why)
 	}
 }
 
-// realCluster is one broker that all tests share.
+// sharedKafka starts the broker that all tests share, once.
+var sharedKafka = sync.OnceValues(func() (*cluster, error) {
+	k := &cluster{kind: "kafka", dir: filepath.Join(suite.dir, "kafka1"), n: 1}
+	return k, k.up()
+})
+
+// realCluster is one broker that all tests share, each with topics of its own.
 func realCluster(t testing.TB) *cluster {
 	t.Helper()
 	needKafka(t)
-	suite.kafka.Do(func() {
-		k := &cluster{kind: "kafka", dir: filepath.Join(suite.dir, "kafka1"), n: 1}
-		suite.kafkaErr = k.up()
-		suite.one = k
-	})
-	if suite.kafkaErr != nil {
-		t.Fatal(suite.kafkaErr)
+	shared, err := sharedKafka()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return suite.one
+	k := *shared
+	k.suffix = fmt.Sprint("-", suite.onKafka.Add(1))
+	return &k
 }
 
 // threeBrokers is a cluster of the test's own, to break.
@@ -156,13 +188,17 @@ func (k *cluster) admin(t testing.TB) *kafka.AdminClient {
 	return a
 }
 
-// topic makes a topic and waits until its leaders are known.
+// topic makes a topic and waits until its leaders are known. On a shared cluster it goes
+// with the test.
 func (k *cluster) topic(t testing.TB, name string, partitions int) {
 	t.Helper()
 	a := k.admin(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	spec := kafka.TopicSpecification{Topic: name, NumPartitions: partitions, ReplicationFactor: k.n,
+	if k.suffix != "" {
+		t.Cleanup(func() { k.forget(t, name) })
+	}
+	spec := kafka.TopicSpecification{Topic: k.name(name), NumPartitions: partitions, ReplicationFactor: k.n,
 		Config: map[string]string{"max.message.bytes": "10000000"}}
 	res, err := a.CreateTopics(ctx, []kafka.TopicSpecification{spec})
 	if err != nil || res[0].Error.Code() != kafka.ErrNoError {
@@ -171,12 +207,21 @@ func (k *cluster) topic(t testing.TB, name string, partitions int) {
 	k.led(t, a, name, partitions)
 }
 
+// forget has a topic deleted, and does not wait for it.
+func (k *cluster) forget(t testing.TB, name string) {
+	a := k.admin(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if _, err := a.DeleteTopics(ctx, []string{k.name(name)}); err != nil {
+		t.Logf("cannot delete %s: %v", name, err)
+	}
+}
+
 // warm has the broker take and give small batches for so long: its first minute, in
 // which it translates its own code, says nothing of what it takes later.
 func (k *cluster) warm(t testing.TB, w *producer, during time.Duration) {
 	t.Helper()
 	k.topic(t, "warm", 16)
-	defer k.deleteTopic(t, "warm")
 	c, err := kafka.NewConsumer(&kafka.ConfigMap{
 		"bootstrap.servers": k.brokers, "group.id": "e2e-warm", "log_level": 0,
 		"enable.metrics.push": false, "enable.auto.commit": false,
@@ -186,7 +231,7 @@ func (k *cluster) warm(t testing.TB, w *producer, during time.Duration) {
 	}
 	defer c.Close()
 	var parts []kafka.TopicPartition
-	topic := "warm"
+	topic := k.name("warm")
 	for p := range int32(16) {
 		parts = append(parts, kafka.TopicPartition{Topic: &topic, Partition: p, Offset: kafka.OffsetBeginning})
 	}
@@ -194,7 +239,7 @@ func (k *cluster) warm(t testing.TB, w *producer, during time.Duration) {
 		t.Fatal(err)
 	}
 	for i, end := 0, time.Now().Add(during); time.Now().Before(end); i++ {
-		w.send(topic, int32(i%16), nil, fmt.Appendf(nil, `{"warm":"%090d"}`, i))
+		w.send("warm", int32(i%16), nil, fmt.Appendf(nil, `{"warm":"%090d"}`, i))
 		c.Poll(1)
 	}
 }
@@ -202,6 +247,7 @@ func (k *cluster) warm(t testing.TB, w *producer, during time.Duration) {
 // led waits until each of so many partitions has a leader.
 func (k *cluster) led(t testing.TB, a *kafka.AdminClient, topic string, partitions int) {
 	t.Helper()
+	topic = k.name(topic)
 	eventually(t, time.Minute, "leaders of "+topic, func() bool {
 		md, err := a.GetMetadata(&topic, false, 5000)
 		if err != nil || len(md.Topics[topic].Partitions) != partitions {
@@ -221,7 +267,7 @@ func (k *cluster) addPartitions(t testing.TB, topic string, total int) {
 	a := k.admin(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	res, err := a.CreatePartitions(ctx, []kafka.PartitionsSpecification{{Topic: topic, IncreaseTo: total}})
+	res, err := a.CreatePartitions(ctx, []kafka.PartitionsSpecification{{Topic: k.name(topic), IncreaseTo: total}})
 	if err != nil || res[0].Error.Code() != kafka.ErrNoError {
 		t.Fatalf("cannot add partitions to %s: %v %v", topic, err, res)
 	}
@@ -233,7 +279,7 @@ func (k *cluster) deleteTopic(t testing.TB, topic string) {
 	a := k.admin(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	res, err := a.DeleteTopics(ctx, []string{topic})
+	res, err := a.DeleteTopics(ctx, []string{k.name(topic)})
 	if err != nil || res[0].Error.Code() != kafka.ErrNoError {
 		t.Fatalf("cannot delete %s: %v %v", topic, err, res)
 	}
@@ -242,7 +288,7 @@ func (k *cluster) deleteTopic(t testing.TB, topic string) {
 		if err != nil {
 			return false
 		}
-		_, there := md.Topics[topic]
+		_, there := md.Topics[k.name(topic)]
 		return !there
 	})
 }

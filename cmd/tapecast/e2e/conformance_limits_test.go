@@ -101,6 +101,7 @@ func conformPieces(t *testing.T, addr string) {
 // TestConformanceLimits: over the limit a message is refused as soon as it is
 // announced, whole or in fragments; control frames never count.
 func TestConformanceLimits(t *testing.T) {
+	besideOthers(t)
 	addr := echoAddr(t, "--max-message", "1KiB")
 	f := func(b *rawFrames, want ...string) {
 		t.Helper()

@@ -24,6 +24,7 @@ func echoAddr(t *testing.T, args ...string) string {
 }
 
 func TestConformance(t *testing.T) {
+	besideOthers(t)
 	addr := echoAddr(t)
 	for _, section := range []struct {
 		name string

@@ -33,6 +33,7 @@ const cutsPartitions = 3
 // and without, and resume up to some time later on one of two nodes, of which one dies
 // and is started again. Each has every trade exactly once on the wire.
 func TestTradesCut(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		clients, rows, times, away, retain := 60, scaled().smallRows, 20.0, 3*time.Second, "1s"
 		if k.full() {
@@ -41,7 +42,6 @@ func TestTradesCut(t *testing.T) {
 		recorded := trades(t, rows)
 		over := time.Duration(float64(recorded[len(recorded)-1].at) / times)
 		k.topic(t, "trades", cutsPartitions)
-		defer k.deleteTopic(t, "trades")
 		conf := config(k, strings.ReplaceAll(cutsConfig, "RETAIN", retain))
 		c := newCuts(newCrowd(t, clients, func(n int) string { return fmt.Sprint("c", n) }), away, start(t, conf), start(t, conf))
 		defer c.disperse()

@@ -28,9 +28,9 @@ ingest:
 // go or stall, and all get the same: each record of a stream, and of a conflated
 // room the newest values.
 func TestDeflatedMembers(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		k.topic(t, "deep", 3)
-		defer k.deleteTopic(t, "deep")
 		g := start(t, config(k, deflateConfig))
 		open := func(i int) *client {
 			c := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("d", i)), deflate: i%2 == 0})

@@ -11,7 +11,8 @@
 //     the kernel chooses. It ends with the test, which fails where the process panicked or
 //     had a data race.
 //   - cluster, producer, topic: a Kafka (onEach: the library's and a real one), a producer
-//     whose records come once, and the topic as another reader sees it.
+//     whose records come once, and the topic as another reader sees it. On the real one, which
+//     all tests share, each has topics of its own: name and named add a suffix.
 //   - client, inbox, room, frame, deflate: a client that records all it gets and holds it
 //     against the protocol; check says what was not allowed. One goroutine reads; a test
 //     waits with await, under the client's lock.
@@ -20,6 +21,7 @@
 //     guest is to have.
 //   - raw: a client that sends any bytes. browser_*: README's client in node or Chromium,
 //     behind a proxy that cuts it off.
-//   - wait: patience, and conditions of other processes, which are polled.
+//   - wait: patience, conditions of other processes, and besideOthers: a test that waits more
+//     than it works runs at the same time as others, main_test.go says how many.
 //   - recordings: the recorded market, at any pace.
 package e2e

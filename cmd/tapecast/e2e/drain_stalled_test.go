@@ -11,13 +11,14 @@ import (
 // order: they are cut at the drain's end, the exit code is 0, and nothing is an
 // error.
 func TestDrainCutsStalledClients(t *testing.T) {
+	besideOthers(t)
 	drains := []time.Duration{0, 2 * time.Second}
 	if !testing.Short() {
 		drains = append(drains, 20*time.Second) // the default
 	}
 	for _, drain := range drains {
 		t.Run(drain.String(), func(t *testing.T) {
-			t.Parallel()
+			besideOthers(t)
 			g := start(t, config(nil, fmt.Sprintf("server: {listen: \"127.0.0.1:0\", drain: %s, send_buffer: 8KiB}\n", drain)))
 			for i := range 5 {
 				c := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint(i)), buffer: 4096})

@@ -53,6 +53,7 @@ func (g *gateway) post(path string, body []byte, header ...string) (status int, 
 // TestEmbeddedBroker: a configuration of one's own without kafka.brokers, and
 // without the market: what is published comes out, byte for byte, at its place.
 func TestEmbeddedBroker(t *testing.T) {
+	besideOthers(t)
 	rows := trades(t, 300)
 	g := start(t, config(nil, tradeConfig+"  market: false\n"))
 	clients := []*client{join(t, g, "1"), join(t, g, "2"), join(t, g, "3")}

@@ -42,6 +42,7 @@ type faultRun struct {
 // moved, partitions added, the topic deleted and made again. The clients stay
 // connected, and get every record once.
 func TestKafkaFaults(t *testing.T) {
+	besideOthers(t)
 	k := threeBrokers(t)
 	k.topic(t, "feed", 3)
 	f := &faultRun{t: t, k: k, g: start(t, config(k, faultsConfig)), w: k.producer(t)}

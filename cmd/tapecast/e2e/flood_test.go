@@ -198,6 +198,7 @@ func selfSigned(t *testing.T) (certFile, keyFile string) {
 // TestStoppedGateway: a gateway that was stopped for longer than clients may be silent cuts
 // none of them when it goes on, those that are pinged and those that get positions.
 func TestStoppedGateway(t *testing.T) {
+	besideOthers(t)
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)
 	g := start(t, config(k, strings.Replace(floodConfig, "limits: {messages_per_second: 50, burst: 100}",

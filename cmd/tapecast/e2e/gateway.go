@@ -64,6 +64,9 @@ func config(k *cluster, more string) string {
 			s = s[:at] + s[at+strings.Index(s[at:], "\n")+1:]
 		}
 	}
+	if k != nil {
+		more = k.named(more)
+	}
 	return s + more
 }
 

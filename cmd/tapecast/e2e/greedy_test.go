@@ -52,6 +52,7 @@ func goneOn(c *client, room string, since any) (*roomReply, error) {
 // again and again, and two ask for all of it and do not read. Thirty others that lack
 // little get it, each message once.
 func TestGreedyResumes(t *testing.T) {
+	besideOthers(t)
 	k := fakeCluster(t)
 	const greedy, stalled, honest, records = 10, 2, 30, 30_000
 	k.topic(t, "orders", 3)
@@ -136,6 +137,7 @@ func TestGreedyResumes(t *testing.T) {
 // TestManyTimes: one client goes on from a thousand different times, and goes on from
 // another while that is looked up; a client of another user goes on from a time too.
 func TestManyTimes(t *testing.T) {
+	besideOthers(t)
 	k := fakeCluster(t)
 	k.topic(t, "ticks", 3)
 	g := start(t, config(k, `

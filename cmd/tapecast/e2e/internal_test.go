@@ -19,6 +19,7 @@ const forged = `{"topic":"events","key":"x","value":{"metadata":{"eventType":"sy
 // its browser takes the internal port for the page's own server, publishes nothing; nor
 // does anybody without the token. What is sent by halves ends.
 func TestReboundPage(t *testing.T) {
+	besideOthers(t)
 	g := start(t, config(nil, "ingest: {market: false}\n"))
 	off := start(t, config(nil, "admin: {listen: \"127.0.0.1:0\"}\ningest: {market: false}\n"))
 	halves := []net.Conn{}

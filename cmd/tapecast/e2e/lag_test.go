@@ -25,6 +25,7 @@ ingest:
 // says by a gap what was lost; the other closes with 4208 and the room's name.
 // Those that read are not disturbed.
 func TestMembersThatLag(t *testing.T) {
+	besideOthers(t)
 	k := fakeCluster(t)
 	k.topic(t, "flood", 2)
 	g := start(t, config(k, lagConfig))

@@ -48,6 +48,7 @@ func (g *gateway) badTokens(n int) {
 // what may wait are dropped and counted, which the log says when it is read again;
 // and while nobody reads, SIGTERM drains and ends with 0.
 func TestLogReaderStalls(t *testing.T) {
+	besideOthers(t)
 	p := newLogPipe(t)
 	g, file := p.logging(t)
 	c := join(t, g, "42")
@@ -101,6 +102,7 @@ func (g *gateway) drained() time.Duration { return 3*time.Second + patience }
 // TestLogReaderEnds: whoever read the log is gone, and the gateway goes on: a
 // write to its pipe is no SIGPIPE.
 func TestLogReaderEnds(t *testing.T) {
+	besideOthers(t)
 	p := newLogPipe(t)
 	g, _ := p.logging(t)
 	c := join(t, g, "42")
@@ -117,6 +119,7 @@ func TestLogReaderEnds(t *testing.T) {
 // TestLogToAFullDisk: lines that cannot be written are counted, and nobody waits.
 // The addresses are those that the demo prints.
 func TestLogToAFullDisk(t *testing.T) {
+	besideOthers(t)
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip(err)

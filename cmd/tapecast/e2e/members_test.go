@@ -27,6 +27,7 @@ ingest:
 // exactly what the topic holds between its join and leave positions, as a reader
 // of its own computes it.
 func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		sc := scaled()
 		joins, conns := sc.joins, sc.joinConns
@@ -41,7 +42,6 @@ func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
 			}
 		}
 		k.topic(t, "multi", 4)
-		defer k.deleteTopic(t, "multi")
 		two := strings.Replace(kafkaSection(k), "kafka: {", "kafka: {consumers: 2, ", 1)
 		g := start(t, config(k, "\n"+two+membersConfig))
 		w := k.producer(t)

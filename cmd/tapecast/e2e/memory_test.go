@@ -38,10 +38,10 @@ func feed(w *producer, topic, s string, n int) {
 // memory.tapes. Every trade and every order arrives, health says what is wrong, the
 // node stays ready, and a join of a room that lacks its value says partial.
 func TestLastValuesOverBudget(t *testing.T) {
+	besideOthers(t)
 	k := fakeCluster(t)
 	for _, topic := range []string{"deals", "orders", "portfolios"} {
 		k.topic(t, topic, 1)
-		defer k.deleteTopic(t, topic)
 	}
 	g := start(t, memoryConfig(k))
 	c := join(t, g, "a1")
@@ -86,10 +86,10 @@ func TestLastValuesOverBudget(t *testing.T) {
 // hinder neither records of real names nor other users. Then real names
 // use up max_rooms: the record of one more is a bad one.
 func TestNamesNobodyFeeds(t *testing.T) {
+	besideOthers(t)
 	k := fakeCluster(t)
 	for _, topic := range []string{"deals", "orders", "portfolios", "dead"} {
 		k.topic(t, topic, 1)
-		defer k.deleteTopic(t, topic)
 	}
 	g := start(t, memoryConfig(k))
 	b := join(t, g, "b1")

@@ -21,11 +21,10 @@ ingest:
 // TestPrivateRooms: only its owner joins a private room, each of a user's
 // connections gets each message, and a nested payload comes out untouched.
 func TestPrivateRooms(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		k.topic(t, "orders", 3)
 		k.topic(t, "events", 2)
-		defer k.deleteTopic(t, "orders")
-		defer k.deleteTopic(t, "events")
 		g := start(t, config(k, privateConfig))
 
 		mine := []*client{join(t, g, "42"), join(t, g, "42"), join(t, g, "42")}

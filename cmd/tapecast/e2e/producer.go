@@ -17,6 +17,7 @@ const anyPartition = kafka.PartitionAny
 // idempotent, so that a retry during a fault is no second record.
 type producer struct {
 	t    testing.TB
+	k    *cluster
 	p    *kafka.Producer
 	sent atomic.Int64
 	done atomic.Int64
@@ -48,7 +49,7 @@ func (k *cluster) producer(t testing.TB, settings ...any) *producer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &producer{t: t, p: p}
+	w := &producer{t: t, k: k, p: p}
 	w.drain.Go(func() {
 		for ev := range p.Events() {
 			m, ok := ev.(*kafka.Message)
@@ -81,6 +82,8 @@ func (w *producer) sendAt(topic string, partition int32, key, value []byte, at t
 }
 
 func (w *producer) put(m *kafka.Message) {
+	topic := w.k.name(*m.TopicPartition.Topic)
+	m.TopicPartition.Topic = &topic
 	for {
 		err := w.p.Produce(m, nil)
 		if err == nil {

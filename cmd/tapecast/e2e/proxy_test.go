@@ -123,6 +123,7 @@ func helloOf(t *testing.T, trust *tls.Config) []byte {
 // TestStalledHellosShutNobodyOut: clients that send a ClientHello and nothing more delay
 // nobody elsewhere; where too many wait, those of the address that has the most go.
 func TestStalledHellosShutNobodyOut(t *testing.T) {
+	besideOthers(t)
 	yaml, trust := secureConfig(t, "handshake_timeout: 5m, tls: {FILES, handshakes: 8, waiting: 40}",
 		"connections_per_address: 20")
 	g := start(t, yaml)

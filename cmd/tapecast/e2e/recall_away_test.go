@@ -36,6 +36,7 @@ func notNow(t *testing.T, c *client, room string, since any) {
 // TestResumeWithoutKafka: while Kafka is away, what only it has is told to come again, by
 // place and by time, and does; the room is not joined meanwhile.
 func TestResumeWithoutKafka(t *testing.T) {
+	besideOthers(t)
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "orders"))
 	if err != nil {
 		t.Fatal(err)

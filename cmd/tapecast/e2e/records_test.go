@@ -31,10 +31,10 @@ ingest:
 // field that is missing: each is counted, logged with its place, sent to the
 // dead-letter topic where it fits, and the stream goes on.
 func TestBadRecordsAreCountedAndSkipped(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		for _, name := range []string{"ticks", "book", "raw", "bin", "dead"} {
 			k.topic(t, name, 1)
-			defer k.deleteTopic(t, name)
 		}
 		dead := strings.Replace(kafkaSection(k), "kafka: {", "kafka: {dead_letter: dead, max_record: 1MiB, ", 1)
 		g := start(t, config(k, "\n"+dead+recordsConfig))
@@ -83,7 +83,7 @@ func TestBadRecordsAreCountedAndSkipped(t *testing.T) {
 		c.mu.Unlock()
 		for _, off := range bad {
 			g.waitLog(patience, "bad record skipped", func(l logLine) bool {
-				return l["topic"] == "ticks" && l["partition"] == 0.0 && l["offset"] == float64(off)
+				return l["topic"] == k.name("ticks") && l["partition"] == 0.0 && l["offset"] == float64(off)
 			})
 		}
 		if n := g.metric("tapecast_ingest_bad_total"); n != float64(len(cases)) {

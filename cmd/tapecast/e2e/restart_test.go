@@ -24,14 +24,13 @@ ingest:
 // TestLastValuesAfterRestart: a gateway that starts knows the last values, of a
 // compacted topic all, of another those of a while, before it says that it is ready.
 func TestLastValuesAfterRestart(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		k.topic(t, "assets", 2)
 		k.topic(t, "asks", 2)
-		defer k.deleteTopic(t, "assets")
-		defer k.deleteTopic(t, "asks")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := k.admin(t).IncrementalAlterConfigs(ctx, []kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: "assets",
+		_, err := k.admin(t).IncrementalAlterConfigs(ctx, []kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: k.name("assets"),
 			Config: []kafka.ConfigEntry{{Name: "cleanup.policy", Value: "compact", IncrementalOperation: kafka.AlterConfigOpTypeSet}}}})
 		if err != nil {
 			t.Fatal(err)

@@ -31,6 +31,7 @@ ingest:
 // first join, each record once and in order, with nothing to be left out by the client. A
 // topic grows meanwhile, and half of its records lie where its partitioner would not put them.
 func TestResumeExactlyOnce(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		conns, cuts := 40, 8
 		if testing.Short() {
@@ -38,7 +39,6 @@ func TestResumeExactlyOnce(t *testing.T) {
 		}
 		for topic, parts := range map[string]int{"ticks": 3, "mine": 2} {
 			k.topic(t, topic, parts)
-			defer k.deleteTopic(t, topic)
 		}
 		nodes := []*gateway{start(t, config(k, resumeConfig)), start(t, config(k, resumeConfig))}
 		w := k.producer(t)
@@ -76,7 +76,7 @@ func TestResumeExactlyOnce(t *testing.T) {
 		eventually(t, time.Minute, "orders in two partitions", func() bool { return w.done.Load() > 500 })
 		k.addPartitions(t, "mine", 6)
 		eventually(t, time.Minute, "known to the producer", func() bool {
-			mine := "mine"
+			mine := k.name("mine")
 			md, err := w.p.GetMetadata(&mine, false, 5000)
 			return err == nil && len(md.Topics[mine].Partitions) == 6
 		})

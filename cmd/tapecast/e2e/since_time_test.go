@@ -10,11 +10,10 @@ import (
 // TestResumeByTime: who says when it was there last gets all that is younger, from
 // Kafka or from memory, and then what comes.
 func TestResumeByTime(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		k.topic(t, "ticks", 3)
-		defer k.deleteTopic(t, "ticks")
 		k.topic(t, "mine", 3)
-		defer k.deleteTopic(t, "mine")
 		w := k.producer(t)
 		const n = 901 // one a second, up to a quarter of an hour ago
 		begin := time.Now().Truncate(time.Second).Add(-2 * n * time.Second)

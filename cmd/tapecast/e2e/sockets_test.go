@@ -38,6 +38,7 @@ func silentSockets(t *testing.T, g *gateway, from net.IP, n int, say []byte) {
 // which each says nothing, half a request, or nothing after its upgrade; clients
 // elsewhere come in, and the limit is counted and logged with the address.
 func TestSilentSocketsShutNobodyOut(t *testing.T) {
+	besideOthers(t)
 	f := func(name string, say string) {
 		t.Run(name, func(t *testing.T) {
 			g := start(t, config(nil, socketsConfig))
@@ -98,6 +99,7 @@ func hostOf(v any) string {
 
 // TestDribbledRequest: a request that comes a byte at a time has the handshake's time.
 func TestDribbledRequest(t *testing.T) {
+	besideOthers(t)
 	g := start(t, config(nil, `
 server: {listen: "127.0.0.1:0", handshake_timeout: 1s}
 rooms: [{match: "trades", class: stream}]

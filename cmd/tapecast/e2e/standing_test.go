@@ -46,11 +46,12 @@ func (g *gateway) stand(token, who string, d time.Duration) int {
 // within two seconds when it stands, fails /livez within twelve, and both come back.
 // Neither waits for what stands, nor does what asks all of them.
 func TestStandingIsNamed(t *testing.T) {
+	besideOthers(t)
 	yaml, token := standingConfig(t)
 	for _, pair := range [][2]string{{"loop", "recaller"}, {"poller", "tls"}, {"appender", "times"}, {"reader", "acceptor"}} {
 		who := pair[0]
 		t.Run(who+" and "+pair[1], func(t *testing.T) {
-			t.Parallel()
+			besideOthers(t)
 			g := start(t, yaml)
 			quick := func(path string) (int, string) {
 				t.Helper()
@@ -112,6 +113,7 @@ func TestStandingIsNamed(t *testing.T) {
 // TestStoppedProcessIsWell: a process that was stopped for longer than /livez
 // forgives, and goes on, is alive and healthy.
 func TestStoppedProcessIsWell(t *testing.T) {
+	besideOthers(t)
 	yaml, _ := standingConfig(t)
 	g := start(t, yaml)
 	c := join(t, g, "42")

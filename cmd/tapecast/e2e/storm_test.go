@@ -38,6 +38,7 @@ ingest:
 // on a busy room and on its own. All of them catch up, exactly; who was there
 // already hardly notices, and the memory that it took is given back.
 func TestStorm(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		users, stayed, behind, orders, over, retain := 150, 10, 3*time.Second, 100.0, time.Duration(0), "1s"
 		if k.full() {
@@ -45,8 +46,6 @@ func TestStorm(t *testing.T) {
 		}
 		k.topic(t, "trades", stormPartitions)
 		k.topic(t, "orders", 16)
-		defer k.deleteTopic(t, "trades")
-		defer k.deleteTopic(t, "orders")
 		w, timed := k.producer(t), k.producer(t, "linger.ms", 0)
 		if k.full() {
 			k.warm(t, w, 25*time.Second)

@@ -3,12 +3,14 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -30,6 +32,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer suite.reap.stop()
+	if flag.Lookup("test.run").Value.String() == "" && noKafka() == "" {
+		go sharedKafka() // which takes seconds: the tests before those that need it don't wait for it
+	}
 	return m.Run()
 }
 
@@ -48,9 +53,7 @@ var suite struct {
 	build    sync.Once
 	buildErr error
 
-	kafka    sync.Once
-	one      *cluster
-	kafkaErr error
+	onKafka atomic.Int64 // tests that had the real cluster so far
 }
 
 // built is the gateway, built on first use in the way the test itself was: with

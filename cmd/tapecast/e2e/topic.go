@@ -20,6 +20,7 @@ type record struct {
 // read is the whole of a topic, by partition, read by a consumer of the test's own.
 func (k *cluster) read(t testing.TB, topic string) [][]record {
 	t.Helper()
+	topic = k.name(topic)
 	c, err := kafka.NewConsumer(&kafka.ConfigMap{
 		"bootstrap.servers":       k.brokers,
 		"group.id":                "e2e-reader",

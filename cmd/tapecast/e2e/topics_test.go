@@ -22,6 +22,7 @@ ingest:
 // TestTopicThatComesLater: the gateway starts before its topic is there, and
 // delivers all of it once it is.
 func TestTopicThatComesLater(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		g := launch(t, "run", "--config", written(t, "c.yaml", config(k, strings.Replace(topicsConfig, "TOPIC", "later", 1))))
 		g.waitLog(patience, "topic does not exist; waiting for it", nil)
@@ -30,7 +31,6 @@ func TestTopicThatComesLater(t *testing.T) {
 		}
 		c := join(t, g, "1")
 		k.topic(t, "later", 2)
-		defer k.deleteTopic(t, "later")
 		w := k.producer(t)
 		for i := range 200 {
 			w.send("later", int32(i%2), []byte("k"), fmt.Appendf(nil, `{"i":%d}`, i))
@@ -46,9 +46,9 @@ func TestTopicThatComesLater(t *testing.T) {
 // TestTransactions: what was aborted is never delivered, and the offsets that it
 // and the markers took are no loss: the chain goes over them.
 func TestTransactions(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		k.topic(t, "ledger", 2)
-		defer k.deleteTopic(t, "ledger")
 		g := start(t, config(k, strings.Replace(topicsConfig, "TOPIC", "ledger", 1)))
 		c := join(t, g, "1")
 
@@ -66,7 +66,7 @@ func TestTransactions(t *testing.T) {
 		if err := p.InitTransactions(ctx); err != nil {
 			t.Fatal(err)
 		}
-		topic, committed := "ledger", 0
+		topic, committed := k.name("ledger"), 0
 		for tx := range 12 {
 			if err := p.BeginTransaction(); err != nil {
 				t.Fatal(err)

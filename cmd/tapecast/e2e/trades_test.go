@@ -20,6 +20,7 @@ ingest:
 // times their real pace, and every client gets every one of them, untouched, in
 // order, with an unbroken chain.
 func TestTradesByteForByte(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		sc := scaled()
 		max, conns := sc.tradeRows, sc.tradeConns
@@ -35,7 +36,6 @@ func TestTradesByteForByte(t *testing.T) {
 		}
 
 		k.topic(t, "trades", partitions)
-		defer k.deleteTopic(t, "trades")
 		g := start(t, config(k, tradeConfig))
 		full := join(t, g, "the-recorder")
 		clients := make([]*leanClient, conns)

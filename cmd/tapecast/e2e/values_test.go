@@ -27,6 +27,7 @@ ingest:
 // in ten are hardly ever updated. Whenever a snapshot ends, and at the end, what each
 // has is an offline compaction of the topic at that place; no key ever goes back.
 func TestSnapshotsEqualCompaction(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		clients, keys, over, ttl, times := 60, 600, 8*time.Second, 4*time.Second, 1.0
 		if testing.Short() {
@@ -36,7 +37,6 @@ func TestSnapshotsEqualCompaction(t *testing.T) {
 			clients, keys, over, ttl = 2000, 10_000, 11*time.Minute, 2*time.Minute
 		}
 		k.topic(t, "quotes", valuesPartitions)
-		defer k.deleteTopic(t, "quotes")
 		g := start(t, config(k, strings.Replace(valuesConfig, "TTL", ttl.String(), 1)))
 		w := k.producer(t)
 		stop := quoteAll(t, w, keys, over, times)

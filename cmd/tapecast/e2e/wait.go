@@ -32,6 +32,15 @@ func due(began time.Time, at time.Duration) {
 	}
 }
 
+// besideOthers has a test run at the same time as others: it waits more than it works, and
+// what it asserts holds on a busy machine. A full run measures, and does one at a time.
+func besideOthers(t *testing.T) {
+	t.Helper()
+	if !scaled().full() {
+		t.Parallel()
+	}
+}
+
 // onAll calls f for 0 to n-1 at the same time.
 func onAll(n int, f func(i int)) {
 	var wg sync.WaitGroup

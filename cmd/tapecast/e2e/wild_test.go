@@ -40,10 +40,10 @@ func (f *wildFeed) put(symbol string, times int) {
 // TestWildcards: rooms are joined by pattern, those that appear later from their
 // first record on; a client that comes back goes on in all of them.
 func TestWildcards(t *testing.T) {
+	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		for _, topic := range []string{"deals", "quotes"} {
 			k.topic(t, topic, 3)
-			defer k.deleteTopic(t, topic)
 		}
 		g := start(t, config(k, wildConfig))
 		f := &wildFeed{w: k.producer(t)}

@@ -23,6 +23,7 @@ ingest:
 // TestBadWishes: what a subscribe must not ask for is answered with an error that says
 // what to do, and nothing is kept of it.
 func TestBadWishes(t *testing.T) {
+	besideOthers(t)
 	k := fakeCluster(t)
 	k.topic(t, "ticks", 3)
 	g := start(t, config(k, wishesConfig))
