@@ -17,7 +17,7 @@ COUNT    ?= 1
 PEERS    ?=
 # The least statement coverage, in percent, of each package in COVERED.
 COVERMIN ?= 85
-COVERED  := rooms loop loop/crowd loop/netpoll loop/proxyheader loop/tlsconn loop/upgrade loop/wsread ingest ingest/jsonscan ingest/route ingest/demo server server/config server/registry server/logging
+COVERED  := rooms loop loop/crowd loop/netpoll loop/proxyheader loop/tlsconn loop/upgrade loop/wsread ingest ingest/jsonscan ingest/route ingest/demo server server/config server/registry server/logging server/auth server/limits server/admin server/session
 
 # The real Kafka and the recorded market that the end-to-end suite uses where they are.
 export KAFKA_HOME    ?= $(abspath ../shared/kafka)

@@ -1,17 +1,16 @@
 package server
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"tapecast/server/admin"
 	"tapecast/server/config"
 )
 
@@ -33,7 +32,7 @@ func TestAdminHalfSent(t *testing.T) {
 				cfg.Admin.TLS = config.AdminTLS{CertFile: files.CertFile, KeyFile: files.KeyFile, MinVersion: "1.2"}
 			}
 		})
-		h := s.admin.http
+		h := s.admin.HTTP
 		h.ReadHeaderTimeout, h.ReadTimeout = 100*time.Millisecond, 200*time.Millisecond
 		h.WriteTimeout, h.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond
 		s.startAdmin(t)
@@ -88,7 +87,7 @@ func beginAppend(c net.Conn, length int) {
 // TestDirectStreamPauses: what has the token may send for longer than a request.
 func TestDirectStreamPauses(t *testing.T) {
 	s := newServer(t, func(cfg *config.Config) { cfg.Admin.Direct = true })
-	s.admin.http.ReadTimeout, s.admin.http.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	s.admin.HTTP.ReadTimeout, s.admin.HTTP.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
 	s.begin(t)
 	c := s.open(t)
 	entry := packed(nil, "trades", "1")
@@ -113,25 +112,15 @@ func TestAdminConnections(t *testing.T) {
 	stream := s.open(t)
 	entry := packed(nil, "trades", "1")
 	beginAppend(stream, len(entry))
-	kept := func() bool {
-		s.admin.conns.mu.Lock()
-		defer s.admin.conns.mu.Unlock()
-		for _, c := range s.admin.conns.open {
-			if c.kept > 0 {
-				return true
-			}
-		}
-		return false
-	}
-	eventually(t, "the stream is kept", kept)
+	eventually(t, "the stream is kept", func() bool { return s.admin.Kept() == 1 })
 	var first net.Conn
-	for i := range 3 * adminConnections {
+	for i := range 3 * admin.MaxConnections {
 		c := s.open(t)
 		if i == 0 {
 			first = c
 		}
 		_, err := io.WriteString(c, "POST /publish HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-		if err != nil && i < adminConnections/2 {
+		if err != nil && i < admin.MaxConnections/2 {
 			t.Fatal(err)
 		}
 	}
@@ -139,10 +128,10 @@ func TestAdminConnections(t *testing.T) {
 		t.Errorf("/livez: %d", code)
 	}
 	hasEnded(t, first)
-	if n := s.admin.conns.count(); n > adminConnections {
+	if n := s.admin.Connections(); n > admin.MaxConnections {
 		t.Errorf("%d connections", n)
 	}
-	if n := s.admin.dropped.Load(); n < 2*adminConnections {
+	if n := s.admin.Dropped(); n < 2*admin.MaxConnections {
 		t.Errorf("%d dropped", n)
 	}
 	if _, err := stream.Write(entry); err != nil {
@@ -151,55 +140,6 @@ func TestAdminConnections(t *testing.T) {
 	if b, err := io.ReadAll(stream); err != nil || !strings.Contains(string(b), `{"appended":1}`) {
 		t.Errorf("the stream: %v %s", err, b)
 	}
-}
-
-// TestAdminConnectionsAllKept: where all are kept, the new one goes.
-func TestAdminConnectionsAllKept(t *testing.T) {
-	s := adminOnly(t)
-	a := &adminConns{most: 1, dropped: &s.admin.dropped}
-	near, far := net.Pipe()
-	defer far.Close()
-	c := a.admit(near)
-	release := keepConn(withConn(t.Context(), c))
-	if a.admit(near) != nil {
-		t.Error("one too many")
-	}
-	release()
-	if d := a.admit(near); d == nil || a.count() != 1 || s.admin.dropped.Load() != 2 {
-		t.Errorf("%v, %d open, %d dropped", d, a.count(), s.admin.dropped.Load())
-	}
-	if c.Close(); a.count() != 1 {
-		t.Error("one that was dropped frees another's place")
-	}
-}
-
-// TestAdminTurns: what costs the loops something comes one at a time, with a rest, and
-// who waits for too long is told to come again.
-func TestAdminTurns(t *testing.T) {
-	gate := &adminGate{log: quietLog()}
-	turn := newTurns(gate, 1, 10)
-	turn.wait = 20 * time.Millisecond
-	began, end := make(chan bool), make(chan bool)
-	h := turn.guard(func(http.ResponseWriter, *http.Request) { began <- true; <-end })
-	go h(httptest.NewRecorder(), httptest.NewRequest("GET", "/connections", nil))
-	<-began
-	w := httptest.NewRecorder()
-	h(w, httptest.NewRequest("GET", "/connections", nil))
-	if w.Code != 503 || w.Header().Get("Retry-After") != "1" || gate.refused[refusedBusy].Load() != 1 {
-		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
-	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	turn.wait = time.Hour
-	h(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, "GET", "/connections", nil)) // does not wait
-	free := time.Now()
-	end <- true
-	go h(httptest.NewRecorder(), httptest.NewRequest("GET", "/connections", nil))
-	<-began // the one before took 20 ms or more
-	if rest := time.Since(free); rest < 150*time.Millisecond {
-		t.Errorf("a rest of %v", rest)
-	}
-	end <- true
 }
 
 // TestAdminTLS: the internal port is https, and https only; SIGHUP's reload changes

@@ -3,6 +3,8 @@ package server
 import (
 	"net/http"
 	"strconv"
+
+	"tapecast/server/admin"
 )
 
 // connectionsJSON is what /connections answers.
@@ -60,19 +62,19 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	if q := r.URL.Query().Get("n"); q != "" {
 		v, err := strconv.Atoi(q)
 		if err != nil || v < 1 || v > 1000 {
-			refuse(w, http.StatusBadRequest, "n must be a number from 1 to 1000")
+			admin.Refuse(w, http.StatusBadRequest, "n must be a number from 1 to 1000")
 			return
 		}
 		n = v
 	}
 	e := s.engine.Load()
 	if e == nil {
-		refuse(w, http.StatusServiceUnavailable, "the public port is not open yet")
+		admin.Refuse(w, http.StatusServiceUnavailable, "the public port is not open yet")
 		return
 	}
 	stats := e.Stats()
 	out := connectionsJSON{
-		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.pending.Load(), Subscriptions: stats.Seats, Wildcards: stats.Wildcards,
+		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.Pending.Load(), Subscriptions: stats.Seats, Wildcards: stats.Wildcards,
 		Loops: []loopJSON{}, Classes: map[string]int64{}, TopRooms: []roomJSON{}, Slowest: []memberJSON{},
 		Unanswered: []string{},
 	}
@@ -93,7 +95,7 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	slowest, late := e.Slowest(n, loopWait)
 	out.Unanswered = append(out.Unanswered, late...)
 	for _, m := range slowest {
-		out.Slowest = append(out.Slowest, memberJSON{m.Conn.ID(), s.handler.clientID(m.Conn), m.Conn.Remote().String(), m.Room, m.Behind, m.Blocked})
+		out.Slowest = append(out.Slowest, memberJSON{m.Conn.ID(), s.handler.ClientID(m.Conn), m.Conn.Remote().String(), m.Room, m.Behind, m.Blocked})
 	}
-	answer(w, http.StatusOK, out)
+	admin.Answer(w, http.StatusOK, out)
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/valyala/fastjson"
 
 	"tapecast/rooms"
+	"tapecast/server/admin"
+	"tapecast/server/jsontext"
 )
 
 // placeholder is a part of a room template that stands for a field.
@@ -88,19 +90,19 @@ type patientBody struct {
 
 // Read moves the deadlines before it reads.
 func (b patientBody) Read(p []byte) (int, error) {
-	giveTime(b.w, directIdle, directIdle)
+	admin.GiveTime(b.w, directIdle, directIdle)
 	return b.ReadCloser.Read(p)
 }
 
 func (d *direct) serve(w http.ResponseWriter, r *http.Request) {
-	defer keepConn(r.Context())()
+	defer admin.KeepConn(r.Context())()
 	r.Body = patientBody{r.Body, w}
 	n, err := d.stream(r)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "entry %d: %v", n, err)
+		admin.Refuse(w, http.StatusBadRequest, "entry %d: %v", n, err)
 		return
 	}
-	answer(w, http.StatusOK, struct {
+	admin.Answer(w, http.StatusOK, struct {
 		Appended int `json:"appended"`
 	}{n})
 }
@@ -194,12 +196,12 @@ func (d *direct) add(r *http.Request, known map[string]*directRoom, name, value 
 	if room == nil {
 		var err error
 		if room, err = d.find(r, string(name)); err != nil {
-			return fmt.Errorf("room %s: %w", quoted(name), err)
+			return fmt.Errorf("room %s: %w", jsontext.Quoted(name), err)
 		}
 		known[string(name)] = room
 	}
 	if !room.kind.binary && (fastjson.ValidateBytes(value) != nil || !utf8.Valid(value)) {
-		return fmt.Errorf("room %s: the value is not valid JSON", quoted(name))
+		return fmt.Errorf("room %s: the value is not valid JSON", jsontext.Quoted(name))
 	}
 	feed := room.pattern.Feed
 	offset := d.next[feed]

@@ -11,15 +11,16 @@
 // metrics.go and the metrics_ files: nothing is counted there, each figure is taken from
 // the part that counts it, when /metrics is asked.
 //
-// A client's request goes from its poller to handler.message, which holds it against the
-// limits, parses it (method.go) and calls the method (session_auth.go, session_rooms.go);
-// rooms are joined by the connection's loop, which calls back for the reply (reply.go). What
-// is kept of a connection is the session. Tokens are checked in auth.go, and what clients may
-// cause is in limit.go and budget.go.
+// A client's request goes from its poller to the session.Handler, which the engine calls.
 //
+//	admin     the internal port: who is let in
+//	auth      tokens: checked, and made
 //	config    the keys, their checks and defaults
+//	jsontext  what strangers' JSON is asked before it is believed
+//	limits    what clients may cause: counts, paces, budgets
 //	registry  services: order, health, restarts
 //	logging   the log and the security log
+//	session   what clients may call: handshake, methods, replies
 //
 // server.tls makes the public port wss: ReloadCertificate, which SIGHUP calls,
 // replaces the certificate that new handshakes see, while the keys of session
@@ -36,14 +37,8 @@
 //
 // # The internal port
 //
-// adminGate decides who is served: a request's Host must be a literal address,
-// localhost or a name of admin.hosts (/livez and /readyz take any), no page of another
-// origin may ask for more than to read, and what writes wants admin.write and the token
-// of admin.token_file, which pprof wants as well. What it refuses is counted by reason
-// and logged once a minute. adminConns bounds connections, of which the oldest gives
-// way, so that probes get in; deadlines end what is sent by halves; turns let requests
-// that cost the loops something run one at a time, with a rest after each. ReloadAdmin,
-// which SIGHUP calls, takes the token and the certificate of admin.tls again.
+// Who is served is decided in package admin; what is served is laid out in admin.go.
+// ReloadAdmin, which SIGHUP calls, takes the token and the certificate of admin.tls again.
 // admin.probes is a second port with /livez, /readyz, /health and /metrics alone.
 //
 // Goroutines that all others wait for have a heartbeat (rooms/heartbeat): the acceptor,

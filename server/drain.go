@@ -50,9 +50,9 @@ func (s *Server) drain(ctx context.Context) error {
 		switch {
 		case left == nil || s.stopping.Err() != nil:
 		case ctx.Err() == nil:
-			s.log.Warn("clients that did not read were cut at the end of the drain", "connections", s.limit.conns.Load())
+			s.log.Warn("clients that did not read were cut at the end of the drain", "connections", s.limit.Conns.Load())
 		default:
-			err = errors.Join(err, fmt.Errorf("%d clients were still there at the end of the drain: %w", s.limit.conns.Load(), left))
+			err = errors.Join(err, fmt.Errorf("%d clients were still there at the end of the drain: %w", s.limit.Conns.Load(), left))
 		}
 	}
 	return errors.Join(err, e.Stop())

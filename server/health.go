@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"tapecast/server/admin"
 	"tapecast/server/registry"
 )
 
@@ -34,7 +35,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	if out.Status == registry.Unhealthy {
 		code = http.StatusServiceUnavailable
 	}
-	answer(w, code, out)
+	admin.Answer(w, code, out)
 }
 
 // notRunning is the detail of a service that does not run, and so is not asked.
@@ -56,7 +57,7 @@ func (s *Server) serveLivez(w http.ResponseWriter, _ *http.Request) {
 	if dead := s.watchdog.dead(); dead != nil {
 		code, out.Status, out.Reason = http.StatusServiceUnavailable, "standing", strings.Join(dead, "; ")
 	}
-	answer(w, code, out)
+	admin.Answer(w, code, out)
 }
 
 // serveReadyz answers /readyz: 200 if the node is ready for clients.
@@ -79,5 +80,5 @@ func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 	default:
 		out.Status, code = "ready", http.StatusOK
 	}
-	answer(w, code, out)
+	admin.Answer(w, code, out)
 }

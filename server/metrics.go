@@ -15,6 +15,8 @@ import (
 	"tapecast/ingest"
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/server/admin"
+	"tapecast/server/limits"
 	"tapecast/server/registry"
 )
 
@@ -22,7 +24,7 @@ import (
 // the Accept header wants JSON more.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	if prefersJSON(strings.Join(r.Header.Values("Accept"), ",")) {
-		answer(w, http.StatusOK, s.serviceFigures())
+		admin.Answer(w, http.StatusOK, s.serviceFigures())
 		return
 	}
 	var b bytes.Buffer
@@ -44,7 +46,7 @@ type figuresJSON struct {
 }
 
 func (s *Server) serviceFigures() figuresJSON {
-	out := figuresJSON{Services: map[string]map[string]any{}, Uptime: time.Since(s.begun).Seconds(), Pending: s.limit.pending.Load()}
+	out := figuresJSON{Services: map[string]map[string]any{}, Uptime: time.Since(s.begun).Seconds(), Pending: s.limit.Pending.Load()}
 	for _, r := range s.registry.Report() {
 		out.Services[r.Name] = map[string]any{"status": r.Status, r.Figure: r.Value}
 		out.Count.Total++
@@ -85,8 +87,10 @@ func (s *Server) writeMetrics(w io.Writer) {
 		writeRecallMetrics(m, recalled)
 	}
 	writeMemoryMetrics(m, memoryParts(&sockets, &table, &read, &recalled))
-	s.handler.times.auth.write(m)
-	s.handler.times.join.write(m)
+	for _, t := range s.handler.Timings() {
+		m.family(t.Name, "histogram", t.Help)
+		t.Write(m.w)
+	}
 	metrics.WriteProcessMetrics(w)
 	metrics.WriteFDMetrics(w)
 }
@@ -104,24 +108,22 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 		m.labelled("tapecast_service_up", "service", r.Name, v)
 	}
 	m.gauge("tapecast_pending_authentications", "Connections that have yet to authenticate.",
-		float64(s.limit.pending.Load()))
-	m.counter("tapecast_auth_checks_total", "Tokens checked.", s.auth.checked.Load())
-	m.counter("tapecast_auth_refused_total", "Tokens refused.", s.auth.refused.Load())
-	m.counter("tapecast_messages_received_total", "Messages received from clients.", s.limit.requests.Load())
-	m.counter("tapecast_request_errors_total", "Errors sent to clients.", s.handler.faults.Load())
+		float64(s.limit.Pending.Load()))
+	m.counter("tapecast_auth_checks_total", "Tokens checked.", s.auth.Checked())
+	m.counter("tapecast_auth_refused_total", "Tokens refused.", s.auth.Refused())
+	m.counter("tapecast_messages_received_total", "Messages received from clients.", s.limit.Requests.Load())
+	m.counter("tapecast_request_errors_total", "Errors sent to clients.", s.handler.Faults())
 	m.family("tapecast_requests_total", "counter", "Requests of clients, by method.")
-	for op, name := range [...]string{"unknown", "authenticate", "subscribe", "unsubscribe", "list_subscriptions", "ping"} {
-		m.labelled("tapecast_requests_total", "method", name, float64(s.handler.calls[op].Load()))
-	}
+	s.handler.Calls(func(method string, n uint64) { m.labelled("tapecast_requests_total", "method", method, float64(n)) })
 	s.writeLogMetrics(m)
 	m.gauge("tapecast_request_debts", "Debts that are remembered: what connections, users and addresses owe for "+
-		"requests, snapshots and bad tokens.", float64(s.limit.debts()))
+		"requests, snapshots and bad tokens.", float64(s.limit.Debts()))
 	m.counter("tapecast_request_debts_forgone_total", "Debts that were not remembered because there were too many.",
-		s.limit.forgone.Load())
+		s.limit.Forgone())
 	s.writeWatchMetrics(m)
 	m.family("tapecast_limited_total", "counter", "Connections, messages and rooms that a limit refused, by limit.")
-	for k := range limitKinds {
-		m.labelled("tapecast_limited_total", "limit", k.String(), float64(s.limit.refused[k].Load()))
+	for k := range limits.Kinds {
+		m.labelled("tapecast_limited_total", "limit", k.String(), float64(s.limit.Refused[k].Load()))
 	}
 }
 

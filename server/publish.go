@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"tapecast/ingest"
+	"tapecast/server/admin"
 )
 
 // publisher is a Kafka producer that is made when it is first needed: most nodes never
@@ -66,44 +66,44 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	if err := d.Decode(&in); err != nil {
 		var big *http.MaxBytesError
 		if errors.As(err, &big) {
-			s.gate.refuse(w, r, refusedBody, http.StatusRequestEntityTooLarge,
+			s.gate.Refuse(w, r, admin.Body, http.StatusRequestEntityTooLarge,
 				"the body is longer than %d bytes: records over kafka.max_record are refused by every node", big.Limit)
 			return
 		}
-		refuse(w, http.StatusBadRequest, `cannot read the body: %v; send {"topic":"…","key":"…","value":{…},"headers":{…}}`, err)
+		admin.Refuse(w, http.StatusBadRequest, `cannot read the body: %v; send {"topic":"…","key":"…","value":{…},"headers":{…}}`, err)
 		return
 	}
 	if _, err := d.Token(); err != io.EOF {
-		refuse(w, http.StatusBadRequest, "the body goes on after the object: send one record at a time")
+		admin.Refuse(w, http.StatusBadRequest, "the body goes on after the object: send one record at a time")
 		return
 	}
-	defer keepConn(r.Context())()
-	giveTime(w, 0, adminWrite) // the body is here: from now on Kafka takes the time, not the peer
+	defer admin.KeepConn(r.Context())()
+	admin.GiveTime(w, 0, admin.WriteTime) // the body is here: from now on Kafka takes the time, not the peer
 	switch {
 	case in.Topic == "":
-		refuse(w, http.StatusBadRequest, "topic is missing; routes read %s", s.topics())
+		admin.Refuse(w, http.StatusBadRequest, "topic is missing; routes read %s", s.topics())
 		return
 	case !s.reads(in.Topic):
-		refuse(w, http.StatusBadRequest, "no route reads the topic %q; routes read %s", in.Topic, s.topics())
+		admin.Refuse(w, http.StatusBadRequest, "no route reads the topic %q; routes read %s", in.Topic, s.topics())
 		return
 	case in.Value == nil:
-		refuse(w, http.StatusBadRequest, "value is missing; null makes a tombstone")
+		admin.Refuse(w, http.StatusBadRequest, "value is missing; null makes a tombstone")
 		return
 	case int64(len(in.Value)) > most:
-		refuse(w, http.StatusRequestEntityTooLarge, "value has %d bytes: every node refuses records over kafka.max_record (%s)", len(in.Value), s.cfg.Kafka.MaxRecord)
+		admin.Refuse(w, http.StatusRequestEntityTooLarge, "value has %d bytes: every node refuses records over kafka.max_record (%s)", len(in.Value), s.cfg.Kafka.MaxRecord)
 		return
 	}
 	value := []byte(in.Value)
-	if bytes.Equal(value, idNull) {
+	if string(value) == "null" {
 		value = nil
 	}
 	if s.consumer.Load() == nil {
-		refuse(w, http.StatusServiceUnavailable, "the server is starting: try again in a moment")
+		admin.Refuse(w, http.StatusServiceUnavailable, "the server is starting: try again in a moment")
 		return
 	}
 	p, err := s.publisher.get(s.brokers, s.cfg.Kafka.Librdkafka)
 	if err != nil {
-		refuse(w, http.StatusServiceUnavailable, "cannot make a producer: %v", err)
+		admin.Refuse(w, http.StatusServiceUnavailable, "cannot make a producer: %v", err)
 		return
 	}
 	within := s.publisher.within
@@ -115,11 +115,11 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	partition, offset, err := p.Publish(ctx, in.Topic, in.Key, value, in.Headers)
 	if err != nil {
 		s.log.Warn("cannot publish", "topic", in.Topic, "error", err)
-		refuse(w, http.StatusBadGateway, "Kafka did not take the record: %v", err)
+		admin.Refuse(w, http.StatusBadGateway, "Kafka did not take the record: %v", err)
 		return
 	}
 	s.log.Info("published", "topic", in.Topic, "partition", partition, "offset", offset, "bytes", len(value), "remote", r.RemoteAddr)
-	answer(w, http.StatusOK, struct {
+	admin.Answer(w, http.StatusOK, struct {
 		Topic     string `json:"topic"`
 		Partition int32  `json:"partition"`
 		Offset    int64  `json:"offset"`

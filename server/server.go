@@ -15,9 +15,13 @@ import (
 	"tapecast/ingest/route"
 	"tapecast/loop"
 	"tapecast/rooms"
+	"tapecast/server/admin"
+	"tapecast/server/auth"
 	"tapecast/server/config"
+	"tapecast/server/limits"
 	"tapecast/server/logging"
 	"tapecast/server/registry"
+	"tapecast/server/session"
 )
 
 // Server is the running gateway. New makes it. Start, Shutdown and Close are
@@ -30,9 +34,9 @@ type Server struct {
 	routes  []route.Route
 	router  *route.Router
 	table   *rooms.Table
-	auth    *authenticator
-	limit   *limiter
-	handler *handler
+	auth    *auth.Authenticator
+	limit   *limits.Limiter
+	handler *session.Handler
 
 	certificate *certificate // nil: the public port is ws
 	registry    *registry.Registry
@@ -45,10 +49,10 @@ type Server struct {
 	publisher   publisher
 	direct      direct
 
-	gate             *adminGate
+	gate             *admin.Gate
 	adminCertificate *certificate // nil: the internal port is http
-	scrapes          *turns       // of /metrics
-	admin, probes    *admin       // probes nil: it has no port of its own
+	scrapes          *admin.Turns // of /metrics
+	admin, probes    *admin.Port  // probes nil: it has no port of its own
 
 	begun    time.Time
 	tabled   bool        // the table's appenders were started
@@ -86,18 +90,17 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.auth, err = newAuthenticator(&cfg.Auth); err != nil {
+	if s.auth, err = auth.New(&cfg.Auth); err != nil {
 		return nil, err
 	}
 	if s.certificate, err = newCertificate("server.tls", &cfg.Server.TLS, log); err != nil {
 		return nil, err
 	}
-	s.limit = newLimiter(cfg)
-	s.handler = newHandler(cfg, s.catalog, s.auth, s.limit, log)
+	s.limit = limits.New(cfg)
 	if s.security, err = logging.OpenSecurity(cfg.Log.Security, log); err != nil {
 		return nil, err
 	}
-	s.handler.security = s.security
+	s.handler = session.New(cfg, s.catalog, s.auth, s.limit, s.security, log)
 	if cfg.Admin.Direct {
 		s.direct.init(s)
 	}
@@ -115,17 +118,16 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 
 // layAdmin makes the internal ports.
 func (s *Server) layAdmin() (err error) {
-	if s.gate, err = newAdminGate(&s.cfg.Admin, s.log); err != nil {
+	if s.gate, err = admin.NewGate(&s.cfg.Admin, s.security, s.log); err != nil {
 		return err
 	}
-	s.gate.security = s.security
 	if s.adminCertificate, err = newCertificate("admin.tls", s.cfg.Admin.TLS.AsTLS(), s.log); err != nil {
 		return err
 	}
-	s.scrapes = newTurns(s.gate, 1, 3) // a look asks every loop
-	s.admin = newAdmin(s)
+	s.scrapes = admin.NewTurns(s.gate, 1, 3) // a look asks every loop
+	s.admin = s.adminPort()
 	if s.cfg.Admin.Probes != "" {
-		s.probes = newProbes(s)
+		s.probes = s.probesPort()
 	}
 	return nil
 }
@@ -134,11 +136,11 @@ func (s *Server) layAdmin() (err error) {
 // starts, and the public one last. ctx bounds the start only. After an error
 // Close frees what was started.
 func (s *Server) Start(ctx context.Context) error {
-	if err := s.admin.start(s.cfg.Admin.Listen); err != nil {
+	if err := s.admin.Start(s.cfg.Admin.Listen); err != nil {
 		return err
 	}
 	if s.probes != nil {
-		if err := s.probes.start(s.cfg.Admin.Probes); err != nil {
+		if err := s.probes.Start(s.cfg.Admin.Probes); err != nil {
 			return err
 		}
 	}
@@ -199,7 +201,7 @@ func (s *Server) Listen() net.Addr {
 }
 
 // AdminAddr is the internal address, once started; nil before.
-func (s *Server) AdminAddr() net.Addr { return s.admin.addr() }
+func (s *Server) AdminAddr() net.Addr { return s.admin.Addr() }
 
 // EmbeddedBrokers lists where the embedded broker listens, once started; nil where there
 // is none.
@@ -212,7 +214,7 @@ func (s *Server) EmbeddedBrokers() []string {
 
 // ProbesAddr is the address of the port that probes have of their own, once started;
 // nil before, and where admin.probes is not set.
-func (s *Server) ProbesAddr() net.Addr { return s.probes.addr() }
+func (s *Server) ProbesAddr() net.Addr { return s.probes.Addr() }
 
 // Shutdown takes readiness away, waits for server.drain_delay and closes the public port.
 // It tells the clients, closes them over the drain time, and then stops the consumers and
@@ -244,8 +246,8 @@ func (s *Server) shutdown(ctx context.Context) error {
 	begun := time.Now()
 	s.draining.Store(true)
 	s.linger(ctx)
-	s.handler.accepting.Store(false)
-	s.log.Info("draining", "connections", s.limit.conns.Load(), "over", s.cfg.Server.Drain.String())
+	s.handler.Accept(false)
+	s.log.Info("draining", "connections", s.limit.Conns.Load(), "over", s.cfg.Server.Drain.String())
 	err := s.registry.Stop(ctx)
 	s.hurry()
 	err = errors.Join(err, s.publisher.close())
@@ -255,7 +257,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	if s.embedded != nil {
 		s.embedded.Stop()
 	}
-	err = errors.Join(err, s.admin.stop(ctx), s.probes.stop(ctx))
+	err = errors.Join(err, s.admin.Stop(ctx), s.probes.Stop(ctx))
 	s.security.Close(securityWords)
 	s.log.Info("stopped", "took", time.Since(begun).Round(time.Millisecond).String())
 	return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"tapecast/rooms/testwait"
+	"tapecast/server/auth"
 	"tapecast/server/config"
 )
 
@@ -216,4 +218,25 @@ func decode(t *testing.T, body string, into any) {
 	if err := d.Decode(into); err != nil {
 		t.Fatalf("%v: %s", err, body)
 	}
+}
+
+// serverSecret is the key of the tests' tokens.
+const serverSecret = "0123456789abcdef0123456789abcdef"
+
+// testConfig is the built-in configuration with a key.
+func testConfig() *config.Config {
+	cfg := config.Default()
+	cfg.Auth.Secret = serverSecret
+	return cfg
+}
+
+func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func testToken(t testing.TB, user string, ttl time.Duration) string {
+	t.Helper()
+	token, err := auth.MintToken(testConfig(), user, ttl, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }

@@ -51,11 +51,11 @@ func TestServer(t *testing.T) {
 		t.Errorf("got %s", m)
 	}
 
-	if n := s.limit.conns.Load(); n != 3 {
+	if n := s.limit.Conns.Load(); n != 3 {
 		t.Errorf("%d connections are counted", n)
 	}
 	a.conn.Close()
-	eventually(t, "the closed connection is counted off", func() bool { return s.limit.conns.Load() == 2 })
+	eventually(t, "the closed connection is counted off", func() bool { return s.limit.Conns.Load() == 2 })
 	if code := s.get(t, "/metrics", `tapecast_closes_total{code="1006"} 1`); code != 200 {
 		t.Errorf("/metrics: %d", code)
 	}
@@ -208,7 +208,7 @@ func TestNotStarted(t *testing.T) {
 	if s.Listen() != nil || s.AdminAddr() != nil {
 		t.Error("it has addresses")
 	}
-	if err := s.admin.start(cfg.Admin.Listen); err != nil {
+	if err := s.admin.Start(cfg.Admin.Listen); err != nil {
 		t.Fatal(err)
 	}
 	f := func(path string, code int, words string) {

@@ -10,7 +10,6 @@ import (
 	"tapecast/ingest"
 	"tapecast/ingest/demo"
 	"tapecast/loop"
-	"tapecast/loop/upgrade"
 	"tapecast/rooms"
 	"tapecast/server/registry"
 )
@@ -35,7 +34,7 @@ func (s *Server) connectionManager() *registry.Service {
 			}
 			return s.accept.health(e.Stats().AcceptFailed, time.Now())
 		},
-		Figure:   func() (string, int64) { return "connections", s.limit.conns.Load() },
+		Figure:   func() (string, int64) { return "connections", s.limit.Conns.Load() },
 		Deadline: s.cfg.Server.Drain + 8*time.Second,
 	}
 }
@@ -44,12 +43,11 @@ func (s *Server) startEngine(context.Context) error {
 	c := &s.cfg.Server
 	e, err := loop.New(loop.Config{
 		Addr: c.Listen, Path: c.Path, Loops: c.Loops, Pollers: c.Pollers,
-		Table: s.table, Handler: loopHandler{s.handler}, Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
-		SnapshotBegins: func(c *loop.Conn, room string, keys int) error { return s.handler.snapshotBegins(c, room, keys) },
-		SnapshotSent:   func(c *loop.Conn, room string, n int64) { s.handler.snapshotSent(c, room, n) },
-		Wildcards:      s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
+		Table: s.table, Handler: s.handler.Engine(), Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
+		SnapshotBegins: s.handler.SnapshotBegins, SnapshotSent: s.handler.SnapshotSent,
+		Wildcards: s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
 		MaxHead: int(c.MaxHead), MaxMessage: int(c.MaxMessage), MaxEarlyMessage: c.EarlyMessage(), MaxIncoming: int(s.cfg.Memory.Incoming),
-		MaxConns: s.cfg.MaxConnections(), Limited: s.handler.limited,
+		MaxConns: s.cfg.MaxConnections(), Limited: s.handler.Limited,
 		Trusted: s.cfg.Server.Proxy.Networks(), PerAddress: s.cfg.Limits.ConnectionsPerAddress, MaxPending: s.cfg.Limits.Pending,
 		HalfOpen: s.cfg.MaxHalfOpen(), HalfOpenPerAddress: s.cfg.Limits.HalfOpenPerAddress,
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
@@ -194,10 +192,10 @@ func (s *Server) rateLimiter() *registry.Service {
 		Start: func(context.Context) error { return nil },
 		Stop:  func(context.Context) error { return nil },
 		Health: func() (registry.Status, string) { // looked at every 2 s
-			s.limit.sweep(s.handler.elapsed(time.Now()))
+			s.handler.SweepBudgets()
 			return registry.Healthy, ""
 		},
-		Figure: func() (string, int64) { return "requests", int64(s.limit.requests.Load()) },
+		Figure: func() (string, int64) { return "requests", int64(s.limit.Requests.Load()) },
 	}
 }
 
@@ -208,7 +206,7 @@ func (s *Server) authService() *registry.Service {
 		Start:  func(context.Context) error { return nil },
 		Stop:   func(context.Context) error { return nil },
 		Health: func() (registry.Status, string) { return registry.Healthy, "" },
-		Figure: func() (string, int64) { return "verifications", int64(s.auth.checked.Load()) },
+		Figure: func() (string, int64) { return "verifications", int64(s.auth.Checked()) },
 	}
 }
 
@@ -221,47 +219,19 @@ func (s *Server) connectionHandler() *registry.Service {
 			if s.draining.Load() {
 				return errors.New("the server is stopping")
 			}
-			s.handler.accepting.Store(true)
+			s.handler.Accept(true)
 			return nil
 		},
-		Stop: func(context.Context) error { s.handler.accepting.Store(false); return nil },
+		Stop: func(context.Context) error { s.handler.Accept(false); return nil },
 		Health: func() (registry.Status, string) {
-			if !s.handler.accepting.Load() {
+			if !s.handler.Accepting() {
 				return registry.Unhealthy, "handshakes are refused"
 			}
 			return registry.Healthy, ""
 		},
-		Figure: func() (string, int64) { return "pending", s.limit.pending.Load() },
+		Figure: func() (string, int64) { return "pending", s.limit.Pending.Load() },
 	}
 }
-
-// loopHandler is the handler as the loop sees it.
-type loopHandler struct{ h *handler }
-
-// Open decides on a handshake.
-func (l loopHandler) Open(c *loop.Conn, r *upgrade.Request) upgrade.Verdict {
-	v := l.h.open(c, r)
-	v.Deflate = l.h.deflate
-	return v
-}
-
-// Admit checks a message against the rate limit.
-func (l loopHandler) Admit(c *loop.Conn) bool { return l.h.admitMessage(c) }
-
-// Flooded counts a flood, and logs it.
-func (l loopHandler) Flooded(c *loop.Conn, what loop.Pace) { l.h.flooded(c, what) }
-
-// Message answers a message.
-func (l loopHandler) Message(c *loop.Conn, op byte, p []byte) { l.h.message(c, op, p) }
-
-// Timer acts on a session whose timer has fired.
-func (l loopHandler) Timer(c *loop.Conn) { l.h.timer(c) }
-
-// User names the user of the connection.
-func (l loopHandler) User(c *loop.Conn) string { return l.h.user(c) }
-
-// Closed frees what the connection held.
-func (l loopHandler) Closed(c *loop.Conn, code int) { l.h.closed(c, code) }
 
 // acceptWatch reports whether sockets could not be accepted recently. Most often the
 // descriptors have run out.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tapecast/server/admin"
 )
 
 // standMost bounds how long a test may make something stand.
@@ -18,12 +20,12 @@ func (s *Server) serveStand(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	d, err := time.ParseDuration(q.Get("for"))
 	if err != nil || d <= 0 || d > standMost {
-		refuse(w, http.StatusBadRequest, "for is a time of at most %s, such as 2s", standMost)
+		admin.Refuse(w, http.StatusBadRequest, "for is a time of at most %s, such as 2s", standMost)
 		return
 	}
 	e, c := s.engine.Load(), s.consumer.Load()
 	if e == nil || c == nil {
-		refuse(w, http.StatusServiceUnavailable, "the gateway has not started yet")
+		admin.Refuse(w, http.StatusServiceUnavailable, "the gateway has not started yet")
 		return
 	}
 	kinds := map[string]func(time.Duration){
@@ -33,14 +35,14 @@ func (s *Server) serveStand(w http.ResponseWriter, r *http.Request) {
 	}
 	stand := kinds[q.Get("who")]
 	if stand == nil {
-		refuse(w, http.StatusBadRequest, "who is one of %s", strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+		admin.Refuse(w, http.StatusBadRequest, "who is one of %s", strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 		return
 	}
 	if stand(d); err != nil {
-		refuse(w, http.StatusInternalServerError, "cannot make it stand: %v", err)
+		admin.Refuse(w, http.StatusInternalServerError, "cannot make it stand: %v", err)
 		return
 	}
-	answer(w, http.StatusOK, struct {
+	admin.Answer(w, http.StatusOK, struct {
 		Stands string `json:"stands"`
 	}{q.Get("who")})
 }

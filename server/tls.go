@@ -82,10 +82,10 @@ func (s *Server) ReloadCertificate(fresh *config.Config) error {
 // which Load has checked, names. After an error the old ones stay. Whether there are
 // any cannot be changed while the server runs.
 func (s *Server) ReloadAdmin(fresh *config.Config) error {
-	if (s.gate.token.Load() != nil) != (fresh.Admin.TokenFile != "") {
+	if s.gate.HasToken() != (fresh.Admin.TokenFile != "") {
 		return errors.New("admin.token_file cannot be added or taken away while the gateway runs: restart it")
 	}
-	return errors.Join(s.adminCertificate.reload("admin.tls", fresh.Admin.TLS.AsTLS()), s.gate.load(&fresh.Admin))
+	return errors.Join(s.adminCertificate.reload("admin.tls", fresh.Admin.TLS.AsTLS()), s.gate.Load(&fresh.Admin))
 }
 
 // reload is load for a port that may have no TLS.

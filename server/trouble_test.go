@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"testing"
+
+	"tapecast/server/limits"
 )
 
 // notes is a log's lines by message.
@@ -103,7 +105,7 @@ func TestTroubleInHealth(t *testing.T) {
 	s := startServer(t)
 	s.get(t, "/readyz", "")
 	for range troubleAfter + 2 {
-		s.limit.hit(limitPending)
+		s.limit.Hit(limits.Pending)
 		s.trouble.turn()
 	}
 	code := s.get(t, "/health", `"RateLimiter":{"status":"degraded","isRunning":true,"detail":"limit_pending: `)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"tapecast/ingest"
+	"tapecast/server/admin"
+	"tapecast/server/limits"
 )
 
 // troubles are all ways in which the gateway sheds, refuses or drops. What is
@@ -36,13 +38,13 @@ func (s *Server) troubles() []trouble {
 			text: "clients that resume from a time are told to ask again later: too many times are being looked up"},
 		{name: "admin_connections", service: "ConnectionManager", count: s.adminDropped,
 			text: "connections to the internal port are closed: there are too many"},
-		{name: "admin_busy", service: "RateLimiter", count: s.gate.refused[refusedBusy].Load,
+		{name: "admin_busy", service: "RateLimiter", count: func() uint64 { return s.gate.Refused(admin.Busy) },
 			text: "requests to the internal port are refused: there are too many at a time"},
 	}
-	for k := range limitKinds {
-		if k.sheds() {
-			list = append(list, trouble{name: "limit_" + k.String(), service: "RateLimiter", count: s.limit.refused[k].Load,
-				text: "clients are refused: " + k.key() + " is reached"})
+	for k := range limits.Kinds {
+		if k.Sheds() {
+			list = append(list, trouble{name: "limit_" + k.String(), service: "RateLimiter", count: s.limit.Refused[k].Load,
+				text: "clients are refused: " + k.Key() + " is reached"})
 		}
 	}
 	return list
@@ -53,29 +55,6 @@ func (s *Server) troubles() []trouble {
 func (s *Server) lastValuesFull() (bool, string) {
 	t := s.table.Stats()
 	return t.LastFull, fmt.Sprintf("memory.last_values (%s) is reached: %d of the oldest last values were forgotten", s.cfg.LastValues(), t.OutOfMemory)
-}
-
-// sheds reports whether the limit turns somebody away. The others refuse a single
-// request that asks for more than any client may have.
-func (k limitKind) sheds() bool {
-	switch k {
-	case limitRooms, limitWildcards, limitWildcardRooms, limitEmptyRooms:
-		return false
-	case limitClosing: // they are being closed anyway
-		return false
-	}
-	return true
-}
-
-// key returns the configuration key that sets the limit.
-func (k limitKind) key() string {
-	switch k {
-	case limitTLSWaiting:
-		return "server.tls.waiting"
-	case limitIncoming:
-		return "memory.incoming"
-	}
-	return "limits." + k.String()
 }
 
 func (s *Server) headersRefused() uint64 {

@@ -6,8 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-
-	"tapecast/server"
+	"tapecast/server/auth"
 	"tapecast/server/config"
 )
 
@@ -69,7 +68,7 @@ func demoKey(cfg *config.Config) (kept string, err error) {
 	if !cfg.Demo() || cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" {
 		return "", nil
 	}
-	secret, file, err := server.DemoSecret()
+	secret, file, err := auth.DemoSecret()
 	if err != nil {
 		return "", err
 	}
@@ -87,7 +86,7 @@ func demoWrites(cfg *config.Config, file string) (kept string, err error) {
 	if file != "" || !cfg.Demo() || cfg.Admin.TokenFile != "" || !config.OnLoopback(cfg.Admin.Listen) {
 		return "", nil
 	}
-	kept, err = server.DemoAdminToken()
+	kept, err = auth.DemoAdminToken()
 	if err != nil || kept == "" {
 		return "", err
 	}

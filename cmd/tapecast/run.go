@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"tapecast/server"
+	"tapecast/server/auth"
 	"tapecast/server/config"
 	"tapecast/server/logging"
 )
@@ -278,7 +279,7 @@ func signalNumber(s os.Signal) int {
 // keepBroker leaves word of the demo's broker until forget is called. Without it only
 // measurements have to be told where to publish.
 func (g *gateway) keepBroker() (forget func()) {
-	forget, err := server.KeepDemoBroker(g.srv.Listen().String(), g.srv.EmbeddedBrokers())
+	forget, err := auth.KeepDemoBroker(g.srv.Listen().String(), g.srv.EmbeddedBrokers())
 	if err != nil {
 		g.log.Warn("tapecast-bench will not find the demo's broker", "error", err)
 		return func() {}
@@ -305,7 +306,7 @@ tapecast is up, with an embedded broker and a generated market in Kafka's place.
   clients     %[1]s
   internal    %[2]s/health  /readyz  /metrics  /connections
 `, url, internal)
-	token, err := server.MintToken(cfg, user, ttl, false)
+	token, err := auth.MintToken(cfg, user, ttl, false)
 	if err != nil { // a public key alone makes no tokens
 		fmt.Fprintf(e.stdout, "\nNo token for a demo user: %s.\n\n", err)
 		return

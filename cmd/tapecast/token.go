@@ -6,8 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"tapecast/server"
+	"tapecast/server/auth"
 	"tapecast/server/config"
 )
 
@@ -59,5 +58,5 @@ func mint(e *env, c *cobra.Command, file, user string, ttl time.Duration, ed2551
 	if _, err := demoKey(cfg); err != nil {
 		return "", err
 	}
-	return server.MintToken(cfg, user, ttl, ed25519)
+	return auth.MintToken(cfg, user, ttl, ed25519)
 }

@@ -137,7 +137,7 @@ func (t *roomTemplate) unheld(name []byte) lack {
 // Topic is what is done with the records of a topic; nil: no route reads it.
 func (r *Router) Topic(name string) *Topic { return r.byName[name] }
 
-// all lists the topics, in the order of first mention.
+// Topics lists the topics, in the order of first mention.
 func (r *Router) Topics() []*Topic { return r.topics }
 
 // Feeds lists the topics, in the order of first mention.

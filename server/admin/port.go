@@ -1,0 +1,195 @@
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"tapecast/loop"
+)
+
+// Port is an internal port: the one for operators, or the one for probes.
+type Port struct {
+	HTTP     *http.Server // with the deadlines of a request
+	log      *slog.Logger
+	key      string      // the configuration key that says where it listens
+	tls      *tls.Config // nil: plain
+	conns    conns
+	dropped  atomic.Uint64
+	listener atomic.Pointer[net.Listener]
+}
+
+// Paths lays out a port. Everything on it answers JSON, the Prometheus form of
+// /metrics and pprof apart.
+type Paths struct {
+	mux   *http.ServeMux
+	names []string // that it tells
+}
+
+// NewPaths are no paths yet.
+func NewPaths() *Paths { return &Paths{mux: http.NewServeMux()} }
+
+// Add serves a path, by these methods, and tells of it.
+func (p *Paths) Add(path string, f http.HandlerFunc, methods ...string) {
+	p.mux.Handle(path, allow(f, methods...))
+	p.names = append(p.names, path)
+}
+
+// Hide serves a path and does not tell of it.
+func (p *Paths) Hide(path string, f http.HandlerFunc, methods ...string) {
+	p.mux.Handle(path, allow(f, methods...))
+}
+
+// Get serves a path that is read.
+func (p *Paths) Get(path string, f http.HandlerFunc) {
+	p.Add(path, f, http.MethodGet, http.MethodHead)
+}
+
+// Port is a port with the paths that were added; key of the configuration says where it
+// listens, and secure is nil where it is plain.
+func (p *Paths) Port(gate *Gate, key string, secure *tls.Config) *Port {
+	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		Refuse(w, http.StatusNotFound, "%s does not exist on this port, which has %s", r.URL.Path, strings.Join(p.names, " "))
+	})
+	a := &Port{log: gate.log, key: key, tls: secure, HTTP: newHTTP(gate.guard(p.mux))}
+	a.HTTP.ErrorLog = slog.NewLogLogger(gate.log.Handler(), slog.LevelDebug)
+	return a
+}
+
+// Pprof serves the profiles, to those that have the token.
+func (p *Paths) Pprof(gate *Gate) {
+	running := NewTurns(gate, 4, 0)
+	serve := func(f http.HandlerFunc) http.HandlerFunc {
+		return gate.wantsToken(running.Guard(func(w http.ResponseWriter, r *http.Request) {
+			defer KeepConn(r.Context())()
+			if r.ContentLength == 0 { // a profile may take longer than a request may take to come
+				_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a connection that takes none has ended
+			}
+			f(w, r)
+		}))
+	}
+	p.Get("/debug/pprof/", serve(pprof.Index))
+	get := func(path string, f http.HandlerFunc, more ...string) {
+		p.mux.Handle(path, allow(serve(f), append(more, http.MethodGet, http.MethodHead)...))
+	}
+	get("/debug/pprof/cmdline", pprof.Cmdline)
+	get("/debug/pprof/profile", pprof.Profile)
+	get("/debug/pprof/symbol", pprof.Symbol, http.MethodPost)
+	get("/debug/pprof/trace", pprof.Trace)
+}
+
+// Start opens the port.
+func (a *Port) Start(addr string) error {
+	ln, err := net.Listen(loop.ListenNetwork(addr), addr)
+	if err != nil {
+		return fmt.Errorf("cannot open the internal port: %w; set %s to another one", err, a.key)
+	}
+	a.listener.Store(&ln)
+	a.conns.Listener, a.conns.most, a.conns.dropped = ln, MaxConnections, &a.dropped
+	serve := net.Listener(&a.conns)
+	if a.tls != nil {
+		serve = tls.NewListener(serve, a.tls)
+	}
+	go func() {
+		if err := a.HTTP.Serve(serve); !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("the internal port has failed", "error", err, "key", a.key)
+		}
+	}()
+	return nil
+}
+
+// Addr returns where the port listens, or nil if it does not.
+func (a *Port) Addr() net.Addr {
+	if a == nil {
+		return nil
+	}
+	if ln := a.listener.Load(); ln != nil {
+		return (*ln).Addr()
+	}
+	return nil
+}
+
+// Stop gives requests a moment to end. A stream or a profile is cut.
+func (a *Port) Stop(ctx context.Context) error {
+	if a == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := a.HTTP.Shutdown(ctx); err != nil {
+		return a.HTTP.Close()
+	}
+	return nil
+}
+
+// Connections is how many connections are open; a nil port has none.
+func (a *Port) Connections() int {
+	if a == nil {
+		return 0
+	}
+	return a.conns.count()
+}
+
+// Kept is how many connections give way to no new one.
+func (a *Port) Kept() int {
+	a.conns.mu.Lock()
+	defer a.conns.mu.Unlock()
+	n := 0
+	for _, c := range a.conns.open {
+		if c.kept > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Dropped is how many connections gave way to others.
+func (a *Port) Dropped() uint64 {
+	if a == nil {
+		return 0
+	}
+	return a.dropped.Load()
+}
+
+// allow answers other methods than the given ones with 405.
+func allow(f http.HandlerFunc, methods ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, m := range methods {
+			if r.Method == m {
+				f(w, r)
+				return
+			}
+		}
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		Refuse(w, http.StatusMethodNotAllowed, "%s takes %s", r.URL.Path, strings.Join(methods, " or "))
+	})
+}
+
+// Answer writes v as JSON.
+func Answer(w http.ResponseWriter, code int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: cannot encode %T: %v", v, err))
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(b, '\n')) // whoever asked may be gone
+}
+
+// Refuse writes an error as JSON.
+func Refuse(w http.ResponseWriter, code int, format string, args ...any) {
+	Answer(w, code, struct {
+		Error string `json:"error"`
+	}{fmt.Sprintf(format, args...)})
+}

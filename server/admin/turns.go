@@ -1,0 +1,64 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+)
+
+// turnPatience is how long a request waits for its turn.
+const turnPatience = 5 * time.Second
+
+// maxRest bounds the rest after a request.
+const maxRest = time.Second
+
+// Turns bounds how many requests of a kind run at a time. For requests that cost the loops
+// something it also bounds their share of time: after each there is a rest. Any goroutine
+// may use it.
+type Turns struct {
+	gate  *Gate
+	slots chan time.Time // when the slot may be used again
+	rest  int            // times what the request took
+	wait  time.Duration
+}
+
+// NewTurns lets so many requests run at a time. After each there is a rest of so many times
+// what the request took, and of maxRest at most.
+func NewTurns(gate *Gate, slots, rest int) *Turns {
+	t := &Turns{gate: gate, slots: make(chan time.Time, slots), rest: rest, wait: turnPatience}
+	for range slots {
+		t.slots <- time.Time{}
+	}
+	return t
+}
+
+// Guard serves requests in turn. A request that has to wait for too long is refused.
+func (t *Turns) Guard(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		late := time.NewTimer(t.wait)
+		defer late.Stop()
+		var free time.Time
+		select {
+		case free = <-t.slots:
+		case <-late.C:
+			w.Header().Set("Retry-After", "1")
+			t.gate.Refuse(w, r, Busy, http.StatusServiceUnavailable, "%s is busy: ask again later", r.URL.Path)
+			return
+		case <-r.Context().Done():
+			return
+		}
+		if left := time.Until(free); left > 0 {
+			select {
+			case <-time.After(left):
+			case <-r.Context().Done():
+				t.slots <- free
+				return
+			}
+		}
+		begun := time.Now()
+		defer func() {
+			now := time.Now()
+			t.slots <- now.Add(min(maxRest, time.Duration(t.rest)*now.Sub(begun)))
+		}()
+		next(w, r)
+	}
+}

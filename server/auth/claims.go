@@ -1,0 +1,162 @@
+package auth
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/valyala/fastjson"
+
+	"tapecast/server/jsontext"
+)
+
+// claims are the registered claims of a token that are looked at here, by their exact names (RFC
+// 7519, section 4). Left to itself encoding/json takes "SUB" for sub, and the last of two.
+// iat and jti say nothing that a token is refused for.
+type claims struct{ jwt.RegisteredClaims }
+
+var claimParsers fastjson.ParserPool
+
+// UnmarshalJSON reads the claims. It is given valid JSON.
+func (c *claims) UnmarshalJSON(b []byte) (err error) {
+	p := claimParsers.Get()
+	defer claimParsers.Put(p)
+	o, err := objectOf(p, b)
+	if err != nil {
+		return err
+	}
+	o.Visit(func(name []byte, v *fastjson.Value) {
+		if err == nil && v.Type() != fastjson.TypeNull {
+			err = c.take(string(name), v)
+		}
+	})
+	return err
+}
+
+// objectOf parses a part of a token, of which each member must be there once.
+func objectOf(p *fastjson.Parser, b []byte) (*fastjson.Object, error) {
+	if jsontext.TooDeep(b) {
+		return nil, errMalformed
+	}
+	v, err := p.ParseBytes(b)
+	if err != nil {
+		return nil, errMalformed
+	}
+	o, err := v.Object()
+	if err != nil {
+		return nil, errMalformed
+	}
+	if _, twice := jsontext.Doubled(o); twice {
+		return nil, errDoubled
+	}
+	return o, nil
+}
+
+func (c *claims) take(name string, v *fastjson.Value) (err error) {
+	text := func() string {
+		var b []byte
+		if b, err = v.StringBytes(); err != nil {
+			err = errMalformed
+			if name == "sub" {
+				err = errUserType
+			}
+		}
+		return string(b)
+	}
+	switch name {
+	case "sub":
+		c.Subject = text()
+	case "iss":
+		c.Issuer = text()
+	case "aud":
+		err = c.Audience.UnmarshalJSON(v.MarshalTo(nil))
+	case "exp":
+		c.ExpiresAt, err = dateOf(v)
+	case "nbf":
+		c.NotBefore, err = dateOf(v)
+	}
+	return err
+}
+
+// dateOf reads a NumericDate. Those beyond maxExpires become one second more.
+func dateOf(v *fastjson.Value) (*jwt.NumericDate, error) {
+	var n json.Number
+	if err := json.Unmarshal(v.MarshalTo(nil), &n); err != nil {
+		return nil, errMalformed
+	}
+	f, err := n.Float64()
+	if err != nil && math.IsInf(f, 0) {
+		err = nil // a number all the same
+	}
+	if err != nil || n == "" {
+		return nil, errMalformed
+	}
+	f = max(-maxExpires, min(f, maxExpires+1))
+	return jwt.NewNumericDate(time.Unix(int64(f), 0)), nil
+}
+
+// judge returns the user, or why the token is refused. invalid is what jwt has against
+// its claims; the signature is good. What a new token of the same issuer would have too comes
+// before what passes.
+func (c *claims) judge(invalid error) (Identity, error) {
+	if invalid != nil {
+		for _, e := range [...]struct{ is, say error }{
+			{jwt.ErrTokenRequiredClaimMissing, errClaim},
+			{jwt.ErrTokenInvalidIssuer, errIssuer},
+			{jwt.ErrTokenInvalidAudience, errAudience},
+		} {
+			if errors.Is(invalid, e.is) {
+				return Identity{}, e.say
+			}
+		}
+	}
+	// Out of range, exp would wrap around; that it is there was checked by jwt.
+	expires := c.ExpiresAt.Unix()
+	if expires <= 0 || expires > maxExpires {
+		return Identity{}, errExpires
+	}
+	if err := checkUser(c.Subject); err != nil {
+		return Identity{}, err
+	}
+	switch {
+	case invalid == nil:
+		return Identity{c.Subject, expires}, nil
+	case errors.Is(invalid, jwt.ErrTokenExpired):
+		return Identity{}, ErrExpired
+	case errors.Is(invalid, jwt.ErrTokenNotValidYet):
+		return Identity{}, ErrEarly
+	}
+	return Identity{}, errMalformed
+}
+
+// checkHeader refuses what RFC 7515 does: a parameter that comes twice (section 4), and
+// extensions that must be understood, since none is (section 4.1.11).
+func checkHeader(t *jwt.Token) error {
+	if _, ok := t.Header["crit"]; ok {
+		return errCritical
+	}
+	head, _, _ := strings.Cut(t.Raw, ".")
+	b, err := jwt.NewParser().DecodeSegment(head)
+	if err != nil {
+		return errMalformed
+	}
+	p := claimParsers.Get()
+	defer claimParsers.Put(p)
+	_, err = objectOf(p, b)
+	return err
+}
+
+// methodEd25519 is EdDSA by the name that RFC 9864 gives it.
+type methodEd25519 struct{ *jwt.SigningMethodEd25519 }
+
+// Alg is what a token's header says.
+func (methodEd25519) Alg() string { return "Ed25519" }
+
+var signingEd25519 = methodEd25519{jwt.SigningMethodEdDSA}
+
+func init() {
+	jwt.RegisterSigningMethod(signingEd25519.Alg(), func() jwt.SigningMethod { return signingEd25519 })
+}

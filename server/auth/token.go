@@ -1,0 +1,52 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"tapecast/server/config"
+)
+
+// MintToken makes a token for a user that a server with the same configuration
+// accepts for ttl. It signs with HS256 where there is a secret, else (or with
+// useEd25519) with the Ed25519 key of auth.private_key_file.
+func MintToken(cfg *config.Config, user string, ttl time.Duration, useEd25519 bool) (string, error) {
+	a := &cfg.Auth
+	if err := checkUser(user); err != nil {
+		return "", fmt.Errorf("cannot make a token for %q: %w", user, err)
+	}
+	if ttl <= 0 {
+		return "", fmt.Errorf("cannot make a token that lives for %s: give a time such as 1h", ttl)
+	}
+	now := time.Now()
+	claims := jwt.RegisteredClaims{
+		Subject:   user,
+		Issuer:    a.Issuer,
+		IssuedAt:  jwt.NewNumericDate(now),
+		ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
+	}
+	if a.Audience != "" {
+		claims.Audience = jwt.ClaimStrings{a.Audience}
+	}
+	if a.Secret != "" && !useEd25519 {
+		return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(a.Secret))
+	}
+	if !useEd25519 && a.PrivateKeyFile == "" {
+		return "", errors.New("cannot sign: set auth.secret (or auth.secret_file), or auth.private_key_file")
+	}
+	priv, err := a.PrivateKey()
+	if err != nil {
+		return "", err
+	}
+	pub, err := a.Ed25519Key()
+	if err != nil {
+		return "", fmt.Errorf("auth.public_key: %w", err)
+	}
+	if !pub.Equal(priv.Public()) {
+		return "", errors.New("auth.private_key_file is not the private half of auth.public_key: the server would refuse the token")
+	}
+	return jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims).SignedString(priv)
+}

@@ -1,0 +1,96 @@
+package jsontext
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms/wire"
+)
+
+// MaxDepth is how deep a text may nest; requests have 4 levels. Clients that are nobody yet
+// choose the text, and a parser's cost of failing grows with depth.
+const MaxDepth = 32
+
+// TooDeep reports whether p nests deeper than MaxDepth. For text that is not JSON
+// either answer is right.
+func TooDeep(p []byte) bool {
+	depth := 0
+	for i := 0; i < len(p); i++ {
+		switch p[i] {
+		case '"':
+			if i = endOfString(p, i); i < 0 {
+				return false
+			}
+		case '[', '{':
+			if depth++; depth > MaxDepth {
+				return true
+			}
+		case ']', '}':
+			depth--
+		}
+	}
+	return false
+}
+
+// endOfString is the index of the quote that ends the string which begins at
+// i, or -1.
+func endOfString(p []byte, i int) int {
+	for i++; ; {
+		n := bytes.IndexAny(p[i:], `"\`)
+		if n < 0 {
+			return -1
+		}
+		if i += n; p[i] == '"' {
+			return i
+		}
+		if i += 2; i >= len(p) {
+			return -1
+		}
+	}
+}
+
+// Doubled returns a name that stands twice in an object.
+func Doubled(o *fastjson.Object) (name string, twice bool) {
+	const few = 16
+	var names [few]string
+	var seen map[string]struct{}
+	n := 0
+	if o.Len() > few {
+		seen = make(map[string]struct{}, o.Len())
+	}
+	o.Visit(func(key []byte, _ *fastjson.Value) {
+		switch {
+		case twice:
+		case seen != nil:
+			if _, twice = seen[string(key)]; twice {
+				name = string(key)
+			}
+			seen[string(key)] = struct{}{}
+		default:
+			for _, other := range names[:n] {
+				if other == string(key) {
+					name, twice = other, true
+				}
+			}
+			names[n] = string(key)
+			n++
+		}
+	})
+	return name, twice
+}
+
+// Quoted is a client's text as it may stand in a message: short.
+func Quoted[S string | []byte](s S) string {
+	const most = 64
+	t := strings.ToValidUTF8(string(s), "\uFFFD")
+	if len(t) > most {
+		end := most
+		for end > 0 && t[end]&0xc0 == 0x80 {
+			end--
+		}
+		t = t[:end] + "…"
+	}
+	return string(wire.AppendString(nil, t))
+}

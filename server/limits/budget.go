@@ -1,0 +1,218 @@
+package limits
+
+import (
+	"hash/maphash"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tapecast/server/config"
+)
+
+// What a request costs, in units of a room that it names: that takes a loop, an appender and a
+// poller some 5 µs together, and its part of the reply 150 bytes.
+const (
+	CostMessage = 1
+	CostRefused = 100       // of a request over the budget: a client that goes on is closed after 50 of them
+	CostBytes   = 512       // so many bytes asked cost one
+	costReplied = 1 << 10   // and so many answered
+	costKey     = 64        // bytes: what passing over a key in a snapshot counts, wanted or not
+	smallWalk   = 256 << 10 // bytes up to which a snapshot needs no pause before the same again
+)
+
+// budget is what one payer may cause.
+type budget struct {
+	requests  pace
+	snapshots pace // by bytes
+}
+
+// budgets are what clients may cause by requests that are well formed: a connection, and a user
+// with all connections. What payers owe is remembered until it is paid off, and so outlives
+// connections. Any goroutine may use it: a lock is held for one look into a map, and
+// there are many.
+type budgets struct {
+	conn, user budget
+	tokens     pace // that were bad, of one address
+
+	seed    maphash.Seed
+	shards  [budgetShards]budgetShard
+	next    atomic.Uint32 // shard to be swept
+	forgone atomic.Uint64 // debts that there was no room for
+}
+
+const (
+	budgetShards = 64
+	// maxDebts is what a shard remembers: 262,144 debts in all, some 9 MB.
+	maxDebts = 1 << 12
+	// fewDebts is up to how many debts a shard is not swept.
+	fewDebts = 256
+	// sweepEvery is the least time between two sweeps of a shard that is full.
+	sweepEvery = time.Second
+)
+
+type budgetShard struct {
+	mu    sync.Mutex
+	owes  map[uint64]Bucket
+	full  int   // swept when it has so many
+	swept int64 // when it was
+}
+
+// payer says which peer owes, and for what: the kinds of debts do not mix.
+type payer struct {
+	kind payerKind
+	conn uint64
+	name string
+}
+
+type payerKind uint8
+
+const (
+	payConn payerKind = iota
+	payUser
+	payAddress
+	paySnapshots    // of a connection
+	payUserSnapshot // of a user
+	payRoom         // a connection's snapshots of one room
+	payLog          // lines about one limit and connection
+)
+
+// newBudgets makes the budgets of the configuration.
+func newBudgets(l *config.Limits) *budgets {
+	b := &budgets{seed: maphash.MakeSeed()}
+	b.conn = budget{newPace(l.RequestCost, l.RequestBurst), bytesPace(float64(l.SnapshotBytes))}
+	if n := l.UserBudgets; n > 0 {
+		b.user = budget{newPace(l.RequestCost*n, int(float64(l.RequestBurst)*n)), bytesPace(float64(l.SnapshotBytes) * n)}
+	}
+	if n := l.BadTokensPerSecond; n > 0 {
+		b.tokens = newPace(n, int(min(max(1, 10*n), 1<<20)))
+	}
+	for i := range b.shards {
+		b.shards[i].owes, b.shards[i].full = map[uint64]Bucket{}, fewDebts
+	}
+	return b
+}
+
+// bytesPace is the rule for so many bytes a minute, and at once.
+func bytesPace(perMinute float64) pace {
+	if perMinute <= 0 {
+		return pace{}
+	}
+	return pace{each: max(1, int64(float64(time.Minute)/perMinute)), burst: int64(time.Minute)}
+}
+
+// cost is n units by a rule, in ns.
+func (p pace) cost(n int64) int64 {
+	if p.each > 0 && n > math.MaxInt64/4/p.each {
+		return math.MaxInt64 / 4
+	}
+	return n * p.each
+}
+
+func (b *budgets) shard(p payer) (*budgetShard, uint64) {
+	h := maphash.Comparable(b.seed, p)
+	return &b.shards[h%budgetShards], h
+}
+
+// charge counts n units against the payer. Who owes nothing may cause any; else it is refused
+// what passes the burst, told when to come again, and owes for having asked.
+func (b *budgets) charge(p payer, rule pace, n, now int64) (v Verdict, retry time.Duration) {
+	return b.chargeFew(p, rule, n, n, now)
+}
+
+// chargeFew is charge for n units, only few of which are counted where they are not refused.
+func (b *budgets) chargeFew(p payer, rule pace, n, few, now int64) (v Verdict, retry time.Duration) {
+	if rule.each == 0 {
+		return OK, 0
+	}
+	s, key := b.shard(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	owed := max(0, int64(s.owes[key])-now)
+	cost := rule.cost(n)
+	if owed == 0 || owed+cost <= rule.burst {
+		if few > 0 {
+			b.rememberLocked(s, key, now+owed+rule.cost(few), now)
+		}
+		return OK, 0
+	}
+	if n > CostMessage { // a ping does not count as going on
+		n = CostRefused
+	}
+	owed += rule.cost(n)
+	b.rememberLocked(s, key, now+owed, now)
+	if owed > 2*rule.burst {
+		return Far, 0
+	}
+	return Over, time.Duration(max(owed-max(0, rule.burst-cost), int64(time.Millisecond)))
+}
+
+// spend counts n units that are spent already.
+func (b *budgets) spend(p payer, rule pace, n, now int64) {
+	if rule.each == 0 || n <= 0 {
+		return
+	}
+	s, key := b.shard(p)
+	s.mu.Lock()
+	b.rememberLocked(s, key, max(int64(s.owes[key]), now)+rule.cost(n), now)
+	s.mu.Unlock()
+}
+
+// over is how long until the payer owes no more than most ns.
+func (b *budgets) over(p payer, most, now int64) time.Duration {
+	s, key := b.shard(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Duration(max(0, int64(s.owes[key])-now-most))
+}
+
+func (b *budgets) rememberLocked(s *budgetShard, key uint64, until, now int64) {
+	if _, known := s.owes[key]; !known && len(s.owes) >= s.full {
+		if len(s.owes) < maxDebts || now-s.swept >= int64(sweepEvery) { // or each newcomer would pay for a look at all
+			s.sweepLocked(now)
+		}
+		if len(s.owes) >= maxDebts {
+			b.forgone.Add(1)
+			return
+		}
+	}
+	s.owes[key] = Bucket(until)
+}
+
+// sweepLocked forgets those that owe nothing any more.
+func (s *budgetShard) sweepLocked(now int64) {
+	had := len(s.owes)
+	s.swept = now
+	for key, until := range s.owes {
+		if int64(until) <= now {
+			delete(s.owes, key)
+		}
+	}
+	if n := len(s.owes); had > fewDebts && n < had/2 { // a map does not shrink by itself
+		kept := make(map[uint64]Bucket, n)
+		for key, until := range s.owes {
+			kept[key] = until
+		}
+		s.owes = kept
+	}
+	s.full = min(maxDebts, max(fewDebts, 2*len(s.owes)))
+}
+
+// Sweep looks through one shard, the next one each time.
+func (b *budgets) Sweep(now int64) {
+	s := &b.shards[b.next.Add(1)%budgetShards]
+	s.mu.Lock()
+	s.sweepLocked(now)
+	s.mu.Unlock()
+}
+
+// Debts is how many are remembered, those that are paid off and not forgotten yet included.
+func (b *budgets) Debts() (n int) {
+	for i := range b.shards {
+		s := &b.shards[i]
+		s.mu.Lock()
+		n += len(s.owes)
+		s.mu.Unlock()
+	}
+	return n
+}

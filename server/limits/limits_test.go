@@ -1,0 +1,60 @@
+package limits
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"tapecast/server/config"
+)
+
+// TestDebts: what is remembered of payers is bounded, and forgotten once it is paid.
+func TestDebts(t *testing.T) {
+	b := newBudgets(&config.Default().Limits)
+	rule := pace{int64(time.Second), int64(time.Minute)}
+	for i := range uint64(2 * budgetShards * maxDebts) {
+		b.charge(payer{kind: payConn, conn: i}, rule, 1, 1)
+	}
+	if n := b.Debts(); n != budgetShards*maxDebts || b.forgone.Load() != uint64(n) {
+		t.Errorf("%d debts, %d forgone", n, b.forgone.Load())
+	}
+	for range budgetShards {
+		b.Sweep(int64(2 * time.Second))
+	}
+	if n := b.Debts(); n != 0 {
+		t.Errorf("%d debts that are paid are remembered", n)
+	}
+	// Those that are paid make room.
+	for round := range int64(3) {
+		for i := range uint64(budgetShards * maxDebts / 2) {
+			b.charge(payer{kind: payConn, conn: i, name: fmt.Sprint(round)}, rule, 1, round*int64(time.Hour))
+		}
+	}
+	if n := b.Debts(); n > budgetShards*maxDebts*6/10 {
+		t.Errorf("%d debts", n)
+	}
+}
+
+func TestPace(t *testing.T) {
+	var b Bucket
+	if p := newPace(0, 0); b.take(p, 1) != OK || b != 0 {
+		t.Error("no limit limits")
+	}
+	p := newPace(1e-9, 0) // as good as never, and a burst of one
+	if b.take(p, 1) != OK || b.take(p, 1) != Over || b.take(p, 1) != Far {
+		t.Error("the least burst is not one")
+	}
+	if p := newPace(1e12, 1<<40); p.each < 1 || p.burst < p.each {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestLimitNames(t *testing.T) {
+	seen := map[string]bool{}
+	for k := range Kinds {
+		seen[k.String()] = true
+	}
+	if len(seen) != int(Kinds) {
+		t.Errorf("names %v", seen)
+	}
+}

@@ -1,0 +1,96 @@
+package limits
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Charge counts n units that a request costs its connection and user, before it is served.
+// Of those that are not refused only few count: the others are counted later. user is ""
+// before authentication.
+func (b *budgets) Charge(conn uint64, user string, n, few, now int64) (Verdict, time.Duration) {
+	v, retry := b.chargeFew(payer{kind: payConn, conn: conn}, b.conn.requests, n, few, now)
+	if v == OK && user != "" && n > CostMessage {
+		v, retry = b.chargeFew(payer{kind: payUser, name: user}, b.user.requests, n, few, now)
+	}
+	return v, retry
+}
+
+// Spend counts what an answer has cost: rooms that the request did not name, and bytes.
+func (b *budgets) Spend(conn uint64, user string, rooms, bytes int, now int64) {
+	n := int64(max(0, rooms) + bytes/costReplied)
+	b.spend(payer{kind: payConn, conn: conn}, b.conn.requests, n, now)
+	if user != "" {
+		b.spend(payer{kind: payUser, name: user}, b.user.requests, n, now)
+	}
+}
+
+// address is who pays for bad tokens.
+func address(a netip.Addr) payer {
+	if a.Is6() { // a host has a /64 to itself
+		p, _ := a.Prefix(64) // cannot fail: 64 is in range
+		a = p.Addr()
+	}
+	return payer{kind: payAddress, name: string(a.AsSlice())}
+}
+
+// WornOut is how long until tokens from the address are checked again; 0: they are.
+func (b *budgets) WornOut(from netip.Addr, now int64) time.Duration {
+	return b.over(address(from), b.tokens.burst, now)
+}
+
+// BadToken counts a token that was bad against the address that it came from: there is no
+// user yet who could pay.
+func (b *budgets) BadToken(from netip.Addr, now int64) { b.spend(address(from), b.tokens, 1, now) }
+
+// MayLog reports whether a limit that a connection hit is logged: once a minute.
+func (b *budgets) MayLog(conn uint64, k Kind, now int64) bool {
+	line := payer{kind: payLog, conn: conn, name: k.String()}
+	v, _ := b.charge(line, pace{int64(time.Minute), 0}, 1, now)
+	return v == OK
+}
+
+// SnapshotBegins returns how long a room's last values must wait before they are sent. A
+// client that owes for a whole budget of them waits. So does one that had those of the same
+// room a moment ago. Where it is 0, passing over so many keys is counted.
+func (b *budgets) SnapshotBegins(conn uint64, user, room string, keys int, now int64) time.Duration {
+	if b.conn.snapshots.each == 0 {
+		return 0
+	}
+	wait := b.over(payer{kind: paySnapshots, conn: conn}, b.conn.snapshots.burst, now)
+	wait = max(wait, b.over(payer{kind: payRoom, conn: conn, name: room}, 0, now))
+	if user != "" && b.user.snapshots.each > 0 {
+		wait = max(wait, b.over(payer{kind: payUserSnapshot, name: user}, b.user.snapshots.burst, now))
+	}
+	if wait > 0 {
+		b.spend(payer{kind: payConn, conn: conn}, b.conn.requests, CostRefused, now)
+		return wait
+	}
+	b.SnapshotSent(conn, user, room, costKey*int64(keys), now)
+	return 0
+}
+
+// SnapshotSent counts bytes of a room's last values that were sent.
+func (b *budgets) SnapshotSent(conn uint64, user, room string, n, now int64) {
+	if b.conn.snapshots.each == 0 || n <= 0 {
+		return
+	}
+	b.spend(payer{kind: paySnapshots, conn: conn}, b.conn.snapshots, n, now)
+	if n > smallWalk {
+		b.spend(payer{kind: payRoom, conn: conn, name: room}, b.conn.snapshots, n, now)
+	}
+	if user != "" {
+		b.spend(payer{kind: payUserSnapshot, name: user}, b.user.snapshots, n, now)
+	}
+}
+
+// Owed is what a connection owes for its requests, in units.
+func (b *budgets) Owed(conn uint64, now int64) int64 {
+	if b.conn.requests.each == 0 {
+		return 0
+	}
+	return int64(b.over(payer{kind: payConn, conn: conn}, 0, now)) / b.conn.requests.each
+}
+
+// Forgone is how many debts there was no room to remember.
+func (b *budgets) Forgone() uint64 { return b.forgone.Load() }

@@ -1,0 +1,220 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms/wire"
+	"tapecast/server/auth"
+	"tapecast/server/limits"
+)
+
+// authenticate serves the method. The first time it lets the client in, later it renews the
+// token, and after ?join=manual it says what to join.
+func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start time.Time) {
+	if ph == phJoining {
+		h.fail(c, q, fault{code: wire.CodeInvalid, text: "invalid request: authentication in progress"})
+		return
+	}
+	a, f := authParams(q)
+	if f.is() {
+		h.fail(c, q, f)
+		return
+	}
+	if !a.given {
+		if ph != phManual {
+			h.fail(c, q, fault{code: wire.CodeParams, text: "invalid params: params.token is missing"})
+			return
+		}
+		h.authenticateRest(c, s, q, a, start)
+		return
+	}
+	if ph == phPending {
+		if wait := h.wornOut(c); wait > 0 {
+			h.fail(c, q, fault{code: wire.CodeRate, text: "rate limited: too many bad tokens came from this address", retryAfter: wait})
+			return
+		}
+	}
+	id, err := h.auth.ParseToken(a.token)
+	h.times.auth.Update(time.Since(start).Seconds())
+	if err != nil {
+		h.refuse(c, s, q, ph, err)
+		return
+	}
+	if ph == phPending {
+		h.authenticateFirst(c, s, q, a, id, start)
+		return
+	}
+	if !h.renew(c, s, q, id, start) {
+		return
+	}
+	if ph == phManual {
+		h.authenticateRest(c, s, q, a, start)
+		return
+	}
+	h.answerAuthenticated(c, q, id)
+}
+
+// authRequest is the params of authenticate.
+type authRequest struct {
+	token     string
+	given     bool // token
+	positions bool
+	join      []string // nil: the configured rooms
+	wishes    wishes
+}
+
+func authParams(q *request) (a authRequest, f fault) {
+	if q.params != nil && q.params.Type() != fastjson.TypeObject {
+		return a, fault{code: wire.CodeParams, text: "invalid params: authenticate takes an object"}
+	}
+	if a.wishes, f = q.wishes(); f.is() {
+		return a, f
+	}
+	a.wishes.keys = nil // is of subscribe: the rooms here have not much in common
+	var ok bool
+	if a.token, a.given, ok = q.text("token"); !ok {
+		return a, fault{code: wire.CodeParams, text: "invalid params: params.token must be a string"}
+	}
+	if a.positions, f = q.boolean("positions", true); f.is() {
+		return a, f
+	}
+	if v := q.get("join"); v != nil {
+		a.join, f = stringsOf(v, "params.join")
+	}
+	return a, f
+}
+
+// authenticateFirst lets a client in.
+func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id auth.Identity, start time.Time) {
+	if !h.limit.Users.Take(id.User) {
+		h.logLimit(c, h.limit.Hit(limits.User), id.User)
+		h.hangUp(c, s, q.id, fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
+		return
+	}
+	names, ok := h.admit(c, s, id, phPending, phJoining, start)
+	if !ok { // the timer was faster
+		h.limit.Users.Give(id.User)
+		return
+	}
+	if a.join != nil {
+		names = a.join
+	}
+	c.SetAuthenticated(a.positions)
+	h.answerAuthenticated(c, q, id)
+	h.joinFirst(c, s, names, a.wishes, start)
+}
+
+// authenticateRest joins the rooms that a client named after ?join=manual.
+func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest, start time.Time) {
+	s.mu.Lock()
+	id, ok := auth.Identity{User: s.user, Expires: s.expires}, s.phase == phManual
+	if ok {
+		s.phase = phJoining
+	}
+	s.mu.Unlock()
+	if !ok {
+		return
+	}
+	names := a.join
+	if names == nil {
+		names, _ = h.autoNames(id.User)
+	}
+	c.SetAuthenticated(a.positions)
+	h.answerAuthenticated(c, q, id)
+	h.joinFirst(c, s, names, a.wishes, start)
+}
+
+// admit makes a session authenticated, and returns the rooms that its user
+// joins. They and the user's name share one piece of memory. false: it is no
+// longer in the phase that it was.
+func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, now time.Time) (names []string, ok bool) {
+	names, user := h.autoNames(id.User)
+	s.mu.Lock()
+	if s.phase != was {
+		s.mu.Unlock()
+		return nil, false
+	}
+	if was == phPending {
+		h.limit.Pending.Add(-1)
+	}
+	s.user, s.phase = user, next
+	s.renewLocked(id, h.auth.Leeway(), now)
+	at := s.nextTimerLocked(h.auth.Leeway(), now)
+	s.mu.Unlock()
+	c.SetTimer(at)
+	h.debug("authenticated", c, user)
+	return names, true
+}
+
+// renew takes over a further token of the same user.
+func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now time.Time) bool {
+	s.mu.Lock()
+	same, open := s.user == id.User, s.phase != phClosed
+	var at time.Time
+	if same && open {
+		s.renewLocked(id, h.auth.Leeway(), now)
+		at = s.nextTimerLocked(h.auth.Leeway(), now)
+	}
+	s.mu.Unlock()
+	switch {
+	case !open:
+		return false
+	case !same:
+		h.failRenewal(c, s, q, "the token is of another user; open another connection for it")
+		return false
+	}
+	c.SetTimer(at)
+	return true
+}
+
+const authFailed = "authentication failed: "
+
+// refuse answers a bad token. The first one of a connection ends it, as it does in a handshake;
+// a session that could not be renewed lives on until its own end.
+func (h *Handler) refuse(c conn, s *session, q *request, ph phase, why error) {
+	if ph != phPending {
+		h.failRenewal(c, s, q, why.Error())
+		return
+	}
+	h.badToken(c)
+	h.logRefused(c, "", why.Error())
+	code, reason := closeOfToken(why)
+	h.hangUp(c, s, q.id, fault{code: wire.CodeAuth, text: authFailed + why.Error()}, code, reason)
+}
+
+// failRenewal answers a token that does not renew the session.
+func (h *Handler) failRenewal(c conn, s *session, q *request, why string) {
+	s.mu.Lock()
+	user := s.user
+	s.mu.Unlock()
+	h.logRefused(c, user, why)
+	h.fail(c, q, fault{code: wire.CodeAuth, text: authFailed + why})
+}
+
+func (h *Handler) answerAuthenticated(c conn, q *request, id auth.Identity) {
+	if len(q.id) == 0 {
+		return
+	}
+	q.out = append(h.told(c, id).Append(wire.AppendResult(q.out[:0], q.id)), '}')
+	c.SendText(q.out)
+}
+
+// told is what the client is told of itself.
+func (h *Handler) told(c conn, id auth.Identity) *wire.Identity {
+	return &wire.Identity{ClientID: h.ClientID(c), UserID: id.User, Expires: id.Expires, MaxMessage: h.maxLong}
+}
+
+// closeOfToken says how a connection is closed whose token was refused: expired and early ones
+// pass, so a client that has a new one should come again; with the others it need not.
+func closeOfToken(err error) (code int, reason string) {
+	switch {
+	case errors.Is(err, auth.ErrExpired):
+		return wire.CloseExpired, "token expired"
+	case errors.Is(err, auth.ErrEarly):
+		return wire.CloseExpired, "token not valid yet"
+	}
+	return wire.CloseAuth, "authentication failed"
+}

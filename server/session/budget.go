@@ -1,0 +1,77 @@
+package session
+
+import (
+	"time"
+
+	"tapecast/loop"
+	"tapecast/server/limits"
+)
+
+// What clients pay for: the handler's side of the budgets, which are in package limits.
+
+// charge counts what a request costs its connection and user.
+func (h *Handler) charge(c conn, user string, n int64, now int64) (limits.Verdict, time.Duration) {
+	return h.limit.Charge(c.ID(), user, n, n, now)
+}
+
+// spend counts what an answer has cost: the rooms in it that the request did not name, and bytes.
+func (h *Handler) spend(c conn, user string, rooms, bytes int) {
+	h.limit.Spend(c.ID(), user, rooms, bytes, h.elapsed(time.Now()))
+}
+
+// wornOut is how long until tokens from the address are checked again; 0: they are. It counts the
+// one that is not.
+func (h *Handler) wornOut(c conn) time.Duration {
+	wait := h.limit.WornOut(c.Remote().Addr(), h.elapsed(time.Now()))
+	if wait > 0 {
+		h.overLimit(c, limits.Tokens, "")
+	}
+	return wait
+}
+
+// badToken counts a token that was bad.
+func (h *Handler) badToken(c conn) { h.limit.BadToken(c.Remote().Addr(), h.elapsed(time.Now())) }
+
+// overLimit counts a limit that a connection hit, and logs it once a minute.
+func (h *Handler) overLimit(c conn, k limits.Kind, user string) {
+	h.limit.Hit(k)
+	h.logOnce(c, k, user)
+}
+
+// logOnce logs a limit that a connection hit, once a minute.
+func (h *Handler) logOnce(c conn, k limits.Kind, user string) {
+	if h.limit.MayLog(c.ID(), k, h.elapsed(time.Now())) {
+		h.logLimit(c, k, user)
+	}
+}
+
+// SnapshotBegins is asked before a room's last values are sent. It runs on loops.
+func (h *Handler) SnapshotBegins(c *loop.Conn, room string, keys int) error {
+	return h.snapshotBegins(c, room, keys)
+}
+
+// SnapshotSent counts bytes of a room's last values that were sent. It runs on loops.
+func (h *Handler) SnapshotSent(c *loop.Conn, room string, n int64) { h.snapshotSent(c, room, n) }
+
+func (h *Handler) snapshotBegins(c conn, room string, keys int) error {
+	user := h.user(c)
+	wait := h.limit.SnapshotBegins(c.ID(), user, room, keys, h.elapsed(time.Now()))
+	if wait == 0 {
+		return nil
+	}
+	h.overLimit(c, limits.Snapshots, user)
+	return &overBudget{"this connection or user was sent many snapshots, or this one a moment ago", wait}
+}
+
+func (h *Handler) snapshotSent(c conn, room string, n int64) {
+	h.limit.SnapshotSent(c.ID(), h.user(c), room, n, h.elapsed(time.Now()))
+}
+
+// overBudget is why a room is not joined that would cost more than there is left.
+type overBudget struct {
+	what  string
+	retry time.Duration
+}
+
+// Error says what the budget is for.
+func (e *overBudget) Error() string { return "rate limited: " + e.what }

@@ -1,0 +1,224 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"tapecast/loop/upgrade"
+	"tapecast/rooms"
+	"tapecast/rooms/wire"
+	"tapecast/server/auth"
+	"tapecast/server/config"
+	"tapecast/server/limits"
+	"tapecast/server/logging"
+)
+
+// Handler decides what clients get: loop.Handler. Its methods run on pollers
+// and loops, many at a time, and never block. What it keeps of a connection is
+// the session.
+type Handler struct {
+	auth     *auth.Authenticator
+	limit    *limits.Limiter
+	catalog  *rooms.Catalog
+	auto     []autoRoom
+	timeout  time.Duration // to authenticate
+	maxRooms int           // of one connection; 0: any number
+	maxWilds int           // wildcards of one connection
+	maxEarly int           // bytes of a message before authentication
+	maxLong  int           // and after it
+	node     string        // begins each client's id
+	deflate  bool          // some class compresses
+	log      *slog.Logger
+	security *logging.Security // nil: none
+	begun    time.Time         // what debts are counted from
+	wall     func() time.Time  // the clock on the wall; tests have one of their own
+
+	accepting atomic.Bool
+	times     timings
+	calls     [opPing + 1]atomic.Uint64 // requests by method
+	faults    atomic.Uint64             // requests answered with an error
+}
+
+// New makes a Handler of the configuration. It accepts no handshakes yet.
+func New(
+	cfg *config.Config, catalog *rooms.Catalog, auth *auth.Authenticator, limit *limits.Limiter,
+	security *logging.Security, log *slog.Logger,
+) *Handler {
+	var node [5]byte
+	rand.Read(node[:]) // never fails
+	h := &Handler{
+		auth: auth, limit: limit, catalog: catalog, security: security, log: log,
+		timeout:  cfg.Auth.Timeout,
+		maxRooms: cfg.Limits.RoomsPerConnection,
+		maxWilds: cfg.Limits.WildcardsPerConnection,
+		maxEarly: cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
+		node:  strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
+		times: newTimings(),
+		begun: time.Now(), wall: time.Now,
+	}
+	for _, class := range cfg.Classes {
+		h.deflate = h.deflate || class.Compress
+	}
+	for _, name := range cfg.AutoJoin {
+		before, after, sub := strings.Cut(name, "{sub}")
+		h.auto = append(h.auto, autoRoom{before, after, sub})
+	}
+	return h
+}
+
+// Accept says whether handshakes are accepted from now on. At first they are not.
+func (h *Handler) Accept(yes bool) { h.accepting.Store(yes) }
+
+// Accepting reports whether handshakes are accepted.
+func (h *Handler) Accepting() bool { return h.accepting.Load() }
+
+// SweepBudgets forgets some of the debts that are paid off. It is called now and then.
+func (h *Handler) SweepBudgets() { h.limit.Sweep(h.elapsed(time.Now())) }
+
+// Faults is how many requests were answered with an error.
+func (h *Handler) Faults() uint64 { return h.faults.Load() }
+
+// Calls visits how many requests there were of each method.
+func (h *Handler) Calls(visit func(method string, n uint64)) {
+	for op, name := range [...]string{"unknown", "authenticate", "subscribe", "unsubscribe", "list_subscriptions", "ping"} {
+		visit(name, h.calls[op].Load())
+	}
+}
+
+// Timings are the durations that operators ask about: to check one token, and from the
+// token to auto_subscribed.
+func (h *Handler) Timings() []Timing { return []Timing{h.times.auth, h.times.join} }
+
+// open decides on a handshake. It counts the connection; closed counts it off
+// where a session was attached.
+func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
+	if !h.accepting.Load() {
+		return unavailable("the server is stopping", 5)
+	}
+	if r.Token != "" && h.wornOut(c) > 0 {
+		return unavailable("too many bad tokens came from this address", 5)
+	}
+	s := &session{phase: phClosed}
+	if r.Token == "" && !c.Pend() {
+		h.logLimit(c, h.limit.Hit(limits.Pending), "")
+		return unavailable("too many connections are waiting to authenticate", 5)
+	}
+	h.limit.Conns.Add(1)
+	if r.Token != "" {
+		c.SetSession(s)
+		h.openWithToken(c, s, r)
+		return upgrade.Verdict{}
+	}
+	h.limit.Pending.Add(1)
+	s.phase = phPending
+	c.SetSession(s)
+	c.SetTimeout(h.timeout)
+	q := getRequest()
+	q.out = wire.AppendAuthRequired(q.out[:0], h.timeout, h.maxEarly)
+	c.SendText(q.out)
+	putRequest(q)
+	return upgrade.Verdict{}
+}
+
+// openWithToken authenticates by the handshake. A browser sees nothing of an
+// answer other than 101, so a bad token is refused after the upgrade.
+func (h *Handler) openWithToken(c conn, s *session, r *upgrade.Request) {
+	start := time.Now()
+	id, err := h.auth.ParseToken(r.Token)
+	h.times.auth.Update(time.Since(start).Seconds())
+	if err != nil {
+		h.badToken(c)
+		h.logRefused(c, "", err.Error())
+		h.say(c, idNull, fault{code: wire.CodeAuth, text: authFailed + err.Error()})
+		c.Close(closeOfToken(err))
+		return
+	}
+	if !h.limit.Users.Take(id.User) {
+		h.logLimit(c, h.limit.Hit(limits.User), id.User)
+		h.say(c, idNull, fault{code: wire.CodeLimit, text: tooManyOfUser})
+		c.Close(wire.CloseTooMany, tooManyOfUser)
+		return
+	}
+	manual := r.Param("join") == "manual"
+	next := phJoining
+	if manual {
+		next = phManual
+	}
+	names, _ := h.admit(c, s, id, phClosed, next, start)
+	c.SetAuthenticated(true)
+	q := getRequest()
+	q.out = wire.AppendAuthenticated(q.out[:0], h.told(c, id))
+	c.SendText(q.out)
+	putRequest(q)
+	if !manual {
+		h.joinFirst(c, s, names, wishes{snapshot: true}, start)
+	}
+}
+
+const tooManyOfUser = "limit reached: too many connections of this user"
+
+func unavailable(why string, retry int) upgrade.Verdict {
+	return upgrade.Verdict{Status: http.StatusServiceUnavailable, Body: why + "; try again later\n", RetryAfter: retry}
+}
+
+// timer is called when a session must be looked at: it was not authenticated
+// in time, or its token expires.
+func (h *Handler) timer(c conn) {
+	s := sessionOf(c)
+	if s == nil {
+		return
+	}
+	now := h.wall()
+	s.mu.Lock()
+	switch end := s.end(h.auth.Leeway()); {
+	case s.phase == phClosed:
+		s.mu.Unlock()
+	case s.phase == phPending:
+		s.closeLocked(h.limit)
+		s.mu.Unlock()
+		h.log.Info("a client did not authenticate in time", "conn", c.ID(), "remote", c.Remote())
+		h.note("authentication timeout", c, "", "")
+		h.say(c, idNull, fault{code: wire.CodeAuthLate, text: "authentication timeout"})
+		c.Close(wire.CloseAuthLate, "authentication timeout")
+	case !now.Before(end):
+		user := s.user
+		s.closeLocked(h.limit)
+		s.mu.Unlock()
+		h.log.Info("a client's token expired", "conn", c.ID(), "user", user)
+		c.Close(wire.CloseExpired, "token expired")
+	default:
+		expires, say := s.expires, false
+		if s.lead > 0 && !now.Before(end.Add(-time.Duration(s.lead)*leadUnit)) {
+			s.lead, say = 0, true
+		}
+		next := s.nextTimerLocked(h.auth.Leeway(), now)
+		s.mu.Unlock()
+		if say {
+			c.SendText(wire.AppendExpiring(nil, expires, end.Sub(now)))
+		}
+		c.SetTimer(next)
+	}
+}
+
+// closed is called once for every connection that open saw.
+func (h *Handler) closed(c conn, code int) {
+	s := sessionOf(c)
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	s.closeLocked(h.limit)
+	user := s.user
+	s.user = ""
+	s.mu.Unlock()
+	if user != "" {
+		h.limit.Users.Give(user)
+	}
+	h.limit.Conns.Add(-1)
+	h.debug("closed", c, user, slog.Int("code", code))
+}

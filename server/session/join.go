@@ -1,0 +1,331 @@
+package session
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tapecast/loop"
+	"tapecast/rooms"
+	"tapecast/rooms/wire"
+	"tapecast/server/jsontext"
+	"tapecast/server/limits"
+)
+
+// autoRoom is an entry of auto_join, cut at {sub}.
+type autoRoom struct {
+	before, after string
+	sub           bool
+}
+
+// autoNames is the configured rooms of a user. The names with the user in them
+// lie in one string, and so does the user's own name that is returned: rooms and session
+// keep them for as long as the client stays.
+func (h *Handler) autoNames(user string) (names []string, shared string) {
+	size := 0
+	for _, a := range h.auto {
+		if a.sub {
+			size += len(a.before) + len(user) + len(a.after)
+		}
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for _, a := range h.auto {
+		if a.sub {
+			b.WriteString(a.before)
+			b.WriteString(user)
+			b.WriteString(a.after)
+		}
+	}
+	all := b.String()
+	names, shared = make([]string, 0, len(h.auto)), user
+	for _, a := range h.auto {
+		if !a.sub {
+			names = append(names, a.before)
+			continue
+		}
+		n := len(a.before) + len(user) + len(a.after)
+		names = append(names, all[:n])
+		shared = all[len(a.before) : len(a.before)+len(user)]
+		all = all[n:]
+	}
+	return names, shared
+}
+
+// admits finds the pattern of a room or wildcard, and checks whether the user may join it:
+// only its owner may join a private room.
+func (h *Handler) admits(user, room string) (p *rooms.Pattern, wild bool, f fault) {
+	if strings.Contains(room, "*") { // no user's name holds a star
+		p, f = h.admitsWild(room)
+		return p, true, f
+	}
+	p, owner, ok := h.catalog.Resolve(room)
+	switch {
+	case !ok:
+		return nil, false, fault{code: wire.CodeNoRoom, text: "unknown room"}
+	case p.Class.Private() && owner != user:
+		return nil, false, fault{code: wire.CodeForbidden, text: "forbidden: the room is another user's"}
+	}
+	return p, false, fault{}
+}
+
+// asking is a request for rooms, on its way to the appenders: the rooms that
+// were named, and what is known against them.
+type asking struct {
+	names  []string
+	faults []fault // of each name; nil: none has any
+	refs   []loop.RoomRef
+	strays []string // rooms with a position in since that the request does not join
+}
+
+// ask finds out which of the rooms may be joined, and reserves places for them. Those
+// of wildcards are not known yet: the loop asks for theirs.
+func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
+	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
+	wilds, wildNames := 0, 0
+	for i, name := range names {
+		p, wild, f := h.admits(user, name)
+		if wild && !f.is() {
+			f = h.checkWild(name, w, wildNames)
+			wildNames++
+		}
+		if f.code == wire.CodeForbidden {
+			h.note("forbidden room", c, user, "", slog.String("room", jsontext.Quoted(name)))
+		}
+		if f.is() {
+			a.refuse(i, f)
+			continue
+		}
+		if p.Bare && w.keys != nil {
+			a.refuse(i, fault{code: wire.CodeParams, text: "invalid params: params.keys: the room's frames are bare, without keys"})
+			continue
+		}
+		ref := loop.RoomRef{Name: name, Pattern: p, Snapshot: w.snapshot && p.Class.Snapshot, Keys: w.keys}
+		ref.Every = max(p.Class.Interval, w.every)
+		if since, ok := w.since[name]; ok {
+			ref.Since = &since
+		}
+		ref.SinceTime = w.times[name]
+		if wild {
+			wilds++
+			h.makeWild(c, s, user, &ref, w)
+		}
+		a.refs = append(a.refs, ref)
+	}
+	named := len(a.refs) - wilds
+	granted := s.reserve(named, h.maxRooms)
+	if granted == named {
+		return a
+	}
+	h.overLimit(c, limits.Rooms, user)
+	kept, n := a.refs[:0], 0
+	for i := range names {
+		if a.fault(i).is() {
+			continue
+		}
+		ref := a.refs[n]
+		n++
+		if granted == 0 && !ref.Wild {
+			a.refuse(i, fault{code: wire.CodeLimit, text: "limit reached: too many rooms on this connection"})
+			continue
+		}
+		if !ref.Wild {
+			granted--
+		}
+		kept = append(kept, ref)
+	}
+	a.refs = kept
+	return a
+}
+
+func (a *asking) refuse(i int, f fault) {
+	if a.faults == nil {
+		a.faults = make([]fault, len(a.names))
+	}
+	a.faults[i] = f
+}
+
+func (a *asking) fault(i int) fault {
+	if a.faults == nil {
+		return fault{}
+	}
+	return a.faults[i]
+}
+
+// each visits the rooms in the order they were named, with the answer for each.
+func (a *asking) each(joined []loop.Joined, visit func(name string, j *loop.Joined, f fault)) {
+	for i, name := range a.names {
+		if f := a.fault(i); f.is() {
+			visit(name, nil, f)
+			continue
+		}
+		j := &joined[0]
+		joined = joined[1:]
+		visit(name, j, joinFault(j.Err))
+	}
+}
+
+// joinFault is what a client is told of an error of package rooms or loop.
+func joinFault(err error) fault {
+	var old *rooms.TooOldError
+	var notNow *rooms.NotNowError
+	var limit *loop.LimitError
+	var over *overBudget
+	switch {
+	case err == nil:
+		return fault{}
+	case errors.As(err, &over):
+		return fault{code: wire.CodeRate, text: err.Error(), retryAfter: over.retry}
+	case errors.As(err, &old):
+		return fault{code: wire.CodeTooOld, text: err.Error(), oldest: &old.Oldest}
+	case errors.As(err, &notNow):
+		return fault{code: wire.CodeNotNow, text: err.Error(), retryAfter: max(notNow.RetryAfter, time.Millisecond)}
+	case errors.As(err, &limit), errors.Is(err, rooms.ErrTooManyRooms), errors.Is(err, rooms.ErrEmptyRooms):
+		return fault{code: wire.CodeLimit, text: "limit reached: " + err.Error()}
+	default:
+		return fault{code: wire.CodeSubscribe, text: "subscription failed: " + err.Error()}
+	}
+}
+
+// failures counts the rooms that were not joined, though a place was reserved.
+func failures(joined []loop.Joined) (n int) {
+	for i := range joined {
+		switch j := &joined[i]; {
+		case j.Wild && j.Already: // nothing was reserved
+		case j.Wild: // one that is refused has reserved nothing
+			n += failures(j.Rooms)
+		case j.Err != nil, j.Already:
+			n++
+		}
+	}
+	return n
+}
+
+// joinFirst joins, as one step, the rooms that come with authentication. The
+// reply goes out before any frame of those rooms.
+func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start time.Time) {
+	s.mu.Lock()
+	user := s.user
+	s.mu.Unlock()
+	w.noWilds = true
+	a := h.ask(c, s, user, names, w)
+	a.strays = h.strays(names, w)
+	s.enter(1) // nothing waits yet but what the client asks for behind it
+	c.Join(a.refs, func(joined []loop.Joined) []byte {
+		s.leave(1)
+		s.release(failures(joined))
+		h.countEmpty(c, joined, user)
+		s.mu.Lock()
+		if s.phase == phJoining {
+			s.phase = phOpen
+		}
+		s.mu.Unlock()
+		h.times.join.Update(time.Since(start).Seconds())
+		return a.appendAutoSubscribed(make([]byte, 0, autoSubscribedSize(joined)), joined)
+	})
+}
+
+// autoSubscribedSize is about what the notice takes: a buffer that grows is copied.
+func autoSubscribedSize(joined []loop.Joined) int {
+	n := 192
+	for i := range joined {
+		// The name stands there twice; a partition and its offset take 16 bytes or so.
+		n += 32 + 2*len(joined[i].Name) + 16*len(joined[i].Positions.Offsets)
+	}
+	return n
+}
+
+// appendAutoSubscribed appends the notice that names the rooms joined on
+// authentication. In errors are the rooms that could not be joined, and, with recovered
+// beside the error, those that could not go on from where the client was. It is left out
+// where there are none, and recovered where nobody wanted to go on.
+func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
+	dst = wire.AppendAutoSubscribed(dst)
+	dst = append(dst, `{"globalRooms":`...)
+	dst, public := a.appendNames(dst, joined, false)
+	dst = append(dst, `,"userRooms":`...)
+	dst, private := a.appendNames(dst, joined, true)
+	dst = append(dst, `,"totalRooms":`...)
+	dst = appendInt(dst, public+private)
+	dst = append(dst, `,"positions":{`...)
+	from := len(dst)
+	for i := range joined {
+		if j := &joined[i]; j.Err == nil {
+			dst = wire.AppendString(wire.AppendComma(dst, from), j.Name)
+			dst = j.Positions.AppendJSON(append(dst, ':'))
+		}
+	}
+	dst = append(dst, '}')
+	dst = appendPartial(dst, joined)
+	dst = appendRecovered(dst, joined)
+	late := slices.ContainsFunc(joined, func(j loop.Joined) bool { return j.TooOld != nil })
+	if late || public+private < len(a.names) || len(a.strays) > 0 {
+		dst = append(dst, `,"errors":[`...)
+		from = len(dst)
+		a.each(joined, func(name string, j *loop.Joined, f fault) {
+			switch {
+			case f.is():
+				dst = appendRefused(wire.AppendComma(dst, from), name, f)
+			case j.TooOld != nil:
+				dst = appendUnrecovered(wire.AppendComma(dst, from), name, joinFault(j.TooOld))
+			}
+		})
+		for _, name := range a.strays {
+			dst = appendRefused(wire.AppendComma(dst, from), name, strayFault(name, "is not joined on authentication: send its position with subscribe"))
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, "}}"...)
+}
+
+// appendRecovered appends by room whether a client that said where it was gets all that
+// came since.
+func appendRecovered(dst []byte, joined []loop.Joined) []byte {
+	from := 0
+	for i := range joined {
+		if j := &joined[i]; j.Err == nil && j.Since {
+			if from == 0 {
+				dst = append(dst, `,"recovered":{`...)
+				from = len(dst)
+			}
+			dst = wire.AppendString(wire.AppendComma(dst, from), j.Name)
+			dst = strconv.AppendBool(append(dst, ':'), j.TooOld == nil)
+		}
+	}
+	if from > 0 {
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+// appendPartial appends the list of rooms that may lack last values, where there are any.
+func appendPartial(dst []byte, joined []loop.Joined) []byte {
+	partial := func(j loop.Joined) bool { return j.Err == nil && j.Partial }
+	if !slices.ContainsFunc(joined, partial) {
+		return dst
+	}
+	dst = append(dst, `,"partial":[`...)
+	from := len(dst)
+	for i := range joined {
+		if partial(joined[i]) {
+			dst = wire.AppendString(wire.AppendComma(dst, from), joined[i].Name)
+		}
+	}
+	return append(dst, ']')
+}
+
+// appendNames appends the list of joined rooms that are private, or are not.
+func (a *asking) appendNames(dst []byte, joined []loop.Joined, private bool) (_ []byte, n int) {
+	dst = append(dst, '[')
+	from := len(dst)
+	for i := range joined {
+		if joined[i].Err == nil && a.refs[i].Pattern.Class.Private() == private {
+			dst = wire.AppendString(wire.AppendComma(dst, from), joined[i].Name)
+			n++
+		}
+	}
+	return append(dst, ']'), n
+}

@@ -1,0 +1,162 @@
+package session
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms"
+	"tapecast/rooms/wire"
+	"tapecast/server/jsontext"
+)
+
+// op is a method that clients may call.
+type op uint8
+
+const (
+	opUnknown op = iota
+	opAuthenticate
+	opSubscribe
+	opUnsubscribe
+	opList
+	opPing
+)
+
+// keepBytes is the longest message whose parser is used again: one of 64 KiB
+// leaves 3 MB behind.
+const keepBytes = 4 << 10
+
+// request is one JSON-RPC 2.0 request (https://www.jsonrpc.org/specification),
+// and the space in which its reply is made. It is used for one message at a
+// time, by the goroutine that got it from the pool; what outlives the call must
+// be copied out.
+type request struct {
+	op     op
+	id     []byte          // as it is echoed: 1, "a" or null; empty: a notification
+	method []byte          // as it was sent
+	params *fastjson.Value // an object, an array, or nil
+
+	parser fastjson.Parser
+	idBuf  []byte
+	out    []byte
+	big    bool
+	size   int // of the message
+}
+
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+func getRequest() *request { return requests.Get().(*request) }
+
+func putRequest(q *request) {
+	if !q.big && cap(q.out) <= keepBytes {
+		requests.Put(q)
+	}
+}
+
+// fault is an error of JSON-RPC; the zero value is none.
+type fault struct {
+	code   int
+	text   string
+	oldest *rooms.Positions // of wire.CodeTooOld: the earliest place there is
+	// retryAfter is how long the client should wait before it asks again, of wire.CodeNotNow.
+	// The reply has it in ms.
+	retryAfter time.Duration
+}
+
+func (f fault) is() bool { return f.code != 0 }
+
+// parse reads one message. Where the fault is not the zero value, id says to whom it can be
+// attributed: null where that is not known. What is not a request is not a notification either,
+// and answered with the id null (JSON-RPC 2.0, section 7).
+func (q *request) parse(p []byte) fault {
+	q.op, q.method, q.params, q.id = opUnknown, nil, nil, idNull
+	q.big, q.size = len(p) > keepBytes, len(p)
+	if jsontext.TooDeep(p) {
+		return fault{code: wire.CodeParse, text: "parse error: nested more than " + strconv.Itoa(jsontext.MaxDepth) + " deep"}
+	}
+	v, err := q.parser.ParseBytes(p)
+	// The parser accepts some text that is not JSON, such as nan and unknown escapes.
+	if err != nil || fastjson.ValidateBytes(p) != nil {
+		return fault{code: wire.CodeParse, text: "parse error: the message is not valid JSON"}
+	}
+	switch v.Type() {
+	case fastjson.TypeObject:
+	case fastjson.TypeArray:
+		return fault{code: wire.CodeInvalid, text: "invalid request: batches are not supported, send one request a message"}
+	default:
+		return fault{code: wire.CodeInvalid, text: "invalid request: a request is an object with method, params and id"}
+	}
+	f := q.parseID(v.Get("id"))
+	if !f.is() {
+		f = q.parseRest(v)
+	}
+	if name, twice := doubledIn(v); twice {
+		f = fault{code: wire.CodeInvalid, text: "invalid request: " + jsontext.Quoted(name) + " stands twice in one object; leave one of them out"}
+		if name == "id" {
+			q.id = idNull
+		}
+	}
+	if f.is() && len(q.id) == 0 {
+		f.code, q.id = wire.CodeInvalid, idNull
+	}
+	return f
+}
+
+// parseRest takes over all but the id.
+func (q *request) parseRest(v *fastjson.Value) fault {
+	if ver := v.Get("jsonrpc"); ver != nil && !isString(ver, "2.0") {
+		return fault{code: wire.CodeInvalid, text: `invalid request: jsonrpc must be "2.0" or left out`}
+	}
+	method := v.Get("method")
+	if method == nil || method.Type() != fastjson.TypeString {
+		return fault{code: wire.CodeInvalid, text: "invalid request: method must be a string"}
+	}
+	q.method, _ = method.StringBytes()
+	q.op = opOf(q.method)
+	params := v.Get("params")
+	if params == nil {
+		return fault{}
+	}
+	switch params.Type() {
+	case fastjson.TypeObject, fastjson.TypeArray:
+		q.params = params
+	case fastjson.TypeNull:
+	default:
+		return fault{code: wire.CodeParams, text: "invalid params: an object or an array is expected"}
+	}
+	return fault{}
+}
+
+func isString(v *fastjson.Value, s string) bool {
+	b, err := v.StringBytes()
+	return err == nil && string(b) == s
+}
+
+// opOf finds a method; case does not matter.
+func opOf(method []byte) op {
+	var lower [len("list_subscriptions")]byte
+	if len(method) > len(lower) {
+		return opUnknown
+	}
+	for i, c := range method {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		lower[i] = c
+	}
+	switch string(lower[:len(method)]) {
+	case "authenticate":
+		return opAuthenticate
+	case "subscribe":
+		return opSubscribe
+	case "unsubscribe":
+		return opUnsubscribe
+	case "list_subscriptions":
+		return opList
+	case "ping", "heartbeat":
+		return opPing
+	}
+	return opUnknown
+}

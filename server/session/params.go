@@ -1,0 +1,183 @@
+package session
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms"
+	"tapecast/rooms/wire"
+)
+
+// misnamed are fields of params that do nothing here, and the fields that were meant. A
+// client that sends one relies on it, so it must not be ignored.
+var misnamed = [...]struct{ name, remedy string }{
+	{"filter", "name the keys that you want in params.keys"},
+	{"filters", "name the keys that you want in params.keys"},
+	{"compression", "offer permessage-deflate in the handshake"},
+}
+
+// maxNames is how many rooms one request names. The answer is many times longer
+// than the request.
+const maxNames = 1024
+
+// get is a field of params, or nil where it is missing or null.
+func (q *request) get(name string) *fastjson.Value {
+	if q.params == nil || q.params.Type() != fastjson.TypeObject {
+		return nil
+	}
+	if v := q.params.Get(name); v != nil && v.Type() != fastjson.TypeNull {
+		return v
+	}
+	return nil
+}
+
+// checkMisnamed refuses them.
+func (q *request) checkMisnamed() fault {
+	for _, m := range misnamed {
+		if q.get(m.name) != nil {
+			return fault{code: wire.CodeParams, text: "invalid params: params." + m.name + " is not known here: " + m.remedy}
+		}
+	}
+	return fault{}
+}
+
+// wishes is what a request asks of the memberships it makes.
+type wishes struct {
+	snapshot bool
+	keys     []string // nil: all
+	since    map[string]rooms.Positions
+	times    map[string]int64 // instead of positions, ms since 1970
+	every    time.Duration    // between two sends to a membership; 0: at once
+	noWilds  bool             // the answer has no place for a wildcard
+}
+
+// maxKeysAsked is how many keys one request names: each frame of the room is
+// compared with them.
+const maxKeysAsked = 1024
+
+// wishes are the fields of subscribe and authenticate that say what the
+// memberships are to be like.
+func (q *request) wishes() (w wishes, f fault) {
+	if f = q.checkMisnamed(); f.is() {
+		return w, f
+	}
+	if w.snapshot, f = q.boolean("snapshot", true); f.is() {
+		return w, f
+	}
+	if v := q.get("keys"); v != nil {
+		if w.keys, f = keysOf(v); f.is() {
+			return w, f
+		}
+	}
+	if v := q.get("max_rate"); v != nil {
+		if w.every, f = everyOf(v); f.is() {
+			return w, f
+		}
+	}
+	if v := q.get("since"); v != nil {
+		f = w.placesOf(v)
+	}
+	return w, f
+}
+
+// everyOf is the time between two sends of so many a second.
+func everyOf(v *fastjson.Value) (time.Duration, fault) {
+	rate, err := v.Float64()
+	if err != nil || !(rate >= 0.001 && rate <= 1000) {
+		return 0, fault{code: wire.CodeParams, text: "invalid params: params.max_rate must be a number of sends a second, from 0.001 to 1000; leave it out for all"}
+	}
+	return time.Duration(float64(time.Second) / rate), fault{}
+}
+
+func keysOf(v *fastjson.Value) ([]string, fault) {
+	items, err := v.Array()
+	if err != nil || len(items) == 0 {
+		return nil, fault{code: wire.CodeParams, text: "invalid params: params.keys must be a list of keys, at least one; leave it out for all"}
+	}
+	if len(items) > maxKeysAsked {
+		return nil, fault{code: wire.CodeLimit, text: "limit reached: params.keys names more than " + strconv.Itoa(maxKeysAsked) + " keys; join without keys, or on several connections"}
+	}
+	keys := make([]string, len(items))
+	for i, it := range items {
+		b, err := it.StringBytes()
+		if err != nil || !utf8.Valid(b) {
+			return nil, fault{code: wire.CodeParams, text: "invalid params: params.keys[" + strconv.Itoa(i) + "] must be a string"}
+		}
+		keys[i] = string(b)
+	}
+	return keys, fault{}
+}
+
+// text is a field that is a string; ok is false where it is something else.
+func (q *request) text(name string) (s string, given, ok bool) {
+	v := q.get(name)
+	if v == nil {
+		return "", false, true
+	}
+	b, err := v.StringBytes()
+	return string(b), true, err == nil
+}
+
+// boolean is a field that is true or false, or otherwise if it is missing.
+func (q *request) boolean(name string, otherwise bool) (bool, fault) {
+	v := q.get(name)
+	if v == nil {
+		return otherwise, fault{}
+	}
+	b, err := v.Bool()
+	if err != nil {
+		return false, fault{code: wire.CodeParams, text: "invalid params: params." + name + " must be true or false"}
+	}
+	return b, fault{}
+}
+
+// roomNames is the rooms that subscribe and unsubscribe name: params itself
+// where it is a list (the shape of Binance's clients), else its field rooms.
+func (q *request) roomNames() (names []string, list bool, f fault) {
+	v, what := q.params, "params"
+	if list = v != nil && v.Type() == fastjson.TypeArray; !list {
+		v, what = q.get("rooms"), "params.rooms"
+	}
+	if v == nil {
+		return nil, list, fault{code: wire.CodeParams, text: "invalid params: params.rooms must be a list of room names"}
+	}
+	names, f = stringsOf(v, what)
+	if !f.is() && len(names) == 0 {
+		f = fault{code: wire.CodeParams, text: "invalid params: " + what + " names no room"}
+	}
+	return names, list, f
+}
+
+// stringsOf copies a list of room names out of the parser, each once.
+func stringsOf(v *fastjson.Value, what string) ([]string, fault) {
+	items, err := v.Array()
+	if err != nil {
+		return nil, fault{code: wire.CodeParams, text: "invalid params: " + what + " must be a list of room names"}
+	}
+	if len(items) > maxNames {
+		return nil, fault{code: wire.CodeLimit, text: "limit reached: " + what + " names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
+	}
+	names := make([]string, 0, len(items))
+	var seen map[string]struct{}
+	if len(items) > 1 {
+		seen = make(map[string]struct{}, len(items))
+	}
+	for i, it := range items {
+		b, err := it.StringBytes()
+		if err != nil || len(b) == 0 || len(b) > rooms.MaxName || !utf8.Valid(b) {
+			return nil, fault{code: wire.CodeParams, text: "invalid params: " + what + "[" + strconv.Itoa(i) + "] must be a string of 1 to " + strconv.Itoa(rooms.MaxName) + " bytes"}
+		}
+		if _, twice := seen[string(b)]; twice {
+			continue
+		}
+		name := string(b)
+		names = append(names, name)
+		if seen != nil {
+			seen[name] = struct{}{}
+		}
+	}
+	return names, fault{}
+}

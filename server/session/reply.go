@@ -1,0 +1,101 @@
+package session
+
+import (
+	"strconv"
+	"time"
+
+	"tapecast/loop"
+	"tapecast/rooms/wire"
+)
+
+// The functions below append the text of one message, or of a part. They
+// allocate nothing but what dst grows by.
+
+func appendError(dst, id []byte, f fault) []byte {
+	e := f.wire()
+	return wire.AppendErrorReply(dst, id, &e)
+}
+
+func appendFault(dst []byte, f fault) []byte {
+	e := f.wire()
+	return e.Append(dst)
+}
+
+// wire is the fault as replies have it.
+func (f *fault) wire() wire.Error {
+	e := wire.Error{Code: f.code, Message: f.text, RetryAfter: f.retryAfter}
+	if f.oldest != nil {
+		e.Oldest = f.oldest
+	}
+	return e
+}
+
+// appendJoined appends a room that the connection is in (status joined) or
+// was in (left), with the place up to which that holds.
+func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
+	dst = append(dst, `{"room":`...)
+	dst = wire.AppendString(dst, j.Name)
+	dst = append(dst, `,"status":"`...)
+	dst = append(dst, status...)
+	dst = append(dst, `","class":`...)
+	dst = wire.AppendString(dst, j.Class)
+	dst = append(dst, `,"chain":`...)
+	dst = strconv.AppendBool(dst, j.Chain)
+	if j.Already {
+		dst = appendAlready(dst, j)
+	}
+	if j.Wild {
+		return appendWild(dst, j, status)
+	}
+	dst = append(dst, `,"positions":`...)
+	dst = j.Positions.AppendJSON(dst)
+	if j.Partial {
+		dst = append(dst, `,"partial":true`...)
+	}
+	return append(appendHowResumed(dst, j), '}')
+}
+
+// appendHowResumed appends whether a client that said where it was gets all that came since.
+func appendHowResumed(dst []byte, j *loop.Joined) []byte {
+	if j.Since {
+		dst = strconv.AppendBool(append(dst, `,"recovered":`...), j.TooOld == nil)
+	}
+	if j.TooOld != nil { // it is joined all the same, and told up to where it has missed all
+		dst = appendFault(append(dst, `,"error":`...), joinFault(j.TooOld))
+	}
+	return dst
+}
+
+// appendAlready appends what a membership is like that the client had before it asked.
+func appendAlready(dst []byte, j *loop.Joined) []byte {
+	dst = append(dst, `,"already":true`...)
+	if j.Keys != nil {
+		dst = append(dst, `,"keys":[`...)
+		from := len(dst)
+		for _, key := range j.Keys {
+			dst = wire.AppendString(wire.AppendComma(dst, from), key)
+		}
+		dst = append(dst, ']')
+	}
+	if j.Every > 0 { // six digits are more than a rate is told apart by
+		dst = strconv.AppendFloat(append(dst, `,"max_rate":`...), float64(time.Second)/float64(j.Every), 'g', 6, 64)
+	}
+	return dst
+}
+
+// appendUnrecovered appends a room that was joined, though not from where the client was.
+func appendUnrecovered(dst []byte, room string, f fault) []byte {
+	dst = append(dst, `{"room":`...)
+	dst = wire.AppendString(dst, room)
+	dst = append(dst, `,"recovered":false,"error":`...)
+	return append(appendFault(dst, f), '}')
+}
+
+func appendRefused(dst []byte, room string, f fault) []byte {
+	dst = append(dst, `{"room":`...)
+	dst = wire.AppendString(dst, room)
+	dst = append(dst, `,"error":`...)
+	return append(appendFault(dst, f), '}')
+}
+
+func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n), 10) }

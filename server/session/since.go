@@ -1,0 +1,145 @@
+package session
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/valyala/fastjson"
+
+	"tapecast/rooms"
+	"tapecast/rooms/wire"
+	"tapecast/server/jsontext"
+)
+
+// placesOf reads the places that a client has, by room. One without an epoch is none that
+// anybody can go on from, which its room's answer says: the gateway gives {} itself as long
+// as it has not read the topic.
+func (w *wishes) placesOf(v *fastjson.Value) fault {
+	o, err := v.Object()
+	if err != nil {
+		return fault{code: wire.CodeParams, text: `invalid params: params.since must be an object of positions by room, such as {"orders:42":{"epoch":"k3x9","0":1234}}`}
+	}
+	if o.Len() > maxNames {
+		return fault{code: wire.CodeLimit, text: "limit reached: params.since names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
+	}
+	w.since, w.times = make(map[string]rooms.Positions, o.Len()), map[string]int64{}
+	why := ""
+	o.Visit(func(room []byte, v *fastjson.Value) {
+		if why != "" {
+			return
+		}
+		if ts := v.Get("ts"); ts != nil {
+			w.times[string(room)], why = timeOf(v, ts)
+		} else {
+			var p rooms.Positions
+			p, why = positionsOf(v)
+			w.since[string(room)] = p
+		}
+		if why != "" {
+			why = "invalid params: params.since[" + jsontext.Quoted(string(room)) + "]" + why
+		}
+	})
+	if why != "" {
+		return fault{code: wire.CodeParams, text: why}
+	}
+	return fault{}
+}
+
+// Times that a client can mean, in ms since 1970: seconds and microseconds are
+// outside.
+const (
+	firstTime = 100_000_000_000
+	lastTime  = 100_000_000_000_000
+)
+
+// timeOf reads a place that is a time: {"ts":1699123456789}.
+func timeOf(v, ts *fastjson.Value) (ms int64, why string) {
+	if o, err := v.Object(); err != nil || o.Len() > 1 {
+		return 0, " has a ts and more: give a time, or the epoch and offsets"
+	}
+	ms, whole := wholeNumberOf(ts)
+	if !whole || ms < firstTime || ms > lastTime {
+		return 0, ".ts must be a time in whole milliseconds since 1970, not " + string(ts.MarshalTo(nil))
+	}
+	return ms, ""
+}
+
+// maxPartitions bounds what one place may name.
+const maxPartitions = 10_000
+
+// positionsOf reads one place: {"epoch":"k3x9","0":1234}.
+func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
+	o, err := v.Object()
+	if err != nil {
+		return p, " must be an object with the epoch and an offset for each partition"
+	}
+	if o.Len() > maxPartitions {
+		return p, " names too many partitions"
+	}
+	o.Visit(func(name []byte, v *fastjson.Value) {
+		if string(name) == "epoch" {
+			b, err := v.StringBytes()
+			if p.Epoch = string(b); err != nil {
+				why = " has an epoch that is not a string"
+			}
+			return
+		}
+		part, err := strconv.ParseInt(string(name), 10, 32)
+		off, whole := wholeNumberOf(v)
+		plain := strconv.FormatInt(part, 10) == string(name) // not 00 or +0 beside 0
+		if err != nil || part < 0 || !plain || !whole || off < -1 {
+			why = " must have partition numbers as names and offsets as numbers, not " + jsontext.Quoted(string(name)) + ": " + string(v.MarshalTo(nil))
+			return
+		}
+		p.Offsets = append(p.Offsets, rooms.Pos{Partition: int32(part), Offset: off})
+	})
+	return p, why
+}
+
+// strays are the rooms that the client says where it was in and that a request for names
+// does not join, in the order of their names.
+func (h *Handler) strays(names []string, w wishes) (list []string) {
+	if len(w.since)+len(w.times) == 0 {
+		return nil
+	}
+	named := make(map[string]struct{}, len(names))
+	var prefixes []string
+	for _, name := range names {
+		named[name] = struct{}{}
+		if prefix, wild := strings.CutSuffix(name, "*"); wild && !w.noWilds && len(prefixes) < h.maxWilds {
+			prefixes = append(prefixes, prefix)
+		}
+	}
+	look := func(room string) {
+		if _, ok := named[room]; !ok && !h.isUnder(room, prefixes) {
+			list = append(list, room)
+		}
+	}
+	for room := range w.since {
+		look(room)
+	}
+	for room := range w.times {
+		look(room)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// isUnder reports whether the room is one that a wildcard of those prefixes joins. Of a
+// wildcard that is none it cannot be told: its own answer says so.
+func (h *Handler) isUnder(room string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool {
+		if !strings.HasPrefix(room, prefix) {
+			return false
+		}
+		under, _ := h.catalog.Under(prefix)
+		of, _, _ := h.catalog.Resolve(room)
+		return under == nil || of == under
+	})
+}
+
+// strayFault is the answer for a room of params.since that is not joined.
+func strayFault(room, why string) fault {
+	return fault{code: wire.CodeParams, text: "invalid params: params.since[" + jsontext.Quoted(room) + "]: the room " + why}
+}
