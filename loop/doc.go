@@ -90,7 +90,7 @@
 // # Sockets that are not clients yet
 //
 // Every socket is counted for its address when it is accepted (gate.go), before anything
-// of it is read; one of a trusted balancer as soon as its PROXY protocol header is (proxy.go).
+// of it is read; one of a trusted balancer as soon as its PROXY protocol header is (listen.go).
 // Until its upgrade is granted it is half-open, and bounded apart: silent
 // sockets take no client's place. At a bound the oldest socket of the address that has the
 // most gives way (package crowd); so do clients that are being closed or have yet to

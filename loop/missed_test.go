@@ -126,9 +126,11 @@ func TestGapsOfManyRooms(t *testing.T) {
 	for range n {
 		told[c.expect(`{"jsonrpc":"2.0","method":"gap","params":{"room":"wild:`)] = true
 	}
-	if s := w.engine.Stats(); len(told) != n || s.Gaps != n || s.GapFrames != n {
-		t.Errorf("%d rooms were told of; %d gaps of %d frames are counted", len(told), s.Gaps, s.GapFrames)
+	if len(told) != n {
+		t.Errorf("%d rooms were told of", len(told))
 	}
+	// Figures are published at the end of a turn, perhaps behind what it sent.
+	w.await(func() bool { s := w.engine.Stats(); return s.Gaps == n && s.GapFrames == n })
 	w.publish(`"more"`, names[n-1])
 	c.hears("", `"more"`)
 }

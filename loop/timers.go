@@ -1,6 +1,12 @@
 package loop
 
-import "time"
+import (
+	"context"
+	"slices"
+	"time"
+
+	"tapecast/rooms/wire"
+)
 
 // timers are what a loop does when its time has come, in ticks: deadlines and heartbeats of
 // its connections, the times that the handler set, drains, and clients that are read later.
@@ -113,4 +119,132 @@ func (l *Loop) restFor() int {
 		ms = min(ms, int((left+time.Millisecond-1)/time.Millisecond))
 	}
 	return ms
+}
+
+const (
+	// wallEvery is the time between two looks at the clock on the wall.
+	wallEvery = time.Second
+	// wallStep is how far that clock may drift unnoticed: timers for times of day are
+	// late or early by so much at most. A clock that is slewed by 500 ppm, which is the
+	// most that kernels do, is noticed about once in 17 minutes.
+	wallStep = 500 * time.Millisecond
+)
+
+// clockSteps notices when the clock on the wall was set, or stood while the machine slept:
+// ticks are counted by the monotonic clock, which knows nothing of either.
+type clockSteps struct {
+	next tick          // of the next look
+	off  time.Duration // of the wall's clock from the monotonic one, when timers were last set by it
+}
+
+// wallOff is how far the clock on the wall has gone from where the monotonic one has it.
+func (e *Engine) wallOff() time.Duration {
+	now := e.cfg.wall()
+	return now.Round(0).Sub(e.start.Round(0)) - time.Since(e.start)
+}
+
+// lookAtWall has all timers for times of day looked at again where the clock was set.
+func (t *timers) lookAtWall(now tick) {
+	l := t.loop
+	if now < t.steps.next {
+		return
+	}
+	t.steps.next = now + ticks(wallEvery)
+	off := l.engine.wallOff()
+	if d := off - t.steps.off; d.Abs() < wallStep {
+		return
+	}
+	l.log.Warn("the clock was set; timers for times of day are looked at again", "by", (off - t.steps.off).String())
+	t.steps.off = off
+	w := &timerWalk{at: len(l.life.conns)}
+	w.step(l)
+}
+
+// timerWalk calls the handler's Timer of the connections that wait for a time of day.
+type timerWalk struct{ at int } // those from here on have been seen
+
+// step does so for half a slice, and asks for another turn. It goes from the end to the
+// beginning: what takes the place of a connection that goes has been seen already.
+func (w *timerWalk) step(l *Loop) {
+	end := time.Now().Add(slice / 2)
+	for w.at = min(w.at, len(l.life.conns)); w.at > 0; {
+		w.at--
+		c := l.life.conns[w.at]
+		if c.state == stOpen && c.is(fTimeOfDay) {
+			l.handler.Timer(c)
+		}
+		if w.at%64 == 0 && time.Now().After(end) {
+			l.post(event{kind: evDo, arg: w.step})
+			return
+		}
+	}
+}
+
+// drain spreads the closes of a loop's connections over time.
+type drain struct {
+	left   []*Conn
+	total  int
+	begin  tick
+	over   tick
+	code   uint16
+	reason []byte
+}
+
+// Drain sends notice to every connection, as text, then closes them spread
+// over the given time. It returns when none is left, or with ctx's error.
+// StopAccepting should have been called before.
+func (e *Engine) Drain(ctx context.Context, over time.Duration, notice []byte, code int, reason string) error {
+	frame := wire.AppendFrame(nil, wire.OpText, notice)
+	for _, l := range e.loops {
+		l.post(event{kind: evDo, arg: func(l *Loop) {
+			d := &drain{begin: l.engine.tick(), over: ticks(over), code: uint16(code), reason: []byte(reason)}
+			d.left = slices.Clone(l.life.conns)
+			d.total = len(d.left)
+			for _, c := range d.left {
+				if c.state == stOpen && l.life.enqueue(c, slices.Clone(frame)) {
+					l.ready.add(c)
+				}
+			}
+			l.timers.drain = d
+			d.step(l, d.begin)
+		}})
+	}
+	return e.waitEmpty(ctx)
+}
+
+// waitEmpty waits until no connection is left.
+func (e *Engine) waitEmpty(ctx context.Context) error {
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for e.conns.Load() > 0 {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// step closes as many connections as are due by now.
+func (d *drain) step(l *Loop, now tick) {
+	due := d.total
+	if passed := now - d.begin; passed < d.over {
+		due = int(uint64(d.total) * uint64(passed) / uint64(d.over))
+	}
+	for len(d.left) > 0 && d.total-len(d.left) < due {
+		c := d.left[0]
+		d.left[0] = nil
+		d.left = d.left[1:]
+		if c.state == stNew {
+			l.life.hangUp(c)
+		}
+		l.life.close(c, d.code, d.reason)
+	}
+	// A client that came through the door as it closed is sent away as well.
+	if len(d.left) == 0 && now > d.begin+d.over {
+		for _, c := range slices.Clone(l.life.conns) {
+			l.life.close(c, d.code, d.reason)
+		}
+	}
 }
