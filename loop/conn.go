@@ -15,7 +15,7 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// input is what a connection's input begins with, and whose it is once that is known.
+// input is how far a connection's input has come: it grows as the client becomes known.
 type input uint8
 
 const (
@@ -45,7 +45,7 @@ func (s *signs) judging() bool { return s.bits.Load()&signJudging != 0 }
 // setDeaf reports whether it was.
 func (s *signs) setDeaf() bool { return s.bits.Or(signDeaf)&signDeaf != 0 }
 
-// state is where a connection is in its life; it only ever grows.
+// state is where a connection is in its life. It only ever grows.
 type state uint8
 
 const (
@@ -122,7 +122,7 @@ const (
 
 func (c *Conn) is(f flags) bool { return c.flags&f != 0 }
 
-// extras is what few connections have, and most of those for a moment only.
+// extras is what few connections have, and most of these only for a moment.
 type extras struct {
 	members   map[*rooms.Sub]*member.Extra // of members that have one
 	wildcards []*wildcard
@@ -136,7 +136,7 @@ func (c *Conn) extrasOf() *extras {
 	return c.extras
 }
 
-// tidy lets go of extras that are empty.
+// tidy frees extras that are empty.
 func (c *Conn) tidy() {
 	if x := c.extras; x != nil && len(x.members) == 0 && len(x.wildcards) == 0 && x.index == nil {
 		c.extras = nil
@@ -165,12 +165,12 @@ func (c *Conn) dropSide() {
 // ID identifies the connection within the process.
 func (c *Conn) ID() uint64 { return c.id }
 
-// Remote is the client's address.
+// Remote returns the client's address.
 func (c *Conn) Remote() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(c.addr).Unmap(), c.port)
 }
 
-// Session is what the handler has attached in Open.
+// Session returns what the handler has attached in Open.
 func (c *Conn) Session() any { return c.session }
 
 // SetSession attaches the handler's state. Only Open may call it.
@@ -186,8 +186,8 @@ func (c *Conn) Send(op byte, p []byte) {
 
 var deflaters = sync.Pool{New: func() any { return new(rooms.Deflater) }}
 
-// SendDeflated is Send, deflated where the client takes that and it is shorter.
-// Only the handler's Message may call it.
+// SendDeflated is Send, deflated if the client accepts that and it is shorter. Only the
+// handler's Message may call it.
 func (c *Conn) SendDeflated(op byte, p []byte) {
 	if !c.deflate {
 		c.Send(op, p)
@@ -198,18 +198,18 @@ func (c *Conn) SendDeflated(op byte, p []byte) {
 	deflaters.Put(d)
 }
 
-// Close sends a close frame behind what was asked for before, then ends the
-// connection: at once where the client answers, in a second where it does not,
-// in five where it does not even read. RFC 6455, 7.4 lists the codes.
+// Close sends a close frame behind everything that was asked for before, then ends the
+// connection: at once if the client answers, after a second if it does not, and after five if
+// it does not even read. RFC 6455, 7.4 lists the codes.
 func (c *Conn) Close(code int, reason string) {
 	c.signs.setDeaf() // what the client says from now on is neither parsed nor answered
 	c.loop.post(event{kind: evClose, conn: c, code: uint16(code), data: []byte(reason)})
 }
 
-// SetTimer has the handler's Timer called when the clock on the wall says t, within
-// 100 ms. Where that clock is set meanwhile, Timer is called at once, within seconds: t
-// may be another while away, or over. A connection has one timer: a later call of
-// SetTimer or SetTimeout replaces it, the zero time stops it.
+// SetTimer makes the loop call the handler's Timer when the wall clock shows t, within 100 ms.
+// If that clock is set meanwhile, Timer is called within seconds, since t may be another
+// while away, or over. A connection has one timer: a later call of SetTimer or SetTimeout
+// replaces it, and the zero time stops it.
 func (c *Conn) SetTimer(t time.Time) {
 	e := event{kind: evTimer, conn: c}
 	if !t.IsZero() {
@@ -218,15 +218,15 @@ func (c *Conn) SetTimer(t time.Time) {
 	c.loop.post(e)
 }
 
-// SetTimeout has the handler's Timer called after d, within 100 ms, whatever the clock on
-// the wall is set to.
+// SetTimeout makes the loop call the handler's Timer after d, within 100 ms, whatever the wall
+// clock is set to.
 func (c *Conn) SetTimeout(d time.Duration) {
 	c.loop.post(event{kind: evTimer, conn: c, tick: c.loop.engine.tickAfter(d)})
 }
 
-// SetAuthenticated counts the connection as authenticated, lets its messages be as long as
-// those of one may be, and begins its heartbeat: `positions` of quiet rooms, or WebSocket
-// pings. Only the handler's Open and Message may call it.
+// SetAuthenticated counts the connection as authenticated, allows its messages the full
+// length, and begins its heartbeat: `positions` of quiet rooms, or WebSocket pings. Only the
+// handler's Open and Message may call it.
 func (c *Conn) SetAuthenticated(positions bool) {
 	c.input = inAuthenticated
 	c.loop.engine.gate.authenticated(c)
@@ -237,16 +237,15 @@ func (c *Conn) SetAuthenticated(positions bool) {
 	c.loop.post(e)
 }
 
-// Join joins rooms as one step. When the appenders have answered, reply is
-// called on the loop's goroutine with one Joined a room, in the order asked;
-// what it returns (nil: nothing) is sent as text before the first frame of
-// those rooms.
+// Join joins rooms as one step. When the appenders have answered, reply is called on the
+// loop's goroutine with one Joined for each room, in the order asked. What it returns (nil:
+// nothing) is sent as text before the first frame of those rooms.
 func (c *Conn) Join(refs []RoomRef, reply func([]Joined) []byte) {
 	c.loop.post(event{kind: evJoin, conn: c, arg: &joining{refs: refs, reply: reply}})
 }
 
-// Leave leaves rooms. reply is called likewise, with the positions up to which
-// each was sent; its bytes are on the wire before the reply is.
+// Leave leaves rooms. reply is called like that of Join, with the positions up to which each
+// room was sent. Those frames are on the wire before the reply is.
 func (c *Conn) Leave(names []string, reply func([]Joined) []byte) {
 	c.loop.post(event{kind: evLeave, conn: c, arg: &leaving{names: names, reply: reply}})
 }

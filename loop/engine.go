@@ -34,8 +34,8 @@ type Config struct {
 	// Table holds the rooms; nil: there are none (an echo).
 	Table   *rooms.Table
 	Handler Handler
-	// Recall reads again what tapes no longer hold, and does not block; nil:
-	// nothing can be.
+	// Recall reads again what the tapes no longer hold. It must not block. Nil: nothing can be
+	// read again.
 	Recall func(*rooms.Recall)
 	// PositionsAt finds the place of a pattern's topic at a time, in ms since 1970,
 	// and does not block; nil: nothing can be found. The user pays for it. Where Kafka no longer
@@ -52,10 +52,10 @@ type Config struct {
 
 	// MaxHead bounds an upgrade request, in bytes; over it: 431. Zero means 16 KiB.
 	MaxHead int
-	// MaxMessage bounds what a client may say at once, in bytes; over it the
-	// connection is closed with 1009. Zero means 256 KiB.
+	// MaxMessage bounds a client's message, in bytes. Over it the connection is closed with
+	// 1009. Zero means 256 KiB.
 	MaxMessage int
-	// MaxEarlyMessage bounds it until the client is authenticated. Zero: MaxMessage does.
+	// MaxEarlyMessage bounds a message until the client has authenticated. Zero: as MaxMessage.
 	MaxEarlyMessage int
 	// MaxIncoming bounds the memory of messages and TLS records that have not all come, in
 	// bytes. At the bound one is closed with 1013 (see incoming). Zero means 64 MiB.
@@ -68,12 +68,12 @@ type Config struct {
 	// 503. Zero: descriptors are the bound.
 	MaxConns int
 	// PerAddress bounds the sockets of one address (of IPv6: one /64), whatever they have
-	// said. Zero: no bound.
+	// sent. Zero: no bound.
 	PerAddress int
 	// HalfOpen bounds the sockets that have not been upgraded. At the bound the oldest
 	// one of the address that has the most is dropped for a new one. Zero means 8192.
 	HalfOpen int
-	// HalfOpenPerAddress bounds those of one address, likewise. Zero: no bound.
+	// HalfOpenPerAddress bounds such sockets of one address. Zero: no bound.
 	HalfOpenPerAddress int
 	// MaxPending bounds the connections that have yet to authenticate (Conn.Pend). At the
 	// bound one of the address that has the most is closed for one of another. Zero: no
@@ -90,15 +90,15 @@ type Config struct {
 	PingEvery        time.Duration // heartbeat; 25 s
 	PongTimeout      time.Duration // silence after an unanswered ping; 60 s
 
-	// TLS makes the port wss only; nil: ws. It is used as it is but for
-	// NextProtos, and for records that are as large as may be.
+	// TLS makes the port wss only; nil: ws. It is used as it is, except for NextProtos and for
+	// records of the largest size.
 	TLS *tls.Config
-	// TLSHandshakes compute at once; further ones wait, as all do for passes to end.
-	// Zero means 256.
+	// TLSHandshakes is how many handshakes are computed at a time. Further ones wait, and all
+	// wait for passes to end. Zero means 256.
 	TLSHandshakes int
-	// TLSWaiting is how many may wait for their clients meanwhile, each on a goroutine of
-	// its own. At the bound the oldest one of the address that has the most is dropped.
-	// Zero means 4096.
+	// TLSWaiting is how many handshakes may wait for their clients, each on a goroutine of its
+	// own. At the bound the oldest one of the address that has the most is dropped. Zero
+	// means 4096.
 	TLSWaiting int
 
 	// SendBuffer is SO_SNDBUF in bytes (the kernel doubles it). Zero leaves
@@ -215,7 +215,7 @@ func (e *Engine) Start() error {
 // Addr is where the engine listens, once it has started.
 func (e *Engine) Addr() net.Addr { return e.net.Addr() }
 
-// feeds are the topics of the table, if there is one.
+// feeds returns the topics of the table, if there is one.
 func (e *Engine) feeds() []*rooms.Feed {
 	if e.cfg.Table == nil {
 		return nil

@@ -15,7 +15,7 @@ import (
 // brings may come on top, and so the end of one as long as a message may be.
 const maxUnhandled = 32
 
-// arrived is given what was read from the socket, and says whether the peer should wait.
+// arrived is given what was read from the socket, and reports whether the peer should wait.
 func (c *Conn) arrived(b []byte) putOff {
 	if c.input == inHeader {
 		if b = c.readHeader(b); len(b) == 0 {
@@ -105,7 +105,7 @@ func (c *Conn) fault(code uint16, reason string) {
 	c.signs.setDeaf()
 }
 
-// held is the memory of a message that has not all come, and of a TLS record.
+// held returns the memory of an incomplete message and of an incomplete TLS record.
 func (c *Conn) held() int {
 	n := c.reader.Held()
 	if c.secure != nil {
@@ -114,8 +114,8 @@ func (c *Conn) held() int {
 	return n
 }
 
-// accountFor tells what the connection holds, which was that much before the last input. It
-// is closed where that is too much.
+// accountFor accounts for the memory that the connection holds, given what it held before the
+// last input. The connection is closed if that is too much.
 func (c *Conn) accountFor(was int) {
 	m, now := &c.loop.engine.incoming, c.held()
 	if now == was && c.secure == nil || now == 0 && was == 0 || m.holds(c, int64(now)) {
@@ -125,7 +125,7 @@ func (c *Conn) accountFor(was int) {
 	c.fault(wire.CloseTryLater, noMemory)
 }
 
-// letGo frees what the connection holds, once nobody reads any more or will.
+// letGo frees what the connection holds, once no input is or will be read any more.
 func (c *Conn) letGo() {
 	c.reader.End()
 	if c.secure != nil {

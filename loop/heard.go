@@ -69,7 +69,7 @@ func appendPong(pongs, payload []byte) []byte {
 	return wire.AppendFrame(pongs, wire.OpPong, payload)
 }
 
-// takePongs is the loop's: the pongs that it has not seen yet.
+// takePongs returns the pongs that the loop has not seen yet. The loop calls it.
 func (c *Conn) takePongs() []byte {
 	c.sock.Lock()
 	defer c.sock.Unlock()

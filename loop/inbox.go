@@ -56,7 +56,7 @@ type event struct {
 	arg  any
 }
 
-// inbox is how others reach a loop: the one lock there is, held for a few
+// inbox is how other goroutines reach a loop. Its lock is the only one, and is held for a few
 // instructions.
 type inbox struct {
 	mu     sync.Mutex
@@ -78,8 +78,8 @@ func (b *inbox) post(e event) {
 	b.wake()
 }
 
-// postLater leaves a sleeping loop asleep: it finds the event behind the next
-// that wakes it, or at its next tick.
+// postLater does not wake a sleeping loop. The loop finds the event behind the next one that
+// wakes it, or at its next tick.
 func (b *inbox) postLater(e event) {
 	b.mu.Lock()
 	b.events = append(b.events, e)
@@ -87,7 +87,7 @@ func (b *inbox) postLater(e event) {
 	b.mu.Unlock()
 }
 
-// length is how many events wait, and the most that have so far.
+// length returns how many events wait, and the most that have waited so far.
 func (b *inbox) length() (now, most int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,7 +109,7 @@ func (b *inbox) wake() {
 	}
 }
 
-// mayRest says whether the loop may wait; from then on posts wake it.
+// mayRest reports whether the loop may wait. From then on posts wake it.
 func (b *inbox) mayRest() bool {
 	b.asleep.Store(true)
 	b.mu.Lock()
@@ -121,7 +121,7 @@ func (b *inbox) mayRest() bool {
 	return empty
 }
 
-// takeEvents empties the inbox of events, giving it the slice of the last time to fill.
+// takeEvents empties the inbox of events, and gives it the slice of the last call to fill.
 func (b *inbox) takeEvents(done []event) []event {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -22,12 +22,12 @@ const (
 	// gone: nbio forgets a connection with the event that says so, and there is no other
 	// turn. Paces hold there too.
 	lastReads = 16
-	// maxDiscard is how much is read from a client that is being closed, so that
-	// the close frame reaches it. Who goes on for longer is reset.
+	// maxDiscard is how much is read from a client that is being closed, so that the close
+	// frame reaches it. A client that sends more is reset.
 	maxDiscard = 4 << 20
 )
 
-// putOff is why input that there is, or may be, is read later.
+// putOff is why input is read later than it could be.
 type putOff uint8
 
 const (
@@ -38,7 +38,7 @@ const (
 	putOffs
 )
 
-// turn reads until there is no more, or others should have theirs.
+// turn reads until there is no more input, or other connections should have their turn.
 func (c *Conn) turn(buf []byte) {
 	e := c.loop.engine
 	began := e.now()
@@ -103,7 +103,7 @@ func (c *Conn) readOnce(buf []byte, now time.Duration) (off putOff, n int, ended
 	return 0, 0, true
 }
 
-// pause has the connection not read until the loop resumes it: behind all that was
+// pause stops reading the connection until the loop resumes it: behind everything that was
 // posted for this connection so far, or a tick later.
 func (c *Conn) pause(off putOff) {
 	c.sock.Pause()

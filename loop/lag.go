@@ -36,12 +36,11 @@ type lagWalk struct {
 	pieces []rooms.Piece
 }
 
-// Lags says by class what members lack whose sockets take no more or who wait for
-// their turn; members that lack nothing are not looked at, nor those that are sent
-// something old or at a rate by their own wish. It asks every loop and waits for the
-// answers for so long: with all members level, 10,000 connections take a loop some
-// 0.1 ms. A loop that does not answer counts as it last did, so that one which stands
-// does not hide what others know.
+// Lags returns by class what members lack, if their sockets take no more bytes or they wait
+// for their turn. Members that lack nothing are left out, and so are those that asked for
+// something old or for a rate. It asks every loop and waits so long for the answers: with all
+// members level, 10,000 connections take a loop some 0.1 ms. A loop that does not answer
+// counts as it last did, so that one that stands does not hide what others know.
 func (e *Engine) Lags(wait time.Duration) map[*rooms.Class]Lag {
 	e.ask(wait, func(l *Loop) <-chan struct{} {
 		return l.lags.Ask(func() bool {
@@ -61,8 +60,8 @@ func (e *Engine) Lags(wait time.Duration) map[*rooms.Class]Lag {
 	return all
 }
 
-// step looks at connections for half a slice, and asks for another turn. Who comes
-// and goes meanwhile may be missed or counted twice.
+// step looks at connections for half a slice, and asks for another turn. Connections that
+// come or go meanwhile may be missed or counted twice.
 func (w *lagWalk) step(l *Loop) {
 	end := time.Now().Add(slice / 2)
 	if !w.members(l, end) || !w.passes(l, end) {
@@ -78,7 +77,7 @@ func (w *lagWalk) over(end time.Time) bool {
 	return w.looked%64 == 0 && time.Now().After(end)
 }
 
-// members looks at those of the connections that wait for something; false: there are more.
+// members looks at connections that wait for something. It returns false if there are more.
 func (w *lagWalk) members(l *Loop, end time.Time) bool {
 	for ; w.at < len(l.life.conns); w.at++ {
 		c := l.life.conns[w.at]
@@ -101,8 +100,8 @@ func (w *lagWalk) members(l *Loop, end time.Time) bool {
 	return true
 }
 
-// passes looks at the members that a pass has yet to visit. The next one has
-// waited longest; false: there are more passes.
+// passes looks at the members that a pass has yet to visit. The next one has waited longest.
+// It returns false if there are more passes.
 func (w *lagWalk) passes(l *Loop, end time.Time) bool {
 	if !w.seen {
 		w.seen, w.hot = true, slices.Clone(l.hot)
@@ -157,8 +156,8 @@ func (w *lagWalk) look(c *Conn, t *member.Member) bool {
 	return true
 }
 
-// What connections take, in bytes: of the structs that each has, an allocator's
-// classes and maps apart. BenchmarkIdleConn measures it.
+// What connections take, in bytes: the structs that each has, without rounding by the
+// allocator and without maps. BenchmarkIdleConn measures it.
 const (
 	connSize   = int64(unsafe.Sizeof(Conn{})) + netpoll.ConnSize
 	memberSize = int64(unsafe.Sizeof(member.Member{}))

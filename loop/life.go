@@ -40,8 +40,8 @@ func (f *life) opened(c *Conn) {
 	}
 }
 
-// upgraded sends the answer to the upgrade, and then does what the handler
-// asked for meanwhile.
+// upgraded sends the answer to the upgrade, and then does what the handler asked for in the
+// meantime.
 func (f *life) upgraded(c *Conn, e *event) {
 	l := f.loop
 	if e.arg.(bool) {
@@ -102,9 +102,8 @@ func (f *life) reply(c *Conn, frames []byte) {
 	}
 }
 
-// offer is enqueue for a client that asks a lot at once and does read: it has
-// not been offered its answers yet, and only what the kernel does not take
-// counts against it.
+// offer is enqueue for a client that asks a lot at once and does read. Its answers have not
+// been offered to the kernel yet, so only what the kernel does not take counts against it.
 func (f *life) offer(c *Conn, frames []byte) bool {
 	if o := c.out; o != nil && o.wouldOverflow(frames) {
 		c.flags |= fSent // what is held for a first join is held no longer
@@ -113,8 +112,8 @@ func (f *life) offer(c *Conn, frames []byte) bool {
 	return c.state == stOpen && f.enqueue(c, frames)
 }
 
-// enqueue puts whole frames behind those that wait; false: too much waits
-// already, and the connection is being closed.
+// enqueue puts whole frames behind those that wait. It returns false if too much waits
+// already: the connection is then being closed.
 func (f *life) enqueue(c *Conn, frames []byte) bool {
 	o := c.outOf()
 	if o.wouldOverflow(frames) {
@@ -207,10 +206,9 @@ func (f *life) overdue(c *Conn) {
 	}
 }
 
-// hangUp ends a connection at once. The poller sees the end of the input,
-// closes the descriptor and posts evGone: it alone closes descriptors, while
-// it looks at this one's event, so that no late event can meet another
-// connection under the same number.
+// hangUp ends a connection at once. The poller sees the end of the input, closes the
+// descriptor and posts evGone. Only the poller closes descriptors, while it handles an event
+// of this one. So no late event can meet another connection under the same number.
 func (f *life) hangUp(c *Conn) {
 	l := f.loop
 	if c.state == stGone {

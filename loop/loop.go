@@ -14,14 +14,14 @@ import (
 	"tapecast/rooms/survey"
 )
 
-// slice is how long a loop stays with one kind of work before it looks whether a
-// private message has come, and then goes on to the next kind.
+// slice is how long a loop does one kind of work before it checks for private messages, and
+// then continues with the next kind.
 const slice = 500 * time.Microsecond
 
 // maxEvents is how many writable sockets are taken from epoll at a time.
 const maxEvents = 128
 
-// maxKept is how many events' space an inbox keeps for the next turn.
+// maxKept is for how many events an inbox keeps memory for the next turn.
 const maxKept = 4096
 
 // Loop is one goroutine that owns a set of connections: their members, their
@@ -102,8 +102,8 @@ func (l *Loop) release() {
 	unix.Close(l.inbox.wakefd)
 }
 
-// post has the loop do something, soon. What the handler asks for while it
-// judges an upgrade waits for the answer anyway, which wakes the loop.
+// post makes the loop do something soon. What the handler asks for while it decides on an
+// upgrade waits for the answer, which wakes the loop anyway.
 func (l *Loop) post(e event) {
 	if e.conn != nil && e.conn.signs.judging() {
 		l.inbox.postLater(e)
@@ -143,7 +143,7 @@ func (l *Loop) run() {
 	}
 }
 
-// wait sleeps until there is something to do: not at all where work is left.
+// wait sleeps until there is something to do. It does not sleep if work is left.
 func (l *Loop) wait(ready []unix.EpollEvent) int {
 	timeout := 0
 	done := l.urgent.empty() && l.owed.empty() && l.ready.empty() && len(l.hot) == 0 && l.at == len(l.events)
@@ -204,8 +204,8 @@ func (l *Loop) clock() time.Time {
 	return now
 }
 
-// handle does what an event asks. Until the upgrade is answered, all that the
-// handler asks of a connection waits.
+// handle does what an event asks. Until the upgrade is answered, everything that the handler
+// asks of a connection waits.
 func (l *Loop) handle(e *event) {
 	c := e.conn
 	if c != nil && c.state == stNew {

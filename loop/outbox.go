@@ -16,8 +16,8 @@ func (o *outbox) empty() bool {
 	return len(o.rest)+len(o.pong)+len(o.ping)+len(o.replies)+len(o.close) == 0
 }
 
-// wouldOverflow says whether too much waits for frames to be added. One reply,
-// however long, may always wait; so may what is left of one that is half sent.
+// wouldOverflow reports whether too much waits for frames to be added. One reply, however
+// long, may always wait. So may the rest of one that is half sent.
 func (o *outbox) wouldOverflow(frames []byte) bool {
 	return len(o.replies) > 0 && len(o.replies)+len(frames) > maxReplies
 }
@@ -36,8 +36,8 @@ func (c *Conn) sideOf() *side {
 	return c.side
 }
 
-// sent takes the first n bytes off what waits up to the tapes' frames, and
-// returns how many of them are left over for those.
+// sent removes the first n bytes of what waits before the tapes' frames, and returns how many
+// of the n are left for those frames.
 func (o *outbox) sent(n int) int {
 	if n = takeOff(&o.rest, n); len(o.rest) > 0 {
 		return 0
@@ -61,7 +61,7 @@ func (o *outbox) sent(n int) int {
 	return 0
 }
 
-// sentClose takes n bytes off the close frame.
+// sentClose removes n bytes of the close frame.
 func (o *outbox) sentClose(n int) { o.takeFrame(&o.close, n) }
 
 // takeFrame takes n bytes off whole frames; what that leaves of them is the rest

@@ -2,27 +2,27 @@ package loop
 
 import "tapecast/rooms/wire"
 
-// Requests are the handler's to pace. This is for the frames that no request is: control
-// frames, fragments, and what else a client can have the poller do without ever sending a
-// whole message. One account a connection pays for all of them.
+// The handler paces requests. This is for frames that carry no request: control frames,
+// fragments, and everything else that a client can make the poller do without ever sending a
+// whole message. One account of each connection pays for all of them.
 //
 // An ordinary client causes next to none: a pong every 25 s, a ping of its own every few
-// seconds, a message in fragments now and then. A frame costs the poller some 50 ns, and
-// the loop a send of 10 us where it is a ping. So 100 a second for long are a thousandth of
-// a processor, and twice what requests may be by default; 500 at once are what a client that
-// pings ten times a second has piled up while something between stood for most of a minute.
-// A client that is over that is read a chunk every tick, behind the others; one that is
-// as far over again is closed. A flood is, with its first chunk: 16 KB are 2,700 pings.
+// seconds, a message in fragments now and then. A frame costs the poller some 50 ns, and a
+// ping costs the loop a send of 10 us. So 100 a second are a thousandth of a processor, and
+// twice what requests may be by default. A client that pings ten times a second has piled up
+// 500 when something between stood still for most of a minute. A client that is over that is
+// read a chunk every tick, behind the others. One that is as far over again is closed. A
+// flood is, with its first chunk: 16 KB are 2,700 pings.
 const (
 	paceTick  = 10 // frames a tick: 100 a second
 	paceBurst = 500
 	paceFar   = 2 * paceBurst
 
-	// freeFragment is the payload from which on a fragment is paid for by its message,
-	// whose length and number are bounded.
+	// freeFragment is the payload at which a fragment costs nothing here: its message pays for
+	// it, whose length and number are bounded.
 	freeFragment = 64
-	// freeRatio is how many times its size a message may inflate to at no charge; then
-	// each 4 KB count as a frame. JSON reaches 20.
+	// freeRatio is how many times its size a message may inflate to for free. Beyond that each
+	// 4 KB counts as a frame. JSON reaches 20.
 	freeRatio = 32
 
 	// perFrame small TLS records may come with each frame: clients write headers apart.
@@ -47,7 +47,7 @@ var paceReasons = [Paces]string{
 	"too many control frames", "too many small fragments", "messages that inflate too much", "too many TLS records",
 }
 
-// earn takes off what the time since the last input has paid for.
+// earn subtracts what the time since the last input has paid for.
 func (c *Conn) earn() {
 	if now := tick(c.heard.Load()); now != c.earned {
 		c.paid -= uint32(min(uint64(c.paid), uint64(now-c.earned)*paceTick))
@@ -55,7 +55,8 @@ func (c *Conn) earn() {
 	}
 }
 
-// pay counts n frames. false: they were far too many, and the connection is being closed.
+// pay counts n frames. It returns false if they were far too many: the connection is then
+// being closed.
 func (c *Conn) pay(what Pace, n uint32) bool {
 	if c.paid += n; c.paid <= paceFar {
 		return true

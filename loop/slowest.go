@@ -24,9 +24,9 @@ type slowWalk struct {
 	top    *survey.Top[MemberInfo]
 }
 
-// Slowest lists the n members that lack the most frames. It asks every loop, and waits
-// for the answers for so long; late are the loops whose members are not in the list,
-// because they did not answer.
+// Slowest lists the n members that lack the most frames. It asks every loop, and waits so
+// long for the answers. late names the loops that did not answer: their members are not in
+// the list.
 func (e *Engine) Slowest(n int, wait time.Duration) (list []MemberInfo, late []string) {
 	late = e.ask(wait, func(l *Loop) <-chan struct{} {
 		return l.slow.Ask(func() bool {
@@ -50,8 +50,8 @@ func newSlow(n int) *survey.Top[MemberInfo] {
 	})
 }
 
-// ask asks each loop something, waits for so long until it is answered, and returns the
-// names of those that have not answered.
+// ask asks each loop something, waits so long for the answers, and returns the names of the
+// loops that have not answered.
 func (e *Engine) ask(wait time.Duration, begin func(*Loop) <-chan struct{}) (late []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()

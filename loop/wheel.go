@@ -9,8 +9,8 @@ const tickLen = 100 * time.Millisecond
 
 func ticks(d time.Duration) tick { return tick((d + tickLen - 1) / tickLen) }
 
-// wheelSlots is how far the wheel reaches: 51.2 s. What is due later is put
-// into its last slot, and looked at again then.
+// wheelSlots is how far the wheel reaches: 51.2 s. A connection that is due later is put into
+// the last slot, and looked at again then.
 const wheelSlots = 512
 
 // wheel holds the connections of a loop by the time of their next deadline.
@@ -49,13 +49,13 @@ func (w *wheel) remove(c *Conn) {
 	c.slot, c.prev, c.next = -1, nil, nil
 }
 
-// wait is how many milliseconds are left until the next tick.
+// wait returns how many milliseconds are left until the next tick.
 func (w *wheel) wait(now time.Duration) int {
 	left := time.Duration(w.at+1)*tickLen - now
 	return int(max(0, left+time.Millisecond-1) / time.Millisecond)
 }
 
-// turn calls fire for all that is due by now.
+// turn calls fire for every connection that is due by now.
 func (w *wheel) turn(now tick, fire func(*Conn)) {
 	for w.at < now {
 		w.at++

@@ -83,8 +83,8 @@ func (e *Engine) Start() error {
 		Network: "tcp",
 		Addrs:   []string{e.ln.Addr().String()},
 		NPoller: e.cfg.Pollers,
-		// One-shot, so that input is reported again when somebody asks for it, behind that
-		// of others; level-triggered it would be all the time that nobody wants it.
+		// One-shot: input is reported again only when it is asked for, behind that of others.
+		// Level-triggered, it would be reported all the time that nobody wants it.
 		EpollMod:     nbio.EPOLLET,
 		EPOLLONESHOT: nbio.EPOLLONESHOT,
 		Listen:       func(string, string) (net.Listener, error) { return e.ln, nil },
