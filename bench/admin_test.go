@@ -110,6 +110,24 @@ func TestFromDemoBroker(t *testing.T) {
 	feeds("orders:{user}", "private.orders", "", "private.orders", `"orderId":"bench"`)
 	feeds("prices", "", `"s":"A"`, "market.ticker", `"s":"A"`)
 	feeds("system_alerts", "", "", "", "")
+	feeds("keyed:{key}", "bench.rooms", "", "bench.rooms", "")
+	feeds("trades", "market.trades", "", "market.trades", `"s":"BENCH"`)
+	orders := FanoutConfig{Target: demo, Rooms: []string{"prices"}, OrdersRate: 5}
+	orders.Target.FromDemo()
+	if orders.fromDemo(); orders.OrdersTopic != "private.orders" || orders.ordersFields != `"orderId":"bench"` {
+		t.Errorf("orders: %q %q", orders.OrdersTopic, orders.ordersFields)
+	}
+	orders.OrdersTopic, orders.ordersFields = "own", ""
+	if orders.fromDemo(); orders.OrdersTopic != "own" || orders.ordersFields != "" {
+		t.Errorf("orders: %q %q", orders.OrdersTopic, orders.ordersFields)
+	}
+	mixed := FanoutConfig{Target: demo, Rooms: []string{"trades"}, Fields: `"s":"A"`, Feeds: []Feed{{Topic: "private.orders"}}}
+	mixed.Target.FromDemo()
+	for range 2 { // it is asked for once
+		if mixed.fromDemo(); mixed.Fields != `"s":"A","orderId":"bench"` {
+			t.Errorf("mixed: %q", mixed.Fields)
+		}
+	}
 
 	keep(`{"listen":"127.0.0.1:8080","brokers":["10.0.0.1:9092"]}`)
 	f(demo, false)

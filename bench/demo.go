@@ -1,12 +1,14 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/json"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -77,12 +79,28 @@ func demoBrokers(at string) []string {
 // demoTopics feed the demo's rooms that everybody may join, by how these begin.
 var demoTopics = map[string]string{"prices": "market.ticker", "trades": "market.trades"}
 
-// fromDemo fills in what publishing to the demo takes: the topic of the first room, and
-// what its routes want of each value.
+// demoOrders is the demo's topic of orders, and demoOrder what its route wants of a value.
+const (
+	demoOrders = "private.orders"
+	demoOrder  = `"orderId":"bench"`
+)
+
+// fromDemo fills in what publishing to the demo takes: the topics of the first room and
+// of orders, and what its routes want of each value.
 func (c *FanoutConfig) fromDemo() {
 	t := &c.Target
 	if !t.demo || len(c.Rooms) == 0 {
 		return
+	}
+	if c.OrdersRate > 0 {
+		c.OrdersTopic = cmp.Or(c.OrdersTopic, demoOrders)
+	}
+	if c.OrdersTopic == demoOrders {
+		c.ordersFields = demoOrder
+	}
+	isOrders := func(f Feed) bool { return f.Topic == demoOrders }
+	if slices.ContainsFunc(c.Feeds, isOrders) && c.Template == "" && !strings.Contains(c.Fields, `"orderId"`) {
+		c.Fields = strings.TrimPrefix(c.Fields+","+demoOrder, ",") // all feeds have the same
 	}
 	room, symbol, one := strings.Cut(c.Rooms[0], ":")
 	if t.Topic == "" {
@@ -97,8 +115,8 @@ func (c *FanoutConfig) fromDemo() {
 			symbol = "BENCH"
 		}
 		c.Fields = `"s":"` + symbol + `"`
-	case "private.orders":
-		c.Fields = `"orderId":"bench"`
+	case demoOrders:
+		c.Fields = demoOrder
 	}
 }
 

@@ -80,6 +80,8 @@ type FanoutConfig struct {
 
 	recorded *recording // what Replay's file holds; nil: none
 
+	ordersFields string // further members of the values of orders
+
 	settle time.Duration // how long new connections are left alone before memory is read. 0: 1 s
 }
 

@@ -60,7 +60,7 @@ func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 	sets := []*pool.Workers{r.readers}
 	if c.OrdersRate > 0 && r.name != runRawsend {
 		j := j
-		j.First, j.Clients, j.Size, j.Fields = c.Clients, c.OrdersClients, orderSize, ""
+		j.First, j.Clients, j.Size, j.Fields = c.Clients, c.OrdersClients, orderSize, c.ordersFields
 		j.Rooms, j.Auto, j.Assignments = []string{c.OrdersRoom}, false, []job.Assignment{c.orderAssignment()}
 		j.Stamp, j.Prefer, j.Bare, j.Pace = true, true, false, 0
 		if r.orders, err = pool.Start(ctx, j, 1); err != nil {

@@ -141,7 +141,7 @@ func (r *fanoutRun) orderPublication(anchor int64, start int64) (publish.Publica
 	if err != nil {
 		return publish.Publication{}, job.Inputf("--orders: %v", err)
 	}
-	shape, err := job.NewValueShape(orderSize, "")
+	shape, err := job.NewValueShape(orderSize, c.ordersFields)
 	if err != nil {
 		return publish.Publication{}, err
 	}

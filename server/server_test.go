@@ -162,6 +162,7 @@ func TestKafkaOutage(t *testing.T) {
 	defer func() { stop() }()
 	s := startServer(t, func(cfg *config.Config) {
 		cfg.Kafka.Brokers = broker.Addrs()
+		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "keyed:*", Class: "stream"})
 		for _, r := range demo.Routes() {
 			cfg.Ingest.Routes = append(cfg.Ingest.Routes, config.Route{
 				Topic: r.Topic, Match: r.Match, Rooms: r.Rooms, Key: r.Key, Type: r.Type, Payload: r.Payload, Partitioner: r.Partitioner,

@@ -98,7 +98,7 @@ func TestCheckCommand(t *testing.T) {
 			t.Errorf("says %s and %s", p.stdout.String(), got)
 		}
 	}
-	f("auth: {secret: "+key+"}", nil, 0, "configuration ok: embedded broker, 7 routes from 4 topics, 10 room patterns, 6 classes, 7 rooms joined automatically, HS256\n", "")
+	f("auth: {secret: "+key+"}", nil, 0, "configuration ok: embedded broker, 8 routes from 5 topics, 11 room patterns, 6 classes, 7 rooms joined automatically, HS256\n", "")
 	f("log: {levl: x}\n\nadmin: {pprof: 7}", []string{"TAPECAST_LOG_FORMAT=xml"}, 1, "",
 		"c.yaml:1: log.levl: unknown key; did you mean log.level?\n"+
 			"c.yaml:3: admin.pprof: cannot take 7; write true or false\n"+

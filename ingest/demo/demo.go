@@ -7,17 +7,22 @@ import "tapecast/ingest/route"
 // retention bounds what the embedded broker keeps of a demo topic.
 var retention = map[string]string{"retention.ms": "300000", "retention.bytes": "16777216"}
 
-// Topics are the topics that the generated market writes.
+// bench is what the scenarios keyed and mixed of tapecast-bench publish to by default.
+const bench = "bench.rooms"
+
+// Topics are the topics that the generated market writes, and one for tapecast-bench.
 func Topics() []TopicSpec {
 	return []TopicSpec{
 		{Name: "market.ticker", Partitions: 3, Config: retention},
 		{Name: "market.trades", Partitions: 3, Config: retention},
 		{Name: "private.orders", Partitions: 3, Config: retention},
 		{Name: "events", Partitions: 3, Config: retention},
+		{Name: bench, Partitions: 3, Config: retention},
 	}
 }
 
-// Routes bring the generated market to its rooms.
+// Routes bring the generated market to its rooms, and what tapecast-bench publishes to a
+// room for each record key.
 func Routes() []route.Route {
 	event := func(kind string) map[string]string { return map[string]string{"metadata.eventType": kind + ".*"} }
 	return []route.Route{
@@ -28,6 +33,7 @@ func Routes() []route.Route {
 		{Topic: "events", Match: event("notification"), Rooms: []string{"notifications:{metadata.userId}"}, Type: "notification", Payload: "data"},
 		{Topic: "events", Match: event("user"), Rooms: []string{"user:{metadata.userId}"}, Type: "user_message", Payload: "data"},
 		{Topic: "events", Match: event("system"), Rooms: []string{"system_alerts"}, Type: "system_alert", Payload: "data"},
+		{Topic: bench, Rooms: []string{"keyed:{@key}"}, Type: "trade_update"},
 	}
 }
 

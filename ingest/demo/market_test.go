@@ -23,7 +23,7 @@ func demoCatalog(t testing.TB) *rooms.Catalog {
 	t.Helper()
 	public, private := &rooms.Class{Name: "public"}, &rooms.Class{Name: "private", Owner: "{sub}"}
 	var list []*rooms.Pattern
-	for _, m := range []string{"prices", "prices:*", "trades", "trades:*", "system_alerts"} {
+	for _, m := range []string{"prices", "prices:*", "trades", "trades:*", "system_alerts", "keyed:*"} {
 		list = append(list, &rooms.Pattern{Match: m, Class: public})
 	}
 	for _, m := range []string{"user:{owner}", "portfolio:{owner}", "orders:{owner}", "notifications:{owner}"} {

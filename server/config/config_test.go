@@ -47,11 +47,16 @@ func TestDefaultsNeedNoSource(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the built-in configuration has faults:\n%s", err)
 	}
-	if want := Default(); !reflect.DeepEqual(noNil(cfg), noNil(want)) {
+	want := Default()
+	want.Rooms = append(want.Rooms, benchRooms()) // without brokers it is a demo
+	if !reflect.DeepEqual(noNil(cfg), noNil(want)) {
 		t.Fatalf("merging changes the defaults:\n got %+v\nwant %+v", cfg, want)
 	}
 	if !cfg.Demo() {
 		t.Fatal("without brokers it must be a demo")
+	}
+	if cfg := mustLoad(t, "kafka: {brokers: [a:9092]}\nauth: {secret: "+testSecret+"}\n"+routesOf("prices")); len(cfg.Rooms) != len(Default().Rooms) {
+		t.Errorf("with brokers the rooms are %+v", cfg.Rooms)
 	}
 }
 

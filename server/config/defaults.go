@@ -66,6 +66,9 @@ func defaultClasses() map[string]Class {
 	}
 }
 
+// benchRooms are the rooms that the demo has besides, for tapecast-bench.
+func benchRooms() Room { return Room{Match: "keyed:*", Class: "stream", MaxRooms: 20_000} }
+
 func defaultRooms() []Room {
 	// The most symbols we have seen on one venue is a few thousand; the bound is
 	// against bad fields that would create rooms without end.

@@ -64,6 +64,9 @@ func Load(src Sources) (*Config, error) {
 	if err := k.UnmarshalWithConf("", cfg, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{}}); err != nil {
 		panic(fmt.Sprintf("BUG: cannot take values that were checked: %s", err))
 	}
+	if cfg.Demo() && len(cfg.Ingest.Routes) == 0 && !c.isSet("rooms") {
+		cfg.Rooms = append(cfg.Rooms, benchRooms())
+	}
 	c.readSecrets(cfg)
 	c.demo, c.clients = src.File == "" && cfg.Demo(), src.TryClients
 	c.check(cfg)
