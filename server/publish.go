@@ -52,18 +52,12 @@ func (p *publisher) close() error {
 
 // servePublish answers POST /publish: {"topic","key","value","headers"}. The value may be
 // any JSON and goes to Kafka byte for byte; null makes a tombstone. The answer is
-// {"topic","partition","offset"}.
+// {"topic","partition","offset"}. A member that stands there twice is refused.
 func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		Topic   string            `json:"topic"`
-		Key     string            `json:"key"`
-		Value   json.RawMessage   `json:"value"`
-		Headers map[string]string `json:"headers"`
-	}
 	most := int64(s.cfg.Kafka.MaxRecord)
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most+64<<10))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
+	in, err := readPublication(d)
+	if err != nil {
 		var big *http.MaxBytesError
 		if errors.As(err, &big) {
 			s.gate.Refuse(w, r, admin.Body, http.StatusRequestEntityTooLarge,
@@ -80,20 +74,20 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	defer admin.KeepConn(r.Context())()
 	admin.GiveTime(w, 0, admin.WriteTime) // the body is here: from now on Kafka takes the time, not the peer
 	switch {
-	case in.Topic == "":
+	case in.topic == "":
 		admin.Refuse(w, http.StatusBadRequest, "topic is missing; routes read %s", s.topics())
 		return
-	case !s.reads(in.Topic):
-		admin.Refuse(w, http.StatusBadRequest, "no route reads the topic %q; routes read %s", in.Topic, s.topics())
+	case !s.reads(in.topic):
+		admin.Refuse(w, http.StatusBadRequest, "no route reads the topic %q; routes read %s", in.topic, s.topics())
 		return
-	case in.Value == nil:
+	case in.value == nil:
 		admin.Refuse(w, http.StatusBadRequest, "value is missing; null makes a tombstone")
 		return
-	case int64(len(in.Value)) > most:
-		admin.Refuse(w, http.StatusRequestEntityTooLarge, "value has %d bytes: every node refuses records over kafka.max_record (%s)", len(in.Value), s.cfg.Kafka.MaxRecord)
+	case int64(len(in.value)) > most:
+		admin.Refuse(w, http.StatusRequestEntityTooLarge, "value has %d bytes: every node refuses records over kafka.max_record (%s)", len(in.value), s.cfg.Kafka.MaxRecord)
 		return
 	}
-	value := []byte(in.Value)
+	value := []byte(in.value)
 	if string(value) == "null" {
 		value = nil
 	}
@@ -112,18 +106,18 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), within)
 	defer cancel()
-	partition, offset, err := p.Publish(ctx, in.Topic, in.Key, value, in.Headers)
+	partition, offset, err := p.Publish(ctx, in.topic, in.key, value, in.headers)
 	if err != nil {
-		s.log.Warn("cannot publish", "topic", in.Topic, "error", err)
+		s.log.Warn("cannot publish", "topic", in.topic, "error", err)
 		admin.Refuse(w, http.StatusBadGateway, "Kafka did not take the record: %v", err)
 		return
 	}
-	s.log.Info("published", "topic", in.Topic, "partition", partition, "offset", offset, "bytes", len(value), "remote", r.RemoteAddr)
+	s.log.Info("published", "topic", in.topic, "partition", partition, "offset", offset, "bytes", len(value), "remote", r.RemoteAddr)
 	admin.Answer(w, http.StatusOK, struct {
 		Topic     string `json:"topic"`
 		Partition int32  `json:"partition"`
 		Offset    int64  `json:"offset"`
-	}{in.Topic, partition, offset})
+	}{in.topic, partition, offset})
 }
 
 // reads reports whether a route reads the topic. A record in another topic reaches nobody,
