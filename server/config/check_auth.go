@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
 // warnings is what is odd about the keys, and about which tokens are good.
@@ -20,6 +21,10 @@ func (a *Auth) warnings() []string {
 	case s != "" && strings.Trim(s, s[:1]) == "":
 		out = append(out, key+": all bytes of the HS256 key are the same, so that it is guessed at once; "+
 			"make one with: openssl rand -base64 32")
+	}
+	if most := 5 * time.Minute; a.Leeway > most {
+		out = append(out, fmt.Sprintf("auth.leeway: a token is good for %s after its exp; it is for clocks that differ: "+
+			"set seconds, %s at most", a.Leeway, most))
 	}
 	return out
 }

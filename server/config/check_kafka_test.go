@@ -124,6 +124,8 @@ func TestAuthWarnings(t *testing.T) {
 	f(mustLoad(t, "auth: {secret_file: "+file+"}"), "auth.secret_file: the HS256 key is in PEM form")
 	f(mustLoad(t, "auth: {secret: "+strings.Repeat("a", 32)+"}"),
 		"auth.secret: all bytes of the HS256 key are the same")
+	f(mustLoad(t, "auth: {secret: "+testSecret+", leeway: 5m}"))
+	f(mustLoad(t, "auth: {secret: "+testSecret+", leeway: 1h}"), "auth.leeway: a token is good for 1h0m0s after its exp")
 
 	// The configuration's own file, where it holds the secret.
 	cfg := mustLoad(t, "auth: {secret: "+testSecret+"}")

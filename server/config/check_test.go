@@ -51,6 +51,13 @@ func TestWrongValues(t *testing.T) {
 	f("server: {drain: 20}", `c.yaml:1: server.drain: cannot take 20; write a duration with its unit, such as 500ms, 20s or 1h30m`)
 	f("server: {drain: soon}", `c.yaml:1: server.drain: cannot take the text "soon"; write a duration with its unit, such as 500ms, 20s or 1h30m`)
 	f("server: {drain: -1s}", `c.yaml:1: server.drain: cannot take the text "-1s"; write a duration with its unit, such as 500ms, 20s or 1h30m`)
+	f("auth: {leeway: -5s}", `c.yaml:1: auth.leeway: cannot take this; write a duration with its unit, such as 500ms, 20s or 1h30m`)
+	f("auth: {leeway: 2000000h}", `c.yaml:1: auth.leeway: 2000000h is more than ten years, 87600h; write less, or remove the line for the default`)
+	f("memory: {tapes: 8000TiB}", `c.yaml:1: memory.tapes: 8000TiB is more than 1024TiB; write less, or remove the line for the default`)
+	f("limits: {request_burst: 9000000000000000000}", `c.yaml:1: limits.request_burst: 9000000000000000000 is more than 1099511627776; write less, or remove the line for the default`)
+	envFaultsOf(t, "", []string{"TAPECAST_AUTH_LEEWAY=-5s", "TAPECAST_SERVER_DRAIN=2000000h"},
+		`TAPECAST_AUTH_LEEWAY: auth.leeway: cannot take "-5s"; give a duration with its unit, such as 500ms, 20s or 1h30m`,
+		`TAPECAST_SERVER_DRAIN: server.drain: 2000000h is more than ten years, 87600h; give a duration with its unit, such as 500ms, 20s or 1h30m`)
 	f("server: {max_message: 64kb}", `c.yaml:1: server.max_message: cannot take the text "64kb"; write a number of bytes, such as 512, 64KiB or 8MiB`)
 	f("server: {loops: two}", `c.yaml:1: server.loops: cannot take the text "two"; write a whole number, such as 100`)
 	f("server: {loops: -2}", `c.yaml:1: server.loops: cannot take -2; write a whole number, such as 100`)

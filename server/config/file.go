@@ -121,8 +121,13 @@ func (p *fileParser) scalar(k *key, n *yaml.Node, path string, empty bool) (any,
 		ok = ok && (tag == "!!int" || tag == "!!float")
 	}
 	if ok {
-		if v, err := k.parse(n.Value); err == nil {
+		v, err := k.parse(n.Value)
+		switch {
+		case err == nil:
 			return v, true
+		case errors.As(err, new(*tooMuchError)):
+			p.add(path, err.Error(), "write less, or remove the line for the default")
+			return nil, false
 		}
 	}
 	p.add(path, "cannot take "+nodeKind(n, path), "write %s", k.wants())

@@ -122,6 +122,13 @@ func (k *key) wants() string {
 	}
 }
 
+// What a key takes at most. Nobody wants more, and sums of such values still fit.
+const (
+	maxNumber   = 1 << 40
+	maxDuration = 10 * 365 * 24 * time.Hour
+	maxSize     = 1 << 50
+)
+
 // parse reads the text of a scalar (or a comma-separated list) into the type
 // that Config holds. No key takes a negative number.
 func (k *key) parse(text string) (any, error) {
@@ -133,7 +140,7 @@ func (k *key) parse(text string) (any, error) {
 		}
 	case kindInt:
 		if v, err := strconv.Atoi(strings.ReplaceAll(text, "_", "")); err == nil && v >= 0 {
-			return v, nil
+			return v, tooMuch(v > maxNumber, text, "1099511627776")
 		}
 	case kindFloat:
 		if v, err := strconv.ParseFloat(text, 64); err == nil && v >= 0 && v <= 1e15 {
@@ -141,11 +148,11 @@ func (k *key) parse(text string) (any, error) {
 		}
 	case kindDuration:
 		if v, err := time.ParseDuration(text); err == nil && v >= 0 {
-			return v, nil
+			return v, tooMuch(v > maxDuration, text, "ten years, 87600h")
 		}
 	case kindSize:
 		if v, err := ParseSize(text); err == nil {
-			return v, nil
+			return v, tooMuch(v > maxSize, text, "1024TiB")
 		}
 	case kindStrings:
 		list := []string{}
@@ -159,6 +166,19 @@ func (k *key) parse(text string) (any, error) {
 		return reflect.ValueOf(text).Convert(k.typ).Interface(), nil
 	}
 	return nil, bad
+}
+
+// tooMuchError is about a value that is over what any key takes.
+type tooMuchError struct{ text, most string }
+
+// Error names the value and the most.
+func (e *tooMuchError) Error() string { return e.text + " is more than " + e.most }
+
+func tooMuch(over bool, text, most string) error {
+	if !over {
+		return nil
+	}
+	return &tooMuchError{text, most}
 }
 
 // toMap turns a Config into the nested map that sources are merged into. Lists

@@ -82,7 +82,8 @@ func newBudgets(l *config.Limits) *budgets {
 	b := &budgets{seed: maphash.MakeSeed()}
 	b.conn = budget{newPace(l.RequestCost, l.RequestBurst), bytesPace(float64(l.SnapshotBytes))}
 	if n := l.UserBudgets; n > 0 {
-		b.user = budget{newPace(l.RequestCost*n, int(float64(l.RequestBurst)*n)), bytesPace(float64(l.SnapshotBytes) * n)}
+		burst := int(min(float64(l.RequestBurst)*n, 1<<30)) // newPace takes less
+		b.user = budget{newPace(l.RequestCost*n, burst), bytesPace(float64(l.SnapshotBytes) * n)}
 	}
 	if n := l.BadTokensPerSecond; n > 0 {
 		b.tokens = newPace(n, int(min(max(1, 10*n), 1<<20)))
