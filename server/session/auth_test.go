@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,23 +113,28 @@ func TestAuthTimeout(t *testing.T) {
 	})
 }
 
+// TestExpiry: a session ends leeway after its token's exp, and all that is said is relative to
+// that end.
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newTestHandler(t, func(cfg *config.Config) { cfg.Auth.Leeway = 0 })
-		f := func(ttl, notice time.Duration) {
+		f := func(ttl, leeway, notice time.Duration) {
 			t.Helper()
+			h := newTestHandler(t, func(cfg *config.Config) { cfg.Auth.Leeway = leeway })
 			c := dial(t, h, tokenOf(t, "42", ttl), "")
 			c.take()
+			exp := time.Now().Add(ttl).Unix()
 			after := func(d time.Duration) string {
 				testwait.Pass(d)
 				return c.take()
 			}
 			// exp is in whole seconds, and so is this clock's start.
-			if got := after(ttl - notice - time.Millisecond); got != "" {
+			if got := after(ttl + leeway - notice - time.Millisecond); got != "" {
 				t.Errorf("a token of %s: told early: %s", ttl, got)
 			}
-			if got := after(time.Millisecond); !strings.HasPrefix(got, `{"jsonrpc":"2.0","method":"auth_expiring","params":{"expires":`) {
-				t.Errorf("a token of %s: got %s", ttl, got)
+			want := fmt.Sprintf(`{"jsonrpc":"2.0","method":"auth_expiring","params":{"expires":%d,"timeLeft":%d}}`,
+				exp, notice.Milliseconds())
+			if got := after(time.Millisecond); got != want {
+				t.Errorf("a token of %s: got %s, want %s", ttl, got, want)
 			}
 			if after(notice - time.Millisecond); c.closed() != 0 {
 				t.Errorf("a token of %s: closed early with %d", ttl, c.closed())
@@ -140,10 +146,13 @@ func TestExpiry(t *testing.T) {
 				t.Errorf("got more: %s", got)
 			}
 		}
-		f(8*time.Second, 2*time.Second)
-		f(120*time.Second, 30*time.Second)
-		f(time.Hour, 30*time.Second)
-		f(50*time.Hour, 30*time.Second) // beyond maxTimer
+		f(8*time.Second, 0, 2*time.Second)
+		f(120*time.Second, 0, 30*time.Second)
+		f(time.Hour, 0, 30*time.Second)
+		f(50*time.Hour, 0, 30*time.Second) // beyond maxTimer
+		f(10*time.Second, 30*time.Second, 10*time.Second)
+		f(time.Hour, 30*time.Second, 30*time.Second)
+		f(time.Hour, 5*time.Minute, 30*time.Second)
 	})
 }
 

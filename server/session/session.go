@@ -58,7 +58,8 @@ type session struct {
 }
 
 const (
-	// expiryNotice is how long before its token expires a client is told.
+	// expiryNotice is how long before its session ends a client is told: leeway after its
+	// token's exp.
 	expiryNotice = 30 * time.Second
 	// leadUnit makes expiryNotice fit a byte.
 	leadUnit = time.Second / 8
