@@ -160,3 +160,14 @@ var signingEd25519 = methodEd25519{jwt.SigningMethodEdDSA}
 func init() {
 	jwt.RegisterSigningMethod(signingEd25519.Alg(), func() jwt.SigningMethod { return signingEd25519 })
 }
+
+// IsSigned reports whether a token was refused though its signature is good: it was not guessed.
+// A doubled or malformed part may have been found before the signature was looked at.
+func IsSigned(err error) bool {
+	switch err {
+	case ErrExpired, ErrEarly, errIssuer, errAudience, errClaim, errExpires,
+		errNoUser, errLongUser, errBadUser, errCritical:
+		return true
+	}
+	return false
+}

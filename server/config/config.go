@@ -189,8 +189,9 @@ type Limits struct {
 	// one user: they need 0 here, in RecallBytes and EmptyRooms, and in ConnectionsPerUser.
 	UserBudgets float64 `koanf:"user_budgets"`
 	// BadTokensPerSecond is how many bad tokens from one address are checked a second over a
-	// longer time, and ten times as many at once. Over it none is checked. Default 100; 0: no
-	// limit.
+	// longer time, and ten times as many at once. Over it none is checked. A token whose
+	// signature is good, such as one that has expired, counts only from the eleventh time that
+	// the same comes. Default 100; 0: no limit.
 	BadTokensPerSecond float64 `koanf:"bad_tokens_per_second"`
 	// RoomsPerConnection is the most rooms one connection may be in. Default 1024;
 	// 0: no limit.

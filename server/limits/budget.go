@@ -75,6 +75,7 @@ const (
 	payUserSnapshot // of a user
 	payRoom         // a connection's snapshots of one room
 	payLog          // lines about one limit and connection
+	payToken        // one that is refused though its signature is good
 )
 
 // newBudgets makes the budgets of the configuration.

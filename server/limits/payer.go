@@ -39,9 +39,21 @@ func (b *budgets) WornOut(from netip.Addr, now int64) time.Duration {
 	return b.over(address(from), b.tokens.burst, now)
 }
 
-// BadToken counts a token that was bad against the address that it came from: there is no
-// user yet who could pay.
-func (b *budgets) BadToken(from netip.Addr, now int64) { b.spend(address(from), b.tokens, 1, now) }
+// signedTokens is how often the same token may be refused that has a good signature before it
+// counts as a guess.
+var signedTokens = pace{each: int64(time.Second), burst: int64(10 * time.Second)}
+
+// BadToken counts a token that was refused against the address that it came from: there is no
+// user yet who could pay. One with a good signature is no guess, and tokens of many users behind
+// one address may expire together; whoever sends the same one on and on pays all the same.
+func (b *budgets) BadToken(from netip.Addr, token string, signed bool, now int64) {
+	if signed {
+		if v, _ := b.charge(payer{kind: payToken, name: token}, signedTokens, 1, now); v == OK {
+			return
+		}
+	}
+	b.spend(address(from), b.tokens, 1, now)
+}
 
 // MayLog reports whether a limit that a connection hit is logged: once a minute.
 func (b *budgets) MayLog(conn uint64, k Kind, now int64) bool {

@@ -40,7 +40,7 @@ func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start t
 	id, err := h.auth.ParseToken(a.token)
 	h.times.auth.Update(time.Since(start).Seconds())
 	if err != nil {
-		h.refuse(c, s, q, ph, err)
+		h.refuse(c, s, q, ph, a.token, err)
 		return
 	}
 	if ph == phPending {
@@ -174,12 +174,12 @@ const authFailed = "authentication failed: "
 
 // refuse answers a bad token. The first one of a connection ends it, as it does in a handshake;
 // a session that could not be renewed lives on until its own end.
-func (h *Handler) refuse(c conn, s *session, q *request, ph phase, why error) {
+func (h *Handler) refuse(c conn, s *session, q *request, ph phase, token string, why error) {
 	if ph != phPending {
 		h.failRenewal(c, s, q, why.Error())
 		return
 	}
-	h.badToken(c)
+	h.badToken(c, token, why)
 	h.logRefused(c, "", why.Error())
 	code, reason := closeOfToken(why)
 	h.hangUp(c, s, q.id, fault{code: wire.CodeAuth, text: authFailed + why.Error()}, code, reason)

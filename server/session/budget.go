@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"tapecast/loop"
+	"tapecast/server/auth"
 	"tapecast/server/limits"
 )
 
@@ -29,8 +30,10 @@ func (h *Handler) wornOut(c conn) time.Duration {
 	return wait
 }
 
-// badToken counts a token that was bad.
-func (h *Handler) badToken(c conn) { h.limit.BadToken(c.Remote().Addr(), h.elapsed(time.Now())) }
+// badToken counts a token that was refused.
+func (h *Handler) badToken(c conn, token string, why error) {
+	h.limit.BadToken(c.Remote().Addr(), token, auth.IsSigned(why), h.elapsed(time.Now()))
+}
 
 // overLimit counts a limit that a connection hit, and logs it once a minute.
 func (h *Handler) overLimit(c conn, k limits.Kind, user string) {

@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"tapecast/loop/upgrade"
 	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 	"tapecast/server/config"
@@ -183,49 +181,6 @@ func TestDearRequests(t *testing.T) {
 		t.Errorf("a list of 1,000 rooms: %d times at once", n)
 	}
 	c.SetTimer(time.Time{})
-}
-
-// TestBadTokens: an address whose tokens are bad has no more of them checked for a while; others do.
-func TestBadTokens(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newTestHandler(t, func(cfg *config.Config) { cfg.Limits.BadTokensPerSecond = 1 })
-		try := func(addr string, say bool) int {
-			c := newFakeConn(h)
-			c.remote = netip.AddrPortFrom(netip.MustParseAddr(addr), 1)
-			token := "x.y.z"
-			if say {
-				token = ""
-			}
-			v := h.open(c, &upgrade.Request{Token: token})
-			if v.Status == 0 && say {
-				if got := c.says(`{"method":"authenticate","params":{"token":"x.y.z"},"id":1}`); strings.Contains(got, overBudgetReply) {
-					v.Status = 1
-				}
-			}
-			c.SetTimer(time.Time{})
-			h.closed(c, 1000)
-			return v.Status
-		}
-		checked := h.auth.Checked()
-		for i := range 11 {
-			if got := try("2001:db8::1", i%2 == 0); got != 0 {
-				t.Fatalf("token %d: %d", i, got)
-			}
-		}
-		if a, b := try("2001:db8::2", false), try("2001:db8::3", true); a != 503 || b != 1 {
-			t.Errorf("over the limit: %d and %d", a, b)
-		}
-		if n := h.auth.Checked() - checked; n != 11 {
-			t.Errorf("%d tokens were checked", n)
-		}
-		if a := try("192.0.2.1", false); a != 0 {
-			t.Errorf("another address: %d", a)
-		}
-		testwait.Pass(5 * time.Second)
-		if a := try("2001:db8::1", false); a != 0 {
-			t.Errorf("5 s later: %d", a)
-		}
-	})
 }
 
 // TestWaitingRequests: behind a join that waits for Kafka a bounded number of requests is

@@ -132,7 +132,7 @@ func (h *Handler) openWithToken(c conn, s *session, r *upgrade.Request) {
 	id, err := h.auth.ParseToken(r.Token)
 	h.times.auth.Update(time.Since(start).Seconds())
 	if err != nil {
-		h.badToken(c)
+		h.badToken(c, r.Token, err)
 		h.logRefused(c, "", err.Error())
 		h.say(c, idNull, fault{code: wire.CodeAuth, text: authFailed + err.Error()})
 		c.Close(closeOfToken(err))
