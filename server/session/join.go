@@ -232,8 +232,8 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 func autoSubscribedSize(joined []loop.Joined) int {
 	n := 192
 	for i := range joined {
-		// The name stands there twice; a partition and its offset take 16 bytes or so.
-		n += 32 + 2*len(joined[i].Name) + 16*len(joined[i].Positions.Offsets)
+		// The name stands there four times; a partition and its offset take 16 bytes or so.
+		n += 48 + 4*len(joined[i].Name) + len(joined[i].Class) + 16*len(joined[i].Positions.Offsets)
 	}
 	return n
 }
@@ -250,6 +250,9 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 	dst, private := a.appendNames(dst, joined, true)
 	dst = append(dst, `,"totalRooms":`...)
 	dst = appendInt(dst, public+private)
+	if public+private > 0 {
+		dst = appendKinds(dst, joined)
+	}
 	dst = append(dst, `,"positions":{`...)
 	from := len(dst)
 	for i := range joined {
@@ -279,6 +282,24 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 		dst = append(dst, ']')
 	}
 	return append(dst, "}}"...)
+}
+
+// appendKinds appends by room its class, and whether every break of its chain is a loss.
+func appendKinds(dst []byte, joined []loop.Joined) []byte {
+	byRoom := func(name string, value func(*loop.Joined)) {
+		dst = append(append(append(dst, `,"`...), name...), `":{`...)
+		from := len(dst)
+		for i := range joined {
+			if j := &joined[i]; j.Err == nil {
+				dst = append(wire.AppendString(wire.AppendComma(dst, from), j.Name), ':')
+				value(j)
+			}
+		}
+		dst = append(dst, '}')
+	}
+	byRoom("class", func(j *loop.Joined) { dst = wire.AppendString(dst, j.Class) })
+	byRoom("chain", func(j *loop.Joined) { dst = strconv.AppendBool(dst, j.Chain) })
+	return dst
 }
 
 // appendRecovered appends by room whether a client that said where it was gets all that

@@ -20,7 +20,7 @@ func TestNotNow(t *testing.T) {
 	c.take()
 	away := `{"room":"orders:42","error":{"code":-32010,"message":"not now: Kafka is away","data":{"retryAfter":1500}}}`
 	got := c.says(`{"method":"authenticate","params":{"join":["orders:42","prices"]},"id":2}`)
-	if want := `"globalRooms":["prices"],"userRooms":[],"totalRooms":1,"positions":{"prices":{"epoch":"e1","0":7}},"errors":[` + away + `]}}`; !strings.HasSuffix(got, want) {
+	if want := `"globalRooms":["prices"],"userRooms":[],"totalRooms":1,"class":{"prices":"market"},"chain":{"prices":false},"positions":{"prices":{"epoch":"e1","0":7}},"errors":[` + away + `]}}`; !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
 	}
 	got = c.says(`{"method":"subscribe","params":{"rooms":["orders:42","trades"]},"id":3}`)

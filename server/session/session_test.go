@@ -38,7 +38,10 @@ func TestConnectAndAuthenticate(t *testing.T) {
 	at := `{"epoch":"e1","0":7}`
 	want := `{"jsonrpc":"2.0","id":1,"result":{"clientId":…,"userId":"42","expires":…,"maxMessage":262144}}` + "\n" +
 		`{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":["prices","trades","system_alerts"],` +
-		`"userRooms":["user:42","portfolio:42","orders:42","notifications:42"],"totalRooms":7,"positions":{"prices":` + at + `,"trades":` + at +
+		`"userRooms":["user:42","portfolio:42","orders:42","notifications:42"],"totalRooms":7,` +
+		`"class":{"prices":"market","trades":"stream","system_alerts":"alert","user:42":"private","portfolio:42":"state","orders:42":"private","notifications:42":"private"},` +
+		`"chain":{"prices":false,"trades":true,"system_alerts":true,"user:42":true,"portfolio:42":true,"orders:42":true,"notifications:42":true},` +
+		`"positions":{"prices":` + at + `,"trades":` + at +
 		`,"system_alerts":` + at + `,"user:42":` + at + `,"portfolio:42":` + at + `,"orders:42":` + at + `,"notifications:42":` + at + `}}}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -92,6 +95,7 @@ func TestManualJoin(t *testing.T) {
 	got := steady(c.says(`{"method":"authenticate","params":{"join":["trades","orders:42"],"positions":false},"id":2}`))
 	want := `{"jsonrpc":"2.0","id":2,"result":{"clientId":…,"userId":"42","expires":…,"maxMessage":262144}}` + "\n" +
 		`{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":["trades"],"userRooms":["orders:42"],"totalRooms":2,` +
+		`"class":{"trades":"stream","orders:42":"private"},"chain":{"trades":true,"orders:42":true},` +
 		`"positions":{"trades":{"epoch":"e1","0":7},"orders:42":{"epoch":"e1","0":7}}}}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -120,7 +124,7 @@ func TestJoinErrors(t *testing.T) {
 	c.refuse = map[string]error{"prices:A": rooms.ErrTooManyRooms}
 	c.take()
 	got := c.says(`{"method":"authenticate","params":{"join":["prices:A","orders:43","nope","trades","prices","trades:B","book:B"]},"id":2}`)
-	want := `"globalRooms":["trades","prices"],"userRooms":[],"totalRooms":2,"positions":{"trades":{"epoch":"e1","0":7},"prices":{"epoch":"e1","0":7}},"errors":[` +
+	want := `"globalRooms":["trades","prices"],"userRooms":[],"totalRooms":2,"class":{"trades":"stream","prices":"market"},"chain":{"trades":true,"prices":false},"positions":{"trades":{"epoch":"e1","0":7},"prices":{"epoch":"e1","0":7}},"errors":[` +
 		`{"room":"prices:A","error":{"code":-32009,"message":"limit reached: the pattern has as many rooms as it may"}},` +
 		`{"room":"orders:43","error":{"code":-32007,"message":"forbidden: the room is another user's"}},` +
 		`{"room":"nope","error":{"code":-32006,"message":"unknown room"}},` +

@@ -28,7 +28,8 @@ func TestRecovered(t *testing.T) {
 	)
 	got := c.says(`{"method":"authenticate","params":{"join":["trades","orders:42","user:42","prices"],"since":{` +
 		`"trades":` + from + `,"orders:42":{"ts":1699123456789},"user:42":` + from + `}},"id":2}`)
-	want := `{"globalRooms":["trades","prices"],"userRooms":["orders:42"],"totalRooms":3,"positions":{` +
+	want := `{"globalRooms":["trades","prices"],"userRooms":["orders:42"],"totalRooms":3,` +
+		`"class":{"trades":"stream","orders:42":"private","prices":"market"},"chain":{"trades":true,"orders:42":true,"prices":false},"positions":{` +
 		`"trades":{"epoch":"e1","0":7},"orders:42":{"epoch":"e1","0":7},"prices":{"epoch":"e1","0":7}},` +
 		`"recovered":{"trades":true,"orders:42":false},` +
 		`"errors":[{"room":"orders:42","recovered":false,` + old + `},{"room":"user:42",` + later + `}]}}`
@@ -61,7 +62,7 @@ func TestSinceElsewhere(t *testing.T) {
 	stray := func(room string) string {
 		return `{"room":"` + room + `","error":{"code":-32602,"message":"invalid params: params.since[\"` + room + `\"]: the room is not joined on authentication: send its position with subscribe"}}`
 	}
-	want := `"totalRooms":1,"positions":{"trades":{"epoch":"e1","0":7}},"recovered":{"trades":true},"errors":[` + stray("trades:A") + "," + stray("trades:B") + `]}}`
+	want := `"totalRooms":1,"class":{"trades":"stream"},"chain":{"trades":true},"positions":{"trades":{"epoch":"e1","0":7}},"recovered":{"trades":true},"errors":[` + stray("trades:A") + "," + stray("trades:B") + `]}}`
 	if !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
 	}
