@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"fmt"
 
 	"tapecast/bench/proto"
@@ -64,6 +65,20 @@ func (c *chain) follow(client int, env []byte) error {
 		}
 	}
 	return nil
+}
+
+// other takes a message that is not of this run. In a room that is followed it is a link of the
+// chain all the same: the demo's market trades on beside the bench.
+func (c *chain) other(client int, p []byte) error {
+	env, _, _ := bytes.Cut(p, dataMember)
+	room, _ := proto.Member(env, `{"room":"`)
+	if _, followed := c.rooms[string(room)]; !followed {
+		return nil
+	}
+	if _, placed := proto.Member(env, `,"pos":"`); !placed {
+		return nil // a key that has gone
+	}
+	return c.follow(client, env)
 }
 
 // forget is for a `gap` or `reset`: what comes next starts a new chain.

@@ -307,6 +307,9 @@ func (r *reader) otherFrame(i int, p []byte) error {
 		return r.notice(i, p)
 	case hasPrefix(p, `{"room":`) && p[len(p)-1] == '}':
 		r.others++
+		if r.chain != nil {
+			return r.chain.other(i, p)
+		}
 		return nil
 	case !r.started && len(p) > 0:
 		r.others++ // a bare room's messages, or whatever else is going on before the run
