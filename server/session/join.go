@@ -284,24 +284,6 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 	return append(dst, "}}"...)
 }
 
-// appendKinds appends by room its class, and whether every break of its chain is a loss.
-func appendKinds(dst []byte, joined []loop.Joined) []byte {
-	byRoom := func(name string, value func(*loop.Joined)) {
-		dst = append(append(append(dst, `,"`...), name...), `":{`...)
-		from := len(dst)
-		for i := range joined {
-			if j := &joined[i]; j.Err == nil {
-				dst = append(wire.AppendString(wire.AppendComma(dst, from), j.Name), ':')
-				value(j)
-			}
-		}
-		dst = append(dst, '}')
-	}
-	byRoom("class", func(j *loop.Joined) { dst = wire.AppendString(dst, j.Class) })
-	byRoom("chain", func(j *loop.Joined) { dst = strconv.AppendBool(dst, j.Chain) })
-	return dst
-}
-
 // appendRecovered appends by room whether a client that said where it was gets all that
 // came since.
 func appendRecovered(dst []byte, joined []loop.Joined) []byte {
