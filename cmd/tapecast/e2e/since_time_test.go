@@ -28,11 +28,11 @@ func TestResumeByTime(t *testing.T) {
 		stay.await("the last", func() bool { return len(stay.rooms["ticks"].frames) == 1 })
 		join := func(since map[string]any) (*client, roomReply) {
 			c := dial(t, g, dialing{query: "?token=" + g.token("t1")})
-			r := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{"ticks"}, "since": map[string]any{"ticks": since}}).Result)
-			if len(r) != 1 {
-				t.Fatalf("%+v", r)
+			r, err := goneOn(c, "ticks", since)
+			if err != nil {
+				t.Fatal(err)
 			}
-			return c, r[0]
+			return c, *r
 		}
 		at := func(d time.Duration) map[string]any { return map[string]any{"ts": begin.Add(d).UnixMilli()} }
 		gets := func(from time.Duration, first int) *client {
@@ -85,8 +85,8 @@ func TestResumeByTime(t *testing.T) {
 		}
 		w.flush()
 		c := dial(t, g, dialing{query: "?token=" + g.token("t1")})
-		if r := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{"mine:t1"}, "since": map[string]any{"mine:t1": at(7 * time.Second)}}).Result); len(r) != 1 || r[0].Error != nil {
-			t.Fatalf("a private room: %+v %+v", r, r[0].Error)
+		if r, err := goneOn(c, "mine:t1", at(7*time.Second)); err != nil || r.Error != nil {
+			t.Fatalf("a private room: %v %+v", err, r)
 		}
 		c.await("three of ten", func() bool { return len(c.rooms["mine:t1"].frames) == 3 })
 		c.check()

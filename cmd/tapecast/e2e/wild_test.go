@@ -58,6 +58,9 @@ func TestWildcards(t *testing.T) {
 		keeper.await("the first records", func() bool {
 			return len(keeper.rooms["deals:A0"].frames) == 5 && len(keeper.rooms["deals:B0"].frames) == 5
 		})
+		eventually(t, patience, "the rest of them", func() bool {
+			return g.metric("tapecast_ingest_records_total") >= float64(f.w.sent.Load())
+		})
 
 		subscribe := func(c *client, names ...string) []roomReply {
 			t.Helper()
