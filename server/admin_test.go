@@ -237,7 +237,8 @@ func checkHistograms(t *testing.T, body string) {
 			seen++
 			continue
 		}
-		if name, labels, ok := strings.Cut(series, "_count"); ok && strings.HasPrefix(line, "tapecast_") {
+		name, labels, ok = strings.Cut(series, "_count")
+		if ok && strings.HasPrefix(line, "tapecast_") && !strings.HasPrefix(labels, "s_") { // as in partition_counts_…
 			if !strings.HasPrefix(labels, "{") {
 				name, value, _ = strings.Cut(strings.TrimSpace(line), "_count ")
 				labels = "{"
