@@ -40,14 +40,22 @@ func (k *cluster) named(yaml string) string {
 // onEach runs a test on the embedded broker's library and on a real Kafka.
 func onEach(t *testing.T, test func(t *testing.T, k *cluster)) {
 	t.Helper()
-	on := func(kind string, made func(testing.TB) *cluster) {
-		t.Run(kind, func(t *testing.T) {
-			besideOthers(t)
-			test(t, made(t))
-		})
-	}
-	on("kfake", fakeCluster)
-	on("kafka", realCluster)
+	inTurn(t, func(t *testing.T, made func(testing.TB) *cluster) {
+		besideOthers(t)
+		test(t, made(t))
+	})
+}
+
+// onEachAlone is onEach for a test that depends on the machine's speed.
+func onEachAlone(t *testing.T, test func(t *testing.T, k *cluster)) {
+	t.Helper()
+	inTurn(t, func(t *testing.T, made func(testing.TB) *cluster) { test(t, made(t)) })
+}
+
+func inTurn(t *testing.T, test func(t *testing.T, made func(testing.TB) *cluster)) {
+	t.Helper()
+	t.Run("kfake", func(t *testing.T) { test(t, fakeCluster) })
+	t.Run("kafka", func(t *testing.T) { test(t, realCluster) })
 }
 
 func fakeCluster(t testing.TB) *cluster {

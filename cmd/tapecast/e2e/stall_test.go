@@ -36,8 +36,7 @@ const stallPartitions = 3
 // while. It costs the others nothing and the gateway no memory; when it goes on it
 // gets, after what the kernels held for it, each key once at most, the newest of all.
 func TestStalledClients(t *testing.T) {
-	besideOthers(t)
-	onEach(t, func(t *testing.T, k *cluster) {
+	onEachAlone(t, func(t *testing.T, k *cluster) {
 		clients, keys, pad, rate, calm, stall, buffers := 100, 50, 1000, 4000.0, time.Second, 4*time.Second, ", send_buffer: 16KiB, notsent_lowat: 16KiB"
 		if k.full() {
 			clients, keys, pad, rate, calm, stall, buffers = 9_800, 500, 20, 200, 30*time.Second, 60*time.Second, ""

@@ -38,8 +38,7 @@ ingest:
 // on a busy room and on its own. All of them catch up, exactly; who was there
 // already hardly notices, and the memory that it took is given back.
 func TestStorm(t *testing.T) {
-	besideOthers(t)
-	onEach(t, func(t *testing.T, k *cluster) {
+	onEachAlone(t, func(t *testing.T, k *cluster) {
 		users, stayed, behind, orders, over, retain := 150, 10, 3*time.Second, 100.0, time.Duration(0), "1s"
 		if k.full() {
 			users, stayed, behind, orders, over, retain = 15_000, 300, 30*time.Second, 500, 5*time.Second, "10s"
