@@ -91,6 +91,7 @@ func (x *newcomers) enter(ctx context.Context, n int, token string) string {
 	if err != nil || op == proto.OpClose {
 		return client.EndOf(op, p, err)
 	}
-	_, _ = c.Write(proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey())) // at worst it ends without
+	// at worst it ends without
+	_, _ = c.Write(proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey()))
 	return ""
 }

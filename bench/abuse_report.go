@@ -97,11 +97,13 @@ func (r *AbuseReport) rows() [][]string {
 	}
 	row("hostile", "%s: %d at the %s, from %d address(es)%s", r.Kind, r.Hostile, r.At, r.Addresses, token)
 	row("  wrote", "%s/s, %s frames/s · read %s/s · %s answers, of them errors: %s",
-		text.Size(r.Bytes), text.Count(int64(r.Frames)), text.Size(r.Read), text.Count(r.Fared.Answers), text.Counts(r.Fared.Errors))
+		text.Size(r.Bytes), text.Count(int64(r.Frames)), text.Size(r.Read), text.Count(r.Fared.Answers),
+		text.Counts(r.Fared.Errors))
 	row("  connections", "%s opened, %d there in the end · closed: %s · refused: %s",
 		text.Count(r.Fared.Opened), r.Fared.Stayed, text.Counts(r.Fared.Closes), text.Counts(r.Fared.Refused))
 	row("pings", "%s", r.Ping)
-	row("", "%s sent · %s unanswered · %s refused", text.Count(r.Pings), text.Count(r.Unanswered), text.Count(r.Refused))
+	row("", "%s sent · %s unanswered · %s refused", text.Count(r.Pings), text.Count(r.Unanswered),
+		text.Count(r.Refused))
 	row("newcomers", "%s · not let in: %s", r.Newcomers, text.Counts(r.NewcomersFailed))
 	row("memory", "%s resident before, %s at most (%s), %s after",
 		text.Size(r.RSSBefore), text.Size(r.RSSMost), text.Signed(r.RSSGrowth), text.Size(r.RSSAfter))

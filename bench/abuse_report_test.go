@@ -21,7 +21,8 @@ import (
 // attackedRun is one whose figures are what a verdict looks at.
 func attackedRun(name string, pings, messages, growth float64, limited ...string) *Run {
 	g := &Run{Name: name, Latency: job.Quantiles{P99: messages}, Abuse: &AbuseReport{
-		Ping: job.Quantiles{P99: pings}, Newcomers: job.Quantiles{P99: 10}, RSSGrowth: growth, Limited: map[string]float64{},
+		Ping: job.Quantiles{P99: pings}, Newcomers: job.Quantiles{P99: 10}, RSSGrowth: growth,
+		Limited: map[string]float64{},
 	}}
 	for _, l := range limited {
 		g.Abuse.Limited[l] = 1

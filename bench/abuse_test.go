@@ -62,7 +62,8 @@ func TestAbuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"pings: 2 at the sink", "pings: 2 at the gateway", "degraded", "counted: in 1 of 1 runs", "that beside the sink",
+		"pings: 2 at the sink", "pings: 2 at the gateway", "degraded", "counted: in 1 of 1 runs",
+		"that beside the sink",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

@@ -87,7 +87,8 @@ func TestAgents(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := res.Runs[0]
-	if run.Want != 20*120 || run.Unique != run.Want || run.Lost+run.Late+run.Doubled+run.Invalid+run.Foreign+run.Breaks != 0 {
+	if run.Want != 20*120 || run.Unique != run.Want ||
+		run.Lost+run.Late+run.Doubled+run.Invalid+run.Foreign+run.Breaks != 0 {
 		t.Fatalf("%+v", run)
 	}
 	// The 1,000 s between the clocks must not be seen.
@@ -129,10 +130,13 @@ func TestAgentRefuses(t *testing.T) {
 
 // Whatever time is in an order or an answer is by the clock of whoever reads it.
 func TestClocksOfOrders(t *testing.T) {
-	o := job.Order{Op: "run", Deadline: 1, From: 2, To: 3, Timing: job.Timing{Anchor: 50}, Slow: &job.SlowOrder{From: 4, To: 5}, Churn: &job.ChurnOrder{From: 6, To: 7}, Storm: &job.StormOrder{At: 8, Until: 9}}
+	o := job.Order{Op: "run", Deadline: 1, From: 2, To: 3, Timing: job.Timing{Anchor: 50},
+		Slow: &job.SlowOrder{From: 4, To: 5}, Churn: &job.ChurnOrder{From: 6, To: 7},
+		Storm: &job.StormOrder{At: 8, Until: 9}}
 	got := o.On(100, 7)
 	if got.Deadline != 101 || got.From != 102 || got.To != 103 || got.Timing.Anchor != -50 || got.Timing.Skew != 7 ||
-		got.Slow.From != 104 || got.Slow.To != 105 || got.Churn.From != 106 || got.Churn.To != 107 || got.Storm.At != 108 || got.Storm.Until != 109 {
+		got.Slow.From != 104 || got.Slow.To != 105 || got.Churn.From != 106 || got.Churn.To != 107 ||
+		got.Storm.At != 108 || got.Storm.Until != 109 {
 		t.Errorf("%+v", got)
 	}
 	if o.Storm.At != 8 || o.Slow.From != 4 || o.Churn.To != 7 {

@@ -25,9 +25,11 @@ func (x *ChurnConfig) check(c *FanoutConfig) error {
 	case x.Rate <= 0 || x.Away < 0:
 		return job.Inputf("--leaves %v, --away %s: somebody has to leave, for some time", x.Rate, x.Away)
 	case x.Rate*x.Away.Seconds() > float64(n):
-		return job.Inputf("--leaves %v a second for %s each are more than the %d clients of --share %v", x.Rate, x.Away, n, x.Share)
+		return job.Inputf("--leaves %v a second for %s each are more than the %d clients of --share %v", x.Rate, x.Away,
+			n, x.Share)
 	case c.AutoJoin || c.Bare || c.Baseline || len(c.Feeds) > 0:
-		return job.Inputf("clients that come and go need rooms of their own choice, with envelopes: no --auto-join, --bare or --baseline")
+		return job.Inputf("clients that come and go need rooms of their own choice, with envelopes: no --auto-join, " +
+			"--bare or --baseline")
 	case x.Resume && !c.Check:
 		return job.Inputf("--resume needs --check: the places are those of the envelopes")
 	}

@@ -31,7 +31,8 @@ func TestChurn(t *testing.T) {
 		}
 		run := res.Runs[0]
 		x := run.Churn
-		if x.Clients != 10 || x.Left < 30 || x.Left != x.Returned || x.Left+x.Skipped != 40 || x.Leave.Count != x.Left || x.Return.Count != x.Left || x.After != 0 {
+		if x.Clients != 10 || x.Left < 30 || x.Left != x.Returned || x.Left+x.Skipped != 40 ||
+			x.Leave.Count != x.Left || x.Return.Count != x.Left || x.After != 0 {
 			t.Fatalf("%v, %+v", err, x)
 		}
 		if len(run.Faults) != 0 || run.Unique+run.Absent != run.Want || resume != (run.Absent == 0) {
@@ -50,7 +51,8 @@ func TestChurnFaults(t *testing.T) {
 	g := newGate(t, "secret")
 	g.deaf = true
 	res, err := measured(t, g.churn())
-	if run := res.Runs[0]; run.Churn.After == 0 || !strings.Contains(strings.Join(run.Faults, ";"), "to clients that had left") {
+	if run := res.Runs[0]; run.Churn.After == 0 || !strings.Contains(strings.Join(run.Faults, ";"),
+		"to clients that had left") {
 		t.Fatalf("%v, %+v", err, run.Churn)
 	}
 	g = newGate(t, "secret")
@@ -80,7 +82,8 @@ func TestSlow(t *testing.T) {
 		res, err := measured(t, cfg)
 		run := res.Runs[0]
 		s := run.Slow
-		if s.Clients != 2 || s.Gone != 0 || s.Frames != 2*120-breaks || s.Lost != breaks || s.Breaks != breaks || s.Doubled+s.Late+s.Invalid != 0 {
+		if s.Clients != 2 || s.Gone != 0 || s.Frames != 2*120-breaks || s.Lost != breaks || s.Breaks != breaks ||
+			s.Doubled+s.Late+s.Invalid != 0 {
 			t.Fatalf("%v, %+v", err, s)
 		}
 		if run.Unique != run.Want || (breaks == 0) != (len(run.Faults) == 0) {

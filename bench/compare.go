@@ -42,10 +42,13 @@ var figures = []struct {
 	of     func(*Run) float64
 	format func(float64) string
 }{
-	{"delivered/s", func(g *Run) float64 { return g.Delivered }, func(v float64) string { return text.Count(int64(v)) }},
+	{"delivered/s", func(g *Run) float64 { return g.Delivered },
+		func(v float64) string { return text.Count(int64(v)) }},
 	{"bytes/s", func(g *Run) float64 { return g.Bytes }, text.Size},
-	{"CPU per message", func(g *Run) float64 { return g.CPU }, func(v float64) string { return fmt.Sprintf("%.3f µs", v) }},
-	{"gateway cores", func(g *Run) float64 { return g.Cores }, func(v float64) string { return fmt.Sprintf("%.3f", v) }},
+	{"CPU per message", func(g *Run) float64 { return g.CPU },
+		func(v float64) string { return fmt.Sprintf("%.3f µs", v) }},
+	{"gateway cores", func(g *Run) float64 { return g.Cores },
+		func(v float64) string { return fmt.Sprintf("%.3f", v) }},
 	{"latency p50", func(g *Run) float64 { return g.Latency.P50 }, job.MS},
 	{"latency p90", func(g *Run) float64 { return g.Latency.P90 }, job.MS},
 	{"latency p99", func(g *Run) float64 { return g.Latency.P99 }, job.MS},
@@ -69,7 +72,8 @@ func Compare(a, b string) (*Comparison, error) {
 	}
 	x, y := c.Results[0], c.Results[1]
 	if x.Scenario != y.Scenario {
-		return nil, job.Inputf("%s is of the scenario %q, %s of %q: compare two of one scenario", a, x.Scenario, b, y.Scenario)
+		return nil, job.Inputf("%s is of the scenario %q, %s of %q: compare two of one scenario", a, x.Scenario, b,
+			y.Scenario)
 	}
 	for _, name := range x.names() {
 		p, q := runsOf(x.Runs, name), runsOf(y.Runs, name)
@@ -99,7 +103,8 @@ func Compare(a, b string) (*Comparison, error) {
 			faults += len(g.Faults)
 		}
 		if problems > 0 {
-			c.Notes = append(c.Notes, fmt.Sprintf("in %s the bench was the bottleneck: its figures say little", c.Files[k]))
+			c.Notes = append(c.Notes, fmt.Sprintf("in %s the bench was the bottleneck: its figures say little",
+				c.Files[k]))
 		}
 		if faults > 0 {
 			c.Notes = append(c.Notes, fmt.Sprintf("in %s what was delivered is wrong", c.Files[k]))

@@ -1,13 +1,10 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"io"
-	"strings"
 	"time"
 
-	"tapecast/bench/job"
 	"tapecast/bench/pool"
 	"tapecast/bench/publish"
 	"tapecast/bench/rawsend"
@@ -154,7 +151,8 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 	}
 	cfg.Target.WarnCompacted(ctx, further...)
 	res := &FanoutResult{
-		Scenario: cfg.Scenario, Clients: cfg.Clients, Group: cfg.Group, Rooms: cfg.Rooms, Rate: cfg.Rate, Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
+		Scenario: cfg.Scenario, Clients: cfg.Clients, Group: cfg.Group, Rooms: cfg.Rooms, Rate: cfg.Rate,
+		Size: cfg.Size, Bare: cfg.Bare, Deflate: cfg.Deflate,
 		Seconds: cfg.Duration.Seconds(), Medians: map[string]Medians{},
 	}
 	if r := cfg.recorded; r != nil {
@@ -197,125 +195,6 @@ func (c *FanoutConfig) runs() []fanoutRun {
 		}
 	}
 	return runs
-}
-
-// Validate fills in defaults and finds what cannot be run.
-func (c *FanoutConfig) Validate() error {
-	c.Scenario = cmp.Or(c.Scenario, "fanout")
-	c.Procs = max(c.Procs, 1, len(c.Target.Agents.Addrs))
-	c.Keys = max(c.Keys, 1)
-	c.fromDemo()
-	if c.Group > 0 && c.PerRoom > 0 {
-		c.Rate = c.PerRoom * float64(c.groups())
-	}
-	if c.Drain == 0 {
-		c.Drain = 30 * time.Second
-	}
-	if c.settle == 0 {
-		c.settle = time.Second
-	}
-	if c.OrdersClients == 0 {
-		c.OrdersClients = 50
-	}
-	if c.OrdersRoom == "" {
-		c.OrdersRoom = "orders:{user}"
-	}
-	c.SlowRate = cmp.Or(c.SlowRate, 4096)
-	if c.StallFor == 0 {
-		c.StallFor = c.Duration + time.Second // the last look at the gateway's memory still finds them so
-	}
-	if err := c.Target.Speech.Check(); err != nil {
-		return err
-	}
-	switch {
-	case c.Template != "" && (c.Replay != nil || c.Baseline || c.Target.Foreign()):
-		return job.Inputf("--value-template goes neither with a recording, nor with --baseline, nor with --protocol")
-	case c.Target.Foreign() && (c.AutoJoin || c.Deflate || c.Bare || c.Filtered > 0 || c.Baseline):
-		return job.Inputf("--auto-join, --deflate, --bare, --filtered and --baseline are tapecast's: leave them out with --protocol %s", c.Target.Protocol)
-	case c.Clients < 1:
-		return job.Inputf("--clients %d: at least one is needed", c.Clients)
-	case c.Clients < c.Procs:
-		return job.Inputf("--procs %d is more than --clients %d", c.Procs, c.Clients)
-	case len(c.Rooms) == 0:
-		return job.Inputf("--rooms names no room")
-	case c.Duration < time.Second:
-		return job.Inputf("--duration %s: at least one second is needed for the gateway's CPU time to say something", c.Duration)
-	case c.Group < 0 || c.Group > 0 && (len(c.Rooms) != 1 || !strings.ContainsAny(c.Rooms[0], "{")):
-		return job.Inputf("--group %d: groups have a room each, with {key} or, for groups of one, {user} in the name", c.Group)
-	case c.Group > 0 && (c.AutoJoin || c.Baseline || c.Filtered > 0 || c.Keys > 1):
-		return job.Inputf("--group goes with none of --auto-join, --baseline, --filtered and --keys")
-	case c.Group == 0 && c.Replay == nil && strings.Contains(strings.Join(c.Rooms, ""), "{"):
-		return job.Inputf("--rooms %s: {key} and {user} need --group", strings.Join(c.Rooms, ","))
-	case len(c.Feeds) >= job.MaxFeeds:
-		return job.Inputf("%d feeds are more than %d", len(c.Feeds)+1, job.MaxFeeds)
-	case len(c.Feeds) > 0 && (c.Bare || c.Baseline):
-		return job.Inputf("several feeds go neither with --bare nor with --baseline")
-	case c.Bare && len(c.Rooms) > 1:
-		return job.Inputf("--bare with %d rooms: a connection may be in one bare room only", len(c.Rooms))
-	case c.Filtered < 0 || c.Filtered > 0 && c.Keys < 2:
-		return job.Inputf("--filtered %d: it takes --keys, and Kafka, for there to be keys", c.Filtered)
-	case c.Paired && c.Stalled+c.Slow == 0:
-		return job.Inputf("--paired compares with and without stalled clients: give --stalled")
-	case c.Slow < 0 || c.SlowRate < 1:
-		return job.Inputf("--slow %d at --slow-rate %d: slow clients read something", c.Slow, c.SlowRate)
-	case c.Stalled+c.Slow > 0 && strings.Contains(strings.Join(c.Rooms, ""), "{user}"):
-		return job.Inputf("--stalled and --slow are further clients: nothing would be sent to their own rooms")
-	case c.RawBatch < 0 || c.RawBatch > 1 && !c.Baseline:
-		return job.Inputf("--baseline-batch %d: so many messages at least one, and with --baseline only", c.RawBatch)
-	case c.Paired && c.Baseline:
-		return job.Inputf("both --paired and --baseline are given: keep one")
-	case c.OrdersRate > 0 && !c.Target.Direct && c.OrdersTopic == "":
-		return job.Inputf("--orders over Kafka needs --orders-topic, whose records are routed by their key")
-	}
-	if c.Replay != nil {
-		if err := c.Replay.check(c); err != nil {
-			return err
-		}
-	} else if _, err := job.NewValueShape(c.Size, c.Fields); err != nil {
-		return job.Inputf("--size: %v", err)
-	}
-	if _, err := job.ParseTemplate(c.Template); err != nil {
-		return err
-	}
-	if s, err := c.schedule(0); err != nil {
-		return job.Inputf("--rate: %v", err)
-	} else if n := s.Before(int64(c.Warmup + c.Duration)); n > job.MaxMessages {
-		return job.Inputf("%d messages are more than the %d that one run may number", n, int64(job.MaxMessages))
-	}
-	for _, f := range c.Feeds {
-		if err := f.check(c); err != nil {
-			return err
-		}
-	}
-	if c.Churn != nil {
-		if err := c.Churn.check(c); err != nil {
-			return err
-		}
-	}
-	if c.Soak != nil {
-		if err := c.Soak.check(c); err != nil {
-			return err
-		}
-	}
-	if c.Storm != nil {
-		if err := c.Storm.check(c); err != nil {
-			return err
-		}
-	}
-	if c.Abuse != nil {
-		if err := c.Abuse.check(c); err != nil {
-			return err
-		}
-	}
-	for _, few := range []struct {
-		flag    string
-		clients int
-	}{{"--orders-clients", c.OrdersClients}, {"--filtered", c.Filtered}, {"--stalled", c.Stalled}, {"--slow", c.Slow}} {
-		if err := c.Target.CheckOneProcess(few.flag, few.clients); err != nil {
-			return err
-		}
-	}
-	return c.Target.CheckDescriptors(c.Clients, c.Procs)
 }
 
 // fanoutRun is one run under way.

@@ -25,7 +25,8 @@ func (r *fanoutRun) startRaw(ctx context.Context) error {
 	}
 	r.raw = w
 	var a rawsend.Answer
-	if err := w.Ask(rawsend.Job{Clients: c.Clients, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Room: c.Rooms[0], Batch: c.RawBatch}, &a); err != nil {
+	if err := w.Ask(rawsend.Job{Clients: c.Clients, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Room: c.Rooms[0],
+		Batch: c.RawBatch}, &a); err != nil {
 		return err
 	}
 	if a.Err != "" {

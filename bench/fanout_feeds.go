@@ -1,10 +1,13 @@
 package bench
 
 import (
+	"context"
 	"strings"
+	"time"
 
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
+	"tapecast/bench/pool"
 	"tapecast/bench/publish"
 )
 
@@ -150,4 +153,78 @@ func (r *fanoutRun) orderPublication(anchor int64, start int64) (publish.Publica
 		Schedule: s, Anchor: anchor, Shape: shape, Assignment: c.orderAssignment(), Template: wrap,
 		Total: s.Before(start + int64(c.Warmup+c.Duration) - 1),
 	}, err
+}
+
+// jobs are what goes on beside each other while the run lasts. orders is how many
+// messages to single users there will be.
+func (r *fanoutRun) jobs(ctx context.Context, m *runMetrics, p job.Timing, run *Run) (
+	jobs []func() error, orders int64, err error) {
+	c := r.cfg
+	jobs = []func() error{func() error { return r.publishMain(ctx, p, run) }}
+	run.feedsPublished = make([]publish.Published, len(c.Feeds))
+	for k, f := range c.Feeds {
+		jobs = append(jobs, func() error { return r.publish(ctx, &r.pubs[k+1], f.Topic, &run.feedsPublished[k]) })
+	}
+	if r.orders != nil {
+		pub, err := r.runOrders(p)
+		if err != nil {
+			return nil, 0, err
+		}
+		orders = pub.Total
+		jobs = append(jobs, func() error { return r.publish(ctx, &pub, c.OrdersTopic, &run.ordersPublisher) })
+	}
+	if err := r.tellOthers(p); err != nil {
+		return nil, 0, err
+	}
+	if c.Storm != nil {
+		if _, err := r.readers.TellAll(c.Storm.order(p)); err != nil {
+			return nil, 0, err
+		}
+		jobs = append(jobs, func() error { return r.sampleUntil(ctx, m.scraper, 200*time.Millisecond, p.To-p.Anchor) })
+	}
+	if c.Abuse != nil {
+		if _, err := r.readers.TellAll(c.Abuse.order(p)); err != nil {
+			return nil, 0, err
+		}
+		jobs = append(jobs, func() error { return r.abuse.run(ctx, m.scraper, r.end.Admin, p) })
+	}
+	if c.Soak != nil {
+		run.Soak = &SoakReport{}
+		jobs = append(jobs, func() error { return r.soak(ctx, m.scraper, p, run.Soak) })
+	}
+	return jobs, orders, nil
+}
+
+// tellOthers tells the clients beside the readers what to do, and the readers when to
+// leave and return.
+func (r *fanoutRun) tellOthers(p job.Timing) error {
+	c, from := r.cfg, p.From-p.Anchor
+	to := from + int64(c.StallFor)
+	if r.filtered != nil {
+		if err := r.filtered.Run(p); err != nil {
+			return err
+		}
+	}
+	if r.stalled != nil {
+		if err := r.stalled.Run(p); err != nil {
+			return err
+		}
+		if _, err := r.stalled.TellAll(job.Order{Op: "stall", From: from, To: to}); err != nil {
+			return err
+		}
+	}
+	if r.slow != nil {
+		if err := r.slow.Run(p); err != nil {
+			return err
+		}
+		if _, err := r.slow.TellAll(job.Order{Op: "slow",
+			Slow: &job.SlowOrder{From: from, To: to, Rate: c.SlowRate}}); err != nil {
+			return err
+		}
+	}
+	if c.Churn != nil {
+		_, err := r.readers.Ask(func(w *pool.Worker) job.Order { return c.Churn.order(w, c.Clients, p) })
+		return err
+	}
+	return nil
 }

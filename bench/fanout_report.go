@@ -85,7 +85,8 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 	if f.Group > 0 {
 		of = ", " + text.Count(int64(f.Group)) + " a room"
 	}
-	t.Line("%s · %s clients in %s%s · %s msg/s of %d B, %s · %s s", f.Scenario, text.Count(int64(f.Clients)), strings.Join(f.Rooms, " "), of, text.Number(f.Rate), f.Size, shape, text.Number(f.Seconds))
+	t.Line("%s · %s clients in %s%s · %s msg/s of %d B, %s · %s s", f.Scenario, text.Count(int64(f.Clients)),
+		strings.Join(f.Rooms, " "), of, text.Number(f.Rate), f.Size, shape, text.Number(f.Seconds))
 	if r := f.Recording; r != nil {
 		pace := "at a constant rate"
 		if r.Pace > 0 {
@@ -95,7 +96,9 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 		if r.Looped {
 			again = ", over and over"
 		}
-		t.Line("recording %s · %s records of %s keys %s in %s s%s · at most %s due in one second", r.File, text.Count(int64(r.Records)), text.Count(int64(r.Keys)), pace, text.Number(r.Round), again, text.Count(int64(r.Busiest)))
+		t.Line("recording %s · %s records of %s keys %s in %s s%s · at most %s due in one second", r.File,
+			text.Count(int64(r.Records)), text.Count(int64(r.Keys)), pace, text.Number(r.Round), again,
+			text.Count(int64(r.Busiest)))
 	}
 	for k, g := range f.Runs {
 		t.Line("")
@@ -107,7 +110,9 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 		t.Line("medians")
 		for _, name := range f.names() {
 			if m, ok := f.Medians[name]; ok {
-				t.Row(name, "%s/s · CPU %.3f µs · p50 %s p90 %s p99 %s p99.9 %s max %s (%d)", text.Count(int64(m.Delivered)), m.CPU, job.MS(m.P50), job.MS(m.P90), job.MS(m.P99), job.MS(m.P999), job.MS(m.Max), m.Runs)
+				t.Row(name, "%s/s · CPU %.3f µs · p50 %s p90 %s p99 %s p99.9 %s max %s (%d)",
+					text.Count(int64(m.Delivered)), m.CPU, job.MS(m.P50), job.MS(m.P90), job.MS(m.P99), job.MS(m.P999),
+					job.MS(m.Max), m.Runs)
 			}
 		}
 	}
@@ -126,23 +131,45 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 }
 
 func (g *Run) table(t *text.Table) {
-	t.Row("delivered", "%s/s of %s/s due (%.2f %%), %s", text.Count(int64(g.Delivered)), text.Count(int64(g.Offered)), text.Percent(g.Delivered, g.Offered), text.Size(g.Bytes)+"/s")
-	t.Row("messages", "%s of %s · lost %s · out of order %s · doubled %s · invalid %s", text.Count(g.Unique), text.Count(g.Want), text.Count(g.Lost), text.Count(g.Late), text.Count(g.Doubled), text.Count(g.Invalid))
+	t.Row("delivered", "%s/s of %s/s due (%.2f %%), %s", text.Count(int64(g.Delivered)), text.Count(int64(g.Offered)),
+		text.Percent(g.Delivered, g.Offered), text.Size(g.Bytes)+"/s")
+	t.Row("messages", "%s of %s · lost %s · out of order %s · doubled %s · invalid %s", text.Count(g.Unique),
+		text.Count(g.Want), text.Count(g.Lost), text.Count(g.Late), text.Count(g.Doubled), text.Count(g.Invalid))
 	t.Row("latency", "%s", g.Latency)
 	if g.ClockError > 0 {
 		t.Row("clocks", "of the agents' machines are known to ±%s", job.MS(g.ClockError))
 	}
-	t.Row("gateway", "CPU %.3f µs per message · %.2f cores · %s resident per connection · %s resident at the end", g.CPU, g.Cores, text.Size(g.RSSPerConnection), text.Size(g.RSS))
+	t.Row("gateway", "CPU %.3f µs per message · %.2f cores · %s resident per connection · %s resident at the end",
+		g.CPU, g.Cores, text.Size(g.RSSPerConnection), text.Size(g.RSS))
 	t.Row("", "heap in use %s, tapes %s over the window", text.Signed(g.HeapGrowth), text.Signed(g.TapeGrowth))
-	t.Row("bench", "clients %.2f cores, asleep %.0f %%, lag p99 %s · publisher %.2f cores, lag p99 %s max %s", g.ClientCores, 100*g.ClientAsleep, job.MS(g.ClientLag.P99), g.PublisherCores, job.MS(g.PublisherLag.P99), job.MS(g.PublisherLag.Max))
+	t.Row("bench", "clients %.2f cores, asleep %.0f %%, lag p99 %s · publisher %.2f cores, lag p99 %s max %s",
+		g.ClientCores, 100*g.ClientAsleep, job.MS(g.ClientLag.P99), g.PublisherCores, job.MS(g.PublisherLag.P99),
+		job.MS(g.PublisherLag.Max))
 	if n := g.Notices["gap"] + g.Notices["reset"] + g.Notices["error"]; n > 0 {
 		t.Row("notices", "gap %d · reset %d · error %d", g.Notices["gap"], g.Notices["reset"], g.Notices["error"])
 	}
+	g.incidents(t)
+	g.others(t)
+	for _, x := range g.Faults {
+		t.Row("FAULT", "%s", x)
+	}
+	for _, x := range g.Problems {
+		t.Row("INVALID", "%s", x)
+	}
+	for why, n := range g.Closes {
+		t.Row("closed", "%d: %s", n, why)
+	}
+}
+
+// incidents adds what happened to the clients meanwhile.
+func (g *Run) incidents(t *text.Table) {
 	if x := g.Slow; x != nil {
-		t.Row("slow", "%d at %s/s each · %d gone · %s messages, lost %s · gap notices %d · closes %v", x.Clients, text.Size(float64(x.Rate)), x.Gone, text.Count(x.Frames), text.Count(x.Lost), x.Notices["gap"], x.Closes)
+		t.Row("slow", "%d at %s/s each · %d gone · %s messages, lost %s · gap notices %d · closes %v", x.Clients,
+			text.Size(float64(x.Rate)), x.Gone, text.Count(x.Frames), text.Count(x.Lost), x.Notices["gap"], x.Closes)
 	}
 	if x := g.Churn; x != nil {
-		t.Row("churn", "%s clients left %s times and came back %s times · %s times not in when their turn came", text.Count(int64(x.Clients)), text.Count(x.Left), text.Count(x.Returned), text.Count(x.Skipped))
+		t.Row("churn", "%s clients left %s times and came back %s times · %s times not in when their turn came",
+			text.Count(int64(x.Clients)), text.Count(x.Left), text.Count(x.Returned), text.Count(x.Skipped))
 		t.Row("  leave", "%s", x.Leave)
 		t.Row("  return", "%s", x.Return)
 	}
@@ -153,19 +180,26 @@ func (g *Run) table(t *text.Table) {
 		t.Rows(g.Abuse.rows())
 	}
 	if x := g.Storm; x != nil {
-		t.Row("storm", "%s clients lost their connections · all that came back, %s, had their rooms after %s", text.Count(int64(x.Clients)), text.Count(int64(x.Back)), job.MS(1000*x.Seconds))
+		t.Row("storm", "%s clients lost their connections · all that came back, %s, had their rooms after %s",
+			text.Count(int64(x.Clients)), text.Count(int64(x.Back)), job.MS(1000*x.Seconds))
 		t.Row("  handshake", "%s", x.Handshake)
-		t.Row("  gateway", "CPU %.0f µs per client, messages included · %s further attempts", x.CPUPerClient, text.Count(x.Retries))
+		t.Row("  gateway", "CPU %.0f µs per client, messages included · %s further attempts", x.CPUPerClient,
+			text.Count(x.Retries))
 		t.Row("  bench", "dialled late by p99 %s", job.MS(x.Late.P99))
 		for why, n := range x.Refused {
 			t.Row("  refused", "%d: %s", n, why)
 		}
 	}
+}
+
+// others adds further feeds and clients, and the baseline.
+func (g *Run) others(t *text.Table) {
 	if g.Absent > 0 {
 		t.Row("away", "%s messages were published while their clients were away", text.Count(g.Absent))
 	}
 	for _, f := range g.Feeds {
-		t.Row(f.Name, "%s of %s · lost %s · out of order %s · doubled %s", text.Count(f.Unique), text.Count(f.Want), text.Count(f.Lost), text.Count(f.Late), text.Count(f.Doubled))
+		t.Row(f.Name, "%s of %s · lost %s · out of order %s · doubled %s", text.Count(f.Unique), text.Count(f.Want),
+			text.Count(f.Lost), text.Count(f.Late), text.Count(f.Doubled))
 		t.Row("", "%s", f.Latency)
 	}
 	if o := g.Orders; o != nil {
@@ -178,19 +212,14 @@ func (g *Run) table(t *text.Table) {
 		t.Row("filtered", "%s clients got %s messages", text.Count(int64(f.Clients)), text.Count(f.Frames))
 	}
 	if s := g.Stalled; s != nil {
-		t.Row("stalled", "%d for %s s · %d gone · found %s received (at most %s each) · gateway's kernel held %s (at most %s each)", s.Clients, text.Number(s.Seconds), s.Gone, text.Size(float64(s.Received)), text.Size(float64(s.MostRecv)), text.Size(float64(s.Unsent)), text.Size(float64(s.MostUnsent)))
+		t.Row("stalled",
+			"%d for %s s · %d gone · found %s received (at most %s each) · gateway's kernel held %s (at most %s each)",
+			s.Clients, text.Number(s.Seconds), s.Gone, text.Size(float64(s.Received)), text.Size(float64(s.MostRecv)),
+			text.Size(float64(s.Unsent)), text.Size(float64(s.MostUnsent)))
 		t.Row("  afterwards", "lost %s · gap notices %d · closes %v", text.Count(s.Lost), s.Notices["gap"], s.Closes)
 	}
 	if r := g.Raw; r != nil {
-		t.Row("rawsend", "%s of %s messages sent · %s sends refused, %s short", text.Count(r.Messages), text.Count(r.Scheduled), text.Count(r.Dropped), text.Count(r.Short))
-	}
-	for _, x := range g.Faults {
-		t.Row("FAULT", "%s", x)
-	}
-	for _, x := range g.Problems {
-		t.Row("INVALID", "%s", x)
-	}
-	for why, n := range g.Closes {
-		t.Row("closed", "%d: %s", n, why)
+		t.Row("rawsend", "%s of %s messages sent · %s sends refused, %s short", text.Count(r.Messages),
+			text.Count(r.Scheduled), text.Count(r.Dropped), text.Count(r.Short))
 	}
 }

@@ -86,62 +86,12 @@ func (r *fanoutRun) measure(ctx context.Context, m *runMetrics, run *Run) error 
 	if err := r.readers.Run(p); err != nil {
 		return err
 	}
-	r.follower = &follower{workers: r.readers, scraper: m.scraper, timing: p, every: intervalOf(c.Duration), show: r.progress()}
+	r.follower = &follower{workers: r.readers, scraper: m.scraper, timing: p, every: intervalOf(c.Duration),
+		show: r.progress()}
 	r.pubs[0].Longest = &r.follower.lag
-	jobs := []func() error{func() error { return r.publishMain(ctx, p, run) }}
-	run.feedsPublished = make([]publish.Published, len(c.Feeds))
-	for k, f := range c.Feeds {
-		jobs = append(jobs, func() error { return r.publish(ctx, &r.pubs[k+1], f.Topic, &run.feedsPublished[k]) })
-	}
-	var orders publish.Publication
-	if r.orders != nil {
-		if orders, err = r.runOrders(p); err != nil {
-			return err
-		}
-		jobs = append(jobs, func() error { return r.publish(ctx, &orders, c.OrdersTopic, &run.ordersPublisher) })
-	}
-	if r.filtered != nil {
-		if err := r.filtered.Run(p); err != nil {
-			return err
-		}
-	}
-	if r.stalled != nil {
-		if err := r.stalled.Run(p); err != nil {
-			return err
-		}
-		if _, err := r.stalled.TellAll(job.Order{Op: "stall", From: p.From - p.Anchor, To: p.From - p.Anchor + int64(c.StallFor)}); err != nil {
-			return err
-		}
-	}
-	if r.slow != nil {
-		if err := r.slow.Run(p); err != nil {
-			return err
-		}
-		from := p.From - p.Anchor
-		if _, err := r.slow.TellAll(job.Order{Op: "slow", Slow: &job.SlowOrder{From: from, To: from + int64(c.StallFor), Rate: c.SlowRate}}); err != nil {
-			return err
-		}
-	}
-	if c.Churn != nil {
-		if _, err := r.readers.Ask(func(w *pool.Worker) job.Order { return c.Churn.order(w, c.Clients, p) }); err != nil {
-			return err
-		}
-	}
-	if c.Storm != nil {
-		if _, err := r.readers.TellAll(c.Storm.order(p)); err != nil {
-			return err
-		}
-		jobs = append(jobs, func() error { return r.sampleUntil(ctx, m.scraper, 200*time.Millisecond, p.To-p.Anchor) })
-	}
-	if c.Abuse != nil {
-		if _, err := r.readers.TellAll(c.Abuse.order(p)); err != nil {
-			return err
-		}
-		jobs = append(jobs, func() error { return r.abuse.run(ctx, m.scraper, r.end.Admin, p) })
-	}
-	if c.Soak != nil {
-		run.Soak = &SoakReport{}
-		jobs = append(jobs, func() error { return r.soak(ctx, m.scraper, p, run.Soak) })
+	jobs, orders, err := r.jobs(ctx, m, p, run)
+	if err != nil {
+		return err
 	}
 	done := make(chan error, len(jobs)) // nobody waits for a second error
 	for _, j := range jobs {
@@ -161,9 +111,10 @@ func (r *fanoutRun) measure(ctx context.Context, m *runMetrics, run *Run) error 
 	total := r.pubs[0].Total
 	if r.raw != nil {
 		total = r.rawOut.Total
-		run.Raw = &RawReport{Messages: total, Scheduled: r.pubs[0].Total, Dropped: r.rawOut.Dropped, Short: r.rawOut.Short}
+		run.Raw = &RawReport{Messages: total, Scheduled: r.pubs[0].Total, Dropped: r.rawOut.Dropped,
+			Short: r.rawOut.Short}
 	}
-	return r.gather(ctx, m, p, total, orders.Total, run)
+	return r.gather(ctx, m, p, total, orders, run)
 }
 
 // runOrders tells the clients of single users about their run: its window is
@@ -299,7 +250,8 @@ func (r *fanoutRun) gather(ctx context.Context, m *runMetrics, p job.Timing, tot
 		if err != nil {
 			return err
 		}
-		run.Filtered = &FilteredReport{Clients: f.Clients, Gone: f.Gone, Frames: f.Frames, Doubled: f.Doubled, Late: f.Late, Invalid: f.Invalid}
+		run.Filtered = &FilteredReport{Clients: f.Clients, Gone: f.Gone, Frames: f.Frames, Doubled: f.Doubled,
+			Late: f.Late, Invalid: f.Invalid}
 	}
 	if r.slow != nil {
 		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - machine.MonotonicIn(0))

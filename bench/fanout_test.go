@@ -16,7 +16,8 @@ import (
 func (g *gate) fanout() FanoutConfig {
 	return FanoutConfig{
 		Target: g.target(), Clients: 20, Procs: 2, Rooms: []string{"prices"}, Rate: 100, Size: 128,
-		Warmup: 200 * time.Millisecond, Duration: time.Second, Drain: 5 * time.Second, Check: true, settle: time.Millisecond,
+		Warmup: 200 * time.Millisecond, Duration: time.Second, Drain: 5 * time.Second, Check: true,
+		settle: time.Millisecond,
 	}
 }
 
@@ -34,14 +35,16 @@ func TestFanout(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := res.Runs[0]
-	if run.Want != 20*120 || run.Unique != run.Want || run.Lost+run.Late+run.Doubled+run.Invalid+run.Foreign+run.Breaks != 0 {
+	if run.Want != 20*120 || run.Unique != run.Want ||
+		run.Lost+run.Late+run.Doubled+run.Invalid+run.Foreign+run.Breaks != 0 {
 		t.Fatalf("%+v", run)
 	}
 	if run.Latency.Count != 20*100 || run.Latency.Max <= 0 || run.Offered != 2000 {
 		t.Fatalf("%d latencies, %v; offered %v", run.Latency.Count, run.Latency, run.Offered)
 	}
 	if run.Delivered < 1000 || run.Delivered > 2400 || run.PublisherLag.Count != 120 || run.Handshake.Count != 20+4 {
-		t.Fatalf("delivered %v, published %d, handshakes %d", run.Delivered, run.PublisherLag.Count, run.Handshake.Count)
+		t.Fatalf("delivered %v, published %d, handshakes %d", run.Delivered, run.PublisherLag.Count,
+			run.Handshake.Count)
 	}
 	if o := run.Orders; o == nil || o.Want != 60 || o.Lost != 0 || o.Latency.Count != 50 || o.Arrival.Count != 50 {
 		t.Fatalf("orders %+v", o)
@@ -129,7 +132,8 @@ func TestFanoutStalled(t *testing.T) {
 		t.Fatalf("%d runs, p99 ratio %v", len(res.Runs), res.Paired)
 	}
 	s := res.Runs[1].Stalled
-	if s == nil || s.Clients != 2 || s.Gone != 0 || s.Lost != 0 || s.Received < 2*50*128 || s.MostRecv > s.Received || s.Unsent < 0 {
+	if s == nil || s.Clients != 2 || s.Gone != 0 || s.Lost != 0 || s.Received < 2*50*128 || s.MostRecv > s.Received ||
+		s.Unsent < 0 {
 		t.Fatalf("%+v", s)
 	}
 }
@@ -187,7 +191,8 @@ func TestFanoutTemplate(t *testing.T) {
 		t.Fatalf("%v: %d of %d, %v", err, run.Unique, run.Want, run.Faults)
 	}
 	cfg.Baseline = true
-	if _, err := Fanout(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "--value-template goes neither") {
+	if _, err := Fanout(t.Context(), cfg); err == nil ||
+		!strings.Contains(err.Error(), "--value-template goes neither") {
 		t.Error(err)
 	}
 }
@@ -197,7 +202,8 @@ func TestFanoutTemplate(t *testing.T) {
 func TestRefused(t *testing.T) {
 	const bad, rooms = `tapecast_ingest_bad_total{topic="a",reason="field"}`, "tapecast_rooms_refused_total"
 	from := scrape.Metrics{bad: 5, rooms: 2, `tapecast_ingest_bad_total{reason="json"}`: 3}
-	to := scrape.Metrics{bad: 705, rooms: 2, `tapecast_ingest_bad_total{reason="json"}`: 3, "tapecast_auth_refused_total": 9}
+	to := scrape.Metrics{bad: 705, rooms: 2, `tapecast_ingest_bad_total{reason="json"}`: 3,
+		"tapecast_auth_refused_total": 9}
 	g := &Run{Lost: 70_000, Refused: refusedRecords(from, to)}
 	g.judge(false)
 	if len(g.Faults) != 1 || !strings.Contains(g.Faults[0], "lost, since the gateway refused 700 records (field 700)") {

@@ -65,7 +65,8 @@ func newGate(t *testing.T, secret string) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{t: t, ln: ln, secret: secret, direct: true, conns: map[*gateConn]bool{}, offsets: map[string]int64{}, tape: map[string][][]byte{}, known: map[string]bool{}}
+	g := &gate{t: t, ln: ln, secret: secret, direct: true, conns: map[*gateConn]bool{}, offsets: map[string]int64{},
+		tape: map[string][][]byte{}, known: map[string]bool{}}
 	g.health = "degraded"
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
@@ -100,7 +101,8 @@ func newGate(t *testing.T, secret string) *gate {
 }
 
 func (g *gate) target() Target {
-	return Target{URL: "ws://" + g.ln.Addr().String() + "/ws", Admin: g.admin.URL, Keys: job.Keys{Secret: g.secret}, Direct: true}
+	return Target{URL: "ws://" + g.ln.Addr().String() + "/ws", Admin: g.admin.URL, Keys: job.Keys{Secret: g.secret},
+		Direct: true}
 }
 
 func (g *gate) accept() {
@@ -129,7 +131,8 @@ func (g *gate) serve(c *gateConn) {
 	if g.secret != "" {
 		var claims jwt.RegisteredClaims
 		raw := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
-		if _, err := jwt.ParseWithClaims(raw, &claims, func(*jwt.Token) (any, error) { return []byte(g.secret), nil }); err != nil {
+		if _, err := jwt.ParseWithClaims(raw, &claims,
+			func(*jwt.Token) (any, error) { return []byte(g.secret), nil }); err != nil {
 			_, _ = io.WriteString(c, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\nbad token")
 			return
 		}
@@ -149,7 +152,8 @@ func (g *gate) serve(c *gateConn) {
 	_, _ = c.Write(proto.AppendServerFrame(proto.AppendAccept(nil, req.Header.Get("Sec-WebSocket-Key")), proto.OpText,
 		[]byte(`{"jsonrpc":"2.0","method":"authenticated","params":{"userId":"`+c.user+`"}}`)))
 	if req.URL.Query().Get("join") != "manual" {
-		g.enter(c, []string{"prices", "orders:" + c.user, "user:" + c.user, "portfolio:" + c.user, "notifications:" + c.user}, nil)
+		g.enter(c, []string{"prices", "orders:" + c.user, "user:" + c.user, "portfolio:" + c.user, "notifications:" +
+			c.user}, nil)
 	}
 	for {
 		op, p, err := proto.ReadClientFrame(in)
@@ -184,7 +188,8 @@ func (g *gate) request(c *gateConn, m *proto.Request) {
 		_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText, []byte(`{"jsonrpc":"2.0","id":1,"result":{}}`)))
 		g.enter(c, p.Join, p.Since)
 	case m.Method == "ping":
-		_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"pong":1}}`, m.ID)))
+		_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText,
+			fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"pong":1}}`, m.ID)))
 	case m.Method == "subscribe":
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -208,7 +213,8 @@ func (g *gate) answer(c *gateConn, m *proto.Request, status string) {
 		list = append(list, fmt.Sprintf(`{"room":%q,"status":%q,"chain":true,"positions":{"epoch":"e","0":%d}}`,
 			r, status, 1000+g.offsets[r]-1))
 	}
-	_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"rooms":[%s]}}`, m.ID, strings.Join(list, ","))))
+	_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText,
+		fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{"rooms":[%s]}}`, m.ID, strings.Join(list, ","))))
 }
 
 func (g *gate) enter(c *gateConn, rooms []string, since map[string]map[string]any) {
@@ -224,7 +230,8 @@ func (g *gate) enter(c *gateConn, rooms []string, since map[string]map[string]an
 		}
 	}
 	b, _ := json.Marshal(at)
-	_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"auto_subscribed","params":{"positions":%s}}`, b)))
+	_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText,
+		fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"auto_subscribed","params":{"positions":%s}}`, b)))
 	g.catchUp(c, rooms, since)
 }
 
@@ -245,7 +252,8 @@ func enveloped(room string, value []byte, n int64) []byte {
 	if n > 0 {
 		prev = fmt.Sprintf(`,"prev":"0:%d"`, 999+n)
 	}
-	return fmt.Appendf(nil, `{"room":%q,"type":"price_update","pos":"0:%d"%s,"ts":1699123456789,"data":%s}`, room, 1000+n, prev, value)
+	return fmt.Appendf(nil, `{"room":%q,"type":"price_update","pos":"0:%d"%s,"ts":1699123456789,"data":%s}`, room,
+		1000+n, prev, value)
 }
 
 // send gives a message to the members of a room.

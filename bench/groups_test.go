@@ -36,7 +36,8 @@ func TestKeyed(t *testing.T) {
 	res, err := measured(t, g.keyed())
 	run := res.Runs[0]
 	// Six rooms of 10 msg/s for 1.2 s, to 21 clients.
-	if run.Want != 21*12 || run.Unique != run.Want || len(run.Faults) != 0 || run.Offered != 210 || run.Latency.Count != 210 {
+	if run.Want != 21*12 || run.Unique != run.Want || len(run.Faults) != 0 || run.Offered != 210 ||
+		run.Latency.Count != 210 {
 		t.Fatalf("%v\n%+v", err, run)
 	}
 	g.mu.Lock()
@@ -47,7 +48,8 @@ func TestKeyed(t *testing.T) {
 		}
 	}
 	var b strings.Builder
-	if err := res.WriteText(&b); err != nil || !strings.Contains(b.String(), "keyed · 21 clients in keyed:{key}, 4 a room · 60 msg/s") {
+	if err := res.WriteText(&b); err != nil || !strings.Contains(b.String(),
+		"keyed · 21 clients in keyed:{key}, 4 a room · 60 msg/s") {
 		t.Fatalf("%v\n%s", err, b.String())
 	}
 }
@@ -126,7 +128,8 @@ func TestPrivateFaults(t *testing.T) {
 		cfg.Warmup, cfg.Drain = 0, 300*time.Millisecond
 		res, err := measured(t, cfg)
 		run := res.Runs[0]
-		if run.Lost != want.Lost || run.Doubled != want.Doubled || run.Foreign != want.Foreign || len(run.Faults) == 0 || err == nil {
+		if run.Lost != want.Lost || run.Doubled != want.Doubled || run.Foreign != want.Foreign ||
+			len(run.Faults) == 0 || err == nil {
 			t.Errorf("%s: lost %d, doubled %d, foreign %d, %v", what, run.Lost, run.Doubled, run.Foreign, err)
 		}
 	}

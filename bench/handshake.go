@@ -177,7 +177,8 @@ func (r *HandshakeResult) WriteText(w io.Writer) error {
 	t.Line("handshake · %s, %s, %s token, to auto_subscribed", text.Count(int64(r.Count)), pace, r.Token)
 	t.Row("latency", "%s", r.Latency)
 	t.Row("gateway", "CPU %.1f µs each, %.1f µs with closing", r.CPU, r.CPUClose)
-	t.Row("  net", "CPU %.1f µs each, %.1f µs with closing, less %.4f cores that it uses at rest", r.NetCPU, r.NetCPUClose, r.Background)
+	t.Row("  net", "CPU %.1f µs each, %.1f µs with closing, less %.4f cores that it uses at rest", r.NetCPU,
+		r.NetCPUClose, r.Background)
 	t.Row("rate", "%.0f/s", float64(r.Count)/r.Seconds)
 	return t.Write(w)
 }

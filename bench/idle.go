@@ -121,13 +121,15 @@ func (c *IdleConfig) checkTouch(ctx context.Context, e Endpoint) error {
 	case c.Target.Direct:
 		return publish.CheckDirect(ctx, e.Admin)
 	case len(c.Target.Brokers) == 0 || len(c.TouchTopics) == 0:
-		return job.Inputf("--touch delivers a message to each private room: give --direct, or --brokers and --touch-topics")
+		return job.Inputf("--touch delivers a message to each private room: give --direct, or --brokers and " +
+			"--touch-topics")
 	}
 	return nil
 }
 
 // step connects more clients, delivers to their rooms, and reads the metrics.
-func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, workers *pool.Workers, before, n int) (step IdleStep, hand *job.Hist, err error) {
+func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, workers *pool.Workers, before,
+	n int) (step IdleStep, hand *job.Hist, err error) {
 	began := time.Now()
 	status, err := workers.Connect(n)
 	if err != nil {
@@ -136,7 +138,8 @@ func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, wo
 		}
 		return step, nil, job.Inputf("%v", err)
 	}
-	text.LogLine(c.Log, "%d clients joined, the last %d in %.1f s", status.Joined, n-before, time.Since(began).Seconds())
+	text.LogLine(c.Log, "%d clients joined, the last %d in %.1f s", status.Joined, n-before,
+		time.Since(began).Seconds())
 	if c.Touch {
 		if err := c.touch(ctx, e, workers, before, n, status.Others); err != nil {
 			return step, nil, err
@@ -266,9 +269,11 @@ func (r *IdleResult) WriteText(w io.Writer) error {
 	}
 	t.Line("idle · users in the gateway's own rooms%s", touched)
 	for _, s := range r.Steps {
-		t.Row(text.Count(int64(s.Clients)), "%s resident · heap in use %s, allocated %s · %s goroutines", text.Size(s.RSS), text.Size(s.Heap), text.Size(s.Alloc), text.Number(s.Goroutines))
+		t.Row(text.Count(int64(s.Clients)), "%s resident · heap in use %s, allocated %s · %s goroutines",
+			text.Size(s.RSS), text.Size(s.Heap), text.Size(s.Alloc), text.Number(s.Goroutines))
 	}
-	t.Row("per connection", "%s resident · heap in use %s, allocated %s · %.4f goroutines", text.Size(r.RSS), text.Size(r.Heap), text.Size(r.Alloc), r.Goroutines)
+	t.Row("per connection", "%s resident · heap in use %s, allocated %s · %.4f goroutines", text.Size(r.RSS),
+		text.Size(r.Heap), text.Size(r.Alloc), r.Goroutines)
 	names := make([]string, 0, len(r.Parts))
 	for name := range r.Parts {
 		names = append(names, name)

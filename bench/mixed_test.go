@@ -31,7 +31,8 @@ func TestMixed(t *testing.T) {
 	}
 	symbols, orders := run.Feeds[0], run.Feeds[1]
 	// Three of ten symbols, and the popular ones first: more than 3/10 of the messages.
-	if symbols.Unique != symbols.Want || symbols.Want < 20*240*4/10 || symbols.Want > 20*240*9/10 || symbols.Latency.Count == 0 {
+	if symbols.Unique != symbols.Want || symbols.Want < 20*240*4/10 || symbols.Want > 20*240*9/10 ||
+		symbols.Latency.Count == 0 {
 		t.Fatalf("%+v", symbols)
 	}
 	if orders.Unique != 120 || orders.Want != 120 || orders.Latency.Count != 100 || orders.Lag.Count != 120 {
@@ -54,7 +55,8 @@ func TestMixedFaults(t *testing.T) {
 		res, err := measured(t, cfg)
 		run := res.Runs[0]
 		got := run.Feeds[1]
-		if got.Lost != want.Lost || got.Doubled != want.Doubled || got.Foreign != want.Foreign || run.Lost != 0 || run.Feeds[0].Lost != 0 || err == nil {
+		if got.Lost != want.Lost || got.Doubled != want.Doubled || got.Foreign != want.Foreign || run.Lost != 0 ||
+			run.Feeds[0].Lost != 0 || err == nil {
 			t.Errorf("%v: %+v", err, got)
 		}
 	}
@@ -105,7 +107,8 @@ func TestRamp(t *testing.T) {
 	if invalid != nil {
 		t.Skipf("a busy machine: %v", err)
 	}
-	if res.Knee != 1 || len(res.Steps) != 2 || res.Steps[0].Failed != "" || res.Steps[1].Failed == "" || res.Steps[1].Clients != 20 {
+	if res.Knee != 1 || len(res.Steps) != 2 || res.Steps[0].Failed != "" || res.Steps[1].Failed == "" ||
+		res.Steps[1].Clients != 20 {
 		t.Fatalf("knee %d of %+v", res.Knee, res.Steps)
 	}
 	var b strings.Builder

@@ -83,7 +83,8 @@ func (c *ObserveConfig) check() error {
 		return job.Inputf("--duration %s, --warmup %s: at least one second, and none that is negative",
 			c.Duration, c.Warmup)
 	case c.Target.Foreign() || strings.HasPrefix(c.Target.Admin, scrape.PidPrefix):
-		return job.Inputf("observe reads a tapecast gateway's messages and metrics: give its internal port with --admin")
+		return job.Inputf("observe reads a tapecast gateway's messages and metrics: give its internal port with " +
+			"--admin")
 	}
 	return c.Target.CheckDescriptors(c.Clients, c.Procs)
 }
@@ -135,7 +136,8 @@ func (c *ObserveConfig) job(e Endpoint) job.Job {
 }
 
 // watch takes the window's figures.
-func (r *ObserveResult) watch(ctx context.Context, c *ObserveConfig, w *pool.Workers, s *scrape.Scraper, before scrape.Metrics) error {
+func (r *ObserveResult) watch(ctx context.Context, c *ObserveConfig, w *pool.Workers, s *scrape.Scraper,
+	before scrape.Metrics) error {
 	p := job.Timing{Anchor: machine.Anchor()}
 	start := machine.MonotonicIn(leadTime)
 	p.From = start + p.Anchor + int64(c.Warmup)
@@ -180,7 +182,8 @@ func (r *ObserveResult) fill(c *ObserveConfig, t *job.Tally, from, to scrape.Met
 	}
 	r.Messages, r.Breaks, r.Early, r.Invalid, r.Gone = t.Frames, t.Breaks, t.Early, t.Invalid, t.Gone
 	r.Notices, r.Closes, r.Faults = t.Notices, t.Closes, t.Faults
-	r.RSS, r.Heap, r.HeapGrowth = to[scrape.MetricRSS], to[scrape.MetricHeap], to[scrape.MetricHeap]-from[scrape.MetricHeap]
+	r.RSS, r.Heap, r.HeapGrowth = to[scrape.MetricRSS], to[scrape.MetricHeap],
+		to[scrape.MetricHeap]-from[scrape.MetricHeap]
 	r.Counters = scrape.Grown(from, to)
 	r.ClientLag, r.ClientAsleep = t.Lag.Quantiles(), t.Asleep/r.Seconds/float64(c.Procs)
 	for what, n := range map[string]int64{
@@ -215,11 +218,13 @@ func (r *ObserveResult) verdict() error {
 // WriteText writes the result as a table.
 func (r *ObserveResult) WriteText(w io.Writer) error {
 	t := &text.Table{}
-	t.Line("observe · %s clients in %s · %s s", text.Count(int64(r.Clients)), strings.Join(r.Rooms, " "), text.Number(r.Seconds))
+	t.Line("observe · %s clients in %s · %s s", text.Count(int64(r.Clients)), strings.Join(r.Rooms, " "),
+		text.Number(r.Seconds))
 	t.Row("delivered", "%s/s, %s", text.Count(int64(r.Delivered)), text.Size(r.Bytes)+"/s")
 	t.Row("freshness", "%s, from the record's time to the read", r.Freshness)
 	if r.Early > 0 {
-		t.Row("", "%s messages were read before their time: producers' clocks are ahead of this one", text.Count(r.Early))
+		t.Row("", "%s messages were read before their time: producers' clocks are ahead of this one",
+			text.Count(r.Early))
 	}
 	t.Row("chain", "%s breaks · gap %d · conflated %d · reset %d · error %d", text.Count(r.Breaks),
 		r.Notices["gap"], r.Notices["conflated"], r.Notices["reset"], r.Notices["error"])

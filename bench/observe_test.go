@@ -54,7 +54,8 @@ func TestObserve(t *testing.T) {
 	}
 	// A hundred messages a second to each of four, whose ts is of the year 2023.
 	const years = 365 * 24 * 3600 * 1000.0
-	if res.Messages < 100 || res.Freshness.Count < 100 || res.Freshness.Max < years || res.Breaks != 0 || len(res.Faults) > 0 ||
+	if res.Messages < 100 || res.Freshness.Count < 100 || res.Freshness.Max < years || res.Breaks != 0 ||
+		len(res.Faults) > 0 ||
 		res.Bytes < 128*res.Delivered || res.RSS <= 0 || res.Handshake.Count != 4 {
 		t.Errorf("%+v", res)
 	}

@@ -75,7 +75,8 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 	}
 	total := cfg.Messages + warmMessages
 	j := cfg.Target.Job(e)
-	j.Clients, j.Rooms, j.Size, j.Bare, j.Stamp, j.Arrivals = cfg.Clients, []string{cfg.Room}, cfg.Size, cfg.Bare, true, total
+	j.Clients, j.Rooms, j.Size, j.Bare, j.Stamp, j.Arrivals = cfg.Clients, []string{cfg.Room}, cfg.Size, cfg.Bare, true,
+		total
 	workers, err := pool.Start(ctx, j, 1)
 	if err != nil {
 		return nil, err
@@ -120,7 +121,8 @@ func (c *PassOrderConfig) check() error {
 	case c.Clients < 2:
 		return job.Inputf("--clients %d: an order needs two", c.Clients)
 	case c.Messages < 5*int64(c.Clients):
-		return job.Inputf("--messages %d: at least five for each of %d clients are needed to tell a deviation from chance: %d", c.Messages, c.Clients, 5*c.Clients)
+		return job.Inputf("--messages %d: at least five for each of %d clients are needed to tell a deviation from "+
+			"chance: %d", c.Messages, c.Clients, 5*c.Clients)
 	case c.Messages*int64(c.Clients) > most:
 		return job.Inputf("--messages %d × --clients %d: more than %d arrival times", c.Messages, c.Clients, most)
 	}
@@ -133,7 +135,8 @@ func (c *PassOrderConfig) result(t *job.Tally) (*PassOrderResult, error) {
 		return nil, fmt.Errorf("the clients kept no arrival times")
 	}
 	if t.Lost+t.Late+t.Doubled+t.Invalid > 0 {
-		return nil, job.Faultf("lost %d, out of order %d, doubled %d, invalid %d: no order to speak of", t.Lost, t.Late, t.Doubled, t.Invalid)
+		return nil, job.Faultf("lost %d, out of order %d, doubled %d, invalid %d: no order to speak of", t.Lost, t.Late,
+			t.Doubled, t.Invalid)
 	}
 	r := &PassOrderResult{
 		Scenario: "passorder", Clients: c.Clients, Messages: p.Messages, Overlapping: p.Overlapping,
@@ -145,11 +148,14 @@ func (c *PassOrderConfig) result(t *job.Tally) (*PassOrderResult, error) {
 	}
 	switch {
 	case p.Overlapping > p.Messages/10:
-		return r, job.Invalidf("only %d messages were apart from the one before, %d overlapped it: lower --rate", p.Messages, p.Overlapping)
+		return r, job.Invalidf("only %d messages were apart from the one before, %d overlapped it: lower --rate",
+			p.Messages, p.Overlapping)
 	case min(r.First.P, r.First.MostP) < leastP:
-		return r, job.Faultf("client %d was first %d times in %d: more often than by chance (p %.2g)", r.First.Client, r.First.Most, p.Messages, min(r.First.P, r.First.MostP))
+		return r, job.Faultf("client %d was first %d times in %d: more often than by chance (p %.2g)", r.First.Client,
+			r.First.Most, p.Messages, min(r.First.P, r.First.MostP))
 	case min(r.Last.P, r.Last.MostP) < leastP:
-		return r, job.Faultf("client %d was last %d times in %d: more often than by chance (p %.2g)", r.Last.Client, r.Last.Most, p.Messages, min(r.Last.P, r.Last.MostP))
+		return r, job.Faultf("client %d was last %d times in %d: more often than by chance (p %.2g)", r.Last.Client,
+			r.Last.Most, p.Messages, min(r.Last.P, r.Last.MostP))
 	}
 	return r, nil
 }
@@ -166,7 +172,8 @@ func placeOf(counts []int64, total int64) OrderPlace {
 // WriteText writes the result as a table.
 func (r *PassOrderResult) WriteText(w io.Writer) error {
 	t := &text.Table{}
-	t.Line("passorder · %s messages to %s clients, by the kernel's receive times", text.Count(r.Messages), text.Count(int64(r.Clients)))
+	t.Line("passorder · %s messages to %s clients, by the kernel's receive times", text.Count(r.Messages),
+		text.Count(int64(r.Clients)))
 	row := func(name string, o OrderPlace) {
 		t.Row(name, "at most %d times one client (%.1f expected, p %.3g) · chi-square %.1f with %d degrees, p %.3g",
 			o.Most, float64(r.Messages)/float64(r.Clients), o.MostP, o.ChiSquare, r.Clients-1, o.P)

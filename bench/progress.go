@@ -103,10 +103,12 @@ func (c *ClientPoint) line(window time.Duration, clients int) string {
 	if c.At < 0 {
 		b.WriteString(" (warmup)")
 	}
-	fmt.Fprintf(&b, " · %s of %s clients · %s/s", text.Count(int64(c.Connected)), text.Count(int64(clients)), text.Count(int64(c.Delivered)))
+	fmt.Fprintf(&b, " · %s of %s clients · %s/s", text.Count(int64(c.Connected)), text.Count(int64(clients)),
+		text.Count(int64(c.Delivered)))
 	if c.Timed > 0 {
 		fmt.Fprintf(&b, " · p99 %s", job.MS(c.P99))
 	}
-	fmt.Fprintf(&b, " · bench: publisher lag %s, client lag %s, asleep %.0f %%", job.MS(c.PublisherLag), job.MS(c.ClientLag), 100*c.Asleep)
+	fmt.Fprintf(&b, " · bench: publisher lag %s, client lag %s, asleep %.0f %%", job.MS(c.PublisherLag),
+		job.MS(c.ClientLag), 100*c.Asleep)
 	return b.String()
 }

@@ -42,9 +42,12 @@ func TestPointLine(t *testing.T) {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 	}
-	f(ClientPoint{At: 3, Connected: 999, Delivered: 12345.6, Timed: 5, P99: 1.5, PublisherLag: 0.5, ClientLag: 2, Asleep: 0.5},
-		"3.0 of 10 s · 999 of 1,000 clients · 12,345/s · p99 1.50 ms · bench: publisher lag 500 µs, client lag 2.00 ms, asleep 50 %")
-	f(ClientPoint{At: -1, Connected: 1000}, "-1.0 of 10 s (warmup) · 1,000 of 1,000 clients · 0/s · bench: publisher lag 0 µs, client lag 0 µs, asleep 0 %")
+	f(ClientPoint{At: 3, Connected: 999, Delivered: 12345.6, Timed: 5, P99: 1.5, PublisherLag: 0.5, ClientLag: 2,
+		Asleep: 0.5},
+		"3.0 of 10 s · 999 of 1,000 clients · 12,345/s · p99 1.50 ms · bench: publisher lag 500 µs, client lag 2.00 "+
+			"ms, asleep 50 %")
+	f(ClientPoint{At: -1, Connected: 1000},
+		"-1.0 of 10 s (warmup) · 1,000 of 1,000 clients · 0/s · bench: publisher lag 0 µs, client lag 0 µs, asleep 0 %")
 }
 
 func TestIntervalOf(t *testing.T) {

@@ -112,7 +112,8 @@ func (c *RampConfig) check() error {
 func (c *RampConfig) failed(g *Run) string {
 	switch {
 	case g.Delivered < keptUp*g.Offered:
-		return fmt.Sprintf("delivery fell behind: %.1f %% of what was due in the window", text.Percent(g.Delivered, g.Offered))
+		return fmt.Sprintf("delivery fell behind: %.1f %% of what was due in the window",
+			text.Percent(g.Delivered, g.Offered))
 	case g.Latency.P99 > float64(c.SLO)/1e6:
 		return fmt.Sprintf("p99 %s is more than %s", job.MS(g.Latency.P99), c.SLO)
 	}
@@ -125,8 +126,10 @@ func (r *RampResult) WriteText(w io.Writer) error {
 	t.Line("ramp · p99 of %s to hold", job.MS(r.SLO))
 	for k, s := range r.Steps {
 		g := s.Run
-		t.Row(fmt.Sprintf("step %d", k+1), "%s clients, %s msg/s · %s/s of %s/s · CPU %.3f µs, %.2f cores · p50 %s p99 %s max %s · lost %s",
-			text.Count(int64(s.Clients)), text.Number(s.Rate), text.Count(int64(g.Delivered)), text.Count(int64(g.Offered)), g.CPU, g.Cores,
+		t.Row(fmt.Sprintf("step %d", k+1),
+			"%s clients, %s msg/s · %s/s of %s/s · CPU %.3f µs, %.2f cores · p50 %s p99 %s max %s · lost %s",
+			text.Count(int64(s.Clients)), text.Number(s.Rate), text.Count(int64(g.Delivered)),
+			text.Count(int64(g.Offered)), g.CPU, g.Cores,
 			job.MS(g.Latency.P50), job.MS(g.Latency.P99), job.MS(g.Latency.Max), text.Count(g.Lost))
 		for _, x := range g.Faults {
 			t.Row("  FAULT", "%s", x)
@@ -142,7 +145,8 @@ func (r *RampResult) WriteText(w io.Writer) error {
 		t.Row("knee", "the first step already: %s", r.Steps[0].Failed)
 	default:
 		a, b := r.Steps[r.Knee-1], r.Steps[r.Knee]
-		t.Row("knee", "between %s clients at %s msg/s and %s at %s: %s", text.Count(int64(a.Clients)), text.Number(a.Rate), text.Count(int64(b.Clients)), text.Number(b.Rate), b.Failed)
+		t.Row("knee", "between %s clients at %s msg/s and %s at %s: %s", text.Count(int64(a.Clients)),
+			text.Number(a.Rate), text.Count(int64(b.Clients)), text.Number(b.Rate), b.Failed)
 	}
 	return t.Write(w)
 }

@@ -56,8 +56,10 @@ type Recording struct {
 // check reads what the run takes of the file.
 func (x *ReplayConfig) check(c *FanoutConfig) error {
 	switch {
-	case c.Target.Foreign() || c.AutoJoin || c.Baseline || c.Group > 0 || c.Keys > 1 || len(c.Feeds) > 0 || c.Churn != nil || c.Storm != nil:
-		return job.Inputf("a replay goes with none of --protocol, --auto-join, --baseline, --group, --keys, further feeds, churn and storm")
+	case c.Target.Foreign() || c.AutoJoin || c.Baseline || c.Group > 0 || c.Keys > 1 || len(c.Feeds) > 0 ||
+		c.Churn != nil || c.Storm != nil:
+		return job.Inputf("a replay goes with none of --protocol, --auto-join, --baseline, --group, --keys, further " +
+			"feeds, churn and storm")
 	case len(c.Rooms) != 1:
 		return job.Inputf("--room: a replay has one, or one for each key with {key} in its name")
 	case c.Warmup < 0:
@@ -96,14 +98,15 @@ func (x *ReplayConfig) check(c *FanoutConfig) error {
 	return nil
 }
 
-// fit sets the recorded times to the pace, and says whether there is enough for the
+// fit sets the recorded times to the pace. It returns an error where there is not enough for the
 // run: most messages, where they have a rate.
 func (r *recording) fit(x *ReplayConfig, c *FanoutConfig, most int64) error {
 	run := c.Warmup + c.Duration
 	r.about = Recording{File: filepath.Base(x.File), Records: len(r.values), Keys: len(r.Keys)}
 	if c.Rate > 0 {
 		if r.about.Looped = int64(len(r.values)) < most; r.about.Looped && !x.Loop {
-			return job.Inputf("--file %s has %d records, but --warmup and --duration take %d at --rate %v: use --loop, or a shorter --duration", x.File, len(r.values), most, c.Rate)
+			return job.Inputf("--file %s has %d records, but --warmup and --duration take %d at --rate %v: use "+
+				"--loop, or a shorter --duration", x.File, len(r.values), most, c.Rate)
 		}
 		r.Due, r.about.Round, r.about.Busiest = nil, float64(len(r.values))/c.Rate, int(math.Ceil(c.Rate))
 		return nil
@@ -117,9 +120,11 @@ func (r *recording) fit(x *ReplayConfig, c *FanoutConfig, most int64) error {
 	if r.whole {
 		switch r.about.Looped = r.Period < int64(run); {
 		case r.about.Looped && !x.Loop:
-			return job.Inputf("--file %s lasts %s at --pace %v, but --warmup and --duration take %s: use --loop, or a shorter --duration", x.File, time.Duration(r.Period).Round(time.Millisecond), x.Pace, run)
+			return job.Inputf("--file %s lasts %s at --pace %v, but --warmup and --duration take %s: use --loop, or a "+
+				"shorter --duration", x.File, time.Duration(r.Period).Round(time.Millisecond), x.Pace, run)
 		case r.about.Looped && r.Period == 0:
-			return job.Inputf("--file %s: all its records are of one time, which is no pace to --loop at: use --rate", x.File)
+			return job.Inputf("--file %s: all its records are of one time, which is no pace to --loop at: use --rate",
+				x.File)
 		}
 	}
 	if !r.about.Looped {
@@ -190,7 +195,8 @@ func readRecording(file string, more func(n int, since time.Duration) bool) (*re
 	case err != nil:
 		return nil, fmt.Errorf("line %d: %w", len(r.values)+1, err)
 	case len(r.values) == 0:
-		return nil, errors.New("it is empty: it takes lines of a time in ns, a key and a JSON object, with tabs between them")
+		return nil,
+			errors.New("it is empty: it takes lines of a time in ns, a key and a JSON object, with tabs between them")
 	}
 	return r, nil
 }
@@ -217,7 +223,8 @@ func parseRecord(line []byte) (at int64, key, value []byte, err error) {
 	}
 	for _, name := range job.StampMembers {
 		if bytes.Contains(value, []byte(name)) {
-			return 0, nil, nil, fmt.Errorf("the value has a member %s of its own, which its stamp would have", name[:len(name)-1])
+			return 0, nil, nil, fmt.Errorf("the value has a member %s of its own, which its stamp would have",
+				name[:len(name)-1])
 		}
 	}
 	return at, key, value, nil

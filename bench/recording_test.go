@@ -37,7 +37,9 @@ func market() []recorded {
 			at += time.Duration(rnd.IntN(66_000_000))
 		}
 		key := "spot." + string("AAABBC"[rnd.IntN(6)])
-		out = append(out, recorded{at, key, fmt.Sprintf(`{"e":"trade","s":%q,"t":%d,"p":"%s","data":{"prev":"0:1","pos":"0:2"}}`, key, n, strings.Repeat("9", rnd.IntN(300)))})
+		out = append(out, recorded{at, key,
+			fmt.Sprintf(`{"e":"trade","s":%q,"t":%d,"p":"%s","data":{"prev":"0:1","pos":"0:2"}}`, key, n,
+				strings.Repeat("9", rnd.IntN(300)))})
 	}
 	return out
 }
@@ -102,7 +104,8 @@ func TestReplay(t *testing.T) {
 	res, err := measured(t, cfg)
 	run := res.Runs[0]
 	due, values := g.sent("trades")
-	if len(values) < 200 || run.Want != int64(20*len(values)) || run.Unique != run.Want || len(run.Faults) != 0 || run.Latency.Count == 0 || run.PublisherLag.Count != int64(len(values)) {
+	if len(values) < 200 || run.Want != int64(20*len(values)) || run.Unique != run.Want || len(run.Faults) != 0 ||
+		run.Latency.Count == 0 || run.PublisherLag.Count != int64(len(values)) {
 		t.Fatalf("%d published, %v\n%+v", len(values), err, run)
 	}
 	if o := run.Orders; o.Want == 0 || o.Lost+o.Doubled+o.Late+o.Invalid != 0 {
@@ -116,11 +119,13 @@ func TestReplay(t *testing.T) {
 			t.Fatalf("message %d, due after %d, not %d: %s, not %s", n, due[n]-due[0], want, v, l.value)
 		}
 	}
-	if res.Recording.Records != 120 || res.Recording.Keys != 3 || !res.Recording.Looped || res.Rate < 150 || res.Rate > 300 || res.Size < 100 {
+	if res.Recording.Records != 120 || res.Recording.Keys != 3 || !res.Recording.Looped || res.Rate < 150 ||
+		res.Rate > 300 || res.Size < 100 {
 		t.Errorf("%+v, %v/s of %d B", res.Recording, res.Rate, res.Size)
 	}
 	var b strings.Builder
-	if err := res.WriteText(&b); err != nil || !strings.Contains(b.String(), "120 records of 3 keys at 4 times its pace in 0.") {
+	if err := res.WriteText(&b); err != nil || !strings.Contains(b.String(),
+		"120 records of 3 keys at 4 times its pace in 0.") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 }
@@ -133,7 +138,8 @@ func TestReplayRate(t *testing.T) {
 	cfg.Rate, cfg.Rooms = 100, []string{"keyed:{key}"} // 120 messages: no more than there are
 	res, err := measured(t, cfg)
 	run := res.Runs[0]
-	if run.Want != 20*120 || run.Unique != run.Want || len(run.Faults) != 0 || run.Offered != 2000 || res.Rate != 100 || res.Recording.Looped {
+	if run.Want != 20*120 || run.Unique != run.Want || len(run.Faults) != 0 || run.Offered != 2000 || res.Rate != 100 ||
+		res.Recording.Looped {
 		t.Fatalf("%v\n%+v", err, run)
 	}
 	for _, l := range market() {
@@ -159,8 +165,10 @@ func TestReplayFaults(t *testing.T) {
 		cfg.Replay.Pace = 1.5
 		res, err := measured(t, cfg)
 		run := res.Runs[0]
-		if run.Lost < want.Lost || want.Lost == 0 && run.Lost != 0 || run.Doubled != want.Doubled || run.Late != want.Late || run.Invalid != want.Invalid || len(run.Faults) == 0 || err == nil {
-			t.Errorf("%s: lost %d, doubled %d, late %d, invalid %d, %v", what, run.Lost, run.Doubled, run.Late, run.Invalid, err)
+		if run.Lost < want.Lost || want.Lost == 0 && run.Lost != 0 || run.Doubled != want.Doubled ||
+			run.Late != want.Late || run.Invalid != want.Invalid || len(run.Faults) == 0 || err == nil {
+			t.Errorf("%s: lost %d, doubled %d, late %d, invalid %d, %v", what, run.Lost, run.Doubled, run.Late,
+				run.Invalid, err)
 		}
 	}
 	f("lost", func(n int64, b []byte) [][]byte {
@@ -205,7 +213,8 @@ func TestReplayBadInput(t *testing.T) {
 			edit(&cfg)
 		}
 		res, err := Fanout(t.Context(), cfg)
-		if !errors.As(err, new(*job.InputError)) || res != nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if !errors.As(err, new(*job.InputError)) || res != nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v; want %q", err, want)
 		}
 	}
@@ -236,9 +245,12 @@ func TestReplayBadInput(t *testing.T) {
 	f("--pace -1", good, func(c *FanoutConfig) { c.Replay.Pace = -1 })
 	f("--rate -5", good, func(c *FanoutConfig) { c.Rate = -5 })
 	f("keep one", good, func(c *FanoutConfig) { c.Rate, c.Replay.Pace = 5, 2 })
-	f("ms at --pace 10, but --warmup and --duration take 1.2s: use --loop", good, func(c *FanoutConfig) { c.Replay.Pace = 10 })
-	f("has 120 records, but --warmup and --duration take 240 at --rate 200", good, func(c *FanoutConfig) { c.Rate = 200 })
-	f("all its records are of one time", "5\tk\t{\"a\":1}\n5\tk\t{\"a\":1}\n", func(c *FanoutConfig) { c.Replay.Loop = true })
+	f("ms at --pace 10, but --warmup and --duration take 1.2s: use --loop", good,
+		func(c *FanoutConfig) { c.Replay.Pace = 10 })
+	f("has 120 records, but --warmup and --duration take 240 at --rate 200", good,
+		func(c *FanoutConfig) { c.Rate = 200 })
+	f("all its records are of one time", "5\tk\t{\"a\":1}\n5\tk\t{\"a\":1}\n",
+		func(c *FanoutConfig) { c.Replay.Loop = true })
 	f("--room", good, func(c *FanoutConfig) { c.Rooms = []string{"a", "b"} })
 	f("--protocol", good, func(c *FanoutConfig) { c.Target.Protocol = job.NATS })
 }
@@ -254,7 +266,8 @@ func TestReplayKafka(t *testing.T) {
 	}
 	defer broker.Close()
 	lines := market()
-	cfg := FanoutConfig{Rooms: []string{"trades"}, Duration: time.Second, Target: Target{Brokers: broker.ListenAddrs(), Topic: "market.trades"}}
+	cfg := FanoutConfig{Rooms: []string{"trades"}, Duration: time.Second,
+		Target: Target{Brokers: broker.ListenAddrs(), Topic: "market.trades"}}
 	x := ReplayConfig{File: writeRecording(t, false, tsv(lines, "")), Pace: 1.5}
 	if err := x.check(&cfg); err != nil {
 		t.Fatal(err)
@@ -285,7 +298,8 @@ func TestReplayKafka(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := len(m.Value) - job.StampSize
-		if l := lines[n]; string(m.Key) != l.key || string(m.Value[:at])+"}" != l.value || !job.WholeStamped(m.Value, at) {
+		if l := lines[n]; string(m.Key) != l.key || string(m.Value[:at])+"}" != l.value ||
+			!job.WholeStamped(m.Value, at) {
 			t.Fatalf("message %d is %q: %s", n, m.Key, m.Value)
 		}
 	}

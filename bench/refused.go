@@ -44,6 +44,7 @@ func becauseOf(refused map[string]float64) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", since the gateway refused %s records (%s): its log says which; do the values fit the topic's "+
+	return fmt.Sprintf(", since the gateway refused %s records (%s): its log says which; do the values fit the "+
+		"topic's "+
 		"routes, as by --fields or --value-template?", text.Count(int64(n)), text.Counts(refused))
 }

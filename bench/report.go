@@ -43,7 +43,8 @@ type Machine struct {
 
 // NewHeader describes a run of command that began at start, on this machine.
 func NewHeader(command []string, start time.Time) Header {
-	return Header{Version: ResultVersion, Command: command, Start: start.UTC().Truncate(time.Millisecond), Machine: thisMachine()}
+	return Header{Version: ResultVersion, Command: command, Start: start.UTC().Truncate(time.Millisecond),
+		Machine: thisMachine()}
 }
 
 func thisMachine() Machine {
@@ -85,7 +86,8 @@ func cpuModel(file string) string {
 
 // String is the machine in a line.
 func (m Machine) String() string {
-	s := fmt.Sprintf("%d cores of %s · %s of memory · %s · %s", m.Cores, m.CPU, text.Size(float64(m.Memory)), m.Kernel, m.Go)
+	s := fmt.Sprintf("%d cores of %s · %s of memory · %s · %s", m.Cores, m.CPU, text.Size(float64(m.Memory)), m.Kernel,
+		m.Go)
 	if m.Commit != "" {
 		s += " · commit " + m.Commit[:min(12, len(m.Commit))]
 		if m.Modified {
@@ -142,7 +144,8 @@ func ReadResult(file string) (*Result, error) {
 	case err != nil:
 		return nil, job.Inputf("%s is no result file (%v): write one with --out", file, err)
 	case r.Version != ResultVersion:
-		return nil, job.Inputf("%s has version %d of result files, this tapecast-bench reads %d: measure it again", file, r.Version, ResultVersion)
+		return nil, job.Inputf("%s has version %d of result files, this tapecast-bench reads %d: measure it again",
+			file, r.Version, ResultVersion)
 	}
 	if err := json.Unmarshal(b, &r.FanoutResult); err != nil {
 		return nil, job.Inputf("%s has no result that can be compared (%v)", file, err)

@@ -89,7 +89,8 @@ func chartsOf(runs []*Run, labels []string) []*chart.Chart {
 // WriteHTML writes the result as one page with charts that needs nothing else.
 func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 	p := page{
-		Title: fmt.Sprintf("%s · %s clients · %s msg/s of %d B", f.Scenario, text.Count(int64(f.Clients)), text.Number(f.Rate), f.Size),
+		Title: fmt.Sprintf("%s · %s clients · %s msg/s of %d B", f.Scenario, text.Count(int64(f.Clients)),
+			text.Number(f.Rate), f.Size),
 		Lines: []string{strings.Join(h.Command, " "), h.Start.Format("2006-01-02 15:04:05 MST"), h.Machine.String()},
 	}
 	for k, g := range f.Runs {
@@ -99,7 +100,8 @@ func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 		}
 		part.Rows = append(part.Rows,
 			[]string{"messages", fmt.Sprintf("%s of %s", text.Count(g.Unique), text.Count(g.Want))},
-			[]string{"bench", fmt.Sprintf("publisher lag p99 %s · client lag p99 %s · clients asleep %.0f %%", job.MS(g.PublisherLag.P99), job.MS(g.ClientLag.P99), 100*g.ClientAsleep)})
+			[]string{"bench", fmt.Sprintf("publisher lag p99 %s · client lag p99 %s · clients asleep %.0f %%",
+				job.MS(g.PublisherLag.P99), job.MS(g.ClientLag.P99), 100*g.ClientAsleep)})
 		if g.Abuse != nil {
 			part.Rows = append(part.Rows, g.Abuse.rows()...)
 		}
@@ -122,15 +124,18 @@ func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 func (c *Comparison) WriteHTML(w io.Writer) error {
 	p := page{Title: fmt.Sprintf("%s: A and B", c.Results[0].Scenario), Notes: c.Notes}
 	for k, r := range c.Results {
-		p.Lines = append(p.Lines, fmt.Sprintf("%c: %s · %s · %s", 'A'+k, strings.Join(r.Command, " "), r.Start.Format("2006-01-02 15:04:05 MST"), r.Machine))
+		p.Lines = append(p.Lines, fmt.Sprintf("%c: %s · %s · %s", 'A'+k, strings.Join(r.Command, " "),
+			r.Start.Format("2006-01-02 15:04:05 MST"), r.Machine))
 	}
 	for _, g := range c.Runs {
-		part := part{Title: fmt.Sprintf("%s, %d and %d runs", g.Name, g.Runs[0], g.Runs[1]), Head: []string{"", "A", "B", "ratio", "spread"}}
+		part := part{Title: fmt.Sprintf("%s, %d and %d runs", g.Name, g.Runs[0], g.Runs[1]),
+			Head: []string{"", "A", "B", "ratio", "spread"}}
 		for _, f := range g.Figures {
 			ratio, spread := f.ratio()
 			part.Rows = append(part.Rows, []string{f.Name, f.format(f.Values[0]), f.format(f.Values[1]), ratio, spread})
 		}
-		part.Charts = chartsOf([]*Run{middle(runsOf(c.Results[0].Runs, g.Name)), middle(runsOf(c.Results[1].Runs, g.Name))}, []string{"A", "B"})
+		part.Charts = chartsOf([]*Run{middle(runsOf(c.Results[0].Runs, g.Name)),
+			middle(runsOf(c.Results[1].Runs, g.Name))}, []string{"A", "B"})
 		p.Parts = append(p.Parts, part)
 	}
 	return p.write(w)

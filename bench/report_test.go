@@ -28,14 +28,18 @@ func sampleRun(name string, by float64) *Run {
 	}
 	for k := range 10 {
 		at := float64(k)
-		g.Timeline.Clients = append(g.Timeline.Clients, ClientPoint{At: at, Messages: 2000, Delivered: 1000 * by, Bytes: 128_000 * by, Timed: 2000, P50: by, P99: 10 * by, Max: 20 * by, Connected: 100})
-		g.Timeline.Gateway = append(g.Timeline.Gateway, GatewayPoint{At: at, Cores: 0.5 * by, RSS: 50e6 * by, Heap: 20e6})
+		g.Timeline.Clients = append(g.Timeline.Clients,
+			ClientPoint{At: at, Messages: 2000, Delivered: 1000 * by, Bytes: 128_000 * by, Timed: 2000, P50: by,
+				P99: 10 * by, Max: 20 * by, Connected: 100})
+		g.Timeline.Gateway = append(g.Timeline.Gateway,
+			GatewayPoint{At: at, Cores: 0.5 * by, RSS: 50e6 * by, Heap: 20e6})
 	}
 	return g
 }
 
 func sampleResult(by ...float64) *FanoutResult {
-	f := &FanoutResult{Scenario: "fanout", Clients: 100, Rooms: []string{"prices"}, Rate: 10, Size: 128, Seconds: 10, Medians: map[string]Medians{}}
+	f := &FanoutResult{Scenario: "fanout", Clients: 100, Rooms: []string{"prices"}, Rate: 10, Size: 128, Seconds: 10,
+		Medians: map[string]Medians{}}
 	for _, x := range by {
 		f.Runs = append(f.Runs, sampleRun(runGateway, x))
 	}
@@ -68,10 +72,12 @@ func TestResultFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := r.Machine
-	if r.Version != 1 || r.Command[1] != "fanout" || r.Start.Year() != 2026 || m.Cores < 1 || m.CPU == "" || !strings.HasPrefix(m.Kernel, "Linux ") || m.Memory < 1<<20 || !strings.HasPrefix(m.Go, "go") {
+	if r.Version != 1 || r.Command[1] != "fanout" || r.Start.Year() != 2026 || m.Cores < 1 || m.CPU == "" ||
+		!strings.HasPrefix(m.Kernel, "Linux ") || m.Memory < 1<<20 || !strings.HasPrefix(m.Go, "go") {
 		t.Fatalf("%+v", r.Header)
 	}
-	if len(r.Runs) != 2 || r.Runs[1].Delivered != 2000 || len(r.Runs[0].Timeline.Clients) != 10 || r.Medians[runGateway].Runs != 2 {
+	if len(r.Runs) != 2 || r.Runs[1].Delivered != 2000 || len(r.Runs[0].Timeline.Clients) != 10 ||
+		r.Medians[runGateway].Runs != 2 {
 		t.Fatalf("%+v", r.FanoutResult)
 	}
 	b, err := os.ReadFile(file)
@@ -101,7 +107,8 @@ func TestCompare(t *testing.T) {
 	if err := c.WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"medians of 3 and 3 runs", "0.750 to 5.000", "latency p99.9", "resident memory", "not the same cores", "and 99"} {
+	for _, want := range []string{"medians of 3 and 3 runs", "0.750 to 5.000", "latency p99.9", "resident memory",
+		"not the same cores", "and 99"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
 		}
@@ -137,7 +144,8 @@ func TestCompareBadInput(t *testing.T) {
 
 // The pages draw all their charts in a browser, and ask nobody for anything.
 func TestPages(t *testing.T) {
-	a, err := ReadResult(sampleFile(t, "a.json", sampleResult(1, 2), func(h *Header) { h.Command = append(h.Command, "</script><b>x") }))
+	a, err := ReadResult(sampleFile(t, "a.json", sampleResult(1, 2),
+		func(h *Header) { h.Command = append(h.Command, "</script><b>x") }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +168,8 @@ func TestPages(t *testing.T) {
 			}
 		}
 		dom := browse(t, page)
-		for _, want := range append(want, `data-charts="`+charts+`"`, "Latency by percentile", "Cores in use", "resident") {
+		for _, want := range append(want, `data-charts="`+charts+`"`, "Latency by percentile", "Cores in use",
+			"resident") {
 			if !strings.Contains(dom, want) {
 				t.Errorf("no %q in the page as the browser has it", want)
 			}
@@ -190,7 +199,8 @@ func browse(t *testing.T, page []byte) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir="+filepath.Join(dir, "profile"), "--virtual-time-budget=5000", "--dump-dom", "file://"+file)
+	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu",
+		"--user-data-dir="+filepath.Join(dir, "profile"), "--virtual-time-budget=5000", "--dump-dom", "file://"+file)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -106,7 +106,8 @@ type FeedReport struct {
 
 func newFeedReport(name string, t job.FeedTally, p publish.Published) FeedReport {
 	r := FeedReport{
-		Name: name, Want: t.Want, Unique: t.Unique, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Foreign: t.Foreign, Absent: t.Absent,
+		Name: name, Want: t.Want, Unique: t.Unique, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Foreign: t.Foreign,
+		Absent:  t.Absent,
 		Latency: t.Latency.Quantiles(),
 	}
 	if p.Lag != nil {
@@ -130,7 +131,8 @@ type OrdersReport struct {
 }
 
 func newOrdersReport(t *job.Tally, p publish.Published) *OrdersReport {
-	r := &OrdersReport{Want: t.Want, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Invalid: t.Invalid, Latency: t.Latency.Quantiles()}
+	r := &OrdersReport{Want: t.Want, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Invalid: t.Invalid,
+		Latency: t.Latency.Quantiles()}
 	if t.Arrival != nil {
 		r.Arrival = t.Arrival.Quantiles()
 	}
@@ -152,7 +154,8 @@ type StalledReport struct {
 }
 
 func newStalledReport(t *job.Tally) *StalledReport {
-	r := &StalledReport{Lost: t.Lost, Doubled: t.Doubled, Late: t.Late, Invalid: t.Invalid, Notices: t.Notices, Closes: t.Closes}
+	r := &StalledReport{Lost: t.Lost, Doubled: t.Doubled, Late: t.Late, Invalid: t.Invalid, Notices: t.Notices,
+		Closes: t.Closes}
 	if t.Stall != nil {
 		r.Stall = *t.Stall
 	}
@@ -196,7 +199,8 @@ func (g *Run) fill(c *FanoutConfig, t *job.Tally, m *runMetrics) {
 	}
 	g.Latency = t.Latency.Quantiles()
 	if g.publisher.Lag != nil {
-		g.PublisherLag, g.PublisherLate, g.PublisherBlocked = g.publisher.Lag.Quantiles(), g.publisher.Late.Quantiles(), g.publisher.Blocked
+		g.PublisherLag, g.PublisherLate, g.PublisherBlocked = g.publisher.Lag.Quantiles(), g.publisher.Late.Quantiles(),
+			g.publisher.Blocked
 	}
 	g.ClientLag, g.ClientTurns = t.Lag.Quantiles(), t.Turns.Quantiles()
 	g.ClientCores = t.CPU / s
@@ -205,7 +209,8 @@ func (g *Run) fill(c *FanoutConfig, t *job.Tally, m *runMetrics) {
 	g.PublisherCores = m.own / s
 	g.Notices, g.Closes, g.Faults = t.Notices, t.Closes, t.Faults
 	if t.Early > 0 {
-		g.Problems = append(g.Problems, fmt.Sprintf("%d messages came before they were due: the clocks disagree", t.Early))
+		g.Problems = append(g.Problems, fmt.Sprintf("%d messages came before they were due: the clocks disagree",
+			t.Early))
 	}
 }
 
@@ -248,18 +253,23 @@ func (g *Run) judge(orders bool) {
 		}
 	}
 	if g.ClientAsleep < leastAsleep && g.Delivered < keptUp*g.Offered {
-		problem("the client processes had no rest (%.1f %% of the window), and less was delivered than was due: they may be what limits; give them cores, or --procs", 100*g.ClientAsleep)
+		problem("the client processes had no rest (%.1f %% of the window), and less was delivered than was due: they "+
+			"may be what limits; give them cores, or --procs", 100*g.ClientAsleep)
 	}
 	if g.ClientLag.P99 > mostClientLag && g.Latency.Count > 0 && 2*g.ClientLag.P99 > g.Latency.P99 {
 		problem("the client processes were slow to read: p99 %.1f ms, half of the latency or more", g.ClientLag.P99)
 	}
+	if g.Name != runRawsend { // which drops what a socket refuses, and is not a gateway
+		g.judgeDelivery()
+	}
+}
+
+// judgeDelivery finds what was delivered wrong.
+func (g *Run) judgeDelivery() {
 	fault := func(n int64, what string) {
 		if n > 0 {
 			g.Faults = append(g.Faults, fmt.Sprintf("%d %s", n, what))
 		}
-	}
-	if g.Name == runRawsend {
-		return // it drops what a socket refuses, and is no gateway
 	}
 	fault(g.Lost, "messages lost"+becauseOf(g.Refused))
 	fault(g.Late, "messages out of order")

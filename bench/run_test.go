@@ -12,11 +12,13 @@ import (
 func TestJudge(t *testing.T) {
 	f := func(problem, fault string, edit func(*Run)) {
 		t.Helper()
-		g := &Run{Name: runGateway, Offered: 1000, Delivered: 1000, ClientAsleep: 0.5, Latency: job.Quantiles{Count: 10, P99: 40}}
+		g := &Run{Name: runGateway, Offered: 1000, Delivered: 1000, ClientAsleep: 0.5,
+			Latency: job.Quantiles{Count: 10, P99: 40}}
 		edit(g)
 		g.judge(false)
 		p, x := strings.Join(g.Problems, "; "), strings.Join(g.Faults, "; ")
-		if !strings.Contains(p, problem) || (problem == "") != (p == "") || !strings.Contains(x, fault) || (fault == "") != (x == "") {
+		if !strings.Contains(p, problem) || (problem == "") != (p == "") || !strings.Contains(x, fault) ||
+			(fault == "") != (x == "") {
 			t.Fatalf("problems %q, faults %q; want %q, %q", p, x, problem, fault)
 		}
 	}

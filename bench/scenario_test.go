@@ -15,7 +15,8 @@ import (
 
 func TestHandshake(t *testing.T) {
 	g := newGate(t, "secret")
-	res, err := Handshake(t.Context(), HandshakeConfig{Target: g.target(), Count: 25, Batch: 10, Settle: 20 * time.Millisecond})
+	res, err := Handshake(t.Context(), HandshakeConfig{Target: g.target(), Count: 25, Batch: 10,
+		Settle: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +32,8 @@ func TestHandshake(t *testing.T) {
 
 func TestIdle(t *testing.T) {
 	g := newGate(t, "secret")
-	res, err := Idle(t.Context(), IdleConfig{Target: g.target(), Procs: 2, Steps: []int{10, 20, 30}, Settle: time.Millisecond, Touch: true})
+	res, err := Idle(t.Context(), IdleConfig{Target: g.target(), Procs: 2, Steps: []int{10, 20, 30},
+		Settle: time.Millisecond, Touch: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +94,8 @@ func TestPassOrder(t *testing.T) {
 	var fault *job.FaultError
 	g.favourite = true
 	res, err := PassOrder(t.Context(), cfg)
-	if !errors.As(err, &busy) && (!errors.As(err, &fault) || !strings.Contains(err.Error(), "was first")) || res.First.Most != res.Messages {
+	if !errors.As(err, &busy) && (!errors.As(err, &fault) || !strings.Contains(err.Error(), "was first")) ||
+		res.First.Most != res.Messages {
 		t.Fatalf("%+v, %v", res, err)
 	}
 	cfg.Messages = 10

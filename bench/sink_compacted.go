@@ -15,7 +15,8 @@ func (t *Target) WarnCompacted(ctx context.Context, topics ...string) {
 		return
 	}
 	for _, topic := range publish.CompactedOf(ctx, t.Brokers, topics) {
-		_, _ = fmt.Fprintf(t.Warn, "warning: topic %q is compacted: of each key the last message of this run stays in it, "+
-			"and in what new clients get; write to a topic of its own\n", topic) // to nobody, at worst
+		_, _ = fmt.Fprintf(t.Warn,
+			"warning: topic %q is compacted: of each key the last message of this run stays in it, "+
+				"and in what new clients get; write to a topic of its own\n", topic) // to nobody, at worst
 	}
 }

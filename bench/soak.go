@@ -72,9 +72,10 @@ func (r *fanoutRun) soak(ctx context.Context, s *scrape.Scraper, p job.Timing, o
 		}
 		if before.m != nil {
 			out.Samples = append(out.Samples, SoakSample{
-				At: float64(now.at-from) / 1e9, RSS: m[scrape.MetricRSS], Heap: m[scrape.MetricHeap], Goroutines: m[scrape.MetricGoroutines],
-				Cores:   (m[scrape.MetricCPU] - before.m[scrape.MetricCPU]) / (float64(now.at-before.at) / 1e9),
-				Latency: latency.Quantiles(),
+				At: float64(now.at-from) / 1e9, RSS: m[scrape.MetricRSS], Heap: m[scrape.MetricHeap],
+				Goroutines: m[scrape.MetricGoroutines],
+				Cores:      (m[scrape.MetricCPU] - before.m[scrape.MetricCPU]) / (float64(now.at-before.at) / 1e9),
+				Latency:    latency.Quantiles(),
 			})
 		}
 		before = now
@@ -99,16 +100,21 @@ func slopePerHour(samples []SoakSample, of func(SoakSample) float64) float64 {
 	return 0
 }
 
-// judge says whether memory grew beyond what was allowed.
+// judge finds a fault where memory grew beyond what was allowed.
 func (r *SoakReport) judge(g *Run, most float64) {
 	if most > 0 && r.RSSGrowth > most {
-		g.Faults = append(g.Faults, fmt.Sprintf("resident memory grows by %s an hour, more than %s", text.Size(r.RSSGrowth), text.Size(most)))
+		g.Faults = append(g.Faults, fmt.Sprintf("resident memory grows by %s an hour, more than %s",
+			text.Size(r.RSSGrowth), text.Size(most)))
 	}
 }
 
 func (r *SoakReport) table(t *text.Table) {
-	t.Row("soak", "memory grows by %s an hour resident, %s of heap (second half)", text.Signed(r.RSSGrowth), text.Signed(r.HeapGrowth))
+	t.Row("soak", "memory grows by %s an hour resident, %s of heap (second half)", text.Signed(r.RSSGrowth),
+		text.Signed(r.HeapGrowth))
 	for _, s := range r.Samples {
-		t.Row(fmt.Sprintf("  %6.0f s", s.At), "%s resident · heap %s · %.0f goroutines · %.2f cores · p50 %s p99 %s max %s", text.Size(s.RSS), text.Size(s.Heap), s.Goroutines, s.Cores, job.MS(s.Latency.P50), job.MS(s.Latency.P99), job.MS(s.Latency.Max))
+		t.Row(fmt.Sprintf("  %6.0f s", s.At),
+			"%s resident · heap %s · %.0f goroutines · %.2f cores · p50 %s p99 %s max %s", text.Size(s.RSS),
+			text.Size(s.Heap), s.Goroutines, s.Cores, job.MS(s.Latency.P50), job.MS(s.Latency.P99),
+			job.MS(s.Latency.Max))
 	}
 }

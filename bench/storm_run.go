@@ -14,10 +14,11 @@ import (
 
 // StormConfig has all clients of a fanout lose their connections at once.
 type StormConfig struct {
-	At      time.Duration   // after the window began
-	Jitters []time.Duration // each client comes back at a time of its own within so much; a run for each. nil: one, all at once
-	Reset   bool            // their connections end by a reset, not in order
-	Resume  bool            // they go on where they were: nothing may be missed
+	At time.Duration // after the window began
+	// each client comes back at a time of its own within so much; a run for each. nil: one, all at once
+	Jitters []time.Duration
+	Reset   bool // their connections end by a reset, not in order
+	Resume  bool // they go on where they were: nothing may be missed
 }
 
 // each are the storms one by one.
@@ -55,7 +56,8 @@ func (s *StormConfig) check(c *FanoutConfig) error {
 	}
 	switch {
 	case s.Resume && (c.AutoJoin || c.Bare || !c.Check):
-		return job.Inputf("--resume needs --check and the positions of envelopes, and goes neither with --bare nor with --auto-join")
+		return job.Inputf("--resume needs --check and the positions of envelopes, and goes neither with --bare nor " +
+			"with --auto-join")
 	case c.Baseline || c.Paired:
 		return job.Inputf("a storm goes neither with --baseline nor with --paired")
 	}
@@ -91,7 +93,8 @@ type StormReport struct {
 
 func newStormReport(s *StormConfig, t *job.StormTally, samples []sample) *StormReport {
 	r := &StormReport{
-		Clients: t.Clients, Back: t.Back, Jitter: s.jitter().Seconds(), Resumed: s.Resume, Seconds: float64(max(0, t.Last-t.At)) / 1e9,
+		Clients: t.Clients, Back: t.Back, Jitter: s.jitter().Seconds(), Resumed: s.Resume,
+		Seconds:   float64(max(0, t.Last-t.At)) / 1e9,
 		Handshake: t.Handshake.Quantiles(), Late: t.Late.Quantiles(), Retries: t.Retries, Refused: t.Refused,
 	}
 	if t.Back > 0 {
@@ -106,7 +109,9 @@ func (r *StormReport) judge(g *Run) {
 		g.Faults = append(g.Faults, fmt.Sprintf("%d clients did not come back", r.Clients-r.Back))
 	}
 	if r.Late.P99 > mostClientLag && 2*r.Late.P99 > r.Handshake.P99 {
-		g.Problems = append(g.Problems, fmt.Sprintf("the clients were slow to dial: p99 %.0f ms, half of the handshakes' or more; give them cores, or --procs", r.Late.P99))
+		g.Problems = append(g.Problems,
+			fmt.Sprintf("the clients were slow to dial: p99 %.0f ms, half of the handshakes' or more; give them "+
+				"cores, or --procs", r.Late.P99))
 	}
 }
 

@@ -42,7 +42,8 @@ func TestStorm(t *testing.T) {
 		}
 	}
 	var b strings.Builder
-	if err := res.WriteText(&b); err != nil || !strings.Contains(b.String(), "20 clients lost their connections") || !strings.Contains(b.String(), "storm over 400ms") {
+	if err := res.WriteText(&b); err != nil || !strings.Contains(b.String(), "20 clients lost their connections") ||
+		!strings.Contains(b.String(), "storm over 400ms") {
 		t.Fatalf("%v\n%s", err, b.String())
 	}
 }
@@ -57,8 +58,10 @@ func TestStormResumes(t *testing.T) {
 		edit(g)
 		res, err := measured(t, cfg)
 		run := res.Runs[0]
-		if run.Lost != lost || run.Unique != run.Want-lost || run.Absent != 0 || run.Breaks != lost || run.Late+run.Doubled+run.Foreign != 0 {
-			t.Fatalf("lost %d, absent %d, breaks %d, unique %d of %d: %v", run.Lost, run.Absent, run.Breaks, run.Unique, run.Want, err)
+		if run.Lost != lost || run.Unique != run.Want-lost || run.Absent != 0 || run.Breaks != lost ||
+			run.Late+run.Doubled+run.Foreign != 0 {
+			t.Fatalf("lost %d, absent %d, breaks %d, unique %d of %d: %v", run.Lost, run.Absent, run.Breaks, run.Unique,
+				run.Want, err)
 		}
 	}
 	f(0, func(*gate) {})
@@ -76,7 +79,8 @@ func TestStormResumes(t *testing.T) {
 func TestStormLosesClients(t *testing.T) {
 	out := job.NewStormTally()
 	out.Clients, out.Back, out.At, out.Last = 10, 8, 1e9, 3e9
-	r := newStormReport(&StormConfig{Jitters: []time.Duration{0}}, out, []sample{{1e9, scrape.Metrics{scrape.MetricCPU: 1}}, {5e9, scrape.Metrics{scrape.MetricCPU: 2}}})
+	r := newStormReport(&StormConfig{Jitters: []time.Duration{0}}, out,
+		[]sample{{1e9, scrape.Metrics{scrape.MetricCPU: 1}}, {5e9, scrape.Metrics{scrape.MetricCPU: 2}}})
 	if r.Seconds != 2 || r.CPUPerClient != 0.5e6/8 {
 		t.Fatalf("%+v", r)
 	}

@@ -137,7 +137,7 @@ func ParseSources(s string) ([]string, error) {
 	return out, nil
 }
 
-// checkPublishing says whether there is exactly one way to publish, and tries it.
+// checkPublishing reports whether there is exactly one way to publish, and tries it.
 func (t *Target) checkPublishing(ctx context.Context, e Endpoint) error {
 	ways := 0
 	for _, given := range []bool{t.Direct, len(t.Brokers) > 0, t.Publish != ""} {
@@ -194,7 +194,8 @@ func (t *Target) CheckOneProcess(flag string, clients int) error {
 	switch most := machine.DescriptorLimit() - machine.SpareDescriptors; {
 	case len(t.Agents.Addrs) > 0: // which say themselves what they can hold
 	case clients > most:
-		return job.Inputf("%s %d: one process holds them, and has descriptors for %d: ask for fewer, or raise the limit (ulimit -Hn)", flag, clients, most)
+		return job.Inputf("%s %d: one process holds them, and has descriptors for %d: ask for fewer, or raise the "+
+			"limit (ulimit -Hn)", flag, clients, most)
 	}
 	return nil
 }

@@ -152,7 +152,8 @@ func (f *follower) look(ctx context.Context) {
 	now := machine.MonotonicIn(0)
 	if f.looked != 0 {
 		f.line.Gateway = append(f.line.Gateway, GatewayPoint{
-			At: f.seconds(now), Cores: (m[scrape.MetricCPU] - f.cpu) / (float64(now-f.looked) / 1e9), RSS: m[scrape.MetricRSS], Heap: m[scrape.MetricHeap],
+			At: f.seconds(now), Cores: (m[scrape.MetricCPU] - f.cpu) / (float64(now-f.looked) / 1e9),
+			RSS: m[scrape.MetricRSS], Heap: m[scrape.MetricHeap],
 		})
 	}
 	f.cpu, f.looked = m[scrape.MetricCPU], now
@@ -177,7 +178,8 @@ func curve(h *job.Hist) []CurvePoint {
 	if n == 0 {
 		return nil
 	}
-	for _, q := range []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92.5, 95, 97.5, 98, 99, 99.25, 99.5, 99.75, 99.8, 99.9, 99.925, 99.95, 99.975, 99.98, 99.99, 99.995, 99.998, 99.999} {
+	for _, q := range []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92.5, 95, 97.5, 98, 99, 99.25, 99.5,
+		99.75, 99.8, 99.9, 99.925, 99.95, 99.975, 99.98, 99.99, 99.995, 99.998, 99.999} {
 		if n*(100-q) >= 100 {
 			out = append(out, CurvePoint{q, float64(h.Quantile(q)) / 1e6})
 		}

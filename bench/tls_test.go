@@ -21,7 +21,8 @@ func (g *gate) secured() (ca string) {
 	s.StartTLS() // for its certificate
 	defer s.Close()
 	ca = filepath.Join(g.t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
+		0o600); err != nil {
 		g.t.Fatal(err)
 	}
 	cert := s.TLS.Certificates[0]
@@ -51,7 +52,8 @@ func TestFanoutTLS(t *testing.T) {
 		t.Fatalf("%+v", run)
 	}
 
-	if h, err := Handshake(t.Context(), HandshakeConfig{Target: cfg.Target, Count: 8, Batch: 4, Settle: time.Millisecond}); err != nil || h.Latency.Count != 8 {
+	if h, err := Handshake(t.Context(), HandshakeConfig{Target: cfg.Target, Count: 8, Batch: 4,
+		Settle: time.Millisecond}); err != nil || h.Latency.Count != 8 {
 		t.Fatalf("handshakes: %v", err)
 	}
 

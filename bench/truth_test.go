@@ -69,7 +69,8 @@ func (s *slowSender) now() int64 { return machine.ClockGettime(1) + s.anchor }
 // What is reported is what the server knows that it did: delays from 600 to 800 ms,
 // and a stall of 1.5 s whose whole backlog goes out at its end. All quantiles are
 // within 2 %, and the stall is seen in the timeline; a run that calls itself invalid
-// promises no more than that every message is counted. The delays are long because what a busy machine adds on the way, a few ms,
+// promises no more than that every message is counted. The delays are long because what a busy machine adds
+// on the way, a few ms,
 // is not the server's, but is reported.
 func TestTruth(t *testing.T) {
 	if testing.Short() {
@@ -113,7 +114,8 @@ func TestTruth(t *testing.T) {
 	s.mu.Unlock()
 	slices.Sort(truth)
 	if run.Latency.Count != int64(len(truth)) || run.Lost+run.Late+run.Doubled != 0 {
-		t.Fatalf("%d latencies of %d; lost %d, out of order %d, doubled %d", run.Latency.Count, len(truth), run.Lost, run.Late, run.Doubled)
+		t.Fatalf("%d latencies of %d; lost %d, out of order %d, doubled %d", run.Latency.Count, len(truth), run.Lost,
+			run.Late, run.Doubled)
 	}
 	if invalid != nil {
 		t.Skipf("this machine is too busy for it, and the bench says so: %v", invalid)
@@ -161,7 +163,8 @@ func checkTimeline(t *testing.T, run *Run, quiet float64) {
 		}
 	}
 	if messages != run.Unique || timed != run.Latency.Count || longest != run.Latency.Max {
-		t.Errorf("the timeline has %d messages, %d timed, max %v ms; the run %d, %d, %v ms", messages, timed, longest, run.Unique, run.Latency.Count, run.Latency.Max)
+		t.Errorf("the timeline has %d messages, %d timed, max %v ms; the run %d, %d, %v ms", messages, timed, longest,
+			run.Unique, run.Latency.Count, run.Latency.Max)
 	}
 	if silent*1000 < quiet {
 		t.Errorf("the timeline's longest silence is %.0f ms, want %.0f ms or more", silent*1000, quiet)

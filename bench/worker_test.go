@@ -92,14 +92,16 @@ func TestKnownDelays(t *testing.T) {
 		}
 		got := w.ask(job.Order{Op: "finish", Total: total, Deadline: machine.MonotonicIn(10 * time.Second)}).Results
 		most := passed()
-		if got.Unique != clients*total || got.Want != clients*total || got.Lost+got.Late+got.Doubled+got.Invalid+got.Foreign+got.Breaks+got.Early != 0 {
+		if got.Unique != clients*total || got.Want != clients*total ||
+			got.Lost+got.Late+got.Doubled+got.Invalid+got.Foreign+got.Breaks+got.Early != 0 {
 			t.Fatalf("%+v", got)
 		}
 		q := got.Latency.Quantiles()
 		f := func(got, want float64) {
 			t.Helper()
 			if got < 0.98*(want+least) || got > 1.02*(want+most) {
-				t.Errorf("bare %v: %.1f ms, want %.1f ms within 2 %%, and %.1f to %.1f ms more", bare, got, want, least, most)
+				t.Errorf("bare %v: %.1f ms, want %.1f ms within 2 %%, and %.1f to %.1f ms more", bare, got, want, least,
+					most)
 			}
 		}
 		f(q.P50, 3000)
@@ -139,7 +141,8 @@ func TestFaultsAreFound(t *testing.T) {
 			deadline = 300 * time.Millisecond // what never comes is waited for in vain
 		}
 		got := w.ask(job.Order{Op: "finish", Total: total, Deadline: machine.MonotonicIn(deadline)}).Results
-		if got.Lost != want.Lost || got.Late != want.Late || got.Doubled != want.Doubled || got.Invalid != want.Invalid ||
+		if got.Lost != want.Lost || got.Late != want.Late || got.Doubled != want.Doubled ||
+			got.Invalid != want.Invalid ||
 			got.Gone != want.Gone || got.Foreign != want.Foreign || got.Breaks != want.Breaks {
 			t.Errorf("%s: lost %d, late %d, doubled %d, invalid %d, gone %d, foreign %d, breaks %d (%v)", name,
 				got.Lost, got.Late, got.Doubled, got.Invalid, got.Gone, got.Foreign, got.Breaks, got.Faults)

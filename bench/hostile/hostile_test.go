@@ -82,7 +82,8 @@ func (w *hostileProcess) run(t *testing.T) *Tally {
 // it was answered, is counted.
 func TestHostileComesBack(t *testing.T) {
 	r := newRecorder(t, func(string) ([]byte, bool) {
-		b := proto.AppendServerFrame(nil, proto.OpText, []byte(`{"jsonrpc":"2.0","id":1,"error":{"code":-32004,"message":"no"}}`))
+		b := proto.AppendServerFrame(nil, proto.OpText,
+			[]byte(`{"jsonrpc":"2.0","id":1,"error":{"code":-32004,"message":"no"}}`))
 		return proto.AppendServerFrame(b, proto.OpClose, append([]byte{4108 >> 8, 4108 & 255}, "rate limited"...)), true
 	})
 	job := Job{Kind: "requests", Connections: 2, Sources: []string{"127.0.0.101", "127.0.0.102"}}

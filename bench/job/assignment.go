@@ -32,7 +32,8 @@ type Assignment struct {
 	// Round has a recording say to which stream each message falls.
 	Round *Round `json:"round,omitempty"`
 
-	slots, ranks []int32   // with Zipf or Round: the stream of each message of a round, and which of that stream's it is
+	// with Zipf or Round: the stream of each message of a round, and which of that stream's it is
+	slots, ranks []int32
 	places       [][]int32 // by stream: its messages of a round
 }
 

@@ -8,18 +8,21 @@ import (
 
 // Each message has one place: counting them by hand gives what of and length say.
 func TestAssignment(t *testing.T) {
-	for _, d := range []Assignment{{}, {Streams: 7}, {Streams: 7, Zipf: 1}, {Streams: 50, Zipf: 1.5}, {Streams: 1, Zipf: 2}} {
+	for _, d := range []Assignment{{}, {Streams: 7}, {Streams: 7, Zipf: 1}, {Streams: 50, Zipf: 1.5},
+		{Streams: 1, Zipf: 2}} {
 		d.Prepare()
 		seen := make([]int64, d.Streams)
 		for n := range int64(1000) {
 			for s := range d.Streams {
 				if got := d.Length(n, s); got != seen[s] {
-					t.Fatalf("%d streams, Zipf %v: stream %d has %d of the first %d messages, not %d", d.Streams, d.Zipf, s, got, n, seen[s])
+					t.Fatalf("%d streams, Zipf %v: stream %d has %d of the first %d messages, not %d", d.Streams,
+						d.Zipf, s, got, n, seen[s])
 				}
 			}
 			s, nth := d.Of(n)
 			if nth != seen[s] {
-				t.Fatalf("%d streams, Zipf %v: message %d is number %d of stream %d, not %d", d.Streams, d.Zipf, n, nth, s, seen[s])
+				t.Fatalf("%d streams, Zipf %v: message %d is number %d of stream %d, not %d", d.Streams, d.Zipf, n, nth,
+					s, seen[s])
 			}
 			seen[s]++
 		}
@@ -66,5 +69,6 @@ func TestAssignmentNames(t *testing.T) {
 	f(Assignment{}, 2, "", "k2")
 	f(Assignment{Streams: 4, Rooms: []string{"a", "b"}}, 3, "b", "k1")
 	f(Assignment{Streams: 4, Each: 1, Rooms: []string{"keyed:{key}"}}, 3, "keyed:k3", "k3")
-	f(Assignment{Streams: 4, Each: 1, Rooms: []string{"orders:{user}"}, First: 10}, 3, fmt.Sprintf("orders:%s", UserName(13)), UserName(13))
+	f(Assignment{Streams: 4, Each: 1, Rooms: []string{"orders:{user}"}, First: 10}, 3,
+		fmt.Sprintf("orders:%s", UserName(13)), UserName(13))
 }

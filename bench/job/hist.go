@@ -126,7 +126,8 @@ func (q Quantiles) String() string {
 	if q.Count == 0 {
 		return "none taken"
 	}
-	return fmt.Sprintf("p50 %s · p90 %s · p99 %s · p99.9 %s · max %s", MS(q.P50), MS(q.P90), MS(q.P99), MS(q.P999), MS(q.Max))
+	return fmt.Sprintf("p50 %s · p90 %s · p99 %s · p99.9 %s · max %s", MS(q.P50), MS(q.P90), MS(q.P99), MS(q.P999),
+		MS(q.Max))
 }
 
 // MS writes milliseconds with three figures.

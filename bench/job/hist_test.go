@@ -31,7 +31,8 @@ func TestHistMergeIsExact(t *testing.T) {
 		}
 		merged.Merge(&back)
 	}
-	if !slices.Equal(one.h.Export().Counts, merged.h.Export().Counts) || one.Max() != merged.Max() || one.Count() != merged.Count() {
+	if !slices.Equal(one.h.Export().Counts, merged.h.Export().Counts) || one.Max() != merged.Max() ||
+		one.Count() != merged.Count() {
 		t.Fatal("merging moved counts")
 	}
 	slices.Sort(all)

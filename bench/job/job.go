@@ -40,15 +40,16 @@ type Job struct {
 
 	Filter []string `json:"filter,omitempty"` // the only keys that they want; empty: all
 
-	InFlight int           `json:"in_flight"` // handshakes at a time; 0: 64
-	Rate     float64       `json:"rate"`      // handshakes a second; 0: one after the other
-	Pace     time.Duration `json:"pace"`      // least time between two polls while a run goes on; 0: wake for each event
-	RcvBuf   int           `json:"rcvbuf"`    // SO_RCVBUF; 0: the kernel's choice
-	Prefer   bool          `json:"prefer"`    // run before other processes, where that is allowed
-	CPUs     []int         `json:"-"`         // processors that the clients may use; empty: all
-	Agents   Agents        `json:"-"`         // where the clients run; empty: here
-	Stamp    bool          `json:"stamp"`     // take the kernel's receive times
-	Arrivals int64         `json:"arrivals"`  // keep those of so many messages, for the order of a pass
+	InFlight int     `json:"in_flight"` // handshakes at a time; 0: 64
+	Rate     float64 `json:"rate"`      // handshakes a second; 0: one after the other
+	// least time between two polls while a run goes on; 0: wake for each event
+	Pace     time.Duration `json:"pace"`
+	RcvBuf   int           `json:"rcvbuf"`   // SO_RCVBUF; 0: the kernel's choice
+	Prefer   bool          `json:"prefer"`   // run before other processes, where that is allowed
+	CPUs     []int         `json:"-"`        // processors that the clients may use; empty: all
+	Agents   Agents        `json:"-"`        // where the clients run; empty: here
+	Stamp    bool          `json:"stamp"`    // take the kernel's receive times
+	Arrivals int64         `json:"arrivals"` // keep those of so many messages, for the order of a pass
 }
 
 // Shape is that of the values that the clients get; of recorded ones, of their stamps.
@@ -132,7 +133,8 @@ type Tally struct {
 	Closes  map[string]int64 `json:"closes"`  // by code, or how else a connection ended
 	Faults  []string         `json:"faults"`  // the first few
 
-	Feeds []FeedTally `json:"feeds,omitempty"` // of the further feeds; the figures above are the first one's, but Gone, Invalid and from Breaks on
+	// of the further feeds; the figures above are the first one's, but Gone, Invalid and from Breaks on
+	Feeds []FeedTally `json:"feeds,omitempty"`
 
 	Places *Places     `json:"places,omitempty"`
 	Stall  *Stall      `json:"stall,omitempty"`
@@ -241,7 +243,8 @@ const MaxFaults = 8
 
 // NewTally returns an empty Tally.
 func NewTally() *Tally {
-	return &Tally{Latency: NewHist(), Lag: NewHist(), Turns: NewHist(), Notices: map[string]int64{}, Closes: map[string]int64{}}
+	return &Tally{Latency: NewHist(), Lag: NewHist(), Turns: NewHist(), Notices: map[string]int64{},
+		Closes: map[string]int64{}}
 }
 
 // Agents are other machines that clients run on.

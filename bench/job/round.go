@@ -5,10 +5,11 @@ import "slices"
 // Round says of each message of a recording which stream it falls to and when it
 // is due. What comes after its end begins it anew. Nobody writes it once it is made.
 type Round struct {
-	Keys    []string `json:"keys"`             // by stream: its record key
-	Streams []int32  `json:"streams"`          // of each message
-	Due     []int64  `json:"due,omitempty"`    // of each message, ns since the round began, growing. nil: a Schedule's rate says it
-	Period  int64    `json:"period,omitempty"` // ns from one round's beginning to the next one's
+	Keys    []string `json:"keys"`    // by stream: its record key
+	Streams []int32  `json:"streams"` // of each message
+	// of each message, ns since the round began, growing. nil: a Schedule's rate says it
+	Due    []int64 `json:"due,omitempty"`
+	Period int64   `json:"period,omitempty"` // ns from one round's beginning to the next one's
 }
 
 // due is when message n is due, in ns since the first round began.

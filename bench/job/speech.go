@@ -38,5 +38,5 @@ func (s *Speech) Check() error {
 	return nil
 }
 
-// Foreign says whether the server is another one than the gateway.
+// Foreign reports whether the server is another one than the gateway.
 func (s *Speech) Foreign() bool { return s.Protocol != "" && s.Protocol != Tapecast }

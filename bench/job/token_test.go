@@ -49,7 +49,8 @@ func TestLoadKeys(t *testing.T) {
 			return
 		}
 		var c jwt.RegisteredClaims
-		if _, err := jwt.ParseWithClaims(raw, &c, func(*jwt.Token) (any, error) { return key, nil }); err != nil || c.Subject != "bench-1" || c.ExpiresAt == nil {
+		if _, err := jwt.ParseWithClaims(raw, &c, func(*jwt.Token) (any, error) { return key, nil }); err != nil ||
+			c.Subject != "bench-1" || c.ExpiresAt == nil {
 			t.Fatalf("%v, %+v", err, c)
 		}
 		if again, _ := NewSigner(k).Sign("bench-1"); again == raw {

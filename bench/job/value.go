@@ -72,13 +72,15 @@ func NewValueShape(size int, fields string) (ValueShape, error) {
 	head += `,"p":"`
 	pad := size - len(head) - len(`"}`)
 	if pad < 0 {
-		return ValueShape{}, fmt.Errorf("a value of %d bytes is too small: it takes %d for its time and number", size, len(head)+2)
+		return ValueShape{}, fmt.Errorf("a value of %d bytes is too small: it takes %d for its time and number", size,
+			len(head)+2)
 	}
 	v := ValueShape{template: []byte(head)}
 	v.template = append(v.template, bytes.Repeat([]byte{'x'}, pad)...)
 	v.template = append(v.template, `"}`...)
 	if !json.Valid(v.Make(nil, math.MaxInt64, 0)) {
-		return ValueShape{}, fmt.Errorf("the fields %q make no valid JSON: members like \"s\":\"BTCUSDT\" are wanted", fields)
+		return ValueShape{}, fmt.Errorf("the fields %q make no valid JSON: members like \"s\":\"BTCUSDT\" are wanted",
+			fields)
 	}
 	return v, nil
 }
@@ -107,7 +109,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // sumOf is the checksum of p as a stamp has it.
 func sumOf(p []byte) uint64 { return uint64(crc32.Checksum(p, castagnoli)) + numberBase }
 
-// WholeStamped says whether the checksum of the value p, whose stamp begins at at,
+// WholeStamped reports whether the checksum of the value p, whose stamp begins at at,
 // is that of what stands before it.
 func WholeStamped(p []byte, at int) bool {
 	var sum [numberWidth]byte
@@ -115,7 +117,7 @@ func WholeStamped(p []byte, at int) bool {
 	return bytes.Equal(p[at+sumAt:at+sumAt+numberWidth], sum[:])
 }
 
-// Same says whether p is the value of message n, due at t, to the last byte; of a
+// Same reports whether p is the value of message n, due at t, to the last byte; of a
 // stamp, but for its checksum.
 func (v ValueShape) Same(p []byte, t, n int64) bool {
 	end := len(v.template)

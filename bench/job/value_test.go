@@ -106,7 +106,8 @@ func TestStamp(t *testing.T) {
 	const value = `{"e":"trade","t":5,"m":{"a":[1]}}`
 	shape := NewStampShape([][]byte{[]byte(value[:len(value)-1])})
 	p := shape.Make([]byte("before"), 1_699_123_456_789_012_345, 42)[len("before"):]
-	if want := value[:len(value)-1] + `,"@":1699123456789012345,"#":1000000042,"%":`; !strings.HasPrefix(string(p), want) || len(p) != len(value)+StampSize-1 {
+	if want := value[:len(value)-1] + `,"@":1699123456789012345,"#":1000000042,"%":`; !strings.HasPrefix(string(p),
+		want) || len(p) != len(value)+StampSize-1 {
 		t.Fatalf("%s", p)
 	}
 	at := len(p) - StampSize

@@ -94,7 +94,8 @@ func openTun(name string) (*os.File, error) {
 	}
 	copy(req.name[:], name)
 	req.flags = unix.IFF_TUN | unix.IFF_NO_PI
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNSETIFF, uintptr(unsafe.Pointer(&req))); errno != 0 {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNSETIFF,
+		uintptr(unsafe.Pointer(&req))); errno != 0 {
 		_ = unix.Close(fd) // nothing was written
 		return nil, fmt.Errorf("cannot make the network device %s: %w", name, errno)
 	}

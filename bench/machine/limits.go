@@ -20,7 +20,7 @@ func RaiseDescriptors() {
 	}
 }
 
-// CheckDescriptors says whether one process of several can hold so many clients.
+// CheckDescriptors returns an error where one process of several cannot hold so many clients.
 func CheckDescriptors(clients, procs int) error {
 	return DescriptorsFor(clients, procs, DescriptorLimit())
 }
@@ -44,6 +44,7 @@ func DescriptorsFor(clients, procs, limit int) error {
 	if most <= 0 {
 		return job.Inputf("a limit of %d descriptors is too small: raise it (ulimit -Hn)", limit)
 	}
-	return job.Inputf("%d clients in %d process(es) need %d descriptors each, but the limit is %d, enough for %d clients: use --procs %d, or raise the limit (ulimit -Hn)",
+	return job.Inputf("%d clients in %d process(es) need %d descriptors each, but the limit is %d, enough for %d "+
+		"clients: use --procs %d, or raise the limit (ulimit -Hn)",
 		clients, procs, each+SpareDescriptors, limit, most*procs, (clients+most-1)/most)
 }

@@ -96,7 +96,8 @@ type trial struct {
 }
 
 func (t trial) String() string {
-	return fmt.Sprintf("%d clients, %d room(s), %s msg/s of %d B each", t.clients, t.groups, text.Number(t.rate), t.size)
+	return fmt.Sprintf("%d clients, %d room(s), %s msg/s of %d B each", t.clients, t.groups, text.Number(t.rate),
+		t.size)
 }
 
 // trials tell what the model needs: sends that carry one frame and those that carry
@@ -113,7 +114,8 @@ func (c *CalibrateConfig) trials() []trial {
 		{n, 1, c.Most / 8, 1000}, {n / 2, 1, c.Most / 2, 1000}, {n, 1, c.Most / 2, 1000},
 	}
 	if c.Keyed != "" {
-		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128}, trial{n / 4 / keyedMembers * keyedMembers, n / 4 / keyedMembers, 2, 128})
+		list = append(list, trial{n, n / keyedMembers, 1, 512}, trial{n, n / keyedMembers, 4, 128},
+			trial{n / 4 / keyedMembers * keyedMembers, n / 4 / keyedMembers, 2, 128})
 	}
 	return append(list, c.heaviest())
 }
@@ -215,7 +217,8 @@ func (c *CalibrateConfig) check() error {
 // fanout is what measures a trial.
 func (c *CalibrateConfig) fanout(t trial, window time.Duration) bench.FanoutConfig {
 	f := bench.FanoutConfig{
-		Target: c.Target, Clients: t.clients, Procs: min(c.Procs, t.clients), Rooms: []string{c.Room}, Rate: t.rate * float64(t.groups), Size: t.size, Fields: c.Fields,
+		Target: c.Target, Clients: t.clients, Procs: min(c.Procs, t.clients), Rooms: []string{c.Room},
+		Rate: t.rate * float64(t.groups), Size: t.size, Fields: c.Fields,
 		Warmup: 2 * time.Second, Duration: window, Pace: time.Millisecond,
 	}
 	f.Target.Agents.Addrs = f.Target.Agents.Addrs[:min(len(f.Target.Agents.Addrs), t.clients)]
@@ -241,7 +244,8 @@ func unspoilt(log io.Writer, run func() (*Point, error)) (*Point, error) {
 }
 
 // measure is a point of a trial.
-func (c *CalibrateConfig) measure(ctx context.Context, e bench.Endpoint, t trial, window time.Duration) (*Point, error) {
+func (c *CalibrateConfig) measure(ctx context.Context, e bench.Endpoint, t trial, window time.Duration) (*Point,
+	error) {
 	return unspoilt(c.Log, func() (*Point, error) { return c.once(ctx, e, t, window) })
 }
 
@@ -264,7 +268,9 @@ func (c *CalibrateConfig) once(ctx context.Context, e bench.Endpoint, t trial, w
 			Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size),
 		}}},
 		Seconds: window.Seconds(), Cores: g.Cores, Bytes: g.Bytes,
-		Sends: g.Counters[scrape.MetricSends], Frames: g.Counters[scrape.MetricFrames], Records: g.Counters[scrape.MetricRecords], Passing: g.Counters[scrape.MetricPassing], Busy: g.Counters[scrape.MetricBusy],
+		Sends: g.Counters[scrape.MetricSends], Frames: g.Counters[scrape.MetricFrames],
+		Records: g.Counters[scrape.MetricRecords], Passing: g.Counters[scrape.MetricPassing],
+		Busy:     g.Counters[scrape.MetricBusy],
 		Resident: g.RSS, Tapes: g.TapeBytes, P50: g.Latency.P50, P99: g.Latency.P99,
 	}
 	p.Wire = g.Bytes * p.Seconds

@@ -14,13 +14,19 @@ import (
 func (c *Calibration) WriteText(w io.Writer) error {
 	t := &text.Table{}
 	m := c.Model
-	t.Line("calibration · %d points, model within %.1f %% of the CPU of each; the same load took between 1 and %.2f times the CPU meanwhile", len(c.Points), 100*c.Worst, c.Varied)
+	t.Line("calibration · %d points, model within %.1f %% of the CPU of each; the same load took between 1 and %.2f "+
+		"times the CPU meanwhile", len(c.Points), 100*c.Worst, c.Varied)
 	for i := range c.Points {
 		c.Points[i].row(t, &m)
 	}
-	t.Row("CPU", "send %s (%s more to one of many, %s more where the loop rests, another %s where it has many and rests) · frame %s · byte %.3g ns (%.3g ns more in sends of %s) · record %s (%s more where it wakes the loop) · handshake %s", us(m.Send), us(m.Many), us(m.Cold), us(m.Chill), us(m.Frame), m.Byte*1e9, m.Long*1e9, text.Size(m.Visit), us(m.Record), us(m.Wake), us(m.Handshake))
+	t.Row("CPU",
+		"send %s (%s more to one of many, %s more where the loop rests, another %s where it has many and rests) · "+
+			"frame %s · byte %.3g ns (%.3g ns more in sends of %s) · record %s (%s more where it wakes the loop) · "+
+			"handshake %s", us(m.Send), us(m.Many), us(m.Cold), us(m.Chill), us(m.Frame), m.Byte*1e9, m.Long*1e9,
+		text.Size(m.Visit), us(m.Record), us(m.Wake), us(m.Handshake))
 	t.Row("at rest", "%.3f cores and %.3g µs/s a connection", m.Base, m.Idle*1e6)
-	t.Row("memory", "%s + %s a connection + %.2f × tapes · kernel %s a connection", text.Size(m.Resident), text.Size(m.Connection), m.Tape, text.Size(m.Kernel))
+	t.Row("memory", "%s + %s a connection + %.2f × tapes · kernel %s a connection", text.Size(m.Resident),
+		text.Size(m.Connection), m.Tape, text.Size(m.Kernel))
 	t.Row("latency", "p99 %s + %.2f × pass, always busy %.2f × round", job.MS(m.Floor99), m.Rest99, m.Always99)
 	return t.Write(w)
 }
@@ -28,12 +34,14 @@ func (c *Calibration) WriteText(w io.Writer) error {
 // row sets a point beside its forecast.
 func (p *Point) row(t *text.Table, m *Model) {
 	s, f := p.Load.Streams[0], p.forecast(m)
-	t.Line("%s clients, %s room(s), %s msg/s of %s B each", text.Count(int64(p.Load.Connections)), text.Number(s.Rooms), text.Number(s.Rate), text.Number(s.Size))
+	t.Line("%s clients, %s room(s), %s msg/s of %s B each", text.Count(int64(p.Load.Connections)), text.Number(s.Rooms),
+		text.Number(s.Rate), text.Number(s.Size))
 	vs := func(name, unit string, measured, said float64) {
 		t.Row(name, "%.4g%s measured, %.4g%s said (%+.1f %%)", measured, unit, said, unit, 100*(said/measured-1))
 	}
 	if p.Slowness > 0 {
-		t.Row("  machine", "%.2f × the calibration's CPU for the reference load; without that %.4g cores said (%+.1f %%)",
+		t.Row("  machine",
+			"%.2f × the calibration's CPU for the reference load; without that %.4g cores said (%+.1f %%)",
 			p.Slowness, m.Predict(p.Load).Cores, 100*(m.Predict(p.Load).Cores/p.Cores-1))
 	}
 	if f.Saturated {
@@ -68,7 +76,8 @@ func LoadCalibration(file string) (*Calibration, error) {
 		return nil, job.Inputf("%s is no calibration: %v", file, err)
 	}
 	if is.Version != CalibrationVersion {
-		return nil, job.Inputf("%s has version %d of calibrations, this tapecast-bench reads %d: calibrate anew", file, is.Version, CalibrationVersion)
+		return nil, job.Inputf("%s has version %d of calibrations, this tapecast-bench reads %d: calibrate anew", file,
+			is.Version, CalibrationVersion)
 	}
 	var c Calibration
 	if err := json.Unmarshal(b, &c); err != nil {

@@ -44,7 +44,8 @@ func Check(ctx context.Context, cfg CheckConfig, cal *Calibration) (*CheckResult
 		return nil, err
 	}
 	if e.TLS != cal.TLS {
-		return nil, job.Inputf("--target %s: the calibration is of a gateway %s TLS", c.Target.URL, map[bool]string{true: "with", false: "without"}[cal.TLS])
+		return nil, job.Inputf("--target %s: the calibration is of a gateway %s TLS", c.Target.URL,
+			map[bool]string{true: "with", false: "without"}[cal.TLS])
 	}
 	res := &CheckResult{Scenario: "check", Seed: cfg.Seed, Inside: max(cfg.Inside, 0), model: cal.Model}
 	r := reference{cfg: c, end: e, loops: cal.Loops}
@@ -56,7 +57,8 @@ func Check(ctx context.Context, cfg CheckConfig, cal *Calibration) (*CheckResult
 	}
 	res.Points = r.against(cal.Reference)
 	for _, p := range res.Points {
-		res.Said, res.Unadjusted = append(res.Said, p.forecast(&cal.Model)), append(res.Unadjusted, cal.Model.Predict(p.Load))
+		res.Said, res.Unadjusted = append(res.Said, p.forecast(&cal.Model)),
+			append(res.Unadjusted, cal.Model.Predict(p.Load))
 	}
 	return res, nil
 }
@@ -69,7 +71,8 @@ func (c *CheckConfig) draw(cal *Calibration) []trial {
 	var out []trial
 	most := float64(c.Calibrate.Clients)
 	for i := range c.Inside {
-		t := trial{int(between(most/10, most)), 1, math.Round(between(1, c.Calibrate.Most)), int(between(100, cal.MostSize))}
+		t := trial{int(between(most/10, most)), 1, math.Round(between(1, c.Calibrate.Most)),
+			int(between(100, cal.MostSize))}
 		if i == 0 && c.Calibrate.Keyed != "" {
 			t.groups, t.rate = t.clients/keyedMembers, math.Round(10*between(0.5, 4))/10
 			t.clients = t.groups * keyedMembers
@@ -77,7 +80,8 @@ func (c *CheckConfig) draw(cal *Calibration) []trial {
 		out = append(out, c.affordable(t, cal, 1))
 	}
 	for range c.Outside {
-		t := trial{int(math.Min(between(most, 3*most), mostClients(c.Calibrate.Procs))), 1, math.Round(between(c.Calibrate.Most, 3*c.Calibrate.Most)), int(between(100, 3*cal.MostSize))}
+		t := trial{int(math.Min(between(most, 3*most), mostClients(c.Calibrate.Procs))), 1,
+			math.Round(between(c.Calibrate.Most, 3*c.Calibrate.Most)), int(between(100, 3*cal.MostSize))}
 		out = append(out, c.affordable(t, cal, 3))
 	}
 	return out
@@ -97,7 +101,9 @@ func (c *CheckConfig) affordable(t trial, cal *Calibration, times float64) trial
 		bytes = cal.MostBytes
 	}
 	for {
-		f := cal.Model.Predict(Load{Connections: float64(t.clients), Loops: cal.Loops, Streams: []Stream{{Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size)}}})
+		f := cal.Model.Predict(Load{Connections: float64(t.clients), Loops: cal.Loops,
+			Streams: []Stream{{Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate,
+				Size: float64(t.size)}}})
 		if f.Full <= busiest && f.Delivered <= times*cal.MostDelivered && f.Bytes <= bytes && f.Pass < longestPass {
 			return t
 		}
@@ -113,7 +119,8 @@ func mostClients(procs int) float64 {
 // WriteText writes each point beside what was said of it.
 func (r *CheckResult) WriteText(w io.Writer) error {
 	t := &text.Table{}
-	t.Line("check · seed %d · %d points inside of what was calibrated, %d outside", r.Seed, r.Inside, len(r.Points)-r.Inside)
+	t.Line("check · seed %d · %d points inside of what was calibrated, %d outside", r.Seed, r.Inside,
+		len(r.Points)-r.Inside)
 	for i, p := range r.Points {
 		if i == r.Inside {
 			t.Line("outside")

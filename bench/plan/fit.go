@@ -34,7 +34,8 @@ func (c *Calibration) fit() {
 		want = append(want, 1)
 	}
 	x := nonNegative(rows, want)
-	m.Send, m.Many, m.Cold, m.Chill, m.Wake, m.Frame, m.Byte, m.Long, m.Record = x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8]
+	m.Send, m.Many, m.Cold, m.Chill, m.Wake, m.Frame, m.Byte, m.Long, m.Record = x[0], x[1], x[2], x[3], x[4], x[5],
+		x[6], x[7], x[8]
 	m.Envelope = c.envelope()
 	m.LoopShare = c.loopShare()
 	c.fitMemory()
@@ -109,7 +110,8 @@ func (c *Calibration) loopShare() float64 {
 	m := &c.Model
 	for _, p := range c.Points {
 		warm, cold := m.sending(p.each())
-		cpu := p.slow() * (p.Sends*(warm+cold*thaw(1-p.rest())+m.long(p.Wire/math.Max(p.Sends, 1))) + p.Frames*m.Frame + p.Wire*m.Byte)
+		cpu := p.slow() * (p.Sends*(warm+cold*thaw(1-p.rest())+m.long(p.Wire/math.Max(p.Sends, 1))) + p.Frames*m.Frame +
+			p.Wire*m.Byte)
 		if s := p.Load.Streams; len(s) == 1 && s[0].Rooms == 1 && p.Passing > 0 && cpu > 0 {
 			v = append(v, p.Passing/cpu)
 		}

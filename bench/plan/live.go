@@ -67,7 +67,8 @@ func ReadLive(ctx context.Context, from string, apart time.Duration) (*Live, err
 
 func newLive(a, b scrape.Metrics, seconds float64) *Live {
 	grew := func(name string) float64 { return b.Sum(name) - a.Sum(name) }
-	return &Live{Seconds: seconds, CPU: grew(scrape.MetricCPU), Sends: grew(scrape.MetricSends), Frames: grew(scrape.MetricFrames), Bytes: grew(metricBytes), Records: grew(scrape.MetricRecords),
+	return &Live{Seconds: seconds, CPU: grew(scrape.MetricCPU), Sends: grew(scrape.MetricSends),
+		Frames: grew(scrape.MetricFrames), Bytes: grew(metricBytes), Records: grew(scrape.MetricRecords),
 		Connections: b.Sum(metricConnections), Resident: b[scrape.MetricRSS], Tapes: b.Sum(scrape.MetricTapes)}
 }
 
@@ -84,13 +85,17 @@ func (c *Calibration) Correct(l *Live) []string {
 	var said []string
 	cores := l.CPU / l.Seconds
 	warm, _ := m.sending(l.Connections / max(c.Loops, 1))
-	model := m.Base + l.Connections*m.Idle + (l.Sends*warm+l.Frames*m.Frame+l.Bytes*m.Byte+l.Sends*m.long(l.Bytes/max(l.Sends, 1))+l.Records*m.Record)/l.Seconds
+	model := m.Base + l.Connections*m.Idle +
+		(l.Sends*warm+l.Frames*m.Frame+l.Bytes*m.Byte+l.Sends*m.long(l.Bytes/max(l.Sends,
+			1))+l.Records*m.Record)/l.Seconds
 	if cores < leastCores {
 		said = append(said, "CPU is not corrected: the gateway takes "+text.Number(cores)+" cores, too little to tell")
 	} else {
 		by := cores / model
 		*m = m.slowed(by)
-		said = append(said, "CPU is "+text.Number(by)+" times what was calibrated: "+text.Number(cores)+" cores, the model has "+text.Number(model))
+		said = append(said,
+			"CPU is "+text.Number(by)+" times what was calibrated: "+text.Number(cores)+" cores, the model has "+
+				""+text.Number(model))
 	}
 	if l.Connections < leastConnections {
 		return append(said, "memory is not corrected: "+text.Number(l.Connections)+" connections are too few to tell")

@@ -18,18 +18,21 @@ import (
 // age of what is sent.
 type Model struct {
 	// CPU, in seconds.
-	Base      float64 `json:"base_cores"`  // of a gateway that has nothing to do
-	Idle      float64 `json:"idle_s"`      // a connection's heartbeats, each second
-	Send      float64 `json:"send_s"`      // each send of a loop that is always busy, where it has few connections
-	Many      float64 `json:"many_s"`      // each send's more where it has many: they are not in the caches when their turn comes
-	Cold      float64 `json:"cold_s"`      // each send's more of a loop that rests: others have had the processor
-	Chill     float64 `json:"chill_s"`     // and of one that has many connections and rests
-	Crowd     float64 `json:"crowd"`       // so many connections of a loop are as many as it has been measured with
-	Wake      float64 `json:"wake_s"`      // each batch of records that comes to a gateway at rest
-	Frame     float64 `json:"frame_s"`     // each frame sent
-	Byte      float64 `json:"byte_s"`      // each byte sent
-	Long      float64 `json:"long_s"`      // each byte's more of a send as long as Visit; of a shorter one by as much as it is shorter
-	Visit     float64 `json:"visit_bytes"` // the longest sends there were, of a loop that could not send all: no send carries more. 0: not known
+	Base float64 `json:"base_cores"` // of a gateway that has nothing to do
+	Idle float64 `json:"idle_s"`     // a connection's heartbeats, each second
+	Send float64 `json:"send_s"`     // each send of a loop that is always busy, where it has few connections
+	// each send's more where it has many: they are not in the caches when their turn comes
+	Many  float64 `json:"many_s"`
+	Cold  float64 `json:"cold_s"`  // each send's more of a loop that rests: others have had the processor
+	Chill float64 `json:"chill_s"` // and of one that has many connections and rests
+	Crowd float64 `json:"crowd"`   // so many connections of a loop are as many as it has been measured with
+	Wake  float64 `json:"wake_s"`  // each batch of records that comes to a gateway at rest
+	Frame float64 `json:"frame_s"` // each frame sent
+	Byte  float64 `json:"byte_s"`  // each byte sent
+	// each byte's more of a send as long as Visit; of a shorter one by as much as it is shorter
+	Long float64 `json:"long_s"`
+	// the longest sends there were, of a loop that could not send all: no send carries more. 0: not known
+	Visit     float64 `json:"visit_bytes"`
 	Record    float64 `json:"record_s"`    // each record, from where it is published to its tapes
 	Handshake float64 `json:"handshake_s"` // each, from connect to joined
 	LoopShare float64 `json:"loop_share"`  // of the CPU of sends, what the loop's goroutine waits for
@@ -108,7 +111,8 @@ type Forecast struct {
 // Predict says what a node that does this needs, and how old its messages get.
 func (m *Model) Predict(l Load) Forecast {
 	loops := math.Max(l.Loops, 1)
-	f := Forecast{Resident: m.Resident + l.Connections*m.Connection + l.TapeBytes*m.Tape, Kernel: l.Connections * m.Kernel}
+	f := Forecast{Resident: m.Resident + l.Connections*m.Connection + l.TapeBytes*m.Tape,
+		Kernel: l.Connections * m.Kernel}
 	// CPU of frames and bytes, whatever the sends, and what bytes add to sends as they are
 	// where passes rest; records for those who are here; sends.
 	var marginal, single, appended, calls, held float64
@@ -196,7 +200,8 @@ func (m *Model) round(visited, warm, marginal, bytes, wait float64) (round, full
 // slowed is the model of a machine that takes so many times the CPU for all work.
 func (m *Model) slowed(by float64) Model {
 	s := *m
-	for _, x := range []*float64{&s.Base, &s.Idle, &s.Send, &s.Many, &s.Cold, &s.Chill, &s.Wake, &s.Frame, &s.Byte, &s.Long, &s.Record, &s.Handshake} {
+	for _, x := range []*float64{&s.Base, &s.Idle, &s.Send, &s.Many, &s.Cold, &s.Chill, &s.Wake, &s.Frame, &s.Byte,
+		&s.Long, &s.Record, &s.Handshake} {
 		*x *= by
 	}
 	return s

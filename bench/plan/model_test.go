@@ -13,7 +13,8 @@ import (
 
 // known is a model with figures like those of a real gateway.
 var known = Model{
-	Base: 0.02, Idle: 1e-6, Send: 4e-6, Many: 2e-6, Cold: 0.5e-6, Chill: 1e-6, Crowd: 10_000, Wake: 200e-6, Frame: 60e-9, Byte: 0.1e-9, Record: 2e-6, Handshake: 150e-6, LoopShare: 1,
+	Base: 0.02, Idle: 1e-6, Send: 4e-6, Many: 2e-6, Cold: 0.5e-6, Chill: 1e-6, Crowd: 10_000, Wake: 200e-6,
+	Frame: 60e-9, Byte: 0.1e-9, Record: 2e-6, Handshake: 150e-6, LoopShare: 1,
 	Resident: 30e6, Connection: 1200, Tape: 1, Kernel: 5000, Envelope: 86,
 	Floor50: 0.5, Floor99: 3, Rest50: 0.5, Rest99: 1, Always50: 1, Always99: 2,
 }
@@ -21,15 +22,18 @@ var known = Model{
 func near(a, b, share float64) bool { return math.Abs(a-b) <= share*math.Abs(b) }
 
 func loadOf(clients, rooms, rate, size float64) Load {
-	return Load{Connections: clients, Loops: 1, Streams: []Stream{{Rooms: rooms, Members: clients / rooms, Rate: rate, Size: size}}}
+	return Load{Connections: clients, Loops: 1, Streams: []Stream{{Rooms: rooms, Members: clients / rooms, Rate: rate,
+		Size: size}}}
 }
 
 func TestPredict(t *testing.T) {
 	// 1,000 sends take some 7 ms, five times a second.
 	f := known.Predict(loadOf(1000, 1, 5, 128))
 	frame := 128.0 + 86 + 4
-	send := known.Send + known.Many/10 + (known.Cold+known.Chill/1000)*(1-f.LoopBusy)*(1-f.LoopBusy) + known.Frame + known.Byte*frame
-	if want := 1000 * 5 * send; !near(f.LoopBusy, want, 1e-9) || !near(f.Cores, known.Base+1000*known.Idle+5*known.Record+5/1.01*known.Wake*(1-want)+want, 1e-9) {
+	send := known.Send + known.Many/10 + (known.Cold+known.Chill/1000)*(1-f.LoopBusy)*(1-f.LoopBusy) + known.Frame +
+		known.Byte*frame
+	if want := 1000 * 5 * send; !near(f.LoopBusy, want, 1e-9) ||
+		!near(f.Cores, known.Base+1000*known.Idle+5*known.Record+5/1.01*known.Wake*(1-want)+want, 1e-9) {
 		t.Errorf("busy %v, not %v; %v cores", f.LoopBusy, want, f.Cores)
 	}
 	if f.PerSend != 1 || !near(f.Pass, 1e6*send, 1e-9) || !near(f.P99, 3+f.Pass, 1e-9) || f.Bytes != 5000*frame {
@@ -39,7 +43,8 @@ func TestPredict(t *testing.T) {
 	f = known.Predict(loadOf(10_000, 1, 400, 128))
 	marginal := 4e6 * (known.Frame + known.Byte*frame)
 	round := 10_000 * (known.Send + known.Many) / (1 - marginal)
-	if f.LoopBusy != 1 || !near(f.Pass, 1e3*round, 1e-9) || !near(f.PerSend, 400*round, 1e-9) || !near(f.P99, 3+2e3*round, 1e-9) {
+	if f.LoopBusy != 1 || !near(f.Pass, 1e3*round, 1e-9) || !near(f.PerSend, 400*round, 1e-9) ||
+		!near(f.P99, 3+2e3*round, 1e-9) {
 		t.Errorf("%+v, round %v", f, round)
 	}
 	// All of the loop's time is accounted for.
@@ -121,15 +126,19 @@ func TestFit(t *testing.T) {
 		f := slow.Predict(l)
 		noise := func() float64 { return 1 + 0.02*(2*rnd.Float64()-1) }
 		const s = 8.0
-		c.Points = append(c.Points, Point{Load: l, Seconds: s, Cores: f.Cores * noise(), Bytes: f.Bytes, Sends: s * f.Delivered / f.PerSend, Frames: s * f.Delivered,
-			Wire: s * f.Bytes, Records: s * tr.rate * float64(tr.groups), Passing: s * f.LoopBusy, Busy: s * f.LoopBusy, Resident: f.Resident * noise(), Tapes: l.TapeBytes, P50: f.P50 * noise(), P99: f.P99 * noise(), Slowness: slowness})
+		c.Points = append(c.Points, Point{Load: l, Seconds: s, Cores: f.Cores * noise(), Bytes: f.Bytes,
+			Sends: s * f.Delivered / f.PerSend, Frames: s * f.Delivered,
+			Wire: s * f.Bytes, Records: s * tr.rate * float64(tr.groups), Passing: s * f.LoopBusy, Busy: s * f.LoopBusy,
+			Resident: f.Resident * noise(), Tapes: l.TapeBytes, P50: f.P50 * noise(), P99: f.P99 * noise(),
+			Slowness: slowness})
 	}
 	c.fit()
 	if c.Worst > 0.04 {
 		t.Errorf("the model is %v off: %+v", c.Worst, c.Model)
 	}
 	m := c.Model
-	if !near(m.Send+m.Many, known.Send+known.Many, 0.05) || !near(m.LoopShare, 1, 0.05) || !near(m.Envelope, known.Envelope, 0.01) || !near(m.Resident, known.Resident, 0.1) {
+	if !near(m.Send+m.Many, known.Send+known.Many, 0.05) || !near(m.LoopShare, 1, 0.05) ||
+		!near(m.Envelope, known.Envelope, 0.01) || !near(m.Resident, known.Resident, 0.1) {
 		t.Errorf("%+v", m)
 	}
 	for _, l := range []Load{loadOf(3000, 1, 33, 700), loadOf(9000, 90, 2, 300), loadOf(7000, 1, 250, 128)} {
@@ -143,7 +152,8 @@ func TestFit(t *testing.T) {
 func TestPlan(t *testing.T) {
 	cal := &Calibration{Model: known, Loops: 1, MostConnections: 10_000, MostDelivered: 4e6, MostSize: 1000}
 	c := Config{Connections: 500_000, P99: 50, Spare: 1, Cores: 8,
-		Streams: []Feed{{Name: "prices", Rooms: 1, Mean: 20, Peak: 60, Size: 128}, {Name: "orders", Rooms: 500_000, Joined: 1, Mean: 0.01, Peak: 0.1, Size: 300}}}
+		Streams: []Feed{{Name: "prices", Rooms: 1, Mean: 20, Peak: 60, Size: 128},
+			{Name: "orders", Rooms: 500_000, Joined: 1, Mean: 0.01, Peak: 0.1, Size: 300}}}
 	p, err := New(c, cal)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +168,8 @@ func TestPlan(t *testing.T) {
 		t.Errorf("orders go to %v rooms of %v", got.Rooms, got.Members)
 	}
 	var b strings.Builder
-	if err := p.WriteText(&b); err != nil || !strings.Contains(b.String(), "EXTRAPOLATED") || strings.Contains(b.String(), "%!") {
+	if err := p.WriteText(&b); err != nil || !strings.Contains(b.String(), "EXTRAPOLATED") ||
+		strings.Contains(b.String(), "%!") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 	f := func(want string, change func(*Config)) {
@@ -216,8 +227,10 @@ func TestPredictInterval(t *testing.T) {
 // A gateway that runs corrects the model; one that does nothing does not.
 func TestCorrect(t *testing.T) {
 	file := t.TempDir() + "/metrics"
-	text := "tapecast_uptime_seconds 100\nprocess_cpu_seconds_total 120\nprocess_resident_memory_bytes 60e6\ntapecast_connections 10000\n" +
-		"tapecast_sends_total 10e6\ntapecast_messages_sent_total 10e6\ntapecast_bytes_sent_total 0\ntapecast_appended_total 0\ntapecast_tape_bytes 0\n"
+	text := "tapecast_uptime_seconds 100\nprocess_cpu_seconds_total 120\nprocess_resident_memory_bytes " +
+		"60e6\ntapecast_connections 10000\n" +
+		"tapecast_sends_total 10e6\ntapecast_messages_sent_total 10e6\ntapecast_bytes_sent_total " +
+		"0\ntapecast_appended_total 0\ntapecast_tape_bytes 0\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -227,11 +240,13 @@ func TestCorrect(t *testing.T) {
 	}
 	c := &Calibration{Model: known}
 	// 0.03 cores at rest, and 0.1 million sends a second of 6.06 µs: 0.636 cores, where it takes 1.2.
-	if said := c.Correct(l); len(said) != 2 || !near(c.Model.Send, known.Send*1.2/0.636, 1e-6) || !near(c.Model.Connection, 3000, 1e-6) {
+	if said := c.Correct(l); len(said) != 2 || !near(c.Model.Send, known.Send*1.2/0.636, 1e-6) ||
+		!near(c.Model.Connection, 3000, 1e-6) {
 		t.Errorf("%q: %+v", said, c.Model)
 	}
 	c = &Calibration{Model: known}
-	if said := c.Correct(&Live{Seconds: 10, CPU: 0.2, Connections: 10}); c.Model != known || len(said) != 2 || !strings.Contains(said[0], "too little") {
+	if said := c.Correct(&Live{Seconds: 10, CPU: 0.2, Connections: 10}); c.Model != known || len(said) != 2 ||
+		!strings.Contains(said[0], "too little") {
 		t.Errorf("%q: %+v", said, c.Model)
 	}
 	for _, bad := range []string{"/does/not/exist", file + "x"} {
@@ -277,7 +292,8 @@ func TestReferenceRests(t *testing.T) {
 		r := cfg.reference()
 		f := slow.Predict(loadOf(float64(r.clients), float64(r.groups), r.rate, float64(r.size)))
 		if f.LoopBusy > 0.85 {
-			t.Errorf("%s: the reference load of %d clients keeps loops busy for %.2f of their time", file, r.clients, f.LoopBusy)
+			t.Errorf("%s: the reference load of %d clients keeps loops busy for %.2f of their time", file, r.clients,
+				f.LoopBusy)
 		}
 	}
 	measured := Point{Seconds: 4, Busy: 7.5}

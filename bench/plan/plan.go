@@ -105,7 +105,8 @@ func (c *Config) check() error {
 			return job.Inputf("--interval %s s, --max-rate %s, --keys %s: none can be negative",
 				text.Number(s.Interval), text.Number(s.MaxRate), text.Number(s.Keys))
 		case s.Keys > 0 && s.every() == 0:
-			return job.Inputf("--keys %s: a member that keeps up gets every message; give --interval or --max-rate with it",
+			return job.Inputf("--keys %s: a member that keeps up gets every message; give --interval or --max-rate "+
+				"with it",
 				text.Number(s.Keys))
 		}
 	}
@@ -118,7 +119,8 @@ func (c *Config) check() error {
 	c.Retain = cmp.Or(c.Retain, 30)
 	c.Kept = cmp.Or(c.Kept, 1<<30)
 	if c.Cores < 1 || c.Spare < 0 {
-		return job.Inputf("--cores %s, --spare %s: at least one core, and no negative spare", text.Number(c.Cores), text.Number(c.Spare))
+		return job.Inputf("--cores %s, --spare %s: at least one core, and no negative spare", text.Number(c.Cores),
+			text.Number(c.Spare))
 	}
 	return nil
 }
@@ -136,7 +138,8 @@ func New(c Config, cal *Calibration) (*Plan, error) {
 	most := c.Connections
 	if !fits(most) {
 		l := p.limits(c.load(most, p.Loops, true))[0]
-		return nil, job.Inputf("no number of nodes does it, since %s is what each node needs %.3g times: %s", l.Name, l.Used, l.Why)
+		return nil, job.Inputf("no number of nodes does it, since %s is what each node needs %.3g times: %s", l.Name,
+			l.Used, l.Why)
 	}
 	least, enough := 0.0, 1.0
 	for !fits(enough) {
@@ -207,7 +210,8 @@ func (p *Plan) limits(l Load) []Limit {
 	}
 	packets := math.Ceil(f.Bytes/1400) * 66 // Ethernet, IP and TCP headers
 	list := []Limit{
-		{"loops", f.Full / busiest, "of 80 % of what a loop can send, however many messages a send carries: at all of it passes grow for ever"},
+		{"loops", f.Full / busiest,
+			"of 80 % of what a loop can send, however many messages a send carries: at all of it passes grow for ever"},
 		{"freshness", late, c.freshness()},
 		{"CPU", f.Cores / (busiest * c.Cores), "of 80 % of the cores"},
 		{"memory", (f.Resident + f.Kernel) / (busiest * c.Memory), "of 80 %, the process and the kernel's sockets"},
@@ -259,7 +263,8 @@ func (p *Plan) outside() []string {
 		beyond("bytes of a value", s.Size, c.MostSize)
 	}
 	if p.Loops > c.Loops {
-		out = append(out, "loops: "+text.Number(p.Loops)+" of a node, "+text.Number(math.Max(c.Loops, 1))+" measured; loops share nothing but memory and the network card")
+		out = append(out, "loops: "+text.Number(p.Loops)+" of a node, "+text.Number(math.Max(c.Loops,
+			1))+" measured; loops share nothing but memory and the network card")
 	}
 	return slices.Compact(out)
 }

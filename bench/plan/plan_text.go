@@ -12,11 +12,13 @@ import (
 // WriteText writes the answer, and where each of its numbers comes from.
 func (p *Plan) WriteText(w io.Writer) error {
 	t := &text.Table{}
-	c, m := p.question, p.cal.Model
-	t.Line("plan · %s connections, p99 of %s from due to read, at the peak", text.Count(int64(c.Connections)), job.MS(c.P99))
+	c := p.question
+	t.Line("plan · %s connections, p99 of %s from due to read, at the peak", text.Count(int64(c.Connections)),
+		job.MS(c.P99))
 	for _, s := range c.Streams {
 		t.Row(s.Name, "%s room(s), each connection in %s of them · %s messages/s a room, %s at the peak · %s B",
-			text.Count(int64(s.Rooms)), text.Number(s.Joined), text.Number(s.Mean), text.Number(s.Peak), text.Number(s.Size))
+			text.Count(int64(s.Rooms)), text.Number(s.Joined), text.Number(s.Mean), text.Number(s.Peak),
+			text.Number(s.Size))
 		if every := s.every(); every > 0 {
 			kept := "with all that came meanwhile"
 			if s.Keys > 0 {
@@ -26,7 +28,8 @@ func (p *Plan) WriteText(w io.Writer) error {
 		}
 	}
 	t.Line("")
-	t.Row("nodes", "%s of %s cores with %s loop(s), of which %s may be lost", text.Count(int64(p.Nodes)), text.Number(p.Cores), text.Number(p.Loops), text.Number(c.Spare))
+	t.Row("nodes", "%s of %s cores with %s loop(s), of which %s may be lost", text.Count(int64(p.Nodes)),
+		text.Number(p.Cores), text.Number(p.Loops), text.Number(c.Spare))
 	t.Row("connections", "%s a node", text.Count(int64(math.Ceil(p.Load.Connections))))
 	p.forecast(t, "at the peak", p.Peak)
 	p.forecast(t, "in the mean", p.Mean)
@@ -34,25 +37,17 @@ func (p *Plan) WriteText(w io.Writer) error {
 		p.forecast(t, "one node lost", p.Lost)
 	}
 	t.Row("memory", "a node: %s in the process, %s in the kernel", text.Size(p.Peak.Resident), text.Size(p.Peak.Kernel))
-	t.Row("network", "a node sends %s/s at the peak, all nodes %s/s", text.Size(p.Peak.Bytes), text.Size(p.Peak.Bytes*p.Nodes))
+	t.Row("network", "a node sends %s/s at the peak, all nodes %s/s", text.Size(p.Peak.Bytes),
+		text.Size(p.Peak.Bytes*p.Nodes))
 	t.Row("Kafka", "all nodes read %s/s at the peak: each reads everything", text.Size(p.KafkaEgress))
-	t.Row("reconnect", "of everybody at once: %s s; of one lost node's, on the others: %s s", text.Number(math.Round(p.Reconnect*10)/10), text.Number(math.Round(p.Spread*10)/10))
+	t.Row("reconnect", "of everybody at once: %s s; of one lost node's, on the others: %s s",
+		text.Number(math.Round(p.Reconnect*10)/10), text.Number(math.Round(p.Spread*10)/10))
 	t.Line("")
 	t.Line("what is full first, on a node at the peak")
 	for _, l := range p.Limits {
 		t.Row(l.Name, "%3.0f %% · %s", 100*l.Used, l.Why)
 	}
-	t.Line("")
-	t.Line("where it comes from (%s, %s, %s; the model is within %.0f %% of each of %d points)", p.cal.Made.Format("2006-01-02"),
-		map[bool]string{true: "TLS", false: "no TLS"}[p.cal.TLS], map[bool]string{true: "through Kafka", false: "past Kafka"}[p.cal.Kafka], 100*p.cal.Worst, len(p.cal.Points))
-	t.Row("CPU", "sends × %s (%s with few connections) + frames × %s + bytes × %.3g ns (%.3g ns more in sends of %s) + records × %s + connections × %.3g µs/s + %.3g cores", us(m.Send+m.Many), us(m.Send), us(m.Frame), m.Byte*1e9, m.Long*1e9, text.Size(m.Visit), us(m.Record), m.Idle*1e6, m.Base)
-	t.Row("", "by as much as its loop rests: a send %s more (%s with few connections), a record %s more", us(m.Cold+m.Chill), us(m.Cold), us(m.Wake))
-	t.Row("", "while passes rest between messages each send carries one frame, or what came since a member's last; a loop that is always busy goes round in")
-	t.Row("", "connections × send ÷ (1 − messages/s × (frame + bytes)), longer where sends are long: each carries all that came meanwhile")
-	t.Row("latency", "%s + %.2f × the pass, p99; of a loop that is always busy %s + %.2f × the round", job.MS(m.Floor99), m.Rest99, job.MS(m.Floor99), m.Always99)
-	t.Row("memory", "%s + %s a connection + %.2f × tapes; kernel %s a connection", text.Size(m.Resident), text.Size(m.Connection), m.Tape, text.Size(m.Kernel))
-	t.Row("handshake", "%s of CPU", us(m.Handshake))
-	t.Row("the machine", "the same load took up to %.0f %% more CPU in one minute of the calibration than in another", 100*(p.cal.Varied-1))
+	p.sources(t)
 	for _, x := range c.Corrected {
 		t.Row("corrected", "%s", x)
 	}
@@ -64,12 +59,43 @@ func (p *Plan) WriteText(w io.Writer) error {
 	return t.Write(w)
 }
 
+// sources adds the model's formulas, with what was calibrated in them.
+func (p *Plan) sources(t *text.Table) {
+	m := p.cal.Model
+	t.Line("")
+	t.Line("where it comes from (%s, %s, %s; the model is within %.0f %% of each of %d points)",
+		p.cal.Made.Format("2006-01-02"),
+		map[bool]string{true: "TLS", false: "no TLS"}[p.cal.TLS],
+		map[bool]string{true: "through Kafka", false: "past Kafka"}[p.cal.Kafka], 100*p.cal.Worst,
+		len(p.cal.Points))
+	t.Row("CPU",
+		"sends × %s (%s with few connections) + frames × %s + bytes × %.3g ns (%.3g ns more in sends of %s) + records "+
+			"× %s + connections × %.3g µs/s + %.3g cores", us(m.Send+m.Many), us(m.Send), us(m.Frame), m.Byte*1e9,
+		m.Long*1e9, text.Size(m.Visit), us(m.Record), m.Idle*1e6, m.Base)
+	t.Row("", "by as much as its loop rests: a send %s more (%s with few connections), a record %s more",
+		us(m.Cold+m.Chill), us(m.Cold), us(m.Wake))
+	t.Row("",
+		"while passes rest between messages each send carries one frame, or what came since a member's last; a loop "+
+			"that is always busy goes round in")
+	t.Row("",
+		"connections × send ÷ (1 − messages/s × (frame + bytes)), longer where sends are long: each carries all that "+
+			"came meanwhile")
+	t.Row("latency", "%s + %.2f × the pass, p99; of a loop that is always busy %s + %.2f × the round",
+		job.MS(m.Floor99), m.Rest99, job.MS(m.Floor99), m.Always99)
+	t.Row("memory", "%s + %s a connection + %.2f × tapes; kernel %s a connection", text.Size(m.Resident),
+		text.Size(m.Connection), m.Tape, text.Size(m.Kernel))
+	t.Row("handshake", "%s of CPU", us(m.Handshake))
+	t.Row("the machine", "the same load took up to %.0f %% more CPU in one minute of the calibration than in another",
+		100*(p.cal.Varied-1))
+}
+
 func (p *Plan) forecast(t *text.Table, when string, f Forecast) {
 	if f.Saturated {
 		t.Row(when, "cannot be served: frames and bytes alone are more than its loops send")
 		return
 	}
-	t.Row(when, "%.1f cores a node · p50 %s, p99 %s · %s messages/s, %.1f to a send, loops busy %.0f %%", f.Cores, job.MS(f.P50), job.MS(f.P99), text.Count(int64(f.Delivered)), f.PerSend, 100*f.LoopBusy)
+	t.Row(when, "%.1f cores a node · p50 %s, p99 %s · %s messages/s, %.1f to a send, loops busy %.0f %%", f.Cores,
+		job.MS(f.P50), job.MS(f.P99), text.Count(int64(f.Delivered)), f.PerSend, 100*f.LoopBusy)
 }
 
 func us(s float64) string { return fmt.Sprintf("%.3g µs", s*1e6) }
@@ -87,9 +113,14 @@ func (p *Plan) hosts(t *text.Table) {
 	t.Row("descriptors", "LimitNOFILE=%d (systemd) or ulimit -n, and limits.connections below it", int64(n)+1024)
 	t.Row("", "sysctl fs.nr_open=%d fs.file-max=%d", max(int64(n)+1024, 1<<20), max(2*int64(n), 1<<21))
 	t.Row("backlog", "sysctl net.core.somaxconn=%d net.ipv4.tcp_max_syn_backlog=%d", backlog(n), 2*backlog(n))
-	t.Row("ports", "a load balancer has 28,000 (or with ip_local_port_range 64,000) for each of its addresses to each node: %.0f address(es)", math.Ceil(n/28_000))
-	t.Row("conntrack", "sysctl net.netfilter.nf_conntrack_max=%d, where it is loaded; or NOTRACK for the port", 2*int64(n))
-	t.Row("socket memory", "sysctl net.ipv4.tcp_mem=\"%.0f %.0f %.0f\" (pages): a hundredth of the clients stalled, each with 145 KB unsent", pages, pages*1.5, pages*2)
+	t.Row("ports",
+		"a load balancer has 28,000 (or with ip_local_port_range 64,000) for each of its addresses to each node: %.0f "+
+			"address(es)", math.Ceil(n/28_000))
+	t.Row("conntrack", "sysctl net.netfilter.nf_conntrack_max=%d, where it is loaded; or NOTRACK for the port",
+		2*int64(n))
+	t.Row("socket memory",
+		"sysctl net.ipv4.tcp_mem=\"%.0f %.0f %.0f\" (pages): a hundredth of the clients stalled, each with 145 KB "+
+			"unsent", pages, pages*1.5, pages*2)
 }
 
 // backlog is room for those who come in a second of a storm.
@@ -101,7 +132,8 @@ func (p *Plan) queries(t *text.Table) {
 	t.Line("the same of what runs, in Prometheus")
 	t.Row("cores", "sum(rate(process_cpu_seconds_total{job=\"tapecast\"}[5m])) by (instance)")
 	t.Row("frames a send", "rate(tapecast_messages_sent_total[5m]) / rate(tapecast_sends_total[5m])")
-	t.Row("CPU a message", "rate(process_cpu_seconds_total{job=\"tapecast\"}[5m]) / rate(tapecast_messages_sent_total[5m])")
+	t.Row("CPU a message",
+		"rate(process_cpu_seconds_total{job=\"tapecast\"}[5m]) / rate(tapecast_messages_sent_total[5m])")
 	t.Row("pass", "rate(tapecast_pass_seconds_total[5m]) / rate(tapecast_passes_total[5m])")
 	t.Row("memory", "process_resident_memory_bytes{job=\"tapecast\"} / tapecast_connections")
 	t.Row("network", "sum(rate(tapecast_bytes_sent_total[5m])) by (instance)")

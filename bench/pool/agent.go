@@ -87,7 +87,8 @@ func serveDriver(ctx context.Context, conn net.Conn, key string) error {
 		var a agentAnswer
 		switch {
 		case q.Op == "hello" && q.Version != agentVersion:
-			a.Err = fmt.Sprintf("this agent speaks version %d, not %d: use the same tapecast-bench everywhere", agentVersion, q.Version)
+			a.Err = fmt.Sprintf("this agent speaks version %d, not %d: use the same tapecast-bench everywhere",
+				agentVersion, q.Version)
 		case q.Op == "hello" && subtle.ConstantTimeCompare([]byte(q.Key), []byte(key)) == 0:
 			a.Err = "the key is not the agent's: give --agent-key-file"
 		case q.Op == "hello":

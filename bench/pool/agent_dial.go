@@ -24,7 +24,8 @@ func DialAgent(ctx context.Context, addr, key string, clients int) (*Worker, err
 	if err != nil {
 		return nil, job.Inputf("cannot reach agent %s: %s (start tapecast-bench agent there)", addr, job.RootOf(err))
 	}
-	w := &Worker{In: conn, out: conn, enc: json.NewEncoder(conn), dec: json.NewDecoder(conn), end: func() { _ = conn.Close() }}
+	w := &Worker{In: conn, out: conn, enc: json.NewEncoder(conn), dec: json.NewDecoder(conn),
+		end: func() { _ = conn.Close() }}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(greetWithin)) // a connection that can't have one has ended
 	err = w.agree(key, addr, clients)
@@ -50,7 +51,8 @@ func (w *Worker) agree(key, addr string, clients int) error {
 		return err
 	}
 	if most := hello.Descriptors - machine.SpareDescriptors; clients > most {
-		return job.Inputf("agent %s: %d clients are more than the %d that a process there has descriptors for: use --procs, or raise the limit (ulimit -Hn)", addr, clients, most)
+		return job.Inputf("agent %s: %d clients are more than the %d that a process there has descriptors for: use "+
+			"--procs, or raise the limit (ulimit -Hn)", addr, clients, most)
 	}
 	w.clockError = math.MaxInt64
 	for range clockTries {

@@ -201,7 +201,8 @@ func (c *Workers) Finish(total int64, atMost time.Duration, further ...int64) (*
 
 // FinishAll is finish, and each worker's answer with its last interval.
 func (c *Workers) FinishAll(total int64, atMost time.Duration, further ...int64) (*job.Tally, []job.Answer, error) {
-	answers, err := c.TellAll(job.Order{Op: "finish", Total: total, Totals: further, Deadline: machine.MonotonicIn(atMost)})
+	answers, err := c.TellAll(job.Order{Op: "finish", Total: total, Totals: further,
+		Deadline: machine.MonotonicIn(atMost)})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -45,7 +45,8 @@ func TestParseHeader(t *testing.T) {
 }
 
 func FuzzParseHeader(f *testing.F) {
-	for _, s := range []string{"\x81\x05hello", "\x82\x7e\x00\x80", "\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00", "\x88\x02\x03\xe8"} {
+	for _, s := range []string{"\x81\x05hello", "\x82\x7e\x00\x80", "\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00",
+		"\x88\x02\x03\xe8"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

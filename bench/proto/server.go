@@ -77,5 +77,7 @@ func RequestKey(b []byte) (string, bool) {
 
 // AppendAccept appends the answer to an opening handshake (RFC 6455, 4.2.2).
 func AppendAccept(dst []byte, key string) []byte {
-	return append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+AcceptKey(key)+"\r\n\r\n"...)
+	return append(dst,
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
+			""+AcceptKey(key)+"\r\n\r\n"...)
 }

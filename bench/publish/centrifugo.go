@@ -31,7 +31,8 @@ func NewCentrifugo(ctx context.Context, api, key string) (Sink, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, job.Inputf("--publish %q is neither nats://HOST:PORT nor http://HOST:PORT/api", api)
 	}
-	s := &centrifugoSink{url: strings.TrimSuffix(api, "/") + "/batch", key: key, client: &http.Client{Timeout: closeTimeout}}
+	s := &centrifugoSink{url: strings.TrimSuffix(api, "/") + "/batch", key: key,
+		client: &http.Client{Timeout: closeTimeout}}
 	if err := s.post(ctx); err != nil {
 		return nil, job.Inputf("cannot use --publish %s: %v", api, err)
 	}

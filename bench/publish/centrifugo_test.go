@@ -36,13 +36,15 @@ func TestCentrifugoSink(t *testing.T) {
 		replies := []string{}
 		for _, c := range q.Commands {
 			got = append(got, c.Publish.Channel+" "+string(c.Publish.Data))
-			replies = append(replies, map[bool]string{false: `{"publish":{}}`, true: `{"error":{"code":102,"message":"unknown channel"}}`}[fail])
+			replies = append(replies, map[bool]string{false: `{"publish":{}}`,
+				true: `{"error":{"code":102,"message":"unknown channel"}}`}[fail])
 		}
 		fmt.Fprintf(w, `{"replies":[%s]}`, strings.Join(replies, ","))
 	}))
 	defer srv.Close()
 	var input *job.InputError
-	if _, err := NewCentrifugo(t.Context(), srv.URL+"/api", "wrong"); !errors.As(err, &input) || !strings.Contains(err.Error(), "401") {
+	if _, err := NewCentrifugo(t.Context(), srv.URL+"/api", "wrong"); !errors.As(err, &input) ||
+		!strings.Contains(err.Error(), "401") {
 		t.Fatalf("%v", err)
 	}
 	s, err := NewCentrifugo(t.Context(), srv.URL+"/api", "k")

@@ -35,7 +35,7 @@ type directAnswer struct {
 
 const chunkHead = len("ffffffff\r\n")
 
-// CheckDirect says whether the endpoint is there.
+// CheckDirect returns an error where the endpoint is not there.
 func CheckDirect(ctx context.Context, admin scrape.Port) error {
 	s, err := NewDirect(ctx, admin)
 	if err != nil {

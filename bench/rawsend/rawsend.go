@@ -86,9 +86,10 @@ func Run(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return enc.Encode(Answer{Err: err.Error()})
 	}
-	srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		metrics.WriteProcessMetrics(w) // the very code that the gateway uses
-	})}
+	srv := &http.Server{ReadHeaderTimeout: time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			metrics.WriteProcessMetrics(w) // the very code that the gateway uses
+		})}
 	go func() { _ = srv.Serve(admin) }() // ends with Close
 	defer func() { _ = srv.Close() }()
 	r.out.Admin = "http://" + admin.Addr().String()
@@ -127,7 +128,8 @@ func newRawsend(j Job) (*rawsend, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rawsend{job: j, shape: shape, clock: machine.NewClock(), conns: map[int32]*rawConn{}, events: make([]unix.EpollEvent, 1024)}
+	r := &rawsend{job: j, shape: shape, clock: machine.NewClock(), conns: map[int32]*rawConn{},
+		events: make([]unix.EpollEvent, 1024)}
 	if r.listen, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("cannot make a socket: %w", err)
 	}
@@ -205,11 +207,13 @@ func (r *rawsend) receive(c *rawConn) {
 			return
 		}
 		c.open, c.have = true, nil
-		r.send(c, proto.AppendServerFrame(proto.AppendAccept(nil, key), proto.OpText, []byte(`{"jsonrpc":"2.0","method":"authenticated","params":{}}`)))
+		r.send(c, proto.AppendServerFrame(proto.AppendAccept(nil, key), proto.OpText,
+			[]byte(`{"jsonrpc":"2.0","method":"authenticated","params":{}}`)))
 	case !c.joined:
 		c.joined = true
 		r.ready = append(r.ready, c)
-		r.send(c, proto.AppendServerFrame(nil, proto.OpText, []byte(`{"jsonrpc":"2.0","method":"auto_subscribed","params":{}}`)))
+		r.send(c, proto.AppendServerFrame(nil, proto.OpText,
+			[]byte(`{"jsonrpc":"2.0","method":"auto_subscribed","params":{}}`)))
 	}
 }
 
@@ -293,7 +297,8 @@ func (r *rawsend) send(c *rawConn, b []byte) {
 }
 
 func rawSend(fd int32, b []byte) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

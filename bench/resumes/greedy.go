@@ -65,7 +65,8 @@ func (r *resumesRun) startGreedy(ctx context.Context) (*greedyOnes, error) {
 			return nil, err
 		}
 		g.running.Go(func() {
-			g.errs[k] = w.Ask(hostile.Order{From: machine.MonotonicIn(0), To: machine.MonotonicIn(longestRun)}, &g.tally[k])
+			g.errs[k] = w.Ask(hostile.Order{From: machine.MonotonicIn(0), To: machine.MonotonicIn(longestRun)},
+				&g.tally[k])
 		})
 	}
 	return g, nil

@@ -101,7 +101,8 @@ func (x *resumers) resume(ctx context.Context, n int, token string, lacks int64)
 	r := resumption{conn: c, room: x.room, head: x.head, at: x.head.back(lacks)}
 	r.since = r.at.since(x.room)
 	why = r.run(ctx)
-	_, _ = c.Write(proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey())) // at worst it ends without
+	// at worst it ends without
+	_, _ = c.Write(proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey()))
 	return r.got, why
 }
 

@@ -79,11 +79,14 @@ func (c *Config) check() error {
 	case c.Target.Foreign() || len(c.Target.Agents.Addrs) > 0 || c.Target.Direct || c.Target.Publish != "":
 		return job.Inputf("resumes need a tapecast gateway: leave --protocol, --agents, --direct and --publish out")
 	case c.Target.Keys.Token != "":
-		return job.Inputf("--token is one user, but each client is to be one of its own: give --secret-file or --ed25519-key")
+		return job.Inputf("--token is one user, but each client is to be one of its own: give --secret-file or " +
+			"--ed25519-key")
 	case c.Count < 1 || c.Count > mostResumers || c.Rate <= 0 || c.Rate > 1000:
-		return job.Inputf("--count %d at --rate %v: 1 to %d clients, 1,000 a second at most", c.Count, c.Rate, mostResumers)
+		return job.Inputf("--count %d at --rate %v: 1 to %d clients, 1,000 a second at most", c.Count, c.Rate,
+			mostResumers)
 	case c.Least < 1 || c.Most < c.Least || c.Most > c.Records:
-		return job.Inputf("--least %d, --most %d: from 1 on, the first is not more than the second, nor that than --records %d",
+		return job.Inputf("--least %d, --most %d: from 1 on, the first is not more than the second, nor that than "+
+			"--records %d",
 			c.Least, c.Most, c.Records)
 	case c.Greedy < 0 || c.Greedy > mostGreedy || c.Stalled < 0 || c.Stalled > mostStalled:
 		return job.Inputf("--greedy %d, --stalled %d: %d and %d at most", c.Greedy, c.Stalled, mostGreedy, mostStalled)
@@ -101,7 +104,7 @@ func (c *Config) check() error {
 	return c.Target.CheckOneProcess("--greedy", c.Greedy)
 }
 
-// attacker reports whether anybody is there beside the honest ones.
+// hostile reports whether anybody is there beside the honest ones.
 func (c *Config) hostile() bool { return c.Greedy+c.Stalled > 0 }
 
 // Result is what Resumes measured. Its JSON is for scripts.
@@ -171,7 +174,8 @@ func Measure(ctx context.Context, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	res := &Result{
-		Scenario: "resumes", Room: cfg.Room, Records: r.head.records(), Size: cfg.Size, Count: cfg.Count, Rate: cfg.Rate,
+		Scenario: "resumes", Room: cfg.Room, Records: r.head.records(), Size: cfg.Size, Count: cfg.Count,
+		Rate:  cfg.Rate,
 		Least: cfg.Least, Most: cfg.Most, Greedy: cfg.Greedy, Stalled: cfg.Stalled, Budget: cfg.Budget,
 	}
 	for k := range cfg.Runs {

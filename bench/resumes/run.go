@@ -174,7 +174,8 @@ func (r *resumesRun) untilForgotten(ctx context.Context) error {
 			return err
 		}
 		x := r.honest()
-		if err := x.come(ctx, machine.MonotonicIn(0), r.users, 1, 1, func(int) int64 { return r.cfg.Least }); err != nil {
+		if err := x.come(ctx, machine.MonotonicIn(0), r.users, 1, 1,
+			func(int) int64 { return r.cfg.Least }); err != nil {
 			return err
 		}
 		r.users++
@@ -185,7 +186,8 @@ func (r *resumesRun) untilForgotten(ctx context.Context) error {
 		case after[metricRecallAsked] > before[metricRecallAsked]:
 			return nil
 		case machine.MonotonicIn(0) > until && x.ok == 0:
-			return job.Inputf("no client can go on %d records before the end of %q: %s", r.cfg.Least, r.cfg.Room, text.Counts(x.failed))
+			return job.Inputf("no client can go on %d records before the end of %q: %s", r.cfg.Least, r.cfg.Room,
+				text.Counts(x.failed))
 		case machine.MonotonicIn(0) > until:
 			return job.Inputf("after %s the gateway still has the last %d records of %q in memory: "+
 				"give a larger --least, or its class a shorter retain", readPatience, r.cfg.Least, r.cfg.Room)
@@ -232,7 +234,8 @@ func (r *resumesRun) run(ctx context.Context, name string) (*Run, error) {
 		}
 	}
 	x := r.honest()
-	if err := x.come(ctx, machine.MonotonicIn(100*time.Millisecond), r.users, r.cfg.Count, r.cfg.Rate, r.cfg.lacks); err != nil {
+	if err := x.come(ctx, machine.MonotonicIn(100*time.Millisecond), r.users, r.cfg.Count, r.cfg.Rate,
+		r.cfg.lacks); err != nil {
 		return nil, err
 	}
 	r.users += r.cfg.Count
@@ -290,7 +293,8 @@ func (r *resumesRun) untilServed(ctx context.Context, before scrape.Metrics) err
 		case m[metricRecallWindows] > before[metricRecallWindows]:
 			return nil
 		case machine.MonotonicIn(0) > until:
-			return job.Inputf("clients that ask for all of %q are given nothing: does Kafka still have its beginning?", r.cfg.Room)
+			return job.Inputf("clients that ask for all of %q are given nothing: does Kafka still have its beginning?",
+				r.cfg.Room)
 		}
 		if err := machine.Pause(ctx, 20*time.Millisecond); err != nil {
 			return err

@@ -38,12 +38,14 @@ func (r *Result) judge() {
 		}
 		if len(p50) > 0 {
 			r.Medians[name] = Medians{
-				Runs: len(p50), P50: text.Median(p50), P99: text.Median(p99), Max: text.Median(most), Read: text.Median(read),
+				Runs: len(p50), P50: text.Median(p50), P99: text.Median(p99), Max: text.Median(most),
+				Read: text.Median(read),
 			}
 		}
 	}
 	for _, name := range []string{runAlone, runBeside} {
-		least, wants := int64(r.Count), bench.AbuseBar{What: "resumes that succeeded, " + name, Bar: text.Count(int64(r.Count))}
+		least, wants := int64(r.Count), bench.AbuseBar{What: "resumes that succeeded, " + name,
+			Bar: text.Count(int64(r.Count))}
 		for _, g := range r.Runs {
 			if g.Name == name {
 				least = min(least, g.Succeeded)
@@ -93,7 +95,8 @@ func (g *Run) mayRead() float64 { return max(1, mostResumesRead*float64(g.Needed
 func (r *Result) WriteText(w io.Writer) error {
 	t := &text.Table{}
 	t.Line("resumes · %s clients, %s a second, that lack %s to %s of %s records · %s · %d greedy ones, %d that stall",
-		text.Count(int64(r.Count)), text.Number(r.Rate), text.Count(r.Least), text.Count(r.Most), text.Count(r.Records), r.Room,
+		text.Count(int64(r.Count)), text.Number(r.Rate), text.Count(r.Least), text.Count(r.Most), text.Count(r.Records),
+		r.Room,
 		r.Greedy, r.Stalled)
 	for k, g := range r.Runs {
 		t.Line("")
@@ -131,6 +134,7 @@ func (g *Run) table(t *text.Table) {
 			continue
 		}
 		t.Row(x.name, "%s opened · %s answers, of them errors: %s · %s read · closed: %s", text.Count(x.fared.Opened),
-			text.Count(x.fared.Answers), text.Counts(x.fared.Errors), text.Size(float64(x.fared.Read)), text.Counts(x.fared.Closes))
+			text.Count(x.fared.Answers), text.Counts(x.fared.Errors), text.Size(float64(x.fared.Read)),
+			text.Counts(x.fared.Closes))
 	}
 }

@@ -54,7 +54,8 @@ func (s *Scraper) Scrape(ctx context.Context) (Metrics, error) {
 	req.Header.Set("Accept", "text/plain")
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, job.Inputf("cannot read the gateway's metrics at %s: %s (give its internal port with %s)", s.url, job.RootOf(err), s.Flag)
+		return nil, job.Inputf("cannot read the gateway's metrics at %s: %s (give its internal port with %s)", s.url,
+			job.RootOf(err), s.Flag)
 	}
 	defer func() { _ = resp.Body.Close() }() // read to its end
 	if resp.StatusCode != http.StatusOK {

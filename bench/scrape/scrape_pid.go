@@ -26,7 +26,8 @@ func processMetrics(pid string) (Metrics, error) {
 	}
 	stat, err := os.ReadFile("/proc/" + pid + "/stat")
 	if err != nil {
-		return nil, job.Inputf("cannot read process %s: %s (give a process that runs with --admin pid:N)", pid, job.RootOf(err))
+		return nil, job.Inputf("cannot read process %s: %s (give a process that runs with --admin pid:N)", pid,
+			job.RootOf(err))
 	}
 	status, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {

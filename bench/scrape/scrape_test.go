@@ -12,7 +12,9 @@ import (
 )
 
 func TestParseMetrics(t *testing.T) {
-	m, err := ParseMetrics(strings.NewReader("# HELP x\nprocess_cpu_seconds_total 1.5\n\na{b=\"c d\",e=\"}\"} 7 1699\na{b=\"z\"} 1e3\n"))
+	m,
+		err := ParseMetrics(strings.NewReader("# HELP x\nprocess_cpu_seconds_total 1.5\n\na{b=\"c d\",e=\"}\"} 7 " +
+		"1699\na{b=\"z\"} 1e3\n"))
 	if err != nil || m[MetricCPU] != 1.5 || m[`a{b="c d",e="}"}`] != 7 || m.Sum("a") != 1007 {
 		t.Fatalf("%v, %v", m, err)
 	}
@@ -46,7 +48,8 @@ func TestParseProcess(t *testing.T) {
 	if err != nil || m[MetricCPU] != 2 || m[MetricRSS] != 2<<20 {
 		t.Fatalf("%v, %v", m, err)
 	}
-	for _, bad := range [][2]string{{"", "VmRSS: 1 kB\n"}, {string(stat), "Name: a\n"}, {string(stat), "VmRSS: x kB\n"}, {"7 (a) S 1 2 3 4 5 6 7 8 9 10 x y 0", "VmRSS: 1 kB\n"}} {
+	for _, bad := range [][2]string{{"", "VmRSS: 1 kB\n"}, {string(stat), "Name: a\n"}, {string(stat), "VmRSS: x kB\n"},
+		{"7 (a) S 1 2 3 4 5 6 7 8 9 10 x y 0", "VmRSS: 1 kB\n"}} {
 		if m, err := parseProcess([]byte(bad[0]), []byte(bad[1])); err == nil {
 			t.Errorf("%q: %v", bad, m)
 		}

@@ -26,7 +26,8 @@ func (a *arrivals) put(client int, n, stamp int64) {
 
 // places evaluates the messages from number warm on.
 func (a *arrivals) places(warm int64) job.Places {
-	p := job.Places{First: make([]int64, a.clients), Last: make([]int64, a.clients), Mean: make([]float64, a.clients), Spread: job.NewHist()}
+	p := job.Places{First: make([]int64, a.clients), Last: make([]int64, a.clients), Mean: make([]float64, a.clients),
+		Spread: job.NewHist()}
 	if a.clients < 2 {
 		return p
 	}

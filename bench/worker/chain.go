@@ -61,7 +61,8 @@ func (c *chain) follow(client int, env []byte) error {
 	if known && prevOffset != last {
 		c.breaks++
 		if c.first == "" {
-			c.first = fmt.Sprintf("client %d, room %s: prev %q at pos %q, but the last was %d:%d", client, room, prev, pos, partition, last)
+			c.first = fmt.Sprintf("client %d, room %s: prev %q at pos %q, but the last was %d:%d", client, room, prev,
+				pos, partition, last)
 		}
 	}
 	return nil

@@ -44,7 +44,8 @@ func (x *churner) step(l *loop, now int64) bool {
 			continue
 		}
 		x.due[i] = x.next
-		l.ask(i, c, fmt.Sprintf(`{"method":"unsubscribe","params":{"rooms":%s},"id":%d}`, proto.List(l.roomsOf(i)), leaveID))
+		l.ask(i, c, fmt.Sprintf(`{"method":"unsubscribe","params":{"rooms":%s},"id":%d}`, proto.List(l.roomsOf(i)),
+			leaveID))
 	}
 	for len(x.back) > 0 && x.back[0].at <= now {
 		i := x.back[0].client
@@ -52,7 +53,8 @@ func (x *churner) step(l *loop, now int64) bool {
 		x.back = x.back[1:]
 		if c := &l.clients[i]; c.state == stJoined {
 			l.reader.out[i] = false // before the answer nothing is sent, but it need not be in time for this
-			l.ask(i, c, fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false%s},"id":%d}`, proto.List(l.roomsOf(i)), l.since(i), returnID))
+			l.ask(i, c, fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false%s},"id":%d}`,
+				proto.List(l.roomsOf(i)), l.since(i), returnID))
 		}
 	}
 	return now < x.order.To || x.out.Returned < x.out.Left && now < x.order.To+int64(churnPatience)

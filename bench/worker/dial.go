@@ -55,7 +55,8 @@ func (l *loop) join(clients int, deadline int64) error {
 			return l.failed
 		}
 		if l.clock.Now() > deadline {
-			return fmt.Errorf("only %d of %d clients could join in time: the last ones are waiting for the gateway", l.joined, clients)
+			return fmt.Errorf("only %d of %d clients could join in time: the last ones are waiting for the gateway",
+				l.joined, clients)
 		}
 	}
 	return nil
@@ -142,7 +143,8 @@ func (l *loop) connected(i int, c *client, ev uint32) {
 func (l *loop) upgrade(i int, c *client) {
 	o := l.speaker.opening(c)
 	c.state, c.token = stUpgrading, o.later
-	l.write(i, c, proto.AppendUpgrade(nil, l.job.Host, o.path, o.subprotocol, o.token, proto.UpgradeKey(l.seed+uint64(i)), l.job.Deflate))
+	l.write(i, c, proto.AppendUpgrade(nil, l.job.Host, o.path, o.subprotocol, o.token,
+		proto.UpgradeKey(l.seed+uint64(i)), l.job.Deflate))
 }
 
 // manual says that the client itself names all rooms that it joins.
@@ -153,7 +155,8 @@ func (l *loop) enter(i int, c *client) {
 	rooms := l.roomsOf(i)
 	filter := ""
 	if len(l.job.Filter) > 0 { // which only `subscribe` takes
-		filter = fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`, proto.List(rooms), proto.List(l.job.Filter), proto.EntryID)
+		filter = fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`,
+			proto.List(rooms), proto.List(l.job.Filter), proto.EntryID)
 		rooms = nil
 	}
 	if l.job.Observe { // whose answer says which rooms have a chain
@@ -189,7 +192,8 @@ func (l *loop) roomsOf(i int) []string {
 
 // enterMore asks to join further rooms than those that the gateway joins by itself.
 func (l *loop) enterMore(i int, c *client) {
-	p := fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false},"id":%d}`, proto.List(l.roomsOf(i)), proto.EntryID)
+	p := fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false},"id":%d}`, proto.List(l.roomsOf(i)),
+		proto.EntryID)
 	l.ask(i, c, p)
 }
 
@@ -207,7 +211,8 @@ func (l *loop) write(i int, c *client, b []byte) {
 		}
 		return
 	}
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		unix.MSG_NOSIGNAL, 0, 0)
 	if errno != 0 {
 		l.end(i, c, "connection broke: "+errno.Error())
 	} else if int(n) != len(b) {

@@ -11,7 +11,8 @@ func (l *loop) interval() *job.Interval {
 	was := l.marked
 	l.marked = now
 	return &job.Interval{
-		From: was.at, To: now.at, Frames: now.frames - was.frames, Bytes: now.bytes - was.bytes, Asleep: now.asleep - was.asleep,
+		From: was.at, To: now.at, Frames: now.frames - was.frames, Bytes: now.bytes - was.bytes,
+		Asleep:  now.asleep - was.asleep,
 		Latency: r.takeLatency(), Lag: l.lags.take(l.lag),
 	}
 }

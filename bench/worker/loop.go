@@ -237,7 +237,8 @@ func (l *loop) turn(atMost time.Duration) {
 
 func (l *loop) poll(atMost time.Duration) int {
 	if atMost == 0 { // no hand-over to Go's scheduler
-		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events[0])),
+			uintptr(len(l.events)), 0, 0, 0)
 		if errno == 0 {
 			return int(n)
 		}

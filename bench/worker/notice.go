@@ -51,6 +51,11 @@ func (l *loop) notice(i int, p []byte) error {
 		return nil // the result of a request; the notice that follows says that it is done
 	}
 	l.notices[m.Method]++
+	return l.told(i, c, &m)
+}
+
+// told takes a notification.
+func (l *loop) told(i int, c *client, m *proto.Message) error {
 	switch m.Method {
 	case "authenticated":
 		if c.state == stGreeting {

@@ -29,9 +29,11 @@ func TestNoticesOnTheWayIn(t *testing.T) {
 	}
 	const head = `{"jsonrpc":"2.0","method":"`
 	f(stEntering, head+`auto_subscribed","params":{"totalRooms":1}}`, "", stJoined)
-	f(stEntering, head+`auto_subscribed","params":{"totalRooms":0,"errors":[{"room":"prices","error":{"code":-32006,"message":"unknown room"}}]}}`, `cannot join "prices": unknown room`, stEntering)
+	f(stEntering,
+		head+`auto_subscribed","params":{"totalRooms":0,"errors":[{"room":"prices","error":{"code":-32006,"message":"unknown room"}}]}}`, `cannot join "prices": unknown room`, stEntering)
 	f(stGreeting, head+`auth_required","params":{"timeout":10000}}`, "wants a token", stGreeting)
-	f(stGreeting, `{"jsonrpc":"2.0","id":null,"error":{"code":-32002,"message":"bad token"}}`, "refused: bad token (-32002)", stGreeting)
+	f(stGreeting, `{"jsonrpc":"2.0","id":null,"error":{"code":-32002,"message":"bad token"}}`,
+		"refused: bad token (-32002)", stGreeting)
 	f(stEntering, `{"jsonrpc":"2.0","id":1,"result":{}}`, "", stEntering)
 	f(stEntering, head+`positions","params":{}}`, "", stEntering)
 	f(stEntering, `{"jsonrpc":`, "no JSON", stEntering)
@@ -47,7 +49,8 @@ func TestParseUpgrade(t *testing.T) {
 	f := func(answer string, used int, fault string) {
 		t.Helper()
 		n, err := proto.ParseUpgrade([]byte(answer), key)
-		if n != used || fault == "" && err != nil || fault != "" && (err == nil || !strings.Contains(err.Error(), fault)) {
+		if n != used || fault == "" && err != nil || fault != "" &&
+			(err == nil || !strings.Contains(err.Error(), fault)) {
 			t.Fatalf("%d, %v; want %d, %q", n, err, used, fault)
 		}
 	}
@@ -58,7 +61,8 @@ func TestParseUpgrade(t *testing.T) {
 	f(strings.Replace(good, "Sec-WebSocket-Accept", "sec-websocket-accept", 1), len(good), "")
 	f(strings.Replace(good, proto.AcceptKey(key), proto.AcceptKey("x"), 1), 0, "has Sec-WebSocket-Accept")
 	f("HTTP/1.1 101 Switching Protocols\r\n\r\n", 0, "no Sec-WebSocket-Accept")
-	f("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\ntoo many", 0, "refused: 503 Service Unavailable: too many")
+	f("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\ntoo many", 0,
+		"refused: 503 Service Unavailable: too many")
 	f("SSH-2.0-x\r\n\r\n", 0, "not HTTP")
 	f(strings.Repeat("x", 17<<10), 0, "no end")
 	// RFC 6455, 1.3.
@@ -66,7 +70,8 @@ func TestParseUpgrade(t *testing.T) {
 		t.Fatalf("accept key %q", got)
 	}
 	req := string(proto.AppendUpgrade(nil, "h:1", "/ws", "tapecast.v1", "tok", key, false))
-	if k, ok := proto.RequestKey([]byte(req)); !ok || k != key || !strings.Contains(req, "\r\nAuthorization: Bearer tok\r\n") {
+	if k, ok := proto.RequestKey([]byte(req)); !ok || k != key ||
+		!strings.Contains(req, "\r\nAuthorization: Bearer tok\r\n") {
 		t.Fatalf("%q has key %q", req, k)
 	}
 }

@@ -63,7 +63,8 @@ type feed struct {
 }
 
 func newReader(shape job.ValueShape, bare, check bool) *reader {
-	r := &reader{shape: shape, bare: bare, check: check, back: shape.Size() + 1, head: job.ValueHead, latency: job.NewHist(), parse: proto.ParseHeader}
+	r := &reader{shape: shape, bare: bare, check: check, back: shape.Size() + 1, head: job.ValueHead,
+		latency: job.NewHist(), parse: proto.ParseHeader}
 	if bare {
 		r.back--
 	}
@@ -82,7 +83,8 @@ func (r *reader) inflates() { r.parse, r.inflater = proto.ParseDeflated, newInfl
 func (r *reader) start(p job.Timing, tallies ...*tally) {
 	r.timing, r.tally, r.started = p, tallies[0], true
 	for k, t := range tallies {
-		f := feed{FeedTiming: job.FeedTiming{Schedule: p.Schedule, Warm: p.Warm, Total: p.Total}, tally: t, latency: r.latency}
+		f := feed{FeedTiming: job.FeedTiming{Schedule: p.Schedule, Warm: p.Warm, Total: p.Total}, tally: t,
+			latency: r.latency}
 		if k > 0 {
 			f.FeedTiming, f.latency = p.More[k-1], job.NewHist()
 		}
@@ -157,7 +159,8 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 			return used, nil
 		}
 		if h.Length > r.limit {
-			return used, fmt.Errorf("a frame of %d bytes, where none is longer than %d (first bytes % x)", h.Length, r.limit, proto.Head(rest))
+			return used, fmt.Errorf("a frame of %d bytes, where none is longer than %d (first bytes % x)", h.Length,
+				r.limit, proto.Head(rest))
 		}
 		end := h.Size + h.Length
 		if end > len(rest) {
@@ -198,10 +201,11 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 	}
 }
 
-// begins says whether a tapecast's data frame p looks like one whose value, or
+// begins reports whether a tapecast's data frame p looks like one whose value, or
 // its stamp, begins at at.
 func (r *reader) begins(p []byte, at int) bool {
-	return r.started && at >= 0 && (r.bare == (at == 0) || r.shape.Stamp) && binary.LittleEndian.Uint32(p[at:]) == r.head && p[len(p)-1] == '}'
+	return r.started && at >= 0 && (r.bare == (at == 0) || r.shape.Stamp) &&
+		binary.LittleEndian.Uint32(p[at:]) == r.head && p[len(p)-1] == '}'
 }
 
 // opens returns where the recorded value begins whose stamp begins at at in the
@@ -217,7 +221,7 @@ func (r *reader) opens(p []byte, at int) int {
 	return -1
 }
 
-// isValue says whether p has room for a value at at, and looks like one there.
+// isValue reports whether p has room for a value at at, and looks like one there.
 func (r *reader) isValue(p []byte, at int) bool {
 	return at >= 0 && len(p)-at >= r.shape.Size() && binary.LittleEndian.Uint32(p[at:]) == job.ValueHead
 }
@@ -253,15 +257,8 @@ func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
 			return nil
 		}
 		if r.check {
-			if !r.shape.Same(v, due, whole) {
+			if at = r.checked(p, v, at, due, whole); at < 0 {
 				return r.torn(p)
-			}
-			if r.shape.Stamp {
-				from := r.opens(p, at)
-				if from < 0 || !job.WholeStamped(p[from:], at-from) {
-					return r.torn(p)
-				}
-				at = from
 			}
 		}
 		if r.anywhere {
@@ -297,6 +294,22 @@ func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
 		r.arrival.Record(max(0, r.stamp-due))
 	}
 	return nil
+}
+
+// checked looks at every byte of the value v of the message p. It returns where the
+// value begins, or -1 where it is not the one that was sent.
+func (r *reader) checked(p, v []byte, at int, due, n int64) int {
+	if !r.shape.Same(v, due, n) {
+		return -1
+	}
+	if r.shape.Stamp {
+		from := r.opens(p, at)
+		if from < 0 || !job.WholeStamped(p[from:], at-from) {
+			return -1
+		}
+		return from
+	}
+	return at
 }
 
 // otherFrame takes a data frame that holds no value of this run where one

@@ -75,8 +75,10 @@ func TestReadAnySplit(t *testing.T) {
 				}
 				have = have[used:]
 			}
-			if r.tally.unique != 20 || r.frames != 20 || notices != 1 || controls != 1 || len(have) != 0 || r.chain != nil && r.chain.breaks != 0 {
-				t.Fatalf("step %d: %d frames, %d notices, %d controls, %d bytes left", step, r.frames, notices, controls, len(have))
+			if r.tally.unique != 20 || r.frames != 20 || notices != 1 || controls != 1 || len(have) != 0 ||
+				r.chain != nil && r.chain.breaks != 0 {
+				t.Fatalf("step %d: %d frames, %d notices, %d controls, %d bytes left", step, r.frames, notices,
+					controls, len(have))
 			}
 			if r.latency.Count() != 20 || r.latency.Max() != 30e6 || r.early != 0 {
 				t.Fatalf("step %d: latency %+v, early %d", step, r.latency.Quantiles(), r.early)
@@ -114,7 +116,8 @@ func TestReadDeflated(t *testing.T) {
 			t.Fatalf("in steps of %d: %d frames of %d bytes, not 10 of %d", step, r.frames, r.bytes, len(stream))
 		}
 	}
-	if _, err := r.read(0, proto.AppendServerFrame(nil, proto.Rsv1|proto.OpText, []byte("\xff\xff\xff\xff")), 0); err == nil {
+	if _, err := r.read(0, proto.AppendServerFrame(nil, proto.Rsv1|proto.OpText, []byte("\xff\xff\xff\xff")),
+		0); err == nil {
 		t.Error("bytes that are not deflated are taken")
 	}
 	if _, err := r.read(0, proto.AppendServerFrame(nil, proto.Rsv1|proto.OpPing, nil), 0); err == nil {
@@ -165,7 +168,8 @@ func TestReadFaults(t *testing.T) {
 		f(true, check, set(4, '['), "torn")
 		f(true, check, set(4+job.NumberAt+3, 'x'), "torn")
 		f(true, check, set(-1, ']'), "torn")
-		f(true, check, func(b []byte) []byte { return proto.AppendServerFrame(nil, proto.OpText, []byte("hello")) }, "torn")
+		f(true, check, func(b []byte) []byte { return proto.AppendServerFrame(nil, proto.OpText, []byte("hello")) },
+			"torn")
 		f(true, check, func(b []byte) []byte { return proto.AppendServerFrame(nil, proto.OpText, b[5:]) }, "torn")
 		f(true, check, func(b []byte) []byte { return b[1:] }, "fragment")
 		f(false, check, set(-1, ']'), "torn")
@@ -206,7 +210,8 @@ func TestChain(t *testing.T) {
 				break
 			}
 		}
-		if fault == "" && err != nil || fault != "" && (err == nil || !strings.Contains(err.Error(), fault)) || c.breaks != breaks {
+		if fault == "" && err != nil || fault != "" && (err == nil || !strings.Contains(err.Error(), fault)) ||
+			c.breaks != breaks {
 			t.Fatalf("%d breaks, %v", c.breaks, err)
 		}
 	}
@@ -237,7 +242,8 @@ func FuzzRead(f *testing.F) {
 			r.start(job.Timing{Schedule: s}, newTally(1, &job.Assignment{}, 0))
 			r.notice = func(int, []byte) error { return nil }
 			r.control = func(int, byte, []byte) error { return nil }
-			if used, err := r.read(0, b, 2e18); used > len(b) || err == nil && used < len(b) && len(b)-used > r.limit+10 {
+			if used, err := r.read(0, b, 2e18); used > len(b) || err == nil && used < len(b) &&
+				len(b)-used > r.limit+10 {
 				t.Fatalf("used %d of %d, %v", used, len(b), err)
 			}
 		}

@@ -78,7 +78,7 @@ func (l *loop) readSome(i, fd int, b []byte) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// stamped says whether the kernel's receive times are taken at client i: at
+// stamped reports whether the kernel's receive times are taken at client i: at
 // all, or at a sample, which shows how long what has come waits for us.
 func (l *loop) stamped(i int) bool {
 	return l.job.Stamp || i&sampleMask == 0

@@ -133,7 +133,8 @@ func (s *centrifugeSpeaker) notice(i int, p []byte) error {
 		s.subscribe(i, c, m.ID-centrifugeConnect)
 	case m.Push != nil && m.Push.Unsubscribe != nil:
 		l.notices["unsubscribe"]++
-		return fmt.Errorf("unsubscribed from %q: %s (%d)", m.Push.Channel, m.Push.Unsubscribe.Reason, m.Push.Unsubscribe.Code)
+		return fmt.Errorf("unsubscribed from %q: %s (%d)", m.Push.Channel, m.Push.Unsubscribe.Reason,
+			m.Push.Unsubscribe.Code)
 	case m.Push != nil:
 		l.reader.others++
 	}

@@ -22,7 +22,8 @@ type speaking struct {
 
 func newSpeaking(t testing.TB, s job.Speech, rooms ...string) *speaking {
 	t.Helper()
-	l, err := newLoop(job.Job{Addr: "127.0.0.1:1", Path: "/p", Clients: 1, Size: 128, Rooms: rooms, Speech: s, Keys: job.Keys{Token: "tok"}})
+	l, err := newLoop(job.Job{Addr: "127.0.0.1:1", Path: "/p", Clients: 1, Size: 128, Rooms: rooms, Speech: s,
+		Keys: job.Keys{Token: "tok"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +162,8 @@ func TestSpeakNATS(t *testing.T) {
 	if err := s.get(proto.OpBinary, "MSG a 1 3\r\n{}.\r\n"); !errors.Is(err, errTorn) {
 		t.Errorf("a foreign value: %v", err)
 	}
-	if err := s.get(proto.OpBinary, "-ERR 'Authorization Violation'\r\n"); err == nil || !strings.Contains(err.Error(), "Authorization") {
+	if err := s.get(proto.OpBinary, "-ERR 'Authorization Violation'\r\n"); err == nil ||
+		!strings.Contains(err.Error(), "Authorization") {
 		t.Errorf("-ERR: %v", err)
 	}
 }
@@ -184,7 +186,8 @@ func TestParseNATSBad(t *testing.T) {
 }
 
 func TestSpeakPlain(t *testing.T) {
-	s := newSpeaking(t, job.Speech{Protocol: job.Plain, Say: []string{`hello {user}`, `sub {room}`}, Until: "welcome", After: `"v":`}, "a", "b")
+	s := newSpeaking(t, job.Speech{Protocol: job.Plain, Say: []string{`hello {user}`, `sub {room}`}, Until: "welcome",
+		After: `"v":`}, "a", "b")
 	c := &s.l.clients[0]
 	s.want("token", s.l.speaker.opening(c).token, "tok")
 	s.l.speaker.opened(0, c)
@@ -197,7 +200,8 @@ func TestSpeakPlain(t *testing.T) {
 	}
 	s.want("state", c.state, stJoined)
 	value := s.run(1)
-	for _, text := range []string{`{"v":` + value(0) + `,"more":1}`, `{"w":1}`, value(1)} { // the last one's is not where it should be
+	// the last one's is not where it should be
+	for _, text := range []string{`{"v":` + value(0) + `,"more":1}`, `{"w":1}`, value(1)} {
 		if err := s.get(proto.OpText, text); err != nil {
 			t.Fatal(err)
 		}

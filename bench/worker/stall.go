@@ -34,7 +34,8 @@ func (s *staller) sit(l *loop) {
 	for now := began; now < s.to && !s.stop.Load(); now = l.clock.Now() {
 		machine.SleepUntil(min(s.to, now+1e8))
 	}
-	s.found = job.Stall{Clients: len(l.clients), Seconds: float64(l.clock.Now()-began) / 1e9, Unsent: -1, MostUnsent: -1}
+	s.found = job.Stall{Clients: len(l.clients), Seconds: float64(l.clock.Now()-began) / 1e9, Unsent: -1,
+		MostUnsent: -1}
 	peers := map[socketPair]int{}
 	for i := range l.clients {
 		c := &l.clients[i]

@@ -90,7 +90,8 @@ func (s *storm) drop(l *loop) {
 			continue
 		}
 		if s.order.Reset {
-			_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // else it is a FIN
+			// else it is a FIN
+			_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		}
 		_ = unix.Close(int(c.fd))
 		c.fd, c.state, c.tail, c.wire = -1, stNew, nil, nil

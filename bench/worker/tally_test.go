@@ -67,7 +67,8 @@ func FuzzTally(f *testing.F) {
 			y.got(0, n)
 		}
 		if y.unique != int64(len(seen)) || y.doubled != doubled || y.lost(0, total) != total-int64(len(seen)) {
-			t.Fatalf("unique %d of %d, doubled %d of %d, lost %d", y.unique, len(seen), y.doubled, doubled, y.lost(0, total))
+			t.Fatalf("unique %d of %d, doubled %d of %d, lost %d", y.unique, len(seen), y.doubled, doubled,
+				y.lost(0, total))
 		}
 	})
 }
@@ -123,8 +124,10 @@ func TestTallyAway(t *testing.T) {
 			y.got(0, n)
 		}
 		y.settle(0)
-		if y.unique != unique || y.absent != absent || y.lost(0, total) != lost || y.late != late || y.doubled != doubled {
-			t.Fatalf("unique %d, absent %d, lost %d, late %d, doubled %d", y.unique, y.absent, y.lost(0, total), y.late, y.doubled)
+		if y.unique != unique || y.absent != absent || y.lost(0, total) != lost || y.late != late ||
+			y.doubled != doubled {
+			t.Fatalf("unique %d, absent %d, lost %d, late %d, doubled %d", y.unique, y.absent, y.lost(0, total), y.late,
+				y.doubled)
 		}
 	}
 	f([]int64{0, 1}, 5, []int64{5, 6}, 7, 4, 3, 0, 0, 0)

@@ -112,7 +112,8 @@ func (l *loop) obey(o job.Order, stop *atomic.Bool) job.Answer {
 	default:
 		err = fmt.Errorf("unknown order %q", o.Op)
 	}
-	a := job.Answer{Interval: piece, Status: job.Status{Joined: l.joined, Gone: l.gone, Others: l.reader.others, Handshake: l.handshake}}
+	a := job.Answer{Interval: piece, Status: job.Status{Joined: l.joined, Gone: l.gone, Others: l.reader.others,
+		Handshake: l.handshake}}
 	if err != nil {
 		a.Err = err.Error()
 	}
@@ -185,7 +186,8 @@ func (l *loop) feedTally(f *feed, total int64) (t job.FeedTally, due int64) {
 	for at := range y.away {
 		y.settle(at)
 	}
-	t = job.FeedTally{Unique: y.unique, Late: y.late, Doubled: y.doubled, Foreign: y.foreign, Absent: y.absent, Latency: f.latency}
+	t = job.FeedTally{Unique: y.unique, Late: y.late, Doubled: y.doubled, Foreign: y.foreign, Absent: y.absent,
+		Latency: f.latency}
 	end := min(f.Schedule.Before(l.reader.timing.To-1), total)
 	for i := range l.clients {
 		t.Want += y.want(i, total)

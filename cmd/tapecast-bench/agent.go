@@ -22,7 +22,8 @@ func agentCommand() *cobra.Command {
   tapecast-bench agent --listen 10.0.0.7:7070 --key-file agents.key
 
   # on the one that drives them
-  tapecast-bench fanout --agents 10.0.0.7:7070,10.0.0.8:7070 --agent-key-file agents.key --target ws://gateway:8080/ws …`,
+  tapecast-bench fanout --agents 10.0.0.7:7070,10.0.0.8:7070 --agent-key-file agents.key \
+      --target ws://gateway:8080/ws …`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := netip.ParseAddrPort(listen)
@@ -30,7 +31,8 @@ func agentCommand() *cobra.Command {
 				return &usageError{fmt.Errorf("--listen %q is no address and port", listen)}
 			}
 			if keyFile == "" && !at.Addr().IsLoopback() {
-				return &usageError{fmt.Errorf("--listen %s can be reached from elsewhere: give --key-file, or anybody could have it open connections", listen)}
+				return &usageError{fmt.Errorf("--listen %s can be reached from elsewhere: give --key-file, or anybody "+
+					"could have it open connections", listen)}
 			}
 			key, err := readKey("--key-file", keyFile)
 			if err != nil {

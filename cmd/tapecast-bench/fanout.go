@@ -16,7 +16,8 @@ import (
 // fanoutLike is a subcommand that runs bench.Fanout: c holds what is its own, and
 // what its flags are by default; more adds further flags. topic is where it
 // publishes by default.
-func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string, more func(*pflag.FlagSet, *bench.FanoutConfig)) *cobra.Command {
+func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string,
+	more func(*pflag.FlagSet, *bench.FanoutConfig)) *cobra.Command {
 	t := targetFlags{topic: topic}
 	c.Scenario = cmd.Name()
 	cmd.Args = noArgs
@@ -72,7 +73,8 @@ func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.DurationVar(&c.Drain, "drain", 30*time.Second, "how long stragglers are waited for at most")
 	f.IntVar(&c.InFlight, "in-flight", 64, "handshakes at a time in each client process")
 	f.IntVar(&c.RcvBuf, "rcvbuf", 0, "receive buffer of each client in `bytes` (default: the kernel's choice)")
-	f.BoolVar(&c.GC, "gc", false, "have the gateway collect its garbage before its heap is read (needs its admin.pprof)")
+	f.BoolVar(&c.GC, "gc", false,
+		"have the gateway collect its garbage before its heap is read (needs its admin.pprof)")
 	f.String("out", "", "write the result as JSON to `file` too")
 	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
 }
@@ -82,9 +84,11 @@ func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
 func addValues(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.Size, "size", cmp.Or(c.Size, 128), "`bytes` of a message's value")
 	f.StringVar(&c.Fields, "fields", c.Fields, `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
-	f.StringVar(&c.Template, "value-template", "", "an `envelope` that each record has around its value, or @FILE with one, like\n"+
-		`'{"type":"trade","id":{{seq}},"account":"{{key}}","data":{{value}}}'`)
-	f.DurationVar(&c.Pace, "pace", c.Pace, "least time between two polls of a client process; 0: it wakes for each event")
+	f.StringVar(&c.Template, "value-template", "",
+		"an `envelope` that each record has around its value, or @FILE with one, like\n"+
+			`'{"type":"trade","id":{{seq}},"account":"{{key}}","data":{{value}}}'`)
+	f.DurationVar(&c.Pace, "pace", c.Pace,
+		"least time between two polls of a client process; 0: it wakes for each event")
 }
 
 func fanoutCommand() *cobra.Command {
@@ -108,9 +112,11 @@ func fanoutCommand() *cobra.Command {
 		f.IntVar(&c.Filtered, "filtered", 0, "`number` of further clients that want a few of the keys only (Kafka)")
 		f.IntVar(&c.FilterKeys, "filter-keys", 5, "`number` of those keys")
 		addStalled(f, c)
-		f.BoolVar(&c.Baseline, "baseline", false, "each run once against the gateway, and once against a bare send loop")
+		f.BoolVar(&c.Baseline, "baseline", false,
+			"each run once against the gateway, and once against a bare send loop")
 		f.IntVar(&c.RawBatch, "baseline-batch", 1, "`messages` that the send loop gathers into a system call")
-		f.BoolVar(&c.Pin, "pin", false, "clients on the last processor, the send loop on the first (start the gateway there too: taskset -c 0)")
+		f.BoolVar(&c.Pin, "pin", false,
+			"clients on the last processor, the send loop on the first (start the gateway there too: taskset -c 0)")
 	})
 }
 

@@ -120,7 +120,8 @@ func TestScenarioFiles(t *testing.T) {
 	}
 	to := theGateway(t)
 	for _, file := range files {
-		args := append([]string{"run", file, "--duration", "2s", "--warmup", "200ms"}, append(small[filepath.Base(file)], to...)...)
+		args := append([]string{"run", file, "--duration", "2s", "--warmup", "200ms"},
+			append(small[filepath.Base(file)], to...)...)
 		out, _, err := run(t, args...)
 		var late *job.InvalidError // a busy machine; that is not what is tested
 		if err != nil && !errors.As(err, &late) {
@@ -147,7 +148,8 @@ func aRecording(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	for n := range 50 {
-		fmt.Fprintf(&b, "%d\tspot.%c\t{\"e\":\"trade\",\"s\":\"%c\",\"t\":%d}\n", 1_700_000_000_000_000_000+n*40_000_000, 'A'+n%3, 'A'+n%3, n)
+		fmt.Fprintf(&b, "%d\tspot.%c\t{\"e\":\"trade\",\"s\":\"%c\",\"t\":%d}\n",
+			1_700_000_000_000_000_000+n*40_000_000, 'A'+n%3, 'A'+n%3, n)
 	}
 	file := filepath.Join(t.TempDir(), "recording.tsv")
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {

@@ -13,7 +13,8 @@ func keyedCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
 		Use:   "keyed",
 		Short: "Measure many rooms of a few clients each, every room at its own slow pace",
-		Long: "Clients are dealt to groups, each group has a room of its own, and each room gets its own messages: the\n" +
+		Long: "Clients are dealt to groups, each group has a room of its own, and each room gets its own messages: " +
+			"the\n" +
 			"shape of published broker tests with 100 subscribers a topic and a message a second to each topic.",
 		Example: `  # 15,000 clients, 100 a room, each room a message of 512 bytes a second, from Kafka
   tapecast-bench keyed --secret-file key --brokers localhost:9092 --topic bench.rooms`,
@@ -29,14 +30,16 @@ func privateCommand() *cobra.Command {
 		Use:     "private",
 		Short:   "Measure messages to single users, a room each: the worst case for batching",
 		Example: `  tapecast-bench private --secret-file key --direct --clients 10000 --per-room 0.5`,
-	}, bench.FanoutConfig{Clients: 1000, Check: true, Group: 1}, "private.orders", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
-		addGroups(f, c, "orders:{user}", 0, 1)
-	})
+	}, bench.FanoutConfig{Clients: 1000, Check: true, Group: 1}, "private.orders",
+		func(f *pflag.FlagSet, c *bench.FanoutConfig) {
+			addGroups(f, c, "orders:{user}", 0, 1)
+		})
 }
 
 // addGroups adds the flags of groups with a room each; of groups of one where size is 0.
 func addGroups(f *pflag.FlagSet, c *bench.FanoutConfig, room string, size int, perRoom float64) {
-	f.StringSliceVar(&c.Rooms, "room", []string{room}, "`pattern` of the rooms: {key} stands for the group's record key, {user} for the user")
+	f.StringSliceVar(&c.Rooms, "room", []string{room},
+		"`pattern` of the rooms: {key} stands for the group's record key, {user} for the user")
 	if size > 0 {
 		f.IntVar(&c.Group, "group", size, "`clients` in each room")
 	}

@@ -21,7 +21,8 @@ func linkCommand() *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return link.Serve(cmd.Context(), c, func() {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s-near has %s, %s-far has %s; %s each way\n", c.Name, link.Near, c.Name, link.Far, c.Delay)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s-near has %s, %s-far has %s; %s each way\n", c.Name, link.Near,
+					c.Name, link.Far, c.Delay)
 			})
 		},
 	}

@@ -62,7 +62,8 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tapecast-bench",
 		Short: "Load a tapecast gateway and measure what clients get",
-		Long: "tapecast-bench loads a gateway with WebSocket clients and measures what they get and what it costs.\n\n" +
+		Long: "tapecast-bench loads a gateway with WebSocket clients and measures what they get and what it " +
+			"costs.\n\n" +
 			"Exit codes: 0 measured; 1 the bench was the bottleneck, or something broke; 2 bad input;\n" +
 			"3 messages were lost, doubled, out of order or torn.",
 		PersistentPreRunE: begin,
@@ -101,9 +102,10 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 	}
 	root.SetHelpCommandGroupID("tools")
 	hidden := func(name string, run func(io.Reader, io.Writer) error) {
-		root.AddCommand(&cobra.Command{Use: name, Hidden: true, Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-			return run(cmd.InOrStdin(), cmd.OutOrStdout())
-		}})
+		root.AddCommand(&cobra.Command{Use: name, Hidden: true, Args: noArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return run(cmd.InOrStdin(), cmd.OutOrStdout())
+			}})
 	}
 	hidden("worker", worker.Run)
 	hidden("rawsend", rawsend.Run)

@@ -17,11 +17,14 @@ func mixedCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
 		Use:   "mixed",
 		Short: "Measure a trading day: shared rooms, symbols by popularity, orders to single users",
-		Long: "Every client joins what the gateway joins by itself, a few symbols chosen by their popularity, and gets\n" +
+		Long: "Every client joins what the gateway joins by itself, a few symbols chosen by their popularity, and " +
+			"gets\n" +
 			"orders of its own. Symbol s has messages and members in proportion to 1/(s+1)^zipf.",
-		Example: `  tapecast-bench mixed --secret-file key --direct --clients 5000 --rate 5 --symbols 200 --each 8 --symbol-rate 500 --order-rate 200`,
+		Example: `  tapecast-bench mixed --secret-file key --direct --clients 5000 --rate 5 --symbols 200 \
+      --each 8 --symbol-rate 500 --order-rate 200`,
 	}, bench.FanoutConfig{
-		Rooms: []string{"trades"}, Fields: aSymbol, Rate: 5, Duration: 20 * time.Second, Check: true, Pace: time.Millisecond, AutoJoin: true, Feeds: feeds,
+		Rooms: []string{"trades"}, Fields: aSymbol, Rate: 5, Duration: 20 * time.Second, Check: true,
+		Pace: time.Millisecond, AutoJoin: true, Feeds: feeds,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addRooms(f, c)
 		s, o := &feeds[0], &feeds[1]

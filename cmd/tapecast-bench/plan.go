@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -27,33 +28,26 @@ func planCommand() *cobra.Command {
     --also name=symbols,rooms=1000,joined=20,rate=2,peak=10,size=200 --slo p99=50ms
 
   # screens that want ten sends a second at most, of the newest of each of 500 keys
-  tapecast-bench plan --calibration calibration.json --connections 500000 --rate 1600 --max-rate 10 --keys 500 --slo p99=200ms`,
+  tapecast-bench plan --calibration calibration.json --connections 500000 --rate 1600 --max-rate 10 \
+      --keys 500 --slo p99=200ms`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p99, err := parseSLO(slo)
-			if err != nil {
+			var err error
+			if c.P99, err = parseSLO(slo); err != nil {
 				return err
 			}
-			c.P99, c.Memory, c.Link = p99, memory*(1<<30), link*1e9/8
-			s.Interval = interval.Seconds()
-			c.Streams = []plan.Feed{s}
-			for _, text := range also {
-				more, err := parseStream(text)
-				if err != nil {
-					return err
-				}
-				c.Streams = append(c.Streams, more)
+			c.Memory, c.Link, s.Interval = memory*(1<<30), link*1e9/8, interval.Seconds()
+			if c.Streams, err = withAlso(s, also); err != nil {
+				return err
 			}
 			cal, err := plan.LoadCalibration(calibration)
 			if err != nil {
 				return err
 			}
 			if metrics != "" {
-				live, err := plan.ReadLive(cmd.Context(), metrics, 10*time.Second)
-				if err != nil {
+				if c.Corrected, err = corrected(cmd.Context(), cal, metrics); err != nil {
 					return err
 				}
-				c.Corrected = cal.Correct(live)
 			}
 			p, err := plan.New(c, cal)
 			if err != nil {
@@ -64,7 +58,8 @@ func planCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&calibration, "calibration", "calibration.json", "`file` that calibrate has written")
-	f.StringVar(&metrics, "metrics", "", "correct the calibration by a gateway that runs: its internal port's `URL`, or a file of its /metrics")
+	f.StringVar(&metrics, "metrics", "",
+		"correct the calibration by a gateway that runs: its internal port's `URL`, or a file of its /metrics")
 	f.Float64Var(&c.Connections, "connections", 100_000, "`number` of clients")
 	s.Name = "rooms"
 	f.Float64Var(&s.Rooms, "rooms", 1, "`number` of rooms that messages go to")
@@ -72,12 +67,15 @@ func planCommand() *cobra.Command {
 	f.Float64Var(&s.Mean, "rate", 10, "`messages` a second in each room, in the mean")
 	f.Float64Var(&s.Peak, "peak", 0, "`messages` a second in each room at the peak, which decides (default: the mean)")
 	f.Float64Var(&s.Size, "size", 128, "`bytes` of a value")
-	f.DurationVar(&interval, "interval", 0, "least `time` between two sends to a member, the interval of the rooms' class")
-	f.Float64Var(&s.MaxRate, "max-rate", 0, "`sends` a second that each client asks for at most (max_rate of its subscribe)")
+	f.DurationVar(&interval, "interval", 0,
+		"least `time` between two sends to a member, the interval of the rooms' class")
+	f.Float64Var(&s.MaxRate, "max-rate", 0,
+		"`sends` a second that each client asks for at most (max_rate of its subscribe)")
 	f.Float64Var(&s.Keys, "keys", 0,
 		"`number` of keys of a room whose class conflates: a send has the newest of each (default: all messages)")
-	f.StringArrayVar(&also, "also", nil, "another `stream`: name=orders,rooms=100000,joined=1,rate=0.1,peak=1,size=300;"+
-		"\ninterval (seconds), maxrate and keys too")
+	f.StringArrayVar(&also, "also", nil,
+		"another `stream`: name=orders,rooms=100000,joined=1,rate=0.1,peak=1,size=300;"+
+			"\ninterval (seconds), maxrate and keys too")
 	f.StringVar(&slo, "slo", "p99=50ms", "how old a message may be when it is read: `p99=`duration")
 	f.Float64Var(&c.Cores, "cores", 4, "`number` of cores of a node")
 	f.Float64Var(&memory, "memory", 0, "`GiB` of a node (default: 4 a core)")
@@ -86,6 +84,28 @@ func planCommand() *cobra.Command {
 	f.Float64Var(&c.Retain, "retain", 30, "`seconds` that tapes go back")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
+}
+
+// withAlso are a first stream and those that --also names.
+func withAlso(first plan.Feed, also []string) ([]plan.Feed, error) {
+	streams := []plan.Feed{first}
+	for _, text := range also {
+		more, err := parseStream(text)
+		if err != nil {
+			return nil, err
+		}
+		streams = append(streams, more)
+	}
+	return streams, nil
+}
+
+// corrected has a calibration follow a gateway that runs, and says what that changed.
+func corrected(ctx context.Context, cal *plan.Calibration, metrics string) ([]string, error) {
+	live, err := plan.ReadLive(ctx, metrics, 10*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return cal.Correct(live), nil
 }
 
 // parseSLO reads p99=50ms, in ms.

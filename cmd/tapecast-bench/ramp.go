@@ -10,7 +10,8 @@ import (
 
 func rampCommand() *cobra.Command {
 	t := targetFlags{topic: "market.trades"}
-	c := bench.RampConfig{Fanout: bench.FanoutConfig{Rooms: []string{"trades"}, Fields: aSymbol, Pace: time.Millisecond, Duration: 5 * time.Second}}
+	c := bench.RampConfig{Fanout: bench.FanoutConfig{Rooms: []string{"trades"}, Fields: aSymbol, Pace: time.Millisecond,
+		Duration: 5 * time.Second}}
 	var rates []float64
 	cmd := &cobra.Command{
 		Use:   "ramp",

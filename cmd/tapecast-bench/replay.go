@@ -14,13 +14,18 @@ func replayCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
 		Use:   "replay",
 		Short: "Publish a recording at its own pace or a multiple of it: real sizes, keys and bursts",
-		Long: "replay publishes what was recorded, each record when it is due: at its recorded time since the first one,\n" +
-			"divided by --pace. The file holds a record a line, plain or gzip'ed, with tabs between its time (ns), its key\n" +
+		Long: "replay publishes what was recorded, each record when it is due: at its recorded time since the first " +
+			"one,\n" +
+			"divided by --pace. The file holds a record a line, plain or gzip'ed, with tabs between its time (ns), " +
+			"its key\n" +
 			"and its value, a JSON object; or time, kind, key and value.\n\n" +
-			"A value keeps its bytes and gets three members at its end, 54 bytes: \"@\", when it was due (ns since 1970),\n" +
-			"\"#\", its number, and \"%\", a checksum. So the room's route must send the whole value, with no `payload`.",
+			"A value keeps its bytes and gets three members at its end, 54 bytes: \"@\", when it was due (ns since " +
+			"1970),\n" +
+			"\"#\", its number, and \"%\", a checksum. So the room's route must send the whole value, with no " +
+			"`payload`.",
 		Example: `  # ten times as fast as it was recorded, over and over
-  tapecast-bench replay --secret-file key --brokers localhost:9092 --file trades.tsv.gz --pace 10 --loop --clients 5000 --duration 1m
+  tapecast-bench replay --secret-file key --brokers localhost:9092 --file trades.tsv.gz --pace 10 --loop \
+      --clients 5000 --duration 1m
 
   # a room for each key, the keys' own order kept, at 500 messages a second
   tapecast-bench replay --secret-file key --direct --file trades.tsv.gz --rate 500 --room keyed:{key}`,
@@ -31,7 +36,8 @@ func replayCommand() *cobra.Command {
 		f.Float64Var(&replay.Pace, "pace", 1, "how many `times` as fast as it was recorded")
 		f.Float64Var(&c.Rate, "rate", 0, "`messages` a second, in place of the recorded times")
 		f.BoolVar(&replay.Loop, "loop", false, "begin anew where the recording ends before the run")
-		f.StringSliceVar(&c.Rooms, "room", []string{"trades"}, "the `room` that all join; with {key}, one for each recorded key")
+		f.StringSliceVar(&c.Rooms, "room", []string{"trades"},
+			"the `room` that all join; with {key}, one for each recorded key")
 		addOrders(f, c)
 	})
 }

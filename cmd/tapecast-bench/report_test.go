@@ -52,7 +52,8 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text.String() != "measured\n" || !strings.Contains(string(a), `"legs": null`) || !strings.Contains(string(a), `"version": 1`) || !strings.Contains(string(b), "tapecast-bench fake") {
+	if text.String() != "measured\n" || !strings.Contains(string(a), `"legs": null`) ||
+		!strings.Contains(string(a), `"version": 1`) || !strings.Contains(string(b), "tapecast-bench fake") {
 		t.Fatalf("%s\n%s\n%s", text.String(), a, b)
 	}
 	if strings.Contains(string(a)+string(b), "hidden") || !strings.Contains(string(b), "--sources=127.0.0.2") {

@@ -65,7 +65,8 @@ func resumesCommand() *cobra.Command {
 	f.Float64Var(&c.Rate, "rate", 5, "so `many` of them a second")
 	f.Int64Var(&c.Least, "least", 200, "they lack so `many` records at least")
 	f.Int64Var(&c.Most, "most", 2000, "and so `many` at most")
-	f.DurationVar(&c.Until, "until", 30*time.Second, "a client that has not got what it lacks in that `time` has failed")
+	f.DurationVar(&c.Until, "until", 30*time.Second,
+		"a client that has not got what it lacks in that `time` has failed")
 	f.IntVar(&c.Greedy, "greedy", 10, "`number` of clients that ask for everything, each a user of its own")
 	f.StringVar(&c.GreedyRoom, "greedy-room", "",
 		"the `room` that these, and those that stall, ask for; {user} is filled in (default: --room)")

@@ -84,7 +84,8 @@ func prepareScenario(root *cobra.Command, file string, args []string) (*cobra.Co
 		if f == nil || key == "help" {
 			var known []string
 			sub.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-			return nil, fmt.Errorf("%s:%d: unknown key %q of scenario %s%s", file, values[key].Line, key, name.Value, nearest(key, known))
+			return nil, fmt.Errorf("%s:%d: unknown key %q of scenario %s%s", file, values[key].Line, key, name.Value,
+				nearest(key, known))
 		}
 		if f.Changed {
 			continue // the command line has said it

@@ -18,7 +18,9 @@ func writeScenario(t *testing.T, text string) string {
 
 // The file sets flags, the command line overrides it, and lists don't add up.
 func TestScenarioFlags(t *testing.T) {
-	file := writeScenario(t, "scenario: fanout\nclients: 7\nrate: 2.5\nrooms: [a, b]\nduration: 3s\ncheck: true\nfields: '\"a\":1,\"b\":2'\nbrokers: x:1,y:2\n")
+	file := writeScenario(t,
+		"scenario: fanout\nclients: 7\nrate: 2.5\nrooms: [a, b]\nduration: 3s\ncheck: true\nfields: "+
+			"'\"a\":1,\"b\":2'\nbrokers: x:1,y:2\n")
 	f := func(args string, want map[string]string) {
 		t.Helper()
 		sub, err := prepareScenario(newRoot(nil, nil, nil), file, strings.Fields(args))
@@ -31,15 +33,18 @@ func TestScenarioFlags(t *testing.T) {
 			}
 		}
 	}
-	f("", map[string]string{"clients": "7", "rate": "2.5", "rooms": "[a,b]", "duration": "3s", "check": "true", "fields": `"a":1,"b":2`, "brokers": "[x:1,y:2]", "size": "128"})
-	f("--clients 9 --rooms c --check=false", map[string]string{"clients": "9", "rooms": "[c]", "check": "false", "rate": "2.5"})
+	f("", map[string]string{"clients": "7", "rate": "2.5", "rooms": "[a,b]", "duration": "3s", "check": "true",
+		"fields": `"a":1,"b":2`, "brokers": "[x:1,y:2]", "size": "128"})
+	f("--clients 9 --rooms c --check=false", map[string]string{"clients": "9", "rooms": "[c]", "check": "false",
+		"rate": "2.5"})
 }
 
 func TestScenarioBadInput(t *testing.T) {
 	f := func(want, text string, args ...string) {
 		t.Helper()
 		_, code, err := run(t, append([]string{"run", writeScenario(t, text)}, args...)...)
-		if code != exitInput || err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if code != exitInput || err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("code %d, %v; want %q", code, err, want)
 		}
 	}

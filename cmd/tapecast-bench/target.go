@@ -33,7 +33,9 @@ func (t *targetFlags) add(cmd *cobra.Command) {
 	t.warn = warnings{cmd}
 	f.StringVar(&t.url, "target", "ws://127.0.0.1:8080/ws", "the gateway's public `URL`")
 	f.StringVar(&t.ca, "ca", "", "`file` of the certificates to trust, for a wss:// target (default: the system's)")
-	f.StringVar(&t.admin, "admin", "", "`URL` of the gateway's internal port (default: port 8081 of the target's host); pid:N: a server without such metrics, by its process")
+	f.StringVar(&t.admin, "admin", "",
+		"`URL` of the gateway's internal port (default: port 8081 of the target's host); pid:N: a server without such "+
+			"metrics, by its process")
 	f.StringVar(&t.adminToken, "admin-token-file", "",
 		"`file` with the token that the internal port wants for --direct and --gc")
 	f.StringVar(&t.adminCA, "admin-ca", "",
@@ -41,10 +43,13 @@ func (t *targetFlags) add(cmd *cobra.Command) {
 	f.StringVar(&t.secret, "secret", "",
 		"HS256 `key` that signs the clients' tokens (default, on this machine: the demo's)")
 	f.StringVar(&t.secretFile, "secret-file", "", "`file` that holds the HS256 key")
-	f.StringVar(&t.ed25519Key, "ed25519-key", "", "PEM `file` with the Ed25519 private key that signs the clients' tokens")
+	f.StringVar(&t.ed25519Key, "ed25519-key", "",
+		"PEM `file` with the Ed25519 private key that signs the clients' tokens")
 	f.StringVar(&t.token, "token", "", "one `token` for all clients, who are then one user")
-	f.StringVar(&t.sources, "sources", "", "`addresses` to connect from, like 127.0.0.2-127.0.0.9 (default: these, on loopback)")
-	f.StringSliceVar(&t.agents, "agents", nil, "`host:port` of tapecast-bench agent on each machine that clients shall run on (default: they run here)")
+	f.StringVar(&t.sources, "sources", "",
+		"`addresses` to connect from, like 127.0.0.2-127.0.0.9 (default: these, on loopback)")
+	f.StringSliceVar(&t.agents, "agents", nil,
+		"`host:port` of tapecast-bench agent on each machine that clients shall run on (default: they run here)")
 	f.StringVar(&t.agentKeyFile, "agent-key-file", "", "`file` with the key that the agents ask for")
 	f.BoolVar(&t.json, "json", false, "print the result as JSON")
 	f.BoolVar(&t.quiet, "quiet", false, "tell no progress")
@@ -58,18 +63,24 @@ func (w warnings) Write(p []byte) (int, error) { return w.cmd.ErrOrStderr().Writ
 func (t *targetFlags) addPublishing(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&t.direct, "direct", false, "publish past Kafka, through the gateway's append endpoint (run --direct)")
-	f.StringSliceVar(&t.brokers, "brokers", nil, "publish to Kafka: `host:port`, … (default, on this machine: the demo's broker)")
+	f.StringSliceVar(&t.brokers, "brokers", nil,
+		"publish to Kafka: `host:port`, … (default, on this machine: the demo's broker)")
 	f.StringVar(&t.topic, "topic", t.topic, "the `topic` to publish to")
 }
 
 // addSpeech adds what it takes to measure another server than the gateway.
 func (t *targetFlags) addSpeech(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&t.speech.Protocol, "protocol", job.Tapecast, "what the server speaks: `tapecast`, centrifuge, nats or plain")
-	f.StringArrayVar(&t.speech.Say, "say", nil, "plain: a `text` that a client sends once connected; {user} and {room} are filled in")
-	f.StringVar(&t.speech.Until, "until", "", "plain: a `text` in the message that says that a client is in (default: it is at once)")
-	f.StringVar(&t.speech.After, "after", "", "plain: the `text` right before the value in a message (default: what looks like one is)")
-	f.StringVar(&t.publish, "publish", "", "publish to another server: nats://HOST:PORT, or `URL` of a Centrifugo's HTTP API")
+	f.StringVar(&t.speech.Protocol, "protocol", job.Tapecast,
+		"what the server speaks: `tapecast`, centrifuge, nats or plain")
+	f.StringArrayVar(&t.speech.Say, "say", nil,
+		"plain: a `text` that a client sends once connected; {user} and {room} are filled in")
+	f.StringVar(&t.speech.Until, "until", "",
+		"plain: a `text` in the message that says that a client is in (default: it is at once)")
+	f.StringVar(&t.speech.After, "after", "",
+		"plain: the `text` right before the value in a message (default: what looks like one is)")
+	f.StringVar(&t.publish, "publish", "",
+		"publish to another server: nats://HOST:PORT, or `URL` of a Centrifugo's HTTP API")
 	f.StringVar(&t.apiKey, "api-key", "", "that API's `key`")
 }
 

@@ -98,9 +98,11 @@ func TestOwnTopics(t *testing.T) {
 		}
 		return res, said
 	}
-	events := []string{"fanout", "--topic", "events", "--rooms", "events", "--rate", "40", "--duration", "1s", "--drain", "500ms"}
+	events := []string{"fanout", "--topic", "events", "--rooms", "events", "--rate", "40", "--duration", "1s",
+		"--drain", "500ms"}
 	res, _ := f("", exitFault, events...)
-	if len(res.Runs) != 1 || !strings.Contains(strings.Join(res.Runs[0].Faults, ""), "since the gateway refused 48 records") {
+	if len(res.Runs) != 1 || !strings.Contains(strings.Join(res.Runs[0].Faults, ""),
+		"since the gateway refused 48 records") {
 		t.Errorf("%+v", res.Runs)
 	}
 	_, said := f("", 0, append(events, "--value-template", `{"id":{{seq}},"of":"{{key}}","data":{{value}}}`)...)

@@ -17,14 +17,16 @@ func stormCommand() *cobra.Command {
 		Example: `  # once all at once, once spread over five seconds, each going on where it was
   tapecast-bench storm --secret-file key --direct --clients 10000 --rate 5 --jitter 0,5s --resume`,
 	}, bench.FanoutConfig{
-		Clients: 10_000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 5, Storm: storm, Duration: 20 * time.Second, Check: true, Pace: time.Millisecond,
+		Clients: 10_000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 5, Storm: storm, Duration: 20 * time.Second,
+		Check: true, Pace: time.Millisecond,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addRooms(f, c)
 		addOrders(f, c)
 		f.IntVar(&c.Keys, "keys", 1, "`number` of record keys, in turn (Kafka)")
 		f.IntVar(&c.Group, "group", 0,
 			"so many `clients` share a room of their own, {key} or {user} in --rooms (default: all are in all rooms)")
-		f.DurationSliceVar(&storm.Jitters, "jitter", []time.Duration{0, 5 * time.Second}, "`times` over which the clients spread their return; each is a measurement of its own")
+		f.DurationSliceVar(&storm.Jitters, "jitter", []time.Duration{0, 5 * time.Second},
+			"`times` over which the clients spread their return; each is a measurement of its own")
 		f.DurationVar(&storm.At, "at", 2*time.Second, "when the connections end, after the window began")
 		f.BoolVar(&storm.Reset, "reset", false, "they end by a reset, as when a machine dies")
 		f.BoolVar(&storm.Resume, "resume", false, "the clients go on where they were, and may miss nothing")
@@ -33,11 +35,13 @@ func stormCommand() *cobra.Command {
 
 func slowCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
-		Use:     "slow",
-		Short:   "Add clients that stop reading or read slowly, and measure the others",
-		Example: `  tapecast-bench slow --secret-file key --direct --clients 8000 --stalled 1000 --slow 1000 --slow-rate 2000 --rate 200`,
+		Use:   "slow",
+		Short: "Add clients that stop reading or read slowly, and measure the others",
+		Example: `  tapecast-bench slow --secret-file key --direct --clients 8000 --stalled 1000 --slow 1000 \
+      --slow-rate 2000 --rate 200`,
 	}, bench.FanoutConfig{
-		Clients: 1000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 100, Duration: 20 * time.Second, Check: true, Pace: time.Millisecond,
+		Clients: 1000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 100, Duration: 20 * time.Second, Check: true,
+		Pace:    time.Millisecond,
 		Stalled: 100, Slow: 100, Paired: true,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addRooms(f, c)
@@ -49,11 +53,13 @@ func slowCommand() *cobra.Command {
 func churnCommand() *cobra.Command {
 	churn := &bench.ChurnConfig{}
 	return fanoutLike(&cobra.Command{
-		Use:     "churn",
-		Short:   "Have clients leave their rooms and join them again while messages flow",
-		Example: `  tapecast-bench churn --secret-file key --direct --clients 5000 --share 0.2 --leaves 200 --away 2s --resume`,
+		Use:   "churn",
+		Short: "Have clients leave their rooms and join them again while messages flow",
+		Example: `  tapecast-bench churn --secret-file key --direct --clients 5000 --share 0.2 --leaves 200 \
+      --away 2s --resume`,
 	}, bench.FanoutConfig{
-		Clients: 1000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 50, Check: true, Pace: time.Millisecond, Churn: churn,
+		Clients: 1000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 50, Check: true, Pace: time.Millisecond,
+		Churn: churn,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addRooms(f, c)
 		addOrders(f, c)
@@ -67,16 +73,19 @@ func churnCommand() *cobra.Command {
 func soakCommand() *cobra.Command {
 	soak := &bench.SoakConfig{}
 	return fanoutLike(&cobra.Command{
-		Use:     "soak",
-		Short:   "Run for hours, and watch memory, CPU and latency",
-		Example: `  tapecast-bench soak --secret-file key --direct --clients 5000 --rate 50 --duration 8h --every 1m --most-growth 1048576`,
+		Use:   "soak",
+		Short: "Run for hours, and watch memory, CPU and latency",
+		Example: `  tapecast-bench soak --secret-file key --direct --clients 5000 --rate 50 --duration 8h \
+      --every 1m --most-growth 1048576`,
 	}, bench.FanoutConfig{
-		Rooms: []string{"trades"}, Fields: aSymbol, Rate: 20, Duration: time.Hour, Check: true, Pace: time.Millisecond, Soak: soak,
+		Rooms: []string{"trades"}, Fields: aSymbol, Rate: 20, Duration: time.Hour, Check: true, Pace: time.Millisecond,
+		Soak: soak,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addRooms(f, c)
 		addOrders(f, c)
 		f.DurationVar(&soak.Every, "every", 10*time.Second, "time between two looks")
-		f.Float64Var(&soak.MostGrowth, "most-growth", 0, "`bytes` an hour by which resident memory may grow; more is a fault (default: it is reported only)")
+		f.Float64Var(&soak.MostGrowth, "most-growth", 0,
+			"`bytes` an hour by which resident memory may grow; more is a fault (default: it is reported only)")
 	})
 }
 

@@ -1,0 +1,154 @@
+package bench
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"tapecast/bench/job"
+)
+
+// Validate fills in defaults and finds what cannot be run.
+func (c *FanoutConfig) Validate() error {
+	c.setDefaults()
+	if err := c.Target.Speech.Check(); err != nil {
+		return err
+	}
+	for _, check := range []func() error{c.checkClients, c.checkOthers, c.checkMessages, c.checkParts} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return c.Target.CheckDescriptors(c.Clients, c.Procs)
+}
+
+func (c *FanoutConfig) setDefaults() {
+	c.Scenario = cmp.Or(c.Scenario, "fanout")
+	c.Procs = max(c.Procs, 1, len(c.Target.Agents.Addrs))
+	c.Keys = max(c.Keys, 1)
+	c.fromDemo()
+	if c.Group > 0 && c.PerRoom > 0 {
+		c.Rate = c.PerRoom * float64(c.groups())
+	}
+	c.Drain = cmp.Or(c.Drain, 30*time.Second)
+	c.settle = cmp.Or(c.settle, time.Second)
+	c.OrdersClients = cmp.Or(c.OrdersClients, 50)
+	c.OrdersRoom = cmp.Or(c.OrdersRoom, "orders:{user}")
+	c.SlowRate = cmp.Or(c.SlowRate, 4096)
+	if c.StallFor == 0 {
+		c.StallFor = c.Duration + time.Second // the last look at the gateway's memory still finds them so
+	}
+}
+
+// checkClients is about the clients and their rooms.
+func (c *FanoutConfig) checkClients() error {
+	switch {
+	case c.Template != "" && (c.Replay != nil || c.Baseline || c.Target.Foreign()):
+		return job.Inputf("--value-template goes neither with a recording, nor with --baseline, nor with --protocol")
+	case c.Target.Foreign() && (c.AutoJoin || c.Deflate || c.Bare || c.Filtered > 0 || c.Baseline):
+		return job.Inputf("--auto-join, --deflate, --bare, --filtered and --baseline are tapecast's: leave them out "+
+			"with --protocol %s", c.Target.Protocol)
+	case c.Clients < 1:
+		return job.Inputf("--clients %d: at least one is needed", c.Clients)
+	case c.Clients < c.Procs:
+		return job.Inputf("--procs %d is more than --clients %d", c.Procs, c.Clients)
+	case len(c.Rooms) == 0:
+		return job.Inputf("--rooms names no room")
+	case c.Duration < time.Second:
+		return job.Inputf("--duration %s: at least one second is needed for the gateway's CPU time to say something",
+			c.Duration)
+	case c.Group < 0 || c.Group > 0 && (len(c.Rooms) != 1 || !strings.ContainsAny(c.Rooms[0], "{")):
+		return job.Inputf("--group %d: groups have a room each, with {key} or, for groups of one, {user} in the name",
+			c.Group)
+	case c.Group > 0 && (c.AutoJoin || c.Baseline || c.Filtered > 0 || c.Keys > 1):
+		return job.Inputf("--group goes with none of --auto-join, --baseline, --filtered and --keys")
+	case c.Group == 0 && c.Replay == nil && strings.Contains(strings.Join(c.Rooms, ""), "{"):
+		return job.Inputf("--rooms %s: {key} and {user} need --group", strings.Join(c.Rooms, ","))
+	}
+	return nil
+}
+
+// checkOthers is about what happens beside the main feed and its clients.
+func (c *FanoutConfig) checkOthers() error {
+	switch {
+	case len(c.Feeds) >= job.MaxFeeds:
+		return job.Inputf("%d feeds are more than %d", len(c.Feeds)+1, job.MaxFeeds)
+	case len(c.Feeds) > 0 && (c.Bare || c.Baseline):
+		return job.Inputf("several feeds go neither with --bare nor with --baseline")
+	case c.Bare && len(c.Rooms) > 1:
+		return job.Inputf("--bare with %d rooms: a connection may be in one bare room only", len(c.Rooms))
+	case c.Filtered < 0 || c.Filtered > 0 && c.Keys < 2:
+		return job.Inputf("--filtered %d: it takes --keys, and Kafka, for there to be keys", c.Filtered)
+	case c.Paired && c.Stalled+c.Slow == 0:
+		return job.Inputf("--paired compares with and without stalled clients: give --stalled")
+	case c.Slow < 0 || c.SlowRate < 1:
+		return job.Inputf("--slow %d at --slow-rate %d: slow clients read something", c.Slow, c.SlowRate)
+	case c.Stalled+c.Slow > 0 && strings.Contains(strings.Join(c.Rooms, ""), "{user}"):
+		return job.Inputf("--stalled and --slow are further clients: nothing would be sent to their own rooms")
+	case c.RawBatch < 0 || c.RawBatch > 1 && !c.Baseline:
+		return job.Inputf("--baseline-batch %d: so many messages at least one, and with --baseline only", c.RawBatch)
+	case c.Paired && c.Baseline:
+		return job.Inputf("both --paired and --baseline are given: keep one")
+	case c.OrdersRate > 0 && !c.Target.Direct && c.OrdersTopic == "":
+		return job.Inputf("--orders over Kafka needs --orders-topic, whose records are routed by their key")
+	}
+	return nil
+}
+
+// checkMessages is about what is published.
+func (c *FanoutConfig) checkMessages() error {
+	if c.Replay != nil {
+		if err := c.Replay.check(c); err != nil {
+			return err
+		}
+	} else if _, err := job.NewValueShape(c.Size, c.Fields); err != nil {
+		return job.Inputf("--size: %v", err)
+	}
+	if _, err := job.ParseTemplate(c.Template); err != nil {
+		return err
+	}
+	if s, err := c.schedule(0); err != nil {
+		return job.Inputf("--rate: %v", err)
+	} else if n := s.Before(int64(c.Warmup + c.Duration)); n > job.MaxMessages {
+		return job.Inputf("%d messages are more than the %d that one run may number", n, int64(job.MaxMessages))
+	}
+	for _, f := range c.Feeds {
+		if err := f.check(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkParts has each part of a scenario check itself.
+func (c *FanoutConfig) checkParts() error {
+	if c.Churn != nil {
+		if err := c.Churn.check(c); err != nil {
+			return err
+		}
+	}
+	if c.Soak != nil {
+		if err := c.Soak.check(c); err != nil {
+			return err
+		}
+	}
+	if c.Storm != nil {
+		if err := c.Storm.check(c); err != nil {
+			return err
+		}
+	}
+	if c.Abuse != nil {
+		if err := c.Abuse.check(c); err != nil {
+			return err
+		}
+	}
+	for _, few := range []struct {
+		flag    string
+		clients int
+	}{{"--orders-clients", c.OrdersClients}, {"--filtered", c.Filtered}, {"--stalled", c.Stalled}, {"--slow", c.Slow}} {
+		if err := c.Target.CheckOneProcess(few.flag, few.clients); err != nil {
+			return err
+		}
+	}
+	return nil
+}
