@@ -14,11 +14,14 @@ func TestRequestShapes(t *testing.T) {
 	var auto struct {
 		GlobalRooms, UserRooms []string
 		TotalRooms             int
+		Class                  map[string]string
+		Chain                  map[string]bool
 		Positions              map[string]positions
 	}
 	exact(t, "auto_subscribed", string(c.notice("auto_subscribed")), &auto)
 	if !slices.Equal(auto.GlobalRooms, []string{"trades"}) || !slices.Equal(auto.UserRooms, []string{"orders:42"}) ||
-		auto.TotalRooms != 2 || auto.Positions["trades"].epoch == "" || len(auto.Positions["trades"].at) != 1 {
+		auto.TotalRooms != 2 || auto.Class["orders:42"] != "private" || !auto.Chain["orders:42"] ||
+		auto.Positions["trades"].epoch == "" || len(auto.Positions["trades"].at) != 1 {
 		t.Errorf("auto_subscribed is %s", c.notice("auto_subscribed"))
 	}
 
