@@ -22,6 +22,7 @@ type room struct {
 	frames []frame
 	gaps   int
 	resets int
+	bare   int  // frames that say nothing of the one before
 	missed bool // a gap comes first, from wherever the client was
 
 	snapping bool             // between snapshot_begin and snapshot_end
@@ -68,6 +69,8 @@ func (r *room) data(f frame) {
 	last, had := r.last[f.part]
 	switch {
 	case !r.chain:
+	case had && f.prev == noPrev && r.bare < 12: // a part of the past was read again, and begins here
+		r.bare++
 	case had && f.prev != last:
 		r.fault("frame %d:%d has prev %d, the frame before it was %d", f.part, f.off, f.prev, last)
 	case !had && f.prev != noPrev && f.prev > r.seenAt(f.part):
