@@ -22,12 +22,16 @@ type Filter struct {
 	// Deflated says that the member takes deflated frames.
 	Deflated bool
 
+	reset uint64 // number behind the newest reset that was cut: what follows is not in Have; 0: none was
+
 	keys map[string]struct{} // the only ones wanted; nil: all
 	text map[string]struct{} // the same as they stand in an envelope
 }
 
 // Resumed has what the client had left out.
-func (s *Filter) Resumed(how *Resume) { s.Have, s.Until, s.Ahead = how.Have, how.Until, how.Ahead }
+func (s *Filter) Resumed(how *Resume) {
+	s.Have, s.Until, s.Ahead, s.reset = how.Have, how.Until, how.Ahead, 0
+}
 
 // SetKeys has all keys left out but these.
 func (s *Filter) SetKeys(keys []string) {
@@ -44,6 +48,10 @@ func (s *Filter) Keys() []string { return slices.Sorted(maps.Keys(s.keys)) }
 
 // Keyed reports whether only some keys are wanted.
 func (s *Filter) Keyed() bool { return s.keys != nil }
+
+// behindReset reports whether a member whose cursor is at has been sent a reset, of which the tape
+// may know nothing any more.
+func (s *Filter) behindReset(at uint64) bool { return s.reset > 0 && at >= s.reset }
 
 func (s *Filter) has(num uint64, part int32, off int64) bool {
 	return (num < s.Until || s.Ahead) && within(s.Have, part, off)
@@ -102,13 +110,15 @@ func (r *Room) CutSome(at uint64, max int, filter *Filter, dst []Piece) (next ui
 	if filter.Deflated {
 		z = r.second()
 	}
-	had, end, reset := len(dst), min(head, at+maxFiltered), false
+	had, end, reset := len(dst), min(head, at+maxFiltered), filter.behindReset(at)
 	for ; at < end; at++ {
 		p, f := w.piece(at)
 		if !filter.wants(at, f, p.Bytes, reset) {
 			continue
 		}
-		reset = reset || f.source == sourceReset
+		if f.source == sourceReset {
+			filter.reset, reset = at+1, true
+		}
 		p = z.piece(at, p)
 		if max -= len(p.Bytes); max < 0 && len(dst) > had {
 			break

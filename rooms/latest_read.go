@@ -26,7 +26,7 @@ func (r *Room) CutLatest(at uint64, known Known, max int, filter *Filter, dst []
 	o, head := r.orderAt()
 	n := int(o.n.Load())
 	dir := *r.tape.dir.Load() // after the order: a frame that is in no chunk has a copy
-	had, z, reset := len(dst), second{}, false
+	had, z, reset := len(dst), second{}, filter != nil && filter.behindReset(at)
 	if filter != nil && filter.Deflated {
 		z = r.second()
 	}
@@ -39,7 +39,9 @@ func (r *Room) CutLatest(at uint64, known Known, max int, filter *Filter, dst []
 		if !f.newestAt(head) || filter != nil && !filter.wantsLast(f, reset) {
 			continue
 		}
-		reset = reset || f.from == sourceReset
+		if f.from == sourceReset && filter != nil {
+			filter.reset, reset = f.num+1, true
+		}
 		p, ok := r.piece(f, dir)
 		if !ok {
 			continue
