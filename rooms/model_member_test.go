@@ -220,7 +220,10 @@ func (g *guest) answered() bool {
 			g.node.rules.Rejoined(&g.m, g.x, g.seat, nil, true, err)
 			return true
 		}
-		past, tooOld := g.w.recall(g.room, ask.After, ask.UpTo)
+		past, tooOld := (*rooms.Past)(nil), &rooms.TooOldError{}
+		if ask.Epoch == g.w.topics[topicOf(g.room)].epoch { // it may have been made again meanwhile
+			past, tooOld = g.w.recall(g.room, ask.After, ask.UpTo)
+		}
 		var err error
 		if tooOld != nil {
 			err = tooOld
