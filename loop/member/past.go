@@ -136,8 +136,11 @@ func (s *step) lose(since *rooms.Positions) bool {
 	if to.Epoch == since.Epoch { // the tape may hold some of what it was sent
 		x.filter.Have = since.Offsets
 	}
-	x.missed = &Gap{*since, to.Raised(since.Epoch, since.Offsets)}
 	s.skipTo(tail)
+	if to.Epoch != since.Epoch || x.filter.Have != nil { // else it gets a book again, whatever it has of it
+		to = to.Raised(since.Epoch, since.Offsets)
+	}
+	x.missed = &Gap{*since, to}
 	return true
 }
 
