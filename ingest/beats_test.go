@@ -40,7 +40,7 @@ func TestBeatsWithoutKafka(t *testing.T) {
 		return now["recaller"] != 0 && now[look] != 0 && r.c.RecallStats().Waiting == 0
 	})
 	looked := make(chan struct{}) // by another, meanwhile
-	r.c.PositionsAt(p, time.Now().UnixMilli(), "a1", func(rooms.Positions, error) { close(looked) })
+	r.c.PositionsAt(p, time.Now().Add(-time.Minute).UnixMilli(), "a1", func(rooms.Positions, error) { close(looked) })
 	<-looked
 	if again := busy(r.c); again["recaller"] != now["recaller"] || again[look] != now[look] {
 		t.Errorf("they went on: %v, then %v", now, again)

@@ -52,6 +52,6 @@ func TestPublisherRefuses(t *testing.T) {
 		}
 	}
 	f(map[string]string{"acks": "1"}, `kafka.librdkafka.acks is "1", but must be "all"`)
-	f(map[string]string{"go.batch.producer": "true"}, "no property of librdkafka")
+	f(map[string]string{"go.batch.producer": "true"}, "is not a property of librdkafka")
 	f(map[string]string{"no.such": "1"}, "no.such")
 }

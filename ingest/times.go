@@ -143,7 +143,8 @@ func (a *times) add(key timeAsked, user string, done func(timePlace, error)) err
 		u.queue = append(u.queue, key)
 	}
 	w.done = append(w.done, done)
-	if n := len(a.free); n > 0 && timeLookups-n < len(a.waiting) {
+	// One that looks up may stand where it answers, so it is not counted on for what comes new.
+	if n := len(a.free); n > 0 && len(w.done) == 1 {
 		beat := a.free[n-1]
 		a.free = a.free[:n-1]
 		a.c.ended.Go(func() { a.run(beat) })

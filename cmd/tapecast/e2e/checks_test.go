@@ -90,7 +90,12 @@ func TestRoomFindsFaults(t *testing.T) {
 	f(false, "back", frame(0, 12, 10), frame(0, 11, 10))
 	f(false, "a loss after the seam", frame(0, 14, 12))
 	f(false, "a loss", frame(0, 12, 10), frame(0, 16, 14))
-	f(false, "a missing link", frame(0, 12, 10), frame(0, 13, noPrev))
+	f(true, "a part that was read again", frame(0, 12, 10), frame(0, 13, noPrev), frame(0, 14, 13))
+	bare := []func(*room){frame(0, 12, 10)}
+	for at := range int64(13) {
+		bare = append(bare, frame(0, 13+at, noPrev))
+	}
+	f(false, "missing links", bare...)
 	f(false, "behind its positions", level(at(15, 20)), frame(0, 14, 10))
 	f(false, "a hidden loss", level(at(15, 20)), frame(0, 17, 16))
 	f(false, "positions that go back", frame(0, 12, 10), level(at(11, 20)))
