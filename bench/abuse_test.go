@@ -17,6 +17,9 @@ func (g *gate) abuse() FanoutConfig {
 	return cfg
 }
 
+// starved reports whether the hostile clients got too little of a processor to be hostile.
+func starved(run *Run) bool { return run.Abuse.Fared.Opened < 2 || run.Abuse.Fared.Frames < 1000 }
+
 // The whole path, paired: ordinary clients, newcomers, hostile ones at the sink and at
 // the gateway, what the gateway counts and what it says of its health.
 func TestAbuse(t *testing.T) {
@@ -24,6 +27,11 @@ func TestAbuse(t *testing.T) {
 	cfg := g.abuse()
 	cfg.Abuse.Paired = true
 	res, err := measured(t, cfg)
+	// Hostile clients run when no other process wants their core: on a busy machine, not at all.
+	for try := 0; try < 5 && len(res.Runs) == 2 && (starved(res.Runs[0]) || starved(res.Runs[1])); try++ {
+		t.Log("the hostile clients had no processor: once more")
+		res, err = measured(t, cfg)
+	}
 	if len(res.Runs) != 2 || res.Runs[0].Name != runSink || res.Runs[1].Name != runGateway {
 		t.Fatalf("%v: %d runs", err, len(res.Runs))
 	}
