@@ -74,8 +74,9 @@ func conformCompression(t *testing.T, addr string) {
 	}
 	c.conn.Close()
 
+	bomb := deflateMessage(t, string(make([]byte, 50<<20)), 9) // first, since the dial begins the client's patience
 	c, _ = rawDial(t, addr, rawRequest+"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n", 0)
-	c.send(raw().add(0xC2, deflateMessage(t, string(make([]byte, 50<<20)), 9)).Bytes(), 0)
+	c.send(raw().add(0xC2, bomb).Bytes(), 0)
 	if got := c.next(); got != "close 1009" {
 		t.Fatalf("a bomb: %s", got)
 	}
