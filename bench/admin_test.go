@@ -121,7 +121,8 @@ func TestFromDemoBroker(t *testing.T) {
 	if orders.fromDemo(); orders.OrdersTopic != "own" || orders.ordersFields != "" {
 		t.Errorf("orders: %q %q", orders.OrdersTopic, orders.ordersFields)
 	}
-	mixed := FanoutConfig{Target: demo, Rooms: []string{"trades"}, Fields: `"s":"A"`, Feeds: []Feed{{Topic: "private.orders"}}}
+	mixed := FanoutConfig{Target: demo, Rooms: []string{"trades"}, Fields: `"s":"A"`}
+	mixed.Feeds = []Feed{{Topic: "private.orders"}}
 	mixed.Target.FromDemo()
 	for range 2 { // it is asked for once
 		if mixed.fromDemo(); mixed.Fields != `"s":"A","orderId":"bench"` {

@@ -46,7 +46,7 @@ func TestAssignmentZipf(t *testing.T) {
 			t.Fatalf("client %d has %v", i, mine)
 		}
 		if !slices.Equal(mine, d.StreamsOf(nil, i)) {
-			t.Fatalf("client %d chooses anew", i)
+			t.Fatalf("client %d chooses again", i)
 		}
 		for _, s := range mine {
 			members[s]++

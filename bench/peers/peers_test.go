@@ -41,7 +41,8 @@ func TestPeers(t *testing.T) {
 			defer p.stop()
 			admin := httptest.NewServer(adminHandler(p))
 			defer admin.Close()
-			fanout(t, bench.Target{URL: url, Admin: admin.URL, Direct: true, Speech: job.Speech{Protocol: k.protocol}}, 25)
+			speech := job.Speech{Protocol: k.protocol}
+			fanout(t, bench.Target{URL: url, Admin: admin.URL, Direct: true, Speech: speech}, 25)
 		})
 	}
 }

@@ -69,7 +69,8 @@ func (p *Plan) sources(t *text.Table) {
 		map[bool]string{true: "through Kafka", false: "past Kafka"}[p.cal.Kafka], 100*p.cal.Worst,
 		len(p.cal.Points))
 	t.Row("CPU",
-		"sends × %s (%s with few connections) + frames × %s + bytes × %.3g ns (%.3g ns more in sends of %s) + records "+
+		"sends × %s (%s with few connections) + frames × %s + bytes × %.3g ns "+
+			"(%.3g ns more in sends of %s) + records "+
 			"× %s + connections × %.3g µs/s + %.3g cores", us(m.Send+m.Many), us(m.Send), us(m.Frame), m.Byte*1e9,
 		m.Long*1e9, text.Size(m.Visit), us(m.Record), m.Idle*1e6, m.Base)
 	t.Row("", "by as much as its loop rests: a send %s more (%s with few connections), a record %s more",
@@ -78,7 +79,8 @@ func (p *Plan) sources(t *text.Table) {
 		"while passes rest between messages each send carries one frame, or what came since a member's last; a loop "+
 			"that is always busy goes round in")
 	t.Row("",
-		"connections × send ÷ (1 − messages/s × (frame + bytes)), longer where sends are long: each carries all that "+
+		"connections × send ÷ (1 − messages/s × (frame + bytes)), longer where sends are long: "+
+			"each carries all that "+
 			"came meanwhile")
 	t.Row("latency", "%s + %.2f × the pass, p99; of a loop that is always busy %s + %.2f × the round",
 		job.MS(m.Floor99), m.Rest99, job.MS(m.Floor99), m.Always99)
