@@ -177,13 +177,20 @@ func (c *Consumer) places(t *topic, parts []int32, spec kafka.OffsetSpec, level 
 	if err != nil {
 		return nil, fmt.Errorf("cannot list offsets of topic %q: %w", t.name, err)
 	}
+	return answered(res.ResultInfos, spec), nil
+}
+
+// answered is the part of a ListOffsets result that Kafka gave. Where a broker ended the
+// connection or was silent, librdkafka 2.15.1 names the offset -1001 and no error.
+func answered(results map[kafka.TopicPartition]kafka.ListOffsetsResultInfo, spec kafka.OffsetSpec) map[int32]kafka.ListOffsetsResultInfo {
 	out := map[int32]kafka.ListOffsetsResultInfo{}
-	for at, info := range res.ResultInfos {
-		if info.Error.Code() == kafka.ErrNoError {
+	for at, info := range results {
+		none := spec >= 0 && info.Offset == -1 // no record is as young as that time
+		if info.Error.Code() == kafka.ErrNoError && (info.Offset >= 0 || none) {
 			out[at.Partition] = info
 		}
 	}
-	return out, nil
+	return out
 }
 
 // isolation is what our consumers read with.
