@@ -7,64 +7,64 @@ import (
 	"tapecast/rooms"
 )
 
-// Reason says why a record was not routed; 0: it was.
+// Reason is why a record was not routed; 0: it was routed.
 type Reason uint8
 
 const (
-	BadJSON   Reason = iota + 1 // no JSON (RFC 8259), or nested too deep
-	BadUTF8                     // a text that is not UTF-8: in the value, or for a type or a key
-	BadField                    // a field that the route names is missing or unfit
+	BadJSON   Reason = iota + 1 // the value is not JSON (RFC 8259), or nested too deep
+	BadUTF8                     // a text is not UTF-8: the value, a type or a key
+	BadField                    // a field that the route names is missing or cannot be used
 	BadSize                     // larger than the decoder's limit, or a type longer than rooms.MaxType
-	BadRoom                     // no room may have the name, or it is not the template's, or the topic's to feed
-	BadFull                     // the pattern of its room has as many rooms as it may
-	BadTwice                    // the value has a field that the route names twice, with different values
+	BadRoom                     // no room may have the name, or the route may not send to it
+	BadFull                     // the pattern of its room has max_rooms rooms already
+	BadTwice                    // a field that the route names occurs twice, with different values
 	BadKey                      // the record key is not of the route's key_format
-	Unmatched                   // no route of the topic fits: no fault
-	Reasons                     // how many there are
+	Unmatched                   // no route of the topic matches: not a fault
+	Reasons                     // the number of reasons
 )
 
-// reasonNames are the reasons as logs, figures and dead letters spell them.
+// reasonNames are the reasons as logs, metrics and dead letters spell them.
 var reasonNames = [Reasons]string{"", "json", "utf8", "field", "size", "room", "max_rooms", "twice", "key", "unmatched"}
 
-// String is the reason as logs, figures and dead letters spell it.
+// String returns the reason as logs, metrics and dead letters spell it.
 func (r Reason) String() string { return reasonNames[r] }
 
-// Bad says what is wrong with a record, without costing anything until asked. Every record's
-// passes through a few calls, mostly as nothing: four fields and four words are what the
-// compiler keeps in registers.
+// Bad is the fault of a record. Its text is built only on demand. Every record passes a Bad
+// through a few calls, mostly an empty one, so it has four fields and four words: the compiler
+// keeps that in registers.
 type Bad struct {
 	fault
 	at    int32   // BadJSON: index in the value; BadSize: size
 	What  string  // the template, "payload", "match" or "keyframe"
-	field *string // the field, as configured, or lackElsewhere: the pattern; nil: none
+	field *string // the field, as configured; lackElsewhere, lackFeed: the pattern; nil: none
 }
 
-// Full is the fault of a record that would make a room in a crowded pattern.
+// Full returns the fault of a record that needs a new room in a pattern with max_rooms rooms.
 func Full(p *rooms.Pattern) Bad {
 	return Bad{fault: fault{Reason: BadFull}, What: p.Match}
 }
 
-// fault is what kind of fault a record has.
+// fault is the kind of a record's fault.
 type fault struct {
 	Reason Reason
 	lack   lack
 }
 
-// Detail says it in words.
+// Detail describes the fault in words.
 func (b Bad) Detail() string {
 	switch b.Reason {
 	case BadJSON:
 		return "the value is not valid JSON at byte " + strconv.Itoa(int(b.at))
 	case Unmatched:
-		return "no route of the topic fits"
+		return "no route of the topic matches"
 	case BadFull:
-		return fmt.Sprintf("it would make a room, and the pattern %q has as many with data as its max_rooms says", b.What)
+		return fmt.Sprintf("the record needs a new room, and pattern %q has max_rooms rooms with data already", b.What)
 	case BadRoom:
 		return b.ofRoom()
 	}
 	switch b.lack {
 	case lackLong:
-		return fmt.Sprintf("%q gives %d bytes, which are too many", b.What, b.at)
+		return fmt.Sprintf("%q gives %d bytes, which is too many", b.What, b.at)
 	case lackUTF8:
 		return fmt.Sprintf("%q gives bytes that are not UTF-8: key_format says how keys are written", b.What)
 	}
@@ -80,7 +80,7 @@ func (b Bad) Detail() string {
 	return ""
 }
 
-// ofField says what is wrong with a field.
+// ofField describes a field that cannot be used.
 func (b Bad) ofField() string {
 	field, why := strconv.Quote(*b.field), ""
 	if *b.field == "@key" {
@@ -93,7 +93,7 @@ func (b Bad) ofField() string {
 			why = "the record has no key for"
 		}
 	case lackTombstone:
-		why = fmt.Sprintf("the record is a tombstone, without the value that has %s for", field)
+		why = fmt.Sprintf("the record is a tombstone, and so has no %s for", field)
 	case lackNull:
 		why = field + " is null, and cannot be used for"
 	case lackKind:
@@ -110,7 +110,7 @@ func (b Bad) ofField() string {
 	return fmt.Sprintf("%s %q", why, b.What)
 }
 
-// ofRoom says why there can be no such room.
+// ofRoom describes a room name that cannot be used.
 func (b Bad) ofRoom() string {
 	name := fmt.Sprintf("%q gives a name that ", b.What)
 	switch b.lack {
@@ -121,10 +121,10 @@ func (b Bad) ofRoom() string {
 	case lackName:
 		return name + "no client can write: it has a star, line ends or control characters"
 	case lackOwner:
-		return name + "nobody can own: no user's name has more than " + strconv.Itoa(rooms.MaxOwner) +
-			` bytes, white space, invisible characters or any of *{}"\`
+		return name + "no user can own: a user's name has at most " + strconv.Itoa(rooms.MaxOwner) +
+			` bytes, and no white space, invisible characters or any of *{}"\`
 	case lackElsewhere:
-		return name + fmt.Sprintf("falls into room pattern %q, and not where the template belongs", *b.field)
+		return name + fmt.Sprintf("falls into room pattern %q, and not into the template's own", *b.field)
 	case lackFeed:
 		return name + fmt.Sprintf("falls into room pattern %q, which the topic does not feed", *b.field)
 	}

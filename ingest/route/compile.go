@@ -10,9 +10,9 @@ import (
 	"tapecast/rooms"
 )
 
-// Compile checks routes against the catalog and names every fault at once. It
-// sets Feed, Bare and Keyframed of the patterns that the routes feed, and returns
-// the feeds, one for each topic in the order of first mention. A router with
+// Compile checks routes against the catalog and returns every fault at once. It
+// sets Feed, Bare and Keyframed of the patterns that the routes feed. It returns
+// the feeds too, one for each topic in the order of first mention. A router with
 // faults must not be used.
 func Compile(routes []Route, catalog *rooms.Catalog) (*Router, []*rooms.Feed, []Fault) {
 	c := &compiler{
@@ -50,7 +50,7 @@ type compiler struct {
 	router  *Router
 	faults  []Fault
 	first   map[*rooms.Pattern]int // the first route that feeds each
-	tombs   map[string]bool        // topics said to hold tombstones
+	tombs   map[string]bool        // topics with Route.Tombstones
 	landed  []landing
 }
 
@@ -60,7 +60,7 @@ type landing struct {
 	route  *route
 	topic  *Topic
 	room   *roomTemplate
-	others []*rooms.Pattern // more special patterns that its names may fall into
+	others []*rooms.Pattern // patterns with a longer prefix that its names may fall into
 }
 
 func (c *compiler) fault(route int, field, format string, args ...any) {
@@ -78,7 +78,7 @@ func (c *compiler) route(i int) {
 	}
 	c.templates(i, src, t, r)
 	if src.Partitioner != "" {
-		if r.place = partitioners[src.Partitioner]; r.place == nil {
+		if r.part = partitioners[src.Partitioner]; r.part == nil {
 			known := slices.Sorted(maps.Keys(partitioners))
 			c.fault(i, "partitioner", "%q is not a partitioner: choose one of %s", src.Partitioner, strings.Join(known, ", "))
 		}
@@ -108,7 +108,7 @@ func (c *compiler) route(i int) {
 	t.Headers = t.Headers || r.readsHeaders()
 }
 
-// topic finds or makes the topic's part of the router.
+// topic returns the router's Topic of that name. It adds one if there is none.
 func (c *compiler) topic(i int, name string) *Topic {
 	switch {
 	case name == "":
@@ -125,7 +125,7 @@ func (c *compiler) topic(i int, name string) *Topic {
 	return t
 }
 
-// topicChars may stand in the name of a topic (Kafka's Topic.LEGAL_CHARS).
+// topicChars are the characters that the name of a topic may have (Kafka's Topic.LEGAL_CHARS).
 const topicChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 func (c *compiler) format(i int, src *Route, r *route) {
@@ -148,7 +148,7 @@ func (c *compiler) format(i int, src *Route, r *route) {
 	}
 }
 
-// templates reads everything but the rooms.
+// templates parses all templates and conditions of a route, except the rooms.
 func (c *compiler) templates(i int, src *Route, t *Topic, r *route) {
 	if src.Key != "" {
 		key, err := parseTemplate(src.Key, t.fields)
@@ -217,15 +217,14 @@ func (c *compiler) keyframe(i int, src *Route, t *Topic, r *route) {
 	}
 }
 
-// readable faults what reads fields of a value that is not looked into.
+// readable adds a fault if a part of a binary route reads fields of the value.
 func (c *compiler) readable(i int, field string, r *route, reads bool) {
 	if r.binary && reads {
 		c.fault(i, field, "reads the value, but format is binary: use @key or @header.x, or format: json")
 	}
 }
 
-// land finds the pattern that a room template's names fall into and marks it
-// as fed.
+// land finds the pattern of a room template's names and marks it as fed.
 func (c *compiler) land(i int, t *Topic, r *route, room *roomTemplate) {
 	src := &c.source[i]
 	c.readable(i, "rooms", r, room.uses(fromValue))
@@ -297,8 +296,8 @@ func feed(p *rooms.Pattern, t *Topic, r *route) {
 	p.Feed, p.Bare = t.Feed, r.bare
 }
 
-// suggest is a pattern that the template's names would match: a private one first, where
-// they could be users, since in a public one anybody may read.
+// suggest returns a pattern that the template's names would match. If they could be users it
+// names a private one first, since anybody may read a public one.
 func suggest(room *roomTemplate) string {
 	if room.constant() {
 		return fmt.Sprintf("one such as {match: %q, class: stream}", room.text)

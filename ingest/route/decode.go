@@ -11,12 +11,12 @@ import (
 	"tapecast/rooms"
 )
 
-// Record is one Kafka record as it was read. Its bytes are librdkafka's, good
+// Record is one Kafka record as it was read. Its bytes belong to librdkafka and are valid
 // until the next poll.
 type Record struct {
 	Partition  int32
 	Offset     int64
-	Time       int64  // ms since 1970; -1: not known
+	Time       int64  // ms since 1970; -1: unknown
 	Key, Value []byte // nil: none
 	Headers    []kafka.Header
 }
@@ -25,53 +25,54 @@ type Record struct {
 // and allocates nothing for a record once its buffers are warm.
 type Decoder struct {
 	maxRecord int                 // bytes of key and value together
-	add       func(*rooms.Record) // takes what has been routed; must copy Room and Key, may keep Value
+	add       func(*rooms.Record) // takes a routed record; must copy Room and Key, may keep Value
 
-	// Counts are the numbers of partitions that the topic has had, for partitioners.
+	// Counts are the partition counts that the topic has had, for partitioners.
 	Counts []int32
-	// Misplaced says that the record lies in another partition than a route's partitioner
-	// says, by any of counts.
+	// Misplaced: the record is in another partition than a route's partitioner says, for
+	// each of Counts.
 	Misplaced bool
 
-	// Origin is what a dead letter is made of, should a record be refused a room, which a
-	// crowded pattern's may be; nil: nothing is.
+	// Origin copies a record for a dead letter, in case a crowded pattern refuses it a room.
+	// Nil: there are no dead letters.
 	Origin  func(*Record) any
 	Crowded func(*rooms.Pattern) bool
 
 	scan  jsonscan.Scanner
 	rec   rooms.Record
-	whole []byte            // the record's value, copied; nil: not yet
-	chunk []byte            // where values are copied to
+	whole []byte            // a copy of the record's value; nil: not yet copied
+	chunk []byte            // memory for copies of values
 	types map[string]string // interned types
 
-	names []byte // the rooms of one route, back to back
-	ends  []int
-	which []*rooms.Pattern
+	names []byte           // the room names of one route, back to back
+	ends  []int            // the end of each in names
+	which []*rooms.Pattern // the pattern of each
 	key   []byte
 	typ   []byte
-	given []byte // rooms that one record went to already, where that must be known
-	until []int
+	given []byte // if Topic.twice: room names that the record went to, back to back
+	until []int  // the end of each in given
 
-	keyText []byte // of a record key that is not text
+	keyText []byte // the text of a record key that is not UTF-8
 }
 
-// maxTypes bounds the interned types: a bad field could yield any number. Each has up to
+// maxTypes bounds the interned types: a field could give any number of them. Each has up to
 // rooms.MaxType bytes.
 const maxTypes = 1024
 
+// NewDecoder returns a decoder that hands routed records to add.
 func NewDecoder(maxRecord int, add func(*rooms.Record)) *Decoder {
 	return &Decoder{maxRecord: maxRecord, add: add, types: map[string]string{}}
 }
 
-// Route sends one record to all rooms of all routes that fit it. A route with
-// a fault sends it nowhere; the first fault is returned.
+// Route sends one record to all rooms of all routes that match it. It returns the first fault.
+// A route with a fault sends the record nowhere.
 func (d *Decoder) Route(t *Topic, m *Record) Bad {
 	d.Misplaced = false
 	if len(m.Key)+len(m.Value) > d.maxRecord {
 		return Bad{fault: fault{Reason: BadSize}, at: int32(len(m.Key) + len(m.Value))}
 	}
 	first := Bad{}
-	sound := true // the value may go where JSON goes
+	sound := true // the value may go to routes with JSON
 	if m.Value == nil {
 		d.scan.Clear(t.fields)
 	} else if t.json {
@@ -107,7 +108,7 @@ func (d *Decoder) Route(t *Topic, m *Record) Bad {
 	return first
 }
 
-// begin fills in what is the same for all rooms of a record.
+// begin sets the fields that are the same for all rooms of a record.
 func (d *Decoder) begin(m *Record) {
 	d.rec.Partition, d.rec.Offset, d.rec.Time = m.Partition, m.Offset, m.Time
 	if m.Time < 0 {
@@ -117,7 +118,7 @@ func (d *Decoder) begin(m *Record) {
 	d.whole = nil
 }
 
-// apply sends one record to the rooms of one route, or, with a fault, to none.
+// apply sends one record to all rooms of one route, or to none and returns the fault.
 func (d *Decoder) apply(t *Topic, r *route, m *Record) Bad {
 	value := m.Value
 	if value == nil && r.bare {
@@ -146,7 +147,7 @@ func (d *Decoder) apply(t *Topic, r *route, m *Record) Bad {
 	if b := d.name(t, r, m); b.Reason != 0 {
 		return b
 	}
-	d.Misplaced = d.Misplaced || !r.places(m, d.Counts)
+	d.Misplaced = d.Misplaced || !r.inPartition(m, d.Counts)
 	d.rec.Type, d.rec.Key, d.rec.HasKey = typ, d.key, r.key != nil
 	d.rec.Value, d.rec.Binary = d.kept(value, r.payload == nil), r.binary
 	d.rec.Keyframe = keyframe
@@ -168,7 +169,7 @@ func (d *Decoder) apply(t *Topic, r *route, m *Record) Bad {
 	return Bad{}
 }
 
-// keyframe reports whether the record is understood without those before it.
+// keyframe reports whether the record meets the route's keyframe condition.
 func (d *Decoder) keyframe(r *route, m *Record) (bool, Bad) {
 	if r.keyframe == nil {
 		return false, Bad{}
@@ -183,12 +184,12 @@ func (d *Decoder) keyframe(r *route, m *Record) (bool, Bad) {
 	return false, Bad{}
 }
 
-// chunkSize is how much memory is taken at once for values: an object for each
-// record would cost the collector more than the values' copies do.
+// chunkSize is how many bytes are allocated at once for values: an object for each
+// record would cost the collector more than the copies cost.
 const chunkSize = 64 << 10
 
-// kept copies a value out of librdkafka's memory. The whole value of a record
-// is copied once, for all routes.
+// kept copies a value out of librdkafka's memory. It copies the whole value of a record
+// once, for all routes.
 func (d *Decoder) kept(value []byte, whole bool) []byte {
 	switch {
 	case value == nil:
@@ -213,7 +214,7 @@ func (d *Decoder) kept(value []byte, whole bool) []byte {
 	return value
 }
 
-// name renders the names of a route's rooms and finds their patterns.
+// name renders the names of a route's rooms and looks up their patterns.
 func (d *Decoder) name(t *Topic, r *route, m *Record) Bad {
 	d.names, d.ends, d.which = d.names[:0], d.ends[:0], d.which[:0]
 	for i := range r.rooms {
@@ -240,8 +241,8 @@ func (d *Decoder) name(t *Topic, r *route, m *Record) Bad {
 	return Bad{}
 }
 
-// badName says why a route may not send to the room of that name; p is the pattern that
-// it falls into, nil where that holds no such room.
+// badName returns why a route may not send to the room of that name. p is the pattern that
+// the name falls into; nil: no pattern holds it.
 func badName(room *roomTemplate, name []byte, p *rooms.Pattern) Bad {
 	b := Bad{fault: fault{Reason: BadRoom}, What: room.text}
 	switch {
@@ -259,6 +260,7 @@ func badName(room *roomTemplate, name []byte, p *rooms.Pattern) Bad {
 	return b
 }
 
+// hadAlready reports whether the record went to the room before, and notes the room.
 func (d *Decoder) hadAlready(name []byte) bool {
 	from := 0
 	for _, end := range d.until {
@@ -272,7 +274,7 @@ func (d *Decoder) hadAlready(name []byte) bool {
 	return false
 }
 
-// typeOf is the type of a record's frames, the same string for the same text.
+// typeOf returns the type of a record's frames. It interns the text.
 func (d *Decoder) typeOf(r *route, m *Record) (string, Bad) {
 	if r.typ.constant() {
 		return r.typ.text, Bad{}

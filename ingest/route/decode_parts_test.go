@@ -7,8 +7,8 @@ import (
 	"tapecast/rooms"
 )
 
-// TestBadUTF8 is about every part of a frame that is made of bytes which nobody has checked:
-// one frame with bad UTF-8 in it cuts every client of its room.
+// TestBadUTF8 covers every part of a frame that is made of unchecked bytes: one frame with bad
+// UTF-8 disconnects every client of its room.
 func TestBadUTF8(t *testing.T) {
 	const latin = "Stra\xdfe"
 	f := routed(t, Route{Rooms: []string{"prices"}, Key: "{s}", Type: "{@header.type}"})
@@ -29,7 +29,7 @@ func TestBadUTF8(t *testing.T) {
 	f = routed(t, Route{Rooms: []string{"trades:{@header.k}"}, Type: "x"})
 	f(message("k", `{}`, "k", "\xe4"), BadRoom)
 
-	// What JSON writes as half of a surrogate pair is not a character.
+	// Half of a surrogate pair, as JSON writes it, is not a character.
 	f = routed(t, Route{Rooms: []string{"prices"}, Key: "{s}", Type: "x"})
 	f(message("k", `{"s":"\ud800"}`), BadUTF8)
 	f(message("k", `{"s":"\udc00a"}`), BadUTF8)
@@ -42,7 +42,7 @@ func TestBadUTF8(t *testing.T) {
 	f(message("k", `{"s":"\ud800"}`), BadUTF8)
 }
 
-// TestKeyFormats: keys that differ stay so, or their records are refused.
+// TestKeyFormats: different keys stay different, or their records are refused.
 func TestKeyFormats(t *testing.T) {
 	long := func(n byte) string { return "\x00\x00\x00\x00\x00\x00\x00" + string([]byte{n}) }
 	for _, format := range []string{"", "utf8"} {
@@ -70,14 +70,14 @@ func TestKeyFormats(t *testing.T) {
 	f(message("\xfcA", `1`), 0, "orders:fc41 x fc41 1")
 	f = routed(t, Route{Rooms: []string{"orders:{@key}"}, Key: "{@key}", Type: "x", KeyFormat: "base64"})
 	f(message("\xfb\xff", `1`), 0, "orders:+/8= x +/8= 1")
-	// A condition sees what the room does.
+	// A condition sees the same text as the room's name.
 	f = routed(t, Route{Match: map[string]string{"@key": "4*"}, Rooms: []string{"trades"}, Type: "x", KeyFormat: "int64"})
 	f(message(long(42), `1`), 0, "trades x - 1")
 	f(message(long(24), `1`), Unmatched)
 	f(message("42", `1`), BadKey)
 }
 
-// A partitioner hashes the key as it is, not its text.
+// A partitioner hashes the bytes of the key, not its text.
 func TestKeyFormatOfAPartitioner(t *testing.T) {
 	c := testCatalog(t)
 	topic := compile(t, c, Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2", KeyFormat: "int64"}).Topic("t")
@@ -90,7 +90,7 @@ func TestKeyFormatOfAPartitioner(t *testing.T) {
 	}
 }
 
-// TestUnownableRooms: what no user can own and no client can name is not a room.
+// TestUnownableRooms: a record gets no room that no user can own, or no client can name.
 func TestUnownableRooms(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"orders:{@key}"}, Type: "x"})
 	f(message("42", `1`), 0, "orders:42 x - 1")
@@ -102,13 +102,13 @@ func TestUnownableRooms(t *testing.T) {
 	for _, s := range []string{"star*", `a\u0000`, `a\n`, `a\r\n`, `\u2028`, `\u0085`, `a\t`} {
 		f(message("", `{"s":"`+s+`"}`), BadRoom)
 	}
-	// The same where names fall into several patterns.
+	// The same for a template whose names fall into several patterns.
 	f(message("", `{"s":"index:a*"}`), BadRoom)
 	f(message("", `{"s":"index:a"}`), 0, `trades:index:a x - {"s":"index:a"}`)
 }
 
-// TestDoubledFields: which of two fields counts differs from parser to parser, so that a
-// record could go to one user and say another.
+// TestDoubledFields: parsers differ in which of two fields counts. So a record could go to one
+// user and name another.
 func TestDoubledFields(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"orders:{user}"}, Type: "x"})
 	f(message("", `{"user":"u1","amount":1,"user":"u2"}`), BadTwice)
@@ -130,15 +130,15 @@ func TestDoubledFields(t *testing.T) {
 	} {
 		f(message("", v), BadTwice)
 	}
-	// Nobody reads user or data for this one.
+	// No matching route reads user or data.
 	v := `{"meta":{"type":"b","user":1,"user":2},"data":1,"data":2}`
 	f(message("", v), 0, "trades x - "+v)
 	f = routed(t, Route{Rooms: []string{"trades"}, Type: "x", Keyframe: Keyframe{"e", "full"}})
 	f(message("", `{"e":"full","e":"part"}`), BadTwice)
 }
 
-// TestPrivateStaysPrivate: what a template of a private pattern names goes into that pattern
-// or nowhere, and nothing else goes there.
+// TestPrivateStaysPrivate: a template of a private pattern gives rooms of that pattern or
+// none, and no other template gives rooms of it.
 func TestPrivateStaysPrivate(t *testing.T) {
 	stream, private := &rooms.Class{Name: "stream"}, &rooms.Class{Name: "private", Owner: "{sub}"}
 	catalog, err := rooms.NewCatalog([]*rooms.Pattern{
@@ -152,7 +152,7 @@ func TestPrivateStaysPrivate(t *testing.T) {
 	router := compile(t, catalog,
 		Route{Topic: "t", Match: map[string]string{"@header.to": "own"}, Rooms: []string{"orders:{@key}", "user:{@key}"}, Type: "x"},
 		Route{Topic: "t", Match: map[string]string{"@header.to": "all"}, Rooms: []string{"chat:{@key}"}, Type: "x"},
-		// The same topic feeds the special patterns by routes of their own.
+		// The same topic feeds the longer patterns by routes of their own.
 		Route{Topic: "t", Match: map[string]string{"@header.to": "special"}, Type: "x",
 			Rooms: []string{"orders:public:{@key}", "user:desk:{@key}", "user:system", "chat:dm:{@key}", "chat:news:{@key}"}},
 	)
@@ -178,7 +178,7 @@ func TestPrivateStaysPrivate(t *testing.T) {
 	f("all", "dm:u1")
 	f("special", "u1", "orders:public:*", "user:desk:{owner}", "user:system", "chat:dm:{owner}", "chat:news:*")
 
-	// Without a route of its own a special pattern is not fed by what crosses over.
+	// Without a route of its own, another template does not feed the longer pattern.
 	compile(t, catalog, Route{Topic: "t", Rooms: []string{"orders:{@key}", "chat:{@key}"}})
 	for match, fed := range map[string]bool{"orders:public:*": false, "chat:dm:{owner}": false, "chat:news:*": true} {
 		if p := pattern(t, catalog, match); (p.Feed != nil) != fed {
@@ -187,7 +187,7 @@ func TestPrivateStaysPrivate(t *testing.T) {
 	}
 }
 
-// TestBadDetails: what is said of a bad record names the field and what is wrong with it.
+// TestBadDetails: the detail of a bad record names the field and its fault.
 func TestBadDetails(t *testing.T) {
 	f := func(r Route, m *Record, want string) {
 		t.Helper()
@@ -205,20 +205,20 @@ func TestBadDetails(t *testing.T) {
 		f(quotes, message("", `{"symbol":`+v+`}`), `"symbol" is neither a string nor an integer, and cannot be used for "prices:{symbol}"`)
 	}
 	f(quotes, message("", `{"symbol":1,"symbol":2}`), `the value has "symbol" twice, with different values: it cannot be used for "prices:{symbol}"`)
-	f(quotes, message("", `null`), `the record is a tombstone, without the value that has "symbol" for "prices:{symbol}"`)
+	f(quotes, message("", `null`), `the record is a tombstone, and so has no "symbol" for "prices:{symbol}"`)
 	f(quotes, message("", `{"symbol":"`+strings.Repeat("x", 250)+`"}`), `"prices:{symbol}" gives a name that is longer than 256 bytes`)
 	f(quotes, message("", `{"symbol":"a\n"}`), `"prices:{symbol}" gives a name that no client can write: it has a star, line ends or control characters`)
 	f(Route{Rooms: []string{"orders:{@key}"}}, message("null", `1`), `the record has no key for "orders:{@key}"`)
 	f(Route{Rooms: []string{"orders:{@key}"}}, message(`"42"`, `1`),
-		`"orders:{@key}" gives a name that nobody can own: no user's name has more than 128 bytes, white space, invisible characters or any of *{}"\`)
+		`"orders:{@key}" gives a name that no user can own: a user's name has at most 128 bytes, and no white space, invisible characters or any of *{}"\`)
 	f(Route{Rooms: []string{"orders:{@key}"}}, message("\xfc", `1`), `"orders:{@key}" gives a name that is not UTF-8: key_format says how keys are written`)
 	f(Route{Rooms: []string{"orders:{@key}"}, KeyFormat: "int32"}, message("1", `1`), `the record key is not as long as key_format says, and cannot be used for "orders:{@key}"`)
 	f(Route{Rooms: []string{"trades"}, Key: "{@header.k}"}, message("", `1`), `the record lacks the field "@header.k" of "{@header.k}"`)
 	f(Route{Rooms: []string{"trades"}, Key: "{@key}"}, message("\xfc", `1`), `"{@key}" gives bytes that are not UTF-8: key_format says how keys are written`)
-	f(Route{Rooms: []string{"trades"}, Type: "{e}"}, message("", `{"e":"`+strings.Repeat("x", 257)+`"}`), `"{e}" gives 257 bytes, which are too many`)
+	f(Route{Rooms: []string{"trades"}, Type: "{e}"}, message("", `{"e":"`+strings.Repeat("x", 257)+`"}`), `"{e}" gives 257 bytes, which is too many`)
 	f(Route{Rooms: []string{"trades"}, Payload: "data"}, message("", `{}`), `the record lacks the field "data" of "payload"`)
-	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `null`), `no route of the topic fits`)
-	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `{}`), `no route of the topic fits`)
+	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `null`), `no route of the topic matches`)
+	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `{}`), `no route of the topic matches`)
 	field := "f"
 	for why := lackNone; why <= lackPattern; why++ {
 		for r := Reason(1); r < Reasons; r++ {
@@ -229,8 +229,8 @@ func TestBadDetails(t *testing.T) {
 	}
 }
 
-// A tombstone goes where a match names its key or headers. One that no match names is for
-// nobody, which is no fault; one that a route takes and cannot place is.
+// A tombstone goes to routes that match its key or headers. A tombstone that no route matches is
+// not a fault. A tombstone that a route matches and finds no room for is one.
 func TestTombstoneOfAnotherRoute(t *testing.T) {
 	f := routed(t,
 		Route{Match: map[string]string{"e": "new"}, Rooms: []string{"orders:{@key}"}, Type: "x"},

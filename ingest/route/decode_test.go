@@ -14,7 +14,7 @@ import (
 	"tapecast/rooms"
 )
 
-// sent is what a decoder has added, one line a record: room type key value.
+// sent lists the records that a decoder has added, one line each: room type key value.
 type sent []string
 
 func (s *sent) add(r *rooms.Record) {
@@ -33,7 +33,7 @@ func (s *sent) add(r *rooms.Record) {
 	*s = append(*s, line)
 }
 
-// message makes a record; headers come as name, value.
+// message returns a record. The headers are pairs of name and value.
 func message(key, value string, headers ...string) *Record {
 	m := &Record{Partition: 2, Offset: 7, Time: 1699123456789, Key: []byte(key), Value: []byte(value)}
 	if value == "null" {
@@ -48,8 +48,8 @@ func message(key, value string, headers ...string) *Record {
 	return m
 }
 
-// routed compiles routes of topic "t" and returns a check of one record: the
-// reason it is bad for, and what was sent.
+// routed compiles routes of topic "t". It returns a function that checks one record: its
+// reason, and the records that were sent.
 func routed(t *testing.T, routes ...Route) func(m *Record, why Reason, want ...string) {
 	t.Helper()
 	for i := range routes {
@@ -131,9 +131,9 @@ func TestDecodeEnvelopes(t *testing.T) {
 	f(message("x", `{"metadata":{"eventType":"portfolio.x","userId":42},"data":{}}`), BadField)
 	f(message("x", `{"metadata":5}`), Unmatched)
 	f(message("x", `null`), Unmatched) // a tombstone
-	f(message("x", ``), BadJSON)       // which an empty value is not
+	f(message("x", ``), BadJSON)       // an empty value is not one
 	for _, v := range []string{`7`, `"portfolio.x"`, `true`, `[{"metadata":{"eventType":"system.on"}}]`, `{}`, `{"metadata":{"eventType":{}}}`} {
-		f(message("x", v), Unmatched) // there is nothing that a match could name
+		f(message("x", v), Unmatched) // it has no field that a match could name
 	}
 }
 
@@ -157,7 +157,7 @@ func TestDecodeBare(t *testing.T) {
 	f(message("x", "\xff"), BadJSON)
 }
 
-// A value that is no JSON still reaches the rooms that take any bytes.
+// A value that is not JSON still reaches rooms that take any bytes.
 func TestDecodeMixedFormats(t *testing.T) {
 	f := routed(t,
 		Route{Rooms: []string{"raw"}, Envelope: "none", Format: "binary"},
@@ -189,7 +189,7 @@ func TestDecodeSpecialPatterns(t *testing.T) {
 	f(`{"s":"TOTAL"}`, "", BadRoom) // the other topic's room
 }
 
-// Two templates that may give one name: a record goes there once.
+// Two templates may give one name. A record goes to that room once.
 func TestDecodeSameRoomOnce(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"user:{maker}", "user:{taker}"}, Type: "fill"})
 	f(message("", `{"maker":1,"taker":2}`), 0, `user:1 fill - {"maker":1,"taker":2}`, `user:2 fill - {"maker":1,"taker":2}`)
@@ -210,7 +210,7 @@ func TestDecodeFillsIn(t *testing.T) {
 		t.Fatal(b.Detail())
 	}
 	if got.Partition != m.Partition || got.Offset != 7 || got.Time != 1699123456789 {
-		t.Errorf("place %d:%d at %d", got.Partition, got.Offset, got.Time)
+		t.Errorf("partition %d, offset %d, time %d", got.Partition, got.Offset, got.Time)
 	}
 	if d.Misplaced {
 		t.Error("a record in its partitioner's partition counts as misplaced")
@@ -219,15 +219,15 @@ func TestDecodeFillsIn(t *testing.T) {
 	if d.Route(topic, m); !d.Misplaced {
 		t.Error("a record in another partition than its partitioner's is not noticed")
 	}
-	// A producer that does not know yet that the topic has grown.
+	// The producer does not know yet that the topic has grown.
 	m.Partition, d.Counts = murmur2([]byte("42"), 2), []int32{6, 2}
 	if d.Route(topic, m); d.Misplaced || murmur2([]byte("42"), 6) == m.Partition {
-		t.Error("a record counts as misplaced that is where it was before the topic grew")
+		t.Error("a record in its partition of before the topic grew counts as misplaced")
 	}
 	m.Time = -1
 	before := time.Now().UnixMilli()
 	if d.Route(topic, m); got.Time < before {
-		t.Errorf("a record without a time is at %d", got.Time)
+		t.Errorf("a record without a time gets time %d", got.Time)
 	}
 }
 
@@ -258,9 +258,9 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzDecode looks for records that panic, or that reach a room as something else than they
-// are, and frames that no client could read: what is sent is built as for clients that
-// resume, which is what is sent live too.
+// FuzzDecode looks for records that panic, records that reach a room with another value, and
+// frames that no client could read. It builds frames as for clients that resume: live frames
+// are the same.
 func FuzzDecode(f *testing.F) {
 	for _, v := range []string{`{"s":"BTC","metadata":{"eventType":"a.b","userId":1},"data":{"asset":"x"}}`, `{"metadata":{"eventType":"a"}}`, `[`, "\xff", `{"s":"\ud800"}`, "{\"s\":\"x\xffyyyyyyyyyyyyyyyy\"}", "{\"s\":\"yyyyyyyy\xc3\xa9\"}", `{"s":1,"s":2}`} {
 		f.Add([]byte("key"), []byte(v), []byte("head\xdfer"))
@@ -293,7 +293,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// checkFrame checks that a record's frame is UTF-8 and JSON, and says what the record does.
+// checkFrame checks that a record's frame is UTF-8 and JSON, and has the record's room, type
+// and key.
 func checkFrame(t testing.TB, r *rooms.Record) {
 	t.Helper()
 	past := rooms.NewPast(r.Pattern, string(r.Room), []rooms.Record{*r}, nil)
@@ -307,15 +308,15 @@ func checkFrame(t testing.TB, r *rooms.Record) {
 		t.Fatalf("the frame %q is not JSON in UTF-8: %v", text, err)
 	}
 	if got.Room != string(r.Room) || got.Type != r.Type || r.HasKey && *got.Key != string(r.Key) {
-		t.Fatalf("the frame %q says other things than %q %q %q", text, r.Room, r.Type, r.Key)
+		t.Fatalf("the frame %q differs from %q %q %q", text, r.Room, r.Type, r.Key)
 	}
 	if owner, ok := strings.CutPrefix(got.Room, r.Pattern.Prefix()); r.Pattern.Class.Private() && (!ok || !rooms.CanOwn(owner)) ||
 		strings.ContainsAny(got.Room, "*\n\x00") {
-		t.Fatalf("nobody can own %q, or name it", got.Room)
+		t.Fatalf("no user can own %q, or no client can name it", got.Room)
 	}
 }
 
-// textsOf are the payloads of frames that lie back to back.
+// textsOf returns the payloads of frames that lie back to back.
 func textsOf(b []byte) (texts []string) {
 	for len(b) > 0 {
 		n, head := int(b[1]), 2

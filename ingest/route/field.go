@@ -6,31 +6,31 @@ import (
 	"tapecast/ingest/jsonscan"
 )
 
-// Fields of a record: what placeholders and conditions stand for.
+// Fields of a record: the texts of placeholders and conditions.
 
-// lack is why a field of a record, or the name of a room made of some, cannot be used.
+// lack is why a field of a record, or a room name made of fields, cannot be used.
 type lack uint8
 
 const (
 	lackNone      lack = iota
-	lackMissing        // it is not there
-	lackTombstone      // it is of the value, and the record has none
-	lackNull           // it is null
-	lackKind           // it is an object, an array, a fraction, true or false
-	lackEmpty          // it is the empty text
-	lackTwice          // it is there twice, and says different things
-	lackHalf           // it holds half of a surrogate pair, which is not a character
+	lackMissing        // the record does not have the field
+	lackTombstone      // the field is part of the value, and the record has no value
+	lackNull           // the field is null
+	lackKind           // the field is an object, an array, a fraction, true or false
+	lackEmpty          // the text is empty
+	lackTwice          // the field occurs twice, with different values
+	lackHalf           // the field holds half of a surrogate pair, which is not a character
 	lackFormat         // the record key is not of the route's key_format
-	lackUTF8           // bytes of a key or a header that are not UTF-8
-	lackLong           // the text is too long for its place
+	lackUTF8           // bytes of a key or a header are not UTF-8
+	lackLong           // the text is too long for a name, a type or a key
 	lackName           // no client can name the room
-	lackOwner          // nobody can own the room
+	lackOwner          // no user can own the room
 	lackElsewhere      // the room is of another pattern than its template
-	lackFeed           // the room is not the topic's to feed
+	lackFeed           // the topic does not feed the room
 	lackPattern        // the room is of no pattern
 )
 
-// badOf is the fault of a route that lacks a field for a template.
+// badOf returns the fault of a record whose field cannot be used in a template.
 func badOf(why lack, template string, from *source) Bad {
 	b := Bad{fault: fault{BadField, why}, What: template}
 	switch why {
@@ -47,9 +47,10 @@ func badOf(why lack, template string, from *source) Bad {
 	return b
 }
 
-// fits reports whether a record meets all conditions of a route, as far as can be told:
-// where a field of one is at fault, and no other excludes the record, b says so. A record that
-// lacks the field does not meet the condition, nor does a tombstone, which has no value.
+// fits reports whether a record meets all conditions of a route. A record without the field
+// does not meet the condition. Neither does a tombstone, which has no value. If the field of a
+// condition is faulty and no other condition excludes the record, fits returns true and the
+// fault.
 func (d *Decoder) fits(r *route, m *Record) (ok bool, b Bad) {
 	for i := range r.conds {
 		c := &r.conds[i]
@@ -70,7 +71,7 @@ func (d *Decoder) fits(r *route, m *Record) (ok bool, b Bad) {
 	return true, b
 }
 
-// value is a field as a condition sees it.
+// value returns a field for a condition, which also takes fractions, true, false and null.
 func (d *Decoder) value(from *source, m *Record) (text []byte, why lack) {
 	if text, why = d.text(from, m); from.kind == fromValue && (why == lackKind || why == lackNull) {
 		if text = d.scan.Field(from.slot); text[0] != '{' && text[0] != '[' {
@@ -80,7 +81,7 @@ func (d *Decoder) value(from *source, m *Record) (text []byte, why lack) {
 	return text, why
 }
 
-// render appends a template's text. Where it lacks a field, from says which.
+// render appends a template's text. If a field cannot be used, from is that field.
 func (d *Decoder) render(dst []byte, t *template, m *Record) (text []byte, from *source, why lack) {
 	if t.constant() {
 		return append(dst, t.text...), nil, lackNone
@@ -103,7 +104,7 @@ func (d *Decoder) render(dst []byte, t *template, m *Record) (text []byte, from 
 	return dst, nil, lackNone
 }
 
-// textOf renders the template of a part of the envelope, of up to most bytes of UTF-8.
+// textOf renders the template of a frame's key or type: UTF-8 of up to most bytes.
 func (d *Decoder) textOf(dst []byte, t *template, m *Record, most int) ([]byte, Bad) {
 	dst, from, why := d.render(dst, t, m)
 	switch {
@@ -117,8 +118,8 @@ func (d *Decoder) textOf(dst []byte, t *template, m *Record, most int) ([]byte, 
 	return dst, Bad{}
 }
 
-// text is what a placeholder stands for: valid until the next call. Of a value only
-// strings and integers fit.
+// text returns the text of a placeholder, valid until the next call. Fields of the value must
+// be strings or integers.
 func (d *Decoder) text(from *source, m *Record) (text []byte, why lack) {
 	switch from.kind {
 	case fromKey:
@@ -165,7 +166,7 @@ func (d *Decoder) text(from *source, m *Record) (text []byte, why lack) {
 	return nil, lackKind
 }
 
-// lacks says why a field of the value cannot be used; lackNone: it can.
+// lacks returns why a field of the value cannot be used; lackNone: it can.
 func (d *Decoder) lacks(slot int) lack {
 	switch d.scan.Found(slot) {
 	case jsonscan.Missing:
@@ -176,7 +177,7 @@ func (d *Decoder) lacks(slot int) lack {
 	return lackNone
 }
 
-// integer reports whether a checked JSON value is an integer.
+// integer reports whether a JSON value is an integer. The value must be valid JSON.
 func integer(raw []byte) bool {
 	if raw[0] == '-' {
 		raw = raw[1:]

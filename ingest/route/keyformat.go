@@ -7,19 +7,19 @@ import (
 	"strconv"
 )
 
-// keyFormat says how producers write record keys: what {@key} stands for. Of any two keys
-// that differ the texts do too, or one of them has none.
+// keyFormat is how producers write record keys. It decides the text of {@key}. Two different
+// keys never give the same text.
 type keyFormat uint8
 
 const (
-	keyUTF8   keyFormat = iota // the key as it is; what is not UTF-8 is refused
+	keyUTF8   keyFormat = iota // the key as it is; other bytes than UTF-8 are refused
 	keyInt32                   // 4 bytes, big-endian, as Kafka's IntegerSerializer writes them
-	keyInt64                   // 8 bytes, likewise: LongSerializer
-	keyHex                     // any bytes, as small hexadecimal digits
+	keyInt64                   // 8 bytes, big-endian, as LongSerializer writes them
+	keyHex                     // any bytes, as lower-case hexadecimal digits
 	keyBase64                  // any bytes, as in RFC 4648, section 4
 )
 
-// keyFormats are the names that Route.KeyFormat may have.
+// keyFormats are the values of Route.KeyFormat.
 var keyFormats = map[string]keyFormat{
 	"": keyUTF8, "utf8": keyUTF8, "int32": keyInt32, "int64": keyInt64, "hex": keyHex, "base64": keyBase64,
 }

@@ -6,9 +6,8 @@ import (
 	"tapecast/rooms"
 )
 
-// candidates finds the patterns that a template's names may fall into: base,
-// which its literal beginning chooses, and others that are more special, so
-// that some of the names go there instead.
+// candidates finds the patterns that a template's names may fall into. The template's literal
+// prefix selects base. The others have longer prefixes, so they take some of the names.
 func (c *compiler) candidates(t *template) (base *rooms.Pattern, others []*rooms.Pattern) {
 	if t.constant() {
 		base, _, _ = c.catalog.Resolve(t.text)
@@ -37,8 +36,8 @@ func (c *compiler) candidates(t *template) (base *rooms.Pattern, others []*rooms
 	return base, others
 }
 
-// landElsewhere marks the special patterns as fed too, unless a route names
-// them as its own: what then falls into them from here is refused.
+// landElsewhere marks the patterns with longer prefixes as fed too, unless a route feeds them
+// by itself. Then they refuse records from here.
 func (c *compiler) landElsewhere() {
 	for _, l := range c.landed {
 		for _, p := range l.others {
@@ -49,8 +48,8 @@ func (c *compiler) landElsewhere() {
 	}
 }
 
-// findTwice looks for pairs of room templates that one record may fill with
-// the same name. The same template is a fault; others are watched at run time.
+// findTwice looks for pairs of room templates that may give one record the same name. For
+// equal templates that is a fault. For others the decoder looks at run time.
 func (c *compiler) findTwice() {
 	for n, b := range c.landed {
 		for _, a := range c.landed[:n] {
@@ -78,7 +77,7 @@ func (c *compiler) fitTogether(a, b int) bool {
 	return true
 }
 
-// templates visits all templates of the route.
+// templates calls visit with each template of the route.
 func (r *route) templates(visit func(*template)) {
 	if r.key != nil {
 		visit(r.key)
@@ -89,7 +88,7 @@ func (r *route) templates(visit func(*template)) {
 	}
 }
 
-// keysAs has the route read record keys in a format, and reports whether it reads them.
+// keysAs sets the format of record keys, and reports whether the route reads them.
 func (r *route) keysAs(f keyFormat) (reads bool) {
 	as := func(from *source) {
 		if from.kind == fromKey {
@@ -110,7 +109,7 @@ func (r *route) keysAs(f keyFormat) (reads bool) {
 	return reads
 }
 
-// readsHeaders reports whether anything in the route does.
+// readsHeaders reports whether any condition or template of the route reads headers.
 func (r *route) readsHeaders() bool {
 	for _, c := range r.conds {
 		if c.from.kind == fromHeader {

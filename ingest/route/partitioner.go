@@ -2,12 +2,12 @@ package route
 
 import "hash/crc32"
 
-// partitioner tells the partition of a record key, as producers choose it.
+// partitioner returns the partition that producers choose for a record key.
 // The key is never empty: without a key producers choose at random.
 type partitioner func(key []byte, partitions int32) int32
 
-// partitioners are the names that Route.Partitioner may have. The *_random
-// ones differ only in what they do without a key.
+// partitioners are the values of Route.Partitioner. A *_random partitioner differs only for
+// records without a key.
 var partitioners = map[string]partitioner{
 	"murmur2":           murmur2,
 	"murmur2_random":    murmur2,
@@ -17,21 +17,21 @@ var partitioners = map[string]partitioner{
 	"fnv1a_random":      fnv1a,
 }
 
-// places reports whether a record lies where the route's partitioner puts its key, with any
-// of so many partitions: producers learn late that a topic has grown.
-func (r *route) places(m *Record, counts []int32) bool {
-	if r.place == nil || len(m.Key) == 0 || len(counts) == 0 {
+// inPartition reports whether a record is in the partition that the route's partitioner
+// chooses, for any of the partition counts. Producers learn late that a topic has grown.
+func (r *route) inPartition(m *Record, counts []int32) bool {
+	if r.part == nil || len(m.Key) == 0 || len(counts) == 0 {
 		return true
 	}
 	for _, n := range counts {
-		if r.place(m.Key, n) == m.Partition {
+		if r.part(m.Key, n) == m.Partition {
 			return true
 		}
 	}
 	return false
 }
 
-// murmur2 is what Kafka's Java client does: toPositive(murmur2(key)) % partitions
+// murmur2 is the partitioner of Kafka's Java client: toPositive(murmur2(key)) % partitions
 // (org.apache.kafka.common.utils.Utils.murmur2).
 func murmur2(key []byte, partitions int32) int32 {
 	const m = 0x5bd1e995
@@ -61,12 +61,12 @@ func murmur2(key []byte, partitions int32) int32 {
 	return int32(h&0x7fffffff) % partitions
 }
 
-// consistent is librdkafka's default: CRC-32 (IEEE) of the key.
+// consistent is librdkafka's default partitioner: CRC-32 (IEEE) of the key.
 func consistent(key []byte, partitions int32) int32 {
 	return int32(crc32.ChecksumIEEE(key) % uint32(partitions))
 }
 
-// fnv1a is librdkafka's and Sarama's: the absolute value of the 32-bit FNV-1a.
+// fnv1a is a partitioner of librdkafka and Sarama: the absolute value of the 32-bit FNV-1a.
 func fnv1a(key []byte, partitions int32) int32 {
 	h := uint32(0x811c9dc5)
 	for _, c := range key {

@@ -6,7 +6,7 @@ import "testing"
 func TestMurmur2(t *testing.T) {
 	f := func(key string, hash int32) {
 		t.Helper()
-		// With 1<<31-1 partitions what is left of the hash is nearly all of it.
+		// 1<<31-1 partitions keep nearly all of the hash.
 		const n = 1<<31 - 1
 		if got, want := murmur2([]byte(key), n), (hash&0x7fffffff)%n; got != want {
 			t.Errorf("%q: %d, want %d", key, got, want)
@@ -23,7 +23,7 @@ func TestMurmur2(t *testing.T) {
 	f("abc", 479470107)
 }
 
-// TestPartitionersAsProducersDo holds all of them against librdkafka's own.
+// TestPartitionersStayInRange: producer_test.go compares them with librdkafka's own.
 func TestPartitionersStayInRange(t *testing.T) {
 	for name, by := range partitioners {
 		for _, key := range []string{"a", "42", "\xff\xfe\xfd", "a key of some length", "\x00"} {

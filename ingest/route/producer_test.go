@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// Every partitioner puts keys where librdkafka's own does.
+// Every partitioner chooses the same partition as librdkafka's own.
 func TestPartitionersAsProducersDo(t *testing.T) {
 	t.Parallel()
 	const parts = 7

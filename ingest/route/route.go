@@ -5,58 +5,57 @@ import (
 	"tapecast/rooms"
 )
 
-// Route says which records of a topic go to which rooms. Every route of a
-// topic that fits a record applies.
+// Route sends records of a topic to rooms. Every route of the topic that matches a record
+// applies.
 //
 // Rooms, Key and Type are templates: text with placeholders in braces. A
 // placeholder is a path into the JSON value ({s}, {metadata.userId}), the
-// record's key ({@key}) or a header ({@header.x}). Strings and integers fit.
+// record's key ({@key}) or a header ({@header.x}). It takes strings and integers.
 type Route struct {
 	Topic string
 	Rooms []string
-	// Key is what the record is called within its room; empty: it has no key.
+	// Key names the record within its room. Empty: the record has no key.
 	Key string
 	// Type is the frame's type. Empty means the topic's name.
 	Type string
-	// Match holds conditions, all of which a record must meet: a path, @key or
+	// Match holds conditions. A record must meet all of them. Each has a path, @key or
 	// @header.x, and a glob in which * stands for any text.
 	Match map[string]string
-	// Keyframe tells the records that are understood without those before them,
-	// such as full order books, by a field of the value. Empty: there are none.
+	// Keyframe is the condition of records that a client understands without earlier ones,
+	// such as full order books. Empty: there are none.
 	Keyframe Keyframe
-	// Payload is the path of the nested value that becomes data. Empty means
+	// Payload is the path of the nested value that becomes the frame's data. Empty means
 	// the whole value.
 	Payload string
 	// Envelope is "" or "none": bare frames, the Kafka values themselves.
 	Envelope string
-	// Format is "" or "json", or "binary": the value is not looked into. Only
-	// with Envelope "none".
+	// Format is "" or "json", or "binary": the value is not parsed. "binary" needs
+	// Envelope "none".
 	Format string
-	// KeyFormat says how producers write record keys, and so what {@key} stands for: utf8
+	// KeyFormat is how producers write record keys, and so the text of {@key}: utf8
 	// (also ""), int32 and int64 (big-endian, as Kafka's serializers write them), hex or
-	// base64 (any bytes, written so). A record whose key is none is bad.
+	// base64 (any bytes, written so). A record with a key of another format is bad.
 	KeyFormat string
-	// Partitioner names what the producers choose partitions with by the record's key:
-	// murmur2 (the Java client), consistent (librdkafka's default: consistent_random)
-	// or fnv1a. It is a check: records that lie elsewhere are delivered as all others,
-	// counted (Stats.Misplaced), and degrade Health for a while. Empty: nothing is checked.
+	// Partitioner is the producers' partitioner: murmur2 (the Java client), consistent
+	// (librdkafka's default: consistent_random) or fnv1a. It is a check. A record in another
+	// partition is delivered like all others, counted (Stats.Misplaced), and degrades Health
+	// for a while. Empty: nothing is checked.
 	Partitioner string
-	// Tombstones says that the topic holds records without a value.
+	// Tombstones: the topic holds records without a value.
 	Tombstones bool
 }
 
-// Keyframe is a condition: the field, named as in Match, has that value.
+// Keyframe is a condition: Field, named as in Match, has the value Equals.
 type Keyframe struct{ Field, Equals string }
 
-// Fault is one thing wrong with a route, for `tapecast check`. It names the
-// field of the route as the configuration spells it, and the remedy.
+// Fault is one fault of a route, for `tapecast check`. Msg includes the remedy.
 type Fault struct {
-	Route int // index into the routes
-	Field string
+	Route int    // index into the routes
+	Field string // as the configuration spells it
 	Msg   string
 }
 
-// Router finds the rooms of records. It does not change once compiled, so any
+// Router finds the rooms of records. It does not change once it is compiled, so any
 // goroutine may read it.
 type Router struct {
 	topics []*Topic // in the order of first mention
@@ -65,17 +64,17 @@ type Router struct {
 	warnings []Fault
 }
 
-// Topic is what is done with the records of one topic.
+// Topic holds the compiled routes of one topic.
 type Topic struct {
 	Feed   *rooms.Feed
 	fields *jsonscan.Tree // paths that any of the routes reads; nil: none
 	routes []*route
-	json   bool // some route says that values are JSON
+	json   bool // values are JSON for some route
 
 	Headers bool // some route reads headers
 
 	resolve func(room string) (p *rooms.Pattern, owner string, ok bool) // the catalog's
-	twice   bool                                                        // two templates may yield one room: look before adding
+	twice   bool                                                        // two templates may give one room name
 }
 
 // route is one Route, compiled.
@@ -88,9 +87,9 @@ type route struct {
 	bare    bool
 	binary  bool
 	keys    keyFormat
-	place   partitioner // where records with a key must be; nil: anywhere
+	part    partitioner // of records with a key; nil: not checked
 
-	keyframe *cond // nil: no record is one
+	keyframe *cond // nil: no record is a keyframe
 }
 
 // cond is one condition of Route.Match.
@@ -99,18 +98,18 @@ type cond struct {
 	glob string
 }
 
-// roomTemplate is the template of a room's name, and where its names land.
+// roomTemplate is the template of a room's name, and the pattern of its names.
 type roomTemplate struct {
 	template
-	// pattern is where every name lands; nil: names land in different
-	// patterns, so each is looked up.
+	// pattern is the pattern of every name. Nil: names may have different patterns, so each
+	// is looked up.
 	pattern *rooms.Pattern
-	// base is the pattern that the template's beginning chooses; nil: there is none.
+	// base is the pattern that the template's literal prefix selects; nil: none.
 	base *rooms.Pattern
 }
 
-// lands reports whether a name that falls into the pattern may be one of the template's:
-// what is meant for private rooms of a pattern goes nowhere else, and nothing else there.
+// lands reports whether the template may give a room of the pattern. A private pattern gets
+// rooms only from templates whose base it is, and such a template gives no other rooms.
 func (t *roomTemplate) lands(p *rooms.Pattern) bool {
 	switch {
 	case p == nil:
@@ -123,7 +122,7 @@ func (t *roomTemplate) lands(p *rooms.Pattern) bool {
 	return !p.Class.Private() && !t.base.Class.Private()
 }
 
-// unheld says why a name of the template is that of no room.
+// unheld returns why no room may have a name that the template gave.
 func (t *roomTemplate) unheld(name []byte) lack {
 	switch {
 	case t.base == nil || len(name) <= len(t.base.Prefix()):
@@ -134,13 +133,13 @@ func (t *roomTemplate) unheld(name []byte) lack {
 	return lackName
 }
 
-// Topic is what is done with the records of a topic; nil: no route reads it.
+// Topic returns the compiled routes of a topic; nil: no route reads it.
 func (r *Router) Topic(name string) *Topic { return r.byName[name] }
 
 // Topics lists the topics, in the order of first mention.
 func (r *Router) Topics() []*Topic { return r.topics }
 
-// Feeds lists the topics, in the order of first mention.
+// Feeds lists the topics' feeds, in the same order.
 func (r *Router) Feeds() []*rooms.Feed {
 	feeds := make([]*rooms.Feed, len(r.topics))
 	for i, t := range r.topics {

@@ -9,7 +9,7 @@ import (
 	"tapecast/rooms"
 )
 
-// testCatalog has the rooms of the design card, and some that overlap.
+// testCatalog returns the rooms of the design card, and some that overlap.
 func testCatalog(t testing.TB) *rooms.Catalog {
 	t.Helper()
 	market := &rooms.Class{Name: "market", Conflate: true, Snapshot: true}
@@ -102,13 +102,13 @@ func TestCompileMarksPatterns(t *testing.T) {
 	f("raw", "raw", true)
 	f("user:{owner}", "", false)
 
-	// A second Compile starts anew.
+	// A second Compile replaces the first.
 	compile(t, c, Route{Topic: "t", Rooms: []string{"raw"}, Type: "x"})
 	f("raw", "t", false)
 	f("orders:{owner}", "", false)
 }
 
-// A pattern of its own for one topic may hide in the wildcard of another's.
+// The wildcard pattern of one topic may cover a pattern that another topic feeds.
 func TestCompileSpecialPatternOfAnotherTopic(t *testing.T) {
 	c := testCatalog(t)
 	compile(t, c,
@@ -121,7 +121,7 @@ func TestCompileSpecialPatternOfAnotherTopic(t *testing.T) {
 }
 
 func TestCompileFaults(t *testing.T) {
-	// f: routes, and what faults are expected: "route field: words of the message".
+	// f: routes, and the expected faults: "route field: words of the message".
 	f := func(routes []Route, want ...string) {
 		t.Helper()
 		_, _, faults := Compile(routes, testCatalog(t))
@@ -226,7 +226,7 @@ func TestGlobMatch(t *testing.T) {
 	f := func(glob, s string, want bool) {
 		t.Helper()
 		if got := globMatch(glob, []byte(s)); got != want {
-			t.Errorf("%q fits %q: %v, want %v", s, glob, got, want)
+			t.Errorf("%q matches %q: %v, want %v", s, glob, got, want)
 		}
 	}
 	f("portfolio.*", "portfolio.update", true)
@@ -279,7 +279,7 @@ func FuzzGlobs(f *testing.F) {
 			return
 		}
 		if globMatch(a, []byte(s)) && globMatch(b, []byte(s)) && !globsOverlap(a, b) {
-			t.Fatalf("%q fits %q and %q, which are said not to overlap", s, a, b)
+			t.Fatalf("%q matches %q and %q, but globsOverlap is false", s, a, b)
 		}
 	})
 }
@@ -300,7 +300,7 @@ func FuzzTemplate(f *testing.F) {
 			return
 		}
 		if !globMatch(tmpl.glob(), []byte(strings.NewReplacer("{", "", "}", "").Replace(text))) {
-			t.Fatalf("%q has the glob %q, which it does not fit", text, tmpl.glob())
+			t.Fatalf("%q has the glob %q, which it does not match", text, tmpl.glob())
 		}
 	})
 }

@@ -9,13 +9,13 @@ import (
 	"tapecast/ingest/jsonscan"
 )
 
-// source is where a placeholder takes its text from.
+// source is the origin of a placeholder's text.
 type source struct {
 	kind sourceKind
-	slot int    // fromValue: which field of the topic's tree
-	name string // fromHeader: the header
-	keys keyFormat
-	text string // as configured
+	slot int       // fromValue: the field's slot in the topic's tree
+	name string    // fromHeader: the header
+	keys keyFormat // fromKey
+	text string    // as configured
 }
 
 type sourceKind uint8
@@ -26,11 +26,11 @@ const (
 	fromHeader                   // a header of the record
 )
 
-// template is text with placeholders. Where parts is nil the text is constant.
+// template is text with placeholders.
 type template struct {
 	text  string // as configured
-	parts []part
-	raw   bool // it takes a key or a header: any bytes
+	parts []part // nil: the text is constant
+	raw   bool   // some placeholder is a key or a header, which may hold any bytes
 }
 
 // part is either literal text or a placeholder.
@@ -43,7 +43,7 @@ type part struct {
 // constant reports whether the template has no placeholder.
 func (t *template) constant() bool { return t.parts == nil }
 
-// uses reports whether the template takes something from there.
+// uses reports whether some placeholder has a source of that kind.
 func (t *template) uses(kind sourceKind) bool {
 	for _, p := range t.parts {
 		if p.field && p.from.kind == kind {
@@ -53,7 +53,7 @@ func (t *template) uses(kind sourceKind) bool {
 	return false
 }
 
-// glob is the template with every placeholder as a *: what its texts look like.
+// glob returns a glob that all texts of the template match: every placeholder becomes a *.
 func (t *template) glob() string {
 	if t.constant() {
 		return t.text
@@ -69,7 +69,7 @@ func (t *template) glob() string {
 	return b.String()
 }
 
-// prefix is the literal text that every text of the template begins with.
+// prefix returns the literal text before the first placeholder.
 func (t *template) prefix() string {
 	switch {
 	case t.constant():
@@ -80,7 +80,7 @@ func (t *template) prefix() string {
 	return t.parts[0].lit
 }
 
-// parseTemplate reads a template. Paths into the value get their slot from tree.
+// parseTemplate parses a template. It adds paths into the value to tree.
 func parseTemplate(text string, tree *jsonscan.Tree) (template, error) {
 	t := template{text: text}
 	if !utf8.ValidString(text) {
@@ -117,8 +117,8 @@ func parseTemplate(text string, tree *jsonscan.Tree) (template, error) {
 	return t, nil
 }
 
-// parseSource reads what stands between the braces of a placeholder, or on the
-// left of a condition.
+// parseSource parses the text between the braces of a placeholder, or the left side of a
+// condition.
 func parseSource(name string, tree *jsonscan.Tree) (source, error) {
 	switch {
 	case name == "":
@@ -141,7 +141,7 @@ func parseSource(name string, tree *jsonscan.Tree) (source, error) {
 	return source{kind: fromValue, slot: slot, text: name}, err
 }
 
-// checkPath refuses what other tools take for a path, and no record of ours has.
+// checkPath refuses the path syntax of other tools: braces, white space and a leading $.
 func checkPath(name string) error {
 	switch bare := strings.Trim(name, "{} \t"); {
 	case strings.ContainsAny(name, "{}"):
@@ -154,7 +154,7 @@ func checkPath(name string) error {
 	return nil
 }
 
-// globMatch reports whether s is what glob describes; * stands for any text.
+// globMatch reports whether a text matches a glob. A * stands for any text.
 func globMatch(glob string, s []byte) bool {
 	star, mark := -1, 0
 	i, j := 0, 0
@@ -176,12 +176,12 @@ func globMatch(glob string, s []byte) bool {
 	return strings.Trim(glob[i:], "*") == ""
 }
 
-// globsOverlap reports whether some text fits both globs.
+// globsOverlap reports whether some text matches both globs.
 func globsOverlap(a, b string) bool {
-	// row[j]: a[i:] and b[j:] have a text in common; filled from the end.
+	// row[j]: some text matches both a[i:] and b[j:]. It is filled from the end.
 	row := make([]bool, len(b)+1)
 	for i := len(a); i >= 0; i-- {
-		diagonal := false // row[j+1] of the pass before this one
+		diagonal := false // row[j+1] of the previous i
 		for j := len(b); j >= 0; j-- {
 			below := row[j]
 			switch {

@@ -6,7 +6,7 @@ import (
 	"tapecast/rooms"
 )
 
-// BenchmarkDecode is what checking and routing a record takes by itself.
+// BenchmarkDecode measures checking and routing of one record.
 func BenchmarkDecode(b *testing.B) {
 	catalog := benchCatalog(b)
 	router := compile(b, catalog, Route{Topic: "t", Rooms: []string{"trades", "trades:{s}"}, Key: "{s}", Type: "trade_update"})
@@ -22,7 +22,7 @@ func BenchmarkDecode(b *testing.B) {
 const benchTrade = `{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,` +
 	`"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}`
 
-// benchCatalog has the rooms that the benchmark's routes feed.
+// benchCatalog returns the rooms that the benchmark's routes feed.
 func benchCatalog(b *testing.B) *rooms.Catalog {
 	b.Helper()
 	class := &rooms.Class{Name: "stream"}

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// Warnings are what is odd about the routes, though they can be used: for `tapecast check`.
+// Warnings returns doubtful points of routes that can be used, for `tapecast check`.
 func (r *Router) Warnings() []Fault { return r.warnings }
 
-// warn looks for what is odd, once all routes are compiled.
+// warn collects the warnings, once all routes are compiled.
 func (c *compiler) warn() {
 	for _, l := range c.landed {
 		if l.room.base == nil {
@@ -28,8 +28,7 @@ func (c *compiler) warning(route int, field, format string, args ...any) {
 	}
 }
 
-// warnOverlap says which names of a template another pattern takes, so that their records
-// are refused.
+// warnOverlap warns if another pattern takes names of the template and refuses their records.
 func (c *compiler) warnOverlap(l landing) {
 	for _, p := range l.others {
 		if l.room.lands(p) {
@@ -44,12 +43,12 @@ func (c *compiler) warnOverlap(l landing) {
 	}
 }
 
-// warnDeletions says where rooms keep last values that a tombstone cannot delete. A route
-// that is chosen by the value is for events, and takes no tombstones anyway.
+// warnDeletions warns if a room keeps last values that a tombstone cannot delete. It does not
+// warn if the route's match reads the value: such a route carries events, and no tombstones.
 func (c *compiler) warnDeletions(l landing) {
 	class := l.room.base.Class
 	if !class.Conflate && !class.Snapshot || l.route.bare || c.tombs[c.source[l.index].Topic] && class.Conflate {
-		return // the last: a fault already
+		return // conflated with tombstones is a fault already
 	}
 	for _, cond := range l.route.conds {
 		if cond.from.kind == fromValue {
@@ -66,8 +65,8 @@ func (c *compiler) warnDeletions(l landing) {
 	}
 }
 
-// warnPublic says where anybody may read what a topic of private rooms holds: rooms by
-// name, and one room where the same record goes to private ones.
+// warnPublic warns if anybody may read records of a topic that feeds private rooms. It looks
+// at templates with placeholders, and at constant ones whose records go to private rooms too.
 func (c *compiler) warnPublic(l landing) {
 	if l.room.base.Class.Private() {
 		return
