@@ -3,13 +3,14 @@
 //
 // The wanted paths are added to a Tree, which gives each a slot. Scanner.Scan then takes
 // texts one after another, as strictly as encoding/json (RFC 8259), nested up to 512
-// levels. After each, Found says what there is of a slot, Field is its bytes as they stand
-// in the text, and Unquoted is what a string says. A field that is there twice counts where
-// both say the same. Where they differ, parsers differ too, and it is Doubled. A text that
-// may hold more than ASCII says so (NonASCII), and the caller checks it for UTF-8.
+// levels. After each text, Found is the state of a slot, Field returns its bytes as they are
+// in the text, and Unquoted returns the text of a string. A field that occurs twice with one
+// value is Usable. With different values it is Doubled: parsers differ in which one they take.
+// NonASCII reports whether the caller should check the text for UTF-8.
 //
 // A Tree may be read by any goroutine once all paths are added. A Scanner belongs to one
-// goroutine, and allocates nothing once it is warm. Fields are good until the next Scan.
+// goroutine, and allocates nothing once its buffers are warm. Fields are valid until the next
+// Scan.
 //
 // # Figures
 //
@@ -18,7 +19,7 @@
 //	BenchmarkScan       170 ns   134 B checked, one field found
 //	BenchmarkFastjson   380 ns   the same by fastjson's Validate and Parse
 //
-// fastjson also lets control characters pass in strings with escapes (TestScanFaults), and
-// recurses as deep as a text nests. FuzzScan holds the scanner against encoding/json and
+// fastjson also accepts control characters in strings with escapes (TestScanFaults), and
+// recurses as deep as a text nests. FuzzScan compares the scanner with encoding/json and
 // fastjson.
 package jsonscan

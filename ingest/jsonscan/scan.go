@@ -2,44 +2,45 @@ package jsonscan
 
 import "bytes"
 
-// maxDepth is how deep arrays and objects may nest. Recursion ends there, and
-// every client's parser gets further (encoding/json stops at 10,000).
+// maxDepth is how deep arrays and objects may nest. It bounds the recursion, and
+// every client's parser goes deeper (encoding/json stops at 10,000).
 const maxDepth = 512
 
-// span is where a value lies in its text. Where from equals to there is none.
+// span is the position of a value in its text, up to but not including to. An empty span
+// means that there is no value.
 type span struct{ from, to int }
 
-// doubledAt stands for a field that is Doubled.
+// doubledAt is the span of a field that is Doubled.
 var doubledAt = span{-1, -1}
 
-// Found says what there is of a field.
+// Found is the state of a field after a scan.
 type Found uint8
 
 const (
 	Missing Found = iota // the text does not have it
 	Usable               // the text has it, perhaps twice with the same value
-	Doubled              // the text has it twice with different values: parsers differ in which one counts
+	Doubled              // the text has it twice, with different values: parsers differ in which one counts
 )
 
 // Scanner checks one JSON text after another (RFC 8259, as strictly as
-// encoding/json) and notes in the same pass where the wanted fields lie, to
-// the byte. It belongs to one goroutine and allocates nothing once warm.
+// encoding/json) and finds the exact spans of the wanted fields in the same pass.
+// It belongs to one goroutine and allocates nothing once its buffers are warm.
 //
-// A wanted member, or one on the way to it, that an object has twice is found if both say
-// the same. Else it is Doubled.
+// An object may have a wanted member twice, or an object on the path to it. The field is
+// Usable if both values are the same, else Doubled.
 type Scanner struct {
 	src   []byte
 	spans []span // by slot
-	first []span // by node: where its member came first
-	name  []byte // a text without escapes
-	other []byte // another one
+	first []span // by node: the first member of that name
+	name  []byte // buffer for a string without escapes
+	other []byte // buffer for a second one
 
-	high    uint64 // its highest bits: some string may hold more than ASCII
+	high    uint64 // the highest bit of some byte is set: a string may hold more than ASCII
 	escaped bool   // some string since this was cleared holds an escape
 }
 
 // Scan checks src and finds the fields of tree, which may be nil. It returns
-// -1, or where in src the fault is.
+// -1, or the index of the fault in src.
 func (s *Scanner) Scan(src []byte, tree *Tree) (fault int) {
 	s.src, s.high = src, 0
 	var root *node
@@ -58,7 +59,7 @@ func (s *Scanner) Scan(src []byte, tree *Tree) (fault int) {
 	return -1
 }
 
-// Clear forgets all fields: there is no text that could be looked into.
+// Clear makes all fields Missing, as if an empty text had been scanned.
 func (s *Scanner) Clear(tree *Tree) {
 	s.src = nil
 	if tree != nil {
@@ -66,7 +67,7 @@ func (s *Scanner) Clear(tree *Tree) {
 	}
 }
 
-// zeroed is s, or a longer slice, with n zero elements.
+// zeroed returns n zero elements, in the memory of s if it is large enough.
 func zeroed[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
@@ -76,10 +77,10 @@ func zeroed[T any](s []T, n int) []T {
 	return s
 }
 
-// The methods below take the place at which they start and return the place
-// behind what they read; ^place of the fault where there is one.
+// The methods below take the index at which they start. They return the index after the value
+// that they read, or ^index of the fault.
 
-// space skips white space; mostly there is none, and the call is inlined.
+// space skips white space. Mostly there is none, so this part is inlined.
 func (s *Scanner) space(i int) int {
 	if i < len(s.src) && s.src[i] <= ' ' {
 		return skipSpace(s.src, i)
@@ -94,7 +95,7 @@ func skipSpace(src []byte, i int) int {
 	return i
 }
 
-// value reads any value. Where it is an object, want names the wanted members.
+// value reads any value. want has the wanted members, in case it is an object.
 func (s *Scanner) value(i int, want *node, depth int) int {
 	if i >= len(s.src) {
 		return ^i
@@ -144,7 +145,7 @@ func (s *Scanner) object(i int, want *node, depth int) int {
 		from := s.space(i + 1)
 		inner := wanted
 		if wanted != nil && s.first[wanted.id].to > 0 {
-			inner = nil // it came before: only whether it says the same is of interest
+			inner = nil // it came before, and found compares the two as a whole
 		}
 		if i = s.value(from, inner, depth); i < 0 {
 			return i
@@ -166,7 +167,7 @@ func (s *Scanner) object(i int, want *node, depth int) int {
 	}
 }
 
-// found notes a wanted member.
+// found records the span of a wanted member.
 func (s *Scanner) found(n *node, at span) {
 	switch first := &s.first[n.id]; {
 	case first.to == 0:
@@ -189,7 +190,7 @@ func (s *Scanner) double(n *node) {
 	}
 }
 
-// alike reports whether two values are the same text, or strings that say the same.
+// alike reports whether two values have the same bytes, or are strings with the same text.
 func (s *Scanner) alike(a, b span) bool {
 	x, y := s.src[a.from:a.to], s.src[b.from:b.to]
 	if bytes.Equal(x, y) {
@@ -204,7 +205,7 @@ func (s *Scanner) alike(a, b span) bool {
 	return whole && too && bytes.Equal(s.name, s.other)
 }
 
-// Found says what the text has of a field.
+// Found returns the state of a field.
 func (s *Scanner) Found(slot int) Found {
 	switch at := s.spans[slot]; {
 	case at == doubledAt:
@@ -219,7 +220,7 @@ func (s *Scanner) Found(slot int) Found {
 // checking for UTF-8.
 func (s *Scanner) NonASCII() bool { return s.high&high != 0 }
 
-// Field is the text of a field that is Usable, quotes and all.
+// Field returns the bytes of a field that is Usable, with the quotes of a string.
 func (s *Scanner) Field(slot int) []byte {
 	at := s.spans[slot]
 	return s.src[at.from:at.to]

@@ -11,7 +11,7 @@ import (
 )
 
 func TestScanFields(t *testing.T) {
-	// f: path, JSON, the exact bytes found; "" none.
+	// f: path, JSON, the exact bytes of the field; "": missing.
 	f := func(path, text, want string) {
 		t.Helper()
 		tree := NewTree()
@@ -42,7 +42,7 @@ func TestScanFields(t *testing.T) {
 	f(`s`, `{}`, ``)
 	f(`s`, `{"s":1,"s":1}`, `1`)                          // twice, but alike
 	f(`s`, `{"s":"A","s":"\u0041"}`, `"A"`)               //
-	f(`a`, `{"a":{"b":1,"b":2}}`, `{"b":1,"b":2}`)        // what it holds is nobody's business
+	f(`a`, `{"a":{"b":1,"b":2}}`, `{"b":1,"b":2}`)        // no path leads into it
 	f(`s`, `{"\u0073":7}`, `7`)                           // names may be escaped
 	f(`ключ`, `{"ключ":"значение"}`, `"значение"`)        //
 	f(`s`, `{"x":"\\\"","s":"a\\"}`, `"a\\"`)             // escaped backslash before the quote
@@ -51,7 +51,7 @@ func TestScanFields(t *testing.T) {
 	f(`s`, `{"y":{"s":[{"s":"no"}]},"s":"yes"}`, `"yes"`) //
 }
 
-// A field that is there twice and says different things is none: parsers differ.
+// A field that occurs twice with different values is Doubled: parsers differ in which one they take.
 func TestScanDoubled(t *testing.T) {
 	f := func(text string, want ...Found) {
 		t.Helper()
@@ -82,7 +82,7 @@ func TestScanDoubled(t *testing.T) {
 	f(`{"a":{"b":1,"c":2},"a":{"b":1,"c":2}}`, Missing, Usable, Usable, Usable)
 	f(`{"a":{"b":1,"b":2,"c":3}}`, Missing, Doubled, Usable, Usable)
 	f(`{"a":{"c":1},"a":{"b":2}}`, Missing, Doubled, Doubled, Doubled)
-	f(`{"x":{"s":1},"x":{"s":2},"s":3}`, Usable) // no route reads x
+	f(`{"x":{"s":1},"x":{"s":2},"s":3}`, Usable) // no path leads into x
 }
 
 func TestScanSeveralFields(t *testing.T) {
@@ -108,7 +108,7 @@ func TestScanSeveralFields(t *testing.T) {
 		}
 	}
 	if at := s.Scan([]byte(`{}`), tree); at >= 0 || s.spans[slots[0]] != (span{}) {
-		t.Error("fields of the record before are left")
+		t.Error("fields of the previous text are left")
 	}
 }
 
@@ -195,8 +195,8 @@ func TestUnquote(t *testing.T) {
 	f(`"\ude00\ud83d\ude00"`)
 }
 
-// FuzzScan holds the scanner against encoding/json (what is valid) and
-// fastjson (where a field is).
+// FuzzScan compares the scanner with encoding/json (is the text valid?) and fastjson (the value
+// of a field).
 func FuzzScan(f *testing.F) {
 	for _, s := range []string{
 		`{"s":"BTCUSDT","a":{"b":[1,2,{"c":null}]}}`, `{"a":{"b":"\u0041\ud83d\ude00"}}`, `[{"s":1}]`, `{"s":1,"s":2}`,
@@ -237,8 +237,8 @@ func FuzzScan(f *testing.F) {
 			got := text[sp.from:sp.to]
 			want := v.Get(path...)
 			if len(got) == 0 || want == nil {
-				// fastjson takes arrays for paths too, and a later member where
-				// the first is no object; neither happens with these paths.
+				// In fastjson a path may lead through an array. It also takes a later member if
+				// the first is not an object. Neither happens with these paths.
 				if len(got) != 0 || want != nil {
 					t.Fatalf("%q %v: %q, fastjson has %v", text, path, got, want)
 				}
@@ -246,7 +246,7 @@ func FuzzScan(f *testing.F) {
 			}
 			mine, err := fastjson.ParseBytes(got)
 			if err != nil {
-				t.Fatalf("%q %v: %q is no JSON: %v", text, path, got, err)
+				t.Fatalf("%q %v: %q is not JSON: %v", text, path, got, err)
 			}
 			if !bytes.Equal(mine.MarshalTo(nil), want.MarshalTo(nil)) {
 				t.Fatalf("%q %v: %q, fastjson has %s", text, path, got, want)
@@ -267,8 +267,8 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// members says whether an object on the path, which it follows as far as a first member
-// goes, has the next step twice, and whether those say different things.
+// members follows a path, each time by the first member of that name. It reports whether some
+// object on the path has the next member twice, and whether their values differ.
 func members(v *fastjson.Value, path []string) (twice, differ bool) {
 	for _, step := range path {
 		o, err := v.Object()

@@ -8,24 +8,24 @@ import (
 	"unicode/utf8"
 )
 
-// Strings of a JSON text: where they end, and what they say.
+// Strings of a JSON text: their ends and their texts.
 
 const (
 	each = 0x0101010101010101 // times a byte: that byte eight times
-	high = 0x8080808080808080
+	high = 0x8080808080808080 // the highest bit of each byte
 )
 
-// stops marks, with its highest bit, the first byte of w (counted from the
-// lowest) that is a quote, a backslash or a control character. Above that one
-// the marks mean nothing.
+// stops sets the highest bit of the first byte of w (counted from the lowest) that is a quote,
+// a backslash or a control character. The bits above that one mean nothing.
 func stops(w uint64) uint64 {
 	quote := w ^ each*'"'
 	slash := w ^ each*'\\'
 	return ((quote-each)&^quote | (slash-each)&^slash | (w-each*0x20)&^w) & high
 }
 
-// text reads a string from behind its opening quote. It notes in s.high bytes
-// beyond ASCII, perhaps also of what follows, and in s.escaped escapes.
+// text reads a string from the index after its opening quote. It collects the highest bits of
+// its bytes in s.high, perhaps also those of a few bytes after it, and sets s.escaped if there
+// is an escape.
 func (s *Scanner) text(i int) int {
 	src := s.src
 	for i+8 <= len(src) {
@@ -68,7 +68,7 @@ func (s *Scanner) text(i int) int {
 	return ^i
 }
 
-// escape is the length of the escape that b begins with; 0: it is none.
+// escape returns the length of the escape at the start of b; 0: it is not an escape.
 func escape(b []byte) int {
 	if len(b) < 2 || b[0] != '\\' {
 		return 0
@@ -84,8 +84,8 @@ func escape(b []byte) int {
 	return 0
 }
 
-// Unquoted is the text of a checked string that still has its quotes: valid
-// until the next call. whole is false where it is not what was written: see unquote.
+// Unquoted returns the text of a string that still has its quotes. The string must be valid
+// JSON. The text is valid until the next call. For whole see unquote.
 func (s *Scanner) Unquoted(raw []byte) (text []byte, whole bool) {
 	raw = raw[1 : len(raw)-1]
 	if bytes.IndexByte(raw, '\\') < 0 {
@@ -95,7 +95,7 @@ func (s *Scanner) Unquoted(raw []byte) (text []byte, whole bool) {
 	return s.name, whole
 }
 
-// hex4 is the value of four hexadecimal digits; -1: b does not begin with them.
+// hex4 returns the value of four hexadecimal digits; -1: b does not begin with them.
 func hex4(b []byte) rune {
 	if len(b) < 4 {
 		return -1
@@ -115,9 +115,9 @@ func hex4(b []byte) rune {
 	return r
 }
 
-// unquote appends what stands between the quotes of a checked string, without
-// its escapes. Half a surrogate pair becomes U+FFFD, as in encoding/json: whole is then
-// false, since another half would become the same.
+// unquote appends the text of a string, given without its quotes. The string must be valid
+// JSON. Half of a surrogate pair becomes U+FFFD, as in encoding/json. Then whole is false,
+// since any other half would give the same text.
 func unquote(dst, s []byte) (text []byte, whole bool) {
 	whole = true
 	for {

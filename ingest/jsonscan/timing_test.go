@@ -9,8 +9,7 @@ import (
 const trade = `{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,` +
 	`"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}`
 
-// BenchmarkScan and BenchmarkFastjson are two ways to check a value and find
-// one field.
+// BenchmarkScan and BenchmarkFastjson both check a value and find one field.
 func BenchmarkScan(b *testing.B) {
 	tree := NewTree()
 	if _, err := tree.Add("s"); err != nil {

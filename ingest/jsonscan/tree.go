@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// Tree holds the paths that are wanted, so that one pass over a text finds all of them. Each path has a slot.
+// Tree holds the wanted paths, so that one pass over a text finds all of them. Each path has a
+// slot.
 type Tree struct {
 	root  node
 	slots int
 	nodes int
 }
 
-// node is one step of some paths. The root has no name.
+// node is one step of one or more paths. The root has no name.
 type node struct {
 	name string
 	id   int // index into Scanner.first
@@ -25,7 +26,7 @@ func NewTree() *Tree {
 	return &Tree{root: node{slot: -1}, nodes: 1}
 }
 
-// Add gives the slot of a path such as metadata.userId.
+// Add adds a path such as metadata.userId and returns its slot. The same path has the same slot.
 func (t *Tree) Add(path string) (slot int, err error) {
 	at := &t.root
 	for _, name := range strings.Split(path, ".") {
@@ -41,7 +42,7 @@ func (t *Tree) Add(path string) (slot int, err error) {
 	return at.slot, nil
 }
 
-// Slots is how many slots the tree has given.
+// Slots returns the number of slots.
 func (t *Tree) Slots() int { return t.slots }
 
 func (t *Tree) kid(at *node, name string) *node {
