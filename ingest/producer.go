@@ -1,8 +1,6 @@
 package ingest
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -80,18 +78,4 @@ func (p *Producer) Stop(flush time.Duration) {
 		close(p.done)
 		p.wg.Wait()
 	})
-}
-
-// Queue produces a record, waiting while the producer's queue is full.
-func (p *Producer) Queue(ctx context.Context, m *kafka.Message) error {
-	for {
-		err := p.Produce(m, nil)
-		var kerr kafka.Error
-		if !errors.As(err, &kerr) || kerr.Code() != kafka.ErrQueueFull {
-			return err
-		}
-		if err := sleepUntil(ctx, time.Now().Add(time.Millisecond)); err != nil {
-			return err
-		}
-	}
 }

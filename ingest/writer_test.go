@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"testing"
@@ -42,10 +43,20 @@ func (w *writer) put(topic string, part int32, key, value string) {
 	w.send(m)
 }
 
+// send produces a record, and waits while the producer's queue is full.
 func (w *writer) send(m *kafka.Message) {
 	w.t.Helper()
-	if err := w.p.Queue(w.t.Context(), m); err != nil {
-		w.t.Fatal(err)
+	for {
+		err := w.p.Produce(m, nil)
+		var kerr kafka.Error
+		if errors.As(err, &kerr) && kerr.Code() == kafka.ErrQueueFull {
+			err = sleepUntil(w.t.Context(), time.Now().Add(time.Millisecond))
+		} else if err == nil {
+			return
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 

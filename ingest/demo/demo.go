@@ -2,12 +2,12 @@ package demo
 
 import "tapecast/ingest/route"
 
-// What `tapecast run` uses without a configuration.
+// The topics, routes and users of `tapecast run` without a configuration.
 
-// retention bounds what the embedded broker keeps of a demo topic.
+// retention bounds the records that the embedded broker keeps of a demo topic.
 var retention = map[string]string{"retention.ms": "300000", "retention.bytes": "16777216"}
 
-// bench is what the scenarios keyed and mixed of tapecast-bench publish to by default.
+// bench is the default topic of tapecast-bench's scenarios keyed and mixed.
 const bench = "bench.rooms"
 
 // Topics are the topics that the generated market writes, and one for tapecast-bench.
@@ -21,8 +21,8 @@ func Topics() []TopicSpec {
 	}
 }
 
-// Routes bring the generated market to its rooms, and what tapecast-bench publishes to a
-// room for each record key.
+// Routes bring the generated market to its rooms, and each record of tapecast-bench to the room
+// of its key.
 func Routes() []route.Route {
 	event := func(kind string) map[string]string { return map[string]string{"metadata.eventType": kind + ".*"} }
 	return []route.Route{
@@ -47,8 +47,8 @@ type instrument struct {
 	share float64 // of all tickers and trades
 }
 
-// instruments has six symbols with shares of 6 to 25 %, as recorded feeds
-// have them, and the rest divide what is left, the earlier ones more of it.
+// instruments has six symbols with shares of 6 to 25 %, as in recorded feeds. The others divide
+// the rest: the earlier a symbol, the larger its share.
 var instruments = func() []instrument {
 	list := []instrument{
 		{"BTC", 61800, .25}, {"ETH", 2680, .19}, {"SOL", 154, .15}, {"XRP", 0.602, .11}, {"BNB", 512, .08}, {"DOGE", 0.103, .06},

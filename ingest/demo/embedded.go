@@ -17,16 +17,16 @@ type TopicSpec struct {
 	Config     map[string]string
 }
 
-// Embedded is a Kafka broker in this process, for trying things out: clients
-// reach it over TCP like any other. It is not fast and keeps to one node.
+// Embedded is a Kafka broker in this process, for trying things out. Clients
+// reach it over TCP like any other. It is not fast, and has one node.
 type Embedded struct {
 	cluster *kfake.Cluster
 	addrs   []string
 }
 
 // StartEmbedded starts a broker on a loopback port that the kernel chooses,
-// and creates those topics that are not there yet. With a dataDir, records
-// survive even a kill; without one they are kept in memory only.
+// and creates the topics that do not exist yet. With a dataDir, records
+// survive even a kill. If dataDir is empty, they are in memory only.
 func StartEmbedded(ctx context.Context, topics []TopicSpec, dataDir string, log *slog.Logger) (*Embedded, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cannot start the embedded broker: %w", err)
@@ -37,7 +37,7 @@ func StartEmbedded(ctx context.Context, topics []TopicSpec, dataDir string, log 
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("tapecast-embedded"),
-		// Retention is what bounds its memory; kfake looks once an hour by default.
+		// Retention bounds its memory. By default kfake applies it once an hour.
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "10000"}),
 		kfake.WithLogger(kfakeLog{log}),
 	}
@@ -59,13 +59,13 @@ func StartEmbedded(ctx context.Context, topics []TopicSpec, dataDir string, log 
 	return e, nil
 }
 
-// Addrs lists where the broker listens.
+// Addrs returns the addresses at which the broker listens.
 func (e *Embedded) Addrs() []string { return e.addrs }
 
-// Stop ends the broker. What it has written to its dataDir stays.
+// Stop ends the broker. Its files stay.
 func (e *Embedded) Stop() { e.cluster.Close() }
 
-// kfakeLog writes the broker's own words as debug lines.
+// kfakeLog writes the broker's log as debug lines, and its errors as warnings.
 type kfakeLog struct{ log *slog.Logger }
 
 func (l kfakeLog) Logf(level kfake.LogLevel, format string, args ...any) {

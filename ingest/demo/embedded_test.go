@@ -35,7 +35,7 @@ func TestEmbeddedRefuses(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := StartEmbedded(ended, nil, "", nil); err == nil {
-		t.Error("starts although its context has ended")
+		t.Error("the broker starts although its context has ended")
 	}
 	// Kafka refuses names that differ only in a dot and an underscore.
 	if _, err := StartEmbedded(t.Context(), []TopicSpec{{Name: "a.b", Partitions: 1}, {Name: "a_b", Partitions: 1}}, "", nil); err == nil || !strings.Contains(err.Error(), `"a_b"`) {

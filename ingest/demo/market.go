@@ -15,25 +15,25 @@ type generator struct {
 	start time.Time
 	users []string
 
-	second int64   // the next one to be scheduled
-	events []event // what is left of the one before
+	second int64   // the next one to schedule
+	events []event // the rest of the second before
 	rand   *rand.Rand
 	coins  []coin
 	owners []owner
 	buf    []byte
 }
 
-// coin is the state of one symbol. Amounts count 1e-8, as exchanges write them.
+// coin is the state of one symbol. Amounts are in units of 1e-8, as exchanges write them.
 type coin struct {
 	symbol                 string
 	base                   string
 	price, open, high, low int64
 	tick, lot              int64
 	volume, turnover       float64
-	trade                  int64 // id of the last trade; steps by exactly 1
+	trade                  int64 // id of the last trade; grows by exactly 1
 }
 
-// produced is one record. Its value is valid until the next one is made.
+// produced is one record. Its value is valid until the next call of generator.next.
 type produced struct {
 	at         time.Duration // since the start
 	topic, key string
@@ -48,9 +48,9 @@ func newGenerator(seed uint64, start time.Time, users []string) *generator {
 		price := int64(i.price * unit)
 		c := coin{
 			symbol: i.base + "USDT", base: i.base, price: price, open: price, high: price, low: price,
-			// Five digits of a price move, and about a thousandth of an order's size.
+			// The last of five digits of a price moves. A lot is about a thousandth of an order.
 			tick: powerOfTen(float64(price) / 1e5), lot: powerOfTen(unit / i.price),
-			// Ids of a later start are higher: no symbol has a thousand trades a second.
+			// A later start has higher ids: no symbol has a thousand trades a second.
 			trade: start.Unix() * 1000,
 		}
 		c.price -= c.price % c.tick
@@ -62,7 +62,7 @@ func newGenerator(seed uint64, start time.Time, users []string) *generator {
 	return g
 }
 
-// powerOfTen is the greatest one that x reaches, and at least 1.
+// powerOfTen returns the greatest power of ten up to x, and at least 1.
 func powerOfTen(x float64) int64 {
 	p := int64(1)
 	for float64(p)*10 <= x {
@@ -71,7 +71,7 @@ func powerOfTen(x float64) int64 {
 	return p
 }
 
-// next is the next record.
+// next returns the next record.
 func (g *generator) next() produced {
 	for len(g.events) == 0 {
 		g.events = schedule(g.seed, g.second, len(g.users))
@@ -84,12 +84,12 @@ func (g *generator) next() produced {
 	g.buf = g.buf[:0]
 	switch ev.kind {
 	case evTicker:
-		c := &g.coins[ev.who]
+		c := &g.coins[ev.index]
 		g.walk(c)
 		p.topic, p.key = "market.ticker", c.symbol
 		g.buf = c.appendTicker(g.buf, ms)
 	case evTrade:
-		c := &g.coins[ev.who]
+		c := &g.coins[ev.index]
 		g.walk(c)
 		c.trade++
 		p.topic, p.key = "market.trades", c.symbol
@@ -98,7 +98,7 @@ func (g *generator) next() produced {
 		p.topic, p.key = "events", "system"
 		g.buf = g.appendAlert(g.buf, ev, ms)
 	default:
-		p.topic, p.key = "events", g.users[ev.who]
+		p.topic, p.key = "events", g.users[ev.index]
 		if ev.kind == evOrder {
 			p.topic = "private.orders"
 		}
@@ -108,8 +108,8 @@ func (g *generator) next() produced {
 	return p
 }
 
-// walk moves the price a little, and back towards where it began, or it would
-// reach nothing within a few days.
+// walk moves the price a little, with a drift back to the first price. Without the drift it
+// would approach zero within a few days.
 func (g *generator) walk(c *coin) {
 	move := g.rand.NormFloat64()*2e-5 + 1e-6*math.Log(float64(c.open)/float64(c.price))
 	c.price += int64(math.Round(float64(c.price)*move/float64(c.tick))) * c.tick
@@ -117,7 +117,7 @@ func (g *generator) walk(c *coin) {
 	c.high, c.low = max(c.high, c.price), min(c.low, c.price)
 }
 
-// size is the size of a trade, worth some hundred USDT.
+// size draws the size of a trade, worth some hundred USDT, and counts it.
 func (g *generator) size(c *coin) int64 {
 	value := 200 * math.Exp(g.rand.NormFloat64()*1.2)
 	n := int64(value*unit/float64(c.price)*unit) / c.lot * c.lot
@@ -152,8 +152,8 @@ func (c *coin) appendTicker(b []byte, ms int64) []byte {
 
 func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
 
-// appendAmount appends a number of 1e-8 as a quoted decimal with eight places:
-// exchanges send strings, so that no client loses digits.
+// appendAmount appends a number of 1e-8 as a quoted decimal with eight digits after the point.
+// Exchanges send strings, so that no client loses digits.
 func appendAmount(b []byte, n int64) []byte {
 	b = append(b, '"')
 	if n < 0 {

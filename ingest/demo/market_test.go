@@ -18,7 +18,7 @@ import (
 	"tapecast/rooms"
 )
 
-// demoCatalog holds the rooms that Routes feed.
+// demoCatalog returns the rooms that Routes feed.
 func demoCatalog(t testing.TB) *rooms.Catalog {
 	t.Helper()
 	public, private := &rooms.Class{Name: "public"}, &rooms.Class{Name: "private", Owner: "{sub}"}
@@ -36,7 +36,7 @@ func demoCatalog(t testing.TB) *rooms.Catalog {
 	return c
 }
 
-// demoRouter brings the generated market to its rooms.
+// demoRouter compiles Routes.
 func demoRouter(t testing.TB) *route.Router {
 	t.Helper()
 	router, _, faults := route.Compile(Routes(), demoCatalog(t))
@@ -49,7 +49,7 @@ func demoRouter(t testing.TB) *route.Router {
 func TestGeneratedMarket(t *testing.T) {
 	users := Users()
 	if !slices.Contains(users, "42") {
-		t.Error("42 is no demo user")
+		t.Error("42 is not a demo user")
 	}
 	start := time.UnixMilli(1699123456789)
 	g, same := newGenerator(5, start, users), newGenerator(5, start, users)
@@ -73,7 +73,7 @@ func TestGeneratedMarket(t *testing.T) {
 		}
 		now = p.at
 		if !json.Valid(p.value) {
-			t.Fatalf("no JSON: %s", p.value)
+			t.Fatalf("not JSON: %s", p.value)
 		}
 		if b := d.Route(router.Topic(p.topic), &route.Record{Key: []byte(p.key), Value: p.value}); b.Reason != 0 {
 			t.Fatalf("%s: %s: %s", p.topic, b.Detail(), p.value)
@@ -169,7 +169,7 @@ func TestStartMarketRefuses(t *testing.T) {
 	}
 }
 
-// The market stops at once although its broker is not there.
+// The market stops at once even without a broker.
 func TestMarketStopsWithoutBroker(t *testing.T) {
 	t.Parallel()
 	m, err := StartMarket(t.Context(), []string{"127.0.0.1:1"}, Users(), nil)
@@ -180,8 +180,8 @@ func TestMarketStopsWithoutBroker(t *testing.T) {
 	m.Stop()
 }
 
-// What the market produces arrives at the embedded broker, in the order of
-// the trade ids, and orders where the route's partitioner says.
+// The market's records arrive at the embedded broker: trades in the order of their ids, orders
+// in the partition of the route's partitioner.
 func TestMarketOnEmbedded(t *testing.T) {
 	t.Parallel()
 	e, err := StartEmbedded(t.Context(), Topics(), "", nil)
@@ -231,7 +231,7 @@ func TestMarketComplainsOnce(t *testing.T) {
 	}
 }
 
-// readAll reads topics from their beginning until more says no.
+// readAll reads topics from their beginning until more returns false.
 func readAll(t testing.TB, brokers, topics []string, more func(*kafka.Message) bool) {
 	t.Helper()
 	c, err := kafka.NewConsumer(&kafka.ConfigMap{
@@ -260,5 +260,5 @@ func readAll(t testing.TB, brokers, topics []string, more func(*kafka.Message) b
 			return
 		}
 	}
-	t.Fatal("what was expected has not come within 30 s")
+	t.Fatal("the expected records have not come within 30 s")
 }

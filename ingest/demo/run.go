@@ -18,7 +18,7 @@ import (
 
 // Market produces a generated market into Kafka, for trying things out and for
 // tests: tickers and trades of more than fifty symbols, and for some users
-// orders, portfolios, notifications and messages. The topics are Topics'.
+// orders, portfolios, notifications and messages. It writes to the topics of Topics.
 type Market struct {
 	producer *ingest.Producer
 	log      *slog.Logger
@@ -30,8 +30,8 @@ type Market struct {
 	complained   atomic.Bool
 }
 
-// maxBehind is how late the market may be before it lets time be lost instead
-// of making up for it: a laptop wakes up after hours.
+// maxBehind is the delay up to which the market catches up. After a longer one it skips the time
+// in between: a laptop may wake up after hours.
 const maxBehind = 5 * time.Second
 
 // StartMarket starts the market. ctx bounds the start only; Stop ends it.
@@ -52,7 +52,7 @@ func StartMarket(ctx context.Context, brokers []string, users []string, log *slo
 	m.producer, err = ingest.NewProducer(brokers, map[string]string{
 		"linger.ms":          "1",
 		"message.timeout.ms": "10000",
-		"partitioner":        "murmur2_random", // as the route of private.orders says
+		"partitioner":        "murmur2_random", // as in the route of private.orders
 	}, nil, map[string]string{"enable.idempotence": "true"}, log, m.reported)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the generated market: %w", err)
@@ -67,10 +67,10 @@ func StartMarket(ctx context.Context, brokers []string, users []string, log *slo
 	return m, nil
 }
 
-// Made is the number of records produced so far.
+// Made returns the number of records produced so far.
 func (m *Market) Made() uint64 { return m.made.Load() }
 
-// Stop ends the market and gives what is under way a second.
+// Stop ends the market. Records under way have a second to be stored.
 func (m *Market) Stop() {
 	m.once.Do(func() {
 		close(m.quit)
@@ -101,7 +101,7 @@ func (m *Market) run(g *generator) {
 	}
 }
 
-// produce hands a record to the producer; false: the market is to stop.
+// produce hands a record to the producer. It returns false if the market must stop.
 func (m *Market) produce(p produced) bool {
 	msg := kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &p.topic, Partition: kafka.PartitionAny},
@@ -123,7 +123,7 @@ func (m *Market) produce(p produced) bool {
 			m.complain(err)
 			return true
 		}
-		time.Sleep(10 * time.Millisecond) // the broker is away, or behind
+		time.Sleep(10 * time.Millisecond) // the broker is down, or slow
 	}
 }
 
@@ -136,6 +136,6 @@ func (m *Market) reported(got *kafka.Message) {
 func (m *Market) complain(err error) {
 	m.failed.Add(1)
 	if !m.complained.Swap(true) {
-		m.log.Warn("the generated market cannot produce; this is said once", "error", err)
+		m.log.Warn("the generated market cannot produce; this is logged once", "error", err)
 	}
 }

@@ -7,23 +7,22 @@ import (
 	"time"
 )
 
-// The schedule of the generated market says what happens when, and nothing of
-// prices. It is a pure function of a seed and a second, so it can be looked at
-// for hours without waiting.
+// The schedule of the generated market has the times of its events, but not the prices. It is
+// a pure function of a seed and a second, so a test can go through hours of it without waiting.
 //
 // Its statistics are those of the recordings that the design card measures:
 // 805 messages a second in the mean, 2,700 in the second of the 99th
 // percentile, about 5,800 in the busiest, and bursts of more than 1,600 trades
-// within 100 ms. TestScheduleStatistics holds it to them.
+// within 100 ms. TestScheduleStatistics checks them.
 const (
 	calmMean  = 770.0 // messages a second without the bursts
 	calmSigma = 0.50  // spread of the seconds: lognormal
 	calmMax   = 4500.0
 	tradeOf   = 0.13 // share of trades; the rest are tickers
-	clump     = 3    // trades that one order makes, in the mean
+	clump     = 3    // trades of one order, in the mean
 
-	// One second in each two and a half minutes has a burst: fewer than one in a
-	// hundred, or the 99th percentile would be one of them.
+	// One second in each two and a half minutes has a burst. That is less than one in a
+	// hundred, so that the 99th percentile is a second without a burst.
 	burstEvery  = 150
 	burstTrades = 1660 // within 100 ms
 	burstAfter  = 900  // trades in the rest of the second
@@ -44,18 +43,17 @@ const (
 	evOrder        // a step of a user's order; n: the step
 	evPortfolio    // n: 0 the asset, 1 the quote
 	evNotification // after the order's last step
-	evMessage      // to user:
+	evMessage      // to a room user:
 	evAlert        // to all
 )
 
-// event is one thing that happens. who is the symbol's or the user's index,
-// cycle which of the user's orders (or which alert) it is.
+// event is one event of the market.
 type event struct {
 	at    time.Duration // since the start
 	kind  eventKind
 	n     uint8
-	who   int16
-	cycle int32
+	index int16 // of the symbol, or of the user
+	cycle int32 // number of the user's order, or of the alert
 }
 
 // userSteps are the events of one user's cycle.
@@ -69,7 +67,7 @@ var userSteps = []event{
 	{at: 5000 * time.Millisecond, kind: evMessage},
 }
 
-// schedule is all that happens in one second (the first is 0) to a number of
+// schedule returns all events of one second (the first is 0) for a number of
 // users, in order of time.
 func schedule(seed uint64, second int64, users int) []event {
 	r := rand.New(rand.NewPCG(seed, uint64(second)))
@@ -101,8 +99,8 @@ func schedule(seed uint64, second int64, users int) []event {
 	return list
 }
 
-// bursts reports whether a second has a burst: one in each window, but the first
-// window's comes early, so that a short look sees one.
+// bursts reports whether a second has a burst. Each window has one. The first window's comes
+// early, so that a short look shows one.
 func bursts(seed uint64, second int64) bool {
 	window := second / burstEvery
 	at := rand.New(rand.NewPCG(seed, ^uint64(window))).Int64N(burstEvery)
@@ -112,20 +110,21 @@ func bursts(seed uint64, second int64) bool {
 	return second%burstEvery == at
 }
 
-// spread adds n events of a kind within a time, in clumps of one symbol.
+// spread adds n events of a kind, at random times within a duration. Events of one symbol come
+// in clumps of random length; the mean is size.
 func spread(list []event, r *rand.Rand, kind eventKind, n int, from, within time.Duration, size int) []event {
 	for n > 0 {
 		at := from + time.Duration(r.Int64N(int64(within)))
-		who := pick(r.Float64())
+		index := pick(r.Float64())
 		for k := min(n, 1+r.IntN(2*size-1)); k > 0; k-- {
-			list = append(list, event{at: at, kind: kind, who: who})
+			list = append(list, event{at: at, kind: kind, index: index})
 			n--
 		}
 	}
 	return list
 }
 
-// pick is the symbol for a number from 0 to 1, by share.
+// pick returns the index of the symbol for a number from 0 to 1, by share.
 func pick(x float64) int16 {
 	for i := range instruments {
 		if x -= instruments[i].share; x < 0 {
@@ -135,6 +134,7 @@ func pick(x float64) int16 {
 	return 0
 }
 
+// appendUser adds one user's events of the second that begins at begin.
 func appendUser(list []event, begin time.Duration, user int) []event {
 	phase := time.Duration(user) * 1300 * time.Millisecond % userCycle
 	for c := max(0, (begin-phase)/userCycle-1); ; c++ {
@@ -144,7 +144,7 @@ func appendUser(list []event, begin time.Duration, user int) []event {
 		}
 		for _, ev := range userSteps {
 			if ev.at += start; ev.at >= begin && ev.at < begin+time.Second {
-				ev.who, ev.cycle = int16(user), int32(c)
+				ev.index, ev.cycle = int16(user), int32(c)
 				list = append(list, ev)
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// virtualHour is what happens in an hour, second by second.
+// virtualHour returns the events of an hour, second by second.
 func virtualHour(seed uint64) [][]event {
 	seconds := make([][]event, 3600)
 	for s := range seconds {
@@ -37,7 +37,7 @@ func TestScheduleStatistics(t *testing.T) {
 					at = append(at, ev.at)
 					fallthrough
 				case evTicker:
-					shares[ev.who]++
+					shares[ev.index]++
 				}
 			}
 			most := busiest(at, 100*time.Millisecond)
@@ -58,7 +58,7 @@ func TestScheduleStatistics(t *testing.T) {
 	}
 }
 
-// busiest is the most of the times, which are in order, that lie within one window.
+// busiest returns the most times within one window. The times are in order.
 func busiest(at []time.Duration, window time.Duration) int {
 	most, from := 0, 0
 	for i := range at {
@@ -94,8 +94,8 @@ func TestScheduleInOrder(t *testing.T) {
 	}
 }
 
-// Every private room of every user, and the alerts, carry something within the
-// first 15 s, and in every 15 s after that. No step is lost or made twice.
+// Every private room of every user, and the room of alerts, gets a message within the
+// first 15 s, and in every 15 s after that. No step is lost or occurs twice.
 func TestScheduleOfUsers(t *testing.T) {
 	users := len(Users())
 	type room struct {
@@ -112,17 +112,17 @@ func TestScheduleOfUsers(t *testing.T) {
 			id := ev
 			id.at = 0
 			if seen[id] {
-				t.Errorf("%+v happens twice", ev)
+				t.Errorf("%+v occurs twice", ev)
 			}
 			seen[id] = true
-			if gap := ev.at - last[room{ev.kind, ev.who}]; gap > 14*time.Second {
-				t.Errorf("kind %d of user %d is silent for %v until %v", ev.kind, ev.who, gap, ev.at)
+			if gap := ev.at - last[room{ev.kind, ev.index}]; gap > 14*time.Second {
+				t.Errorf("kind %d of user %d is silent for %v until %v", ev.kind, ev.index, gap, ev.at)
 			}
-			last[room{ev.kind, ev.who}] = ev.at
+			last[room{ev.kind, ev.index}] = ev.at
 		}
 	}
 	if len(last) != 4*users+1 {
-		t.Errorf("%d rooms carry something, want %d", len(last), 4*users+1)
+		t.Errorf("%d rooms get messages, want %d", len(last), 4*users+1)
 	}
 	cycles := int(300 * time.Second / userCycle)
 	if min := users*(cycles-1)*len(userSteps) + 29; len(seen) < min {

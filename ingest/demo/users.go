@@ -5,20 +5,20 @@ import (
 	"strconv"
 )
 
-// owner is one demo user: what he holds, and the order he has open.
+// owner is one demo user: the assets and the open order.
 type owner struct {
 	held  map[string]int64 // by asset
 	order order
 }
 
-// order is one order, which is partly filled and then filled or canceled.
+// order is one order. It is partly filled, and then filled or canceled.
 type order struct {
 	id          int64
 	coin        int
 	buy         bool
 	price, size int64
 	filled      int64
-	cancel      bool // in the end
+	cancel      bool // it ends canceled, not filled
 	status      string
 }
 
@@ -26,9 +26,9 @@ func newOwner() owner {
 	return owner{held: map[string]int64{"USDT": 25_000 * unit, "BTC": unit / 2, "ETH": 5 * unit}}
 }
 
-// appendOwn appends what happens to a user.
+// appendOwn appends the record of a user's event.
 func (g *generator) appendOwn(b []byte, ev event, ms int64) []byte {
-	o := &g.owners[ev.who]
+	o := &g.owners[ev.index]
 	switch ev.kind {
 	case evOrder:
 		g.step(o, ev)
@@ -38,34 +38,34 @@ func (g *generator) appendOwn(b []byte, ev event, ms int64) []byte {
 		if ev.n == 1 {
 			asset = "USDT"
 		}
-		b = g.appendMeta(b, "portfolio.updated", g.users[ev.who], ev, ms)
+		b = g.appendMeta(b, "portfolio.updated", g.users[ev.index], ev, ms)
 		b = append(append(b, `{"asset":"`...), asset...)
 		b = appendAmount(append(b, `","free":`...), o.held[asset])
 		b = appendAmount(append(b, `,"locked":`...), 0)
 	case evNotification:
-		b = g.appendMeta(b, "notification.order", g.users[ev.who], ev, ms)
+		b = g.appendMeta(b, "notification.order", g.users[ev.index], ev, ms)
 		b = append(append(b, `{"level":"info","title":"Order `...), o.order.status...)
 		b = append(append(b, `","text":"Your order to `...), sideWord(o.order.buy)...)
 		b = append(append(b, ' '), g.coins[o.order.coin].base...)
 		b = append(append(b, ` is `...), o.order.status...)
 		b = appendInt(append(b, `.","orderId":`...), o.order.id)
 	default:
-		b = g.appendMeta(b, "user.message", g.users[ev.who], ev, ms)
+		b = g.appendMeta(b, "user.message", g.users[ev.index], ev, ms)
 		b = append(append(b, `{"from":"desk","text":"`...), messages[int(ev.cycle)%len(messages)]...)
 		b = append(b, '"')
 	}
 	return append(b, `}}`...)
 }
 
-// step takes the user's order to its next state.
+// step moves the user's order to its next state.
 func (g *generator) step(o *owner, ev event) {
 	if ev.n == 0 {
-		r := rand.New(rand.NewPCG(g.seed+uint64(ev.who), uint64(ev.cycle)))
+		r := rand.New(rand.NewPCG(g.seed+uint64(ev.index), uint64(ev.cycle)))
 		n := r.IntN(12)
 		c := &g.coins[n]
 		size := max(int64(float64(50+r.IntN(400))*unit/float64(c.price)*unit)/c.lot, 2) * c.lot
 		o.order = order{
-			id:   g.start.Unix()*100_000 + int64(ev.cycle)*int64(len(g.users)) + int64(ev.who),
+			id:   g.start.Unix()*100_000 + int64(ev.cycle)*int64(len(g.users)) + int64(ev.index),
 			coin: n, buy: r.IntN(2) == 0, price: c.price, size: size, cancel: r.IntN(5) == 0, status: "NEW",
 		}
 		return
@@ -92,7 +92,7 @@ func (g *generator) step(o *owner, ev event) {
 func (g *generator) appendOrder(b []byte, ev event, o *owner, ms int64) []byte {
 	c := &g.coins[o.order.coin]
 	b = appendInt(append(b, `{"orderId":`...), o.order.id)
-	b = append(append(b, `,"userId":"`...), g.users[ev.who]...)
+	b = append(append(b, `,"userId":"`...), g.users[ev.index]...)
 	b = append(append(b, `","symbol":"`...), c.symbol...)
 	b = append(append(b, `","side":"`...), sideName(o.order.buy)...)
 	b = append(append(b, `","type":"LIMIT","status":"`...), o.order.status...)
@@ -103,11 +103,11 @@ func (g *generator) appendOrder(b []byte, ev event, o *owner, ms int64) []byte {
 	return append(b, '}')
 }
 
-// appendMeta begins an envelope, up to its data.
+// appendMeta appends an envelope up to its data.
 func (g *generator) appendMeta(b []byte, kind, user string, ev event, ms int64) []byte {
 	b = append(append(b, `{"metadata":{"eventType":"`...), kind...)
 	b = appendInt(append(b, `","eventId":"`...), g.start.Unix())
-	b = appendInt(append(b, '-'), int64(ev.who)<<8|int64(ev.kind)<<4|int64(ev.n))
+	b = appendInt(append(b, '-'), int64(ev.index)<<8|int64(ev.kind)<<4|int64(ev.n))
 	b = appendInt(append(b, '-'), int64(ev.cycle))
 	if user != "" {
 		b = append(append(b, `","userId":"`...), user...)
@@ -126,7 +126,7 @@ func (g *generator) appendAlert(b []byte, ev event, ms int64) []byte {
 	return append(b, `}}`...)
 }
 
-// messages and alerts are plain ASCII without anything that JSON escapes.
+// messages and alerts are plain ASCII, and need no escapes in JSON.
 var messages = []string{
 	"Welcome back.", "Your weekly statement is ready.", "A price alert of yours was reached.",
 	"Two-factor authentication is on.", "Your fee tier for this month is set.",
