@@ -7,9 +7,10 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// Beats are the heartbeats of the readers, of the recaller and its lanes, and of those that
-// look up times. A turn is one batch of events, one slice or one time, without the time for which
-// the goroutine waits for Kafka, or a reader for an appender to take its batch.
+// Beats returns the heartbeats of the readers, of the recaller and its lanes, and of the
+// goroutines that look up times. A turn is one batch of events, one slice or one time. Time in
+// which a goroutine waits for Kafka does not count, nor time in which a reader waits for an
+// appender.
 func (c *Consumer) Beats() []*heartbeat.Beat {
 	out := make([]*heartbeat.Beat, 0, len(c.readers)+1+recallLanes+timeLookups)
 	out = append(out, &c.recaller.beat)
@@ -25,8 +26,7 @@ func (c *Consumer) Beats() []*heartbeat.Beat {
 	return out
 }
 
-// Stand has the first reader stand for d. It is for tests of what watches the
-// beats.
+// Stand blocks the first reader for d, to test the watchers of heartbeats.
 func (c *Consumer) Stand(d time.Duration) {
 	r := c.readers[0]
 	stand := func() {
@@ -40,19 +40,18 @@ func (c *Consumer) Stand(d time.Duration) {
 	}
 }
 
-// StandRecaller has the recaller stand for d, and StandTimes one that looks up times. They
-// are for tests of what watches the beats.
+// StandRecaller blocks the recaller for d, to test the watchers of heartbeats.
 func (c *Consumer) StandRecaller(d time.Duration) {
 	r := &rooms.Recall{Pattern: &rooms.Pattern{Feed: c.topics[0].feed}, Done: func(*rooms.Past, error) { time.Sleep(d) }}
 	r.Drop()
 	c.Recall(r)
 }
 
-// StandTimes is StandRecaller's twin.
+// StandTimes blocks a goroutine that looks up times, likewise.
 func (c *Consumer) StandTimes(d time.Duration) {
 	p := &rooms.Pattern{Feed: c.topics[0].feed}
 	c.PositionsAt(p, time.Now().UnixMilli(), "", func(rooms.Positions, error) { time.Sleep(d) })
 }
 
-// DeadLettersLost is how many bad records could not be stored as dead letters.
+// DeadLettersLost returns the number of bad records that could not be stored as dead letters.
 func (c *Consumer) DeadLettersLost() uint64 { return c.dead.lost.Load() }

@@ -13,36 +13,36 @@ import (
 
 // brokerFault is why a broker cannot be used.
 type brokerFault struct {
-	broker string        // as librdkafka names it: host:port; "": none in particular
-	kind   brokerTrouble // what went wrong; decides the remedy
+	broker string        // as librdkafka names it: host:port; "": no single one
+	kind   brokerTrouble // decides the remedy
 	said   string        // in librdkafka's words
-	at     time.Time     // when it was said last
+	at     time.Time     // when librdkafka said it last
 }
 
-// brokerTrouble is what went wrong with a broker. Of two that are true of one broker the
-// greater says more: every connection that fails also ends.
+// brokerTrouble is the kind of a broker's fault. Of two kinds the greater says more: every
+// connection that fails also ends.
 type brokerTrouble uint8
 
 const (
-	brokerUnknown    brokerTrouble = iota // nothing but "timed out" or "transport failure" is known
-	brokerSilent                          // a connection was begun, and nothing came
-	brokerCloses                          // the broker ends the connection before it has said anything
-	brokerRefuses                         // nobody listens there
-	brokerUnroutable                      // the network has no way to it
-	brokerNoName                          // its name does not resolve
-	brokerNoTLS                           // TLS is spoken to a port that has none
+	brokerUnknown    brokerTrouble = iota // only "timed out" or "transport failure" is known
+	brokerSilent                          // the broker does not answer on a connection
+	brokerCloses                          // the broker ends the connection before it answers
+	brokerRefuses                         // nothing listens on the port
+	brokerUnroutable                      // the network has no route to the broker
+	brokerNoName                          // the broker's name does not resolve
+	brokerNoTLS                           // we speak TLS, and the port does not
 	brokerWantsTLS                        // the port speaks TLS, and we do not
 	brokerTLS                             // the TLS handshake fails for another reason
-	brokerCA                              // its certificate is of an authority that we do not know
-	brokerHost                            // its certificate is for another name
-	brokerWantsCert                       // it wants a certificate of ours
-	brokerNoSASL                          // the gateway logs in, and the port takes no login
-	brokerMechanism                       // it does not take our way to log in
-	brokerLogin                           // it does not take our user or password
+	brokerCA                              // an unknown authority signed the broker's certificate
+	brokerHost                            // the broker's certificate is for another name
+	brokerWantsCert                       // the broker asks for a certificate that we do not have
+	brokerNoSASL                          // we log in, and the port takes no login
+	brokerMechanism                       // the broker does not take our SASL mechanism
+	brokerLogin                           // the broker does not take our user or password
 )
 
-// brokerSigns tell what went wrong by librdkafka's words, in lower case; the first that
-// fits holds.
+// brokerSigns are librdkafka's words for each kind of fault, in lower case. The first match
+// decides.
 var brokerSigns = []struct {
 	words string
 	kind  brokerTrouble
@@ -58,9 +58,9 @@ var brokerSigns = []struct {
 	{"hostname mismatch", brokerHost},
 	{"ip address mismatch", brokerHost},
 	{"certificate verify failed", brokerCA},
-	{"unknown ca", brokerWantsCert}, // its word for our certificate
+	{"unknown ca", brokerWantsCert}, // the broker says it of our certificate
 	{"ssl handshake", brokerTLS},
-	{"error:0a", brokerTLS}, // OpenSSL's own
+	{"error:0a", brokerTLS}, // OpenSSL's codes
 	{"current sasl state", brokerNoSASL},
 	{"sasl mechanism", brokerMechanism},
 	{"mechanism handshake failed", brokerMechanism},
@@ -71,20 +71,20 @@ var brokerSigns = []struct {
 	{"network is unreachable", brokerUnroutable},
 	{"host is unreachable", brokerUnroutable},
 	{"timed out", brokerSilent},
-	{"in state auth_req", brokerLogin}, // the connection ends in answer to it
+	{"in state auth_req", brokerLogin}, // the broker ends the connection after our login
 	{"disconnected", brokerCloses},
 }
 
 const (
-	// maxBrokerFaults is how many brokers' faults are kept; beyond it the oldest goes.
+	// maxBrokerFaults bounds the brokers whose faults are kept. Beyond it the oldest goes.
 	maxBrokerFaults = 64
-	// brokerFaultFor is how long a fault counts after it was said last. librdkafka says the
-	// same of the same broker every 30 s.
+	// brokerFaultFor is how long a fault counts after librdkafka said it last. librdkafka
+	// repeats the fault of a broker every 30 s.
 	brokerFaultFor = 75 * time.Second
 )
 
-// brokerFaults gathers what librdkafka's clients say of brokers that they cannot use:
-// what a request for metadata answers is only that it failed. Any goroutine may use it.
+// brokerFaults gathers the faults of brokers from the logs and errors of librdkafka's clients.
+// The error of a request for metadata has no reason. Any goroutine may use it.
 type brokerFaults struct {
 	known []string // kafka.brokers
 	tls   bool     // by security.protocol
@@ -108,20 +108,20 @@ var (
 	brokerTail = regexp.MustCompile(` \(after \d+ms in state .*\)$`)
 )
 
-// logged takes a log line of a client.
+// logged notes a log line of a client.
 func (f *brokerFaults) logged(l kafka.LogEvent) {
 	if l.Tag == "FAIL" || l.Tag == "ERROR" {
 		f.note(kafka.ErrNoError, l.Message, time.Now())
 	}
 }
 
-// failed takes an error of a client.
+// failed notes an error of a client.
 func (f *brokerFaults) failed(code kafka.ErrorCode, said string) { f.note(code, said, time.Now()) }
 
 func (f *brokerFaults) note(code kafka.ErrorCode, said string, now time.Time) {
 	m := brokerLine.FindStringSubmatch(said)
 	if m == nil {
-		return // of all brokers, or of a topic
+		return // an error of all brokers, or of a topic
 	}
 	one := brokerFault{broker: m[1], said: brokerTail.ReplaceAllString(m[2], ""), at: now}
 	one.kind = f.kindOf(code, m[2])
@@ -145,7 +145,7 @@ func (f *brokerFaults) dropOldest() {
 	delete(f.list, oldest)
 }
 
-// kindOf tells what went wrong.
+// kindOf returns the kind of a fault.
 func (f *brokerFaults) kindOf(code kafka.ErrorCode, said string) brokerTrouble {
 	words := strings.ToLower(said)
 	kind := brokerUnknown
@@ -168,8 +168,8 @@ func (f *brokerFaults) kindOf(code kafka.ErrorCode, said string) brokerTrouble {
 	return kind
 }
 
-// worst is the fault that says most, of those that still count; false: there is none. Of
-// two alike it is that of the first broker by name, so that it stays the same.
+// worst returns the fault of the greatest kind that still counts; false: there is none. Of
+// two of the same kind it returns that of the first broker by name, so that it stays the same.
 func (f *brokerFaults) worst() (w brokerFault, ok bool) {
 	now := time.Now()
 	f.mu.Lock()
@@ -185,14 +185,14 @@ func (f *brokerFaults) worst() (w brokerFault, ok bool) {
 	return w, ok
 }
 
-// forget drops what was gathered: the brokers answer.
+// forget drops all faults: the brokers answer.
 func (f *brokerFaults) forget() {
 	f.mu.Lock()
 	clear(f.list)
 	f.mu.Unlock()
 }
 
-// text says a fault with its broker, unless librdkafka's words have it.
+// text returns the fault in librdkafka's words, with the broker.
 func (b brokerFault) text() string {
 	if b.broker == "" || strings.Contains(b.said, b.broker) {
 		return b.said
@@ -200,7 +200,7 @@ func (b brokerFault) text() string {
 	return b.broker + ": " + b.said
 }
 
-// remedy says what helps.
+// remedy returns what the operator should do about a fault.
 func (f *brokerFaults) remedy(b brokerFault) string {
 	const prefix = "kafka.librdkafka."
 	switch b.kind {
@@ -240,11 +240,11 @@ func (f *brokerFaults) remedy(b brokerFault) string {
 	return silent
 }
 
-// whereRemedy is for brokers that cannot be found where they are looked for.
+// whereRemedy is the remedy for an address at which no broker is found.
 func (f *brokerFaults) whereRemedy(b brokerFault) string {
 	if !slices.Contains(f.known, b.broker) && len(f.known) > 0 && b.broker != "" {
-		return fmt.Sprintf("the brokers say themselves that one is at %s (advertised.listeners): "+
-			"mend that, or make it reachable from here", b.broker)
+		return fmt.Sprintf("the brokers themselves name %s (advertised.listeners): "+
+			"correct that, or make it reachable from here", b.broker)
 	}
 	switch b.kind {
 	case brokerNoName:
@@ -255,8 +255,8 @@ func (f *brokerFaults) whereRemedy(b brokerFault) string {
 	return "check the address in kafka.brokers, and the network between"
 }
 
-// closesRemedy is for brokers that end the connection without a word, as they do where
-// another protocol is spoken than they expect.
+// closesRemedy is the remedy for brokers that end the connection without an answer, as they do
+// if they expect another protocol.
 func (f *brokerFaults) closesRemedy() string {
 	const set = "set kafka.librdkafka.security.protocol to what the port speaks: "
 	switch {

@@ -14,13 +14,13 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// consumerFixed and publisherFixed are what must not be changed.
+// consumerFixed and publisherFixed are properties that the operator cannot change.
 var (
 	consumerFixed = map[string]string{
 		"enable.auto.commit":       "false",
 		"enable.auto.offset.store": "false",
 		"enable.partition.eof":     "true",
-		"auto.offset.reset":        "error", // what was deleted before we read it is not skipped in silence
+		"auto.offset.reset":        "error", // records that were deleted before we read them must not be skipped in silence
 	}
 	publisherFixed = map[string]string{"enable.idempotence": "true", "acks": "all"}
 )
@@ -30,9 +30,8 @@ func readerConf(cfg Config) (*kafka.ConfigMap, error) {
 	return settings(cfg.Brokers, readerSettings(cfg), cfg.Librdkafka, consumerFixed)
 }
 
-// recallConf is the configuration of clients that read again. They read short stretches
-// here and there: what librdkafka fetches beyond a slice is thrown away, so it may fetch
-// little ahead.
+// recallConf is the configuration of clients that read again. They read short stretches, so
+// librdkafka may fetch little ahead: records beyond a slice are thrown away.
 func recallConf(cfg Config) (*kafka.ConfigMap, error) {
 	ours, theirs := readerSettings(cfg), canonical(cfg.Librdkafka)
 	ahead := map[string]string{
@@ -47,8 +46,7 @@ func recallConf(cfg Config) (*kafka.ConfigMap, error) {
 	return settings(cfg.Brokers, ours, theirs, consumerFixed)
 }
 
-// controlConf is the configuration of the producer that asks brokers, and sends dead
-// letters.
+// controlConf is the configuration of the producer for admin requests and dead letters.
 func controlConf(cfg Config) (*kafka.ConfigMap, error) {
 	return settings(cfg.Brokers, map[string]string{"message.max.bytes": "67108864"}, cfg.Librdkafka, nil)
 }
@@ -66,9 +64,9 @@ func publisherConf(brokers []string, librdkafka map[string]string) (*kafka.Confi
 // tryTime bounds TryClients. A client takes milliseconds.
 const tryTime = 5 * time.Second
 
-// TryClients makes the clients that a Consumer and a Publisher make of the operator's
-// properties, and closes them at once: what librdkafka refuses of several together, it
-// says only then. The clients know no broker, connect to nothing and log nothing.
+// TryClients makes the clients of a Consumer and a Publisher with the operator's properties, and
+// closes them at once. Only then does librdkafka refuse properties that do not go together. The
+// clients know no broker, connect to nothing and log nothing.
 func TryClients(cfg Config) []PropertyFault {
 	reader, errReader := readerConf(cfg)
 	recall, errRecall := recallConf(cfg)
@@ -127,10 +125,10 @@ func tryProducer(conf *kafka.ConfigMap) error {
 	return nil
 }
 
-// withoutPeers takes out of a configuration whom a client would connect to, and drops
-// its log until done is called.
+// withoutPeers removes the addresses from a configuration, so that a client connects to nothing.
+// It drops the client's log until done is called.
 func withoutPeers(conf *kafka.ConfigMap) (done func()) {
-	const tokens = "sasl.oauthbearer.token.endpoint.url" // they are asked for at once
+	const tokens = "sasl.oauthbearer.token.endpoint.url" // a client asks it for a token at once
 	delete(*conf, "bootstrap.servers")
 	if (*conf)[tokens] != nil {
 		(*conf)[tokens] = "http://127.0.0.1:0"
@@ -140,11 +138,11 @@ func withoutPeers(conf *kafka.ConfigMap) (done func()) {
 	return func() { close(ended) }
 }
 
-// propertyName finds properties in librdkafka's words.
+// propertyName finds names of properties in librdkafka's errors.
 var propertyName = regexp.MustCompile(`[a-z_]+(\.[a-z_]+)+`)
 
-// togetherFault is the fault that librdkafka has with properties that it takes each by
-// itself. It belongs to the first that it names and the operator has set.
+// togetherFault returns the fault of properties that librdkafka refuses only together. It
+// belongs to the first property that the error names and the operator has set.
 func togetherFault(said string, set map[string]string) PropertyFault {
 	f := PropertyFault{Msg: "librdkafka refuses it: " + strings.TrimSpace(said), Do: "mend or set what it names"}
 	for _, words := range []string{"SASL mechanism", "Unsupported hash function"} {
@@ -164,7 +162,7 @@ func togetherFault(said string, set map[string]string) PropertyFault {
 
 const saslRemedy = "set it to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
 
-// orDiscard is log, or one that writes nothing.
+// orDiscard returns the logger, or for nil one that writes nothing.
 func orDiscard(log *slog.Logger) *slog.Logger {
 	if log == nil {
 		return slog.New(slog.DiscardHandler)

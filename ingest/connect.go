@@ -9,50 +9,49 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// connectBounds are how long Connect takes at most.
+// connectBounds bound the time of a Connect.
 type connectBounds struct {
-	ask   time.Duration // for a broker to answer, and for each further question
-	read  time.Duration // for reading to begin on all partitions of a topic
-	whole time.Duration // for all of it; what was not tried by then is said
+	ask   time.Duration // each request to a broker
+	read  time.Duration // the begin of reading on all partitions of a topic
+	whole time.Duration // all of it; the rest is reported as not tried
 }
 
 // brokersAtOnce is how many brokers are tried at a time.
 const brokersAtOnce = 8
 
-// Weight is what a Found means for a start.
+// Weight is the severity of a Found.
 type Weight uint8
 
-// The weights of what was found.
+// The weights, from good to bad.
 const (
-	FoundGood Weight = iota // it is as it should be
-	FoundOdd                // the gateway runs, and not all is as one might think
-	FoundBad                // what it names will not work
+	FoundGood Weight = iota // all is well
+	FoundOdd                // it works, with a limit that the operator may not expect
+	FoundBad                // it will not work
 )
 
-// Found is one thing that Connect found.
+// Found is one result of Connect.
 type Found struct {
 	Weight Weight
 	What   string // "broker kafka-1:9092"
-	Text   string // how it is, and what to do
+	Text   string // its state, and the remedy
 }
 
-// TopicAsk says what is wanted of a topic.
+// TopicAsk has the needs of the gateway for one topic.
 type TopicAsk struct {
 	Name          string
 	Reads, Writes bool
-	// LastValues says that its records are last values of rooms.
+	// LastValues: rooms keep last values of its records.
 	LastValues bool
-	// Absent is what to do where the topic is missing.
+	// Absent is the remedy if the topic does not exist.
 	Absent string
-	// Compacted are things to say where it is compacted.
+	// Compacted are warnings in case the topic is compacted.
 	Compacted []string
 }
 
-// Connect tries what a start needs of Kafka: each broker of cfg by itself, then each topic:
-// whether it is there, what this user may do with it, and whether all of its partitions
-// can be read. It tells say of each thing found, and writes nothing to Kafka. Brokers that
-// do not answer, and partitions that cannot be read, cost a few seconds each; a minute is
-// the most.
+// Connect tries Kafka before a start: each broker of cfg by itself, then each topic. Does the
+// topic exist, may this user read or write it, and can all of its partitions be read? Connect
+// calls say with each result, and writes nothing to Kafka. A broker that does not answer, or a
+// partition that cannot be read, costs a few seconds. Connect takes a minute at most.
 func Connect(ctx context.Context, cfg Config, topics []TopicAsk, say func(Found)) {
 	bounds := connectBounds{ask: 5 * time.Second, read: 10 * time.Second, whole: time.Minute}
 	ctx, cancel := context.WithTimeout(ctx, bounds.whole)
@@ -133,8 +132,8 @@ func (c *connector) brokers() bool {
 	return reached
 }
 
-// tryBroker asks one broker, and no other, for metadata. It returns why that fails, with
-// the remedy; "": it answers.
+// tryBroker asks one broker, and no other, for metadata. It returns the fault, with
+// the remedy; "": the broker answers.
 func tryBroker(cfg Config, broker string, within time.Duration) string {
 	faults := newBrokerFaults(cfg.Brokers, cfg.Librdkafka)
 	cfg.Brokers = []string{broker}
@@ -154,7 +153,7 @@ func tryBroker(cfg Config, broker string, within time.Duration) string {
 	return why(faults, err.Error())
 }
 
-// why is the fault of the brokers that says most, or else what is known.
+// why returns the brokers' worst fault, or else the known error, with the remedy.
 func why(faults *brokerFaults, known string) string {
 	fault, ok := faults.worst()
 	if !ok {
@@ -163,7 +162,7 @@ func why(faults *brokerFaults, known string) string {
 	return fault.text() + "; " + faults.remedy(fault)
 }
 
-// open makes the clients that ask and read.
+// open makes the clients for admin requests and for reading.
 func (c *connector) open() error {
 	conf, err := controlConf(c.cfg)
 	if err != nil {
@@ -200,7 +199,7 @@ func (c *connector) close() {
 	c.control.Stop(0)
 }
 
-// cluster says which cluster it is, and reports whether it tells.
+// cluster describes the cluster to say, and reports whether it could.
 func (c *connector) cluster() bool {
 	ctx, cancel := context.WithTimeout(c.ctx, c.bounds.ask)
 	defer cancel()

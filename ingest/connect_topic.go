@@ -10,7 +10,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// describe asks for the topics, with what this user may do.
+// describe asks for the topics' descriptions, with this user's rights.
 func (c *connector) describe(topics []TopicAsk) map[string]kafka.TopicDescription {
 	out := map[string]kafka.TopicDescription{}
 	var names []string
@@ -33,7 +33,7 @@ func (c *connector) describe(topics []TopicAsk) map[string]kafka.TopicDescriptio
 	return out
 }
 
-// topic says how a topic is.
+// topic tries one topic and reports it to say.
 func (c *connector) topic(t TopicAsk, d kafka.TopicDescription) {
 	what := "topic " + t.Name
 	bad := func(format string, args ...any) { c.say(Found{FoundBad, what, fmt.Sprintf(format, args...)}) }
@@ -48,7 +48,7 @@ func (c *connector) topic(t TopicAsk, d kafka.TopicDescription) {
 		bad("cannot be described: %s", d.Error.String())
 		return
 	case d.Name == "":
-		return // none could be described, which was said
+		return // describe has reported it
 	}
 	if lacks := t.lacks(d.AuthorizedOperations); lacks != "" {
 		bad("this user may not do what the gateway does; grant %s on it", lacks)
@@ -68,7 +68,7 @@ func (c *connector) topic(t TopicAsk, d kafka.TopicDescription) {
 	c.say(Found{FoundGood, what, fmt.Sprintf("has %d partitions%s", len(d.Partitions), policy)})
 }
 
-// wants are the rights that are needed, as Kafka names them.
+// wants returns the rights that the gateway needs, as Kafka names them.
 func (t TopicAsk) wants() string {
 	var names []string
 	if t.Reads {
@@ -80,7 +80,7 @@ func (t TopicAsk) wants() string {
 	return strings.Join(names, " and ")
 }
 
-// lacks are those of them that the user has not; "": none, or brokers do not say.
+// lacks returns the rights that the user does not have; "": none, or brokers do not say.
 func (t TopicAsk) lacks(has []kafka.ACLOperation) string {
 	if has == nil || slices.Contains(has, kafka.ACLOperationAll) {
 		return ""
@@ -90,7 +90,7 @@ func (t TopicAsk) lacks(has []kafka.ACLOperation) string {
 	return t.wants()
 }
 
-// policy reports whether a topic is compacted, and what of it follows.
+// policy returns the topic's cleanup.policy as a text to append. It reports warnings to say.
 func (c *connector) policy(t TopicAsk) string {
 	ctx, cancel := context.WithTimeout(c.ctx, c.bounds.ask)
 	defer cancel()
@@ -101,7 +101,7 @@ func (c *connector) policy(t TopicAsk) string {
 	}
 	if err != nil || len(res) != 1 {
 		if t.LastValues {
-			c.say(Found{FoundOdd, "topic " + t.Name, fmt.Sprintf("whether it is compacted cannot be seen, so that "+
+			c.say(Found{FoundOdd, "topic " + t.Name, fmt.Sprintf("whether it is compacted cannot be seen, so "+
 				"last values are read from kafka.look_back on only (%v); grant DescribeConfigs on it", err)})
 		}
 		return ""
@@ -118,7 +118,7 @@ func (c *connector) policy(t TopicAsk) string {
 	return ", cleanup.policy " + policy
 }
 
-// read begins to read all partitions at their ends. It returns why not all can be read.
+// read begins to read all partitions at their ends. It returns the fault if some cannot be read.
 func (c *connector) read(d kafka.TopicDescription) string {
 	open := map[int32]kafka.TopicPartitionInfo{}
 	var at []kafka.TopicPartition
@@ -126,7 +126,7 @@ func (c *connector) read(d kafka.TopicDescription) string {
 		open[int32(p.Partition)] = p
 		at = append(at, kafka.TopicPartition{Topic: &d.Name, Partition: int32(p.Partition), Offset: kafka.OffsetEnd})
 	}
-	// Else the client looks for the leaders when its timer next comes round.
+	// Otherwise the client looks for the leaders only when its timer fires next.
 	_, _ = c.reader.GetMetadata(&d.Name, false, int(c.bounds.ask.Milliseconds()))
 	if err := c.reader.Assign(at); err != nil {
 		return err.Error()
@@ -155,7 +155,7 @@ func (c *connector) read(d kafka.TopicDescription) string {
 	return ""
 }
 
-// unread names one partition that could not be read, and where it should be.
+// unread names the first partition that could not be read, and its leader.
 func unread(open map[int32]kafka.TopicPartitionInfo) string {
 	least := int32(-1)
 	for n := range open {

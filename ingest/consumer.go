@@ -15,49 +15,48 @@ import (
 	"tapecast/rooms"
 )
 
-// Config says what a Consumer reads and how.
+// Config configures a Consumer.
 type Config struct {
-	// Brokers are host:port addresses to begin with.
+	// Brokers are the first brokers to ask, as host:port.
 	Brokers []string
-	// Librdkafka passes properties through, as kafka.librdkafka.* spells them.
+	// Librdkafka has further properties of librdkafka, as kafka.librdkafka.* spells them.
 	Librdkafka map[string]string
-	// Start is where a topic is read from that was there when we started: "end"
+	// Start is the offset from which a topic that exists at our start is read: "end"
 	// (also ""), "beginning", or how far to look back, such as "30s". A topic
-	// that comes later is read from its beginning.
+	// that appears later is read from its beginning.
 	Start string
 	// Consumers is the number of librdkafka consumers, each with its own
 	// goroutine and its share of the partitions. Zero means 1.
 	Consumers int
-	// DeadLetter is the topic that bad records are produced to; empty: none.
+	// DeadLetter is the topic to which bad records are produced. Empty: none.
 	DeadLetter string
-	// RequireAll keeps Ready false as long as Kafka says that a topic does not exist.
+	// RequireAll keeps Ready false while a topic does not exist.
 	RequireAll bool
-	// KeepUnmatched makes dead letters also of records that no route's Match names.
+	// KeepUnmatched sends records that no route matches to the dead letter topic too.
 	KeepUnmatched bool
-	// MaxRecord is the most bytes that key and value of a record may have
-	// together. Zero means 1 MiB.
+	// MaxRecord bounds the key and value of a record together, in bytes. Zero means 1 MiB.
 	MaxRecord int
-	// LookBack is how far back topics are read at the start that feed rooms with
-	// last values and are not compacted; those that are, are read from their
-	// beginning. Zero means 10 minutes; negative: both as Start says.
+	// LookBack is for topics that feed rooms with last values. At the start they are read from
+	// this far back, and from their beginning if they are compacted. Zero means 10 minutes.
+	// Negative: they are read as Start says.
 	LookBack time.Duration
-	// RecallMemory bounds what is kept of records that were read again for
-	// members that resume, in bytes. Zero means 256 MiB.
+	// RecallMemory bounds the records that were read again for members that resume, in
+	// bytes of memory. Zero means 256 MiB.
 	RecallMemory int64
 	// RecallBytes is how many bytes are read again for one user in a minute. Zero means
-	// 256 MiB; negative: there is no limit.
+	// 256 MiB. Negative: there is no limit.
 	RecallBytes int64
 	// MetadataEvery is the time between two looks at the topics. Zero means 5 s.
 	MetadataEvery time.Duration
-	// Progress is where the Consumer before this one stopped, and gets where this one
-	// does. Nil: it begins as Start says.
+	// Progress has the offsets at which the previous Consumer stopped. Stop writes this
+	// Consumer's to it. Nil: topics are read from Start.
 	Progress *Progress
-	// Log gets a line for each thing an operator would ask about. Nil: none.
+	// Log is the operator's log. Nil: there is none.
 	Log *slog.Logger
 }
 
-// Consumer reads all partitions of all topics that a Router names and routes
-// their records into a room table. It belongs to no consumer group, so there
+// Consumer reads all partitions of all topics of a Router and routes
+// their records into a room table. It is in no consumer group. So there
 // are no rebalances, and every node reads everything.
 type Consumer struct {
 	cfg     Config
@@ -65,10 +64,10 @@ type Consumer struct {
 	catalog *rooms.Catalog
 	log     *slog.Logger
 	start   startAt
-	// doubtFor is how long we wait for the topic id that a reader has heard of;
-	// brokers learn of a new topic one after the other.
+	// doubtFor is how long the watcher waits until brokers describe a topic with the id that
+	// a reader has learned. Brokers learn of a new topic one after the other.
 	doubtFor time.Duration
-	// stallAfter is how long a partition may stand still although it has records.
+	// stallAfter is how long a partition with unread records may not move.
 	stallAfter time.Duration
 	// See recall_client.go.
 	readFor, quietFor time.Duration
@@ -78,20 +77,20 @@ type Consumer struct {
 	admin   *kafka.AdminClient
 	readers []*reader
 	batch   *rooms.Batch // the watcher's
-	reach   reach        // the watcher's: how asking the brokers went
+	reach   reach        // the watcher's: whether the brokers answer
 	looked  time.Time    // the watcher's: when its last look began
 	checked time.Time    // the watcher's: when it last looked for stalled partitions
 
 	ctx      context.Context // ends with Stop
 	cancel   context.CancelFunc
-	kicked   chan struct{} // the watcher should look now
+	kicked   chan struct{} // wakes the watcher
 	refusals chan roomless // from the appenders
 	ended    sync.WaitGroup
 
 	recaller *recaller
 	times    *times
 
-	topics  []*topic // the slice never changes once started
+	topics  []*topic // the slice never changes after New
 	sampler sampler
 	figures figures
 	ready   atomic.Bool
@@ -103,7 +102,7 @@ type Consumer struct {
 	started bool
 }
 
-// figures are what Stats reports; readers add to them once a batch.
+// figures are the counters of Stats. Readers add to them once a batch.
 type figures struct {
 	processed, bytes, misplaced, repeated atomic.Uint64
 	reconnects, resets, gaps, stalls      atomic.Uint64
@@ -115,21 +114,21 @@ type Stats struct {
 	Processed uint64            // records read
 	Bytes     uint64            // of their keys and values
 	Bad       map[string]uint64 // records not routed, by reason
-	Up        bool              // the brokers answer, as far as is known
-	Misplaced uint64            // written since the start to another partition than their route's partitioner says
-	Forgotten uint64            // numbers of partitions that topics have had, beyond those that are kept
-	Repeated  uint64            // read a second time, and dropped
-	Lag       map[string]int64  // records that are not read yet, by topic
+	Up        bool              // the brokers answered last time
+	Misplaced uint64            // records since the start in another partition than their route's partitioner says
+	Forgotten uint64            // partition counts that topics have had, beyond those that are kept
+	Repeated  uint64            // records read a second time, and dropped
+	Lag       map[string]int64  // unread records, by topic
 	Topics    []TopicStats
 	Readers   int
-	// Queued is how many records librdkafka has fetched that are not routed yet, and
-	// QueuedBytes what their keys and values take, if they are like those before.
+	// Queued is the number of records that librdkafka has fetched and nobody has routed yet.
+	// QueuedBytes estimates their keys and values from the mean record.
 	Queued, QueuedBytes int64
 
 	DeadLetters     uint64 // stored
 	DeadLettersLost uint64
 	Partitions      int    // assigned
-	Reconnects      uint64 // how often the brokers were lost and found
+	Reconnects      uint64 // times that the brokers came back after an outage
 	Resets          uint64 // topics that were made again
 	Gaps            uint64 // times that records were deleted before they were read
 	Stalls          uint64 // times that a partition did not move and got a new client
@@ -141,15 +140,15 @@ type TopicStats struct {
 	Records uint64 // read
 	Bytes   uint64 // of their keys and values
 	Newest  int64  // the newest of their timestamps, ms since 1970; 0: none was read
-	Ahead   uint64 // records with a timestamp more than an hour ahead, which are not in Newest
+	Ahead   uint64 // records with a timestamp more than an hour ahead: not in Newest
 
-	Unmatched uint64 // that no route's match names: they are for nobody
+	Unmatched uint64 // records that no route matches
 
 	Up  bool              // the brokers answer, and all of its partitions are being read
 	Bad map[string]uint64 // records not routed, by reason
 }
 
-// New makes a Consumer; Start starts it.
+// New returns a Consumer. Start starts it.
 func New(cfg Config, r *route.Router, t *rooms.Table) *Consumer {
 	cfg.Consumers = max(1, cfg.Consumers)
 	if cfg.MaxRecord <= 0 {
@@ -187,7 +186,7 @@ func New(cfg Config, r *route.Router, t *rooms.Table) *Consumer {
 	return c
 }
 
-// Start begins to read. It does not wait for a broker, nor for the topics: see
+// Start begins to read. It waits neither for a broker nor for the topics: see
 // Ready and Health. ctx bounds the start only.
 func (c *Consumer) Start(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
@@ -218,7 +217,7 @@ func (c *Consumer) Start(ctx context.Context) (err error) {
 	return nil
 }
 
-// open makes the clients, so that a bad configuration shows at once.
+// open makes the clients, so that a bad configuration fails at once.
 func (c *Consumer) open() error {
 	conf, err := controlConf(c.cfg)
 	if err != nil {
@@ -246,8 +245,8 @@ func (c *Consumer) close() {
 	}
 }
 
-// Stop ends reading and waits until everything that Start started has ended,
-// or until ctx ends; then the rest ends on its own.
+// Stop ends reading and waits for all that Start started. If ctx ends first, Stop
+// returns an error and the rest ends on its own.
 func (c *Consumer) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	runs := c.started
@@ -273,7 +272,7 @@ func (c *Consumer) Stop(ctx context.Context) error {
 	}
 }
 
-// Stats adds up the figures.
+// Stats returns the figures.
 func (c *Consumer) Stats() Stats {
 	f := &c.figures
 	s := Stats{
@@ -306,7 +305,7 @@ func (c *Consumer) Stats() Stats {
 	return s
 }
 
-// kick makes the watcher look now. It never blocks.
+// kick wakes the watcher. It never blocks.
 func (c *Consumer) kick() {
 	select {
 	case c.kicked <- struct{}{}:
@@ -314,7 +313,7 @@ func (c *Consumer) kick() {
 	}
 }
 
-// bad counts, samples and passes on a record that could not be routed.
+// bad counts a record that could not be routed, samples it into the log and sends a dead letter.
 func (c *Consumer) bad(b route.Bad, topic string, m *route.Record) {
 	c.countBad(b.Reason, topic)
 	c.sample(b, topic, m)
@@ -323,8 +322,8 @@ func (c *Consumer) bad(b route.Bad, topic string, m *route.Record) {
 	}
 }
 
-// unmatched passes a record that no route's match names on, where that is wanted. That it
-// is for nobody is no fault.
+// unmatched sends a record that no route matches to the dead letter topic, with
+// Config.KeepUnmatched. It is not a fault.
 func (c *Consumer) unmatched(b route.Bad, topic string, m *route.Record) {
 	if c.cfg.KeepUnmatched && c.cfg.DeadLetter != "" {
 		c.dead.send(b, topic, m)
@@ -341,7 +340,7 @@ func (c *Consumer) countBad(r route.Reason, topic string) {
 	}
 }
 
-// sample logs a record that could not be routed, or counts that it did not.
+// sample logs a record that could not be routed, unless its reason has had its lines.
 func (c *Consumer) sample(b route.Bad, topic string, m *route.Record) {
 	if muted, ok := c.sampler.take(b.Reason, time.Now()); ok {
 		c.log.Warn("bad record skipped", "topic", topic, "partition", m.Partition, "offset", m.Offset,

@@ -8,13 +8,12 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// The commands that the watcher gives to a reader. They run on the reader's
-// goroutine, so between two records.
+// The watcher's commands to a reader. They run on the reader's goroutine, between two batches.
 
 // metadataWait is how long a reader may wait for metadata of a topic, in ms.
 const metadataWait = 2000
 
-// assign begins to read partitions of a topic where each says.
+// assign begins to read partitions of a topic, each at its next offset.
 func (r *reader) assign(t *topic, id string, parts []*partition) error {
 	if err := r.open(); err != nil {
 		return err
@@ -48,23 +47,23 @@ func (r *reader) assign(t *topic, id string, parts []*partition) error {
 	return nil
 }
 
-// take makes the client fetch partitions. It returns the topic id that the
-// client knows, if it does.
+// take has the client fetch partitions. It returns the topic id that the
+// client knows, or "".
 func (r *reader) take(t *topic, parts []*partition) (id string, err error) {
-	// The client may not know yet of what is new; its own refresh comes after minutes.
+	// A new topic or partition may be unknown to the client. It refreshes only after minutes.
 	if _, err := r.client.GetMetadata(&t.name, false, metadataWait); err != nil {
 		return "", fmt.Errorf("cannot get metadata of topic %q: %w", t.name, err)
 	}
 	id = r.knownID(t.name)
-	if err := r.client.IncrementalAssign(t.places(parts)); err != nil {
+	if err := r.client.IncrementalAssign(t.offsetsOf(parts)); err != nil {
 		return "", fmt.Errorf("cannot assign %d partitions of topic %q: %w", len(parts), t.name, err)
 	}
 	return id, nil
 }
 
-// knownID is the topic id that the client has learned; "": none, as from
-// brokers before Kafka 2.8. The line that says so (see drainLogs) was written
-// by now, but not necessarily read.
+// knownID returns the topic id that the client has learned; "": none. Brokers before Kafka 2.8
+// have no topic ids. The client has written the log line with the id (see drainLogs), but
+// drainLogs may not have read it yet.
 func (r *reader) knownID(topic string) string {
 	for range 100 {
 		r.mu.Lock()
@@ -78,8 +77,8 @@ func (r *reader) knownID(topic string) string {
 	return ""
 }
 
-// drop ends reading a topic that is not there any more. What was read of it is
-// with the rooms afterwards.
+// drop ends reading a topic that does not exist any more. It first sends the records that were
+// read to the rooms.
 func (r *reader) drop(t *topic) error {
 	if !r.flush() {
 		return r.c.ctx.Err()
@@ -92,16 +91,16 @@ func (r *reader) drop(t *topic) error {
 	if rd == nil {
 		return nil
 	}
-	// A client that has seen a topic go may never fetch from one that comes under
-	// that name (seen with 2.15.1: partitions stay "unavailable").
+	// A client that has seen a topic vanish may never fetch from a new topic of that
+	// name (seen with 2.15.1: partitions stay "unavailable").
 	r.worn.Store(true)
-	if err := r.client.IncrementalUnassign(t.places(rd.all())); err != nil {
+	if err := r.client.IncrementalUnassign(t.offsetsOf(rd.all())); err != nil {
 		return fmt.Errorf("cannot give up topic %q: %w", t.name, err)
 	}
 	return nil
 }
 
-// renew reads everything on from where it was, with a new client. If that
+// renew replaces the client. The new one goes on at the next offset of each partition. If that
 // fails the reader stays worn, and the watcher tries again.
 func (r *reader) renew() error {
 	if !r.flush() {
@@ -114,7 +113,7 @@ func (r *reader) renew() error {
 	clear(r.ids)
 	r.mu.Unlock()
 	for _, rd := range r.readings {
-		rd.doubt.Store(nil) // changed tells it again
+		rd.doubt.Store(nil) // the new client's log brings it again
 	}
 	if err := r.open(); err != nil {
 		return err
@@ -131,17 +130,17 @@ func (r *reader) renew() error {
 	return nil
 }
 
-// again reads a topic's partitions again from where each was.
+// again assigns a topic's partitions again, each at its next offset.
 func (r *reader) again(rd *reading) error {
 	if !r.flush() {
 		return r.c.ctx.Err()
 	}
 	clear(r.names)
-	places := rd.topic.places(rd.all())
-	if err := r.client.IncrementalUnassign(places); err != nil {
+	offsets := rd.topic.offsetsOf(rd.all())
+	if err := r.client.IncrementalUnassign(offsets); err != nil {
 		return fmt.Errorf("cannot give up topic %q for a moment: %w", rd.topic.name, err)
 	}
-	if err := r.client.IncrementalAssign(places); err != nil {
+	if err := r.client.IncrementalAssign(offsets); err != nil {
 		r.worn.Store(true)
 		return fmt.Errorf("cannot assign topic %q again: %w", rd.topic.name, err)
 	}
@@ -151,7 +150,7 @@ func (r *reader) again(rd *reading) error {
 	return nil
 }
 
-// believe ends a doubt: it is the topic that we know after all.
+// believe ends a doubt: the topic was not made again.
 func (r *reader) believe(rd *reading, d *doubt) error {
 	if err := r.again(rd); err != nil {
 		return err
@@ -160,25 +159,23 @@ func (r *reader) believe(rd *reading, d *doubt) error {
 	return nil
 }
 
-// bounds are the first and the end offset of a partition as the broker says.
+// bounds are the first offset and the end of a partition, from the broker.
 type bounds struct{ low, high int64 }
 
-// beyondLooks is how many looks in a row must find a partition's end before
-// our place, until we believe that its log was cut: a leader that has just been
-// elected may be behind for a moment.
+// beyondLooks is the number of looks in a row that must find a partition's end before our next
+// offset. Then its log was cut. A leader that has just been elected may be behind for a moment.
 const beyondLooks = 3
 
-// mend deals with places that are out of range: what retention deleted before
-// we read it is a gap. It returns a partition whose log was cut, if there is
-// one. All of the topic is assigned again, since nobody says which of the
-// partitions librdkafka has stopped.
+// mend deals with offsets that are out of range. If retention deleted records before they were
+// read, the rooms get a gap. mend returns a partition whose log was cut, or nil. It assigns all
+// of the topic again, since librdkafka does not say which partition it has stopped.
 func (r *reader) mend(t *topic, at map[int32]bounds) (cut *partition, err error) {
 	rd := r.readings[t.name]
 	if rd == nil {
 		return nil, nil
 	}
 	if rd.doubt.Load() != nil {
-		r.stuck.Store(true) // the offsets may be another topic's
+		r.stuck.Store(true) // the offsets may be those of another topic
 		return nil, nil
 	}
 	for _, p := range rd.all() {
@@ -212,10 +209,9 @@ func (r *reader) doubt(rd *reading, id string) {
 	r.c.kick()
 }
 
-// drainLogs passes librdkafka's lines on, and watches for one of them. When a
-// client finds that a topic was made again it says so only there, and goes on in
-// the new topic at the offset that it had in the old one, as if nothing had
-// happened (librdkafka 2.15.1, rd_kafka_topic_metadata_update). Unless the new
+// drainLogs passes librdkafka's log lines on, and looks for one of them. A client that finds
+// that a topic was made again says so only in its log. It goes on in the new topic at the offset
+// that it had in the old one (librdkafka 2.15.1, rd_kafka_topic_metadata_update). Unless the new
 // topic is shorter, its records would pass as the old one's.
 //
 // The line comes before the first record of the new topic: a fetch with the old
@@ -235,6 +231,7 @@ func (r *reader) drainLogs(lines <-chan kafka.LogEvent) {
 	}
 }
 
+// changed records the topic id that the client has learned, and doubts a reading of another id.
 func (r *reader) changed(name, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -244,7 +241,7 @@ func (r *reader) changed(name, id string) {
 	}
 }
 
-// parseChangedID reads "[thrd:main]: Topic NAME changed id from ID to ID".
+// parseChangedID parses "[thrd:main]: Topic NAME changed id from ID to ID".
 func parseChangedID(line string) (name, id string, ok bool) {
 	_, rest, ok := strings.Cut(line, "Topic ")
 	if !ok {
@@ -258,7 +255,7 @@ func parseChangedID(line string) (name, id string, ok bool) {
 	return name, id, ok
 }
 
-// all lists the partitions that are the reader's.
+// all returns the partitions that the reader has.
 func (rd *reading) all() []*partition {
 	var list []*partition
 	for _, p := range rd.parts {
@@ -269,8 +266,8 @@ func (rd *reading) all() []*partition {
 	return list
 }
 
-// places are partitions in librdkafka's form, each at where it is to be read.
-func (t *topic) places(parts []*partition) []kafka.TopicPartition {
+// offsetsOf returns the next offset of each partition, in librdkafka's form.
+func (t *topic) offsetsOf(parts []*partition) []kafka.TopicPartition {
 	var list []kafka.TopicPartition
 	for _, p := range parts {
 		list = append(list, kafka.TopicPartition{Topic: &t.name, Partition: p.num, Offset: kafka.Offset(p.read)})

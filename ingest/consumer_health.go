@@ -7,48 +7,48 @@ import (
 )
 
 const (
-	// missesAreLoss is how many times in a row no broker answers until all count as lost.
+	// missesAreLoss is how many requests in a row must fail until the brokers count as lost.
 	missesAreLoss = 2
-	// describeFor is how long brokers may answer and yet not describe the topics: whoever
-	// controls them may just have gone.
+	// describeFor is how long brokers may answer and yet not describe the topics: their
+	// controller may just have failed.
 	describeFor = 10 * time.Second
-	// amissFor is how long topics may not be read, or only in part, until the log says which
-	// broker cannot be used.
+	// amissFor is how long some partitions may be unread until the log names the broker that
+	// cannot be used.
 	amissFor = 3 * time.Second
 )
 
-// reach is how asking the brokers went. It belongs to the watcher.
+// reach is the state of the connection to the brokers. It belongs to the watcher.
 type reach struct {
-	misses int       // times in a row that they were not reached, or did not describe the topics
+	misses int       // looks in a row without an answer, or without a description of the topics
 	since  time.Time // the first of them
-	ever   bool      // it went well once
+	ever   bool      // some look succeeded
 
-	amiss time.Time     // since when topics are not read though brokers answer; zero: all are
-	told  brokerTrouble // of that, in the log
+	amiss time.Time     // since when partitions are unread though brokers answer; zero: all are read
+	told  brokerTrouble // the greatest trouble that the log has about that
 }
 
-// outage is a time in which the brokers do not answer. It does not change once made.
+// outage is a period without answers of the brokers. It does not change once made.
 type outage struct {
 	since time.Time
-	what  string // does not work
+	what  string // the request that fails
 	fault brokerFault
-	do    string
-	told  brokerTrouble // the most that the log says of it
+	do    string        // the remedy
+	told  brokerTrouble // the greatest trouble that the log has about it
 }
 
 func (o *outage) text() string {
 	return fmt.Sprintf("%s since %s: %s; %s", o.what, o.since.Format(time.RFC3339), o.fault.text(), o.do)
 }
 
-// unreached notes that no broker says that it is there.
+// unreached notes that no broker answered a request for metadata.
 func (c *Consumer) unreached(err error) {
 	if c.missed() >= missesAreLoss {
 		c.lost("no Kafka broker is reachable", err)
 	}
 }
 
-// undescribed notes that brokers answer, but not who controls them. A name that those
-// give for it and that does not resolve is such a case.
+// undescribed notes that brokers answer, but their controller does not. One cause is a
+// controller whose advertised name does not resolve.
 func (c *Consumer) undescribed(err error) {
 	n := c.missed()
 	if time.Since(c.reach.since) >= describeFor || !c.reach.ever && n >= missesAreLoss {
@@ -63,8 +63,8 @@ func (c *Consumer) missed() int {
 	return c.reach.misses
 }
 
-// lost begins an outage, or learns more of it. The log has one line of it, and another
-// where a reason that says more comes later.
+// lost begins an outage, or updates it. The log has one line about it, and another one if a
+// reason that says more comes later.
 func (c *Consumer) lost(what string, err error) {
 	c.mu.Lock()
 	was := c.outage
@@ -96,7 +96,7 @@ func (c *Consumer) lost(what string, err error) {
 	c.log.Warn(words, "error", o.fault.text(), "remedy", o.do)
 }
 
-// reached notes that the brokers answer, and describe the topics.
+// reached notes that the brokers answered and described the topics.
 func (c *Consumer) reached() {
 	c.mu.Lock()
 	was := c.outage
@@ -117,8 +117,8 @@ func (c *Consumer) reached() {
 	c.log.Info(words, "after", time.Since(was.since).Round(time.Millisecond))
 }
 
-// sayAmiss logs once which broker cannot be used while others can, where topics are not
-// read, or not all of them.
+// sayAmiss logs once which broker cannot be used, if others answer but some partitions are
+// unread.
 func (c *Consumer) sayAmiss() {
 	amiss := false
 	for _, t := range c.topics {
@@ -140,9 +140,9 @@ func (c *Consumer) sayAmiss() {
 	}
 }
 
-// Ready reports whether every partition is assigned and was caught up with the
-// end that it had at our start. Topics that Kafka says do not exist are left out, unless
-// Config.RequireAll, as long as there is another. Once true it stays so.
+// Ready reports whether every partition is assigned and read up to the end that it had at our
+// start. Topics that do not exist are left out, unless Config.RequireAll is set or there is no
+// other topic. Once true it stays true.
 func (c *Consumer) Ready() bool {
 	if c.ready.Load() {
 		return true
@@ -163,15 +163,15 @@ func (c *Consumer) Ready() bool {
 	return true
 }
 
-// Up reports whether the brokers answer, as far as is known.
+// Up reports whether the brokers answered last time.
 func (c *Consumer) Up() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.outage == nil
 }
 
-// Health reports whether the brokers are reachable and all topics are being read;
-// if not, detail says what is missing, why, and what helps.
+// Health reports whether the brokers are reachable and all topics are being read.
+// If not, detail has the faults, their reasons and remedies.
 func (c *Consumer) Health() (ok bool, detail string) {
 	c.mu.Lock()
 	out := c.outage
@@ -180,7 +180,7 @@ func (c *Consumer) Health() (ok bool, detail string) {
 		return false, out.text()
 	}
 	var faults []string
-	parts, known := 0, 0 // known: faults that say why themselves
+	parts, known := 0, 0 // known: faults whose text has the reason
 	for _, t := range c.topics {
 		n, why := t.status()
 		parts += n

@@ -22,19 +22,18 @@ import (
 
 const (
 	// maxBatch is how many records at most are read before they are handed to
-	// the appenders; a batch ends when the queue is empty.
+	// the appenders. A batch also ends when librdkafka's queue is empty.
 	maxBatch = 256
-	// pollWait is how long a reader without records waits for one, and so how
+	// pollWait is how long a reader waits for a record, and so how
 	// long a command may wait for its reader.
 	pollWait = 50 // ms
-	// maxAhead is how far a record's timestamp may be ahead of our clock and still count as
-	// the newest: one in microseconds would stay the newest for ever.
+	// maxAhead is how far the newest timestamp may be ahead of our clock: a timestamp in
+	// microseconds would stay the newest for ever.
 	maxAhead = time.Hour
 )
 
-// reader is one librdkafka consumer and the goroutine that polls it. The
-// goroutine alone touches everything but what says otherwise; the watcher sends
-// it commands.
+// reader is one librdkafka consumer and the goroutine that polls it. Only this goroutine
+// touches the fields, unless a comment says otherwise. The watcher sends it commands.
 type reader struct {
 	c     *Consumer
 	index int
@@ -45,22 +44,22 @@ type reader struct {
 	dec    *route.Decoder
 	poll   *poller // nil as long as client is
 	rec    route.Record
-	event  *polled                     // that rec is of
-	filled int64                       // records before it were judged by the process before this
-	latest int64                       // timestamp, ms: records beyond it are ahead
+	event  *polled                     // the origin of rec
+	filled int64                       // partition.filled of rec's partition
+	latest int64                       // timestamp, ms: later records count as ahead
 	names  map[unsafe.Pointer]*reading // by librdkafka's pointer to the topic's name
-	dirty  []*partition                // whose read has moved since the last batch
+	dirty  []*partition                // partitions whose read has moved since the last batch
 	since  struct{ records, bytes, repeated, misplaced uint64 }
 
 	stuck atomic.Bool // some partition's offset is out of range: the watcher must look
 	worn  atomic.Bool // the client must be replaced
 
-	logs chan struct{} // closed: the log drain is to end
+	logs chan struct{} // closed: the goroutine of drainLogs must end
 	wg   sync.WaitGroup
 
-	mu       sync.Mutex          // for what follows
-	client   *kafka.Consumer     // nil until there is something to read; its methods may be called by anyone who holds mu
-	readings map[string]*reading // by topic; changed by the goroutine only
+	mu       sync.Mutex          // guards the fields below
+	client   *kafka.Consumer     // nil until there is a partition to read; holders of mu may call its methods
+	readings map[string]*reading // by topic; only the goroutine changes it
 	ids      map[string]string   // the topic ids that the client knows
 }
 
@@ -70,13 +69,13 @@ type reading struct {
 	id    string
 	parts []*partition // by number; nil: another reader's
 
-	// doubt says that the topic may have been made again. Until the watcher has
-	// looked, records are thrown away; they are read again.
+	// doubt is set if the topic may have been made again. Until the watcher has looked, the
+	// reader throws records away. They are read again later.
 	doubt atomic.Pointer[doubt]
 }
 
-// doubt is why a topic may have been made again: a reader has heard of another
-// topic id, or ("") records show it.
+// doubt is the reason why a topic may have been made again: the client has learned another
+// topic id, or (id "") a record has an older leader epoch.
 type doubt struct {
 	id    string
 	since time.Time
@@ -95,7 +94,7 @@ func newReader(c *Consumer, index int, batch *rooms.Batch) *reader {
 	return r
 }
 
-// open makes the librdkafka consumer, if that was not done yet.
+// open makes the librdkafka consumer, unless there is one.
 func (r *reader) open() error {
 	if r.client != nil {
 		return nil
@@ -104,7 +103,7 @@ func (r *reader) open() error {
 	if err != nil {
 		return err
 	}
-	// A few lines at each refresh of metadata; see drainLogs.
+	// drainLogs needs these lines: a few at each refresh of metadata.
 	(*conf)["debug"] = strings.TrimPrefix(r.c.cfg.Librdkafka["debug"]+",metadata", ",")
 	lines := logsTo(conf)
 	client, err := kafka.NewConsumer(conf)
@@ -154,16 +153,16 @@ func (r *reader) run() {
 			return
 		}
 		if n > 0 {
-			// The appenders run now, here. Else they wait until somebody notices that this
-			// thread is in C, and takes its processor away.
+			// Let the appenders run on this processor now. In C this thread keeps it, until the
+			// runtime's monitor takes it away.
 			runtime.Gosched()
 		}
-		r.beat.End() // in C, or in a command, it waits for Kafka
+		r.beat.End() // in C, or in a command, the reader waits for Kafka
 	}
 }
 
-// obey runs the commands that wait; false: the reader is to end. Without a
-// client there is nothing else to do.
+// obey runs the commands that wait. Without a client it waits for one. It returns false if the
+// reader must end.
 func (r *reader) obey() bool {
 	for {
 		if r.client == nil {
@@ -209,8 +208,8 @@ func (r *reader) handle(e *polled) {
 			r.record(e, rd, p)
 		}
 	case polledEnd:
-		// What lies between the last record and the end are transaction markers,
-		// or was compacted away.
+		// Between the last record and the end are transaction markers, and offsets of
+		// records that compaction removed.
 		p := r.readings[e.topicName()].find(int32(e.partition))
 		if p != nil && int64(e.offset) > p.read {
 			r.advance(p, int64(e.offset))
@@ -220,7 +219,7 @@ func (r *reader) handle(e *polled) {
 	}
 }
 
-// find is one of the reading's partitions; nil: it is none of ours any more, or
+// find returns a partition of the reading; nil: the reader does not have it any more, or
 // the topic is in doubt.
 func (rd *reading) find(num int32) *partition {
 	if rd == nil || int(num) >= len(rd.parts) || rd.doubt.Load() != nil {
@@ -261,7 +260,7 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 			r.c.bad(b, rd.topic.name, &r.rec)
 		}
 	}
-	if r.dec.Misplaced && offset >= p.end { // what was there at our start may be from before the topic grew
+	if r.dec.Misplaced && offset >= p.end { // earlier records may be older than the topic's growth
 		r.since.misplaced++
 		r.c.strayed(rd.topic, &r.rec, r.latest-maxAhead.Milliseconds())
 	}
@@ -278,6 +277,7 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 	r.advance(p, offset+1)
 }
 
+// advance sets the next offset of a partition.
 func (r *reader) advance(p *partition, to int64) {
 	p.read = to
 	if !p.dirty {
@@ -286,7 +286,7 @@ func (r *reader) advance(p *partition, to int64) {
 	}
 }
 
-// flush hands what was read to the appenders; false: the reader is to end.
+// flush hands the batch to the appenders. It returns false if the reader must end.
 func (r *reader) flush() bool {
 	if len(r.dirty) == 0 {
 		return true
@@ -294,7 +294,7 @@ func (r *reader) flush() bool {
 	for _, p := range r.dirty {
 		r.batch.Progress(p.feed, p.num, p.read-1)
 	}
-	r.beat.End() // an appender whose mailbox is full is what stands
+	r.beat.End() // if this blocks, an appender stands, not the reader
 	err := r.batch.Send(r.c.ctx)
 	r.beat.Begin()
 	if err != nil {
@@ -309,7 +309,7 @@ func (r *reader) flush() bool {
 		p.next.Store(p.read)
 		if p.read >= p.end && !p.caught.Load() {
 			p.caught.Store(true)
-			r.c.kick() // that was perhaps the last one to be waited for
+			r.c.kick() // this may make the Consumer ready
 		}
 	}
 	r.dirty = r.dirty[:0]
@@ -322,14 +322,14 @@ func (r *reader) flush() bool {
 	return true
 }
 
-// failed takes an error of the client. Those of single partitions do not say
-// which: the watcher looks at all.
+// failed handles an error of the client. Errors of single partitions do not name
+// them, so the watcher looks at all.
 func (r *reader) failed(code kafka.ErrorCode, said string) {
 	switch code {
 	case kafka.ErrAutoOffsetReset:
 		r.stuck.Store(true)
 	case kafka.ErrMaxPollExceeded, kafka.ErrGroupAuthorizationFailed:
-		return // of the group, which we are not in
+		return // an error of the group, and we are in none
 	}
 	r.c.faults.failed(code, said)
 	level := slog.LevelDebug

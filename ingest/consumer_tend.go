@@ -10,8 +10,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// tend brings one topic to what its description says. errUnfinished: something
-// is left for a look that comes soon.
+// tend adapts one topic to its description. errUnfinished: the watcher must look again soon.
 func (c *Consumer) tend(t *topic, cluster string, d *kafka.TopicDescription) error {
 	switch code := d.Error.Code(); {
 	case code == kafka.ErrUnknownTopicOrPart:
@@ -35,7 +34,7 @@ func (c *Consumer) tend(t *topic, cluster string, d *kafka.TopicDescription) err
 		if err := c.release(t); err != nil {
 			return err
 		}
-		c.log.Info("topic is there again", "topic", t.name)
+		c.log.Info("topic exists again", "topic", t.name)
 	}
 	t.gone = false
 	if n > len(t.parts) {
@@ -46,12 +45,12 @@ func (c *Consumer) tend(t *topic, cluster string, d *kafka.TopicDescription) err
 	return errors.Join(c.settle(t), c.assign(t))
 }
 
-// absentTopic is why a topic is not read that Kafka says does not exist.
+// absentTopic is topic.why of a topic that does not exist in Kafka.
 const absentTopic = "does not exist"
 
-// vanish gives up a topic that is not there (any more).
+// vanish gives up a topic that does not exist, or not any more.
 func (c *Consumer) vanish(t *topic) error {
-	if _, why := t.status(); !t.gone || why != absentTopic { // another error may have come between
+	if _, why := t.status(); !t.gone || why != absentTopic { // there may have been another error meanwhile
 		t.set(func() { t.why, t.absent = absentTopic, time.Now() })
 	}
 	if !t.gone {
@@ -61,8 +60,8 @@ func (c *Consumer) vanish(t *topic) error {
 	return c.release(t)
 }
 
-// release has no reader read the topic any more. Its partitions are handed out again when it
-// is back, each where it was left.
+// release has all readers drop the topic. When the topic is back, its partitions are handed out
+// again, each at its next offset.
 func (c *Consumer) release(t *topic) error {
 	if !slices.ContainsFunc(t.parts, func(p *partition) bool { return p != nil }) {
 		return nil
@@ -75,20 +74,20 @@ func (c *Consumer) release(t *topic) error {
 	return nil
 }
 
-// begin opens a topic that we have not seen yet, or takes it up where a Consumer
-// before this one left it.
+// begin opens a topic that we have not seen yet, or goes on at the offsets at which the
+// previous Consumer left it.
 func (c *Consumer) begin(t *topic, cluster, id string, n int) {
 	t.from = c.fillFrom(t)
 	t.fills = t.from != c.start
 	if t.gone {
-		t.from, t.fills = startAt{beginning: true}, false // all of it is younger than our start
+		t.from, t.fills = startAt{beginning: true}, false // the whole topic is younger than our start
 	}
 	t.gone = false
 	if left, ok := c.cfg.Progress.topics[t.name]; ok {
 		t.cluster, t.id, t.resume = left.cluster, left.id, left.next
 		t.set(func() { t.epoch, t.parts = left.epoch, make([]*partition, len(left.next)) })
 		t.strays.partitions(len(left.next), true)
-		c.log.Info("topic taken up again", "topic", t.name, "partitions", n, "epoch", left.epoch)
+		c.log.Info("topic read on from the last offsets", "topic", t.name, "partitions", n, "epoch", left.epoch)
 		return
 	}
 	t.cluster, t.id = cluster, id
@@ -100,8 +99,8 @@ func (c *Consumer) begin(t *topic, cluster, id string, n int) {
 }
 
 // remake begins a new epoch: the topic was deleted and made again, or its log
-// was cut. Nothing of the old one may follow, so all readers give it up first.
-// mark is what tells the epochs apart.
+// was cut. No record of the old epoch may come after that, so all readers drop the topic first.
+// The epoch is a hash of mark.
 func (c *Consumer) remake(t *topic, cluster, id, mark string, n int) error {
 	if err := c.everywhere(func(r *reader) error { return r.drop(t) }); err != nil {
 		return err
@@ -119,8 +118,8 @@ func (c *Consumer) remake(t *topic, cluster, id, mark string, n int) error {
 	return nil
 }
 
-// grow takes in partitions that were added. Clients that come back without a
-// position for them read them from their beginning, and so do we.
+// grow adds new partitions. Clients that resume without a position for them read them from
+// their beginning, and so does the gateway.
 func (c *Consumer) grow(t *topic, n int) error {
 	c.batch.Grow(t.feed, int32(n))
 	if err := c.batch.Send(c.ctx); err != nil {
@@ -133,9 +132,9 @@ func (c *Consumer) grow(t *topic, n int) error {
 	return nil
 }
 
-// settle ends the doubts of readers: the topic was not made again after all, or
-// not yet for all brokers. A doubt that is younger than this look waits for the
-// next, since the description may be older.
+// settle ends the doubts of readers: the description says that the topic was not made again. A
+// doubt that is younger than this look waits for the next one, since the description may be
+// older. So does a doubt with another id, for doubtFor: not all brokers may know the new topic.
 func (c *Consumer) settle(t *topic) error {
 	open := false
 	err := c.everywhere(func(r *reader) error {
@@ -189,7 +188,7 @@ func (c *Consumer) assign(t *topic) error {
 			continue // it has no leader now
 		}
 		if start < 0 {
-			start = end // nothing is as young as that
+			start = end // no record is that young
 		}
 		resumed := int(n) < len(t.resume) && t.resume[n] >= 0
 		if resumed {
@@ -211,8 +210,8 @@ func (c *Consumer) assign(t *topic) error {
 	return c.handOut(t, made)
 }
 
-// handOut gives partitions to their readers. Those of a reader that cannot
-// take them stay unassigned.
+// handOut gives partitions to their readers. If a reader cannot take its partitions, they stay
+// unassigned.
 func (c *Consumer) handOut(t *topic, parts []*partition) error {
 	err := c.everywhere(func(r *reader) error {
 		var mine []*partition
@@ -270,8 +269,8 @@ func (c *Consumer) everywhere(cmd func(*reader) error) error {
 	return all
 }
 
-// mend looks at the offsets of all topics of a reader one of whose partitions
-// is out of range.
+// mend is for a reader with an offset out of range. It looks at the offsets of all of the
+// reader's partitions.
 func (c *Consumer) mend(r *reader) error {
 	var all error
 	for _, t := range c.topics {
@@ -314,8 +313,8 @@ func (c *Consumer) mend(r *reader) error {
 	return all
 }
 
-// addLag adds how many records each partition has that are not routed yet, and
-// says how many of them librdkafka holds.
+// addLag adds the unread records of each partition to its topic's lag. It returns how many of
+// them librdkafka has fetched.
 func (r *reader) addLag(lag map[string]int64) (queued int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,34 +17,34 @@ import (
 	"tapecast/rooms"
 )
 
-// topic is one topic as it is now. Only the watcher changes it, holding mu;
-// others hold mu to look at what comes after it.
+// topic is the state of one topic. Only the watcher changes it, and holds mu for the fields that
+// mu guards. Others hold mu to read those.
 type topic struct {
 	name   string
 	routes *route.Topic
 	feed   *rooms.Feed
 
-	// Its figures; readers add to them once a batch.
+	// Its figures. Readers add to them once a batch.
 	records, bytes atomic.Uint64
-	newest         atomic.Int64  // of the records' timestamps, ms; those ahead left out
-	unmatched      atomic.Uint64 // records that no route's match names
+	newest         atomic.Int64  // the newest timestamp, ms, without records that are ahead
+	unmatched      atomic.Uint64 // records that no route matches
 	ahead          atomic.Uint64 // records whose timestamp is more than maxAhead in the future
 	bad            [route.Reasons]atomic.Uint64
 	strays         strays
 
-	mu     sync.Mutex
+	mu     sync.Mutex   // guards the four fields below
 	epoch  string       // "": it was not seen yet
 	parts  []*partition // by number; nil: not assigned yet
-	why    string       // why it is not read, or not all of it; "": it is
+	why    string       // why some partitions are not read; "": all are read
 	absent time.Time    // since when why is absentTopic
 
 	// The watcher's own.
-	cluster string  // id of the cluster that it is in
+	cluster string  // id of its cluster
 	id      string  // Kafka's topic id
-	from    startAt // where partitions that are not assigned yet begin
-	fills   bool    // that is for the last values: further back than Start
-	resume  []int64 // where the partitions were left, by a Consumer before this one too; -1: nowhere
-	gone    bool    // it was there, and is not now
+	from    startAt // the start of partitions that are not assigned yet
+	fills   bool    // from is further back than Start, to fill in last values
+	resume  []int64 // the next offset of each partition when it was left; -1: it was not read
+	gone    bool    // it does not exist now
 }
 
 // partition is one partition of one epoch of a topic. It belongs to its reader's
@@ -54,28 +54,28 @@ type partition struct {
 	feed   *rooms.Feed
 	num    int32
 	reader *reader
-	end    int64 // the end that it had when it was assigned
-	begun  int64 // when that was asked for at the latest, ms since 1970
-	filled int64 // what comes before is read for the last values: its faults were told before
+	end    int64 // its end when it was assigned
+	begun  int64 // when it was assigned, after the look at its end; ms since 1970
+	filled int64 // earlier records are read for last values only: their faults were reported before
 
-	next   atomic.Int64 // all before it is routed and sent to the rooms
+	next   atomic.Int64 // all records before this offset are routed and sent to the rooms
 	caught atomic.Bool  // next has reached end
 
-	read   int64    // all before it is read; next follows at the end of a batch
+	read   int64    // all records before this offset are read; next follows at the end of a batch
 	leader int32    // leader epoch of the last record; never falls within a log
 	dirty  bool     // read has moved since the last batch
-	fresh  struct { // read since the last batch
+	fresh  struct { // records since the last batch
 		records, bytes, ahead, unmatched uint64
-		newest                           int64 // of their timestamps
+		newest                           int64 // the newest timestamp
 	}
-	beyond int // looks at which read was beyond the partition's end
+	beyond int // looks in a row that found the end before read
 
-	// The watcher's own, to find out whether it moves.
-	seen, wanted int64 // next, and the end, at the last look
+	// The watcher's own, to see whether the partition moves.
+	seen, wanted int64 // next and the end at the last look
 	since        time.Time
 }
 
-// count adds what was read of a partition to the topic's figures.
+// count adds a partition's fresh records to the topic's figures.
 func (t *topic) count(p *partition) {
 	t.records.Add(p.fresh.records)
 	t.bytes.Add(p.fresh.bytes)
@@ -86,7 +86,7 @@ func (t *topic) count(p *partition) {
 	p.fresh.records, p.fresh.bytes, p.fresh.ahead, p.fresh.unmatched = 0, 0, 0, 0
 }
 
-// badByReason is how many records were not routed, by reason.
+// badByReason returns the number of records that were not routed, by reason.
 func (t *topic) badByReason() map[string]uint64 {
 	out := map[string]uint64{}
 	for r := route.Reason(1); r < route.Unmatched; r++ {
@@ -95,7 +95,7 @@ func (t *topic) badByReason() map[string]uint64 {
 	return out
 }
 
-// status counts the assigned partitions and says what is missing.
+// status returns the number of assigned partitions, and why the others are not read.
 func (t *topic) status() (parts int, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -118,8 +118,8 @@ func (t *topic) caughtUp() bool {
 	return len(t.parts) > 0
 }
 
-// forgivenAfter is for how long Kafka must say that a topic does not exist until a gateway
-// may be ready without it: one that was just made is not known everywhere.
+// forgivenAfter is how long a topic must not exist until a gateway may be ready without it: not
+// all brokers know a topic that was just made.
 const forgivenAfter = 2 * time.Second
 
 // forgiven reports whether a gateway may be ready without the topic.
@@ -129,14 +129,14 @@ func (t *topic) forgiven(now time.Time) bool {
 	return t.why == absentTopic && now.Sub(t.absent) >= forgivenAfter
 }
 
-// set changes what others may look at.
+// set makes a change under mu.
 func (t *topic) set(change func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	change()
 }
 
-// startAt is where reading begins: at the end, the beginning, or so long ago.
+// startAt is the start of reading: the beginning, a time that long ago, or (zero) the end.
 type startAt struct {
 	beginning bool
 	back      time.Duration
@@ -156,7 +156,7 @@ func parseStart(s string) (startAt, error) {
 	return startAt{back: back}, nil
 }
 
-// spec is the start in the words of a ListOffsets request.
+// spec returns the start as an argument of a ListOffsets request.
 func (s startAt) spec(now time.Time) kafka.OffsetSpec {
 	switch {
 	case s.beginning:
@@ -167,17 +167,16 @@ func (s startAt) spec(now time.Time) kafka.OffsetSpec {
 	return kafka.LatestOffsetSpec
 }
 
-// epochOf is the epoch of a topic: what positions of it carry. Six characters
-// are 30 bits; they need only tell apart the few topics that had one name.
+// epochOf returns the epoch of a topic. All of its positions carry it. Six characters
+// are 30 bits. They need only tell apart the few topics that had one name.
 func epochOf(cluster, topicID string) string {
 	sum := sha256.Sum256([]byte(cluster + "\x00" + topicID))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:6])
 }
 
-// fillFrom is where a topic that was there before us is read from. What feeds
-// rooms with last values is read from further back than the rest, or they would know
-// nothing of keys that are seldom updated: all of a compacted topic, a while
-// of others.
+// fillFrom returns the start of a topic that existed before our start. A topic that feeds rooms
+// with last values is read from further back, or they would lack keys that are seldom updated:
+// from its beginning if it is compacted, else from LookBack.
 func (c *Consumer) fillFrom(t *topic) startAt {
 	feeds := slices.ContainsFunc(c.catalog.Patterns(), func(p *rooms.Pattern) bool {
 		return p.Feed == t.feed && (p.Class.Conflate || p.Class.Snapshot)

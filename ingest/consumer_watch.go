@@ -10,27 +10,26 @@ import (
 )
 
 const (
-	// reachTimeout is how long any broker may take to say that it is there.
+	// reachTimeout bounds a request for metadata, which any broker may answer.
 	reachTimeout = time.Second
-	// askTimeout is how long an answer may take that the controller or a leader
-	// gives. While librdkafka waits for a controller that is gone it takes nearly
-	// a whole CPU (seen with 2.15.1), so this is short; each new try asks first
-	// for metadata, and with it for another controller.
+	// askTimeout bounds a request to the controller or a leader. It is short: librdkafka uses
+	// nearly a whole CPU while it waits for a controller that is gone (seen with 2.15.1). Each
+	// new look first asks for metadata, and so learns of another controller.
 	askTimeout = time.Second
-	// lookSoon is the time until the next look where something is unfinished,
-	// and the least time between two.
+	// lookSoon is the time until the next look if one is unfinished, and the least time
+	// between two looks.
 	lookSoon = 100 * time.Millisecond
 	// stallCheck is the least time between two looks for stalled partitions.
 	stallCheck = time.Second
-	// lookLost is the time between two looks when brokers do not answer.
+	// lookLost is the time between two looks while brokers do not answer.
 	lookLost = 500 * time.Millisecond
 )
 
-// errUnfinished says that a look has to be repeated soon.
+// errUnfinished means that the watcher must look again soon.
 var errUnfinished = errors.New("not finished")
 
 // watch looks at the brokers and topics from time to time, and when kicked.
-// Its goroutine alone opens topics, hands out partitions and resets epochs.
+// Its goroutine alone opens topics, hands out partitions and begins epochs.
 func (c *Consumer) watch() {
 	announced := false
 	for {
@@ -55,8 +54,8 @@ func (c *Consumer) watch() {
 	}
 }
 
-// look compares the topics with what we know of them, and returns the time
-// until the next look.
+// look asks for the topics' descriptions and adapts to them. It returns the time until the next
+// look.
 func (c *Consumer) look() (wait time.Duration) {
 	c.looked = time.Now()
 	if _, err := c.control.GetMetadata(nil, false, int(reachTimeout.Milliseconds())); err != nil {
@@ -98,8 +97,8 @@ func (c *Consumer) look() (wait time.Duration) {
 	return wait
 }
 
-// repair looks at what a reader has reported. An error, or a reader that
-// is still stuck, means another look soon.
+// repair mends a reader that is worn or stuck. It returns an error if the reader still needs
+// another look.
 func (c *Consumer) repair(r *reader) error {
 	if r.worn.Load() {
 		if err := r.do(r.renew); err != nil {
@@ -118,7 +117,7 @@ func (c *Consumer) repair(r *reader) error {
 	return err
 }
 
-// describe asks for the cluster's id, our topics and that of dead letters.
+// describe asks for the cluster's id, our topics and the dead letter topic.
 func (c *Consumer) describe() (cluster string, found map[string]kafka.TopicDescription, err error) {
 	found = map[string]kafka.TopicDescription{}
 	ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
@@ -151,10 +150,10 @@ func (c *Consumer) describe() (cluster string, found map[string]kafka.TopicDescr
 	return cluster, found, nil
 }
 
-// offsets asks for one offset of each partition. Partitions of which nobody
-// knows it now are left out.
+// offsets asks Kafka for one offset of each partition. It leaves out partitions without an
+// answer.
 func (c *Consumer) offsets(t *topic, parts []int32, spec kafka.OffsetSpec, level kafka.IsolationLevel) (map[int32]int64, error) {
-	found, err := c.places(t, parts, spec, level)
+	found, err := c.listOffsets(t, parts, spec, level)
 	if err != nil {
 		return nil, err
 	}
@@ -165,8 +164,11 @@ func (c *Consumer) offsets(t *topic, parts []int32, spec kafka.OffsetSpec, level
 	return out, nil
 }
 
-// places is offsets with the time of the record that is there, where a time was asked for.
-func (c *Consumer) places(t *topic, parts []int32, spec kafka.OffsetSpec, level kafka.IsolationLevel) (map[int32]kafka.ListOffsetsResultInfo, error) {
+// listOffsets is like offsets. For a time it also returns the timestamps of the records at the
+// offsets.
+func (c *Consumer) listOffsets(
+	t *topic, parts []int32, spec kafka.OffsetSpec, level kafka.IsolationLevel,
+) (map[int32]kafka.ListOffsetsResultInfo, error) {
 	ask := map[kafka.TopicPartition]kafka.OffsetSpec{}
 	for _, n := range parts {
 		ask[kafka.TopicPartition{Topic: &t.name, Partition: n}] = spec
@@ -180,12 +182,12 @@ func (c *Consumer) places(t *topic, parts []int32, spec kafka.OffsetSpec, level 
 	return answered(res.ResultInfos, spec), nil
 }
 
-// answered is the part of a ListOffsets result that Kafka gave. Where a broker ended the
-// connection or was silent, librdkafka 2.15.1 names the offset -1001 and no error.
+// answered returns the results that came from Kafka. If a broker ended the connection or was
+// silent, librdkafka 2.15.1 gives the offset -1001 and no error.
 func answered(results map[kafka.TopicPartition]kafka.ListOffsetsResultInfo, spec kafka.OffsetSpec) map[int32]kafka.ListOffsetsResultInfo {
 	out := map[int32]kafka.ListOffsetsResultInfo{}
 	for at, info := range results {
-		none := spec >= 0 && info.Offset == -1 // no record is as young as that time
+		none := spec >= 0 && info.Offset == -1 // no record is that young
 		if info.Error.Code() == kafka.ErrNoError && (info.Offset >= 0 || none) {
 			out[at.Partition] = info
 		}
@@ -193,7 +195,7 @@ func answered(results map[kafka.TopicPartition]kafka.ListOffsetsResultInfo, spec
 	return out
 }
 
-// isolation is what our consumers read with.
+// isolation returns the isolation level of our consumers.
 func (c *Consumer) isolation() kafka.IsolationLevel {
 	if c.cfg.Librdkafka["isolation.level"] == "read_uncommitted" {
 		return kafka.IsolationLevelReadUncommitted
@@ -201,9 +203,8 @@ func (c *Consumer) isolation() kafka.IsolationLevel {
 	return kafka.IsolationLevelReadCommitted
 }
 
-// findStalled replaces the client of a reader that has a partition which does
-// not move although there are records: no state that librdkafka may get into
-// holds up a room for good.
+// findStalled looks for partitions that have records but do not move, and has their readers
+// replace the client. So no state of librdkafka can stop a room for good.
 func (c *Consumer) findStalled() {
 	now := time.Now()
 	if now.Sub(c.checked) < stallCheck {

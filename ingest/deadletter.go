@@ -12,31 +12,33 @@ import (
 	"tapecast/ingest/route"
 )
 
-// Headers of a dead letter: why it is one, and where it was read. They follow
+// Headers of a dead letter: the reason, and the record's topic, partition and offset. They follow
 // the record's own headers.
 const (
 	headerReason    = "tapecast.reason"
 	headerTopic     = "tapecast.topic"
 	headerPartition = "tapecast.partition"
 	headerOffset    = "tapecast.offset"
-	headerKey       = "tapecast.key"       // the record's; left out where it has none
+	headerKey       = "tapecast.key"       // the record's key, if it has one
 	headerTombstone = "tapecast.tombstone" // true: the record has no value, and the letter an empty one
 )
 
-// deadLetters produces bad records to a topic of their own. It never waits:
-// what the producer cannot take is counted as lost. Any goroutine may use it.
+// deadLetters produces bad records to a topic of their own. It never waits: a letter that the
+// producer cannot take counts as lost. Any goroutine may use it.
 type deadLetters struct {
 	topic      string
 	producer   *Producer
 	sent, lost atomic.Uint64
 
-	why   atomic.Value // string: why none can be stored, as the watcher saw last; "": they can
-	asked bool         // the watcher's: brokers that make topics on demand were asked for it
+	why   atomic.Value // string, set by the watcher: why letters cannot be stored; "": they can
+	asked bool         // the watcher's: it has asked brokers once that make topics on demand
 }
+
+// send produces a dead letter, or counts it as lost.
 
 func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {
 	if d.missing() != "" {
-		d.lost.Add(1) // librdkafka would find that out within a minute
+		d.lost.Add(1) // librdkafka would take a minute to fail
 		return
 	}
 	headers := append(m.Headers[:len(m.Headers):len(m.Headers)],
@@ -49,7 +51,7 @@ func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {
 		headers = append(headers, kafka.Header{Key: headerKey, Value: m.Key})
 	}
 	value := m.Value
-	if value == nil { // compaction would drop the letter
+	if value == nil { // compaction would drop a letter without value
 		headers, value = append(headers, kafka.Header{Key: headerTombstone, Value: []byte("true")}), []byte{}
 	}
 	letter := &kafka.Message{
@@ -64,13 +66,13 @@ func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {
 	}
 }
 
-// missing is why no letter can be stored; empty: nothing is known against it.
+// missing returns why letters cannot be stored; "": no reason is known.
 func (d *deadLetters) missing() string {
 	why, _ := d.why.Load().(string)
 	return why
 }
 
-// fault is what Health says of it.
+// fault returns the text of Health about it; "": none.
 func (d *deadLetters) fault() string {
 	why := d.missing()
 	if why == "" {
@@ -79,8 +81,8 @@ func (d *deadLetters) fault() string {
 	return fmt.Sprintf("dead-letter topic %q: %s: bad records are counted and lost", d.topic, why)
 }
 
-// tendLetters looks whether the dead-letter topic is there. A topic that brokers make on
-// demand is asked for once. errUnfinished: whether it was made shows soon.
+// tendLetters checks that the dead-letter topic exists. It asks the brokers for it once, since
+// they may make topics on demand, and then returns errUnfinished.
 func (c *Consumer) tendLetters(found map[string]kafka.TopicDescription) error {
 	d := c.dead
 	if d.topic == "" {
@@ -108,16 +110,16 @@ func (c *Consumer) tendLetters(found map[string]kafka.TopicDescription) error {
 	}
 	c.log.Warn("dead letters cannot be stored: bad records are counted and lost", "topic", d.topic, "error", why,
 		"remedy", "create the topic, let this client write to it, or name another one in kafka.dead_letter")
-	return d.producer.Purge(kafka.PurgeQueue) // those that wait for it are lost too: reported counts them
+	return d.producer.Purge(kafka.PurgeQueue) // waiting letters are lost too: reported counts them
 }
 
-// letterKey is the same for the same record on every node, so that a compacted topic keeps
-// one letter of each.
+// letterKey returns the key of a record's letter. It is the same on every node, so that a
+// compacted topic keeps one letter of each record.
 func letterKey(topic string, m *route.Record) []byte {
 	return fmt.Appendf(nil, "%s:%d:%d", topic, m.Partition, m.Offset)
 }
 
-// reported counts what became of a dead letter.
+// reported counts a dead letter as stored or lost.
 func (d *deadLetters) reported(m *kafka.Message) {
 	if m.TopicPartition.Error != nil {
 		d.lost.Add(1)
@@ -134,13 +136,14 @@ type sampler struct {
 	muted [route.Reasons]uint64
 }
 
-// Of each reason, so many lines in so long a time.
+// The bound for each reason: lines in a window.
 const (
 	sampleLines  = 5
 	sampleWindow = 10 * time.Second
 )
 
-// take reports whether a line may be written, and how many were not since the last.
+// take reports whether a line of that reason may be written. muted is the number of lines left
+// out since the last one.
 func (s *sampler) take(r route.Reason, now time.Time) (muted uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

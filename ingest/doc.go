@@ -1,100 +1,100 @@
-// Package ingest brings Kafka's records to the rooms: it owns the librdkafka
-// consumers, has records checked and routed (ingest/route), reads again what members
-// resume from, and keeps dead letters. It has a publisher and a producer too. It knows no
-// sockets, and nothing of the demo (ingest/demo).
+// Package ingest brings Kafka's records to the rooms. It owns the librdkafka consumers, hands
+// records to ingest/route to be checked and routed, reads again for members that resume, and
+// keeps dead letters. It also has a publisher and a producer. It knows neither sockets nor the
+// demo (ingest/demo).
 //
 // # Routes
 //
-// A reader hands each record to its route.Decoder, which adds it to the reader's batch, once
-// for each room. A record that cannot be routed is counted by its reason, sampled into the log
-// and sent to the dead letter topic; it never stops the stream, and its offset counts as
-// progress. One that no route names is for nobody, which is no fault: it is counted apart
-// (Config.KeepUnmatched). Records that lie in another partition than their route's partitioner
-// says are delivered, and counted (strays).
+// A reader hands each record to its route.Decoder. The decoder adds it to the reader's batch,
+// once for each room. A record that cannot be routed is counted by its reason, sampled into the
+// log and sent to the dead letter topic. It never stops the stream, and its offset counts as
+// progress. A record that no route matches is not a fault and is counted apart
+// (Config.KeepUnmatched). A record in another partition than its route's partitioner says is
+// delivered and counted (strays).
 //
 // # Reading
 //
-// A Consumer reads all partitions of all topics, in no group. Each partition
-// belongs to one reader: a librdkafka consumer and the goroutine that polls it. It lets
-// the appenders run before it polls again, since from within C it keeps a processor that
-// they may have to wait for (BenchmarkIngest in turns with the commit before: 1.93 and
-// 2.08 µs a record, 1.52 and 1.24 since). The watcher, one goroutine, looks at brokers
-// and topics every MetadataEvery and when something happens; it alone opens topics, hands out partitions and begins new
-// epochs, by commands that the readers run between two batches.
+// A Consumer reads all partitions of all topics, in no group. Each partition belongs to one
+// reader: a librdkafka consumer and the goroutine that polls it. A reader lets the appenders run
+// before it polls again. While it polls it is in C and keeps a processor, which they might have
+// to wait for. BenchmarkIngest in turns with the commit before: 1.93 and 2.08 µs a record
+// before, 1.52 and 1.24 since. The watcher is one goroutine. It looks at brokers and topics
+// every MetadataEvery, and when a reader kicks it. It alone opens topics, hands out partitions
+// and begins new epochs. Readers run its commands between two batches.
 //
-// What is read is routed exactly once and in order within a partition:
+// Within a partition each record is routed exactly once, and in order:
 //
-//   - A partition's place is ours (partition.read), never librdkafka's, and it
-//     never goes back: what comes a second time is dropped. Whenever in doubt,
-//     a partition is assigned again at that place.
-//   - Ends of partitions are progress too, so that positions pass transaction
-//     markers and what compaction left.
-//   - auto.offset.reset is "error": what retention deleted before it was read
-//     becomes a gap, which clients are told.
-//   - A topic that was deleted and made again has another topic id, and so
-//     another epoch. librdkafka goes on in the new topic at the offset it had in
-//     the old one and mentions the new id only in a debug line; the reader waits
-//     for that line and throws records away until the watcher has decided
-//     (reader.drainLogs). A log that became shorter begins a new epoch too.
-//   - A Consumer that is started again goes on where the one before it stopped
+//   - The next offset of a partition is ours (partition.read), never librdkafka's, and it
+//     never goes back: a record that comes a second time is dropped. When in doubt, the
+//     partition is assigned again at that offset.
+//   - Ends of partitions are progress too, so that positions pass transaction markers and
+//     the gaps of compaction.
+//   - auto.offset.reset is "error". If retention deletes records before they are read, the
+//     clients get a gap.
+//   - A topic that was deleted and made again has another topic id, and so another epoch.
+//     librdkafka goes on in the new topic at the offset that it had in the old one, and names
+//     the new id only in a debug line. The reader waits for that line, and throws records away
+//     until the watcher has decided (reader.drainLogs). A log that became shorter begins a new
+//     epoch too.
+//   - A Consumer that is started again goes on at the offsets where the last one stopped
 //     (Config.Progress).
-//   - A topic that comes after our start, and partitions that are added, are
-//     read from their beginning.
+//   - A topic that appears after our start, and partitions that are added, are read from
+//     their beginning.
 //
 // # Who may touch what
 //
-//	reader, partition    the reader's goroutine, but for what is atomic or under mu
+//	reader, partition      the reader's goroutine, except fields that are atomic or under mu
 //	poller, route.Decoder  the reader's goroutine
-//	topic                the watcher; others look at what mu guards
-//	route.Router         anyone: it never changes
-//	Progress             one Consumer at a time
-//	Feed                 the watcher, through Open and its own batch
+//	topic                  the watcher; others read the fields that mu guards
+//	route.Router           anyone: it never changes
+//	Progress               one Consumer at a time
+//	Feed                   the watcher, through Open and its own batch
 //	figures, sampler, strays, deadLetters  anyone
-//	Publisher, Producer  anyone
-//	recallLane, recallRead             the recaller's goroutine, and the lane's while it reads
-//	recaller, recallTopic, recallUser  the recaller's goroutine, but for what is atomic or under mu
+//	Publisher, Producer    anyone
+//	recallLane, recallRead             the recaller's goroutine; while the lane reads, the lane's
+//	recaller, recallTopic, recallUser  the recaller's goroutine, except fields that are atomic or under mu
 //	handouts, lease, times             anyone
 //
-// Bytes of a record are librdkafka's until the next poll. The decoder copies a
-// value once when a room takes it; keys and names are copied by the batch.
+// The bytes of a record are librdkafka's until the next poll. The decoder copies a value once,
+// when a room takes it. The batch copies keys and names.
 //
 // # Reading again
 //
-// A member that resumes from further back than the tapes reach asks for what its
-// room got in a stretch of the topic (Consumer.Recall). One goroutine (recaller)
-// gathers who asks within 20 ms, and judges each request alone, by the offsets that it lacks and the mean record: whether Kafka has them, and
-// whether its user's budget (Config.RecallBytes, a minute's worth at most) has them ever,
-// or now. What is refused is nobody else's answer.
+// A member that resumes from a position older than the tapes asks for its room's records in a
+// stretch of the topic (Consumer.Recall). One goroutine (recaller) gathers requests for 20 ms.
+// It judges each alone, by the offsets that it lacks and the mean record. Does Kafka still have
+// them? Does the user's budget (Config.RecallBytes, a minute's worth at most) ever allow them,
+// and now? A refusal answers one request only.
 //
-// It reads in slices (recaller.slice): a turn is one user's, of those that have had none
-// in this round the one that lacks least, and takes along who lacks about the same. They
-// share the read and what it costs. What was read is kept for 30 s, within
-// Config.RecallMemory; of what is more than half of that, only the rooms that are asked
-// for are taken, and nothing is kept. Kafka is asked where topics end on goroutines of
-// their own, and a slice of which nothing comes for a second ends: that topic is left
-// alone for a while. Slices are read in lanes (recallLane), each with a librdkafka client,
-// one topic in one lane, so that others go on beside a topic whose brokers send nothing.
-// A wildcard that resumes asks for names instead (recall_names.go): its answer is made of all
-// slices, or is more names than it may join.
+// It reads in slices (recaller.slice). A turn belongs to one user: of those that had no turn in
+// this round, the one that lacks least. Requests that lack about the same offsets join. They
+// share the read and its cost. Records are kept for 30 s, within Config.RecallMemory. From a
+// stretch of more than half of that, only the requested rooms are taken, and nothing is kept.
+// Goroutines of their own ask Kafka for the ends of topics. A slice that brings nothing for a
+// second ends, and its topic is left alone for a while. Slices are read in lanes (recallLane).
+// Each lane has a librdkafka client, and a topic is in one lane only. So other topics go on
+// while the brokers of one send nothing. A wildcard that resumes asks for names instead
+// (recall_names.go). It is answered after all slices, or once there are more names than it may
+// join.
 //
-// A member is given what a slice has of its room, and asks for more when it was sent that
-// (Past.UpTo); the rest waits for the user's budget and is not refused. What members hold
-// is counted by user (handouts) and bounded by as much memory again. At the bound, those
-// that were sent nothing for 250 ms are asked to give theirs back; they ask again when
+// A member gets the part of a slice that is its room's, and asks for more when it has been sent
+// that (Past.UpTo). The rest waits for the user's budget and is not refused. Frames that members
+// hold are counted by user (handouts), and bounded by as much memory again. At the bound,
+// members that were sent nothing for 250 ms are asked to give theirs back. They ask again when
 // their sockets take bytes.
 //
-// Places at a time (Consumer.PositionsAt) come from Kafka's time index. Four goroutines
-// at most ask, once for all who ask for the same tenth of a second, users in turns, and
-// keep the answer for 5 s. It also says since when nothing was deleted (times.wholeSince): a time
-// before that is too old, with what is left.
+// Positions at a time (Consumer.PositionsAt) come from Kafka's time index. At most four
+// goroutines ask, once for all requests of the same tenth of a second. Users have turns. An
+// answer is kept for 5 s. It also has the time since which nothing was deleted
+// (times.wholeSince). An earlier time is too old, and the error has the oldest positions left.
 //
 // # Before a start
 //
-// CheckProperties asks librdkafka about each of the operator's properties, without a
-// client. TryClients makes the clients that a Consumer and a Publisher make (readerConf,
-// recallConf, controlConf, publisherConf) and closes them: they know no broker. Connect
-// tries brokers, topics and rights within a minute, with clients of its own, on the
-// caller's goroutine but for the brokers, of which eight are tried at a time.
+// CheckProperties asks librdkafka about each of the operator's properties, without a client.
+// TryClients makes the clients of a Consumer and a Publisher (readerConf, recallConf,
+// controlConf, publisherConf) and closes them. They know no broker. Connect tries brokers, topics
+// and rights within a minute, with clients of its own. It runs on the caller's goroutine, but
+// tries up to eight brokers at a time.
 //
 // # Figures
 //
@@ -105,12 +105,12 @@
 //
 //	                    kfake            Apache Kafka (KAFKA_HOME set)
 //	BenchmarkPollBare   1.00 us/record   1.14 us/record   the Go client's Poll and nothing else
-//	BenchmarkIngest     0.84 us/record   0.93 us/record   polled, checked, routed to two rooms nobody listens to
+//	BenchmarkIngest     0.84 us/record   0.93 us/record   polled, checked, routed to two rooms without members
 //
-// With the client's Poll BenchmarkIngest took 1.7 us in place of 0.84: of each
-// record Poll makes eight objects, in two calls into C or more. The poller takes up
-// to 256 records in one call and reads them where they are.
+// With the client's Poll BenchmarkIngest took 1.7 us instead of 0.84. Poll makes eight
+// objects for each record, in two or more calls into C. The poller takes up to 256 records in
+// one call and reads them in librdkafka's memory.
 //
-// Waiting for a controller that is gone takes librdkafka 0.9 of a CPU, so admin
-// requests have short timeouts, and metadata is asked for first (consumer_watch.go).
+// librdkafka uses 0.9 of a CPU while it waits for a controller that is gone. So admin
+// requests have short timeouts, and each look first asks for metadata (consumer_watch.go).
 package ingest

@@ -10,13 +10,13 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// settings merges librdkafka's properties: ours, then what the operator says
-// under kafka.librdkafka, which wins, then those that must not be changed.
+// settings merges librdkafka's properties. The operator's (theirs) win over ours. An operator's
+// property that contradicts fixed is an error.
 func settings(brokers []string, ours, theirs, fixed map[string]string) (*kafka.ConfigMap, error) {
 	all := map[string]string{
 		"bootstrap.servers": strings.Join(brokers, ","),
 		"client.id":         "tapecast",
-		// Ten seconds, the default, is long for clients that wait.
+		// The default, ten seconds, is long for clients that wait.
 		"reconnect.backoff.max.ms": "2000",
 		"socket.keepalive.enable":  "true",
 		"enable.metrics.push":      "false", // brokers get no figures unasked
@@ -40,8 +40,8 @@ func settings(brokers []string, ours, theirs, fixed map[string]string) (*kafka.C
 	return &out, nil
 }
 
-// logsTo makes a client of librdkafka hand its log lines over instead of
-// writing them to standard error. They must be drained until it is closed.
+// logsTo has a client of librdkafka send its log lines to a channel instead of
+// standard error. The channel must be drained until the client is closed.
 func logsTo(conf *kafka.ConfigMap) chan kafka.LogEvent {
 	lines := make(chan kafka.LogEvent, 256)
 	(*conf)["go.logs.channel.enable"] = true
@@ -49,9 +49,8 @@ func logsTo(conf *kafka.ConfigMap) chan kafka.LogEvent {
 	return lines
 }
 
-// drainLogs writes librdkafka's lines as debug lines: what an operator must
-// know of a lost broker is said once, by the one who watches it, from what faults
-// (nil: nobody asks) gathers.
+// drainLogs writes librdkafka's lines as debug lines, and passes them to faults, which may be
+// nil. The watcher logs a lost broker once, from these faults.
 func drainLogs(lines <-chan kafka.LogEvent, log *slog.Logger, faults *brokerFaults, done <-chan struct{}) {
 	for {
 		select {
@@ -69,11 +68,11 @@ func drainLogs(lines <-chan kafka.LogEvent, log *slog.Logger, faults *brokerFaul
 // readerSettings are librdkafka's properties for readers.
 func readerSettings(cfg Config) map[string]string {
 	return map[string]string{
-		"group.id":          "tapecast", // demanded, never joined
-		"fetch.wait.max.ms": "100",      // how long a new partition waits for the fetch before it
+		"group.id":          "tapecast", // required, but we never join it
+		"fetch.wait.max.ms": "100",      // a new partition waits for the fetch before it
 		"isolation.level":   "read_committed",
-		// When the queue is full librdkafka waits a second before it fetches again:
-		// at 300,000 records a second that is three queues.
+		// By default librdkafka waits a second after a full queue before it fetches again.
+		// At 300,000 records a second that is three queues.
 		"fetch.queue.backoff.ms":            "10",
 		"fetch.error.backoff.ms":            "100",
 		"queued.max.messages.kbytes":        "16384",

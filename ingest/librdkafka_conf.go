@@ -4,7 +4,7 @@ package ingest
 #include <stddef.h>
 #include <stdlib.h>
 
-// What we need of rdkafka.h's configuration, as poller.go has its events.
+// The parts of rdkafka.h that we need for configurations. poller.go has those for events.
 typedef struct rd_kafka_conf_s rd_kafka_conf_t;
 typedef struct rd_kafka_topic_conf_s rd_kafka_topic_conf_t;
 
@@ -36,11 +36,11 @@ const (
 	badProperty     = -1
 )
 
-// tryProperty sets one property of a configuration that no client has. code is zero
-// where librdkafka takes it; else said is why not, in its words.
+// tryProperty sets one property in a configuration of its own. code is zero if librdkafka takes
+// it. Otherwise said is librdkafka's reason.
 func tryProperty(name, value string) (code int, said string) {
 	if C.tc_conf_linked() == 0 {
-		return 0, "" // the clients will say it
+		return 0, "" // the clients will fail
 	}
 	conf := C.rd_kafka_conf_new()
 	defer C.rd_kafka_conf_destroy(conf)
@@ -52,13 +52,13 @@ func tryProperty(name, value string) (code int, said string) {
 	return code, C.GoString(&text[0])
 }
 
-// PropertyNames lists the properties that librdkafka has and that can be set by a text,
-// in alphabetical order.
+// PropertyNames returns the properties of librdkafka that have a text as value, in alphabetical
+// order.
 func PropertyNames() []string {
 	if C.tc_conf_linked() == 0 {
 		return nil
 	}
-	// Those without a default are not in the dumps.
+	// The dumps lack properties without a default.
 	names := slices.Clone(unsetProperties)
 	take := func(list **C.char, n C.size_t) {
 		for i, p := range unsafe.Slice(list, int(n)) {

@@ -5,9 +5,9 @@ package ingest
 #include <stddef.h>
 #include <stdlib.h>
 
-// What we need of rdkafka.h (librdkafka 2.15.1), which the Go client has but
-// does not export. These parts have not changed since 1.6. The functions are
-// weak, so that this file links on its own; the Go client brings them in.
+// The parts of rdkafka.h (librdkafka 2.15.1) that we need. The Go client has it but
+// does not export it. These parts have not changed since 1.6. The functions are
+// weak, so that this file links on its own. The Go client brings them in.
 typedef struct rd_kafka_queue_s rd_kafka_queue_t;
 typedef struct rd_kafka_event_s rd_kafka_event_t;
 typedef struct rd_kafka_topic_s rd_kafka_topic_t;
@@ -29,7 +29,7 @@ typedef struct rd_kafka_topic_partition_s {
 	char *topic;
 	int32_t partition;
 	int64_t offset;
-} rd_kafka_topic_partition_t; // and more, which is not ours
+} rd_kafka_topic_partition_t; // the first fields
 
 #define WEAK __attribute__((weak))
 WEAK rd_kafka_event_t *rd_kafka_queue_poll(rd_kafka_queue_t *, int);
@@ -91,8 +91,8 @@ static void tc_record(tc_event *e) {
 	e->leader = rd_kafka_message_leader_epoch(m);
 }
 
-// tc_poll lets go of held events and takes up to max new ones, or max_bytes of
-// records: it waits for the first, and for no other.
+// tc_poll releases the held events and takes up to max new ones, or max_bytes of
+// records. It waits for the first, and for no other.
 static int tc_poll(rd_kafka_queue_t *q, tc_event *list, int held, int max, size_t max_bytes, int wait_ms) {
 	int n = 0;
 	size_t bytes = 0;
@@ -148,27 +148,27 @@ import (
 )
 
 // poller takes events out of a librdkafka consumer, many with one call into C,
-// and leaves the records' bytes where librdkafka has them. The Go client's own
-// Poll takes one at a time and makes eight objects of each record; doc.go has
-// the figures. It belongs to one goroutine.
+// and leaves the records' bytes in librdkafka's memory. The Go client's own
+// Poll takes one at a time and makes eight objects for each record (figures in doc.go).
+// A poller belongs to one goroutine.
 type poller struct {
 	queue *C.rd_kafka_queue_t
-	list  *C.tc_event // maxBatch of them, in C's memory
+	list  *C.tc_event // maxBatch events, in C's memory
 	held  C.int       // events of the last poll
 }
 
-// maxBatchBytes ends a batch early: what is held counts no longer for
-// librdkafka's queue, and records may be large.
+// maxBatchBytes ends a batch early: records may be large, and held records no longer count
+// against the bounds of librdkafka's queue.
 const maxBatchBytes = 1 << 20
 
-// newPoller makes a poller for a consumer, which must not be polled otherwise
-// and must be closed after the poller.
+// newPoller returns a poller for a consumer. Nothing else may poll the consumer, and the
+// poller must be closed before it.
 func newPoller(c *kafka.Consumer) (*poller, error) {
 	if C.tc_linked() == 0 {
 		return nil, errors.New("librdkafka lacks functions that ingest needs: build it with confluent-kafka-go v2.15.1")
 	}
-	// The client keeps its queue to itself. TestPoller sees to it that this is
-	// still where it is.
+	// The client does not export its queue. TestPoller checks that these fields still
+	// have it.
 	handle := reflect.ValueOf(c).Elem().FieldByName("handle")
 	if !handle.IsValid() || !handle.FieldByName("rkq").IsValid() {
 		return nil, errors.New("the Kafka client has no queue where ingest looks for it: build it with confluent-kafka-go v2.15.1")
@@ -179,21 +179,21 @@ func newPoller(c *kafka.Consumer) (*poller, error) {
 	}, nil
 }
 
-// close lets go of what is held.
+// close releases the held events.
 func (p *poller) close() {
 	C.tc_release(p.list, p.held)
 	C.free(unsafe.Pointer(p.list))
 	p.list, p.held = nil, 0
 }
 
-// poll waits for events and says how many there are. Those of the poll before
-// are gone, and their records' bytes with them.
+// poll waits for events and returns their number. It releases the events of the poll before,
+// with their records' bytes.
 func (p *poller) poll(wait int) int {
 	p.held = C.tc_poll(p.queue, p.list, p.held, maxBatch, maxBatchBytes, C.int(wait))
 	return int(p.held)
 }
 
-// queued is how many events wait in the queue. Any goroutine may ask, as long as
+// queued returns the number of events in the queue. Any goroutine may call it while
 // the client is open.
 func (p *poller) queued() int64 { return int64(C.rd_kafka_queue_length(p.queue)) }
 
@@ -201,18 +201,17 @@ func (p *poller) event(i int) *polled {
 	return (*polled)(&unsafe.Slice(p.list, maxBatch)[i])
 }
 
-// polled is one event, good until the next poll.
+// polled is one event, valid until the next poll.
 type polled C.tc_event
 
-// Kinds of events.
+// Kinds of events, and the fields and methods that each has.
 const (
 	polledRecord = C.TC_RECORD // topic, partition, offset, leader, fill, headers
-	polledEnd    = C.TC_END    // of a partition: topic, partition, offset of what comes next
+	polledEnd    = C.TC_END    // the end of a partition: topic, partition, next offset
 	polledError  = C.TC_ERROR  // fault
 )
 
-// topicID is the same for all records of an assigned topic, and topic's name
-// costs a copy.
+// topicID is the same pointer for all records of an assigned topic. topicName makes a copy.
 func (e *polled) topicID() unsafe.Pointer { return unsafe.Pointer(e.topic) }
 func (e *polled) topicName() string       { return C.GoString(e.topic) }
 
@@ -220,7 +219,7 @@ func (e *polled) fault() (code kafka.ErrorCode, said string) {
 	return kafka.ErrorCode(e.err), C.GoString(e.said)
 }
 
-// fill makes r the event's record, but for the headers.
+// fill sets r to the event's record, without headers.
 func (e *polled) fill(r *route.Record) {
 	r.Partition, r.Offset, r.Time = int32(e.partition), int64(e.offset), int64(e.time)
 	r.Key = cBytes(e.key, e.key_len)
@@ -250,7 +249,7 @@ func (e *polled) headers() []kafka.Header {
 	}
 }
 
-// cBytes is C's memory as a slice: nil where there is none.
+// cBytes returns C's memory as a slice; nil for NULL.
 func cBytes(p unsafe.Pointer, n C.size_t) []byte {
 	if p == nil {
 		return nil

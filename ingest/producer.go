@@ -9,8 +9,8 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// Producer is a librdkafka producer with everything that comes out of it
-// drained. Its methods may be called from any goroutine.
+// Producer is a librdkafka producer whose events and logs are drained. Any goroutine may call
+// its methods.
 type Producer struct {
 	*kafka.Producer
 	done chan struct{}
@@ -18,9 +18,9 @@ type Producer struct {
 	once sync.Once
 }
 
-// NewProducer makes a producer. ours are its properties, theirs what the operator says of
-// them, and fixed those that must not be changed. reported gets the delivery report of every
-// record that is produced without a channel of its own; nil: nobody does.
+// NewProducer returns a producer. The operator's properties (theirs) win over ours, and may not
+// contradict fixed. Delivery reports of records without a channel of their own go to reported,
+// which may be nil.
 func NewProducer(
 	brokers []string, ours, theirs, fixed map[string]string, log *slog.Logger, reported func(*kafka.Message),
 ) (*Producer, error) {
@@ -31,16 +31,15 @@ func NewProducer(
 	return newProducer(conf, orDiscard(log), reported, nil)
 }
 
-// newProducer makes a producer. reported gets the delivery report of every
-// record produced without a channel of its own, and faults what the client says of
-// brokers; either may be nil.
+// newProducer returns a producer. Delivery reports of records without a channel of their own go
+// to reported, and faults of brokers to faults. Either may be nil.
 func newProducer(
 	conf *kafka.ConfigMap, log *slog.Logger, reported func(*kafka.Message), faults *brokerFaults,
 ) (*Producer, error) {
 	// Both have room for a million by default, 24 MB together.
 	(*conf)["go.events.channel.size"] = 1024
 	(*conf)["go.produce.channel.size"] = 1
-	(*conf)["go.delivery.report.fields"] = "none" // place and error are enough
+	(*conf)["go.delivery.report.fields"] = "none" // a report has the partition, the offset and the error anyway
 	lines := logsTo(conf)
 	made, err := kafka.NewProducer(conf)
 	if err != nil {
@@ -70,7 +69,7 @@ func newProducer(
 	return p, nil
 }
 
-// Stop gives what is under way some time and ends the producer.
+// Stop ends the producer, after up to flush for records under way.
 func (p *Producer) Stop(flush time.Duration) {
 	p.once.Do(func() {
 		p.Flush(int(flush.Milliseconds()))

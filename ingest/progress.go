@@ -1,18 +1,18 @@
 package ingest
 
-// Progress is where a Consumer was in its topics when it stopped. The next Consumer of the
-// same router and table goes on there. One Consumer at a time may have it.
+// Progress has the next offset of each partition when a Consumer stopped. The next Consumer of
+// the same router and table goes on at these offsets. Only one Consumer at a time may have it.
 type Progress struct {
 	topics map[string]left
 }
 
-// left is where a Consumer was in a topic when it stopped.
+// left is the state of one topic when a Consumer stopped.
 type left struct {
 	cluster, id, epoch string
 	next               []int64 // by partition; -1: not read
 }
 
-// leave notes where each topic was left, for the next Consumer.
+// leave writes the topics to Config.Progress, for the next Consumer.
 func (c *Consumer) leave() {
 	if c.cfg.Progress.topics == nil {
 		c.cfg.Progress.topics = map[string]left{}
@@ -25,7 +25,7 @@ func (c *Consumer) leave() {
 	}
 }
 
-// reached is how far the partitions were read; -1: one was not.
+// reached returns the next offset of each partition; -1: it was not read.
 func (t *topic) reached() []int64 {
 	next := make([]int64, len(t.parts))
 	for n, p := range t.parts {

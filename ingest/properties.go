@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// propertyAliases are further names of librdkafka's properties that the gateway sets
-// itself or looks at, and the names it uses. Without them two values would be set for one
-// property, and whichever comes last would hold.
+// propertyAliases are other names of librdkafka's properties that the gateway sets or reads, and
+// the names that it uses. Otherwise one property could get two values, and the last would win.
 var propertyAliases = map[string]string{
 	"metadata.broker.list":                  "bootstrap.servers",
 	"request.required.acks":                 "acks",
@@ -23,8 +22,8 @@ var propertyAliases = map[string]string{
 	"max.in.flight.requests.per.connection": "max.in.flight",
 }
 
-// unsetProperties are those that librdkafka has no default for. They serve to guess what
-// an unknown name was meant to be.
+// unsetProperties are the properties that librdkafka has no default for. PropertyNames needs
+// them: the nearest name is suggested for an unknown one.
 var unsetProperties = []string{
 	"bootstrap.servers", "acks", "linger.ms", "compression.type", "sasl.mechanism", "retries", "max.in.flight",
 	"sasl.username", "sasl.password", "ssl.ca.location", "ssl.ca.pem",
@@ -35,7 +34,7 @@ var unsetProperties = []string{
 	"sasl.oauthbearer.scope", "sasl.oauthbearer.extensions", "sasl.oauthbearer.config", "transactional.id",
 }
 
-// canonical is the operator's properties under the names that the gateway uses.
+// canonical returns the operator's properties under the names that the gateway uses.
 func canonical(theirs map[string]string) map[string]string {
 	out := make(map[string]string, len(theirs))
 	for name, v := range theirs {
@@ -50,10 +49,10 @@ func canonical(theirs map[string]string) map[string]string {
 	return out
 }
 
-// PropertyFault is what is wrong with kafka.librdkafka.
+// PropertyFault is a fault of kafka.librdkafka.
 type PropertyFault struct {
 	Property string // "": no single one
-	Msg, Do  string // Do is "" where Unknown
+	Msg, Do  string // Do is the remedy; "" if Unknown
 	Unknown  bool   // librdkafka has no such property
 }
 
@@ -63,8 +62,8 @@ var fileProperties = []string{
 	"https.ca.location",
 }
 
-// CheckProperties names what librdkafka, or the gateway, refuses of the operator's
-// properties, each by itself. It makes no client.
+// CheckProperties returns the faults of the operator's properties, each by itself: librdkafka or
+// the gateway refuses it. It makes no client.
 func CheckProperties(theirs map[string]string) []PropertyFault {
 	var out []PropertyFault
 	add := func(name, do, msg string, args ...any) {
@@ -102,8 +101,8 @@ func CheckProperties(theirs map[string]string) []PropertyFault {
 	return out
 }
 
-// tryWhole is tryProperty but for what C would cut, and for libraries, which would be
-// loaded.
+// tryWhole is tryProperty with two exceptions: texts with a NUL, which C would cut, and plugins,
+// which librdkafka would load.
 func tryWhole(name, value string) (code int, said string) {
 	switch {
 	case strings.ContainsRune(name, 0):
@@ -116,7 +115,7 @@ func tryWhole(name, value string) (code int, said string) {
 	return tryProperty(name, value)
 }
 
-// badWords says why librdkafka does not take a value; it repeats none that may be secret.
+// badWords returns why librdkafka does not take a value. It repeats no value that may be secret.
 func badWords(name, value, said string) string {
 	said = strings.TrimSpace(said)
 	if _, at, ok := strings.Cut(said, "is outside allowed range "); ok {
@@ -128,7 +127,7 @@ func badWords(name, value, said string) string {
 		}
 		return fmt.Sprintf("librdkafka does not take %q", value)
 	}
-	if at := strings.LastIndex(said, " See http"); at > 0 { // often cut within the address
+	if at := strings.LastIndex(said, " See http"); at > 0 { // the address is often cut
 		said = said[:at]
 	}
 	if at := strings.LastIndex(said, ", see http"); at > 0 {

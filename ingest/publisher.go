@@ -9,20 +9,20 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// ErrClosed is what a closed Publisher answers.
+// ErrClosed is the error of a closed Publisher.
 var ErrClosed = errors.New("the publisher is closed")
 
-// Publisher produces single records and waits for each to be stored on all
-// replicas that are in sync. Its methods may be called from any goroutine.
+// Publisher produces single records and waits until each is stored on all
+// replicas that are in sync. Any goroutine may call its methods.
 type Publisher struct {
 	producer *Producer
 	closing  chan struct{}
 
-	mu     sync.RWMutex // held for reading by who uses producer
+	mu     sync.RWMutex // held for reading while producer is used
 	closed bool
 }
 
-// NewPublisher makes a publisher. It does not wait for a broker.
+// NewPublisher returns a publisher. It does not wait for a broker.
 func NewPublisher(brokers []string, librdkafka map[string]string) (*Publisher, error) {
 	conf, err := publisherConf(brokers, librdkafka)
 	if err != nil {
@@ -36,9 +36,8 @@ func NewPublisher(brokers []string, librdkafka map[string]string) (*Publisher, e
 	return p, nil
 }
 
-// Publish produces one record and waits until it is stored. An empty key means
-// a partition by chance; a nil value is a tombstone. When ctx ends first, the
-// record may still be stored later.
+// Publish produces one record and waits until it is stored. With an empty key the partition is
+// random. A nil value is a tombstone. If ctx ends first, the record may still be stored later.
 func (p *Publisher) Publish(ctx context.Context, topic, key string, value []byte, headers map[string]string) (partition int32, offset int64, err error) {
 	m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: kafka.PartitionAny}, Value: value}
 	if key != "" {
@@ -74,7 +73,7 @@ func (p *Publisher) produce(m *kafka.Message, report chan kafka.Event) error {
 	return p.producer.Produce(m, report)
 }
 
-// Close gives what is under way up to two seconds and ends the publisher.
+// Close ends the publisher. Records under way have two seconds to be stored.
 func (p *Publisher) Close() {
 	p.mu.Lock()
 	was := p.closed

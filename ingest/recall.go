@@ -12,51 +12,50 @@ import (
 )
 
 const (
-	// gatherFor is how long the first of several requests waits for others: clients
-	// that lost a node come together.
+	// gatherFor is how long the first request waits for others: clients that lost a node
+	// come together.
 	gatherFor = 20 * time.Millisecond
-	// keepFor is how long what was read again is kept after it was last asked for.
+	// keepFor is how long records are kept after the last request for them.
 	keepFor = 30 * time.Second
 	// recallFor is how long a request waits at most, for its turn and its records.
 	recallFor = 15 * time.Second
-	// crowdedFor is the time between two looks whether members that were sent nothing
-	// meanwhile hold memory that others need.
+	// crowdedFor is how long a member may hold memory that others need while nothing is
+	// sent to it.
 	crowdedFor = 250 * time.Millisecond
-	// recallRetry is what a client waits that was refused for passing trouble.
+	// recallRetry is the retryAfter of a request that was refused for passing trouble.
 	recallRetry = time.Second
-	// defaultRecall bounds what is kept of records read again, in bytes.
+	// defaultRecall is the default of Config.RecallMemory.
 	defaultRecall = 256 << 20
-	// defaultRecallBytes is how much is read again for one user in a minute.
+	// defaultRecallBytes is the default of Config.RecallBytes.
 	defaultRecallBytes = 256 << 20
-	// recordSize is what a record that is kept takes besides its bytes.
+	// recordSize is the memory of a kept record besides its bytes.
 	recordSize = 160
-	// maxRecalls is how many requests may wait, and maxUserRecalls how many of one user:
+	// maxRecalls bounds the requests that wait, and maxUserRecalls those of one user:
 	// four joins of as many rooms as one request may name. One takes some 400 bytes.
 	maxRecalls     = 200_000
 	maxUserRecalls = 4096
 )
 
-// recaller reads again what tapes no longer hold, for all who ask, in slices: each
-// turn reads a bounded stretch of one topic, for the users that have waited longest
-// for one and want least, and gives the members of their rooms what it has of them.
-// A member that wants more asks again when it has been sent that.
+// recaller reads records again that tapes no longer hold, in slices. Each turn reads a bounded
+// stretch of one topic, for users that had no turn in this round and lack least. The members get
+// their rooms' frames of it. A member that lacks more asks again when it has been sent these.
 //
-// run's goroutine owns it, but for what is atomic or under mu.
+// The goroutine of run owns it, except fields that are atomic or under mu.
 type recaller struct {
 	c    *Consumer
 	beat heartbeat.Beat
 	wake chan struct{}
-	// looked brings where topics begin and end. Each topic is looked at by one
-	// goroutine at most, and there is a place for each.
+	// looked brings the ends of topics. It has room for one answer of each topic, and a topic
+	// is looked at by one goroutine at most.
 	looked chan boundsFound
-	// done brings what lanes have read. There is a place for each.
+	// done brings the reads of lanes. It has room for one of each lane.
 	done chan *recallRead
 
-	waiting atomic.Int64 // requests that were not answered
+	waiting atomic.Int64 // requests without an answer yet
 	handed  handouts
 
-	mu      sync.Mutex
-	fresh   []*asked // that came since the last turn
+	mu      sync.Mutex // guards the two fields below
+	fresh   []*asked   // requests since the last turn
 	stopped bool
 
 	// The goroutine's own.
@@ -64,26 +63,26 @@ type recaller struct {
 	users  map[string]*recallUser
 	asked  []*asked
 	lanes  [recallLanes]recallLane
-	idle   []*recallLane // that do not read
-	bytes  int64         // of all that is kept
-	round  uint64        // in which each user has a turn
+	idle   []*recallLane // lanes that do not read
+	bytes  int64         // memory of all kept records
+	round  uint64        // each user has one turn in a round
 	turns  uint64
-	next   time.Time // when to look again; zero: when somebody asks
+	next   time.Time // when to look again; zero: at the next request
 
 	figures recallFigures
 }
 
-// asked is one request: of one room.
+// asked is one request, for one room.
 type asked struct {
 	*rooms.Recall
 	user   *recallUser
 	topic  *recallTopic
-	begun  time.Time           // when it was asked
-	came   time.Time           // when it began to wait for what is now missing
+	begun  time.Time           // when it came
+	came   time.Time           // when it began to wait for its present turn
 	judged bool                // it may be served
 	late   bool                // it waits for its user's budget
-	from   []int64             // first offset that it lacks, by place in After
-	names  map[string]struct{} // of rooms that were found, where it asks for names
+	from   []int64             // the first offset that it lacks, by index in After
+	names  map[string]struct{} // if it asks for names: the names found so far
 
 	reading bool // a lane reads for it
 }
@@ -98,7 +97,7 @@ func newRecaller(c *Consumer) *recaller {
 	return a
 }
 
-// Recall reads a stretch of a topic again for one room. It does not block.
+// Recall asks for a stretch of a topic to be read again for one room. It does not block.
 func (c *Consumer) Recall(r *rooms.Recall) {
 	a := c.recaller
 	a.figures.asked.Add(1)
@@ -124,6 +123,7 @@ func (c *Consumer) Recall(r *rooms.Recall) {
 	a.poke()
 }
 
+// poke wakes the recaller. It never blocks.
 func (a *recaller) poke() {
 	select {
 	case a.wake <- struct{}{}:
@@ -185,34 +185,34 @@ func (a *recaller) run() {
 	}
 }
 
-// goesOn reports whether a request waits that is the rest of an earlier one: it came
-// when its member was sent the part before, and not with others.
+// goesOn reports whether some new request is the rest of an earlier one. It came when its member
+// had been sent the part before, so no others come with it.
 func (a *recaller) goesOn() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.ContainsFunc(a.fresh, func(w *asked) bool { return w.More })
 }
 
-// untilNext is the time until the next look.
+// untilNext returns the time until the next look.
 func (a *recaller) untilNext() time.Duration {
 	if len(a.asked) == 0 {
 		return time.Hour
 	}
-	wait := time.Second // requests that have waited for too long are refused
+	wait := time.Second // to refuse requests that have waited for too long
 	if !a.next.IsZero() {
 		wait = min(wait, time.Until(a.next))
 	}
 	return max(wait, time.Millisecond)
 }
 
-// soon has the next look be at t, if nothing asks for an earlier one.
+// soon moves the next look to t, unless it is earlier already.
 func (a *recaller) soon(t time.Time) {
 	if a.next.IsZero() || t.Before(a.next) {
 		a.next = t
 	}
 }
 
-// stop refuses all that wait, and what comes later.
+// stop refuses all requests, and later ones.
 func (a *recaller) stop() {
 	a.mu.Lock()
 	a.stopped = true
@@ -225,7 +225,7 @@ func (a *recaller) stop() {
 	a.asked = nil
 }
 
-// takeOver takes the requests that have come.
+// takeOver takes the fresh requests.
 func (a *recaller) takeOver() {
 	a.mu.Lock()
 	list := a.fresh
@@ -251,8 +251,8 @@ func (a *recaller) takeOver() {
 	}
 }
 
-// takeLooks takes the answers to looks and what was read, between any two slices: a small
-// request must not wait to be judged until those are served that were judged before it.
+// takeLooks takes answers to looks, and reads, between two slices. A small request must not wait
+// to be judged until all requests that were judged before it are served.
 func (a *recaller) takeLooks() {
 	for {
 		select {
@@ -266,7 +266,8 @@ func (a *recaller) takeLooks() {
 	}
 }
 
-// tidy forgets what nobody has asked for in a while.
+// tidy forgets records without a request for keepFor, and users with nothing to count. It closes
+// the clients if nothing is kept and nobody asks.
 func (a *recaller) tidy(now time.Time) {
 	for _, k := range a.topics {
 		a.bytes -= k.forget(func(p *piece) bool { return now.Sub(p.used) > keepFor })
@@ -284,7 +285,7 @@ func (a *recaller) tidy(now time.Time) {
 	}
 }
 
-// makeRoom forgets what was asked for longest ago, until n bytes more may be kept.
+// makeRoom forgets the pieces that were used longest ago, until n bytes more may be kept.
 func (a *recaller) makeRoom(n int64) {
 	for a.bytes > 0 && a.bytes+n > a.c.cfg.RecallMemory {
 		var oldest *piece
@@ -304,7 +305,7 @@ func (a *recaller) makeRoom(n int64) {
 	a.figures.kept.Store(uint64(a.bytes))
 }
 
-// slice is about how many bytes one user's turn reads, and a turn at most twice as
-// many. It is small beside what all may hold, and large beside what it costs librdkafka
-// to begin to read somewhere.
+// slice is about how many bytes of memory one user's turn reads. A turn with others reads at most
+// twice as many. That is small beside the memory of all, and large beside librdkafka's cost to
+// start at another offset.
 func (a *recaller) slice() int64 { return min(max(a.c.cfg.RecallMemory/32, 64<<10), 4<<20) }

@@ -13,13 +13,12 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// recallClient is a librdkafka consumer of its own for reading again, so that
-// live reading goes on beside it.
+// recallClient is a librdkafka consumer for reading again, beside those that read live.
 type recallClient struct {
 	client *kafka.Consumer
 	poll   *poller
 	done   chan struct{}
-	topic  *topic // that it read last
+	topic  *topic // the last that it read
 }
 
 // fetchAhead is about how many bytes of a partition are fetched at a time.
@@ -52,9 +51,9 @@ func (r *recallClient) close() {
 }
 
 const (
-	// readFor is how long one slice may take, and quietFor how long nothing may come of
-	// it: what was read until then counts, and others have their turn. Tests have a
-	// Consumer that waits for longer.
+	// readFor bounds the time of one slice, and quietFor the time without any record of it.
+	// Then the records so far count, and others have their turn. Tests make a Consumer wait
+	// for longer.
 	readFor  = 3 * time.Second
 	quietFor = time.Second
 )
@@ -67,20 +66,19 @@ type sliceRead struct {
 	want  *wanted // the rooms whose records are taken; nil: all
 	left  int64   // bytes of memory that may still be taken
 	open  map[int32]*piece
-	next  map[int32]int64 // offset that comes next
-	to    map[int32]int64
+	next  map[int32]int64 // the next offset of each partition
+	to    map[int32]int64 // the end of each stretch
 	dec   *route.Decoder
-	into  *piece
-	took  bool // some room's record was taken
+	into  *piece // the piece of the record that is being routed
+	took  bool   // some room of it was taken
 	ended []*piece
 	until time.Time
-	heard time.Time // when something came last
+	heard time.Time // when the last record came
 	stats struct{ records, bytes, taken uint64 }
 }
 
-// read reads stretches of one topic, and has in the end what it has of each when all are
-// read, most bytes were, or it has taken too long. The pieces of stretches that were not
-// read to their end are shorter, or missing.
+// read reads stretches of one topic into pieces. It ends when all are read, most of the memory
+// is used, or it has taken too long. Then the pieces of some stretches are shorter, or missing.
 func (r *recallClient) read(a *recaller, of *recallRead) error {
 	now, t := time.Now(), of.g.topic.topic
 	d := &sliceRead{
@@ -88,14 +86,14 @@ func (r *recallClient) read(a *recaller, of *recallRead) error {
 	}
 	d.dec = route.NewDecoder(a.c.cfg.MaxRecord, d.take)
 	if r.topic != t {
-		// Else librdkafka looks for the leaders of a topic that is new to it when its timer
-		// next comes round, after up to a second. It still does where this fails.
+		// Otherwise librdkafka looks for the leaders of a topic that is new to it only when its
+		// timer fires, after up to a second. It still does if this fails.
 		_, _ = r.client.GetMetadata(&t.name, false, int(reachTimeout.Milliseconds()))
 		r.topic = t
 	}
 	var err error
 	for list := of.list; len(list) > 0 && err == nil && d.goesOn(); {
-		var now, later []stretch // each partition once at a time
+		var now, later []stretch // a partition can be assigned only once at a time
 		for _, s := range list {
 			if slices.ContainsFunc(now, func(n stretch) bool { return n.part == s.part }) {
 				later = append(later, s)
@@ -120,7 +118,7 @@ func (d *sliceRead) goesOn() bool {
 	return d.left > 0 && now.Before(d.until) && now.Sub(d.heard) < d.c.quietFor && d.c.ctx.Err() == nil
 }
 
-// take adds a record that was routed to a room.
+// take adds a routed record to its piece.
 func (d *sliceRead) take(rec *rooms.Record) {
 	if d.want != nil && !d.want.rooms[string(rec.Room)] {
 		d.want.name(d.into, rec)
@@ -163,7 +161,7 @@ func (r *recallClient) readOnce(d *sliceRead, list []stretch) error {
 	return nil
 }
 
-// end closes the partition's stretch with what was read of it.
+// end closes the partition's piece with the records that were read.
 func (d *sliceRead) end(part int32) {
 	p := d.open[part]
 	delete(d.open, part)
@@ -176,7 +174,7 @@ func (d *sliceRead) end(part int32) {
 func (r *recallClient) event(d *sliceRead, e *polled) error {
 	part := int32(e.partition)
 	if d.into = d.open[part]; d.into == nil && e.kind != polledError {
-		return nil // of a stretch that has ended
+		return nil // its stretch has ended
 	}
 	off := int64(e.offset)
 	done := false
@@ -203,13 +201,13 @@ func (r *recallClient) event(d *sliceRead, e *polled) error {
 		return nil
 	}
 	d.end(part)
-	if len(d.open) > 0 { // or it would go on being read
+	if len(d.open) > 0 { // otherwise librdkafka would fetch on
 		_ = r.client.IncrementalUnassign([]kafka.TopicPartition{{Topic: &d.topic.name, Partition: part}})
 	}
 	return nil
 }
 
-// record routes a record. Faults of it were counted when it was read first.
+// record routes a record. Its faults were counted when it was read first.
 func (d *sliceRead) record(e *polled) {
 	var rec route.Record
 	e.fill(&rec)

@@ -7,12 +7,12 @@ import (
 	"tapecast/rooms"
 )
 
-// answerBy is how long a request waits for a first record of its room while its stretch
-// is read; then its member is told how far that has come.
+// answerBy is how long a request waits for a first record of its room. After that its member is
+// told how far the read has come.
 const answerBy = 5 * time.Second
 
-// handOut gives the request what there is of its room; false: it goes on waiting, with
-// less to lack where some was read.
+// handOut answers the request with its room's frames. If there are none yet it returns false:
+// the request goes on waiting, and lacks less if some of its stretch was read.
 func (a *recaller) handOut(w *asked, g *group, pasts map[string]*shared, fresh []*piece, now time.Time) bool {
 	s := pasts[w.Room]
 	if s == nil {
@@ -42,7 +42,7 @@ func (a *recaller) handOut(w *asked, g *group, pasts map[string]*shared, fresh [
 	return true
 }
 
-// build makes the frames of a room of what was read for the group.
+// build makes the frames of a room from the records that were read for the group.
 func (a *recaller) build(room string, g *group, fresh []*piece, now time.Time) *shared {
 	s := &shared{}
 	var p *rooms.Pattern
@@ -76,8 +76,8 @@ func (a *recaller) build(room string, g *group, fresh []*piece, now time.Time) *
 	return s
 }
 
-// lasts is the room's last messages before the first of all, by partition, where one of
-// those that ask for it knows them: of what s has, its member lacks the beginning.
+// lasts returns the position of the room's last message before all, by partition. Some request
+// for the room must know it: it lacks the first of all, and has everything before that.
 func (g *group) lasts(room string, s *shared, all []rooms.Record) (last []rooms.Pos) {
 	for _, r := range s.reaches {
 		first := slices.IndexFunc(all, func(rec rooms.Record) bool { return rec.Partition == r.part })
@@ -87,7 +87,7 @@ func (g *group) lasts(room string, s *shared, all []rooms.Record) (last []rooms.
 		for _, w := range g.list {
 			i := slices.IndexFunc(w.UpTo, func(p rooms.Pos) bool { return p.Partition == r.part })
 			k := slices.IndexFunc(w.Last, func(p rooms.Pos) bool { return p.Partition == r.part })
-			// Between what it has and the first there is nothing of the room.
+			// Between the request's last offset and the first record there is none of the room.
 			if w.Room == room && i >= 0 && k >= 0 && r.from <= w.from[i] && w.from[i] <= all[first].Offset {
 				last = append(last, w.Last[k])
 				break
@@ -97,8 +97,8 @@ func (g *group) lasts(room string, s *shared, all []rooms.Record) (last []rooms.
 	return last
 }
 
-// reach is how far the frames go in a partition, from an offset on; the offset itself
-// where they do not hold it.
+// reach returns how far the frames go in a partition, from an offset on. It returns the offset
+// itself if they do not include it.
 func (s *shared) reach(part int32, from int64) int64 {
 	for _, r := range s.reaches {
 		if r.part == part && r.from <= from {
@@ -108,8 +108,8 @@ func (s *shared) reach(part int32, from int64) int64 {
 	return from
 }
 
-// hand answers the request with frames, and says how far they go where that is not as
-// far as was asked.
+// hand answers the request with frames. If they go less far than it asked, the answer has the
+// offsets up to which they go.
 func (a *recaller) hand(w *asked, s *shared) {
 	var upTo []rooms.Pos
 	short := false

@@ -8,13 +8,13 @@ import (
 	"tapecast/rooms"
 )
 
-// stretch is a run of a partition's offsets: from up to, not including, to.
+// stretch is a run of a partition's offsets, up to but not including to.
 type stretch struct {
 	part     int32
 	from, to int64
 }
 
-// widen makes the partition's stretch in list cover s too.
+// widen extends the partition's stretch in list to include s, or appends s.
 func widen(list []stretch, s stretch) []stretch {
 	if s.from >= s.to {
 		return list
@@ -28,7 +28,7 @@ func widen(list []stretch, s stretch) []stretch {
 	return append(list, s)
 }
 
-// records is how many offsets the stretches have.
+// records returns the number of offsets in the stretches.
 func records(list []stretch) (n int64) {
 	for _, s := range list {
 		n += max(s.to-s.from, 0)
@@ -41,16 +41,16 @@ type piece struct {
 	stretch
 	rooms map[string][]rooms.Record // by name, in the order of offsets
 	bytes int64                     // of memory
-	used  time.Time
+	used  time.Time                 // when it last served a request
 }
 
-// maxPiece is how large pieces grow by what lies next to them: they are forgotten as a
+// maxPiece bounds the size up to which neighboring pieces are joined: a piece is forgotten as a
 // whole.
 const maxPiece = 1 << 20
 
 // missing appends to list the parts of s that are not kept.
 func (k *recallTopic) missing(list []stretch, s stretch) []stretch {
-	for _, p := range k.kept[s.part] { // by offset
+	for _, p := range k.kept[s.part] { // in the order of offsets
 		if p.to <= s.from || p.from >= s.to {
 			continue
 		}
@@ -65,7 +65,7 @@ func (k *recallTopic) missing(list []stretch, s stretch) []stretch {
 	return list
 }
 
-// keep takes over what was read.
+// keep adds a piece to the kept ones.
 func (k *recallTopic) keep(p *piece) {
 	list := k.kept[p.part]
 	i, _ := slices.BinarySearchFunc(list, p.from, func(q *piece, from int64) int { return cmp.Compare(q.from, from) })
@@ -89,7 +89,7 @@ func (p *piece) join(q *piece) {
 	p.to, p.bytes, p.used = q.to, p.bytes+q.bytes, q.used
 }
 
-// forget lets go of pieces, and returns how many bytes they had.
+// forget drops pieces, and returns the bytes that this frees.
 func (k *recallTopic) forget(which func(*piece) bool) (freed int64) {
 	for part, list := range k.kept {
 		k.kept[part] = slices.DeleteFunc(list, func(p *piece) bool {
@@ -106,8 +106,7 @@ func (k *recallTopic) forget(which func(*piece) bool) (freed int64) {
 	return freed
 }
 
-// holding is the piece that has a partition's offset, of what is kept and of what was just
-// read; nil: none has.
+// holding returns the piece that includes a partition's offset, kept or just read; nil: none.
 func (k *recallTopic) holding(part int32, off int64, read []*piece) *piece {
 	holds := func(p *piece) bool { return p.part == part && p.from <= off && off < p.to }
 	for _, list := range [...][]*piece{k.kept[part], read} {
@@ -118,8 +117,8 @@ func (k *recallTopic) holding(part int32, off int64, read []*piece) *piece {
 	return nil
 }
 
-// gather appends to list the room's records in s, of what is kept and of what was just
-// read, and returns the offset up to which all of them are there.
+// gather appends to list the room's records in s from pieces that are kept or just read. It
+// returns the offset up to which the list is complete.
 func (k *recallTopic) gather(
 	list []rooms.Record, room string, s stretch, read []*piece, now time.Time,
 ) ([]rooms.Record, int64) {
@@ -142,8 +141,8 @@ func (k *recallTopic) gather(
 	return list, s.from
 }
 
-// byTime merges the partitions' runs by Kafka's timestamps. The order within a
-// partition is that of the offsets, whatever the timestamps say.
+// byTime merges the partitions' runs by Kafka's timestamps. Within a partition the order is
+// that of the offsets, whatever the timestamps are.
 func byTime(all []rooms.Record) []rooms.Record {
 	newest := map[int32]int64{}
 	at := make([]int64, len(all))

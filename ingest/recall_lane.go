@@ -9,15 +9,15 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// recallLanes is how many topics are read again at once. One whose brokers send nothing
-// keeps its lane for seconds, and holds up nobody while there is another.
+// recallLanes is how many topics are read again at once. A topic whose brokers send nothing
+// keeps its lane for seconds. Other topics go on in the other lanes.
 const recallLanes = 3
 
-// recallLane reads one slice at a time, on a goroutine of its own meanwhile. The
-// recaller's goroutine owns it in between.
+// recallLane reads one slice at a time, on a goroutine of its own. Between reads the recaller's
+// goroutine owns it.
 type recallLane struct {
 	beat   heartbeat.Beat
-	client *recallClient // nil: not needed for a while
+	client *recallClient // nil: there is none now
 }
 
 // recallRead is one slice of a topic. Its lane's goroutine owns it until it is done.
@@ -25,7 +25,7 @@ type recallRead struct {
 	lane  *recallLane
 	g     *group
 	list  []stretch
-	want  *wanted // rooms whose records are taken, and not kept; nil: all
+	want  *wanted // the rooms whose records are taken, but not kept; nil: all are kept
 	most  int64   // bytes
 	epoch string
 	begun time.Time
@@ -43,7 +43,7 @@ func (a *recaller) openLanes() {
 	}
 }
 
-// closeLanes waits for those that read, which ends with the Consumer, and closes all.
+// closeLanes waits until no lane reads, and closes all. Reads end with the Consumer.
 func (a *recaller) closeLanes() {
 	for len(a.idle) < recallLanes {
 		r := <-a.done
@@ -54,7 +54,7 @@ func (a *recaller) closeLanes() {
 
 // closeClients closes the clients of the lanes that do not read.
 func (a *recaller) closeClients() {
-	a.beat.End() // librdkafka waits for its brokers
+	a.beat.End() // closing waits for brokers
 	for _, l := range a.idle {
 		l.close()
 	}
@@ -68,8 +68,8 @@ func (l *recallLane) close() {
 	}
 }
 
-// begin has a lane read, one that has read the topic before if there is one. A lane must
-// be idle.
+// begin starts a read in an idle lane, preferably in one that has read the topic before. Some
+// lane must be idle.
 func (a *recaller) begin(r *recallRead) {
 	k := r.g.topic
 	i := slices.IndexFunc(a.idle, func(l *recallLane) bool { return l.client != nil && l.client.topic == k.topic })
@@ -91,7 +91,7 @@ func (a *recaller) begin(r *recallRead) {
 // run reads the slice, on the lane's goroutine.
 func (r *recallRead) run(a *recaller) {
 	l := r.lane
-	defer l.beat.End() // however it ends: an idle lane is in no turn
+	defer l.beat.End() // an idle lane is in no turn
 	if l.client == nil {
 		if l.client, r.err = newRecallClient(a.c); r.err != nil {
 			l.client = nil
@@ -104,8 +104,8 @@ func (r *recallRead) run(a *recaller) {
 	}
 }
 
-// read takes what a lane has read: keeps what is to be kept, has the users pay, and
-// answers those that it is enough for.
+// read takes the read of a lane. It charges the users, keeps the pieces unless they are too much,
+// and answers the requests.
 func (a *recaller) read(r *recallRead) {
 	g, k := r.g, r.g.topic
 	a.idle = append(a.idle, r.lane)
@@ -118,14 +118,14 @@ func (a *recaller) read(r *recallRead) {
 	for _, n := range g.want {
 		all += n
 	}
-	for u, n := range g.want { // who asks together pays together
+	for u, n := range g.want { // the users of a group share the cost
 		if a.c.cfg.RecallBytes >= 0 && all > 0 {
 			u.left -= float64(r.bytes) * n / all
 		}
 	}
 	a.c.log.Log(a.c.ctx, slog.LevelDebug, "records read again", "topic", k.name, "stretches", len(r.list),
 		"rooms", len(g.list), "bytes", r.bytes, "took", time.Since(r.begun).Round(time.Millisecond))
-	if k.epoch != r.epoch { // the topic was made anew meanwhile
+	if k.epoch != r.epoch { // the topic was made again meanwhile
 		r.pieces = nil
 	}
 	if r.err != nil || len(r.pieces) == 0 {
@@ -134,7 +134,7 @@ func (a *recaller) read(r *recallRead) {
 		}
 		a.stumble(k, r.err)
 		k.at = time.Time{}
-		for _, w := range g.list { // perhaps the log begins elsewhere by now
+		for _, w := range g.list { // the log may begin at another offset by now
 			w.judged = false
 		}
 	}

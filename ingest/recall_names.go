@@ -9,12 +9,13 @@ import (
 	"tapecast/rooms"
 )
 
-// wanted are the rooms whose records are taken of a read that is too much to be kept.
+// wanted are the rooms that requests want of a read that is too large to be kept.
 type wanted struct {
 	rooms    map[string]bool
-	prefixes []string // of rooms of which the names are wanted, and no records
+	prefixes []string // of rooms whose names are wanted, but not their records
 }
 
+// wantedBy returns the rooms that the requests of a group want.
 func wantedBy(g *group) *wanted {
 	want := &wanted{rooms: map[string]bool{}}
 	for _, w := range g.list {
@@ -27,8 +28,8 @@ func wantedBy(g *group) *wanted {
 	return want
 }
 
-// name notes the room of a record that nobody wants, if its name is wanted: as one record
-// without value, which has the last offset.
+// name notes the room of a record if only the room's name is wanted. It adds one record without
+// a value for the room, with the last offset.
 func (want *wanted) name(into *piece, rec *rooms.Record) {
 	if list := into.rooms[string(rec.Room)]; len(list) > 0 {
 		list[0].Offset = rec.Offset
@@ -42,13 +43,13 @@ func (want *wanted) name(into *piece, rec *rooms.Record) {
 	}
 }
 
-// scan is what was read, for those of a group that ask for the names of one prefix.
+// scan has the names of rooms in the read of a group, for the requests of one prefix.
 type scan struct {
 	reaches []stretch
-	lasts   map[string][]rooms.Pos // by room: its last record that was read of each partition
+	lasts   map[string][]rooms.Pos // by room: the last record of each partition
 }
 
-// scan looks through what there is of the windows of those that ask for a prefix.
+// scan collects names from the records in the windows of a group's requests for one prefix.
 func (a *recaller) scan(of *asked, g *group, fresh []*piece, now time.Time) *scan {
 	s := &scan{lasts: map[string][]rooms.Pos{}}
 	for _, w := range g.list {
@@ -76,7 +77,7 @@ func (a *recaller) scan(of *asked, g *group, fresh []*piece, now time.Time) *sca
 	return s
 }
 
-// add adds the rooms of a piece that have a record from an offset on.
+// add adds the rooms of a piece that have a record at an offset or after it.
 func (s *scan) add(p *piece, of *asked, from int64) {
 	for name, list := range p.rooms {
 		if !strings.HasPrefix(name, of.Room) || len(list) == 0 || list[0].Pattern != of.Pattern {
@@ -95,7 +96,7 @@ func (s *scan) add(p *piece, of *asked, from int64) {
 	}
 }
 
-// reach is how far the scan goes in a partition, from an offset on.
+// reach returns how far the scan goes in a partition, from an offset on.
 func (s *scan) reach(part int32, from int64) int64 {
 	for _, r := range s.reaches {
 		if r.part == part && r.from <= from {
@@ -105,8 +106,8 @@ func (s *scan) reach(part int32, from int64) int64 {
 	return from
 }
 
-// nameOut gives the request the names that were found; false: it goes on waiting, with less
-// to lack where some was read.
+// nameOut adds the names of the scan to the request, and answers it if it lacks no more offsets
+// or has more names than it may join. Otherwise it returns false: the request goes on waiting.
 func (a *recaller) nameOut(w *asked, g *group, scans map[string]*scan, fresh []*piece, now time.Time) bool {
 	s := scans[w.Room]
 	if s == nil {

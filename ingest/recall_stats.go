@@ -6,11 +6,11 @@ import "sync/atomic"
 type refusal uint8
 
 const (
-	refusedOld     refusal = iota // Kafka has not got it
-	refusedMuch                   // more than a user's budget ever gives
+	refusedOld     refusal = iota // Kafka does not have the records any more
+	refusedMuch                   // it needs more than a user's whole budget
 	refusedBudget                 // the user's budget is used up for now
-	refusedSlow                   // Kafka, or memory, did not come in time
-	refusedCrowd                  // too many wait
+	refusedSlow                   // Kafka did not answer in time, or there was no memory in time
+	refusedCrowd                  // too many requests wait
 	refusedStopped                // the gateway stops
 	refusedGone                   // nobody waits for the answer any more
 	refusals
@@ -20,7 +20,7 @@ func (r refusal) String() string {
 	return [...]string{"too_old", "too_much", "budget", "slow", "crowd", "stopped", "gone"}[r]
 }
 
-// recallFigures are what RecallStats reports. Any goroutine may add to them.
+// recallFigures are the counters of RecallStats. Any goroutine may add to them.
 type recallFigures struct {
 	asked, windows, reads, records, bytes, dropped, kept atomic.Uint64
 	handedAll, budgetWaits                               atomic.Uint64
@@ -28,26 +28,26 @@ type recallFigures struct {
 	refused                                              [refusals]atomic.Uint64
 }
 
-// RecallStats are the figures of what was read again.
+// RecallStats are the figures of reading again.
 type RecallStats struct {
-	Asked       uint64 // by members that resume
-	Refused     uint64 // all of RefusedBy
+	Asked       uint64 // requests of members that resume
+	Refused     uint64 // the sum of RefusedBy
 	RefusedBy   map[string]uint64
-	Windows     uint64 // parts of a past that members were given
-	BudgetWaits uint64 // times that a member's next part waited for its user's budget
+	Windows     uint64 // parts that were handed to members
+	BudgetWaits uint64 // times that a request waited for its user's budget
 	TakenBack   uint64 // parts taken back from members that were sent nothing
 	Reads       uint64 // stretches of a partition
-	Records     uint64
+	Records     uint64 // records read again
 	Bytes       uint64 // of their keys and values
-	Dropped     uint64 // bytes of those that were for rooms nobody asked for, and not kept
-	Kept        uint64 // bytes now
-	Handed      uint64 // bytes of frames made of them, until nobody is being sent them
+	Dropped     uint64 // bytes of records that were not kept, and in no requested room
+	Kept        uint64 // bytes of kept records now
+	Handed      uint64 // bytes of frames that members hold now
 	HandedAll   uint64 // bytes of frames made so far
-	Waiting     int    // requests now
-	Users       int    // that something is counted of
+	Waiting     int    // requests that wait now
+	Users       int    // users whose budget or requests are counted
 
-	Times        int    // being looked up
-	TimesRefused uint64 // because too many waited
+	Times        int    // times that wait to be looked up
+	TimesRefused uint64 // times refused because too many waited
 }
 
 // RecallStats returns the figures.

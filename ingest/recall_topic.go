@@ -11,34 +11,34 @@ import (
 	"tapecast/rooms"
 )
 
-// errSlow is what a request is answered with that could not be served in time.
+// errSlow is the error of a request that could not be served in time.
 var errSlow error = &rooms.NotNowError{
 	Why: "the messages could not be read from Kafka in time; try again", RetryAfter: recallRetry,
 }
 
-// warnEvery is the least time between two lines of the log about one topic's trouble.
+// warnEvery is the least time between two log lines about one topic's trouble.
 const warnEvery = 10 * time.Second
 
-// recallTopic is what the recaller knows of a topic. It is the recaller's goroutine's.
+// recallTopic is the recaller's state of a topic. It belongs to the recaller's goroutine.
 type recallTopic struct {
 	*topic
 	epoch   string
 	kept    map[int32][]*piece // by partition, in the order of offsets
-	handed  map[string]*shared // by room: what was given out last
-	records uint64             // read again
+	handed  map[string]*shared // by room: the last frames that were handed out
+	records uint64             // records read again
 	read    uint64             // bytes of them
 
 	bounds  logBounds
-	at      time.Time // when the look began that the bounds are of
-	wants   time.Time // a request came that needs later ones; zero: none
+	at      time.Time // when the look at bounds began
+	wants   time.Time // when a request came that needs later bounds; zero: none
 	looking bool
-	warned  time.Time // when the log was told last
-	retryAt time.Time // nothing is asked of Kafka before; zero: at once
-	failed  int       // times in a row
+	warned  time.Time // when the last warning was logged
+	retryAt time.Time // Kafka is not asked before; zero: at once
+	failed  int       // failures in a row
 	reading bool      // a lane reads it
 }
 
-// logBounds is where a topic's partitions begin and end.
+// logBounds are the first offsets and the ends of a topic's partitions.
 type logBounds struct {
 	epoch     string
 	low, high map[int32]int64
@@ -52,6 +52,7 @@ type boundsFound struct {
 	err error
 }
 
+// topic returns the recaller's state of a topic.
 func (a *recaller) topic(t *topic) *recallTopic {
 	k := a.topics[t]
 	if k == nil {
@@ -61,7 +62,7 @@ func (a *recaller) topic(t *topic) *recallTopic {
 	return k
 }
 
-// refresh has the bounds looked at again for a request: they must not be older than it.
+// refresh has a request judged again, by bounds that are not older than the request.
 func (k *recallTopic) refresh(w *asked) {
 	w.judged = false
 	if !k.at.After(w.came) {
@@ -69,7 +70,7 @@ func (k *recallTopic) refresh(w *asked) {
 	}
 }
 
-// look asks Kafka where the topic begins and ends, on a goroutine of its own.
+// look asks Kafka for the topic's bounds if a request needs them, on a goroutine of its own.
 func (a *recaller) look(k *recallTopic, now time.Time) {
 	if k.looking || k.wants.IsZero() {
 		return
@@ -86,7 +87,7 @@ func (a *recaller) look(k *recallTopic, now time.Time) {
 	})
 }
 
-// boundsOf is where the partitions of the topic's epoch begin and end.
+// boundsOf asks Kafka for the bounds of a topic.
 func (c *Consumer) boundsOf(t *topic) (b logBounds, err error) {
 	t.mu.Lock()
 	n := len(t.parts)
@@ -103,7 +104,7 @@ func (c *Consumer) boundsOf(t *topic) (b logBounds, err error) {
 	return b, err
 }
 
-// found takes the answer to a look.
+// found takes the answer to a look. In another epoch it drops all kept records of the topic.
 func (a *recaller) found(f boundsFound) {
 	k := f.topic
 	k.looking = false
@@ -120,7 +121,7 @@ func (a *recaller) found(f boundsFound) {
 	k.failed, k.retryAt = 0, time.Time{}
 }
 
-// stumble has a topic left alone for a while: it must not hold up the others.
+// stumble leaves a topic alone for a while after a failure, so that it does not delay the others.
 func (a *recaller) stumble(k *recallTopic, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
@@ -131,12 +132,11 @@ func (a *recaller) stumble(k *recallTopic, err error) {
 		a.c.log.Warn("cannot read records again yet", "topic", k.name, "error", err)
 	}
 	k.retryAt = time.Now().Add(min(100*time.Millisecond<<min(k.failed, 5), 2*time.Second))
-	k.wants = time.Now() // for those that wait
+	k.wants = time.Now() // for the requests that wait
 	a.soon(k.retryAt)
 }
 
-// size is what a record of the topic takes on average, and whether enough were read to
-// tell.
+// size returns the mean size of the topic's records. If too few were read, known is false.
 func (k *recallTopic) size() (bytes float64, known bool) {
 	n, sum := k.topic.records.Load()+k.records, k.topic.bytes.Load()+k.read
 	if n < 16 {
@@ -145,13 +145,13 @@ func (k *recallTopic) size() (bytes float64, known bool) {
 	return max(float64(sum)/float64(n), 1), true
 }
 
-// weight is what a record takes in memory, on average.
+// weight returns the mean memory of the topic's records.
 func (k *recallTopic) weight() float64 {
 	size, _ := k.size()
 	return size + recordSize
 }
 
-// lacks is what the request lacks.
+// lacks returns the stretches that the request lacks.
 func (w *asked) lacks() (list []stretch) {
 	for i, p := range w.UpTo {
 		if w.from[i] <= p.Offset {
@@ -161,7 +161,7 @@ func (w *asked) lacks() (list []stretch) {
 	return list
 }
 
-// lack is how many offsets the request lacks.
+// lack returns the number of offsets that the request lacks.
 func (w *asked) lack() (n int64) {
 	for i, p := range w.UpTo {
 		n += max(p.Offset+1-w.from[i], 0)
@@ -169,8 +169,8 @@ func (w *asked) lack() (n int64) {
 	return n
 }
 
-// judge says why a request cannot be served; nil: it can. most is a user's budget for a
-// minute; below 0: there is none.
+// judge returns an error if a request cannot be served. A user's budget is most bytes a minute;
+// below 0 there is no limit.
 func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error) {
 	size, known := k.size()
 	lacks := float64(w.lack()) * size
@@ -180,14 +180,14 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 	for _, p := range w.UpTo {
 		begin, ok := k.bounds.low[p.Partition]
 		end, ok2 := k.bounds.high[p.Partition]
-		if !ok || !ok2 || begin < 0 || end < 0 { // librdkafka's -1001: it could not be asked
-			return refusedSlow, errSlow // nobody leads the partition now
+		if !ok || !ok2 || begin < 0 || end < 0 { // -1001: librdkafka got no answer
+			return refusedSlow, errSlow // the partition has no leader now
 		}
 	}
 	switch {
-	case k.epoch != k.topic.feed.Epoch(): // the topic was made anew behind the look
+	case k.epoch != k.topic.feed.Epoch(): // the topic was made again after the look
 		return refusedSlow, errSlow
-	case w.Lost != "" && w.Epoch == k.epoch: // an appender has yet to begin the place's epoch
+	case w.Lost != "" && w.Epoch == k.epoch: // some appender has not begun that epoch yet
 		return refusedSlow, errSlow
 	case w.Lost != "":
 		return refusedOld, old("%s", w.Lost)
@@ -209,8 +209,8 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 	w.user.refill(most, now)
 	switch {
 	case lacks > float64(most):
-		return refusedMuch, old("what came after is about %.0f bytes, "+
-			"more than the gateway reads again for a user, which is %d in a minute", lacks, most)
+		return refusedMuch, old("the messages since then have about %.0f bytes, "+
+			"more than the gateway reads again for a user in a minute (%d)", lacks, most)
 	case lacks > max(w.user.left, 0) && lacks > 0:
 		wait := w.user.until(int64(lacks), most)
 		return refusedBudget, &rooms.NotNowError{
@@ -221,8 +221,8 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 	return 0, nil
 }
 
-// oldest is the earliest place from which the request could be served: where Kafka's log
-// begins, or a little less than the budget before the end.
+// oldest returns the oldest positions from which the request could be served: the start of
+// Kafka's log, or as far before the end as nine tenths of the budget allow.
 func (k *recallTopic) oldest(w *asked, most int64) rooms.Positions {
 	at := rooms.Positions{Epoch: k.epoch}
 	var all float64

@@ -9,8 +9,8 @@ import (
 	"tapecast/rooms"
 )
 
-// turn has one slice read, or answers those that what is kept is enough for; false: there
-// is nothing to do before a.next, or before something was read.
+// turn serves one group of requests: from kept records, or by starting a read. It returns false
+// if there is nothing to do before a.next, the next read or the next request.
 func (a *recaller) turn() bool {
 	now := time.Now()
 	a.next = time.Time{}
@@ -29,8 +29,9 @@ func (a *recaller) turn() bool {
 	return true
 }
 
-// sort looks at all that wait: it refuses what cannot be served, what has waited for
-// too long and what nobody waits for, and has Kafka asked where topics begin and end.
+// sort goes through all requests. It answers those that need no read, and refuses those that
+// cannot be served, have waited for too long, or were dropped. Then it asks Kafka for the bounds
+// of topics.
 func (a *recaller) sort(now time.Time) {
 	kept := a.asked[:0]
 	for _, w := range a.asked {
@@ -48,7 +49,7 @@ func (a *recaller) sort(now time.Time) {
 	}
 }
 
-// settle answers the request if that needs no read; false: it waits.
+// settle answers or refuses the request if that needs no read; false: it waits.
 func (a *recaller) settle(w *asked, now time.Time) bool {
 	k := w.topic
 	if w.reading {
@@ -61,7 +62,7 @@ func (a *recaller) settle(w *asked, now time.Time) bool {
 	if !w.judged && k.at.After(w.came) {
 		why, err := k.judge(w, a.c.cfg.RecallBytes, now)
 		switch {
-		case errors.Is(err, errSlow): // a partition has no leader, or it does not answer
+		case errors.Is(err, errSlow): // a partition has no leader, or the leader does not answer
 			if !k.looking && k.wants.IsZero() {
 				a.stumble(k, errSlow)
 			}
@@ -90,8 +91,8 @@ func (a *recaller) settle(w *asked, now time.Time) bool {
 	return false
 }
 
-// share gives the request frames that others were given of its room, if they are a good
-// part of what it lacks.
+// share answers the request with frames that other members of its room hold, if they are at
+// least half of the offsets that it lacks.
 func (a *recaller) share(w *asked) bool {
 	s := w.topic.handed[w.Room]
 	if s == nil || !a.handed.live(s) {
@@ -114,14 +115,14 @@ func (a *recaller) share(w *asked) bool {
 	return true
 }
 
-// pick returns the request whose turn it is; nil: none can be served now. Users have
-// turns in rounds: of those that have not had one, the one that lacks least is next, and
-// every fourth time the one that has waited longest.
+// pick returns the request whose turn it is; nil: none can be served now. Each user has one turn
+// in a round. Of the requests of the users left, the one that lacks least is next. Every fourth
+// time it is the one that has waited longest.
 func (a *recaller) pick(now time.Time) *asked {
 	if len(a.idle) == 0 {
 		return nil
 	}
-	// What is being read will be handed out.
+	// Reads under way will be handed out too.
 	held := func() int64 { return a.handed.total() + int64(recallLanes-len(a.idle))*2*a.slice() }
 	room := a.c.cfg.RecallMemory - held()
 	if short := room < 2*a.slice(); short {
@@ -162,7 +163,7 @@ func (a *recaller) before(w, x *asked) bool {
 	return w.lack() < x.lack()
 }
 
-// mayRead reports whether something may be read for the request now.
+// mayRead reports whether a lane may read for the request now.
 func (a *recaller) mayRead(w *asked, now time.Time) bool {
 	if !w.judged || w.topic.reading {
 		return false
@@ -197,15 +198,15 @@ func (a *recaller) mayRead(w *asked, now time.Time) bool {
 	return true
 }
 
-// group is the requests of one turn, and the stretches that they are served from.
+// group is the requests of one turn.
 type group struct {
 	topic *recallTopic
 	list  []*asked
-	union []stretch
-	want  map[*recallUser]float64 // bytes that each asks for
+	union []stretch               // the stretches that include all their windows
+	want  map[*recallUser]float64 // bytes of memory that each user asks for
 }
 
-// window is the part of what the request lacks that one slice is for.
+// window returns the part of the request's stretches for one slice.
 func (a *recaller) window(w *asked) []stretch {
 	list := w.lacks()
 	all := float64(records(list)) * w.topic.weight()
@@ -218,8 +219,8 @@ func (a *recaller) window(w *asked) []stretch {
 	return list
 }
 
-// gather finds who is served together with the first: whose windows make the read
-// little longer, those that lack least before others.
+// gather finds the requests to serve together with the first: their windows make the read
+// little longer. Those that lack least come before others.
 func (a *recaller) gather(first *asked, now time.Time) *group {
 	g := &group{topic: first.topic, want: map[*recallUser]float64{}}
 	size := g.topic.weight()
@@ -233,7 +234,7 @@ func (a *recaller) gather(first *asked, now time.Time) *group {
 		}
 		now, before := float64(records(union))*size, float64(records(g.union))*size
 		if len(g.list) > 0 && (now > max(most, before) || now > before+n+size*float64(len(union))) {
-			return // too much, or of elsewhere
+			return // too much, or too far from the other windows
 		}
 		g.union, g.list = union, append(g.list, w)
 		g.want[w.user] = max(g.want[w.user], n)
@@ -241,7 +242,7 @@ func (a *recaller) gather(first *asked, now time.Time) *group {
 	join(first)
 	type other struct {
 		w    *asked
-		lack int64 // its partitions are looked at once, not at each comparison
+		lack int64 // computed once, not at each comparison
 	}
 	var others []other
 	for _, w := range a.asked {
@@ -256,7 +257,8 @@ func (a *recaller) gather(first *asked, now time.Time) *group {
 	return g
 }
 
-// serve has what the group lacks read, and answers it at once where that is nothing.
+// serve starts a read of the stretches that the group lacks and nobody has kept. If there are
+// none it answers the group at once.
 func (a *recaller) serve(g *group, now time.Time) {
 	k := g.topic
 	var list []stretch
@@ -270,8 +272,8 @@ func (a *recaller) serve(g *group, now time.Time) {
 		a.finish(g, nil, now)
 		return
 	}
-	// What is too much to be kept, or would push out all else, is taken for those that
-	// ask now, and no longer.
+	// A read that is too large to be kept, or would push out everything else, serves only this
+	// group.
 	var want *wanted
 	if least := float64(g.list[0].lack()) * k.weight(); least > float64(a.c.cfg.RecallMemory/2) {
 		want = wantedBy(g)
@@ -281,13 +283,13 @@ func (a *recaller) serve(g *group, now time.Time) {
 	a.begin(&recallRead{g: g, list: list, want: want, begun: now})
 }
 
-// finish answers those of the group who have something by now. fresh is what was read for
-// them and not kept.
+// finish answers the requests of the group that have frames or names by now. The pieces in fresh
+// were read for the group and are not kept.
 func (a *recaller) finish(g *group, fresh []*piece, now time.Time) {
 	pasts, scans := map[string]*shared{}, map[string]*scan{}
 	done := map[*asked]bool{}
 	for _, w := range g.list {
-		a.beat.Begin() // there may be thousands, with the names of thousands of rooms each
+		a.beat.Begin() // there may be thousands of requests, each with the names of thousands of rooms
 		answered := false
 		if w.Names != nil {
 			answered = a.nameOut(w, g, scans, fresh, now)

@@ -12,19 +12,18 @@ import (
 	"tapecast/rooms"
 )
 
-// recallUser is what is counted of one user. It is forgotten when nothing is left to
-// count. The recaller's goroutine owns it, but for held.
+// recallUser has the figures of one user. It is forgotten when there is nothing left to
+// count. The recaller's goroutine owns it, except held.
 type recallUser struct {
-	waiting int     // requests
-	round   uint64  // in which it had its last turn
-	left    float64 // of its budget, in bytes; below 0: more was read than it had
-	at      time.Time
-	pressed time.Time // when its members were asked last to give back what they hold
+	waiting int       // requests
+	round   uint64    // the round of its last turn
+	left    float64   // bytes left of its budget; below 0: more was read than it had
+	at      time.Time // when left was refilled last
+	pressed time.Time // when its members were last asked to give frames back
 	held    int64     // bytes of frames that its members hold; under handouts.mu
 }
 
-// user returns the user's figures. A request without a user is nobody's: all of those
-// are one user together.
+// user returns the user's figures. All requests without a user count as one user.
 func (a *recaller) user(name string) *recallUser {
 	u := a.users[name]
 	if u == nil {
@@ -35,8 +34,7 @@ func (a *recaller) user(name string) *recallUser {
 	return u
 }
 
-// refill gives the user what of its budget has come since the last time: most bytes a
-// minute, and no more than that at once. most < 0: there is no limit.
+// refill adds to the user's budget: most bytes a minute, up to most.
 func (u *recallUser) refill(most int64, now time.Time) {
 	if now.After(u.at) {
 		u.left = min(float64(most), u.left+float64(most)*now.Sub(u.at).Minutes())
@@ -44,12 +42,12 @@ func (u *recallUser) refill(most int64, now time.Time) {
 	}
 }
 
-// until is how long it takes until the user has so many bytes.
+// until returns the time until the user has that many bytes.
 func (u *recallUser) until(bytes, most int64) time.Duration {
 	return time.Duration((float64(bytes) - u.left) / float64(most) * float64(time.Minute))
 }
 
-// idle reports whether there is nothing to remember of the user.
+// idle reports whether the user has no request, and a full budget.
 func (u *recallUser) idle(most int64, now time.Time) bool {
 	if most >= 0 {
 		u.refill(most, now)
@@ -57,16 +55,16 @@ func (u *recallUser) idle(most int64, now time.Time) bool {
 	return u.waiting == 0 && (most < 0 || u.left >= float64(most))
 }
 
-// handouts counts what members hold of records that were read again, until they have
-// been sent it. Any goroutine may use it.
+// handouts counts the frames that members hold, until they have been sent. Any goroutine may
+// use it.
 type handouts struct {
-	wake  func()      // the recaller
-	short atomic.Bool // it waits for memory
+	wake  func()      // wakes the recaller
+	short atomic.Bool // the recaller waits for memory
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards the fields below, and others that name it
 	leases map[*lease]struct{}
-	bytes  int64
-	taken  uint64 // how often memory was taken back
+	bytes  int64  // of frames that somebody holds
+	taken  uint64 // times that frames were taken back
 }
 
 // shared are frames of one room that several members may hold.
@@ -74,7 +72,7 @@ type shared struct {
 	past    *rooms.Past
 	reaches []stretch // by partition, in the order of After
 	size    int64
-	holders map[*recallUser]int // how many members of whom; under handouts.mu
+	holders map[*recallUser]int // the number of members of each user; under handouts.mu
 }
 
 // lease is one member's hold on shared frames.
@@ -83,17 +81,17 @@ type lease struct {
 	frames *shared
 	user   *recallUser
 	take   func(*rooms.Past)        // see rooms.Recall.TakeBack
-	past   weak.Pointer[rooms.Past] // or it would never be seen to be forgotten
+	past   weak.Pointer[rooms.Past] // weak, so that the cleanup of a forgotten past can run
 	ended  atomic.Bool
 
 	// Under handouts.mu.
-	seen   int // how far the member was at the last look
-	seenAt time.Time
-	asked  bool // it was asked to give the frames back, and is again after crowdedFor
+	seen   int       // Past.At at the last look
+	seenAt time.Time // when it last moved, or was asked to give the frames back
+	asked  bool      // it was asked to give the frames back at least once
 }
 
-// hand gives the frames to the request's member, which takes them up to upTo (nil: as
-// far as it asked).
+// hand gives the frames to the request's member, up to the positions upTo. Nil: as far as it
+// asked.
 func (h *handouts) hand(s *shared, w *asked, upTo []rooms.Pos) *rooms.Past {
 	if s.size == 0 {
 		return s.past.Share(upTo, nil)
@@ -101,7 +99,7 @@ func (h *handouts) hand(s *shared, w *asked, upTo []rooms.Pos) *rooms.Past {
 	l := &lease{all: h, frames: s, user: w.user, take: w.TakeBack, seenAt: time.Now()}
 	past := s.past.Share(upTo, l.end)
 	l.past = weak.Make(past)
-	// A member that is forgotten without having let go must not be counted for ever.
+	// A member that is forgotten without a release must not be counted for ever.
 	runtime.AddCleanup(past, (*lease).end, l)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -121,7 +119,7 @@ func (h *handouts) hand(s *shared, w *asked, upTo []rooms.Pos) *rooms.Past {
 	return past
 }
 
-// end counts the lease off, once.
+// end ends the lease. Only the first call counts.
 func (l *lease) end() {
 	if l.ended.Swap(true) {
 		return
@@ -142,12 +140,14 @@ func (l *lease) end() {
 	}
 }
 
+// of returns the bytes that a user's members hold.
 func (h *handouts) of(u *recallUser) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return u.held
 }
 
+// total returns the bytes that all members hold.
 func (h *handouts) total() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -161,9 +161,9 @@ func (h *handouts) live(s *shared) bool {
 	return len(s.holders) > 0
 }
 
-// takeBack asks members that were sent nothing since the last look for n bytes, those
-// of the users that hold most first, or those of one user. They give them back at once:
-// their loops are not held up by their clients.
+// takeBack takes n bytes back from members that were sent nothing for crowdedFor: from one user's
+// members, or from those of the users that hold most. They give them back at once, since a slow
+// client does not block its loop.
 func (h *handouts) takeBack(n int64, of *recallUser, now time.Time) {
 	h.mu.Lock()
 	var stalled []*lease

@@ -7,22 +7,22 @@ import (
 	"tapecast/rooms"
 )
 
-// maxRefusals is how many refused records may wait to be logged and sent on. What comes
-// beyond it is counted, and its dead letter lost.
+// maxRefusals bounds the refused records that wait to be logged and sent as dead letters. Further
+// ones are counted, and their dead letters are lost.
 const maxRefusals = 1024
 
-// roomless is a record that was routed, and that its appender had no room for.
+// roomless is a routed record that an appender refused: its pattern has max_rooms rooms already.
 type roomless struct {
 	topic  string
 	bad    route.Bad
 	record route.Record
-	whole  bool // record can be made a dead letter
+	whole  bool // record has the key, value and headers for a dead letter
 }
 
-// judged is the origin of a record that the process before this has reported.
+// judged is the origin of a record whose fault was reported before: see partition.filled.
 var judged = new(route.Record)
 
-// origin is a copy of the record that is being routed, for a dead letter.
+// origin returns a copy of the record that is being routed, for a dead letter.
 func (r *reader) origin(m *route.Record) any {
 	if m.Offset < r.filled {
 		return judged
@@ -36,8 +36,8 @@ func (r *reader) origin(m *route.Record) any {
 	}
 }
 
-// refused takes a record that got no room. It runs on an appender's goroutine, and
-// hands the rest to reportRefused.
+// refused counts a record that got no room. It runs on an appender's goroutine, and
+// leaves the log and the dead letter to reportRefused.
 func (c *Consumer) refused(r *rooms.Refused) {
 	origin, _ := r.Origin.(*route.Record)
 	if origin == judged {
@@ -57,14 +57,14 @@ func (c *Consumer) refused(r *rooms.Refused) {
 	}
 }
 
-// loseLetter counts a dead letter that cannot be written, where they are wanted.
+// loseLetter counts a dead letter as lost, if there is a dead letter topic.
 func (c *Consumer) loseLetter() {
 	if c.cfg.DeadLetter != "" {
 		c.dead.lost.Add(1)
 	}
 }
 
-// reportRefused logs and passes on refused records until the Consumer is stopped.
+// reportRefused logs refused records and sends their dead letters, until the Consumer is stopped.
 func (c *Consumer) reportRefused() {
 	for {
 		select {

@@ -9,24 +9,25 @@ import (
 )
 
 const (
-	// maxCounts is how many numbers of partitions a topic has had are kept, the newest. A
-	// record that lies where one of those before them put it counts as misplaced.
+	// maxCounts bounds the partition counts of a topic that are kept, the newest ones. A
+	// record that an older count put into its partition counts as misplaced.
 	maxCounts = 8
-	// strayFor is how long health says that records lie in other partitions than expected.
+	// strayFor is how long Health reports misplaced records after the last one.
 	strayFor = 5 * time.Minute
 )
 
-// strays are a topic's records that lie in other partitions than their route's partitioner
-// says. They are delivered as all others. Anyone may use it.
+// strays counts a topic's misplaced records: the route's partitioner says another partition.
+// They are delivered like all others. Any goroutine may use it.
 type strays struct {
-	counts atomic.Pointer[[]int32] // the newest first
-	forgot atomic.Uint64           // of those, beyond maxCounts
-	n      atomic.Uint64
-	last   atomic.Int64 // ms since 1970
+	counts atomic.Pointer[[]int32] // the partition counts that the topic has had, the newest first
+	forgot atomic.Uint64           // counts beyond maxCounts
+	n      atomic.Uint64           // misplaced records
+	last   atomic.Int64            // time of the last one, ms since 1970
 	warned atomic.Bool
 }
 
-// partitions notes how many the topic has now; fresh: it is another topic than before.
+// partitions notes the topic's partition count. If fresh is set, the topic is a new one and
+// older counts are dropped.
 func (s *strays) partitions(n int, fresh bool) {
 	counts := []int32{int32(n)}
 	if old := s.counts.Load(); old != nil && !fresh {
@@ -37,7 +38,7 @@ func (s *strays) partitions(n int, fresh bool) {
 	s.counts.Store(&counts)
 }
 
-// known are the numbers of partitions that the topic has had.
+// known returns the partition counts that the topic has had.
 func (s *strays) known() []int32 {
 	if counts := s.counts.Load(); counts != nil {
 		return *counts
@@ -45,7 +46,7 @@ func (s *strays) known() []int32 {
 	return nil
 }
 
-// strayed counts a record of a topic that lies elsewhere, and warns of the first.
+// strayed counts a misplaced record of a topic, and warns of the first.
 func (c *Consumer) strayed(t *topic, m *route.Record, now int64) {
 	t.strays.n.Add(1)
 	t.strays.last.Store(now)
@@ -58,7 +59,7 @@ func (c *Consumer) strayed(t *topic, m *route.Record, now int64) {
 const strayRemedy = "name the producers' partitioner (murmur2 for Java, consistent_random for librdkafka, fnv1a_random for Sarama), " +
 	"or leave partitioner out"
 
-// strayFault is what health says of records that lie elsewhere; empty: there were none of late.
+// strayFault returns the text of Health about misplaced records; "": there were none lately.
 func (t *topic) strayFault(now time.Time) string {
 	last := t.strays.last.Load()
 	if last == 0 || now.Sub(time.UnixMilli(last)) > strayFor {

@@ -13,39 +13,40 @@ import (
 )
 
 const (
-	// timeStep is how exactly a time is looked up: clients that come back together
-	// ask for times that differ by little, and each look-up is a request to Kafka.
+	// timeStep is the precision of a look-up. Clients that come back together ask for nearly
+	// the same time, and each look-up is a request to Kafka.
 	timeStep = 100 * time.Millisecond
-	// timesKept is how many answers are kept, and for how long.
+	// timesKept and timesKeptFor are how many answers are kept, and for how long.
 	timesKept    = 4096
 	timesKeptFor = 5 * time.Second
-	// timeLookups run at once: librdkafka takes one time of a partition in a request.
+	// timeLookups is how many look-ups run at once. librdkafka takes one time for a partition
+	// in a request.
 	timeLookups = 4
-	// maxTimes is how many times may wait to be looked up, and maxUserTimes how many of
-	// one user: as many as one request may name.
+	// maxTimes bounds the times that wait to be looked up, and maxUserTimes those of one
+	// user: as many as one request may name.
 	maxTimes     = 16_384
 	maxUserTimes = 1024
-	// endsFor is how long the ends of a topic are good for, which stand for times that no
-	// record is as young as.
+	// endsFor is how long the ends of a topic are kept. They are the answer for times after
+	// the last record.
 	endsFor = 100 * time.Millisecond
 )
 
-// times finds the places of topics at a time. A few goroutines ask Kafka, once for all
-// that ask for the same; users have turns, so that a client that asks for many times
-// waits for its own.
+// times finds the positions of topics at a time. A few goroutines ask Kafka, once for all
+// requests of the same time. Users have turns, so that a client with many times waits only for
+// its own.
 type times struct {
 	c *Consumer
 
 	mu      sync.Mutex
 	stopped bool
 	waiting map[timeAsked]*timeWaiting
-	users   map[string]*timeUser // that wait for something
-	turns   []*timeUser          // the same, the next first
+	users   map[string]*timeUser // users with times in their queue
+	turns   []*timeUser          // the same users, the next first
 	known   map[timeAsked]timeKnown
 	ends    map[*topic]timeEnds
-	failed  map[*topic]time.Time
+	failed  map[*topic]time.Time // when Kafka last did not answer
 	beats   [timeLookups]heartbeat.Beat
-	free    []*heartbeat.Beat // of those that do not run
+	free    []*heartbeat.Beat // heartbeats of goroutines that do not run
 	refused uint64
 }
 
@@ -54,7 +55,7 @@ type timeAsked struct {
 	ms int64
 }
 
-// timeUser is the times that one user waits for and nobody asked for before it.
+// timeUser has the times that one user was the first to ask for.
 type timeUser struct {
 	name  string
 	queue []timeAsked
@@ -62,25 +63,25 @@ type timeUser struct {
 
 type timeWaiting struct {
 	since time.Time
-	done  []func(timePlace, error)
+	done  []func(timePositions, error)
 }
 
-// timePlace is the place of a time.
-type timePlace struct {
+// timePositions are the positions of a topic at a time.
+type timePositions struct {
 	at rooms.Positions
-	// whole is the earliest time, in ms since 1970, since which Kafka surely has deleted nothing.
+	// whole is a time, in ms since 1970. Kafka has surely deleted no record that is younger.
 	whole int64
 }
 
 type timeKnown struct {
-	timePlace
+	timePositions
 	until time.Time
 }
 
-// timeEnds is where a topic's partitions ended when they were asked for at.
+// timeEnds has the ends of a topic's partitions.
 type timeEnds struct {
 	end map[int32]int64
-	at  time.Time
+	at  time.Time // when Kafka was asked
 }
 
 func newTimes(c *Consumer) *times {
@@ -95,18 +96,19 @@ func newTimes(c *Consumer) *times {
 	return a
 }
 
-// PositionsAt finds the place before the first record of a pattern's topic that
-// is as young as ms (since 1970), a tenth of a second earlier at most; of a
-// partition that has none, its end. Where Kafka may have deleted records since then, the
-// error is a *rooms.TooOldError, whose Oldest is where those that are left begin. It does
-// not block: done is called on a goroutine of the Consumer's, or at once.
+// PositionsAt finds the positions of a pattern's topic at a time, in ms since 1970. In each
+// partition it is the offset before the first record of that time or later. In a partition
+// without such a record it is the end. The look-up may be up to a tenth of a second early. If
+// Kafka may have deleted records since then, the error is a *rooms.TooOldError. Its Oldest are
+// the oldest positions left. PositionsAt does not block: done is called on a goroutine of the
+// Consumer, or at once.
 func (c *Consumer) PositionsAt(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error)) {
 	i := slices.IndexFunc(c.topics, func(t *topic) bool { return t.feed == p.Feed })
 	if i < 0 {
 		done(rooms.Positions{}, &rooms.TooOldError{Why: "no topic feeds the room"})
 		return
 	}
-	err := c.times.add(timeAsked{c.topics[i], ms - ms%timeStep.Milliseconds()}, user, func(p timePlace, err error) {
+	err := c.times.add(timeAsked{c.topics[i], ms - ms%timeStep.Milliseconds()}, user, func(p timePositions, err error) {
 		if err == nil && ms < p.whole {
 			err = &rooms.TooOldError{Oldest: p.at, Why: "Kafka may have deleted messages since that time"}
 		}
@@ -117,8 +119,8 @@ func (c *Consumer) PositionsAt(p *rooms.Pattern, ms int64, user string, done fun
 	}
 }
 
-// add has a time looked up, or says why it is not.
-func (a *times) add(key timeAsked, user string, done func(timePlace, error)) error {
+// add queues a time to be looked up. An error refuses it.
+func (a *times) add(key timeAsked, user string, done func(timePositions, error)) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.stopped {
@@ -143,7 +145,7 @@ func (a *times) add(key timeAsked, user string, done func(timePlace, error)) err
 		u.queue = append(u.queue, key)
 	}
 	w.done = append(w.done, done)
-	// One that looks up may stand where it answers, so it is not counted on for what comes new.
+	// A running goroutine may block in an answer. So each new time starts another one, if one is free.
 	if n := len(a.free); n > 0 && len(w.done) == 1 {
 		beat := a.free[n-1]
 		a.free = a.free[:n-1]
@@ -152,14 +154,14 @@ func (a *times) add(key timeAsked, user string, done func(timePlace, error)) err
 	return nil
 }
 
-// stats is how many times wait, and how many were refused.
+// stats returns the number of times that wait, and of those that were refused.
 func (a *times) stats() (waiting int, refused uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.waiting), a.refused
 }
 
-// stop refuses what comes from now on; what waits is refused by those that look up.
+// stop refuses later times. The goroutines that look up refuse the waiting ones.
 func (a *times) stop() {
 	a.mu.Lock()
 	a.stopped = true
@@ -174,7 +176,7 @@ func (a *times) run(beat *heartbeat.Beat) {
 		if !ok {
 			return
 		}
-		beat.End() // it waits for Kafka
+		beat.End() // find waits for Kafka
 		at, err := a.find(key, w)
 		beat.Begin()
 		a.mu.Lock()
@@ -186,7 +188,7 @@ func (a *times) run(beat *heartbeat.Beat) {
 	}
 }
 
-// next takes the time whose turn it is, the user's oldest; false: there is none.
+// next takes the oldest time of the user whose turn it is; false: none waits.
 func (a *times) next(beat *heartbeat.Beat) (key timeAsked, w *timeWaiting, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -206,7 +208,8 @@ func (a *times) next(beat *heartbeat.Beat) (key timeAsked, w *timeWaiting, ok bo
 	return key, a.waiting[key], true
 }
 
-func (a *times) find(key timeAsked, w *timeWaiting) (timePlace, error) {
+// find returns the positions at a time: known ones, or an answer of Kafka.
+func (a *times) find(key timeAsked, w *timeWaiting) (timePositions, error) {
 	key.t.mu.Lock()
 	epoch, n := key.t.epoch, len(key.t.parts)
 	key.t.mu.Unlock()
@@ -217,68 +220,68 @@ func (a *times) find(key timeAsked, w *timeWaiting) (timePlace, error) {
 	a.mu.Unlock()
 	switch {
 	case a.c.ctx.Err() != nil:
-		return timePlace{}, rooms.ErrStopped
+		return timePositions{}, rooms.ErrStopped
 	case ok && now.Before(known.until) && known.at.Epoch == epoch && len(known.at.Offsets) == n:
-		return known.timePlace, nil
+		return known.timePositions, nil
 	case epoch == "" || n == 0:
-		return timePlace{}, &rooms.NotNowError{
+		return timePositions{}, &rooms.NotNowError{
 			Why: "the gateway has not read the room's topic yet", RetryAfter: recallRetry,
 		}
-	case now.Sub(failed) < recallRetry || now.Sub(w.since) > recallFor: // it would only hold up others
-		return timePlace{}, errSlow
+	case now.Sub(failed) < recallRetry || now.Sub(w.since) > recallFor: // a look-up would only delay others
+		return timePositions{}, errSlow
 	}
-	place, err := a.ask(key.t, key.ms, n)
+	found, err := a.ask(key.t, key.ms, n)
 	if err != nil {
 		a.mu.Lock()
 		a.failed[key.t] = time.Now()
 		a.mu.Unlock()
 		if now.Sub(failed) > warnEvery {
-			a.c.log.Warn("cannot find the place of a time", "topic", key.t.name, "error", err)
+			a.c.log.Warn("cannot look up a time", "topic", key.t.name, "error", err)
 		}
-		return timePlace{}, errSlow
+		return timePositions{}, errSlow
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	place.at.Epoch = epoch
+	found.at.Epoch = epoch
 	if len(a.known) >= timesKept {
 		clear(a.known)
 	}
-	a.known[key] = timeKnown{place, now.Add(timesKeptFor)}
-	return place, nil
+	a.known[key] = timeKnown{found, now.Add(timesKeptFor)}
+	return found, nil
 }
 
-// ask has Kafka look into its time index.
-func (a *times) ask(t *topic, ms int64, n int) (place timePlace, err error) {
+// ask asks Kafka's time index.
+func (a *times) ask(t *topic, ms int64, n int) (found timePositions, err error) {
 	parts := make([]int32, n)
 	for i := range parts {
 		parts[i] = int32(i)
 	}
-	// The ends come first: a record that is stored in between would else be left out.
+	// Ask for the ends first. Otherwise a record that is stored in between would be left out.
 	end, err := a.endsOf(t, parts)
 	if err != nil {
-		return place, err
+		return found, err
 	}
 	first, err := a.c.offsets(t, parts, kafka.NewOffsetSpecForTimestamp(ms), a.c.isolation())
 	if err != nil {
-		return place, err
+		return found, err
 	}
 	for _, p := range parts {
 		off, ok := first[p]
 		if !ok {
-			return place, fmt.Errorf("nobody leads partition %d of topic %q", p, t.name)
+			return found, fmt.Errorf("partition %d of topic %q has no leader", p, t.name)
 		}
-		if off < 0 { // no record is as young
+		if off < 0 { // no record is that young
 			if off, ok = end[p]; !ok {
-				return place, fmt.Errorf("partition %d of topic %q has no end", p, t.name)
+				return found, fmt.Errorf("partition %d of topic %q has no end", p, t.name)
 			}
 		}
-		place.at.Offsets = append(place.at.Offsets, rooms.Pos{Partition: p, Offset: off - 1})
+		found.at.Offsets = append(found.at.Offsets, rooms.Pos{Partition: p, Offset: off - 1})
 	}
-	place.whole, err = a.wholeSince(t, parts, end)
-	return place, err
+	found.whole, err = a.wholeSince(t, parts, end)
+	return found, err
 }
 
-// endsOf is where the partitions end, or ended a moment ago.
+// endsOf returns the ends of the partitions, at most endsFor old.
 func (a *times) endsOf(t *topic, parts []int32) (map[int32]int64, error) {
 	now := time.Now()
 	a.mu.Lock()
