@@ -9,7 +9,7 @@ import (
 	"tapecast/rooms"
 )
 
-// busy are those of the Consumer's goroutines that are in a turn.
+// busy returns the numbers of the turns that goroutines are in, by name.
 func busy(c *Consumer) map[string]uint64 {
 	found := map[string]uint64{}
 	for _, b := range c.Beats() {
@@ -20,8 +20,8 @@ func busy(c *Consumer) map[string]uint64 {
 	return found
 }
 
-// TestBeatsWithoutKafka: the recaller and those that look up times stand where what they
-// call does, and while they wait for Kafka they do not.
+// TestBeatsWithoutKafka: the recaller and a look-up of a time stand if a function that they call
+// blocks, but not while they wait for Kafka.
 func TestBeatsWithoutKafka(t *testing.T) {
 	t.Parallel()
 	k := padded(t, 100)
@@ -33,13 +33,13 @@ func TestBeatsWithoutKafka(t *testing.T) {
 	q.Done = func(*rooms.Past, error) { answer() }
 	r.c.Recall(q)
 	r.c.PositionsAt(p, time.Now().UnixMilli(), "m1", func(rooms.Positions, error) { answer() })
-	look := "time look-up 3" // who began last begins first
+	look := "time look-up 3" // the last in the list starts first
 	var now map[string]uint64
 	eventually(t, "both in a turn", func() bool {
 		now = busy(r.c)
 		return now["recaller"] != 0 && now[look] != 0 && r.c.RecallStats().Waiting == 0
 	})
-	looked := make(chan struct{}) // by another, meanwhile
+	looked := make(chan struct{}) // by another one meanwhile
 	r.c.PositionsAt(p, time.Now().Add(-time.Minute).UnixMilli(), "a1", func(rooms.Positions, error) { close(looked) })
 	<-looked
 	if again := busy(r.c); again["recaller"] != now["recaller"] || again[look] != now[look] {
@@ -58,7 +58,7 @@ func TestBeatsWithoutKafka(t *testing.T) {
 		})
 	}
 	r.c.PositionsAt(p, time.Now().Add(-time.Hour).UnixMilli(), "m1", func(rooms.Positions, error) {})
-	eventually(t, "waiting for the place of a time", func() bool {
+	eventually(t, "waiting for a time to be looked up", func() bool {
 		r.c.times.mu.Lock()
 		waits := len(r.c.times.turns) == 0 && len(r.c.times.waiting) == 1
 		r.c.times.mu.Unlock()
@@ -66,8 +66,8 @@ func TestBeatsWithoutKafka(t *testing.T) {
 	})
 }
 
-// TestBeatAfterReadError: where retention moves the log's beginning past a stretch that was
-// judged, the lane's turn ends with the error.
+// TestBeatAfterReadError: retention deletes a stretch after its request was judged. The lane's
+// turn ends with the error.
 func TestBeatAfterReadError(t *testing.T) {
 	t.Parallel()
 	k := padded(t, 100)
@@ -81,15 +81,15 @@ func TestBeatAfterReadError(t *testing.T) {
 	read := &recallRead{lane: &recallLane{}, g: g, list: []stretch{{0, 0, 50}}, most: 1 << 20}
 	read.run(r.c.recaller)
 	if read.err == nil {
-		t.Error("records that are gone were read")
+		t.Error("deleted records were read")
 	}
 	if n, busy := read.lane.beat.Turn(); n == 0 || busy {
 		t.Errorf("in turn %d, busy %t", n, busy)
 	}
 }
 
-// TestBeatsWhileReading: a lane's turn ends with each wait for records, of brokers
-// that send none.
+// TestBeatsWhileReading: a lane's turn ends with each wait for records, here of brokers that send
+// none.
 func TestBeatsWhileReading(t *testing.T) {
 	t.Parallel()
 	k := padded(t, 100)
@@ -102,7 +102,7 @@ func TestBeatsWhileReading(t *testing.T) {
 		return nil, nil, false
 	})
 	r.askRecall(r.recallOf("m1", "all", []int64{-1}, []int64{99}))
-	beat := &r.c.recaller.lanes[recallLanes-1].beat // of the first that reads
+	beat := &r.c.recaller.lanes[recallLanes-1].beat // of the lane that reads first
 	var turn uint64
 	var looks, most int // in the same turn
 	tick := time.NewTicker(5 * time.Millisecond)

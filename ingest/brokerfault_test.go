@@ -20,7 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// certified is a server's TLS with a certificate that no authority has signed.
+// certified returns a server's TLS configuration, with a certificate that no authority has signed.
 func certified(t *testing.T) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -38,8 +38,7 @@ func certified(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
 
-// misnamed is a broker that says of itself that it is to be found by a name which does
-// not resolve.
+// misnamed starts a broker whose advertised name does not resolve.
 func misnamed(t *testing.T) *kfake.Cluster {
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
 	k.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -55,7 +54,7 @@ func misnamed(t *testing.T) *kfake.Cluster {
 	return k
 }
 
-// Why Kafka cannot be reached is in one line of the log, and in what health says.
+// The reason why Kafka cannot be reached is in one log line and in Health.
 func TestWhyUnreachable(t *testing.T) {
 	t.Parallel()
 	plain := fake(t, kfake.NumBrokers(1)).ListenAddrs()
@@ -100,7 +99,7 @@ func TestWhyUnreachable(t *testing.T) {
 			line := `level=WARN msg="Kafka cannot be reached" error="`
 			eventually(t, "in the log", func() bool { return r.log.count(c.says) > 0 && r.log.count(line) > 0 })
 			if r.log.count("Kafka back") > 0 || r.log.count("Kafka lost") > 0 || r.c.Up() || r.c.Ready() {
-				t.Error("said to be back, lost or ready")
+				t.Error("logged as back, lost or ready")
 			}
 			if n := r.log.count("level=WARN"); n > 2 || n > 1 && r.log.count("Local: ") == 0 {
 				t.Errorf("%d lines", n)
@@ -109,7 +108,7 @@ func TestWhyUnreachable(t *testing.T) {
 	}
 }
 
-// What librdkafka writes of real brokers, and what is made of it.
+// Log lines that librdkafka writes about real brokers, and the faults they give.
 func TestBrokerFaultKinds(t *testing.T) {
 	t.Parallel()
 	f := func(line string, kind brokerTrouble, broker, helps string) {
@@ -152,8 +151,8 @@ func TestBrokerFaultKinds(t *testing.T) {
 		brokerSilent, "kafka-1:9092", "what filters the network")
 }
 
-// The fault that says most stays, as long as it is said, and brokers that come and go
-// leave no more than maxBrokerFaults.
+// The fault of the greatest kind stays while librdkafka repeats it. However many brokers come and
+// go, at most maxBrokerFaults faults are kept.
 func TestBrokerFaultsKept(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -165,7 +164,7 @@ func TestBrokerFaultsKept(t *testing.T) {
 	}
 	f.note(0, "a:1/1: Disconnected", now)
 	if w, _ := f.worst(); w.kind != brokerRefuses {
-		t.Errorf("a weaker word replaced it: %+v", w)
+		t.Errorf("a weaker fault replaced it: %+v", w)
 	}
 	f.note(kafka.ErrAllBrokersDown, "2/2 brokers are down", now)
 	for i := range 3 * maxBrokerFaults {

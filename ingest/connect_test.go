@@ -10,13 +10,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// What answers may take its time; what does not takes all of ask or read.
+// Time enough for answers. A request without an answer takes all of ask or read.
 var (
 	answering = connectBounds{ask: 10 * time.Second, read: 10 * time.Second, whole: time.Minute}
 	silent    = connectBounds{ask: 2 * time.Second, read: time.Second, whole: time.Minute}
 )
 
-// connected is what Connect finds, a line each.
+// connected returns the results of Connect, a line each.
 func connected(t *testing.T, bounds connectBounds, cfg Config, topics ...TopicAsk) []string {
 	t.Helper()
 	var out []string
@@ -29,7 +29,7 @@ func connected(t *testing.T, bounds connectBounds, cfg Config, topics ...TopicAs
 	return out
 }
 
-// Connect says of each broker and topic how it is, with the user's rights.
+// Connect reports each broker and topic, with the user's rights.
 func TestConnect(t *testing.T) {
 	t.Parallel()
 	may := func(topic string, ops ...kmsg.ACLOperation) (list []kfake.ACL) {
@@ -89,11 +89,11 @@ func TestConnect(t *testing.T) {
 	}
 	if !strings.Contains(last(got), "2 broker 127.0.0.1:1: ") ||
 		!strings.Contains(last(got), "refused; check host and port in kafka.brokers") {
-		t.Errorf("a broker that is not there: %v", got)
+		t.Errorf("a broker that does not exist: %v", got)
 	}
 }
 
-// A partition that cannot be read is named, with the broker that leads it, and why.
+// Connect names a partition that cannot be read, with its leader and the reason.
 func TestConnectPartition(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))

@@ -8,7 +8,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// consumeAll reads topics from their beginning until more says no.
+// consumeAll reads topics from their beginning until more returns false.
 func consumeAll(t testing.TB, brokers, topics []string, more func(*kafka.Message) bool) {
 	t.Helper()
 	c, err := kafka.NewConsumer(&kafka.ConfigMap{
@@ -37,5 +37,5 @@ func consumeAll(t testing.TB, brokers, topics []string, more func(*kafka.Message
 			return
 		}
 	}
-	t.Fatal("what was expected has not come within 30 s")
+	t.Fatal("the expected records have not come within 30 s")
 }

@@ -14,8 +14,8 @@ import (
 	"tapecast/ingest/route"
 )
 
-// The brokers say for a while that a topic is not there, or that we may not
-// see it: nothing is lost, and nothing begins anew.
+// The brokers say for a while that a topic does not exist, or that we may not describe it.
+// No record is lost, and no epoch begins.
 func TestConsumerTopicHidden(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"), kfake.SeedTopics(1, "b"))
@@ -39,7 +39,7 @@ func TestConsumerTopicHidden(t *testing.T) {
 			return !ok && strings.HasPrefix(detail, f.says)
 		})
 		w.numbers("b", 1, 10*i+10, 10*i+20)
-		checkNumbers(t, more.wait(10*i+20), 0, 10*i+20) // goes on meanwhile
+		checkNumbers(t, more.wait(10*i+20), 0, 10*i+20) // reading goes on meanwhile
 		hide.Remove()
 		newWriter(t, k.ListenAddrs(), nil).numbers("a", 2, 10*i+10, 10*i+20)
 		checkNumbers(t, m.wait(10*i+20), 0, 10*i+20)
@@ -50,8 +50,8 @@ func TestConsumerTopicHidden(t *testing.T) {
 	}
 }
 
-// TestConsumerTopicHalfBack: a topic that was away is there again, and one of its readers cannot take
-// its share yet: nothing is read twice or left out, and the topic is tended as before.
+// TestConsumerTopicHalfBack: a topic exists again, and one of its readers cannot take its share
+// yet. No record is read twice or left out, and the watcher tends the topic as before.
 func TestConsumerTopicHalfBack(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"), kfake.SeedTopics(1, "b"))
@@ -72,7 +72,7 @@ func TestConsumerTopicHalfBack(t *testing.T) {
 	}
 	show := hidden()
 	said(absentTopic)
-	// That reader's next client is to read topic b twice, which librdkafka refuses.
+	// That reader's next client would read topic b twice, which librdkafka refuses.
 	lame := r.c.readers[1]
 	fault := func(on bool) {
 		_ = lame.do(func() error {
@@ -101,8 +101,8 @@ func TestConsumerTopicHalfBack(t *testing.T) {
 	checkNumbers(t, m.wait(30), 0, 30)
 }
 
-// TestAbsentTopicForgiven: a topic that does not exist, and is answered with another error for
-// one look, is then again one without which a gateway may be ready.
+// TestAbsentTopicForgiven: a topic does not exist. One look gives another error for it. After
+// that a gateway may be ready without it again.
 func TestAbsentTopicForgiven(t *testing.T) {
 	c, a := &Consumer{log: slogTo(&logBuffer{})}, &topic{name: "a"}
 	f := func(code kafka.ErrorCode, forgiven bool) {
@@ -118,7 +118,7 @@ func TestAbsentTopicForgiven(t *testing.T) {
 	since := a.absent
 	f(kafka.ErrUnknownTopicOrPart, true)
 	if !a.absent.Equal(since) {
-		t.Error("it is absent since the last look")
+		t.Error("absent was set again by the last look")
 	}
 }
 

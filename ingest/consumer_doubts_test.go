@@ -10,8 +10,8 @@ import (
 	"tapecast/ingest/route"
 )
 
-// Readers doubt their topic again and again while records flow: what they
-// throw away meanwhile is read again, and nothing comes twice.
+// Readers doubt their topic again and again while records flow. The records that they
+// throw away are read again, and none comes twice.
 func TestConsumerDoubts(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(4, "a"))
@@ -32,7 +32,7 @@ func TestConsumerDoubts(t *testing.T) {
 	checkNumbers(t, m.wait(6000), 0, 6000)
 }
 
-// A partition that librdkafka has ceased to fetch is read by a new client.
+// A new client reads a partition that librdkafka does not fetch any more.
 func TestConsumerStalledPartition(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"), kfake.SeedTopics(1, "b"))

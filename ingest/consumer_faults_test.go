@@ -28,7 +28,7 @@ func blockFetches(k *kfake.Cluster) (free func()) {
 		k.KeepControl()
 		resp := req.ResponseKind().(*kmsg.FetchResponse)
 		resp.Version = req.GetVersion()
-		return resp, nil, true // nothing new
+		return resp, nil, true // no records
 	})
 	return func() { close(held) }
 }
@@ -40,7 +40,7 @@ func TestConsumerBadRecords(t *testing.T) {
 	}
 }
 
-// testBadRecords: keep makes dead letters also of records that no route names.
+// testBadRecords routes bad records. With keep, records that no route matches are dead letters too.
 func testBadRecords(t *testing.T, keep bool) {
 	t.Helper()
 	letters := 25
@@ -97,7 +97,7 @@ func testBadRecords(t *testing.T, keep bool) {
 		}
 	}
 	if r.log.count("offset=4") != 0 {
-		t.Error("a record that is for nobody is warned of")
+		t.Error("there is a warning about a record that no route matches")
 	}
 	if n := r.log.count("reason=json"); n != sampleLines {
 		t.Errorf("%d lines for one reason, want %d", n, sampleLines)
@@ -119,7 +119,7 @@ func testBadRecords(t *testing.T, keep bool) {
 		}
 		return n < letters
 	})
-	// The offsets of bad records are progress too.
+	// The offsets of bad records count as progress.
 	put(`{`, "skip", "no")
 	eventually(t, "past the bad record", func() bool {
 		return strings.HasSuffix(string(r.join("all").joined.AppendJSON(nil)), `"0":28}`)
@@ -195,7 +195,7 @@ func TestConsumerLargeRecord(t *testing.T) {
 	}
 }
 
-// A broker goes away and comes back on its port with its data.
+// A broker stops, and starts again on its port with its data.
 func TestConsumerBrokerAway(t *testing.T) {
 	t.Parallel()
 	dir, port := t.TempDir(), freePort(t)
@@ -223,7 +223,7 @@ func TestConsumerBrokerAway(t *testing.T) {
 		return !ok && strings.Contains(detail, "no Kafka broker is reachable since")
 	})
 	if !r.c.Ready() {
-		t.Error("readiness was taken away")
+		t.Error("the Consumer is not ready any more")
 	}
 	w.numbers("a", 2, 100, 200) // waits in the producer
 	k = open()
@@ -235,7 +235,7 @@ func TestConsumerBrokerAway(t *testing.T) {
 	}
 }
 
-// Leaders move, and a broker goes away for good, while records flow.
+// Leaders move, and a broker stops for good, while records flow.
 func TestConsumerLeadersMove(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(3), kfake.SeedTopics(3, "a"))
@@ -263,7 +263,7 @@ func TestConsumerLeadersMove(t *testing.T) {
 	}
 }
 
-// Stop ends everything, also while the brokers are away, and leaves nothing.
+// Stop ends all goroutines, also while the brokers are down.
 func TestConsumerStops(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for _, brokers := range [][]string{{fmt.Sprintf("127.0.0.1:%d", freePort(t))}, nil} {
@@ -284,7 +284,7 @@ func TestConsumerStops(t *testing.T) {
 		ended, cancel := context.WithTimeout(t.Context(), 0)
 		cancel()
 		if err := r.c.Stop(ended); err == nil {
-			t.Error("a Stop without time says that all has ended")
+			t.Error("a Stop without time returns no error")
 		}
 		eventually(t, "stopped", func() bool {
 			r.c.mu.Lock()
@@ -305,7 +305,7 @@ func TestConsumerStartTwiceEndedContext(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := r.c.Start(ended); err == nil {
-		t.Error("starts although its context has ended")
+		t.Error("the Consumer starts although its context has ended")
 	}
 }
 

@@ -151,7 +151,7 @@ func TestConsumerGap(t *testing.T) {
 	free := blockFetches(k)
 	w.numbers("a", 2, 20, 100)
 	w.flush()
-	if err := k.DeleteRecords("a", 1, 30); err != nil { // 61 is the first left there
+	if err := k.DeleteRecords("a", 1, 30); err != nil { // 61 is the first record left
 		t.Fatal(err)
 	}
 	free()
@@ -185,8 +185,8 @@ func TestConsumerGap(t *testing.T) {
 	checkNumbers(t, m.wait(len(frames) + 10)[len(frames):], 100, 110)
 }
 
-// A log that has become shorter than what we read of it: its offsets will be
-// given out again, so positions start a new epoch.
+// A log ends before our next offset. Kafka will use the offsets again, so the topic gets a new
+// epoch.
 func TestConsumerLogCut(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
@@ -212,13 +212,13 @@ func TestConsumerLogCut(t *testing.T) {
 	}
 	checkNumbers(t, frames[1:], 0, 5)
 
-	// A client that comes with a place of before hears of the oldest that there is now.
+	// A client with a position of the old epoch is told the oldest positions.
 	q := r.recallOf("me", "all", []int64{3}, []int64{4})
 	q.Epoch = epoch
 	_, err := r.askRecall(q)()
 	var old *rooms.TooOldError
 	if !errors.As(err, &old) || old.Oldest.Epoch != r.join("all").joined.Epoch || old.Oldest.Offsets[0].Offset != -1 {
-		t.Errorf("a place of epoch %s: %v, %+v", epoch, err, old)
+		t.Errorf("a position of epoch %s: %v, %+v", epoch, err, old)
 	}
 }
 
@@ -231,7 +231,7 @@ func TestConsumerTransactions(t *testing.T) {
 	if got := datas(m.wait(4)); !slices.Equal(got, []string{"1", "2", "5", "6"}) {
 		t.Errorf("read %v", got)
 	}
-	// Past the markers, where no record is: 1 2 C 3 4 A 5 6 C.
+	// After the last marker there is no record: 1 2 C 3 4 A 5 6 C.
 	eventually(t, "past the last marker", func() bool {
 		return strings.HasSuffix(string(r.join("all").joined.AppendJSON(nil)), `"0":8}`)
 	})

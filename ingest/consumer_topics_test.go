@@ -32,7 +32,7 @@ func TestConsumerWaitsForTopic(t *testing.T) {
 	if err := k.CreateTopic("a", 2, nil); err != nil {
 		t.Fatal(err)
 	}
-	// All of it is younger than our start, so all of it is read.
+	// The whole topic is younger than our start, so it is read from its beginning.
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.numbers("a", 2, 0, 50)
 	checkNumbers(t, m.wait(50), 0, 50)
@@ -62,9 +62,9 @@ func TestConsumerPartitionsAdded(t *testing.T) {
 	}
 }
 
-// A partitioner is a check: what lies elsewhere is delivered, counted once however many
-// routes take it, warned of once, and shows in health. What was there before, and where
-// the record would be without the partitions that were added, is no fault.
+// A partitioner is a check. A misplaced record is delivered, counted once however many routes take
+// it, and in Health. The log has one warning. A record from before our start is not misplaced, nor
+// one in the partition of an older partition count.
 func TestConsumerMisplaced(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
@@ -100,12 +100,11 @@ func TestConsumerMisplaced(t *testing.T) {
 	m.wait(7)
 	misplaced(2)
 	if n := r.log.count("records lie in other partitions"); n != 1 {
-		t.Errorf("%d lines say that records lie elsewhere", n)
+		t.Errorf("%d lines about misplaced records", n)
 	}
 }
 
-// addPartitions makes a topic have n partitions and waits until the producer
-// knows.
+// addPartitions gives a topic n partitions and waits until the producer knows them.
 func addPartitions(t testing.TB, w *writer, topic string, n int) {
 	t.Helper()
 	a, err := kafka.NewAdminClientFromProducer(w.p.Producer)
@@ -123,12 +122,12 @@ func addPartitions(t testing.TB, w *writer, topic string, n int) {
 	})
 }
 
-// A topic is deleted and made again, with more records than it had: librdkafka
+// A topic is deleted and made again, with more records than before. librdkafka
 // alone would go on in the new one at the old offset.
 func TestConsumerTopicMadeAnew(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
-	// The watcher comes by so seldom that only the reader's doubt can help.
+	// The watcher looks so seldom that only the reader's doubt can help.
 	r := newRig(t, k.ListenAddrs(), Config{MetadataEvery: time.Minute}, allOf("a")).start().ready()
 	m := r.join("all")
 	before := m.joined.Epoch
@@ -161,7 +160,7 @@ func TestConsumerTopicMadeAnew(t *testing.T) {
 	}
 }
 
-// A topic goes away and comes back as another, with fewer partitions.
+// A topic is deleted and made again, with fewer partitions.
 func TestConsumerTopicAway(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(3, "a"))
@@ -175,7 +174,7 @@ func TestConsumerTopicAway(t *testing.T) {
 	}
 	eventually(t, "missed", func() bool { ok, _ := r.c.Health(); return !ok })
 	if !r.c.Ready() {
-		t.Error("readiness was taken away")
+		t.Error("the Consumer is not ready any more")
 	}
 	if err := k.CreateTopic("a", 2, nil); err != nil {
 		t.Fatal(err)
@@ -193,8 +192,8 @@ func TestConsumerTopicAway(t *testing.T) {
 	}
 }
 
-// A Consumer that is given the Progress of another one goes on where that
-// one was stopped, also in a topic that was made anew or grew meanwhile.
+// A Consumer with the Progress of another one goes on at the offsets where that one stopped, also
+// in a topic that was made again or grew meanwhile.
 func TestConsumerTakesUp(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))

@@ -20,16 +20,16 @@ import (
 	"tapecast/rooms/testwait"
 )
 
-// The benchmarks of ingest compare what a record costs here with what it costs
-// a bare Poll loop over the same topic, in the same run:
+// The benchmarks of ingest compare the cost of a record here with its cost in a bare Poll loop
+// over the same topic, in the same run:
 //
 //	go test ./ingest -run '^$' -bench 'PollBare|Ingest' -benchtime 1500000x
 //
-// They read from Apache Kafka where KAFKA_HOME is set, else from a kfake in a
+// They read from Apache Kafka if KAFKA_HOME is set, else from a kfake in a
 // process of its own, so that the broker's CPU is not counted. us/record is the
-// CPU of this process, user and system, librdkafka's threads included.
+// CPU of this process, user and system, with librdkafka's threads.
 
-// TestMain runs the broker of the benchmarks where it is asked to.
+// TestMain runs the tests, or the broker of the benchmarks in a process of its own.
 func TestMain(m *testing.M) {
 	if os.Getenv("TAPECAST_KFAKE") != "" {
 		k, err := kfake.NewCluster(kfake.NumBrokers(1))
@@ -57,7 +57,7 @@ const (
 	benchParts = 3
 )
 
-// benchBroker is started by the first benchmark and kept for the others.
+// benchBroker is the broker that the first benchmark starts. The others use it too.
 var benchBroker struct {
 	sync.Mutex
 	boot   string
@@ -65,11 +65,11 @@ var benchBroker struct {
 	stop   func()
 }
 
-// benchSymbols have each their room, as in a market.
+// benchSymbols have a room each, as in a market.
 var benchSymbols = strings.Fields("BTC ETH SOL XRP BNB DOGE ADA AVAX LINK DOT TRX LTC BCH NEAR UNI APT ETC XLM ATOM FIL HBAR ARB OP INJ " +
 	"SUI AAVE MKR GRT ALGO VET ICP RENDER STX IMX SEI TIA LDO EGLD FLOW XTZ SAND MANA AXS EOS NEO KAVA CHZ SNX CRV ZEC DASH COMP 1INCH BAT")
 
-// benchFeed is a broker whose topic holds at least n records of 128 B.
+// benchFeed returns a broker whose topic holds at least n records of 128 B.
 func benchFeed(b *testing.B, n int) (brokers []string) {
 	b.Helper()
 	bb := &benchBroker
@@ -125,8 +125,8 @@ func benchFeed(b *testing.B, n int) (brokers []string) {
 	return brokers
 }
 
-// outlive lets what a benchmark starts be kept for the next: it ends with the
-// process.
+// outlive is a testing.TB whose cleanups do not run: the next benchmark uses the broker too. It
+// ends with the process.
 type outlive struct{ *testing.B }
 
 func (o *outlive) Cleanup(func()) {}
@@ -152,7 +152,7 @@ func measure(b *testing.B, f func()) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 }
 
-// cpu is what this process has used so far.
+// cpu returns the CPU time of this process so far.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -191,7 +191,7 @@ func BenchmarkPollBare(b *testing.B) {
 }
 
 // BenchmarkIngest routes the same records to the rooms of their symbols and one
-// for all, which nobody listens to.
+// for all. The rooms have no members.
 func BenchmarkIngest(b *testing.B) {
 	brokers := benchFeed(b, b.N)
 	market := &rooms.Class{Name: "stream"}

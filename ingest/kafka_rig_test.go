@@ -17,7 +17,7 @@ type realKafka struct {
 	boot string
 }
 
-// startKafka starts one broker or three, or skips where Kafka or Java is missing.
+// startKafka starts one broker or three. It skips the test if Kafka or Java is missing.
 func startKafka(t testing.TB, brokers int, extra string) *realKafka {
 	t.Helper()
 	if testing.Short() {
@@ -53,7 +53,7 @@ func startKafka(t testing.TB, brokers int, extra string) *realKafka {
 
 func (k *realKafka) brokers() []string { return strings.Split(k.boot, ",") }
 
-// run runs one of Kafka's scripts and returns what it prints.
+// run runs one of Kafka's scripts and returns its output.
 func (k *realKafka) run(env []string, name string, args ...string) string {
 	k.t.Helper()
 	out, err := k.try(env, name, args...)
@@ -75,13 +75,13 @@ func (k *realKafka) try(env []string, name string, args ...string) (string, erro
 	return string(out), err
 }
 
-// down stops all brokers, or those named, with a signal.
+// down stops all brokers, or the named ones, with a signal.
 func (k *realKafka) down(signal string, brokers ...string) {
 	k.run([]string{"SIGNAL=" + signal}, "kafka-down", append([]string{k.dir}, brokers...)...)
 }
 
-// up brings all brokers back, or the one named. While it was down its port was anybody's:
-// where somebody's connection has it for the moment, the broker ends and is tried again.
+// up starts all brokers again, or the named one. While a broker was down, a connection of another
+// process may have taken its port. Then the broker ends, and up starts it once more.
 func (k *realKafka) up(only string) {
 	k.t.Helper()
 	for tries := 3; ; tries-- {
@@ -95,7 +95,7 @@ func (k *realKafka) up(only string) {
 			k.t.Fatal("the broker does not come back")
 		}
 		if only != "" {
-			_, _ = k.try([]string{"SIGNAL=KILL"}, "kafka-down", k.dir, only) // it may have ended by itself
+			_, _ = k.try([]string{"SIGNAL=KILL"}, "kafka-down", k.dir, only) // it may have ended already
 		}
 	}
 }

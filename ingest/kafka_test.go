@@ -17,10 +17,9 @@ import (
 	"tapecast/rooms/testwait"
 )
 
-// What must hold on Apache Kafka is tested on it. These tests find it by
-// KAFKA_HOME and skip where it or Java is missing.
+// Tests on Apache Kafka. They find it by KAFKA_HOME, and are skipped if it or Java is missing.
 
-// makeTopic creates a topic and waits until it is there.
+// makeTopic creates a topic and waits until it exists.
 func makeTopic(t testing.TB, w *writer, topic string, parts, replicas int, config map[string]string) {
 	t.Helper()
 	a, err := kafka.NewAdminClientFromProducer(w.p.Producer)
@@ -28,7 +27,7 @@ func makeTopic(t testing.TB, w *writer, topic string, parts, replicas int, confi
 		t.Fatal(err)
 	}
 	defer a.Close()
-	eventually(t, "creating", func() bool { // one of that name may be about to go
+	eventually(t, "creating", func() bool { // a topic of that name may still be being deleted
 		res, err := a.CreateTopics(t.Context(), []kafka.TopicSpecification{{Topic: topic, NumPartitions: parts, ReplicationFactor: replicas, Config: config}})
 		return err == nil && res[0].Error.Code() == kafka.ErrNoError
 	})
@@ -50,7 +49,7 @@ func TestKafkaTransactionsAndCompaction(t *testing.T) {
 		w.put("compact", 0, fmt.Sprint(n%10), fmt.Sprintf(`{"n":%d}`, n))
 	}
 	w.flush()
-	// A record in a new segment lets the one before it be compacted.
+	// A record in a new segment makes the one before it ready for compaction.
 	left := 0
 	segment := time.NewTicker(600 * time.Millisecond)
 	defer segment.Stop()
@@ -115,7 +114,7 @@ func electPreferred(t testing.TB, w *writer) {
 	})
 }
 
-// stream produces numbers without end to a number of partitions that may grow.
+// stream produces numbers until it is stopped. The number of partitions may grow.
 type stream struct {
 	w     *writer
 	parts atomic.Int32
@@ -141,7 +140,7 @@ func startStream(w *writer, topic string, parts int32) *stream {
 				part := int32(n % int64(s.parts.Load()))
 				err := w.p.Produce(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part}, Value: fmt.Appendf(nil, `{"n":%d}`, n)}, nil)
 				if err != nil {
-					break // the queue is full: Kafka is away
+					break // the queue is full: Kafka is down
 				}
 				s.sent.Add(1)
 			}
@@ -157,8 +156,7 @@ func (s *stream) stop() int {
 	return int(s.sent.Load())
 }
 
-// recordsOf reads a topic from its start to where it ends now: each record's
-// value by its place, "partition:offset".
+// recordsOf reads a topic up to its present end. It returns the values by "partition:offset".
 func recordsOf(t testing.TB, brokers []string, topic string) map[string]string {
 	t.Helper()
 	c, err := kafka.NewConsumer(&kafka.ConfigMap{
@@ -195,15 +193,15 @@ func recordsOf(t testing.TB, brokers []string, topic string) map[string]string {
 	return kept
 }
 
-// checkRecords checks that frames carry exactly the records of a topic, each
-// partition in its order and in one chain.
+// checkRecords checks that frames carry exactly the records of a topic: each
+// partition in order, and in one chain of prev.
 func checkRecords(t testing.TB, frames []string, kept map[string]string) {
 	t.Helper()
 	prev, order, seen := map[string]string{}, map[string]int{}, map[string]bool{}
 	for _, f := range frames {
 		v, err := fastjson.Parse(f)
 		if err != nil || v.Exists("method") {
-			t.Fatalf("no record: %s (%v)", f, err)
+			t.Fatalf("not a record: %s (%v)", f, err)
 		}
 		pos := string(v.GetStringBytes("pos"))
 		if seen[pos] {
@@ -229,8 +227,8 @@ func checkRecords(t testing.TB, frames []string, kept map[string]string) {
 	}
 }
 
-// Three brokers, and all that can happen to them, while records flow: none is
-// lost, none comes twice.
+// Three brokers with all faults that they may have, while records flow. None is
+// lost, and none comes twice.
 func TestKafkaThreeBrokers(t *testing.T) {
 	t.Parallel()
 	// Without auto.create.topics.enable=false the stream's writer, which still
@@ -267,7 +265,7 @@ func TestKafkaThreeBrokers(t *testing.T) {
 
 	k.down("KILL")
 	eventually(t, "said to be lost", func() bool { ok, _ := r.c.Health(); return !ok })
-	testwait.Pause(3 * time.Second) // an outage, not a blink
+	testwait.Pause(3 * time.Second) // longer than a short interruption
 	k.up("")
 	flows("all brokers were away")
 	eventually(t, "well again", func() bool { ok, _ := r.c.Health(); return ok })
@@ -276,14 +274,14 @@ func TestKafkaThreeBrokers(t *testing.T) {
 	kept := recordsOf(t, k.brokers(), "a")
 	n := len(kept)
 	if n != sent {
-		t.Logf("%d records were sent, Kafka has %d", sent, n) // after a crash, that is for Kafka to answer
+		t.Logf("%d records were sent, Kafka has %d", sent, n) // after a crash Kafka may have lost some
 	}
 	checkRecords(t, m.wait(n), kept)
 	if st := r.c.Stats(); st.Gaps != 0 || st.Resets != 0 || st.Reconnects == 0 || !r.c.Ready() {
 		t.Errorf("stats %+v", st)
 	}
 
-	// The topic is made anew, with more records than it had.
+	// The topic is made again, with more records than before.
 	a, err := kafka.NewAdminClientFromProducer(w.p.Producer)
 	if err != nil {
 		t.Fatal(err)

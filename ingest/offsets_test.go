@@ -10,9 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// A broker that ends the connection, as one does that is just starting, says nothing of its
-// partitions' offsets. They are asked for again: a start at -1001 would be a gap for all
-// rooms of the partition.
+// A broker that is just starting ends the connection, and gives no offsets of its partitions. They
+// are asked for again: a start at -1001 would be a gap for all rooms of the partition.
 func TestConsumerOffsetsUnanswered(t *testing.T) {
 	t.Parallel()
 	for answers := range int32(3) { // before it ends connections
@@ -38,7 +37,7 @@ func TestConsumerOffsetsUnanswered(t *testing.T) {
 	}
 }
 
-// What librdkafka names as a place is taken only where it is one.
+// Only real offsets in librdkafka's result count.
 func TestAnswered(t *testing.T) {
 	t.Parallel()
 	topic := "a"
@@ -54,7 +53,7 @@ func TestAnswered(t *testing.T) {
 		{kafka.OffsetInvalid, kafka.LatestOffsetSpec, kafka.ErrNoError, false},
 		{kafka.OffsetInvalid, 5, kafka.ErrNoError, false},
 		{-1, kafka.LatestOffsetSpec, kafka.ErrNoError, false},
-		{-1, 5, kafka.ErrNoError, true}, // nothing is as young as that
+		{-1, 5, kafka.ErrNoError, true}, // no record is that young
 		{3, 5, kafka.ErrNoError, true},
 	} {
 		got := answered(map[kafka.TopicPartition]kafka.ListOffsetsResultInfo{

@@ -11,8 +11,8 @@ import (
 	"tapecast/ingest/route"
 )
 
-// The poller finds the client's queue, which the client does not export, and
-// takes records, ends and errors from it as they are.
+// The poller finds the client's queue, which the client does not export. It
+// takes records, ends and errors from it.
 func TestPoller(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
@@ -94,6 +94,6 @@ func TestPoller(t *testing.T) {
 		}
 	}
 	if n := p.queued(); n != 0 {
-		t.Errorf("%d are counted when all was polled", n)
+		t.Errorf("%d events are left after all were polled", n)
 	}
 }

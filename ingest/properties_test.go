@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// pairs makes properties of names and values in turns.
+// pairs returns properties from a list of name, value, name, value.
 func pairs(kv []string) map[string]string {
 	m := map[string]string{}
 	for i := 0; i < len(kv); i += 2 {
@@ -18,7 +18,7 @@ func pairs(kv []string) map[string]string {
 	return m
 }
 
-// What librdkafka refuses of single properties is said without a client.
+// CheckProperties finds properties that librdkafka refuses by themselves, without a client.
 func TestCheckProperties(t *testing.T) {
 	f := func(want string, kv ...string) {
 		t.Helper()
@@ -60,9 +60,9 @@ func TestCheckProperties(t *testing.T) {
 	}
 }
 
-// A name that librdkafka has twice sets one value, and always the operator's.
+// A property with two names gets one value, and always the operator's.
 func TestAliases(t *testing.T) {
-	for range 20 { // maps are walked in any order
+	for range 20 { // the order of a map is random
 		conf, err := publisherConf(nil, map[string]string{"queue.buffering.max.ms": "7", "delivery.timeout.ms": "8"})
 		if err != nil {
 			t.Fatal(err)
@@ -77,8 +77,8 @@ func TestAliases(t *testing.T) {
 	}
 }
 
-// What librdkafka refuses of properties together is said by clients, which are gone
-// then and were nowhere connected to.
+// TryClients finds properties that librdkafka refuses together. Its clients connect to nothing,
+// and are closed.
 func TestTryClients(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
 	f := func(want string, kv ...string) {

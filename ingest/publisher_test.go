@@ -35,7 +35,7 @@ func TestPublisher(t *testing.T) {
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, _, err := p.Publish(short, "no-such-topic", "", []byte("1"), nil); err == nil || !strings.Contains(err.Error(), "no-such-topic") {
-		t.Errorf("a topic that is not there: %v", err)
+		t.Errorf("a topic that does not exist: %v", err)
 	}
 	p.Close()
 	p.Close()

@@ -27,13 +27,13 @@ func padded(t *testing.T, n int) *kfake.Cluster {
 	return k
 }
 
-// both are the room of all records of topic a, and a private one for each key.
+// both routes all records of topic a to the room all, and to a private room for each key.
 func both() route.Route {
 	return route.Route{Topic: "a", Rooms: []string{"all", "own:{@key}"}, Type: "y"}
 }
 
-// TestRecallWindows: a past that is larger than all that may be held is read and given
-// in parts, each message once, and beside it a small one is served.
+// TestRecallWindows: a past that is larger than RecallMemory is read and handed out in parts, each
+// message once. A small request is served beside it.
 func TestRecallWindows(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, padded(t, 3000).ListenAddrs(), Config{RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
@@ -61,9 +61,9 @@ func TestRecallWindows(t *testing.T) {
 	}
 }
 
-// TestRecallBudget: each user has bytes a minute of its own. What is never within them is
-// too old, with the oldest place that is; what is not within what is left waits; both are
-// nobody else's answer.
+// TestRecallBudget: each user has a budget of bytes a minute. A request for more than a whole
+// budget is too old, and the error has the oldest positions within it. A request for more than is
+// left is refused for now. Neither affects another user's request.
 func TestRecallBudget(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, padded(t, 1000).ListenAddrs(), Config{RecallBytes: 1 << 20, Start: "beginning"}, both()).start().ready()
@@ -86,12 +86,12 @@ func TestRecallBudget(t *testing.T) {
 	}
 	oldest := old.Oldest.Offsets[0].Offset
 	if oldest < 450 || oldest > 650 || old.Oldest.Epoch == "" {
-		t.Errorf("the oldest is %v, a megabyte is 500 records", old.Oldest)
+		t.Errorf("the oldest position is %v, a megabyte is 500 records", old.Oldest)
 	}
 	if err := ask("m1", oldest); err != nil {
-		t.Errorf("from the oldest place: %v", err)
+		t.Errorf("from the oldest position: %v", err)
 	}
-	// The next is of a stretch that is not kept.
+	// The next request needs records that are not kept.
 	var wait *rooms.NotNowError
 	if err := ask("m1", oldest-20); !errors.As(err, &wait) || wait.RetryAfter < 20*time.Second || wait.RetryAfter > time.Minute {
 		t.Errorf("with an empty budget: %v", err)
@@ -105,8 +105,8 @@ func TestRecallBudget(t *testing.T) {
 	}
 }
 
-// TestRecallMoreWaits: the rest of a past that was begun waits for the user's budget,
-// instead of being refused.
+// TestRecallMoreWaits: the rest of a request that was begun waits for the user's budget. It is not
+// refused.
 func TestRecallMoreWaits(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, padded(t, 1000).ListenAddrs(), Config{RecallBytes: 8 << 20, RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
@@ -116,7 +116,7 @@ func TestRecallMoreWaits(t *testing.T) {
 	q := r.recallOf("m1", "own:k1", []int64{-1}, []int64{999})
 	q.More = true
 	var err error
-	for i := 0; i < 100 && err == nil; i++ { // until there is nothing left
+	for i := 0; i < 100 && err == nil; i++ { // until the budget is used up
 		_, err = r.recallAs("m1", "all", []int64{-1}, []int64{999})()
 	}
 	if !errors.As(err, new(*rooms.NotNowError)) {
@@ -127,8 +127,8 @@ func TestRecallMoreWaits(t *testing.T) {
 	}
 }
 
-// TestRecallStalled: members that are sent nothing of what they hold give it back when
-// others need the memory, and those go on at once; what a user may hold is bounded.
+// TestRecallStalled: members that are sent nothing give their frames back when others need the
+// memory. Those go on at once. The frames of one user's members are bounded.
 func TestRecallStalled(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, padded(t, 3000).ListenAddrs(), Config{RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
@@ -171,8 +171,8 @@ func TestRecallStalled(t *testing.T) {
 	}
 }
 
-// TestRecallOtherEpoch: places of another epoch of the topic mean nothing, and the answer
-// says what the oldest place is.
+// TestRecallOtherEpoch: positions of another epoch are too old, and the error has the oldest
+// positions.
 func TestRecallOtherEpoch(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, padded(t, 100).ListenAddrs(), Config{Start: "beginning"}, both()).start().ready()
@@ -184,11 +184,11 @@ func TestRecallOtherEpoch(t *testing.T) {
 		t.Fatalf("another epoch: %v", err)
 	}
 	if at := old.Oldest.Offsets; len(at) != 1 || at[0].Offset != -1 {
-		t.Errorf("the oldest is %v", at)
+		t.Errorf("the oldest position is %v", at)
 	}
 }
 
-// TestRecallDropped: what nobody waits for any more is not read.
+// TestRecallDropped: a request that was dropped is not served.
 func TestRecallDropped(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, padded(t, 100).ListenAddrs(), Config{Start: "beginning"}, both()).start().ready()
@@ -202,8 +202,7 @@ func TestRecallDropped(t *testing.T) {
 	}
 }
 
-// TestRecallCrowd: a user may have so many requests waiting, and is forgotten when it
-// has none.
+// TestRecallCrowd: the waiting requests of a user are bounded. A user without any is forgotten.
 func TestRecallCrowd(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
@@ -226,7 +225,7 @@ func TestRecallCrowd(t *testing.T) {
 	}
 }
 
-// TestRecallUsersForgotten: nothing is kept of users whose budgets are whole again.
+// TestRecallUsersForgotten: users with full budgets are forgotten.
 func TestRecallUsersForgotten(t *testing.T) {
 	a := newRecaller(&Consumer{cfg: Config{RecallBytes: 6000}})
 	now := time.Now()

@@ -8,8 +8,8 @@ import (
 	"tapecast/rooms"
 )
 
-// TestJudgeOfBoundsNotKnown: where librdkafka could not ask a partition it gives a negative
-// offset, and a good position is not too old for that.
+// TestJudgeOfBoundsNotKnown: librdkafka gives a negative offset of a partition without an answer. A
+// good position must not be too old because of that.
 func TestJudgeOfBoundsNotKnown(t *testing.T) {
 	feed := rooms.NewFeed("orders")
 	feed.Open("e", 1)
@@ -35,8 +35,8 @@ func TestJudgeOfBoundsNotKnown(t *testing.T) {
 	f(0, 3, true)
 }
 
-// TestJudgeOfEpochs: a place of another epoch is too old, and the oldest that there is begins
-// where Kafka's log does. A look from before the topic was made anew tells nothing.
+// TestJudgeOfEpochs: a position of another epoch is too old, and the oldest one is the start of
+// Kafka's log. A look from before the topic was made again does not count.
 func TestJudgeOfEpochs(t *testing.T) {
 	feed := rooms.NewFeed("orders")
 	feed.Open("e2", 1)
@@ -54,7 +54,7 @@ func TestJudgeOfEpochs(t *testing.T) {
 			t.Fatalf("of %s, looked at %s: %v", of, looked, err)
 		}
 		if old && (tooOld.Oldest.Epoch != "e2" || tooOld.Oldest.Offsets[0].Offset != low-1) {
-			t.Errorf("of %s: the oldest is %v", of, tooOld.Oldest)
+			t.Errorf("of %s: the oldest position is %v", of, tooOld.Oldest)
 		}
 	}
 	f("e1", "e2", "of e1", 0, true)

@@ -11,8 +11,8 @@ import (
 	"tapecast/ingest/route"
 )
 
-// TestRecallSickTopics: topics whose records do not come hold up no other, as long as
-// there is a lane left; and where all are taken, the next topic is read once one is free.
+// TestRecallSickTopics: topics whose records do not come do not delay others while there is an idle
+// lane. If there is none, the next topic is read once a lane is free.
 func TestRecallSickTopics(t *testing.T) {
 	t.Parallel()
 	topics, names := []string{"a", "b", "c", "d"}, []string{"all", "all:1", "more", "own:1"}
@@ -35,7 +35,7 @@ func TestRecallSickTopics(t *testing.T) {
 	k.ControlKey(kmsg.Fetch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		k.KeepControl()
 		list := req.(*kmsg.FetchRequest).Topics
-		if len(list) != 1 { // the reader's: of all topics
+		if len(list) != 1 { // the reader's request, of all topics
 			return nil, nil, false
 		}
 		topic := list[0].Topic
@@ -59,7 +59,7 @@ func TestRecallSickTopics(t *testing.T) {
 	is(3, ask(3)) // beside two that hang
 	c := ask(2)
 	<-held["c"]
-	d := r.recall("own:2", []int64{-1}, []int64{0}) // what is kept of its topic is enough
+	d := r.recall("own:2", []int64{-1}, []int64{0}) // the kept records are enough
 	eventually(t, "four wait", func() bool { return r.c.RecallStats().Waiting == 4 })
 	close(goOn["c"])
 	is(2, c)

@@ -13,8 +13,8 @@ import (
 	"tapecast/rooms"
 )
 
-// askNames asks which rooms of a prefix got something after an offset; what it returns waits
-// for the answer.
+// askNames asks for the rooms of a prefix that got a message after an offset. It returns a function
+// that waits for the answer.
 func (r *rig) askNames(prefix string, after, upTo int64, most int) func() ([]string, error) {
 	r.t.Helper()
 	q := r.recallOf("m1", "all:k1", []int64{after}, []int64{upTo})
@@ -33,8 +33,8 @@ func (r *rig) askNames(prefix string, after, upTo int64, most int) func() ([]str
 	}
 }
 
-// TestRecallNames: who asks for names hears of the rooms that got something in the stretch,
-// whether what is read can be kept or not, and beside others that want messages.
+// TestRecallNames: a request for names gets the rooms that got a message in the stretch, whether
+// the records can be kept or not, and also beside requests for messages.
 func TestRecallNames(t *testing.T) {
 	t.Parallel()
 	const n = 1000
@@ -89,8 +89,8 @@ func TestRecallNames(t *testing.T) {
 	}
 }
 
-// TestRecallNamesPaid: the names of rooms are paid for as messages are. A room of them is
-// given its messages all the same, though the stretch is more than what is left.
+// TestRecallNamesPaid: names cost the user's budget like messages. A room that was found so still
+// gets its messages, although the budget left is less than the stretch.
 func TestRecallNamesPaid(t *testing.T) {
 	t.Parallel()
 	const n = 1000
@@ -111,7 +111,7 @@ func TestRecallNamesPaid(t *testing.T) {
 	}
 }
 
-// TestRecallBeatOfEach: each asker of a group is another turn of the recaller's.
+// TestRecallBeatOfEach: each request of a group is a turn of the recaller's heartbeat.
 func TestRecallBeatOfEach(t *testing.T) {
 	a := newRecaller(&Consumer{})
 	p := &rooms.Pattern{}

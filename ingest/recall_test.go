@@ -15,12 +15,13 @@ import (
 	"tapecast/rooms"
 )
 
-// recall asks for what a room got after the places and up to others, of partition 0 on,
-// in one go. What it returns waits for that, and goes on to ask for the rest.
+// recall asks for a room's messages between two offsets of each partition, without a user. It
+// returns a function that waits for the answer, and asks for the rest if there is one.
 func (r *rig) recall(room string, after, upTo []int64) func() ([]string, error) {
 	return r.recallAs("", room, after, upTo)
 }
 
+// recallAs is recall for a user.
 func (r *rig) recallAs(user, room string, after, upTo []int64) func() ([]string, error) {
 	r.t.Helper()
 	q := r.recallOf(user, room, after, upTo)
@@ -64,7 +65,7 @@ func (r *rig) recallOf(user, room string, after, upTo []int64) *rooms.Recall {
 	return q
 }
 
-// askRecall asks; what it returns waits for the answer.
+// askRecall sends a request, and returns a function that waits for the answer.
 func (r *rig) askRecall(q *rooms.Recall) func() (*rooms.Past, error) {
 	var past *rooms.Past
 	var failed error
@@ -80,7 +81,7 @@ func (r *rig) askRecall(q *rooms.Recall) func() (*rooms.Past, error) {
 	}
 }
 
-// framesOf are the texts of a past for a member that has all up to after.
+// framesOf returns the texts of a past for a member that has everything up to some positions.
 func framesOf(past *rooms.Past, after, upTo []rooms.Pos) (got []string) {
 	var pieces []rooms.Piece
 	for at, next := 0, 0; at < past.Frames(); at = next {
@@ -92,8 +93,8 @@ func framesOf(past *rooms.Past, after, upTo []rooms.Pos) (got []string) {
 	return got
 }
 
-// TestRecall: what is read again is what the topic holds, a thousand who ask
-// together cost one read, and an older place costs only what lies before.
+// TestRecall: a recall returns the records of the topic. A thousand requests together cost one
+// read. An older position costs only the records before those.
 func TestRecall(t *testing.T) {
 	t.Parallel()
 	const parts, n = 3, 3000
@@ -134,12 +135,12 @@ func TestRecall(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkNumbers(t, got, 2*parts, n+300)
-	kept := time.Since(began) < keepFor // on a very busy machine what was read is forgotten meanwhile
+	kept := time.Since(began) < keepFor // on a very busy machine the records are forgotten meanwhile
 	if s := r.c.RecallStats(); kept && (s.Records > n+300+10*parts || s.Kept == 0) {
 		t.Errorf("in all it cost %+v", s)
 	}
 
-	// What nobody can give.
+	// Positions that cannot be served.
 	f := func(wait func() ([]string, error), words string) {
 		t.Helper()
 		_, err := wait()
@@ -151,8 +152,8 @@ func TestRecall(t *testing.T) {
 	f(ask(high+1), fmt.Sprintf("partition 0 ends at offset %d, before it", high))
 }
 
-// TestRecallPrivate: each user gets its own, merged by time over the partitions
-// and in the order of each.
+// TestRecallPrivate: each user gets its own messages, merged by time over the partitions
+// and in the order of each partition.
 func TestRecallPrivate(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(4, "b"))
@@ -186,7 +187,7 @@ func TestRecallPrivate(t *testing.T) {
 	}
 }
 
-// TestRecallOfAnotherTopic: the second topic that is read again is read at once too.
+// TestRecallOfAnotherTopic: a second topic is read again at once too.
 func TestRecallOfAnotherTopic(t *testing.T) {
 	t.Parallel()
 	topics, names := []string{"a", "b", "c", "d"}, []string{"all", "all:1", "more", "own:1"}
@@ -209,14 +210,14 @@ func TestRecallOfAnotherTopic(t *testing.T) {
 			least = min(least, time.Since(began))
 		}
 	}
-	// It was about a second for each, which is librdkafka's timer.
+	// Without GetMetadata it was about a second for each: librdkafka's timer.
 	if least > 500*time.Millisecond {
 		t.Errorf("another topic takes %s at least", least)
 	}
 }
 
-// TestRecallWaitsForBrokers: who asks while the brokers are slow to say where the
-// topic begins and ends waits for them, instead of being refused.
+// TestRecallWaitsForBrokers: a request waits while the brokers are slow to give the topic's bounds.
+// It is not refused.
 func TestRecallWaitsForBrokers(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
@@ -239,14 +240,14 @@ func TestRecallWaitsForBrokers(t *testing.T) {
 	checkNumbers(t, got, 0, 10)
 }
 
-// noOffsets answers that no partition's leader answers in time.
+// noOffsets answers a ListOffsets request with a time-out for each partition.
 func noOffsets(req kmsg.Request) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	for _, t := range req.(*kmsg.ListOffsetsRequest).Topics {
 		parts := make([]kmsg.ListOffsetsResponseTopicPartition, len(t.Partitions))
 		for i, p := range t.Partitions {
 			parts[i] = kmsg.NewListOffsetsResponseTopicPartition()
-			parts[i].Partition, parts[i].ErrorCode = p.Partition, 7 // timed out: asked again within the same second
+			parts[i].Partition, parts[i].ErrorCode = p.Partition, 7 // REQUEST_TIMED_OUT: librdkafka asks again within the same second
 		}
 		resp.Topics = append(resp.Topics, kmsg.ListOffsetsResponseTopic{Topic: t.Topic, Partitions: parts})
 	}

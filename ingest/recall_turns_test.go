@@ -9,8 +9,8 @@ import (
 	"tapecast/rooms"
 )
 
-// TestRecallSmallBeside: a request that comes while another's sparse room is looked for,
-// slice after slice, is judged and served between two of those.
+// TestRecallSmallBeside: a request comes while another one's sparse room is read slice after slice.
+// It is judged and served between two of these slices.
 func TestRecallSmallBeside(t *testing.T) {
 	t.Parallel()
 	cfg := Config{RecallMemory: 1 << 20, Start: "beginning"}
@@ -27,12 +27,11 @@ func TestRecallSmallBeside(t *testing.T) {
 		t.Fatalf("%d, %v", len(got), err)
 	}
 	if done.Load() {
-		t.Errorf("it was served behind the other: %+v", r.c.RecallStats())
+		t.Errorf("it was served after the other: %+v", r.c.RecallStats())
 	}
 }
 
-// TestRecallChain: the first message of a further part says its prev where its member
-// knows it, and else none.
+// TestRecallChain: the first message of a further part has a prev if its member knows it.
 func TestRecallChain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, padded(t, 200).ListenAddrs(), Config{Start: "beginning"}, both()).start().ready()
@@ -58,9 +57,8 @@ func TestRecallChain(t *testing.T) {
 	}
 }
 
-// TestRecallOwnStalled: a user whose members hold all that one may have, and are sent
-// nothing of it, is asked for that when it wants more. One that did not give it back is
-// asked again.
+// TestRecallOwnStalled: a user's members hold as much as one user may, and are sent nothing. When
+// the user wants more they are asked to give it back. A member that does not is asked again.
 func TestRecallOwnStalled(t *testing.T) {
 	t.Parallel()
 	cfg := Config{RecallMemory: 2 << 20, Start: "beginning"}
@@ -70,7 +68,7 @@ func TestRecallOwnStalled(t *testing.T) {
 	for i := range 12 {
 		q := r.recallOf("m1", "all", []int64{int64(i * 200)}, []int64{2999})
 		q.TakeBack = func(p *rooms.Past) {
-			if asked.Add(1) > 2 { // the first two fall on deaf ears
+			if asked.Add(1) > 2 { // the first two requests are ignored
 				p.Release()
 			}
 		}
@@ -87,12 +85,11 @@ func TestRecallOwnStalled(t *testing.T) {
 		past.Release()
 	}
 	if s := r.c.RecallStats(); s.Handed != 0 {
-		t.Errorf("%d bytes are held by nobody", s.Handed)
+		t.Errorf("%d bytes still count, and nobody holds them", s.Handed)
 	}
 }
 
-// TestRecallTidyHanded: frames that nobody holds any more are not kept for whoever asks for
-// their room next.
+// TestRecallTidyHanded: frames that nobody holds any more are not kept for later requests.
 func TestRecallTidyHanded(t *testing.T) {
 	a := newRecaller(&Consumer{})
 	u := &recallUser{}

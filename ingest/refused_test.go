@@ -7,8 +7,8 @@ import (
 	"tapecast/rooms"
 )
 
-// TestRefusalsOverflow: each refused record is counted, also where more come than can be
-// logged and sent on; the appender never waits.
+// TestRefusalsOverflow: each refused record is counted, even if more come than can wait to be
+// logged. The appender never waits.
 func TestRefusalsOverflow(t *testing.T) {
 	c := &Consumer{cfg: Config{DeadLetter: "dead"}, dead: &deadLetters{}, refusals: make(chan roomless, maxRefusals)}
 	p := &rooms.Pattern{Match: "a:*", Feed: rooms.NewFeed("topic")}

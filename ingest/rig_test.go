@@ -19,7 +19,7 @@ import (
 	"tapecast/rooms/testwait"
 )
 
-// rig is a Consumer with a room table of its own, on some broker.
+// rig is a Consumer with a room table of its own.
 type rig struct {
 	t       testing.TB
 	brokers []string
@@ -30,7 +30,7 @@ type rig struct {
 }
 
 // newRig compiles routes into rooms "all" (public, kept long), "all:*" and
-// "own:{owner}", and makes a Consumer; start starts it.
+// "own:{owner}", and makes a Consumer. start starts it.
 func newRig(t testing.TB, brokers []string, cfg Config, routes ...route.Route) *rig {
 	t.Helper()
 	public := &rooms.Class{Name: "public", RetainBytes: 256 << 20, RetainAge: time.Hour}
@@ -89,7 +89,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	testwait.Until(t, 30*time.Second, what, ok)
 }
 
-// member is in one room and collects its frames.
+// member is a member of one room that collects its frames.
 type member struct {
 	t      testing.TB
 	joined rooms.Positions
@@ -124,7 +124,7 @@ func (r *rig) join(room string) *member {
 	return m
 }
 
-// read collects what has come since the last time.
+// read collects the frames since the last call.
 func (m *member) read() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -139,7 +139,7 @@ func (m *member) read() []string {
 	return m.frames
 }
 
-// textsOf are the payloads of frames that lie back to back.
+// textsOf returns the payloads of frames that lie back to back.
 func textsOf(b []byte) (texts []string) {
 	for len(b) > 0 {
 		n, head := int(b[1]), 2
@@ -155,7 +155,7 @@ func textsOf(b []byte) (texts []string) {
 	return texts
 }
 
-// wait waits for n frames, and that no more come with them.
+// wait waits for n frames. More than n fail the test.
 func (m *member) wait(n int) []string {
 	m.t.Helper()
 	var got []string
@@ -169,7 +169,7 @@ func (m *member) wait(n int) []string {
 	return got
 }
 
-// missing are the first few numbers below n that no frame has.
+// missing returns the first few numbers below n that no frame has.
 func missing(frames []string, n int) (list []int) {
 	seen := map[int]bool{}
 	for _, f := range frames {
@@ -190,7 +190,7 @@ func last(s []string) string {
 	return s[len(s)-1]
 }
 
-// data is the data of a frame; notices give their method.
+// data returns the data of a frame, or the method of a notice.
 func data(frame string) string {
 	v, err := fastjson.Parse(frame)
 	if err != nil {
@@ -228,7 +228,7 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// slogTo writes to the buffer, with -v also what is for debugging.
+// slogTo returns a logger that writes to the buffer. With -v it writes debug lines too.
 func slogTo(l *logBuffer) *slog.Logger {
 	level := slog.LevelInfo
 	if testing.Verbose() {
@@ -250,8 +250,8 @@ func fake(t testing.TB, opts ...kfake.Opt) *kfake.Cluster {
 	return c
 }
 
-// checkNumbers checks that frames hold the numbers from and up to to, each
-// once, each partition in order and with an unbroken chain.
+// checkNumbers checks that frames hold the numbers from up to to-1, each
+// once, each partition in order and in one chain of prev.
 func checkNumbers(t testing.TB, frames []string, from, to int) {
 	t.Helper()
 	seen := map[int]int{}
@@ -260,7 +260,7 @@ func checkNumbers(t testing.TB, frames []string, from, to int) {
 	for _, f := range frames {
 		v, err := fastjson.Parse(f)
 		if err != nil {
-			t.Fatalf("no JSON: %s", f)
+			t.Fatalf("not JSON: %s", f)
 		}
 		if v.Exists("method") {
 			t.Fatalf("a notice: %s", f)
@@ -287,7 +287,7 @@ func checkNumbers(t testing.TB, frames []string, from, to int) {
 	}
 }
 
-// freePort is a port that nobody has now.
+// freePort returns a port that is free now.
 func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -298,7 +298,7 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// compiled compiles routes that have no fault.
+// compiled compiles routes without faults.
 func compiled(t testing.TB, c *rooms.Catalog, routes ...route.Route) *route.Router {
 	t.Helper()
 	r, _, faults := route.Compile(routes, c)

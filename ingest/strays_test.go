@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPartitionCountsForgotten: how many partitions a topic had before it grew is known, so that no
-// record counts as misplaced that was written then, unless it has grown more often since.
+// TestPartitionCountsForgotten: older partition counts of a topic are kept, so that records from
+// before it grew are not misplaced. Beyond maxCounts the oldest count is forgotten.
 func TestPartitionCountsForgotten(t *testing.T) {
 	a := &topic{name: "a"}
 	a.strays.partitions(2, true)
@@ -25,6 +25,6 @@ func TestPartitionCountsForgotten(t *testing.T) {
 		t.Errorf("%d forgotten", s.Forgotten)
 	}
 	if a.strays.partitions(3, true); !slices.Equal(a.strays.known(), []int32{3}) || a.strays.forgot.Load() != 1 {
-		t.Errorf("made anew: %v, %d forgotten", a.strays.known(), a.strays.forgot.Load())
+		t.Errorf("made again: %v, %d forgotten", a.strays.known(), a.strays.forgot.Load())
 	}
 }

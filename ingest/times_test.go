@@ -13,8 +13,8 @@ import (
 	"tapecast/rooms"
 )
 
-// TestPositionsAt: the place of a time is the one before the first record that is
-// as young, in each partition; where there is none, its end.
+// TestPositionsAt: in each partition the position of a time is the offset before the first record
+// of that time or later, or the end if there is none.
 func TestPositionsAt(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
@@ -42,7 +42,7 @@ func TestPositionsAt(t *testing.T) {
 		for part, off := range offsets {
 			list = append(list, rooms.Pos{Partition: int32(part), Offset: off})
 		}
-		for range 20 { // one question, or an answer that is kept
+		for range 20 { // they share one look-up, or a kept answer
 			ask(d)
 		}
 		for range 20 {
@@ -63,7 +63,7 @@ func TestPositionsAt(t *testing.T) {
 	f(18*time.Second, 8, 4)
 	f(19*time.Second, 9, 4)
 	f(48*time.Hour, 9, 4)
-	// An answer that is kept lacks partitions that are younger.
+	// A kept answer lacks new partitions, so it is not used.
 	addPartitions(t, w, "a", 3)
 	eventually(t, "read", func() bool { return r.c.Stats().Partitions == 3 })
 	f(48*time.Hour, 9, 4, -1)
@@ -73,13 +73,13 @@ func TestPositionsAt(t *testing.T) {
 	}
 	ask(0)
 	if got := <-answers; !errors.Is(got.err, rooms.ErrStopped) {
-		t.Errorf("a stopped consumer says %v", got.err)
+		t.Errorf("a stopped consumer answers %v", got.err)
 	}
 }
 
-// TestPositionsAtLost: where records may have been deleted since a time, that is said with what is
-// left. It is not where the oldest that is left is from before, or a partition that has none got
-// none since it is read, or nothing was ever deleted.
+// TestPositionsAtLost: a time is too old if records may have been deleted since then. The error has
+// the positions left. A time is not too old if a remaining record is older, if an empty partition
+// got no record since its assignment, or if nothing was ever deleted.
 func TestPositionsAtLost(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
@@ -122,14 +122,14 @@ func TestPositionsAtLost(t *testing.T) {
 	f(begin.Add(-time.Hour), true, 3, -1)
 	f(begin.Add(3*time.Second), true, 3, 0)
 	f(begin.Add(4*time.Second+249*time.Millisecond), true, 3, 0)
-	f(begin.Add(4*time.Second+250*time.Millisecond), false, 3, 0) // the first that is left
+	f(begin.Add(4*time.Second+250*time.Millisecond), false, 3, 0) // the first record left
 	f(begin.Add(5*time.Second), false, 4, 0)
 	f(begin.Add(2*time.Hour), false, 9, 0)
 	if err := k.DeleteRecords("a", 1, 1); err != nil {
 		t.Fatal(err)
 	}
-	f(begin.Add(5*time.Second), true, 4, 0) // partition 1 may have had some since
-	f(time.Now(), false, 9, 0)              // but not since it is read
+	f(begin.Add(5*time.Second), true, 4, 0) // partition 1 may have got records since then
+	f(time.Now(), false, 9, 0)              // but not since its assignment
 	send(1, 2*time.Second)
 	f(begin.Add(5*time.Second), false, 4, 1)
 	f(begin.Add(1500*time.Millisecond), true, 3, 0)
@@ -137,18 +137,17 @@ func TestPositionsAtLost(t *testing.T) {
 	if err := k.DeleteRecords("a", 1, 3); err != nil {
 		t.Fatal(err)
 	}
-	f(time.Now(), true, 9, 2) // it got some, and has none
+	f(time.Now(), true, 9, 2) // it got records since, and is empty
 }
 
-// TestTimesShared: a client that asks for many different times waits for its own; one of
-// another user is looked up beside them. What is too much for one user is refused, and
-// comes to pass later.
+// TestTimesShared: a client with many different times waits only for its own. Another user's time
+// is looked up beside them. Times beyond one user's bound are refused.
 func TestTimesShared(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
 	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a")).start().ready()
 	p, _, _ := r.catalog.Resolve("all")
-	// Each look takes a while, so that many wait.
+	// Look-ups hang, so that many wait.
 	hold := make(chan struct{})
 	k.ControlKey(kmsg.ListOffsets.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
 		k.KeepControl()
@@ -163,7 +162,7 @@ func TestTimesShared(t *testing.T) {
 	}
 	total := timeLookups + maxUserTimes + 20
 	for i := range total {
-		if i == timeLookups { // those that are being looked up are in no queue
+		if i == timeLookups { // times that are being looked up are in no queue
 			eventually(t, "some are being looked up", func() bool {
 				r.c.times.mu.Lock()
 				defer r.c.times.mu.Unlock()
@@ -187,7 +186,7 @@ func TestTimesShared(t *testing.T) {
 	})
 	close(hold)
 	if before := <-first; before > maxUserTimes/4 {
-		t.Errorf("%d of the others' came before it", before)
+		t.Errorf("%d of the other user's came before it", before)
 	}
 	for range total - 20 {
 		if err := <-answers; err != nil {
