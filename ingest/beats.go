@@ -26,7 +26,7 @@ func (c *Consumer) Beats() []*heartbeat.Beat {
 	return out
 }
 
-// Stand blocks the first reader for d, to test the watchers of heartbeats.
+// Stand blocks the first reader that long, to test the watchers of heartbeats.
 func (c *Consumer) Stand(d time.Duration) {
 	r := c.readers[0]
 	stand := func() {
@@ -40,7 +40,7 @@ func (c *Consumer) Stand(d time.Duration) {
 	}
 }
 
-// StandRecaller blocks the recaller for d, to test the watchers of heartbeats.
+// StandRecaller blocks the recaller that long, likewise.
 func (c *Consumer) StandRecaller(d time.Duration) {
 	r := &rooms.Recall{Pattern: &rooms.Pattern{Feed: c.topics[0].feed}, Done: func(*rooms.Past, error) { time.Sleep(d) }}
 	r.Drop()

@@ -73,7 +73,7 @@ type Consumer struct {
 	readFor, quietFor time.Duration
 
 	dead    *deadLetters
-	control *Producer // admin requests, and dead letters where wanted
+	control *Producer // admin requests, and dead letters if wanted
 	admin   *kafka.AdminClient
 	readers []*reader
 	batch   *rooms.Batch // the watcher's
@@ -199,7 +199,8 @@ func (c *Consumer) Start(ctx context.Context) (err error) {
 		return err
 	}
 	if c.cfg.DeadLetter != "" && c.router.Topic(c.cfg.DeadLetter) != nil {
-		return fmt.Errorf("the dead letter topic %q is read by a route too: its records would never end; name another one", c.cfg.DeadLetter)
+		return fmt.Errorf("a route reads the dead letter topic %q too, so its records would never end: name another one",
+			c.cfg.DeadLetter)
 	}
 	if err := c.open(); err != nil {
 		c.close()

@@ -95,7 +95,7 @@ func (r *reader) drop(t *topic) error {
 	// name (seen with 2.15.1: partitions stay "unavailable").
 	r.worn.Store(true)
 	if err := r.client.IncrementalUnassign(t.offsetsOf(rd.all())); err != nil {
-		return fmt.Errorf("cannot give up topic %q: %w", t.name, err)
+		return fmt.Errorf("cannot unassign topic %q: %w", t.name, err)
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (r *reader) again(rd *reading) error {
 	clear(r.names)
 	offsets := rd.topic.offsetsOf(rd.all())
 	if err := r.client.IncrementalUnassign(offsets); err != nil {
-		return fmt.Errorf("cannot give up topic %q for a moment: %w", rd.topic.name, err)
+		return fmt.Errorf("cannot unassign topic %q: %w", rd.topic.name, err)
 	}
 	if err := r.client.IncrementalAssign(offsets); err != nil {
 		r.worn.Store(true)

@@ -199,7 +199,8 @@ func (c *Consumer) compacted(name string) bool {
 		err = res[0].Error
 	}
 	if err != nil || len(res) != 1 {
-		c.log.Warn("cannot see whether the topic is compacted; reading a while of it", "topic", name, "look_back", c.cfg.LookBack.Round(time.Second), "error", err)
+		c.log.Warn("cannot see whether the topic is compacted; reading it from look_back on",
+			"topic", name, "look_back", c.cfg.LookBack.Round(time.Second), "error", err)
 		return false
 	}
 	return strings.Contains(res[0].Config["cleanup.policy"].Value, "compact")

@@ -10,8 +10,8 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// settings merges librdkafka's properties. The operator's (theirs) win over ours. An operator's
-// property that contradicts fixed is an error.
+// settings merges librdkafka's properties. The operator's (theirs) win over ours. It is an error if
+// one of them contradicts a fixed one.
 func settings(brokers []string, ours, theirs, fixed map[string]string) (*kafka.ConfigMap, error) {
 	all := map[string]string{
 		"bootstrap.servers": strings.Join(brokers, ","),

@@ -19,8 +19,8 @@ type Producer struct {
 }
 
 // NewProducer returns a producer. The operator's properties (theirs) win over ours, and may not
-// contradict fixed. Delivery reports of records without a channel of their own go to reported,
-// which may be nil.
+// contradict the fixed ones. Delivery reports of records without a channel of their own go to the
+// function reported, which may be nil.
 func NewProducer(
 	brokers []string, ours, theirs, fixed map[string]string, log *slog.Logger, reported func(*kafka.Message),
 ) (*Producer, error) {
@@ -69,7 +69,7 @@ func newProducer(
 	return p, nil
 }
 
-// Stop ends the producer, after up to flush for records under way.
+// Stop ends the producer. Records under way have that long to be stored.
 func (p *Producer) Stop(flush time.Duration) {
 	p.once.Do(func() {
 		p.Flush(int(flush.Milliseconds()))

@@ -205,7 +205,7 @@ func (a *recaller) untilNext() time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-// soon moves the next look to t, unless it is earlier already.
+// soon moves the next look to an earlier time.
 func (a *recaller) soon(t time.Time) {
 	if a.next.IsZero() || t.Before(a.next) {
 		a.next = t
@@ -285,7 +285,7 @@ func (a *recaller) tidy(now time.Time) {
 	}
 }
 
-// makeRoom forgets the pieces that were used longest ago, until n bytes more may be kept.
+// makeRoom forgets the pieces that were used longest ago, until that many more bytes may be kept.
 func (a *recaller) makeRoom(n int64) {
 	for a.bytes > 0 && a.bytes+n > a.c.cfg.RecallMemory {
 		var oldest *piece

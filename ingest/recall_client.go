@@ -77,8 +77,8 @@ type sliceRead struct {
 	stats struct{ records, bytes, taken uint64 }
 }
 
-// read reads stretches of one topic into pieces. It ends when all are read, most of the memory
-// is used, or it has taken too long. Then the pieces of some stretches are shorter, or missing.
+// read reads stretches of one topic into pieces. It ends early if its memory is used up, or if it
+// takes too long. Then the pieces of some stretches are shorter, or missing.
 func (r *recallClient) read(a *recaller, of *recallRead) error {
 	now, t := time.Now(), of.g.topic.topic
 	d := &sliceRead{

@@ -76,8 +76,8 @@ func (a *recaller) build(room string, g *group, fresh []*piece, now time.Time) *
 	return s
 }
 
-// lasts returns the position of the room's last message before all, by partition. Some request
-// for the room must know it: it lacks the first of all, and has everything before that.
+// lasts returns the position of the room's last message before the records, by partition. Some
+// request must know it: a request that lacks the first record and has everything before it.
 func (g *group) lasts(room string, s *shared, all []rooms.Record) (last []rooms.Pos) {
 	for _, r := range s.reaches {
 		first := slices.IndexFunc(all, func(rec rooms.Record) bool { return rec.Partition == r.part })

@@ -14,7 +14,7 @@ type stretch struct {
 	from, to int64
 }
 
-// widen extends the partition's stretch in list to include s, or appends s.
+// widen has a list of stretches, one of each partition, include another one.
 func widen(list []stretch, s stretch) []stretch {
 	if s.from >= s.to {
 		return list
@@ -48,7 +48,7 @@ type piece struct {
 // whole.
 const maxPiece = 1 << 20
 
-// missing appends to list the parts of s that are not kept.
+// missing appends the parts of a stretch that are not kept.
 func (k *recallTopic) missing(list []stretch, s stretch) []stretch {
 	for _, p := range k.kept[s.part] { // in the order of offsets
 		if p.to <= s.from || p.from >= s.to {
@@ -81,7 +81,7 @@ func (k *recallTopic) keep(p *piece) {
 	k.kept[p.part] = slices.Insert(list, i, p)
 }
 
-// join appends q, which begins where p ends.
+// join appends a piece that begins where this one ends.
 func (p *piece) join(q *piece) {
 	for room, list := range q.rooms {
 		p.rooms[room] = append(p.rooms[room], list...)
@@ -117,7 +117,7 @@ func (k *recallTopic) holding(part int32, off int64, read []*piece) *piece {
 	return nil
 }
 
-// gather appends to list the room's records in s from pieces that are kept or just read. It
+// gather appends the room's records in a stretch, from pieces that are kept or just read. It
 // returns the offset up to which the list is complete.
 func (k *recallTopic) gather(
 	list []rooms.Record, room string, s stretch, read []*piece, now time.Time,

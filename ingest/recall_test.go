@@ -247,7 +247,7 @@ func noOffsets(req kmsg.Request) kmsg.Response {
 		parts := make([]kmsg.ListOffsetsResponseTopicPartition, len(t.Partitions))
 		for i, p := range t.Partitions {
 			parts[i] = kmsg.NewListOffsetsResponseTopicPartition()
-			parts[i].Partition, parts[i].ErrorCode = p.Partition, 7 // REQUEST_TIMED_OUT: librdkafka asks again within the same second
+			parts[i].Partition, parts[i].ErrorCode = p.Partition, 7 // REQUEST_TIMED_OUT: asked again within a second
 		}
 		resp.Topics = append(resp.Topics, kmsg.ListOffsetsResponseTopic{Topic: t.Topic, Partitions: parts})
 	}

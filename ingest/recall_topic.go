@@ -169,13 +169,13 @@ func (w *asked) lack() (n int64) {
 	return n
 }
 
-// judge returns an error if a request cannot be served. A user's budget is most bytes a minute;
-// below 0 there is no limit.
-func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error) {
+// judge returns an error if a request cannot be served. The budget is a user's, in bytes a minute.
+// Below 0 there is no limit.
+func (k *recallTopic) judge(w *asked, budget int64, now time.Time) (refusal, error) {
 	size, known := k.size()
 	lacks := float64(w.lack()) * size
 	old := func(format string, args ...any) error {
-		return &rooms.TooOldError{Oldest: k.oldest(w, most), Why: fmt.Sprintf(format, args...)}
+		return &rooms.TooOldError{Oldest: k.oldest(w, budget), Why: fmt.Sprintf(format, args...)}
 	}
 	for _, p := range w.UpTo {
 		begin, ok := k.bounds.low[p.Partition]
@@ -203,16 +203,16 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 			return refusedOld, old("partition %d ends at offset %d, before it", p.Partition, end-1)
 		}
 	}
-	if most < 0 || w.More || w.Judged || !known {
+	if budget < 0 || w.More || w.Judged || !known {
 		return 0, nil
 	}
-	w.user.refill(most, now)
+	w.user.refill(budget, now)
 	switch {
-	case lacks > float64(most):
+	case lacks > float64(budget):
 		return refusedMuch, old("the messages since then have about %.0f bytes, "+
-			"more than the gateway reads again for a user in a minute (%d)", lacks, most)
+			"more than the gateway reads again for a user in a minute (%d)", lacks, budget)
 	case lacks > max(w.user.left, 0) && lacks > 0:
-		wait := w.user.until(int64(lacks), most)
+		wait := w.user.until(int64(lacks), budget)
 		return refusedBudget, &rooms.NotNowError{
 			Why:        "the user's budget for messages that are read again is used up",
 			RetryAfter: wait.Round(time.Millisecond),
@@ -223,7 +223,7 @@ func (k *recallTopic) judge(w *asked, most int64, now time.Time) (refusal, error
 
 // oldest returns the oldest positions from which the request could be served: the start of
 // Kafka's log, or as far before the end as nine tenths of the budget allow.
-func (k *recallTopic) oldest(w *asked, most int64) rooms.Positions {
+func (k *recallTopic) oldest(w *asked, budget int64) rooms.Positions {
 	at := rooms.Positions{Epoch: k.epoch}
 	var all float64
 	for _, p := range w.UpTo {
@@ -232,8 +232,8 @@ func (k *recallTopic) oldest(w *asked, most int64) rooms.Positions {
 		}
 	}
 	share := 1.0
-	if size, known := k.size(); most >= 0 && known && all*size > 0 {
-		share = min(1, 0.9*float64(most)/(all*size))
+	if size, known := k.size(); budget >= 0 && known && all*size > 0 {
+		share = min(1, 0.9*float64(budget)/(all*size))
 	}
 	for _, p := range w.UpTo {
 		low := k.bounds.low[p.Partition]

@@ -34,25 +34,26 @@ func (a *recaller) user(name string) *recallUser {
 	return u
 }
 
-// refill adds to the user's budget: most bytes a minute, up to most.
-func (u *recallUser) refill(most int64, now time.Time) {
+// refill adds what has come of the user's budget since the last time. The budget is in bytes a
+// minute. No more than one minute's bytes are saved.
+func (u *recallUser) refill(budget int64, now time.Time) {
 	if now.After(u.at) {
-		u.left = min(float64(most), u.left+float64(most)*now.Sub(u.at).Minutes())
+		u.left = min(float64(budget), u.left+float64(budget)*now.Sub(u.at).Minutes())
 		u.at = now
 	}
 }
 
 // until returns the time until the user has that many bytes.
-func (u *recallUser) until(bytes, most int64) time.Duration {
-	return time.Duration((float64(bytes) - u.left) / float64(most) * float64(time.Minute))
+func (u *recallUser) until(bytes, budget int64) time.Duration {
+	return time.Duration((float64(bytes) - u.left) / float64(budget) * float64(time.Minute))
 }
 
 // idle reports whether the user has no request, and a full budget.
-func (u *recallUser) idle(most int64, now time.Time) bool {
-	if most >= 0 {
-		u.refill(most, now)
+func (u *recallUser) idle(budget int64, now time.Time) bool {
+	if budget >= 0 {
+		u.refill(budget, now)
 	}
-	return u.waiting == 0 && (most < 0 || u.left >= float64(most))
+	return u.waiting == 0 && (budget < 0 || u.left >= float64(budget))
 }
 
 // handouts counts the frames that members hold, until they have been sent. Any goroutine may
@@ -90,8 +91,8 @@ type lease struct {
 	asked  bool      // it was asked to give the frames back at least once
 }
 
-// hand gives the frames to the request's member, up to the positions upTo. Nil: as far as it
-// asked.
+// hand gives the frames to the request's member. With upTo they end there, else as far as the
+// member asked.
 func (h *handouts) hand(s *shared, w *asked, upTo []rooms.Pos) *rooms.Past {
 	if s.size == 0 {
 		return s.past.Share(upTo, nil)
@@ -161,9 +162,9 @@ func (h *handouts) live(s *shared) bool {
 	return len(s.holders) > 0
 }
 
-// takeBack takes n bytes back from members that were sent nothing for crowdedFor: from one user's
-// members, or from those of the users that hold most. They give them back at once, since a slow
-// client does not block its loop.
+// takeBack takes that many bytes back from members that were sent nothing for crowdedFor: from one
+// user's members, or from those of the users that hold most. They give the frames back at once,
+// since a slow client does not block its loop.
 func (h *handouts) takeBack(n int64, of *recallUser, now time.Time) {
 	h.mu.Lock()
 	var stalled []*lease

@@ -39,8 +39,8 @@ type Scanner struct {
 	escaped bool   // some string since this was cleared holds an escape
 }
 
-// Scan checks src and finds the fields of tree, which may be nil. It returns
-// -1, or the index of the fault in src.
+// Scan checks a text and finds the fields of a tree, which may be nil. It returns
+// -1, or the index of the fault.
 func (s *Scanner) Scan(src []byte, tree *Tree) (fault int) {
 	s.src, s.high = src, 0
 	var root *node
@@ -67,7 +67,7 @@ func (s *Scanner) Clear(tree *Tree) {
 	}
 }
 
-// zeroed returns n zero elements, in the memory of s if it is large enough.
+// zeroed returns a slice of n zero elements. It reuses the memory of s.
 func zeroed[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)

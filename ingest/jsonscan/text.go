@@ -15,7 +15,7 @@ const (
 	high = 0x8080808080808080 // the highest bit of each byte
 )
 
-// stops sets the highest bit of the first byte of w (counted from the lowest) that is a quote,
+// stops sets the highest bit of the first byte (counted from the lowest) that is a quote,
 // a backslash or a control character. The bits above that one mean nothing.
 func stops(w uint64) uint64 {
 	quote := w ^ each*'"'
@@ -68,7 +68,7 @@ func (s *Scanner) text(i int) int {
 	return ^i
 }
 
-// escape returns the length of the escape at the start of b; 0: it is not an escape.
+// escape returns the length of the escape at the start of a text; 0: it is not a valid one.
 func escape(b []byte) int {
 	if len(b) < 2 || b[0] != '\\' {
 		return 0
@@ -95,7 +95,7 @@ func (s *Scanner) Unquoted(raw []byte) (text []byte, whole bool) {
 	return s.name, whole
 }
 
-// hex4 returns the value of four hexadecimal digits; -1: b does not begin with them.
+// hex4 returns the value of four hexadecimal digits; -1: the text does not begin with them.
 func hex4(b []byte) rune {
 	if len(b) < 4 {
 		return -1

@@ -101,7 +101,7 @@ func (c *compiler) route(i int) {
 		c.land(i, t, r, &r.rooms[len(r.rooms)-1])
 	}
 	if !r.keysAs(r.keys) && src.KeyFormat != "" && ok {
-		c.fault(i, "key_format", "is named, but nothing of the route takes {@key}: leave it out")
+		c.fault(i, "key_format", "is set, but no part of the route takes {@key}: leave it out")
 	}
 	t.routes = append(t.routes, r)
 	t.json = t.json || !r.binary

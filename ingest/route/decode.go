@@ -59,7 +59,7 @@ type Decoder struct {
 // rooms.MaxType bytes.
 const maxTypes = 1024
 
-// NewDecoder returns a decoder that hands routed records to add.
+// NewDecoder returns a decoder that calls add with each routed record.
 func NewDecoder(maxRecord int, add func(*rooms.Record)) *Decoder {
 	return &Decoder{maxRecord: maxRecord, add: add, types: map[string]string{}}
 }

@@ -104,7 +104,7 @@ func (d *Decoder) render(dst []byte, t *template, m *Record) (text []byte, from 
 	return dst, nil, lackNone
 }
 
-// textOf renders the template of a frame's key or type: UTF-8 of up to most bytes.
+// textOf renders the template of a frame's key or type: UTF-8, and not too long.
 func (d *Decoder) textOf(dst []byte, t *template, m *Record, most int) ([]byte, Bad) {
 	dst, from, why := d.render(dst, t, m)
 	switch {

@@ -58,8 +58,8 @@ func (c *compiler) findTwice() {
 			}
 			switch {
 			case a.room.text == b.room.text:
-				c.fault(b.index, "rooms", "%q is filled by route %d too, and one record may fit both, so it would be sent twice: "+
-					"keep one, or give them match conditions that exclude each other", b.room.text, a.index)
+				c.fault(b.index, "rooms", "%q is filled by route %d too, and one record may match both, "+
+					"so it would be sent twice: keep one, or give them match conditions that exclude each other", b.room.text, a.index)
 			case globsOverlap(a.room.glob(), b.room.glob()):
 				b.topic.twice = true
 			}

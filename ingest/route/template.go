@@ -80,7 +80,7 @@ func (t *template) prefix() string {
 	return t.parts[0].lit
 }
 
-// parseTemplate parses a template. It adds paths into the value to tree.
+// parseTemplate parses a template. It adds paths into the value to the tree.
 func parseTemplate(text string, tree *jsonscan.Tree) (template, error) {
 	t := template{text: text}
 	if !utf8.ValidString(text) {
@@ -132,7 +132,7 @@ func parseSource(name string, tree *jsonscan.Tree) (source, error) {
 		}
 		return source{kind: fromHeader, name: header, text: name}, nil
 	case name[0] == '@':
-		return source{}, fmt.Errorf("has %q, which is none of @key and @header.x", name)
+		return source{}, fmt.Errorf("has %q, which is neither @key nor @header.x", name)
 	}
 	if err := checkPath(name); err != nil {
 		return source{}, err

@@ -38,8 +38,9 @@ func (c *compiler) warnOverlap(l landing) {
 		if !p.Literal() {
 			names = "names that begin with"
 		}
-		c.warning(l.index, "rooms", "%q is for rooms of pattern %q, but %s %q would fall into %q, and since one of the two is private "+
-			"such records are refused: give one of the patterns a beginning of its own", l.room.text, l.room.base.Match, names, p.Prefix(), p.Match)
+		c.warning(l.index, "rooms", "%q is for rooms of pattern %q, but %s %q would fall into %q, and one of the two is "+
+			"private, so such records are refused: give one of the patterns a beginning of its own",
+			l.room.text, l.room.base.Match, names, p.Prefix(), p.Match)
 	}
 }
 
