@@ -57,7 +57,7 @@ func (c *compiler) warnDeletions(l landing) {
 		}
 	}
 	const why = "%q comes from the value, which a tombstone does not have, and class %q of room %q keeps last values: on a compacted " +
-		"topic deletions would reach nobody; take it from {@key} or {@header.x}"
+		"topic deletions would reach no client; take it from {@key} or {@header.x}"
 	if l.room.uses(fromValue) {
 		c.warning(l.index, "rooms", why, l.room.text, class.Name, l.room.text)
 	}
