@@ -114,7 +114,7 @@ func (r *rig) join(room string) *member {
 		}
 	})
 	done := make(chan struct{})
-	j := &rooms.Join{Rooms: []rooms.Seat{{Name: room, Pattern: p}}, Done: func(*rooms.Join) { close(done) }}
+	j := &rooms.Join{Rooms: []rooms.Member{{Name: room, Pattern: p}}, Done: func(*rooms.Join) { close(done) }}
 	r.table.Join(l, j)
 	<-done
 	if err := j.Rooms[0].Err; err != nil {

@@ -33,8 +33,8 @@ func TestAlready(t *testing.T) {
 	stay.read()
 	c.hears("join wild:*", `join wild:*(false true wild:a{"epoch":"e1","0":7} wild:b{"epoch":"e1","0":7})`)
 	c.hears("join wild:*,wild:b", `join wild:*(false true already wild:a{"epoch":"e1","0":7} wild:b{"epoch":"e1","0":7}) wild:b{"epoch":"e1","0":7} already`)
-	if n := w.engine.Stats().Seats; n != 5 {
-		t.Errorf("%d seats", n)
+	if n := w.engine.Stats().Members; n != 5 {
+		t.Errorf("%d members", n)
 	}
 	c.hears("leave wild:*", `leave wild:*(false true wild:a{"epoch":"e1","0":7} wild:b{"epoch":"e1","0":7})`)
 }

@@ -42,7 +42,7 @@ func BenchmarkIdleConn(b *testing.B) {
 		for i := range conns {
 			fds = append(fds, w.bareDial(b, fmt.Sprintf("u%d,all,side,own:a%d,own:b%d,own:c%d,own:d%d", i, i, i, i, i)))
 		}
-		w.await(func() bool { return w.engine.Stats().Seats == 6*conns })
+		w.await(func() bool { return w.engine.Stats().Members == 6*conns })
 		for i := range conns {
 			w.publish(`{"n":1}`, fmt.Sprintf("own:a%d", i), fmt.Sprintf("own:b%d", i), fmt.Sprintf("own:c%d", i), fmt.Sprintf("own:d%d", i))
 		}

@@ -204,7 +204,7 @@ func readSlowly(t *testing.T, cfg Config) {
 		})
 	}
 	ready.Wait()
-	w.await(func() bool { return w.engine.Stats().Seats == readers })
+	w.await(func() bool { return w.engine.Stats().Members == readers })
 	tick := time.NewTicker(300 * time.Microsecond)
 	defer tick.Stop()
 	for n := range messages {

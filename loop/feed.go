@@ -78,7 +78,7 @@ var tooMany = upgrade.Verdict{
 // judge has the handler decide on a request that is in order.
 func (c *Conn) judge(r *upgrade.Request) upgrade.Verdict {
 	e := c.loop.engine
-	if !e.gate.place(c) {
+	if !e.gate.admit(c) {
 		return tooMany
 	}
 	c.input = inJudged

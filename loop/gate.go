@@ -50,7 +50,7 @@ type gate struct {
 	landed    sync.Cond // one of the falling has
 	stopped   bool
 	addresses map[netip.Addr]int // kept where each is set, while an address has sockets
-	placed    int                // upgraded, and not yet gone
+	upgraded    int                // upgraded, and not yet gone
 	falling   int                // dropped, and not yet gone
 
 	half    crowd.Crowd[*Conn] // the upgrade has not been granted
@@ -64,7 +64,7 @@ type standing uint8
 
 const (
 	stdCounted standing = 1 << iota // for its address
-	stdPlaced                       // for MaxConns
+	stdUpgraded                       // for MaxConns
 	stdFalling                      // dropped
 	stdGone                         // its descriptor is closed
 )
@@ -170,7 +170,7 @@ func (g *gate) release(c *Conn) {
 	g.surplus.Remove(c)
 	g.pending.Remove(c)
 	g.closing.Remove(c)
-	g.unplace(c)
+	g.countOff(c)
 	if c.standing&stdCounted != 0 {
 		c.standing &^= stdCounted
 		a := c.network()
@@ -180,10 +180,10 @@ func (g *gate) release(c *Conn) {
 	}
 }
 
-func (g *gate) unplace(c *Conn) {
-	if c.standing&stdPlaced != 0 {
-		c.standing &^= stdPlaced
-		g.placed--
+func (g *gate) countOff(c *Conn) {
+	if c.standing&stdUpgraded != 0 {
+		c.standing &^= stdUpgraded
+		g.upgraded--
 	}
 }
 
@@ -199,21 +199,21 @@ func (g *gate) evict(c *Conn, l Limit) {
 	g.carryOut(&v)
 }
 
-// place gives a client that asks for the upgrade one of the places; false: it is refused.
-func (g *gate) place(c *Conn) bool {
+// admit gives a client that asks for the upgrade one of the places; false: it is refused.
+func (g *gate) admit(c *Conn) bool {
 	g.mu.Lock()
 	var v verdicts
 	defer g.carryOut(&v)
 	if c.standing&stdFalling != 0 || g.surplus.Has(c) {
 		return false
 	}
-	if g.most > 0 && g.placed >= g.most && !g.makeRoom(c, &v) {
+	if g.most > 0 && g.upgraded >= g.most && !g.makeRoom(c, &v) {
 		v.hit(LimitConnections, c)
 		return false
 	}
 	g.half.Remove(c)
-	g.placed++
-	c.standing |= stdPlaced
+	g.upgraded++
+	c.standing |= stdUpgraded
 	return true
 }
 
@@ -230,7 +230,7 @@ func (g *gate) makeRoom(c *Conn, v *verdicts) bool {
 		return false
 	}
 	g.pending.Remove(old)
-	g.unplace(old)
+	g.countOff(old)
 	g.overflow(old, v)
 	v.close = append(v.close, old)
 	v.hit(LimitPending, old)
@@ -279,7 +279,7 @@ func (g *gate) closes(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pending.Remove(c)
-	if c.standing&stdPlaced != 0 {
+	if c.standing&stdUpgraded != 0 {
 		g.closing.Add(c, c.network())
 	}
 }

@@ -235,8 +235,8 @@ func TestPendingGiveWay(t *testing.T) {
 	}
 }
 
-// TestPendingTakeNoPlaces: clients that never authenticate do not keep all places.
-func TestPendingTakeNoPlaces(t *testing.T) {
+// TestPendingDoNotCount: clients that never authenticate do not keep all places.
+func TestPendingDoNotCount(t *testing.T) {
 	w, h := pendingWorld(t, Config{MaxConns: 4})
 	first := w.lets(local(2))
 	for range 3 {

@@ -54,7 +54,7 @@ func (g *gate) stats() GateStats {
 	defer g.mu.Unlock()
 	return GateStats{
 		HalfOpen: int64(g.half.Len()), Pending: int64(g.pending.Len()), Closing: int64(g.closing.Len()),
-		Surplus: int64(g.surplus.Len()), Open: int64(g.placed),
+		Surplus: int64(g.surplus.Len()), Open: int64(g.upgraded),
 	}
 }
 

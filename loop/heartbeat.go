@@ -84,7 +84,7 @@ func (h *heartbeats) quietRooms(c *Conn) (text []byte, n int) {
 		return wire.EndPositions(text), n
 	}
 	for _, w := range c.extras.wildcards {
-		if w.place(l, c); w.at.Epoch == "" {
+		if w.advance(l, c); w.at.Epoch == "" {
 			continue
 		}
 		if add(w.ref.Name, w.at); c.state != stOpen {

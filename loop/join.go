@@ -17,15 +17,15 @@ func (j *joining) begin(l *Loop, c *Conn) {
 	}
 	bare := slices.ContainsFunc(c.members, func(t member.Member) bool { return t.Room().Pattern().Bare })
 	j.list = make([]Joined, len(j.refs))
-	j.join.Rooms = make([]rooms.Seat, 0, len(j.refs))
+	j.join.Rooms = make([]rooms.Member, 0, len(j.refs))
 	asked := make(map[string]struct{}, len(j.refs))
 	for i, ref := range j.refs {
 		out := &j.list[i]
 		out.Name, out.Class = ref.Name, ref.Pattern.Class.Name
 		_, twice := asked[ref.Name]
 		switch {
-		case ref.Wild:
-			out.Wild = true
+		case ref.Wildcard:
+			out.Wildcard = true
 			out.Err = j.askWildcard(l, c, i)
 		case twice || c.find(ref.Name) >= 0:
 			out.Err = ErrAlready
@@ -34,7 +34,7 @@ func (j *joining) begin(l *Loop, c *Conn) {
 		default:
 			bare = bare || ref.Pattern.Bare
 			asked[ref.Name] = struct{}{}
-			j.join.Rooms = append(j.join.Rooms, rooms.Seat{Name: ref.Name, Pattern: ref.Pattern, Since: ref.Since})
+			j.join.Rooms = append(j.join.Rooms, rooms.Member{Name: ref.Name, Pattern: ref.Pattern, Since: ref.Since})
 		}
 	}
 	j.join.User = l.handler.User(c)
@@ -90,7 +90,7 @@ func (j *joining) goOn(l *Loop, c *Conn) {
 	j.releasePasts(c)
 	for _, w := range j.wildcards {
 		if w != nil {
-			w.seated(l)
+			w.joined(l)
 		}
 	}
 	if c.state != stOpen {
@@ -128,7 +128,7 @@ func (j *joining) takeSome(l *Loop, c *Conn) bool {
 		return j.at == n && c.state == stOpen
 	}
 	if j.stage == stageTake {
-		if !each(len(j.given), func(i int) { j.takePlace(l, c, i) }) {
+		if !each(len(j.given), func(i int) { j.takeGiven(l, c, i) }) {
 			return false
 		}
 		for _, w := range j.wildcards {
@@ -161,8 +161,8 @@ func (j *joining) takeSome(l *Loop, c *Conn) bool {
 		l.answer(c, j.reply(j.list))
 	}
 	return each(len(j.given), func(i int) {
-		if k := c.memberOf(j.given[i]); k >= 0 && j.places[i].out.Err == nil {
-			l.begin(c, &c.members[k], j.places[i].ref, nil)
+		if k := c.memberOf(j.given[i]); k >= 0 && j.requests[i].out.Err == nil {
+			l.begin(c, &c.members[k], j.requests[i].ref, nil)
 		}
 	})
 }
@@ -171,7 +171,7 @@ func (j *joining) takeSome(l *Loop, c *Conn) bool {
 func (j *joining) known(l *Loop, c *Conn, out *Joined) {
 	switch {
 	case !errors.Is(out.Err, ErrAlready):
-	case out.Wild:
+	case out.Wildcard:
 		w := c.wildcardOf(out.Name)
 		if w == nil {
 			return // it is of this request, and was refused
@@ -196,9 +196,9 @@ func (j *joining) known(l *Loop, c *Conn, out *Joined) {
 	}
 }
 
-// takePlace takes the seat that was given i-th.
-func (j *joining) takePlace(l *Loop, c *Conn, i int) {
-	p := &j.places[i]
+// takeGiven takes the seat that was given i-th.
+func (j *joining) takeGiven(l *Loop, c *Conn, i int) {
+	p := &j.requests[i]
 	if j.pasts != nil {
 		p.ref.past = j.pasts[i]
 	}
@@ -214,12 +214,12 @@ func (j *joining) takePlace(l *Loop, c *Conn, i int) {
 
 // goneOn reports whether the tape from which the seat was to go on has dropped some of what
 // it lacks since it was given.
-func goneOn(s *rooms.Seat) bool {
+func goneOn(s *rooms.Member) bool {
 	return s.Err == nil && s.Resume != nil && !s.Pattern.Class.Conflate && s.At < s.Sub.Room().Tail()
 }
 
 // take begins a membership with a seat that was given, or leaves it where the past can be had later.
-func (l *Loop) take(c *Conn, given *rooms.Seat, ref *RoomRef, out *Joined) {
+func (l *Loop) take(c *Conn, given *rooms.Member, ref *RoomRef, out *Joined) {
 	class := given.Pattern.Class
 	if given.TooOld == nil {
 		given.TooOld = ref.lost

@@ -170,5 +170,5 @@ func (s *Stats) memory(secure bool) {
 	if secure {
 		s.ConnBytes += s.Connections * secureSize
 	}
-	s.SeatBytes = s.Seats * memberSize
+	s.MemberBytes = s.Members * memberSize
 }

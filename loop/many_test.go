@@ -59,7 +59,7 @@ func TestManyInSteps(t *testing.T) {
 	for _, ask := range []struct{ join, leave string }{{"join " + names, "leave " + names}, {"join wild:*", "leave wild:*"}} {
 		steps := l.watchSteps()
 		c.write(1, ask.join)
-		w.await(func() bool { return w.engine.Stats().Seats > 0 })
+		w.await(func() bool { return w.engine.Stats().Members > 0 })
 		w.publish("1", strings.Split(names, ",")...)
 		if got := c.expect("join "); strings.Count(got, "wild:room-") != n {
 			t.Errorf("%.20s: %d rooms in the reply", ask.join, strings.Count(got, "wild:room-"))
@@ -77,13 +77,13 @@ func TestManyInSteps(t *testing.T) {
 		w.publish("2", strings.Split(names, ",")...)
 		c.ask("level", "level")
 		if most := <-steps(); most > stepRooms {
-			t.Errorf("%.20s: a step took or left %d seats", ask.join, most)
+			t.Errorf("%.20s: a step took or left %d members", ask.join, most)
 		}
-		w.await(func() bool { return w.engine.Stats().Seats == 0 })
+		w.await(func() bool { return w.engine.Stats().Members == 0 })
 	}
 }
 
-// watchSteps has the loop count how many seats come or go between two turns of its inbox;
+// watchSteps has the loop count how many members come or go between two turns of its inbox;
 // the function that it returns ends that, and says the most.
 func (l *Loop) watchSteps() (end func() <-chan int64) {
 	var stop atomic.Bool
@@ -92,9 +92,9 @@ func (l *Loop) watchSteps() (end func() <-chan int64) {
 	var look func(*Loop)
 	look = func(l *Loop) {
 		if had >= 0 {
-			worst = max(worst, l.stats.Seats-had, had-l.stats.Seats)
+			worst = max(worst, l.stats.Members-had, had-l.stats.Members)
 		}
-		had = l.stats.Seats
+		had = l.stats.Members
 		if stop.Load() {
 			most <- worst
 			return
@@ -133,17 +133,17 @@ func TestManyCutShort(t *testing.T) {
 			c.write(1, ask)
 			w.await(func() bool {
 				s := w.engine.Stats()
-				return s.Connections == 1 && s.Seats == n && s.Wildcards == 0
+				return s.Connections == 1 && s.Members == n && s.Wildcards == 0
 			})
 		}
 	}
 	keeper.conn.Close()
-	w.await(func() bool { return w.engine.Stats().Seats == 0 && w.table.Stats().Listened == 0 })
+	w.await(func() bool { return w.engine.Stats().Members == 0 && w.table.Stats().Listened == 0 })
 }
 
-// TestSeatIndex: seats are found, and have their places among the members of their rooms,
+// TestMemberIndex: members are found, and have their places among the members of their rooms,
 // however many there are.
-func TestSeatIndex(t *testing.T) {
+func TestMemberIndex(t *testing.T) {
 	w := newWorld(t, Config{Loops: 1})
 	names := strings.Split(manyRooms("wild", 3*manyMembers), ",")
 	a, b := w.talk(), w.talk()
@@ -156,17 +156,17 @@ func TestSeatIndex(t *testing.T) {
 				for k := range c.members {
 					s := &c.members[k]
 					if c.find(s.Room().Name()) != k || c.memberIn(s.Sub()) != k {
-						done <- fmt.Sprintf("seat %d of %d is found as %d", k, len(c.members), c.memberIn(s.Sub()))
+						done <- fmt.Sprintf("member %d of %d is found as %d", k, len(c.members), c.memberIn(s.Sub()))
 						return
 					}
 					if v, ok := s.Sub().Local.(*audience); ok && v.conns[s.Index] != c {
-						done <- fmt.Sprintf("seat %d of %d is not at its place %d", k, len(c.members), s.Index)
+						done <- fmt.Sprintf("member %d of %d is not at its place %d", k, len(c.members), s.Index)
 						return
 					}
 				}
 				if indexed := c.extras != nil && c.extras.index != nil; indexed && len(c.extras.index) != len(c.members) ||
 					!indexed && len(c.members) > manyMembers || indexed && len(c.members) < fewMembers {
-					done <- fmt.Sprintf("%d seats, with an index: %v", len(c.members), indexed)
+					done <- fmt.Sprintf("%d members, with an index: %v", len(c.members), indexed)
 					return
 				}
 			}

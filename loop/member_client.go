@@ -38,18 +38,18 @@ func (c *memberClient) Wake() { c.loop.ready.add(c.conn()) }
 // Rejoin joins a room again for a member that is there.
 func (c *memberClient) Rejoin(x *member.Extra, r *rooms.Room, since rooms.Positions) {
 	l := c.loop
-	again := rooms.Seat{Name: r.Name(), Pattern: r.Pattern(), Since: &since}
-	j := &rooms.Join{User: l.handler.User(c.conn()), Rooms: []rooms.Seat{again}}
-	j.Done = func(*rooms.Join) { c.post(&rejoined{of: x, seat: &j.Rooms[0]}) }
+	again := rooms.Member{Name: r.Name(), Pattern: r.Pattern(), Since: &since}
+	j := &rooms.Join{User: l.handler.User(c.conn()), Rooms: []rooms.Member{again}}
+	j.Done = func(*rooms.Join) { c.post(&rejoined{of: x, given: &j.Rooms[0]}) }
 	l.table.Join(l.listener, j)
 }
 
 // Recall asks for what a member lacks and no tape holds.
-func (c *memberClient) Recall(x *member.Extra, seat *rooms.Seat, ask *rooms.Recall) {
+func (c *memberClient) Recall(x *member.Extra, given *rooms.Member, ask *rooms.Recall) {
 	l := c.loop
 	ask.User = l.handler.User(c.conn())
-	ask.Done = func(p *rooms.Past, err error) { c.post(&rejoined{x, seat, p, true, err}) }
-	ask.TakeBack = l.takesBack(c.conn(), seat.Sub)
+	ask.Done = func(p *rooms.Past, err error) { c.post(&rejoined{x, given, p, true, err}) }
+	ask.TakeBack = l.takesBack(c.conn(), given.Sub)
 	l.engine.cfg.Recall(ask)
 }
 
@@ -60,14 +60,14 @@ func (c *memberClient) post(a *rejoined) {
 // rejoined is the answer to Rejoin, at first without the past.
 type rejoined struct {
 	of   *member.Extra // its member may have left meanwhile, and joined again
-	seat *rooms.Seat
+	given *rooms.Member
 	past *rooms.Past
 	read bool // the past is there
 	err  error
 }
 
 func (l *Loop) rejoined(c *Conn, a *rejoined) {
-	given := a.seat
+	given := a.given
 	if !a.read && given.Err == nil {
 		l.table.Leave(given.Sub) // the membership that it has is enough
 	}
@@ -106,7 +106,7 @@ func (c *Conn) setExtra(m *member.Member, x *member.Extra) {
 
 // begin gives a new member what its request asked for beyond the live frames. found is the
 // room that has appeared; nil: the client knows of it.
-func (l *Loop) begin(c *Conn, m *member.Member, ref *RoomRef, found *rooms.Seat) {
+func (l *Loop) begin(c *Conn, m *member.Member, ref *RoomRef, found *rooms.Member) {
 	w := member.Wish{
 		Snapshot: ref.Snapshot, Keys: ref.Keys, Every: ref.Every, Await: ref.await,
 		Resume: ref.resume, Past: ref.past, Missed: ref.missed, Found: found,

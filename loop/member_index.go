@@ -39,7 +39,7 @@ func (c *Conn) memberIn(sub *rooms.Sub) int {
 }
 
 // memberOf is the index of the member that took the seat; -1: it was not taken.
-func (c *Conn) memberOf(s *rooms.Seat) int {
+func (c *Conn) memberOf(s *rooms.Member) int {
 	if s.Err != nil {
 		return -1
 	}

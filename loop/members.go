@@ -37,12 +37,12 @@ type RoomRef struct {
 	// 0: it does not say.
 	SinceTime int64
 
-	// Wild says that Name ends in a star: the rooms of Pattern whose names begin with
+	// Wildcard says that Name ends in a star: the rooms of Pattern whose names begin with
 	// what is before it are joined, and those that appear later. Not with bare frames.
-	Wild bool
-	// Places are of the rooms of a wildcard what Since is of a room, by name.
+	Wildcard bool
+	// SinceByRoom are of the rooms of a wildcard what Since is of a room, by name.
 	// Those rooms are joined even where nothing is known of them.
-	Places map[string]rooms.Positions
+	SinceByRoom map[string]rooms.Positions
 	// Reserve is asked, on the loop's goroutine, before a wildcard joins n rooms more. An
 	// error forbids it: a *LimitError. Nil: nothing does.
 	Reserve func(n int) error
@@ -80,7 +80,7 @@ type Joined struct {
 	Rooms []Joined
 	// Full says of a wildcard that it has come to a limit and joins no more rooms.
 	Full bool
-	Wild bool
+	Wildcard bool
 	// Already says of a Join that the connection was in the room before: nothing has changed,
 	// and the answer is how the membership stands. Keys are the only ones it gets (nil: all),
 	// and Every the least time between two sends (0: none); both are set with Already alone.
@@ -101,8 +101,8 @@ type joining struct {
 	wildcards []*wildcard // by place in refs; nil: that is no wildcard
 
 	sought  bool          // what wildcards lack since their places is being found out, or is known
-	given   []*rooms.Seat // all seats, those of wildcards last; nil: not collected yet
-	places  []place       // of given: what becomes of each
+	given   []*rooms.Member // all seats, those of wildcards last; nil: not collected yet
+	requests  []request       // of given: what becomes of each
 	pasts   []*rooms.Past // by place in given: what was read again
 	recalls []*rooms.Recall
 	waiting int // for so many of them
@@ -113,8 +113,8 @@ type joining struct {
 	under map[uint8]*Joined // wildcards that the connection had before
 }
 
-// place is what one seat that was given is for.
-type place struct {
+// request is what one seat that was given is for.
+type request struct {
 	ref      *RoomRef
 	out      *Joined
 	wildcard *wildcard // nil: joined by name
@@ -244,7 +244,7 @@ func (a *leaving) listSome(l *Loop, c *Conn) bool {
 	if !a.begun && c.extras != nil {
 		a.under = map[uint8]*Joined{}
 		for _, w := range c.extras.wildcards {
-			w.place(l, c)
+			w.advance(l, c)
 			a.under[w.id] = w.describe()
 		}
 	}
@@ -281,7 +281,7 @@ func (c *Conn) enter(sub *rooms.Sub, at uint64) *member.Member {
 	if m.Deflated() {
 		sub.Room().TakeDeflated(1)
 	}
-	l.stats.Seats++
+	l.stats.Members++
 	return c.addMember(m)
 }
 
@@ -301,7 +301,7 @@ func (c *Conn) exit(k int) {
 	}
 	unattend(&m)
 	l.table.Leave(m.Sub())
-	l.stats.Seats--
+	l.stats.Members--
 }
 
 func (c *Conn) leaveAll() {

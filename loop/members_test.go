@@ -90,7 +90,7 @@ func TestSubscribeRaces(t *testing.T) {
 		c.expect("join all")
 		c.expect("leave all")
 	}
-	w.await(func() bool { return w.engine.Stats().Seats == 0 })
+	w.await(func() bool { return w.engine.Stats().Members == 0 })
 	w.await(func() bool { return w.table.Stats().Listened == 0 })
 }
 
@@ -103,7 +103,7 @@ func TestManyMembers(t *testing.T) {
 	for range members {
 		list = append(list, w.talk("all"))
 	}
-	w.await(func() bool { return w.engine.Stats().Seats == members })
+	w.await(func() bool { return w.engine.Stats().Members == members })
 	go func() {
 		for i := range messages {
 			w.publish(fmt.Sprint(i), "all")

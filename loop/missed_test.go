@@ -12,9 +12,9 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// gapNotice is the notice of what a client has missed, between places as placeOf reads them.
+// gapNotice is the notice of what a client has missed, between places as positionsOf reads them.
 func gapNotice(room, from, to string) string {
-	return string(wire.AppendGap(nil, room, placeOf(from), placeOf(to)))
+	return string(wire.AppendGap(nil, room, positionsOf(from), positionsOf(to)))
 }
 
 // TestTooOldJoins: a client whose place cannot be gone on from is in the room all the
@@ -59,7 +59,7 @@ func TestTooOldJoins(t *testing.T) {
 // TestTimeTooOld: a client that goes on from a time since which Kafka may have deleted messages
 // is told so of each room, and misses what came from the oldest there is up to the seam.
 func TestTimeTooOld(t *testing.T) {
-	at := placeOf("e1:1")
+	at := positionsOf("e1:1")
 	w := newWorld(t, Config{Wildcards: 1, PositionsAt: func(_ *rooms.Pattern, ms int64, _ string, done func(rooms.Positions, error)) {
 		if ms < 9 {
 			done(at, &rooms.TooOldError{Oldest: at, Why: "messages may be gone"})
@@ -117,9 +117,9 @@ func TestGapsOfManyRooms(t *testing.T) {
 	l.post(event{kind: evDo, arg: func(*Loop) { close(held); <-on }})
 	<-held
 	w.publish("1", names...)
-	seats := l.life.conns[0].members
+	members := l.life.conns[0].members
 	w.await(func() bool {
-		return !slices.ContainsFunc(seats, func(t member.Member) bool { return t.Room().Tail() == 0 })
+		return !slices.ContainsFunc(members, func(t member.Member) bool { return t.Room().Tail() == 0 })
 	})
 	close(on)
 	told := map[string]bool{}

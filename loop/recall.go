@@ -49,7 +49,7 @@ func (l *Loop) located(c *Conn, a *located) {
 // recalled is the answer to one Recall of a join.
 type recalled struct {
 	j    *joining
-	seat int
+	given int
 	past *rooms.Past
 	err  error
 }
@@ -75,7 +75,7 @@ func (j *joining) recall(l *Loop, c *Conn) bool {
 		j.waiting++
 		ask := &rooms.Recall{
 			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch,
-			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo, Judged: j.places[i].wildcard.asked(r),
+			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo, Judged: j.requests[i].wildcard.asked(r),
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evRecalled, conn: c, arg: &recalled{j, i, p, err}})
 			},
@@ -122,21 +122,21 @@ func (j *joining) releasePasts(c *Conn) {
 
 // recalled takes what was read again.
 func (l *Loop) recalled(c *Conn, a *recalled) {
-	if a.j.pasts[a.seat] = a.past; a.err != nil {
-		l.beginNow(a.j.given[a.seat], a.err)
+	if a.j.pasts[a.given] = a.past; a.err != nil {
+		l.beginNow(a.j.given[a.given], a.err)
 	}
 	if a.j.waiting--; a.j.waiting == 0 {
 		a.j.goOn(l, c)
 	}
 }
 
-// beginNow has a seat that was to go on from where its client was begin now instead.
-func (l *Loop) beginNow(given *rooms.Seat, why error) {
+// beginNow has a given that was to go on from where its client was begin now instead.
+func (l *Loop) beginNow(given *rooms.Member, why error) {
 	given.TooOld, given.Resume = why, nil
 	given.At, given.Positions, given.Await = l.table.Entry(given.Sub.Room())
 }
 
-// takesBack returns what a Recall for the seat is to do when others need its memory.
+// takesBack returns what a Recall for the given is to do when others need its memory.
 func (l *Loop) takesBack(c *Conn, sub *rooms.Sub) func(*rooms.Past) {
 	return func(p *rooms.Past) {
 		l.post(event{kind: evDo, arg: func(l *Loop) { l.takeBack(c, sub, p) }})

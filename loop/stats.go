@@ -16,7 +16,7 @@ import (
 type LoopStats struct {
 	Connections   int64 // accepted and not yet gone
 	Authenticated int64
-	Seats         int64 // memberships
+	Members         int64 // memberships
 	Wildcards     int64 // held
 
 	Upgraded, Refused uint64 // answers to upgrade requests
@@ -141,7 +141,7 @@ type Stats struct {
 	HeadersRefused uint64
 
 	Pollers              int
-	ConnBytes, SeatBytes int64 // memory of connections and memberships, estimated
+	ConnBytes, MemberBytes int64 // memory of connections and memberships, estimated
 }
 
 // PutOffs are the times that input was read later than it could have been, by reason.
@@ -176,7 +176,7 @@ func (e *Engine) Stats() Stats {
 func (s *LoopStats) add(o *LoopStats) {
 	s.Connections += o.Connections
 	s.Authenticated += o.Authenticated
-	s.Seats += o.Seats
+	s.Members += o.Members
 	s.Wildcards += o.Wildcards
 	s.WildcardsFull += o.WildcardsFull
 	s.Upgraded += o.Upgraded

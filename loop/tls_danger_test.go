@@ -102,7 +102,7 @@ func TestTLSSameBytes(t *testing.T) {
 		})
 	}
 	ready.Wait()
-	w.await(func() bool { return w.engine.Stats().Seats == readers })
+	w.await(func() bool { return w.engine.Stats().Members == readers })
 	for n := range messages {
 		size := n % 40 * 100
 		if n%50 == 49 {

@@ -41,9 +41,9 @@ func (h *halting) Read(p []byte) (int, error) {
 	return h.Conn.Read(p)
 }
 
-// TestTLSWaitingTakesNoPlace: clients that say hello and nothing more keep nobody from
+// TestTLSWaitingDoesNotCount: clients that say hello and nothing more keep nobody from
 // shaking hands, and can go on themselves.
-func TestTLSWaitingTakesNoPlace(t *testing.T) {
+func TestTLSWaitingDoesNotCount(t *testing.T) {
 	w := newWorld(t, Config{TLS: testTLS(t), TLSHandshakes: 2, HandshakeTimeout: time.Hour})
 	var goOn []func() error
 	for range 20 {
@@ -56,7 +56,7 @@ func TestTLSWaitingTakesNoPlace(t *testing.T) {
 	if s := w.engine.Stats().TLS; s.Running != 0 || s.Parked != 20 || s.Handshakes != 1 {
 		t.Errorf("%+v", s)
 	}
-	if _, busy := w.engine.handshakes.Beat().Turn(); busy {
+	if _, busy := w.engine.handshakes.Heartbeat().Turn(); busy {
 		t.Error("handshakes that wait for their clients stand")
 	}
 	for _, f := range goOn {

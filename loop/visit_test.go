@@ -32,7 +32,7 @@ func TestOwedWait(t *testing.T) {
 	l := w.stillLoop(t)
 	asker, replies := bareConn(t, l, 1)
 	owner, messages := bareConn(t, l, 2)
-	owner.enter(w.seat(t, l, "own:1"), 0)
+	owner.enter(w.sub(t, l, "own:1"), 0)
 	l.life.reply(asker, wire.AppendFrame(nil, wire.OpText, []byte("reply")))
 	l.heartbeats.ping(asker)
 	l.life.pong(asker, nil)
@@ -56,7 +56,7 @@ func TestOwedWait(t *testing.T) {
 func TestUrgentVisit(t *testing.T) {
 	w := newWorld(t, Config{})
 	l := w.stillLoop(t)
-	all, own := w.seat(t, l, "all"), w.seat(t, l, "own:1")
+	all, own := w.sub(t, l, "all"), w.sub(t, l, "own:1")
 	member, read := bareConn(t, l, 1)
 	member.enter(all, 0)
 	member.enter(own, 0)

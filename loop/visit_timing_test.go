@@ -36,7 +36,7 @@ func BenchmarkVisit(b *testing.B) {
 				}
 				c := &Conn{loop: l, id: uint64(i), sock: netpoll.SocketOf(fd), state: stOpen, slot: -1}
 				l.life.conns = append(l.life.conns, c)
-				c.enter(w.seat(b, l, "all"), 0)
+				c.enter(w.sub(b, l, "all"), 0)
 			}
 			sub := l.life.conns[0].members[0].Sub()
 			value := `"` + strings.Repeat("x", 128) + `"`
@@ -80,11 +80,11 @@ func (w *world) stillLoop(t testing.TB) *Loop {
 	return l
 }
 
-// seat takes a seat in a room for a loop that does not run.
-func (w *world) seat(t testing.TB, l *Loop, name string) *rooms.Sub {
+// sub joins a room for a loop that does not run.
+func (w *world) sub(t testing.TB, l *Loop, name string) *rooms.Sub {
 	p, _, _ := w.catalog.Resolve(name)
 	done := make(chan *rooms.Join, 1)
-	w.table.Join(l.listener, &rooms.Join{Rooms: []rooms.Seat{{Name: name, Pattern: p}}, Done: func(j *rooms.Join) { done <- j }})
+	w.table.Join(l.listener, &rooms.Join{Rooms: []rooms.Member{{Name: name, Pattern: p}}, Done: func(j *rooms.Join) { done <- j }})
 	return (<-done).Rooms[0].Sub
 }
 

@@ -10,7 +10,7 @@ import (
 
 // TestWalksAreCounted: before a room's last values are sent somebody is asked, and told of
 // what was sent of them, also where the member leaves in the middle; who is refused has no
-// seat.
+// member.
 func TestWalksAreCounted(t *testing.T) {
 	var begun, sent atomic.Int64
 	var refuse atomic.Bool
@@ -51,14 +51,14 @@ func TestWalksAreCounted(t *testing.T) {
 	half.expect(`{"jsonrpc":"2.0","method":"snapshot_begin"`)
 	half.expect(`{"room":"last"`)
 	half.conn.Close()
-	w.await(func() bool { return w.engine.Stats().Seats == 0 && sent.Load() > before })
+	w.await(func() bool { return w.engine.Stats().Members == 0 && sent.Load() > before })
 
 	refuse.Store(true)
 	if got := c.ask("snap last", "snap last"); !strings.HasSuffix(got, " later") {
 		t.Errorf("got %q", got)
 	}
 	c.ask("join last", "join last") // without a snapshot nobody is asked
-	if n := w.engine.Stats().Seats; n > 1 {
-		t.Errorf("%d seats", n)
+	if n := w.engine.Stats().Members; n > 1 {
+		t.Errorf("%d members", n)
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"tapecast/rooms"
 )
 
-// maxWilds is how many wildcards a connection may hold at all: their ids are a byte.
+// maxWildcards is how many wildcards a connection may hold at all: their ids are a byte.
 const maxWildcards = 255
 
-// ErrBareWild is the answer to a wildcard of rooms with bare frames.
-var ErrBareWild = errors.New("rooms with bare frames cannot be joined by a wildcard: name one room")
+// ErrBareWildcard is the answer to a wildcard of rooms with bare frames.
+var ErrBareWildcard = errors.New("rooms with bare frames cannot be joined by a wildcard: name one room")
 
 // LimitError says which limit forbids what was asked.
 type LimitError struct {
@@ -54,9 +54,9 @@ type wildcard struct {
 	// While the join is under way.
 	pending bool
 	refs    []RoomRef // of given
-	given   []rooms.Seat
+	given   []rooms.Member
 	list    []Joined
-	early   []*rooms.Seat // rooms that have appeared meanwhile
+	early   []*rooms.Member // rooms that have appeared meanwhile
 	dropped string        // one of them that was too many; "": there was none
 	out     *Joined
 
@@ -116,7 +116,7 @@ func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 	}
 	most := min(l.engine.cfg.Wildcards, maxWildcards)
 	if ref.Pattern.Bare {
-		return ErrBareWild
+		return ErrBareWildcard
 	}
 	if len(held) >= most {
 		return &LimitError{Name: "wildcards_per_connection", Most: most}
@@ -126,8 +126,8 @@ func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 	if ref.lost == nil {
 		w.watch.From = ref.Since
 	}
-	if len(ref.Places) > 0 {
-		w.watch.Since = maps.Clone(ref.Places)
+	if len(ref.SinceByRoom) > 0 {
+		w.watch.Since = maps.Clone(ref.SinceByRoom)
 		for i := range j.refs { // joined by name, with a place of their own
 			delete(w.watch.Since, j.refs[i].Name)
 		}
@@ -148,14 +148,14 @@ func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 // collect makes one list of all seats that the appenders gave, after those of
 // wildcards that may not be, or that the connection has already, were left.
 func (j *joining) collect(l *Loop, c *Conn) {
-	j.given = make([]*rooms.Seat, 0, len(j.join.Rooms))
+	j.given = make([]*rooms.Member, 0, len(j.join.Rooms))
 	for i := range j.join.Rooms {
 		j.given = append(j.given, &j.join.Rooms[i])
 	}
-	j.places = make([]place, 0, len(j.given))
+	j.requests = make([]request, 0, len(j.given))
 	for i := range j.list {
-		if out := &j.list[i]; !out.Wild && out.Err == nil {
-			j.places = append(j.places, place{ref: &j.refs[i], out: out})
+		if out := &j.list[i]; !out.Wildcard && out.Err == nil {
+			j.requests = append(j.requests, request{ref: &j.refs[i], out: out})
 		}
 	}
 	if j.wildcards == nil {
@@ -167,7 +167,7 @@ func (j *joining) collect(l *Loop, c *Conn) {
 			continue
 		}
 		w.mergeSought(l)
-		w.given = slices.DeleteFunc(w.given, func(s rooms.Seat) bool {
+		w.given = slices.DeleteFunc(w.given, func(s rooms.Member) bool {
 			if have[s.Name] && s.Err == nil {
 				l.table.Leave(s.Sub)
 			}
@@ -203,7 +203,7 @@ func (w *wildcard) collect(l *Loop, j *joining) {
 		w.refs[k].Since = s.Since
 		w.list[k] = Joined{Name: s.Name, Class: s.Pattern.Class.Name}
 		j.given = append(j.given, s)
-		j.places = append(j.places, place{&w.refs[k], &w.list[k], w})
+		j.requests = append(j.requests, request{&w.refs[k], &w.list[k], w})
 	}
 }
 
@@ -243,8 +243,8 @@ func (w *wildcard) take(l *Loop, c *Conn) {
 	w.out.Since, w.out.TooOld = w.ref.since(), w.lost
 }
 
-// seated ends the join of a wildcard: now come the rooms that have appeared meanwhile.
-func (w *wildcard) seated(l *Loop) {
+// joined ends the join of a wildcard: now come the rooms that have appeared meanwhile.
+func (w *wildcard) joined(l *Loop) {
 	w.pending = false
 	early := w.early
 	w.refs, w.given, w.list, w.early, w.out = nil, nil, nil, nil, nil
@@ -264,7 +264,7 @@ func (w *wildcard) chain() bool {
 
 // beginWildcard begins to give a wildcard up. It joins no more rooms.
 func (a *leaving) beginWildcard(l *Loop, c *Conn, out *Joined) {
-	a.wildcard.place(l, c)
+	a.wildcard.advance(l, c)
 	*out = *a.wildcard.describe()
 	a.wildcard.full, a.member = true, len(c.members)
 }
@@ -296,7 +296,7 @@ func (a *leaving) leaveWildcard(l *Loop, c *Conn, out *Joined, n int) int {
 func (w *wildcard) describe() *Joined {
 	return &Joined{
 		Name: w.ref.Name, Class: w.ref.Pattern.Class.Name, Positions: w.at,
-		Chain: w.chain(), Wild: true, Full: w.full, Rooms: []Joined{},
+		Chain: w.chain(), Wildcard: true, Full: w.full, Rooms: []Joined{},
 	}
 }
 

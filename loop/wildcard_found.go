@@ -15,7 +15,7 @@ func (l *Loop) found(f *rooms.Found) {
 	end := time.Now().Add(slice)
 	for i, w := range f.Watches {
 		wildcard := w.Local.(*wildcard)
-		wildcard.foundOne(l, &f.Seat)
+		wildcard.foundOne(l, &f.Member)
 		wildcard.taken++
 		if !time.Now().Before(end) && i+1 < len(f.Watches) {
 			f.Watches = f.Watches[i+1:]
@@ -27,7 +27,7 @@ func (l *Loop) found(f *rooms.Found) {
 
 // foundOne sits down in a room that has appeared, unless the wildcard was given
 // up, or the connection is there already.
-func (w *wildcard) foundOne(l *Loop, s *rooms.Seat) {
+func (w *wildcard) foundOne(l *Loop, s *rooms.Member) {
 	c := w.conn
 	switch {
 	case w.pending && (w.watch.Most == 0 || len(w.early) <= w.watch.Most):

@@ -122,7 +122,7 @@ func (w *wildcard) seekRooms(l *Loop, join *rooms.Join, have map[string]bool) {
 		p, _, _ := l.table.Catalog().Resolve(name)
 		names[name] = p == w.ref.Pattern
 	}
-	w.given = w.watch.Seats()
+	w.given = w.watch.Members()
 	for i := range w.given {
 		if s := &w.given[i]; s.Err == nil && !s.Positions.Cover(w.from.Offsets) {
 			names[s.Name] = true
@@ -131,7 +131,7 @@ func (w *wildcard) seekRooms(l *Loop, join *rooms.Join, have map[string]bool) {
 	at := len(join.Rooms)
 	for name, ok := range names {
 		if _, placed := w.watch.Since[name]; ok && !placed && !have[name] {
-			join.Rooms = append(join.Rooms, rooms.Seat{Name: name, Pattern: w.ref.Pattern, Since: w.from})
+			join.Rooms = append(join.Rooms, rooms.Member{Name: name, Pattern: w.ref.Pattern, Since: w.from})
 		}
 	}
 	w.sought, w.soughtAt, w.soughtEnd = join, at, len(join.Rooms)
@@ -139,7 +139,7 @@ func (w *wildcard) seekRooms(l *Loop, join *rooms.Join, have map[string]bool) {
 
 // asked reports whether what a seat lacks is part of the stretch of which the names were asked
 // for: else each room would be held against the user's budget that the names were paid from.
-func (w *wildcard) asked(s *rooms.Seat) bool {
+func (w *wildcard) asked(s *rooms.Member) bool {
 	return w != nil && w.read && w.lost == nil && s.Since.Epoch == w.from.Epoch && s.Since.Cover(w.from.Offsets)
 }
 
@@ -147,12 +147,12 @@ func (w *wildcard) asked(s *rooms.Seat) bool {
 // begin now. The others lack nothing, or, where the place is lost, all.
 func (w *wildcard) mergeSought(l *Loop) {
 	if w.given == nil {
-		w.given = w.watch.Seats()
+		w.given = w.watch.Members()
 	}
 	if w.from == nil && w.lost == nil {
 		return
 	}
-	var more []rooms.Seat
+	var more []rooms.Member
 	if w.sought != nil {
 		more = w.sought.Rooms[w.soughtAt:w.soughtEnd]
 	}
@@ -160,7 +160,7 @@ func (w *wildcard) mergeSought(l *Loop) {
 	for i := range more {
 		replaced[more[i].Name] = true
 	}
-	w.given = slices.DeleteFunc(w.given, func(s rooms.Seat) bool {
+	w.given = slices.DeleteFunc(w.given, func(s rooms.Member) bool {
 		if replaced[s.Name] && s.Err == nil {
 			l.table.Leave(s.Sub)
 		}
@@ -230,7 +230,7 @@ func (w *wildcard) leaveGiven(l *Loop, why error) {
 // lateTo is how a seat goes on in a room that has appeared, if not with its tape's first
 // frame: where the client comes from a node that was ahead, it has some of it, and where
 // much came since, the tape may have dropped some. Without a Resume there is nothing to heed.
-func (w *wildcard) lateTo(s *rooms.Seat) (ref RoomRef) {
+func (w *wildcard) lateTo(s *rooms.Member) (ref RoomRef) {
 	at := s.Positions
 	if w.from != nil && at.Epoch == w.from.Epoch {
 		at = at.Raised(w.from.Epoch, w.from.Offsets)

@@ -15,10 +15,10 @@ import (
 	"tapecast/rooms/testwait"
 )
 
-// TestWildcardSincePlace: a place of the wildcard's own stands for every room that is not
+// TestWildcardSincePosition: a place of the wildcard's own stands for every room that is not
 // named: those that are here, those that came and that nobody was in, and none beyond.
-func TestWildcardSincePlace(t *testing.T) {
-	w := newWildWorld(t, 8, 9)
+func TestWildcardSincePosition(t *testing.T) {
+	w := newWildcardWorld(t, 8, 9)
 	stay := w.talk()
 	stay.ask("join wild:old,wild:quiet", "join")
 	w.publish("1", "wild:quiet", "wild:old", "wild:gone", "wild:old") // 1 to 4
@@ -70,7 +70,7 @@ func TestWildcardSincePlace(t *testing.T) {
 // TestWildcardAhead: a client that comes from a node that was ahead gets nothing twice, also
 // of rooms that appear here later than there.
 func TestWildcardAhead(t *testing.T) {
-	w := newWildWorld(t, 8, 9)
+	w := newWildcardWorld(t, 8, 9)
 	stay := w.talk()
 	stay.ask("join wild:old", "join")
 	w.publish("1", "wild:old")
@@ -94,7 +94,7 @@ func TestWildcardAhead(t *testing.T) {
 // TestWildcardEarlyTooMany: more rooms appear during the join than it may take, of which some
 // are the connection's by name: it is told that the wildcard is full.
 func TestWildcardEarlyTooMany(t *testing.T) {
-	w := newWildWorld(t, 8, 1)
+	w := newWildcardWorld(t, 8, 1)
 	w.hold = make(chan struct{})
 	w.publish("1", "all")
 	w.settle()
@@ -121,7 +121,7 @@ func TestWildcardEarlyTooMany(t *testing.T) {
 // TestWildcardSinceKeyframes: a client that has all of a room with keyframes gets its changes,
 // where no keyframe is held here, and nothing twice where one is.
 func TestWildcardSinceKeyframes(t *testing.T) {
-	w := newWildWorld(t, 8, 9)
+	w := newWildcardWorld(t, 8, 9)
 	stay := w.talk()
 	stay.ask("join deep:a,deep:b", "join")
 	w.publish("1", "deep:a")

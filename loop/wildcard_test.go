@@ -13,14 +13,14 @@ func joinedNotice(room, pattern, class string, chain bool, off int) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","method":"joined","params":{"room":%q,"pattern":%q,"class":%q,"chain":%v,"positions":{"epoch":"e1","0":%d}}}`, room, pattern, class, chain, off)
 }
 
-func newWildWorld(t *testing.T, wildcards, most int) *world {
+func newWildcardWorld(t *testing.T, wildcards, most int) *world {
 	w := newWorld(t, Config{Wildcards: wildcards, RoomsPerWildcard: most})
 	w.publish("0", "all") // from here on places are known
 	return w
 }
 
 func TestWildcard(t *testing.T) {
-	w := newWildWorld(t, 3, 4)
+	w := newWildcardWorld(t, 3, 4)
 	c, other := w.talk(), w.talk()
 	other.ask("join wild:a1,wild:b1", "join")
 	other.ask("join wild:asked-for", "join")
@@ -74,13 +74,13 @@ func TestWildcard(t *testing.T) {
 	w.await(func() bool { return w.engine.Stats().Wildcards == 3 })
 	c.conn.Close()
 	other.conn.Close()
-	w.await(func() bool { s := w.engine.Stats(); return s.Wildcards == 0 && s.Seats == 0 })
+	w.await(func() bool { s := w.engine.Stats(); return s.Wildcards == 0 && s.Members == 0 })
 	w.await(func() bool { return w.table.Stats().Listened == 0 })
 }
 
 // What a wildcard asks of its memberships holds for rooms that appear as well.
 func TestWildcardWishes(t *testing.T) {
-	w := newWildWorld(t, 8, 0)
+	w := newWildcardWorld(t, 8, 0)
 	w.publishKey("a", "1", "last:x")
 	w.publishKey("b", "2", "last:x")
 	c := w.talk()
@@ -100,7 +100,7 @@ func TestWildcardWishes(t *testing.T) {
 }
 
 func TestWildcardLimits(t *testing.T) {
-	w := newWildWorld(t, 8, 4)
+	w := newWildcardWorld(t, 8, 4)
 	keep := w.talk()
 	for i := range 5 {
 		keep.ask(fmt.Sprintf("join wild:a%d", i), "join")
@@ -130,7 +130,7 @@ func TestWildcardLimits(t *testing.T) {
 	c.ask("leave wild:b*", "leave wild:b*(true true wild:b0")
 
 	// What the connection may be in altogether counts as well.
-	w2 := newWildWorld(t, 8, 0)
+	w2 := newWildcardWorld(t, 8, 0)
 	keep = w2.talk()
 	names := make([]string, 101)
 	for i := range names {
@@ -151,7 +151,7 @@ func TestWildcardLimits(t *testing.T) {
 // The rooms that a client comes back to are joined with what it missed, whether
 // they are there or not.
 func TestWildcardSince(t *testing.T) {
-	w := newWildWorld(t, 8, 0)
+	w := newWildcardWorld(t, 8, 0)
 	w.publish("1", "wild:a", "wild:b", "wild:a") // 1, 2, 3: nobody is there, and nothing is kept
 	c := w.talk()
 	c.ask("since wild:*>wild:a=e1:1", `since wild:*(false true wild:a{"epoch":"e1","0":1})`)
@@ -238,7 +238,7 @@ func TestWildcardRaces(t *testing.T) {
 		c.conn.Close()
 	}
 	fickle.conn.Close()
-	w.await(func() bool { s := w.engine.Stats(); return s.Wildcards == 0 && s.Seats == 0 })
+	w.await(func() bool { s := w.engine.Stats(); return s.Wildcards == 0 && s.Members == 0 })
 	w.await(func() bool { return w.table.Stats().Listened == 0 })
 }
 

@@ -69,8 +69,8 @@ func (w *world) refuses(r *rooms.Recall) error {
 	return nil
 }
 
-// placeOf reads epoch:offset:offset…, by partition.
-func placeOf(s string) rooms.Positions {
+// positionsOf reads epoch:offset:offset…, by partition.
+func positionsOf(s string) rooms.Positions {
 	at := strings.Split(s, ":")
 	since := rooms.Positions{Epoch: at[0]}
 	for i, s := range at[1:] {

@@ -87,7 +87,7 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 			}
 		}
 		for _, x := range list {
-			if !x.Wild || x.Err != nil {
+			if !x.Wildcard || x.Err != nil {
 				one(x)
 				continue
 			}
@@ -115,7 +115,7 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 			name, key, keyed := strings.Cut(name, "=")
 			p := j.pattern(name)
 			ref := RoomRef{Name: name, Pattern: p, Snapshot: verb != "join"}
-			if ref.Wild = strings.HasSuffix(name, "*"); ref.Wild {
+			if ref.Wildcard = strings.HasSuffix(name, "*"); ref.Wildcard {
 				ref.Reserve = c.Session().(*session).reserve
 			}
 			if keyed && verb == "keys" {
@@ -136,16 +136,16 @@ func (j joiner) Message(c *Conn, _ byte, p []byte) {
 					refs = append(refs, ref)
 					continue
 				}
-				since := placeOf(place)
+				since := positionsOf(place)
 				if under, list, ok := strings.Cut(name, ">"); ok { // of rooms under a wildcard
-					ref.Name, ref.Wild = under, true
+					ref.Name, ref.Wildcard = under, true
 					ref.Pattern = j.pattern(under)
-					ref.Places = map[string]rooms.Positions{}
+					ref.SinceByRoom = map[string]rooms.Positions{}
 					for room := range strings.SplitSeq(list, ">") {
-						if at := placeOf(place); room == under {
+						if at := positionsOf(place); room == under {
 							ref.Since = &at
 						} else {
-							ref.Places[room] = at
+							ref.SinceByRoom[room] = at
 						}
 						place, others, _ = strings.Cut(others, "+")
 					}

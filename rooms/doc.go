@@ -68,8 +68,8 @@
 // # Rooms that appear
 //
 // A Watch is interest in all rooms of a pattern whose names begin alike. Its join
-// is answered with seats in those that have had a record; for a room that has its
-// first one later, the appender gives a seat before it writes (shard.appear), so
+// is answered with members in those that have had a record; for a room that has its
+// first one later, the appender gives a member before it writes (shard.appear), so
 // between the two nothing is missed. Watches are kept by prefix, and a new room's
 // name is looked up at each of its lengths: what that takes is its length,
 // and the watches that match. A record of a room that is known pays nothing for them;

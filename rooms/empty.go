@@ -49,12 +49,12 @@ func (p *payers) give(user string) {
 
 // roomFor finds a room or makes an empty one for a join of the user. Empty rooms are
 // counted apart: names that nobody feeds take no place from a record's room.
-func (s *shard) roomFor(user string, seat *Seat) (*Room, error) {
-	if r := s.rooms.findString(seat.Name); r != nil {
+func (s *shard) roomFor(user string, member *Member) (*Room, error) {
+	if r := s.rooms.findString(member.Name); r != nil {
 		return r, nil
 	}
-	p := seat.Pattern
-	if !holds(p, seat.Name) {
+	p := member.Pattern
+	if !holds(p, member.Name) {
 		return nil, ErrTooManyRooms
 	}
 	if p.empty.Add(1) > p.maxRooms() {
@@ -66,7 +66,7 @@ func (s *shard) roomFor(user string, seat *Seat) (*Room, error) {
 		p.empty.Add(-1)
 		return nil, ErrEmptyRooms
 	}
-	r := s.make(seat.Name, p)
+	r := s.make(member.Name, p)
 	r.chain.empty = true
 	if !r.private() {
 		s.payer[r] = user

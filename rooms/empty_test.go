@@ -14,11 +14,11 @@ func TestEmptyRooms(t *testing.T) {
 		&Pattern{Match: "a:*", Class: &Class{Name: "kept", Keep: true}, Feed: feed, MaxRooms: 30},
 		&Pattern{Match: "o:{owner}", Class: private, Feed: feed})
 	l := m.listen()
-	join := func(user string, names ...string) (seats []Seat) {
+	join := func(user string, names ...string) (members []Member) {
 		j := &Join{User: user, Done: func(*Join) {}}
 		for _, name := range names {
 			p, _, _ := m.cfg.Catalog.Resolve(name)
-			j.Rooms = append(j.Rooms, Seat{Name: name, Pattern: p})
+			j.Rooms = append(j.Rooms, Member{Name: name, Pattern: p})
 		}
 		m.Join(l, j)
 		m.answer()
@@ -30,12 +30,12 @@ func TestEmptyRooms(t *testing.T) {
 		}
 		return list
 	}
-	failed := func(seats []Seat, want error) (n int) {
+	failed := func(members []Member, want error) (n int) {
 		t.Helper()
-		for i := range seats {
-			if err := seats[i].Err; err != nil {
+		for i := range members {
+			if err := members[i].Err; err != nil {
 				if n++; err != want {
-					t.Fatalf("%s: %v", seats[i].Name, err)
+					t.Fatalf("%s: %v", members[i].Name, err)
 				}
 			}
 		}

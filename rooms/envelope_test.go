@@ -47,9 +47,9 @@ func TestEnvelope(t *testing.T) {
 	f(Record{Type: "t", Key: []byte("not said"), Partition: 0, Offset: 9, Value: []byte("{}")},
 		`{"room":"prices","type":"t","pos":"0:9","prev":"0:5","ts":0,"data":{}}`)
 
-	seat := m.join(m.listen(), "orders:42")[0]
+	member := m.join(m.listen(), "orders:42")[0]
 	m.put("orders:42", 1, 8, `{"o":1}`)
-	got, _ := m.frames(seat.Sub.Room(), seat.At)
+	got, _ := m.frames(member.Sub.Room(), member.At)
 	if want := `{"room":"orders:42","type":"t","pos":"1:8","ts":1,"data":{"o":1}}`; len(got) != 1 || got[0] != want {
 		t.Errorf("got %q, want %s", got, want)
 	}
@@ -58,8 +58,8 @@ func TestEnvelope(t *testing.T) {
 func TestBareFrames(t *testing.T) {
 	feed := newOpenFeed(1)
 	m := newManual(t, Config{}, &Pattern{Match: "raw", Class: stream, Feed: feed, Bare: true})
-	seat := m.join(m.listen(), "raw")[0]
-	p := seat.Pattern
+	member := m.join(m.listen(), "raw")[0]
+	p := member.Pattern
 	for i, rec := range []Record{
 		{Value: []byte("\x00\xffab"), Binary: true, Key: []byte("k"), HasKey: true},
 		{Value: []byte(`{"a":1}`)},
@@ -70,7 +70,7 @@ func TestBareFrames(t *testing.T) {
 	}
 	m.batch.Gap(feed, 0, 2, 7)
 	m.send()
-	_, pieces, _ := seat.Sub.Room().Cut(seat.At, 1<<20, nil)
+	_, pieces, _ := member.Sub.Room().Cut(member.At, 1<<20, nil)
 	want := "\x82\x04\x00\xffab" + "\x81\x07{\"a\":1}" + "\x81\x00" +
 		string(wire.AppendFrame(nil, wire.OpText, []byte(`{"jsonrpc":"2.0","method":"gap","params":{"room":"raw","from":{"epoch":"e1","0":2},"to":{"epoch":"e1","0":7}}}`)))
 	if len(pieces) != 1 {

@@ -10,14 +10,14 @@ func TestPositionsBeforeProgress(t *testing.T) {
 	feed := newOpenFeed(2)
 	m := newManual(t, Config{}, &Pattern{Match: "a", Class: stream, Feed: feed}, &Pattern{Match: "none", Class: stream})
 	l := m.listen()
-	seat := m.join(l, "a")[0]
-	m.is(seat.Positions, `{}`)
+	member := m.join(l, "a")[0]
+	m.is(member.Positions, `{}`)
 	m.put("a", 0, 7, "1")
 	m.is(m.join(l, "a")[0].Positions, `{}`) // a partition left out would be read from its start
-	m.is(m.PositionsAt(seat.Sub.Room(), seat.At), `{}`)
+	m.is(m.PositionsAt(member.Sub.Room(), member.At), `{}`)
 	m.put("a", 1, 3, "1")
 	m.is(m.join(l, "a")[0].Positions, `{"epoch":"e1","0":7,"1":3}`)
-	m.is(m.PositionsAt(seat.Sub.Room(), seat.At), `{"epoch":"e1","0":6,"1":2}`)
+	m.is(m.PositionsAt(member.Sub.Room(), member.At), `{"epoch":"e1","0":6,"1":2}`)
 
 	m.is(m.join(l, "none")[0].Positions, `{}`) // no topic feeds it
 }
@@ -65,31 +65,31 @@ func TestEventsKeepTheirEpoch(t *testing.T) {
 func TestGrow(t *testing.T) {
 	feed := newOpenFeed(1)
 	m := newManual(t, Config{}, &Pattern{Match: "a", Class: stream, Feed: feed})
-	seat := m.join(m.listen(), "a")[0]
+	member := m.join(m.listen(), "a")[0]
 	m.batch.Grow(feed, 2) // before anything was read
 	m.send()
 	m.batch.Progress(feed, 1, 0)
 	m.send()
-	m.is(m.PositionsAt(seat.Sub.Room(), seat.At), `{}`) // nothing is known of partition 0
+	m.is(m.PositionsAt(member.Sub.Room(), member.At), `{}`) // nothing is known of partition 0
 	m.batch.Progress(feed, 0, 4)
 	m.send()
-	m.is(m.PositionsAt(seat.Sub.Room(), seat.At), `{"epoch":"e1","0":4,"1":0}`)
+	m.is(m.PositionsAt(member.Sub.Room(), member.At), `{"epoch":"e1","0":4,"1":0}`)
 
 	m.batch.Grow(feed, 2)
 	m.batch.Grow(feed, 1) // fewer never
 	m.send()
-	m.is(m.PositionsAt(seat.Sub.Room(), seat.At), `{"epoch":"e1","0":4,"1":0}`)
+	m.is(m.PositionsAt(member.Sub.Room(), member.At), `{"epoch":"e1","0":4,"1":0}`)
 
 	other := m.NewBatch()
 	other.Grow(feed, 4) // read by another consumer, and late
 	m.add("a", 3, 0, "first")
 	m.batch.Progress(feed, 3, 0)
 	m.send()
-	m.is(m.PositionsAt(seat.Sub.Room(), seat.At+1), `{"epoch":"e1","0":4,"1":0,"2":-1,"3":0}`)
+	m.is(m.PositionsAt(member.Sub.Room(), member.At+1), `{"epoch":"e1","0":4,"1":0,"2":-1,"3":0}`)
 	m.batch = other
 	m.send()
-	m.is(m.PositionsAt(seat.Sub.Room(), seat.At+1), `{"epoch":"e1","0":4,"1":0,"2":-1,"3":0}`)
-	m.is(m.PositionsAt(seat.Sub.Room(), seat.At), `{"epoch":"e1","0":4,"1":0,"2":-1,"3":-1}`)
+	m.is(m.PositionsAt(member.Sub.Room(), member.At+1), `{"epoch":"e1","0":4,"1":0,"2":-1,"3":0}`)
+	m.is(m.PositionsAt(member.Sub.Room(), member.At), `{"epoch":"e1","0":4,"1":0,"2":-1,"3":-1}`)
 	if feed.Partitions() != 4 || feed.Epoch() != "e1" {
 		t.Errorf("the feed has %d partitions in epoch %q", feed.Partitions(), feed.Epoch())
 	}
@@ -102,7 +102,7 @@ func TestGap(t *testing.T) {
 		&Pattern{Match: "other", Class: stream, Feed: NewFeed("other")},
 		&Pattern{Match: "o:{owner}", Class: private, Feed: feed})
 	l := m.listen()
-	seats := m.join(l, "a", "other", "o:0", "o:1")
+	members := m.join(l, "a", "other", "o:0", "o:1")
 	const notice = `{"jsonrpc":"2.0","method":"gap","params":{"room":"a","from":{"epoch":"e1","1":2},"to":{"epoch":"e1","1":5}}}`
 	m.add("a", 1, 2, "1")
 	m.add("a", 0, 2, "1")
@@ -112,8 +112,8 @@ func TestGap(t *testing.T) {
 	m.batch.Progress(feed, 0, 6)
 	m.batch.Progress(feed, 1, 6)
 	m.send()
-	a := seats[0].Sub.Room()
-	got, _ := m.frames(a, seats[0].At)
+	a := members[0].Sub.Room()
+	got, _ := m.frames(a, members[0].At)
 	want := []string{
 		`{"room":"a","type":"t","pos":"1:2","ts":1,"data":1}`,
 		`{"room":"a","type":"t","pos":"0:2","ts":1,"data":1}`,
@@ -125,22 +125,22 @@ func TestGap(t *testing.T) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 	for i, n := range []int{5, 0, 1, 1} { // what was lost may have been any room's
-		if got, _ := m.frames(seats[i].Sub.Room(), seats[i].At); len(got) != n {
-			t.Errorf("%s got %q, want %d frames", seats[i].Name, got, n)
+		if got, _ := m.frames(members[i].Sub.Room(), members[i].At); len(got) != n {
+			t.Errorf("%s got %q, want %d frames", members[i].Name, got, n)
 		}
 	}
 	// Who was not sent the notice is before what was lost.
-	m.is(m.PositionsAt(a, seats[0].At), `{"epoch":"e1","0":1,"1":1}`)
-	m.is(m.PositionsAt(a, seats[0].At+2), `{"epoch":"e1","0":5,"1":2}`)
-	m.is(m.PositionsAt(a, seats[0].At+3), `{"epoch":"e1","0":5,"1":5}`)
-	m.is(m.PositionsAt(a, seats[0].At+5), `{"epoch":"e1","0":6,"1":6}`)
+	m.is(m.PositionsAt(a, members[0].At), `{"epoch":"e1","0":1,"1":1}`)
+	m.is(m.PositionsAt(a, members[0].At+2), `{"epoch":"e1","0":5,"1":2}`)
+	m.is(m.PositionsAt(a, members[0].At+3), `{"epoch":"e1","0":5,"1":5}`)
+	m.is(m.PositionsAt(a, members[0].At+5), `{"epoch":"e1","0":6,"1":6}`)
 	m.batch.Gap(feed, 0, 6, 9)
 	m.batch.Progress(feed, 0, 9)
 	m.send()
-	m.is(m.PositionsAt(a, seats[0].At+5), `{"epoch":"e1","0":6,"1":6}`)
-	m.is(m.PositionsAt(a, seats[0].At+6), `{"epoch":"e1","0":9,"1":6}`)
-	m.is(m.PositionsAt(seats[3].Sub.Room(), 0), `{"epoch":"e1","0":6,"1":2}`)
-	m.is(m.PositionsAt(seats[3].Sub.Room(), 2), `{"epoch":"e1","0":9,"1":6}`)
+	m.is(m.PositionsAt(a, members[0].At+5), `{"epoch":"e1","0":6,"1":6}`)
+	m.is(m.PositionsAt(a, members[0].At+6), `{"epoch":"e1","0":9,"1":6}`)
+	m.is(m.PositionsAt(members[3].Sub.Room(), 0), `{"epoch":"e1","0":6,"1":2}`)
+	m.is(m.PositionsAt(members[3].Sub.Room(), 2), `{"epoch":"e1","0":9,"1":6}`)
 }
 
 func TestReset(t *testing.T) {
@@ -151,8 +151,8 @@ func TestReset(t *testing.T) {
 		&Pattern{Match: "other", Class: stream, Feed: NewFeed("other")},
 		&Pattern{Match: "o:{owner}", Class: private, Feed: feed})
 	l := m.listen()
-	seats := m.join(l, "a", "o:1", "other")
-	a := seats[0].Sub.Room()
+	members := m.join(l, "a", "o:1", "other")
+	a := members[0].Sub.Room()
 	m.add("a", 0, 500, "1")
 	m.add("kept", 0, 500, "1")
 	m.add("o:1", 0, 500, "1")
@@ -180,7 +180,7 @@ func TestReset(t *testing.T) {
 		}
 	}
 	m.put("a", 0, 0, "2") // offsets begin anew
-	got, next := m.frames(a, seats[0].At)
+	got, next := m.frames(a, members[0].At)
 	want := []string{
 		`{"room":"a","type":"t","pos":"0:500","ts":1,"data":1}`,
 		`{"jsonrpc":"2.0","method":"reset","params":{"room":"a","epoch":"e2"}}`,
@@ -191,7 +191,7 @@ func TestReset(t *testing.T) {
 	}
 	m.is(m.PositionsAt(a, next), `{"epoch":"e2","0":0,"1":-1,"2":-1}`)
 	m.is(m.PositionsAt(a, 0), `{}`)
-	got, _ = m.frames(seats[1].Sub.Room(), seats[1].At)
+	got, _ = m.frames(members[1].Sub.Room(), members[1].At)
 	if len(got) != 2 || got[1] != `{"jsonrpc":"2.0","method":"reset","params":{"room":"o:1","epoch":"e2"}}` {
 		t.Errorf("the private room got %q", got)
 	}

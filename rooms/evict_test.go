@@ -66,7 +66,7 @@ func TestLastBudget(t *testing.T) {
 	}
 	evicted := fmt.Sprintf("p:%d", members)
 	if s := m.join(l, "p:0", evicted); s[0].Partial || !s[1].Partial || s[0].Keys != 1 || s[1].Keys != 0 {
-		t.Errorf("seats %+v", s)
+		t.Errorf("members %+v", s)
 	}
 	if !m.Partial(m.room(evicted)) || m.Partial(m.room("p:0")) {
 		t.Error("the rooms themselves say otherwise")
@@ -175,8 +175,8 @@ func TestEvictedWalks(t *testing.T) {
 	f(0, r.Forgotten(), false, 2)
 	f(0, resumed, true, 0)
 	// Who has b goes on, who has a only is told that b has gone.
-	resume := func(off int64) Seat {
-		j := &Join{Done: func(*Join) {}, Rooms: []Seat{{Name: room, Pattern: r.pattern, Since: &Positions{Epoch: "e1", Offsets: []Pos{{0, off}}}}}}
+	resume := func(off int64) Member {
+		j := &Join{Done: func(*Join) {}, Rooms: []Member{{Name: room, Pattern: r.pattern, Since: &Positions{Epoch: "e1", Offsets: []Pos{{0, off}}}}}}
 		m.Join(m.listen(), j)
 		m.answer()
 		return j.Rooms[0]

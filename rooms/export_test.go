@@ -27,7 +27,7 @@ func (s *Stepped) shard() *shard { return s.m.shards[0] }
 func (s *Stepped) Send() { s.m.send() }
 
 // Ask joins rooms, and returns the answers.
-func (s *Stepped) Ask(l *Listener, j *Join) []Seat {
+func (s *Stepped) Ask(l *Listener, j *Join) []Member {
 	s.Join(l, j)
 	s.m.answer()
 	return j.Rooms

@@ -142,8 +142,8 @@ func TestLatestModel(t *testing.T) {
 		p := &Pattern{Match: match, Class: k, Feed: feed}
 		m := newManual(t, Config{}, p)
 		l := m.listen()
-		seat := m.join(l, name)[0]
-		r := seat.Sub.Room()
+		member := m.join(l, name)[0]
+		r := member.Sub.Room()
 		model := &mapModel{}
 		sync := func() { // what the table wrote by itself
 			for n := uint64(len(model.events)); n < r.Head(); n++ {

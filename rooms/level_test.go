@@ -23,17 +23,17 @@ func TestLevelMembersShareTheirText(t *testing.T) {
 	}
 	m.send()
 	l := m.listen()
-	seats := m.join(l, "a", "o:1", "o:2", "o:3")
+	members := m.join(l, "a", "o:1", "o:2", "o:3")
 	m.put("o:1", 3, 4, "1") // and now all stand elsewhere
-	text := func(s *Seat, at uint64) string {
+	text := func(s *Member, at uint64) string {
 		return string(m.PositionsAt(s.Sub.Room(), at).AppendJSON(nil))
 	}
-	all := text(&seats[0], 0)
-	for i := range seats[1:] {
-		s := &seats[i+1]
-		p, q := m.PositionsAt(seats[0].Sub.Room(), 0), m.PositionsAt(s.Sub.Room(), s.Sub.Room().Head())
+	all := text(&members[0], 0)
+	for i := range members[1:] {
+		s := &members[i+1]
+		p, q := m.PositionsAt(members[0].Sub.Room(), 0), m.PositionsAt(s.Sub.Room(), s.Sub.Room().Head())
 		if len(p.Offsets) != partitions || unsafe.SliceData(p.Offsets) != unsafe.SliceData(q.Offsets) || p.text != q.text {
-			t.Errorf("%s and %s do not share what they have in common", seats[0].Name, s.Name)
+			t.Errorf("%s and %s do not share what they have in common", members[0].Name, s.Name)
 		}
 		dst := make([]byte, 0, 4096)
 		if n := testing.AllocsPerRun(10, func() { dst = m.PositionsAt(s.Sub.Room(), s.Sub.Room().Head()).AppendJSON(dst[:0]) }); n != 0 {
@@ -44,15 +44,15 @@ func TestLevelMembersShareTheirText(t *testing.T) {
 		}
 	}
 	// The position before the frame is not shared with others.
-	if got := text(&seats[1], 0); got == all || len(got) != len(all) {
+	if got := text(&members[1], 0); got == all || len(got) != len(all) {
 		t.Errorf("a member that lacks a frame stands at %s", got)
 	}
-	raised := m.PositionsAt(seats[2].Sub.Room(), 0).Raised("e1", []Pos{{7, 99}})
+	raised := m.PositionsAt(members[2].Sub.Room(), 0).Raised("e1", []Pos{{7, 99}})
 	m.is(Positions{Epoch: raised.Epoch, Offsets: raised.Offsets[:1]}, `{"epoch":"e1","0":0}`)
 	if o := raised.of(7); o.Offset != 99 {
 		t.Errorf("raised to %d, not to 99", o.Offset)
 	}
-	if got := text(&seats[0], 0); got != all {
+	if got := text(&members[0], 0); got != all {
 		t.Errorf("one member's place has changed that of others: %s", got)
 	}
 	// So has a join, and a resume of a client that lacks nothing.
@@ -64,10 +64,10 @@ func TestLevelMembersShareTheirText(t *testing.T) {
 }
 
 // since joins a room as a client does that was at p.
-func (m *manual) since(room string, p Positions) *Seat {
+func (m *manual) since(room string, p Positions) *Member {
 	m.t.Helper()
 	pattern, _, _ := m.cfg.Catalog.Resolve(room)
-	j := &Join{Done: func(*Join) {}, Rooms: []Seat{{Name: room, Pattern: pattern, Since: &p}}}
+	j := &Join{Done: func(*Join) {}, Rooms: []Member{{Name: room, Pattern: pattern, Since: &p}}}
 	m.Join(m.listen(), j)
 	m.answer()
 	return &j.Rooms[0]
@@ -101,19 +101,19 @@ func TestSinceOfFewerPartitions(t *testing.T) {
 
 		f := func(since []Pos, recall bool, want ...Pos) {
 			t.Helper()
-			seat := m.since(room, Positions{Epoch: "e1", Offsets: since})
-			if seat.TooOld != nil {
-				t.Fatal(seat.TooOld)
+			member := m.since(room, Positions{Epoch: "e1", Offsets: since})
+			if member.TooOld != nil {
+				t.Fatal(member.TooOld)
 			}
-			if len(seat.Positions.Offsets) != 6 || len(seat.Resume.Have) != 6 {
-				t.Errorf("since %v goes on at %v: not of all partitions", since, seat.Positions.Offsets)
+			if len(member.Positions.Offsets) != 6 || len(member.Resume.Have) != 6 {
+				t.Errorf("since %v goes on at %v: not of all partitions", since, member.Positions.Offsets)
 			}
-			got := m.heard(seat)
-			if how := seat.Resume; how.Recall {
-				got = readAgain(t, seat.Pattern, room, []Pos{{0, 0}, {1, 0}, {0, 1}, {4, 0}}, how)
+			got := m.heard(member)
+			if how := member.Resume; how.Recall {
+				got = readAgain(t, member.Pattern, room, []Pos{{0, 0}, {1, 0}, {0, 1}, {4, 0}}, how)
 			}
-			if seat.Resume.Recall != recall || !slices.Equal(got, want) {
-				t.Errorf("since %v got %v (read again: %v), want %v", since, got, seat.Resume.Recall, want)
+			if member.Resume.Recall != recall || !slices.Equal(got, want) {
+				t.Errorf("since %v got %v (read again: %v), want %v", since, got, member.Resume.Recall, want)
 			}
 		}
 		f([]Pos{{0, 0}}, false, Pos{1, 0}, Pos{0, 1}, Pos{4, 0})
@@ -131,8 +131,8 @@ func TestSinceOfFewerPartitions(t *testing.T) {
 
 		// Another node knows of more partitions: that passes, and no position is too old for it.
 		var notNow *NotNowError
-		if seat := m.since(room, Positions{Epoch: "e1", Offsets: []Pos{{0, 1}, {6, 0}}}); !errors.As(seat.TooOld, &notNow) || notNow.RetryAfter <= 0 {
-			t.Errorf("a partition that is not known yet is answered with %v", seat.TooOld)
+		if member := m.since(room, Positions{Epoch: "e1", Offsets: []Pos{{0, 1}, {6, 0}}}); !errors.As(member.TooOld, &notNow) || notNow.RetryAfter <= 0 {
+			t.Errorf("a partition that is not known yet is answered with %v", member.TooOld)
 		}
 	}
 }

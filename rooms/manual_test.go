@@ -101,7 +101,7 @@ func (m *manual) listen() *Listener {
 	return m.Listen(func(subs []*Sub) { m.told = append(m.told, subs...) })
 }
 
-func (m *manual) join(l *Listener, names ...string) []Seat {
+func (m *manual) join(l *Listener, names ...string) []Member {
 	m.t.Helper()
 	j := &Join{Done: func(*Join) {}}
 	for _, name := range names {
@@ -109,7 +109,7 @@ func (m *manual) join(l *Listener, names ...string) []Seat {
 		if !ok {
 			m.t.Fatalf("no pattern for %q", name)
 		}
-		j.Rooms = append(j.Rooms, Seat{Name: name, Pattern: p})
+		j.Rooms = append(j.Rooms, Member{Name: name, Pattern: p})
 	}
 	m.Join(l, j)
 	m.answer()

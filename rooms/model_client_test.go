@@ -15,7 +15,7 @@ type client struct {
 	keys     map[string]bool // its filter; nil: all
 	deflated bool
 
-	placed bool              // it knows where it stands
+	located bool              // it knows where it stands
 	at     [modelParts]int64 // all up to there is seen, or was told to be lost
 	sure   [modelParts]int64 // the same, though it cannot tell: its walk has come so far
 	heard  [modelParts]int64 // where a node was that walked for it: it may lack what is older than that
@@ -60,7 +60,7 @@ func (c *client) fatal(format string, args ...any) {
 
 // since is where it says that it was; nil: it knows no place, or has no book yet.
 func (c *client) since() *rooms.Positions {
-	if !c.placed || c.fresh {
+	if !c.located || c.fresh {
 		return nil
 	}
 	p := &rooms.Positions{Epoch: c.topic.epoch}
@@ -75,12 +75,12 @@ func (c *client) joined(at rooms.Positions, n *node) {
 	c.newest, c.expired = map[string]int64{}, map[string]int64{}
 	c.topic = c.w.topics[topicOf(c.room)]
 	c.fresh = c.room == "books"
-	if c.placed = at.Epoch != ""; c.placed {
+	if c.located = at.Epoch != ""; c.located {
 		c.stand(at)
 	}
 	c.lacksOf(n)
-	if remembers(c.room) && len(n.view[c.room]) > 0 {
-		c.fatal("joined without a snapshot, though there are values of %d keys", len(n.view[c.room]))
+	if remembers(c.room) && len(n.newest[c.room]) > 0 {
+		c.fatal("joined without a snapshot, though there are values of %d keys", len(n.newest[c.room]))
 	}
 }
 
@@ -99,14 +99,14 @@ func (c *client) stand(at rooms.Positions) {
 // refused is a resume from too far back. The client begins anew.
 func (c *client) refused(err *rooms.TooOldError) {
 	live := c.w.topics[topicOf(c.room)]
-	has := c.placed && c.topic == live
+	has := c.located && c.topic == live
 	for part, off := range c.at {
 		has = has && off >= live.begin[part]-1
 	}
 	if has {
 		c.fatal("at %v of %s: refused, though the topic has it all: %v", c.at, c.topic.epoch, err)
 	}
-	c.placed = false
+	c.located = false
 }
 
 func (c *client) resumed(at rooms.Positions) { c.told(at, false) }
@@ -118,11 +118,11 @@ func (c *client) told(at rooms.Positions, level bool) {
 	}
 	if at.Epoch == "" {
 		if c.snapping {
-			c.placed, c.snapping = false, false
+			c.located, c.snapping = false, false
 		}
 		return
 	}
-	if !c.placed || c.fresh {
+	if !c.located || c.fresh {
 		return // and will begin anew
 	}
 	if at.Epoch != c.topic.epoch {
@@ -167,7 +167,7 @@ func (c *client) snapshotBegins(n *node, topic *topicModel) {
 		c.begin()
 	}
 	c.newest, c.expired = map[string]int64{}, map[string]int64{}
-	c.snapping, c.placed, c.moved, c.holes = true, false, false, false
+	c.snapping, c.located, c.moved, c.holes = true, false, false, false
 	c.topic = topic
 	c.sure = [modelParts]int64{-1, -1, -1}
 	c.lacksOf(n)
@@ -179,7 +179,7 @@ func (c *client) walks(n *node) {
 		c.heard[part] = max(c.heard[part], next)
 	}
 	for i := range 10 {
-		if key := fmt.Sprint("k", i); n.view[c.room][key] == nil && n.pressed(c.room, key) == nil {
+		if key := fmt.Sprint("k", i); n.newest[c.room][key] == nil && n.pressed(c.room, key) == nil {
 			c.gone(key, n)
 		}
 	}
@@ -203,8 +203,8 @@ func (c *client) snapshotEnds(at rooms.Positions) {
 	if !c.snapping {
 		c.fatal("the end of no snapshot")
 	}
-	c.snapping, c.placed = false, at.Epoch != ""
-	if c.placed {
+	c.snapping, c.located = false, at.Epoch != ""
+	if c.located {
 		c.stand(at)
 	}
 }
@@ -213,7 +213,7 @@ func (c *client) snapshotEnds(at rooms.Positions) {
 // that it may have had.
 func (c *client) lag(from, to rooms.Positions) {
 	c.gap(from, to, true)
-	if c.room == "books" && c.placed {
+	if c.room == "books" && c.located {
 		c.seen = map[string]int64{}
 		c.stand(to)
 	}
@@ -224,7 +224,7 @@ func (c *client) gap(from, to rooms.Positions, exact bool) {
 	c.fresh = c.room == "books"
 	c.holes = true
 	if to.Epoch == "" { // a reset lies between, of which it is still to hear
-		c.placed, c.nowhere = false, true
+		c.located, c.nowhere = false, true
 		return
 	}
 	if to.Epoch != c.topic.epoch {
@@ -239,7 +239,7 @@ func (c *client) gap(from, to rooms.Positions, exact bool) {
 		if i := slices.IndexFunc(to.Offsets, func(p rooms.Pos) bool { return p.Partition == int32(part) }); i < 0 {
 			continue
 		}
-		if c.placed {
+		if c.located {
 			if i := slices.IndexFunc(from.Offsets, func(p rooms.Pos) bool { return p.Partition == int32(part) }); i >= 0 && from.Epoch == to.Epoch {
 				if missed := c.missed(part, c.at[part], from.Offsets[i].Offset); exact && missed >= 0 {
 					c.fatal("a gap after %d:%d, though %d was not sent", part, from.Offsets[i].Offset, missed)
@@ -255,7 +255,7 @@ func (c *client) level(n *node) {
 	if c.snapping || c.topic != c.w.topics[topicOf(c.room)] {
 		c.fatal("level in a snapshot, or in an epoch that has ended")
 	}
-	if c.placed && !c.fresh {
+	if c.located && !c.fresh {
 		for part := range c.at {
 			if missed := c.missed(part, c.at[part], n.next[topicOf(c.room)][part]-1); missed >= 0 {
 				c.fatal("level, and was not sent %d:%d after %d", part, missed, c.at[part])
@@ -267,7 +267,7 @@ func (c *client) level(n *node) {
 	}
 	for i := range 10 {
 		key := fmt.Sprint("k", i)
-		h, part := n.view[c.room][key], partOf(key)
+		h, part := n.newest[c.room][key], partOf(key)
 		if h == nil {
 			h = n.pressed(c.room, key)
 		}

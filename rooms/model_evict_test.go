@@ -33,7 +33,7 @@ func (n *node) keysLeft() map[string]map[string]bool {
 	out := map[string]map[string]bool{}
 	for _, x := range roomsModel {
 		out[x.name] = map[string]bool{}
-		for key := range n.view[x.name] {
+		for key := range n.newest[x.name] {
 			if n.HasValue(x.name, key) {
 				out[x.name][key] = true
 			}
@@ -45,7 +45,7 @@ func (n *node) keysLeft() map[string]map[string]bool {
 // notePressed takes over what has been evicted, which must be the oldest of each room.
 func (n *node) notePressed(before map[string]map[string]bool) {
 	after := n.keysLeft()
-	for room, held := range n.view {
+	for room, held := range n.newest {
 		kept := 1 << 60
 		for key, h := range held {
 			if !before[room][key] {
@@ -79,7 +79,7 @@ func (n *node) notePressed(before map[string]map[string]bool) {
 
 // pressed is the newest value of the key that was evicted; nil: that was not.
 func (n *node) pressed(room, key string) *holding {
-	if n.view[room][key] != nil {
+	if n.newest[room][key] != nil {
 		return nil
 	}
 	return n.evicted[room][key]

@@ -42,12 +42,12 @@ func (c *client) take(text string, exact bool) {
 			c.expired[key] = 1 << 60 // it never had it
 		}
 	default:
-		part, off := placeText(field("pos"))
+		part, off := parsePos(field("pos"))
 		c.record(text, part, off, key, field("prev"), exact)
 	}
 }
 
-func placeText(text string) (part int, off int64) {
+func parsePos(text string) (part int, off int64) {
 	a, b, _ := strings.Cut(text, ":")
 	part, _ = strconv.Atoi(a)
 	off, _ = strconv.ParseInt(b, 10, 64)
@@ -77,12 +77,12 @@ func (c *client) record(text string, part int, off int64, key, prev string, exac
 	if c.fresh && !e.keyframe {
 		c.fatal("goes on with %d:%d, which is no full book", part, off)
 	}
-	if exact && c.placed {
+	if exact && c.located {
 		if missed := c.missed(part, c.at[part], off-1); missed >= 0 || off <= c.at[part] {
 			c.fatal("after %d came %d:%d, and not %d", c.at[part], part, off, missed)
 		}
 	}
-	if _, before := placeText(prev); exact && prev != "" {
+	if _, before := parsePos(prev); exact && prev != "" {
 		for i := off - 1; i > before; i-- {
 			if log[i].room == c.room {
 				c.fatal("%d:%d says that %d was before it, which is %d", part, off, before, i)
@@ -90,7 +90,7 @@ func (c *client) record(text string, part int, off int64, key, prev string, exac
 		}
 	}
 	c.fresh = false
-	if c.placed && !c.snapping {
+	if c.located && !c.snapping {
 		c.at[part] = max(c.at[part], off)
 	}
 	c.seen[key] = off
@@ -120,7 +120,7 @@ func (c *client) reset(epoch string) {
 	}
 	c.topic = c.w.epochs[topicOf(c.room)][next]
 	c.begin()
-	c.placed = true
+	c.located = true
 	c.fresh = false // it knows that its book is none any more
 }
 

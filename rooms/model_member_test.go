@@ -29,17 +29,17 @@ type guest struct {
 	exact bool   // that frame is the next one, else the newest of its key
 
 	since *rooms.Positions // it has asked for another seam there; nil: it has not
-	seat  *rooms.Seat      // that it was given
+	given  *rooms.Member      // that it was given
 	ask   *rooms.Recall    // it has asked for old records; nil: it has not
 	past  *rooms.Past      // that it was given last
 }
 
-// join seats the client, at since where that is not nil; nil: it was refused.
+// join makes the client a member, at since where that is not nil; nil: it was refused.
 func (n *node) join(c *client, since *rooms.Positions) *guest {
 	if since == nil {
 		c.begin()
 	}
-	given := n.seat(c.room, since)
+	given := n.joinRoom(c.room, since)
 	class := given.Pattern.Class
 	c.moved = c.moved || c.at0 != n
 	c.at0 = n
@@ -93,15 +93,15 @@ func (n *node) join(c *client, since *rooms.Positions) *guest {
 	return g
 }
 
-// seat joins the room, and returns the answer.
-func (n *node) seat(room string, since *rooms.Positions) *rooms.Seat {
+// joinRoom joins the room, and returns the answer.
+func (n *node) joinRoom(room string, since *rooms.Positions) *rooms.Member {
 	p, _, _ := n.Catalog().Resolve(room)
-	seats := []rooms.Seat{{Name: room, Pattern: p, Since: since}}
-	seat := &n.Ask(n.l, &rooms.Join{Rooms: seats, Done: func(*rooms.Join) {}})[0]
-	if seat.Err != nil {
-		n.tb.Fatalf("cannot join %s: %v", room, seat.Err)
+	asked := []rooms.Member{{Name: room, Pattern: p, Since: since}}
+	given := &n.Ask(n.l, &rooms.Join{Rooms: asked, Done: func(*rooms.Join) {}})[0]
+	if given.Err != nil {
+		n.tb.Fatalf("cannot join %s: %v", room, given.Err)
 	}
-	return seat
+	return given
 }
 
 // recall reads again what the tapes do not have, and as an ingest that keeps what it has
@@ -165,7 +165,7 @@ func (g *guest) stand() {
 	}
 	g.node.Left(g.sub)
 	if g.snapping {
-		g.placed, g.snapping = false, false
+		g.located, g.snapping = false, false
 	}
 }
 
@@ -217,7 +217,7 @@ func (g *guest) answered() bool {
 		g.ask = nil
 		if !g.w.ending && g.w.chance(4, "not now") {
 			err := &rooms.NotNowError{Why: "chance", RetryAfter: time.Second}
-			g.node.rules.Rejoined(&g.m, g.x, g.seat, nil, true, err)
+			g.node.rules.Rejoined(&g.m, g.x, g.given, nil, true, err)
 			return true
 		}
 		past, tooOld := (*rooms.Past)(nil), &rooms.TooOldError{}
@@ -229,12 +229,12 @@ func (g *guest) answered() bool {
 			err = tooOld
 		}
 		g.past = past
-		g.node.rules.Rejoined(&g.m, g.x, g.seat, past, true, err)
+		g.node.rules.Rejoined(&g.m, g.x, g.given, past, true, err)
 	case g.since != nil:
-		seat := g.node.seat(g.room, g.since)
-		g.node.Left(seat.Sub)
+		given := g.node.joinRoom(g.room, g.since)
+		g.node.Left(given.Sub)
 		g.since = nil
-		g.node.rules.Rejoined(&g.m, g.x, seat, nil, false, nil)
+		g.node.rules.Rejoined(&g.m, g.x, given, nil, false, nil)
 	default:
 		return false
 	}
@@ -320,8 +320,8 @@ func (g *guest) TooSlow(*rooms.Room) { g.closed = true }
 func (g *guest) Rejoin(_ *member.Extra, _ *rooms.Room, since rooms.Positions) { g.since = &since }
 
 // Recall asks for old records.
-func (g *guest) Recall(_ *member.Extra, seat *rooms.Seat, ask *rooms.Recall) {
-	g.seat, g.ask = seat, ask
+func (g *guest) Recall(_ *member.Extra, given *rooms.Member, ask *rooms.Recall) {
+	g.given, g.ask = given, ask
 }
 
 // Walked and Wake are for loops: each member of the model is looked at again.

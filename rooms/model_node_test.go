@@ -35,7 +35,7 @@ type node struct {
 	feeds   [2]*rooms.Feed
 	next    [2][modelParts]int64           // the first offset that it has not read
 	first   [2][modelParts]int64           // where it began, or went on after a loss
-	view    map[string]map[string]*holding // by room and key: the newest values
+	newest    map[string]map[string]*holding // by room and key: the newest values
 	dropped map[string]bool                // by room and key: what has gone without a tombstone, which no other node knows
 	evicted map[string]map[string]*holding // by room and key: the newest values for which there was no memory
 	order   int
@@ -55,7 +55,7 @@ const (
 )
 
 func newNode(w *world) *node {
-	n := &node{w: w, tb: &rapidTB{T: w.t}, view: map[string]map[string]*holding{}, dropped: map[string]bool{}}
+	n := &node{w: w, tb: &rapidTB{T: w.t}, newest: map[string]map[string]*holding{}, dropped: map[string]bool{}}
 	n.evicted = map[string]map[string]*holding{}
 	for i, topic := range w.topics {
 		n.feeds[i] = rooms.NewFeed("topic")
@@ -149,10 +149,10 @@ func (n *node) reached(key, room string) int64 { return n.next[topicOf(room)][pa
 
 // hold is what a record does to the newest values.
 func (n *node) hold(e entry, part int, off int64) {
-	held := n.view[e.room]
+	held := n.newest[e.room]
 	if held == nil {
 		held = map[string]*holding{}
-		n.view[e.room] = held
+		n.newest[e.room] = held
 	}
 	n.order++
 	delete(n.dropped, e.room+e.key)
@@ -177,7 +177,7 @@ func (n *node) hold(e entry, part int, off int64) {
 // sweep has retention look at everything.
 func (n *node) sweep() {
 	n.Sweep()
-	for room, held := range n.view {
+	for room, held := range n.newest {
 		for key, h := range held {
 			if n.Clock()-h.at > modelTTL {
 				delete(held, key)
@@ -210,7 +210,7 @@ func (n *node) reset(topic int) {
 	n.take()
 	for _, r := range roomsModel {
 		if r.topic == topic {
-			delete(n.view, r.name)
+			delete(n.newest, r.name)
 			delete(n.evicted, r.name)
 		}
 	}

@@ -14,15 +14,15 @@ func TestPieceTime(t *testing.T) {
 		t.Helper()
 		p := &Pattern{Match: "r:{owner}", Class: class, Feed: newOpenFeed(1)}
 		m := newManual(t, Config{}, p)
-		seat := m.join(m.listen(), "r:1")[0]
+		member := m.join(m.listen(), "r:1")[0]
 		if class.Deflate {
-			seat.Sub.Room().TakeDeflated(1)
+			member.Sub.Room().TakeDeflated(1)
 		}
 		for i := range int64(3) {
 			m.batch.Add(&Record{Pattern: p, Room: []byte("r:1"), Offset: i, Time: ts + i, Value: make([]byte, 200)})
 		}
 		m.send()
-		r, at := seat.Sub.Room(), seat.At
+		r, at := member.Sub.Room(), member.At
 		for _, cut := range []func(uint64, int, []Piece) (uint64, []Piece, bool){r.Cut, r.CutDeflated} {
 			_, pieces, _ := cut(at, math.MaxInt, nil)
 			n := int64(0)

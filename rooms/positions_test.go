@@ -31,7 +31,7 @@ func TestPositionsWhilePublishing(t *testing.T) {
 			for i := range wide {
 				names = append(names, fmt.Sprintf("a:%d", i))
 			}
-			seats := m.join(m.listen(), names...)
+			members := m.join(m.listen(), names...)
 			for _, name := range names {
 				m.add(name, 0, 0, "1")
 			}
@@ -46,7 +46,7 @@ func TestPositionsWhilePublishing(t *testing.T) {
 				readers.Go(func() {
 					rnd := rand.New(rand.NewPCG(14, uint64(i)))
 					for !done.Load() {
-						r := seats[wide-1-rnd.IntN(20)].Sub.Room()
+						r := members[wide-1-rnd.IntN(20)].Sub.Room()
 						for range 50 {
 							at, head := r.Head(), uint64(0)
 							p := m.PositionsAt(r, at)
@@ -75,7 +75,7 @@ func TestPositionsWhilePublishing(t *testing.T) {
 			done.Store(true)
 			readers.Wait()
 			m.Stop()
-			if r := seats[0].Sub.Room(); asked.Load() == 0 || r.Head() != 201 {
+			if r := members[0].Sub.Room(); asked.Load() == 0 || r.Head() != 201 {
 				t.Errorf("%d questions, %d frames: nothing was shown", asked.Load(), r.Head())
 			}
 		})

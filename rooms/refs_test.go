@@ -21,7 +21,7 @@ func TestPrivateRoomsModel(t *testing.T) {
 	m := newManual(t, Config{}, &Pattern{Match: "o:{owner}", Class: &Class{Name: "o", Owner: "{sub}", RetainAge: age * time.Millisecond}, Feed: feed})
 	s, l := m.shards[0], m.listen()
 	history := map[string][]sent{} // since the room was made
-	seats := map[string][]Seat{}
+	members := map[string][]Member{}
 	off := int64(0)
 	for range 6000 {
 		name := fmt.Sprintf("o:%d", rnd.IntN(names)*rnd.IntN(names)/names) // some often, some hardly ever
@@ -34,28 +34,28 @@ func TestPrivateRoomsModel(t *testing.T) {
 				t.Fatalf("%s has %d frames, want %d", name, r.Head(), len(history[name]))
 			}
 		case n < 28:
-			seat := m.join(l, name)[0]
-			if seat.At != uint64(len(history[name])) {
-				t.Fatalf("%s is joined at %d, its frames are %d", name, seat.At, len(history[name]))
+			member := m.join(l, name)[0]
+			if member.At != uint64(len(history[name])) {
+				t.Fatalf("%s is joined at %d, its frames are %d", name, member.At, len(history[name]))
 			}
-			seats[name] = append(seats[name], seat)
+			members[name] = append(members[name], member)
 		case n < 31:
-			if list := seats[name]; len(list) > 0 {
+			if list := members[name]; len(list) > 0 {
 				m.leave(list[0].Sub)
-				seats[name] = list[1:]
+				members[name] = list[1:]
 			}
 		case n < 32:
 			m.sweep()
 			for name, h := range history {
 				if r := m.room(name); r == nil {
-					if len(seats[name]) > 0 {
-						t.Fatalf("%s is gone with %d members in it", name, len(seats[name]))
+					if len(members[name]) > 0 {
+						t.Fatalf("%s is gone with %d members in it", name, len(members[name]))
 					}
 					if n := len(h); n > 0 && h[n-1].at >= s.now-age {
 						t.Fatalf("%s is gone %d ms after its last frame", name, s.now-h[n-1].at)
 					}
 					delete(history, name)
-				} else if r.Tail() == r.Head() && len(seats[name]) == 0 {
+				} else if r.Tail() == r.Head() && len(members[name]) == 0 {
 					t.Fatalf("%s is empty and without members, and still there", name)
 				}
 			}
@@ -93,9 +93,9 @@ func TestPrivateRoomsModel(t *testing.T) {
 			t.Fatalf("%s has space for %d references, and %d", name, len(list.nums), r.next-list.first)
 		}
 	}
-	for _, list := range seats {
-		for _, seat := range list {
-			m.leave(seat.Sub)
+	for _, list := range members {
+		for _, member := range list {
+			m.leave(member.Sub)
 		}
 	}
 	m.pass(time.Hour)
@@ -109,8 +109,8 @@ func TestPrivateRoomsModel(t *testing.T) {
 func TestPrivateLag(t *testing.T) {
 	feed := newOpenFeed(1)
 	m := newManual(t, Config{}, &Pattern{Match: "o:{owner}", Class: private, Feed: feed})
-	seat := m.join(m.listen(), "o:1")[0]
-	r := seat.Sub.Room()
+	member := m.join(m.listen(), "o:1")[0]
+	r := member.Sub.Room()
 	f := func(at uint64, lagged bool, tail uint64) {
 		t.Helper()
 		next, pieces, got := r.Cut(at, 1<<20, nil)
@@ -181,8 +181,8 @@ func TestPrivateClassesAndPositions(t *testing.T) {
 		&Pattern{Match: "n:{owner}", Class: private, Feed: feed},
 		&Pattern{Match: "s:{owner}", Class: other, Feed: feed})
 	l := m.listen()
-	seats := m.join(l, "o:1", "n:1", "s:1", "s:2")
-	tape := func(i int) *Tape { return seats[i].Sub.Room().tape }
+	members := m.join(l, "o:1", "n:1", "s:1", "s:2")
+	tape := func(i int) *Tape { return members[i].Sub.Room().tape }
 	if tape(0) != tape(1) || tape(2) != tape(3) || tape(0) == tape(2) || len(m.shards[0].journals) != 2 {
 		t.Error("journals are not by class")
 	}
@@ -196,7 +196,7 @@ func TestPrivateClassesAndPositions(t *testing.T) {
 		m.is(m.join(l, room)[0].Positions, `{"epoch":"e1","0":6,"1":4,"2":5}`)
 	}
 	m.is(m.join(l, "s:2")[0].Positions, `{"epoch":"e1","0":6,"1":4,"2":5}`)
-	m.is(m.PositionsAt(seats[2].Sub.Room(), 0), `{"epoch":"e1","0":5,"1":4,"2":5}`)
+	m.is(m.PositionsAt(members[2].Sub.Room(), 0), `{"epoch":"e1","0":5,"1":4,"2":5}`)
 	m.pass(time.Second * 10)
 	m.put("s:1", 0, 7, "1")
 	m.pass(time.Second)
@@ -204,7 +204,7 @@ func TestPrivateClassesAndPositions(t *testing.T) {
 	if len(*tape(0).dir.Load()) != 0 || len(*tape(2).dir.Load()) == 0 {
 		t.Error("a journal does not go by its class's age")
 	}
-	if got, _ := m.frames(seats[2].Sub.Room(), 0); !slices.Equal(got, []string{
+	if got, _ := m.frames(members[2].Sub.Room(), 0); !slices.Equal(got, []string{
 		`{"room":"s:1","type":"t","pos":"0:6","ts":1,"data":1}`, `{"room":"s:1","type":"t","pos":"0:7","prev":"0:6","ts":1,"data":1}`}) {
 		t.Errorf("s:1 got %q", got)
 	}

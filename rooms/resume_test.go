@@ -9,7 +9,7 @@ import (
 )
 
 // heard is what a client of a resumed room gets from the tape: partition and offset.
-func (m *manual) heard(s *Seat) (got []Pos) {
+func (m *manual) heard(s *Member) (got []Pos) {
 	m.t.Helper()
 	r, at := s.Sub.Room(), s.At
 	filter := &Filter{}
@@ -106,15 +106,15 @@ func TestResumeModel(t *testing.T) {
 				}
 			}
 			p, _, _ := m.cfg.Catalog.Resolve(name)
-			j := &Join{Done: func(*Join) {}, Rooms: []Seat{{Name: name, Pattern: p, Since: &since}}}
+			j := &Join{Done: func(*Join) {}, Rooms: []Member{{Name: name, Pattern: p, Since: &since}}}
 			m.Join(l, j)
 			m.answer()
-			seat := &j.Rooms[0]
-			if seat.TooOld != nil {
-				if errors.As(seat.TooOld, new(*NotNowError)) { // the shard has heard of no record yet
+			member := &j.Rooms[0]
+			if member.TooOld != nil {
+				if errors.As(member.TooOld, new(*NotNowError)) { // the shard has heard of no record yet
 					early++
-				} else if !errors.As(seat.TooOld, new(*TooOldError)) {
-					t.Fatal(seat.TooOld)
+				} else if !errors.As(member.TooOld, new(*TooOldError)) {
+					t.Fatal(member.TooOld)
 				}
 				tooOld++
 			} else {
@@ -127,13 +127,13 @@ func TestResumeModel(t *testing.T) {
 					}
 				}
 				got := map[int32][]int64{}
-				if how := seat.Resume; how.Recall {
+				if how := member.Resume; how.Recall {
 					recalled++
 					for _, x := range readAgain(t, p, name, records[name], how) {
 						got[x.Partition] = append(got[x.Partition], x.Offset)
 					}
 				}
-				for _, x := range m.heard(seat) {
+				for _, x := range m.heard(member) {
 					got[x.Partition] = append(got[x.Partition], x.Offset)
 				}
 				if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -141,7 +141,7 @@ func TestResumeModel(t *testing.T) {
 				}
 			}
 			if rnd.IntN(3) > 0 {
-				m.leave(seat.Sub)
+				m.leave(member.Sub)
 			}
 		}
 	}

@@ -29,7 +29,7 @@ func TestRetentionByAge(t *testing.T) {
 				defer m.Stop()
 				name := strings.Replace(match, "{owner}", "1", 1)
 				p := m.Catalog().Patterns()[0]
-				j := &Join{Rooms: []Seat{{Name: name, Pattern: p}}}
+				j := &Join{Rooms: []Member{{Name: name, Pattern: p}}}
 				done := make(chan struct{})
 				j.Done = func(*Join) { close(done) }
 				m.Join(m.Listen(func([]*Sub) {}), j)
@@ -109,12 +109,12 @@ func TestBudget(t *testing.T) {
 	m := newManual(t, Config{Budget: budget},
 		&Pattern{Match: "a:*", Class: &Class{Name: "a", RetainBytes: 32 << 10, RetainAge: time.Hour, Keep: true}, Feed: feed},
 		&Pattern{Match: "o:{owner}", Class: &Class{Name: "o", Owner: "{sub}", RetainBytes: 32 << 10, RetainAge: time.Hour}, Feed: feed})
-	type place struct {
+	type chunkID struct {
 		t     *Tape
 		first uint64
 	}
-	chunks := func() (all map[place]*chunk) {
-		all = map[place]*chunk{}
+	chunks := func() (all map[chunkID]*chunk) {
+		all = map[chunkID]*chunk{}
 		tapes := []*Tape{}
 		for _, r := range m.shards[0].owned {
 			tapes = append(tapes, r.tape)
@@ -124,7 +124,7 @@ func TestBudget(t *testing.T) {
 		}
 		for _, t := range tapes {
 			for _, c := range *t.dir.Load() {
-				all[place{t, c.first}] = c
+				all[chunkID{t, c.first}] = c
 			}
 		}
 		return all
@@ -145,7 +145,7 @@ func TestBudget(t *testing.T) {
 				t.Fatalf("%d bytes are left of %d", used, budget)
 			}
 			private := m.shards[0].journals[m.cfg.Catalog.Patterns()[1].Class]
-			worth := func(p place, c *chunk) int64 {
+			worth := func(p chunkID, c *chunk) int64 {
 				if p.t == private {
 					return c.last + 1<<40
 				}

@@ -117,7 +117,7 @@ func BenchmarkJoin(b *testing.B) {
 			l := m.listen()
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				j := &Join{Rooms: make([]Seat, 7), Done: func(*Join) {}}
+				j := &Join{Rooms: make([]Member, 7), Done: func(*Join) {}}
 				id := user(i)
 				for k, p := range patterns {
 					j.Rooms[k].Name, j.Rooms[k].Pattern = p.Match, p

@@ -29,7 +29,7 @@ type audience struct {
 
 	asked   int
 	pending map[*Sub]bool // told, and not read to the head since
-	seats   []*spectator
+	members   []*spectator
 	done    []*spectator
 }
 
@@ -88,17 +88,17 @@ func (v *audience) run(ended *atomic.Bool) {
 		if last {
 			break
 		}
-		if n := len(v.seats); n > 0 {
-			v.check(v.seats[v.rnd.IntN(n)])
+		if n := len(v.members); n > 0 {
+			v.check(v.members[v.rnd.IntN(n)])
 		}
-		if n := len(v.seats); n > 0 && v.rnd.IntN(60) < n {
+		if n := len(v.members); n > 0 && v.rnd.IntN(60) < n {
 			v.leave(v.rnd.IntN(n))
 		}
 		testwait.Pause(time.Duration(v.rnd.IntN(500)) * time.Microsecond) // so that records come meanwhile
 	}
 	// Reading only what it was told of has brought every member to the head.
-	for len(v.seats) > 0 {
-		if s := v.seats[0]; s.at != s.room.Head() {
+	for len(v.members) > 0 {
+		if s := v.members[0]; s.at != s.room.Head() {
 			v.t.Errorf("a member of %s ended at %d of %d", s.room.Name(), s.at, s.room.Head())
 		}
 		v.leave(0)
@@ -114,7 +114,7 @@ func (v *audience) join() {
 	for range 1 + v.rnd.IntN(7) {
 		name := v.names[v.rnd.IntN(len(v.names))]
 		p, _, _ := v.table.Catalog().Resolve(name)
-		j.Rooms = append(j.Rooms, Seat{Name: name, Pattern: p})
+		j.Rooms = append(j.Rooms, Member{Name: name, Pattern: p})
 	}
 	v.asked++
 	v.table.Join(v.l, j)
@@ -132,16 +132,16 @@ func (v *audience) take() {
 	}
 	for _, j := range joined {
 		v.asked--
-		for _, seat := range j.Rooms {
-			if seat.Err != nil {
-				v.t.Errorf("cannot join %s: %v", seat.Name, seat.Err)
+		for _, member := range j.Rooms {
+			if member.Err != nil {
+				v.t.Errorf("cannot join %s: %v", member.Name, member.Err)
 				continue
 			}
-			s := &spectator{room: seat.Sub.Room(), sub: seat.Sub, at: seat.At, starts: []mark{{where: seat.Positions}}}
-			members, _ := seat.Sub.Local.([]*spectator)
-			seat.Sub.Local = append(members, s)
-			v.seats = append(v.seats, s)
-			v.pending[seat.Sub] = true // its frames may have been told of already
+			s := &spectator{room: member.Sub.Room(), sub: member.Sub, at: member.At, starts: []mark{{where: member.Positions}}}
+			members, _ := member.Sub.Local.([]*spectator)
+			member.Sub.Local = append(members, s)
+			v.members = append(v.members, s)
+			v.pending[member.Sub] = true // its frames may have been told of already
 		}
 	}
 }
@@ -154,10 +154,10 @@ func (v *audience) check(s *spectator) {
 }
 
 func (v *audience) leave(i int) {
-	s := v.seats[i]
+	s := v.members[i]
 	v.check(s)
-	v.seats[i] = v.seats[len(v.seats)-1]
-	v.seats = v.seats[:len(v.seats)-1]
+	v.members[i] = v.members[len(v.members)-1]
+	v.members = v.members[:len(v.members)-1]
 	members := s.sub.Local.([]*spectator)
 	for k := range members {
 		if members[k] == s {
@@ -247,7 +247,7 @@ func (s *spectator) see(t *testing.T, payload []byte) {
 			t.Errorf("%s: %v", payload, err)
 		}
 	default:
-		place := func(text string) (part int32, off int64) {
+		parsePos := func(text string) (part int32, off int64) {
 			a, b, _ := bytes.Cut([]byte(text), []byte(":"))
 			n, _ := strconv.Atoi(string(a))
 			off, err := strconv.ParseInt(string(b), 10, 64)
@@ -256,10 +256,10 @@ func (s *spectator) see(t *testing.T, payload []byte) {
 			}
 			return int32(n), off
 		}
-		x.part, x.off = place(field("pos"))
+		x.part, x.off = parsePos(field("pos"))
 		if prev := field("prev"); prev != "" {
 			var part int32
-			if part, x.prev = place(prev); part != x.part {
+			if part, x.prev = parsePos(prev); part != x.part {
 				t.Errorf("prev is of another partition: %.100s", payload)
 			}
 		}

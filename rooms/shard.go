@@ -20,7 +20,7 @@ type shard struct {
 	quit  chan struct{}
 
 	stopped chan struct{} // closed when the appender has ended
-	beat    heartbeat.Beat
+	heartbeat    heartbeat.Beat
 
 	// feeds holds what of each feed is on the shard's tapes: written by the
 	// appender after it has published, read by anyone.
@@ -66,7 +66,7 @@ const maxKept = 4096
 func newShard(t *Table, i, feeds int) *shard {
 	return &shard{
 		table: t, index: i, box: newMailbox(),
-		beat:     heartbeat.Beat{Name: fmt.Sprintf("appender %d", i)},
+		heartbeat:     heartbeat.Beat{Name: fmt.Sprintf("appender %d", i)},
 		slots:    make(chan struct{}, maxParts),
 		quit:     make(chan struct{}),
 		stopped:  make(chan struct{}),
@@ -87,18 +87,18 @@ func newShard(t *Table, i, feeds int) *shard {
 
 func (s *shard) run() {
 	defer close(s.stopped)
-	defer s.beat.End()
+	defer s.heartbeat.End()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	var asks []ask
 	var parts []*part
 	for {
-		s.beat.End()
+		s.heartbeat.End()
 		select {
 		case <-s.box.wake:
-			s.beat.Begin()
+			s.heartbeat.Begin()
 		case <-tick.C:
-			s.beat.Begin()
+			s.heartbeat.Begin()
 			s.now = s.table.clock()
 			s.sweep()
 		case <-s.quit:
@@ -114,7 +114,7 @@ func (s *shard) run() {
 		s.now = s.table.clock()
 		asks, parts = s.box.take(asks, parts)
 		for i, p := range parts {
-			s.beat.Begin()
+			s.heartbeat.Begin()
 			s.append(p)
 			s.table.flying.Add(-int64(len(p.items)))
 			p.recycle()
@@ -122,7 +122,7 @@ func (s *shard) run() {
 			<-s.slots
 		}
 		for i, a := range asks {
-			s.beat.Begin()
+			s.heartbeat.Begin()
 			s.answer(a)
 			asks[i] = ask{}
 		}

@@ -148,7 +148,7 @@ func TestJoinAnswersOnce(t *testing.T) {
 	j = &Join{Done: func(*Join) { done++ }}
 	p, _, _ := m.cfg.Catalog.Resolve("a:1")
 	for _, name := range []string{"a:1", "a:2", "a:3", "a:4", "a:5", "a:6", "a:7", "a:1"} {
-		j.Rooms = append(j.Rooms, Seat{Name: name, Pattern: p})
+		j.Rooms = append(j.Rooms, Member{Name: name, Pattern: p})
 	}
 	m.Join(l, j)
 	if done != 1 {
@@ -160,7 +160,7 @@ func TestJoinAnswersOnce(t *testing.T) {
 	}
 	for i, s := range j.Rooms {
 		if s.Err != nil || s.Sub == nil || s.Sub.Room().Name() != s.Name || s.Sub.Room().Pattern() != p {
-			t.Errorf("seat %d is %+v", i, s)
+			t.Errorf("member %d is %+v", i, s)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (s *Sub) Take() { s.dirty.Store(false) }
 // Join asks for places in rooms, as one step. The appender of each room's
 // shard answers; Done is called by the last of them, on its goroutine.
 type Join struct {
-	Rooms   []Seat
+	Rooms   []Member
 	Watches []*Watch
 	Done    func(*Join)
 	User    string // that pays for what the join causes; "": nobody in particular
@@ -50,10 +50,10 @@ type Join struct {
 	left     atomic.Int32 // shards that have not answered
 }
 
-// Seat is one room of a Join, and its answer: the place at which the member
+// Member is one room of a Join, and its answer: the place at which the member
 // joins. Frames before At are in Positions; all others come after it. Where the
 // member goes on from Since, Positions are those.
-type Seat struct {
+type Member struct {
 	Name    string
 	Pattern *Pattern
 	Since   *Positions // where the client was; nil: it begins now
@@ -65,7 +65,7 @@ type Seat struct {
 	Partial   bool    // it may lack last values: see Table.Partial
 	Await     bool    // nothing is to be sent before the next keyframe
 	Resume    *Resume // how to go on from Since, where that can be
-	TooOld    error   // why it cannot: a *TooOldError, or a *NotNowError. The seat is one that begins now
+	TooOld    error   // why it cannot: a *TooOldError, or a *NotNowError. The member is one that begins now
 	Err       error
 
 	shard int
@@ -81,7 +81,7 @@ func (t *Table) Listen(dirty func([]*Sub)) *Listener {
 	return l
 }
 
-// Join hands the seats to their shards. It does not block.
+// Join hands the members to their shards. It does not block.
 func (t *Table) Join(l *Listener, j *Join) {
 	j.listener = l
 	var asked [maxShards]bool
@@ -95,7 +95,7 @@ func (t *Table) Join(l *Listener, j *Join) {
 		}
 	}
 	for _, w := range j.Watches {
-		w.seats = make([][]Seat, len(t.shards))
+		w.members = make([][]Member, len(t.shards))
 		w.seams = make([]*feedState, len(t.shards))
 		w.changed = make([][]string, len(t.shards))
 		n = int32(len(t.shards)) // rooms may be, and appear, in any
@@ -112,16 +112,16 @@ func (t *Table) Join(l *Listener, j *Join) {
 	}
 }
 
-// Leave gives up one member's seat.
+// Leave gives up one member's member.
 func (t *Table) Leave(s *Sub) {
 	t.shards[t.shardOf(s.room.name)].box.ask(ask{leave: s})
 }
 
-// join answers the seats of this shard.
+// join answers the members of this shard.
 func (s *shard) join(j *Join) {
 	for i := range j.Rooms {
-		if seat := &j.Rooms[i]; seat.shard == s.index {
-			s.seat(j.listener, j.User, seat)
+		if member := &j.Rooms[i]; member.shard == s.index {
+			s.joinOne(j.listener, j.User, member)
 		}
 	}
 	for _, w := range j.Watches {
@@ -146,9 +146,9 @@ func (s *shard) refuse(j *Join) {
 	}
 }
 
-func (s *shard) seat(l *Listener, user string, seat *Seat) {
-	r, err := s.roomFor(user, seat)
-	if seat.Err = err; err != nil {
+func (s *shard) joinOne(l *Listener, user string, member *Member) {
+	r, err := s.roomFor(user, member)
+	if member.Err = err; err != nil {
 		return
 	}
 	sub := r.subs
@@ -163,24 +163,24 @@ func (s *shard) seat(l *Listener, user string, seat *Seat) {
 		r.subs = sub
 	}
 	sub.members++
-	seat.Sub = sub
+	member.Sub = sub
 	if r.last != nil {
-		seat.Keys = r.last.keys
-		seat.Partial = r.last.partial.Load() > s.now
+		member.Keys = r.last.keys
+		member.Partial = r.last.partial.Load() > s.now
 	}
-	seat.At, seat.Positions = s.entry(r)
+	member.At, member.Positions = s.entry(r)
 	_, keyed := r.Keyframe()
-	seat.Await = r.pattern.Keyframed && !keyed
-	if seat.Since == nil {
+	member.Await = r.pattern.Keyframed && !keyed
+	if member.Since == nil {
 		return
 	}
-	at, how, err := s.resume(r, *seat.Since)
-	if seat.TooOld = err; err != nil {
+	at, how, err := s.resume(r, *member.Since)
+	if member.TooOld = err; err != nil {
 		return
 	}
-	seat.At, seat.Resume, seat.Await = at, how, false
-	if !slices.Equal(how.Have, seat.Positions.Offsets) {
-		seat.Positions = Positions{Epoch: seat.Positions.Epoch, Offsets: how.Have}
+	member.At, member.Resume, member.Await = at, how, false
+	if !slices.Equal(how.Have, member.Positions.Offsets) {
+		member.Positions = Positions{Epoch: member.Positions.Epoch, Offsets: how.Have}
 	}
 }
 

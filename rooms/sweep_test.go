@@ -32,7 +32,7 @@ func TestRoomsGoOnceEmptyAndUnlistened(t *testing.T) {
 			t.Errorf("%d rooms are there, want %q", n, want)
 		}
 	}
-	seats := m.join(l, names...)
+	members := m.join(l, names...)
 	off := int64(0)
 	all := func() {
 		t.Helper()
@@ -44,7 +44,7 @@ func TestRoomsGoOnceEmptyAndUnlistened(t *testing.T) {
 	all()
 	f(time.Hour, names...) // empty, but listened to
 	all()
-	for _, s := range seats {
+	for _, s := range members {
 		m.leave(s.Sub)
 	}
 	f(9*time.Second, names...)
@@ -58,15 +58,15 @@ func TestRoomsGoOnceEmptyAndUnlistened(t *testing.T) {
 
 	all()
 	f(0, names[1:]...)
-	seats = m.join(l, names...)
+	members = m.join(l, names...)
 	all()
-	m.leave(seats[0].Sub)
+	m.leave(members[0].Sub)
 	f(5*time.Second, names...)
 	m.leave(m.join(l, "a")[0].Sub) // its time begins again
 	f(5*time.Second, names...)
 	f(5*time.Second, names[1:]...)
-	m.leave(seats[1].Sub)
-	m.leave(seats[2].Sub)
+	m.leave(members[1].Sub)
+	m.leave(members[2].Sub)
 	f(10 * time.Second)
 
 	// A room that has had nothing is kept for nobody.

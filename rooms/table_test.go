@@ -57,12 +57,12 @@ func TestShardOf(t *testing.T) {
 }
 
 // live makes a started table of one shard in a bubble, with a room "a".
-func live(t *testing.T) (m *manual, feed *Feed, seat Seat) {
+func live(t *testing.T) (m *manual, feed *Feed, member Member) {
 	feed = newOpenFeed(1)
 	m = newManual(t, Config{}, &Pattern{Match: "a", Class: stream, Feed: feed}, &Pattern{Match: "b:*", Class: stream, Feed: feed})
 	m.shards[0].now = 0
 	m.Start()
-	j := &Join{Rooms: []Seat{{Name: "a", Pattern: m.Catalog().Patterns()[0]}}}
+	j := &Join{Rooms: []Member{{Name: "a", Pattern: m.Catalog().Patterns()[0]}}}
 	done := make(chan struct{})
 	j.Done = func(*Join) { close(done) }
 	m.Join(m.Listen(func([]*Sub) {}), j)
@@ -95,13 +95,13 @@ func TestAsksAreCounted(t *testing.T) {
 		}
 	}
 	f(0)
-	seats := m.join(l, names[0], names[1])
+	members := m.join(l, names[0], names[1])
 	f(0)
-	m.Join(l, &Join{Rooms: []Seat{{Name: names[1], Pattern: p}}, Done: func(*Join) {}})
+	m.Join(l, &Join{Rooms: []Member{{Name: names[1], Pattern: p}}, Done: func(*Join) {}})
 	f(1)
 	m.Join(l, &Join{Watches: []*Watch{{Pattern: p, Prefix: "b:"}}, Done: func(*Join) {}})
 	f(3)
-	m.Leave(seats[0].Sub)
+	m.Leave(members[0].Sub)
 	f(4)
 	m.answer()
 	f(0)
@@ -109,7 +109,7 @@ func TestAsksAreCounted(t *testing.T) {
 
 func TestSendWaitsForTheAppender(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, feed, seat := live(t)
+		m, feed, member := live(t)
 		release := m.block()
 		off := int64(0)
 		fill := func() {
@@ -143,8 +143,8 @@ func TestSendWaitsForTheAppender(t *testing.T) {
 			t.Fatalf("got %v with %d records left", err, m.batch.Len())
 		}
 		synctest.Wait()
-		r := seat.Sub.Room()
-		got, _ := m.frames(r, seat.At)
+		r := member.Sub.Room()
+		got, _ := m.frames(r, member.At)
 		for i, text := range got {
 			if !strings.Contains(text, fmt.Sprintf(`"pos":"0:%d"`, i)) {
 				t.Fatalf("frame %d is %s", i, text)
@@ -166,7 +166,7 @@ func TestSendWaitsForTheAppender(t *testing.T) {
 
 func TestStopEndsWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, _, seat := live(t)
+		m, _, member := live(t)
 		release := m.block()
 		l := m.Listen(func([]*Sub) {})
 		var joins []*Join
@@ -175,7 +175,7 @@ func TestStopEndsWhatWaits(t *testing.T) {
 		ask := func() {
 			j := &Join{Done: func(*Join) { mu.Lock(); answered++; mu.Unlock() }}
 			for _, name := range []string{"b:1", "b:2"} {
-				j.Rooms = append(j.Rooms, Seat{Name: name, Pattern: m.Catalog().Patterns()[1]})
+				j.Rooms = append(j.Rooms, Member{Name: name, Pattern: m.Catalog().Patterns()[1]})
 			}
 			joins = append(joins, j)
 			m.Join(l, j)
@@ -183,7 +183,7 @@ func TestStopEndsWhatWaits(t *testing.T) {
 		for range 5 {
 			ask()
 		}
-		m.Leave(seat.Sub)
+		m.Leave(member.Sub)
 		sent := make(chan error)
 		for i := range maxParts + 1 {
 			b := m.NewBatch()
@@ -208,7 +208,7 @@ func TestStopEndsWhatWaits(t *testing.T) {
 		}
 		<-top
 		ask() // late
-		m.Leave(seat.Sub)
+		m.Leave(member.Sub)
 		if got, _ := m.TopRooms(3, time.Minute); len(got) != 0 {
 			t.Errorf("a stopped table has top rooms: %v", got)
 		}
@@ -223,7 +223,7 @@ func TestStopEndsWhatWaits(t *testing.T) {
 				}
 			}
 		}
-		if seat.Sub.members != 0 {
+		if member.Sub.members != 0 {
 			t.Error("the leave was lost")
 		}
 	})

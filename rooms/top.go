@@ -44,7 +44,7 @@ func (t *Table) TopRooms(n int, wait time.Duration) (list []RoomInfo, late []str
 	all := newTopRooms(n)
 	for i, s := range t.shards {
 		if !survey.Await(ctx, asked[i], nil) {
-			late = append(late, s.beat.Name)
+			late = append(late, s.heartbeat.Name)
 		}
 		for _, r := range s.topRooms.Take() {
 			all.Add(r)

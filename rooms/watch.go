@@ -10,7 +10,7 @@ import (
 // record, and rooms whose first record is yet to come. A room that a client has only asked
 // for is not among them, or anybody could fill up what others watch.
 //
-// It is part of a Join, whose answer holds a seat for each such room. From then
+// It is part of a Join, whose answer holds a member for each such room. From then
 // on, until Unwatch, the listener's Found is called for rooms that appear.
 type Watch struct {
 	Pattern *Pattern
@@ -18,7 +18,7 @@ type Watch struct {
 	// Since has the positions from which to resume rooms of the pattern, by name. These
 	// rooms are joined even if nothing is known of them here.
 	Since map[string]Positions
-	// From is where to resume all rooms that Since does not name; nil: nowhere. Their seats begin
+	// From is where to resume all rooms that Since does not name; nil: nowhere. Their members begin
 	// now all the same: see Changed.
 	From *Positions
 	// Most is how many rooms are joined now at most; zero: any number. If there are more, some
@@ -31,16 +31,16 @@ type Watch struct {
 	matched  atomic.Int64
 	stopped  atomic.Bool
 	appeared atomic.Int64
-	seats    [][]Seat     // by shard
+	members    [][]Member     // by shard
 	seams    []*feedState // by shard: what was on its tapes when it began to watch
 	changed  [][]string   // by shard
 	unsure   atomic.Bool  // some shard cannot tell what has changed
 }
 
-// Found is a room that has appeared, and a seat in it for each of the watches:
+// Found is a room that has appeared, and a member in it for each of the watches:
 // they share Sub, At and Positions. All its records come after the seam.
 type Found struct {
-	Seat    Seat
+	Member    Member
 	Watches []*Watch
 }
 
@@ -48,19 +48,19 @@ type Found struct {
 // above that, since no shard counts on. It is valid once the Join is done.
 func (w *Watch) Matched() int { return int(w.matched.Load()) }
 
-// Seats are the seats that were given, once the Join is done, in the order of names.
-func (w *Watch) Seats() []Seat {
-	list := slices.Concat(w.seats...)
+// Members are the members that were given, once the Join is done, in the order of names.
+func (w *Watch) Members() []Member {
+	list := slices.Concat(w.members...)
 	slices.SortFunc(list, ByName)
 	return list
 }
 
-// ByName orders seats by the names of their rooms.
-func ByName(a, b Seat) int { return strings.Compare(a.Name, b.Name) }
+// ByName orders members by the names of their rooms.
+func ByName(a, b Member) int { return strings.Compare(a.Name, b.Name) }
 
 // Seams are the places at which the shards began to watch, once the Join is done: of each
 // partition the earliest and the latest. All records after low of rooms that match are
-// behind a seat or found, and none before high. Without an epoch they are not known.
+// behind a member or found, and none before high. Without an epoch they are not known.
 func (w *Watch) Seams() (low, high Positions) { return extent(w.seams) }
 
 // Appeared returns how many rooms have been found. A caller that reads Table.Level first, and
@@ -118,17 +118,17 @@ func (s *shard) watch(l *Listener, user string, w *Watch) {
 			w.unsure.Store(true)
 		}
 	}
-	list := make([]Seat, 0, len(g.rooms)+len(ahead))
+	list := make([]Member, 0, len(g.rooms)+len(ahead))
 	for r := range g.rooms {
-		list = append(list, w.seat(r.name))
+		list = append(list, w.member(r.name))
 	}
 	for _, name := range ahead {
-		list = append(list, w.seat(name))
+		list = append(list, w.member(name))
 	}
 	for i := range list {
-		s.seat(l, user, &list[i])
+		s.joinOne(l, user, &list[i])
 	}
-	w.seats[s.index] = list
+	w.members[s.index] = list
 }
 
 // matching finds the rooms of a prefix that nobody watches yet. It stops once there is one
@@ -159,12 +159,12 @@ func (s *shard) addWatch(w *Watch, g *watched, l *Listener) {
 	w.Pattern.watched.Add(1)
 }
 
-func (w *Watch) seat(name string) Seat {
-	seat := Seat{Name: name, Pattern: w.Pattern}
+func (w *Watch) member(name string) Member {
+	member := Member{Name: name, Pattern: w.Pattern}
 	if p, ok := w.Since[name]; ok {
-		seat.Since = &p
+		member.Since = &p
 	}
-	return seat
+	return member
 }
 
 func (r *Room) in(g *watched) bool {
@@ -230,9 +230,9 @@ func (s *shard) appear(r *Room) {
 			by[l] = append(by[l], w)
 		}
 		for l, list := range by {
-			f := &Found{Seat: Seat{Name: r.name, Pattern: r.pattern}, Watches: list}
-			s.seat(l, "", &f.Seat)
-			f.Seat.Sub.members += int32(len(list) - 1)
+			f := &Found{Member: Member{Name: r.name, Pattern: r.pattern}, Watches: list}
+			s.joinOne(l, "", &f.Member)
+			f.Member.Sub.members += int32(len(list) - 1)
 			l.Found(f)
 		}
 	})

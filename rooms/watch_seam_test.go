@@ -20,7 +20,7 @@ type crowd struct {
 	rnd    *rand.Rand
 	l      *Listener
 	log    *topicLog
-	probes []string // a room of another pattern in each shard: its seat tells the seam
+	probes []string // a room of another pattern in each shard: its member tells the seam
 
 	mu    sync.Mutex
 	found []*Found
@@ -60,7 +60,7 @@ func (c *crowd) round() {
 	j := &Join{Watches: []*Watch{w}}
 	for _, name := range c.probes {
 		probe, _, _ := c.table.Catalog().Resolve(name)
-		j.Rooms = append(j.Rooms, Seat{Name: name, Pattern: probe})
+		j.Rooms = append(j.Rooms, Member{Name: name, Pattern: probe})
 	}
 	c.ask(j)
 	testwait.Pause(time.Duration(c.rnd.IntN(40)) * time.Millisecond) // the while
@@ -71,19 +71,19 @@ func (c *crowd) round() {
 	}
 	c.table.Unwatch(w)
 	c.table.TopRooms(1, time.Minute) // what appeared by now was found
-	seats := w.Seats()
+	members := w.Members()
 	c.mu.Lock()
 	for _, f := range c.found {
-		seats = append(seats, f.Seat)
-		if f.Seat.At != 0 || !slices.Equal(f.Watches, []*Watch{w}) {
-			c.t.Errorf("%s was found at %d, for %d watches", f.Seat.Name, f.Seat.At, len(f.Watches))
+		members = append(members, f.Member)
+		if f.Member.At != 0 || !slices.Equal(f.Watches, []*Watch{w}) {
+			c.t.Errorf("%s was found at %d, for %d watches", f.Member.Name, f.Member.At, len(f.Watches))
 		}
 	}
 	c.later += len(c.found)
 	c.found = nil
 	c.mu.Unlock()
 	in := map[string]bool{}
-	for _, s := range seats {
+	for _, s := range members {
 		if in[s.Name] || !strings.HasPrefix(s.Name, prefix) {
 			c.t.Errorf("%s was found for %s, twice or not matching", s.Name, prefix)
 		}
@@ -109,7 +109,7 @@ func (c *crowd) seam(name string, j *Join) Positions {
 	return j.Rooms[c.table.shardOf(name)].Positions
 }
 
-func (c *crowd) verify(s *Seat, j *Join) {
+func (c *crowd) verify(s *Member, j *Join) {
 	r := s.Sub.Room()
 	head := r.Head()
 	got := map[int32][]int64{}

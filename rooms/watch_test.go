@@ -13,21 +13,21 @@ type watching struct {
 	m     *manual
 	l     *Listener
 	found []string // room@number and positions, and for how many watches
-	seats []Seat
+	members []Member
 }
 
 func newWatching(m *manual) *watching {
 	w := &watching{m: m, l: m.listen()}
 	w.l.Found = func(f *Found) {
-		w.found = append(w.found, fmt.Sprintf("%s@%d%s*%d", f.Seat.Name, f.Seat.At, f.Seat.Positions.AppendJSON(nil), len(f.Watches)))
+		w.found = append(w.found, fmt.Sprintf("%s@%d%s*%d", f.Member.Name, f.Member.At, f.Member.Positions.AppendJSON(nil), len(f.Watches)))
 		for range f.Watches {
-			w.seats = append(w.seats, f.Seat)
+			w.members = append(w.members, f.Member)
 		}
 	}
 	return w
 }
 
-// watch begins a watch; the names and places of its seats are returned.
+// watch begins a watch; the names and places of its members are returned.
 func (w *watching) watch(x *Watch) string {
 	p, _, _ := w.m.cfg.Catalog.Resolve(x.Prefix + "x")
 	x.Pattern = p
@@ -38,9 +38,9 @@ func (w *watching) watch(x *Watch) string {
 		w.m.t.Errorf("answered %d times", done)
 	}
 	var list []string
-	for _, s := range x.Seats() {
+	for _, s := range x.Members() {
 		list = append(list, fmt.Sprintf("%s@%d%s", s.Name, s.At, s.Positions.AppendJSON(nil)))
-		w.seats = append(w.seats, s)
+		w.members = append(w.members, s)
 	}
 	return strings.Join(list, " ")
 }
@@ -58,10 +58,10 @@ func (w *watching) unwatch(x *Watch) {
 }
 
 func (w *watching) leaveAll() {
-	for _, s := range w.seats {
+	for _, s := range w.members {
 		w.m.leave(s.Sub)
 	}
-	w.seats = nil
+	w.members = nil
 }
 
 // watchesNow is how many prefixes and watches the shards hold.
@@ -203,15 +203,15 @@ func TestWatchLimit(t *testing.T) {
 	}
 	x := &Watch{Prefix: "k:", Most: 39}
 	w.watch(x)
-	if x.Matched() != 40 || len(w.seats) > 39 {
-		t.Errorf("%d match, %d seats were given", x.Matched(), len(w.seats))
+	if x.Matched() != 40 || len(w.members) > 39 {
+		t.Errorf("%d match, %d members were given", x.Matched(), len(w.members))
 	}
 	w.unwatch(x)
 	w.leaveAll()
 	x = &Watch{Prefix: "k:", Most: 40}
 	w.watch(x)
-	if x.Matched() != 40 || len(w.seats) != 40 {
-		t.Errorf("%d match, %d seats were given", x.Matched(), len(w.seats))
+	if x.Matched() != 40 || len(w.members) != 40 {
+		t.Errorf("%d match, %d members were given", x.Matched(), len(w.members))
 	}
 	w.leaveAll()
 }
@@ -228,7 +228,7 @@ func TestWatchSince(t *testing.T) {
 	x := &Watch{Prefix: "a:", Since: map[string]Positions{"a:1": at(2), "a:2": at(4), "a:3": at(1), "a:4": {Epoch: "e0"}}}
 	w.watch(x)
 	for i, want := range []string{"a:1 false", "a:2 false", "a:3 true", "a:4 lost"} {
-		s := w.seats[i]
+		s := w.members[i]
 		got := s.Name + " old"
 		if s.Resume != nil {
 			got = fmt.Sprint(s.Name, " ", s.Resume.Recall)
@@ -237,7 +237,7 @@ func TestWatchSince(t *testing.T) {
 			}
 		}
 		if got != want {
-			t.Errorf("seat %d is %q, want %q", i, got, want)
+			t.Errorf("member %d is %q, want %q", i, got, want)
 		}
 	}
 	if x.Matched() != 4 {
@@ -257,7 +257,7 @@ func TestWatchWhenStopped(t *testing.T) {
 	done := false
 	x := &Watch{Prefix: "a:", Pattern: m.cfg.Catalog.wildcards[0]}
 	m.Join(m.listen(), &Join{Watches: []*Watch{x}, Done: func(*Join) { done = true }})
-	if !done || x.Err() != ErrStopped || len(x.Seats()) != 0 {
+	if !done || x.Err() != ErrStopped || len(x.Members()) != 0 {
 		t.Errorf("answered %v, %v", done, x.Err())
 	}
 	m.Unwatch(x)
@@ -316,7 +316,7 @@ func TestWatchBound(t *testing.T) {
 		t.Errorf("%d and %d matched", x.Matched(), all.Matched())
 	}
 	w.unwatch(x)
-	w.seats = nil
+	w.members = nil
 	m.put("k:new", 0, 1000, "1")
 	if got := w.took(); !strings.HasPrefix(got, "k:new@0") || !strings.HasSuffix(got, "*1") {
 		t.Errorf("found %q", got)

@@ -74,13 +74,13 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	}
 	stats := e.Stats()
 	out := connectionsJSON{
-		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.Pending.Load(), Subscriptions: stats.Seats, Wildcards: stats.Wildcards,
+		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.Pending.Load(), Subscriptions: stats.Members, Wildcards: stats.Wildcards,
 		Loops: []loopJSON{}, Classes: map[string]int64{}, TopRooms: []roomJSON{}, Slowest: []memberJSON{},
 		Unanswered: []string{},
 	}
 	for _, l := range stats.Loops {
 		out.Loops = append(out.Loops, loopJSON{
-			l.Connections, l.Authenticated, l.Seats, l.Wildcards, l.Blocked, l.Frames, l.Bytes, l.Sends, l.Partial,
+			l.Connections, l.Authenticated, l.Members, l.Wildcards, l.Blocked, l.Frames, l.Bytes, l.Sends, l.Partial,
 			l.LastPass.Seconds() * 1e3, l.MaxPass.Seconds() * 1e3,
 		})
 	}

@@ -244,21 +244,21 @@ func (d *direct) find(r *http.Request, name string) (*directRoom, error) {
 }
 
 // progress asks the room's appender how far partition 0 has been read, by
-// taking a seat for a moment.
+// taking a member for a moment.
 func (d *direct) progress(r *http.Request, name string, room *directRoom) (int64, error) {
 	done := make(chan *rooms.Join, 1)
 	d.server.table.Join(d.listener, &rooms.Join{
-		Rooms: []rooms.Seat{{Name: name, Pattern: room.pattern}},
+		Rooms: []rooms.Member{{Name: name, Pattern: room.pattern}},
 		Done:  func(j *rooms.Join) { done <- j },
 	})
 	select {
 	case j := <-done:
-		seat := &j.Rooms[0]
-		if seat.Err != nil {
-			return 0, seat.Err
+		member := &j.Rooms[0]
+		if member.Err != nil {
+			return 0, member.Err
 		}
-		d.server.table.Leave(seat.Sub)
-		if offsets := seat.Positions.Offsets; len(offsets) > 0 {
+		d.server.table.Leave(member.Sub)
+		if offsets := member.Positions.Offsets; len(offsets) > 0 {
 			return offsets[0].Offset, nil
 		}
 		return 0, fmt.Errorf("the topic %q has not been read yet: wait for /readyz", room.pattern.Feed.Topic())

@@ -130,7 +130,7 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.gauge("tapecast_connections", "Connections.", float64(e.Connections))
 	m.gauge("tapecast_authenticated_connections", "Connections that have authenticated.", float64(e.Authenticated))
-	m.gauge("tapecast_subscriptions", "Memberships: connections times rooms.", float64(e.Seats))
+	m.gauge("tapecast_subscriptions", "Memberships: connections times rooms.", float64(e.Members))
 	m.gauge("tapecast_wildcards", "Wildcards that connections hold.", float64(e.Wildcards))
 	m.counter("tapecast_wildcards_full_total", "Wildcards that reached a limit when a room appeared, and join no "+
 		"more rooms.", e.WildcardsFull)

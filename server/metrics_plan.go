@@ -127,7 +127,7 @@ var goMemory = []struct{ part, name string }{
 // memoryParts says where memory goes. What the kernel has for sockets is not in it.
 func memoryParts(e *loop.Stats, t *rooms.Stats, i *ingest.Stats, r *ingest.RecallStats) map[string]int64 {
 	parts := map[string]int64{
-		"connections": e.ConnBytes, "memberships": e.SeatBytes, "rooms": t.RoomBytes,
+		"connections": e.ConnBytes, "memberships": e.MemberBytes, "rooms": t.RoomBytes,
 		"tapes": t.TapeBytes, "last_values": t.LastBytes, "recall": int64(r.Kept + r.Handed),
 		"incoming": e.Incoming,
 	}

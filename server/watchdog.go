@@ -145,9 +145,9 @@ func (w *watchdog) standing() int {
 
 // beats returns everything that the watchdog watches.
 func (s *Server) beats() []watched {
-	all := []watched{{"KafkaConsumer", s.table.Beats()}}
+	all := []watched{{"KafkaConsumer", s.table.Heartbeats()}}
 	if e := s.engine.Load(); e != nil {
-		all = append(all, watched{"ConnectionManager", e.Beats()})
+		all = append(all, watched{"ConnectionManager", e.Heartbeats()})
 	}
 	if c := s.consumer.Load(); c != nil {
 		all = append(all, watched{"KafkaConsumer", c.Beats()})

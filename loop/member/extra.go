@@ -29,7 +29,7 @@ type Extra struct {
 
 	await bool // the next keyframe
 
-	found    *rooms.Seat // the client has yet to be told of its room; nil: it knows
+	found    *rooms.Member // the client has yet to be told of its room; nil: it knows
 	wildcard string      // that found it
 	missed   *Gap        // the client has yet to be told of it; nil: it knows, or there is nothing
 
@@ -73,7 +73,7 @@ type Wish struct {
 	Past   *rooms.Past   // what was read again for it; nil: nothing
 	Missed *Gap          // what the client is to be told that it has missed; nil: nothing
 
-	Found    *rooms.Seat // the client is to be told that the room was joined; nil: it knows
+	Found    *rooms.Member // the client is to be told that the room was joined; nil: it knows
 	Wildcard string      // by which
 }
 

@@ -53,9 +53,9 @@ type Client interface {
 	TooSlow(*rooms.Room)
 	// Rejoin joins the room again from a position. Rules.Rejoined takes the answer.
 	Rejoin(x *Extra, r *rooms.Room, since rooms.Positions)
-	// Recall reads again what the seat lacks. It sets whose request it is, and what is done
+	// Recall reads again what the given lacks. It sets whose request it is, and what is done
 	// with the answer, which Rules.Rejoined takes.
-	Recall(x *Extra, seat *rooms.Seat, ask *rooms.Recall)
+	Recall(x *Extra, given *rooms.Member, ask *rooms.Recall)
 	// Walked counts bytes of last values that the client was sent because it asked for them.
 	Walked(r *rooms.Room, bytes int64)
 	// Wake has the members looked at again.

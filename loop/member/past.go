@@ -69,15 +69,15 @@ func (s *step) rejoin() {
 
 // Rejoined takes the answer to Client.Rejoin, and with read the one to Client.Recall that
 // followed. x is the member's Extra. What it has no use for is released.
-func (r *Rules) Rejoined(m *Member, x *Extra, seat *rooms.Seat, past *rooms.Past, read bool, err error) {
+func (r *Rules) Rejoined(m *Member, x *Extra, given *rooms.Member, past *rooms.Past, read bool, err error) {
 	if !x.waiting {
 		past.Release()
 		return
 	}
-	s, how := step{Rules: r, m: m, x: x, c: x.client}, seat.Resume
+	s, how := step{Rules: r, m: m, x: x, c: x.client}, given.Resume
 	x.recall = nil
 	if err == nil {
-		err = seat.TooOld
+		err = given.TooOld
 	}
 	if err == nil && how != nil && how.Lost != "" {
 		err = &rooms.TooOldError{Why: how.Lost}
@@ -87,18 +87,18 @@ func (r *Rules) Rejoined(m *Member, x *Extra, seat *rooms.Seat, past *rooms.Past
 	case errors.As(err, &notNow):
 		s.askLater(notNow.RetryAfter)
 	case err != nil || how.Recall && !r.Recalls:
-		if !s.lose(seat.Since) {
+		if !s.lose(given.Since) {
 			return
 		}
 	case how.Recall && !read:
 		x.recall = &rooms.Recall{
-			Pattern: seat.Pattern, Room: seat.Name, More: true,
+			Pattern: given.Pattern, Room: given.Name, More: true,
 			Epoch: x.epoch, After: how.Have, UpTo: how.UpTo, Last: x.lastAt(how.Have),
 		}
-		x.client.Recall(x, seat, x.recall)
+		x.client.Recall(x, given, x.recall)
 		return
 	default:
-		x.waiting, m.at, x.seam = false, seat.At, seat.At
+		x.waiting, m.at, x.seam = false, given.At, given.At
 		x.filter.Resumed(how)
 		x.beginPast(past, how.UpTo)
 	}

@@ -101,20 +101,20 @@ func (a *acceptor) Accept() (net.Conn, error) {
 		cfg.Lost(a.last.owner)
 		a.last = accepted{}
 	}
-	beat := &a.engine.accepts
+	turns := &a.engine.accepts
 	for {
-		beat.Begin()
+		turns.Begin()
 		cfg.AwaitRoom()
-		beat.End() // it waits for a client
+		turns.End() // it waits for a client
 		fd, from, err := a.accept()
-		beat.Begin() // until nbio asks again
+		turns.Begin() // until nbio asks again
 		switch {
 		case err == nil:
 			a.last.owner, a.last.socket = cfg.Accepted(addrOf(from))
 			return bare{fd: fd}, nil
 		case a.closed.Load():
 			// nbio would ask again at once.
-			beat.End()
+			turns.End()
 			<-a.over
 			return nil, net.ErrClosed
 		case err == unix.EINTR || err == unix.ECONNABORTED:

@@ -111,10 +111,10 @@ func (e *Engine) StopAccepting() error { return e.ln.stop() }
 // Stop ends the acceptor and the pollers, and waits for them. Connections should be gone.
 func (e *Engine) Stop() { e.nb.Stop() }
 
-// Beats are the heartbeats of the acceptor and the pollers. A poller's turn is one event of
+// Heartbeats are the heartbeats of the acceptor and the pollers. A poller's turn is one event of
 // one connection. The acceptor's is one socket: it waits for clients, but not for the owner
 // to have room.
-func (e *Engine) Beats() []*heartbeat.Beat {
+func (e *Engine) Heartbeats() []*heartbeat.Beat {
 	out := append(make([]*heartbeat.Beat, 0, 1+len(e.pollers)), &e.accepts)
 	for i := range e.pollers {
 		out = append(out, &e.pollers[i])
@@ -138,9 +138,9 @@ func (e *Engine) onOpen(nb *nbio.Conn) {
 
 // onRead is told of a connection that has input, or whose peer is gone.
 func (e *Engine) onRead(nb *nbio.Conn) {
-	beat := &e.pollers[nb.Hash()%len(e.pollers)]
-	beat.Begin()
-	defer beat.End()
+	turns := &e.pollers[nb.Hash()%len(e.pollers)]
+	turns.Begin()
+	defer turns.End()
 	e.opened.Load() // nbio passes nb on without any other synchronisation
 	owner := nb.Session()
 	if r, ok := owner.(*readiness); ok {

@@ -41,7 +41,7 @@ type Handshakes struct {
 	passing  atomic.Int32 // loops
 
 	mu      sync.Mutex
-	beat    heartbeat.Beat // of all workers; see Beat
+	heartbeat    heartbeat.Beat // of all workers; see Heartbeat
 	running int            // handshakes that compute
 	queue   lines
 	parked  crowd.Crowd[*Conn] // handshakes that wait for their clients
@@ -54,14 +54,14 @@ type Handshakes struct {
 // NewHandshakes returns workers that have nothing to do yet.
 func NewHandshakes(cfg Config) *Handshakes {
 	g := &Handshakes{cfg: cfg, half: int32(max(1, runtime.GOMAXPROCS(0)/2)), patience: min(giveWay, cfg.Timeout/2)}
-	g.beat.Name = "TLS worker"
+	g.heartbeat.Name = "TLS worker"
 	return g
 }
 
-// Beat is the heartbeat of all workers. A turn of it ends when one of them begins, ends or
+// Heartbeat is that of all workers. A turn of it ends when one of them begins, ends or
 // waits for its client: 256 that share a processor take long for each handshake, and yet get
 // on.
-func (g *Handshakes) Beat() *heartbeat.Beat { return &g.beat }
+func (g *Handshakes) Heartbeat() *heartbeat.Beat { return &g.heartbeat }
 
 // Passing is how many loops pass.
 func (g *Handshakes) Passing() int32 { return g.passing.Load() }
@@ -148,9 +148,9 @@ func (g *Handshakes) wakeAfter(d time.Duration) {
 // them has come a step further. mu is held.
 func (g *Handshakes) computes(by int) {
 	if g.running += by; g.running > 0 {
-		g.beat.Begin()
+		g.heartbeat.Begin()
 	} else {
-		g.beat.End()
+		g.heartbeat.End()
 	}
 }
 

@@ -8,5 +8,5 @@
 // line in codes.go.
 //
 // Text that is passed in is valid UTF-8; package rooms says what the parts of a message may
-// hold (rooms/name.go). Positions are whatever can write itself as JSON (Place).
+// hold (rooms/name.go). Positions are whatever can write itself as JSON (Positions).
 package wire

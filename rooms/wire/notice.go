@@ -28,7 +28,7 @@ func appendPartial(dst []byte, partial bool) []byte {
 
 // AppendGap appends `gap`: what lies after from, up to and including to, was not sent. from
 // may be earlier than the member's last message, never later.
-func AppendGap[P Place](dst []byte, room string, from, to P) []byte {
+func AppendGap[P Positions](dst []byte, room string, from, to P) []byte {
 	dst = appendRoomNotice(dst, "gap", room)
 	dst = from.AppendJSON(append(dst, `,"from":`...))
 	dst = to.AppendJSON(append(dst, `,"to":`...))
@@ -57,14 +57,14 @@ func AppendSnapshotBegin(dst []byte, room string, partial bool) []byte {
 }
 
 // AppendSnapshotEnd appends `snapshot_end`: the client has the room up to at.
-func AppendSnapshotEnd[P Place](dst []byte, room string, at P, partial bool) []byte {
+func AppendSnapshotEnd[P Positions](dst []byte, room string, at P, partial bool) []byte {
 	dst = appendRoomNotice(dst, "snapshot_end", room)
 	return appendPartial(at.AppendJSON(append(dst, `,"positions":`...)), partial)
 }
 
 // AppendJoined appends `joined`: a room has appeared, and a wildcard has joined it. chain
 // says that every break of its chain of `prev` is a loss.
-func AppendJoined[P Place](dst []byte, room, pattern, class string, chain bool, at P, partial bool) []byte {
+func AppendJoined[P Positions](dst []byte, room, pattern, class string, chain bool, at P, partial bool) []byte {
 	dst = appendRoomNotice(dst, "joined", room)
 	dst = AppendString(append(dst, `,"pattern":`...), pattern)
 	dst = AppendString(append(dst, `,"class":`...), class)
@@ -89,7 +89,7 @@ func AppendLimit(dst []byte, pattern, room, limit string, most int) []byte {
 const PositionsHead = `{"jsonrpc":"2.0","method":"positions","params":{`
 
 // AppendPositionsOf appends one entry to a notice that began with PositionsHead.
-func AppendPositionsOf[P Place](dst []byte, name string, at P) []byte {
+func AppendPositionsOf[P Positions](dst []byte, name string, at P) []byte {
 	dst = AppendString(AppendComma(dst, len(PositionsHead)), name)
 	return at.AppendJSON(append(dst, ':'))
 }

@@ -2,9 +2,9 @@ package wire
 
 import "strconv"
 
-// Place is a place in a topic that can write itself as JSON: {"epoch":"k3x9","0":1234}, or
+// Positions is a place in a topic that can write itself as JSON: {"epoch":"k3x9","0":1234}, or
 // {} where it is not known.
-type Place interface{ AppendJSON(dst []byte) []byte }
+type Positions interface{ AppendJSON(dst []byte) []byte }
 
 // AppendString appends s as a JSON string with its quotes. s is valid UTF-8.
 func AppendString[S string | []byte](dst []byte, s S) []byte {

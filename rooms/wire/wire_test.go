@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-type place string
+type positions string
 
-func (p place) AppendJSON(dst []byte) []byte { return append(dst, p...) }
+func (p positions) AppendJSON(dst []byte) []byte { return append(dst, p...) }
 
 // Every notice and reply, as a client gets it.
 func TestNotices(t *testing.T) {
@@ -18,8 +18,8 @@ func TestNotices(t *testing.T) {
 			t.Errorf("got %s, want x%s", got, want)
 		}
 	}
-	x, at, none := []byte("x"), place(`{"epoch":"e","0":1}`), place("{}")
-	f(AppendGap(x, `a"b`, at, place(`{"epoch":"e","0":5,"1":7}`)),
+	x, at, none := []byte("x"), positions(`{"epoch":"e","0":1}`), positions("{}")
+	f(AppendGap(x, `a"b`, at, positions(`{"epoch":"e","0":5,"1":7}`)),
 		`{"jsonrpc":"2.0","method":"gap","params":{"room":"a\"b","from":{"epoch":"e","0":1},"to":{"epoch":"e","0":5,"1":7}}}`)
 	f(AppendGap(x, "a", none, none), `{"jsonrpc":"2.0","method":"gap","params":{"room":"a","from":{},"to":{}}}`)
 	f(AppendReset(x, "prices", "e2"), `{"jsonrpc":"2.0","method":"reset","params":{"room":"prices","epoch":"e2"}}`)

@@ -130,7 +130,7 @@ func (c *collector) checkAuth(cfg *Config) {
 		c.add(path, err.Error(), "make one with: openssl genpkey -algorithm ed25519 -out private.pem; openssl pkey -in private.pem -pubout")
 	}
 	if !cfg.Demo() && !cfg.hasKey() && len(c.faults.keysUnder("auth")) == 0 {
-		c.addAt(c.place("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with", "set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file")
+		c.addAt(c.source("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with", "set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file")
 	}
 }
 

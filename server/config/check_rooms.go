@@ -153,7 +153,7 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 			}
 		}
 		if len(lost) > 0 {
-			c.addAt(c.place("rooms"), "auto_join", fmt.Sprintf("is not set, and of its built-in rooms these fit no pattern: %s", strings.Join(lost, ", ")), "write auto_join with rooms that do")
+			c.addAt(c.source("rooms"), "auto_join", fmt.Sprintf("is not set, and of its built-in rooms these fit no pattern: %s", strings.Join(lost, ", ")), "write auto_join with rooms that do")
 		}
 		return
 	}

@@ -20,7 +20,7 @@ func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
 		if cfg.Demo() {
 			c.checkDemo(catalog)
 		} else if !c.has("ingest.routes") {
-			c.addAt(c.place("kafka.brokers"), "ingest.routes", "kafka.brokers is set, but no route leads from a topic to rooms", "write ingest.routes")
+			c.addAt(c.source("kafka.brokers"), "ingest.routes", "kafka.brokers is set, but no route leads from a topic to rooms", "write ingest.routes")
 		}
 		return
 	}
@@ -28,7 +28,7 @@ func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
 	for _, f := range faults {
 		path := index("ingest.routes", f.Route) + "." + f.Field
 		if !refused[path] { // a value that was refused is not missing
-			c.addAt(c.place(path), path, f.Msg, "")
+			c.addAt(c.source(path), path, f.Msg, "")
 		}
 	}
 	for i, r := range routes {
@@ -59,10 +59,10 @@ func (c *collector) checkDemo(catalog *rooms.Catalog) {
 	}
 	routes := demoRoutes(catalog)
 	if len(routes) == 0 {
-		c.addAt(c.place("rooms"), "ingest.routes", "is not set, and the demo market feeds none of these rooms", "write ingest.routes, or keep some of the built-in rooms")
+		c.addAt(c.source("rooms"), "ingest.routes", "is not set, and the demo market feeds none of these rooms", "write ingest.routes, or keep some of the built-in rooms")
 	}
 	_, _, faults := route.Compile(routes, catalog)
 	for _, f := range faults {
-		c.addAt(c.place("rooms"), "ingest.routes", fmt.Sprintf("is not set, and the demo market's topic %s does not fit these rooms: %s %s", routes[f.Route].Topic, f.Field, f.Msg), "")
+		c.addAt(c.source("rooms"), "ingest.routes", fmt.Sprintf("is not set, and the demo market's topic %s does not fit these rooms: %s %s", routes[f.Route].Topic, f.Field, f.Msg), "")
 	}
 }

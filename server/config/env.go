@@ -60,7 +60,7 @@ func (p *envParser) set(name, text string) (string, any) {
 	if text == "" || notOurs.MatchString(name) {
 		return "", nil
 	}
-	at := place{name: name}
+	at := source{name: name}
 	k, steps := p.resolve(configTree, strings.TrimPrefix(name, EnvPrefix), nil)
 	if k == nil {
 		p.unknown(at, name)
@@ -72,7 +72,7 @@ func (p *envParser) set(name, text string) (string, any) {
 		p.addAt(at, path, err.Error(), "give "+k.wants())
 		return "", nil
 	}
-	p.places[path] = at
+	p.sources[path] = at
 	return strings.Join(steps, delim), v
 }
 
@@ -118,7 +118,7 @@ func (p *envParser) resolve(k *key, rest string, steps []string) (*key, []string
 
 // unknown handles a variable that sets no key. If its name is nearly a key's, it is a slip
 // and a fault. Others may well be somebody else's, such as TAPECAST_VERSION of an image.
-func (p *envParser) unknown(at place, name string) {
+func (p *envParser) unknown(at source, name string) {
 	rest := strings.TrimPrefix(name, EnvPrefix)
 	const none = "no key is set by this variable"
 	if inFile := p.names(configTree, "", false); slices.Contains(inFile, rest) {

@@ -62,8 +62,8 @@ func within(path, root string) bool {
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// place is where a value was set.
-type place struct {
+// source is where a value was set.
+type source struct {
 	name string // as in Fault.At
 	line int    // 0: not in the file
 	dir  string // what relative file names are relative to; "": the working directory
@@ -77,37 +77,37 @@ type collector struct {
 	warnings []string        // what is odd, though it can be run
 	told     map[Fault]bool  // an alias can bring a line up again
 	keys     map[string]bool // keys that have a fault
-	places   map[string]place
+	sources   map[string]source
 	demo     bool // no file and no brokers: run gives it a secret and a token
 
 	clients bool // try to make librdkafka's clients too
 }
 
 func newCollector() *collector {
-	return &collector{told: map[Fault]bool{}, keys: map[string]bool{}, places: map[string]place{}}
+	return &collector{told: map[Fault]bool{}, keys: map[string]bool{}, sources: map[string]source{}}
 }
 
 // place finds where a key was set: itself, or else the innermost key around it.
-func (c *collector) place(path string) place {
+func (c *collector) source(path string) source {
 	for p := path; p != ""; p = p[:max(0, strings.LastIndexAny(p, ".["))] {
-		if at, ok := c.places[p]; ok {
+		if at, ok := c.sources[p]; ok {
 			return at
 		}
 	}
-	if at, ok := c.places[""]; ok && path == "" {
+	if at, ok := c.sources[""]; ok && path == "" {
 		return at
 	}
-	return place{name: "built-in", line: 1 << 30}
+	return source{name: "built-in", line: 1 << 30}
 }
 
 // isSet reports whether a source set exactly this key.
 func (c *collector) isSet(path string) bool {
-	_, ok := c.places[path]
+	_, ok := c.sources[path]
 	return ok
 }
 
 // addAt notes a fault at a place.
-func (c *collector) addAt(at place, path, msg, do string) {
+func (c *collector) addAt(at source, path, msg, do string) {
 	line := at.line
 	if line == 0 {
 		line = 1 << 29
@@ -125,7 +125,7 @@ func (c *collector) add(path, msg, do string, args ...any) {
 	if c.has(path) {
 		return
 	}
-	c.addAt(c.place(path), path, msg, fmt.Sprintf(do, args...))
+	c.addAt(c.source(path), path, msg, fmt.Sprintf(do, args...))
 }
 
 // has reports whether a fault was noted for exactly this key.

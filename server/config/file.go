@@ -40,7 +40,7 @@ func (p *fileParser) Marshal(map[string]any) ([]byte, error) {
 
 // Unmarshal never fails: what is wrong is in the collector.
 func (p *fileParser) Unmarshal(b []byte) (map[string]any, error) {
-	p.places[""] = p.at(1)
+	p.sources[""] = p.at(1)
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	var doc, more yaml.Node
 	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
@@ -73,8 +73,8 @@ func (p *fileParser) syntax(err error) {
 	p.addAt(p.at(line), "", "no valid YAML: "+msg, "mend the syntax there or just above")
 }
 
-func (p *fileParser) at(line int) place {
-	return place{name: fmt.Sprintf("%s:%d", p.file, line), line: line, dir: p.dir}
+func (p *fileParser) at(line int) source {
+	return source{name: fmt.Sprintf("%s:%d", p.file, line), line: line, dir: p.dir}
 }
 
 // value reads the node of a key; false: nothing there that could be used.
@@ -142,7 +142,7 @@ func (p *fileParser) list(k *key, n *yaml.Node, path string) (any, bool) {
 	if k.kind == kindStrings {
 		texts := []string{}
 		for i, item := range n.Content {
-			p.places[index(path, i)] = p.at(item.Line)
+			p.sources[index(path, i)] = p.at(item.Line)
 			if v, ok := p.value(&key{kind: kindString, typ: stringType}, item, index(path, i)); ok {
 				texts = append(texts, v.(string))
 			} else {
@@ -153,7 +153,7 @@ func (p *fileParser) list(k *key, n *yaml.Node, path string) (any, bool) {
 	}
 	sections := []any{}
 	for i, item := range n.Content {
-		p.places[index(path, i)] = p.at(item.Line)
+		p.sources[index(path, i)] = p.at(item.Line)
 		v, ok := p.value(k.elem, item, index(path, i))
 		if !ok {
 			v = map[string]any{}
@@ -192,7 +192,7 @@ func (p *fileParser) mapping(k *key, n *yaml.Node, path string) map[string]any {
 			p.addAt(at, full, "unknown key", k.didYouMean(name.Value, path))
 			continue
 		}
-		p.places[full] = at
+		p.sources[full] = at
 		if v, ok := p.value(sub, node, full); ok {
 			m[name.Value] = v
 		} else if sub.kind == kindSection {

@@ -52,7 +52,7 @@ func Load(src Sources) (*Config, error) {
 	load(confmap.Provider(toMap(reflect.ValueOf(*Default())), ""), nil)
 	if src.File != "" {
 		if b, err := readFile(src.File); err != nil {
-			c.addAt(place{name: src.File, line: 1}, "", "cannot read the file: "+reason(err), "name a file that can be read with --config, or in TAPECAST_CONFIG")
+			c.addAt(source{name: src.File, line: 1}, "", "cannot read the file: "+reason(err), "name a file that can be read with --config, or in TAPECAST_CONFIG")
 		} else {
 			load(rawbytes.Provider(b), &fileParser{collector: c, file: src.File, dir: filepath.Dir(src.File)})
 		}
@@ -87,13 +87,13 @@ func flagMap(c *collector, flags []Flag) map[string]any {
 				panic(fmt.Sprintf("BUG: flag %s sets %q, which is not a key", f.Name, f.Key))
 			}
 		}
-		at := place{name: f.Name}
+		at := source{name: f.Name}
 		v, err := k.parse(f.Text)
 		if err != nil {
 			c.addAt(at, f.Key, err.Error(), "give "+k.wants())
 			continue
 		}
-		c.places[f.Key] = at
+		c.sources[f.Key] = at
 		m[strings.Join(steps, delim)] = v
 	}
 	return m
@@ -104,7 +104,7 @@ func (c *collector) readSecrets(cfg *Config) {
 	a := &cfg.Auth
 	if s, ok := c.readSecret("auth.secret", "auth.secret_file", string(a.Secret), a.SecretFile); ok {
 		a.Secret, a.SecretFile = Secret(s), c.resolve("auth.secret_file", a.SecretFile)
-	} else if at := c.place("auth.secret"); a.Secret != "" && at.line > 0 && c.isSet("auth.secret") {
+	} else if at := c.source("auth.secret"); a.Secret != "" && at.line > 0 && c.isSet("auth.secret") {
 		a.heldIn = strings.TrimSuffix(at.name, fmt.Sprintf(":%d", at.line))
 	}
 	if s, ok := c.readSecret("auth.public_key", "auth.public_key_file", a.PublicKey, a.PublicKeyFile); ok {
@@ -143,7 +143,7 @@ func (c *collector) readSecret(textKey, fileKey, text, file string) (string, boo
 		return "", false
 	}
 	if text != "" {
-		c.add(fileKey, fmt.Sprintf("is set, and so is %s (%s)", textKey, c.place(textKey).name), "keep one of the two")
+		c.add(fileKey, fmt.Sprintf("is set, and so is %s (%s)", textKey, c.source(textKey).name), "keep one of the two")
 		return "", false
 	}
 	b, err := readFile(c.resolve(fileKey, file))
@@ -162,7 +162,7 @@ func (c *collector) readSecret(textKey, fileKey, text, file string) (string, boo
 // resolve makes a file name absolute to where it was written: names in the file
 // are relative to its directory, so that every working directory finds the same.
 func (c *collector) resolve(path, file string) string {
-	if dir := c.place(path).dir; dir != "" && !filepath.IsAbs(file) {
+	if dir := c.source(path).dir; dir != "" && !filepath.IsAbs(file) {
 		return filepath.Join(dir, file)
 	}
 	return file

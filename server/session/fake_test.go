@@ -83,16 +83,16 @@ type fakeConn struct {
 	in        []string
 	waiting   []func()
 	under     []string                 // rooms that there are for wildcards
-	wild      map[string][]loop.Joined // wildcards that were joined
+	wildcards      map[string][]loop.Joined // wildcards that were joined
 	asked     []loop.RoomRef           // wildcards that were asked for
 	keys      []string                 // of the memberships that it has
 	every     time.Duration
 }
 
-// joinWild joins what is in under and matches.
-func (c *fakeConn) joinWild(r loop.RoomRef) loop.Joined {
+// joinWildcard joins what is in under and matches.
+func (c *fakeConn) joinWildcard(r loop.RoomRef) loop.Joined {
 	out := c.joined(r.Name, c.refuse[r.Name])
-	out.Wild, out.Rooms = true, nil
+	out.Wildcard, out.Rooms = true, nil
 	c.asked = append(c.asked, r)
 	if out.Err != nil {
 		return out
@@ -109,14 +109,14 @@ func (c *fakeConn) joinWild(r loop.RoomRef) loop.Joined {
 	for i := range out.Rooms {
 		j := &out.Rooms[i]
 		*j = c.joined(j.Name, c.refuse[j.Name])
-		_, j.Since = r.Places[j.Name]
+		_, j.Since = r.SinceByRoom[j.Name]
 	}
-	if c.wild == nil {
-		c.wild = map[string][]loop.Joined{}
+	if c.wildcards == nil {
+		c.wildcards = map[string][]loop.Joined{}
 	}
-	c.wild[r.Name] = slices.DeleteFunc(slices.Clone(out.Rooms), func(j loop.Joined) bool { return j.Err != nil })
-	for i := range c.wild[r.Name] { // of the join alone
-		c.wild[r.Name][i].Since, c.wild[r.Name][i].TooOld = false, nil
+	c.wildcards[r.Name] = slices.DeleteFunc(slices.Clone(out.Rooms), func(j loop.Joined) bool { return j.Err != nil })
+	for i := range c.wildcards[r.Name] { // of the join alone
+		c.wildcards[r.Name][i].Since, c.wildcards[r.Name][i].TooOld = false, nil
 	}
 	c.in = append(c.in, r.Name)
 	return out
@@ -185,8 +185,8 @@ func (c *fakeConn) Join(refs []loop.RoomRef, reply func([]loop.Joined) []byte) {
 	do := func() {
 		var list []loop.Joined
 		for _, r := range refs {
-			if r.Wild {
-				list = append(list, c.joinWild(r))
+			if r.Wildcard {
+				list = append(list, c.joinWildcard(r))
 				continue
 			}
 			err, already := c.refuse[r.Name], slices.Contains(c.in, r.Name)
@@ -222,8 +222,8 @@ func (c *fakeConn) Leave(names []string, reply func([]loop.Joined) []byte) {
 		}
 		c.in = slices.Delete(c.in, i, i+1)
 		j := c.joined(name, nil)
-		if under, ok := c.wild[name]; ok {
-			j.Wild, j.Rooms = true, under
+		if under, ok := c.wildcards[name]; ok {
+			j.Wildcard, j.Rooms = true, under
 		}
 		list = append(list, j)
 	}

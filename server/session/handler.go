@@ -28,7 +28,7 @@ type Handler struct {
 	auto     []autoRoom
 	timeout  time.Duration // to authenticate
 	maxRooms int           // of one connection; 0: any number
-	maxWilds int           // wildcards of one connection
+	maxWildcards int           // wildcards of one connection
 	maxEarly int           // bytes of a message before authentication
 	maxLong  int           // and after it
 	node     string        // begins each client's id
@@ -55,7 +55,7 @@ func New(
 		auth: auth, limit: limit, catalog: catalog, security: security, log: log,
 		timeout:  cfg.Auth.Timeout,
 		maxRooms: cfg.Limits.RoomsPerConnection,
-		maxWilds: cfg.Limits.WildcardsPerConnection,
+		maxWildcards: cfg.Limits.WildcardsPerConnection,
 		maxEarly: cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
 		node:  strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
 		times: newTimings(),

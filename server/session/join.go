@@ -57,9 +57,9 @@ func (h *Handler) autoNames(user string) (names []string, shared string) {
 
 // admits finds the pattern of a room or wildcard, and checks whether the user may join it:
 // only its owner may join a private room.
-func (h *Handler) admits(user, room string) (p *rooms.Pattern, wild bool, f fault) {
+func (h *Handler) admits(user, room string) (p *rooms.Pattern, wildcard bool, f fault) {
 	if strings.Contains(room, "*") { // no user's name holds a star
-		p, f = h.admitsWild(room)
+		p, f = h.admitsWildcard(room)
 		return p, true, f
 	}
 	p, owner, ok := h.catalog.Resolve(room)
@@ -85,12 +85,12 @@ type asking struct {
 // of wildcards are not known yet: the loop asks for theirs.
 func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
 	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
-	wilds, wildNames := 0, 0
+	wildcards, wildcardNames := 0, 0
 	for i, name := range names {
-		p, wild, f := h.admits(user, name)
-		if wild && !f.is() {
-			f = h.checkWild(name, w, wildNames)
-			wildNames++
+		p, wildcard, f := h.admits(user, name)
+		if wildcard && !f.is() {
+			f = h.checkWildcard(name, w, wildcardNames)
+			wildcardNames++
 		}
 		if f.code == wire.CodeForbidden {
 			h.note("forbidden room", c, user, "", slog.String("room", jsontext.Quoted(name)))
@@ -109,13 +109,13 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 			ref.Since = &since
 		}
 		ref.SinceTime = w.times[name]
-		if wild {
-			wilds++
-			h.makeWild(c, s, user, &ref, w)
+		if wildcard {
+			wildcards++
+			h.makeWildcard(c, s, user, &ref, w)
 		}
 		a.refs = append(a.refs, ref)
 	}
-	named := len(a.refs) - wilds
+	named := len(a.refs) - wildcards
 	granted := s.reserve(named, h.maxRooms)
 	if granted == named {
 		return a
@@ -128,11 +128,11 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 		}
 		ref := a.refs[n]
 		n++
-		if granted == 0 && !ref.Wild {
+		if granted == 0 && !ref.Wildcard {
 			a.refuse(i, fault{code: wire.CodeLimit, text: "limit reached: too many rooms on this connection"})
 			continue
 		}
-		if !ref.Wild {
+		if !ref.Wildcard {
 			granted--
 		}
 		kept = append(kept, ref)
@@ -194,8 +194,8 @@ func joinFault(err error) fault {
 func failures(joined []loop.Joined) (n int) {
 	for i := range joined {
 		switch j := &joined[i]; {
-		case j.Wild && j.Already: // nothing was reserved
-		case j.Wild: // one that is refused has reserved nothing
+		case j.Wildcard && j.Already: // nothing was reserved
+		case j.Wildcard: // one that is refused has reserved nothing
 			n += failures(j.Rooms)
 		case j.Err != nil, j.Already:
 			n++
@@ -210,7 +210,7 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 	s.mu.Lock()
 	user := s.user
 	s.mu.Unlock()
-	w.noWilds = true
+	w.noWildcards = true
 	a := h.ask(c, s, user, names, w)
 	a.strays = h.strays(names, w)
 	s.enter(1) // nothing waits yet but what the client asks for behind it

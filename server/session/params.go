@@ -51,7 +51,7 @@ type wishes struct {
 	since    map[string]rooms.Positions
 	times    map[string]int64 // instead of positions, ms since 1970
 	every    time.Duration    // between two sends to a membership; 0: at once
-	noWilds  bool             // the answer has no place for a wildcard
+	noWildcards  bool             // the answer has no place for a wildcard
 }
 
 // maxKeysAsked is how many keys one request names: each frame of the room is
@@ -78,7 +78,7 @@ func (q *request) wishes() (w wishes, f fault) {
 		}
 	}
 	if v := q.get("since"); v != nil {
-		f = w.placesOf(v)
+		f = w.positionsByName(v)
 	}
 	return w, f
 }

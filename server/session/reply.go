@@ -44,8 +44,8 @@ func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	if j.Already {
 		dst = appendAlready(dst, j)
 	}
-	if j.Wild {
-		return appendWild(dst, j, status)
+	if j.Wildcard {
+		return appendWildcard(dst, j, status)
 	}
 	dst = append(dst, `,"positions":`...)
 	dst = j.Positions.AppendJSON(dst)

@@ -39,7 +39,7 @@ func (h *Handler) subscribe(c conn, s *session, q *request, user string) {
 	c.Join(a.refs, func(joined []loop.Joined) (reply []byte) {
 		done()
 		s.release(failures(joined))
-		h.countWilds(c, joined, user)
+		h.countWildcards(c, joined, user)
 		h.countEmpty(c, joined, user)
 		switch {
 		case len(id) == 0:

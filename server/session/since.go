@@ -12,10 +12,10 @@ import (
 	"tapecast/server/jsontext"
 )
 
-// placesOf reads the places that a client has, by room. One without an epoch is none that
+// positionsByName reads the places that a client has, by room. One without an epoch is none that
 // anybody can go on from, which its room's answer says: the gateway gives {} itself as long
 // as it has not read the topic.
-func (w *wishes) placesOf(v *fastjson.Value) fault {
+func (w *wishes) positionsByName(v *fastjson.Value) fault {
 	o, err := v.Object()
 	if err != nil {
 		return fault{code: wire.CodeParams, text: `invalid params: params.since must be an object of positions by room, such as {"orders:42":{"epoch":"k3x9","0":1234}}`}
@@ -107,7 +107,7 @@ func (h *Handler) strays(names []string, w wishes) (list []string) {
 	var prefixes []string
 	for _, name := range names {
 		named[name] = struct{}{}
-		if prefix, wild := strings.CutSuffix(name, "*"); wild && !w.noWilds && len(prefixes) < h.maxWilds {
+		if prefix, wildcard := strings.CutSuffix(name, "*"); wildcard && !w.noWildcards && len(prefixes) < h.maxWildcards {
 			prefixes = append(prefixes, prefix)
 		}
 	}

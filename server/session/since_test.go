@@ -54,7 +54,7 @@ func TestRecovered(t *testing.T) {
 // TestSinceElsewhere: a position of a room that the request does not join is answered, and
 // does not keep a client from being let in.
 func TestSinceElsewhere(t *testing.T) {
-	h := wildHandler(t)
+	h := wildcardHandler(t)
 	c := dial(t, h, tokenOf(t, "42", time.Hour), "join=manual")
 	c.take()
 	const from = `{"epoch":"e1","0":3}`

@@ -59,7 +59,7 @@ func BenchmarkAutoSubscribed(b *testing.B) {
 				name := fmt.Sprintf("orders:%d", i)
 				a.names = append(a.names, name)
 				a.refs = append(a.refs, loop.RoomRef{Name: name, Pattern: pattern})
-				j.Rooms = append(j.Rooms, rooms.Seat{Name: name, Pattern: pattern})
+				j.Rooms = append(j.Rooms, rooms.Member{Name: name, Pattern: pattern})
 			}
 			table.Join(table.Listen(func([]*rooms.Sub) {}), j)
 			<-done

@@ -13,8 +13,8 @@ import (
 	"tapecast/server/limits"
 )
 
-// admitsWild finds the pattern whose rooms a name with a star in it asks for.
-func (h *Handler) admitsWild(name string) (*rooms.Pattern, fault) {
+// admitsWildcard finds the pattern whose rooms a name with a star in it asks for.
+func (h *Handler) admitsWildcard(name string) (*rooms.Pattern, fault) {
 	prefix, ok := strings.CutSuffix(name, "*")
 	if !ok || strings.Contains(prefix, "*") {
 		return nil, fault{code: wire.CodeNoRoom, text: "unknown room: only a * at the end of a name is a wildcard"}
@@ -26,7 +26,7 @@ func (h *Handler) admitsWild(name string) (*rooms.Pattern, fault) {
 	case p.Class.Private():
 		return nil, fault{code: wire.CodeForbidden, text: "forbidden: each of these rooms is one user's; name your own"}
 	case p.Bare:
-		return nil, fault{code: wire.CodeParams, text: "invalid params: " + loop.ErrBareWild.Error()}
+		return nil, fault{code: wire.CodeParams, text: "invalid params: " + loop.ErrBareWildcard.Error()}
 	case len(others) > 0:
 		return nil, fault{code: wire.CodeNoRoom, text: fmt.Sprintf("unknown room: names like this are of more than one pattern, %q and %q: write more before the star", p.Match, others[0].Match)}
 	}
@@ -43,15 +43,15 @@ func example(near []*rooms.Pattern) string {
 	return ""
 }
 
-// checkWild says what is against a wildcard besides its name, where the request
+// checkWildcard says what is against a wildcard besides its name, where the request
 // has asked for so many before it.
-func (h *Handler) checkWild(name string, w wishes, before int) fault {
+func (h *Handler) checkWildcard(name string, w wishes, before int) fault {
 	switch {
-	case w.noWilds:
+	case w.noWildcards:
 		return fault{code: wire.CodeParams, text: "invalid params: wildcards are not joined on authentication: send subscribe"}
-	case before >= h.maxWilds: // before all that goes through places
+	case before >= h.maxWildcards: // before all that goes through places
 		h.limit.Hit(limits.Wildcards)
-		return fault{code: wire.CodeLimit, text: "limit reached: " + (&loop.LimitError{Name: limits.Wildcards.String(), Most: h.maxWilds}).Error()}
+		return fault{code: wire.CodeLimit, text: "limit reached: " + (&loop.LimitError{Name: limits.Wildcards.String(), Most: h.maxWildcards}).Error()}
 	}
 	for room := range w.times {
 		if room != name && strings.HasPrefix(room, strings.TrimSuffix(name, "*")) {
@@ -62,19 +62,19 @@ func (h *Handler) checkWild(name string, w wishes, before int) fault {
 	return fault{}
 }
 
-// makeWild makes a wildcard of the request for a room.
-func (h *Handler) makeWild(c conn, s *session, user string, ref *loop.RoomRef, w wishes) {
+// makeWildcard makes a wildcard of the request for a room.
+func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRef, w wishes) {
 	prefix := strings.TrimSuffix(ref.Name, "*")
-	ref.Wild = true
+	ref.Wildcard = true
 	for room, at := range w.since {
 		if !strings.HasPrefix(room, prefix) || room == ref.Name {
 			continue
 		}
 		if p, _, _ := h.catalog.Resolve(room); p == ref.Pattern {
-			if ref.Places == nil {
-				ref.Places = map[string]rooms.Positions{}
+			if ref.SinceByRoom == nil {
+				ref.SinceByRoom = map[string]rooms.Positions{}
 			}
-			ref.Places[room] = at
+			ref.SinceByRoom[room] = at
 		}
 	}
 	joins := true // what appears later is not of the client's making
@@ -95,11 +95,11 @@ func (h *Handler) makeWild(c conn, s *session, user string, ref *loop.RoomRef, w
 	}
 }
 
-// countWilds counts and logs the wildcards that a limit has forbidden.
-func (h *Handler) countWilds(c conn, joined []loop.Joined, user string) {
+// countWildcards counts and logs the wildcards that a limit has forbidden.
+func (h *Handler) countWildcards(c conn, joined []loop.Joined, user string) {
 	for i := range joined {
 		var limit *loop.LimitError
-		if !joined[i].Wild || !errors.As(joined[i].Err, &limit) {
+		if !joined[i].Wildcard || !errors.As(joined[i].Err, &limit) {
 			continue
 		}
 		for k := range limits.Kinds {
@@ -120,7 +120,7 @@ func roomsIn(left []loop.Joined) (n int) {
 	for i := range left {
 		switch j := &left[i]; {
 		case j.Err != nil:
-		case j.Wild:
+		case j.Wildcard:
 			n += len(j.Rooms) + j.Untold
 		default:
 			n++
@@ -129,9 +129,9 @@ func roomsIn(left []loop.Joined) (n int) {
 	return n
 }
 
-// appendWild appends what the answer for a wildcard has besides what a room's has: the place
+// appendWildcard appends what the answer for a wildcard has besides what a room's has: the place
 // up to which all its rooms were sent, and those, each as if it had been named.
-func appendWild(dst []byte, j *loop.Joined, status string) []byte {
+func appendWildcard(dst []byte, j *loop.Joined, status string) []byte {
 	dst = j.Positions.AppendJSON(append(dst, `,"positions":`...))
 	if j.Full {
 		dst = append(dst, `,"full":true`...)

@@ -13,7 +13,7 @@ import (
 	"tapecast/server/limits"
 )
 
-func wildHandler(t *testing.T, change ...func(*config.Config)) *Handler {
+func wildcardHandler(t *testing.T, change ...func(*config.Config)) *Handler {
 	h := newTestHandler(t, append([]func(*config.Config){func(cfg *config.Config) {
 		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "prices:x:*", Class: "market"}, config.Room{Match: "bare:*", Class: "stream"})
 	}}, change...)...)
@@ -25,19 +25,19 @@ func wildHandler(t *testing.T, change ...func(*config.Config)) *Handler {
 
 // TestWildcardSince: a place of the wildcard itself is the wildcard's, and no room's.
 func TestWildcardSince(t *testing.T) {
-	c := login(t, wildHandler(t), "42")
+	c := login(t, wildcardHandler(t), "42")
 	f := func(since string, places int, at int64, ms int64) {
 		t.Helper()
 		c.says(`{"method":"subscribe","params":{"rooms":["trades:A*"],"since":` + since + `},"id":1}`)
 		r := c.asked[len(c.asked)-1]
-		if len(r.Places) != places || r.SinceTime != ms || (r.Since != nil) != (at > 0) || at > 0 && r.Since.Offsets[0].Offset != at {
+		if len(r.SinceByRoom) != places || r.SinceTime != ms || (r.Since != nil) != (at > 0) || at > 0 && r.Since.Offsets[0].Offset != at {
 			t.Errorf("%s: %+v", since, r)
 		}
 	}
 	f(`{"trades:A*":{"epoch":"e1","0":3}}`, 0, 3, 0)
 	f(`{"trades:A*":{"epoch":"e1","0":3},"trades:AB":{"epoch":"e1","0":9}}`, 1, 3, 0)
 	f(`{"trades:A*":{"ts":1699123456789}}`, 0, 0, 1699123456789)
-	j := loop.Joined{Name: "trades:*", Class: "stream", Wild: true, Since: true}
+	j := loop.Joined{Name: "trades:*", Class: "stream", Wildcard: true, Since: true}
 	const head = `{"room":"trades:*","status":"joined","class":"stream","chain":false,"positions":{},"recovered":`
 	if got := string(appendJoined(nil, &j, "joined")); got != head+`true,"rooms":[]}` {
 		t.Errorf("got %s", got)
@@ -50,7 +50,7 @@ func TestWildcardSince(t *testing.T) {
 }
 
 func TestWildcards(t *testing.T) {
-	h := wildHandler(t)
+	h := wildcardHandler(t)
 	c := login(t, h, "42")
 	c.under = []string{"trades:A", "trades:AB", "trades:B"}
 	f := func(text, want string) {
@@ -68,8 +68,8 @@ func TestWildcards(t *testing.T) {
 	f(`{"method":"subscribe","params":{"rooms":["trades:*","trades:C"],"since":{"trades:A":{"epoch":"e1","0":3},"trades:B":{"epoch":"e1","0":3}}},"id":1}`,
 		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"rooms":[`+back+","+room("trades:AB", "joined")+
 			`,{"room":"trades:B","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"recovered":false,"error":{"code":-32008,"message":"position too old: the gateway no longer holds what came after it","data":{"oldest":{}}}}]},`+room("trades:C", "joined")+`]}}`)
-	if r := c.asked[0]; len(r.Places) != 2 || r.Places["trades:A"].Epoch != "e1" || r.Since != nil {
-		t.Errorf("the wildcard has places %+v", r.Places)
+	if r := c.asked[0]; len(r.SinceByRoom) != 2 || r.SinceByRoom["trades:A"].Epoch != "e1" || r.Since != nil {
+		t.Errorf("the wildcard has places %+v", r.SinceByRoom)
 	}
 	if s := sessionOf(c); s.rooms != 7+4 {
 		t.Errorf("%d rooms are counted", s.rooms)
@@ -81,14 +81,14 @@ func TestWildcards(t *testing.T) {
 	}
 	f(`{"method":"SUBSCRIBE","params":["trades:A*"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
 	f(`{"method":"SUBSCRIBE","params":["trades:*A"],"id":1}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"subscription failed; \"trades:*A\": unknown room: only a * at the end of a name is a wildcard"}}`)
-	full := loop.Joined{Name: "trades:*", Class: "stream", Wild: true, Full: true}
+	full := loop.Joined{Name: "trades:*", Class: "stream", Wildcard: true, Full: true}
 	if got, want := string(appendJoined(nil, &full, "joined")), `{"room":"trades:*","status":"joined","class":"stream","chain":false,"positions":{},"full":true,"rooms":[]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 func TestWildcardsRefused(t *testing.T) {
-	h := wildHandler(t)
+	h := wildcardHandler(t)
 	c := login(t, h, "42")
 	f := func(name string, code int, words string) {
 		t.Helper()
@@ -129,7 +129,7 @@ func TestWildcardsRefused(t *testing.T) {
 }
 
 func TestWildcardLimits(t *testing.T) {
-	h := wildHandler(t, func(cfg *config.Config) { cfg.Limits.WildcardsPerConnection, cfg.Limits.RoomsPerConnection = 2, 10 })
+	h := wildcardHandler(t, func(cfg *config.Config) { cfg.Limits.WildcardsPerConnection, cfg.Limits.RoomsPerConnection = 2, 10 })
 	c := login(t, h, "42")
 	c.under = []string{"trades:A1", "trades:A2", "trades:B1", "trades:B2"}
 	got := c.says(`{"method":"subscribe","params":{"rooms":["trades:A*","trades:C","trades:B*","trades:C*"]},"id":1}`)
@@ -156,7 +156,7 @@ func TestWildcardLimits(t *testing.T) {
 		t.Error("a limit was not counted")
 	}
 
-	none := wildHandler(t, func(cfg *config.Config) { cfg.Limits.WildcardsPerConnection = 0 })
+	none := wildcardHandler(t, func(cfg *config.Config) { cfg.Limits.WildcardsPerConnection = 0 })
 	if got := login(t, none, "42").says(`{"method":"subscribe","params":{"rooms":["trades:*"]},"id":1}`); !strings.Contains(got, "wildcards_per_connection is 0") {
 		t.Errorf("got %s", got)
 	}

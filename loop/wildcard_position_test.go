@@ -23,9 +23,9 @@ func offsetIn(text, mark string) int {
 	return off
 }
 
-// TestWildcardPlace: a wildcard says, at its join, every while and when it is left, up to
+// TestWildcardPosition: a wildcard says, at its join, every while and when it is left, up to
 // where all that match were sent, however busy they are: what a client lacks is beyond it.
-func TestWildcardPlace(t *testing.T) {
+func TestWildcardPosition(t *testing.T) {
 	stream := &rooms.Class{Name: "stream", RetainBytes: 32 << 20, RetainAge: time.Minute}
 	w := newWorld(t, Config{Wildcards: 8, RoomsPerWildcard: 4, PingEvery: 100 * time.Millisecond, SendBuffer: 4 << 10}, stream)
 	w.publishKey("k", "0", "last:x") // 0
@@ -115,10 +115,10 @@ func TestWildcardPlace(t *testing.T) {
 	}
 }
 
-// TestWildcardPlaceFull: of a wildcard that is full the place stays before the room that it
+// TestWildcardPositionFull: of a wildcard that is full the place stays before the room that it
 // could not join.
-func TestWildcardPlaceFull(t *testing.T) {
-	w := newWildWorld(t, 8, 1)
+func TestWildcardPositionFull(t *testing.T) {
+	w := newWildcardWorld(t, 8, 1)
 	w.settle()
 	c := w.talk()
 	c.ask("+join wild:*", `join wild:*({"epoch":"e1","0":0} false true)`)
@@ -134,9 +134,9 @@ func TestWildcardPlaceFull(t *testing.T) {
 	}
 }
 
-// TestWildcardPlaceOlder: the place of a join is before all that its rooms have yet to be sent,
+// TestWildcardPositionOlder: the place of a join is before all that its rooms have yet to be sent,
 // also of those that begin or stand earlier than the wildcard.
-func TestWildcardPlaceOlder(t *testing.T) {
+func TestWildcardPositionOlder(t *testing.T) {
 	stream := &rooms.Class{Name: "stream", RetainBytes: 32 << 20, RetainAge: time.Minute}
 	w := newWorld(t, Config{Wildcards: 8, SendBuffer: 4 << 10}, stream)
 	w.publish("0", "all")
@@ -180,9 +180,9 @@ func TestWildcardPlaceOlder(t *testing.T) {
 	}
 }
 
-// TestWildcardPlaceRefused: the place waits for a room that was named beside the wildcard and
+// TestWildcardPositionRefused: the place waits for a room that was named beside the wildcard and
 // could not be joined.
-func TestWildcardPlaceRefused(t *testing.T) {
+func TestWildcardPositionRefused(t *testing.T) {
 	w := newWorld(t, Config{Wildcards: 8, SnapshotBegins: func(_ *Conn, room string, _ int) error {
 		if room == "last:x" {
 			return &rooms.NotNowError{Why: "too many"}

@@ -6,12 +6,12 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// Beats are the appenders' heartbeats. A turn is one batch of records, or one
+// Heartbeats are the appenders' heartbeats. A turn is one batch of records, or one
 // request.
-func (t *Table) Beats() []*heartbeat.Beat {
+func (t *Table) Heartbeats() []*heartbeat.Beat {
 	out := make([]*heartbeat.Beat, 0, len(t.shards))
 	for _, s := range t.shards {
-		out = append(out, &s.beat)
+		out = append(out, &s.heartbeat)
 	}
 	return out
 }

@@ -7,10 +7,10 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// Beats are the heartbeats of the loops, the pollers, the acceptor and the workers of TLS
+// Heartbeats are the heartbeats of the loops, the pollers, the acceptor and the workers of TLS
 // handshakes.
-func (e *Engine) Beats() []*heartbeat.Beat {
-	out := append(e.net.Beats(), e.handshakes.Beat())
+func (e *Engine) Heartbeats() []*heartbeat.Beat {
+	out := append(e.net.Heartbeats(), e.handshakes.Heartbeat())
 	for _, l := range e.loops {
 		out = append(out, &l.turns)
 	}

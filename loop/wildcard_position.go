@@ -42,7 +42,7 @@ func (w *wildcard) took(l *Loop, j *joining) {
 	}
 	for i := range j.list { // joined by name, with a place of their own
 		switch x := &j.list[i]; {
-		case x.Wild || !w.matches(j.refs[i].Pattern, x.Name):
+		case x.Wildcard || !w.matches(j.refs[i].Pattern, x.Name):
 		case x.Err == nil:
 			lower(x)
 		case !errors.Is(x.Err, ErrAlready):
@@ -56,12 +56,12 @@ func (w *wildcard) took(l *Loop, j *joining) {
 	w.out.Positions = w.at
 }
 
-// place moves the wildcard's place on to where its rooms stand now: to what the tapes of
+// advance moves the wildcard's place on to where its rooms stand now: to what the tapes of
 // all shards have, less what was not sent of a room. Rooms that have appeared and were not
 // taken yet, and those of which the client may lack something, leave it where it is.
 //
 // The order matters: see rooms.Watch.Appeared and, for the heads, rooms' publish.
-func (w *wildcard) place(l *Loop, c *Conn) {
+func (w *wildcard) advance(l *Loop, c *Conn) {
 	if w.pending || w.full {
 		return
 	}

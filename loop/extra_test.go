@@ -289,9 +289,9 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestReseat: while the past is read again the tape goes on without its member:
+// TestRejoin: while the past is read again the tape goes on without its member:
 // it is read again from where the member is, and nothing is lost.
-func TestReseat(t *testing.T) {
+func TestRejoin(t *testing.T) {
 	w := newWorld(t, Config{}, &rooms.Class{Name: "stream", RetainBytes: 4 << 10})
 	w.hold = make(chan struct{})
 	stay := w.talk("all")
