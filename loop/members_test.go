@@ -67,7 +67,7 @@ func TestSeats(t *testing.T) {
 	f("leave bare1", "leave bare1"+at0)
 	f("join bare2", "join bare2"+at0)
 	f("join few:a", "join few:a"+at0)
-	f("join few:b", "join few:b{} the pattern has as many rooms as it may")
+	f("join few:b", "join few:b{} the pattern already has max_rooms rooms")
 	w.publish(`"x"`, "bare2")
 	c.expect(`"x"`)
 	f("leave bare2", `leave bare2{"epoch":"e1","0":1}`)

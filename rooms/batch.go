@@ -7,8 +7,8 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// Record is one Kafka record on its way to one room. Its parts hold what name.go says
-// they may: nothing here looks at them again.
+// Record is one Kafka record on its way to one room. The comment in name.go says what its fields
+// may hold; nothing here checks them again.
 type Record struct {
 	Pattern   *Pattern
 	Room      []byte // copied by Add
@@ -20,8 +20,8 @@ type Record struct {
 	Time      int64  // Kafka's timestamp, ms since 1970
 	Value     []byte // kept until appended and never changed; nil is a tombstone
 	Binary    bool   // bare frames: opcode binary instead of text
-	Keyframe  bool   // nothing that came before is needed to understand what follows
-	Origin    any    // what Batch.Refused is told of it; nil: nothing
+	Keyframe  bool   // a client can start here: it needs nothing from before
+	Origin    any    // handed to Batch.Refused; may be nil
 }
 
 type itemKind uint8
@@ -34,7 +34,7 @@ const (
 	itemGap
 )
 
-// item is one entry of a part. Events use feed, shape, part and off.
+// item is one entry of a part. Items that are not records use feed, shape, part and off.
 type item struct {
 	kind     itemKind
 	binary   bool
@@ -50,18 +50,17 @@ type item struct {
 	off      int64
 	time     int64  // Kafka's timestamp
 	from     int64  // a gap: the last offset before it
-	shape    *shape // the feed's when the event was added: by now it may have another
+	shape    *shape // of the feed when the item was added; the feed's own may have changed since
 }
 
-// What follows the envelope of a message: its value, which for a tombstone is null, and a
-// brace.
+// What follows the envelope of a message: its value (null for a tombstone), then a brace.
 var (
 	null  = []byte("null")
 	brace = []byte("}")
 )
 
-// envelope is the record's in the room; prev is unknown, or the offset of the room's message
-// before it.
+// envelope returns the envelope of the record. prev is the offset of the room's previous message,
+// or unknown.
 func (it *item) envelope(room string, p *part, prev int64) wire.Envelope {
 	e := wire.Envelope{
 		Room: room, Type: it.typ, HasKey: it.hasKey,
@@ -101,11 +100,12 @@ func (p *part) recycle() {
 	parts.Put(p)
 }
 
-// Batch carries what one consumer has read and routed. It is not safe for concurrent use.
-// Records of one partition must all go through one Batch.
+// Batch carries records from one consumer to the appenders. It is not safe for concurrent use. All
+// records of one partition must go through the same Batch.
 type Batch struct {
-	// Refused is called on the appenders' goroutines for each record whose room may not be
-	// created. It must not block. It is set before the first Add. Nil: they are only counted.
+	// Refused is called on an appender's goroutine for each record whose room may not be created.
+	// It must not block, and must be set before the first Add. If it is nil, refused records are
+	// only counted.
 	Refused func(*Refused)
 
 	table *Table
@@ -113,7 +113,7 @@ type Batch struct {
 	n     int
 }
 
-// NewBatch makes an empty batch.
+// NewBatch returns an empty batch.
 func (t *Table) NewBatch() *Batch {
 	return &Batch{table: t, parts: make([]*part, len(t.shards))}
 }
@@ -148,7 +148,7 @@ func (b *Batch) Add(r *Record) {
 func (b *Batch) all(it item) {
 	it.shape = it.feed.shape.Load()
 	if it.shape == nil {
-		panic("BUG: an event of topic " + it.feed.topic + " before it was opened")
+		panic("BUG: topic " + it.feed.topic + " has an event before it was opened")
 	}
 	for i := range b.parts {
 		p := b.part(i)
@@ -156,22 +156,22 @@ func (b *Batch) all(it item) {
 	}
 }
 
-// Progress notes that everything of the partition up to and including offset has been read
-// and added, records that fit no room included. It must go with the Send of those records:
-// a join between the two would get positions before frames that it is not sent.
+// Progress notes that the consumer has read the partition up to and including offset, and has added
+// every record that fits a room. It must go with the Send of those records. Otherwise a member that
+// joins between the two would get positions that cover frames it was not sent.
 func (b *Batch) Progress(f *Feed, partition int32, offset int64) {
 	b.all(item{kind: itemProgress, feed: f, part: partition, off: offset})
 }
 
-// Reset notes that the topic was made again: members get `reset`. All records of the old
-// topic have been sent before, in whatever batch. Records of the new one go into another
+// Reset notes that the topic was created again: members get `reset`. All records of the old topic
+// must have been sent before, in whichever batch. Records of the new topic may be added to another
 // batch only after the Send of this one has returned.
 func (b *Batch) Reset(f *Feed, epoch string, partitions int32) {
 	f.Open(epoch, partitions)
 	b.all(item{kind: itemReset, feed: f})
 }
 
-// Grow notes that the topic has more partitions now, to be read from their start.
+// Grow notes that the topic has more partitions now. They are read from their start.
 func (b *Batch) Grow(f *Feed, partitions int32) {
 	if s := f.shape.Load(); s != nil && s.partitions < partitions {
 		f.Open(s.epoch, partitions)
@@ -179,14 +179,14 @@ func (b *Batch) Grow(f *Feed, partitions int32) {
 	b.all(item{kind: itemGrow, feed: f})
 }
 
-// Gap notes that the offsets above from, up to and including to, were lost before they
-// reached this node: members get `gap`.
+// Gap notes that the offsets after from, up to and including to, were lost before they reached this
+// node: members get `gap`.
 func (b *Batch) Gap(f *Feed, partition int32, from, to int64) {
 	b.all(item{kind: itemGap, feed: f, part: partition, from: from, off: to})
 }
 
-// Send hands everything to the appenders and empties the batch. It blocks while they are
-// behind. The error is that of ctx, or ErrStopped.
+// Send hands everything to the appenders and empties the batch. It blocks while they are behind. It
+// returns the error of ctx, or ErrStopped.
 func (b *Batch) Send(ctx context.Context) error {
 	for i, p := range b.parts {
 		if p == nil {

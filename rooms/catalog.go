@@ -13,26 +13,26 @@ type Pattern struct {
 	Match string
 	Class *Class
 
-	// MaxRooms bounds how many rooms with data the pattern may have at once, since bad
-	// fields could create any number, and how many without, that clients have asked
-	// for, apart. Zero means 1,000,000.
+	// MaxRooms bounds the rooms of the pattern that have data, since bad fields could create any
+	// number. The same bound applies, apart from that, to rooms without data that clients have
+	// asked for. Zero means 1,000,000.
 	MaxRooms int
 
-	// Feed is the topic that feeds the pattern's rooms; nil: none does.
+	// Feed is the topic that feeds the pattern's rooms. Nil: none does.
 	Feed *Feed
-	// Bare says that frames are the Kafka values themselves, without envelope.
+	// Bare says that a frame is the Kafka value alone, without an envelope.
 	Bare bool
-	// Keyframed says that some records are keyframes, such as full order books: a
-	// member begins at the newest of them, and goes on at it when it lags.
+	// Keyframed says that some records are keyframes, such as full order books. A member starts at
+	// the newest keyframe, and jumps to the newest one when it lags.
 	Keyframed bool
 
 	prefix   string // Match up to the wildcard
 	wildcard bool
 	count    atomic.Int64 // rooms alive that have had data, in all shards
-	empty    atomic.Int64 // rooms alive that clients have asked for, and no more
+	empty    atomic.Int64 // rooms alive that have had no data: clients have asked for them
 
-	watched atomic.Int64 // watches, in all shards: without any, a room that is not there costs nothing
-	watch   int          // the pattern's place in the catalog; -1: no wildcard may be of its rooms
+	watched atomic.Int64 // watches in all shards; if there are none, a record without a room costs nothing
+	watch   int          // index of the pattern in the catalog; -1: its rooms cannot be joined by a wildcard
 }
 
 func (p *Pattern) maxRooms() int64 {
@@ -42,13 +42,13 @@ func (p *Pattern) maxRooms() int64 {
 	return 1_000_000
 }
 
-// Rooms is the number of rooms of the pattern that are alive.
+// Rooms returns the number of rooms of the pattern that are alive.
 func (p *Pattern) Rooms() int64 { return p.count.Load() + p.empty.Load() }
 
 // Literal reports whether the pattern names exactly one room.
 func (p *Pattern) Literal() bool { return !p.wildcard }
 
-// Prefix is what every name of the pattern begins with.
+// Prefix returns the start that all names of the pattern share.
 func (p *Pattern) Prefix() string { return p.prefix }
 
 // Catalog holds the patterns of all rooms that may exist. It does not change
@@ -100,7 +100,7 @@ func (p *Pattern) compile() error {
 	}
 	switch {
 	case p.Match == "":
-		return fmt.Errorf("rooms: a pattern is empty: give it a name such as \"prices\" or \"prices:*\"")
+		return fmt.Errorf("rooms: a pattern is empty: write a name such as \"prices\" or \"prices:*\"")
 	case p.wildcard && p.prefix == "":
 		return fmt.Errorf("rooms: pattern %q would match every name: begin it with a prefix such as \"prices:\"", p.Match)
 	case strings.ContainsAny(p.prefix, "*{}"):
@@ -113,10 +113,9 @@ func (p *Pattern) compile() error {
 	return p.checkNames()
 }
 
-// Resolve finds the pattern of a room, and for a wildcard what it stood for:
-// the owner of a private room. A literal goes before a wildcard, a longer
-// prefix before a shorter one. A name that its pattern does not hold (Pattern.Holds)
-// is not a room's.
+// Resolve returns the pattern of a room. For a private room it also returns the owner. A literal
+// goes before a wildcard, and a longer prefix before a shorter one. ok is false if no pattern
+// matches, or if the pattern does not take the name (Pattern.Holds).
 func (c *Catalog) Resolve(room string) (p *Pattern, owner string, ok bool) {
 	if p, ok := c.literal[room]; ok {
 		return p, "", true
@@ -135,10 +134,9 @@ func (c *Catalog) Resolve(room string) (p *Pattern, owner string, ok bool) {
 	return nil, "", false
 }
 
-// Under finds the pattern of the rooms whose names begin with prefix: the one with
-// the longest prefix of its own that begins it; nil: there is none. others are
-// patterns which take some of those names from it: those with a longer prefix, but
-// not literals.
+// Under returns the pattern of the rooms whose names begin with prefix: the one with the longest
+// prefix that the argument begins with. It is nil if there is none. others are the patterns with
+// longer prefixes, which take some of those names. Literals are not among them.
 func (c *Catalog) Under(prefix string) (p *Pattern, others []*Pattern) {
 	for _, q := range c.wildcards { // longest prefix first
 		if len(q.prefix) > len(prefix) && strings.HasPrefix(q.prefix, prefix) {
@@ -150,5 +148,5 @@ func (c *Catalog) Under(prefix string) (p *Pattern, others []*Pattern) {
 	return nil, others
 }
 
-// Patterns lists all patterns in the order of the configuration.
+// Patterns returns all patterns in the order of the configuration.
 func (c *Catalog) Patterns() []*Pattern { return c.patterns }

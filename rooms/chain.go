@@ -2,21 +2,21 @@ package rooms
 
 import "slices"
 
-// chain remembers the last offset that a room got from each partition, which
-// is what `prev` of the next message says. Most private rooms live on one
-// partition, so the first is held in place.
+// chain holds the offset of the room's last message from each partition. It becomes `prev` of the
+// next message. Most private rooms get their messages from one partition, so the first partition is
+// stored inline.
 type chain struct {
 	part int32
 	used bool
-	// empty is the Room's, and here because there is space for it: a join has made the
-	// room, and it does not count for its pattern's MaxRooms.
+	// empty belongs to the Room and is stored here because there is space for it. A join has made
+	// the room, and it does not count for its pattern's MaxRooms.
 	empty bool
 	off   int64
 	more  *[]Pos
 }
 
-// last is the offset of the room's message before this one; ok is false where
-// the room does not know.
+// last returns the offset of the room's last message from the partition. ok is false if it is not
+// known.
 func (c *chain) last(part int32) (off int64, ok bool) {
 	if c.used && c.part == part {
 		return c.off, true
@@ -33,7 +33,7 @@ func (c *chain) last(part int32) (off int64, ok bool) {
 
 func (c *chain) set(part int32, off int64) {
 	if !c.used {
-		// A free first place does not mean that the partition is new.
+		// The inline entry may be free although the partition is in the list.
 		if c.more == nil || !setIn(*c.more, part, off) {
 			c.part, c.off, c.used = part, off, true
 		}
@@ -77,7 +77,7 @@ func (c *chain) forget(part int32) {
 	}
 }
 
-// beyond reports whether the room got something that is not in have.
+// beyond reports whether the room has a message after the positions in have.
 func (c *chain) beyond(have []Pos) bool {
 	if c.used && !within(have, c.part, c.off) {
 		return true
@@ -85,7 +85,7 @@ func (c *chain) beyond(have []Pos) bool {
 	return c.more != nil && slices.ContainsFunc(*c.more, func(p Pos) bool { return !within(have, p.Partition, p.Offset) })
 }
 
-// all is a copy of every partition's last offset.
+// all returns the last offset of every partition.
 func (c *chain) all() []Pos {
 	var list []Pos
 	if c.used {

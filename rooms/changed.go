@@ -2,12 +2,13 @@ package rooms
 
 import "slices"
 
-// A wildcard that goes on from a place of its own lacks what every matching room got since, also
-// rooms that nobody here is in. Kafka knows them all. So does a shard, as long as it has passed
-// over no record since: each room that got something is then there, and knows its last record.
+// A client may resume a wildcard from one set of positions. It then lacks every message since, in
+// every matching room, also in rooms that nobody on this node is in. Kafka can tell which rooms
+// those are. A shard can tell as well, unless it has dropped a record since: then every room with a
+// message still exists and knows its last record.
 
-// Changed are the rooms that got something since From and are not in Since, once the Join is
-// done; false: only the topic can tell. The tapes hold all that these rooms got.
+// Changed returns the rooms that have a message after From and are not in Since. It is valid once
+// the Join is done. The tapes hold all those messages. ok is false if only the topic can tell.
 func (w *Watch) Changed() (names []string, ok bool) {
 	if w.From == nil || w.unsure.Load() || w.stopped.Load() {
 		return nil, false
@@ -15,7 +16,7 @@ func (w *Watch) Changed() (names []string, ok bool) {
 	return slices.Concat(w.changed...), true
 }
 
-// passOver notes that the shard has no room that had a record, or has it no more.
+// passOver notes that the shard does not have, or no longer has, the room of a record.
 func (s *shard) passOver(p *Pattern, part int32, off int64) {
 	if p.watch < 0 {
 		return
@@ -28,7 +29,7 @@ func (s *shard) passOver(p *Pattern, part int32, off int64) {
 	s.passed[p.watch] = list
 }
 
-// passOverAll notes that a room is no more.
+// passOverAll does so for all records of a room that is being removed.
 func (s *shard) passOverAll(r *Room) {
 	if r.pattern.watch < 0 {
 		return
@@ -38,7 +39,7 @@ func (s *shard) passOverAll(r *Room) {
 	}
 }
 
-// began notes where reading a partition began: of what is before nothing is known.
+// began notes where reading a partition began. Nothing is known of earlier records.
 func (s *shard) began(f *Feed, part int32, off int64) {
 	list := s.begins[f.index]
 	for int(part) >= len(list) {
@@ -48,7 +49,7 @@ func (s *shard) began(f *Feed, part int32, off int64) {
 	s.begins[f.index] = list
 }
 
-// forgetPassed is for a topic that was made anew.
+// forgetPassed is called when a topic was created again.
 func (s *shard) forgetPassed(f *Feed) {
 	s.begins[f.index] = nil
 	for _, p := range s.table.cfg.Catalog.patterns {
@@ -58,8 +59,8 @@ func (s *shard) forgetPassed(f *Feed) {
 	}
 }
 
-// changed looks for the shard's part of Watch.Changed; false: it cannot tell, or a room's tape
-// does not reach back to From.
+// changed returns the shard's part of Watch.Changed. ok is false if the shard cannot tell, or if a
+// room's tape does not reach back to From.
 func (s *shard) changed(w *Watch, g *watched) (names []string, ok bool) {
 	state := s.state(w.Pattern.Feed)
 	if state == nil || w.From.Epoch != state.epoch {
@@ -72,7 +73,7 @@ func (s *shard) changed(w *Watch, g *watched) (names []string, ok bool) {
 			have[i].Offset = max(o.Offset, -1)
 		}
 		missed := max(heldAt(s.begins[w.Pattern.Feed.index], part), heldAt(s.passed[w.Pattern.watch], part))
-		if at := have[i].Offset; at < missed || at > state.off[part] { // or its client comes from a node that is ahead
+		if at := have[i].Offset; at < missed || at > state.off[part] { // or the client comes from a node that is ahead
 			return nil, false
 		}
 	}
@@ -84,7 +85,8 @@ func (s *shard) changed(w *Watch, g *watched) (names []string, ok bool) {
 		if _, named := w.Since[r.name]; named || !r.chain.beyond(have) {
 			continue
 		}
-		// That the place is too old for a conflated room's last values is no news to Kafka.
+		// Positions that are too old for a conflated room's last values are too old for Kafka as
+		// well.
 		_, how, err := s.resume(r, *w.From)
 		if err == nil && how.Recall {
 			return nil, false

@@ -2,12 +2,12 @@ package rooms
 
 import "time"
 
-// Lag says what becomes of a member whose cursor retention has overtaken.
+// Lag says what happens to a member whose next frames the tape has dropped.
 type Lag uint8
 
 const (
-	LagSkip  Lag = iota // a `gap` notice, then on from the tail
-	LagClose            // close 4208, to be resumed
+	LagSkip  Lag = iota // it gets a `gap` notice and continues at the tail
+	LagClose            // its connection is closed with 4208; the client resumes
 )
 
 // Class is a named set of room policies. A zero field means the default that
@@ -15,52 +15,51 @@ const (
 type Class struct {
 	Name string
 
-	// Conflate gives a member that lags the newest frame of each key that has
-	// changed since, instead of all of them.
+	// Conflate sends a member that lags only the newest frame of each key that has changed, instead
+	// of every frame.
 	Conflate bool
-	// ConflateBytes and ConflateAge are how much a member of a conflated room may
-	// lag before that. Zero means 256 KiB, and 1 s.
+	// ConflateBytes and ConflateAge are how far a member of a conflated room may lag before that.
+	// Zero means 256 KiB and 1 s.
 	ConflateBytes int64
 	ConflateAge   time.Duration
-	// Snapshot gives a member that joins the newest frame of each key first,
-	// unless it asks for none.
+	// Snapshot sends a member that joins the newest frame of each key first, unless it asks for
+	// none.
 	Snapshot bool
 
-	// RetainBytes bounds one tape. Zero means 8 MiB. For a private class it
-	// bounds the journal that a shard's private rooms share.
+	// RetainBytes bounds one tape. Zero means 8 MiB. In a private class it bounds the journal that
+	// a shard's private rooms share.
 	RetainBytes int64
-	// RetainAge is how long a frame stays on the tape at least, unless bytes
-	// run out first. Zero means 10 s.
+	// RetainAge is the least time that a frame stays on the tape, unless the tape reaches
+	// RetainBytes first. Zero means 10 s.
 	RetainAge time.Duration
 
 	Lag Lag
 
-	// Owner is "{sub}" for a private class: only the user whose subject equals
-	// the {owner} of the room's name may join. Empty means public.
+	// Owner is "{sub}" for a private class: a user may join only the rooms whose {owner} is the
+	// user's own subject. Empty means public.
 	Owner string
 
-	// Keep keeps records of rooms that nobody here listens to. A private class
-	// always does, so that a client that lost its node resumes from memory.
+	// Keep keeps records of rooms that have no members here. A private class always does, so that a
+	// client whose node has died resumes from memory.
 	Keep bool
 
-	// Deflate sends its frames deflated to members that take that (RFC 7692). Not
-	// for private classes, whose frames are one member's each.
+	// Deflate sends frames deflated to members that accept that (RFC 7692). It is not for private
+	// classes, where each frame goes to one user.
 	Deflate bool
 
 	// Interval is the least time between two sends to a member. Zero sends at once.
 	Interval time.Duration
 	// MaxKeys bounds the last values of one conflated room. Zero means 20,000.
 	MaxKeys int
-	// KeyTTL is how long a key that is never updated is remembered. Zero means 24 h.
+	// KeyTTL is how long a key without an update is kept. Zero means 24 h.
 	KeyTTL time.Duration
 }
 
-// Private reports whether rooms of the class belong to one user each.
+// Private reports whether each room of the class belongs to one user.
 func (c *Class) Private() bool { return c.Owner != "" }
 
-// sacrifice is the class's turn when tapes must shed, smallest first. Members of a
-// conflated room that lag lose nothing but the values in between, those of a stream get
-// a gap, and private messages go last.
+// sacrifice returns the class's rank when tapes must shed, smallest first. A member of a conflated
+// room loses only superseded values, a member of a stream gets a gap, and private messages go last.
 func (c *Class) sacrifice() int {
 	turn := 0
 	if c.Private() {
@@ -72,7 +71,7 @@ func (c *Class) sacrifice() int {
 	return turn
 }
 
-// remembers reports whether rooms hold the newest frame of each key.
+// remembers reports whether rooms of the class hold the newest frame of each key.
 func (c *Class) remembers() bool { return c.Conflate || c.Snapshot }
 
 func (c *Class) keeps() bool { return c.Keep || c.Private() || c.remembers() }

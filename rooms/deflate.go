@@ -13,22 +13,22 @@ const (
 	// makes 568 in 6.7, level 6 makes 526 in 8.0.
 	deflateLevel = 4
 
-	// minDeflate is the least payload that is tried: less hardly shrinks.
+	// minDeflate is the smallest payload that is deflated. Smaller ones hardly shrink.
 	minDeflate = 128
 
-	// flushed is what a flush ends in, and permessage-deflate leaves out.
+	// flushed ends every flush. permessage-deflate leaves it out.
 	flushed = "\x00\x00\xff\xff"
 )
 
-// Deflater makes frames of permessage-deflate (RFC 7692), each by itself: there
-// is no context takeover. Its zero value is ready, and takes 1 MB from the first
-// frame on. One goroutine uses it.
+// Deflater makes frames of permessage-deflate (RFC 7692), each by itself: there is no context
+// takeover. Its zero value is ready. It takes 1 MB from the first frame on. It must be used by one
+// goroutine at a time.
 type Deflater struct {
 	w   *flate.Writer
 	out bytes.Buffer
 }
 
-// AppendFrame appends the frame of one message, deflated where that is shorter.
+// AppendFrame appends the frame of one message, deflated if that is shorter.
 func (d *Deflater) AppendFrame(dst []byte, op byte, payload []byte) []byte {
 	if small := d.deflate(payload); small != nil {
 		return wire.AppendFrame(dst, wire.Deflated|op, small)
@@ -36,8 +36,7 @@ func (d *Deflater) AppendFrame(dst []byte, op byte, payload []byte) []byte {
 	return wire.AppendFrame(dst, op, payload)
 }
 
-// deflate is the deflated payload, valid until the next call; nil: it would not
-// be shorter.
+// deflate returns the deflated payload, valid until the next call, or nil if it is not shorter.
 func (d *Deflater) deflate(payload []byte) []byte {
 	if len(payload) < minDeflate {
 		return nil

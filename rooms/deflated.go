@@ -2,9 +2,8 @@ package rooms
 
 import "tapecast/rooms/wire"
 
-// deflated is a tape's second one, with the same frames under the same numbers
-// for those who take them deflated. It begins when somebody does, and goes when
-// nobody does any more.
+// deflated is the second tape of a room. It holds the same frames under the same numbers, deflated.
+// It exists while at least one member takes deflated frames.
 type deflated struct {
 	Tape
 	s       *shard
@@ -15,7 +14,7 @@ type deflated struct {
 // deflated. Any goroutine may call it.
 func (r *Room) TakeDeflated(n int) { r.tape.takers.Add(int32(n)) }
 
-// deflating begins or ends the second tape, as there are members that take it.
+// deflating creates or drops the second tape, as the members need it.
 func (s *shard) deflating(t *Tape) {
 	z, wanted := t.deflated.Load(), t.takers.Load() > 0
 	switch {
@@ -31,7 +30,7 @@ func (s *shard) deflating(t *Tape) {
 	}
 }
 
-// write adds the frame that the tape was just given.
+// write adds the frame that was just written to the first tape.
 func (z *deflated) write(frame []byte, k *Class, ts, now int64) {
 	small := frame
 	if at := wire.HeaderLen(frame); len(frame)-at >= minDeflate {
@@ -47,7 +46,7 @@ func (z *deflated) write(frame []byte, k *Class, ts, now int64) {
 	z.s.stats.deflatedTo.Add(uint64(len(small)))
 }
 
-// forget drops what lies before frame number tail as a whole.
+// forget drops the chunks that lie entirely before frame number tail.
 func (z *deflated) forget(tail uint64) {
 	n := 0
 	for dir := *z.dir.Load(); n+1 < len(dir) && dir[n+1].first <= tail; n++ {
@@ -57,14 +56,14 @@ func (z *deflated) forget(tail uint64) {
 	}
 }
 
-// second is what can be read of a room's second tape. Its zero value is nothing.
+// second is the readable part of a room's second tape. Its zero value is empty.
 type second struct {
 	dir  []*chunk
 	head uint64
 }
 
-// second looks the second tape up. It is read up to its own head: it may have
-// ended by now, while the first went on.
+// second returns the second tape up to its own head. The tape may have been dropped by now while
+// the first one goes on.
 func (r *Room) second() second {
 	z := r.tape.deflated.Load()
 	if z == nil {
@@ -73,12 +72,12 @@ func (r *Room) second() second {
 	return second{*z.dir.Load(), z.head.Load()}
 }
 
-// has reports whether frame at is there.
+// has reports whether the second tape has frame number at.
 func (z *second) has(at uint64) bool {
 	return at < z.head && len(z.dir) > 0 && z.dir[0].first <= at
 }
 
-// piece is frame at, or p where that is not there.
+// piece returns frame number at, or p if the second tape does not have it.
 func (z *second) piece(at uint64, p Piece) Piece {
 	if !z.has(at) {
 		return p
@@ -88,8 +87,8 @@ func (z *second) piece(at uint64, p Piece) Piece {
 	return Piece{Bytes: c.buf[c.start(i):c.at[i].end], first: at, c: c, from: i, to: i + 1}
 }
 
-// CutDeflated is Cut for a member that takes deflated frames. Where the second
-// tape does not go back so far, they are plain.
+// CutDeflated is Cut for a member that takes deflated frames. Frames that the second tape does not
+// have are plain.
 func (r *Room) CutDeflated(at uint64, max int, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
 	head := r.head.Load()
 	if z := r.second(); at < head && z.has(at) {

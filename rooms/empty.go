@@ -6,13 +6,13 @@ import (
 	"sync"
 )
 
-// ErrEmptyRooms answers a join that would make one more room that nobody feeds for a user
-// with as many of them as one may have.
-var ErrEmptyRooms = errors.New("too many rooms that have had no message yet")
+// ErrEmptyRooms answers a join that would create a room without data for a user that already has as
+// many as one user may have.
+var ErrEmptyRooms = errors.New("the user has joined too many rooms that have no message yet")
 
-// payers counts the empty rooms of each user: public ones that a join of theirs has made and
-// that have had no record since. Appenders use it when such a room comes or goes, and
-// a user without any is not in it.
+// payers counts the empty rooms of each user: public rooms that a join of the user created and that
+// have had no record. Appenders use it when such a room is created or removed. A user without such
+// rooms is not in the map.
 type payers struct {
 	most int // of one user; 0: any number
 
@@ -47,8 +47,8 @@ func (p *payers) give(user string) {
 	}
 }
 
-// roomFor finds a room or makes an empty one for a join of the user. Empty rooms are
-// counted apart: names that nobody feeds take no place from a record's room.
+// roomFor returns the room of a join, and creates it empty if it does not exist. Empty rooms are
+// counted apart, so that names without records take no space from data.
 func (s *shard) roomFor(user string, member *Member) (*Room, error) {
 	if r := s.rooms.findString(member.Name); r != nil {
 		return r, nil
@@ -61,7 +61,7 @@ func (s *shard) roomFor(user string, member *Member) (*Room, error) {
 		p.empty.Add(-1)
 		return nil, ErrTooManyRooms
 	}
-	// Nobody has more than one private room of a pattern, so these need no account.
+	// A user has at most one private room of a pattern, so those are not counted.
 	if !p.Class.Private() && !s.table.payers.take(user) {
 		p.empty.Add(-1)
 		return nil, ErrEmptyRooms
@@ -74,9 +74,9 @@ func (s *shard) roomFor(user string, member *Member) (*Room, error) {
 	return r, nil
 }
 
-// filled counts a room as one with data, before its first record. Where the pattern has
-// as many of those as it may, it stays on the account of its user: members are
-// never refused a record.
+// filled counts the room as one with data, before its first record. If the pattern already has as
+// many as it may, the room stays on its user's account: a record for a room with members is never
+// refused.
 func (s *shard) filled(r *Room) {
 	if r.chain.empty && r.pattern.admit() {
 		s.settle(r)
@@ -93,8 +93,8 @@ func (s *shard) settle(r *Room) {
 	}
 }
 
-// vacant is called when the last member has left a room: one that has had nothing is not
-// kept for anybody.
+// vacant is called when the last member has left a room. A room that has had no frame is then
+// removed.
 func (s *shard) vacant(r *Room) {
 	if !r.chain.empty || r.next > 0 {
 		return
@@ -106,7 +106,8 @@ func (s *shard) vacant(r *Room) {
 	r.tape.left = math.MinInt64 / 2 // the next sweep takes it
 }
 
-// admit counts one more room with data; false: the pattern has as many as it may.
+// admit counts one more room with data. It returns false if the pattern already has as many as it
+// may.
 func (p *Pattern) admit() bool {
 	if p.count.Add(1) > p.maxRooms() {
 		p.count.Add(-1)
@@ -115,15 +116,15 @@ func (p *Pattern) admit() bool {
 	return true
 }
 
-// Crowded reports whether a record of the pattern that is added now may be refused: each
-// one on the way to the appenders may make a room before it, and so may as many that
-// other batches add meanwhile.
+// Crowded reports whether a record of the pattern that is added now may be refused. Each item on
+// its way to the appenders may create a room first, and so may as many items that other batches add
+// meanwhile.
 func (b *Batch) Crowded(p *Pattern) bool {
 	return p.count.Load()+2*(b.table.flying.Load()+int64(b.n)) >= p.maxRooms()
 }
 
-// Refused is a record that got no room, since its pattern has as many as it may. It is
-// good during the call.
+// Refused is a record without a room: its pattern already has as many rooms as it may. It is valid
+// during the call.
 type Refused struct {
 	Pattern   *Pattern
 	Room      []byte
@@ -138,7 +139,7 @@ type origin struct {
 	of   any
 }
 
-// refused reports a record that got no room.
+// refused counts a record without a room and reports it to its batch.
 func (s *shard) refused(p *part, it *item) {
 	s.stats.refused.Add(1)
 	if p.refused == nil {

@@ -6,7 +6,7 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// state returns how much of the feed is on the shard's tapes, or nil if nothing is yet.
+// state returns which part of the feed is on the shard's tapes, or nil if none is.
 func (s *shard) state(f *Feed) *feedState {
 	if f == nil || f.index < 0 {
 		return nil
@@ -14,13 +14,13 @@ func (s *shard) state(f *Feed) *feedState {
 	return s.feeds[f.index].Load()
 }
 
-// reached reports whether all records of the partition up to off have come here.
+// reached reports whether the shard has seen all records of the partition up to off.
 func (s *shard) reached(f *Feed, part int32, off int64) bool {
 	state := s.state(f)
 	return state != nil && int(part) < len(state.off) && off <= state.off[part]
 }
 
-// progress moves the positions on by everything that was marked since the last call.
+// progress moves the positions forward by everything that was marked since the last call.
 func (s *shard) progress() {
 	for i, it := range s.marks {
 		f := it.feed.index
@@ -62,9 +62,8 @@ func (s *shard) grow(it *item) {
 	}
 }
 
-// reset begins a new epoch: nothing of the new topic has been read. Rooms without members
-// forget their frames, since nothing on the tape would tell a client that joins later where
-// the old epoch ends.
+// reset begins a new epoch: nothing of the new topic has been read. Rooms without members forget
+// their frames, since nothing on their tapes would tell a later client where the old epoch ends.
 func (s *shard) reset(it *item) {
 	s.eachFed(it.feed, func(r *Room) {
 		r.chain = chain{empty: r.chain.empty}
@@ -96,7 +95,7 @@ func (s *shard) reset(it *item) {
 // forget drops the frames of a room that has no members.
 func (s *shard) forget(r *Room) {
 	if r.last != nil {
-		r.last.end(gone) // no frame takes their place
+		r.last.end(gone) // no frame supersedes them
 		r.last.forgotten.Store(r.next)
 	}
 	if r.private() {
@@ -108,8 +107,8 @@ func (s *shard) forget(r *Room) {
 	r.tape.reach = nil
 }
 
-// gap tells the members of every room of the feed: a lost record may have been for any of
-// them. A client that was away hears of it when it resumes from before the gap.
+// gap tells the members of every room of the feed, since a lost record may have been for any of
+// them. A client that is away is told when it resumes from before the gap.
 func (s *shard) gap(it *item) {
 	if list := s.lost[it.feed.index]; !setIn(list, it.part, it.off) {
 		s.lost[it.feed.index] = append(list, Pos{it.part, it.off})
@@ -122,12 +121,12 @@ func (s *shard) gap(it *item) {
 			s.scratch = wire.AppendGap(s.scratch[:0], r.name, from, to)
 			s.notice(r, gapOf(it.part), it.from)
 		} else {
-			r.keyframe.Store(0) // who joins would begin before the gap and not hear of it
+			r.keyframe.Store(0) // a new member would start before the gap and not be told of it
 		}
 	})
 }
 
-// notice writes the text in scratch as a frame that comes from no record.
+// notice writes the text in scratch as a frame without a record.
 func (s *shard) notice(r *Room, kind source, off int64) {
 	s.touch(r)
 	num := r.next

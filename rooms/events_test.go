@@ -37,7 +37,7 @@ func TestProgressNeverGoesBack(t *testing.T) {
 	m.batch.Progress(feed, 0, 8)
 	m.send()
 	at(`{"epoch":"e1","0":9}`)
-	mustPanic(t, "BUG: an event of topic x before it was opened", func() { m.batch.Progress(NewFeed("x"), 0, 1) })
+	mustPanic(t, "BUG: topic x has an event before it was opened", func() { m.batch.Progress(NewFeed("x"), 0, 1) })
 }
 
 // An event belongs to the epoch in which it was added, however late the

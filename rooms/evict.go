@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// evictWork is how many keys and buckets one call of evict looks at: some 0.5 ms.
+	// evictWork is how many keys and buckets one call of evict looks at: about 0.5 ms.
 	evictWork = 4096
 
 	// evictSample is the number of keys from which the age is chosen at which keys must go.
@@ -19,12 +19,13 @@ const (
 	fullFor = time.Minute
 )
 
-// eviction is a shard's round over its rooms in which the oldest last values go.
+// eviction is the state of a shard's round over its rooms, in which the oldest last values are
+// forgotten.
 type eviction struct {
-	on      bool  // begun at the budget, until there is some space again
+	on      bool  // from the moment the budget is reached until there is some space again
 	next    int64 // when to look again after there was nothing to evict, ms by the table's clock
-	cut     int64 // keys that were written before it go, ms by the table's clock
-	members bool  // those of rooms with members, too
+	cut     int64 // keys that were written before this are forgotten, ms by the table's clock
+	members bool  // also keys of rooms with members
 	left    int   // buckets until the round is over
 	at      int   // the bucket that was looked at last
 	pressed int   // sweeps in a row that found the table over its budget
@@ -35,15 +36,14 @@ func (t *Table) overLast() bool { return t.usedLast.Load() > t.cfg.LastBudget }
 // lastEnough is how far below their budget last values are brought down.
 func (t *Table) lastEnough() int64 { return t.cfg.LastBudget / 8 * 7 }
 
-// evict forgets the oldest last values until the table is well within its budget for
-// them. Those of rooms without members go first. Those of rooms with members go only once
-// the other shards have had time to give theirs, or the table is far over. A call looks at
-// a bounded number of keys and the next one continues, since the appender has other work.
-// Everything must be published.
+// evict forgets the oldest last values until the table is well within its budget. Rooms without
+// members lose theirs first. Rooms with members follow only when the other shards have had time to
+// give theirs, or when the table is far over its budget. A call looks at a bounded number of keys
+// and the next call continues, since the appender has other work. Everything must be published.
 func (s *shard) evict() {
 	e, t := &s.evicting, s.table
 	e.on = true
-	// It must be faster than the values that come in between two calls.
+	// It must keep up with the values that arrive between two calls.
 	over := t.usedLast.Load() - t.cfg.LastBudget
 	work := evictWork * (1 + int(max(0, over/max(t.cfg.LastBudget/16, 1))))
 	for work > 0 {
@@ -135,14 +135,14 @@ func (s *shard) evictFrom(r *Room) (n int) {
 		l.evict(f)
 		s.stats.outOfMemory.Add(1)
 		if r.pattern.Bare {
-			until = math.MaxInt64 // its next value is all it has
+			until = math.MaxInt64 // until its next value, which is all it has
 		} else {
 			until = max(until, f.at+r.Class().keyTTL().Milliseconds())
 		}
 	}
 	if n > 0 {
 		l.partial.Store(until)
-		l.pack(head) // what has gone must not be held
+		l.pack(head) // evicted frames must not stay in memory
 		t.fullUntil.Store(s.now + fullFor.Milliseconds())
 	}
 	return n
@@ -154,7 +154,7 @@ func (s *shard) evictFrom(r *Room) (n int) {
 // this on to rooms that its shard makes for the same pattern. Any goroutine may ask.
 func (t *Table) Partial(r *Room) bool { return r.last != nil && r.last.partial.Load() > t.clock() }
 
-// partialFrom takes over what removed rooms of the pattern have left behind.
+// partialFrom gives a new room the partial state that removed rooms of the pattern left.
 func (s *shard) partialFrom(p *Pattern, l *latest) {
 	if until, ok := s.partial[p]; ok {
 		if until <= s.now {
@@ -165,7 +165,7 @@ func (s *shard) partialFrom(p *Pattern, l *latest) {
 	}
 }
 
-// leaveBehind is the reverse of partialFrom, for a room that is being removed.
+// leaveBehind keeps the partial state of a room that is being removed, for partialFrom.
 func (s *shard) leaveBehind(r *Room) {
 	if until := r.last.partial.Load(); until > s.now && until > s.partial[r.pattern] {
 		s.partial[r.pattern] = until

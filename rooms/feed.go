@@ -8,28 +8,27 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// Pos is a place in a topic: everything of the partition up to and including
-// Offset. An offset of -1 is the place before the first record.
+// Pos is a position in one partition: everything up to and including Offset. Offset -1 is the
+// position before the first record.
 type Pos struct {
 	Partition int32
 	Offset    int64
 }
 
-// Positions is a place in all partitions of a topic's epoch. Without an epoch
-// the place is not known yet, and there are no offsets. Offsets may be shared by
-// many, so only a copy of them may be changed.
+// Positions is a position in every partition of a topic's epoch. Without an epoch the position is
+// not known, and Offsets is empty. Offsets may be shared: only a copy may be changed.
 type Positions struct {
 	Epoch   string
 	Offsets []Pos
 
-	text *sharedText // of these offsets, which others have too; nil: nobody shares them
+	text *sharedText // JSON of the offsets while they are shared; nil: they are not
 }
 
-// sharedText is the JSON of positions that many members have at once: it is made for the
-// first of them, and costs the others a copy.
+// sharedText is the JSON of positions that many members share. It is made for the first of them and
+// copied for the others.
 type sharedText struct{ made atomic.Pointer[[]byte] }
 
-// AppendJSON appends {"epoch":"k3x9","0":1234}, or {} where nothing is known.
+// AppendJSON appends {"epoch":"k3x9","0":1234}, or {} if the position is not known.
 func (p Positions) AppendJSON(dst []byte) []byte {
 	if p.Epoch == "" {
 		return append(dst, '{', '}')
@@ -58,15 +57,15 @@ func (p Positions) appendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// unknown is the progress of a partition of which nothing was heard yet.
+// unknown is the offset of a partition of which nothing is known yet.
 const unknown = -2
 
-// Feed is one source topic as rooms see it: a name, an epoch and a number of
-// partitions. The goroutine that reads the topic changes it, through Open and
-// through the events of a Batch; anyone may read it.
+// Feed is one source topic as rooms see it: a name, an epoch and a number of partitions. The
+// goroutine that reads the topic changes it, through Open and through the events of a Batch. Any
+// goroutine may read it.
 type Feed struct {
 	topic string
-	index int // place in Config.Feeds; set by New
+	index int // in Config.Feeds; set by New
 	shape atomic.Pointer[shape]
 }
 
@@ -77,9 +76,8 @@ type shape struct {
 	partitions int32
 }
 
-// feedState is how far the tapes of one shard have got with a topic. It is
-// replaced, never changed: who reads it sees the place of all partitions at
-// one moment.
+// feedState is how far the tapes of one shard have got with a topic. It is replaced and never
+// changed, so a reader sees the offsets of all partitions at one moment.
 type feedState struct {
 	epoch string
 	gen   int64
@@ -94,24 +92,24 @@ func newFeedState(of *shape, offset int64) *feedState {
 	return s
 }
 
-// copy is a copy with as many partitions at least; of those that are new,
-// nothing has been read.
+// copy returns a copy with at least that many partitions. Nothing has been read of the new ones.
 func (s *feedState) copy(partitions int32) *feedState {
 	c := newFeedState(&shape{s.epoch, s.gen, max(partitions, int32(len(s.off)))}, -1)
 	copy(c.off, s.off)
 	return c
 }
 
-// NewFeed makes a feed whose epoch is not known yet.
+// NewFeed returns a feed whose epoch is not known yet.
 func NewFeed(topic string) *Feed { return &Feed{topic: topic, index: -1} }
 
-// Index is the feed's place in the Config.Feeds of its table; -1: it is in none.
+// Index returns the index of the feed in the Config.Feeds of its table, or -1 if it is in none.
 func (f *Feed) Index() int { return f.index }
 
-// Topic is the topic's name.
+// Topic returns the topic's name.
 func (f *Feed) Topic() string { return f.topic }
 
-// Open says what the topic looks like, before its first record is added.
+// Open sets the topic's epoch and number of partitions. It must be called before the first record
+// is added.
 func (f *Feed) Open(epoch string, partitions int32) {
 	now := &shape{epoch: epoch, partitions: partitions}
 	if old := f.shape.Load(); old != nil {
@@ -123,7 +121,7 @@ func (f *Feed) Open(epoch string, partitions int32) {
 	f.shape.Store(now)
 }
 
-// Epoch is the short hash that positions of this topic carry; empty: not known yet.
+// Epoch returns the short hash that positions of this topic carry, or "" if it is not known yet.
 func (f *Feed) Epoch() string {
 	if s := f.shape.Load(); s != nil {
 		return s.epoch
@@ -131,7 +129,7 @@ func (f *Feed) Epoch() string {
 	return ""
 }
 
-// Partitions is how many partitions the topic has; 0: not known yet.
+// Partitions returns how many partitions the topic has, or 0 if that is not known yet.
 func (f *Feed) Partitions() int32 {
 	if s := f.shape.Load(); s != nil {
 		return s.partitions

@@ -10,30 +10,29 @@ import (
 // maxFiltered is how many frames one cut looks at when it leaves some out.
 const maxFiltered = 4096
 
-// Filter says what of a room a membership leaves out. The zero value leaves out
-// nothing.
+// Filter says which frames of a room a member is not sent. The zero value leaves out nothing.
 type Filter struct {
-	// Have is what the member has already: of each partition, all up to and including
-	// the offset, of the frames with numbers below Until, or of any with Ahead. Until is
-	// where it came, or its snapshot began.
+	// Have lists what the client already has: of each partition, everything up to and including the
+	// offset. It applies to frames with numbers below Until, or to all frames if Ahead is set.
+	// Until is where the member joined, or where its snapshot began.
 	Have  []Pos
 	Until uint64
 	Ahead bool
 	// Deflated says that the member takes deflated frames.
 	Deflated bool
 
-	reset uint64 // number behind the newest reset that was cut: what follows is not in Have; 0: none was
+	reset uint64 // number after the newest reset that was cut; frames from there on are not in Have; 0: none
 
 	keys map[string]struct{} // the only ones wanted; nil: all
 	text map[string]struct{} // the same as they stand in an envelope
 }
 
-// Resumed has what the client had left out.
+// Resumed makes the filter leave out what a client that resumes already has.
 func (s *Filter) Resumed(how *Resume) {
 	s.Have, s.Until, s.Ahead, s.reset = how.Have, how.Until, how.Ahead, 0
 }
 
-// SetKeys has all keys left out but these.
+// SetKeys makes the filter leave out all other keys.
 func (s *Filter) SetKeys(keys []string) {
 	s.keys, s.text = map[string]struct{}{}, map[string]struct{}{}
 	for _, k := range keys {
@@ -43,28 +42,28 @@ func (s *Filter) SetKeys(keys []string) {
 	}
 }
 
-// Keys are the only ones that are wanted, sorted; nil: all are.
+// Keys returns the wanted keys, sorted, or nil if all are wanted.
 func (s *Filter) Keys() []string { return slices.Sorted(maps.Keys(s.keys)) }
 
 // Keyed reports whether only some keys are wanted.
 func (s *Filter) Keyed() bool { return s.keys != nil }
 
-// behindReset reports whether a member whose cursor is at has been sent a reset, of which the tape
-// may know nothing any more.
+// behindReset reports whether a member with the cursor at has been sent a reset. The tape may no
+// longer have it.
 func (s *Filter) behindReset(at uint64) bool { return s.reset > 0 && at >= s.reset }
 
 func (s *Filter) has(num uint64, part int32, off int64) bool {
 	return (num < s.Until || s.Ahead) && within(s.Have, part, off)
 }
 
-// within reports whether an offset is not after the one in list for its partition.
+// within reports whether the offset is at or before the one in list for its partition.
 func within(list []Pos, part int32, off int64) bool {
 	p := posOf(list, part)
 	return p != nil && off <= p.Offset
 }
 
-// wants reports whether the tape's frame with the number num must be sent. Notices are always
-// sent. Frames behind a reset are of another epoch, and so not in Have.
+// wants reports whether the tape's frame number num must be sent. Notices are always sent. Frames
+// after a reset are of another epoch, and so not in Have.
 func (s *Filter) wants(num uint64, f frameAt, frame []byte, reset bool) bool {
 	if !f.source.record() && f.source != sourceExpired {
 		return true
@@ -85,7 +84,7 @@ func (s *Filter) wantsKey(frame []byte) bool {
 
 // wantsLast is wants for a newest frame.
 func (s *Filter) wantsLast(f *lastFrame, reset bool) bool {
-	if f.kind == lastNotice { // those before a snapshot or a resume are nothing to it
+	if f.kind == lastNotice { // a snapshot or a resume needs no earlier notice
 		return f.num >= s.Until
 	}
 	if s.keys != nil {
@@ -96,8 +95,8 @@ func (s *Filter) wantsLast(f *lastFrame, reset bool) bool {
 	return !f.from.record() || reset || !s.has(f.num, f.from.partition(), f.off)
 }
 
-// CutSome is Cut without the frames that filter leaves out. The returned number may lie behind
-// the last frame that was appended: the frames in between were left out.
+// CutSome is Cut without the frames that the filter leaves out. The returned number may be past the
+// last appended frame: the frames in between were left out.
 func (r *Room) CutSome(at uint64, max int, filter *Filter, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
 	head := r.head.Load()
 	if at >= head {

@@ -1,8 +1,8 @@
 package rooms
 
-// Level returns the positions up to which the tapes of all shards have the feed: the least
-// of each partition. Without an epoch they are not known, as while a topic is being made
-// again. Any goroutine may ask.
+// Level returns the positions that the tapes of all shards have reached: the least offset of each
+// partition. Without an epoch they are not known, for example while a topic is being created again.
+// Any goroutine may call it.
 func (t *Table) Level(f *Feed) Positions {
 	if f == nil || f.index < 0 {
 		return Positions{}
@@ -15,8 +15,8 @@ func (t *Table) Level(f *Feed) Positions {
 	return low
 }
 
-// extent is the earliest and the latest of what shards have of one feed. Of a partition that
-// one of them has not heard of yet it has nothing.
+// extent returns the earliest and the latest positions of one feed among the shards. If a shard has
+// not heard of a partition yet, it has nothing of it.
 func extent(states []*feedState) (low, high Positions) {
 	partitions := 0
 	for _, s := range states {
@@ -49,8 +49,8 @@ func extent(states []*feedState) (low, high Positions) {
 	return low, high
 }
 
-// Lowered returns the lesser offset of p and at for each partition. If their epochs differ, or
-// at lacks a partition, nothing is known.
+// Lowered returns the lesser offset of p and at for each partition. If their epochs differ, or if
+// at lacks a partition, the result is not known.
 func (p Positions) Lowered(at Positions) Positions {
 	if p.Epoch == "" || p.Epoch != at.Epoch {
 		return Positions{}

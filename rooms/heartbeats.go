@@ -6,8 +6,7 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// Heartbeats are the appenders' heartbeats. A turn is one batch of records, or one
-// request.
+// Heartbeats returns the appenders' heartbeats. A turn is one batch of records, or one request.
 func (t *Table) Heartbeats() []*heartbeat.Beat {
 	out := make([]*heartbeat.Beat, 0, len(t.shards))
 	for _, s := range t.shards {
@@ -16,8 +15,7 @@ func (t *Table) Heartbeats() []*heartbeat.Beat {
 	return out
 }
 
-// Stand has the first appender stand for d. It is for tests of what watches the
-// beats.
+// Stand makes the first appender stand still for d. It is for tests of the watchdog.
 func (t *Table) Stand(d time.Duration) {
 	t.shards[0].box.ask(ask{do: func(*shard) { time.Sleep(d) }})
 }

@@ -2,8 +2,8 @@ package rooms
 
 import "hash/maphash"
 
-// index finds a shard's rooms by name. Buckets are linked through the rooms
-// themselves: 8 to 16 bytes a room, where a map of strings takes about 40.
+// index finds a shard's rooms by name. Buckets are linked through the rooms themselves. That takes
+// 8 to 16 bytes a room, where a map of strings takes about 40.
 type index struct {
 	seed    maphash.Seed
 	buckets []*Room
@@ -65,7 +65,7 @@ func (x *index) grow() {
 	}
 }
 
-// each visits the rooms of one bucket; visit may remove the room it is given.
+// each calls visit for the rooms of one bucket. visit may remove the room that it is given.
 func (x *index) each(bucket int, visit func(*Room)) {
 	for r := x.buckets[bucket]; r != nil; {
 		next := r.after

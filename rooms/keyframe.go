@@ -1,7 +1,7 @@
 package rooms
 
-// keyframeRoom is how much longer than its class allows a tape may grow, in
-// bytes, so that it still begins with a keyframe.
+// keyframeRoom is how many times the bytes of its class a tape may take, so that it still begins
+// with a keyframe.
 const keyframeRoom = 4
 
 // Keyframe returns the number of the newest keyframe that is published and still on the
@@ -14,8 +14,8 @@ func (r *Room) Keyframe() (at uint64, ok bool) {
 	return k - 1, true
 }
 
-// entry returns where a member without any frame begins: at the newest keyframe, or with the
-// next frame.
+// entry returns where a member without any frame starts: at the newest keyframe, or at the next
+// frame.
 func (s *shard) entry(r *Room) (at uint64, p Positions) {
 	if at, ok := r.Keyframe(); ok && r.pattern.Keyframed {
 		return at, s.table.PositionsAt(r, at)
@@ -24,9 +24,9 @@ func (s *shard) entry(r *Room) (at uint64, p Positions) {
 	return r.next, s.levelAt(f, s.state(f))
 }
 
-// Entry returns where a member without any frame begins now: at the newest keyframe, or with
-// the next frame. await reports whether it has to wait for a keyframe first. Any goroutine
-// may ask.
+// Entry returns where a member without any frame starts now: at the newest keyframe, or at the next
+// frame. await reports whether the member must wait for a keyframe first. Any goroutine may call
+// it.
 func (t *Table) Entry(r *Room) (at uint64, p Positions, await bool) {
 	at, ok := r.Keyframe()
 	if !ok || !r.pattern.Keyframed {
@@ -67,7 +67,7 @@ func (r *Room) lacks(at, head uint64) int64 {
 	}
 	last := len(dir) - 1
 	for dir[last].first >= head {
-		last-- // begun, but nothing in it was published
+		last-- // nothing in this chunk is published yet
 	}
 	return dir[last].offset(head) - dir[find(dir, at)].offset(at)
 }

@@ -10,7 +10,7 @@ import (
 
 const (
 	// tombstoneAge is how long a tombstone is kept at least, even if the tape drops it
-	// sooner. A member that lags by more, or whose snapshot takes longer, is given a new
+	// sooner. A member that lags by more, or whose snapshot takes longer, gets a new
 	// snapshot.
 	tombstoneAge = time.Minute
 
@@ -31,7 +31,7 @@ const (
 type latest struct {
 	order     atomic.Pointer[order]
 	forgotten atomic.Uint64 // cursors below this, except 0, may have missed a tombstone
-	evicted   atomic.Uint64 // cursors below this may have missed a value that was evicted for want of memory
+	evicted   atomic.Uint64 // cursors below this may have missed a value that was evicted to free memory
 	partial   atomic.Int64  // until when the room may lack such values, ms by the table's clock
 
 	// The appender's own.
@@ -241,9 +241,8 @@ func (l *latest) front(published uint64) *lastFrame {
 	return nil
 }
 
-// evict forgets a value for want of memory. Members are not told that the key is gone,
-// for it is not. Members that were sent the value keep it. The others are told that the
-// room is partial.
+// evict forgets a value to free memory. Members are not told that the key is gone, since it still
+// exists. Members that were sent the value keep it. Others are told that the room is partial.
 func (l *latest) evict(f *lastFrame) {
 	l.remove(f)
 	l.evicted.Store(f.num + 1)

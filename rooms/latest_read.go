@@ -9,11 +9,11 @@ const maxPieces = 256
 // later, in the order of those updates. It stops at max bytes, after one frame at least,
 // and returns the number to continue from.
 //
-// level reports whether nothing newer was published when it looked. A member that has been
+// level reports whether nothing newer had been published. A member that has been
 // sent all of it then has the newest frame of every key that has changed since it began.
 //
-// lost reports whether keys are gone since at that nothing is known of any more. Nothing
-// is appended then, and the member starts again from 0.
+// lost reports whether the room has forgotten that a key is gone, at number at or later. Nothing is
+// appended then, and the member starts again from 0.
 //
 // known is Room.Forgotten at the start of a snapshot, or Resume.Known of a member that
 // resumes. The walk of a member that lags has none.
@@ -71,10 +71,10 @@ func (r *Room) CutLatest(at uint64, known Known, max int, filter *Filter, dst []
 // the zero value is told of everything that has been forgotten.
 type Known struct{ forgotten, evicted uint64 }
 
-// Forgotten returns what a snapshot that begins now knows of. It does not begin again when
-// an older value is evicted before its turn, or a slow member would never reach the end:
-// Table.Partial tells of such a value. It begins again when a later value is evicted,
-// since an older value of the same key may have been sent.
+// Forgotten returns the Known of a snapshot that begins now. If an older value is evicted before
+// its turn, the snapshot does not begin again, or a slow member would never reach the end:
+// Table.Partial reports such a value. If a later value is evicted, the snapshot begins again, since
+// an older value of the same key may have been sent.
 func (r *Room) Forgotten() Known { return Known{r.last.forgotten.Load(), r.head.Load()} }
 
 // lostAt reports whether an entry has been forgotten that a walk at the number should have
@@ -150,8 +150,8 @@ func (t *Table) Behind(r *Room, at uint64) bool {
 	return i+1 < len(dir) && dir[i+1].first < head && t.clock()-dir[i+1].born > k.conflateAge().Milliseconds()
 }
 
-// place returns how many bytes were ever written to the tape before frame number at. The
-// frame is in the chunk or is the next one after it.
+// offset returns how many bytes had been written to the tape before frame number at. The frame must
+// be in the chunk or be the next one after it.
 func (c *chunk) offset(at uint64) int64 { return c.before + int64(c.start(int(at-c.first))) }
 
 // knownFrom returns the earliest positions since which the last values show every change.

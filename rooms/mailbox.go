@@ -10,8 +10,8 @@ type ask struct {
 	do      func(*shard) // for figures; runs on the appender
 }
 
-// mailbox is how others reach an appender. Its lock is held for a few
-// instructions; records and requests are taken out in whole slices.
+// mailbox is how other goroutines reach an appender. Its lock is held for a few instructions.
+// Records and requests are taken out in whole slices.
 type mailbox struct {
 	mu     sync.Mutex
 	asks   []ask
@@ -23,7 +23,7 @@ type mailbox struct {
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
-// ask never blocks; false: the appender has stopped.
+// ask adds a request and never blocks. It returns false if the appender has stopped.
 func (b *mailbox) ask(a ask) bool {
 	b.mu.Lock()
 	if b.closed {
@@ -55,7 +55,7 @@ func (b *mailbox) signal() {
 	}
 }
 
-// take empties the mailbox, giving it the slices of the last time to fill.
+// take empties the mailbox. The slices of the last call are filled next.
 func (b *mailbox) take(asks []ask, parts []*part) ([]ask, []*part) {
 	b.mu.Lock()
 	asks, b.asks = b.asks, asks[:0]
@@ -64,14 +64,14 @@ func (b *mailbox) take(asks []ask, parts []*part) ([]ask, []*part) {
 	return asks, parts
 }
 
-// asked is how many requests wait.
+// asked returns how many requests wait.
 func (b *mailbox) asked() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return int64(len(b.asks))
 }
 
-// close lets nothing more in, and returns what was still there.
+// close refuses everything from now on, and returns the requests that were left.
 func (b *mailbox) close() []ask {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -6,19 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// What the parts of a frame may hold. Whoever makes a Record sees to it, for what is sent
-// live, kept for snapshots and read again alike: one text frame that is not UTF-8 ends the
-// connection of every client that gets it (RFC 6455, 8.1).
+// What the parts of a frame may hold. The code that makes a Record ensures it, for live frames,
+// snapshots and recalled frames alike. A single text frame that is not UTF-8 ends the connection of
+// every client that gets it (RFC 6455, 8.1).
 //
-//	room   1 to MaxName bytes that Pattern.Holds takes: UTF-8, a name that a client can write,
-//	       and in a private pattern one that somebody can own
+//	room   1 to MaxName bytes that Pattern.Holds accepts: UTF-8, a name that a client can write,
+//	       and in a private pattern one that a user can own
 //	type   up to MaxType bytes of UTF-8
 //	key    UTF-8; two keys of a room that differ have different texts
 //	pos, prev, ts  numbers that Kafka gave
 //	data   one JSON value in UTF-8 (RFC 8259), byte for byte; null for a tombstone
 //
-// A bare frame (Pattern.Bare) is the value alone: JSON in UTF-8 in a text frame, any bytes in
-// a binary one. In texts that are quoted, AppendString escapes what JSON wants escaped.
+// A bare frame (Pattern.Bare) is the value alone: JSON in UTF-8 in a text frame, any bytes in a
+// binary one. AppendString escapes text that is quoted.
 
 const (
 	// MaxName is the longest room name in bytes.
@@ -30,13 +30,13 @@ const (
 	MaxType = 256
 )
 
-// Where a byte below 0x80 may stand.
+// Which names may have a byte below 0x80.
 const (
 	inNames  = 1 << iota // of public rooms
 	inOwners             // the part of a private room's name that is its owner
 )
 
-// ascii says where each byte may stand; those above 0x7f are looked at as runes.
+// ascii says which names may have each byte. Bytes above 0x7f are checked as runes.
 var ascii = func() (t [256]uint8) {
 	for c := range utf8.RuneSelf {
 		for _, where := range [...]uint8{inNames, inOwners} {
@@ -48,9 +48,9 @@ var ascii = func() (t [256]uint8) {
 	return t
 }()
 
-// fitsRune reports whether a character may stand there. Clients write any name as a JSON
-// string, but for a star, which is a wildcard; line ends and other control characters come
-// from keys that were not meant to be names, and break logs.
+// fitsRune reports whether names of that kind may have the character. A client writes a name as a
+// JSON string, so a name may have any character but a star, which stands for a wildcard. Line ends
+// and other control characters come from keys that were not meant as names, and break logs.
 func fitsRune(r rune, where uint8) bool {
 	if where == inNames {
 		return r != '*' && !unicode.IsControl(r) && r != '\u2028' && r != '\u2029'
@@ -62,7 +62,7 @@ func fitsRune(r rune, where uint8) bool {
 	return unicode.IsGraphic(r) && !unicode.IsSpace(r)
 }
 
-// fits reports whether all of s may stand there.
+// fits reports whether names of that kind may have all characters of s.
 func fits[S string | []byte](s S, where uint8) bool {
 	all := uint8(0xff)
 	for i := range len(s) {
@@ -83,15 +83,15 @@ func fitsSlow(s string, where uint8) bool {
 	return true
 }
 
-// CanOwn reports whether a user of that name can own rooms: UTF-8 without white space,
-// invisible characters and any of *{}"\.
+// CanOwn reports whether a user of that name can own rooms. The name must be UTF-8 without white
+// space, invisible characters and any of *{}"\.
 func CanOwn[S string | []byte](user S) bool {
 	return len(user) > 0 && len(user) <= MaxOwner && fits(user, inOwners)
 }
 
-// Holds reports whether the pattern may have a room of that name, which begins with the
-// pattern's prefix, or is all of a literal: whether a client can name it and, in a private
-// pattern, a user own it.
+// Holds reports whether the pattern may have a room of that name. The name begins with the
+// pattern's prefix, or is equal to a literal. A client must be able to write it, and in a private
+// pattern a user must be able to own it.
 func (p *Pattern) Holds(name []byte) bool { return holds(p, name) }
 
 func holds[S string | []byte](p *Pattern, name S) bool {
@@ -109,7 +109,7 @@ func holds[S string | []byte](p *Pattern, name S) bool {
 // checkNames reports a pattern whose names no client could write.
 func (p *Pattern) checkNames() error {
 	if !fits(p.prefix, inNames) {
-		return fmt.Errorf("rooms: pattern %q has line ends, control characters or bad UTF-8, which no room's name may have: remove them",
+		return fmt.Errorf("rooms: pattern %q has line ends, control characters or bad UTF-8: remove them",
 			p.Match)
 	}
 	return nil

@@ -7,43 +7,42 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// Recall asks for the frames of a room from a stretch of its topic that the tapes no longer
-// hold.
+// Recall asks for frames of a room that the tapes no longer hold. Kafka still has their records.
 type Recall struct {
 	Pattern *Pattern
 	Room    string
 	Epoch   string
-	Lost    string // why the place is too old, where only the oldest that there is is wanted
-	User    string // that pays for what is read; "": nobody in particular
-	// More means that the asker already has the beginning of this past: it waits for its
-	// user's budget, where others are refused.
+	Lost    string // why the positions are too old; the request is then for the oldest ones that are left
+	User    string // who pays for the read; "": nobody
+	// More means that the asker already has the start of this past. It waits for its user's budget
+	// instead of being refused.
 	More bool
-	// Judged means that the user's budget was checked when it was asked which rooms got
-	// something in the stretch. It is not checked again for each of these rooms.
+	// Judged means that the user's budget was checked when the names of these rooms were asked for.
+	// It is not checked again for each room.
 	Judged bool
-	// After is what the asker has, by partition; UpTo, of the same partitions, is
-	// how far to go: up to and including the offset.
+	// After is what the asker has, by partition. UpTo has the same partitions and says how far to
+	// read: up to and including the offset.
 	After, UpTo []Pos
-	// Last is the position of the room's last message up to After, by partition, where the
+	// Last is the position of the room's last message up to After, by partition, as far as the
 	// asker knows it. The first message after it then has a `prev`.
 	Last []Pos
-	// Done is called once, on any goroutine, and must not block. The Past may end
-	// earlier than was asked: see Past.UpTo.
+	// Done is called once, on any goroutine, and must not block. The Past may end earlier than
+	// asked (see Past.UpTo).
 	Done func(*Past, error)
-	// Names, if it is set, is called instead of Done. Room is then a prefix of names, and the
-	// question is which of the pattern's rooms got something in the stretch. If there are more
-	// than Most (0: any number), a few more than that are enough.
+	// Names, if set, is called instead of Done. Room is then a prefix, and the question is which of
+	// the pattern's rooms have a message in the range. If there are more than Most (0: any number),
+	// a few more than Most are enough.
 	Names func([]string, error)
 	Most  int
-	// TakeBack is called, on any goroutine, when others need the memory of a Past from which
-	// the asker has been sent nothing for a while. The asker then releases the Past, and asks
-	// again once its socket takes bytes. It must not block. Nil: nothing is taken back.
+	// TakeBack is called, on any goroutine, when others need the memory of a Past whose asker has
+	// been sent nothing for a while. The asker then releases the Past, and asks again once its
+	// socket accepts bytes. TakeBack must not block. If it is nil, nothing is taken back.
 	TakeBack func(*Past)
 
 	dropped atomic.Bool
 }
 
-// Refuse answers that there is nothing for the asker, and why.
+// Refuse answers with the reason why the asker gets nothing.
 func (r *Recall) Refuse(err error) {
 	if r.Names != nil {
 		r.Names(nil, err)
@@ -52,18 +51,17 @@ func (r *Recall) Refuse(err error) {
 	r.Done(nil, err)
 }
 
-// Drop notes that nobody waits for the answer any more. Done is called all the same.
-// Any goroutine may call it.
+// Drop notes that nobody waits for the answer. Done is still called. Any goroutine may call Drop.
 func (r *Recall) Drop() { r.dropped.Store(true) }
 
-// Dropped reports whether nobody waits for the answer any more.
+// Dropped reports whether Drop was called.
 func (r *Recall) Dropped() bool { return r.dropped.Load() }
 
-// Past is one asker's hold on a run of one room's frames that were read again. The frames
-// never change, and all askers share them.
+// Past is one asker's hold on frames of one room that were read again. The frames never change and
+// are shared by all askers.
 type Past struct {
-	// UpTo is how far the run goes, by partition, if that is not as far as was asked. The
-	// asker asks for the rest once it has been sent all of this. Nil: it has all.
+	// UpTo is how far the frames go, by partition, if they end before what was asked for. The asker
+	// asks for the rest once it has been sent all of them. Nil: they are complete.
 	UpTo []Pos
 
 	c       *chunk
@@ -71,9 +69,9 @@ type Past struct {
 	release atomic.Pointer[func()]
 }
 
-// NewPast makes the frames of records of one room, in order within each partition. last has
-// the position of the room's message before them, by partition. Without it the first
-// message of a partition has no `prev`.
+// NewPast builds the frames of records of one room, which must be in order within each partition.
+// The argument last has the position of the room's message before them, by partition. Without it
+// the first message of a partition has no `prev`.
 func NewPast(p *Pattern, room string, records []Record, last []Pos) *Past {
 	past := &Past{c: &chunk{at: make([]frameAt, 0, len(records))}}
 	var seen chain
@@ -116,7 +114,7 @@ func NewPast(p *Pattern, room string, records []Record, last []Pos) *Past {
 }
 
 // Share returns another hold on the same frames, up to the positions in upTo (see Past.UpTo).
-// release is called once, when the holder has released it.
+// release is called once, when the holder calls Release.
 func (p *Past) Share(upTo []Pos, release func()) *Past {
 	held := &Past{UpTo: upTo, c: p.c}
 	if release != nil {
@@ -125,8 +123,8 @@ func (p *Past) Share(upTo []Pos, release func()) *Past {
 	return held
 }
 
-// Release gives up the frames: the holder has been sent them, or is gone. It may be called
-// more than once, and on a nil Past.
+// Release gives up the frames when the holder has been sent them or is gone. It may be called more
+// than once, and on a nil Past.
 func (p *Past) Release() {
 	if p == nil {
 		return
@@ -136,15 +134,15 @@ func (p *Past) Release() {
 	}
 }
 
-// Sent notes that the holder has been sent all frames before number at. Any goroutine may
-// read it by At.
+// Sent notes that the holder has been sent all frames before number at. Any goroutine may read it
+// with At.
 func (p *Past) Sent(at int) { p.at.Store(int64(at)) }
 
 // At returns the number of the next frame that the holder lacks.
 func (p *Past) At() int { return int(p.at.Load()) }
 
-// Reached returns the holder's positions once it has been sent the frames before number at
-// that Cut returns for the same filter and upTo.
+// Reached returns the holder's positions once it has been sent the frames before number at that Cut
+// returns with the same filter and upTo.
 func (p *Past) Reached(at int, filter *Filter, upTo []Pos) []Pos {
 	has := slices.Clone(filter.Have)
 	for _, f := range p.c.at[:at] {
@@ -158,8 +156,8 @@ func (p *Past) Reached(at int, filter *Filter, upTo []Pos) []Pos {
 	return has
 }
 
-// Lasts returns last, raised to the room's last message of each partition among the frames
-// before number at and up to the positions in upTo.
+// Lasts returns last, raised to the room's last message of each partition among the frames before
+// number at and up to upTo.
 func (p *Past) Lasts(at int, upTo, last []Pos) []Pos {
 	last = slices.Clone(last)
 	found := make([]bool, len(upTo))
@@ -179,19 +177,19 @@ func (p *Past) Lasts(at int, upTo, last []Pos) []Pos {
 	return last
 }
 
-// NoPast returns a past without frames: its holder has everything up to the positions in
-// after, and asks for more at once.
+// NoPast returns a past without frames. Its holder has everything up to the positions in after, and
+// asks for more at once.
 func NoPast(after []Pos) *Past { return &Past{UpTo: slices.Clone(after), c: &chunk{}} }
 
 // Frames returns how many frames there are.
 func (p *Past) Frames() int { return len(p.c.at) }
 
-// Size returns the memory that it takes, in bytes.
+// Size returns its memory in bytes.
 func (p *Past) Size() int64 { return int64(cap(p.c.buf) + cap(p.c.at)*frameSize) }
 
-// Cut appends to dst the frames from number at on that filter does not leave out and that are
-// not after upTo. It stops at max bytes, after one frame at least, and returns the number to
-// continue from.
+// Cut appends to dst the frames from number at on, without those that the filter leaves out and
+// those after upTo. It stops at max bytes, but appends at least one frame, and returns the number
+// to continue from.
 func (p *Past) Cut(at, max int, filter *Filter, upTo []Pos, dst []Piece) (next int, pieces []Piece) {
 	had := len(dst)
 	for ; at < len(p.c.at); at++ {

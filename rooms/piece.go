@@ -12,10 +12,10 @@ type Piece struct {
 	from, to int    // frames of the chunk
 }
 
-// First is the number of its first frame in the room.
+// First returns the number of its first frame in the room.
 func (p *Piece) First() uint64 { return p.first }
 
-// Frames is how many frames the piece holds.
+// Frames returns how many frames the piece holds.
 func (p *Piece) Frames() int { return p.to - p.from }
 
 // Time returns Kafka's timestamp of the piece's frame i, in ms since 1970. It is 0 if the
@@ -30,9 +30,8 @@ func (p *Piece) Time(i int) int64 {
 	return 0
 }
 
-// Sent says how far the first n bytes of the piece reach: the number of the
-// first frame that has not begun, and what is still to be sent of the last one
-// that has.
+// Sent returns how far the first n bytes of the piece reach: the number of the first frame that has
+// not begun, and the unsent rest of the last one that has.
 func (p *Piece) Sent(n int) (next uint64, rest []byte) {
 	switch {
 	case n == 0:
@@ -46,13 +45,13 @@ func (p *Piece) Sent(n int) (next uint64, rest []byte) {
 	return p.first + uint64(i+1-p.from), p.Bytes[n : int(p.c.at[i].end)-start]
 }
 
-// Owned reports whether the frame lies in memory of its own, so that holding its bytes holds
-// nothing else.
+// Owned reports whether the frame has memory of its own, so that holding its bytes holds nothing
+// else.
 func (p *Piece) Owned() bool { return p.c == nil || len(p.c.at) == 1 }
 
-// Cut appends to dst the frames from number at on, as whole frames. It stops at max bytes,
-// after one frame at least, and returns the number of the first frame that it left out.
-// lagged reports whether retention has overtaken at. Nothing is appended then, and Tail says
+// Cut appends to dst the frames from number at on, as whole frames. It stops at max bytes, but
+// appends at least one frame, and returns the number of the first frame that it left out. lagged
+// reports whether the tape has dropped frame number at. Then nothing is appended, and Tail returns
 // where the tape now begins.
 func (r *Room) Cut(at uint64, max int, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
 	head := r.head.Load()
@@ -70,7 +69,7 @@ func (r *Room) Cut(at uint64, max int, dst []Piece) (next uint64, pieces []Piece
 	return next, pieces, false
 }
 
-// cut is Cut from the chunks that hold frame at and those after it, up to head.
+// cut is Cut from the chunks of dir, up to head. Frame number at must be in one of them.
 func cut(dir []*chunk, at, head uint64, max int, dst []Piece) (next uint64, pieces []Piece) {
 	for i := find(dir, at); i < len(dir) && at < head && max > 0; i++ {
 		c, end := dir[i], head

@@ -3,8 +3,8 @@ package rooms
 import "slices"
 
 // positions returns what the shard's tapes have reached in all partitions of the topic. If one
-// partition is not known yet, it returns nothing: a partition that is left out would be read
-// from its start for a client that resumes.
+// partition is not known yet, the result is empty: a client that resumes would read a partition
+// that is left out from its start.
 func (s *feedState) positions() Positions {
 	p := Positions{Epoch: s.epoch, Offsets: make([]Pos, len(s.off)), text: new(sharedText)}
 	for i, off := range s.off {
@@ -16,15 +16,15 @@ func (s *feedState) positions() Positions {
 	return p
 }
 
-// level holds the positions of members that are level with a state of a feed. It is made once
-// for each state, when the first member asks.
+// level holds the positions of members that are level with a state of a feed. It is made once for
+// each state, when the first member needs it.
 type level struct {
 	state *feedState
 	at    Positions
 }
 
-// levelAt returns the positions of a state of the feed, which all that ask share. Any
-// goroutine may ask. Two that ask at once may make it twice, which harms nobody.
+// levelAt returns the positions of a state of the feed, which all callers share. Any goroutine may
+// call it. Two that call it at once may both make the positions, which does no harm.
 func (s *shard) levelAt(f *Feed, state *feedState) Positions {
 	if state == nil {
 		return Positions{}
@@ -37,10 +37,10 @@ func (s *shard) levelAt(f *Feed, state *feedState) Positions {
 	return l.at
 }
 
-// PositionsAt returns the positions up to which a member with the cursor at has been sent
-// the room. They are exact, except for a member that retention has overtaken: it gets earlier
-// positions, or none if none are known. A member that has yet to be sent a `reset` gets none.
-// Any goroutine may ask. It costs a look at every frame from at on.
+// PositionsAt returns the positions up to which a member with the cursor at has been sent the room.
+// They are exact, with one exception: if the tape has dropped frame number at, they are earlier, or
+// empty if nothing is known. They are empty too for a member that has yet to be sent a `reset`. Any
+// goroutine may call it. It looks at every frame from number at on.
 func (t *Table) PositionsAt(r *Room, at uint64) Positions {
 	s := t.shards[t.shardOf(r.name)]
 	for {
@@ -56,22 +56,21 @@ func (t *Table) PositionsAt(r *Room, at uint64) Positions {
 		}
 		all := p.raise(&w, min(at, head), state)
 		if !all && state != s.state(r.pattern.Feed) {
-			continue // what was sent since p was true may be gone already
+			continue // frames that were sent after p was true may be gone already
 		}
 		p.lower(&w, at, head, state.gen)
 		return p
 	}
 }
 
-// raise adds the frames before number at that are not yet in p, since frames are published
-// before the positions move. These frames are the newest. It returns false if it found no
-// frame that is in p.
+// raise adds the frames before number at that are not in p yet: frames are published before the
+// positions move. These are the newest frames. It returns false if it found no frame that is in p.
 func (p *Positions) raise(w *window, at uint64, state *feedState) bool {
 	for ; at > 0 && w.has(at-1); at-- {
 		switch f := w.frame(at - 1); {
 		case f.source == sourceReset:
 			if f.off > state.gen {
-				*p = Positions{} // of an epoch that the shard is just about to begin
+				*p = Positions{} // of an epoch that the shard is about to begin
 			}
 			return true
 		case !f.source.record():
@@ -88,7 +87,7 @@ func (p *Positions) raise(w *window, at uint64, state *feedState) bool {
 	return false
 }
 
-// lower leaves out the frames from number at on, which were not sent.
+// lower takes out the frames from number at on, which were not sent.
 func (p *Positions) lower(w *window, at, head uint64, gen int64) {
 	for ; at < head; at++ {
 		f := w.frame(at)
@@ -96,7 +95,7 @@ func (p *Positions) lower(w *window, at, head uint64, gen int64) {
 		switch {
 		case f.source == sourceReset:
 			if f.off <= gen {
-				*p = Positions{} // the member is of an epoch before
+				*p = Positions{} // the member is in an earlier epoch
 			}
 			return
 		case f.source == sourceExpired:
@@ -112,7 +111,7 @@ func (p *Positions) lower(w *window, at, head uint64, gen int64) {
 
 func (p *Positions) of(part int32) *Pos { return posOf(p.Offsets, part) }
 
-// posOf finds a partition in a list, which mostly holds all of them in order.
+// posOf finds a partition in a list, which in most cases holds all partitions in order.
 func posOf(list []Pos, part int32) *Pos {
 	if uint(part) < uint(len(list)) && list[part].Partition == part {
 		return &list[part]
@@ -125,8 +124,7 @@ func posOf(list []Pos, part int32) *Pos {
 	return nil
 }
 
-// move changes the offset of a partition that is there. Offsets that others share are
-// copied first.
+// move changes the offset of a partition that is in p. Shared offsets are copied first.
 func (p *Positions) move(part int32, off int64) {
 	if p.text != nil {
 		p.Offsets, p.text = slices.Clone(p.Offsets), nil
@@ -134,7 +132,7 @@ func (p *Positions) move(part int32, off int64) {
 	p.of(part).Offset = off
 }
 
-// Cover reports whether p is at or behind have in each partition of have.
+// Cover reports whether p is at or after the offset of each partition in have.
 func (p Positions) Cover(have []Pos) bool {
 	return !slices.ContainsFunc(have, func(h Pos) bool {
 		o := p.of(h.Partition)
@@ -142,9 +140,9 @@ func (p Positions) Cover(have []Pos) bool {
 	})
 }
 
-// Raised returns the greater offset of p and have for each partition of p: the positions of a
-// client that came with have, of the same epoch, and has been sent everything up to p since.
-// It is empty if p is. Offsets that p shares with others stay as they are.
+// Raised returns the greater offset of p and have for each partition of p. These are the positions
+// of a client that came with have, of the same epoch, and was sent everything up to p since. It is
+// empty if p is. Shared offsets of p stay as they are.
 func (p Positions) Raised(epoch string, have []Pos) Positions {
 	if p.Epoch != epoch {
 		return p
@@ -163,7 +161,7 @@ func (p Positions) Raised(epoch string, have []Pos) Positions {
 	return p
 }
 
-// covering returns p, or nothing if p lacks a partition of all.
+// covering returns p, or empty positions if p lacks a partition of all.
 func (p Positions) covering(all Positions) Positions {
 	for _, o := range all.Offsets {
 		if p.of(o.Partition) == nil {
@@ -173,9 +171,9 @@ func (p Positions) covering(all Positions) Positions {
 	return p
 }
 
-// GapAt returns what a member whose cursor retention has overtaken has missed: from positions
-// at or before its last message, if any are known, to those before the first frame that is
-// left, which is number tail.
+// GapAt returns what a member has missed after the tape dropped its next frames. It begins at
+// positions at or before its last message, if any are known, and ends before the first frame that
+// is left, which is number tail.
 func (t *Table) GapAt(r *Room, at uint64) (from, to Positions, tail uint64) {
 	for tail = r.begin(); ; {
 		to = t.PositionsAt(r, tail)
@@ -183,13 +181,13 @@ func (t *Table) GapAt(r *Room, at uint64) (from, to Positions, tail uint64) {
 		if now == tail {
 			break
 		}
-		tail = now // overtaken while we looked
+		tail = now // the tape dropped more meanwhile
 	}
 	from = Positions{Epoch: to.Epoch, Offsets: r.tape.before(at)}
 	return from, to, tail
 }
 
-// begin returns where a member that lags continues: at the tail, or at the newest keyframe.
+// begin returns where a member that lags continues: at the newest keyframe, or at the tail.
 func (r *Room) begin() uint64 {
 	if k, ok := r.Keyframe(); ok && r.pattern.Keyframed {
 		return k
@@ -197,8 +195,8 @@ func (r *Room) begin() uint64 {
 	return r.Tail()
 }
 
-// window looks up the frames of a room that are left, below a head that was
-// read before it.
+// window finds the frames of a room that are left below a head. The head must be loaded before the
+// window is made.
 type window struct {
 	list *refs // private rooms
 	dir  []*chunk
@@ -217,7 +215,7 @@ func (r *Room) window() window {
 	return w
 }
 
-// num is the number on the tape of the room's frame at.
+// num returns the tape's number of the room's frame number at.
 func (w *window) num(at uint64) uint64 {
 	if w.list != nil {
 		return w.list.nums[at-w.list.first]
@@ -225,7 +223,7 @@ func (w *window) num(at uint64) uint64 {
 	return at
 }
 
-// has reports whether frame number at is left, and with it all that come after it.
+// has reports whether frame number at is left, and with it all later ones.
 func (w *window) has(at uint64) bool {
 	if len(w.dir) == 0 || w.list != nil && at < w.list.first {
 		return false
@@ -233,13 +231,13 @@ func (w *window) has(at uint64) bool {
 	return w.num(at) >= w.dir[0].first
 }
 
-// frame is the index entry of a frame that is left.
+// frame returns the index entry of a frame that is left.
 func (w *window) frame(at uint64) frameAt {
 	c, i := w.find(at)
 	return c.at[i]
 }
 
-// piece is a frame that is left, and its index entry.
+// piece returns a frame that is left, and its index entry.
 func (w *window) piece(at uint64) (Piece, frameAt) {
 	c, i := w.find(at)
 	return Piece{Bytes: c.buf[c.start(i):c.at[i].end], first: at, c: c, from: i, to: i + 1}, c.at[i]

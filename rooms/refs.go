@@ -1,7 +1,7 @@
 package rooms
 
-// refs is a private room's view of its shard's journal: which of the journal's
-// frames are the room's. Entries below the room's published head never change.
+// refs lists the frames of its shard's journal that belong to a private room. Entries below the
+// room's published head never change.
 type refs struct {
 	first uint64   // the room's number of nums[0]
 	nums  []uint64 // numbers in the journal; as long as there is space for
@@ -31,8 +31,8 @@ func (r *Room) addRef(num uint64) {
 	r.next++
 }
 
-// forgetRefs drops the list once the journal has dropped all its frames, and reports whether
-// nothing is left.
+// forgetRefs drops the list once the journal has dropped all its frames. It reports whether no
+// frame is left.
 func (r *Room) forgetRefs() bool {
 	list := r.refs.Load()
 	if list == nil {
@@ -45,8 +45,8 @@ func (r *Room) forgetRefs() bool {
 	return true
 }
 
-// cutRefs is Cut for a private room: a piece for each frame, since frames of
-// other rooms lie between them.
+// cutRefs is Cut for a private room. Each frame is a piece of its own, since frames of other rooms
+// lie in between.
 func (r *Room) cutRefs(at, head uint64, max int, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
 	list := r.refs.Load()
 	if list == nil || at < list.first {

@@ -14,7 +14,7 @@ func (s *shard) remember(r *Room, p *part, it *item, num uint64, frame []byte) {
 	}
 	s.remembered(r, p.text(it.key), f, frame)
 	if r.pattern.Bare && r.last.partial.Load() != 0 {
-		r.last.partial.Store(0) // it holds one value, and this is it
+		r.last.partial.Store(0) // the room has only this value
 	}
 	if r.last.keys > r.Class().maxKeys() {
 		s.stats.evicted.Add(1)
@@ -24,21 +24,21 @@ func (s *shard) remember(r *Room, p *part, it *item, num uint64, frame []byte) {
 
 func (s *shard) remembered(r *Room, key []byte, f *lastFrame, frame []byte) {
 	r.last.set(key, f, r.head.Load())
-	if r.private() { // the journal does not know whose frames it drops
+	if r.private() { // the journal does not know to which room a frame belongs
 		r.last.own(f, frame)
 	}
 }
 
-// appendNoticeKey appends a key for a notice, which no record can have: it begins with a
-// byte that is not UTF-8.
+// appendNoticeKey appends a key for a notice. No record can have it, since it begins with a byte
+// that is not UTF-8.
 func appendNoticeKey(dst []byte, num uint64) []byte {
 	return strconv.AppendUint(append(dst, "\xff\xfetapecast"...), num, 10)
 }
 
-// forgetKey tells the room's members that a key is gone although its topic has no tombstone
-// for it: nobody has updated it for too long, or there are too many keys.
+// forgetKey tells the room's members that a key is gone, although its topic has no tombstone for
+// it. The key had no update for too long, or the room has too many keys.
 func (s *shard) forgetKey(r *Room, f *lastFrame) {
-	if r.pattern.Bare { // has one value, without a key
+	if r.pattern.Bare { // its value has no key
 		return
 	}
 	s.touch(r)
@@ -51,8 +51,7 @@ func (s *shard) forgetKey(r *Room, f *lastFrame) {
 	s.remembered(r, []byte(f.key), expired, frame)
 }
 
-// age forgets keys that nobody has updated for long, and tombstones that every member has
-// been sent.
+// age forgets keys without an update for too long, and tombstones that every member has been sent.
 func (s *shard) age(r *Room) {
 	l, k, head := r.last, r.Class(), r.head.Load()
 	for f := l.oldest(head); f != nil && s.now-f.at > k.keyTTL().Milliseconds() && !r.pattern.Bare; f = l.oldest(head) {
@@ -62,8 +61,8 @@ func (s *shard) age(r *Room) {
 	l.bury(s.now - max(k.retainAge(), tombstoneAge).Milliseconds())
 }
 
-// evacuate copies the newest frames of keys that lie in the n oldest chunks. Otherwise a
-// quiet key would hold a whole chunk.
+// evacuate copies the newest frames of keys out of the n oldest chunks. Without it a quiet key
+// would keep a whole chunk in memory.
 func (r *Room) evacuate(n int) {
 	if r.last == nil || r.private() || n == 0 {
 		return

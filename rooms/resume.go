@@ -56,13 +56,13 @@ func (how *Resume) After() []Pos {
 	return after
 }
 
-// Foreign returns why the positions cannot belong to the epoch, or "" if they can.
+// Foreign returns why the positions cannot be of the epoch, or "" if they can.
 func (p Positions) Foreign(epoch string) string {
 	switch p.Epoch {
 	case epoch:
 		return ""
 	case "":
-		return "it names no epoch, so nobody can tell which topic it is of"
+		return "the positions have no epoch, so their topic is unknown"
 	}
 	return fmt.Sprintf("they are of epoch %q, and the topic's is %q", p.Epoch, epoch)
 }
@@ -87,7 +87,7 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	if state != nil {
 		all = s.levelAt(r.pattern.Feed, state)
 	}
-	if all.Epoch == "" { // Kafka may have been away ever since the node started
+	if all.Epoch == "" { // Kafka may have been away since the node started
 		return 0, nil, &NotNowError{Why: "the gateway has not read the room's topic yet", RetryAfter: retrySoon}
 	}
 	if why := since.Foreign(all.Epoch); why != "" {
@@ -98,7 +98,7 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 	}
 	for _, o := range since.Offsets {
 		if int(o.Partition) >= len(state.off) { // another node already knows it
-			why := fmt.Sprintf("the gateway has not heard of partition %d of the room's topic yet", o.Partition)
+			why := fmt.Sprintf("the gateway does not know partition %d of the room's topic yet", o.Partition)
 			return 0, nil, &NotNowError{Why: why, RetryAfter: retrySoon}
 		}
 	}
@@ -124,7 +124,7 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 		}
 		return 0, how, nil
 	}
-	if r.last != nil && !beyond(have, r.last.went) { // expired keys: Kafka knows nothing of them
+	if r.last != nil && !beyond(have, r.last.went) { // Kafka knows nothing of expired keys
 		return 0, nil, tooOld
 	}
 	// A client that is ahead has records that this node has not read. Only the topic can

@@ -6,11 +6,11 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// Room is a named stream. Its shard's appender writes it; anyone may read the
-// name, the class, and the frames below the published head.
+// Room is a named stream. Its shard's appender writes it. Any goroutine may read the name, the
+// class, and the frames below the published head.
 //
-// There are hundreds of thousands of quiet private rooms on a node, so the
-// struct is kept within 112 bytes (TestSizes).
+// A node has hundreds of thousands of quiet private rooms, so the struct is kept within 112 bytes
+// (TestSizes).
 type Room struct {
 	name    string
 	pattern *Pattern
@@ -18,7 +18,7 @@ type Room struct {
 
 	head atomic.Uint64        // frames published
 	refs atomic.Pointer[refs] // private rooms only
-	last *latest              // the newest frame of each key, where the class wants them
+	last *latest              // the newest frame of each key; nil: the class does not keep them
 
 	keyframe atomic.Uint64 // number of the newest keyframe, and 1; 0: there was none
 
@@ -29,19 +29,19 @@ type Room struct {
 	chain chain
 }
 
-// Name is the room's name.
+// Name returns the room's name.
 func (r *Room) Name() string { return r.name }
 
-// Pattern is the pattern that the name matched.
+// Pattern returns the pattern that the name matched.
 func (r *Room) Pattern() *Pattern { return r.pattern }
 
-// Class holds the room's policies.
+// Class returns the room's policies.
 func (r *Room) Class() *Class { return r.pattern.Class }
 
-// Head is the number of the next frame: a member whose cursor is there lacks nothing.
+// Head returns the number of the next frame. A member whose cursor is there lacks nothing.
 func (r *Room) Head() uint64 { return r.head.Load() }
 
-// Tail is the number of the first frame that retention has left.
+// Tail returns the number of the first frame that is left.
 func (r *Room) Tail() uint64 {
 	head := r.head.Load()
 	if !r.private() {
@@ -61,8 +61,8 @@ func (r *Room) Tail() uint64 {
 
 func (r *Room) private() bool { return r.pattern.Class.Private() }
 
-// tailNow is the number of the oldest frame, for the appender and for readers
-// of a journal.
+// tailNow returns the number of the oldest frame. It is for the appender and for readers of a
+// journal.
 func (t *Tape) tailNow() uint64 {
 	if dir := *t.dir.Load(); len(dir) > 0 {
 		return dir[0].first
@@ -94,8 +94,8 @@ func (r *Room) write(op byte, a, b, c []byte, from source, off, ts, now int64) (
 	return buf, cost
 }
 
-// base is the place before the next frame. A journal keeps none: its members
-// are closed, never skipped.
+// base returns the positions before the next frame. A journal keeps none: its members are closed
+// when they lag, and never skip.
 func (r *Room) base() []Pos {
 	if r.private() {
 		return nil

@@ -10,22 +10,22 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// shard is a part of the room table and its appender: one goroutine that alone
-// writes the shard's tapes, creates its rooms and answers joins.
+// shard is a part of the room table and its appender: one goroutine, which alone writes the shard's
+// tapes, creates its rooms and answers joins.
 type shard struct {
 	table *Table
 	index int
 	box   *mailbox
-	slots chan struct{} // one for each part that may wait; bounds what consumers run ahead
+	slots chan struct{} // one for each part that may wait: consumers cannot run further ahead
 	quit  chan struct{}
 
 	stopped chan struct{} // closed when the appender has ended
 	heartbeat    heartbeat.Beat
 
-	// feeds holds what of each feed is on the shard's tapes: written by the
-	// appender after it has published, read by anyone.
+	// feeds holds which part of each feed is on the shard's tapes. The appender stores it after it
+	// has published. Any goroutine may read it.
 	feeds []atomic.Pointer[feedState]
-	// levels holds the positions of those states that somebody asked for last, by feed.
+	// levels holds, by feed, the positions of the state that a member last needed.
 	levels []atomic.Pointer[level]
 
 	stats shardStats
@@ -40,8 +40,8 @@ type shard struct {
 	begun    []*chunk                // not yet dated
 	marks    []*item                 // progress to store once everything is published
 	moving   []*feedState            // by feed: what progress is about to store
-	lost     [][]Pos                 // by feed and partition: up to where records were lost before they came here
-	went     map[*Pattern]*feedState // of rooms that are no more: latest.went
+	lost     [][]Pos                 // by feed and partition: the last record that was lost before it came here
+	went     map[*Pattern]*feedState // latest.went of removed rooms
 	scratch  []byte
 	deflater Deflater
 	now      int64                            // by the table's clock
@@ -49,18 +49,18 @@ type shard struct {
 	watches  map[*Pattern]map[string]*watched // by prefix
 	shedNext int64                            // when shed looks again after it could not shed enough
 	evicting eviction
-	topRooms survey.Survey[[]RoomInfo] // asked from anywhere
-	payer    map[*Room]string          // of public rooms that have had no record
-	partial  map[*Pattern]int64        // of rooms that are no more: latest.partial
-	passed   [][]int64                 // by Pattern.watch and partition: up to where records may be of rooms that are not here
-	begins   [][]int64                 // by feed and partition: up to where nothing is known of any record
+	topRooms survey.Survey[[]RoomInfo] // any goroutine may ask
+	payer    map[*Room]string          // the user who pays for a public room without a record
+	partial  map[*Pattern]int64        // latest.partial of removed rooms
+	passed   [][]int64                 // by Pattern.watch and partition: the last record whose room may not be here
+	begins   [][]int64                 // by feed and partition: where reading began
 }
 
-// maxParts is how many batches may wait for an appender. With 256 records
-// each that is a few milliseconds of its time.
+// maxParts is how many parts may wait for an appender. With 256 records each that is a few
+// milliseconds of its time.
 const maxParts = 64
 
-// maxKept is how many requests' space a mailbox keeps for the next turn.
+// maxKept is for how many requests a mailbox keeps its memory.
 const maxKept = 4096
 
 func newShard(t *Table, i, feeds int) *shard {
@@ -127,7 +127,7 @@ func (s *shard) run() {
 			asks[i] = ask{}
 		}
 		if cap(asks) > maxKept {
-			asks = nil // a burst's memory is not kept
+			asks = nil // do not keep the memory of a burst
 		}
 	}
 }
@@ -189,8 +189,8 @@ func (s *shard) record(p *part, it *item) {
 		}
 		r = s.make(string(name), it.pattern)
 	}
-	// What a consumer that was set back reads twice is sent once. The chain
-	// alone does not say: a room made since does not know what came before.
+	// A consumer that was set back reads records twice; the room gets them once. The chain alone
+	// does not tell: a room that was created since does not know what came before.
 	prev, known := r.chain.last(it.part)
 	if known && it.off <= prev || s.reached(r.pattern.Feed, it.part, it.off) {
 		s.stats.stale.Add(1)
@@ -237,7 +237,7 @@ func (s *shard) record(p *part, it *item) {
 	s.stats.bytes.Add(uint64(len(it.value)))
 }
 
-// grown counts what a tape has grown by: a new chunk.
+// grown counts a chunk that was added to a tape. cost is its size, or 0 if no chunk was added.
 func (s *shard) grown(r *Room, cost int64) {
 	if cost > 0 {
 		s.table.used.Add(cost)
@@ -253,9 +253,9 @@ func (s *shard) touch(r *Room) {
 	}
 }
 
-// publish lets readers see what was written, tells the listeners, and only
-// then moves the positions: who reads positions and then finds its cursor at
-// the head has been sent everything up to them.
+// publish lets readers see what was written, then tells the listeners, and only then moves the
+// positions. So a reader that loads the positions first and then finds its cursor at the head has
+// been sent everything up to them.
 func (s *shard) publish() {
 	for i, r := range s.touched {
 		r.publish()
@@ -288,7 +288,7 @@ func (s *shard) tell(sub *Sub) {
 	s.tellers[i] = sub.listener
 }
 
-// make makes a room that has been counted.
+// make creates a room that has been counted.
 func (s *shard) make(name string, p *Pattern) *Room {
 	r := &Room{name: name, pattern: p}
 	if p.Class.remembers() {

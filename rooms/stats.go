@@ -12,28 +12,28 @@ type shardStats struct {
 	deflated, deflatedFrom, deflatedTo             atomic.Uint64
 }
 
-// Stats are the table's figures since it started.
+// Stats holds the table's figures since it started.
 type Stats struct {
 	Rooms     int64 // alive
-	Empty     int64 // of those, that have had no record: clients have asked for them
+	Empty     int64 // of those, without a record so far: clients have asked for them
 	Listened  int64 // with members on some listener
-	RoomBytes int64 // of rooms and what listeners keep of them, tapes apart; estimated
+	RoomBytes int64 // memory of rooms and subs without tapes, estimated
 	Shards    int
 	TapeBytes int64  // of all tapes, their indexes included
 	Appended  uint64 // records written to a tape, once for each room
 	Bytes     uint64 // of their values
-	Skipped   uint64 // for rooms that nobody listens to
-	Refused   uint64 // for rooms that may not be made: too many, or no name
-	Stale     uint64 // read a second time, and not sent again
+	Skipped   uint64 // records for rooms without members
+	Refused   uint64 // records for rooms that may not be created: too many, or a bad name
+	Stale     uint64 // records that were read a second time and not sent again
 	Shed      uint64 // chunks dropped early because the budget was reached
 	LastBytes int64  // of all last values
-	LastFull  bool   // last values are at their budget: some went within the last minute
-	Expired   uint64 // keys that nobody has updated for their class's key_ttl
+	LastFull  bool   // last values are at their budget: some were evicted within the last minute
+	Expired   uint64 // keys without an update for their class's key_ttl
 	Evicted   uint64 // keys forgotten because their room had too many
 
 	Waiting     int64  // records and events on their way to the appenders
-	Asked       int64  // joins, leaves and the like on their way there, one for each appender
-	OutOfMemory uint64 // last values forgotten because all of them took too much
+	Asked       int64  // joins, leaves and other requests on their way there, one for each appender
+	OutOfMemory uint64 // last values forgotten because the budget was reached
 
 	Deflated                 uint64 // frames written to a tape of deflated ones
 	DeflatedFrom, DeflatedTo uint64 // bytes of those: plain, and as written
@@ -68,6 +68,6 @@ func (t *Table) Stats() Stats {
 	return out
 }
 
-// roomSize is what a room takes: itself, some 24 bytes of a name, and its place in
-// the shard's index.
+// roomSize is the memory of a room: itself, about 24 bytes of a name, and its entry in the shard's
+// index.
 const roomSize = int64(unsafe.Sizeof(Room{})+unsafe.Sizeof(uintptr(0))) + 24

@@ -7,19 +7,19 @@ import (
 )
 
 // ErrTooManyRooms answers a join of a room that may not be created.
-var ErrTooManyRooms = errors.New("the pattern has as many rooms as it may")
+var ErrTooManyRooms = errors.New("the pattern already has max_rooms rooms")
 
 // Listener is told when rooms have grown. An event loop is one.
 type Listener struct {
-	// Found is called on the appenders' goroutines with rooms that a Watch of this
-	// listener waits for; it must not block. It is set before the first Watch.
+	// Found is called on an appender's goroutine with a room that a Watch of this listener waits
+	// for. It must not block, and must be set before the first Watch.
 	Found func(*Found)
 
 	index int
 	dirty func([]*Sub)
 }
 
-// Sub is a listener's interest in one room, kept while it has members there.
+// Sub is a listener's interest in one room. It exists while the room has members there.
 type Sub struct {
 	room     *Room
 	listener *Listener
@@ -31,49 +31,48 @@ type Sub struct {
 	Local any
 }
 
-// Room is the room of interest.
+// Room returns the room.
 func (s *Sub) Room() *Room { return s.room }
 
-// Take must be called before the listener looks at the room's head. The listener is told
-// again of frames that are published after it.
+// Take must be called before the listener loads the room's head. The listener is told again of
+// frames that are published after that.
 func (s *Sub) Take() { s.dirty.Store(false) }
 
-// Join asks for places in rooms, as one step. The appender of each room's
-// shard answers; Done is called by the last of them, on its goroutine.
+// Join asks for membership of rooms, as one step. The appender of each room's shard answers. The
+// last of them calls Done on its goroutine.
 type Join struct {
 	Rooms   []Member
 	Watches []*Watch
 	Done    func(*Join)
-	User    string // that pays for what the join causes; "": nobody in particular
+	User    string // who pays for what the join causes; "": nobody
 
 	listener *Listener
 	left     atomic.Int32 // shards that have not answered
 }
 
-// Member is one room of a Join, and its answer: the place at which the member
-// joins. Frames before At are in Positions; all others come after it. Where the
-// member goes on from Since, Positions are those.
+// Member is one room of a Join and its answer: where the member starts. Positions cover the frames
+// before At; all other frames come later. If the member continues from Since, Positions are those
+// of Since.
 type Member struct {
 	Name    string
 	Pattern *Pattern
-	Since   *Positions // where the client was; nil: it begins now
+	Since   *Positions // where the client was; nil: it starts now
 
 	Sub       *Sub
 	At        uint64
 	Positions Positions
-	Keys      int     // that the room holds a value of: what a snapshot would be of
-	Partial   bool    // it may lack last values: see Table.Partial
-	Await     bool    // nothing is to be sent before the next keyframe
-	Resume    *Resume // how to go on from Since, where that can be
-	TooOld    error   // why it cannot: a *TooOldError, or a *NotNowError. The member is one that begins now
+	Keys      int     // how many keys have a value: the size of a snapshot
+	Partial   bool    // the room may lack last values: see Table.Partial
+	Await     bool    // the member must wait for the next keyframe
+	Resume    *Resume // how to continue from Since; nil: it cannot
+	TooOld    error   // why it cannot: a *TooOldError or a *NotNowError; the member starts now
 	Err       error
 
 	shard int
 }
 
-// Listen registers a listener. dirty is called on the appenders' goroutines
-// with rooms that have grown since the listener last took them; it must not
-// block, and not keep the slice.
+// Listen registers a listener. dirty is called on the appenders' goroutines with rooms that have
+// grown since the listener last took them. It must not block, and must not keep the slice.
 func (t *Table) Listen(dirty func([]*Sub)) *Listener {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,7 +80,7 @@ func (t *Table) Listen(dirty func([]*Sub)) *Listener {
 	return l
 }
 
-// Join hands the members to their shards. It does not block.
+// Join sends the join to the shards of its rooms. It does not block.
 func (t *Table) Join(l *Listener, j *Join) {
 	j.listener = l
 	var asked [maxShards]bool
@@ -98,7 +97,7 @@ func (t *Table) Join(l *Listener, j *Join) {
 		w.members = make([][]Member, len(t.shards))
 		w.seams = make([]*feedState, len(t.shards))
 		w.changed = make([][]string, len(t.shards))
-		n = int32(len(t.shards)) // rooms may be, and appear, in any
+		n = int32(len(t.shards)) // any shard may have such rooms
 	}
 	j.left.Store(n)
 	if n == 0 {
@@ -112,12 +111,12 @@ func (t *Table) Join(l *Listener, j *Join) {
 	}
 }
 
-// Leave gives up one member's member.
+// Leave ends one membership.
 func (t *Table) Leave(s *Sub) {
 	t.shards[t.shardOf(s.room.name)].box.ask(ask{leave: s})
 }
 
-// join answers the members of this shard.
+// join answers a join for the rooms of this shard.
 func (s *shard) join(j *Join) {
 	for i := range j.Rooms {
 		if member := &j.Rooms[i]; member.shard == s.index {

@@ -20,7 +20,7 @@ func (s *shard) left(r *Room) {
 	s.vacant(r)
 }
 
-// sweep lets go of what retention no longer covers.
+// sweep drops what is over the limits of retention.
 func (s *shard) sweep() {
 	for class, j := range s.journals {
 		s.expire(nil, j, class)
@@ -43,7 +43,7 @@ func (s *shard) sweep() {
 	}
 	clear(s.owned[len(kept):])
 	s.owned = kept
-	if s.table.overBudget() { // a shard that gets no records gives its share, too
+	if s.table.overBudget() { // a shard without new records must give its share, too
 		s.shed()
 	}
 
@@ -73,11 +73,11 @@ func (s *shard) sweep() {
 	}
 }
 
-// remembers reports whether the room still holds a key's newest frame.
+// remembers reports whether the room holds last values.
 func (r *Room) remembers() bool { return r.last != nil && r.last.bytes > 0 }
 
-// expire drops what is over the limits of the tape, which is room r's or, with
-// no room, a journal.
+// expire drops what is over the limits of the tape. The tape belongs to room r, or is a journal if
+// r is nil.
 func (s *shard) expire(r *Room, t *Tape, c *Class) {
 	n := t.expired(c.retainBytes(), s.now-c.retainAge().Milliseconds())
 	if r != nil && r.pattern.Keyframed {
@@ -129,14 +129,14 @@ func (s *shard) remove(r *Room) {
 	s.stats.rooms.Add(-1)
 }
 
-// freshFor is how long a frame is fresh: time for loops to send it to members that keep
-// up, whose cursors are at the head, many times over.
+// freshFor is how long a frame is fresh. In that time a loop can send it many times over to members
+// whose cursors are at the head.
 const freshFor = time.Second
 
-// shedAgain is when a shard that could not shed enough looks again.
+// shedAgain is the time until a shard that could not shed enough tries again.
 const shedAgain = 100 * time.Millisecond
 
-// sheddable is one chunk that could be dropped for want of memory.
+// sheddable is one chunk that could be dropped to free memory.
 type sheddable struct {
 	r    *Room // nil: a journal
 	t    *Tape
@@ -144,9 +144,9 @@ type sheddable struct {
 	last int64
 }
 
-// shed drops the shard's oldest chunks until the table is within its budget, or this shard
-// has no old chunk left. The other shards do the same. Fresh chunks may take as much again.
-// Beyond that they go too. Both go in the order of sacrifice.
+// shed drops the shard's oldest chunks until the table is within its budget, or until this shard
+// has no old chunk left. The other shards do the same. Fresh chunks may take as much memory again.
+// Beyond that they are dropped too. Both are dropped in the order of Class.sacrifice.
 func (s *shard) shed() {
 	t := s.table
 	far := t.used.Load() > 2*t.cfg.Budget
@@ -163,8 +163,8 @@ func (s *shard) shed() {
 	}
 }
 
-// sheddable lists the shard's chunks, with the fresh ones apart, each in the order in which
-// they go.
+// sheddable returns the shard's chunks, the old and the fresh ones apart, each in the order in
+// which they are dropped.
 func (s *shard) sheddable() (old, fresh []sheddable) {
 	tapes := func(r *Room, t *Tape, k *Class) {
 		for _, c := range *t.dir.Load() {
@@ -182,15 +182,15 @@ func (s *shard) sheddable() (old, fresh []sheddable) {
 	for class, j := range s.journals {
 		tapes(nil, j, class)
 	}
-	// The order among a tape's chunks of one moment does not matter: the oldest goes first.
+	// Chunks of one tape with the same time may be in any order: the oldest is dropped first.
 	order := func(a, b sheddable) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.last, b.last)) }
 	slices.SortFunc(old, order)
 	slices.SortFunc(fresh, order)
 	return old, fresh
 }
 
-// shedTo drops chunks in turn until all tapes take no more than enough. It returns false if
-// they still take more.
+// shedTo drops chunks in order until all tapes take no more than enough. It returns false if they
+// still take more.
 func (s *shard) shedTo(list []sheddable, enough int64) bool {
 	for _, x := range list {
 		if s.table.used.Load() <= enough {

@@ -14,24 +14,24 @@ import (
 
 const maxShards = 64
 
-// Config says what a Table is made of.
+// Config configures a Table.
 type Config struct {
 	Catalog *Catalog
 	Feeds   []*Feed
 	// Shards is the number of appenders. Zero means GOMAXPROCS; 64 at most.
 	Shards int
-	// Budget bounds the bytes of all tapes together. Zero means 512 MiB. What was
-	// published within the last second may take as much again.
+	// Budget bounds the bytes of all tapes together. Zero means 512 MiB. Frames of the last second
+	// may take as much again.
 	Budget int64
 	// LastBudget bounds the bytes of all last values together. Zero means 512 MiB.
 	LastBudget int64
-	// EmptyRooms is how many rooms that have had no record the joins of one user may
-	// have made. Zero means any number.
+	// EmptyRooms bounds the rooms without data that the joins of one user may create. Zero means
+	// any number.
 	EmptyRooms int
 }
 
-// Table holds all rooms of a node, in shards with an appender each. Its
-// methods may be called from any goroutine.
+// Table holds all rooms of a node, in shards with one appender each. Any goroutine may call its
+// methods.
 type Table struct {
 	cfg    Config
 	shards []*shard
@@ -51,13 +51,13 @@ type Table struct {
 	listeners atomic.Int32
 }
 
-// New makes a table; Start starts its appenders.
+// New returns a table. Start starts its appenders.
 func New(cfg Config) (*Table, error) {
 	if cfg.Catalog == nil {
 		return nil, errors.New("rooms: a table needs a catalog")
 	}
 	if cfg.Shards < 0 || cfg.Shards > maxShards {
-		return nil, fmt.Errorf("rooms: %d shards: choose 1 to %d, or 0 for one a processor", cfg.Shards, maxShards)
+		return nil, fmt.Errorf("rooms: %d shards: choose 1 to %d, or 0 for one per processor", cfg.Shards, maxShards)
 	}
 	if cfg.Shards == 0 {
 		cfg.Shards = min(runtime.GOMAXPROCS(0), maxShards)
@@ -92,8 +92,8 @@ func (t *Table) Start() {
 	}
 }
 
-// Stop ends the appenders and waits for them. What waits in their mailboxes
-// is dropped; joins are answered with ErrStopped.
+// Stop ends the appenders and waits for them. Records in their mailboxes are dropped, and joins are
+// answered with ErrStopped.
 func (t *Table) Stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,20 +107,21 @@ func (t *Table) Stop() {
 	}
 }
 
-// Catalog holds the patterns that the table's rooms match.
+// Catalog returns the patterns of the table's rooms.
 func (t *Table) Catalog() *Catalog { return t.cfg.Catalog }
 
-// Feeds lists the topics that feed the rooms.
+// Feeds returns the topics that feed the rooms.
 func (t *Table) Feeds() []*Feed { return t.cfg.Feeds }
 
-// clock is what ages are measured by: ms since the table was made. A wall clock
-// that is set would expire everything at once, or nothing for hours.
+// clock returns the time that ages are measured by: ms since the table was made. When a wall clock
+// is set, it would expire everything at once, or nothing for hours.
 func (t *Table) clock() int64 { return time.Since(t.began).Milliseconds() }
 
 func (t *Table) overBudget() bool { return t.used.Load() > t.cfg.Budget }
 
-// The rooms of one user, or of one symbol, share a shard: what follows the
-// first colon decides. A client that joins its seven rooms waits for few appenders.
+// shardOf returns the index of the room's shard. The name after the first colon decides, so the
+// rooms of one user, or of one symbol, share a shard. A client that joins its seven rooms waits for
+// few appenders.
 func (t *Table) shardOf(room string) int {
 	if i := strings.IndexByte(room, ':'); i >= 0 {
 		room = room[i+1:]

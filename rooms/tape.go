@@ -7,21 +7,20 @@ import (
 	"time"
 )
 
-// A tape's chunks begin small, so that a quiet room costs little, and double
-// up to maxChunk while they fill in less than a quarter of the age that
-// retention keeps: a chunk is dropped as a whole. A frame of more than a sixteenth of
-// maxChunk gets a chunk of its own. A half-sent member may hold it without holding others'
-// frames.
+// A tape's chunks begin small, so that a quiet room costs little. They double up to maxChunk while
+// they fill in less than a quarter of the age that retention keeps, since a chunk is dropped as a
+// whole. A frame of more than a sixteenth of maxChunk gets a chunk of its own: a half-sent member
+// can then hold it without holding other frames.
 const (
 	minChunk = 1 << 10
 	maxChunk = 256 << 10
 	ownChunk = maxChunk / 16
 
-	// perFrame is how many bytes of a chunk go with one entry of its index:
-	// less than any useful frame, so that bytes run out first.
+	// perFrame is how many bytes of a chunk go with one entry of its index. It is less than any
+	// useful frame, so bytes run out first.
 	perFrame = 64
 
-	// frameSize is what one entry of a chunk's index takes, and timeSize its time.
+	// frameSize is the size of one entry of a chunk's index, and timeSize that of its time.
 	frameSize = 16
 	timeSize  = 4
 )
@@ -33,26 +32,26 @@ type frameAt struct {
 	off    int64 // of the record; of a notice, see source
 }
 
-// source is what a frame comes from: a record of a partition, or no record. Then it is a
-// notice, or the message that a key has expired.
+// source tells where a frame comes from: a record of a partition, or no record. A frame without a
+// record is a notice, or the message that a key has expired.
 type source int32
 
 const (
-	sourceReset   source = -1       // offsets before it belong to another epoch; off is the gen of the new one
+	sourceReset   source = -1       // offsets before it belong to another epoch; off is the new epoch's gen
 	sourceGaps    source = -2       // and less: see gapOf
 	sourceExpired source = -1 << 31 // a key was forgotten; off is 0
 )
 
-// gapOf is the source of a gap in a partition; off is the last offset before it.
+// gapOf returns the source of a gap in a partition; off is the last offset before it.
 func gapOf(partition int32) source { return sourceGaps - source(partition) }
 
-// record reports whether the frame is a record's.
+// record reports whether the frame is a record.
 func (s source) record() bool { return s >= 0 }
 
-// gap reports whether the frame is the notice of a gap.
+// gap reports whether the frame is a gap notice.
 func (s source) gap() bool { return s <= sourceGaps && s != sourceExpired }
 
-// partition is a record's, or the one that has a gap.
+// partition returns the partition of a record or a gap.
 func (s source) partition() int32 {
 	if s.gap() {
 		return int32(sourceGaps - s)
@@ -60,12 +59,12 @@ func (s source) partition() int32 {
 	return int32(s)
 }
 
-// chunk is a run of frames that lie back to back. Its bytes and index are
-// written by the appender behind what it has published, and never moved or
-// reused: a reader that holds a chunk may read up to the published head.
+// chunk is a run of frames that lie back to back. The appender writes its bytes and index above the
+// published head, and never moves or reuses them. So a reader that holds a chunk may read up to the
+// published head.
 type chunk struct {
 	first  uint64 // number of its first frame
-	before int64  // bytes of all frames that were ever written before it
+	before int64  // bytes of all frames written to the tape before it
 	buf    []byte
 	at     []frameAt
 	times  []int32 // of its frames: Kafka's timestamp, in ms after wall; noTime: none
@@ -78,8 +77,8 @@ type chunk struct {
 	last int64 // when the last frame was written, ms
 	base []Pos // positions before its first frame, for `gap`
 
-	// after is what had been read of each feed when it was begun, or a little
-	// later: all that comes after it is in this chunk or behind it.
+	// after is what had been read of each feed when the chunk was begun, or shortly after. All
+	// later records are in this chunk or a later one.
 	after []*feedState
 }
 
@@ -92,7 +91,7 @@ func (c *chunk) start(i int) uint32 {
 
 func (c *chunk) cost() int64 { return int64(len(c.buf) + len(c.at)*(frameSize+timeSize)) }
 
-// noTime is of a frame without a timestamp, or one that is weeks away from now.
+// noTime stands for no timestamp, or one that is weeks away from now.
 const noTime = math.MinInt32
 
 // timeOf returns a timestamp as the chunk keeps it.
@@ -103,7 +102,7 @@ func (c *chunk) timeOf(ts int64) int32 {
 	return noTime
 }
 
-// trail remembers where chunks that were dropped began, newest last.
+// trail is the start of a chunk that was dropped.
 type trail struct {
 	first uint64
 	base  []Pos
@@ -117,7 +116,7 @@ type Tape struct {
 	dir  atomic.Pointer[[]*chunk] // what retention has left; replaced, never changed
 	head atomic.Uint64            // frames published
 
-	trail atomic.Pointer[[]trail] // places of chunks that were dropped; replaced, never changed
+	trail atomic.Pointer[[]trail] // starts of dropped chunks, newest last; replaced, never changed
 
 	takers   atomic.Int32             // members that take deflated frames
 	deflated atomic.Pointer[deflated] // the same frames deflated; nil: nobody takes them
@@ -129,7 +128,7 @@ type Tape struct {
 	left int64  // when the last member of its room left, ms
 	fed  bool   // its room has had a record
 
-	reach []*feedState // by feed: all that comes after it is still on the tape; nil: not known
+	reach []*feedState // by feed: all later records are still on the tape; nil: not known
 }
 
 func newTape() *Tape {
@@ -138,7 +137,7 @@ func newTape() *Tape {
 	return t
 }
 
-// tail returns the number of the first frame that is still there.
+// tail returns the number of the first frame that is left.
 func (t *Tape) tail(head uint64) uint64 {
 	if dir := *t.dir.Load(); len(dir) > 0 && dir[0].first < head {
 		return dir[0].first
@@ -146,10 +145,9 @@ func (t *Tape) tail(head uint64) uint64 {
 	return head
 }
 
-// grow makes sure that the current chunk takes one frame of n bytes, and returns it. cost is
-// what the tape has grown by. Retention needs chunks that it can drop: a chunk should not be
-// larger than a quarter of the bytes that are kept, nor take longer to fill than about half
-// of the age.
+// grow returns a chunk with space for one frame of n bytes, and adds one if it must. cost is the
+// size of an added chunk. Retention drops whole chunks, so a chunk should not be larger than a
+// quarter of the bytes that are kept, nor take longer to fill than about half of the age.
 func (t *Tape) grow(n int, k *Class, now int64, base func() []Pos) (c *chunk, cost int64) {
 	dir := *t.dir.Load()
 	if len(dir) > 0 {
@@ -193,8 +191,8 @@ func (t *Tape) resize(c *chunk, k *Class, now int64) {
 	}
 }
 
-// put ends the frame whose bytes the appender has written to the chunk. ts is Kafka's
-// timestamp, or 0 or less if it has none.
+// put completes the frame whose bytes the appender has written to the chunk. ts is Kafka's
+// timestamp, or 0 or less if there is none.
 func (t *Tape) put(c *chunk, n int, from source, off, ts, now int64) {
 	c.used += n
 	c.times[c.n] = c.timeOf(ts)
@@ -231,9 +229,9 @@ func (t *Tape) drop(n int) (freed int64) {
 	return freed
 }
 
-// expired returns how many chunks at the tail are over the limits: too many bytes, or no
-// frame in them younger than since. The newest chunk expires by age only: a frame larger
-// than the limit must still be sent.
+// expired returns how many chunks at the tail are over the limits: too many bytes, or no frame
+// younger than since. The newest chunk expires by age only, since a frame larger than the limit
+// must still be sent.
 func (t *Tape) expired(bytes, since int64) (n int) {
 	left, dir := t.cost, *t.dir.Load()
 	for i, c := range dir {
@@ -246,8 +244,8 @@ func (t *Tape) expired(bytes, since int64) (n int) {
 	return n
 }
 
-// find returns the index in dir of the chunk that holds frame number at, which must not be
-// below the tail of dir.
+// find returns the index in dir of the chunk that holds frame number at. The number must not be
+// below the tail.
 func find(dir []*chunk, at uint64) int {
 	// Nearly every reader is near the head.
 	if last := len(dir) - 1; dir[last].first <= at {
@@ -256,8 +254,8 @@ func find(dir []*chunk, at uint64) int {
 	return sort.Search(len(dir), func(i int) bool { return dir[i].first > at }) - 1
 }
 
-// before returns positions at or before those of frame number at, from what is known of
-// dropped chunks, or nil if nothing is known.
+// before returns positions at or before those of frame number at, as known from dropped chunks, or
+// nil if nothing is known.
 func (t *Tape) before(at uint64) []Pos {
 	gone := t.trail.Load()
 	if gone == nil {

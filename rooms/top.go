@@ -8,7 +8,7 @@ import (
 	"tapecast/rooms/survey"
 )
 
-// RoomInfo is what an operator asks of one room.
+// RoomInfo describes one room to an operator.
 type RoomInfo struct {
 	Name    string
 	Class   string
@@ -20,7 +20,7 @@ type RoomInfo struct {
 // topStep is how long an appender walks its rooms before it does something else.
 const topStep = 250 * time.Microsecond
 
-// topWalk looks for a shard's rooms with the most members, some at a time.
+// topWalk finds a shard's rooms with the most members, in steps.
 type topWalk struct {
 	n       int
 	at      int // the next bucket of the index
@@ -28,9 +28,9 @@ type topWalk struct {
 	top     *survey.Top[RoomInfo]
 }
 
-// TopRooms lists the n rooms with the most members. It asks every appender, and waits for
-// the answers for so long; late are the appenders whose rooms are not in the list, because
-// they did not answer.
+// TopRooms returns the n rooms with the most members. It asks every appender and waits for the
+// answers at most that long. late names the appenders that did not answer: their rooms are not in
+// the list.
 func (t *Table) TopRooms(n int, wait time.Duration) (list []RoomInfo, late []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
@@ -59,8 +59,8 @@ func newTopRooms(n int) *survey.Top[RoomInfo] {
 	})
 }
 
-// step looks at rooms for topStep, and asks for another turn. Where the index has grown
-// meanwhile, rooms are no longer where they were: it begins again.
+// step looks at rooms for topStep, then asks for another turn. If the index has grown meanwhile,
+// rooms have moved, and it begins again.
 func (w *topWalk) step(s *shard) {
 	end := time.Now().Add(topStep)
 	if n := len(s.rooms.buckets); n != w.buckets {

@@ -6,22 +6,22 @@ import (
 	"sync/atomic"
 )
 
-// Watch follows every room of a public pattern with a given prefix: rooms that have had a
-// record, and rooms whose first record is yet to come. A room that a client has only asked
-// for is not among them, or anybody could fill up what others watch.
+// Watch follows every room of a public pattern with a given prefix: rooms that have had a record,
+// and rooms that get their first record later. Rooms that clients have only asked for are left out.
+// Otherwise any client could add rooms to the watches of others.
 //
-// It is part of a Join, whose answer holds a member for each such room. From then
-// on, until Unwatch, the listener's Found is called for rooms that appear.
+// A Watch is part of a Join, whose answer holds a Member for each such room. From then until
+// Unwatch, the listener's Found is called for rooms that appear.
 type Watch struct {
 	Pattern *Pattern
-	Prefix  string // begins with the pattern's
-	// Since has the positions from which to resume rooms of the pattern, by name. These
-	// rooms are joined even if nothing is known of them here.
+	Prefix  string // begins with the pattern's prefix
+	// Since has the positions from which to resume rooms of the pattern, by name. These rooms are
+	// joined even if this node does not know them.
 	Since map[string]Positions
-	// From is where to resume all rooms that Since does not name; nil: nowhere. Their members begin
-	// now all the same: see Changed.
+	// From has the positions from which to resume all rooms that are not in Since. Nil: they are
+	// not resumed. Their members start now in either case: see Changed.
 	From *Positions
-	// Most is how many rooms are joined now at most; zero: any number. If there are more, some
+	// Most bounds the rooms that are joined now. Zero means any number. If there are more, some
 	// shards may have joined theirs and others not, and not every shard watches.
 	Most int
 
@@ -32,39 +32,39 @@ type Watch struct {
 	stopped  atomic.Bool
 	appeared atomic.Int64
 	members    [][]Member     // by shard
-	seams    []*feedState // by shard: what was on its tapes when it began to watch
+	seams    []*feedState // by shard: the state of its tapes when it began to watch
 	changed  [][]string   // by shard
-	unsure   atomic.Bool  // some shard cannot tell what has changed
+	unsure   atomic.Bool  // a shard cannot tell what has changed
 }
 
-// Found is a room that has appeared, and a member in it for each of the watches:
-// they share Sub, At and Positions. All its records come after the seam.
+// Found is a room that has appeared, with one Member for each of the watches. They share Sub, At
+// and Positions. All records of the room come after At.
 type Found struct {
 	Member    Member
 	Watches []*Watch
 }
 
-// Matched returns how many rooms there were. If there are more than Most, it is some number
-// above that, since no shard counts on. It is valid once the Join is done.
+// Matched returns how many rooms matched. If there are more than Most, it returns a number above
+// Most, since the shards stop counting. It is valid once the Join is done.
 func (w *Watch) Matched() int { return int(w.matched.Load()) }
 
-// Members are the members that were given, once the Join is done, in the order of names.
+// Members returns the members that were given, sorted by name. It is valid once the Join is done.
 func (w *Watch) Members() []Member {
 	list := slices.Concat(w.members...)
 	slices.SortFunc(list, ByName)
 	return list
 }
 
-// ByName orders members by the names of their rooms.
+// ByName compares members by the names of their rooms.
 func ByName(a, b Member) int { return strings.Compare(a.Name, b.Name) }
 
-// Seams are the places at which the shards began to watch, once the Join is done: of each
-// partition the earliest and the latest. All records after low of rooms that match are
-// behind a member or found, and none before high. Without an epoch they are not known.
+// Seams returns where the shards began to watch: the earliest and the latest offset of each
+// partition. All records of matching rooms after low come after a Member's At or are found; none
+// before high is found. Without an epoch they are not known. It is valid once the Join is done.
 func (w *Watch) Seams() (low, high Positions) { return extent(w.seams) }
 
-// Appeared returns how many rooms have been found. A caller that reads Table.Level first, and
-// then knows as many rooms as this, knows all that matched and had a record up to there.
+// Appeared returns how many rooms have been found. A caller that loads Table.Level first, and then
+// has as many found rooms as this, has all matching rooms with a record up to that level.
 func (w *Watch) Appeared() int { return int(w.appeared.Load()) }
 
 // Err returns ErrStopped if an appender had stopped already.
@@ -75,19 +75,19 @@ func (w *Watch) Err() error {
 	return nil
 }
 
-// Unwatch ends a watch whose Join is done. Rooms that were found before may
-// still be on their way to the listener.
+// Unwatch ends a watch whose Join is done. Rooms that were found before may still be on their way
+// to the listener.
 func (t *Table) Unwatch(w *Watch) {
 	for _, s := range t.shards {
 		s.box.ask(ask{unwatch: w})
 	}
 }
 
-// watched are the watches of one prefix of a pattern in a shard. A second watch of the same
-// prefix needs no look at all rooms. A room that appears is compared once with each length
-// of its name, however many watches there are.
+// watched holds the watches of one prefix of a pattern in a shard. A second watch of the same
+// prefix need not look at all rooms. A room that appears is compared once with each length of its
+// name, however many watches there are.
 type watched struct {
-	rooms   map[*Room]struct{} // that match and have had a record
+	rooms   map[*Room]struct{} // matching rooms that have had a record
 	watches map[*Watch]*Listener
 }
 
@@ -97,7 +97,7 @@ func (s *shard) watch(l *Listener, user string, w *Watch) {
 	if g == nil {
 		g = s.matching(w)
 	}
-	var ahead []string // of Since, that are none of them
+	var ahead []string // names in Since that are not among them
 	for name := range w.Since {
 		if s.table.shardOf(name) != s.index {
 			continue
@@ -131,8 +131,8 @@ func (s *shard) watch(l *Listener, user string, w *Watch) {
 	w.members[s.index] = list
 }
 
-// matching finds the rooms of a prefix that nobody watches yet. It stops once there is one
-// more than may be joined.
+// matching returns the rooms of a prefix that has no watch yet. It stops once there is one more
+// than may be joined.
 func (s *shard) matching(w *Watch) *watched {
 	g := &watched{map[*Room]struct{}{}, map[*Watch]*Listener{}}
 	for _, r := range s.owned {
@@ -147,7 +147,7 @@ func (s *shard) matching(w *Watch) *watched {
 	return g
 }
 
-// addWatch adds the watch to the set of its prefix: it is told of rooms that appear.
+// addWatch adds the watch to the set of its prefix, so that it is told of rooms that appear.
 func (s *shard) addWatch(w *Watch, g *watched, l *Listener) {
 	groups := s.watches[w.Pattern]
 	if groups == nil {
@@ -188,8 +188,8 @@ func (s *shard) unwatch(w *Watch) {
 	}
 }
 
-// wants reports whether a room that does not exist must be made for its record, because a
-// watch waits for it.
+// wants reports whether a watch waits for a room that does not exist, so that it must be created
+// for its record.
 func (s *shard) wants(p *Pattern, name []byte) bool {
 	if p.watched.Load() == 0 {
 		return false
@@ -203,7 +203,7 @@ func (s *shard) wants(p *Pattern, name []byte) bool {
 	return false
 }
 
-// eachWatched visits what watches the room.
+// eachWatched calls visit for each set of watches that matches the room.
 func (s *shard) eachWatched(r *Room, visit func(*watched)) {
 	if r.pattern.watched.Load() == 0 {
 		return
@@ -221,12 +221,12 @@ func (s *shard) appear(r *Room) {
 	r.tape.fed = true
 	s.eachWatched(r, func(g *watched) {
 		if r.next != r.head.Load() {
-			s.publish() // nobody may sit past the head
+			s.publish() // a new cursor may not be past the head
 		}
 		g.rooms[r] = struct{}{}
 		by := map[*Listener][]*Watch{}
 		for w, l := range g.watches {
-			w.appeared.Add(1) // before the record is in any positions: see Table.Level
+			w.appeared.Add(1) // before positions cover the record: see Table.Level
 			by[l] = append(by[l], w)
 		}
 		for l, list := range by {

@@ -1,8 +1,8 @@
-// Package heartbeat lets goroutines that work in turns show that they do. A Beat
-// belongs to one goroutine, or to those that hold one lock. They alone call Begin and
-// End: one atomic store each, and no look at a clock. A watchdog, anywhere, calls Turn from time to time. Where
-// it finds the same busy turn again and again, the goroutine stands.
+// Package heartbeat shows that goroutines which work in turns still do. A Beat belongs to one
+// goroutine, or to those that hold one lock. Only they call Begin and End, each of which is one
+// atomic store and reads no clock. A watchdog on any goroutine calls Turn from time to time. If it
+// finds the same busy turn again and again, the goroutine stands still.
 //
-// The package imports nothing of ours: loops, pollers, appenders and readers have
-// beats, and server watches them.
+// The package imports nothing of ours. Loops, pollers, appenders and readers have heartbeats, and
+// server watches them.
 package heartbeat

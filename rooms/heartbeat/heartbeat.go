@@ -4,17 +4,17 @@ import "sync/atomic"
 
 // Beat counts the turns of one goroutine. It is odd while a turn is under way.
 type Beat struct {
-	// Name says whose it is, such as "loop 0". It is set before the goroutine runs.
+	// Name is the goroutine's, such as "loop 0". It is set before the goroutine runs.
 	Name string
 
 	turn atomic.Uint64
-	_    [40]byte // beats of several goroutines share no cache line
+	_    [40]byte // heartbeats of two goroutines share no cache line
 }
 
-// Begin begins a turn. A turn that is under way ends with it.
+// Begin begins a turn, and ends the one under way.
 func (b *Beat) Begin() { b.turn.Store((b.turn.Load() | 1) + 2) }
 
-// End ends the turn: the goroutine sleeps, or waits for somebody else.
+// End ends the turn: the goroutine sleeps, or waits for another one.
 func (b *Beat) End() { b.turn.Store((b.turn.Load() | 1) + 1) }
 
 // Turn returns the number of the turn, and reports whether it is under way. Any

@@ -1,8 +1,8 @@
-// Package survey has what asks goroutines that own something for figures that take a
-// walk: which members lag, which rooms have the most members. A Survey is one such
-// question to one goroutine. The goroutine answers in steps, between its other work, and
-// whoever asks has a bound on his patience: one that stands answers nothing, and others'
-// answers must not wait for it. Top keeps the greatest of what such a walk finds.
+// Package survey asks goroutines for figures that take a walk over what they own, such as which
+// members lag or which rooms have the most members. A Survey is one such question to one goroutine.
+// The goroutine answers in steps, between its other work. The asker waits only for a bounded time,
+// so a goroutine that stands still does not delay the answers of others. Top keeps the greatest
+// values that a walk finds.
 //
-// The package imports nothing of ours: loops and appenders are asked, server asks.
+// The package imports nothing of ours. Loops and appenders are asked, and server asks.
 package survey

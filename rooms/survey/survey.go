@@ -5,17 +5,16 @@ import (
 	"sync"
 )
 
-// Survey is a question to one goroutine. However often it is asked, it is on its way
-// once: whoever asks meanwhile gets the same answer. The zero value is ready, and any
-// goroutine may use it.
+// Survey is a question to one goroutine. It is asked only once at a time: callers that ask
+// meanwhile get the same answer. The zero value is ready, and any goroutine may use it.
 type Survey[T any] struct {
 	mu   sync.Mutex
 	done chan struct{} // closed with the answer; nil: the question is not on its way
 	last T
 }
 
-// Ask returns a channel that is closed with the answer. Where the question is not on its
-// way yet, begin sends it, and reports whether the goroutine is still there.
+// Ask returns a channel that is closed with the answer. If the question is not on its way yet, it
+// calls begin, which sends it and reports whether the goroutine still runs.
 func (s *Survey[T]) Ask(begin func() bool) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +45,7 @@ func (s *Survey[T]) Last() T {
 	return s.last
 }
 
-// Take is Last, and forgets the answer.
+// Take returns the last answer and forgets it.
 func (s *Survey[T]) Take() T {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,8 +54,8 @@ func (s *Survey[T]) Take() T {
 	return last
 }
 
-// Await waits until done is closed, or gone, or ctx ends, and reports whether one of the
-// first two is. gone is closed where the goroutine has ended; nil: it does not end.
+// Await waits until done or gone is closed or ctx ends. It reports whether done or gone is closed.
+// gone is closed when the goroutine has ended; it may be nil.
 func Await(ctx context.Context, done, gone <-chan struct{}) bool {
 	select {
 	case <-done:

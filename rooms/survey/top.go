@@ -5,14 +5,13 @@ import (
 	"slices"
 )
 
-// Top keeps the greatest of what it is given, whatever that is many. One goroutine may
-// use it at a time.
+// Top keeps the greatest values of those added to it. It may be used by one goroutine at a time.
 type Top[T any] struct {
 	most int
 	kept order[T]
 }
 
-// NewTop returns a Top that keeps so many, one at least. compare is as that of
+// NewTop returns a Top that keeps the given number of values, at least one. compare is as for
 // slices.SortFunc.
 func NewTop[T any](most int, compare func(a, b T) int) *Top[T] {
 	return &Top[T]{most: max(most, 1), kept: order[T]{compare: compare}}
@@ -29,14 +28,14 @@ func (t *Top[T]) Add(v T) {
 	}
 }
 
-// List returns what was kept, the greatest first.
+// List returns the kept values, the greatest first.
 func (t *Top[T]) List() []T {
 	list := slices.Clone(t.kept.list)
 	slices.SortFunc(list, func(a, b T) int { return t.kept.compare(b, a) })
 	return list
 }
 
-// order is a heap whose first is the least.
+// order is a heap with the least value first.
 type order[T any] struct {
 	list    []T
 	compare func(a, b T) int

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Until waits for a condition, and fails the test where it does not hold within the time.
-// what completes "not within 20s: ".
+// Until waits for a condition and fails the test if it does not hold in time. The argument what
+// completes "not within 20s: ".
 func Until(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	if !Holds(within, ok) {
@@ -15,22 +15,22 @@ func Until(t testing.TB, within time.Duration, what string, ok func() bool) {
 	}
 }
 
-// Holds waits for a condition and reports whether it holds within the time. It may be called
-// from any goroutine, which Until may not.
+// Holds waits for a condition and reports whether it holds in time. Any goroutine may call it,
+// while Until is only for the test's own.
 func Holds(within time.Duration, ok func() bool) bool {
 	end := time.Now().Add(within)
 	for wait := time.Millisecond; !ok(); wait = min(wait*5/4, 20*time.Millisecond) {
 		if time.Now().After(end) {
 			return false
 		}
-		// Nothing tells of a condition of another process or of a counter: it is looked
-		// at, soon at first and then less often, so that what is awaited has the processor.
+		// Nothing signals a condition of another process or of a counter. It is checked often at
+		// first and then less often, so that the code under test gets the processor.
 		time.Sleep(wait)
 	}
 	return true
 }
 
-// Closed fails the test where the channel is not closed within the time.
+// Closed fails the test if the channel is not closed in time.
 func Closed(t testing.TB, within time.Duration, what string, done <-chan struct{}) {
 	t.Helper()
 	late := time.NewTimer(within)
@@ -42,14 +42,15 @@ func Closed(t testing.TB, within time.Duration, what string, done <-chan struct{
 	}
 }
 
-// Pass lets time pass in a bubble of testing/synctest, and all that is due then be done.
+// Pass lets time pass in a bubble of testing/synctest, and waits until everything that is due then
+// is done.
 func Pass(d time.Duration) {
 	time.Sleep(d) // the bubble's clock, which jumps
 	synctest.Wait()
 }
 
-// Pause lets a client be away or a server stand for so long. It must not stand for a
-// condition.
+// Pause is the time that a client is away or a server stands still. It must not be used to wait for
+// a condition.
 func Pause(d time.Duration) {
 	time.Sleep(d) // this is the stimulus, not a wait for its effect
 }

@@ -1,12 +1,11 @@
-// Package wire writes every byte that a gateway says to a client, once the upgrade is
-// done: frames, the envelope of messages, notices, the heads of replies, error codes and
-// close codes. docs/protocol of the server tells clients what they mean.
+// Package wire writes every byte that a gateway says to a client after the upgrade: frames, the
+// envelope of messages, notices, the start of replies, error codes and close codes. The server's
+// docs/protocol explains them to clients.
 //
-// It is a leaf: it imports nothing of ours, keeps no state, and any goroutine may call it.
-// Each function appends to dst and allocates nothing but what dst grows by. One function
-// writes one notice, so a new notice is a new function in notice.go, and a new code is a
-// line in codes.go.
+// It imports nothing of ours and keeps no state, and any goroutine may call it. Each function
+// appends to dst and allocates only when dst grows. One function writes one notice, so a new notice
+// is a new function in notice.go, and a new code is a line in codes.go.
 //
-// Text that is passed in is valid UTF-8; package rooms says what the parts of a message may
-// hold (rooms/name.go). Positions are whatever can write itself as JSON (Positions).
+// Text that is passed in must be valid UTF-8. The comment in rooms/name.go says what the parts of a
+// message may hold. Positions is anything that can write itself as JSON.
 package wire

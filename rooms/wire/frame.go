@@ -13,7 +13,7 @@ const (
 // the opcode.
 const Deflated = 0x40
 
-// maxReason is what a control frame has left for the reason of a close (RFC 6455, 5.5).
+// maxReason is how long the reason in a close frame may be, in bytes (RFC 6455, 5.5).
 const maxReason = 123
 
 // AppendFrame appends one unfragmented, unmasked frame, as a server sends it
@@ -44,7 +44,7 @@ func AppendHeader(dst []byte, op byte, n int) []byte {
 	}
 }
 
-// HeaderSize is the length of what AppendHeader appends for n bytes of payload.
+// HeaderSize returns the length of the header that AppendHeader appends for n bytes of payload.
 func HeaderSize(n int) int {
 	switch {
 	case n < 126:
@@ -56,7 +56,7 @@ func HeaderSize(n int) int {
 	}
 }
 
-// HeaderLen is the length of the header that a frame begins with.
+// HeaderLen returns the length of the header that a frame begins with.
 func HeaderLen(frame []byte) int {
 	switch frame[1] & 0x7f {
 	case 126:
@@ -67,7 +67,7 @@ func HeaderLen(frame []byte) int {
 	return 2
 }
 
-// FrameLen is the length of the frame that b begins with. b holds its whole header.
+// FrameLen returns the length of the frame that b begins with. b must hold its whole header.
 func FrameLen(b []byte) int {
 	switch n := int(b[1] & 0x7f); n {
 	case 126:
@@ -83,8 +83,8 @@ func FrameLen(b []byte) int {
 	}
 }
 
-// CloseFrame returns the frame for a close code, and one without a code for 0 and
-// CloseNoStatus. A reason that is too long is cut at a character's border.
+// CloseFrame returns a close frame. It has no code if the code is 0 or CloseNoStatus. A reason that
+// is too long is cut between two characters.
 func CloseFrame(code uint16, reason []byte) []byte {
 	if code == 0 || code == CloseNoStatus {
 		return AppendFrame(nil, OpClose, nil)

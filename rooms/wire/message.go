@@ -2,19 +2,19 @@ package wire
 
 import "strconv"
 
-// Envelope is what a message says of its record besides the value.
+// Envelope is everything in a message except the value.
 type Envelope struct {
 	Room, Type string
 	Key        []byte
 	HasKey     bool
 	Partition  int32
 	Offset     int64
-	Prev       int64 // offset of the room's message before it, of the partition; less than 0: not known
+	Prev       int64 // offset of the room's previous message from the partition; less than 0: not known
 	Time       int64 // Kafka's timestamp, ms since 1970
 }
 
-// Append appends the envelope up to the value, which follows byte for byte, and then a
-// brace.
+// Append appends the envelope up to the value. The caller appends the value byte for byte, and then
+// a brace.
 func (e *Envelope) Append(dst []byte) []byte {
 	dst = append(dst, keyPath[0]...)
 	dst = AppendString(dst, e.Room)
@@ -35,11 +35,11 @@ func (e *Envelope) Append(dst []byte) []byte {
 	return append(dst, `,"data":`...)
 }
 
-// keyPath is what stands before each string of an envelope, up to the key.
+// keyPath is the text before each string of an envelope, up to the key.
 var keyPath = [...]string{`{"room":`, `,"type":`, `,"key":`}
 
-// AppendExpired appends the message that a key is gone, as its tombstone would say, but
-// without a position in the topic.
+// AppendExpired appends the message that a key is gone. It is like the message of a tombstone, but
+// without a position.
 func AppendExpired(dst []byte, room, typ, key string) []byte {
 	dst = append(dst, keyPath[0]...)
 	dst = AppendString(dst, room)
@@ -50,8 +50,8 @@ func AppendExpired(dst []byte, room, typ, key string) []byte {
 	return append(dst, `,"data":null}`...)
 }
 
-// KeyText is the key in the frame of an envelope, escaped as it stands there; nil: there is
-// none.
+// KeyText returns the key in the frame of an envelope, escaped as it stands there, or nil if there
+// is none.
 func KeyText(frame []byte) (text []byte) {
 	b := frame[HeaderLen(frame):]
 	for _, name := range keyPath {

@@ -17,8 +17,7 @@ func appendRoomNotice(dst []byte, method, room string) []byte {
 	return AppendString(append(appendNotice(dst, method), `{"room":`...), room)
 }
 
-// appendPartial appends that a room may lack last values, where it may, and the end of a
-// notice.
+// appendPartial appends the end of a notice, with "partial" if the room may lack last values.
 func appendPartial(dst []byte, partial bool) []byte {
 	if partial {
 		dst = append(dst, `,"partial":true`...)
@@ -26,8 +25,8 @@ func appendPartial(dst []byte, partial bool) []byte {
 	return append(dst, "}}"...)
 }
 
-// AppendGap appends `gap`: what lies after from, up to and including to, was not sent. from
-// may be earlier than the member's last message, never later.
+// AppendGap appends `gap`: the messages after from, up to and including to, were not sent. from may
+// be earlier than the member's last message, never later.
 func AppendGap[P Positions](dst []byte, room string, from, to P) []byte {
 	dst = appendRoomNotice(dst, "gap", room)
 	dst = from.AppendJSON(append(dst, `,"from":`...))
@@ -35,23 +34,22 @@ func AppendGap[P Positions](dst []byte, room string, from, to P) []byte {
 	return append(dst, "}}"...)
 }
 
-// AppendReset appends `reset`: the room's topic was made again, and has another epoch.
+// AppendReset appends `reset`: the room's topic was created again and has another epoch.
 func AppendReset(dst []byte, room, epoch string) []byte {
 	dst = appendRoomNotice(dst, "reset", room)
 	dst = AppendString(append(dst, `,"epoch":`...), epoch)
 	return append(dst, "}}"...)
 }
 
-// AppendConflated appends `conflated`: so many messages were superseded before they were
-// sent.
+// AppendConflated appends `conflated`: count messages were superseded before they were sent.
 func AppendConflated(dst []byte, room string, count uint64) []byte {
 	dst = appendRoomNotice(dst, "conflated", room)
 	dst = strconv.AppendUint(append(dst, `,"count":`...), count, 10)
 	return append(dst, "}}"...)
 }
 
-// AppendSnapshotBegin appends `snapshot_begin`: the newest message of each key follows.
-// partial says that the room may lack some.
+// AppendSnapshotBegin appends `snapshot_begin`: the newest message of each key follows. If partial
+// is set, the room may lack some.
 func AppendSnapshotBegin(dst []byte, room string, partial bool) []byte {
 	return appendPartial(appendRoomNotice(dst, "snapshot_begin", room), partial)
 }
@@ -62,8 +60,8 @@ func AppendSnapshotEnd[P Positions](dst []byte, room string, at P, partial bool)
 	return appendPartial(at.AppendJSON(append(dst, `,"positions":`...)), partial)
 }
 
-// AppendJoined appends `joined`: a room has appeared, and a wildcard has joined it. chain
-// says that every break of its chain of `prev` is a loss.
+// AppendJoined appends `joined`: a room has appeared and its wildcard has joined it. If chain is
+// set, every break in the chain of `prev` is a loss.
 func AppendJoined[P Positions](dst []byte, room, pattern, class string, chain bool, at P, partial bool) []byte {
 	dst = appendRoomNotice(dst, "joined", room)
 	dst = AppendString(append(dst, `,"pattern":`...), pattern)
@@ -72,8 +70,9 @@ func AppendJoined[P Positions](dst []byte, room, pattern, class string, chain bo
 	return appendPartial(at.AppendJSON(append(dst, `,"positions":`...)), partial)
 }
 
-// AppendLimit appends `limit`: a wildcard did not join the room, and joins no more of them.
-// limit is what forbids it as it is configured, which is most; "": something else does.
+// AppendLimit appends `limit`: a wildcard did not join the room and joins no further ones. limit is
+// the configuration key of the limit that forbids it and most is its value. limit is "" if
+// something else forbids it.
 func AppendLimit(dst []byte, pattern, room, limit string, most int) []byte {
 	dst = AppendString(append(appendNotice(dst, "limit"), `{"pattern":`...), pattern)
 	dst = AppendString(append(dst, `,"room":`...), room)
@@ -84,8 +83,8 @@ func AppendLimit(dst []byte, pattern, room, limit string, most int) []byte {
 	return append(dst, "}}"...)
 }
 
-// PositionsHead is what `positions` begins with: where the client stands in rooms that were
-// quiet. AppendPositionsOf appends a room or wildcard, EndPositions ends it.
+// PositionsHead begins a `positions` notice: where the client stands in rooms that were quiet.
+// AppendPositionsOf appends a room or wildcard, and EndPositions ends the notice.
 const PositionsHead = `{"jsonrpc":"2.0","method":"positions","params":{`
 
 // AppendPositionsOf appends one entry to a notice that began with PositionsHead.
@@ -97,8 +96,8 @@ func AppendPositionsOf[P Positions](dst []byte, name string, at P) []byte {
 // EndPositions ends a notice that began with PositionsHead.
 func EndPositions(dst []byte) []byte { return append(dst, "}}"...) }
 
-// AppendAuthRequired appends `auth_required`: the client has so long to authenticate, and
-// its messages may have so many bytes until then.
+// AppendAuthRequired appends `auth_required`: the time in which the client must authenticate, and
+// the size that its messages may have until then.
 func AppendAuthRequired(dst []byte, timeout time.Duration, maxMessage int) []byte {
 	dst = append(appendNotice(dst, "auth_required"), `{"timeout":`...)
 	dst = strconv.AppendInt(dst, timeout.Milliseconds(), 10)
@@ -106,13 +105,13 @@ func AppendAuthRequired(dst []byte, timeout time.Duration, maxMessage int) []byt
 	return append(dst, "}}"...)
 }
 
-// AppendAuthenticated appends `authenticated`: the client came with a token.
-func AppendAuthenticated(dst []byte, who *Identity) []byte {
-	return append(who.Append(appendNotice(dst, "authenticated")), '}')
+// AppendAuthenticated appends `authenticated`: the client connected with a token that was accepted.
+func AppendAuthenticated(dst []byte, client *Identity) []byte {
+	return append(client.Append(appendNotice(dst, "authenticated")), '}')
 }
 
-// AppendExpiring appends `auth_expiring`: the token expires then, in seconds since 1970,
-// which is so long from now.
+// AppendExpiring appends `auth_expiring`: when the token expires, in seconds since 1970, and how
+// much time is left.
 func AppendExpiring(dst []byte, expires int64, left time.Duration) []byte {
 	dst = append(appendNotice(dst, "auth_expiring"), `{"expires":`...)
 	dst = strconv.AppendInt(dst, expires, 10)
@@ -121,12 +120,12 @@ func AppendExpiring(dst []byte, expires int64, left time.Duration) []byte {
 	return append(dst, "}}"...)
 }
 
-// AppendAutoSubscribed appends the start of `auto_subscribed`, up to its params: the rooms
-// that were joined on authentication.
+// AppendAutoSubscribed appends the start of `auto_subscribed`, up to its params, which list the
+// rooms that were joined on authentication.
 func AppendAutoSubscribed(dst []byte) []byte { return appendNotice(dst, "auto_subscribed") }
 
-// AppendShutdown appends `server_shutdown`: the gateway closes its connections within so
-// long.
+// AppendShutdown appends `server_shutdown`: the gateway closes all connections within the given
+// time.
 func AppendShutdown(dst []byte, within time.Duration) []byte {
 	dst = append(appendNotice(dst, "server_shutdown"), `{"reason":"the server is stopping","within":`...)
 	dst = strconv.AppendInt(dst, within.Milliseconds(), 10)

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// AppendResult appends the start of the reply to a request, up to its result. The result
-// and a brace follow. id is the request's, as it was sent.
+// AppendResult appends the start of the reply to a request, up to its result. The caller appends
+// the result and a brace. id is the id of the request, as it was sent.
 func AppendResult(dst, id []byte) []byte {
 	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
 	dst = append(dst, id...)
 	return append(dst, `,"result":`...)
 }
 
-// AppendNull appends the reply that a request was carried out, and there is nothing to say.
+// AppendNull appends the reply to a request that succeeded without a result.
 func AppendNull(dst, id []byte) []byte { return append(AppendResult(dst, id), "null}"...) }
 
 // AppendPing appends the reply to a ping.
@@ -23,7 +23,7 @@ func AppendPing(dst, id []byte, now time.Time) []byte {
 	return append(dst, "}}"...)
 }
 
-// AppendErrorReply appends the reply that a request was refused.
+// AppendErrorReply appends the reply to a request that was refused.
 func AppendErrorReply(dst, id []byte, e *Error) []byte {
 	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
 	dst = append(dst, id...)
@@ -31,7 +31,7 @@ func AppendErrorReply(dst, id []byte, e *Error) []byte {
 	return append(e.Append(dst), '}')
 }
 
-// Error is an error of a reply, or of one room in it.
+// Error is the error of a reply, or of one room in it.
 type Error struct {
 	Code       int
 	Message    string
@@ -55,11 +55,11 @@ func (e *Error) Append(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// Identity is what an authenticated client is told of itself.
+// Identity is what a client is told about itself once it has authenticated.
 type Identity struct {
 	ClientID, UserID string
 	Expires          int64 // of the token, seconds since 1970
-	MaxMessage       int   // bytes that its messages may have from now on
+	MaxMessage       int   // most bytes of a message from now on
 }
 
 // Append appends the identity as an object.

@@ -2,11 +2,10 @@ package wire
 
 import "strconv"
 
-// Positions is a place in a topic that can write itself as JSON: {"epoch":"k3x9","0":1234}, or
-// {} where it is not known.
+// Positions can write itself as JSON: {"epoch":"k3x9","0":1234}, or {} if it is not known.
 type Positions interface{ AppendJSON(dst []byte) []byte }
 
-// AppendString appends s as a JSON string with its quotes. s is valid UTF-8.
+// AppendString appends s as a JSON string with quotes. s must be valid UTF-8.
 func AppendString[S string | []byte](dst []byte, s S) []byte {
 	dst = append(dst, '"')
 	from := 0
@@ -35,7 +34,7 @@ func AppendString[S string | []byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
-// AppendComma appends a comma unless dst still ends at start, where a list began.
+// AppendComma appends a comma, unless dst still ends at start, where the list begins.
 func AppendComma(dst []byte, start int) []byte {
 	if len(dst) > start {
 		dst = append(dst, ',')

@@ -125,7 +125,7 @@ func TestJoinErrors(t *testing.T) {
 	c.take()
 	got := c.says(`{"method":"authenticate","params":{"join":["prices:A","orders:43","nope","trades","prices","trades:B","book:B"]},"id":2}`)
 	want := `"globalRooms":["trades","prices"],"userRooms":[],"totalRooms":2,"class":{"trades":"stream","prices":"market"},"chain":{"trades":true,"prices":false},"positions":{"trades":{"epoch":"e1","0":7},"prices":{"epoch":"e1","0":7}},"errors":[` +
-		`{"room":"prices:A","error":{"code":-32009,"message":"limit reached: the pattern has as many rooms as it may"}},` +
+		`{"room":"prices:A","error":{"code":-32009,"message":"limit reached: the pattern already has max_rooms rooms"}},` +
 		`{"room":"orders:43","error":{"code":-32007,"message":"forbidden: the room is another user's"}},` +
 		`{"room":"nope","error":{"code":-32006,"message":"unknown room"}},` +
 		`{"room":"trades:B","error":{"code":-32009,"message":"limit reached: too many rooms on this connection"}},` +
