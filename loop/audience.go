@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -8,12 +9,12 @@ import (
 	"tapecast/rooms"
 )
 
-// smallRoom is up to how many members a room is served at once, before rooms
-// that need a pass: some 64 sends take a slice.
+// smallRoom is the most members of a room that is served at once, before rooms that need a pass.
+// About 64 sends fill a slice.
 const smallRoom = 64
 
-// audience is the loop's side of a room with several members here, kept in the
-// Sub's Local. A room with one member keeps the connection itself there.
+// audience holds the loop's members of a room that has several here. It is in the Sub's Local. For
+// a room with one member, Local holds the connection itself.
 type audience struct {
 	conns []*Conn
 
@@ -26,7 +27,7 @@ type audience struct {
 	began   time.Time
 }
 
-// attend puts the connection among the members of the room here, and returns its index there.
+// attend adds the connection to the room's audience and returns its index there.
 func attend(c *Conn, sub *rooms.Sub) (index uint32) {
 	switch x := sub.Local.(type) {
 	case nil:
@@ -34,16 +35,16 @@ func attend(c *Conn, sub *rooms.Sub) (index uint32) {
 		return 0
 	case *Conn:
 		sub.Local = &audience{conns: []*Conn{x, c}}
-		return 1 // and x is at 0, as its member says
+		return 1 // x keeps index 0
 	case *audience:
 		x.conns = append(x.conns, c)
 		x.again = x.passing
 		return uint32(len(x.conns) - 1)
 	}
-	panic("BUG: a sub holds what is not an audience")
+	panic(fmt.Sprintf("BUG: a sub's Local holds a %T", sub.Local))
 }
 
-// unattend takes a member's connection out of the members of the room here.
+// unattend removes the member's connection from the room's audience.
 func unattend(m *member.Member) {
 	sub := m.Sub()
 	v, ok := sub.Local.(*audience)
@@ -62,7 +63,7 @@ func unattend(m *member.Member) {
 	if last == 0 {
 		sub.Local = nil
 	}
-	// The member that moved may have been passed over.
+	// The pass may have skipped the member that moved.
 	v.again = v.passing
 	v.left = min(v.left, last)
 	if v.at >= last {
@@ -78,7 +79,7 @@ func (l *Loop) grown(sub *rooms.Sub) {
 		l.urgent.add(x)
 	case *audience:
 		if len(x.conns) <= smallRoom {
-			first := rand.IntN(len(x.conns)) // by lot, as in a pass
+			first := rand.IntN(len(x.conns)) // at random, as in a pass
 			for i := range x.conns {
 				l.urgent.add(x.conns[(first+i)%len(x.conns)])
 			}
@@ -96,8 +97,7 @@ func (l *Loop) grown(sub *rooms.Sub) {
 	}
 }
 
-// begin starts a pass at a member drawn by lot, so that nobody is always the
-// first or the last.
+// begin starts a pass at a random member, so that no member is always the first or the last.
 func (v *audience) begin() {
 	v.passing, v.again = true, false
 	v.left, v.at, v.visited = len(v.conns), 0, 0
@@ -107,10 +107,10 @@ func (v *audience) begin() {
 	v.began = time.Now()
 }
 
-// passes are the rooms in the middle of a pass, the one whose turn it is first.
+// passes holds the rooms in the middle of a pass. The first one is served next.
 type passes []*audience
 
-// step visits members of the first room, for one slice.
+// step visits members of the first room for one slice.
 func (p *passes) step(l *Loop) {
 	if len(*p) == 0 {
 		return
@@ -149,13 +149,13 @@ func (p *passes) step(l *Loop) {
 	*p = append((*p)[1:], v)
 }
 
-// small reports whether the member's room is served at once.
+// small reports whether the member's room is small enough to be served at once.
 func small(m *member.Member) bool {
 	v, ok := m.Sub().Local.(*audience)
 	return !ok || len(v.conns) <= smallRoom
 }
 
-// queue holds connections that are to be visited, each once.
+// queue holds connections to visit, each once.
 type queue struct {
 	flag  flags
 	most  int // bytes that a visit sends

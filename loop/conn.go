@@ -15,34 +15,34 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// input is how far a connection's input has come: it grows as the client becomes known.
+// input says what a connection's input is now. It grows as the client becomes known.
 type input uint8
 
 const (
 	inRequest input = iota // an upgrade request
-	inHeader               // a PROXY protocol header, and then that
+	inHeader               // a PROXY protocol header, then the request
 	inJudged               // the handler has seen the request
 	inAuthenticated
 )
 
-// askedPart is what has come of a request, or of a PROXY header, that is not complete.
+// askedPart is an incomplete request or PROXY header.
 type askedPart struct {
 	text []byte
 	scan upgrade.Scan
 }
 
-// signs are what any goroutine may look at.
+// signs are flags of a connection that any goroutine may read.
 type signs struct{ bits atomic.Uint32 }
 
 const (
-	signDeaf    = 1 << iota // set by whoever ends the conversation: input is discarded
+	signDeaf    = 1 << iota // the conversation has ended: input is discarded
 	signJudging             // the handler's Open is running
 )
 
 func (s *signs) deaf() bool    { return s.bits.Load()&signDeaf != 0 }
 func (s *signs) judging() bool { return s.bits.Load()&signJudging != 0 }
 
-// setDeaf reports whether it was.
+// setDeaf sets the flag and reports whether it was set before.
 func (s *signs) setDeaf() bool { return s.bits.Or(signDeaf)&signDeaf != 0 }
 
 // state is where a connection is in its life. It only ever grows.
@@ -55,12 +55,12 @@ const (
 	stGone                 // nothing may be sent any more
 )
 
-// Conn is one client. It belongs to one Loop: that loop's goroutine alone
-// touches its members and sends; the poller alone touches its reader. Everyone
-// else uses the exported methods, which post to the loop's inbox.
+// Conn is one client. It belongs to one Loop. Only that loop's goroutine touches its members and
+// sends, and only the poller touches its reader. All others use the exported methods, which post to
+// the loop's inbox.
 //
-// There are hundreds of thousands of them, so what only a busy connection
-// needs is behind out and side, and the struct is kept small (TestSizes).
+// A node has hundreds of thousands of them. So state that only a busy connection needs is behind
+// out and side, and the struct is kept small (TestSizes).
 type Conn struct {
 	loop    *Loop
 	id      uint64
@@ -73,41 +73,41 @@ type Conn struct {
 	secure    *tlsconn.Conn // nil: plain
 	reader    wsread.Reader
 	asked     *askedPart // a request, or PROXY header, that is not complete
-	pongs     *[]byte    // that the loop has not taken
+	pongs     *[]byte    // pongs that the loop has not taken
 	input     input      // what the input begins with
 	reading   bool       // the upgrade was granted: input is frames
-	deflate   bool       // permessage-deflate was agreed on; not changed once it reads
-	discarded uint32     // bytes read since nobody listens
+	deflate   bool       // permessage-deflate was agreed on; does not change once reading is set
+	discarded uint32     // bytes read since it is deaf
 	paid      uint32     // frames held against the pace, as of earned
-	unhandled uint16     // what came since the loop has last caught up
+	unhandled uint16     // input since the loop last caught up: see maxUnhandled
 
 	// The loop's.
-	slot        int16 // of the wheel; -1: none
+	slot        int16 // in the wheel; -1: none
 	state       state
 	standing    standing // guarded by gate.mu
 	flags       flags
-	code        uint16 // with which the connection was closed
+	code        uint16 // the close code
 	port        uint16 // remote
 	addr        [16]byte
 	index       uint32 // in life.conns
 	heard       atomic.Uint32
 	heartbeatAt tick // next heartbeat; 0: none
 	timerAt     tick // as the handler set it; 0: none
-	pinged      tick // when the first ping was sent that nothing has come after; 0: none
+	pinged      tick // when the first unanswered ping was sent; 0: none
 	deadline    tick // of the handshake, the answer to that ping, or the close; 0: none
 	prev        *Conn
 	next        *Conn
 	members     []member.Member
-	out         *outbox // what waits to be sent besides the tapes; nil: nothing
+	out         *outbox // what waits to be sent besides frames of rooms; nil: nothing
 	side        *side   // what waits for an appender's answer; nil: nothing
-	extras      *extras // what few connections have; nil: none of it
+	extras      *extras // state that few connections need; nil: none
 }
 
 type flags uint16
 
 const (
 	fAuthenticated flags = 1 << iota
-	fPositions           // wants the 25 s positions
+	fPositions           // its heartbeat is `positions`
 	fBlocked             // the kernel took less than it was given: wait for writability
 	fWatched             // known to the loop's epoll set
 	fUrgent              // in loop.urgent
@@ -115,18 +115,18 @@ const (
 	fReady               // in loop.ready
 	fSent                // something was sent since the last heartbeat
 	fEnding              // the write side is shut
-	fJudged              // the handler has seen it, and is to see the end
-	fHeld                // rooms are being joined or left, in steps: nothing is cut from its rooms
-	fTimeOfDay           // its timer is for a time of day
+	fJudged              // the handler's Open has seen it, so Closed must
+	fHeld                // it joins or leaves rooms in steps: nothing is cut from its rooms meanwhile
+	fTimeOfDay           // its timer goes by the wall clock
 )
 
 func (c *Conn) is(f flags) bool { return c.flags&f != 0 }
 
-// extras is what few connections have, and most of these only for a moment.
+// extras is state that few connections need, and most of them only for a moment.
 type extras struct {
 	members   map[*rooms.Sub]*member.Extra // of members that have one
 	wildcards []*wildcard
-	index     map[string]int32 // of members by room, where there are many
+	index     map[string]int32 // members by room, if there are many
 }
 
 func (c *Conn) extrasOf() *extras {
@@ -143,18 +143,18 @@ func (c *Conn) tidy() {
 	}
 }
 
-// side holds what a connection has asked for while an appender answers: a
-// request that touches members waits for the one before it.
+// side holds requests of a connection while an appender answers. A request that touches members
+// waits for the one before it.
 type side struct {
-	joining *joining // a Join that waits for appenders, or is being carried out
-	leaving *leaving // a Leave or List
+	joining *joining // the Join under way
+	leaving *leaving // the Leave or List under way
 	later   []event
 }
 
 // busy reports whether a request is under way.
 func (s *side) busy() bool { return s.joining != nil || s.leaving != nil }
 
-// dropSide forgets what the connection has asked for.
+// dropSide forgets the connection's requests.
 func (c *Conn) dropSide() {
 	if c.side != nil && c.side.joining != nil {
 		c.side.joining.dropRecalls()
@@ -162,7 +162,7 @@ func (c *Conn) dropSide() {
 	c.side = nil
 }
 
-// ID identifies the connection within the process.
+// ID returns the connection's number, which is unique in the process.
 func (c *Conn) ID() uint64 { return c.id }
 
 // Remote returns the client's address.
@@ -170,24 +170,24 @@ func (c *Conn) Remote() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(c.addr).Unmap(), c.port)
 }
 
-// Session returns what the handler has attached in Open.
+// Session returns the state that the handler has attached in Open.
 func (c *Conn) Session() any { return c.session }
 
 // SetSession attaches the handler's state. Only Open may call it.
 func (c *Conn) SetSession(s any) { c.session = s }
 
-// SendText sends p, which is copied, as one text message.
+// SendText sends a copy of p as one text message.
 func (c *Conn) SendText(p []byte) { c.Send(wire.OpText, p) }
 
-// Send sends p, which is copied, as one message.
+// Send sends a copy of p as one message.
 func (c *Conn) Send(op byte, p []byte) {
 	c.loop.post(event{kind: evSend, conn: c, data: wire.AppendFrame(make([]byte, 0, len(p)+10), op, p)})
 }
 
 var deflaters = sync.Pool{New: func() any { return new(rooms.Deflater) }}
 
-// SendDeflated is Send, deflated if the client accepts that and it is shorter. Only the
-// handler's Message may call it.
+// SendDeflated is like Send, but deflates the message if the client accepts that and it gets
+// shorter. Only the handler's Message may call it.
 func (c *Conn) SendDeflated(op byte, p []byte) {
 	if !c.deflate {
 		c.Send(op, p)
@@ -198,18 +198,17 @@ func (c *Conn) SendDeflated(op byte, p []byte) {
 	deflaters.Put(d)
 }
 
-// Close sends a close frame behind everything that was asked for before, then ends the
-// connection: at once if the client answers, after a second if it does not, and after five if
-// it does not even read. RFC 6455, 7.4 lists the codes.
+// Close sends a close frame after everything that was asked for before, then ends the connection.
+// It ends at once if the client answers, after a second if it does not, and after five if it does
+// not even read. RFC 6455, 7.4 lists the codes.
 func (c *Conn) Close(code int, reason string) {
-	c.signs.setDeaf() // what the client says from now on is neither parsed nor answered
+	c.signs.setDeaf() // from now on the client's input is neither parsed nor answered
 	c.loop.post(event{kind: evClose, conn: c, code: uint16(code), data: []byte(reason)})
 }
 
-// SetTimer makes the loop call the handler's Timer when the wall clock shows t, within 100 ms.
-// If that clock is set meanwhile, Timer is called within seconds, since t may be another
-// while away, or over. A connection has one timer: a later call of SetTimer or SetTimeout
-// replaces it, and the zero time stops it.
+// SetTimer makes the loop call the handler's Timer when the wall clock shows t, within 100 ms. If
+// that clock is set meanwhile, Timer is called within seconds, early or late. A connection has one
+// timer: a later call of SetTimer or SetTimeout replaces it, and the zero time stops it.
 func (c *Conn) SetTimer(t time.Time) {
 	e := event{kind: evTimer, conn: c}
 	if !t.IsZero() {
@@ -219,14 +218,14 @@ func (c *Conn) SetTimer(t time.Time) {
 }
 
 // SetTimeout makes the loop call the handler's Timer after d, within 100 ms, whatever the wall
-// clock is set to.
+// clock shows.
 func (c *Conn) SetTimeout(d time.Duration) {
 	c.loop.post(event{kind: evTimer, conn: c, tick: c.loop.engine.tickAfter(d)})
 }
 
-// SetAuthenticated counts the connection as authenticated, allows its messages the full
-// length, and begins its heartbeat: `positions` of quiet rooms, or WebSocket pings. Only the
-// handler's Open and Message may call it.
+// SetAuthenticated counts the connection as authenticated, allows messages of full length, and
+// begins its heartbeat: `positions` of quiet rooms, or WebSocket pings. Only the handler's Open and
+// Message may call it.
 func (c *Conn) SetAuthenticated(positions bool) {
 	c.input = inAuthenticated
 	c.loop.engine.gate.authenticated(c)
@@ -237,15 +236,15 @@ func (c *Conn) SetAuthenticated(positions bool) {
 	c.loop.post(e)
 }
 
-// Join joins rooms as one step. When the appenders have answered, reply is called on the
-// loop's goroutine with one Joined for each room, in the order asked. What it returns (nil:
-// nothing) is sent as text before the first frame of those rooms.
+// Join joins rooms as one step. When the appenders have answered, reply is called on the loop's
+// goroutine with one Joined for each room, in the order of refs. Its result is sent as text before
+// the first frame of those rooms. If it is nil, nothing is sent.
 func (c *Conn) Join(refs []RoomRef, reply func([]Joined) []byte) {
 	c.loop.post(event{kind: evJoin, conn: c, arg: &joining{refs: refs, reply: reply}})
 }
 
-// Leave leaves rooms. reply is called like that of Join, with the positions up to which each
-// room was sent. Those frames are on the wire before the reply is.
+// Leave leaves rooms. reply is called as in Join, with the positions up to which each room was
+// sent. Those frames are sent before the reply.
 func (c *Conn) Leave(names []string, reply func([]Joined) []byte) {
 	c.loop.post(event{kind: evLeave, conn: c, arg: &leaving{names: names, reply: reply}})
 }

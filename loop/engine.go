@@ -18,97 +18,95 @@ import (
 	"tapecast/rooms"
 )
 
-// Config says what an Engine is made of. Zero means the default that the
-// comment states.
+// Config configures an Engine. Zero means the default that the comment states.
 type Config struct {
 	// Addr is HOST:PORT to listen on; port 0 lets the kernel choose.
 	Addr string
 	// Path of the upgrade requests; empty: any.
 	Path string
-	// Loops own the connections, one processor each at most. Zero means half of the
-	// processors: the pollers, the appenders and the kernel want the others.
+	// Loops is the number of loops, which own the connections. Each uses one processor at most.
+	// Zero means half of the processors: the pollers, the appenders and the kernel need the others.
 	Loops int
-	// Pollers read. Zero means a quarter of the processors, one at least.
+	// Pollers is the number of pollers, which read. Zero means a quarter of the processors, but at
+	// least one.
 	Pollers int
 
-	// Table holds the rooms; nil: there are none (an echo).
+	// Table holds the rooms. Nil: there are none (an echo).
 	Table   *rooms.Table
 	Handler Handler
-	// Recall reads again what the tapes no longer hold. It must not block. Nil: nothing can be
-	// read again.
+	// Recall reads again what the tapes no longer hold. It must not block. Nil: nothing can be read
+	// again.
 	Recall func(*rooms.Recall)
-	// PositionsAt finds the place of a pattern's topic at a time, in ms since 1970,
-	// and does not block; nil: nothing can be found. The user pays for it. Where Kafka no longer
-	// has all since then, the error is a *rooms.TooOldError with what is left.
+	// PositionsAt finds the positions of a pattern's topic at a time, in ms since 1970. It must not
+	// block. The user pays for it. If Kafka no longer has everything since then, the error is a
+	// *rooms.TooOldError with what is left. Nil: nothing can be found.
 	PositionsAt func(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error))
-	// SnapshotBegins is asked on a loop before a member is sent the last values of a room, of
-	// so many keys, as a snapshot or to go on from a place. An error forbids the join. It must
-	// not block; nil: nothing does.
+	// SnapshotBegins is called on a loop before a member is sent the last values of a room, as a
+	// snapshot or to resume. keys is how many there are. An error forbids the join. It must not
+	// block. Nil: all are allowed.
 	SnapshotBegins func(c *Conn, room string, keys int) error
-	// SnapshotSent is told on a loop of the bytes that such a member was sent, now and then and
-	// at its end. It must not block; nil: nobody counts.
+	// SnapshotSent is called on a loop with the bytes that such a member was sent, from time to
+	// time and at the end. It must not block. Nil: they are not counted.
 	SnapshotSent func(c *Conn, room string, n int64)
 	Log          *slog.Logger
 
-	// MaxHead bounds an upgrade request, in bytes; over it: 431. Zero means 16 KiB.
+	// MaxHead bounds an upgrade request, in bytes. A longer one is refused with 431. Zero means 16
+	// KiB.
 	MaxHead int
-	// MaxMessage bounds a client's message, in bytes. Over it the connection is closed with
-	// 1009. Zero means 256 KiB.
+	// MaxMessage bounds a client's message, in bytes. A longer one closes the connection with 1009.
+	// Zero means 256 KiB.
 	MaxMessage int
-	// MaxEarlyMessage bounds a message until the client has authenticated. Zero: as MaxMessage.
+	// MaxEarlyMessage is MaxMessage until the client has authenticated. Zero means MaxMessage.
 	MaxEarlyMessage int
-	// MaxIncoming bounds the memory of messages and TLS records that have not all come, in
-	// bytes. At the bound one is closed with 1013 (see incoming). Zero means 64 MiB.
+	// MaxIncoming bounds the memory of incomplete messages and TLS records, in bytes. At the bound
+	// a connection is closed with 1013 (see incoming). Zero means 64 MiB.
 	MaxIncoming int
-	// Wildcards is how many a connection may hold, 255 at most. Zero: none.
+	// Wildcards is how many wildcards a connection may hold, 255 at most. Zero: none.
 	Wildcards int
-	// RoomsPerWildcard is how many rooms one may join. Zero: any number.
+	// RoomsPerWildcard is how many rooms a wildcard may join. Zero: any number.
 	RoomsPerWildcard int
-	// MaxConns bounds connections that were upgraded; over it an upgrade is refused with
-	// 503. Zero: descriptors are the bound.
+	// MaxConns bounds upgraded connections. At the bound an upgrade is refused with 503. Zero: only
+	// descriptors bound them.
 	MaxConns int
-	// PerAddress bounds the sockets of one address (of IPv6: one /64), whatever they have
-	// sent. Zero: no bound.
+	// PerAddress bounds the sockets of one address (of IPv6: one /64). Zero: no bound.
 	PerAddress int
-	// HalfOpen bounds the sockets that have not been upgraded. At the bound the oldest
-	// one of the address that has the most is dropped for a new one. Zero means 8192.
+	// HalfOpen bounds the sockets that have not been upgraded. At the bound the oldest socket of
+	// the address with the most is dropped for a new one. Zero means 8192.
 	HalfOpen int
 	// HalfOpenPerAddress bounds such sockets of one address. Zero: no bound.
 	HalfOpenPerAddress int
-	// MaxPending bounds the connections that have yet to authenticate (Conn.Pend). At the
-	// bound one of the address that has the most is closed for one of another. Zero: no
-	// bound.
+	// MaxPending bounds the connections that have yet to authenticate (Conn.Pend). At the bound one
+	// of the address with the most is closed for one of another address. Zero: no bound.
 	MaxPending int
-	// Trusted peers are balancers: each of their connections begins with a PROXY protocol
-	// header, and is counted for and known by the address that it names.
+	// Trusted peers are balancers. Each of their connections begins with a PROXY protocol header,
+	// and counts for the address that the header names.
 	Trusted []netip.Prefix
-	// Limited is told of each socket that was refused or dropped, and where it came from.
-	// Any goroutine may call it; it must not block. nil: nobody is told.
+	// Limited is called for each socket that was refused or dropped, with its address. It may be
+	// called on any goroutine and must not block. Nil: it is not called.
 	Limited func(l Limit, from netip.AddrPort)
 
-	HandshakeTimeout time.Duration // for the upgrade request; 10 s
-	PingEvery        time.Duration // heartbeat; 25 s
-	PongTimeout      time.Duration // silence after an unanswered ping; 60 s
+	HandshakeTimeout time.Duration // for the upgrade request; zero means 10 s
+	PingEvery        time.Duration // between heartbeats; zero means 25 s
+	PongTimeout      time.Duration // silence after an unanswered ping; zero means 60 s
 
-	// TLS makes the port wss only; nil: ws. It is used as it is, except for NextProtos and for
-	// records of the largest size.
+	// TLS makes the port wss only. Nil: ws. It is used as it is, except for NextProtos and
+	// DynamicRecordSizingDisabled.
 	TLS *tls.Config
-	// TLSHandshakes is how many handshakes are computed at a time. Further ones wait, and all
-	// wait for passes to end. Zero means 256.
+	// TLSHandshakes is how many handshakes compute at a time. Others wait, and all wait for passes
+	// to end. Zero means 256.
 	TLSHandshakes int
-	// TLSWaiting is how many handshakes may wait for their clients, each on a goroutine of its
-	// own. At the bound the oldest one of the address that has the most is dropped. Zero
-	// means 4096.
+	// TLSWaiting is how many handshakes may wait for their clients, each on a goroutine of its own.
+	// At the bound the oldest one of the address with the most is dropped. Zero means 4096.
 	TLSWaiting int
 
-	// SendBuffer is SO_SNDBUF in bytes (the kernel doubles it). Zero leaves
+	// SendBuffer is SO_SNDBUF, in bytes (the kernel doubles it). Zero leaves
 	// it to the kernel, which lets a socket take megabytes.
 	SendBuffer int
-	// NotSentLowat is TCP_NOTSENT_LOWAT in bytes: how much the kernel takes
-	// beyond what fits the peer's window. Zero leaves it unbounded.
+	// NotSentLowat is TCP_NOTSENT_LOWAT, in bytes: how much the kernel takes beyond what fits the
+	// peer's window. Zero: no bound.
 	NotSentLowat int
 
-	wall func() time.Time // the clock on the wall; nil: time.Now. Tests have one of their own
+	wall func() time.Time // the wall clock, for tests; nil: time.Now
 }
 
 func (c *Config) defaults() {
@@ -129,8 +127,8 @@ func (c *Config) defaults() {
 	set(&c.HalfOpen, 8192)
 	if c.TLS != nil {
 		c.TLS = c.TLS.Clone()
-		c.TLS.NextProtos = []string{"http/1.1"}  // what WebSocket begins with; h2 has no upgrade
-		c.TLS.DynamicRecordSizingDisabled = true // we encrypt what one send takes
+		c.TLS.NextProtos = []string{"http/1.1"}  // WebSocket starts from HTTP/1.1; h2 has no Upgrade
+		c.TLS.DynamicRecordSizingDisabled = true // we choose the size of records ourselves
 	}
 	for v, d := range map[*time.Duration]time.Duration{
 		&c.HandshakeTimeout: 10 * time.Second, &c.PingEvery: 25 * time.Second, &c.PongTimeout: time.Minute,
@@ -163,11 +161,11 @@ type Engine struct {
 	ids      atomic.Uint64
 	failed   atomic.Uint64 // accepts that failed
 	misled   atomic.Uint64 // trusted peers without a good header
-	lastFail atomic.Int64  // when the last of them was logged, ns by now; 0: never
+	lastFail atomic.Int64  // when a failed accept was last logged, ns by now; 0: never
 	putOff   [putOffs]atomic.Uint64
 }
 
-// New makes an engine; Start opens its port.
+// New returns an engine. Start opens its port.
 func New(cfg Config) (*Engine, error) {
 	if cfg.Handler == nil {
 		return nil, errors.New("loop: an engine needs a handler")
@@ -212,7 +210,7 @@ func (e *Engine) Start() error {
 	return nil
 }
 
-// Addr is where the engine listens, once it has started.
+// Addr returns the address of the port, once the engine has started.
 func (e *Engine) Addr() net.Addr { return e.net.Addr() }
 
 // feeds returns the topics of the table, if there is one.
@@ -223,10 +221,10 @@ func (e *Engine) feeds() []*rooms.Feed {
 	return e.cfg.Table.Feeds()
 }
 
-// StopAccepting closes the port; connections stay.
+// StopAccepting closes the port. Connections stay.
 func (e *Engine) StopAccepting() error { return e.net.StopAccepting() }
 
-// stopWait is how long Stop waits for the pollers to close what it hung up.
+// stopWait is how long Stop waits for the pollers to close the connections.
 const stopWait = 5 * time.Second
 
 // Stop ends all connections at once, then the pollers and the loops.
@@ -244,14 +242,14 @@ func (e *Engine) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
 	defer cancel()
 	if werr := e.waitEmpty(ctx); werr != nil {
-		err = errors.Join(err, fmt.Errorf("%d connections were left at the end: %w", e.conns.Load(), werr))
+		err = errors.Join(err, fmt.Errorf("cannot end %d connections: %w", e.conns.Load(), werr))
 	}
 	ended := make(chan struct{})
 	go func() { e.net.Stop(); close(ended) }()
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		err = errors.Join(err, fmt.Errorf("the pollers did not end within %v", stopWait))
+		err = errors.Join(err, fmt.Errorf("cannot stop the pollers within %v", stopWait))
 	}
 	e.stopLoops()
 	return err

@@ -7,7 +7,7 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// Heartbeats are the heartbeats of the loops, the pollers, the acceptor and the workers of TLS
+// Heartbeats returns the heartbeats of the loops, the pollers, the acceptor and the workers of TLS
 // handshakes.
 func (e *Engine) Heartbeats() []*heartbeat.Beat {
 	out := append(e.net.Heartbeats(), e.handshakes.Heartbeat())
@@ -17,13 +17,12 @@ func (e *Engine) Heartbeats() []*heartbeat.Beat {
 	return out
 }
 
-// Stand has the first loop stand for d. It is for tests of what watches the beats.
+// Stand makes the first loop stand still for d. It is for tests of the watchdog.
 func (e *Engine) Stand(d time.Duration) {
 	e.loops[0].post(event{kind: evDo, arg: func(*Loop) { time.Sleep(d) }})
 }
 
-// StandAcceptor has the acceptor stand for d, and StandTLS a worker of TLS handshakes.
-// They are for tests of what watches the beats.
+// StandAcceptor makes the acceptor stand still for d. It is for tests of the watchdog.
 func (e *Engine) StandAcceptor(d time.Duration) error {
 	g := &e.gate
 	g.mu.Lock()
@@ -42,9 +41,8 @@ func (e *Engine) StandAcceptor(d time.Duration) error {
 	return err
 }
 
-// StandTLS is StandAcceptor's twin.
+// StandTLS makes a worker of TLS handshakes stand still for d. It is for tests of the watchdog.
 func (e *Engine) StandTLS(d time.Duration) { e.handshakes.Stand(d) }
 
-// StandPoller has some poller stand for d. It is for tests of what watches the
-// beats.
+// StandPoller makes one poller stand still for d. It is for tests of the watchdog.
 func (e *Engine) StandPoller(d time.Duration) error { return e.net.StandPoller(d) }

@@ -7,15 +7,14 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// This file runs on the goroutine that reads: the poller's, or during a TLS handshake
-// the worker's.
+// This file runs on the goroutine that reads: the poller's, or the worker's during a TLS handshake.
 
-// maxUnhandled bounds what a connection's input has put into the loop's inbox and the loop
-// has not handled: messages, each counted once more for every 2 KB of it. What one read
-// brings may come on top, and so the end of one as long as a message may be.
+// maxUnhandled bounds what a connection's input has put into the loop's inbox and the loop has not
+// handled. It counts messages, each once more for every 2 KB of it. The input of one read may come
+// on top, and so may the end of one message.
 const maxUnhandled = 32
 
-// arrived is given what was read from the socket, and reports whether the peer should wait.
+// arrived handles bytes from the socket. It returns whether and why the peer must wait.
 func (c *Conn) arrived(b []byte) putOff {
 	if c.input == inHeader {
 		if b = c.readHeader(b); len(b) == 0 {
@@ -32,15 +31,15 @@ func (c *Conn) arrived(b []byte) putOff {
 func (c *Conn) tooFast() putOff {
 	switch {
 	case c.signs.deaf(), c.unhandled >= maxUnhandled:
-		c.unhandled = 0 // when the connection is read again, all of that is handled
-		return offInbox // of one that is being closed, the loop says why before more is read
+		c.unhandled = 0 // all of it is handled when the connection is read again
+		return offInbox // if it is being closed, the loop says why before more is read
 	case c.paid > paceBurst:
 		return offPace
 	}
 	return offNot
 }
 
-// received is given bytes of the upgrade request, and later of frames.
+// received handles bytes of the upgrade request, and later of frames.
 func (c *Conn) received(b []byte) {
 	if c.reading {
 		c.feed(b)
@@ -70,12 +69,12 @@ func (c *Conn) received(b []byte) {
 	}
 }
 
-// tooMany refuses a client for which there is no place.
+// tooMany refuses a client when there are too many.
 var tooMany = upgrade.Verdict{
 	Status: http.StatusServiceUnavailable, Body: "too many connections; try again later", RetryAfter: 10,
 }
 
-// judge has the handler decide on a request that is in order.
+// judge lets the handler decide on a valid request.
 func (c *Conn) judge(r *upgrade.Request) upgrade.Verdict {
 	e := c.loop.engine
 	if !e.gate.admit(c) {
@@ -95,7 +94,7 @@ func (c *Conn) feed(b []byte) {
 	if fault, reason := c.reader.Feed(b, (*heard)(c)); fault != 0 {
 		c.fault(uint16(fault), reason)
 	}
-	if c.secure == nil { // else when all that came is decrypted
+	if c.secure == nil { // with TLS, once everything is decrypted
 		c.accountFor(was)
 	}
 }
@@ -105,7 +104,7 @@ func (c *Conn) fault(code uint16, reason string) {
 	c.signs.setDeaf()
 }
 
-// held returns the memory of an incomplete message and of an incomplete TLS record.
+// held returns the memory of an incomplete message and an incomplete TLS record.
 func (c *Conn) held() int {
 	n := c.reader.Held()
 	if c.secure != nil {
@@ -114,8 +113,8 @@ func (c *Conn) held() int {
 	return n
 }
 
-// accountFor accounts for the memory that the connection holds, given what it held before the
-// last input. The connection is closed if that is too much.
+// accountFor reports the memory that the connection holds. was is what it held before this input.
+// The connection is closed if that is too much.
 func (c *Conn) accountFor(was int) {
 	m, now := &c.loop.engine.incoming, c.held()
 	if now == was && c.secure == nil || now == 0 && was == 0 || m.holds(c, int64(now)) {
@@ -125,7 +124,7 @@ func (c *Conn) accountFor(was int) {
 	c.fault(wire.CloseTryLater, noMemory)
 }
 
-// letGo frees what the connection holds, once no input is or will be read any more.
+// letGo frees that memory once no input is, or will be, read any more.
 func (c *Conn) letGo() {
 	c.reader.End()
 	if c.secure != nil {

@@ -14,49 +14,49 @@ type Limit uint8
 // The bounds that Config.Limited is told of.
 const (
 	LimitConnections Limit = iota // MaxConns: an upgrade was refused with 503
-	LimitAddress                  // PerAddress: a socket was refused, with 503 if it asks in time
+	LimitAddress                  // PerAddress: a socket was refused, with 503 if its request comes in time
 	LimitHalfOpen                 // HalfOpen, HalfOpenPerAddress: a half-open socket was dropped
-	LimitPending                  // MaxPending: one that has yet to authenticate was closed
+	LimitPending                  // MaxPending: a client that has yet to authenticate was closed
 	LimitClosing                  // a socket that was being closed was dropped for a new client
 	LimitTLSWaiting               // TLSWaiting: a handshake that waits for its client was dropped
-	LimitIncoming                 // MaxIncoming: a client whose message had not all come was closed
+	LimitIncoming                 // MaxIncoming: a client with an incomplete message was closed
 )
 
 const (
-	// maxSurplus is how many sockets beyond a bound are kept until they are told so, by
-	// a 503 or a close frame.
+	// maxSurplus is how many sockets beyond a bound are kept until they are told, by a 503 or a
+	// close frame.
 	maxSurplus = 64
-	// maxFalling is how many dropped sockets may wait for their pollers to close them
-	// before no more are accepted: each still takes a descriptor.
+	// maxFalling is how many dropped sockets may wait for their pollers to close them before
+	// accepting stops. Each still takes a descriptor.
 	maxFalling = 32
-	// tooManyPending closes a client that waits to authenticate, in favour of another.
+	// tooManyPending is why a client that waits to authenticate is closed for another.
 	tooManyPending = "too many connections wait to authenticate"
 )
 
-// gate counts sockets by address from accept to their end, and decides which one goes
-// where there are too many. Sockets that say nothing never take the place of a client:
-// only upgraded ones count for MaxConns, and half-open ones have a bound of their own.
-// Its lock is taken a few times in a connection's life, never for a message.
+// gate counts sockets by address from accept to close, and decides which one gives way when there
+// are too many. A silent socket never takes a client's place: only upgraded sockets count for
+// MaxConns, and half-open ones have a bound of their own. Its lock is taken a few times in a
+// connection's life, never for a message.
 type gate struct {
-	most     int // placed
+	most     int // upgraded
 	each     int // of one address
 	halfMost int
 	halfEach int // of one address
 	pendMost int
 	tell     func(Limit, netip.AddrPort)
-	turned   atomic.Uint64 // dropped half-open, or refused and not told
+	turned   atomic.Uint64 // dropped while half-open, or refused without an answer
 
 	mu        sync.Mutex
-	landed    sync.Cond // one of the falling has
+	landed    sync.Cond // signalled when falling decreases
 	stopped   bool
-	addresses map[netip.Addr]int // kept where each is set, while an address has sockets
+	addresses map[netip.Addr]int // sockets by address; empty if each is 0
 	upgraded    int                // upgraded, and not yet gone
 	falling   int                // dropped, and not yet gone
 
 	half    crowd.Crowd[*Conn] // the upgrade has not been granted
-	surplus crowd.Crowd[*Conn] // beyond a bound, to be told so
-	pending crowd.Crowd[*Conn] // upgraded, and have yet to authenticate
-	closing crowd.Crowd[*Conn] // placed, and being closed
+	surplus crowd.Crowd[*Conn] // beyond a bound, and to be told
+	pending crowd.Crowd[*Conn] // upgraded, and not yet authenticated
+	closing crowd.Crowd[*Conn] // upgraded, and being closed
 }
 
 // standing is what a connection counts for. gate.mu guards it.
@@ -79,7 +79,7 @@ func (g *gate) init(cfg *Config) {
 	}
 }
 
-// awaitRoom waits while too many dropped sockets have not been closed.
+// awaitRoom waits while too many dropped sockets are not closed yet.
 func (g *gate) awaitRoom() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -88,7 +88,7 @@ func (g *gate) awaitRoom() {
 	}
 }
 
-// stop ends awaitRoom's patience.
+// stop makes awaitRoom return.
 func (g *gate) stop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -96,8 +96,8 @@ func (g *gate) stop() {
 	g.landed.Broadcast()
 }
 
-// enter takes in a socket that was just accepted. One whose true address is still to be
-// read is half-open only.
+// enter counts a socket that was just accepted. If its true address is still to be read, it counts
+// as half-open only.
 func (g *gate) enter(c *Conn, headed bool) {
 	g.mu.Lock()
 	var v verdicts
@@ -130,7 +130,7 @@ func (g *gate) count(c *Conn, v *verdicts) {
 	g.await(c, true, v)
 }
 
-// await puts a socket among the half-open. mu is held.
+// await counts a socket as half-open. mu is held.
 func (g *gate) await(c *Conn, bounded bool, v *verdicts) {
 	a := c.network()
 	g.half.Add(c, a)
@@ -146,7 +146,7 @@ func (g *gate) await(c *Conn, bounded bool, v *verdicts) {
 	v.hit(LimitHalfOpen, old)
 }
 
-// overflow keeps a socket that is beyond a bound, until it is told so. mu is held.
+// overflow keeps a socket beyond a bound until it is told. mu is held.
 func (g *gate) overflow(c *Conn, v *verdicts) {
 	g.surplus.Add(c, c.network())
 	if g.surplus.Len() > maxSurplus {
@@ -156,7 +156,7 @@ func (g *gate) overflow(c *Conn, v *verdicts) {
 	}
 }
 
-// drop has a socket cut, and no longer counts it for anything. mu is held.
+// drop has a socket cut and no longer counts it. mu is held.
 func (g *gate) drop(c *Conn, v *verdicts) {
 	g.release(c)
 	c.standing |= stdFalling
@@ -164,7 +164,7 @@ func (g *gate) drop(c *Conn, v *verdicts) {
 	v.cut = append(v.cut, c)
 }
 
-// release counts a socket off. mu is held.
+// release removes a socket from all counts. mu is held.
 func (g *gate) release(c *Conn) {
 	g.half.Remove(c)
 	g.surplus.Remove(c)
@@ -199,7 +199,7 @@ func (g *gate) evict(c *Conn, l Limit) {
 	g.carryOut(&v)
 }
 
-// admit gives a client that asks for the upgrade one of the places; false: it is refused.
+// admit counts a client for MaxConns. It returns false if the client is refused.
 func (g *gate) admit(c *Conn) bool {
 	g.mu.Lock()
 	var v verdicts
@@ -217,8 +217,8 @@ func (g *gate) admit(c *Conn) bool {
 	return true
 }
 
-// makeRoom frees a place: that of a client that is being closed, or else of one that has
-// yet to authenticate, of an address that has more of those. mu is held.
+// makeRoom ends a client so that another can be admitted. It takes one that is being closed, or
+// else one that has yet to authenticate, of an address with more of those. mu is held.
 func (g *gate) makeRoom(c *Conn, v *verdicts) bool {
 	if old, _ := g.closing.Greediest(); old != nil {
 		g.drop(old, v)
@@ -237,8 +237,8 @@ func (g *gate) makeRoom(c *Conn, v *verdicts) bool {
 	return true
 }
 
-// pushes returns the client that waits to authenticate and has to give way to another
-// that would; nil: none has, since no address would then have more than its share.
+// pushes returns the client that waits to authenticate and must give way to c, or nil if no address
+// has more of them than c's would have with c.
 func (g *gate) pushes(c *Conn) *Conn {
 	if old, n := g.pending.Greediest(); n > g.pending.Of(c.network())+1 {
 		return old
@@ -246,8 +246,8 @@ func (g *gate) pushes(c *Conn) *Conn {
 	return nil
 }
 
-// pend counts an upgraded client that has yet to authenticate; false: too many do, and no
-// address has more of them than its own.
+// pend counts an upgraded client that has yet to authenticate. It returns false if there are too
+// many and no address has more of them than its own.
 func (g *gate) pend(c *Conn) bool {
 	g.mu.Lock()
 	var v verdicts
@@ -267,14 +267,14 @@ func (g *gate) pend(c *Conn) bool {
 	return true
 }
 
-// authenticated is told that a client is no longer pending.
+// authenticated is called when a client is no longer pending.
 func (g *gate) authenticated(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pending.Remove(c)
 }
 
-// closes is told that a client is being closed: its place is free for others.
+// closes is called when a client begins to close. Another one may take its place.
 func (g *gate) closes(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -284,7 +284,7 @@ func (g *gate) closes(c *Conn) {
 	}
 }
 
-// leave is told that a socket's descriptor is closed.
+// leave is called when a socket's descriptor is closed.
 func (g *gate) leave(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// verdicts are what follows from a decision, to be carried out without the lock.
+// verdicts holds what the gate has decided, to be done without the lock.
 type verdicts struct {
 	cut   []*Conn // end them at once
 	close []*Conn // end them with a close frame
@@ -23,14 +23,14 @@ type hit struct {
 
 func (v *verdicts) hit(l Limit, c *Conn) { v.hits = append(v.hits, hit{l, c.Remote()}) }
 
-// carryOut releases the lock, and does what was decided under it.
+// carryOut releases the lock and then does what was decided under it.
 func (g *gate) carryOut(v *verdicts) {
 	g.mu.Unlock()
-	for _, h := range v.hits { // before anybody sees an end
+	for _, h := range v.hits { // before a client sees its end
 		g.tell(h.limit, h.from)
 	}
 	for _, c := range v.cut {
-		c.sock.Control(func(fd int) { // nothing lingers in the kernel
+		c.sock.Control(func(fd int) { // the kernel must keep nothing of it
 			unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		})
 		c.cut()
@@ -40,12 +40,12 @@ func (g *gate) carryOut(v *verdicts) {
 	}
 }
 
-// GateStats are how many sockets are at which step.
+// GateStats counts the sockets at each step.
 type GateStats struct {
 	HalfOpen int64 // the upgrade has not been granted
-	Pending  int64 // upgraded, and have yet to authenticate
+	Pending  int64 // upgraded, and not yet authenticated
 	Closing  int64 // being closed
-	Surplus  int64 // beyond a bound, and to be told so
+	Surplus  int64 // beyond a bound, and to be told
 	Open     int64 // upgraded, and not yet gone
 }
 
@@ -58,10 +58,10 @@ func (g *gate) stats() GateStats {
 	}
 }
 
-// network is what the connection's address is counted as.
+// network returns the network that the connection's address is counted as.
 func (c *Conn) network() netip.Addr { return crowd.Network(netip.AddrFrom16(c.addr)) }
 
-// Pend counts the connection as one that has yet to authenticate, until SetAuthenticated
-// or its end. false: too many do, and it is to be refused. Only the handler's Open may
-// call it.
+// Pend counts the connection as one that has yet to authenticate, until SetAuthenticated is called
+// or it ends. It returns false if there are too many: the connection must be refused. Only the
+// handler's Open may call it.
 func (c *Conn) Pend() bool { return c.loop.engine.gate.pend(c) }

@@ -9,13 +9,13 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// heard is a Conn as its reader sees it (wsread.Events). It is a type of its own, so that
-// Conn has none of these methods. They run on the goroutine that reads.
+// heard is a Conn as its reader sees it (wsread.Events). It is a type of its own so that Conn does
+// not have these methods. They run on the goroutine that reads.
 type heard Conn
 
 func (h *heard) conn() *Conn { return (*Conn)(h) }
 
-// Limits are longer once the client is authenticated.
+// Limits returns larger limits once the client is authenticated.
 func (h *heard) Limits() wsread.Limits {
 	cfg := &h.loop.engine.cfg
 	if h.input == inAuthenticated {
@@ -24,7 +24,7 @@ func (h *heard) Limits() wsread.Limits {
 	return wsread.Limits{Message: cfg.MaxEarlyMessage, Deflate: h.deflate}
 }
 
-// Admit asks the handler before anything is done with a message that has come.
+// Admit asks the handler before anything is done with a message.
 func (h *heard) Admit() bool {
 	ok := h.loop.handler.Admit(h.conn())
 	if h.signs.deaf() {
@@ -43,8 +43,8 @@ func (h *heard) Message(op ws.OpCode, p []byte) {
 	}
 }
 
-// Ping has the payload answered. What waits for the loop is bounded as what waits for the
-// socket is: beyond that only the latest (RFC 6455, 5.5.3).
+// Ping queues the answer. Pongs that wait for the loop are bounded like those that wait for the
+// socket: beyond the bound only the latest is kept (RFC 6455, 5.5.3).
 func (h *heard) Ping(p []byte) {
 	c := h.conn()
 	if !c.pay(PaceControl, 1) {
@@ -69,7 +69,7 @@ func appendPong(pongs, payload []byte) []byte {
 	return wire.AppendFrame(pongs, wire.OpPong, payload)
 }
 
-// takePongs returns the pongs that the loop has not seen yet. The loop calls it.
+// takePongs returns the pongs that the loop has not taken yet. Only the loop calls it.
 func (c *Conn) takePongs() []byte {
 	c.sock.Lock()
 	defer c.sock.Unlock()
@@ -81,24 +81,24 @@ func (c *Conn) takePongs() []byte {
 	return p
 }
 
-// Pong says no more than that the peer lives, and the turn has noted that.
+// Pong needs no handling: the turn has noted that the peer is alive.
 func (h *heard) Pong([]byte) { h.conn().pay(PaceControl, 1) }
 
-// Fragment has a small one paid for.
+// Fragment charges the client for a small fragment.
 func (h *heard) Fragment(n int) {
 	if n < freeFragment {
 		h.conn().pay(PaceFragments, 1)
 	}
 }
 
-// Inflated has a message paid for that inflates much.
+// Inflated charges the client for a message that inflates to many times its size.
 func (h *heard) Inflated(from, to int) {
 	if to > freeRatio*from {
 		h.conn().pay(PaceInflated, uint32(to>>12))
 	}
 }
 
-// Closed passes the peer's close code on; nothing follows it.
+// Closed passes the peer's close code to the loop. Nothing follows it.
 func (h *heard) Closed(code ws.StatusCode, _ []byte) {
 	h.signs.setDeaf()
 	h.loop.post(event{kind: evPeerClose, conn: h.conn(), code: uint16(code)})

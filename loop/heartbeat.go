@@ -9,27 +9,27 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// maxNotice is where a `positions` notice is cut, and goes on in another.
+// maxNotice is the size at which a `positions` notice is cut and continued in another.
 const maxNotice = 16 << 10
 
-// heartbeats keep quiet connections alive, and find those whose clients are gone.
+// heartbeats keep quiet connections alive and find those whose clients are gone.
 type heartbeats struct {
 	loop    *Loop
-	scratch []byte // for a text that answer copies
+	scratch []byte // for text that answer copies
 }
 
-// first is when a connection has its first one: drawn at random, so that connections
-// which came together have theirs at different times.
+// first returns when a connection gets its first heartbeat. It is random, so that connections which
+// opened together get theirs at different times.
 func (h *heartbeats) first() tick {
 	every := h.loop.engine.cfg.PingEvery
 	return h.loop.engine.tick() + 1 + ticks(rand.N(every))
 }
 
-// send sends a heartbeat: the positions of the rooms that were quiet since the
-// last one, or a ping where the client does not want them.
+// send sends a heartbeat: the positions of the rooms that were quiet since the last one, or a ping
+// if the client does not want them.
 func (h *heartbeats) send(c *Conn) {
 	l := h.loop
-	if c.is(fHeld) { // the client has yet to be told of rooms that it is a member of
+	if c.is(fHeld) { // the client does not know yet of all rooms that it is in
 		c.heartbeatAt = l.timers.wheel.at + 1
 		return
 	}
@@ -41,15 +41,15 @@ func (h *heartbeats) send(c *Conn) {
 	busy := c.is(fSent)
 	c.flags &^= fSent
 	text, n := h.quietRooms(c)
-	if text != nil && (n > 0 || !busy) { // else the data was the heartbeat
+	if text != nil && (n > 0 || !busy) { // otherwise the data was the heartbeat
 		l.answer(c, text)
 		h.scratch = text
 	}
 }
 
-// quietRooms is the `positions` notice of the rooms that were quiet and are level, and of
-// wildcards, whether they were or not. A room's positions are read before its head: see
-// rooms' publish.
+// quietRooms returns the `positions` notice: the rooms that were quiet and are level, and all
+// wildcards. n is how many entries it has. A room's positions are loaded before its head: see
+// publish in package rooms.
 func (h *heartbeats) quietRooms(c *Conn) (text []byte, n int) {
 	l := h.loop
 	text = append(h.scratch[:0], wire.PositionsHead...)
@@ -70,7 +70,7 @@ func (h *heartbeats) quietRooms(c *Conn) (text []byte, n int) {
 		}
 		x := c.extra(t)
 		if x != nil && x.Missing() {
-			continue // it hears of that first
+			continue // the client is told of the gap first
 		}
 		p := l.rules.Position(t, x)
 		if p.Epoch == "" || t.At() != r.Head() {
@@ -94,12 +94,11 @@ func (h *heartbeats) quietRooms(c *Conn) (text []byte, n int) {
 	return wire.EndPositions(text), n
 }
 
-// stood is how many ticks a loop must have missed to have stood: with the machine, or its
-// process (SIGSTOP). A turn takes a few milliseconds.
+// stood is how many missed ticks mean that the loop stood still, with the machine or its process
+// (SIGSTOP). A turn takes a few milliseconds.
 const stood = 5
 
-// ping sends a WebSocket ping. The first that nothing has come after is the one from which
-// on a client counts as silent.
+// ping sends a WebSocket ping. The client counts as silent from the first unanswered ping on.
 func (h *heartbeats) ping(c *Conn) {
 	l := h.loop
 	if c.pinged == 0 || c.answered() {
@@ -110,13 +109,13 @@ func (h *heartbeats) ping(c *Conn) {
 	l.owed.add(c)
 }
 
-// answered reports whether anything has come since the ping was sent, in the same tick
-// perhaps.
+// answered reports whether anything has come since the ping was sent. It may have come in the same
+// tick.
 func (c *Conn) answered() bool { return tick(c.heard.Load()) >= c.pinged }
 
-// unanswered ends a connection that has said nothing since it was pinged: not even a
-// pong. Time in which this loop stood is not its silence, and what the kernel has of it
-// and no poller has read yet is an answer.
+// unanswered ends a connection that has sent nothing since it was pinged, not even a pong. Time in
+// which this loop stood still does not count. Input that the kernel holds and no poller has read
+// yet is an answer.
 func (h *heartbeats) unanswered(c *Conn) {
 	l := h.loop
 	due := max(c.pinged, l.timers.awake) + ticks(l.engine.cfg.PongTimeout)
@@ -131,7 +130,7 @@ func (h *heartbeats) unanswered(c *Conn) {
 	}
 }
 
-// saysMore reports whether the socket has input that was not read.
+// saysMore reports whether the socket has unread input.
 func (c *Conn) saysMore() (more bool) {
 	c.sock.Control(func(fd int) {
 		var b [1]byte

@@ -13,7 +13,7 @@ type kind uint8
 
 const (
 	evOpened        kind = iota // accepted; the upgrade is awaited
-	evUpgrade                   // data: the response; code: its status; arg: whether the handler has judged
+	evUpgrade                   // data: the response; code: its status; arg: whether the handler has seen it
 	evSend                      // data: whole frames
 	evPing                      // pongs wait: see takePongs
 	evPeerClose                 // code: the peer's close code, or 0
@@ -32,17 +32,17 @@ const (
 	evLeaveOn                   // arg: *leaving, of evLeave or evList, begun
 	evList                      // arg: *leaving
 	evCipher                    // ciphertext waits for the socket
-	evPaused                    // code: the putOff for which it is not read
+	evPaused                    // code: the putOff, which is why it is not read
 	evDo                        // arg: func(*Loop)
 )
 
-// mark is what an event says beside its kind.
+// mark is a detail of an event.
 type mark uint8
 
 const (
 	markNone      mark = iota
-	markPositions      // of evAuthenticated: the heartbeat is to be positions
-	markTimeOfDay      // of evTimer: it is for a time of day
+	markPositions      // evAuthenticated: the heartbeat is `positions`
+	markTimeOfDay      // evTimer: the timer goes by the wall clock
 )
 
 // event is one thing that happened to a connection, or was asked of it.
@@ -56,7 +56,7 @@ type event struct {
 	arg  any
 }
 
-// inbox is how other goroutines reach a loop. Its lock is the only one, and is held for a few
+// inbox is how other goroutines reach a loop. It has the loop's only lock, which is held for a few
 // instructions.
 type inbox struct {
 	mu     sync.Mutex
@@ -64,7 +64,7 @@ type inbox struct {
 	dirty  []*rooms.Sub
 	most   int // events so far
 
-	asleep atomic.Bool // the loop is, or is about to be, in epoll_wait
+	asleep atomic.Bool // the loop is in epoll_wait, or about to be
 	wakefd int         // eventfd
 }
 
@@ -78,7 +78,7 @@ func (b *inbox) post(e event) {
 	b.wake()
 }
 
-// postLater does not wake a sleeping loop. The loop finds the event behind the next one that
+// postLater posts without waking a sleeping loop. The loop finds the event with the next one that
 // wakes it, or at its next tick.
 func (b *inbox) postLater(e event) {
 	b.mu.Lock()
@@ -109,7 +109,7 @@ func (b *inbox) wake() {
 	}
 }
 
-// mayRest reports whether the loop may wait. From then on posts wake it.
+// mayRest reports whether the loop may sleep. From then on posts wake it.
 func (b *inbox) mayRest() bool {
 	b.asleep.Store(true)
 	b.mu.Lock()
@@ -121,7 +121,7 @@ func (b *inbox) mayRest() bool {
 	return empty
 }
 
-// takeEvents empties the inbox of events, and gives it the slice of the last call to fill.
+// takeEvents takes all events. done, the slice of the last call, is filled next.
 func (b *inbox) takeEvents(done []event) []event {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -130,7 +130,7 @@ func (b *inbox) takeEvents(done []event) []event {
 	return events
 }
 
-// takeDirty is takeEvents for the rooms that have grown.
+// takeDirty is takeEvents for rooms that have grown.
 func (b *inbox) takeDirty(done []*rooms.Sub) []*rooms.Sub {
 	b.mu.Lock()
 	defer b.mu.Unlock()

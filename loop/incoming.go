@@ -8,24 +8,24 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// incoming bounds what the messages take together that have not all come: a client may
-// hold the end of a long one back for as long as it likes. At the bound the oldest of the
-// address that holds the most is closed, and more of them where that is little. While many
-// that were closed are not gone yet, those of that address who want more are closed
-// themselves, and beyond twice the bound everybody who does: that is free at once. What one
-// read brings to each poller may come on top.
+// incoming bounds the memory of all incomplete messages together, since a client may hold the end
+// of a long one back for as long as it likes. At the bound the oldest connection of the address
+// that holds the most is closed, and more of them until enough is freed. While many closed ones are
+// not gone yet, a client of that address that wants more is closed itself. Beyond twice the bound
+// any client that wants more is closed, which frees its memory at once. What one read brings to
+// each poller may come on top.
 type incoming struct {
 	most int64
 	tell func(Limit, netip.AddrPort)
 
 	mu     sync.Mutex
-	held   int64              // bytes of all
-	ending int64              // of those, of connections that were closed for others and are not gone
-	sizes  map[*Conn]int64    // of each that holds some
-	halves crowd.Crowd[*Conn] // those of sizes that were not closed for others, by what they hold
+	held   int64              // bytes of all connections
+	ending int64              // of those, of connections that were closed for others and are not gone yet
+	sizes  map[*Conn]int64    // bytes of each connection that holds any
+	halves crowd.Crowd[*Conn] // connections in sizes that were not closed for others, weighed by their bytes
 }
 
-const noMemory = "messages that have not all come take too much memory; try again later"
+const noMemory = "incomplete messages take too much memory; try again later"
 
 func (m *incoming) init(cfg *Config) {
 	m.most, m.tell, m.sizes = int64(cfg.MaxIncoming), cfg.Limited, map[*Conn]int64{}
@@ -34,8 +34,8 @@ func (m *incoming) init(cfg *Config) {
 	}
 }
 
-// holds notes that a connection has n bytes of a message that has not all come; false: that
-// is too much, and it is to be closed.
+// holds notes that a connection holds n bytes of an incomplete message. It returns false if that is
+// too much and the connection must be closed.
 func (m *incoming) holds(c *Conn, n int64) bool {
 	m.mu.Lock()
 	closed := m.note(c, n)
@@ -52,13 +52,13 @@ func (m *incoming) holds(c *Conn, n int64) bool {
 	return ok
 }
 
-// note returns the connections that have to be closed, if any have. mu is held.
+// note returns the connections that must be closed. mu is held.
 func (m *incoming) note(c *Conn, n int64) (closed []*Conn) {
 	was := m.sizes[c]
 	m.held += n - was
 	if n == 0 {
 		if delete(m.sizes, c); len(m.sizes) == 0 {
-			m.sizes = map[*Conn]int64{} // a map keeps the space of a storm
+			m.sizes = map[*Conn]int64{} // a map never shrinks after a storm
 		}
 	} else {
 		m.sizes[c] = n
@@ -76,7 +76,7 @@ func (m *incoming) note(c *Conn, n int64) (closed []*Conn) {
 		m.halves.Weigh(c, n)
 	}
 	if n > was && m.held > 2*m.most {
-		return []*Conn{c} // it lets go of all of that at once
+		return []*Conn{c} // it frees all its memory at once
 	}
 	for n > was && m.held-m.ending > m.most {
 		old, _ := m.halves.Greediest()

@@ -6,39 +6,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file runs on the pollers' goroutines: one poller reads one connection, a turn at
-// a time. Events are one-shot (package netpoll): whoever ends a turn has the next one
-// reported, behind all that wait already, or leaves that to the loop (pause).
+// This file runs on the pollers' goroutines. One poller reads one connection, a turn at a time.
+// Events are one-shot (package netpoll). At the end of a turn the poller asks for the next event,
+// which comes after all that wait already, or leaves that to the loop (pause).
 
 const (
-	// readLen is what one read takes, and turnReads how many there are in a turn. What
-	// lies in that many bytes, and is within the paces, takes a poller less than a
-	// millisecond.
+	// readLen is the bytes of one read, and turnReads the reads of a turn. Within the paces a
+	// poller handles that many bytes in less than a millisecond.
 	readLen   = 16 << 10
 	turnReads = 2
-	// maxTurn ends a turn whose bytes take longer than most: JSON to parse, say.
+	// maxTurn ends a turn whose bytes take longer than most, for example JSON to parse.
 	maxTurn = slice
-	// lastReads is how many more there are, beside one long message, where the peer is
-	// gone: nbio forgets a connection with the event that says so, and there is no other
-	// turn. Paces hold there too.
+	// lastReads is how many more reads there are, besides one long message, when the peer is gone.
+	// nbio forgets a connection with the event that reports this, so there is no other turn. Paces
+	// still hold.
 	lastReads = 16
-	// maxDiscard is how much is read from a client that is being closed, so that the close
-	// frame reaches it. A client that sends more is reset.
+	// maxDiscard is how much is read from a client that is being closed, so that the close frame
+	// reaches it. A client that sends more is reset.
 	maxDiscard = 4 << 20
 )
 
-// putOff is why input is read later than it could be.
+// putOff is why input is read later.
 type putOff uint8
 
 const (
 	offNot   putOff = iota
-	offTurn         // the turn was over: others first
-	offInbox        // the loop has not handled yet what came
+	offTurn         // the turn is over: other connections first
+	offInbox        // the loop has not handled earlier input yet
 	offPace         // more small frames than the pace allows
 	putOffs
 )
 
-// turn reads until there is no more input, or other connections should have their turn.
+// turn reads until there is no more input or its turn is over.
 func (c *Conn) turn(buf []byte) {
 	e := c.loop.engine
 	began := e.now()
@@ -76,8 +75,8 @@ func (c *Conn) turn(buf []byte) {
 	}
 }
 
-// readOnce reads once and hands it on. n: bytes that came; 0: there are none for now.
-// ended: the descriptor is closed. off: whether the peer should wait.
+// readOnce reads once and handles what came. n is the number of bytes; 0: there are none for now.
+// ended reports whether the descriptor is closed. off is why the peer must wait.
 func (c *Conn) readOnce(buf []byte, now time.Duration) (off putOff, n int, ended bool) {
 	deaf := c.signs.deaf()
 	if !deaf {
@@ -103,14 +102,14 @@ func (c *Conn) readOnce(buf []byte, now time.Duration) (off putOff, n int, ended
 	return 0, 0, true
 }
 
-// pause stops reading the connection until the loop resumes it: behind everything that was
+// pause stops reading the connection until the loop resumes it, either after everything that was
 // posted for this connection so far, or a tick later.
 func (c *Conn) pause(off putOff) {
 	c.sock.Pause()
 	c.loop.post(event{kind: evPaused, conn: c, code: uint16(off)})
 }
 
-// shut closes the descriptor, at the end of the input.
+// shut closes the descriptor at the end of the input.
 func (c *Conn) shut() {
 	c.signs.setDeaf()
 	if c.sock.Close() && (c.secure == nil || c.secure.Closed()) {

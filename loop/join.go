@@ -8,8 +8,8 @@ import (
 	"tapecast/rooms"
 )
 
-// begin asks the appenders for seats in the rooms that the connection may join,
-// once the places of all times are known.
+// begin asks the appenders to join the rooms that the connection may join. It waits first until the
+// positions of all times are known.
 func (j *joining) begin(l *Loop, c *Conn) {
 	c.sideOf().joining = j
 	if j.locate(l, c) {
@@ -42,19 +42,19 @@ func (j *joining) begin(l *Loop, c *Conn) {
 	l.table.Join(l.listener, &j.join)
 }
 
-// stage is how far a join has come whose seats were given.
+// stage is how far a join has come after the appenders have answered.
 type stage uint8
 
 const (
-	stageAsk   stage = iota // for what is no longer on the tapes
+	stageAsk   stage = iota // what the tapes no longer hold is asked for
 	stageTake               // memberships begin
 	stageKnown              // rooms that the connection was in already are looked up
-	stageUnder              // and those of its wildcards
-	stageBegin              // the reply is queued; members get what was asked for beyond the live frames
+	stageUnder              // rooms of its wildcards are looked up
+	stageBegin              // the reply is queued; members get what they asked for beyond the live frames
 )
 
-// goOn takes the seats that the appenders gave, some of them in each step. The reply is
-// queued before any frame of theirs can be.
+// goOn takes the memberships that the appenders gave, some of them in each step. The reply is
+// queued before any frame of those rooms can be.
 func (j *joining) goOn(l *Loop, c *Conn) {
 	if j.given == nil {
 		if j.seek(l, c) {
@@ -102,7 +102,8 @@ func (j *joining) goOn(l *Loop, c *Conn) {
 	l.resumeSide(c)
 }
 
-// forsake gives up a join whose connection is being closed: what it has taken was left then.
+// forsake gives up a join whose connection is being closed. The memberships that it has begun were
+// left by then.
 func (j *joining) forsake(l *Loop) {
 	if j.stage <= stageTake {
 		for _, s := range j.given[j.at:] {
@@ -117,7 +118,8 @@ func (j *joining) forsake(l *Loop) {
 	j.releasePasts(nil)
 }
 
-// takeSome is one step of goOn; false: there is more to do, or the connection is being closed.
+// takeSome is one step of goOn. It returns false if there is more to do or the connection is being
+// closed.
 func (j *joining) takeSome(l *Loop, c *Conn) bool {
 	left := stepRooms
 	each := func(n int, do func(i int)) bool {
@@ -167,14 +169,14 @@ func (j *joining) takeSome(l *Loop, c *Conn) bool {
 	})
 }
 
-// known answers for a room or a wildcard that the connection was in already: as it stands.
+// known answers for a room or wildcard that the connection was in before, with its present state.
 func (j *joining) known(l *Loop, c *Conn, out *Joined) {
 	switch {
 	case !errors.Is(out.Err, ErrAlready):
 	case out.Wildcard:
 		w := c.wildcardOf(out.Name)
 		if w == nil {
-			return // it is of this request, and was refused
+			return // this request asked for it twice, and it was refused
 		}
 		*out = *w.describe()
 		out.Already, out.Keys, out.Every = true, w.ref.Keys, w.ref.Every
@@ -185,7 +187,7 @@ func (j *joining) known(l *Loop, c *Conn, out *Joined) {
 	default:
 		k := c.find(out.Name)
 		if k < 0 {
-			return // the same, in this request
+			return // this request asked for it twice
 		}
 		t := &c.members[k]
 		*out = c.describe(t)
@@ -196,14 +198,14 @@ func (j *joining) known(l *Loop, c *Conn, out *Joined) {
 	}
 }
 
-// takeGiven takes the seat that was given i-th.
+// takeGiven begins the i-th membership that was given.
 func (j *joining) takeGiven(l *Loop, c *Conn, i int) {
 	p := &j.requests[i]
 	if j.pasts != nil {
 		p.ref.past = j.pasts[i]
 	}
 	if s := j.given[i]; p.ref.past == nil && goneOn(s) {
-		p.ref.past = rooms.NoPast(s.Resume.Have) // it asks again
+		p.ref.past = rooms.NoPast(s.Resume.Have) // the member asks again
 	}
 	l.take(c, j.given[i], p.ref, p.out)
 	if w := p.wildcard; w != nil && p.out.Err == nil {
@@ -212,13 +214,14 @@ func (j *joining) takeGiven(l *Loop, c *Conn, i int) {
 	}
 }
 
-// goneOn reports whether the tape from which the seat was to go on has dropped some of what
-// it lacks since it was given.
+// goneOn reports whether the tape has dropped frames that the member lacks since the appender gave
+// the membership.
 func goneOn(s *rooms.Member) bool {
 	return s.Err == nil && s.Resume != nil && !s.Pattern.Class.Conflate && s.At < s.Sub.Room().Tail()
 }
 
-// take begins a membership with a seat that was given, or leaves it where the past can be had later.
+// take begins a membership that was given. It leaves the room again if the past can be had only
+// later.
 func (l *Loop) take(c *Conn, given *rooms.Member, ref *RoomRef, out *Joined) {
 	class := given.Pattern.Class
 	if given.TooOld == nil {
@@ -227,7 +230,7 @@ func (l *Loop) take(c *Conn, given *rooms.Member, ref *RoomRef, out *Joined) {
 	out.Positions, out.TooOld, out.Err = given.Positions, given.TooOld, given.Err
 	out.Since = ref.since()
 	if out.Err == nil && errors.As(out.TooOld, new(*rooms.NotNowError)) {
-		l.table.Leave(given.Sub) // the client keeps its place and asks again
+		l.table.Leave(given.Sub) // the client keeps its positions and asks again
 		out.Err = out.TooOld
 		out.Positions = rooms.Positions{}
 	}
@@ -249,7 +252,7 @@ func (l *Loop) take(c *Conn, given *rooms.Member, ref *RoomRef, out *Joined) {
 		var lost *rooms.TooOldError
 		if given.Since != nil {
 			ref.missed.From = *given.Since
-		} else if errors.As(ref.lost, &lost) { // of a time, what is known is where its records begin
+		} else if errors.As(ref.lost, &lost) { // the client gave a time: start at the oldest record that is left
 			ref.missed.From = lost.Oldest
 		}
 	}

@@ -11,11 +11,11 @@ import (
 	"tapecast/rooms"
 )
 
-// Lag is what members of one class lack.
+// Lag summarizes what the members of one class lack.
 type Lag struct {
-	Members int           // that lack something
-	Bytes   int64         // that one of them lacks, at most
-	Age     time.Duration // of the oldest message that one of them lacks, by Kafka's timestamp
+	Members int           // how many lack something
+	Bytes   int64         // the most that one of them lacks
+	Age     time.Duration // of the oldest message that any of them lacks, by Kafka's timestamp
 }
 
 func (a *Lag) merge(b *Lag) {
@@ -23,12 +23,12 @@ func (a *Lag) merge(b *Lag) {
 	a.Bytes, a.Age = max(a.Bytes, b.Bytes), max(a.Age, b.Age)
 }
 
-// lagWalk looks at the connections of a loop, some at a time.
+// lagWalk looks at the connections of a loop, in steps.
 type lagWalk struct {
 	at     int   // the next one
-	conn   *Conn // that was being looked at when the last step ended; nil: none
+	conn   *Conn // the one in which the last step ended; nil: none
 	member int   // its next one
-	seen   bool  // all connections; now come those whose pass is under way
+	seen   bool  // all connections were seen; now come the rooms in a pass
 	hot    []*audience
 	now    int64
 	looked int // members and connections
@@ -36,11 +36,11 @@ type lagWalk struct {
 	pieces []rooms.Piece
 }
 
-// Lags returns by class what members lack, if their sockets take no more bytes or they wait
-// for their turn. Members that lack nothing are left out, and so are those that asked for
-// something old or for a rate. It asks every loop and waits so long for the answers: with all
-// members level, 10,000 connections take a loop some 0.1 ms. A loop that does not answer
-// counts as it last did, so that one that stands does not hide what others know.
+// Lags returns, by class, what members lack because their sockets take no more bytes or because
+// they wait for their turn. Level members are left out, and so are members that asked for something
+// old or for a rate. It asks every loop and waits at most that long for the answers. If all members
+// are level, 10,000 connections take a loop about 0.1 ms. A loop that does not answer counts with
+// its last answer, so one that stands still does not hide the others.
 func (e *Engine) Lags(wait time.Duration) map[*rooms.Class]Lag {
 	e.ask(wait, func(l *Loop) <-chan struct{} {
 		return l.lags.Ask(func() bool {
@@ -60,8 +60,8 @@ func (e *Engine) Lags(wait time.Duration) map[*rooms.Class]Lag {
 	return all
 }
 
-// step looks at connections for half a slice, and asks for another turn. Connections that
-// come or go meanwhile may be missed or counted twice.
+// step looks at connections for half a slice, then asks for another turn. Connections that open or
+// end meanwhile may be missed or counted twice.
 func (w *lagWalk) step(l *Loop) {
 	end := time.Now().Add(slice / 2)
 	if !w.members(l, end) || !w.passes(l, end) {
@@ -71,7 +71,7 @@ func (w *lagWalk) step(l *Loop) {
 	l.lags.Answer(w.found)
 }
 
-// over reports whether the step has to end. It looks at the clock now and then.
+// over reports whether the step must end. It looks at the clock once in 64 calls.
 func (w *lagWalk) over(end time.Time) bool {
 	w.looked++
 	return w.looked%64 == 0 && time.Now().After(end)
@@ -151,12 +151,12 @@ func (w *lagWalk) look(c *Conn, t *member.Member) bool {
 		}
 	}
 	a.merge(&lacks)
-	clear(pieces) // they hold chunks
+	clear(pieces) // pieces keep chunks in memory
 	w.pieces = pieces
 	return true
 }
 
-// What connections take, in bytes: the structs that each has, without rounding by the
+// The memory of a connection and a member, in bytes: their structs, without rounding by the
 // allocator and without maps. BenchmarkIdleConn measures it.
 const (
 	connSize   = int64(unsafe.Sizeof(Conn{})) + netpoll.ConnSize
@@ -164,7 +164,7 @@ const (
 	secureSize = 3200 // TLS; BenchmarkIdleSecureConn
 )
 
-// memory estimates what the connections and their members take.
+// memory estimates the memory of the connections and their members.
 func (s *Stats) memory(secure bool) {
 	s.ConnBytes = s.Connections * connSize
 	if secure {

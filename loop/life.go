@@ -9,26 +9,26 @@ import (
 )
 
 const (
-	// A close frame that does not move within closeWait is given up.
+	// A connection whose close frame does not move within closeWait is ended.
 	closeWait = 5 * time.Second
-	// After the close frame the peer has lingerWait to close its side: a
-	// close() with unread input resets, and can destroy the close frame.
+	// After the close frame the peer has lingerWait to close its side. A close() with unread input
+	// sends a reset, which can destroy the close frame.
 	lingerWait = time.Second
 
-	// Every ping is answered (Autobahn 2.10), until so many bytes wait.
+	// Every ping is answered (Autobahn 2.10), until this many bytes of pongs wait.
 	maxPongs       = 4 << 10
 	maxControlHead = 2 // of a frame of ours
 
-	noReadReason = "answers are not being read"
+	noReadReason = "the client does not read its replies"
 )
 
-// life is the connections of a loop, and how each of them comes, closes and goes.
+// life holds the connections of a loop: how each opens, closes and ends.
 type life struct {
 	loop  *Loop
 	conns []*Conn
 }
 
-// opened takes in a connection that was accepted. Its upgrade is awaited.
+// opened adds a connection that was accepted. Its upgrade is awaited.
 func (f *life) opened(c *Conn) {
 	l := f.loop
 	c.index = uint32(len(f.conns))
@@ -40,8 +40,7 @@ func (f *life) opened(c *Conn) {
 	}
 }
 
-// upgraded sends the answer to the upgrade, and then does what the handler asked for in the
-// meantime.
+// upgraded sends the answer to the upgrade, and then does what the handler asked for meanwhile.
 func (f *life) upgraded(c *Conn, e *event) {
 	l := f.loop
 	if e.arg.(bool) {
@@ -75,7 +74,7 @@ func (f *life) upgraded(c *Conn, e *event) {
 	l.resumeSide(c)
 }
 
-// authenticated lets the client be sent heartbeats from now on.
+// authenticated begins the client's heartbeats.
 func (f *life) authenticated(c *Conn, positions bool) {
 	l := f.loop
 	if c.state != stOpen {
@@ -95,25 +94,25 @@ func (f *life) authenticated(c *Conn, positions bool) {
 	l.timers.schedule(c)
 }
 
-// reply sends whole frames behind those that already wait.
+// reply sends whole frames after those that already wait.
 func (f *life) reply(c *Conn, frames []byte) {
 	if c.state == stOpen && f.offer(c, frames) {
 		f.loop.owed.add(c)
 	}
 }
 
-// offer is enqueue for a client that asks a lot at once and does read. Its answers have not
-// been offered to the kernel yet, so only what the kernel does not take counts against it.
+// offer is enqueue for a client that asks a lot at once and does read. Its answers have not been
+// offered to the kernel yet, so only what the kernel does not take counts against it.
 func (f *life) offer(c *Conn, frames []byte) bool {
 	if o := c.out; o != nil && o.wouldOverflow(frames) {
-		c.flags |= fSent // what is held for a first join is held no longer
+		c.flags |= fSent // the first join is no longer a reason to hold back
 		f.loop.send.flush(c)
 	}
 	return c.state == stOpen && f.enqueue(c, frames)
 }
 
-// enqueue puts whole frames behind those that wait. It returns false if too much waits
-// already: the connection is then being closed.
+// enqueue adds whole frames to those that wait. It returns false if too much waits already: the
+// connection is then being closed.
 func (f *life) enqueue(c *Conn, frames []byte) bool {
 	o := c.outOf()
 	if o.wouldOverflow(frames) {
@@ -142,8 +141,7 @@ func (f *life) pong(c *Conn, pongs []byte) {
 	f.loop.owed.add(c)
 }
 
-// close begins the closing handshake: no more frames of rooms, then the close
-// frame, then the end.
+// close begins the closing handshake: no more frames of rooms, then the close frame, then the end.
 func (f *life) close(c *Conn, code uint16, reason []byte) {
 	l := f.loop
 	if c.state != stOpen {
@@ -161,10 +159,10 @@ func (f *life) close(c *Conn, code uint16, reason []byte) {
 	c.heartbeatAt, c.timerAt = 0, 0
 	l.timers.schedule(c)
 	l.owed.add(c)
-	c.sock.Resume() // what it still says is discarded
+	c.sock.Resume() // further input is discarded
 }
 
-// peerClosed answers a close frame with one, or ends what we began.
+// peerClosed answers a close frame with one, or ends the connection if we closed first.
 func (f *life) peerClosed(c *Conn, code uint16) {
 	switch {
 	case c.state == stOpen:
@@ -174,7 +172,7 @@ func (f *life) peerClosed(c *Conn, code uint16) {
 	}
 }
 
-// endWrite is called when the last byte, the close frame's, has been sent.
+// endWrite is called when the last byte has been sent, that of the close frame.
 func (f *life) endWrite(c *Conn) {
 	l := f.loop
 	if c.is(fEnding) || c.secure != nil && !l.send.goodbye(c) {
@@ -186,7 +184,7 @@ func (f *life) endWrite(c *Conn) {
 	l.timers.schedule(c)
 }
 
-// overdue is called when a connection did not move on in time.
+// overdue is called when a connection has missed its deadline.
 func (f *life) overdue(c *Conn) {
 	l := f.loop
 	switch {
@@ -206,9 +204,9 @@ func (f *life) overdue(c *Conn) {
 	}
 }
 
-// hangUp ends a connection at once. The poller sees the end of the input, closes the
-// descriptor and posts evGone. Only the poller closes descriptors, while it handles an event
-// of this one. So no late event can meet another connection under the same number.
+// hangUp ends a connection at once. The poller sees the end of the input, closes the descriptor and
+// posts evGone. Only the poller closes a descriptor, while it handles an event of it, so a late
+// event can never reach another connection with the same number.
 func (f *life) hangUp(c *Conn) {
 	l := f.loop
 	if c.state == stGone {

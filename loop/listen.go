@@ -9,8 +9,8 @@ import (
 	"tapecast/loop/tlsconn"
 )
 
-// ListenNetwork is the network to listen on for a host:port. On "tcp" the standard library
-// takes 0.0.0.0 for all addresses, those of IPv6 too; whoever writes it means IPv4.
+// ListenNetwork returns the network to listen on for a host:port. On "tcp" the standard library
+// takes 0.0.0.0 as all addresses, IPv6 included, but a user who writes it means IPv4.
 func ListenNetwork(addr string) string {
 	if a, err := netip.ParseAddrPort(addr); err == nil && a.Addr().Is4() {
 		return "tcp4"
@@ -18,7 +18,7 @@ func ListenNetwork(addr string) string {
 	return "tcp"
 }
 
-// newNet makes what listens and watches, and has it tell the engine.
+// newNet returns the part that listens and watches sockets, and reports to the engine.
 func (e *Engine) newNet() *netpoll.Engine {
 	cfg := &e.cfg
 	return netpoll.New(netpoll.Config{
@@ -38,7 +38,7 @@ func (e *Engine) newNet() *netpoll.Engine {
 	})
 }
 
-// newConn makes the connection of a descriptor that was just accepted, and counts it.
+// newConn returns the connection of a descriptor that was just accepted, and counts it.
 func (e *Engine) newConn(from netip.AddrPort) *Conn {
 	e.conns.Add(1)
 	id := e.ids.Add(1)
@@ -56,7 +56,7 @@ func (e *Engine) newConn(from netip.AddrPort) *Conn {
 	return c
 }
 
-// opened tells the loop of a connection that has its descriptor and is about to be read.
+// opened tells the loop of a connection that has its descriptor. Nothing of it has been read.
 func (e *Engine) opened(c *Conn) {
 	if c.signs.deaf() { // dropped already
 		c.cut()
@@ -64,7 +64,7 @@ func (e *Engine) opened(c *Conn) {
 	c.loop.inbox.postLater(event{kind: evOpened, conn: c})
 }
 
-// forget counts off a connection that no poller could take.
+// forget removes a connection that no poller could take from all counts.
 func (e *Engine) forget(c *Conn) {
 	e.gate.leave(c)
 	e.conns.Add(-1)
@@ -72,18 +72,18 @@ func (e *Engine) forget(c *Conn) {
 
 func (e *Engine) acceptFailed(err error) {
 	e.failed.Add(1)
-	now := int64(e.now()) // not the clock on the wall: set back, it would silence the log
+	now := int64(e.now()) // the wall clock, when set back, would silence the log
 	if last := e.lastFail.Load(); (last == 0 || now-last > int64(time.Second)) && e.lastFail.CompareAndSwap(last, now) {
 		e.cfg.Log.Error("cannot accept connections; is the descriptor limit too low?",
 			"error", err, "failed", e.failed.Load(), "connections", e.conns.Load())
 	}
 }
 
-// This file is about peers that send a PROXY protocol header first (package proxyheader):
-// Config.Trusted ones only, since whoever may send one may claim any address.
+// Peers that send a PROXY protocol header first (package proxyheader). They must be in
+// Config.Trusted, since a peer that may send one may claim any address.
 
-// readHeader is given what a trusted peer sent, up to the end of its header, and returns
-// what came behind it.
+// readHeader handles what a trusted peer sent, up to the end of its header, and returns what came
+// after it.
 func (c *Conn) readHeader(b []byte) []byte {
 	if c.asked != nil {
 		c.asked.text = append(c.asked.text, b...)
@@ -94,7 +94,7 @@ func (c *Conn) readHeader(b []byte) []byte {
 	switch {
 	case err != nil:
 		e.misled.Add(1)
-		e.cfg.Log.Warn("a trusted proxy sent no valid PROXY protocol header; is it turned on there?",
+		e.cfg.Log.Warn("a trusted proxy sent no valid PROXY protocol header; is the protocol enabled on the proxy?",
 			"remote", c.Remote(), "error", err)
 		c.asked = nil
 		c.cut()
@@ -110,7 +110,7 @@ func (c *Conn) readHeader(b []byte) []byte {
 	return b[n:]
 }
 
-// trusts reports whether a peer has to send a PROXY protocol header.
+// trusts reports whether the peer must send a PROXY protocol header.
 func (e *Engine) trusts(peer netip.Addr) bool {
 	peer = peer.Unmap().WithZone("")
 	for _, p := range e.cfg.Trusted {
@@ -121,8 +121,8 @@ func (e *Engine) trusts(peer netip.Addr) bool {
 	return false
 }
 
-// known gives a socket the address that its PROXY protocol header names, and counts it
-// for that. One that names none stays the balancer's, which has no limit.
+// known gives a socket the address that its PROXY protocol header names, and counts it for that
+// address. If the header names none, the socket keeps the balancer's address, which has no limit.
 func (g *gate) known(c *Conn, from netip.AddrPort) {
 	g.mu.Lock()
 	var v verdicts

@@ -14,18 +14,18 @@ import (
 	"tapecast/rooms/survey"
 )
 
-// slice is how long a loop does one kind of work before it checks for private messages, and
-// then continues with the next kind.
+// slice is how long a loop does one kind of work before it looks for private messages and continues
+// with the next kind.
 const slice = 500 * time.Microsecond
 
-// maxEvents is how many writable sockets are taken from epoll at a time.
+// maxEvents is how many writable sockets one epoll_wait returns at most.
 const maxEvents = 128
 
-// maxKept is for how many events an inbox keeps memory for the next turn.
+// maxKept is for how many events an inbox keeps its memory.
 const maxKept = 4096
 
-// Loop is one goroutine that owns a set of connections: their members, their
-// sends and their timers. Others post to its inbox.
+// Loop is one goroutine that owns a set of connections: their members, their sends and their
+// timers. All others post to its inbox.
 type Loop struct {
 	engine   *Engine
 	index    int
@@ -49,14 +49,14 @@ type Loop struct {
 	rules      member.Rules
 
 	urgent queue  // members of small rooms that lack something
-	owed   queue  // clients that are owed what no room holds: replies, pings, a close
+	owed   queue  // clients that must be sent something besides rooms: replies, pings, a close
 	ready  queue  // members that have joined, were blocked, or lack more than one visit sends
 	hot    passes // large rooms that lack something
 
 	send   sender
 	stats  counts
 	looked time.Duration // when the loop last looked at the engine's clock
-	slept  time.Duration // how much of that it was asleep
+	slept  time.Duration // how much of that time it was asleep
 	wall   int64         // when the slice began, ms since 1970
 
 	lags survey.Survey[map[*rooms.Class]*Lag]
@@ -77,12 +77,12 @@ func newLoop(e *Engine, i int) (*Loop, error) {
 	l.owed = queue{flag: fOwed, most: maxUrgent}
 	l.ready = queue{flag: fReady, most: maxVisit}
 	if err := l.inbox.open(); err != nil {
-		return nil, fmt.Errorf("cannot make an eventfd: %w", err)
+		return nil, fmt.Errorf("cannot create an eventfd: %w", err)
 	}
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		unix.Close(l.inbox.wakefd)
-		return nil, fmt.Errorf("cannot make an epoll set: %w", err)
+		return nil, fmt.Errorf("cannot create an epoll set: %w", err)
 	}
 	l.epfd = epfd
 	err = unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, l.inbox.wakefd, &unix.EpollEvent{Events: unix.EPOLLIN})
@@ -102,8 +102,8 @@ func (l *Loop) release() {
 	unix.Close(l.inbox.wakefd)
 }
 
-// post makes the loop do something soon. What the handler asks for while it decides on an
-// upgrade waits for the answer, which wakes the loop anyway.
+// post posts an event to the loop. What the handler asks for while it decides on an upgrade waits
+// for the answer, which wakes the loop anyway.
 func (l *Loop) post(e event) {
 	if e.conn != nil && e.conn.signs.judging() {
 		l.inbox.postLater(e)
@@ -112,9 +112,8 @@ func (l *Loop) post(e event) {
 	l.inbox.post(e)
 }
 
-// run is the loop. Each turn looks at everything once; no kind of work keeps
-// the others waiting for longer than a slice. What cannot wait for a turn is looked
-// for between any two.
+// run is the loop. Each turn looks at everything once, and no kind of work keeps the others waiting
+// for longer than a slice. Grown rooms are looked at between any two kinds.
 func (l *Loop) run() {
 	defer close(l.ended)
 	defer l.turns.End()
@@ -163,8 +162,8 @@ func (l *Loop) wait(ready []unix.EpollEvent) int {
 	return max(n, 0)
 }
 
-// takeGrown looks at the rooms that have grown, and serves the small ones. Of one whose
-// join is still to be handled there is nothing to see yet, and that join looks at its head.
+// takeGrown looks at the rooms that have grown, and serves the small ones. If the join of a room is
+// still to be handled, there is nothing to serve yet, and that join looks at the room's head.
 func (l *Loop) takeGrown() {
 	l.dirty = l.inbox.takeDirty(l.dirty)
 	for i, sub := range l.dirty {
@@ -174,8 +173,7 @@ func (l *Loop) takeGrown() {
 	l.urgent.serve(l)
 }
 
-// takeEvents handles events for one slice: a storm brings thousands at once, many of
-// which send.
+// takeEvents handles events for one slice. A storm brings thousands at once, and many of them send.
 func (l *Loop) takeEvents() {
 	if l.at == len(l.events) {
 		l.events, l.at = l.inbox.takeEvents(l.events), 0
@@ -192,20 +190,20 @@ func (l *Loop) takeEvents() {
 		}
 	}
 	if cap(l.events) > maxKept {
-		l.events, l.at = nil, 0 // a burst's memory is not kept
+		l.events, l.at = nil, 0 // do not keep the memory of a burst
 	}
 }
 
-// clock reads the clock as a slice begins, and keeps it for the ages of what is sent
-// in it: they are in ms, and a slice is half of one.
+// clock returns the time at the start of a slice, and keeps it for the ages of messages sent in the
+// slice. Ages are in ms, and a slice is half of one.
 func (l *Loop) clock() time.Time {
 	now := time.Now()
 	l.wall = now.UnixMilli()
 	return now
 }
 
-// handle does what an event asks. Until the upgrade is answered, everything that the handler
-// asks of a connection waits.
+// handle handles one event. Until the upgrade is answered, everything that the handler asks of a
+// connection waits.
 func (l *Loop) handle(e *event) {
 	c := e.conn
 	if c != nil && c.state == stNew {
@@ -261,12 +259,12 @@ func (l *Loop) handle(e *event) {
 	case evDo:
 		e.arg.(func(*Loop))(l)
 	default:
-		panic(fmt.Sprintf("BUG: event of kind %d", e.kind))
+		panic(fmt.Sprintf("BUG: an event has the unknown kind %d", e.kind))
 	}
 }
 
-// writable is called for a socket that takes bytes again. The event carries
-// the connection's number, not its descriptor: descriptors are used again.
+// writable is called for a socket that takes bytes again. The event carries the connection's number
+// and not its descriptor, since descriptors are used again.
 func (l *Loop) writable(e *unix.EpollEvent) {
 	if e.Fd == 0 && e.Pad == 0 {
 		var b [8]byte

@@ -6,12 +6,12 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// memberClient is a connection as the rules of its members see it: a member.Client.
+// memberClient is a connection as the rules of its members see it (member.Client).
 type memberClient Conn
 
 func (c *memberClient) conn() *Conn { return (*Conn)(c) }
 
-// Tell queues a notice that comes before frames; false: not now.
+// Tell queues a notice that must come before frames. It returns false if that is not possible now.
 func (c *memberClient) Tell(frame []byte) bool {
 	if c.out != nil && c.out.wouldOverflow(frame) {
 		return false
@@ -19,23 +19,23 @@ func (c *memberClient) Tell(frame []byte) bool {
 	return c.loop.life.enqueue(c.conn(), frame)
 }
 
-// TooSlow closes the connection, since it lags in the room.
+// TooSlow closes the connection because it lags in the room.
 func (c *memberClient) TooSlow(r *rooms.Room) {
 	c.loop.stats.LagClosed++
 	c.loop.life.close(c.conn(), wire.CloseTooSlow, []byte(r.Name()))
 }
 
-// Walked tells the handler's budget of last values that were sent.
+// Walked counts last values that were sent.
 func (c *memberClient) Walked(r *rooms.Room, bytes int64) {
 	if sent := c.loop.engine.cfg.SnapshotSent; sent != nil {
 		sent(c.conn(), r.Name(), bytes)
 	}
 }
 
-// Wake has the connection visited.
+// Wake makes the loop visit the connection.
 func (c *memberClient) Wake() { c.loop.ready.add(c.conn()) }
 
-// Rejoin joins a room again for a member that is there.
+// Rejoin joins a room again for one of its members.
 func (c *memberClient) Rejoin(x *member.Extra, r *rooms.Room, since rooms.Positions) {
 	l := c.loop
 	again := rooms.Member{Name: r.Name(), Pattern: r.Pattern(), Since: &since}
@@ -57,19 +57,19 @@ func (c *memberClient) post(a *rejoined) {
 	c.loop.post(event{kind: evRejoined, conn: c.conn(), arg: a})
 }
 
-// rejoined is the answer to Rejoin, at first without the past.
+// rejoined is the answer to Rejoin, and later to Recall.
 type rejoined struct {
-	of   *member.Extra // its member may have left meanwhile, and joined again
+	of   *member.Extra // the member may have left and joined again meanwhile
 	given *rooms.Member
 	past *rooms.Past
-	read bool // the past is there
+	read bool // it is the answer to Recall
 	err  error
 }
 
 func (l *Loop) rejoined(c *Conn, a *rejoined) {
 	given := a.given
 	if !a.read && given.Err == nil {
-		l.table.Leave(given.Sub) // the membership that it has is enough
+		l.table.Leave(given.Sub) // the member has a membership already
 	}
 	k := -1
 	if c.state == stOpen && given.Err == nil {
@@ -77,12 +77,12 @@ func (l *Loop) rejoined(c *Conn, a *rejoined) {
 	}
 	if k < 0 || c.extra(&c.members[k]) != a.of {
 		a.past.Release()
-		return // it has left meanwhile
+		return // the member has left meanwhile
 	}
 	l.rules.Rejoined(&c.members[k], a.of, given, a.past, a.read, a.err)
 }
 
-// extra is the member's Extra; nil: it has none.
+// extra returns the member's Extra, or nil if it has none.
 func (c *Conn) extra(m *member.Member) *member.Extra {
 	if m.Plain() {
 		return nil
@@ -90,7 +90,7 @@ func (c *Conn) extra(m *member.Member) *member.Extra {
 	return c.extras.members[m.Sub()]
 }
 
-// setExtra gives the member an Extra, or takes it; nil: it has none from now on.
+// setExtra sets the member's Extra. Nil: it has none from now on.
 func (c *Conn) setExtra(m *member.Member, x *member.Extra) {
 	if x == nil {
 		delete(c.extras.members, m.Sub())
@@ -104,8 +104,8 @@ func (c *Conn) setExtra(m *member.Member, x *member.Extra) {
 	e.members[m.Sub()] = x
 }
 
-// begin gives a new member what its request asked for beyond the live frames. found is the
-// room that has appeared; nil: the client knows of it.
+// begin gives a new member what its request asked for besides the live frames. found is the room if
+// it has just appeared, or nil if the client knows it.
 func (l *Loop) begin(c *Conn, m *member.Member, ref *RoomRef, found *rooms.Member) {
 	w := member.Wish{
 		Snapshot: ref.Snapshot, Keys: ref.Keys, Every: ref.Every, Await: ref.await,
@@ -122,7 +122,7 @@ func (l *Loop) begin(c *Conn, m *member.Member, ref *RoomRef, found *rooms.Membe
 	}
 }
 
-// mayWalk asks whether the client may be sent the room's last values, where it would be.
+// mayWalk returns an error if the client may not be sent the room's last values.
 func (l *Loop) mayWalk(c *Conn, room string, keys int) error {
 	if l.engine.cfg.SnapshotBegins == nil {
 		return nil

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// manyMembers is up to how many members are looked through one by one. Few clients have
-	// more, and theirs are found through an index: some 30 bytes each.
+	// manyMembers is up to how many members are searched one by one. Few clients have more. Theirs
+	// are found through an index, which takes about 30 bytes each.
 	manyMembers = 32
-	// fewMembers is when the index goes again: a client that leaves and joins one room, again
-	// and again, does not have it made each time.
+	// fewMembers is when the index is dropped. A client that leaves and joins the same room
+	// repeatedly does not have it built each time.
 	fewMembers = manyMembers / 2
 )
 
-// find is the index of the member in the room; -1: there is none.
+// find returns the index of the member in the room, or -1 if there is none.
 func (c *Conn) find(name string) int {
 	if x := c.extras; x != nil && x.index != nil {
 		if k, ok := x.index[name]; ok {
@@ -27,7 +27,7 @@ func (c *Conn) find(name string) int {
 	return slices.IndexFunc(c.members, func(t member.Member) bool { return t.Room().Name() == name })
 }
 
-// memberIn is the index of the member with that sub; -1: there is none.
+// memberIn returns the index of the member with that sub, or -1 if there is none.
 func (c *Conn) memberIn(sub *rooms.Sub) int {
 	if x := c.extras; x != nil && x.index != nil {
 		if k, ok := x.index[sub.Room().Name()]; ok && c.members[k].Sub() == sub {
@@ -38,7 +38,8 @@ func (c *Conn) memberIn(sub *rooms.Sub) int {
 	return slices.IndexFunc(c.members, func(t member.Member) bool { return t.Sub() == sub })
 }
 
-// memberOf is the index of the member that took the seat; -1: it was not taken.
+// memberOf returns the index of the member that was begun with what the appender gave, or -1 if
+// none was.
 func (c *Conn) memberOf(s *rooms.Member) int {
 	if s.Err != nil {
 		return -1
@@ -66,7 +67,7 @@ func (c *Conn) addMember(m member.Member) *member.Member {
 	return added
 }
 
-// dropMember takes member k off; the last one takes its place.
+// dropMember removes member k. The last member moves to its index.
 func (c *Conn) dropMember(k int) member.Member {
 	t, last := c.members[k], len(c.members)-1
 	c.members[k] = c.members[last]

@@ -13,38 +13,38 @@ import (
 var (
 	ErrAlready  = errors.New("the connection is in this room already")
 	ErrNotThere = errors.New("the connection is not in this room")
-	ErrBareRoom = errors.New("a connection has one room with bare frames at most")
+	ErrBareRoom = errors.New("a connection may be in one room with bare frames only")
 )
 
-// RoomRef names a room to join, with the pattern that its name matched, and
-// what the membership is to be like.
+// RoomRef names a room to join, with the pattern that its name matched, and says what the
+// membership must be like.
 type RoomRef struct {
 	Name    string
 	Pattern *rooms.Pattern
-	// Snapshot sends the newest frame of each key first, between snapshot_begin
-	// and snapshot_end, where there is any. The pattern's class must remember them.
+	// Snapshot sends the newest frame of each key first, between snapshot_begin and snapshot_end,
+	// if there is any. The pattern's class must keep them.
 	Snapshot bool
-	// Keys are the only ones wanted; nil: all. Not with bare frames.
+	// Keys are the wanted keys. Nil: all. They must be nil for bare frames.
 	Keys []string
-	// Every is the least time between two sends; 0: at once. A room of a conflated
-	// class is conflated in between, of others all is sent at once when it is due.
+	// Every is the least time between two sends. Zero sends at once. In a conflated class only the
+	// newest frame of each key is sent then, in other classes every frame.
 	Every time.Duration
-	// Since is where the client was, to go on from there; nil: it begins now. Of a wildcard it
-	// stands for all rooms that are not in Places or joined by name.
-	// With it there is no snapshot, unless the place is too old.
+	// Since is where the client was, and where the membership continues. Nil: it starts now. For a
+	// wildcard it applies to all rooms that are not in SinceByRoom or joined by name. With it there
+	// is no snapshot, unless the positions are too old.
 	Since *rooms.Positions
-	// SinceTime is when the client was there, in ms since 1970, instead of Since;
-	// 0: it does not say.
+	// SinceTime is given instead of Since: the time at which the client was there, in ms since
+	// 1970. Zero: not given.
 	SinceTime int64
 
-	// Wildcard says that Name ends in a star: the rooms of Pattern whose names begin with
-	// what is before it are joined, and those that appear later. Not with bare frames.
+	// Wildcard says that Name ends in a star. The rooms of Pattern whose names begin with the text
+	// before the star are joined, and those that appear later. It must not be set for bare frames.
 	Wildcard bool
-	// SinceByRoom are of the rooms of a wildcard what Since is of a room, by name.
-	// Those rooms are joined even where nothing is known of them.
+	// SinceByRoom is Since for single rooms of a wildcard, by name. These rooms are joined even if
+	// this node does not know them.
 	SinceByRoom map[string]rooms.Positions
-	// Reserve is asked, on the loop's goroutine, before a wildcard joins n rooms more. An
-	// error forbids it: a *LimitError. Nil: nothing does.
+	// Reserve is called, on the loop's goroutine, before a wildcard joins n more rooms. An error, a
+	// *LimitError, forbids the join. Nil: nothing forbids it.
 	Reserve func(n int) error
 
 	resume *rooms.Resume
@@ -54,41 +54,42 @@ type RoomRef struct {
 	missed *member.Gap // nil: nothing
 }
 
-// since reports whether the client says where it was.
+// since reports whether the client gave positions or a time.
 func (ref *RoomRef) since() bool { return ref.Since != nil || ref.SinceTime != 0 }
 
-// Joined is the answer for one room of a Join, Leave or List: the place that
-// the membership begins, ends or stands at.
+// Joined is the answer for one room of a Join, Leave or List: where the membership begins, ends or
+// stands.
 type Joined struct {
 	Name  string
 	Class string
-	// Positions are none while a snapshot is under way: its end brings them. Those of a
-	// wildcard are where all rooms that match stand at least; none while that is not known.
+	// Positions are empty while a snapshot is under way: its end brings them. Those of a wildcard
+	// are a lower bound of its rooms' positions, and empty while that is not known.
 	Positions rooms.Positions
-	// Chain says that every break of the chain of `prev` is a loss: the
-	// membership gets each message, or a notice.
+	// Chain says that every break in the chain of `prev` is a loss: the member gets each message,
+	// or a notice.
 	Chain bool
-	// Partial says that the room may lack last values, since there was no memory for them.
+	// Partial says that the room may lack last values, since there was too little memory.
 	Partial bool
-	// Since reports whether the client said where it was, and TooOld why it could not
-	// go on from there, a *rooms.TooOldError or *rooms.NotNowError. It is in the room all
-	// the same if Err is nil: the membership begins now, with a `gap` from where it was
-	// and, where the class has one, a snapshot. Without TooOld it has what came since.
+	// Since says that the client gave positions or a time. TooOld says why the member could not
+	// continue from there, a *rooms.TooOldError or *rooms.NotNowError. If Err is nil, the
+	// connection is in the room in any case. With TooOld the membership starts now, with a `gap`
+	// from where the client was and, if the class has one, a snapshot. Without TooOld the member
+	// gets everything since.
 	Since  bool
 	TooOld error
-	// Rooms are those of a wildcard, by name, each with an answer of its own.
+	// Rooms are the rooms of a wildcard, by name, each with an answer of its own.
 	Rooms []Joined
-	// Full says of a wildcard that it has come to a limit and joins no more rooms.
-	Full bool
+	// Full says that a wildcard has come to a limit and joins no more rooms.
+	Full     bool
 	Wildcard bool
-	// Already says of a Join that the connection was in the room before: nothing has changed,
-	// and the answer is how the membership stands. Keys are the only ones it gets (nil: all),
-	// and Every the least time between two sends (0: none); both are set with Already alone.
+	// Already says that the connection was in the room before the Join. Nothing has changed, and
+	// the answer describes the membership. Keys are the wanted keys (nil: all), and Every is the
+	// least time between two sends (0: none). Both are set only with Already.
 	Already bool
 	Keys    []string
 	Every   time.Duration
-	// Untold is how many rooms of a wildcard are not in Rooms: the client has not been
-	// sent the notice of them yet.
+	// Untold is how many rooms of a wildcard are not in Rooms, because the client has not been sent
+	// their notices yet.
 	Untold int
 	Err    error
 }
@@ -98,22 +99,22 @@ type joining struct {
 	reply     func([]Joined) []byte
 	list      []Joined
 	join      rooms.Join
-	wildcards []*wildcard // by place in refs; nil: that is no wildcard
+	wildcards []*wildcard // by index in refs; nil: not a wildcard
 
-	sought  bool          // what wildcards lack since their places is being found out, or is known
-	given   []*rooms.Member // all seats, those of wildcards last; nil: not collected yet
-	requests  []request       // of given: what becomes of each
-	pasts   []*rooms.Past // by place in given: what was read again
+	sought  bool          // the search for what resumed wildcards lack has begun
+	given   []*rooms.Member // what the appenders gave, of wildcards last; nil: not collected yet
+	requests  []request       // by index in given: what each was asked by
+	pasts   []*rooms.Past // by index in given: what was read again
 	recalls []*rooms.Recall
-	waiting int // for so many of them
+	waiting int // how many answers are missing
 
-	stage stage             // how far joined has come
-	had   int               // so many memberships the connection had before
-	at    int               // of given, of list, or of the connection's members
-	under map[uint8]*Joined // wildcards that the connection had before
+	stage stage             // how far the join has come
+	had   int               // how many memberships the connection had before
+	at    int               // index in given, list or the connection's members
+	under map[uint8]*Joined // wildcards that the connection had before, by id
 }
 
-// request is what one seat that was given is for.
+// request says what one given membership was asked by.
 type request struct {
 	ref      *RoomRef
 	out      *Joined
@@ -127,18 +128,18 @@ type leaving struct {
 
 	begun    bool
 	list     []Joined
-	at       int               // of names, or of the connection's members
-	wildcard *wildcard         // that is being left; nil: none
-	member   int               // the next one that may be of it
+	at       int               // index in names or the connection's members
+	wildcard *wildcard         // the one being left; nil: none
+	member   int               // index of the next member that may belong to it
 	under    map[uint8]*Joined // List: by wildcard
 }
 
-// stepRooms is how many rooms one step of a request goes through: some 0.1 to 0.3 ms
-// (BenchmarkToggle), of a slice of 0.5 ms. Between two steps others have their turn.
+// stepRooms is how many rooms one step of a request goes through: about 0.1 to 0.3 ms
+// (BenchmarkToggle), of a slice of 0.5 ms. Other work gets its turn between two steps.
 const stepRooms = 128
 
-// membersAsked does a request that touches members, or has it wait for the one
-// before it: else an unsubscribe could overtake its subscribe.
+// membersAsked handles a request that touches members. It waits for the one before it, or an
+// unsubscribe could overtake its subscribe.
 func (l *Loop) membersAsked(e *event) {
 	c := e.conn
 	if c.state != stOpen {
@@ -156,15 +157,15 @@ func (l *Loop) membersAsked(e *event) {
 	e.arg.(*leaving).goOn(l, c)
 }
 
-// goOn has a request that takes long go on when others have had their turn. Until it is done
-// nothing is cut from the connection's rooms, or frames could overtake its reply.
+// goOn continues a long request after other work had its turn. Until the request is done nothing is
+// cut from the connection's rooms, or frames could overtake its reply.
 func (l *Loop) goOn(c *Conn, k kind, arg any) {
 	c.flags |= fHeld
 	l.post(event{kind: k, conn: c, arg: arg})
 }
 
-// answer queues what a reply function has made. It is not urgent: behind the reply
-// there may be much to catch up with, and storms bring many who have.
+// answer queues a reply. It is not urgent: there may be much to catch up with after the reply, and
+// storms bring many such clients.
 func (l *Loop) answer(c *Conn, text []byte) {
 	if text != nil && !l.life.offer(c, wire.TextFrame(text)) {
 		return
@@ -172,7 +173,7 @@ func (l *Loop) answer(c *Conn, text []byte) {
 	l.ready.add(c)
 }
 
-// resumeSide does what waited, up to the next request that must be waited for.
+// resumeSide handles the requests that waited, up to the next one that takes an appender's answer.
 func (l *Loop) resumeSide(c *Conn) {
 	for c.side != nil && !c.side.busy() {
 		if len(c.side.later) == 0 {
@@ -186,7 +187,7 @@ func (l *Loop) resumeSide(c *Conn) {
 	}
 }
 
-// goOn goes on with a Leave or List, one step of it.
+// goOn does one step of a Leave or List.
 func (a *leaving) goOn(l *Loop, c *Conn) {
 	if c.state != stOpen {
 		return
@@ -205,7 +206,7 @@ func (a *leaving) goOn(l *Loop, c *Conn) {
 	l.resumeSide(c)
 }
 
-// leaveSome leaves some of the rooms; false: there are more.
+// leaveSome leaves some of the rooms. It returns false if there are more.
 func (a *leaving) leaveSome(l *Loop, c *Conn) bool {
 	if a.list == nil {
 		a.list = make([]Joined, len(a.names))
@@ -238,8 +239,8 @@ func (a *leaving) leaveSome(l *Loop, c *Conn) bool {
 	return true
 }
 
-// listSome describes some of the rooms that the connection is in; false: there are more.
-// Rooms that a wildcard joins meanwhile are told of too: they are behind the others.
+// listSome describes some of the rooms that the connection is in. It returns false if there are
+// more. Rooms that a wildcard joins meanwhile are listed too, since they come after the others.
 func (a *leaving) listSome(l *Loop, c *Conn) bool {
 	if !a.begun && c.extras != nil {
 		a.under = map[uint8]*Joined{}
@@ -307,7 +308,7 @@ func (c *Conn) exit(k int) {
 func (c *Conn) leaveAll() {
 	l := c.loop
 	if c.extras != nil {
-		c.extras.index = nil // of no use to a connection that leaves from the end
+		c.extras.index = nil // leaving from the end needs no index
 	}
 	for len(c.members) > 0 {
 		c.exit(len(c.members) - 1)

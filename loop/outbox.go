@@ -2,8 +2,8 @@ package loop
 
 import "tapecast/rooms/wire"
 
-// outbox holds what waits to be sent besides the tapes, in this order. It
-// exists only while something waits.
+// outbox holds what waits to be sent besides frames of rooms, in this order. It exists only while
+// something waits.
 type outbox struct {
 	rest    []byte // of a frame that is half sent: nothing goes before it
 	pong    []byte // whole frames
@@ -16,8 +16,8 @@ func (o *outbox) empty() bool {
 	return len(o.rest)+len(o.pong)+len(o.ping)+len(o.replies)+len(o.close) == 0
 }
 
-// wouldOverflow reports whether too much waits for frames to be added. One reply, however
-// long, may always wait. So may the rest of one that is half sent.
+// wouldOverflow reports whether too much waits for frames to be added. One reply may always wait,
+// however long. So may the rest of a frame that is half sent.
 func (o *outbox) wouldOverflow(frames []byte) bool {
 	return len(o.replies) > 0 && len(o.replies)+len(frames) > maxReplies
 }
@@ -36,7 +36,7 @@ func (c *Conn) sideOf() *side {
 	return c.side
 }
 
-// sent removes the first n bytes of what waits before the tapes' frames, and returns how many
+// sent removes the first n bytes of what is sent before the frames of rooms, and returns how many
 // of the n are left for those frames.
 func (o *outbox) sent(n int) int {
 	if n = takeOff(&o.rest, n); len(o.rest) > 0 {
@@ -64,8 +64,8 @@ func (o *outbox) sent(n int) int {
 // sentClose removes n bytes of the close frame.
 func (o *outbox) sentClose(n int) { o.takeFrame(&o.close, n) }
 
-// takeFrame takes n bytes off whole frames; what that leaves of them is the rest
-// that goes before everything.
+// takeFrame takes n bytes off whole frames. What is left of them becomes the rest, which goes
+// before everything.
 func (o *outbox) takeFrame(frame *[]byte, n int) int {
 	if n == 0 || len(*frame) == 0 {
 		return n

@@ -7,7 +7,7 @@ import (
 	"tapecast/rooms"
 )
 
-// located is the answer to one request for the positions of a time.
+// located is the answer to one request for the positions at a time.
 type located struct {
 	j   *joining
 	ref int
@@ -15,8 +15,8 @@ type located struct {
 	err error
 }
 
-// locate asks for the positions of the times that a join names; false: of none. The
-// join goes on when the last of them is known.
+// locate asks for the positions at the times that a join names. It returns false if it asked for
+// none. The join continues when the last of them is known.
 func (j *joining) locate(l *Loop, c *Conn) bool {
 	for i := range j.refs {
 		ref := &j.refs[i]
@@ -24,7 +24,7 @@ func (j *joining) locate(l *Loop, c *Conn) bool {
 			continue
 		}
 		if l.engine.cfg.PositionsAt == nil {
-			ref.lost = &rooms.TooOldError{Why: "no topic is read here"}
+			ref.lost = &rooms.TooOldError{Why: "the gateway reads no topic"}
 			continue
 		}
 		j.waiting++
@@ -35,7 +35,7 @@ func (j *joining) locate(l *Loop, c *Conn) bool {
 	return j.waiting > 0
 }
 
-// located takes the positions of a time.
+// located takes the positions at a time.
 func (l *Loop) located(c *Conn, a *located) {
 	ref := &a.j.refs[a.ref]
 	if ref.lost = a.err; a.err == nil {
@@ -54,9 +54,9 @@ type recalled struct {
 	err  error
 }
 
-// recall asks for what the tapes no longer hold of the rooms that are being
-// joined; false: of none. The join goes on when the last of them is here, so
-// that its reply can say whether it is.
+// recall asks for what the tapes no longer hold of the rooms that are being joined. It returns
+// false if it asked for nothing. The join continues when the last answer is here, so that its reply
+// can say whether it succeeded.
 func (j *joining) recall(l *Loop, c *Conn) bool {
 	if j.pasts != nil {
 		return false
@@ -87,15 +87,15 @@ func (j *joining) recall(l *Loop, c *Conn) bool {
 	return j.waiting > 0
 }
 
-// dropRecalls says that nobody waits for what the join has asked for.
+// dropRecalls notes that nobody waits for what the join has asked for.
 func (j *joining) dropRecalls() {
 	for _, r := range j.recalls {
 		r.Drop()
 	}
 }
 
-// giveBack lets go of a past that waits for those of other rooms of the join, which may
-// wait for its memory: once the join is answered its member asks again.
+// giveBack releases a past that waits for those of other rooms of the join, since they may wait for
+// its memory. Once the join is answered its member asks again.
 func (j *joining) giveBack(p *rooms.Past) bool {
 	i := slices.Index(j.pasts, p)
 	if i < 0 || j.waiting == 0 {
@@ -106,8 +106,7 @@ func (j *joining) giveBack(p *rooms.Past) bool {
 	return true
 }
 
-// releasePasts lets go of what was read again for members that have no use for it; c is
-// nil where none has.
+// releasePasts releases what was read again and has no member. c is nil if no member was begun.
 func (j *joining) releasePasts(c *Conn) {
 	for i, p := range j.pasts {
 		var x *member.Extra
@@ -130,20 +129,20 @@ func (l *Loop) recalled(c *Conn, a *recalled) {
 	}
 }
 
-// beginNow has a given that was to go on from where its client was begin now instead.
+// beginNow makes a given membership start now instead of where its client was.
 func (l *Loop) beginNow(given *rooms.Member, why error) {
 	given.TooOld, given.Resume = why, nil
 	given.At, given.Positions, given.Await = l.table.Entry(given.Sub.Room())
 }
 
-// takesBack returns what a Recall for the given is to do when others need its memory.
+// takesBack returns the function to call when others need the memory of a Recall.
 func (l *Loop) takesBack(c *Conn, sub *rooms.Sub) func(*rooms.Past) {
 	return func(p *rooms.Past) {
 		l.post(event{kind: evDo, arg: func(l *Loop) { l.takeBack(c, sub, p) }})
 	}
 }
 
-// takeBack lets go of a past that the client is not sent.
+// takeBack releases a past while its client takes nothing.
 func (l *Loop) takeBack(c *Conn, sub *rooms.Sub, p *rooms.Past) {
 	if c.side != nil && c.side.joining != nil && c.side.joining.giveBack(p) {
 		return

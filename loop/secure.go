@@ -13,16 +13,15 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// This file is what a connection with TLS does otherwise: package tlsconn encrypts and
-// decrypts.
+// This file is the part of a connection that only TLS needs. Package tlsconn encrypts and decrypts.
 
-// secured is a Conn as its TLS sees it (tlsconn.Owner), a type of its own so that Conn has
-// none of these methods.
+// secured is a Conn as its TLS sees it (tlsconn.Owner). It is a type of its own so that Conn does
+// not have these methods.
 type secured Conn
 
 func (s *secured) conn() *Conn { return (*Conn)(s) }
 
-// Send gives the kernel ciphertext.
+// Send passes ciphertext to the kernel.
 func (s *secured) Send(b []byte) (int, error) {
 	iov := [1]unix.Iovec{{Base: &b[0]}}
 	iov[0].SetLen(len(b))
@@ -33,10 +32,10 @@ func (s *secured) Send(b []byte) (int, error) {
 	return n, err
 }
 
-// Network is what the client's address is counted as.
+// Network returns the network that the client's address is counted as.
 func (s *secured) Network() netip.Addr { return s.conn().network() }
 
-// Decrypt has the handshake's worker stand for the poller.
+// Decrypt lets the handshake's worker read in the poller's place.
 func (s *secured) Decrypt(b []byte) { s.conn().decrypt(b) }
 
 // Failed ends the connection.
@@ -45,14 +44,14 @@ func (s *secured) Failed(err error) {
 	s.conn().cut()
 }
 
-// Evict has the gate drop the connection.
+// Evict makes the gate drop the connection.
 func (s *secured) Evict() { s.loop.engine.gate.evict(s.conn(), LimitTLSWaiting) }
 
-// Gone says so to the loop.
+// Gone tells the loop.
 func (s *secured) Gone() { s.loop.inbox.postLater(event{kind: evGone, conn: s.conn()}) }
 
-// ciphertext is given what was read of a connection with TLS, and says whether the peer
-// should wait. Until the handshake is over that is not the poller's to know.
+// ciphertext handles what was read from a connection with TLS. It returns whether and why the peer
+// must wait.
 func (c *Conn) ciphertext(b []byte) putOff {
 	step, said := c.secure.Received(b)
 	switch step {
@@ -66,22 +65,22 @@ func (c *Conn) ciphertext(b []byte) putOff {
 		c.cut()
 		return offPace
 	case tlsconn.StepBusy:
-		return offPace // the worker first
+		return offPace // the worker must read first
 	}
 	return offNot
 }
 
-// answerPlain tells a client that speaks plain HTTP where TLS is spoken, in plain.
+// answerPlain tells a client that speaks plain HTTP, in plain text, that TLS is spoken here.
 func (c *Conn) answerPlain(b []byte) {
 	const status = http.StatusBadRequest
-	v := upgrade.Verdict{Status: status, Body: "this port speaks TLS: connect with wss:// in place of ws://"}
+	v := upgrade.Verdict{Status: status, Body: "this port speaks TLS: connect with wss:// instead of ws://"}
 	c.secure = nil
 	c.signs.setDeaf()
 	c.loop.post(event{kind: evUpgrade, conn: c, data: upgrade.Refuse(v, b), code: status, arg: false})
 }
 
-// decrypt gives the connection what is whole in the ciphertext b, and in what
-// crypto/tls has kept of earlier pieces. It runs on the goroutine that reads.
+// decrypt passes on what is complete in the ciphertext b, and in what crypto/tls has kept of
+// earlier pieces. It runs on the goroutine that reads.
 func (c *Conn) decrypt(b []byte) {
 	t := c.secure
 	p := t.Lend(b)
@@ -95,31 +94,30 @@ func (c *Conn) decrypt(b []byte) {
 		if err == tlsconn.ErrMore {
 			break
 		}
-		// A client that has sent its close frame may say close_notify too, and
-		// still waits for ours.
+		// After its close frame a client may send close_notify too, and still waits for ours.
 		if err != nil && !(err == io.EOF && c.signs.deaf()) {
 			c.cut()
 		}
 	}
 	t.Release(p)
 	c.payRecords(t.Small(), c.paid-paid+uint32(c.unhandled-unhandled))
-	t.Trim(c.signs.deaf()) // then nothing more is decrypted
+	t.Trim(c.signs.deaf()) // a deaf connection decrypts nothing more
 	c.accountFor(held)
-	if t.Waiting() { // what crypto/tls wrote, such as the answer to a key update
+	if t.Waiting() { // something that crypto/tls wrote, such as the answer to a key update
 		c.loop.post(event{kind: evCipher, conn: c})
 	}
 }
 
-// cut ends a connection from a goroutine that is not the loop's; the poller then
-// sees the end of the input.
+// cut ends a connection from a goroutine that is not the loop's. The poller then sees the end of
+// the input.
 func (c *Conn) cut() {
 	c.signs.setDeaf()
 	c.sock.ShutDown()
 	c.sock.Resume()
 }
 
-// sendRest is the first step of a flush: what was encrypted earlier goes first.
-// false: nothing may be sent behind it yet.
+// sendRest is the first step of a flush: it sends what was encrypted earlier. It returns false if
+// nothing may be sent after it yet.
 func (s *sender) sendRest(c *Conn) bool {
 	l := s.loop
 	had, left, err := c.secure.SendRest()
@@ -139,9 +137,8 @@ func (s *sender) sendRest(c *Conn) bool {
 	return true
 }
 
-// encrypt sends what was gathered, a record at a time, until the kernel takes no
-// more. n bytes of it were encrypted, and are out of our hands: whatever is
-// left of their ciphertext waits in c.secure.
+// encrypt sends what was gathered, one record at a time, until the kernel takes no more. n is how
+// many bytes were encrypted. The rest of their ciphertext waits in c.secure.
 func (s *sender) encrypt(c *Conn) (n int, err error) {
 	t := c.secure
 	if s.plain == nil {
@@ -162,8 +159,8 @@ func (s *sender) encrypt(c *Conn) (n int, err error) {
 	return n, nil
 }
 
-// goodbye sends close_notify, once; false: ciphertext waits, and the flush that
-// sends the last of it comes here again.
+// goodbye sends close_notify, once. It returns false if ciphertext waits. The flush that sends the
+// last of it calls goodbye again.
 func (s *sender) goodbye(c *Conn) bool {
 	if c.secure.Goodbye() {
 		s.block(c)
@@ -172,9 +169,8 @@ func (s *sender) goodbye(c *Conn) bool {
 	return true
 }
 
-// plainCursor cuts gathered bytes into records that end with a frame. Where the
-// kernel takes no more, what is kept is then ciphertext alone, except of a frame
-// that is longer than a record.
+// plainCursor cuts gathered bytes into records that end with a frame. If the kernel takes no more,
+// only ciphertext is then kept, except for a frame that is longer than a record.
 type plainCursor struct {
 	iov  []unix.Iovec
 	used int // bytes of iov[0]
@@ -210,8 +206,8 @@ func (a *plainCursor) take(p *[]byte, n int) {
 	}
 }
 
-// lastFrame finds where the last whole frame in p ends (0: none does) and where
-// the next one begins, at or behind p's end. The first begins at edge.
+// lastFrame returns where the last whole frame in p ends (0: there is none) and where the next one
+// begins, at or after the end of p. The first frame begins at edge.
 func lastFrame(p []byte, edge int) (end, next int) {
 	for next = edge; next <= len(p); {
 		end = next
@@ -224,7 +220,7 @@ func lastFrame(p []byte, edge int) (end, next int) {
 	return end, next
 }
 
-// wholeLen is wire.FrameLen where p holds the whole header.
+// wholeLen is wire.FrameLen. ok is false if p lacks some of the header.
 func wholeLen(p []byte) (n int, ok bool) {
 	if len(p) < 2 || p[1] == 126 && len(p) < 4 || p[1] == 127 && len(p) < 10 {
 		return 0, false

@@ -8,24 +8,24 @@ import (
 )
 
 const (
-	// maxVisit is what one visit sends to a member at most: with more, the
-	// next member only waits longer.
+	// maxVisit is the most bytes that one visit sends to a member. With more, the next member only
+	// waits longer.
 	maxVisit = 128 << 10
-	// maxUrgent is that for a visit that a private message brought about: others wait
-	// behind it, and what a member has to catch up with is for another visit. It
-	// takes some 15 µs; with 128 KB, in a storm, one in a hundred waited 50 ms.
+	// maxUrgent is the same for a visit because of a private message. Others wait after it, and
+	// what a member has to catch up with is left to another visit. It takes about 15 µs. With 128
+	// KB one private message in a hundred waited 50 ms in a storm.
 	maxUrgent = 16 << 10
 	// maxIov bounds one gathered send: the kernel allows 1024.
 	maxIov = 512
-	// maxReplies is what may wait for a client that asks and does not read.
+	// maxReplies is how many bytes of replies may wait for a client that asks and does not read.
 	maxReplies = 64 << 10
 )
 
-// sender sends what connections lack, a gathered send for each visit: a loop's scratch for
-// one, and the connections whose sockets did not take all.
+// sender sends what connections lack, with one gathered send for each visit. It holds a loop's
+// scratch for one send, and the connections whose sockets did not take everything.
 type sender struct {
 	loop    *Loop
-	blocked map[uint64]*Conn // by id: those that wait for writability
+	blocked map[uint64]*Conn // by id: connections that wait for writability
 
 	iov    [maxIov]unix.Iovec
 	n      int // iovecs
@@ -35,10 +35,10 @@ type sender struct {
 	left   int  // bytes that may still be gathered
 	more   bool // a member lacks more than was gathered
 	turn   int
-	plain  []byte // of one record, where there is TLS
+	plain  []byte // one record of plaintext, with TLS
 }
 
-// run says that the next pieces are of one member.
+// run says that the next pieces belong to one member.
 type run struct {
 	member, pieces int
 	cut            member.Cut
@@ -55,18 +55,17 @@ func (s *sender) add(b []byte) {
 }
 
 func (s *sender) reset() {
-	clear(s.iov[:s.n]) // chunks must not be held by what was sent long ago
+	clear(s.iov[:s.n]) // pointers would keep chunks in memory
 	clear(s.pieces)
 	s.n, s.total, s.more = 0, 0, false
 	s.pieces, s.runs = s.pieces[:0], s.runs[:0]
 }
 
-// flush sends all that the connection lacks, as far as the kernel takes it
-// and one visit goes: what waits in its outbox, and its rooms' frames straight
-// from the tapes, in one system call.
+// flush sends all that the connection lacks, up to maxVisit and as far as the kernel takes it. What
+// waits in its outbox and its rooms' frames, straight from the tapes, go in one system call.
 func (s *sender) flush(c *Conn) { s.visit(c, maxVisit) }
 
-// visit is flush with so many bytes of frames at most, or one frame.
+// visit is flush with at most that many bytes of frames, or one frame.
 func (s *sender) visit(c *Conn, most int) {
 	if c.state == stGone || c.is(fBlocked) || c.secure != nil && !s.sendRest(c) {
 		return
@@ -96,8 +95,8 @@ func (s *sender) visit(c *Conn, most int) {
 	}
 }
 
-// holds says that nothing was sent yet and rooms are being joined: the answer
-// to the upgrade and what the join says then go out in one send.
+// holds reports whether nothing was sent yet and rooms are being joined. The answer to the upgrade
+// and the reply to the join then go out in one send.
 func (c *Conn) holds() bool {
 	return !c.is(fSent) && c.state == stOpen && c.side != nil && c.side.joining != nil
 }
@@ -109,14 +108,13 @@ func (s *sender) front(o *outbox) {
 	s.add(o.replies)
 }
 
-// push hands the gathered bytes to the kernel and moves everything on by what
-// it took.
+// push passes the gathered bytes to the kernel and moves everything on by what it took.
 func (s *sender) push(c *Conn) {
 	l := s.loop
 	n, err := s.hand(c)
 	if err != nil {
 		if err != unix.EAGAIN && err != unix.EINTR {
-			l.life.hangUp(c) // the poller hears of it and closes
+			l.life.hangUp(c) // the poller sees it and closes
 			return
 		}
 		n = 0
@@ -147,7 +145,7 @@ func (s *sender) push(c *Conn) {
 	}
 }
 
-// hand gives the gathered bytes to the kernel, or to TLS on their way there.
+// hand passes the gathered bytes to the kernel, or to TLS on their way there.
 func (s *sender) hand(c *Conn) (n int, err error) {
 	if c.secure != nil {
 		return s.encrypt(c)
@@ -156,8 +154,7 @@ func (s *sender) hand(c *Conn) (n int, err error) {
 	return c.sock.Write(s.iov[:s.n])
 }
 
-// advance moves the members on by n bytes of the gathered pieces, and returns
-// what is left of n.
+// advance moves the members on by n bytes of the gathered pieces, and returns what is left of n.
 func (s *sender) advance(c *Conn, n int) int {
 	l := s.loop
 	i := 0
@@ -178,8 +175,8 @@ func (s *sender) advance(c *Conn, n int) int {
 			}
 			n -= k
 			if len(rest) > 0 {
-				// Only large frames are alone in their chunk; of others a copy
-				// is kept, or one slow member would hold many frames.
+				// Only large frames are alone in their chunk. Of others a copy is kept, or one slow
+				// member would hold many frames.
 				if !p.Owned() {
 					rest = append([]byte(nil), rest...)
 				}
@@ -191,7 +188,7 @@ func (s *sender) advance(c *Conn, n int) int {
 	return n
 }
 
-// block waits for the socket to take bytes again.
+// block waits until the socket takes bytes again.
 func (s *sender) block(c *Conn) {
 	l := s.loop
 	c.flags |= fBlocked
@@ -213,9 +210,9 @@ func (s *sender) block(c *Conn) {
 	}
 }
 
-// gather cuts from the tapes what the connection's members lack. It begins at
-// another member each time, so that a busy room does not starve a quiet one; where few
-// bytes may be sent, small rooms come first.
+// gather cuts from the tapes what the connection's members lack. It starts at another member each
+// time, so that a busy room does not starve a quiet one. If few bytes may be sent, small rooms come
+// first.
 func (s *sender) gather(c *Conn, most int) {
 	s.left = most
 	s.turn++
@@ -238,8 +235,8 @@ func (s *sender) gather(c *Conn, most int) {
 	}
 }
 
-// gatherMember is gather for one member; false: that is all, or the connection is being
-// closed, and then nothing that was gathered is sent.
+// gatherMember is gather for one member. It returns false if nothing more may be gathered, or if
+// the connection is being closed. In the latter case nothing that was gathered is sent.
 func (s *sender) gatherMember(c *Conn, k int) bool {
 	m := &c.members[k]
 	if m.Level() {

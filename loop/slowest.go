@@ -8,7 +8,7 @@ import (
 	"tapecast/rooms/survey"
 )
 
-// MemberInfo is a member that lags, for an operator.
+// MemberInfo describes a member that lags to an operator.
 type MemberInfo struct {
 	Conn    *Conn
 	Room    string
@@ -16,17 +16,17 @@ type MemberInfo struct {
 	Blocked bool
 }
 
-// slowWalk looks for the members of a loop that lack the most, some at a time.
+// slowWalk finds the members of a loop that lack the most, in steps.
 type slowWalk struct {
 	at     int   // the next connection
-	conn   *Conn // that was being looked at when the last step ended; nil: none
+	conn   *Conn // the one in which the last step ended; nil: none
 	member int   // its next one
 	top    *survey.Top[MemberInfo]
 }
 
-// Slowest lists the n members that lack the most frames. It asks every loop, and waits so
-// long for the answers. late names the loops that did not answer: their members are not in
-// the list.
+// Slowest returns the n members that lack the most frames. It asks every loop and waits at most
+// that long for the answers. late names the loops that did not answer: their members are not in the
+// list.
 func (e *Engine) Slowest(n int, wait time.Duration) (list []MemberInfo, late []string) {
 	late = e.ask(wait, func(l *Loop) <-chan struct{} {
 		return l.slow.Ask(func() bool {
@@ -50,8 +50,8 @@ func newSlow(n int) *survey.Top[MemberInfo] {
 	})
 }
 
-// ask asks each loop something, waits so long for the answers, and returns the names of the
-// loops that have not answered.
+// ask calls begin for each loop, waits at most that long for the answers, and returns the names of
+// the loops that have not answered.
 func (e *Engine) ask(wait time.Duration, begin func(*Loop) <-chan struct{}) (late []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
@@ -67,8 +67,8 @@ func (e *Engine) ask(wait time.Duration, begin func(*Loop) <-chan struct{}) (lat
 	return late
 }
 
-// step looks at members for half a slice, and asks for another turn. Those that come and
-// go meanwhile may be missed.
+// step looks at members for half a slice, then asks for another turn. Members that come and go
+// meanwhile may be missed.
 func (w *slowWalk) step(l *Loop) {
 	end := time.Now().Add(slice / 2)
 	looked := 0

@@ -12,7 +12,7 @@ import (
 	"tapecast/rooms"
 )
 
-// LoopStats are the figures of one loop, counted by it alone.
+// LoopStats holds the figures of one loop, which alone counts them.
 type LoopStats struct {
 	Connections   int64 // accepted and not yet gone
 	Authenticated int64
@@ -22,11 +22,11 @@ type LoopStats struct {
 	Upgraded, Refused uint64 // answers to upgrade requests
 	HandshakeTimeouts uint64
 	PongTimeouts      uint64
-	Resets            uint64 // connections whose close frame did not move
+	Resets            uint64 // connections whose close frame did not move in time
 
 	Sends   uint64 // system calls
-	Partial uint64 // of those, that the kernel did not take in full
-	Frames  uint64 // of rooms, begun to be sent
+	Partial uint64 // sends that the kernel did not take in full
+	Frames  uint64 // frames of rooms, begun to be sent
 	Bytes   uint64 // taken by the kernel (of TLS: encrypted for it), all headers included
 
 	member.Counts
@@ -34,26 +34,26 @@ type LoopStats struct {
 
 	WildcardsFull uint64 // wildcards that came to a limit when a room appeared
 
-	Busy time.Duration // not spent asleep; a processor that others took counts, too
+	Busy time.Duration // not spent asleep; it includes time in which others had the processor
 
 	Visits   uint64 // members visited in passes
 	Passes   uint64
 	PassTime time.Duration // of all passes, first member to last
-	PassBusy time.Duration // of those, in visits: between slices comes other work
+	PassBusy time.Duration // of that, in visits; the rest is other work between slices
 	LastPass time.Duration
 	MaxPass  time.Duration
 
 	SendFrames  Histogram // frames begun, of the sends that began any
-	SendBytes   Histogram // taken, of each send; of TLS: before encryption, of each visit
+	SendBytes   Histogram // taken, of each send; with TLS: before encryption, of each visit
 	PassTimes   Histogram // ns, first member to last
 	PassMembers Histogram // visited
 
-	// Ages are by Feed.Index how old messages were when they were sent, in ms by
-	// Kafka's timestamps: see counts.aged.
+	// Ages holds, by Feed.Index, how old messages were when they were sent, in ms by Kafka's
+	// timestamps: see counts.aged.
 	Ages []Histogram
 
 	Inbox     int64 // events that waited in the inbox when the figures were taken
-	InboxMost int64 // the most that have
+	InboxMost int64 // the most that have waited so far
 
 	Blocked int64             // members that wait for their sockets
 	Closes  map[uint16]uint64 // by close code
@@ -68,11 +68,11 @@ func (s *LoopStats) passed(d time.Duration, members int) {
 	s.MaxPass = max(s.MaxPass, d)
 }
 
-// counts are what a loop counts, and the copy that others see.
+// counts holds what a loop counts, and the copy that others see.
 type counts struct {
 	LoopStats
 	recount bool // Closes has changed
-	sawAges bool // Ages has
+	sawAges bool // Ages has changed
 
 	mu        sync.Mutex
 	published LoopStats
@@ -90,8 +90,8 @@ func (s *counts) closed(code uint16) {
 	s.recount = true
 }
 
-// publish lets others see the figures, at most once a millisecond or so:
-// a turn of a busy loop takes that long.
+// publish lets others see the figures. A busy loop calls it about once a millisecond, which is as
+// long as a turn takes.
 func (s *counts) publish(l *Loop) {
 	s.Connections = int64(len(l.life.conns))
 	s.Blocked = int64(len(l.send.blocked))
@@ -113,7 +113,7 @@ func (s *counts) publish(l *Loop) {
 	s.mu.Unlock()
 }
 
-// read returns the figures as they were last published.
+// read returns the figures of the last publish.
 func (s *counts) read() LoopStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,20 +123,20 @@ func (s *counts) read() LoopStats {
 	return out
 }
 
-// TLSStats are the figures of the handshakes.
+// TLSStats holds the figures of TLS handshakes.
 type TLSStats = tlsconn.Stats
 
-// Stats are the engine's figures: all loops together, and each.
+// Stats holds the engine's figures: the sum of all loops, and each loop.
 type Stats struct {
 	LoopStats
 	Loops        []LoopStats
 	Accepted     uint64
-	TurnedAway   uint64 // dropped before they were answered: too many
+	TurnedAway   uint64 // sockets dropped without an answer, because there were too many
 	Gate         GateStats
 	AcceptFailed uint64
 	TLS          TLSStats
 	PutOff       PutOffs
-	Incoming     int64 // bytes of messages that have not all come
+	Incoming     int64 // bytes of incomplete messages
 	// HeadersRefused counts trusted peers whose PROXY protocol header was missing or bad.
 	HeadersRefused uint64
 
@@ -144,11 +144,11 @@ type Stats struct {
 	ConnBytes, MemberBytes int64 // memory of connections and memberships, estimated
 }
 
-// PutOffs are the times that input was read later than it could have been, by reason.
+// PutOffs counts how often input was read later, by reason.
 type PutOffs struct {
-	Turn  uint64 // there was more than a turn's worth
-	Inbox uint64 // the loop had not handled yet what came before
-	Pace  uint64 // there were more small frames than the pace allows
+	Turn  uint64 // the turn was over
+	Inbox uint64 // the loop had not handled earlier input yet
+	Pace  uint64 // more small frames came than the pace allows
 }
 
 // Stats adds up the loops.
@@ -215,13 +215,13 @@ func (s *LoopStats) add(o *LoopStats) {
 	}
 }
 
-// Buckets is how many buckets a Histogram has that end somewhere; one more holds
-// what lies above them.
+// Buckets is how many buckets of a Histogram have an upper end. One more holds all values above
+// them.
 const Buckets = 17
 
-// Histogram counts values in buckets that double. Bucket i is of those up to 1<<i
-// times the histogram's unit, and above the bucket before it. It is no more than an
-// array: the loop counts in its own, and gives copies away.
+// Histogram counts values in buckets of doubling size. Bucket i holds values up to 1<<i times the
+// histogram's unit, and above the bucket before it. It is a plain array: the loop counts in its
+// own, and copies it for others.
 type Histogram struct {
 	Counts [Buckets + 1]uint64
 	Sum    uint64 // of all values
@@ -237,7 +237,7 @@ func (h *Histogram) add(v, unit, n uint64) {
 	h.Sum += v * n
 }
 
-// Count is how many values there were.
+// Count returns how many values there were.
 func (h *Histogram) Count() (n uint64) {
 	for _, k := range h.Counts {
 		n += k
@@ -252,7 +252,7 @@ func (h *Histogram) merge(o *Histogram) {
 	h.Sum += o.Sum
 }
 
-// Units of a loop's histograms: the bound of the first bucket.
+// Units of a loop's histograms: the upper end of the first bucket.
 const (
 	UnitFrames  = 1
 	UnitBytes   = 64
@@ -261,9 +261,9 @@ const (
 	UnitAge     = 1       // ms
 )
 
-// aged counts how old the first n frames of a piece are. Half of them count as the
-// first, and half as the last, so that a loop does not look at each: those between
-// came in between. wall is when the slice began, in ms since 1970.
+// aged counts how old the first n frames of a piece are. The age of the first counts for half of
+// them, and the age of the last for the other half, so that a loop need not look at each. wall is
+// when the slice began, in ms since 1970.
 func (s *counts) aged(wall int64, r *rooms.Room, p *rooms.Piece, n int) {
 	f := r.Pattern().Feed
 	if f == nil || f.Index() < 0 {

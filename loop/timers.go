@@ -8,21 +8,21 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// timers are what a loop does when its time has come, in ticks: deadlines and heartbeats of
-// its connections, the times that the handler set, drains, and clients that are read later.
+// timers holds what a loop does at a given tick: deadlines and heartbeats of its connections,
+// timers of the handler, drains, and clients that are read later.
 type timers struct {
 	loop  *Loop
 	wheel wheel
 	late  late
-	awake tick // when the loop last went on after it had stood
+	awake tick // when the loop last continued after it had stood still
 	steps clockSteps
 	drain *drain // nil: none is under way
 }
 
-// late are connections that are not read until the next tick.
+// late holds connections that are not read until the next tick.
 type late []*Conn
 
-// resume is called with each tick.
+// resume is called at each tick.
 func (w *late) resume() {
 	for i, c := range *w {
 		c.sock.Resume()
@@ -31,8 +31,7 @@ func (w *late) resume() {
 	*w = (*w)[:0]
 }
 
-// paused has a connection that is not read resumed: now that all it had posted before is
-// handled, or with the next tick.
+// paused resumes a connection: now that everything it had posted is handled, or at the next tick.
 func (t *timers) paused(c *Conn, off putOff) {
 	if off == offPace && c.state <= stOpen {
 		t.late = append(t.late, c)
@@ -41,7 +40,7 @@ func (t *timers) paused(c *Conn, off putOff) {
 	c.sock.Resume()
 }
 
-// schedule puts the connection where its next deadline is.
+// schedule puts the connection into the wheel at its next deadline.
 func (t *timers) schedule(c *Conn) {
 	var due tick
 	for _, at := range [...]tick{c.heartbeatAt, c.timerAt, c.deadline} {
@@ -100,17 +99,17 @@ func (t *timers) fire(c *Conn) {
 	t.schedule(c)
 }
 
-// now is the time since the engine was made, by the monotonic clock.
+// now returns the time since the engine was made, by the monotonic clock.
 func (e *Engine) now() time.Duration { return time.Since(e.start) + tickLen }
 
 func (e *Engine) tick() tick { return tick(e.now() / tickLen) }
 
-// tickAfter is the first tick that is at least d from now.
+// tickAfter returns the first tick that is at least d from now.
 func (e *Engine) tickAfter(d time.Duration) tick {
 	return tick(max(1, (e.now()+d+tickLen-1)/tickLen))
 }
 
-// restFor is how many milliseconds the loop may sleep.
+// restFor returns how many milliseconds the loop may sleep.
 func (l *Loop) restFor() int {
 	now := l.engine.now()
 	l.looked = now
@@ -122,28 +121,28 @@ func (l *Loop) restFor() int {
 }
 
 const (
-	// wallEvery is the time between two looks at the clock on the wall.
+	// wallEvery is the time between two looks at the wall clock.
 	wallEvery = time.Second
-	// wallStep is how far that clock may drift unnoticed: timers for times of day are
-	// late or early by so much at most. A clock that is slewed by 500 ppm, which is the
-	// most that kernels do, is noticed about once in 17 minutes.
+	// wallStep is how far that clock may drift unnoticed. Timers that go by it are late or early by
+	// that much at most. A clock that is slewed by 500 ppm, the most that kernels do, is noticed
+	// about once in 17 minutes.
 	wallStep = 500 * time.Millisecond
 )
 
-// clockSteps notices when the clock on the wall was set, or stood while the machine slept:
-// ticks are counted by the monotonic clock, which knows nothing of either.
+// clockSteps notices that the wall clock was set, or that the machine slept. Ticks are counted by
+// the monotonic clock, which shows neither.
 type clockSteps struct {
 	next tick          // of the next look
-	off  time.Duration // of the wall's clock from the monotonic one, when timers were last set by it
+	off  time.Duration // offset of the wall clock from the monotonic clock, when timers were last set by it
 }
 
-// wallOff is how far the clock on the wall has gone from where the monotonic one has it.
+// wallOff returns how far the wall clock has moved from where the monotonic clock has it.
 func (e *Engine) wallOff() time.Duration {
 	now := e.cfg.wall()
 	return now.Round(0).Sub(e.start.Round(0)) - time.Since(e.start)
 }
 
-// lookAtWall has all timers for times of day looked at again where the clock was set.
+// lookAtWall checks all timers that go by the wall clock if that clock was set.
 func (t *timers) lookAtWall(now tick) {
 	l := t.loop
 	if now < t.steps.next {
@@ -154,17 +153,17 @@ func (t *timers) lookAtWall(now tick) {
 	if d := off - t.steps.off; d.Abs() < wallStep {
 		return
 	}
-	l.log.Warn("the clock was set; timers for times of day are looked at again", "by", (off - t.steps.off).String())
+	l.log.Warn("the clock was set; timers for times of day are checked again", "by", (off - t.steps.off).String())
 	t.steps.off = off
 	w := &timerWalk{at: len(l.life.conns)}
 	w.step(l)
 }
 
-// timerWalk calls the handler's Timer of the connections that wait for a time of day.
-type timerWalk struct{ at int } // those from here on have been seen
+// timerWalk calls the handler's Timer for the connections whose timer goes by the wall clock.
+type timerWalk struct{ at int } // connections from this index on have been seen
 
-// step does so for half a slice, and asks for another turn. It goes from the end to the
-// beginning: what takes the place of a connection that goes has been seen already.
+// step does so for half a slice, then asks for another turn. It goes from the end to the start:
+// when a connection ends, the one that moves to its index has been seen already.
 func (w *timerWalk) step(l *Loop) {
 	end := time.Now().Add(slice / 2)
 	for w.at = min(w.at, len(l.life.conns)); w.at > 0; {
@@ -190,9 +189,9 @@ type drain struct {
 	reason []byte
 }
 
-// Drain sends notice to every connection, as text, then closes them spread
-// over the given time. It returns when none is left, or with ctx's error.
-// StopAccepting should have been called before.
+// Drain sends notice to every connection, as text, then closes them spread over the given time. It
+// returns when none is left, or with the error of ctx. StopAccepting should have been called
+// before.
 func (e *Engine) Drain(ctx context.Context, over time.Duration, notice []byte, code int, reason string) error {
 	frame := wire.AppendFrame(nil, wire.OpText, notice)
 	for _, l := range e.loops {
@@ -241,7 +240,7 @@ func (d *drain) step(l *Loop, now tick) {
 		}
 		l.life.close(c, d.code, d.reason)
 	}
-	// A client that came through the door as it closed is sent away as well.
+	// A client that connected just before the port closed is closed as well.
 	if len(d.left) == 0 && now > d.begin+d.over {
 		for _, c := range slices.Clone(l.life.conns) {
 			l.life.close(c, d.code, d.reason)

@@ -84,7 +84,8 @@ func (w *world) stillLoop(t testing.TB) *Loop {
 func (w *world) sub(t testing.TB, l *Loop, name string) *rooms.Sub {
 	p, _, _ := w.catalog.Resolve(name)
 	done := make(chan *rooms.Join, 1)
-	w.table.Join(l.listener, &rooms.Join{Rooms: []rooms.Member{{Name: name, Pattern: p}}, Done: func(j *rooms.Join) { done <- j }})
+	join := &rooms.Join{Rooms: []rooms.Member{{Name: name, Pattern: p}}, Done: func(j *rooms.Join) { done <- j }}
+	w.table.Join(l.listener, join)
 	return (<-done).Rooms[0].Sub
 }
 

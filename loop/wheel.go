@@ -2,15 +2,15 @@ package loop
 
 import "time"
 
-// tick is a time in steps of 100 ms since the engine was made; 0 is never.
+// tick is a time in steps of 100 ms since the engine was made. 0 is never.
 type tick uint32
 
 const tickLen = 100 * time.Millisecond
 
 func ticks(d time.Duration) tick { return tick((d + tickLen - 1) / tickLen) }
 
-// wheelSlots is how far the wheel reaches: 51.2 s. A connection that is due later is put into
-// the last slot, and looked at again then.
+// wheelSlots is how far the wheel reaches: 51.2 s. A connection that is due later is put into the
+// last slot, and checked again then.
 const wheelSlots = 512
 
 // wheel holds the connections of a loop by the time of their next deadline.

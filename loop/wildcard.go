@@ -11,70 +11,70 @@ import (
 	"tapecast/rooms"
 )
 
-// maxWildcards is how many wildcards a connection may hold at all: their ids are a byte.
+// maxWildcards is the most wildcards that a connection may hold: their ids are a byte.
 const maxWildcards = 255
 
-// ErrBareWildcard is the answer to a wildcard of rooms with bare frames.
+// ErrBareWildcard answers a wildcard for rooms with bare frames.
 var ErrBareWildcard = errors.New("rooms with bare frames cannot be joined by a wildcard: name one room")
 
-// LimitError says which limit forbids what was asked.
+// LimitError names the limit that forbids a request.
 type LimitError struct {
-	Name  string // as it is configured
+	Name  string // its configuration key
 	Most  int
-	Asked int // how much it would take; 0: one more; less than 0: more than Most, nobody counted
+	Asked int // how many rooms it would take; 0: one more; less than 0: more than Most, not counted
 }
 
 func (e *LimitError) Error() string {
 	switch {
 	case e.Asked < 0:
-		return fmt.Sprintf("it takes more rooms than %s, which is %d: ask for fewer by a longer name before the star", e.Name, e.Most)
+		return fmt.Sprintf("the wildcard has more rooms than %s, which is %d: write more of the name before the star", e.Name, e.Most)
 	case e.Asked > 0:
-		return fmt.Sprintf("it takes %d rooms, and %s is %d: ask for fewer by a longer name before the star", e.Asked, e.Name, e.Most)
+		return fmt.Sprintf("the wildcard has %d rooms, but %s is %d: write more of the name before the star", e.Asked, e.Name, e.Most)
 	}
 	return fmt.Sprintf("%s is %d", e.Name, e.Most)
 }
 
-// wildcard is a wildcard of a connection. The members that it has joined carry its id.
+// wildcard is a wildcard of a connection. Its members carry its id.
 type wildcard struct {
 	conn  *Conn
 	ref   *RoomRef
 	watch rooms.Watch
-	id    uint8 // from 1; 0: the connection does not hold it, or no more
-	rooms int   // that it has joined and that were not left since
-	full  bool  // it has come to a limit, and watches no more
+	id    uint8 // from 1; 0: the connection does not hold it
+	rooms int   // how many rooms it has joined and not left since
+	full  bool  // it has come to a limit, and no longer watches
 	begun bool  // the appenders watch for it
-	taken int   // rooms that have appeared and were taken or refused: see rooms.Watch.Appeared
-	// at is the place up to which the client was sent all that match, as far as is known.
-	// Without an epoch it is not.
+	taken int   // rooms that have appeared and were joined or refused: see rooms.Watch.Appeared
+	// at has the positions up to which the client was sent all matching rooms. Without an epoch
+	// they are not known.
 	at      rooms.Positions
-	refused []string // rooms that were there and could not be joined
-	// from is where the client was, of all partitions; nil: it begins now.
+	refused []string // rooms that existed and could not be joined
+	// from is where the client was, in all partitions. Nil: the wildcard starts now.
 	from *rooms.Positions
 
-	// While the join is under way.
+	// Used while the join is under way.
 	pending bool
-	refs    []RoomRef // of given
+	refs    []RoomRef // by index in given
 	given   []rooms.Member
 	list    []Joined
-	early   []*rooms.Member // rooms that have appeared meanwhile
-	dropped string        // one of them that was too many; "": there was none
+	early   []*rooms.Member // memberships of rooms that have appeared meanwhile
+	dropped string        // such a room beyond the limit; "": none
 	out     *Joined
 
-	// While it is found out what it lacks since from.
-	names               []string // of rooms that have something of it
-	read                bool     // they are of the topic, for which its user has paid
-	lost                error    // why it cannot go on from there
+	// Used while the rooms are searched that it lacks messages of since from.
+	names               []string // of rooms with messages since
+	read                bool     // the names come from the topic, and its user has paid for them
+	lost                error    // why it cannot continue from there
 	sought              *rooms.Join
-	soughtAt, soughtEnd int // of sought.Rooms, which are its
+	soughtAt, soughtEnd int // its part of sought.Rooms
 }
 
-// wildcard is the wildcard with that id.
+// wildcard returns the wildcard with that id.
 func (c *Conn) wildcard(id uint8) *wildcard {
 	i := slices.IndexFunc(c.extras.wildcards, func(w *wildcard) bool { return w.id == id })
 	return c.extras.wildcards[i]
 }
 
-// wildcardOf is the wildcard of that name; nil: there is none.
+// wildcardOf returns the wildcard of that name, or nil if there is none.
 func (c *Conn) wildcardOf(name string) *wildcard {
 	if c.extras == nil || !strings.HasSuffix(name, "*") {
 		return nil
@@ -88,12 +88,12 @@ func (c *Conn) wildcardOf(name string) *wildcard {
 
 func (w *wildcard) prefix() string { return strings.TrimSuffix(w.ref.Name, "*") }
 
-// overlaps says whether a room could be of both wildcards.
+// overlaps reports whether a room could match both wildcards.
 func (w *wildcard) overlaps(prefix string) bool {
 	return strings.HasPrefix(prefix, w.prefix()) || strings.HasPrefix(w.prefix(), prefix)
 }
 
-// askWildcard puts the wildcard of ref i into the join, or says why it cannot be.
+// askWildcard adds the wildcard of ref i to the join, or returns why it cannot be joined.
 func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 	ref := &j.refs[i]
 	held := []*wildcard(nil)
@@ -111,7 +111,7 @@ func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 			return ErrAlready
 		}
 		if w.overlaps(prefix) {
-			return fmt.Errorf("its rooms and those of %q overlap: leave that first, or ask for one of the two", w.ref.Name)
+			return fmt.Errorf("the wildcard overlaps with %q: leave that one first, or ask for only one of them", w.ref.Name)
 		}
 	}
 	most := min(l.engine.cfg.Wildcards, maxWildcards)
@@ -128,7 +128,7 @@ func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 	}
 	if len(ref.SinceByRoom) > 0 {
 		w.watch.Since = maps.Clone(ref.SinceByRoom)
-		for i := range j.refs { // joined by name, with a place of their own
+		for i := range j.refs { // joined by name, with positions of their own
 			delete(w.watch.Since, j.refs[i].Name)
 		}
 		for i := range c.members {
@@ -145,8 +145,8 @@ func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 	return nil
 }
 
-// collect makes one list of all seats that the appenders gave, after those of
-// wildcards that may not be, or that the connection has already, were left.
+// collect makes one list of everything that the appenders gave. It leaves the rooms of refused
+// wildcards first, and those that the connection is in already.
 func (j *joining) collect(l *Loop, c *Conn) {
 	j.given = make([]*rooms.Member, 0, len(j.join.Rooms))
 	for i := range j.join.Rooms {
@@ -182,7 +182,7 @@ func (j *joining) collect(l *Loop, c *Conn) {
 	}
 }
 
-// named are the rooms that the connection is in or joins by name.
+// named returns the rooms that the connection is in or joins by name.
 func (j *joining) named(c *Conn) map[string]bool {
 	have := make(map[string]bool, len(j.join.Rooms)+len(c.members))
 	for i := range j.join.Rooms {
@@ -194,7 +194,7 @@ func (j *joining) named(c *Conn) map[string]bool {
 	return have
 }
 
-// collect adds the seats of a wildcard.
+// collect adds what the appenders gave to a wildcard.
 func (w *wildcard) collect(l *Loop, j *joining) {
 	w.refs, w.list = make([]RoomRef, len(w.given)), make([]Joined, len(w.given))
 	for k := range w.given {
@@ -207,7 +207,7 @@ func (w *wildcard) collect(l *Loop, j *joining) {
 	}
 }
 
-// refusal says why the rooms that there are may not all be joined.
+// refusal returns why not all matching rooms may be joined.
 func (w *wildcard) refusal() error {
 	if err := w.watch.Err(); err != nil {
 		return err
@@ -218,7 +218,7 @@ func (w *wildcard) refusal() error {
 	return nil
 }
 
-// refuse is refusal once all seats are known, and reserves places for them.
+// refuse is refusal once everything was given, and reserves the rooms.
 func (w *wildcard) refuse(l *Loop) error {
 	if err := w.refusal(); err != nil {
 		return err
@@ -232,7 +232,7 @@ func (w *wildcard) refuse(l *Loop) error {
 	return nil
 }
 
-// take has the connection hold a wildcard, whose seats it then takes.
+// take makes the connection hold the wildcard, which then takes what it was given.
 func (w *wildcard) take(l *Loop, c *Conn) {
 	e := c.extrasOf()
 	for w.id = 1; slices.ContainsFunc(e.wildcards, func(o *wildcard) bool { return o.id == w.id }); {
@@ -243,7 +243,7 @@ func (w *wildcard) take(l *Loop, c *Conn) {
 	w.out.Since, w.out.TooOld = w.ref.since(), w.lost
 }
 
-// joined ends the join of a wildcard: now come the rooms that have appeared meanwhile.
+// joined ends the join of a wildcard. The rooms that have appeared meanwhile are joined now.
 func (w *wildcard) joined(l *Loop) {
 	w.pending = false
 	early := w.early
@@ -252,25 +252,25 @@ func (w *wildcard) joined(l *Loop) {
 	for _, s := range early {
 		w.foundOne(l, s)
 	}
-	if w.dropped != "" && w.id > 0 && !w.full { // some of early were none of its
+	if w.dropped != "" && w.id > 0 && !w.full { // not all early rooms were joined
 		w.fill(l, w.dropped, &LimitError{Name: "rooms_per_wildcard", Most: w.watch.Most})
 	}
 }
 
-// chain says whether the wildcard's memberships get each message.
+// chain reports whether the wildcard's members get each message.
 func (w *wildcard) chain() bool {
 	return !w.ref.Pattern.Class.Conflate && w.ref.Keys == nil && w.ref.Every == 0
 }
 
-// beginWildcard begins to give a wildcard up. It joins no more rooms.
+// beginWildcard begins to leave a wildcard. It joins no more rooms.
 func (a *leaving) beginWildcard(l *Loop, c *Conn, out *Joined) {
 	a.wildcard.advance(l, c)
 	*out = *a.wildcard.describe()
 	a.wildcard.full, a.member = true, len(c.members)
 }
 
-// leaveWildcard leaves up to n of the rooms that a wildcard has joined, and returns how many of n
-// are left; less than 0: there are more rooms.
+// leaveWildcard leaves up to n of the rooms that a wildcard has joined. It returns how many of n
+// are left, or less than 0 if there are more rooms.
 func (a *leaving) leaveWildcard(l *Loop, c *Conn, out *Joined, n int) int {
 	w := a.wildcard
 	for a.member = min(a.member, len(c.members)); a.member > 0; {
@@ -292,7 +292,7 @@ func (a *leaving) leaveWildcard(l *Loop, c *Conn, out *Joined, n int) int {
 	return max(n, 0)
 }
 
-// describe is the answer for a wildcard that the connection holds, yet without its rooms.
+// describe returns the answer for a wildcard that the connection holds, without its rooms.
 func (w *wildcard) describe() *Joined {
 	return &Joined{
 		Name: w.ref.Name, Class: w.ref.Pattern.Class.Name, Positions: w.at,
@@ -309,7 +309,7 @@ func (c *Conn) describeUnder(t *member.Member, out *Joined) {
 	out.Rooms = append(out.Rooms, c.describe(t))
 }
 
-// drop ends what is left of a wildcard but for its members; nil: nothing.
+// drop ends the wildcard except for its members. It may be nil.
 func (w *wildcard) drop(l *Loop) {
 	if w == nil || !w.begun {
 		return

@@ -9,8 +9,7 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// found gives a room that has appeared to those who wait for it, a slice's worth
-// of them at a time.
+// found gives a room that has appeared to the wildcards that wait for it, for one slice at a time.
 func (l *Loop) found(f *rooms.Found) {
 	end := time.Now().Add(slice)
 	for i, w := range f.Watches {
@@ -25,15 +24,15 @@ func (l *Loop) found(f *rooms.Found) {
 	}
 }
 
-// foundOne sits down in a room that has appeared, unless the wildcard was given
-// up, or the connection is there already.
+// foundOne joins a room that has appeared, unless the wildcard was left or the connection is in the
+// room already.
 func (w *wildcard) foundOne(l *Loop, s *rooms.Member) {
 	c := w.conn
 	switch {
 	case w.pending && (w.watch.Most == 0 || len(w.early) <= w.watch.Most):
 		w.early = append(w.early, s)
 		return
-	case w.pending: // it is full already
+	case w.pending: // there are too many already
 		if c.memberIn(s.Sub) < 0 {
 			w.dropped = s.Name
 		}
@@ -59,7 +58,7 @@ func (w *wildcard) foundOne(l *Loop, s *rooms.Member) {
 	w.rooms++
 	ref := w.lateTo(s)
 	ref.Keys, ref.Every, ref.await = w.ref.Keys, w.ref.Every, s.Await
-	if ref.Since != nil { // the seat is others', too
+	if ref.Since != nil { // other wildcards share given
 		told := *s
 		told.Positions = *ref.Since
 		s = &told
@@ -68,8 +67,8 @@ func (w *wildcard) foundOne(l *Loop, s *rooms.Member) {
 	l.ready.add(c)
 }
 
-// fill ends the watch of a wildcard that has come to a limit, and says so: what it
-// has joined it keeps.
+// fill ends the watch of a wildcard that has come to a limit, and tells the client. The wildcard
+// keeps the rooms that it has joined.
 func (w *wildcard) fill(l *Loop, room string, err error) {
 	w.full = true
 	w.endWatch(l)

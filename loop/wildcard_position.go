@@ -8,17 +8,17 @@ import (
 	"tapecast/rooms"
 )
 
-// maxUnsent is how many frames of its rooms a wildcard looks at, that were not sent, to tell
-// where it stands: some 0.2 ms. Where there are more, it stands where it last stood.
+// maxUnsent is how many unsent frames of its rooms a wildcard looks at to find its positions: about
+// 0.2 ms. If there are more, it keeps its last positions.
 const maxUnsent = 16 << 10
 
-// matches reports whether a room is one that the wildcard stands for.
+// matches reports whether the wildcard matches the room.
 func (w *wildcard) matches(p *rooms.Pattern, name string) bool {
 	return p == w.ref.Pattern && strings.HasPrefix(name, w.prefix())
 }
 
-// took notes how the wildcard stands whose seats were taken: no room that matches begins,
-// or stands, before its place.
+// took sets the first positions of a wildcard that was joined. None of its rooms starts, or stands,
+// before them.
 func (w *wildcard) took(l *Loop, j *joining) {
 	if w.lost != nil {
 		w.from = nil
@@ -29,7 +29,7 @@ func (w *wildcard) took(l *Loop, j *joining) {
 		w.at, _ = w.watch.Seams()
 	}
 	lower := func(x *Joined) {
-		if w.from == nil || x.Positions.Epoch != "" { // or it has a snapshot, and before that nothing
+		if w.from == nil || x.Positions.Epoch != "" { // empty: the room begins with a snapshot
 			w.at = w.at.Lowered(x.Positions)
 		}
 	}
@@ -40,7 +40,7 @@ func (w *wildcard) took(l *Loop, j *joining) {
 			lower(x)
 		}
 	}
-	for i := range j.list { // joined by name, with a place of their own
+	for i := range j.list { // joined by name, with positions of their own
 		switch x := &j.list[i]; {
 		case x.Wildcard || !w.matches(j.refs[i].Pattern, x.Name):
 		case x.Err == nil:
@@ -56,11 +56,12 @@ func (w *wildcard) took(l *Loop, j *joining) {
 	w.out.Positions = w.at
 }
 
-// advance moves the wildcard's place on to where its rooms stand now: to what the tapes of
-// all shards have, less what was not sent of a room. Rooms that have appeared and were not
-// taken yet, and those of which the client may lack something, leave it where it is.
+// advance moves the wildcard's positions to where its rooms stand now: what the tapes of all shards
+// have, less what was not sent. They stay while a room has appeared and is not joined yet, or while
+// the client may lack something of a room.
 //
-// The order matters: see rooms.Watch.Appeared and, for the heads, rooms' publish.
+// The order of these loads matters: see rooms.Watch.Appeared and, for the heads, publish in package
+// rooms.
 func (w *wildcard) advance(l *Loop, c *Conn) {
 	if w.pending || w.full {
 		return
@@ -79,8 +80,8 @@ func (w *wildcard) advance(l *Loop, c *Conn) {
 	}
 }
 
-// lowered is at, less what was not sent of those of the members that are the wildcard's or match;
-// none where that cannot be told.
+// lowered returns at, less what was not sent to the members that belong to the wildcard or match
+// it. It is empty if that is not known.
 func (w *wildcard) lowered(l *Loop, at rooms.Positions, members []member.Member) rooms.Positions {
 	left := uint64(maxUnsent)
 	for i := range members {

@@ -9,20 +9,20 @@ import (
 	"tapecast/rooms"
 )
 
-// A wildcard that goes on from a place of its own lacks rooms that nobody here may know: records
-// of rooms that nobody is in are skipped. So its join has three steps. First the appenders
-// watch for it, and give seats that begin now: from their seams on nothing is missed. Then, unless
-// all appenders know (rooms.Watch.Changed), the topic is asked which rooms got something between
-// the place and the seams (seek). Those are joined from the place on, as rooms are that were named
-// with one (seekRooms); the others lack nothing.
+// A wildcard that resumes may lack messages of rooms that nobody on this node knows: records of
+// rooms without members are skipped. So its join has three steps. First the appenders watch for it
+// and give memberships that start now: from their seams on nothing is missed. Then the topic is
+// asked which rooms got messages between the positions and the seams (seek), unless all appenders
+// know (rooms.Watch.Changed). Last, those rooms are joined from the positions, like rooms that were
+// named with positions (seekRooms). The other rooms lack nothing.
 
-// seek begins that for the wildcards of a join; false: nothing needs to be waited for.
+// seek begins that for the wildcards of a join. It returns false if there is nothing to wait for.
 func (j *joining) seek(l *Loop, c *Conn) bool {
 	if j.sought || c.state != stOpen {
 		return false
 	}
 	j.sought = true
-	j.waiting++ // until each was looked at
+	j.waiting++ // until all wildcards were looked at
 	found := false
 	for _, w := range j.wildcards {
 		if w != nil && w.ref.since() && w.refusal() == nil {
@@ -38,8 +38,8 @@ func (j *joining) seek(l *Loop, c *Conn) bool {
 	return true
 }
 
-// seekNames asks for the names of the rooms that the wildcard lacks something of, if any can
-// be. The error says why it cannot go on from its place.
+// seekNames asks for the names of the rooms of which the wildcard may lack messages, if there can
+// be any. The error says why it cannot continue from its positions.
 func (w *wildcard) seekNames(l *Loop, c *Conn, j *joining) error {
 	low, high := w.watch.Seams()
 	since, f := w.ref.Since, w.ref.Pattern.Feed
@@ -57,14 +57,14 @@ func (w *wildcard) seekNames(l *Loop, c *Conn, j *joining) error {
 		After: make([]rooms.Pos, len(high.Offsets)), UpTo: high.Offsets, Most: w.watch.Most,
 	}
 	for i, p := range high.Offsets {
-		ask.After[i] = rooms.Pos{Partition: p.Partition, Offset: -1} // younger than the client's last word
+		ask.After[i] = rooms.Pos{Partition: p.Partition, Offset: -1} // a partition newer than the client's positions
 	}
 	for _, o := range since.Offsets {
 		i := slices.IndexFunc(ask.After, func(p rooms.Pos) bool { return p.Partition == o.Partition })
 		if i >= 0 {
 			ask.After[i].Offset = max(o.Offset, -1)
-		} else if since.Epoch == high.Epoch { // another node has heard of it already
-			why := fmt.Sprintf("the gateway has not heard of partition %d of its rooms' topic yet", o.Partition)
+		} else if since.Epoch == high.Epoch { // another node knows it already
+			why := fmt.Sprintf("the gateway does not know partition %d of its rooms' topic yet", o.Partition)
 			return &rooms.NotNowError{Why: why, RetryAfter: time.Second}
 		}
 	}
@@ -88,13 +88,13 @@ func (w *wildcard) seekNames(l *Loop, c *Conn, j *joining) error {
 	return nil
 }
 
-// soughtNames takes the topic's answer for one wildcard.
+// soughtNames takes the answer for one wildcard.
 func (j *joining) soughtNames(l *Loop, c *Conn, w *wildcard, names []string, err error) {
 	w.names, w.lost, w.read = names, err, true
 	j.soughtAll(l, c)
 }
 
-// soughtAll is called behind each answer. Behind the last the rooms are joined.
+// soughtAll is called after each answer. After the last one the rooms are joined.
 func (j *joining) soughtAll(l *Loop, c *Conn) {
 	if j.waiting--; j.waiting > 0 {
 		return
@@ -114,8 +114,8 @@ func (j *joining) soughtAll(l *Loop, c *Conn) {
 	l.table.Join(l.listener, join)
 }
 
-// seekRooms has the join ask for the rooms of a wildcard that it lacks something of: those
-// that were found, and all where its client comes from a node that was ahead.
+// seekRooms adds to the join the rooms of which a wildcard lacks messages: those that were found,
+// or all if its client comes from a node that was ahead.
 func (w *wildcard) seekRooms(l *Loop, join *rooms.Join, have map[string]bool) {
 	names := map[string]bool{}
 	for _, name := range w.names {
@@ -137,14 +137,14 @@ func (w *wildcard) seekRooms(l *Loop, join *rooms.Join, have map[string]bool) {
 	w.sought, w.soughtAt, w.soughtEnd = join, at, len(join.Rooms)
 }
 
-// asked reports whether what a seat lacks is part of the stretch of which the names were asked
-// for: else each room would be held against the user's budget that the names were paid from.
+// asked reports whether what a membership lacks lies in the range for which the names were read.
+// Then the user has paid for it with the names, and it does not count again for each room.
 func (w *wildcard) asked(s *rooms.Member) bool {
 	return w != nil && w.read && w.lost == nil && s.Since.Epoch == w.from.Epoch && s.Since.Cover(w.from.Offsets)
 }
 
-// mergeSought puts the seats that go on from the wildcard's place in the place of those that
-// begin now. The others lack nothing, or, where the place is lost, all.
+// mergeSought replaces memberships that start now by those that continue from the wildcard's
+// positions. The other rooms lack nothing, or everything if the positions are lost.
 func (w *wildcard) mergeSought(l *Loop) {
 	if w.given == nil {
 		w.given = w.watch.Members()
@@ -169,13 +169,13 @@ func (w *wildcard) mergeSought(l *Loop) {
 	for i := range w.given {
 		s := &w.given[i]
 		switch {
-		case s.Since != nil || s.Err != nil: // it was named
+		case s.Since != nil || s.Err != nil: // it has positions of its own
 		case w.lost != nil:
 			s.Since, s.TooOld = w.ref.Since, w.lost
 		default:
 			s.Since, s.Positions = w.from, s.Positions.Raised(w.from.Epoch, w.from.Offsets)
 			s.Resume = &rooms.Resume{Have: s.Positions.Offsets, Until: s.Sub.Room().Head()}
-			s.Await = false // its client has the book up to there
+			s.Await = false // the client has the book up to there
 		}
 	}
 	w.given = append(w.given, more...)
@@ -183,8 +183,8 @@ func (w *wildcard) mergeSought(l *Loop) {
 	slices.SortFunc(w.given, rooms.ByName)
 }
 
-// notNow is why the wildcard cannot be joined for now; nil: it can. Were it joined without
-// such a room, that room would begin with its next record, and its client lose what came before.
+// notNow returns why the wildcard cannot be joined now, or nil. If it were joined without such a
+// room, the room would begin with its next record, and the client would lose what came before.
 func (w *wildcard) notNow() error {
 	var notNow *rooms.NotNowError
 	if errors.As(w.lost, &notNow) {
@@ -200,8 +200,8 @@ func (w *wildcard) notNow() error {
 	return nil
 }
 
-// refuseLate refuses the wildcards that cannot be joined for now, which is only known once
-// all their seats were given.
+// refuseLate refuses the wildcards that cannot be joined now, which is known only when everything
+// was given.
 func (j *joining) refuseLate(l *Loop) {
 	for i, w := range j.wildcards {
 		if w == nil {
@@ -210,13 +210,13 @@ func (j *joining) refuseLate(l *Loop) {
 		if w.out.Err = w.notNow(); w.out.Err == nil {
 			continue
 		}
-		w.out.Rooms = w.list // what was reserved for them is given back
+		w.out.Rooms = w.list // so that their reservations are given back
 		w.leaveGiven(l, w.out.Err)
 		j.wildcards[i] = nil
 	}
 }
 
-// leaveGiven leaves the seats of a wildcard that is not joined.
+// leaveGiven leaves the rooms of a wildcard that is not joined.
 func (w *wildcard) leaveGiven(l *Loop, why error) {
 	for k := range w.given {
 		if s := &w.given[k]; s.Err == nil {
@@ -227,9 +227,9 @@ func (w *wildcard) leaveGiven(l *Loop, why error) {
 	w.drop(l)
 }
 
-// lateTo is how a seat goes on in a room that has appeared, if not with its tape's first
-// frame: where the client comes from a node that was ahead, it has some of it, and where
-// much came since, the tape may have dropped some. Without a Resume there is nothing to heed.
+// lateTo returns how a member continues in a room that has appeared, if not at the first frame of
+// its tape. If the client comes from a node that was ahead, it has some of the room. If much came
+// since, the tape may have dropped some. If the result has no Resume, neither is the case.
 func (w *wildcard) lateTo(s *rooms.Member) (ref RoomRef) {
 	at := s.Positions
 	if w.from != nil && at.Epoch == w.from.Epoch {

@@ -67,7 +67,7 @@ func TestWildcard(t *testing.T) {
 	w.publish("9", "wild:b1")
 	f("leave wild:b*", "leave wild:b*(false true)")
 
-	overlap := ` its rooms and those of "wild:b*" overlap: leave that first, or ask for one of the two`
+	overlap := ` the wildcard overlaps with "wild:b*": leave that one first, or ask for only one of them`
 	f("join wild:b*,wild:b*,wild:*,wild:bc*", "join wild:b*(false true wild:b1"+at(9)+") wild:b*(false true already wild:b1"+at(9)+") wild:*{}"+overlap+" wild:bc*{}"+overlap)
 	f("join bare:*", "join bare:*{} rooms with bare frames cannot be joined by a wildcard: name one room")
 	f("join wild:c*,wild:d*,wild:e*", "join wild:c*(false true) wild:d*(false true) wild:e*{} wildcards_per_connection is 3")
@@ -108,7 +108,7 @@ func TestWildcardLimits(t *testing.T) {
 		keep.expect(`{"room":"wild:a`)
 	}
 	c := w.talk()
-	c.ask("join wild:a*", "join wild:a*{} it takes more rooms than rooms_per_wildcard, which is 4: ask for fewer by a longer name before the star")
+	c.ask("join wild:a*", "join wild:a*{} the wildcard has more rooms than rooms_per_wildcard, which is 4: write more of the name before the star")
 	w.publish("2", "wild:a9")
 	c.ask("list", "list")
 	c.ask("join wild:b*", "join wild:b*(false true)")

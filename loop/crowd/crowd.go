@@ -5,10 +5,10 @@ import (
 	"net/netip"
 )
 
-// Crowd is a set of connections that finds the oldest one of the address that has the
-// most in it: whoever takes most gives way first. The most are most connections, or where
-// they have weights the greatest weight. It remembers an address only while one
-// of its connections is in the set. Its owner's lock guards it.
+// Crowd is a set of connections. It finds the address with the most of them, and the oldest
+// connection of that address, which must give way first. If the connections have weights, the
+// greatest sum of weights counts instead. An address is remembered only while it has a connection
+// in the set. The owner's lock guards it.
 type Crowd[C comparable] struct {
 	guests map[C]*guest[C]
 	groups map[netip.Addr]*group[C]
@@ -34,7 +34,7 @@ type group[C comparable] struct {
 	at          int // in the heap
 }
 
-// Add puts a connection behind those of its address.
+// Add adds a connection after those of the same address.
 func (w *Crowd[C]) Add(c C, addr netip.Addr) {
 	if w.guests == nil {
 		w.guests, w.groups = map[C]*guest[C]{}, map[netip.Addr]*group[C]{}
@@ -60,7 +60,7 @@ func (w *Crowd[C]) Add(c C, addr netip.Addr) {
 	}
 }
 
-// Remove takes a connection out; false: it is not in.
+// Remove takes a connection out. It returns false if the connection is not in the crowd.
 func (w *Crowd[C]) Remove(c C) bool {
 	x := w.guests[c]
 	if x == nil {
@@ -86,12 +86,12 @@ func (w *Crowd[C]) Remove(c C) bool {
 	heap.Remove(&w.heap, g.at)
 	delete(w.groups, g.addr)
 	if len(w.guests) == 0 {
-		*w = Crowd[C]{seq: w.seq} // a map keeps the space of a storm
+		*w = Crowd[C]{seq: w.seq} // a map never shrinks after a storm
 	}
 	return true
 }
 
-// Weigh gives a connection of the crowd a weight; they begin with none.
+// Weigh sets the weight of a connection in the crowd. It is 0 at first.
 func (w *Crowd[C]) Weigh(c C, weight int64) {
 	x := w.guests[c]
 	x.group.weight += weight - x.weight
@@ -99,7 +99,7 @@ func (w *Crowd[C]) Weigh(c C, weight int64) {
 	heap.Fix(&w.heap, x.group.at)
 }
 
-// Len is how many connections there are.
+// Len returns the number of connections.
 func (w *Crowd[C]) Len() int { return len(w.guests) }
 
 // Has reports whether a connection is in the crowd.
@@ -113,7 +113,7 @@ func (w *Crowd[C]) Of(addr netip.Addr) int {
 	return 0
 }
 
-// Oldest returns the connection of an address that came first; zero: it has none.
+// Oldest returns the address's connection that came first, or the zero value if it has none.
 func (w *Crowd[C]) Oldest(addr netip.Addr) (c C) {
 	if g := w.groups[addr]; g != nil {
 		return g.first.conn
@@ -121,9 +121,9 @@ func (w *Crowd[C]) Oldest(addr netip.Addr) (c C) {
 	return c
 }
 
-// Greediest returns the oldest connection of the address that has the most, and how many
-// that has; zero: the crowd is empty. Of addresses with as many it takes the one that has
-// waited longest.
+// Greediest returns the oldest connection of the address that has the most, and how many that
+// address has. It returns the zero value if the crowd is empty. Among equal addresses it takes the
+// one that has waited longest.
 func (w *Crowd[C]) Greediest() (c C, n int) {
 	if len(w.heap) == 0 {
 		return c, 0
@@ -131,14 +131,14 @@ func (w *Crowd[C]) Greediest() (c C, n int) {
 	return w.heap[0].first.conn, w.heap[0].n
 }
 
-// groupHeap has the address with the greatest weight on top, of equal ones that with the
-// most connections.
+// groupHeap has the address with the greatest weight on top, and among equal ones the address with
+// the most connections.
 type groupHeap[C comparable] []*group[C]
 
-// Len is how many addresses there are.
+// Len returns the number of addresses.
 func (h groupHeap[C]) Len() int { return len(h) }
 
-// Less reports whether the address at i has to give way before the one at j.
+// Less reports whether the address at i must give way before the one at j.
 func (h groupHeap[C]) Less(i, j int) bool {
 	if h[i].weight != h[j].weight {
 		return h[i].weight > h[j].weight
@@ -171,7 +171,7 @@ func (h *groupHeap[C]) Pop() any {
 	return g
 }
 
-// Network is what an address is counted as: an IPv6 host has a /64 to itself.
+// Network returns the network that an address is counted as. An IPv6 host is counted by its /64.
 func Network(a netip.Addr) netip.Addr {
 	if a = a.Unmap().WithZone(""); a.Is6() {
 		p, _ := a.Prefix(64) // cannot fail: 64 is in range

@@ -1,4 +1,4 @@
-// Package crowd decides who gives way: of a set of connections it finds the oldest one of the
-// address that has the most of them. It knows nothing of sockets; each set belongs to its
-// owner, whose lock guards it. A step costs the logarithm of the addresses.
+// Package crowd decides which connection gives way: it finds the oldest connection of the address
+// that has the most. It knows nothing of sockets. Each set belongs to its owner, whose lock guards
+// it. An operation takes time in the logarithm of the number of addresses.
 package crowd

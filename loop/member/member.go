@@ -6,32 +6,32 @@ import (
 	"tapecast/rooms"
 )
 
-// Member is one membership: a cursor in a room. A connection may have thousands, so it is kept
-// at 24 bytes.
+// Member is one membership: a cursor in a room. A connection may have thousands, so it is kept at
+// 24 bytes.
 type Member struct {
 	sub *rooms.Sub
 	at  uint64 // number of the next frame to be sent
 
-	Index    uint32 // among the members of its room here; the loop's
-	Wildcard uint8  // id of the wildcard that joined the room; 0: it was joined by name
+	Index    uint32 // in the room's audience; the loop sets it
+	Wildcard uint8  // id of the wildcard that joined the room; 0: joined by name
 	Quiet    bool   // nothing was sent since the last heartbeat
 
-	deflated bool // it takes deflated frames, where there are some
+	deflated bool // it takes deflated frames
 	extra    bool // it has an Extra
 }
 
-// New returns a member that begins with frame number at.
+// New returns a member that starts with frame number at.
 func New(sub *rooms.Sub, at uint64, deflated bool) Member {
 	return Member{sub: sub, at: at, Quiet: true, deflated: deflated}
 }
 
-// Sub is the loop's interest in the member's room.
+// Sub returns the loop's interest in the member's room.
 func (m *Member) Sub() *rooms.Sub { return m.sub }
 
-// Room is the member's room.
+// Room returns the member's room.
 func (m *Member) Room() *rooms.Room { return m.sub.Room() }
 
-// At is the number of the next frame to be sent.
+// At returns the number of the next frame to be sent.
 func (m *Member) At() uint64 { return m.at }
 
 // Deflated reports whether the member takes deflated frames.
@@ -45,62 +45,61 @@ func (m *Member) Level() bool { return !m.extra && m.at >= m.sub.Room().Head() }
 
 // Client is the connection of a member, as the rules see it.
 type Client interface {
-	// Tell queues a frame that comes before the member's frames; false: not now, since so
-	// much waits already.
+	// Tell queues a frame that must come before the member's frames. It returns false if too much
+	// waits already.
 	Tell(frame []byte) bool
-	// TooSlow closes the connection, since the member lags by more than the room keeps. Its
-	// members are gone when it returns.
+	// TooSlow closes the connection because the member lags by more than the room keeps. When it
+	// returns, the connection has no members.
 	TooSlow(*rooms.Room)
-	// Rejoin joins the room again from a position. Rules.Rejoined takes the answer.
+	// Rejoin joins the room again from a position. The answer goes to Rules.Rejoined.
 	Rejoin(x *Extra, r *rooms.Room, since rooms.Positions)
-	// Recall reads again what the given lacks. It sets whose request it is, and what is done
-	// with the answer, which Rules.Rejoined takes.
+	// Recall reads again what a given membership lacks. It sets who pays for the request and where
+	// the answer goes, which is Rules.Rejoined.
 	Recall(x *Extra, given *rooms.Member, ask *rooms.Recall)
 	// Walked counts bytes of last values that the client was sent because it asked for them.
 	Walked(r *rooms.Room, bytes int64)
-	// Wake has the members looked at again.
+	// Wake makes the loop look at the members again.
 	Wake()
 }
 
-// Counts is what all members of a loop have been through.
+// Counts counts events of all members of a loop.
 type Counts struct {
-	Gaps      uint64 // times that a lagging member was set to the tail
+	Gaps      uint64 // gap notices
 	GapFrames uint64 // frames that those members missed
-	Conflated uint64 // frames that lagging members were not sent, since a newer one of their key was
+	Conflated uint64 // frames that were superseded before lagging members were sent them
 	Snapshots uint64 // begun
 }
 
-// Rules are what the members of a loop share.
+// Rules is what the members of a loop share.
 type Rules struct {
 	Table   *rooms.Table
 	Now     func() time.Duration // a clock that only goes forward
-	Recalls bool                 // Client.Recall can be asked
+	Recalls bool                 // Client.Recall may be called
 	Counts  *Counts
 
 	delays delays
 }
 
-// Cut is what Next has found for a member.
+// Cut is what Next has cut for a member.
 type Cut struct {
-	Extra *Extra // the member's from now on; nil: it has none
+	Extra *Extra // the member's Extra from now on; nil: none
 	More  bool   // it lacks more than was cut
 
-	next    uint64 // where it stands when all pieces are sent
-	past    bool   // of what was read again, whose frames have numbers of their own
-	newest  bool   // of last values
-	counted bool   // of those, that Client.Walked counts
-	late    bool   // the client wants it later than it could be
+	next    uint64 // the cursor once all pieces are sent
+	past    bool   // pieces of a past, whose frames have numbers of their own
+	newest  bool   // pieces of last values
+	counted bool   // pieces of last values that Client.Walked counts
+	late    bool   // the client asked for something old, or for a rate: see Extra.Late
 }
 
-// Newest reports whether it is of the newest frames of keys, instead of all.
+// Newest reports whether the pieces are the newest frames of keys instead of every frame.
 func (c *Cut) Newest() bool { return c.newest }
 
-// Fresh reports whether the client gets the pieces as soon as it can.
+// Fresh reports whether the client gets the pieces as early as it can.
 func (c *Cut) Fresh() bool { return !c.past && !c.late }
 
-// Next appends to dst what the member is to be sent next: budget bytes at most, or one frame.
-// x is its Extra; nil: it has none. Where the client was closed meanwhile (Client.TooSlow), the
-// Cut means nothing.
+// Next appends to dst what the member must be sent next: at most budget bytes, or one frame. x is
+// its Extra, or nil. If the client was closed meanwhile (Client.TooSlow), the Cut means nothing.
 func (r *Rules) Next(m *Member, x *Extra, c Client, budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 	room := m.sub.Room()
 	head := room.Head()
@@ -125,8 +124,8 @@ func (r *Rules) Next(m *Member, x *Extra, c Client, budget int, dst []rooms.Piec
 	return pieces, Cut{next: next, More: len(pieces) > len(dst) && next < head}
 }
 
-// lags is Next for a plain member that lags: it jumps to the newest keyframe, or is conflated
-// from now on.
+// lags is Next for a plain member that lags: it jumps to the newest keyframe, or is conflated from
+// now on.
 func (r *Rules) lags(m *Member, c Client, jump bool, budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 	s := step{Rules: r, m: m, c: c}
 	if jump && !s.lagged() {
@@ -145,12 +144,12 @@ func (r *Rules) lags(m *Member, c Client, jump bool, budget int, dst []rooms.Pie
 	return pieces, Cut{next: next, More: s.more || len(pieces) > len(dst) && next < m.Room().Head()}
 }
 
-// overtaken is Next for a plain member whose next frame is no longer on the tape.
+// overtaken is Next for a plain member whose next frame the tape has dropped.
 func (s *step) overtaken(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 	if !s.lagged() {
 		return dst, s.nothing()
 	}
-	if s.m.extra { // it awaits a keyframe
+	if s.m.extra { // it waits for a keyframe
 		s.more = true
 		return dst, s.nothing()
 	}
@@ -158,7 +157,7 @@ func (s *step) overtaken(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 	return pieces, Cut{next: next, More: s.more || lagged || len(pieces) > len(dst) && next < s.m.Room().Head()}
 }
 
-// cut is what a plain member gets from the tape.
+// cut is Room.Cut for a plain member.
 func (m *Member) cut(r *rooms.Room, budget int, dst []rooms.Piece) (next uint64, pieces []rooms.Piece, lagged bool) {
 	if m.deflated {
 		return r.CutDeflated(m.at, budget, dst)
@@ -166,9 +165,9 @@ func (m *Member) cut(r *rooms.Room, budget int, dst []rooms.Piece) (next uint64,
 	return r.Cut(m.at, budget, dst)
 }
 
-// Sent moves the member on by the first n bytes of a piece of the cut, which may be its last.
-// frames is how many it has begun to get, and rest what is still to be sent of the last of
-// them: it goes before everything else.
+// Sent moves the member on by the first n bytes of a piece of the cut. last says that the piece is
+// the cut's last. frames is how many of its frames have begun to be sent. rest is the unsent part
+// of the last one, which must go before everything else.
 func (r *Rules) Sent(m *Member, cut *Cut, p *rooms.Piece, last bool, n int) (frames int, rest []byte) {
 	next, rest := p.Sent(n)
 	frames = int(next - p.First())
@@ -192,7 +191,7 @@ func (r *Rules) Sent(m *Member, cut *Cut, p *rooms.Piece, last bool, n int) (fra
 	return frames, rest
 }
 
-// move sets the cursor to next; frames were begun to be sent on the way.
+// move sets the cursor to next. frames is how many frames before it have begun to be sent.
 func (r *Rules) move(m *Member, x *Extra, next uint64, frames int) {
 	if x.walk == walkOn {
 		superseded := next - m.at - uint64(frames)

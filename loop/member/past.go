@@ -8,11 +8,11 @@ import (
 	"tapecast/rooms"
 )
 
-// minRetry is the least time between two tries of a member to get what it lacks.
+// minRetry is the least time between two attempts of a member to get what it lacks.
 const minRetry = 100 * time.Millisecond
 
-// beginPast has the member sent p first, which was asked for up to upTo; nil: there is nothing
-// on this side of the tape.
+// beginPast makes the member send p first. p was asked for up to upTo, which is nil if everything
+// is on the tape.
 func (x *Extra) beginPast(p *rooms.Past, upTo []rooms.Pos) {
 	x.past, x.upTo, x.pastAt, x.more = p, upTo, 0, false
 	if upTo == nil {
@@ -23,14 +23,14 @@ func (x *Extra) beginPast(p *rooms.Past, upTo []rooms.Pos) {
 	}
 }
 
-// cutPast cuts what the member lacks of what was read again.
+// cutPast cuts from what was read again.
 func (s *step) cutPast(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 	x := s.x
 	next, pieces := x.past.Cut(x.pastAt, budget, &x.filter, x.upTo, dst)
 	s.more = true
 	x.past.Sent(x.pastAt)
 	cut := s.nothing()
-	if len(pieces) == len(dst) { // the end: now the next part of it, or the tape
+	if len(pieces) == len(dst) { // the end: the next part or the tape follows
 		x.last = x.past.Lasts(x.past.Frames(), x.upTo, x.last)
 		x.past.Release()
 		x.past = nil
@@ -43,8 +43,8 @@ func (s *step) cutPast(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 // Holds reports whether the member holds p.
 func (x *Extra) Holds(p *rooms.Past) bool { return x != nil && x.past == p }
 
-// TakeBack lets go of a past that the client is not sent, if the member holds it: its position
-// is kept, and it asks again once the client takes bytes.
+// TakeBack releases a past if the member holds it. The member keeps its position, and asks again
+// once the client takes bytes.
 func (x *Extra) TakeBack(p *rooms.Past) {
 	if !x.Holds(p) {
 		return
@@ -56,10 +56,10 @@ func (x *Extra) TakeBack(p *rooms.Past) {
 	x.client.Wake()
 }
 
-// rejoin is for a member that has been sent the past it was given and lacks more of it, or
-// whose tape has gone on without it meanwhile: it is given another seam, and what lies between
-// is read again too. By what it was sent, it stands where upTo says, or further where its
-// client came from a node that was ahead.
+// rejoin joins the room again for a member that has been sent its past and lacks more, or whose
+// tape has dropped its next frames meanwhile. The member gets another seam, and what lies between
+// is read again. It stands where upTo says, or further if its client came from a node that was
+// ahead.
 func (s *step) rejoin() {
 	x := s.x
 	x.waiting = true
@@ -67,8 +67,8 @@ func (s *step) rejoin() {
 	s.c.Rejoin(x, s.m.Room(), since)
 }
 
-// Rejoined takes the answer to Client.Rejoin, and with read the one to Client.Recall that
-// followed. x is the member's Extra. What it has no use for is released.
+// Rejoined takes the answer to Client.Rejoin. With read it takes the answer to the Client.Recall
+// that followed. x is the member's Extra. A past without use is released.
 func (r *Rules) Rejoined(m *Member, x *Extra, given *rooms.Member, past *rooms.Past, read bool, err error) {
 	if !x.waiting {
 		past.Release()
@@ -105,8 +105,8 @@ func (r *Rules) Rejoined(m *Member, x *Extra, given *rooms.Member, past *rooms.P
 	x.client.Wake()
 }
 
-// lastAt is what is known of the room's last messages by a client that has what have says:
-// nothing of a partition of which it has more than it was sent.
+// lastAt returns the room's last messages for a client with the positions in have. It leaves out a
+// partition of which the client has more than it was sent.
 func (x *Extra) lastAt(have []rooms.Pos) (last []rooms.Pos) {
 	for _, p := range x.last {
 		sent := slices.IndexFunc(x.upTo, func(u rooms.Pos) bool { return u.Partition == p.Partition })
@@ -117,9 +117,9 @@ func (x *Extra) lastAt(have []rooms.Pos) (last []rooms.Pos) {
 	return last
 }
 
-// lose has a member go on whose past cannot be had any more, since it was last at since: with
-// what the tape still holds, behind a gap, or not at all, as its class says. false: the
-// connection is being closed.
+// lose makes a member continue whose past is lost, since its client was last at since. As the class
+// says, it continues with what the tape still holds, after a gap, or its connection is closed. It
+// returns false if the connection is being closed.
 func (s *step) lose(since *rooms.Positions) bool {
 	m, x, r := s.m, s.x, s.m.Room()
 	x.waiting = false
@@ -129,23 +129,23 @@ func (s *step) lose(since *rooms.Positions) bool {
 		return false
 	}
 	_, to, tail := s.Table.GapAt(r, m.at)
-	if to.Epoch != since.Epoch && tail < m.at { // what lies before the seam is of another topic
+	if to.Epoch != since.Epoch && tail < m.at { // frames before the seam are of another topic
 		tail, to = m.at, s.Table.PositionsAt(r, m.at)
 	}
 	x.filter.Have = nil
-	if to.Epoch == since.Epoch { // the tape may hold some of what it was sent
+	if to.Epoch == since.Epoch { // the tape may hold frames that the client has
 		x.filter.Have = since.Offsets
 	}
 	s.skipTo(tail)
-	if to.Epoch != since.Epoch || x.filter.Have != nil { // else it gets a book again, whatever it has of it
+	if to.Epoch != since.Epoch || x.filter.Have != nil { // otherwise it gets a book again, whatever it has of it
 		to = to.Raised(since.Epoch, since.Offsets)
 	}
 	x.missed = &Gap{*since, to}
 	return true
 }
 
-// askLater has a member whose past cannot be had now ask again: that passes, and nothing is
-// lost meanwhile.
+// askLater makes a member ask again later, since its past cannot be read now. Nothing is lost
+// meanwhile.
 func (s *step) askLater(after time.Duration) {
 	x := s.x
 	x.waiting, x.more = false, true

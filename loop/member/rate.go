@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// delays holds the members that are to be sent nothing before their time, the next one first.
-// The loop's wheel would do, but for its ticks: half of what lies between two of ten sends a
-// second.
+// delays holds the members that must be sent nothing before their time, the next one first. The
+// loop's wheel is too coarse: its ticks are half of the time between two sends at ten a second.
 type delays []*Extra
 
-// Len, Less, Swap, Push and Pop make it a heap.Interface.
+// Len, Less, Swap, Push and Pop implement heap.Interface.
 func (d delays) Len() int           { return len(d) }
 func (d delays) Less(i, j int) bool { return d[i].due < d[j].due }
 func (d delays) Swap(i, j int) {
@@ -18,14 +17,14 @@ func (d delays) Swap(i, j int) {
 	d[i].index, d[j].index = i+1, j+1
 }
 
-// Push is heap's.
+// Push is for package heap.
 func (d *delays) Push(v any) {
 	x := v.(*Extra)
 	*d = append(*d, x)
 	x.index = len(*d)
 }
 
-// Pop is heap's.
+// Pop is for package heap.
 func (d *delays) Pop() any {
 	last := len(*d) - 1
 	x := (*d)[last]
@@ -34,7 +33,7 @@ func (d *delays) Pop() any {
 	return x
 }
 
-// delay has the client woken when the member is due.
+// delay makes WakeDue wake the client when the member is due.
 func (r *Rules) delay(x *Extra) {
 	if x.index > 0 {
 		heap.Fix(&r.delays, x.index-1)
@@ -43,8 +42,8 @@ func (r *Rules) delay(x *Extra) {
 	heap.Push(&r.delays, x)
 }
 
-// tooSoon reports whether the member may not be sent anything yet, and sees to it that its
-// client is woken when it may.
+// tooSoon reports whether the member may not be sent anything yet. If so, it makes WakeDue wake the
+// client in time.
 func (r *Rules) tooSoon(x *Extra) bool {
 	if x.every == 0 || x.walk == walkSnapshot || x.walk == walkResume || r.Now() >= x.due {
 		return false
@@ -55,7 +54,7 @@ func (r *Rules) tooSoon(x *Extra) bool {
 	return true
 }
 
-// WakeDue wakes the clients of members that may be sent something again.
+// WakeDue wakes the clients of members that are due.
 func (r *Rules) WakeDue() {
 	if len(r.delays) == 0 {
 		return
@@ -65,7 +64,7 @@ func (r *Rules) WakeDue() {
 	}
 }
 
-// UntilDue is how long it takes until WakeDue has something to do; ok: there is something.
+// UntilDue returns how long it takes until a member is due. ok is false if no member waits.
 func (r *Rules) UntilDue(now time.Duration) (left time.Duration, ok bool) {
 	if len(r.delays) == 0 {
 		return 0, false

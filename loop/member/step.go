@@ -7,22 +7,22 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// conflatedEvery is how often a member that is conflated hears of it at most.
+// conflatedEvery is the least time between two `conflated` notices of a member.
 const conflatedEvery = time.Second
 
-// step is one call of Next for a member that has an Extra, or gets one.
+// step is one call of Next for a member that has an Extra or gets one.
 type step struct {
 	*Rules
 	m    *Member
 	x    *Extra // nil: it has none
 	c    Client
-	more bool // the member lacks more than is cut
+	more bool // the member lacks more than was cut
 }
 
-// nothing is the Cut of a step that has cut nothing.
+// nothing returns the Cut of a step that has cut nothing.
 func (s *step) nothing() Cut { return Cut{Extra: s.x, More: s.more} }
 
-// needs returns the member's Extra, and makes it one where it has none.
+// needs returns the member's Extra, and creates it if there is none.
 func (s *step) needs() *Extra {
 	if s.x == nil {
 		s.x = &Extra{client: s.c, sub: s.m.sub}
@@ -32,13 +32,14 @@ func (s *step) needs() *Extra {
 	return s.x
 }
 
-// drop makes the member a plain one.
+// drop makes the member plain again.
 func (s *step) drop() {
 	s.End(s.x)
 	s.m.extra, s.x = false, nil
 }
 
-// tell queues a notice that comes before the member's frames; false: not now.
+// tell queues a notice that must come before the member's frames. It returns false if that is not
+// possible now.
 func (s *step) tell(text []byte) bool {
 	if s.c.Tell(wire.TextFrame(text)) {
 		return true
@@ -66,7 +67,7 @@ func (s *step) next(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 	if x.waiting || !s.finish() {
 		return dst, s.nothing()
 	}
-	if !m.extra { // a plain member from now on
+	if !m.extra { // it is plain from now on
 		s.more = s.more || m.at < r.Head()
 		return dst, s.nothing()
 	}
@@ -85,8 +86,8 @@ func (s *step) next(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 	return s.cutRoom(budget, dst)
 }
 
-// tellFirst tells the client what it is to hear of the room before its first frame; false: not
-// all of it now.
+// tellFirst tells the client what it must know of the room before its first frame. It returns false
+// if not all of it could be told now.
 func (s *step) tellFirst() bool {
 	x, r := s.x, s.m.Room()
 	if f := x.found; f != nil {
@@ -109,9 +110,9 @@ func (s *step) tellFirst() bool {
 	return !x.begin
 }
 
-// finish ends what has come to its end: a walk that is level with its room, positions that no
-// frame will have again, skipped frames that the client was not told of. false: not now, since
-// the client must hear of the end first.
+// finish ends what is complete: a walk that is level with its room, a filter that no frame will
+// match again, skipped frames that the client was not told of. It returns false if the client must
+// be told first, and that is not possible now.
 func (s *step) finish() bool {
 	m, x, r := s.m, s.x, s.m.Room()
 	if x.walk != walkNone && x.level && m.at >= x.end {
@@ -140,8 +141,8 @@ func (s *step) finish() bool {
 	return true
 }
 
-// outgrown reports whether no frame from the cursor on is among those that the client had when
-// it came.
+// outgrown reports whether no frame from the cursor on is among those that the client had when it
+// came.
 func (s *step) outgrown() bool {
 	f := &s.x.filter
 	if !f.Ahead {
@@ -152,11 +153,11 @@ func (s *step) outgrown() bool {
 	return at.Epoch != "" && (at.Epoch != s.x.epoch || at.Cover(f.Have))
 }
 
-// awaited sets the member to the keyframe that it awaits; false: there is none yet, or the
-// client cannot be told now.
+// awaited moves the member to the keyframe that it waits for. It returns false if there is none
+// yet, or if the client cannot be told now.
 func (s *step) awaited() bool {
 	m, r := s.m, s.m.Room()
-	head := r.Head() // before the keyframe: one that comes now is behind it
+	head := r.Head() // loaded before the keyframe, so that a new keyframe is after it
 	k, ok := r.Keyframe()
 	if !ok || k < m.at {
 		m.at = head
@@ -175,7 +176,7 @@ func (s *step) cutRoom(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 	m, x, r := s.m, s.x, s.m.Room()
 	if x.walk != walkNone {
 		next, pieces, level, lost := r.CutLatest(m.at, x.known, budget, &x.filter, dst)
-		s.more = true // at least to say that it is level
+		s.more = true // at least the end of the walk
 		if lost {
 			x.filter.Have = nil
 			s.beginSnapshot()
@@ -198,8 +199,8 @@ func (s *step) cutRoom(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 	return pieces, s.ran(len(pieces)-len(dst), next)
 }
 
-// ran is the Cut of so many pieces, with which the member comes to next. Without pieces it is
-// there at once.
+// ran returns the Cut of a step that has cut that many pieces. next is the cursor after them.
+// Without pieces the cursor moves at once.
 func (s *step) ran(pieces int, next uint64) Cut {
 	cut := s.nothing()
 	cut.newest = s.x.walk != walkNone
@@ -212,9 +213,9 @@ func (s *step) ran(pieces int, next uint64) Cut {
 	return cut
 }
 
-// beginSnapshot has the member walk all last values, from the oldest update on. Its client
-// hears of it when its turn comes: a thousand rooms' notices at once are more than may wait for
-// a client that reads.
+// beginSnapshot makes the member walk all last values, from the oldest update on. The client is
+// told when the member's turn comes: the notices of a thousand rooms at once are more than may wait
+// for a client that reads.
 func (s *step) beginSnapshot() {
 	m, x, r := s.m, s.x, s.m.Room()
 	x.walk, x.begin, x.level, m.at = walkSnapshot, true, false, 0
@@ -222,8 +223,9 @@ func (s *step) beginSnapshot() {
 	s.Counts.Snapshots++
 }
 
-// lagged does what the class says about a member that retention has overtaken; false: the
-// connection is being closed, or the client cannot be told now, and the member stays.
+// lagged does what the class says about a member whose next frames the tape has dropped. It returns
+// false if the connection is being closed, or if the client cannot be told now and the member
+// stays.
 func (s *step) lagged() bool {
 	m, r := s.m, s.m.Room()
 	if r.Class().Lag == rooms.LagClose {
@@ -240,8 +242,9 @@ func (s *step) lagged() bool {
 	return true
 }
 
-// skipTo has the member go on at frame tail. In a room with keyframes it begins at one again,
-// also one that its client had, and awaits one where there is none: changes alone mean nothing.
+// skipTo makes the member continue at frame number tail. In a room with keyframes it starts at a
+// keyframe again, even one that its client has. If there is none, it waits for one: changes alone
+// mean nothing.
 func (s *step) skipTo(tail uint64) {
 	s.m.at = tail
 	r := s.m.Room()

@@ -14,15 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acceptor is nbio's listener. It accepts bare descriptors: a net.TCPConn of the standard
-// library would cost a registration with the runtime's own poller, and two
-// addresses' memory for as long as the connection lives.
+// acceptor is nbio's listener. It accepts bare descriptors. A net.TCPConn of the standard library
+// would cost a registration with the runtime's own poller, and the memory of two addresses for the
+// life of the connection.
 type acceptor struct {
 	engine *Engine
 	ln     *net.TCPListener
 	file   *os.File
 	raw    syscall.RawConn
-	closed atomic.Bool // no more connections are taken
+	closed atomic.Bool // no more connections are accepted
 	once   sync.Once
 	over   chan struct{} // closed with the engine
 	asked  chan struct{} // closed when nbio first asks for a connection
@@ -37,10 +37,10 @@ type accepted struct {
 	socket *Socket
 }
 
-// userTimeout ends a peer that acknowledges nothing for so long.
+// userTimeout ends a peer that acknowledges nothing for that long.
 const userTimeout = 90 * time.Second
 
-// backoff is the pause after an accept that failed for want of descriptors or memory.
+// backoff is the pause after an accept that failed, mostly because descriptors or memory ran out.
 const backoff = 50 * time.Millisecond
 
 func listen(e *Engine) (*acceptor, error) {
@@ -55,8 +55,8 @@ func listen(e *Engine) (*acceptor, error) {
 		}
 		cerr := c.Control(func(fd uintptr) {
 			set(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-			// Urgent data is read as any other. Apart, it would have a poller told of it for as
-			// long as nobody takes it.
+			// Urgent data is read like other data. Otherwise a poller would be told of it for as
+			// long as nobody reads it.
 			set(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
 			set(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
 			set(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, cfg.SendBuffer)
@@ -76,8 +76,8 @@ func listen(e *Engine) (*acceptor, error) {
 	return a, nil
 }
 
-// open has a duplicate of the listening descriptor watched by the runtime:
-// a net.Listener itself lets nobody else accept.
+// open makes the runtime watch a duplicate of the listening descriptor, since a net.Listener lets
+// nobody else accept.
 func (a *acceptor) open() error {
 	raw, err := a.ln.SyscallConn()
 	if err != nil {
@@ -93,7 +93,7 @@ func (a *acceptor) open() error {
 	return err
 }
 
-// Accept waits for the next connection, and tells the engine's owner of it.
+// Accept waits for the next connection and tells the engine's owner.
 func (a *acceptor) Accept() (net.Conn, error) {
 	a.asking.Do(func() { close(a.asked) })
 	cfg := &a.engine.cfg
@@ -105,7 +105,7 @@ func (a *acceptor) Accept() (net.Conn, error) {
 	for {
 		turns.Begin()
 		cfg.AwaitRoom()
-		turns.End() // it waits for a client
+		turns.End() // it waits for a client here
 		fd, from, err := a.accept()
 		turns.Begin() // until nbio asks again
 		switch {
@@ -136,7 +136,7 @@ func (a *acceptor) accept() (fd int, from unix.Sockaddr, err error) {
 	return fd, from, err
 }
 
-// addrOf is invalid for what is neither IPv4 nor IPv6.
+// addrOf returns the address, or an invalid one if it is neither IPv4 nor IPv6.
 func addrOf(from unix.Sockaddr) netip.AddrPort {
 	switch a := from.(type) {
 	case *unix.SockaddrInet4:
@@ -147,7 +147,7 @@ func addrOf(from unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// stop takes no more connections; Accept then waits for Close.
+// stop accepts no more connections. Accept then waits for Close.
 func (a *acceptor) stop() error {
 	if a.closed.Swap(true) {
 		return nil
@@ -162,28 +162,27 @@ func (a *acceptor) Close() error {
 	return err
 }
 
-// Addr is where the acceptor listens.
+// Addr returns the address that the acceptor listens on.
 func (a *acceptor) Addr() net.Addr { return a.ln.Addr() }
 
-// bare is an accepted descriptor on its way into nbio, which duplicates it and
-// closes this one. Since it is not one of the standard library's connections,
-// nbio leaves reading, writing and closing the duplicate to us
-// (TestNbioLeavesTheDescriptorToUs). Nothing else of net.Conn is called.
+// bare is an accepted descriptor on its way into nbio, which duplicates it and closes this one.
+// Since bare is not a connection of the standard library, nbio leaves reading, writing and closing
+// the duplicate to us (TestNbioLeavesTheDescriptorToUs). Only these methods of net.Conn are called.
 type bare struct {
 	net.Conn
 	fd int
 }
 
-// SyscallConn lets nbio have the descriptor.
+// SyscallConn gives nbio the descriptor.
 func (b bare) SyscallConn() (syscall.RawConn, error) { return rawBare{fd: b.fd}, nil }
 
 // Close closes the descriptor that nbio has duplicated.
 func (b bare) Close() error { return unix.Close(b.fd) }
 
-// LocalAddr is not told: nbio would keep it for each connection.
+// LocalAddr returns nil: nbio would keep it for each connection.
 func (bare) LocalAddr() net.Addr { return nil }
 
-// RemoteAddr is not told either: the owner keeps it in fewer bytes.
+// RemoteAddr returns nil too: the owner keeps it in fewer bytes.
 func (bare) RemoteAddr() net.Addr { return nil }
 
 type rawBare struct {

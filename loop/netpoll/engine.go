@@ -14,10 +14,10 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// ConnSize is what nbio takes for a connection, in bytes.
+// ConnSize is the memory that nbio takes for a connection, in bytes.
 const ConnSize = int64(unsafe.Sizeof(nbio.Conn{}))
 
-// Config says where an Engine listens and whom it tells. None of its functions is nil.
+// Config configures an Engine. All functions must be set.
 type Config struct {
 	Network string // "tcp" or "tcp4"
 	Addr    string // HOST:PORT; port 0 lets the kernel choose
@@ -30,20 +30,20 @@ type Config struct {
 
 	// AwaitRoom is called before each accept, on the acceptor's goroutine, and may wait.
 	AwaitRoom func()
-	// Accepted is told where a socket came from, on the acceptor's goroutine, and returns
-	// whose it is, a pointer, and that owner's Socket.
+	// Accepted is called on the acceptor's goroutine with the address of a new socket. It returns
+	// the owner, which is a pointer, and the owner's Socket.
 	Accepted func(from netip.AddrPort) (owner any, s *Socket)
-	// Opened follows, when the Socket has its descriptor, and before anything is read.
-	// Where no poller could be had, Lost is called in its place.
+	// Opened is called next, when the Socket has its descriptor, before anything is read. If no
+	// poller could take the socket, Lost is called instead.
 	Opened, Lost func(owner any)
-	// Failed is told of an accept that failed. The next one is tried after a pause.
+	// Failed is called when an accept failed. The next one follows after a pause.
 	Failed func(error)
-	// Readable is called on a poller's goroutine when there is input, or the peer is gone.
-	// buf is the poller's, for what is read. The next event is reported once the owner has
-	// called Socket.Again, or Resume after a Pause.
+	// Readable is called on a poller's goroutine when there is input, or the peer is gone. buf is
+	// the poller's buffer, to read into. The next event is reported after the owner has called
+	// Socket.Again, or Resume after a Pause.
 	Readable func(owner any, buf []byte)
-	// Forgotten is called, on some goroutine, when nbio watches the socket no longer: the
-	// owner closes it, if it has not yet.
+	// Forgotten is called, on any goroutine, when nbio no longer watches the socket. The owner must
+	// close it, if it has not yet.
 	Forgotten func(owner any)
 }
 
@@ -57,7 +57,7 @@ type Engine struct {
 	opened  atomic.Uint64
 }
 
-// New makes an engine; Listen opens its port.
+// New returns an engine. Listen opens its port.
 func New(cfg Config) *Engine {
 	e := &Engine{cfg: cfg, pollers: make([]heartbeat.Beat, cfg.Pollers)}
 	for i := range e.pollers {
@@ -75,16 +75,16 @@ func (e *Engine) Listen() (err error) {
 	return nil
 }
 
-// Start starts the acceptor and the pollers; the port is closed where that fails. AwaitReady
-// must follow.
+// Start starts the acceptor and the pollers. If that fails, it closes the port. AwaitReady must
+// follow.
 func (e *Engine) Start() error {
 	logging.SetLogger(nbioLog{e.cfg.Log})
 	e.nb = nbio.NewEngine(nbio.Config{
 		Network: "tcp",
 		Addrs:   []string{e.ln.Addr().String()},
 		NPoller: e.cfg.Pollers,
-		// One-shot: input is reported again only when it is asked for, behind that of others.
-		// Level-triggered, it would be reported all the time that nobody wants it.
+		// One-shot: input is reported again only when the owner asks for it, after that of others.
+		// Level-triggered, it would be reported all the time while the owner does not read.
 		EpollMod:     nbio.EPOLLET,
 		EPOLLONESHOT: nbio.EPOLLONESHOT,
 		Listen:       func(string, string) (net.Listener, error) { return e.ln, nil },
@@ -99,21 +99,21 @@ func (e *Engine) Start() error {
 	return nil
 }
 
-// Addr is where the engine listens, once Listen has opened the port.
+// Addr returns the address of the port, once Listen has opened it.
 func (e *Engine) Addr() net.Addr { return e.ln.Addr() }
 
-// Opened is how many connections have been opened.
+// Opened returns how many connections have been opened.
 func (e *Engine) Opened() uint64 { return e.opened.Load() }
 
-// StopAccepting closes the port; connections stay.
+// StopAccepting closes the port. Connections stay.
 func (e *Engine) StopAccepting() error { return e.ln.stop() }
 
 // Stop ends the acceptor and the pollers, and waits for them. Connections should be gone.
 func (e *Engine) Stop() { e.nb.Stop() }
 
-// Heartbeats are the heartbeats of the acceptor and the pollers. A poller's turn is one event of
-// one connection. The acceptor's is one socket: it waits for clients, but not for the owner
-// to have room.
+// Heartbeats returns the heartbeats of the acceptor and the pollers. A poller's turn is one event
+// of one connection. The acceptor's turn is one socket. It ends while the acceptor waits for a
+// client, but not while it waits for the owner to have room.
 func (e *Engine) Heartbeats() []*heartbeat.Beat {
 	out := append(make([]*heartbeat.Beat, 0, 1+len(e.pollers)), &e.accepts)
 	for i := range e.pollers {
@@ -136,7 +136,7 @@ func (e *Engine) onOpen(nb *nbio.Conn) {
 	e.opened.Add(1) // after which onRead may see the owner
 }
 
-// onRead is told of a connection that has input, or whose peer is gone.
+// onRead is called for a connection that has input, or whose peer is gone.
 func (e *Engine) onRead(nb *nbio.Conn) {
 	turns := &e.pollers[nb.Hash()%len(e.pollers)]
 	turns.Begin()
@@ -150,8 +150,8 @@ func (e *Engine) onRead(nb *nbio.Conn) {
 	e.cfg.Readable(owner, e.nb.PollerBuffer(nb))
 }
 
-// onClose is called by nbio, on a goroutine of its own, after it has forgotten
-// a connection: because we told it to, and then there is nothing left to do.
+// onClose is called by nbio on a goroutine of its own after it has forgotten a connection. If we
+// have closed the connection, nothing is left to do.
 func (e *Engine) onClose(nb *nbio.Conn, _ error) {
 	e.opened.Load() // see onRead
 	if owner := nb.Session(); owner != nil {

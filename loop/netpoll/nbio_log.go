@@ -5,13 +5,13 @@ import (
 	"log/slog"
 )
 
-// nbioLog sends nbio's own lines where ours go; it has little to say.
+// nbioLog sends nbio's log lines to our log.
 type nbioLog struct{ log *slog.Logger }
 
 // SetLevel is for nbio's own logger.
 func (nbioLog) SetLevel(int) {}
 
-// Debug drops what is of use to nbio's authors only.
+// Debug drops lines that are only for nbio's authors.
 func (nbioLog) Debug(string, ...any) {}
 
 // Info drops it as well.

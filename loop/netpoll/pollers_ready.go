@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readiness is the session of a descriptor that is not a client's: it tells that its poller
-// runs.
+// readiness is the session of a descriptor that does not belong to a client. It shows that its
+// poller runs.
 type readiness struct {
 	once sync.Once // a poller may be told of the same byte again
 	seen chan struct{}
-	rest time.Duration // for which the poller then stands: see StandPoller
+	rest time.Duration // how long the poller then stands still: see StandPoller
 }
 
 func (r *readiness) tell() {
@@ -24,12 +24,12 @@ func (r *readiness) tell() {
 	})
 }
 
-// AwaitReady waits until the acceptor and every poller run. nbio's begin by forgetting that
-// they were stopped, so an engine must not be stopped before.
+// AwaitReady waits until the acceptor and every poller run. An engine must not be stopped before
+// that: nbio's goroutines reset their stop flag when they begin.
 //
-// nbio chooses the poller by the descriptor's number, and the kernel chooses
-// that: those of earlier tries stay taken until all is done, and more with
-// each one that met a poller again.
+// nbio chooses the poller by the descriptor's number, and the kernel chooses that number. So the
+// descriptors of earlier attempts stay open until all pollers are found, and each attempt that met
+// a known poller opens more.
 func (e *Engine) AwaitReady() error {
 	<-e.ln.asked
 	var held []int
@@ -43,7 +43,7 @@ func (e *Engine) AwaitReady() error {
 		fds, err := e.askPoller(0)
 		held = append(held, fds...)
 		if err != nil {
-			return fmt.Errorf("cannot see whether the pollers run: %w", err)
+			return fmt.Errorf("cannot check whether the pollers run: %w", err)
 		}
 		if p := fds[0] % e.cfg.Pollers; !running[p] {
 			running[p] = true
@@ -53,7 +53,7 @@ func (e *Engine) AwaitReady() error {
 		for range again {
 			fd, err := unix.FcntlInt(uintptr(fds[0]), unix.F_DUPFD_CLOEXEC, 0)
 			if err != nil {
-				return fmt.Errorf("cannot see whether the pollers run: %w", err)
+				return fmt.Errorf("cannot check whether the pollers run: %w", err)
 			}
 			held = append(held, fd)
 		}
@@ -61,8 +61,7 @@ func (e *Engine) AwaitReady() error {
 	return nil
 }
 
-// StandPoller has some poller stand for d. It is for tests of what watches the
-// beats.
+// StandPoller makes one poller stand still for d. It is for tests of the watchdog.
 func (e *Engine) StandPoller(d time.Duration) error {
 	fds, err := e.askPoller(d)
 	for _, fd := range fds {
@@ -71,8 +70,8 @@ func (e *Engine) StandPoller(d time.Duration) error {
 	return err
 }
 
-// askPoller has the poller of a new descriptor, the first it returns, read a
-// byte. The descriptors that it returns are to be closed.
+// askPoller makes a poller read a byte from a new descriptor, the first that it returns. The caller
+// must close the descriptors.
 func (e *Engine) askPoller(rest time.Duration) (fds []int, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

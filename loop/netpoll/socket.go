@@ -9,20 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Socket is the descriptor of one connection, which its owner keeps as a field. Its zero
-// value has none yet. The lock guards the descriptor: while it is held, the number is this
-// connection's. The owner may guard a little more with it.
+// Socket is the descriptor of one connection, which its owner keeps as a field. The zero value has
+// no descriptor. While the lock is held, the number belongs to this connection. The owner may guard
+// a little more with the lock.
 type Socket struct {
 	nb     *nbio.Conn
 	mu     sync.Mutex
-	number int32 // the descriptor and one; 0: there is none
+	number int32 // the descriptor plus one; 0: none
 	paused bool  // input is not reported until Resume
 }
 
-// SocketOf is a socket that no poller watches, for tests.
+// SocketOf returns a socket that no poller watches. It is for tests.
 func SocketOf(fd int) Socket { return Socket{number: int32(fd) + 1} }
 
-// Lock takes the lock. Nothing that the Socket does may be asked for meanwhile.
+// Lock takes the lock. While it is held, no other method may be called except Unlock.
 func (s *Socket) Lock() { s.mu.Lock() }
 
 // Unlock releases it.
@@ -34,8 +34,8 @@ func (s *Socket) open(nb *nbio.Conn) {
 	s.nb, s.number = nb, int32(nb.Hash())+1 // of a Conn, the hash is its descriptor
 }
 
-// Close closes the descriptor; false: there is none. The poller alone calls it: see the
-// package doc. nbio forgets the number first, while it still is this connection's.
+// Close closes the descriptor. It returns false if there is none. Only the poller calls it: see the
+// package doc. nbio forgets the number first, while it still belongs to this connection.
 func (s *Socket) Close() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *Socket) Control(f func(fd int)) {
 	}
 }
 
-// Read reads what there is; EAGAIN: nothing for now.
+// Read reads what there is. EAGAIN means nothing for now.
 func (s *Socket) Read(buf []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,8 +70,8 @@ func (s *Socket) Read(buf []byte) (int, error) {
 	return unix.Read(int(s.number)-1, buf)
 }
 
-// Write sends without blocking and without telling the scheduler: a send takes
-// some 10 µs, and a hand-off for each made broadcasts a fifth dearer.
+// Write sends without blocking and without telling the scheduler. A send takes about 10 µs, and a
+// hand-off for each one made broadcasts a fifth dearer.
 func (s *Socket) Write(iov []unix.Iovec) (n int, err error) {
 	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
 	s.mu.Lock()
@@ -95,14 +95,14 @@ func (s *Socket) Write(iov []unix.Iovec) (n int, err error) {
 	return int(r), nil
 }
 
-// ShutDown ends both directions; the poller then sees the end of the input, unless it is
+// ShutDown ends both directions. The poller then sees the end of the input, unless the socket is
 // paused.
 func (s *Socket) ShutDown() {
 	s.Control(func(fd int) { unix.Shutdown(fd, unix.SHUT_RDWR) })
 }
 
-// HungUp reports whether the event that is being looked at may have said that the peer
-// is gone. That does not pass: had it said so, the socket still does.
+// HungUp reports whether the event under way may have reported that the peer is gone. That state
+// does not pass: if the event reported it, the socket still does.
 func (s *Socket) HungUp() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,22 +114,22 @@ func (s *Socket) HungUp() bool {
 	return n > 0 || err != nil && err != unix.EINTR
 }
 
-// Again has the next event reported, at once where there is something.
+// Again asks for the next event. It comes at once if there is input.
 func (s *Socket) Again() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rearm()
 }
 
-// Pause has no event reported until Resume.
+// Pause stops events until Resume.
 func (s *Socket) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused = true
 }
 
-// Resume ends a pause, if there is one. Whoever ends a connection calls it too: only a
-// poller that is told of it closes descriptors.
+// Resume ends a pause, if there is one. Code that ends a connection must call it too, since only a
+// poller that gets an event closes the descriptor.
 func (s *Socket) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

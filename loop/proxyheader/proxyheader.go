@@ -20,7 +20,7 @@ var (
 	errHeaderTooLong = errors.New("the PROXY protocol header is too long")
 )
 
-// headerEnd returns the length of the header at b's front, 0 while b lacks some of it. It
+// headerEnd returns the length of the header at the start of b, or 0 while b lacks some of it. It
 // never asks for more than maxHeaderV2.
 func headerEnd(b []byte) (int, error) {
 	begins := func(signature []byte) bool {
@@ -49,9 +49,8 @@ func headerEnd(b []byte) (int, error) {
 	return n, nil
 }
 
-// Read reads the header at b's front: n is its length, 0 while b lacks some of it.
-// from is the client that it names; invalid where it names none, as that of a balancer's
-// own connection does.
+// Read reads the header at the start of b. n is its length, or 0 while b lacks some of it. from is
+// the client that it names, and is invalid if it names none, as in a balancer's own connection.
 func Read(b []byte) (n int, from netip.AddrPort, err error) {
 	if n, err = headerEnd(b); n == 0 {
 		return 0, from, err

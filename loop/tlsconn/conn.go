@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// MaxRecord is the most plaintext of one record (RFC 8446, 5.1), and so
-	// what is encrypted at a time.
+	// MaxRecord is the most plaintext in one record (RFC 8446, 5.1), and so what is encrypted at a
+	// time.
 	MaxRecord = 16 << 10
 	// maxRest bounds the ciphertext that waits: the rest of a record, and what a
 	// client can make crypto/tls write meanwhile (answers to its key updates).
@@ -20,39 +20,37 @@ const (
 
 // Owner is the connection that a Conn encrypts for.
 type Owner interface {
-	// Send gives the kernel ciphertext, and returns how much of it was taken. Taking
-	// nothing is not an error.
+	// Send passes ciphertext to the kernel, and returns how much of it was taken. Taking nothing is
+	// not an error.
 	Send(b []byte) (int, error)
-	// Network is what the client's address is counted as.
+	// Network returns the network that the client's address is counted as.
 	Network() netip.Addr
 
-	// These are called by the worker of the connection's handshake.
+	// The worker of the connection's handshake calls the following methods.
 
-	// Decrypt is given ciphertext that came right behind the handshake, as if the poller had
-	// read it. After a handshake that failed it is called too, once.
+	// Decrypt handles ciphertext that came right after the handshake, as if the poller had read it.
+	// After a handshake that failed it is called too, once.
 	Decrypt(b []byte)
 	// Failed ends the connection whose handshake failed.
 	Failed(err error)
-	// Evict ends the connection in favour of another: too many handshakes wait for clients.
+	// Evict ends the connection for another one: too many handshakes wait for clients.
 	Evict()
-	// Gone says that the worker has done with a connection whose descriptor is closed.
+	// Gone is called when the worker is done with a connection whose descriptor is closed.
 	Gone()
 }
 
-// Conn is the TLS of one connection; a plain one has none. crypto/tls takes
-// it for the net.Conn of wire.go, but there is no goroutine: the poller
-// lends it ciphertext and gets plaintext, and the loop has it
-// encrypt a record at a time. Only the handshake, which crypto/tls cannot leave
-// half done, runs on a worker (handshake.go); until that is over, it and
-// not the poller is the one that reads.
+// Conn is the TLS of one connection; a plain connection has none. crypto/tls uses it as the
+// net.Conn of wire.go, but there is no goroutine. The poller lends it ciphertext and gets
+// plaintext, and the loop lets it encrypt one record at a time. Only the handshake runs on a worker
+// (handshake.go), since crypto/tls cannot leave it half done. Until it is over, the worker reads
+// instead of the poller.
 //
-// Where a kernel encrypted by itself, a connection would lose its Conn when
-// the handshake is over.
+// If a kernel encrypted by itself, a connection could drop its Conn after the handshake.
 type Conn struct {
 	owner   Owner
 	tls     *tls.Conn
-	in      []byte  // ciphertext lent by whoever reads; nil between two reads
-	records records // whoever reads counts them
+	in      []byte  // ciphertext that was lent; nil between two reads
+	records records // the goroutine that reads counts them
 
 	mu    sync.Mutex
 	rest  []byte     // ciphertext that the kernel has not taken: nothing goes before it
@@ -66,18 +64,18 @@ func New(owner Owner, workers *Handshakes) *Conn {
 	return t
 }
 
-// plains are for plaintext on its way from crypto/tls to the owner.
+// plains holds buffers for plaintext on its way from crypto/tls to the owner.
 var plains = sync.Pool{New: func() any { return new([MaxRecord]byte) }}
 
-// Lend gives the connection ciphertext, which may not be nil, for the calls of Read that
-// follow. It returns a buffer for them.
+// Lend lends ciphertext, which must not be nil, for the following calls of Read. It returns a
+// buffer for them.
 func (t *Conn) Lend(b []byte) *[MaxRecord]byte {
 	t.in = b
 	return plains.Get().(*[MaxRecord]byte)
 }
 
-// Read decrypts what is whole in the ciphertext that was lent, and in what crypto/tls has
-// kept of earlier pieces; ErrMore: nothing more is.
+// Read decrypts what is complete in the ciphertext that was lent, and in what crypto/tls has kept
+// of earlier pieces. ErrMore means that nothing more is complete.
 func (t *Conn) Read(p []byte) (int, error) { return t.tls.Read(p) }
 
 // Release ends what Lend began.
@@ -86,22 +84,21 @@ func (t *Conn) Release(p *[MaxRecord]byte) {
 	plains.Put(p)
 }
 
-// Small is how many small records have come since it was last called: see smallRecord.
+// Small returns how many small records have come since its last call: see smallRecord.
 func (t *Conn) Small() uint32 {
 	n := t.records.small
 	t.records.small = 0
 	return n
 }
 
-// Write encrypts p, of MaxRecord bytes at most, and sends it. It is out of the owner's hands
-// then: what the kernel does not take of it waits.
+// Write encrypts p, of MaxRecord bytes at most, and sends it. What the kernel does not take waits.
 func (t *Conn) Write(p []byte) error {
 	_, err := t.tls.Write(p)
 	return err
 }
 
-// SendRest sends what waits. had: something did; left: some still does, and nothing may be
-// sent behind it yet.
+// SendRest sends what waits. had reports whether something did. left reports whether something
+// still does: then nothing may be sent after it yet.
 func (t *Conn) SendRest() (had, left bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -110,9 +107,9 @@ func (t *Conn) SendRest() (had, left bool, err error) {
 	return had, len(t.rest) > 0, err
 }
 
-// Goodbye sends close_notify, once; left: some of it waits.
+// Goodbye sends close_notify, once. left reports whether some of it waits.
 func (t *Conn) Goodbye() (left bool) {
-	// It fails where the socket is broken: then there is nobody to tell.
+	// It fails if the socket is broken. Then there is nobody to tell.
 	_ = t.tls.CloseWrite()
 	return t.Waiting()
 }
@@ -124,9 +121,8 @@ func (t *Conn) Waiting() bool {
 	return len(t.rest) > 0
 }
 
-// The buffers through which crypto/tls reads records and handshake messages: it
-// would keep them, up to 33 KB, for as long as the connection lives. 0: this
-// version of Go has no such field, and they stay.
+// The buffers through which crypto/tls reads records and handshake messages. It would keep them, up
+// to 33 KB, for the life of the connection. 0: this version of Go has no such field, and they stay.
 var tlsBuffers = [...]uintptr{bufferIn("rawInput"), bufferIn("hand")}
 
 func bufferIn(name string) uintptr {
@@ -149,7 +145,7 @@ func (t *Conn) buffers(f func(b *bytes.Buffer)) {
 	}
 }
 
-// Trim lets go of the buffers that are empty, or of all.
+// Trim frees the buffers that are empty, or all of them.
 func (t *Conn) Trim(all bool) {
 	t.buffers(func(b *bytes.Buffer) {
 		if all || b.Len() == 0 {
@@ -158,8 +154,8 @@ func (t *Conn) Trim(all bool) {
 	})
 }
 
-// Held is the memory of a record or a handshake message that has not all come: a header of
-// five bytes makes crypto/tls take as much as it announces.
+// Held returns the memory of an incomplete record or handshake message. A header of five bytes
+// makes crypto/tls allocate as much as it announces.
 func (t *Conn) Held() (n int) {
 	t.buffers(func(b *bytes.Buffer) { n += b.Cap() })
 	return n

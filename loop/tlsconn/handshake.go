@@ -5,38 +5,37 @@ import (
 	"sync"
 )
 
-// maxEarly bounds the ciphertext that waits for a worker: crypto/tls takes no
-// handshake message over 64 KB, and no client has more to say before it is answered.
+// maxEarly bounds the ciphertext that waits for a worker. crypto/tls takes no handshake message
+// over 64 KB, and no client has more to say before it is answered.
 const maxEarly = 128 << 10
 
-// someEarly is from where on the poller reads on a tick later: a worker may be busy with
-// what came right behind the handshake, and that is no reason to be cut.
+// someEarly is from how many bytes on the poller reads a tick later. A worker may be busy with what
+// came right after the handshake, which is not a reason to cut the connection.
 const someEarly = 32 << 10
 
-// handshake is what a connection has besides until its handshake is over.
-// Conn.mu guards it.
+// handshake is state that a connection needs until its handshake is over. Conn.mu guards it.
 type handshake struct {
 	workers *Handshakes
 	cond    sync.Cond // of in and over
 	in      []byte    // ciphertext that the worker has not read
-	asked   bool      // for a worker
+	asked   bool      // a worker was asked for
 	running bool      // a worker has it
 	over    bool      // the descriptor is closed
 }
 
-// Step is what is to be done with ciphertext that came.
+// Step says what to do with ciphertext that came.
 type Step uint8
 
 const (
 	StepDecrypt Step = iota // the handshake is over: Lend it
 	StepWait                // a worker has it, or will have
-	StepBusy                // likewise, and much waits: read on a little later
-	StepTooMuch             // no client has so much to say before it is answered: cut it
+	StepBusy                // likewise, and much waits: read more a little later
+	StepTooMuch             // no client has so much to say before it is answered: cut the connection
 	StepPlain               // the client speaks plain HTTP: this is all that it said
 )
 
-// Received is given ciphertext on the poller's goroutine. Until the handshake is over that
-// is kept for the worker.
+// Received handles ciphertext on the poller's goroutine. Until the handshake is over it is kept for
+// the worker.
 func (t *Conn) Received(b []byte) (step Step, said []byte) {
 	t.mu.Lock()
 	h := t.hello
@@ -45,8 +44,9 @@ func (t *Conn) Received(b []byte) (step Step, said []byte) {
 		return StepDecrypt, b
 	}
 	h.in = append(h.in, b...)
-	// A method of HTTP: TLS begins with 22. Once a worker was asked for it takes from the
-	// front of in, which then may begin with any byte, and the connection is the worker's.
+	// HTTP begins with the letters of a method, TLS with 22. Once a worker was asked for, it takes
+	// from the front of in, which may then begin with any byte, and the connection belongs to the
+	// worker.
 	if !h.asked && h.in[0] >= 'A' && h.in[0] <= 'Z' {
 		t.mu.Unlock()
 		return StepPlain, h.in
@@ -68,8 +68,8 @@ func (t *Conn) Received(b []byte) (step Step, said []byte) {
 	return StepWait, nil
 }
 
-// helloCame reports whether a worker would have something to do: a client that
-// connects and says nothing, or half a word, takes none.
+// helloCame reports whether a worker would have something to do. A client that connects and sends
+// nothing, or half a record, takes none.
 func helloCame(b []byte) bool {
 	const recordHeader, handshake = 5, 22 // RFC 8446, 5.1
 	if len(b) < recordHeader {
@@ -79,7 +79,7 @@ func helloCame(b []byte) bool {
 	return b[0] != handshake || n > MaxRecord || len(b) >= recordHeader+n
 }
 
-// take lets a worker begin; false: the connection is gone, and whoever closed
+// take lets a worker begin. It returns false if the connection is gone. The goroutine that closed
 // it has told the loop.
 func (t *Conn) take() bool {
 	t.mu.Lock()
@@ -88,8 +88,8 @@ func (t *Conn) take() bool {
 	return t.hello.running
 }
 
-// Closed is told that the descriptor is closed; false: a worker is at it, and calls
-// Owner.Gone when it is not.
+// Closed is called when the descriptor is closed. It returns false if a worker still runs, which
+// calls Owner.Gone when it ends.
 func (t *Conn) Closed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,13 +98,13 @@ func (t *Conn) Closed() bool {
 	}
 	t.hello.over = true
 	if !t.hello.running {
-		t.hello.in = nil // it may be long in the queue yet
+		t.hello.in = nil // it may stay in the queue for long
 	}
 	t.hello.cond.Signal()
 	return !t.hello.running
 }
 
-// handOver makes the poller the one who reads, unless there is input left.
+// handOver makes the poller read from now on, unless there is input left.
 func (t *Conn) handOver() (in []byte, done, gone bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,8 +117,8 @@ func (t *Conn) handOver() (in []byte, done, gone bool) {
 	return nil, true, h.over
 }
 
-// shake runs one handshake. What the client sent right behind it is decrypted here
-// too: the poller may hear no more of it.
+// shake runs one handshake. What the client sent right after it is decrypted here too, since the
+// poller may get no further event.
 func (g *Handshakes) shake(t *Conn) {
 	t.tls = tls.Server((*wire)(t), g.cfg.TLS)
 	if err := t.tls.Handshake(); err != nil {
@@ -130,7 +130,7 @@ func (g *Handshakes) shake(t *Conn) {
 			g.resumed.Add(1)
 		}
 	}
-	t.records.small = 0 // those of the handshake
+	t.records.small = 0 // do not count those of the handshake
 	in, done, gone := []byte{}, false, false
 	for !done {
 		g.step()

@@ -11,62 +11,61 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// giveWay is the longest that a handshake waits for passes to end, or half of what it may
-// take in all where that is less. A client that connects does not
-// notice a fifth of a second; the members of a room would, with every message.
+// giveWay is the longest that a handshake waits for passes to end, or half of the time that it may
+// take, if that is less. A client that connects does not notice a fifth of a second. The members of
+// a room would, with every message.
 const giveWay = 200 * time.Millisecond
 
-// Config says how handshakes are run.
+// Config configures Handshakes.
 type Config struct {
 	TLS     *tls.Config
 	AtOnce  int           // how many compute at a time
 	Waiting int           // how many may wait for their clients
-	Timeout time.Duration // what a handshake may take in all; the owner ends those that take longer
+	Timeout time.Duration // of a handshake; the owner ends those that take longer
 }
 
-// Handshakes runs the handshakes, so many at a time: addresses in turn, and those of an
-// address in the order in which they were asked for. One costs as much as fifty sends, and
-// the client as much again: a pass that shares its processors with them takes two and three
-// times as long (bench/RESULTS.md). So
-// while passes take half of the machine's processors (the kernel, pollers and appenders
-// want the others), none is begun that has not waited for its patience. The owner's
-// deadline for the upgrade ends those that take too long, and those that wait.
+// Handshakes runs the handshakes, a bounded number at a time. Addresses are served in turn, and the
+// handshakes of one address in order. A handshake costs as much as fifty sends, and costs the
+// client as much again. A pass that shares its processors with them takes two to three times as
+// long (bench/RESULTS.md). So while passes take half of the machine's processors (the kernel,
+// pollers and appenders need the others), only a handshake that has waited for patience is begun.
+// The owner's deadline for the upgrade ends those that take too long or wait too long.
 //
-// A handshake that waits for its client keeps its goroutine, since crypto/tls cannot leave
-// it half done, but no place: that is for those that compute.
+// A handshake that waits for its client keeps its goroutine, since crypto/tls cannot leave it half
+// done. But it does not count as running, so that another one can compute.
 type Handshakes struct {
 	cfg      Config
 	half     int32 // of the machine's processors
 	patience time.Duration
-	passing  atomic.Int32 // loops
+	passing  atomic.Int32 // loops in a pass
 
 	mu      sync.Mutex
 	heartbeat    heartbeat.Beat // of all workers; see Heartbeat
 	running int            // handshakes that compute
 	queue   lines
 	parked  crowd.Crowd[*Conn] // handshakes that wait for their clients
-	back    []chan struct{}    // of those whose client has answered, and that wait for a place
-	waking  bool               // for the first of the queue
+	back    []chan struct{}    // handshakes whose client has answered, and that wait to compute again
+	waking  bool               // a timer runs for the first of the queue
 
 	done, failed, resumed atomic.Uint64
 }
 
-// NewHandshakes returns workers that have nothing to do yet.
+// NewHandshakes returns workers without work.
 func NewHandshakes(cfg Config) *Handshakes {
 	g := &Handshakes{cfg: cfg, half: int32(max(1, runtime.GOMAXPROCS(0)/2)), patience: min(giveWay, cfg.Timeout/2)}
 	g.heartbeat.Name = "TLS worker"
 	return g
 }
 
-// Heartbeat is that of all workers. A turn of it ends when one of them begins, ends or
-// waits for its client: 256 that share a processor take long for each handshake, and yet get
-// on.
+// Heartbeat returns the heartbeat of all workers. A turn ends when any worker begins, ends or waits
+// for its client: 256 workers that share a processor take long for each handshake, and still make
+// progress.
 func (g *Handshakes) Heartbeat() *heartbeat.Beat { return &g.heartbeat }
 
-// Passing is how many loops pass.
+// Passing returns how many loops are in a pass.
 func (g *Handshakes) Passing() int32 { return g.passing.Load() }
 
-// Stand has a worker stand for d. It is for tests of what watches the beat.
+// Stand makes a worker stand still for d. It is for tests of the watchdog.
 func (g *Handshakes) Stand(d time.Duration) {
 	work := func(by int) {
 		g.mu.Lock()
@@ -84,7 +83,7 @@ func (g *Handshakes) add(t *Conn) {
 	g.start()
 }
 
-// Passes is told by a loop that it begins to pass (1), or no more room needs one (-1).
+// Passes is called by a loop that begins to pass (1), or that has no room left to pass (-1).
 func (g *Handshakes) Passes(by int32) {
 	if g.passing.Add(by) < g.half && by < 0 {
 		g.mu.Lock()
@@ -93,8 +92,8 @@ func (g *Handshakes) Passes(by int32) {
 	}
 }
 
-// start gives those that may go on a place each. Those that have begun go first: what they
-// still cost is little, and what they have cost is lost if they are late. mu is held.
+// start lets handshakes compute, as many as may. Those that have begun go first: they need little
+// more, and are lost if they are late. mu is held.
 func (g *Handshakes) start() {
 	for g.running < g.cfg.AtOnce {
 		if len(g.back) > 0 {
@@ -115,14 +114,14 @@ func (g *Handshakes) start() {
 	}
 }
 
-// next takes the connection whose turn it is; nil: none waits, or all have to give way.
+// next returns the connection whose handshake is next, or nil if none waits or all must give way.
 // mu is held.
 func (g *Handshakes) next() *Conn {
 	if g.passing.Load() < g.half {
 		return g.queue.take(time.Time{})
 	}
 	if g.waking {
-		return nil // none has waited for long enough before that
+		return nil // none has waited long enough before that
 	}
 	now := time.Now()
 	if t := g.queue.take(now.Add(-g.patience)); t != nil {
@@ -144,8 +143,8 @@ func (g *Handshakes) wakeAfter(d time.Duration) {
 	})
 }
 
-// computes counts a handshake that computes from now on (1), or no longer (-1); 0: one of
-// them has come a step further. mu is held.
+// computes counts a handshake that computes from now on (1), or no longer (-1). With 0 it only
+// notes progress. mu is held.
 func (g *Handshakes) computes(by int) {
 	if g.running += by; g.running > 0 {
 		g.heartbeat.Begin()
@@ -154,7 +153,7 @@ func (g *Handshakes) computes(by int) {
 	}
 }
 
-// step says that a handshake that computes has come a step further.
+// step notes that a handshake has made progress.
 func (g *Handshakes) step() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -178,8 +177,8 @@ func (g *Handshakes) work(t *Conn) {
 	}
 }
 
-// park gives the place of a handshake to another while it waits for its client. Where too
-// many wait, the oldest of the address that has the most is dropped.
+// park lets another handshake compute while this one waits for its client. If too many wait, the
+// oldest of the address with the most is dropped.
 func (g *Handshakes) park(t *Conn) {
 	g.mu.Lock()
 	g.parked.Add(t, t.owner.Network())
@@ -196,8 +195,8 @@ func (g *Handshakes) park(t *Conn) {
 	}
 }
 
-// unpark waits for a place again. A connection that is over takes none: all that is left
-// is to fail.
+// unpark waits until the handshake may compute again. If the connection is over, it does not wait,
+// since the handshake only has to fail.
 func (g *Handshakes) unpark(t *Conn, over bool) {
 	g.mu.Lock()
 	g.parked.Remove(t)
@@ -212,14 +211,14 @@ func (g *Handshakes) unpark(t *Conn, over bool) {
 	<-turn
 }
 
-// Stats are the figures of the handshakes.
+// Stats holds the figures of the handshakes.
 type Stats struct {
 	Handshakes uint64 // completed
 	Failed     uint64
-	Resumed    uint64 // of those completed, that resumed a session
-	Running    int64  // that compute
-	Waiting    int64  // for a place, or for passes to end
-	Parked     int64  // that wait for their clients
+	Resumed    uint64 // completed ones that resumed a session
+	Running    int64  // computing
+	Waiting    int64  // waiting to compute, or for passes to end
+	Parked     int64  // waiting for their clients
 }
 
 // Stats returns the figures.

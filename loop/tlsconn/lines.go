@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// lines are the connections that wait for a handshake: a line for each address, which are
-// served in turn. What one address asks for delays another by one handshake, not by all.
+// lines holds the connections that wait for a handshake: one line for each address, served in turn.
+// What one address asks for delays another address by one handshake, not by all of them.
 type lines struct {
 	of   map[netip.Addr]*line
-	ring []*line // the first is the next to be served
+	ring []*line // the first is served next
 	n    int
 }
 
-// line is what one address waits for, in order.
+// line holds the connections of one address, in order.
 type line struct {
 	addr netip.Addr
 	in   []waiting
 }
 
-// waiting is a connection whose client has said hello.
+// waiting is a connection whose client has sent its hello.
 type waiting struct {
 	conn  *Conn
 	since time.Time
@@ -41,8 +41,8 @@ func (q *lines) add(c *Conn, now time.Time) {
 	q.n++
 }
 
-// take takes the first connection of the next line, of those that have waited since before;
-// zero: of all. nil: there is none.
+// take returns the first connection of the next line whose first connection has waited since
+// before. If before is zero, it takes the next line. It returns nil if there is none.
 func (q *lines) take(before time.Time) *Conn {
 	for i, l := range q.ring {
 		if !before.IsZero() && l.in[0].since.After(before) {
@@ -65,7 +65,7 @@ func (q *lines) take(before time.Time) *Conn {
 	return nil
 }
 
-// oldest returns since when the one that has waited longest does; false: none waits.
+// oldest returns since when the longest waiting connection has waited. ok is false if none waits.
 func (q *lines) oldest() (since time.Time, ok bool) {
 	for _, l := range q.ring {
 		if !ok || l.in[0].since.Before(since) {

@@ -2,22 +2,21 @@ package tlsconn
 
 import "math"
 
-// smallRecord is a TLS record of fewer bytes than that, header apart. What crypto/tls
-// keeps to itself is small: key updates, of which each derives keys and may have us
-// answer, and empty records. It bounds those that follow each other within a record,
-// and no more.
+// smallRecord is the size below which a TLS record is small, without its header. The records that
+// crypto/tls handles by itself are small: key updates, for each of which it derives keys and may
+// answer, and empty records. crypto/tls bounds only how many of them come in a row.
 const smallRecord = 128
 
-// records counts the small records in ciphertext that comes in pieces, by what their
-// headers say (RFC 8446, 5.1). Its zero value stands before a record.
+// records counts the small records in ciphertext that comes in pieces, by their headers (RFC 8446,
+// 5.1). Its zero value is at the start of a record.
 type records struct {
 	small uint32
-	left  uint16  // bytes of the record that have not come
-	nhead uint8   // bytes of a header that have
+	left  uint16  // bytes of the record that are missing
+	nhead uint8   // bytes of the header that have come
 	size  [2]byte // the last of them
 }
 
-// pass is given the next piece.
+// pass counts in the next piece.
 func (r *records) pass(b []byte) {
 	for len(b) > 0 {
 		if r.left > 0 {

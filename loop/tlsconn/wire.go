@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// wire is a Conn as crypto/tls sees it: the net.Conn that its records come from and go to.
+// wire is a Conn as crypto/tls sees it: the net.Conn that it reads records from and writes them to.
 type wire Conn
 
-// more is the error of a read that finds nothing. crypto/tls keeps what it has
-// of a record and goes on with the next read after an error that is temporary,
-// once the handshake is over; any other would stay.
+// more is the error of a read that finds nothing. After the handshake, crypto/tls keeps an
+// incomplete record on a temporary error and continues with the next read. After any other error it
+// would fail forever.
 type more struct{}
 
 // Error is never shown.
@@ -21,16 +21,16 @@ func (more) Error() string { return "no more input yet" }
 // Timeout makes it a net.Error.
 func (more) Timeout() bool { return true }
 
-// Temporary says that reading may go on.
+// Temporary reports that reading may continue.
 func (more) Temporary() bool { return true }
 
 var (
-	// ErrMore is Conn.Read's when nothing more is whole.
+	// ErrMore is returned by Conn.Read when nothing more is complete.
 	ErrMore    net.Error = more{}
-	errTooMuch           = errors.New("a client makes us answer, and does not read")
+	errTooMuch           = errors.New("the client does not read the answers to its TLS messages")
 )
 
-// Read takes ciphertext that came: during the handshake it waits for some.
+// Read returns ciphertext that came. During the handshake it waits for some.
 func (w *wire) Read(b []byte) (int, error) {
 	if w.in == nil {
 		return (*Conn)(w).await(b)
@@ -44,7 +44,7 @@ func (w *wire) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// await is Read for the worker, which gives its place back while it waits.
+// await is Read for the worker. While it waits another handshake computes.
 func (t *Conn) await(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -70,9 +70,8 @@ func (t *Conn) await(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write sends one record, or one flight of the handshake, behind what waits.
-// crypto/tls calls it in the order of its encryption, whoever has it encrypt;
-// what the kernel does not take is kept, since b is its own buffer.
+// Write sends one record, or one flight of the handshake, after what waits. crypto/tls calls it in
+// the order of encryption. What the kernel does not take is copied, since crypto/tls uses b again.
 func (w *wire) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -89,7 +88,7 @@ func (w *wire) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// push sends what waits; mu is held.
+// push sends what waits. mu is held.
 func (t *Conn) push() error {
 	if len(t.rest) == 0 {
 		return nil
@@ -101,13 +100,13 @@ func (t *Conn) push() error {
 	return err
 }
 
-// Close does nothing: the poller closes descriptors.
+// Close does nothing, since the poller closes descriptors.
 func (*wire) Close() error { return nil }
 
-// LocalAddr is not told.
+// LocalAddr returns nil.
 func (*wire) LocalAddr() net.Addr { return nil }
 
-// RemoteAddr is not told either: the owner knows it.
+// RemoteAddr returns nil: the owner knows it.
 func (*wire) RemoteAddr() net.Addr { return nil }
 
 // SetDeadline does nothing: the loop's timers end what takes too long.

@@ -2,10 +2,9 @@ package upgrade
 
 import "github.com/gobwas/httphead"
 
-// offersDeflate reports whether a Sec-WebSocket-Extensions field offers
-// permessage-deflate (RFC 7692, 7.1) with nothing in it that the answer must
-// take up and ours does not: a smaller window of the server. ok: the field is
-// well-formed.
+// offersDeflate reports whether a Sec-WebSocket-Extensions field offers permessage-deflate (RFC
+// 7692, 7.1) in a way that we can accept. A smaller window of the server, which the answer would
+// have to take up, is not. ok reports whether the field is well-formed.
 func offersDeflate(extensions string) (offered, ok bool) {
 	if extensions == "" {
 		return false, true

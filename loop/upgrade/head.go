@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// MaxRequest is what a request may take by default, its last empty line included.
-// Browsers send under 1 KiB; a token may take 8 KiB more, and cookies 4.
+// MaxRequest is the most bytes of a request by default, including its last empty line. Browsers
+// send under 1 KiB. A token may take 8 KiB more, and cookies 4.
 const MaxRequest = 16 << 10
 
-// refusal is why a request is refused. Its zero value: it is not.
+// refusal is why a request is refused. Its zero value means that it is not.
 type refusal struct {
 	status int
 	why    string
@@ -22,7 +22,7 @@ type refusal struct {
 
 func bad(why string) refusal { return refusal{http.StatusBadRequest, why} }
 
-// asked is what a request says, as far as an upgrade needs it.
+// asked holds what an upgrade needs of a request.
 type asked struct {
 	method, target, version string
 	lines                   string // the field lines
@@ -34,8 +34,8 @@ type asked struct {
 	key        string
 	bearer     string // of Authorization
 	token      string // of the subprotocols
-	offered    string // the subprotocol to select where nothing else is offered; "": none
-	pair       bool   // the last one was bearer alone
+	offered    string // the subprotocol to select if nothing else is offered; "": none
+	pair       bool   // the last subprotocol was "bearer" alone
 	protocols  []string
 }
 
@@ -48,16 +48,16 @@ const (
 	seenLength
 )
 
-// Scan is how far a request that is not complete was looked through: nothing is looked at
-// twice, however small the pieces are in which it comes. Its zero value has seen nothing.
+// Scan is how far an incomplete request was looked at. No byte is looked at twice, however small
+// the pieces are. Its zero value has seen nothing.
 type Scan struct {
-	line int // where the line begins that is not complete
+	line int // where the incomplete line begins
 	seen int // bytes without that line's end
 }
 
-// requestEnd returns the length of the request at b's front, 0 while b lacks
-// some of it, or why it can't become a good one. Lines end in CR LF and in
-// nothing else: what two readers see differently is how requests are smuggled.
+// requestEnd returns the length of the request at the start of b, or 0 while b lacks some of it, or
+// why it cannot become valid. Lines must end in CR LF: a request that two readers understand
+// differently can smuggle another one.
 func (s *Scan) requestEnd(b []byte, most int) (int, refusal) {
 	if len(b) > 0 && !tokenByte[b[0]] {
 		return 0, bad("not an HTTP request")
@@ -83,7 +83,7 @@ func (s *Scan) requestEnd(b []byte, most int) (int, refusal) {
 	}
 }
 
-// read takes a whole request apart; text ends in an empty line.
+// read parses a complete request. text ends in an empty line.
 func (a *asked) read(text string) refusal {
 	line, rest, _ := strings.Cut(text, "\r\n")
 	var ok bool
@@ -160,8 +160,8 @@ func (a *asked) once(bit uint16, name string) refusal {
 	return refusal{}
 }
 
-// list calls each for the tokens of a comma-separated list (RFC 9110, 5.6.1),
-// whose elements may be empty. Those of Upgrade may have a /version.
+// list calls each for the tokens of a comma-separated list (RFC 9110, 5.6.1), whose elements may be
+// empty. Tokens of Upgrade may have a /version.
 func (a *asked) list(name, value string, each func(token string)) refusal {
 	for t := range strings.SplitSeq(value, ",") {
 		if t = strings.Trim(t, " \t"); t == "" {
@@ -177,9 +177,9 @@ func (a *asked) list(name, value string, each func(token string)) refusal {
 }
 
 const (
-	// tokenProtocol begins a subprotocol that carries a token.
+	// tokenProtocol begins a subprotocol that contains a token.
 	tokenProtocol = "bearer."
-	// pairProtocol is one whose token is the next subprotocol.
+	// pairProtocol is a subprotocol that is followed by a token.
 	pairProtocol = "bearer"
 )
 
@@ -204,7 +204,7 @@ func (a *asked) carries(token, offered string) {
 	}
 }
 
-// location gives the target's decoded path and its query.
+// location returns the target's decoded path and its query.
 func (a *asked) location() (path, query string, ok bool) {
 	if a.target[0] != '/' {
 		// RFC 9112, 3.2.2: a server accepts the absolute form too.

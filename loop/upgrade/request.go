@@ -6,39 +6,37 @@ import (
 	"strings"
 )
 
-// Request is a client's upgrade request. Its strings are parts of one piece of
-// memory that holds all of the request: clone what is kept.
+// Request is a client's upgrade request. Its strings share one piece of memory that holds the whole
+// request, so clone what is kept.
 type Request struct {
 	Path  string // percent-decoded
 	Query string // as it was sent, without "?"; see Param
-	// Token is what the client authenticates with: from "Authorization: Bearer
-	// TOKEN", else from "?token=TOKEN", else from an offered subprotocol
-	// "bearer.TOKEN", or two of them, "bearer" and TOKEN, which is all that a browser can
-	// send. "": none.
+	// Token authenticates the client. It comes from "Authorization: Bearer TOKEN", else from
+	// "?token=TOKEN", else from an offered subprotocol "bearer.TOKEN", or from two of them,
+	// "bearer" and TOKEN. A browser can send no other. "": none.
 	Token string
-	// Header gives a field's value, its name in any case: "" where it is
-	// missing, joined by ", " where it came more than once.
+	// Header returns a field's value by its name, in any case. It is "" if the field is missing,
+	// and joined by ", " if it came more than once.
 	Header       func(name string) string
 	Remote       netip.AddrPort
-	Subprotocols []string // offered ones, without those that carry a token
-	// Deflate reports that permessage-deflate was offered in a way that can be agreed to.
+	Subprotocols []string // offered ones, without those with a token
+	// Deflate says that permessage-deflate was offered in a way that we can accept.
 	Deflate bool
 }
 
 // Verdict answers a Request. Its zero value upgrades.
 type Verdict struct {
-	Status     int    // 0: upgrade; else the HTTP status to refuse with, 400 to 599
+	Status     int    // 0: upgrade; else the HTTP status of the refusal, 400 to 599
 	Body       string // text of a refusal; "": the status's own text
-	RetryAfter int    // seconds, of a refusal; 0: not said
-	// Subprotocol to select, where the client offered it. "": tapecast.v1 where
-	// it was offered.
+	RetryAfter int    // of a refusal, in seconds; 0: none
+	// Subprotocol is selected if the client offered it. "" means tapecast.v1.
 	Subprotocol string
-	// Deflate agrees to permessage-deflate, where Request.Deflate says that it was offered.
+	// Deflate accepts permessage-deflate if Request.Deflate is set.
 	Deflate bool
 }
 
-// Param returns the decoded value of the first query parameter of that name,
-// or "": it is missing, empty, or badly encoded.
+// Param returns the decoded value of the first query parameter of that name. It is "" if the
+// parameter is missing, empty or badly encoded.
 func (r *Request) Param(name string) string {
 	v, _ := queryParam(r.Query, name)
 	return v
@@ -56,9 +54,9 @@ func queryParam(query, name string) (value string, err error) {
 	return "", nil
 }
 
-// fieldLine takes one "Name: value" line, without its CR LF, apart. ok is
-// false for what RFC 9112 section 5 does not allow: no or a bad name, white
-// space before the colon, a folded line, control bytes.
+// fieldLine splits a "Name: value" line without its CR LF. ok is false for what RFC 9112 section 5
+// does not allow: a bad or missing name, white space before the colon, a folded line, control
+// bytes.
 func fieldLine(line string) (name, value string, ok bool) {
 	name, value, ok = strings.Cut(line, ":")
 	if !ok || !isToken(name) {
@@ -72,7 +70,7 @@ func fieldLine(line string) (name, value string, ok bool) {
 	return name, strings.Trim(value, " \t"), true
 }
 
-// field finds a field among lines that fieldLine has accepted.
+// field returns the value of a field among lines that fieldLine has accepted.
 func field(lines, name string) string {
 	var value string
 	found := false

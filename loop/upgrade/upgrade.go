@@ -10,23 +10,22 @@ import (
 	"strconv"
 )
 
-// subprotocol is what we select where it is offered. It is the default too.
+// subprotocol is selected if it is offered and the verdict names no other.
 const subprotocol = "tapecast.v1"
 
-// acceptGUID is RFC 6455's, section 1.3.
+// acceptGUID is from RFC 6455, section 1.3.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// Answer reads one upgrade request out of b (RFC 6455 section 4.2), all that has come of it
-// so far; s is zero, or of the call with less of it. path is the one to serve; "": any.
+// Answer reads an upgrade request from b (RFC 6455 section 4.2), which holds all that has come of
+// it. s is zero, or comes from the call with less of it. path is the path that is served; "": any.
 // most is how many bytes the request may have.
 //
-// status 0: more bytes are needed; call again with them appended. It never asks
-// for more than that. 101: the connection is upgraded once response
-// is sent, and b[used:] are the first frames, sent early. Anything else: response
-// refuses, says Connection: close, and nothing more is to be read.
+// If status is 0, more bytes are needed: call again with them appended. Answer never asks for more
+// than most. If it is 101, the connection is upgraded once response is sent, and b[used:] are the
+// first frames, sent early. Otherwise response refuses and says Connection: close, and nothing more
+// must be read.
 //
-// decide is called at most once, with a request that is in order. It keeps
-// nothing of b, nor does Answer.
+// decide is called at most once, with a valid request. Neither it nor Answer keeps any part of b.
 func (s *Scan) Answer(
 	b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict,
 ) (response []byte, used, status int) {
@@ -50,7 +49,7 @@ func (s *Scan) Answer(
 	return a.accept(v.Subprotocol, v.Deflate && req.Deflate), used, http.StatusSwitchingProtocols
 }
 
-// request judges a whole request.
+// request checks a complete request.
 func (a *asked) request(text, servedPath string) (*Request, refusal) {
 	if r := a.read(text); r.status != 0 {
 		return nil, r
@@ -63,7 +62,7 @@ func (a *asked) request(text, servedPath string) (*Request, refusal) {
 	case !ok:
 		return nil, bad("bad request target")
 	case servedPath != "" && path != servedPath:
-		return nil, refusal{http.StatusNotFound, "nothing is served here; WebSocket is at " + servedPath}
+		return nil, refusal{http.StatusNotFound, "not found: WebSocket is served at " + servedPath}
 	case !a.upgrade:
 		return nil, webSocketOnly("Upgrade: websocket")
 	case !a.connection:
@@ -95,13 +94,13 @@ func (a *asked) request(text, servedPath string) (*Request, refusal) {
 	}, refusal{}
 }
 
-// webSocketOnly refuses a request without a field that an upgrade has.
+// webSocketOnly refuses a request without a field that an upgrade must have.
 func webSocketOnly(field string) refusal {
-	const why = "WebSocket only: there is no %q (a proxy may have dropped it)"
+	const why = "WebSocket only: the request lacks %q (a proxy may have dropped it)"
 	return refusal{http.StatusUpgradeRequired, fmt.Sprintf(why, field)}
 }
 
-// accept is the answer that upgrades.
+// accept returns the answer that upgrades.
 func (a *asked) accept(want string, deflate bool) []byte {
 	var seed [24 + len(acceptGUID)]byte
 	copy(seed[copy(seed[:], a.key):], acceptGUID)
@@ -121,9 +120,9 @@ func (a *asked) accept(want string, deflate bool) []byte {
 	return append(b, "\r\n\r\n"...)
 }
 
-// choose picks the subprotocol: want, or our own, where it was offered. A
-// browser gives up when it offered some and none was chosen, so one that
-// offered its token alone gets "bearer.TOKEN" back, and of "bearer, TOKEN" the first.
+// choose returns the subprotocol to select: the wanted one, or our own, if it was offered. A
+// browser gives up if it offered some and none was chosen. So a client that offered only its token
+// gets "bearer.TOKEN" back, or "bearer" for "bearer, TOKEN".
 func (a *asked) choose(want string) string {
 	if want == "" {
 		want = subprotocol
@@ -139,11 +138,11 @@ func (a *asked) choose(want string) string {
 	return ""
 }
 
-// isHead reports whether a request is HEAD, whose answer has no body (RFC 9110, 9.3.2).
+// isHead reports whether a request is HEAD, whose answer must not have a body (RFC 9110, 9.3.2).
 func isHead(b []byte) bool { return bytes.HasPrefix(b, []byte("HEAD ")) }
 
-// Refuse is the answer that refuses request, with what the status obliges to say. To HEAD it
-// has no body.
+// Refuse returns the answer that refuses the request, with the fields that its status requires. The
+// answer to HEAD has no body.
 func Refuse(v Verdict, request []byte) []byte {
 	if v.Status < 400 || v.Status > 599 {
 		panic(fmt.Sprintf("BUG: an upgrade is refused with status %d", v.Status))

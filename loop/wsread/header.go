@@ -12,10 +12,9 @@ const (
 	reasonTooBig  = "message too big"
 )
 
-// readHeader reads the frame header at b's front and judges it, as far as the
-// bytes are there: the first two before the length, the length before the
-// mask. size is the header's own; 0 while b lacks some of it. p is what is
-// pending; nil: nothing. See RFC 6455 section 5.2.
+// readHeader reads the frame header at the start of b and checks it as far as its bytes have come:
+// the first two before the length, the length before the mask. size is the size of the header, or 0
+// while b lacks some of it. p is what is pending, or nil. See RFC 6455 section 5.2.
 func readHeader(b []byte, p *partial, lim Limits) (h ws.Header, size int, fault ws.StatusCode, reason string) {
 	if len(b) < 2 {
 		return h, 0, 0, ""
@@ -33,15 +32,14 @@ func readHeader(b []byte, p *partial, lim Limits) (h ws.Header, size int, fault 
 		}
 		room -= int64(len(p.data))
 	}
-	// 126 and 127, which stand for a longer length field, are too much for a
-	// control frame as they are.
+	// 126 and 127 stand for a longer length field, and are already too much for a control frame.
 	if lim.Deflate {
 		state = state.Set(ws.StateExtended)
 	}
 	if err := ws.CheckHeader(h, state); err != nil {
 		return h, 0, ws.StatusProtocolError, err.Error()
 	}
-	// Only a message's first frame says that it is deflated (RFC 7692, 6).
+	// Only the first frame of a message may say that it is deflated (RFC 7692, 6).
 	if h.Rsv2() || h.Rsv3() || h.Rsv1() && !(h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
 		return h, 0, ws.StatusProtocolError, ws.ErrProtocolNonZeroRsv.Error()
 	}
@@ -78,9 +76,9 @@ func readHeader(b []byte, p *partial, lim Limits) (h ws.Header, size int, fault 
 	return h, size, 0, ""
 }
 
-// validClose reports whether a peer may send code: what RFC 6455 section 7.4
-// defines for the wire, 1012 to 1014 which IANA registered later (and
-// ws.CheckCloseFrameData does not know), and 3000 to 4999.
+// validClose reports whether a peer may send the code. RFC 6455 section 7.4 defines some for the
+// wire. IANA has registered 1012 to 1014 since, which ws.CheckCloseFrameData does not know. 3000 to
+// 4999 are free for applications.
 func validClose(code ws.StatusCode) bool {
 	switch {
 	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014:

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// maxRatio is how many times its size a message may inflate to, from
-	// freeInflate bytes on. Deflate reaches 1,032 with nothing but zeros; JSON 20.
+	// maxRatio is how many times its size a message may inflate to, above freeInflate bytes.
+	// Deflate reaches 1,032 with nothing but zeros; JSON reaches 20.
 	maxRatio    = 256
 	freeInflate = 64 << 10
 
@@ -19,7 +19,7 @@ const (
 	keptInflate = 256 << 10
 )
 
-// inflater holds what inflating a message takes: 45 KB, shared by all pollers.
+// inflater holds what is needed to inflate a message: 45 KB, shared by all pollers.
 type inflater struct {
 	src deflatedMessage
 	r   io.ReadCloser
@@ -32,7 +32,7 @@ var inflaters = sync.Pool{New: func() any {
 	return f
 }}
 
-// inflated hands a deflated message on, inflated. There is no context takeover.
+// inflated inflates a message and passes it on. There is no context takeover.
 func inflated(op ws.OpCode, p []byte, maxMessage int, on Events) (fault ws.StatusCode, reason string) {
 	f := inflaters.Get().(*inflater)
 	defer func() {
@@ -52,7 +52,7 @@ func inflated(op ws.OpCode, p []byte, maxMessage int, on Events) (fault ws.Statu
 	return 0, ""
 }
 
-// inflate leaves the message in f.out, as far as the limits allow.
+// inflate inflates the message into f.out, within the limits.
 func (f *inflater) inflate(p []byte, maxMessage int) (fault ws.StatusCode, reason string) {
 	f.src = deflatedMessage{p: p}
 	_ = f.r.(flate.Resetter).Reset(&f.src, nil) // never fails
@@ -81,8 +81,8 @@ func (f *inflater) inflate(p []byte, maxMessage int) (fault ws.StatusCode, reaso
 	}
 }
 
-// deflatedMessage gives a message's bytes, those that permessage-deflate leaves
-// out at its end, and a final block.
+// deflatedMessage returns a message's bytes, then those that permessage-deflate leaves out at its
+// end, then a final block.
 type deflatedMessage struct {
 	p  []byte
 	at int
@@ -90,7 +90,7 @@ type deflatedMessage struct {
 
 const messageEnd = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
-// ReadByte is io.ByteReader's, which keeps flate from buffering.
+// ReadByte implements io.ByteReader, so that flate does not buffer.
 func (m *deflatedMessage) ReadByte() (byte, error) {
 	at := m.at
 	switch m.at++; {
@@ -102,7 +102,7 @@ func (m *deflatedMessage) ReadByte() (byte, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-// Read is io.Reader's.
+// Read implements io.Reader.
 func (m *deflatedMessage) Read(b []byte) (n int, err error) {
 	for ; n < len(b); n++ {
 		if b[n], err = m.ReadByte(); err != nil {
@@ -115,9 +115,8 @@ func (m *deflatedMessage) Read(b []byte) (n int, err error) {
 	return 0, err
 }
 
-// read says whether all of the message was read. A message that ends in a final
-// block of its own has one byte after it, the beginning of an empty one
-// (RFC 7692, 7.2.3.4).
+// read reports whether all of the message was read. A message that ends in a final block of its own
+// has one more byte, the start of an empty block (RFC 7692, 7.2.3.4).
 func (m *deflatedMessage) read() bool {
 	return m.at >= len(m.p) || m.at == len(m.p)-1 && m.p[m.at] == 0
 }

@@ -7,38 +7,37 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// Reader is the read half of one connection: it finds messages and control
-// frames in whatever pieces the socket delivers (RFC 6455 section 5). Its zero
-// value is ready. It is eight bytes between messages; what it holds beside
-// that is of the frame or message that is incomplete, and grows only as bytes
+// Reader is the read half of one connection. It finds messages and control frames in whatever
+// pieces the socket delivers (RFC 6455 section 5). Its zero value is ready. Between messages it is
+// eight bytes. Otherwise it also holds the incomplete frame or message, which grows only as bytes
 // arrive: a header that announces a megabyte costs nothing.
 //
 // Only the goroutine that reads the connection may touch it.
 type Reader struct{ part *partial }
 
-// Events receives what Feed finds, in order. The slices are valid only during
-// the call, and the receiver may overwrite them.
+// Events receives what Feed finds, in order. The slices are valid only during the call, and the
+// receiver may overwrite them.
 type Events interface {
-	// Limits is called for each frame: a message may change them.
+	// Limits is called for each frame, since a message may change them.
 	Limits() Limits
-	// Admit is called once for each message that is whole, before anything is done with
-	// it; false: it is dropped.
+	// Admit is called once for each complete message, before anything is done with it. If it
+	// returns false, the message is dropped.
 	Admit() bool
-	// Message is one whole text or binary message; text is valid UTF-8.
+	// Message is called for a complete text or binary message. Text is valid UTF-8.
 	Message(op ws.OpCode, p []byte)
-	// Fragment is a frame of n bytes that does not end its message.
+	// Fragment is called for a frame of n bytes that does not end its message.
 	Fragment(n int)
-	// Inflated is told of a message of so many bytes that they inflated to so many.
+	// Inflated is called for a message that was inflated, with its size before and after.
 	Inflated(from, to int)
 	Ping(p []byte)
 	Pong(p []byte)
-	// Closed is the peer's close frame: the code to echo, or 1005 when it
-	// named none. Nothing follows it.
+	// Closed is called for the peer's close frame, with the code to echo, or 1005 if there was
+	// none. Nothing follows it.
 	Closed(code ws.StatusCode, reason []byte)
 }
 
-// partial is what is incomplete: a header, a frame, a fragmented message, or
-// a control frame between the fragments of one.
+// partial is what has not all come: a header, a frame, a fragmented message, or a control frame
+// between its fragments.
 type partial struct {
 	head  [ws.MaxHeaderSize]byte // bytes of the next frame's header
 	nhead uint8
@@ -57,11 +56,11 @@ type partial struct {
 // ended marks a reader that has seen a fault or a close frame.
 var ended = new(partial)
 
-// End makes r let go of what it holds and discard all that is fed from now on.
-// It may be called from within Events.
+// End frees what the Reader holds, and makes it discard all input from now on. It may be called
+// from within Events.
 func (r *Reader) End() { r.part = ended }
 
-// Held is the memory of a message that has not all come.
+// Held returns the memory of an incomplete message.
 func (r *Reader) Held() int {
 	if r.part == nil {
 		return 0
@@ -69,16 +68,16 @@ func (r *Reader) Held() int {
 	return cap(r.part.data)
 }
 
-// Limits are what a client may send.
+// Limits bounds what a client may send.
 type Limits struct {
 	Message int  // bytes of a message, deflated or not
 	Deflate bool // permessage-deflate was agreed on
 }
 
-// Feed consumes b, unmasking it in place; what is whole in b reaches on without
-// a copy. A protocol fault gives the close code to send (1002, 1007, 1009) and
-// a short reason. A fault, a close frame and End are final: Feed discards
-// whatever follows. How b was cut changes nothing about events and faults.
+// Feed consumes b and unmasks it in place. What lies completely in b is passed on without a copy. A
+// protocol fault gives the close code to send (1002, 1007, 1009) and a short reason. A fault, a
+// close frame and End are final: Feed discards all later input. How the input was cut changes
+// neither events nor faults.
 func (r *Reader) Feed(b []byte, on Events) (fault ws.StatusCode, reason string) {
 	for len(b) > 0 && r.part != ended {
 		lim := on.Limits()
@@ -119,9 +118,9 @@ func (r *Reader) Feed(b []byte, on Events) (fault ws.StatusCode, reason string) 
 	return 0, ""
 }
 
-// whole handles a frame that lies complete in b and is a whole message or a
-// control frame, with nothing else pending: nearly all there are. n is what
-// it took; 0: the frame is not of that kind.
+// whole handles a frame that lies completely in b and is a whole message or a control frame, with
+// nothing else pending. Nearly all are. n is how many bytes it used, or 0 if the frame is not of
+// that kind.
 func (r *Reader) whole(b []byte, lim Limits, on Events) (n int, fault ws.StatusCode, reason string) {
 	h, size, fault, reason := readHeader(b, nil, lim)
 	if size == 0 || !h.Fin || h.Length > int64(len(b)-size) {
@@ -148,8 +147,7 @@ func (r *Reader) whole(b []byte, lim Limits, on Events) (n int, fault ws.StatusC
 	return n, 0, ""
 }
 
-// payload takes the next bytes of the frame p.h, and all there are when they
-// complete it.
+// payload takes the next bytes of the frame p.h, and handles the frame when they complete it.
 func (r *Reader) payload(b []byte, lim Limits, on Events) (fault ws.StatusCode, reason string) {
 	p := r.part
 	ws.Cipher(b, p.h.Mask, p.got)

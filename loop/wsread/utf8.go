@@ -2,17 +2,16 @@ package wsread
 
 import "unicode/utf8"
 
-// utf8Check validates UTF-8 that arrives in pieces, cut anywhere. Its zero
-// value stands at the start of a text. It fails on the first byte that no
-// text can go on with, as RFC 3629 section 4 has it, not at the end of the
-// rune: a client that sends nonsense is told at once.
+// utf8Check validates UTF-8 that arrives in pieces, cut anywhere. Its zero value is at the start of
+// a text. It fails at the first byte that cannot continue the text (RFC 3629, section 4), and not
+// at the end of the rune, so that a bad client is told at once.
 type utf8Check struct {
 	need   uint8 // bytes that the rune in progress still lacks
 	lo, hi uint8 // range its next byte must be in
 }
 
-// push takes the next piece. false: the text so far begins no valid text,
-// and the check must not be used further.
+// push takes the next piece. It returns false if the text so far cannot become valid. The check
+// must not be used further then.
 func (c *utf8Check) push(b []byte) bool {
 	for c.need > 0 {
 		if len(b) == 0 {
@@ -26,8 +25,8 @@ func (c *utf8Check) push(b []byte) bool {
 		b = b[1:]
 	}
 
-	// The standard library is quick over whole runes; only a rune that the
-	// piece's end cuts off is left to us.
+	// The standard library is fast for whole runes. Only a rune that is cut at the end of the piece
+	// is left to us.
 	cut := len(b) - cutRune(b)
 	if !utf8.Valid(b[:cut]) {
 		return false
@@ -42,8 +41,8 @@ func (c *utf8Check) push(b []byte) bool {
 // done reports whether the text may end here.
 func (c *utf8Check) done() bool { return c.need == 0 }
 
-// begin notes the first byte of a rune of two bytes or more. The ranges of
-// the second byte keep out what is overlong, a surrogate, or past U+10FFFF.
+// begin takes the first byte of a rune of two bytes or more. The ranges of the second byte exclude
+// overlong forms, surrogates, and runes past U+10FFFF.
 func (c *utf8Check) begin(lead byte) {
 	c.need, c.lo, c.hi = 1, 0x80, 0xBF
 	switch {
@@ -64,8 +63,8 @@ func (c *utf8Check) begin(lead byte) {
 	}
 }
 
-// cutRune returns how many bytes at b's end begin a rune that b lacks the rest
-// of, judged by its first byte alone: 0 to 3.
+// cutRune returns how many bytes at the end of b begin a rune that is not complete, by its first
+// byte alone: 0 to 3.
 func cutRune(b []byte) int {
 	for n := 1; n <= 3 && n <= len(b); n++ {
 		c := b[len(b)-n]
@@ -79,8 +78,7 @@ func cutRune(b []byte) int {
 	return 0
 }
 
-// runeLen returns the length that a rune's first byte announces, and 0 for a
-// byte that begins none.
+// runeLen returns the length that a rune's first byte announces, or 0 if the byte begins no rune.
 func runeLen(lead byte) int {
 	switch {
 	case lead < 0x80:

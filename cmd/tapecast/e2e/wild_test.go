@@ -149,7 +149,7 @@ func TestWildcards(t *testing.T) {
 					c.call("unsubscribe", map[string]any{"rooms": []string{"quotes:X*"}})
 					return false
 				}
-				return r.Error.Code == -32009 && strings.Contains(r.Error.Message, "it takes more rooms than rooms_per_wildcard, which is 40")
+				return r.Error.Code == -32009 && strings.Contains(r.Error.Message, "the wildcard has more rooms than rooms_per_wildcard, which is 40")
 			})
 			subscribe(c, "deals:Y*")
 			for i := range 41 {
