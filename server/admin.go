@@ -6,7 +6,7 @@ import (
 	"tapecast/server/admin"
 )
 
-// probePaths are what orchestrators and Prometheus ask for.
+// probePaths returns the paths that orchestrators and Prometheus ask for.
 func (s *Server) probePaths() *admin.Paths {
 	p := admin.NewPaths()
 	p.Get("/health", s.serveHealth)
@@ -16,7 +16,7 @@ func (s *Server) probePaths() *admin.Paths {
 	return p
 }
 
-// adminPort is the port of admin.listen.
+// adminPort returns the port of admin.listen.
 func (s *Server) adminPort() *admin.Port {
 	p := s.probePaths()
 	// It asks every loop, and walks all members.
@@ -33,14 +33,14 @@ func (s *Server) adminPort() *admin.Port {
 	return p.Port(s.gate, "admin.listen", s.adminCertificate.tlsConfig())
 }
 
-// probesPort is the port of admin.probes.
+// probesPort returns the port of admin.probes.
 func (s *Server) probesPort() *admin.Port { return s.probePaths().Port(s.gate, "admin.probes", nil) }
 
 // writeAdminMetrics writes how the internal ports are used.
 func (s *Server) writeAdminMetrics(m metricWriter) {
 	open := s.admin.Connections() + s.probes.Connections()
 	m.gauge("tapecast_admin_connections", "Connections to the internal port, and that of probes.", float64(open))
-	m.counter("tapecast_admin_connections_dropped_total", "Of those, closed because there were too many.",
+	m.counter("tapecast_admin_connections_dropped_total", "Such connections closed because there were too many.",
 		s.adminDropped())
 	m.family("tapecast_admin_refused_total", "counter", "Requests that the internal port refused, by reason.")
 	for why := range admin.Refusals {
@@ -48,5 +48,5 @@ func (s *Server) writeAdminMetrics(m metricWriter) {
 	}
 }
 
-// adminDropped counts connections to the internal ports that gave way to others.
+// adminDropped returns how many connections to the internal ports were closed for others.
 func (s *Server) adminDropped() uint64 { return s.admin.Dropped() + s.probes.Dropped() }

@@ -151,7 +151,7 @@ func TestAdminWrites(t *testing.T) {
 			testAdminToken, "Basic " + testAdminToken,
 			"Bearer " + strings.ToUpper(testAdminToken), "Bearer x " + testAdminToken,
 		} {
-			f(on, path, 401, "wants the token of admin.token_file", "Authorization", bad)
+			f(on, path, 401, "needs the token of admin.token_file", "Authorization", bad)
 		}
 		f(on, path, 200, "", "Authorization", "bearer  "+testAdminToken)
 		f(on, path, 200, "")

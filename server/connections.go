@@ -7,13 +7,13 @@ import (
 	"tapecast/server/admin"
 )
 
-// connectionsJSON is what /connections answers.
+// connectionsJSON is the answer of /connections.
 type connectionsJSON struct {
 	Connections   int64            `json:"connections"`
 	Authenticated int64            `json:"authenticated"`
 	Pending       int64            `json:"pending"`
 	Subscriptions int64            `json:"subscriptions"`
-	Wildcards     int64            `json:"wildcards"` // held: of connections, together
+	Wildcards     int64            `json:"wildcards"` // held by all connections together
 	Loops         []loopJSON       `json:"loops"`
 	Classes       map[string]int64 `json:"classes"` // rooms alive
 	TopRooms      []roomJSON       `json:"topRooms"`
@@ -54,9 +54,9 @@ type memberJSON struct {
 	Blocked bool   `json:"blocked"`
 }
 
-// serveConnections answers /connections?n=20: totals, loops, rooms by class,
-// the n rooms with the most members and the n members that lack the most. It waits for
-// loops and appenders up to twice loopWait, and names those that do not answer.
+// serveConnections answers /connections?n=20: totals, loops, rooms by class, the n rooms with the
+// most members and the n members that lack the most. It waits up to twice loopWait for loops and
+// appenders, and names those that do not answer.
 func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	n := 20
 	if q := r.URL.Query().Get("n"); q != "" {

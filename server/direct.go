@@ -22,14 +22,13 @@ import (
 // placeholder is a part of a room template that stands for a field.
 var placeholder = regexp.MustCompile(`\{[^}]*\}`)
 
-// direct appends records where ingest would, past Kafka, so that a measurement does not
-// measure a broker. POST /debug/append takes a stream of entries. An entry is the length of
-// a room's name in 2 bytes, the name, the length of a value in 4 bytes, and the value.
-// Lengths are big-endian. What one read of the body yields becomes one batch. The answer
-// comes at the end: {"appended":N}.
+// direct appends records where ingest would, past Kafka, so that a measurement does not include a
+// broker. POST /debug/append takes a stream of entries. An entry is the length of a room's name in
+// 2 bytes, the name, the length of a value in 4 bytes, and the value. Lengths are big-endian. The
+// entries of one read of the body become one batch. The answer comes at the end: {"appended":N}.
 //
-// A record gets partition 0, and an offset that continues the topic's progress. Nothing else
-// may feed the topic meanwhile: of two records with the same offset the rooms take the first.
+// A record gets partition 0, and an offset that continues the topic's progress. Nothing else may
+// feed the topic meanwhile: of two records with the same offset the rooms keep the first.
 type direct struct {
 	server   *Server
 	listener *rooms.Listener
@@ -38,10 +37,10 @@ type direct struct {
 	mu    sync.Mutex // records of one partition must go through one batch, in order
 	batch *rooms.Batch
 	next  map[*rooms.Feed]int64 // offset of its next record
-	moved map[*rooms.Feed]bool  // since the last send
+	moved map[*rooms.Feed]bool  // whether it has records since the last send
 }
 
-// directKind says what a pattern's frames look like.
+// directKind describes the frames of a pattern.
 type directKind struct {
 	typ    string
 	binary bool
@@ -82,7 +81,7 @@ func (d *direct) init(s *Server) {
 // has the token.
 const directIdle = 2 * time.Minute
 
-// patientBody is a body that may take any time as long as it does not pause.
+// patientBody is a body that may take any time as long as it never pauses for long.
 type patientBody struct {
 	io.ReadCloser
 	w http.ResponseWriter
@@ -135,10 +134,10 @@ func (d *direct) stream(r *http.Request) (n int, err error) {
 	}
 }
 
-// append appends the entries that p holds whole, as one batch.
+// append appends the complete entries of p as one batch.
 func (d *direct) append(r *http.Request, known map[string]*directRoom, p []byte) (used, n int, err error) {
 	end, fault := wholeEntries(p)
-	values := slices.Clone(p[:end]) // tapes take the values later, and p is read into again
+	values := slices.Clone(p[:end]) // tapes take the values later, when p is already reused
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now().UnixMilli()
@@ -214,7 +213,7 @@ func (d *direct) add(r *http.Request, known map[string]*directRoom, name, value 
 	return nil
 }
 
-// send hands the batch over, with the progress that it makes.
+// send sends the batch, and the progress that it makes.
 func (d *direct) send(r *http.Request) error {
 	for feed := range d.moved {
 		d.batch.Progress(feed, 0, d.next[feed]-1)
@@ -243,8 +242,8 @@ func (d *direct) find(r *http.Request, name string) (*directRoom, error) {
 	return room, nil
 }
 
-// progress asks the room's appender how far partition 0 has been read, by
-// taking a member for a moment.
+// progress asks the room's appender how far partition 0 has been read, by joining the room for a
+// moment.
 func (d *direct) progress(r *http.Request, name string, room *directRoom) (int64, error) {
 	done := make(chan *rooms.Join, 1)
 	d.server.table.Join(d.listener, &rooms.Join{

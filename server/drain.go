@@ -9,18 +9,18 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// cutAfter is how long the last client of a drain has for the closing handshake. A client
-// that has not left by then does not read, and is cut.
+// cutAfter is how long the last client of a drain has for the closing handshake. A client that has
+// not left by then does not read, and its connection is cut.
 const cutAfter = 2 * time.Second
 
-// linger continues to serve for as long as balancers may take to notice that the node is
-// no longer ready. Close cuts it short.
+// linger serves on for the time that balancers may take to notice that the node is no longer ready.
+// Close ends it early.
 func (s *Server) linger(ctx context.Context) {
 	d := s.cfg.Server.DrainDelay
 	if d <= 0 || s.engine.Load() == nil {
 		return
 	}
-	s.log.Info("not ready any more, and still open for clients", "for", d.String())
+	s.log.Info("no longer ready, but still open for clients", "for", d.String())
 	late := time.NewTimer(d)
 	defer late.Stop()
 	select {
@@ -30,9 +30,9 @@ func (s *Server) linger(ctx context.Context) {
 	}
 }
 
-// drain closes the clients, spread over the configured time, cuts those that stall at its
-// end, and stops the engine. Close cuts it short. So does the end of ctx, which is an error:
-// the time that is left then is for the services that stop after this one.
+// drain closes the clients, spread over the configured time, cuts those that stall at its end, and
+// stops the engine. Close ends it early. So does the end of ctx, which is an error: the time that
+// is left is then for the services that stop later.
 func (s *Server) drain(ctx context.Context) error {
 	e := s.engine.Load()
 	if e == nil {
@@ -52,14 +52,13 @@ func (s *Server) drain(ctx context.Context) error {
 		case ctx.Err() == nil:
 			s.log.Warn("clients that did not read were cut at the end of the drain", "connections", s.limit.Conns.Load())
 		default:
-			err = errors.Join(err, fmt.Errorf("%d clients were still there at the end of the drain: %w", s.limit.Conns.Load(), left))
+			err = errors.Join(err, fmt.Errorf("cannot end %d clients within the drain: %w", s.limit.Conns.Load(), left))
 		}
 	}
 	return errors.Join(err, e.Stop())
 }
 
-// withReserve returns ctx with an earlier end: it keeps back a third of the time, 3 s at
-// most.
+// withReserve returns ctx with an earlier end. It reserves a third of the time, 3 s at most.
 func withReserve(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {

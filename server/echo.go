@@ -9,13 +9,12 @@ import (
 	"tapecast/server/config"
 )
 
-// Echo answers every message with itself, through the same engine that serves
-// clients: what conformance suites are run against. It accepts any path and asks
-// for no token.
+// Echo answers every message with itself, through the engine that serves clients. Conformance
+// suites run against it. It accepts any path and needs no token.
 type Echo struct{ engine *loop.Engine }
 
-// NewEcho makes an echo that listens on addr once started. Messages over
-// maxMessage close with 1009.
+// NewEcho returns an echo that listens on addr once started. Messages over maxMessage close the
+// connection with 1009.
 func NewEcho(addr string, maxMessage config.Size, log *slog.Logger) (*Echo, error) {
 	e, err := loop.New(loop.Config{Addr: addr, Handler: echoHandler{}, Log: log, MaxMessage: int(maxMessage)})
 	if err != nil {
@@ -27,7 +26,7 @@ func NewEcho(addr string, maxMessage config.Size, log *slog.Logger) (*Echo, erro
 // Start opens the port.
 func (e *Echo) Start() error { return e.engine.Start() }
 
-// Addr is where it listens, once started.
+// Addr returns its address, once started.
 func (e *Echo) Addr() net.Addr { return e.engine.Addr() }
 
 // Stop ends all connections at once.
@@ -36,12 +35,12 @@ func (e *Echo) Stop() error { return e.engine.Stop() }
 // echoHandler has no state: any goroutine may call it.
 type echoHandler struct{}
 
-// Open accepts everybody, and permessage-deflate.
+// Open accepts every client, and permessage-deflate.
 func (echoHandler) Open(*loop.Conn, *upgrade.Request) upgrade.Verdict {
 	return upgrade.Verdict{Deflate: true}
 }
 
-// Admit takes whatever comes, as fast as it comes.
+// Admit accepts every message.
 func (echoHandler) Admit(*loop.Conn) bool { return true }
 
 // Flooded has nothing to count.
@@ -53,7 +52,7 @@ func (echoHandler) Message(c *loop.Conn, op byte, p []byte) { c.SendDeflated(op,
 // Timer is never set.
 func (echoHandler) Timer(*loop.Conn) {}
 
-// User names nobody: there are no users.
+// User returns "": there are no users.
 func (echoHandler) User(*loop.Conn) string { return "" }
 
 // Closed has nothing to free.

@@ -27,7 +27,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	for _, r := range report {
 		v := service{Status: r.Status, IsRunning: r.Running}
 		if r.Status != registry.Healthy {
-			v.Detail = cmp.Or(r.Detail, notRunning[r.Status], "it does not say why")
+			v.Detail = cmp.Or(r.Detail, notRunning[r.Status], "it gives no reason")
 		}
 		out.Services[r.Name] = v
 	}
@@ -38,7 +38,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	admin.Answer(w, code, out)
 }
 
-// notRunning is the detail of a service that does not run, and so is not asked.
+// notRunning is the detail of a service that does not run, and therefore is not asked.
 var notRunning = map[registry.Status]string{
 	registry.Initialized: "it has not been started yet",
 	registry.Starting:    "it is being started",
@@ -46,8 +46,8 @@ var notRunning = map[registry.Status]string{
 	registry.Stopped:     "it was stopped",
 }
 
-// serveLivez answers /livez: the process lives, unless a goroutine that has a
-// heartbeat has stood for ten seconds. It waits for nothing.
+// serveLivez answers /livez: the process is alive, unless a goroutine with a heartbeat has stood
+// still for ten seconds. It waits for nothing.
 func (s *Server) serveLivez(w http.ResponseWriter, _ *http.Request) {
 	out := struct {
 		Status string `json:"status"`

@@ -20,8 +20,8 @@ import (
 	"tapecast/server/registry"
 )
 
-// serveMetrics answers /metrics: Prometheus text, or the figures of the services where
-// the Accept header wants JSON more.
+// serveMetrics answers /metrics: Prometheus text, or the figures of the services if the Accept
+// header prefers JSON.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	if prefersJSON(strings.Join(r.Header.Values("Accept"), ",")) {
 		admin.Answer(w, http.StatusOK, s.serviceFigures())
@@ -60,8 +60,7 @@ func (s *Server) serviceFigures() figuresJSON {
 	return out
 }
 
-// writeMetrics writes all there is. What loops, rooms and ingest count is
-// taken from them when asked: nothing is counted twice.
+// writeMetrics writes all metrics. Loops, rooms and ingest count them, so nothing is counted twice.
 func (s *Server) writeMetrics(w io.Writer) {
 	m := metricWriter{w: w}
 	var sockets loop.Stats
@@ -97,8 +96,8 @@ func (s *Server) writeMetrics(w io.Writer) {
 
 func (s *Server) writeServerMetrics(m metricWriter) {
 	m.gauge("tapecast_uptime_seconds", "Time since the process began.", time.Since(s.begun).Seconds())
-	m.gauge("tapecast_ready", "1 when the node is ready for clients.", bit(s.isReady() && !s.draining.Load()))
-	m.family("tapecast_service_up", "gauge", "1 where a service is healthy, 0.5 where it is degraded, 0 where it "+
+	m.gauge("tapecast_ready", "1 if the node is ready for clients.", bit(s.isReady() && !s.draining.Load()))
+	m.family("tapecast_service_up", "gauge", "1 if a service is healthy, 0.5 if it is degraded, 0 if it "+
 		"is not healthy.")
 	for _, r := range s.registry.Report() {
 		v := bit(r.Running && r.Status == registry.Healthy)
@@ -145,7 +144,7 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 		"protocol header.", e.HeadersRefused)
 	m.gauge("tapecast_half_open_connections", "Sockets that have not been upgraded.", float64(e.Gate.HalfOpen))
 	m.gauge("tapecast_closing_connections", "Connections that are being closed.", float64(e.Gate.Closing))
-	m.gauge("tapecast_surplus_connections", "Sockets beyond a limit that have yet to be told so.",
+	m.gauge("tapecast_surplus_connections", "Sockets beyond a limit that have yet to be told.",
 		float64(e.Gate.Surplus))
 	m.counter("tapecast_handshakes_total", "WebSocket upgrades granted.", e.Upgraded)
 	m.counter("tapecast_handshakes_refused_total", "WebSocket upgrades refused.", e.Refused)
@@ -158,11 +157,11 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.counter("tapecast_bytes_sent_total", "Bytes that the kernel took, frame headers included.", e.Bytes)
 	m.counter("tapecast_sends_total", "System calls that sent something.", e.Sends)
 	m.counter("tapecast_partial_sends_total", "System calls that sent, and that the kernel did not take in full.", e.Partial)
-	m.family("tapecast_slow_total", "counter", "Members that retention overtook, by what was done: skip or close.")
+	m.family("tapecast_slow_total", "counter", "Members whose next messages were dropped, by what was done: skip or close.")
 	m.labelled("tapecast_slow_total", "action", "skip", float64(e.Gaps))
 	m.labelled("tapecast_slow_total", "action", "close", float64(e.LagClosed))
 	m.counter("tapecast_gap_frames_total", "Frames that members missed because they skipped.", e.GapFrames)
-	m.counter("tapecast_conflated_frames_total", "Frames that lagging members were spared, since a newer one of "+
+	m.counter("tapecast_conflated_frames_total", "Frames that lagging members were not sent because a newer one of "+
 		"the key was sent.", e.Conflated)
 	m.counter("tapecast_snapshots_total", "Snapshots that were begun.", e.Snapshots)
 	m.counter("tapecast_passes_total", "Passes over the members of a room.", e.Passes)
@@ -182,7 +181,7 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	}
 }
 
-// writeTLSMetrics writes what there is where the public port is wss.
+// writeTLSMetrics writes the metrics of a public port with wss.
 func (s *Server) writeTLSMetrics(m metricWriter) {
 	e := s.engine.Load()
 	if e == nil || s.certificate == nil {
@@ -258,7 +257,7 @@ func writeIngestMetrics(m metricWriter, i ingest.Stats) {
 	m.counter("tapecast_ingest_repeated_total", "Records read a second time and dropped.", i.Repeated)
 	m.counter("tapecast_ingest_gaps_total", "Times that records were deleted before the gateway read them.", i.Gaps)
 	m.counter("tapecast_kafka_reconnects_total", "Times that the brokers were lost and found again.", i.Reconnects)
-	m.counter("tapecast_kafka_resets_total", "Topics that were made again.", i.Resets)
+	m.counter("tapecast_kafka_resets_total", "Topics that were created again.", i.Resets)
 	m.gauge("tapecast_kafka_partitions", "Partitions being read.", float64(i.Partitions))
 	m.family("tapecast_kafka_lag", "gauge", "Records that have not been read yet, by topic.")
 	for _, topic := range sortedKeys(i.Lag) {
@@ -286,7 +285,7 @@ func bit(b bool) float64 {
 // https://prometheus.io/docs/instrumenting/exposition_formats/
 type metricWriter struct{ w io.Writer }
 
-// family begins a metric; its lines follow.
+// family begins a metric. Its lines follow.
 func (m metricWriter) family(name, kind, help string) {
 	fmt.Fprintf(m.w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 }

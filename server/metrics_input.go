@@ -2,7 +2,7 @@ package server
 
 import "tapecast/loop"
 
-// writeInputMetrics writes how much of what clients say waits, and where.
+// writeInputMetrics writes how much input of clients waits, and where.
 func writeInputMetrics(m metricWriter, e *loop.Stats) {
 	m.gauge("tapecast_inbox_events", "Events of all connections that wait for their loops.", float64(e.Inbox))
 	m.gauge("tapecast_inbox_max_events", "The most events that have waited for one loop so far.", float64(e.InboxMost))

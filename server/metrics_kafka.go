@@ -6,10 +6,10 @@ import (
 	"tapecast/ingest"
 )
 
-// writeKafkaMetrics writes what tells whether Kafka is read: the first that an alert asks.
+// writeKafkaMetrics writes whether Kafka is read, which alerts check first.
 func writeKafkaMetrics(m metricWriter, i *ingest.Stats) {
-	m.gauge("tapecast_kafka_up", "1 where the brokers answer. Where it is 0, /health says why they do not.", bit(i.Up))
-	m.family("tapecast_topic_up", "gauge", "1 where the brokers answer and all partitions of the topic are being "+
+	m.gauge("tapecast_kafka_up", "1 if the brokers answer. If it is 0, /health says why they do not.", bit(i.Up))
+	m.family("tapecast_topic_up", "gauge", "1 if the brokers answer and all partitions of the topic are being "+
 		"read.")
 	for _, t := range i.Topics {
 		m.labelled("tapecast_topic_up", "topic", t.Topic, bit(t.Up))

@@ -11,8 +11,8 @@ import (
 	"tapecast/server/logging"
 )
 
-// This file writes what planning capacity takes: how sends are batched, how long
-// passes take, how old messages are when they leave, who lags, where memory goes.
+// This file writes the metrics for capacity planning: how sends are batched, how long passes take,
+// how old messages are when they are sent, which members lag, where memory goes.
 
 func writeBuildInfo(m metricWriter) {
 	version, goVersion := Version()
@@ -54,8 +54,8 @@ func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
 	}
 }
 
-// loopWait is how long an operator waits for what loops and appenders have to look for.
-// Those that do not answer stand, or have much to do: /health says so.
+// loopWait is how long an operator waits for figures that loops and appenders must look for. One
+// that does not answer stands still or is busy: /health says so.
 const loopWait = 500 * time.Millisecond
 
 // writeLagMetrics asks the loops what their members lack.
@@ -107,10 +107,10 @@ func writeTopicMetrics(m metricWriter, i *ingest.Stats) {
 	}
 }
 
-// goMemory are the Go runtime's figures of memory that is not returned to the
-// system, by part. https://pkg.go.dev/runtime/metrics has their names.
+// goMemory lists the Go runtime's figures of memory that is not returned to the system, by part.
+// Their names are in https://pkg.go.dev/runtime/metrics.
 var goMemory = []struct{ part, name string }{
-	{"heap_other", "/memory/classes/heap/objects:bytes"}, // less what other parts have of it
+	{"heap_other", "/memory/classes/heap/objects:bytes"}, // without what other parts use of it
 	{"heap_free", "/memory/classes/heap/unused:bytes"},
 	{"heap_free", "/memory/classes/heap/free:bytes"},
 	{"stacks", "/memory/classes/heap/stacks:bytes"},
@@ -124,7 +124,7 @@ var goMemory = []struct{ part, name string }{
 	{"runtime", "/memory/classes/other:bytes"},
 }
 
-// memoryParts says where memory goes. What the kernel has for sockets is not in it.
+// memoryParts returns the memory of each part. The kernel's memory for sockets is not included.
 func memoryParts(e *loop.Stats, t *rooms.Stats, i *ingest.Stats, r *ingest.RecallStats) map[string]int64 {
 	parts := map[string]int64{
 		"connections": e.ConnBytes, "memberships": e.MemberBytes, "rooms": t.RoomBytes,
@@ -159,8 +159,8 @@ func writeMemoryMetrics(m metricWriter, parts map[string]int64) {
 	}
 }
 
-// histogram writes the series of one histogram whose values are to be divided by
-// per. labels are its own, without braces; le comes behind them.
+// histogram writes the series of one histogram, with values divided by per. labels are its own,
+// without braces; le follows them.
 func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uint64, per float64) {
 	before, alone := "", ""
 	if labels != "" {
@@ -185,7 +185,7 @@ func (s *Server) writeWatchMetrics(m metricWriter) {
 		float64(s.watchdog.standing()))
 }
 
-// writeLogMetrics writes what became of the log's lines.
+// writeLogMetrics writes how many log lines were dropped.
 func (s *Server) writeLogMetrics(m metricWriter) {
 	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or "+
 		"writing failed.", s.logDropped())

@@ -14,10 +14,10 @@ import (
 	"tapecast/server/admin"
 )
 
-// publisher is a Kafka producer that is made when it is first needed: most nodes never
+// publisher is a Kafka producer that is made when it is first needed, since most nodes never
 // publish.
 type publisher struct {
-	within time.Duration // that Kafka has to take a record; 0: 10 s
+	within time.Duration // how long Kafka may take to store a record; 0: 10 s
 
 	mu     sync.Mutex
 	p      *ingest.Publisher
@@ -68,11 +68,11 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, err := d.Token(); err != io.EOF {
-		admin.Refuse(w, http.StatusBadRequest, "the body goes on after the object: send one record at a time")
+		admin.Refuse(w, http.StatusBadRequest, "the body continues after the object: send one record at a time")
 		return
 	}
 	defer admin.KeepConn(r.Context())()
-	admin.GiveTime(w, 0, admin.WriteTime) // the body is here: from now on Kafka takes the time, not the peer
+	admin.GiveTime(w, 0, admin.WriteTime) // the body is complete: from now on the time is Kafka's
 	switch {
 	case in.topic == "":
 		admin.Refuse(w, http.StatusBadRequest, "topic is missing; routes read %s", s.topics())
@@ -120,8 +120,8 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	}{in.topic, partition, offset})
 }
 
-// reads reports whether a route reads the topic. A record in another topic reaches nobody,
-// and a misspelt name may create a topic.
+// reads reports whether a route reads the topic. A record in any other topic reaches no client, and
+// a misspelt name may create a topic.
 func (s *Server) reads(topic string) bool {
 	for _, f := range s.table.Feeds() {
 		if f.Topic() == topic {

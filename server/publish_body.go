@@ -9,15 +9,15 @@ import (
 	"tapecast/server/jsontext"
 )
 
-// publication is what the body of POST /publish says.
+// publication is the body of POST /publish.
 type publication struct {
 	topic, key string
-	value      json.RawMessage // as it was written; nil: it is missing
+	value      json.RawMessage // as it was written; nil: missing
 	headers    map[string]string
 }
 
-// readPublication reads a body. Each member must be there once, by its exact name: left to
-// itself encoding/json takes the last of two, and "Key" for key.
+// readPublication reads a body. Each member must occur once, by its exact name. Without that check
+// encoding/json takes the last of two, and "Key" for key.
 func readPublication(d *json.Decoder) (in publication, err error) {
 	err = visitMembers(d, func(name string) error {
 		switch name {
@@ -41,8 +41,8 @@ func readPublication(d *json.Decoder) (in publication, err error) {
 	return in, err
 }
 
-// visitMembers calls visit at each member's value, which it must read. null is an object
-// without members.
+// visitMembers calls visit at each member's value, which visit must read. null is an object without
+// members.
 func visitMembers(d *json.Decoder, visit func(name string) error) error {
 	switch t, err := d.Token(); {
 	case err != nil || t == nil:
@@ -72,7 +72,7 @@ func visitMembers(d *json.Decoder, visit func(name string) error) error {
 	return unended(err)
 }
 
-// unended is err within an object, where its end is no end of the body.
+// unended returns err, changed if it is the end of the body in the middle of an object.
 func unended(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -80,7 +80,7 @@ func unended(err error) error {
 	return err
 }
 
-// readText reads a string; null is an empty one.
+// readText reads a string. null is an empty one.
 func readText(d *json.Decoder, into *string) error {
 	err := d.Decode(into)
 	if errors.As(err, new(*json.UnmarshalTypeError)) {

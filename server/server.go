@@ -42,7 +42,7 @@ type Server struct {
 	registry    *registry.Registry
 	engine      atomic.Pointer[loop.Engine]
 	consumer    atomic.Pointer[ingest.Consumer]
-	progress    ingest.Progress // where a consumer that was restarted goes on
+	progress    ingest.Progress // where a restarted consumer continues
 	brokers     []string        // Kafka's, or the embedded broker's
 	embedded    *demo.Embedded
 	market      *demo.Market
@@ -52,13 +52,13 @@ type Server struct {
 	gate             *admin.Gate
 	adminCertificate *certificate // nil: the internal port is http
 	scrapes          *admin.Turns // of /metrics
-	admin, probes    *admin.Port  // probes nil: it has no port of its own
+	admin, probes    *admin.Port  // probes is nil without a port of its own
 
 	begun    time.Time
 	tabled   bool        // the table's appenders were started
-	ready    atomic.Bool // first caught up; never taken back
+	ready    atomic.Bool // it has caught up once; never cleared
 	draining atomic.Bool
-	stopping context.Context // ends when clients get no more time
+	stopping context.Context // ends when clients have no more time
 	hurry    context.CancelFunc
 	once     sync.Once
 	ended    error
@@ -75,7 +75,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	s.stopping, s.hurry = context.WithCancel(context.Background())
 	var err error
 	if s.catalog, err = cfg.Catalog(); err != nil {
-		return nil, fmt.Errorf("cannot take the rooms of the configuration: %w", err)
+		return nil, fmt.Errorf("cannot use the rooms of the configuration: %w", err)
 	}
 	s.routes = cfg.Routes()
 	router, feeds, faults := route.Compile(s.routes, s.catalog)
@@ -111,12 +111,12 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.trouble = newTroubleWatch(log, s.troubles())
-	s.watchdog = newWatchdog(log, s.beats)
+	s.watchdog = newWatchdog(log, s.heartbeats)
 	s.registry.Troubles = s.degraded
 	return s, nil
 }
 
-// layAdmin makes the internal ports.
+// layAdmin builds the internal ports.
 func (s *Server) layAdmin() (err error) {
 	if s.gate, err = admin.NewGate(&s.cfg.Admin, s.security, s.log); err != nil {
 		return err
@@ -132,9 +132,8 @@ func (s *Server) layAdmin() (err error) {
 	return nil
 }
 
-// Start opens the internal port first, so that it answers while the rest
-// starts, and the public one last. ctx bounds the start only. After an error
-// Close frees what was started.
+// Start opens the internal port first, so that it answers while the rest starts, and the public
+// port last. ctx bounds only the start. After an error Close frees what was started.
 func (s *Server) Start(ctx context.Context) error {
 	if err := s.admin.Start(s.cfg.Admin.Listen); err != nil {
 		return err
@@ -178,8 +177,8 @@ func (s *Server) awaitReady() {
 	s.log.Info("ready", "took", time.Since(s.begun).Round(time.Millisecond).String())
 }
 
-// isReady reports whether all partitions were assigned and caught up once. A later
-// Kafka outage does not change that, or every node would leave at once.
+// isReady reports whether all partitions were assigned and have caught up once. A later Kafka
+// outage does not change that, or balancers would drop every node at once.
 func (s *Server) isReady() bool {
 	if s.ready.Load() {
 		return true
@@ -192,7 +191,7 @@ func (s *Server) isReady() bool {
 	return true
 }
 
-// Listen is the public address, once started; nil before.
+// Listen returns the public address once started, and nil before.
 func (s *Server) Listen() net.Addr {
 	if e := s.engine.Load(); e != nil {
 		return e.Addr()
@@ -200,11 +199,11 @@ func (s *Server) Listen() net.Addr {
 	return nil
 }
 
-// AdminAddr is the internal address, once started; nil before.
+// AdminAddr returns the internal address once started, and nil before.
 func (s *Server) AdminAddr() net.Addr { return s.admin.Addr() }
 
-// EmbeddedBrokers lists where the embedded broker listens, once started; nil where there
-// is none.
+// EmbeddedBrokers returns the addresses of the embedded broker once started, and nil if there is
+// none.
 func (s *Server) EmbeddedBrokers() []string {
 	if s.embedded == nil {
 		return nil
@@ -212,8 +211,8 @@ func (s *Server) EmbeddedBrokers() []string {
 	return s.embedded.Addrs()
 }
 
-// ProbesAddr is the address of the port that probes have of their own, once started;
-// nil before, and where admin.probes is not set.
+// ProbesAddr returns the address of the port for probes once started. It is nil before, and if
+// admin.probes is not set.
 func (s *Server) ProbesAddr() net.Addr { return s.probes.Addr() }
 
 // Shutdown takes readiness away, waits for server.drain_delay and closes the public port.
@@ -224,8 +223,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.ended
 }
 
-// Close ends everything at once: clients are cut. During a Shutdown it cuts
-// that short.
+// Close ends everything at once: clients are cut. During a Shutdown it ends that early.
 func (s *Server) Close() error {
 	s.hurry()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
@@ -233,13 +231,13 @@ func (s *Server) Close() error {
 	return s.Shutdown(ctx)
 }
 
-// securityWords is how long a stop waits for the security log's disk.
+// securityWords is how long a stop waits for the disk of the security log.
 const securityWords = 500 * time.Millisecond
 
 // ReopenLogs opens the file of log.security again, after it was rotated.
 func (s *Server) ReopenLogs() { s.security.Reopen(s.log) }
 
-// closeTime bounds Close: what has not ended by then ends with the process.
+// closeTime bounds Close. What has not ended by then ends with the process.
 const closeTime = 5 * time.Second
 
 func (s *Server) shutdown(ctx context.Context) error {

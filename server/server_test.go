@@ -145,7 +145,7 @@ func TestShutdownOutOfTime(t *testing.T) {
 	enter(t, s, "1")
 	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer cancel()
-	if err := s.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "1 clients were still there") {
+	if err := s.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "cannot end 1 clients within the drain") {
 		t.Errorf("got %v", err)
 	}
 	s.ended = nil // told
@@ -268,7 +268,7 @@ func TestNewErrors(t *testing.T) {
 			t.Errorf("got %v, want %q", err, words)
 		}
 	}
-	f("cannot take the rooms", func(cfg *config.Config) { cfg.Rooms = append(cfg.Rooms, cfg.Rooms[0]) })
+	f("cannot use the rooms", func(cfg *config.Config) { cfg.Rooms = append(cfg.Rooms, cfg.Rooms[0]) })
 	f("cannot compile route 0: rooms", func(cfg *config.Config) { cfg.Ingest.Routes = []config.Route{{Topic: "x", Rooms: []string{"nowhere"}}} })
 	f("shards", func(cfg *config.Config) { cfg.Server.Shards = 1000 })
 	f("auth.secret", func(cfg *config.Config) { cfg.Auth.Secret = "" })

@@ -14,7 +14,7 @@ import (
 	"tapecast/server/registry"
 )
 
-// services are the parts of the gateway by the names that operators know.
+// services returns the parts of the gateway, by the names that operators know.
 func (s *Server) services() []*registry.Service {
 	return []*registry.Service{s.connectionManager(), s.kafkaConsumer(), s.rateLimiter(), s.authService(), s.connectionHandler()}
 }
@@ -64,8 +64,8 @@ func (s *Server) startEngine(context.Context) error {
 	return nil
 }
 
-// kafkaConsumer reads the topics. A broker outage only degrades it: it continues by
-// itself where it was, which a restart could not.
+// kafkaConsumer reads the topics. A broker outage only degrades it: it continues by itself where it
+// was, which is better than a restart.
 func (s *Server) kafkaConsumer() *registry.Service {
 	return &registry.Service{
 		Name:   "KafkaConsumer",
@@ -92,7 +92,7 @@ func (s *Server) kafkaConsumer() *registry.Service {
 	}
 }
 
-// lookBack is the setting as ingest wants it, where zero is the default.
+// lookBack returns the setting for ingest, where zero means the default.
 func lookBack(d time.Duration) time.Duration {
 	if d == 0 {
 		return -1
@@ -100,7 +100,7 @@ func lookBack(d time.Duration) time.Duration {
 	return d
 }
 
-// orUnlimited is a limit as ingest wants it, where zero is the default.
+// orUnlimited returns a limit for ingest, where zero means the default.
 func orUnlimited(n int64) int64 {
 	if n == 0 {
 		return -1
@@ -120,7 +120,7 @@ func (s *Server) recall(r *rooms.Recall) {
 	r.Refuse(errNotReading)
 }
 
-// positionsAt looks up the positions of a time.
+// positionsAt looks up the positions at a time.
 func (s *Server) positionsAt(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error)) {
 	if c := s.consumer.Load(); c != nil {
 		c.PositionsAt(p, ms, user, done)
@@ -161,8 +161,7 @@ func (s *Server) stopConsumer(ctx context.Context) error {
 	return nil
 }
 
-// startEmbedded starts the broker that takes Kafka's place where none is
-// configured.
+// startEmbedded starts the embedded broker if no other is configured.
 func (s *Server) startEmbedded(ctx context.Context) error {
 	if !s.cfg.Demo() {
 		return nil
@@ -185,7 +184,7 @@ func (s *Server) startEmbedded(ctx context.Context) error {
 	return nil
 }
 
-// rateLimiter is never down: it has no parts that could fail.
+// rateLimiter is never down: it has no part that could fail.
 func (s *Server) rateLimiter() *registry.Service {
 	return &registry.Service{
 		Name:  "RateLimiter",

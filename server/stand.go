@@ -10,12 +10,12 @@ import (
 	"tapecast/server/admin"
 )
 
-// standMost bounds how long a test may make something stand.
+// standMost bounds how long a test may make a goroutine stand still.
 const standMost = time.Minute
 
-// serveStand answers POST /debug/stand?who=loop&for=2s. It makes the first goroutine of a
-// kind stand, so that a test sees what the watchdog does. Like /debug/append it exists with
-// admin.direct only, and wants the admin token.
+// serveStand answers POST /debug/stand?who=loop&for=2s. It makes the first goroutine of a kind
+// stand still, so that a test sees what the watchdog does. Like /debug/append it exists only with
+// admin.direct, and needs the admin token.
 func (s *Server) serveStand(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	d, err := time.ParseDuration(q.Get("for"))
@@ -39,7 +39,7 @@ func (s *Server) serveStand(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if stand(d); err != nil {
-		admin.Refuse(w, http.StatusInternalServerError, "cannot make it stand: %v", err)
+		admin.Refuse(w, http.StatusInternalServerError, "cannot make it stand still: %v", err)
 		return
 	}
 	admin.Answer(w, http.StatusOK, struct {

@@ -11,8 +11,8 @@ import (
 	"tapecast/server/config"
 )
 
-// expirySoon is how long before its end a certificate is warned of: what renews
-// it by itself does so earlier.
+// expirySoon is how long before the end of a certificate a warning is logged. Automatic renewal
+// happens earlier.
 const expirySoon = 14 * 24 * time.Hour
 
 // tlsVersions are the values of server.tls.min_version.
@@ -41,11 +41,11 @@ func newCertificate(key string, cfg *config.TLS, log *slog.Logger) (*certificate
 	return c, c.load(cfg)
 }
 
-// load replaces the certificate, unless there is something wrong with the files.
+// load replaces the certificate, unless the files have a fault.
 func (c *certificate) load(cfg *config.TLS) error {
 	pair, err := cfg.Pair()
 	if err != nil {
-		return fmt.Errorf("cannot take the certificate of %s: %w", c.key, err)
+		return fmt.Errorf("cannot use the certificate of %s: %w", c.key, err)
 	}
 	c.pair.Store(&pair)
 	left := time.Until(pair.Leaf.NotAfter)
@@ -71,19 +71,19 @@ func (c *certificate) tlsConfig() *tls.Config {
 
 func (c *certificate) expires() time.Time { return c.pair.Load().Leaf.NotAfter }
 
-// ReloadCertificate takes the certificate that fresh, which Load has checked,
-// names. After an error the old one stays. Sessions of before can still be
-// resumed. Whether there is TLS at all cannot be changed while the server runs.
+// ReloadCertificate loads the certificate that fresh names, which Load has checked. After an error
+// the old one stays. Earlier sessions can still be resumed. TLS cannot be turned on or off while
+// the server runs.
 func (s *Server) ReloadCertificate(fresh *config.Config) error {
 	return s.certificate.reload("server.tls", &fresh.Server.TLS)
 }
 
-// ReloadAdmin takes the certificate and the token of the internal port that fresh,
-// which Load has checked, names. After an error the old ones stay. Whether there are
-// any cannot be changed while the server runs.
+// ReloadAdmin loads the certificate and the token of the internal port that fresh names, which Load
+// has checked. After an error the old ones stay. Neither can be added or removed while the server
+// runs.
 func (s *Server) ReloadAdmin(fresh *config.Config) error {
 	if s.gate.HasToken() != (fresh.Admin.TokenFile != "") {
-		return errors.New("admin.token_file cannot be added or taken away while the gateway runs: restart it")
+		return errors.New("admin.token_file cannot be added or removed while the gateway runs: restart it")
 	}
 	return errors.Join(s.adminCertificate.reload("admin.tls", fresh.Admin.TLS.AsTLS()), s.gate.Load(&fresh.Admin))
 }
@@ -91,7 +91,7 @@ func (s *Server) ReloadAdmin(fresh *config.Config) error {
 // reload is load for a port that may have no TLS.
 func (c *certificate) reload(key string, cfg *config.TLS) error {
 	if (c != nil) != (cfg.CertFile != "") {
-		return fmt.Errorf("%s cannot be added or taken away while the gateway runs: restart it", key)
+		return fmt.Errorf("%s cannot be added or removed while the gateway runs: restart it", key)
 	}
 	if c == nil {
 		return nil

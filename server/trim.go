@@ -17,20 +17,21 @@ const (
 	// a twentieth of its live heap): 1 MB/s. A collection is some 0.3 ms of
 	// CPU a live megabyte.
 	trimQuiet = 5 << 20
-	// A trim is worth this much garbage (or an eighth of the live heap). Memory that is
-	// freed while nothing is allocated, as when clients leave, is not counted. So there
-	// is a trim every trimAnyway looks in any case.
+	// A trim is worth it for this much garbage (or an eighth of the live heap). Memory that is
+	// freed while nothing is allocated, as when clients leave, is not counted. So there is a trim
+	// every trimAnyway looks in any case.
 	trimWorth  = 4 << 20
 	trimAnyway = 12
 )
 
 // trimmer decides when a collection is worth its cost.
 type trimmer struct {
-	seen, trimmed uint64 // bytes allocated in all, at the last look and at the last trim
+	seen, trimmed uint64 // total bytes allocated, at the last look and at the last trim
 	looks         int    // since the last trim
 }
 
-// due is told how much was allocated in all and how much is live.
+// due reports whether to trim now, given the bytes that were allocated in total and those that are
+// live.
 func (t *trimmer) due(allocated, live uint64) bool {
 	since := allocated - t.seen
 	t.seen = allocated

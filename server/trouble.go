@@ -14,10 +14,10 @@ import (
 type trouble struct {
 	name    string // short and constant: what operators search for
 	service string // whose health it degrades
-	text    string // what happens, and what helps
+	text    string // what happens, and the remedy
 
-	// count returns how much was shed, refused or dropped so far. If it goes up for
-	// troubleAfter turns, the service is degraded.
+	// count returns how much was shed, refused or dropped so far. If it goes up for troubleAfter
+	// turns, the service is degraded.
 	count func() uint64
 	// bad reports whether something is wrong now, and what. It degrades at once.
 	bad func() (bool, string)
@@ -32,9 +32,8 @@ const (
 	troubleSaid = 60
 )
 
-// troubleWatch looks at all troubles once a turn, and keeps what it found for anybody
-// that asks. It counts turns, not time: a process that was stopped and continues has
-// missed none.
+// troubleWatch checks all troubles once a turn, and keeps the result for all readers. It counts
+// turns, not time: a process that was stopped and continues has missed none.
 type troubleWatch struct {
 	log  *slog.Logger
 	step sync.Mutex // a turn at a time
@@ -48,7 +47,7 @@ type troubleWatch struct {
 type troubleState struct {
 	trouble
 	seen   uint64 // of count
-	told   uint64 // of seen, that the log has
+	told   uint64 // of seen, already logged
 	turns  int    // since it began to go up; 0: it is quiet
 	quiet  int    // turns since it last went up
 	bound  bool   // it degrades its service
@@ -129,7 +128,7 @@ func (t *troubleState) look() string {
 	return fmt.Sprintf("%d so far; %s", n, t.text)
 }
 
-// say logs how much has been added since the last line, once a minute at most.
+// say logs how much has been added since the last line, at most once a minute.
 func (t *troubleState) say(log *slog.Logger, said string) {
 	if t.silent > 0 {
 		t.silent--

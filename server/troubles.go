@@ -8,23 +8,23 @@ import (
 	"tapecast/server/limits"
 )
 
-// troubles are all ways in which the gateway sheds, refuses or drops. What is
-// added here shows in /health and has its line in the log. The functions take no
-// lock that a loop, a poller, an appender or a reader may hold for long.
+// troubles returns all ways in which the gateway sheds, refuses or drops. An entry that is added
+// here shows in /health and the log. The functions take no lock that a loop, a poller, an appender
+// or a reader may hold for long.
 func (s *Server) troubles() []trouble {
 	list := []trouble{
 		{name: "turned_away", service: "ConnectionManager", count: s.turnedAway,
 			text: "sockets are dropped without an answer: too many send nothing, or are beyond a limit"},
 		{name: "proxy_headers_refused", service: "ConnectionManager", count: s.headersRefused,
-			text: "trusted proxies send no valid PROXY protocol header: turn it on there, or correct server.proxy.trusted"},
+			text: "trusted proxies send no valid PROXY protocol header: enable it on the proxy, or correct server.proxy.trusted"},
 		{name: "tapes_shed", service: "ConnectionManager", count: func() uint64 { return s.table.Stats().Shed },
 			text: "chunks of tapes are dropped before their time: memory.tapes is reached"},
 		{name: "last_values_full", service: "ConnectionManager", bad: s.lastValuesFull,
-			text: "their rooms are partial: give memory.last_values more"},
+			text: "their rooms are partial: raise memory.last_values"},
 		{name: "log_dropped", service: "ConnectionManager", count: s.logDropped,
 			text: "log lines are dropped: what reads the log is too slow or gone, or its disk is full"},
 		{name: "rooms_refused", service: "KafkaConsumer", count: func() uint64 { return s.table.Stats().Refused },
-			text: "records are dropped whose rooms may not be created: max_rooms is reached, or the rooms' names are invalid"},
+			text: "records are dropped because their rooms may not be created: max_rooms is reached, or the names are invalid"},
 		{name: "dead_letters_lost", service: "KafkaConsumer", count: s.deadLettersLost,
 			text: "bad records could not be stored in kafka.dead_letter"},
 		{name: "recall_refused", service: "KafkaConsumer", count: s.recallRefused,
@@ -50,8 +50,8 @@ func (s *Server) troubles() []trouble {
 	return list
 }
 
-// lastValuesFull reports whether last values are at their budget. All nodes hold the same
-// values, so this degrades health and leaves readiness.
+// lastValuesFull reports whether last values are at their budget. All nodes hold the same values,
+// so it degrades health but not readiness.
 func (s *Server) lastValuesFull() (bool, string) {
 	t := s.table.Stats()
 	return t.LastFull, fmt.Sprintf("memory.last_values (%s) is reached: %d of the oldest last values were forgotten", s.cfg.LastValues(), t.OutOfMemory)

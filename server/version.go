@@ -2,8 +2,8 @@ package server
 
 import "runtime/debug"
 
-// Version is the module's version, or else the commit it was built from ("modified"
-// behind it where files had changed), and the Go that built it.
+// Version returns the module's version, or else the commit that it was built from (with "modified"
+// after it if files had changed), and the version of Go.
 func Version() (version, goVersion string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -12,49 +12,49 @@ import (
 
 const (
 	watchEvery = 100 * time.Millisecond
-	// standsAfter is how many turns of the watchdog a goroutine stays in one turn of
-	// its own before it degrades its service: a second.
+	// standsAfter is how many turns of the watchdog a goroutine stays in one turn of its own before
+	// it degrades its service: a second.
 	standsAfter = 10
-	// deadAfter is how many before the process no longer counts as alive: ten seconds.
+	// deadAfter is after how many turns the process no longer counts as alive: ten seconds.
 	deadAfter = 100
 )
 
-// watchdog finds goroutines that own something and stand still: the acceptor, TLS
-// workers, pollers, loops, appenders, readers, the recaller and time look-ups. It judges
-// by its own turns and never by a clock. So a process that was stopped, or that got no
-// time from its machine, is well when it continues.
+// watchdog finds goroutines that own something and stand still: the acceptor, TLS workers, pollers,
+// loops, appenders, readers, the recaller and time look-ups. It judges by its own turns and never
+// by a clock. So a process that was stopped, or got no processor time, is healthy when it
+// continues.
 type watchdog struct {
 	log   *slog.Logger
-	beats func() []watched
+	heartbeats func() []watched
 
 	seen  map[*heartbeat.Beat]*standing // the goroutine's
-	found atomic.Pointer[[]stands]      // what stands now, to be read without a lock
+	found atomic.Pointer[[]stands]      // goroutines that stand still now, read without a lock
 }
 
-// watched are the beats of one service.
+// watched holds the heartbeats of one service.
 type watched struct {
 	service string
-	beats   []*heartbeat.Beat
+	heartbeats   []*heartbeat.Beat
 }
 
-// standing is what the watchdog has seen of one beat.
+// standing is what the watchdog has seen of one heartbeat.
 type standing struct {
 	turn  uint64
 	turns int // of the watchdog, in that turn
 }
 
-// stands is a goroutine that stands.
+// stands is a goroutine that stands still.
 type stands struct {
 	name, service string
 	turns         int
 }
 
 func (s stands) String() string {
-	return fmt.Sprintf("%s stands for %.1f s", s.name, (time.Duration(s.turns) * watchEvery).Seconds())
+	return fmt.Sprintf("%s has stood still for %.1f s", s.name, (time.Duration(s.turns) * watchEvery).Seconds())
 }
 
-func newWatchdog(log *slog.Logger, beats func() []watched) *watchdog {
-	return &watchdog{log: log, beats: beats, seen: map[*heartbeat.Beat]*standing{}}
+func newWatchdog(log *slog.Logger, heartbeats func() []watched) *watchdog {
+	return &watchdog{log: log, heartbeats: heartbeats, seen: map[*heartbeat.Beat]*standing{}}
 }
 
 // run watches until ctx ends.
@@ -71,12 +71,12 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 }
 
-// turn looks at every beat once.
+// turn checks every heartbeat once.
 func (w *watchdog) turn() {
 	var found []stands
 	now := make(map[*heartbeat.Beat]*standing, len(w.seen))
-	for _, of := range w.beats() {
-		for _, b := range of.beats {
+	for _, of := range w.heartbeats() {
+		for _, b := range of.heartbeats {
 			s := w.seen[b]
 			if s == nil {
 				s = &standing{}
@@ -92,26 +92,26 @@ func (w *watchdog) turn() {
 	w.found.Store(&found)
 }
 
-// look looks at one beat, and logs what has changed.
+// look checks one heartbeat, and logs what has changed.
 func (s *standing) look(log *slog.Logger, b *heartbeat.Beat) {
 	turn, busy := b.Turn()
 	if busy && turn == s.turn {
 		s.turns++
 		switch s.turns {
 		case standsAfter:
-			log.Warn("a goroutine stands", "name", b.Name)
+			log.Warn("a goroutine stands still", "name", b.Name)
 		case deadAfter:
-			log.Error("a goroutine stands for so long that the process no longer counts as alive", "name", b.Name)
+			log.Error("a goroutine has stood still for so long that the process no longer counts as alive", "name", b.Name)
 		}
 		return
 	}
 	if s.turns >= standsAfter {
-		log.Warn("a goroutine goes on that stood", "name", b.Name, "stood", (time.Duration(s.turns) * watchEvery).String())
+		log.Warn("a goroutine that stood still continues", "name", b.Name, "stood", (time.Duration(s.turns) * watchEvery).String())
 	}
 	s.turn, s.turns = turn, 0
 }
 
-// of returns what of a service stands.
+// of returns which goroutines of a service stand still.
 func (w *watchdog) of(service string) (out []string) {
 	if found := w.found.Load(); found != nil {
 		for _, s := range *found {
@@ -123,7 +123,7 @@ func (w *watchdog) of(service string) (out []string) {
 	return out
 }
 
-// dead returns the goroutines that have stood for so long that only a restart helps.
+// dead returns the goroutines that have stood still for so long that only a restart helps.
 func (w *watchdog) dead() (out []string) {
 	if found := w.found.Load(); found != nil {
 		for _, s := range *found {
@@ -135,7 +135,7 @@ func (w *watchdog) dead() (out []string) {
 	return out
 }
 
-// standing returns how many goroutines stand.
+// standing returns how many goroutines stand still.
 func (w *watchdog) standing() int {
 	if found := w.found.Load(); found != nil {
 		return len(*found)
@@ -143,8 +143,8 @@ func (w *watchdog) standing() int {
 	return 0
 }
 
-// beats returns everything that the watchdog watches.
-func (s *Server) beats() []watched {
+// heartbeats returns all heartbeats that the watchdog watches.
+func (s *Server) heartbeats() []watched {
 	all := []watched{{"KafkaConsumer", s.table.Heartbeats()}}
 	if e := s.engine.Load(); e != nil {
 		all = append(all, watched{"ConnectionManager", e.Heartbeats()})

@@ -29,11 +29,11 @@ func TestWatchdog(t *testing.T) {
 		t.Errorf("after %d looks: %q", standsAfter, w.of("A"))
 	}
 	turns(1)
-	if got := w.of("A"); !slices.Equal(got, []string{"loop 0 stands for 1.0 s"}) || w.of("B") != nil || w.dead() != nil || w.standing() != 1 {
+	if got := w.of("A"); !slices.Equal(got, []string{"loop 0 has stood still for 1.0 s"}) || w.of("B") != nil || w.dead() != nil || w.standing() != 1 {
 		t.Errorf("after a second: %q %q %q", got, w.of("B"), w.dead())
 	}
 	turns(deadAfter - standsAfter)
-	if got := w.dead(); !slices.Equal(got, []string{"loop 0 stands for 10.0 s"}) {
+	if got := w.dead(); !slices.Equal(got, []string{"loop 0 has stood still for 10.0 s"}) {
 		t.Errorf("after ten seconds: %q", got)
 	}
 	stuck.End()

@@ -29,7 +29,7 @@ func TestAdminConnectionsAllKept(t *testing.T) {
 		t.Errorf("%v, %d open, %d dropped", d, a.count(), dropped.Load())
 	}
 	if c.Close(); a.count() != 1 {
-		t.Error("one that was dropped frees another's place")
+		t.Error("a connection that was dropped no longer counts")
 	}
 }
 

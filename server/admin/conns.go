@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// What a client of an internal port may take. A request that stays incomplete ends
-// after readTime.
+// Bounds for a client of an internal port. A request that stays incomplete ends after readTime.
 const (
 	MaxConnections = 64 // of each port
 	headerTime     = 5 * time.Second
@@ -22,25 +21,25 @@ const (
 	headerBytes    = 16 << 10
 )
 
-// conns bounds the connections of an internal port. At the bound the oldest one that
-// is not kept gives way to a new one: probes get in, whatever else is held open.
+// conns bounds the connections of an internal port. At the bound the oldest one that is not kept
+// gives way to a new one, so that probes get in, whatever else is held open.
 type conns struct {
 	net.Listener
 	most    int
 	dropped *atomic.Uint64
 
 	mu   sync.Mutex
-	open []*tracked // in the order of their coming
+	open []*tracked // in the order of arrival
 }
 
-// tracked is one of them.
+// tracked is one connection of a port.
 type tracked struct {
 	net.Conn
 	table *conns
 	kept  int // requests that keep it; under table.mu
 }
 
-// Accept returns the next connection that there is room for.
+// Accept returns the next connection for which there is room.
 func (a *conns) Accept() (net.Conn, error) {
 	for {
 		c, err := a.Listener.Accept()
@@ -72,7 +71,7 @@ func (a *conns) admit(c net.Conn) *tracked {
 	return conn
 }
 
-// Close frees the place.
+// Close closes the connection and no longer counts it.
 func (c *tracked) Close() error {
 	c.table.mu.Lock()
 	if at := slices.Index(c.table.open, c); at >= 0 {
@@ -98,8 +97,8 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// KeepConn keeps a request's connection until release is called: until then it does not
-// give way to a new one.
+// KeepConn keeps a request's connection until release is called. Until then it does not give way to
+// a new one.
 func KeepConn(ctx context.Context) (release func()) {
 	c, ok := ctx.Value(connKey{}).(*tracked)
 	if !ok {
@@ -115,8 +114,8 @@ func (a *conns) keep(c *tracked, n int) {
 	a.mu.Unlock()
 }
 
-// newHTTP bounds the time and the headers of a peer. It speaks HTTP/1 only: then a
-// connection has one request at a time, and the bounds hold for requests.
+// newHTTP returns a server that bounds the time and the headers of a peer. It speaks HTTP/1 only,
+// so that a connection has one request at a time and the bounds apply to requests.
 func newHTTP(h http.Handler) *http.Server {
 	var only http.Protocols
 	only.SetHTTP1(true)
@@ -127,7 +126,7 @@ func newHTTP(h http.Handler) *http.Server {
 	}
 }
 
-// GiveTime moves the deadlines of a request that is known to be long.
+// GiveTime moves the deadlines of a request that takes long.
 func GiveTime(w http.ResponseWriter, read, write time.Duration) {
 	at := func(d time.Duration) (t time.Time) {
 		if d > 0 {
@@ -136,6 +135,6 @@ func GiveTime(w http.ResponseWriter, read, write time.Duration) {
 		return t
 	}
 	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(at(read)) // a connection that takes none has ended
+	_ = c.SetReadDeadline(at(read)) // it fails only if the connection has ended
 	_ = c.SetWriteDeadline(at(write))
 }

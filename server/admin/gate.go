@@ -23,27 +23,27 @@ import (
 type Gate struct {
 	log      *slog.Logger
 	security *logging.Security // nil: none
-	hosts    map[string]bool   // names in small letters
+	hosts    map[string]bool   // names in lower case
 	write    bool
-	token    atomic.Pointer[tokenHash] // nil: there is none
+	token    atomic.Pointer[tokenHash] // nil: none
 	refused  [Refusals]atomic.Uint64
-	logged   [Refusals]atomic.Int64 // when it last was, in Unix seconds
+	logged   [Refusals]atomic.Int64 // when each was last logged, in Unix seconds
 }
 
 // Refusal is why a request was refused.
 type Refusal uint8
 
 const (
-	ByName   Refusal = iota // asked by a name that is not its own
-	ByOrigin                // by a page of another origin
+	ByName   Refusal = iota // the Host is not a name of the port
+	ByOrigin                // a page of another origin asked
 	Off                     // it writes, and admin.write is off
-	NoToken                 // without the token
-	Body                    // a body that is too long, or where there may be none
-	Busy                    // too many at a time
+	NoToken                 // the token is missing or wrong
+	Body                    // the body is too long, or there may be none
+	Busy                    // too many requests at a time
 	Refusals                // how many there are
 )
 
-// String is the reason as logs and figures spell it.
+// String returns the reason as logs and figures spell it.
 func (r Refusal) String() string {
 	return [...]string{"host", "origin", "off", "token", "body", "busy"}[r]
 }
@@ -138,22 +138,21 @@ func (g *Gate) Writes(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// wantsToken serves requests that have the token. If the configuration has none, it serves
-// all.
+// wantsToken serves requests that have the token. If no token is configured, it serves all.
 func (g *Gate) wantsToken(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if t := g.token.Load(); t != nil && !t.isIn(r.Header["Authorization"]) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			g.Refuse(w, r, NoToken, http.StatusUnauthorized,
-				"%s wants the token of admin.token_file: send Authorization: Bearer …", r.URL.Path)
+				"%s needs the token of admin.token_file: send Authorization: Bearer …", r.URL.Path)
 			return
 		}
 		next(w, r)
 	}
 }
 
-// Refuse answers an error, counts it, and logs it once a minute. It does not wait for the
-// rest of a body.
+// Refuse answers with an error, counts it, and logs it once a minute. It does not wait for the rest
+// of a body.
 func (g *Gate) Refuse(w http.ResponseWriter, r *http.Request, why Refusal, code int, format string, args ...any) {
 	g.refused[why].Add(1)
 	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -171,14 +170,13 @@ func (g *Gate) Refuse(w http.ResponseWriter, r *http.Request, why Refusal, code 
 	Refuse(w, code, format, args...)
 }
 
-// Refused is how many requests were refused for that reason.
+// Refused returns how many requests were refused for that reason.
 func (g *Gate) Refused(why Refusal) uint64 { return g.refused[why].Load() }
 
 // HasToken reports whether writes need a token.
 func (g *Gate) HasToken() bool { return g.token.Load() != nil }
 
-// tokenHash is the token's hash: hashes of equal length take as long to compare
-// whatever was sent.
+// tokenHash is the token's hash. Comparing hashes takes the same time whatever was sent.
 type tokenHash [sha256.Size]byte
 
 func newToken(text string) *tokenHash {
@@ -186,7 +184,7 @@ func newToken(text string) *tokenHash {
 	return &t
 }
 
-// isIn reports whether the Authorization headers of a request are one, with the token.
+// isIn reports whether a request has exactly one Authorization header, and it has the token.
 func (t *tokenHash) isIn(headers []string) bool {
 	if len(headers) != 1 {
 		return false

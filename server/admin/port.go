@@ -28,34 +28,34 @@ type Port struct {
 	listener atomic.Pointer[net.Listener]
 }
 
-// Paths lays out a port. Everything on it answers JSON, the Prometheus form of
-// /metrics and pprof apart.
+// Paths lays out a port. Everything on it answers in JSON, except the Prometheus form of /metrics
+// and pprof.
 type Paths struct {
 	mux   *http.ServeMux
-	names []string // that it tells
+	names []string // the paths that it lists
 }
 
-// NewPaths are no paths yet.
+// NewPaths returns Paths without a path.
 func NewPaths() *Paths { return &Paths{mux: http.NewServeMux()} }
 
-// Add serves a path, by these methods, and tells of it.
+// Add serves a path with these methods, and lists it.
 func (p *Paths) Add(path string, f http.HandlerFunc, methods ...string) {
 	p.mux.Handle(path, allow(f, methods...))
 	p.names = append(p.names, path)
 }
 
-// Hide serves a path and does not tell of it.
+// Hide serves a path without listing it.
 func (p *Paths) Hide(path string, f http.HandlerFunc, methods ...string) {
 	p.mux.Handle(path, allow(f, methods...))
 }
 
-// Get serves a path that is read.
+// Get serves a path for reading, and lists it.
 func (p *Paths) Get(path string, f http.HandlerFunc) {
 	p.Add(path, f, http.MethodGet, http.MethodHead)
 }
 
-// Port is a port with the paths that were added; key of the configuration says where it
-// listens, and secure is nil where it is plain.
+// Port returns a port with the paths that were added. key is the configuration key of its address.
+// secure is nil if it is plain.
 func (p *Paths) Port(gate *Gate, key string, secure *tls.Config) *Port {
 	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		Refuse(w, http.StatusNotFound, "%s does not exist on this port, which has %s", r.URL.Path, strings.Join(p.names, " "))
@@ -65,14 +65,14 @@ func (p *Paths) Port(gate *Gate, key string, secure *tls.Config) *Port {
 	return a
 }
 
-// Pprof serves the profiles, to those that have the token.
+// Pprof serves the profiles to requests that have the token.
 func (p *Paths) Pprof(gate *Gate) {
 	running := NewTurns(gate, 4, 0)
 	serve := func(f http.HandlerFunc) http.HandlerFunc {
 		return gate.wantsToken(running.Guard(func(w http.ResponseWriter, r *http.Request) {
 			defer KeepConn(r.Context())()
-			if r.ContentLength == 0 { // a profile may take longer than a request may take to come
-				_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a connection that takes none has ended
+			if r.ContentLength == 0 { // a profile may take longer than the deadline for reading a request
+				_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // fails only if the connection has ended
 			}
 			f(w, r)
 		}))
@@ -131,7 +131,7 @@ func (a *Port) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Connections is how many connections are open; a nil port has none.
+// Connections returns how many connections are open. A nil port has none.
 func (a *Port) Connections() int {
 	if a == nil {
 		return 0
@@ -139,7 +139,7 @@ func (a *Port) Connections() int {
 	return a.conns.count()
 }
 
-// Kept is how many connections give way to no new one.
+// Kept returns how many connections do not give way to a new one.
 func (a *Port) Kept() int {
 	a.conns.mu.Lock()
 	defer a.conns.mu.Unlock()
@@ -152,7 +152,7 @@ func (a *Port) Kept() int {
 	return n
 }
 
-// Dropped is how many connections gave way to others.
+// Dropped returns how many connections gave way to others.
 func (a *Port) Dropped() uint64 {
 	if a == nil {
 		return 0
@@ -184,7 +184,7 @@ func Answer(w http.ResponseWriter, code int, v any) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(b, '\n')) // whoever asked may be gone
+	_, _ = w.Write(append(b, '\n')) // the client may be gone
 }
 
 // Refuse writes an error as JSON.

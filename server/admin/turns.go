@@ -11,18 +11,17 @@ const turnPatience = 5 * time.Second
 // maxRest bounds the rest after a request.
 const maxRest = time.Second
 
-// Turns bounds how many requests of a kind run at a time. For requests that cost the loops
-// something it also bounds their share of time: after each there is a rest. Any goroutine
-// may use it.
+// Turns bounds how many requests of a kind run at a time. It also bounds their share of time, with
+// a rest after each, since they cost the loops something. Any goroutine may use it.
 type Turns struct {
 	gate  *Gate
 	slots chan time.Time // when the slot may be used again
-	rest  int            // times what the request took
+	rest  int            // in multiples of the time that the request took
 	wait  time.Duration
 }
 
-// NewTurns lets so many requests run at a time. After each there is a rest of so many times
-// what the request took, and of maxRest at most.
+// NewTurns returns a Turns that runs that many requests at a time. After each there is a rest: a
+// multiple of the time that the request took, and maxRest at most.
 func NewTurns(gate *Gate, slots, rest int) *Turns {
 	t := &Turns{gate: gate, slots: make(chan time.Time, slots), rest: rest, wait: turnPatience}
 	for range slots {
@@ -31,7 +30,7 @@ func NewTurns(gate *Gate, slots, rest int) *Turns {
 	return t
 }
 
-// Guard serves requests in turn. A request that has to wait for too long is refused.
+// Guard serves requests in turn. A request that would wait too long is refused.
 func (t *Turns) Guard(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		late := time.NewTimer(t.wait)

@@ -15,16 +15,15 @@ import (
 )
 
 const (
-	// maxToken bounds what is decoded for somebody who is nobody yet. Tokens with
-	// many claims have 2 KB.
+	// maxToken bounds what is decoded for a client that is not authenticated. Tokens with many
+	// claims have 2 KB.
 	maxToken = 8 << 10
 	// maxExpires is the end of the year 9999: beyond it times no longer fit the
 	// types that they go through.
 	maxExpires = 253402300799
 )
 
-// Why a token was refused, in words fit for the client: none holds any part of
-// the token.
+// Why a token was refused, in words for the client. None contains any part of the token.
 var (
 	errEmpty     = errors.New("the token is empty")
 	errLong      = fmt.Errorf("the token is longer than %d bytes", maxToken)
@@ -45,14 +44,14 @@ var (
 	errBadUser   = errors.New("the token's sub holds a character that no room name may have: white space, control characters and *{}\"\\ are refused")
 )
 
-// Identity is what a good token says.
+// Identity is what a valid token says.
 type Identity struct {
 	User    string
 	Expires int64 // seconds since 1970, as in the token
 }
 
-// Authenticator checks tokens. It does not change once made, apart from its
-// counters, and any goroutine may use it.
+// Authenticator checks tokens. It does not change once made, except for its counters. Any goroutine
+// may use it.
 type Authenticator struct {
 	parser *jwt.Parser
 	secret []byte            // nil: no HS256
@@ -70,7 +69,7 @@ func New(cfg *config.Auth) (*Authenticator, error) {
 	var methods []string
 	if cfg.Secret != "" {
 		if len(cfg.Secret) < config.MinSecret {
-			return nil, fmt.Errorf("auth.secret has %d bytes, and HS256 wants %d or more: make a longer one", len(cfg.Secret), config.MinSecret)
+			return nil, fmt.Errorf("auth.secret has %d bytes, and HS256 needs %d or more: make a longer one", len(cfg.Secret), config.MinSecret)
 		}
 		a.secret = []byte(cfg.Secret)
 		methods = append(methods, jwt.SigningMethodHS256.Alg())
@@ -97,13 +96,13 @@ func New(cfg *config.Auth) (*Authenticator, error) {
 	return a, nil
 }
 
-// Leeway is how much later than its exp a token is taken.
+// Leeway returns how long after its exp a token is accepted.
 func (a *Authenticator) Leeway() time.Duration { return a.leeway }
 
-// Checked is how many tokens were checked.
+// Checked returns how many tokens were checked.
 func (a *Authenticator) Checked() uint64 { return a.checked.Load() }
 
-// Refused is how many tokens were refused.
+// Refused returns how many tokens were refused.
 func (a *Authenticator) Refused() uint64 { return a.refused.Load() }
 
 // ParseToken checks a token: algorithm, signature, times, issuer, audience and
@@ -135,8 +134,8 @@ func (a *Authenticator) parse(token string) (Identity, error) {
 	return c.judge(err)
 }
 
-// key is the key for the token's algorithm, which the parser has found to be
-// one of those configured.
+// key returns the key for the token's algorithm, which the parser has found to be one of those
+// configured.
 func (a *Authenticator) key(t *jwt.Token) (any, error) {
 	switch {
 	case t.Method == jwt.SigningMethodHS256 && a.secret != nil:
@@ -147,7 +146,7 @@ func (a *Authenticator) key(t *jwt.Token) (any, error) {
 	return nil, errMethod
 }
 
-// tokenError says what jwt found before it looked at the claims' values, in our own words.
+// tokenError returns, in our words, what jwt found before it checked the values of the claims.
 func tokenError(err error) error {
 	for _, e := range [...]struct{ is, say error }{
 		{errDoubled, errDoubled},
@@ -160,8 +159,8 @@ func tokenError(err error) error {
 			return e.say
 		}
 	}
-	// What is left has a wrong signature, or an algorithm that we do not accept;
-	// only the words tell them apart.
+	// What remains is a wrong signature, or an algorithm that we do not accept. Only the text tells
+	// them apart.
 	if strings.Contains(err.Error(), "signing method") {
 		return errMethod
 	}

@@ -13,9 +13,9 @@ import (
 	"tapecast/server/jsontext"
 )
 
-// claims are the registered claims of a token that are looked at here, by their exact names (RFC
-// 7519, section 4). Left to itself encoding/json takes "SUB" for sub, and the last of two.
-// iat and jti say nothing that a token is refused for.
+// claims holds the registered claims that are checked, by their exact names (RFC 7519, section 4).
+// Without it encoding/json takes "SUB" for sub, and the last of two. iat and jti never cause a
+// refusal.
 type claims struct{ jwt.RegisteredClaims }
 
 var claimParsers fastjson.ParserPool
@@ -36,7 +36,7 @@ func (c *claims) UnmarshalJSON(b []byte) (err error) {
 	return err
 }
 
-// objectOf parses a part of a token, of which each member must be there once.
+// objectOf parses a part of a token. Each name must occur once.
 func objectOf(p *fastjson.Parser, b []byte) (*fastjson.Object, error) {
 	if jsontext.TooDeep(b) {
 		return nil, errMalformed
@@ -81,7 +81,7 @@ func (c *claims) take(name string, v *fastjson.Value) (err error) {
 	return err
 }
 
-// dateOf reads a NumericDate. Those beyond maxExpires become one second more.
+// dateOf reads a NumericDate. A date after maxExpires becomes one second after it.
 func dateOf(v *fastjson.Value) (*jwt.NumericDate, error) {
 	var n json.Number
 	if err := json.Unmarshal(v.MarshalTo(nil), &n); err != nil {
@@ -89,7 +89,7 @@ func dateOf(v *fastjson.Value) (*jwt.NumericDate, error) {
 	}
 	f, err := n.Float64()
 	if err != nil && math.IsInf(f, 0) {
-		err = nil // a number all the same
+		err = nil // still a number
 	}
 	if err != nil || n == "" {
 		return nil, errMalformed
@@ -98,9 +98,9 @@ func dateOf(v *fastjson.Value) (*jwt.NumericDate, error) {
 	return jwt.NewNumericDate(time.Unix(int64(f), 0)), nil
 }
 
-// judge returns the user, or why the token is refused. invalid is what jwt has against
-// its claims; the signature is good. What a new token of the same issuer would have too comes
-// before what passes.
+// judge returns the user, or why the token is refused. invalid is what jwt has against its claims;
+// the signature is good. Faults that a new token of the same issuer would have too come before
+// those that pass with time.
 func (c *claims) judge(invalid error) (Identity, error) {
 	if invalid != nil {
 		for _, e := range [...]struct{ is, say error }{
@@ -113,7 +113,7 @@ func (c *claims) judge(invalid error) (Identity, error) {
 			}
 		}
 	}
-	// Out of range, exp would wrap around; that it is there was checked by jwt.
+	// An exp that is out of range would wrap around. jwt has checked that it exists.
 	expires := c.ExpiresAt.Unix()
 	if expires <= 0 || expires > maxExpires {
 		return Identity{}, errExpires
@@ -132,8 +132,8 @@ func (c *claims) judge(invalid error) (Identity, error) {
 	return Identity{}, errMalformed
 }
 
-// checkHeader refuses what RFC 7515 does: a parameter that comes twice (section 4), and
-// extensions that must be understood, since none is (section 4.1.11).
+// checkHeader refuses what RFC 7515 refuses: a parameter that occurs twice (section 4), and
+// extensions that must be understood, since we understand none (section 4.1.11).
 func checkHeader(t *jwt.Token) error {
 	if _, ok := t.Header["crit"]; ok {
 		return errCritical
@@ -152,7 +152,7 @@ func checkHeader(t *jwt.Token) error {
 // methodEd25519 is EdDSA by the name that RFC 9864 gives it.
 type methodEd25519 struct{ *jwt.SigningMethodEd25519 }
 
-// Alg is what a token's header says.
+// Alg returns the name in a token's header.
 func (methodEd25519) Alg() string { return "Ed25519" }
 
 var signingEd25519 = methodEd25519{jwt.SigningMethodEdDSA}
@@ -161,8 +161,8 @@ func init() {
 	jwt.RegisterSigningMethod(signingEd25519.Alg(), func() jwt.SigningMethod { return signingEd25519 })
 }
 
-// IsSigned reports whether a token was refused though its signature is good: it was not guessed.
-// A doubled or malformed part may have been found before the signature was looked at.
+// IsSigned reports whether a refused token has a good signature, so that it was not guessed. A
+// doubled or malformed part may be found before the signature is checked.
 func IsSigned(err error) bool {
 	switch err {
 	case ErrExpired, ErrEarly, errIssuer, errAudience, errClaim, errExpires,

@@ -13,26 +13,26 @@ import (
 	"tapecast/server/config"
 )
 
-// DemoSecret is the HS256 key of runs that configure none. It is made on first use
-// and kept in the user's configuration directory, readable by nobody else, so that
-// `tapecast token` and `tapecast run` agree; file is where. Without such a directory
-// (no HOME) it is made for this run only, and file is "".
+// DemoSecret returns the HS256 key of runs that configure none. It is made on first use and kept in
+// a file of the user's configuration directory that only the user can read, so that `tapecast
+// token` and `tapecast run` agree. Without such a directory (no HOME) it is made for this run only,
+// and file is "".
 func DemoSecret() (secret config.Secret, file string, err error) {
 	text, file, err := demoFile("demo.secret", "the demo secret", "auth.secret")
 	return config.Secret(text), file, err
 }
 
-// DemoAdminToken makes sure that there is a file with the token that the demo's internal
-// port wants for requests that write. It is beside the demo secret, made on first use, and
-// readable by nobody else. The name is "" if there is no directory to keep it in.
+// DemoAdminToken makes sure that the file with the token for the demo's internal port exists, and
+// returns its name. It is beside the demo secret, made on first use, and only the user can read it.
+// The name is "" if there is no directory for it.
 func DemoAdminToken() (file string, err error) {
 	_, file, err = demoFile("demo.admin-token", "the demo's admin token", "admin.token_file")
 	return file, err
 }
 
-// KeepDemoBroker leaves the address of the demo's broker beside its secret, for what
-// publishes to the demo that listens there, such as tapecast-bench. forget removes it
-// again, unless another demo has written its own since.
+// KeepDemoBroker writes the address of the demo's broker to a file beside its secret. Programs that
+// publish to the demo, such as tapecast-bench, read it there. forget removes the file, unless
+// another demo has replaced it since.
 func KeepDemoBroker(listen string, brokers []string) (forget func(), err error) {
 	text, err := json.Marshal(map[string]any{"listen": listen, "brokers": brokers})
 	if err != nil {
@@ -40,7 +40,7 @@ func KeepDemoBroker(listen string, brokers []string) (forget func(), err error) 
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return func() {}, nil // no place to keep it
+		return func() {}, nil // there is no directory for it
 	}
 	file := filepath.Join(dir, "tapecast", "demo.broker")
 	if err = os.MkdirAll(filepath.Dir(file), 0o700); err == nil {
@@ -56,8 +56,8 @@ func KeepDemoBroker(listen string, brokers []string) (forget func(), err error) 
 	}, nil
 }
 
-// demoFile is what a file of the demo holds, which is made where there is none. what
-// it is and the key to set instead are for errors.
+// demoFile returns the text of a file of the demo, which is created if it does not exist. For
+// errors, what names its content and instead the key that could be set.
 func demoFile(name, what, instead string) (text, file string, err error) {
 	fresh := newSecret()
 	dir, err := os.UserConfigDir()
@@ -86,8 +86,8 @@ func demoFile(name, what, instead string) (text, file string, err error) {
 	return string(b), file, nil
 }
 
-// createOnce creates a file whole or not at all, and leaves one alone that another
-// process created first.
+// createOnce creates a file completely or not at all. It leaves a file alone that another process
+// created first.
 func createOnce(file, text string) error {
 	tmp, err := written(filepath.Dir(file), text)
 	if err != nil {
@@ -100,7 +100,7 @@ func createOnce(file, text string) error {
 	return nil
 }
 
-// replace puts a text in the place of a file's, whole or not at all.
+// replace replaces the text of a file, completely or not at all.
 func replace(file, text string) error {
 	tmp, err := written(filepath.Dir(file), text)
 	if err != nil {
@@ -113,7 +113,7 @@ func replace(file, text string) error {
 	return nil
 }
 
-// written puts a text into a new file that nobody else may read, and returns its name.
+// written writes a text to a new file that only its owner can read, and returns its name.
 func written(dir, text string) (file string, err error) {
 	tmp, err := os.CreateTemp(dir, ".demo-*") // mode 0600
 	if err != nil {
@@ -127,7 +127,7 @@ func written(dir, text string) (file string, err error) {
 	return tmp.Name(), nil
 }
 
-// newSecret is 32 random bytes in printable form.
+// newSecret returns 32 random bytes in printable form.
 func newSecret() string {
 	b := make([]byte, 32)
 	rand.Read(b) // never fails

@@ -162,7 +162,7 @@ func TestKeepDemoBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := KeepDemoBroker("127.0.0.1:8080", nil); err == nil {
-		t.Error("it was kept in a place that is none")
+		t.Error("it was kept although there is no directory")
 	}
 }
 

@@ -2,12 +2,12 @@ package config
 
 // Admin is the internal port: health, metrics and the rest.
 type Admin struct {
-	// Listen is the internal host:port. Default 127.0.0.1:8081. Everybody who reaches it can
+	// Listen is the internal host:port. Default 127.0.0.1:8081. Every client that reaches it can
 	// read: keep it off public networks.
 	Listen string `koanf:"listen"`
 	// Hosts are the names, without port, that the internal port answers to, besides literal
-	// addresses and localhost. Otherwise a page could ask it by a name of its own (DNS
-	// rebinding). There are no wildcards. Default none.
+	// addresses and localhost. This stops a web page that reaches the port by a name of its own
+	// (DNS rebinding). There are no wildcards. Default none.
 	Hosts []string `koanf:"hosts"`
 	// Probes is a host:port for /livez, /readyz, /health and /metrics alone, without
 	// TLS, so that Listen can stay on loopback. Default none: Listen has them all.
@@ -20,7 +20,7 @@ type Admin struct {
 	// it again. Default none.
 	TokenFile string   `koanf:"token_file"`
 	TLS       AdminTLS `koanf:"tls"`
-	// Pprof serves /debug/pprof/, which wants the token where TokenFile is set. Default false.
+	// Pprof serves /debug/pprof/, which needs the token if TokenFile is set. Default false.
 	Pprof bool `koanf:"pprof"`
 	// Direct serves POST /debug/append, which appends records past Kafka. For measurements
 	// only, as by tapecast-bench with --direct. It needs Write. Default false.

@@ -11,8 +11,8 @@ import (
 	"tapecast/server/logging"
 )
 
-// reserved descriptors are not given to clients: epoll sets, listeners, the admin
-// port's connections, librdkafka's sockets (one a broker and consumer) and files.
+// reserved is how many descriptors clients cannot have: those of epoll sets, listeners, the admin
+// port's connections, librdkafka's sockets (one for each broker and consumer) and files.
 const reserved = 256
 
 // maxWildcards is the most wildcards that a connection can number.
@@ -21,8 +21,8 @@ const maxWildcards = 255
 // maxMessage is the most that server.max_message may be.
 const maxMessage = 1 << 20
 
-// check finds faults that the types of the values do not show. Each part looks at its
-// own section. A value that was refused already has its default here.
+// check finds faults that the types of the values do not show. Each part checks its own section. A
+// value that was refused already has its default here.
 func (c *collector) check(cfg *Config) {
 	c.checkServer(cfg)
 	c.checkTLS(&cfg.Server.TLS)
@@ -120,7 +120,7 @@ func (c *collector) checkAuth(cfg *Config) {
 		if a.SecretFile != "" && !c.isSet(path) {
 			path = "auth.secret_file"
 		}
-		c.add(path, fmt.Sprintf("the key has %d bytes, and HS256 wants %d or more", n, MinSecret), "make one with: openssl rand -base64 32")
+		c.add(path, fmt.Sprintf("the key has %d bytes, and HS256 needs %d or more", n, MinSecret), "make one with: openssl rand -base64 32")
 	}
 	if _, err := a.Ed25519Key(); err != nil {
 		path := "auth.public_key"
@@ -181,8 +181,8 @@ func (c *collector) checkLimits(cfg *Config) {
 	}
 }
 
-// descriptorLimit is how many descriptors this process may have open. The Go
-// runtime has raised the soft limit to the hard one.
+// descriptorLimit returns how many descriptors this process may have open. The Go runtime has
+// raised the soft limit to the hard one.
 func descriptorLimit() int {
 	var r syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil || r.Cur > 1<<30 {
@@ -191,8 +191,8 @@ func descriptorLimit() int {
 	return int(r.Cur)
 }
 
-// MaxConnections is the most connections at a time: limits.connections, or what
-// the descriptor limit leaves.
+// MaxConnections returns the most connections at a time: limits.connections, or what the descriptor
+// limit leaves.
 func (cfg *Config) MaxConnections() int {
 	if n := cfg.Limits.Connections; n > 0 {
 		return n
@@ -203,12 +203,12 @@ func (cfg *Config) MaxConnections() int {
 const (
 	// halfOpen is how many silent sockets are kept if there are descriptors for them.
 	halfOpen = 8192
-	// leastHalfOpen is how many are kept otherwise: they are part of what is reserved.
+	// leastHalfOpen is how many are kept otherwise. They are part of the reserved descriptors.
 	leastHalfOpen = 32
 )
 
-// MaxHalfOpen is the most sockets that have not been upgraded: limits.half_open, or what
-// the descriptor limit leaves beside limits.connections.
+// MaxHalfOpen returns the most sockets that have not been upgraded: limits.half_open, or what the
+// descriptor limit leaves beside limits.connections.
 func (cfg *Config) MaxHalfOpen() int {
 	if n := cfg.Limits.HalfOpen; n > 0 {
 		return n
@@ -220,12 +220,11 @@ func (cfg *Config) MaxHalfOpen() int {
 	return min(halfOpen, max(leastHalfOpen, free))
 }
 
-// EarlyMessage is the longest message of a client that is not authenticated: a token fits.
+// EarlyMessage returns the longest message of a client that is not authenticated. A token fits.
 func (s *Server) EarlyMessage() int { return int(min(s.MaxMessage, 64<<10)) }
 
-// LastValues is the most bytes that all last values hold together: memory.last_values, or
-// half of what both have by default. An operator who gave tapes little gets no more
-// than twice that.
+// LastValues returns the most bytes that all last values hold together: memory.last_values, or half
+// of what both have by default. With a smaller memory.tapes it is at most twice that.
 func (cfg *Config) LastValues() Size {
 	if n := cfg.Memory.LastValues; n > 0 {
 		return n
@@ -233,7 +232,7 @@ func (cfg *Config) LastValues() Size {
 	return min(512<<20, cfg.Memory.Tapes)
 }
 
-// Demo reports whether the embedded broker takes Kafka's place.
+// Demo reports whether the embedded broker is used instead of Kafka.
 func (cfg *Config) Demo() bool { return len(cfg.Kafka.Brokers) == 0 }
 
 func (cfg *Config) hasKey() bool { return cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" }

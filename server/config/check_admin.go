@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// hostName is a name of admin.hosts.
+// hostName matches a name of admin.hosts.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$`)
 
 func (c *collector) checkAdmin(cfg *Config) {
@@ -40,7 +40,7 @@ func (c *collector) checkAdmin(cfg *Config) {
 		}
 	}
 	if a.Write && a.TokenFile == "" {
-		c.add("admin.write", "is set without a token, so that anybody could write", "set admin.token_file too")
+		c.add("admin.write", "is set without a token, so that any client could write", "set admin.token_file too")
 	}
 	if a.Direct && !a.Write && !c.demo {
 		c.add("admin.direct", "is set without admin.write",
@@ -49,7 +49,7 @@ func (c *collector) checkAdmin(cfg *Config) {
 	c.checkReach(a)
 }
 
-// checkReach refuses what others than this machine should not reach just so.
+// checkReach refuses what other machines must not reach without a token and TLS.
 func (c *collector) checkReach(a *Admin) {
 	if OnLoopback(a.Listen) || a.TokenFile != "" && a.TLS.CertFile != "" {
 		return
@@ -66,8 +66,8 @@ func (c *collector) checkReach(a *Admin) {
 	}
 }
 
-// Warnings are what is odd about a configuration, though it can be run: each in one
-// line that names the key and what to do.
+// Warnings returns what is odd about a configuration that can be run, each in one line that names
+// the key and what to do.
 func (cfg *Config) Warnings() []string {
 	out := slices.Clone(cfg.odd)
 	a := &cfg.Admin
@@ -83,7 +83,7 @@ func (cfg *Config) Warnings() []string {
 	return append(out, cfg.routeWarnings()...)
 }
 
-// OnLoopback reports whether only this machine can reach an address that is listened on.
+// OnLoopback reports whether only this machine can reach the address.
 func OnLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -93,8 +93,8 @@ func OnLoopback(addr string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
-// sameAddress reports whether two addresses cannot both be listened on. With port 0 the
-// kernel chooses.
+// sameAddress reports whether two addresses cannot both be listened on. With port 0 the kernel
+// chooses a port.
 func sameAddress(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
@@ -104,8 +104,8 @@ func sameAddress(a, b string) bool {
 	return hostA == hostB || covers(hostA, hostB) || covers(hostB, hostA)
 }
 
-// covers reports whether a host stands for all of the machine's addresses, or for all of
-// IPv4, and so for the other host.
+// covers reports whether a host stands for all addresses of the machine, or for all of IPv4, and so
+// includes the other host.
 func covers(host, other string) bool {
 	ip, err := netip.ParseAddr(host)
 	if host == "" || err != nil || !ip.IsUnspecified() {

@@ -27,7 +27,7 @@ func TestAdminFaults(t *testing.T) {
 	f("write: true, TOKEN, direct: true, pprof: true")
 	f(`write: true, TOKEN, direct: true, pprof: true, TLS, listen: "0.0.0.0:1"`)
 	f(`listen: "0.0.0.0:1"`)
-	f("write: true", "write: is set without a token, so that anybody could write; set admin.token_file too")
+	f("write: true", "write: is set without a token, so that any client could write; set admin.token_file too")
 	f("direct: true",
 		"direct: is set without admin.write; set admin.write: true and admin.token_file, or remove the line")
 	f(`pprof: true, listen: "0.0.0.0:29081"`, "pprof: is served on 0.0.0.0:29081"+reach)

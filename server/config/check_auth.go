@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// warnings is what is odd about the keys, and about which tokens are good.
+// warnings returns what is odd about the keys, and about which tokens are accepted.
 func (a *Auth) warnings() []string {
 	var out []string
 	key := "auth.secret"
@@ -29,7 +29,7 @@ func (a *Auth) warnings() []string {
 	return out
 }
 
-// unbound says which of iss and aud a token may have as it likes.
+// unbound returns a warning if a token's iss or aud may be anything.
 func (a *Auth) unbound() string {
 	const do = " that the same key signed for another service is good here too; set "
 	switch {

@@ -9,12 +9,12 @@ import (
 	"tapecast/rooms"
 )
 
-// Connect tries what a start needs of Kafka: brokers, topics, rights. It tells say of
-// each thing in one line, as soon as it is known, and returns how many of them are
-// faults. It takes a minute at most, and writes nothing to Kafka.
+// Connect tries what a start needs of Kafka: brokers, topics, rights. It calls say with one line
+// for each result, as soon as it is known, and returns how many of them are faults. It takes a
+// minute at most, and writes nothing to Kafka.
 func (cfg *Config) Connect(ctx context.Context, say func(line string)) (faults int) {
 	if cfg.Demo() {
-		say("nothing to connect to: without kafka.brokers an embedded broker takes Kafka's place")
+		say("nothing to connect to: without kafka.brokers an embedded broker is used")
 		return 0
 	}
 	k := &cfg.Kafka
@@ -34,7 +34,7 @@ func (cfg *Config) Connect(ctx context.Context, say func(line string)) (faults i
 	return faults
 }
 
-// topicAsks is what the gateway wants of each topic, in the order of the configuration.
+// topicAsks returns what the gateway needs of each topic, in the order of the configuration.
 func (cfg *Config) topicAsks() []ingest.TopicAsk {
 	catalog, err := cfg.Catalog()
 	if err != nil {
@@ -49,7 +49,7 @@ func (cfg *Config) topicAsks() []ingest.TopicAsk {
 			at[r.Topic] = n
 			out = append(out, ingest.TopicAsk{
 				Name: r.Topic, Reads: true, Writes: cfg.Admin.Write,
-				Absent: fmt.Sprintf("create it, or mend %s.topic", index("ingest.routes", i)),
+				Absent: fmt.Sprintf("create it, or correct %s.topic", index("ingest.routes", i)),
 			})
 		}
 		room, keeps := lastValueRoom(&r, catalog)
@@ -71,7 +71,7 @@ func (cfg *Config) topicAsks() []ingest.TopicAsk {
 	return out
 }
 
-// lastValueRoom is the first room of a route whose class keeps last values.
+// lastValueRoom returns the first room of a route whose class keeps last values.
 func lastValueRoom(r *Route, catalog *rooms.Catalog) (room string, keeps bool) {
 	for _, room := range r.Rooms {
 		p, _, ok := catalog.Resolve(field.ReplaceAllString(room, "x"))
@@ -82,8 +82,8 @@ func lastValueRoom(r *Route, catalog *rooms.Catalog) (room string, keeps bool) {
 	return "", false
 }
 
-// fromValue names what of a route comes from the records' values; "": nothing that
-// decides where a record goes.
+// fromValue returns which part of a route's target comes from the records' values, or "" if none
+// does.
 func fromValue(r *Route, room string) string {
 	uses := func(template string) bool {
 		for _, f := range field.FindAllString(template, -1) {

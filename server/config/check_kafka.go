@@ -73,7 +73,7 @@ func brokerFault(b string) (msg, do string) {
 	return "", ""
 }
 
-// ours are the properties of librdkafka that the gateway sets itself.
+// ours holds the properties of librdkafka that the gateway sets itself.
 var ours = map[string]string{
 	"bootstrap.servers":    "use kafka.brokers",
 	"metadata.broker.list": "use kafka.brokers",
@@ -124,7 +124,7 @@ func (c *collector) checkLibrdkafka(m map[string]string) {
 	c.checkProperties(m)
 }
 
-// checkMechanism: the default of sasl.mechanism is one that this build has not.
+// checkMechanism checks sasl.mechanism, whose default is not in this build.
 func (c *collector) checkMechanism(m map[string]string, proto string) {
 	const path = "kafka.librdkafka."
 	name, mechanism := "sasl.mechanism", m["sasl.mechanism"]
@@ -140,8 +140,7 @@ func (c *collector) checkMechanism(m map[string]string, proto string) {
 	}
 }
 
-// checkProperties lets librdkafka check its properties, after the checks that explain
-// more.
+// checkProperties lets librdkafka check its properties. It runs after the checks that explain more.
 func (c *collector) checkProperties(m map[string]string) {
 	for _, f := range ingest.CheckProperties(m) {
 		if f.Unknown {
@@ -154,8 +153,8 @@ func (c *collector) checkProperties(m map[string]string) {
 	}
 }
 
-// tryClients makes librdkafka's clients if a command asks for it and their properties have
-// no fault yet.
+// tryClients makes librdkafka's clients if a command asks for it and their properties have no fault
+// so far.
 func (c *collector) tryClients(k *Kafka) {
 	if !c.clients || len(k.Librdkafka) == 0 || len(c.faults.keysUnder("kafka")) > 0 {
 		return

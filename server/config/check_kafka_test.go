@@ -176,7 +176,7 @@ ingest:
 		"warning: topic quotes: is compacted: key of ingest.routes[1]" + gone + `prices"; take it from {@key} or {@header.x}`,
 		"ok: topic quotes: has 2 partitions, cleanup.policy compact, all of them can be read",
 		"ok: topic ticks: has 1 partitions, cleanup.policy delete, all of them can be read",
-		"fault: topic absent: does not exist; create it, or mend ingest.routes[3].topic",
+		"fault: topic absent: does not exist; create it, or correct ingest.routes[3].topic",
 		"ok: topic dead: has 1 partitions, cleanup.policy delete, this user may write it",
 	} {
 		if !slices.Contains(lines, want) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// parseNetwork reads a network. An address is the network of that address alone.
+// parseNetwork reads a network. An address stands for the network of that address alone.
 func parseNetwork(s string) (netip.Prefix, error) {
 	if !strings.Contains(s, "/") {
 		a, err := netip.ParseAddr(s)
@@ -26,12 +26,12 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	case p.Masked() != p:
 		return netip.Prefix{}, fmt.Errorf("%q has bits beyond its length: the network is %s", s, p.Masked())
 	case p.Bits() == 0:
-		return netip.Prefix{}, errors.New("it trusts everybody, and anybody could claim any address")
+		return netip.Prefix{}, errors.New("it trusts every peer, so that any client could claim any address")
 	}
 	return p, nil
 }
 
-// Networks are the trusted ones; check has refused what is not one.
+// Networks returns the trusted networks, which check has accepted.
 func (cfg *Proxy) Networks() []netip.Prefix {
 	var all []netip.Prefix
 	for _, s := range cfg.Trusted {

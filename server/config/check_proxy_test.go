@@ -19,8 +19,8 @@ func TestCheckProxy(t *testing.T) {
 	f("fe80::1%eth0", `"fe80::1%eth0" is not an address or network`)
 	f("10.0.0.7/8", `"10.0.0.7/8" has bits beyond its length: the network is 10.0.0.0/8`)
 	f("::ffff:10.0.0.0/104", `"::ffff:10.0.0.0/104" is an IPv4 network in IPv6 form, and would match nothing`)
-	f("0.0.0.0/0", "it trusts everybody, and anybody could claim any address")
-	f("::/0", "it trusts everybody, and anybody could claim any address")
+	f("0.0.0.0/0", "it trusts every peer, so that any client could claim any address")
+	f("::/0", "it trusts every peer, so that any client could claim any address")
 	faultsOf(t, "server: {proxy: {trusted: [10.0.0.7, 10.0.0.7/32]}}",
 		`c.yaml:1: server.proxy.trusted[1]: "10.0.0.7/32" is named twice; remove one`)
 	faultsOf(t, "server: {proxy: {trust: [10.0.0.7]}}",

@@ -78,8 +78,8 @@ func (c *collector) checkRooms(cfg *Config) {
 	c.checkAutoJoin(cfg, catalog)
 }
 
-// catalog returns the catalog of the rooms without faults. Rooms of an unknown class are in
-// it too, with a stand-in for the class, so that what refers to them is not a fault.
+// catalog returns the catalog of the rooms without faults. A room of an unknown class is in it too,
+// with a substitute class, so that a reference to it is not a further fault.
 func (c *collector) catalog(cfg *Config) *rooms.Catalog {
 	names := slices.Sorted(maps.Keys(cfg.Classes))
 	var good []*rooms.Pattern
@@ -108,7 +108,7 @@ func (c *collector) catalog(cfg *Config) *rooms.Catalog {
 		}
 		p := &rooms.Pattern{Match: r.Match, Class: cl.class(r.Class), MaxRooms: r.MaxRooms}
 		if _, err := rooms.NewCatalog([]*rooms.Pattern{p}); err != nil {
-			c.addSplit(path+".match", err, "mend the pattern")
+			c.addSplit(path+".match", err, "fix the pattern")
 			continue
 		}
 		names := p.Prefix()
@@ -130,8 +130,8 @@ func (c *collector) catalog(cfg *Config) *rooms.Catalog {
 	return catalog
 }
 
-// addSplit notes an error of a package below, whose text holds what is wrong and,
-// behind its last colon, what to do.
+// addSplit notes an error of another package, whose text says what is wrong and, after its last
+// colon, what to do.
 func (c *collector) addSplit(path string, err error, do string) {
 	msg := strings.TrimPrefix(err.Error(), "rooms: ")
 	if i := strings.LastIndex(msg, ": "); i > 0 {

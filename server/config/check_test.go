@@ -84,11 +84,11 @@ func TestWrongValues(t *testing.T) {
 
 func TestSyntax(t *testing.T) {
 	f := func(text string, want ...string) { t.Helper(); faultsOf(t, text, want...) }
-	f("server:\n\tpath: /x", "c.yaml:2: no valid YAML: found character that cannot start any token; mend the syntax there or just above")
+	f("server:\n\tpath: /x", "c.yaml:2: not valid YAML: found character that cannot start any token; fix the syntax there or just above")
 	f("log: {level: info}\n---\nlog: {level: warn}", "c.yaml:2: a second YAML document begins here; keep one document in the file")
-	f("log: {level: info}\n---\n{", "c.yaml:3: no valid YAML: did not find expected node content; mend the syntax there or just above")
+	f("log: {level: info}\n---\n{", "c.yaml:3: not valid YAML: did not find expected node content; fix the syntax there or just above")
 	f("# nothing but a comment")
-	f("\x01", "c.yaml:1: no valid YAML: control characters are not allowed; mend the syntax there or just above")
+	f("\x01", "c.yaml:1: not valid YAML: control characters are not allowed; fix the syntax there or just above")
 	// A few lines that would expand to a million values.
 	bomb := "auto_join: &a [x,x,x,x,x,x,x,x,x,x]\nrooms: &b [*a,*a,*a]\n"
 	_, err := load(t, bomb)
@@ -173,7 +173,7 @@ func TestRoomFaults(t *testing.T) {
 	f("rooms:\n- {match: \"*\", class: book}\n- {match: \"a*b\", class: book}\n- {match: \"mine:*\", class: private}\n- {match: \"his:{owner}\", class: book}",
 		`c.yaml:3: rooms[0].match: pattern "*" would match every name; begin it with a prefix such as "prices:"`,
 		`c.yaml:4: rooms[1].match: pattern "a*b"; only one * or {owner} is allowed, and at the end`,
-		`c.yaml:5: rooms[2].match: pattern "mine:*" has the private class "private", so it must end in {owner}; mend the pattern`,
+		`c.yaml:5: rooms[2].match: pattern "mine:*" has the private class "private", so it must end in {owner}; fix the pattern`,
 		`c.yaml:6: rooms[3].match: "his:{owner}" names an owner, but class "book" is public: everybody could join; give the class owner: "{sub}", or end the pattern in *`)
 	f("classes:\n  market: {lag: close}\n  a b: {}\n  x: {owner: \"{user}\", lag: cut}\n",
 		`c.yaml:3: classes.market.lag: close contradicts conflate: true; set skip: a conflated member gets the newest values instead of being cut`,
@@ -217,7 +217,7 @@ func TestEnvironmentFaults(t *testing.T) {
 	f("TAPECAST_KAFKA_BROKERS=a:1", `TAPECAST_KAFKA_BROKERS: auth: kafka.brokers is set, but no key to check tokens with; set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file`,
 		`TAPECAST_KAFKA_BROKERS: ingest.routes: kafka.brokers is set, but no route leads from a topic to rooms; write ingest.routes`)
 	envFaultsOf(t, "auth: {secret: short}\nlog: {level: loud}", []string{"TAPECAST_AUTH_SECRET_FILE=/none", "TAPECAST_LOG_FORMAT=xml"},
-		`c.yaml:1: auth.secret: the key has 5 bytes, and HS256 wants 32 or more; make one with: openssl rand -base64 32`,
+		`c.yaml:1: auth.secret: the key has 5 bytes, and HS256 needs 32 or more; make one with: openssl rand -base64 32`,
 		`c.yaml:2: log.level: "loud" is unknown; use one of debug, info, warn, error`,
 		`TAPECAST_AUTH_SECRET_FILE: auth.secret_file: is set, and so is auth.secret (c.yaml:1); keep one of the two`,
 		`TAPECAST_LOG_FORMAT: log.format: "xml" is unknown; use one of auto, text, json`)
@@ -269,7 +269,7 @@ func TestKeyFaults(t *testing.T) {
 		faultsOf(t, "auth:\n  public_key_file: "+file, want...)
 	}
 	f(write("good", &pem.Block{Type: "PUBLIC KEY", Bytes: pubDER}, ""))
-	f(write("rsa", &pem.Block{Type: "PUBLIC KEY", Bytes: rsaDER}, ""), "c.yaml:2: auth.public_key_file: the key is of another kind than Ed25519"+do)
+	f(write("rsa", &pem.Block{Type: "PUBLIC KEY", Bytes: rsaDER}, ""), "c.yaml:2: auth.public_key_file: the key is not an Ed25519 key"+do)
 	f(write("priv", &pem.Block{Type: "PRIVATE KEY", Bytes: privDER}, ""), "c.yaml:2: auth.public_key_file: this is a private key, which the server must not have"+do)
 	f(write("junk", &pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}, ""), "c.yaml:2: auth.public_key_file: the PEM block holds no public key"+do)
 	f(write("text", nil, "hello"), "c.yaml:2: auth.public_key_file: the key is not in PEM form"+do)
@@ -280,7 +280,7 @@ func TestKeyFaults(t *testing.T) {
 	large := write("large", nil, strings.Repeat("x", maxFile+1))
 	f(large, "c.yaml:2: auth.public_key_file: cannot read "+large+": it is larger than 1MiB; name a file that this user can read")
 	short := write("short", nil, "short\n")
-	faultsOf(t, "auth: {secret_file: "+short+"}", "c.yaml:1: auth.secret_file: the key has 5 bytes, and HS256 wants 32 or more; make one with: openssl rand -base64 32")
+	faultsOf(t, "auth: {secret_file: "+short+"}", "c.yaml:1: auth.secret_file: the key has 5 bytes, and HS256 needs 32 or more; make one with: openssl rand -base64 32")
 
 	_, err := Load(Sources{File: "/nowhere/c.yaml"})
 	if want := "/nowhere/c.yaml: cannot read the file: no such file or directory; name a file that can be read with --config, or in TAPECAST_CONFIG"; err == nil || err.Error() != want {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// AsTLS is the section as that of the public port is.
+// AsTLS returns the section in the form of the public port's.
 func (cfg *AdminTLS) AsTLS() *TLS {
 	return &TLS{CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, MinVersion: cfg.MinVersion}
 }

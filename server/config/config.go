@@ -2,8 +2,8 @@ package config
 
 import "time"
 
-// Config is all that an operator may set. Load fills it from the built-in
-// defaults, a YAML file, the environment and flags, each over the one before.
+// Config is everything that an operator may set. Load fills it from the built-in defaults, a YAML
+// file, the environment and flags, each over the one before.
 //
 // The koanf tags are the keys of the file. Unknown keys and TAPECAST_ variables are
 // checked against the tree of this struct, so a field that is added here is known
@@ -30,7 +30,7 @@ type Config struct {
 
 	Ingest Ingest `koanf:"ingest"`
 
-	odd []string // what Load found: see Warnings
+	odd []string // warnings of Load: see Warnings
 }
 
 // Server is the public port and the engine behind it.
@@ -63,24 +63,25 @@ type Server struct {
 	// MaxHead is the longest upgrade request, headers included; over it: 431. Each socket
 	// that has not been upgraded may hold that much. Default 16KiB.
 	MaxHead Size `koanf:"max_head"`
-	// MaxMessage is the longest message a client may send once it is authenticated, and
-	// before that 64KiB or less; over it: close 1009. Clients are told. Default 256KiB; 1MiB at most.
+	// MaxMessage is the longest message that a client may send once it is authenticated, and before
+	// that 64KiB or less. A longer one closes the connection with 1009. Clients are told the bound.
+	// Default 256KiB; 1MiB at most.
 	MaxMessage Size `koanf:"max_message"`
 
 	// HandshakeTimeout is the time a client has to send its upgrade request. Default 10s.
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
 	// PingEvery is the time between two heartbeats to a client. Default 25s.
 	PingEvery time.Duration `koanf:"ping_every"`
-	// PongTimeout is how long after an unanswered ping a client counts as dead: one that has
-	// sent nothing since, neither a pong nor anything else. Pings go to clients without
-	// positions; TCP finds others that are dead. Default 60s.
+	// PongTimeout is how long after an unanswered ping a client counts as dead, if it has sent
+	// nothing since, neither a pong nor anything else. Only clients without positions are pinged.
+	// For the others, TCP finds those that are dead. Default 60s.
 	PongTimeout time.Duration `koanf:"pong_timeout"`
 
 	TLS   TLS   `koanf:"tls"`
 	Proxy Proxy `koanf:"proxy"`
 }
 
-// Proxy is the balancer in front of the public port, where there is one.
+// Proxy is the balancer in front of the public port, if there is one.
 type Proxy struct {
 	// Trusted are the addresses and networks (10.0.0.7, 10.1.0.0/16) of balancers. Each of
 	// their connections must begin with a PROXY protocol header, version 1 or 2, ahead of
@@ -138,13 +139,13 @@ type Auth struct {
 	Issuer string `koanf:"issuer"`
 	// Audience is what a token's aud must hold. Default "": anything.
 	Audience string `koanf:"audience"`
-	// Leeway is the clock difference that exp and nbf are allowed. iat is not checked: a
-	// token that was made in the future need not be refused (RFC 7519, 4.1.6). Default 30s.
+	// Leeway is the clock difference that is allowed for exp and nbf. iat is not checked: a token
+	// from the future need not be refused (RFC 7519, 4.1.6). Default 30s.
 	Leeway time.Duration `koanf:"leeway"`
 	// Timeout is the time a client has to authenticate. Default 10s.
 	Timeout time.Duration `koanf:"timeout"`
 
-	heldIn string // the file that says auth.secret itself; "": none does
+	heldIn string // the configuration file that contains auth.secret; "": none does
 }
 
 // Limits bounds what clients may take. What 0 means is in each comment.
@@ -172,26 +173,26 @@ type Limits struct {
 	// MessagesPerSecond is how many messages a second one connection may send over a longer
 	// time. Default 50; 0: no limit.
 	MessagesPerSecond float64 `koanf:"messages_per_second"`
-	// Burst is how many it may send at once. Default 100.
+	// Burst is how many messages it may send at once. Default 100.
 	Burst int `koanf:"burst"`
-	// RequestCost is what the requests of one connection may cost a second over a longer time.
-	// A room that is named costs 1 (to join, leave, list or resume), a message 1, a token to
-	// be checked 50, a KiB that is answered 1. Default 500; 0: no limit.
+	// RequestCost is what the requests of one connection may cost a second over a longer time. Each
+	// named room costs 1 (to join, leave, list or resume), a message 1, a token 50, and a KiB of
+	// answers 1. Default 500; 0: no limit.
 	RequestCost float64 `koanf:"request_cost"`
 	// RequestBurst is what they may cost at once. Default 5000, which is a join of 1024
 	// rooms with positions and keys, and some.
 	RequestBurst int `koanf:"request_burst"`
-	// SnapshotBytes is how many bytes of snapshots one connection is sent in a minute over a
-	// longer time, and about how many at once. Default 64MiB; 0: no limit.
+	// SnapshotBytes is how many bytes of snapshots one connection is sent in a minute over a longer
+	// time, and about how many at once. Default 64MiB; 0: no limit.
 	SnapshotBytes Size `koanf:"snapshot_bytes"`
 	// UserBudgets is how many times the RequestCost and SnapshotBytes of one connection a user
 	// has, over all of its connections. Default 4; 0: no limit. Guests that share one sub are
 	// one user: they need 0 here, in RecallBytes and EmptyRooms, and in ConnectionsPerUser.
 	UserBudgets float64 `koanf:"user_budgets"`
-	// BadTokensPerSecond is how many bad tokens from one address are checked a second over a
-	// longer time, and ten times as many at once. Over it none is checked. A token whose
-	// signature is good, such as one that has expired, counts only from the eleventh time that
-	// the same comes. Default 100; 0: no limit.
+	// BadTokensPerSecond is how many bad tokens from one address are checked a second over a longer
+	// time, and ten times as many at once. Beyond that none is checked. A token with a good
+	// signature, such as an expired one, counts only from the eleventh time that it comes. Default
+	// 100; 0: no limit.
 	BadTokensPerSecond float64 `koanf:"bad_tokens_per_second"`
 	// RoomsPerConnection is the most rooms one connection may be in. Default 1024;
 	// 0: no limit.
@@ -199,11 +200,11 @@ type Limits struct {
 	// WildcardsPerConnection is the most wildcards ("prices:BTC*") one connection may
 	// hold, 255 at most. Default 8; 0: clients may use none.
 	WildcardsPerConnection int `koanf:"wildcards_per_connection"`
-	// RoomsPerWildcard is the most rooms that one of them may join. Default 1000; 0:
-	// as many as RoomsPerConnection leaves.
+	// RoomsPerWildcard is the most rooms that one wildcard may join. Default 1000; 0: as many as
+	// RoomsPerConnection leaves.
 	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
-	// EmptyRooms is the most rooms that have had no message on this node one user may have
-	// asked for and be in, over all connections. Default 1000; 0: no limit.
+	// EmptyRooms is the most rooms without a message on this node that one user may have joined,
+	// over all connections. Default 1000; 0: no limit.
 	EmptyRooms int `koanf:"empty_rooms"`
 	// RecallBytes is how many bytes of records are read again in a minute for one user whose
 	// clients resume from further back than memory holds. Users that ask for the same records
@@ -213,12 +214,12 @@ type Limits struct {
 	RecallBytes Size `koanf:"recall_bytes"`
 }
 
-// Kafka is the cluster read from. With no brokers an embedded broker, fed
-// by a generated market, takes its place.
+// Kafka is the cluster to read from. Without brokers an embedded broker is used, fed by a generated
+// market.
 type Kafka struct {
 	// Brokers are host:port. Default none: the embedded broker.
 	Brokers []string `koanf:"brokers"`
-	// Start is where reading begins: end (default), beginning, or a time back, as 30s.
+	// Start is where reading begins: end (default), beginning, or a time back, such as 30s.
 	Start string `koanf:"start"`
 	// Consumers is the number of librdkafka consumers that share the partitions.
 	// Default 0: one.
@@ -232,7 +233,7 @@ type Kafka struct {
 	// exist. With all, the node waits for every one.
 	RequireTopics string `koanf:"require_topics"`
 	// MetadataEvery is the time between two looks for new partitions and for topics that were
-	// made again. Default 5s.
+	// created again. Default 5s.
 	MetadataEvery time.Duration `koanf:"metadata_every"`
 	// MaxRecord is the longest value that is delivered; longer ones are refused.
 	// Default 1MiB.
@@ -254,12 +255,11 @@ type Kafka struct {
 
 // Memory bounds memory.
 type Memory struct {
-	// Tapes is the most bytes that all tapes hold together; what was published within
-	// the last second may take as much again. Default 512MiB.
+	// Tapes is the most bytes that all tapes hold together. Messages of the last second may take as
+	// much again. Default 512MiB.
 	Tapes Size `koanf:"tapes"`
-	// LastValues is the most bytes that all last values hold together. Over it the oldest
-	// go, those of rooms without members first. Default 0: 512MiB, or Tapes where
-	// that is less.
+	// LastValues is the most bytes that all last values hold together. Beyond that the oldest are
+	// forgotten, those of rooms without members first. Default 0: 512MiB, or Tapes if that is less.
 	LastValues Size `koanf:"last_values"`
 	// Incoming is the most bytes that incomplete messages of all clients take together. Over
 	// it one of these clients is closed with 1013: the oldest of the address that has the
@@ -277,14 +277,14 @@ type Class struct {
 	// Snapshot delivers the last value of each key on join. Default false.
 	Snapshot bool   `koanf:"snapshot"`
 	Retain   Retain `koanf:"retain"`
-	// Lag says what becomes of a member that retention overtakes. skip (default) sends it a
-	// gap notice and continues at the tail. close closes it with 4208.
+	// Lag says what happens to a member whose next messages the tape has dropped. skip (default)
+	// sends it a gap notice and continues at the tail. close closes it with 4208.
 	Lag string `koanf:"lag"`
-	// Owner makes rooms private: "{sub}" lets only the user in whose token's sub is
-	// what {owner} stands for in the room's name. Default "": public.
+	// Owner makes rooms private. With "{sub}" a user may join only the rooms whose {owner} equals
+	// the sub of the user's token. Default "": public.
 	Owner string `koanf:"owner"`
-	// Keep keeps records even if nobody listens on this node. Default false; always true if
-	// Owner is set.
+	// Keep keeps records of rooms without members on this node. Default false; always true if Owner
+	// is set.
 	Keep bool `koanf:"keep"`
 	// Compress sends frames deflated to clients that negotiated permessage-deflate.
 	// Each is deflated once for all of them. Default false. Not for private classes.
@@ -297,7 +297,7 @@ type Class struct {
 	KeyTTL time.Duration `koanf:"key_ttl"`
 }
 
-// Lag is what a member may lack: whichever comes first.
+// Lag is how much a member may lack: whichever limit is reached first.
 type Lag struct {
 	// Bytes of frames. Default 0: 256KiB.
 	Bytes Size `koanf:"bytes"`
@@ -305,7 +305,7 @@ type Lag struct {
 	Age time.Duration `koanf:"age"`
 }
 
-// Retain says how much of a room's past is kept: whichever ends first.
+// Retain says how much of a room's past is kept: whichever limit is reached first.
 type Retain struct {
 	// Bytes of frames. Default 0: 8MiB.
 	Bytes Size `koanf:"bytes"`

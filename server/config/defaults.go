@@ -59,19 +59,19 @@ func defaultClasses() map[string]Class {
 		"market": {Conflate: true, Snapshot: true, Retain: recent, Lag: "skip", MaxKeys: 20_000, KeyTTL: 24 * time.Hour},
 		"stream": {Retain: recent, Lag: "skip"},
 		"book":   {Retain: recent, Lag: "skip"},
-		// Alerts are few and matter for long; nobody may miss one unnoticed.
+		// Alerts are few and matter for long. No client may miss one without a notice.
 		"alert":   {Retain: Retain{Bytes: 8 << 20, Age: 24 * time.Hour}, Lag: "close"},
 		"private": {Owner: "{sub}", Retain: resumable, Lag: "close"},
 		"state":   {Owner: "{sub}", Snapshot: true, Retain: resumable, Lag: "close", MaxKeys: 20_000, KeyTTL: 24 * time.Hour},
 	}
 }
 
-// benchRooms are the rooms that the demo has besides, for tapecast-bench.
+// benchRooms returns the rooms that the demo has for tapecast-bench.
 func benchRooms() Room { return Room{Match: "keyed:*", Class: "stream", MaxRooms: 20_000} }
 
 func defaultRooms() []Room {
-	// The most symbols we have seen on one venue is a few thousand; the bound is
-	// against bad fields that would create rooms without end.
+	// The most symbols that we have seen on one venue is a few thousand. The bound stops bad fields
+	// from creating rooms without end.
 	const symbols = 20_000
 	return []Room{
 		{Match: "prices", Class: "market"},

@@ -1,15 +1,14 @@
-// Package config is the tree of all that an operator may set, and what becomes of it: reading,
-// merging and checking, and what follows from it (the catalog of rooms, the routes, bounds).
-// It opens no port and starts nothing; Config.Connect alone asks brokers, for `tapecast check`.
+// Package config is the tree of everything that an operator may set: reading, merging and checking
+// it, and what follows from it (the catalog of rooms, the routes, bounds). It opens no port and
+// starts nothing. Only Config.Connect talks to brokers, for `tapecast check`.
 //
-// Config is the tree. Load holds the YAML file, the TAPECAST_ variables and the flags
-// against that tree, merges what is right through koanf (each source over the one before it,
-// all over Default), and then checks what types do not show. Every fault comes with its place
-// (line, variable or flag), its key and a remedy, and all of them come at once: a value that
-// was refused is left at its default, and what would follow from that is not told. Where to
-// look: the sections are in config.go, admin.go and ingest.go, their defaults in defaults.go,
-// and a section's checks in the check_ file of its name. A new key needs a field with its tag,
-// a default, and a check where the type says too little.
+// Config is the tree. Load compares the YAML file, the TAPECAST_ variables and the flags with it,
+// and merges what is right through koanf: each source over the one before it, all over Default.
+// Then it checks what the types do not show. Every fault has its source (line, variable or flag),
+// its key and a remedy, and all faults are reported at once. A value that was refused keeps its
+// default, and its consequences are not reported. The sections are in config.go, admin.go and
+// ingest.go, their defaults in defaults.go, and the checks of a section in the check_ file of its
+// name. A new key needs a field with its tag, a default, and a check if the type says too little.
 //
 //   - Classes are merged key by key; a list replaces the list below it.
 //   - A variable is the path of a key in capitals, joined by underscores. As keys hold

@@ -15,23 +15,23 @@ import (
 const (
 	// EnvPrefix begins the name of every environment variable that sets a key.
 	EnvPrefix = "TAPECAST_"
-	// EnvFile is the variable that names the file, where no flag does.
+	// EnvFile is the variable that names the file if no flag does.
 	EnvFile = EnvPrefix + "CONFIG"
 )
 
-// delim separates the steps of a path inside koanf. It is not a dot, since names of
-// librdkafka's properties hold dots.
+// delim separates the steps of a path inside koanf. It is not a dot, since names of librdkafka's
+// properties contain dots.
 const delim = "\x1f"
 
 var stringType = reflect.TypeFor[string]()
 
-// notOurs are variables that begin with the prefix and set no key: EnvFile, those of the
-// tests, and those that Kubernetes puts into every container beside a Service named
-// tapecast (or tapecast-admin, …).
+// notOurs matches variables that begin with the prefix and set no key: EnvFile, those of the tests,
+// and those that Kubernetes puts into every container beside a Service named tapecast (or
+// tapecast-admin, …).
 var notOurs = regexp.MustCompile(`^TAPECAST_((CONFIG|DATA|COVERPKG|E2E_[A-Z]+)$|([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|([A-Z0-9_]+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$)`)
 
-// envParser resolves variables against the tree of keys. An empty variable sets
-// nothing, as is the habit of container tools.
+// envParser resolves variables against the tree of keys. An empty variable sets nothing, as is
+// usual for containers.
 type envParser struct {
 	*collector
 	classes []string // names that may stand below classes
@@ -76,9 +76,8 @@ func (p *envParser) set(name, text string) (string, any) {
 	return strings.Join(steps, delim), v
 }
 
-// resolve finds the key that rest, in capitals with underscores, names below k.
-// Keys hold underscores themselves: every key that rest could begin with is
-// tried, the longest first.
+// resolve finds the key below k that rest names, in capitals with underscores. Keys contain
+// underscores themselves, so every key that rest could begin with is tried, the longest first.
 func (p *envParser) resolve(k *key, rest string, steps []string) (*key, []string) {
 	switch k.kind {
 	case kindNamed, kindSection:
@@ -116,8 +115,8 @@ func (p *envParser) resolve(k *key, rest string, steps []string) (*key, []string
 	return k, steps
 }
 
-// unknown handles a variable that sets no key. If its name is nearly a key's, it is a slip
-// and a fault. Others may well be somebody else's, such as TAPECAST_VERSION of an image.
+// unknown handles a variable that sets no key. If its name is close to a key's, it is a mistake and
+// a fault. Other variables may belong to other programs, such as TAPECAST_VERSION of an image.
 func (p *envParser) unknown(at source, name string) {
 	rest := strings.TrimPrefix(name, EnvPrefix)
 	const none = "no key is set by this variable"
@@ -141,9 +140,8 @@ func (p *envParser) unknown(at source, name string) {
 	p.warnings = append(p.warnings, fmt.Sprintf("%s: %s; %s", name, none, do))
 }
 
-// slipOf returns the name that was most likely meant by a misspelt one, or by one with a
-// part too few or too many, or "". The function nearest guesses further, and is for names
-// that must be keys.
+// slipOf returns the name that was most likely meant by a misspelt one, or by one with a missing or
+// extra part, or "". The function nearest guesses further, and is for names that must be keys.
 func slipOf(s string, names []string) string {
 	best, dist := "", max(1, len(s)/5)+1
 	for _, n := range names {
@@ -162,8 +160,8 @@ func slipOf(s string, names []string) string {
 	return best
 }
 
-// names lists the variables of all keys below k, without their prefix: those that one
-// can set, or else those that none can.
+// names returns the variables of all keys below k, without their prefix: those that a variable can
+// set, or else those that none can.
 func (p *envParser) names(k *key, prefix string, settable bool) []string {
 	var out []string
 	below := func(name string) string { return strings.TrimPrefix(prefix+"_"+envName(name), "_") }
@@ -184,7 +182,7 @@ func (p *envParser) names(k *key, prefix string, settable bool) []string {
 	return out
 }
 
-// envName is a key's name as it stands in a variable.
+// envName returns a key's name as it is written in a variable.
 func envName(name string) string {
 	return strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
 }

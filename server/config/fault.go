@@ -9,17 +9,17 @@ import (
 // Fault is one thing wrong with a configuration.
 type Fault struct {
 	// At is where the value came from: "tapecast.yaml:12", "TAPECAST_LOG_LEVEL",
-	// "--listen"; "built-in" where nothing set it.
+	// "--listen"; "built-in" if nothing set it.
 	At string
 	// Key is the path of the key: "rooms[2].class".
 	Key string
-	// Msg is what is wrong. Do is what to do about it, unless Msg says that too.
+	// Msg is what is wrong. Do is the remedy, unless Msg contains it.
 	Msg, Do string
 
 	line int // for the order: lines of the file first
 }
 
-// String is the fault in one line.
+// String returns the fault in one line.
 func (f Fault) String() string {
 	s := f.At + ": "
 	if f.Key != "" {
@@ -31,8 +31,8 @@ func (f Fault) String() string {
 	return s
 }
 
-// Faults is everything that is wrong with a configuration, in the order of the file,
-// then of the environment, the flags and the defaults.
+// Faults is everything that is wrong with a configuration, in the order of the file, the
+// environment, the flags and the defaults.
 type Faults []Fault
 
 // Error has one line for each fault.
@@ -66,7 +66,7 @@ func within(path, root string) bool {
 type source struct {
 	name string // as in Fault.At
 	line int    // 0: not in the file
-	dir  string // what relative file names are relative to; "": the working directory
+	dir  string // the directory for relative file names; "": the working directory
 }
 
 // collector gathers faults and remembers where each key was set. It belongs to
@@ -74,11 +74,11 @@ type source struct {
 type collector struct {
 	faults Faults
 
-	warnings []string        // what is odd, though it can be run
-	told     map[Fault]bool  // an alias can bring a line up again
+	warnings []string        // what is odd but can be run
+	told     map[Fault]bool  // an alias can reach a line again
 	keys     map[string]bool // keys that have a fault
 	sources   map[string]source
-	demo     bool // no file and no brokers: run gives it a secret and a token
+	demo     bool // no file and no brokers: `tapecast run` adds a secret and a token
 
 	clients bool // try to make librdkafka's clients too
 }
@@ -87,7 +87,7 @@ func newCollector() *collector {
 	return &collector{told: map[Fault]bool{}, keys: map[string]bool{}, sources: map[string]source{}}
 }
 
-// place finds where a key was set: itself, or else the innermost key around it.
+// source returns where a key was set, or else where the innermost key around it was.
 func (c *collector) source(path string) source {
 	for p := path; p != ""; p = p[:max(0, strings.LastIndexAny(p, ".["))] {
 		if at, ok := c.sources[p]; ok {
@@ -106,7 +106,7 @@ func (c *collector) isSet(path string) bool {
 	return ok
 }
 
-// addAt notes a fault at a place.
+// addAt notes a fault at a source.
 func (c *collector) addAt(at source, path, msg, do string) {
 	line := at.line
 	if line == 0 {
@@ -119,8 +119,8 @@ func (c *collector) addAt(at source, path, msg, do string) {
 	}
 }
 
-// add notes a fault of the value that was set for a key. If the value was refused
-// already, nothing is noted: what follows from that is not a fault of its own.
+// add notes a fault in the value of a key. If the value was refused already, nothing is noted,
+// since the consequences are not faults of their own.
 func (c *collector) add(path, msg, do string, args ...any) {
 	if c.has(path) {
 		return

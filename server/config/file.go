@@ -33,12 +33,12 @@ type fileParser struct {
 	depth int    // of the one being visited
 }
 
-// Marshal makes fileParser a koanf.Parser; nothing writes configurations.
+// Marshal makes fileParser a koanf.Parser. Configurations are never written.
 func (p *fileParser) Marshal(map[string]any) ([]byte, error) {
 	return nil, errors.New("cannot write configurations")
 }
 
-// Unmarshal never fails: what is wrong is in the collector.
+// Unmarshal never fails. Faults are in the collector.
 func (p *fileParser) Unmarshal(b []byte) (map[string]any, error) {
 	p.sources[""] = p.at(1)
 	dec := yaml.NewDecoder(bytes.NewReader(b))
@@ -63,21 +63,21 @@ func (p *fileParser) Unmarshal(b []byte) (map[string]any, error) {
 
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
-// syntax notes what the YAML library says, with its line where it names one.
+// syntax notes an error of the YAML library, with its line if it names one.
 func (p *fileParser) syntax(err error) {
 	msg, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
 	if m := yamlLine.FindStringSubmatch(msg); m != nil {
 		msg = msg[len(m[0]):]
 		line, _ = strconv.Atoi(m[1])
 	}
-	p.addAt(p.at(line), "", "no valid YAML: "+msg, "mend the syntax there or just above")
+	p.addAt(p.at(line), "", "not valid YAML: "+msg, "fix the syntax there or just above")
 }
 
 func (p *fileParser) at(line int) source {
 	return source{name: fmt.Sprintf("%s:%d", p.file, line), line: line, dir: p.dir}
 }
 
-// value reads the node of a key; false: nothing there that could be used.
+// value reads the node of a key. It returns false if there is no usable value.
 func (p *fileParser) value(k *key, n *yaml.Node, path string) (any, bool) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -104,8 +104,8 @@ func (p *fileParser) value(k *key, n *yaml.Node, path string) (any, bool) {
 	return p.mapping(k, n, path), true
 }
 
-// scalar reads one text. Numbers and truth values must be written plainly, since
-// a quoted "100" is most often a template gone wrong.
+// scalar reads one value. Numbers and truth values must be written without quotes, since a quoted
+// "100" is most often a mistake in a template.
 func (p *fileParser) scalar(k *key, n *yaml.Node, path string, empty bool) (any, bool) {
 	if empty {
 		p.add(path, "has no value", "write %s, or remove the line for the default", k.wants())
@@ -146,7 +146,7 @@ func (p *fileParser) list(k *key, n *yaml.Node, path string) (any, bool) {
 			if v, ok := p.value(&key{kind: kindString, typ: stringType}, item, index(path, i)); ok {
 				texts = append(texts, v.(string))
 			} else {
-				texts = append(texts, "") // keeps the places of the others
+				texts = append(texts, "") // keeps the indexes of the others
 			}
 		}
 		return texts, true
@@ -164,8 +164,8 @@ func (p *fileParser) list(k *key, n *yaml.Node, path string) (any, bool) {
 	return sections, true
 }
 
-// mapping reads a section, named sections or free texts. A merge key (<<) gives
-// way to the keys written out.
+// mapping reads a section, named sections or free texts. Keys that are written out go before those
+// of a merge key (<<).
 func (p *fileParser) mapping(k *key, n *yaml.Node, path string) map[string]any {
 	m, merged, lines := map[string]any{}, map[string]any{}, map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -203,8 +203,8 @@ func (p *fileParser) mapping(k *key, n *yaml.Node, path string) map[string]any {
 	return merged
 }
 
-// merge reads what a merge key names: a mapping, or a list of mappings of which
-// the first to set a key wins.
+// merge reads what a merge key names: a mapping, or a list of mappings in which the first that sets
+// a key wins.
 func (p *fileParser) merge(k *key, n *yaml.Node, path string, into map[string]any) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -248,8 +248,8 @@ func (k *key) didYouMean(name, path string) string {
 	return "known here: " + strings.Join(names, ", ")
 }
 
-// nodeKind says what kind of node was found. It shows no text, which may be a secret in the
-// wrong place.
+// nodeKind returns what kind of node was found. It shows no text, since that may be a secret under
+// the wrong key.
 func nodeKind(n *yaml.Node, path string) string {
 	switch {
 	case n.Kind == yaml.MappingNode:

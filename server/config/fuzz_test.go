@@ -7,7 +7,7 @@ import (
 )
 
 // FuzzLoad: whatever is in the file, Load neither panics nor fails without
-// faults that have a place and a remedy.
+// faults that have a source and a remedy.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		"", "server: {listen: x}", "classes: {market: &m {conflate: true}, b: {<<: *m}}", "rooms:\n- {match: a, class: b}\n-\n",
@@ -36,7 +36,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		for _, x := range err.(Faults) {
 			if x.At == "" || x.Msg == "" {
-				t.Fatalf("a fault without place or text: %+v", x)
+				t.Fatalf("a fault without source or text: %+v", x)
 			}
 		}
 	})

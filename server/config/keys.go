@@ -9,16 +9,15 @@ import (
 	"strings"
 )
 
-// MinSecret is the least length of an HS256 key: that of the hash's output
-// (RFC 7518, section 3.2).
+// MinSecret is the least length of an HS256 key in bytes, the length of the hash's output (RFC
+// 7518, section 3.2).
 const MinSecret = 32
 
-// TokenCost is what a token costs of limits.request_cost: checking a signature of Ed25519
-// takes 130 µs.
+// TokenCost is what a token costs of limits.request_cost. Checking an Ed25519 signature takes 130
+// µs.
 const TokenCost = 50
 
-// Ed25519Key is the public key that tokens are checked with; nil where none is
-// configured.
+// Ed25519Key returns the public key that tokens are checked with, or nil if none is configured.
 func (a *Auth) Ed25519Key() (ed25519.PublicKey, error) {
 	if a.PublicKey == "" {
 		return nil, nil
@@ -36,12 +35,12 @@ func (a *Auth) Ed25519Key() (ed25519.PublicKey, error) {
 	}
 	pub, ok := k.(ed25519.PublicKey)
 	if !ok {
-		return nil, errors.New("the key is of another kind than Ed25519")
+		return nil, errors.New("the key is not an Ed25519 key")
 	}
 	return pub, nil
 }
 
-// minAdminToken is the least length of the token: nobody guesses 32 random characters.
+// minAdminToken is the least length of the token. 32 random characters cannot be guessed.
 const minAdminToken = 32
 
 // ReadAdminToken reads the token of admin.token_file, without the white space around it.
@@ -60,7 +59,7 @@ func ReadAdminToken(file string) (string, error) {
 	return token, nil
 }
 
-// PrivateKey is the key that tokens are signed with.
+// PrivateKey returns the key that tokens are signed with.
 func (a *Auth) PrivateKey() (ed25519.PrivateKey, error) {
 	if a.PrivateKeyFile == "" {
 		return nil, errors.New("cannot sign with Ed25519: set auth.private_key_file")

@@ -14,17 +14,17 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// Sources is where a configuration comes from, each over the one before it, and
-// all of them over Default.
+// Sources is where a configuration comes from, each source over the one before it, and all of them
+// over Default.
 type Sources struct {
 	// File is the YAML file. "": none.
 	File string
 	// Environ is the environment, as os.Environ has it. Nil: none.
 	Environ []string
-	// Flags are what the command line set.
+	// Flags are the keys that the command line set.
 	Flags []Flag
-	// TryClients makes librdkafka's clients too, as a start would, and closes them: it
-	// refuses some properties only then. They connect to nothing.
+	// TryClients also makes librdkafka's clients, as a start would, and closes them. librdkafka
+	// refuses some properties only then. The clients connect to nothing.
 	TryClients bool
 }
 
@@ -38,9 +38,9 @@ type Flag struct {
 // maxFile bounds a configuration file, and each file of secrets or keys it names.
 const maxFile = 1 << 20
 
-// Load reads, merges and checks a configuration. An error is always Faults: everything
-// that is wrong, at once. The Config is then made of the rest. It may be looked at (as
-// `tapecast token` does) but not run.
+// Load reads, merges and checks a configuration. An error is always of type Faults and holds
+// everything that is wrong. The Config is then made of the rest. It may be read (as `tapecast
+// token` does) but not run.
 func Load(src Sources) (*Config, error) {
 	c := newCollector()
 	k := koanf.New(delim)
@@ -77,7 +77,7 @@ func Load(src Sources) (*Config, error) {
 	return cfg, nil
 }
 
-// flagMap is the flags as a source.
+// flagMap returns the flags as a source.
 func flagMap(c *collector, flags []Flag) map[string]any {
 	m := map[string]any{}
 	for _, f := range flags {
@@ -136,8 +136,8 @@ func (c *collector) readSecrets(cfg *Config) {
 	}
 }
 
-// readSecret reads the file that fileKey names as the value of textKey, without
-// the line end that editors leave behind.
+// readSecret reads the file that fileKey names as the value of textKey, without the line end that
+// editors add.
 func (c *collector) readSecret(textKey, fileKey, text, file string) (string, bool) {
 	if file == "" {
 		return "", false
@@ -159,8 +159,8 @@ func (c *collector) readSecret(textKey, fileKey, text, file string) (string, boo
 	return s, true
 }
 
-// resolve makes a file name absolute to where it was written: names in the file
-// are relative to its directory, so that every working directory finds the same.
+// resolve makes a file name absolute. Names in the file are relative to its directory, so that the
+// working directory does not matter.
 func (c *collector) resolve(path, file string) string {
 	if dir := c.source(path).dir; dir != "" && !filepath.IsAbs(file) {
 		return filepath.Join(dir, file)
@@ -182,7 +182,7 @@ func readFile(name string) ([]byte, error) {
 	return b, err
 }
 
-// reason returns err without the file's name, which the fault says already.
+// reason returns err without the file's name, which the fault names already.
 func reason(err error) string {
 	s := err.Error()
 	if i := strings.LastIndex(s, ": "); i >= 0 {

@@ -29,7 +29,7 @@ func (cfg *Config) Routes() []route.Route {
 
 var field = regexp.MustCompile(`\{[^}]*\}`)
 
-// demoRoutes leaves out routes to rooms that an operator's own configuration does not have.
+// demoRoutes returns the demo's routes without those to rooms that are not in the configuration.
 func demoRoutes(catalog *rooms.Catalog) []route.Route {
 	var routes []route.Route
 	for _, r := range demo.Routes() {

@@ -11,7 +11,7 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// kind is what a key of the configuration holds.
+// kind is the type of a key of the configuration.
 type kind uint8
 
 const (
@@ -85,7 +85,7 @@ func treeOf(name string, t reflect.Type) *key {
 	return k
 }
 
-// child is the key of a section by its name, or nil.
+// child returns the key of a section by its name, or nil.
 func (k *key) child(name string) *key {
 	for _, c := range k.keys {
 		if c.name == name {
@@ -95,7 +95,7 @@ func (k *key) child(name string) *key {
 	return nil
 }
 
-// scalar reports whether one text can set the key.
+// scalar reports whether a single text can set the key.
 func (k *key) scalar() bool { return k.kind >= kindBool && k.kind <= kindSize }
 
 // wants returns what a value of the key looks like.
@@ -122,7 +122,7 @@ func (k *key) wants() string {
 	}
 }
 
-// What a key takes at most. Nobody wants more, and sums of such values still fit.
+// The most that a key accepts. No larger value is useful, and sums of such values do not overflow.
 const (
 	maxNumber   = 1 << 40
 	maxDuration = 10 * 365 * 24 * time.Hour
@@ -168,10 +168,10 @@ func (k *key) parse(text string) (any, error) {
 	return nil, bad
 }
 
-// tooMuchError is about a value that is over what any key takes.
+// tooMuchError means that a value is above what any key accepts.
 type tooMuchError struct{ text, most string }
 
-// Error names the value and the most.
+// Error returns the value and the limit.
 func (e *tooMuchError) Error() string { return e.text + " is more than " + e.most }
 
 func tooMuch(over bool, text, most string) error {
@@ -181,8 +181,8 @@ func tooMuch(over bool, text, most string) error {
 	return &tooMuchError{text, most}
 }
 
-// toMap turns a Config into the nested map that sources are merged into. Lists
-// are kept whole: a source replaces them whole.
+// toMap turns a Config into the nested map that sources are merged into. A source replaces a list
+// as a whole.
 func toMap(v reflect.Value) map[string]any {
 	m := map[string]any{}
 	switch v.Kind() {
@@ -228,8 +228,7 @@ func nearest(s string, names []string) string {
 	return best
 }
 
-// pathsTo lists the full paths of all keys called name, for a key that was put
-// into the wrong section.
+// pathsTo returns the full paths of all keys called name, for a key in the wrong section.
 func (k *key) pathsTo(name, prefix string) []string {
 	var out []string
 	for _, c := range k.keys {

@@ -38,7 +38,7 @@ func ParseSize(s string) (Size, error) {
 	return Size(v), nil
 }
 
-// String writes s in the largest unit that is exact.
+// String returns s in the largest unit that is exact.
 func (s Size) String() string {
 	for i := 3; i >= 0; i-- {
 		if u := int64(sizeUnits[i].bytes); s != 0 && int64(s)%u == 0 {

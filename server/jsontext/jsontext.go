@@ -9,12 +9,12 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// MaxDepth is how deep a text may nest; requests have 4 levels. Clients that are nobody yet
-// choose the text, and a parser's cost of failing grows with depth.
+// MaxDepth is how deep a text may nest. Requests have 4 levels. Clients without a token choose the
+// text, and the cost of a parser's failure grows with depth.
 const MaxDepth = 32
 
-// TooDeep reports whether p nests deeper than MaxDepth. For text that is not JSON
-// either answer is right.
+// TooDeep reports whether p nests deeper than MaxDepth. For text that is not JSON either answer is
+// fine.
 func TooDeep(p []byte) bool {
 	depth := 0
 	for i := 0; i < len(p); i++ {
@@ -34,8 +34,7 @@ func TooDeep(p []byte) bool {
 	return false
 }
 
-// endOfString is the index of the quote that ends the string which begins at
-// i, or -1.
+// endOfString returns the index of the quote that ends the string which begins at i, or -1.
 func endOfString(p []byte, i int) int {
 	for i++; ; {
 		n := bytes.IndexAny(p[i:], `"\`)
@@ -51,7 +50,7 @@ func endOfString(p []byte, i int) int {
 	}
 }
 
-// Doubled returns a name that stands twice in an object.
+// Doubled returns a name that occurs twice in an object.
 func Doubled(o *fastjson.Object) (name string, twice bool) {
 	const few = 16
 	var names [few]string
@@ -81,7 +80,7 @@ func Doubled(o *fastjson.Object) (name string, twice bool) {
 	return name, twice
 }
 
-// Quoted is a client's text as it may stand in a message: short.
+// Quoted returns a client's text, shortened and quoted for a message.
 func Quoted[S string | []byte](s S) string {
 	const most = 64
 	t := strings.ToValidUTF8(string(s), "\uFFFD")

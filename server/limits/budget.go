@@ -10,42 +10,42 @@ import (
 	"tapecast/server/config"
 )
 
-// What a request costs, in units of a room that it names: that takes a loop, an appender and a
-// poller some 5 µs together, and its part of the reply 150 bytes.
+// What a request costs, in units. One unit is a room that it names, which takes a loop, an appender
+// and a poller about 5 µs together, and 150 bytes of the reply.
 const (
 	CostMessage = 1
-	CostRefused = 100       // of a request over the budget: a client that goes on is closed after 50 of them
-	CostBytes   = 512       // so many bytes asked cost one
-	costReplied = 1 << 10   // and so many answered
-	costKey     = 64        // bytes: what passing over a key in a snapshot counts, wanted or not
-	smallWalk   = 256 << 10 // bytes up to which a snapshot needs no pause before the same again
+	CostRefused = 100       // for a request over the budget: a client is closed after 50 of them
+	CostBytes   = 512       // this many bytes of a request cost one unit
+	costReplied = 1 << 10   // this many bytes of a reply cost one unit
+	costKey     = 64        // bytes that each key of a snapshot counts, whether it is sent or not
+	smallWalk   = 256 << 10 // bytes up to which the same snapshot may be repeated at once
 )
 
-// budget is what one payer may cause.
+// budget is how much one payer may cause.
 type budget struct {
 	requests  pace
 	snapshots pace // by bytes
 }
 
-// budgets are what clients may cause by requests that are well formed: a connection, and a user
-// with all connections. What payers owe is remembered until it is paid off, and so outlives
-// connections. Any goroutine may use it: a lock is held for one look into a map, and
-// there are many.
+// budgets bounds what clients may cause by valid requests: a connection, and a user with all
+// connections. A payer's debt is remembered until it is paid off, also after the connection has
+// ended. Any goroutine may use it. A lock is held for one look into a map, and there are many
+// locks.
 type budgets struct {
 	conn, user budget
-	tokens     pace // that were bad, of one address
+	tokens     pace // bad tokens of one address
 
 	seed    maphash.Seed
 	shards  [budgetShards]budgetShard
-	next    atomic.Uint32 // shard to be swept
-	forgone atomic.Uint64 // debts that there was no room for
+	next    atomic.Uint32 // the shard to sweep next
+	forgone atomic.Uint64 // debts that were not remembered
 }
 
 const (
 	budgetShards = 64
-	// maxDebts is what a shard remembers: 262,144 debts in all, some 9 MB.
+	// maxDebts is how many debts a shard remembers: 262,144 in all, about 9 MB.
 	maxDebts = 1 << 12
-	// fewDebts is up to how many debts a shard is not swept.
+	// fewDebts is how many debts a shard may have without being swept.
 	fewDebts = 256
 	// sweepEvery is the least time between two sweeps of a shard that is full.
 	sweepEvery = time.Second
@@ -54,11 +54,11 @@ const (
 type budgetShard struct {
 	mu    sync.Mutex
 	owes  map[uint64]Bucket
-	full  int   // swept when it has so many
-	swept int64 // when it was
+	full  int   // it is swept when it has this many
+	swept int64 // when it was last swept
 }
 
-// payer says which peer owes, and for what: the kinds of debts do not mix.
+// payer is who owes, and for what. Debts of different kinds are not added up.
 type payer struct {
 	kind payerKind
 	conn uint64
@@ -73,12 +73,12 @@ const (
 	payAddress
 	paySnapshots    // of a connection
 	payUserSnapshot // of a user
-	payRoom         // a connection's snapshots of one room
-	payLog          // lines about one limit and connection
-	payToken        // one that is refused though its signature is good
+	payRoom         // of a connection, for one room
+	payLog          // log lines about one limit and connection
+	payToken        // a refused token with a good signature
 )
 
-// newBudgets makes the budgets of the configuration.
+// newBudgets returns the budgets of the configuration.
 func newBudgets(l *config.Limits) *budgets {
 	b := &budgets{seed: maphash.MakeSeed()}
 	b.conn = budget{newPace(l.RequestCost, l.RequestBurst), bytesPace(float64(l.SnapshotBytes))}
@@ -95,7 +95,7 @@ func newBudgets(l *config.Limits) *budgets {
 	return b
 }
 
-// bytesPace is the rule for so many bytes a minute, and at once.
+// bytesPace returns the pace for that many bytes a minute, and as many at once.
 func bytesPace(perMinute float64) pace {
 	if perMinute <= 0 {
 		return pace{}
@@ -103,7 +103,7 @@ func bytesPace(perMinute float64) pace {
 	return pace{each: max(1, int64(float64(time.Minute)/perMinute)), burst: int64(time.Minute)}
 }
 
-// cost is n units by a rule, in ns.
+// cost returns what n units cost, in ns.
 func (p pace) cost(n int64) int64 {
 	if p.each > 0 && n > math.MaxInt64/4/p.each {
 		return math.MaxInt64 / 4
@@ -116,13 +116,14 @@ func (b *budgets) shard(p payer) (*budgetShard, uint64) {
 	return &b.shards[h%budgetShards], h
 }
 
-// charge counts n units against the payer. Who owes nothing may cause any; else it is refused
-// what passes the burst, told when to come again, and owes for having asked.
+// charge counts n units against the payer. A payer without debt may cause any number. Otherwise a
+// request beyond the burst is refused, gets the time after which to come again, and costs
+// CostRefused.
 func (b *budgets) charge(p payer, rule pace, n, now int64) (v Verdict, retry time.Duration) {
 	return b.chargeFew(p, rule, n, n, now)
 }
 
-// chargeFew is charge for n units, only few of which are counted where they are not refused.
+// chargeFew is charge for n units, of which only few are counted if they are not refused.
 func (b *budgets) chargeFew(p payer, rule pace, n, few, now int64) (v Verdict, retry time.Duration) {
 	if rule.each == 0 {
 		return OK, 0
@@ -138,7 +139,7 @@ func (b *budgets) chargeFew(p payer, rule pace, n, few, now int64) (v Verdict, r
 		}
 		return OK, 0
 	}
-	if n > CostMessage { // a ping does not count as going on
+	if n > CostMessage { // a ping does not count as a further request
 		n = CostRefused
 	}
 	owed += rule.cost(n)
@@ -149,7 +150,7 @@ func (b *budgets) chargeFew(p payer, rule pace, n, few, now int64) (v Verdict, r
 	return Over, time.Duration(max(owed-max(0, rule.burst-cost), int64(time.Millisecond)))
 }
 
-// spend counts n units that are spent already.
+// spend counts n units that were caused already.
 func (b *budgets) spend(p payer, rule pace, n, now int64) {
 	if rule.each == 0 || n <= 0 {
 		return
@@ -160,7 +161,7 @@ func (b *budgets) spend(p payer, rule pace, n, now int64) {
 	s.mu.Unlock()
 }
 
-// over is how long until the payer owes no more than most ns.
+// over returns how long it takes until the payer owes no more than most ns.
 func (b *budgets) over(p payer, most, now int64) time.Duration {
 	s, key := b.shard(p)
 	s.mu.Lock()
@@ -170,7 +171,7 @@ func (b *budgets) over(p payer, most, now int64) time.Duration {
 
 func (b *budgets) rememberLocked(s *budgetShard, key uint64, until, now int64) {
 	if _, known := s.owes[key]; !known && len(s.owes) >= s.full {
-		if len(s.owes) < maxDebts || now-s.swept >= int64(sweepEvery) { // or each newcomer would pay for a look at all
+		if len(s.owes) < maxDebts || now-s.swept >= int64(sweepEvery) { // or each new payer would sweep the whole shard
 			s.sweepLocked(now)
 		}
 		if len(s.owes) >= maxDebts {
@@ -181,7 +182,7 @@ func (b *budgets) rememberLocked(s *budgetShard, key uint64, until, now int64) {
 	s.owes[key] = Bucket(until)
 }
 
-// sweepLocked forgets those that owe nothing any more.
+// sweepLocked forgets debts that are paid off.
 func (s *budgetShard) sweepLocked(now int64) {
 	had := len(s.owes)
 	s.swept = now
@@ -190,7 +191,7 @@ func (s *budgetShard) sweepLocked(now int64) {
 			delete(s.owes, key)
 		}
 	}
-	if n := len(s.owes); had > fewDebts && n < had/2 { // a map does not shrink by itself
+	if n := len(s.owes); had > fewDebts && n < had/2 { // a map never shrinks
 		kept := make(map[uint64]Bucket, n)
 		for key, until := range s.owes {
 			kept[key] = until
@@ -200,7 +201,7 @@ func (s *budgetShard) sweepLocked(now int64) {
 	s.full = min(maxDebts, max(fewDebts, 2*len(s.owes)))
 }
 
-// Sweep looks through one shard, the next one each time.
+// Sweep sweeps one shard, the next one each time.
 func (b *budgets) Sweep(now int64) {
 	s := &b.shards[b.next.Add(1)%budgetShards]
 	s.mu.Lock()
@@ -208,7 +209,7 @@ func (b *budgets) Sweep(now int64) {
 	s.mu.Unlock()
 }
 
-// Debts is how many are remembered, those that are paid off and not forgotten yet included.
+// Debts returns how many debts are remembered, including those that are paid off and not swept yet.
 func (b *budgets) Debts() (n int) {
 	for i := range b.shards {
 		s := &b.shards[i]

@@ -9,17 +9,17 @@ import (
 	"tapecast/server/config"
 )
 
-// Limiter bounds what clients take together, and counts what was refused. Any goroutine
-// may use it. Where a limit is 0 nothing is kept for it. Sockets are bounded by the
-// engine, from accept on (loop.Config); here is only how many there are.
+// Limiter bounds what all clients take together, and counts what was refused. Any goroutine may use
+// it. For a limit of 0 it keeps nothing. The engine bounds sockets, from accept on (loop.Config);
+// the Limiter only counts connections.
 type Limiter struct {
-	Conns, Pending atomic.Int64 // that open has let in: all, and those not authenticated
+	Conns, Pending atomic.Int64 // connections that open has let in: all, and those not authenticated
 
 	Users counted[string]
 	pace  pace
 	*budgets
 
-	Requests atomic.Uint64 // messages that were held against the pace
+	Requests atomic.Uint64 // messages that were counted against the pace
 	Refused  [Kinds]atomic.Uint64
 }
 
@@ -51,13 +51,13 @@ const (
 	Kinds // how many there are
 )
 
-// OfPace is which limit the loop's pace is.
+// OfPace maps the loop's paces to limits.
 var OfPace = [loop.Paces]Kind{
 	loop.PaceControl: Control, loop.PaceFragments: Fragments,
 	loop.PaceInflated: Inflated, loop.PaceRecords: Records,
 }
 
-// String is the name of the limit in logs and figures.
+// String returns the name of the limit in logs and figures.
 func (k Kind) String() string {
 	return [...]string{
 		"connections", "connections_per_address", "pending", "connections_per_user", "messages_per_second",
@@ -67,8 +67,8 @@ func (k Kind) String() string {
 	}[k]
 }
 
-// Sheds reports whether the limit turns somebody away. The others refuse a single
-// request that asks for more than any client may have.
+// Sheds reports whether the limit turns clients away. The others refuse a single request that asks
+// for more than any client may have.
 func (k Kind) Sheds() bool {
 	switch k {
 	case Rooms, Wildcards, WildcardRooms, EmptyRooms:
@@ -90,14 +90,14 @@ func (k Kind) Key() string {
 	return "limits." + k.String()
 }
 
-// New returns a Limiter of the configuration.
+// New returns the Limiter of a configuration.
 func New(cfg *config.Config) *Limiter {
 	l := &Limiter{pace: newPace(cfg.Limits.MessagesPerSecond, cfg.Limits.Burst), budgets: newBudgets(&cfg.Limits)}
 	l.Users.max = int32(min(cfg.Limits.ConnectionsPerUser, 1<<30))
 	return l
 }
 
-// OfSocket are the engine's bounds by our names.
+// OfSocket maps the engine's bounds to limits.
 var OfSocket = [...]Kind{
 	loop.LimitConnections: Connections, loop.LimitAddress: Address, loop.LimitHalfOpen: HalfOpen,
 	loop.LimitPending: Pending, loop.LimitClosing: Closing, loop.LimitTLSWaiting: TLSWaiting,
@@ -107,16 +107,16 @@ var OfSocket = [...]Kind{
 // Take counts a message in a connection's bucket.
 func (l *Limiter) Take(b *Bucket, now int64) Verdict { return b.take(l.pace, now) }
 
-// Verdict is that on the message that was counted last.
+// Verdict returns the verdict on the message that was counted last.
 func (l *Limiter) Verdict(b Bucket, now int64) Verdict { return b.verdict(l.pace, now) }
 
-// Hit counts what a limit refused.
+// Hit counts a refusal by a limit.
 func (l *Limiter) Hit(k Kind) Kind {
 	l.Refused[k].Add(1)
 	return k
 }
 
-// counted counts what each key has. Without a max it keeps nothing.
+// counted counts by key. Without a max it keeps nothing.
 type counted[K comparable] struct {
 	max int32
 
@@ -124,7 +124,7 @@ type counted[K comparable] struct {
 	N  map[K]int32
 }
 
-// Take counts one more of a key; false: it has as many as it may.
+// Take counts one more of a key. It returns false if the key has as many as it may.
 func (c *counted[K]) Take(k K) bool {
 	if c.max <= 0 {
 		return true
@@ -141,7 +141,7 @@ func (c *counted[K]) Take(k K) bool {
 	return true
 }
 
-// Give counts one off again.
+// Give takes one off the count.
 func (c *counted[K]) Give(k K) {
 	if c.max <= 0 {
 		return
@@ -153,10 +153,10 @@ func (c *counted[K]) Give(k K) {
 	}
 }
 
-// pace is a token bucket's rule; each connection has a bucket of its own. Both
-// fields are 0 where there is no limit.
+// pace is the rule of a token bucket. Each connection has a bucket of its own. Both fields are 0 if
+// there is no limit.
 type pace struct {
-	each  int64 // ns between two messages sent for long
+	each  int64 // ns between two messages over a longer time
 	burst int64 // ns of them that may come at once
 }
 
@@ -168,21 +168,21 @@ func newPace(perSecond float64, burst int) pace {
 	return pace{each, each * int64(max(1, min(burst, 1_000_000)))}
 }
 
-// Bucket is the time, in ns since the handler was made, at which all that was sent so far has
-// been paid for (the generic cell rate algorithm): a token bucket in 8 bytes.
+// Bucket is a token bucket in 8 bytes (the generic cell rate algorithm). It is the time at which
+// everything that was sent so far has been paid for, in ns since the handler was made.
 type Bucket int64
 
-// Verdict is what becomes of what was counted.
+// Verdict is whether what was counted is allowed.
 type Verdict uint8
 
 const (
 	OK   Verdict = iota
 	Over         // refused
-	Far          // a burst further in debt: a client that does not listen
+	Far          // refused, and a burst further in debt: the client ignores refusals
 )
 
-// take counts one message. What is refused counts as well, so that a client
-// that goes on regardless is found out.
+// take counts one message. A refused message counts too, so that a client that continues is
+// noticed.
 func (b *Bucket) take(p pace, now int64) Verdict {
 	if p.each == 0 {
 		return OK
@@ -191,7 +191,7 @@ func (b *Bucket) take(p pace, now int64) Verdict {
 	return b.verdict(p, now)
 }
 
-// verdict is that on what was taken last.
+// verdict returns the verdict on the message that was taken last.
 func (b *Bucket) verdict(p pace, now int64) Verdict {
 	switch debt := int64(*b) - now; {
 	case debt <= p.burst || p.each == 0:

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Charge counts n units that a request costs its connection and user, before it is served.
-// Of those that are not refused only few count: the others are counted later. user is ""
-// before authentication.
+// Charge counts n units that a request costs its connection and user, before it is served. If it is
+// not refused, only few of them count now, and the others are counted later. user is "" before
+// authentication.
 func (b *budgets) Charge(conn uint64, user string, n, few, now int64) (Verdict, time.Duration) {
 	v, retry := b.chargeFew(payer{kind: payConn, conn: conn}, b.conn.requests, n, few, now)
 	if v == OK && user != "" && n > CostMessage {
@@ -16,7 +16,7 @@ func (b *budgets) Charge(conn uint64, user string, n, few, now int64) (Verdict, 
 	return v, retry
 }
 
-// Spend counts what an answer has cost: rooms that the request did not name, and bytes.
+// Spend counts the cost of an answer: rooms that the request did not name, and bytes.
 func (b *budgets) Spend(conn uint64, user string, rooms, bytes int, now int64) {
 	n := int64(max(0, rooms) + bytes/costReplied)
 	b.spend(payer{kind: payConn, conn: conn}, b.conn.requests, n, now)
@@ -25,7 +25,7 @@ func (b *budgets) Spend(conn uint64, user string, rooms, bytes int, now int64) {
 	}
 }
 
-// address is who pays for bad tokens.
+// address returns the payer for bad tokens.
 func address(a netip.Addr) payer {
 	if a.Is6() { // a host has a /64 to itself
 		p, _ := a.Prefix(64) // cannot fail: 64 is in range
@@ -34,18 +34,19 @@ func address(a netip.Addr) payer {
 	return payer{kind: payAddress, name: string(a.AsSlice())}
 }
 
-// WornOut is how long until tokens from the address are checked again; 0: they are.
+// WornOut returns how long it takes until tokens from the address are checked again, or 0 if they
+// are checked.
 func (b *budgets) WornOut(from netip.Addr, now int64) time.Duration {
 	return b.over(address(from), b.tokens.burst, now)
 }
 
-// signedTokens is how often the same token may be refused that has a good signature before it
-// counts as a guess.
+// signedTokens is how often the same token with a good signature may be refused before it counts as
+// a guess.
 var signedTokens = pace{each: int64(time.Second), burst: int64(10 * time.Second)}
 
-// BadToken counts a token that was refused against the address that it came from: there is no
-// user yet who could pay. One with a good signature is no guess, and tokens of many users behind
-// one address may expire together; whoever sends the same one on and on pays all the same.
+// BadToken counts a refused token against the address that it came from, since there is no user
+// yet. A token with a good signature is not a guess, and tokens of many users behind one address
+// may expire together. But a client that sends the same one again and again pays for it.
 func (b *budgets) BadToken(from netip.Addr, token string, signed bool, now int64) {
 	if signed {
 		if v, _ := b.charge(payer{kind: payToken, name: token}, signedTokens, 1, now); v == OK {
@@ -55,16 +56,16 @@ func (b *budgets) BadToken(from netip.Addr, token string, signed bool, now int64
 	b.spend(address(from), b.tokens, 1, now)
 }
 
-// MayLog reports whether a limit that a connection hit is logged: once a minute.
+// MayLog reports whether a limit that a connection hit may be logged, which is once a minute.
 func (b *budgets) MayLog(conn uint64, k Kind, now int64) bool {
 	line := payer{kind: payLog, conn: conn, name: k.String()}
 	v, _ := b.charge(line, pace{int64(time.Minute), 0}, 1, now)
 	return v == OK
 }
 
-// SnapshotBegins returns how long a room's last values must wait before they are sent. A
-// client that owes for a whole budget of them waits. So does one that had those of the same
-// room a moment ago. Where it is 0, passing over so many keys is counted.
+// SnapshotBegins returns how long a room's last values must wait before they are sent. A client
+// whose debt is a whole budget waits. So does one that was sent those of the same room a moment
+// ago. If the result is 0, the keys are counted.
 func (b *budgets) SnapshotBegins(conn uint64, user, room string, keys int, now int64) time.Duration {
 	if b.conn.snapshots.each == 0 {
 		return 0
@@ -96,7 +97,7 @@ func (b *budgets) SnapshotSent(conn uint64, user, room string, n, now int64) {
 	}
 }
 
-// Owed is what a connection owes for its requests, in units.
+// Owed returns what a connection owes for its requests, in units.
 func (b *budgets) Owed(conn uint64, now int64) int64 {
 	if b.conn.requests.each == 0 {
 		return 0
@@ -104,5 +105,5 @@ func (b *budgets) Owed(conn uint64, now int64) int64 {
 	return int64(b.over(payer{kind: payConn, conn: conn}, 0, now)) / b.conn.requests.each
 }
 
-// Forgone is how many debts there was no room to remember.
+// Forgone returns how many debts were not remembered.
 func (b *budgets) Forgone() uint64 { return b.forgone.Load() }

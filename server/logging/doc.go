@@ -1,20 +1,19 @@
-// Package logging writes the log and the security log. It is a leaf: it knows nothing of what
-// is logged, except what a token looks like.
+// Package logging writes the log and the security log. It is a leaf: it knows nothing of what is
+// logged, except what a token looks like.
 //
-// New's handler lets 20 records of one level and text through at once and one a second after
-// that, and counts the others into the "suppressed" of the next, or of a summary two seconds
-// later: an incident is told, a storm of 100,000 equal lines is not. Values of token-like keys,
-// and whatever looks like a token in any text, are written as [redacted]. Loggers may be used
-// from any goroutine.
+// New's handler lets 20 records of one level and text through at once, and one a second after that.
+// The others are counted in the "suppressed" of the next record, or of a summary two seconds later.
+// So an incident is reported, and a storm of 100,000 equal lines is not. Values of token-like keys,
+// and anything that looks like a token in a text, are written as [redacted]. Any goroutine may use
+// a logger.
 //
-// Pollers, loops, appenders and readers log, so a line must never be waited for: whoever logs
-// formats it, and a Queue takes it. One goroutine writes. Beyond 1 MiB lines are dropped, and
-// so are those that cannot be written; the next line that gets through says how many. The end
-// of the process waits a second for a reader that stalls. A reader that is gone is an error
-// like a full disk: cmd/tapecast ignores SIGPIPE.
+// Pollers, loops, appenders and readers log, so they must never wait for a line. The caller formats
+// the line and a Queue takes it. One goroutine writes. Lines beyond 1 MiB, and lines that cannot be
+// written, are dropped, and the next line says how many. At its end the process waits a second for
+// a reader that stalls. A reader that is gone is an error like a full disk: cmd/tapecast ignores
+// SIGPIPE.
 //
-// Security is a log of its own (log.security), through a Queue of its own: bad tokens, limits,
-// other users' rooms, refused requests to the internal port. Each kind and address has 5 lines
-// a second, all together 500; "suppressed" counts the others. Nil and the zero value write
-// nothing.
+// Security is a log of its own (log.security) with a Queue of its own: bad tokens, limits, other
+// users' rooms, refused requests to the internal port. Each kind and address has 5 lines a second,
+// and all together 500. "suppressed" counts the others. Nil and the zero value write nothing.
 package logging

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// limitHandler lets at most burst records of one text through at once, then
-// one in every. The next that passes says in "suppressed" how many did not;
-// where none follows, a record of its own does.
+// limitHandler lets at most burst records of one text through at once, then one in every. The next
+// one says in "suppressed" how many were left out. If none follows, a record of its own does.
 type limitHandler struct {
 	next   slog.Handler
 	limits *limits
@@ -20,7 +19,7 @@ type limits struct {
 	mu     sync.Mutex
 	byText map[textKey]*bucket
 	root   slog.Handler // without attributes: for summaries
-	queue  *Queue       // that root writes to; nil: it writes at once
+	queue  *Queue       // root's queue; nil: root writes at once
 }
 
 type textKey struct {
@@ -31,12 +30,12 @@ type textKey struct {
 // bucket is a token bucket for one text.
 type bucket struct {
 	tokens     float64
-	last       time.Time // when tokens was right
+	last       time.Time // when tokens was computed
 	suppressed int
 	armed      bool // a summary is due
 }
 
-// Enabled is that of the handler below.
+// Enabled asks the handler below.
 func (h *limitHandler) Enabled(ctx context.Context, l slog.Level) bool {
 	return h.next.Enabled(ctx, l)
 }
@@ -64,7 +63,7 @@ func (h *limitHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.next.Handle(ctx, r)
 }
 
-// take asks for a line; suppressed is how many were refused since the last.
+// take asks for a line. suppressed is how many were refused since the last one.
 func (l *limits) take(k textKey) (suppressed int, ok bool) {
 	now := time.Now()
 	l.mu.Lock()
@@ -94,7 +93,7 @@ func (b *bucket) refill(now time.Time) {
 	b.last = now
 }
 
-// summarize reports what was refused and that no later record reported.
+// summarize reports refused records that no later record has reported.
 func (l *limits) summarize(k textKey, b *bucket) {
 	l.mu.Lock()
 	b.armed = false
@@ -104,11 +103,11 @@ func (l *limits) summarize(k textKey, b *bucket) {
 	if n > 0 {
 		r := slog.NewRecord(time.Now(), k.level, k.text, 0)
 		r.AddAttrs(slog.Int("suppressed", n))
-		l.root.Handle(context.Background(), r) //nolint:errcheck // nobody to tell
+		l.root.Handle(context.Background(), r) //nolint:errcheck // the error could not be logged
 	}
 }
 
-// forgetLocked makes room: first by the texts that are quiet and owe nothing, then by
+// forgetLocked frees memory: first of texts that are quiet with nothing left to report, then of
 // any.
 func (l *limits) forgetLocked(now time.Time) {
 	if len(l.byText) < texts {
@@ -123,6 +122,6 @@ func (l *limits) forgetLocked(now time.Time) {
 		if len(l.byText) < texts {
 			return
 		}
-		delete(l.byText, k) // its summary, if one is due, still comes
+		delete(l.byText, k) // a summary that is due still comes
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/term"
 )
 
-// New makes the logger of a process: text on a terminal, JSON elsewhere,
-// unless format says "text" or "json". It repeats no message text more than burst times
-// at once and once a second after that, and writes no token. The level can be
-// changed while it runs. Through a Queue no line is ever waited for.
+// New returns the logger of a process: text on a terminal, JSON elsewhere, unless format is "text"
+// or "json". It repeats a message text at most burst times at once and once a second after that,
+// and writes no tokens. The level can be changed while it runs. With a Queue as w, logging never
+// waits.
 func New(w io.Writer, least slog.Level, format string) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(least)
@@ -38,7 +38,7 @@ func newLineHandler(w io.Writer, text bool, opts *slog.HandlerOptions) slog.Hand
 	return slog.NewJSONHandler(w, opts)
 }
 
-// textAttr is redactAttr with a time that a terminal has room for.
+// textAttr is redactAttr with a shorter time for a terminal.
 func textAttr(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
 		a.Value = slog.StringValue(a.Value.Time().Format("15:04:05.000"))
@@ -47,7 +47,7 @@ func textAttr(groups []string, a slog.Attr) slog.Attr {
 	return redactAttr(groups, a)
 }
 
-// droppedLine is the line that says how many were dropped.
+// droppedLine returns the line that says how many lines were dropped.
 func droppedLine(n uint64, text bool, opts *slog.HandlerOptions) []byte {
 	var b bytes.Buffer
 	log := slog.New(newLineHandler(&b, text, &slog.HandlerOptions{ReplaceAttr: opts.ReplaceAttr}))
@@ -55,8 +55,7 @@ func droppedLine(n uint64, text bool, opts *slog.HandlerOptions) []byte {
 	return b.Bytes()
 }
 
-// QueueOf returns the queue that a logger of New writes to; nil: it has
-// none.
+// QueueOf returns the queue that a logger of New writes to, or nil.
 func QueueOf(log *slog.Logger) *Queue {
 	if h, ok := log.Handler().(*limitHandler); ok {
 		return h.limits.queue
@@ -70,12 +69,12 @@ func isTerminal(w io.Writer) bool {
 }
 
 const (
-	// burst lets the lines of one incident through, such as the peers of a
-	// rack that went away, and cuts a storm of them.
+	// burst lets the lines of one incident through, such as a rack of peers that went away, and
+	// stops a storm of them.
 	burst = 20
-	// every is the time in which a text that was repeated earns its next line.
+	// every is the time after which a repeated text may have its next line.
 	every = time.Second
-	// texts bounds how many texts are told apart. Texts are constants of the
-	// program; past the bound the quiet ones are forgotten.
+	// texts bounds how many texts are told apart. Texts are constants of the program. Beyond the
+	// bound the quiet ones are forgotten.
 	texts = 1024
 )

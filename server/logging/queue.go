@@ -13,7 +13,7 @@ import (
 type Queue struct {
 	most    int // bytes that may wait
 	dropped atomic.Uint64
-	failed  atomic.Uint64 // of those dropped: the writer returned an error
+	failed  atomic.Uint64 // dropped because the writer returned an error
 
 	mu     sync.Mutex // held for a few instructions
 	lines  []line
@@ -26,27 +26,26 @@ type Queue struct {
 
 	// The goroutine's own, once it runs.
 	w    io.Writer
-	owed uint64 // dropped, and not said yet
+	owed uint64 // dropped and not reported yet
 }
 
 // line is one line that waits.
 type line struct {
 	text []byte
-	lost uint64 // dropped before it
-	then func() // run by the goroutine in place of a line
+	lost uint64 // lines dropped before it
+	then func() // run by the goroutine instead of writing
 
 	notice func(n uint64) []byte // the queue's
 }
 
 const (
-	// queueBytes is how much waits for a slow reader: some 5,000 lines.
+	// queueBytes is how much may wait for a slow reader: about 5,000 lines.
 	queueBytes = 1 << 20
-	// lineCost is what a line takes beside its text.
+	// lineCost is the memory of a line besides its text.
 	lineCost = 64
 )
 
-// NewQueue starts a queue in front of w, which may block for as long as it
-// likes. Close ends it.
+// NewQueue starts a queue in front of w, which may block for any time. Close ends it.
 func NewQueue(w io.Writer) *Queue {
 	q := &Queue{most: queueBytes, w: w, wake: make(chan struct{}, 1)}
 	go q.run()
@@ -79,7 +78,7 @@ func (q *Queue) setNotice(f func(n uint64) []byte) {
 	q.mu.Unlock()
 }
 
-// Fd is the writer's descriptor, where it has one.
+// Fd returns the writer's descriptor, if it has one.
 func (q *Queue) Fd() uintptr {
 	if f, ok := q.w.(interface{ Fd() uintptr }); ok {
 		return f.Fd()
@@ -87,14 +86,14 @@ func (q *Queue) Fd() uintptr {
 	return ^uintptr(0)
 }
 
-// Dropped is how many lines were not written.
+// Dropped returns how many lines were not written.
 func (q *Queue) Dropped() uint64 { return q.dropped.Load() }
 
-// Failed is how many of those the writer refused, by an error.
+// Failed returns how many lines were dropped because the writer returned an error.
 func (q *Queue) Failed() uint64 { return q.failed.Load() }
 
-// Close writes what waits, for so long at most, and takes nothing more. It reports
-// whether everything was written; a writer that still blocks is left behind.
+// Close writes what waits, for at most the given time, and accepts nothing more. It reports whether
+// everything was written. A writer that still blocks is left behind.
 func (q *Queue) Close(within time.Duration) bool {
 	done := make(chan struct{})
 	q.mu.Lock()
@@ -116,7 +115,7 @@ func (q *Queue) Close(within time.Duration) bool {
 	}
 }
 
-// do has the goroutine call f once the lines before it have been written.
+// do makes the goroutine call f once the earlier lines have been written.
 func (q *Queue) do(f func()) {
 	q.mu.Lock()
 	if !q.closed {
@@ -149,14 +148,14 @@ func (q *Queue) run() {
 	}
 }
 
-// take returns the oldest line; where none is left, a line without text that says
-// how many were dropped.
+// take returns the oldest line. If there is none, it returns a line without text that tells how
+// many were dropped.
 func (q *Queue) take() (l line, ok, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.lines) == 0 {
 		l.lost, l.notice, q.lost = q.lost, q.notice, 0
-		q.lines = nil // a burst's memory is not kept
+		q.lines = nil // do not keep the memory of a burst
 		return l, l.lost > 0, q.closed
 	}
 	l = q.lines[0]
@@ -169,7 +168,7 @@ func (q *Queue) take() (l line, ok, closed bool) {
 	return l, true, false
 }
 
-// put writes one line, and before it how many were dropped.
+// put writes one line, after one that says how many were dropped before it.
 func (q *Queue) put(l line) {
 	q.owed += l.lost
 	if q.owed > 0 && l.then == nil && (l.notice == nil || q.write(l.notice(q.owed))) {

@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// Redacted stands in place of a secret.
+// Redacted is written instead of a secret.
 const Redacted = "[redacted]"
 
-// secretKeys are attributes whose value is never written, whatever it is.
+// secretKeys are attributes whose value is never written.
 var secretKeys = map[string]bool{
 	"token": true, "access_token": true, "authorization": true, "secret": true,
 	"password": true, "sasl.password": true, "sec-websocket-protocol": true,
 }
 
 var (
-	// secretField finds credentials by what stands before them: a query
-	// parameter, a JSON field, a header, the subprotocol bearer.<token>.
+	// secretField finds credentials by the text before them: a query parameter, a JSON field, a
+	// header, the subprotocol bearer.<token>.
 	secretField = regexp.MustCompile(`(?i)((?:access_)?token["']?\s*[=:]\s*["']?|\bbearer[\s.,]\s*|\bauthorization["']?\s*[=:]\s*["']?(?:bearer\s+)?)[^\s"'&,;]+`)
 	// bareToken finds a JWT anywhere: base64 of {" … and two more parts.
 	bareToken = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_-]*`)
 )
 
-// redact takes tokens out of a text.
+// redact removes tokens from a text.
 func redact(s string) string {
 	if !mayHoldToken(s) {
 		return s
@@ -33,7 +33,8 @@ func redact(s string) string {
 	return secretField.ReplaceAllString(s, "${1}"+Redacted)
 }
 
-// mayHoldToken spares most texts the regular expressions.
+// mayHoldToken reports whether a text may contain a token. Most do not, and need no regular
+// expression.
 func mayHoldToken(s string) bool {
 	if strings.Contains(s, "eyJ") {
 		return true
@@ -42,15 +43,15 @@ func mayHoldToken(s string) bool {
 	return strings.Contains(l, "token") || strings.Contains(l, "bearer") || strings.Contains(l, "authorization")
 }
 
-// redactAttr is slog's ReplaceAttr: it sees every attribute, and the message
-// itself, right before it is written. It gives durations their unit too.
+// redactAttr is slog's ReplaceAttr. It sees every attribute, and the message, right before it is
+// written. It also writes durations with their unit.
 func redactAttr(_ []string, a slog.Attr) slog.Attr {
 	if secretKeys[strings.ToLower(a.Key)] {
 		a.Value = slog.StringValue(Redacted)
 		return a
 	}
 	switch a.Value.Kind() {
-	case slog.KindDuration: // JSON would have nanoseconds, and no unit
+	case slog.KindDuration: // in JSON it would be nanoseconds without a unit
 		a.Value = slog.StringValue(a.Value.Duration().String())
 	case slog.KindString:
 		if s := a.Value.String(); mayHoldToken(s) {

@@ -17,11 +17,11 @@ import (
 )
 
 // Security writes which client was refused what, from where and why: one line of JSON each,
-// sampled, and never a token. Any goroutine may use it, and it never blocks. The zero value,
-// for an empty log.security, writes nothing.
+// sampled, and without tokens. Any goroutine may use it, and it never blocks. The zero value, for
+// an empty log.security, writes nothing.
 type Security struct {
 	log       *slog.Logger // nil: none
-	queue     *Queue       // of a file; nil: the lines go elsewhere
+	queue     *Queue       // of the file; nil: the lines go to the log
 	name      string       // of the file
 	reopening atomic.Bool
 	spared    atomic.Uint64 // events that sampling left out
@@ -31,8 +31,8 @@ type Security struct {
 	all  securityPace
 }
 
-// securityKey is what is sampled apart: kinds are few and constant, and addresses
-// as limits count them.
+// securityKey is what is sampled apart: a kind, of which there are few, and an address as limits
+// count it.
 type securityKey struct {
 	kind string
 	from netip.Addr
@@ -42,21 +42,21 @@ type securityKey struct {
 type securityPace struct {
 	second int64
 	lines  int
-	spared int // since the last line
+	spared int // events without a line since the last one
 }
 
 const (
-	// securityLines is how many events of one kind and address have a line a second.
+	// securityLines is how many events of one kind and address get a line a second.
 	securityLines = 5
-	// securityAll is how many have one of all kinds and addresses together.
+	// securityAll is how many events in all get a line a second.
 	securityAll = 500
-	// securityKeys bounds the kinds and addresses that are told apart. At the bound
-	// all are forgotten, and begin again.
+	// securityKeys bounds the kinds and addresses that are told apart. At the bound all are
+	// forgotten.
 	securityKeys = 4096
 )
 
-// OpenSecurity opens the file that the configuration names. "stderr" is the
-// queue of the log itself.
+// OpenSecurity opens the file that the configuration names. With "stderr" it uses the queue of the
+// log.
 func OpenSecurity(name string, log *slog.Logger) (*Security, error) {
 	s := &Security{name: name, seen: map[securityKey]*securityPace{}}
 	var w io.Writer
@@ -83,19 +83,19 @@ func OpenSecurity(name string, log *slog.Logger) (*Security, error) {
 	return s, nil
 }
 
-// openSecurityFile opens a file to append to that only its owner reads.
+// openSecurityFile opens a file for appending that only its owner can read.
 func openSecurityFile(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 }
 
-// CanOpenSecurity tries what openSecurityFile does, but makes no file, and waits for
-// no reader of a pipe.
+// CanOpenSecurity tries what openSecurityFile does, without creating a file or waiting for the
+// reader of a pipe.
 func CanOpenSecurity(name string) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|unix.O_NONBLOCK, 0)
 	switch {
 	case err == nil:
 		return f.Close()
-	case errors.Is(err, unix.ENXIO): // nobody reads the pipe yet
+	case errors.Is(err, unix.ENXIO): // the pipe has no reader yet
 		return nil
 	case !errors.Is(err, os.ErrNotExist):
 		return err
@@ -110,8 +110,8 @@ func CanOpenSecurity(name string) error {
 	return err
 }
 
-// Reopen has the file opened again, after it was moved away: by the goroutine that
-// writes, since a disk may hang. A file that cannot be opened leaves the old one.
+// Reopen opens the file again after it was moved away. The goroutine that writes does it, since a
+// disk may hang. If the file cannot be opened, the old one stays.
 func (s *Security) Reopen(log *slog.Logger) {
 	if s.queue == nil || s.reopening.Swap(true) {
 		return
@@ -153,7 +153,8 @@ func (s *Security) Note(kind string, from netip.Addr, more ...slog.Attr) {
 	s.log.LogAttrs(context.Background(), slog.LevelWarn, kind, more...)
 }
 
-// securityAddress returns the address by which an event is sampled: an IPv6 host has a /64.
+// securityAddress returns the address by which an event is sampled. An IPv6 host is counted by its
+// /64.
 func securityAddress(a netip.Addr) netip.Addr {
 	if a = a.Unmap().WithZone(""); a.Is6() {
 		p, _ := a.Prefix(64) // cannot fail: 64 is in range
@@ -165,13 +166,13 @@ func securityAddress(a netip.Addr) netip.Addr {
 // Enabled reports whether events are written anywhere.
 func (s *Security) Enabled() bool { return s != nil && s.log != nil }
 
-// Suppressed is how many events had no line of their own.
+// Suppressed returns how many events had no line of their own.
 func (s *Security) Suppressed() uint64 { return s.spared.Load() }
 
-// File is the queue of a file that is the security log's alone; nil: there is none.
+// File returns the queue of the security log's own file, or nil if there is none.
 func (s *Security) File() *Queue { return s.queue }
 
-// take asks for a line; spared is how many of the key had none since the last.
+// take asks for a line. spared is how many events of the key had none since the last one.
 func (s *Security) take(k securityKey, second int64) (spared int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

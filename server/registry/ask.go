@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// askWait is how long a service has to say how it does.
+// askWait is how long a service has to report its health.
 const askWait = 500 * time.Millisecond
 
-// ask asks a service how it does. A service that does not answer in time is degraded. While
-// a question is under way no second one is asked, and the service is degraded at once. So one
-// service's trouble stops neither /health nor the look at the other services.
+// ask asks a service for its health. A service that does not answer in time is degraded. While a
+// question is under way no second one is asked, and the service is degraded at once. So one
+// service's trouble stops neither /health nor the look at the others.
 func (r *Registry) ask(e *entry) answered {
 	e.mu.Lock()
 	done := e.asked
@@ -32,7 +32,7 @@ func (r *Registry) ask(e *entry) answered {
 	said := e.said
 	e.mu.Unlock()
 	if !onTime {
-		said.degrade("it does not say how it does")
+		said.degrade("it does not report its health")
 	}
 	if r.Troubles != nil {
 		for _, why := range r.Troubles(e.Name) {
@@ -42,7 +42,7 @@ func (r *Registry) ask(e *entry) answered {
 	return said
 }
 
-// answer has the service answer; done is closed when it has.
+// answer lets the service answer, and closes done when it has.
 func (e *entry) answer(done chan struct{}) {
 	var said answered
 	said.status, said.detail = e.Service.Health()

@@ -1,12 +1,12 @@
 // Package registry starts the parts of a process in the order of their needs, watches them,
-// restarts those that want it, and stops them in reverse order. It is a leaf: what a Service
-// does is its maker's.
+// restarts those that ask for it, and stops them in reverse order. It is a leaf: it does not know
+// what a Service does.
 //
-// New orders the services, and fails where a need is unknown or goes in a circle. Start and
-// Stop are called once each. Between them one goroutine looks at each service every two
-// seconds, logs what changed, and starts again what has failed, after a wait that doubles up
-// to half a minute. Report may be called by any goroutine at any time: it asks the services
-// that run, all within half a second. A service that has not answered by then is degraded,
-// is asked once however many want to know, and holds up nobody. Troubles, where it is set,
-// names more reasons why a service is degraded.
+// New orders the services, and fails if a need is unknown or needs form a circle. Start and Stop
+// are called once each. Between them one goroutine looks at each service every two seconds, logs
+// what changed, and restarts services that have failed, after a wait that doubles up to half a
+// minute. Any goroutine may call Report at any time. It asks all services that run, within half a
+// second. A service that has not answered by then is degraded. It is asked only once, however many
+// callers wait, and delays none of them. Troubles, if set, returns more reasons why a service is
+// degraded.
 package registry

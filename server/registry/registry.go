@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Registry starts services in the order of their needs, watches them, restarts those that ask
-// for it, and stops them in reverse order. Start and Stop are called once each. Report may be
-// called by any goroutine at any time.
+// Registry starts services in the order of their needs, watches them, restarts those that ask for
+// it, and stops them in reverse order. Start and Stop are called once each. Any goroutine may call
+// Report at any time.
 type Registry struct {
 	order []*entry // each after all that it needs
 	log   *slog.Logger
@@ -23,27 +23,27 @@ type Registry struct {
 	Troubles func(service string) []string
 
 	cancel  context.CancelFunc
-	watched chan struct{} // closed when nothing is watched any more
+	watched chan struct{} // closed when watching has ended
 }
 
 // entry is a service and its state.
 type entry struct {
 	*Service
-	begun bool // start was called since the last stop: the registry's goroutine alone knows
+	begun bool // start was called since the last stop; only the registry's goroutine uses it
 
 	mu       sync.Mutex
-	status   Status // while running, what health said last
+	status   Status // while running, the last answer of Health
 	detail   string
 	running  bool
-	started  bool // ever
+	started  bool // it has run at least once
 	failures int  // in a row
 	due      time.Time
-	since    time.Time     // it runs
-	asked    chan struct{} // closed with the answer to a question under way; nil: there is none
-	said     answered      // the last one
+	since    time.Time     // when it last started
+	asked    chan struct{} // closed with the answer to the question under way; nil: none is
+	said     answered      // the last answer
 }
 
-// answered is what a service says of itself.
+// answered is a service's report of its health.
 type answered struct {
 	status Status
 	detail string
@@ -51,8 +51,7 @@ type answered struct {
 	value  int64
 }
 
-// New orders the services. It fails where a need is unknown, or goes in
-// a circle.
+// New orders the services. It fails if a need is unknown, or if needs form a circle.
 func New(log *slog.Logger, services ...*Service) (*Registry, error) {
 	r := &Registry{log: log, every: 2 * time.Second, wait: backoff{500 * time.Millisecond, 30 * time.Second, rand.N[time.Duration]}}
 	byName := map[string]*Service{}
@@ -95,8 +94,8 @@ func New(log *slog.Logger, services ...*Service) (*Registry, error) {
 	return r, nil
 }
 
-// Start starts all services. Where one fails that is needed and has no restart,
-// those before it are stopped again. ctx bounds the start only.
+// Start starts all services. If a service fails that is needed and has no restart, those before it
+// are stopped again. ctx bounds only the start.
 func (r *Registry) Start(ctx context.Context) error {
 	for i, e := range r.order {
 		err := r.begin(ctx, e)
@@ -170,7 +169,7 @@ func (r *Registry) end(ctx context.Context, e *entry) error {
 	return nil
 }
 
-// bounded runs f for so long at most: what does not heed its ctx is left behind.
+// bounded runs f for at most that long. If f ignores its ctx, it is left behind.
 func bounded(ctx context.Context, within time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -181,7 +180,7 @@ func bounded(ctx context.Context, within time.Duration, f func(context.Context) 
 		return err
 	case <-ctx.Done():
 	}
-	// A function that heeds ctx is about to return, and its error says more.
+	// A function that obeys ctx is about to return, and its error says more.
 	select {
 	case err := <-done:
 		return err
@@ -211,7 +210,7 @@ func (r *Registry) watch(ctx context.Context) {
 	}
 }
 
-// nextRestart is how long until a service is to be restarted.
+// nextRestart returns how long it takes until a service must be restarted.
 func (r *Registry) nextRestart() time.Duration {
 	next := r.every
 	for _, e := range r.order {
@@ -224,7 +223,7 @@ func (r *Registry) nextRestart() time.Duration {
 	return next
 }
 
-// look asks a service how it does, and logs a change.
+// look asks a service for its health, and logs a change.
 func (r *Registry) look(e *entry) {
 	e.mu.Lock()
 	running, was := e.running, e.status
@@ -297,14 +296,14 @@ type Report struct {
 	Status   Status
 	Detail   string
 	Running  bool
-	Started  bool // ever
+	Started  bool // it has run at least once
 	Optional bool
 	Figure   string
 	Value    int64
 }
 
-// Report is the state of all services, in the order of their start. Those that
-// run are asked: what the last look found may be seconds old.
+// Report returns the state of all services, in the order of their start. It asks those that run,
+// since the last look may be seconds old.
 func (r *Registry) Report() []Report {
 	out := make([]Report, len(r.order))
 	for i, e := range r.order {
@@ -320,8 +319,7 @@ func (r *Registry) Report() []Report {
 	return out
 }
 
-// Overall is the gateway's status: unhealthy where a service that clients need does
-// not serve.
+// Overall returns the gateway's status: unhealthy if a service that clients need does not serve.
 func Overall(report []Report) Status {
 	worst := Healthy
 	for i := range report {

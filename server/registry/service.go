@@ -5,27 +5,26 @@ import (
 	"time"
 )
 
-// Service is a part of the gateway that the registry starts, watches and stops.
-// It is given once and not changed. Start and Stop are called by one goroutine, never both at
-// a time. Health and Figure may be called by any.
+// Service is a part of the gateway that the registry starts, watches and stops. It must not change
+// once it is registered. Start and Stop are called by one goroutine, never both at a time. Any
+// goroutine may call Health and Figure.
 type Service struct {
 	Name string
 	// Needs names the services that run before this one starts and until it has
 	// stopped.
 	Needs []string
 
-	// Start returns when the service runs. ctx bounds the start only.
+	// Start returns when the service runs. ctx bounds only the start.
 	Start func(ctx context.Context) error
-	// Stop undoes Start in reverse order. It returns when ctx ends, done or not. It is
+	// Stop undoes Start in reverse order. It returns when ctx ends, even if it is not done. It is
 	// also called after a start that failed.
 	Stop func(ctx context.Context) error
-	// Health returns how the service does while it runs, and why it is not healthy.
+	// Health returns the status of the service while it runs, and why it is not healthy.
 	Health func() (Status, string)
-	// Figure returns the one number that says what the service has done.
+	// Figure returns the one number that shows what the service has done.
 	Figure func() (name string, value int64)
 
-	// Speaks means that the service warns of its troubles itself, so that the registry
-	// need not.
+	// Speaks means that the service logs its troubles itself, so that the registry does not.
 	Speaks bool
 	// Optional means that clients are served without it, degraded.
 	Optional bool
@@ -43,7 +42,7 @@ func (s *Service) within() time.Duration {
 	return 10 * time.Second
 }
 
-// Status is what is known of a service, as operators read it.
+// Status is the status of a service, as operators read it.
 type Status string
 
 const (
@@ -56,14 +55,14 @@ const (
 	Stopped     Status = "stopped"
 )
 
-// backoff is how long to wait before a restart. It doubles each time, up to a cap. Half of
-// it is random, so that nodes that failed together do not come back together.
+// backoff is the wait before a restart. It doubles each time, up to a maximum. Half of it is
+// random, so that nodes that failed together do not restart together.
 type backoff struct {
 	first, most time.Duration
 	jitter      func(time.Duration) time.Duration // a random part of it
 }
 
-// after returns the wait after so many failures in a row, 1 or more.
+// after returns the wait after that many failures in a row, 1 or more.
 func (b backoff) after(failures int) time.Duration {
 	d := b.first
 	for i := 1; i < failures && d < b.most; i++ {

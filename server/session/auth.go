@@ -11,8 +11,8 @@ import (
 	"tapecast/server/limits"
 )
 
-// authenticate serves the method. The first time it lets the client in, later it renews the
-// token, and after ?join=manual it says what to join.
+// authenticate serves the method. The first call lets the client in. Later calls renew the token,
+// and after ?join=manual the second one names the rooms to join.
 func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start time.Time) {
 	if ph == phJoining {
 		h.fail(c, q, fault{code: wire.CodeInvalid, text: "invalid request: authentication in progress"})
@@ -60,7 +60,7 @@ func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start t
 // authRequest is the params of authenticate.
 type authRequest struct {
 	token     string
-	given     bool // token
+	given     bool // token was given
 	positions bool
 	join      []string // nil: the configured rooms
 	wishes    wishes
@@ -73,7 +73,7 @@ func authParams(q *request) (a authRequest, f fault) {
 	if a.wishes, f = q.wishes(); f.is() {
 		return a, f
 	}
-	a.wishes.keys = nil // is of subscribe: the rooms here have not much in common
+	a.wishes.keys = nil // keys are for subscribe only
 	var ok bool
 	if a.token, a.given, ok = q.text("token"); !ok {
 		return a, fault{code: wire.CodeParams, text: "invalid params: params.token must be a string"}
@@ -95,7 +95,7 @@ func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authReques
 		return
 	}
 	names, ok := h.admit(c, s, id, phPending, phJoining, start)
-	if !ok { // the timer was faster
+	if !ok { // the timer fired first
 		h.limit.Users.Give(id.User)
 		return
 	}
@@ -127,9 +127,8 @@ func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest
 	h.joinFirst(c, s, names, a.wishes, start)
 }
 
-// admit makes a session authenticated, and returns the rooms that its user
-// joins. They and the user's name share one piece of memory. false: it is no
-// longer in the phase that it was.
+// admit makes a session authenticated, and returns the rooms that its user joins. They share one
+// piece of memory with the user's name. ok is false if the session is no longer in its phase.
 func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, now time.Time) (names []string, ok bool) {
 	names, user := h.autoNames(id.User)
 	s.mu.Lock()
@@ -149,7 +148,7 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, n
 	return names, true
 }
 
-// renew takes over a further token of the same user.
+// renew takes a further token of the same user.
 func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now time.Time) bool {
 	s.mu.Lock()
 	same, open := s.user == id.User, s.phase != phClosed
@@ -172,8 +171,8 @@ func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now ti
 
 const authFailed = "authentication failed: "
 
-// refuse answers a bad token. The first one of a connection ends it, as it does in a handshake;
-// a session that could not be renewed lives on until its own end.
+// refuse answers a bad token. The first one of a connection ends it, as in a handshake. A session
+// that could not be renewed continues until its own end.
 func (h *Handler) refuse(c conn, s *session, q *request, ph phase, token string, why error) {
 	if ph != phPending {
 		h.failRenewal(c, s, q, why.Error())
@@ -202,13 +201,13 @@ func (h *Handler) answerAuthenticated(c conn, q *request, id auth.Identity) {
 	c.SendText(q.out)
 }
 
-// told is what the client is told of itself.
+// told returns what the client is told about itself.
 func (h *Handler) told(c conn, id auth.Identity) *wire.Identity {
 	return &wire.Identity{ClientID: h.ClientID(c), UserID: id.User, Expires: id.Expires, MaxMessage: h.maxLong}
 }
 
-// closeOfToken says how a connection is closed whose token was refused: expired and early ones
-// pass, so a client that has a new one should come again; with the others it need not.
+// closeOfToken returns how a connection is closed after a refused token. An expired or early token
+// passes with time, so a client with a new one should come again. With other faults it need not.
 func closeOfToken(err error) (code int, reason string) {
 	switch {
 	case errors.Is(err, auth.ErrExpired):

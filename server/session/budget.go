@@ -8,20 +8,20 @@ import (
 	"tapecast/server/limits"
 )
 
-// What clients pay for: the handler's side of the budgets, which are in package limits.
+// The handler's side of the budgets, which are in package limits.
 
 // charge counts what a request costs its connection and user.
 func (h *Handler) charge(c conn, user string, n int64, now int64) (limits.Verdict, time.Duration) {
 	return h.limit.Charge(c.ID(), user, n, n, now)
 }
 
-// spend counts what an answer has cost: the rooms in it that the request did not name, and bytes.
+// spend counts the cost of an answer: the rooms in it that the request did not name, and bytes.
 func (h *Handler) spend(c conn, user string, rooms, bytes int) {
 	h.limit.Spend(c.ID(), user, rooms, bytes, h.elapsed(time.Now()))
 }
 
-// wornOut is how long until tokens from the address are checked again; 0: they are. It counts the
-// one that is not.
+// wornOut returns how long it takes until tokens from the address are checked again, or 0 if they
+// are. A token that is not checked is counted as a refusal.
 func (h *Handler) wornOut(c conn) time.Duration {
 	wait := h.limit.WornOut(c.Remote().Addr(), h.elapsed(time.Now()))
 	if wait > 0 {
@@ -48,7 +48,7 @@ func (h *Handler) logOnce(c conn, k limits.Kind, user string) {
 	}
 }
 
-// SnapshotBegins is asked before a room's last values are sent. It runs on loops.
+// SnapshotBegins is called before a room's last values are sent. It runs on loops.
 func (h *Handler) SnapshotBegins(c *loop.Conn, room string, keys int) error {
 	return h.snapshotBegins(c, room, keys)
 }
@@ -63,18 +63,18 @@ func (h *Handler) snapshotBegins(c conn, room string, keys int) error {
 		return nil
 	}
 	h.overLimit(c, limits.Snapshots, user)
-	return &overBudget{"this connection or user was sent many snapshots, or this one a moment ago", wait}
+	return &overBudget{"this connection or user was sent many snapshots, or this snapshot a moment ago", wait}
 }
 
 func (h *Handler) snapshotSent(c conn, room string, n int64) {
 	h.limit.SnapshotSent(c.ID(), h.user(c), room, n, h.elapsed(time.Now()))
 }
 
-// overBudget is why a room is not joined that would cost more than there is left.
+// overBudget means that joining a room would cost more than is left.
 type overBudget struct {
 	what  string
 	retry time.Duration
 }
 
-// Error says what the budget is for.
+// Error returns what the budget is for.
 func (e *overBudget) Error() string { return "rate limited: " + e.what }

@@ -7,8 +7,8 @@ import (
 	"tapecast/server/limits"
 )
 
-// named is how many rooms, places and keys a request names. What is none of them, its
-// method refuses later.
+// named returns how many rooms, positions and keys a request names. The method refuses anything
+// else later.
 func (q *request) named() (n int) {
 	if q.params == nil {
 		return 0
@@ -31,7 +31,7 @@ func (q *request) named() (n int) {
 	return n
 }
 
-// cost is what a request of a connection with so many rooms costs before it is answered.
+// cost returns what a request costs before it is answered, on a connection with that many rooms.
 func (q *request) cost(rooms int) int64 {
 	n := limits.CostMessage + q.size/limits.CostBytes
 	switch q.op {
@@ -48,8 +48,8 @@ func (q *request) cost(rooms int) int64 {
 	return int64(n)
 }
 
-// weight is what a request counts for while it waits for its rooms.
+// weight returns how much a request counts while it waits for its rooms.
 func (q *request) weight() uint8 {
 	n := 1 + (q.size+roomSize*q.named())/waitUnit
-	return uint8(min(n, maxWaiting-1)) // beside what joins on authentication
+	return uint8(min(n, maxWaiting-1)) // beside the join on authentication
 }

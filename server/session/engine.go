@@ -30,7 +30,7 @@ func (l loopHandler) Message(c *loop.Conn, op byte, p []byte) { l.h.message(c, o
 // Timer acts on a session whose timer has fired.
 func (l loopHandler) Timer(c *loop.Conn) { l.h.timer(c) }
 
-// User names the user of the connection.
+// User returns the user of the connection.
 func (l loopHandler) User(c *loop.Conn) string { return l.h.user(c) }
 
 // Closed frees what the connection held.

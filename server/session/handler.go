@@ -18,9 +18,8 @@ import (
 	"tapecast/server/logging"
 )
 
-// Handler decides what clients get: loop.Handler. Its methods run on pollers
-// and loops, many at a time, and never block. What it keeps of a connection is
-// the session.
+// Handler decides what clients get (loop.Handler). Its methods run on pollers and loops, many at a
+// time, and never block. Its state of a connection is the session.
 type Handler struct {
 	auth     *auth.Authenticator
 	limit    *limits.Limiter
@@ -35,8 +34,8 @@ type Handler struct {
 	deflate  bool          // some class compresses
 	log      *slog.Logger
 	security *logging.Security // nil: none
-	begun    time.Time         // what debts are counted from
-	wall     func() time.Time  // the clock on the wall; tests have one of their own
+	begun    time.Time         // debts are counted from here
+	wall     func() time.Time  // the wall clock, replaced in tests
 
 	accepting atomic.Bool
 	times     timings
@@ -44,7 +43,7 @@ type Handler struct {
 	faults    atomic.Uint64             // requests answered with an error
 }
 
-// New makes a Handler of the configuration. It accepts no handshakes yet.
+// New returns a Handler of the configuration. It accepts no handshakes yet.
 func New(
 	cfg *config.Config, catalog *rooms.Catalog, auth *auth.Authenticator, limit *limits.Limiter,
 	security *logging.Security, log *slog.Logger,
@@ -71,31 +70,31 @@ func New(
 	return h
 }
 
-// Accept says whether handshakes are accepted from now on. At first they are not.
+// Accept sets whether handshakes are accepted. At first they are not.
 func (h *Handler) Accept(yes bool) { h.accepting.Store(yes) }
 
 // Accepting reports whether handshakes are accepted.
 func (h *Handler) Accepting() bool { return h.accepting.Load() }
 
-// SweepBudgets forgets some of the debts that are paid off. It is called now and then.
+// SweepBudgets forgets some of the debts that are paid off. It is called from time to time.
 func (h *Handler) SweepBudgets() { h.limit.Sweep(h.elapsed(time.Now())) }
 
-// Faults is how many requests were answered with an error.
+// Faults returns how many requests were answered with an error.
 func (h *Handler) Faults() uint64 { return h.faults.Load() }
 
-// Calls visits how many requests there were of each method.
+// Calls calls visit with the number of requests of each method.
 func (h *Handler) Calls(visit func(method string, n uint64)) {
 	for op, name := range [...]string{"unknown", "authenticate", "subscribe", "unsubscribe", "list_subscriptions", "ping"} {
 		visit(name, h.calls[op].Load())
 	}
 }
 
-// Timings are the durations that operators ask about: to check one token, and from the
-// token to auto_subscribed.
+// Timings returns the durations that operators ask about: to check one token, and from the token to
+// auto_subscribed.
 func (h *Handler) Timings() []Timing { return []Timing{h.times.auth, h.times.join} }
 
-// open decides on a handshake. It counts the connection; closed counts it off
-// where a session was attached.
+// open decides on a handshake. It counts the connection if it attaches a session, and closed
+// removes it from the count.
 func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 	if !h.accepting.Load() {
 		return unavailable("the server is stopping", 5)
@@ -125,8 +124,8 @@ func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 	return upgrade.Verdict{}
 }
 
-// openWithToken authenticates by the handshake. A browser sees nothing of an
-// answer other than 101, so a bad token is refused after the upgrade.
+// openWithToken authenticates by the handshake. A browser shows a page nothing of an answer other
+// than 101, so a bad token is refused after the upgrade.
 func (h *Handler) openWithToken(c conn, s *session, r *upgrade.Request) {
 	start := time.Now()
 	id, err := h.auth.ParseToken(r.Token)
@@ -166,8 +165,8 @@ func unavailable(why string, retry int) upgrade.Verdict {
 	return upgrade.Verdict{Status: http.StatusServiceUnavailable, Body: why + "; try again later\n", RetryAfter: retry}
 }
 
-// timer is called when a session must be looked at: it was not authenticated
-// in time, or its token expires.
+// timer is called when a session must be checked: it was not authenticated in time, or its token
+// expires.
 func (h *Handler) timer(c conn) {
 	s := sessionOf(c)
 	if s == nil {

@@ -13,18 +13,17 @@ import (
 )
 
 const (
-	// maxID is the longest id that is a string, in characters.
+	// maxID is the longest string that is an id, in characters.
 	maxID = 36
-	// maxEcho is the longest number that is an id, and the longest id that is refused and
-	// echoed all the same, in bytes.
+	// maxEcho is the longest number that is an id, in bytes. A refused id is echoed up to the same
+	// length.
 	maxEcho = 256
 )
 
 var idNull = []byte("null")
 
-// plainID returns the id of a message that is not parsed: a plain one that is the first or
-// last member, as clients write it, or else null. For text that is not JSON either answer is
-// right.
+// plainID returns the id of a message that is not parsed: a plain one that is the first or last
+// member, as clients write it, or else null. For text that is not JSON either answer is fine.
 func plainID(p []byte) []byte {
 	const least = len(`{"id":1}`)
 	p = bytes.TrimSpace(p)
@@ -49,7 +48,7 @@ func plainID(p []byte) []byte {
 	return idNull
 }
 
-// plainValue is what stands after the colon where it is a plain id, else null.
+// plainValue returns the value after the colon if it is a plain id, or else null.
 func plainValue(p []byte) []byte {
 	id, ok := bytes.CutPrefix(bytes.TrimSpace(p), []byte(":"))
 	if id = bytes.TrimSpace(id); !ok || len(id) == 0 || len(id) > maxID+2 {
@@ -74,8 +73,8 @@ func plainValue(p []byte) []byte {
 	return id
 }
 
-// parseID takes over an id that is an integer, a string or null, as it was sent: "\ud800", which
-// is no character, comes back too. Of others those are echoed that JSON-RPC knows.
+// parseID takes an id that is an integer, a string or null, as it was sent: "\ud800", which is not
+// a character, comes back too. Of other ids it echoes those that JSON-RPC knows.
 func (q *request) parseID(v *fastjson.Value) fault {
 	if v == nil {
 		q.id = nil
@@ -104,7 +103,7 @@ func (q *request) parseID(v *fastjson.Value) fault {
 	return fault{code: wire.CodeInvalid, text: "invalid request: id must be an integer of 64 bits, a string of at most 36 characters, or null"}
 }
 
-// wholeNumberOf is wholeNumber of a value; one that is not a number is none.
+// wholeNumberOf is wholeNumber of a value. ok is false if the value is not a number.
 func wholeNumberOf(v *fastjson.Value) (n int64, ok bool) {
 	if n, err := v.Int64(); err == nil || v.Type() != fastjson.TypeNumber {
 		return n, err == nil
@@ -112,8 +111,8 @@ func wholeNumberOf(v *fastjson.Value) (n int64, ok bool) {
 	return wholeNumber(v.MarshalTo(nil))
 }
 
-// wholeNumber reads a number of JSON that is an integer of 64 bits, however it is spelt: 1000,
-// 1e3 and 1000.0 are one.
+// wholeNumber reads a JSON number that is a 64-bit integer, in any form: 1000, 1e3 and 1000.0 are
+// the same.
 func wholeNumber(b []byte) (n int64, ok bool) {
 	if n, err := strconv.ParseInt(string(b), 10, 64); err == nil {
 		return n, true
@@ -122,7 +121,7 @@ func wholeNumber(b []byte) (n int64, ok bool) {
 	at := len(text)
 	shift := 0
 	if e := strings.IndexAny(text, "eE"); e >= 0 {
-		shift, _ = strconv.Atoi(text[e+1:]) // what is out of range becomes the greatest, or least
+		shift, _ = strconv.Atoi(text[e+1:]) // a number out of range becomes the greatest or least int
 		at = e
 	}
 	whole, part, _ := strings.Cut(text[:at], ".")
@@ -134,7 +133,7 @@ func wholeNumber(b []byte) (n int64, ok bool) {
 	}
 	const most = 19 // digits of 64 bits
 	left := len(whole) - zeros
-	if shift > most-left || shift < len(digits)-left { // the point is behind that many digits
+	if shift > most-left || shift < len(digits)-left { // the point comes after that many digits
 		return 0, false
 	}
 	digits += strings.Repeat("0", left+shift-len(digits))
@@ -145,8 +144,8 @@ func wholeNumber(b []byte) (n int64, ok bool) {
 	return n, err == nil
 }
 
-// doubledIn returns a name that stands twice in an object of v: of two members of one name
-// another reader takes the other. tooDeep bounds the recursion.
+// doubledIn returns a name that occurs twice in an object of v: another reader may take the other
+// of the two members. tooDeep bounds the recursion.
 func doubledIn(v *fastjson.Value) (name string, twice bool) {
 	switch v.Type() {
 	case fastjson.TypeArray:

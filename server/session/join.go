@@ -21,9 +21,9 @@ type autoRoom struct {
 	sub           bool
 }
 
-// autoNames is the configured rooms of a user. The names with the user in them
-// lie in one string, and so does the user's own name that is returned: rooms and session
-// keep them for as long as the client stays.
+// autoNames returns the configured rooms of a user. The names that contain the user share one
+// string with the returned user's name: rooms and session keep them for as long as the client
+// stays.
 func (h *Handler) autoNames(user string) (names []string, shared string) {
 	size := 0
 	for _, a := range h.auto {
@@ -58,7 +58,7 @@ func (h *Handler) autoNames(user string) (names []string, shared string) {
 // admits finds the pattern of a room or wildcard, and checks whether the user may join it:
 // only its owner may join a private room.
 func (h *Handler) admits(user, room string) (p *rooms.Pattern, wildcard bool, f fault) {
-	if strings.Contains(room, "*") { // no user's name holds a star
+	if strings.Contains(room, "*") { // no user's name contains a star
 		p, f = h.admitsWildcard(room)
 		return p, true, f
 	}
@@ -72,17 +72,17 @@ func (h *Handler) admits(user, room string) (p *rooms.Pattern, wildcard bool, f 
 	return p, false, fault{}
 }
 
-// asking is a request for rooms, on its way to the appenders: the rooms that
-// were named, and what is known against them.
+// asking is a request for rooms on its way to the appenders: the rooms that were named, and the
+// faults that are known.
 type asking struct {
 	names  []string
-	faults []fault // of each name; nil: none has any
+	faults []fault // of each name; nil: there are none
 	refs   []loop.RoomRef
-	strays []string // rooms with a position in since that the request does not join
+	strays []string // rooms in since that the request does not join
 }
 
-// ask finds out which of the rooms may be joined, and reserves places for them. Those
-// of wildcards are not known yet: the loop asks for theirs.
+// ask checks which of the rooms may be joined, and reserves them. Rooms of wildcards are not known
+// yet: the loop reserves them later.
 func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
 	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
 	wildcards, wildcardNames := 0, 0
@@ -155,7 +155,7 @@ func (a *asking) fault(i int) fault {
 	return a.faults[i]
 }
 
-// each visits the rooms in the order they were named, with the answer for each.
+// each calls visit for the rooms in the order they were named, with the answer for each.
 func (a *asking) each(joined []loop.Joined, visit func(name string, j *loop.Joined, f fault)) {
 	for i, name := range a.names {
 		if f := a.fault(i); f.is() {
@@ -168,7 +168,7 @@ func (a *asking) each(joined []loop.Joined, visit func(name string, j *loop.Join
 	}
 }
 
-// joinFault is what a client is told of an error of package rooms or loop.
+// joinFault returns the fault for an error of package rooms or loop.
 func joinFault(err error) fault {
 	var old *rooms.TooOldError
 	var notNow *rooms.NotNowError
@@ -190,12 +190,12 @@ func joinFault(err error) fault {
 	}
 }
 
-// failures counts the rooms that were not joined, though a place was reserved.
+// failures returns how many rooms were reserved but not joined.
 func failures(joined []loop.Joined) (n int) {
 	for i := range joined {
 		switch j := &joined[i]; {
 		case j.Wildcard && j.Already: // nothing was reserved
-		case j.Wildcard: // one that is refused has reserved nothing
+		case j.Wildcard: // a refused wildcard has reserved nothing
 			n += failures(j.Rooms)
 		case j.Err != nil, j.Already:
 			n++
@@ -204,8 +204,8 @@ func failures(joined []loop.Joined) (n int) {
 	return n
 }
 
-// joinFirst joins, as one step, the rooms that come with authentication. The
-// reply goes out before any frame of those rooms.
+// joinFirst joins, as one step, the rooms that come with authentication. The reply is sent before
+// any frame of those rooms.
 func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start time.Time) {
 	s.mu.Lock()
 	user := s.user
@@ -213,7 +213,7 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 	w.noWildcards = true
 	a := h.ask(c, s, user, names, w)
 	a.strays = h.strays(names, w)
-	s.enter(1) // nothing waits yet but what the client asks for behind it
+	s.enter(1) // it always fits: nothing waits before it
 	c.Join(a.refs, func(joined []loop.Joined) []byte {
 		s.leave(1)
 		s.release(failures(joined))
@@ -228,20 +228,21 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 	})
 }
 
-// autoSubscribedSize is about what the notice takes: a buffer that grows is copied.
+// autoSubscribedSize returns the approximate size of the notice, since a buffer that grows is
+// copied.
 func autoSubscribedSize(joined []loop.Joined) int {
 	n := 192
 	for i := range joined {
-		// The name stands there four times; a partition and its offset take 16 bytes or so.
+		// The name occurs four times. A partition and its offset take about 16 bytes.
 		n += 48 + 4*len(joined[i].Name) + len(joined[i].Class) + 16*len(joined[i].Positions.Offsets)
 	}
 	return n
 }
 
-// appendAutoSubscribed appends the notice that names the rooms joined on
-// authentication. In errors are the rooms that could not be joined, and, with recovered
-// beside the error, those that could not go on from where the client was. It is left out
-// where there are none, and recovered where nobody wanted to go on.
+// appendAutoSubscribed appends the notice that names the rooms joined on authentication. errors has
+// the rooms that could not be joined, and, with recovered beside the error, those that could not
+// continue from where the client was. It is left out if there are none. recovered is left out if
+// the client did not resume.
 func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 	dst = wire.AppendAutoSubscribed(dst)
 	dst = append(dst, `{"globalRooms":`...)
@@ -284,8 +285,7 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 	return append(dst, "}}"...)
 }
 
-// appendRecovered appends by room whether a client that said where it was gets all that
-// came since.
+// appendRecovered appends, by room, whether a client that resumes gets everything since.
 func appendRecovered(dst []byte, joined []loop.Joined) []byte {
 	from := 0
 	for i := range joined {
@@ -304,7 +304,7 @@ func appendRecovered(dst []byte, joined []loop.Joined) []byte {
 	return dst
 }
 
-// appendPartial appends the list of rooms that may lack last values, where there are any.
+// appendPartial appends the list of rooms that may lack last values, if there are any.
 func appendPartial(dst []byte, joined []loop.Joined) []byte {
 	partial := func(j loop.Joined) bool { return j.Err == nil && j.Partial }
 	if !slices.ContainsFunc(joined, partial) {
@@ -320,7 +320,7 @@ func appendPartial(dst []byte, joined []loop.Joined) []byte {
 	return append(dst, ']')
 }
 
-// appendNames appends the list of joined rooms that are private, or are not.
+// appendNames appends the list of joined rooms that are private, or that are not.
 func (a *asking) appendNames(dst []byte, joined []loop.Joined, private bool) (_ []byte, n int) {
 	dst = append(dst, '[')
 	from := len(dst)

@@ -7,7 +7,7 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// appendKinds appends by room its class, and whether every break of its chain is a loss.
+// appendKinds appends, by room, its class, and whether every break in its chain is a loss.
 func appendKinds(dst []byte, joined []loop.Joined) []byte {
 	byRoom := func(name string, value func(*loop.Joined)) {
 		dst = append(append(append(dst, `,"`...), name...), `":{`...)

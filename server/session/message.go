@@ -13,8 +13,8 @@ import (
 	"tapecast/server/limits"
 )
 
-// admitMessage counts a message against the pace before anything else is done with it, and ends
-// a client that is far over it. It runs where message does.
+// admitMessage counts a message against the pace before anything else is done with it, and closes a
+// client that is far above it. It runs where message does.
 func (h *Handler) admitMessage(c conn) bool {
 	s := sessionOf(c)
 	if s == nil {
@@ -36,7 +36,8 @@ func (h *Handler) admitMessage(c conn) bool {
 	return true
 }
 
-// flooded is told that the loop closes a connection for a flood of what no request is.
+// flooded is called when the loop closes a connection because of too many frames that are not
+// requests.
 func (h *Handler) flooded(c conn, what loop.Pace) {
 	h.logLimit(c, h.limit.Hit(limits.OfPace[what]), h.user(c))
 }
@@ -79,8 +80,9 @@ func (h *Handler) message(c conn, opcode byte, p []byte) {
 	}
 }
 
-// affordsParse reports whether a long message may be parsed, which takes some 30 ns and 50 bytes
-// for each of its bytes; if not, it has been answered. What its bytes cost is counted later.
+// affordsParse reports whether a long message may be parsed, which takes about 30 ns and 50 bytes
+// of memory for each byte. If not, the message has been answered. The cost of its bytes is counted
+// later.
 func (h *Handler) affordsParse(
 	c conn, s *session, q *request, p []byte, user string, pace limits.Verdict, now int64,
 ) bool {
@@ -99,7 +101,7 @@ func (h *Handler) affordsParse(
 	return false
 }
 
-// failParsed answers what is not served once it is parsed. Where it is long it is paid for.
+// failParsed answers a message that is refused after it was parsed. A long one is charged.
 func (h *Handler) failParsed(c conn, q *request, user string, f fault) {
 	if q.size > keepBytes {
 		h.spend(c, user, q.size/limits.CostBytes, 0)
@@ -107,8 +109,8 @@ func (h *Handler) failParsed(c conn, q *request, user string, f fault) {
 	h.fail(c, q, f)
 }
 
-// affords counts what a request costs. It returns false if that is over the budget; the
-// request has then been answered.
+// affords counts the cost of a request. It returns false if that is over the budget: the request
+// has then been answered.
 func (h *Handler) affords(c conn, s *session, q *request, user string, now int64) bool {
 	joined := 0
 	if q.op == opList {
@@ -125,7 +127,7 @@ func (h *Handler) affords(c conn, s *session, q *request, user string, now int64
 	return false
 }
 
-// turnDown answers a request that is over a budget, and closes where it is far over.
+// turnDown answers a request that is over a budget, and closes the connection if it is far over.
 func (h *Handler) turnDown(c conn, s *session, q *request, v limits.Verdict, retry time.Duration, why string) {
 	f := fault{code: wire.CodeRate, text: why, retryAfter: retry}
 	if v == limits.Far {
@@ -135,8 +137,9 @@ func (h *Handler) turnDown(c conn, s *session, q *request, v limits.Verdict, ret
 	h.fail(c, q, f)
 }
 
-// waits counts a request that is to wait for rooms, before it keeps anything; ok is false where
-// too many wait already, and it has been answered. done must be called once it does not.
+// waits counts a request that must wait for rooms, before it keeps anything. ok is false if too
+// many wait already: the request has then been answered. Otherwise done must be called when it no
+// longer waits.
 func (h *Handler) waits(c conn, s *session, q *request, user string) (done func(), ok bool) {
 	w := q.weight()
 	if s.enter(w) {
@@ -148,11 +151,11 @@ func (h *Handler) waits(c conn, s *session, q *request, user string) (done func(
 	return nil, false
 }
 
-// elapsed is the time by which debts are counted: ns of the monotonic clock. By the
-// clock on the wall, all would be far in debt where that is set back.
+// elapsed returns the time by which debts are counted, in ns of the monotonic clock. If a wall
+// clock were set back, all clients would be far in debt.
 func (h *Handler) elapsed(now time.Time) int64 { return int64(now.Sub(h.begun)) }
 
-const rateCost = "rate limited: requests cost more than they may; name fewer rooms, or less often"
+const rateCost = "rate limited: the requests cost too much; name fewer rooms, or ask less often"
 
 const rateLimited = "rate limited: send less often"
 
@@ -178,8 +181,7 @@ func (h *Handler) call(c conn, s *session, q *request, ph phase, user string, no
 	}
 }
 
-// fail answers a request with an error. A notification gets none: JSON-RPC 2.0,
-// section 4.1.
+// fail answers a request with an error. A notification gets none (JSON-RPC 2.0, section 4.1).
 func (h *Handler) fail(c conn, q *request, f fault) {
 	h.faults.Add(1)
 	if len(q.id) > 0 {
@@ -194,8 +196,7 @@ func (h *Handler) say(c conn, id []byte, f fault) {
 	c.SendText(appendError(nil, id, f))
 }
 
-// hangUp says why and closes. An error that closes the connection is said even
-// where its request had no id.
+// hangUp sends an error and closes. The error is sent even if the request had no id.
 func (h *Handler) hangUp(c conn, s *session, id []byte, f fault, code int, reason string) {
 	s.mu.Lock()
 	first := s.closeLocked(h.limit)
@@ -211,7 +212,7 @@ func (h *Handler) hangUp(c conn, s *session, id []byte, f fault, code int, reaso
 	c.Close(code, reason)
 }
 
-// logLimit says that a limit was hit.
+// logLimit logs that a limit was hit.
 func (h *Handler) logLimit(c conn, k limits.Kind, user string) {
 	h.log.Warn("limit reached", "limit", k.String(), "conn", c.ID(), "user", user, "remote", c.Remote())
 	h.note("limit reached", c, user, k.String())
@@ -224,7 +225,7 @@ func (h *Handler) Limited(l loop.Limit, from netip.AddrPort) {
 	h.security.Note("limit reached", from.Addr(), slog.Any("remote", from), slog.String("why", k.String()))
 }
 
-// logRefused logs why a token was refused. The user is "" before the first good one.
+// logRefused logs why a token was refused. The user is "" before the first valid token.
 func (h *Handler) logRefused(c conn, user, why string) {
 	attrs := []any{"conn", c.ID(), "remote", c.Remote(), "reason", why}
 	if user != "" {
@@ -249,7 +250,7 @@ func (h *Handler) note(kind string, c conn, user, why string, more ...slog.Attr)
 	h.security.Note(kind, c.Remote().Addr(), append(attrs, more...)...)
 }
 
-// debug costs nothing where it is not logged.
+// debug logs at the debug level. It costs nothing if that is off.
 func (h *Handler) debug(text string, c conn, user string, more ...slog.Attr) {
 	if ctx := context.Background(); h.log.Enabled(ctx, slog.LevelDebug) {
 		attrs := append([]slog.Attr{slog.Uint64("conn", c.ID()), slog.String("user", user), slog.Any("remote", c.Remote())}, more...)

@@ -24,14 +24,13 @@ const (
 	opPing
 )
 
-// keepBytes is the longest message whose parser is used again: one of 64 KiB
-// leaves 3 MB behind.
+// keepBytes is the longest message whose parser is used again. The parser of one of 64 KiB holds 3
+// MB.
 const keepBytes = 4 << 10
 
-// request is one JSON-RPC 2.0 request (https://www.jsonrpc.org/specification),
-// and the space in which its reply is made. It is used for one message at a
-// time, by the goroutine that got it from the pool; what outlives the call must
-// be copied out.
+// request is one JSON-RPC 2.0 request (https://www.jsonrpc.org/specification), and the space in
+// which its reply is made. It is used for one message at a time, by the goroutine that got it from
+// the pool. What outlives the call must be copied.
 type request struct {
 	op     op
 	id     []byte          // as it is echoed: 1, "a" or null; empty: a notification
@@ -55,11 +54,11 @@ func putRequest(q *request) {
 	}
 }
 
-// fault is an error of JSON-RPC; the zero value is none.
+// fault is a JSON-RPC error. The zero value is none.
 type fault struct {
 	code   int
 	text   string
-	oldest *rooms.Positions // of wire.CodeTooOld: the earliest place there is
+	oldest *rooms.Positions // of wire.CodeTooOld: the earliest positions that are left
 	// retryAfter is how long the client should wait before it asks again, of wire.CodeNotNow.
 	// The reply has it in ms.
 	retryAfter time.Duration
@@ -67,9 +66,9 @@ type fault struct {
 
 func (f fault) is() bool { return f.code != 0 }
 
-// parse reads one message. Where the fault is not the zero value, id says to whom it can be
-// attributed: null where that is not known. What is not a request is not a notification either,
-// and answered with the id null (JSON-RPC 2.0, section 7).
+// parse reads one message. If it returns a fault, id is that of the message, or null if it is not
+// known. A message that is not a request is not a notification either, and is answered with the id
+// null (JSON-RPC 2.0, section 7).
 func (q *request) parse(p []byte) fault {
 	q.op, q.method, q.params, q.id = opUnknown, nil, nil, idNull
 	q.big, q.size = len(p) > keepBytes, len(p)
@@ -84,7 +83,7 @@ func (q *request) parse(p []byte) fault {
 	switch v.Type() {
 	case fastjson.TypeObject:
 	case fastjson.TypeArray:
-		return fault{code: wire.CodeInvalid, text: "invalid request: batches are not supported, send one request a message"}
+		return fault{code: wire.CodeInvalid, text: "invalid request: batches are not supported, send one request per message"}
 	default:
 		return fault{code: wire.CodeInvalid, text: "invalid request: a request is an object with method, params and id"}
 	}
@@ -104,7 +103,7 @@ func (q *request) parse(p []byte) fault {
 	return f
 }
 
-// parseRest takes over all but the id.
+// parseRest takes everything except the id.
 func (q *request) parseRest(v *fastjson.Value) fault {
 	if ver := v.Get("jsonrpc"); ver != nil && !isString(ver, "2.0") {
 		return fault{code: wire.CodeInvalid, text: `invalid request: jsonrpc must be "2.0" or left out`}

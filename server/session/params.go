@@ -11,19 +11,19 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// misnamed are fields of params that do nothing here, and the fields that were meant. A
-// client that sends one relies on it, so it must not be ignored.
+// misnamed lists fields of params that do nothing here, and what to use instead. A client that
+// sends one relies on it, so it must not be ignored.
 var misnamed = [...]struct{ name, remedy string }{
 	{"filter", "name the keys that you want in params.keys"},
 	{"filters", "name the keys that you want in params.keys"},
 	{"compression", "offer permessage-deflate in the handshake"},
 }
 
-// maxNames is how many rooms one request names. The answer is many times longer
-// than the request.
+// maxNames is how many rooms one request may name. The answer is many times longer than the
+// request.
 const maxNames = 1024
 
-// get is a field of params, or nil where it is missing or null.
+// get returns a field of params, or nil if it is missing or null.
 func (q *request) get(name string) *fastjson.Value {
 	if q.params == nil || q.params.Type() != fastjson.TypeObject {
 		return nil
@@ -34,7 +34,7 @@ func (q *request) get(name string) *fastjson.Value {
 	return nil
 }
 
-// checkMisnamed refuses them.
+// checkMisnamed refuses misnamed fields.
 func (q *request) checkMisnamed() fault {
 	for _, m := range misnamed {
 		if q.get(m.name) != nil {
@@ -44,22 +44,20 @@ func (q *request) checkMisnamed() fault {
 	return fault{}
 }
 
-// wishes is what a request asks of the memberships it makes.
+// wishes is what a request asks of its memberships.
 type wishes struct {
 	snapshot bool
 	keys     []string // nil: all
 	since    map[string]rooms.Positions
-	times    map[string]int64 // instead of positions, ms since 1970
+	times    map[string]int64 // by room, instead of positions: ms since 1970
 	every    time.Duration    // between two sends to a membership; 0: at once
-	noWildcards  bool             // the answer has no place for a wildcard
+	noWildcards  bool             // the reply cannot contain a wildcard
 }
 
-// maxKeysAsked is how many keys one request names: each frame of the room is
-// compared with them.
+// maxKeysAsked is how many keys one request may name. Each frame of the room is compared with them.
 const maxKeysAsked = 1024
 
-// wishes are the fields of subscribe and authenticate that say what the
-// memberships are to be like.
+// wishes reads the fields of subscribe and authenticate that describe the memberships.
 func (q *request) wishes() (w wishes, f fault) {
 	if f = q.checkMisnamed(); f.is() {
 		return w, f
@@ -83,7 +81,7 @@ func (q *request) wishes() (w wishes, f fault) {
 	return w, f
 }
 
-// everyOf is the time between two sends of so many a second.
+// everyOf returns the time between two sends at a rate per second.
 func everyOf(v *fastjson.Value) (time.Duration, fault) {
 	rate, err := v.Float64()
 	if err != nil || !(rate >= 0.001 && rate <= 1000) {
@@ -111,7 +109,7 @@ func keysOf(v *fastjson.Value) ([]string, fault) {
 	return keys, fault{}
 }
 
-// text is a field that is a string; ok is false where it is something else.
+// text returns a field that is a string. ok is false if it has another type.
 func (q *request) text(name string) (s string, given, ok bool) {
 	v := q.get(name)
 	if v == nil {
@@ -121,7 +119,7 @@ func (q *request) text(name string) (s string, given, ok bool) {
 	return string(b), true, err == nil
 }
 
-// boolean is a field that is true or false, or otherwise if it is missing.
+// boolean returns a field that is true or false. It returns the default if the field is missing.
 func (q *request) boolean(name string, otherwise bool) (bool, fault) {
 	v := q.get(name)
 	if v == nil {
@@ -134,8 +132,8 @@ func (q *request) boolean(name string, otherwise bool) (bool, fault) {
 	return b, fault{}
 }
 
-// roomNames is the rooms that subscribe and unsubscribe name: params itself
-// where it is a list (the shape of Binance's clients), else its field rooms.
+// roomNames returns the rooms that subscribe and unsubscribe name: params itself if it is a list
+// (the shape of Binance's clients), else its field rooms.
 func (q *request) roomNames() (names []string, list bool, f fault) {
 	v, what := q.params, "params"
 	if list = v != nil && v.Type() == fastjson.TypeArray; !list {

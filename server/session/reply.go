@@ -8,8 +8,8 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// The functions below append the text of one message, or of a part. They
-// allocate nothing but what dst grows by.
+// The functions below append the text of one message, or of a part. They allocate only when dst
+// grows.
 
 func appendError(dst, id []byte, f fault) []byte {
 	e := f.wire()
@@ -21,7 +21,7 @@ func appendFault(dst []byte, f fault) []byte {
 	return e.Append(dst)
 }
 
-// wire is the fault as replies have it.
+// wire returns the fault as replies have it.
 func (f *fault) wire() wire.Error {
 	e := wire.Error{Code: f.code, Message: f.text, RetryAfter: f.retryAfter}
 	if f.oldest != nil {
@@ -30,8 +30,8 @@ func (f *fault) wire() wire.Error {
 	return e
 }
 
-// appendJoined appends a room that the connection is in (status joined) or
-// was in (left), with the place up to which that holds.
+// appendJoined appends a room that the connection is in (status joined) or was in (left), with the
+// positions up to which that holds.
 func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	dst = append(dst, `{"room":`...)
 	dst = wire.AppendString(dst, j.Name)
@@ -55,18 +55,18 @@ func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	return append(appendHowResumed(dst, j), '}')
 }
 
-// appendHowResumed appends whether a client that said where it was gets all that came since.
+// appendHowResumed appends whether a client that resumes gets everything since.
 func appendHowResumed(dst []byte, j *loop.Joined) []byte {
 	if j.Since {
 		dst = strconv.AppendBool(append(dst, `,"recovered":`...), j.TooOld == nil)
 	}
-	if j.TooOld != nil { // it is joined all the same, and told up to where it has missed all
+	if j.TooOld != nil { // it is joined in any case; the reply says up to where it has missed messages
 		dst = appendFault(append(dst, `,"error":`...), joinFault(j.TooOld))
 	}
 	return dst
 }
 
-// appendAlready appends what a membership is like that the client had before it asked.
+// appendAlready appends the wishes of a membership that the client had before the request.
 func appendAlready(dst []byte, j *loop.Joined) []byte {
 	dst = append(dst, `,"already":true`...)
 	if j.Keys != nil {
@@ -77,13 +77,13 @@ func appendAlready(dst []byte, j *loop.Joined) []byte {
 		}
 		dst = append(dst, ']')
 	}
-	if j.Every > 0 { // six digits are more than a rate is told apart by
+	if j.Every > 0 { // six digits are enough for a rate
 		dst = strconv.AppendFloat(append(dst, `,"max_rate":`...), float64(time.Second)/float64(j.Every), 'g', 6, 64)
 	}
 	return dst
 }
 
-// appendUnrecovered appends a room that was joined, though not from where the client was.
+// appendUnrecovered appends a room that was joined, but not from where the client was.
 func appendUnrecovered(dst []byte, room string, f fault) []byte {
 	dst = append(dst, `{"room":`...)
 	dst = wire.AppendString(dst, room)

@@ -13,9 +13,9 @@ import (
 	"tapecast/server/limits"
 )
 
-// subscribe is the method. An object is answered room by room; a list, the
-// shape of Binance's clients, with null if the client is now in all of the rooms
-// and else with one error that names the others.
+// subscribe serves the method. An object is answered room by room. A list, the shape of Binance's
+// clients, is answered with null if the client is now in all of the rooms, and else with one error
+// that names the others.
 func (h *Handler) subscribe(c conn, s *session, q *request, user string) {
 	names, list, f := q.roomNames()
 	var w wishes
@@ -68,7 +68,7 @@ func (a *asking) appendRoomsReply(dst, id []byte, joined []loop.Joined) []byte {
 	return append(dst, "]}}"...)
 }
 
-// maxNamed is how many rooms one error names.
+// maxNamed is how many rooms one error names at most.
 const maxNamed = 10
 
 func (a *asking) appendListReply(dst, id []byte, joined []loop.Joined) []byte {
@@ -91,8 +91,8 @@ func (a *asking) appendListReply(dst, id []byte, joined []loop.Joined) []byte {
 	return wire.AppendNull(dst, id)
 }
 
-// unsubscribe is the method. A list is answered with null: a room that the
-// client was not in is left too.
+// unsubscribe serves the method. A list is answered with null, even if the client was not in some
+// of the rooms.
 func (h *Handler) unsubscribe(c conn, s *session, q *request, user string) {
 	names, list, f := q.roomNames()
 	if f.is() {
@@ -115,12 +115,12 @@ func (h *Handler) unsubscribe(c conn, s *session, q *request, user string) {
 		default:
 			reply = appendRooms(id, left, "left")
 		}
-		h.spend(c, user, n-len(names), len(reply)) // those of wildcards were not named
+		h.spend(c, user, n-len(names), len(reply)) // the rooms of wildcards were not named
 		return reply
 	})
 }
 
-// list is the method list_subscriptions.
+// list serves the method list_subscriptions.
 func (h *Handler) list(c conn, s *session, q *request, user string) {
 	if len(q.id) == 0 {
 		return
@@ -152,8 +152,8 @@ func appendRooms(id []byte, list []loop.Joined, status string) []byte {
 	return append(dst, "]}}"...)
 }
 
-// countEmpty counts and logs a request for more rooms that nobody feeds than its user, or
-// all users of a pattern together, may have.
+// countEmpty counts and logs a request for more rooms without data than its user, or all users of a
+// pattern together, may have.
 func (h *Handler) countEmpty(c conn, joined []loop.Joined, user string) {
 	over := func(j loop.Joined) bool {
 		return errors.Is(j.Err, rooms.ErrEmptyRooms) || errors.Is(j.Err, rooms.ErrTooManyRooms)

@@ -28,22 +28,22 @@ type conn interface {
 	List(func([]loop.Joined) []byte)
 }
 
-// phase is how far a client has come.
+// phase is a client's step in authentication.
 type phase uint8
 
 const (
 	phPending phase = iota // has yet to authenticate
-	phManual               // authenticated by ?join=manual, and has yet to say what to join
-	phJoining              // authenticated; the rooms of that step are being joined
+	phManual               // authenticated with ?join=manual, and has yet to name its rooms
+	phJoining              // authenticated; its first rooms are being joined
 	phOpen
-	phClosed // being closed, or gone: nothing is answered any more
+	phClosed // being closed, or gone: nothing is answered
 )
 
 func (p phase) authenticated() bool { return p == phManual || p == phJoining || p == phOpen }
 
-// session is what the handler keeps of a connection: 48 bytes, because there
-// are hundreds of thousands (TestSessionSize). Requests come on a poller's goroutine,
-// timers and the answers of rooms on a loop's: mu guards the fields.
+// session is the handler's state of a connection. It is kept at 48 bytes, since there are hundreds
+// of thousands (TestSessionSize). Requests come on a poller's goroutine, timers and the answers of
+// rooms on a loop's. mu guards the fields.
 //
 // No method of a connection is called while mu is held.
 type session struct {
@@ -52,26 +52,25 @@ type session struct {
 	expires int64  // of the token, in seconds since 1970
 	paid    limits.Bucket
 	rooms   int32 // joined, or being joined
-	lead    uint8 // in leadUnit, before the end at which auth_expiring is due; 0: it was sent
-	waiting uint8 // what requests weigh whose rooms have not been answered
+	lead    uint8 // how long before the end auth_expiring is due, in leadUnit; 0: it was sent
+	waiting uint8 // the weight of requests that wait for their rooms
 	phase   phase
 }
 
 const (
-	// expiryNotice is how long before its session ends a client is told: leeway after its
-	// token's exp.
+	// expiryNotice is how long before the end of its session a client is told. The session ends
+	// leeway after the token's exp.
 	expiryNotice = 30 * time.Second
-	// leadUnit makes expiryNotice fit a byte.
+	// leadUnit is the unit in which expiryNotice fits into a byte.
 	leadUnit = time.Second / 8
-	// maxWaiting is what requests may weigh that wait for rooms, on one connection: one each,
-	// and one for each waitUnit that they take. While Kafka is away a request may wait for
-	// 15 s; what is sent at once behind a join waits for a moment only.
+	// maxWaiting is the most weight of requests that wait for rooms, on one connection. Each weighs
+	// one, and one more for each waitUnit of its memory. While Kafka is away a request may wait for
+	// 15 s. Requests sent right after a join wait only a moment.
 	maxWaiting = 128
 	waitUnit   = 4 << 10
-	// roomSize is what a room takes of a request that waits, besides its text.
+	// roomSize is the memory of one room of a request that waits, besides its text.
 	roomSize = 200
-	// maxTimer keeps timers within what a loop can count to. A timer that fires early is
-	// set again.
+	// maxTimer keeps timers within the loop's range. A timer that fires early is set again.
 	maxTimer = 24 * time.Hour
 )
 
@@ -82,7 +81,7 @@ func sessionOf(c conn) *session {
 	return s
 }
 
-// user names the user of a connection; "" before it has authenticated.
+// user returns the user of a connection. It is "" before it has authenticated.
 func (h *Handler) user(c conn) string {
 	s := sessionOf(c)
 	if s == nil {
@@ -93,19 +92,19 @@ func (h *Handler) user(c conn) string {
 	return s.user
 }
 
-// end is when the session must end; leeway is forgiven as it was when the token came.
+// end returns when the session must end, with the leeway that applied when the token came.
 func (s *session) end(leeway time.Duration) time.Time {
 	return time.Unix(s.expires, 0).Add(leeway)
 }
 
-// renewLocked takes over a token's times.
+// renewLocked takes the times of a token.
 func (s *session) renewLocked(id auth.Identity, leeway time.Duration, now time.Time) {
 	s.expires = id.Expires
 	lead := min(expiryNotice, s.end(leeway).Sub(now)/4)
 	s.lead = uint8(max(1, lead/leadUnit))
 }
 
-// nextTimerLocked is when the session must be looked at again.
+// nextTimerLocked returns when the session must be checked again.
 func (s *session) nextTimerLocked(leeway time.Duration, now time.Time) time.Time {
 	at := s.end(leeway).Add(-time.Duration(s.lead) * leadUnit)
 	if most := now.Add(maxTimer); at.After(most) {
@@ -114,7 +113,7 @@ func (s *session) nextTimerLocked(leeway time.Duration, now time.Time) time.Time
 	return at
 }
 
-// closeLocked ends the session; false: it was over already.
+// closeLocked ends the session. It returns false if it was over already.
 func (s *session) closeLocked(l *limits.Limiter) bool {
 	if s.phase == phClosed {
 		return false
@@ -126,7 +125,7 @@ func (s *session) closeLocked(l *limits.Limiter) bool {
 	return true
 }
 
-// reserve counts n more rooms, or as many as most leaves; 0: any number.
+// reserve counts n more rooms, or as many as most allows (0: any number), and returns how many.
 func (s *session) reserve(n int, most int) (granted int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +136,7 @@ func (s *session) reserve(n int, most int) (granted int) {
 	return n
 }
 
-// release counts n rooms off again.
+// release takes n rooms off the count.
 func (s *session) release(n int) {
 	if n == 0 {
 		return
@@ -147,8 +146,8 @@ func (s *session) release(n int) {
 	s.mu.Unlock()
 }
 
-// enter counts a request that is about to wait for rooms. It returns false if too much
-// waits already. A single request may always wait, whatever it weighs.
+// enter counts a request that is about to wait for rooms. It returns false if too much waits
+// already. A single request may always wait, whatever its weight.
 func (s *session) enter(weight uint8) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,14 +158,14 @@ func (s *session) enter(weight uint8) bool {
 	return true
 }
 
-// leave counts it off again.
+// leave takes it off the count.
 func (s *session) leave(weight uint8) {
 	s.mu.Lock()
 	s.waiting -= weight
 	s.mu.Unlock()
 }
 
-// ClientID names a connection for its client and in the logs of all nodes.
+// ClientID returns the name of a connection for its client and in the logs of all nodes.
 func (h *Handler) ClientID(c conn) string {
 	b := append(make([]byte, 0, 32), h.node...)
 	b = append(b, '-')

@@ -12,9 +12,9 @@ import (
 	"tapecast/server/jsontext"
 )
 
-// positionsByName reads the places that a client has, by room. One without an epoch is none that
-// anybody can go on from, which its room's answer says: the gateway gives {} itself as long
-// as it has not read the topic.
+// positionsByName reads the positions that a client has, by room. Positions without an epoch are
+// accepted here, and the room's answer says that they are not enough: the gateway itself gives {}
+// as long as it has not read the topic.
 func (w *wishes) positionsByName(v *fastjson.Value) fault {
 	o, err := v.Object()
 	if err != nil {
@@ -46,14 +46,14 @@ func (w *wishes) positionsByName(v *fastjson.Value) fault {
 	return fault{}
 }
 
-// Times that a client can mean, in ms since 1970: seconds and microseconds are
-// outside.
+// Times that a client can mean, in ms since 1970. Values in seconds or microseconds are out of
+// range.
 const (
 	firstTime = 100_000_000_000
 	lastTime  = 100_000_000_000_000
 )
 
-// timeOf reads a place that is a time: {"ts":1699123456789}.
+// timeOf reads a position given as a time: {"ts":1699123456789}.
 func timeOf(v, ts *fastjson.Value) (ms int64, why string) {
 	if o, err := v.Object(); err != nil || o.Len() > 1 {
 		return 0, " has a ts and more: give a time, or the epoch and offsets"
@@ -65,10 +65,10 @@ func timeOf(v, ts *fastjson.Value) (ms int64, why string) {
 	return ms, ""
 }
 
-// maxPartitions bounds what one place may name.
+// maxPartitions bounds the partitions of one room's positions.
 const maxPartitions = 10_000
 
-// positionsOf reads one place: {"epoch":"k3x9","0":1234}.
+// positionsOf reads one room's positions: {"epoch":"k3x9","0":1234}.
 func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
 	o, err := v.Object()
 	if err != nil {
@@ -97,8 +97,7 @@ func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
 	return p, why
 }
 
-// strays are the rooms that the client says where it was in and that a request for names
-// does not join, in the order of their names.
+// strays returns the rooms in since that a request for the names does not join, sorted by name.
 func (h *Handler) strays(names []string, w wishes) (list []string) {
 	if len(w.since)+len(w.times) == 0 {
 		return nil
@@ -107,7 +106,8 @@ func (h *Handler) strays(names []string, w wishes) (list []string) {
 	var prefixes []string
 	for _, name := range names {
 		named[name] = struct{}{}
-		if prefix, wildcard := strings.CutSuffix(name, "*"); wildcard && !w.noWildcards && len(prefixes) < h.maxWildcards {
+		prefix, wildcard := strings.CutSuffix(name, "*")
+		if wildcard && !w.noWildcards && len(prefixes) < h.maxWildcards {
 			prefixes = append(prefixes, prefix)
 		}
 	}
@@ -126,8 +126,8 @@ func (h *Handler) strays(names []string, w wishes) (list []string) {
 	return list
 }
 
-// isUnder reports whether the room is one that a wildcard of those prefixes joins. Of a
-// wildcard that is none it cannot be told: its own answer says so.
+// isUnder reports whether a wildcard with one of those prefixes joins the room. For an invalid
+// wildcard that is not known, and its own answer says so.
 func (h *Handler) isUnder(room string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(prefix string) bool {
 		if !strings.HasPrefix(room, prefix) {
@@ -139,7 +139,7 @@ func (h *Handler) isUnder(room string, prefixes []string) bool {
 	})
 }
 
-// strayFault is the answer for a room of params.since that is not joined.
+// strayFault returns the fault for a room of params.since that is not joined.
 func strayFault(room, why string) fault {
 	return fault{code: wire.CodeParams, text: "invalid params: params.since[" + jsontext.Quoted(room) + "]: the room " + why}
 }

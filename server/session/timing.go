@@ -6,14 +6,14 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 )
 
-// timings are the durations that operators ask about.
+// timings holds the durations that operators ask about.
 type timings struct {
 	auth Timing // to check one token
 	join Timing // from the token to auto_subscribed
 }
 
-// Timing is a histogram in seconds, with `le` buckets: PromQL's
-// histogram_quantile reads no others.
+// Timing is a histogram in seconds, with `le` buckets, the only ones that PromQL's
+// histogram_quantile reads.
 type Timing struct {
 	*metrics.PrometheusHistogram
 	Name, Help string
@@ -32,5 +32,5 @@ func newTiming(name, help string, bounds ...float64) Timing {
 	return Timing{set.NewPrometheusHistogramExt(name, bounds), name, help, set}
 }
 
-// Write writes its lines in the Prometheus form, but for help and type.
+// Write writes its lines in the Prometheus form, without help and type.
 func (t Timing) Write(w io.Writer) { t.set.WritePrometheus(w) }

@@ -13,7 +13,7 @@ import (
 	"tapecast/server/limits"
 )
 
-// admitsWildcard finds the pattern whose rooms a name with a star in it asks for.
+// admitsWildcard returns the pattern whose rooms a name with a star asks for.
 func (h *Handler) admitsWildcard(name string) (*rooms.Pattern, fault) {
 	prefix, ok := strings.CutSuffix(name, "*")
 	if !ok || strings.Contains(prefix, "*") {
@@ -22,18 +22,18 @@ func (h *Handler) admitsWildcard(name string) (*rooms.Pattern, fault) {
 	p, others := h.catalog.Under(prefix)
 	switch {
 	case p == nil:
-		return nil, fault{code: wire.CodeNoRoom, text: "unknown room: a wildcard begins with all that the names of a pattern have in common" + example(others)}
+		return nil, fault{code: wire.CodeNoRoom, text: "unknown room: a wildcard must begin with the whole prefix of a pattern" + example(others)}
 	case p.Class.Private():
 		return nil, fault{code: wire.CodeForbidden, text: "forbidden: each of these rooms is one user's; name your own"}
 	case p.Bare:
 		return nil, fault{code: wire.CodeParams, text: "invalid params: " + loop.ErrBareWildcard.Error()}
 	case len(others) > 0:
-		return nil, fault{code: wire.CodeNoRoom, text: fmt.Sprintf("unknown room: names like this are of more than one pattern, %q and %q: write more before the star", p.Match, others[0].Match)}
+		return nil, fault{code: wire.CodeNoRoom, text: fmt.Sprintf("unknown room: such names belong to more than one pattern, %q and %q: write more before the star", p.Match, others[0].Match)}
 	}
 	return p, fault{}
 }
 
-// example names a pattern that a client may have meant.
+// example returns a pattern that a client may have meant.
 func example(near []*rooms.Pattern) string {
 	for _, p := range near {
 		if !p.Class.Private() && !p.Bare {
@@ -43,20 +43,20 @@ func example(near []*rooms.Pattern) string {
 	return ""
 }
 
-// checkWildcard says what is against a wildcard besides its name, where the request
-// has asked for so many before it.
+// checkWildcard returns a fault of a wildcard besides its name. before is how many wildcards the
+// request has named before it.
 func (h *Handler) checkWildcard(name string, w wishes, before int) fault {
 	switch {
 	case w.noWildcards:
 		return fault{code: wire.CodeParams, text: "invalid params: wildcards are not joined on authentication: send subscribe"}
-	case before >= h.maxWildcards: // before all that goes through places
+	case before >= h.maxWildcards: // before all positions are looked at
 		h.limit.Hit(limits.Wildcards)
 		return fault{code: wire.CodeLimit, text: "limit reached: " + (&loop.LimitError{Name: limits.Wildcards.String(), Most: h.maxWildcards}).Error()}
 	}
 	for room := range w.times {
 		if room != name && strings.HasPrefix(room, strings.TrimSuffix(name, "*")) {
 			return fault{code: wire.CodeParams, text: "invalid params: params.since[" + jsontext.Quoted(room) +
-				"].ts: a room under a wildcard takes positions, no time; name it in params.rooms to have it begin at a time"}
+				"].ts: a room of a wildcard takes positions, not a time; name it in params.rooms to start at a time"}
 		}
 	}
 	return fault{}
@@ -77,13 +77,13 @@ func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRe
 			ref.SinceByRoom[room] = at
 		}
 	}
-	joins := true // what appears later is not of the client's making
+	joins := true // the client does not cause later rooms
 	ref.Reserve = func(n int) error {
 		if joins {
 			joins = false
 			if v, retry := h.charge(c, user, int64(n), h.elapsed(time.Now())); v != limits.OK {
 				h.overLimit(c, limits.Cost, user)
-				return &overBudget{fmt.Sprintf("it takes %d rooms, and requests cost more than they may", n), max(retry, time.Second)}
+				return &overBudget{fmt.Sprintf("the wildcard has %d rooms, which costs too much now", n), max(retry, time.Second)}
 			}
 		}
 		if got := s.reserve(n, h.maxRooms); got < n {
@@ -106,7 +106,7 @@ func (h *Handler) countWildcards(c conn, joined []loop.Joined, user string) {
 			if k.String() != limit.Name {
 				continue
 			}
-			if k == limits.Rooms { // counted where it was asked
+			if k == limits.Rooms { // it was counted with the request
 				h.logOnce(c, k, user)
 			} else {
 				h.overLimit(c, k, user)
@@ -115,7 +115,7 @@ func (h *Handler) countWildcards(c conn, joined []loop.Joined, user string) {
 	}
 }
 
-// roomsIn counts rooms that were left, those of wildcards too.
+// roomsIn counts the rooms that were left, including those of wildcards.
 func roomsIn(left []loop.Joined) (n int) {
 	for i := range left {
 		switch j := &left[i]; {
@@ -129,8 +129,8 @@ func roomsIn(left []loop.Joined) (n int) {
 	return n
 }
 
-// appendWildcard appends what the answer for a wildcard has besides what a room's has: the place
-// up to which all its rooms were sent, and those, each as if it had been named.
+// appendWildcard appends what the answer for a wildcard has beyond that for a room. These are the
+// positions up to which all its rooms were sent, and the rooms, each as if it had been named.
 func appendWildcard(dst []byte, j *loop.Joined, status string) []byte {
 	dst = j.Positions.AppendJSON(append(dst, `,"positions":`...))
 	if j.Full {

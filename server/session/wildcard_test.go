@@ -69,7 +69,7 @@ func TestWildcards(t *testing.T) {
 		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"rooms":[`+back+","+room("trades:AB", "joined")+
 			`,{"room":"trades:B","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"recovered":false,"error":{"code":-32008,"message":"position too old: the gateway no longer holds what came after it","data":{"oldest":{}}}}]},`+room("trades:C", "joined")+`]}}`)
 	if r := c.asked[0]; len(r.SinceByRoom) != 2 || r.SinceByRoom["trades:A"].Epoch != "e1" || r.Since != nil {
-		t.Errorf("the wildcard has places %+v", r.SinceByRoom)
+		t.Errorf("the wildcard has positions %+v", r.SinceByRoom)
 	}
 	if s := sessionOf(c); s.rooms != 7+4 {
 		t.Errorf("%d rooms are counted", s.rooms)

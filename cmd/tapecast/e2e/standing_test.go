@@ -71,7 +71,7 @@ func TestStandingIsNamed(t *testing.T) {
 			names := map[string]string{"tls": "TLS worker", "times": "time look-up"}
 			named := func(body string) bool {
 				for _, who := range pair {
-					stands := regexp.MustCompile(cmp.Or(names[who], who) + "( \\d+)? stands for ")
+					stands := regexp.MustCompile(cmp.Or(names[who], who) + "( \\d+)? has stood still for ")
 					if !stands.MatchString(body) {
 						return false
 					}
@@ -126,7 +126,7 @@ func TestStoppedProcessIsWell(t *testing.T) {
 		if status, body := g.get("/livez"); status != 200 {
 			t.Fatalf("/livez: %d %s", status, body)
 		}
-		if _, body := g.get("/health"); strings.Contains(body, "stands for") {
+		if _, body := g.get("/health"); strings.Contains(body, "has stood still for") {
 			t.Fatalf("/health: %s", body)
 		}
 	}

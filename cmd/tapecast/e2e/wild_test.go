@@ -135,7 +135,7 @@ func TestWildcards(t *testing.T) {
 					t.Errorf("%s: %+v %+v, want %d and %q", name, r, r.Error, code, words)
 				}
 			}
-			say("*", -32006, "a wildcard begins with")
+			say("*", -32006, "a wildcard must begin with")
 			say("deals*", -32006, `such as "deals:*"`)
 			say("deals:*A", -32006, "only a * at the end")
 			f.put("C", 1)

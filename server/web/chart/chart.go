@@ -22,7 +22,7 @@ func Style() template.CSS { return template.CSS(style) }
 // Chart is lines over one axis, as chart.draw takes it.
 type Chart struct {
 	Title string `json:"title"`
-	X     string `json:"x"`               // what the axis shows: seconds, unless it counts nines
+	X     string `json:"x"`               // label of the axis: seconds, unless it counts nines
 	Nines bool   `json:"nines,omitempty"` // the axis counts nines, see Nines
 	Unit  string `json:"unit,omitempty"`  // of the values: ms, B, or "" for plain numbers
 	Log   bool   `json:"log,omitempty"`   // values are on a logarithmic axis
@@ -35,12 +35,11 @@ type Line struct {
 	Points []Point `json:"points"`
 }
 
-// Point is a place on the axis and the value there.
+// Point is a position on the axis and the value there.
 type Point [2]float64
 
-// Add adds a line. Points that the chart has no place for are left out: numbers that
-// are not finite and, on a logarithmic axis, values that are not above 0. A line
-// without points is not added.
+// Add adds a line. Points that the chart cannot show are left out: numbers that are not finite and,
+// on a logarithmic axis, values that are not above 0. A line without points is not added.
 func (c *Chart) Add(label string, points []Point) {
 	l := Line{Label: label}
 	for _, p := range points {
@@ -55,8 +54,8 @@ func (c *Chart) Add(label string, points []Point) {
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// Nines is where a percentile stands on an axis that counts nines: 0 for 0 %, 1 for
-// 90 %, 2 for 99 %. The longest of n stands where the n'th of them would.
+// Nines returns where a percentile is on an axis that counts nines: 0 for 0 %, 1 for 90 %, 2 for 99
+// %. The longest of n is where the n'th of them would be.
 func Nines(percent float64, n int64) float64 {
 	if percent >= 100 {
 		return math.Log10(float64(max(n, 1)))
