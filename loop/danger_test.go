@@ -26,7 +26,7 @@ type message struct {
 
 // TestDescriptorReuse has clients come and go, in every manner, while two
 // rooms are broadcast and each client gets messages of its own. Whatever
-// arrives must be meant for the one who reads it.
+// arrives must be meant for the client that reads it.
 func TestDescriptorReuse(t *testing.T) {
 	total := 10_000
 	if raceEnabled || testing.Short() {

@@ -60,7 +60,7 @@ func (k *keyed) next() (notice string) {
 func TestSnapshot(t *testing.T) {
 	w := newWorld(t, Config{})
 	empty := w.talk()
-	empty.ask("snap last", "snap last{}") // nothing was published: no place, and nothing to send
+	empty.ask("snap last", "snap last{}") // nothing was published: no position, and nothing to send
 	for i, key := range []string{"a", "b", "c", "a", "b"} {
 		w.publishKey(key, fmt.Sprint(i), "last")
 	}
@@ -86,7 +86,7 @@ func TestSnapshot(t *testing.T) {
 
 // TestConflation: clients that stop reading get, when they read again, what
 // their kernels held and then the newest of each key, while a snapshot of a busy
-// room ends with what was newest at that place.
+// room ends with what was newest at that position.
 func TestConflation(t *testing.T) {
 	const keys, updates = 50, 40_000
 	w := newWorld(t, Config{NotSentLowat: 16 << 10}, &rooms.Class{Name: "market", Conflate: true, Snapshot: true, RetainBytes: 256 << 10, ConflateBytes: 32 << 10, ConflateAge: time.Hour})

@@ -44,7 +44,7 @@ func bomb(n int) string {
 	return strings.TrimSuffix(out.String(), "\x00\x00\xff\xff")
 }
 
-// TestFloods: whoever floods is closed with 1008 and counted by name, while another client
+// TestFloods: a client that floods is closed with 1008 and counted by name, while another client
 // and one that comes are served, by the same poller and the same loop.
 func TestFloods(t *testing.T) {
 	for _, secured := range []bool{false, true} {
@@ -99,7 +99,7 @@ func (w *town) flood(c *client, first, then []byte) (end func()) {
 }
 
 // TestTurns: a client whose input has no end, but breaks no rule, is read a turn at a time:
-// who comes after it does not wait until all of it is read.
+// a client that comes after it does not wait until all of it is read.
 func TestTurns(t *testing.T) {
 	const piece, pieces = 1000, 2000
 	standing, goOn := make(chan bool), make(chan bool)

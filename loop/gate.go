@@ -50,7 +50,7 @@ type gate struct {
 	landed    sync.Cond // signalled when falling decreases
 	stopped   bool
 	addresses map[netip.Addr]int // sockets by address; empty if each is 0
-	upgraded    int                // upgraded, and not yet gone
+	upgraded  int                // upgraded, and not yet gone
 	falling   int                // dropped, and not yet gone
 
 	half    crowd.Crowd[*Conn] // the upgrade has not been granted
@@ -63,10 +63,10 @@ type gate struct {
 type standing uint8
 
 const (
-	stdCounted standing = 1 << iota // for its address
-	stdUpgraded                       // for MaxConns
-	stdFalling                      // dropped
-	stdGone                         // its descriptor is closed
+	stdCounted  standing = 1 << iota // for its address
+	stdUpgraded                      // for MaxConns
+	stdFalling                       // dropped
+	stdGone                          // its descriptor is closed
 )
 
 func (g *gate) init(cfg *Config) {

@@ -81,7 +81,7 @@ func isCut(t *testing.T, conn net.Conn, which string) {
 	}
 }
 
-// TestSilentSockets: sockets that say nothing take no client's place; the oldest of the
+// TestSilentSockets: silent sockets keep no client out; the oldest of the
 // address that has the most go.
 func TestSilentSockets(t *testing.T) {
 	var h hits
@@ -105,7 +105,7 @@ func TestSilentSockets(t *testing.T) {
 	if from := h.last(LimitHalfOpen); from != "127.0.0.2" {
 		t.Errorf("told of %s", from)
 	}
-	if got := asks(early); got != "HTTP/1.1 503 Service Unavailable" { // 10 of 10 have places
+	if got := asks(early); got != "HTTP/1.1 503 Service Unavailable" { // 10 of 10 are connected
 		t.Errorf("one that came early and took its time was answered %q", got)
 	}
 	if n := h.of(LimitConnections); n != 1 {
@@ -235,7 +235,7 @@ func TestPendingGiveWay(t *testing.T) {
 	}
 }
 
-// TestPendingDoNotCount: clients that never authenticate do not keep all places.
+// TestPendingDoNotCount: clients that never authenticate do not keep others out.
 func TestPendingDoNotCount(t *testing.T) {
 	w, h := pendingWorld(t, Config{MaxConns: 4})
 	first := w.lets(local(2))

@@ -98,7 +98,7 @@ func TestTimers(t *testing.T) {
 	}
 }
 
-// TestPositions: rooms that were quiet since the last beat and are level are
+// TestPositions: rooms that were quiet since the last heartbeat and are level are
 // told; a busy room is its own heartbeat.
 func TestPositions(t *testing.T) {
 	w := newWorld(t, Config{PingEvery: 300 * time.Millisecond})

@@ -141,7 +141,7 @@ func TestManyCutShort(t *testing.T) {
 	w.await(func() bool { return w.engine.Stats().Members == 0 && w.table.Stats().Listened == 0 })
 }
 
-// TestMemberIndex: members are found, and have their places among the members of their rooms,
+// TestMemberIndex: members are found, and have their index among the members of their rooms,
 // however many there are.
 func TestMemberIndex(t *testing.T) {
 	w := newWorld(t, Config{Loops: 1})
@@ -160,7 +160,7 @@ func TestMemberIndex(t *testing.T) {
 						return
 					}
 					if v, ok := s.Sub().Local.(*audience); ok && v.conns[s.Index] != c {
-						done <- fmt.Sprintf("member %d of %d is not at its place %d", k, len(c.members), s.Index)
+						done <- fmt.Sprintf("member %d of %d is not at its index %d", k, len(c.members), s.Index)
 						return
 					}
 				}

@@ -59,11 +59,11 @@ func (c *memberClient) post(a *rejoined) {
 
 // rejoined is the answer to Rejoin, and later to Recall.
 type rejoined struct {
-	of   *member.Extra // the member may have left and joined again meanwhile
+	of    *member.Extra // the member may have left and joined again meanwhile
 	given *rooms.Member
-	past *rooms.Past
-	read bool // it is the answer to Recall
-	err  error
+	past  *rooms.Past
+	read  bool // it is the answer to Recall
+	err   error
 }
 
 func (l *Loop) rejoined(c *Conn, a *rejoined) {

@@ -101,12 +101,12 @@ type joining struct {
 	join      rooms.Join
 	wildcards []*wildcard // by index in refs; nil: not a wildcard
 
-	sought  bool          // the search for what resumed wildcards lack has begun
-	given   []*rooms.Member // what the appenders gave, of wildcards last; nil: not collected yet
-	requests  []request       // by index in given: what each was asked by
-	pasts   []*rooms.Past // by index in given: what was read again
-	recalls []*rooms.Recall
-	waiting int // how many answers are missing
+	sought   bool            // the search for what resumed wildcards lack has begun
+	given    []*rooms.Member // what the appenders gave, of wildcards last; nil: not collected yet
+	requests []request       // by index in given: what each was asked by
+	pasts    []*rooms.Past   // by index in given: what was read again
+	recalls  []*rooms.Recall
+	waiting  int // how many answers are missing
 
 	stage stage             // how far the join has come
 	had   int               // how many memberships the connection had before

@@ -12,14 +12,14 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// gapNotice is the notice of what a client has missed, between places as positionsOf reads them.
+// gapNotice is the notice of what a client has missed, between positions as positionsOf reads them.
 func gapNotice(room, from, to string) string {
 	return string(wire.AppendGap(nil, room, positionsOf(from), positionsOf(to)))
 }
 
-// TestTooOldJoins: a client whose place cannot be gone on from is in the room all the
+// TestTooOldJoins: a client whose position cannot be gone on from is in the room all the
 // same, whatever its class: it hears why, and up to where it has missed what came, and
-// then gets all that comes. From the oldest place that there is it gets that as well.
+// then gets all that comes. From the oldest position that there is it gets that as well.
 func TestTooOldJoins(t *testing.T) {
 	w := newWorld(t, Config{Wildcards: 1})
 	keyed := w.talk()
@@ -135,7 +135,7 @@ func TestGapsOfManyRooms(t *testing.T) {
 	c.hears("", `"more"`)
 }
 
-// TestTooOldBook: a client whose place in a book cannot be gone on from begins at the newest
+// TestTooOldBook: a client whose position in a book cannot be gone on from begins at the newest
 // full one, or waits for the next.
 func TestTooOldBook(t *testing.T) {
 	w := newWorld(t, Config{})

@@ -160,7 +160,7 @@ func TestProxyTrust(t *testing.T) {
 			t.Errorf("a header of version %d from anybody was answered %q", version, got)
 		}
 	}
-	// A health check that connects and says nothing, or half a header, is no fault.
+	// A health check that connects and says nothing, or half a header, is not a fault.
 	w.silent(local(9)).Close()
 	half := w.silent(local(9))
 	fmt.Fprint(half, "PROXY TCP4 192")

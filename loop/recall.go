@@ -48,10 +48,10 @@ func (l *Loop) located(c *Conn, a *located) {
 
 // recalled is the answer to one Recall of a join.
 type recalled struct {
-	j    *joining
+	j     *joining
 	given int
-	past *rooms.Past
-	err  error
+	past  *rooms.Past
+	err   error
 }
 
 // recall asks for what the tapes no longer hold of the rooms that are being joined. It returns

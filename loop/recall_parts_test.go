@@ -15,7 +15,7 @@ import (
 )
 
 // parts is a topic of two partitions that is read again in small parts, some of which are
-// taken back, or not to be had for now.
+// taken back, or cannot be read for now.
 type parts struct {
 	*world
 	all []rooms.Record // in the order in which they were published
@@ -59,7 +59,7 @@ func (p *parts) put(n int) {
 	}
 }
 
-// missing is what of the room's records lies between the places.
+// missing is what of the room's records lies between the positions.
 func (p *parts) missing(room string, after, upTo []rooms.Pos) (list []rooms.Record) {
 	p.world.mu.Lock()
 	defer p.world.mu.Unlock()

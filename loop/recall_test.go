@@ -6,7 +6,7 @@ import (
 )
 
 // TestRecallNotNow: passing trouble joins no room, not even one that has a snapshot to
-// give, so that the client keeps its place; with the same place it goes on later.
+// give, so that the client keeps its position; with the same position it goes on later.
 func TestRecallNotNow(t *testing.T) {
 	w := newWorld(t, Config{})
 	for i := range 5 {

@@ -16,7 +16,7 @@ import (
 type LoopStats struct {
 	Connections   int64 // accepted and not yet gone
 	Authenticated int64
-	Members         int64 // memberships
+	Members       int64 // memberships
 	Wildcards     int64 // held
 
 	Upgraded, Refused uint64 // answers to upgrade requests
@@ -140,7 +140,7 @@ type Stats struct {
 	// HeadersRefused counts trusted peers whose PROXY protocol header was missing or bad.
 	HeadersRefused uint64
 
-	Pollers              int
+	Pollers                int
 	ConnBytes, MemberBytes int64 // memory of connections and memberships, estimated
 }
 

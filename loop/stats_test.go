@@ -120,7 +120,7 @@ func TestAges(t *testing.T) {
 	}
 }
 
-// TestLags: a member that does not read lacks bytes, and they grow old; who has all
+// TestLags: a member that does not read lacks bytes, and they grow old; one that has all
 // lacks nothing.
 func TestLags(t *testing.T) {
 	w := newWorld(t, Config{SendBuffer: 4 << 10}, &rooms.Class{Name: "stream", RetainAge: time.Minute})

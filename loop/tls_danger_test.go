@@ -47,7 +47,7 @@ func TestTLSManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestTLSSameBytes: whoever reads, and however slowly, gets the tape byte for
+// TestTLSSameBytes: every client, however slowly it reads, gets the tape byte for
 // byte, though its ciphertext is taken in small parts.
 func TestTLSSameBytes(t *testing.T) {
 	w := newWorld(t, Config{TLS: testTLS(t), SendBuffer: 16 << 10}, &rooms.Class{Name: "stream", RetainBytes: 64 << 20, RetainAge: time.Hour})

@@ -169,7 +169,7 @@ func TestTLSResumption(t *testing.T) {
 	}
 }
 
-// TestTLSRefusals: what is no handshake ends at once, with an alert where TLS
+// TestTLSRefusals: what is not a handshake ends at once, with an alert where TLS
 // is spoken.
 func TestTLSRefusals(t *testing.T) {
 	w := newWorld(t, Config{TLS: &tls.Config{Certificates: testTLS(t).Certificates, MinVersion: tls.VersionTLS13}})

@@ -26,7 +26,7 @@ func bareConn(t *testing.T, l *Loop, id uint64) (c *Conn, read func() []byte) {
 	}
 }
 
-// Replies and heartbeats, of which a storm brings thousands, let private messages go first.
+// A storm brings thousands of replies and heartbeats. Private messages go before them.
 func TestOwedWait(t *testing.T) {
 	w := newWorld(t, Config{})
 	l := w.stillLoop(t)

@@ -57,7 +57,7 @@ type wildcard struct {
 	given   []rooms.Member
 	list    []Joined
 	early   []*rooms.Member // memberships of rooms that have appeared meanwhile
-	dropped string        // such a room beyond the limit; "": none
+	dropped string          // such a room beyond the limit; "": none
 	out     *Joined
 
 	// Used while the rooms are searched that it lacks messages of since from.

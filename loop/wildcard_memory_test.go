@@ -9,7 +9,7 @@ import (
 	"tapecast/rooms"
 )
 
-// TestWildcardSinceMemory: while Kafka is away a wildcard goes on from its place as long as the
+// TestWildcardSinceMemory: while Kafka is away a wildcard goes on from its position as long as the
 // rooms' tapes have all since, also of rooms that it does not know. Where that cannot be told it is
 // answered "not now", and goes on when Kafka is back.
 func TestWildcardSinceMemory(t *testing.T) {

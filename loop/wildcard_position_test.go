@@ -115,7 +115,7 @@ func TestWildcardPosition(t *testing.T) {
 	}
 }
 
-// TestWildcardPositionFull: of a wildcard that is full the place stays before the room that it
+// TestWildcardPositionFull: of a wildcard that is full the position stays before the room that it
 // could not join.
 func TestWildcardPositionFull(t *testing.T) {
 	w := newWildcardWorld(t, 8, 1)
@@ -134,7 +134,7 @@ func TestWildcardPositionFull(t *testing.T) {
 	}
 }
 
-// TestWildcardPositionOlder: the place of a join is before all that its rooms have yet to be sent,
+// TestWildcardPositionOlder: the position of a join is before all that its rooms have yet to be sent,
 // also of those that begin or stand earlier than the wildcard.
 func TestWildcardPositionOlder(t *testing.T) {
 	stream := &rooms.Class{Name: "stream", RetainBytes: 32 << 20, RetainAge: time.Minute}
@@ -180,7 +180,7 @@ func TestWildcardPositionOlder(t *testing.T) {
 	}
 }
 
-// TestWildcardPositionRefused: the place waits for a room that was named beside the wildcard and
+// TestWildcardPositionRefused: the position waits for a room that was named beside the wildcard and
 // could not be joined.
 func TestWildcardPositionRefused(t *testing.T) {
 	w := newWorld(t, Config{Wildcards: 8, SnapshotBegins: func(_ *Conn, room string, _ int) error {

@@ -15,7 +15,7 @@ import (
 	"tapecast/rooms/testwait"
 )
 
-// TestWildcardSincePosition: a place of the wildcard's own stands for every room that is not
+// TestWildcardSincePosition: a position of the wildcard's own stands for every room that is not
 // named: those that are here, those that came and that nobody was in, and none beyond.
 func TestWildcardSincePosition(t *testing.T) {
 	w := newWildcardWorld(t, 8, 9)
@@ -37,7 +37,7 @@ func TestWildcardSincePosition(t *testing.T) {
 	w.settle()
 	c.ask("+list", `list wild:*({"epoch":"e1","0":5} false true wild:gone`)
 
-	// A room that is named goes on from its own place; one joined by name does, too.
+	// A room that is named goes on from its own position; one joined by name does, too.
 	d := w.talk()
 	d.ask("+since wild:*>wild:*>wild:old=e1:3+e1:1", `since wild:*({"epoch":"e1","0":1} false true wild:new{"epoch":"e1","0":3} wild:old{"epoch":"e1","0":1} wild:quiet`)
 	for range 3 {
@@ -170,7 +170,7 @@ func TestWildcardSinceJudged(t *testing.T) {
 	d.ask("+since wild:*>wild:*>wild:a=e1:2+e1:1", `since wild:*{} room "wild:a": not now: the budget is used up`)
 }
 
-// roamer is a client of a wildcard that keeps what the documents say: the wildcard's place,
+// roamer is a client of a wildcard that keeps what the documents say: the wildcard's position,
 // and the last of each room that is beyond it.
 type roamer struct {
 	w    *world
@@ -203,7 +203,7 @@ func (r *roamer) stand(at int) {
 		return
 	}
 	if at < r.at {
-		r.w.t.Errorf("the place goes back from %d to %d", r.at, at)
+		r.w.t.Errorf("the position goes back from %d to %d", r.at, at)
 	}
 	r.at = at
 	maps.DeleteFunc(r.last, func(_ string, off int) bool { return off <= at })
@@ -260,7 +260,7 @@ func (r *roamer) stay(n int, all func() bool) bool {
 }
 
 // TestWildcardRecordings: symbols begin and end, eight at a time, while clients are cut at
-// random, leave and come again with the wildcard's place and what they saw: each gets every
+// random, leave and come again with the wildcard's position and what they saw: each gets every
 // record once, and in the order of its room.
 func TestWildcardRecordings(t *testing.T) {
 	stream := &rooms.Class{Name: "stream", RetainBytes: 16 << 10, RetainAge: 300 * time.Millisecond}

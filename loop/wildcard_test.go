@@ -15,7 +15,7 @@ func joinedNotice(room, pattern, class string, chain bool, off int) string {
 
 func newWildcardWorld(t *testing.T, wildcards, most int) *world {
 	w := newWorld(t, Config{Wildcards: wildcards, RoomsPerWildcard: most})
-	w.publish("0", "all") // from here on places are known
+	w.publish("0", "all") // from here on positions are known
 	return w
 }
 
@@ -140,7 +140,7 @@ func TestWildcardLimits(t *testing.T) {
 	w2.publish("1", names...)
 	d := w2.talk()
 	d.write(1, "most 100")
-	d.ask("join wild:*", "join wild:*{} it takes 101 rooms, and rooms is 100")
+	d.ask("join wild:*", "join wild:*{} the wildcard has 101 rooms, but rooms is 100")
 	d.ask("join wild:0*", "join wild:0*(false true wild:000")
 	d.write(1, "most 20")
 	d.ask("list", "list") // or the request might not be read yet

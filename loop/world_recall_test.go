@@ -23,7 +23,7 @@ func (w *world) setLow(off int64) {
 	w.mu.Unlock()
 }
 
-// recall answers as if it had read the topic again; a place that the topic has
+// recall answers as if it had read the topic again; a position that the topic has
 // not reached is too old.
 func (w *world) recall(r *rooms.Recall) {
 	go func() {

@@ -70,7 +70,7 @@ func (j joiner) pattern(name string) *rooms.Pattern {
 // Message does what the text says, or sends it back.
 func (j joiner) Message(c *Conn, _ byte, p []byte) {
 	verb, rest, _ := strings.Cut(string(p), " ")
-	verb, placed := strings.CutPrefix(verb, "+") // the answer is to say the places of wildcards
+	verb, placed := strings.CutPrefix(verb, "+") // the answer is to say the positions of wildcards
 	said := func(list []Joined) []byte {
 		out := []byte(verb)
 		one := func(x Joined) {

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestWatchChanged: a watch that goes on from a place is told which rooms got something since, and
+// TestWatchChanged: a watch that goes on from a position is told which rooms got something since, and
 // their tapes have all of it, or that only the topic knows: as where rooms were removed, or records
-// skipped, refused or lost, since the place.
+// skipped, refused or lost, since the position.
 func TestWatchChanged(t *testing.T) {
 	told, unsure := map[string]int{}, 0
 	for seed := range uint64(12) {

@@ -28,7 +28,7 @@ func plainly(t testing.TB, frame []byte) string {
 	return string(text)
 }
 
-// TestDeflatedTape: whoever takes deflated frames, since when and how far behind,
+// TestDeflatedTape: every member that takes deflated frames, since when and how far behind,
 // gets the same messages as others, with the same numbers; and once nobody does,
 // nothing is left of them.
 func TestDeflatedTape(t *testing.T) {

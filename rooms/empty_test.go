@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestEmptyRooms: names that nobody feeds are bounded for each user, and take no place
+// TestEmptyRooms: names that nobody feeds are bounded for each user, and take no space
 // from a record's room.
 func TestEmptyRooms(t *testing.T) {
 	feed := newOpenFeed(1)
@@ -79,7 +79,7 @@ func TestEmptyRooms(t *testing.T) {
 	if n := m.Stats().Refused; n != 1 {
 		t.Errorf("%d records were refused", n)
 	}
-	// Who leaves them has them no more, and is forgotten.
+	// A user that leaves them no longer has them, and is forgotten.
 	for i := range junk {
 		if junk[i].Err == nil {
 			m.leave(junk[i].Sub)

@@ -129,7 +129,7 @@ func TestGap(t *testing.T) {
 			t.Errorf("%s got %q, want %d frames", members[i].Name, got, n)
 		}
 	}
-	// Who was not sent the notice is before what was lost.
+	// A member that was not sent the notice is before what was lost.
 	m.is(m.PositionsAt(a, members[0].At), `{"epoch":"e1","0":1,"1":1}`)
 	m.is(m.PositionsAt(a, members[0].At+2), `{"epoch":"e1","0":5,"1":2}`)
 	m.is(m.PositionsAt(a, members[0].At+3), `{"epoch":"e1","0":5,"1":5}`)
@@ -168,7 +168,7 @@ func TestReset(t *testing.T) {
 		t.Errorf("told of %d rooms, want a and o:1", n)
 	}
 	const none = `{"epoch":"e2","0":-1,"1":-1,"2":-1}`
-	m.is(m.PositionsAt(a, 0), `{}`) // a place in the old epoch, which nobody knows any more
+	m.is(m.PositionsAt(a, 0), `{}`) // a position in the old epoch, which nobody knows any more
 	m.is(m.PositionsAt(a, 1), `{}`)
 	m.is(m.PositionsAt(a, 2), none)
 	// Joined since: what the room held before is of an epoch that means nothing now.
@@ -179,7 +179,7 @@ func TestReset(t *testing.T) {
 			t.Errorf("%s still has frames of the old epoch", s.Name)
 		}
 	}
-	m.put("a", 0, 0, "2") // offsets begin anew
+	m.put("a", 0, 0, "2") // offsets begin again
 	got, next := m.frames(a, members[0].At)
 	want := []string{
 		`{"room":"a","type":"t","pos":"0:500","ts":1,"data":1}`,

@@ -39,7 +39,7 @@ func (m *manual) fill(feed *Feed, room string, from, to int, off int64, most fun
 }
 
 // Last values at three times their budget: the oldest go, those of rooms with members
-// stay, nothing is taken from the tapes, and who joins is told.
+// stay, nothing is taken from the tapes, and a new member is told.
 func TestLastBudget(t *testing.T) {
 	const budget, rooms, members = 1 << 20, 6000, 100
 	m, feed := stated(t, Config{Budget: 3 << 20, LastBudget: budget})
@@ -174,7 +174,7 @@ func TestEvictedWalks(t *testing.T) {
 	f(0, start, false, 2)
 	f(0, r.Forgotten(), false, 2)
 	f(0, resumed, true, 0)
-	// Who has b goes on, who has a only is told that b has gone.
+	// A member with b continues. One with only a is told that b has gone.
 	resume := func(off int64) Member {
 		j := &Join{Done: func(*Join) {}, Rooms: []Member{{Name: room, Pattern: r.pattern, Since: &Positions{Epoch: "e1", Offsets: []Pos{{0, off}}}}}}
 		m.Join(m.listen(), j)

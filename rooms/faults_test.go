@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// plantedFaults are small faults, each of which the model must find.
+// plantedFaults are small faults. The model must find each of them.
 var plantedFaults = []struct{ what, file, old, new string }{
 	{"a cut leaves out a frame between two chunks", "piece.go", "at = c.first + uint64(to)\n", "at = c.first + uint64(to) + 1\n"},
 	{"a join gets the frame before its seam", "keyframe.go", "return r.next, s.levelAt(", "return r.next - min(r.next, 1), s.levelAt("},
@@ -23,13 +23,13 @@ var plantedFaults = []struct{ what, file, old, new string }{
 	{"a resume begins a chunk late", "resume.go", "r.numberFrom(c.first), c.after[feed], now)", "r.numberFrom(c.first+uint64(c.n)), c.after[feed], now)"},
 	{"of the chunks that go one is not searched for last values", "sweep.go", "r.evacuate(n)", "r.evacuate(n - 1)"},
 	{"a walk that is interrupted leaves out a key", "latest_read.go", "next, level = f.num, false\n\t\t\tbreak\n\t\t}\n\t\tif k", "next, level = f.num+1, false\n\t\t\tbreak\n\t\t}\n\t\tif k"},
-	{"who filters hears of every key that goes", "filter.go", "if !f.source.record() && f.source != sourceExpired {", "if !f.source.record() {"},
+	{"a member with a filter is told of every key that goes", "filter.go", "if !f.source.record() && f.source != sourceExpired {", "if !f.source.record() {"},
 	{"a private room's list forgets where it begins", "refs.go", "first: list.first + uint64(gone)", "first: list.first"},
 	{"the deflated tape is numbered one too high", "deflated.go", "z.size, z.next = t.size, t.next\n", "z.size, z.next = t.size, t.next+1\n"},
 	{"a book begins behind its keyframe", "shard.go", "r.keyframe.Store(num + 1)", "r.keyframe.Store(num + 2)"},
-	{"a place takes in the first frame that was not sent", "positions.go", "part, last := f.source.partition(), f.off-1", "part, last := f.source.partition(), f.off"},
+	{"a position takes in the first frame that was not sent", "positions.go", "part, last := f.source.partition(), f.off-1", "part, last := f.source.partition(), f.off"},
 	{"prev is that of the first message of the partition", "shard.go", "r.chain.set(it.part, it.off)", "if !known {\n\t\tr.chain.set(it.part, it.off)\n\t}"},
-	{"a record that follows a place is taken to be before it", "resume.go", "s.off[p.Partition] > p.Offset)", "s.off[p.Partition] > p.Offset+1)"},
+	{"a record that follows a position is taken to be before it", "resume.go", "s.off[p.Partition] > p.Offset)", "s.off[p.Partition] > p.Offset+1)"},
 	{"a gap begins later than the member was", "tape.go", "(*gone)[i].first > at }) - 1", "(*gone)[i].first > at+5 }) - 1"},
 	{"what is read again goes on behind where the tape takes over", "past.go", "within(filter.Have, f.source.partition(), f.off) || !within(upTo, f.source.partition(), f.off)", "within(filter.Have, f.source.partition(), f.off)"},
 	{"last values outlive their topic", "events.go", "r.last.end(r.next)\n", "_ = r.last\n"},
@@ -59,8 +59,8 @@ var memberFaults = []struct{ what, file, old, new string }{
 	{"of a past that comes in parts only the first is sent", "past.go", "x.upTo, x.more = p.UpTo, true", "x.upTo = p.UpTo"},
 	{"a member begins behind the book that it awaited", "step.go", "s.x.await, m.at = false, k\n", "s.x.await, m.at = false, k+1\n"},
 	{"a member does not wait for a book", "extra.go", "s.needs().await = true", "s.needs().await = false"},
-	{"a place is told in the middle of a snapshot", "extra.go", "x.found != nil || x.walk == walkSnapshot || ", "x.found != nil || "},
-	{"a client that was ahead is told of an earlier place", "extra.go", "at = at.Raised(x.epoch, x.filter.Have)", "at = at.Raised(\"\", x.filter.Have)"},
+	{"a position is told in the middle of a snapshot", "extra.go", "x.found != nil || x.walk == walkSnapshot || ", "x.found != nil || "},
+	{"a client that was ahead is told of an earlier position", "extra.go", "at = at.Raised(x.epoch, x.filter.Have)", "at = at.Raised(\"\", x.filter.Have)"},
 	{"a snapshot that begins again leaves out what its client had", "step.go", "x.filter.Have = nil\n\t\t\ts.begin", "s.begin"},
 	{"a snapshot begins at the cursor", "step.go", "walkSnapshot, true, false, 0\n", "walkSnapshot, true, false, m.at\n"},
 	{"a client that resumes gets what it has", "extra.go", "(m.at < how.Until || how.Ahead", "(how.Ahead"},
@@ -100,7 +100,7 @@ func TestFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := strings.Count(string(good), fault.old); n != 1 {
-				t.Fatalf("%s has %q %d times: the fault must be planted anew", fault.file, fault.old, n)
+				t.Fatalf("%s has %q %d times: the fault must be planted again", fault.file, fault.old, n)
 			}
 			defer write(t, name, string(good))
 			write(t, name, strings.Replace(string(good), fault.old, fault.new, 1))

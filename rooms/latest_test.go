@@ -20,7 +20,7 @@ type mapClient struct {
 	values map[string]string
 }
 
-// model is the reference: what each key's value was at each place of the room.
+// model is the reference: what each key's value was at each position of the room.
 type mapModel struct {
 	events []event
 }
@@ -225,6 +225,6 @@ func TestLatestModel(t *testing.T) {
 		}
 	}
 	if allWalks == 0 || allSnapshots == 0 {
-		t.Errorf("%d walks, %d snapshots anew: this shows little", allWalks, allSnapshots)
+		t.Errorf("%d walks, %d snapshots again: this shows little", allWalks, allSnapshots)
 	}
 }

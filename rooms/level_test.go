@@ -53,7 +53,7 @@ func TestLevelMembersShareTheirText(t *testing.T) {
 		t.Errorf("raised to %d, not to 99", o.Offset)
 	}
 	if got := text(&members[0], 0); got != all {
-		t.Errorf("one member's place has changed that of others: %s", got)
+		t.Errorf("one member's positions have changed those of others: %s", got)
 	}
 	// So has a join, and a resume of a client that lacks nothing.
 	at := m.join(l, "o:2")[0].Positions

@@ -16,14 +16,14 @@ type client struct {
 	deflated bool
 
 	located bool              // it knows where it stands
-	at     [modelParts]int64 // all up to there is seen, or was told to be lost
-	sure   [modelParts]int64 // the same, though it cannot tell: its walk has come so far
-	heard  [modelParts]int64 // where a node was that walked for it: it may lack what is older than that
-	fresh  bool              // the next record must be a keyframe
+	at      [modelParts]int64 // all up to there is seen, or was told to be lost
+	sure    [modelParts]int64 // the same, though it cannot tell: its walk has come so far
+	heard   [modelParts]int64 // where a node was that walked for it: it may lack what is older than that
+	fresh   bool              // the next record must be a keyframe
 
 	at0     *node // where it was last
 	moved   bool  // it has what another node gave it
-	nowhere bool  // it does not know of which epoch what it gets is
+	nowhere bool  // it does not know the epoch of what it gets
 	holes   bool  // it has heard of a gap, so what it holds of each key may be old
 
 	snapping bool
@@ -58,7 +58,7 @@ func (c *client) fatal(format string, args ...any) {
 	c.w.t.Fatalf(c.room+": "+format, args...)
 }
 
-// since is where it says that it was; nil: it knows no place, or has no book yet.
+// since is where it says that it was; nil: it knows no position, or has no book yet.
 func (c *client) since() *rooms.Positions {
 	if !c.located || c.fresh {
 		return nil
@@ -70,7 +70,7 @@ func (c *client) since() *rooms.Positions {
 	return p
 }
 
-// joined is a join that begins now, at a place. Before it there is nothing to get.
+// joined is a join that begins now, at a position. Before it there is nothing to get.
 func (c *client) joined(at rooms.Positions, n *node) {
 	c.newest, c.expired = map[string]int64{}, map[string]int64{}
 	c.topic = c.w.topics[topicOf(c.room)]
@@ -96,7 +96,7 @@ func (c *client) stand(at rooms.Positions) {
 	}
 }
 
-// refused is a resume from too far back. The client begins anew.
+// refused is a resume from too far back. The client begins again.
 func (c *client) refused(err *rooms.TooOldError) {
 	live := c.w.topics[topicOf(c.room)]
 	has := c.located && c.topic == live
@@ -111,7 +111,7 @@ func (c *client) refused(err *rooms.TooOldError) {
 
 func (c *client) resumed(at rooms.Positions) { c.told(at, false) }
 
-// told takes a place. Nothing that the client lacks may lie before it.
+// told takes a position. Nothing that the client lacks may lie before it.
 func (c *client) told(at rooms.Positions, level bool) {
 	if at.Epoch != "" && c.snapping {
 		c.fatal("told of %v in the middle of a snapshot", at)
@@ -123,7 +123,7 @@ func (c *client) told(at rooms.Positions, level bool) {
 		return
 	}
 	if !c.located || c.fresh {
-		return // and will begin anew
+		return // and will begin again
 	}
 	if at.Epoch != c.topic.epoch {
 		c.fatal("told of epoch %q in %q", at.Epoch, c.topic.epoch)
@@ -209,7 +209,7 @@ func (c *client) snapshotEnds(at rooms.Positions) {
 	}
 }
 
-// lag is for a member that retention has overtaken. A book begins anew, at a full book
+// lag is for a member that retention has overtaken. A book begins again, at a full book
 // that it may have had.
 func (c *client) lag(from, to rooms.Positions) {
 	c.gap(from, to, true)
@@ -223,7 +223,7 @@ func (c *client) lag(from, to rooms.Positions) {
 func (c *client) gap(from, to rooms.Positions, exact bool) {
 	c.fresh = c.room == "books"
 	c.holes = true
-	if to.Epoch == "" { // a reset lies between, of which it is still to hear
+	if to.Epoch == "" { // a reset lies between, and it has yet to be told
 		c.located, c.nowhere = false, true
 		return
 	}

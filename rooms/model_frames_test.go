@@ -35,7 +35,7 @@ func (c *client) take(text string, exact bool) {
 		c.fresh = fresh // that its book is none any more it knows
 	case field("pos") == "":
 		if !strings.HasSuffix(text, `,"data":null}`) || key == "" || c.keys != nil && !c.keys[key] {
-			c.fatal("no place in %s", text)
+			c.fatal("no position in %s", text)
 		}
 		delete(c.newest, key)
 		if c.expired[key] = max(c.expired[key], c.seen0(key)); c.seen0(key) < 0 {

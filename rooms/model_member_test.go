@@ -21,7 +21,7 @@ type guest struct {
 	x    *member.Extra
 
 	closed  bool
-	began   *topicModel       // when its snapshot has begun, of which it is not told yet
+	began   *topicModel       // when its snapshot has begun and it is not told yet
 	walking bool              // what it was sent last were the newest frames of keys
 	upon    [modelParts]int64 // where the node was then
 
@@ -29,7 +29,7 @@ type guest struct {
 	exact bool   // that frame is the next one, else the newest of its key
 
 	since *rooms.Positions // it has asked for another seam there; nil: it has not
-	given  *rooms.Member      // that it was given
+	given *rooms.Member    // that it was given
 	ask   *rooms.Recall    // it has asked for old records; nil: it has not
 	past  *rooms.Past      // that it was given last
 }
@@ -43,7 +43,7 @@ func (n *node) join(c *client, since *rooms.Positions) *guest {
 	class := given.Pattern.Class
 	c.moved = c.moved || c.at0 != n
 	c.at0 = n
-	if errors.As(given.TooOld, new(*rooms.NotNowError)) { // the client keeps its place
+	if errors.As(given.TooOld, new(*rooms.NotNowError)) { // the client keeps its position
 		n.Left(given.Sub)
 		return nil
 	}
@@ -261,7 +261,7 @@ func (g *guest) send(pieces []rooms.Piece, cut *member.Cut) {
 			continue
 		}
 		g.half = append(g.half, rest...)
-		for whole := g.half; ; { // all but the last, of which the kernel took a part
+		for whole := g.half; ; { // all but the last; the kernel took a part of that one
 			size := wire.FrameLen(whole)
 			if size == len(whole) {
 				g.half = whole

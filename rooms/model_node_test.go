@@ -35,7 +35,7 @@ type node struct {
 	feeds   [2]*rooms.Feed
 	next    [2][modelParts]int64           // the first offset that it has not read
 	first   [2][modelParts]int64           // where it began, or went on after a loss
-	newest    map[string]map[string]*holding // by room and key: the newest values
+	newest  map[string]map[string]*holding // by room and key: the newest values
 	dropped map[string]bool                // by room and key: what has gone without a tombstone, which no other node knows
 	evicted map[string]map[string]*holding // by room and key: the newest values for which there was no memory
 	order   int

@@ -40,7 +40,7 @@ func modelProperty(t *rapid.T) {
 	good = true
 }
 
-// TestModel: whatever members, nodes and topics do, every frame and place is what the
+// TestModel: whatever members, nodes and topics do, every frame and position is what the
 // model says. -rapid.checks and -rapid.steps make it run for longer.
 func TestModel(t *testing.T) {
 	t.Cleanup(func() {

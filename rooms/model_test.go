@@ -12,7 +12,7 @@ import (
 
 // The model: two topics as plain lists of records, two nodes that read them at their
 // own pace, and members that come and go, stall, resume on either node, and check
-// every frame and place that they are given against the lists. What a node does is
+// every frame and position that they are given against the lists. What a node does is
 // driven step by step, as its ingest and its loops would drive it (model_node_test.go,
 // model_member_test.go); what a client may see is said in plain words (model_client_test.go).
 
@@ -26,7 +26,7 @@ type world struct {
 	nodes  [2]*node
 	all    []*guest
 	idle   []*client // who have left, and may come back
-	rooms  []string  // of which records are produced
+	rooms  []string  // its records are for these
 	ending bool      // nothing gets in the way any more
 }
 
@@ -37,7 +37,7 @@ type topicModel struct {
 	begin [modelParts]int64 // what is before has been deleted
 }
 
-// entry is one record. Its offset is its place in the list.
+// entry is one record. Its offset is its index in the list.
 type entry struct {
 	room, key string // room "": of none
 	value     string // "": a tombstone
@@ -90,8 +90,8 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"read": do(w.read), "read more": do(w.read), "read on": do(w.read),
 		"visit": do(w.visit), "visit another": do(w.visit), "visit a third": do(w.visit), "visit a fourth": do(w.visit),
 		"join": do(w.join), "resume": do(w.resume), "resume another": do(w.resume),
-		"leave": do(w.leave), "cut": do(w.cut), "beat": do(w.beat),
-		"set back": do(w.setBack), "pass": do(w.pass), "restart": do(w.restart), "lose": do(w.lose), "make anew": do(w.makeAnew),
+		"leave": do(w.leave), "cut": do(w.cut), "heartbeat": do(w.heartbeat),
+		"set back": do(w.setBack), "pass": do(w.pass), "restart": do(w.restart), "lose": do(w.lose), "create again": do(w.recreate),
 		"press": do(w.press),
 	}
 }
@@ -196,7 +196,7 @@ func (w *world) gone(m *guest) {
 	}
 }
 
-// leave takes the place that the node tells, cut does not.
+// leave takes the position that the node tells, cut does not.
 func (w *world) leave() {
 	if len(w.all) > 0 {
 		m := w.all[w.draw(len(w.all), "member")]
@@ -212,8 +212,8 @@ func (w *world) cut() {
 	}
 }
 
-// beat tells a member where it stands, as a heartbeat does in a room that is quiet.
-func (w *world) beat() {
+// heartbeat tells a member where it stands, as a heartbeat does in a room that is quiet.
+func (w *world) heartbeat() {
 	if len(w.all) > 0 {
 		if m := w.all[w.draw(len(w.all), "member")]; m.level() {
 			m.client.told(m.positions(), true)
@@ -232,7 +232,7 @@ func (w *world) pass() {
 	n.sweep()
 }
 
-// restart makes a node anew: who was on it is cut.
+// restart makes a node again: its clients are cut.
 func (w *world) restart() {
 	if !w.chance(4, "really") {
 		return
@@ -254,15 +254,15 @@ func (w *world) lose() {
 	}
 }
 
-// makeAnew gives a topic another epoch. What nobody has read of the old one is lost.
-func (w *world) makeAnew() {
+// recreate gives a topic another epoch. What nobody has read of the old one is lost.
+func (w *world) recreate() {
 	if !w.chance(10, "really") {
 		return
 	}
 	i := w.draw(2, "topic")
 	w.topics[i] = &topicModel{epoch: fmt.Sprint("e", len(w.epochs[i]))}
 	w.epochs[i] = append(w.epochs[i], w.topics[i])
-	w.t.Logf("topic %d is made anew", i)
+	w.t.Logf("topic %d is created again", i)
 	for _, n := range w.nodes {
 		n.reset(i)
 	}
@@ -284,7 +284,7 @@ func (w *world) check(t *rapid.T) {
 func (w *world) end() {
 	w.ending = true
 	for _, n := range w.nodes {
-		n.Pass(2 * time.Second) // whoever was told to ask later does
+		n.Pass(2 * time.Second) // members that were told to ask later do so
 		for topic := range w.topics {
 			for part := range modelParts {
 				n.read(topic, part, 1<<30)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestOldest: where a place is too old, the answer says the oldest from which the room can be
+// TestOldest: where a position is too old, the answer says the oldest from which the room can be
 // gone on in: of last values what this node knows, of all else what Kafka has, which is asked.
 func TestOldest(t *testing.T) {
 	feed := newOpenFeed(2)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Each record goes to many rooms, so frame n of each is offset n; whoever asks
+// Each record goes to many rooms, so frame n of each is offset n; any caller
 // in the midst of publishing must hear that a cursor at n has been sent n-1.
 func TestPositionsWhilePublishing(t *testing.T) {
 	for _, name := range []string{"kept", "shed", "private"} {
@@ -51,10 +51,10 @@ func TestPositionsWhilePublishing(t *testing.T) {
 							at, head := r.Head(), uint64(0)
 							p := m.PositionsAt(r, at)
 							if head = r.Head(); head > at && r.Tail() > at {
-								continue // overtaken meanwhile: an earlier place will do
+								continue // overtaken meanwhile: an earlier position will do
 							}
 							if len(p.Offsets) != 1 || p.Offsets[0].Offset != int64(at)-1 {
-								t.Errorf("%s: a cursor at %d is placed at %v; the head is %d by now", r.Name(), at, p, head)
+								t.Errorf("%s: a cursor at %d has the positions %v; the head is %d by now", r.Name(), at, p, head)
 								return
 							}
 							asked.Add(1)
@@ -82,7 +82,7 @@ func TestPositionsWhilePublishing(t *testing.T) {
 	}
 }
 
-// TestPositionsRaised: a client's place is no earlier than the one it came with.
+// TestPositionsRaised: a client's position is no earlier than the one it came with.
 func TestPositionsRaised(t *testing.T) {
 	have := []Pos{{0, 5}, {1, 2}}
 	for _, c := range []struct {

@@ -56,7 +56,7 @@ func readAgain(t *testing.T, p *Pattern, name string, all []Pos, how *Resume) (g
 	return got
 }
 
-// TestResumeModel: a client that comes back with the place it had gets exactly what it
+// TestResumeModel: a client that comes back with the position it had gets exactly what it
 // lacks, in order within each partition, or hears that the tape does not reach back.
 // Partitions that it does not name, since they are younger or were not named by the rule
 // of before, are read from their start.

@@ -213,7 +213,7 @@ func TestIdleShardSheds(t *testing.T) {
 	}
 }
 
-// The places that GapAt knows are bounded, and never later than the truth.
+// The positions that GapAt knows are bounded, and never later than the truth.
 func TestTrail(t *testing.T) {
 	feed := newOpenFeed(3)
 	m := newManual(t, Config{}, &Pattern{Match: "a", Class: stream, Feed: feed})
@@ -238,7 +238,7 @@ func TestTrail(t *testing.T) {
 			continue
 		}
 		if len(*gone) > maxTrail {
-			t.Fatalf("%d places are kept", len(*gone))
+			t.Fatalf("%d positions are kept", len(*gone))
 		}
 		for range 20 {
 			at := rnd.Uint64N(r.Head() + 1)
@@ -261,12 +261,12 @@ func TestTrail(t *testing.T) {
 				}
 			}
 			if at >= (*gone)[0].first && from.Offsets == nil || at < (*gone)[0].first && from.Offsets != nil {
-				t.Fatalf("a gap from %v for %d; places are known from %d on", from, at, (*gone)[0].first)
+				t.Fatalf("a gap from %v for %d; positions are known from %d on", from, at, (*gone)[0].first)
 			}
 		}
 	}
 	if exact == 0 {
-		t.Error("no place was near")
+		t.Error("no position was near")
 	}
 }
 

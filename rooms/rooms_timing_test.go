@@ -98,7 +98,7 @@ func BenchmarkCut(b *testing.B) {
 }
 
 // BenchmarkJoin is what joining and leaving seven rooms costs an appender and
-// the one who asks, for a user who is new and for one whose rooms are there.
+// the caller, for a new user and for one whose rooms exist.
 func BenchmarkJoin(b *testing.B) {
 	f := func(name string, partitions int32, user func(i int) string) {
 		b.Run(name, func(b *testing.B) {
@@ -165,7 +165,7 @@ func BenchmarkPositionsAt(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if p := m.PositionsAt(r, r.Head()-lack); p.Epoch == "" {
-					b.Fatal("no place is known")
+					b.Fatal("no position is known")
 				}
 			}
 		})

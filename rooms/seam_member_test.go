@@ -29,7 +29,7 @@ type audience struct {
 
 	asked   int
 	pending map[*Sub]bool // told, and not read to the head since
-	members   []*spectator
+	members []*spectator
 	done    []*spectator
 }
 
@@ -39,12 +39,12 @@ type spectator struct {
 	sub    *Sub
 	at     uint64
 	got    []sight
-	starts []mark // places that it was given: at the join, and after each lag
-	checks []mark // places that it stood at
+	starts []mark // positions that it was given: at the join, and after each lag
+	checks []mark // positions that it stood at
 }
 
-// mark is a place after n sights. Once retention has overtaken the member, the
-// place may be earlier, or unknown.
+// mark is a position after n sights. Once retention has overtaken the member, the
+// position may be earlier, or unknown.
 type mark struct {
 	n         int
 	where     Positions
@@ -198,7 +198,7 @@ func (v *audience) read(sub *Sub, all bool) {
 	}
 }
 
-// lag begins anew at the place that the gap ends at. Where the gap begins may
+// lag begins again at the position that the gap ends at. Where the gap begins may
 // be earlier than the member's last message, never later.
 func (s *spectator) lag(t *testing.T, from, to Positions) {
 	start := s.starts[len(s.starts)-1]

@@ -67,7 +67,7 @@ type producer struct {
 	next  map[int32]int64
 	last  []Record // what was read lately, to be read again
 	route func(p *producer, part int32) []string
-	whole bool         // it reads the whole topic, so it may make it anew
+	whole bool         // it reads the whole topic, so it may create it again
 	sent  atomic.Int64 // batches
 }
 

@@ -21,7 +21,7 @@ func (n *sum) add(m sum) {
 }
 
 // verify compares what the member saw with what the log says it had to see,
-// between each place it was given and each that it stood at after.
+// between each position it was given and each that it stood at after.
 func (s *spectator) verify(t *testing.T, log *topicLog) (n sum) {
 	t.Helper()
 	n.members, n.lags = 1, len(s.starts)-1
@@ -34,7 +34,7 @@ func (s *spectator) verify(t *testing.T, log *topicLog) (n sum) {
 			n.unknown++
 		}
 		for _, check := range s.checks {
-			// A check at the very place of a lag was made before it or after it.
+			// A check at the very position of a lag was made before it or after it.
 			if check.n < start.n || check.n >= end || check.n == start.n && i > 0 {
 				continue
 			}
@@ -60,7 +60,7 @@ func (s *spectator) verify(t *testing.T, log *topicLog) (n sum) {
 	return n
 }
 
-// between checks the sights from one place to another, epoch by epoch.
+// between checks the sights from one position to another, epoch by epoch.
 func (s *spectator) between(t *testing.T, log *topicLog, start, check mark) {
 	t.Helper()
 	epoch, lower := start.where.Epoch, start.where.Offsets
@@ -87,7 +87,7 @@ func (s *spectator) between(t *testing.T, log *topicLog, start, check mark) {
 		case check.where.Epoch > epoch: // its end was not seen
 			w.open = true
 		default:
-			t.Errorf("%s: a member that saw epoch %q is placed in %q", s.room.Name(), epoch, check.where.Epoch)
+			t.Errorf("%s: a member that saw epoch %q has positions of %q", s.room.Name(), epoch, check.where.Epoch)
 			return
 		}
 		w.verify()
@@ -109,7 +109,7 @@ type stretch struct {
 	upper     []Pos
 	overtaken bool // upper may be earlier than it could be
 	all       bool // up to the epoch's end
-	open      bool // up to no place that is known
+	open      bool // up to no position that is known
 }
 
 // In a partition's order, record n has the number 2n, and a gap that ends with

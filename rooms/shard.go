@@ -19,8 +19,8 @@ type shard struct {
 	slots chan struct{} // one for each part that may wait: consumers cannot run further ahead
 	quit  chan struct{}
 
-	stopped chan struct{} // closed when the appender has ended
-	heartbeat    heartbeat.Beat
+	stopped   chan struct{} // closed when the appender has ended
+	heartbeat heartbeat.Beat
 
 	// feeds holds which part of each feed is on the shard's tapes. The appender stores it after it
 	// has published. Any goroutine may read it.
@@ -66,22 +66,22 @@ const maxKept = 4096
 func newShard(t *Table, i, feeds int) *shard {
 	return &shard{
 		table: t, index: i, box: newMailbox(),
-		heartbeat:     heartbeat.Beat{Name: fmt.Sprintf("appender %d", i)},
-		slots:    make(chan struct{}, maxParts),
-		quit:     make(chan struct{}),
-		stopped:  make(chan struct{}),
-		feeds:    make([]atomic.Pointer[feedState], feeds),
-		levels:   make([]atomic.Pointer[level], feeds),
-		moving:   make([]*feedState, feeds),
-		lost:     make([][]Pos, feeds),
-		passed:   make([][]int64, len(t.cfg.Catalog.patterns)),
-		begins:   make([][]int64, feeds),
-		went:     map[*Pattern]*feedState{},
-		partial:  map[*Pattern]int64{},
-		payer:    map[*Room]string{},
-		rooms:    newIndex(),
-		journals: map[*Class]*Tape{},
-		watches:  map[*Pattern]map[string]*watched{},
+		heartbeat: heartbeat.Beat{Name: fmt.Sprintf("appender %d", i)},
+		slots:     make(chan struct{}, maxParts),
+		quit:      make(chan struct{}),
+		stopped:   make(chan struct{}),
+		feeds:     make([]atomic.Pointer[feedState], feeds),
+		levels:    make([]atomic.Pointer[level], feeds),
+		moving:    make([]*feedState, feeds),
+		lost:      make([][]Pos, feeds),
+		passed:    make([][]int64, len(t.cfg.Catalog.patterns)),
+		begins:    make([][]int64, feeds),
+		went:      map[*Pattern]*feedState{},
+		partial:   map[*Pattern]int64{},
+		payer:     map[*Room]string{},
+		rooms:     newIndex(),
+		journals:  map[*Class]*Tape{},
+		watches:   map[*Pattern]map[string]*watched{},
 	}
 }
 

@@ -43,7 +43,7 @@ func TestStaleRecords(t *testing.T) {
 	}
 
 	unfed := m.join(l, "unfed")[0]
-	m.add("unfed", 7, 3, "1") // of no topic: nothing is known of its places
+	m.add("unfed", 7, 3, "1") // of no topic: nothing is known of its positions
 	m.send()
 	if got, _ := m.frames(unfed.Sub.Room(), unfed.At); len(got) != 1 {
 		t.Errorf("the room without topic got %q", got)

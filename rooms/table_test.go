@@ -258,7 +258,7 @@ func TestTopRooms(t *testing.T) {
 			want.Frames, want.Bytes = 1, minChunk+minChunk/perFrame*(frameSize+timeSize)
 		}
 		if got[i] != want {
-			t.Errorf("place %d is %+v, want %+v", i, got[i], want)
+			t.Errorf("result %d is %+v, want %+v", i, got[i], want)
 		}
 	}
 	got, _ = m.TopRooms(1000, time.Minute)

@@ -31,7 +31,7 @@ type Watch struct {
 	matched  atomic.Int64
 	stopped  atomic.Bool
 	appeared atomic.Int64
-	members    [][]Member     // by shard
+	members  [][]Member   // by shard
 	seams    []*feedState // by shard: the state of its tapes when it began to watch
 	changed  [][]string   // by shard
 	unsure   atomic.Bool  // a shard cannot tell what has changed
@@ -40,7 +40,7 @@ type Watch struct {
 // Found is a room that has appeared, with one Member for each of the watches. They share Sub, At
 // and Positions. All records of the room come after At.
 type Found struct {
-	Member    Member
+	Member  Member
 	Watches []*Watch
 }
 

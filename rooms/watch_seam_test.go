@@ -104,7 +104,7 @@ func (c *crowd) ask(j *Join) {
 	<-done
 }
 
-// seam is the place of the room's shard when the watch began.
+// seam is the position of the room's shard when the watch began.
 func (c *crowd) seam(name string, j *Join) Positions {
 	return j.Rooms[c.table.shardOf(name)].Positions
 }
@@ -162,7 +162,7 @@ func (c *crowd) nothingElse(prefix string, in map[string]bool, j *Join, ends []P
 	}
 }
 
-// Whoever watches gets each record of each room that matches from the seam on,
+// A watch gets each record of each room that matches from the seam on,
 // while rooms appear, go and come again.
 func TestWatchSeams(t *testing.T) {
 	seed := rand.Uint64()
@@ -177,7 +177,7 @@ func TestWatchSeams(t *testing.T) {
 	}
 	crowds := []*crowd{newCrowd(t, m, log, seed), newCrowd(t, m, log, seed+1)}
 	m.Start()
-	// The feed's place must be known, or there is no seam to tell of.
+	// The feed's position must be known, or there is no seam to tell of.
 	for part := range int32(3) {
 		m.batch.Progress(log.feed, part, -1)
 	}

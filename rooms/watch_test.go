@@ -10,9 +10,9 @@ import (
 
 // watching is a test's listener with what it was told has appeared.
 type watching struct {
-	m     *manual
-	l     *Listener
-	found []string // room@number and positions, and for how many watches
+	m       *manual
+	l       *Listener
+	found   []string // room@number and positions, and for how many watches
 	members []Member
 }
 
@@ -27,7 +27,7 @@ func newWatching(m *manual) *watching {
 	return w
 }
 
-// watch begins a watch; the names and places of its members are returned.
+// watch begins a watch; the names and positions of its members are returned.
 func (w *watching) watch(x *Watch) string {
 	p, _, _ := w.m.cfg.Catalog.Resolve(x.Prefix + "x")
 	x.Pattern = p
@@ -263,7 +263,7 @@ func TestWatchWhenStopped(t *testing.T) {
 	m.Unwatch(x)
 }
 
-// Ten thousand watches of other rooms are no work for one that appears.
+// Ten thousand watches of other rooms cost a room that appears nothing.
 func TestManyWatches(t *testing.T) {
 	m, _ := newWatchTable(t, 1)
 	w := newWatching(m)

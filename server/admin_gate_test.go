@@ -124,7 +124,7 @@ func TestAdminHosts(t *testing.T) {
 	}
 }
 
-// TestAdminWrites: what writes is off by default, and wants the token.
+// TestAdminWrites: requests that write are off by default, and need the token.
 func TestAdminWrites(t *testing.T) {
 	on := startServer(t, func(cfg *config.Config) { cfg.Admin.Direct = true })
 	off := startServer(t, func(cfg *config.Config) { cfg.Admin.Write, cfg.Admin.TokenFile = false, "" })

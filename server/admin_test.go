@@ -83,7 +83,7 @@ func TestAdminShapes(t *testing.T) {
 	}
 }
 
-// TestAdminRefuses: what is not there, or not to be had that way.
+// TestAdminRefuses: paths that do not exist, or cannot be asked that way.
 func TestAdminRefuses(t *testing.T) {
 	s := startServer(t)
 	f := func(method, path string, code int, words string, headers ...string) http.Header {

@@ -29,7 +29,7 @@ func events(t *testing.T, file string) (out []map[string]any) {
 	return out
 }
 
-// TestSecurityLog: who was refused what, from where and why is in a file of its
+// TestSecurityLog: which client was refused what, from where and why is in a file of its
 // own, for its owner's eyes, without a token; and it is made again after it was moved
 // away.
 func TestSecurityLog(t *testing.T) {

@@ -67,7 +67,7 @@ func TestCertificateExpiryIsLogged(t *testing.T) {
 }
 
 // TestReloadCertificate: new connections see the new one, sessions of the old
-// one can be resumed, and files that are no good change nothing.
+// one can be resumed, and bad files change nothing.
 func TestReloadCertificate(t *testing.T) {
 	dir := t.TempDir()
 	files := makeCert(t, dir, 1, time.Hour)

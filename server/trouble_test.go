@@ -38,7 +38,7 @@ func TestTroubleCounter(t *testing.T) {
 	if len(log.lines) != 0 {
 		t.Errorf("logged while nothing happened: %q", log.lines)
 	}
-	turns(1, 7) // a burst alone is no trouble
+	turns(1, 7) // a burst alone is not trouble
 	turns(30, 0)
 	is(false)
 	turns(troubleAfter, 2)

@@ -24,7 +24,7 @@ const (
 // by a clock. So a process that was stopped, or got no processor time, is healthy when it
 // continues.
 type watchdog struct {
-	log   *slog.Logger
+	log        *slog.Logger
 	heartbeats func() []watched
 
 	seen  map[*heartbeat.Beat]*standing // the goroutine's
@@ -33,8 +33,8 @@ type watchdog struct {
 
 // watched holds the heartbeats of one service.
 type watched struct {
-	service string
-	heartbeats   []*heartbeat.Beat
+	service    string
+	heartbeats []*heartbeat.Beat
 }
 
 // standing is what the watchdog has seen of one heartbeat.

@@ -30,8 +30,8 @@ type Extra struct {
 	await bool // it waits for the next keyframe
 
 	found    *rooms.Member // a room that the client has yet to be told of; nil: it knows the room
-	wildcard string      // the wildcard that joined it
-	missed   *Gap        // a gap that the client has yet to be told of; nil: none
+	wildcard string        // the wildcard that joined it
+	missed   *Gap          // a gap that the client has yet to be told of; nil: none
 
 	walk  walk
 	begin bool // snapshot_begin must be told before the walk's first frame
@@ -74,7 +74,7 @@ type Wish struct {
 	Missed *Gap          // the gap that the client must be told of; nil: none
 
 	Found    *rooms.Member // a room that the client must be told of; nil: it knows the room
-	Wildcard string      // the wildcard that joined it
+	Wildcard string        // the wildcard that joined it
 }
 
 // Begin gives a new member what its Wish asks for, and returns its Extra, or nil if it needs none.

@@ -39,13 +39,13 @@ type Handshakes struct {
 	patience time.Duration
 	passing  atomic.Int32 // loops in a pass
 
-	mu      sync.Mutex
-	heartbeat    heartbeat.Beat // of all workers; see Heartbeat
-	running int            // handshakes that compute
-	queue   lines
-	parked  crowd.Crowd[*Conn] // handshakes that wait for their clients
-	back    []chan struct{}    // handshakes whose client has answered, and that wait to compute again
-	waking  bool               // a timer runs for the first of the queue
+	mu        sync.Mutex
+	heartbeat heartbeat.Beat // of all workers; see Heartbeat
+	running   int            // handshakes that compute
+	queue     lines
+	parked    crowd.Crowd[*Conn] // handshakes that wait for their clients
+	back      []chan struct{}    // handshakes whose client has answered, and that wait to compute again
+	waking    bool               // a timer runs for the first of the queue
 
 	done, failed, resumed atomic.Uint64
 }

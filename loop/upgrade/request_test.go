@@ -159,7 +159,7 @@ func TestRequestFields(t *testing.T) {
 	f(400, "", "Content-Length: ")
 	f(400, "", "Transfer-Encoding: chunked")
 
-	// What is no field line.
+	// What is not a field line.
 	f(400, "", "no colon")
 	f(400, "", ": nameless")
 	f(400, "", "Host : server.example.com")

@@ -35,7 +35,7 @@ func AppendErrorReply(dst, id []byte, e *Error) []byte {
 type Error struct {
 	Code       int
 	Message    string
-	Oldest     Positions         // of CodeTooOld: the earliest positions that are left; nil: not known
+	Oldest     Positions     // of CodeTooOld: the earliest positions that are left; nil: not known
 	RetryAfter time.Duration // of CodeNotNow: how long the client should wait; 0: not known
 }
 

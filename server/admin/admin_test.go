@@ -34,7 +34,7 @@ func TestAdminConnectionsAllKept(t *testing.T) {
 }
 
 // TestAdminTurns: what costs the loops something comes one at a time, with a rest, and
-// who waits for too long is told to come again.
+// a request that waits for too long is told to come again.
 func TestAdminTurns(t *testing.T) {
 	gate := &Gate{log: slog.New(slog.DiscardHandler)}
 	turn := NewTurns(gate, 1, 10)

@@ -174,7 +174,7 @@ func TestDemoSecretWithoutHome(t *testing.T) {
 	if err != nil || file != "" || len(a) < config.MinSecret || a == b {
 		t.Errorf("%s, %v", file, err)
 	}
-	// A place that cannot be written is a fault, since tokens would not fit.
+	// A directory that cannot be written is a fault, since tokens would not fit.
 	blocked := filepath.Join(t.TempDir(), "file")
 	os.WriteFile(blocked, nil, 0o600)
 	t.Setenv("XDG_CONFIG_HOME", blocked)

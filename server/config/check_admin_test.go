@@ -96,7 +96,7 @@ func tokenFile(t *testing.T, token string) string {
 	return file
 }
 
-// TestReadAdminToken: what is no good as a token is refused.
+// TestReadAdminToken: what is not a good token is refused.
 func TestReadAdminToken(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()

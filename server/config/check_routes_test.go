@@ -37,7 +37,7 @@ func TestRouteWarnings(t *testing.T) {
 		`0].rooms: "prices:{s}" comes from the value`, `1].key: "{s}" comes from the value, which a tombstone does not have, and class "market" of room "prices"`)
 	f(`{match: "portfolio:{owner}", class: state}`, `  - {topic: a, rooms: ["portfolio:{@key}"], key: "{asset}"}`,
 		`0].key: "{asset}" comes from the value`)
-	// Events in envelopes are no rows of a table.
+	// Events in envelopes are not rows of a table.
 	f(prices, `  - {topic: a, match: {kind: price}, rooms: [prices], key: "{data.s}", payload: data}`)
 
 	const acct = orders + `, {match: "acct:*", class: stream}`

@@ -77,7 +77,7 @@ type collector struct {
 	warnings []string        // what is odd but can be run
 	told     map[Fault]bool  // an alias can reach a line again
 	keys     map[string]bool // keys that have a fault
-	sources   map[string]source
+	sources  map[string]source
 	demo     bool // no file and no brokers: `tapecast run` adds a secret and a token
 
 	clients bool // try to make librdkafka's clients too

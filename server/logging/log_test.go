@@ -184,7 +184,7 @@ func TestLogFormat(t *testing.T) {
 	f("auto", true)
 	f("json", true)
 	f("text", false)
-	// A file is no terminal either, though it has a descriptor.
+	// A file is not a terminal either, though it has a descriptor.
 	file, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)

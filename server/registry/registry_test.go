@@ -285,7 +285,7 @@ func TestRegistryAsksWithoutWaiting(t *testing.T) {
 			if took := time.Since(begun); took > askWait {
 				t.Errorf("a report took %s", took)
 			}
-			if rep[0].Status != Degraded || !strings.Contains(rep[0].Detail, "does not say") || rep[1].Status != Healthy {
+			if rep[0].Status != Degraded || !strings.Contains(rep[0].Detail, "does not report") || rep[1].Status != Healthy {
 				t.Errorf("the report is %+v", rep)
 			}
 		}

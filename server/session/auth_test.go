@@ -77,7 +77,7 @@ func TestAuthenticateFailures(t *testing.T) {
 	if s := sessionOf(c); s.user != "42" {
 		t.Errorf("the connection is %q's now", s.user)
 	}
-	// What is no token at all is a mistake in the request.
+	// A value that is not a token at all is a mistake in the request.
 	c = dial(t, h, "", "")
 	c.take()
 	if got := c.says(`{"method":"authenticate","params":{"token":5},"id":1}`); !strings.Contains(got, `"code":-32602`) || c.closed() != 0 {

@@ -69,7 +69,7 @@ type fakeConn struct {
 	remote  netip.AddrPort
 	session any
 	hold    bool
-	full    bool // no more may wait to authenticate
+	full    bool // too many wait to authenticate
 	refuse  map[string]error
 
 	mu        sync.Mutex
@@ -83,7 +83,7 @@ type fakeConn struct {
 	in        []string
 	waiting   []func()
 	under     []string                 // rooms that there are for wildcards
-	wildcards      map[string][]loop.Joined // wildcards that were joined
+	wildcards map[string][]loop.Joined // wildcards that were joined
 	asked     []loop.RoomRef           // wildcards that were asked for
 	keys      []string                 // of the memberships that it has
 	every     time.Duration

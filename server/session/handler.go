@@ -21,21 +21,21 @@ import (
 // Handler decides what clients get (loop.Handler). Its methods run on pollers and loops, many at a
 // time, and never block. Its state of a connection is the session.
 type Handler struct {
-	auth     *auth.Authenticator
-	limit    *limits.Limiter
-	catalog  *rooms.Catalog
-	auto     []autoRoom
-	timeout  time.Duration // to authenticate
-	maxRooms int           // of one connection; 0: any number
+	auth         *auth.Authenticator
+	limit        *limits.Limiter
+	catalog      *rooms.Catalog
+	auto         []autoRoom
+	timeout      time.Duration // to authenticate
+	maxRooms     int           // of one connection; 0: any number
 	maxWildcards int           // wildcards of one connection
-	maxEarly int           // bytes of a message before authentication
-	maxLong  int           // and after it
-	node     string        // begins each client's id
-	deflate  bool          // some class compresses
-	log      *slog.Logger
-	security *logging.Security // nil: none
-	begun    time.Time         // debts are counted from here
-	wall     func() time.Time  // the wall clock, replaced in tests
+	maxEarly     int           // bytes of a message before authentication
+	maxLong      int           // and after it
+	node         string        // begins each client's id
+	deflate      bool          // some class compresses
+	log          *slog.Logger
+	security     *logging.Security // nil: none
+	begun        time.Time         // debts are counted from here
+	wall         func() time.Time  // the wall clock, replaced in tests
 
 	accepting atomic.Bool
 	times     timings
@@ -52,10 +52,10 @@ func New(
 	rand.Read(node[:]) // never fails
 	h := &Handler{
 		auth: auth, limit: limit, catalog: catalog, security: security, log: log,
-		timeout:  cfg.Auth.Timeout,
-		maxRooms: cfg.Limits.RoomsPerConnection,
+		timeout:      cfg.Auth.Timeout,
+		maxRooms:     cfg.Limits.RoomsPerConnection,
 		maxWildcards: cfg.Limits.WildcardsPerConnection,
-		maxEarly: cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
+		maxEarly:     cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
 		node:  strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
 		times: newTimings(),
 		begun: time.Now(), wall: time.Now,

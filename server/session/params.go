@@ -46,12 +46,12 @@ func (q *request) checkMisnamed() fault {
 
 // wishes is what a request asks of its memberships.
 type wishes struct {
-	snapshot bool
-	keys     []string // nil: all
-	since    map[string]rooms.Positions
-	times    map[string]int64 // by room, instead of positions: ms since 1970
-	every    time.Duration    // between two sends to a membership; 0: at once
-	noWildcards  bool             // the reply cannot contain a wildcard
+	snapshot    bool
+	keys        []string // nil: all
+	since       map[string]rooms.Positions
+	times       map[string]int64 // by room, instead of positions: ms since 1970
+	every       time.Duration    // between two sends to a membership; 0: at once
+	noWildcards bool             // the reply cannot contain a wildcard
 }
 
 // maxKeysAsked is how many keys one request may name. Each frame of the room is compared with them.

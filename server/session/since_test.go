@@ -98,7 +98,7 @@ func TestSinceElsewhere(t *testing.T) {
 	}
 }
 
-// TestAlreadyIn: a room that the client is in is no fault; the answer has what holds there.
+// TestAlreadyIn: a room that the client is in is not a fault; the answer has what holds there.
 func TestAlreadyIn(t *testing.T) {
 	h := newTestHandler(t)
 	c := login(t, h, "42")

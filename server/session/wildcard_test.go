@@ -23,7 +23,7 @@ func wildcardHandler(t *testing.T, change ...func(*config.Config)) *Handler {
 	return h
 }
 
-// TestWildcardSince: a place of the wildcard itself is the wildcard's, and no room's.
+// TestWildcardSince: a position of the wildcard itself is the wildcard's, and not a room's.
 func TestWildcardSince(t *testing.T) {
 	c := login(t, wildcardHandler(t), "42")
 	f := func(since string, places int, at int64, ms int64) {
@@ -97,22 +97,22 @@ func TestWildcardsRefused(t *testing.T) {
 			t.Errorf("%s\ngot  %s\nwant code %d and %s", name, got, code, words)
 		}
 	}
-	f("*", wire.CodeNoRoom, `has in common`[4:])
+	f("*", wire.CodeNoRoom, "must begin with")
 	f("**", wire.CodeNoRoom, "only a * at the end")
 	f("prices*", wire.CodeNoRoom, `such as "prices:`)
 	f("price*", wire.CodeNoRoom, `such as "prices:`)
 	f("trades*", wire.CodeNoRoom, `such as "trades:*"`)
-	f("nope:*", wire.CodeNoRoom, "a wildcard begins with all that the names of a pattern have in common")
-	f("order*", wire.CodeNoRoom, "have in common\"}}")
+	f("nope:*", wire.CodeNoRoom, "a wildcard must begin with the whole prefix of a pattern")
+	f("order*", wire.CodeNoRoom, "prefix of a pattern\"}}")
 	f("trades:*B", wire.CodeNoRoom, "only a * at the end")
 	f("trades:*B*", wire.CodeNoRoom, "only a * at the end")
-	f("prices:*", wire.CodeNoRoom, `of more than one pattern, "prices:*" and "prices:x:*": write more before the star`)
-	f("prices:x*", wire.CodeNoRoom, "of more than one pattern")
+	f("prices:*", wire.CodeNoRoom, `to more than one pattern, "prices:*" and "prices:x:*": write more before the star`)
+	f("prices:x*", wire.CodeNoRoom, "to more than one pattern")
 	f("orders:*", wire.CodeForbidden, "each of these rooms is one user's; name your own")
 	f("orders:42*", wire.CodeForbidden, "name your own")
 	f("bare:*", wire.CodeParams, "bare frames")
 	c.refuse = map[string]error{"trades:*": &loop.LimitError{Name: "rooms_per_wildcard", Most: 1000, Asked: 1200}}
-	f("trades:*", wire.CodeLimit, "it takes 1200 rooms, and rooms_per_wildcard is 1000")
+	f("trades:*", wire.CodeLimit, "the wildcard has 1200 rooms, but rooms_per_wildcard is 1000")
 	if h.limit.Refused[limits.WildcardRooms].Load() != 1 {
 		t.Error("the limit was not counted")
 	}
@@ -136,7 +136,7 @@ func TestWildcardLimits(t *testing.T) {
 	for _, want := range []string{
 		`{"room":"trades:A*","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"rooms":[{"room":"trades:A1"`,
 		`{"room":"trades:C","status":"joined"`,
-		`{"room":"trades:B*","error":{"code":-32009,"message":"limit reached: it takes 2 rooms, and rooms_per_connection is 10`,
+		`{"room":"trades:B*","error":{"code":-32009,"message":"limit reached: the wildcard has 2 rooms, but rooms_per_connection is 10`,
 		`{"room":"trades:C*","error":{"code":-32009,"message":"limit reached: wildcards_per_connection is 2"}}`,
 	} {
 		if !strings.Contains(got, want) {
