@@ -35,10 +35,10 @@ const (
 // reader is one librdkafka consumer and the goroutine that polls it. Only this goroutine
 // touches the fields, unless a comment says otherwise. The watcher sends it commands.
 type reader struct {
-	c     *Consumer
-	index int
-	cmds  chan func()
-	beat  heartbeat.Beat
+	c         *Consumer
+	index     int
+	cmds      chan func()
+	heartbeat heartbeat.Counter
 
 	batch  *rooms.Batch
 	dec    *route.Decoder
@@ -83,8 +83,8 @@ type doubt struct {
 
 func newReader(c *Consumer, index int, batch *rooms.Batch) *reader {
 	r := &reader{
-		beat: heartbeat.Beat{Name: "reader " + strconv.Itoa(index)},
-		c:    c, index: index, batch: batch, cmds: make(chan func()),
+		heartbeat: heartbeat.Counter{Name: "reader " + strconv.Itoa(index)},
+		c:         c, index: index, batch: batch, cmds: make(chan func()),
 		dec: route.NewDecoder(c.cfg.MaxRecord, batch.Add), names: map[unsafe.Pointer]*reading{}, readings: map[string]*reading{}, ids: map[string]string{},
 	}
 	batch.Refused = c.refused
@@ -139,10 +139,10 @@ func (r *reader) close() {
 
 // run polls until the Consumer is stopped.
 func (r *reader) run() {
-	defer r.beat.End()
+	defer r.heartbeat.End()
 	for r.obey() {
 		n := r.poll.poll(pollWait)
-		r.beat.Begin()
+		r.heartbeat.Begin()
 		if n > 0 {
 			r.latest = time.Now().Add(maxAhead).UnixMilli()
 		}
@@ -157,7 +157,7 @@ func (r *reader) run() {
 			// runtime's monitor takes it away.
 			runtime.Gosched()
 		}
-		r.beat.End() // in C, or in a command, the reader waits for Kafka
+		r.heartbeat.End() // in C, or in a command, the reader waits for Kafka
 	}
 }
 
@@ -294,9 +294,9 @@ func (r *reader) flush() bool {
 	for _, p := range r.dirty {
 		r.batch.Progress(p.feed, p.num, p.read-1)
 	}
-	r.beat.End() // if this blocks, an appender stands, not the reader
+	r.heartbeat.End() // if this blocks, an appender stands, not the reader
 	err := r.batch.Send(r.c.ctx)
-	r.beat.Begin()
+	r.heartbeat.Begin()
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			r.c.log.Error("cannot hand records to the rooms; reading ends", "error", err)

@@ -42,9 +42,9 @@ const (
 //
 // The goroutine of run owns it, except fields that are atomic or under mu.
 type recaller struct {
-	c    *Consumer
-	beat heartbeat.Beat
-	wake chan struct{}
+	c         *Consumer
+	heartbeat heartbeat.Counter
+	wake      chan struct{}
 	// looked brings the ends of topics. It has room for one answer of each topic, and a topic
 	// is looked at by one goroutine at most.
 	looked chan boundsFound
@@ -89,8 +89,8 @@ type asked struct {
 
 func newRecaller(c *Consumer) *recaller {
 	a := &recaller{
-		beat: heartbeat.Beat{Name: "recaller"},
-		c:    c, wake: make(chan struct{}, 1), topics: map[*topic]*recallTopic{}, users: map[string]*recallUser{},
+		heartbeat: heartbeat.Counter{Name: "recaller"},
+		c:         c, wake: make(chan struct{}, 1), topics: map[*topic]*recallTopic{}, users: map[string]*recallUser{},
 	}
 	a.handed.wake = a.poke
 	a.openLanes()
@@ -144,7 +144,7 @@ func (a *recaller) refuse(w *asked, why refusal, err error) {
 
 // run serves requests until the Consumer is stopped.
 func (a *recaller) run() {
-	defer a.beat.End()
+	defer a.heartbeat.End()
 	defer a.closeLanes()
 	a.looked = make(chan boundsFound, len(a.c.topics))
 	tidy := time.NewTicker(keepFor / 4)
@@ -153,19 +153,19 @@ func (a *recaller) run() {
 	defer timer.Stop()
 	for {
 		timer.Reset(a.untilNext())
-		a.beat.End()
+		a.heartbeat.End()
 		select {
 		case <-a.c.ctx.Done():
 			a.stop()
 			return
 		case <-tidy.C:
-			a.beat.Begin()
+			a.heartbeat.Begin()
 			a.tidy(time.Now())
 			continue
 		case b := <-a.looked:
 			a.found(b)
 		case r := <-a.done:
-			a.beat.Begin()
+			a.heartbeat.Begin()
 			a.read(r)
 		case <-timer.C:
 		case <-a.wake:
@@ -177,7 +177,7 @@ func (a *recaller) run() {
 			}
 		}
 		for more := true; more && a.c.ctx.Err() == nil; {
-			a.beat.Begin()
+			a.heartbeat.Begin()
 			a.takeOver()
 			a.takeLooks()
 			more = a.turn()

@@ -60,21 +60,21 @@ const (
 
 // sliceRead is a slice while it is read.
 type sliceRead struct {
-	c     *Consumer
-	beat  *heartbeat.Beat
-	topic *topic
-	want  *wanted // the rooms whose records are taken; nil: all
-	left  int64   // bytes of memory that may still be taken
-	open  map[int32]*piece
-	next  map[int32]int64 // the next offset of each partition
-	to    map[int32]int64 // the end of each stretch
-	dec   *route.Decoder
-	into  *piece // the piece of the record that is being routed
-	took  bool   // some room of it was taken
-	ended []*piece
-	until time.Time
-	heard time.Time // when the last record came
-	stats struct{ records, bytes, taken uint64 }
+	c         *Consumer
+	heartbeat *heartbeat.Counter
+	topic     *topic
+	want      *wanted // the rooms whose records are taken; nil: all
+	left      int64   // bytes of memory that may still be taken
+	open      map[int32]*piece
+	next      map[int32]int64 // the next offset of each partition
+	to        map[int32]int64 // the end of each stretch
+	dec       *route.Decoder
+	into      *piece // the piece of the record that is being routed
+	took      bool   // some room of it was taken
+	ended     []*piece
+	until     time.Time
+	heard     time.Time // when the last record came
+	stats     struct{ records, bytes, taken uint64 }
 }
 
 // read reads stretches of one topic into pieces. It ends early if its memory is used up, or if it
@@ -82,7 +82,7 @@ type sliceRead struct {
 func (r *recallClient) read(a *recaller, of *recallRead) error {
 	now, t := time.Now(), of.g.topic.topic
 	d := &sliceRead{
-		c: a.c, beat: &of.lane.beat, topic: t, want: of.want, left: of.most, until: now.Add(a.c.readFor), heard: now,
+		c: a.c, heartbeat: &of.lane.heartbeat, topic: t, want: of.want, left: of.most, until: now.Add(a.c.readFor), heard: now,
 	}
 	d.dec = route.NewDecoder(a.c.cfg.MaxRecord, d.take)
 	if r.topic != t {
@@ -146,14 +146,14 @@ func (r *recallClient) readOnce(d *sliceRead, list []stretch) error {
 	defer r.client.Unassign()
 	for len(d.open) > 0 && d.goesOn() {
 		n := r.poll.poll(pollWait)
-		d.beat.Begin()
+		d.heartbeat.Begin()
 		for i := range n {
 			if err := r.event(d, r.poll.event(i)); err != nil {
-				d.beat.End()
+				d.heartbeat.End()
 				return err
 			}
 		}
-		d.beat.End()
+		d.heartbeat.End()
 	}
 	for part := range d.open {
 		d.end(part)

@@ -16,8 +16,8 @@ const recallLanes = 3
 // recallLane reads one slice at a time, on a goroutine of its own. Between reads the recaller's
 // goroutine owns it.
 type recallLane struct {
-	beat   heartbeat.Beat
-	client *recallClient // nil: there is none now
+	heartbeat heartbeat.Counter
+	client    *recallClient // nil: there is none now
 }
 
 // recallRead is one slice of a topic. Its lane's goroutine owns it until it is done.
@@ -38,7 +38,7 @@ type recallRead struct {
 func (a *recaller) openLanes() {
 	a.done = make(chan *recallRead, recallLanes)
 	for i := range a.lanes {
-		a.lanes[i].beat.Name = fmt.Sprintf("recall lane %d", i)
+		a.lanes[i].heartbeat.Name = fmt.Sprintf("recall lane %d", i)
 		a.idle = append(a.idle, &a.lanes[i])
 	}
 }
@@ -54,11 +54,11 @@ func (a *recaller) closeLanes() {
 
 // closeClients closes the clients of the lanes that do not read.
 func (a *recaller) closeClients() {
-	a.beat.End() // closing waits for brokers
+	a.heartbeat.End() // closing waits for brokers
 	for _, l := range a.idle {
 		l.close()
 	}
-	a.beat.Begin()
+	a.heartbeat.Begin()
 }
 
 func (l *recallLane) close() {
@@ -91,7 +91,7 @@ func (a *recaller) begin(r *recallRead) {
 // run reads the slice, on the lane's goroutine.
 func (r *recallRead) run(a *recaller) {
 	l := r.lane
-	defer l.beat.End() // an idle lane is in no turn
+	defer l.heartbeat.End() // an idle lane is in no turn
 	if l.client == nil {
 		if l.client, r.err = newRecallClient(a.c); r.err != nil {
 			l.client = nil

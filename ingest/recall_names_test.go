@@ -111,8 +111,8 @@ func TestRecallNamesPaid(t *testing.T) {
 	}
 }
 
-// TestRecallBeatOfEach: each request of a group is a turn of the recaller's heartbeat.
-func TestRecallBeatOfEach(t *testing.T) {
+// TestRecallHeartbeatOfEach: each request of a group is a turn of the recaller's heartbeat.
+func TestRecallHeartbeatOfEach(t *testing.T) {
 	a := newRecaller(&Consumer{})
 	p := &rooms.Pattern{}
 	k := a.topic(&topic{})
@@ -123,7 +123,7 @@ func TestRecallBeatOfEach(t *testing.T) {
 		w := &asked{user: &recallUser{waiting: 1}, topic: k, from: []int64{0}}
 		w.Recall = &rooms.Recall{Pattern: p, Room: "all:", UpTo: []rooms.Pos{{Partition: 0, Offset: 9}}}
 		w.Names = func(names []string, err error) {
-			n, busy := a.beat.Turn()
+			n, busy := a.heartbeat.Turn()
 			turns[n] = busy && len(names) == 1 && err == nil
 		}
 		g.list = append(g.list, w)

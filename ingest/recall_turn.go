@@ -35,7 +35,7 @@ func (a *recaller) turn() bool {
 func (a *recaller) sort(now time.Time) {
 	kept := a.asked[:0]
 	for _, w := range a.asked {
-		a.beat.Begin()
+		a.heartbeat.Begin()
 		if !a.settle(w, now) {
 			kept = append(kept, w)
 		} else {
@@ -289,7 +289,7 @@ func (a *recaller) finish(g *group, fresh []*piece, now time.Time) {
 	pasts, scans := map[string]*shared{}, map[string]*scan{}
 	done := map[*asked]bool{}
 	for _, w := range g.list {
-		a.beat.Begin() // there may be thousands of requests, each with the names of thousands of rooms
+		a.heartbeat.Begin() // there may be thousands of requests, each with the names of thousands of rooms
 		answered := false
 		if w.Names != nil {
 			answered = a.nameOut(w, g, scans, fresh, now)

@@ -37,17 +37,17 @@ const (
 type times struct {
 	c *Consumer
 
-	mu      sync.Mutex
-	stopped bool
-	waiting map[timeAsked]*timeWaiting
-	users   map[string]*timeUser // users with times in their queue
-	turns   []*timeUser          // the same users, the next first
-	known   map[timeAsked]timeKnown
-	ends    map[*topic]timeEnds
-	failed  map[*topic]time.Time // when Kafka last did not answer
-	beats   [timeLookups]heartbeat.Beat
-	free    []*heartbeat.Beat // heartbeats of goroutines that do not run
-	refused uint64
+	mu         sync.Mutex
+	stopped    bool
+	waiting    map[timeAsked]*timeWaiting
+	users      map[string]*timeUser // users with times in their queue
+	turns      []*timeUser          // the same users, the next first
+	known      map[timeAsked]timeKnown
+	ends       map[*topic]timeEnds
+	failed     map[*topic]time.Time // when Kafka last did not answer
+	heartbeats [timeLookups]heartbeat.Counter
+	free       []*heartbeat.Counter // heartbeats of goroutines that do not run
+	refused    uint64
 }
 
 type timeAsked struct {
@@ -89,9 +89,9 @@ func newTimes(c *Consumer) *times {
 		c: c, waiting: map[timeAsked]*timeWaiting{}, users: map[string]*timeUser{},
 		known: map[timeAsked]timeKnown{}, ends: map[*topic]timeEnds{}, failed: map[*topic]time.Time{},
 	}
-	for i := range a.beats {
-		a.beats[i].Name = fmt.Sprintf("time look-up %d", i)
-		a.free = append(a.free, &a.beats[i])
+	for i := range a.heartbeats {
+		a.heartbeats[i].Name = fmt.Sprintf("time look-up %d", i)
+		a.free = append(a.free, &a.heartbeats[i])
 	}
 	return a
 }
@@ -147,9 +147,9 @@ func (a *times) add(key timeAsked, user string, done func(timePositions, error))
 	w.done = append(w.done, done)
 	// A running goroutine may block in an answer. So each new time starts another one, if one is free.
 	if n := len(a.free); n > 0 && len(w.done) == 1 {
-		beat := a.free[n-1]
+		counter := a.free[n-1]
 		a.free = a.free[:n-1]
-		a.c.ended.Go(func() { a.run(beat) })
+		a.c.ended.Go(func() { a.run(counter) })
 	}
 	return nil
 }
@@ -169,16 +169,16 @@ func (a *times) stop() {
 }
 
 // run looks up times until none waits.
-func (a *times) run(beat *heartbeat.Beat) {
+func (a *times) run(counter *heartbeat.Counter) {
 	for {
-		beat.Begin()
-		key, w, ok := a.next(beat)
+		counter.Begin()
+		key, w, ok := a.next(counter)
 		if !ok {
 			return
 		}
-		beat.End() // find waits for Kafka
+		counter.End() // find waits for Kafka
 		at, err := a.find(key, w)
-		beat.Begin()
+		counter.Begin()
 		a.mu.Lock()
 		delete(a.waiting, key)
 		a.mu.Unlock()
@@ -189,12 +189,12 @@ func (a *times) run(beat *heartbeat.Beat) {
 }
 
 // next takes the oldest time of the user whose turn it is; false: none waits.
-func (a *times) next(beat *heartbeat.Beat) (key timeAsked, w *timeWaiting, ok bool) {
+func (a *times) next(counter *heartbeat.Counter) (key timeAsked, w *timeWaiting, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.turns) == 0 {
-		beat.End()
-		a.free = append(a.free, beat)
+		counter.End()
+		a.free = append(a.free, counter)
 		return key, nil, false
 	}
 	u := a.turns[0]

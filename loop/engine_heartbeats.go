@@ -9,7 +9,7 @@ import (
 
 // Heartbeats returns the heartbeats of the loops, the pollers, the acceptor and the workers of TLS
 // handshakes.
-func (e *Engine) Heartbeats() []*heartbeat.Beat {
+func (e *Engine) Heartbeats() []*heartbeat.Counter {
 	out := append(e.net.Heartbeats(), e.handshakes.Heartbeat())
 	for _, l := range e.loops {
 		out = append(out, &l.turns)

@@ -34,7 +34,7 @@ type Loop struct {
 	handler  Handler
 	log      *slog.Logger
 
-	turns  heartbeat.Beat
+	turns  heartbeat.Counter
 	inbox  inbox
 	epfd   int
 	done   bool

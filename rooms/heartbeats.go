@@ -7,8 +7,8 @@ import (
 )
 
 // Heartbeats returns the appenders' heartbeats. A turn is one batch of records, or one request.
-func (t *Table) Heartbeats() []*heartbeat.Beat {
-	out := make([]*heartbeat.Beat, 0, len(t.shards))
+func (t *Table) Heartbeats() []*heartbeat.Counter {
+	out := make([]*heartbeat.Counter, 0, len(t.shards))
 	for _, s := range t.shards {
 		out = append(out, &s.heartbeat)
 	}

@@ -20,7 +20,7 @@ type shard struct {
 	quit  chan struct{}
 
 	stopped   chan struct{} // closed when the appender has ended
-	heartbeat heartbeat.Beat
+	heartbeat heartbeat.Counter
 
 	// feeds holds which part of each feed is on the shard's tapes. The appender stores it after it
 	// has published. Any goroutine may read it.
@@ -66,7 +66,7 @@ const maxKept = 4096
 func newShard(t *Table, i, feeds int) *shard {
 	return &shard{
 		table: t, index: i, box: newMailbox(),
-		heartbeat: heartbeat.Beat{Name: fmt.Sprintf("appender %d", i)},
+		heartbeat: heartbeat.Counter{Name: fmt.Sprintf("appender %d", i)},
 		slots:     make(chan struct{}, maxParts),
 		quit:      make(chan struct{}),
 		stopped:   make(chan struct{}),

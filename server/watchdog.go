@@ -27,14 +27,14 @@ type watchdog struct {
 	log        *slog.Logger
 	heartbeats func() []watched
 
-	seen  map[*heartbeat.Beat]*standing // the goroutine's
-	found atomic.Pointer[[]stands]      // goroutines that stand still now, read without a lock
+	seen  map[*heartbeat.Counter]*standing // the goroutine's
+	found atomic.Pointer[[]stands]         // goroutines that stand still now, read without a lock
 }
 
 // watched holds the heartbeats of one service.
 type watched struct {
 	service    string
-	heartbeats []*heartbeat.Beat
+	heartbeats []*heartbeat.Counter
 }
 
 // standing is what the watchdog has seen of one heartbeat.
@@ -54,7 +54,7 @@ func (s stands) String() string {
 }
 
 func newWatchdog(log *slog.Logger, heartbeats func() []watched) *watchdog {
-	return &watchdog{log: log, heartbeats: heartbeats, seen: map[*heartbeat.Beat]*standing{}}
+	return &watchdog{log: log, heartbeats: heartbeats, seen: map[*heartbeat.Counter]*standing{}}
 }
 
 // run watches until ctx ends.
@@ -74,7 +74,7 @@ func (w *watchdog) run(ctx context.Context) {
 // turn checks every heartbeat once.
 func (w *watchdog) turn() {
 	var found []stands
-	now := make(map[*heartbeat.Beat]*standing, len(w.seen))
+	now := make(map[*heartbeat.Counter]*standing, len(w.seen))
 	for _, of := range w.heartbeats() {
 		for _, b := range of.heartbeats {
 			s := w.seen[b]
@@ -93,7 +93,7 @@ func (w *watchdog) turn() {
 }
 
 // look checks one heartbeat, and logs what has changed.
-func (s *standing) look(log *slog.Logger, b *heartbeat.Beat) {
+func (s *standing) look(log *slog.Logger, b *heartbeat.Counter) {
 	turn, busy := b.Turn()
 	if busy && turn == s.turn {
 		s.turns++
@@ -150,7 +150,7 @@ func (s *Server) heartbeats() []watched {
 		all = append(all, watched{"ConnectionManager", e.Heartbeats()})
 	}
 	if c := s.consumer.Load(); c != nil {
-		all = append(all, watched{"KafkaConsumer", c.Beats()})
+		all = append(all, watched{"KafkaConsumer", c.Heartbeats()})
 	}
 	return all
 }

@@ -13,9 +13,9 @@ import (
 // goes on, is well.
 func TestWatchdog(t *testing.T) {
 	var log notes
-	stuck, idle, goes := &heartbeat.Beat{Name: "loop 0"}, &heartbeat.Beat{Name: "reader 0"}, &heartbeat.Beat{Name: "loop 1"}
+	stuck, idle, goes := &heartbeat.Counter{Name: "loop 0"}, &heartbeat.Counter{Name: "reader 0"}, &heartbeat.Counter{Name: "loop 1"}
 	w := newWatchdog(log.logger(), func() []watched {
-		return []watched{{"A", []*heartbeat.Beat{stuck, goes}}, {"B", []*heartbeat.Beat{idle}}}
+		return []watched{{"A", []*heartbeat.Counter{stuck, goes}}, {"B", []*heartbeat.Counter{idle}}}
 	})
 	turns := func(n int) {
 		for range n {

@@ -52,14 +52,14 @@ type Engine struct {
 	cfg     Config
 	nb      *nbio.Engine
 	ln      *acceptor
-	pollers []heartbeat.Beat // by nbio's number of the poller
-	accepts heartbeat.Beat   // the acceptor's
+	pollers []heartbeat.Counter // by nbio's number of the poller
+	accepts heartbeat.Counter   // the acceptor's
 	opened  atomic.Uint64
 }
 
 // New returns an engine. Listen opens its port.
 func New(cfg Config) *Engine {
-	e := &Engine{cfg: cfg, pollers: make([]heartbeat.Beat, cfg.Pollers)}
+	e := &Engine{cfg: cfg, pollers: make([]heartbeat.Counter, cfg.Pollers)}
 	for i := range e.pollers {
 		e.pollers[i].Name = fmt.Sprintf("poller %d", i)
 	}
@@ -114,8 +114,8 @@ func (e *Engine) Stop() { e.nb.Stop() }
 // Heartbeats returns the heartbeats of the acceptor and the pollers. A poller's turn is one event
 // of one connection. The acceptor's turn is one socket. It ends while the acceptor waits for a
 // client, but not while it waits for the owner to have room.
-func (e *Engine) Heartbeats() []*heartbeat.Beat {
-	out := append(make([]*heartbeat.Beat, 0, 1+len(e.pollers)), &e.accepts)
+func (e *Engine) Heartbeats() []*heartbeat.Counter {
+	out := append(make([]*heartbeat.Counter, 0, 1+len(e.pollers)), &e.accepts)
 	for i := range e.pollers {
 		out = append(out, &e.pollers[i])
 	}

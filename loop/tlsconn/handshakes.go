@@ -40,8 +40,8 @@ type Handshakes struct {
 	passing  atomic.Int32 // loops in a pass
 
 	mu        sync.Mutex
-	heartbeat heartbeat.Beat // of all workers; see Heartbeat
-	running   int            // handshakes that compute
+	heartbeat heartbeat.Counter // of all workers; see Heartbeat
+	running   int               // handshakes that compute
 	queue     lines
 	parked    crowd.Crowd[*Conn] // handshakes that wait for their clients
 	back      []chan struct{}    // handshakes whose client has answered, and that wait to compute again
@@ -60,7 +60,7 @@ func NewHandshakes(cfg Config) *Handshakes {
 // Heartbeat returns the heartbeat of all workers. A turn ends when any worker begins, ends or waits
 // for its client: 256 workers that share a processor take long for each handshake, and still make
 // progress.
-func (g *Handshakes) Heartbeat() *heartbeat.Beat { return &g.heartbeat }
+func (g *Handshakes) Heartbeat() *heartbeat.Counter { return &g.heartbeat }
 
 // Passing returns how many loops are in a pass.
 func (g *Handshakes) Passing() int32 { return g.passing.Load() }

@@ -1,4 +1,4 @@
-// Package heartbeat shows that goroutines which work in turns still do. A Beat belongs to one
+// Package heartbeat shows that goroutines which work in turns still do. A Counter belongs to one
 // goroutine, or to those that hold one lock. Only they call Begin and End, each of which is one
 // atomic store and reads no clock. A watchdog on any goroutine calls Turn from time to time. If it
 // finds the same busy turn again and again, the goroutine stands still.

@@ -2,9 +2,9 @@ package heartbeat
 
 import "testing"
 
-// TestBeat: each Begin is another turn, busy until End, whatever came before.
-func TestBeat(t *testing.T) {
-	var b Beat
+// TestCounter: each Begin is another turn, busy until End, whatever came before.
+func TestCounter(t *testing.T) {
+	var b Counter
 	if _, busy := b.Turn(); busy {
 		t.Error("busy before it began")
 	}
@@ -24,9 +24,9 @@ func TestBeat(t *testing.T) {
 }
 
 func BenchmarkTurn(b *testing.B) {
-	var beat Beat
+	var counter Counter
 	for b.Loop() {
-		beat.Begin()
-		beat.End()
+		counter.Begin()
+		counter.End()
 	}
 }

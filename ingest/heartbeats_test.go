@@ -12,7 +12,7 @@ import (
 // busy returns the numbers of the turns that goroutines are in, by name.
 func busy(c *Consumer) map[string]uint64 {
 	found := map[string]uint64{}
-	for _, b := range c.Beats() {
+	for _, b := range c.Heartbeats() {
 		if turn, busy := b.Turn(); busy {
 			found[b.Name] = turn
 		}
@@ -20,9 +20,9 @@ func busy(c *Consumer) map[string]uint64 {
 	return found
 }
 
-// TestBeatsWithoutKafka: the recaller and a look-up of a time stand if a function that they call
+// TestHeartbeatsWithoutKafka: the recaller and a look-up of a time stand if a function that they call
 // blocks, but not while they wait for Kafka.
-func TestBeatsWithoutKafka(t *testing.T) {
+func TestHeartbeatsWithoutKafka(t *testing.T) {
 	t.Parallel()
 	k := padded(t, 100)
 	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, both()).start().ready()
@@ -66,9 +66,9 @@ func TestBeatsWithoutKafka(t *testing.T) {
 	})
 }
 
-// TestBeatAfterReadError: retention deletes a stretch after its request was judged. The lane's
+// TestHeartbeatAfterReadError: retention deletes a stretch after its request was judged. The lane's
 // turn ends with the error.
-func TestBeatAfterReadError(t *testing.T) {
+func TestHeartbeatAfterReadError(t *testing.T) {
 	t.Parallel()
 	k := padded(t, 100)
 	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, both())
@@ -83,14 +83,14 @@ func TestBeatAfterReadError(t *testing.T) {
 	if read.err == nil {
 		t.Error("deleted records were read")
 	}
-	if n, busy := read.lane.beat.Turn(); n == 0 || busy {
+	if n, busy := read.lane.heartbeat.Turn(); n == 0 || busy {
 		t.Errorf("in turn %d, busy %t", n, busy)
 	}
 }
 
-// TestBeatsWhileReading: a lane's turn ends with each wait for records, here of brokers that send
+// TestHeartbeatsWhileReading: a lane's turn ends with each wait for records, here of brokers that send
 // none.
-func TestBeatsWhileReading(t *testing.T) {
+func TestHeartbeatsWhileReading(t *testing.T) {
 	t.Parallel()
 	k := padded(t, 100)
 	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, both()).start().ready()
@@ -102,13 +102,13 @@ func TestBeatsWhileReading(t *testing.T) {
 		return nil, nil, false
 	})
 	r.askRecall(r.recallOf("m1", "all", []int64{-1}, []int64{99}))
-	beat := &r.c.recaller.lanes[recallLanes-1].beat // of the lane that reads first
+	turns := &r.c.recaller.lanes[recallLanes-1].heartbeat // of the lane that reads first
 	var turn uint64
 	var looks, most int // in the same turn
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for r.log.count("cannot read records again yet") == 0 {
-		n, busy := beat.Turn()
+		n, busy := turns.Turn()
 		if !busy || n != turn {
 			turn, looks = n, 0
 		}

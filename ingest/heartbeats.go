@@ -7,21 +7,21 @@ import (
 	"tapecast/rooms/heartbeat"
 )
 
-// Beats returns the heartbeats of the readers, of the recaller and its lanes, and of the
+// Heartbeats returns the heartbeats of the readers, of the recaller and its lanes, and of the
 // goroutines that look up times. A turn is one batch of events, one slice or one time. Time in
 // which a goroutine waits for Kafka does not count, nor time in which a reader waits for an
 // appender.
-func (c *Consumer) Beats() []*heartbeat.Beat {
-	out := make([]*heartbeat.Beat, 0, len(c.readers)+1+recallLanes+timeLookups)
-	out = append(out, &c.recaller.beat)
+func (c *Consumer) Heartbeats() []*heartbeat.Counter {
+	out := make([]*heartbeat.Counter, 0, len(c.readers)+1+recallLanes+timeLookups)
+	out = append(out, &c.recaller.heartbeat)
 	for i := range c.recaller.lanes {
-		out = append(out, &c.recaller.lanes[i].beat)
+		out = append(out, &c.recaller.lanes[i].heartbeat)
 	}
-	for i := range c.times.beats {
-		out = append(out, &c.times.beats[i])
+	for i := range c.times.heartbeats {
+		out = append(out, &c.times.heartbeats[i])
 	}
 	for _, r := range c.readers {
-		out = append(out, &r.beat)
+		out = append(out, &r.heartbeat)
 	}
 	return out
 }
@@ -30,9 +30,9 @@ func (c *Consumer) Beats() []*heartbeat.Beat {
 func (c *Consumer) Stand(d time.Duration) {
 	r := c.readers[0]
 	stand := func() {
-		r.beat.Begin()
+		r.heartbeat.Begin()
 		time.Sleep(d)
-		r.beat.End()
+		r.heartbeat.End()
 	}
 	select {
 	case r.cmds <- stand:
