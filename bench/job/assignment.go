@@ -9,43 +9,44 @@ import (
 	"strings"
 )
 
-// Assignment says to which stream each message of a feed falls, which room a stream
-// has, and which streams a client gets. Order is promised within a stream. All of
-// it follows from numbers alone, so that publisher and clients agree without a
-// word. Once prepared, any goroutine may read it.
+// Assignment maps each message of a feed to a stream, each stream to a room, and each
+// client to its streams. Order is promised within a stream. All of it follows from
+// numbers alone, so publisher and clients agree without exchanging messages. Any
+// goroutine may read it after Prepare.
 type Assignment struct {
 	Streams int64 `json:"streams"` // 0: 1
 
-	// Each is how many streams a client gets: with 1, client i has the stream i
-	// modulo Streams; with more, it has chosen them by their popularity. 0: all.
+	// Each is how many streams a client gets. With 1, client i has the stream i modulo
+	// Streams. With more, a client chooses its streams by their popularity. 0: all.
 	Each int `json:"each,omitempty"`
 
-	// Zipf has stream s get a share of the messages, and of the clients, that
-	// goes with 1/(s+1)^Zipf. 0: all alike.
+	// Zipf is the exponent of popularity: stream s gets a share of the messages, and of
+	// the clients, that is proportional to 1/(s+1)^Zipf. 0: all streams are alike.
 	Zipf float64 `json:"zipf,omitempty"`
 
-	// Rooms are those of the streams, in turn; `{key}` stands for the stream's
-	// record key, `{user}` for the user of the stream's number.
+	// Rooms are the rooms of the streams, in turn. `{key}` stands for the stream's
+	// record key, `{user}` for the user with the stream's number.
 	Rooms []string `json:"rooms,omitempty"`
 	First int      `json:"first,omitempty"` // number of the user of stream 0
 
-	// Round has a recording say to which stream each message falls.
+	// Round is a recording, if there is one: it tells the stream of each message.
 	Round *Round `json:"round,omitempty"`
 
-	// with Zipf or Round: the stream of each message of a round, and which of that stream's it is
+	// slots is the stream of each message of a round, ranks its number within that stream.
+	// Both are set with Zipf or Round only.
 	slots, ranks []int32
-	places       [][]int32 // by stream: its messages of a round
+	indexes      [][]int32 // by stream: the indexes of its messages in a round
 }
 
-// Prepare computes what is not carried over a pipe.
+// Prepare computes what does not cross the pipe.
 func (d *Assignment) Prepare() {
 	d.Streams = max(d.Streams, 1)
-	d.slots, d.ranks, d.places = nil, nil, nil
+	d.slots, d.ranks, d.indexes = nil, nil, nil
 	if d.Round != nil && d.Streams > 1 {
-		d.places = make([][]int32, d.Streams)
+		d.indexes = make([][]int32, d.Streams)
 		for k, s := range d.Round.Streams {
-			d.slots, d.ranks = append(d.slots, s), append(d.ranks, int32(len(d.places[s])))
-			d.places[s] = append(d.places[s], int32(k))
+			d.slots, d.ranks = append(d.slots, s), append(d.ranks, int32(len(d.indexes[s])))
+			d.indexes[s] = append(d.indexes[s], int32(k))
 		}
 		return
 	}
@@ -59,29 +60,29 @@ func (d *Assignment) Prepare() {
 	var round []slot
 	for s := range d.Streams {
 		n := max(1, math.Round(math.Pow(float64(d.Streams)/float64(s+1), d.Zipf)))
-		for k := range int(n) { // a stream's messages lie evenly in the round
+		for k := range int(n) { // a stream's messages are spread evenly over the round
 			round = append(round, slot{(float64(k) + 0.5) / n, int32(s), int32(k)})
 		}
 	}
 	slices.SortStableFunc(round, func(a, b slot) int { return cmp.Compare(a.at, b.at) })
-	d.places = make([][]int32, d.Streams)
+	d.indexes = make([][]int32, d.Streams)
 	for k, s := range round {
 		d.slots, d.ranks = append(d.slots, s.stream), append(d.ranks, s.rank)
-		d.places[s.stream] = append(d.places[s.stream], int32(k))
+		d.indexes[s.stream] = append(d.indexes[s.stream], int32(k))
 	}
 }
 
-// Of returns the stream of message n, and which message of that stream it is.
+// Of returns the stream of message n, and the number of the message within that stream.
 func (d *Assignment) Of(n int64) (stream, nth int64) {
 	if d.slots == nil {
 		return n % d.Streams, n / d.Streams
 	}
 	round, at := n/int64(len(d.slots)), n%int64(len(d.slots))
 	s := d.slots[at]
-	return int64(s), round*int64(len(d.places[s])) + int64(d.ranks[at])
+	return int64(s), round*int64(len(d.indexes[s])) + int64(d.ranks[at])
 }
 
-// Length returns how many of the messages below total fall to stream s.
+// Length returns how many of the first total messages belong to stream s.
 func (d *Assignment) Length(total, s int64) int64 {
 	if d.slots == nil {
 		if total <= s {
@@ -90,8 +91,8 @@ func (d *Assignment) Length(total, s int64) int64 {
 		return (total-s-1)/d.Streams + 1
 	}
 	size := int64(len(d.slots))
-	part, _ := slices.BinarySearch(d.places[s], int32(total%size))
-	return total/size*int64(len(d.places[s])) + int64(part)
+	part, _ := slices.BinarySearch(d.indexes[s], int32(total%size))
+	return total/size*int64(len(d.indexes[s])) + int64(part)
 }
 
 // PerClient returns how many streams a client has.
@@ -116,7 +117,7 @@ func (d *Assignment) StreamsOf(dst []int32, i int) []int32 {
 		rnd := rand.New(rand.NewPCG(uint64(i), 1))
 		for len(dst)-from < d.Each {
 			s := int32(rnd.Int64N(d.Streams))
-			if d.slots != nil { // a message of the round is as popular as its stream
+			if d.slots != nil { // a stream is drawn as often as it has messages in the round
 				s = d.slots[rnd.IntN(len(d.slots))]
 			}
 			if !slices.Contains(dst[from:], s) {
@@ -128,7 +129,7 @@ func (d *Assignment) StreamsOf(dst []int32, i int) []int32 {
 	return dst
 }
 
-// Room returns the room of stream s, "" where a feed has none of its own.
+// Room returns the room of stream s, "" where the feed names no rooms.
 func (d *Assignment) Room(s int64) string {
 	if len(d.Rooms) == 0 {
 		return ""
@@ -138,7 +139,7 @@ func (d *Assignment) Room(s int64) string {
 	return strings.ReplaceAll(name, "{user}", UserName(d.First+int(s)))
 }
 
-// name is what a stream has in place of {key}.
+// name is the text that replaces {key} for stream s.
 func (d *Assignment) name(s int64) string {
 	if d.Round != nil {
 		return d.Round.Keys[s]

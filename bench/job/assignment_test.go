@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Each message has one place: counting them by hand gives what of and length say.
+// Counting the messages by hand gives what Of and Length return.
 func TestAssignment(t *testing.T) {
 	for _, d := range []Assignment{{}, {Streams: 7}, {Streams: 7, Zipf: 1}, {Streams: 50, Zipf: 1.5},
 		{Streams: 1, Zipf: 2}} {
@@ -29,7 +29,7 @@ func TestAssignment(t *testing.T) {
 	}
 }
 
-// The popular streams get more, in the proportion asked for, and nobody is starved.
+// Popular streams get more, in the given proportion, and no stream is starved.
 func TestAssignmentZipf(t *testing.T) {
 	d := Assignment{Streams: 100, Zipf: 1, Each: 5}
 	d.Prepare()

@@ -1,7 +1,7 @@
 package job
 
-// On is the order as a worker with other clocks must get it: ahead is by how much its
-// monotonic clock is ahead of ours, skew by how much its wall clock is.
+// On returns the order with its times in another machine's clocks. That machine's
+// monotonic clock is ahead of ours by ahead, and its wall clock by skew.
 func (o Order) On(ahead, skew int64) Order {
 	if ahead == 0 && skew == 0 {
 		return o
@@ -33,7 +33,7 @@ func (o Order) On(ahead, skew int64) Order {
 	return o
 }
 
-// Back sets the times in a worker's answer by our clock.
+// Back converts the times in a worker's answer to our clock.
 func (a *Answer) Back(ahead int64) {
 	if a.Results != nil && a.Results.Storm != nil {
 		a.Results.Storm.At -= ahead

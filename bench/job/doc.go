@@ -1,7 +1,7 @@
-// Package job holds what the processes of a bench say to each other: a Job, which
-// tells a worker who its clients are, the Orders that follow, and the Answers with
-// their Tally. It also holds what both sides compute from numbers alone, so that they
-// agree without a word:
+// Package job holds what the processes of a bench say to each other. A Job tells a
+// worker which clients it has. Orders follow, and each gets an Answer, some with a Tally.
+// The package also holds what both sides compute from numbers alone, so that they agree
+// without exchanging messages:
 //
 //	Schedule    when each message is due
 //	Assignment  to which stream a message falls, which room and key a stream has,
@@ -13,13 +13,13 @@
 //
 // It is a leaf: it imports nothing of ours. Values cross the pipe as JSON, one order
 // and one answer at a time. Fields without a JSON name are computed again on the other
-// side (Prepare). A Schedule, an Assignment and a Round are not written once prepared,
-// so any goroutine may read them. A Hist belongs to the goroutine that records into it.
+// side (Prepare). A Schedule, an Assignment and a Round do not change once prepared, so
+// any goroutine may read them. A Hist belongs to the goroutine that records into it.
 //
-// Times are CLOCK_MONOTONIC of the machine that the order is for: Order.On moves them
-// to the clock of another machine, and Answer.Back moves those of its answer back.
+// Times are CLOCK_MONOTONIC of the machine that receives the order. Order.On converts
+// them to the clock of another machine, and Answer.Back converts those of its answer.
 //
-// Errors have three kinds: an InputError, of what was asked for; an InvalidError, of a
-// run that says nothing because the bench was the bottleneck; a FaultError, of messages
-// that were lost or wrong.
+// There are three kinds of errors. An InputError is a fault in what was asked for. An
+// InvalidError is a run that proves nothing because the bench was the bottleneck. A
+// FaultError is a run in which messages were lost or wrong.
 package job

@@ -9,9 +9,8 @@ import (
 	"syscall"
 )
 
-// InputError is a fault of what was asked for, or of where it was asked: a
-// target that is down, a token that is refused, more clients than descriptors.
-// Nothing was measured.
+// InputError is a fault in what was asked for, or in the target: a target that is
+// down, a token that is refused, more clients than descriptors. Nothing was measured.
 type InputError struct{ msg string }
 
 func (e *InputError) Error() string { return e.msg }
@@ -19,7 +18,7 @@ func (e *InputError) Error() string { return e.msg }
 // Inputf returns an InputError.
 func Inputf(format string, args ...any) error { return &InputError{fmt.Sprintf(format, args...)} }
 
-// InvalidError is a run that was made but says nothing about the gateway: the
+// InvalidError is a finished run that proves nothing about the gateway, because the
 // bench itself was the bottleneck.
 type InvalidError struct{ msg string }
 
@@ -28,8 +27,8 @@ func (e *InvalidError) Error() string { return e.msg }
 // Invalidf returns an InvalidError.
 func Invalidf(format string, args ...any) error { return &InvalidError{fmt.Sprintf(format, args...)} }
 
-// FaultError is a run in which messages were lost, doubled, out of order, torn
-// or not the ones that were sent.
+// FaultError is a run in which messages were lost, doubled, out of order, torn, or
+// not the ones that were sent.
 type FaultError struct{ msg string }
 
 func (e *FaultError) Error() string { return e.msg }
@@ -37,7 +36,7 @@ func (e *FaultError) Error() string { return e.msg }
 // Faultf returns a FaultError.
 func Faultf(format string, args ...any) error { return &FaultError{fmt.Sprintf(format, args...)} }
 
-// ReasonOf is what is wrong with a file, without its name.
+// ReasonOf returns the reason of a file error without the file's name.
 func ReasonOf(err error) error {
 	var path *os.PathError
 	if errors.As(err, &path) {
@@ -46,7 +45,7 @@ func ReasonOf(err error) error {
 	return err
 }
 
-// RootOf shortens what net/http says to its cause.
+// RootOf returns the cause at the bottom of an error of net/http, as text.
 func RootOf(err error) string {
 	var e syscall.Errno
 	var u *url.Error

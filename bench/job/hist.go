@@ -7,16 +7,16 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// The histograms' range: 1 µs to an hour in ns, three digits. All histograms
-// have it, so that merging them moves no count to another bucket.
+// The range of a histogram: 1 µs to one hour in ns, three digits. All histograms
+// share it, so a merge moves no count to another bucket.
 const (
 	histLowest  = 1_000
 	histHighest = 3_600_000_000_000
 	histDigits  = 3
 )
 
-// Hist counts durations in ns. One goroutine records into it; histograms of
-// several workers are merged at the end.
+// Hist counts durations in ns. One goroutine records into it. Histograms of several
+// workers are merged at the end.
 type Hist struct {
 	h    *hdrhistogram.Histogram
 	max  int64
@@ -47,11 +47,11 @@ func (h *Hist) Count() int64 { return h.h.TotalCount() + h.over }
 // Max returns the longest duration, exactly.
 func (h *Hist) Max() int64 { return h.max }
 
-// Quantile returns the duration below which q percent of all lie, at most 0.1 %
+// Quantile returns the duration below which q percent of all lie. It is at most 0.1 %
 // above the true one.
 func (h *Hist) Quantile(q float64) int64 { return min(h.h.ValueAtQuantile(q), h.max) }
 
-// Merge adds what from has counted.
+// Merge adds the counts of another histogram.
 func (h *Hist) Merge(from *Hist) {
 	if dropped := h.h.Merge(from.h); dropped != 0 {
 		panic(fmt.Sprintf("BUG: merging histograms of one shape dropped %d counts", dropped))
@@ -60,7 +60,7 @@ func (h *Hist) Merge(from *Hist) {
 	h.over += from.over
 }
 
-// Reset forgets all.
+// Reset empties the histogram.
 func (h *Hist) Reset() {
 	h.h.Reset()
 	h.max, h.over = 0, 0
@@ -72,7 +72,7 @@ type histJSON struct {
 	Buckets [][2]int64 `json:"buckets"` // index, count
 }
 
-// MarshalJSON writes the buckets that hold something, exactly.
+// MarshalJSON writes the buckets that are not empty, exactly.
 func (h *Hist) MarshalJSON() ([]byte, error) {
 	j := histJSON{Max: h.max, Over: h.over, Buckets: [][2]int64{}}
 	for i, c := range h.h.Export().Counts {
@@ -101,7 +101,7 @@ func (h *Hist) UnmarshalJSON(p []byte) error {
 	return nil
 }
 
-// Quantiles are the figures a report shows, in milliseconds.
+// Quantiles are the figures that a report shows, in milliseconds.
 type Quantiles struct {
 	Count int64   `json:"count"`
 	P50   float64 `json:"p50_ms"`
@@ -121,7 +121,7 @@ func (h *Hist) Quantiles() Quantiles {
 	}
 }
 
-// String gives the figures in a row.
+// String returns the figures in one line.
 func (q Quantiles) String() string {
 	if q.Count == 0 {
 		return "none taken"
@@ -130,7 +130,7 @@ func (q Quantiles) String() string {
 		MS(q.Max))
 }
 
-// MS writes milliseconds with three figures.
+// MS formats milliseconds with three significant figures.
 func MS(v float64) string {
 	switch {
 	case v >= 10_000:

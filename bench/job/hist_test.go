@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Merged over pipes, histograms of several workers give the very counts that
-// one histogram of everything has, and quantiles within 0.1 % of the truth.
+// Histograms of several workers, merged over pipes, have exactly the counts of one histogram
+// of everything, and quantiles within 0.1 % of the truth.
 func TestHistMergeIsExact(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	one, merged := NewHist(), NewHist()

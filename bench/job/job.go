@@ -2,7 +2,7 @@ package job
 
 import "time"
 
-// Job tells a worker process who its clients are.
+// Job tells a worker process which clients it has, and how they behave.
 type Job struct {
 	Addr    string   `json:"addr"` // IP and port to connect to
 	Host    string   `json:"host"` // for the Host header
@@ -12,50 +12,51 @@ type Job struct {
 	TLS     bool     `json:"tls"`
 	CA      string   `json:"ca,omitempty"` // file of certificates to trust; "": the system's
 
-	Speech // Protocol, and what belongs to it
+	Speech // the protocol, and its settings
 
-	Base    int `json:"base"`    // number of the first user of all that share the job
-	First   int `json:"first"`   // number of the first user
-	Clients int `json:"clients"` // how many there will be at most
+	Base    int `json:"base"`    // number of the first user of all workers that share the job
+	First   int `json:"first"`   // number of this worker's first user
+	Clients int `json:"clients"` // the most clients that there will be
 
-	// Rooms to join, `{user}` standing for the client's user, and `{key}` for each
-	// of the streams that it has of the feed with that room. Empty: the seven that
-	// the gateway joins by itself.
+	// Rooms to join. `{user}` stands for the client's user, `{key}` for each stream that
+	// the client has of the feed with that room. Empty: the seven rooms that the gateway
+	// joins by itself.
 	Rooms       []string     `json:"rooms,omitempty"`
-	Auto        bool         `json:"auto,omitempty"`        // those seven too
-	Assignments []Assignment `json:"assignments,omitempty"` // of each feed, who gets what. Empty: one, all to all
+	Auto        bool         `json:"auto,omitempty"`        // those seven rooms too
+	Assignments []Assignment `json:"assignments,omitempty"` // of each feed. Empty: one, all to all
 
-	Size   int    `json:"size"`   // of a value; of recorded ones, of the longest
+	Size   int    `json:"size"`   // bytes of a value; of recorded values, of the longest
 	Fields string `json:"fields"` // further members of a value
-	Bare   bool   `json:"bare"`   // values come without envelope
+	Bare   bool   `json:"bare"`   // values come without an envelope
 
-	Observe bool `json:"observe,omitempty"` // all messages of the rooms count, whatever they are
-	Wrapped bool `json:"wrapped,omitempty"` // what was published has its value anywhere (ValueTemplate)
+	Observe bool `json:"observe,omitempty"` // every message of the rooms counts, whatever it holds
+	Wrapped bool `json:"wrapped,omitempty"` // a value may stand anywhere in what was published (ValueTemplate)
 
-	Check bool `json:"check"` // every byte of every value, and prev
+	Check bool `json:"check"` // check every byte of every value, and prev
 
-	Resume bool `json:"resume"` // who comes back goes on where it was
+	Resume bool `json:"resume"` // clients that come back resume from their positions
 
-	Deflate bool `json:"deflate"` // agree on permessage-deflate
+	Deflate bool `json:"deflate"` // offer permessage-deflate
 
-	Filter []string `json:"filter,omitempty"` // the only keys that they want; empty: all
+	Filter []string `json:"filter,omitempty"` // the only keys that the clients want; empty: all
 
 	InFlight int     `json:"in_flight"` // handshakes at a time; 0: 64
-	Rate     float64 `json:"rate"`      // handshakes a second; 0: one after the other
-	// least time between two polls while a run goes on; 0: wake for each event
+	Rate     float64 `json:"rate"`      // handshakes a second; 0: one after another
+	// least time between two polls while a run lasts; 0: wake for each event
 	Pace     time.Duration `json:"pace"`
 	RcvBuf   int           `json:"rcvbuf"`   // SO_RCVBUF; 0: the kernel's choice
-	Prefer   bool          `json:"prefer"`   // run before other processes, where that is allowed
+	Prefer   bool          `json:"prefer"`   // run ahead of other processes, where the system allows it
 	CPUs     []int         `json:"-"`        // processors that the clients may use; empty: all
 	Agents   Agents        `json:"-"`        // where the clients run; empty: here
 	Stamp    bool          `json:"stamp"`    // take the kernel's receive times
-	Arrivals int64         `json:"arrivals"` // keep those of so many messages, for the order of a pass
+	Arrivals int64         `json:"arrivals"` // record arrivals of this many messages, to see the order of a pass
 }
 
-// Shape is that of the values that the clients get; of recorded ones, of their stamps.
+// Shape returns the shape of the values that the clients get. Of recorded values it is
+// the shape of their stamps.
 func (j *Job) Shape() (ValueShape, error) {
 	if j.Observe {
-		return ValueShape{}, nil // nothing is looked for
+		return ValueShape{}, nil // no value is looked for
 	}
 	if len(j.Assignments) > 0 && j.Assignments[0].Round != nil {
 		return NewStampShape(nil), nil
@@ -70,7 +71,7 @@ type Order struct {
 	Clients  int         `json:"clients,omitempty"`
 	Timing   Timing      `json:"timing,omitzero"`
 	Total    int64       `json:"total,omitempty"`    // finish: how many messages were published
-	Totals   []int64     `json:"totals,omitempty"`   // and of the further feeds
+	Totals   []int64     `json:"totals,omitempty"`   // finish: the same of the further feeds
 	Deadline int64       `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
 	From     int64       `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
 	To       int64       `json:"to,omitempty"`
@@ -86,11 +87,11 @@ type Answer struct {
 	Status  Status `json:"status,omitzero"`
 	Results *Tally `json:"results,omitempty"`
 	Latency *Hist  `json:"latency,omitempty"`
-	// Interval is what came since the one before: of interval and finish.
+	// Interval covers the time since the previous interval. It answers interval and finish.
 	Interval *Interval `json:"interval,omitempty"`
 }
 
-// Status is how a worker's clients are.
+// Status is the state of a worker's clients.
 type Status struct {
 	Joined    int   `json:"joined"`
 	Gone      int   `json:"gone"`
@@ -98,21 +99,20 @@ type Status struct {
 	Handshake *Hist `json:"handshake,omitempty"`
 }
 
-// Tally is what a worker's clients got in a run; those of several workers add
-// up.
+// Tally is what a worker's clients got in a run. Tallies of several workers add up.
 type Tally struct {
 	Clients int   `json:"clients"`
 	Gone    int   `json:"gone"` // clients whose connection ended
-	Want    int64 `json:"want"` // messages that they all should have got
+	Want    int64 `json:"want"` // messages that all clients together should have got
 	Unique  int64 `json:"unique"`
 	Lost    int64 `json:"lost"`
 	Late    int64 `json:"late"` // out of order
 	Doubled int64 `json:"doubled"`
-	Invalid int64 `json:"invalid"` // torn or otherwise invalid frames; each ended its connection
-	Foreign int64 `json:"foreign"` // valid messages of somebody else, or in the envelope of another room
-	Absent  int64 `json:"absent"`  // what clients need not get, since they were not there
-	Due     int64 `json:"due"`     // what all clients should get of what was due in the window
-	Breaks  int64 `json:"breaks"`  // of the prev chain
+	Invalid int64 `json:"invalid"` // torn or otherwise invalid frames; each one ended its connection
+	Foreign int64 `json:"foreign"` // valid messages of another publisher, or in the envelope of another room
+	Absent  int64 `json:"absent"`  // messages that clients missed while they were away: not a loss
+	Due     int64 `json:"due"`     // messages due in the window that clients should have got
+	Breaks  int64 `json:"breaks"`  // breaks of the prev chain
 	Others  int64 `json:"others"`
 	Early   int64 `json:"early"`
 
@@ -123,17 +123,18 @@ type Tally struct {
 
 	Latency *Hist `json:"latency"`
 	Arrival *Hist `json:"arrival,omitempty"`
-	Lag     *Hist `json:"lag"`   // how long what the kernel had received waited for us, at a sample
+	Lag     *Hist `json:"lag"`   // how long received bytes waited in the kernel until we read them, at a sample
 	Turns   *Hist `json:"turns"` // how long one turn of the loop took, for each event
 
 	CPU     float64          `json:"cpu"`     // seconds in the window
-	Asleep  float64          `json:"asleep"`  // seconds of the window the loop had nothing to do
+	Asleep  float64          `json:"asleep"`  // seconds of the window in which the loop had nothing to do
 	Reads   int64            `json:"reads"`   // in the window
 	Notices map[string]int64 `json:"notices"` // by method
-	Closes  map[string]int64 `json:"closes"`  // by code, or how else a connection ended
+	Closes  map[string]int64 `json:"closes"`  // by code, or by how else a connection ended
 	Faults  []string         `json:"faults"`  // the first few
 
-	// of the further feeds; the figures above are the first one's, but Gone, Invalid and from Breaks on
+	// Feeds are the further feeds. The figures above are the first feed's, except Gone,
+	// Invalid, and all from Breaks on, which are of all feeds.
 	Feeds []FeedTally `json:"feeds,omitempty"`
 
 	Places *Places     `json:"places,omitempty"`
@@ -238,7 +239,7 @@ func (t *Tally) Add(u *Tally) {
 	}
 }
 
-// MaxFaults is how many faults a report tells in words.
+// MaxFaults is how many faults a report describes in words.
 const MaxFaults = 8
 
 // NewTally returns an empty Tally.
@@ -253,7 +254,7 @@ type Agents struct {
 	Key   string
 }
 
-// DefaultInFlight is how many handshakes a worker has under way, unless its job says otherwise.
+// DefaultInFlight is how many handshakes a worker has under way unless its job sets another number.
 const DefaultInFlight = 64
 
 // MostObserved is the longest value that is read.

@@ -2,7 +2,7 @@ package job
 
 import "testing"
 
-// Before is what Due says, over several rounds, with bursts at both ends of one.
+// Before agrees with Due, over several rounds, with bursts at both ends of a round.
 func TestRound(t *testing.T) {
 	r := &Round{Due: []int64{0, 0, 5, 7, 7, 7, 30}, Period: 30}
 	s := Schedule{Start: 1000}

@@ -6,9 +6,9 @@ import (
 	"math/bits"
 )
 
-// Schedule says when each message of a run is due. It is a pure function of
-// the message's number, at a constant rate or as a recording has it: publisher
-// and clients compute the same times, and a late publisher moves nothing.
+// Schedule says when each message of a run is due. It is a pure function of the
+// message's number, at a constant rate or with the times of a recording. Publisher and
+// clients compute the same times, and a late publisher moves none of them.
 type Schedule struct {
 	// Start is when message 0 is due, in ns since 1970.
 	Start int64 `json:"start"`
@@ -16,15 +16,15 @@ type Schedule struct {
 	Milli int64 `json:"milli"`
 
 	mul, div int64  // message n is due n*mul/div ns after Start
-	round    *Round // or as a recording says; a pipe does not carry it. nil: none
+	round    *Round // or as a recording has it; it does not cross the pipe. nil: none
 }
 
-// MaxMessages is how many messages one run may hold: their numbers have ten
-// digits (value.go).
+// MaxMessages is how many messages one run may hold: their numbers have ten digits
+// (value.go).
 const MaxMessages = 9_000_000_000
 
 // NewSchedule returns a schedule of perSecond messages a second, rounded to a
-// thousandth. It fails where that is less than 0.001 or more than 1e9.
+// thousandth. It fails if that is less than 0.001 or more than 1e9.
 func NewSchedule(start int64, perSecond float64) (Schedule, error) {
 	milli := math.Round(perSecond * 1000)
 	if !(milli >= 1 && milli <= 1e12) {
@@ -35,14 +35,14 @@ func NewSchedule(start int64, perSecond float64) (Schedule, error) {
 	return s, nil
 }
 
-// Follow has the times be those of a recording, if it says them.
+// Follow takes the times of a recording, if the recording has any.
 func (s *Schedule) Follow(r *Round) {
 	if r != nil && r.Due != nil {
 		s.round = r
 	}
 }
 
-// Prepare computes what is not carried over a pipe.
+// Prepare computes what does not cross the pipe.
 func (s *Schedule) Prepare() {
 	if s.round != nil {
 		return
@@ -65,7 +65,7 @@ func (s *Schedule) Due(n int64) int64 {
 	return s.Start + int64(q)
 }
 
-// Before returns how many messages are due at t or before.
+// Before returns how many messages are due at or before t.
 func (s *Schedule) Before(t int64) int64 {
 	if t < s.Start {
 		return 0
@@ -75,7 +75,7 @@ func (s *Schedule) Before(t int64) int64 {
 	}
 	hi, lo := bits.Mul64(uint64(t-s.Start), uint64(s.div))
 	q, _ := bits.Div64(hi, lo, uint64(s.mul))
-	n := int64(q) // Due rounds down, so that message n or the next is the last one due
+	n := int64(q) // Due rounds down, so the last message due is n or the next one
 	for s.Due(n) <= t {
 		n++
 	}

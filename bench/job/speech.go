@@ -1,29 +1,29 @@
 package job
 
-// What clients speak with the server that is measured.
+// The protocols that clients can speak.
 const (
 	Tapecast   = "tapecast"   // the gateway's own protocol; the default
 	Centrifuge = "centrifuge" // Centrifugo's client protocol, JSON
 	NATS       = "nats"       // NATS' text protocol in binary frames
-	Plain      = "plain"      // nothing but messages; Speech says the rest
+	Plain      = "plain"      // nothing but messages; the rest of Speech describes them
 )
 
-// Speech is how clients talk to the server once they are connected to it.
+// Speech is how clients talk to a server once they are connected.
 type Speech struct {
 	Protocol string `json:"protocol,omitempty"` // "": Tapecast
 
-	// Of Plain: what a client sends after it has connected, a text frame each,
-	// `{user}` standing for its user and `{room}` for each of its rooms in turn.
+	// Say is for Plain: what a client sends after it has connected, one text frame each.
+	// `{user}` stands for its user, and `{room}` for each of its rooms in turn.
 	Say []string `json:"say,omitempty"`
-	// Until is a part of the message that says that a client is in. "": it is
-	// once it has sent what it has to.
+	// Until is a part of the message that admits a client. "": a client is in once it has
+	// sent everything in Say.
 	Until string `json:"until,omitempty"`
-	// After is what stands right before the value in a message. "": nothing but
-	// the first place that looks like a value is taken.
+	// After is the text right before the value in a message. "": the value is the first
+	// thing in the message that looks like one.
 	After string `json:"after,omitempty"`
 }
 
-// Check returns an InputError where the fields do not go together.
+// Check returns an InputError if the fields do not go together.
 func (s *Speech) Check() error {
 	plain := len(s.Say) > 0 || s.Until != "" || s.After != ""
 	switch s.Protocol {
@@ -33,10 +33,10 @@ func (s *Speech) Check() error {
 		}
 	case Plain:
 	default:
-		return Inputf("--protocol %q is none of %s, %s, %s and %s", s.Protocol, Tapecast, Centrifuge, NATS, Plain)
+		return Inputf("--protocol %q is not one of %s, %s, %s and %s", s.Protocol, Tapecast, Centrifuge, NATS, Plain)
 	}
 	return nil
 }
 
-// Foreign reports whether the server is another one than the gateway.
+// Foreign reports whether the server is not the gateway.
 func (s *Speech) Foreign() bool { return s.Protocol != "" && s.Protocol != Tapecast }

@@ -1,10 +1,10 @@
 package job
 
-// PingTally is what became of the pings; those of several workers add up.
+// PingTally is what became of the pings. Those of several workers add up.
 type PingTally struct {
 	Sent       int64 `json:"sent"`
-	Refused    int64 `json:"refused"`    // answered by an error
-	Unanswered int64 `json:"unanswered"` // in Latency as long as they were waited for
+	Refused    int64 `json:"refused"`    // answered with an error
+	Unanswered int64 `json:"unanswered"` // counted in Latency with the time that they were waited for
 	Latency    *Hist `json:"latency"`    // from due until the answer was read
 }
 
@@ -18,25 +18,26 @@ func (t *PingTally) add(u *PingTally) {
 	t.Latency.Merge(u.Latency)
 }
 
-// Places says how often each client was first and last, and its mean place
-// (0: always first, 1: always last), over the messages that reached everybody.
+// Places is the order in which clients got messages: how often each client was first
+// and last, and its mean rank (0: always first, 1: always last). It counts only
+// messages that reached every client.
 type Places struct {
 	Messages    int64     `json:"messages"`
-	Overlapping int64     `json:"overlapping"` // messages left out: the one before was still under way
+	Overlapping int64     `json:"overlapping"` // messages left out because the one before was still under way
 	First       []int64   `json:"first"`
 	Last        []int64   `json:"last"`
 	Mean        []float64 `json:"mean"`
 	Spread      *Hist     `json:"spread"` // from the first client's arrival to the last one's
 }
 
-// ChurnTally is what became of those who left; those of several workers add up.
+// ChurnTally is what became of the clients that left. Those of several workers add up.
 type ChurnTally struct {
 	Clients  int   `json:"clients"`
 	Left     int64 `json:"left"`
 	Returned int64 `json:"returned"`
-	Skipped  int64 `json:"skipped"` // times that a client had not come back when its turn came
-	After    int64 `json:"after"`   // messages sent to a client after it was told that it had left
-	Leave    *Hist `json:"leave"`   // from when a client was due to leave until it was told so
+	Skipped  int64 `json:"skipped"` // times that a client was still away when its turn came
+	After    int64 `json:"after"`   // messages to a client after the gateway had confirmed that it left
+	Leave    *Hist `json:"leave"`   // from when a client was due to leave until the gateway confirmed it
 	Return   *Hist `json:"return"`
 }
 
@@ -53,31 +54,31 @@ func (t *ChurnTally) add(u *ChurnTally) {
 	t.Return.Merge(u.Return)
 }
 
-// Stall is what clients that had stopped reading found when they came back.
+// Stall is what clients that had stopped reading found when they read again.
 type Stall struct {
 	Clients  int     `json:"clients"`
 	Seconds  float64 `json:"seconds"`
 	Gone     int     `json:"gone"`     // connections that ended meanwhile
-	Received int64   `json:"received"` // bytes in their receive buffers, all together
+	Received int64   `json:"received"` // bytes in their receive buffers, all clients together
 	MostRecv int64   `json:"most_received"`
-	// Unsent is what the gateway's kernel held for them in its send buffers;
-	// -1 where the gateway is not on this machine.
+	// Unsent is what the gateway's kernel held for them in its send buffers. It is -1 if
+	// the gateway is not on this machine.
 	Unsent     int64 `json:"unsent"`
 	MostUnsent int64 `json:"most_unsent"`
 }
 
-// StormTally is how the clients of a worker came back; those of several add up.
+// StormTally is how the clients of a worker came back. Those of several workers add up.
 type StormTally struct {
 	Clients int   `json:"clients"`
 	Back    int   `json:"back"`
 	At      int64 `json:"at"`   // CLOCK_MONOTONIC
-	Last    int64 `json:"last"` // when the last one was back
-	// Handshake is from when a client was due to come back until it was in its
-	// rooms, what the bench itself was late and all further attempts included.
+	Last    int64 `json:"last"` // when the last client was back
+	// Handshake runs from when a client was due to come back until it was in its rooms.
+	// It includes the bench's own delay and all further attempts.
 	Handshake *Hist            `json:"handshake"`
-	Late      *Hist            `json:"late"` // from due to dialled: the bench's own part
+	Late      *Hist            `json:"late"` // from due until dialled: the bench's own part
 	Retries   int64            `json:"retries"`
-	Refused   map[string]int64 `json:"refused"` // what attempts ended with
+	Refused   map[string]int64 `json:"refused"` // by what ended an attempt
 }
 
 // NewStormTally returns an empty StormTally.
@@ -97,7 +98,7 @@ func (t *StormTally) add(u *StormTally) {
 	}
 }
 
-// Interval is what a worker's clients got since it was asked before.
+// Interval is what a worker's clients got since the previous interval.
 type Interval struct {
 	From    int64 `json:"from"` // CLOCK_MONOTONIC
 	To      int64 `json:"to"`

@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// ValueTemplate is an envelope of one's own around each value, as the topics have it.
-// The publisher's goroutine uses it.
+// ValueTemplate is a user's own envelope around each value, as the user's topics have
+// it. It belongs to the publisher's goroutine.
 type ValueTemplate struct {
-	texts []string // what stands before each place, and after the last
-	holes []string // what goes there
+	texts []string // the text before each hole, and after the last one
+	holes []string // what fills each hole
 }
 
-// What a template has places for.
+// The holes of a template.
 const (
 	holeValue = "{{value}}" // the JSON object that the clients time and check
 	holeKey   = "{{key}}"   // the record's key, without quotes
 	holeSeq   = "{{seq}}"   // the message's number
 )
 
-// mostTemplate bounds what a template adds: it comes back to the clients in an envelope.
+// mostTemplate bounds what a template adds: it comes back to the clients inside an envelope.
 const mostTemplate = MaxEnvelope / 2
 
-// ParseTemplate reads one; "" is none: nil. It must hold the value once, and be JSON with
-// all filled in.
+// ParseTemplate parses a template. It must hold the value once, and must be JSON when
+// all holes are filled. An empty text gives nil, no template.
 func ParseTemplate(text string) (*ValueTemplate, error) {
 	if text == "" {
 		return nil, nil
@@ -46,17 +46,17 @@ func ParseTemplate(text string) (*ValueTemplate, error) {
 	}
 	switch {
 	case strings.Count(text, holeValue) != 1:
-		return nil, Inputf("--value-template: it takes %s once, where the message's own value goes", holeValue)
+		return nil, Inputf("--value-template: it must hold %s once, where the message's own value goes", holeValue)
 	case len(text) > mostTemplate:
 		return nil, Inputf("--value-template: %d bytes are more than %d", len(text), mostTemplate)
 	case !json.Valid(t.Fill(nil, []byte("{}"), "k", 1)):
-		return nil, Inputf("--value-template: with %s, %s and %s filled in it is no JSON: %.100q",
+		return nil, Inputf("--value-template: with %s, %s and %s filled in it is not JSON: %.100q",
 			holeValue, holeKey, holeSeq, text)
 	}
 	return t, nil
 }
 
-// Fill appends the template with a message's own value, key and number in it.
+// Fill appends the template with the message's own value, key and number.
 func (t *ValueTemplate) Fill(dst, value []byte, key string, n int64) []byte {
 	for k, text := range t.texts {
 		dst = append(dst, text...)

@@ -28,7 +28,7 @@ func TestTemplate(t *testing.T) {
 	}
 	f("once", `{"key":"{{key}}"}`)
 	f("once", `[{{value}},{{value}}]`)
-	f("no JSON", `{"data":{{value}}`)
-	f("no JSON", `{"key":{{key}},"data":{{value}}}`)
+	f("not JSON", `{"data":{{value}}`)
+	f("not JSON", `{"key":{{key}},"data":{{value}}}`)
 	f("are more than", `[{{value}},"`+strings.Repeat("x", mostTemplate)+`"]`)
 }

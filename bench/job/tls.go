@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// TLSConfig is how clients of a job speak TLS; nil: they don't. No session is
-// resumed: every handshake is a full one.
+// TLSConfig returns how the clients of a job speak TLS, nil if they don't. No session
+// is resumed: every handshake is a full one.
 func (j *Job) TLSConfig() (*tls.Config, error) {
 	if !j.TLS {
 		return nil, nil
@@ -25,7 +25,7 @@ func (j *Job) TLSConfig() (*tls.Config, error) {
 	return cfg, err
 }
 
-// CertPool reads the certificates to trust from the file that a flag names.
+// CertPool reads the certificates to trust from a file. Its errors name the flag.
 func CertPool(flag, file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {

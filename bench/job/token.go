@@ -14,19 +14,19 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Keys say how clients get their tokens. Exactly one of the fields is set; none
-// means connecting without a token, which only a bench's own server accepts.
+// Keys say how clients get their tokens. At most one field is set. With none, clients
+// connect without a token, which only a bench's own server accepts.
 type Keys struct {
 	Secret  string `json:"secret,omitempty"`  // HS256
 	Ed25519 []byte `json:"ed25519,omitempty"` // the private key's seed
 	Token   string `json:"token,omitempty"`   // one token for all clients
 }
 
-// tokenTTL outlives any run: expiry is not what is measured.
+// tokenTTL is longer than any run: expiry is not what is measured.
 const tokenTTL = 24 * time.Hour
 
-// LoadKeys reads the keys that the flags name: a secret, a file that holds
-// one, a PEM file with an Ed25519 private key, or a token.
+// LoadKeys reads the keys from the flags: a secret, a file that holds a secret, a PEM
+// file with an Ed25519 private key, or a token.
 func LoadKeys(secret, secretFile, ed25519File, token string) (Keys, error) {
 	given := 0
 	for _, s := range []string{secret, secretFile, ed25519File, token} {
@@ -43,7 +43,7 @@ func LoadKeys(secret, secretFile, ed25519File, token string) (Keys, error) {
 		if err != nil {
 			return Keys{}, Inputf("cannot read --secret-file: %v", err)
 		}
-		// One line end at its end is no part of it, as with the gateway's secret_file.
+		// One newline at the end is not part of the secret, as with the gateway's secret_file.
 		return Keys{Secret: strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")}, nil
 	case ed25519File != "":
 		seed, err := readEd25519(ed25519File)
@@ -62,7 +62,7 @@ func readEd25519(file string) ([]byte, error) {
 	}
 	block, _ := pem.Decode(b)
 	if block == nil {
-		return nil, fmt.Errorf("%s is no PEM file", file)
+		return nil, fmt.Errorf("%s is not a PEM file", file)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -75,7 +75,7 @@ func readEd25519(file string) ([]byte, error) {
 	return k.Seed(), nil
 }
 
-// Signer makes tokens that no gateway has seen before.
+// Signer signs tokens that no gateway has seen before.
 type Signer struct {
 	method jwt.SigningMethod
 	key    any
@@ -83,7 +83,7 @@ type Signer struct {
 	run    string
 }
 
-// NewSigner returns a signer of tokens with these keys.
+// NewSigner returns a signer with these keys.
 func NewSigner(k Keys) Signer {
 	var run [8]byte
 	_, _ = rand.Read(run[:]) // never fails
@@ -97,7 +97,7 @@ func NewSigner(k Keys) Signer {
 	return s
 }
 
-// Sign returns a token for user, or "" where there are no keys.
+// Sign returns a token for a user, or "" if there are no keys.
 func (s Signer) Sign(user string) (string, error) {
 	if s.method == nil {
 		return s.token, nil
@@ -112,10 +112,10 @@ func (s Signer) Sign(user string) (string, error) {
 	return t, nil
 }
 
-// UserName is the user that client number n (from 0) is.
+// UserName returns the user of client number n, counted from 0.
 func UserName(n int) string { return fmt.Sprintf("bench-%d", n+1) }
 
-// Kind names what tokens are made with.
+// Kind returns how tokens are signed: HS256, Ed25519, fixed or none.
 func (k Keys) Kind() string {
 	switch {
 	case k.Secret != "":

@@ -13,12 +13,11 @@ import (
 //
 //	{"t":1699123456789012345,"n":1000000042,"p":"xxxx…"}
 //
-// t is when the message was due (ns since 1970), n its number counted from
-// numberBase. Both have a fixed width until the year 2286, so that their place
-// is known: from the end of a frame, since the value stands last in the
-// envelope too. fields may add members between n and p.
+// t is when the message was due (ns since 1970), n its number plus numberBase. Both have
+// a fixed width until the year 2286. The value stands last in the envelope too, so both
+// are at a fixed offset from the end of a frame. Further fields stand between n and p.
 const (
-	numberBase  = 1_000_000_000 // keeps n at ten digits: JSON knows no leading zeros
+	numberBase  = 1_000_000_000 // keeps n at ten digits: a JSON number has no leading zeros
 	numberWidth = 10
 	TimeAt      = len(`{"t":`)
 	timeWidth   = 19
@@ -27,43 +26,43 @@ const (
 	minValue    = fieldsAt + len(`,"p":""}`)
 )
 
-// A recorded value, a JSON object, keeps its bytes and gets a stamp at its end,
-// of which t and n stand where a value of our own has them:
+// A recorded value is a JSON object. It keeps its bytes and gets a stamp at its end,
+// with t and n at the same offsets as in a value of our own:
 //
 //	{…recorded…,"@":1699123456789012345,"#":1000000042,"%":2345678901}
 //
-// "%" is the checksum (CRC-32C) of all that stands before it, counted from
-// numberBase too: a client knows nothing of the recording, but that it is whole.
+// "%" is the checksum (CRC-32C) of everything before it, plus numberBase. Clients do not
+// have the recording, so the checksum is their only proof that a value is whole.
 const (
 	stampTemplate = `,"@":0000000000000000000,"#":0000000000,"%":0000000000}`
 	StampSize     = len(stampTemplate)
 	sumAt         = fieldsAt + len(`,"%":`)
 )
 
-// StampMembers are what no recorded value may have itself.
+// StampMembers must not appear in a recorded value.
 var StampMembers = []string{`"@":`, `"#":`, `"%":`}
 
-// ValueHead is `{"t":1` as the fast path compares it, four bytes of it.
+// ValueHead is the first four bytes of a value, as the fast path compares them.
 const ValueHead = uint32('{') | '"'<<8 | 't'<<16 | '"'<<24
 
-// StampHead is `,"@":` likewise.
+// StampHead is the first four bytes of a stamp.
 const StampHead = uint32(',') | '"'<<8 | '@'<<16 | '"'<<24
 
-// ValueShape makes and checks values of one size, or the stamps of recorded ones.
+// ValueShape makes and checks values of one size, or the stamps of recorded values.
 type ValueShape struct {
-	template []byte // a whole value or stamp, t and n zero
+	template []byte // a whole value or stamp, with t and n zero
 	Stamp    bool
-	recorded [][]byte // what stands before the stamps, in turn; only who makes them has it
+	recorded [][]byte // what stands before the stamps, in turn; only the publisher has it
 }
 
-// NewStampShape returns the shape of the stamps of recorded values, which come
-// without the brace that ends them.
+// NewStampShape returns the shape of the stamps of recorded values. The values come
+// without their closing brace.
 func NewStampShape(recorded [][]byte) ValueShape {
 	return ValueShape{template: []byte(stampTemplate), Stamp: true, recorded: recorded}
 }
 
-// NewValueShape returns the shape of values of size bytes. fields is "" or
-// further members, like `"s":"BTCUSDT"`.
+// NewValueShape returns the shape of values of size bytes. Further members, like
+// `"s":"BTCUSDT"`, may be given as fields.
 func NewValueShape(size int, fields string) (ValueShape, error) {
 	head := fmt.Sprintf(`{"t":%019d,"n":%010d`, 0, 0)
 	if fields != "" {
@@ -79,13 +78,13 @@ func NewValueShape(size int, fields string) (ValueShape, error) {
 	v.template = append(v.template, bytes.Repeat([]byte{'x'}, pad)...)
 	v.template = append(v.template, `"}`...)
 	if !json.Valid(v.Make(nil, math.MaxInt64, 0)) {
-		return ValueShape{}, fmt.Errorf("the fields %q make no valid JSON: members like \"s\":\"BTCUSDT\" are wanted",
+		return ValueShape{}, fmt.Errorf("the fields %q are not valid JSON: give members like \"s\":\"BTCUSDT\"",
 			fields)
 	}
 	return v, nil
 }
 
-// Size is how many bytes a value has; of recorded ones, their stamp.
+// Size returns how many bytes a value has. Of recorded values it is the stamp's size.
 func (v ValueShape) Size() int { return len(v.template) }
 
 // Make appends the value of message n, due at t, to dst.
@@ -106,19 +105,19 @@ func (v ValueShape) Make(dst []byte, t, n int64) []byte {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// sumOf is the checksum of p as a stamp has it.
+// sumOf returns the checksum of p in the form of a stamp.
 func sumOf(p []byte) uint64 { return uint64(crc32.Checksum(p, castagnoli)) + numberBase }
 
-// WholeStamped reports whether the checksum of the value p, whose stamp begins at at,
-// is that of what stands before it.
+// WholeStamped reports whether a recorded value has the checksum that its stamp claims.
+// The stamp starts at p[at].
 func WholeStamped(p []byte, at int) bool {
 	var sum [numberWidth]byte
 	putDigits(sum[:], sumOf(p[:at+sumAt]))
 	return bytes.Equal(p[at+sumAt:at+sumAt+numberWidth], sum[:])
 }
 
-// Same reports whether p is the value of message n, due at t, to the last byte; of a
-// stamp, but for its checksum.
+// Same reports whether p is the value of message n, due at t, to the last byte. Of a
+// stamp it does not compare the checksum.
 func (v ValueShape) Same(p []byte, t, n int64) bool {
 	end := len(v.template)
 	if v.Stamp {
@@ -132,8 +131,8 @@ func (v ValueShape) Same(p []byte, t, n int64) bool {
 		bytes.Equal(p[fieldsAt:end], v.template[fieldsAt:end])
 }
 
-// ParseNumber returns the number of the value p, which has at least minValue
-// bytes, or -1 where no number stands there.
+// ParseNumber returns the number of a value, or -1 if it holds none there. The value has
+// at least minValue bytes.
 func ParseNumber(p []byte) int64 {
 	p = p[NumberAt : NumberAt+numberWidth]
 	a, b := p[0]-'0', p[1]-'0'
@@ -144,7 +143,7 @@ func ParseNumber(p []byte) int64 {
 	return int64(a)*1e9 + int64(b)*1e8 + int64(low) - numberBase
 }
 
-// ParseTime returns the due time of the value p, or -1.
+// ParseTime returns the due time of a value, or -1 if it holds none there.
 func ParseTime(p []byte) int64 {
 	p = p[TimeAt : TimeAt+timeWidth]
 	var high uint64
@@ -162,8 +161,8 @@ func ParseTime(p []byte) int64 {
 	return int64(high*1e16 + mid*1e8 + low)
 }
 
-// parse8 reads eight decimal digits in one word: a pair, a quadruple and the
-// whole are summed by one multiplication each.
+// parse8 parses eight decimal digits in one word. One multiplication each sums the pairs,
+// the quadruples and the whole.
 func parse8(p []byte) (uint64, bool) {
 	v := binary.LittleEndian.Uint64(p)
 	const lower, upper = 0x3030303030303030, 0xf0f0f0f0f0f0f0f0

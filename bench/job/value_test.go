@@ -101,7 +101,7 @@ func FuzzParse8(f *testing.F) {
 	})
 }
 
-// A recorded value with its stamp is one object, and any change of it shows.
+// A recorded value with its stamp is one object, and any change of it is found.
 func TestStamp(t *testing.T) {
 	const value = `{"e":"trade","t":5,"m":{"a":[1]}}`
 	shape := NewStampShape([][]byte{[]byte(value[:len(value)-1])})
@@ -117,7 +117,7 @@ func TestStamp(t *testing.T) {
 	if !good(p) || ParseNumber(p[at:]) != 42 || shape.Size() != StampSize {
 		t.Fatalf("%s", p)
 	}
-	for i := range p[:len(p)-1] { // the last one is looked at with every frame
+	for i := range p[:len(p)-1] { // the last one is checked with every frame
 		q := bytes.Clone(p)
 		if q[i] ^= 1; good(q) {
 			t.Errorf("a change of byte %d went unseen: %s", i, q)
