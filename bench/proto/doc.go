@@ -1,7 +1,7 @@
-// Package proto is the wire protocol as the bench's clients speak it: frames
-// (RFC 6455), the opening handshake, and the gateway's JSON messages. A few functions
-// are of the other side, for servers that tests and sinks need (server.go).
+// Package proto is the wire protocol as the bench's clients speak it: frames (RFC 6455),
+// the opening handshake, and the gateway's JSON messages. A few functions are the server's
+// side, for the servers of tests and sinks (server.go).
 //
-// It imports nothing of ours and holds no state: functions append to a buffer or take
-// one apart. A load client calls ParseHeader once a frame.
+// It imports nothing of ours and holds no state. Functions append to a buffer or parse
+// one. A load client calls ParseHeader once for each frame.
 package proto

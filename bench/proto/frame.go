@@ -35,11 +35,10 @@ func ParseDeflated(b []byte) (Header, error) {
 	return h, err
 }
 
-// ParseHeader reads the header at the start of b. Whatever a server must not
-// send is an error: reserved bits or opcodes, a mask, a length that fits a
-// shorter form, a long or fragmented control frame. So is a fragment of a data
-// message: nothing that is measured here sends any, and one that turns up is
-// most likely the middle of a torn frame.
+// ParseHeader parses the header at the start of b. What a server must not send is an
+// error: reserved bits or opcodes, a mask, a length that fits a shorter form, a long or
+// fragmented control frame. A fragment of a data message is an error too. No server that
+// is measured sends any, so a fragment is most likely the middle of a torn frame.
 func ParseHeader(b []byte) (Header, error) {
 	if len(b) < 2 {
 		return Header{}, nil
@@ -63,7 +62,7 @@ func parseHeaderSlow(b []byte) (Header, error) {
 	case b0&0x70 != 0:
 		return Header{}, fmt.Errorf("reserved bits are set (first bytes % x)", Head(b))
 	case op != OpText && op != OpBinary && (op < OpClose || op > OpPong):
-		return Header{}, fmt.Errorf("opcode %d has no meaning here (first bytes % x)", op, Head(b))
+		return Header{}, fmt.Errorf("opcode %d is not allowed here (first bytes % x)", op, Head(b))
 	case b1&0x80 != 0:
 		return Header{}, fmt.Errorf("a masked frame (first bytes % x)", Head(b))
 	case op >= OpClose && b1 > 125:
@@ -93,10 +92,10 @@ func parseHeaderSlow(b []byte) (Header, error) {
 	return Header{Op: op, Size: 10, Length: int(n)}, nil
 }
 
-// Head is the beginning of b, as much as an error text shows.
+// Head returns the start of b, as much as an error text shows.
 func Head(b []byte) []byte { return b[:min(len(b), 16)] }
 
-// AppendFrame appends one frame as a client sends it: masked with key.
+// AppendFrame appends one frame as a client sends it, masked with the key.
 func AppendFrame(dst []byte, op byte, p []byte, key [4]byte) []byte {
 	dst = append(dst, 0x80|op)
 	switch n := len(p); {
@@ -114,7 +113,7 @@ func AppendFrame(dst []byte, op byte, p []byte, key [4]byte) []byte {
 	return dst
 }
 
-// FrameOverhead is the length of a server frame's header.
+// FrameOverhead returns the length of a server frame's header.
 func FrameOverhead(payload int) int64 {
 	switch {
 	case payload < 126:

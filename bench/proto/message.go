@@ -8,18 +8,18 @@ import (
 	"strconv"
 )
 
-// Requests, with places for a list of rooms and for an id.
+// Requests as formats: a list of rooms, then an id.
 const (
 	JoinRequest  = `{"method":"subscribe","params":{"rooms":%s,"snapshot":false},"id":%d}`
 	LeaveRequest = `{"method":"unsubscribe","params":{"rooms":%s},"id":%d}`
 )
 
-// PastRequest is a JoinRequest that goes on from a place.
+// PastRequest is a JoinRequest that resumes from a position.
 func PastRequest(since string) string {
 	return `{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"since":` + since + `},"id":%d}`
 }
 
-// Member returns the string after prefix, up to the quote that ends it.
+// Member returns the text between a prefix and the next quote.
 func Member(env []byte, prefix string) ([]byte, bool) {
 	_, rest, ok := bytes.Cut(env, []byte(prefix))
 	if !ok {
@@ -32,7 +32,7 @@ func Member(env []byte, prefix string) ([]byte, bool) {
 	return rest[:end], true
 }
 
-// ParsePos takes apart a position, "PARTITION:OFFSET".
+// ParsePos parses a position, "PARTITION:OFFSET".
 func ParsePos(p []byte) (partition, offset int64, ok bool) {
 	a, b, found := bytes.Cut(p, []byte{':'})
 	if !found {
@@ -43,8 +43,8 @@ func ParsePos(p []byte) (partition, offset int64, ok bool) {
 	return partition, offset, err1 == nil && err2 == nil && partition >= 0 && offset >= 0
 }
 
-// Places are the positions that an answer names, by room.
-func (s *subscribed) Places() json.RawMessage {
+// Positions returns the positions in an answer, by room.
+func (s *subscribed) Positions() json.RawMessage {
 	at := map[string]json.RawMessage{}
 	for _, r := range s.Rooms {
 		if r.Positions != nil {
@@ -53,19 +53,19 @@ func (s *subscribed) Places() json.RawMessage {
 	}
 	b, err := json.Marshal(at)
 	if err != nil {
-		panic("BUG: positions that were JSON are none: " + err.Error())
+		panic("BUG: cannot write positions as JSON: " + err.Error())
 	}
 	return b
 }
 
-// EntryID is the id of a `subscribe` whose answer says that a client is in.
+// EntryID is the id of the `subscribe` whose answer admits a client.
 const EntryID = 2
 
-// List is a JSON list of strings.
+// List returns strings as a JSON list.
 func List(s []string) string {
 	b, err := json.Marshal(append([]string{}, s...))
 	if err != nil {
-		panic("BUG: strings that make no JSON: " + err.Error())
+		panic("BUG: cannot write strings as JSON: " + err.Error())
 	}
 	return string(b)
 }
@@ -76,7 +76,7 @@ func MaskKey() (key [4]byte) {
 	return key
 }
 
-// Message is a JSON-RPC message from the gateway, as far as a client cares.
+// Message is a JSON-RPC message from the gateway, with the members that a client needs.
 type Message struct {
 	Method string          `json:"method"`
 	ID     json.RawMessage `json:"id"`
@@ -115,32 +115,32 @@ func (s *subscribed) Refused() bool {
 	return len(s.Rooms) == 0
 }
 
-// AuthFailed is the error code of a token that is no good.
+// AuthFailed is the error code for a token that is not accepted.
 const AuthFailed = -32002
 
-// What a gateway that lets nobody in is about.
+// Remedies where the gateway admits no client.
 const (
 	SeeToken   = "; see --secret, --secret-file, --ed25519-key and --token"
 	WantsToken = "the gateway wants a token: give --secret, --secret-file, --ed25519-key or --token"
 )
 
-// MethodOf finds the method of a notice without taking it apart.
+// MethodOf returns the method of a notice without parsing it.
 func MethodOf(p []byte) string {
 	m, ok := Member(p[:min(len(p), 80)], `"method":"`)
 	if !ok {
 		return ""
 	}
 	if bytes.Equal(m, []byte("positions")) {
-		return "positions" // a constant: nothing is copied
+		return "positions" // a constant, so nothing is copied
 	}
 	return string(m)
 }
 
-// Quoted is v as JSON.
+// Quoted returns a string as JSON.
 func Quoted(v string) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("BUG: strings that make no JSON: " + err.Error())
+		panic("BUG: cannot write strings as JSON: " + err.Error())
 	}
 	return string(b)
 }

@@ -1,4 +1,4 @@
 package proto
 
-// MaxNATSLine bounds an operation's line; INFO's names all servers of a cluster.
+// MaxNATSLine bounds an operation's line. INFO is the longest: it names all servers of a cluster.
 const MaxNATSLine = 32 << 10

@@ -23,7 +23,7 @@ func AppendServerFrame(dst []byte, op byte, p []byte) []byte {
 	return append(dst, p...)
 }
 
-// Request is what a client asks a server, as far as the bench's own servers look.
+// Request is a client's request, with the members that the bench's own servers need.
 type Request struct {
 	Method string
 	ID     int
@@ -33,7 +33,7 @@ type Request struct {
 	}
 }
 
-// ReadClientFrame reads a client's frame, and takes its mask off.
+// ReadClientFrame reads a client's frame and unmasks it.
 func ReadClientFrame(in *bufio.Reader) (op byte, p []byte, err error) {
 	var h [2]byte
 	if _, err = io.ReadFull(in, h[:]); err != nil {
@@ -60,8 +60,8 @@ func ReadClientFrame(in *bufio.Reader) (op byte, p []byte, err error) {
 	return h[0] & 15, b[4:], nil
 }
 
-// RequestKey returns the Sec-WebSocket-Key of an opening handshake that is
-// complete.
+// RequestKey returns the Sec-WebSocket-Key of an opening handshake, and reports whether
+// the handshake is complete.
 func RequestKey(b []byte) (string, bool) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {

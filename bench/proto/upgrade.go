@@ -27,8 +27,8 @@ func AppendUpgrade(dst []byte, host, path, subprotocol, token, key string, defla
 	return append(dst, "\r\n\r\n"...)
 }
 
-// UpgradeKey returns the Sec-WebSocket-Key that belongs to a client's number
-// and seed; it needn't be stored.
+// UpgradeKey returns the Sec-WebSocket-Key of a client. It is computed from the client's
+// number and a random start, so it needs no memory.
 func UpgradeKey(seed uint64) string {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	var b [16]byte
@@ -37,19 +37,19 @@ func UpgradeKey(seed uint64) string {
 	return base64.StdEncoding.EncodeToString(b[:])
 }
 
-// AcceptKey is what the server must answer to key (RFC 6455, 4.2.2).
+// AcceptKey returns the server's answer to a key (RFC 6455, 4.2.2).
 func AcceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// ParseUpgrade reads the server's answer to key at the front of b. It returns
-// its length, or 0 where more bytes are needed.
+// ParseUpgrade parses the server's answer to a key at the front of b. It returns the
+// answer's length, or 0 if more bytes are needed.
 func ParseUpgrade(b []byte, key string) (int, error) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {
 		if len(b) > 16<<10 {
-			return 0, fmt.Errorf("no end of the handshake's answer in %d bytes", len(b))
+			return 0, fmt.Errorf("the handshake's answer does not end within %d bytes", len(b))
 		}
 		return 0, nil
 	}

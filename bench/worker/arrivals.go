@@ -6,12 +6,12 @@ import (
 	"tapecast/bench/job"
 )
 
-// arrivals keeps when each of a run's messages reached each client's socket,
-// by the kernel's clock: the order in which epoll tells of sockets is not the
-// order in which they were sent to. It belongs to one loop.
+// arrivals records when each message of a run reached each client's socket, by the
+// kernel's clock. The order in which epoll reports sockets is not the order in which the
+// gateway sent to them. It belongs to one loop.
 type arrivals struct {
 	clients int
-	at      []int64 // by message and client, ns since 1970; 0: not there
+	at      []int64 // by message and client, ns since 1970; 0: has not arrived
 }
 
 func newArrivals(clients int, messages int64) *arrivals {
@@ -32,7 +32,7 @@ func (a *arrivals) places(warm int64) job.Places {
 		return p
 	}
 	order := make([]int, a.clients)
-	var before int64 // when the last client had the message before
+	var before int64 // when the last client had the previous message
 	for n := int64(0); n < int64(len(a.at)/a.clients); n++ {
 		row := a.at[n*int64(a.clients) : (n+1)*int64(a.clients)]
 		for i := range order {
@@ -41,7 +41,7 @@ func (a *arrivals) places(warm int64) job.Places {
 		sort.Slice(order, func(x, y int) bool { return row[order[x]] < row[order[y]] })
 		first, last := order[0], order[len(order)-1]
 		if row[first] == 0 {
-			continue // somebody lacks it; the loss is reported
+			continue // a client lacks it; the loss is reported elsewhere
 		}
 		overlaps := row[first] <= before
 		before = max(before, row[last])
@@ -56,8 +56,8 @@ func (a *arrivals) places(warm int64) job.Places {
 		p.First[first]++
 		p.Last[last]++
 		p.Spread.Record(row[last] - row[first])
-		for place, i := range order {
-			p.Mean[i] += float64(place) / float64(len(order)-1)
+		for rank, i := range order {
+			p.Mean[i] += float64(rank) / float64(len(order)-1)
 		}
 	}
 	for i := range p.Mean {

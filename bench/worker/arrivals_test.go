@@ -14,7 +14,7 @@ func TestArrivalsPlaces(t *testing.T) {
 	put(2, 205, 201, 203)
 	put(3, 301, 0, 302)   // one lacks it
 	put(4, 400, 403, 401) //
-	put(5, 402, 404, 405) // began before message 4 was through
+	put(5, 402, 404, 405) // began before message 4 had reached all clients
 	a.put(0, 6, 1)        // beyond the run: ignored
 	p := a.places(1)
 	if p.Messages != 3 || p.Overlapping != 1 {

@@ -7,13 +7,13 @@ import (
 	"tapecast/bench/proto"
 )
 
-// chain follows `pos` and `prev` of the envelopes that each client gets
-// (wire protocol, data): where prev is there it is exact. It belongs to one
-// loop and is used where everything is checked.
+// chain follows `pos` and `prev` of the envelopes that each client gets (wire
+// protocol, data). Where prev is present it is exact. A chain belongs to one loop, and
+// is used when everything is checked.
 type chain struct {
 	last   map[link]int64
 	rooms  map[string]int
-	lives  map[int]int // by client: how often it has begun anew
+	lives  map[int]int // by client: how often its chains started again
 	breaks int64
 	first  string // the first break, for the report
 }
@@ -27,8 +27,8 @@ func newChain() *chain {
 	return &chain{last: map[link]int64{}, rooms: map[string]int{}, lives: map[int]int{}}
 }
 
-// follow takes the envelope before a message's value. An envelope without
-// room or position is an error.
+// follow takes the envelope before a message's value. An envelope without room or
+// position is an error.
 func (c *chain) follow(client int, env []byte) error {
 	room, ok := proto.Member(env, `{"room":"`)
 	if !ok {
@@ -68,8 +68,8 @@ func (c *chain) follow(client int, env []byte) error {
 	return nil
 }
 
-// other takes a message that is not of this run. In a room that is followed it is a link of the
-// chain all the same: the demo's market trades on beside the bench.
+// other takes a message that is not of this run. In a room that is followed it is still a
+// link of the chain: the demo's market goes on publishing beside the bench.
 func (c *chain) other(client int, p []byte) error {
 	env, _, _ := bytes.Cut(p, dataMember)
 	room, _ := proto.Member(env, `{"room":"`)
@@ -77,12 +77,12 @@ func (c *chain) other(client int, p []byte) error {
 		return nil
 	}
 	if _, placed := proto.Member(env, `,"pos":"`); !placed {
-		return nil // a key that has gone
+		return nil // an expired key's notice has no position
 	}
 	return c.follow(client, env)
 }
 
-// forget is for a `gap` or `reset`: what comes next starts a new chain.
+// forget handles a `gap` or `reset`: the next message starts a new chain.
 func (c *chain) forget(client int, room string) {
 	id, ok := c.rooms[room]
 	if !ok {
@@ -95,11 +95,11 @@ func (c *chain) forget(client int, room string) {
 	}
 }
 
-// forgetAll is for a client that has come back without resuming.
+// forgetAll handles a client that has come back without resuming.
 func (c *chain) forgetAll(client int) { c.lives[client]++ }
 
-// place returns the last offset that a client saw of a room's partition.
-func (c *chain) place(client int, room string, partition int64) (int64, bool) {
+// offset returns the last offset that a client saw of a room's partition.
+func (c *chain) offset(client int, room string, partition int64) (int64, bool) {
 	id, ok := c.rooms[room]
 	if !ok {
 		return 0, false

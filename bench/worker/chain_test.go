@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestChainOfOthers: what others publish to a room is a link of its chain.
+// TestChainOfOthers: a message of another publisher is a link of the room's chain.
 func TestChainOfOthers(t *testing.T) {
 	r := testReader(t, false, true)
 	other := func(room string, n int64) {
@@ -21,10 +21,10 @@ func TestChainOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	other("trades", 1) // before the first of the run
+	other("trades", 1) // before the first message of the run
 	own(5)
 	other("trades", 6)
-	other("prices", 6) // which nobody follows: it may be conflated
+	other("prices", 6) // a room that is not followed: it may be conflated
 	other("prices", 9)
 	if err := r.otherFrame(0, []byte(`{"room":"trades","type":"t","key":"k","ts":1,"data":null}`)); err != nil {
 		t.Fatal(err)

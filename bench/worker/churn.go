@@ -9,22 +9,22 @@ import (
 	"tapecast/bench/proto"
 )
 
-// Ids of the requests by which clients leave and return.
+// Ids of the requests with which clients leave and return.
 const (
 	leaveID  = 3
 	returnID = 4
 )
 
-// churnPatience is how long those who are out in the end may take to come back.
+// churnPatience is how long clients that are away at the end may take to come back.
 const churnPatience = 10 * time.Second
 
-// churner has clients leave, in turn, and come back.
+// churner makes clients leave and come back, in turn.
 type churner struct {
 	order job.ChurnOrder
 	turn  int
-	next  int64      // when the next one is due to leave
-	back  []comeback // those who are out, in the order in which they left
-	due   []int64    // by client: when what it waits for was due; 0: it is in
+	next  int64      // when the next client is due to leave
+	back  []comeback // clients that are away, in the order in which they left
+	due   []int64    // by client: when what it waits for was due; 0: it waits for nothing
 	out   *job.ChurnTally
 }
 
@@ -52,7 +52,7 @@ func (x *churner) step(l *loop, now int64) bool {
 		x.due[i] = x.back[0].at
 		x.back = x.back[1:]
 		if c := &l.clients[i]; c.state == stJoined {
-			l.reader.out[i] = false // before the answer nothing is sent, but it need not be in time for this
+			l.reader.out[i] = false // from now on the gateway may send again
 			l.ask(i, c, fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false%s},"id":%d}`,
 				proto.List(l.roomsOf(i)), l.since(i), returnID))
 		}
@@ -62,12 +62,12 @@ func (x *churner) step(l *loop, now int64) bool {
 
 // answered takes the answer to one of the requests.
 func (x *churner) answered(l *loop, i int, m *proto.Message, now int64) error {
-	id, _ := strconv.Atoi(string(m.ID)) // others' ids are none of ours
+	id, _ := strconv.Atoi(string(m.ID)) // 0 for an id that is not a number
 	if id != leaveID && id != returnID || i >= len(x.due) {
 		return nil
 	}
 	if m.Result.Refused() {
-		return fmt.Errorf("a client that leaves and comes back is refused: %.200s", m.Result.Rooms)
+		return fmt.Errorf("a client that came back was refused: %.200s", m.Result.Rooms)
 	}
 	due := x.due[i]
 	if id == leaveID {
@@ -75,7 +75,7 @@ func (x *churner) answered(l *loop, i int, m *proto.Message, now int64) error {
 		x.out.Leave.Record(now - due)
 		x.back = append(x.back, comeback{at: now + int64(x.order.Away), client: i})
 		l.reader.out[i] = true
-		l.keep(i, m.Result.Places())
+		l.keep(i, m.Result.Positions())
 		return nil
 	}
 	x.out.Returned++

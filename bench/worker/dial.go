@@ -18,7 +18,7 @@ import (
 func sockaddr(s string) (unix.Sockaddr, int, error) {
 	a, err := netip.ParseAddrPort(s)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%q is no address and port: %w", s, err)
+		return nil, 0, fmt.Errorf("%q is not an address with a port: %w", s, err)
 	}
 	ip := a.Addr().Unmap()
 	if ip.Is4() {
@@ -27,8 +27,8 @@ func sockaddr(s string) (unix.Sockaddr, int, error) {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: ip.As16()}, unix.AF_INET6, nil
 }
 
-// join brings so many clients in, a bounded number at a time, and returns when
-// all are, or one of them failed, or the deadline (monotonic) is over.
+// join connects clients, a bounded number at a time. It returns when all have joined, when
+// one fails, or at the deadline (monotonic).
 func (l *loop) join(clients int, deadline int64) error {
 	inFlight := l.job.InFlight
 	if inFlight == 0 {
@@ -55,14 +55,14 @@ func (l *loop) join(clients int, deadline int64) error {
 			return l.failed
 		}
 		if l.clock.Now() > deadline {
-			return fmt.Errorf("only %d of %d clients could join in time: the last ones are waiting for the gateway",
+			return fmt.Errorf("only %d of %d clients joined in time: the others still wait for the gateway",
 				l.joined, clients)
 		}
 	}
 	return nil
 }
 
-// dial begins to connect client i.
+// dial starts to connect client i.
 func (l *loop) dial(i int) error {
 	c := &l.clients[i]
 	var err error
@@ -87,8 +87,8 @@ func (l *loop) dial(i int) error {
 	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return fmt.Errorf("cannot connect to %s: %w", l.job.Addr, err)
 	}
-	// Writability is told once, when the connection stands; requests are small
-	// and never fill the send buffer.
+	// The edge for writability comes once, when the connection is made. Requests are
+	// small and never fill the send buffer.
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(i)}
 	if err := unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		return fmt.Errorf("cannot watch client %d: %w", i, err)
@@ -96,7 +96,7 @@ func (l *loop) dial(i int) error {
 	return nil
 }
 
-// prepare sets what must be set before the connection is made.
+// prepare sets the socket's options that must be set before it connects.
 func (l *loop) prepare(fd, i int) error {
 	if l.job.RcvBuf > 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, l.job.RcvBuf); err != nil {
@@ -111,8 +111,8 @@ func (l *loop) prepare(fd, i int) error {
 	if len(l.sources) == 0 {
 		return nil
 	}
-	// Only the address is bound: the port is chosen when the target is known,
-	// so that one source address serves as many connections as there are ports.
+	// Only the address is bound. The kernel chooses the port when it knows the target, so
+	// one source address serves as many connections as there are ports.
 	if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
 		return fmt.Errorf("cannot bind without a port: %w", err)
 	}
@@ -122,7 +122,7 @@ func (l *loop) prepare(fd, i int) error {
 	return nil
 }
 
-// connected goes on with a connection that stands.
+// connected goes on once the connection is made.
 func (l *loop) connected(i int, c *client, ev uint32) {
 	if ev&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
 		return
@@ -139,7 +139,7 @@ func (l *loop) connected(i int, c *client, ev uint32) {
 	l.upgrade(i, c)
 }
 
-// upgrade asks for it.
+// upgrade sends the request to upgrade.
 func (l *loop) upgrade(i int, c *client) {
 	o := l.speaker.opening(c)
 	c.state, c.token = stUpgrading, o.later
@@ -147,19 +147,19 @@ func (l *loop) upgrade(i int, c *client) {
 		proto.UpgradeKey(l.seed+uint64(i)), l.job.Deflate))
 }
 
-// manual says that the client itself names all rooms that it joins.
+// manual reports whether the client itself names all rooms that it joins.
 func (l *loop) manual() bool { return len(l.job.Rooms) > 0 && !l.job.Auto }
 
-// enter asks to join the rooms, once the gateway has accepted the token.
+// enter asks to join the rooms, after the gateway has accepted the token.
 func (l *loop) enter(i int, c *client) {
 	rooms := l.roomsOf(i)
 	filter := ""
-	if len(l.job.Filter) > 0 { // which only `subscribe` takes
+	if len(l.job.Filter) > 0 { // only `subscribe` takes a filter
 		filter = fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`,
 			proto.List(rooms), proto.List(l.job.Filter), proto.EntryID)
 		rooms = nil
 	}
-	if l.job.Observe { // whose answer says which rooms have a chain
+	if l.job.Observe { // the answer to `subscribe` says which rooms have a chain
 		filter, rooms = joinObserved(rooms), nil
 	}
 	join := fmt.Sprintf(`{"method":"authenticate","params":{"join":%s%s},"id":1}`, proto.List(rooms), l.since(i))
@@ -171,7 +171,7 @@ func (l *loop) enter(i int, c *client) {
 	l.write(i, c, b)
 }
 
-// roomsOf lists the rooms that client i joins.
+// roomsOf returns the rooms that client i joins.
 func (l *loop) roomsOf(i int) []string {
 	var rooms []string
 	for _, room := range l.job.Rooms {
@@ -190,7 +190,7 @@ func (l *loop) roomsOf(i int) []string {
 	return rooms
 }
 
-// enterMore asks to join further rooms than those that the gateway joins by itself.
+// enterMore asks to join rooms beyond those that the gateway joins by itself.
 func (l *loop) enterMore(i int, c *client) {
 	p := fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false},"id":%d}`, proto.List(l.roomsOf(i)),
 		proto.EntryID)
@@ -202,8 +202,8 @@ func (l *loop) ask(i int, c *client, m string) {
 	l.write(i, c, proto.AppendFrame(nil, proto.OpText, []byte(m), proto.MaskKey()))
 }
 
-// write sends a request. What a client sends is far smaller than any send
-// buffer: a short write is a fault.
+// write sends a request. A request is far smaller than any send buffer, so a short
+// write is a fault.
 func (l *loop) write(i int, c *client, b []byte) {
 	if c.wire != nil {
 		if _, err := c.wire.tls.Write(b); err != nil {
@@ -216,6 +216,6 @@ func (l *loop) write(i int, c *client, b []byte) {
 	if errno != 0 {
 		l.end(i, c, "connection broke: "+errno.Error())
 	} else if int(n) != len(b) {
-		l.end(i, c, fmt.Sprintf("only %d of a request's %d bytes could be sent", n, len(b)))
+		l.end(i, c, fmt.Sprintf("the socket took only %d of a request's %d bytes", n, len(b)))
 	}
 }

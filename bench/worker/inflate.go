@@ -10,9 +10,9 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// inflater inflates deflated frames. All clients of a room get the same ones, so
-// each is inflated once, and recognised by its bytes after that: the bench must
-// not spend on inflating what the gateway saves on deflating.
+// inflater inflates deflated frames. All clients of a room get the same frames. So it
+// inflates each once, and recognises its bytes after that: the bench must not spend on
+// inflating what the gateway saves on deflating.
 type inflater struct {
 	seed  maphash.Seed
 	known map[uint64]inflated
@@ -20,14 +20,14 @@ type inflater struct {
 
 type inflated struct{ small, text []byte }
 
-// maxKnown bounds what is remembered: more than any client lags.
+// maxKnown bounds the frames that are remembered. No client falls that far behind.
 const maxKnown = 1024
 
 func newInflater() *inflater {
 	return &inflater{seed: maphash.MakeSeed(), known: map[uint64]inflated{}}
 }
 
-// inflate is the message that p is deflated from (RFC 7692, 7.2.2).
+// inflate returns the message of a deflated payload (RFC 7692, 7.2.2).
 func (f *inflater) inflate(p []byte) ([]byte, error) {
 	key := maphash.Bytes(f.seed, p)
 	if m, ok := f.known[key]; ok && bytes.Equal(m.small, p) {
@@ -36,7 +36,7 @@ func (f *inflater) inflate(p []byte) ([]byte, error) {
 	const end = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 	text, err := io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(p), strings.NewReader(end))))
 	if err != nil {
-		return nil, fmt.Errorf("a deflated frame that does not inflate: %w", err)
+		return nil, fmt.Errorf("cannot inflate a frame: %w", err)
 	}
 	if len(f.known) >= maxKnown {
 		clear(f.known)

@@ -2,9 +2,9 @@ package worker
 
 import "tapecast/bench/job"
 
-// interval ends one interval and begins the next. It reads counters that are kept
-// anyway and moves one histogram, so that a data frame costs what it cost before;
-// BenchmarkInterval shows what this itself costs.
+// interval ends one interval and starts the next. It reads counters that exist anyway and
+// moves one histogram, so a data frame costs no more than without it. BenchmarkInterval
+// shows its own cost.
 func (l *loop) interval() *job.Interval {
 	r := l.reader
 	now := mark{at: l.clock.Now(), frames: r.frames, bytes: r.bytes, asleep: l.asleep}
@@ -17,10 +17,10 @@ func (l *loop) interval() *job.Interval {
 	}
 }
 
-// pieces hands over what a histogram counts piece by piece, and keeps the sum.
+// pieces hands over a histogram's counts piece by piece, and keeps their sum.
 type pieces struct{ taken, piece *job.Hist }
 
-// take empties h and returns what it held, which is good until the next take.
+// take empties h and returns what it held. The result is valid until the next take.
 func (p *pieces) take(h *job.Hist) *job.Hist {
 	if p.taken == nil {
 		p.taken, p.piece = job.NewHist(), job.NewHist()
@@ -32,7 +32,7 @@ func (p *pieces) take(h *job.Hist) *job.Hist {
 	return p.piece
 }
 
-// all is a copy of what h holds and held.
+// all returns a copy of what h holds now and held before.
 func (p *pieces) all(h *job.Hist) *job.Hist {
 	all := job.NewHist()
 	all.Merge(h)

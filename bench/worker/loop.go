@@ -20,9 +20,9 @@ import (
 type client struct {
 	fd     int32 // -1: none
 	state  state
-	tail   []byte // the start of a frame whose rest has not come
+	tail   []byte // the start of a frame that is not complete yet
 	dialed int64  // when connect was called, monotonic
-	token  string // made before that, so that making it isn't timed; "" once used
+	token  string // signed before dialling, so that signing isn't timed; "" once used
 	wire   *wire  // nil: no TLS
 }
 
@@ -40,9 +40,8 @@ const (
 	stGone
 )
 
-// loop serves all clients of a worker process with one epoll set and one big
-// read buffer, on one goroutine that is locked to its thread. Nothing else
-// touches it, but wakeUp.
+// loop serves all clients of a worker process with one epoll set and one big read buffer,
+// on one goroutine that is locked to its thread. Other goroutines may only call wakeUp.
 type loop struct {
 	job     job.Job
 	clock   machine.Clock
@@ -53,15 +52,15 @@ type loop struct {
 	sources []unix.Sockaddr
 
 	ep     int
-	tls    *tls.Config // nil: plain
-	cipher []byte      // for ciphertext
-	waking sync.Mutex  // guards wake against its own closing, and secureds
+	tls    *tls.Config // nil: no TLS
+	cipher []byte      // ciphertext that was read
+	waking sync.Mutex  // guards secureds, and wake against its own closing
 	wake   int         // -1: closed
 
 	secureds    []secured
 	securing    sync.WaitGroup // TLS handshakes, each on a goroutine of its own
 	events      []unix.EpollEvent
-	buf         []byte // room for a tail before headroom, for a read after it
+	buf         []byte // a read goes behind headroom, and the tail of the previous one before it
 	stamper     *stamper
 	clients     []client
 	assignments []job.Assignment
@@ -71,37 +70,37 @@ type loop struct {
 	dialing, joined, gone, dialled int
 	handshake                      *job.Hist
 
-	paced   bool  // between two polls lie job.Pace at least
+	paced   bool  // polls are at least job.Pace apart
 	polled  int64 // when epoll was last asked
 	asleep  int64 // ns without anything to do, so far
 	reads   int64
-	lag     *job.Hist // from the kernel's receive time to the read, at a sample of clients; since it was taken
+	lag     *job.Hist // from the kernel's receive time to the read, at a sample of clients, in this interval
 	lags    pieces
-	marked  mark      // when the interval began
-	turns   *job.Hist // from poll to poll, for each event
+	marked  mark      // the counters when the interval began
+	turns   *job.Hist // time from poll to poll, for each event
 	window  window
 	notices map[string]int64
 	closes  map[string]int64
 	faults  []string
 	invalid int64
-	failed  error // the first fault before all were joined: it ends the run
+	failed  error // the first fault before all had joined: it ends the run
 	stall   *staller
 
 	incidents []incident
 	storm     *storm            // the last one
 	churn     *churner          // the only one
 	pinger    *pinger           // the only one
-	readLimit int               // what one read may take, where clients read slowly. 0: all there is
-	places    []json.RawMessage // by client, where they resume: the positions that they were given
+	readLimit int               // most bytes of one read, where clients read slowly. 0: no limit
+	positions []json.RawMessage // by client: the positions that it was given on joining
 }
 
-// readSize is how much one read takes at most: what a gateway sends to a
-// client in one visit, 128 KB, fits twice, and it stays in the second-level
-// cache, where the frames are then taken apart.
+// readSize is the most that one read takes. The gateway sends a client at most 128 KB in
+// one visit, which fits twice. It also fits in the second-level cache, where the frames are
+// then taken apart.
 const readSize = 256 << 10
 
-// maxEvents covers every client that one process can hold, so that one poll
-// tells of all that are readable.
+// maxEvents covers every client that one process can hold, so that one poll reports all
+// that are readable.
 const maxEvents = 20_000
 
 func newLoop(j job.Job) (*loop, error) {
@@ -175,10 +174,10 @@ func newLoop(j job.Job) (*loop, error) {
 	return l, nil
 }
 
-// wakeMark stands where an event has its client's number.
+// wakeMark is in an event where other events have their client's number.
 const wakeMark = -1
 
-// headroom is how long a tail can get.
+// headroom returns how long a tail can get.
 func (l *loop) headroom() int { return l.reader.limit + 10 }
 
 // wakeUp ends a wait for events. Any goroutine may call it.
@@ -189,7 +188,7 @@ func (l *loop) wakeUp() {
 	_, _ = unix.Write(l.wake, (*[8]byte)(unsafe.Pointer(&one))[:]) // full: it is awake already
 }
 
-// turn waits for events, atMost so long, and serves them all.
+// turn waits for events for at most the given time, and serves them all.
 func (l *loop) turn(atMost time.Duration) {
 	before := l.polled
 	if l.stall != nil && l.polled >= l.stall.from {
@@ -229,14 +228,14 @@ func (l *loop) turn(atMost time.Duration) {
 		}
 		l.serve(int(ev.Fd), ev.Events)
 	}
-	// Whatever was served may have waited since the poll before this one.
+	// An event that was served may have waited since the poll before this one.
 	if l.reader.started {
 		l.turns.RecordN(l.clock.Now()-before, int64(n))
 	}
 }
 
 func (l *loop) poll(atMost time.Duration) int {
-	if atMost == 0 { // no hand-over to Go's scheduler
+	if atMost == 0 { // spares the hand-over to Go's scheduler
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events[0])),
 			uintptr(len(l.events)), 0, 0, 0)
 		if errno == 0 {
@@ -258,12 +257,12 @@ func (l *loop) poll(atMost time.Duration) int {
 func (l *loop) serve(i int, ev uint32) {
 	c := &l.clients[i]
 	switch c.state {
-	case stNew, stGone, stSecuring: // fetched before its client ended, or the handshake's
+	case stNew, stGone, stSecuring: // the event was fetched before its client ended, or belongs to the handshake
 	case stConnecting:
 		l.connected(i, c, ev)
 	default:
 		if l.readLimit > 0 && c.state == stJoined {
-			return // it reads when its time has come
+			return // it reads when its turn comes
 		}
 		if ev&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 			l.receive(i, c, ev)
@@ -271,7 +270,7 @@ func (l *loop) serve(i int, ev uint32) {
 	}
 }
 
-// end forgets a client's connection. why is what ended it: a close code, or words.
+// end forgets a client's connection. The reason is a close code, or words.
 func (l *loop) end(i int, c *client, why string) {
 	if c.state == stGone {
 		return
@@ -281,7 +280,7 @@ func (l *loop) end(i int, c *client, why string) {
 		return
 	}
 	if c.state != stJoined && c.state != stClosing && l.failed == nil {
-		l.failed = fmt.Errorf("client %d of user %s could not join: %s", i, job.UserName(l.job.First+i), why)
+		l.failed = fmt.Errorf("client %d, user %s, cannot join: %s", i, job.UserName(l.job.First+i), why)
 	}
 	if c.state == stJoined {
 		l.joined--
@@ -315,7 +314,7 @@ func (l *loop) close() {
 			_ = unix.Shutdown(int(c.fd), unix.SHUT_RDWR) // ends its handshake
 		}
 	}
-	l.securing.Wait() // they use the descriptors, whose numbers are somebody else's after this
+	l.securing.Wait() // they use the descriptors, and their numbers are reused after this
 	for i := range l.clients {
 		if fd := l.clients[i].fd; fd >= 0 {
 			_ = unix.Close(int(fd))

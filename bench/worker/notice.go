@@ -14,13 +14,13 @@ import (
 func (l *loop) notice(i int, p []byte) error {
 	c := &l.clients[i]
 	method := proto.MethodOf(p)
-	if method == "positions" { // a heartbeat; the most frequent by far
+	if method == "positions" { // a heartbeat; by far the most frequent notice
 		l.notices[method]++
 		return nil
 	}
 	var m proto.Message
 	if err := json.Unmarshal(p, &m); err != nil {
-		return fmt.Errorf("a message that is no JSON: %w: %.120q", err, p)
+		return fmt.Errorf("a message that is not JSON: %w: %.120q", err, p)
 	}
 	if l.pinger != nil && l.pinger.answeredBy(i, &m, l.clock.Now()) {
 		return nil
@@ -48,7 +48,7 @@ func (l *loop) notice(i int, p []byte) error {
 		return l.churn.answered(l, i, &m, l.clock.Now())
 	}
 	if m.Method == "" {
-		return nil // the result of a request; the notice that follows says that it is done
+		return nil // the result of a request; the notice that follows confirms it
 	}
 	l.notices[m.Method]++
 	return l.told(i, c, &m)
@@ -82,7 +82,7 @@ func (l *loop) told(i int, c *client, m *proto.Message) error {
 		begins := m.Method == "snapshot_begin"
 		l.reader.walked(i, m.Params.Room, begins)
 		if !begins && l.storm != nil && l.storm.dropped && !l.storm.order.Resume {
-			// What came until now may be among the last values, or spared for them.
+			// What came until now may be among the last values, or was not sent because of them.
 			l.reader.returned(i, l.clock.Now())
 		}
 	case "gap", "reset":
@@ -130,14 +130,14 @@ func (l *loop) control(i int, op byte, p []byte) error {
 	return nil
 }
 
-// leave closes the connections of all clients by the closing handshake, a
-// bounded number at a time, and returns when they are closed.
+// leave closes the connections of all clients with the closing handshake, a bounded
+// number at a time. It returns when all are closed.
 func (l *loop) leave(deadline int64) error {
 	inFlight := l.job.InFlight
 	if inFlight == 0 {
 		inFlight = job.DefaultInFlight
 	}
-	gone := l.gone // how many will be when all that were asked to have answered
+	gone := l.gone // how many will be gone when all that were asked have answered
 	wait := func(most int) error {
 		for gone-l.gone > most {
 			l.turn(pollFor)

@@ -8,8 +8,8 @@ import (
 	"tapecast/bench/proto"
 )
 
-// What a gateway says before a client has joined: what brings it in, and what
-// ends the run with a word why.
+// What a gateway sends before a client has joined: what admits the client, and what ends the
+// run with a reason.
 func TestNoticesOnTheWayIn(t *testing.T) {
 	f := func(state state, text, fault string, after state) {
 		t.Helper()
@@ -36,7 +36,7 @@ func TestNoticesOnTheWayIn(t *testing.T) {
 		"refused: bad token (-32002)", stGreeting)
 	f(stEntering, `{"jsonrpc":"2.0","id":1,"result":{}}`, "", stEntering)
 	f(stEntering, head+`positions","params":{}}`, "", stEntering)
-	f(stEntering, `{"jsonrpc":`, "no JSON", stEntering)
+	f(stEntering, `{"jsonrpc":`, "not JSON", stEntering)
 	f(stJoined, `{"jsonrpc":"2.0","id":1,"error":{"code":-32004,"message":"slow down"}}`, "", stJoined)
 }
 
@@ -64,7 +64,7 @@ func TestParseUpgrade(t *testing.T) {
 	f("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\ntoo many", 0,
 		"refused: 503 Service Unavailable: too many")
 	f("SSH-2.0-x\r\n\r\n", 0, "not HTTP")
-	f(strings.Repeat("x", 17<<10), 0, "no end")
+	f(strings.Repeat("x", 17<<10), 0, "does not end")
 	// RFC 6455, 1.3.
 	if got := proto.AcceptKey("dGhlIHNhbXBsZSBub25jZQ=="); got != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 		t.Fatalf("accept key %q", got)

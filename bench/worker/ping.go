@@ -9,19 +9,19 @@ import (
 	"tapecast/bench/proto"
 )
 
-// pingID is the id of a client's first ping; the next ones follow.
+// pingID is the id of a client's first ping. The next pings count up from it.
 const pingID = 1000
 
 // pingPatience is how long the last answers are waited for.
 const pingPatience = 10 * time.Second
 
-// pinger pings. Like messages, pings are due by a schedule: one that the gateway, or
-// the loop, is late for takes longer, and those after it are sent all the same.
+// pinger pings. Like messages, pings are due by a schedule. If the gateway or the loop is
+// late for one, that one takes longer, and those after it are sent all the same.
 type pinger struct {
 	order    job.PingOrder
 	clients  int64
-	next     int64   // number of the next ping: clients have them in turn
-	answered []int32 // by client: how many of its pings are
+	next     int64   // number of the next ping; clients ping in turn
+	answered []int32 // by client: how many of its pings were answered
 	sent     []int32
 	waiting  int64
 	settled  bool
@@ -35,7 +35,7 @@ func newPinger(o job.PingOrder, clients int) *pinger {
 	}
 }
 
-// due is when ping n of all clients is.
+// due returns when ping n is due, counted over all clients.
 func (x *pinger) due(n int64) int64 {
 	round, at := n/x.clients, n%x.clients
 	return x.order.From + round*int64(x.order.Every) + at*int64(x.order.Every)/x.clients
@@ -46,7 +46,7 @@ func (x *pinger) step(l *loop, now int64) bool {
 		i := int(x.next % x.clients)
 		c := &l.clients[i]
 		if c.state != stJoined {
-			continue // it does not come back
+			continue // its connection has ended, and pings no more
 		}
 		x.sent[i]++
 		x.waiting++
@@ -84,7 +84,7 @@ func (x *pinger) record(i int, k, now int64) {
 	}
 }
 
-// settle counts what was not answered.
+// settle counts the pings that were not answered.
 func (x *pinger) settle(now int64) {
 	if x.settled {
 		return

@@ -8,8 +8,8 @@ import (
 	"tapecast/bench/proto"
 )
 
-// A ping counts from when it was due, those behind a late answer too; what is refused
-// or never answered is told apart.
+// A ping counts from when it was due, and so do those behind a late answer. Refused and
+// unanswered pings are counted apart.
 func TestPinger(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	x := newPinger(job.PingOrder{From: 1000 * ms, Timed: 1100 * ms, To: 1400 * ms, Every: 100 * time.Millisecond}, 2)

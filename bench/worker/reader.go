@@ -10,14 +10,14 @@ import (
 	"tapecast/bench/proto"
 )
 
-// reader takes apart what clients get. It belongs to one loop; all it costs
-// for a data frame is its header, its number and one count in a histogram.
+// reader takes apart what clients get. It belongs to one loop. A data frame costs it
+// a header, a number and one count in a histogram.
 type reader struct {
 	shape job.ValueShape
-	bare  bool   // values come without envelope
-	back  int    // how far before a data frame's end its value begins, or its stamp
-	head  uint32 // what stands there
-	limit int    // the longest frame there can be
+	bare  bool   // values come without an envelope
+	back  int    // how far before a data frame's end its value or its stamp begins
+	head  uint32 // the four bytes there
+	limit int    // the longest valid frame
 	check bool   // compare every byte of a value, and follow prev
 
 	anywhere bool // a value may stand anywhere in what was published
@@ -27,39 +27,39 @@ type reader struct {
 
 	timing  job.Timing
 	started bool
-	out     []bool                  // by client: it has left its rooms, and was told so. nil: nobody does
-	after   int64                   // what they were sent all the same
-	walks   map[int]map[string]bool // by client: rooms whose last values it is being sent
+	out     []bool                  // by client: it has left its rooms, confirmed by the gateway. nil: no client leaves
+	after   int64                   // messages to such clients
+	walks   map[int]map[string]bool // by client: the rooms whose last values are being sent to it
 	feeds   []feed
 	tally   *tally // of the first feed
 	chain   *chain
-	latency *job.Hist // of the first feed, from due to read; where they are taken meanwhile, since then
-	earlier *job.Hist // what was taken; nil: nothing
-	arrival *job.Hist // from due to the kernel's receive time; nil: not taken
-	stamp   int64     // the kernel's receive time of what is being read
+	latency *job.Hist // of the first feed, from due to read; with intervals, since the last one
+	earlier *job.Hist // the intervals before that; nil: none
+	arrival *job.Hist // from due to the kernel's receive time; nil: not measured
+	stamp   int64     // the kernel's receive time of the bytes being read
 	order   *arrivals
 
-	frames, bytes int64 // data frames of the wanted rooms, and their bytes on the wire
-	strays        int64 // in an envelope of another room than they were published to
+	frames, bytes int64 // data frames of the rooms of the run, and their bytes on the wire
+	strays        int64 // messages in an envelope of another room than they were published to
 	others        int64 // data frames of other rooms
-	early         int64 // before they were due: the clocks disagree
+	early         int64 // messages that came before they were due: the clocks disagree
 
-	// frame takes a data frame apart, and gives what it holds to value or
-	// notice. nil: a frame is one message with its value at the end.
+	// frame takes a data frame apart, and gives its contents to value or notice. nil: a
+	// frame is one message with its value at the end.
 	frame func(i int, p []byte, now int64, first bool) error
-	// notice gets every JSON text that is not data, control every control
-	// frame. An error fails the client.
+	// notice gets every JSON text that is not data, control every control frame. An error
+	// ends the client.
 	notice  func(i int, p []byte) error
 	control func(i int, op byte, p []byte) error
 }
 
-// feed is a run of messages with numbers of its own: those of feed k begin at k
-// times FeedSpan. It belongs to the reader.
+// feed is a run of messages with its own numbers. Those of feed k begin at k times
+// FeedSpan. It belongs to the reader.
 type feed struct {
 	job.FeedTiming
 	tally   *tally
 	latency *job.Hist
-	heads   [][]byte // by stream, where rooms are checked: how its envelopes begin
+	heads   [][]byte // by stream, where rooms are checked: the start of its envelopes
 }
 
 func newReader(shape job.ValueShape, bare, check bool) *reader {
@@ -75,10 +75,10 @@ func newReader(shape job.ValueShape, bare, check bool) *reader {
 	return r
 }
 
-// inflates has the reader take deflated frames too.
+// inflates makes the reader take deflated frames too.
 func (r *reader) inflates() { r.parse, r.inflater = proto.ParseDeflated, newInflater() }
 
-// start begins a run: from now on data is expected, timed and counted. There is a
+// start begins a run: from now on data is expected, timed and counted. There is one
 // tally for each feed.
 func (r *reader) start(p job.Timing, tallies ...*tally) {
 	r.timing, r.tally, r.started = p, tallies[0], true
@@ -102,7 +102,7 @@ func (r *reader) start(p job.Timing, tallies ...*tally) {
 	}
 }
 
-// takeLatency returns the latencies since it was asked last, of the first feed.
+// takeLatency returns the first feed's latencies since the previous call.
 func (r *reader) takeLatency() *job.Hist {
 	h := job.NewHist()
 	h.Merge(r.latency)
@@ -114,7 +114,7 @@ func (r *reader) takeLatency() *job.Hist {
 	return h
 }
 
-// allLatency returns a copy of those of the whole run.
+// allLatency returns a copy of the first feed's latencies in the whole run.
 func (r *reader) allLatency() *job.Hist {
 	h := job.NewHist()
 	h.Merge(r.latency)
@@ -124,8 +124,8 @@ func (r *reader) allLatency() *job.Hist {
 	return h
 }
 
-// returned is for client i, who was away and is there again: it need not get what was
-// due before now (monotonic).
+// returned handles client i coming back. It is not owed messages that were due before
+// now (monotonic).
 func (r *reader) returned(i int, now int64) {
 	if !r.started {
 		return
@@ -143,10 +143,10 @@ func (r *reader) returned(i int, now int64) {
 	}
 }
 
-var errTorn = errors.New("the frame's payload is no message that was sent")
+var errTorn = errors.New("the frame's payload is not a message that was sent")
 
-// read takes all whole frames from the front of b, which client i has received
-// by now (monotonic), and returns how many bytes they had.
+// read takes all whole frames from the front of b, which client i has received by now
+// (monotonic). It returns how many bytes they had.
 func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 	first := true
 	for {
@@ -159,7 +159,7 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 			return used, nil
 		}
 		if h.Length > r.limit {
-			return used, fmt.Errorf("a frame of %d bytes, where none is longer than %d (first bytes % x)", h.Length,
+			return used, fmt.Errorf("a frame of %d bytes, more than the limit of %d (first bytes % x)", h.Length,
 				r.limit, proto.Head(rest))
 		}
 		end := h.Size + h.Length
@@ -171,7 +171,7 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 		if h.Op >= proto.OpClose {
 			err = r.control(i, h.Op, p)
 			if h.Op == proto.OpClose {
-				return len(b), err // nothing counts after it (RFC 6455, 5.5.1)
+				return len(b), err // nothing counts after a close frame (RFC 6455, 5.5.1)
 			}
 		} else {
 			had := r.frames
@@ -191,7 +191,7 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 				err = r.otherFrame(i, p)
 			}
 			if r.frames > had {
-				r.bytes += int64(end) // those on the wire
+				r.bytes += int64(end) // deflated ones count as on the wire
 			}
 			first = false
 		}
@@ -201,34 +201,34 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 	}
 }
 
-// begins reports whether a tapecast's data frame p looks like one whose value, or
-// its stamp, begins at at.
+// begins reports whether the frame p of tapecast looks as if a value, or the stamp of
+// one, begins at p[at].
 func (r *reader) begins(p []byte, at int) bool {
 	return r.started && at >= 0 && (r.bare == (at == 0) || r.shape.Stamp) &&
 		binary.LittleEndian.Uint32(p[at:]) == r.head && p[len(p)-1] == '}'
 }
 
-// opens returns where the recorded value begins whose stamp begins at at in the
-// frame p, or -1.
+// opens returns where a recorded value begins in the frame p, or -1. Its stamp begins
+// at p[at].
 func (r *reader) opens(p []byte, at int) int {
 	if r.bare {
 		return 0
 	}
-	// A quote within a string is escaped, so this is the envelope's member.
+	// A quote within a string is escaped, so this is a member of the envelope.
 	if k := bytes.Index(p[:at], dataMember); k >= 0 {
 		return k + len(dataMember)
 	}
 	return -1
 }
 
-// isValue reports whether p has room for a value at at, and looks like one there.
+// isValue reports whether p[at] has room for a value, and looks like the start of one.
 func (r *reader) isValue(p []byte, at int) bool {
 	return at >= 0 && len(p)-at >= r.shape.Size() && binary.LittleEndian.Uint32(p[at:]) == job.ValueHead
 }
 
-// value takes the value that begins at at in the message p, or whose stamp does. The due time is
-// read from the first of a buffer only, unless everything is checked: the others
-// follow from their numbers.
+// value takes the value of the message p. The value, or its stamp, begins at p[at]. The
+// due time is read only from the first value of a buffer, unless everything is checked. The
+// due times of the others follow from their numbers.
 func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
 	v := p[at : at+r.shape.Size()]
 	n := job.ParseNumber(v)
@@ -296,8 +296,8 @@ func (r *reader) value(i int, p []byte, at int, now int64, first bool) error {
 	return nil
 }
 
-// checked looks at every byte of the value v of the message p. It returns where the
-// value begins, or -1 where it is not the one that was sent.
+// checked compares every byte of the value v of the message p. It returns where the
+// value begins, or -1 if it is not the one that was sent.
 func (r *reader) checked(p, v []byte, at int, due, n int64) int {
 	if !r.shape.Same(v, due, n) {
 		return -1
@@ -312,8 +312,8 @@ func (r *reader) checked(p, v []byte, at int, due, n int64) int {
 	return at
 }
 
-// otherFrame takes a data frame that holds no value of this run where one
-// would be: a notice, or a message of a room that nobody publishes to here.
+// otherFrame takes a data frame without a value of this run at its end: a notice, or a
+// message of a room that the bench does not publish to.
 func (r *reader) otherFrame(i int, p []byte) error {
 	switch {
 	case hasPrefix(p, `{"jsonrpc":`):
@@ -325,7 +325,7 @@ func (r *reader) otherFrame(i int, p []byte) error {
 		}
 		return nil
 	case !r.started && len(p) > 0:
-		r.others++ // a bare room's messages, or whatever else is going on before the run
+		r.others++ // messages of a bare room, or other traffic before the run
 		return nil
 	}
 	return r.torn(p)

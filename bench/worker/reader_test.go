@@ -48,8 +48,8 @@ func (r *reader) testFrame(n int64) []byte {
 	return proto.AppendServerFrame(nil, proto.OpText, v)
 }
 
-// However the stream is cut into reads, each frame is taken once and timed
-// from when it was due.
+// However the stream is cut into reads, each frame is taken once and timed from when it was
+// due.
 func TestReadAnySplit(t *testing.T) {
 	for _, bare := range []bool{true, false} {
 		var stream []byte
@@ -87,8 +87,8 @@ func TestReadAnySplit(t *testing.T) {
 	}
 }
 
-// TestReadDeflated: deflated frames are checked like others, and count what they
-// took on the wire.
+// TestReadDeflated: deflated frames are checked like others, and count with their bytes on the
+// wire.
 func TestReadDeflated(t *testing.T) {
 	var d rooms.Deflater
 	r := testReader(t, false, true)
@@ -126,7 +126,7 @@ func TestReadDeflated(t *testing.T) {
 }
 
 func TestReadFaults(t *testing.T) {
-	// edit changes a good frame; what says what becomes of it
+	// edit changes a good frame, what describes the result
 	f := func(bare, check bool, edit func([]byte) []byte, what string) {
 		t.Helper()
 		r := testReader(t, bare, check)
@@ -183,8 +183,8 @@ func TestReadFaults(t *testing.T) {
 	f(false, true, set(-9, 'y'), "torn")
 }
 
-// A time that doesn't belong to the number is seen without check too, where it
-// stands first in a buffer.
+// A time that does not belong to the number is found without check too, if it is the first in
+// a buffer.
 func TestReadForeign(t *testing.T) {
 	r := testReader(t, true, false)
 	v := r.shape.Make(nil, 7e17, 0)
@@ -227,8 +227,7 @@ func TestChain(t *testing.T) {
 	f(0, "and prev", `{"room":"a","pos":"0:5","prev":"1:4","data":`)
 }
 
-// Nothing a server sends may crash the reader, and it never takes more than
-// there is.
+// No bytes of a server may crash the reader, and it never takes more than there are.
 func FuzzRead(f *testing.F) {
 	shape, _ := job.NewValueShape(128, "")
 	s, _ := job.NewSchedule(1e18, 1000)

@@ -10,8 +10,8 @@ import (
 	"tapecast/bench/proto"
 )
 
-// BenchmarkRead shows what one core can take: frames/s is to stay well above
-// 10 M, the most that a gateway is expected to deliver.
+// BenchmarkRead shows what one core can take. It must stay well above 10 M frames a second, the
+// most that a gateway is expected to deliver.
 func BenchmarkRead(b *testing.B) {
 	for _, c := range []struct {
 		name        string
@@ -49,7 +49,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkInterval shows what a timeline costs the readers: once a second or less.
+// BenchmarkInterval shows what a timeline costs the readers, once a second or less.
 func BenchmarkInterval(b *testing.B) {
 	l := &loop{reader: newReader(job.ValueShape{}, true, false), lag: job.NewHist(), clock: machine.NewClock()}
 	for b.Loop() {

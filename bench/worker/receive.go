@@ -8,9 +8,8 @@ import (
 	"tapecast/bench/proto"
 )
 
-// receive reads all that a client's socket holds. The set is edge-triggered: a
-// read that does not fill the buffer has emptied the socket, and whatever comes
-// later is a new event.
+// receive reads everything in a client's socket. The epoll set is edge-triggered. A read
+// that does not fill the buffer has emptied the socket, and later bytes are a new event.
 func (l *loop) receive(i int, c *client, ev uint32) {
 	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 	room := l.headroom()
@@ -78,16 +77,16 @@ func (l *loop) readSome(i, fd int, b []byte) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// stamped reports whether the kernel's receive times are taken at client i: at
-// all, or at a sample, which shows how long what has come waits for us.
+// stamped reports whether the kernel's receive times are taken at client i. They are
+// taken at all clients or at a sample, and show how long received bytes wait for us.
 func (l *loop) stamped(i int) bool {
 	return l.job.Stamp || i&sampleMask == 0
 }
 
-// sampleMask makes one client in 128 a sample: recvmsg costs more than read.
+// sampleMask puts one client in 128 into the sample: recvmsg costs more than read.
 const sampleMask = 127
 
-// take gives what client i has received to whoever is waiting for it.
+// take gives the bytes of client i to the part that waits for them.
 func (l *loop) take(i int, c *client, b []byte, now int64) (used int, err error) {
 	if c.state == stUpgrading {
 		used, err = proto.ParseUpgrade(b, proto.UpgradeKey(l.seed+uint64(i)))

@@ -2,12 +2,12 @@ package worker
 
 import "tapecast/bench/job"
 
-// leastSlowRead is what a slow client waits to be allowed before it reads again, in
-// bytes: less would be a system call for a few bytes.
+// leastSlowRead is how many bytes a slow client must be allowed before it reads again.
+// Less would be a system call for a few bytes.
 const leastSlowRead = 1024
 
-// slowReading has a loop's clients read at most so much a second each. What it leaves in
-// the sockets is for the gateway's side to bear.
+// slowReading makes a loop's clients read slowly, each at most so many bytes a second.
+// The gateway's side must bear what stays in the sockets.
 type slowReading struct {
 	order job.SlowOrder
 	last  int64 // when they last read
@@ -24,14 +24,14 @@ func (s *slowReading) step(l *loop, now int64) bool {
 		s.last = max(s.last, s.order.From)
 		may := int((now - s.last) * int64(s.order.Rate) / 1e9)
 		if may < leastSlowRead {
-			l.readLimit = leastSlowRead // whatever epoll tells of must wait
+			l.readLimit = leastSlowRead // an event that epoll reports must wait
 			return true
 		}
 		l.readLimit = min(may, readSize)
 	}
 	s.last = now
 	for i := range l.clients {
-		// Also when they read freely again: that their sockets are full was told before.
+		// Needed also when they read freely again: the edge of a full socket came long ago.
 		if c := &l.clients[i]; c.state == stJoined {
 			l.receive(i, c, 0)
 		}

@@ -2,32 +2,32 @@ package worker
 
 import "tapecast/bench/job"
 
-// speaker is one protocol on top of WebSocket, for all clients of a loop, which
-// owns it.
+// speaker is one protocol on top of WebSocket, for all clients of a loop. It belongs to
+// that loop.
 type speaker interface {
-	// opening says how client c asks for the upgrade.
+	// opening returns how client c asks for the upgrade.
 	opening(c *client) opening
-	// opened goes on when the upgrade stands: it sends what is to be sent, and
-	// sets the client's state. Who is in is told to loop.isIn.
+	// opened goes on after the upgrade: it sends what the protocol sends first, and sets
+	// the client's state. When a client is in, it calls loop.isIn.
 	opened(i int, c *client)
-	// notice takes a message that holds no value where one would be.
+	// notice takes a message without a value at the expected offset.
 	notice(i int, p []byte) error
 }
 
-// framer is a speaker whose data frames are not each one message with its value
-// at the end, which is what the reader takes by itself.
+// framer is a speaker whose data frames are not one message each with its value at the
+// end. The reader handles that usual form by itself.
 type framer interface {
-	// frame takes the payload of a data frame, and hands the values in it to
-	// the reader. first: of those that one read took.
+	// frame takes the payload of a data frame, and hands its values to the reader. first
+	// marks the first frame of a read.
 	frame(i int, p []byte, now int64, first bool) error
 }
 
-// opening is what a client's request to upgrade says.
+// opening is what a client's request to upgrade contains.
 type opening struct {
 	path        string
 	subprotocol string // "": none is offered
 	token       string // for the header; "": none
-	later       string // a token that the client keeps, to send it after the upgrade
+	later       string // a token that the client keeps, and sends after the upgrade
 }
 
 func newSpeaker(l *loop) (speaker, error) {

@@ -9,15 +9,15 @@ import (
 )
 
 // centrifugeSpeaker speaks Centrifugo's client protocol in JSON: connect, then a
-// subscribe for each room; replies and pushes may share a frame, a line each; a
-// server's ping is an empty object, which is answered by another.
+// subscribe for each room. Replies and pushes may share a frame, one line each. A server's
+// ping is an empty object, and so is the answer.
 // https://centrifugal.dev/docs/transports/client_protocol
 type centrifugeSpeaker struct {
 	l    *loop
-	pong bool // what the answers to connect say of pings
+	pong bool // the answers to connect ask for pongs
 }
 
-// centrifugeReply is one line from the server, as far as a client cares.
+// centrifugeReply is one line from the server, with the members that a client needs.
 type centrifugeReply struct {
 	ID    int `json:"id"`
 	Error *struct {
@@ -37,8 +37,8 @@ type centrifugeReply struct {
 	} `json:"push"`
 }
 
-// centrifugeConnect is the number of the connect; the subscribe to room k has
-// the number k above it, from 1 on, and is sent when the one before is answered.
+// centrifugeConnect is the number of the connect. The subscribe to room k, counted from 1,
+// has that number plus k, and is sent when the one before is answered.
 const centrifugeConnect = 1
 
 func (s *centrifugeSpeaker) opening(c *client) opening {
@@ -59,8 +59,8 @@ func (s *centrifugeSpeaker) say(i int, c *client, text string) {
 	s.l.write(i, c, proto.AppendFrame(nil, proto.OpText, []byte(text), proto.MaskKey()))
 }
 
-// frame takes the lines of a frame. A push whose publication is nothing but its
-// data ends with the value and three braces; others have members behind it.
+// frame takes the lines of a frame. A push whose publication holds only data ends with the
+// value and three braces. Other pushes have members behind the value.
 func (s *centrifugeSpeaker) frame(i int, p []byte, now int64, first bool) error {
 	for line := range bytes.SplitSeq(p, []byte{'\n'}) {
 		if len(line) == 0 {
@@ -84,7 +84,7 @@ func (s *centrifugeSpeaker) frame(i int, p []byte, now int64, first bool) error 
 
 var dataMember = []byte(`"data":`)
 
-// find returns where the value of a publication begins, or -1 where the line is none.
+// find returns where the value of a publication begins, or -1 if the line is not one.
 func (s *centrifugeSpeaker) find(line []byte) (int, error) {
 	r := s.l.reader
 	if !r.started || !hasPrefix(line, `{"push":{`) {
@@ -94,10 +94,10 @@ func (s *centrifugeSpeaker) find(line []byte) (int, error) {
 	if at := len(line) - braces - r.shape.Size(); r.isValue(line, at) && hasPrefix(line[len(line)-braces:], `}}}`) {
 		return at, nil
 	}
-	// A quote within a string is escaped, so this is a member and no part of a name.
+	// A quote within a string is escaped, so this is a member, not part of a name.
 	k := bytes.Index(line, dataMember)
 	if k < 0 {
-		return -1, nil // a push of another kind
+		return -1, nil // another kind of push
 	}
 	if !r.isValue(line, k+len(dataMember)) {
 		return 0, r.torn(line)
@@ -117,7 +117,7 @@ func (s *centrifugeSpeaker) notice(i int, p []byte) error {
 	}
 	var m centrifugeReply
 	if err := json.Unmarshal(p, &m); err != nil {
-		return fmt.Errorf("a message that is no JSON: %w: %.120q", err, p)
+		return fmt.Errorf("a message that is not JSON: %w: %.120q", err, p)
 	}
 	switch {
 	case m.Error != nil && c.state != stJoined:
@@ -141,7 +141,7 @@ func (s *centrifugeSpeaker) notice(i int, p []byte) error {
 	return nil
 }
 
-// subscribe asks for room k, or is done.
+// subscribe asks for room k, or ends the greeting after the last room.
 func (s *centrifugeSpeaker) subscribe(i int, c *client, k int) {
 	rooms := s.l.roomsOf(i)
 	if k < 0 || k >= len(rooms) {

@@ -9,12 +9,12 @@ import (
 	"tapecast/bench/proto"
 )
 
-// natsSpeaker speaks NATS' text protocol, which is one stream of bytes: a frame
-// may hold many messages, and a message may go on in the next frame.
+// natsSpeaker speaks NATS' text protocol, one stream of bytes. A frame may hold many
+// messages, and a message may continue in the next frame.
 // https://docs.nats.io/reference/reference-protocols/nats-protocol
 type natsSpeaker struct {
 	l     *loop
-	tails map[int][]byte // what a client got of a message whose rest is to come
+	tails map[int][]byte // by client: the start of a message that is not complete yet
 }
 
 func (s *natsSpeaker) opening(*client) opening { return opening{path: s.l.job.Path} }
@@ -22,20 +22,20 @@ func (s *natsSpeaker) opening(*client) opening { return opening{path: s.l.job.Pa
 // opened waits for INFO.
 func (s *natsSpeaker) opened(_ int, c *client) { c.state = stGreeting }
 
-// natsOp is one operation from the server: its line, and a message's payload.
+// natsOp is one operation from the server: its line, and the payload of a message.
 type natsOp struct {
 	name    string // in upper case; "MSG", "INFO", "PING", "PONG", "+OK", "-ERR"
 	args    []byte
 	payload []byte
 }
 
-// parseNATS reads the operation at the front of b, whose payload is at most
-// limit bytes long. used is 0 where more bytes are needed.
+// parseNATS parses the operation at the front of b, whose payload has at most limit
+// bytes. used is 0 if more bytes are needed.
 func parseNATS(b []byte, limit int) (op natsOp, used int, err error) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
 		if len(b) > proto.MaxNATSLine {
-			return op, 0, fmt.Errorf("no end of a line in %d bytes of NATS: %.60q", len(b), b)
+			return op, 0, fmt.Errorf("no line end in %d bytes of NATS: %.60q", len(b), b)
 		}
 		return op, 0, nil
 	}
@@ -44,7 +44,7 @@ func parseNATS(b []byte, limit int) (op natsOp, used int, err error) {
 		op.name, op.args = "MSG", line[len("MSG "):]
 		size, ok := natsSize(op.args)
 		if !ok || size > limit {
-			return op, 0, fmt.Errorf("a MSG without a sensible length: %.120q", line)
+			return op, 0, fmt.Errorf("a MSG without a valid length: %.120q", line)
 		}
 		if len(b) < end+1+size+len("\r\n") {
 			return op, 0, nil
@@ -61,10 +61,10 @@ func parseNATS(b []byte, limit int) (op natsOp, used int, err error) {
 	case "INFO", "PING", "PONG", "+OK", "-ERR":
 		return op, end + 1, nil
 	}
-	return op, 0, fmt.Errorf("an operation that NATS does not have: %.60q", line)
+	return op, 0, fmt.Errorf("an unknown operation: %.60q", line)
 }
 
-// natsSize is the last word of a MSG's line: subject, sid, perhaps reply-to, length.
+// natsSize parses the last word of a MSG's line: subject, sid, perhaps reply-to, length.
 func natsSize(args []byte) (int, bool) {
 	at := bytes.LastIndexByte(args, ' ')
 	n := 0
@@ -108,14 +108,14 @@ func (s *natsSpeaker) frame(i int, p []byte, now int64, first bool) error {
 		}
 	}
 	if len(p) > 0 {
-		s.tails[i] = append([]byte(nil), p...) // seldom: the server frames whole messages
+		s.tails[i] = append([]byte(nil), p...) // rare: the server frames whole messages
 	} else if tail != nil {
 		delete(s.tails, i)
 	}
 	return nil
 }
 
-// take takes an operation that is no message.
+// take takes an operation that is not a message.
 func (s *natsSpeaker) take(i int, op natsOp) error {
 	l := s.l
 	c := &l.clients[i]
@@ -138,7 +138,7 @@ func (s *natsSpeaker) take(i int, op natsOp) error {
 	return nil
 }
 
-// enter subscribes; the answer to the PING behind it says that all is done.
+// enter subscribes. The PONG to the PING behind it shows that the server has done all.
 func (s *natsSpeaker) enter(i int, c *client) {
 	var b strings.Builder
 	b.WriteString(`CONNECT {"verbose":false,"pedantic":false,"lang":"go","version":"1","protocol":1`)
@@ -157,5 +157,5 @@ func (s *natsSpeaker) say(i int, c *client, text string) {
 	s.l.write(i, c, proto.AppendFrame(nil, proto.OpBinary, []byte(text), proto.MaskKey()))
 }
 
-// notice is never called: frame takes all.
+// notice is never called: frame takes everything.
 func (s *natsSpeaker) notice(_ int, p []byte) error { return s.l.reader.torn(p) }

@@ -9,11 +9,11 @@ import (
 	"tapecast/bench/proto"
 )
 
-// observer is a speaker for whatever messages there are: it times them by their ts, and
-// follows prev where the gateway promises that it tells of each message.
+// observer is a speaker for any traffic. It times messages by their ts, and follows prev
+// in rooms where the gateway promises every message.
 type observer struct {
 	tapecastSpeaker
-	chained map[string]bool // by room: its members are promised each message
+	chained map[string]bool // by room: its members are promised every message
 }
 
 func newObserver(l *loop) *observer {
@@ -21,7 +21,7 @@ func newObserver(l *loop) *observer {
 	return &observer{tapecastSpeaker{l}, map[string]bool{}}
 }
 
-// notice takes what is not a message of a room, and from the answer to joining which
+// notice takes what is not a message of a room. The answer to joining tells it which
 // rooms have a chain.
 func (o *observer) notice(i int, p []byte) error {
 	if bytes.Contains(p, []byte(`"chain":`)) {
@@ -37,7 +37,7 @@ func (o *observer) notice(i int, p []byte) error {
 	return o.l.notice(i, p)
 }
 
-// joinedRoom is a room of an answer; a wildcard has those that it joined.
+// joinedRoom is a room in an answer. A wildcard's rooms are listed below it.
 type joinedRoom struct {
 	Room  string       `json:"room"`
 	Chain bool         `json:"chain"`
@@ -61,7 +61,7 @@ func (o *observer) frame(i int, p []byte, now int64, _ bool) error {
 	case !r.started:
 		r.others++
 		return nil
-	case !hasPrefix(p, `{"room":`): // a bare room's: it has no time
+	case !hasPrefix(p, `{"room":`): // a bare room's message has no time
 		r.frames++
 		return nil
 	}
@@ -77,7 +77,7 @@ func (o *observer) frame(i int, p []byte, now int64, _ bool) error {
 	}
 	ts, ok := timeOf(env)
 	if !ok || now+r.timing.Anchor < r.timing.From {
-		return nil // of an expired key, which no record has said; or of the warmup
+		return nil // the notice of an expired key, which is not a record; or a message of the warmup
 	}
 	late := now + r.timing.Anchor - ts*1e6
 	if late < 0 {
@@ -93,7 +93,7 @@ var (
 	tsMember  = []byte(`,"ts":`)
 )
 
-// timeOf is the ts of an envelope, in ms since 1970.
+// timeOf returns the ts of an envelope, in ms since 1970.
 func timeOf(env []byte) (int64, bool) {
 	at := bytes.LastIndex(env, tsMember)
 	if at < 0 {
@@ -107,7 +107,7 @@ func timeOf(env []byte) (int64, bool) {
 	return ts, err == nil
 }
 
-// joinObserved is the request of a client that watches rooms.
+// joinObserved returns the request of a client that watches rooms.
 func joinObserved(rooms []string) string {
 	return fmt.Sprintf(proto.JoinRequest, proto.List(rooms), proto.EntryID)
 }

@@ -8,8 +8,8 @@ import (
 	"tapecast/bench/proto"
 )
 
-// plainSpeaker speaks with a server that has no protocol of its own: Speech says
-// what is to be sent, and where a message has its value.
+// plainSpeaker speaks with a server that has no protocol of its own. Speech holds what
+// to send, and where a message has its value.
 type plainSpeaker struct{ l *loop }
 
 func (s *plainSpeaker) opening(c *client) opening {
@@ -51,8 +51,8 @@ func (s *plainSpeaker) frame(i int, p []byte, now int64, first bool) error {
 	return r.value(i, p, at, now, first)
 }
 
-// findValue returns where a value begins in p: behind the first after, or where
-// the first thing stands that looks like one. -1: nowhere.
+// findValue returns where a value begins in p: behind the first occurrence of after, or
+// at the first bytes that look like a value. -1: there is none.
 func findValue(p []byte, after string) int {
 	if after == "" {
 		return bytes.Index(p, valueMark)
@@ -66,7 +66,7 @@ func findValue(p []byte, after string) int {
 
 var valueMark = []byte(`{"t":`)
 
-// notice takes a message without value: a greeting, or an answer.
+// notice takes a message without a value: a greeting, or an answer.
 func (s *plainSpeaker) notice(i int, p []byte) error {
 	l := s.l
 	c := &l.clients[i]
@@ -77,7 +77,7 @@ func (s *plainSpeaker) notice(i int, p []byte) error {
 	return nil
 }
 
-// search takes a data frame of a record that has its value somewhere in it.
+// search takes a data frame whose record has its value anywhere in it.
 func (r *reader) search(i int, p []byte, now int64, first bool) error {
 	from := 0
 	if !r.bare {

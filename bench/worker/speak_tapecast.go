@@ -3,7 +3,7 @@ package worker
 import "strings"
 
 // tapecastSpeaker speaks tapecast.v1: JSON-RPC requests and notices (dial.go,
-// notice.go), and messages whose value stands last, which the reader finds by itself.
+// notice.go), and messages that end with their value. The reader finds those by itself.
 type tapecastSpeaker struct{ l *loop }
 
 func (s *tapecastSpeaker) opening(c *client) opening {

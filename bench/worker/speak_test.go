@@ -13,7 +13,7 @@ import (
 	"tapecast/bench/proto"
 )
 
-// speaking is a loop with one client, whose other end is in the test's hands.
+// speaking is a loop with one client. The test holds the client's other end.
 type speaking struct {
 	t     testing.TB
 	l     *loop
@@ -37,7 +37,7 @@ func newSpeaking(t testing.TB, s job.Speech, rooms ...string) *speaking {
 	return &speaking{t, l, pair[1]}
 }
 
-// said returns the texts that the client has sent since the last time.
+// said returns the texts that the client has sent since the last call.
 func (s *speaking) said() string {
 	s.t.Helper()
 	buf := make([]byte, 64<<10)
@@ -150,7 +150,7 @@ func TestSpeakNATS(t *testing.T) {
 	f(msg(0), "", stJoined)
 	f(msg(1)+"PING\r\n"+msg(2), "PONG\r\n", stJoined)
 	both := msg(3) + msg(4)
-	for _, cut := range []int{1, 9, 40, len(both) - 1} { // a message goes on in the next frame
+	for _, cut := range []int{1, 9, 40, len(both) - 1} { // a message continues in the next frame
 		f(both[:cut], "", stJoined)
 		f(both[cut:], "", stJoined)
 		s.l.reader.tally.next[0] = 3
@@ -200,7 +200,7 @@ func TestSpeakPlain(t *testing.T) {
 	}
 	s.want("state", c.state, stJoined)
 	value := s.run(1)
-	// the last one's is not where it should be
+	// the last value is not where it should be
 	for _, text := range []string{`{"v":` + value(0) + `,"more":1}`, `{"w":1}`, value(1)} {
 		if err := s.get(proto.OpText, text); err != nil {
 			t.Fatal(err)
@@ -227,8 +227,8 @@ func TestSpeechCheck(t *testing.T) {
 	}
 }
 
-// FuzzParseNATS: what is taken is within bounds, and does not depend on where
-// the stream was cut.
+// FuzzParseNATS: what is taken is within bounds, and does not depend on where the stream was
+// cut.
 func FuzzParseNATS(f *testing.F) {
 	f.Add([]byte("INFO {}\r\nMSG a 1 2\r\nab\r\nPING\r\n"), 7)
 	f.Add([]byte("MSG a 1 reply 0\r\n\r\n-ERR 'x'\r\n"), 3)
@@ -241,7 +241,7 @@ func FuzzParseNATS(f *testing.F) {
 		if used == 0 {
 			return
 		}
-		// Less than all of it is either not enough or refused, and never something else.
+		// Less than all of it is incomplete or refused, and never another operation.
 		if cut = max(0, min(cut, used-1)); cut < used {
 			if _, n, _ := parseNATS(b[:cut], limit); n != 0 {
 				t.Fatalf("%d of %d bytes are an operation already", cut, used)
@@ -254,7 +254,7 @@ func FuzzParseNATS(f *testing.F) {
 	})
 }
 
-// FuzzSpeakers: whatever a server sends ends in a message, a notice or an error.
+// FuzzSpeakers: every input ends in a message, a notice or an error.
 func FuzzSpeakers(f *testing.F) {
 	f.Add([]byte(`{"id":1,"connect":{"pong":true}}`), true)
 	f.Add([]byte(`{"push":{"channel":"a","pub":{"data":{"t":1000000000000000000,"n":1000000000}}}}`), true)

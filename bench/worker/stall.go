@@ -16,7 +16,7 @@ import (
 	"tapecast/bench/machine"
 )
 
-// staller keeps all clients of a loop from reading for a while.
+// staller stops all clients of a loop from reading for a while.
 type staller struct {
 	from, to int64 // monotonic
 	stop     *atomic.Bool
@@ -24,7 +24,7 @@ type staller struct {
 	done     bool
 }
 
-// sit sleeps until the stall is over and looks into the buffers.
+// sit sleeps until the stall is over, and looks into the buffers.
 func (s *staller) sit(l *loop) {
 	if s.done {
 		return
@@ -67,7 +67,7 @@ func (s *staller) sit(l *loop) {
 	}
 }
 
-// socketPair is a connection as its other end sees it: from there to here.
+// socketPair is a connection as its other end sees it, with that end as local.
 type socketPair struct{ local, remote netip.AddrPort }
 
 func pairOf(fd int) (socketPair, bool) {
@@ -84,9 +84,9 @@ func pairOf(fd int) (socketPair, bool) {
 	}, true
 }
 
-// sendQueues returns the bytes in the send buffers of those sockets that are
-// on this machine, from /proc/net/tcp and, for a gateway that listens on both
-// families, /proc/net/tcp6.
+// sendQueues returns the bytes in the send buffers of the wanted sockets that are on this
+// machine. They come from /proc/net/tcp and from /proc/net/tcp6, which has the sockets of
+// a gateway that listens on both families.
 func sendQueues(wanted map[socketPair]int) (map[int]int64, error) {
 	found := map[int]int64{}
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
@@ -105,7 +105,7 @@ func sendQueues(wanted map[socketPair]int) (map[int]int64, error) {
 			}
 		}
 		err = lines.Err()
-		_ = f.Close() // opened for reading
+		_ = f.Close() // opened for reading only
 		if err != nil {
 			return found, err
 		}
@@ -113,7 +113,7 @@ func sendQueues(wanted map[socketPair]int) (map[int]int64, error) {
 	return found, nil
 }
 
-// parseProcTCP reads one line of /proc/net/tcp or tcp6: both ends, and the send queue.
+// parseProcTCP parses one line of /proc/net/tcp or tcp6: both ends, and the send queue.
 func parseProcTCP(line string) (socketPair, int64, bool) {
 	w := strings.Fields(line)
 	if len(w) < 5 {
@@ -126,8 +126,8 @@ func parseProcTCP(line string) (socketPair, int64, bool) {
 	return socketPair{local, remote}, n, ok1 && ok2 && ok3 && err == nil
 }
 
-// parseProcAddr reads an address as /proc/net/tcp has it: words in host order,
-// in hexadecimal, and the port.
+// parseProcAddr parses an address of /proc/net/tcp: words in host order, in
+// hexadecimal, and the port.
 func parseProcAddr(s string) (netip.AddrPort, bool) {
 	ip, port, ok := strings.Cut(s, ":")
 	n, err := strconv.ParseUint(port, 16, 16)

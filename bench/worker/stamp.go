@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stamper reads from sockets and tells when the kernel got the last byte that
-// was read (SO_TIMESTAMPNS). It belongs to one loop.
+// stamper reads from sockets, and returns when the kernel got the last byte of a read
+// (SO_TIMESTAMPNS). It belongs to one loop.
 type stamper struct {
 	msg  unix.Msghdr
 	iov  unix.Iovec
 	oob  [64]byte
-	pair [2]int // a connection to ourselves, see wakeKernel
+	pair [2]int // a connection to this process itself, see wakeKernel
 }
 
 func newStamper() (*stamper, error) {
@@ -35,8 +35,8 @@ func (s *stamper) close() {
 	}
 }
 
-// wakeKernel waits until the kernel takes receive times: it begins some time
-// after the first socket has asked, and goes on while one is open that did.
+// wakeKernel waits until the kernel takes receive times. It starts some time after the
+// first socket has asked, and goes on while a socket that asked is open.
 func (s *stamper) wakeKernel() error {
 	listen, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -77,16 +77,16 @@ func (s *stamper) wakeKernel() error {
 		if stamp != 0 {
 			return nil
 		}
-		time.Sleep(time.Millisecond) // nothing tells when the kernel is ready
+		time.Sleep(time.Millisecond) // nothing signals that the kernel is ready
 	}
-	return errors.New("a byte sent ten seconds after asking had none")
+	return errors.New("a byte that was sent ten seconds after asking had no receive time")
 }
 
 func askForStamps(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 }
 
-// read reads into b; stamp is in ns since 1970, 0 where the kernel told none.
+// read reads into b. stamp is in ns since 1970, or 0 if the kernel gave none.
 func (s *stamper) read(fd int, b []byte) (n int, stamp int64, errno unix.Errno) {
 	s.iov.Base = &b[0]
 	s.iov.SetLen(len(b))

@@ -14,33 +14,33 @@ import (
 // incident is something that happens to a loop's clients while messages flow. It
 // belongs to the loop, and is done in steps between two polls.
 type incident interface {
-	// step does what is due. It returns false once nothing is left to be done.
+	// step does what is due. It reports whether anything is left to do.
 	step(l *loop, now int64) bool
 }
 
-// storm is one under way.
+// storm is a storm under way.
 type storm struct {
 	order   job.StormOrder
 	dropped bool
 	waiting []comeback // in the order in which they are due
-	away    int        // clients that were dropped and are not back
+	away    int        // clients that were dropped and are not back yet
 	out     *job.StormTally
 }
 
-// comeback is when a client dials, and when it should have first.
+// comeback is when a client dials, and when its first attempt was due.
 type comeback struct {
 	at, due int64
 	client  int
 }
 
-// retryAfter is what a client waits after a refused attempt, the half of it by chance.
+// retryAfter is what a client waits after a refused attempt. Half of it is random.
 const retryAfter = 500 * time.Millisecond
 
-// dialsPerStep bounds what is dialled before the loop looks at its sockets again:
-// some ten milliseconds of it.
+// dialsPerStep bounds how many clients dial before the loop looks at its sockets again.
+// They take about ten milliseconds.
 const dialsPerStep = 256
 
-// newStorm prepares one: tokens are not made while everybody is waiting.
+// newStorm prepares a storm: tokens are signed before the clients wait for them.
 func newStorm(l *loop, o job.StormOrder) (*storm, error) {
 	s := &storm{order: o, out: job.NewStormTally()}
 	for i := range l.clients {
@@ -79,7 +79,7 @@ func (s *storm) step(l *loop, now int64) bool {
 	return s.away > 0
 }
 
-// drop ends all connections, without a word.
+// drop ends all connections, without a close frame.
 func (s *storm) drop(l *loop) {
 	s.dropped = true
 	began := l.clock.Now()
@@ -90,7 +90,7 @@ func (s *storm) drop(l *loop) {
 			continue
 		}
 		if s.order.Reset {
-			// else it is a FIN
+			// Without the option the kernel sends a FIN.
 			_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		}
 		_ = unix.Close(int(c.fd))
@@ -107,7 +107,7 @@ func (s *storm) drop(l *loop) {
 	slices.SortFunc(s.waiting, func(a, b comeback) int { return cmp.Compare(a.at, b.at) })
 }
 
-// failed has a client that was not let in try again.
+// failed makes a client that was not let in try again.
 func (s *storm) failed(l *loop, i int, c *client, why string) {
 	s.out.Retries++
 	s.out.Refused[why]++
@@ -120,8 +120,8 @@ func (s *storm) failed(l *loop, i int, c *client, why string) {
 	s.waiting = slices.Insert(s.waiting, k, comeback{at, due, i})
 }
 
-// back counts client i, who is in its rooms again. Unless it has resumed, it need
-// not get what was due before now.
+// back counts client i, which is in its rooms again. Unless it has resumed, it is not
+// owed messages that were due before now.
 func (s *storm) back(l *loop, i int, now int64) {
 	s.away--
 	s.out.Back++

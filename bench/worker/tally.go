@@ -6,21 +6,21 @@ import (
 	"tapecast/bench/job"
 )
 
-// tally follows the message numbers of one feed that each client gets, and knows
-// which it should get (job.Assignment). It belongs to one loop.
+// tally follows the message numbers of one feed that each client gets. It knows which
+// it should get (job.Assignment). It belongs to one loop.
 type tally struct {
 	assignment *job.Assignment
 	first      int     // number of client 0
-	mine       []int32 // by client and place: its streams, where they were chosen by popularity
-	next       []int64 // by client and place: how many messages of the stream came or were passed over
+	mine       []int32 // by client: its streams, where they were chosen by popularity
+	next       []int64 // by client and stream: how many messages of the stream came or were passed over
 	holes      map[int][]span
-	away       map[int][]span // what it need not get, since it was not there; it may, at the ends
+	away       map[int][]span // what a client is not owed, since it was away; it may get some at the ends
 
 	unique, late, doubled, foreign int64
-	absent                         int64 // not got, and needn't be, as far as known
+	absent                         int64 // not received and not owed, as far as known
 }
 
-// span is what a client has missed of a stream, [from, to), so far.
+// span is a range of messages of a stream that a client has missed so far, [from, to).
 type span struct{ from, to int64 }
 
 func newTally(clients int, d *job.Assignment, first int) *tally {
@@ -35,7 +35,8 @@ func newTally(clients int, d *job.Assignment, first int) *tally {
 	return t
 }
 
-// at returns where stream s of client i is counted, or -1: it isn't the client's.
+// at returns the index at which stream s of client i is counted, or -1 if the client
+// does not have that stream.
 func (t *tally) at(i int, s int64) int {
 	each := t.assignment.PerClient()
 	switch {
@@ -55,7 +56,7 @@ func (t *tally) at(i int, s int64) int {
 	return i*each + int(s)
 }
 
-// stream is the k-th stream of client i.
+// stream returns the k-th stream of client i.
 func (t *tally) stream(i, k int) int64 {
 	switch {
 	case t.mine != nil:
@@ -73,7 +74,7 @@ func (t *tally) got(i int, n int64) {
 		var s int64
 		s, j = t.assignment.Of(n)
 		if at = t.at(i, s); at < 0 {
-			t.foreign++ // somebody else's
+			t.foreign++ // another client's
 			return
 		}
 	}
@@ -85,9 +86,9 @@ func (t *tally) got(i int, n int64) {
 	t.gotSlow(at, j)
 }
 
-// gotSlow counts message j of a stream that isn't the one expected: it leaves
-// a hole before it, fills a hole (late: out of order), was published about when
-// the client came back, or is there already.
+// gotSlow counts an unexpected message, number j of a stream. It leaves a hole before it,
+// fills a hole (late: out of order), was published about when the client came back, or
+// is a double.
 func (t *tally) gotSlow(at int, j int64) {
 	if next := t.next[at]; j > next {
 		t.holes[at] = append(t.holes[at], span{next, j})
@@ -98,7 +99,7 @@ func (t *tally) gotSlow(at int, j int64) {
 	in := func(s span) bool { return s.from <= j && j < s.to }
 	if k := slices.IndexFunc(t.away[at], in); k >= 0 {
 		a := &t.away[at][k]
-		t.absent += j - a.from // what it did not get before its first one
+		t.absent += j - a.from // the messages before the first one that it got
 		a.from = j + 1
 		t.unique++
 		return
@@ -121,9 +122,9 @@ func (t *tally) gotSlow(at int, j int64) {
 	t.doubled++
 }
 
-// back has client i, who was away, miss what it lacks of the first total messages
-// without loss: it need not get them. It may, from some number on: the gateway
-// took it in before we heard of that.
+// back handles client i coming back without resuming. It is not owed what it lacks of the
+// first total messages. It may get the last of them, because the gateway let it in before
+// we heard of that.
 func (t *tally) back(i int, total int64) {
 	each := t.assignment.PerClient()
 	for k := range each {
@@ -144,7 +145,7 @@ func (t *tally) settle(at int) {
 	delete(t.away, at)
 }
 
-// want returns how many of a run's total messages client i gets.
+// want returns how many of a run's total messages client i should get.
 func (t *tally) want(i int, total int64) int64 {
 	if t.assignment.Each == 0 {
 		return total
@@ -156,7 +157,7 @@ func (t *tally) want(i int, total int64) int64 {
 	return n
 }
 
-// lost returns how many of total messages client i hasn't got, but should have.
+// lost returns how many of total messages client i should have got and has not.
 func (t *tally) lost(i int, total int64) int64 {
 	each := t.assignment.PerClient()
 	var lost int64

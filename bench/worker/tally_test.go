@@ -9,7 +9,7 @@ import (
 )
 
 func TestTally(t *testing.T) {
-	// total messages of a run, what came, and what the tally says of it
+	// the number of messages in a run, those that came, and the tally's figures
 	f := func(streams, total int64, came []int64, unique, lost, late, doubled int64) {
 		t.Helper()
 		y := newTally(1, &job.Assignment{Streams: streams}, 0)
@@ -49,7 +49,7 @@ func TestTallyOwn(t *testing.T) {
 	}
 }
 
-// Whatever arrives in whatever order: unique and lost are what a set says.
+// Whatever arrives, in whatever order: unique and lost are what a set has.
 func FuzzTally(f *testing.F) {
 	f.Add(uint64(1), uint8(3))
 	f.Fuzz(func(t *testing.T, seed uint64, streams uint8) {
@@ -73,7 +73,7 @@ func FuzzTally(f *testing.F) {
 	})
 }
 
-// Several streams of many: each client answers for its own.
+// Each client has several of many streams, and counts its own.
 func TestTallyChosen(t *testing.T) {
 	d := job.Assignment{Streams: 20, Each: 3, Zipf: 1}
 	y := newTally(4, &d, 8)
@@ -110,9 +110,9 @@ func TestTallyChosen(t *testing.T) {
 	}
 }
 
-// Who was away need not have what was published meanwhile, but has to have the rest.
+// A client that was away is not owed what was published meanwhile, but it is owed the rest.
 func TestTallyAway(t *testing.T) {
-	// came before; back after so many; came then; of total
+	// what came before; how many there were on return; what came then; of how many in all
 	f := func(before []int64, back int64, then []int64, total, unique, absent, lost, late, doubled int64) {
 		t.Helper()
 		y := newTally(1, &job.Assignment{}, 0)
@@ -131,11 +131,11 @@ func TestTallyAway(t *testing.T) {
 		}
 	}
 	f([]int64{0, 1}, 5, []int64{5, 6}, 7, 4, 3, 0, 0, 0)
-	f([]int64{0, 1}, 5, []int64{3, 4, 5}, 6, 5, 1, 0, 0, 0) // its seam was before we heard of it
-	f([]int64{0, 1}, 5, []int64{3, 5}, 6, 4, 2, 0, 0, 0)    // of what lies between nothing can be said
+	f([]int64{0, 1}, 5, []int64{3, 4, 5}, 6, 5, 1, 0, 0, 0) // it joined before we heard of it
+	f([]int64{0, 1}, 5, []int64{3, 5}, 6, 4, 2, 0, 0, 0)    // what lies between is unknown
 	f([]int64{0, 1}, 5, []int64{6}, 7, 3, 3, 1, 0, 0)       // the first one after it is lost
-	f([]int64{0, 1}, 5, []int64{5, 1}, 6, 3, 3, 0, 0, 1)    // from before it went
-	f([]int64{0, 1}, 5, []int64{4, 3, 5}, 6, 4, 2, 0, 0, 1) // out of order, and so as if seen before
+	f([]int64{0, 1}, 5, []int64{5, 1}, 6, 3, 3, 0, 0, 1)    // from before it left
+	f([]int64{0, 1}, 5, []int64{4, 3, 5}, 6, 4, 2, 0, 0, 1) // out of order, so it counts as seen before
 	f([]int64{0, 1}, 2, []int64{2}, 3, 3, 0, 0, 0, 0)       // missed nothing
 	f([]int64{0, 3}, 6, []int64{6}, 7, 3, 2, 2, 0, 0)       // what was lost before stays lost
 	f([]int64{}, 4, []int64{}, 4, 0, 4, 0, 0, 0)

@@ -14,13 +14,13 @@ import (
 // handshakeTime is how long a TLS handshake may wait for the gateway.
 const handshakeTime = 30 * time.Second
 
-// wire is one client's TLS, and the net.Conn under it. The handshake, which
-// crypto/tls cannot leave half done, runs on a goroutine of its own; after it
-// the loop lends ciphertext, and gets back what is whole in it.
+// wire is one client's TLS, and the net.Conn under it. crypto/tls cannot pause a
+// handshake, so it runs on a goroutine of its own. After that the loop lends ciphertext,
+// and gets back the plaintext of whole records.
 type wire struct {
 	tls *tls.Conn
 	fd  int
-	own bool // the handshake is over: what Read gives is what the loop lent
+	own bool // the handshake is over: Read gives the bytes that the loop lent
 	in  []byte
 }
 
@@ -30,7 +30,7 @@ type secured struct {
 	err    error
 }
 
-// secure begins client i's handshake.
+// secure starts client i's handshake.
 func (l *loop) secure(i int, c *client) {
 	c.state = stSecuring
 	c.wire = &wire{fd: int(c.fd)}
@@ -63,13 +63,13 @@ func (l *loop) upgradeSecured() {
 		}
 		c.wire.own = true
 		l.upgrade(s.client, c)
-		if c.state != stGone { // what came during the handshake was told then
+		if c.state != stGone { // events during the handshake were reported then
 			l.receive(s.client, c, 0)
 		}
 	}
 }
 
-// decrypt gives the plaintext of what was read to l.take, piece by piece.
+// decrypt gives the plaintext of a read to l.take, piece by piece.
 func (l *loop) decrypt(i int, c *client, cipher []byte, now int64) error {
 	room := l.headroom()
 	c.wire.in = cipher
@@ -105,12 +105,12 @@ func (noMore) Error() string { return "no more input yet" }
 // Timeout makes it a net.Error.
 func (noMore) Timeout() bool { return true }
 
-// Temporary has crypto/tls go on with the next read.
+// Temporary makes crypto/tls go on with the next read.
 func (noMore) Temporary() bool { return true }
 
 var errNoMore net.Error = noMore{}
 
-// Read is crypto/tls's.
+// Read is called by crypto/tls.
 func (w *wire) Read(b []byte) (int, error) {
 	if w.own {
 		if len(w.in) == 0 {
@@ -140,7 +140,7 @@ func (w *wire) Read(b []byte) (int, error) {
 	}
 }
 
-// Write is crypto/tls's. What a client sends is far smaller than any send buffer.
+// Write is called by crypto/tls. A client's message is far smaller than any send buffer.
 func (w *wire) Write(b []byte) (int, error) {
 	n, err := unix.Write(w.fd, b)
 	if err == nil && n < len(b) {
@@ -149,13 +149,13 @@ func (w *wire) Write(b []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// Close does nothing: the loop closes.
+// Close does nothing: the loop closes the socket.
 func (*wire) Close() error { return nil }
 
-// LocalAddr is not told.
+// LocalAddr returns nil: crypto/tls does not ask.
 func (*wire) LocalAddr() net.Addr { return nil }
 
-// RemoteAddr is not told.
+// RemoteAddr returns nil: crypto/tls does not ask.
 func (*wire) RemoteAddr() net.Addr { return nil }
 
 // SetDeadline does nothing.

@@ -2,8 +2,8 @@ package worker
 
 import "tapecast/bench/proto"
 
-// walked says that client i is being sent the last values of a room, or no longer is:
-// these are messages from before it came, and nothing that it should have got.
+// walked notes that the last values of a room begin or end for client i. They are older
+// than the client, so they are not messages that it should have got.
 func (r *reader) walked(i int, room string, begins bool) {
 	if r.walks == nil {
 		r.walks = map[int]map[string]bool{}
@@ -20,7 +20,7 @@ func (r *reader) walked(i int, room string, begins bool) {
 	}
 }
 
-// isWalked reports whether the message p, of client i, is such a last value.
+// isWalked reports whether the message p of client i is such a last value.
 func (r *reader) isWalked(i int, p []byte) bool {
 	rooms := r.walks[i]
 	if len(rooms) == 0 {

@@ -7,22 +7,22 @@ import (
 	"tapecast/bench/machine"
 )
 
-// window is the measured part of a run. Its figures are differences between
-// what the loop had counted when the window began and when it ended.
+// window is the measured part of a run. Its figures are the differences between the
+// loop's counters at its start and at its end.
 type window struct {
-	edge     int64 // when the next figures are to be taken, monotonic
+	edge     int64 // when the next figures are due, monotonic
 	to       int64
 	open     bool
 	from, at mark
 }
 
-// mark is what a loop has counted at one moment.
+// mark holds a loop's counters at one moment.
 type mark struct {
 	at, frames, bytes, reads, asleep int64
 	cpu                              float64
 }
 
-// never is an edge that doesn't come.
+// never is an edge that does not come.
 const never = math.MaxInt64
 
 func newWindow(from, to int64) window { return window{edge: from, to: to} }

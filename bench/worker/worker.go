@@ -15,15 +15,14 @@ import (
 )
 
 const (
-	// pollFor bounds how long a loop waits before it looks at its deadline.
+	// pollFor is the longest wait of a loop before it looks at its deadline.
 	pollFor = 50 * time.Millisecond
-	// lingerFor is how long complete clients are watched for what comes too much.
+	// lingerFor is how long clients that have everything are watched for surplus messages.
 	lingerFor = 200 * time.Millisecond
 )
 
-// Run is a process that holds clients: it reads a Job and then orders from
-// in, one JSON value each, and writes one answer each to out. It returns when
-// in ends.
+// Run is a process that holds clients. It reads a Job and then orders, one JSON value
+// each, and writes one answer to each. It returns when its input ends.
 func Run(in io.Reader, out io.Writer) error {
 	runtime.LockOSThread() // one loop on one thread
 	defer runtime.UnlockOSThread()
@@ -47,7 +46,7 @@ func Run(in io.Reader, out io.Writer) error {
 	}
 	var stop atomic.Bool
 	orders := make(chan job.Order, 1)
-	go func() { // owned by in: ends with it
+	go func() { // ends with its input
 		defer l.wakeUp()
 		defer close(orders)
 		defer stop.Store(true)
@@ -126,7 +125,7 @@ func (l *loop) run(p job.Timing) error {
 		return errors.New("a run is going on already")
 	}
 	if len(p.More) != len(l.assignments)-1 {
-		return fmt.Errorf("a plan of %d feeds for a job of %d", len(p.More)+1, len(l.assignments))
+		return fmt.Errorf("an order with %d feeds for a job with %d", len(p.More)+1, len(l.assignments))
 	}
 	var tallies []*tally
 	for k := range l.assignments {
@@ -142,8 +141,8 @@ func (l *loop) run(p job.Timing) error {
 	return nil
 }
 
-// finish waits until every client that is still there has got all of each feed's
-// total messages, or the deadline is over, and returns what they got.
+// finish waits until every client that is still connected has all messages of each feed,
+// or until the deadline, and returns what the clients got.
 func (l *loop) finish(totals []int64, deadline int64, stop *atomic.Bool) *job.Tally {
 	var looked, complete int64
 	for now := l.clock.Now(); now < deadline && !stop.Load(); now = l.clock.Now() {
@@ -164,7 +163,7 @@ func (l *loop) finish(totals []int64, deadline int64, stop *atomic.Bool) *job.Ta
 			break
 		}
 	}
-	l.turn(time.Millisecond) // takes the window's figures, where its end has just come
+	l.turn(time.Millisecond) // takes the window's figures if its end has just come
 	return l.results(totals)
 }
 
@@ -179,8 +178,8 @@ func (l *loop) complete(totals []int64) bool {
 	return true
 }
 
-// feedTally is what the clients got of the total messages of a feed, and what
-// they should have got of those due in the window.
+// feedTally returns what the clients got of the total messages of a feed, and what they
+// should have got of those due in the window.
 func (l *loop) feedTally(f *feed, total int64) (t job.FeedTally, due int64) {
 	y := f.tally
 	for at := range y.away {
@@ -192,7 +191,7 @@ func (l *loop) feedTally(f *feed, total int64) (t job.FeedTally, due int64) {
 	for i := range l.clients {
 		t.Want += y.want(i, total)
 		t.Lost += y.lost(i, total)
-		due += max(0, y.want(i, end)-y.want(i, f.Warm)) // a send loop that fell behind may not have come so far
+		due += max(0, y.want(i, end)-y.want(i, f.Warm)) // the publisher may have fallen behind, and not come so far
 	}
 	return t, due
 }
