@@ -18,22 +18,22 @@ import (
 	"tapecast/bench/proto"
 )
 
-// Job says where clients connect that have a goroutine each: hostile ones and
-// newcomers. The crowd of ordinary ones is a loop's (loop.go).
+// Job says where clients connect that have a goroutine each: hostile clients and
+// newcomers. The many ordinary clients belong to a loop of package worker.
 type Job struct {
 	Addr    string `json:"addr"` // IP and port
 	Host    string `json:"host"` // for the Host header
 	Path    string `json:"path"` // with the query
 	TLS     bool   `json:"tls"`
 	CA      string `json:"ca,omitempty"`      // file of certificates to trust; "": the system's
-	Unknown bool   `json:"unknown,omitempty"` // whatever certificate there is will do: a sink's
+	Unknown bool   `json:"unknown,omitempty"` // any certificate will do: a sink's
 }
 
-// Dialer is a Job, ready. Any goroutine may use it.
+// Dialer is a Job that is ready to dial. Any goroutine may use it.
 type Dialer struct {
 	Job
-	Config *tls.Config // nil: plain
-	path   string      // manual: nothing is joined that nobody asks for
+	Config *tls.Config // nil: no TLS
+	path   string      // with manual subscription: the gateway joins nothing by itself
 }
 
 // New returns a Dialer. It reads the certificates that the job names.
@@ -50,17 +50,17 @@ func New(j Job) (*Dialer, error) {
 	return p, nil
 }
 
-// OpenPatience is how long a connection may take to stand, and a handshake to be answered.
+// OpenPatience is the longest time for a connect, and for the answer to a handshake.
 const OpenPatience = 10 * time.Second
 
-// Dial makes a TCP connection from an address of this machine ("": any), with a
-// receive buffer of so many bytes (0: the kernel's choice).
+// Dial makes a TCP connection from an address of this machine ("": any), with a receive
+// buffer of so many bytes (0: the kernel's choice).
 func (p *Dialer) Dial(ctx context.Context, source string, rcvBuf int) (net.Conn, error) {
 	d := net.Dialer{Timeout: OpenPatience}
 	if source != "" {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
 	}
-	if rcvBuf > 0 { // before the connection is made, or the window is as wide as ever
+	if rcvBuf > 0 { // before the connect, or the window has its usual width
 		d.Control = func(_, _ string, raw syscall.RawConn) error {
 			var err error
 			cerr := raw.Control(func(fd uintptr) {
@@ -76,25 +76,25 @@ func (p *Dialer) Dial(ctx context.Context, source string, rcvBuf int) (net.Conn,
 type Conn struct {
 	net.Conn
 	In   *bufio.Reader
-	head []byte // of the frame that was read last
+	head []byte // the start of the last frame's payload
 	Read int64  // bytes of frames
 }
 
-// HeadSize is how much of a frame's payload is kept: all of a notice, and the
-// beginning of what only counts.
+// HeadSize is how much of a frame's payload is kept. It holds a whole notice, and the
+// start of messages that are only counted.
 const HeadSize = 16 << 10
 
-// Open upgrades a connection that stands, over TLS where that is spoken. It owns
-// raw: a connection that could not be upgraded is closed.
+// Open upgrades a connection, over TLS if the job says so. It owns raw, and closes it if
+// the upgrade fails.
 func (p *Dialer) Open(ctx context.Context, raw net.Conn, token string) (*Conn, error) {
-	stop := context.AfterFunc(ctx, func() { _ = raw.Close() }) // ends what waits on it
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() }) // ends a read or write that waits on it
 	defer stop()
 	c := &Conn{Conn: raw}
 	fail := func(err error) (*Conn, error) {
-		_ = raw.Close() // what ended it is told
+		_ = raw.Close() // the caller gets the error that ended it
 		return nil, err
 	}
-	_ = raw.SetDeadline(time.Now().Add(OpenPatience)) // fails on a closed one only
+	_ = raw.SetDeadline(time.Now().Add(OpenPatience)) // fails only on a closed connection
 	if p.Config != nil {
 		secure := tls.Client(raw, p.Config)
 		if err := secure.HandshakeContext(ctx); err != nil {
@@ -118,8 +118,8 @@ func (p *Dialer) Open(ctx context.Context, raw net.Conn, token string) (*Conn, e
 	return c, nil
 }
 
-// Next reads one frame. Of its payload it returns the beginning, which the next
-// call overwrites.
+// Next reads one frame. It returns the start of the payload, which the next call
+// overwrites.
 func (c *Conn) Next() (op byte, head []byte, err error) {
 	h, err := c.header()
 	if err != nil {
@@ -139,8 +139,8 @@ func (c *Conn) Next() (op byte, head []byte, err error) {
 	return h.Op, head, nil
 }
 
-// header reads a frame's header. Where two bytes are not all of it, more of the
-// frame than the longest header is yet to come.
+// header reads a frame's header. If two bytes are not the whole header, then more bytes of
+// the frame must come than the longest header has.
 func (c *Conn) header() (h proto.Header, err error) {
 	for _, n := range [...]int{2, 14} {
 		b, err := c.In.Peek(n)
@@ -158,14 +158,14 @@ func (c *Conn) header() (h proto.Header, err error) {
 	return h, err
 }
 
-// How a connection ended that neither side has ended in order.
+// How a connection ended if neither side closed it in order.
 const (
 	NoAnswer   = "no answer in time"
 	ClosedHere = "closed here"
 )
 
-// EndOf says in words how a connection ended: the close frame's code and reason, or
-// what reading gave.
+// EndOf returns in words how a connection ended: the close frame's code and reason, or
+// the error of the read.
 func EndOf(op byte, p []byte, err error) string {
 	switch {
 	case err == nil && op == proto.OpClose && len(p) >= 2:

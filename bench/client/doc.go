@@ -1,7 +1,7 @@
-// Package client is one WebSocket client that blocks: a Dialer connects, authenticates
-// and hands out a Conn, whose Next reads a message. It is for clients that do something
-// of their own each, a few hundred at most: newcomers, resumes, hostile ones. The load
-// itself comes from package worker.
+// Package client is one blocking WebSocket client. A Dialer connects and authenticates.
+// It returns a Conn, whose Next reads a frame. The package is for a few hundred clients
+// that each behave in their own way: newcomers, resumes, hostile clients. The load itself
+// comes from package worker.
 //
-// A Dialer may be used by any goroutine; a Conn belongs to the one that opened it.
+// Any goroutine may use a Dialer. A Conn belongs to the goroutine that opened it.
 package client

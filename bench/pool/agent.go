@@ -16,12 +16,12 @@ import (
 	"tapecast/bench/text"
 )
 
-// agentVersion is that of what agents and those who drive them say to each other.
+// agentVersion is the version of the protocol between agents and drivers.
 const agentVersion = 2
 
-// agentAsk is what an agent is asked, one JSON value after another: who it is, what
-// its clocks show, and in the end to be a worker. From then on the connection is
-// the standard input and output of one.
+// agentAsk is one question to an agent. The questions are JSON values, one after another:
+// which version and limit it has, what its clocks show, and at last to be a worker. From
+// then on the connection is the standard input and output of a worker.
 type agentAsk struct {
 	Op      string `json:"op"` // hello, clock, work
 	Version int    `json:"version,omitempty"`
@@ -30,15 +30,15 @@ type agentAsk struct {
 
 type agentAnswer struct {
 	Err         string `json:"err,omitempty"`
-	Descriptors int    `json:"descriptors,omitempty"` // that a process may have
+	Descriptors int    `json:"descriptors,omitempty"` // limit of a process
 	Mono        int64  `json:"mono,omitempty"`        // CLOCK_MONOTONIC
 	Wall        int64  `json:"wall,omitempty"`        // ns since 1970
 }
 
-// Agent lends this machine to runs that are driven from another one: a worker process
-// for each connection to ln, until ctx ends. With a key, whoever connects must know it;
-// it crosses the network in the clear, as the clients' token keys do: the network
-// between agents must be trusted.
+// Agent lends this machine to runs that are driven from another one. It starts a worker
+// process for each connection to ln, until ctx ends. With a key, each driver must send the
+// same one. The key crosses the network in the clear, like the keys of the clients'
+// tokens, so the network between agents must be trusted.
 func Agent(ctx context.Context, ln net.Listener, key string, log io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -59,7 +59,7 @@ func Agent(ctx context.Context, ln net.Listener, key string, log io.Writer) erro
 		go func() {
 			defer func() { <-done }()
 			defer conn.Close()
-			text.LogLine(log, "%s connects", conn.RemoteAddr())
+			text.LogLine(log, "%s connected", conn.RemoteAddr())
 			if err := serveDriver(ctx, conn, key); err != nil && !errors.Is(err, io.EOF) {
 				text.LogLine(log, "%s: %v", conn.RemoteAddr(), err)
 				return
@@ -69,14 +69,14 @@ func Agent(ctx context.Context, ln net.Listener, key string, log io.Writer) erro
 	}
 }
 
-// greetWithin is how long whoever connects to an agent has to say what it wants.
+// greetWithin is how long a driver that has connected may take to ask for a worker.
 const greetWithin = 30 * time.Second
 
 // serveDriver answers one connection until it becomes a worker's.
 func serveDriver(ctx context.Context, conn net.Conn, key string) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	_ = conn.SetDeadline(time.Now().Add(greetWithin)) // a connection that can't have one has ended
+	_ = conn.SetDeadline(time.Now().Add(greetWithin)) // it fails only if the connection has ended
 	dec, enc := json.NewDecoder(io.LimitReader(conn, 64<<10)), json.NewEncoder(conn)
 	known := false
 	for {
@@ -102,7 +102,7 @@ func serveDriver(ctx context.Context, conn net.Conn, key string) error {
 			_ = conn.SetDeadline(time.Time{})
 			return lend(ctx, conn)
 		default:
-			a.Err = fmt.Sprintf("%q is nothing that an agent does", q.Op)
+			a.Err = fmt.Sprintf("%q is not an operation of an agent", q.Op)
 		}
 		if err := enc.Encode(a); err != nil || a.Err != "" {
 			return errors.Join(err, errors.New(a.Err))
@@ -110,7 +110,7 @@ func serveDriver(ctx context.Context, conn net.Conn, key string) error {
 	}
 }
 
-// lend starts a worker and is the wire between it and the connection, until that ends.
+// lend starts a worker and carries bytes between it and the connection, until that ends.
 func lend(ctx context.Context, conn net.Conn) error {
 	w, err := Spawn(ctx, "worker", machine.On(nil))
 	if err != nil {
@@ -122,7 +122,7 @@ func lend(ctx context.Context, conn net.Conn) error {
 		_ = conn.Close() // ends the other direction
 		out <- err
 	}()
-	_, _ = io.Copy(w.In, conn) // its end is the end of the work, whatever the reason
+	_, _ = io.Copy(w.In, conn) // its end is the end of the work, for whatever reason
 	w.Stop()
 	_ = conn.Close()
 	<-out

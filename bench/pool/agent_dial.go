@@ -14,10 +14,10 @@ import (
 	"tapecast/bench/machine"
 )
 
-// clockTries is how often an agent's clock is asked; the answer that came fastest counts.
+// clockTries is how often an agent's clock is asked. The fastest answer counts.
 const clockTries = 64
 
-// DialAgent makes a worker of an agent, and finds how its clocks differ from ours.
+// DialAgent makes a worker of an agent, and measures how its clocks differ from ours.
 func DialAgent(ctx context.Context, addr, key string, clients int) (*Worker, error) {
 	d := net.Dialer{Timeout: 5 * time.Second}
 	conn, err := d.DialContext(ctx, "tcp", addr)
@@ -27,7 +27,7 @@ func DialAgent(ctx context.Context, addr, key string, clients int) (*Worker, err
 	w := &Worker{In: conn, out: conn, enc: json.NewEncoder(conn), dec: json.NewDecoder(conn),
 		end: func() { _ = conn.Close() }}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(greetWithin)) // a connection that can't have one has ended
+	_ = conn.SetDeadline(time.Now().Add(greetWithin)) // it fails only if the connection has ended
 	err = w.agree(key, addr, clients)
 	if err == nil {
 		_ = conn.SetDeadline(time.Time{})
@@ -70,8 +70,8 @@ func (w *Worker) agree(key, addr string, clients int) error {
 	return err
 }
 
-// ClockError is how much the clocks of the workers' machines may differ from ours at most,
-// after what was found is allowed for, in ns; latencies err by as much.
+// ClockError returns by how much, in ns, the clocks of the workers' machines may still be
+// off after correction. Latencies are off by as much.
 func (c *Workers) ClockError() int64 {
 	var most int64
 	for _, w := range c.workers {

@@ -18,29 +18,29 @@ import (
 	"tapecast/bench/machine"
 )
 
-// Workers is a set of worker processes that share one job. Orders go to all of
-// them at once. One goroutine at a time uses it.
+// Workers is a set of worker processes that share one job. Orders go to all of them at
+// once. One goroutine at a time uses it.
 type Workers struct {
 	workers []*Worker
 	Clients int
 }
 
-// Worker is one process, told what to do through its standard input, here or by way
-// of an agent.
+// Worker is one process. Its orders come through its standard input, directly or through
+// an agent.
 type Worker struct {
 	In      io.WriteCloser
 	out     io.Reader
-	end     func() // once in is closed
+	end     func() // called after in is closed
 	enc     *json.Encoder
 	dec     *json.Decoder
 	first   int // number of its first user
 	Clients int
 
-	// Of an agent's machine, in ns: how far its clocks are ahead, and how much that may be off.
+	// Clocks of an agent's machine, in ns: how far they are ahead, and the error of that.
 	ahead, skew, clockError int64
 }
 
-// Spawn has start begin a process of this program with a hidden subcommand.
+// Spawn starts this program again with a hidden subcommand. start begins the process.
 func Spawn(ctx context.Context, subcommand string, start func(*exec.Cmd) error) (*Worker, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -48,7 +48,7 @@ func Spawn(ctx context.Context, subcommand string, start func(*exec.Cmd) error) 
 	}
 	w, cmd := &Worker{}, exec.CommandContext(ctx, self, subcommand)
 	cmd.Stderr = os.Stderr
-	// A Ctrl-C is for this process alone; it ends the others.
+	// Ctrl-C must reach this process alone. It ends the others itself.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if w.In, err = cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("cannot make a pipe to a %s: %w", subcommand, err)
@@ -61,14 +61,14 @@ func Spawn(ctx context.Context, subcommand string, start func(*exec.Cmd) error) 
 	}
 	w.end = func() {
 		late := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait() // what it did it has answered; how it ends changes nothing
+		_ = cmd.Wait() // its answers say what it did, so its exit status changes nothing
 		late.Stop()
 	}
 	w.enc, w.dec = json.NewEncoder(w.In), json.NewDecoder(w.out)
 	return w, nil
 }
 
-// Stop ends the process and waits for it: it ends when its input does.
+// Stop closes the process's input, which ends it, and waits for the end.
 func (w *Worker) Stop() {
 	_ = w.In.Close()
 	w.end()
@@ -85,7 +85,7 @@ func (w *Worker) Ask(q, a any) error {
 	return nil
 }
 
-// Start starts procs processes that share job's clients.
+// Start starts procs processes that share the job's clients.
 func Start(ctx context.Context, j job.Job, procs int) (*Workers, error) {
 	c := &Workers{Clients: j.Clients}
 	first, rest := j.First, j.Clients
@@ -124,8 +124,7 @@ func (c *Workers) Stop() {
 	c.workers = nil
 }
 
-// Ask sends the orders that of makes for each worker to all of them at once,
-// and returns their answers.
+// Ask makes an order for each worker, sends all orders at once, and returns the answers.
 func (c *Workers) Ask(of func(*Worker) job.Order) ([]job.Answer, error) {
 	answers := make([]job.Answer, len(c.workers))
 	var all errgroup.Group
@@ -139,7 +138,7 @@ func (c *Workers) Ask(of func(*Worker) job.Order) ([]job.Answer, error) {
 			return err
 		})
 	}
-	return answers, all.Wait() // one reason is enough
+	return answers, all.Wait() // the first error is enough
 }
 
 // TellAll sends one order to all workers at once, and returns their answers.
@@ -147,10 +146,10 @@ func (c *Workers) TellAll(o job.Order) ([]job.Answer, error) {
 	return c.Ask(func(*Worker) job.Order { return o })
 }
 
-// connectTimeout is how long all of the workers' clients together may take to join.
+// connectTimeout is how long all clients of the workers together may take to join.
 const connectTimeout = 3 * time.Minute
 
-// Connect brings in the first clients of the workers, or all of them.
+// Connect connects the given number of the workers' clients.
 func (c *Workers) Connect(clients int) (job.Status, error) {
 	deadline := machine.MonotonicIn(connectTimeout)
 	answers, err := c.Ask(func(w *Worker) job.Order {
@@ -159,10 +158,10 @@ func (c *Workers) Connect(clients int) (job.Status, error) {
 	return sum(answers), err
 }
 
-// share is how many of the first clients of the workers a worker has.
+// share returns how many of the first clients belong to a worker.
 func (c *Workers) share(w *Worker, clients int) int { return clients * w.Clients / max(c.Clients, 1) }
 
-// Users calls each for the users that connect(to) brings in after connect(from).
+// Users calls each for the users that Connect(to) adds to those of Connect(from).
 func (c *Workers) Users(from, to int, each func(user string) error) error {
 	for _, w := range c.workers {
 		for n := c.share(w, from); n < c.share(w, to); n++ {
@@ -174,13 +173,13 @@ func (c *Workers) Users(from, to int, each func(user string) error) error {
 	return nil
 }
 
-// Leave closes all connections of the workers by the closing handshake.
+// Leave closes all connections of the workers with the closing handshake.
 func (c *Workers) Leave() error {
 	_, err := c.TellAll(job.Order{Op: "close", Deadline: machine.MonotonicIn(connectTimeout)})
 	return err
 }
 
-// Status adds up how the clients of all workers are.
+// Status returns the state of all workers' clients, added up.
 func (c *Workers) Status() (job.Status, error) {
 	answers, err := c.TellAll(job.Order{Op: "status"})
 	return sum(answers), err
@@ -192,14 +191,14 @@ func (c *Workers) Run(p job.Timing) error {
 	return err
 }
 
-// Finish returns what the clients got once all have total messages, and those of
-// the further feeds, or after the time given.
+// Finish returns what the clients got. It waits until all have total messages, and those
+// of the further feeds, but at most for the time given.
 func (c *Workers) Finish(total int64, atMost time.Duration, further ...int64) (*job.Tally, error) {
 	t, _, err := c.FinishAll(total, atMost, further...)
 	return t, err
 }
 
-// FinishAll is finish, and each worker's answer with its last interval.
+// FinishAll is Finish, and also returns each worker's answer with its last interval.
 func (c *Workers) FinishAll(total int64, atMost time.Duration, further ...int64) (*job.Tally, []job.Answer, error) {
 	answers, err := c.TellAll(job.Order{Op: "finish", Total: total, Totals: further,
 		Deadline: machine.MonotonicIn(atMost)})
@@ -226,7 +225,7 @@ func sum(answers []job.Answer) job.Status {
 	return s
 }
 
-// Latency returns the latencies since it was asked last.
+// Latency returns the latencies since the previous call.
 func (c *Workers) Latency() (*job.Hist, error) {
 	answers, err := c.TellAll(job.Order{Op: "latency"})
 	h := job.NewHist()

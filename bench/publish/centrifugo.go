@@ -15,8 +15,8 @@ import (
 	"tapecast/bench/proto"
 )
 
-// centrifugoSink publishes by Centrifugo's HTTP API, whatever is due together in
-// one batch. One goroutine uses it.
+// centrifugoSink publishes with Centrifugo's HTTP API. Messages that are due together go
+// in one batch. One goroutine uses it.
 // https://centrifugal.dev/docs/server/server_api
 type centrifugoSink struct {
 	url, key string
@@ -25,7 +25,7 @@ type centrifugoSink struct {
 	taken    int64
 }
 
-// NewCentrifugo asks the API for nothing, to see that it is there.
+// NewCentrifugo returns a sink. It posts an empty batch first, to see that the API answers.
 func NewCentrifugo(ctx context.Context, api, key string) (Sink, error) {
 	u, err := url.Parse(api)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -57,7 +57,7 @@ func (s *centrifugoSink) Flush() (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// post sends the commands, in order, and reads an answer for each.
+// post sends the commands in order, and reads one answer for each.
 func (s *centrifugoSink) post(ctx context.Context) error {
 	body := `{"commands":[` + strings.Join(s.commands, ",") + `]}`
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader([]byte(body)))
@@ -72,13 +72,13 @@ func (s *centrifugoSink) post(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s", job.RootOf(err))
 	}
-	defer func() { _ = resp.Body.Close() }() // read to its end
+	defer func() { _ = resp.Body.Close() }() // it was read to its end
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err != nil {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("it answers %s: %.100s", resp.Status, strings.TrimSpace(string(b)))
+		return fmt.Errorf("it answered %s: %.100s", resp.Status, strings.TrimSpace(string(b)))
 	}
 	type fault struct {
 		Code    int    `json:"code"`
@@ -90,15 +90,15 @@ func (s *centrifugoSink) post(ctx context.Context) error {
 		} `json:"replies"`
 	}
 	if err := json.Unmarshal(b, &a); err != nil {
-		return fmt.Errorf("it answers what is no JSON: %.100s", b)
+		return fmt.Errorf("the answer is not JSON: %.100s", b)
 	}
 	for _, r := range a.Replies {
 		if r.Error != nil {
-			return fmt.Errorf("it answers: %s (%d)", r.Error.Message, r.Error.Code)
+			return fmt.Errorf("it answered: %s (%d)", r.Error.Message, r.Error.Code)
 		}
 	}
 	if len(a.Replies) != len(s.commands) {
-		return fmt.Errorf("it answers %d of %d commands", len(a.Replies), len(s.commands))
+		return fmt.Errorf("it answered %d of %d commands", len(a.Replies), len(s.commands))
 	}
 	return nil
 }

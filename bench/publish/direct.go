@@ -17,14 +17,13 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// directSink appends past Kafka, by the gateway's hidden POST /debug/append:
-// one request whose body goes on as long as the run. Each flush is one chunk
-// and one write, so that the gateway takes it as one batch. One goroutine uses
-// it.
+// directSink appends past Kafka, with the gateway's hidden POST /debug/append. It sends
+// one request, whose body lasts as long as the run. Each flush is one chunk and one write,
+// so the gateway takes it as one batch. One goroutine uses it.
 type directSink struct {
 	admin  scrape.Port
 	conn   net.Conn
-	chunk  []byte // the next chunk, after room for its length
+	chunk  []byte // the next chunk, behind space for its length
 	answer chan directAnswer
 }
 
@@ -35,7 +34,7 @@ type directAnswer struct {
 
 const chunkHead = len("ffffffff\r\n")
 
-// CheckDirect returns an error where the endpoint is not there.
+// CheckDirect returns an error if the endpoint is not there.
 func CheckDirect(ctx context.Context, admin scrape.Port) error {
 	s, err := NewDirect(ctx, admin)
 	if err != nil {
@@ -45,7 +44,7 @@ func CheckDirect(ctx context.Context, admin scrape.Port) error {
 	return err
 }
 
-// NewDirect connects to the gateway's append endpoint.
+// NewDirect returns a sink that is connected to the gateway's append endpoint.
 func NewDirect(ctx context.Context, admin scrape.Port) (Sink, error) {
 	conn, u, err := admin.Dial(ctx)
 	if err != nil {
@@ -55,7 +54,7 @@ func NewDirect(ctx context.Context, admin scrape.Port) (Sink, error) {
 	admin.Authorize(header)
 	var head bytes.Buffer
 	fmt.Fprintf(&head, "POST %s/debug/append HTTP/1.1\r\nHost: %s\r\n", u.Path, u.Host)
-	_ = header.Write(&head) // a buffer takes all
+	_ = header.Write(&head) // a buffer takes everything
 	head.WriteString("\r\n")
 	if _, err := conn.Write(head.Bytes()); err != nil {
 		_ = conn.Close() // it is broken
@@ -67,8 +66,8 @@ func NewDirect(ctx context.Context, admin scrape.Port) (Sink, error) {
 	return s, nil
 }
 
-// listen waits for the answer. It comes after the end of the body, or at once
-// where something is wrong. It ends with the connection.
+// listen waits for the answer. The answer comes after the end of the body, or at once if
+// something is wrong. listen ends with the connection.
 func (s *directSink) listen() {
 	resp, err := http.ReadResponse(bufio.NewReader(s.conn), nil)
 	if err != nil {
@@ -122,7 +121,7 @@ func (s *directSink) Flush() (time.Duration, error) {
 	blocked := time.Since(began)
 	s.chunk = s.chunk[:chunkHead]
 	if err != nil {
-		select { // why is in the answer, if there is one
+		select { // the answer has the reason, if there is one
 		case a := <-s.answer:
 			if a.err != nil {
 				return blocked, a.err
@@ -135,7 +134,7 @@ func (s *directSink) Flush() (time.Duration, error) {
 }
 
 func (s *directSink) Close(ctx context.Context) (int64, error) {
-	defer func() { _ = s.conn.Close() }() // all was answered, or nothing will be
+	defer func() { _ = s.conn.Close() }() // either all was answered, or no answer will come
 	if _, err := s.Flush(); err != nil {
 		return 0, err
 	}

@@ -13,8 +13,7 @@ import (
 	"tapecast/bench/job"
 )
 
-// kafkaSink produces to a topic. One goroutine uses it; delivery reports come
-// on another.
+// kafkaSink produces to a topic. One goroutine uses it. Delivery reports come on another.
 type kafkaSink struct {
 	p     *kafka.Producer
 	topic string
@@ -23,8 +22,8 @@ type kafkaSink struct {
 	done  chan struct{}
 }
 
-// NewKafka connects to the brokers and looks for the topic. It asks for
-// idempotence, since without it a retry may turn the order round.
+// NewKafka returns a sink after it has found the topic on the brokers. The producer is
+// idempotent, since a retry without idempotence may change the order.
 func NewKafka(brokers []string, topic string) (Sink, error) {
 	p, err := kafka.NewProducer(&kafka.ConfigMap{
 		"bootstrap.servers":   strings.Join(brokers, ","),
@@ -55,7 +54,7 @@ func (s *kafkaSink) listen() {
 	for ev := range s.p.Events() {
 		m, ok := ev.(*kafka.Message)
 		switch {
-		case !ok: // broker errors: librdkafka retries, and a message that fails says so
+		case !ok: // an error of a broker: librdkafka retries, and a message that fails is reported
 		case m.TopicPartition.Error != nil:
 			err := m.TopicPartition.Error
 			s.fault.CompareAndSwap(nil, &err)
@@ -97,10 +96,10 @@ func (s *kafkaSink) Close(ctx context.Context) (int64, error) {
 	return s.taken.Load(), nil
 }
 
-// compactedPatience is how long a broker may take to say how topics are kept.
+// compactedPatience is how long a broker may take to describe its topics.
 const compactedPatience = 5 * time.Second
 
-// CompactedOf are those of the topics that Kafka says are compacted.
+// CompactedOf returns those of the topics that are compacted, as Kafka reports them.
 func CompactedOf(ctx context.Context, brokers, topics []string) (compacted []string) {
 	var ask []kafka.ConfigResource
 	asked := map[string]bool{"": true}
@@ -118,7 +117,7 @@ func CompactedOf(ctx context.Context, brokers, topics []string) (compacted []str
 		"enable.metrics.push": false, "log_level": 0,
 	})
 	if err != nil {
-		return nil // whoever writes is told
+		return nil // an error here will come again when the topics are written to
 	}
 	defer admin.Close()
 	ctx, cancel := context.WithTimeout(ctx, compactedPatience)

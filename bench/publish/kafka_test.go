@@ -13,7 +13,7 @@ import (
 	"tapecast/bench/machine"
 )
 
-// What is published to Kafka is in the topic, keyed and in order.
+// The topic has what was published, keyed and in order.
 func TestPublishKafka(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a broker")

@@ -17,22 +17,22 @@ import (
 	"tapecast/bench/proto"
 )
 
-// natsSink publishes to a NATS server over plain TCP. One goroutine uses it;
-// the server's answers come on another.
+// natsSink publishes to a NATS server over plain TCP. One goroutine uses it. The
+// server's answers come on another.
 type natsSink struct {
 	conn  net.Conn
 	out   []byte
 	sent  int64
-	wrote sync.Mutex // a PONG must not come between the parts of what is published
+	wrote sync.Mutex // a PONG must not come between the parts of a message
 	pongs chan struct{}
-	ended chan error // why the connection did
+	ended chan error // why the connection ended
 }
 
-// NewNATS connects to a NATS server, nats://HOST:PORT.
+// NewNATS returns a sink that is connected to a NATS server, nats://HOST:PORT.
 func NewNATS(ctx context.Context, to string) (Sink, error) {
 	u, err := url.Parse(to)
 	if err != nil || u.Port() == "" {
-		return nil, job.Inputf("--publish %q is no nats://HOST:PORT", to)
+		return nil, job.Inputf("--publish %q is not nats://HOST:PORT", to)
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", u.Host)
@@ -89,7 +89,7 @@ func (s *natsSink) write(b []byte) error {
 	return err
 }
 
-// pong waits for the answer to a PING, before which all was taken.
+// pong waits for the answer to a PING. The server took everything before it.
 func (s *natsSink) pong(ctx context.Context) error {
 	select {
 	case <-s.pongs:
@@ -127,7 +127,7 @@ func (s *natsSink) Flush() (time.Duration, error) {
 }
 
 func (s *natsSink) Close(ctx context.Context) (int64, error) {
-	defer func() { _ = s.conn.Close() }() // all was answered, or nothing will be
+	defer func() { _ = s.conn.Close() }() // either all was answered, or no answer will come
 	if _, err := s.Flush(); err != nil {
 		return 0, err
 	}

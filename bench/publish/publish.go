@@ -15,31 +15,31 @@ import (
 
 // Sink takes what a publisher sends.
 type Sink interface {
-	// put hands over one message; value is copied. key may be nil.
+	// Put hands over one message. It copies the value. The key may be nil.
 	Put(room string, key, value []byte) error
-	// flush sends what was put, and says how long it was held up by the other side.
+	// Flush sends what was put, and returns how long the other side held it up.
 	Flush() (blocked time.Duration, err error)
-	// close waits until all is taken, and returns how many messages were.
+	// Close waits until everything is taken, and returns how many messages were.
 	Close(ctx context.Context) (int64, error)
 }
 
-// Publication is what a publisher does: message n goes to the room of its stream,
-// with that stream's key.
+// Publication is what a publisher sends: message n goes to the room of its stream, with
+// that stream's key.
 type Publication struct {
 	Schedule   job.Schedule
 	Anchor     int64
 	Total      int64
-	Base       int64 // of the numbers that the values carry
+	Base       int64 // number of message 0, in the values
 	Shape      job.ValueShape
 	Template   *job.ValueTemplate // around each value; nil: none
 	Assignment job.Assignment
-	Longest    *atomic.Int64 // where the longest lag is told meanwhile. nil: nowhere
+	Longest    *atomic.Int64 // the publisher's longest lag, readable while it runs. nil: not wanted
 
 	rooms []string // by stream
 	keys  [][]byte
 }
 
-// prepare makes the names before anything is due.
+// prepare makes rooms and keys before anything is due.
 func (p *Publication) prepare() {
 	p.Assignment.Prepare()
 	for s := range p.Assignment.Streams {
@@ -48,23 +48,23 @@ func (p *Publication) prepare() {
 	}
 }
 
-// Published says how a publisher kept its schedule.
+// Published is how well a publisher kept its schedule.
 type Published struct {
 	Messages int64     `json:"messages"`
 	Lag      *job.Hist `json:"-"` // from due until handed over, each message
-	// Late is the part of Lag that is the bench's own: it woke up late. What is
-	// not in it is time that the other side held the publisher up.
+	// Late is the part of Lag that is the bench's own: it woke up late. The rest is time
+	// that the other side held the publisher up.
 	Late    *job.Hist `json:"-"`
 	Blocked float64   `json:"blocked_s"`
 }
 
-// Publish sends all messages, each when it is due or, when that is past, at
-// once. It returns early with ctx.
+// Publish sends all messages, each when it is due, or at once if it is overdue. It
+// returns early when ctx ends.
 func (p *Publication) Publish(ctx context.Context, to Sink) (Published, error) {
 	runtime.LockOSThread() // never unlocked: the thread's settings end with it
 	machine.PreferThread()
-	// Timers fire up to 50 µs late by default, which would be counted as the gateway's.
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0) // at worst it stays so
+	// Timers fire up to 50 µs late by default, and the gateway would be blamed for that.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0) // on failure the slack stays as it is
 	p.prepare()
 	clock := machine.NewClock()
 	out := Published{Lag: job.NewHist(), Late: job.NewHist()}
@@ -129,7 +129,7 @@ func (p *Publication) end(ctx context.Context, out Published, to Sink) (Publishe
 // closeTimeout is how long the other side has to take the last messages.
 const closeTimeout = 30 * time.Second
 
-// noteLag keeps the publisher's longest lag. Its one writer is the publisher.
+// noteLag keeps the publisher's longest lag. Only the publisher writes it.
 func noteLag(longest *atomic.Int64, lag int64) {
 	if longest != nil && lag > longest.Load() {
 		longest.Store(lag)
