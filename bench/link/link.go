@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config is a slow link between two network namespaces of this machine.
-// Making it takes root, iproute2 and /dev/net/tun.
+// Config is a slow link between two network namespaces of this machine. Making it takes
+// root, iproute2 and /dev/net/tun.
 type Config struct {
-	Name  string        // begins the names of the namespaces, NAME-near and NAME-far
+	Name  string        // the namespaces are NAME-near and NAME-far
 	Delay time.Duration // in each direction: half of the round trip
-	Queue int           // packets that may be on their way in a direction; more are dropped. 0: 100,000
+	Queue int           // most packets under way in one direction; more are dropped. 0: 100,000
 }
 
 // Addresses of the two ends of a link, each in its namespace.
@@ -29,8 +29,8 @@ const (
 // linkMTU is the longest packet that crosses a link.
 const linkMTU = 1500
 
-// Serve keeps the link up until ctx ends, and then removes it. ready is called
-// once packets cross it.
+// Serve keeps the link up until ctx ends, and then removes it. It calls ready when
+// packets cross the link.
 func Serve(ctx context.Context, cfg Config, ready func()) error {
 	if cfg.Queue == 0 {
 		cfg.Queue = 100_000
@@ -44,7 +44,7 @@ func Serve(ctx context.Context, cfg Config, ready func()) error {
 		if err := ip("netns", "add", ns); err != nil {
 			return err
 		}
-		defer func() { _ = ip("netns", "del", ns) }() // at worst it stays, and the next link says so
+		defer func() { _ = ip("netns", "del", ns) }() // if it stays, the next link reports it
 		f, err := openTun(dev)
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func ip(args ...string) error {
 	return nil
 }
 
-// openTun makes a device whose packets are read from and written to the file.
+// openTun makes a network device. Its packets are read from and written to the file.
 func openTun(name string) (*os.File, error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -102,14 +102,13 @@ func openTun(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// packet is one on its way.
+// packet is a packet on its way.
 type packet struct {
 	due time.Time
 	p   []byte
 }
 
-// carry moves packets from one end to the other, each as long as the delay after
-// it came.
+// carry moves packets from one end to the other. Each leaves the delay after it came.
 func carry(ctx context.Context, cfg Config, from, to *os.File, failed chan<- error) {
 	way := make(chan packet, cfg.Queue)
 	go func() {
@@ -137,7 +136,7 @@ func carry(ctx context.Context, cfg Config, from, to *os.File, failed chan<- err
 		}
 		select {
 		case way <- packet{time.Now().Add(cfg.Delay), append([]byte(nil), buf[:n]...)}:
-		default: // the queue is full: a router would drop it, too
+		default: // the queue is full: a router would drop it too
 		}
 	}
 }

@@ -6,35 +6,34 @@ import (
 	"tapecast/bench/job"
 )
 
-// SpareDescriptors is what a worker needs besides its clients: pipes, epoll
-// sets, Go's own.
+// SpareDescriptors is what a worker needs besides its clients: pipes, epoll sets, Go's own.
 const SpareDescriptors = 64
 
-// RaiseDescriptors raises the soft limit to the hard one. Go does so at start
-// for itself, but gives its children the old one.
+// RaiseDescriptors raises the soft limit to the hard one. Go raises it for itself at
+// start, but gives its children the old one.
 func RaiseDescriptors() {
 	var r unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil && r.Cur < r.Max {
 		r.Cur = r.Max
-		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &r) // what was checked before still holds
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &r) // on failure the checks before still hold
 	}
 }
 
-// CheckDescriptors returns an error where one process of several cannot hold so many clients.
+// CheckDescriptors returns an error if one of so many processes cannot hold its clients.
 func CheckDescriptors(clients, procs int) error {
 	return DescriptorsFor(clients, procs, DescriptorLimit())
 }
 
-// DescriptorLimit is how many a process here may have.
+// DescriptorLimit returns how many descriptors a process here may have.
 func DescriptorLimit() int {
 	var r unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
-		panic("BUG: cannot read the limit of descriptors: " + err.Error()) // a bad argument only
+		panic("BUG: cannot read the limit of descriptors: " + err.Error()) // only a bad argument fails
 	}
 	return int(min(r.Max, 1<<30))
 }
 
-// DescriptorsFor is CheckDescriptors with a given limit of descriptors.
+// DescriptorsFor is CheckDescriptors with a given limit.
 func DescriptorsFor(clients, procs, limit int) error {
 	most := limit - SpareDescriptors
 	each := (clients + procs - 1) / procs

@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// On starts processes on the processors given; none: wherever the kernel likes.
+// On returns a function that starts a process on the given processors. None: on all.
 func On(cpus []int) func(*exec.Cmd) error {
 	return func(cmd *exec.Cmd) error { return startOn(cpus, cmd) }
 }
 
-// startOn starts a process on the processors given; none: on all. A child has the affinity of the
-// thread that forks it, and so have all its threads.
+// startOn starts a process on the given processors. None: on all. A child inherits the
+// affinity of the thread that forks it, and all its threads inherit it too.
 func startOn(cpus []int, cmd *exec.Cmd) error {
 	if len(cpus) == 0 {
 		return cmd.Start()
@@ -31,18 +31,18 @@ func startOn(cpus []int, cmd *exec.Cmd) error {
 	if err := unix.SchedSetaffinity(0, &some); err != nil {
 		return fmt.Errorf("cannot run on processors %d: %w", cpus, err)
 	}
-	defer func() { _ = unix.SchedSetaffinity(0, &was) }() // back to what it had
+	defer func() { _ = unix.SchedSetaffinity(0, &was) }() // restores the thread's own
 	return cmd.Start()
 }
 
-// StartLast starts a process that runs when no other wants to: hostile clients and their sink
-// have machines of their own in real life, and what they take of the bench's core is not the
-// gateway's doing. The policy is inherited from the thread that forks, and takes
-// privileges to leave: that thread ends with it.
+// StartLast starts a process that runs only when no other wants to. Hostile clients and
+// their sink have machines of their own in real life. So what they take of the bench's
+// core must not count as the gateway's. A child inherits the policy of the thread that
+// forks it. Leaving the policy takes privileges, so that thread is not used again.
 func StartLast(cmd *exec.Cmd) error {
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked
+		runtime.LockOSThread() // never unlocked: the thread ends
 		if err := unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_IDLE}, 0); err != nil {
 			started <- fmt.Errorf("cannot give way to others: %w", err)
 			return

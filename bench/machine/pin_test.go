@@ -42,7 +42,7 @@ func TestStartOn(t *testing.T) {
 	}
 }
 
-// TestStartLast: the process and what it starts give way, and nobody else does.
+// TestStartLast: the process and its children give way, and no other process does.
 func TestStartLast(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "sh -c 'cat /proc/self/sched' | grep policy")
 	var out strings.Builder

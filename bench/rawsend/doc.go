@@ -1,4 +1,4 @@
-// Package rawsend is the least that can send a message to many sockets: one goroutine,
-// one epoll set, one write a message and client. It is the baseline for the gateway's
-// CPU per message. Run is its process: it reads a Job and publishes to itself.
+// Package rawsend is the cheapest way to send a message to many sockets: one goroutine,
+// one epoll set, one write for each message and client. It is the baseline for the
+// gateway's CPU per message. Run is its process: it reads a Job and publishes to itself.
 package rawsend

@@ -27,10 +27,10 @@ type Job struct {
 	Fields  string `json:"fields"`
 	Bare    bool   `json:"bare"`
 	Room    string `json:"room"`
-	Batch   int    `json:"batch"` // messages of each system call. 0: 1
+	Batch   int    `json:"batch"` // messages in one system call. 0: 1
 }
 
-// Answer is its reply: where it listens, and at the end what it did.
+// Answer is the process's reply: where it listens, and at the end what it did.
 type Answer struct {
 	Err     string `json:"err,omitempty"`
 	Addr    string `json:"addr,omitempty"`
@@ -40,12 +40,11 @@ type Answer struct {
 	Short   int64  `json:"short"`   // sends that a full socket took in part
 }
 
-// rawsend is the baseline: the least a server can do that sends each message
-// to each of its sockets by a system call of its own, as a C program would do
-// it, or so many messages by one call. One thread, one epoll set, prebuilt frames,
-// non-blocking sends. It
-// answers the opening handshake and `authenticate` like a gateway, so that the
-// same clients measure both. One goroutine owns it.
+// rawsend is the baseline: the least work of a server that sends each message to each of
+// its sockets with a system call of its own, as a C program would do it. With Batch, one
+// call sends several messages. It has one thread, one epoll set, prebuilt frames and
+// non-blocking sends. It answers the opening handshake and `authenticate` like a gateway,
+// so the same clients measure both. One goroutine owns it.
 type rawsend struct {
 	job    Job
 	shape  job.ValueShape
@@ -54,21 +53,21 @@ type rawsend struct {
 	listen int
 	events []unix.EpollEvent
 	conns  map[int32]*rawConn
-	ready  []*rawConn // those that have joined, in the order in which they are sent to
+	ready  []*rawConn // clients that have joined, in the order in which they are sent to
 	in     [4096]byte
 	out    Answer
 }
 
 type rawConn struct {
 	fd     int32
-	have   []byte // of the opening handshake
+	have   []byte // the opening handshake so far
 	open   bool
 	joined bool
 	rest   []byte // what a full socket did not take
 }
 
-// Run is a process that sends: it reads a Job and then orders from in,
-// and writes one answer each to out. It returns when in ends.
+// Run is a process that sends. It reads a Job and then orders, and writes one answer to
+// each. It returns when its input ends.
 func Run(in io.Reader, out io.Writer) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -88,7 +87,7 @@ func Run(in io.Reader, out io.Writer) error {
 	}
 	srv := &http.Server{ReadHeaderTimeout: time.Second,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			metrics.WriteProcessMetrics(w) // the very code that the gateway uses
+			metrics.WriteProcessMetrics(w) // the same code as the gateway's
 		})}
 	go func() { _ = srv.Serve(admin) }() // ends with Close
 	defer func() { _ = srv.Close() }()
@@ -97,7 +96,7 @@ func Run(in io.Reader, out io.Writer) error {
 		return err
 	}
 	orders := make(chan job.Order, 1)
-	go func() { // ends with in
+	go func() { // ends with the input
 		defer close(orders)
 		for {
 			var o job.Order
@@ -158,7 +157,7 @@ func (r *rawsend) watch(fd int32) error {
 	return nil
 }
 
-// turn serves what has come in.
+// turn serves the events that have come.
 func (r *rawsend) turn(atMostMS int) {
 	n, err := unix.EpollWait(r.ep, r.events, atMostMS)
 	if err != nil && !errors.Is(err, unix.EINTR) {
@@ -188,8 +187,8 @@ func (r *rawsend) accept() {
 	}
 }
 
-// receive answers a client: the opening handshake, and then whatever comes
-// first, which is its `authenticate`.
+// receive answers a client: the opening handshake, and then its first message, which is
+// its `authenticate`.
 func (r *rawsend) receive(c *rawConn) {
 	n, err := unix.Read(int(c.fd), r.in[:])
 	if errors.Is(err, unix.EAGAIN) {
@@ -218,16 +217,16 @@ func (r *rawsend) receive(c *rawConn) {
 }
 
 func (r *rawsend) drop(c *rawConn) {
-	_ = unix.Close(int(c.fd)) // the other end is gone
+	_ = unix.Close(int(c.fd)) // the other end has closed
 	delete(r.conns, c.fd)
 	c.joined = false
 }
 
-// run sends total messages, each batch when its last is due, and those that are
-// late at once; where it cannot keep up it stops at the end of the window.
+// run sends total messages, each batch when its last message is due, and late ones at
+// once. If it cannot keep up, it stops at the end of the window.
 func (r *rawsend) run(p job.Timing, total int64) {
 	p.Schedule.Prepare()
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0) // at worst timers stay 50 µs late
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0) // on failure timers stay 50 µs late
 	r.out.Total, r.out.Dropped, r.out.Short = 0, 0, 0
 	var value, frames []byte
 	for r.out.Total < total {
@@ -238,7 +237,7 @@ func (r *rawsend) run(p job.Timing, total int64) {
 			machine.SleepUntil(min(due, now+1e8))
 		}
 		if r.clock.Now() > p.To-p.Anchor && due < p.To-p.Anchor-int64(time.Second) {
-			return // more than a second behind when the time is up
+			return // more than a second behind at the end of the window
 		}
 		frames = frames[:0]
 		for n := r.out.Total; n < last; n++ {
@@ -246,7 +245,7 @@ func (r *rawsend) run(p job.Timing, total int64) {
 			frames = r.frame(frames, value, n)
 		}
 		for _, c := range r.ready {
-			if c.joined { // its descriptor may be another's by now
+			if c.joined { // the descriptor may be another client's by now
 				r.send(c, frames)
 			}
 		}
@@ -254,8 +253,8 @@ func (r *rawsend) run(p job.Timing, total int64) {
 	}
 }
 
-// frame builds the frame of one message, with an envelope as long as a
-// gateway's where there is to be one.
+// frame builds the frame of one message. Unless the job is bare, it has an envelope as
+// long as a gateway's.
 func (r *rawsend) frame(dst, value []byte, n int64) []byte {
 	if r.job.Bare {
 		return proto.AppendServerFrame(dst, proto.OpText, value)
@@ -273,8 +272,8 @@ func (r *rawsend) frame(dst, value []byte, n int64) []byte {
 	return proto.AppendServerFrame(dst, proto.OpText, b)
 }
 
-// send is one non-blocking send. What a full socket does not take goes before
-// the next batch; a socket that takes nothing at all misses this one.
+// send makes one non-blocking send. What a full socket does not take goes before the next
+// batch. A socket that takes nothing misses this batch.
 func (r *rawsend) send(c *rawConn, b []byte) {
 	if c.rest != nil {
 		n, errno := rawSend(c.fd, c.rest)

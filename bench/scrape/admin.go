@@ -14,23 +14,23 @@ import (
 	"tapecast/bench/job"
 )
 
-// Port is a gateway's internal port, and how to be let in.
+// Port is a gateway's internal port, with its credentials.
 type Port struct {
 	URL   string      // http://HOST:PORT or https; pid:N: a process without one
-	Token string      // for what writes and for pprof; "": none
+	Token string      // for requests that write, and for pprof; "": none
 	TLS   *tls.Config // for https; nil: the system's certificates
 }
 
-// Client returns an HTTP client for the port, each request of which ends within the time given.
+// Client returns an HTTP client for the port. Each of its requests ends within the given time.
 func (a Port) Client(within time.Duration) *http.Client {
-	c := &http.Client{Timeout: within} // on the connections that all share
+	c := &http.Client{Timeout: within} // it uses the connections that all share
 	if a.TLS != nil {
 		c.Transport = &http.Transport{TLSClientConfig: a.TLS, IdleConnTimeout: 10 * time.Second}
 	}
 	return c
 }
 
-// Authorize shows the token.
+// Authorize adds the token to a request.
 func (a Port) Authorize(h http.Header) {
 	if a.Token != "" {
 		h.Set("Authorization", "Bearer "+a.Token)
@@ -60,9 +60,9 @@ func (a Port) Dial(ctx context.Context) (net.Conn, *url.URL, error) {
 	return conn, u, nil
 }
 
-// Refusal is what the internal port answers where it does not what it was asked for.
+// Refusal returns the error for an answer with which the port refuses a request.
 func (a Port) Refusal(resp *http.Response) error {
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // the status says enough without it
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // the status is enough without the body
 	said := fmt.Sprintf("%s: %s", resp.Status, strings.TrimSpace(string(body)))
 	if resp.StatusCode == http.StatusUnauthorized {
 		return job.Inputf("the gateway's internal port wants another token: give --admin-token-file (%s)", said)

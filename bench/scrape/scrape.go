@@ -13,7 +13,7 @@ import (
 	"tapecast/bench/job"
 )
 
-// Metrics are the samples of one look at /metrics, by name and labels.
+// Metrics are the samples of one reading of /metrics, by name and labels.
 type Metrics map[string]float64
 
 const (
@@ -25,13 +25,12 @@ const (
 	metricStacks     = "go_memstats_stack_inuse_bytes"
 )
 
-// Scraper reads a gateway's /metrics over one kept connection. Any goroutine
-// may use it.
+// Scraper reads a gateway's /metrics over one kept connection. Any goroutine may use it.
 type Scraper struct {
 	url    string
 	client *http.Client
-	pid    string // "": by /metrics
-	Flag   string // that says where
+	pid    string // "": it reads /metrics
+	Flag   string // the flag that names the port, for errors
 }
 
 // New returns a Scraper.
@@ -42,7 +41,7 @@ func New(admin Port) *Scraper {
 	return &Scraper{Flag: "--admin", url: admin.URL + "/metrics", client: admin.Client(10 * time.Second)}
 }
 
-// Scrape looks at the metrics once.
+// Scrape reads the metrics once.
 func (s *Scraper) Scrape(ctx context.Context) (Metrics, error) {
 	if s.pid != "" {
 		return processMetrics(s.pid)
@@ -57,9 +56,9 @@ func (s *Scraper) Scrape(ctx context.Context) (Metrics, error) {
 		return nil, job.Inputf("cannot read the gateway's metrics at %s: %s (give its internal port with %s)", s.url,
 			job.RootOf(err), s.Flag)
 	}
-	defer func() { _ = resp.Body.Close() }() // read to its end
+	defer func() { _ = resp.Body.Close() }() // it was read to its end
 	if resp.StatusCode != http.StatusOK {
-		return nil, job.Inputf("cannot read the gateway's metrics: %s answers %s", s.url, resp.Status)
+		return nil, job.Inputf("cannot read the gateway's metrics: %s answered %s", s.url, resp.Status)
 	}
 	m, err := ParseMetrics(resp.Body)
 	if err != nil {
@@ -73,17 +72,17 @@ func (s *Scraper) Scrape(ctx context.Context) (Metrics, error) {
 	return m, nil
 }
 
-// MidRun is scrape where the gateway was there before: that it no longer is
-// isn't a fault of what was asked for.
+// MidRun is Scrape for a gateway that answered before. If it no longer does, that is not
+// an InputError.
 func (s *Scraper) MidRun(ctx context.Context) (Metrics, error) {
 	m, err := s.Scrape(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("the run broke off: %v", err) // %v: no InputError any more
+		return nil, fmt.Errorf("the run broke off: %v", err) // %v drops the InputError
 	}
 	return m, nil
 }
 
-// ParseMetrics reads Prometheus' text format.
+// ParseMetrics parses Prometheus' text format.
 func ParseMetrics(r io.Reader) (Metrics, error) {
 	m := Metrics{}
 	lines := bufio.NewScanner(r)
@@ -96,22 +95,22 @@ func ParseMetrics(r io.Reader) (Metrics, error) {
 		end := strings.LastIndexByte(line, '}') + 1 // labels may hold spaces
 		at := strings.IndexByte(line[end:], ' ')
 		if at < 0 {
-			return nil, fmt.Errorf("a line without value: %.80q", line)
+			return nil, fmt.Errorf("a line without a value: %.80q", line)
 		}
 		name, rest := line[:end+at], strings.Fields(line[end+at:])
 		if len(rest) == 0 {
-			return nil, fmt.Errorf("a line without value: %.80q", line)
+			return nil, fmt.Errorf("a line without a value: %.80q", line)
 		}
 		v, err := strconv.ParseFloat(rest[0], 64)
 		if err != nil {
-			return nil, fmt.Errorf("a value that is no number: %.80q", line)
+			return nil, fmt.Errorf("a value that is not a number: %.80q", line)
 		}
 		m[name] = v
 	}
 	return m, lines.Err()
 }
 
-// Sum adds all series of a metric, whatever their labels.
+// Sum adds up all series of a metric.
 func (m Metrics) Sum(name string) float64 {
 	var v float64
 	for k, x := range m {
@@ -122,7 +121,7 @@ func (m Metrics) Sum(name string) float64 {
 	return v
 }
 
-// Grown is by how much counters grew, labels added up.
+// Grown returns by how much counters grew, with their labels added up.
 func Grown(from, to Metrics) map[string]float64 {
 	out := map[string]float64{}
 	for name, v := range to {
@@ -133,7 +132,7 @@ func Grown(from, to Metrics) map[string]float64 {
 	return out
 }
 
-// MetricPeak is the most that the process ever had.
+// MetricPeak is the most memory that the process ever had.
 const MetricPeak = "process_resident_memory_peak_bytes"
 
 // Names of metrics that a calibration needs.

@@ -10,19 +10,19 @@ import (
 	"tapecast/bench/job"
 )
 
-// PidPrefix before a number stands for a process, where the address of a
-// server's metrics would.
+// PidPrefix before a number names a process, in place of the address of a server's
+// metrics.
 const PidPrefix = "pid:"
 
-// clockTick is the unit of /proc/PID/stat's times: Linux gives user space 100 a
-// second whatever its own clock (proc_pid_stat(5)).
+// clockTick is the unit of the times in /proc/PID/stat. Linux gives user space 100 ticks a
+// second, whatever the kernel's own clock is (proc_pid_stat(5)).
 const clockTick = 0.01
 
-// processMetrics reads the CPU time and memory of a process that has no
-// /metrics of the form that is read elsewhere.
+// processMetrics reads the CPU time and memory of a process whose /metrics are missing or
+// in another form.
 func processMetrics(pid string) (Metrics, error) {
 	if n, err := strconv.Atoi(pid); err != nil || n < 1 {
-		return nil, job.Inputf("--admin %s%s names no process: a number is wanted", PidPrefix, pid)
+		return nil, job.Inputf("--admin %s%s does not name a process: give a number", PidPrefix, pid)
 	}
 	stat, err := os.ReadFile("/proc/" + pid + "/stat")
 	if err != nil {
@@ -36,19 +36,19 @@ func processMetrics(pid string) (Metrics, error) {
 	return parseProcess(stat, status)
 }
 
-// parseProcess takes the user and system time out of a process's stat, whose
-// second field is its name, in parentheses, and may hold anything; and the
-// resident memory out of its status.
+// parseProcess takes the user and system time from a process's stat, and the resident
+// memory from its status. The second field of stat is the process's name in parentheses,
+// which may hold anything.
 func parseProcess(stat, status []byte) (Metrics, error) {
-	const utime, stime = 14 - 3, 15 - 3 // as counted from the field behind the name
+	const utime, stime = 14 - 3, 15 - 3 // counted from the field behind the name
 	f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(f) <= stime {
-		return nil, fmt.Errorf("a process's stat without times: %.80q", stat)
+		return nil, fmt.Errorf("no times in a process's stat: %.80q", stat)
 	}
 	user, err1 := strconv.ParseUint(f[utime], 10, 64)
 	system, err2 := strconv.ParseUint(f[stime], 10, 64)
 	if err1 != nil || err2 != nil {
-		return nil, fmt.Errorf("a process's stat with times that are no numbers: %.80q", stat)
+		return nil, fmt.Errorf("the times in a process's stat are not numbers: %.80q", stat)
 	}
 	for line := range strings.Lines(string(status)) {
 		rest, ok := strings.CutPrefix(line, "VmRSS:")
@@ -57,9 +57,9 @@ func parseProcess(stat, status []byte) (Metrics, error) {
 		}
 		kb, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("a process's status with a VmRSS that is no number: %q", line)
+			return nil, fmt.Errorf("VmRSS in a process's status is not a number: %q", line)
 		}
 		return Metrics{MetricCPU: float64(user+system) * clockTick, MetricRSS: float64(kb) * 1024}, nil
 	}
-	return nil, fmt.Errorf("a process's status without VmRSS: has it ended?")
+	return nil, fmt.Errorf("no VmRSS in a process's status: has the process ended?")
 }

@@ -25,7 +25,7 @@ func TestParseMetrics(t *testing.T) {
 	}
 }
 
-// A process without /metrics is looked at by its number.
+// A process without /metrics is read by its number.
 func TestProcessMetrics(t *testing.T) {
 	s := New(Port{URL: fmt.Sprintf("pid:%d", os.Getpid())})
 	first, err := s.Scrape(t.Context())

@@ -1,3 +1,3 @@
-// Package text writes reports for a reader: tables, numbers with their units. It
-// imports nothing of ours.
+// Package text formats reports: tables, and numbers with their units. It imports nothing
+// of ours.
 package text

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Table is a report as text: names on the left, figures on the right.
+// Table is a report as text, with names on the left and figures on the right.
 type Table struct{ b strings.Builder }
 
 // Line adds a line.
@@ -22,7 +22,7 @@ func (t *Table) Row(name, format string, args ...any) {
 	fmt.Fprintf(&t.b, "  %-16s"+format+"\n", append([]any{name}, args...)...)
 }
 
-// Rows writes names and figures that are ready.
+// Rows adds rows of ready names and figures.
 func (t *Table) Rows(rows [][]string) {
 	for _, r := range rows {
 		t.Row(r[0], "%s", r[1])
@@ -35,7 +35,7 @@ func (t *Table) Write(w io.Writer) error {
 	return err
 }
 
-// Count writes a number with thousands apart.
+// Count formats a number with its thousands separated.
 func Count(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -44,10 +44,10 @@ func Count(n int64) string {
 	return s
 }
 
-// Number writes a float without needless zeros.
+// Number formats a float without needless zeros.
 func Number(v float64) string { return strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64) }
 
-// Size writes bytes.
+// Size formats bytes.
 func Size(v float64) string {
 	switch a := math.Abs(v); {
 	case a >= 1<<30:
@@ -60,7 +60,7 @@ func Size(v float64) string {
 	return fmt.Sprintf("%.0f B", v)
 }
 
-// Signed writes bytes with their sign.
+// Signed formats bytes with their sign.
 func Signed(v float64) string {
 	if v >= 0 {
 		return "+" + Size(v)
@@ -68,7 +68,7 @@ func Signed(v float64) string {
 	return Size(v)
 }
 
-// Percent is a of b, in percent.
+// Percent returns a as a percentage of b.
 func Percent(a, b float64) float64 {
 	if b == 0 {
 		return 0
@@ -76,7 +76,7 @@ func Percent(a, b float64) float64 {
 	return 100 * a / b
 }
 
-// Counts writes how many there are of each, the most first.
+// Counts formats how many there are of each name, the most frequent first.
 func Counts[N int | int64 | float64](m map[string]N) string {
 	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
 		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b))
@@ -91,10 +91,10 @@ func Counts[N int | int64 | float64](m map[string]N) string {
 	return strings.Join(parts, ", ")
 }
 
-// LogLine writes a line of progress to w. nil: nowhere.
+// LogLine writes a line of progress to w, or nothing if w is nil.
 func LogLine(w io.Writer, format string, args ...any) {
 	if w != nil {
-		_, _ = fmt.Fprintf(w, format+"\n", args...) // progress only
+		_, _ = fmt.Fprintf(w, format+"\n", args...) // only progress
 	}
 }
 
