@@ -19,22 +19,22 @@ import (
 	"tapecast/bench/text"
 )
 
-// CalibrateConfig is a set of measurements from which a Model follows. The gateway
-// must have nothing else to do.
+// CalibrateConfig is a set of measurements that yields a Model. The gateway must have
+// nothing else to do.
 type CalibrateConfig struct {
 	Target  bench.Target
-	Clients int // at most. 0: 10,000
+	Clients int // the most. 0: 10,000
 	Procs   int // client processes. 0: 1
 	Room    string
-	Fields  string        // of the values, as the room's route wants them
-	Keyed   string        // with {key}: rooms of a hundred. "": none are measured
-	Most    float64       // messages a second to all, at most. 0: 400
+	Fields  string        // of the values, as the room's route needs them
+	Keyed   string        // a room name with {key}: rooms of a hundred members. "": none are measured
+	Most    float64       // most messages a second to all clients. 0: 400
 	Window  time.Duration // of each point. 0: 8 s
-	Repeats int           // runs of each, of which the median counts. 0: 1
+	Repeats int           // runs of each point; the median counts. 0: 1
 	Log     io.Writer     // progress, a line each. nil: none
 }
 
-// CalibrationVersion is that of the files that Calibrate's result is written to.
+// CalibrationVersion is the version of the files that hold a Calibration.
 const CalibrationVersion = 5
 
 // Calibration is what Calibrate measured, and the model that fits it.
@@ -42,22 +42,22 @@ type Calibration struct {
 	Version int       `json:"version"`
 	Made    time.Time `json:"made"`
 	TLS     bool      `json:"tls"`
-	Kafka   bool      `json:"kafka"` // published through it, not past it
+	Kafka   bool      `json:"kafka"` // messages went through Kafka, not past it
 	Loops   float64   `json:"loops"`
 	Points  []Point   `json:"points"`
 	Model   Model     `json:"model"`
-	// Worst is by how much the model's CPU is off at the worst of the points, as a share.
+	// Worst is the model's largest error of CPU over all points, as a share.
 	Worst float64 `json:"worst"`
-	// Reference is the CPU that the machine took for a send of the reference load, in
-	// seconds: the median of all times that it was asked. Varied is the most by the least.
+	// Reference is the CPU that the machine took for one send of the reference load, in
+	// seconds: the median of all its measurements. Varied is the largest over the smallest.
 	Reference float64 `json:"reference_s"`
 	Varied    float64 `json:"varied"`
-	// Of what was measured: beyond it a plan is an extrapolation.
+	// The limits of what was measured. A plan beyond them is an extrapolation.
 	MostConnections float64 `json:"most_connections"`
 	MostDelivered   float64 `json:"most_delivered"`
 	MostBytes       float64 `json:"most_bytes"` // a second
 	MostSize        float64 `json:"most_size"`
-	MostSend        float64 `json:"most_send"` // bytes of a send, in the mean
+	MostSend        float64 `json:"most_send"` // mean bytes of a send
 	LeastRate       float64 `json:"least_rate"`
 	MostRate        float64 `json:"most_rate"`
 }
@@ -69,26 +69,26 @@ type Point struct {
 	Cores   float64 `json:"cores"`
 	Bytes   float64 `json:"bytes"` // a second
 
-	// Over Seconds.
+	// Sums over Seconds.
 	Sends   float64 `json:"sends"`
 	Frames  float64 `json:"frames"`
 	Wire    float64 `json:"wire"` // bytes of Frames
 	Records float64 `json:"records"`
-	Passing float64 `json:"passing_s"` // spent in passes
-	Busy    float64 `json:"busy_s"`    // that loops were not asleep
+	Passing float64 `json:"passing_s"` // time spent in passes
+	Busy    float64 `json:"busy_s"`    // time that loops were not asleep
 
 	Resident float64 `json:"resident"`
-	Kernel   float64 `json:"kernel"` // of the connections' own ends; 0: not known, the gateway is elsewhere
+	Kernel   float64 `json:"kernel"` // kernel memory of the connections' own ends; 0: unknown, the gateway is elsewhere
 	Tapes    float64 `json:"tapes"`
 	P50      float64 `json:"p50_ms"`
 	P99      float64 `json:"p99_ms"`
 
-	// Slowness is the CPU that the machine took for the reference load just before and
-	// after, by the calibration's median. 0: not known.
+	// Slowness is the CPU that the machine took for the reference load just before and after
+	// the point, relative to the calibration's median. 0: unknown.
 	Slowness float64 `json:"slowness"`
 }
 
-// trial is one point to be measured: all clients in one room, or groups of them.
+// trial is one point to measure: all clients in one room, or groups of them.
 type trial struct {
 	clients, groups int
 	rate            float64 // in each room
@@ -100,13 +100,13 @@ func (t trial) String() string {
 		t.size)
 }
 
-// trials tell what the model needs: sends that carry one frame and those that carry
-// many, short and long ones, large rooms and small ones.
+// trials are the points that the model needs: sends of one frame and of many, short and
+// long sends, large and small rooms.
 func (c *CalibrateConfig) trials() []trial {
 	n := c.Clients
 	list := []trial{
-		{n / 10, 1, 10, 128},                                      // hardly anything: the floor of latency
-		{1, 1, 50 * c.Most, 128},                                  // records that hardly anybody is sent
+		{n / 10, 1, 10, 128},                                      // almost nothing: the floor of latency
+		{1, 1, 50 * c.Most, 128},                                  // records that go to one client
 		{n / 10, 1, c.Most / 4, 128}, {n / 4, 1, c.Most / 8, 128}, // few connections, and no rest
 		{n, 1, 1, 128}, {n, 1, 5, 128}, {n / 2, 1, 20, 128}, {n / 2, 1, 10, 2000},
 		{n / 2, 1, 2, 128}, {n / 4, 1, 4, 500}, // loops that rest, as most do
@@ -123,16 +123,16 @@ func (c *CalibrateConfig) trials() []trial {
 // heaviest is about as much as a loop can send.
 func (c *CalibrateConfig) heaviest() trial { return trial{c.Clients, 1, c.Most, 1000} }
 
-// tooMuch says that a trial is the heaviest, or a multiple of it, of which messages may be
-// lost that no tape holds any longer.
+// tooMuch reports whether a trial is the heaviest or a multiple of it. Its messages may
+// be lost when tapes drop them.
 func (c *CalibrateConfig) tooMuch(t trial) bool {
 	m := c.heaviest()
 	m.rate = t.rate
 	return t == m && t.rate >= c.Most
 }
 
-// overload doubles the heaviest trial until a loop does not send all: how long its sends then get,
-// and what they cost.
+// overload doubles the heaviest trial until a loop cannot send everything. That shows how
+// long its sends then get, and what they cost.
 func (c *CalibrateConfig) overload(ctx context.Context, r *reference) error {
 	t := c.heaviest()
 	for range 2 {
@@ -140,7 +140,7 @@ func (c *CalibrateConfig) overload(ctx context.Context, r *reference) error {
 			return nil
 		}
 		t.rate *= 2
-		text.LogLine(c.Log, "a loop has sent it all; another point: %s", t)
+		text.LogLine(c.Log, "a loop sent everything; one more point: %s", t)
 		if err := r.measure(ctx, t); err != nil {
 			return err
 		}
@@ -148,10 +148,10 @@ func (c *CalibrateConfig) overload(ctx context.Context, r *reference) error {
 	return nil
 }
 
-// keyedMembers is how many a room of the keyed trials has.
+// keyedMembers is how many members a room of the keyed trials has.
 const keyedMembers = 100
 
-// Calibrate measures and fits.
+// Calibrate measures the points and fits the model.
 func Calibrate(ctx context.Context, cfg CalibrateConfig) (*Calibration, error) {
 	cfg.defaults()
 	if err := cfg.check(); err != nil {
@@ -173,7 +173,7 @@ func Calibrate(ctx context.Context, cfg CalibrateConfig) (*Calibration, error) {
 			err = cfg.overload(ctx, &r)
 		}
 		if invalid := (*job.InvalidError)(nil); t == cfg.heaviest() && errors.As(err, &invalid) {
-			text.LogLine(cfg.Log, "left out: how much a loop can send at most is not known: %v", err)
+			text.LogLine(cfg.Log, "left out: the most that a loop can send is unknown: %v", err)
 		} else if err != nil {
 			return nil, fmt.Errorf("point %d: %w", i+1, err)
 		}
@@ -194,18 +194,18 @@ func (c *CalibrateConfig) defaults() {
 func (c *CalibrateConfig) check() error {
 	switch {
 	case c.Clients < 10*keyedMembers:
-		return job.Inputf("--clients %d: fewer than %d tell too little", c.Clients, 10*keyedMembers)
+		return job.Inputf("--clients %d: at least %d are needed", c.Clients, 10*keyedMembers)
 	case c.Window < 2*time.Second:
-		return job.Inputf("--window %s: at least two seconds, for the gateway's CPU time to say something", c.Window)
+		return job.Inputf("--window %s: at least two seconds are needed to measure the gateway's CPU time", c.Window)
 	case c.Most < 8:
-		return job.Inputf("--most %s: at least 8 messages a second", text.Number(c.Most))
+		return job.Inputf("--most %s: at least 8 messages a second are needed", text.Number(c.Most))
 	case c.Keyed != "" && !strings.Contains(c.Keyed, "{key}"):
-		return job.Inputf("--keyed %q: it names no {key}", c.Keyed)
+		return job.Inputf("--keyed %q: it must hold {key}", c.Keyed)
 	}
 	if err := c.Target.CheckDescriptors(c.Clients, c.Procs); err != nil {
 		return err
 	}
-	for _, t := range c.trials() { // minutes would be lost if the last one were refused
+	for _, t := range c.trials() { // a refusal of the last one would waste minutes
 		f := c.fanout(t, c.Window)
 		if err := f.Validate(); err != nil {
 			return job.Inputf("%s: %v", t, err)
@@ -214,7 +214,7 @@ func (c *CalibrateConfig) check() error {
 	return nil
 }
 
-// fanout is what measures a trial.
+// fanout returns the fanout that measures a trial.
 func (c *CalibrateConfig) fanout(t trial, window time.Duration) bench.FanoutConfig {
 	f := bench.FanoutConfig{
 		Target: c.Target, Clients: t.clients, Procs: min(c.Procs, t.clients), Rooms: []string{c.Room},
@@ -228,22 +228,22 @@ func (c *CalibrateConfig) fanout(t trial, window time.Duration) bench.FanoutConf
 	return f
 }
 
-// attempts is how often a point is measured at most: there are moments in which a
-// virtual machine has no time for the bench, and such a run says nothing.
+// attempts is how often a point is measured at most. At times a virtual machine gives the
+// bench no time, and such a run proves nothing.
 const attempts = 3
 
-// unspoilt makes a run, and another where the bench was the bottleneck.
+// unspoilt makes a run, and makes it again if the bench was the bottleneck.
 func unspoilt(log io.Writer, run func() (*Point, error)) (*Point, error) {
 	for i := 1; ; i++ {
 		p, err := run()
 		if invalid := (*job.InvalidError)(nil); !errors.As(err, &invalid) || i == attempts {
 			return p, err
 		}
-		text.LogLine(log, "once more, since %v", err)
+		text.LogLine(log, "again, because: %v", err)
 	}
 }
 
-// measure is a point of a trial.
+// measure returns the point of a trial.
 func (c *CalibrateConfig) measure(ctx context.Context, e bench.Endpoint, t trial, window time.Duration) (*Point,
 	error) {
 	return unspoilt(c.Log, func() (*Point, error) { return c.once(ctx, e, t, window) })
@@ -274,14 +274,14 @@ func (c *CalibrateConfig) once(ctx context.Context, e bench.Endpoint, t trial, w
 		Resident: g.RSS, Tapes: g.TapeBytes, P50: g.Latency.P50, P99: g.Latency.P99,
 	}
 	p.Wire = g.Bytes * p.Seconds
-	if local { // both ends are here
+	if local { // both ends are on this machine
 		p.Kernel = held / 2
 	}
 	return p, machine.Pause(ctx, time.Second)
 }
 
-// atRest measures what connections cost that get nothing: CPU, memory of the process
-// and of the kernel, and what it took to bring them in.
+// atRest measures what connections cost that get nothing: CPU, memory of the process and
+// of the kernel, and the CPU of connecting them.
 func (c *CalibrateConfig) atRest(ctx context.Context, e bench.Endpoint, cal *Calibration) error {
 	s := scrape.New(e.Admin)
 	m := &cal.Model
@@ -310,7 +310,7 @@ func (c *CalibrateConfig) atRest(ctx context.Context, e bench.Endpoint, cal *Cal
 	}
 	defer workers.Stop()
 	kernel, sees := kernelObjects(), strings.HasPrefix(e.Addr, "127.")
-	text.LogLine(c.Log, "%d clients, of which nothing is asked", c.Clients)
+	text.LogLine(c.Log, "%d clients that get nothing", c.Clients)
 	if _, err := bench.Join(ctx, workers, c.Clients); err != nil {
 		return err
 	}
@@ -326,7 +326,7 @@ func (c *CalibrateConfig) atRest(ctx context.Context, e bench.Endpoint, cal *Cal
 	}
 	m.Idle = math.Max(0, rest-base) / n
 	m.Connection = (last[scrape.MetricRSS] - first[scrape.MetricRSS]) / n
-	if sees { // both ends are here
+	if sees { // both ends are on this machine
 		m.Kernel = (kernelObjects() - kernel) / n / 2
 	}
 	return workers.Leave()

@@ -10,7 +10,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// WriteText writes what was measured beside what the model says of it.
+// WriteText writes what was measured beside what the model predicts.
 func (c *Calibration) WriteText(w io.Writer) error {
 	t := &text.Table{}
 	m := c.Model
@@ -31,21 +31,21 @@ func (c *Calibration) WriteText(w io.Writer) error {
 	return t.Write(w)
 }
 
-// row sets a point beside its forecast.
+// row writes a point beside its forecast.
 func (p *Point) row(t *text.Table, m *Model) {
 	s, f := p.Load.Streams[0], p.forecast(m)
 	t.Line("%s clients, %s room(s), %s msg/s of %s B each", text.Count(int64(p.Load.Connections)), text.Number(s.Rooms),
 		text.Number(s.Rate), text.Number(s.Size))
 	vs := func(name, unit string, measured, said float64) {
-		t.Row(name, "%.4g%s measured, %.4g%s said (%+.1f %%)", measured, unit, said, unit, 100*(said/measured-1))
+		t.Row(name, "%.4g%s measured, %.4g%s predicted (%+.1f %%)", measured, unit, said, unit, 100*(said/measured-1))
 	}
 	if p.Slowness > 0 {
 		t.Row("  machine",
-			"%.2f × the calibration's CPU for the reference load; without that %.4g cores said (%+.1f %%)",
+			"%.2f × the calibration's CPU for the reference load; without that %.4g cores predicted (%+.1f %%)",
 			p.Slowness, m.Predict(p.Load).Cores, 100*(m.Predict(p.Load).Cores/p.Cores-1))
 	}
 	if f.Saturated {
-		t.Row("  cannot", "be served, said; %.4g MB/s measured, p99 %.4g ms", p.Bytes/(1<<20), p.P99)
+		t.Row("  cannot", "be served, predicted; %.4g MB/s measured, p99 %.4g ms", p.Bytes/(1<<20), p.P99)
 		return
 	}
 	vs("  cores", "", p.Cores, f.Cores)
@@ -56,10 +56,10 @@ func (p *Point) row(t *text.Table, m *Model) {
 		vs("  kernel", " MB", p.Kernel/(1<<20), f.Kernel/(1<<20))
 	}
 	vs("  bytes", " MB/s", p.Bytes/(1<<20), f.Bytes/(1<<20))
-	t.Row("  a send", "%.2f frames measured, %.2f said", p.Frames/p.Sends, f.PerSend)
+	t.Row("  a send", "%.2f frames measured, %.2f predicted", p.Frames/p.Sends, f.PerSend)
 }
 
-// forecast is what m says of the point's load on a machine as slow as it was then.
+// forecast returns what m predicts for the point's load on a machine as slow as it was then.
 func (p *Point) forecast(m *Model) Forecast {
 	slow := m.slowed(p.slow())
 	return slow.Predict(p.Load)
@@ -73,23 +73,23 @@ func LoadCalibration(file string) (*Calibration, error) {
 	}
 	var is struct{ Version int }
 	if err := json.Unmarshal(b, &is); err != nil {
-		return nil, job.Inputf("%s is no calibration: %v", file, err)
+		return nil, job.Inputf("%s is not a calibration: %v", file, err)
 	}
 	if is.Version != CalibrationVersion {
-		return nil, job.Inputf("%s has version %d of calibrations, this tapecast-bench reads %d: calibrate anew", file,
+		return nil, job.Inputf("%s has version %d of calibrations, this tapecast-bench reads %d: calibrate again", file,
 			is.Version, CalibrationVersion)
 	}
 	var c Calibration
 	if err := json.Unmarshal(b, &c); err != nil {
-		return nil, job.Inputf("%s is no calibration: %v", file, err)
+		return nil, job.Inputf("%s is not a calibration: %v", file, err)
 	}
 	if c.Model.Send+c.Model.Many <= 0 {
-		return nil, job.Inputf("%s says nothing of sends: calibrate anew", file)
+		return nil, job.Inputf("%s has no cost of a send: calibrate again", file)
 	}
 	return &c, nil
 }
 
-// Save writes a calibration for LoadCalibration.
+// Save writes a calibration that LoadCalibration reads.
 func (c *Calibration) Save(file string) error {
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {

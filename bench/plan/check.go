@@ -11,28 +11,28 @@ import (
 	"tapecast/bench/text"
 )
 
-// CheckConfig sets a calibration against loads that it has not seen.
+// CheckConfig compares a calibration with loads that it has not seen.
 type CheckConfig struct {
-	Calibrate CalibrateConfig // as it was calibrated
-	Seed      uint64          // draws the points
+	Calibrate CalibrateConfig // the configuration of the calibration
+	Seed      uint64          // of the random points
 	Inside    int             // points in the calibrated range. 0: 5
-	Outside   int             // and up to three times beyond it. 0: 3
+	Outside   int             // points up to three times beyond it. 0: 3
 }
 
-// CheckResult is what was measured, and what had been said.
+// CheckResult is what was measured, and what was predicted.
 type CheckResult struct {
 	Scenario string     `json:"scenario"`
 	Seed     uint64     `json:"seed"`
 	Points   []Point    `json:"points"`
-	Inside   int        `json:"inside"` // so many of them, the first
-	Said     []Forecast `json:"said"`   // of a machine that is as slow as it was just then
-	// Unadjusted is of the machine as it was when it was calibrated.
+	Inside   int        `json:"inside"` // how many of Points are inside; they come first
+	Said     []Forecast `json:"said"`   // for a machine as slow as it was during the point
+	// Unadjusted is for the machine as it was during the calibration.
 	Unadjusted []Forecast `json:"unadjusted"`
 
 	model Model
 }
 
-// Check draws points at random and measures them.
+// Check draws random points and measures them.
 func Check(ctx context.Context, cfg CheckConfig, cal *Calibration) (*CheckResult, error) {
 	c := &cfg.Calibrate
 	c.defaults()
@@ -63,8 +63,8 @@ func Check(ctx context.Context, cfg CheckConfig, cal *Calibration) (*CheckResult
 	return res, nil
 }
 
-// draw makes the points: clients, rates and sizes each evenly on a logarithmic scale.
-// Of those inside one is keyed, where rooms of a hundred are known.
+// draw returns random points. Clients, rates and sizes are each even on a logarithmic
+// scale. One point inside is keyed if rooms of a hundred were calibrated.
 func (c *CheckConfig) draw(cal *Calibration) []trial {
 	rnd := rand.New(rand.NewPCG(c.Seed, 0))
 	between := func(a, b float64) float64 { return a * math.Pow(b/a, rnd.Float64()) }
@@ -87,14 +87,14 @@ func (c *CheckConfig) draw(cal *Calibration) []trial {
 	return out
 }
 
-// longestPass is how long a pass may be said to take in a point that is drawn, in ms. A
-// loop for which it is longer has so little time left that a few hundredths more or
-// less of CPU make latency double or half.
+// longestPass is the longest predicted pass, in ms, of a point that is drawn. A loop with
+// a longer pass has very little time left. There a few hundredths more or less of CPU
+// double latency or halve it.
 const longestPass = 250
 
-// affordable lowers the rate of a point that is more than plan gives to a loop, or hardly
-// less, or more messages than so many times what was measured. How much a loop can send
-// may not be known: then it is not more than what it did.
+// affordable lowers a point's rate in two cases: if a loop gets more than a plan would give
+// it, or nearly that, or if its messages exceed so many times the measured ones. If the
+// most that a loop can send is unknown, it counts as what the loop did send.
 func (c *CheckConfig) affordable(t trial, cal *Calibration, times float64) trial {
 	bytes := times * cal.MostBytes
 	if cal.Model.Visit == 0 {
@@ -111,15 +111,16 @@ func (c *CheckConfig) affordable(t trial, cal *Calibration, times float64) trial
 	}
 }
 
-// mostClients is what so many processes hold, here and with the gateway's usual limit.
+// mostClients returns how many clients so many processes hold, here and with the
+// gateway's usual limit.
 func mostClients(procs int) float64 {
 	return float64(procs) * min(19_000, float64(machine.DescriptorLimit()-machine.SpareDescriptors))
 }
 
-// WriteText writes each point beside what was said of it.
+// WriteText writes each point beside its forecast.
 func (r *CheckResult) WriteText(w io.Writer) error {
 	t := &text.Table{}
-	t.Line("check · seed %d · %d points inside of what was calibrated, %d outside", r.Seed, r.Inside,
+	t.Line("check · seed %d · %d points inside the calibrated range, %d outside", r.Seed, r.Inside,
 		len(r.Points)-r.Inside)
 	for i, p := range r.Points {
 		if i == r.Inside {

@@ -9,8 +9,8 @@ import (
 	"tapecast/bench/text"
 )
 
-// fit finds the model's constants by least squares over the points. Errors count
-// as shares: a point of 0.05 cores says as much as one of a whole core.
+// fit finds the model's constants by least squares over the points. Errors count as
+// shares, so a point of 0.05 cores weighs as much as one of a whole core.
 func (c *Calibration) fit() {
 	m := &c.Model
 	var rows [][]float64
@@ -47,7 +47,7 @@ func (c *Calibration) fit() {
 	}
 }
 
-// cover notes what has been measured.
+// cover widens the measured range by a point.
 func (c *Calibration) cover(p *Point) {
 	c.MostConnections = math.Max(c.MostConnections, p.Load.Connections)
 	c.MostDelivered = math.Max(c.MostDelivered, p.Frames/p.Seconds)
@@ -62,7 +62,7 @@ func (c *Calibration) cover(p *Point) {
 	}
 }
 
-// perVisit is what Long is for each byte of, in all the point's sends.
+// perVisit returns the coefficient of Long over all sends of the point.
 func (m *Model) perVisit(p *Point) float64 {
 	if m.Visit == 0 {
 		return 0
@@ -70,7 +70,7 @@ func (m *Model) perVisit(p *Point) float64 {
 	return p.Wire * p.Wire / math.Max(p.Sends, 1) / m.Visit
 }
 
-// overloaded says that the loops did not send all that was due.
+// overloaded reports whether the loops did not send everything that was due.
 func (p *Point) overloaded() bool {
 	var due float64
 	for _, s := range p.Load.Streams {
@@ -79,19 +79,19 @@ func (p *Point) overloaded() bool {
 	return p.Frames < 0.9*due*p.Seconds
 }
 
-// rest is the share of the time that loops were asleep. Passing does not say: passes
+// rest returns the share of the time that loops were asleep. Passing cannot tell: passes
 // over many rooms take turns, and each counts the others' time.
 func (p *Point) rest() float64 {
 	return 1 - math.Min(1, p.Busy/p.Seconds/math.Max(p.Load.Loops, 1))
 }
 
-// slow is Slowness, or 1 where that is not known.
+// slow returns Slowness, or 1 if it is unknown.
 func (p *Point) slow() float64 { return cmp.Or(p.Slowness, 1) }
 
-// each is how many connections a loop had.
+// each returns how many connections a loop had.
 func (p *Point) each() float64 { return p.Load.Connections / math.Max(p.Load.Loops, 1) }
 
-// envelope is what frames have beyond their values and headers.
+// envelope returns the bytes of a frame beyond its value and header.
 func (c *Calibration) envelope() float64 {
 	var v []float64
 	for _, p := range c.Points {
@@ -103,8 +103,8 @@ func (c *Calibration) envelope() float64 {
 	return math.Max(0, text.Median(v))
 }
 
-// loopShare is the time that passes take by the CPU time of their sends, where
-// passes are all that sends.
+// loopShare returns the time of passes relative to the CPU time of their sends. It uses
+// points where nothing but passes sends.
 func (c *Calibration) loopShare() float64 {
 	var v []float64
 	m := &c.Model
@@ -122,8 +122,8 @@ func (c *Calibration) loopShare() float64 {
 	return text.Median(v)
 }
 
-// fitMemory finds what connections and tapes add to what is resident, and what
-// connections take in the kernel.
+// fitMemory finds how connections and tapes add to resident memory, and what connections
+// take in the kernel.
 func (c *Calibration) fitMemory() {
 	m := &c.Model
 	var rows [][]float64
@@ -131,7 +131,7 @@ func (c *Calibration) fitMemory() {
 	for _, p := range c.Points {
 		rows = append(rows, scaled([]float64{1, p.Load.Connections, p.Tapes}, 1/p.Resident))
 		want = append(want, 1)
-		if p.Kernel > 0 && p.Load.Connections >= fewConnections { // of fewer, other things' memory is as much
+		if p.Kernel > 0 && p.Load.Connections >= fewConnections { // with fewer, other memory is as much
 			kernel = append(kernel, p.Kernel/p.Load.Connections)
 		}
 	}
@@ -142,12 +142,12 @@ func (c *Calibration) fitMemory() {
 	}
 }
 
-// fewConnections say nothing of a connection.
+// fewConnections are too few to show the cost of one connection.
 const fewConnections = 500
 
-// fitLatency finds what a pass makes of latency, by least squares of the errors' shares:
-// a floor, and so many times the pass. Where loops are always busy the floor is that of
-// the others.
+// fitLatency finds how latency follows from the pass, by least squares of the errors'
+// shares: a floor plus a factor times the pass. For loops that are always busy it takes the
+// floor of the others.
 func (c *Calibration) fitLatency() {
 	m := &c.Model
 	m.Floor50, m.Rest50 = c.line(func(p *Point) float64 { return p.P50 })
@@ -164,12 +164,12 @@ func (c *Calibration) fitLatency() {
 	}
 }
 
-// line is the floor and the slope over the pass of a latency of loops that rest.
+// line returns the floor, and the slope over the pass, of a latency where loops rest.
 func (c *Calibration) line(latency func(*Point) float64) (floor, slope float64) {
 	var rows [][]float64
 	var want []float64
 	for _, p := range c.Points {
-		// Where hardly anybody is sent anything, latency is that of reading records.
+		// With few connections, latency is mostly the reading of records.
 		if f := p.forecast(&c.Model); f.LoopBusy < 1 && p.Load.Connections >= fewConnections && latency(&p) > 0 {
 			rows = append(rows, scaled([]float64{1, f.Pass}, 1/latency(&p)))
 			want = append(want, 1)
@@ -189,8 +189,8 @@ func scaled(row []float64, by float64) []float64 {
 	return row
 }
 
-// nonNegative is the x without negative members for which rows·x is nearest to want
-// (least squares), by coordinate descent: there are a handful of unknowns.
+// nonNegative returns the x without negative members for which rows·x is nearest to want
+// (least squares). It uses coordinate descent, since there are only a handful of unknowns.
 func nonNegative(rows [][]float64, want []float64) []float64 {
 	n := len(rows[0])
 	x, norm := make([]float64, n), make([]float64, n)

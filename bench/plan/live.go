@@ -12,7 +12,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// Live is what a gateway that serves real clients has been seen to do.
+// Live is what a gateway that serves real clients was observed to do.
 type Live struct {
 	Seconds     float64 `json:"seconds"`
 	CPU         float64 `json:"cpu_s"`
@@ -31,8 +31,8 @@ const (
 	metricUptime      = "tapecast_uptime_seconds"
 )
 
-// ReadLive looks at a gateway's /metrics: at a URL twice, so long apart; in a file,
-// what there is since the gateway began.
+// ReadLive reads a gateway's /metrics. A URL is read twice, so far apart. A file is read
+// once, and covers the time since the gateway started.
 func ReadLive(ctx context.Context, from string, apart time.Duration) (*Live, error) {
 	if !strings.Contains(from, "://") {
 		f, err := os.Open(from)
@@ -72,14 +72,14 @@ func newLive(a, b scrape.Metrics, seconds float64) *Live {
 		Connections: b.Sum(metricConnections), Resident: b[scrape.MetricRSS], Tapes: b.Sum(scrape.MetricTapes)}
 }
 
-// A gateway must do so much before it says something of what work costs.
+// A gateway must do this much before it shows what work costs.
 const (
 	leastCores       = 0.1
 	leastConnections = 1000
 )
 
-// Correct has a calibration follow a gateway that runs, and says what it changed: CPU
-// and memory there are what they are, whatever machine was calibrated.
+// Correct adjusts a calibration to a gateway that serves real clients, and returns what it
+// changed. That gateway's CPU and memory count, whatever machine was calibrated.
 func (c *Calibration) Correct(l *Live) []string {
 	m := &c.Model
 	var said []string
@@ -89,18 +89,18 @@ func (c *Calibration) Correct(l *Live) []string {
 		(l.Sends*warm+l.Frames*m.Frame+l.Bytes*m.Byte+l.Sends*m.long(l.Bytes/max(l.Sends,
 			1))+l.Records*m.Record)/l.Seconds
 	if cores < leastCores {
-		said = append(said, "CPU is not corrected: the gateway takes "+text.Number(cores)+" cores, too little to tell")
+		said = append(said, "CPU is not corrected: the gateway uses only "+text.Number(cores)+" cores")
 	} else {
 		by := cores / model
 		*m = m.slowed(by)
 		said = append(said,
-			"CPU is "+text.Number(by)+" times what was calibrated: "+text.Number(cores)+" cores, the model has "+
+			"CPU is "+text.Number(by)+" times what was calibrated: "+text.Number(cores)+" cores measured, predicted "+
 				""+text.Number(model))
 	}
 	if l.Connections < leastConnections {
-		return append(said, "memory is not corrected: "+text.Number(l.Connections)+" connections are too few to tell")
+		return append(said, "memory is not corrected: "+text.Number(l.Connections)+" connections are too few")
 	}
 	was := m.Connection
 	m.Connection = max(0, l.Resident-m.Resident-l.Tapes*m.Tape) / l.Connections
-	return append(said, "a connection takes "+text.Size(m.Connection)+", "+text.Size(was)+" where it was calibrated")
+	return append(said, "a connection takes "+text.Size(m.Connection)+"; the calibration has "+text.Size(was))
 }

@@ -6,48 +6,48 @@ import (
 	"tapecast/bench/proto"
 )
 
-// Model is what a gateway's work costs on one machine, as Calibrate found it. All
-// that Predict says follows from it.
+// Model is what a gateway's work costs on one machine, as Calibrate found it. Predict
+// follows from it alone.
 //
-// A loop visits each connection that lacks something and sends all that it lacks in
-// one system call. That costs Send for the call, Frame for each frame in it and Byte
-// for each byte, the bytes of long sends more. While the passes over a room's members
-// end before its next message, each send carries one frame; from there on the loop is
-// always busy, and what a longer pass lets gather makes each send carry more. So a busy
-// loop is no full loop: what grows with the load is the time of a pass, and with it the
-// age of what is sent.
+// A loop visits each connection that lacks something, and sends everything that it lacks in
+// one system call. That costs Send for the call, Frame for each frame in it, Byte for each
+// byte, and more for the bytes of long sends. If the passes over a room's members end before
+// its next message, each send carries one frame. If not, the loop is always busy. Then more
+// frames gather during a longer pass, and each send carries more of them. So a busy loop is
+// not a full loop. The time of a pass grows with the load, and with it the age of the
+// messages.
 type Model struct {
 	// CPU, in seconds.
 	Base float64 `json:"base_cores"` // of a gateway that has nothing to do
-	Idle float64 `json:"idle_s"`     // a connection's heartbeats, each second
-	Send float64 `json:"send_s"`     // each send of a loop that is always busy, where it has few connections
-	// each send's more where it has many: they are not in the caches when their turn comes
+	Idle float64 `json:"idle_s"`     // a connection's heartbeats, for each second
+	Send float64 `json:"send_s"`     // a send of a loop that is always busy and has few connections
+	// added to a send if the loop has many connections: they are not in the caches any more
 	Many  float64 `json:"many_s"`
-	Cold  float64 `json:"cold_s"`  // each send's more of a loop that rests: others have had the processor
-	Chill float64 `json:"chill_s"` // and of one that has many connections and rests
-	Crowd float64 `json:"crowd"`   // so many connections of a loop are as many as it has been measured with
-	Wake  float64 `json:"wake_s"`  // each batch of records that comes to a gateway at rest
-	Frame float64 `json:"frame_s"` // each frame sent
-	Byte  float64 `json:"byte_s"`  // each byte sent
-	// each byte's more of a send as long as Visit; of a shorter one by as much as it is shorter
+	Cold  float64 `json:"cold_s"`  // added to a send if the loop rests: other work has used the processor meanwhile
+	Chill float64 `json:"chill_s"` // added if the loop rests and has many connections
+	Crowd float64 `json:"crowd"`   // connections of a loop that count as many: the most that were measured
+	Wake  float64 `json:"wake_s"`  // a batch of records that wakes a gateway at rest
+	Frame float64 `json:"frame_s"` // a frame that is sent
+	Byte  float64 `json:"byte_s"`  // a byte that is sent
+	// added to a byte in a send as long as Visit; in a shorter send proportionally less
 	Long float64 `json:"long_s"`
-	// the longest sends there were, of a loop that could not send all: no send carries more. 0: not known
+	// bytes of the longest sends, by a loop that could not send everything; the bound of any send. 0: unknown
 	Visit     float64 `json:"visit_bytes"`
-	Record    float64 `json:"record_s"`    // each record, from where it is published to its tapes
-	Handshake float64 `json:"handshake_s"` // each, from connect to joined
-	LoopShare float64 `json:"loop_share"`  // of the CPU of sends, what the loop's goroutine waits for
+	Record    float64 `json:"record_s"`    // a record, from its topic to its tapes
+	Handshake float64 `json:"handshake_s"` // a handshake, from connect to joined
+	LoopShare float64 `json:"loop_share"`  // time that a loop waits for a send, relative to the send's CPU
 
 	// Memory, in bytes.
 	Resident   float64 `json:"resident"`            // of a gateway without connections
-	Connection float64 `json:"resident_connection"` // for each
-	Tape       float64 `json:"resident_tape"`       // for each byte on tapes
-	Kernel     float64 `json:"kernel_connection"`   // of the kernel, for each connection's own end
+	Connection float64 `json:"resident_connection"` // of a connection
+	Tape       float64 `json:"resident_tape"`       // of a byte on tapes
+	Kernel     float64 `json:"kernel_connection"`   // kernel memory of a connection's own end
 
-	// Envelope is what a frame has beyond its record's value, in bytes.
+	// Envelope is how many bytes a frame has beyond its record's value.
 	Envelope float64 `json:"envelope"`
 
-	// Latency from due to read, in ms: where nothing else goes on, and by the time of a
-	// pass, where loops rest between passes and where they do not.
+	// Latency from due to read, in ms: the floor when nothing else goes on, and factors of
+	// the pass for loops that rest between passes and for loops that do not.
 	Floor50  float64 `json:"floor_p50_ms"`
 	Floor99  float64 `json:"floor_p99_ms"`
 	Rest50   float64 `json:"rest_p50"`
@@ -60,61 +60,63 @@ type Model struct {
 type Stream struct {
 	Name    string  `json:"name,omitempty"`
 	Rooms   float64 `json:"rooms"`   // with members
-	Members float64 `json:"members"` // of each room, on the node
-	Rate    float64 `json:"rate"`    // messages a second in each room
+	Members float64 `json:"members"` // of one room, on the node
+	Rate    float64 `json:"rate"`    // messages a second in one room
 	Size    float64 `json:"size"`    // bytes of a value
 
 	// Every is the least time between two sends to a member, in seconds. 0: none.
 	Every float64 `json:"every,omitempty"`
-	// Keys has only the newest message of each of so many keys be in a send. 0: all are.
+	// Keys is the number of keys if a send holds only the newest message of each. 0: it
+	// holds all messages.
 	Keys float64 `json:"keys,omitempty"`
 }
 
-// sent is what a member is sent: so many sends a second, of so many frames each, where
-// passes end before the next one is due.
+// sent returns how many sends a second a member gets, and how many frames each has, if
+// passes end before the next send is due.
 func (s *Stream) sent() (sends, frames float64) {
 	if s.Every*s.Rate <= 1 {
 		return s.Rate, 1
 	}
 	sends, frames = 1/s.Every, s.Every*s.Rate
-	if s.Keys > 0 { // of so many messages to keys by chance, how many keys there are
+	if s.Keys > 0 { // how many keys occur in so many messages to random keys
 		frames = s.Keys * -math.Expm1(-frames/s.Keys)
 	}
 	return sends, math.Max(1, frames)
 }
 
-// Load is what one node has to do.
+// Load is the work of one node.
 type Load struct {
 	Connections float64  `json:"connections"`
 	Loops       float64  `json:"loops"`
 	Streams     []Stream `json:"streams"`
 	TapeBytes   float64  `json:"tape_bytes"`
-	Skipped     float64  `json:"skipped"` // records a second that nobody on the node wants
+	Skipped     float64  `json:"skipped"` // records a second for rooms without members on the node
 }
 
-// Forecast is what a Load comes to.
+// Forecast is what a Load leads to.
 type Forecast struct {
 	Cores     float64 `json:"cores"`     // CPU seconds a second, of all threads
-	LoopBusy  float64 `json:"loop_busy"` // of each loop's time; 1: always, and sends carry more than one frame
+	LoopBusy  float64 `json:"loop_busy"` // share of a loop's time; 1: always busy, and sends carry more than one frame
 	PerSend   float64 `json:"per_send"`  // frames
 	Delivered float64 `json:"delivered"` // messages a second
 	Bytes     float64 `json:"bytes"`     // a second, frames with their headers
-	Pass      float64 `json:"pass_ms"`   // the longest: all members of a room that one loop has
+	Pass      float64 `json:"pass_ms"`   // the longest: over all members of a room on one loop
 	P50       float64 `json:"p50_ms"`    // from due to read
 	P99       float64 `json:"p99_ms"`    //
 	Resident  float64 `json:"resident"`  // bytes
 	Kernel    float64 `json:"kernel"`    // bytes
-	Full      float64 `json:"full"`      // of what a loop can send, however many frames a send carries
+	Full      float64 `json:"full"`      // share of the most that a loop can send, however many frames a send carries
 	Saturated bool    `json:"saturated"` // Full is 1 or more: no pass is long enough
 }
 
-// Predict says what a node that does this needs, and how old its messages get.
+// Predict returns what a node with this load needs, and how old its messages get.
 func (m *Model) Predict(l Load) Forecast {
 	loops := math.Max(l.Loops, 1)
 	f := Forecast{Resident: m.Resident + l.Connections*m.Connection + l.TapeBytes*m.Tape,
 		Kernel: l.Connections * m.Kernel}
-	// CPU of frames and bytes, whatever the sends, and what bytes add to sends as they are
-	// where passes rest; records for those who are here; sends.
+	// CPU in parts: marginal is for frames and bytes, whatever the sends. single is for the
+	// bytes of long sends while loops rest. appended counts records of rooms with members,
+	// and calls counts sends.
 	var marginal, single, appended, calls, held float64
 	for _, s := range l.Streams {
 		sends, frames := s.sent()
@@ -131,11 +133,11 @@ func (m *Model) Predict(l Load) Forecast {
 		}
 	}
 	rest := m.Base + l.Connections*m.Idle + (appended+l.Skipped)*m.Record
-	wait := m.LoopShare / loops // of CPU, what one loop waits for
+	wait := m.LoopShare / loops // time that one loop waits, for each second of CPU
 	if f.PerSend = 1; calls > 0 {
 		f.PerSend = f.Delivered / calls
 	}
-	// With no more frames a send than that. What sends cost more while the loop rests goes by how much it does.
+	// First case: no more frames in a send than that. A resting loop pays more for a send.
 	warm, cold := m.sending(l.Connections / loops)
 	busy := busyOf(wait*(marginal+single+calls*warm), wait*calls*cold)
 	visited := visited(l)
@@ -148,7 +150,7 @@ func (m *Model) Predict(l Load) Forecast {
 			sends, frames := s.sent()
 			pass := s.Members * (send + frames*(m.Frame+m.Byte*m.wire(s)) + m.long(frames*m.wire(s))) * wait
 			others := busy - pass*s.Rooms*sends
-			pass /= math.Max(1-others, 0.05) // what else is in a pass takes slices in turn with this
+			pass /= math.Max(1-others, 0.05) // the rest of the work takes turns with this pass
 			f.Pass = math.Max(f.Pass, 1e3*pass)
 		}
 		f.P50, f.P99 = m.Floor50+m.Rest50*f.Pass+held/2, m.Floor99+m.Rest99*f.Pass+0.99*held
@@ -168,7 +170,7 @@ func (m *Model) Predict(l Load) Forecast {
 	return f
 }
 
-// long is what a send of so many bytes costs beyond what each costs.
+// long returns the extra cost of a send with so many bytes, beyond Byte for each.
 func (m *Model) long(bytes float64) float64 {
 	if m.Visit == 0 {
 		return 0
@@ -176,10 +178,12 @@ func (m *Model) long(bytes float64) float64 {
 	return m.Long * bytes * bytes / m.Visit
 }
 
-// round is how long a loop that is always busy takes to visit every connection that got
-// anything and to send it all that came meanwhile, in seconds: the r of
-// r = wait · (visited · (warm + long(bytes · r ÷ visited)) + marginal · r). full is how
-// much of the time that takes at best, however long the round: from 1 on there is none.
+// round returns how long a loop that is always busy takes for one round, in seconds. In a
+// round it visits every connection that got anything, and sends it everything that came
+// meanwhile. The round is the r of
+// r = wait · (visited · (warm + long(bytes · r ÷ visited)) + marginal · r). full is the
+// share of the time that rounds take at best, however long they are. If it is 1 or more,
+// there is no such r.
 func (m *Model) round(visited, warm, marginal, bytes, wait float64) (round, full float64) {
 	if visited == 0 {
 		return 0, 0
@@ -197,7 +201,7 @@ func (m *Model) round(visited, warm, marginal, bytes, wait float64) (round, full
 	return 2 * c / (1 - b + math.Sqrt((1-b)*(1-b)-4*a*c)), full
 }
 
-// slowed is the model of a machine that takes so many times the CPU for all work.
+// slowed returns the model of a machine that takes more CPU for all work, by a factor.
 func (m *Model) slowed(by float64) Model {
 	s := *m
 	for _, x := range []*float64{&s.Base, &s.Idle, &s.Send, &s.Many, &s.Cold, &s.Chill, &s.Wake, &s.Frame, &s.Byte,
@@ -207,16 +211,16 @@ func (m *Model) slowed(by float64) Model {
 	return s
 }
 
-// sending is what a send costs of a loop with so many connections that is always busy,
-// and how much more of one that does nothing else.
+// sending returns what a send costs a loop with so many connections: warm if the loop is
+// always busy, and cold more if it does nothing else.
 func (m *Model) sending(connections float64) (warm, cold float64) {
 	return m.Send + m.Many*many(connections, m.Crowd), m.Cold + m.Chill*chill(connections, m.Crowd)
 }
 
-// many is how much of Many a send takes with so many connections, chill how much of
-// Chill. That this goes by the cube, and thaw by the square, is what fitted the points of
-// three calibrations best. That many is linear fits those of three of four better than one
-// that is full at half a crowd, and the fourth's (with TLS) as well.
+// many returns the share of Many that a send costs with so many connections, chill the
+// share of Chill. The cube in chill and the square in thaw fitted the points of three
+// calibrations best. many is linear: that fits three of four calibrations better than a
+// share that is full at half a crowd, and the fourth (with TLS) as well.
 func many(connections, crowd float64) float64 {
 	if crowd == 0 {
 		return 0
@@ -232,13 +236,13 @@ func chill(connections, crowd float64) float64 {
 	return share * share * share
 }
 
-// thaw is how much of Cold and Chill a send takes of a loop that is busy for such a
-// share of its time.
+// thaw returns the share of Cold and Chill that a send costs a loop that is busy for the
+// given share of its time.
 func thaw(busy float64) float64 { return (1 - busy) * (1 - busy) }
 
-// busyOf is the share of its time that a loop is busy whose sends take the share warm
-// and, by thaw, so much of cold more: the b of b = warm + cold·thaw(b). From 1 on the
-// loop is always busy.
+// busyOf returns the share of its time that a loop is busy. Its sends take the share warm,
+// and more of cold as thaw says: the b of b = warm + cold·thaw(b). From 1 on the loop is
+// always busy.
 func busyOf(warm, cold float64) float64 {
 	if warm >= 1 || cold == 0 {
 		return warm
@@ -247,17 +251,17 @@ func busyOf(warm, cold float64) float64 {
 	return (half - math.Sqrt(half*half-cold*(warm+cold))) / cold
 }
 
-// batches is in how many so many records a second come: the more there are the more
-// are read together. Of 20,000 a second to hardly anybody, those 500 fit best.
+// batches returns how many batches a second so many records come in. With more records,
+// more are read together. The 500 fitted best for 20,000 records a second to few members.
 func batches(records float64) float64 { return records / (1 + records/500) }
 
-// wire is the length of a stream's frame.
+// wire returns the length of a stream's frame.
 func (m *Model) wire(s Stream) float64 {
 	payload := s.Size + m.Envelope
 	return payload + float64(proto.FrameOverhead(int(payload)))
 }
 
-// visited is how many connections get anything at all.
+// visited returns how many connections get anything at all.
 func visited(l Load) float64 {
 	var n float64
 	for _, s := range l.Streams {

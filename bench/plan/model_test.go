@@ -11,7 +11,7 @@ import (
 	"tapecast/bench/job"
 )
 
-// known is a model with figures like those of a real gateway.
+// known is a model with figures like a real gateway's.
 var known = Model{
 	Base: 0.02, Idle: 1e-6, Send: 4e-6, Many: 2e-6, Cold: 0.5e-6, Chill: 1e-6, Crowd: 10_000, Wake: 200e-6,
 	Frame: 60e-9, Byte: 0.1e-9, Record: 2e-6, Handshake: 150e-6, LoopShare: 1,
@@ -27,7 +27,7 @@ func loadOf(clients, rooms, rate, size float64) Load {
 }
 
 func TestPredict(t *testing.T) {
-	// 1,000 sends take some 7 ms, five times a second.
+	// 1,000 sends take about 7 ms, five times a second.
 	f := known.Predict(loadOf(1000, 1, 5, 128))
 	frame := 128.0 + 86 + 4
 	send := known.Send + known.Many/10 + (known.Cold+known.Chill/1000)*(1-f.LoopBusy)*(1-f.LoopBusy) + known.Frame +
@@ -56,8 +56,8 @@ func TestPredict(t *testing.T) {
 	}
 }
 
-// More load is never less work, nor, once the loop is always busy, fresher; and there is no step where sends begin
-// to carry more than one frame.
+// More load is never less work. Once the loop is always busy, it is never fresher. There is no
+// jump where sends begin to carry more than one frame.
 func TestPredictGrows(t *testing.T) {
 	last := known.Predict(loadOf(5000, 1, 0.1, 128))
 	for rate := 0.2; rate < 3000; rate *= 1.01 {
@@ -73,7 +73,7 @@ func TestPredictGrows(t *testing.T) {
 	}
 }
 
-// A loop's share is the one at which its sends cost what they do at that share.
+// The share of a loop is the one at which its sends cost what they cost at that share.
 func TestBusyOf(t *testing.T) {
 	for warm := 0.0; warm < 1; warm += 0.01 {
 		for cold := 0.0; cold < 3; cold += 0.1 {
@@ -112,8 +112,8 @@ func TestNonNegative(t *testing.T) {
 	}
 }
 
-// A calibration over points that a model has made finds that model, on a machine that
-// is now faster and now slower.
+// A calibration over points of a known model finds that model, on a machine that is faster at
+// times and slower at others.
 func TestFit(t *testing.T) {
 	cfg := CalibrateConfig{Clients: 10_000, Most: 400, Keyed: "keyed:{key}"}
 	rnd := rand.New(rand.NewPCG(3, 4))
@@ -188,12 +188,12 @@ func TestPlan(t *testing.T) {
 	f("freshness", func(c *Config) { c.P99 = 2 }) // the floor alone is 3 ms
 	f("none can be negative", func(c *Config) { c.Streams[0].Interval = -1 })
 	f("give --interval or --max-rate", func(c *Config) { c.Streams[0].Keys = 5 })
-	f("freshness", func(c *Config) { c.Streams[0].Interval = 1 }) // messages wait for a second, by wish
+	f("freshness", func(c *Config) { c.Streams[0].Interval = 1 }) // messages wait for a second, as asked
 	f("network", func(c *Config) { c.Streams[0].Mean, c.Streams[0].Peak, c.Streams[0].Size = 1e6, 1e6, 1e5 })
 }
 
-// Members that are sent less often cost fewer sends, get the same messages or the newest
-// of each key, and wait: what is asked for in a plan is what a node then does.
+// Members with fewer sends cost less. They get the same messages, or the newest of each key,
+// and wait longer. The plan's question is what a node then does.
 func TestPredictInterval(t *testing.T) {
 	every := func(every, keys float64) Forecast {
 		l := loadOf(1000, 1, 100, 128)
@@ -210,7 +210,7 @@ func TestPredictInterval(t *testing.T) {
 	if got := rarely.P99 - 0.99*200; got < known.Floor99 || rarely.P50 < 100 {
 		t.Errorf("p99 %v ms, p50 %v ms: a message waits for up to 200 ms", rarely.P99, rarely.P50)
 	}
-	// Of 20 messages to 5 keys by chance nearly all 5 are there.
+	// Of 20 messages to 5 random keys, nearly all 5 keys occur.
 	n := newest.PerSend
 	if n < 4.8 || n > 5 || !near(newest.Delivered, 1000*5*n, 1e-6) || newest.Cores >= rarely.Cores {
 		t.Errorf("%+v", newest)
@@ -224,7 +224,7 @@ func TestPredictInterval(t *testing.T) {
 	}
 }
 
-// A gateway that runs corrects the model; one that does nothing does not.
+// A gateway at work corrects the model. An idle one does not.
 func TestCorrect(t *testing.T) {
 	file := t.TempDir() + "/metrics"
 	text := "tapecast_uptime_seconds 100\nprocess_cpu_seconds_total 120\nprocess_resident_memory_bytes " +
@@ -246,7 +246,7 @@ func TestCorrect(t *testing.T) {
 	}
 	c = &Calibration{Model: known}
 	if said := c.Correct(&Live{Seconds: 10, CPU: 0.2, Connections: 10}); c.Model != known || len(said) != 2 ||
-		!strings.Contains(said[0], "too little") {
+		!strings.Contains(said[0], "only") {
 		t.Errorf("%q: %+v", said, c.Model)
 	}
 	for _, bad := range []string{"/does/not/exist", file + "x"} {
@@ -257,7 +257,7 @@ func TestCorrect(t *testing.T) {
 	}
 }
 
-// A run that says nothing is made again, but not for ever; other errors are final.
+// A run that proves nothing is made again, but not for ever. Other errors are final.
 func TestMeasuredAgain(t *testing.T) {
 	f := func(left, wantRuns int, broken, want error) {
 		t.Helper()
@@ -279,8 +279,8 @@ func TestMeasuredAgain(t *testing.T) {
 	f(1, 1, other, other)
 }
 
-// TestReferenceRests: what tells how slow a machine is must not keep its loops busy, not
-// in an hour either that takes a fifth more than that of the calibration.
+// TestReferenceRests: the reference load must not keep loops busy, not even in an hour that
+// takes a fifth more CPU than the calibration's.
 func TestReferenceRests(t *testing.T) {
 	for _, file := range []string{"../calibration.json", "../calibration-tls.json"} {
 		cal, err := LoadCalibration(file)

@@ -9,7 +9,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// WriteText writes the answer, and where each of its numbers comes from.
+// WriteText writes the answer, and the source of each number.
 func (p *Plan) WriteText(w io.Writer) error {
 	t := &text.Table{}
 	c := p.question
@@ -20,15 +20,15 @@ func (p *Plan) WriteText(w io.Writer) error {
 			text.Count(int64(s.Rooms)), text.Number(s.Joined), text.Number(s.Mean), text.Number(s.Peak),
 			text.Number(s.Size))
 		if every := s.every(); every > 0 {
-			kept := "with all that came meanwhile"
+			kept := "with everything that came meanwhile"
 			if s.Keys > 0 {
 				kept = "with the newest of each of " + text.Number(s.Keys) + " keys"
 			}
-			t.Row("", "a send to a member every %s at most, %s", job.MS(1e3*every), kept)
+			t.Row("", "at most one send to a member every %s, %s", job.MS(1e3*every), kept)
 		}
 	}
 	t.Line("")
-	t.Row("nodes", "%s of %s cores with %s loop(s), of which %s may be lost", text.Count(int64(p.Nodes)),
+	t.Row("nodes", "%s of %s cores with %s loop(s), and %s of them may be lost", text.Count(int64(p.Nodes)),
 		text.Number(p.Cores), text.Number(p.Loops), text.Number(c.Spare))
 	t.Row("connections", "%s a node", text.Count(int64(math.Ceil(p.Load.Connections))))
 	p.forecast(t, "at the peak", p.Peak)
@@ -40,10 +40,10 @@ func (p *Plan) WriteText(w io.Writer) error {
 	t.Row("network", "a node sends %s/s at the peak, all nodes %s/s", text.Size(p.Peak.Bytes),
 		text.Size(p.Peak.Bytes*p.Nodes))
 	t.Row("Kafka", "all nodes read %s/s at the peak: each reads everything", text.Size(p.KafkaEgress))
-	t.Row("reconnect", "of everybody at once: %s s; of one lost node's, on the others: %s s",
+	t.Row("reconnect", "all connections at once: %s s; those of one lost node, on the others: %s s",
 		text.Number(math.Round(p.Reconnect*10)/10), text.Number(math.Round(p.Spread*10)/10))
 	t.Line("")
-	t.Line("what is full first, on a node at the peak")
+	t.Line("what fills first, on a node at the peak")
 	for _, l := range p.Limits {
 		t.Row(l.Name, "%3.0f %% · %s", 100*l.Used, l.Why)
 	}
@@ -59,11 +59,11 @@ func (p *Plan) WriteText(w io.Writer) error {
 	return t.Write(w)
 }
 
-// sources adds the model's formulas, with what was calibrated in them.
+// sources writes the model's formulas, with the calibrated figures in them.
 func (p *Plan) sources(t *text.Table) {
 	m := p.cal.Model
 	t.Line("")
-	t.Line("where it comes from (%s, %s, %s; the model is within %.0f %% of each of %d points)",
+	t.Line("the model (%s, %s, %s; within %.0f %% of the CPU of each of %d points)",
 		p.cal.Made.Format("2006-01-02"),
 		map[bool]string{true: "TLS", false: "no TLS"}[p.cal.TLS],
 		map[bool]string{true: "through Kafka", false: "past Kafka"}[p.cal.Kafka], 100*p.cal.Worst,
@@ -73,15 +73,14 @@ func (p *Plan) sources(t *text.Table) {
 			"(%.3g ns more in sends of %s) + records "+
 			"× %s + connections × %.3g µs/s + %.3g cores", us(m.Send+m.Many), us(m.Send), us(m.Frame), m.Byte*1e9,
 		m.Long*1e9, text.Size(m.Visit), us(m.Record), m.Idle*1e6, m.Base)
-	t.Row("", "by as much as its loop rests: a send %s more (%s with few connections), a record %s more",
+	t.Row("", "while a loop rests: up to %s more for a send (%s with few connections), up to %s more for a record",
 		us(m.Cold+m.Chill), us(m.Cold), us(m.Wake))
 	t.Row("",
-		"while passes rest between messages each send carries one frame, or what came since a member's last; a loop "+
-			"that is always busy goes round in")
+		"while loops rest between passes, each send carries one frame, or what came since the member's last send; "+
+			"a loop that is always busy makes a round in")
 	t.Row("",
-		"connections × send ÷ (1 − messages/s × (frame + bytes)), longer where sends are long: "+
-			"each carries all that "+
-			"came meanwhile")
+		"connections × send ÷ (1 − messages/s × (frame + bytes)), longer if sends are long: "+
+			"each carries everything that came meanwhile")
 	t.Row("latency", "%s + %.2f × the pass, p99; of a loop that is always busy %s + %.2f × the round",
 		job.MS(m.Floor99), m.Rest99, job.MS(m.Floor99), m.Always99)
 	t.Row("memory", "%s + %s a connection + %.2f × tapes; kernel %s a connection", text.Size(m.Resident),
@@ -93,7 +92,7 @@ func (p *Plan) sources(t *text.Table) {
 
 func (p *Plan) forecast(t *text.Table, when string, f Forecast) {
 	if f.Saturated {
-		t.Row(when, "cannot be served: frames and bytes alone are more than its loops send")
+		t.Row(when, "cannot be served: frames and bytes alone exceed what its loops can send")
 		return
 	}
 	t.Row(when, "%.1f cores a node · p50 %s, p99 %s · %s messages/s, %.1f to a send, loops busy %.0f %%", f.Cores,
@@ -102,36 +101,36 @@ func (p *Plan) forecast(t *text.Table, when string, f Forecast) {
 
 func us(s float64) string { return fmt.Sprintf("%.3g µs", s*1e6) }
 
-// hosts says what to raise on each node.
+// hosts writes what to raise on each node.
 func (p *Plan) hosts(t *text.Table) {
 	n := p.Load.Connections
-	if p.Nodes > 1 { // with what one that is lost leaves to it
+	if p.Nodes > 1 { // with its share of a lost node's connections
 		n = p.question.Connections / (p.Nodes - 1)
 	}
 	n = math.Ceil(n * 1.1)
 	pages := math.Ceil((p.Peak.Kernel + n/100*145*1024) / 4096)
 	t.Line("")
-	t.Line("on each host (for %s connections, a tenth more than one lost node leaves)", text.Count(int64(n)))
+	t.Line("on each host (for %s connections, a tenth more than after the loss of one node)", text.Count(int64(n)))
 	t.Row("descriptors", "LimitNOFILE=%d (systemd) or ulimit -n, and limits.connections below it", int64(n)+1024)
 	t.Row("", "sysctl fs.nr_open=%d fs.file-max=%d", max(int64(n)+1024, 1<<20), max(2*int64(n), 1<<21))
 	t.Row("backlog", "sysctl net.core.somaxconn=%d net.ipv4.tcp_max_syn_backlog=%d", backlog(n), 2*backlog(n))
 	t.Row("ports",
 		"a load balancer has 28,000 (or with ip_local_port_range 64,000) for each of its addresses to each node: %.0f "+
 			"address(es)", math.Ceil(n/28_000))
-	t.Row("conntrack", "sysctl net.netfilter.nf_conntrack_max=%d, where it is loaded; or NOTRACK for the port",
+	t.Row("conntrack", "sysctl net.netfilter.nf_conntrack_max=%d if it is loaded, or NOTRACK for the port",
 		2*int64(n))
 	t.Row("socket memory",
 		"sysctl net.ipv4.tcp_mem=\"%.0f %.0f %.0f\" (pages): a hundredth of the clients stalled, each with 145 KB "+
 			"unsent", pages, pages*1.5, pages*2)
 }
 
-// backlog is room for those who come in a second of a storm.
+// backlog returns a backlog for the clients that connect in one second of a storm.
 func backlog(n float64) int64 { return max(4096, int64(n/8)) }
 
-// queries are PromQL that gives the same answers of what runs.
+// queries writes PromQL for the same figures of a gateway that runs.
 func (p *Plan) queries(t *text.Table) {
 	t.Line("")
-	t.Line("the same of what runs, in Prometheus")
+	t.Line("the same figures of a running gateway, in Prometheus")
 	t.Row("cores", "sum(rate(process_cpu_seconds_total{job=\"tapecast\"}[5m])) by (instance)")
 	t.Row("frames a send", "rate(tapecast_messages_sent_total[5m]) / rate(tapecast_sends_total[5m])")
 	t.Row("CPU a message",

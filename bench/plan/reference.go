@@ -15,27 +15,28 @@ import (
 )
 
 // reference measures points one after another, and a reference load before, between and
-// after them: a virtual machine takes a fifth more for the same work in one minute
-// than in another, and a point must not be taken for dear because its minute was.
+// after them. A virtual machine takes a fifth more for the same work in one minute than in
+// another. A point must not look expensive because its minute was.
 type reference struct {
 	cfg   *CalibrateConfig
 	end   bench.Endpoint
 	loops float64
 
-	points     []Point   // Slowness is of no calibration yet, but CPU seconds a send
-	references []float64 // CPU seconds a send, of all times that it was asked
+	points     []Point   // Slowness is in CPU seconds a send until against divides it
+	references []float64 // CPU seconds a send, of all measurements
 }
 
-// reference is a load whose CPU is mostly that of single sends. It leaves loops a third of
-// their time or more, and CPU goes by sends, not by messages: a loop that is always busy
-// takes the same for as many messages, however slow the machine.
+// reference returns the reference trial. Its CPU is mostly that of single sends. It leaves
+// loops a third of their time or more, and its CPU is counted for each send, not for each
+// message. A loop that is always busy would take the same CPU for as many messages,
+// however slow the machine is.
 func (c *CalibrateConfig) reference() trial { return trial{c.Clients / 2, 1, 10, 128} }
 
-// referenceWindow is enough for CPU time in steps of 10 ms to err by less than a hundredth.
+// referenceWindow is long enough for CPU time in steps of 10 ms to be exact within a hundredth.
 const referenceWindow = 4 * time.Second
 
-// measure adds the point of a trial: of several runs the one with the median of CPU by
-// that of the reference, with the medians of latency.
+// measure adds the point of a trial. Of several runs it takes the one whose CPU, divided by
+// the reference's, is the median. Latencies are medians.
 func (r *reference) measure(ctx context.Context, t trial) error {
 	if len(r.references) == 0 {
 		if err := r.refer(ctx); err != nil {
@@ -63,14 +64,15 @@ func (r *reference) measure(ctx context.Context, t trial) error {
 	return nil
 }
 
-// restless says what is wrong with a reference that kept loops always busy; empty: nothing.
+// restless returns what is wrong with a reference that kept loops always busy, "" if
+// nothing is.
 func (p *Point) restless(loops float64) string {
 	const always = 0.95 // of the time
 	busy := p.Busy / (p.Seconds * loops)
 	if busy < always {
 		return ""
 	}
-	return fmt.Sprintf("the reference load kept loops busy for %.0f %% of the time, and cannot tell how slow the "+
+	return fmt.Sprintf("the reference load kept loops busy for %.0f %% of the time, and cannot show how slow the "+
 		"machine is then: take fewer --clients", 100*busy)
 }
 
@@ -94,7 +96,7 @@ func (r *reference) refer(ctx context.Context) error {
 	return nil
 }
 
-// against returns the points with how slow the machine was at each, by the reference given.
+// against returns the points, with the machine's slowness relative to the given reference.
 func (r *reference) against(reference float64) []Point {
 	for i := range r.points {
 		r.points[i].Slowness /= reference
@@ -102,7 +104,8 @@ func (r *reference) against(reference float64) []Point {
 	return r.points
 }
 
-// watchKernel says, when it is asked, by how much the kernel's objects have grown at most.
+// watchKernel returns a function that returns the most by which the kernel's objects have
+// grown so far.
 func watchKernel(ctx context.Context) func() float64 {
 	ctx, cancel := context.WithCancel(ctx)
 	before, most := kernelObjects(), make(chan float64)
@@ -124,9 +127,9 @@ func watchKernel(ctx context.Context) func() float64 {
 	}
 }
 
-// kernelObjects is what the kernel's live objects take, sockets among them, in bytes.
-// Where slabinfo may not be read (it is root's), it is what their caches take: those
-// keep what earlier connections have left, and show too little of new ones.
+// kernelObjects returns the bytes of the kernel's live objects, sockets among them. Only
+// root may read slabinfo. Without it the result is the size of their caches. Those keep the
+// memory of earlier connections, and show too little of new ones.
 func kernelObjects() float64 {
 	b, err := os.ReadFile("/proc/slabinfo")
 	if err != nil {
@@ -135,19 +138,19 @@ func kernelObjects() float64 {
 	var sum float64
 	for line := range strings.Lines(string(b)) {
 		f := strings.Fields(line)
-		if len(f) < 4 || f[0] == "#" || strings.HasPrefix(f[0], "tw_sock") { // connections that are gone
+		if len(f) < 4 || f[0] == "#" || strings.HasPrefix(f[0], "tw_sock") { // connections that have ended
 			continue
 		}
 		live, err1 := strconv.ParseFloat(f[1], 64)
 		each, err2 := strconv.ParseFloat(f[3], 64)
-		if err1 == nil && err2 == nil { // neither is in the first line
+		if err1 == nil && err2 == nil { // the first line has neither
 			sum += live * each
 		}
 	}
 	return sum
 }
 
-// slab is what the caches of the kernel's objects take, in bytes.
+// slab returns the size of the caches of the kernel's objects, in bytes.
 func slab() float64 {
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
