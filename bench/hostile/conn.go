@@ -13,15 +13,15 @@ import (
 	"tapecast/bench/proto"
 )
 
-// conn is one connection of a hostile client. Its goroutine writes; it reads
-// too, unless listen has another one do so.
+// conn is one connection of a hostile client. Its goroutine writes, and reads too unless
+// listen starts another goroutine for that.
 type conn struct {
 	*client.Conn
 	raw       *net.TCPConn
 	n, round  int
 	out       Tally
 	listening bool
-	over      chan struct{}   // closed when the listening has ended
+	over      chan struct{}   // closed when listening has ended
 	done      <-chan struct{} // closed when the attack is over
 }
 
@@ -37,14 +37,14 @@ func (c *conn) write(b []byte, frames int64) (int, error) {
 	return n, err
 }
 
-// request writes one: format has places for a list of rooms and for an id.
+// request writes a request. The format takes a list of rooms and an id.
 func (c *conn) request(format, rooms string, id int) error {
 	_, err := c.write(proto.AppendFrame(nil, proto.OpText, fmt.Appendf(nil, format, rooms, id), proto.MaskKey()), 1)
 	return err
 }
 
-// take reads one frame and counts it. why is how the connection ended, if it did; a
-// close frame is not answered, and who floods goes on until it is cut.
+// take reads one frame and counts it. why is how the connection ended, if it did. A close
+// frame is not answered, and a flooding client goes on until it is cut off.
 func (c *conn) take(count *Tally) (p []byte, why string) {
 	op, p, err := c.Next()
 	switch {
@@ -62,8 +62,8 @@ func (c *conn) take(count *Tally) (p []byte, why string) {
 	return nil, ""
 }
 
-// errorCode is the code of an answer that is an error, or of the first room in it
-// that is refused; "": there is none.
+// errorCode returns the code of an error answer, or of the first refused room in an
+// answer. "": neither is there.
 func errorCode(p []byte) string {
 	_, rest, _ := bytes.Cut(p, []byte(`"code":`))
 	end := bytes.IndexAny(rest, ",}")
@@ -73,7 +73,7 @@ func errorCode(p []byte) string {
 	return string(rest[:end])
 }
 
-// listen has a goroutine read what comes until the connection ends, and tell how.
+// listen starts a goroutine that reads until the connection ends, and sends how it ended.
 func (c *conn) listen() <-chan string {
 	c.listening = true
 	ended := make(chan string, 1)
@@ -92,24 +92,24 @@ func (c *conn) listen() <-chan string {
 	return ended
 }
 
-// broken is for a connection that cannot be written to: why it ended is what reading
-// gives, soon.
+// broken handles a connection that cannot be written to. The reader will soon know why it
+// ended.
 func (c *conn) broken(ended <-chan string, err error) string {
-	_ = c.raw.SetReadDeadline(time.Now().Add(2 * time.Second)) // fails on a closed one only
+	_ = c.raw.SetReadDeadline(time.Now().Add(2 * time.Second)) // fails only on a closed connection
 	if why := <-ended; why != client.NoAnswer {
 		return why
 	}
 	return client.EndOf(0, nil, err)
 }
 
-// ask sends a request and reads until it is answered. A connection that has no answer
-// in time is of no use any more.
+// ask sends a request and reads until the answer comes. Without an answer in time, the
+// connection is useless.
 func (c *conn) ask(id int, format, rooms string) (answer []byte, why string) {
 	if err := c.request(format, rooms, id); err != nil {
 		return nil, client.EndOf(0, nil, err)
 	}
 	want := fmt.Appendf(nil, `"id":%d,`, id)
-	_ = c.raw.SetReadDeadline(time.Now().Add(AnswerPatience)) // fails on a closed one only
+	_ = c.raw.SetReadDeadline(time.Now().Add(AnswerPatience)) // fails only on a closed connection
 	for {
 		p, why := c.take(&c.out)
 		if why != "" {
@@ -121,7 +121,7 @@ func (c *conn) ask(id int, format, rooms string) (answer []byte, why string) {
 	}
 }
 
-// rest lets time pass; why is that the attack is over meanwhile.
+// rest lets time pass. why is set if the attack is over meanwhile.
 func (c *conn) rest(d time.Duration) (why string) {
 	select {
 	case <-c.done:
@@ -131,7 +131,7 @@ func (c *conn) rest(d time.Duration) (why string) {
 	}
 }
 
-// drain reads what comes on a connection that is not upgraded, until it ends.
+// drain reads from a connection that is not upgraded, until it ends.
 func (c *conn) drain() string {
 	n, err := io.Copy(io.Discard, c.raw)
 	c.Read += n

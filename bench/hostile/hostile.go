@@ -16,7 +16,7 @@ import (
 	"tapecast/bench/machine"
 )
 
-// Job tells a hostile process what to do, and to whom.
+// Job tells a hostile process what to do, and to which server.
 type Job struct {
 	client.Job
 	Kind        string   `json:"kind"`
@@ -24,27 +24,27 @@ type Job struct {
 	Sources     []string `json:"sources"`
 	Keys        job.Keys `json:"keys"`
 	Anonymous   bool     `json:"anonymous"`
-	Users       int      `json:"users"` // 0: each connection is one
+	Users       int      `json:"users"` // 0: one for each connection
 	Room        string   `json:"room"`
 	Junk        string   `json:"junk"`
 	Rate        float64  `json:"rate"`
 }
 
-// Order says when, in CLOCK_MONOTONIC.
+// Order is when to attack, in CLOCK_MONOTONIC.
 type Order struct {
 	From int64 `json:"from"`
 	To   int64 `json:"to"`
 }
 
-// Tally is how hostile clients fared.
+// Tally is what happened to hostile clients.
 type Tally struct {
 	Err     string           `json:"err,omitempty"`
-	Opened  int64            `json:"opened"`            // connections that stood, and were upgraded where they are
-	Refused map[string]int64 `json:"refused,omitempty"` // those that did not, by why
-	Closes  map[string]int64 `json:"closes,omitempty"`  // by the other side, by code and reason, or how else
-	Stayed  int64            `json:"stayed"`            // connections that were there in the end
-	Frames  int64            `json:"frames"`            // written; for silent and hello, pieces that are not frames
-	Bytes   int64            `json:"bytes"`             // written
+	Opened  int64            `json:"opened"`            // connections made, and upgraded if their kind is
+	Refused map[string]int64 `json:"refused,omitempty"` // connections that failed, by reason
+	Closes  map[string]int64 `json:"closes,omitempty"`  // by the other side, by code and reason or other end
+	Stayed  int64            `json:"stayed"`            // connections that were left at the end
+	Frames  int64            `json:"frames"`            // frames written; of silent and hello, pieces of bytes
+	Bytes   int64            `json:"bytes"`             // bytes written
 	Read    int64            `json:"read"`              // bytes of frames read
 	Answers int64            `json:"answers"`           // text frames read
 	Errors  map[string]int64 `json:"errors,omitempty"`  // answers that are errors, by code
@@ -65,7 +65,7 @@ func (t *Tally) add(u *Tally) {
 	}
 }
 
-// attacker is the hostile clients of a process, each on goroutines of its own.
+// attacker holds the hostile clients of a process, each on its own goroutines.
 type attacker struct {
 	job    Job
 	kind   *kind
@@ -78,9 +78,8 @@ type attacker struct {
 	out *Tally
 }
 
-// Run is a process that holds hostile clients: it reads a Job and then
-// orders from in, one JSON value each, and writes one answer each to out. It
-// returns when in ends.
+// Run is a process that holds hostile clients. It reads a Job and then orders, one JSON
+// value each, and writes one answer to each. It returns when its input ends.
 func Run(in io.Reader, out io.Writer) error {
 	machine.RaiseDescriptors()
 	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
@@ -98,9 +97,9 @@ func Run(in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	orders := make(chan Order)
-	go func() { // owned by in: ends with it
+	go func() { // ends with its input
 		defer close(orders)
-		defer cancel() // an attack under way too
+		defer cancel() // also ends an attack under way
 		for {
 			var o Order
 			if dec.Decode(&o) != nil {
@@ -138,7 +137,7 @@ func newAttacker(j Job) (*attacker, error) {
 	return h, err
 }
 
-// run attacks from one time to another, and returns how that went.
+// run attacks during the ordered time, and returns the tally.
 func (h *attacker) run(ctx context.Context, o Order) *Tally {
 	h.out = NewTally()
 	if machine.Pause(ctx, time.Duration(o.From-machine.MonotonicIn(0))) != nil {
@@ -154,10 +153,10 @@ func (h *attacker) run(ctx context.Context, o Order) *Tally {
 	return h.out
 }
 
-// comeBack is what a hostile client waits for before it is there again.
+// comeBack is how long a hostile client waits before it connects again.
 const comeBack = 100 * time.Millisecond
 
-// live has one client come again and again.
+// live makes one client connect again and again.
 func (h *attacker) live(ctx context.Context, n int) {
 	for round := 0; ctx.Err() == nil; round++ {
 		c, err := h.open(ctx, n, round)
@@ -186,7 +185,8 @@ func (h *attacker) live(ctx context.Context, n int) {
 	}
 }
 
-// Bump counts one of a kind that the other side names: of so many names at most.
+// Bump counts one event under a name that the other side chose. The number of names is
+// bounded.
 func Bump(counts map[string]int64, name string) {
 	if _, known := counts[name]; !known && len(counts) >= 32 {
 		name = "others"
@@ -202,10 +202,10 @@ func (h *attacker) note(what func(*Tally)) {
 
 // attack does the harm on one connection, and returns how that ended.
 func (h *attacker) attack(ctx context.Context, c *conn) string {
-	stop := context.AfterFunc(ctx, func() { _ = c.raw.Close() }) // whatever waits on it
+	stop := context.AfterFunc(ctx, func() { _ = c.raw.Close() }) // ends a read or write that waits on it
 	defer stop()
 	why := h.kind.attack(h, c)
-	_ = c.raw.Close() // it ended, or is to
+	_ = c.raw.Close() // it has ended, or must end now
 	if c.listening {
 		<-c.over
 	}
@@ -213,7 +213,7 @@ func (h *attacker) attack(ctx context.Context, c *conn) string {
 	return why
 }
 
-// open makes a connection, and upgrades it where the kind does.
+// open makes a connection, and upgrades it if the kind does.
 func (h *attacker) open(ctx context.Context, n, round int) (*conn, error) {
 	source := ""
 	if len(h.job.Sources) > 0 {
@@ -241,7 +241,7 @@ func (h *attacker) open(ctx context.Context, n, round int) (*conn, error) {
 	return c, err
 }
 
-// user is the one that hostile connection n is of.
+// user returns the user of hostile connection n.
 func (h *attacker) user(n int) string {
 	if h.job.Users > 0 {
 		n %= h.job.Users
@@ -251,7 +251,7 @@ func (h *attacker) user(n int) string {
 
 func (h *attacker) room(n int) string { return strings.ReplaceAll(h.job.Room, "{user}", h.user(n)) }
 
-// Merge adds all of another process's tally.
+// Merge adds another process's tally.
 func (t *Tally) Merge(u *Tally) {
 	t.add(u)
 	t.Opened += u.Opened

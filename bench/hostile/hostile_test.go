@@ -15,7 +15,7 @@ import (
 	"tapecast/rooms/testwait"
 )
 
-// attack runs a kind against the recorder until enough is true of it, or for a while.
+// attack runs a kind against the recorder until enough has happened, or for a while.
 func (r *recorder) attack(t *testing.T, job Job, enough func() bool) *Tally {
 	t.Helper()
 	job.Addr, job.Host, job.Path = r.ln.Addr().String(), "gate", "/ws"
@@ -60,7 +60,7 @@ func startHostile(t *testing.T, job Job) *hostileProcess {
 	return w
 }
 
-// stop ends the process, an attack under way too.
+// stop ends the process, and an attack under way.
 func (w *hostileProcess) stop() { _ = w.in.Close() }
 
 func (w *hostileProcess) run(t *testing.T) *Tally {
@@ -78,8 +78,7 @@ func (w *hostileProcess) run(t *testing.T) *Tally {
 	return a
 }
 
-// A hostile client that is closed comes back; how it was closed, and what
-// it was answered, is counted.
+// A hostile client that is closed comes back. Its close and its answers are counted.
 func TestHostileComesBack(t *testing.T) {
 	r := newRecorder(t, func(string) ([]byte, bool) {
 		b := proto.AppendServerFrame(nil, proto.OpText,
@@ -96,7 +95,7 @@ func TestHostileComesBack(t *testing.T) {
 	}
 }
 
-// However fast it is closed, a hostile client takes its time to come back.
+// However fast it is closed, a hostile client waits before it comes back.
 func TestHostileTakesItsTime(t *testing.T) {
 	r := newRecorder(t, nil)
 	r.keep(func() { r.shut = true })
@@ -107,7 +106,7 @@ func TestHostileTakesItsTime(t *testing.T) {
 	}
 }
 
-// Toggling joins with a snapshot and leaves, in turns, at its pace.
+// Toggling joins with a snapshot and leaves, in turn, at its pace.
 func TestHostileToggles(t *testing.T) {
 	r := newRecorder(t, answered)
 	job := Job{Kind: "toggle", Room: "prices", Keys: job.Keys{Token: "tok"}}
@@ -126,7 +125,7 @@ func TestHostileToggles(t *testing.T) {
 	}
 }
 
-// Resuming asks for all that its own room ever had, again and again.
+// Resuming asks for everything that its own room ever had, again and again.
 func TestHostileResumes(t *testing.T) {
 	r := newRecorder(t, answered)
 	job := Job{Kind: "resume", Room: "orders:{user}", Users: 1, Connections: 2}
@@ -142,13 +141,13 @@ func TestHostileResumes(t *testing.T) {
 	}
 }
 
-// A stalled client asks for the past, and then takes no more than its socket does.
+// A stalled client asks for the past, and then reads nothing more than its socket takes.
 func TestHostileStalls(t *testing.T) {
 	r := newRecorder(t, func(text string) ([]byte, bool) {
 		if !strings.Contains(text, `"since"`) {
 			return answered(text)
 		}
-		return proto.AppendServerFrame(nil, proto.OpText, make([]byte, 64<<20)), true // which no socket takes
+		return proto.AppendServerFrame(nil, proto.OpText, make([]byte, 64<<20)), true // no socket takes this
 	})
 	out := r.attack(t, Job{Kind: "stalled", Room: "trades"}, func() bool { return r.stuck })
 	const since = `"since":{"trades":{"0":-1,"3":-1,"epoch":"e1"}}`
@@ -157,7 +156,7 @@ func TestHostileStalls(t *testing.T) {
 	}
 }
 
-// Each connection makes up a thousand names, and others when it comes back.
+// Each connection invents a thousand names, and new ones when it comes back.
 func TestHostileInvents(t *testing.T) {
 	requests := 0
 	r := newRecorder(t, nil)
@@ -186,7 +185,7 @@ func TestHostileInvents(t *testing.T) {
 	}
 }
 
-// Those that are not upgraded say nothing, or a ClientHello and nothing more.
+// Connections that are not upgraded send nothing, or only a ClientHello.
 func TestHostileMute(t *testing.T) {
 	f := func(kind string, secure bool, enough func(*recorder) bool, said func([]byte) bool) {
 		t.Helper()
@@ -200,7 +199,7 @@ func TestHostileMute(t *testing.T) {
 		}
 	}
 	f("silent", false, func(r *recorder) bool { return len(r.from) == 2 }, func(b []byte) bool { return len(b) == 0 })
-	whole := func(b []byte) int { // of two hellos alike in length
+	whole := func(b []byte) int { // of two hellos with the same length
 		if len(b) < 5 || b[0] != 22 {
 			return -1
 		}
@@ -210,7 +209,7 @@ func TestHostileMute(t *testing.T) {
 	f("hello", true, both, func(b []byte) bool { return len(b) == whole(b) })
 }
 
-// Without a token none is brought.
+// Without a token, none is sent.
 func TestHostileAnonymous(t *testing.T) {
 	r := newRecorder(t, func(string) ([]byte, bool) { return nil, false })
 	job := Job{Kind: "requests", Anonymous: true, Keys: job.Keys{Secret: "s"}}
@@ -220,7 +219,7 @@ func TestHostileAnonymous(t *testing.T) {
 	}
 }
 
-// A sink answers the handshake, reads all that a flood writes, and says nothing.
+// A sink answers the handshake, reads everything that a flood writes, and sends nothing.
 func TestHostileSink(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		s, err := newSinkServer(SinkJob{TLS: secure})
@@ -235,7 +234,7 @@ func TestHostileSink(t *testing.T) {
 			t.Fatal(err)
 		}
 		out := h.run(t.Context(), Order{From: machine.MonotonicIn(0), To: machine.MonotonicIn(300 * time.Millisecond)})
-		s.close() // when all that came was read
+		s.close() // when everything that came was read
 		if out.Opened < 1 || out.Frames == 0 || out.Read != 0 || out.Answers != 0 || len(out.Closes) != 0 {
 			t.Errorf("TLS %v: %+v", secure, out)
 		}
@@ -248,7 +247,7 @@ func TestHostileSink(t *testing.T) {
 	}
 }
 
-// Both processes end with their input, and what cannot be done is an answer.
+// Both processes end with their input. What cannot be done is an answer.
 func TestHostileProcesses(t *testing.T) {
 	for name, run := range map[string]func(io.Reader, io.Writer) error{"hostile": Run, "sink": RunSink} {
 		err := run(strings.NewReader(""), io.Discard)

@@ -15,34 +15,34 @@ import (
 	"tapecast/bench/proto"
 )
 
-// kind is one way to do harm.
+// kind is one kind of harm.
 type kind struct {
 	Name, does string
-	Anonymous  bool   // it makes sense without a token
+	Anonymous  bool   // it works without a token
 	mute       bool   // the connection is not upgraded
 	rcvBuf     int    // of its sockets; 0: the kernel's choice
-	Room       string // to use where none is given; "": the first ordinary one
+	Room       string // the room if the job names none; "": the first ordinary one
 
-	// attack does the harm on one connection until that ends, and returns how it did.
+	// attack does the harm on one connection until it ends, and returns how it ended.
 	attack func(h *attacker, c *conn) string
 }
 
-// kinds are all of them.
+// kinds are all kinds of harm.
 var kinds = []kind{
 	{Name: "pings", does: "empty ping frames, as fast as they go", Anonymous: true, attack: flooding},
 	{Name: "pings-125", does: "ping frames of 125 bytes", Anonymous: true, attack: flooding},
-	{Name: "pongs", does: "empty pong frames that nobody asked for", Anonymous: true, attack: flooding},
-	{Name: "continuations", does: "empty fragments of a message that never ends", Anonymous: true, attack: flooding},
+	{Name: "pongs", does: "empty pong frames without a ping", Anonymous: true, attack: flooding},
+	{Name: "continuations", does: "empty fragments of a message that does not end", Anonymous: true, attack: flooding},
 	{Name: "requests", does: "the method ping, as fast as it goes", Anonymous: true, attack: flooding},
-	{Name: "toggle", does: "subscribe to a room with its snapshot and unsubscribe, in turns", attack: toggling},
-	{Name: "silent", does: "sockets that say nothing", Anonymous: true, mute: true, attack: keepingSilent},
-	{Name: "hello", does: "a TLS ClientHello, and no more", Anonymous: true, mute: true, attack: sayingHello},
-	{Name: "resume", does: "the past of a room of its own, again and again", Room: "orders:{user}", attack: resuming},
-	{Name: "stalled", does: "the past of a room, which is not read", rcvBuf: 4096, attack: stalling},
-	{Name: "junk-rooms", does: "1,000 made-up names of rooms on each connection", attack: inventing},
+	{Name: "toggle", does: "subscribe to a room with its snapshot, and unsubscribe, in turn", attack: toggling},
+	{Name: "silent", does: "sockets that send nothing", Anonymous: true, mute: true, attack: keepingSilent},
+	{Name: "hello", does: "a TLS ClientHello, and nothing after it", Anonymous: true, mute: true, attack: sayingHello},
+	{Name: "resume", does: "resume of a private room from its start, repeatedly", Room: "orders:{user}", attack: resuming},
+	{Name: "stalled", does: "resume of a room from its start, which is not read", rcvBuf: 4096, attack: stalling},
+	{Name: "junk-rooms", does: "1,000 invented room names on each connection", attack: inventing},
 }
 
-// Kinds lists what hostile clients can do.
+// Kinds returns the names of all kinds.
 func Kinds() []string {
 	var names []string
 	for _, k := range kinds {
@@ -51,7 +51,7 @@ func Kinds() []string {
 	return names
 }
 
-// KindsHelp says in a line each what they do.
+// KindsHelp describes each kind in one line.
 func KindsHelp() string {
 	text := ""
 	for _, k := range kinds {
@@ -60,7 +60,7 @@ func KindsHelp() string {
 	return text
 }
 
-// KindOf returns the kind of a name, nil where there is none.
+// KindOf returns the kind with a name, nil if there is none.
 func KindOf(name string) *kind {
 	for i := range kinds {
 		if kinds[i].Name == name {
@@ -70,17 +70,17 @@ func KindOf(name string) *kind {
 	return nil
 }
 
-// flood is what a flooding client writes: first once, and then again over and over.
+// flood is what a flooding client writes: first once, then again repeatedly.
 type flood struct {
 	first, again []byte
-	frames       int64 // in again
+	frames       int64 // frames in again
 }
 
-// floodSize is about how much one write takes: far more than a frame, and few enough
-// that a gateway that reads less is noticed soon.
+// floodSize is about the size of one write. It is far more than a frame, and small enough
+// that a gateway's slower reading shows soon.
 const floodSize = 64 << 10
 
-// newFlood makes the flood of a kind; nil: it is none.
+// newFlood returns the flood of a kind, nil if the kind does not flood.
 func newFlood(kind string) *flood {
 	f := &flood{}
 	var one func(dst []byte) []byte
@@ -114,16 +114,16 @@ func newFlood(kind string) *flood {
 	return f
 }
 
-// opContinuation goes on with a fragmented message (RFC 6455, 5.4).
+// opContinuation continues a fragmented message (RFC 6455, 5.4).
 const opContinuation = 0
 
-// unfinished has a frame be followed by further fragments.
+// unfinished clears a frame's FIN bit, so that further fragments must follow.
 func unfinished(frame []byte) []byte {
 	frame[0] &^= 0x80
 	return frame
 }
 
-// flooding writes as fast as the gateway takes it.
+// flooding writes as fast as the gateway reads.
 func flooding(h *attacker, c *conn) string {
 	ended := c.listen()
 	f := h.flood
@@ -139,8 +139,8 @@ func flooding(h *attacker, c *conn) string {
 	}
 }
 
-// paced has do called so many times a second, until the connection ends. What is
-// late is not made up for.
+// paced calls do so many times a second, until the connection ends. Calls that are late are
+// not made up for.
 func paced(h *attacker, c *conn, do func(n int) error) string {
 	ended := c.listen()
 	tick := time.NewTicker(max(time.Microsecond, time.Duration(1e9/h.job.Rate)))
@@ -169,8 +169,8 @@ func toggling(h *attacker, c *conn) string {
 
 func keepingSilent(_ *attacker, c *conn) string { return c.drain() }
 
-// sayingHello sends what begins a TLS handshake, and leaves the gateway waiting for
-// the rest.
+// sayingHello sends the start of a TLS handshake, and leaves the gateway waiting for the
+// rest.
 func sayingHello(h *attacker, c *conn) string {
 	if _, err := c.write(h.hello, 1); err != nil {
 		return client.EndOf(0, nil, err)
@@ -178,13 +178,13 @@ func sayingHello(h *attacker, c *conn) string {
 	return c.drain()
 }
 
-// clientHello is the first record that crypto/tls sends to a host.
+// clientHello returns the first record that crypto/tls sends to a host.
 func clientHello(host string) ([]byte, error) {
 	here, there := net.Pipe()
-	defer func() { _ = there.Close() }() // ends the handshake too
+	defer func() { _ = there.Close() }() // also ends the handshake
 	go func() {
 		cfg := &tls.Config{ServerName: host, NextProtos: []string{"http/1.1"}}
-		_ = tls.Client(here, cfg).Handshake() // it never ends well
+		_ = tls.Client(here, cfg).Handshake() // it cannot succeed
 		_ = here.Close()
 	}()
 	record := make([]byte, 5)
@@ -198,24 +198,24 @@ func clientHello(host string) ([]byte, error) {
 	return append(record, body...), nil
 }
 
-// AnswerPatience is how long a hostile client waits for the answer to a request
-// before it begins again: longer than a gateway lets it wait. A sink gives none.
+// AnswerPatience is how long a hostile client waits for an answer before it starts again.
+// It is longer than a gateway takes. A sink gives no answer.
 const AnswerPatience = 20 * time.Second
 
-// beginning joins a room, leaves it, and returns the place before its first message,
-// as `since` takes it; why is how the connection ended meanwhile, if it did.
+// beginning joins a room and leaves it. It returns the position before the room's first
+// message, in the form of `since`. why is how the connection ended meanwhile, if it did.
 func beginning(c *conn, room string) (since, why string) {
 	p, why := c.ask(1, proto.JoinRequest, proto.List([]string{room}))
 	if why != "" {
 		return "", why
 	}
 	_, why = c.ask(2, proto.LeaveRequest, proto.List([]string{room}))
-	return fmt.Sprintf(`{%s:%s}`, proto.Quoted(room), firstPlace(p)), why
+	return fmt.Sprintf(`{%s:%s}`, proto.Quoted(room), firstPosition(p)), why
 }
 
-// firstPlace is the place before the first message of each partition that an answer
-// to `subscribe` names, or of one where it names none.
-func firstPlace(answer []byte) string {
+// firstPosition returns the position before the first message of each partition that an
+// answer to `subscribe` names, or of partition 0 if it names none.
+func firstPosition(answer []byte) string {
 	var m proto.Message
 	at := map[string]any{"epoch": "none", "0": -1}
 	if json.Unmarshal(answer, &m) == nil && len(m.Result.Rooms) == 1 && m.Result.Rooms[0].Positions != nil {
@@ -231,12 +231,12 @@ func firstPlace(answer []byte) string {
 	}
 	b, err := json.Marshal(at)
 	if err != nil {
-		panic("BUG: positions that were JSON are none: " + err.Error())
+		panic("BUG: cannot write positions as JSON: " + err.Error())
 	}
 	return string(b)
 }
 
-// resuming asks for all there ever was, and again once that was answered.
+// resuming asks for everything that a room ever had, and again after the answer.
 func resuming(h *attacker, c *conn) string {
 	room := h.room(c.n)
 	since, why := beginning(c, room)
@@ -252,7 +252,7 @@ func resuming(h *attacker, c *conn) string {
 	return why
 }
 
-// stalling asks for all there ever was, and does not read it.
+// stalling asks for everything that a room ever had, and does not read it.
 func stalling(h *attacker, c *conn) string {
 	room := h.room(c.n)
 	since, why := beginning(c, room)
@@ -272,7 +272,8 @@ func stalling(h *attacker, c *conn) string {
 	}
 }
 
-// junkRooms is how many made-up names a connection subscribes to, so many in a request.
+// junkRooms is how many invented names a connection subscribes to, junkEach how many in a
+// request.
 const (
 	junkRooms = 1000
 	junkEach  = 250
@@ -288,7 +289,7 @@ func inventing(h *attacker, c *conn) string {
 	return <-ended
 }
 
-// junkNames are names that nobody has thought of before.
+// junkNames returns room names that no client has used before.
 func (h *attacker) junkNames(c *conn, from int) []string {
 	var names []string
 	for k := range junkEach {
@@ -297,7 +298,7 @@ func (h *attacker) junkNames(c *conn, from int) []string {
 	return names
 }
 
-// gone says how a connection ended that nobody reads from; "": it has not.
+// gone returns how a connection ended that no goroutine reads from; "": it has not ended.
 func (c *conn) gone() string {
 	raw, err := c.raw.SyscallConn()
 	if err != nil {
@@ -314,9 +315,9 @@ func (c *conn) gone() string {
 	case err != nil:
 		return job.RootOf(err)
 	case events&(unix.POLLERR|unix.POLLHUP) != 0:
-		return "reset, or cut while nobody read"
+		return "reset, or cut while the client did not read"
 	case events&unix.POLLRDHUP != 0:
-		return "closed while nobody read"
+		return "closed while the client did not read"
 	}
 	return ""
 }

@@ -26,7 +26,7 @@ func clientFrame(t *testing.T, b []byte) (op byte, fin bool, payload, rest []byt
 	return b[0] & 15, b[0]&0x80 != 0, payload, b[6+n:]
 }
 
-// Each flood is of the frames that its kind says, whole ones, and as many as it counts.
+// Each flood has whole frames of its kind, and as many as it counts.
 func TestFloods(t *testing.T) {
 	f := func(kind string, op byte, fin bool, size int) {
 		t.Helper()
@@ -56,7 +56,7 @@ func TestFloods(t *testing.T) {
 	f("pongs", proto.OpPong, true, 0)
 	f("continuations", opContinuation, false, 0)
 	f("requests", proto.OpText, true, len(`{"method":"ping","id":1}`))
-	// A message that nothing follows is not one: its first fragment is a text's.
+	// Continuations need a message: the first fragment is a text's.
 	op, fin, p, rest := clientFrame(t, newFlood("continuations").first)
 	if op != proto.OpText || fin || len(p) == 0 || len(rest) > 0 {
 		t.Errorf("continuations begin with opcode %d, fin %v", op, fin)
@@ -89,7 +89,7 @@ func TestClientHello(t *testing.T) {
 		_ = tls.Server(there, &tls.Config{GetConfigForClient: func(i *tls.ClientHelloInfo) (*tls.Config, error) {
 			seen <- i.ServerName
 			return nil, stop
-		}}).Handshake() // ends by stop
+		}}).Handshake() // ends with stop
 		_ = there.Close()
 	}()
 	if _, err := here.Write(hello); err != nil {
@@ -100,11 +100,11 @@ func TestClientHello(t *testing.T) {
 	}
 }
 
-// The place before all that a room has is named for each of its partitions.
-func TestFirstPlace(t *testing.T) {
+// The position before everything in a room is given for each of its partitions.
+func TestFirstPosition(t *testing.T) {
 	f := func(answer, want string) {
 		t.Helper()
-		if got := firstPlace([]byte(answer)); got != want {
+		if got := firstPosition([]byte(answer)); got != want {
 			t.Errorf("%s gave %s", answer, got)
 		}
 	}
@@ -130,7 +130,7 @@ func TestErrorCode(t *testing.T) {
 	f("", "")
 }
 
-// So many names at most are counted apart.
+// The number of names that are counted apart is bounded.
 func TestBump(t *testing.T) {
 	m := map[string]int64{}
 	for n := range 100 {

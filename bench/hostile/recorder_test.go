@@ -16,12 +16,12 @@ import (
 	"tapecast/bench/proto"
 )
 
-// recorder is a server that keeps what hostile clients say, and answers what a test wants.
+// recorder is a server that records what hostile clients send, and answers what a test sets.
 type recorder struct {
 	ln   net.Listener
 	mute bool // nothing is upgraded: bytes are kept
 	shut bool // each connection is closed at once
-	// answer says what a client gets for a text, and whether it is the last.
+	// answer returns what a client gets for a text, and whether it is the last.
 	answer func(text string) (b []byte, last bool)
 
 	serving sync.WaitGroup
@@ -104,7 +104,7 @@ func (r *recorder) serve(c net.Conn) {
 		_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 		_, err = c.Write(b)
 		r.keep(func() { r.stuck = r.stuck || errors.Is(err, os.ErrDeadlineExceeded) })
-		if last { // what it still writes is read for a while, or a reset would take our last word from it
+		if last { // further writes are read for a while, or a reset would destroy our last word
 			_ = c.(*net.TCPConn).CloseWrite()
 			_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 			_, _ = io.Copy(io.Discard, in)
@@ -113,7 +113,7 @@ func (r *recorder) serve(c net.Conn) {
 	}
 }
 
-// answered joins and leaves whatever is asked for.
+// answered accepts every join and leave.
 func answered(text string) (b []byte, last bool) {
 	var m proto.Request
 	if json.Unmarshal([]byte(text), &m) != nil || len(m.Params.Rooms) == 0 {

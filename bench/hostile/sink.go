@@ -26,15 +26,15 @@ type SinkJob struct {
 	TLS bool `json:"tls"`
 }
 
-// SinkAnswer is its reply: where it listens, and what it has read so far.
+// SinkAnswer is the sink's reply: where it listens, and what it has read so far.
 type SinkAnswer struct {
 	Err  string `json:"err,omitempty"`
 	Addr string `json:"addr,omitempty"`
 	Read int64  `json:"read"` // bytes
 }
 
-// sinkServer takes what hostile clients send and does nothing with it: what it costs
-// to make and to move that is all there is.
+// sinkServer takes what hostile clients send, and discards it. The attack then costs only
+// what it takes to make and to move those bytes.
 type sinkServer struct {
 	ln   net.Listener
 	read atomic.Int64
@@ -45,9 +45,9 @@ type sinkServer struct {
 	conns map[net.Conn]bool
 }
 
-// RunSink is a process that answers the opening handshake of whoever comes, and
-// discards all that follows. It reads a SinkJob from in and then orders, one JSON
-// value each, writes one answer each to out, and returns when in ends.
+// RunSink is a process that answers the opening handshake of each client, and discards
+// everything that follows. It reads a SinkJob and then orders, one JSON value each, and
+// writes one answer to each. It returns when its input ends.
 func RunSink(in io.Reader, out io.Writer) error {
 	machine.RaiseDescriptors()
 	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
@@ -79,7 +79,7 @@ func newSinkServer(job SinkJob) (*sinkServer, error) {
 	if job.TLS {
 		cert, err := passingCertificate()
 		if err != nil {
-			_ = ln.Close() // nobody knows of it
+			_ = ln.Close() // no client knows it yet
 			return nil, err
 		}
 		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}})
@@ -89,7 +89,7 @@ func newSinkServer(job SinkJob) (*sinkServer, error) {
 	return s, nil
 }
 
-// passingCertificate is one of a key that nobody keeps.
+// passingCertificate returns a certificate whose key is not kept.
 func passingCertificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *sinkServer) accept() {
 // discard answers the opening handshake, and reads until the connection ends.
 func (s *sinkServer) discard(c net.Conn) {
 	defer func() {
-		_ = c.Close() // it has ended, or the sink does
+		_ = c.Close() // it has ended, or the sink ends
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
@@ -144,7 +144,7 @@ func (s *sinkServer) discard(c net.Conn) {
 			continue
 		}
 		if have += n; have == len(b) {
-			return // whatever that is
+			return // an unknown request
 		}
 		key, ok := proto.RequestKey(b[:have])
 		if !ok {
