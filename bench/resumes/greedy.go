@@ -14,11 +14,11 @@ import (
 	"tapecast/bench/pool"
 )
 
-// greedyOnes are the hostile processes of a run: one of those who ask again and again,
-// and one of each that stalls, whose tokens are given.
+// greedyOnes are the hostile processes of a run: one for the clients that ask repeatedly,
+// and one for each client that stalls, with its token.
 type greedyOnes struct {
 	workers []*pool.Worker
-	greedy  bool // the first of them is
+	greedy  bool // the first process is that of the greedy clients
 	running sync.WaitGroup
 	tally   []hostile.Tally
 	errs    []error
@@ -72,10 +72,10 @@ func (r *resumesRun) startGreedy(ctx context.Context) (*greedyOnes, error) {
 	return g, nil
 }
 
-// tallies ends them, and says how they fared.
+// tallies ends the processes, and returns their tallies.
 func (g *greedyOnes) tallies() (greedy, stalled *hostile.Tally, err error) {
 	for _, w := range g.workers {
-		_ = w.In.Close() // an attack ends with it
+		_ = w.In.Close() // ends the attack
 	}
 	g.running.Wait()
 	g.stop()
@@ -95,7 +95,7 @@ func (g *greedyOnes) tallies() (greedy, stalled *hostile.Tally, err error) {
 	return greedy, stalled, nil
 }
 
-// stop ends them.
+// stop ends the processes.
 func (g *greedyOnes) stop() {
 	for _, w := range g.workers {
 		w.Stop()

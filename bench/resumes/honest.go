@@ -15,17 +15,17 @@ import (
 	"tapecast/bench/proto"
 )
 
-// resumers are honest clients that resume once each: connect, ask to go on from a place,
-// wait until they have all that they lacked, and leave.
+// resumers are honest clients that resume once each. They connect, ask to resume from a
+// position, wait until they have everything that they lacked, and leave.
 type resumers struct {
 	peer    *client.Dialer
 	sign    job.Signer
 	sources []string
 	room    string
-	head    places
+	head    positions
 	until   time.Duration
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	out     resumed
 	latency *job.Hist
 	ok      int64
@@ -38,8 +38,8 @@ type resumed struct {
 	notNow         int64
 }
 
-// come has count of them come, so many a second, from a time on (CLOCK_MONOTONIC); lacks
-// says how many records number n is behind. It returns when the last one is done.
+// come makes count clients come at a rate, from a given time on (CLOCK_MONOTONIC). lacks
+// returns how many records client n is behind. come returns when the last client is done.
 func (x *resumers) come(
 	ctx context.Context, from int64, first, count int, rate float64, lacks func(n int) int64,
 ) error {
@@ -47,7 +47,7 @@ func (x *resumers) come(
 	defer wg.Wait()
 	for n := range count {
 		due := from + int64(float64(n)/rate*1e9)
-		token, err := x.sign.Sign(job.UserName(first + n)) // before it is due: not timed
+		token, err := x.sign.Sign(job.UserName(first + n)) // signed before it is due, so not timed
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (x *resumers) come(
 	return nil
 }
 
-// one comes and goes. One that fails counts for as long as it has tried.
+// one resumes a client and leaves. One that fails counts with the time that it tried.
 func (x *resumers) one(ctx context.Context, n int, token string, lacks, due int64) {
 	ctx, cancel := context.WithTimeout(ctx, x.until)
 	defer cancel()
@@ -81,7 +81,7 @@ func (x *resumers) one(ctx context.Context, n int, token string, lacks, due int6
 	}
 }
 
-// resume returns what one got, and why that is not all; "": it is.
+// resume returns what a client got. why says why that is not everything; "": it is.
 func (x *resumers) resume(ctx context.Context, n int, token string, lacks int64) (got resumed, why string) {
 	source := ""
 	if len(x.sources) > 0 {
@@ -91,7 +91,7 @@ func (x *resumers) resume(ctx context.Context, n int, token string, lacks int64)
 	if err != nil {
 		return got, client.EndOf(0, nil, err)
 	}
-	defer func() { _ = raw.Close() }() // all that is wanted of it was read
+	defer func() { _ = raw.Close() }() // all that is needed was read
 	c, err := x.peer.Open(ctx, raw, token)
 	if err != nil {
 		return got, client.EndOf(0, nil, err)
@@ -101,23 +101,23 @@ func (x *resumers) resume(ctx context.Context, n int, token string, lacks int64)
 	r := resumption{conn: c, room: x.room, head: x.head, at: x.head.back(lacks)}
 	r.since = r.at.since(x.room)
 	why = r.run(ctx)
-	// at worst it ends without
+	// Without the close frame the connection still ends.
 	_, _ = c.Write(proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey()))
 	return r.got, why
 }
 
-// resumption is one of them under way.
+// resumption is one resume under way.
 type resumption struct {
 	conn     *client.Conn
 	room     string
-	head, at places // to be had, and had so far
-	since    string // what it asked for
-	id       int    // of the last request
+	head, at positions // to be had, and had so far
+	since    string    // what it asked for
+	id       int       // of the last request
 	joined   bool
 	got      resumed
 }
 
-// run asks and reads until everything is there.
+// run asks and reads until everything has come.
 func (r *resumption) run(ctx context.Context) (why string) {
 	if err := r.ask(); err != nil {
 		return client.EndOf(0, nil, err)
@@ -150,7 +150,7 @@ func (r *resumption) ask() error {
 	return err
 }
 
-// level reports whether the client has what there was when it was due.
+// level reports whether the client has everything that existed when it was due.
 func (r *resumption) level() bool {
 	for partition, last := range r.head.last {
 		if r.at.last[partition] < last {
@@ -160,7 +160,7 @@ func (r *resumption) level() bool {
 	return true
 }
 
-// record takes a message of a room: the next one of its partition, or something is wrong.
+// record takes a message of a room. It must be the next one of its partition.
 func (r *resumption) record(p []byte) (why string) {
 	env, value, ok := bytes.Cut(p, []byte(`,"data":`))
 	room, isRoom := proto.Member(env, `{"room":"`)
@@ -181,7 +181,7 @@ func (r *resumption) record(p []byte) (why string) {
 	return ""
 }
 
-// resumeReply is what matters of the answer to a request, or of a notice.
+// resumeReply holds the members of an answer or a notice that a client needs.
 type resumeReply struct {
 	Method string          `json:"method"`
 	ID     json.RawMessage `json:"id"`
@@ -203,18 +203,18 @@ type resumeError struct {
 	} `json:"data"`
 }
 
-// notNow is the code of a request that may be made again after retryAfter.
+// notNow is the error code for a request that may be made again after retryAfter.
 const notNow = -32010
 
-// notice takes a message that is not one of a room. A client that is told to ask again
-// later does.
+// notice takes a message that is not a room's. If it says to ask again later, the client
+// does so.
 func (r *resumption) notice(ctx context.Context, p []byte) (why string) {
 	var m resumeReply
 	if err := json.Unmarshal(p, &m); err != nil {
-		return "a message that is no JSON"
+		return "a message that is not JSON"
 	}
 	if m.Method == "gap" || m.Method == "reset" {
-		return "told of a " + m.Method
+		return "got a notice: " + m.Method
 	}
 	if m.Method != "" || string(m.ID) != fmt.Sprint(r.id) {
 		return ""

@@ -14,49 +14,49 @@ import (
 	"tapecast/bench/text"
 )
 
-// Config has clients go on from a place that memory no longer holds, first alone
-// and then beside others that ask for everything, again and again, and some that ask for
-// everything and do not read it.
+// Config makes clients resume from positions that memory no longer holds. They first come
+// alone. Then they come beside clients that ask for everything repeatedly, and clients that
+// ask for everything and do not read it.
 type Config struct {
-	Target  bench.Target // Brokers and Topic: where the past is, and is written to
-	Room    string       // that the topic feeds, with each of its records. "": trades
-	Records int64        // of the past: the topic is filled up to so many. 0: 600,000
+	Target  bench.Target // its Brokers and Topic hold the past, and the bench writes to them
+	Room    string       // fed by the topic, with each of its records. "": trades
+	Records int64        // the topic is filled up to this number. 0: 600,000
 	Size    int          // bytes of a value. 0: 400
 	Fields  string       // further members of a value
 
 	Count int           // honest clients, each a user of its own, that resume once. 0: 100
-	Rate  float64       // of them a second. 0: 5
-	Least int64         // records that they lack, from so many. 0: 200
-	Most  int64         // to so many. 0: 2,000, or Least where that is more
-	Until time.Duration // a client that has not got what it lacks by then has failed. 0: 30 s
+	Rate  float64       // clients that come per second. 0: 5
+	Least int64         // the fewest records that a client lacks. 0: 200
+	Most  int64         // the most. 0: 2,000, or Least if that is more
+	Until time.Duration // longest time in which a client may get what it lacks. 0: 30 s
 
 	Greedy     int     // clients that ask for everything, each a user of its own
 	GreedyRoom string  // with {user}. "": Room
-	GreedyRate float64 // requests a second of each at most. 0: 45
+	GreedyRate float64 // most requests a second of each. 0: 45
 	Stalled    int     // clients that ask for everything and do not read it
 
-	// Budget is the gateway's limits.recall_bytes, which the bytes that it reads again
-	// are held against. 0: 256 MiB, as its default.
+	// Budget is the gateway's limits.recall_bytes. The bytes that it reads again are compared
+	// with it. 0: 256 MiB, the gateway's default.
 	Budget int64
 
-	// Warm leaves a gateway what it keeps of records that it has read again. Else each run
-	// begins when it has forgotten that, which takes half a minute.
+	// Warm leaves the gateway the records that it has read again. Without it each run starts
+	// when the gateway has dropped them, which takes half a minute.
 	Warm bool
 
-	Runs int       // of each, in turns. 0: 1
+	Runs int       // of each kind, in turns. 0: 1
 	Log  io.Writer // progress, a line each. nil: none
 
 	settle time.Duration // between two runs. 0: 1 s
 }
 
-// Names of the runs of a resumes measurement.
+// Names of the runs.
 const (
 	runAlone  = "alone"
 	runBeside = "beside greedy ones"
 )
 
-// mostResumers bounds the honest and the hostile clients of a run: each has a goroutine,
-// each stalled one a process.
+// mostResumers bounds the honest clients of a run, each with a goroutine. The others bound
+// the hostile ones. Each stalled client has a process.
 const (
 	mostResumers = 10_000
 	mostGreedy   = 1_000
@@ -75,28 +75,27 @@ func (c *Config) check() error {
 	c.Budget, c.Runs = cmp.Or(c.Budget, 256<<20), cmp.Or(c.Runs, 1)
 	switch {
 	case len(c.Target.Brokers) == 0 || c.Target.Topic == "":
-		return job.Inputf("resumes are about what Kafka has: give --brokers and --topic")
+		return job.Inputf("resumes need Kafka: give --brokers and --topic")
 	case c.Target.Foreign() || len(c.Target.Agents.Addrs) > 0 || c.Target.Direct || c.Target.Publish != "":
 		return job.Inputf("resumes need a tapecast gateway: leave --protocol, --agents, --direct and --publish out")
 	case c.Target.Keys.Token != "":
-		return job.Inputf("--token is one user, but each client is to be one of its own: give --secret-file or " +
+		return job.Inputf("--token is one user, but each client must be a user of its own: give --secret-file or " +
 			"--ed25519-key")
 	case c.Count < 1 || c.Count > mostResumers || c.Rate <= 0 || c.Rate > 1000:
-		return job.Inputf("--count %d at --rate %v: 1 to %d clients, 1,000 a second at most", c.Count, c.Rate,
+		return job.Inputf("--count %d at --rate %v: give 1 to %d clients, and at most 1,000 a second", c.Count, c.Rate,
 			mostResumers)
 	case c.Least < 1 || c.Most < c.Least || c.Most > c.Records:
-		return job.Inputf("--least %d, --most %d: from 1 on, the first is not more than the second, nor that than "+
-			"--records %d",
+		return job.Inputf("--least %d, --most %d, --records %d: each must be at least 1, and no more than the next",
 			c.Least, c.Most, c.Records)
 	case c.Greedy < 0 || c.Greedy > mostGreedy || c.Stalled < 0 || c.Stalled > mostStalled:
-		return job.Inputf("--greedy %d, --stalled %d: %d and %d at most", c.Greedy, c.Stalled, mostGreedy, mostStalled)
+		return job.Inputf("--greedy %d, --stalled %d: at most %d and %d", c.Greedy, c.Stalled, mostGreedy, mostStalled)
 	case c.GreedyRate <= 0 || c.GreedyRate > 1e6 || c.Budget < 1 || c.Runs < 1:
 		return job.Inputf("--greedy-rate %v, --budget %d, --runs %d: none of them can be negative",
 			c.GreedyRate, c.Budget>>20, c.Runs)
 	case c.Size > client.HeadSize/2:
-		return job.Inputf("--size %d: %d at most", c.Size, client.HeadSize/2)
+		return job.Inputf("--size %d: at most %d", c.Size, client.HeadSize/2)
 	case c.Until < time.Second:
-		return job.Inputf("--until %s: one second at least", c.Until)
+		return job.Inputf("--until %s: at least one second", c.Until)
 	}
 	if _, err := job.NewValueShape(c.Size, c.Fields); err != nil {
 		return job.Inputf("--size: %v", err)
@@ -104,7 +103,7 @@ func (c *Config) check() error {
 	return c.Target.CheckOneProcess("--greedy", c.Greedy)
 }
 
-// hostile reports whether anybody is there beside the honest ones.
+// hostile reports whether there are clients beside the honest ones.
 func (c *Config) hostile() bool { return c.Greedy+c.Stalled > 0 }
 
 // Result is what Resumes measured. Its JSON is for scripts.
@@ -119,41 +118,41 @@ type Result struct {
 	Most     int64              `json:"most"`
 	Greedy   int                `json:"greedy"`
 	Stalled  int                `json:"stalled"`
-	Budget   int64              `json:"budget"` // bytes a user and minute
+	Budget   int64              `json:"budget"` // bytes for each user and minute
 	Runs     []*Run             `json:"legs"`
 	Medians  map[string]Medians `json:"medians"` // by the runs' names
 	Bars     []bench.AbuseBar   `json:"bars"`
 }
 
-// Run is how the honest clients fared once.
+// Run is the result of the honest clients in one run.
 type Run struct {
 	Name      string           `json:"name"`
 	Seconds   float64          `json:"seconds"`
 	Succeeded int64            `json:"succeeded"`
 	Failed    map[string]int64 `json:"failed,omitempty"`
-	NotNow    int64            `json:"not_now"` // times that they were told to ask again later
-	Latency   job.Quantiles    `json:"latency"` // from due until it had what it lacked
-	Records   int64            `json:"records"` // that they were sent
+	NotNow    int64            `json:"not_now"` // times that a client was told to ask again later
+	Latency   job.Quantiles    `json:"latency"` // from due until a client had what it lacked
+	Records   int64            `json:"records"` // records that they were sent
 	Needed    int64            `json:"needed_bytes"`
 
-	// Of the gateway, by how much its counters grew.
-	Asked     float64 `json:"asked"` // resumes from further back than memory holds, everybody's
+	// Growth of the gateway's counters.
+	Asked     float64 `json:"asked"` // resumes from further back than memory holds, of all clients
 	Read      float64 `json:"read_bytes"`
 	Refused   float64 `json:"refused"`
 	TakenBack float64 `json:"taken_back"`
 	Cores     float64 `json:"gateway_cores"`
 	RSSBefore float64 `json:"gateway_rss_before"`
-	RSSMost   float64 `json:"gateway_rss_most"` // as far as its own peak or the looks before and after tell
-	// Budgets is what all hostile users may have read in that time together.
+	RSSMost   float64 `json:"gateway_rss_most"` // its own peak, or the higher of the looks before and after
+	// Budgets is what all hostile users together were allowed to read in that time.
 	Budgets float64 `json:"budgets_bytes"`
 
 	Greedy  *hostile.Tally `json:"greedy_fared,omitempty"`
 	Stalled *hostile.Tally `json:"stalled_fared,omitempty"`
 }
 
-// Measure runs the measurement. The result may come with an error: a FaultError where
-// an honest client did not get what it lacked, an InvalidError where the gateway had it
-// in memory, so that nothing was read again.
+// Measure runs the measurement. The result may come with an error. A FaultError means that
+// an honest client did not get what it lacked. An InvalidError means that the gateway had it
+// in memory, so nothing was read again.
 func Measure(ctx context.Context, cfg Config) (*Result, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -195,7 +194,7 @@ func Measure(ctx context.Context, cfg Config) (*Result, error) {
 	return res, res.verdict()
 }
 
-// verdict says why the run does not count; nil: it does.
+// verdict returns why the run does not count; nil: it counts.
 func (r *Result) verdict() error {
 	for _, g := range r.Runs {
 		if n := int64(r.Count) - g.Succeeded; n > 0 {
@@ -205,8 +204,8 @@ func (r *Result) verdict() error {
 	}
 	for _, g := range r.Runs {
 		if g.Asked < float64(r.Count) {
-			return job.Invalidf("only %.0f of %d resumes went further back than the gateway's memory: "+
-				"give a larger --least, or its class a shorter retain", g.Asked, r.Count)
+			return job.Invalidf("only %.0f of %d resumes started before what the gateway has in memory: "+
+				"raise --least, or shorten the retain of the room's class", g.Asked, r.Count)
 		}
 	}
 	return nil

@@ -16,8 +16,8 @@ import (
 	"tapecast/bench/proto"
 )
 
-func TestPlaces(t *testing.T) {
-	p, err := parsePlaces(json.RawMessage(`{"epoch":"e1","0":9,"1":-1,"2":4}`))
+func TestPositions(t *testing.T) {
+	p, err := parsePositions(json.RawMessage(`{"epoch":"e1","0":9,"1":-1,"2":4}`))
 	if err != nil || p.records() != 15 {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -33,13 +33,13 @@ func TestPlaces(t *testing.T) {
 	f(14, `{"0":0,"1":-1,"2":-1,"epoch":"e1"}`)
 	f(99, `{"0":-1,"1":-1,"2":-1,"epoch":"e1"}`)
 	for _, bad := range []string{`[]`, `{"0":"x"}`, `{"zero":1}`} {
-		if _, err := parsePlaces(json.RawMessage(bad)); err == nil {
+		if _, err := parsePositions(json.RawMessage(bad)); err == nil {
 			t.Errorf("%s was read", bad)
 		}
 	}
 }
 
-// All clients lack what was asked for, neighbours not the same, and each time alike.
+// All clients lack the given numbers, neighbours lack different ones, and each time the same.
 func TestLacks(t *testing.T) {
 	c := Config{Least: 200, Most: 2000, Count: 100}
 	low, high := false, false
@@ -55,9 +55,9 @@ func TestLacks(t *testing.T) {
 	}
 }
 
-// resumedBy has a client resume at a gateway that answers its first request with the
-// frames given, and its second with those after an empty one; the client knows partition 0
-// up to 5 and lacks three.
+// resumedBy makes a client resume at a gateway. The gateway answers the first request with the
+// given frames, and the second with those after an empty one. The client knows partition 0 up
+// to 5, and lacks three records.
 func resumedBy(t *testing.T, frames ...string) (got resumed, why string) {
 	t.Helper()
 	here, there := net.Pipe()
@@ -90,14 +90,14 @@ func resumedBy(t *testing.T, frames ...string) (got resumed, why string) {
 	}()
 	r := resumption{
 		conn: &client.Conn{Conn: here, In: bufio.NewReader(here)}, room: "r",
-		head: places{last: map[int64]int64{0: 8}}, at: places{last: map[int64]int64{0: 5}},
+		head: positions{last: map[int64]int64{0: 8}}, at: positions{last: map[int64]int64{0: 5}},
 	}
 	why = r.run(t.Context())
 	return r.got, why
 }
 
-// A client is done when it has each record once, however often it had to ask, and says
-// what else it was given.
+// A client is done when it has each record once, however often it had to ask. It reports what
+// else it was given.
 func TestResumption(t *testing.T) {
 	const joined = `{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"r","recovered":true}]}}`
 	record := func(offset string) string {
@@ -116,7 +116,7 @@ func TestResumption(t *testing.T) {
 	f("a message was left out", 1, joined, record("6"), record("8"))
 	f("a message came twice", 1, joined, record("6"), record("6"))
 	f("a message without room, pos or data", 0, joined, `{"room":"other","pos":"0:6","data":1}`)
-	f("told of a gap", 1, joined, record("6"), `{"method":"gap","params":{"room":"r"}}`)
+	f("got a notice: gap", 1, joined, record("6"), `{"method":"gap","params":{"room":"r"}}`)
 	f("ended without a close frame", 2, joined, record("6"), record("7"))
 	f("not recovered", 0, strings.Replace(joined, "true", "false", 1))
 	f("-32008 too old", 0, `{"id":1,"result":{"rooms":[{"room":"r","error":{"code":-32008,"message":"too old"}}]}}`)
@@ -129,7 +129,7 @@ func TestResumption(t *testing.T) {
 	}
 }
 
-// Clients that failed, and pasts that came from memory, are what a run is worth.
+// A run is judged by clients that failed, and by resumes that memory served.
 func TestResumesVerdict(t *testing.T) {
 	run := func(name string, p99, read float64) *Run {
 		return &Run{
@@ -158,10 +158,10 @@ func TestResumesVerdict(t *testing.T) {
 	if err := r.verdict(); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "only 9 of 10") {
 		t.Error(err)
 	}
-	r.Runs[1].Succeeded, r.Runs[1].Failed = 8, map[string]int64{"told of a gap": 2}
+	r.Runs[1].Succeeded, r.Runs[1].Failed = 8, map[string]int64{"got a notice: gap": 2}
 	var fault *job.FaultError
 	if err := r.verdict(); !errors.As(err, &fault) || !strings.Contains(err.Error(), "2 of 10") ||
-		!strings.Contains(err.Error(), "told of a gap 2") {
+		!strings.Contains(err.Error(), "got a notice: gap 2") {
 		t.Error(err)
 	}
 	if got := met(); got != "+----" {
@@ -188,15 +188,15 @@ func TestResumesBadInput(t *testing.T) {
 	}
 	f("give --brokers and --topic", func(c *Config) { c.Target.Brokers = nil })
 	f("leave --protocol", func(c *Config) { c.Target.Direct = true })
-	f("one of its own", func(c *Config) { c.Target.Keys = job.Keys{Token: "x"} })
+	f("a user of its own", func(c *Config) { c.Target.Keys = job.Keys{Token: "x"} })
 	f("1 to 10000 clients", func(c *Config) { c.Count = 10_001 })
 	f("1,000 a second", func(c *Config) { c.Rate = 1001 })
-	f("not more than the second", func(c *Config) { c.Most = 9 })
-	f("that than --records 1000", func(c *Config) { c.Most = 1001 })
-	f("16 at most", func(c *Config) { c.Stalled = 17 })
+	f("no more than the next", func(c *Config) { c.Most = 9 })
+	f("--records 1000: each must be", func(c *Config) { c.Most = 1001 })
+	f("at most 1000 and 16", func(c *Config) { c.Stalled = 17 })
 	f("can be negative", func(c *Config) { c.GreedyRate = -1 })
-	f("8192 at most", func(c *Config) { c.Size = 9000 })
+	f("at most 8192", func(c *Config) { c.Size = 9000 })
 	f("one second", func(c *Config) { c.Until = time.Millisecond })
 	f("too small", func(c *Config) { c.Size = 10 })
-	f("127.0.0.1 only", func(c *Config) { c.Greedy, c.Target.URL = 1, "ws://192.0.2.1/ws" })
+	f("only a gateway on 127.0.0.1", func(c *Config) { c.Greedy, c.Target.URL = 1, "ws://192.0.2.1/ws" })
 }

@@ -18,7 +18,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// Metrics of what a gateway reads again.
+// Metrics about what a gateway reads again.
 const (
 	metricRecallAsked   = "tapecast_recall_asked_total"
 	metricRecallBytes   = "tapecast_recall_bytes_total"
@@ -35,15 +35,15 @@ type resumesRun struct {
 	scraper *scrape.Scraper
 	peer    *client.Dialer
 	sign    job.Signer
-	head    places // of the room, when the topic is as full as is wanted
-	users   int    // honest ones so far: each is a user of its own
+	head    positions // of the room, when the topic is filled
+	users   int       // honest clients so far; each is a user of its own
 }
 
 func (r *resumesRun) job() client.Job {
 	return r.cfg.Target.ClientJob(r.end)
 }
 
-// prepare fills the topic, and waits until the gateway has read that and holds it no more.
+// prepare fills the topic, and waits until the gateway has read it and no longer holds it.
 func (r *resumesRun) prepare(ctx context.Context) error {
 	var err error
 	if r.peer, err = client.New(r.job()); err != nil {
@@ -53,7 +53,7 @@ func (r *resumesRun) prepare(ctx context.Context) error {
 	if _, err := r.scraper.Scrape(ctx); err != nil {
 		return err
 	}
-	if r.head, err = r.place(ctx); err != nil {
+	if r.head, err = r.positions(ctx); err != nil {
 		return err
 	}
 	if more := r.cfg.Records - r.head.records(); more > 0 {
@@ -64,33 +64,33 @@ func (r *resumesRun) prepare(ctx context.Context) error {
 	return r.untilForgotten(ctx)
 }
 
-// place is where the gateway is with the room: its positions at a join.
-func (r *resumesRun) place(ctx context.Context) (places, error) {
+// positions returns the gateway's positions of the room at a join.
+func (r *resumesRun) positions(ctx context.Context) (positions, error) {
 	token, err := r.sign.Sign("resumes-look")
 	if err != nil {
-		return places{}, err
+		return positions{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, client.OpenPatience)
 	defer cancel()
 	raw, err := r.peer.Dial(ctx, "", 0)
 	if err != nil {
-		return places{}, job.Inputf("cannot connect to %s: %s", r.end.Addr, job.RootOf(err))
+		return positions{}, job.Inputf("cannot connect to %s: %s", r.end.Addr, job.RootOf(err))
 	}
-	defer func() { _ = raw.Close() }() // all that is wanted of it was read
+	defer func() { _ = raw.Close() }() // all that is needed was read
 	c, err := r.peer.Open(ctx, raw, token)
 	if err != nil {
-		return places{}, job.Inputf("cannot connect to %s: %s", r.end.Addr, job.RootOf(err))
+		return positions{}, job.Inputf("cannot connect to %s: %s", r.end.Addr, job.RootOf(err))
 	}
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
 	ask := fmt.Appendf(nil, proto.JoinRequest, proto.List([]string{r.cfg.Room}), 1)
 	if _, err := c.Write(proto.AppendFrame(nil, proto.OpText, ask, proto.MaskKey())); err != nil {
-		return places{}, job.Inputf("cannot ask %s: %s", r.end.Addr, job.RootOf(err))
+		return positions{}, job.Inputf("cannot ask %s: %s", r.end.Addr, job.RootOf(err))
 	}
 	for {
 		op, p, err := c.Next()
 		if err != nil || op == proto.OpClose {
-			return places{}, job.Inputf("cannot join %q: %s", r.cfg.Room, client.EndOf(op, p, err))
+			return positions{}, job.Inputf("cannot join %q: %s", r.cfg.Room, client.EndOf(op, p, err))
 		}
 		var m resumeReply
 		if op != proto.OpText || json.Unmarshal(p, &m) != nil {
@@ -98,27 +98,27 @@ func (r *resumesRun) place(ctx context.Context) (places, error) {
 		}
 		switch {
 		case m.Method == "auth_required":
-			return places{}, job.Inputf("%s", proto.WantsToken)
+			return positions{}, job.Inputf("%s", proto.WantsToken)
 		case m.Error != nil && m.Error.Code == proto.AuthFailed:
-			return places{}, job.Inputf("refused: %s (%d)%s", m.Error.Message, m.Error.Code, proto.SeeToken)
+			return positions{}, job.Inputf("refused: %s (%d)%s", m.Error.Message, m.Error.Code, proto.SeeToken)
 		case string(m.ID) != "1":
 			continue
 		}
 		if m.Error != nil || len(m.Result.Rooms) != 1 || m.Result.Rooms[0].Positions == nil {
-			return places{}, job.Inputf("cannot join %q: %.200s", r.cfg.Room, p)
+			return positions{}, job.Inputf("cannot join %q: %.200s", r.cfg.Room, p)
 		}
-		at, err := parsePlaces(m.Result.Rooms[0].Positions)
+		at, err := parsePositions(m.Result.Rooms[0].Positions)
 		if err != nil {
-			return places{}, job.Inputf("cannot join %q: %v", r.cfg.Room, err)
+			return positions{}, job.Inputf("cannot join %q: %v", r.cfg.Room, err)
 		}
 		return at, nil
 	}
 }
 
-// readPatience is how long a gateway may take to read what was written, and to forget it.
+// readPatience is how long a gateway may take to read what was written, and to drop it.
 const readPatience = 2 * time.Minute
 
-// fill writes so many records, and waits until the gateway has read them.
+// fill writes more records, and waits until the gateway has read them.
 func (r *resumesRun) fill(ctx context.Context, more int64) error {
 	c := &r.cfg
 	c.Target.WarnCompacted(ctx, c.Target.Topic)
@@ -148,7 +148,7 @@ func (r *resumesRun) fill(ctx context.Context, more int64) error {
 		return err
 	}
 	for until := machine.MonotonicIn(readPatience); ; {
-		if r.head, err = r.place(ctx); err != nil {
+		if r.head, err = r.positions(ctx); err != nil {
 			return err
 		}
 		have := r.head.records()
@@ -156,8 +156,8 @@ func (r *resumesRun) fill(ctx context.Context, more int64) error {
 			return nil
 		}
 		if machine.MonotonicIn(0) > until {
-			return job.Inputf("of %d records the gateway has read %d for %q: does %q feed it, with each record?",
-				c.Records, have, c.Room, c.Target.Topic)
+			return job.Inputf("the gateway has read only %d of %d records for %q: does %q feed it, with each record?",
+				have, c.Records, c.Room, c.Target.Topic)
 		}
 		if err := machine.Pause(ctx, 200*time.Millisecond); err != nil {
 			return err
@@ -165,7 +165,7 @@ func (r *resumesRun) fill(ctx context.Context, more int64) error {
 	}
 }
 
-// untilForgotten waits until the least that clients will lack is read from Kafka again.
+// untilForgotten waits until a client that lacks the least makes the gateway read Kafka.
 func (r *resumesRun) untilForgotten(ctx context.Context) error {
 	text.LogLine(r.cfg.Log, "waiting until the gateway no longer holds the last %s records", text.Count(r.cfg.Least))
 	for until := machine.MonotonicIn(readPatience); ; {
@@ -186,11 +186,11 @@ func (r *resumesRun) untilForgotten(ctx context.Context) error {
 		case after[metricRecallAsked] > before[metricRecallAsked]:
 			return nil
 		case machine.MonotonicIn(0) > until && x.ok == 0:
-			return job.Inputf("no client can go on %d records before the end of %q: %s", r.cfg.Least, r.cfg.Room,
+			return job.Inputf("no client can resume %d records before the end of %q: %s", r.cfg.Least, r.cfg.Room,
 				text.Counts(x.failed))
 		case machine.MonotonicIn(0) > until:
 			return job.Inputf("after %s the gateway still has the last %d records of %q in memory: "+
-				"give a larger --least, or its class a shorter retain", readPatience, r.cfg.Least, r.cfg.Room)
+				"raise --least, or shorten the retain of the room's class", readPatience, r.cfg.Least, r.cfg.Room)
 		}
 		if err := machine.Pause(ctx, 500*time.Millisecond); err != nil {
 			return err
@@ -205,14 +205,14 @@ func (r *resumesRun) honest() *resumers {
 	}
 }
 
-// lacks is how many records honest client n is behind: spread from the least to the most,
-// neighbours far apart, and the same each time.
+// lacks returns how many records honest client n is behind. The numbers are spread from the
+// least to the most, with neighbours far apart, and are the same in each run.
 func (c *Config) lacks(n int) int64 {
 	const golden = 0.6180339887498949
 	return c.Least + int64(math.Mod(float64(n)*golden, 1)*float64(c.Most-c.Least+1))
 }
 
-// run has the honest clients come once.
+// run makes the honest clients come once.
 func (r *resumesRun) run(ctx context.Context, name string) (*Run, error) {
 	if err := r.untilDropped(ctx); err != nil {
 		return nil, err
@@ -247,7 +247,7 @@ func (r *resumesRun) run(ctx context.Context, name string) (*Run, error) {
 	run.fill(x, before, after)
 	if others != nil {
 		users := float64(r.cfg.Greedy + r.cfg.Stalled)
-		run.Budgets = users * float64(r.cfg.Budget) * (1 + run.Seconds/60) // what each has at once, and what came
+		run.Budgets = users * float64(r.cfg.Budget) * (1 + run.Seconds/60) // at once, and with time
 		if run.Greedy, run.Stalled, err = others.tallies(); err != nil {
 			return nil, err
 		}
@@ -268,8 +268,8 @@ func (g *Run) fill(x *resumers, before, after scrape.Metrics) {
 	}
 }
 
-// untilDropped waits until the gateway has let go of what it read again before: for a
-// minute at most, since others may resume meanwhile.
+// untilDropped waits until the gateway has dropped what it read again before. It waits a
+// minute at most, since other clients may resume meanwhile.
 func (r *resumesRun) untilDropped(ctx context.Context) error {
 	for until := machine.MonotonicIn(time.Minute); !r.cfg.Warm && machine.MonotonicIn(0) < until; {
 		m, err := r.scraper.MidRun(ctx)
@@ -283,7 +283,7 @@ func (r *resumesRun) untilDropped(ctx context.Context) error {
 	return nil
 }
 
-// untilServed waits until something is being read for those who ask for everything.
+// untilServed waits until the gateway reads for the clients that ask for everything.
 func (r *resumesRun) untilServed(ctx context.Context, before scrape.Metrics) error {
 	for until := machine.MonotonicIn(hostile.AnswerPatience); ; {
 		m, err := r.scraper.MidRun(ctx)
@@ -293,7 +293,7 @@ func (r *resumesRun) untilServed(ctx context.Context, before scrape.Metrics) err
 		case m[metricRecallWindows] > before[metricRecallWindows]:
 			return nil
 		case machine.MonotonicIn(0) > until:
-			return job.Inputf("clients that ask for all of %q are given nothing: does Kafka still have its beginning?",
+			return job.Inputf("clients that ask for all of %q get nothing: does Kafka still have its beginning?",
 				r.cfg.Room)
 		}
 		if err := machine.Pause(ctx, 20*time.Millisecond); err != nil {

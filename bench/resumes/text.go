@@ -10,7 +10,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// Medians are the middle figures of several runs.
+// Medians are the medians of several runs.
 type Medians struct {
 	Runs int     `json:"runs"`
 	P50  float64 `json:"p50_ms"`
@@ -19,13 +19,13 @@ type Medians struct {
 	Read float64 `json:"read_bytes"`
 }
 
-// What is asked of a gateway whose clients resume.
+// The demands on a gateway whose clients resume.
 const (
-	mostResumesTimes = 3 // the p99 beside greedy ones, of that without,
-	mostResumesRead  = 3 // and the bytes read, of those needed; the greedy ones' budgets come on top
+	mostResumesTimes = 3 // the p99 beside greedy clients, relative to the p99 without
+	mostResumesRead  = 3 // the bytes read, relative to those needed; the greedy clients' budgets come on top
 )
 
-// judge takes the medians and holds them against the bars.
+// judge takes the medians and compares them with the bars.
 func (r *Result) judge() {
 	r.Medians = map[string]Medians{}
 	for _, name := range []string{runAlone, runBeside} {
@@ -68,7 +68,7 @@ func (r *Result) judge() {
 	}
 }
 
-// judgeRead is about the bytes that were read again: the run that is worst.
+// judgeRead judges the bytes that were read again, in the worst run.
 func (r *Result) judgeRead(name string) {
 	var worst *Run
 	for _, g := range r.Runs {
@@ -88,13 +88,13 @@ func (r *Result) judgeRead(name string) {
 	})
 }
 
-// mayRead is how many bytes a gateway may read again.
+// mayRead returns how many bytes a gateway may read again.
 func (g *Run) mayRead() float64 { return max(1, mostResumesRead*float64(g.Needed)+g.Budgets) }
 
 // WriteText writes the result as a table.
 func (r *Result) WriteText(w io.Writer) error {
 	t := &text.Table{}
-	t.Line("resumes · %s clients, %s a second, that lack %s to %s of %s records · %s · %d greedy ones, %d that stall",
+	t.Line("resumes · %s clients, %s a second, that lack %s to %s of %s records · %s · %d greedy, %d stalled",
 		text.Count(int64(r.Count)), text.Number(r.Rate), text.Count(r.Least), text.Count(r.Most), text.Count(r.Records),
 		r.Room,
 		r.Greedy, r.Stalled)
@@ -133,8 +133,8 @@ func (g *Run) table(t *text.Table) {
 		if x.fared == nil {
 			continue
 		}
-		t.Row(x.name, "%s opened · %s answers, of them errors: %s · %s read · closed: %s", text.Count(x.fared.Opened),
-			text.Count(x.fared.Answers), text.Counts(x.fared.Errors), text.Size(float64(x.fared.Read)),
-			text.Counts(x.fared.Closes))
+		t.Row(x.name, "%s opened · %s answers, errors among them: %s · %s read · closed: %s",
+			text.Count(x.fared.Opened), text.Count(x.fared.Answers), text.Counts(x.fared.Errors),
+			text.Size(float64(x.fared.Read)), text.Counts(x.fared.Closes))
 	}
 }

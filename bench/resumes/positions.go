@@ -8,19 +8,19 @@ import (
 	"strconv"
 )
 
-// places are positions in a room's feed: the last offset of each partition.
-type places struct {
+// positions are positions in a room's feed: the last offset of each partition.
+type positions struct {
 	epoch json.RawMessage // nil: the gateway gives none
 	last  map[int64]int64
 }
 
-// parsePlaces reads the positions that a gateway gives with a room.
-func parsePlaces(raw json.RawMessage) (places, error) {
+// parsePositions parses the positions that a gateway gives with a room.
+func parsePositions(raw json.RawMessage) (positions, error) {
 	var named map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &named); err != nil {
-		return places{}, fmt.Errorf("positions that cannot be read: %w: %.120q", err, raw)
+		return positions{}, fmt.Errorf("cannot read positions: %w: %.120q", err, raw)
 	}
-	p := places{epoch: named["epoch"], last: map[int64]int64{}}
+	p := positions{epoch: named["epoch"], last: map[int64]int64{}}
 	for name, value := range named {
 		if name == "epoch" {
 			continue
@@ -30,23 +30,24 @@ func parsePlaces(raw json.RawMessage) (places, error) {
 			p.last[partition], err = strconv.ParseInt(string(value), 10, 64)
 		}
 		if err != nil {
-			return places{}, fmt.Errorf("positions that cannot be read: %w: %.120q", err, raw)
+			return positions{}, fmt.Errorf("cannot read positions: %w: %.120q", err, raw)
 		}
 	}
 	return p, nil
 }
 
-// records is how many records there ever were up to these places.
-func (p places) records() (n int64) {
+// records returns how many records there ever were up to these positions.
+func (p positions) records() (n int64) {
 	for _, last := range p.last {
 		n += last + 1
 	}
 	return n
 }
 
-// back are places so many records earlier, as evenly over the partitions as they go.
-func (p places) back(n int64) places {
-	q := places{epoch: p.epoch, last: maps.Clone(p.last)}
+// back returns the positions n records earlier, spread as evenly over the partitions as
+// possible.
+func (p positions) back(n int64) positions {
+	q := positions{epoch: p.epoch, last: maps.Clone(p.last)}
 	for left := int64(len(q.last)); left > 0 && n > 0; left = q.unread() {
 		share := max(1, n/left)
 		for _, partition := range slices.Sorted(maps.Keys(q.last)) {
@@ -58,8 +59,8 @@ func (p places) back(n int64) places {
 	return q
 }
 
-// unread is how many partitions have a record at or before these places.
-func (p places) unread() (n int64) {
+// unread returns how many partitions have a record at or before these positions.
+func (p positions) unread() (n int64) {
 	for _, last := range p.last {
 		if last >= 0 {
 			n++
@@ -68,8 +69,8 @@ func (p places) unread() (n int64) {
 	return n
 }
 
-// since is the member of a request for that room.
-func (p places) since(room string) string {
+// since returns the member of a request with these positions in a room.
+func (p positions) since(room string) string {
 	at := map[string]any{}
 	if p.epoch != nil {
 		at["epoch"] = p.epoch
@@ -79,7 +80,7 @@ func (p places) since(room string) string {
 	}
 	b, err := json.Marshal(map[string]any{room: at})
 	if err != nil {
-		panic("BUG: places that make no JSON: " + err.Error())
+		panic("BUG: cannot write positions as JSON: " + err.Error())
 	}
 	return string(b)
 }
