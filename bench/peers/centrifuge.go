@@ -8,9 +8,9 @@ import (
 	"github.com/centrifugal/centrifuge"
 )
 
-// centrifugePeer is a node with the broker in memory. The library encodes a
-// publication once for all, keeps a queue and a goroutine for each client, and
-// puts up to 16 of what waits there into one frame: all of it is left as it is.
+// centrifugePeer is a node with the broker in memory. The library encodes a publication
+// once for all clients. Each client has a queue and a goroutine, and up to 16 queued
+// messages go into one frame. All of that is left as it is.
 type centrifugePeer struct {
 	node *centrifuge.Node
 	srv  *http.Server
@@ -22,7 +22,7 @@ func startCentrifuge(listen string) (peer, string, error) {
 		return nil, "", err
 	}
 	node.OnConnecting(func(context.Context, centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
-		return centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{}}, nil // everybody may come
+		return centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{}}, nil // every client may connect
 	})
 	node.OnConnect(func(c *centrifuge.Client) {
 		c.OnSubscribe(func(_ centrifuge.SubscribeEvent, cb centrifuge.SubscribeCallback) {
@@ -32,7 +32,7 @@ func startCentrifuge(listen string) (peer, string, error) {
 	if err := node.Run(); err != nil {
 		return nil, "", err
 	}
-	// The write buffers come from a pool, as its guide to memory advises; the rest is default.
+	// The write buffers come from a pool, as the library's guide to memory advises. The rest is default.
 	ws := centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{UseWriteBufferPool: true})
 	srv, url, err := listenHTTP(listen, ws.ServeHTTP)
 	if err != nil {

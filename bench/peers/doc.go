@@ -1,26 +1,25 @@
-// Command peers measures other push servers and tapecast in turns, with the same
-// clients, the same publisher and the same load, on one machine and in one go.
-// It is a module of its own, so that what it needs is none of the product's.
+// Command peers measures other push servers and tapecast in turns, with the same clients,
+// the same publisher and the same load, on one machine and within one call.
+// It is a module of its own, so the product does not depend on what it imports.
 //
-// `peers serve NAME` is one broadcast server on one library, in few lines, each
-// written as that library's documentation has it for broadcasts: what is built
-// once for all is built once, and where a write can hold up others there is a
-// queue or a goroutine for each connection. All take their messages by the POST
-// /debug/append that the gateway has for benches, and say on /metrics what they
-// use, by the same code as the gateway; so one publisher and one scraper serve
-// all. What they send:
+// `peers serve NAME` is one small broadcast server on one library. Each is written as that
+// library's documentation advises for broadcasts. What can be built once for all clients is
+// built once. Where a write can delay other clients, each connection has a queue or a
+// goroutine. All take their messages through POST /debug/append, as the gateway does for
+// benches. All serve /metrics with the gateway's own code. So one publisher and one scraper
+// serve all. What they send:
 //
 //	nats        embedded nats-server: NATS over WebSocket
 //	centrifuge  the library that Centrifugo is made of, its JSON protocol
-//	gorilla     gorilla/websocket: the bare value, to everybody
-//	gws         lxzan/gws: the bare value, to everybody
-//	nbio        nbio's own websocket package: the bare value, to everybody
+//	gorilla     gorilla/websocket: the bare value, to every client
+//	gws         lxzan/gws: the bare value, to every client
+//	nbio        nbio's own websocket package: the bare value, to every client
 //
-// `peers run` starts them and tapecast, and lets each have its turn at each rate,
-// until it falls behind; then at half and at four fifths of what it can do. The
-// table goes into bench/RESULTS.md. Processes: the driver, which publishes; a
-// server each, of which all but one have no clients; client processes, by bench.
+// `peers run` starts them and tapecast. Each has its turn at each rate, until it falls
+// behind, and then at half and at four fifths of its limit. The table goes into
+// bench/RESULTS.md. The processes are the driver, which publishes, one server for each
+// contender, and the bench's client processes. Only one server has clients at a time.
 //
-// A server that drops messages or connections of clients that read as fast as
-// they can has fallen behind as well: that is how most bound their memory.
+// A server also has fallen behind if it drops messages or connections of clients that read
+// as fast as they can: that is how most servers bound their memory.
 package main

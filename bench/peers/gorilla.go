@@ -7,11 +7,11 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// gorillaPeer follows the library's chat example: a goroutine to read and one to
-// write for each connection, and a queue between it and the hub, which ends who
-// lets it fill up. Instead of the bytes the queue has prepared messages, made
-// for broadcasts: the frame is built once. The example's queue of 256 would cut
-// clients off at rates that it can do, for a stall of a moment; this one has more.
+// gorillaPeer follows the library's chat example. Each connection has a goroutine that
+// reads, one that writes, and a queue between it and the hub. The hub ends a connection
+// whose queue is full. The queue holds prepared messages, not bytes: they are made for
+// broadcasts, and their frame is built once. The example's queue of 256 would cut clients
+// off after a short stall at rates that the server can do, so this queue is longer.
 type gorillaPeer struct {
 	srv *http.Server
 	up  websocket.Upgrader
@@ -23,7 +23,7 @@ const gorillaQueue = 4096
 
 func startGorilla(listen string) (peer, string, error) {
 	p := &gorillaPeer{out: map[chan *websocket.PreparedMessage]*websocket.Conn{}}
-	// The buffers are shared, as the documentation advises where there are many connections.
+	// The buffers are shared, as the documentation advises for many connections.
 	p.up.WriteBufferPool = &sync.Pool{}
 	p.up.ReadBufferSize = 1024
 	p.up.CheckOrigin = func(*http.Request) bool { return true }
@@ -36,7 +36,7 @@ func startGorilla(listen string) (peer, string, error) {
 func (p *gorillaPeer) serve(w http.ResponseWriter, r *http.Request) {
 	c, err := p.up.Upgrade(w, r, nil)
 	if err != nil {
-		return // it has been answered
+		return // the library has answered
 	}
 	out := make(chan *websocket.PreparedMessage, gorillaQueue)
 	p.mu.Lock()
@@ -45,7 +45,7 @@ func (p *gorillaPeer) serve(w http.ResponseWriter, r *http.Request) {
 	go func() {
 		for m := range out {
 			if c.WritePreparedMessage(m) != nil {
-				_ = c.Close() // ends the reader, which takes it out
+				_ = c.Close() // ends the reader, which removes the connection
 			}
 		}
 		_ = c.Close()

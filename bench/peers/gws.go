@@ -7,9 +7,9 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// gwsPeer uses the library's Broadcaster, as its documentation says: the frame
-// is built once, and each connection's own write queue, which starts a goroutine
-// when there is something in it, sends it.
+// gwsPeer uses the library's Broadcaster, as its documentation advises. The frame is built
+// once. Each connection has a write queue, which starts a goroutine to send when something
+// is in it.
 type gwsPeer struct {
 	gws.BuiltinEventHandler
 	srv   *http.Server
@@ -25,21 +25,21 @@ func startGWS(listen string) (peer, string, error) {
 	p.srv, url, err = listenHTTP(listen, func(w http.ResponseWriter, r *http.Request) {
 		c, err := up.Upgrade(w, r)
 		if err != nil {
-			return // it has been answered
+			return // the library has answered
 		}
-		go c.ReadLoop() // so that the request's memory can go, as its documentation advises
+		go c.ReadLoop() // frees the request's memory, as the documentation advises
 	})
 	return p, url, err
 }
 
-// OnOpen is the library's event.
+// OnOpen is an event of the library.
 func (p *gwsPeer) OnOpen(c *gws.Conn) {
 	p.mu.Lock()
 	p.conns[c] = struct{}{}
 	p.mu.Unlock()
 }
 
-// OnClose is the library's event.
+// OnClose is an event of the library.
 func (p *gwsPeer) OnClose(c *gws.Conn, _ error) {
 	p.mu.Lock()
 	delete(p.conns, c)
@@ -50,7 +50,7 @@ func (p *gwsPeer) publish(_ string, value []byte) error {
 	b := gws.NewBroadcaster(gws.OpcodeText, value)
 	p.mu.Lock()
 	for c := range p.conns {
-		_ = b.Broadcast(c) // who is gone says so to OnClose
+		_ = b.Broadcast(c) // OnClose handles a connection that has ended
 	}
 	p.mu.Unlock()
 	return b.Close()

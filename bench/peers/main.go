@@ -29,17 +29,17 @@ func main() {
 
 func command(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("nothing is asked for:\n%s", usage)
+		return fmt.Errorf("a command is missing:\n%s", usage)
 	}
 	switch args[0] {
-	case "worker": // the client processes that bench starts
+	case "worker": // a client process of the bench
 		return worker.Run(os.Stdin, os.Stdout)
 	case "serve":
 		return serveCommand(args[1:])
 	case "run":
 		return runCommand(ctx, args[1:])
 	}
-	return fmt.Errorf("%q is none of its commands:\n%s", args[0], usage)
+	return fmt.Errorf("unknown command %q:\n%s", args[0], usage)
 }
 
 func serveCommand(args []string) error {
@@ -59,16 +59,16 @@ func runCommand(ctx context.Context, args []string) error {
 	c := runConfig{Log: os.Stderr}
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
 	f.StringVar(&c.Gateway, "gateway", "bin/tapecast", "`file` of the gateway's program; empty: peers only")
-	f.StringVar(&c.Into, "into", "", "`file` whose table between the marks is written anew (default: print it)")
+	f.StringVar(&c.Into, "into", "", "`file` whose table between the marks is replaced (default: print it)")
 	f.IntVar(&c.Clients, "clients", 10_000, "`number` of clients of the one room")
 	f.IntVar(&c.Size, "size", 128, "`bytes` of a message")
-	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "before each window")
-	f.DurationVar(&c.Duration, "duration", 5*time.Second, "of each window")
-	f.IntVar(&c.Turns, "turns", 5, "`number` of further turns of all, at the highest rate that everybody kept up with")
-	f.DurationVar(&c.Budget, "budget", 25*time.Minute, "after this no further measurement is begun")
-	rates := f.String("rates", "5,10,20,50,100,200,400,800,1600,3200", "`messages` a second, rising")
-	only := f.String("only", "", "`names` of those to measure (default: all)")
-	quick := f.Bool("quick", false, "a minute or less, to see that all works; the figures say nothing")
+	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "time before each window")
+	f.DurationVar(&c.Duration, "duration", 5*time.Second, "length of each window")
+	f.IntVar(&c.Turns, "turns", 5, "`number` of further turns of all servers, at the highest rate that all kept up with")
+	f.DurationVar(&c.Budget, "budget", 25*time.Minute, "start no measurement after this time")
+	rates := f.String("rates", "5,10,20,50,100,200,400,800,1600,3200", "`messages` a second, ascending")
+	only := f.String("only", "", "`names` of the servers to measure (default: all)")
+	quick := f.Bool("quick", false, "take a minute or less, to see that everything works; the figures prove nothing")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func runCommand(ctx context.Context, args []string) error {
 	for r := range strings.SplitSeq(*rates, ",") {
 		v, err := strconv.ParseFloat(r, 64)
 		if err != nil || v <= 0 || len(c.Rates) > 0 && v <= c.Rates[len(c.Rates)-1] {
-			return fmt.Errorf("--rates %q are no rising numbers", *rates)
+			return fmt.Errorf("--rates %q are not ascending numbers", *rates)
 		}
 		c.Rates = append(c.Rates, v)
 	}

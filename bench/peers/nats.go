@@ -10,9 +10,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// natsPeer is a NATS server in this process. It needs no help to broadcast: its
-// sends gather what is pending for a connection, and the publisher's own
-// goroutine writes to the subscribers it has just served.
+// natsPeer is a NATS server in this process. Broadcasts need no further code: a send takes
+// everything that is pending for a connection, and the publisher's own goroutine writes to
+// the subscribers that it has just served.
 type natsPeer struct {
 	srv *server.Server
 	pub *nats.Conn

@@ -13,10 +13,10 @@ import (
 	"github.com/lesismal/nbio/nbhttp/websocket"
 )
 
-// nbioPeer is nbio as its documentation has it for many connections: its own
-// engine, non-blocking, whose WriteMessage never waits (what a socket does not
-// take is kept and sent by a poller), so that a loop over all is enough. The
-// library has no prepared messages.
+// nbioPeer uses nbio as its documentation advises for many connections: its own
+// non-blocking engine, whose WriteMessage never waits. A poller keeps and sends what a
+// socket does not take, so a loop over all connections is enough. The library has no
+// prepared messages.
 type nbioPeer struct {
 	engine *nbhttp.Engine
 	mu     sync.Mutex
@@ -24,17 +24,17 @@ type nbioPeer struct {
 }
 
 func startNbio(listen string) (peer, string, error) {
-	// The engine does not tell which port it was given for 0.
+	// With port 0, the engine does not return the port that it got.
 	ln, err := net.Listen("tcp", listen)
 	if err != nil {
 		return nil, "", err
 	}
 	addr := ln.Addr().String()
-	_ = ln.Close() // taken again at once, by the engine
+	_ = ln.Close() // the engine takes the port again at once
 
 	p := &nbioPeer{conns: map[*websocket.Conn]struct{}{}}
 	up := websocket.NewUpgrader()
-	up.KeepaliveTime = time.Hour // clients that only listen are no dead ones
+	up.KeepaliveTime = time.Hour // clients that only listen are alive
 	up.CheckOrigin = func(*http.Request) bool { return true }
 	up.OnOpen(func(c *websocket.Conn) {
 		p.mu.Lock()
@@ -66,7 +66,7 @@ func (p *nbioPeer) publish(_ string, value []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {
-		_ = c.WriteMessage(websocket.TextMessage, value) // who is gone says so to OnClose
+		_ = c.WriteMessage(websocket.TextMessage, value) // OnClose handles a connection that has ended
 	}
 	return nil
 }

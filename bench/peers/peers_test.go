@@ -16,7 +16,7 @@ import (
 	"tapecast/bench/job"
 )
 
-// TestMain lets the tests' binary be the processes that the tests start.
+// TestMain lets the test binary be the processes that the tests start.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && (os.Args[1] == "worker" || os.Args[1] == "serve") {
 		if err := command(context.Background(), os.Args[1:]); err != nil {
@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Every message of a run comes to every client of each library's server, in
-// order, to the last byte.
+// Every message of a run reaches every client of each library's server, in order, to the last
+// byte.
 func TestPeers(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -56,15 +56,15 @@ func fanout(t *testing.T, target bench.Target, clients int) {
 	if res == nil || len(res.Runs) != 1 {
 		t.Fatal(err)
 	}
-	// What the machine had no time for is no matter here: what was delivered is.
+	// A busy machine may make the bench late, but delivery must be right.
 	l := res.Runs[0]
 	if len(l.Faults) > 0 || l.Want != int64(220*clients) || l.Unique != l.Want || l.RSS == 0 {
 		t.Fatalf("%v: %+v", err, l)
 	}
 }
 
-// NATS takes what bench publishes over its own port as well, and its CPU time is
-// its process's.
+// NATS also takes what the bench publishes over its own port, and its CPU time is that of its
+// process.
 func TestPublishNATS(t *testing.T) {
 	p, url, err := startNATS("127.0.0.1:0")
 	if err != nil {
@@ -77,7 +77,7 @@ func TestPublishNATS(t *testing.T) {
 	}, 5)
 }
 
-// The driver starts the servers, lets each have its turn, and writes the table.
+// The driver starts the servers, gives each its turn, and writes the table.
 func TestRunQuick(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "r.md")
 	if err := os.WriteFile(file, []byte("before\n"+markBegin+"\nold\n"+markEnd+"\nafter\n"), 0o644); err != nil {
@@ -108,12 +108,12 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%v: %v; want %q", args, err, want)
 		}
 	}
-	f("nothing is asked for")
-	f("none of its commands", "bogus")
+	f("a command is missing")
+	f("unknown command", "bogus")
 	f("name of a peer", "serve")
 	f(`no peer is called "x"`, "serve", "x")
-	f("no rising numbers", "run", "--rates", "5,5")
-	f("names nobody", "run", "--only", "x", "--gateway", "")
+	f("not ascending numbers", "run", "--rates", "5,5")
+	f("names no server", "run", "--only", "x", "--gateway", "")
 	f("cannot start tapecast", "run", "--only", "tapecast", "--gateway", "/does/not/exist")
 }
 
@@ -143,7 +143,7 @@ func TestAppendAll(t *testing.T) {
 	}
 }
 
-// What counts as fallen behind, and which limit follows.
+// The verdicts on a server, and the limit that follows.
 func TestVerdict(t *testing.T) {
 	f := func(want string, l bench.Run) {
 		t.Helper()
@@ -157,8 +157,8 @@ func TestVerdict(t *testing.T) {
 	f("3 connections cut", bench.Run{Offered: 100, Delivered: 100, Gone: 3, Lost: 5})
 	f("5 messages lost", bench.Run{Offered: 100, Delivered: 100, Lost: 5})
 	c := &contender{}
-	c.took(measured{rate: 10, leg: &bench.Run{Delivered: 1001}}, 100)
-	c.took(measured{rate: 20, leg: &bench.Run{Delivered: 1400}, why: "70 % delivered"}, 100)
+	c.took(measured{rate: 10, run: &bench.Run{Delivered: 1001}}, 100)
+	c.took(measured{rate: 20, run: &bench.Run{Delivered: 1400}, why: "70 % delivered"}, 100)
 	if c.limit != 14 || !c.behind {
 		t.Errorf("%+v", c)
 	}

@@ -14,26 +14,26 @@ import (
 	"time"
 )
 
-// process is a server that was started, and where it is.
+// process is a server that was started, with its address.
 type process struct {
-	at    place
+	at    address
 	cmd   *exec.Cmd
-	in    io.Closer // its end stops a peer
-	dir   string    // to be removed; "": none
+	in    io.Closer // a peer stops when it is closed
+	dir   string    // removed at the end; "": none
 	ended chan error
 }
 
-// startWithin is how long a server has to say where it is.
+// startWithin is how long a server may take to print its address.
 const startWithin = 30 * time.Second
 
 // startPeer starts this program with serve.
 func startPeer(ctx context.Context, self, name string) (*process, error) {
-	return start(ctx, name, exec.CommandContext(ctx, self, "serve", name), func(line []byte) (p place, ok bool) {
+	return start(ctx, name, exec.CommandContext(ctx, self, "serve", name), func(line []byte) (p address, ok bool) {
 		return p, json.Unmarshal(line, &p) == nil && p.URL != ""
 	})
 }
 
-// startGateway starts the gateway with a configuration of its own.
+// startGateway starts the gateway with a configuration for this comparison.
 func startGateway(ctx context.Context, program string) (*process, error) {
 	dir, err := os.MkdirTemp("", "tapecast-peers-")
 	if err != nil {
@@ -43,10 +43,10 @@ func startGateway(ctx context.Context, program string) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	p, err := start(ctx, "tapecast", exec.CommandContext(ctx, program, "run", "--config", file), func(line []byte) (place, bool) {
+	p, err := start(ctx, "tapecast", exec.CommandContext(ctx, program, "run", "--config", file), func(line []byte) (address, bool) {
 		var l struct{ Msg, Addr, Path, Admin string }
 		ok := json.Unmarshal(line, &l) == nil && l.Msg == "listening"
-		return place{URL: "ws://" + l.Addr + l.Path, Admin: "http://" + l.Admin}, ok
+		return address{URL: "ws://" + l.Addr + l.Path, Admin: "http://" + l.Admin}, ok
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -55,13 +55,13 @@ func startGateway(ctx context.Context, program string) (*process, error) {
 	return p, nil
 }
 
-// start starts a server whose output has a line that says where it is.
-func start(ctx context.Context, name string, cmd *exec.Cmd, find func(line []byte) (place, bool)) (*process, error) {
+// start starts a server. One line of its output must hold its address.
+func start(ctx context.Context, name string, cmd *exec.Cmd, find func(line []byte) (address, bool)) (*process, error) {
 	p := &process{cmd: cmd, ended: make(chan error, 1)}
 	out, w := io.Pipe()
 	cmd.Stdout, cmd.Stderr = w, w
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the driver alone
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C must reach the driver alone
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func start(ctx context.Context, name string, cmd *exec.Cmd, find func(line []byt
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
-	found, tail := make(chan place, 1), make(chan []byte, 1)
+	found, tail := make(chan address, 1), make(chan []byte, 1)
 	go func() { // ends with the process's output
 		var last []byte
 		lines := bufio.NewReader(out)
@@ -100,7 +100,7 @@ func start(ctx context.Context, name string, cmd *exec.Cmd, find func(line []byt
 	case last := <-tail:
 		return nil, fmt.Errorf("%s ended at once: %s", name, last)
 	case <-time.After(startWithin):
-		return nil, errors.Join(fmt.Errorf("%s did not say where it is within %s", name, startWithin), p.stop())
+		return nil, errors.Join(fmt.Errorf("%s did not print its address within %s", name, startWithin), p.stop())
 	case <-ctx.Done():
 		return nil, errors.Join(ctx.Err(), p.stop())
 	}
@@ -108,10 +108,10 @@ func start(ctx context.Context, name string, cmd *exec.Cmd, find func(line []byt
 
 // stop ends the server and waits for it.
 func (p *process) stop() error {
-	_ = p.in.Close()                          // the peers' sign
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // the gateway's
+	_ = p.in.Close()                          // stops a peer
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // stops the gateway
 	late := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
-	<-p.ended // how it ends changes nothing: what was measured has been measured
+	<-p.ended // everything was measured, so its exit status changes nothing
 	late.Stop()
 	if p.dir == "" {
 		return nil

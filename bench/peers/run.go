@@ -15,22 +15,22 @@ import (
 
 // runConfig is one comparison.
 type runConfig struct {
-	Gateway  string // its program; "": without it
-	Into     string // the file with the marks; "": the table is printed
+	Gateway  string // its program; "": peers only
+	Into     string // the file with the marks; "": print the table
 	Clients  int
 	Size     int // bytes
 	Warmup   time.Duration
 	Duration time.Duration
 	Budget   time.Duration
-	Rates    []float64 // messages a second, rising
-	Turns    int       // at the highest rate that all of them bear
+	Rates    []float64 // messages a second, ascending
+	Turns    int       // at the highest rate that all kept up with
 	Only     []string  // nil: all
 	Log      io.Writer
 
 	quick bool // one rate each, and nothing after it
 }
 
-// contender is a server that takes part, and what it has done.
+// contender is a server that takes part, with its results.
 type contender struct {
 	name   string
 	target bench.Target
@@ -38,29 +38,29 @@ type contender struct {
 	bare   bool
 	server *process
 
-	legs   []measured
-	behind bool    // at the last rate of legs
-	limit  float64 // messages a second that it can bring to all; of those measured
+	runs   []measured
+	behind bool    // it fell behind at the last rate
+	limit  float64 // most messages a second that it brought to all clients, of those measured
 	half   measured
 	most   measured // at four fifths of the limit
 	turns  []measured
 }
 
-// measured is one leg of one contender.
+// measured is one run of one contender.
 type measured struct {
 	rate float64
-	leg  *bench.Run
-	why  string // it fell behind, if it did; "": it kept up
+	run  *bench.Run
+	why  string // how it fell behind; "": it kept up
 }
 
-// When a server has fallen behind: a room whose messages come a second late is
-// no feed for traders, and the queue grows with the length of the run.
+// When a server has fallen behind. Traders cannot use messages that come a second late, and
+// the queue grows with the length of the run.
 const (
 	leastDelivered = 0.97 // of what was due in the window
 	mostP99        = 1000 // ms
 )
 
-// run measures all, each rate in turns, and writes the table.
+// run measures all servers, in turns at each rate, and writes the table.
 func run(ctx context.Context, cfg runConfig) (err error) {
 	all, err := startAll(ctx, cfg)
 	defer func() {
@@ -139,13 +139,13 @@ func startAll(ctx context.Context, cfg runConfig) (all []*contender, err error) 
 		c.target.URL, c.target.Admin, c.target.Direct = c.server.at.URL, c.server.at.Admin, true
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("--only %v names nobody", cfg.Only)
+		return nil, fmt.Errorf("--only %v names no server", cfg.Only)
 	}
 	return all, nil
 }
 
-// measure makes one leg. That messages were lost, or connections, or that the
-// clients were at their limit is a result; anything else that fails is an error.
+// measure makes one run. Lost messages, lost connections and clients at their limit are
+// results. Anything else that fails is an error.
 func (c *contender) measure(ctx context.Context, cfg runConfig, rate float64) (measured, error) {
 	fmt.Fprintf(cfg.Log, "%s at %.4g messages a second\n", c.name, rate)
 	res, err := bench.Fanout(ctx, bench.FanoutConfig{
@@ -159,16 +159,16 @@ func (c *contender) measure(ctx context.Context, cfg runConfig, rate float64) (m
 	if err != nil && (!judged || res == nil || len(res.Runs) == 0) {
 		return measured{}, fmt.Errorf("cannot measure %s at %.4g messages a second: %w", c.name, rate, err)
 	}
-	m := measured{rate: rate, leg: res.Runs[0]}
-	m.why = verdict(m.leg)
-	fmt.Fprintf(cfg.Log, "  %.0f delivered/s, %.2f µs, p99 %.1f ms; %s\n", m.leg.Delivered, m.leg.CPU, m.leg.Latency.P99, orWord(m.why, "kept up"))
-	for _, p := range m.leg.Problems {
+	m := measured{rate: rate, run: res.Runs[0]}
+	m.why = verdict(m.run)
+	fmt.Fprintf(cfg.Log, "  %.0f delivered/s, %.2f µs, p99 %.1f ms; %s\n", m.run.Delivered, m.run.CPU, m.run.Latency.P99, orWord(m.why, "kept up"))
+	for _, p := range m.run.Problems {
 		fmt.Fprintln(cfg.Log, "  "+p)
 	}
 	return m, nil
 }
 
-// verdict says in a few words how a server fell behind, or nothing.
+// verdict returns in a few words how a server fell behind, or "".
 func verdict(l *bench.Run) string {
 	switch {
 	case l.Gone > 0:
@@ -183,12 +183,12 @@ func verdict(l *bench.Run) string {
 	return ""
 }
 
-// took takes a result at the next rate. The limit is the most that was brought
-// to all in any leg, also in the one in which more was due.
+// took takes the result at the next rate. The limit is the most that the server brought to
+// all clients in any run, also in the run in which more was due.
 func (c *contender) took(m measured, clients int) {
-	c.legs = append(c.legs, m)
+	c.runs = append(c.runs, m)
 	c.behind = m.why != ""
-	c.limit = max(c.limit, min(m.rate, m.leg.Delivered/float64(clients)))
+	c.limit = max(c.limit, min(m.rate, m.run.Delivered/float64(clients)))
 }
 
 func orWord(s, other string) string {

@@ -14,20 +14,20 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 )
 
-// peer is a broadcast server that runs.
+// peer is a broadcast server under way.
 type peer interface {
-	// publish sends value to who is in the room, or to everybody where the
-	// library knows no rooms. One goroutine at a time calls it; value is its own.
+	// publish sends a value to the members of the room, or to every client if the library
+	// has no rooms. One goroutine at a time calls it. It may keep the value.
 	publish(room string, value []byte) error
-	// stop ends it, and all connections.
+	// stop ends the server and all connections.
 	stop()
 }
 
-// kind is a library, and how its server is started on an address. The URL is
-// the one that clients connect to.
+// kind is a library, with the function that starts its server on an address. That function
+// returns the URL for clients.
 type kind struct {
 	name     string
-	protocol string // of bench.Speech
+	protocol string // of job.Speech
 	start    func(listen string) (p peer, url string, err error)
 }
 
@@ -47,13 +47,13 @@ func kindNamed(name string) (kind, error) {
 	return kinds[k], nil
 }
 
-// place is where a server that was started is, and the line that it prints.
-type place struct {
+// address is where a server listens, as the line that it prints.
+type address struct {
 	URL   string `json:"url"`
 	Admin string `json:"admin"`
 }
 
-// serve runs the peer called name until in ends. It prints its place to out.
+// serve runs a peer until its input ends. It prints its address.
 func serve(name, listen, admin string, in io.Reader, out io.Writer) error {
 	k, err := kindNamed(name)
 	if err != nil {
@@ -71,7 +71,7 @@ func serve(name, listen, admin string, in io.Reader, out io.Writer) error {
 	srv := &http.Server{Handler: adminHandler(p)}
 	go func() { _ = srv.Serve(ln) }() // ends with Close
 	defer func() { _ = srv.Close() }()
-	if err := json.NewEncoder(out).Encode(place{url, "http://" + ln.Addr().String()}); err != nil {
+	if err := json.NewEncoder(out).Encode(address{url, "http://" + ln.Addr().String()}); err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, in)
@@ -93,11 +93,11 @@ func adminHandler(p peer) http.Handler {
 	return mux
 }
 
-// maxValue bounds what one entry may ask for.
+// maxValue bounds the value of one entry.
 const maxValue = 16 << 20
 
-// appendAll publishes each entry of body: the length of a room's name in 2
-// bytes, the name, the length of a value in 4, the value; big-endian.
+// appendAll publishes each entry of body. An entry is, big-endian, the length of a room's
+// name in 2 bytes, the name, the length of a value in 4 bytes, and the value.
 func appendAll(p peer, body io.Reader) (n int64, err error) {
 	in := bufio.NewReaderSize(body, 64<<10)
 	var head [4]byte
@@ -116,7 +116,7 @@ func appendAll(p peer, body io.Reader) (n int64, err error) {
 		}
 		size := binary.BigEndian.Uint32(head[:])
 		if size > maxValue {
-			return n, fmt.Errorf("entry %d has a value of %d bytes, where %d are the most", n, size, maxValue)
+			return n, fmt.Errorf("entry %d has a value of %d bytes, more than %d", n, size, maxValue)
 		}
 		value := make([]byte, size)
 		if _, err := io.ReadFull(in, value); err != nil {
@@ -129,8 +129,8 @@ func appendAll(p peer, body io.Reader) (n int64, err error) {
 	}
 }
 
-// listenHTTP serves h, at /ws, as Go's net/http does it; the libraries that take
-// their connections over from there share it.
+// listenHTTP serves h at /ws with Go's net/http. The libraries that take connections over
+// from it share this function.
 func listenHTTP(listen string, h http.HandlerFunc) (srv *http.Server, url string, err error) {
 	ln, err := net.Listen("tcp", listen)
 	if err != nil {

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// The marks in the file of results between which the table stands.
+// The marks around the table in the file of results.
 const (
 	markBegin = "<!-- peers: begin, written by make bench-peers -->"
 	markEnd   = "<!-- peers: end -->"
 )
 
-// write puts the table where it is wanted.
+// write writes the table to its destination.
 func write(cfg runConfig, all []*contender) error {
 	text := render(cfg, all)
 	if cfg.Into == "" {
@@ -36,12 +36,12 @@ func replaceBetween(doc, text string) (string, error) {
 	head, rest, ok := strings.Cut(doc, markBegin)
 	_, tail, both := strings.Cut(rest, markEnd)
 	if !ok || !both {
-		return "", fmt.Errorf("the marks are missing: a line %q and a line %q are wanted", markBegin, markEnd)
+		return "", fmt.Errorf("the marks are missing: add a line %q and a line %q", markBegin, markEnd)
 	}
 	return head + markBegin + "\n" + text + markEnd + tail, nil
 }
 
-// render is the table, in Markdown: a column for each rate, and the limit.
+// render returns the table in Markdown: a column for each rate, and the limit.
 func render(cfg runConfig, all []*contender) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d clients of one room, %d B, windows of %s after %s; CPU µs of the server per delivered message, and p99 from due to read.\n\n",
@@ -56,16 +56,16 @@ func render(cfg runConfig, all []*contender) string {
 		fmt.Fprintf(&b, "| %s |", c.name)
 		var resident float64
 		for k := range cfg.Rates {
-			if k >= len(c.legs) {
+			if k >= len(c.runs) {
 				b.WriteString(" |")
 				continue
 			}
-			m := c.legs[k]
-			resident = max(resident, m.leg.RSS)
+			m := c.runs[k]
+			resident = max(resident, m.run.RSS)
 			b.WriteString(" " + cell(m) + " |")
 		}
 		limit := fmt.Sprintf("%.4g", c.limit)
-		if !c.behind { // nothing was too much for it
+		if !c.behind { // no rate was too high for it
 			limit = "≥ " + limit
 		}
 		fmt.Fprintf(&b, " %s | %.2f M | %s | %s | %.0f MB |\n", limit, c.limit*float64(cfg.Clients)/1e6, latencyOf(c.half), latencyOf(c.most), resident/(1<<20))
@@ -74,24 +74,24 @@ func render(cfg runConfig, all []*contender) string {
 	return b.String()
 }
 
-// cell says what one leg gave. A mark says that the clients, not the server,
-// may have been what limited.
+// cell returns the result of one run. A mark shows that the clients, not the server, may
+// have been the limit.
 func cell(m measured) string {
-	text := fmt.Sprintf("%.2f µs, %s", m.leg.CPU, ms(m.leg.Latency.P99))
+	text := fmt.Sprintf("%.2f µs, %s", m.run.CPU, ms(m.run.Latency.P99))
 	if m.why != "" {
 		text += ", **behind**: " + m.why
 	}
-	if len(m.leg.Problems) > 0 {
+	if len(m.run.Problems) > 0 {
 		text += " †"
 	}
 	return text
 }
 
 func latencyOf(m measured) string {
-	if m.leg == nil {
+	if m.run == nil {
 		return "–"
 	}
-	text := ms(m.leg.Latency.P99)
+	text := ms(m.run.Latency.P99)
 	if m.why != "" {
 		text += " (" + m.why + ")"
 	}

@@ -5,14 +5,14 @@ import (
 	"path/filepath"
 )
 
-// gatewayToken is what its internal port wants.
+// gatewayToken is the token of its internal port.
 const gatewayToken = "a-token-for-measurements-on-this-machine"
 
-// gatewaySecret signs the tokens of the gateway's clients, here and nowhere else.
+// gatewaySecret signs the tokens of the gateway's clients, here only.
 const gatewaySecret = "a key for measurements on this machine"
 
-// gatewayConfig is bench/gateway.yaml with one room, whose frames are bare
-// values as those of most peers are.
+// gatewayConfig is bench/gateway.yaml with one room. Its frames are bare values, like those
+// of most peers.
 const gatewayConfig = `server: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0", direct: true, write: true, token_file: gateway.token}
 auth: {secret_file: gateway.key}
@@ -26,7 +26,7 @@ ingest:
     - {topic: bench.bare, rooms: ["bare"], envelope: none}
 `
 
-// writeGateway writes the configuration to dir, and returns its file.
+// writeGateway writes the configuration to dir, and returns the file's name.
 func writeGateway(dir string) (string, error) {
 	if err := os.WriteFile(filepath.Join(dir, "gateway.key"), []byte(gatewaySecret), 0o600); err != nil {
 		return "", err

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// turns measures all again, so many times in turns, at the highest rate at which
-// everybody kept up: what one has beside another is a ratio of one turn, which the
-// machine's good and bad minutes leave alone.
+// turns measures all again, so many times in turns, at the highest rate that all kept up
+// with. A server is compared with another within one turn, so good and bad minutes of the
+// machine do not change the ratio.
 func turns(ctx context.Context, cfg runConfig, all []*contender, left func() bool) error {
 	rate := common(all)
 	if rate == 0 {
@@ -30,37 +30,37 @@ func turns(ctx context.Context, cfg runConfig, all []*contender, left func() boo
 	return nil
 }
 
-// common is the highest rate at which everybody kept up; 0: none.
+// common returns the highest rate that all kept up with; 0: there is none.
 func common(all []*contender) float64 {
 	var rate float64
 	for k := 0; ; k++ {
 		for _, c := range all {
-			if k >= len(c.legs) || c.legs[k].why != "" {
+			if k >= len(c.runs) || c.runs[k].why != "" {
 				return rate
 			}
 		}
-		rate = all[0].legs[k].rate
+		rate = all[0].runs[k].rate
 	}
 }
 
-// renderTurns is a table of the turns, each server beside the first.
+// renderTurns returns a table of the turns, with each server beside the first.
 func renderTurns(all []*contender) string {
 	first := all[0]
 	if len(first.turns) == 0 {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nThe same at %.4g msg/s, %d turns: medians, and what the pairs of a turn are apart (median, least to most).\n\n", first.turns[0].rate, len(first.turns))
+	fmt.Fprintf(&b, "\nThe same at %.4g msg/s, %d turns: medians, and the ratios within a turn (median, least to most).\n\n", first.turns[0].rate, len(first.turns))
 	fmt.Fprintf(&b, "| server | CPU a message | beside %s | p99 | beside %s |\n|---|---|---|---|---|\n", first.name, first.name)
-	cpu := func(m measured) float64 { return m.leg.CPU }
-	p99 := func(m measured) float64 { return m.leg.Latency.P99 }
+	cpu := func(m measured) float64 { return m.run.CPU }
+	p99 := func(m measured) float64 { return m.run.Latency.P99 }
 	for _, c := range all {
 		fmt.Fprintf(&b, "| %s | %.2f µs | %s | %s | %s |\n", c.name, spreadOf(c.turns, cpu)[1], beside(c, first, cpu), ms(spreadOf(c.turns, p99)[1]), beside(c, first, p99))
 	}
 	return b.String()
 }
 
-// beside is the ratio of c to other, turn by turn.
+// beside returns the ratio of c to other, turn by turn.
 func beside(c, other *contender, figure func(measured) float64) string {
 	if c == other {
 		return "1"
@@ -81,7 +81,7 @@ func spreadOf(turns []measured, figure func(measured) float64) [3]float64 {
 	return spread(v)
 }
 
-// spread is the least, the median and the most.
+// spread returns the least, the median and the most.
 func spread(v []float64) [3]float64 {
 	slices.Sort(v)
 	n := len(v)
