@@ -14,26 +14,26 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// HealthSeen is what a gateway said of itself while it was looked at each second.
+// HealthSeen is what a gateway's health endpoints answered, once a second.
 type HealthSeen struct {
 	Looks  int            `json:"looks"`
-	Health map[string]int `json:"health"` // looks at /health, by the status that it gave
+	Health map[string]int `json:"health"` // answers of /health, by status
 	Livez  map[string]int `json:"livez"`
 	Worst  string         `json:"worst"`            // of /health: healthy, degraded, unhealthy, or no answer
-	Detail string         `json:"detail,omitempty"` // what it said when that was first seen; "": healthy
-	Dead   string         `json:"dead,omitempty"`   // what /livez said when it first failed; "": it did not
+	Detail string         `json:"detail,omitempty"` // the answer when that status first came; "": healthy
+	Dead   string         `json:"dead,omitempty"`   // the answer when /livez first failed; "": it did not
 }
 
-// Statuses from the best to the worst; what a gateway does not say is the last.
+// healthOrder lists statuses from the best to the worst. The last is the missing answer.
 var healthOrder = []string{"", "healthy", "degraded", "unhealthy", client.NoAnswer}
 
-// healthEvery is the time between two looks; a look takes healthPatience at most.
+// healthEvery is the time between two requests. A request may take healthPatience.
 const (
 	healthEvery    = time.Second
 	healthPatience = 3 * time.Second
 )
 
-// watchHealth looks at /health and /livez until the time given (CLOCK_MONOTONIC).
+// watchHealth asks /health and /livez until a given time (CLOCK_MONOTONIC).
 func watchHealth(ctx context.Context, admin scrape.Port, until int64) *HealthSeen {
 	h := &HealthSeen{Health: map[string]int{}, Livez: map[string]int{}}
 	client := admin.Client(healthPatience)
@@ -76,10 +76,10 @@ func rank(status string) int {
 	return len(healthOrder)
 }
 
-// mostDetail is how much of an answer is kept.
+// mostDetail bounds how much of an answer is kept.
 const mostDetail = 2000
 
-// getStatus returns the answer's code, the status that its JSON names, and its text.
+// getStatus returns the answer's code, the status in its JSON, and its text.
 func getStatus(ctx context.Context, cl *http.Client, url string) (code int, status, text string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -89,7 +89,7 @@ func getStatus(ctx context.Context, cl *http.Client, url string) (code int, stat
 	if err != nil {
 		return 0, client.NoAnswer, job.RootOf(err)
 	}
-	defer func() { _ = resp.Body.Close() }() // read as far as it matters
+	defer func() { _ = resp.Body.Close() }() // it was read as far as needed
 	b, err := io.ReadAll(io.LimitReader(resp.Body, mostDetail))
 	if err != nil {
 		return resp.StatusCode, client.NoAnswer, job.RootOf(err)

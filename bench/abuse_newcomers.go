@@ -11,16 +11,16 @@ import (
 	"tapecast/bench/proto"
 )
 
-// newcomers are ordinary clients that come while others are there already: each
-// connects, waits for the gateway's first message, and leaves.
+// newcomers are ordinary clients that connect while others are there already. Each waits
+// for the gateway's first message, and leaves.
 type newcomers struct {
 	peer    *client.Dialer
 	sign    job.Signer
-	first   int // number of the first one's user
+	first   int // number of the first newcomer's user
 	sources []string
 	rate    float64 // a second
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	latency *job.Hist
 	failed  map[string]int64
 }
@@ -34,8 +34,8 @@ func newNewcomers(j client.Job, keys job.Keys, sources []string, first int, rate
 		latency: job.NewHist(), failed: map[string]int64{}}, nil
 }
 
-// come has them come from one time to another (CLOCK_MONOTONIC), and returns when
-// the last one was answered, or given up.
+// come makes newcomers connect from one time to another (CLOCK_MONOTONIC). It returns when
+// the last one has its message, or was given up.
 func (x *newcomers) come(ctx context.Context, from, to int64) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -44,7 +44,7 @@ func (x *newcomers) come(ctx context.Context, from, to int64) error {
 		if due >= to {
 			return nil
 		}
-		token, err := x.sign.Sign(job.UserName(x.first + n)) // before it is due: not timed
+		token, err := x.sign.Sign(job.UserName(x.first + n)) // signed before it is due, so not timed
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (x *newcomers) come(ctx context.Context, from, to int64) error {
 	return nil
 }
 
-// one comes and goes. Who is not let in counts for as long as it has tried.
+// one connects a newcomer and leaves. One that is not let in counts with the time it tried.
 func (x *newcomers) one(ctx context.Context, n int, token string, due int64) {
 	ctx, cancel := context.WithTimeout(ctx, client.OpenPatience)
 	defer cancel()
@@ -70,7 +70,7 @@ func (x *newcomers) one(ctx context.Context, n int, token string, due int64) {
 	x.latency.Record(took)
 }
 
-// enter returns what a connection ended with before the first message; "": it did not.
+// enter returns how a connection ended before the first message; "": the message came.
 func (x *newcomers) enter(ctx context.Context, n int, token string) string {
 	source := ""
 	if len(x.sources) > 0 {
@@ -80,7 +80,7 @@ func (x *newcomers) enter(ctx context.Context, n int, token string) string {
 	if err != nil {
 		return client.EndOf(0, nil, err)
 	}
-	defer func() { _ = raw.Close() }() // all that is wanted of it was read
+	defer func() { _ = raw.Close() }() // all that is needed was read
 	c, err := x.peer.Open(ctx, raw, token)
 	if err != nil {
 		return client.EndOf(0, nil, err)
@@ -91,7 +91,7 @@ func (x *newcomers) enter(ctx context.Context, n int, token string) string {
 	if err != nil || op == proto.OpClose {
 		return client.EndOf(op, p, err)
 	}
-	// at worst it ends without
+	// Without the close frame the connection still ends.
 	_, _ = c.Write(proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey()))
 	return ""
 }

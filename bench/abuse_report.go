@@ -12,8 +12,8 @@ import (
 	"tapecast/bench/text"
 )
 
-// AbuseReport is what hostile clients did to the ordinary ones and to the gateway in
-// one run.
+// AbuseReport is what hostile clients did to the ordinary clients and to the gateway in one
+// run.
 type AbuseReport struct {
 	Kind      string `json:"kind"`
 	Hostile   int    `json:"hostile"`
@@ -21,7 +21,7 @@ type AbuseReport struct {
 	Anonymous bool   `json:"anonymous,omitempty"`
 	At        string `json:"at"` // gateway or sink
 
-	Ping       job.Quantiles `json:"ping"` // of the ordinary clients, from due to the answer's read
+	Ping       job.Quantiles `json:"ping"` // of the ordinary clients, from due until the answer was read
 	Pings      int64         `json:"pings"`
 	Refused    int64         `json:"pings_refused"`
 	Unanswered int64         `json:"pings_unanswered"`
@@ -32,22 +32,22 @@ type AbuseReport struct {
 	RSSBefore float64 `json:"gateway_rss_before"`
 	RSSMost   float64 `json:"gateway_rss_most"`
 	RSSAfter  float64 `json:"gateway_rss_after"`
-	RSSGrowth float64 `json:"gateway_rss_growth"` // the most less what there was before
+	RSSGrowth float64 `json:"gateway_rss_growth"` // the most, minus the memory before
 
 	Fared  hostile.Tally `json:"fared"`
 	Frames float64       `json:"hostile_frames_per_s"`
 	Bytes  float64       `json:"hostile_bytes_per_s"`
 	Read   float64       `json:"hostile_read_per_s"`
 
-	// Of the gateway's counters, by how much they grew from just before the attack
-	// until after the run; what did not grow is left out.
+	// Growth of the gateway's counters from just before the attack until after the run.
+	// Counters that did not grow are left out.
 	Limited map[string]float64 `json:"limited,omitempty"` // by limit
-	Closed  map[string]float64 `json:"closed,omitempty"`  // by code, ordinary clients that leave included
+	Closed  map[string]float64 `json:"closed,omitempty"`  // by code, with ordinary clients that leave
 
 	Health *HealthSeen `json:"health"`
 }
 
-// report is what the run adds up to; pings is of the ordinary clients, after is the
+// report returns the report of the run. pings are the ordinary clients', after is the
 // gateway at the end.
 func (x *abuse) report(at string, seconds float64, pings *job.PingTally, after scrape.Metrics) *AbuseReport {
 	c := x.cfg
@@ -66,14 +66,14 @@ func (x *abuse) report(at string, seconds float64, pings *job.PingTally, after s
 	}
 	r.RSSBefore, r.RSSAfter = x.before[scrape.MetricRSS], after[scrape.MetricRSS]
 	r.RSSMost = slices.Max(append(x.samples, r.RSSBefore, r.RSSAfter))
-	if after[scrape.MetricPeak] > x.before[scrape.MetricPeak] { // between two looks, too
+	if after[scrape.MetricPeak] > x.before[scrape.MetricPeak] { // a peak between two looks counts too
 		r.RSSMost = max(r.RSSMost, after[scrape.MetricPeak])
 	}
 	r.RSSGrowth = r.RSSMost - r.RSSBefore
 	return r
 }
 
-// grownBy is by how much each series of a counter grew, by a label of it.
+// grownBy returns by how much each series of a counter grew, by the values of a label.
 func grownBy(from, to scrape.Metrics, name, label string) map[string]float64 {
 	out := map[string]float64{}
 	for series, v := range to {
@@ -85,7 +85,7 @@ func grownBy(from, to scrape.Metrics, name, label string) map[string]float64 {
 	return out
 }
 
-// rows are the report in words, a name before each.
+// rows returns the report in words, each row with a name.
 func (r *AbuseReport) rows() [][]string {
 	var out [][]string
 	row := func(name, format string, args ...any) {
@@ -96,10 +96,10 @@ func (r *AbuseReport) rows() [][]string {
 		token = ", without token"
 	}
 	row("hostile", "%s: %d at the %s, from %d address(es)%s", r.Kind, r.Hostile, r.At, r.Addresses, token)
-	row("  wrote", "%s/s, %s frames/s · read %s/s · %s answers, of them errors: %s",
+	row("  wrote", "%s/s, %s frames/s · read %s/s · %s answers, errors among them: %s",
 		text.Size(r.Bytes), text.Count(int64(r.Frames)), text.Size(r.Read), text.Count(r.Fared.Answers),
 		text.Counts(r.Fared.Errors))
-	row("  connections", "%s opened, %d there in the end · closed: %s · refused: %s",
+	row("  connections", "%s opened, %d there at the end · closed: %s · refused: %s",
 		text.Count(r.Fared.Opened), r.Fared.Stayed, text.Counts(r.Fared.Closes), text.Counts(r.Fared.Refused))
 	row("pings", "%s", r.Ping)
 	row("", "%s sent · %s unanswered · %s refused", text.Count(r.Pings), text.Count(r.Unanswered),
@@ -120,13 +120,13 @@ func (r *AbuseReport) rows() [][]string {
 	return out
 }
 
-// AbuseVerdict sets the medians of an abuse's runs against what may be.
+// AbuseVerdict compares the medians of an abuse's runs with the bars.
 type AbuseVerdict struct {
 	Medians map[string]AbuseMedians `json:"medians"` // by the runs' names
 	Bars    []AbuseBar              `json:"bars"`
 }
 
-// AbuseMedians are the middle figures of several runs.
+// AbuseMedians are the medians of several runs.
 type AbuseMedians struct {
 	Runs         int     `json:"runs"`
 	PingP50      float64 `json:"ping_p50_ms"`
@@ -140,7 +140,7 @@ type AbuseMedians struct {
 	Bytes        float64 `json:"hostile_bytes_per_s"`
 }
 
-// AbuseBar is one thing that is asked of a gateway, and whether it is so.
+// AbuseBar is one demand on a gateway, and whether the gateway meets it.
 type AbuseBar struct {
 	What string `json:"what"`
 	Got  string `json:"got"`
@@ -148,14 +148,14 @@ type AbuseBar struct {
 	Met  bool   `json:"met"`
 }
 
-// What is asked of a gateway under attack.
+// The demands on a gateway under attack.
 const (
-	mostAbusePing   = 50.0     // ms, p99 of others' pings and messages,
-	mostAbuseTimes  = 3        // or so many times the pair's, whichever is more
+	mostAbusePing   = 50.0     // ms, p99 of the ordinary clients' pings and messages,
+	mostAbuseTimes  = 3        // or so many times that of the pair's other run, whichever is more
 	mostAbuseGrowth = 16 << 20 // bytes of resident memory
 )
 
-// judgeAbuse takes the medians and holds them against the bars; nil: no run is an abuse.
+// judgeAbuse takes the medians and compares them with the bars; nil: no run is an abuse.
 func judgeAbuse(runs []*Run) *AbuseVerdict {
 	v := &AbuseVerdict{Medians: map[string]AbuseMedians{}}
 	by := map[string][]*Run{}
@@ -187,7 +187,7 @@ func judgeAbuse(runs []*Run) *AbuseVerdict {
 		}
 	}
 	v.Bars = append(v.Bars,
-		AbuseBar{What: "pings not answered", Got: text.Count(unanswered), Bar: "none", Met: unanswered == 0},
+		AbuseBar{What: "unanswered pings", Got: text.Count(unanswered), Bar: "none", Met: unanswered == 0},
 		AbuseBar{
 			What: "a limit was counted", Got: fmt.Sprintf("in %d of %d runs", attacked.Runs-uncounted, attacked.Runs),
 			Bar: "in each", Met: uncounted == 0,
@@ -223,7 +223,7 @@ func abuseMedians(runs []*Run) AbuseMedians {
 	}
 }
 
-// rows are the verdict in words: the medians, and each bar as met or missed.
+// rows returns the verdict in words: the medians, and whether each bar is met.
 func (v *AbuseVerdict) rows() [][]string {
 	var out [][]string
 	row := func(name, format string, args ...any) {
@@ -236,7 +236,7 @@ func (v *AbuseVerdict) rows() [][]string {
 			text.Signed(m.RSSGrowth)+" resident", m.Cores, text.Size(m.Bytes), m.Runs)
 	}
 	if a, b := v.Medians[runGateway], v.Medians[runSink]; b.PingP99 > 0 && b.MessagesP99 > 0 {
-		row("ratio", "pings' p99 %.2f times that beside the sink · messages' p99 %.2f times",
+		row("ratio", "p99 of pings %.2f times that beside the sink · of messages %.2f times",
 			a.PingP99/b.PingP99, a.MessagesP99/b.MessagesP99)
 	}
 	for _, b := range v.Bars {

@@ -18,7 +18,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// attackedRun is one whose figures are what a verdict looks at.
+// attackedRun returns a run with the figures that a verdict uses.
 func attackedRun(name string, pings, messages, growth float64, limited ...string) *Run {
 	g := &Run{Name: name, Latency: job.Quantiles{P99: messages}, Abuse: &AbuseReport{
 		Ping: job.Quantiles{P99: pings}, Newcomers: job.Quantiles{P99: 10}, RSSGrowth: growth,
@@ -30,7 +30,7 @@ func attackedRun(name string, pings, messages, growth float64, limited ...string
 	return g
 }
 
-// Each bar is met at its edge, and missed beyond it; what counts is the medians.
+// Each bar is met at its edge, and missed beyond it. The medians count.
 func TestAbuseVerdict(t *testing.T) {
 	f := func(what string, missed string, runs ...*Run) {
 		t.Helper()
@@ -62,13 +62,13 @@ func TestAbuseVerdict(t *testing.T) {
 	f("newcomers", "newcomers' first message, p99", slow)
 	mute := attacked(1, 1, 1)
 	mute.Abuse.Unanswered = 1
-	f("unanswered", "pings not answered", mute)
+	f("unanswered", "unanswered pings", mute)
 	if v := judgeAbuse([]*Run{{Name: runGateway}}); v != nil {
 		t.Errorf("a fanout is judged as an abuse: %+v", v)
 	}
 }
 
-// Under attack a loss is told of even where the bench was late.
+// Under attack a loss is reported even if the bench was late.
 func TestAbuseFaultFirst(t *testing.T) {
 	g := attackedRun(runGateway, 1, 1, 1)
 	g.Faults, g.Problems = []string{"1 messages lost"}, []string{"the publisher was late"}
@@ -85,7 +85,7 @@ func TestAbuseFaultFirst(t *testing.T) {
 	}
 }
 
-// What a gateway counted is by how much its series grew.
+// A counter's growth is that of each of its series.
 func TestGrownBy(t *testing.T) {
 	from := scrape.Metrics{`tapecast_limited_total{limit="a"}`: 3, `tapecast_limited_total{limit="b"}`: 1}
 	to := scrape.Metrics{
@@ -100,7 +100,7 @@ func TestGrownBy(t *testing.T) {
 	}
 }
 
-// The worst that a gateway said of itself is kept, with what it said then.
+// The gateway's worst status is kept, with its text at that time.
 func TestWatchHealth(t *testing.T) {
 	var asked atomic.Int64
 	mux := http.NewServeMux()

@@ -18,7 +18,7 @@ import (
 type abuse struct {
 	cfg       *AbuseConfig
 	hostile   *pool.Worker
-	sink      *pool.Worker // nil: the hostile clients are at the gateway
+	sink      *pool.Worker // nil: the hostile clients attack the gateway
 	newcomers *newcomers
 	before    scrape.Metrics // just before the hostile clients came
 	samples   []float64
@@ -26,7 +26,7 @@ type abuse struct {
 	health    *HealthSeen
 }
 
-// startAbuse starts the hostile process, and the sink where it attacks that.
+// startAbuse starts the hostile process, and the sink if that is the target.
 func (r *fanoutRun) startAbuse(ctx context.Context) error {
 	c := &r.cfg
 	x := &abuse{cfg: c.Abuse}
@@ -70,7 +70,7 @@ func (x *abuse) stop() {
 	}
 }
 
-// order is what the ordinary clients are told of their pings.
+// order returns the ordinary clients' order to ping.
 func (x *AbuseConfig) order(p job.Timing) job.Order {
 	return job.Order{Op: "ping", Ping: &job.PingOrder{
 		From: p.Schedule.Start - p.Anchor, Timed: p.From - p.Anchor, To: p.To - p.Anchor, Every: x.PingEvery,
@@ -80,7 +80,7 @@ func (x *AbuseConfig) order(p job.Timing) job.Order {
 // sampleEvery is the time between two looks at the gateway's memory.
 const sampleEvery = 500 * time.Millisecond
 
-// run has the hostile clients attack while the window lasts, and watches.
+// run makes the hostile clients attack during the window, and watches the gateway.
 func (x *abuse) run(ctx context.Context, s *scrape.Scraper, admin scrape.Port, p job.Timing) error {
 	from, to := p.From-p.Anchor, p.To-p.Anchor
 	if err := machine.Pause(ctx, time.Duration(from-machine.MonotonicIn(0))-sampleEvery); err != nil {
@@ -98,8 +98,8 @@ func (x *abuse) run(ctx context.Context, s *scrape.Scraper, admin scrape.Port, p
 	return all.Wait()
 }
 
-// sampleMemory looks at the gateway's resident memory until the time given. A look
-// that fails is none: those at the window's edges say so.
+// sampleMemory looks at the gateway's resident memory until a given time. A look that fails
+// is skipped: the looks at the window's edges report a gateway that is gone.
 func (x *abuse) sampleMemory(ctx context.Context, s *scrape.Scraper, until int64) {
 	for machine.MonotonicIn(0) < until {
 		if m, err := s.Scrape(ctx); err == nil {

@@ -20,8 +20,8 @@ func (g *gate) abuse() FanoutConfig {
 // starved reports whether the hostile clients got too little of a processor to be hostile.
 func starved(run *Run) bool { return run.Abuse.Fared.Opened < 2 || run.Abuse.Fared.Frames < 1000 }
 
-// The whole path, paired: ordinary clients, newcomers, hostile ones at the sink and at
-// the gateway, what the gateway counts and what it says of its health.
+// The whole path, paired: ordinary clients, newcomers, hostile clients at the sink and at the
+// gateway, the gateway's counters and its health.
 func TestAbuse(t *testing.T) {
 	g := newGate(t, "secret")
 	cfg := g.abuse()
@@ -40,7 +40,7 @@ func TestAbuse(t *testing.T) {
 		if run.Want != 20*120 || run.Unique != run.Want || len(run.Faults) != 0 {
 			t.Fatalf("%d of %d, %v", run.Unique, run.Want, run.Faults)
 		}
-		// Ten a second of each for 1.2 s; one second of that is timed.
+		// Each client sends ten a second for 1.2 s. One second of that is timed.
 		if x.Pings != 20*12 || x.Ping.Count != 20*10 || x.Unanswered+x.Refused != 0 || x.Ping.Max <= 0 {
 			t.Errorf("%s: pings %+v", run.Name, x)
 		}
@@ -53,7 +53,7 @@ func TestAbuse(t *testing.T) {
 		if x.RSSBefore <= 0 || x.RSSMost < x.RSSBefore || x.RSSGrowth != x.RSSMost-x.RSSBefore {
 			t.Errorf("%s: memory %v, %v", run.Name, x.RSSBefore, x.RSSMost)
 		}
-		// What the hostile clients did reached the gateway in its own run only.
+		// The hostile clients' frames reached the gateway in its own run only.
 		if counted := x.Limited["control_frames"] > 0; counted != (k == 1) || x.At != run.Name {
 			t.Errorf("%s: limits %v", run.Name, x.Limited)
 		}
@@ -83,7 +83,7 @@ func TestAbuse(t *testing.T) {
 	}
 }
 
-// An ordinary client that is closed, and one that is not answered, are found.
+// An ordinary client that is closed, and one without an answer, are found.
 func TestAbuseFaults(t *testing.T) {
 	g := newGate(t, "secret")
 	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
@@ -95,7 +95,7 @@ func TestAbuseFaults(t *testing.T) {
 	cfg := g.abuse()
 	cfg.Abuse.Kind = "silent"
 	res, err := measured(t, cfg)
-	var fault *job.FaultError // even where the bench was late
+	var fault *job.FaultError // even if the bench was late
 	if !errors.As(err, &fault) || !strings.Contains(err.Error(), "connections lost") {
 		t.Fatalf("%v", err)
 	}
@@ -120,16 +120,16 @@ func TestAbuseBadInput(t *testing.T) {
 			t.Errorf("%v; want %q", err, want)
 		}
 	}
-	f("none of pings, pings-125", func(c *FanoutConfig) { c.Abuse.Kind = "kindness" })
-	f("takes a token", func(c *FanoutConfig) { c.Abuse.Kind, c.Abuse.Anonymous = "resume", true })
+	f("not one of pings, pings-125", func(c *FanoutConfig) { c.Abuse.Kind = "kindness" })
+	f("needs a token", func(c *FanoutConfig) { c.Abuse.Kind, c.Abuse.Anonymous = "resume", true })
 	f("wss://", func(c *FanoutConfig) { c.Abuse.Kind = "hello" })
 	f("to 100 addresses", func(c *FanoutConfig) { c.Abuse.Addresses = 101 })
 	f("one or more", func(c *FanoutConfig) { c.Abuse.Hostile = -1 })
 	f("--hostile 1000000000", func(c *FanoutConfig) { c.Abuse.Hostile = 1e9 })
 	f("at least 10ms", func(c *FanoutConfig) { c.Abuse.PingEvery = 1 })
-	f("no other scenario", func(c *FanoutConfig) { c.Baseline = true })
+	f("another scenario", func(c *FanoutConfig) { c.Baseline = true })
 	f("internal port", func(c *FanoutConfig) { c.Target.Admin = "pid:1" })
-	// Nothing but this machine is attacked.
+	// Only this machine may be attacked.
 	at := AbuseConfig{}
 	for addr, ok := range map[string]bool{
 		"127.0.0.1:80": true, "10.0.0.1:80": false, "192.0.2.1:443": false, "[::1]:80": false, "here": false,

@@ -9,7 +9,7 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// adminOf is the internal port of a target whose public port is at host.
+// adminOf returns the internal port of a target whose public port is at host.
 func (t *Target) adminOf(host string) (scrape.Port, error) {
 	a := scrape.Port{URL: strings.TrimSuffix(t.Admin, "/"), Token: t.AdminToken}
 	if a.URL == "" {

@@ -19,7 +19,7 @@ import (
 )
 
 // A target on this machine takes the demo's secret and admin token, unless it is given
-// others; one elsewhere, or a file of somebody else's making, gives nothing.
+// others. A target elsewhere, or a file of another user, gives nothing.
 func TestFromDemo(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)
@@ -59,8 +59,8 @@ func TestFromDemo(t *testing.T) {
 	f(Target{URL: "ws://localhost/ws"}, "", "")
 }
 
-// The demo's broker is published to where the target is that demo, it is there, and no
-// other way is given; the rooms that its market feeds need no topic and no fields.
+// The demo's broker is used if the target is that demo, the broker is there, and no other way
+// to publish is given. The rooms of its market need no topic and no fields.
 func TestFromDemoBroker(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)
@@ -124,7 +124,7 @@ func TestFromDemoBroker(t *testing.T) {
 	mixed := FanoutConfig{Target: demo, Rooms: []string{"trades"}, Fields: `"s":"A"`}
 	mixed.Feeds = []Feed{{Topic: "private.orders"}}
 	mixed.Target.FromDemo()
-	for range 2 { // it is asked for once
+	for range 2 { // it is asked once
 		if mixed.fromDemo(); mixed.Fields != `"s":"A","orderId":"bench"` {
 			t.Errorf("mixed: %q", mixed.Fields)
 		}
@@ -145,8 +145,8 @@ func TestFromDemoBroker(t *testing.T) {
 	}
 }
 
-// Append, metrics and the heap's profile work over https, with the token where it is
-// wanted; what is refused is told in the gateway's words.
+// Append, metrics and the heap's profile work over https, with the token where it is needed.
+// A refusal is reported in the gateway's words.
 func TestAdminPort(t *testing.T) {
 	const token = "the token"
 	mux := http.NewServeMux()

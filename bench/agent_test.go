@@ -15,8 +15,8 @@ import (
 	"tapecast/bench/pool"
 )
 
-// lent is an agent in a process of its own, that shares this one's wall clock but
-// not, where the machine allows it, its monotonic one.
+// lent is an agent in a process of its own. It shares this process's wall clock. Where the
+// machine allows it, it has another monotonic clock.
 func lent(t *testing.T, key string) (addr string, ahead bool) {
 	t.Helper()
 	self, err := os.Executable()
@@ -54,7 +54,7 @@ func lent(t *testing.T, key string) (addr string, ahead bool) {
 	return strings.TrimSpace(line), ahead
 }
 
-// runAgent is the process.
+// runAgent is the agent's process.
 func runAgent(key string) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,8 +69,8 @@ func runAgent(key string) error {
 	return pool.Agent(ctx, ln, key, nil)
 }
 
-// A run whose clients are on two agents, one of which has another clock, measures what
-// a run with clients here does.
+// A run with clients on two agents, one of them with another clock, measures the same as a
+// run with clients here.
 func TestAgents(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -82,7 +82,7 @@ func TestAgents(t *testing.T) {
 	cfg.Target.Agents = job.Agents{Addrs: []string{one, two}, Key: "k"}
 	cfg.Procs = 0
 	res, err := Fanout(t.Context(), cfg)
-	var invalid *job.InvalidError // a busy machine makes the bench late; that is not what is tested
+	var invalid *job.InvalidError // a busy machine makes the bench late, which is not tested here
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
@@ -123,12 +123,12 @@ func TestAgentRefuses(t *testing.T) {
 	defer conn.Close()
 	io.WriteString(conn, `{"op":"work"}`)
 	b, _ := io.ReadAll(conn)
-	if !strings.Contains(string(b), "nothing that an agent does") {
+	if !strings.Contains(string(b), "not an operation of an agent") {
 		t.Errorf("work without a key is answered %q", b)
 	}
 }
 
-// Whatever time is in an order or an answer is by the clock of whoever reads it.
+// Each time in an order or an answer is by the clock of the process that reads it.
 func TestClocksOfOrders(t *testing.T) {
 	o := job.Order{Op: "run", Deadline: 1, From: 2, To: 3, Timing: job.Timing{Anchor: 50},
 		Slow: &job.SlowOrder{From: 4, To: 5}, Churn: &job.ChurnOrder{From: 6, To: 7},

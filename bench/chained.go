@@ -11,8 +11,8 @@ import (
 	"tapecast/bench/proto"
 )
 
-// checkChained refuses clients that resume in rooms whose members are sent the newest of
-// each key: nobody can say which messages they should have got.
+// checkChained refuses clients that resume in rooms whose members are sent only the newest
+// message of each key. There the bench cannot know which messages they should have got.
 func (c *FanoutConfig) checkChained(ctx context.Context, e Endpoint) error {
 	if (c.Storm == nil || !c.Storm.Resume) && (c.Churn == nil || !c.Churn.Resume) {
 		return nil
@@ -34,16 +34,16 @@ func (c *FanoutConfig) checkChained(ctx context.Context, e Endpoint) error {
 	without, err := unchained(ctx, p, token, rooms)
 	switch {
 	case err != nil:
-		return nil // whatever it is, the clients that join tell it better
+		return nil // the clients that join will report it better
 	case len(without) > 0:
-		return job.Inputf("--resume: members of %s are sent the newest of each key, and may be spared the others: "+
-			"what they should have got is not known; leave --resume out, or take a room whose class does not conflate",
-			strings.Join(without, ", "))
+		return job.Inputf("--resume: members of %s are sent only the newest message of each key: "+
+			"the bench cannot know which they should have got; leave --resume out, or take a room whose class does not "+
+			"conflate", strings.Join(without, ", "))
 	}
 	return nil
 }
 
-// unchained are those of the rooms whose members the gateway does not promise each message.
+// unchained returns those of the rooms whose members the gateway does not promise every message.
 func unchained(ctx context.Context, p *client.Dialer, token string, rooms []string) (without []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, client.OpenPatience)
 	defer cancel()
@@ -51,7 +51,7 @@ func unchained(ctx context.Context, p *client.Dialer, token string, rooms []stri
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = raw.Close() }() // all that is wanted of it was read
+	defer func() { _ = raw.Close() }() // all that is needed was read
 	c, err := p.Open(ctx, raw, token)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func unchained(ctx context.Context, p *client.Dialer, token string, rooms []stri
 			Result struct {
 				Rooms []struct {
 					Room  string `json:"room"`
-					Chain *bool  `json:"chain"` // nil: not said
+					Chain *bool  `json:"chain"` // nil: the gateway does not say
 				} `json:"rooms"`
 			} `json:"result"`
 		}

@@ -6,9 +6,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// chiSquare compares counts with chance: equal shares of their sum. p is the
-// probability of a deviation this great or greater if there is nothing but
-// chance (Pearson's test).
+// chiSquare compares counts with equal shares of their sum. p is the probability of a
+// deviation this great or greater by chance alone (Pearson's test).
 func chiSquare(counts []int64) (x2, p float64) {
 	var total int64
 	for _, c := range counts {
@@ -25,9 +24,8 @@ func chiSquare(counts []int64) (x2, p float64) {
 	return x2, distuv.ChiSquared{K: float64(len(counts) - 1)}.Survival(x2)
 }
 
-// mostByChance is the probability that, of so many clients among which total
-// places fall by chance, some client gets most of them or more (Bonferroni's
-// bound: at most).
+// mostByChance returns an upper bound (Bonferroni) of a probability: that of so many
+// clients some client wins at least most of total random draws.
 func mostByChance(most, total int64, clients int) float64 {
 	if most <= 0 {
 		return 1
@@ -36,5 +34,5 @@ func mostByChance(most, total int64, clients int) float64 {
 	return math.Min(1, float64(clients)*one.Survival(float64(most-1)))
 }
 
-// sqrt12 is √(12n): an even place between 0 and 1 deviates by 1/√12.
+// sqrt12 returns √(12n). A rank that is even between 0 and 1 deviates by 1/√12.
 func sqrt12(n float64) float64 { return math.Sqrt(12 * n) }

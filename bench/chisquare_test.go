@@ -16,8 +16,8 @@ func TestChiSquareExact(t *testing.T) {
 	}
 }
 
-// Chance passes about as often as it should, a favourite never does, and turns
-// taken strictly always do.
+// Chance passes about as often as it should. A favourite never does, and strict turns always
+// do.
 func TestChiSquare(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	const clients, messages, rounds = 50, 1000, 400

@@ -8,35 +8,36 @@ import (
 	"tapecast/bench/pool"
 )
 
-// ChurnConfig has a share of a fanout's clients leave their rooms and join them
-// again while messages flow.
+// ChurnConfig makes a share of a fanout's clients leave their rooms and join them again
+// while messages flow.
 type ChurnConfig struct {
 	Share  float64       // of the clients, 0 to 1
-	Rate   float64       // so many of them leave a second, in turn
+	Rate   float64       // clients that leave per second
 	Away   time.Duration // how long each stays away
-	Resume bool          // they go on where they left: nothing may be missed
+	Resume bool          // they resume from where they left, and must miss nothing
 }
 
 func (x *ChurnConfig) check(c *FanoutConfig) error {
 	n := int(x.Share * float64(c.Clients))
 	switch {
 	case x.Share < 0 || x.Share > 1 || n < c.Procs:
-		return job.Inputf("--share %v: between one client a process and all of them (1) can come and go", x.Share)
+		return job.Inputf("--share %v: it must be at least one client of each process, and at most 1", x.Share)
 	case x.Rate <= 0 || x.Away < 0:
-		return job.Inputf("--leaves %v, --away %s: somebody has to leave, for some time", x.Rate, x.Away)
+		return job.Inputf("--leaves %v, --away %s: the rate must be more than 0, and the time cannot be negative",
+			x.Rate, x.Away)
 	case x.Rate*x.Away.Seconds() > float64(n):
 		return job.Inputf("--leaves %v a second for %s each are more than the %d clients of --share %v", x.Rate, x.Away,
 			n, x.Share)
 	case c.AutoJoin || c.Bare || c.Baseline || len(c.Feeds) > 0:
-		return job.Inputf("clients that come and go need rooms of their own choice, with envelopes: no --auto-join, " +
-			"--bare or --baseline")
+		return job.Inputf("churn needs rooms that clients name themselves, with envelopes: leave out --auto-join, " +
+			"--bare and --baseline")
 	case x.Resume && !c.Check:
-		return job.Inputf("--resume needs --check: the places are those of the envelopes")
+		return job.Inputf("--resume needs --check: clients take their positions from the envelopes")
 	}
 	return nil
 }
 
-// order is what a worker is told.
+// order returns a worker's order.
 func (x *ChurnConfig) order(w *pool.Worker, clients int, p job.Timing) job.Order {
 	part := float64(w.Clients) / float64(clients)
 	return job.Order{Op: "churn", Churn: &job.ChurnOrder{
@@ -51,10 +52,10 @@ type ChurnReport struct {
 	Left     int64         `json:"left"`
 	Returned int64         `json:"returned"`
 	Skipped  int64         `json:"skipped"` // times that a client was still away when its turn came
-	After    int64         `json:"after"`   // messages to a client after it was told that it had left
+	After    int64         `json:"after"`   // messages to a client after the gateway had confirmed that it left
 	Resumed  bool          `json:"resumed"`
-	Leave    job.Quantiles `json:"leave"`  // due to leave until told so
-	Return   job.Quantiles `json:"return"` // due to return until told so
+	Leave    job.Quantiles `json:"leave"`  // from due to leave until confirmed
+	Return   job.Quantiles `json:"return"` // from due to return until confirmed
 }
 
 func newChurnReport(x *ChurnConfig, t *job.ChurnTally) *ChurnReport {
@@ -64,12 +65,12 @@ func newChurnReport(x *ChurnConfig, t *job.ChurnTally) *ChurnReport {
 	}
 }
 
-// judge says what was wrong with the comings and goings.
+// judge adds the faults of leaving and returning.
 func (r *ChurnReport) judge(g *Run) {
 	if r.After > 0 {
 		g.Faults = append(g.Faults, fmt.Sprintf("%d messages to clients that had left", r.After))
 	}
 	if n := r.Left - r.Returned; n > 0 {
-		g.Faults = append(g.Faults, fmt.Sprintf("%d clients were not let in again", n))
+		g.Faults = append(g.Faults, fmt.Sprintf("%d clients could not join again", n))
 	}
 }

@@ -17,14 +17,14 @@ func (g *gate) churn() FanoutConfig {
 	return cfg
 }
 
-// Those who leave are sent nothing, and from their return on everything.
+// Clients that left are sent nothing, and everything from their return on.
 func TestChurn(t *testing.T) {
 	for _, resume := range []bool{false, true} {
 		g := newGate(t, "secret")
 		cfg := g.churn()
 		cfg.Churn.Resume = resume
 		res, err := measured(t, cfg)
-		// On a busy machine the last ones are not back when the window ends, which the bench says.
+		// On a busy machine the last clients are not back when the window ends, and the bench reports that.
 		away := func() bool { return res.Runs[0].Churn.Left != res.Runs[0].Churn.Returned }
 		for tries := 0; tries < 4 && away() && errors.As(err, new(*job.InvalidError)); tries++ {
 			res, err = measured(t, cfg)
@@ -45,8 +45,8 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-// A gateway that goes on sending to those who have left, and one that forgets a
-// message after a return, do not pass.
+// A gateway that still sends to clients that have left does not pass, nor one that forgets a
+// message after a return.
 func TestChurnFaults(t *testing.T) {
 	g := newGate(t, "secret")
 	g.deaf = true
@@ -57,7 +57,7 @@ func TestChurnFaults(t *testing.T) {
 	}
 	g = newGate(t, "secret")
 	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
-		if n == 119 && c.user == job.UserName(0) { // all are back by then, or almost
+		if n == 119 && c.user == job.UserName(0) { // all are back by then, or almost all
 			return nil
 		}
 		return [][]byte{b}
@@ -70,8 +70,8 @@ func TestChurnFaults(t *testing.T) {
 	}
 }
 
-// Slow clients leave most of it in their sockets until they may read, and a message
-// that is kept from them is found.
+// Slow clients leave most bytes in their sockets until they may read. A message that is kept
+// from them is found.
 func TestSlow(t *testing.T) {
 	f := func(breaks int64, edit func(c *gateConn, n int64, b []byte) [][]byte) {
 		t.Helper()
@@ -99,7 +99,7 @@ func TestSlow(t *testing.T) {
 	})
 }
 
-// What slow clients read is what they may.
+// Slow clients read as much as they may.
 func TestSlowRate(t *testing.T) {
 	g := newGate(t, "")
 	w := startWorker(t, g.job(1, 1000))

@@ -10,8 +10,8 @@ import (
 	"tapecast/bench/text"
 )
 
-// Comparison puts two results side by side: the same measurement made twice, of
-// two versions or two settings.
+// Comparison is two results side by side: the same measurement of two versions or two
+// settings.
 type Comparison struct {
 	Files   [2]string
 	Results [2]*Result
@@ -30,13 +30,13 @@ type ComparedRun struct {
 type Compared struct {
 	Name   string
 	Values [2]float64
-	// Ratio is the second's to the first's; Least and Most are the ratios of any run
-	// of the second to any of the first. 0: the first has nothing there.
+	// Ratio is B to A, of the medians. Least and Most are the extreme ratios of any run of B
+	// to any run of A. 0: A has nothing there.
 	Ratio, Least, Most float64
 	format             func(float64) string
 }
 
-// figures are what is compared of a run.
+// figures are the figures of a run that are compared.
 var figures = []struct {
 	name   string
 	of     func(*Run) float64
@@ -60,8 +60,8 @@ var figures = []struct {
 	{"lost", func(g *Run) float64 { return float64(g.Lost) }, func(v float64) string { return text.Count(int64(v)) }},
 }
 
-// Compare puts two result files side by side. Files of another version, or of two
-// scenarios, are an InputError.
+// Compare compares two result files. Files of another version or of two scenarios are an
+// InputError.
 func Compare(a, b string) (*Comparison, error) {
 	c := &Comparison{Files: [2]string{a, b}}
 	for k, file := range c.Files {
@@ -72,8 +72,8 @@ func Compare(a, b string) (*Comparison, error) {
 	}
 	x, y := c.Results[0], c.Results[1]
 	if x.Scenario != y.Scenario {
-		return nil, job.Inputf("%s is of the scenario %q, %s of %q: compare two of one scenario", a, x.Scenario, b,
-			y.Scenario)
+		return nil, job.Inputf("%s has the scenario %q, %s has %q: compare two results of one scenario", a, x.Scenario,
+			b, y.Scenario)
 	}
 	for _, name := range x.names() {
 		p, q := runsOf(x.Runs, name), runsOf(y.Runs, name)
@@ -82,7 +82,7 @@ func Compare(a, b string) (*Comparison, error) {
 		}
 	}
 	if len(c.Runs) == 0 {
-		return nil, job.Inputf("%s and %s have no run in common", a, b)
+		return nil, job.Inputf("%s and %s have no kind of run in common", a, b)
 	}
 	c.note("clients", x.Clients, y.Clients)
 	c.note("rooms", strings.Join(x.Rooms, " "), strings.Join(y.Rooms, " "))
@@ -103,7 +103,7 @@ func Compare(a, b string) (*Comparison, error) {
 			faults += len(g.Faults)
 		}
 		if problems > 0 {
-			c.Notes = append(c.Notes, fmt.Sprintf("in %s the bench was the bottleneck: its figures say little",
+			c.Notes = append(c.Notes, fmt.Sprintf("in %s the bench was the bottleneck: its figures prove little",
 				c.Files[k]))
 		}
 		if faults > 0 {
@@ -143,8 +143,8 @@ func compareRuns(name string, p, q []*Run) ComparedRun {
 	return out
 }
 
-// ratios are the least and the greatest of each of b to each of a; 0 and 0 where
-// a ratio says nothing.
+// ratios returns the least and the greatest ratio of any b to any a, or 0 and 0 if a ratio
+// has no meaning.
 func ratios(a, b []float64) (least, most float64) {
 	if slices.Min(a) <= 0 || slices.Min(b) < 0 {
 		return 0, 0
@@ -152,7 +152,7 @@ func ratios(a, b []float64) (least, most float64) {
 	return slices.Min(b) / slices.Max(a), slices.Max(b) / slices.Min(a)
 }
 
-// ratio is the ratio in words, and its spread.
+// ratio returns the ratio as text, and its spread.
 func (c *Compared) ratio() (ratio, spread string) {
 	if c.Values[0] <= 0 || c.Values[1] < 0 {
 		return "–", ""

@@ -16,7 +16,7 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// FromDemo fills in what a target on this machine is not given: the secret, the admin
+// FromDemo fills in what is missing for a target on this machine: the secret, the admin
 // token and the broker that `tapecast run` without configuration keeps for its user.
 func (t *Target) FromDemo() {
 	if t.Keys.Kind() == "none" && !t.Foreign() {
@@ -35,7 +35,7 @@ func (t *Target) FromDemo() {
 	}
 }
 
-// demoFile is what the demo keeps in a file for its user; "" where the URL is of another
+// demoFile returns what the demo keeps in a file for its user. "": the URL is of another
 // machine, or the file is missing.
 func demoFile(at, name string) string {
 	u, err := url.Parse(at)
@@ -49,8 +49,8 @@ func demoFile(at, name string) string {
 	return ownFile(filepath.Join(dir, "tapecast", name))
 }
 
-// demoBrokers is where the demo that serves the URL has its broker; nil: it is another
-// gateway's, or the demo that wrote the file is gone.
+// demoBrokers returns the broker of the demo that serves the URL. nil: the URL is another
+// gateway's, or the demo that wrote the file has ended.
 func demoBrokers(at string) []string {
 	var demo struct {
 		Listen  string
@@ -76,17 +76,17 @@ func demoBrokers(at string) []string {
 	return demo.Brokers
 }
 
-// demoTopics feed the demo's rooms that everybody may join, by how these begin.
+// demoTopics feed the demo's public rooms, by the first part of a room's name.
 var demoTopics = map[string]string{"prices": "market.ticker", "trades": "market.trades"}
 
-// demoOrders is the demo's topic of orders, and demoOrder what its route wants of a value.
+// demoOrders is the demo's topic of orders. demoOrder is a member that its route needs.
 const (
 	demoOrders = "private.orders"
 	demoOrder  = `"orderId":"bench"`
 )
 
-// fromDemo fills in what publishing to the demo takes: the topics of the first room and
-// of orders, and what its routes want of each value.
+// fromDemo fills in what publishing to the demo needs: the topics of the first room and of
+// orders, and the members that its routes need in each value.
 func (c *FanoutConfig) fromDemo() {
 	t := &c.Target
 	if !t.demo || len(c.Rooms) == 0 {
@@ -100,7 +100,7 @@ func (c *FanoutConfig) fromDemo() {
 	}
 	isOrders := func(f Feed) bool { return f.Topic == demoOrders }
 	if slices.ContainsFunc(c.Feeds, isOrders) && c.Template == "" && !strings.Contains(c.Fields, `"orderId"`) {
-		c.Fields = strings.TrimPrefix(c.Fields+","+demoOrder, ",") // all feeds have the same
+		c.Fields = strings.TrimPrefix(c.Fields+","+demoOrder, ",") // all feeds have the same fields
 	}
 	room, symbol, one := strings.Cut(c.Rooms[0], ":")
 	if t.Topic == "" {
@@ -120,13 +120,13 @@ func (c *FanoutConfig) fromDemo() {
 	}
 }
 
-// isLoopback reports whether a host is this machine whatever a name server says.
+// isLoopback reports whether a host is this machine, without a name server.
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// ownFile is what a file of this user's holds; "": there is none.
+// ownFile returns what a file of this user holds; "": there is none.
 func ownFile(file string) string {
 	info, err := os.Lstat(file)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > 1<<10 {

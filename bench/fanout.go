@@ -11,75 +11,87 @@ import (
 	"tapecast/bench/text"
 )
 
-// FanoutConfig is one measurement of messages to many clients. What the
-// scenarios differ in is who is in which room and what happens to the clients
-// meanwhile.
+// FanoutConfig is one measurement of messages to many clients. Scenarios differ in which
+// clients share a room, and in what happens to the clients meanwhile.
 type FanoutConfig struct {
 	Scenario string // its name in the report. "": fanout
 	Target   Target
+
+	// Clients.
+
 	Clients  int
-	Procs    int // client processes. 0: 1
-
-	Rooms    []string // that are published to, in turn; the clients join them
-	Group    int      // so many clients share a room of their own, {key} or {user} in Rooms. 0: all are in all rooms
-	PerRoom  float64  // messages a second to each group's room, in place of Rate
-	Feeds    []Feed   // what is published besides
-	AutoJoin bool     // the clients join the seven rooms that the gateway chooses instead
-	Rate     float64  // messages a second
-	Size     int      // bytes of a value
-	Fields   string   // further members of a value
-	Template string   // what is published has its value in this, see ValueTemplate. "": it is the value
-	Keys     int      // number of record keys, in turn (Kafka). 0: 1
-	Bare     bool     // the rooms' frames have no envelope
-	Deflate  bool     // the clients offer permessage-deflate
-	Check    bool     // every byte and every prev is checked
-
-	Warmup   time.Duration // before the window. Messages are checked, not timed
-	Duration time.Duration // of the window
-	Drain    time.Duration // at most so long is waited for stragglers. 0: 30 s
-
+	Procs    int           // client processes. 0: 1
 	Pace     time.Duration // least time between two polls of a client process. 0: none
 	InFlight int           // handshakes at a time. 0: 64
 	RcvBuf   int           // SO_RCVBUF of the clients. 0: the kernel's choice
+	Deflate  bool          // the clients offer permessage-deflate
+	Check    bool          // every byte and every prev is checked
 
-	OrdersRate    float64 // messages a second to single users meanwhile. 0: none
+	// Rooms.
+
+	Rooms    []string // published to in turn; the clients join them
+	Group    int      // clients that share a room of their own, {key} or {user} in Rooms. 0: all are in all rooms
+	AutoJoin bool     // the clients join the seven rooms that the gateway chooses instead
+	Bare     bool     // the rooms' frames have no envelope
+
+	// Messages.
+
+	Rate     float64 // messages a second
+	PerRoom  float64 // messages a second to each group's room, in place of Rate
+	Size     int     // bytes of a value
+	Fields   string  // further members of a value
+	Template string  // envelope around each value, see job.ValueTemplate. "": none
+	Keys     int     // number of record keys, in turn (Kafka). 0: 1
+	Feeds    []Feed  // published besides
+
+	// Replay publishes a recording, to one room, or with {key} to one room for each of its
+	// keys. Size and Fields have no meaning then, and Rate replaces the recorded times.
+	// nil: none.
+	Replay *ReplayConfig
+
+	// Times.
+
+	Warmup   time.Duration // before the window. Messages are checked, not timed
+	Duration time.Duration // of the window
+	Drain    time.Duration // longest wait for stragglers. 0: 30 s
+
+	// Orders: messages to single users.
+
+	OrdersRate    float64 // messages a second. 0: none
 	OrdersClients int     // 0: 50
 	OrdersTopic   string  // Kafka: the topic of orders, keyed by user
 	OrdersRoom    string  // with {user}. "": orders:{user}
 
-	Filtered   int // further clients that want a few of the record keys only
-	FilterKeys int // how many. 0: 5
+	// Further clients.
 
-	Stalled  int           // further clients that stop reading
-	StallFor time.Duration // 0: for the window and a second more
-	Paired   bool          // each run once without the stalled, and once with them
+	Filtered   int           // clients that want only a few of the record keys
+	FilterKeys int           // how many. 0: 5
+	Stalled    int           // clients that stop reading
+	StallFor   time.Duration // 0: for the window and a second more
+	Slow       int           // clients that read slowly while others are stalled
+	SlowRate   int           // bytes a second that each of them reads. 0: 4096
 
-	Slow     int // further clients that read slowly, as long as others stall
-	SlowRate int // bytes a second that each of them reads. 0: 4096
+	// What happens meanwhile. nil: nothing.
 
-	Churn *ChurnConfig // nil: nobody comes and goes
-	Storm *StormConfig // nil: none
-	Soak  *SoakConfig  // nil: it is looked at before and after
-	Abuse *AbuseConfig // nil: nobody is hostile
+	Churn *ChurnConfig
+	Storm *StormConfig
+	Soak  *SoakConfig
+	Abuse *AbuseConfig
 
-	// Replay has the messages be those of a recording, to one room, or to one for
-	// each of its keys, with {key}. Size and Fields have no meaning then; Rate is in
-	// place of the recorded times. nil: none
-	Replay *ReplayConfig
+	// Runs.
 
-	GC       bool // have the gateway collect before its heap is read (needs its admin.pprof)
-	Baseline bool // each run once against the gateway, and once against rawsend
-	RawBatch int  // messages that rawsend gathers into a system call. 0: 1
-	Pin      bool // clients on the last processor, rawsend on the first
 	Runs     int  // 0: 1
+	Paired   bool // each run twice: without the stalled clients, and with them
+	Baseline bool // each run twice: against the gateway, and against rawsend
+	RawBatch int  // messages that rawsend puts into one system call. 0: 1
+	Pin      bool // clients on the last processor, rawsend on the first
+	GC       bool // make the gateway collect garbage before its heap is read (needs its admin.pprof)
 
 	Log io.Writer // progress, a line each. nil: none
 
-	recorded *recording // what Replay's file holds; nil: none
-
-	ordersFields string // further members of the values of orders
-
-	settle time.Duration // how long new connections are left alone before memory is read. 0: 1 s
+	recorded     *recording    // what Replay's file holds; nil: none
+	ordersFields string        // further members of the values of orders
+	settle       time.Duration // how long new connections rest before memory is read. 0: 1 s
 }
 
 // FanoutResult is what Fanout measured. Its JSON is for scripts.
@@ -93,29 +105,28 @@ type FanoutResult struct {
 	Bare      bool       `json:"bare"`
 	Deflate   bool       `json:"deflate"`
 	Seconds   float64    `json:"seconds"`
-	Recording *Recording `json:"recording,omitempty"` // Rate and Size are its means then
+	Recording *Recording `json:"recording,omitempty"` // its means are Rate and Size then
 	Runs      []*Run     `json:"legs"`
-	// Medians over the runs, by the runs' names.
+	// Medians of the runs, by the runs' names.
 	Medians map[string]Medians `json:"medians"`
-	// Ratio is the gateway's CPU per message to rawsend's, of the medians.
+	// Ratio is the gateway's CPU per message relative to rawsend's, of the medians.
 	Ratio float64 `json:"cpu_ratio,omitempty"`
-	// Paired is the p99 with stalled clients to that without, of the medians.
+	// Paired is the p99 with stalled clients relative to the p99 without, of the medians.
 	Paired float64 `json:"p99_ratio,omitempty"`
-	// Abuse is what the runs of an abuse add up to.
+	// Abuse is the verdict over the runs of an abuse.
 	Abuse *AbuseVerdict `json:"abuse,omitempty"`
 }
 
-// Feed is a run of messages of its own to the clients of a fanout, beside the
-// main one.
+// Feed is a run of messages of its own to the clients of a fanout, beside the main feed.
 type Feed struct {
 	Name   string
 	Topic  string // Kafka
-	Room   string // {user}: each client's own; {key}: one of several
-	Joined bool   // by the gateway itself, for every client
+	Room   string // {user}: each client's own room; {key}: one of several
+	Joined bool   // the gateway joins it for every client
 
 	Rate    float64 // messages a second
 	Streams int     // with {key}: how many rooms
-	Each    int     // of which a client joins so many
+	Each    int     // how many of them a client joins
 	Zipf    float64 // room s gets messages and members in proportion to 1/(s+1)^Zipf
 }
 
@@ -126,9 +137,8 @@ const (
 	runUnstalled = "without stalled"
 )
 
-// Fanout runs the measurement. The result may come with an error: a FaultError
-// where messages were lost or wrong, an InvalidError where the bench was the
-// bottleneck.
+// Fanout runs the measurement. The result may come with an error: a FaultError if messages
+// were lost or wrong, an InvalidError if the bench was the bottleneck.
 func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -174,7 +184,7 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 	return res, res.verdict()
 }
 
-// runs are what each run consists of.
+// runs returns the runs that make up one repetition.
 func (c *FanoutConfig) runs() []fanoutRun {
 	runs := []fanoutRun{{cfg: *c, name: runGateway}}
 	switch {
@@ -214,7 +224,7 @@ type fanoutRun struct {
 	raw    *pool.Worker
 	rawOut rawsend.Answer
 
-	abuse *abuse // nil: nobody is hostile
+	abuse *abuse // nil: there are no hostile clients
 }
 
 func (r *fanoutRun) logf(format string, args ...any) { text.LogLine(r.cfg.Log, format, args...) }

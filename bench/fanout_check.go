@@ -8,7 +8,7 @@ import (
 	"tapecast/bench/job"
 )
 
-// Validate fills in defaults and finds what cannot be run.
+// Validate fills in defaults, and returns an error if the fanout cannot be run.
 func (c *FanoutConfig) Validate() error {
 	c.setDefaults()
 	if err := c.Target.Speech.Check(); err != nil {
@@ -36,17 +36,17 @@ func (c *FanoutConfig) setDefaults() {
 	c.OrdersRoom = cmp.Or(c.OrdersRoom, "orders:{user}")
 	c.SlowRate = cmp.Or(c.SlowRate, 4096)
 	if c.StallFor == 0 {
-		c.StallFor = c.Duration + time.Second // the last look at the gateway's memory still finds them so
+		c.StallFor = c.Duration + time.Second // still stalled when the gateway's memory is last read
 	}
 }
 
-// checkClients is about the clients and their rooms.
+// checkClients checks the clients and their rooms.
 func (c *FanoutConfig) checkClients() error {
 	switch {
 	case c.Template != "" && (c.Replay != nil || c.Baseline || c.Target.Foreign()):
-		return job.Inputf("--value-template goes neither with a recording, nor with --baseline, nor with --protocol")
+		return job.Inputf("--value-template cannot be combined with a recording, --baseline or --protocol")
 	case c.Target.Foreign() && (c.AutoJoin || c.Deflate || c.Bare || c.Filtered > 0 || c.Baseline):
-		return job.Inputf("--auto-join, --deflate, --bare, --filtered and --baseline are tapecast's: leave them out "+
+		return job.Inputf("--auto-join, --deflate, --bare, --filtered and --baseline need tapecast: leave them out "+
 			"with --protocol %s", c.Target.Protocol)
 	case c.Clients < 1:
 		return job.Inputf("--clients %d: at least one is needed", c.Clients)
@@ -55,38 +55,39 @@ func (c *FanoutConfig) checkClients() error {
 	case len(c.Rooms) == 0:
 		return job.Inputf("--rooms names no room")
 	case c.Duration < time.Second:
-		return job.Inputf("--duration %s: at least one second is needed for the gateway's CPU time to say something",
+		return job.Inputf("--duration %s: at least one second is needed to measure the gateway's CPU time",
 			c.Duration)
 	case c.Group < 0 || c.Group > 0 && (len(c.Rooms) != 1 || !strings.ContainsAny(c.Rooms[0], "{")):
-		return job.Inputf("--group %d: groups have a room each, with {key} or, for groups of one, {user} in the name",
-			c.Group)
+		return job.Inputf("--group %d: each group has a room: give one with {key} or, for groups of one, {user} in its "+
+			"name", c.Group)
 	case c.Group > 0 && (c.AutoJoin || c.Baseline || c.Filtered > 0 || c.Keys > 1):
-		return job.Inputf("--group goes with none of --auto-join, --baseline, --filtered and --keys")
+		return job.Inputf("--group cannot be combined with --auto-join, --baseline, --filtered or --keys")
 	case c.Group == 0 && c.Replay == nil && strings.Contains(strings.Join(c.Rooms, ""), "{"):
 		return job.Inputf("--rooms %s: {key} and {user} need --group", strings.Join(c.Rooms, ","))
 	}
 	return nil
 }
 
-// checkOthers is about what happens beside the main feed and its clients.
+// checkOthers checks what happens beside the main feed and its clients.
 func (c *FanoutConfig) checkOthers() error {
 	switch {
 	case len(c.Feeds) >= job.MaxFeeds:
 		return job.Inputf("%d feeds are more than %d", len(c.Feeds)+1, job.MaxFeeds)
 	case len(c.Feeds) > 0 && (c.Bare || c.Baseline):
-		return job.Inputf("several feeds go neither with --bare nor with --baseline")
+		return job.Inputf("several feeds cannot be combined with --bare or --baseline")
 	case c.Bare && len(c.Rooms) > 1:
-		return job.Inputf("--bare with %d rooms: a connection may be in one bare room only", len(c.Rooms))
+		return job.Inputf("--bare with %d rooms: a connection may be in only one bare room", len(c.Rooms))
 	case c.Filtered < 0 || c.Filtered > 0 && c.Keys < 2:
-		return job.Inputf("--filtered %d: it takes --keys, and Kafka, for there to be keys", c.Filtered)
+		return job.Inputf("--filtered %d: it needs --keys of two or more, over Kafka", c.Filtered)
 	case c.Paired && c.Stalled+c.Slow == 0:
-		return job.Inputf("--paired compares with and without stalled clients: give --stalled")
+		return job.Inputf("--paired compares runs with and without stalled clients: give --stalled")
 	case c.Slow < 0 || c.SlowRate < 1:
-		return job.Inputf("--slow %d at --slow-rate %d: slow clients read something", c.Slow, c.SlowRate)
+		return job.Inputf("--slow %d at --slow-rate %d: the number cannot be negative, and the rate is at least 1",
+			c.Slow, c.SlowRate)
 	case c.Stalled+c.Slow > 0 && strings.Contains(strings.Join(c.Rooms, ""), "{user}"):
-		return job.Inputf("--stalled and --slow are further clients: nothing would be sent to their own rooms")
+		return job.Inputf("--stalled and --slow are further clients: no message goes to their own {user} rooms")
 	case c.RawBatch < 0 || c.RawBatch > 1 && !c.Baseline:
-		return job.Inputf("--baseline-batch %d: so many messages at least one, and with --baseline only", c.RawBatch)
+		return job.Inputf("--baseline-batch %d: it must be at least 1, and needs --baseline", c.RawBatch)
 	case c.Paired && c.Baseline:
 		return job.Inputf("both --paired and --baseline are given: keep one")
 	case c.OrdersRate > 0 && !c.Target.Direct && c.OrdersTopic == "":
@@ -95,7 +96,7 @@ func (c *FanoutConfig) checkOthers() error {
 	return nil
 }
 
-// checkMessages is about what is published.
+// checkMessages checks what is published.
 func (c *FanoutConfig) checkMessages() error {
 	if c.Replay != nil {
 		if err := c.Replay.check(c); err != nil {
@@ -120,7 +121,7 @@ func (c *FanoutConfig) checkMessages() error {
 	return nil
 }
 
-// checkParts has each part of a scenario check itself.
+// checkParts checks each part of a scenario.
 func (c *FanoutConfig) checkParts() error {
 	if c.Churn != nil {
 		if err := c.Churn.check(c); err != nil {

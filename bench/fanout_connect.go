@@ -36,7 +36,7 @@ func (r *fanoutRun) startRaw(ctx context.Context) error {
 	return nil
 }
 
-// pinned is the one processor for a process, where processes are pinned.
+// pinned returns the one processor of a process, if processes are pinned.
 func (c *FanoutConfig) pinned(cpu int) []int {
 	if !c.Pin {
 		return nil
@@ -44,7 +44,7 @@ func (c *FanoutConfig) pinned(cpu int) []int {
 	return []int{cpu}
 }
 
-// connect starts the client processes and brings all clients in.
+// connect starts the client processes and connects all clients.
 func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 	c := r.cfg
 	j := r.job(r.end)

@@ -11,10 +11,10 @@ import (
 	"tapecast/bench/publish"
 )
 
-// groups is how many groups the clients form.
+// groups returns how many groups the clients form.
 func (c *FanoutConfig) groups() int { return (c.Clients + c.Group - 1) / max(c.Group, 1) }
 
-// assignments say of each feed who gets what; the main one is first.
+// assignments returns the assignment of each feed, the main one first.
 func (c *FanoutConfig) assignments() []job.Assignment {
 	main := job.Assignment{Streams: int64(len(c.Rooms) * c.Keys), Rooms: c.Rooms}
 	if c.Group > 0 {
@@ -40,7 +40,7 @@ func (f *Feed) check(c *FanoutConfig) error {
 	case err != nil:
 		return job.Inputf("the rate of %s: %v", f.Name, err)
 	case s.Before(int64(c.Warmup+c.Duration)) > job.FeedSpan:
-		return job.Inputf("%s: more messages than the %d that one of several feeds may number", f.Name, job.FeedSpan)
+		return job.Inputf("%s: more messages than the %d that one of several feeds may have", f.Name, job.FeedSpan)
 	case keyed && (f.Streams < 1 || f.Each < 1 || f.Each > f.Streams):
 		return job.Inputf("%s: a client can't join %d of %d rooms", f.Name, f.Each, f.Streams)
 	case f.Zipf < 0 || f.Zipf > 3:
@@ -51,7 +51,7 @@ func (f *Feed) check(c *FanoutConfig) error {
 	return nil
 }
 
-// job is what the readers are told.
+// job returns the readers' job.
 func (r *fanoutRun) job(e Endpoint) job.Job {
 	c := r.cfg
 	j := c.Target.Job(e)
@@ -73,7 +73,7 @@ func (r *fanoutRun) job(e Endpoint) job.Job {
 	return j
 }
 
-// schedule is that of the main feed.
+// schedule returns the schedule of the main feed.
 func (c *FanoutConfig) schedule(start int64) (job.Schedule, error) {
 	if r := c.recorded; r != nil && r.Due != nil {
 		s := job.Schedule{Start: start}
@@ -83,7 +83,7 @@ func (c *FanoutConfig) schedule(start int64) (job.Schedule, error) {
 	return job.NewSchedule(start, c.Rate)
 }
 
-// shape is that of what is published.
+// shape returns the shape of the published values.
 func (c *FanoutConfig) shape() (job.ValueShape, error) {
 	if c.recorded != nil {
 		return job.NewStampShape(c.recorded.values), nil
@@ -91,7 +91,7 @@ func (c *FanoutConfig) shape() (job.ValueShape, error) {
 	return job.NewValueShape(c.Size, c.Fields)
 }
 
-// timing says when everything is due, and prepares what is published of each feed.
+// timing returns when everything is due, and prepares the publication of each feed.
 func (r *fanoutRun) timing() (job.Timing, error) {
 	c := r.cfg
 	p := job.Timing{Anchor: machine.Anchor()}
@@ -132,12 +132,12 @@ func (r *fanoutRun) timing() (job.Timing, error) {
 // orderSize is the size of a message to a single user.
 const orderSize = 128
 
-// orderAssignment says which order is whose.
+// orderAssignment assigns each order to a user.
 func (c *FanoutConfig) orderAssignment() job.Assignment {
 	return job.Assignment{Streams: int64(c.OrdersClients), Each: 1, Rooms: []string{c.OrdersRoom}, First: c.Clients}
 }
 
-// orderPublication is what is published to single users.
+// orderPublication returns the publication to single users.
 func (r *fanoutRun) orderPublication(anchor int64, start int64) (publish.Publication, error) {
 	c := r.cfg
 	s, err := job.NewSchedule(start, c.OrdersRate)
@@ -155,8 +155,8 @@ func (r *fanoutRun) orderPublication(anchor int64, start int64) (publish.Publica
 	}, err
 }
 
-// jobs are what goes on beside each other while the run lasts. orders is how many
-// messages to single users there will be.
+// jobs returns what runs side by side during the run. orders is how many messages to
+// single users there will be.
 func (r *fanoutRun) jobs(ctx context.Context, m *runMetrics, p job.Timing, run *Run) (
 	jobs []func() error, orders int64, err error) {
 	c := r.cfg
@@ -195,8 +195,8 @@ func (r *fanoutRun) jobs(ctx context.Context, m *runMetrics, p job.Timing, run *
 	return jobs, orders, nil
 }
 
-// tellOthers tells the clients beside the readers what to do, and the readers when to
-// leave and return.
+// tellOthers gives the further clients their orders, and tells the readers when to leave
+// and return.
 func (r *fanoutRun) tellOthers(p job.Timing) error {
 	c, from := r.cfg, p.From-p.Anchor
 	to := from + int64(c.StallFor)

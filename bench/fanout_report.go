@@ -30,7 +30,7 @@ func (f *FanoutResult) summarize() {
 	}
 }
 
-// names are those of the runs, each once.
+// names returns the names of the runs, each once.
 func (f *FanoutResult) names() []string {
 	var names []string
 	for _, g := range f.Runs {
@@ -41,7 +41,7 @@ func (f *FanoutResult) names() []string {
 	return names
 }
 
-// verdict is the error that the runs amount to.
+// verdict returns the error that the runs amount to.
 func (f *FanoutResult) verdict() error {
 	var faults, problems []string
 	for _, g := range f.Runs {
@@ -49,7 +49,7 @@ func (f *FanoutResult) verdict() error {
 		problems = append(problems, g.Problems...)
 	}
 	switch {
-	// Under attack the bench is late sooner, and a loss is one all the same.
+	// Under attack the bench is late sooner, but a loss still is a loss.
 	case len(problems) > 0 && (f.Abuse == nil || len(faults) == 0):
 		return job.Invalidf("the bench was the bottleneck: %s", joinFew(problems))
 	case len(faults) > 0:
@@ -58,7 +58,7 @@ func (f *FanoutResult) verdict() error {
 	return nil
 }
 
-// joinFew joins what differs, and says how much more there is.
+// joinFew joins the first few different texts, and adds how many more there are.
 func joinFew(s []string) string {
 	const few = 3
 	var out []string
@@ -94,7 +94,7 @@ func (f *FanoutResult) WriteText(w io.Writer) error {
 		}
 		again := ""
 		if r.Looped {
-			again = ", over and over"
+			again = ", repeated"
 		}
 		t.Line("recording %s · %s records of %s keys %s in %s s%s · at most %s due in one second", r.File,
 			text.Count(int64(r.Records)), text.Count(int64(r.Keys)), pace, text.Number(r.Round), again,
@@ -137,7 +137,7 @@ func (g *Run) table(t *text.Table) {
 		text.Count(g.Want), text.Count(g.Lost), text.Count(g.Late), text.Count(g.Doubled), text.Count(g.Invalid))
 	t.Row("latency", "%s", g.Latency)
 	if g.ClockError > 0 {
-		t.Row("clocks", "of the agents' machines are known to ±%s", job.MS(g.ClockError))
+		t.Row("clocks", "of the agents' machines agree to ±%s", job.MS(g.ClockError))
 	}
 	t.Row("gateway", "CPU %.3f µs per message · %.2f cores · %s resident per connection · %s resident at the end",
 		g.CPU, g.Cores, text.Size(g.RSSPerConnection), text.Size(g.RSS))
@@ -161,14 +161,14 @@ func (g *Run) table(t *text.Table) {
 	}
 }
 
-// incidents adds what happened to the clients meanwhile.
+// incidents writes what happened to the clients meanwhile.
 func (g *Run) incidents(t *text.Table) {
 	if x := g.Slow; x != nil {
 		t.Row("slow", "%d at %s/s each · %d gone · %s messages, lost %s · gap notices %d · closes %v", x.Clients,
 			text.Size(float64(x.Rate)), x.Gone, text.Count(x.Frames), text.Count(x.Lost), x.Notices["gap"], x.Closes)
 	}
 	if x := g.Churn; x != nil {
-		t.Row("churn", "%s clients left %s times and came back %s times · %s times not in when their turn came",
+		t.Row("churn", "%s clients left %s times and came back %s times · %s times still away at their turn",
 			text.Count(int64(x.Clients)), text.Count(x.Left), text.Count(x.Returned), text.Count(x.Skipped))
 		t.Row("  leave", "%s", x.Leave)
 		t.Row("  return", "%s", x.Return)
@@ -192,7 +192,7 @@ func (g *Run) incidents(t *text.Table) {
 	}
 }
 
-// others adds further feeds and clients, and the baseline.
+// others writes further feeds and clients, and the baseline.
 func (g *Run) others(t *text.Table) {
 	if g.Absent > 0 {
 		t.Row("away", "%s messages were published while their clients were away", text.Count(g.Absent))

@@ -11,10 +11,10 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// leadTime is what workers get to learn of a run before its first message is due.
+// leadTime is how long before the first message workers hear of a run.
 const leadTime = 500 * time.Millisecond
 
-// run makes one run: connects everybody, publishes, and gathers.
+// run makes one run: it connects all clients, publishes, and gathers the results.
 func (r *fanoutRun) run(ctx context.Context) (*Run, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -68,7 +68,7 @@ func (r *fanoutRun) stop() {
 	}
 }
 
-// runMetrics are the looks at the gateway's metrics.
+// runMetrics are the readings of the gateway's metrics.
 type runMetrics struct {
 	scraper                         *scrape.Scraper
 	before, joined, from, to, after scrape.Metrics
@@ -93,11 +93,11 @@ func (r *fanoutRun) measure(ctx context.Context, m *runMetrics, run *Run) error 
 	if err != nil {
 		return err
 	}
-	done := make(chan error, len(jobs)) // nobody waits for a second error
+	done := make(chan error, len(jobs)) // a second error is not read
 	for _, j := range jobs {
 		go func() { done <- j() }()
 	}
-	if c.Soak == nil { // which asks the readers for itself
+	if c.Soak == nil { // a soak asks the readers by itself
 		r.follower.start(ctx)
 	}
 	err = r.watch(ctx, m, p, done, len(jobs))
@@ -117,8 +117,7 @@ func (r *fanoutRun) measure(ctx context.Context, m *runMetrics, run *Run) error 
 	return r.gather(ctx, m, p, total, orders, run)
 }
 
-// runOrders tells the clients of single users about their run: its window is
-// that of the others.
+// runOrders starts the run of the clients of orders. Its window is the same as the others'.
 func (r *fanoutRun) runOrders(p job.Timing) (publish.Publication, error) {
 	pub, err := r.orderPublication(p.Anchor, p.Schedule.Start)
 	if err != nil {
@@ -130,8 +129,8 @@ func (r *fanoutRun) runOrders(p job.Timing) (publish.Publication, error) {
 	return pub, r.orders.Run(p)
 }
 
-// watch looks at the metrics when the window begins and ends, and waits until
-// the publishers are done.
+// watch reads the metrics at the start and the end of the window, and waits for the
+// publishers.
 func (r *fanoutRun) watch(ctx context.Context, m *runMetrics, p job.Timing, done <-chan error, jobs int) error {
 	until := func(t int64) error {
 		for {
@@ -188,8 +187,8 @@ func (r *fanoutRun) watch(ctx context.Context, m *runMetrics, p job.Timing, done
 	return nil
 }
 
-// lookAtHeap reads the metrics for what they say of memory: outside of the
-// window, since a collection takes CPU time.
+// lookAtHeap reads the metrics for memory. It does so outside the window, since a garbage
+// collection takes CPU time.
 func (r *fanoutRun) lookAtHeap(ctx context.Context, m *runMetrics) (scrape.Metrics, error) {
 	if r.cfg.GC && r.raw == nil {
 		if err := collect(ctx, r.end.Admin); err != nil {
@@ -246,7 +245,7 @@ func (r *fanoutRun) gather(ctx context.Context, m *runMetrics, p job.Timing, tot
 		run.Orders = newOrdersReport(o, run.ordersPublisher)
 	}
 	if r.filtered != nil {
-		f, err := r.filtered.Finish(0, 0, make([]int64, len(further))...) // what they should have got is not known here
+		f, err := r.filtered.Finish(0, 0, make([]int64, len(further))...) // what they should have got is unknown here
 		if err != nil {
 			return err
 		}
@@ -262,7 +261,7 @@ func (r *fanoutRun) gather(ctx context.Context, m *runMetrics, p job.Timing, tot
 		run.Slow = newSlowReport(r.cfg.SlowRate, s)
 	}
 	if r.stalled != nil {
-		// They come back when the stall is over, and have lost what retention took.
+		// They read again when the stall is over, and have lost what retention dropped.
 		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - machine.MonotonicIn(0))
 		s, err := r.stalled.Finish(total, max(left, 0)+5*time.Second, further...)
 		if err != nil {

@@ -30,7 +30,7 @@ func TestFanout(t *testing.T) {
 	cfg := g.fanout()
 	cfg.OrdersRate, cfg.OrdersClients = 50, 4
 	res, err := Fanout(t.Context(), cfg)
-	var invalid *job.InvalidError // a busy machine makes the bench late; that is not what is tested
+	var invalid *job.InvalidError // a busy machine makes the bench late, which is not tested here
 	if err != nil && !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}
@@ -86,8 +86,8 @@ func TestFanoutTellsLoss(t *testing.T) {
 	}
 }
 
-// The baseline's server answers the same clients and loses nothing at a low rate, with
-// a send for each message and with one for seven, the last of which is for fewer.
+// The baseline's server answers the same clients and loses nothing at a low rate. It sends
+// each message alone, or seven in one send, with fewer in the last send.
 func TestFanoutBaseline(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -154,12 +154,12 @@ func TestFanoutBadInput(t *testing.T) {
 	}
 	f("connection refused", func(c *FanoutConfig) { c.Target.URL = "ws://127.0.0.1:1/ws" })
 	f("connection refused", func(c *FanoutConfig) { c.Target.Admin = "http://127.0.0.1:1" })
-	f("no ws://", func(c *FanoutConfig) { c.Target.URL = "http://127.0.0.1:1/ws" })
+	f("not ws://", func(c *FanoutConfig) { c.Target.URL = "http://127.0.0.1:1/ws" })
 	f("cannot find", func(c *FanoutConfig) { c.Target.URL = "ws://no.such.host.invalid/ws" })
 	f("401 Unauthorized: bad token", func(c *FanoutConfig) { c.Target.Keys = job.Keys{Secret: "wrong"} })
 	f("401 Unauthorized: bad token", func(c *FanoutConfig) { c.Target.Keys = job.Keys{Token: "x.y.z"} })
 	f("use --procs 51", func(c *FanoutConfig) { c.Clients, c.Procs = 1_000_000, 1; checkLimit(t, c) })
-	f("says how to publish", func(c *FanoutConfig) { c.Target.Direct = false })
+	f("way to publish is missing", func(c *FanoutConfig) { c.Target.Direct = false })
 	f("keep one", func(c *FanoutConfig) { c.Target.Brokers = []string{"x:1"} })
 	f("at least one", func(c *FanoutConfig) { c.Clients = 0 })
 	f("more than --clients", func(c *FanoutConfig) { c.Procs = 21 })
@@ -172,7 +172,7 @@ func TestFanoutBadInput(t *testing.T) {
 	f("start it with tapecast run --direct", func(*FanoutConfig) {})
 }
 
-// checkLimit makes the case of too many clients one that this machine agrees with.
+// checkLimit skips the case of too many clients if this machine can hold them.
 func checkLimit(t *testing.T, c *FanoutConfig) {
 	t.Helper()
 	if machine.DescriptorsFor(c.Clients, 1, 20_000) == nil || machine.CheckDescriptors(c.Clients, 1) == nil {
@@ -180,7 +180,7 @@ func checkLimit(t *testing.T, c *FanoutConfig) {
 	}
 }
 
-// A value is found and checked wherever an envelope has it, behind what looks like one too.
+// A value is found and checked wherever an envelope has it, also behind text that looks like one.
 func TestFanoutTemplate(t *testing.T) {
 	g := newGate(t, "secret")
 	cfg := g.fanout()
@@ -192,13 +192,13 @@ func TestFanoutTemplate(t *testing.T) {
 	}
 	cfg.Baseline = true
 	if _, err := Fanout(t.Context(), cfg); err == nil ||
-		!strings.Contains(err.Error(), "--value-template goes neither") {
+		!strings.Contains(err.Error(), "--value-template cannot be combined") {
 		t.Error(err)
 	}
 }
 
-// Records that the gateway refused are the cause of what is lost; what was refused before
-// is not.
+// Records that the gateway refused are named as the cause of losses. Records refused before
+// the run are not.
 func TestRefused(t *testing.T) {
 	const bad, rooms = `tapecast_ingest_bad_total{topic="a",reason="field"}`, "tapecast_rooms_refused_total"
 	from := scrape.Metrics{bad: 5, rooms: 2, `tapecast_ingest_bad_total{reason="json"}`: 3}
@@ -206,7 +206,7 @@ func TestRefused(t *testing.T) {
 		"tapecast_auth_refused_total": 9}
 	g := &Run{Lost: 70_000, Refused: refusedRecords(from, to)}
 	g.judge(false)
-	if len(g.Faults) != 1 || !strings.Contains(g.Faults[0], "lost, since the gateway refused 700 records (field 700)") {
+	if len(g.Faults) != 1 || !strings.Contains(g.Faults[0], "lost, because the gateway refused 700 records (field 700)") {
 		t.Errorf("%q", g.Faults)
 	}
 	g = &Run{Lost: 70_000, Refused: refusedRecords(to, to)}

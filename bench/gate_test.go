@@ -22,8 +22,8 @@ import (
 	"tapecast/bench/proto"
 )
 
-// gate is a small gateway: it speaks enough of the protocol for the bench's
-// clients, and does with the messages what a test wants.
+// gate is a small gateway. It speaks enough of the protocol for the bench's clients, and does
+// with messages what a test sets.
 type gate struct {
 	t      *testing.T
 	ln     net.Listener
@@ -32,16 +32,16 @@ type gate struct {
 	bare   bool
 	direct bool
 	wrap   func(net.Conn) net.Conn // nil: plain
-	// edit says what a member gets instead of a message: nothing, other frames
-	// or several. nil: the message.
+	// edit returns what a member gets in place of a message: nothing, another frame or several
+	// frames. nil: the message.
 	edit func(c *gateConn, n int64, frame []byte) [][]byte
-	// favourite has each message sent to the same member first; else they take turns.
+	// favourite sends each message to the same member first. Otherwise members take turns.
 	favourite bool
 	turn      int
 
-	deaf    bool                // an unsubscribe is answered, and has no effect
-	refuse  int                 // so many handshakes of users who were in before
-	tape    map[string][][]byte // what rooms were sent, for those who resume
+	deaf    bool                // it answers an unsubscribe, and goes on sending
+	refuse  int                 // handshakes to refuse, of users that were in before
+	tape    map[string][][]byte // what rooms were sent, for clients that resume
 	known   map[string]bool
 	mu      sync.Mutex
 	conns   map[*gateConn]bool
@@ -235,7 +235,7 @@ func (g *gate) enter(c *gateConn, rooms []string, since map[string]map[string]an
 	g.catchUp(c, rooms, since)
 }
 
-// catchUp sends what came after the places that a client names.
+// catchUp sends what came after the positions that a client names.
 func (g *gate) catchUp(c *gateConn, rooms []string, since map[string]map[string]any) {
 	for _, r := range rooms {
 		if at, ok := since[r]["0"].(float64); ok {
@@ -287,7 +287,7 @@ func (g *gate) send(room string, value []byte) {
 	}
 }
 
-// order is the order in which members are sent to.
+// order returns the members in the order of sends.
 func (g *gate) order() []*gateConn {
 	out := slices.SortedFunc(maps.Keys(g.conns), func(a, b *gateConn) int { return a.n - b.n })
 	if len(out) == 0 || g.favourite {
@@ -298,7 +298,7 @@ func (g *gate) order() []*gateConn {
 	return slices.Concat(out[k:], out[:k])
 }
 
-// append is POST /debug/append.
+// append serves POST /debug/append.
 func (g *gate) append(w http.ResponseWriter, r *http.Request) {
 	if !g.direct {
 		http.NotFound(w, r)

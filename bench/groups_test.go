@@ -9,7 +9,7 @@ import (
 	"tapecast/bench/job"
 )
 
-// measured runs a scenario, and lets pass that a busy machine made the bench late.
+// measured runs a scenario. It accepts that a busy machine made the bench late.
 func measured(t *testing.T, cfg FanoutConfig) (*FanoutResult, error) {
 	t.Helper()
 	if testing.Short() {
@@ -30,7 +30,7 @@ func (g *gate) keyed() FanoutConfig {
 	return cfg
 }
 
-// Each client gets the messages of its group's room, whatever process it is in.
+// Each client gets the messages of its group's room, in whatever process it is.
 func TestKeyed(t *testing.T) {
 	g := newGate(t, "secret")
 	res, err := measured(t, g.keyed())
@@ -54,8 +54,8 @@ func TestKeyed(t *testing.T) {
 	}
 }
 
-// A message that is lost, doubled or sent to another room is found, and so is one
-// in the envelope of another room.
+// A message that is lost, doubled or sent to another room is found. So is one in the envelope
+// of another room.
 func TestKeyedFaults(t *testing.T) {
 	f := func(what string, edit func(c *gateConn, n int64, b []byte) [][]byte, want Run) {
 		t.Helper()
@@ -100,7 +100,7 @@ func TestKeyedFaults(t *testing.T) {
 	}, Run{Lost: 1, Foreign: 1})
 }
 
-// Groups of one: everybody gets their own.
+// Groups of one: each client gets its own messages.
 func TestPrivate(t *testing.T) {
 	g := newGate(t, "secret")
 	cfg := g.fanout()
@@ -116,8 +116,8 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
-// An order that is lost, doubled or given to another user is found, also where its
-// envelope was made out to that user.
+// An order that is lost, doubled or given to another user is found, even if its envelope
+// names that user.
 func TestPrivateFaults(t *testing.T) {
 	f := func(what string, edit func(user string, n int64, b []byte) [][]byte, want Run) {
 		t.Helper()

@@ -12,14 +12,14 @@ import (
 	"tapecast/bench/text"
 )
 
-// HandshakeConfig measures handshakes, one after another or so many a second:
-// connect, upgrade with a token that was never seen before, until `auto_subscribed`.
+// HandshakeConfig measures handshakes, one after another or at a rate: connect, upgrade
+// with a token that the gateway has never seen, until `auto_subscribed`.
 type HandshakeConfig struct {
 	Target Target
 	Count  int           // 0: 5,000
-	Batch  int           // so many are open at a time. 0: 5,000
-	Rate   float64       // a second, as long as no more than 64 are under way. 0: one after another
-	Settle time.Duration // how long the gateway is left alone before it's idle. 0: 2 s
+	Batch  int           // connections that are open at a time. 0: 5,000
+	Rate   float64       // a second, while at most 64 are under way. 0: one after another
+	Settle time.Duration // how long the gateway rests before it counts as idle. 0: 2 s
 	Log    io.Writer     // progress, a line each. nil: none
 }
 
@@ -30,11 +30,11 @@ type HandshakeResult struct {
 	Count    int           `json:"count"`
 	Asked    float64       `json:"asked_rate"` // a second; 0: one after another
 	Latency  job.Quantiles `json:"latency"`
-	// The gateway's CPU time in µs for each handshake, without and with the
+	// The gateway's CPU time in µs for each handshake: without the close, and with the
 	// closing handshake and the end of the connection.
 	CPU      float64 `json:"gateway_cpu_us"`
 	CPUClose float64 `json:"gateway_cpu_us_with_close"`
-	// The same less what the gateway uses when nothing happens.
+	// The same minus what an idle gateway uses.
 	NetCPU      float64 `json:"gateway_cpu_us_net"`
 	NetCPUClose float64 `json:"gateway_cpu_us_net_with_close"`
 	Background  float64 `json:"gateway_background_cores"`
@@ -55,7 +55,7 @@ func Handshake(ctx context.Context, cfg HandshakeConfig) (*HandshakeResult, erro
 		cfg.Settle = 2 * time.Second
 	}
 	if cfg.Rate < 0 {
-		return nil, job.Inputf("--rate %v: handshakes a second, or 0 for one after another", cfg.Rate)
+		return nil, job.Inputf("--rate %v: it cannot be negative; 0 makes handshakes one after another", cfg.Rate)
 	}
 	cfg.Batch = min(cfg.Batch, cfg.Count)
 	if cfg.Count < 1 {
@@ -111,7 +111,7 @@ func (s *spent) add(from, to spent) {
 	s.seconds += to.seconds - from.seconds
 }
 
-// background returns how many cores the gateway uses when it is left alone.
+// background returns how many cores an idle gateway uses.
 func (h *handshakes) background(ctx context.Context) (float64, error) {
 	a, err := h.usage(ctx)
 	if err != nil {
@@ -154,7 +154,7 @@ func (h *handshakes) batch(ctx context.Context, first, n int) error {
 	if err := workers.Leave(); err != nil {
 		return err
 	}
-	if err := machine.Pause(ctx, h.cfg.Settle/4); err != nil { // the gateway's side of the last closes
+	if err := machine.Pause(ctx, h.cfg.Settle/4); err != nil { // until the gateway has done the last closes
 		return err
 	}
 	c, err := h.usage(ctx)

@@ -17,28 +17,27 @@ import (
 	"tapecast/bench/text"
 )
 
-// IdleConfig measures what connections cost that have nothing to do: users of
-// their own, each in the rooms that the gateway joins by itself.
+// IdleConfig measures what idle connections cost. Each is a user of its own, in the rooms
+// that the gateway joins by itself.
 type IdleConfig struct {
 	Target Target
 	Procs  int           // client processes. 0: 1
-	Steps  []int         // how many are connected when memory is read, growing
-	Settle time.Duration // how long they are left alone before that. 0: 5 s
-	GC     bool          // have the gateway collect first (needs its admin.pprof)
+	Steps  []int         // numbers of clients at which memory is read, ascending
+	Settle time.Duration // how long they rest before that. 0: 5 s
+	GC     bool          // make the gateway collect garbage first (needs its admin.pprof)
 
-	// Touch delivers a message to each private room of each user first:
-	// through the append endpoint or, with Brokers, to each of TouchTopics, keyed
-	// by the user.
+	// Touch delivers a message to each private room of each user first. It goes through the
+	// append endpoint or, with Brokers, to each of TouchTopics, keyed by the user.
 	Touch       bool
 	TouchTopics []string
 
 	Log io.Writer // progress, a line each. nil: none
 }
 
-// privateRooms are those that each user has of their own (wire protocol, 3).
+// privateRooms are the rooms that each user has alone (wire protocol, 3).
 var privateRooms = []string{"user:{user}", "portfolio:{user}", "orders:{user}", "notifications:{user}"}
 
-// IdleStep is what the gateway's metrics said with so many connections.
+// IdleStep is the gateway's metrics with so many connections.
 type IdleStep struct {
 	Clients    int     `json:"clients"`
 	RSS        float64 `json:"rss"`
@@ -48,8 +47,8 @@ type IdleStep struct {
 	metrics    scrape.Metrics
 }
 
-// IdleResult is what Idle measured. Slopes are bytes for each connection more,
-// from the first step to the last.
+// IdleResult is what Idle measured. Slopes are bytes for each further connection, from the
+// first step to the last.
 type IdleResult struct {
 	Scenario   string             `json:"scenario"`
 	Touched    bool               `json:"touched"`
@@ -58,7 +57,7 @@ type IdleResult struct {
 	Heap       float64            `json:"heap_in_use_per_connection"`
 	Alloc      float64            `json:"heap_alloc_per_connection"`
 	Goroutines float64            `json:"goroutines_per_connection"`
-	Parts      map[string]float64 `json:"parts"` // every other metric in bytes that grew, per connection
+	Parts      map[string]float64 `json:"parts"` // every other metric in bytes that changed, per connection
 	Handshake  job.Quantiles      `json:"handshake"`
 }
 
@@ -111,7 +110,7 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleResult, error) {
 
 func (c *IdleConfig) check() error {
 	if len(c.Steps) < 2 || c.Steps[0] < 1 || !slices.IsSorted(c.Steps) || c.Steps[0] == c.Steps[len(c.Steps)-1] {
-		return job.Inputf("--steps %v: two or more growing numbers of clients are needed for a slope", c.Steps)
+		return job.Inputf("--steps %v: two or more ascending numbers of clients are needed for a slope", c.Steps)
 	}
 	return c.Target.CheckDescriptors(c.Steps[len(c.Steps)-1], c.Procs)
 }
@@ -163,8 +162,8 @@ func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, wo
 	}, status.Handshake, nil
 }
 
-// touch publishes a message to each private room of the users that are new,
-// and waits until all have them.
+// touch publishes a message to each private room of the new users, and waits until all
+// have arrived.
 func (c *IdleConfig) touch(ctx context.Context, e Endpoint, workers *pool.Workers, before, n int, seen int64) error {
 	shape, err := job.NewValueShape(orderSize, "")
 	if err != nil {
@@ -182,7 +181,7 @@ func (c *IdleConfig) touch(ctx context.Context, e Endpoint, workers *pool.Worker
 		}
 		rooms := privateRooms
 		if topic != "" {
-			rooms = []string{""} // the route says which, by the key
+			rooms = []string{""} // the route takes the room from the key
 		}
 		err = workers.Users(before, n, func(user string) error {
 			for _, room := range rooms {
@@ -211,7 +210,7 @@ func (c *IdleConfig) touch(ctx context.Context, e Endpoint, workers *pool.Worker
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("of %d messages to private rooms only %d have come", sent, s.Others-seen)
+			return fmt.Errorf("only %d of %d messages to private rooms have come", s.Others-seen, sent)
 		}
 		if err := machine.Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
@@ -219,11 +218,11 @@ func (c *IdleConfig) touch(ctx context.Context, e Endpoint, workers *pool.Worker
 	}
 }
 
-// collect has the gateway collect its garbage, which its heap profile does.
+// collect makes the gateway collect garbage, by asking for its heap profile.
 func collect(ctx context.Context, admin scrape.Port) error {
 	at := admin.URL + "/debug/pprof/heap?gc=1"
 	client := admin.Client(time.Minute)
-	for range 2 { // what the first frees of sweeping and finalizers, the second returns
+	for range 2 { // sweeping and finalizers need the second one
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 		if err != nil {
 			return job.Inputf("--admin: %v", err)
@@ -236,7 +235,7 @@ func collect(ctx context.Context, admin scrape.Port) error {
 		if resp.StatusCode != http.StatusOK {
 			err = job.Inputf("--gc needs the gateway's admin.pprof: %v", admin.Refusal(resp))
 		}
-		_, _ = io.Copy(io.Discard, resp.Body) // the profile itself isn't wanted
+		_, _ = io.Copy(io.Discard, resp.Body) // the profile is not needed
 		_ = resp.Body.Close()
 		if err != nil {
 			return err
@@ -245,7 +244,7 @@ func collect(ctx context.Context, admin scrape.Port) error {
 	return nil
 }
 
-// slopes takes the differences from the first step to the last.
+// slopes computes the differences from the first step to the last.
 func (r *IdleResult) slopes() {
 	a, z := r.Steps[0], r.Steps[len(r.Steps)-1]
 	n := float64(z.Clients - a.Clients)
@@ -265,7 +264,7 @@ func (r *IdleResult) WriteText(w io.Writer) error {
 	t := &text.Table{}
 	touched := ""
 	if r.Touched {
-		touched = ", each private room having delivered a message"
+		touched = ", after a message to each private room"
 	}
 	t.Line("idle · users in the gateway's own rooms%s", touched)
 	for _, s := range r.Steps {

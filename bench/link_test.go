@@ -36,7 +36,7 @@ func within(t *testing.T, ns string, f func() error) {
 	}
 }
 
-// TestLink: what crosses a link is whole, and takes its delay there and back.
+// TestLink: bytes cross a link whole, and take its delay in both directions.
 func TestLink(t *testing.T) {
 	if _, err := exec.LookPath("ip"); err != nil || os.Getuid() != 0 {
 		t.Skip("making network namespaces takes root and iproute2")

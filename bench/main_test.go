@@ -10,7 +10,7 @@ import (
 	"tapecast/bench/worker"
 )
 
-// TestMain lets the tests' binary be the worker processes that the tests start.
+// TestMain lets the test binary be the worker processes that the tests start.
 func TestMain(m *testing.M) {
 	run := map[string]func() error{
 		"worker":  func() error { return worker.Run(os.Stdin, os.Stdout) },

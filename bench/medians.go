@@ -2,7 +2,7 @@ package bench
 
 import "tapecast/bench/text"
 
-// Medians are the middle figures of several runs.
+// Medians are the medians of several runs' figures.
 type Medians struct {
 	Runs        int     `json:"runs"`
 	Delivered   float64 `json:"delivered_per_s"`

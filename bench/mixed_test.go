@@ -21,7 +21,7 @@ func (g *gate) mixed() FanoutConfig {
 	return cfg
 }
 
-// Every feed has numbers of its own, and each client all of its rooms.
+// Every feed has its own numbers, and each client gets all messages of its rooms.
 func TestMixed(t *testing.T) {
 	g := newGate(t, "secret")
 	res, err := measured(t, g.mixed())
@@ -44,7 +44,7 @@ func TestMixed(t *testing.T) {
 	}
 }
 
-// What one feed loses, doubles or sends to others is told of that feed.
+// Losses, doubles and strays of one feed are reported for that feed.
 func TestMixedFaults(t *testing.T) {
 	f := func(want FeedReport, edit func(c *gateConn, n int64, b []byte) [][]byte) {
 		t.Helper()
@@ -85,15 +85,14 @@ func TestMixedFaults(t *testing.T) {
 	})
 }
 
-// The ramp ends at the first step whose p99 is too long, and says between which
-// steps that is.
+// The ramp ends at the first step with too long a p99, and reports between which steps that is.
 func TestRamp(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
 	g := newGate(t, "secret")
 	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
-		if len(g.conns) > 15 { // the crowd is too much for it
+		if len(g.conns) > 15 { // the clients are too many for it
 			testwait.Pause(2 * time.Millisecond)
 		}
 		return [][]byte{b}
@@ -134,9 +133,9 @@ func TestRampBadInput(t *testing.T) {
 			t.Errorf("%v; want %q", err, want)
 		}
 	}
-	f("give one", func(c *RampConfig) { c.Clients = []int{5} })
-	f("give one", func(c *RampConfig) { c.Rates = nil })
-	f("must grow", func(c *RampConfig) { c.Rates = []float64{2, 1} })
+	f("give either", func(c *RampConfig) { c.Clients = []int{5} })
+	f("give either", func(c *RampConfig) { c.Rates = nil })
+	f("must be ascending", func(c *RampConfig) { c.Rates = []float64{2, 1} })
 	f("--slo", func(c *RampConfig) { c.SLO = 0 })
 	f("step 2: --rate: a rate of 2e+09", func(c *RampConfig) { c.Rates = []float64{1, 2e9} })
 	f("step 1: --procs 2 is more than --clients 1", func(c *RampConfig) { c.Rates, c.Clients = nil, []int{1, 5} })

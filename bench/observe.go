@@ -14,13 +14,13 @@ import (
 	"tapecast/bench/text"
 )
 
-// ObserveConfig measures a gateway with whatever traffic it has: clients join rooms, and
-// nothing is published.
+// ObserveConfig measures a gateway with the traffic that it has. Clients join rooms, and
+// the bench publishes nothing.
 type ObserveConfig struct {
 	Target   Target
 	Clients  int      // each a user of its own
 	Procs    int      // client processes. 0: 1
-	Rooms    []string // that they all join; {user} stands for a client's user, and wildcards are joined as such
+	Rooms    []string // all clients join them; {user} is a client's user, and wildcards are joined as such
 	Warmup   time.Duration
 	Duration time.Duration
 	Deflate  bool          // the clients offer permessage-deflate
@@ -40,15 +40,15 @@ type ObserveResult struct {
 	// In the window.
 	Delivered float64 `json:"delivered_per_s"` // messages read
 	Bytes     float64 `json:"bytes_per_s"`     // of them, headers of frames included
-	// Freshness is from a message's ts, which its record has in Kafka, in ms, until it
-	// was read. It needs the clocks of producers and of this machine to agree.
+	// Freshness is from a message's ts, the time of its record in Kafka in ms, until it was
+	// read. It needs the clocks of producers and of this machine to agree.
 	Freshness job.Quantiles `json:"freshness"`
 	Cores     float64       `json:"gateway_cores"`
 	CPU       float64       `json:"gateway_cpu_us_per_message"`
 
-	// From the begin of the warmup to the end.
+	// From the start of the warmup to the end.
 	Messages int64            `json:"messages"`
-	Breaks   int64            `json:"chain_breaks"` // in rooms whose members are promised each message
+	Breaks   int64            `json:"chain_breaks"` // in rooms whose members are promised every message
 	Early    int64            `json:"early"`        // messages that were read before their ts
 	Invalid  int64            `json:"invalid"`
 	Gone     int              `json:"connections_lost"`
@@ -60,7 +60,7 @@ type ObserveResult struct {
 	RSSPerConnection float64       `json:"gateway_rss_per_connection"`
 	Heap             float64       `json:"gateway_heap"` // in use
 	HeapGrowth       float64       `json:"gateway_heap_growth"`
-	// Counters are by how much the gateway's grew in the window, labels added up.
+	// Counters are the growth of the gateway's counters in the window, with labels added up.
 	Counters map[string]float64 `json:"gateway_counters"`
 
 	ClientLag    job.Quantiles `json:"client_lag"` // from the kernel's receive time to the read, at a sample
@@ -73,14 +73,14 @@ func (c *ObserveConfig) check() error {
 	c.Procs = max(c.Procs, 1, len(c.Target.Agents.Addrs))
 	switch {
 	case c.Clients < 1 || c.Clients < c.Procs:
-		return job.Inputf("--clients %d: at least one, and one a process", c.Clients)
+		return job.Inputf("--clients %d: at least one is needed, and one for each process", c.Clients)
 	case len(c.Rooms) == 0:
 		return job.Inputf("--rooms names no room")
 	case strings.Contains(strings.Join(c.Rooms, ""), "{key}"):
-		return job.Inputf("--rooms %s: only {user} is filled in; a wildcard joins all rooms of a kind",
+		return job.Inputf("--rooms %s: only {user} may stand there; use a wildcard to join all rooms of a kind",
 			strings.Join(c.Rooms, ","))
 	case c.Duration < time.Second || c.Warmup < 0:
-		return job.Inputf("--duration %s, --warmup %s: at least one second, and none that is negative",
+		return job.Inputf("--duration %s, --warmup %s: at least one second is needed, and no negative warmup",
 			c.Duration, c.Warmup)
 	case c.Target.Foreign() || strings.HasPrefix(c.Target.Admin, scrape.PidPrefix):
 		return job.Inputf("observe reads a tapecast gateway's messages and metrics: give its internal port with " +
@@ -89,9 +89,9 @@ func (c *ObserveConfig) check() error {
 	return c.Target.CheckDescriptors(c.Clients, c.Procs)
 }
 
-// Observe runs the measurement. The result may come with an error: a FaultError where
-// messages were missing without a word or frames were torn, an InvalidError where nothing
-// came or the bench was the bottleneck.
+// Observe runs the measurement. The result may come with an error: a FaultError if messages
+// were missing without notice or frames were torn, an InvalidError if no message came or
+// the bench was the bottleneck.
 func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
 	return res, res.verdict()
 }
 
-// job is what the clients are told.
+// job returns the clients' job.
 func (c *ObserveConfig) job(e Endpoint) job.Job {
 	j := c.Target.Job(e)
 	j.Clients, j.Rooms, j.Size, j.Observe = c.Clients, c.Rooms, job.MostObserved, true
@@ -143,7 +143,7 @@ func (r *ObserveResult) watch(ctx context.Context, c *ObserveConfig, w *pool.Wor
 	p.From = start + p.Anchor + int64(c.Warmup)
 	p.To = p.From + int64(c.Duration)
 	var err error
-	if p.Schedule, err = job.NewSchedule(start+p.Anchor, 0.001); err != nil { // nothing is due: it is not looked at
+	if p.Schedule, err = job.NewSchedule(start+p.Anchor, 0.001); err != nil { // not used: nothing is due
 		return err
 	}
 	if err := w.Run(p); err != nil {
@@ -204,7 +204,7 @@ func (r *ObserveResult) fill(c *ObserveConfig, t *job.Tally, from, to scrape.Met
 	}
 }
 
-// verdict is the error that the run amounts to.
+// verdict returns the error that the run amounts to.
 func (r *ObserveResult) verdict() error {
 	switch {
 	case len(r.Faults) > 0:

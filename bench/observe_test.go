@@ -40,7 +40,7 @@ func (g *gate) busy(t *testing.T, room string) {
 	}()
 }
 
-// Whatever comes is measured, and published by somebody else.
+// All traffic is measured, and another publisher sends it.
 func TestObserve(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -65,7 +65,7 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// A message that is left out without a word is a fault; that nothing comes is said.
+// A message that is left out without notice is a fault. Silence is reported.
 func TestObserveFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")

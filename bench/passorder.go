@@ -14,45 +14,45 @@ import (
 	"tapecast/bench/text"
 )
 
-// PassOrderConfig asks in which order the members of a room get a message.
+// PassOrderConfig measures in which order the members of a room get a message.
 type PassOrderConfig struct {
 	Target   Target
 	Clients  int
 	Room     string
-	Rate     float64 // low: a message must have reached everybody before the next is due
+	Rate     float64 // low: all must have a message before the next is due
 	Messages int64
 	Size     int
 	Bare     bool
 	Log      io.Writer // progress, a line each. nil: none
 }
 
-// PassOrderResult is what PassOrder measured. Order is by the kernel's receive
-// times at the clients' sockets.
+// PassOrderResult is what PassOrder measured. Order is by the kernel's receive times at the
+// clients' sockets.
 type PassOrderResult struct {
 	Scenario    string     `json:"scenario"`
 	Clients     int        `json:"clients"`
 	Messages    int64      `json:"messages"`
-	Overlapping int64      `json:"overlapping"` // left out: the one before was still under way
+	Overlapping int64      `json:"overlapping"` // left out, because the one before was still under way
 	First       OrderPlace `json:"first"`
 	Last        OrderPlace `json:"last"`
-	// Means are the least and greatest of the clients' mean places, where 0 is
-	// always first and 1 always last; Deviation is what chance makes of one.
+	// LeastMean and MostMean are the extremes of the clients' mean ranks, from 0 for always
+	// first to 1 for always last. Deviation is what to expect by chance.
 	LeastMean float64       `json:"least_mean_place"`
 	MostMean  float64       `json:"most_mean_place"`
 	Deviation float64       `json:"mean_place_deviation"`
 	Spread    job.Quantiles `json:"spread"` // from the first client's arrival to the last one's
 }
 
-// OrderPlace compares how often each client had a place with chance.
+// OrderPlace compares with chance how often each client was first, or last.
 type OrderPlace struct {
 	ChiSquare float64 `json:"chi_square"`
-	P         float64 `json:"p"`    // of such a deviation or a greater one by chance
-	Most      int64   `json:"most"` // how often the client had the place that had it most
+	P         float64 `json:"p"`    // probability of such a deviation or a greater one by chance
+	Most      int64   `json:"most"` // the count of the client with the most
 	MostP     float64 `json:"most_p"`
 	Client    int     `json:"client"`
 }
 
-// leastP is below what a deviation no longer counts as chance.
+// leastP is the probability below which a deviation does not count as chance.
 const leastP = 0.001
 
 // PassOrder runs the measurement.
@@ -112,14 +112,14 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 	return cfg.result(t)
 }
 
-// warmMessages are not evaluated: the gateway's first passes find caches cold.
+// warmMessages are not evaluated: caches are cold in the gateway's first passes.
 const warmMessages = 10
 
 func (c *PassOrderConfig) check() error {
 	const most = 100_000_000 // arrival times, 8 bytes each
 	switch {
 	case c.Clients < 2:
-		return job.Inputf("--clients %d: an order needs two", c.Clients)
+		return job.Inputf("--clients %d: at least two are needed", c.Clients)
 	case c.Messages < 5*int64(c.Clients):
 		return job.Inputf("--messages %d: at least five for each of %d clients are needed to tell a deviation from "+
 			"chance: %d", c.Messages, c.Clients, 5*c.Clients)
@@ -132,11 +132,11 @@ func (c *PassOrderConfig) check() error {
 func (c *PassOrderConfig) result(t *job.Tally) (*PassOrderResult, error) {
 	p := t.Places
 	if p == nil {
-		return nil, fmt.Errorf("the clients kept no arrival times")
+		return nil, fmt.Errorf("the clients recorded no arrival times")
 	}
 	if t.Lost+t.Late+t.Doubled+t.Invalid > 0 {
-		return nil, job.Faultf("lost %d, out of order %d, doubled %d, invalid %d: no order to speak of", t.Lost, t.Late,
-			t.Doubled, t.Invalid)
+		return nil, job.Faultf("lost %d, out of order %d, doubled %d, invalid %d: the order cannot be measured", t.Lost,
+			t.Late, t.Doubled, t.Invalid)
 	}
 	r := &PassOrderResult{
 		Scenario: "passorder", Clients: c.Clients, Messages: p.Messages, Overlapping: p.Overlapping,
@@ -148,7 +148,7 @@ func (c *PassOrderConfig) result(t *job.Tally) (*PassOrderResult, error) {
 	}
 	switch {
 	case p.Overlapping > p.Messages/10:
-		return r, job.Invalidf("only %d messages were apart from the one before, %d overlapped it: lower --rate",
+		return r, job.Invalidf("only %d messages came after all clients had the one before, %d came earlier: lower --rate",
 			p.Messages, p.Overlapping)
 	case min(r.First.P, r.First.MostP) < leastP:
 		return r, job.Faultf("client %d was first %d times in %d: more often than by chance (p %.2g)", r.First.Client,
@@ -180,10 +180,10 @@ func (r *PassOrderResult) WriteText(w io.Writer) error {
 	}
 	row("first", r.First)
 	row("last", r.Last)
-	t.Row("mean place", "%.3f to %.3f (0.5 ± %.3f by chance)", r.LeastMean, r.MostMean, r.Deviation)
+	t.Row("mean rank", "%.3f to %.3f (0.5 ± %.3f by chance)", r.LeastMean, r.MostMean, r.Deviation)
 	t.Row("first to last", "%s", r.Spread)
 	if r.Overlapping > 0 {
-		t.Row("left out", "%d messages that came before the one before was through", r.Overlapping)
+		t.Row("left out", "%d messages that came before all clients had the one before", r.Overlapping)
 	}
 	return t.Write(w)
 }

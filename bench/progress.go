@@ -14,17 +14,17 @@ import (
 	"tapecast/bench/text"
 )
 
-// plainEvery is how often progress is told where it can't be told in place.
+// plainEvery is the time between two lines of progress where a line cannot be overwritten.
 const plainEvery = 5 * time.Second
 
-// Progress tells how a run goes: on a terminal in one line that is written over,
-// elsewhere in plain lines, one in five seconds at most. Any goroutine may use it.
+// Progress shows how a run goes. On a terminal it is one line that is overwritten.
+// Elsewhere it is plain lines, at most one in five seconds. Any goroutine may use it.
 type Progress struct {
 	w     io.Writer
-	width func() int // columns of the terminal. nil: it is none
+	width func() int // columns of the terminal. nil: it is not a terminal
 
 	mu   sync.Mutex
-	open bool // a line is there that will be written over
+	open bool // the last line will be overwritten
 	told time.Time
 }
 
@@ -51,7 +51,7 @@ func (p *Progress) Write(b []byte) (int, error) {
 	return p.w.Write(b)
 }
 
-// tell says how it goes just now.
+// tell shows the current state.
 func (p *Progress) tell(s string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,7 +62,7 @@ func (p *Progress) tell(s string) {
 		}
 		return
 	}
-	// A line that the terminal breaks could not be written over.
+	// A line that the terminal wraps could not be overwritten.
 	if r := []rune(s); len(r) >= p.width() {
 		s = string(r[:p.width()-1])
 	}
@@ -70,7 +70,7 @@ func (p *Progress) tell(s string) {
 	p.open = true
 }
 
-// clear takes away the line that would be written over.
+// clear removes the line that would be overwritten.
 func (p *Progress) clear() {
 	if p.open {
 		_, _ = io.WriteString(p.w, "\r\x1b[K")
@@ -78,7 +78,7 @@ func (p *Progress) clear() {
 	}
 }
 
-// progress is where a run's intervals are shown; nil: nowhere.
+// progress returns the function that shows a run's intervals; nil: none.
 func (r *fanoutRun) progress() func(ClientPoint) {
 	p, ok := r.cfg.Log.(*Progress)
 	if !ok {
@@ -87,7 +87,7 @@ func (r *fanoutRun) progress() func(ClientPoint) {
 	return func(at ClientPoint) { p.tell(at.line(r.cfg.Duration, r.cfg.Clients)) }
 }
 
-// endProgress takes away the line that is written over.
+// endProgress removes the line that would be overwritten.
 func (r *fanoutRun) endProgress() {
 	if p, ok := r.cfg.Log.(*Progress); ok {
 		p.mu.Lock()
@@ -96,7 +96,7 @@ func (r *fanoutRun) endProgress() {
 	}
 }
 
-// line is a point as one line.
+// line returns a point as one line.
 func (c *ClientPoint) line(window time.Duration, clients int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%.1f of %s s", c.At, text.Number(window.Seconds()))

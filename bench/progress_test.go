@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// On a terminal one line is written over, and lines that stay come before it.
+// On a terminal one line is overwritten, and lines that stay come before it.
 func TestProgressOnTerminal(t *testing.T) {
 	var b strings.Builder
 	p := NewProgress(&b)

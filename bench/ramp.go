@@ -14,10 +14,10 @@ import (
 
 // RampConfig is a fanout whose rate or clients grow in steps.
 type RampConfig struct {
-	Fanout  FanoutConfig  // Runs, Paired and Baseline have no meaning here
+	Fanout  FanoutConfig  // its Runs, Paired and Baseline are ignored
 	Rates   []float64     // messages a second of each step, or
 	Clients []int         // clients of each step
-	SLO     time.Duration // p99 of the latency beyond which a step has failed
+	SLO     time.Duration // a step with a longer p99 has failed
 	All     bool          // go on after the knee
 }
 
@@ -27,7 +27,7 @@ type RampResult struct {
 	Scenario string     `json:"scenario"`
 	SLO      float64    `json:"slo_ms"`
 	Steps    []RampStep `json:"steps"`
-	// Knee is the number, from 0, of the first step that the gateway did not hold; -1: it held all.
+	// Knee is the index of the first step that the gateway did not hold; -1: it held all.
 	Knee int `json:"knee"`
 }
 
@@ -35,13 +35,13 @@ type RampResult struct {
 type RampStep struct {
 	Clients int     `json:"clients"`
 	Rate    float64 `json:"rate"`
-	Failed  string  `json:"failed,omitempty"` // why it is past the knee
+	Failed  string  `json:"failed,omitempty"` // why the step is past the knee
 	Run     *Run    `json:"leg"`
 }
 
-// Ramp measures step after step, each with connections of its own, until one fails
-// or, with All, to the end. The result may come with an error, as Fanout's does: an
-// InvalidError where the bench gave out before the gateway.
+// Ramp measures one step after another, each with new connections, until one fails. With
+// All it measures every step. The result may come with an error, as Fanout's does. It is an
+// InvalidError if the bench reached its limit before the gateway.
 func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 		res.Steps = append(res.Steps, step)
 		var invalid *job.InvalidError
 		if errors.As(err, &invalid) {
-			return res, err // whatever comes after it says no more of the gateway
+			return res, err // further steps would show no more of the gateway
 		}
 		if verdict == nil {
 			verdict = err
@@ -74,7 +74,7 @@ func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 	return res, verdict
 }
 
-// steps are the fanouts that the ramp consists of.
+// steps returns the fanouts of the ramp.
 func (c *RampConfig) steps() []FanoutConfig {
 	var out []FanoutConfig
 	for k := range max(len(c.Rates), len(c.Clients)) {
@@ -90,15 +90,15 @@ func (c *RampConfig) steps() []FanoutConfig {
 	return out
 }
 
-// check finds what cannot be run, in any of the steps: none is measured then.
+// check returns an error if any step cannot be run. Then none is measured.
 func (c *RampConfig) check() error {
 	switch {
 	case (len(c.Rates) == 0) == (len(c.Clients) == 0):
-		return job.Inputf("either --rates or --client-steps grows: give one of them")
+		return job.Inputf("give either --rates or --client-steps")
 	case !slices.IsSorted(c.Rates) || !slices.IsSorted(c.Clients):
-		return job.Inputf("the steps must grow")
+		return job.Inputf("the steps must be ascending")
 	case c.SLO <= 0:
-		return job.Inputf("--slo %s: a p99 to hold is needed", c.SLO)
+		return job.Inputf("--slo %s: it must be more than 0, the p99 to hold", c.SLO)
 	}
 	for k, one := range c.steps() {
 		if err := one.Validate(); err != nil {
@@ -108,7 +108,7 @@ func (c *RampConfig) check() error {
 	return nil
 }
 
-// failed says what a step did not hold, if anything.
+// failed returns what a step did not hold; "": it held everything.
 func (c *RampConfig) failed(g *Run) string {
 	switch {
 	case g.Delivered < keptUp*g.Offered:
@@ -142,7 +142,7 @@ func (r *RampResult) WriteText(w io.Writer) error {
 	case r.Knee < 0:
 		t.Row("knee", "none: all %d steps were held", len(r.Steps))
 	case r.Knee == 0:
-		t.Row("knee", "the first step already: %s", r.Steps[0].Failed)
+		t.Row("knee", "not even the first step was held: %s", r.Steps[0].Failed)
 	default:
 		a, b := r.Steps[r.Knee-1], r.Steps[r.Knee]
 		t.Row("knee", "between %s clients at %s msg/s and %s at %s: %s", text.Count(int64(a.Clients)),

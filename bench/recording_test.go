@@ -21,13 +21,13 @@ import (
 
 // recorded is a line of a recording.
 type recorded struct {
-	at    time.Duration // since the first
+	at    time.Duration // since the first line
 	key   string
 	value string
 }
 
-// market is a recording of two seconds: 120 records of three keys, of all sizes,
-// half of them in three bursts.
+// market is a recording of two seconds: 120 records of three keys, of all sizes, half of them
+// in three bursts.
 func market() []recorded {
 	rnd := rand.New(rand.NewPCG(7, 7))
 	var out []recorded
@@ -63,7 +63,7 @@ func writeRecording(t *testing.T, zip bool, text string) string {
 	return file
 }
 
-// tsv is the lines; with kinds, of the form that says them.
+// tsv returns the lines of a file, with a kind if one is given.
 func tsv(lines []recorded, kind string) string {
 	var b strings.Builder
 	for _, l := range lines {
@@ -79,8 +79,8 @@ func (g *gate) replay(file string) FanoutConfig {
 	return cfg
 }
 
-// sent returns the due time and the bytes of each message that a room was sent, the
-// latter without the stamp.
+// sent returns the due time and the bytes of each message that a room was sent. The bytes
+// come without the stamp.
 func (g *gate) sent(room string) (due []int64, values []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -94,8 +94,8 @@ func (g *gate) sent(room string) (due []int64, values []string) {
 	return due, values
 }
 
-// Each record is published as it was recorded, when it is due: its recorded time
-// divided by the pace, round after round. Everybody gets it once, in order.
+// Each record is published as it was recorded, when it is due: at its recorded time divided by
+// the pace, round after round. Every client gets it once, in order.
 func TestReplay(t *testing.T) {
 	g := newGate(t, "secret")
 	lines := market()
@@ -130,12 +130,11 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// With a rate the recorded times count for nothing, and with {key} each key has a
-// room of its own.
+// With a rate the recorded times do not matter. With {key} each key has a room of its own.
 func TestReplayRate(t *testing.T) {
 	g := newGate(t, "")
 	cfg := g.replay(writeRecording(t, false, tsv(market(), "")))
-	cfg.Rate, cfg.Rooms = 100, []string{"keyed:{key}"} // 120 messages: no more than there are
+	cfg.Rate, cfg.Rooms = 100, []string{"keyed:{key}"} // 120 messages: as many as there are
 	res, err := measured(t, cfg)
 	run := res.Runs[0]
 	if run.Want != 20*120 || run.Unique != run.Want || len(run.Faults) != 0 || run.Offered != 2000 || res.Rate != 100 ||
@@ -149,7 +148,7 @@ func TestReplayRate(t *testing.T) {
 	}
 }
 
-// What a gateway loses, doubles, holds back or changes is found, whatever the record.
+// A message that a gateway loses, doubles, delays or changes is found, whatever the record.
 func TestReplayFaults(t *testing.T) {
 	f := func(what string, edit func(n int64, b []byte) [][]byte, want Run) {
 		t.Helper()
@@ -203,7 +202,7 @@ func TestReplayFaults(t *testing.T) {
 	}, Run{Lost: 1, Invalid: 1})
 }
 
-// What is no recording, or too short, is told in one line before anything is measured.
+// A file that is not a recording, or too short, is reported in one line before anything is measured.
 func TestReplayBadInput(t *testing.T) {
 	g := newGate(t, "")
 	f := func(want, text string, edit func(*FanoutConfig)) {
@@ -225,12 +224,12 @@ func TestReplayBadInput(t *testing.T) {
 	f("it is empty", "", nil)
 	f("line 1: \"1699123456.5: {}\" is not a time, a key and a value", "1699123456.5: {}\n", nil)
 	f("line 2: ", "1\tk\t{\"a\":1}\n\n", nil)
-	f("line 2: \"x\" is no time in ns", "1\tk\t{\"a\":1}\nx\tk\t{\"a\":1}\n", nil)
-	f("line 1: the value is no JSON object", "1\tk\t[1]\n", nil)
-	f("line 1: the value is no JSON object", "1\tk\t{\"a\":\n", nil)
-	f("line 1: the value is no JSON object", "1\tk\t{\"a\":\"\xff\"}\n", nil)
+	f("line 2: \"x\" is not a time in ns", "1\tk\t{\"a\":1}\nx\tk\t{\"a\":1}\n", nil)
+	f("line 1: the value is not a JSON object", "1\tk\t[1]\n", nil)
+	f("line 1: the value is not a JSON object", "1\tk\t{\"a\":\n", nil)
+	f("line 1: the value is not a JSON object", "1\tk\t{\"a\":\"\xff\"}\n", nil)
 	f("empty object", "1\tk\t{ }\n", nil)
-	f(`line 1: the value has a member "#"`, "1\tk\t{\"#\":1}\n", nil)
+	f(`line 1: the value already has a member "#"`, "1\tk\t{\"#\":1}\n", nil)
 	f("line 2: its time is before", "2\tk\t{\"a\":1}\n1\tk\t{\"a\":1}\n", nil)
 	f("line 2 is longer than 16 MiB", "1\tk\t{\"a\":1}\n2\tk\t{\"a\":\""+strings.Repeat("x", maxLine)+"\"}\n", nil)
 	f("line 1: unexpected EOF", "", func(c *FanoutConfig) {
@@ -245,17 +244,17 @@ func TestReplayBadInput(t *testing.T) {
 	f("--pace -1", good, func(c *FanoutConfig) { c.Replay.Pace = -1 })
 	f("--rate -5", good, func(c *FanoutConfig) { c.Rate = -5 })
 	f("keep one", good, func(c *FanoutConfig) { c.Rate, c.Replay.Pace = 5, 2 })
-	f("ms at --pace 10, but --warmup and --duration take 1.2s: use --loop", good,
+	f("ms at --pace 10, but --warmup and --duration need 1.2s: use --loop", good,
 		func(c *FanoutConfig) { c.Replay.Pace = 10 })
-	f("has 120 records, but --warmup and --duration take 240 at --rate 200", good,
+	f("has 120 records, but --warmup and --duration need 240 at --rate 200", good,
 		func(c *FanoutConfig) { c.Rate = 200 })
-	f("all its records are of one time", "5\tk\t{\"a\":1}\n5\tk\t{\"a\":1}\n",
+	f("all its records have the same time", "5\tk\t{\"a\":1}\n5\tk\t{\"a\":1}\n",
 		func(c *FanoutConfig) { c.Replay.Loop = true })
 	f("--room", good, func(c *FanoutConfig) { c.Rooms = []string{"a", "b"} })
 	f("--protocol", good, func(c *FanoutConfig) { c.Target.Protocol = job.NATS })
 }
 
-// What is in the topic is what was recorded, under its recorded key.
+// The topic has what was recorded, under its recorded key.
 func TestReplayKafka(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a broker")

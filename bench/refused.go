@@ -9,15 +9,15 @@ import (
 	"tapecast/bench/text"
 )
 
-// What a gateway counts of records that reach nobody, and how to say so.
+// refusedMetrics are the gateway's counters of records that reach no member, in words.
 var refusedMetrics = map[string]string{
 	"tapecast_ingest_bad_total":       "bad",
 	"tapecast_ingest_unmatched_total": "no route's match fits",
-	"tapecast_rooms_refused_total":    "no room may be made for it",
+	"tapecast_rooms_refused_total":    "its room may not be made",
 }
 
-// refusedRecords is how many records a gateway has refused between two looks at its
-// metrics, by why.
+// refusedRecords returns how many records a gateway refused between two readings of its
+// metrics, by reason.
 func refusedRecords(from, to scrape.Metrics) map[string]float64 {
 	out := map[string]float64{}
 	for series, v := range to {
@@ -34,8 +34,8 @@ func refusedRecords(from, to scrape.Metrics) map[string]float64 {
 	return out
 }
 
-// becauseOf says that records were refused, where any were: what was lost has a cause
-// that has nothing to do with delivery.
+// becauseOf returns a clause for lost messages if records were refused. Then the loss has a
+// cause that is not delivery.
 func becauseOf(refused map[string]float64) string {
 	var n float64
 	for _, v := range refused {
@@ -44,7 +44,6 @@ func becauseOf(refused map[string]float64) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", since the gateway refused %s records (%s): its log says which; do the values fit the "+
-		"topic's "+
-		"routes, as by --fields or --value-template?", text.Count(int64(n)), text.Counts(refused))
+	return fmt.Sprintf(", because the gateway refused %s records (%s): its log says which; do the values match the "+
+		"topic's routes? See --fields and --value-template", text.Count(int64(n)), text.Counts(refused))
 }

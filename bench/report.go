@@ -17,11 +17,11 @@ import (
 	"tapecast/bench/text"
 )
 
-// ResultVersion is that of the form of result files. Fields may be added to a
-// version, none changes its meaning.
+// ResultVersion is the version of result files. A version may get more fields, but none
+// changes its meaning.
 const ResultVersion = 1
 
-// Header is how a result file begins.
+// Header is the start of a result file.
 type Header struct {
 	Version int       `json:"version"`
 	Command []string  `json:"command"` // without secrets
@@ -29,16 +29,16 @@ type Header struct {
 	Machine Machine   `json:"machine"`
 }
 
-// Machine is where a result was measured: the bench's machine, which is the
-// gateway's on loopback only.
+// Machine is where a result was measured. It is the bench's machine, and the gateway's only
+// if that is on loopback.
 type Machine struct {
 	Cores    int    `json:"cores"`
 	CPU      string `json:"cpu"`
 	Kernel   string `json:"kernel"`
 	Memory   int64  `json:"memory"` // bytes
 	Go       string `json:"go"`
-	Commit   string `json:"commit,omitempty"`   // of the bench. "": built outside of a repository
-	Modified bool   `json:"modified,omitempty"` // from other sources than that commit's
+	Commit   string `json:"commit,omitempty"`   // of the bench. "": built outside a repository
+	Modified bool   `json:"modified,omitempty"` // the sources differ from that commit
 }
 
 // NewHeader describes a run of command that began at start, on this machine.
@@ -70,7 +70,7 @@ func thisMachine() Machine {
 	return m
 }
 
-// cpuModel is the name that the kernel gives the first processor.
+// cpuModel returns the kernel's name for the first processor.
 func cpuModel(file string) string {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -84,21 +84,21 @@ func cpuModel(file string) string {
 	return runtime.GOARCH
 }
 
-// String is the machine in a line.
+// String returns the machine in one line.
 func (m Machine) String() string {
 	s := fmt.Sprintf("%d cores of %s · %s of memory · %s · %s", m.Cores, m.CPU, text.Size(float64(m.Memory)), m.Kernel,
 		m.Go)
 	if m.Commit != "" {
 		s += " · commit " + m.Commit[:min(12, len(m.Commit))]
 		if m.Modified {
-			s += " and changes"
+			s += " with changes"
 		}
 	}
 	return s
 }
 
-// WriteJSON writes a result with its header before its own fields; what has a
-// version of its own, like a calibration, says these things itself.
+// WriteJSON writes a result with its header before its own fields. A result with a version
+// of its own, like a calibration, gets no header.
 func WriteJSON(w io.Writer, h Header, result any) error {
 	a, err := json.Marshal(h)
 	if err != nil {
@@ -109,7 +109,7 @@ func WriteJSON(w io.Writer, h Header, result any) error {
 		return fmt.Errorf("cannot write the result: %w", err)
 	}
 	if len(b) < 3 || b[0] != '{' {
-		panic(fmt.Sprintf("BUG: a result is an object with fields, not %.20q", b))
+		panic(fmt.Sprintf("BUG: a result must be an object with fields, not %.20q", b))
 	}
 	var own struct{ Version int }
 	if err := json.Unmarshal(b, &own); err != nil || own.Version == 0 {
@@ -131,8 +131,7 @@ type Result struct {
 	FanoutResult
 }
 
-// ReadResult reads what WriteJSON wrote of a FanoutResult. What is no such file is
-// an InputError.
+// ReadResult reads a FanoutResult that WriteJSON wrote. Any other file is an InputError.
 func ReadResult(file string) (*Result, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -142,7 +141,7 @@ func ReadResult(file string) (*Result, error) {
 	err = json.Unmarshal(b, &r.Header)
 	switch {
 	case err != nil:
-		return nil, job.Inputf("%s is no result file (%v): write one with --out", file, err)
+		return nil, job.Inputf("%s is not a result file (%v): write one with --out", file, err)
 	case r.Version != ResultVersion:
 		return nil, job.Inputf("%s has version %d of result files, this tapecast-bench reads %d: measure it again",
 			file, r.Version, ResultVersion)
@@ -151,7 +150,7 @@ func ReadResult(file string) (*Result, error) {
 		return nil, job.Inputf("%s has no result that can be compared (%v)", file, err)
 	}
 	if len(r.Runs) == 0 {
-		return nil, job.Inputf("%s has no runs: only what fanout measures can be compared", file)
+		return nil, job.Inputf("%s has no runs: only results of fanouts can be compared", file)
 	}
 	for k, g := range r.Runs {
 		if g == nil {

@@ -19,7 +19,7 @@ var pageSource string
 
 var pageTemplate = template.Must(template.New("report").Parse(pageSource))
 
-// page is what the template shows. It asks for nothing from elsewhere.
+// page is what the template shows. It loads nothing from elsewhere.
 type page struct {
 	Title  string
 	Lines  []string
@@ -37,7 +37,7 @@ type part struct {
 	Charts []*chart.Chart
 }
 
-// chartsOf draws runs into the same charts, each named by its label ("": none).
+// chartsOf draws runs into the same charts. Each run has a label; "": none.
 func chartsOf(runs []*Run, labels []string) []*chart.Chart {
 	const seconds = "seconds of the window"
 	latency := &chart.Chart{Title: "Latency over time", X: seconds, Unit: "ms", Log: true}
@@ -86,7 +86,7 @@ func chartsOf(runs []*Run, labels []string) []*chart.Chart {
 	return slices.DeleteFunc(out, func(c *chart.Chart) bool { return len(c.Lines) == 0 })
 }
 
-// WriteHTML writes the result as one page with charts that needs nothing else.
+// WriteHTML writes the result as one page with charts. The page loads nothing else.
 func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 	p := page{
 		Title: fmt.Sprintf("%s · %s clients · %s msg/s of %d B", f.Scenario, text.Count(int64(f.Clients)),
@@ -119,8 +119,8 @@ func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 	return p.write(w)
 }
 
-// WriteHTML writes the comparison as such a page. Its charts show one run of each:
-// the one whose p99 is the median.
+// WriteHTML writes the comparison as one page. Its charts show one run of each result: the
+// one whose p99 is the median.
 func (c *Comparison) WriteHTML(w io.Writer) error {
 	p := page{Title: fmt.Sprintf("%s: A and B", c.Results[0].Scenario), Notes: c.Notes}
 	for k, r := range c.Results {
@@ -141,7 +141,7 @@ func (c *Comparison) WriteHTML(w io.Writer) error {
 	return p.write(w)
 }
 
-// middle is the run whose p99 is the median, or the one below.
+// middle returns the run whose p99 is the median, or the one below it.
 func middle(runs []*Run) *Run {
 	runs = slices.Clone(runs)
 	slices.SortFunc(runs, func(a, b *Run) int { return cmp.Compare(a.Latency.P99, b.Latency.P99) })

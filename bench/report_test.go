@@ -15,7 +15,7 @@ import (
 	"tapecast/bench/job"
 )
 
-// sampleRun is a run of so many seconds whose figures grow with by.
+// sampleRun returns a run of several seconds. Its figures are multiplied by a factor.
 func sampleRun(name string, by float64) *Run {
 	h := job.NewHist()
 	for k := range int64(20_000) {
@@ -64,7 +64,7 @@ func sampleFile(t *testing.T, name string, f *FanoutResult, edit func(*Header)) 
 	return name
 }
 
-// What a file says is read again, and says where it was measured.
+// A result file can be read again, and holds where it was measured.
 func TestResultFile(t *testing.T) {
 	file := sampleFile(t, "a.json", sampleResult(1, 2), nil)
 	r, err := ReadResult(file)
@@ -134,15 +134,15 @@ func TestCompareBadInput(t *testing.T) {
 		}
 	}
 	f("no such file", "/no/such/file")
-	f("no result file", text)
+	f("not a result file", text)
 	f("version 2", sampleFile(t, "b.json", sampleResult(1), func(h *Header) { h.Version = 2 }))
 	f("version 0", sampleFile(t, "b.json", sampleResult(1), func(h *Header) { h.Version = 0 }))
-	f(`of "storm"`, sampleFile(t, "b.json", storm, nil))
+	f(`has "storm"`, sampleFile(t, "b.json", storm, nil))
 	f("no runs", sampleFile(t, "b.json", sampleResult(), nil))
-	f("no run in common", sampleFile(t, "b.json", raw, nil))
+	f("no kind of run in common", sampleFile(t, "b.json", raw, nil))
 }
 
-// The pages draw all their charts in a browser, and ask nobody for anything.
+// The pages draw all their charts in a browser, and load nothing.
 func TestPages(t *testing.T) {
 	a, err := ReadResult(sampleFile(t, "a.json", sampleResult(1, 2),
 		func(h *Header) { h.Command = append(h.Command, "</script><b>x") }))
@@ -179,7 +179,7 @@ func TestPages(t *testing.T) {
 	f(two.Bytes(), "7", "A p99", "B p99", "3.000")
 }
 
-// browse has a browser run the page and returns its document.
+// browse runs the page in a browser and returns its document.
 func browse(t *testing.T, page []byte) string {
 	t.Helper()
 	var browser string

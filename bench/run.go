@@ -16,13 +16,15 @@ type Run struct {
 	Handshake job.Quantiles `json:"handshake"` // connect to joined, many at a time
 
 	// In the window.
+
 	Offered   float64 `json:"offered_per_s"`   // messages due × the clients that should get them
 	Delivered float64 `json:"delivered_per_s"` // data frames read
-	Bytes     float64 `json:"bytes_per_s"`     // of data frames, headers included
+	Bytes     float64 `json:"bytes_per_s"`     // of data frames, with their headers
 	CPU       float64 `json:"gateway_cpu_us_per_message"`
 	Cores     float64 `json:"gateway_cores"`
 
-	// Over the whole run, warmup and stragglers included.
+	// Messages over the whole run, with warmup and stragglers.
+
 	Want    int64 `json:"want"`
 	Unique  int64 `json:"unique"`
 	Lost    int64 `json:"lost"`
@@ -36,54 +38,62 @@ type Run struct {
 
 	Latency job.Quantiles `json:"latency"` // of the messages due in the window, from due to read
 
-	RSSPerConnection float64 `json:"gateway_rss_per_connection"` // bytes; the first run's says most
+	// The gateway.
+
+	RSSPerConnection float64 `json:"gateway_rss_per_connection"` // bytes; the first run's is the most exact
 	RSS              float64 `json:"gateway_rss"`                // at the end
 	HeapGrowth       float64 `json:"gateway_heap_growth"`        // bytes of heap in use, over the window
 	TapeGrowth       float64 `json:"gateway_tape_growth"`        // bytes of tapes, over the window
 	TapeBytes        float64 `json:"gateway_tape_bytes"`         // when the window ends
 
-	// Counters are by how much the gateway's counters grew in the window, labels added up.
+	// Counters are the growth of the gateway's counters in the window, with labels added up.
 	Counters map[string]float64 `json:"gateway_counters"`
-	// Refused is how many records the gateway did not deliver since the clients joined, by why.
+	// Refused is how many records the gateway did not deliver since the clients joined, by reason.
 	Refused map[string]float64 `json:"gateway_refused,omitempty"`
 
-	PublisherLag     job.Quantiles `json:"publisher_lag"`  // due to handed over
+	// The bench itself.
+
+	PublisherLag     job.Quantiles `json:"publisher_lag"`  // from due to handed over
 	PublisherLate    job.Quantiles `json:"publisher_late"` // the part of it that is the bench's own
 	PublisherBlocked float64       `json:"publisher_blocked_s"`
+	PublisherCores   float64       `json:"publisher_cores"`
 	ClientLag        job.Quantiles `json:"client_lag"`   // from the kernel's receive time to the read, at a sample
 	ClientTurns      job.Quantiles `json:"client_turns"` // one turn of the loop: no readable socket waits longer
 	ClientCores      float64       `json:"client_cores"`
 	ClientAsleep     float64       `json:"client_asleep"` // share of the window without anything to do
 	ClientReads      float64       `json:"client_reads_per_s"`
-	PublisherCores   float64       `json:"publisher_cores"`
 
-	// ClockError is by how much latencies may be off because clients run on other
-	// machines: half of the fastest exchange of clocks.
+	// ClockError is the possible error of latencies if clients run on other machines: half
+	// of the fastest exchange of clocks.
 	ClockError float64 `json:"clock_error_ms,omitempty"`
+
+	// Notices to the clients, and ends of connections.
 
 	Notices map[string]int64 `json:"notices"`
 	Closes  map[string]int64 `json:"closes,omitempty"`
 
-	Feeds []FeedReport `json:"feeds,omitempty"` // besides the main one, whose figures stand above
+	// Parts of the scenario. nil: it has no such part.
 
-	Orders  *OrdersReport  `json:"orders,omitempty"`
-	Stalled *StalledReport `json:"stalled,omitempty"`
-
+	Feeds    []FeedReport    `json:"feeds,omitempty"` // the further feeds
+	Orders   *OrdersReport   `json:"orders,omitempty"`
+	Stalled  *StalledReport  `json:"stalled,omitempty"`
 	Filtered *FilteredReport `json:"filtered,omitempty"`
+	Slow     *SlowReport     `json:"slow,omitempty"`
+	Churn    *ChurnReport    `json:"churn,omitempty"`
+	Storm    *StormReport    `json:"storm,omitempty"`
+	Soak     *SoakReport     `json:"soak,omitempty"`
+	Abuse    *AbuseReport    `json:"abuse,omitempty"`
+	Raw      *RawReport      `json:"rawsend,omitempty"`
 
-	Slow  *SlowReport  `json:"slow,omitempty"`
-	Churn *ChurnReport `json:"churn,omitempty"`
-	Storm *StormReport `json:"storm,omitempty"`
-	Soak  *SoakReport  `json:"soak,omitempty"`
-	Abuse *AbuseReport `json:"abuse,omitempty"`
-
-	Raw *RawReport `json:"rawsend,omitempty"`
+	// For charts.
 
 	Curve    []CurvePoint `json:"latency_curve,omitempty"`
 	Timeline *Timeline    `json:"timeline,omitempty"`
 
-	Faults   []string `json:"faults,omitempty"`   // of what was delivered
-	Problems []string `json:"problems,omitempty"` // of the bench: the figures say little
+	// The verdict.
+
+	Faults   []string `json:"faults,omitempty"`   // in what was delivered
+	Problems []string `json:"problems,omitempty"` // of the bench: the figures prove little
 
 	publisher, ordersPublisher publish.Published
 	feedsPublished             []publish.Published
@@ -99,9 +109,9 @@ type FeedReport struct {
 	Doubled int64         `json:"doubled"`
 	Foreign int64         `json:"foreign"`
 	Absent  int64         `json:"absent,omitempty"`
-	Latency job.Quantiles `json:"latency"` // due to read
+	Latency job.Quantiles `json:"latency"` // from due to read
 	Lag     job.Quantiles `json:"publisher_lag"`
-	late    float64       // ms, p99: the bench's own part of it
+	late    float64       // ms, p99: the bench's own part of the publisher's lag
 }
 
 func newFeedReport(name string, t job.FeedTally, p publish.Published) FeedReport {
@@ -123,9 +133,9 @@ type OrdersReport struct {
 	Late    int64         `json:"out_of_order"`
 	Doubled int64         `json:"doubled"`
 	Invalid int64         `json:"invalid"`
-	Latency job.Quantiles `json:"latency"` // due to read
-	// Arrival is from due to the kernel's receive time: without the time that
-	// the client, on the same cores as everything else, took to read it.
+	Latency job.Quantiles `json:"latency"` // from due to read
+	// Arrival is from due to the kernel's receive time. So it leaves out the time that the
+	// client took to read, on the same cores as everything else.
 	Arrival job.Quantiles `json:"arrival"`
 	Lag     job.Quantiles `json:"publisher_lag"`
 }
@@ -145,7 +155,7 @@ func newOrdersReport(t *job.Tally, p publish.Published) *OrdersReport {
 // StalledReport is about the clients that stopped reading.
 type StalledReport struct {
 	job.Stall
-	Lost    int64            `json:"lost"` // what they never got, after they came back
+	Lost    int64            `json:"lost"` // what they never got, even after they read again
 	Doubled int64            `json:"doubled"`
 	Late    int64            `json:"out_of_order"`
 	Invalid int64            `json:"invalid"`
@@ -162,7 +172,7 @@ func newStalledReport(t *job.Tally) *StalledReport {
 	return r
 }
 
-// FilteredReport is about the clients that want a few keys only.
+// FilteredReport is about the clients that want only a few keys.
 type FilteredReport struct {
 	Clients int   `json:"clients"`
 	Gone    int   `json:"gone"`
@@ -174,13 +184,13 @@ type FilteredReport struct {
 
 // RawReport is about the baseline's server.
 type RawReport struct {
-	Messages  int64 `json:"messages"` // that it began to send
+	Messages  int64 `json:"messages"` // that it started to send
 	Scheduled int64 `json:"scheduled"`
 	Dropped   int64 `json:"dropped"`
 	Short     int64 `json:"short"`
 }
 
-// fill takes over what the readers counted and what the gateway used.
+// fill takes what the readers counted and what the gateway used.
 func (g *Run) fill(c *FanoutConfig, t *job.Tally, m *runMetrics) {
 	s := c.Duration.Seconds()
 	g.Offered = float64(t.Due) / s
@@ -214,7 +224,7 @@ func (g *Run) fill(c *FanoutConfig, t *job.Tally, m *runMetrics) {
 	}
 }
 
-// memory takes over the gateway's memory.
+// memory takes the gateway's memory.
 func (g *Run) memory(m *runMetrics) {
 	g.RSSPerConnection = (m.joined[scrape.MetricRSS] - m.before[scrape.MetricRSS]) / float64(g.Clients)
 	g.RSS = m.after[scrape.MetricRSS]
@@ -227,16 +237,16 @@ func (g *Run) memory(m *runMetrics) {
 	}
 }
 
-// From where on the bench counts as the bottleneck.
+// Beyond these limits the bench counts as the bottleneck.
 const (
 	mostPublisherLate = 10.0 // ms, p99: more than that is not the machine's scheduling
-	mostClientLag     = 25.0 // ms, p99, where it is also half of the latency
-	leastAsleep       = 0.02 // of the window: below it the clients may be what limits,
-	keptUp            = 0.99 // unless this much of what was due was delivered in it
+	mostClientLag     = 25.0 // ms, p99, if it is also half of the latency
+	leastAsleep       = 0.02 // of the window: below it the clients may be the limit,
+	keptUp            = 0.99 // unless this share of what was due was delivered in it
 )
 
-// judge says where the bench itself was the bottleneck, and what was wrong
-// with what was delivered.
+// judge adds where the bench itself was the bottleneck, and what was wrong with what was
+// delivered.
 func (g *Run) judge(orders bool) {
 	problem := func(format string, args ...any) { g.Problems = append(g.Problems, fmt.Sprintf(format, args...)) }
 	if g.PublisherLate.P99 > mostPublisherLate {
@@ -253,18 +263,18 @@ func (g *Run) judge(orders bool) {
 		}
 	}
 	if g.ClientAsleep < leastAsleep && g.Delivered < keptUp*g.Offered {
-		problem("the client processes had no rest (%.1f %% of the window), and less was delivered than was due: they "+
-			"may be what limits; give them cores, or --procs", 100*g.ClientAsleep)
+		problem("the client processes were asleep for only %.1f %% of the window, and less was delivered than was "+
+			"due: they may be the limit; give them more cores, or --procs", 100*g.ClientAsleep)
 	}
 	if g.ClientLag.P99 > mostClientLag && g.Latency.Count > 0 && 2*g.ClientLag.P99 > g.Latency.P99 {
 		problem("the client processes were slow to read: p99 %.1f ms, half of the latency or more", g.ClientLag.P99)
 	}
-	if g.Name != runRawsend { // which drops what a socket refuses, and is not a gateway
+	if g.Name != runRawsend { // rawsend drops what a socket refuses, and is not a gateway
 		g.judgeDelivery()
 	}
 }
 
-// judgeDelivery finds what was delivered wrong.
+// judgeDelivery adds what was wrong with what was delivered.
 func (g *Run) judgeDelivery() {
 	fault := func(n int64, what string) {
 		if n > 0 {
@@ -275,20 +285,20 @@ func (g *Run) judgeDelivery() {
 	fault(g.Late, "messages out of order")
 	fault(g.Doubled, "messages doubled")
 	fault(g.Invalid, "invalid frames")
-	fault(g.Foreign, "messages of somebody else, or in the wrong room")
+	fault(g.Foreign, "messages of another publisher, or in the wrong room")
 	fault(g.Breaks, "breaks of the prev chain")
 	fault(int64(g.Gone), "connections lost")
 	for _, f := range g.Feeds {
 		fault(f.Lost, "messages of "+f.Name+" lost"+becauseOf(g.Refused))
 		fault(f.Late, "messages of "+f.Name+" out of order")
 		fault(f.Doubled, "messages of "+f.Name+" doubled")
-		fault(f.Foreign, "messages of somebody else among "+f.Name)
+		fault(f.Foreign, "messages of another publisher among "+f.Name)
 	}
 	if s := g.Slow; s != nil {
 		fault(s.Doubled, "messages doubled at slow clients")
 		fault(s.Late, "messages out of order at slow clients")
 		fault(s.Invalid, "invalid frames at slow clients")
-		fault(s.Breaks, "messages kept from slow clients without a word")
+		fault(s.Breaks, "messages that slow clients missed without notice")
 	}
 	if g.Churn != nil {
 		g.Churn.judge(g)
@@ -321,11 +331,11 @@ type SlowReport struct {
 	Rate    int              `json:"bytes_per_s"` // of each
 	Gone    int              `json:"gone"`
 	Frames  int64            `json:"frames"`
-	Lost    int64            `json:"lost"` // what they never got, since retention went on without them
+	Lost    int64            `json:"lost"` // what they never got, because retention dropped it first
 	Doubled int64            `json:"doubled"`
 	Late    int64            `json:"out_of_order"`
 	Invalid int64            `json:"invalid"`
-	Breaks  int64            `json:"chain_breaks"` // losses that no notice told of
+	Breaks  int64            `json:"chain_breaks"` // losses without a notice
 	Notices map[string]int64 `json:"notices"`
 	Closes  map[string]int64 `json:"closes,omitempty"`
 }

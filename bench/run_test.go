@@ -8,7 +8,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// A run says when the bench was the bottleneck, and only then.
+// A run reports when the bench was the bottleneck, and only then.
 func TestJudge(t *testing.T) {
 	f := func(problem, fault string, edit func(*Run)) {
 		t.Helper()
@@ -25,8 +25,8 @@ func TestJudge(t *testing.T) {
 	f("", "", func(*Run) {})
 	f("publisher was late: p99 10.1 ms", "", func(g *Run) { g.PublisherLate.P99 = 10.1 })
 	f("", "", func(g *Run) { g.PublisherLag.P99 = 500 }) // the gateway held it up
-	f("had no rest", "", func(g *Run) { g.ClientAsleep, g.Delivered = 0.01, 980 })
-	f("", "", func(g *Run) { g.ClientAsleep = 0.01 }) // and yet nothing was left
+	f("asleep for only", "", func(g *Run) { g.ClientAsleep, g.Delivered = 0.01, 980 })
+	f("", "", func(g *Run) { g.ClientAsleep = 0.01 }) // and still everything was delivered
 	f("slow to read", "", func(g *Run) { g.ClientLag.P99 = 30 })
 	f("", "", func(g *Run) { g.ClientLag.P99, g.Latency.P99 = 30, 200 })
 	f("", "1 messages lost", func(g *Run) { g.Lost = 1 })

@@ -40,7 +40,7 @@ func TestIdle(t *testing.T) {
 	if len(res.Steps) != 3 || res.Steps[2].Clients != 30 || res.Steps[2].RSS == 0 {
 		t.Fatalf("%+v", res)
 	}
-	// A goroutine for each connection is what this server has.
+	// This server has a goroutine for each connection.
 	if res.Goroutines < 0.5 {
 		t.Fatalf("%v goroutines per connection", res.Goroutines)
 	}
@@ -78,13 +78,13 @@ func TestIdleBadInput(t *testing.T) {
 	f("401", func(c *IdleConfig) { c.Target.Keys.Secret = "wrong" })
 }
 
-// A server whose members take turns passes; one that always begins with the same
-// member does not.
+// A server whose members take turns passes. One that always starts with the same member does
+// not.
 func TestPassOrder(t *testing.T) {
 	g := newGate(t, "secret")
 	cfg := PassOrderConfig{Target: g.target(), Clients: 3, Room: "prices", Rate: 100, Messages: 60, Size: 128}
 	even, err := PassOrder(t.Context(), cfg)
-	var busy *job.InvalidError // the machine is: messages overtook each other
+	var busy *job.InvalidError // a busy machine: messages overlapped
 	if err != nil && !errors.As(err, &busy) {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestParseSources(t *testing.T) {
 	f(",")
 }
 
-// What the endpoint refuses ends the publishing at once, in its own words.
+// A refusal of the endpoint ends the publishing at once, in its own words.
 func TestDirectRefused(t *testing.T) {
 	g := newGate(t, "")
 	to, err := publish.NewDirect(t.Context(), scrape.Port{URL: g.admin.URL})
@@ -146,7 +146,7 @@ func TestDirectRefused(t *testing.T) {
 	}
 }
 
-// What is published came from the schedule, at its pace, and none is missing.
+// Every message is published by the schedule, at its pace, and none is missing.
 func TestPublishDirect(t *testing.T) {
 	g := newGate(t, "")
 	to, err := publish.NewDirect(t.Context(), scrape.Port{URL: g.admin.URL})

@@ -18,7 +18,7 @@ func TestPublishBadInput(t *testing.T) {
 			t.Errorf("%q: %v; want %q", to, err, want)
 		}
 	}
-	f("nats://127.0.0.1", "no nats://HOST:PORT")
+	f("nats://127.0.0.1", "not nats://HOST:PORT")
 	f("nats://127.0.0.1:1", "connection refused")
 	f("ftp://x", "neither nats://")
 	f("http://127.0.0.1:1/api", "connection refused")

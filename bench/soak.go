@@ -11,37 +11,37 @@ import (
 	"tapecast/bench/text"
 )
 
-// SoakConfig has a long fanout looked at every so often.
+// SoakConfig looks at a long fanout at intervals.
 type SoakConfig struct {
 	Every time.Duration
-	// MostGrowth is how many bytes an hour the gateway's resident memory may grow, by the
-	// slope over the samples of the second half. 0: it is reported only.
+	// MostGrowth is how many bytes an hour the gateway's resident memory may grow, as the
+	// slope over the samples of the second half. 0: it is only reported.
 	MostGrowth float64
 }
 
 func (x *SoakConfig) check(c *FanoutConfig) error {
 	switch {
 	case x.Every < time.Second:
-		return job.Inputf("--every %s: a look costs the gateway something; a second is the least", x.Every)
+		return job.Inputf("--every %s: at least one second is needed, because a look costs the gateway CPU", x.Every)
 	case c.Duration < 4*x.Every:
 		return job.Inputf("--duration %s is too short for four looks, one --every %s", c.Duration, x.Every)
 	case c.Storm != nil || c.Baseline:
-		return job.Inputf("a soak goes neither with a storm nor with --baseline")
+		return job.Inputf("a soak cannot be combined with a storm or --baseline")
 	}
 	return nil
 }
 
-// SoakReport is how a gateway fared over a long run.
+// SoakReport is how a gateway's memory grew over a long run.
 type SoakReport struct {
 	Every   float64      `json:"every_s"`
 	Samples []SoakSample `json:"samples"`
-	// Growth is the slope of memory over the second half of the run, in bytes an
-	// hour: the first half fills what has a bound.
+	// Growth is the slope of memory over the second half of the run, in bytes an hour. The
+	// first half fills everything that has a bound.
 	RSSGrowth  float64 `json:"rss_growth_per_hour"`
 	HeapGrowth float64 `json:"heap_growth_per_hour"`
 }
 
-// SoakSample is one look: memory at its time, the rest since the look before.
+// SoakSample is one look: memory at that time, the rest since the look before.
 type SoakSample struct {
 	At         float64       `json:"at_s"` // since the window began
 	RSS        float64       `json:"rss"`
@@ -51,7 +51,7 @@ type SoakSample struct {
 	Latency    job.Quantiles `json:"latency"`
 }
 
-// soak looks at gateway and clients every so often until the window ends.
+// soak looks at gateway and clients at intervals until the window ends.
 func (r *fanoutRun) soak(ctx context.Context, s *scrape.Scraper, p job.Timing, out *SoakReport) error {
 	x := r.cfg.Soak
 	out.Every = x.Every.Seconds()
@@ -86,7 +86,7 @@ func (r *fanoutRun) soak(ctx context.Context, s *scrape.Scraper, p job.Timing, o
 	return nil
 }
 
-// slopePerHour fits a line (least squares).
+// slopePerHour returns the slope of the line through the samples (least squares).
 func slopePerHour(samples []SoakSample, of func(SoakSample) float64) float64 {
 	var t, v, tt, tv float64
 	n := float64(len(samples))
@@ -100,7 +100,7 @@ func slopePerHour(samples []SoakSample, of func(SoakSample) float64) float64 {
 	return 0
 }
 
-// judge finds a fault where memory grew beyond what was allowed.
+// judge adds a fault if memory grew more than allowed.
 func (r *SoakReport) judge(g *Run, most float64) {
 	if most > 0 && r.RSSGrowth > most {
 		g.Faults = append(g.Faults, fmt.Sprintf("resident memory grows by %s an hour, more than %s",

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A soak's samples cover the window, and all latencies are in the end where they
-// belong, though they were taken piece by piece.
+// A soak's samples cover the window, and the latencies are complete at the end, although they
+// were taken piece by piece.
 func TestSoak(t *testing.T) {
 	g := newGate(t, "secret")
 	cfg := g.fanout()
@@ -35,7 +35,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// A leak has its slope, and one beyond what is allowed is a fault.
+// A leak has a slope, and more than is allowed is a fault.
 func TestSoakGrowth(t *testing.T) {
 	var samples []SoakSample
 	for k := range 10 {

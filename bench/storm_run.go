@@ -12,16 +12,17 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// StormConfig has all clients of a fanout lose their connections at once.
+// StormConfig makes all clients of a fanout lose their connections at once.
 type StormConfig struct {
 	At time.Duration // after the window began
-	// each client comes back at a time of its own within so much; a run for each. nil: one, all at once
+	// Jitters has one run for each jitter. Each client comes back at a random time within it.
+	// nil: one run, with all at once.
 	Jitters []time.Duration
-	Reset   bool // their connections end by a reset, not in order
-	Resume  bool // they go on where they were: nothing may be missed
+	Reset   bool // their connections end with a reset, not with a FIN
+	Resume  bool // they resume from their positions, and must miss nothing
 }
 
-// each are the storms one by one.
+// each returns the storms one by one.
 func (s *StormConfig) each() []StormConfig {
 	var all []StormConfig
 	for _, j := range s.Jitters {
@@ -32,7 +33,7 @@ func (s *StormConfig) each() []StormConfig {
 	return all
 }
 
-// jitter is the only one's.
+// jitter returns the jitter of a single storm.
 func (s *StormConfig) jitter() time.Duration { return s.Jitters[0] }
 
 func (s *StormConfig) name() string {
@@ -56,18 +57,18 @@ func (s *StormConfig) check(c *FanoutConfig) error {
 	}
 	switch {
 	case s.Resume && (c.AutoJoin || c.Bare || !c.Check):
-		return job.Inputf("--resume needs --check and the positions of envelopes, and goes neither with --bare nor " +
-			"with --auto-join")
+		return job.Inputf("--resume needs --check and the positions of envelopes, and cannot be combined with --bare " +
+			"or --auto-join")
 	case c.Baseline || c.Paired:
-		return job.Inputf("a storm goes neither with --baseline nor with --paired")
+		return job.Inputf("a storm cannot be combined with --baseline or --paired")
 	}
 	return nil
 }
 
-// stormPatience is how long clients may take to come back, the jitter apart.
+// stormPatience is how long clients may take to come back after the jitter.
 const stormPatience = time.Minute
 
-// order is what the clients are told of the storm.
+// order returns the clients' order for the storm.
 func (s *StormConfig) order(p job.Timing) job.Order {
 	at := p.From - p.Anchor + int64(s.At)
 	return job.Order{Op: "storm", Storm: &job.StormOrder{
@@ -75,19 +76,18 @@ func (s *StormConfig) order(p job.Timing) job.Order {
 	}}
 }
 
-// StormReport is how the clients came back after all had lost their connections.
+// StormReport is how clients came back after all had lost their connections.
 type StormReport struct {
 	Clients   int              `json:"clients"`
 	Back      int              `json:"back"`
 	Jitter    float64          `json:"jitter_s"`
 	Resumed   bool             `json:"resumed"`
-	Seconds   float64          `json:"all_back_s"` // from the loss until the last one had its rooms again
-	Handshake job.Quantiles    `json:"handshake"`  // due to come back until in all rooms, further attempts included
+	Seconds   float64          `json:"all_back_s"` // from the loss until the last client was in its rooms again
+	Handshake job.Quantiles    `json:"handshake"`  // from due to come back until in all rooms, with further attempts
 	Late      job.Quantiles    `json:"dialled_late"`
 	Retries   int64            `json:"retries"`
 	Refused   map[string]int64 `json:"refused,omitempty"`
-	// CPUPerClient is what the gateway used meanwhile, in µs, the messages'
-	// delivery included.
+	// CPUPerClient is what the gateway used meanwhile, in µs, with the delivery of messages.
 	CPUPerClient float64 `json:"gateway_cpu_us_per_client"`
 }
 
@@ -103,25 +103,25 @@ func newStormReport(s *StormConfig, t *job.StormTally, samples []sample) *StormR
 	return r
 }
 
-// judge says what was wrong with a storm: with the gateway, and with the bench.
+// judge adds what was wrong with a storm, at the gateway and at the bench.
 func (r *StormReport) judge(g *Run) {
 	if r.Back < r.Clients {
 		g.Faults = append(g.Faults, fmt.Sprintf("%d clients did not come back", r.Clients-r.Back))
 	}
 	if r.Late.P99 > mostClientLag && 2*r.Late.P99 > r.Handshake.P99 {
 		g.Problems = append(g.Problems,
-			fmt.Sprintf("the clients were slow to dial: p99 %.0f ms, half of the handshakes' or more; give them "+
+			fmt.Sprintf("the clients were slow to dial: p99 %.0f ms, half of the handshakes' p99 or more; give them "+
 				"cores, or --procs", r.Late.P99))
 	}
 }
 
-// sample is one look at the gateway while a run goes on.
+// sample is one look at the gateway during a run.
 type sample struct {
 	at int64 // CLOCK_MONOTONIC
 	m  scrape.Metrics
 }
 
-// sampleUntil looks at the gateway every so often until the time given (monotonic).
+// sampleUntil looks at the gateway at intervals until a given time (monotonic).
 func (r *fanoutRun) sampleUntil(ctx context.Context, s *scrape.Scraper, every time.Duration, until int64) error {
 	for {
 		at := machine.MonotonicIn(0)
@@ -139,7 +139,7 @@ func (r *fanoutRun) sampleUntil(ctx context.Context, s *scrape.Scraper, every ti
 	}
 }
 
-// cpuAt is the gateway's CPU time at a moment, between two samples.
+// cpuAt returns the gateway's CPU time at a moment, interpolated between two samples.
 func cpuAt(samples []sample, at int64) float64 {
 	k, _ := slices.BinarySearchFunc(samples, at, func(s sample, at int64) int { return cmp.Compare(s.at, at) })
 	switch {

@@ -16,7 +16,7 @@ func (g *gate) storm() FanoutConfig {
 	return cfg
 }
 
-// All come back, at once or spread; what came meanwhile is absent, and nothing else.
+// All clients come back, at once or spread. Only what came meanwhile is absent.
 func TestStorm(t *testing.T) {
 	g := newGate(t, "secret")
 	g.refuse = 3
@@ -48,7 +48,7 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// Who resumes misses nothing; and where the gateway keeps one back, that is a loss.
+// A client that resumes misses nothing. If the gateway holds a message back, that is a loss.
 func TestStormResumes(t *testing.T) {
 	f := func(lost int64, edit func(g *gate)) {
 		t.Helper()
@@ -75,7 +75,7 @@ func TestStormResumes(t *testing.T) {
 	})
 }
 
-// A client that is never let in again is told of.
+// A client that is never let in again is reported.
 func TestStormLosesClients(t *testing.T) {
 	out := job.NewStormTally()
 	out.Clients, out.Back, out.At, out.Last = 10, 8, 1e9, 3e9

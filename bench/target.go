@@ -16,17 +16,17 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// Target is the server under test, and how to get in and publish.
+// Target is the server that is measured, and how to connect and publish to it.
 type Target struct {
 	job.Speech // what clients speak with it
 
 	URL string // ws://HOST:PORT/ws, or wss:
-	CA  string // wss: file of the certificates to trust. "": the system's
-	// Admin is http://HOST:PORT or https of the internal port. "": port 8081 of the same
-	// host. pid:N: a process without /metrics.
+	CA  string // file of the certificates to trust for wss. "": the system's
+	// Admin is the internal port, http://HOST:PORT or https. "": port 8081 of the same host.
+	// pid:N: a process without /metrics.
 	Admin      string
-	AdminToken string     // that the internal port wants for Direct and for pprof. "": none
-	AdminCA    string     // https: file of the certificates to trust there. "": CA, or the system's
+	AdminToken string     // token of the internal port, for Direct and pprof. "": none
+	AdminCA    string     // file of the certificates to trust there for https. "": CA, or the system's
 	Keys       job.Keys   // for the clients' tokens
 	Sources    []string   // addresses to connect from. nil: 127.0.0.2 to 127.0.0.9 for a gateway on loopback
 	Agents     job.Agents // machines that the clients run on. Empty: this one
@@ -36,12 +36,12 @@ type Target struct {
 	Publish    string // or to another server's own port: nats://HOST:PORT, or http://HOST:PORT/api of a Centrifugo
 	APIKey     string // of the Centrifugo
 
-	Warn io.Writer // what is to be said whether or not progress is. nil: nothing
+	Warn io.Writer // for warnings, also without progress. nil: none
 
 	demo bool // Brokers are the demo's, see FromDemo
 }
 
-// Endpoint is a target, resolved.
+// Endpoint is a target with its address.
 type Endpoint struct {
 	Addr, Host, Path string
 	TLS              bool
@@ -53,7 +53,7 @@ type Endpoint struct {
 func (t *Target) Resolve(ctx context.Context) (Endpoint, error) {
 	u, err := url.Parse(t.URL)
 	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
-		return Endpoint{}, job.Inputf("--target %q is no ws://HOST:PORT/PATH, nor wss://", t.URL)
+		return Endpoint{}, job.Inputf("--target %q is not ws://HOST:PORT/PATH or wss://", t.URL)
 	}
 	e := Endpoint{Host: u.Host, Path: u.RequestURI(), TLS: u.Scheme == "wss", Sources: t.Sources}
 	if u.Path == "" {
@@ -87,8 +87,7 @@ func (t *Target) Resolve(ctx context.Context) (Endpoint, error) {
 	return e, nil
 }
 
-// Ready resolves a target that is to be measured, and finds out whether its metrics
-// can be read and messages published.
+// Ready resolves a target, and checks that its metrics can be read and messages published.
 func (t *Target) Ready(ctx context.Context) (Endpoint, error) {
 	e, err := t.Resolve(ctx)
 	if err != nil {
@@ -100,7 +99,7 @@ func (t *Target) Ready(ctx context.Context) (Endpoint, error) {
 	return e, t.checkPublishing(ctx, e)
 }
 
-// loopbackSources are eight addresses, each with 28,000 ports of its own.
+// loopbackSources returns eight addresses. Each has 28,000 ports of its own.
 func loopbackSources() []string {
 	s, err := ParseSources("127.0.0.2-127.0.0.9")
 	if err != nil {
@@ -109,7 +108,7 @@ func loopbackSources() []string {
 	return s
 }
 
-// ParseSources reads addresses and ranges of them: "127.0.0.2-127.0.0.9,10.0.0.1".
+// ParseSources parses addresses and ranges: "127.0.0.2-127.0.0.9,10.0.0.1".
 func ParseSources(s string) ([]string, error) {
 	if s == "" {
 		return nil, nil
@@ -119,12 +118,12 @@ func ParseSources(s string) ([]string, error) {
 		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
 		a, err := netip.ParseAddr(from)
 		if err != nil {
-			return nil, job.Inputf("--sources: %q is no IP address", from)
+			return nil, job.Inputf("--sources: %q is not an IP address", from)
 		}
 		z := a
 		if isRange {
 			if z, err = netip.ParseAddr(to); err != nil || z.BitLen() != a.BitLen() || z.Less(a) {
-				return nil, job.Inputf("--sources: %q is no range of IP addresses", part)
+				return nil, job.Inputf("--sources: %q is not a range of IP addresses", part)
 			}
 		}
 		for ; !z.Less(a); a = a.Next() {
@@ -137,7 +136,7 @@ func ParseSources(s string) ([]string, error) {
 	return out, nil
 }
 
-// checkPublishing reports whether there is exactly one way to publish, and tries it.
+// checkPublishing returns an error unless there is exactly one way to publish, and it works.
 func (t *Target) checkPublishing(ctx context.Context, e Endpoint) error {
 	ways := 0
 	for _, given := range []bool{t.Direct, len(t.Brokers) > 0, t.Publish != ""} {
@@ -157,17 +156,17 @@ func (t *Target) checkPublishing(ctx context.Context, e Endpoint) error {
 	case t.Direct:
 		return publish.CheckDirect(ctx, e.Admin)
 	case len(t.Brokers) > 0 && t.Topic == "":
-		return job.Inputf("nothing says which topic feeds the room: give --topic")
+		return job.Inputf("the topic that feeds the room is missing: give --topic")
 	case len(t.Brokers) == 0:
-		return job.Inputf("nothing says how to publish: give --brokers and --topic, or --direct where the gateway " +
-			"has run --direct, or --publish for another server; the demo of `tapecast run` on this machine " +
-			"needs none, and observe measures the traffic that there is")
+		return job.Inputf("the way to publish is missing: give --brokers and --topic, or --direct if the gateway " +
+			"was started with --direct, or --publish for another server; the demo of `tapecast run` on this machine " +
+			"needs none, and observe measures the traffic that a gateway has")
 	}
 	t.WarnCompacted(ctx, t.Topic)
 	return nil
 }
 
-// sink opens the way to publish; topic is for Kafka.
+// sink opens the way to publish. The topic is for Kafka.
 func (t *Target) sink(ctx context.Context, e Endpoint, topic string) (publish.Sink, error) {
 	switch {
 	case t.Direct:
@@ -180,7 +179,8 @@ func (t *Target) sink(ctx context.Context, e Endpoint, topic string) (publish.Si
 	return publish.NewKafka(t.Brokers, topic)
 }
 
-// CheckDescriptors is for clients on agents too, who say themselves what they can hold.
+// CheckDescriptors returns an error if the processes here cannot hold so many clients.
+// Agents check their own limits.
 func (t *Target) CheckDescriptors(clients, procs int) error {
 	if len(t.Agents.Addrs) > 0 {
 		return nil
@@ -188,11 +188,11 @@ func (t *Target) CheckDescriptors(clients, procs int) error {
 	return machine.CheckDescriptors(clients, procs)
 }
 
-// CheckOneProcess is CheckDescriptors for clients that one process holds, however
-// many there are for others; flag says how many they are.
+// CheckOneProcess is CheckDescriptors for clients that one process holds. Its error names
+// the flag that sets their number.
 func (t *Target) CheckOneProcess(flag string, clients int) error {
 	switch most := machine.DescriptorLimit() - machine.SpareDescriptors; {
-	case len(t.Agents.Addrs) > 0: // which say themselves what they can hold
+	case len(t.Agents.Addrs) > 0: // agents check their own limits
 	case clients > most:
 		return job.Inputf("%s %d: one process holds them, and has descriptors for %d: ask for fewer, or raise the "+
 			"limit (ulimit -Hn)", flag, clients, most)
@@ -200,8 +200,8 @@ func (t *Target) CheckOneProcess(flag string, clients int) error {
 	return nil
 }
 
-// Job is the job of clients at the target, as far as the target says it: where they
-// connect, what they speak, whom they are.
+// Job returns the target's part of a job: where clients connect, what they speak, and which
+// keys sign their tokens.
 func (t *Target) Job(e Endpoint) job.Job {
 	return job.Job{
 		Addr: e.Addr, Host: e.Host, Path: e.Path, TLS: e.TLS, CA: t.CA, Sources: e.Sources,
@@ -209,13 +209,13 @@ func (t *Target) Job(e Endpoint) job.Job {
 	}
 }
 
-// ClientJob is the same for clients that have a goroutine each.
+// ClientJob returns the same for clients that have a goroutine each.
 func (t *Target) ClientJob(e Endpoint) client.Job {
 	return client.Job{Addr: e.Addr, Host: e.Host, Path: e.Path, TLS: e.TLS, CA: t.CA}
 }
 
-// Join brings in the first clients of w, or all of them. Where they cannot join, that
-// is a fault of what was asked for.
+// Join connects the first clients of w, or all of them. If they cannot join, the error is
+// an InputError.
 func Join(ctx context.Context, w *pool.Workers, clients int) (job.Status, error) {
 	status, err := w.Connect(clients)
 	if ctx.Err() != nil {

@@ -11,28 +11,28 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// Timeline is how a run went: what the clients got from interval to interval, and
-// what the gateway used meanwhile.
+// Timeline is the course of a run: what the clients got in each interval, and what the
+// gateway used meanwhile.
 type Timeline struct {
 	Interval float64        `json:"interval_s"`
 	Clients  []ClientPoint  `json:"clients"`
 	Gateway  []GatewayPoint `json:"gateway"`
 }
 
-// ClientPoint is what came in one interval. Each client process says how long its
-// own was, so that one that is late to answer makes it longer, not its rates wrong.
+// ClientPoint is what came in one interval. Each client process measures the length of its
+// own interval. So a late answer makes the interval longer, and its rates stay right.
 type ClientPoint struct {
-	At        float64 `json:"at_s"` // its end, from the begin of the window: negative in the warmup
+	At        float64 `json:"at_s"` // its end, relative to the window's start: negative in the warmup
 	Messages  int64   `json:"messages"`
 	Delivered float64 `json:"delivered_per_s"`
 	Bytes     float64 `json:"bytes_per_s"`
-	Timed     int64   `json:"timed"` // how many messages the latencies are of: those due in the window
+	Timed     int64   `json:"timed"` // messages with latencies: those due in the window
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
 	Max       float64 `json:"max_ms"`
 	Connected int     `json:"connected"`
 
-	PublisherLag float64 `json:"publisher_lag_max_ms"` // 0 for rawsend, which publishes by itself
+	PublisherLag float64 `json:"publisher_lag_max_ms"` // 0 for rawsend, which publishes to itself
 	ClientLag    float64 `json:"client_lag_p99_ms"`
 	Asleep       float64 `json:"client_asleep"` // share of the interval
 }
@@ -48,26 +48,25 @@ type GatewayPoint struct {
 // mostPoints bounds a timeline: a run of days has longer intervals.
 const mostPoints = 3600
 
-// scrapeEvery is the least time between two looks at the gateway's metrics. One
-// costs it 0.9 ms of CPU time (doc.go).
+// scrapeEvery is the least time between two looks at the gateway's metrics. A look costs
+// the gateway 0.9 ms of CPU time (doc.go).
 const scrapeEvery = time.Second
 
-// intervalOf is a second, or less where the window is short and more where it is long.
+// intervalOf returns one second, or less for a short window and more for a long one.
 func intervalOf(window time.Duration) time.Duration {
 	return max(100*time.Millisecond, min(time.Second, window/20), window/mostPoints)
 }
 
-// follower asks the clients for their intervals and the gateway for its metrics
-// while a run goes on. It has a goroutine of its own, since clients that are busy
-// answer late and the window's edges don't wait. From start to stop the workers and
-// the timeline are that goroutine's.
+// follower asks the clients for their intervals and the gateway for its metrics during a
+// run. It has a goroutine of its own, since busy clients answer late and the window's
+// edges don't wait. From start to stop that goroutine owns the workers and the timeline.
 type follower struct {
 	workers *pool.Workers
 	scraper *scrape.Scraper
 	timing  job.Timing
 	every   time.Duration
 	show    func(ClientPoint) // progress; nil: none
-	lag     atomic.Int64      // the publisher's longest since it was taken, ns
+	lag     atomic.Int64      // the publisher's longest lag since the last point, ns
 
 	line   Timeline
 	cpu    float64 // the gateway's, at the last look
@@ -83,7 +82,7 @@ func (f *follower) start(ctx context.Context) {
 	go func() { f.done <- f.follow(ctx) }()
 }
 
-// stop ends the following. The error is of a worker that no longer answers.
+// stop ends the following. It returns an error if a worker no longer answers.
 func (f *follower) stop() error {
 	if f.cancel == nil {
 		return nil // it did not start
@@ -114,7 +113,7 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 }
 
-// add makes a point of what all workers answered.
+// add makes a point of all workers' answers.
 func (f *follower) add(answers []job.Answer) {
 	p, latency, lag := ClientPoint{}, job.NewHist(), job.NewHist()
 	for _, a := range answers {
@@ -132,7 +131,7 @@ func (f *follower) add(answers []job.Answer) {
 		lag.Merge(v.Lag)
 	}
 	q := latency.Quantiles()
-	p.At = f.seconds(machine.MonotonicIn(0)) // a worker's own clock may be another machine's
+	p.At = f.seconds(machine.MonotonicIn(0)) // a worker's clock may be another machine's
 	p.Timed, p.P50, p.P99, p.Max = q.Count, q.P50, q.P99, q.Max
 	p.ClientLag = lag.Quantiles().P99
 	p.PublisherLag = float64(f.lag.Swap(0)) / 1e6
@@ -142,8 +141,8 @@ func (f *follower) add(answers []job.Answer) {
 	}
 }
 
-// look reads the gateway's metrics. That one look fails is no fault of the run:
-// those at the window's edges say so if it is.
+// look reads the gateway's metrics. A look that fails is skipped: the looks at the window's
+// edges report a gateway that is gone.
 func (f *follower) look(ctx context.Context) {
 	m, err := f.scraper.Scrape(ctx)
 	if err != nil {
@@ -159,7 +158,7 @@ func (f *follower) look(ctx context.Context) {
 	f.cpu, f.looked = m[scrape.MetricCPU], now
 }
 
-// seconds from the begin of the window to a reading of the monotonic clock.
+// seconds returns the time from the window's start to a reading of the monotonic clock.
 func (f *follower) seconds(mono int64) float64 {
 	return float64(mono+f.timing.Anchor-f.timing.From) / 1e9
 }
@@ -170,8 +169,8 @@ type CurvePoint struct {
 	MS      float64 `json:"ms"`
 }
 
-// curve is the percentiles of h, as far out as at least one duration lies beyond,
-// and the longest.
+// curve returns the percentiles of h, and the longest duration. It ends where less than one
+// duration lies beyond.
 func curve(h *job.Hist) []CurvePoint {
 	var out []CurvePoint
 	n := float64(h.Count())

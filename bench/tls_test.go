@@ -15,7 +15,7 @@ import (
 	"tapecast/bench/job"
 )
 
-// secured has a gate speak TLS, and returns its certificate's file.
+// secured makes a gate speak TLS, and returns its certificate's file.
 func (g *gate) secured() (ca string) {
 	s := httptest.NewUnstartedServer(nil)
 	s.StartTLS() // for its certificate
@@ -32,7 +32,7 @@ func (g *gate) secured() (ca string) {
 	return ca
 }
 
-// TestFanoutTLS: over TLS nothing is lost or late to the last byte either.
+// TestFanoutTLS: over TLS too, nothing is lost or late, to the last byte.
 func TestFanoutTLS(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")

@@ -12,9 +12,8 @@ import (
 	"tapecast/bench/machine"
 )
 
-// slowSender stands between the gate and its members: each message goes out when
-// its delay is over, none during the stall, and it keeps how late each was by the
-// clock of who sent it.
+// slowSender stands between the gate and its members. Each message goes out after its delay,
+// and none during the stall. It records how late each was, by the sender's clock.
 type slowSender struct {
 	anchor int64
 	delay  func(n int64) time.Duration
@@ -35,7 +34,7 @@ type slowFrame struct {
 	b   []byte
 }
 
-// edit takes a message in place of the gate, who sends nothing then.
+// edit takes each message over from the gate, which sends nothing then.
 func (s *slowSender) edit(shape job.ValueShape) func(*gateConn, int64, []byte) [][]byte {
 	return func(c *gateConn, n int64, b []byte) [][]byte {
 		s.queue <- slowFrame{c, n, job.ParseTime(b[len(b)-shape.Size():]), b}
@@ -66,12 +65,11 @@ func (s *slowSender) run() {
 
 func (s *slowSender) now() int64 { return machine.ClockGettime(1) + s.anchor }
 
-// What is reported is what the server knows that it did: delays from 600 to 800 ms,
-// and a stall of 1.5 s whose whole backlog goes out at its end. All quantiles are
-// within 2 %, and the stall is seen in the timeline; a run that calls itself invalid
-// promises no more than that every message is counted. The delays are long because what a busy machine adds
-// on the way, a few ms,
-// is not the server's, but is reported.
+// The report is what the server knows that it did: delays from 600 to 800 ms, and a stall of
+// 1.5 s with its whole backlog sent at the end. All quantiles are within 2 %, and the timeline
+// shows the stall. A run that calls itself invalid promises only that every message is counted.
+// The delays are long because a busy machine adds a few ms on the way. The server did not do
+// that, but the report includes it.
 func TestTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -83,7 +81,7 @@ func TestTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &slowSender{anchor: machine.Anchor(), queue: make(chan slowFrame, 100_000), sent: map[int64][]int64{}}
-	// Ever longer and shorter again, in steps less than the gap of two messages: the
+	// The delays get longer and shorter in turn, in steps below the gap of two messages. So the
 	// order is kept without waiting for it.
 	s.delay = func(n int64) time.Duration {
 		k := n % 200
@@ -124,7 +122,7 @@ func TestTruth(t *testing.T) {
 		t.Helper()
 		want := float64(truth[int(math.Ceil(q/100*float64(len(truth))))-1]) / 1e6
 		t.Logf("%s: %.2f ms, truly %.2f ms", what, got, want)
-		// What the clients themselves were late, on a busy machine, the bench reports beside it.
+		// The clients' own delay, on a busy machine, is reported beside it.
 		if own := run.ClientLag.Max + run.ClientTurns.Max; math.Abs(got-want) > 0.02*want+own {
 			t.Errorf("%s is %.2f ms, want %.2f ms within 2 %% and %.2f ms", what, got, want, own)
 		}
@@ -145,8 +143,7 @@ func TestTruth(t *testing.T) {
 	checkTimeline(t, run, 1000)
 }
 
-// checkTimeline sees that nothing is in the timeline twice or missing, and that
-// there was a time in which nothing came.
+// checkTimeline checks that the timeline has everything once, and a time without messages.
 func checkTimeline(t *testing.T, run *Run, quiet float64) {
 	t.Helper()
 	var messages, timed int64

@@ -62,8 +62,8 @@ func (g *gate) job(clients int, size int) job.Job {
 	}
 }
 
-// pastPlan is a run whose messages were due at known times before now: what is
-// sent at once is delivered with known delays.
+// pastPlan returns a run whose messages were due at known times in the past. What is sent at
+// once is delivered with known delays.
 func pastPlan(ago time.Duration, rate float64) job.Timing {
 	p := job.Timing{Anchor: machine.Anchor()}
 	p.Schedule, _ = job.NewSchedule(machine.MonotonicIn(-ago)+p.Anchor, rate)
@@ -72,9 +72,9 @@ func pastPlan(ago time.Duration, rate float64) job.Timing {
 	return p
 }
 
-// Delays that are known come out: messages due from 5 s to 1 s ago, evenly, and
-// sent now, have latencies spread evenly over that range, within 2 %; what a busy machine
-// takes until the last of them is read is added.
+// Known delays come out. Messages were due from 5 s to 1 s ago, evenly, and are sent now. Their
+// latencies are spread evenly over that range, within 2 %, plus what a busy machine takes until
+// the last of them is read.
 func TestKnownDelays(t *testing.T) {
 	for _, bare := range []bool{true, false} {
 		g := newGate(t, "secret")
@@ -118,7 +118,7 @@ func TestKnownDelays(t *testing.T) {
 	}
 }
 
-// Each fault that a gateway may commit is counted as what it is.
+// Each fault of a gateway is counted as its own kind.
 func TestFaultsAreFound(t *testing.T) {
 	one := func(b []byte) [][]byte { return [][]byte{b} }
 	f := func(name string, check bool, edit func(c *gateConn, n int64, b []byte) [][]byte, want job.Tally) {
@@ -138,7 +138,7 @@ func TestFaultsAreFound(t *testing.T) {
 		}
 		deadline := 10 * time.Second
 		if want.Lost > 0 && want.Gone == 0 {
-			deadline = 300 * time.Millisecond // what never comes is waited for in vain
+			deadline = 300 * time.Millisecond // what never comes is waited for
 		}
 		got := w.ask(job.Order{Op: "finish", Total: total, Deadline: machine.MonotonicIn(deadline)}).Results
 		if got.Lost != want.Lost || got.Late != want.Late || got.Doubled != want.Doubled ||
@@ -216,7 +216,7 @@ func TestFaultsAreFound(t *testing.T) {
 	}, job.Tally{Lost: 1, Invalid: 1, Gone: 1})
 }
 
-// What only goes to one client is looked for at that client alone.
+// Messages to one client only are checked at that client alone.
 func TestOwnMessages(t *testing.T) {
 	g := newGate(t, "secret")
 	j := g.job(4, 128)
