@@ -28,11 +28,11 @@ func agentCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := netip.ParseAddrPort(listen)
 			if err != nil {
-				return &usageError{fmt.Errorf("--listen %q is no address and port", listen)}
+				return &usageError{fmt.Errorf("--listen %q is not an address with a port", listen)}
 			}
 			if keyFile == "" && !at.Addr().IsLoopback() {
-				return &usageError{fmt.Errorf("--listen %s can be reached from elsewhere: give --key-file, or anybody "+
-					"could have it open connections", listen)}
+				return &usageError{fmt.Errorf("--listen %s can be reached from other machines: give --key-file, or "+
+					"anybody could make it open connections", listen)}
 			}
 			key, err := readKey("--key-file", keyFile)
 			if err != nil {
@@ -47,23 +47,23 @@ func agentCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&listen, "listen", "127.0.0.1:7070", "`address` and port")
-	f.StringVar(&keyFile, "key-file", "", "`file` with a key that whoever connects must know")
+	f.StringVar(&listen, "listen", "127.0.0.1:7070", "`address` and port to listen on")
+	f.StringVar(&keyFile, "key-file", "", "`file` with a key that drivers must give")
 	return cmd
 }
 
-// agentsOf are the agents that flags name.
+// agentsOf returns the agents that flags name.
 func agentsOf(addrs []string, keyFile string) (job.Agents, error) {
 	for _, a := range addrs {
 		if _, _, err := net.SplitHostPort(a); err != nil {
-			return job.Agents{}, &usageError{fmt.Errorf("--agents: %q is no host:port", a)}
+			return job.Agents{}, &usageError{fmt.Errorf("--agents: %q is not host:port", a)}
 		}
 	}
 	key, err := readKey("--agent-key-file", keyFile)
 	return job.Agents{Addrs: addrs, Key: key}, err
 }
 
-// readKey is what a file holds, without the spaces around it.
+// readKey returns what a file holds, without the spaces around it.
 func readKey(flag, file string) (string, error) {
 	if file == "" {
 		return "", nil

@@ -53,20 +53,20 @@ func calibrateCommand() *cobra.Command {
 	t.add(cmd)
 	t.addPublishing(cmd)
 	f := cmd.Flags()
-	f.IntVar(&c.Clients, "clients", 10_000, "number of clients at most")
+	f.IntVar(&c.Clients, "clients", 10_000, "largest `number` of clients")
 	f.IntVar(&c.Procs, "procs", 1, "client `processes`")
-	f.StringVar(&c.Room, "room", "trades", "the `room` that all are in")
+	f.StringVar(&c.Room, "room", "trades", "the `room` that all clients join")
 	f.StringVar(&c.Keyed, "keyed", "",
 		"rooms of a hundred clients, with {key} in the `name` (default: none are measured)")
 	f.StringVar(&c.Fields, "fields", "", `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
-	f.Float64Var(&c.Most, "most", 400, "`messages` a second to all, at most")
+	f.Float64Var(&c.Most, "most", 400, "most `messages` a second to all clients")
 	f.DurationVar(&c.Window, "window", 8*time.Second, "length of each measurement")
-	f.IntVar(&c.Repeats, "repeats", 1, "`runs` of each, of which the one with the median CPU counts")
+	f.IntVar(&c.Repeats, "repeats", 1, "`runs` of each point; the one with the median CPU counts")
 	f.StringVar(&out, "out", "", "`file` to write the calibration to")
 	f.StringVar(&against, "check", "",
-		"measure loads drawn at random in place of it, and set them against the calibration in `file`")
-	f.Uint64Var(&check.Seed, "seed", 1, "`number` that draws them")
-	f.IntVar(&check.Inside, "inside", 5, "`number` of them in the calibrated range")
-	f.IntVar(&check.Outside, "outside", 3, "`number` of them up to three times outside of it")
+		"do not calibrate: measure random loads, and compare them with the calibration in `file`")
+	f.Uint64Var(&check.Seed, "seed", 1, "`seed` of the random loads")
+	f.IntVar(&check.Inside, "inside", 5, "`number` of random loads in the calibrated range")
+	f.IntVar(&check.Outside, "outside", 3, "`number` of random loads up to three times beyond it")
 	return cmd
 }

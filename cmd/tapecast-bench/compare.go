@@ -29,6 +29,6 @@ func compareCommand() *cobra.Command {
 			return writeFile(html, c.WriteHTML)
 		},
 	}
-	cmd.Flags().StringVar(&html, "html", "", "write it as a page with charts to `file`")
+	cmd.Flags().StringVar(&html, "html", "", "also write the comparison as a page with charts to `file`")
 	return cmd
 }

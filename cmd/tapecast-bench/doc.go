@@ -1,7 +1,7 @@
-// Command tapecast-bench loads a gateway with WebSocket clients and measures
-// what they get and what it costs.
+// Command tapecast-bench loads a gateway with WebSocket clients. It measures what they get
+// and what it costs.
 //
-// Exit codes: 0 measured; 1 the bench itself was the bottleneck, or something
-// broke, so that the figures say nothing; 2 bad input, nothing measured;
-// 3 measured, but messages were lost, doubled, out of order or torn.
+// Exit codes: 0 measured; 1 the bench itself was the bottleneck, or something broke, so the
+// figures prove nothing; 2 bad input, nothing measured; 3 measured, but messages were lost,
+// doubled, out of order or torn.
 package main

@@ -13,9 +13,8 @@ import (
 	"tapecast/bench"
 )
 
-// fanoutLike is a subcommand that runs bench.Fanout: c holds what is its own, and
-// what its flags are by default; more adds further flags. topic is where it
-// publishes by default.
+// fanoutLike makes a subcommand that runs bench.Fanout. c holds its fixed settings and the
+// defaults of its flags. more adds further flags. topic is the default of --topic.
 func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string,
 	more func(*pflag.FlagSet, *bench.FanoutConfig)) *cobra.Command {
 	t := targetFlags{topic: topic}
@@ -43,14 +42,14 @@ func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string,
 	if c.Replay == nil {
 		addValues(cmd.Flags(), &c)
 	}
-	cmd.Flags().String("html", "", "write the result as a page with charts to `file` too")
+	cmd.Flags().String("html", "", "also write the result as a page with charts to `file`")
 	if more != nil {
 		more(cmd.Flags(), &c)
 	}
 	return cmd
 }
 
-// templateOf is what --value-template says, or what the file holds that it names.
+// templateOf returns the text of --value-template, or what the file holds that it names.
 func templateOf(text string) (string, error) {
 	file, ok := strings.CutPrefix(text, "@")
 	if !ok {
@@ -70,17 +69,16 @@ func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.BoolVar(&c.Check, "check", c.Check, "check every byte of every value, the rooms, and the prev chain")
 	f.DurationVar(&c.Duration, "duration", cmp.Or(c.Duration, 10*time.Second), "length of the measured window")
 	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "time before it")
-	f.DurationVar(&c.Drain, "drain", 30*time.Second, "how long stragglers are waited for at most")
+	f.DurationVar(&c.Drain, "drain", 30*time.Second, "longest wait for stragglers")
 	f.IntVar(&c.InFlight, "in-flight", 64, "handshakes at a time in each client process")
 	f.IntVar(&c.RcvBuf, "rcvbuf", 0, "receive buffer of each client in `bytes` (default: the kernel's choice)")
 	f.BoolVar(&c.GC, "gc", false,
-		"have the gateway collect its garbage before its heap is read (needs its admin.pprof)")
-	f.String("out", "", "write the result as JSON to `file` too")
+		"make the gateway collect garbage before its heap is read (needs its admin.pprof)")
+	f.String("out", "", "also write the result as JSON to `file`")
 	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
 }
 
-// addValues adds the flags of scenarios that make their messages, and so have no
-// pace but the clients'.
+// addValues adds the flags of scenarios that make their own messages.
 func addValues(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.Size, "size", cmp.Or(c.Size, 128), "`bytes` of a message's value")
 	f.StringVar(&c.Fields, "fields", c.Fields, `further JSON `+"`members`"+` of a value, like '"s":"BTCUSDT"'`)
@@ -88,7 +86,7 @@ func addValues(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		"an `envelope` that each record has around its value, or @FILE with one, like\n"+
 			`'{"type":"trade","id":{{seq}},"account":"{{key}}","data":{{value}}}'`)
 	f.DurationVar(&c.Pace, "pace", c.Pace,
-		"least time between two polls of a client process; 0: it wakes for each event")
+		"least time between two polls of a client process; 0 wakes it for each event")
 }
 
 func fanoutCommand() *cobra.Command {
@@ -105,18 +103,18 @@ func fanoutCommand() *cobra.Command {
   tapecast-bench fanout --secret-file key --brokers localhost:9092 --topic market.ticker --rate 100 --clients 1000`,
 	}, bench.FanoutConfig{Pace: time.Millisecond}, "", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addRooms(f, c)
-		f.BoolVar(&c.Bare, "bare", false, "the room's frames are bare values (envelope: none)")
-		f.BoolVar(&c.Deflate, "deflate", false, "the clients offer permessage-deflate (the room's class must compress)")
+		f.BoolVar(&c.Bare, "bare", false, "expect bare values, as of a room with envelope: none")
+		f.BoolVar(&c.Deflate, "deflate", false, "offer permessage-deflate (the room's class must compress)")
 		f.IntVar(&c.Keys, "keys", 1, "`number` of record keys, in turn (Kafka)")
 		addOrders(f, c)
-		f.IntVar(&c.Filtered, "filtered", 0, "`number` of further clients that want a few of the keys only (Kafka)")
+		f.IntVar(&c.Filtered, "filtered", 0, "`number` of further clients that want only a few of the keys (Kafka)")
 		f.IntVar(&c.FilterKeys, "filter-keys", 5, "`number` of those keys")
 		addStalled(f, c)
 		f.BoolVar(&c.Baseline, "baseline", false,
-			"each run once against the gateway, and once against a bare send loop")
-		f.IntVar(&c.RawBatch, "baseline-batch", 1, "`messages` that the send loop gathers into a system call")
+			"make each run twice: against the gateway, then against a bare send loop")
+		f.IntVar(&c.RawBatch, "baseline-batch", 1, "`messages` that the send loop puts into one system call")
 		f.BoolVar(&c.Pin, "pin", false,
-			"clients on the last processor, the send loop on the first (start the gateway there too: taskset -c 0)")
+			"pin clients to the last processor, and the send loop to the first (start the gateway there too: taskset -c 0)")
 	})
 }
 
@@ -127,13 +125,13 @@ func addRooms(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		rooms = []string{"prices"}
 	}
 	f.StringSliceVar(&c.Rooms, "rooms", rooms, "`rooms` to join and to publish to, in turn")
-	f.BoolVar(&c.AutoJoin, "auto-join", c.AutoJoin, "join the rooms that the gateway joins by itself, not only --rooms")
+	f.BoolVar(&c.AutoJoin, "auto-join", c.AutoJoin, "also join the rooms that the gateway joins by itself")
 	f.Float64Var(&c.Rate, "rate", cmp.Or(c.Rate, 100), "`messages` a second")
 }
 
-// addOrders adds the flags of messages to single users beside the others.
+// addOrders adds the flags of messages to single users.
 func addOrders(f *pflag.FlagSet, c *bench.FanoutConfig) {
-	f.Float64Var(&c.OrdersRate, "orders", 0, "meanwhile, so many `messages` a second to single users")
+	f.Float64Var(&c.OrdersRate, "orders", 0, "`messages` a second to single users meanwhile (default: none)")
 	f.IntVar(&c.OrdersClients, "orders-clients", 50, "`number` of those users")
 	f.StringVar(&c.OrdersTopic, "orders-topic", "", "the `topic` of those messages, keyed by the user (Kafka)")
 	f.StringVar(&c.OrdersRoom, "orders-room", "orders:{user}", "the `room` of those messages")
@@ -142,8 +140,8 @@ func addOrders(f *pflag.FlagSet, c *bench.FanoutConfig) {
 // addStalled adds the flags of clients that stop reading.
 func addStalled(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.Stalled, "stalled", c.Stalled, "`number` of further clients that stop reading")
-	f.IntVar(&c.Slow, "slow", c.Slow, "`number` of further clients that read slowly, for as long")
+	f.IntVar(&c.Slow, "slow", c.Slow, "`number` of further clients that read slowly for the same time")
 	f.IntVar(&c.SlowRate, "slow-rate", 4096, "`bytes` a second that each of them reads")
-	f.DurationVar(&c.StallFor, "stall-for", 0, "for how long (default: the window and a second more)")
-	f.BoolVar(&c.Paired, "paired", c.Paired, "each run once without the stalled and slow clients, and once with them")
+	f.DurationVar(&c.StallFor, "stall-for", 0, "how long they do so (default: the window and a second more)")
+	f.BoolVar(&c.Paired, "paired", c.Paired, "make each run twice: without the stalled and slow clients, then with them")
 }

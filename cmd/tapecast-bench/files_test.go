@@ -22,7 +22,7 @@ import (
 	"tapecast/server/config"
 )
 
-// TestMain lets the tests' binary be the client processes that the scenarios start.
+// TestMain lets the test binary be the client processes that the scenarios start.
 func TestMain(m *testing.M) {
 	run := map[string]func(io.Reader, io.Writer) error{
 		"worker": worker.Run, "hostile": hostile.Run, "sink": hostile.RunSink,
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(withoutDemo(m.Run))
 }
 
-// withoutDemo has the tests find no demo of whoever runs them.
+// withoutDemo hides a demo of the user who runs the tests.
 func withoutDemo(run func() int) int {
 	dir, err := os.MkdirTemp("", "tapecast-bench-")
 	if err != nil {
@@ -49,8 +49,8 @@ func withoutDemo(run func() int) int {
 	return run()
 }
 
-// theGateway runs a gateway with the configuration that the benchmarks use, and
-// returns the flags that lead to it.
+// theGateway runs a gateway with the configuration of the benchmarks, and returns the flags
+// that lead to it.
 func theGateway(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "bench", "gateway.yaml"))
@@ -60,8 +60,8 @@ func theGateway(t *testing.T) []string {
 	return append(gatewayOf(t, text), "--direct", "--json", "--quiet")
 }
 
-// gatewayOf runs a gateway with a configuration, but for its keys and ports, and returns
-// the flags that lead to it.
+// gatewayOf runs a gateway with a configuration, with its own keys and ports. It returns the
+// flags that lead to it.
 func gatewayOf(t *testing.T, text []byte) []string {
 	t.Helper()
 	const secret = "the key of a gateway that lives as long as a test"
@@ -101,8 +101,8 @@ func gatewayOf(t *testing.T, text []byte) []string {
 	}
 }
 
-// Each file of bench/scenarios runs, in small, against a gateway with
-// bench/gateway.yaml, and everybody gets what is theirs.
+// Each file of bench/scenarios runs at a small scale against a gateway with
+// bench/gateway.yaml, and every client gets its messages.
 func TestScenarioFiles(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -123,7 +123,7 @@ func TestScenarioFiles(t *testing.T) {
 		args := append([]string{"run", file, "--duration", "2s", "--warmup", "200ms"},
 			append(small[filepath.Base(file)], to...)...)
 		out, _, err := run(t, args...)
-		var late *job.InvalidError // a busy machine; that is not what is tested
+		var late *job.InvalidError // a busy machine, which is not tested here
 		if err != nil && !errors.As(err, &late) {
 			t.Errorf("%s: %v", file, err)
 			continue
@@ -143,7 +143,7 @@ func TestScenarioFiles(t *testing.T) {
 	}
 }
 
-// aRecording is a file with 50 trades of two seconds.
+// aRecording returns a file with 50 trades of two seconds.
 func aRecording(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder

@@ -13,9 +13,8 @@ func keyedCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
 		Use:   "keyed",
 		Short: "Measure many rooms of a few clients each, every room at its own slow pace",
-		Long: "Clients are dealt to groups, each group has a room of its own, and each room gets its own messages: " +
-			"the\n" +
-			"shape of published broker tests with 100 subscribers a topic and a message a second to each topic.",
+		Long: "Clients form groups. Each group has a room of its own, and each room gets its own messages. That is\n" +
+			"the shape of published broker tests: 100 subscribers a topic, and one message a second to each topic.",
 		Example: `  # 15,000 clients, 100 a room, each room a message of 512 bytes a second, from Kafka
   tapecast-bench keyed --secret-file key --brokers localhost:9092 --topic bench.rooms`,
 	}, bench.FanoutConfig{
@@ -36,7 +35,7 @@ func privateCommand() *cobra.Command {
 		})
 }
 
-// addGroups adds the flags of groups with a room each; of groups of one where size is 0.
+// addGroups adds the flags of groups with a room each. Size 0 means groups of one.
 func addGroups(f *pflag.FlagSet, c *bench.FanoutConfig, room string, size int, perRoom float64) {
 	f.StringSliceVar(&c.Rooms, "room", []string{room},
 		"`pattern` of the rooms: {key} stands for the group's record key, {user} for the user")

@@ -32,10 +32,10 @@ func handshakeCommand() *cobra.Command {
 	}
 	t.add(cmd)
 	f := cmd.Flags()
-	f.String("out", "", "write the result as JSON to `file` too")
+	f.String("out", "", "also write the result as JSON to `file`")
 	f.IntVar(&c.Count, "count", 5000, "`number` of handshakes")
-	f.IntVar(&c.Batch, "batch", 5000, "so many are open at a time")
+	f.IntVar(&c.Batch, "batch", 5000, "`number` of connections that are open at a time")
 	f.Float64Var(&c.Rate, "rate", 0, "`handshakes` a second (default: one after another)")
-	f.DurationVar(&c.Settle, "settle", 2*time.Second, "how long the gateway is left alone to see what it uses at rest")
+	f.DurationVar(&c.Settle, "settle", 2*time.Second, "how long to leave the gateway alone, to see its use at rest")
 	return cmd
 }

@@ -32,14 +32,14 @@ func idleCommand() *cobra.Command {
 	t.add(cmd)
 	t.addPublishing(cmd)
 	f := cmd.Flags()
-	f.String("out", "", "write the result as JSON to `file` too")
+	f.String("out", "", "also write the result as JSON to `file`")
 	f.IntSliceVar(&c.Steps, "steps", []int{2000, 6000, 10000, 14000, 18000},
 		"`numbers` of clients at which memory is read")
 	f.IntVar(&c.Procs, "procs", 1, "client `processes`")
-	f.DurationVar(&c.Settle, "settle", 5*time.Second, "how long connections are left alone before memory is read")
+	f.DurationVar(&c.Settle, "settle", 5*time.Second, "how long to leave connections alone before memory is read")
 	f.BoolVar(&c.Touch, "touch", false, "first deliver a message to each private room")
 	f.StringSliceVar(&c.TouchTopics, "touch-topics", nil,
 		"the `topics` that feed those rooms, keyed by the user (Kafka)")
-	f.BoolVar(&c.GC, "gc", false, "have the gateway collect its garbage first (needs its admin.pprof)")
+	f.BoolVar(&c.GC, "gc", false, "make the gateway collect garbage first (needs its admin.pprof)")
 	return cmd
 }

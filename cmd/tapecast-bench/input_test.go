@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// small is what each subcommand with a target takes to be over soon, were it not
-// refused; and what asks for more clients than descriptors, with what it is told.
+// small has for each subcommand with a target the flags of a short run, the flags that ask for
+// more clients than descriptors, and the error that these get.
 var small = map[string]struct{ args, many, told string }{
 	"fanout":    {"--clients 5", "--clients 10000000", "use --procs"},
 	"keyed":     {"--clients 4 --group 2", "--clients 10000000", "use --procs"},
@@ -26,12 +26,12 @@ var small = map[string]struct{ args, many, told string }{
 	"passorder": {"--clients 2 --messages 10", "--clients 1000000 --messages 5000000", "arrival times"},
 	"abuse":     {"--clients 5 --duration 1s", "--clients 10000000", "use --procs"},
 	"resumes": {"--brokers 127.0.0.1:1 --records 10 --least 1 --most 2 --count 1", "--brokers x --greedy 1000000",
-		"1000 and 16 at most"},
+		"at most 1000 and 16"},
 	"observe":   {"--clients 5 --duration 1s", "--clients 10000000", "use --procs"},
 	"calibrate": {"--clients 1000 --window 2s", "--clients 10000000", "use --procs"},
 }
 
-// Whatever has a target says what is wrong with it in one line, and ends with code 2.
+// Every subcommand with a target reports bad input in one line, and ends with code 2.
 func TestTargetBadInput(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -81,7 +81,7 @@ func TestTargetBadInput(t *testing.T) {
 	}
 }
 
-// A file of another version is named, with the version that is read.
+// A file of another version is reported with the version that is read.
 func TestVersions(t *testing.T) {
 	write := func(text string) string {
 		file := filepath.Join(t.TempDir(), "a.json")
@@ -99,12 +99,12 @@ func TestVersions(t *testing.T) {
 	}
 	old, odd := write(`{"version": 77, "model": "of another shape", "legs": "too"}`), write("what is this?")
 	f("has version 77 of result files", "compare", old, old)
-	f("is no result file", "compare", odd, odd)
+	f("is not a result file", "compare", odd, odd)
 	f("has version 77 of calibrations", "plan", "--calibration", old)
-	f("is no calibration", "plan", "--calibration", odd)
+	f("is not a calibration", "plan", "--calibration", odd)
 	f("no such file", "plan", "--calibration", "/does/not/exist.json")
 	f("has version 77 of calibrations", "calibrate", "--check", old)
-	f("is no calibration", "calibrate", "--check", odd)
+	f("is not a calibration", "calibrate", "--check", odd)
 	f("no such file", "calibrate", "--check", "/does/not/exist.json")
 
 	calibration := filepath.Join("..", "..", "bench", "calibration.json")

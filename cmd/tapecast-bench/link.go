@@ -27,8 +27,8 @@ func linkCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.DurationVar(&c.Delay, "delay", 50*time.Millisecond, "of a packet, in each direction")
-	f.StringVar(&c.Name, "name", c.Name, "`begins` the names of the namespaces")
-	f.IntVar(&c.Queue, "queue", 0, "`packets` on their way in a direction; more are dropped (default 100,000)")
+	f.DurationVar(&c.Delay, "delay", 50*time.Millisecond, "delay of a packet in each direction")
+	f.StringVar(&c.Name, "name", c.Name, "`prefix` of the names of the namespaces")
+	f.IntVar(&c.Queue, "queue", 0, "most `packets` under way in one direction; more are dropped (default 100,000)")
 	return cmd
 }

@@ -26,8 +26,8 @@ const (
 )
 
 func main() {
-	// A publisher that wakes up needs a turn of Go's, not only of the kernel's: pinned to one core,
-	// it would wait for whatever else this process does there.
+	// A publisher that wakes up needs one of Go's processors, not only one of the machine's.
+	// Pinned to one core, it would wait for other work of this process there.
 	runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := newRoot(os.Stdin, os.Stdout, os.Stderr).ExecuteContext(ctx)
@@ -41,7 +41,7 @@ func main() {
 	}
 }
 
-// exitCode is what a caller learns without reading.
+// exitCode returns the exit code for an error.
 func exitCode(err error) int {
 	var input *job.InputError
 	var fault *job.FaultError
@@ -55,7 +55,7 @@ func exitCode(err error) int {
 	return exitInvalid
 }
 
-// usageError is a command line that can't be read.
+// usageError is a command line that cannot be parsed.
 type usageError struct{ error }
 
 func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {

@@ -34,18 +34,18 @@ func TestBadInput(t *testing.T) {
 	f("unknown command", "fanout", "x")
 	f("unknown flag", "fanout", "--bogus")
 	f("invalid argument", "fanout", "--clients", "many")
-	f("unknown flag: --html", "ramp", "--html", "x.html") // it has no page: told before anything is measured
+	f("unknown flag: --html", "ramp", "--html", "x.html") // it has no page: reported before anything is measured
 	f("--out: ", "ramp", "--out", "/no/such/directory/x.json")
 	f("step 2: ", "ramp", "--rates", "1,2e9")
 	f("keep one", "fanout", "--secret", "a", "--token", "b")
 	f("--secret-file", "idle", "--secret-file", "/does/not/exist")
-	f("no IP address", "handshake", "--sources", "here")
+	f("not an IP address", "handshake", "--sources", "here")
 	f("connection refused", "fanout", "--admin", "http://127.0.0.1:1")
 	f("connection refused", "idle", "--admin", "http://127.0.0.1:1")
 	f("connection refused", "handshake", "--admin", "http://127.0.0.1:1")
 	f("connection refused", "passorder", "--direct", "--admin", "http://127.0.0.1:1")
-	f("how to publish", "passorder")
-	f("--kind \"kindness\" is none of pings", "abuse", "--kind", "kindness")
+	f("way to publish", "passorder")
+	f("--kind \"kindness\" is not one of pings", "abuse", "--kind", "kindness")
 	f("leave --hostile-token=false out", "abuse", "--kind", "toggle", "--hostile-token=false")
 }
 

@@ -11,7 +11,7 @@ func passorderCommand() *cobra.Command {
 	var c bench.PassOrderConfig
 	cmd := &cobra.Command{
 		Use:     "passorder",
-		Short:   "Test whether it is chance which member gets a message first and last",
+		Short:   "Test whether chance decides which member gets a message first and last",
 		Example: `  tapecast-bench passorder --secret-file key --direct --clients 200 --messages 1000 --rate 20`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -30,12 +30,12 @@ func passorderCommand() *cobra.Command {
 	t.add(cmd)
 	t.addPublishing(cmd)
 	f := cmd.Flags()
-	f.String("out", "", "write the result as JSON to `file` too")
-	f.IntVar(&c.Clients, "clients", 200, "number of members")
-	f.StringVar(&c.Room, "room", "prices", "the `room`")
-	f.Float64Var(&c.Rate, "rate", 20, "`messages` a second; low, so that none overtakes another")
+	f.String("out", "", "also write the result as JSON to `file`")
+	f.IntVar(&c.Clients, "clients", 200, "`number` of members")
+	f.StringVar(&c.Room, "room", "prices", "the `room` of the members")
+	f.Float64Var(&c.Rate, "rate", 20, "`messages` a second; low, so that no two overlap")
 	f.Int64Var(&c.Messages, "messages", 1000, "`number` of messages")
 	f.IntVar(&c.Size, "size", 128, "`bytes` of a message's value")
-	f.BoolVar(&c.Bare, "bare", false, "the room's frames are bare values (envelope: none)")
+	f.BoolVar(&c.Bare, "bare", false, "expect bare values, as of a room with envelope: none")
 	return cmd
 }

@@ -12,6 +12,14 @@ import (
 	"tapecast/bench/plan"
 )
 
+const planExample = `  # everybody in one room, and each in twenty of a thousand
+  tapecast-bench plan --calibration calibration.json --connections 500000 --rate 20 --peak 60 --size 128 \
+    --also name=symbols,rooms=1000,joined=20,rate=2,peak=10,size=200 --slo p99=50ms
+
+  # screens that want ten sends a second at most, of the newest of each of 500 keys
+  tapecast-bench plan --calibration calibration.json --connections 500000 --rate 1600 --max-rate 10 \
+      --keys 500 --slo p99=200ms`
+
 func planCommand() *cobra.Command {
 	var c plan.Config
 	var s plan.Feed
@@ -21,16 +29,10 @@ func planCommand() *cobra.Command {
 	var memory, link float64
 	var interval time.Duration
 	cmd := &cobra.Command{
-		Use:   "plan",
-		Short: "Compute how many nodes, of what size, so many clients and messages need",
-		Example: `  # everybody in one room, and each in twenty of a thousand
-  tapecast-bench plan --calibration calibration.json --connections 500000 --rate 20 --peak 60 --size 128 \
-    --also name=symbols,rooms=1000,joined=20,rate=2,peak=10,size=200 --slo p99=50ms
-
-  # screens that want ten sends a second at most, of the newest of each of 500 keys
-  tapecast-bench plan --calibration calibration.json --connections 500000 --rate 1600 --max-rate 10 \
-      --keys 500 --slo p99=200ms`,
-		Args: noArgs,
+		Use:     "plan",
+		Short:   "Compute how many nodes, of what size, a number of clients and messages needs",
+		Example: planExample,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if c.P99, err = parseSLO(slo); err != nil {
@@ -57,22 +59,22 @@ func planCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&calibration, "calibration", "calibration.json", "`file` that calibrate has written")
+	f.StringVar(&calibration, "calibration", "calibration.json", "`file` that calibrate wrote")
 	f.StringVar(&metrics, "metrics", "",
-		"correct the calibration by a gateway that runs: its internal port's `URL`, or a file of its /metrics")
+		"adjust the calibration to a running gateway: `URL` of its internal port, or a file of its /metrics")
 	f.Float64Var(&c.Connections, "connections", 100_000, "`number` of clients")
 	s.Name = "rooms"
-	f.Float64Var(&s.Rooms, "rooms", 1, "`number` of rooms that messages go to")
-	f.Float64Var(&s.Joined, "joined", 0, "`number` of them that each client is in (default: all)")
-	f.Float64Var(&s.Mean, "rate", 10, "`messages` a second in each room, in the mean")
+	f.Float64Var(&s.Rooms, "rooms", 1, "`number` of rooms that get messages")
+	f.Float64Var(&s.Joined, "joined", 0, "`number` of rooms that each client joins (default: all)")
+	f.Float64Var(&s.Mean, "rate", 10, "`messages` a second in each room on average")
 	f.Float64Var(&s.Peak, "peak", 0, "`messages` a second in each room at the peak, which decides (default: the mean)")
 	f.Float64Var(&s.Size, "size", 128, "`bytes` of a value")
 	f.DurationVar(&interval, "interval", 0,
 		"least `time` between two sends to a member, the interval of the rooms' class")
 	f.Float64Var(&s.MaxRate, "max-rate", 0,
-		"`sends` a second that each client asks for at most (max_rate of its subscribe)")
+		"most `sends` a second that each client asks for (max_rate of its subscribe)")
 	f.Float64Var(&s.Keys, "keys", 0,
-		"`number` of keys of a room whose class conflates: a send has the newest of each (default: all messages)")
+		"`number` of keys in a room whose class conflates: a send has the newest message of each (default: all messages)")
 	f.StringArrayVar(&also, "also", nil,
 		"another `stream`: name=orders,rooms=100000,joined=1,rate=0.1,peak=1,size=300;"+
 			"\ninterval (seconds), maxrate and keys too")
@@ -80,13 +82,13 @@ func planCommand() *cobra.Command {
 	f.Float64Var(&c.Cores, "cores", 4, "`number` of cores of a node")
 	f.Float64Var(&memory, "memory", 0, "`GiB` of a node (default: 4 a core)")
 	f.Float64Var(&link, "link", 10, "`Gbit/s` of a node's network")
-	f.Float64Var(&c.Spare, "spare", 1, "`nodes` that may be lost at the peak without the SLO being missed")
-	f.Float64Var(&c.Retain, "retain", 30, "`seconds` that tapes go back")
+	f.Float64Var(&c.Spare, "spare", 1, "`nodes` that may be lost at the peak while the SLO still holds")
+	f.Float64Var(&c.Retain, "retain", 30, "`seconds` that tapes reach back")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
 
-// withAlso are a first stream and those that --also names.
+// withAlso returns a first stream and those of --also.
 func withAlso(first plan.Feed, also []string) ([]plan.Feed, error) {
 	streams := []plan.Feed{first}
 	for _, text := range also {
@@ -99,7 +101,7 @@ func withAlso(first plan.Feed, also []string) ([]plan.Feed, error) {
 	return streams, nil
 }
 
-// corrected has a calibration follow a gateway that runs, and says what that changed.
+// corrected adjusts a calibration to a running gateway, and returns what that changed.
 func corrected(ctx context.Context, cal *plan.Calibration, metrics string) ([]string, error) {
 	live, err := plan.ReadLive(ctx, metrics, 10*time.Second)
 	if err != nil {
@@ -108,7 +110,7 @@ func corrected(ctx context.Context, cal *plan.Calibration, metrics string) ([]st
 	return cal.Correct(live), nil
 }
 
-// parseSLO reads p99=50ms, in ms.
+// parseSLO parses p99=50ms, and returns it in ms.
 func parseSLO(text string) (float64, error) {
 	v, ok := strings.CutPrefix(text, "p99=")
 	d, err := time.ParseDuration(v)
@@ -118,7 +120,7 @@ func parseSLO(text string) (float64, error) {
 	return float64(d) / 1e6, nil
 }
 
-// parseStream reads rooms=…,joined=…,rate=…,peak=…,size=…,interval=…,maxrate=…,keys=…,name=….
+// parseStream parses rooms=…,joined=…,rate=…,peak=…,size=…,interval=…,maxrate=…,keys=…,name=….
 func parseStream(text string) (plan.Feed, error) {
 	s := plan.Feed{Rooms: 1, Size: 128}
 	for part := range strings.SplitSeq(text, ",") {
@@ -132,12 +134,12 @@ func parseStream(text string) (plan.Feed, error) {
 			"interval": &s.Interval, "maxrate": &s.MaxRate, "keys": &s.Keys,
 		}[key]
 		if to == nil {
-			return s, &usageError{fmt.Errorf("--also %q: %q is none of name, rooms, joined, rate, peak, size, "+
+			return s, &usageError{fmt.Errorf("--also %q: %q is not one of name, rooms, joined, rate, peak, size, "+
 				"interval, maxrate, keys", text, key)}
 		}
 		v, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return s, &usageError{fmt.Errorf("--also %q: %s=%q is no number", text, key, value)}
+			return s, &usageError{fmt.Errorf("--also %q: %s=%q is not a number", text, key, value)}
 		}
 		*to = v
 	}

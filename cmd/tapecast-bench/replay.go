@@ -14,14 +14,11 @@ func replayCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
 		Use:   "replay",
 		Short: "Publish a recording at its own pace or a multiple of it: real sizes, keys and bursts",
-		Long: "replay publishes what was recorded, each record when it is due: at its recorded time since the first " +
-			"one,\n" +
-			"divided by --pace. The file holds a record a line, plain or gzip'ed, with tabs between its time (ns), " +
-			"its key\n" +
-			"and its value, a JSON object; or time, kind, key and value.\n\n" +
-			"A value keeps its bytes and gets three members at its end, 54 bytes: \"@\", when it was due (ns since " +
-			"1970),\n" +
-			"\"#\", its number, and \"%\", a checksum. So the room's route must send the whole value, with no " +
+		Long: "replay publishes a recording, each record when it is due: at its recorded time since the first record,\n" +
+			"divided by --pace. The file holds one record a line, plain or gzipped, with tabs between its time (ns),\n" +
+			"its key and its value, a JSON object; or time, kind, key and value.\n\n" +
+			"A value keeps its bytes and gets three members at its end, 54 bytes: \"@\", when it was due (ns since\n" +
+			"1970), \"#\", its number, and \"%\", a checksum. So the room's route must send the whole value, without\n" +
 			"`payload`.",
 		Example: `  # ten times as fast as it was recorded, over and over
   tapecast-bench replay --secret-file key --brokers localhost:9092 --file trades.tsv.gz --pace 10 --loop \
@@ -33,9 +30,9 @@ func replayCommand() *cobra.Command {
 		Check: true, Pace: time.Millisecond, Replay: replay,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		f.StringVar(&replay.File, "file", "", "the `recording`")
-		f.Float64Var(&replay.Pace, "pace", 1, "how many `times` as fast as it was recorded")
+		f.Float64Var(&replay.Pace, "pace", 1, "speed in `times` of the recording's")
 		f.Float64Var(&c.Rate, "rate", 0, "`messages` a second, in place of the recorded times")
-		f.BoolVar(&replay.Loop, "loop", false, "begin anew where the recording ends before the run")
+		f.BoolVar(&replay.Loop, "loop", false, "start the recording again if it ends before the run")
 		f.StringSliceVar(&c.Rooms, "room", []string{"trades"},
 			"the `room` that all join; with {key}, one for each recorded key")
 		addOrders(f, c)

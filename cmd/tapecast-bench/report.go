@@ -15,16 +15,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// result is what a measurement gives.
+// result is the result of a measurement.
 type result interface{ WriteText(io.Writer) error }
 
-// charted is a result that has charts.
+// charted is a result with charts.
 type charted interface {
 	WriteHTML(io.Writer, bench.Header) error
 }
 
-// report writes a result, also that of a run whose verdict is an error, as it is
-// asked for: as text or JSON, and to the files of --out and --html.
+// report writes a result as text or JSON, and to the files of --out and --html. It also
+// writes the result of a run whose verdict is an error, and returns that verdict.
 func report(cmd *cobra.Command, asJSON bool, res result, verdict error) error {
 	if res == nil {
 		return verdict
@@ -50,11 +50,11 @@ func report(cmd *cobra.Command, asJSON bool, res result, verdict error) error {
 	return err
 }
 
-// beganKey is where a command's context says when it began.
+// beganKey is the key of a command's start in its context.
 type beganKey struct{}
 
-// begin notes when a command began, and finds out before anything is measured
-// that a file could not be written.
+// begin notes when a command began. It checks that the files can be written, before anything
+// is measured.
 func begin(cmd *cobra.Command, _ []string) error {
 	cmd.SetContext(context.WithValue(cmd.Context(), beganKey{}, time.Now()))
 	for _, flag := range []string{"out", "html"} {
@@ -71,7 +71,7 @@ func begin(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-// commandLine is the command as it was given, its flags sorted, without secrets.
+// commandLine returns the command with its flags sorted, without secrets.
 func commandLine(cmd *cobra.Command) []string {
 	line := strings.Fields(cmd.CommandPath())
 	cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -87,7 +87,7 @@ func commandLine(cmd *cobra.Command) []string {
 	return append(line, cmd.Flags().Args()...)
 }
 
-// writeFile has write fill a file; "" is none.
+// writeFile fills a file with write. The name "" means no file.
 func writeFile(name string, write func(io.Writer) error) error {
 	if name == "" {
 		return nil

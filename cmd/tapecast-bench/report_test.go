@@ -26,7 +26,7 @@ func (fakeResult) WriteHTML(w io.Writer, h bench.Header) error {
 	return err
 }
 
-// A result goes to the files that are asked for; no secret goes with it.
+// A result goes to the given files, without secrets.
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
 	out, html := filepath.Join(dir, "a.json"), filepath.Join(dir, "a.html")

@@ -11,8 +11,8 @@ import (
 	"tapecast/bench/resumes"
 )
 
-// The whole path of resumes: the topic is filled, the gateway forgets it, and clients come
-// back alone and beside some that ask for everything and some that do not read.
+// The whole path of resumes: the topic is filled, the gateway drops it from memory, and clients
+// come back, alone and beside some that ask for everything and some that do not read.
 func TestResumes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -48,7 +48,7 @@ ingest: {routes: [{topic: market.trades, rooms: [trades, "trades:{s}"], type: tr
 		if g.Succeeded != 20 || len(g.Failed) != 0 || g.Latency.Count != 20 || g.Latency.P50 <= 0 {
 			t.Errorf("%s: %+v", g.Name, g)
 		}
-		// 20 clients lack 100 to 400 each, spread evenly.
+		// 20 clients lack 100 to 400 records each, spread evenly.
 		if g.Records < 20*200 || g.Records > 20*300 || g.Needed != g.Records*400 || g.Asked < 20 || g.Read == 0 {
 			t.Errorf("%s: %d records of %d bytes, %v asked, %v read", g.Name, g.Records, g.Needed, g.Asked, g.Read)
 		}
@@ -57,12 +57,12 @@ ingest: {routes: [{topic: market.trades, rooms: [trades, "trades:{s}"], type: tr
 			t.Errorf("%s: greedy %+v, stalled %+v, budgets %v", g.Name, g.Greedy, g.Stalled, g.Budgets)
 		}
 	}
-	// The greedy ones had the whole topic read for them, which the honest ones do not need.
+	// The gateway read the whole topic for the greedy clients, and the honest ones do not need it.
 	if alone, beside := res.Runs[0], res.Runs[1]; beside.Read < 2*alone.Read || beside.Read < 4000*400 {
 		t.Errorf("%v bytes were read alone, and %v beside greedy ones", alone.Read, beside.Read)
 	}
 	for _, b := range res.Bars {
-		if !b.Met && !strings.Contains(b.What, "p99") { // which a busy machine may miss
+		if !b.Met && !strings.Contains(b.What, "p99") { // a busy machine may miss it
 			t.Errorf("%+v", b)
 		}
 	}

@@ -21,14 +21,14 @@ func runCommand() *cobra.Command {
 		Long: "The file names the scenario, a subcommand, and its flags without their dashes: `scenario: keyed`,\n" +
 			"`clients: 15000`. Lists may be lists. Flags of that subcommand on the command line override the file.",
 		Example: `  tapecast-bench run bench/scenarios/kafkorama.yaml --secret-file key --brokers localhost:9092`,
-		// The flags are those of the scenario, which stands in the file.
+		// The flags are those of the scenario that the file names.
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
 				return cmd.Help()
 			}
 			if strings.HasPrefix(args[0], "-") {
-				return &usageError{fmt.Errorf("the file stands first: %s", cmd.Use)}
+				return &usageError{fmt.Errorf("the file must come first: %s", cmd.Use)}
 			}
 			sub, err := prepareScenario(cmd.Root(), args[0], args[1:])
 			switch {
@@ -38,7 +38,7 @@ func runCommand() *cobra.Command {
 				return &usageError{err}
 			}
 			sub.SetContext(cmd.Context())
-			if err := begin(sub, nil); err != nil { // of the flags that were not parsed before
+			if err := begin(sub, nil); err != nil { // its flags were not parsed before
 				return err
 			}
 			return sub.RunE(sub, nil)
@@ -46,8 +46,8 @@ func runCommand() *cobra.Command {
 	}
 }
 
-// prepareScenario finds the subcommand that a file names, and sets its flags from
-// args and, where they say nothing, from the file.
+// prepareScenario finds the subcommand that a file names. It sets its flags from args, and
+// the flags that args do not have from the file.
 func prepareScenario(root *cobra.Command, file string, args []string) (*cobra.Command, error) {
 	keys, values, err := readScenario(file)
 	if err != nil {
@@ -55,7 +55,7 @@ func prepareScenario(root *cobra.Command, file string, args []string) (*cobra.Co
 	}
 	name := values["scenario"]
 	if name == nil {
-		return nil, fmt.Errorf("%s says no scenario: add a line like `scenario: keyed`", file)
+		return nil, fmt.Errorf("%s names no scenario: add a line like `scenario: keyed`", file)
 	}
 	var names []string
 	for _, c := range root.Commands() {
@@ -88,7 +88,7 @@ func prepareScenario(root *cobra.Command, file string, args []string) (*cobra.Co
 				nearest(key, known))
 		}
 		if f.Changed {
-			continue // the command line has said it
+			continue // the command line has set it
 		}
 		if err := setFlag(f, values[key]); err != nil {
 			return nil, fmt.Errorf("%s:%d: %s: %w", file, values[key].Line, key, err)
@@ -97,22 +97,22 @@ func prepareScenario(root *cobra.Command, file string, args []string) (*cobra.Co
 	return sub, nil
 }
 
-// readScenario reads the keys of a file, in its order, and their values.
+// readScenario returns the keys of a file in their order, and the values.
 func readScenario(file string) ([]string, map[string]*yaml.Node, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read the scenario: %w", err)
 	}
-	defer func() { _ = f.Close() }() // opened for reading
+	defer func() { _ = f.Close() }() // opened for reading only
 	dec := yaml.NewDecoder(f)
 	var doc yaml.Node
 	switch err := dec.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		return nil, nil, fmt.Errorf("%s is empty: it takes lines like `scenario: keyed`", file)
+		return nil, nil, fmt.Errorf("%s is empty: add lines like `scenario: keyed`", file)
 	case err != nil:
 		return nil, nil, fmt.Errorf("cannot read %s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
 	case doc.Content[0].Kind != yaml.MappingNode:
-		return nil, nil, fmt.Errorf("%s holds no keys: it takes lines like `scenario: keyed`", file)
+		return nil, nil, fmt.Errorf("%s holds no keys: add lines like `scenario: keyed`", file)
 	}
 	if !errors.Is(dec.Decode(&yaml.Node{}), io.EOF) {
 		return nil, nil, fmt.Errorf("%s holds more than one document: a file is one scenario", file)
@@ -122,7 +122,7 @@ func readScenario(file string) ([]string, map[string]*yaml.Node, error) {
 	for list := doc.Content[0].Content; len(list) > 0; list = list[2:] {
 		key := list[0].Value
 		if values[key] != nil {
-			return nil, nil, fmt.Errorf("%s:%d: %q stands there twice", file, list[0].Line, key)
+			return nil, nil, fmt.Errorf("%s:%d: %q is there twice", file, list[0].Line, key)
 		}
 		keys = append(keys, key)
 		values[key] = list[1]
@@ -130,26 +130,26 @@ func readScenario(file string) ([]string, map[string]*yaml.Node, error) {
 	return keys, values, nil
 }
 
-// setFlag gives a flag the value, or the list, that stands in the file.
+// setFlag sets a flag to a value, or a list, of the file.
 func setFlag(f *pflag.Flag, v *yaml.Node) error {
 	list, isList := f.Value.(pflag.SliceValue)
 	switch {
 	case v.Kind == yaml.ScalarNode && v.Tag != "!!null":
 		return f.Value.Set(v.Value)
 	case v.Kind != yaml.SequenceNode || !isList:
-		return errors.New("a plain value is wanted")
+		return errors.New("it must be a plain value")
 	}
 	var items []string
 	for _, item := range v.Content {
 		if item.Kind != yaml.ScalarNode {
-			return errors.New("a list of plain values is wanted")
+			return errors.New("it must be a list of plain values")
 		}
 		items = append(items, item.Value)
 	}
 	return list.Replace(items)
 }
 
-// nearest names what was probably meant, if anything is near.
+// nearest returns a hint at the word that was probably meant.
 func nearest(word string, known []string) string {
 	slices.Sort(known)
 	best, least := "", len(word)/2+1

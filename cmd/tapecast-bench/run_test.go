@@ -49,14 +49,14 @@ func TestScenarioBadInput(t *testing.T) {
 		}
 	}
 	f("is empty", "")
-	f("says no scenario", "clients: 5\n")
+	f("names no scenario", "clients: 5\n")
 	f(`unknown scenario "keyd": did you mean "keyed"?`, "scenario: keyd\n")
 	f(":2: unknown key \"client\" of scenario keyed: did you mean \"clients\"?", "scenario: keyed\nclient: 5\n")
 	f("known are", "scenario: keyed\nabcdefgh: 5\n")
 	f("unknown scenario \"run\"", "scenario: run\n")
 	f("unknown scenario \"worker\"", "scenario: worker\n")
 	f(":3: clients: ", "scenario: keyed\n\nclients: many\n")
-	f("stands there twice", "scenario: keyed\nsize: 1\nsize: 2\n")
+	f("is there twice", "scenario: keyed\nsize: 1\nsize: 2\n")
 	f("plain value", "scenario: keyed\nclients: [5]\n")
 	f("plain value", "scenario: keyed\nclients: {a: 5}\n")
 	f("plain value", "scenario: keyed\nclients:\n")

@@ -14,8 +14,7 @@ import (
 	"tapecast/bench"
 )
 
-// ownTopics runs a gateway that reads topics of somebody's own, and returns the flags that
-// lead to it.
+// ownTopics runs a gateway with topics of a user's own, and returns the flags that lead to it.
 func ownTopics(t *testing.T) []string {
 	t.Helper()
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "events", "symbols"))
@@ -55,7 +54,7 @@ ingest:
 	return append(to, "--brokers", broker.ListenAddrs()[0], "--json", "--quiet")
 }
 
-// runFor is run with the time that a measurement takes, and what it says besides.
+// runFor is run with a measurement's time. It also returns what is written besides.
 func runFor(t *testing.T, args ...string) (res bench.Result, said string, code int, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -74,8 +73,8 @@ func runFor(t *testing.T, args ...string) (res bench.Result, said string, code i
 	return res, errs.String(), code, err
 }
 
-// Topics of one's own, whose records have envelopes, whose rooms have keys and last values,
-// and which are compacted: what is measured is right, or it is said why it is not.
+// The topics are a user's own: records have envelopes, rooms have keys and last values, and the
+// topics are compacted. Either the result is right, or an error says why it is not.
 func TestOwnTopics(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -85,7 +84,7 @@ func TestOwnTopics(t *testing.T) {
 	f := func(want string, code int, args ...string) (res bench.Result, said string) {
 		t.Helper()
 		res, said, got, err := runFor(t, append(args, to...)...)
-		if got == exitInvalid && code != exitInput { // a busy machine; that is not what is tested
+		if got == exitInvalid && code != exitInput { // a busy machine, which is not tested here
 			got, err = code, nil
 		}
 		if got != code || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
@@ -102,7 +101,7 @@ func TestOwnTopics(t *testing.T) {
 		"--drain", "500ms"}
 	res, _ := f("", exitFault, events...)
 	if len(res.Runs) != 1 || !strings.Contains(strings.Join(res.Runs[0].Faults, ""),
-		"since the gateway refused 48 records") {
+		"because the gateway refused 48 records") {
 		t.Errorf("%+v", res.Runs)
 	}
 	_, said := f("", 0, append(events, "--value-template", `{"id":{{seq}},"of":"{{key}}","data":{{value}}}`)...)

@@ -24,12 +24,12 @@ func stormCommand() *cobra.Command {
 		addOrders(f, c)
 		f.IntVar(&c.Keys, "keys", 1, "`number` of record keys, in turn (Kafka)")
 		f.IntVar(&c.Group, "group", 0,
-			"so many `clients` share a room of their own, {key} or {user} in --rooms (default: all are in all rooms)")
+			"`clients` that share a room of their own, {key} or {user} in --rooms (default: all are in all rooms)")
 		f.DurationSliceVar(&storm.Jitters, "jitter", []time.Duration{0, 5 * time.Second},
-			"`times` over which the clients spread their return; each is a measurement of its own")
-		f.DurationVar(&storm.At, "at", 2*time.Second, "when the connections end, after the window began")
-		f.BoolVar(&storm.Reset, "reset", false, "they end by a reset, as when a machine dies")
-		f.BoolVar(&storm.Resume, "resume", false, "the clients go on where they were, and may miss nothing")
+			"`times` over which clients spread their return; each is a measurement of its own")
+		f.DurationVar(&storm.At, "at", 2*time.Second, "`time` from the window's start until the connections end")
+		f.BoolVar(&storm.Reset, "reset", false, "end them with a reset, as when a machine dies")
+		f.BoolVar(&storm.Resume, "resume", false, "resume: clients must miss nothing")
 	})
 }
 
@@ -54,7 +54,7 @@ func churnCommand() *cobra.Command {
 	churn := &bench.ChurnConfig{}
 	return fanoutLike(&cobra.Command{
 		Use:   "churn",
-		Short: "Have clients leave their rooms and join them again while messages flow",
+		Short: "Make clients leave their rooms and join them again while messages flow",
 		Example: `  tapecast-bench churn --secret-file key --direct --clients 5000 --share 0.2 --leaves 200 \
       --away 2s --resume`,
 	}, bench.FanoutConfig{
@@ -63,10 +63,10 @@ func churnCommand() *cobra.Command {
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addRooms(f, c)
 		addOrders(f, c)
-		f.Float64Var(&churn.Share, "share", 0.2, "`share` of the clients that come and go")
-		f.Float64Var(&churn.Rate, "leaves", 50, "so `many` of them leave a second, in turn")
+		f.Float64Var(&churn.Share, "share", 0.2, "`share` of the clients that leave and come back")
+		f.Float64Var(&churn.Rate, "leaves", 50, "`clients` that leave per second")
 		f.DurationVar(&churn.Away, "away", time.Second, "how long each stays away")
-		f.BoolVar(&churn.Resume, "resume", false, "they go on where they left, and may miss nothing")
+		f.BoolVar(&churn.Resume, "resume", false, "resume: clients must miss nothing")
 	})
 }
 
@@ -85,9 +85,9 @@ func soakCommand() *cobra.Command {
 		addOrders(f, c)
 		f.DurationVar(&soak.Every, "every", 10*time.Second, "time between two looks")
 		f.Float64Var(&soak.MostGrowth, "most-growth", 0,
-			"`bytes` an hour by which resident memory may grow; more is a fault (default: it is reported only)")
+			"most `bytes` an hour by which resident memory may grow; more is a fault (default: it is only reported)")
 	})
 }
 
-// aSymbol is what the route of market.trades wants of a value.
+// aSymbol is the member that the route of market.trades needs in a value.
 const aSymbol = `"s":"BENCH"`
