@@ -18,7 +18,7 @@ type process struct {
 	stdout  output
 	stderr  output
 	signals chan os.Signal
-	exits   chan int // codes that the process would have ended with at once
+	exits   chan int // codes with which the process would have ended at once
 	done    chan int
 }
 
@@ -194,7 +194,7 @@ func TestTokenCommand(t *testing.T) {
 	p = begin(t, nil, "token", "--user", "42", "--ed25519")
 	p.ends(1)
 	p.says(&p.stderr, "set auth.private_key_file")
-	// Without a place for the demo secret, nothing that would not fit a gateway.
+	// Without a directory for the demo secret no token is made: no gateway would accept it.
 	t.Setenv("XDG_CONFIG_HOME", write(t, ""))
 	p = begin(t, nil, "token", "--user", "42")
 	p.ends(1)

@@ -18,7 +18,7 @@ var flagKeys = map[string]string{
 	"direct":    "admin.direct",
 }
 
-// configFile is the file that --config names, or else TAPECAST_CONFIG; "": none.
+// configFile returns the file that --config names, or else TAPECAST_CONFIG; "": none.
 func (e *env) configFile(flag string) string {
 	if flag != "" {
 		return flag
@@ -31,12 +31,12 @@ func (e *env) configFile(flag string) string {
 	return ""
 }
 
-// load reads the configuration that a command was given.
+// load reads a command's configuration.
 func load(e *env, file string, flags *pflag.FlagSet) (*config.Config, error) {
 	return config.Load(sources(e, file, flags))
 }
 
-// sources is where the configuration of a command comes from.
+// sources returns where the configuration of a command comes from.
 func sources(e *env, file string, flags *pflag.FlagSet) config.Sources {
 	src := config.Sources{File: e.configFile(file), Environ: e.environ}
 	flags.Visit(func(f *pflag.Flag) {
@@ -47,7 +47,7 @@ func sources(e *env, file string, flags *pflag.FlagSet) config.Sources {
 	return src
 }
 
-// report prints all faults, each on its line.
+// report prints all faults, one on each line.
 func report(e *env, err error) error {
 	var faults config.Faults
 	if !errors.As(err, &faults) {
@@ -62,8 +62,8 @@ func report(e *env, err error) error {
 	return exitCode(1)
 }
 
-// demoKey gives a demo that has no key the user's own demo secret, and says where
-// that is kept; "": the configuration has a key.
+// demoKey gives a demo without a key the user's own demo secret, and returns in words where
+// it is kept; "": the configuration has a key.
 func demoKey(cfg *config.Config) (kept string, err error) {
 	if !cfg.Demo() || cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" {
 		return "", nil
@@ -79,9 +79,9 @@ func demoKey(cfg *config.Config) (kept string, err error) {
 	return "the demo secret in " + file, nil
 }
 
-// demoWrites lets a run without configuration write, for who has the token that it keeps
-// beside the demo secret, and says where that is; "": it cannot, or the configuration
-// says itself who may. A port that other machines reach is left alone.
+// demoWrites enables writes in a run without configuration, with a token that is kept
+// beside the demo secret. It returns the token's file. "": writes stay disabled, or the
+// configuration decides about them. They stay disabled if other machines reach the port.
 func demoWrites(cfg *config.Config, file string) (kept string, err error) {
 	if file != "" || !cfg.Demo() || cfg.Admin.TokenFile != "" || !config.OnLoopback(cfg.Admin.Listen) {
 		return "", nil

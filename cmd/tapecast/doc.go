@@ -1,12 +1,12 @@
-// Command tapecast is the gateway. `tapecast run` serves, `check` names what is
-// wrong with a configuration, `token` makes a token that it accepts, `watch` is
-// a client for the terminal. Flags, signals and what is printed live here; all
-// the rest is package server's.
+// Command tapecast is the gateway. `tapecast run` serves clients. `check` lists what is
+// wrong with a configuration, `token` makes a token that it accepts, and `watch` is a
+// client for the terminal. This package has the flags, the signals and the printed texts.
+// Everything else is in package server.
 //
-// main hands everything that belongs to the process (arguments, environment,
-// streams, signals) to the commands as an env, so that tests run them in
-// process. One goroutine a command, plus one that waits for signals.
+// main hands everything that belongs to the process (arguments, environment, streams,
+// signals) to the commands as an env. So tests can run commands inside the test
+// process. Each command has one goroutine, and one more waits for signals.
 //
-// A gateway asks two things for all its threads: of Go's runtime more processors than the
-// machine has (addProcessors), and of the kernel short slices (shortSlices).
+// A gateway changes two settings for all its threads. Go's runtime gets more processors
+// than the machine has (addProcessors), and the kernel gives short slices (shortSlices).
 package main

@@ -39,6 +39,6 @@ func echoCommand(e *env) *cobra.Command {
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:9001", "`host:port` to listen on")
 	// Autobahn's longest message has 16 MiB.
-	c.Flags().StringVar(&max, "max-message", "64MiB", "longest `size` of a message; over it: close 1009")
+	c.Flags().StringVar(&max, "max-message", "64MiB", "longest `size` of a message; a longer one is closed with 1009")
 	return c
 }

@@ -19,31 +19,30 @@ import (
 
 // env is what a command takes from its process.
 type env struct {
-	name    string // as it was called: for commands to paste
+	name    string // as it was called, for commands that users paste
 	environ []string
 	stdout  io.Writer
 	stderr  io.Writer
 	signals <-chan os.Signal
 	exit    func(code int) // ends the process at once
 
-	queues []*logging.Queue // in front of stdout and stderr, once unblock was called
+	queues []*logging.Queue // in front of stdout and stderr after unblock was called
 }
 
-// lastWords is how long the end of the process waits for the reader of its output.
+// lastWords is how long the process waits at its end for the reader of its output.
 const lastWords = time.Second
 
-// unblock makes the output of a server one that never holds it up: a reader that
-// stalls costs lines, and one that is gone is not the end of the process, as SIGPIPE
-// would make it.
+// unblock makes a server's output non-blocking. A reader that stalls costs lines. A reader
+// that has ended does not end the process, as SIGPIPE would.
 func (e *env) unblock() {
 	signal.Ignore(syscall.SIGPIPE)
 	out, errs := logging.NewQueue(e.stdout), logging.NewQueue(e.stderr)
 	e.stdout, e.stderr = out, errs
 	e.queues = append(e.queues, errs, out)
-	log.SetOutput(errs) // of libraries
+	log.SetOutput(errs) // what libraries log
 }
 
-// flush writes what waits, within lastWords.
+// flush writes what is queued, within lastWords.
 func (e *env) flush() {
 	end := time.Now().Add(lastWords)
 	for _, q := range e.queues {
@@ -52,7 +51,7 @@ func (e *env) flush() {
 }
 
 // unlessTold runs a function that reads files, and returns early if a signal comes: a disk
-// or a pipe may hold up a read for ever.
+// or a pipe may block a read for ever.
 func (e *env) unlessTold(f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
@@ -64,10 +63,10 @@ func (e *env) unlessTold(f func() error) error {
 	}
 }
 
-// exitCode is an error of which everything but the code has been printed.
+// exitCode is an error whose text has been printed: only the code is left.
 type exitCode int
 
-// Error names the code.
+// Error returns the code as text.
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 func main() {
@@ -130,7 +129,7 @@ func versionCommand(e *env) *cobra.Command {
 	}
 }
 
-// version is the version and the Go that built it, in one line.
+// version returns the version and the Go that built it, in one line.
 func version() string {
 	v, goVersion := server.Version()
 	return v + " (" + goVersion + ")"

@@ -22,8 +22,8 @@ import (
 	"tapecast/server/logging"
 )
 
-// grace is what a stop may take beyond the drain time: for the last closes, the
-// consumers' end and the admin port.
+// grace is what a stop may take beyond the drain time: for the last closes, the consumers
+// and the admin port.
 const grace = 10 * time.Second
 
 func runCommand(e *env) *cobra.Command {
@@ -61,7 +61,7 @@ certificates of server.tls and admin.tls, and the token of admin.token_file.`,
 	f.Bool("direct", false, "let tapecast-bench append past Kafka, for measurements: serve "+
 		"POST /debug/append (admin.direct; needs admin.write and admin.token_file)")
 	f.StringVar(&profile, "cpuprofile", "", "write a CPU profile to `file`")
-	_ = f.MarkHidden("cpuprofile") // fails for unknown flags only
+	_ = f.MarkHidden("cpuprofile") // fails only for unknown flags
 	return c
 }
 
@@ -81,7 +81,7 @@ func cpuProfile(file string) (stop func(), err error) {
 	}, nil
 }
 
-// gateway is one that was made from its configuration, and not started.
+// gateway is a gateway that was made from its configuration, and not started.
 type gateway struct {
 	e     *env
 	flags *pflag.FlagSet
@@ -94,15 +94,15 @@ type gateway struct {
 }
 
 // run runs a gateway until a signal ends it. Files may be on a disk that hangs, or be
-// pipes: a signal does not wait until they are read.
+// pipes. A signal does not wait until they are read.
 func run(e *env, flags *pflag.FlagSet, file string) error {
 	g := &gateway{e: e, flags: flags, file: file}
-	var made atomic.Bool // g can be used by others
+	var made atomic.Bool // other goroutines may use g
 	stopping, done, hangups := make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 	defer close(done)
 	go obey(e, done, stopping, hangups, func(s os.Signal) {
 		if made.Load() {
-			g.log.Info("stopping; once more ends at once", "signal", s.String(), "drain", g.cfg.Server.Drain)
+			g.log.Info("stopping; a second signal ends at once", "signal", s.String(), "drain", g.cfg.Server.Drain)
 		}
 	})
 	ready := make(chan error, 1)
@@ -120,7 +120,7 @@ func run(e *env, flags *pflag.FlagSet, file string) error {
 			return err
 		}
 	}
-	go func() { // reads files: a disk that hangs holds up no signal
+	go func() { // it reads files: a disk that hangs delays no signal
 		for {
 			select {
 			case <-done:
@@ -150,7 +150,7 @@ func (g *gateway) make() (err error) {
 		g.log.Warn("no key is configured: tokens are checked with the demo's", "key", g.kept.key)
 	}
 	if writes != nil {
-		g.log.Warn("nobody can publish by the internal port", "error", writes)
+		g.log.Warn("publishing by the internal port is disabled", "error", writes)
 	}
 	for _, w := range g.cfg.Warnings() {
 		g.log.Warn("configuration: " + w)
@@ -159,7 +159,7 @@ func (g *gateway) make() (err error) {
 	return err
 }
 
-// reload is what SIGHUP does.
+// reload handles SIGHUP.
 func (g *gateway) reload() {
 	fresh, err := load(g.e, g.file, g.flags)
 	if err != nil {
@@ -176,16 +176,16 @@ func (g *gateway) reload() {
 		err = g.srv.ReloadAdmin(fresh)
 	}
 	if err != nil {
-		g.log.Error("cannot reload what admin.tls and admin.token_file name: the old ones stay", "error", err)
+		g.log.Error("cannot reload the files of admin.tls and admin.token_file: the old ones stay", "error", err)
 	}
 }
 
-// serve starts the gateway and, once it is to stop, drains it.
+// serve starts the gateway, and drains it when it must stop.
 func (g *gateway) serve(stopping <-chan struct{}) error {
 	if stopped, err := start(g.srv, stopping); stopped || err != nil {
 		return err
 	}
-	addProcessors(g.cfg) // once the loops are counted by what the machine has
+	addProcessors(g.cfg) // after the loops were counted by the machine's processors
 	if g.cfg.Demo() {
 		if g.file == "" {
 			defer g.keepBroker()()
@@ -199,9 +199,8 @@ func (g *gateway) serve(stopping <-chan struct{}) error {
 	return g.srv.Shutdown(ctx)
 }
 
-// obey does what signals ask, until done: a first one to stop closes stopping, a
-// second one ends the process. It acts before it says so, and does nothing that
-// could wait.
+// obey does what signals ask, until done. The first signal to stop closes stopping, and a
+// second one ends the process. It acts before it logs, and does nothing that could block.
 func obey(e *env, done <-chan struct{}, stopping chan<- struct{}, hangups chan<- struct{}, say func(os.Signal)) {
 	first := true
 	for {
@@ -226,11 +225,11 @@ func obey(e *env, done <-chan struct{}, stopping chan<- struct{}, hangups chan<-
 	}
 }
 
-// addProcessors gives the runtime processors beyond those of the machine, one
-// for each loop and consumer. A loop sends by raw system calls and a consumer
-// waits in C: the scheduler gets such a processor back only every 10 ms, and what
-// else is to run would wait that long (orders beside a busy room: p99 17 ms;
-// with this 4 ms). Who sets GOMAXPROCS is left alone.
+// addProcessors gives the runtime processors beyond those of the machine, one for each loop
+// and consumer. A loop sends with raw system calls, and a consumer waits in C. The scheduler
+// gets such a processor back only every 10 ms, and other goroutines would wait that long
+// (orders beside a busy room: p99 17 ms; with this 4 ms). A GOMAXPROCS in the environment
+// is not changed.
 func addProcessors(cfg *config.Config) {
 	if os.Getenv("GOMAXPROCS") != "" {
 		return
@@ -243,10 +242,10 @@ func addProcessors(cfg *config.Config) {
 	runtime.GOMAXPROCS(n + loops + max(1, cfg.Kafka.Consumers))
 }
 
-// start starts the gateway; stopped: a signal came before it was up, and it is
-// down again.
+// start starts the gateway. stopped reports that a signal came before it was up, and that
+// it is down again.
 func start(srv *server.Server, stopping <-chan struct{}) (stopped bool, err error) {
-	// Services may live by ctx: once up, nothing cancels it.
+	// Services may live by ctx: once the gateway is up, nothing cancels it.
 	ctx, cancel := context.WithCancel(context.Background())
 	up := make(chan struct{})
 	go func() {
@@ -276,24 +275,24 @@ func signalNumber(s os.Signal) int {
 	return int(syscall.SIGKILL)
 }
 
-// keepBroker leaves word of the demo's broker until forget is called. Without it only
-// measurements have to be told where to publish.
+// keepBroker writes the address of the demo's broker to a file, until forget is called.
+// Without the file, benches must be given the broker.
 func (g *gateway) keepBroker() (forget func()) {
 	forget, err := auth.KeepDemoBroker(g.srv.Listen().String(), g.srv.EmbeddedBrokers())
 	if err != nil {
-		g.log.Warn("tapecast-bench will not find the demo's broker", "error", err)
+		g.log.Warn("tapecast-bench cannot find the demo's broker", "error", err)
 		return func() {}
 	}
 	return forget
 }
 
-// demoFiles says where what the demo made for itself is kept; "": it is configured.
+// demoFiles says where the demo keeps what it made for itself; "": it is configured.
 type demoFiles struct {
-	key   string // in words: it may be nowhere
-	token string // the file of the internal port's
+	key   string // in words, since it may be in no file
+	token string // the file with the internal port's token
 }
 
-// welcome says what to open and to try, for a user who has nothing but this.
+// welcome prints what to open and to try, for a user who has only this program.
 func welcome(e *env, cfg *config.Config, public, admin string, kept demoFiles) {
 	const user, ttl = "42", 24 * time.Hour
 	url, internal := publicURL(cfg, public), "http://"+local(admin)
@@ -307,7 +306,7 @@ tapecast is up, with an embedded broker and a generated market in Kafka's place.
   internal    %[2]s/health  /readyz  /metrics  /connections
 `, url, internal)
 	token, err := auth.MintToken(cfg, user, ttl, false)
-	if err != nil { // a public key alone makes no tokens
+	if err != nil { // a public key alone signs no tokens
 		fmt.Fprintf(e.stdout, "\nNo token for a demo user: %s.\n\n", err)
 		return
 	}

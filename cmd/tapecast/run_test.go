@@ -12,13 +12,13 @@ import (
 	"tapecast/server/config"
 )
 
-// demo starts the gateway as a newcomer does, but on ports of the kernel's choice.
+// demo starts the gateway as a new user does, but on ports that the kernel chooses.
 func demo(t *testing.T, config string, args ...string) *process {
 	t.Helper()
 	return begin(t, nil, append([]string{"run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config", write(t, config)}, args...)...)
 }
 
-// What the newcomer is told to paste works.
+// The commands that a new user is told to paste work.
 func TestRunDemo(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	profile := filepath.Join(t.TempDir(), "cpu")
@@ -35,7 +35,7 @@ func TestRunDemo(t *testing.T) {
 	if s := w.stdout.String(); !strings.Contains(s, `"authenticated"`) || !strings.Contains(s, `"auto_subscribed"`) || !strings.Contains(s, `"orders:42"`) {
 		t.Errorf("the client gets %s", s)
 	}
-	// A token of the other command fits too.
+	// A token of the token command is accepted too.
 	tok := begin(t, nil, "token", "--user", "7")
 	tok.ends(0)
 	w = begin(t, nil, "watch", "--url", m[2], "--token", strings.TrimSpace(tok.stdout.String()), "--count", "2")
@@ -54,7 +54,7 @@ func TestRunDemo(t *testing.T) {
 	}
 }
 
-// published does what the demo says of publishing.
+// published runs the command that the demo prints for publishing.
 func published(t *testing.T, said string) {
 	t.Helper()
 	m := regexp.MustCompile(`curl (http://\S+/publish) -H "Authorization: Bearer \$\(cat '(\S+)'\)" \\\n` +
@@ -86,7 +86,7 @@ func published(t *testing.T, said string) {
 	}
 }
 
-// A token of the demo is for runs without configuration that only this machine reaches.
+// The demo's token is for runs without configuration that only this machine reaches.
 func TestDemoWritesNotElsewhere(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	f := func(file, listen string, want bool) {
@@ -120,15 +120,15 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	f(syscall.SIGINT, syscall.SIGTERM, 143)
 }
 
-// A signal while the gateway comes up ends it as well.
+// A signal while the gateway starts also ends it.
 func TestSignalBeforeUp(t *testing.T) {
 	p := demo(t, "server: {drain: 100ms}\nauth: {secret: "+key+"}\n")
 	p.signals <- syscall.SIGTERM
 	p.ends(0)
 }
 
-// A signal does not wait for a configuration that cannot be read: a pipe that nobody
-// writes, or a disk that hangs.
+// A signal does not wait for a configuration that cannot be read: a pipe without a writer, or
+// a disk that hangs.
 func TestSignalBeforeConfiguration(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "c.yaml")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

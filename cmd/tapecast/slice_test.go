@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The kernel says of each thread what slice it has.
+// The kernel shows each thread's slice.
 func TestShortSlices(t *testing.T) {
 	slice := regexp.MustCompile(`(?m)^se\.slice\s*:\s*(\d+)$`)
 	if own, err := os.ReadFile("/proc/thread-self/sched"); err != nil || !slice.Match(own) {

@@ -49,8 +49,8 @@ func makeCert(t *testing.T, dir string, serial int64) (certFile, keyFile string)
 	return put("cert.pem", "CERTIFICATE", cert), put("key.pem", "PRIVATE KEY", der)
 }
 
-// TestTLS: a gateway of its own certificate is watched over wss, and SIGHUP
-// changes what new connections see.
+// TestTLS: wss works with a gateway's own certificate, and SIGHUP changes what new connections
+// see.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := makeCert(t, dir, 1)

@@ -41,12 +41,12 @@ Ed25519 (auth.public_key). No other is accepted: neither RS256 nor ES256 nor non
 	c.Flags().StringVar(&user, "user", "", "user `id`: the token's sub")
 	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is valid")
 	c.Flags().BoolVar(&ed25519, "ed25519", false, "sign with Ed25519 even if there is a secret")
-	_ = c.MarkFlagRequired("user") // fails for unknown flags only
+	_ = c.MarkFlagRequired("user") // fails only for unknown flags
 	return c
 }
 
-// mint makes a token by the configuration. Faults outside auth do not matter to
-// it: a laptop that makes tokens need not be fit to run the gateway.
+// mint makes a token with the configuration. Faults outside auth do not matter: a laptop
+// that makes tokens need not be able to run the gateway.
 func mint(e *env, c *cobra.Command, file, user string, ttl time.Duration, ed25519 bool) (string, error) {
 	cfg, err := load(e, file, c.Flags())
 	var faults config.Faults

@@ -40,7 +40,7 @@ Without --token it makes a token as the token command does.`,
 					}
 				}
 				if w.url == "" {
-					cfg, _ := load(e, file, c.Flags()) // a client does not mind its faults
+					cfg, _ := load(e, file, c.Flags()) // faults of the rest do not matter to a client
 					w.url = publicURL(cfg, cfg.Server.Listen)
 				}
 				w.tls, err = trust(ca, insecure)
@@ -89,8 +89,8 @@ func trust(ca string, insecure bool) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// local returns an address to connect to for one that is listened on: loopback, if that is
-// all interfaces.
+// local returns an address to connect to for one that is listened on. If that is all
+// interfaces, it is loopback.
 func local(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
@@ -107,7 +107,7 @@ type watcher struct {
 	count      int
 }
 
-// run ends with the connection, after count messages, or with a signal.
+// run ends with the connection, after count messages, or on a signal.
 func (w *watcher) run(e *env) error {
 	dialer := ws.Dialer{
 		Timeout:   10 * time.Second,
@@ -157,7 +157,7 @@ func sayGoodbye(conn net.Conn) error {
 	return ws.WriteFrame(conn, ws.MaskFrameInPlace(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))))
 }
 
-// read prints what comes until the connection ends or count is reached.
+// read prints messages until the connection ends or count is reached.
 func (w *watcher) read(e *env, source io.Reader, conn net.Conn) error {
 	control := wsutil.ControlFrameHandler(conn, ws.StateClientSide)
 	r := wsutil.Reader{Source: source, State: ws.StateClientSide, CheckUTF8: true, OnIntermediate: control}
@@ -193,19 +193,19 @@ func (w *watcher) read(e *env, source io.Reader, conn net.Conn) error {
 	}
 }
 
-// readClose answers a close frame and returns it as a ClosedError. The library's
-// own handler refuses codes that were registered after RFC 6455, such as 1012.
+// readClose answers a close frame and returns it as a ClosedError. The library's own
+// handler refuses codes that were registered after RFC 6455, such as 1012.
 func readClose(r io.Reader, conn net.Conn) error {
 	body, err := io.ReadAll(r)
 	if err != nil {
 		return fmt.Errorf("cannot read: %w", err)
 	}
 	code, reason := ws.ParseCloseFrameData(body)
-	_ = sayGoodbye(conn) // the gateway may be gone already
+	_ = sayGoodbye(conn) // the gateway may have closed already
 	return wsutil.ClosedError{Code: code, Reason: reason}
 }
 
-// subscribe asks for the rooms once the gateway has let us in.
+// subscribe asks for the rooms once the gateway has admitted the client.
 func (w *watcher) subscribe(conn net.Conn, message []byte) error {
 	if len(w.rooms) == 0 {
 		return nil

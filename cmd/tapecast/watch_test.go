@@ -76,7 +76,7 @@ func TestWatchEnds(t *testing.T) {
 	}
 	f(0, "1001 why", closes(1001))
 	f(1, "4208 why", closes(4208))
-	f(1, "cannot read", func(conn net.Conn) {}) // gone without a word
+	f(1, "cannot read", func(conn net.Conn) {}) // gone without a close frame
 	f(1, "cannot read", func(conn net.Conn) { conn.Write([]byte{0x81, 5, 'h'}) })
 	f(0, "", func(conn net.Conn) {
 		for range 3 {
