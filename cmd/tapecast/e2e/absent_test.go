@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TestPrivateResume: users come back to a node that never held their rooms, after
-// a time for which tapes do not reach back. Each gets its own records, once, and
-// Kafka is read about once for all of them.
+// TestPrivateResume: users come back to a node that never held their rooms, after a time for
+// which tapes do not reach back. Each gets its own records, once, and Kafka is read about once
+// for all of them.
 func TestPrivateResume(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
@@ -67,9 +67,9 @@ func TestPrivateResume(t *testing.T) {
 	})
 }
 
-// TestQuietRooms: users whose rooms carried nothing for so long that no tape knows
-// of them, while others kept the topic busy, and who miss one order each. The
-// positions notices have kept their places recent, so that little is read again.
+// TestQuietRooms: the rooms of some users carried nothing for so long that no tape knows them,
+// while others kept the topic busy. They miss one order each. The positions notices have kept
+// their positions recent, so little is read again.
 func TestQuietRooms(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
@@ -91,10 +91,10 @@ func TestQuietRooms(t *testing.T) {
 			}
 			w.flush()
 		}
-		// The hour: what others get would be read again, were the places as old as the joins.
+		// If the positions were as old as the joins, the others' records of the hour would be read again.
 		others(busy)
 		end := ends(k.read(t, "orders"))
-		o.await(time.Minute, "places that are as new as the topic", func() bool {
+		o.await(time.Minute, "positions that are as new as the topic", func() bool {
 			return !slices.ContainsFunc(o.guests, func(g *guest) bool {
 				for part, off := range o.since[g.n].at {
 					if off < end[part] {
@@ -122,7 +122,7 @@ func TestQuietRooms(t *testing.T) {
 		t.Logf("%d users, %d records of others while their rooms were quiet, each level after its connect: %s", users, busy, spread(slices.Clone(o.level)))
 		for i, g := range nodes {
 			asked, records, read := g.metric("tapecast_recall_asked_total"), g.metric("tapecast_recall_records_total"), g.metric("tapecast_recall_bytes_total")
-			t.Logf("node %d: %v asked, %v records of %.2f MB read again in %v stretches; %d records of %.2f MB came after the oldest place", i+1, asked, records, read/1e6,
+			t.Logf("node %d: %v asked, %v records of %.2f MB read again in %v stretches; %d records of %.2f MB came after the oldest position", i+1, asked, records, read/1e6,
 				g.metric("tapecast_recall_reads_total"), count, size/1e6)
 			if asked != float64(users/2) || records > float64(2*count) {
 				t.Errorf("%v asked, want all %d; %v records were read again for %d", asked, users/2, records, count)

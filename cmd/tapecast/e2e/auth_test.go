@@ -27,13 +27,13 @@ ingest:
     - {topic: orders, rooms: ["orders:{@key}"], type: order_update}
 `
 
-// signer makes tokens of all kinds, good and bad.
+// signer makes tokens of all kinds, valid and invalid.
 type signer struct {
 	private ed25519.PrivateKey
 	public  []byte // PEM
 }
 
-// keyed is a gateway that takes HS256 and Ed25519, and the keys; more goes into auth.
+// keyed returns a gateway that takes HS256 and Ed25519, and the keys. more goes into auth.
 func keyed(t testing.TB, k *cluster, timeout time.Duration, more string) (*gateway, signer) {
 	t.Helper()
 	pub, priv, err := ed25519.GenerateKey(nil)
@@ -189,7 +189,7 @@ func TestAuthentication(t *testing.T) {
 	g.noTokens(t, hs, ed)
 }
 
-// noTokens fails the test where the log holds a token.
+// noTokens fails the test if the log holds a token.
 func (g *gateway) noTokens(t *testing.T, tokens ...string) {
 	t.Helper()
 	log := g.tail(1 << 20)
@@ -213,8 +213,8 @@ func authenticated(t *testing.T, p json.RawMessage, user string, exp int64) {
 	}
 }
 
-// TestTokenExpiresWhileConnected: told before, closed with 4201 after, unless a
-// new token came in time.
+// TestTokenExpiresWhileConnected: a client is told before, and closed with 4201 after, unless
+// a new token comes in time.
 func TestTokenExpiresWhileConnected(t *testing.T) {
 	g, s := keyed(t, fakeCluster(t), 10*time.Second, ", leeway: 0s")
 	short := func() string {

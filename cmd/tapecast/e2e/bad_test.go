@@ -26,8 +26,8 @@ ingest:
     - {topic: orders, rooms: ["orders:{@key}"], type: order_update}
 `
 
-// TestBadInputLeavesNothingBehind sends all that a client must not, round after
-// round, and then looks at what the gateway holds.
+// TestBadInputLeavesNothingBehind sends everything that a client must not send, round after
+// round, and then checks what the gateway holds.
 func TestBadInputLeavesNothingBehind(t *testing.T) {
 	sc := scaled()
 	k := fakeCluster(t)
@@ -43,7 +43,7 @@ func TestBadInputLeavesNothingBehind(t *testing.T) {
 		neverReads(t, g)
 		neverAuthenticate(t, g, sc.idle)
 	}
-	round() // what is made once, such as pools and the poller's buffers
+	round() // for what is made once, such as pools and the poller's buffers
 	g.empty()
 	fds, goroutines, heap := g.descriptors(), g.metric("go_goroutines"), g.heap()
 	for range sc.rounds {
@@ -66,7 +66,7 @@ func (g *gateway) empty() {
 	eventually(g.t, patience, "no connection is left", func() bool { return g.connections() == 0 })
 }
 
-// badMessages is one line a case: the message, the id of the reply, its error.
+// badMessages has one line a case: the message, the id of the reply, its error.
 func badMessages(t *testing.T, g *gateway) {
 	t.Helper()
 	c := join(t, g, "7")
@@ -93,7 +93,7 @@ func badMessages(t *testing.T, g *gateway) {
 	f(`[]`, "null", -32600)
 	f(`"ping"`, "null", -32600)
 	f(`{"id":1}`, "1", -32600)
-	f(`{"op":"subscribe","args":["trades"]}`, "null", -32600) // no request, so no notification
+	f(`{"op":"subscribe","args":["trades"]}`, "null", -32600) // not a request, so not a notification
 	f(`{"method":7,"id":1}`, "1", -32600)
 	f(`{"jsonrpc":"1.0","method":"ping","id":1}`, "1", -32600)
 	f(`{"method":"nope","id":2}`, "2", -32601)
@@ -116,7 +116,7 @@ func badMessages(t *testing.T, g *gateway) {
 	f(`{"method":"ping","id":{}}`, "null", -32600)
 	f(`{"method":"ping","id":[1]}`, "null", -32600)
 	f(`{"method":"ping","id":99999999999999999999}`, "99999999999999999999", -32600)
-	// A notification is answered by nothing: the next reply is the next request's.
+	// A notification has no answer: the next reply is the next request's.
 	c.sendText(`{"method":"ping"}`)
 	f(`{"method":"ping","id":4}`, "4", 0)
 	c.check()
@@ -140,7 +140,7 @@ func closes(t *testing.T, g *gateway, f ws.Frame, code int) {
 	}
 }
 
-// badMoments is good requests at the wrong time.
+// badMoments sends valid requests at the wrong time.
 func badMoments(t *testing.T, g *gateway) {
 	t.Helper()
 	c := dial(t, g, dialing{})
@@ -150,7 +150,7 @@ func badMoments(t *testing.T, g *gateway) {
 			t.Errorf("%s before authentication: %+v %s", m, r.Error, r.Result)
 		}
 	}
-	// The second comes while the first is checked: it is refused, or renews.
+	// The second comes while the first is checked: it is refused, or renews the token.
 	token := map[string]any{"token": g.token("7")}
 	c.request("900", "authenticate", token)
 	c.request("901", "authenticate", token)
@@ -172,7 +172,7 @@ func badMoments(t *testing.T, g *gateway) {
 	c.check()
 	c.leave()
 
-	// Gone without a word, in every state.
+	// Clients end without a close frame, in every state.
 	for _, d := range []dialing{{}, {query: "?token=" + g.token("8")}} {
 		c := dial(t, g, d)
 		c.conn.(*net.TCPConn).SetLinger(0)
@@ -180,7 +180,7 @@ func badMoments(t *testing.T, g *gateway) {
 	}
 }
 
-// halfHandshakes leaves upgrade requests open until the gateway loses patience.
+// halfHandshakes leaves upgrade requests incomplete until the gateway closes them.
 func halfHandshakes(t *testing.T, g *gateway, n int) {
 	t.Helper()
 	for _, part := range []string{"", "G", "GET /ws HTTP/1.1\r\nHost: x\r\nUpgr"} {
@@ -222,8 +222,8 @@ func halfHandshakes(t *testing.T, g *gateway, n int) {
 	}
 }
 
-// neverReads asks, and reads no answer, until the gateway has had enough: the
-// answers that wait are bounded. Others are served meanwhile.
+// neverReads sends requests and reads no answer, until the gateway closes it: the answers that
+// wait are bounded. Other clients are served meanwhile.
 func neverReads(t *testing.T, g *gateway) {
 	t.Helper()
 	other := join(t, g, "10")
@@ -256,10 +256,10 @@ func neverReads(t *testing.T, g *gateway) {
 	other.leave()
 }
 
-// idleTime is so long that all n connections can wait at the same time.
+// idleTime returns a time in which all n connections can wait at once.
 func idleTime(n int) time.Duration { return time.Second + time.Duration(n)*500*time.Microsecond }
 
-// neverAuthenticate opens connections that say nothing.
+// neverAuthenticate opens connections that send nothing.
 func neverAuthenticate(t *testing.T, g *gateway, n int) {
 	t.Helper()
 	conns := make([]net.Conn, n)

@@ -24,7 +24,7 @@ ingest:
     - {topic: depth, rooms: ["book:{s}"], type: depth, keyframe: {field: e, equals: depthSnapshot}}
 `
 
-// depth is a full book or a change: levels by price, of which 0 takes one away.
+// depth is a full book or a change: levels by price. A 0 removes a level.
 type depth struct {
 	E      string         `json:"e"`
 	S      string         `json:"s"`
@@ -42,8 +42,8 @@ func (d depth) apply(book map[string]int) {
 	}
 }
 
-// TestBooks: full books and changes in one stream. Whoever joins, or lags, begins at a
-// full book, and what it has equals the reference at every change that it sees.
+// TestBooks: full books and changes in one stream. A client that joins or lags starts at a full
+// book. What it has equals the reference at every change that it sees.
 func TestBooks(t *testing.T) {
 	besideOthers(t)
 	k := fakeCluster(t)
@@ -134,7 +134,7 @@ func TestBooks(t *testing.T) {
 				if err := json.Unmarshal(f.data, &d); err != nil {
 					t.Fatal(err)
 				}
-				// Who has lost something begins with a full book, as who joins.
+				// A client that has lost something starts with a full book, like one that joins.
 				if broken := !began || f.prev != last && last >= 0; broken && d.E != "depthSnapshot" {
 					t.Fatalf("%s goes on at %d:%d with a change", r.name, f.part, f.off)
 				}
@@ -147,7 +147,7 @@ func TestBooks(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d changes were the same at their place, %d times a member went on at a full book", frames, gaps)
+	t.Logf("%d changes were the same at their position, %d times a member went on at a full book", frames, gaps)
 	if frames < conns*100 || gaps == 0 {
 		t.Errorf("only %d changes and %d gaps: this shows little", frames, gaps)
 	}

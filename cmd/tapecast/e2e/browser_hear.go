@@ -11,29 +11,29 @@ import (
 	"testing"
 )
 
-// ticksEach is how many messages each room of the wildcard has: there is always a new one.
+// ticksEach is how many messages each room of the wildcard has: every room always gets a new one.
 const ticksEach = 50
 
-// page is one of README's clients in node or in Chromium, and what it was told in all.
+// page is one of README's clients in node or in Chromium, with all that it was told.
 type page struct {
 	t     testing.TB
 	kind  string
 	user  string
-	roams bool // roaming, which leaves and joins a room, and has a wildcard; else tapecast
+	roams bool // roaming, which leaves and joins a room and has a wildcard; else tapecast
 	cut   *cutProxy
 	cmd   *exec.Cmd
 
 	mu     sync.Mutex
-	order  string // what it is told to do
-	tokens string // what it gets for a token: good, none, bad
-	asked  int    // for a token
-	orders int    // the next that is expected
-	ticks  int    // that came
+	order  string // what it must do next
+	tokens string // the tokens that it gets: good, none, bad
+	asked  int    // requests for a token
+	orders int    // the next expected number
+	ticks  int    // ticks that came
 	at     map[string]map[int]int64
 	prices map[string]int
 	heard  map[string]int // notices, by method
 	codes  map[int]int    // of closes
-	wanted map[int]bool   // codes of errors that are no fault
+	wanted map[int]bool   // codes of errors that are expected
 	faults []string
 }
 
@@ -63,14 +63,14 @@ func (p *page) faultLocked(format string, args ...any) {
 	p.faults = append(p.faults, fmt.Sprintf(format, args...))
 }
 
-// set changes what the test has said; get reads what the client has.
+// set changes what the test has set; get reads what the client has.
 func (p *page) set(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f()
 }
 
-// await waits until ok, called under the lock, holds.
+// await waits until ok holds. It calls ok under the lock.
 func (p *page) await(what string, ok func() bool) {
 	p.t.Helper()
 	eventually(p.t, patience, p.user+": "+what, func() (done bool) {
@@ -80,7 +80,7 @@ func (p *page) await(what string, ok func() bool) {
 	p.check()
 }
 
-// check fails the test where the client was told what it must not be.
+// check fails the test if the client was told what it must not be told.
 func (p *page) check() {
 	p.t.Helper()
 	p.mu.Lock()
@@ -98,7 +98,7 @@ func (p *page) report(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
-		p.faultLocked("a report that is none: %v", err)
+		p.faultLocked("cannot read a report: %v", err)
 	}
 	for _, m := range all {
 		switch {
@@ -115,8 +115,8 @@ func (p *page) report(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, p.order)
 }
 
-// messageLocked holds a message against those before it. Over all connections, leaves and
-// joins the order's number is the next, and prev is the message before it.
+// messageLocked compares a message with those before it. Over all connections, leaves and
+// joins the order's number is the next one, and prev is the message before it.
 func (p *page) messageLocked(m told) {
 	f := m.Message
 	if f.Room == "prices" {
@@ -132,7 +132,7 @@ func (p *page) messageLocked(m told) {
 		}
 		p.orders = f.Data.N + 1
 	}
-	part, off, err := placeIn(f.Pos)
+	part, off, err := parsePos(f.Pos)
 	if err != nil {
 		p.faultLocked("%v in %+v", err, *f)
 	}
@@ -150,13 +150,13 @@ func (p *page) messageLocked(m told) {
 	if ticks && !had && f.Data.N%ticksEach != 0 {
 		p.faultLocked("%+v is the first of its room", *f)
 	}
-	if _, prev, err := placeIn(f.Prev); f.Prev != "" && (err != nil || had && prev != last) {
+	if _, prev, err := parsePos(f.Prev); f.Prev != "" && (err != nil || had && prev != last) {
 		p.faultLocked("%+v, though the message before it is %d:%d", *f, part, last)
 	}
 	p.at[f.Room][part] = off
 }
 
-func placeIn(pos string) (part int, off int64, err error) {
+func parsePos(pos string) (part int, off int64, err error) {
 	before, after, _ := strings.Cut(pos, ":")
 	if part, err = strconv.Atoi(before); err == nil {
 		off, err = strconv.ParseInt(after, 10, 64)
@@ -176,7 +176,7 @@ func (p *page) noticeLocked(method string, params json.RawMessage) {
 		p.faultLocked("%s %s: %v", method, params, err)
 	}
 	switch method {
-	case "gap": // whatever was missed, Kafka has
+	case "gap": // Kafka has everything that was missed
 		p.faultLocked("a gap: %s", params)
 	case "reset":
 		delete(p.at, n.Room)

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// cutProxy is a TCP proxy before a gateway that cuts its one client off.
+// cutProxy is a TCP proxy before a gateway that cuts off its one client.
 type cutProxy struct {
 	addr string // where the client connects
 	to   string
 
 	mu    sync.Mutex
 	last  *link // the newest connection
-	links int   // so many there were
+	links int   // how many there were
 }
 
-// link is a connection by way of a cutProxy.
+// link is a connection through a cutProxy.
 type link struct {
 	client, server net.Conn
 
@@ -34,7 +34,7 @@ const (
 	notCut cutHow = iota
 	cutClose
 	cutReset
-	cutSilent // nothing goes through any more, and nobody is told
+	cutSilent // nothing goes through any more, and neither end is told
 )
 
 func newCutProxy(t testing.TB, to string) *cutProxy {
@@ -82,20 +82,20 @@ func (x *cutProxy) current() *link {
 	return x.last
 }
 
-// count is how many connections there were.
+// count returns how many connections there were.
 func (x *cutProxy) count() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.links
 }
 
-// cut ends the newest connection with its next bytes: somewhere within them.
+// cut ends the newest connection within its next bytes.
 func (l *link) cut(how cutHow) {
 	l.mu.Lock()
 	l.how = how
 	l.mu.Unlock()
 	if how != cutSilent {
-		time.AfterFunc(100*time.Millisecond, l.end) // in case there are none
+		time.AfterFunc(100*time.Millisecond, l.end) // in case no bytes come
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// site is the web site that the pages are of.
+// site is the web site of the pages.
 type site struct {
 	t      testing.TB
 	client string
@@ -74,7 +74,7 @@ func (s *site) script(p *page) string {
 	return fmt.Sprintf(run, s.server.URL, p.cut.addr, p.user, list, roams) + s.client + string(harness)
 }
 
-// nodeFlags are what node needs to have a WebSocket; why: it has none.
+// nodeFlags returns the flags that give node a WebSocket. why says why it has none.
 func nodeFlags() (flags []string, why string) {
 	if _, err := exec.LookPath("node"); err != nil {
 		return nil, "there is no node"
@@ -92,7 +92,7 @@ func (s *site) node(p *page, flags []string) {
 }
 
 func (s *site) chromium(p *page) {
-	// Without these flags it asks for what the machine may not reach. As root it has no sandbox.
+	// Without these flags it asks for servers that the machine may not reach. As root it has no sandbox.
 	s.run(p, "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 		"--user-data-dir="+s.t.TempDir(), "--remote-debugging-port=0", s.server.URL+"/?user="+p.user)

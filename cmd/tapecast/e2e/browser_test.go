@@ -36,16 +36,16 @@ ingest:
 
 const readme = "../../../README.md"
 
-// theClients is README's client and the one around it on its page, as they stand there.
+// theClients returns README's client and the one around it on its page, in their exact words.
 func theClients(t testing.TB) string {
 	return ofPage(t, readme, "function tapecast(") + ofPage(t, "../../../server/web/docs/client.md", "function roaming(")
 }
 
-// TestBrowserClient: README's clients, as they stand there, in node and in Chromium, behind
-// a proxy that cuts them off. Each order, each trade and each tick comes exactly once over
-// cuts, leaves and joins, and from rooms that began meanwhile. A token is renewed, one that is
-// not ends the session and a new one resumes it, a topic is made again, and a bad token ends
-// it all. `make browser` runs it.
+// TestBrowserClient: README's clients, in their exact words, run in node and in Chromium behind
+// a proxy that cuts them off. Each order, each trade and each tick comes exactly once over cuts,
+// leaves and joins, and from rooms that began meanwhile. A token is renewed. One that is not
+// renewed ends the client's work, and a new one resumes it. A topic is created again, and a bad
+// token ends everything. `make browser` runs it.
 func TestBrowserClient(t *testing.T) {
 	if os.Getenv("TAPECAST_E2E_BROWSER") == "" {
 		t.Skip("make browser runs this: it takes node and Chromium")
@@ -114,8 +114,8 @@ func sum(at map[int]int64) (n int64) {
 	return n
 }
 
-// TestBrowserWaits: what README's client does by close code, error and notice, with sockets
-// and a clock of the test's own.
+// TestBrowserWaits: what README's client does for each close code, error and notice, with
+// sockets and a clock of the test's own.
 func TestBrowserWaits(t *testing.T) {
 	if os.Getenv("TAPECAST_E2E_BROWSER") == "" {
 		t.Skip("make browser runs this: it takes node")
@@ -159,7 +159,7 @@ type pageFeed struct {
 	n      int // orders of each user
 }
 
-// newPageFeed publishes prices, so that there is a snapshot for those who come.
+// newPageFeed publishes prices, so that clients get a snapshot.
 func newPageFeed(w *producer) *pageFeed {
 	f := &pageFeed{prices: map[string]int{}, done: make(chan struct{}), ended: make(chan struct{})}
 	for i := range 100 {
@@ -204,7 +204,7 @@ func (f *pageFeed) stop() int {
 	return f.n
 }
 
-// cuts cuts each page off at random moments, once in silence.
+// cuts cuts each page off at random moments, once without either end noticing.
 func (s *site) cuts() {
 	const most = 8
 	onAll(len(s.pages), func(n int) {
@@ -223,7 +223,7 @@ func (s *site) cuts() {
 	})
 }
 
-// tokens has tokens renewed, and then not.
+// tokens lets tokens be renewed, and then not.
 func (s *site) tokens() {
 	onAll(len(s.pages), func(n int) {
 		p := s.pages[n]
@@ -234,7 +234,7 @@ func (s *site) tokens() {
 			}
 			return p.asked >= asked+2
 		})
-		ended := 0 // that early on a busy machine
+		ended := 0 // a busy machine may have ended one that early
 		p.set(func() { p.tokens, ended = "none", p.codes[4201] })
 		p.await("the token's end", func() bool { return p.codes[4201] > ended })
 		p.set(func() { p.tokens, joins = "good", p.heard["auto_subscribed"] })
@@ -242,7 +242,7 @@ func (s *site) tokens() {
 	})
 }
 
-// remade makes the topic of orders again: none of the new ones is lost, then and over a cut.
+// remade creates the topic of orders again: no new order is lost, then and over a cut.
 func (s *site) remade(k *cluster, n int) {
 	k.deleteTopic(s.t, "orders")
 	k.topic(s.t, "orders", 2)
@@ -265,7 +265,7 @@ func (s *site) remade(k *cluster, n int) {
 	}
 }
 
-// refused has the next token be a bad one, after which nobody comes back.
+// refused makes the next token a bad one. After that the client does not come back.
 func (s *site) refused() {
 	for _, p := range s.pages {
 		p.set(func() { p.tokens, p.wanted[-32002] = "bad", true })
@@ -279,7 +279,7 @@ func (s *site) refused() {
 		return n
 	}
 	was := counts()
-	testwait.Pause(1500 * time.Millisecond) // a second is the longest that it would wait
+	testwait.Pause(1500 * time.Millisecond) // it would wait one second at most
 	if now := counts(); !slices.Equal(now, was) {
 		s.t.Errorf("it was refused for good and came back: %v, then %v", was, now)
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// The suite's own checks: what cannot find a fault proves nothing.
+// The suite's own checks: a check that cannot find a fault proves nothing.
 
-// leanStream is the frames of 60 rows over three partitions, and the rows.
+// leanStream returns the frames of 60 rows over three partitions, and the rows.
 func leanStream() (frames []string, want [][][]byte) {
 	want = make([][][]byte, 3)
 	prev := []string{"", "", ""}
@@ -84,7 +84,7 @@ func TestRoomFindsFaults(t *testing.T) {
 	f(true, "in order", frame(0, 12, 9), frame(1, 21, noPrev), frame(0, 14, 12))
 	f(true, "a quiet room", frame(0, 12, 10), level(at(15, 30)), frame(0, 16, 12), frame(1, 31, 19))
 	f(true, "a gap", frame(0, 12, 10), gap(at(12, 20), at(30, 20)), frame(0, 33, 29))
-	f(true, "made anew", frame(0, 12, 10), func(r *room) { r.reset("e2") }, frame(0, 0, noPrev), frame(0, 1, 0))
+	f(true, "created again", frame(0, 12, 10), func(r *room) { r.reset("e2") }, frame(0, 0, noPrev), frame(0, 1, 0))
 	f(false, "before the seam", frame(0, 10, 9))
 	f(false, "twice", frame(0, 12, 10), frame(0, 12, 10))
 	f(false, "back", frame(0, 12, 10), frame(0, 11, 10))

@@ -22,32 +22,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// client is one WebSocket connection that records all it gets. One goroutine
-// reads; the methods may be called from any other.
+// client is one WebSocket connection that records everything it gets. One goroutine reads.
+// Any other may call the methods.
 type client struct {
 	t    testing.TB
 	name string
 	conn net.Conn
 
-	mu      sync.Mutex
-	news    sync.Cond // of mu: something came
-	rooms   map[string]*room
-	past    []*room              // memberships that ended
-	wilds   map[string]positions // where wildcards stand
-	notices []notice
-	replies map[string]reply
-	methods map[string]string // of requests, by id
-	sums    bool              // keep sums of the data, not the data
-	deflate bool              // agreed on
-	small   int               // messages that came deflated
-	bare    [][]byte
-	faults  []string
-	code    int // of the close frame; 1006: none came
-	reason  string
-	closed  bool
-	ended   time.Time
-	pongs   int
-	nextID  int
+	mu        sync.Mutex
+	news      sync.Cond // of mu; signals each message
+	rooms     map[string]*room
+	past      []*room              // memberships that have ended
+	wildcards map[string]positions // positions of wildcards
+	notices   []notice
+	replies   map[string]reply
+	methods   map[string]string // of requests, by id
+	sums      bool              // keep checksums of the data, not the data
+	deflate   bool              // permessage-deflate was agreed on
+	small     int               // messages that came deflated
+	bare      [][]byte
+	faults    []string
+	code      int // of the close frame; 1006: there was none
+	reason    string
+	closed    bool
+	ended     time.Time
+	pongs     int
+	nextID    int
 
 	writing sync.Mutex
 	reading sync.Mutex // held: the client does not read
@@ -76,7 +76,7 @@ type dialing struct {
 	subprotocols []string
 	from         net.IP // source address; nil: any
 	sums         bool
-	deflate      bool // agree on permessage-deflate
+	deflate      bool // offer permessage-deflate
 	buffer       int  // SO_RCVBUF; 0: the kernel's
 }
 
@@ -126,7 +126,7 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 	return c, nil
 }
 
-// join connects with a token and waits until the automatic rooms are joined.
+// join connects with a token, and waits until the gateway has joined its own rooms.
 func join(t testing.TB, g *gateway, user string) *client {
 	t.Helper()
 	c := dial(t, g, dialing{query: "?token=" + g.token(user)})
@@ -145,7 +145,7 @@ func (c *client) read(br *bufio.Reader) {
 			c.end(1006, err.Error())
 			return
 		}
-		// Who keeps sums only keeps nothing of a frame: its memory is used again.
+		// A client that keeps only sums keeps nothing of a frame, and uses its memory again.
 		p := again
 		if !c.sums || int64(cap(p)) < h.Length {
 			p = make([]byte, h.Length)
@@ -188,7 +188,7 @@ func (c *client) read(br *bufio.Reader) {
 	}
 }
 
-// appendTo is what append does, but copies nothing where there is nothing yet.
+// appendTo appends, but copies nothing to an empty message.
 func appendTo(message, p []byte) []byte {
 	if message == nil {
 		return p
@@ -196,7 +196,7 @@ func appendTo(message, p []byte) []byte {
 	return append(message, p...)
 }
 
-// whileHeld waits as long as a test wants the client not to read.
+// whileHeld waits as long as a test stops the client's reading.
 func (c *client) whileHeld() {
 	c.reading.Lock()
 	defer c.reading.Unlock()
@@ -226,12 +226,12 @@ func (c *client) write(f ws.Frame) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
-	_ = ws.WriteFrame(c.conn, ws.MaskFrame(f)) // a dead connection shows at the reader
+	_ = ws.WriteFrame(c.conn, ws.MaskFrame(f)) // the reader notices a dead connection
 }
 
 func (c *client) sendText(s string) { c.write(ws.NewTextFrame([]byte(s))) }
 
-// await waits until ok, called under the lock, holds.
+// await waits until ok holds. It calls ok under the lock.
 func (c *client) await(what string, ok func() bool) {
 	c.t.Helper()
 	c.awaitFor(patience, what, ok)
@@ -271,7 +271,7 @@ func (c *client) lastNotices() string {
 	return s
 }
 
-// notice waits for the first notice of that name and returns its params.
+// notice waits for the first notice with that name, and returns its params.
 func (c *client) notice(method string) json.RawMessage {
 	c.t.Helper()
 	var found json.RawMessage
@@ -319,7 +319,7 @@ func (c *client) reply(id string) reply {
 	return r
 }
 
-// awaitClose waits for the end and returns the close code.
+// awaitClose waits for the end, and returns the close code.
 func (c *client) awaitClose(d time.Duration) int {
 	c.t.Helper()
 	stop := time.AfterFunc(d, func() { c.update(func() {}) })

@@ -23,16 +23,16 @@ type cluster struct {
 	brokers string // host:port, comma-separated
 	dir     string // of kafka-up; "" for kfake
 	n       int
-	suffix  string // of all topics of a test that shares the cluster with others
+	suffix  string // of all topics of a test that shares the cluster
 }
 
-// name is how the cluster calls a test's topic.
+// name returns a topic's name on the cluster.
 func (k *cluster) name(topic string) string { return topic + k.suffix }
 
-// topicKeys are the keys of a configuration that name a topic.
+// topicKeys matches the keys of a configuration that name a topic.
 var topicKeys = regexp.MustCompile(`\b(topic|dead_letter): (\w+)`)
 
-// named is a configuration with the cluster's names of topics.
+// named returns a configuration with the cluster's names of topics.
 func (k *cluster) named(yaml string) string {
 	return topicKeys.ReplaceAllString(yaml, "$1: $2"+k.suffix)
 }
@@ -82,7 +82,7 @@ func dataHome() string {
 	return besideProject("shared", "data")
 }
 
-// besideProject is a path next to the project's root; tests run in cmd/tapecast/e2e.
+// besideProject returns a path next to the project's root. Tests run in cmd/tapecast/e2e.
 func besideProject(elem ...string) string {
 	p, err := filepath.Abs(filepath.Join(append([]string{"..", "..", "..", ".."}, elem...)...))
 	if err != nil {
@@ -91,7 +91,7 @@ func besideProject(elem ...string) string {
 	return p
 }
 
-// noKafka says why there is no real Kafka; "": there is one.
+// noKafka returns why there is no real Kafka; "": there is one.
 func noKafka() (why string) {
 	if _, err := os.Stat(filepath.Join(kafkaHome(), "bin", "kafka-up")); err != nil {
 		return fmt.Sprintf("no Apache Kafka in %s: set KAFKA_HOME to run this on a real one", kafkaHome())
@@ -115,7 +115,7 @@ var sharedKafka = sync.OnceValues(func() (*cluster, error) {
 	return k, k.up()
 })
 
-// realCluster is one broker that all tests share, each with topics of its own.
+// realCluster returns the broker that all tests share. Each test has topics of its own.
 func realCluster(t testing.TB) *cluster {
 	t.Helper()
 	needKafka(t)
@@ -128,7 +128,7 @@ func realCluster(t testing.TB) *cluster {
 	return &k
 }
 
-// threeBrokers is a cluster of the test's own, to break.
+// threeBrokers returns a cluster of the test's own, for faults.
 func threeBrokers(t testing.TB) *cluster {
 	t.Helper()
 	needKafka(t)
@@ -146,7 +146,7 @@ func threeBrokers(t testing.TB) *cluster {
 // up starts the brokers that are down.
 func (k *cluster) up() error {
 	suite.reap.tell("up", k.dir)
-	// Or a producer that still looks for a topic which was deleted makes it again.
+	// Without this, a producer that still looks for a deleted topic creates it again.
 	extra := filepath.Clean(k.dir) + ".properties"
 	if err := os.WriteFile(extra, []byte("auto.create.topics.enable=false\n"), 0o600); err != nil {
 		return err
@@ -162,7 +162,7 @@ func (k *cluster) up() error {
 	return nil
 }
 
-// kill ends broker n at once; 0: all.
+// kill kills broker n; 0: all.
 func (k *cluster) kill(t testing.TB, n int) {
 	t.Helper()
 	args := []string{k.dir}
@@ -196,8 +196,8 @@ func (k *cluster) admin(t testing.TB) *kafka.AdminClient {
 	return a
 }
 
-// topic makes a topic and waits until its leaders are known. On a shared cluster it goes
-// with the test.
+// topic creates a topic, and waits until its leaders are known. On a shared cluster the
+// topic is deleted after the test.
 func (k *cluster) topic(t testing.TB, name string, partitions int) {
 	t.Helper()
 	a := k.admin(t)
@@ -215,7 +215,7 @@ func (k *cluster) topic(t testing.TB, name string, partitions int) {
 	k.led(t, a, name, partitions)
 }
 
-// forget has a topic deleted, and does not wait for it.
+// forget requests the deletion of a topic, and does not wait for it.
 func (k *cluster) forget(t testing.TB, name string) {
 	a := k.admin(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -225,8 +225,8 @@ func (k *cluster) forget(t testing.TB, name string) {
 	}
 }
 
-// warm has the broker take and give small batches for so long: its first minute, in
-// which it translates its own code, says nothing of what it takes later.
+// warm sends small batches through the broker for so long. In its first minute the broker
+// compiles its own code, and that minute does not show what it takes later.
 func (k *cluster) warm(t testing.TB, w *producer, during time.Duration) {
 	t.Helper()
 	k.topic(t, "warm", 16)

@@ -64,14 +64,14 @@ func TestToken(t *testing.T) {
 	if out, _, code := command(t, "version"); code != 0 || !strings.HasPrefix(out, "tapecast ") {
 		t.Errorf("version: %d %s", code, out)
 	}
-	// The port is taken: an error that names it, and no gateway.
+	// The port is taken: the error names it, and no gateway runs.
 	if _, errs, code := command(t, "run", "--config", file, "--listen", g.public); code == 0 || !strings.Contains(errs, g.public) {
 		t.Errorf("run on a port that is taken: %d %s", code, errs)
 	}
 }
 
-// TestEcho is the conformance suites' way in: fragments, control frames between
-// them, empty messages, text that is cut within a character, closes.
+// TestEcho is the entry of the conformance suites: fragments, control frames between them, empty
+// messages, text that is cut within a character, closes.
 func TestEcho(t *testing.T) {
 	e := spawn(t, "echo", "--listen", "127.0.0.1:0", "--max-message", "1MiB")
 	eventually(t, patience, "the echo's address", func() bool {
@@ -116,7 +116,7 @@ func TestEcho(t *testing.T) {
 	}
 	f(1009, ws.NewBinaryFrame(make([]byte, 1<<20+1)))
 	f(1007, ws.NewTextFrame([]byte("\xc0\xaf")))
-	f(1007, ws.NewFrame(ws.OpText, false, []byte("\xed\xa0\x80"))) // before the message is whole
+	f(1007, ws.NewFrame(ws.OpText, false, []byte("\xed\xa0\x80"))) // before the message is complete
 	f(1002, ws.NewFrame(ws.OpText, false, nil), ws.NewTextFrame(nil))
 	f(1002, ws.NewFrame(ws.OpPing, false, nil))
 	f(1002, ws.NewCloseFrame([]byte{3}))
@@ -127,7 +127,7 @@ func TestEcho(t *testing.T) {
 	e.ended(patience, 0)
 }
 
-// TestPageConfiguration: the example that newcomers copy is a good one.
+// TestPageConfiguration: the example that new users copy is valid.
 func TestPageConfiguration(t *testing.T) {
 	page, err := os.ReadFile("../../../server/web/docs/configuration.md")
 	if err != nil {

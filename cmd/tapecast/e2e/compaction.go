@@ -11,18 +11,18 @@ import (
 	"time"
 )
 
-// standing is what a topic holds of a key at some place.
+// standing is what a topic holds of a key at some position.
 type standing struct {
 	off int64 // -1: nothing, or a tombstone
 	at  time.Time
 }
 
-// expirySlack is how much later than key_ttl says a key may go: retention is looked at
-// four times a second, and a record is a little older than its frame.
+// expirySlack is how much later than key_ttl a key may expire. Retention runs four times a
+// second, and a record is a little older than its frame.
 const expirySlack = 3 * time.Second
 
-// wrong says whether a client that asked and was answered at these times may not have
-// this of the key: off, or -1.
+// wrong reports whether a snapshot must not hold this frame of the key (off, or -1). The
+// client asked for the snapshot and got it at the given times.
 func (s standing) wrong(off int64, asked, came time.Time, ttl time.Duration) bool {
 	switch {
 	case s.off < 0:
@@ -34,10 +34,10 @@ func (s standing) wrong(off int64, asked, came time.Time, ttl time.Duration) boo
 	}
 }
 
-// compact takes a record into what the topic holds by key.
+// compact applies a record to what the topic holds by key.
 func (v *viewers) compact(held []standing, r record) ([]standing, int) {
 	key, ok := v.keys[string(r.key)]
-	if !ok { // nobody has ever had it
+	if !ok { // no client has ever had it
 		key = len(v.keys)
 		v.keys[string(r.key)] = key
 	}
@@ -58,8 +58,8 @@ func offsetOf(newest []int64, key int) int64 {
 	return -1
 }
 
-// sameAsTopic holds every snapshot against an offline compaction of the topic at its
-// place, and returns how many there were.
+// sameAsTopic compares every snapshot with an offline compaction of the topic at the same
+// positions, and returns how many there were.
 func (v *viewers) sameAsTopic(topic [][]record, ttl time.Duration) int {
 	v.t.Helper()
 	var all []*view
@@ -101,7 +101,7 @@ func (v *viewers) sameAsTopic(topic [][]record, ttl time.Duration) int {
 	return len(all)
 }
 
-// levelWith says whether everybody has what an offline compaction of the topic has.
+// levelWith reports whether every viewer has what an offline compaction of the topic has.
 func (v *viewers) levelWith(topic [][]record, ttl time.Duration) bool {
 	var held []standing
 	for _, recs := range topic {
@@ -124,8 +124,8 @@ func (v *viewers) levelWith(topic [][]record, ttl time.Duration) bool {
 	return true
 }
 
-// bestPrices is the rows of bookTicker.tsv.gz that fall into so long at so many times
-// their pace; none where there is no recording.
+// bestPrices returns the rows of bookTicker.tsv.gz that fall into a time at a multiple of
+// their pace. It returns none without the recording.
 func bestPrices(t testing.TB, over time.Duration, times float64) (rows []row) {
 	t.Helper()
 	const name = "bookTicker.tsv.gz"
@@ -152,7 +152,7 @@ func bestPrices(t testing.TB, over time.Duration, times float64) (rows []row) {
 	return rows
 }
 
-// compacted is what a topic holds of each key up to a place, by the key's place.
+// compacted returns what a topic holds of each key up to the given positions.
 func compacted(topic [][]record, at map[int32]int64) map[string]int64 {
 	m := map[string]int64{}
 	for p, recs := range topic {

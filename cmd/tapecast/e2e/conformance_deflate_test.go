@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// conformCompression is sections 12 and 13: messages of many sizes and kinds, in
-// many fragments, by all offers that a client can make.
+// conformCompression is sections 12 and 13: messages of many sizes and kinds, in many
+// fragments, with all offers that a client can make.
 func conformCompression(t *testing.T, addr string) {
 	const answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 	offers := map[string]bool{
@@ -74,7 +74,7 @@ func conformCompression(t *testing.T, addr string) {
 	}
 	c.conn.Close()
 
-	bomb := deflateMessage(t, string(make([]byte, 50<<20)), 9) // first, since the dial begins the client's patience
+	bomb := deflateMessage(t, string(make([]byte, 50<<20)), 9) // first, since the dial starts the client's patience
 	c, _ = rawDial(t, addr, rawRequest+"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n", 0)
 	c.send(raw().add(0xC2, bomb).Bytes(), 0)
 	if got := c.next(); got != "close 1009" {

@@ -51,7 +51,7 @@ func conformRoundTrips(t *testing.T, addr string) {
 		c.conn.Close()
 	}
 
-	// Not waiting for the answers changes nothing for a client that reads.
+	// A client that reads need not wait for the answers.
 	b, want := raw(), []string(nil)
 	for i := range rounds {
 		s := strings.Repeat(fmt.Sprintf("message %04d ", i), 80)
@@ -81,14 +81,14 @@ func conformPieces(t *testing.T, addr string) {
 			last = c.next()
 			got[last] = true
 		}
-		// A pong may be left out once a close has come.
+		// A pong may be left out after a close.
 		if !got[textOf("early")] || !got["close 1000"] || last != "end" && c.next() != "end" {
 			t.Fatalf("with %d bytes of frames: %v", cut, got)
 		}
 		c.conn.Close()
 	}
 
-	// The request too, frames behind it or not.
+	// The request is cut too, with and without frames behind it.
 	for _, n := range []int{1, 2, 7, 100} {
 		c, r := rawDial(t, addr, rawRequest+"\r\n"+raw().text("early").String(), n)
 		if got := c.next(); r.StatusCode != 101 || got != textOf("early") {
@@ -98,8 +98,8 @@ func conformPieces(t *testing.T, addr string) {
 	}
 }
 
-// TestConformanceLimits: over the limit a message is refused as soon as it is
-// announced, whole or in fragments; control frames never count.
+// TestConformanceLimits: a message over the limit is refused as soon as it is announced, whole
+// or in fragments. Control frames never count.
 func TestConformanceLimits(t *testing.T) {
 	besideOthers(t)
 	addr := echoAddr(t, "--max-message", "1KiB")
@@ -117,8 +117,8 @@ func TestConformanceLimits(t *testing.T) {
 	f(raw().add(0x01, "").add(0x00, s[:1000]).raw(0x00, 0x80|25), "close 1009")
 }
 
-// TestConformanceHandshake: what RFC 6455, 4.2, RFC 9110 and RFC 9112 make of an
-// upgrade request.
+// TestConformanceHandshake: upgrade requests under the rules of RFC 6455, 4.2, RFC 9110 and
+// RFC 9112.
 func TestConformanceHandshake(t *testing.T) {
 	addr := echoAddr(t)
 	f := func(status int, request string) *http.Response {

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// The cases follow the sections of the Autobahn test suite, in words and bytes
-// of our own, from RFC 6455. They are run against the shipped binary over real
-// sockets, each in several pieces.
+// The cases follow the sections of the Autobahn test suite, in words and bytes of our own, from
+// RFC 6455. They run against the shipped binary over real sockets, each in several pieces.
 
 // echoAddr runs `tapecast echo` until the end of the test.
 func echoAddr(t *testing.T, args ...string) string {
@@ -56,7 +55,7 @@ func conformFraming(t *testing.T, addr string) {
 	}
 	converse(t, addr, raw().text("a").text("").binary("").text("b"), textOf("a"), textOf(""), binaryOf(""), textOf("b"))
 
-	// What no frame may look like.
+	// Frames that must not be sent.
 	f := func(code int, b ...byte) {
 		t.Helper()
 		converse(t, addr, raw().text("a").raw(b...), textOf("a"), fmt.Sprint("close ", code))
@@ -80,7 +79,7 @@ func conformPings(t *testing.T, addr string) {
 	converse(t, addr, raw().add(0x8A, "unasked pong"))
 	converse(t, addr, raw().add(0x8A, "unasked pong").ping("ping"), pongOf("ping"))
 
-	// Every ping is answered, although RFC 6455, 5.5.3 would let us answer the last alone.
+	// Every ping is answered, although RFC 6455, 5.5.3 allows to answer only the last one.
 	f, want := raw(), []string(nil)
 	for i := range 10 {
 		f.ping(fmt.Sprint("ping ", i))
@@ -125,7 +124,7 @@ func conformFragments(t *testing.T, addr string) {
 	f(raw().add(0x01, "1").add(0x00, "2").ping("a").add(0x00, "3").add(0x00, "4").ping("b").add(0x80, "5"),
 		pongOf("a"), pongOf("b"), textOf("12345"))
 
-	// Continuations of nothing, and a message within a message.
+	// Continuations of no message, and a message within a message.
 	f(raw().add(0x80, "non-continuation").text("Hello"), "close 1002")
 	f(raw().add(0x00, "non-continuation").text("Hello"), "close 1002")
 	f(raw().add(0x01, "a").add(0x80, "b").add(0x80, "c"), textOf("ab"), "close 1002")
@@ -153,11 +152,11 @@ func conformUTF8(t *testing.T, addr string) {
 		converse(t, addr, raw().fragments(1, s, 1), "close 1007")
 		converse(t, addr, raw().binary(s), binaryOf(s))
 	}
-	// Text is checked as a whole: each half is wrong by itself.
+	// Text is checked as a whole: each half alone is invalid.
 	converse(t, addr, raw().add(0x01, "\xF0\x9F").ping("p").add(0x80, "\x98\x80"), pongOf("p"), textOf("\U0001F600"))
 }
 
-// What follows the impossible byte is never sent: the server may not wait for it.
+// The bytes after the impossible byte are never sent: the server may not wait for them.
 func conformFailFast(t *testing.T, addr string) {
 	const good, over = "κόσμε", "\xF4\x90\x80\x80"
 	f := func(b *rawFrames, cut int) {

@@ -26,7 +26,7 @@ ingest:
     - {topic: mine, rooms: ["mine:{@key}"]}
 `
 
-// retryOf is what an error says about when to ask again; 0: nothing.
+// retryOf returns when an error says to ask again; 0: it does not say.
 func retryOf(e *rpcError) int {
 	if e == nil {
 		return 0
@@ -49,8 +49,8 @@ func push(c *client, id int, method string, params any) {
 	ws.WriteFrame(c.conn, ws.MaskFrameInPlace(ws.NewTextFrame(b)))
 }
 
-// TestSnapshotToggled: a client that joins and leaves a large room as often as it may send is
-// given a snapshot now and then, not each time; with the defaults.
+// TestSnapshotToggled: a client joins and leaves a large room as often as it may send. It is
+// given a snapshot now and then, not each time. The limits are the defaults.
 func TestSnapshotToggled(t *testing.T) {
 	k := fakeCluster(t)
 	for _, topic := range []string{"quotes", "ticks", "mine"} {
@@ -89,7 +89,7 @@ func TestSnapshotToggled(t *testing.T) {
 		c.call("unsubscribe", map[string]any{"rooms": []string{"quotes"}})
 	}
 	took := time.Since(begun).Seconds()
-	// One at once, and one more for each 4 s (64 MiB a minute) that this took.
+	// One at once, and one more for each 4 s (64 MiB a minute) of the run.
 	most := 2 + took/3
 	if n := g.metric("tapecast_snapshots_total") - before; n > most || n < 1 || refused == 0 {
 		t.Errorf("%v snapshots in %.1f s and %d joins, %d refused", n, took, toggles, refused)
@@ -103,8 +103,9 @@ func TestSnapshotToggled(t *testing.T) {
 	g.waitLog(patience, "limit reached", func(l logLine) bool { return l["limit"] == "snapshot_bytes" })
 }
 
-// TestManyRoomsToggled: 1,000 rooms in one request are fine, with all values as they come; who
-// toggles them is told to wait, and closed in the end, while another's messages come.
+// TestManyRoomsToggled: 1,000 rooms in one request are fine, with all values as they come. A
+// client that toggles them is told to wait, and is closed at last. Another client's messages
+// come meanwhile.
 func TestManyRoomsToggled(t *testing.T) {
 	k := fakeCluster(t)
 	for _, topic := range []string{"quotes", "ticks", "mine"} {
@@ -161,8 +162,8 @@ func TestManyRoomsToggled(t *testing.T) {
 	other.await("an order", func() bool { return len(other.rooms["mine:b1"].frames) > 0 })
 }
 
-// TestRequestsBehindAJoin: while Kafka is away and a join waits for it, what the client goes on
-// to send is kept up to a bound; a ping is answered meanwhile.
+// TestRequestsBehindAJoin: while Kafka is away and a join waits for it, the client's next
+// requests are kept up to a bound. A ping is answered meanwhile.
 func TestRequestsBehindAJoin(t *testing.T) {
 	kafka, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
@@ -178,7 +179,7 @@ func TestRequestsBehindAJoin(t *testing.T) {
 	hold := make(chan struct{})
 	t.Cleanup(func() { close(hold) })
 	kafka.ControlKey(kmsg.ListOffsets.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
-		<-hold // and with it the whole broker
+		<-hold // this holds the whole broker
 		return nil, nil, false
 	})
 	since := map[string]any{"ticks:1": map[string]any{"ts": time.Now().Add(-time.Hour).UnixMilli()}}

@@ -18,18 +18,18 @@ import (
 	"tapecast/rooms/testwait"
 )
 
-// crowd is many clients on one goroutine and one epoll set: thousands of them cost
-// a descriptor and what is left over of a frame each. A test says what becomes of
-// their frames, in place, on the crowd's goroutine and under mu.
+// crowd is many clients on one goroutine and one epoll set. Each costs a descriptor and the
+// rest of an incomplete frame. A test sets the functions that take their frames. They run on
+// the crowd's goroutine and under mu, and a frame is valid only during the call.
 type crowd struct {
 	t     testing.TB
-	frame func(g *guest, p []byte)             // a data frame, as it lies in the buffer
-	said  func(g *guest, m string, p notified) // any other message, by method; "" for a reply
-	ended func(g *guest, code int)             // by the gateway; 1006 without a close frame
+	frame func(g *guest, p []byte)             // a data frame, in the read buffer
+	said  func(g *guest, m string, p notified) // any other message, by method; "" is a reply
+	ended func(g *guest, code int)             // closed by the gateway; 1006 without a close frame
 
-	receive func(fd int, b []byte) (int, error) // read, unless a test has another way
-	prepare func(fd int) error                  // a new socket
-	urgent  bool                                // its goroutine has a thread that goes before others
+	receive func(fd int, b []byte) (int, error) // reads, unless the test has another way
+	prepare func(fd int) error                  // sets up a new socket
+	urgent  bool                                // its goroutine has a thread that runs ahead of others
 
 	mu     sync.Mutex // guards guests, and what the three functions touch
 	guests []*guest
@@ -41,7 +41,7 @@ type crowd struct {
 	reads  int64
 }
 
-// notified is the part of a message that is no data frame.
+// notified is a message that is not a data frame, with the members that tests need.
 type notified struct {
 	Params json.RawMessage
 	Result json.RawMessage
@@ -55,10 +55,10 @@ type guest struct {
 	fd     int // -1: not connected
 	open   bool
 	hello  []byte // sent once the connection is upgraded
-	rest   []byte // of a frame that is not whole yet
-	bytes  int64  // of frames before the one that is being taken, since the upgrade
+	rest   []byte // of an incomplete frame
+	bytes  int64  // bytes of frames before the current one, since the upgrade
 	dialed time.Time
-	still  bool // does not read
+	still  bool // it does not read
 }
 
 func newCrowd(t testing.TB, n int, user func(n int) string) *crowd {
@@ -91,14 +91,14 @@ func openCrowd(t testing.TB, n int, user func(n int) string, urgent bool) *crowd
 	return c
 }
 
-// do runs f while no frame is being taken.
+// do runs f while no frame is taken.
 func (c *crowd) do(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f()
 }
 
-// fault notes what was not allowed. Under mu.
+// fault notes something that is not allowed. The caller holds mu.
 func (c *crowd) fault(g *guest, format string, args ...any) {
 	if len(c.faults) < 1000 {
 		c.faults = append(c.faults, "user "+g.user+": "+fmt.Sprintf(format, args...))
@@ -123,7 +123,7 @@ func (c *crowd) check() {
 	}
 }
 
-// await polls until ok, called under mu, holds.
+// await polls until ok holds. It calls ok under mu.
 func (c *crowd) await(within time.Duration, what string, ok func() bool) {
 	c.t.Helper()
 	if !testwait.Holds(within, func() bool {
@@ -150,7 +150,7 @@ func (c *crowd) run() {
 		}
 		c.mu.Lock()
 		for i, ev := range events[:max(n, 0)] {
-			if i%32 == 31 { // who dials must not wait for all of them
+			if i%32 == 31 { // dialling clients must not wait for all of them
 				c.mu.Unlock()
 				c.mu.Lock()
 			}
@@ -244,7 +244,7 @@ func (c *crowd) end(g *guest, code int) {
 	c.ended(g, code)
 }
 
-// drop closes the guest's socket without a word, unread input and all.
+// drop closes the guest's socket without a close frame, with its unread input.
 func (c *crowd) drop(g *guest) {
 	if g.fd >= 0 {
 		syscall.Close(g.fd)
@@ -252,7 +252,7 @@ func (c *crowd) drop(g *guest) {
 	}
 }
 
-// disperse drops all, so that the nodes have nobody to drain.
+// disperse drops all guests, so that the nodes have none to drain.
 func (c *crowd) disperse() {
 	c.do(func() {
 		for _, g := range c.guests {
@@ -261,14 +261,14 @@ func (c *crowd) disperse() {
 	})
 }
 
-// write sends to a guest. Requests are short: a socket that does not take one is a fault.
+// write sends to a guest. Requests are short, so a socket that does not take one is a fault.
 func (c *crowd) write(g *guest, b []byte) {
 	if n, err := syscall.Write(g.fd, b); n != len(b) && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
 		c.fault(g, "sent %d of %d bytes: %v", n, len(b), err)
 	}
 }
 
-// hold makes a guest stop reading, or go on.
+// hold stops a guest's reading, or starts it again.
 func (c *crowd) hold(g *guest, still bool) {
 	if g.fd < 0 || g.still == still {
 		return
@@ -287,10 +287,10 @@ func (g *guest) event() *syscall.EpollEvent {
 	return &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(g.fd), Pad: int32(g.n)}
 }
 
-// frameBytes is a frame as a client sends it.
+// frameBytes returns a frame as a client sends it.
 func frameBytes(f ws.Frame) []byte { return ws.MustCompileFrame(ws.MaskFrame(f)) }
 
-// request is a request as a client sends it.
+// request returns a request as a client sends it.
 func request(method string, params any) []byte {
 	b, err := json.Marshal(params)
 	if err != nil {
@@ -299,8 +299,8 @@ func request(method string, params any) []byte {
 	return frameBytes(ws.NewTextFrame(fmt.Appendf(nil, `{"method":%q,"params":%s,"id":1}`, method, b)))
 }
 
-// placeOf finds pos in an envelope, and prev, noPrev where it is left out.
-func placeOf(p []byte) (part int32, off, prev int64, rest []byte, ok bool) {
+// posOf returns pos and prev of an envelope; prev is noPrev if it is left out.
+func posOf(p []byte) (part int32, off, prev int64, rest []byte, ok bool) {
 	at := bytes.Index(p, posLabel)
 	if at < 0 {
 		return 0, 0, 0, p, false
@@ -314,7 +314,7 @@ func placeOf(p []byte) (part int32, off, prev int64, rest []byte, ok bool) {
 	return part, off, prev, cut.rest, cut.err == nil
 }
 
-// joinedAt is the place at which auto_subscribed says that a room was joined.
+// joinedAt returns the positions at which auto_subscribed joined a room.
 func joinedAt(p notified, room string) (positions, error) {
 	var m struct {
 		Positions map[string]positions
@@ -326,7 +326,7 @@ func joinedAt(p notified, room string) (positions, error) {
 	return m.Positions[room], nil
 }
 
-// spread is a line about durations: how long it took most, and the last.
+// spread returns the quantiles of durations in one line.
 func spread(d []time.Duration) string {
 	if len(d) == 0 {
 		return "none"

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dial connects a guest and sends hello, where there is one, once it is upgraded.
-// It may be called from any goroutine.
+// dial connects a guest, and sends hello after the upgrade if there is any. Any goroutine
+// may call it.
 func (c *crowd) dial(g *guest, node *gateway, query string, hello []byte) error {
 	at, err := netip.ParseAddrPort(node.public)
 	if err != nil {
@@ -42,15 +42,15 @@ func (c *crowd) dial(g *guest, node *gateway, query string, hello []byte) error 
 	if _, err := syscall.Write(fd, []byte("GET /ws"+query+" HTTP/1.1\r\nHost: "+node.public+upgradeHead)); err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
 		syscall.Close(fd)
 		return err
-	} // who hung up is heard of by reading
+	} // the reader notices a connection that has ended
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g.fd, g.open, g.hello, g.rest, g.dialed, g.still = fd, false, hello, nil, began, false
 	return syscall.EpollCtl(c.poll, syscall.EPOLL_CTL_ADD, fd, g.event())
 }
 
-// source is the guest's own address, one of several: with 15,000 connections from one
-// the kernel looks longer for a free port than a connection takes.
+// source returns the guest's own address, one of several. With 15,000 connections from one
+// address, the kernel looks for a free port for longer than a connection takes.
 func (g *guest) source() [4]byte { return [4]byte{127, 0, 0, byte(2 + g.n%8)} }
 
 // The key and its answer are RFC 6455's example (section 1.3).
@@ -59,8 +59,8 @@ const (
 	upgradeProof = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 )
 
-// arrive dials all guests within about so long, each to the node that to says. Who is
-// to come within a time does not wait for a processor: clients have machines of their own.
+// arrive dials all guests within about the given time, each to the node that to returns.
+// A guest that is due does not wait for a processor: clients have machines of their own.
 func (c *crowd) arrive(over time.Duration, to func(g *guest) (node *gateway, query string, hello []byte)) {
 	c.t.Helper()
 	began := time.Now()
@@ -84,29 +84,29 @@ func (c *crowd) arrive(over time.Duration, to func(g *guest) (node *gateway, que
 	}
 }
 
-// hurry puts the goroutine on a thread of its own that goes before others, and gives
-// the runtime one processor more, so that it need not wait for one.
+// hurry puts the goroutine on a thread of its own that runs ahead of others. It gives the
+// runtime one more processor, so that the goroutine does not wait for one.
 func hurry() (done func()) {
 	runtime.LockOSThread()
 	processors(1)
 	goBefore(0)
 	return func() {
 		processors(-1)
-		// Locked still: the thread ends with the goroutine, and its priority with it.
+		// Still locked: the thread ends with the goroutine, and its priority with it.
 	}
 }
 
 var counting sync.Mutex
 
-// processors gives the runtime so many more.
+// processors gives the runtime more processors.
 func processors(more int) {
 	counting.Lock()
 	defer counting.Unlock()
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + more)
 }
 
-// goBefore has a thread run as soon as it can, 0 the caller's; it stays as it is where
-// that is not allowed.
+// goBefore makes a thread run as soon as it can; 0 is the caller's. Without the privilege
+// it changes nothing.
 func goBefore(thread int) {
 	a := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
 	if unix.SchedSetAttr(thread, &a, 0) != nil {
@@ -114,8 +114,8 @@ func goBefore(thread int) {
 	}
 }
 
-// standApart has all but the gateways stand for machines of their own: the broker and
-// the test's producer do not wait for a processor, and the test's clients go
+// standApart makes everything but the gateways act as if on machines of their own. The
+// broker and the test's producer do not wait for a processor, and the test's clients run
 // behind all other processes.
 func (k *cluster) standApart(t testing.TB) {
 	t.Helper()
@@ -125,7 +125,7 @@ func (k *cluster) standApart(t testing.TB) {
 			producers++
 			goBefore(id)
 		} else {
-			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, 10) // one that has ended needs none
+			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, 10) // a thread that has ended needs none
 		}
 	})
 	if producers == 0 {
@@ -140,7 +140,7 @@ func (k *cluster) standApart(t testing.TB) {
 			t.Fatal(err)
 		}
 		threads(t, strings.TrimSpace(string(pid)), func(id int, name string) {
-			if !strings.Contains(name, "CompilerThre") { // which would take all of it for seconds
+			if !strings.Contains(name, "CompilerThre") { // the compiler would take all of it for seconds
 				goBefore(id)
 			}
 		})

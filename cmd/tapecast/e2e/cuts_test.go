@@ -29,9 +29,9 @@ ingest:
 
 const cutsPartitions = 3
 
-// TestTradesCut: the recorded trades, and clients that are cut at random, with a close
-// and without, and resume up to some time later on one of two nodes, of which one dies
-// and is started again. Each has every trade exactly once on the wire.
+// TestTradesCut: the recorded trades, and clients that are cut at random, with a close and
+// without. They resume some time later on one of two nodes, and one node dies and is started
+// again. Each client has every trade exactly once on the wire.
 func TestTradesCut(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
@@ -90,15 +90,15 @@ type cut struct {
 	sum         [cutsPartitions]uint32 // of all payloads
 }
 
-// cuts is a crowd of them, and their nodes.
+// cuts is a crowd of such guests, and their nodes.
 type cuts struct {
 	*crowd
 	nodes   []*gateway
 	epoch   string
 	of      []cut
-	most    time.Duration // that one is away
+	most    time.Duration // longest time that a guest is away
 	dead    atomic.Bool
-	again   bool // a node has been started again
+	again   bool // the node has been started again
 	returns int
 	closed  int
 	killed  int
@@ -116,10 +116,10 @@ func newCuts(c *crowd, away time.Duration, nodes ...*gateway) *cuts {
 
 func (c *cuts) node(g *guest) *gateway { return c.nodes[rand.IntN(len(c.nodes))] }
 
-// take allows the next offset and no other.
+// take accepts the next offset and no other.
 func (c *cuts) take(g *guest, p []byte) {
 	x := &c.of[g.n]
-	part, off, prev, rest, ok := placeOf(p)
+	part, off, prev, rest, ok := posOf(p)
 	_, data, whole := bytes.Cut(rest, dataLabel)
 	if !ok || !whole || off != x.at[part]+1 || prev != noPrev && prev != off-1 {
 		c.fault(g, "after %v came %.200s", x.at, p)
@@ -145,7 +145,7 @@ func (c *cuts) hear(g *guest, method string, p notified) {
 	}
 }
 
-// gone is the end of a connection that the gateway closed, or that died with it.
+// gone handles a connection that the gateway closed, or that died with it.
 func (c *cuts) gone(g *guest, code int) {
 	x := &c.of[g.n]
 	if !x.closing && !c.dead.Load() {
@@ -154,7 +154,7 @@ func (c *cuts) gone(g *guest, code int) {
 	x.in, x.closing, x.away = false, false, true
 }
 
-// step is the next thing that a guest does.
+// step does the next thing of a guest.
 func (c *cuts) step(g *guest, end bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,7 +198,7 @@ func (c *cuts) step(g *guest, end bool) time.Duration {
 	return upTo(c.most)
 }
 
-// restart has the node that has died come back, as another process with nothing in memory.
+// restart starts the dead node again, as another process with nothing in memory.
 func (c *cuts) restart(conf string) {
 	select {
 	case <-c.nodes[1].exited:
@@ -212,7 +212,7 @@ func (c *cuts) restart(conf string) {
 	c.again = true
 }
 
-// exactly holds what each has got against the topic.
+// exactly compares what each guest has got with the topic.
 func (c *cuts) exactly(topic [][]record) {
 	c.t.Helper()
 	var ends [cutsPartitions]int64

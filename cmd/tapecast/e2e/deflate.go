@@ -11,8 +11,8 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// deflateEnd is what permessage-deflate leaves out at a message's end, and a
-// final block that ends the stream.
+// deflateEnd is what permessage-deflate leaves out at a message's end, and a final block
+// that ends the stream.
 const deflateEnd = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
 func inflateMessage(p []byte) ([]byte, error) {
@@ -35,7 +35,7 @@ func deflateMessage(t testing.TB, s string, level int) string {
 	return strings.TrimSuffix(out.String(), "\x00\x00\xff\xff")
 }
 
-// marketText is n bytes of something like quotes, here and there random.
+// marketText returns n bytes that look like quotes, with random parts.
 func marketText(rnd *rand.Rand, n int) string {
 	var b strings.Builder
 	for b.Len() < n {

@@ -24,9 +24,8 @@ ingest:
     - {topic: deep, rooms: [quotes], key: "{@key}", type: quote}
 `
 
-// TestDeflatedMembers: some clients take deflated frames, some of those come and
-// go or stall, and all get the same: each record of a stream, and of a conflated
-// room the newest values.
+// TestDeflatedMembers: some clients take deflated frames, and some of those leave and come back,
+// or stall. All get the same: each record of a stream, and the newest values of a conflated room.
 func TestDeflatedMembers(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {

@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// TestDemo is what a newcomer does: run with no configuration, take the token and
-// the command it prints, watch. Every one of a demo user's seven rooms carries
-// something within 15 seconds, and Ctrl-C ends it.
+// TestDemo does what a new user does: run with no configuration, take the token and the command
+// that it prints, watch. Every one of a demo user's seven rooms carries something within 15
+// seconds, and Ctrl-C ends it.
 func TestDemo(t *testing.T) {
-	t.Setenv("TAPECAST_SERVER_DRAIN", "4s") // of 20 s: clients are sent away over all of it
+	t.Setenv("TAPECAST_SERVER_DRAIN", "4s") // of 20 s: clients are closed over all of it
 	began := time.Now()
 	g := launch(t, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "debug")
 	g.ready()
@@ -119,11 +119,11 @@ func watched(t *testing.T, g *gateway, token string) {
 	}
 }
 
-// measured runs the bench against the demo with no flag that says how to get in or to publish.
+// measured runs the bench against the demo without a flag for keys or for publishing.
 func measured(t *testing.T, g *gateway) {
 	t.Helper()
 	if raceEnabled {
-		return // it is another binary, and no part of what is raced
+		return // it is another binary, and not part of what the race detector covers
 	}
 	bin := filepath.Join(suite.dir, "tapecast-bench")
 	if out, err := exec.Command("go", "build", "-o", bin, "tapecast/cmd/tapecast-bench").CombinedOutput(); err != nil {
@@ -148,7 +148,7 @@ func measured(t *testing.T, g *gateway) {
 	}
 }
 
-// demoLeg is what the bench says of its messages.
+// demoLeg is the bench's report of its messages.
 type demoLeg struct {
 	demoCount
 	Feeds  []demoCount
@@ -157,7 +157,7 @@ type demoLeg struct {
 
 type demoCount struct{ Want, Unique, Lost int64 }
 
-// whole reports whether each of the messages came, and there were some of each kind.
+// whole reports whether each message came, and whether there were some of each kind.
 func (l *demoLeg) whole() bool {
 	counts := append([]demoCount{l.demoCount}, l.Feeds...)
 	if l.Orders != nil {

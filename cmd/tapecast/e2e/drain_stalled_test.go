@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// TestDrainCutsStalledClients: clients that do not read keep no node from ending in
-// order: they are cut at the drain's end, the exit code is 0, and nothing is an
-// error.
+// TestDrainCutsStalledClients: clients that do not read cannot keep a node from ending in order.
+// They are cut at the drain's end, the exit code is 0, and nothing is an error.
 func TestDrainCutsStalledClients(t *testing.T) {
 	besideOthers(t)
 	drains := []time.Duration{0, 2 * time.Second}
@@ -44,7 +43,7 @@ func TestDrainCutsStalledClients(t *testing.T) {
 				}
 				cut = cut || l.msg() == "clients that did not read were cut at the end of the drain" && l["connections"] == 5.0
 			}
-			if !cut && drain < 5*time.Second { // else those of the spread's begin are reset before its end
+			if !cut && drain < 5*time.Second { // with a longer drain, the first ones of the spread are reset before its end
 				t.Error("the log does not say that five clients were cut")
 			}
 		})

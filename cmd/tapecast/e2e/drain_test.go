@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestDrain: a SIGTERM takes readiness away, closes the port, tells every client,
-// closes them spread over the drain time, and ends with exit code 0.
+// TestDrain: a SIGTERM ends readiness, closes the port, tells every client, closes them spread
+// over the drain time, and ends with exit code 0.
 func TestDrain(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)
@@ -73,7 +73,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestDrainWithoutClientsIsQuick: there is nobody to wait for.
+// TestDrainWithoutClientsIsQuick: there is no client to wait for.
 func TestDrainWithoutClientsIsQuick(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)
@@ -82,7 +82,7 @@ func TestDrainWithoutClientsIsQuick(t *testing.T) {
 	g.stop(10 * time.Second)
 }
 
-// TestSecondSignalDuringADrain ends it at once, though clients are left.
+// TestSecondSignalDuringADrain ends it at once, although clients are left.
 func TestSecondSignalDuringADrain(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// publish puts a record into Kafka by the internal port.
+// publish puts a record into Kafka through the internal port.
 func (g *gateway) publish(topic, key string, value []byte) (part int32, off int64) {
 	g.t.Helper()
 	body := fmt.Appendf(nil, `{"topic":%q,"key":%q,"value":%s}`, topic, key, value)
@@ -50,8 +50,8 @@ func (g *gateway) post(path string, body []byte, header ...string) (status int, 
 	return resp.StatusCode, answer
 }
 
-// TestEmbeddedBroker: a configuration of one's own without kafka.brokers, and
-// without the market: what is published comes out, byte for byte, at its place.
+// TestEmbeddedBroker: a user's configuration without kafka.brokers, and without the market. What
+// is published comes out, byte for byte, at its position.
 func TestEmbeddedBroker(t *testing.T) {
 	besideOthers(t)
 	rows := trades(t, 300)
@@ -67,7 +67,7 @@ func TestEmbeddedBroker(t *testing.T) {
 		want[at{part, off}] = r.payload
 	}
 	if len(want) != len(rows) {
-		t.Fatalf("%d rows went to %d places", len(rows), len(want))
+		t.Fatalf("%d rows went to %d positions", len(rows), len(want))
 	}
 	for _, c := range clients {
 		c.await("all rows", func() bool { return len(c.rooms["trades"].frames) >= len(rows) })

@@ -26,8 +26,8 @@ ingest:
     - {topic: feed, rooms: [feed, "feed:{s}"], key: "{s}", type: tick}
 `
 
-// faultRun is one cluster of three, a gateway, clients that stay, and a producer
-// that never stops.
+// faultRun is one cluster of three brokers, a gateway, clients that stay, and a producer that
+// never stops.
 type faultRun struct {
 	t       *testing.T
 	k       *cluster
@@ -38,8 +38,8 @@ type faultRun struct {
 	pause   sync.RWMutex // held while nothing may be produced
 }
 
-// TestKafkaFaults: three real brokers, one killed, all down and back, a leader
-// moved, partitions added, the topic deleted and made again. The clients stay
+// TestKafkaFaults: three real brokers. One is killed, all are down and come back, a leader is
+// moved, partitions are added, the topic is deleted and created again. The clients stay
 // connected, and get every record once.
 func TestKafkaFaults(t *testing.T) {
 	besideOthers(t)
@@ -96,7 +96,7 @@ func TestKafkaFaults(t *testing.T) {
 	}
 }
 
-// produce sends 200 records a second, over all the partitions there are.
+// produce sends 200 records a second, over all partitions.
 func (f *faultRun) produce(stop chan struct{}) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -148,7 +148,7 @@ func (f *faultRun) health(want ...string) {
 	})
 }
 
-// electPreferred moves the leaders that fled from a dead broker back to it.
+// electPreferred moves leaders back to a broker that was dead.
 func (f *faultRun) electPreferred() {
 	f.t.Helper()
 	a := f.k.admin(f.t)
@@ -179,8 +179,7 @@ func (f *faultRun) electPreferred() {
 	}
 }
 
-// settle stops the producer for a moment and holds what each client has against
-// the topic.
+// settle stops the producer for a moment and compares what each client has with the topic.
 func (f *faultRun) settle(partitions int) {
 	f.t.Helper()
 	f.pause.Lock()
@@ -217,8 +216,8 @@ func (f *faultRun) caughtUp(topic [][]record) {
 	}
 }
 
-// remade deletes the topic and makes it again, with other partitions: the clients
-// are told, and get the new topic from its first record.
+// remade deletes the topic and creates it again with other partitions. The clients are told,
+// and get the new topic from its first record.
 func (f *faultRun) remade() {
 	f.t.Helper()
 	f.pause.Lock()
@@ -230,7 +229,7 @@ func (f *faultRun) remade() {
 	}
 	f.k.deleteTopic(f.t, "feed")
 	f.k.topic(f.t, "feed", 2)
-	w := f.k.producer(f.t) // the old one may still count on the old topic's sequence
+	w := f.k.producer(f.t) // the old one may still count the old topic's sequence
 	f.w = w
 	f.pause.Unlock()
 	for _, c := range f.clients {

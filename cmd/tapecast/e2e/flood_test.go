@@ -36,7 +36,7 @@ ingest:
     - {topic: trades, rooms: [trades], type: trade_update}
 `
 
-// floods are what a client can send without end, and what becomes of it.
+// floods are what a client can send without end, and how the gateway answers.
 var floods = []struct {
 	name        string
 	first, then string
@@ -50,9 +50,9 @@ var floods = []struct {
 	{"requests", "", raw().text(`{"method":"ping","id":1}`).String(), "messages_per_second", 4108},
 }
 
-// TestClientFloods: one connection floods, with a token or without, plain or by TLS. Another
-// client's requests and a new client's handshake are answered, the flooder is closed with the
-// right code, its limit counted and logged, and the gateway's memory stays what it was.
+// TestClientFloods: one connection floods, with a token or without, over TCP or TLS. Another
+// client's requests and a new client's handshake are answered. The flooding client is closed
+// with the right code, its limit is counted and logged, and the gateway's memory does not grow.
 func TestClientFloods(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)
@@ -83,7 +83,7 @@ func TestClientFloods(t *testing.T) {
 					end()
 				})
 			}
-			if before == 0 { // a round of everything, first
+			if before == 0 { // a round of everything comes first
 				before = g.resident()
 			}
 		}
@@ -103,7 +103,7 @@ type wired struct {
 	id   int
 }
 
-// wire connects, with a token where there is a user.
+// wire connects, with a token if there is a user.
 func wire(t *testing.T, g *gateway, secured bool, user string) *wired {
 	t.Helper()
 	var conn net.Conn
@@ -131,7 +131,7 @@ func wire(t *testing.T, g *gateway, secured bool, user string) *wired {
 	return w
 }
 
-// pings asks once and waits for the answer.
+// pings sends a ping and waits for the answer.
 func (w *wired) pings(t *testing.T) {
 	t.Helper()
 	w.id++
@@ -139,7 +139,7 @@ func (w *wired) pings(t *testing.T) {
 	if _, err := w.conn.Write(raw().text(fmt.Sprintf(`{"method":"ping","id":"no-%d"}`, w.id)).Bytes()); err != nil {
 		t.Fatal(err)
 	}
-	// Frames are text, and nothing else holds what the id says.
+	// Frames are text, and only the answer holds the id.
 	want, got := []byte(fmt.Sprintf(`"no-%d"`, w.id)), []byte(nil)
 	for !bytes.Contains(got, want) {
 		b, err := w.in.ReadByte()
@@ -150,8 +150,8 @@ func (w *wired) pings(t *testing.T) {
 	}
 }
 
-// flood writes first, and then again and again the other, until it is closed, for 10 s at
-// most. The function it returns waits for that.
+// flood writes the first text, and then the other repeatedly until it is closed, for 10 s at
+// most. The returned function waits for that.
 func (w *wired) flood(first, then string) (end func()) {
 	_ = w.conn.SetDeadline(time.Now().Add(10 * time.Second))
 	var all sync.WaitGroup
@@ -195,8 +195,8 @@ func selfSigned(t *testing.T) (certFile, keyFile string) {
 	return put("cert.pem", "CERTIFICATE", cert), put("key.pem", "PRIVATE KEY", der)
 }
 
-// TestStoppedGateway: a gateway that was stopped for longer than clients may be silent cuts
-// none of them when it goes on, those that are pinged and those that get positions.
+// TestStoppedGateway: a gateway is stopped for longer than clients may be silent. When it goes
+// on it cuts no client, neither those that are pinged nor those that get positions.
 func TestStoppedGateway(t *testing.T) {
 	besideOthers(t)
 	k := fakeCluster(t)
@@ -219,7 +219,7 @@ func TestStoppedGateway(t *testing.T) {
 	if err := g.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Pause(4 * time.Second) // the stop itself, twice what is allowed
+	testwait.Pause(4 * time.Second) // the stop itself: twice what is allowed
 	if err := g.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

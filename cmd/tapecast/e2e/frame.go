@@ -8,24 +8,24 @@ import (
 	"strconv"
 )
 
-// frame is one data frame: an envelope in exactly the shape of the protocol.
+// frame is one data frame: an envelope in exactly the form of the protocol.
 type frame struct {
 	room, typ, key string
 	hasKey         bool
 	part           int32
 	off            int64
-	prev           int64 // noPrev where it is left out
+	prev           int64 // noPrev if it is left out
 	ts             int64
-	data           []byte // nil where the client keeps sums only
-	sum            uint32 // of data
+	data           []byte // nil if the client keeps only sums
+	sum            uint32 // checksum of data
 }
 
 const noPrev = -2
 
 var frameStart = []byte(`{"room":`)
 
-// parseFrame takes an envelope apart by its bytes, not as JSON: order and spacing
-// of the fields are part of what is tested, and data must come out untouched.
+// parseFrame parses an envelope by its bytes, not as JSON. Order and spacing of the fields
+// are tested too, and data must come out unchanged.
 func parseFrame(p []byte) (f frame, err error) {
 	c := cutter{rest: p}
 	f.room = c.text(`{"room":`)
@@ -33,10 +33,10 @@ func parseFrame(p []byte) (f frame, err error) {
 	if f.hasKey = bytes.HasPrefix(c.rest, []byte(`,"key":`)); f.hasKey {
 		f.key = c.text(`,"key":`)
 	}
-	f.part, f.off = c.place(`,"pos":`)
+	f.part, f.off = c.pos(`,"pos":`)
 	f.prev = noPrev
 	if bytes.HasPrefix(c.rest, []byte(`,"prev":`)) {
-		part, prev := c.place(`,"prev":`)
+		part, prev := c.pos(`,"prev":`)
 		if part != f.part {
 			c.bad("prev of partition %d in a frame of partition %d", part, f.part)
 		}
@@ -89,7 +89,7 @@ func (c *cutter) text(label string) string {
 			i++
 		case b == '"':
 			s := string(c.rest[1:i])
-			if !plain { // escapes, or what may be no JSON
+			if !plain { // escapes, or invalid JSON
 				if err := json.Unmarshal(c.rest[:i+1], &s); err != nil {
 					c.bad("%v after %q", err, label)
 				}
@@ -122,7 +122,7 @@ func (c *cutter) number(label string) int64 {
 	return c.digits()
 }
 
-func (c *cutter) place(label string) (part int32, off int64) {
+func (c *cutter) pos(label string) (part int32, off int64) {
 	c.want(label + `"`)
 	part = int32(c.digits())
 	c.want(":")
@@ -131,13 +131,13 @@ func (c *cutter) place(label string) (part int32, off int64) {
 	return part, off
 }
 
-// positions is {"epoch":"k3x9","0":1234} of a room.
+// positions are a room's positions, like {"epoch":"k3x9","0":1234}.
 type positions struct {
 	epoch string
 	at    map[int32]int64
 }
 
-// object is the place as a client sends it.
+// object returns the positions as a client sends them.
 func (p positions) object() map[string]any {
 	m := map[string]any{"epoch": p.epoch}
 	for part, off := range p.at {

@@ -21,10 +21,10 @@ import (
 
 const secret = "an end-to-end test's own secret: 32+"
 
-// adminToken is what the internal ports of all gateways want, the demo's too.
+// adminToken is the token of all gateways' internal ports, also of the demo's.
 const adminToken = "an-end-to-end-tests-own-admin-token"
 
-// adminTokenFile holds it, where the demo looks for its own.
+// adminTokenFile returns the file of that token, where the demo looks for its own.
 func adminTokenFile() string {
 	return filepath.Join(suite.dir, "config", "tapecast", "demo.admin-token")
 }
@@ -40,7 +40,7 @@ type gateway struct {
 	mu     sync.Mutex
 	log    []logLine
 	stdout strings.Builder
-	stderr strings.Builder // lines that are no JSON
+	stderr strings.Builder // lines that are not JSON
 }
 
 // logLine is one line of the gateway's log.
@@ -48,8 +48,8 @@ type logLine map[string]any
 
 func (l logLine) msg() string { s, _ := l["msg"].(string); return s }
 
-// config is a configuration on ports of the kernel's choice; more is added below
-// the sections that every test has.
+// config returns a configuration on ports that the kernel chooses. The sections that every
+// test has come first, and more below them.
 func config(k *cluster, more string) string {
 	s := fmt.Sprintf("server: {listen: \"127.0.0.1:0\", drain: 3s, ping_every: 1s}\n"+
 		"admin: {listen: \"127.0.0.1:0\", pprof: true, write: true, token_file: %q}\n"+
@@ -105,8 +105,7 @@ func spawn(t testing.TB, args ...string) *gateway {
 	return spawnLogging(t, nil, args...)
 }
 
-// spawnLogging is spawn with a standard error of the test's own; nil: the log is
-// read.
+// spawnLogging is spawn with a standard error of the test's own. nil: the log is read.
 func spawnLogging(t testing.TB, log *os.File, args ...string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, exited: make(chan struct{})}
@@ -132,7 +131,7 @@ func spawnLogging(t testing.TB, log *os.File, args ...string) *gateway {
 	pipes.Go(func() { lines(stderr, g.logged) })
 	go func() {
 		pipes.Wait()
-		_ = g.cmd.Wait() // the exit code is read from ProcessState
+		_ = g.cmd.Wait() // the exit code is in ProcessState
 		suite.reap.tell("ended", pid)
 		close(g.exited)
 	}()
@@ -159,7 +158,7 @@ func (g *gateway) said(b []byte) {
 	fmt.Fprintf(&g.stdout, "%s\n", b)
 }
 
-// output is what it has printed so far.
+// output returns what the gateway has printed so far.
 func (g *gateway) output() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -177,7 +176,7 @@ func (g *gateway) logged(b []byte) {
 	fmt.Fprintf(&g.stderr, "%s\n", b)
 }
 
-// noRaces fails the test where the race detector or a panic spoke.
+// noRaces fails the test if the race detector or a panic has printed something.
 func (g *gateway) noRaces(t testing.TB) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -201,7 +200,7 @@ func (g *gateway) tail(n int) string {
 	return s.String() + g.stderr.String()
 }
 
-// waitLog waits for a line with that message for which fits (nil: any) holds.
+// waitLog waits for a line with that message that fits. A nil fits takes any line.
 func (g *gateway) waitLog(d time.Duration, msg string, fits func(logLine) bool) logLine {
 	g.t.Helper()
 	var found logLine
@@ -226,7 +225,7 @@ func (g *gateway) waitLog(d time.Duration, msg string, fits func(logLine) bool) 
 
 func (g *gateway) url() string { return "ws://" + g.public + "/ws" }
 
-// get asks the internal port.
+// get reads a path of the internal port.
 func (g *gateway) get(path string, header ...string) (status int, body string) {
 	g.t.Helper()
 	status, body, err := g.tryGet(path, header...)
@@ -265,7 +264,7 @@ func (g *gateway) ready() {
 	})
 }
 
-// metric is the sum of a metric over its labels that hold all the given pieces.
+// metric returns the sum of a metric over the series whose labels hold all given pieces.
 func (g *gateway) metric(name string, labels ...string) float64 {
 	g.t.Helper()
 	_, body := g.get("/metrics")
@@ -288,13 +287,13 @@ func (g *gateway) metric(name string, labels ...string) float64 {
 	return sum
 }
 
-// forgets waits until no tape reaches back.
+// forgets waits until the tapes are empty.
 func (g *gateway) forgets() {
 	g.t.Helper()
 	eventually(g.t, time.Minute, "nothing is left on the tapes", func() bool { return g.metric("tapecast_tape_bytes") == 0 })
 }
 
-// descriptors is how many the process has open.
+// descriptors returns how many descriptors the process has open.
 func (g *gateway) descriptors() int {
 	g.t.Helper()
 	d, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", g.cmd.Process.Pid))
@@ -304,10 +303,10 @@ func (g *gateway) descriptors() int {
 	return len(d)
 }
 
-// heap is what is live after a collection.
+// heap returns the bytes that are live after a garbage collection.
 func (g *gateway) heap() float64 {
 	g.t.Helper()
-	status, body := g.get("/debug/pprof/heap?gc=1&debug=1") // which says what there was before it was written
+	status, body := g.get("/debug/pprof/heap?gc=1&debug=1") // of the heap before the profile is written
 	_, after, ok := strings.Cut(body, "\n# HeapAlloc = ")
 	n, err := strconv.ParseFloat(after[:max(0, strings.IndexByte(after, '\n'))], 64)
 	if status != 200 || !ok || err != nil {
@@ -316,7 +315,7 @@ func (g *gateway) heap() float64 {
 	return n
 }
 
-// token is good for an hour.
+// token returns a token that is valid for an hour.
 func (g *gateway) token(user string) string { return tokenFor(user, time.Hour) }
 
 func tokenFor(user string, ttl time.Duration) string {
@@ -328,7 +327,7 @@ func tokenFor(user string, ttl time.Duration) string {
 	return s
 }
 
-// stop sends SIGTERM and demands exit code 0 within the time.
+// stop sends SIGTERM, and demands exit code 0 within the time.
 func (g *gateway) stop(within time.Duration) {
 	g.t.Helper()
 	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -27,7 +27,7 @@ ingest:
     - {topic: orders, rooms: ["orders:{@key}", all], key: "{@key}", type: order}
 `
 
-// goneOn asks to go on from a place, again and again as long as it is told "not now".
+// goneOn asks to resume from a position, again and again as long as the answer is "not now".
 func goneOn(c *client, room string, since any) (*roomReply, error) {
 	for range 100 {
 		ask := map[string]any{"rooms": []string{room}, "since": map[string]any{room: since}}
@@ -43,14 +43,14 @@ func goneOn(c *client, room string, since any) (*roomReply, error) {
 		if err := json.Unmarshal(e.Data, &data); err != nil || data.RetryAfter <= 0 {
 			return nil, fmt.Errorf("not now, without retryAfter: %s", e.Data)
 		}
-		testwait.Pause(time.Duration(min(data.RetryAfter, 1000)) * time.Millisecond) // as it is told
+		testwait.Pause(time.Duration(min(data.RetryAfter, 1000)) * time.Millisecond) // as the answer says
 	}
 	return nil, errors.New("never")
 }
 
-// TestGreedyResumes: ten clients resume their own rooms from the beginning of a topic
-// again and again, and two ask for all of it and do not read. Thirty others that lack
-// little get it, each message once.
+// TestGreedyResumes: ten clients resume their own rooms from the start of a topic again and
+// again, and two ask for all of it and do not read. Thirty others that lack little get it, each
+// message once.
 func TestGreedyResumes(t *testing.T) {
 	besideOthers(t)
 	k := fakeCluster(t)
@@ -134,8 +134,8 @@ func TestGreedyResumes(t *testing.T) {
 	}
 }
 
-// TestManyTimes: one client goes on from a thousand different times, and goes on from
-// another while that is looked up; a client of another user goes on from a time too.
+// TestManyTimes: one client resumes from a thousand different times, and from another while
+// that is looked up. A client of another user resumes from a time too.
 func TestManyTimes(t *testing.T) {
 	besideOthers(t)
 	k := fakeCluster(t)

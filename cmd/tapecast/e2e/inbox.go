@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// take files one message. Called under the lock, in the order of the wire.
+// take files one message. It is called under the lock, in the order of the wire.
 func (c *client) take(p []byte) {
 	if bytes.HasPrefix(p, frameStart) {
 		f, err := parseFrame(p)
@@ -49,7 +49,7 @@ func (c *client) take(p []byte) {
 	}
 }
 
-// noticed keeps the rooms up to date with a notice.
+// noticed updates the rooms from a notice.
 func (c *client) noticed(method string, params json.RawMessage) {
 	switch method {
 	case "auto_subscribed":
@@ -60,7 +60,7 @@ func (c *client) noticed(method string, params json.RawMessage) {
 		}
 		c.decode(params, &p)
 		for _, name := range append(p.GlobalRooms, p.UserRooms...) {
-			c.enter(name, p.Positions[name], !strings.HasPrefix(name, "prices")) // which are conflated
+			c.enter(name, p.Positions[name], !strings.HasPrefix(name, "prices")) // rooms of prices are conflated
 		}
 		if len(p.GlobalRooms)+len(p.UserRooms) != p.TotalRooms {
 			c.faultLocked("totalRooms is not the number of rooms: %s", params)
@@ -72,7 +72,7 @@ func (c *client) noticed(method string, params json.RawMessage) {
 			if r := c.rooms[name]; r != nil {
 				r.level(at)
 			} else if strings.HasSuffix(name, "*") {
-				c.wildAt(name, at)
+				c.wildcardAt(name, at)
 			} else {
 				c.faultLocked("positions of %s, a room that it is not in", name)
 			}
@@ -115,7 +115,7 @@ func (c *client) noticed(method string, params json.RawMessage) {
 	}
 }
 
-// roomReply is what subscribe and unsubscribe say of one room.
+// roomReply is what subscribe and unsubscribe answer for one room.
 type roomReply struct {
 	Room      string
 	Status    string // joined, left
@@ -123,19 +123,19 @@ type roomReply struct {
 	Chain     bool
 	Positions positions
 	Already   bool
-	Recovered *bool       // nil: the join said no position
+	Recovered *bool       // nil: the join had no position
 	Rooms     []roomReply // of a wildcard
 	Error     *rpcError
 }
 
-// replied keeps the rooms up to date with a reply to subscribe or unsubscribe.
+// replied updates the rooms from a reply to subscribe or unsubscribe.
 func (c *client) replied(result json.RawMessage) { c.repliedOf(roomReplies(result)) }
 
 func (c *client) repliedOf(list []roomReply) {
 	for _, x := range list {
 		switch {
 		case strings.HasSuffix(x.Room, "*"):
-			c.wildAt(x.Room, x.Positions)
+			c.wildcardAt(x.Room, x.Positions)
 			c.repliedOf(x.Rooms)
 		case x.Status == "joined" && x.Already:
 			if r := c.rooms[x.Room]; r == nil {
@@ -154,17 +154,17 @@ func (c *client) repliedOf(list []roomReply) {
 	}
 }
 
-// wildAt keeps where a wildcard stands.
-func (c *client) wildAt(name string, at positions) {
-	if c.wilds == nil {
-		c.wilds = map[string]positions{}
+// wildcardAt keeps the positions of a wildcard.
+func (c *client) wildcardAt(name string, at positions) {
+	if c.wildcards == nil {
+		c.wildcards = map[string]positions{}
 	}
-	c.wilds[name] = at
+	c.wildcards[name] = at
 }
 
 func roomReplies(result json.RawMessage) []roomReply {
 	var r struct{ Rooms []roomReply }
-	_ = json.Unmarshal(result, &r) // null, for a request in Binance's shape
+	_ = json.Unmarshal(result, &r) // null, for a request in Binance's form
 	return r.Rooms
 }
 
@@ -183,7 +183,7 @@ func (c *client) depart(name string, at positions) {
 		return
 	}
 	if at.epoch != "" || !r.snapping {
-		if !r.chain { // who lags hears of a place before its last message
+		if !r.chain { // a member that lags is told of a position before its last message
 			for p, off := range r.seen {
 				at.at[p] = max(at.at[p], off)
 			}
@@ -201,7 +201,7 @@ func (c *client) decode(p []byte, into any) {
 	}
 }
 
-// has is how many frames of a room have come since it was joined.
+// has returns how many frames of a room have come since the join.
 func (c *client) has(room string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -211,7 +211,7 @@ func (c *client) has(room string) int {
 	return 0
 }
 
-// check fails the test for whatever the protocol did not allow.
+// check fails the test for everything that the protocol does not allow.
 func (c *client) check() {
 	c.t.Helper()
 	c.mu.Lock()

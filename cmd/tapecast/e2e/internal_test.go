@@ -15,9 +15,9 @@ import (
 
 const forged = `{"topic":"events","key":"x","value":{"metadata":{"eventType":"system.alert","userId":"42"},"data":%q}}`
 
-// TestReboundPage: a page whose name was made to point at the gateway's machine, so that
-// its browser takes the internal port for the page's own server, publishes nothing; nor
-// does anybody without the token. What is sent by halves ends.
+// TestReboundPage: a page's name was changed to point at the gateway's machine, so its browser
+// takes the internal port for the page's own server. It publishes nothing, nor does any client
+// without the token. Incomplete requests end.
 func TestReboundPage(t *testing.T) {
 	besideOthers(t)
 	g := start(t, config(nil, "ingest: {market: false}\n"))
@@ -78,8 +78,8 @@ func TestReboundPage(t *testing.T) {
 	}
 }
 
-// TestBenchOfDemo: `tapecast run --direct` and tapecast-bench know each other's keys
-// with nothing given by hand, and give nothing to others.
+// TestBenchOfDemo: `tapecast run --direct` and tapecast-bench find each other's keys with
+// nothing given by hand, and give nothing to others.
 func TestBenchOfDemo(t *testing.T) {
 	t.Setenv("TAPECAST_INGEST_MARKET", "false") // what is appended stands alone
 	t.Setenv("TAPECAST_SERVER_DRAIN", "100ms")
@@ -90,7 +90,7 @@ func TestBenchOfDemo(t *testing.T) {
 	var res struct {
 		Legs []struct{ Want, Unique int64 }
 	}
-	// 1: the machine was too busy to measure anything; that is not what is tested.
+	// 1: the machine was too busy to measure anything, which is not tested here.
 	if err := json.Unmarshal([]byte(out), &res); err != nil || code > 1 || len(res.Legs) != 1 ||
 		res.Legs[0].Want == 0 || res.Legs[0].Want != res.Legs[0].Unique {
 		t.Errorf("%d %v %s %s", code, err, out, errs)
@@ -101,8 +101,8 @@ func TestBenchOfDemo(t *testing.T) {
 	}
 }
 
-// TestObserveDemo: what the demo's generated market comes to is measured with nothing given
-// by hand; elsewhere no key is found, and it is said which is wanted.
+// TestObserveDemo: the demo's generated market is measured with nothing given by hand. Elsewhere
+// no key is found, and the error says which is needed.
 func TestObserveDemo(t *testing.T) {
 	t.Setenv("TAPECAST_SERVER_DRAIN", "100ms")
 	g := launch(t, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
@@ -126,11 +126,11 @@ func TestObserveDemo(t *testing.T) {
 	}
 }
 
-// demoHome is where the demo keeps its files.
+// demoHome returns where the demo keeps its files.
 func demoHome() string { return filepath.Join(suite.dir, "config") }
 
-// measured runs a measurement of tapecast-bench with three clients for a second; home is
-// where it looks for the demo's files.
+// measured runs a measurement of tapecast-bench with three clients for a second. home is where
+// it looks for the demo's files.
 func (g *gateway) measured(t *testing.T, home string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs strings.Builder
@@ -138,6 +138,6 @@ func (g *gateway) measured(t *testing.T, home string, args ...string) (stdout, s
 		"--clients", "3", "--warmup", "100ms", "--duration", "1s", "--json", "--quiet")...)
 	c.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home)
 	c.Stdout, c.Stderr = &out, &errs
-	_ = c.Run() // its code is looked at
+	_ = c.Run() // its exit code is checked
 	return out.String(), errs.String(), c.ProcessState.ExitCode()
 }

@@ -21,9 +21,9 @@ ingest:
     - {topic: flood, rooms: [skips, closes], type: tick}
 `
 
-// TestMembersThatLag: retention overtakes who does not read. One class skips, and
-// says by a gap what was lost; the other closes with 4208 and the room's name.
-// Those that read are not disturbed.
+// TestMembersThatLag: retention overtakes members that do not read. One class skips, and a gap
+// notice says what was lost. The other closes with 4208 and the room's name. Members that read
+// are not disturbed.
 func TestMembersThatLag(t *testing.T) {
 	besideOthers(t)
 	k := fakeCluster(t)
@@ -47,7 +47,7 @@ func TestMembersThatLag(t *testing.T) {
 	for i := range n {
 		w.send("flood", int32(i%2), nil, fmt.Appendf(nil, `{"i":%d,"pad":"%s"}`, i, pad))
 		if i%100 == 99 {
-			w.flush() // the one that reads keeps up
+			w.flush() // the member that reads keeps up
 			reads.awaitFor(patience, "the flood", func() bool { return len(reads.rooms["skips"].frames) == i+1 })
 		}
 	}
@@ -60,7 +60,7 @@ func TestMembersThatLag(t *testing.T) {
 
 	closes.reading.Unlock()
 	if code := closes.awaitClose(patience); code != 4208 || closes.reason != "closes" {
-		// What is half sent to one that reads too late may end in a reset.
+		// A frame that was half sent to a member that reads too late may end in a reset.
 		if code != 1006 {
 			t.Errorf("closed with %d %q, want 4208 and the room", code, closes.reason)
 		}

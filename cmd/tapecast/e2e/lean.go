@@ -12,14 +12,14 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// leanClient checks frames of one room against the rows that were produced, and
-// keeps nothing: hundreds of them read millions of frames beside the gateway.
-// Every byte of each payload is compared, every place and every prev.
+// leanClient compares frames of one room with the rows that were produced, and keeps
+// nothing. So hundreds of them can read millions of frames beside the gateway. They compare
+// every byte of each payload, every position and every prev.
 type leanClient struct {
 	conn   net.Conn
 	joined chan struct{} // closed at auto_subscribed
 	done   chan struct{} // closed at the last row, or at the first fault
-	fault  error         // read after done
+	fault  error         // valid after done
 
 	want  [][][]byte // payloads in order, by partition
 	total int
@@ -29,7 +29,7 @@ type leanClient struct {
 
 type leanPart struct {
 	next int   // the row that comes next
-	last int64 // place of the frame before; -1: none yet
+	last int64 // offset of the frame before; -1: there was none
 }
 
 func dialLean(g *gateway, user string, want [][][]byte) (*leanClient, error) {
@@ -50,7 +50,7 @@ func dialLean(g *gateway, user string, want [][][]byte) (*leanClient, error) {
 	return c, nil
 }
 
-// dialRaw upgrades a connection and leaves all that follows to the caller.
+// dialRaw upgrades a connection, and leaves everything after that to the caller.
 func dialRaw(url string) (net.Conn, error) {
 	conn, br, _, err := ws.Dialer{Timeout: patience}.Dial(context.Background(), url)
 	if err != nil || br == nil {
@@ -60,7 +60,7 @@ func dialRaw(url string) (net.Conn, error) {
 	return frontConn{conn, io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)}, nil
 }
 
-// frontConn is a connection with what was already read of it in front.
+// frontConn is a connection with the bytes in front that were already read from it.
 type frontConn struct {
 	net.Conn
 	r io.Reader
@@ -68,7 +68,7 @@ type frontConn struct {
 
 func (c frontConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
-// read takes frames apart where they lie in the buffer.
+// read takes frames apart within the buffer.
 func (c *leanClient) read(r io.Reader) error {
 	buf := make([]byte, 128<<10)
 	from, to := 0, 0
@@ -105,7 +105,7 @@ func (c *leanClient) read(r io.Reader) error {
 	}
 }
 
-// cutFrame finds the first frame of b; size 0: it is not whole yet.
+// cutFrame finds the first frame of b. Size 0: it is not complete.
 func cutFrame(b []byte) (op ws.OpCode, payload []byte, size int) {
 	if len(b) < 2 {
 		return 0, nil, 0
@@ -141,7 +141,7 @@ func (c *leanClient) frame(op ws.OpCode, p []byte) error {
 	return nil
 }
 
-// data holds one envelope against the row that is due in its partition.
+// data compares one envelope with the row that is due in its partition.
 func (c *leanClient) data(p []byte) error {
 	at := bytes.Index(p, posLabel)
 	if at < 0 {
@@ -161,12 +161,12 @@ func (c *leanClient) data(p []byte) error {
 		return fmt.Errorf("no prev, though %d:%d came before: %s", part, s.last, p)
 	}
 	if off <= s.last {
-		return fmt.Errorf("place goes back from %d: %s", s.last, p)
+		return fmt.Errorf("the offset goes back from %d: %s", s.last, p)
 	}
 	s.last = off
 	at = bytes.Index(cut.rest, dataLabel)
 	if s.next == len(c.want[part]) {
-		return fmt.Errorf("one more than was produced in partition %d: %s", part, p)
+		return fmt.Errorf("more than was produced in partition %d: %s", part, p)
 	}
 	if want := c.want[part][s.next]; at < 0 || !bytes.Equal(cut.rest[at+len(dataLabel):len(cut.rest)-1], want) {
 		return fmt.Errorf("partition %d row %d: got %s want data %s", part, s.next, p, want)
@@ -193,7 +193,7 @@ func (c *cutter) lean() (part int32, off int64) {
 		off = off*10 + int64(c.rest[i]-'0')
 	}
 	if i >= len(c.rest) {
-		c.bad("no place")
+		c.bad("no position")
 		return 0, 0
 	}
 	c.rest = c.rest[i+1:]

@@ -84,7 +84,7 @@ func TestLimits(t *testing.T) {
 		for i := range 700 {
 			names = append(names, fmt.Sprintf("trades:SYMBOL%05d", i))
 		}
-		// Three requests in one breath: a client that reads its answers gets them.
+		// Three requests at once: a client that reads its answers gets them.
 		c.request("1", "subscribe", map[string]any{"rooms": names[:300]})
 		c.request("2", "subscribe", map[string]any{"rooms": names[300:550]})
 		c.request("3", "subscribe", map[string]any{"rooms": names[550:]})

@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// TestLogFigures measures what a log costs the clients that nobody reads, whose reader is
-// gone, and that goes to a full disk: the p99 of deliveries, against that while the log is
-// read, in turns. Some 380 lines a second are logged meanwhile, by clients that ask for
-// others' rooms. It prints the figures, and takes nine minutes; TAPECAST_E2E_STALL makes
-// the stall, a minute, another time.
+// TestLogFigures measures what the log costs clients: if it is not read, if its reader has ended,
+// and if it goes to a full disk. The figure is the p99 of deliveries, relative to that while the
+// log is read, in turns. About 380 lines a second are logged meanwhile, by clients that ask for
+// others' rooms. It prints the figures, and takes nine minutes. TAPECAST_E2E_STALL changes the
+// time of the stall from a minute.
 func TestLogFigures(t *testing.T) {
 	if !scaled().full() {
 		t.Skip("measures for minutes: TAPECAST_E2E_FULL=1 runs it")
@@ -84,14 +84,14 @@ func TestLogFigures(t *testing.T) {
 			t.Errorf("%v lines could not be written, says the gateway", n)
 		}
 	}
-	read.held.Lock() // at the end nobody reads
+	read.held.Lock() // at the end the log is not read
 	defer read.held.Unlock()
 	for _, g := range []*gateway{g, gGone, gFull} {
 		g.stop(g.drained())
 	}
 }
 
-// builtBench is tapecast-bench.
+// builtBench returns the program tapecast-bench.
 func builtBench(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(suite.dir, "tapecast-bench")
@@ -102,9 +102,8 @@ func builtBench(t *testing.T) string {
 	return program
 }
 
-// loggingTo runs a gateway whose log, with its security events, goes to a file, and to
-// which the bench may publish. Its addresses are those that the demo prints. file is its
-// configuration.
+// loggingTo runs a gateway whose log goes to a file, with its security events. The bench may
+// publish to it. Its addresses are those that the demo prints. file is its configuration.
 func loggingTo(t *testing.T, log *os.File) (g *gateway, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "tapecast.yaml")
@@ -134,8 +133,8 @@ func (g *gateway) addressesFromOutput() {
 	})
 }
 
-// trouble has clients at 95 addresses ask for others' orders, four times a second each,
-// which is a security event each time, until stop is called.
+// trouble makes clients at 95 addresses ask for others' orders until stop is called. Each asks
+// four times a second, and each request is a security event.
 func (g *gateway) trouble(t *testing.T) (stop func()) {
 	t.Helper()
 	over := make(chan struct{})
@@ -164,8 +163,8 @@ func (g *gateway) trouble(t *testing.T) (stop func()) {
 	}
 }
 
-// fillLog has the gateway log, by a configuration with thousands of faults, more than
-// may wait for a reader.
+// fillLog makes the gateway log more than may wait for a reader, with a configuration that has
+// thousands of faults.
 func (g *gateway) fillLog(t *testing.T, file string) {
 	t.Helper()
 	good, err := os.ReadFile(file)
@@ -189,7 +188,7 @@ func (g *gateway) fillLog(t *testing.T, file string) {
 	}
 }
 
-// waitLogged waits for a log line that fits, whatever it says, and forgets all lines so far.
+// waitLogged waits for a log line that fits, with any message, and forgets all lines so far.
 func (g *gateway) waitLogged(t *testing.T, what string, fits func(logLine) bool) {
 	t.Helper()
 	eventually(t, patience, what, func() bool {
@@ -203,7 +202,7 @@ func (g *gateway) waitLogged(t *testing.T, what string, fits func(logLine) bool)
 	g.log = nil
 }
 
-// fanoutP99 is what the bench measures at the gateway: the p99 of deliveries to 1,000
+// fanoutP99 returns what the bench measures at the gateway: the p99 of deliveries to 1,000
 // clients of a room with 50 messages a second, in milliseconds.
 func fanoutP99(t *testing.T, program string, g *gateway, during time.Duration) float64 {
 	t.Helper()
@@ -212,7 +211,7 @@ func fanoutP99(t *testing.T, program string, g *gateway, during time.Duration) f
 		"--secret", secret, "--admin-token-file", adminTokenFile(), "--rooms", "trades", "--fields", `"s":"BENCH"`,
 		"--clients", "1000", "--rate", "50", "--warmup", "2s", "--duration", during.String(), "--json", "--quiet")
 	c.Stdout, c.Stderr = &out, &errs
-	_ = c.Run() // its code is looked at
+	_ = c.Run() // its exit code is checked
 	var res struct {
 		Legs []struct {
 			Want, Unique int64
@@ -225,7 +224,7 @@ func fanoutP99(t *testing.T, program string, g *gateway, during time.Duration) f
 	if err := json.Unmarshal([]byte(out.String()), &res); err != nil || code > 1 || len(res.Legs) != 1 {
 		t.Fatalf("the bench ended with %d: %v\n%s%s", code, err, out.String(), errs.String())
 	}
-	if code == 1 { // it was late: the figure is none of the gateway's
+	if code == 1 { // it was late: the figure does not show the gateway
 		t.Logf("the machine was busy: %s", strings.TrimSpace(errs.String()))
 	}
 	if l := res.Legs[0]; l.Want == 0 || l.Want != l.Unique {
@@ -234,7 +233,7 @@ func fanoutP99(t *testing.T, program string, g *gateway, during time.Duration) f
 	return res.Legs[0].Latency.P99
 }
 
-// middle is the median.
+// middle returns the median.
 func middle(v []float64) float64 {
 	if len(v) == 0 {
 		return 0

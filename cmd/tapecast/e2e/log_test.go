@@ -26,7 +26,7 @@ func (g *gateway) serves(c *client) {
 	}
 }
 
-// framesLocked is how many messages of rooms came so far.
+// framesLocked returns how many messages of rooms have come so far.
 func (c *client) framesLocked() (n int) {
 	for _, r := range c.rooms {
 		n += len(r.frames)
@@ -34,7 +34,7 @@ func (c *client) framesLocked() (n int) {
 	return n
 }
 
-// badTokens has the gateway log, on its pollers.
+// badTokens makes the gateway log, on its pollers.
 func (g *gateway) badTokens(n int) {
 	g.t.Helper()
 	for i := range n {
@@ -44,9 +44,9 @@ func (g *gateway) badTokens(n int) {
 	}
 }
 
-// TestLogReaderStalls: nobody reads the log, and clients do not notice; lines beyond
-// what may wait are dropped and counted, which the log says when it is read again;
-// and while nobody reads, SIGTERM drains and ends with 0.
+// TestLogReaderStalls: the log is not read, and clients do not notice. Lines beyond what may wait
+// are dropped and counted, and the log says so when it is read again. While it is not read,
+// SIGTERM drains and ends with 0.
 func TestLogReaderStalls(t *testing.T) {
 	besideOthers(t)
 	p := newLogPipe(t)
@@ -55,14 +55,14 @@ func TestLogReaderStalls(t *testing.T) {
 	p.held.Lock()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for range 40 { // a line each: 20 are let through
+	for range 40 { // a line each: 20 pass the limit
 		<-tick.C
 		g.cmd.Process.Signal(syscall.SIGHUP)
 	}
 	g.badTokens(40) // 20 more, written by pollers: 6 KB in all
 	g.serves(c)
 
-	// A log of what an operator does wrong is the longest there is.
+	// An operator's mistakes make the longest log.
 	many := "no_such_key: 1\n"
 	for i := range 3000 {
 		many += fmt.Sprintf("no_such_key_%d_%s: 1\n", i, strings.Repeat("x", 60))
@@ -96,11 +96,11 @@ func TestLogReaderStalls(t *testing.T) {
 	within(t, patience, "the log's end", p.over)
 }
 
-// drained is how long a stop may take: the drain, and patience.
+// drained returns how long a stop may take: the drain, and patience.
 func (g *gateway) drained() time.Duration { return 3*time.Second + patience }
 
-// TestLogReaderEnds: whoever read the log is gone, and the gateway goes on: a
-// write to its pipe is no SIGPIPE.
+// TestLogReaderEnds: the reader of the log has ended, and the gateway goes on: a write to its
+// pipe does not raise SIGPIPE.
 func TestLogReaderEnds(t *testing.T) {
 	besideOthers(t)
 	p := newLogPipe(t)
@@ -116,8 +116,8 @@ func TestLogReaderEnds(t *testing.T) {
 	g.stop(g.drained())
 }
 
-// TestLogToAFullDisk: lines that cannot be written are counted, and nobody waits.
-// The addresses are those that the demo prints.
+// TestLogToAFullDisk: lines that cannot be written are counted, and no client waits. The
+// addresses are those that the demo prints.
 func TestLogToAFullDisk(t *testing.T) {
 	besideOthers(t)
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

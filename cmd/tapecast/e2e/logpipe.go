@@ -15,11 +15,11 @@ import (
 // logPipe is a gateway's standard error. The test decides when it is read.
 type logPipe struct {
 	r, w *os.File
-	held sync.Mutex // held: nobody reads
+	held sync.Mutex // held: the pipe is not read
 	over chan struct{}
 }
 
-// newLogPipe makes a pipe that holds as little as the kernel lets it: 4 KiB.
+// newLogPipe makes a pipe that holds as little as the kernel allows: 4 KiB.
 func newLogPipe(t *testing.T) *logPipe {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -32,7 +32,7 @@ func newLogPipe(t *testing.T) *logPipe {
 	return &logPipe{r: r, w: w, over: make(chan struct{})}
 }
 
-// whileHeld waits as long as the test wants nobody to read.
+// whileHeld waits as long as the test stops the reading.
 func (p *logPipe) whileHeld() {
 	p.held.Lock()
 	defer p.held.Unlock()
@@ -54,8 +54,7 @@ func (p *logPipe) feed(g *gateway) {
 	}
 }
 
-// logging runs the demo with the log pipe until it is ready. file is its
-// configuration.
+// logging runs the demo with the log pipe until it is ready. file is its configuration.
 func (p *logPipe) logging(t *testing.T) (g *gateway, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "tapecast.yaml")

@@ -20,8 +20,8 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// atOnce is how many tests run at the same time, each with a gateway or three: a test mostly
-// waits, so they are more than there are processors. Under the race detector it works more.
+// atOnce returns how many tests run at the same time, each with one to three gateways. A test
+// mostly waits, so there are more than processors. Under the race detector it works more.
 func atOnce() int {
 	if raceEnabled {
 		return max(2, runtime.NumCPU())

@@ -22,10 +22,9 @@ ingest:
     - {topic: multi, rooms: ["feed:{@key}"], key: "{@key}", type: tick}
 `
 
-// TestMembershipsHoldExactlyTheirRecords: recordings of four exchanges in rooms by
-// symbol, clients that join and leave at random. What each membership got is
-// exactly what the topic holds between its join and leave positions, as a reader
-// of its own computes it.
+// TestMembershipsHoldExactlyTheirRecords: recordings of four exchanges in rooms by symbol, and
+// clients that join and leave at random. Each membership got exactly what the topic holds between
+// its join and leave positions, as a separate reader computes it.
 func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
@@ -46,7 +45,7 @@ func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
 		g := start(t, config(k, "\n"+two+membersConfig))
 		w := k.producer(t)
 
-		// The recordings over and over, until the last client is done.
+		// The recordings are repeated until the last client is done.
 		var left atomic.Bool
 		produced := make(chan struct{})
 		go func() {
@@ -59,7 +58,7 @@ func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
 			}
 		}()
 
-		// A new topic's first records may take longer to be taken than all joins.
+		// The first records of a new topic may take longer than all joins.
 		eventually(t, time.Minute, "the first records", func() bool { return w.done.Load() > 0 })
 
 		clients := make([]*client, conns)
@@ -88,8 +87,8 @@ func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
 	})
 }
 
-// wander joins and leaves random rooms until it has joined so many; then it
-// leaves all. Now and then it does not wait for the answer.
+// wander joins and leaves random rooms until it has joined so many. Then it leaves all. Now and
+// then it does not wait for the answer.
 func wander(c *client, names []string, joins int, rnd *rand.Rand) {
 	in := map[string]bool{}
 	pick := func(member bool, n int) (out []string) {
@@ -125,7 +124,7 @@ func wander(c *client, names []string, joins int, rnd *rand.Rand) {
 		some := pick(false, 1+rnd.IntN(6))
 		made += len(some)
 		if rnd.IntN(8) == 0 && len(some) > 0 {
-			// In and out and in again in one breath.
+			// In and out and in again at once.
 			a, b, d := ask("subscribe", some), ask("unsubscribe", some), ask("subscribe", some)
 			made += len(some)
 			done(a, "joined", len(some))
@@ -145,28 +144,28 @@ func wander(c *client, names []string, joins int, rnd *rand.Rand) {
 	}
 }
 
-// place is a record's place with its partition and the sum of its value.
-type place struct {
+// summed is a record's position, with the checksum of its value.
+type summed struct {
 	part int32
 	off  int64
 	sum  uint32
 }
 
-func bySymbol(topic [][]record) map[string][]place {
-	m := map[string][]place{}
+func bySymbol(topic [][]record) map[string][]summed {
+	m := map[string][]summed{}
 	for p, recs := range topic {
 		for _, r := range recs {
-			m[string(r.key)] = append(m[string(r.key)], place{int32(p), r.offset, crc32.ChecksumIEEE(r.value)})
+			m[string(r.key)] = append(m[string(r.key)], summed{int32(p), r.offset, crc32.ChecksumIEEE(r.value)})
 		}
 	}
 	return m
 }
 
-// sameAsRecords holds an ended membership against the records of its room. All of
-// a symbol's records are in one partition, in order.
-func sameAsRecords(t testing.TB, c *client, r *room, recs []place) {
+// sameAsRecords compares an ended membership with the records of its room. All records of a
+// symbol are in one partition, in order.
+func sameAsRecords(t testing.TB, c *client, r *room, recs []summed) {
 	t.Helper()
-	from, _ := slices.BinarySearchFunc(recs, r, func(p place, r *room) int {
+	from, _ := slices.BinarySearchFunc(recs, r, func(p summed, r *room) int {
 		if p.off > r.from(p.part) {
 			return 1
 		}

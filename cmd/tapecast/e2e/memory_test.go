@@ -35,8 +35,8 @@ func feed(w *producer, topic, s string, n int) {
 }
 
 // TestLastValuesOverBudget: portfolios at three times memory.last_values, and more than
-// memory.tapes. Every trade and every order arrives, health says what is wrong, the
-// node stays ready, and a join of a room that lacks its value says partial.
+// memory.tapes. Every trade and every order arrives. Health says what is wrong, and the node
+// stays ready. A join of a room that lacks its value says partial.
 func TestLastValuesOverBudget(t *testing.T) {
 	besideOthers(t)
 	k := fakeCluster(t)
@@ -76,15 +76,15 @@ func TestLastValuesOverBudget(t *testing.T) {
 		r := join(t, g, user).call("subscribe", map[string]any{"rooms": []string{"portfolio:" + user}})
 		return strings.Contains(string(r.Result), `"partial":true`)
 	}
-	// Of younger ones some may be called partial that are whole: see rooms.Table.Partial.
+	// Some younger ones may be called partial although they are whole: see rooms.Table.Partial.
 	if !partial("user0") {
 		t.Error("the oldest portfolio is said to be whole")
 	}
 }
 
-// TestNamesNobodyFeeds: 20 connections of one user that ask for 1,000 made-up names each
-// hinder neither records of real names nor other users. Then real names
-// use up max_rooms: the record of one more is a bad one.
+// TestNamesNobodyFeeds: 20 connections of one user ask for 1,000 invented names each. They hinder
+// neither records of real names nor other users. Then real names use up max_rooms, and the record
+// of one more is a bad one.
 func TestNamesNobodyFeeds(t *testing.T) {
 	besideOthers(t)
 	k := fakeCluster(t)

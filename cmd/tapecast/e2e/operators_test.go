@@ -44,8 +44,8 @@ func (g *gateway) connections() int {
 
 var serviceNames = []string{"AuthService", "ConnectionHandler", "ConnectionManager", "KafkaConsumer", "RateLimiter"}
 
-// operatorsSurface holds what the internal port says against its documented
-// shapes; conns connections are authenticated.
+// operatorsSurface compares the internal port's answers with their documented shapes. conns
+// connections are authenticated.
 func operatorsSurface(t *testing.T, g *gateway, conns int) {
 	t.Helper()
 	var health struct {
@@ -121,7 +121,7 @@ func operatorsSurface(t *testing.T, g *gateway, conns int) {
 	}
 }
 
-// exact decodes a body that may have no other fields than into has.
+// exact decodes a body that may have only the fields of into.
 func exact(t *testing.T, path, body string, into any) {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(body))

@@ -14,22 +14,22 @@ import (
 	"time"
 )
 
-// owners is a crowd in which each is in its own room, orders:{user}, and keeps the
-// place in it over its connections.
+// owners is a crowd in which each guest is in a room of its own, orders:{user}. It keeps
+// the position in it over its connections.
 type owners struct {
 	*crowd
-	since  []positions // by user: what it sends when it comes back
-	first  []positions // where it first joined
-	got    [][]ownGot  // all that came, in the order of the wire
-	due    []int       // so many were there when it came back
+	since  []positions // by user: the positions that it sends when it comes back
+	first  []positions // by user: the positions of its first join
+	got    [][]ownGot  // by user: everything that came, in the order of the wire
+	due    []int       // by user: how many messages there were when it came back
 	level  []time.Duration
 	also   func(*guest) bool // what else must hold for a guest to be level; nil: nothing
 	joined int
 	parts  int // partitions of the feed: joins name all of them
-	raised int // positions notices that moved a place
+	raised int // positions notices that raised a position
 }
 
-// ownGot is one message; a private room lies on one partition.
+// ownGot is one message. A private room lies on one partition.
 type ownGot struct {
 	off int64
 	sum uint32
@@ -60,7 +60,7 @@ func newOwners(c *crowd) *owners {
 }
 
 func (o *owners) take(g *guest, p []byte) {
-	part, off, _, rest, ok := placeOf(p)
+	part, off, _, rest, ok := posOf(p)
 	_, data, whole := bytes.Cut(rest, dataLabel)
 	at, there := o.since[g.n].at[part]
 	if !ok || !whole || !there || off <= at {
@@ -72,7 +72,7 @@ func (o *owners) take(g *guest, p []byte) {
 	o.reached(g)
 }
 
-// reached notes when a guest has first got all that was due.
+// reached notes when a guest first has everything that was due.
 func (o *owners) reached(g *guest) {
 	if o.level[g.n] == -1 && len(o.got[g.n]) >= o.due[g.n] && (o.also == nil || o.also(g)) {
 		o.level[g.n] = time.Since(g.dialed)
@@ -114,20 +114,20 @@ func (o *owners) hear(g *guest, method string, p notified) {
 	}
 }
 
-// meet connects all for the first time and waits until they are joined.
+// meet connects all guests for the first time, and waits until they are joined.
 func (o *owners) meet(node *gateway) {
 	o.t.Helper()
 	o.arrive(0, func(g *guest) (*gateway, string, []byte) { return node, "?token=" + node.token(g.user), nil })
 	o.await(time.Minute, "all are joined", func() bool { return o.joined == len(o.guests) })
 }
 
-// resume has a guest come with a token and its place in one request.
+// resume returns a guest's request with a token and its positions.
 func (o *owners) resume(g *guest) []byte {
 	return request("authenticate", map[string]any{"token": tokenFor(g.user, time.Hour), "since": map[string]any{"orders:" + g.user: o.since[g.n].object()}})
 }
 
-// back has all come back at about the same time, over so long, to one of the nodes,
-// each to get what the topic holds by then beyond what it has.
+// back makes all guests come back within the given time, to one of the nodes. Each must
+// get what the topic has then and the guest lacks.
 func (o *owners) back(over time.Duration, nodes ...*gateway) {
 	o.t.Helper()
 	o.do(func() {
@@ -147,7 +147,7 @@ func (o *owners) back(over time.Duration, nodes ...*gateway) {
 
 func (o *owners) levelled() bool { return !slices.Contains(o.level, -1) }
 
-// exactly holds what each has got against the topic: all of its own since its
+// exactly compares what each guest got with the topic: all of its own records since its
 // first join, once and in order.
 func (o *owners) exactly(topic [][]record) {
 	o.t.Helper()
@@ -182,7 +182,7 @@ func (o *owners) exactly(topic [][]record) {
 	}
 }
 
-// orders writes n records for owners drawn at random, and counts them as due.
+// orders writes n records for random owners, and counts them as due.
 func (o *owners) orders(w *producer, n int, rnd *rand.Rand, from int) {
 	for i := range n {
 		g := o.guests[rnd.IntN(len(o.guests))]
@@ -191,8 +191,8 @@ func (o *owners) orders(w *producer, n int, rnd *rand.Rand, from int) {
 	}
 }
 
-// window is the records, and bytes of their keys and values, that lie behind the
-// oldest place that any of them will send, in each partition.
+// window returns how many records lie after the oldest position that any guest will send,
+// in all partitions, and the bytes of their keys and values.
 func (o *owners) window(topic [][]record) (records int, size float64) {
 	oldest := map[int32]int64{}
 	for _, s := range o.since {
@@ -214,8 +214,8 @@ func (o *owners) window(topic [][]record) (records int, size float64) {
 	return records, size
 }
 
-// fromKafka is the bytes that the gateway's connections to the brokers have received;
-// false where the system has no means to tell.
+// fromKafka returns the bytes that the gateway's connections to the brokers have received,
+// or false if the system cannot tell.
 func (g *gateway) fromKafka(k *cluster) (int64, bool) {
 	out, err := exec.Command("ss", "-tinHOp", "state", "established").Output()
 	if err != nil {
@@ -235,7 +235,7 @@ func (g *gateway) fromKafka(k *cluster) (int64, bool) {
 	return total, total > 0
 }
 
-// resident is the memory of the process, in MB.
+// resident returns the memory of the process, in MB.
 func (g *gateway) resident() float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", g.cmd.Process.Pid))
 	if err != nil {

@@ -18,8 +18,8 @@ ingest:
     - {topic: events, match: {metadata.kind: "system.*"}, rooms: [notices], type: system_alert, payload: data}
 `
 
-// TestPrivateRooms: only its owner joins a private room, each of a user's
-// connections gets each message, and a nested payload comes out untouched.
+// TestPrivateRooms: only its owner joins a private room, each of a user's connections gets each
+// message, and a nested payload comes out unchanged.
 func TestPrivateRooms(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
@@ -87,7 +87,7 @@ func TestPrivateRooms(t *testing.T) {
 		}
 		check(other, 43)
 
-		// The partitioner is a check: positions name all partitions all the same.
+		// The partitioner is only a check: positions still name all partitions.
 		c := mine[0]
 		if at, also := c.rooms["orders:42"].joined.at, c.rooms["user:42"].joined.at; len(at) != 3 || len(also) != 2 {
 			t.Errorf("orders:42 was joined at %v, user:42 at %v: want all 3 and all 2 partitions", at, also)

@@ -13,8 +13,8 @@ import (
 // anyPartition leaves the choice to librdkafka's partitioner.
 const anyPartition = kafka.PartitionAny
 
-// producer writes a test's records, each once: acknowledged by all replicas, and
-// idempotent, so that a retry during a fault is no second record.
+// producer writes a test's records, each once. They are acknowledged by all replicas. The
+// producer is idempotent, so a retry during a fault makes no second record.
 type producer struct {
 	t    testing.TB
 	k    *cluster
@@ -71,7 +71,7 @@ func (k *cluster) producer(t testing.TB, settings ...any) *producer {
 	return w
 }
 
-// send queues a record; nil key: none. nil value: a tombstone.
+// send queues a record. A nil key: none. A nil value: a tombstone.
 func (w *producer) send(topic string, partition int32, key, value []byte, headers ...kafka.Header) {
 	w.put(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: partition}, Key: key, Value: value, Headers: headers})
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// secureConfig is a configuration of a wss gateway, and what its clients trust; server
-// and limits are keys of those sections.
+// secureConfig returns the configuration of a wss gateway, and what its clients trust. server and
+// limits are keys of those sections.
 func secureConfig(t *testing.T, server, limits string) (string, *tls.Config) {
 	t.Helper()
 	dir := t.TempDir()
@@ -67,7 +67,7 @@ ingest: {market: false}
 `, strings.ReplaceAll(server, "FILES", files), limits)), &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
 }
 
-// connect opens a socket from an address and sends what comes before TLS; trust nil: plain.
+// connect opens a socket from an address and sends what comes before TLS. A nil trust means no TLS.
 func connect(t *testing.T, g *gateway, from net.IP, first []byte, trust *tls.Config) net.Conn {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: patience}
@@ -95,7 +95,7 @@ func upgraded(g *gateway, conn net.Conn) (status int) {
 	return status
 }
 
-// helloOf is what a TLS client says first.
+// helloOf returns the first bytes of a TLS client.
 func helloOf(t *testing.T, trust *tls.Config) []byte {
 	t.Helper()
 	server, client := net.Pipe()
@@ -120,8 +120,8 @@ func helloOf(t *testing.T, trust *tls.Config) []byte {
 	return rest
 }
 
-// TestStalledHellosShutNobodyOut: clients that send a ClientHello and nothing more delay
-// nobody elsewhere; where too many wait, those of the address that has the most go.
+// TestStalledHellosShutNobodyOut: clients that send a ClientHello and nothing more delay no client
+// elsewhere. If too many wait, those of the address with the most are closed.
 func TestStalledHellosShutNobodyOut(t *testing.T) {
 	besideOthers(t)
 	yaml, trust := secureConfig(t, "handshake_timeout: 5m, tls: {FILES, handshakes: 8, waiting: 40}",
@@ -146,8 +146,8 @@ func TestStalledHellosShutNobodyOut(t *testing.T) {
 	})
 }
 
-// TestProxyProtocol: behind a balancer that sends PROXY headers, version 1 and 2, plain
-// and TLS, limits and logs go by the client's address, and nobody else's header counts.
+// TestProxyProtocol: behind a balancer that sends PROXY headers, version 1 and 2, with and without
+// TLS, limits and logs use the client's address. A header of any other peer does not count.
 func TestProxyProtocol(t *testing.T) {
 	f := func(secure bool) {
 		t.Run(fmt.Sprintf("TLS %v", secure), func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestProxyProtocol(t *testing.T) {
 					t.Errorf("version %d: anybody may claim an address", version)
 				}
 			}
-			// The balancer's own connections: LOCAL, or none that says anything.
+			// The balancer's own connections: LOCAL, or a header without addresses.
 			local := append([]byte(proxyproto.SIGV2), 0x20, 0, 0, 0)
 			for range 3 {
 				if s := upgraded(g, connect(t, g, source(1), local, trust)); s != 101 {

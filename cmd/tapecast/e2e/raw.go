@@ -16,23 +16,22 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// rawClient is a WebSocket client without manners: it sends any bytes it is
-// told to, and takes the server's frames apart by hand, so that neither side's
-// faults are mended by a library.
+// rawClient is a WebSocket client that sends any bytes. It takes the server's frames apart
+// by hand, so that no library hides a fault of either side.
 type rawClient struct {
 	t    testing.TB
 	conn *net.TCPConn
 	in   *bufio.Reader
 
 	deflates bool // permessage-deflate was agreed on
-	inflated int  // messages that came so
+	inflated int  // messages that came deflated
 }
 
 const rawRequest = "GET /any HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 
-// rawDial connects, sends a request in pieces of n bytes (0: at once, with
-// whatever frames follow in it), and reads the response.
+// rawDial connects, sends a request in pieces of n bytes, and reads the response. With 0 it
+// sends everything at once, also frames that follow the request.
 func rawDial(t testing.TB, addr, request string, n int) (*rawClient, *http.Response) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -60,9 +59,9 @@ func rawOpen(t testing.TB, addr string) *rawClient {
 	return c
 }
 
-// send writes b in pieces of n bytes, each a packet of its own as far as TCP
-// lets it; 0: at once. A server that has given up on us is no fault here: what
-// it said shows when it is read.
+// send writes b in pieces of n bytes, each a packet of its own as far as TCP allows; 0: at
+// once. A server that has given up the connection is not a fault here: what it sent is
+// read later.
 func (c *rawClient) send(b []byte, n int) {
 	if n <= 0 {
 		n = len(b)
@@ -76,7 +75,7 @@ func (c *rawClient) send(b []byte, n int) {
 	}
 }
 
-// next reads what the server does next: "text …", "binary …", "ping …", "pong …",
+// next returns what the server does next: "text …", "binary …", "ping …", "pong …",
 // "close CODE", or "end" when it closed the connection.
 func (c *rawClient) next() string {
 	c.t.Helper()
@@ -138,7 +137,7 @@ func (c *rawClient) next() string {
 	return fmt.Sprintf("a frame that begins %x and has %d bytes", h[0], n)
 }
 
-// failed tells how reading went wrong: a reset can destroy a close frame.
+// failed returns how reading went wrong: a reset can destroy a close frame.
 func (c *rawClient) failed(err error) string {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
@@ -147,7 +146,7 @@ func (c *rawClient) failed(err error) string {
 	return fmt.Sprint("failed: ", err)
 }
 
-// digest shows short payloads whole, long ones by length, ends and checksum.
+// digest returns short payloads whole, and long ones as length, ends and checksum.
 func digest(p []byte) string {
 	if len(p) <= 200 {
 		return fmt.Sprintf("%q", p)
@@ -165,7 +164,7 @@ func textOf(s string) string   { return "text " + digest([]byte(s)) }
 func binaryOf(s string) string { return "binary " + digest([]byte(s)) }
 func pongOf(s string) string   { return "pong " + digest([]byte(s)) }
 
-// rawFrames builds client frames, right ones and wrong ones.
+// rawFrames builds client frames, valid and invalid ones.
 type rawFrames struct {
 	bytes.Buffer
 	mask byte
@@ -197,12 +196,12 @@ func (f *rawFrames) binary(s string) *rawFrames { return f.add(0x82, s) }
 func (f *rawFrames) ping(s string) *rawFrames   { return f.add(0x89, s) }
 func (f *rawFrames) raw(b ...byte) *rawFrames   { f.Write(b); return f }
 
-// code is a close frame.
+// code appends a close frame.
 func (f *rawFrames) code(code int, reason string) *rawFrames {
 	return f.add(0x88, string([]byte{byte(code >> 8), byte(code)})+reason)
 }
 
-// fragments is a message in fragments of n bytes.
+// fragments appends a message in fragments of n bytes.
 func (f *rawFrames) fragments(op byte, s string, n int) *rawFrames {
 	for len(s) > n {
 		f.add(op, s[:n])
@@ -211,7 +210,7 @@ func (f *rawFrames) fragments(op byte, s string, n int) *rawFrames {
 	return f.add(0x80|op, s)
 }
 
-// ways are the pieces in which each case is sent: at once, in a few, bytewise.
+// ways returns the pieces in which each case is sent: at once, in a few, byte by byte.
 func ways(n int) []int {
 	if n > 2000 {
 		return []int{0, n/7 + 1, 1500}
@@ -219,8 +218,8 @@ func ways(n int) []int {
 	return []int{0, n/3 + 1, 1}
 }
 
-// converse sends f in every way, on a connection each, and expects what the
-// server answers, in order. Where the last is not a close, the client closes then.
+// converse sends f in every way, each on a new connection, and expects the server's answers
+// in order. If the last answer is not a close, the client closes then.
 func converse(t *testing.T, addr string, f *rawFrames, want ...string) {
 	t.Helper()
 	for _, n := range ways(f.Len()) {

@@ -8,9 +8,8 @@ import (
 	"sync"
 )
 
-// reaper is a shell that ends what the suite has left running, and removes its
-// files, even where the suite itself is ended by a timeout or a signal: it acts
-// when its input closes.
+// reaper is a shell that ends what the suite has left running, and removes its files. It
+// acts when its input closes, so also when a timeout or a signal ends the suite.
 type reaper struct {
 	mu  sync.Mutex
 	in  io.WriteCloser

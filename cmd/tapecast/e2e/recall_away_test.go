@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// notNow asks to go on from a place, which must be answered with -32010 and a time.
+// notNow asks to resume from a position. The answer must be -32010 with a time.
 func notNow(t *testing.T, c *client, room string, since any) {
 	t.Helper()
 	ask := map[string]any{"rooms": []string{room}, "since": map[string]any{room: since}}
@@ -33,8 +33,8 @@ func notNow(t *testing.T, c *client, room string, since any) {
 	}
 }
 
-// TestResumeWithoutKafka: while Kafka is away, what only it has is told to come again, by
-// place and by time, and does; the room is not joined meanwhile.
+// TestResumeWithoutKafka: while Kafka is away, clients that need it are told to come again, by
+// position and by time, and they do. The room is not joined meanwhile.
 func TestResumeWithoutKafka(t *testing.T) {
 	besideOthers(t)
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "orders"))
@@ -87,7 +87,7 @@ func TestResumeWithoutKafka(t *testing.T) {
 	}
 }
 
-// epochIn is the topic's epoch, as a join of the room by the user tells it.
+// epochIn returns the topic's epoch, as a join of the room by the user shows it.
 func epochIn(t *testing.T, g *gateway, user, room string) string {
 	t.Helper()
 	c := dial(t, g, dialing{query: "?token=" + g.token(user)})
@@ -99,8 +99,8 @@ func epochIn(t *testing.T, g *gateway, user, room string) string {
 	return r[0].Positions.epoch
 }
 
-// TestResumeBeforeKafka: a gateway whose Kafka has yet to come up has clients that resume
-// come again, and serves them once it is there.
+// TestResumeBeforeKafka: a gateway whose Kafka is not up yet tells clients that resume to come
+// again, and serves them when it is.
 func TestResumeBeforeKafka(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

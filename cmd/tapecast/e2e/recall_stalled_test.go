@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestTwoStalledResumes: two clients ask for six megabytes each, of the eight that may be
-// held, and do not read. Others resume beside them as they do without them.
+// TestTwoStalledResumes: two clients ask for six megabytes each, of the eight that may be held,
+// and do not read. Other clients resume beside them as they do without them.
 func TestTwoStalledResumes(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "orders", 2)
@@ -22,14 +22,14 @@ func TestTwoStalledResumes(t *testing.T) {
 	eventually(t, patience, "all is read", func() bool { return g.metric("tapecast_ingest_records_total") == records })
 	g.forgets()
 
-	place := func(off int) map[string]any { return map[string]any{"epoch": epoch, "0": off, "1": off} }
+	position := func(off int) map[string]any { return map[string]any{"epoch": epoch, "0": off, "1": off} }
 	round := func(what string) (slowest time.Duration) {
 		for i := range users {
 			user := fmt.Sprint("h", i)
 			room := "orders:" + user
 			c := dial(t, g, dialing{query: "?token=" + g.token(user)})
 			began := time.Now()
-			if r, err := goneOn(c, room, place(records/2-1001)); err != nil || r.Error != nil {
+			if r, err := goneOn(c, room, position(records/2-1001)); err != nil || r.Error != nil {
 				t.Fatalf("%s: %v %+v", what, err, r)
 			}
 			c.await("its orders", func() bool { return len(c.rooms[room].frames) == 2000/users })
@@ -44,7 +44,7 @@ func TestTwoStalledResumes(t *testing.T) {
 		c := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("s", i)), sums: true})
 		c.reading.Lock()
 		defer c.reading.Unlock()
-		c.request("1", "subscribe", map[string]any{"rooms": []string{"all"}, "since": map[string]any{"all": place(-1)}})
+		c.request("1", "subscribe", map[string]any{"rooms": []string{"all"}, "since": map[string]any{"all": position(-1)}})
 	}
 	eventually(t, patience, "both are being sent the past", func() bool {
 		return g.metric("tapecast_recall_handed_bytes") > 0

@@ -20,7 +20,7 @@ import (
 
 // row is one recorded message.
 type row struct {
-	at      time.Duration // since the first
+	at      time.Duration // since the first row
 	key     string
 	payload []byte
 }
@@ -43,9 +43,9 @@ func recording(t testing.TB, elem ...string) io.Reader {
 	return z
 }
 
-// trades is the first max rows of trade.tsv.gz. Their ids step by one per key,
-// which is checked here, so that who gets these payloads in this order got ids in
-// steps of one.
+// trades returns the first max rows of trade.tsv.gz. Their ids grow by one for each key,
+// which is checked here. So a client that got these payloads in this order got ids without
+// a gap.
 func trades(t testing.TB, max int) []row {
 	t.Helper()
 	s := bufio.NewScanner(recording(t, "trade.tsv.gz"))
@@ -90,8 +90,8 @@ var (
 	}
 )
 
-// symbols is the recordings of multisymbol, merged by time since the start of
-// each, with the symbol as the key.
+// symbols returns the recordings of multisymbol, merged by the time since each began, with
+// the symbol as the key.
 func symbols(t testing.TB) []row {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dataHome(), "multisymbol", "*.gz"))
@@ -133,8 +133,8 @@ func symbols(t testing.TB) []row {
 	return all
 }
 
-// pace calls f with each row when it is due, at so many times the real pace,
-// until f has had enough.
+// pace calls f with each row when it is due, at a multiple of the real pace, until f
+// returns false.
 func pace(rows []row, times float64, f func(row) bool) {
 	began := time.Now()
 	for _, r := range rows {

@@ -27,9 +27,9 @@ ingest:
     - {topic: bin, rooms: [bin], envelope: none, format: binary}
 `
 
-// TestBadRecordsAreCountedAndSkipped: no JSON, bad UTF-8, 5 MB, and a routed
-// field that is missing: each is counted, logged with its place, sent to the
-// dead-letter topic where it fits, and the stream goes on.
+// TestBadRecordsAreCountedAndSkipped: records without JSON, with bad UTF-8, of 5 MB, and without a
+// routed field. Each is counted, logged with its position, and sent to the dead-letter topic if it
+// fits. The stream goes on.
 func TestBadRecordsAreCountedAndSkipped(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
@@ -41,7 +41,7 @@ func TestBadRecordsAreCountedAndSkipped(t *testing.T) {
 		c := join(t, g, "1")
 		w := k.producer(t)
 
-		var want []int64 // the good ones' places
+		var want []int64 // positions of the good ones
 		var bad []int64
 		at := int64(0)
 		send := func(good bool, value []byte) {
@@ -63,7 +63,7 @@ func TestBadRecordsAreCountedAndSkipped(t *testing.T) {
 			[]byte(`{"price":1}`),
 			[]byte(`{"s":{"a":1}}`),
 			[]byte(`{"s":null}`),
-			nil, // a tombstone where none was said to be
+			nil, // a tombstone where none was configured
 		}
 		for i, v := range cases {
 			send(true, tick(3*i))
@@ -93,7 +93,7 @@ func TestBadRecordsAreCountedAndSkipped(t *testing.T) {
 			return len(k.read(t, "dead")[0]) >= len(cases)-1 // 5 MB may be too long for a letter
 		})
 
-		// Tombstones, where they were announced, are data: null.
+		// Tombstones that are configured become data: null.
 		w.send("book", 0, []byte("b1"), []byte(`{"px":1}`))
 		w.send("book", 0, []byte("b1"), nil)
 		w.flush()
@@ -108,7 +108,7 @@ func TestBadRecordsAreCountedAndSkipped(t *testing.T) {
 	})
 }
 
-// bareRooms: the Kafka value itself, one such room per connection.
+// bareRooms: a bare room sends the Kafka value itself, and a connection has one such room.
 func bareRooms(t *testing.T, g *gateway, w *producer) {
 	t.Helper()
 	text, bin := join(t, g, "2"), join(t, g, "3")

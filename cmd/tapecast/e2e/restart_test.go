@@ -21,8 +21,8 @@ ingest:
     - {topic: asks, rooms: [asks], key: "{@key}", type: ask}
 `
 
-// TestLastValuesAfterRestart: a gateway that starts knows the last values, of a
-// compacted topic all, of another those of a while, before it says that it is ready.
+// TestLastValuesAfterRestart: a gateway that starts has the last values before it is ready. Of a
+// compacted topic it has all, of another one those of a recent time.
 func TestLastValuesAfterRestart(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {

@@ -25,11 +25,10 @@ ingest:
     - {topic: mine, rooms: ["mine:{@key}"], type: order, partitioner: murmur2}
 `
 
-// TestResumeExactlyOnce: clients that are cut at random, with a close and
-// without, come back to one of three nodes with the place they had, which memory
-// often no longer reaches. What each got in all is what the topic holds since its
-// first join, each record once and in order, with nothing to be left out by the client. A
-// topic grows meanwhile, and half of its records lie where its partitioner would not put them.
+// TestResumeExactlyOnce: clients are cut at random, with a close and without. They come back to one
+// of three nodes with their position, which memory often no longer has. Each gets in all what the
+// topic holds since its first join, each record once and in order, and need not skip any. A topic
+// grows meanwhile, and half of its records lie where its partitioner would not put them.
 func TestResumeExactlyOnce(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
@@ -61,7 +60,7 @@ func TestResumeExactlyOnce(t *testing.T) {
 			}
 		}()
 		eventually(t, time.Minute, "the first records", func() bool { return w.done.Load() > 10 })
-		// One that was not there when it all began.
+		// A node that was not there from the start.
 		nodes = append(nodes, start(t, config(k, resumeConfig)))
 
 		all := make([]*travels, conns)
@@ -102,7 +101,7 @@ func TestResumeExactlyOnce(t *testing.T) {
 			t.Error("records that lie where the partitioner would not put them are not counted")
 		}
 		if asked == 0 {
-			t.Error("every place was still in memory: this shows little")
+			t.Error("every position was still in memory: this shows little")
 		}
 		for _, v := range all {
 			v.c.leave()
@@ -139,7 +138,7 @@ func (v *travels) travel(nodes []*gateway, cuts int, rnd *rand.Rand) {
 		if cut == cuts {
 			return
 		}
-		testwait.Pause(time.Duration(rnd.IntN(400)) * time.Millisecond) // it is there
+		testwait.Pause(time.Duration(rnd.IntN(400)) * time.Millisecond) // it is a member
 		if rnd.IntN(2) == 0 {
 			v.c.leave()
 		} else {
@@ -165,7 +164,7 @@ func (v *travels) travel(nodes []*gateway, cuts int, rnd *rand.Rand) {
 	}
 }
 
-// again asks a node once more that has not heard yet of partitions that another one knew.
+// again asks a node once more that does not know partitions yet that another one knew.
 func (v *travels) again(joined []roomReply, since map[string]any) {
 	for i, room := range v.rooms {
 		if joined[i].Error == nil || joined[i].Error.Code != -32010 {
@@ -180,11 +179,11 @@ func (v *travels) again(joined []roomReply, since map[string]any) {
 	}
 }
 
-// finish waits for what the topics hold and compares.
+// finish waits for what the topics hold, and compares.
 func (v *travels) finish(topics [][][]record) {
 	v.t.Helper()
 	for i, name := range v.rooms {
-		want := map[int32][]place{}
+		want := map[int32][]summed{}
 		total := 0
 		for p, recs := range topics[i] {
 			from, ok := v.first[i].at[int32(p)]
@@ -193,7 +192,7 @@ func (v *travels) finish(topics [][][]record) {
 			}
 			for _, r := range recs {
 				if r.offset > from && (i == 0 || string(r.key) == v.user) {
-					want[int32(p)] = append(want[int32(p)], place{int32(p), r.offset, crc32.ChecksumIEEE(r.value)})
+					want[int32(p)] = append(want[int32(p)], summed{int32(p), r.offset, crc32.ChecksumIEEE(r.value)})
 					total++
 				}
 			}
@@ -203,9 +202,9 @@ func (v *travels) finish(topics [][][]record) {
 		all := append(v.got[i], v.c.rooms[name].frames...)
 		v.c.mu.Unlock()
 		v.got[i] = all
-		got := map[int32][]place{}
+		got := map[int32][]summed{}
 		for _, f := range all {
-			got[f.part] = append(got[f.part], place{f.part, f.off, crc32.ChecksumIEEE(f.data)})
+			got[f.part] = append(got[f.part], summed{f.part, f.off, crc32.ChecksumIEEE(f.data)})
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			v.t.Errorf("%s got %d frames of %s, the topic has %d; they are not the same", v.user, len(all), name, total)

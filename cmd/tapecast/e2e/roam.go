@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// settled is what a step returns for a guest that is where it shall be in the end.
+// settled is what a step returns for a guest that is where it must be at the end.
 const settled = -1
 
-// roam calls step for each guest when it is due, on one goroutine and not under mu.
-// A step says when the next is due. Once over has passed a step is told that it is
-// the end, and roam returns when all are settled.
+// roam calls step for each guest when it is due, on one goroutine and not under mu. A step
+// returns when the next one is due. After the time over, step is told that it is the end.
+// roam returns when all guests are settled.
 func (c *crowd) roam(over time.Duration, within time.Duration, step func(g *guest, end bool) time.Duration) {
 	c.t.Helper()
 	began := time.Now()
@@ -25,13 +25,13 @@ func (c *crowd) roam(over time.Duration, within time.Duration, step func(g *gues
 		now := time.Now()
 		if !ended && now.Sub(began) > over {
 			ended = true
-			clear(next) // nobody waits any longer
+			clear(next) // no guest waits any longer
 		}
-		var still []*guest // to settle
+		var still []*guest // guests that are not settled
 		for _, g := range left {
 			if !now.Before(next[g.n]) {
 				wait := step(g, ended)
-				if wait == settled && ended { // and is left alone: a step waits for those who read
+				if wait == settled && ended { // left alone from here: a step waits for guests that read
 					continue
 				}
 				next[g.n] = now.Add(max(wait, 0))
@@ -46,5 +46,5 @@ func (c *crowd) roam(over time.Duration, within time.Duration, step func(g *gues
 	}
 }
 
-// upTo is a random time below d.
+// upTo returns a random time below d.
 func upTo(d time.Duration) time.Duration { return rand.N(d) }

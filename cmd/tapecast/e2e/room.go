@@ -2,32 +2,32 @@ package e2e
 
 import "fmt"
 
-// taken is a snapshot: where it ended, and the place of each key's newest frame.
+// taken is a snapshot: where it ended, and the position of each key's newest frame.
 type taken struct {
 	at     map[int32]int64
 	values map[string]int64
 }
 
-// room is what a client knows of one of its rooms, from the join on. It notes
-// whatever the protocol does not allow.
+// room is what a client knows of one of its rooms since the join. It notes everything that
+// the protocol does not allow.
 type room struct {
 	name   string
 	chain  bool // a break of the chain is a fault
 	joined positions
-	left   *positions // nil: still in
+	left   *positions // nil: it has not left
 
 	epoch  string
-	seen   map[int32]int64 // everything up to here is seen: the join, frames, positions notices
-	last   map[int32]int64 // the last frame's place
+	seen   map[int32]int64 // everything up to here was seen: from the join, frames, positions notices
+	last   map[int32]int64 // the last frame's offset
 	frames []frame
 	gaps   int
 	resets int
-	bare   int  // frames that say nothing of the one before
-	missed bool // a gap comes first, from wherever the client was
+	bare   int  // frames without the one before
+	missed bool // a gap comes first, from the client's last position
 
 	snapping bool             // between snapshot_begin and snapshot_end
-	taken    []taken          // of snapshots that have ended
-	values   map[string]frame // the newest of each key; a tombstone's is gone
+	taken    []taken          // snapshots that have ended
+	values   map[string]frame // the newest frame of each key; a tombstone removes it
 
 	faults []string
 }
@@ -50,7 +50,7 @@ func (r *room) fault(format string, args ...any) {
 	r.faults = append(r.faults, r.name+": "+fmt.Sprintf(format, args...))
 }
 
-// data takes a frame and holds it against all that came before.
+// data takes a frame and compares it with all frames before.
 func (r *room) data(f frame) {
 	if r.missed {
 		r.fault("frame %d:%d before the gap", f.part, f.off)
@@ -69,7 +69,7 @@ func (r *room) data(f frame) {
 	last, had := r.last[f.part]
 	switch {
 	case !r.chain:
-	case had && f.prev == noPrev && r.bare < 12: // a part of the past was read again, and begins here
+	case had && f.prev == noPrev && r.bare < 12: // a part of the past was read again, and starts here
 		r.bare++
 	case had && f.prev != last:
 		r.fault("frame %d:%d has prev %d, the frame before it was %d", f.part, f.off, f.prev, last)
@@ -80,7 +80,7 @@ func (r *room) data(f frame) {
 	r.frames = append(r.frames, f)
 }
 
-// keep makes the frame its key's newest.
+// keep makes the frame the newest of its key.
 func (r *room) keep(f frame) {
 	if old, ok := r.values[f.key]; ok && f.key != "" && old.part == f.part && f.off <= old.off {
 		r.fault("%d:%d of key %q after %d:%d", f.part, f.off, f.key, old.part, old.off)
@@ -93,7 +93,7 @@ func (r *room) keep(f frame) {
 // snapshot takes snapshot_begin, or with positions snapshot_end.
 func (r *room) snapshot(end *positions) {
 	if r.snapping == (end == nil) {
-		r.fault("a snapshot begins or ends that already does")
+		r.fault("a snapshot begins or ends twice")
 	}
 	if r.snapping = end == nil; r.snapping {
 		clear(r.values)
@@ -102,14 +102,15 @@ func (r *room) snapshot(end *positions) {
 	r.taken = append(r.taken, taken{end.at, newestOf(r.values)})
 	for _, f := range r.values {
 		if off, ok := end.at[f.part]; !ok || f.off > off {
-			r.fault("%d:%d was in the snapshot, which is of %v", f.part, f.off, end.at)
+			r.fault("%d:%d was in the snapshot of %v", f.part, f.off, end.at)
 		}
 	}
 	r.joined = *end
 	r.begin(*end)
 }
 
-// seenAt is where a partition was seen to; one younger than the join was seen to nowhere.
+// seenAt returns the last offset that was seen of a partition, or -1 if the partition is
+// younger than the join.
 func (r *room) seenAt(part int32) int64 {
 	if off, ok := r.seen[part]; ok {
 		return off
@@ -117,9 +118,9 @@ func (r *room) seenAt(part int32) int64 {
 	return -1
 }
 
-// level takes a positions notice, or those of a leave.
+// level takes a positions notice, or the positions of a leave.
 func (r *room) level(at positions) {
-	if r.epoch == "" { // joined before the topic was there
+	if r.epoch == "" { // joined before the topic existed
 		r.epoch = at.epoch
 	}
 	if at.epoch != r.epoch {
@@ -134,7 +135,7 @@ func (r *room) level(at positions) {
 	}
 }
 
-// gap takes a notice that what lies after from and up to to was not sent.
+// gap takes a notice that messages after from and up to to were not sent.
 func (r *room) gap(from, to positions) {
 	r.gaps++
 	for p, off := range to.at {
@@ -152,17 +153,17 @@ func (r *room) gap(from, to positions) {
 	r.missed = false
 }
 
-// reset takes a notice that the topic was made anew.
+// reset takes a notice that the topic was created again.
 func (r *room) reset(epoch string) {
 	r.resets++
 	if epoch == "" || epoch == r.epoch {
 		r.fault("reset from epoch %q to %q", r.epoch, epoch)
 	}
-	clear(r.values) // of offsets that mean nothing now
+	clear(r.values) // their offsets mean nothing now
 	r.begin(positions{epoch: epoch})
 }
 
-// from is the place in a partition at which the membership began.
+// from returns the offset in a partition at which the membership began.
 func (r *room) from(part int32) int64 {
 	if off, ok := r.joined.at[part]; ok {
 		return off
@@ -170,7 +171,7 @@ func (r *room) from(part int32) int64 {
 	return -1
 }
 
-// in says whether a record lies between the join and the leave.
+// in reports whether a record lies between the join and the leave.
 func (r *room) in(part int32, off int64) bool {
 	if off <= r.from(part) {
 		return false

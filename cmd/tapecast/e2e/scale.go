@@ -10,14 +10,14 @@ import (
 type scale struct {
 	name        string
 	tradeRows   int // of trade.tsv.gz, on Kafka
-	tradeConns  int // clients of them, on Kafka
-	smallRows   int // the same on kfake, which is not fast
+	tradeConns  int // clients that read them, on Kafka
+	smallRows   int // the same on kfake, which is slow
 	smallConns  int
 	joins       int           // of TestMembershipsHoldExactlyTheirRecords
-	joinConns   int           // the clients that make them
-	rounds      int           // of bad input
+	joinConns   int           // clients that make them
+	rounds      int           // rounds of bad input
 	idle        int           // connections of a round that never authenticate
-	outage      time.Duration // all brokers down
+	outage      time.Duration // how long all brokers are down
 	demoSeconds int
 }
 
@@ -34,6 +34,6 @@ func scaled() scale {
 
 func (s scale) full() bool { return s.name == "full" }
 
-// full says whether a row of the acceptance table runs at its size: that is for a
-// real Kafka only.
+// full reports whether a row of the acceptance table runs at its full size. That is only on
+// a real Kafka.
 func (k *cluster) full() bool { return scaled().name == "full" && k.kind == "kafka" }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestRequestShapes: the two shapes of params, methods in any case, replies in
-// part good and in part not, and what the same request twice does.
+// TestRequestShapes: the two forms of params, methods in any case, replies that are partly errors,
+// and the effect of the same request twice.
 func TestRequestShapes(t *testing.T) {
 	g, _ := keyed(t, fakeCluster(t), patience, "")
 	c := join(t, g, "42")
@@ -25,7 +25,7 @@ func TestRequestShapes(t *testing.T) {
 		t.Errorf("auto_subscribed is %s", c.notice("auto_subscribed"))
 	}
 
-	// The shape of Binance's clients, as they expect it.
+	// The form of Binance's clients, as they expect it.
 	list := func() []string {
 		t.Helper()
 		var out []string
@@ -54,7 +54,7 @@ func TestRequestShapes(t *testing.T) {
 		t.Errorf("an unknown room in Binance's shape: %s", r.Result)
 	}
 
-	// In part good: each room has its own answer.
+	// Partly good: each room has its own answer.
 	r := c.call("unsubscribe", map[string]any{"rooms": []string{"trades", "orders:42", "nothing"}})
 	got := roomReplies(r.Result)
 	if len(got) != 3 || got[0].Status != "left" || got[1].Status != "left" || got[2].Error == nil {
@@ -66,7 +66,7 @@ func TestRequestShapes(t *testing.T) {
 		got[1].Error == nil || got[1].Error.Code != -32006 || got[2].Error == nil || got[2].Error.Code != -32007 {
 		t.Errorf("subscribe: %s %+v", r.Result, r.Error)
 	}
-	// Once more: it is in already, which is no second membership.
+	// Again: it is in already, and there is no second membership.
 	r = c.call("subscribe", map[string]any{"rooms": []string{"trades"}, "keys": []string{"none"}})
 	if got = roomReplies(r.Result); len(got) != 1 || !got[0].Already || got[0].Positions.epoch == "" || strings.Contains(string(r.Result), "keys") {
 		t.Errorf("once more: %s %+v", r.Result, r.Error)
@@ -85,7 +85,7 @@ func TestRequestShapes(t *testing.T) {
 	c.mu.Unlock()
 	c.check()
 
-	// A place that is none is refused, not ignored: who sends it relies on it.
+	// An invalid position is refused, not ignored: the client relies on it.
 	if r := c.call("subscribe", map[string]any{"rooms": []string{"trades"}, "since": []string{"trades"}}); r.Error == nil || r.Error.Code != -32602 {
 		t.Errorf("since: %s %+v", r.Result, r.Error)
 	}

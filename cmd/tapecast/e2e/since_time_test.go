@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestResumeByTime: who says when it was there last gets all that is younger, from
-// Kafka or from memory, and then what comes.
+// TestResumeByTime: a client that says when it was last there gets everything younger, from Kafka
+// or from memory, and then what comes.
 func TestResumeByTime(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
@@ -64,7 +64,7 @@ func TestResumeByTime(t *testing.T) {
 		gets(100*time.Second+300*time.Millisecond, 101)
 		last := gets((n-1)*time.Second, n-1)
 		none := gets(n*time.Second, n)
-		now := gets(24*time.Hour, n) // not yet: from now on
+		now := gets(24*time.Hour, n) // a time in the future: from now on
 		w.send("ticks", 0, nil, []byte("-1"))
 		w.flush()
 		for _, c := range []*client{all, last, none, now} {
@@ -79,7 +79,7 @@ func TestResumeByTime(t *testing.T) {
 			c.check()
 		}
 
-		// A private room that nobody here was in.
+		// A private room that had no member here.
 		for i := range 10 {
 			w.sendAt("mine", anyPartition, []byte("t1"), fmt.Appendf(nil, "%d", i), begin.Add(time.Duration(i)*time.Second))
 		}

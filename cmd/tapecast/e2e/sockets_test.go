@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// socketsConfig has a gateway with few places.
+// socketsConfig allows few sockets.
 const socketsConfig = `
 limits: {connections: 100, connections_per_address: 5}
 rooms: [{match: "trades", class: stream}]
@@ -15,10 +15,10 @@ auto_join: []
 ingest: {market: false}
 `
 
-// source is another client's address on this machine.
+// source returns another client's address on this machine.
 func source(n int) net.IP { return net.IPv4(127, 0, 2, byte(n)) }
 
-// silentSockets opens n sockets of one address that say what they are given, and no more.
+// silentSockets opens n sockets of one address that send the given bytes, and no more.
 func silentSockets(t *testing.T, g *gateway, from net.IP, n int, say []byte) {
 	t.Helper()
 	for range n {
@@ -34,9 +34,9 @@ func silentSockets(t *testing.T, g *gateway, from net.IP, n int, say []byte) {
 	}
 }
 
-// TestSilentSocketsShutNobodyOut: more sockets of one address than there are places, of
-// which each says nothing, half a request, or nothing after its upgrade; clients
-// elsewhere come in, and the limit is counted and logged with the address.
+// TestSilentSocketsShutNobodyOut: one address has more sockets than are allowed. Each sends nothing,
+// half a request, or nothing after its upgrade. Clients elsewhere get in, and the limit is counted
+// and logged with the address.
 func TestSilentSocketsShutNobodyOut(t *testing.T) {
 	besideOthers(t)
 	f := func(name string, say string) {
@@ -61,7 +61,7 @@ func TestSilentSocketsShutNobodyOut(t *testing.T) {
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 }
 
-// TestFairWithoutLimits: the same with no limit for an address: whoever has the most gives way.
+// TestFairWithoutLimits: the same without a limit for an address: the one with the most gives way.
 func TestFairWithoutLimits(t *testing.T) {
 	g := start(t, config(nil, `
 limits: {connections: 100, half_open: 50, pending: 60}
@@ -90,14 +90,14 @@ ingest: {market: false}
 	}
 }
 
-// hostOf is the address of an address and port in a log line.
+// hostOf returns the address of an address and port in a log line.
 func hostOf(v any) string {
 	s, _ := v.(string)
 	host, _, _ := net.SplitHostPort(s)
 	return host
 }
 
-// TestDribbledRequest: a request that comes a byte at a time has the handshake's time.
+// TestDribbledRequest: a request that comes a byte at a time must end within the handshake's time.
 func TestDribbledRequest(t *testing.T) {
 	besideOthers(t)
 	g := start(t, config(nil, `

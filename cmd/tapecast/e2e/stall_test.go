@@ -32,9 +32,9 @@ ingest:
 
 const stallPartitions = 3
 
-// TestStalledClients: one in five clients of a conflated room stops reading for a
-// while. It costs the others nothing and the gateway no memory; when it goes on it
-// gets, after what the kernels held for it, each key once at most, the newest of all.
+// TestStalledClients: one in five clients of a conflated room stops reading for a while. That costs
+// the others nothing and the gateway no memory. When it reads again it gets what the kernels held
+// for it, and then each key once at most, with the newest of all.
 func TestStalledClients(t *testing.T) {
 	onEachAlone(t, func(t *testing.T, k *cluster) {
 		clients, keys, pad, rate, calm, stall, buffers := 100, 50, 1000, 4000.0, time.Second, 4*time.Second, ", send_buffer: 16KiB, notsent_lowat: 16KiB"
@@ -48,7 +48,7 @@ func TestStalledClients(t *testing.T) {
 		timed := newStayers(t, min(200, clients/5))
 		defer timed.disperse()
 		defer s.disperse()
-		for key := range keys { // all are there before anybody is
+		for key := range keys { // all keys are there before any client is
 			w.send("quotes", partitionOf(quote(key), stallPartitions), []byte(quote(key)), []byte(`{"at":0,"first":true}`))
 		}
 		w.flush()
@@ -74,7 +74,7 @@ func TestStalledClients(t *testing.T) {
 				s.hold(u, true)
 			}
 		})
-		timed.latencies()     // a collection was asked for
+		timed.latencies()     // time for a garbage collection
 		testwait.Pause(stall) // what is measured
 		_, during := timed.latencies()
 		grown, more := g.heap()-heap, kept()-tapes
@@ -101,16 +101,16 @@ func TestStalledClients(t *testing.T) {
 
 func quote(key int) string { return fmt.Sprintf("Q%04d", key) }
 
-// stalls is a crowd of which each fifth stops reading. Those know of each key the newest
+// stalls is a crowd in which each fifth guest stops reading. These know the newest of each key that
 // they have seen.
 type stalls struct {
 	*crowd
 	newest [][]int64 // by guest and key: offset
-	held   []int64   // by guest: bytes that the kernels held when it went on
+	held   []int64   // by guest: bytes that the kernels held when it read again
 	until  []int64   // by guest: where those end, in bytes since the upgrade; 0: it has not stalled
 	twice  []map[int]bool
-	extra  int // frames after what was held, of all
-	most   int // of one
+	extra  int // frames after what was held, of all guests
+	most   int // the most of one guest
 }
 
 func newStalls(c *crowd, keys int) *stalls {
@@ -145,7 +145,7 @@ func (s *stalls) take(g *guest, p []byte) {
 	}
 	at := bytes.Index(p, keyLabel) + len(keyLabel)
 	key, err := strconv.Atoi(string(p[at : at+4]))
-	_, off, _, _, ok := placeOf(p)
+	_, off, _, _, ok := posOf(p)
 	if err != nil || !ok || off <= newest[key] {
 		s.fault(g, "after %d of key %d came %.200s", newest[key], key, p)
 		return
@@ -182,7 +182,7 @@ func (s *stalls) publish(w *producer, keys, pad int, rate float64) (stop func())
 	return func() { enough.Store(true); <-done }
 }
 
-// goOn has the slow read again, once it is known what the kernels hold of each.
+// goOn makes the slow guests read again, after it has noted what the kernels hold of each.
 func (s *stalls) goOn(g *gateway) {
 	s.t.Helper()
 	queues, err := sendQueues(g)
@@ -217,7 +217,7 @@ func (s *stalls) heldMean() float64 {
 	return float64(sum) / float64(len(s.slow()))
 }
 
-// levelWith says whether each of the slow has the last value of every key.
+// levelWith reports whether each slow guest has the last value of every key.
 func (s *stalls) levelWith(topic [][]record) bool {
 	for part, recs := range topic {
 		last := map[string]int64{}
@@ -238,7 +238,7 @@ func (s *stalls) levelWith(topic [][]record) bool {
 	return true
 }
 
-// unreadBytes is what a socket holds that nobody has read.
+// unreadBytes returns the bytes in a socket that were not read.
 func unreadBytes(fd int) (int, error) {
 	var n int32
 	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.TIOCINQ, uintptr(unsafe.Pointer(&n))); errno != 0 {
@@ -247,8 +247,8 @@ func unreadBytes(fd int) (int, error) {
 	return int(n), nil
 }
 
-// sendQueues is the bytes in the gateway's send buffers, by the client's address and
-// port: clients of different addresses may have the same port.
+// sendQueues returns the bytes in the gateway's send buffers, by the client's address and port:
+// clients of different addresses may have the same port.
 func sendQueues(g *gateway) (map[netip.AddrPort]int64, error) {
 	at, err := netip.ParseAddrPort(g.public)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"tapecast/rooms/testwait"
 )
 
-// standingConfig is a gateway that can be made to stand.
+// standingConfig returns the configuration of a gateway that can be made to stand.
 func standingConfig(t *testing.T) (yaml, token string) {
 	t.Helper()
 	token = strings.Repeat("stand-still.", 4)
@@ -26,7 +26,7 @@ func standingConfig(t *testing.T) (yaml, token string) {
 	return config(nil, fmt.Sprintf("admin: {listen: \"127.0.0.1:0\", direct: true, write: true, token_file: %q}\n", file)), token
 }
 
-// stand makes the first of its kind stand.
+// stand makes the first goroutine of a kind stand.
 func (g *gateway) stand(token, who string, d time.Duration) int {
 	g.t.Helper()
 	req, err := http.NewRequest("POST", fmt.Sprintf("http://%s/debug/stand?who=%s&for=%s", g.admin, who, d), nil)
@@ -42,9 +42,9 @@ func (g *gateway) stand(token, who string, d time.Duration) int {
 	return resp.StatusCode
 }
 
-// TestStandingIsNamed: each kind of goroutine that has a heartbeat is named by /health
-// within two seconds when it stands, fails /livez within twelve, and both come back.
-// Neither waits for what stands, nor does what asks all of them.
+// TestStandingIsNamed: each kind of goroutine with a heartbeat is named by /health within two
+// seconds when it stands, and fails /livez within twelve. Both come back. Neither waits for a
+// goroutine that stands, nor do requests that ask all of them.
 func TestStandingIsNamed(t *testing.T) {
 	besideOthers(t)
 	yaml, token := standingConfig(t)
@@ -110,8 +110,8 @@ func TestStandingIsNamed(t *testing.T) {
 	}
 }
 
-// TestStoppedProcessIsWell: a process that was stopped for longer than /livez
-// forgives, and goes on, is alive and healthy.
+// TestStoppedProcessIsWell: a process that was stopped for longer than /livez allows, and goes on,
+// is alive and healthy.
 func TestStoppedProcessIsWell(t *testing.T) {
 	besideOthers(t)
 	yaml, _ := standingConfig(t)
@@ -133,8 +133,8 @@ func TestStoppedProcessIsWell(t *testing.T) {
 	c.call("ping", nil)
 }
 
-// TestStandIsGuarded: without admin.direct nothing can be made to stand, and with it
-// only by whoever has the token, for a minute at most.
+// TestStandIsGuarded: without admin.direct nothing can be made to stand. With it, only a client
+// with the token can do so, for a minute at most.
 func TestStandIsGuarded(t *testing.T) {
 	g := start(t, config(nil, ""))
 	if code := g.stand("x", "loop", time.Second); code != 404 {

@@ -34,9 +34,9 @@ ingest:
     - {topic: orders, rooms: ["orders:{@key}"], type: order_update, partitioner: murmur2}
 `
 
-// TestStorm: all clients of a node lose it and come to another at once, each behind
-// on a busy room and on its own. All of them catch up, exactly; who was there
-// already hardly notices, and the memory that it took is given back.
+// TestStorm: all clients of a node lose it and come to another one at once, each behind on a busy
+// room and on its own room. All of them catch up, exactly. Clients that were there already hardly
+// notice, and the memory is given back.
 func TestStorm(t *testing.T) {
 	onEachAlone(t, func(t *testing.T, k *cluster) {
 		users, stayed, behind, orders, over, retain := 150, 10, 3*time.Second, 100.0, time.Duration(0), "1s"
@@ -127,15 +127,15 @@ func TestStorm(t *testing.T) {
 
 const stormPartitions = 3
 
-// storm is owners who are in the room trades too, of which each record is theirs.
+// storm is owners that are also members of the room trades, where each record is theirs.
 type storm struct {
 	*owners
-	w, timed *producer // of the crowd's orders, and of all else
+	w, timed *producer // of the crowd's orders, and of everything else
 	epoch    string
-	from, at [][stormPartitions]int64 // by user: where it joined, and the last it has seen
-	due      [][stormPartitions]int64 // the last there was when it came back
+	from, at [][stormPartitions]int64 // by user: where it joined, and the last that it has seen
+	due      [][stormPartitions]int64 // the last one that existed when it came back
 	produced [stormPartitions]atomic.Int64
-	hellos   [][]byte // by user: token and places
+	hellos   [][]byte // by user: token and positions
 }
 
 func newStorm(o *owners, w, timed *producer) *storm {
@@ -150,7 +150,7 @@ var tradesStart = []byte(`{"room":"trades",`)
 func (s *storm) take(g *guest, p []byte) {
 	if !bytes.HasPrefix(p, tradesStart) {
 		s.owners.take(g, p)
-	} else if part, off, prev, _, ok := placeOf(p); !ok || off != s.at[g.n][part]+1 || prev != noPrev && prev != off-1 {
+	} else if part, off, prev, _, ok := posOf(p); !ok || off != s.at[g.n][part]+1 || prev != noPrev && prev != off-1 {
 		s.fault(g, "after %v of trades came %.200s", s.at[g.n], p)
 		return
 	} else {
@@ -159,7 +159,7 @@ func (s *storm) take(g *guest, p []byte) {
 	}
 }
 
-// hasTrades says whether a guest has all trades that there were when it came back.
+// hasTrades reports whether a guest has all trades that existed when it came back.
 func (s *storm) hasTrades(g *guest) bool {
 	for p, due := range s.due[g.n] {
 		if s.at[g.n][p] < due {
@@ -194,13 +194,13 @@ func (s *storm) hear(g *guest, method string, p notified) {
 	s.owners.hear(g, method, p)
 }
 
-// publish writes so many trades and orders a second until it is stopped, and orders
-// to those who stayed.
+// publish writes trades and orders at the given rates until it is stopped. The orders go to the
+// clients that stayed.
 func (s *storm) publish(trades, orders float64, stayed int) (stop func()) {
 	var enough atomic.Bool
 	var both sync.WaitGroup
 	both.Go(func() {
-		// Not with the orders of the crowd, which wait for it. Those who stayed get five times as many.
+		// The orders of the crowd wait for it, so these are apart. Clients that stayed get five times as many.
 		defer hurry()()
 		began := time.Now()
 		for i := 0; !enough.Load(); i++ {
@@ -232,8 +232,8 @@ func (s *storm) publish(trades, orders float64, stayed int) (stop func()) {
 	}
 }
 
-// pack has those who read no more know what to say to another node: clients' machines
-// have time for that while they wait.
+// pack prepares what guests that no longer read will say to another node: clients' machines have
+// time for that while they wait.
 func (s *storm) pack(node *gateway) {
 	s.hellos = nil
 	for _, g := range s.guests {
@@ -246,14 +246,14 @@ func (s *storm) pack(node *gateway) {
 	}
 }
 
-// back is owners.back with both places.
+// back is owners.back with both positions.
 func (s *storm) back(over time.Duration, node *gateway) {
 	s.do(func() {
 		for i := range s.level {
 			s.level[i] = -1
 		}
 	})
-	s.arrive(over, func(g *guest) (*gateway, string, []byte) { // of which nothing is heard until it is connected
+	s.arrive(over, func(g *guest) (*gateway, string, []byte) { // the guest hears nothing until it is connected
 		for p := range s.due[g.n] {
 			s.due[g.n][p] = s.produced[p].Load() - 1
 		}
@@ -261,7 +261,7 @@ func (s *storm) back(over time.Duration, node *gateway) {
 	})
 }
 
-// exactTrades: each has all trades since it joined, which take has seen to be in order.
+// exactTrades: each guest has all trades since it joined. take has checked their order.
 func (s *storm) exactTrades(topic [][]record) {
 	s.t.Helper()
 	for p, recs := range topic {
@@ -283,9 +283,9 @@ func (s *storm) exactTrades(topic [][]record) {
 	})
 }
 
-// stayers are clients of trades who are timed by the kernel: by when the last bytes
-// of what they read had come to their sockets. So it does not count how long the
-// test's own process, busy with thousands of others, lets them wait.
+// stayers are clients of trades that are timed by the kernel: by when the last bytes of a read had
+// come to their sockets. So the delay of the test's own process, busy with thousands of others,
+// does not count.
 type stayers struct {
 	*crowd
 	trades, orders []time.Duration
@@ -322,7 +322,7 @@ func newStayers(t testing.TB, n int) *stayers {
 	return s
 }
 
-// latencies are those since the last call.
+// latencies returns the latencies since the last call.
 func (s *stayers) latencies() (trades, orders []time.Duration) {
 	s.check()
 	s.mu.Lock()
@@ -332,7 +332,7 @@ func (s *stayers) latencies() (trades, orders []time.Duration) {
 	return trades, orders
 }
 
-// arrival is the kernel's receive time in a control message; zero: there is none.
+// arrival returns the kernel's receive time in a control message; zero: there is none.
 func arrival(oob []byte) time.Time {
 	messages, err := syscall.ParseSocketControlMessage(oob)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// run is all tests between the start and the end of what they share.
+// run runs all tests, between the start and the end of what they share.
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "tapecast-e2e-")
 	if err != nil {
@@ -33,7 +33,7 @@ func run(m *testing.M) int {
 	}
 	defer suite.reap.stop()
 	if flag.Lookup("test.run").Value.String() == "" && noKafka() == "" {
-		go sharedKafka() // which takes seconds: the tests before those that need it don't wait for it
+		go sharedKafka() // it takes seconds, and tests without Kafka don't wait for it
 	}
 	return m.Run()
 }
@@ -47,17 +47,17 @@ func writeAdminToken() error {
 
 // suite is what all tests share.
 var suite struct {
-	dir  string // removed by the reaper
+	dir  string // the reaper removes it
 	reap *reaper
 
 	build    sync.Once
 	buildErr error
 
-	onKafka atomic.Int64 // tests that had the real cluster so far
+	onKafka atomic.Int64 // tests that used the real cluster so far
 }
 
-// built is the gateway, built on first use in the way the test itself was: with
-// the race detector where it has it, with counters where GOCOVERDIR is set.
+// built returns the gateway. It is built on first use in the same way as the test itself:
+// with the race detector if the test has it, with counters if GOCOVERDIR is set.
 func built(t testing.TB) string {
 	t.Helper()
 	suite.build.Do(func() {

@@ -17,7 +17,7 @@ type record struct {
 	tombstone  bool
 }
 
-// read is the whole of a topic, by partition, read by a consumer of the test's own.
+// read returns the whole of a topic, by partition, read by a consumer of the test's own.
 func (k *cluster) read(t testing.TB, topic string) [][]record {
 	t.Helper()
 	topic = k.name(topic)
@@ -69,7 +69,7 @@ func (k *cluster) read(t testing.TB, topic string) [][]record {
 	return out
 }
 
-// ends is the position of the last record of each partition.
+// ends returns the offset of the last record of each partition.
 func ends(recs [][]record) map[int32]int64 {
 	at := map[int32]int64{}
 	for p := range recs {
@@ -81,13 +81,13 @@ func ends(recs [][]record) map[int32]int64 {
 	return at
 }
 
-// partitionOf places a key where the test can know it beforehand.
+// partitionOf returns a key's partition, so that the test knows it beforehand.
 func partitionOf(key string, partitions int32) int32 {
 	return int32(crc32.ChecksumIEEE([]byte(key)) % uint32(partitions))
 }
 
-// sameAsTopic holds the frames of a room, in which the client was from before the
-// first record to after the last, against the topic.
+// sameAsTopic compares the frames of a room with the topic. The client was in the room from
+// before the first record until after the last.
 func sameAsTopic(t testing.TB, c *client, name string, topic [][]record) {
 	t.Helper()
 	c.mu.Lock()

@@ -19,8 +19,8 @@ ingest:
     - {topic: TOPIC, rooms: [ticks], key: "{@key}", type: tick}
 `
 
-// TestTopicThatComesLater: the gateway starts before its topic is there, and
-// delivers all of it once it is.
+// TestTopicThatComesLater: the gateway starts before its topic exists, and delivers all of it
+// later.
 func TestTopicThatComesLater(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
@@ -43,8 +43,8 @@ func TestTopicThatComesLater(t *testing.T) {
 	})
 }
 
-// TestTransactions: what was aborted is never delivered, and the offsets that it
-// and the markers took are no loss: the chain goes over them.
+// TestTransactions: aborted records are never delivered. The offsets of these and of the markers
+// are not a loss: the chain skips them.
 func TestTransactions(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {

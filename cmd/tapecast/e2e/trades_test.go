@@ -16,9 +16,8 @@ ingest:
     - {topic: trades, rooms: [trades], key: "{s}", type: trade_update}
 `
 
-// TestTradesByteForByte is the main job: the recorded trades go into Kafka at 20
-// times their real pace, and every client gets every one of them, untouched, in
-// order, with an unbroken chain.
+// TestTradesByteForByte is the main task: the recorded trades go into Kafka at 20 times their real
+// pace, and every client gets every one of them, unchanged, in order, with an unbroken chain.
 func TestTradesByteForByte(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {

@@ -22,10 +22,10 @@ ingest:
     - {topic: quotes, rooms: [quotes], key: "{@key}", type: quote, tombstones: true}
 `
 
-// TestSnapshotsEqualCompaction: clients that join, leave, stall, vanish and resume at
-// random, in a room of the recorded best prices and of many more keys, of which nine
-// in ten are hardly ever updated. Whenever a snapshot ends, and at the end, what each
-// has is an offline compaction of the topic at that place; no key ever goes back.
+// TestSnapshotsEqualCompaction: clients join, leave, stall, vanish and resume at random. The room
+// has the recorded best prices and many more keys, and nine in ten of those are hardly ever
+// updated. When a snapshot ends, and at the end, what each client has equals an offline compaction
+// of the topic at that position. No key ever goes back.
 func TestSnapshotsEqualCompaction(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
@@ -54,16 +54,16 @@ func TestSnapshotsEqualCompaction(t *testing.T) {
 		}
 		v.await(ttl+time.Minute, "all of the topic, and what is stale has gone", func() bool { return v.levelWith(topic, ttl) })
 		n := v.sameAsTopic(topic, ttl)
-		t.Logf("%d records of %d keys, %d clients: %d joins, of which %d snapshots and %d from where they had been; %d snapshots begun anew; %d stalls, %d vanished; %v frames spared by conflation, %v keys expired",
-			records, len(v.keys), clients, v.joins, n, v.resumes, v.anew, v.stalls, v.vanished, g.metric("tapecast_conflated_frames_total"), g.metric("tapecast_keys_expired_total"))
+		t.Logf("%d records of %d keys, %d clients: %d joins, of which %d snapshots and %d from where they had been; %d snapshots started again; %d stalls, %d vanished; %v frames spared by conflation, %v keys expired",
+			records, len(v.keys), clients, v.joins, n, v.resumes, v.restarted, v.stalls, v.vanished, g.metric("tapecast_conflated_frames_total"), g.metric("tapecast_keys_expired_total"))
 		if few := clients / 10; n < 2*few || v.resumes < few || v.stalls < few || v.vanished < few {
 			t.Error("this shows little")
 		}
 	})
 }
 
-// quoteAll writes the recorded best prices, at so many times their pace, or where there
-// is no recording generated ones; and beside them the other keys, until it is stopped.
+// quoteAll writes the recorded best prices, at a multiple of their pace, or generated ones if there
+// is no recording. It writes the other keys beside them, until it is stopped.
 func quoteAll(t testing.TB, w *producer, keys int, over time.Duration, times float64) (stop func()) {
 	var enough atomic.Bool
 	produced := make(chan struct{}, 2)
@@ -88,7 +88,7 @@ func quoteAll(t testing.TB, w *producer, keys int, over time.Duration, times flo
 			if i%5 == 0 {
 				<-tick.C
 			}
-			// Nine in ten come once in the first half of the time, and are never updated again.
+			// Nine in ten come once in the first half of the time, and are never updated.
 			for due := int(2 * time.Since(began).Seconds() / over.Seconds() * float64(keys)); born < min(due, keys); born++ {
 				if born%10 > 0 {
 					put(fmt.Sprintf("g%05d", born), fmt.Appendf(nil, `{"once":%d,"pad":"%0100d"}`, born, born))

@@ -14,12 +14,12 @@ const valuesPartitions = 3
 type viewer struct {
 	state    viewing
 	epoch    string
-	at       [valuesPartitions]int64 // where it stands; nothing with epoch ""
+	at       [valuesPartitions]int64 // the guest's position; not valid while epoch is ""
 	snapping bool
 	missed   bool      // a gap comes first
-	asked    time.Time // of the join
-	newest   []int64   // by key: offset of its value; -1: it has none
-	seen     []int64   // by key: the newest offset that it has seen
+	asked    time.Time // when it asked to join
+	newest   []int64   // by key: offset of its value; -1: there is none
+	seen     []int64   // by key: the newest offset that the guest has seen
 	taken    []view
 }
 
@@ -40,14 +40,14 @@ type view struct {
 	newest      []int64
 }
 
-// viewers is a crowd of them.
+// viewers is a crowd of viewers.
 type viewers struct {
 	*crowd
 	node *gateway
 	of   []viewer
 	keys map[string]int
 
-	joins, resumes, stalls, vanished, anew int
+	joins, resumes, stalls, vanished, restarted int
 }
 
 func newViewers(c *crowd, node *gateway) *viewers {
@@ -56,14 +56,14 @@ func newViewers(c *crowd, node *gateway) *viewers {
 	return v
 }
 
-// step is the next thing that a guest does.
+// step does the next thing of a guest.
 func (v *viewers) step(g *guest, end bool) time.Duration {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	x := &v.of[g.n]
 	switch x.state {
 	case viewAway:
-		x.state = viewDialed // the answer may be here before dial returns
+		x.state = viewDialed // the answer may come before dial returns
 		hello := v.join(x)
 		v.mu.Unlock()
 		err := v.dial(g, v.node, "?token="+v.node.token(g.user), hello)
@@ -103,7 +103,7 @@ func (v *viewers) step(g *guest, end bool) time.Duration {
 	return 20*time.Millisecond + upTo(2*time.Second)
 }
 
-// join is the request to join, in two of three cases from where the guest has been.
+// join returns the request to join, in two of three cases from the guest's position.
 func (v *viewers) join(x *viewer) []byte {
 	v.joins++
 	params := map[string]any{"rooms": []string{"quotes"}}
@@ -125,8 +125,8 @@ func (v *viewers) hear(g *guest, method string, p notified) {
 	case "":
 		v.reply(g, x, p)
 	case "snapshot_begin":
-		if x.snapping { // it stalled for longer than tombstones are kept
-			v.anew++
+		if x.snapping { // the guest stalled for longer than tombstones are kept
+			v.restarted++
 		}
 		x.snapping, x.epoch = true, ""
 		for i := range x.newest {
@@ -149,7 +149,7 @@ func (v *viewers) hear(g *guest, method string, p notified) {
 			v.stand(g, x, at)
 		}
 	case "gap", "reset":
-		if method != "gap" || !x.missed { // of a place that was too old
+		if method != "gap" || !x.missed { // of a position that was too old
 			v.fault(g, "%s %s", method, p.Params)
 		}
 		x.missed = false
@@ -178,14 +178,14 @@ func (v *viewers) reply(g *guest, x *viewer, p notified) {
 		if x.state = viewOut; x.snapping {
 			x.epoch, x.snapping = "", false
 		} else if x.epoch != "" {
-			v.raise(x, r[0].Positions) // who lags hears of a place before its last message
+			v.raise(x, r[0].Positions) // a member that lags is told of a position before its last message
 		}
 	default:
 		v.fault(g, "%s", p.Result)
 	}
 }
 
-// stand puts a guest at a place, which is not before the one that it has.
+// stand sets a guest's position, which must not be before the one that it has.
 func (v *viewers) stand(g *guest, x *viewer, at positions) {
 	for p := range x.at {
 		if off, ok := at.at[int32(p)]; !ok || x.epoch != "" && off < x.at[p] {
@@ -222,9 +222,9 @@ func (v *viewers) take(g *guest, p []byte) {
 		x.newest, x.seen = append(x.newest, -1), append(x.seen, -1)
 	}
 	gone := bytes.HasSuffix(p, dataNull)
-	part, off, _, _, ok := placeOf(p)
+	part, off, _, _, ok := posOf(p)
 	switch {
-	case !ok && gone: // nobody has updated it for long
+	case !ok && gone: // no update for a long time
 	case !ok, off < x.seen[key], off == x.seen[key] && !x.snapping:
 		v.fault(g, "after %d of its key came %.200s", x.seen[key], p)
 	case !x.snapping && x.epoch != "":

@@ -20,8 +20,8 @@ ingest:
     - {topic: ticks, rooms: [ticks, quotes], key: "{@key}", type: tick}
 `
 
-// TestBadWishes: what a subscribe must not ask for is answered with an error that says
-// what to do, and nothing is kept of it.
+// TestBadWishes: what a subscribe must not ask for is answered with an error that says what to do,
+// and the gateway keeps nothing of it.
 func TestBadWishes(t *testing.T) {
 	besideOthers(t)
 	k := fakeCluster(t)
@@ -39,7 +39,7 @@ func TestBadWishes(t *testing.T) {
 		w.send("ticks", int32(i%3), fmt.Append(nil, "k", i%7), fmt.Appendf(nil, `{"i":%d}`, i))
 	}
 	w.flush()
-	eventually(t, time.Minute, "the topic that was made anew", func() bool { return epochOf(t, g) != old })
+	eventually(t, time.Minute, "the topic that was created again", func() bool { return epochOf(t, g) != old })
 	now := epochOf(t, g)
 
 	c := dial(t, g, dialing{query: "?token=" + g.token("w")})
@@ -110,7 +110,7 @@ func TestBadWishes(t *testing.T) {
 	c.check()
 }
 
-// epochOf is the topic's epoch, as a join tells it.
+// epochOf returns the topic's epoch, as a join shows it.
 func epochOf(t *testing.T, g *gateway) string {
 	t.Helper()
 	c := dial(t, g, dialing{query: "?token=" + g.token("e")})
@@ -122,8 +122,8 @@ func epochOf(t *testing.T, g *gateway) string {
 	return r[0].Positions.epoch
 }
 
-// TestMaxRate: five sends a second of a room of 200 messages a second. A conflated room
-// sends the newest of each key, another all that came meanwhile.
+// TestMaxRate: five sends a second of a room with 200 messages a second. A conflated room sends the
+// newest of each key, another room everything that came meanwhile.
 func TestMaxRate(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "ticks", 3)
@@ -166,13 +166,13 @@ type sends struct {
 	frames, sends int
 	last          int
 	came          time.Time
-	newest        []time.Duration // by send: how old its first message was
+	newest        []time.Duration // by send: the age of its first message
 }
 
-// take counts frames that come within 50 ms of each other as one send.
+// take counts frames within 50 ms of each other as one send.
 func (s *sends) take(c *crowd, g *guest, p []byte) {
 	var at int64
-	_, _, _, rest, ok := placeOf(p)
+	_, _, _, rest, ok := posOf(p)
 	i := strings.Index(string(rest), `{"at":`)
 	if _, err := fmt.Sscanf(string(rest[max(i, 0):]), `{"at":%d,"i":%d}`, &at, &s.last); err != nil || !ok {
 		c.fault(g, "%v in %.200s", err, p)

@@ -1,5 +1,5 @@
-// Runs one of README's clients and tells the test all that it hears. The test puts `run`, which
-// says what to connect to, and the clients before this.
+// Runs one of README's clients and reports to the test everything that it hears. The test puts
+// the clients before this, and `run`, which says what to connect to.
 {
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   const real = setTimeout;
@@ -21,7 +21,7 @@
   const client = run.roams ? roaming(run.socket, yours) : tapecast(run.socket, run.rooms, yours);
   if (run.roams) client.join(run.rooms);
 
-  // report tells what was heard, and is told what to do: roam, stay or end.
+  // report sends what was heard. The answer says what to do: roam, stay or end.
   const report = async () => {
     const some = told;
     told = [];

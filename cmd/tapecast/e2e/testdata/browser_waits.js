@@ -1,5 +1,6 @@
-// Runs README's clients with sockets and a clock of the test's own: what it asks for and how
-// long it waits, by close code, error and notice. The test puts the clients before this.
+// Runs README's clients with sockets and a clock of the test's own. It checks what a client asks
+// for and how long it waits, for each close code, error and notice. The test puts the clients
+// before this.
 const assert = require("node:assert");
 let timers = [];
 globalThis.setTimeout = (f, ms, ...args) => { timers.push({ ms, run: () => f(...args) }); return timers.at(-1); };
@@ -17,7 +18,7 @@ globalThis.WebSocket = class {
 };
 
 const settled = () => new Promise((done) => setImmediate(done));
-const waits = () => timers.map((t) => t.ms).filter((ms) => ms !== 60000); // but for silence
+const waits = () => timers.map((t) => t.ms).filter((ms) => ms !== 60000); // without that for silence
 const fire = async () => { const t = timers.find((t) => t.ms !== 60000); clearTimeout(t); t.run(); await settled(); };
 const asked = () => { const { method, params } = socket.sent.at(-1); return { method, params }; };
 let failed = [], n = 0;
@@ -40,17 +41,17 @@ const joined = (at, more) => socket.say({ method: "auto_subscribed", params: { p
 const since = () => asked().params.since;
 const reply = (...rooms) => socket.say({ id: "subscribe", result: { rooms } });
 
-// Rooms that come and go, and a wildcard. Each message comes once.
+// Rooms that are left and joined, and a wildcard. Each message comes once.
 const comeAndGo = async () => {
   const client = await begin(["b", "w:*"], true);
-  client.join(["early"]); // is asked for once it may be
+  client.join(["early"]); // asked for as soon as it may be
   assert.deepEqual(asked(), { method: "authenticate", params: { token: `t${n}`, join: [], since: {} } });
   joined({});
   assert.deepEqual(asked(), { method: "subscribe", params: { rooms: ["b", "w:*", "early"], since: {} } });
   client.leave(["early"]);
   assert.deepEqual(asked(), { method: "unsubscribe", params: { rooms: ["early"] } });
 
-  // Left, a room goes on from the reply's place, but never from one before its last message.
+  // After a leave, a room resumes from the reply's position, but never from one before its last message.
   reply({ room: "b", status: "joined", positions: { epoch: "y", 0: 20, 1: 1 } });
   socket.say({ room: "b", pos: "0:30", data: 30 });
   client.leave(["b"]);
@@ -63,7 +64,7 @@ const comeAndGo = async () => {
   for (const offset of [32, 33]) socket.say({ room: "b", pos: `0:${offset}`, data: offset });
   assert.deepEqual(heard, [30, 31, 32, 33]);
 
-  // A wildcard has a place of its own; what is sent again from there is dropped.
+  // A wildcard has a position of its own. What is sent again from there is dropped.
   const places = (at) => ({ room: "w:*", status: "joined", positions: { epoch: "e", 0: at },
     rooms: [{ room: "w:1", status: "joined", positions: { epoch: "e", 0: at } }] });
   reply(places(5));
@@ -86,14 +87,14 @@ const comeAndGo = async () => {
   assert.deepEqual(heard, [6, 7, 8, 0]);
   await again();
   assert.deepEqual(since()["w:*"], { epoch: "f" });
-  const anew = (epoch) => ({ room: "w:2", positions: { epoch, 0: -1 } }); // of which no reset was heard
-  reply({ room: "w:*", status: "joined", positions: { epoch: "f" }, rooms: [anew("f")] });
+  const made = (epoch) => ({ room: "w:2", positions: { epoch, 0: -1 } }); // without a reset before it
+  reply({ room: "w:*", status: "joined", positions: { epoch: "f" }, rooms: [made("f")] });
   socket.say({ room: "w:2", pos: "0:1", data: 1 });
-  socket.say({ method: "joined", params: anew("g") });
+  socket.say({ method: "joined", params: made("g") });
   socket.say({ room: "w:2", pos: "0:0", data: 2 });
   assert.deepEqual(heard, [6, 7, 8, 0, 1, 2]);
 
-  // Passing trouble: again later, unless it was left meanwhile. Other errors are told.
+  // A temporary error: the client asks again later, unless it left meanwhile. Other errors are reported.
   const late = { code: -32010, data: { retryAfter: 100 } };
   reply({ room: "w:*", error: late }, { room: "b", error: late }, { room: "c", error: { code: -32006 } });
   assert.deepEqual(waits(), [150, 150]);
@@ -106,7 +107,7 @@ const comeAndGo = async () => {
   client.close();
 };
 
-// What is too long for one message is asked for in parts.
+// A request that is too long for one message is made in parts.
 const inParts = async () => {
   const many = Array.from({ length: 100 }, (_, i) => `r${i}`), places = {};
   for (const room of many) places[room] = { epoch: "e", 0: 1000, 1: 2000 };
@@ -130,7 +131,7 @@ const inParts = async () => {
 };
 
 (async () => {
-  // How long by close code, and longer each time that nothing is joined.
+  // The wait for each close code. It grows each time that nothing is joined.
   const wait = async (code, ...want) => {
     await begin();
     for (const ms of want) {
@@ -145,9 +146,9 @@ const inParts = async () => {
   }
   for (const code of [4100, 4108, 4129, 4199, 1008]) await wait(code, 7500, 15000, 30000, 45000, 45000);
 
-  // A new token for each connection, and from the place of each message and notice.
+  // A new token for each connection, and a resume from the position of each message and notice.
   const client = await begin(["a", "b", "c"]);
-  const again = async (want) => { // cuts, and sees where the client goes on from
+  const again = async (want) => { // cuts, and checks from where the client resumes
     const token = asked().params.token ?? "";
     socket.end(1006);
     await fire();
@@ -158,10 +159,10 @@ const inParts = async () => {
   assert.deepEqual(asked().params, { token: `t${n}`, join: ["a", "b", "c"], since: {} });
   joined({ a: { epoch: "x", 0: 5, 1: 7 }, b: {} });
   socket.say({ room: "a", pos: "1:9", data: 1 });
-  socket.say({ room: "a", data: null }); // a key that has gone: no place
+  socket.say({ room: "a", data: null }); // an expired key: no position
   socket.say({ method: "snapshot_begin", params: { room: "b" } });
   socket.say({ room: "b", pos: "0:3", data: 1 });
-  await again({ a: { epoch: "x", 0: 5, 1: 9 } }); // b is within its snapshot, which begins again
+  await again({ a: { epoch: "x", 0: 5, 1: 9 } }); // b is within its snapshot, which starts again
   socket.say({ method: "snapshot_end", params: { room: "b", positions: { epoch: "y", 0: 4 } } });
   socket.say({ method: "positions", params: { a: { epoch: "x", 0: 6, 1: 9 } } });
   socket.say({ method: "gap", params: { room: "b", from: { epoch: "y", 0: 4 }, to: { epoch: "y", 0: 8 } } });
@@ -170,13 +171,13 @@ const inParts = async () => {
   socket.say({ room: "a", pos: "0:0", data: 1 });
   await again({ a: { epoch: "z", 0: 0 }, b: { epoch: "y", 0: 8 } });
 
-  // Passing trouble: the room, or the whole request, is asked for again from the same place.
+  // A temporary error: the room, or the whole request, is asked for again from the same position.
   joined({ a: { epoch: "z", 0: 0 } }, { errors: [{ room: "b", error: { code: -32010, data: { retryAfter: 100 } } }] });
   assert.deepEqual(waits(), [150]);
   await fire();
   assert.deepEqual(asked(), { method: "subscribe", params: { rooms: ["b"], since: { b: { epoch: "y", 0: 8 } } } });
   socket.say({ id: "subscribe", error: { code: -32004, data: { retryAfter: 200 } } });
-  assert.deepEqual(waits(), [700]); // on another connection, no sooner than it was told
+  assert.deepEqual(waits(), [700]); // on another connection, no sooner than the error said
   await fire();
   socket.open();
   assert.deepEqual(since(), { a: { epoch: "z", 0: 0 }, b: { epoch: "y", 0: 8 } });
@@ -187,7 +188,7 @@ const inParts = async () => {
   assert.deepEqual(failed, [[-32008, "b"]]);
   await again({ a: { epoch: "z", 0: 0 }, b: { epoch: "y", 0: 30 } });
 
-  // What was to be asked again is not, on another connection.
+  // On another connection, a request that was due again is not made.
   joined({}, { errors: [{ room: "a", error: { code: -32010, data: { retryAfter: 100 } } }] });
   const [late] = timers.filter((t) => t.ms === 150);
   socket.end(1006);
@@ -213,10 +214,10 @@ const inParts = async () => {
   await inParts();
 
   const { log } = console;
-  console.log = () => {}; // what the page says
+  console.log = () => {}; // the page's output
   usage(async () => ({ text: async () => "the page's own" }));
   await settled();
   socket.open();
   assert.deepEqual(asked().params, { token: "the page's own", join: ["prices:BTCUSDT", "orders:42"], since: {} });
-  log("all of it holds"); // and nothing was waited for in vain
+  log("all of it holds"); // no wait ran out
 })();

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const wildConfig = `
+const wildcardConfig = `
 limits: {messages_per_second: 0, request_cost: 0, rooms_per_wildcard: 40, wildcards_per_connection: 2, rooms_per_connection: 60}
 rooms:
   - {match: "deals:*", class: stream}
@@ -21,13 +21,13 @@ ingest:
     - {topic: quotes, rooms: ["quotes:{s}"], key: "{s}", type: quote}
 `
 
-// wildFeed writes records of both topics.
-type wildFeed struct {
+// wildcardFeed writes records of both topics.
+type wildcardFeed struct {
 	w *producer
 	n int
 }
 
-func (f *wildFeed) put(symbol string, times int) {
+func (f *wildcardFeed) put(symbol string, times int) {
 	for range times {
 		f.n++
 		value := fmt.Appendf(nil, `{"s":%q,"n":%d}`, symbol, f.n)
@@ -37,18 +37,18 @@ func (f *wildFeed) put(symbol string, times int) {
 	}
 }
 
-// TestWildcards: rooms are joined by pattern, those that appear later from their
-// first record on; a client that comes back goes on in all of them.
+// TestWildcards: rooms are joined by pattern. Those that appear later are joined from their first
+// record on. A client that comes back resumes in all of them.
 func TestWildcards(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
 		for _, topic := range []string{"deals", "quotes"} {
 			k.topic(t, topic, 3)
 		}
-		g := start(t, config(k, wildConfig))
-		f := &wildFeed{w: k.producer(t)}
+		g := start(t, config(k, wildcardConfig))
+		f := &wildcardFeed{w: k.producer(t)}
 
-		// Some rooms are there before, and some of those have a listener.
+		// Some rooms are there before, and some of those have a member.
 		keeper := join(t, g, "keeper")
 		keeper.call("subscribe", map[string]any{"rooms": []string{"deals:A0", "deals:B0", "deals:Aempty"}})
 		for _, s := range []string{"A0", "A1", "B0"} {
@@ -88,7 +88,7 @@ func TestWildcards(t *testing.T) {
 			t.Errorf("%v wildcards are held, not 8", n)
 		}
 
-		// More appear, while one client comes and goes.
+		// More appear, while one client leaves and comes back.
 		fickle := join(t, g, "fickle")
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		go func() {
@@ -118,7 +118,7 @@ func TestWildcards(t *testing.T) {
 		within(t, patience, "the fickle client's end", stopped)
 		deals, quotes := k.read(t, "deals"), k.read(t, "quotes")
 		for i, c := range clients {
-			wantWild(t, c, "deals:", []string{"A", ""}[(i%3)%2], deals, "A1")
+			wantWildcard(t, c, "deals:", []string{"A", ""}[(i%3)%2], deals, "A1")
 			if i%3 == 2 {
 				wantNewest(t, c, "quotes:A", quotes)
 			}
@@ -183,7 +183,7 @@ func TestWildcards(t *testing.T) {
 			}
 			f.w.flush()
 			// Another gateway has none of these rooms yet.
-			g2 := start(t, config(k, wildConfig))
+			g2 := start(t, config(k, wildcardConfig))
 			for _, g := range []*gateway{g, g2} {
 				d := join(t, g, "back")
 				d.call("subscribe", map[string]any{"rooms": []string{"deals:A*"}, "since": since})
@@ -197,12 +197,12 @@ func TestWildcards(t *testing.T) {
 				d.check()
 			}
 
-			// With the wildcard's place alone it gets those too that began meanwhile, though
-			// nobody is in them on one of the gateways.
+			// With the wildcard's position alone it also gets the rooms that began meanwhile, although they
+			// have no member on one of the gateways.
 			at := left.Positions.object()
 			f.put("A90", 3)
 			f.w.flush()
-			g3 := start(t, config(k, wildConfig))
+			g3 := start(t, config(k, wildcardConfig))
 			for _, g := range []*gateway{g, g3} {
 				d := join(t, g, "again")
 				list := roomReplies(d.call("subscribe", map[string]any{
@@ -234,10 +234,10 @@ func frames(c *client) (n int) {
 	return n
 }
 
-// wantWild waits until a client of a wildcard has all records of its rooms: of those
-// that appeared after it came, from the first on. In each, what it has is the
-// topic's, from the place that it was given.
-func wantWild(t *testing.T, c *client, pattern, prefix string, topic [][]record, before ...string) {
+// wantWildcard waits until a client of a wildcard has all records of its rooms. Of rooms that appeared
+// after it came, it has them from the first on. In each room, what it has is the topic's, from the
+// position that it was given.
+func wantWildcard(t *testing.T, c *client, pattern, prefix string, topic [][]record, before ...string) {
 	t.Helper()
 	want := map[string][]record{}
 	for _, part := range topic {
@@ -247,7 +247,7 @@ func wantWild(t *testing.T, c *client, pattern, prefix string, topic [][]record,
 			}
 		}
 	}
-	for _, s := range before { // had its records, and no listener, before
+	for _, s := range before { // it had records, and no member, before
 		delete(want, pattern+s)
 	}
 	for name, all := range want {
@@ -295,7 +295,7 @@ func wantNewest(t *testing.T, c *client, prefix string, topic [][]record) {
 	}
 }
 
-// sameAsSince holds a resumed room against what came after the place it was left at.
+// sameAsSince compares a resumed room with what came after the position of its leave.
 func sameAsSince(t *testing.T, r *room, name string, topic [][]record, left roomReply) {
 	t.Helper()
 	symbol := strings.TrimPrefix(name, "deals:")
