@@ -9,9 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
-
-	"tapecast/rooms/testwait"
 )
 
 // audience is one listener with its members: what an event loop is to a table.
@@ -21,7 +18,8 @@ type audience struct {
 	l     *Listener
 	rnd   *rand.Rand
 	names []string
-	slow  bool // reads so rarely that retention overtakes its members
+	sent  *steps // the producers' batches
+	slow  bool   // reads so rarely that retention overtakes its members
 
 	mu     sync.Mutex
 	told   []*Sub
@@ -59,8 +57,8 @@ type sight struct {
 	epoch     string
 }
 
-func newAudience(t *testing.T, table *Table, names []string, rnd *rand.Rand) *audience {
-	v := &audience{t: t, table: table, rnd: rnd, names: names, pending: map[*Sub]bool{}}
+func newAudience(t *testing.T, table *Table, names []string, sent *steps, rnd *rand.Rand) *audience {
+	v := &audience{t: t, table: table, rnd: rnd, names: names, sent: sent, pending: map[*Sub]bool{}}
 	v.l = table.Listen(func(subs []*Sub) {
 		v.mu.Lock()
 		v.told = append(v.told, subs...)
@@ -94,7 +92,7 @@ func (v *audience) run(ended *atomic.Bool) {
 		if n := len(v.members); n > 0 && v.rnd.IntN(60) < n {
 			v.leave(v.rnd.IntN(n))
 		}
-		testwait.Pause(time.Duration(v.rnd.IntN(500)) * time.Microsecond) // so that records come meanwhile
+		v.sent.await(v.rnd.IntN(4)) // so that records come meanwhile
 	}
 	// Reading only what it was told of has brought every member to the head.
 	for len(v.members) > 0 {

@@ -56,6 +56,44 @@ func (l *topicLog) record(epoch, room string, part int32, off int64) {
 	e.rooms[room][part] = append(e.rooms[room][part], off)
 }
 
+// steps counts what some goroutines do, so that others can wait for more of it.
+type steps struct {
+	mu    sync.Mutex
+	more  sync.Cond // of mu
+	n     int
+	ended bool // there will be no more, and nobody waits
+}
+
+func newSteps() *steps {
+	s := &steps{}
+	s.more.L = &s.mu
+	return s
+}
+
+// add counts a step.
+func (s *steps) add() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	s.more.Broadcast()
+}
+
+func (s *steps) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	s.more.Broadcast()
+}
+
+// await waits for n more steps, or the end.
+func (s *steps) await(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n += s.n; s.n < n && !s.ended; {
+		s.more.Wait()
+	}
+}
+
 // producer reads some partitions of a topic, as one consumer would.
 type producer struct {
 	log   *topicLog
@@ -69,9 +107,13 @@ type producer struct {
 	route func(p *producer, part int32) []string
 	whole bool         // it reads the whole topic, so it may create it again
 	sent  atomic.Int64 // batches
+	all   *steps       // those of all producers
 }
 
 func (p *producer) run(t *testing.T, ctx context.Context) {
+	defer p.all.end()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for n := 0; ctx.Err() == nil; n++ {
 		if p.whole && n >= 20 {
 			switch (n - 20) % 100 {
@@ -101,8 +143,11 @@ func (p *producer) run(t *testing.T, ctx context.Context) {
 			t.Errorf("cannot send: %v", err)
 			return
 		}
-		testwait.Pause(time.Duration(p.rnd.IntN(1000)) * time.Microsecond) // so that members come and go meanwhile
 		p.sent.Add(1)
+		p.all.add()
+		if p.rnd.IntN(2) == 0 { // members come and go meanwhile
+			<-tick.C
+		}
 	}
 }
 
@@ -172,6 +217,17 @@ func TestSeams(t *testing.T) {
 	}
 }
 
+// toPrices routes a record of topic a.
+func toPrices(p *producer, part int32) []string {
+	switch p.rnd.IntN(10) {
+	case 0:
+		return nil
+	case 1, 2:
+		return []string{fmt.Sprintf("orders:%d", int(part)+3*p.rnd.IntN(2))}
+	}
+	return []string{"prices", fmt.Sprintf("prices:%d", p.rnd.IntN(6))}
+}
+
 func testSeams(t *testing.T, seed uint64, n *sum) {
 	a, b := newTopicLog("a", 3), newTopicLog("b", 2)
 	brief := &Class{Name: "brief", RetainAge: 300 * time.Millisecond}
@@ -190,8 +246,9 @@ func testSeams(t *testing.T, seed uint64, n *sum) {
 		names = append(names, fmt.Sprintf("prices:%d", i), fmt.Sprintf("orders:%d", i), fmt.Sprintf("notes:%d", i))
 	}
 	var list []*audience
+	sent := newSteps()
 	for i := range 3 {
-		v := newAudience(t, m.Table, names, rand.New(rand.NewPCG(seed, 10+uint64(i))))
+		v := newAudience(t, m.Table, names, sent, rand.New(rand.NewPCG(seed, 10+uint64(i))))
 		v.join() // before anything is known
 		list = append(list, v)
 	}
@@ -203,21 +260,12 @@ func testSeams(t *testing.T, seed uint64, n *sum) {
 	var all []*producer
 	produce := func(i uint64, log *topicLog, parts []int32, route func(*producer, int32) []string) {
 		p := &producer{log: log, batch: m.NewBatch(), cat: m.Catalog(), rnd: rand.New(rand.NewPCG(seed, i)),
-			epoch: 1, parts: parts, next: map[int32]int64{}, route: route, whole: log == b}
+			epoch: 1, parts: parts, next: map[int32]int64{}, route: route, whole: log == b, all: sent}
 		all = append(all, p)
 		producers.Go(func() { p.run(t, ctx) })
 	}
-	prices := func(p *producer, part int32) []string {
-		switch p.rnd.IntN(10) {
-		case 0:
-			return nil
-		case 1, 2:
-			return []string{fmt.Sprintf("orders:%d", int(part)+3*p.rnd.IntN(2))}
-		}
-		return []string{"prices", fmt.Sprintf("prices:%d", p.rnd.IntN(6))}
-	}
-	produce(1, a, []int32{0, 1}, prices)
-	produce(2, a, []int32{2}, prices)
+	produce(1, a, []int32{0, 1}, toPrices)
+	produce(2, a, []int32{2}, toPrices)
 	produce(3, b, []int32{0, 1}, func(p *producer, part int32) []string {
 		return []string{"trades", fmt.Sprintf("notes:%d", p.rnd.IntN(8))}[p.rnd.IntN(2):]
 	})

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"tapecast/rooms/testwait"
 )
 
 // crowd is a listener that watches, reads and goes away again, over and over.
@@ -20,6 +18,7 @@ type crowd struct {
 	rnd    *rand.Rand
 	l      *Listener
 	log    *topicLog
+	sent   *steps   // the producers' batches
 	probes []string // a room of another pattern in each shard: its member tells the seam
 
 	mu    sync.Mutex
@@ -28,8 +27,8 @@ type crowd struct {
 	records, rooms, later, absent, lagged int
 }
 
-func newCrowd(t *testing.T, m *manual, log *topicLog, seed uint64) *crowd {
-	c := &crowd{t: t, table: m.Table, log: log, rnd: rand.New(rand.NewPCG(seed, 99))}
+func newCrowd(t *testing.T, m *manual, log *topicLog, sent *steps, seed uint64) *crowd {
+	c := &crowd{t: t, table: m.Table, log: log, sent: sent, rnd: rand.New(rand.NewPCG(seed, 99))}
 	c.l = m.Listen(func(subs []*Sub) {
 		for _, s := range subs {
 			s.Take()
@@ -63,8 +62,8 @@ func (c *crowd) round() {
 		j.Rooms = append(j.Rooms, Member{Name: name, Pattern: probe})
 	}
 	c.ask(j)
-	testwait.Pause(time.Duration(c.rnd.IntN(40)) * time.Millisecond) // the while
-	ends := make([]Positions, len(c.probes))                         // before the watch ends
+	c.sent.await(c.rnd.IntN(140))            // the while
+	ends := make([]Positions, len(c.probes)) // before the watch ends
 	for i := range ends {
 		r := j.Rooms[i].Sub.Room()
 		ends[i] = c.table.PositionsAt(r, r.Head())
@@ -175,7 +174,8 @@ func TestWatchSeams(t *testing.T) {
 	for _, s := range m.shards {
 		s.now = 0
 	}
-	crowds := []*crowd{newCrowd(t, m, log, seed), newCrowd(t, m, log, seed+1)}
+	sent := newSteps()
+	crowds := []*crowd{newCrowd(t, m, log, sent, seed), newCrowd(t, m, log, sent, seed+1)}
 	m.Start()
 	// The feed's position must be known, or there is no seam to tell of.
 	for part := range int32(3) {
@@ -188,7 +188,7 @@ func TestWatchSeams(t *testing.T) {
 	var producers, readers sync.WaitGroup
 	for i := range 2 {
 		p := &producer{log: log, batch: m.NewBatch(), cat: m.Catalog(), rnd: rand.New(rand.NewPCG(seed, uint64(i))),
-			epoch: 1, parts: []int32{int32(i)}, next: map[int32]int64{}}
+			epoch: 1, parts: []int32{int32(i)}, next: map[int32]int64{}, all: sent}
 		p.route = func(p *producer, _ int32) []string {
 			// The names move on, so that rooms are new, are old, and come again.
 			k := int(p.next[p.parts[0]] / 10)

@@ -5,8 +5,9 @@
 //   - Until, Holds: a condition that another goroutine or process brings about.
 //   - Closed: until a channel is closed.
 //   - Pass: time itself, in a bubble of testing/synctest, where it costs nothing.
-//   - Pause: the time that a client is away, slow or silent, which is what is tested. Nothing
-//     is awaited by it.
+//   - Pause: time itself, where it is what is tested and nothing can tell of it. Each call
+//     says why beside it; there are three, and ten are too many.
 //
-// A test that writes at a rate uses a time.Ticker.
+// A test that writes at a rate uses a time.Ticker. A client that is away, slow or silent is so
+// while something that is counted goes on: while so many records are published, for example.
 package testwait

@@ -49,8 +49,7 @@ func Pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// Pause is the time that a client is away or a server stands still. It must not be used to wait for
-// a condition.
+// Pause lets so much time pass. It must not be used to wait for a condition.
 func Pause(d time.Duration) {
 	time.Sleep(d) // this is the stimulus, not a wait for its effect
 }

@@ -18,7 +18,7 @@ func TestHolds(t *testing.T) {
 			t.Errorf("given up after %s", took)
 		}
 		Until(t, 2*time.Second, "three seconds have passed", func() bool { return time.Now().After(at) })
-		Pause(time.Second)
+		Pass(time.Second)
 		if took := time.Since(begun); took > 4100*time.Millisecond {
 			t.Errorf("seen after %s", took)
 		}
