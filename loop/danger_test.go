@@ -1,9 +1,11 @@
 package loop
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,7 +15,6 @@ import (
 	"github.com/gobwas/ws"
 
 	"tapecast/rooms"
-	"tapecast/rooms/testwait"
 )
 
 type message struct {
@@ -148,63 +149,23 @@ func TestTornFrames(t *testing.T) { readSlowly(t, Config{SendBuffer: 4 << 10}) }
 
 func readSlowly(t *testing.T, cfg Config) {
 	w := newWorld(t, cfg, &rooms.Class{Name: "stream", RetainBytes: 128 << 10, RetainAge: time.Minute})
-	const readers = 16
 	const messages = 1500
+	readers := make([]*slowReader, 16)
 	var ready, done sync.WaitGroup
-	ready.Add(readers)
-	var gaps, pongs atomic.Int64
+	ready.Add(len(readers))
 	for i := range readers {
+		r := &slowReader{w: w, i: i, last: -1}
+		readers[i] = r
 		done.Go(func() {
 			conn, br := w.dial(fmt.Sprint("r", i), "all")
 			defer conn.Close()
 			tcp(conn).SetReadBuffer(2 << 10)
 			ready.Done()
-			last, lastPos := -1, ""
-			for n := 0; last < messages-1; n++ {
-				if n%50 == 25 {
-					ws.WriteFrame(conn, ws.MaskFrame(ws.NewPingFrame([]byte("p"))))
-				}
-				if n%20 == i%20 {
-					testwait.Pause(time.Millisecond) // a slow reader: what is tested
-				}
-				f, err := ws.ReadFrame(br)
-				if err != nil {
-					t.Errorf("reader %d after message %d: %v", i, last, err)
-					return
-				}
-				if f.Header.OpCode == ws.OpPong {
-					pongs.Add(1)
-					continue
-				}
-				if n < 2 {
-					continue
-				}
-				var m message
-				if err := json.Unmarshal(f.Payload, &m); err != nil {
-					t.Errorf("reader %d: a torn frame of %d bytes after message %d", i, len(f.Payload), last)
-					return
-				}
-				if m.Method == "gap" {
-					gaps.Add(1)
-					lastPos = ""
-					continue
-				}
-				var data struct {
-					N   int
-					Pad string
-				}
-				if err := json.Unmarshal(m.Data, &data); err != nil || strings.Trim(data.Pad, string(rune('a'+data.N%26))) != "" {
-					t.Errorf("reader %d: message %d is not what was published", i, data.N)
-				}
-				if data.N <= last || lastPos != "" && m.Prev != lastPos {
-					t.Errorf("reader %d: message %d (prev %s) after %d (%s) without a gap", i, data.N, m.Prev, last, lastPos)
-				}
-				last, lastPos = data.N, m.Pos
-			}
+			r.readTo(messages, conn, br)
 		})
 	}
 	ready.Wait()
-	w.await(func() bool { return w.engine.Stats().Members == readers })
+	w.await(func() bool { return w.engine.Stats().Members == int64(len(readers)) })
 	tick := time.NewTicker(300 * time.Microsecond)
 	defer tick.Stop()
 	for n := range messages {
@@ -216,9 +177,70 @@ func readSlowly(t *testing.T, cfg Config) {
 		w.publish(fmt.Sprintf(`{"N":%d,"Pad":"%s"}`, n, strings.Repeat(string(rune('a'+n%26)), size)), "all")
 	}
 	done.Wait()
-	s := w.engine.Stats()
-	if gaps.Load() == 0 || pongs.Load() == 0 || s.Partial == 0 {
-		t.Errorf("%d gaps, %d pongs, %d partial sends: the test has shown nothing", gaps.Load(), pongs.Load(), s.Partial)
+	gaps, pongs := 0, 0
+	for _, r := range readers {
+		gaps, pongs = gaps+r.gaps, pongs+r.pongs
 	}
-	t.Logf("%d gaps, %d pongs, %d partial sends of %d", gaps.Load(), pongs.Load(), s.Partial, s.Sends)
+	s := w.engine.Stats()
+	if gaps == 0 || pongs == 0 || s.Partial == 0 {
+		t.Errorf("%d gaps, %d pongs, %d partial sends: the test has shown nothing", gaps, pongs, s.Partial)
+	}
+	t.Logf("%d gaps, %d pongs, %d partial sends of %d", gaps, pongs, s.Partial, s.Sends)
+}
+
+// slowReader is a client of room all, and what it saw there.
+type slowReader struct {
+	w       *world
+	i       int
+	last    int // message
+	lastPos string
+
+	gaps, pongs int
+}
+
+func (r *slowReader) readTo(messages int, conn net.Conn, br *bufio.Reader) {
+	for n := 0; r.last < messages-1; n++ {
+		if n%50 == 25 {
+			ws.WriteFrame(conn, ws.MaskFrame(ws.NewPingFrame([]byte("p"))))
+		}
+		if n%20 == r.i%20 { // it lets the others be this far ahead
+			r.w.awaitPublished(min(r.last+60, messages))
+		}
+		f, err := ws.ReadFrame(br)
+		if err != nil {
+			r.w.t.Errorf("reader %d after message %d: %v", r.i, r.last, err)
+			return
+		}
+		if f.Header.OpCode == ws.OpPong {
+			r.pongs++
+		} else if n >= 2 && !r.take(f.Payload) { // hello and joined are first
+			return
+		}
+	}
+}
+
+// take reports whether what came is a whole message, and tells what is wrong with it.
+func (r *slowReader) take(p []byte) bool {
+	var m message
+	if err := json.Unmarshal(p, &m); err != nil {
+		r.w.t.Errorf("reader %d: a torn frame of %d bytes after message %d", r.i, len(p), r.last)
+		return false
+	}
+	if m.Method == "gap" {
+		r.gaps++
+		r.lastPos = ""
+		return true
+	}
+	var data struct {
+		N   int
+		Pad string
+	}
+	if err := json.Unmarshal(m.Data, &data); err != nil || strings.Trim(data.Pad, string(rune('a'+data.N%26))) != "" {
+		r.w.t.Errorf("reader %d: message %d is not what was published", r.i, data.N)
+	}
+	if data.N <= r.last || r.lastPos != "" && m.Prev != r.lastPos {
+		r.w.t.Errorf("reader %d: message %d (prev %s) after %d (%s) without a gap", r.i, data.N, m.Prev, r.last, r.lastPos)
+	}
+	r.last, r.lastPos = data.N, m.Pos
+	return true
 }

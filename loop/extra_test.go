@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"tapecast/rooms"
-	"tapecast/rooms/testwait"
 )
 
 // keyed is what a client of a conflated room reads and keeps.
@@ -117,7 +116,7 @@ func TestConflation(t *testing.T) {
 	done.Go(func() {
 		for clients[1].values["end"] == 0 {
 			read(clients[1], 500)
-			testwait.Pause(5 * time.Millisecond)
+			w.awaitMore(2000, updates) // meanwhile it does not read
 		}
 	})
 	finished := make(chan struct{})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+	"golang.org/x/sys/unix"
 
 	"tapecast/rooms/testwait"
 )
@@ -43,7 +44,9 @@ func balanced(t *testing.T, cfg Config) *world {
 // last of them has the first bytes of what follows in it.
 func (w *world) through(header []byte, piece int) net.Conn {
 	w.t.Helper()
+	accepted := w.engine.Stats().Accepted
 	conn := w.silent(local(9))
+	w.await(func() bool { return w.engine.Stats().Accepted > accepted })
 	raw := &headed{Conn: conn, header: header, piece: piece}
 	if w.trust == nil {
 		return raw
@@ -66,7 +69,7 @@ func (h *headed) Write(p []byte) (int, error) {
 			return 0, err
 		}
 		b, h.header = b[n:], h.header[min(n, len(h.header)):]
-		testwait.Pause(time.Millisecond) // so that they are read one by one, mostly
+		isRead(h.Conn)
 	}
 	if len(b) > 0 {
 		if _, err := h.Conn.Write(b); err != nil {
@@ -74,6 +77,21 @@ func (h *headed) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// isRead waits until the gateway has read what was written to a socket, or has closed it.
+func isRead(conn net.Conn) {
+	from := conn.LocalAddr().(*net.TCPAddr)
+	testwait.Holds(patience, func() bool {
+		for fd := range 1 << 12 { // the gateway's end is one of this process
+			peer, _ := unix.Getpeername(fd)
+			if at, ok := peer.(*unix.SockaddrInet4); ok && at.Port == from.Port && net.IP(at.Addr[:]).Equal(from.IP) {
+				unread, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+				return unread == 0 || err != nil
+			}
+		}
+		return true
+	})
 }
 
 // TestProxied: behind a balancer, plain and TLS, each client is counted for and known by

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"tapecast/rooms"
-	"tapecast/rooms/testwait"
 )
 
 // parts is a topic of two partitions that is read again in small parts, some of which are
@@ -19,6 +18,7 @@ import (
 type parts struct {
 	*world
 	all []rooms.Record // in the order in which they were published
+	end int            // how many will be published, each to two rooms
 
 	handed, given, taken, later atomic.Int64
 
@@ -53,6 +53,7 @@ func (p *parts) put(n int) {
 			p.all = append(p.all, r)
 		}
 		p.batch.Progress(p.feed, part, off)
+		p.off++
 	}
 	if err := p.batch.Send(context.Background()); err != nil {
 		p.t.Error(err)
@@ -78,7 +79,7 @@ func (p *parts) recall(r *rooms.Recall) {
 			r.Names([]string{"wild:a", "wild:b"}, nil)
 			return
 		}
-		testwait.Pause(time.Duration(rand.IntN(int(3 * time.Millisecond)))) // as Kafka takes
+		p.awaitMore(rand.IntN(4), p.end) // Kafka takes its time
 		if r.Dropped() {
 			r.Done(nil, rooms.ErrStopped)
 			return
@@ -135,7 +136,11 @@ func (p *parts) take() {
 // wildcard, and when they leave, come back or hang up in between. No part is kept.
 func TestRecallParts(t *testing.T) {
 	p := newParts(t)
-	const records = 1500
+	records := 3000
+	if raceEnabled {
+		records = 1200
+	}
+	p.end = records
 	p.put(400)
 	p.settle()
 	done := make(chan struct{})
@@ -171,7 +176,7 @@ func TestRecallParts(t *testing.T) {
 	}
 	slow := func() {
 		if rand.IntN(50) == 0 {
-			testwait.Pause(time.Duration(rand.IntN(int(10 * time.Millisecond))))
+			p.awaitMore(rand.IntN(11), records)
 		}
 	}
 	staying := func(name, key string, in ...string) {

@@ -12,7 +12,6 @@ import (
 	"github.com/gobwas/ws"
 
 	"tapecast/rooms"
-	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 )
 
@@ -68,6 +67,7 @@ func TestTLSSameBytes(t *testing.T) {
 	}
 	var ready, done sync.WaitGroup
 	const readers = 3
+	blocked := make(chan struct{})
 	ready.Add(readers)
 	for i := range readers {
 		done.Go(func() {
@@ -81,10 +81,10 @@ func TestTLSSameBytes(t *testing.T) {
 			}
 			ready.Done()
 			got := make([]byte, len(want))
+			if i > 0 { // a slow reader: it begins when the gateway can send it no more
+				<-blocked
+			}
 			for n := 0; n < len(got); {
-				if i > 0 && n%7 == 0 {
-					testwait.Pause(100 * time.Microsecond) // a slow reader: what is tested
-				}
 				k, err := br.Read(got[n:min(n+1000*(i+1), len(got))])
 				if err != nil {
 					t.Errorf("reader %d after %d bytes: %v", i, n, err)
@@ -110,6 +110,8 @@ func TestTLSSameBytes(t *testing.T) {
 		}
 		w.publish(fmt.Sprintf(`{"N":%d,"Pad":"%s"}`, n, strings.Repeat(string(rune('a'+n%26)), size)), "all")
 	}
+	w.await(func() bool { return w.engine.Stats().Blocked == readers-1 })
+	close(blocked)
 	done.Wait()
 	if s := w.engine.Stats(); s.Partial == 0 {
 		t.Error("no send was partial: the test has shown nothing")

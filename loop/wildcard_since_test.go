@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"tapecast/rooms"
-	"tapecast/rooms/testwait"
 )
 
 // TestWildcardSincePosition: a position of the wildcard's own stands for every room that is not
@@ -303,7 +302,7 @@ func TestWildcardRecordings(t *testing.T) {
 				more = r.stay(r.rnd.IntN(600), all)
 				r.c.conn.Close()
 				if r.rnd.IntN(4) == 0 {
-					testwait.Pause(time.Duration(r.rnd.IntN(400)) * time.Millisecond) // it is away
+					w.awaitMore(r.rnd.IntN(1000), records) // it is away
 				}
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 func (w *world) setAway(away bool) {
@@ -22,6 +23,23 @@ func (w *world) setLow(off int64) {
 	w.low = off
 	w.mu.Unlock()
 }
+
+// published is how many records were.
+func (w *world) published() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return int(w.off)
+}
+
+// awaitPublished waits until n records were published. Any goroutine may call it.
+func (w *world) awaitPublished(n int) {
+	if !testwait.Holds(patience, func() bool { return w.published() >= n }) {
+		w.t.Errorf("%d records were published, not %d", w.published(), n)
+	}
+}
+
+// awaitMore waits until n more records were published, or all there will be.
+func (w *world) awaitMore(n, all int) { w.awaitPublished(min(w.published()+n, all)) }
 
 // recall answers as if it had read the topic again; a position that the topic has
 // not reached is too old.
