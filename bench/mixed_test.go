@@ -93,7 +93,7 @@ func TestRamp(t *testing.T) {
 	g := newGate(t, "secret")
 	g.edit = func(c *gateConn, n int64, b []byte) [][]byte {
 		if len(g.conns) > 15 { // the clients are too many for it
-			testwait.Pause(2 * time.Millisecond)
+			testwait.Pause(2 * time.Millisecond) // the ramp is to find this slowness
 		}
 		return [][]byte{b}
 	}

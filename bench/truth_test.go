@@ -34,6 +34,32 @@ type slowFrame struct {
 	b   []byte
 }
 
+// newSlowSender returns one that delays messages from 600 to 800 ms and stalls for 1.5 s.
+func newSlowSender() *slowSender {
+	s := &slowSender{anchor: machine.Anchor(), queue: make(chan slowFrame, 100_000), sent: map[int64][]int64{}}
+	// The delays get longer and shorter in turn, in steps below the gap of two messages. So the
+	// order is kept without waiting for it.
+	s.delay = func(n int64) time.Duration {
+		k := n % 200
+		return 600*time.Millisecond + 2*time.Millisecond*time.Duration(min(k, 200-k))
+	}
+	s.stall.after, s.stall.length = 3*time.Second, 1500*time.Millisecond
+	return s
+}
+
+// latenesses returns how late the messages from a number on went out, sorted.
+func (s *slowSender) latenesses(from int64) (all []int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n, late := range s.sent {
+		if n >= from {
+			all = append(all, late...)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // edit takes each message over from the gate, which sends nothing then.
 func (s *slowSender) edit(shape job.ValueShape) func(*gateConn, int64, []byte) [][]byte {
 	return func(c *gateConn, n int64, b []byte) [][]byte {
@@ -80,14 +106,7 @@ func TestTruth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &slowSender{anchor: machine.Anchor(), queue: make(chan slowFrame, 100_000), sent: map[int64][]int64{}}
-	// The delays get longer and shorter in turn, in steps below the gap of two messages. So the
-	// order is kept without waiting for it.
-	s.delay = func(n int64) time.Duration {
-		k := n % 200
-		return 600*time.Millisecond + 2*time.Millisecond*time.Duration(min(k, 200-k))
-	}
-	s.stall.after, s.stall.length = 3*time.Second, 1500*time.Millisecond
+	s := newSlowSender()
 	s.wg.Go(s.run)
 	defer func() { close(s.queue); s.wg.Wait() }()
 	g.edit = s.edit(shape)
@@ -101,16 +120,7 @@ func TestTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := res.Runs[0]
-	warm := int64(cfg.Rate * cfg.Warmup.Seconds())
-	var truth []int64
-	s.mu.Lock()
-	for n, late := range s.sent {
-		if n >= warm {
-			truth = append(truth, late...)
-		}
-	}
-	s.mu.Unlock()
-	slices.Sort(truth)
+	truth := s.latenesses(int64(cfg.Rate * cfg.Warmup.Seconds()))
 	if run.Latency.Count != int64(len(truth)) || run.Lost+run.Late+run.Doubled != 0 {
 		t.Fatalf("%d latencies of %d; lost %d, out of order %d, doubled %d", run.Latency.Count, len(truth), run.Lost,
 			run.Late, run.Doubled)

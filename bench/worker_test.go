@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"testing"
@@ -118,29 +119,48 @@ func TestKnownDelays(t *testing.T) {
 	}
 }
 
+// tally has two clients read 50 messages of a gate that edits them, and returns what they count.
+// Where want has a loss, it does not wait long: what is lost never comes.
+func tally(t *testing.T, check bool, edit gateEdit, want job.Tally) *job.Tally {
+	t.Helper()
+	g := newGate(t, "")
+	g.edit = edit
+	const clients, total = 2, 50
+	j := g.job(clients, 128)
+	j.Check = check
+	w := startWorker(t, j)
+	w.ask(job.Order{Op: "connect", Clients: clients, Deadline: machine.MonotonicIn(10 * time.Second)})
+	p := pastPlan(time.Second, 100)
+	w.ask(job.Order{Op: "run", Timing: p})
+	shape, _ := job.NewValueShape(128, "")
+	for n := range int64(total) {
+		g.send("prices", shape.Make(nil, p.Schedule.Due(n), n))
+	}
+	deadline := 10 * time.Second
+	if want.Lost > 0 && want.Gone == 0 {
+		deadline = 300 * time.Millisecond
+	}
+	return w.ask(job.Order{Op: "finish", Total: total, Deadline: machine.MonotonicIn(deadline)}).Results
+}
+
+// gateEdit is the type of gate.edit.
+type gateEdit = func(c *gateConn, n int64, b []byte) [][]byte
+
+// editOne edits one message of one client.
+func editOne(client int, number int64, edit func(b []byte) [][]byte) gateEdit {
+	return func(c *gateConn, n int64, b []byte) [][]byte {
+		if c.n == client && n == number {
+			return edit(b)
+		}
+		return [][]byte{b}
+	}
+}
+
 // Each fault of a gateway is counted as its own kind.
 func TestFaultsAreFound(t *testing.T) {
-	one := func(b []byte) [][]byte { return [][]byte{b} }
-	f := func(name string, check bool, edit func(c *gateConn, n int64, b []byte) [][]byte, want job.Tally) {
+	f := func(name string, check bool, edit gateEdit, want job.Tally) {
 		t.Helper()
-		g := newGate(t, "")
-		g.edit = edit
-		const clients, total = 2, 50
-		j := g.job(clients, 128)
-		j.Check = check
-		w := startWorker(t, j)
-		w.ask(job.Order{Op: "connect", Clients: clients, Deadline: machine.MonotonicIn(10 * time.Second)})
-		p := pastPlan(time.Second, 100)
-		w.ask(job.Order{Op: "run", Timing: p})
-		shape, _ := job.NewValueShape(128, "")
-		for n := range int64(total) {
-			g.send("prices", shape.Make(nil, p.Schedule.Due(n), n))
-		}
-		deadline := 10 * time.Second
-		if want.Lost > 0 && want.Gone == 0 {
-			deadline = 300 * time.Millisecond // what never comes is waited for
-		}
-		got := w.ask(job.Order{Op: "finish", Total: total, Deadline: machine.MonotonicIn(deadline)}).Results
+		got := tally(t, check, edit, want)
 		if got.Lost != want.Lost || got.Late != want.Late || got.Doubled != want.Doubled ||
 			got.Invalid != want.Invalid ||
 			got.Gone != want.Gone || got.Foreign != want.Foreign || got.Breaks != want.Breaks {
@@ -148,36 +168,23 @@ func TestFaultsAreFound(t *testing.T) {
 				got.Lost, got.Late, got.Doubled, got.Invalid, got.Gone, got.Foreign, got.Breaks, got.Faults)
 		}
 	}
+	dropped := func([]byte) [][]byte { return nil }
+	doubled := func(b []byte) [][]byte { return [][]byte{b, b} }
 	f("none", true, nil, job.Tally{})
-	f("a message dropped", false, func(c *gateConn, n int64, b []byte) [][]byte {
-		if c.n == 1 && n == 7 {
-			return nil
-		}
-		return one(b)
-	}, job.Tally{Lost: 1})
-	f("dropped, the chain is checked", true, func(c *gateConn, n int64, b []byte) [][]byte {
-		if c.n == 1 && n == 7 {
-			return nil
-		}
-		return one(b)
-	}, job.Tally{Lost: 1, Breaks: 1})
+	f("a message dropped", false, editOne(1, 7, dropped), job.Tally{Lost: 1})
+	f("dropped, the chain is checked", true, editOne(1, 7, dropped), job.Tally{Lost: 1, Breaks: 1})
 	f("the last ones dropped", true, func(c *gateConn, n int64, b []byte) [][]byte {
 		if n >= 48 {
 			return nil
 		}
-		return one(b)
+		return [][]byte{b}
 	}, job.Tally{Lost: 4})
-	f("a message doubled", false, func(c *gateConn, n int64, b []byte) [][]byte {
-		if c.n == 0 && n == 9 {
-			return [][]byte{b, b}
-		}
-		return one(b)
-	}, job.Tally{Doubled: 1})
+	f("a message doubled", false, editOne(0, 9, doubled), job.Tally{Doubled: 1})
 	f("the last one doubled", false, func(c *gateConn, n int64, b []byte) [][]byte {
 		if n == 49 {
-			return [][]byte{b, b}
+			return doubled(b)
 		}
-		return one(b)
+		return [][]byte{b}
 	}, job.Tally{Doubled: 2})
 	f("two swapped", false, func(c *gateConn, n int64, b []byte) [][]byte {
 		switch {
@@ -187,33 +194,22 @@ func TestFaultsAreFound(t *testing.T) {
 		case c.n == 0 && n == 21:
 			return [][]byte{b, c.held}
 		}
-		return one(b)
+		return [][]byte{b}
 	}, job.Tally{Late: 1})
-	f("torn", false, func(c *gateConn, n int64, b []byte) [][]byte {
-		if c.n == 0 && n == 40 {
-			return one(b[:len(b)/2])
-		}
-		return one(b)
-	}, job.Tally{Lost: 10, Invalid: 1, Gone: 1})
-	f("another's bytes in between", true, func(c *gateConn, n int64, b []byte) [][]byte {
-		if c.n == 0 && n == 45 {
-			return [][]byte{b[:50], b, b[50:]}
-		}
-		return one(b)
-	}, job.Tally{Lost: 5, Invalid: 1, Gone: 1})
-	f("closed", true, func(c *gateConn, n int64, b []byte) [][]byte {
-		if c.n == 0 && n == 30 {
-			return one(proto.AppendServerFrame(nil, proto.OpClose, []byte{4208 >> 8, 4208 & 255, 's'}))
-		}
-		return one(b)
-	}, job.Tally{Lost: 20, Gone: 1})
-	f("the value changed", true, func(c *gateConn, n int64, b []byte) [][]byte {
-		if c.n == 0 && n == 49 {
-			b = append([]byte(nil), b...)
-			b[len(b)-10] = 'y'
-		}
-		return one(b)
-	}, job.Tally{Lost: 1, Invalid: 1, Gone: 1})
+	f("torn", false, editOne(0, 40, func(b []byte) [][]byte {
+		return [][]byte{b[:len(b)/2]}
+	}), job.Tally{Lost: 10, Invalid: 1, Gone: 1})
+	f("another's bytes in between", true, editOne(0, 45, func(b []byte) [][]byte {
+		return [][]byte{b[:50], b, b[50:]}
+	}), job.Tally{Lost: 5, Invalid: 1, Gone: 1})
+	f("closed", true, editOne(0, 30, func([]byte) [][]byte {
+		return [][]byte{proto.AppendServerFrame(nil, proto.OpClose, []byte{4208 >> 8, 4208 & 255, 's'})}
+	}), job.Tally{Lost: 20, Gone: 1})
+	f("the value changed", true, editOne(0, 49, func(b []byte) [][]byte {
+		b = bytes.Clone(b)
+		b[len(b)-10] = 'y'
+		return [][]byte{b}
+	}), job.Tally{Lost: 1, Invalid: 1, Gone: 1})
 }
 
 // Messages to one client only are checked at that client alone.
