@@ -66,7 +66,7 @@ func TestTargetBadInput(t *testing.T) {
 			args = append(args, strings.Fields(own.args)...)
 			f("127.0.0.1:1: connection refused", "--target", "ws://127.0.0.1:1/ws")
 			f("with --admin)", "--admin", "http://127.0.0.1:1")
-			f("no ws://HOST:PORT", "--target", "http://127.0.0.1:1")
+			f("not ws://HOST:PORT", "--target", "http://127.0.0.1:1")
 			f("token's signature is wrong (-32002); see --secret", "--secret", "not the key of this gateway, though as long as it")
 			f("give --secret", "--secret", "")
 			agents := "cannot reach agent 127.0.0.1:1"
