@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"tapecast/rooms/testwait"
 )
 
 const bookConfig = `
@@ -95,10 +93,10 @@ func TestBooks(t *testing.T) {
 			}
 			if rnd.IntN(2) == 0 {
 				c.reading.Lock()
-				testwait.Pause(time.Duration(rnd.IntN(2500)) * time.Millisecond)
+				w.awaitMore(rnd.IntN(5000))
 				c.reading.Unlock()
 			}
-			testwait.Pause(time.Duration(rnd.IntN(600)) * time.Millisecond)
+			w.awaitMore(rnd.IntN(1200))
 			c.call("unsubscribe", map[string]any{"rooms": []string{room}})
 		}
 	})

@@ -35,6 +35,8 @@ type page struct {
 	codes  map[int]int    // of closes
 	wanted map[int]bool   // codes of errors that are expected
 	faults []string
+
+	reports int // that came, 50 ms apart by the page's own clock
 }
 
 // told is one thing that the client was told.
@@ -97,6 +99,7 @@ func (p *page) report(w http.ResponseWriter, r *http.Request) {
 	err := json.NewDecoder(r.Body).Decode(&all)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.reports++
 	if err != nil {
 		p.faultLocked("cannot read a report: %v", err)
 	}

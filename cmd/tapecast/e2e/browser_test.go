@@ -11,10 +11,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	"tapecast/rooms/testwait"
 )
 
 const browserConfig = `
@@ -89,7 +88,7 @@ func TestBrowserClient(t *testing.T) {
 			return p.orders > 0 && len(p.at["trades"]) == 3 && len(p.prices) > 0 && (p.ticks > 0 || !p.roams)
 		})
 	}
-	s.cuts()
+	s.cuts(feed)
 	s.tokens()
 	n := feed.stop()
 	for _, p := range s.pages {
@@ -156,7 +155,7 @@ type pageFeed struct {
 	done   chan struct{}
 	ended  chan struct{}
 	once   sync.Once
-	n      int // orders of each user
+	n      atomic.Int64 // orders of each user
 }
 
 // newPageFeed publishes prices, so that clients get a snapshot.
@@ -176,14 +175,14 @@ func (f *pageFeed) begin(w *producer, pages []*page) {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		defer close(f.ended)
-		for ; ; f.n++ {
+		for ; ; f.n.Add(1) {
 			select {
 			case <-tick.C:
 			case <-f.done:
 				w.flush()
 				return
 			}
-			n := f.n
+			n := int(f.n.Load())
 			value := fmt.Appendf(nil, `{"n":%d}`, n)
 			for _, p := range pages {
 				w.send("orders", anyPartition, []byte(p.user), value)
@@ -201,17 +200,18 @@ func (f *pageFeed) begin(w *producer, pages []*page) {
 func (f *pageFeed) stop() int {
 	f.once.Do(func() { close(f.done) })
 	<-f.ended
-	return f.n
+	return int(f.n.Load())
 }
 
 // cuts cuts each page off at random moments, once without either end noticing.
-func (s *site) cuts() {
+func (s *site) cuts(feed *pageFeed) {
 	const most = 8
 	onAll(len(s.pages), func(n int) {
 		p := s.pages[n]
 		for i := range most {
 			p.await("a connection to cut", func() bool { return p.heard["auto_subscribed"] > i })
-			testwait.Pause(upTo(400 * time.Millisecond))
+			moment := feed.n.Load() + rand.Int64N(80)
+			p.await("the moment to cut it", func() bool { return feed.n.Load() >= moment })
 			how := cutClose + cutHow(rand.IntN(2))
 			if i == most/2 {
 				how = cutSilent
@@ -279,7 +279,11 @@ func (s *site) refused() {
 		return n
 	}
 	was := counts()
-	testwait.Pause(1500 * time.Millisecond) // it would wait one second at most
+	for _, p := range s.pages {
+		n := 0
+		p.set(func() { n = p.reports + 30 }) // 1.5 s: it would wait one second at most
+		p.await("more reports", func() bool { return p.reports >= n })
+	}
 	if now := counts(); !slices.Equal(now, was) {
 		s.t.Errorf("it was refused for good and came back: %v, then %v", was, now)
 	}

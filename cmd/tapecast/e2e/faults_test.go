@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
-
-	"tapecast/rooms/testwait"
 )
 
 const faultsConfig = `
@@ -75,7 +73,8 @@ func TestKafkaFaults(t *testing.T) {
 	t.Run("all down and back", func(*testing.T) {
 		k.kill(t, 0)
 		f.health("degraded", "unhealthy")
-		testwait.Pause(scaled().outage)
+		waiting := f.next.Load() + int64(scaled().outage/tickEvery)
+		eventually(t, scaled().outage+patience, "the records of an outage", func() bool { return f.next.Load() >= waiting })
 		if status, _ := f.g.get("/readyz"); status != 200 {
 			t.Errorf("readyz says %d during the outage, want 200: or every node would leave at once", status)
 		}
@@ -96,9 +95,11 @@ func TestKafkaFaults(t *testing.T) {
 	}
 }
 
+const tickEvery = 5 * time.Millisecond
+
 // produce sends 200 records a second, over all partitions.
 func (f *faultRun) produce(stop chan struct{}) {
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	for {
 		select {

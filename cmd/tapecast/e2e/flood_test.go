@@ -19,11 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
-
-	"tapecast/rooms/testwait"
 )
 
 const floodConfig = `
@@ -216,13 +213,7 @@ func TestStoppedGateway(t *testing.T) {
 		eventually(t, patience, "time to pass", func() bool { return g.metric("tapecast_uptime_seconds") > from+seconds })
 	}
 	lives(1)
-	if err := g.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	testwait.Pause(4 * time.Second) // the stop itself: twice what is allowed
-	if err := g.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	g.suspend(4 * time.Second) // twice what is allowed
 	lives(4)
 	for _, c := range clients {
 		if r := c.call("ping", nil); r.Error != nil {

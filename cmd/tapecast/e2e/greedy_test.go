@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"tapecast/rooms/testwait"
 )
 
 const greedyConfig = `
@@ -43,7 +41,7 @@ func goneOn(c *client, room string, since any) (*roomReply, error) {
 		if err := json.Unmarshal(e.Data, &data); err != nil || data.RetryAfter <= 0 {
 			return nil, fmt.Errorf("not now, without retryAfter: %s", e.Data)
 		}
-		testwait.Pause(time.Duration(min(data.RetryAfter, 1000)) * time.Millisecond) // as the answer says
+		due(time.Now(), time.Duration(min(data.RetryAfter, 1000))*time.Millisecond) // as the answer says
 	}
 	return nil, errors.New("never")
 }

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"tapecast/rooms/testwait"
 )
 
 const membersConfig = `
@@ -64,7 +62,7 @@ func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
 		clients := make([]*client, conns)
 		onAll(conns, func(i int) {
 			clients[i] = dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("m", i)), sums: true})
-			wander(clients[i], names, joins/conns, rand.New(rand.NewPCG(1, uint64(i))))
+			wander(clients[i], w, names, joins/conns, rand.New(rand.NewPCG(1, uint64(i))))
 		})
 		left.Store(true)
 		<-produced
@@ -88,8 +86,8 @@ func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
 }
 
 // wander joins and leaves random rooms until it has joined so many. Then it leaves all. Now and
-// then it does not wait for the answer.
-func wander(c *client, names []string, joins int, rnd *rand.Rand) {
+// then it does not wait for the answer. w writes the records of the rooms.
+func wander(c *client, w *producer, names []string, joins int, rnd *rand.Rand) {
 	in := map[string]bool{}
 	pick := func(member bool, n int) (out []string) {
 		for _, i := range rnd.Perm(len(names)) {
@@ -133,7 +131,7 @@ func wander(c *client, names []string, joins int, rnd *rand.Rand) {
 		} else if len(some) > 0 {
 			done(ask("subscribe", some), "joined", len(some))
 		}
-		testwait.Pause(time.Duration(rnd.IntN(200)) * time.Millisecond) // it is a member
+		w.awaitMore(rnd.IntN(350)) // it is a member
 		// Six rooms on average: more would show how fast the test reads.
 		if out := pick(true, len(pick(true, len(names)))-rnd.IntN(8)); len(out) > 0 {
 			done(ask("unsubscribe", out), "left", len(out))

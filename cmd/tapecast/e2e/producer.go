@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"tapecast/rooms/testwait"
 )
 
 // anyPartition leaves the choice to librdkafka's partitioner.
@@ -95,6 +97,14 @@ func (w *producer) put(m *kafka.Message) {
 			return
 		}
 		w.p.Flush(1) // until some are sent
+	}
+}
+
+// awaitMore waits until so many records more are acknowledged. Any goroutine may.
+func (w *producer) awaitMore(n int) {
+	to := w.done.Load() + int64(n)
+	if !testwait.Holds(time.Minute, func() bool { return w.done.Load() >= to }) {
+		w.t.Errorf("%d more records were not produced", n)
 	}
 }
 

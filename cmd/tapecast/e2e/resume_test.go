@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"tapecast/rooms/testwait"
 )
 
 const resumeConfig = `
@@ -68,7 +66,7 @@ func TestResumeExactlyOnce(t *testing.T) {
 		go func() {
 			defer close(travelled)
 			onAll(conns, func(i int) {
-				all[i] = &travels{t: t, user: fmt.Sprint("r", i), rooms: []string{"ticks", fmt.Sprint("mine:r", i)}}
+				all[i] = &travels{t: t, w: w, user: fmt.Sprint("r", i), rooms: []string{"ticks", fmt.Sprint("mine:r", i)}}
 				all[i].travel(nodes, cuts, rand.New(rand.NewPCG(6, uint64(i))))
 			})
 		}()
@@ -112,6 +110,7 @@ func TestResumeExactlyOnce(t *testing.T) {
 // travels is one client over several connections.
 type travels struct {
 	t     testing.TB
+	w     *producer // a thousand records a second
 	user  string
 	rooms []string
 	c     *client
@@ -138,7 +137,7 @@ func (v *travels) travel(nodes []*gateway, cuts int, rnd *rand.Rand) {
 		if cut == cuts {
 			return
 		}
-		testwait.Pause(time.Duration(rnd.IntN(400)) * time.Millisecond) // it is a member
+		v.w.awaitMore(rnd.IntN(200)) // it is a member
 		if rnd.IntN(2) == 0 {
 			v.c.leave()
 		} else {
@@ -156,11 +155,11 @@ func (v *travels) travel(nodes []*gateway, cuts int, rnd *rand.Rand) {
 		}
 		v.c.mu.Unlock()
 		v.c.check()
-		away := rnd.IntN(300)
+		away := rnd.IntN(150) // records
 		if rnd.IntN(3) == 0 {
-			away += 3000 // longer than memory reaches back
+			away += 2200 // longer than memory reaches back
 		}
-		testwait.Pause(time.Duration(away) * time.Millisecond)
+		v.w.awaitMore(away)
 	}
 }
 

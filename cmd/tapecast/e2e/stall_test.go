@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 	"unsafe"
-
-	"tapecast/rooms/testwait"
 )
 
 const stallConfig = `
@@ -63,9 +61,13 @@ func TestStalledClients(t *testing.T) {
 
 		stop := s.publish(w, keys, pad, rate)
 		defer stop()
-		testwait.Pause(calm / 5)
+		lasts := func(d time.Duration) { // so long is published
+			to := s.published.Load() + int64(rate*d.Seconds())
+			eventually(t, d+time.Minute, "quotes of "+d.String(), func() bool { return s.published.Load() >= to })
+		}
+		lasts(calm / 5)
 		timed.latencies()
-		testwait.Pause(calm) // what is measured
+		lasts(calm)
 		_, before := timed.latencies()
 		kept := func() float64 { return g.metric("tapecast_tape_bytes") + g.metric("tapecast_last_values_bytes") }
 		heap, tapes := g.heap(), kept()
@@ -74,8 +76,8 @@ func TestStalledClients(t *testing.T) {
 				s.hold(u, true)
 			}
 		})
-		timed.latencies()     // time for a garbage collection
-		testwait.Pause(stall) // what is measured
+		timed.latencies() // time for a garbage collection
+		lasts(stall)
 		_, during := timed.latencies()
 		grown, more := g.heap()-heap, kept()-tapes
 		stop()
@@ -111,6 +113,8 @@ type stalls struct {
 	twice  []map[int]bool
 	extra  int // frames after what was held, of all guests
 	most   int // the most of one guest
+
+	published atomic.Int64
 }
 
 func newStalls(c *crowd, keys int) *stalls {
@@ -176,6 +180,7 @@ func (s *stalls) publish(w *producer, keys, pad int, rate float64) (stop func())
 				key = i / 2 % 7
 			}
 			w.send("quotes", partitionOf(quote(key), stallPartitions), []byte(quote(key)), fmt.Appendf(nil, `{"at":%d,"i":%d,"pad":"%s"}`, time.Now().UnixNano(), i, tail))
+			s.published.Add(1)
 		}
 		w.flush()
 	}()

@@ -42,6 +42,18 @@ func (g *gateway) stand(token, who string, d time.Duration) int {
 	return resp.StatusCode
 }
 
+// suspend stops the whole process for that long.
+func (g *gateway) suspend(d time.Duration) {
+	g.t.Helper()
+	if err := g.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		g.t.Fatal(err)
+	}
+	testwait.Pause(d) // the test is of the gap in its clocks: nothing in it runs and tells of it
+	if err := g.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
 // TestStandingIsNamed: each kind of goroutine with a heartbeat is named by /health within two
 // seconds when it stands, and fails /livez within twelve. Both come back. Neither waits for a
 // goroutine that stands, nor do requests that ask all of them.
@@ -117,9 +129,7 @@ func TestStoppedProcessIsWell(t *testing.T) {
 	yaml, _ := standingConfig(t)
 	g := start(t, yaml)
 	c := join(t, g, "42")
-	g.cmd.Process.Signal(syscall.SIGSTOP)
-	testwait.Pause(12 * time.Second) // it stands
-	g.cmd.Process.Signal(syscall.SIGCONT)
+	g.suspend(12 * time.Second)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); <-tick.C {

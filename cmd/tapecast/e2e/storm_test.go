@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
-
-	"tapecast/rooms/testwait"
 )
 
 const stormConfig = `
@@ -59,7 +55,7 @@ func TestStorm(t *testing.T) {
 
 		s.do(func() { s.ended = func(*guest, int) {} })
 		s.meet(a)
-		stop := s.publish(20, orders, stayed)
+		stop := s.publish(tradeRate, orders, stayed)
 		defer stop()
 		s.do(func() {
 			for _, g := range s.guests {
@@ -74,7 +70,7 @@ func TestStorm(t *testing.T) {
 		a.cmd.Process.Signal(syscall.SIGSTOP)
 		heap, rss := b.heap(), b.resident()
 		stays.latencies() // of the time in which all came
-		testwait.Pause(behind)
+		s.lasts(behind)
 		calmTrades, calmOrders := stays.latencies()
 
 		a.cmd.Process.Kill()
@@ -92,7 +88,7 @@ func TestStorm(t *testing.T) {
 		caught := time.Since(began)
 		stormTrades, stormOrders := stays.latencies()
 		if k.full() {
-			testwait.Pause(10 * time.Second) // what is measured
+			s.lasts(10 * time.Second)
 		}
 		laterTrades, laterOrders := stays.latencies()
 		stop()
@@ -125,7 +121,10 @@ func TestStorm(t *testing.T) {
 	})
 }
 
-const stormPartitions = 3
+const (
+	stormPartitions = 3
+	tradeRate       = 20 // a second
+)
 
 // storm is owners that are also members of the room trades, where each record is theirs.
 type storm struct {
@@ -144,8 +143,6 @@ func newStorm(o *owners, w, timed *producer) *storm {
 	s.crowd.frame, s.said, s.also = s.take, s.hear, s.hasTrades
 	return s
 }
-
-var tradesStart = []byte(`{"room":"trades",`)
 
 func (s *storm) take(g *guest, p []byte) {
 	if !bytes.HasPrefix(p, tradesStart) {
@@ -232,6 +229,19 @@ func (s *storm) publish(trades, orders float64, stayed int) (stop func()) {
 	}
 }
 
+// lasts waits until so much time's trades were published.
+func (s *storm) lasts(d time.Duration) {
+	s.t.Helper()
+	published := func() (n int64) {
+		for p := range s.produced {
+			n += s.produced[p].Load()
+		}
+		return n
+	}
+	to := published() + int64(tradeRate*d.Seconds())
+	eventually(s.t, d+time.Minute, "trades of "+d.String(), func() bool { return published() >= to })
+}
+
 // pack prepares what guests that no longer read will say to another node: clients' machines have
 // time for that while they wait.
 func (s *storm) pack(node *gateway) {
@@ -281,68 +291,4 @@ func (s *storm) exactTrades(topic [][]record) {
 			return false
 		})
 	})
-}
-
-// stayers are clients of trades that are timed by the kernel: by when the last bytes of a read had
-// come to their sockets. So the delay of the test's own process, busy with thousands of others,
-// does not count.
-type stayers struct {
-	*crowd
-	trades, orders []time.Duration
-	came           time.Time
-	stamped        bool // the kernel begins some time after the first socket has asked
-}
-
-func newStayers(t testing.TB, n int) *stayers {
-	s := &stayers{crowd: openCrowd(t, n, func(n int) string { return fmt.Sprint("stays", n) }, true)}
-	oob := make([]byte, 128)
-	s.receive = func(fd int, b []byte) (int, error) {
-		n, oobn, _, _, err := syscall.Recvmsg(fd, b, oob, 0)
-		s.came = arrival(oob[:max(oobn, 0)])
-		s.stamped = s.stamped || !s.came.IsZero()
-		return n, err
-	}
-	s.prepare = func(fd int) error { return syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1) }
-	s.frame = func(g *guest, p []byte) {
-		if !s.stamped {
-			return
-		}
-		_, at, ok := bytes.Cut(p, []byte(`{"at":`))
-		ns, err := strconv.ParseInt(string(at[:max(0, bytes.IndexByte(at, ','))]), 10, 64)
-		if !ok || err != nil || s.came.IsZero() {
-			s.fault(g, "%v in %.200s, which came at %v", err, p, s.came)
-			return
-		}
-		to := &s.orders
-		if bytes.HasPrefix(p, tradesStart) {
-			to = &s.trades
-		}
-		*to = append(*to, s.came.Sub(time.Unix(0, ns)))
-	}
-	return s
-}
-
-// latencies returns the latencies since the last call.
-func (s *stayers) latencies() (trades, orders []time.Duration) {
-	s.check()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	trades, orders = s.trades, s.orders
-	s.trades, s.orders = nil, nil
-	return trades, orders
-}
-
-// arrival returns the kernel's receive time in a control message; zero: there is none.
-func arrival(oob []byte) time.Time {
-	messages, err := syscall.ParseSocketControlMessage(oob)
-	if err != nil {
-		return time.Time{}
-	}
-	for _, m := range messages {
-		if m.Header.Level == syscall.SOL_SOCKET && m.Header.Type == syscall.SCM_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(syscall.Timespec{})) {
-			ts := (*syscall.Timespec)(unsafe.Pointer(&m.Data[0]))
-			return time.Unix(ts.Sec, ts.Nsec)
-		}
-	}
-	return time.Time{}
 }

@@ -28,7 +28,7 @@ func within(t testing.TB, d time.Duration, what string, done <-chan struct{}) {
 // at a rate calls it before each step.
 func due(began time.Time, at time.Duration) {
 	if wait := at - time.Since(began); wait > 0 {
-		testwait.Pause(wait)
+		testwait.Pause(wait) // the rate, or what a client is told to wait, is what is tested
 	}
 }
 
