@@ -14,7 +14,6 @@ import (
 	"github.com/valyala/fastjson"
 
 	"tapecast/ingest/route"
-	"tapecast/rooms/testwait"
 )
 
 // Tests on Apache Kafka. They find it by KAFKA_HOME, and are skipped if it or Java is missing.
@@ -149,6 +148,13 @@ func startStream(w *writer, topic string, parts int32) *stream {
 	return s
 }
 
+// awaitMore waits until n more records were produced, though Kafka may not have them.
+func (s *stream) awaitMore(t testing.TB, n int64) {
+	t.Helper()
+	n += s.sent.Load()
+	eventually(t, "more to send", func() bool { return s.sent.Load() >= n })
+}
+
 func (s *stream) stop() int {
 	close(s.quit)
 	s.wg.Wait()
@@ -265,7 +271,7 @@ func TestKafkaThreeBrokers(t *testing.T) {
 
 	k.down("KILL")
 	eventually(t, "said to be lost", func() bool { ok, _ := r.c.Health(); return !ok })
-	testwait.Pause(3 * time.Second) // longer than a short interruption
+	s.awaitMore(t, 3000) // three seconds: longer than a short interruption
 	k.up("")
 	flows("all brokers were away")
 	eventually(t, "well again", func() bool { ok, _ := r.c.Health(); return ok })
