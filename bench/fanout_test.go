@@ -206,7 +206,8 @@ func TestRefused(t *testing.T) {
 		"tapecast_auth_refused_total": 9}
 	g := &Run{Lost: 70_000, Refused: refusedRecords(from, to)}
 	g.judge(false)
-	if len(g.Faults) != 1 || !strings.Contains(g.Faults[0], "lost, because the gateway refused 700 records (field 700)") {
+	if len(g.Faults) != 1 ||
+		!strings.Contains(g.Faults[0], "lost, because the gateway refused 700 records (field 700)") {
 		t.Errorf("%q", g.Faults)
 	}
 	g = &Run{Lost: 70_000, Refused: refusedRecords(to, to)}

@@ -148,7 +148,8 @@ func (c *PassOrderConfig) result(t *job.Tally) (*PassOrderResult, error) {
 	}
 	switch {
 	case p.Overlapping > p.Messages/10:
-		return r, job.Invalidf("only %d messages came after all clients had the one before, %d came earlier: lower --rate",
+		return r, job.Invalidf("only %d messages came after all clients had the one before, %d came earlier: lower "+
+			"--rate",
 			p.Messages, p.Overlapping)
 	case min(r.First.P, r.First.MostP) < leastP:
 		return r, job.Faultf("client %d was first %d times in %d: more often than by chance (p %.2g)", r.First.Client,

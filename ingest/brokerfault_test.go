@@ -71,16 +71,20 @@ func TestWhyUnreachable(t *testing.T) {
 		says    string
 		helps   string
 	}{
-		"nobody":     {[]string{"127.0.0.1:" + strconv.Itoa(freePort(t))}, nil, "Connection refused", "that the broker runs"},
-		"no name":    {[]string{"kafka.nowhere.invalid:9092"}, nil, "Failed to resolve", "check the name in kafka.brokers"},
-		"advertised": {misnamed(t).ListenAddrs(), nil, "Failed to resolve 'kafka-0.nowhere.invalid", "advertised.listeners"},
+		"nobody": {[]string{"127.0.0.1:" + strconv.Itoa(freePort(t))}, nil, "Connection refused",
+			"that the broker runs"},
+		"no name": {[]string{"kafka.nowhere.invalid:9092"}, nil, "Failed to resolve",
+			"check the name in kafka.brokers"},
+		"advertised": {misnamed(t).ListenAddrs(), nil, "Failed to resolve 'kafka-0.nowhere.invalid",
+			"advertised.listeners"},
 		"password":   {login, as("sasl_plaintext", "PLAIN"), "SASL authentication error", "kafka.sasl_password_file"},
 		"mechanism":  {login, as("sasl_plaintext", "SCRAM-SHA-256"), "SASL", "sasl.mechanism"},
 		"no SASL":    {login, nil, "Disconnected", "SASL (sasl_plaintext)"},
 		"no TLS":     {secure, nil, "Disconnected", "TLS (ssl)"},
 		"login only": {secure, as("sasl_plaintext", "PLAIN"), "Disconnected", "it may want TLS (sasl_ssl)"},
-		"authority":  {secure, map[string]string{"security.protocol": "ssl"}, "certificate verify failed", "ssl.ca.location"},
-		"too much":   {plain, as("sasl_plaintext", "PLAIN"), "SASL authentication error", "sasl.username"},
+		"authority": {secure, map[string]string{"security.protocol": "ssl"},
+			"certificate verify failed", "ssl.ca.location"},
+		"too much": {plain, as("sasl_plaintext", "PLAIN"), "SASL authentication error", "sasl.username"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,19 +128,23 @@ func TestBrokerFaultKinds(t *testing.T) {
 		}
 	}
 	const in = "[thrd:sasl_ssl://kafka-1:9092/bootstrap]: sasl_ssl://kafka-1:9092/bootstrap: "
-	f(in+"SASL authentication error: Authentication failed: Invalid username or password (after 309ms in state AUTH_REQ)",
+	f(in+"SASL authentication error: Authentication failed: Invalid username or password (after 309ms in state "+
+		"AUTH_REQ)",
 		brokerLogin, "kafka-1:9092", "sasl_password_file")
 	f(in+"SASL mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's supported mechanisms: PLAIN "+
 		"(after 3ms in state AUTH_HANDSHAKE)", brokerMechanism, "kafka-1:9092", "sasl.mechanism")
-	f(in+"SASL mechanism handshake failed: Broker: Request not valid in current SASL state (after 2ms in state AUTH_HANDSHAKE)",
+	f(in+"SASL mechanism handshake failed: Broker: Request not valid in current SASL state (after 2ms in state "+
+		"AUTH_HANDSHAKE)",
 		brokerNoSASL, "kafka-1:9092", "takes no login")
-	f(in+"SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener? (after 6ms in state SSL_HANDSHAKE)",
+	f(in+"SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener? (after 6ms in state "+
+		"SSL_HANDSHAKE)",
 		brokerNoTLS, "kafka-1:9092", "does not speak TLS")
 	f(in+"SSL handshake failed: error:0A00010B:SSL routines::wrong version number: connecting to a PLAINTEXT broker "+
 		"listener? (after 6ms in state SSL_HANDSHAKE)", brokerNoTLS, "kafka-1:9092", "does not speak TLS")
 	f(in+"Receive failed: Invalid response size 352518912 (0..100000000): increase receive.message.max.bytes "+
 		"(after 2ms in state APIVERSION_QUERY)", brokerWantsTLS, "kafka-1:9092", "speaks TLS")
-	f(in+"SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate could not be "+
+	f(in+"SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate could not "+
+		"be "+
 		"verified, verify that ssl.ca.location is correctly configured (after 9ms in state SSL_HANDSHAKE)",
 		brokerCA, "kafka-1:9092", "ssl.ca.location")
 	f(in+"SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: hostname mismatch "+
@@ -144,7 +152,8 @@ func TestBrokerFaultKinds(t *testing.T) {
 	f(in+"error:0A00045C:SSL routines::tlsv13 alert certificate required (after 9ms in state APIVERSION_QUERY)",
 		brokerWantsCert, "kafka-1:9092", "ssl.key.location")
 	f("[thrd:kafka-2:9093/2]: kafka-2:9093/2: Connect to ipv4#10.0.0.2:9093 failed: Connection refused "+
-		"(after 0ms in state CONNECT, 1 identical error(s) suppressed)", brokerRefuses, "kafka-2:9093", "advertised.listeners")
+		"(after 0ms in state CONNECT, 1 identical error(s) suppressed)", brokerRefuses, "kafka-2:9093",
+		"advertised.listeners")
 	f(in+"Connect to ipv4#10.0.0.2:9092 failed: No route to host (after 0ms in state CONNECT)",
 		brokerUnroutable, "kafka-1:9092", "the network between")
 	f(in+"Connection setup timed out in state CONNECT (after 30000ms in state CONNECT)",

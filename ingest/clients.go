@@ -20,7 +20,8 @@ var (
 		"enable.auto.commit":       "false",
 		"enable.auto.offset.store": "false",
 		"enable.partition.eof":     "true",
-		"auto.offset.reset":        "error", // records that were deleted before we read them must not be skipped in silence
+		// records that were deleted before we read them must not be skipped in silence
+		"auto.offset.reset": "error",
 	}
 	publisherFixed = map[string]string{"enable.idempotence": "true", "acks": "all"}
 )

@@ -104,7 +104,8 @@ func TestConnectPartition(t *testing.T) {
 	bounds := answering
 	bounds.read = silent.read
 	got := last(connected(t, bounds, Config{Brokers: k.ListenAddrs()}, TopicAsk{Name: "a", Reads: true}))
-	if !strings.HasPrefix(got, "2 topic a: its 2 partitions cannot all be read: partition 0, led by broker 0 at 127.0.0.1:") {
+	if !strings.HasPrefix(got,
+		"2 topic a: its 2 partitions cannot all be read: partition 0, led by broker 0 at 127.0.0.1:") {
 		t.Errorf("found %s", got)
 	}
 }

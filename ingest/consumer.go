@@ -171,14 +171,16 @@ func New(cfg Config, r *route.Router, t *rooms.Table) *Consumer {
 	}
 	c := &Consumer{cfg: cfg, router: r, catalog: t.Catalog(), doubtFor: 10 * time.Second, stallAfter: 15 * time.Second,
 		readFor: readFor, quietFor: quietFor,
-		log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), refusals: make(chan roomless, maxRefusals), batch: t.NewBatch()}
+		log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), refusals: make(chan roomless, maxRefusals),
+		batch: t.NewBatch()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.faults = newBrokerFaults(cfg.Brokers, cfg.Librdkafka)
 	c.dead = &deadLetters{topic: cfg.DeadLetter}
 	c.recaller = newRecaller(c)
 	c.times = newTimes(c)
 	for _, routes := range r.Topics() {
-		c.topics = append(c.topics, &topic{name: routes.Feed.Topic(), routes: routes, feed: routes.Feed, why: "not looked at yet"})
+		c.topics = append(c.topics,
+			&topic{name: routes.Feed.Topic(), routes: routes, feed: routes.Feed, why: "not looked at yet"})
 	}
 	for i := range cfg.Consumers {
 		c.readers = append(c.readers, newReader(c, i, t.NewBatch()))
@@ -199,7 +201,8 @@ func (c *Consumer) Start(ctx context.Context) (err error) {
 		return err
 	}
 	if c.cfg.DeadLetter != "" && c.router.Topic(c.cfg.DeadLetter) != nil {
-		return fmt.Errorf("a route reads the dead letter topic %q too, so its records would never end: name another one",
+		return fmt.Errorf("a route reads the dead letter topic %q too, so its records would never end: name another "+
+			"one",
 			c.cfg.DeadLetter)
 	}
 	if err := c.open(); err != nil {
@@ -277,7 +280,8 @@ func (c *Consumer) Stop(ctx context.Context) error {
 func (c *Consumer) Stats() Stats {
 	f := &c.figures
 	s := Stats{
-		Processed: f.processed.Load(), Bytes: f.bytes.Load(), Misplaced: f.misplaced.Load(), Repeated: f.repeated.Load(),
+		Processed: f.processed.Load(), Bytes: f.bytes.Load(), Misplaced: f.misplaced.Load(),
+		Repeated:   f.repeated.Load(),
 		Reconnects: f.reconnects.Load(), Resets: f.resets.Load(), Gaps: f.gaps.Load(), Stalls: f.stalls.Load(),
 		Bad: map[string]uint64{}, Lag: map[string]int64{},
 	}
@@ -292,7 +296,8 @@ func (c *Consumer) Stats() Stats {
 		s.Forgotten += t.strays.forgot.Load()
 		s.Lag[t.name] = 0
 		s.Topics = append(s.Topics, TopicStats{
-			Topic: t.name, Records: t.records.Load(), Bytes: t.bytes.Load(), Newest: t.newest.Load(), Ahead: t.ahead.Load(), Unmatched: t.unmatched.Load(),
+			Topic: t.name, Records: t.records.Load(), Bytes: t.bytes.Load(), Newest: t.newest.Load(),
+			Ahead: t.ahead.Load(), Unmatched: t.unmatched.Load(),
 			Up: s.Up && why == "", Bad: t.badByReason(),
 		})
 	}
@@ -311,40 +316,5 @@ func (c *Consumer) kick() {
 	select {
 	case c.kicked <- struct{}{}:
 	default:
-	}
-}
-
-// bad counts a record that could not be routed, samples it into the log and sends a dead letter.
-func (c *Consumer) bad(b route.Bad, topic string, m *route.Record) {
-	c.countBad(b.Reason, topic)
-	c.sample(b, topic, m)
-	if c.cfg.DeadLetter != "" {
-		c.dead.send(b, topic, m)
-	}
-}
-
-// unmatched sends a record that no route matches to the dead letter topic, with
-// Config.KeepUnmatched. It is not a fault.
-func (c *Consumer) unmatched(b route.Bad, topic string, m *route.Record) {
-	if c.cfg.KeepUnmatched && c.cfg.DeadLetter != "" {
-		c.dead.send(b, topic, m)
-	}
-}
-
-// countBad counts a bad record of a topic.
-func (c *Consumer) countBad(r route.Reason, topic string) {
-	c.figures.bad[r].Add(1)
-	for _, t := range c.topics {
-		if t.name == topic {
-			t.bad[r].Add(1)
-		}
-	}
-}
-
-// sample logs a record that could not be routed, unless its reason has had its lines.
-func (c *Consumer) sample(b route.Bad, topic string, m *route.Record) {
-	if muted, ok := c.sampler.take(b.Reason, time.Now()); ok {
-		c.log.Warn("bad record skipped", "topic", topic, "partition", m.Partition, "offset", m.Offset,
-			"reason", b.Reason.String(), "detail", b.Detail(), "unlogged", muted)
 	}
 }

@@ -184,7 +184,8 @@ func (r *reader) mend(t *topic, at map[int32]bounds) (cut *partition, err error)
 		case !ok:
 			r.stuck.Store(true)
 		case p.read < b.low:
-			r.c.log.Warn("records were deleted before they were read", "topic", t.name, "partition", p.num, "from", p.read, "to", b.low-1)
+			r.c.log.Warn("records were deleted before they were read", "topic", t.name, "partition", p.num, "from",
+				p.read, "to", b.low-1)
 			r.c.figures.gaps.Add(1)
 			if !r.flush() {
 				return nil, r.c.ctx.Err()

@@ -19,7 +19,8 @@ import (
 func TestConsumerTopicHidden(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"), kfake.SeedTopics(1, "b"))
-	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
+	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a"),
+		route.Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
 	m, more := r.join("all"), r.join("more")
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.numbers("a", 2, 0, 10)
@@ -33,7 +34,8 @@ func TestConsumerTopicHidden(t *testing.T) {
 		{kerr.UnknownTopicOrPartition, `topic "a": does not exist`},
 		{kerr.TopicAuthorizationFailed, `topic "a": Broker: Topic authorization failed`},
 	} {
-		hide := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata, kmsg.DescribeTopicPartitions}, Topic: "a", Err: f.err, Count: -1})
+		hide := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata, kmsg.DescribeTopicPartitions}, Topic: "a",
+			Err: f.err, Count: -1})
 		eventually(t, "said to be away", func() bool {
 			ok, detail := r.c.Health()
 			return !ok && strings.HasPrefix(detail, f.says)
@@ -55,7 +57,8 @@ func TestConsumerTopicHidden(t *testing.T) {
 func TestConsumerTopicHalfBack(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"), kfake.SeedTopics(1, "b"))
-	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
+	r := newRig(t, k.ListenAddrs(), Config{Consumers: 2}, allOf("a"),
+		route.Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
 	m := r.join("all")
 	numbers := func(from, to int) { newWriter(t, k.ListenAddrs(), nil).numbers("a", 2, from, to) }
 	numbers(0, 10)
@@ -68,7 +71,8 @@ func TestConsumerTopicHalfBack(t *testing.T) {
 		})
 	}
 	hidden := func() (show func()) {
-		return k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata, kmsg.DescribeTopicPartitions}, Topic: "a", Err: kerr.UnknownTopicOrPartition, Count: -1}).Remove
+		return k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata, kmsg.DescribeTopicPartitions}, Topic: "a",
+			Err: kerr.UnknownTopicOrPartition, Count: -1}).Remove
 	}
 	show := hidden()
 	said(absentTopic)
@@ -126,7 +130,8 @@ func TestAbsentTopicForgiven(t *testing.T) {
 func TestConsumerPartitionWithoutLeader(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
-	away := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "a", Partitions: []int32{1}, Err: kerr.InvalidRequest, Count: -1})
+	away := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "a", Partitions: []int32{1},
+		Err: kerr.InvalidRequest, Count: -1})
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.numbers("a", 2, 0, 10)
 	w.flush()
@@ -150,7 +155,9 @@ func TestConsumerPartitionWithoutLeader(t *testing.T) {
 func TestConsumerReadsUncommitted(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
-	r := newRig(t, k.ListenAddrs(), Config{Librdkafka: map[string]string{"isolation.level": "read_uncommitted", "debug": "broker"}}, allOf("a")).start().ready()
+	r := newRig(t, k.ListenAddrs(),
+		Config{Librdkafka: map[string]string{"isolation.level": "read_uncommitted", "debug": "broker"}},
+		allOf("a")).start().ready()
 	m := r.join("all")
 	transact(t, k.ListenAddrs(), "a")
 	if got := datas(m.wait(6)); !slices.Equal(got, []string{"1", "2", "3", "4", "5", "6"}) {

@@ -44,7 +44,10 @@ func TestConsumerStalledPartition(t *testing.T) {
 	w.numbers("a", 2, 0, 10)
 	m.wait(10)
 	rd, topic := r.c.readers[0], "a"
-	if err := rd.do(func() error { return rd.client.Pause([]kafka.TopicPartition{{Topic: &topic, Partition: 1}}) }); err != nil {
+	if err := rd.do(func() error {
+		return rd.client.Pause([]kafka.TopicPartition{{Topic: &topic,
+			Partition: 1}})
+	}); err != nil {
 		t.Fatal(err)
 	}
 	w.numbers("a", 2, 10, 100)

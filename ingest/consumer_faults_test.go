@@ -49,7 +49,8 @@ func testBadRecords(t *testing.T, keep bool) {
 	}
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a", "dead"))
 	r := newRig(t, k.ListenAddrs(), Config{DeadLetter: "dead", MaxRecord: 1000, KeepUnmatched: keep},
-		route.Route{Topic: "a", Match: map[string]string{"@header.skip": "no"}, Rooms: []string{"all"}, Key: "{s}", Type: "x"}).start().ready()
+		route.Route{Topic: "a", Match: map[string]string{"@header.skip": "no"}, Rooms: []string{"all"}, Key: "{s}",
+			Type: "x"}).start().ready()
 	m := r.join("all")
 	w := newWriter(t, k.ListenAddrs(), nil)
 	topic := "a"
@@ -85,11 +86,13 @@ func testBadRecords(t *testing.T, keep bool) {
 			t.Errorf("%d are bad for %s, want %d", s.Bad[reason], reason, n)
 		}
 	}
-	if _, is := s.Bad[route.Unmatched.String()]; is || s.Processed != 28 || s.DeadLettersLost != 0 || s.Topics[0].Unmatched != 1 {
+	if _, is := s.Bad[route.Unmatched.String()]; is || s.Processed != 28 || s.DeadLettersLost != 0 ||
+		s.Topics[0].Unmatched != 1 {
 		t.Errorf("stats %+v", s)
 	}
 	for _, line := range []string{
-		"topic=a partition=0 offset=1 reason=json", "topic=a partition=0 offset=2 reason=utf8", "topic=a partition=0 offset=3 reason=field",
+		"topic=a partition=0 offset=1 reason=json", "topic=a partition=0 offset=2 reason=utf8",
+		"topic=a partition=0 offset=3 reason=field",
 		"topic=a partition=0 offset=5 reason=size",
 	} {
 		if r.log.count(line) != 1 {
@@ -109,7 +112,9 @@ func testBadRecords(t *testing.T, keep bool) {
 			for _, h := range m.Headers {
 				got = append(got, h.Key+"="+string(h.Value))
 			}
-			if s := strings.Join(got, " "); s != "skip=no own=header tapecast.reason=field tapecast.topic=a tapecast.partition=0 tapecast.offset=3 tapecast.key=k" || string(m.Key) != "a:0:3" || string(m.Value) != `{"x":"no s"}` {
+			if s := strings.Join(got,
+				" "); s != "skip=no own=header tapecast.reason=field tapecast.topic=a tapecast.partition=0 "+
+				"tapecast.offset=3 tapecast.key=k" || string(m.Key) != "a:0:3" || string(m.Value) != `{"x":"no s"}` {
 				t.Errorf("dead letter %s=%s: %s", m.Key, m.Value, s)
 			}
 		}
@@ -172,7 +177,8 @@ func TestSampler(t *testing.T) {
 
 func TestConsumerLargeRecord(t *testing.T) {
 	t.Parallel()
-	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "10000000"}))
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "a"),
+		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "10000000"}))
 	if err := k.CreateTopic("large", 1, map[string]string{"max.message.bytes": "10000000"}); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +236,8 @@ func TestConsumerBrokerAway(t *testing.T) {
 	defer k.Close()
 	checkNumbers(t, m.wait(200), 0, 200)
 	eventually(t, "well again", func() bool { ok, _ := r.c.Health(); return ok })
-	if r.log.count("Kafka lost") != 1 || r.log.count("Kafka back") != 1 || r.c.Stats().Reconnects != 1 || r.c.Stats().Resets != 0 {
+	if r.log.count("Kafka lost") != 1 || r.log.count("Kafka back") != 1 || r.c.Stats().Reconnects != 1 ||
+		r.c.Stats().Resets != 0 {
 		t.Errorf("stats %+v", r.c.Stats())
 	}
 }

@@ -85,7 +85,8 @@ func newReader(c *Consumer, index int, batch *rooms.Batch) *reader {
 	r := &reader{
 		heartbeat: heartbeat.Counter{Name: "reader " + strconv.Itoa(index)},
 		c:         c, index: index, batch: batch, cmds: make(chan func()),
-		dec: route.NewDecoder(c.cfg.MaxRecord, batch.Add), names: map[unsafe.Pointer]*reading{}, readings: map[string]*reading{}, ids: map[string]string{},
+		dec: route.NewDecoder(c.cfg.MaxRecord, batch.Add), names: map[unsafe.Pointer]*reading{},
+		readings: map[string]*reading{}, ids: map[string]string{},
 	}
 	batch.Refused = c.refused
 	if c.cfg.DeadLetter != "" {

@@ -52,7 +52,8 @@ func TestConsumerReadsAll(t *testing.T) {
 	}
 	eventually(t, "without lag", func() bool { s := r.c.Stats(); return s.Lag["a"] == 0 && s.Processed == 1002 })
 	s := r.c.Stats()
-	if s.Partitions != 6 || s.Bytes == 0 || s.Repeated != 0 || s.Misplaced != 0 || s.Resets != 0 || s.Gaps != 0 || len(s.Lag) != 2 {
+	if s.Partitions != 6 || s.Bytes == 0 || s.Repeated != 0 || s.Misplaced != 0 || s.Resets != 0 ||
+		s.Gaps != 0 || len(s.Lag) != 2 {
 		t.Errorf("stats %+v", s)
 	}
 	topics := map[string]TopicStats{}

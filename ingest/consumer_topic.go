@@ -79,7 +79,8 @@ type partition struct {
 func (t *topic) count(p *partition) {
 	t.records.Add(p.fresh.records)
 	t.bytes.Add(p.fresh.bytes)
-	for at := t.newest.Load(); p.fresh.newest > at && !t.newest.CompareAndSwap(at, p.fresh.newest); at = t.newest.Load() {
+	for at := t.newest.Load(); p.fresh.newest > at &&
+		!t.newest.CompareAndSwap(at, p.fresh.newest); at = t.newest.Load() {
 	}
 	t.ahead.Add(p.fresh.ahead)
 	t.unmatched.Add(p.fresh.unmatched)
@@ -194,7 +195,8 @@ func (c *Consumer) fillFrom(t *topic) startAt {
 func (c *Consumer) compacted(name string) bool {
 	ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
 	defer cancel()
-	res, err := c.admin.DescribeConfigs(ctx, []kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: name}}, kafka.SetAdminRequestTimeout(askTimeout))
+	res, err := c.admin.DescribeConfigs(ctx, []kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: name}},
+		kafka.SetAdminRequestTimeout(askTimeout))
 	if err == nil && len(res) == 1 && res[0].Error.Code() != kafka.ErrNoError {
 		err = res[0].Error
 	}

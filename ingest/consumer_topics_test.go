@@ -15,9 +15,11 @@ import (
 func TestConsumerWaitsForTopic(t *testing.T) {
 	t.Parallel()
 	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "b"))
-	r := newRig(t, k.ListenAddrs(), Config{RequireAll: true}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"more"}}).start()
+	r := newRig(t, k.ListenAddrs(), Config{RequireAll: true}, allOf("a"),
+		route.Route{Topic: "b", Rooms: []string{"more"}}).start()
 	// A gateway that forgives topics is ready without it.
-	lax := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
+	lax := newRig(t, k.ListenAddrs(), Config{}, allOf("a"),
+		route.Route{Topic: "b", Rooms: []string{"more"}}).start().ready()
 	if ok, detail := lax.c.Health(); ok || detail != `topic "a": does not exist` {
 		t.Errorf("ready with health %v, %s", ok, detail)
 	}
@@ -71,7 +73,8 @@ func TestConsumerMisplaced(t *testing.T) {
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.put("a", 1, "42", "0") // murmur2 says 0 of 2, and 4 of 6
 	w.flush()
-	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"}, route.Route{Topic: "a", Rooms: []string{"own:{@key}"}, Partitioner: "murmur2"},
+	r := newRig(t, k.ListenAddrs(), Config{Start: "beginning"},
+		route.Route{Topic: "a", Rooms: []string{"own:{@key}"}, Partitioner: "murmur2"},
 		route.Route{Topic: "a", Rooms: []string{"all"}, Partitioner: "murmur2"})
 	m := r.join("own:42")
 	r.start().ready()
@@ -84,7 +87,8 @@ func TestConsumerMisplaced(t *testing.T) {
 		t.Helper()
 		eventually(t, "counted", func() bool { return r.c.Stats().Misplaced >= n })
 		ok, detail := r.c.Health()
-		if want := fmt.Sprintf("topic %q: %d records so far lie in other partitions", "a", n); ok || !strings.HasPrefix(detail, want) {
+		if want := fmt.Sprintf("topic %q: %d records so far lie in other partitions", "a", n); ok ||
+			!strings.HasPrefix(detail, want) {
 			t.Errorf("health %v, %s; want %s", ok, detail, want)
 		}
 	}

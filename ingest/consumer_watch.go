@@ -152,7 +152,8 @@ func (c *Consumer) describe() (cluster string, found map[string]kafka.TopicDescr
 
 // offsets asks Kafka for one offset of each partition. It leaves out partitions without an
 // answer.
-func (c *Consumer) offsets(t *topic, parts []int32, spec kafka.OffsetSpec, level kafka.IsolationLevel) (map[int32]int64, error) {
+func (c *Consumer) offsets(t *topic, parts []int32, spec kafka.OffsetSpec,
+	level kafka.IsolationLevel) (map[int32]int64, error) {
 	found, err := c.listOffsets(t, parts, spec, level)
 	if err != nil {
 		return nil, err
@@ -175,7 +176,8 @@ func (c *Consumer) listOffsets(
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
 	defer cancel()
-	res, err := c.admin.ListOffsets(ctx, ask, kafka.SetAdminRequestTimeout(askTimeout), kafka.SetAdminIsolationLevel(level))
+	res, err := c.admin.ListOffsets(ctx, ask, kafka.SetAdminRequestTimeout(askTimeout),
+		kafka.SetAdminIsolationLevel(level))
 	if err != nil {
 		return nil, fmt.Errorf("cannot list offsets of topic %q: %w", t.name, err)
 	}
@@ -184,7 +186,8 @@ func (c *Consumer) listOffsets(
 
 // answered returns the results that came from Kafka. If a broker ended the connection or was
 // silent, librdkafka 2.15.1 gives the offset -1001 and no error.
-func answered(results map[kafka.TopicPartition]kafka.ListOffsetsResultInfo, spec kafka.OffsetSpec) map[int32]kafka.ListOffsetsResultInfo {
+func answered(results map[kafka.TopicPartition]kafka.ListOffsetsResultInfo,
+	spec kafka.OffsetSpec) map[int32]kafka.ListOffsetsResultInfo {
 	out := map[int32]kafka.ListOffsetsResultInfo{}
 	for at, info := range results {
 		none := spec >= 0 && info.Offset == -1 // no record is that young
@@ -234,7 +237,8 @@ func (c *Consumer) findStalled() {
 			}
 			p.wanted = ends[n]
 			if now.Sub(p.since) >= c.stallAfter {
-				c.log.Warn("partition does not move; reading it with a new client", "topic", t.name, "partition", n, "at", next, "end", ends[n])
+				c.log.Warn("partition does not move; reading it with a new client", "topic", t.name, "partition", n,
+					"at", next, "end", ends[n])
 				c.figures.stalls.Add(1)
 				p.since = now
 				p.reader.worn.Store(true)

@@ -42,7 +42,8 @@ func (c *Consumer) Stand(d time.Duration) {
 
 // StandRecaller blocks the recaller that long, likewise.
 func (c *Consumer) StandRecaller(d time.Duration) {
-	r := &rooms.Recall{Pattern: &rooms.Pattern{Feed: c.topics[0].feed}, Done: func(*rooms.Past, error) { time.Sleep(d) }}
+	r := &rooms.Recall{Pattern: &rooms.Pattern{Feed: c.topics[0].feed},
+		Done: func(*rooms.Past, error) { time.Sleep(d) }}
 	r.Drop()
 	c.Recall(r)
 }

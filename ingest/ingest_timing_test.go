@@ -66,8 +66,10 @@ var benchBroker struct {
 }
 
 // benchSymbols have a room each, as in a market.
-var benchSymbols = strings.Fields("BTC ETH SOL XRP BNB DOGE ADA AVAX LINK DOT TRX LTC BCH NEAR UNI APT ETC XLM ATOM FIL HBAR ARB OP INJ " +
-	"SUI AAVE MKR GRT ALGO VET ICP RENDER STX IMX SEI TIA LDO EGLD FLOW XTZ SAND MANA AXS EOS NEO KAVA CHZ SNX CRV ZEC DASH COMP 1INCH BAT")
+var benchSymbols = strings.Fields("BTC ETH SOL XRP BNB DOGE ADA AVAX LINK DOT TRX LTC BCH NEAR UNI APT ETC XLM ATOM " +
+	"FIL HBAR ARB OP INJ " +
+	"SUI AAVE MKR GRT ALGO VET ICP RENDER STX IMX SEI TIA LDO EGLD FLOW XTZ SAND MANA AXS EOS NEO KAVA CHZ SNX CRV " +
+	"ZEC DASH COMP 1INCH BAT")
 
 // benchFeed returns a broker whose topic holds at least n records of 128 B.
 func benchFeed(b *testing.B, n int) (brokers []string) {
@@ -82,7 +84,8 @@ func benchFeed(b *testing.B, n int) (brokers []string) {
 				k.down("KILL")
 				os.RemoveAll(k.dir)
 			}
-			k.run(nil, "kafka-tool", "topics", "--bootstrap-server", k.boot, "--create", "--topic", benchTopic, "--partitions", fmt.Sprint(benchParts))
+			k.run(nil, "kafka-tool", "topics", "--bootstrap-server", k.boot, "--create", "--topic", benchTopic,
+				"--partitions", fmt.Sprint(benchParts))
 			bb.boot = k.boot
 		} else {
 			cmd := exec.Command(os.Args[0])
@@ -114,7 +117,8 @@ func benchFeed(b *testing.B, n int) (brokers []string) {
 		w := newWriter(b, brokers, map[string]string{"linger.ms": "20", "acks": "all", "batch.num.messages": "10000"})
 		for i := bb.filled; i < n; i++ {
 			symbol := benchSymbols[i%len(benchSymbols)] + "USDT"
-			v := fmt.Sprintf(`{"e":"trade","E":1723161255343,"s":"%s","t":%d,"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true`, symbol, 3735683259+i)
+			v := fmt.Sprintf(`{"e":"trade","E":1723161255343,"s":"%s","t":%d,"p":"61837.63000000","q":"0.02000000",`+
+				`"T":1723161255342,"m":true,"M":true`, symbol, 3735683259+i)
 			v += strings.Repeat(" ", max(0, 127-len(v))) + "}"
 			w.put(benchTopic, int32(i%benchParts), symbol, v)
 		}
@@ -195,11 +199,13 @@ func BenchmarkPollBare(b *testing.B) {
 func BenchmarkIngest(b *testing.B) {
 	brokers := benchFeed(b, b.N)
 	market := &rooms.Class{Name: "stream"}
-	catalog, err := rooms.NewCatalog([]*rooms.Pattern{{Match: "trades", Class: market}, {Match: "trades:*", Class: market}})
+	catalog, err := rooms.NewCatalog([]*rooms.Pattern{{Match: "trades", Class: market},
+		{Match: "trades:*", Class: market}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	router := compiled(b, catalog, route.Route{Topic: benchTopic, Rooms: []string{"trades", "trades:{s}"}, Key: "{s}", Type: "trade_update"})
+	router := compiled(b, catalog,
+		route.Route{Topic: benchTopic, Rooms: []string{"trades", "trades:{s}"}, Key: "{s}", Type: "trade_update"})
 	table, err := rooms.New(rooms.Config{Catalog: catalog, Feeds: router.Feeds()})
 	if err != nil {
 		b.Fatal(err)
@@ -211,7 +217,8 @@ func BenchmarkIngest(b *testing.B) {
 		if err := c.Start(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		testwait.Until(b, time.Hour, "all is processed", func() bool { return c.figures.processed.Load() >= uint64(b.N) })
+		testwait.Until(b, time.Hour, "all is processed",
+			func() bool { return c.figures.processed.Load() >= uint64(b.N) })
 	})
 	c.Stop(b.Context())
 	if s := c.Stats(); s.Bad["json"]+s.Bad["field"] > 0 {

@@ -27,7 +27,9 @@ func makeTopic(t testing.TB, w *writer, topic string, parts, replicas int, confi
 	}
 	defer a.Close()
 	eventually(t, "creating", func() bool { // a topic of that name may still be being deleted
-		res, err := a.CreateTopics(t.Context(), []kafka.TopicSpecification{{Topic: topic, NumPartitions: parts, ReplicationFactor: replicas, Config: config}})
+		res, err := a.CreateTopics(t.Context(),
+			[]kafka.TopicSpecification{{Topic: topic, NumPartitions: parts,
+				ReplicationFactor: replicas, Config: config}})
 		return err == nil && res[0].Error.Code() == kafka.ErrNoError
 	})
 	eventually(t, "created", func() bool {
@@ -42,7 +44,8 @@ func TestKafkaTransactionsAndCompaction(t *testing.T) {
 	w := newWriter(t, k.brokers(), nil)
 	makeTopic(t, w, "tx", 1, 1, nil)
 	makeTopic(t, w, "compact", 1, 1, map[string]string{
-		"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "500", "min.compaction.lag.ms": "0",
+		"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "500",
+		"min.compaction.lag.ms": "0",
 	})
 	for n := range 1000 {
 		w.put("compact", 0, fmt.Sprint(n%10), fmt.Sprintf(`{"n":%d}`, n))
@@ -69,7 +72,8 @@ func TestKafkaTransactionsAndCompaction(t *testing.T) {
 		left++
 	}
 
-	r := newRig(t, k.brokers(), Config{Start: "beginning"}, allOf("tx"), route.Route{Topic: "compact", Rooms: []string{"more"}, Key: "{@key}"})
+	r := newRig(t, k.brokers(), Config{Start: "beginning"}, allOf("tx"),
+		route.Route{Topic: "compact", Rooms: []string{"more"}, Key: "{@key}"})
 	tx, compact := r.join("all"), r.join("more")
 	r.start().ready()
 	transact(t, k.brokers(), "tx")
@@ -137,7 +141,8 @@ func startStream(w *writer, topic string, parts int32) *stream {
 			for range 5 {
 				n := s.sent.Load()
 				part := int32(n % int64(s.parts.Load()))
-				err := w.p.Produce(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part}, Value: fmt.Appendf(nil, `{"n":%d}`, n)}, nil)
+				err := w.p.Produce(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part},
+					Value: fmt.Appendf(nil, `{"n":%d}`, n)}, nil)
 				if err != nil {
 					break // the queue is full: Kafka is down
 				}
@@ -239,7 +244,8 @@ func TestKafkaThreeBrokers(t *testing.T) {
 	t.Parallel()
 	// Without auto.create.topics.enable=false the stream's writer, which still
 	// asks for its topic, would make the deleted one before the test does.
-	k := startKafka(t, 3, "broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=500\nauto.create.topics.enable=false\n")
+	k := startKafka(t, 3,
+		"broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=500\nauto.create.topics.enable=false\n")
 	w := newWriter(t, k.brokers(), map[string]string{"acks": "all", "message.timeout.ms": "120000"})
 	makeTopic(t, w, "a", 3, 3, nil)
 	r := newRig(t, k.brokers(), Config{Consumers: 2, MetadataEvery: 500 * time.Millisecond}, allOf("a")).start().ready()

@@ -65,8 +65,9 @@ typedef struct {
 } tc_event;
 
 static int tc_linked(void) {
-	return rd_kafka_queue_poll && rd_kafka_queue_length && rd_kafka_event_type && rd_kafka_event_destroy && rd_kafka_event_error &&
-		rd_kafka_event_error_string && rd_kafka_event_message_next && rd_kafka_event_topic_partition &&
+	return rd_kafka_queue_poll && rd_kafka_queue_length && rd_kafka_event_type && rd_kafka_event_destroy &&
+		rd_kafka_event_error && rd_kafka_event_error_string &&
+		rd_kafka_event_message_next && rd_kafka_event_topic_partition &&
 		rd_kafka_topic_partition_destroy && rd_kafka_topic_name && rd_kafka_message_timestamp &&
 		rd_kafka_message_leader_epoch && rd_kafka_message_headers && rd_kafka_header_get_all;
 }
@@ -171,7 +172,8 @@ func newPoller(c *kafka.Consumer) (*poller, error) {
 	// have it.
 	handle := reflect.ValueOf(c).Elem().FieldByName("handle")
 	if !handle.IsValid() || !handle.FieldByName("rkq").IsValid() {
-		return nil, errors.New("the Kafka client has no queue where ingest looks for it: build it with confluent-kafka-go v2.15.1")
+		return nil, errors.New("the Kafka client has no queue where ingest looks for it: build it with " +
+			"confluent-kafka-go v2.15.1")
 	}
 	return &poller{
 		queue: (*C.rd_kafka_queue_t)(handle.FieldByName("rkq").UnsafePointer()),

@@ -19,7 +19,8 @@ func TestPoller(t *testing.T) {
 	w := newWriter(t, k.ListenAddrs(), nil)
 	topic, at := "a", time.UnixMilli(1699123456789)
 	w.send(&kafka.Message{
-		TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: 1}, Key: []byte("key"), Value: []byte("value"), Timestamp: at,
+		TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: 1}, Key: []byte("key"),
+		Value: []byte("value"), Timestamp: at,
 		Headers: []kafka.Header{{Key: "h", Value: []byte("1")}, {Key: "none"}},
 	})
 	w.send(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: 1}}) // neither key nor value
@@ -28,7 +29,8 @@ func TestPoller(t *testing.T) {
 	}
 	w.flush()
 
-	conf, err := settings(k.ListenAddrs(), readerSettings(Config{}), nil, map[string]string{"enable.partition.eof": "true", "auto.offset.reset": "error"})
+	conf, err := settings(k.ListenAddrs(), readerSettings(Config{}), nil,
+		map[string]string{"enable.partition.eof": "true", "auto.offset.reset": "error"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +44,8 @@ func TestPoller(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	if err := c.Assign([]kafka.TopicPartition{{Topic: &topic, Partition: 0, Offset: 99}, {Topic: &topic, Partition: 1, Offset: 0}}); err != nil {
+	if err := c.Assign([]kafka.TopicPartition{{Topic: &topic, Partition: 0, Offset: 99},
+		{Topic: &topic, Partition: 1, Offset: 0}}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "what was fetched and not polled is counted", func() bool { return p.queued() >= 2+2*maxBatch })
@@ -70,7 +73,8 @@ func TestPoller(t *testing.T) {
 					if string(r.Key) != "key" || string(r.Value) != "value" || r.Time != at.UnixMilli() {
 						t.Errorf("%+v", r)
 					}
-					if len(h) != 2 || h[0].Key != "h" || string(h[0].Value) != "1" || h[1].Key != "none" || h[1].Value != nil {
+					if len(h) != 2 || h[0].Key != "h" || string(h[0].Value) != "1" ||
+						h[1].Key != "none" || h[1].Value != nil {
 						t.Errorf("headers %v", h)
 					}
 				case 1:
@@ -80,7 +84,8 @@ func TestPoller(t *testing.T) {
 				}
 				records++
 			case polledEnd:
-				if e.topicName() != "a" || e.partition != 1 || int(e.offset) != 2+2*maxBatch || records != 2+2*maxBatch {
+				if e.topicName() != "a" || e.partition != 1 || int(e.offset) != 2+2*maxBatch ||
+					records != 2+2*maxBatch {
 					t.Errorf("end of %s %d at %d after %d records", e.topicName(), e.partition, e.offset, records)
 				}
 				ended = true

@@ -51,11 +51,13 @@ func TestCheckProperties(t *testing.T) {
 	f("ssl.ca.location cannot read it: /nowhere/ca.pem: no such file or directory", "ssl.ca.location",
 		"/nowhere/ca.pem")
 	f("sasl.jaas.config Java JAAS configuration is not supported", "sasl.jaas.config", "hush")
-	f("ssl.truststore.location Java TrustStores are not supported, use `ssl.ca.location` and a certificate file instead.", "ssl.truststore.location", "x")
+	f("ssl.truststore.location Java TrustStores are not supported, use `ssl.ca.location` and a certificate file "+
+		"instead.", "ssl.truststore.location", "x")
 	f(`opaque Property "opaque" must be set through dedicated .._set_..() function`, "opaque", "x")
 	f("sasl.mechanism is OAUTHBEARER, for which the gateway gets tokens by OIDC only", "sasl.mechanism", "OAUTHBEARER")
 	f("", "sasl.mechanisms", "OAUTHBEARER", "sasl.oauthbearer.method", "OIDC")
-	if names := PropertyNames(); !slices.Contains(names, "sasl.username") || !slices.Contains(names, "log_level") || !slices.Contains(names, "acks") {
+	if names := PropertyNames(); !slices.Contains(names, "sasl.username") || !slices.Contains(names, "log_level") ||
+		!slices.Contains(names, "acks") {
 		t.Errorf("properties: %v", names)
 	}
 }
@@ -67,11 +69,13 @@ func TestAliases(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if (*conf)["linger.ms"] != "7" || (*conf)["message.timeout.ms"] != "8" || (*conf)["queue.buffering.max.ms"] != nil {
+		if (*conf)["linger.ms"] != "7" || (*conf)["message.timeout.ms"] != "8" ||
+			(*conf)["queue.buffering.max.ms"] != nil {
 			t.Fatalf("%v", conf)
 		}
 	}
-	if conf, err := recallConf(Config{Librdkafka: map[string]string{"max.partition.fetch.bytes": "5000000"}}); err != nil ||
+	if conf, err := recallConf(
+		Config{Librdkafka: map[string]string{"max.partition.fetch.bytes": "5000000"}}); err != nil ||
 		(*conf)["fetch.message.max.bytes"] != "262144" || (*conf)["max.partition.fetch.bytes"] != nil {
 		t.Errorf("recall: %v %v", conf, err)
 	}

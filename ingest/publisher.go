@@ -38,8 +38,10 @@ func NewPublisher(brokers []string, librdkafka map[string]string) (*Publisher, e
 
 // Publish produces one record and waits until it is stored. With an empty key the partition is
 // random. A nil value is a tombstone. If ctx ends first, the record may still be stored later.
-func (p *Publisher) Publish(ctx context.Context, topic, key string, value []byte, headers map[string]string) (partition int32, offset int64, err error) {
-	m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: kafka.PartitionAny}, Value: value}
+func (p *Publisher) Publish(ctx context.Context, topic, key string, value []byte,
+	headers map[string]string) (partition int32, offset int64, err error) {
+	m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic,
+		Partition: kafka.PartitionAny}, Value: value}
 	if key != "" {
 		m.Key = []byte(key)
 	}

@@ -26,7 +26,9 @@ func TestPublisher(t *testing.T) {
 	}
 	seen := 0
 	consumeAll(t, brokers, []string{"a"}, func(m *kafka.Message) bool {
-		if string(m.Key) == "42" && (string(m.Value) != `{"x":1}` || len(m.Headers) != 1 || m.Headers[0].Key != "h" || string(m.Headers[0].Value) != "v") {
+		if string(m.Key) == "42" &&
+			(string(m.Value) != `{"x":1}` || len(m.Headers) != 1 || m.Headers[0].Key != "h" ||
+				string(m.Headers[0].Value) != "v") {
 			t.Errorf("%s with headers %v", m.Value, m.Headers)
 		}
 		seen++
@@ -34,7 +36,8 @@ func TestPublisher(t *testing.T) {
 	})
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, _, err := p.Publish(short, "no-such-topic", "", []byte("1"), nil); err == nil || !strings.Contains(err.Error(), "no-such-topic") {
+	if _, _, err := p.Publish(short, "no-such-topic", "", []byte("1"), nil); err == nil ||
+		!strings.Contains(err.Error(), "no-such-topic") {
 		t.Errorf("a topic that does not exist: %v", err)
 	}
 	p.Close()

@@ -82,7 +82,8 @@ type sliceRead struct {
 func (r *recallClient) read(a *recaller, of *recallRead) error {
 	now, t := time.Now(), of.g.topic.topic
 	d := &sliceRead{
-		c: a.c, heartbeat: &of.lane.heartbeat, topic: t, want: of.want, left: of.most, until: now.Add(a.c.readFor), heard: now,
+		c: a.c, heartbeat: &of.lane.heartbeat, topic: t, want: of.want, left: of.most,
+		until: now.Add(a.c.readFor), heard: now,
 	}
 	d.dec = route.NewDecoder(a.c.cfg.MaxRecord, d.take)
 	if r.topic != t {

@@ -36,7 +36,8 @@ func both() route.Route {
 // message once. A small request is served beside it.
 func TestRecallWindows(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, padded(t, 3000).ListenAddrs(), Config{RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
+	r := newRig(t, padded(t, 3000).ListenAddrs(), Config{RecallMemory: 1 << 20, Start: "beginning"},
+		both()).start().ready()
 	large := r.recallAs("m1", "all", []int64{-1}, []int64{2999})
 	small, err := r.recallAs("a1", "own:k7", []int64{2899}, []int64{2999})()
 	if err != nil || len(small) != 2 {
@@ -66,7 +67,8 @@ func TestRecallWindows(t *testing.T) {
 // left is refused for now. Neither affects another user's request.
 func TestRecallBudget(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, padded(t, 1000).ListenAddrs(), Config{RecallBytes: 1 << 20, Start: "beginning"}, both()).start().ready()
+	r := newRig(t, padded(t, 1000).ListenAddrs(), Config{RecallBytes: 1 << 20, Start: "beginning"},
+		both()).start().ready()
 	ask := func(user string, from int64) error {
 		t.Helper()
 		got, err := r.recallAs(user, "all", []int64{from}, []int64{999})()
@@ -75,13 +77,15 @@ func TestRecallBudget(t *testing.T) {
 		}
 		return err
 	}
-	much, little := r.recallAs("m1", "all", []int64{-1}, []int64{999}), r.recallAs("a1", "own:k7", []int64{899}, []int64{999})
+	much, little := r.recallAs("m1", "all", []int64{-1}, []int64{999}),
+		r.recallAs("a1", "own:k7", []int64{899}, []int64{999})
 	if got, err := little(); err != nil || len(got) != 2 {
 		t.Errorf("asked beside too much: %d, %v", len(got), err)
 	}
 	_, err := much()
 	var old *rooms.TooOldError
-	if !errors.As(err, &old) || len(old.Oldest.Offsets) != 1 || !strings.Contains(err.Error(), "more than the gateway reads again for a user") {
+	if !errors.As(err, &old) || len(old.Oldest.Offsets) != 1 ||
+		!strings.Contains(err.Error(), "more than the gateway reads again for a user") {
 		t.Fatalf("too much: %v", err)
 	}
 	oldest := old.Oldest.Offsets[0].Offset
@@ -93,7 +97,8 @@ func TestRecallBudget(t *testing.T) {
 	}
 	// The next request needs records that are not kept.
 	var wait *rooms.NotNowError
-	if err := ask("m1", oldest-20); !errors.As(err, &wait) || wait.RetryAfter < 20*time.Second || wait.RetryAfter > time.Minute {
+	if err := ask("m1", oldest-20); !errors.As(err, &wait) || wait.RetryAfter < 20*time.Second ||
+		wait.RetryAfter > time.Minute {
 		t.Errorf("with an empty budget: %v", err)
 	}
 	if err := ask("b1", oldest+100); err != nil {
@@ -109,7 +114,8 @@ func TestRecallBudget(t *testing.T) {
 // refused.
 func TestRecallMoreWaits(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, padded(t, 1000).ListenAddrs(), Config{RecallBytes: 8 << 20, RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
+	r := newRig(t, padded(t, 1000).ListenAddrs(),
+		Config{RecallBytes: 8 << 20, RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
 	if got, err := r.recallAs("m1", "all", []int64{-1}, []int64{999})(); err != nil || len(got) != 1000 {
 		t.Fatalf("%d, %v", len(got), err)
 	}
@@ -131,7 +137,8 @@ func TestRecallMoreWaits(t *testing.T) {
 // memory. Those go on at once. The frames of one user's members are bounded.
 func TestRecallStalled(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, padded(t, 3000).ListenAddrs(), Config{RecallMemory: 1 << 20, Start: "beginning"}, both()).start().ready()
+	r := newRig(t, padded(t, 3000).ListenAddrs(), Config{RecallMemory: 1 << 20, Start: "beginning"},
+		both()).start().ready()
 	var mu sync.Mutex
 	held := map[*rooms.Past]bool{}
 	stall := func(user string, from int64) error {
@@ -180,7 +187,8 @@ func TestRecallOtherEpoch(t *testing.T) {
 	q.Epoch = "other"
 	_, err := r.askRecall(q)()
 	var old *rooms.TooOldError
-	if !errors.As(err, &old) || !strings.Contains(err.Error(), `of epoch "other"`) || old.Oldest.Epoch != q.Pattern.Feed.Epoch() {
+	if !errors.As(err, &old) || !strings.Contains(err.Error(), `of epoch "other"`) ||
+		old.Oldest.Epoch != q.Pattern.Feed.Epoch() {
 		t.Fatalf("another epoch: %v", err)
 	}
 	if at := old.Oldest.Offsets; len(at) != 1 || at[0].Offset != -1 {

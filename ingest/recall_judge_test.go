@@ -46,7 +46,8 @@ func TestJudgeOfEpochs(t *testing.T) {
 			epoch: looked, low: map[int32]int64{0: low}, high: map[int32]int64{0: 20},
 		}}
 		w := &asked{Recall: &rooms.Recall{
-			Epoch: of, Lost: lost, After: []rooms.Pos{{Partition: 0, Offset: -1}}, UpTo: []rooms.Pos{{Partition: 0, Offset: 19}},
+			Epoch: of, Lost: lost, After: []rooms.Pos{{Partition: 0, Offset: -1}},
+			UpTo: []rooms.Pos{{Partition: 0, Offset: 19}},
 		}, from: []int64{0}}
 		_, err := k.judge(w, -1, time.Now())
 		var tooOld *rooms.TooOldError

@@ -23,7 +23,8 @@ func TestRecallSickTopics(t *testing.T) {
 	byID := map[[16]byte]string{}
 	for i, topic := range topics {
 		w.put(topic, 0, "1", `{"n":1}`)
-		routes = append(routes, route.Route{Topic: topic, Rooms: []string{strings.Replace(names[i], ":1", ":{@key}", 1)}, Type: "y"})
+		routes = append(routes,
+			route.Route{Topic: topic, Rooms: []string{strings.Replace(names[i], ":1", ":{@key}", 1)}, Type: "y"})
 		goOn[topic], held[topic] = make(chan struct{}), make(chan struct{}, 100)
 		byID[k.TopicInfo(topic).TopicID] = topic
 	}

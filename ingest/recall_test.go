@@ -41,9 +41,11 @@ func (r *rig) recallAs(user, room string, after, upTo []int64) func() ([]string,
 			if past.UpTo == nil {
 				return got, nil
 			}
-			next := &rooms.Recall{Pattern: q.Pattern, Room: q.Room, Epoch: q.Epoch, User: q.User, UpTo: q.UpTo, More: true}
+			next := &rooms.Recall{Pattern: q.Pattern, Room: q.Room, Epoch: q.Epoch, User: q.User,
+				UpTo: q.UpTo, More: true}
 			for i, p := range past.UpTo {
-				next.After = append(next.After, rooms.Pos{Partition: p.Partition, Offset: max(p.Offset, q.After[i].Offset)})
+				next.After = append(next.After,
+					rooms.Pos{Partition: p.Partition, Offset: max(p.Offset, q.After[i].Offset)})
 			}
 			q = next
 			wait = r.askRecall(q)
@@ -103,7 +105,8 @@ func TestRecall(t *testing.T) {
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.numbers("a", parts, 0, n)
 	w.flush()
-	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a"), route.Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y"}).start().ready()
+	r := newRig(t, k.ListenAddrs(), Config{}, allOf("a"),
+		route.Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y"}).start().ready()
 	high := int64(n/parts - 1)
 	ask := func(from int64) func() ([]string, error) {
 		return r.recall("all", []int64{from, from, from}, []int64{high, high, high})
@@ -120,7 +123,8 @@ func TestRecall(t *testing.T) {
 		checkNumbers(t, got, (401+i%100)*parts, n)
 	}
 	first := r.c.RecallStats()
-	if want := uint64(n - 401*parts); first.Records > want+want/5 || first.Reads > 2*parts || first.Asked != 1000 || first.Refused != 0 {
+	if want := uint64(n - 401*parts); first.Records > want+want/5 || first.Reads > 2*parts || first.Asked != 1000 ||
+		first.Refused != 0 {
 		t.Errorf("a thousand askers cost %+v", first)
 	}
 	got, err := ask(-1)()
@@ -163,7 +167,8 @@ func TestRecallPrivate(t *testing.T) {
 		w.put("b", int32(n%4), fmt.Sprint(n%users), fmt.Sprintf(`{"n":%d}`, n))
 	}
 	w.flush()
-	r := newRig(t, k.ListenAddrs(), Config{}, route.Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y"}).start().ready()
+	r := newRig(t, k.ListenAddrs(), Config{},
+		route.Route{Topic: "b", Rooms: []string{"own:{@key}"}, Type: "y"}).start().ready()
 	const high = users*each/4 - 1
 	var asked []func() ([]string, error)
 	for u := range users {
@@ -196,7 +201,8 @@ func TestRecallOfAnotherTopic(t *testing.T) {
 	var routes []route.Route
 	for i, topic := range topics {
 		w.put(topic, 0, "1", `{"n":1}`)
-		routes = append(routes, route.Route{Topic: topic, Rooms: []string{strings.Replace(names[i], ":1", ":{@key}", 1)}, Type: "y"})
+		routes = append(routes,
+			route.Route{Topic: topic, Rooms: []string{strings.Replace(names[i], ":1", ":{@key}", 1)}, Type: "y"})
 	}
 	w.flush()
 	r := newRig(t, k.ListenAddrs(), Config{}, routes...).start().ready()

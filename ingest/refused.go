@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"time"
 
 	"tapecast/ingest/route"
 	"tapecast/rooms"
@@ -78,5 +79,40 @@ func (c *Consumer) reportRefused() {
 				c.dead.send(f.bad, f.topic, &f.record)
 			}
 		}
+	}
+}
+
+// bad counts a record that could not be routed, samples it into the log and sends a dead letter.
+func (c *Consumer) bad(b route.Bad, topic string, m *route.Record) {
+	c.countBad(b.Reason, topic)
+	c.sample(b, topic, m)
+	if c.cfg.DeadLetter != "" {
+		c.dead.send(b, topic, m)
+	}
+}
+
+// unmatched sends a record that no route matches to the dead letter topic, with
+// Config.KeepUnmatched. It is not a fault.
+func (c *Consumer) unmatched(b route.Bad, topic string, m *route.Record) {
+	if c.cfg.KeepUnmatched && c.cfg.DeadLetter != "" {
+		c.dead.send(b, topic, m)
+	}
+}
+
+// countBad counts a bad record of a topic.
+func (c *Consumer) countBad(r route.Reason, topic string) {
+	c.figures.bad[r].Add(1)
+	for _, t := range c.topics {
+		if t.name == topic {
+			t.bad[r].Add(1)
+		}
+	}
+}
+
+// sample logs a record that could not be routed, unless its reason has had its lines.
+func (c *Consumer) sample(b route.Bad, topic string, m *route.Record) {
+	if muted, ok := c.sampler.take(b.Reason, time.Now()); ok {
+		c.log.Warn("bad record skipped", "topic", topic, "partition", m.Partition, "offset", m.Offset,
+			"reason", b.Reason.String(), "detail", b.Detail(), "unlogged", muted)
 	}
 }

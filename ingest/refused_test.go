@@ -14,7 +14,8 @@ func TestRefusalsOverflow(t *testing.T) {
 	p := &rooms.Pattern{Match: "a:*", Feed: rooms.NewFeed("topic")}
 	const over = 7
 	for i := range int64(maxRefusals + over) {
-		c.refused(&rooms.Refused{Pattern: p, Partition: 3, Offset: i, Origin: &route.Record{Partition: 3, Offset: i, Key: []byte("k")}})
+		c.refused(&rooms.Refused{Pattern: p, Partition: 3, Offset: i,
+			Origin: &route.Record{Partition: 3, Offset: i, Key: []byte("k")}})
 	}
 	c.refused(&rooms.Refused{Pattern: p, Origin: judged})
 	if n := c.figures.bad[route.BadFull].Load(); n != maxRefusals+over {

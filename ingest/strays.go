@@ -51,12 +51,15 @@ func (c *Consumer) strayed(t *topic, m *route.Record, now int64) {
 	t.strays.n.Add(1)
 	t.strays.last.Store(now)
 	if t.strays.warned.CompareAndSwap(false, true) {
-		c.log.Warn("records lie in other partitions than the route's partitioner says: they are delivered, but those of one "+
-			"key may be out of order", "topic", t.name, "partition", m.Partition, "offset", m.Offset, "remedy", strayRemedy)
+		c.log.Warn("records lie in other partitions than the route's partitioner says: they are delivered, but those "+
+			"of one "+
+			"key may be out of order", "topic", t.name, "partition", m.Partition, "offset", m.Offset,
+			"remedy", strayRemedy)
 	}
 }
 
-const strayRemedy = "name the producers' partitioner (murmur2 for Java, consistent_random for librdkafka, fnv1a_random for Sarama), " +
+const strayRemedy = "name the producers' partitioner (murmur2 for Java, consistent_random for librdkafka, " +
+	"fnv1a_random for Sarama), " +
 	"or leave partitioner out"
 
 // strayFault returns the text of Health about misplaced records; "": there were none lately.
@@ -65,5 +68,6 @@ func (t *topic) strayFault(now time.Time) string {
 	if last == 0 || now.Sub(time.UnixMilli(last)) > strayFor {
 		return ""
 	}
-	return fmt.Sprintf("topic %q: %d records so far lie in other partitions than the route's partitioner says; %s", t.name, t.strays.n.Load(), strayRemedy)
+	return fmt.Sprintf("topic %q: %d records so far lie in other partitions than the route's partitioner says; %s",
+		t.name, t.strays.n.Load(), strayRemedy)
 }

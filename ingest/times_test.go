@@ -22,7 +22,8 @@ func TestPositionsAt(t *testing.T) {
 	begin, topic := time.Now().Truncate(time.Second).Add(-time.Hour), "a"
 	for i := range 20 { // partition 1 has the first ten only
 		if part := int32(i % 2); part == 0 || i < 10 {
-			w.send(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part}, Value: []byte(`{"n":1}`), Timestamp: begin.Add(time.Duration(i) * time.Second)})
+			w.send(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part},
+				Value: []byte(`{"n":1}`), Timestamp: begin.Add(time.Duration(i) * time.Second)})
 		}
 	}
 	w.flush()
@@ -34,7 +35,8 @@ func TestPositionsAt(t *testing.T) {
 	}
 	answers := make(chan answer, 100)
 	ask := func(d time.Duration) {
-		r.c.PositionsAt(p, begin.Add(d).UnixMilli(), "u", func(at rooms.Positions, err error) { answers <- answer{at, err} })
+		r.c.PositionsAt(p, begin.Add(d).UnixMilli(), "u",
+			func(at rooms.Positions, err error) { answers <- answer{at, err} })
 	}
 	f := func(d time.Duration, offsets ...int64) {
 		t.Helper()
@@ -47,7 +49,8 @@ func TestPositionsAt(t *testing.T) {
 		}
 		for range 20 {
 			got := <-answers
-			if want := fmt.Sprint(list); got.err != nil || got.at.Epoch != p.Feed.Epoch() || fmt.Sprint(got.at.Offsets) != want {
+			if want := fmt.Sprint(list); got.err != nil || got.at.Epoch != p.Feed.Epoch() ||
+				fmt.Sprint(got.at.Offsets) != want {
 				t.Fatalf("after %s: %v, %v; not %s", d, got.at, got.err, want)
 			}
 		}
@@ -86,7 +89,8 @@ func TestPositionsAtLost(t *testing.T) {
 	w := newWriter(t, k.ListenAddrs(), nil)
 	begin, topic := time.Now().Truncate(time.Second).Add(-time.Hour), "a"
 	send := func(part int32, after time.Duration) {
-		w.send(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part}, Value: []byte(`{"n":1}`), Timestamp: begin.Add(after)})
+		w.send(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: part},
+			Value: []byte(`{"n":1}`), Timestamp: begin.Add(after)})
 		w.flush()
 	}
 	for i := range 10 {

@@ -19,7 +19,8 @@ type writer struct {
 func newWriter(t testing.TB, brokers []string, props map[string]string) *writer {
 	t.Helper()
 	ours := map[string]string{
-		"linger.ms": "1", "message.max.bytes": "20000000", "enable.idempotence": "true", "partitioner": "murmur2_random",
+		"linger.ms": "1", "message.max.bytes": "20000000", "enable.idempotence": "true",
+		"partitioner": "murmur2_random",
 	}
 	p, err := NewProducer(brokers, ours, props, nil, nil, func(m *kafka.Message) {
 		if m.TopicPartition.Error != nil {

@@ -32,7 +32,9 @@ func TestAlready(t *testing.T) {
 	stay.read()
 	stay.read()
 	c.hears("join wild:*", `join wild:*(false true wild:a{"epoch":"e1","0":7} wild:b{"epoch":"e1","0":7})`)
-	c.hears("join wild:*,wild:b", `join wild:*(false true already wild:a{"epoch":"e1","0":7} wild:b{"epoch":"e1","0":7}) wild:b{"epoch":"e1","0":7} already`)
+	c.hears("join wild:*,wild:b",
+		`join wild:*(false true already wild:a{"epoch":"e1","0":7} wild:b{"epoch":"e1","0":7}) wild:b{"epoch":"e1",`+
+			`"0":7} already`)
 	if n := w.engine.Stats().Members; n != 5 {
 		t.Errorf("%d members", n)
 	}

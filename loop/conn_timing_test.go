@@ -43,7 +43,8 @@ func BenchmarkIdleConn(b *testing.B) {
 		}
 		w.await(func() bool { return w.engine.Stats().Members == 6*conns })
 		for i := range conns {
-			w.publish(`{"n":1}`, fmt.Sprintf("own:a%d", i), fmt.Sprintf("own:b%d", i), fmt.Sprintf("own:c%d", i), fmt.Sprintf("own:d%d", i))
+			w.publish(`{"n":1}`, fmt.Sprintf("own:a%d", i), fmt.Sprintf("own:b%d", i), fmt.Sprintf("own:c%d", i),
+				fmt.Sprintf("own:d%d", i))
 		}
 		w.await(func() bool { return w.engine.Stats().Frames >= 4*conns })
 		w.await(func() bool { return w.table.Stats().TapeBytes == 0 }) // retention has passed

@@ -239,7 +239,8 @@ func (r *slowReader) take(p []byte) bool {
 		r.w.t.Errorf("reader %d: message %d is not what was published", r.i, data.N)
 	}
 	if data.N <= r.last || r.lastPos != "" && m.Prev != r.lastPos {
-		r.w.t.Errorf("reader %d: message %d (prev %s) after %d (%s) without a gap", r.i, data.N, m.Prev, r.last, r.lastPos)
+		r.w.t.Errorf("reader %d: message %d (prev %s) after %d (%s) without a gap", r.i, data.N,
+			m.Prev, r.last, r.lastPos)
 	}
 	r.last, r.lastPos = data.N, m.Pos
 	return true

@@ -88,7 +88,9 @@ func TestSnapshot(t *testing.T) {
 // room ends with what was newest at that position.
 func TestConflation(t *testing.T) {
 	const keys, updates = 50, 40_000
-	w := newWorld(t, Config{NotSentLowat: 16 << 10}, &rooms.Class{Name: "market", Conflate: true, Snapshot: true, RetainBytes: 256 << 10, ConflateBytes: 32 << 10, ConflateAge: time.Hour})
+	w := newWorld(t, Config{NotSentLowat: 16 << 10},
+		&rooms.Class{Name: "market", Conflate: true, Snapshot: true, RetainBytes: 256 << 10, ConflateBytes: 32 << 10,
+			ConflateAge: time.Hour})
 	w.publishKey("k0", "0", "last")
 	var clients []*keyed
 	for range 4 {
@@ -187,14 +189,17 @@ func TestResume(t *testing.T) {
 	f("since all=e1:9", `since all{"epoch":"e1","0":9}`)
 	f("leave all", `leave all{"epoch":"e1","0":9}`)
 	// Of a topic that has not reached it.
-	f("since all=e1:11", `since all{"epoch":"e1","0":9} but position too old: the topic is shorter`, gapNotice("all", "e1:11", "e1:9"))
+	f("since all=e1:11", `since all{"epoch":"e1","0":9} but position too old: the topic is shorter`,
+		gapNotice("all", "e1:11", "e1:9"))
 	f("leave all", `leave all{"epoch":"e1","0":9}`)
 	f("since all=e1:9", `since all{"epoch":"e1","0":9}`)
 	for i := range 4 {
 		w.publish(fmt.Sprint(10+i), "all")
 	}
 	f("", "10", "11", "12", "13")
-	f("since side=e0:3", `since side{"epoch":"e1","0":13} but position too old: they are of epoch "e0", and the topic's is "e1"`, gapNotice("side", "e0:3", "e1:13"))
+	f("since side=e0:3",
+		`since side{"epoch":"e1","0":13} but position too old: they are of epoch "e0", and the topic's is "e1"`,
+		gapNotice("side", "e0:3", "e1:13"))
 
 	begin := `{"jsonrpc":"2.0","method":"snapshot_begin","params":{"room":"last"}}`
 	end := `{"jsonrpc":"2.0","method":"snapshot_end","params":{"room":"last","positions":{"epoch":"e1","0":13}}}`
@@ -209,7 +214,8 @@ func TestResume(t *testing.T) {
 	w.publish("17", "few:x")
 	f("", "17")
 	end = strings.Replace(end, `"0":13`, `"0":17`, 1)
-	f("since last=e0:6", `since last{} but position too old: they are of epoch "e0", and the topic's is "e1"`, gapNotice("last", "e0:6", "e1:17"), begin, "6", "7", end)
+	f("since last=e0:6", `since last{} but position too old: they are of epoch "e0", and the topic's is "e1"`,
+		gapNotice("last", "e0:6", "e1:17"), begin, "6", "7", end)
 	f("leave last", `leave last{"epoch":"e1","0":17}`)
 
 	// Who leaves again at once is where it was, not where its walk had come to.
@@ -219,8 +225,10 @@ func TestResume(t *testing.T) {
 	f("since last=e1:7", `since last{"epoch":"e1","0":7}`, "18")
 
 	// A room that has never had a message has a snapshot too, of nothing.
-	begin, end = strings.Replace(begin, "last", "last:0", 1), strings.Replace(strings.Replace(end, "last", "last:0", 1), ":17", ":18", 1)
-	f("since last:0=e0:6", `since last:0{} but position too old: they are of epoch "e0", and the topic's is "e1"`, gapNotice("last:0", "e0:6", "e1:18"), begin, end)
+	begin, end = strings.Replace(begin, "last", "last:0", 1),
+		strings.Replace(strings.Replace(end, "last", "last:0", 1), ":17", ":18", 1)
+	f("since last:0=e0:6", `since last:0{} but position too old: they are of epoch "e0", and the topic's is "e1"`,
+		gapNotice("last:0", "e0:6", "e1:18"), begin, end)
 	w.publishKey("a", "19", "last:0")
 	f("", "19")
 }

@@ -20,7 +20,8 @@ func (f *clientFrames) add(first byte, payload string) *clientFrames {
 	frame := ws.Frame{Header: ws.Header{
 		Fin: first&0x80 != 0, Rsv: first >> 4 & 7, OpCode: ws.OpCode(first & 0xF), Length: int64(len(payload)),
 	}, Payload: []byte(payload)}
-	f.b = append(f.b, ws.MustCompileFrame(ws.MaskFrameWith(frame, [4]byte{f.seed, f.seed ^ 0xA5, f.seed + 7, ^f.seed}))...)
+	f.b = append(f.b, ws.MustCompileFrame(ws.MaskFrameWith(frame,
+		[4]byte{f.seed, f.seed ^ 0xA5, f.seed + 7, ^f.seed}))...)
 	return f
 }
 

@@ -32,7 +32,8 @@ func newPinged(t *testing.T) *pinged {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
-	p := &pinged{l: l, c: &Conn{loop: l, id: 1, sock: netpoll.SocketOf(pair[0]), state: stOpen, slot: -1}, peer: pair[1]}
+	p := &pinged{l: l,
+		c: &Conn{loop: l, id: 1, sock: netpoll.SocketOf(pair[0]), state: stOpen, slot: -1}, peer: pair[1]}
 	l.life.authenticated(p.c, false)
 	return p
 }

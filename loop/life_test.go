@@ -66,7 +66,8 @@ func TestProtocolFault(t *testing.T) {
 }
 
 func TestTimers(t *testing.T) {
-	w := newWorld(t, Config{HandshakeTimeout: 300 * time.Millisecond, PingEvery: 200 * time.Millisecond, PongTimeout: 600 * time.Millisecond})
+	w := newWorld(t, Config{HandshakeTimeout: 300 * time.Millisecond, PingEvery: 200 * time.Millisecond,
+		PongTimeout: 600 * time.Millisecond})
 	half, err := net.Dial("tcp", w.engine.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -56,7 +56,8 @@ func TestManyInSteps(t *testing.T) {
 	w.settle()
 	c := w.talk()
 	l := w.engine.loops[0]
-	for _, ask := range []struct{ join, leave string }{{"join " + names, "leave " + names}, {"join wild:*", "leave wild:*"}} {
+	for _, ask := range []struct{ join, leave string }{{"join " + names, "leave " + names},
+		{"join wild:*", "leave wild:*"}} {
 		steps := l.watchSteps()
 		c.write(1, ask.join)
 		w.await(func() bool { return w.engine.Stats().Members > 0 })
@@ -164,7 +165,8 @@ func TestMemberIndex(t *testing.T) {
 						return
 					}
 				}
-				if indexed := c.extras != nil && c.extras.index != nil; indexed && len(c.extras.index) != len(c.members) ||
+				if indexed := c.extras != nil && c.extras.index != nil; indexed &&
+					len(c.extras.index) != len(c.members) ||
 					!indexed && len(c.members) > manyMembers || indexed && len(c.members) < fewMembers {
 					done <- fmt.Sprintf("%d members, with an index: %v", len(c.members), indexed)
 					return

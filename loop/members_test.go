@@ -151,7 +151,8 @@ func TestManyEvents(t *testing.T) {
 
 func TestLaggingPrivateMember(t *testing.T) {
 	w := newWorld(t, Config{SendBuffer: 4 << 10},
-		&rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose, RetainBytes: 64 << 10, RetainAge: time.Minute})
+		&rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose, RetainBytes: 64 << 10,
+			RetainAge: time.Minute})
 	c := w.talk("own:me")
 	c.conn.(*net.TCPConn).SetReadBuffer(2 << 10)
 	for i := range 1000 {

@@ -38,14 +38,16 @@ func TestTooOldJoins(t *testing.T) {
 		t.Errorf("%d gaps are counted", gaps)
 	}
 	own := w.talk() // its frames are kept whether anybody is there or not
-	own.hears("since own:a=e1:99", `since own:a{"epoch":"e1","0":8} but position too old: the topic is shorter`, gapNotice("own:a", "e1:99", "e1:8"))
+	own.hears("since own:a=e1:99", `since own:a{"epoch":"e1","0":8} but position too old: the topic is shorter`,
+		gapNotice("own:a", "e1:99", "e1:8"))
 	w.publish(`"more"`, "own:a") // 9
 	own.hears("", `"more"`)
 	own.hears("leave own:a", `leave own:a{"epoch":"e1","0":9}`)
 	own.hears("since own:a=e1:4", `since own:a{"epoch":"e1","0":4}`, `"more"`)
 
 	c := w.talk()
-	c.hears("since wild:*>wild:a=e1:1", `since wild:*(false true wild:a{"epoch":"e1","0":9}`+why+")", gapNotice("wild:a", "e1:1", "e1:9"))
+	c.hears("since wild:*>wild:a=e1:1", `since wild:*(false true wild:a{"epoch":"e1","0":9}`+why+")",
+		gapNotice("wild:a", "e1:1", "e1:9"))
 	w.publish(`"more"`, "wild:a")
 	c.hears("", `"more"`)
 
@@ -60,13 +62,14 @@ func TestTooOldJoins(t *testing.T) {
 // is told so of each room, and misses what came from the oldest there is up to the seam.
 func TestTimeTooOld(t *testing.T) {
 	at := positionsOf("e1:1")
-	w := newWorld(t, Config{Wildcards: 1, PositionsAt: func(_ *rooms.Pattern, ms int64, _ string, done func(rooms.Positions, error)) {
-		if ms < 9 {
-			done(at, &rooms.TooOldError{Oldest: at, Why: "messages may be gone"})
-			return
-		}
-		done(at, nil)
-	}})
+	w := newWorld(t, Config{Wildcards: 1,
+		PositionsAt: func(_ *rooms.Pattern, ms int64, _ string, done func(rooms.Positions, error)) {
+			if ms < 9 {
+				done(at, &rooms.TooOldError{Oldest: at, Why: "messages may be gone"})
+				return
+			}
+			done(at, nil)
+		}})
 	w.talk("wild:a", "all")
 	for i := range 3 {
 		w.publish(fmt.Sprint(i), "wild:a", "all") // 0 to 5
@@ -75,7 +78,8 @@ func TestTimeTooOld(t *testing.T) {
 	const why = " but position too old: messages may be gone"
 	w.talk().hears("since all=@8", `since all{"epoch":"e1","0":5}`+why, gapNotice("all", "e1:1", "e1:5"))
 	w.talk().hears("since all=@9", `since all{"epoch":"e1","0":1}`, "1", "2")
-	w.talk().hears("since wild:*=@8", `since wild:*(false true`+why+` wild:a{"epoch":"e1","0":5}`+why+")", gapNotice("wild:a", "e1:1", "e1:5"))
+	w.talk().hears("since wild:*=@8", `since wild:*(false true`+why+` wild:a{"epoch":"e1","0":5}`+why+")",
+		gapNotice("wild:a", "e1:1", "e1:5"))
 	w.talk().hears("since wild:*=@9", `since wild:*(false true wild:a{"epoch":"e1","0":1})`, "1", "2")
 }
 
@@ -146,7 +150,8 @@ func TestTooOldBook(t *testing.T) {
 	stay.hears("", `"full"`, `"change"`)
 	const why = " but position too old: the topic is shorter"
 	c := w.talk()
-	c.hears("since book=e1:99", `since book{"epoch":"e1","0":-1}`+why, gapNotice("book", "e1:99", "e1:-1"), `"full"`, `"change"`)
+	c.hears("since book=e1:99", `since book{"epoch":"e1","0":-1}`+why, gapNotice("book", "e1:99", "e1:-1"),
+		`"full"`, `"change"`)
 
 	none := newWorld(t, Config{})
 	stay = none.talk("book")
@@ -156,5 +161,6 @@ func TestTooOldBook(t *testing.T) {
 	d.hears("since book=e1:99", `since book{"epoch":"e1","0":0}`+why, gapNotice("book", "e1:99", "e1:0"))
 	none.publishKey("change", `"change"`, "book")
 	none.publishKey("full", `"full"`, "book")
-	d.hears("", `{"jsonrpc":"2.0","method":"gap","params":{"room":"book","from":{"epoch":"e1"},"to":{"epoch":"e1","0":1}}}`, `"full"`)
+	d.hears("", `{"jsonrpc":"2.0","method":"gap","params":{"room":"book","from":{"epoch":"e1"},"to":{"epoch":"e1",`+
+		`"0":1}}}`, `"full"`)
 }

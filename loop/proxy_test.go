@@ -115,7 +115,8 @@ func TestProxied(t *testing.T) {
 				t.Errorf("%s is not among %v", from, got)
 			}
 		}
-		if got := asks(w.through(headerOf(t, version, "192.0.2.1:6000"), piece)); got != "HTTP/1.1 503 Service Unavailable" {
+		if got := asks(w.through(headerOf(t, version, "192.0.2.1:6000"),
+			piece)); got != "HTTP/1.1 503 Service Unavailable" {
 			t.Errorf("a second connection of an address was answered %q", got)
 		}
 		if got := h.of(LimitAddress); got != 1 || h.last(LimitAddress) != "192.0.2.1" {

@@ -44,7 +44,8 @@ func TestRecordsEndWithFrames(t *testing.T) {
 			got = append(got, p...)
 			for k := from + 1; k < len(got) && !edges[len(got)] && len(got) < len(all); k++ {
 				if edges[k] {
-					t.Fatalf("the record from %d to %d ends inside a frame, and has the end of another at %d", from, len(got), k)
+					t.Fatalf("the record from %d to %d ends inside a frame, and has the end of another at "+
+						"%d", from, len(got), k)
 				}
 			}
 		}

@@ -74,7 +74,8 @@ func TestPassFigures(t *testing.T) {
 		w.await(func() bool { return w.engine.Stats().Passes > had })
 	}
 	s := w.engine.Stats()
-	if h := s.PassMembers; s.Passes != 2 || h.Counts[1] != 2 || h.Count() != 2 || h.Sum != 2*members || s.Visits != h.Sum {
+	if h := s.PassMembers; s.Passes != 2 || h.Counts[1] != 2 || h.Count() != 2 ||
+		h.Sum != 2*members || s.Visits != h.Sum {
 		t.Errorf("%d passes: members %+v, %d visits", s.Passes, h, s.Visits)
 	}
 	if h := s.PassTimes; h.Count() != 2 || h.Sum != uint64(s.PassTime) || s.PassBusy <= 0 || s.PassBusy > s.PassTime {
@@ -146,7 +147,8 @@ func TestLags(t *testing.T) {
 		}
 		return len(lag) == 2
 	})
-	if a := lag["stream"]; a.Members != 1 || a.Bytes < 9000 || a.Bytes > frames*9200 || a.Age < 9*time.Second || a.Age > 29*time.Second {
+	if a := lag["stream"]; a.Members != 1 || a.Bytes < 9000 || a.Bytes > frames*9200 || a.Age < 9*time.Second ||
+		a.Age > 29*time.Second {
 		t.Errorf("the stalled member's room: %+v", a)
 	}
 	if a := lag["private"]; a.Members != 1 || a.Bytes < 9000 || a.Bytes > frames*9200 || a.Age < 9*time.Second {
@@ -229,7 +231,8 @@ func TestSlowestInSteps(t *testing.T) {
 	came := make(chan int, 1)
 	l.post(event{kind: evDo, arg: func(l *Loop) {
 		sub := l.life.conns[0].members[0].Sub()
-		l.life.conns = append(l.life.conns, &Conn{loop: l, slot: -1, state: stGone, members: make([]member.Member, 300_000)})
+		l.life.conns = append(l.life.conns,
+			&Conn{loop: l, slot: -1, state: stGone, members: make([]member.Member, 300_000)})
 		for i := range l.life.conns[1].members {
 			l.life.conns[1].members[i] = member.New(sub, 0, false)
 		}

@@ -49,7 +49,8 @@ func TestTLSManyAtOnce(t *testing.T) {
 // TestTLSSameBytes: every client, however slowly it reads, gets the tape byte for
 // byte, though its ciphertext is taken in small parts.
 func TestTLSSameBytes(t *testing.T) {
-	w := newWorld(t, Config{TLS: testTLS(t), SendBuffer: 16 << 10}, &rooms.Class{Name: "stream", RetainBytes: 64 << 20, RetainAge: time.Hour})
+	w := newWorld(t, Config{TLS: testTLS(t), SendBuffer: 16 << 10},
+		&rooms.Class{Name: "stream", RetainBytes: 64 << 20, RetainAge: time.Hour})
 	const messages = 200
 	var want []byte
 	for n := range messages {

@@ -174,14 +174,16 @@ func TestTLSResumption(t *testing.T) {
 func TestTLSRefusals(t *testing.T) {
 	w := newWorld(t, Config{TLS: &tls.Config{Certificates: testTLS(t).Certificates, MinVersion: tls.VersionTLS13}})
 	addr := w.engine.Addr().String()
-	for _, garbage := range []string{get("/ws"), "\x16\x03\x01\xff\xff", "\x16\x03\x01\x00\x04abcd", strings.Repeat("\x00", 300_000)} {
+	for _, garbage := range []string{get("/ws"), "\x16\x03\x01\xff\xff", "\x16\x03\x01\x00\x04abcd",
+		strings.Repeat("\x00", 300_000)} {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		conn.Write([]byte(garbage))
 		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-		if _, err := io.ReadAll(conn); errors.Is(err, net.ErrClosed) || err != nil && strings.Contains(err.Error(), "timeout") {
+		if _, err := io.ReadAll(conn); errors.Is(err, net.ErrClosed) || err != nil &&
+			strings.Contains(err.Error(), "timeout") {
 			t.Errorf("%.20q: %v", garbage, err)
 		}
 		conn.Close()
@@ -260,6 +262,7 @@ func TestTLSStall(t *testing.T) {
 	conn.Close()
 	w.await(func() bool {
 		s := w.engine.Stats()
-		return s.TLS.Running == 0 && s.TLS.Waiting == 0 && s.TLS.Parked == 0 && s.Connections == 0 && s.HandshakeTimeouts >= 12
+		return s.TLS.Running == 0 && s.TLS.Waiting == 0 && s.TLS.Parked == 0 && s.Connections == 0 &&
+			s.HandshakeTimeouts >= 12
 	})
 }

@@ -74,7 +74,8 @@ func TestUrgentVisit(t *testing.T) {
 	for range 3 { // wherever gather begins
 		l.takeGrown()
 		b := read()
-		if at := bytes.Index(b, []byte(`"mine"`)); at < 0 || bytes.Contains(b[:at], []byte(`"xxx`)) || len(b) > maxUrgent+2000 {
+		if at := bytes.Index(b, []byte(`"mine"`)); at < 0 || bytes.Contains(b[:at], []byte(`"xxx`)) ||
+			len(b) > maxUrgent+2000 {
 			t.Fatalf("%d bytes came, the private message at %d", len(b), at)
 		}
 		if !member.is(fReady) {

@@ -27,9 +27,11 @@ type LimitError struct {
 func (e *LimitError) Error() string {
 	switch {
 	case e.Asked < 0:
-		return fmt.Sprintf("the wildcard has more rooms than %s, which is %d: write more of the name before the star", e.Name, e.Most)
+		return fmt.Sprintf("the wildcard has more rooms than %s, which is %d: write more of the name before the "+
+			"star", e.Name, e.Most)
 	case e.Asked > 0:
-		return fmt.Sprintf("the wildcard has %d rooms, but %s is %d: write more of the name before the star", e.Asked, e.Name, e.Most)
+		return fmt.Sprintf("the wildcard has %d rooms, but %s is %d: write more of the name before the star",
+			e.Asked, e.Name, e.Most)
 	}
 	return fmt.Sprintf("%s is %d", e.Name, e.Most)
 }
@@ -111,7 +113,8 @@ func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 			return ErrAlready
 		}
 		if w.overlaps(prefix) {
-			return fmt.Errorf("the wildcard overlaps with %q: leave that one first, or ask for only one of them", w.ref.Name)
+			return fmt.Errorf("the wildcard overlaps with %q: leave that one first, or ask for only one of "+
+				"them", w.ref.Name)
 		}
 	}
 	most := min(l.engine.cfg.Wildcards, maxWildcards)

@@ -39,10 +39,16 @@ func TestWildcardSinceMemory(t *testing.T) {
 		c.hears("echo", "echo") // and nothing else
 		c.conn.Close()
 	}
-	f("+since wild:*=e1:2", `since wild:*({"epoch":"e1","0":2} false true wild:a{"epoch":"e1","0":2} wild:b{"epoch":"e1","0":6} wild:new{"epoch":"e1","0":2})`,
+	f("+since wild:*=e1:2",
+		`since wild:*({"epoch":"e1","0":2} false true wild:a{"epoch":"e1","0":2} wild:b{"epoch":"e1","0":6} `+
+			`wild:new{"epoch":"e1","0":2})`,
 		"wild:a 3", "wild:new 4")
-	f("+since wild:*=e1:4", `since wild:*({"epoch":"e1","0":4} false true wild:a{"epoch":"e1","0":6} wild:b{"epoch":"e1","0":6} wild:new{"epoch":"e1","0":6})`)
-	f("+since last:*=e1:5", `since last:*({"epoch":"e1","0":5} false false last:x{"epoch":"e1","0":6} last:y{"epoch":"e1","0":5})`, "last:y 6")
+	f("+since wild:*=e1:4",
+		`since wild:*({"epoch":"e1","0":4} false true wild:a{"epoch":"e1","0":6} wild:b{"epoch":"e1","0":6} `+
+			`wild:new{"epoch":"e1","0":6})`)
+	f("+since last:*=e1:5",
+		`since last:*({"epoch":"e1","0":5} false false last:x{"epoch":"e1","0":6} last:y{"epoch":"e1","0":5})`,
+		"last:y 6")
 	f("+since wild:*=e1:7", "since wild:*{} not now: the topic is away") // further than this node
 	stay.conn.Close()
 	w.await(func() bool { return w.engine.Stats().Wildcards == 0 })
@@ -53,6 +59,8 @@ func TestWildcardSinceMemory(t *testing.T) {
 	f("+since wild:*=e1:7", away)
 	f("+since wild:*=e1:8", `since wild:*({"epoch":"e1","0":8} false true wild:a{`)
 	w.setAway(false)
-	f("+since wild:*=e1:6", `since wild:*({"epoch":"e1","0":6} false true wild:a{"epoch":"e1","0":8} wild:b{"epoch":"e1","0":6} wild:gone{"epoch":"e1","0":6} wild:new{`,
+	f("+since wild:*=e1:6",
+		`since wild:*({"epoch":"e1","0":6} false true wild:a{"epoch":"e1","0":8} wild:b{"epoch":"e1","0":6} `+
+			`wild:gone{"epoch":"e1","0":6} wild:new{`,
 		"wild:b 7", "wild:gone 8")
 }

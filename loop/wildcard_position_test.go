@@ -27,7 +27,8 @@ func offsetIn(text, mark string) int {
 // where all that match were sent, however busy they are: what a client lacks is beyond it.
 func TestWildcardPosition(t *testing.T) {
 	stream := &rooms.Class{Name: "stream", RetainBytes: 32 << 20, RetainAge: time.Minute}
-	w := newWorld(t, Config{Wildcards: 8, RoomsPerWildcard: 4, PingEvery: 100 * time.Millisecond, SendBuffer: 4 << 10}, stream)
+	w := newWorld(t, Config{Wildcards: 8, RoomsPerWildcard: 4, PingEvery: 100 * time.Millisecond,
+		SendBuffer: 4 << 10}, stream)
 	w.publishKey("k", "0", "last:x") // 0
 	w.settle()
 	c := w.talk()

@@ -23,7 +23,9 @@ func TestWildcardSincePosition(t *testing.T) {
 	w.publish("1", "wild:quiet", "wild:old", "wild:gone", "wild:old") // 1 to 4
 	w.settle()
 	c := w.talk()
-	c.ask("+since wild:*=e1:2", `since wild:*({"epoch":"e1","0":2} false true wild:gone{"epoch":"e1","0":2} wild:old{"epoch":"e1","0":2} wild:quiet{"epoch":"e1","0":4})`)
+	c.ask("+since wild:*=e1:2",
+		`since wild:*({"epoch":"e1","0":2} false true wild:gone{"epoch":"e1","0":2} wild:old{"epoch":"e1","0":2} `+
+			`wild:quiet{"epoch":"e1","0":4})`)
 	got := map[string]bool{}
 	for range 2 {
 		got[c.expect(`{"room":"wild:`)[:len(`{"room":"wild:gone"`)]] = true
@@ -38,7 +40,9 @@ func TestWildcardSincePosition(t *testing.T) {
 
 	// A room that is named goes on from its own position; one joined by name does, too.
 	d := w.talk()
-	d.ask("+since wild:*>wild:*>wild:old=e1:3+e1:1", `since wild:*({"epoch":"e1","0":1} false true wild:new{"epoch":"e1","0":3} wild:old{"epoch":"e1","0":1} wild:quiet`)
+	d.ask("+since wild:*>wild:*>wild:old=e1:3+e1:1",
+		`since wild:*({"epoch":"e1","0":1} false true wild:new{"epoch":"e1","0":3} wild:old{"epoch":"e1","0":1} `+
+			`wild:quiet`)
 	for range 3 {
 		d.expect(`{"room":"wild:`)
 	}
@@ -60,7 +64,8 @@ func TestWildcardSincePosition(t *testing.T) {
 	w.settle()
 	f := w.talk()
 	const why = " but position too old: the topic begins later"
-	f.ask("+since wild:*=e1:1", `since wild:*({"epoch":"e1","0":6} false true`+why+` wild:gone{"epoch":"e1","0":6}`+why+` wild:new{`)
+	f.ask("+since wild:*=e1:1",
+		`since wild:*({"epoch":"e1","0":6} false true`+why+` wild:gone{"epoch":"e1","0":6}`+why+` wild:new{`)
 	for range 4 {
 		f.expect(`{"jsonrpc":"2.0","method":"gap","params":{"room":"wild:`)
 	}
@@ -111,7 +116,8 @@ func TestWildcardEarlyTooMany(t *testing.T) {
 	}
 	w.hold <- struct{}{}
 	c.expect("since wild:*(")
-	c.expect(`{"jsonrpc":"2.0","method":"limit","params":{"pattern":"wild:*","room":"wild:c","limit":"rooms_per_wildcard","most":1}}`)
+	c.expect(`{"jsonrpc":"2.0","method":"limit","params":{"pattern":"wild:*","room":"wild:c",` +
+		`"limit":"rooms_per_wildcard","most":1}}`)
 	if got := c.ask("+list", "list wild:*("); offsetIn(got, "wild:*(") > 3 {
 		t.Errorf("got %s", got)
 	}
@@ -130,7 +136,8 @@ func TestWildcardSinceKeyframes(t *testing.T) {
 	f := func(since int) {
 		t.Helper()
 		c := w.talk()
-		c.ask(fmt.Sprint("+since deep:*=e1:", since), fmt.Sprintf(`since deep:*({"epoch":"e1","0":%d} false true`, since))
+		c.ask(fmt.Sprint("+since deep:*=e1:", since),
+			fmt.Sprintf(`since deep:*({"epoch":"e1","0":%d} false true`, since))
 		next := strconv.FormatInt(w.off, 10)
 		w.publish(next, "deep:a")
 		w.settle()
@@ -161,7 +168,8 @@ func TestWildcardSinceJudged(t *testing.T) {
 	w.publish("0", "all", "wild:a", "wild:a", "wild:b", "wild:a") // 0 to 4
 	w.settle()
 	c := w.talk()
-	c.ask("+since wild:*>wild:*>wild:a=e1:0+e1:1", `since wild:*({"epoch":"e1","0":0} false true wild:a{"epoch":"e1","0":1} wild:b{"epoch":"e1","0":0})`)
+	c.ask("+since wild:*>wild:*>wild:a=e1:0+e1:1",
+		`since wild:*({"epoch":"e1","0":0} false true wild:a{"epoch":"e1","0":1} wild:b{"epoch":"e1","0":0})`)
 	for range 3 {
 		c.expect(`{"room":"wild:`)
 	}
@@ -284,7 +292,8 @@ func TestWildcardRecordings(t *testing.T) {
 	roamers := make([]*roamer, 6)
 	for i := range roamers {
 		r := &roamer{
-			w: w, rnd: rand.New(rand.NewPCG(seed, uint64(i+1))), at: -1, last: map[string]int{}, got: map[string][]int{},
+			w: w, rnd: rand.New(rand.NewPCG(seed, uint64(i+1))), at: -1, last: map[string]int{},
+			got: map[string][]int{},
 		}
 		roamers[i] = r
 		all := func() bool {

@@ -10,7 +10,8 @@ import (
 )
 
 func joinedNotice(room, pattern, class string, chain bool, off int) string {
-	return fmt.Sprintf(`{"jsonrpc":"2.0","method":"joined","params":{"room":%q,"pattern":%q,"class":%q,"chain":%v,"positions":{"epoch":"e1","0":%d}}}`, room, pattern, class, chain, off)
+	return fmt.Sprintf(`{"jsonrpc":"2.0","method":"joined","params":{"room":%q,"pattern":%q,"class":%q,"chain":%v,`+
+		`"positions":{"epoch":"e1","0":%d}}}`, room, pattern, class, chain, off)
 }
 
 func newWildcardWorld(t *testing.T, wildcards, most int) *world {
@@ -68,9 +69,12 @@ func TestWildcard(t *testing.T) {
 	f("leave wild:b*", "leave wild:b*(false true)")
 
 	overlap := ` the wildcard overlaps with "wild:b*": leave that one first, or ask for only one of them`
-	f("join wild:b*,wild:b*,wild:*,wild:bc*", "join wild:b*(false true wild:b1"+at(9)+") wild:b*(false true already wild:b1"+at(9)+") wild:*{}"+overlap+" wild:bc*{}"+overlap)
+	f("join wild:b*,wild:b*,wild:*,wild:bc*",
+		"join wild:b*(false true wild:b1"+at(9)+") wild:b*(false true already wild:b1"+at(9)+") wild:*{}"+overlap+
+			" wild:bc*{}"+overlap)
 	f("join bare:*", "join bare:*{} rooms with bare frames cannot be joined by a wildcard: name one room")
-	f("join wild:c*,wild:d*,wild:e*", "join wild:c*(false true) wild:d*(false true) wild:e*{} wildcards_per_connection is 3")
+	f("join wild:c*,wild:d*,wild:e*",
+		"join wild:c*(false true) wild:d*(false true) wild:e*{} wildcards_per_connection is 3")
 	w.await(func() bool { return w.engine.Stats().Wildcards == 3 })
 	c.conn.Close()
 	other.conn.Close()
@@ -108,7 +112,9 @@ func TestWildcardLimits(t *testing.T) {
 		keep.expect(`{"room":"wild:a`)
 	}
 	c := w.talk()
-	c.ask("join wild:a*", "join wild:a*{} the wildcard has more rooms than rooms_per_wildcard, which is 4: write more of the name before the star")
+	c.ask("join wild:a*",
+		"join wild:a*{} the wildcard has more rooms than rooms_per_wildcard, which is 4: write more of the name "+
+			"before the star")
 	w.publish("2", "wild:a9")
 	c.ask("list", "list")
 	c.ask("join wild:b*", "join wild:b*(false true)")
@@ -118,7 +124,8 @@ func TestWildcardLimits(t *testing.T) {
 		c.expect(`{"room":"wild:b`)
 	}
 	w.publish("4", "wild:b4")
-	c.expect(`{"jsonrpc":"2.0","method":"limit","params":{"pattern":"wild:b*","room":"wild:b4","limit":"rooms_per_wildcard","most":4}}`)
+	c.expect(`{"jsonrpc":"2.0","method":"limit","params":{"pattern":"wild:b*","room":"wild:b4",` +
+		`"limit":"rooms_per_wildcard","most":4}}`)
 	w.publish("5", "wild:b5", "wild:b0")
 	if got := c.expect(`{"room":"wild:b0"`); !strings.HasSuffix(got, `"data":5}`) {
 		t.Errorf("got %q", got)
@@ -145,7 +152,8 @@ func TestWildcardLimits(t *testing.T) {
 	d.write(1, "most 20")
 	d.ask("list", "list") // or the request might not be read yet
 	w2.publish("2", "wild:0x")
-	d.expect(`{"jsonrpc":"2.0","method":"limit","params":{"pattern":"wild:0*","room":"wild:0x","limit":"rooms","most":20}}`)
+	d.expect(`{"jsonrpc":"2.0","method":"limit","params":{"pattern":"wild:0*","room":"wild:0x","limit":"rooms",` +
+		`"most":20}}`)
 }
 
 // The rooms that a client comes back to are joined with what it missed, whether
@@ -166,7 +174,9 @@ func TestWildcardSince(t *testing.T) {
 	c.expect(joinedNotice("wild:b", "wild:*", "stream", true, 4))
 	c.expect(`{"room":"wild:b"`)
 	c.ask("leave wild:*", "leave wild:*(")
-	c.ask("since wild:*>wild:a=e0:1", `since wild:*(false true wild:a{"epoch":"e1","0":5} but position too old: they are of epoch "e0", and the topic's is "e1" wild:b{`)
+	c.ask("since wild:*>wild:a=e0:1",
+		`since wild:*(false true wild:a{"epoch":"e1","0":5} but position too old: they are of epoch "e0", and the `+
+			`topic's is "e1" wild:b{`)
 	c.expect(gapNotice("wild:a", "e0:1", "e1:5"))
 }
 
@@ -244,7 +254,8 @@ func TestWildcardRaces(t *testing.T) {
 
 // A client that does not read is told of the rooms when it does, and none is lost.
 func TestWildcardSlowClient(t *testing.T) {
-	w := newWorld(t, Config{SendBuffer: 4 << 10, Wildcards: 8}, &rooms.Class{Name: "stream", RetainBytes: 32 << 20, RetainAge: time.Minute})
+	w := newWorld(t, Config{SendBuffer: 4 << 10, Wildcards: 8},
+		&rooms.Class{Name: "stream", RetainBytes: 32 << 20, RetainAge: time.Minute})
 	w.publish("0", "all")
 	c := w.talk("all")
 	c.ask("join wild:*", "join wild:*(")

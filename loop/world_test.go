@@ -292,7 +292,8 @@ func (w *world) publishKey(key, value string, names ...string) {
 	defer w.mu.Unlock()
 	for _, name := range names {
 		p, _, _ := w.catalog.Resolve(name)
-		r := rooms.Record{Pattern: p, Room: []byte(name), Type: "t", Key: []byte(key), HasKey: key != "", Offset: w.off, Time: max(w.stamp, 1), Value: []byte(value)}
+		r := rooms.Record{Pattern: p, Room: []byte(name), Type: "t", Key: []byte(key), HasKey: key != "", Offset: w.off,
+			Time: max(w.stamp, 1), Value: []byte(value)}
 		if value == "" {
 			r.Value = nil
 		}

@@ -102,13 +102,15 @@ func (p *Pattern) compile() error {
 	case p.Match == "":
 		return fmt.Errorf("rooms: a pattern is empty: write a name such as \"prices\" or \"prices:*\"")
 	case p.wildcard && p.prefix == "":
-		return fmt.Errorf("rooms: pattern %q would match every name: begin it with a prefix such as \"prices:\"", p.Match)
+		return fmt.Errorf("rooms: pattern %q would match every name: begin it with a prefix such as "+
+			"\"prices:\"", p.Match)
 	case strings.ContainsAny(p.prefix, "*{}"):
 		return fmt.Errorf("rooms: pattern %q: only one * or {owner} is allowed, and at the end", p.Match)
 	case len(p.Match) > MaxName:
 		return fmt.Errorf("rooms: pattern %q is longer than %d bytes", p.Match, MaxName)
 	case p.Class.Private() && !strings.HasSuffix(p.Match, "{owner}"):
-		return fmt.Errorf("rooms: pattern %q has the private class %q, so it must end in {owner}", p.Match, p.Class.Name)
+		return fmt.Errorf("rooms: pattern %q has the private class %q, so it must end in {owner}",
+			p.Match, p.Class.Name)
 	}
 	return p.checkNames()
 }

@@ -59,7 +59,8 @@ func TestResolve(t *testing.T) {
 	f("prices:"+strings.Repeat("x", MaxName-6), "", "")
 
 	p := c.Patterns()
-	if len(p) != 6 || !p[0].Literal() || p[1].Literal() || p[4].Literal() || p[4].Prefix() != "orders:" || p[0].Prefix() != "prices" {
+	if len(p) != 6 || !p[0].Literal() || p[1].Literal() || p[4].Literal() || p[4].Prefix() != "orders:" ||
+		p[0].Prefix() != "prices" {
 		t.Errorf("patterns are not as they were given: %v", p)
 	}
 }
@@ -87,7 +88,8 @@ func TestCatalogFaults(t *testing.T) {
 	f("line ends", &Pattern{Match: "a\n", Class: stream})
 	f("line ends", &Pattern{Match: "a\xff:*", Class: stream})
 	f("same names", &Pattern{Match: "a:*", Class: stream}, &Pattern{Match: "a:{owner}", Class: private})
-	f("same names", &Pattern{Match: "a", Class: stream}, &Pattern{Match: "b", Class: stream}, &Pattern{Match: "a", Class: stream})
+	f("same names", &Pattern{Match: "a", Class: stream}, &Pattern{Match: "b", Class: stream},
+		&Pattern{Match: "a", Class: stream})
 }
 
 // TestHolds: a name that no client can write, or no user own, is not a room's.

@@ -82,7 +82,8 @@ func (c *chain) beyond(have []Pos) bool {
 	if c.used && !within(have, c.part, c.off) {
 		return true
 	}
-	return c.more != nil && slices.ContainsFunc(*c.more, func(p Pos) bool { return !within(have, p.Partition, p.Offset) })
+	return c.more != nil &&
+		slices.ContainsFunc(*c.more, func(p Pos) bool { return !within(have, p.Partition, p.Offset) })
 }
 
 // all returns the last offset of every partition.

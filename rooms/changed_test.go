@@ -25,7 +25,8 @@ func TestWatchChanged(t *testing.T) {
 			&Pattern{Match: "all", Class: stream, Feed: feed},
 			&Pattern{Match: "a:*", Class: class(Class{Name: "skips"}), Feed: feed},
 			&Pattern{Match: "k:*", Class: class(Class{Name: "keeps", Keep: true}), Feed: feed, MaxRooms: 9},
-			&Pattern{Match: "c:*", Class: class(Class{Name: "conflates", Conflate: true, KeyTTL: 30 * time.Second}), Feed: feed})
+			&Pattern{Match: "c:*",
+				Class: class(Class{Name: "conflates", Conflate: true, KeyTTL: 30 * time.Second}), Feed: feed})
 		w := newWatching(m)
 		off := [2]int64{int64(rnd.IntN(50)), -1}
 		m.batch.Progress(feed, 0, off[0])
@@ -82,7 +83,8 @@ func TestWatchChanged(t *testing.T) {
 				}
 				var want []string
 				for room, list := range log {
-					list = slices.DeleteFunc(slices.Clone(list), func(p Pos) bool { return within(from.Offsets, p.Partition, p.Offset) })
+					list = slices.DeleteFunc(slices.Clone(list),
+						func(p Pos) bool { return within(from.Offsets, p.Partition, p.Offset) })
 					if !strings.HasPrefix(room, prefix) || len(list) == 0 {
 						continue
 					}

@@ -21,7 +21,8 @@ func plainly(t testing.TB, frame []byte) string {
 	if frame[0]&wire.Deflated == 0 {
 		return string(p)
 	}
-	text, err := io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(p), strings.NewReader(flushed+"\x01\x00\x00\xff\xff"))))
+	text, err := io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(p),
+		strings.NewReader(flushed+"\x01\x00\x00\xff\xff"))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,8 @@ func TestDeflatedTape(t *testing.T) {
 	for seed := range uint64(20) {
 		rnd := rand.New(rand.NewPCG(seed, 12))
 		feed := newOpenFeed(1)
-		class := &Class{Name: "c", Deflate: true, Conflate: true, Keep: true, RetainBytes: 64 << 10, RetainAge: 20 * time.Second}
+		class := &Class{Name: "c", Deflate: true, Conflate: true, Keep: true, RetainBytes: 64 << 10,
+			RetainAge: 20 * time.Second}
 		m := newManual(t, Config{}, &Pattern{Match: "a", Class: class, Feed: feed})
 		m.join(m.listen(), "a")
 		r := m.room("a")
@@ -67,7 +69,8 @@ func TestDeflatedTape(t *testing.T) {
 			default:
 				for range 1 + rnd.IntN(20) {
 					value := fmt.Sprintf(`"%d %s"`, off, strings.Repeat("price ", rnd.IntN(1+rnd.IntN(200))))
-					m.batch.Add(&Record{Pattern: r.Pattern(), Room: []byte("a"), Type: "t", Key: fmt.Append(nil, rnd.IntN(40)), HasKey: true, Offset: off, Time: 1, Value: []byte(value)})
+					m.batch.Add(&Record{Pattern: r.Pattern(), Room: []byte("a"), Type: "t",
+						Key: fmt.Append(nil, rnd.IntN(40)), HasKey: true, Offset: off, Time: 1, Value: []byte(value)})
 					m.batch.Progress(feed, 0, off)
 					m.send()
 					off++
@@ -104,7 +107,8 @@ func TestDeflatedTape(t *testing.T) {
 						}
 						frame := rest[:n]
 						rest = rest[n:]
-						if num := p.First() + uint64(k); !strings.Contains(plainly(t, frame), fmt.Sprintf(`"data":"%d `, num)) {
+						if num := p.First() + uint64(k); !strings.Contains(plainly(t, frame),
+							fmt.Sprintf(`"data":"%d `, num)) {
 							t.Fatalf("frame %d says %.200s", num, plainly(t, frame))
 						}
 						if frame[0]&wire.Deflated == 0 {

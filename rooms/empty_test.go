@@ -116,11 +116,13 @@ func TestEmptyRooms(t *testing.T) {
 // TestRefusedRecords: a record that gets no room is reported to who sent it.
 func TestRefusedRecords(t *testing.T) {
 	feed := newOpenFeed(1)
-	m := newManual(t, Config{Shards: 2}, &Pattern{Match: "a:*", Class: &Class{Name: "kept", Keep: true}, Feed: feed, MaxRooms: 4})
+	m := newManual(t, Config{Shards: 2},
+		&Pattern{Match: "a:*", Class: &Class{Name: "kept", Keep: true}, Feed: feed, MaxRooms: 4})
 	p := m.Catalog().Patterns()[0]
 	var got []string
 	m.batch.Refused = func(r *Refused) {
-		got = append(got, fmt.Sprint(r.Pattern.Match, " ", string(r.Room), " ", r.Partition, ":", r.Offset, " ", r.Origin))
+		got = append(got, fmt.Sprint(r.Pattern.Match, " ", string(r.Room), " ", r.Partition, ":",
+			r.Offset, " ", r.Origin))
 	}
 	for i := range int64(6) {
 		rec := Record{Pattern: p, Room: fmt.Appendf(nil, "a:%d", i), Offset: i, Value: []byte("1")}

@@ -34,10 +34,14 @@ func TestEnvelope(t *testing.T) {
 		}
 	}
 	v := []byte("{ \"s\" : \"BTCUSDT\",\n\"p\":1.50 }") // byte for byte, white space included
-	f(Record{Type: "price_update", Key: []byte("BTCUSDT"), HasKey: true, Partition: 3, Offset: 1229, Time: 1699123456788, Value: v},
-		`{"room":"prices","type":"price_update","key":"BTCUSDT","pos":"3:1229","ts":1699123456788,"data":`+string(v)+`}`)
-	f(Record{Type: "price_update", Key: []byte("BTCUSDT"), HasKey: true, Partition: 3, Offset: 1234, Time: 1699123456789, Value: v},
-		`{"room":"prices","type":"price_update","key":"BTCUSDT","pos":"3:1234","prev":"3:1229","ts":1699123456789,"data":`+string(v)+`}`)
+	f(Record{Type: "price_update", Key: []byte("BTCUSDT"), HasKey: true, Partition: 3, Offset: 1229,
+		Time: 1699123456788, Value: v},
+		`{"room":"prices","type":"price_update","key":"BTCUSDT","pos":"3:1229","ts":1699123456788,"data":`+string(v)+
+			`}`)
+	f(Record{Type: "price_update", Key: []byte("BTCUSDT"), HasKey: true, Partition: 3, Offset: 1234,
+		Time: 1699123456789, Value: v},
+		`{"room":"prices","type":"price_update","key":"BTCUSDT","pos":"3:1234","prev":"3:1229","ts":1699123456789,`+
+			`"data":`+string(v)+`}`)
 	f(Record{Type: `a"b`, Partition: 0, Offset: 0, Value: []byte("7")},
 		`{"room":"prices","type":"a\"b","pos":"0:0","ts":0,"data":7}`)
 	f(Record{Type: "t", HasKey: true, Partition: 0, Offset: 5, Time: -1},
@@ -72,7 +76,9 @@ func TestBareFrames(t *testing.T) {
 	m.send()
 	_, pieces, _ := member.Sub.Room().Cut(member.At, 1<<20, nil)
 	want := "\x82\x04\x00\xffab" + "\x81\x07{\"a\":1}" + "\x81\x00" +
-		string(wire.AppendFrame(nil, wire.OpText, []byte(`{"jsonrpc":"2.0","method":"gap","params":{"room":"raw","from":{"epoch":"e1","0":2},"to":{"epoch":"e1","0":7}}}`)))
+		string(wire.AppendFrame(nil, wire.OpText,
+			[]byte(`{"jsonrpc":"2.0","method":"gap","params":{"room":"raw","from":{"epoch":"e1","0":2},`+
+				`"to":{"epoch":"e1","0":7}}}`)))
 	if len(pieces) != 1 {
 		t.Fatalf("got %d pieces of one chunk", len(pieces))
 	}

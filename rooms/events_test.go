@@ -103,7 +103,8 @@ func TestGap(t *testing.T) {
 		&Pattern{Match: "o:{owner}", Class: private, Feed: feed})
 	l := m.listen()
 	members := m.join(l, "a", "other", "o:0", "o:1")
-	const notice = `{"jsonrpc":"2.0","method":"gap","params":{"room":"a","from":{"epoch":"e1","1":2},"to":{"epoch":"e1","1":5}}}`
+	const notice = `{"jsonrpc":"2.0","method":"gap","params":{"room":"a","from":{"epoch":"e1","1":2},` +
+		`"to":{"epoch":"e1","1":5}}}`
 	m.add("a", 1, 2, "1")
 	m.add("a", 0, 2, "1")
 	m.batch.Gap(feed, 1, 2, 5)

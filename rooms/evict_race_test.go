@@ -69,7 +69,8 @@ func TestEvictRace(t *testing.T) {
 	for off := range int64(records) {
 		k, v := fmt.Sprint("k", off*7919%613), fmt.Sprint(off)
 		newest[k] = v
-		m.batch.Add(&Record{Pattern: p, Room: []byte("m:a"), HasKey: true, Key: []byte(k), Offset: off, Value: []byte(v)})
+		m.batch.Add(&Record{Pattern: p, Room: []byte("m:a"), HasKey: true, Key: []byte(k),
+			Offset: off, Value: []byte(v)})
 		if off%50 == 49 {
 			m.batch.Progress(feed, 0, off)
 			if err := m.batch.Send(t.Context()); err != nil {

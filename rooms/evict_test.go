@@ -11,8 +11,10 @@ import (
 func stated(t *testing.T, cfg Config) (*manual, *Feed) {
 	feed := newOpenFeed(1)
 	return newManual(t, cfg,
-		&Pattern{Match: "p:{owner}", Class: &Class{Name: "state", Owner: "{sub}", Snapshot: true, RetainAge: time.Second}, Feed: feed},
-		&Pattern{Match: "m:*", Class: &Class{Name: "market", Conflate: true, Snapshot: true, RetainAge: time.Second}, Feed: feed}), feed
+		&Pattern{Match: "p:{owner}",
+			Class: &Class{Name: "state", Owner: "{sub}", Snapshot: true, RetainAge: time.Second}, Feed: feed},
+		&Pattern{Match: "m:*",
+			Class: &Class{Name: "market", Conflate: true, Snapshot: true, RetainAge: time.Second}, Feed: feed}), feed
 }
 
 // fill puts one value of 250 bytes into each room from to to, by batches of 100, with
@@ -82,7 +84,8 @@ func TestLastBudget(t *testing.T) {
 	}
 	m.pass(24 * time.Hour)
 	m.began = m.began.Add(-26 * time.Hour)
-	if s := m.join(l, evicted, "p:501"); s[0].Partial || s[1].Partial || m.Partial(m.room(evicted)) || m.Stats().LastFull {
+	if s := m.join(l, evicted, "p:501"); s[0].Partial || s[1].Partial || m.Partial(m.room(evicted)) ||
+		m.Stats().LastFull {
 		t.Errorf("after the key_ttl of all that has gone: %+v", s)
 	}
 	if r := m.room(evicted); len(r.last.order.Load().frames) > 2 {
@@ -137,7 +140,8 @@ func TestEvictedWalks(t *testing.T) {
 	s, room := m.shards[0], "m:a"
 	key := func(k string, off int64) {
 		p := m.Catalog().Patterns()[1]
-		m.batch.Add(&Record{Pattern: p, Room: []byte(room), HasKey: true, Key: []byte(k), Offset: off, Value: []byte("1")})
+		m.batch.Add(&Record{Pattern: p, Room: []byte(room), HasKey: true, Key: []byte(k), Offset: off,
+			Value: []byte("1")})
 		m.batch.Progress(p.Feed, 0, off)
 		m.send()
 		m.pass(time.Second)
@@ -176,7 +180,8 @@ func TestEvictedWalks(t *testing.T) {
 	f(0, resumed, true, 0)
 	// A member with b continues. One with only a is told that b has gone.
 	resume := func(off int64) Member {
-		j := &Join{Done: func(*Join) {}, Rooms: []Member{{Name: room, Pattern: r.pattern, Since: &Positions{Epoch: "e1", Offsets: []Pos{{0, off}}}}}}
+		j := &Join{Done: func(*Join) {},
+			Rooms: []Member{{Name: room, Pattern: r.pattern, Since: &Positions{Epoch: "e1", Offsets: []Pos{{0, off}}}}}}
 		m.Join(m.listen(), j)
 		m.answer()
 		return j.Rooms[0]
@@ -210,7 +215,8 @@ func TestEvictedSinceSent(t *testing.T) {
 	m, feed := stated(t, Config{LastBudget: 1 << 20})
 	s, p := m.shards[0], m.Catalog().Patterns()[1]
 	key := func(k string, off int64) {
-		m.batch.Add(&Record{Pattern: p, Room: []byte("m:a"), HasKey: true, Key: []byte(k), Offset: off, Value: []byte("1")})
+		m.batch.Add(&Record{Pattern: p, Room: []byte("m:a"), HasKey: true, Key: []byte(k), Offset: off,
+			Value: []byte("1")})
 		m.batch.Progress(feed, 0, off)
 		m.send()
 		m.pass(time.Second)

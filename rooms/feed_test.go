@@ -12,7 +12,8 @@ func TestPositionsJSON(t *testing.T) {
 	f(Positions{}, `{}`)
 	f(Positions{Epoch: "k3x9"}, `{"epoch":"k3x9"}`)
 	f(Positions{Epoch: "k3x9", Offsets: []Pos{{0, 1234}}}, `{"epoch":"k3x9","0":1234}`)
-	f(Positions{Epoch: `a"b`, Offsets: []Pos{{2, -1}, {11, 9007199254740993}}}, `{"epoch":"a\"b","2":-1,"11":9007199254740993}`)
+	f(Positions{Epoch: `a"b`, Offsets: []Pos{{2, -1}, {11, 9007199254740993}}},
+		`{"epoch":"a\"b","2":-1,"11":9007199254740993}`)
 }
 
 func TestFeed(t *testing.T) {

@@ -21,7 +21,8 @@ func TestFilterBehindReset(t *testing.T) {
 		if len(pieces) != 1 || !strings.Contains(string(pieces[0].Bytes), `"reset"`) {
 			t.Fatalf("got %d pieces, and no reset", len(pieces))
 		}
-		if _, pieces = cut(next, 1<<20, filter); len(pieces) != 1 || !strings.Contains(string(pieces[0].Bytes), `"new"`) {
+		if _, pieces = cut(next, 1<<20, filter); len(pieces) != 1 ||
+			!strings.Contains(string(pieces[0].Bytes), `"new"`) {
 			t.Errorf("what follows the reset is left out")
 		}
 	}

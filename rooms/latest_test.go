@@ -137,7 +137,8 @@ func TestLatestModel(t *testing.T) {
 			owner, match = "{sub}", "p:{owner}"
 		}
 		feed := newOpenFeed(1)
-		k := &Class{Name: "market", Owner: owner, Conflate: true, Snapshot: true, RetainBytes: 4 << 10, RetainAge: 5 * time.Second,
+		k := &Class{Name: "market", Owner: owner, Conflate: true, Snapshot: true, RetainBytes: 4 << 10,
+			RetainAge:     5 * time.Second,
 			ConflateBytes: 600, MaxKeys: 60, KeyTTL: 3 * time.Minute}
 		p := &Pattern{Match: match, Class: k, Feed: feed}
 		m := newManual(t, Config{}, p)
@@ -166,7 +167,8 @@ func TestLatestModel(t *testing.T) {
 		for range 1500 {
 			for range rnd.IntN(12) {
 				key := fmt.Sprint("k", rnd.IntN(1+rnd.IntN(90)))
-				rec := Record{Pattern: p, Room: []byte(name), Type: "t", Key: []byte(key), HasKey: true, Offset: off, Time: 1, Value: fmt.Appendf(nil, `"v%d"`, off)}
+				rec := Record{Pattern: p, Room: []byte(name), Type: "t", Key: []byte(key), HasKey: true, Offset: off,
+					Time: 1, Value: fmt.Appendf(nil, `"v%d"`, off)}
 				if rnd.IntN(8) == 0 {
 					rec.Value = nil
 				}

@@ -32,11 +32,13 @@ func TestLevelMembersShareTheirText(t *testing.T) {
 	for i := range members[1:] {
 		s := &members[i+1]
 		p, q := m.PositionsAt(members[0].Sub.Room(), 0), m.PositionsAt(s.Sub.Room(), s.Sub.Room().Head())
-		if len(p.Offsets) != partitions || unsafe.SliceData(p.Offsets) != unsafe.SliceData(q.Offsets) || p.text != q.text {
+		if len(p.Offsets) != partitions ||
+			unsafe.SliceData(p.Offsets) != unsafe.SliceData(q.Offsets) || p.text != q.text {
 			t.Errorf("%s and %s do not share what they have in common", members[0].Name, s.Name)
 		}
 		dst := make([]byte, 0, 4096)
-		if n := testing.AllocsPerRun(10, func() { dst = m.PositionsAt(s.Sub.Room(), s.Sub.Room().Head()).AppendJSON(dst[:0]) }); n != 0 {
+		if n := testing.AllocsPerRun(10,
+			func() { dst = m.PositionsAt(s.Sub.Room(), s.Sub.Room().Head()).AppendJSON(dst[:0]) }); n != 0 {
 			t.Errorf("the text of %s takes %v allocations, not a copy", s.Name, n)
 		}
 		if got := string(dst); got != all {
@@ -131,7 +133,8 @@ func TestSinceOfFewerPartitions(t *testing.T) {
 
 		// Another node knows of more partitions: that passes, and no position is too old for it.
 		var notNow *NotNowError
-		if member := m.since(room, Positions{Epoch: "e1", Offsets: []Pos{{0, 1}, {6, 0}}}); !errors.As(member.TooOld, &notNow) || notNow.RetryAfter <= 0 {
+		if member := m.since(room, Positions{Epoch: "e1", Offsets: []Pos{{0, 1}, {6, 0}}}); !errors.As(member.TooOld,
+			&notNow) || notNow.RetryAfter <= 0 {
 			t.Errorf("a partition that is not known yet is answered with %v", member.TooOld)
 		}
 	}

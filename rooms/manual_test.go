@@ -67,7 +67,8 @@ func (m *manual) add(room string, part int32, off int64, value string) {
 	if !ok {
 		m.t.Fatalf("no pattern for %q", room)
 	}
-	m.batch.Add(&Record{Pattern: p, Room: []byte(room), Type: "t", Partition: part, Offset: off, Time: 1, Value: []byte(value)})
+	m.batch.Add(&Record{Pattern: p, Room: []byte(room), Type: "t", Partition: part, Offset: off, Time: 1,
+		Value: []byte(value)})
 }
 
 // put sends one record and its progress.

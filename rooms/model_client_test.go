@@ -130,7 +130,8 @@ func (c *client) told(at rooms.Positions, level bool) {
 	}
 	for part := range c.at {
 		off := offsetOf(at.Offsets, part)
-		if missed := c.missed(part, c.at[part], off); missed >= 0 && !(conflated(c.room) && !level && c.superseded(part, missed, off)) {
+		if missed := c.missed(part, c.at[part], off); missed >= 0 &&
+			!(conflated(c.room) && !level && c.superseded(part, missed, off)) {
 			c.fatal("told of %d:%d, and had not been sent %d after %d", part, off, missed, c.at[part])
 		}
 		if level && c.missed(part, off, c.at[part]) >= 0 {
@@ -148,7 +149,8 @@ func (c *client) superseded(part int, missed, off int64) bool {
 	log := c.topic.logs[part]
 	for i := missed; i <= off; i++ {
 		e := &log[i]
-		if c.wants(e) && !c.at0.dropped[e.room+e.key] && !slices.ContainsFunc(log[off+1:], func(x entry) bool { return x.room == e.room && x.key == e.key }) {
+		if c.wants(e) && !c.at0.dropped[e.room+e.key] &&
+			!slices.ContainsFunc(log[off+1:], func(x entry) bool { return x.room == e.room && x.key == e.key }) {
 			return false
 		}
 	}
@@ -240,7 +242,8 @@ func (c *client) gap(from, to rooms.Positions, exact bool) {
 			continue
 		}
 		if c.located {
-			if i := slices.IndexFunc(from.Offsets, func(p rooms.Pos) bool { return p.Partition == int32(part) }); i >= 0 && from.Epoch == to.Epoch {
+			if i := slices.IndexFunc(from.Offsets,
+				func(p rooms.Pos) bool { return p.Partition == int32(part) }); i >= 0 && from.Epoch == to.Epoch {
 				if missed := c.missed(part, c.at[part], from.Offsets[i].Offset); exact && missed >= 0 {
 					c.fatal("a gap after %d:%d, though %d was not sent", part, from.Offsets[i].Offset, missed)
 				}
@@ -274,7 +277,8 @@ func (c *client) level(n *node) {
 		if n.reached(key, c.room) < c.heard[part] {
 			continue // the node is behind one that the client was on
 		}
-		if off, ok := c.newest[key]; ok && (h == nil || h.off < off) && off < n.reached(key, c.room) && off >= c.topic.begin[part] && !(h == nil && c.moved && n.dropped[c.room+key]) {
+		if off, ok := c.newest[key]; ok && (h == nil || h.off < off) && off < n.reached(key, c.room) &&
+			off >= c.topic.begin[part] && !(h == nil && c.moved && n.dropped[c.room+key]) {
 			c.fatal("level, and has %d of %s, of which its node has %+v", off, key, h)
 		}
 		if h == nil {

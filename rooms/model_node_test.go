@@ -27,16 +27,17 @@ func (t *rapidTB) Fatal(args ...any)            { t.T.Fatal(args...) }
 // node is a table, and what it has been given.
 type node struct {
 	*rooms.Stepped
-	rules   member.Rules
-	counts  member.Counts
-	w       *world
-	tb      *rapidTB
-	l       *rooms.Listener
-	feeds   [2]*rooms.Feed
-	next    [2][modelParts]int64           // the first offset that it has not read
-	first   [2][modelParts]int64           // where it began, or went on after a loss
-	newest  map[string]map[string]*holding // by room and key: the newest values
-	dropped map[string]bool                // by room and key: what has gone without a tombstone, which no other node knows
+	rules  member.Rules
+	counts member.Counts
+	w      *world
+	tb     *rapidTB
+	l      *rooms.Listener
+	feeds  [2]*rooms.Feed
+	next   [2][modelParts]int64           // the first offset that it has not read
+	first  [2][modelParts]int64           // where it began, or went on after a loss
+	newest map[string]map[string]*holding // by room and key: the newest values
+	// by room and key: what has gone without a tombstone, which no other node knows
+	dropped map[string]bool
 	evicted map[string]map[string]*holding // by room and key: the newest values for which there was no memory
 	order   int
 }
@@ -62,8 +63,10 @@ func newNode(w *world) *node {
 		n.feeds[i].Open(topic.epoch, modelParts)
 	}
 	age := 8 * time.Second
-	values := &rooms.Class{Name: "values", Conflate: true, Snapshot: true, ConflateBytes: 3 << 10, RetainBytes: 8 << 10, RetainAge: age, KeyTTL: modelTTL, Deflate: true}
-	small := &rooms.Class{Name: "small", Conflate: true, Snapshot: true, ConflateBytes: 3 << 10, RetainBytes: 8 << 10, RetainAge: age, KeyTTL: modelTTL, MaxKeys: modelKeys}
+	values := &rooms.Class{Name: "values", Conflate: true, Snapshot: true, ConflateBytes: 3 << 10, RetainBytes: 8 << 10,
+		RetainAge: age, KeyTTL: modelTTL, Deflate: true}
+	small := &rooms.Class{Name: "small", Conflate: true, Snapshot: true, ConflateBytes: 3 << 10, RetainBytes: 8 << 10,
+		RetainAge: age, KeyTTL: modelTTL, MaxKeys: modelKeys}
 	states := &rooms.Class{Name: "states", Snapshot: true, RetainBytes: 16 << 10, RetainAge: age, KeyTTL: modelTTL}
 	ticks := &rooms.Class{Name: "ticks", RetainBytes: 8 << 10, RetainAge: age, Deflate: true}
 	alerts := &rooms.Class{Name: "alerts", Lag: rooms.LagClose, Keep: true, RetainBytes: 8 << 10, RetainAge: age}
@@ -125,7 +128,8 @@ func (n *node) read(topic, part, count int) {
 
 func (n *node) add(e entry, part int, off int64) {
 	p, _, _ := n.Catalog().Resolve(e.room)
-	rec := &rooms.Record{Pattern: p, Room: []byte(e.room), Type: "t", Key: []byte(e.key), HasKey: true, Partition: int32(part), Offset: off, Time: 1, Keyframe: e.keyframe}
+	rec := &rooms.Record{Pattern: p, Room: []byte(e.room), Type: "t", Key: []byte(e.key), HasKey: true,
+		Partition: int32(part), Offset: off, Time: 1, Keyframe: e.keyframe}
 	if e.value != "" {
 		rec.Value = []byte(e.value)
 	}

@@ -14,7 +14,8 @@ var modelSteps, modelFrames, modelFault atomic.Int64
 
 // Unless flags say otherwise: some 200,000 steps.
 func init() {
-	for name, value := range map[string]string{"rapid.checks": "2000", "rapid.steps": "100", "rapid.nofailfile": "true"} {
+	for name, value := range map[string]string{"rapid.checks": "2000", "rapid.steps": "100",
+		"rapid.nofailfile": "true"} {
 		if err := flag.Set(name, value); err != nil {
 			panic(err)
 		}

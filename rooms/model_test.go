@@ -91,8 +91,9 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"visit": do(w.visit), "visit another": do(w.visit), "visit a third": do(w.visit), "visit a fourth": do(w.visit),
 		"join": do(w.join), "resume": do(w.resume), "resume another": do(w.resume),
 		"leave": do(w.leave), "cut": do(w.cut), "heartbeat": do(w.heartbeat),
-		"set back": do(w.setBack), "pass": do(w.pass), "restart": do(w.restart), "lose": do(w.lose), "create again": do(w.recreate),
-		"press": do(w.press),
+		"set back": do(w.setBack), "pass": do(w.pass), "restart": do(w.restart), "lose": do(w.lose),
+		"create again": do(w.recreate),
+		"press":        do(w.press),
 	}
 }
 
@@ -114,7 +115,8 @@ func (w *world) produce() {
 			e.value = fmt.Sprintf(`"%d:%d %0*d"`, part, off, 1+w.draw(500, "size"), 0)
 		}
 		e.keyframe = e.room == "books" && w.chance(5, "keyframe")
-		w.t.Logf("%d:%d of %s is %q of %q, keyframe %v", part, len(topic.logs[part]), topic.epoch, e.key, e.room, e.keyframe)
+		w.t.Logf("%d:%d of %s is %q of %q, keyframe %v", part, len(topic.logs[part]), topic.epoch,
+			e.key, e.room, e.keyframe)
 		topic.logs[part] = append(topic.logs[part], e)
 	}
 }

@@ -38,7 +38,8 @@ func TestOldest(t *testing.T) {
 	}
 	for _, epoch := range []string{"e0", ""} {
 		how := m.since("all", Positions{Epoch: epoch, Offsets: []Pos{{0, 3}}}).Resume
-		if how == nil || !how.Recall || how.Lost == "" || how.Have[0].Offset != -1 || how.UpTo[0].Offset != 12 || len(how.UpTo) != 2 {
+		if how == nil || !how.Recall || how.Lost == "" || how.Have[0].Offset != -1 || how.UpTo[0].Offset != 12 ||
+			len(how.UpTo) != 2 {
 			t.Errorf("epoch %q: %+v", epoch, how)
 		}
 	}

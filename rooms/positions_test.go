@@ -54,7 +54,8 @@ func TestPositionsWhilePublishing(t *testing.T) {
 								continue // overtaken meanwhile: an earlier position will do
 							}
 							if len(p.Offsets) != 1 || p.Offsets[0].Offset != int64(at)-1 {
-								t.Errorf("%s: a cursor at %d has the positions %v; the head is %d by now", r.Name(), at, p, head)
+								t.Errorf("%s: a cursor at %d has the positions %v; the head is %d by now",
+									r.Name(), at, p, head)
 								return
 							}
 							asked.Add(1)
@@ -89,9 +90,12 @@ func TestPositionsRaised(t *testing.T) {
 		p, want Positions
 		covers  bool
 	}{
-		{Positions{Epoch: "e", Offsets: []Pos{{0, 4}, {1, 3}}}, Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 3}}}, false},
-		{Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 2}}}, Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 2}}}, true},
-		{Positions{Epoch: "f", Offsets: []Pos{{0, 4}, {1, 3}}}, Positions{Epoch: "f", Offsets: []Pos{{0, 4}, {1, 3}}}, false},
+		{Positions{Epoch: "e", Offsets: []Pos{{0, 4}, {1, 3}}},
+			Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 3}}}, false},
+		{Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 2}}},
+			Positions{Epoch: "e", Offsets: []Pos{{0, 5}, {1, 2}}}, true},
+		{Positions{Epoch: "f", Offsets: []Pos{{0, 4}, {1, 3}}},
+			Positions{Epoch: "f", Offsets: []Pos{{0, 4}, {1, 3}}}, false},
 		{Positions{}, Positions{}, false},
 	} {
 		if covers := c.p.Cover(have); covers != c.covers {

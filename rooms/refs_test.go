@@ -18,7 +18,9 @@ func TestPrivateRoomsModel(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(4, 5))
 	feed := newOpenFeed(1)
-	m := newManual(t, Config{}, &Pattern{Match: "o:{owner}", Class: &Class{Name: "o", Owner: "{sub}", RetainAge: age * time.Millisecond}, Feed: feed})
+	m := newManual(t, Config{},
+		&Pattern{Match: "o:{owner}",
+			Class: &Class{Name: "o", Owner: "{sub}", RetainAge: age * time.Millisecond}, Feed: feed})
 	s, l := m.shards[0], m.listen()
 	history := map[string][]sent{} // since the room was made
 	members := map[string][]Member{}
@@ -205,7 +207,8 @@ func TestPrivateClassesAndPositions(t *testing.T) {
 		t.Error("a journal does not go by its class's age")
 	}
 	if got, _ := m.frames(members[2].Sub.Room(), 0); !slices.Equal(got, []string{
-		`{"room":"s:1","type":"t","pos":"0:6","ts":1,"data":1}`, `{"room":"s:1","type":"t","pos":"0:7","prev":"0:6","ts":1,"data":1}`}) {
+		`{"room":"s:1","type":"t","pos":"0:6","ts":1,"data":1}`,
+		`{"room":"s:1","type":"t","pos":"0:7","prev":"0:6","ts":1,"data":1}`}) {
 		t.Errorf("s:1 got %q", got)
 	}
 }

@@ -94,7 +94,8 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 		if r.Class().Conflate {
 			return 0, nil, &TooOldError{Oldest: r.last.knownFrom(all, state, s.lost[r.pattern.Feed.index]), Why: why}
 		}
-		return r.next, &Resume{Have: before(all.Offsets), Until: r.next, Recall: true, UpTo: all.Offsets, Lost: why}, nil
+		return r.next, &Resume{Have: before(all.Offsets), Until: r.next, Recall: true,
+			UpTo: all.Offsets, Lost: why}, nil
 	}
 	for _, o := range since.Offsets {
 		if int(o.Partition) >= len(state.off) { // another node already knows it
@@ -140,7 +141,8 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 // a room that had members at that time has a notice of the loss on its tape.
 func (s *shard) lostSince(r *Room, have []Pos) bool {
 	return slices.ContainsFunc(s.lost[r.pattern.Feed.index], func(lost Pos) bool {
-		return slices.ContainsFunc(have, func(h Pos) bool { return h.Partition == lost.Partition && h.Offset < lost.Offset })
+		return slices.ContainsFunc(have,
+			func(h Pos) bool { return h.Partition == lost.Partition && h.Offset < lost.Offset })
 	})
 }
 

@@ -37,7 +37,8 @@ func readAgain(t *testing.T, p *Pattern, name string, all []Pos, how *Resume) (g
 	t.Helper()
 	var records []Record
 	for _, x := range all {
-		records = append(records, Record{Type: "t", Partition: x.Partition, Offset: x.Offset, Time: 1, Value: []byte("1")})
+		records = append(records,
+			Record{Type: "t", Partition: x.Partition, Offset: x.Offset, Time: 1, Value: []byte("1")})
 	}
 	past := NewPast(p, name, records, nil)
 	var pieces []Piece
@@ -137,7 +138,8 @@ func TestResumeModel(t *testing.T) {
 					got[x.Partition] = append(got[x.Partition], x.Offset)
 				}
 				if fmt.Sprint(got) != fmt.Sprint(want) {
-					t.Fatalf("seed %d, step %d: %s since %v got %v, want %v", seed, step, name, since.Offsets, got, want)
+					t.Fatalf("seed %d, step %d: %s since %v got %v, want %v", seed, step, name,
+						since.Offsets, got, want)
 				}
 			}
 			if rnd.IntN(3) > 0 {

@@ -107,8 +107,10 @@ func TestBudget(t *testing.T) {
 	const budget = 256 << 10
 	feed := newOpenFeed(1)
 	m := newManual(t, Config{Budget: budget},
-		&Pattern{Match: "a:*", Class: &Class{Name: "a", RetainBytes: 32 << 10, RetainAge: time.Hour, Keep: true}, Feed: feed},
-		&Pattern{Match: "o:{owner}", Class: &Class{Name: "o", Owner: "{sub}", RetainBytes: 32 << 10, RetainAge: time.Hour}, Feed: feed})
+		&Pattern{Match: "a:*",
+			Class: &Class{Name: "a", RetainBytes: 32 << 10, RetainAge: time.Hour, Keep: true}, Feed: feed},
+		&Pattern{Match: "o:{owner}",
+			Class: &Class{Name: "o", Owner: "{sub}", RetainBytes: 32 << 10, RetainAge: time.Hour}, Feed: feed})
 	type chunkID struct {
 		t     *Tape
 		first uint64
@@ -134,7 +136,8 @@ func TestBudget(t *testing.T) {
 	before := chunks()
 	for i := range int64(4000) {
 		m.pass(time.Duration(rnd.IntN(60)) * time.Millisecond)
-		m.put(fmt.Sprintf([]string{"a:%d", "o:%d"}[rnd.IntN(2)], rnd.IntN(8)), 0, i, strings.Repeat("1", 1+rnd.IntN(1000)))
+		m.put(fmt.Sprintf([]string{"a:%d", "o:%d"}[rnd.IntN(2)], rnd.IntN(8)), 0, i,
+			strings.Repeat("1", 1+rnd.IntN(1000)))
 		used, after := m.used.Load(), chunks()
 		if used > budget {
 			t.Fatalf("%d bytes are used of %d", used, budget)
@@ -184,7 +187,8 @@ func TestBudget(t *testing.T) {
 // A shard that gets nothing any more gives up its share when it sweeps.
 func TestIdleShardSheds(t *testing.T) {
 	feed := newOpenFeed(1)
-	m := newManual(t, Config{Budget: 64 << 10, Shards: 2}, &Pattern{Match: "a:*", Class: &Class{Name: "a", RetainAge: time.Hour, Keep: true}, Feed: feed})
+	m := newManual(t, Config{Budget: 64 << 10, Shards: 2},
+		&Pattern{Match: "a:*", Class: &Class{Name: "a", RetainAge: time.Hour, Keep: true}, Feed: feed})
 	var name [2]string
 	for i := range 100 {
 		room := fmt.Sprintf("a:%d", i)
@@ -275,7 +279,8 @@ func TestPositionsModel(t *testing.T) {
 	for _, name := range []string{"a", "o:1"} {
 		rnd := rand.New(rand.NewPCG(12, 13))
 		feed := newOpenFeed(3)
-		m := newManual(t, Config{}, &Pattern{Match: "a", Class: stream, Feed: feed}, &Pattern{Match: "o:{owner}", Class: private, Feed: feed})
+		m := newManual(t, Config{}, &Pattern{Match: "a", Class: stream, Feed: feed},
+			&Pattern{Match: "o:{owner}", Class: private, Feed: feed})
 		r := m.join(m.listen(), name, "o:2")[0].Sub.Room()
 		progress := []int64{-1, -1, -1}
 		for part := range int32(3) {
@@ -319,7 +324,8 @@ func TestPositionsModel(t *testing.T) {
 				}
 				continue
 			}
-			if len(got.Offsets) != 3 || got.Offsets[0].Offset != want[0] || got.Offsets[1].Offset != want[1] || got.Offsets[2].Offset != want[2] {
+			if len(got.Offsets) != 3 || got.Offsets[0].Offset != want[0] || got.Offsets[1].Offset != want[1] ||
+				got.Offsets[2].Offset != want[2] {
 				t.Fatalf("%s, %d: at %v, want %v", name, at, got, want)
 			}
 		}

@@ -33,7 +33,8 @@ func BenchmarkAppend(b *testing.B) {
 			for i := range names {
 				names[i] = []byte(room(i))
 			}
-			rec := Record{Pattern: p, Type: "trade_update", HasKey: true, Key: []byte("BTCUSDT"), Time: 1699123456789, Value: value}
+			rec := Record{Pattern: p, Type: "trade_update", HasKey: true, Key: []byte("BTCUSDT"),
+				Time: 1699123456789, Value: value}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(value)))
 			for i := 0; b.Loop(); i++ {
@@ -105,9 +106,11 @@ func BenchmarkJoin(b *testing.B) {
 			feed := newOpenFeed(partitions)
 			global, own := &Class{Name: "g"}, &Class{Name: "own", Owner: "{sub}"}
 			patterns := []*Pattern{
-				{Match: "prices", Class: global, Feed: feed}, {Match: "trades", Class: global, Feed: feed}, {Match: "system_alerts", Class: global, Feed: feed},
+				{Match: "prices", Class: global, Feed: feed}, {Match: "trades", Class: global, Feed: feed},
+				{Match: "system_alerts", Class: global, Feed: feed},
 				{Match: "user:{owner}", Class: own, Feed: feed}, {Match: "portfolio:{owner}", Class: own, Feed: feed},
-				{Match: "orders:{owner}", Class: own, Feed: feed}, {Match: "notifications:{owner}", Class: own, Feed: feed},
+				{Match: "orders:{owner}", Class: own, Feed: feed},
+				{Match: "notifications:{owner}", Class: own, Feed: feed},
 			}
 			m := newManual(b, Config{Shards: 2}, patterns...)
 			for part := range partitions {

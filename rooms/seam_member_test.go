@@ -135,7 +135,8 @@ func (v *audience) take() {
 				v.t.Errorf("cannot join %s: %v", member.Name, member.Err)
 				continue
 			}
-			s := &spectator{room: member.Sub.Room(), sub: member.Sub, at: member.At, starts: []mark{{where: member.Positions}}}
+			s := &spectator{room: member.Sub.Room(), sub: member.Sub, at: member.At,
+				starts: []mark{{where: member.Positions}}}
 			members, _ := member.Sub.Local.([]*spectator)
 			member.Sub.Local = append(members, s)
 			v.members = append(v.members, s)
@@ -240,7 +241,8 @@ func (s *spectator) see(t *testing.T, payload []byte) {
 		x.kind = 'r'
 	case "gap":
 		x.kind = 'g'
-		form := `{"jsonrpc":"2.0","method":"gap","params":{"room":"` + s.room.Name() + `","from":{"epoch":"` + x.epoch + `","%d":%d},"to":{"epoch":"` + x.epoch + `","%d":%d}}}`
+		form := `{"jsonrpc":"2.0","method":"gap","params":{"room":"` + s.room.Name() + `","from":{"epoch":"` + x.epoch +
+			`","%d":%d},"to":{"epoch":"` + x.epoch + `","%d":%d}}}`
 		if n, err := fmt.Sscanf(string(payload), form, &x.part, &x.prev, &x.part, &x.off); n != 4 {
 			t.Errorf("%s: %v", payload, err)
 		}

@@ -206,7 +206,8 @@ func (p *producer) gap() {
 func TestSeams(t *testing.T) {
 	var n sum
 	enough := func() bool {
-		return n.members >= 50 && n.records >= 1000 && n.prev >= n.records/2 && n.lags > 0 && n.resets > 0 && n.gaps > 0 && n.unknown > 0
+		return n.members >= 50 && n.records >= 1000 && n.prev >= n.records/2 && n.lags > 0 && n.resets > 0 &&
+			n.gaps > 0 && n.unknown > 0
 	}
 	// Two rounds show all of it, unless the machine is busy with other things.
 	for seed := uint64(0); seed < 2 || seed < 20 && !enough() && !t.Failed(); seed++ {

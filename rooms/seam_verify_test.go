@@ -168,7 +168,8 @@ func (w *stretch) verify() {
 			got = got[:min(len(got), len(want))]
 		}
 		if !slices.Equal(got, want) {
-			w.t.Errorf("%s, epoch %s, partition %d, above %d (%v) up to %d: saw %v, want %v", room.name, w.epoch, part, lower, w.known, upper, got, want)
+			w.t.Errorf("%s, epoch %s, partition %d, above %d (%v) up to %d: saw %v, want %v", room.name, w.epoch, part,
+				lower, w.known, upper, got, want)
 			return
 		}
 		w.prevs(part, truth, begins)
@@ -183,7 +184,8 @@ func (w *stretch) prevs(part int32, truth []int64, begins map[int64]int64) {
 		case x.part != part:
 		case x.kind == 'g':
 			if x.epoch != w.epoch || begins[2*x.off-1] != x.prev {
-				w.t.Errorf("%s: a gap from %d to %d of %s, want from %d", w.s.room.name, x.prev, x.off, x.epoch, begins[2*x.off-1])
+				w.t.Errorf("%s: a gap from %d to %d of %s, want from %d", w.s.room.name, x.prev, x.off,
+					x.epoch, begins[2*x.off-1])
 			}
 		case x.prev >= 0:
 			i, _ := slices.BinarySearch(truth, 2*x.off)

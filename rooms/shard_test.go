@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -8,7 +9,8 @@ import (
 
 func TestStaleRecords(t *testing.T) {
 	feed := newOpenFeed(2)
-	m := newManual(t, Config{}, &Pattern{Match: "a:*", Class: stream, Feed: feed}, &Pattern{Match: "unfed", Class: stream})
+	m := newManual(t, Config{}, &Pattern{Match: "a:*", Class: stream, Feed: feed},
+		&Pattern{Match: "unfed", Class: stream})
 	l := m.listen()
 	old := m.join(l, "a:old")[0]
 	for off := range int64(10) {
@@ -63,11 +65,13 @@ func TestUnlistenedRoomsAreSkipped(t *testing.T) {
 	m.put("k:2", 0, 3, "1")
 	m.put("k:3", 0, 4, "1") // one too many
 	own, _, _ := m.cfg.Catalog.Resolve("o:1")
-	m.batch.Add(&Record{Pattern: own, Room: []byte("o:\xff"), Type: "t", Offset: 5, Time: 1, Value: []byte("1")}) // no name
+	// no name
+	m.batch.Add(&Record{Pattern: own, Room: []byte("o:\xff"), Type: "t", Offset: 5, Time: 1, Value: []byte("1")})
 	m.send()
 	got := m.Stats()
 	got.TapeBytes = 0
-	if want := (Stats{Rooms: 3, RoomBytes: 3 * roomSize, Shards: 1, Appended: 3, Bytes: 3, Skipped: 1, Refused: 2}); got != want {
+	if want := (Stats{Rooms: 3, RoomBytes: 3 * roomSize, Shards: 1, Appended: 3, Bytes: 3, Skipped: 1,
+		Refused: 2}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if m.room("a:1") != nil {
@@ -77,7 +81,8 @@ func TestUnlistenedRoomsAreSkipped(t *testing.T) {
 	if s := m.join(l, "k:1")[0]; s.At != 1 || s.Sub.Room().Tail() != 0 {
 		t.Errorf("the kept room is joined at %d, its tail is %d", s.At, s.Sub.Room().Tail())
 	}
-	if s := m.join(l, "k:3", "k:4", "k:5"); s[0].Err != nil || s[1].Err != nil || s[2].Err != ErrTooManyRooms || s[2].Sub != nil {
+	if s := m.join(l, "k:3", "k:4", "k:5"); s[0].Err != nil || s[1].Err != nil ||
+		s[2].Err != ErrTooManyRooms || s[2].Sub != nil {
 		t.Errorf("more rooms than may be: %+v", s)
 	}
 	if p, _, _ := m.cfg.Catalog.Resolve("k:1"); p.Rooms() != 4 {
@@ -162,5 +167,24 @@ func TestJoinAnswersOnce(t *testing.T) {
 		if s.Err != nil || s.Sub == nil || s.Sub.Room().Name() != s.Name || s.Sub.Room().Pattern() != p {
 			t.Errorf("member %d is %+v", i, s)
 		}
+	}
+}
+
+// What follows the first colon decides on the shard, for names of either kind.
+func TestShardOf(t *testing.T) {
+	m := newManual(t, Config{Shards: 64})
+	hit := map[int]bool{}
+	for i := range 1000 {
+		s := m.shardOf(fmt.Sprintf("orders:%d", i))
+		hit[s] = true
+		for _, name := range []string{"user:%d", "%d", "a:%d"} {
+			name = fmt.Sprintf(name, i)
+			if m.shardOf(name) != s || m.shardOfBytes([]byte(name)) != s {
+				t.Fatalf("%s is in shard %d and %d, not %d", name, m.shardOf(name), m.shardOfBytes([]byte(name)), s)
+			}
+		}
+	}
+	if len(hit) != 64 {
+		t.Errorf("1000 users are in %d shards", len(hit))
 	}
 }

@@ -15,7 +15,8 @@ func TestShedOrder(t *testing.T) {
 	m := newManual(t, Config{Budget: budget},
 		&Pattern{Match: "prices", Class: large(Class{Name: "market", Conflate: true}), Feed: feed},
 		&Pattern{Match: "trades", Class: large(Class{Name: "stream"}), Feed: feed},
-		&Pattern{Match: "portfolio:{owner}", Class: large(Class{Name: "wallet", Owner: "{sub}", Conflate: true}), Feed: feed},
+		&Pattern{Match: "portfolio:{owner}",
+			Class: large(Class{Name: "wallet", Owner: "{sub}", Conflate: true}), Feed: feed},
 		&Pattern{Match: "orders:{owner}", Class: large(Class{Name: "private", Owner: "{sub}"}), Feed: feed})
 	names := []string{"prices", "trades", "portfolio:1", "orders:1"}
 	l := m.listen()
@@ -74,7 +75,8 @@ func TestShedOrder(t *testing.T) {
 	kept := func(name string) uint64 { return m.room(name).Head() - m.room(name).Tail() }
 	for _, name := range names[:3] {
 		if kept(name) > kept("orders:1")/8 {
-			t.Errorf("%s keeps %d frames while private ones go, of which %d are left", name, kept(name), kept("orders:1"))
+			t.Errorf("%s keeps %d frames while private ones go, of which %d are left", name,
+				kept(name), kept("orders:1"))
 		}
 	}
 }

@@ -26,7 +26,8 @@ func TestTableFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(table.shards) == 0 || table.cfg.Budget != 512<<20 || table.cfg.LastBudget != 512<<20 || table.Catalog() != c || len(table.Feeds()) != 1 {
+	if len(table.shards) == 0 || table.cfg.Budget != 512<<20 || table.cfg.LastBudget != 512<<20 ||
+		table.Catalog() != c || len(table.Feeds()) != 1 {
 		t.Errorf("defaults are not as documented: %+v", table.cfg)
 	}
 	table.Stop() // never started
@@ -37,29 +38,11 @@ func TestTableFaults(t *testing.T) {
 	mustPanic(t, "BUG: the room table was started twice", table.Start) // nor once more after its end
 }
 
-// What follows the first colon decides on the shard, for names of either kind.
-func TestShardOf(t *testing.T) {
-	m := newManual(t, Config{Shards: 64})
-	hit := map[int]bool{}
-	for i := range 1000 {
-		s := m.shardOf(fmt.Sprintf("orders:%d", i))
-		hit[s] = true
-		for _, name := range []string{"user:%d", "%d", "a:%d"} {
-			name = fmt.Sprintf(name, i)
-			if m.shardOf(name) != s || m.shardOfBytes([]byte(name)) != s {
-				t.Fatalf("%s is in shard %d and %d, not %d", name, m.shardOf(name), m.shardOfBytes([]byte(name)), s)
-			}
-		}
-	}
-	if len(hit) != 64 {
-		t.Errorf("1000 users are in %d shards", len(hit))
-	}
-}
-
 // live makes a started table of one shard in a bubble, with a room "a".
 func live(t *testing.T) (m *manual, feed *Feed, member Member) {
 	feed = newOpenFeed(1)
-	m = newManual(t, Config{}, &Pattern{Match: "a", Class: stream, Feed: feed}, &Pattern{Match: "b:*", Class: stream, Feed: feed})
+	m = newManual(t, Config{}, &Pattern{Match: "a", Class: stream, Feed: feed},
+		&Pattern{Match: "b:*", Class: stream, Feed: feed})
 	m.shards[0].now = 0
 	m.Start()
 	j := &Join{Rooms: []Member{{Name: "a", Pattern: m.Catalog().Patterns()[0]}}}
@@ -218,7 +201,8 @@ func TestStopEndsWhatWaits(t *testing.T) {
 		for i, j := range joins {
 			for _, s := range j.Rooms {
 				// Between Stop and the appender's end joins may still be granted, but whole.
-				if ok := s.Err == nil && s.Sub != nil || s.Err == ErrStopped && s.Sub == nil; !ok || i == len(joins)-1 && s.Err == nil {
+				if ok := s.Err == nil && s.Sub != nil || s.Err == ErrStopped && s.Sub == nil; !ok ||
+					i == len(joins)-1 && s.Err == nil {
 					t.Errorf("join %d was answered %+v", i, s)
 				}
 			}

@@ -89,7 +89,8 @@ func (v *member) visit(t *testing.T, r *Room, m *reel, rnd *rand.Rand) {
 		frames += uint64(p.Frames())
 	}
 	if next != v.at+frames || next < r.Head() && total < max && !r.private() && m.start[next+1]-m.start[v.at] <= max {
-		t.Fatalf("a cut of at most %d bytes from %d to %d, of %d, has %d frames, %d bytes", max, v.at, next, r.Head(), frames, total)
+		t.Fatalf("a cut of at most %d bytes from %d to %d, of %d, has %d frames, %d bytes", max, v.at, next,
+			r.Head(), frames, total)
 	}
 	if len(pieces) > 0 { // a piece reaches how far its first n bytes say, for some n
 		n := rnd.IntN(len(pieces[0].Bytes) + 1)
@@ -97,7 +98,8 @@ func (v *member) visit(t *testing.T, r *Room, m *reel, rnd *rand.Rand) {
 		frames := int(next - v.at)
 		start := m.start[v.at]
 		if n == 0 && frames+len(rest) != 0 || m.start[v.at+uint64(frames)] != start+n+len(rest) {
-			t.Fatalf("%d bytes of a piece that begins at %d reach frame %d with %d left", n, start, v.at+uint64(frames), len(rest))
+			t.Fatalf("%d bytes of a piece that begins at %d reach frame %d with %d left", n, start,
+				v.at+uint64(frames), len(rest))
 		}
 		if frames > 0 && m.start[v.at+uint64(frames)-1] >= start+n {
 			t.Fatalf("%d bytes of a piece that begins at %d do not begin frame %d", n, start, v.at+uint64(frames)-1)
@@ -152,7 +154,8 @@ func TestTapeModel(t *testing.T) {
 				// Of a journal's rooms the others only make holes between the frames of the first.
 				rooms, reels := []*Room{lone(k, j)}, []*reel{{start: []int{0}}}
 				if k.Private() {
-					rooms, reels = append(rooms, lone(k, j), lone(k, j)), append(reels, &reel{start: []int{0}}, &reel{start: []int{0}})
+					rooms, reels = append(rooms, lone(k, j), lone(k, j)),
+						append(reels, &reel{start: []int{0}}, &reel{start: []int{0}})
 				}
 				r, m := rooms[0], reels[0]
 				members := make([]member, 4)

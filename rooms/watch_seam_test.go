@@ -135,7 +135,8 @@ func (c *crowd) verify(s *Member, j *Join) {
 		}
 		c.records += len(want)
 		if !slices.Equal(got[part], want) {
-			c.t.Errorf("%s of partition %d: got %v, the topic has %v from %v to %v", s.Name, part, got[part], want, from, end)
+			c.t.Errorf("%s of partition %d: got %v, the topic has %v from %v to %v", s.Name, part,
+				got[part], want, from, end)
 		}
 	}
 }
@@ -192,7 +193,8 @@ func TestWatchSeams(t *testing.T) {
 		p.route = func(p *producer, _ int32) []string {
 			// The names move on, so that rooms are new, are old, and come again.
 			k := int(p.next[p.parts[0]] / 10)
-			return slices.Compact([]string{fmt.Sprint("a:", (k+p.rnd.IntN(3))%400), fmt.Sprint("a:", k%400)}[:1+p.rnd.IntN(2)])
+			return slices.Compact([]string{fmt.Sprint("a:", (k+p.rnd.IntN(3))%400),
+				fmt.Sprint("a:", k%400)}[:1+p.rnd.IntN(2)])
 		}
 		producers.Go(func() { p.run(t, ctx) })
 	}

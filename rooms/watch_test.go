@@ -19,7 +19,8 @@ type watching struct {
 func newWatching(m *manual) *watching {
 	w := &watching{m: m, l: m.listen()}
 	w.l.Found = func(f *Found) {
-		w.found = append(w.found, fmt.Sprintf("%s@%d%s*%d", f.Member.Name, f.Member.At, f.Member.Positions.AppendJSON(nil), len(f.Watches)))
+		w.found = append(w.found,
+			fmt.Sprintf("%s@%d%s*%d", f.Member.Name, f.Member.At, f.Member.Positions.AppendJSON(nil), len(f.Watches)))
 		for range f.Watches {
 			w.members = append(w.members, f.Member)
 		}
@@ -225,7 +226,8 @@ func TestWatchSince(t *testing.T) {
 		m.put("a:1", 0, int64(i), "1")
 	}
 	at := func(off int64) Positions { return Positions{Epoch: "e1", Offsets: []Pos{{0, off}}} }
-	x := &Watch{Prefix: "a:", Since: map[string]Positions{"a:1": at(2), "a:2": at(4), "a:3": at(1), "a:4": {Epoch: "e0"}}}
+	x := &Watch{Prefix: "a:",
+		Since: map[string]Positions{"a:1": at(2), "a:2": at(4), "a:3": at(1), "a:4": {Epoch: "e0"}}}
 	w.watch(x)
 	for i, want := range []string{"a:1 false", "a:2 false", "a:3 true", "a:4 lost"} {
 		s := w.members[i]
@@ -290,7 +292,8 @@ func TestWatchBound(t *testing.T) {
 		m.put(fmt.Sprintf("k:%d", i), 0, int64(i), "1")
 	}
 	x := &Watch{Prefix: "k:", Most: most}
-	if got := w.watch(x); x.Matched() <= most || x.Matched() > len(m.shards)*(most+1) || strings.Count(got, "k:") > most {
+	if got := w.watch(x); x.Matched() <= most || x.Matched() > len(m.shards)*(most+1) ||
+		strings.Count(got, "k:") > most {
 		t.Errorf("%d matched, and it was given %s", x.Matched(), got)
 	}
 	w.unwatch(x)

@@ -77,7 +77,10 @@ func (s *Server) startAdmin(t *testing.T) *Server {
 
 // TestAdminHosts: a page cannot ask the internal port by a name of its own.
 func TestAdminHosts(t *testing.T) {
-	s := adminOnly(t, func(cfg *config.Config) { cfg.Admin.Hosts = []string{"Tapecast.internal", "pod_7"} }).startAdmin(t)
+	s := adminOnly(t, func(cfg *config.Config) {
+		cfg.Admin.Hosts = []string{"Tapecast.internal",
+			"pod_7"}
+	}).startAdmin(t)
 	f := func(host string, served bool) {
 		t.Helper()
 		want := map[bool]string{true: "HTTP/1.1 200", false: "HTTP/1.1 421"}[served]

@@ -87,22 +87,30 @@ func TestShapes(t *testing.T) {
 		return got
 	}
 	service := `{"status":"","isRunning":true,"detail?":""}`
-	health := f("GET", "/health", "", `{"status":"","timestamp":0,"services":{"ConnectionManager":`+service+`,"KafkaConsumer":`+
-		service+`,"RateLimiter":`+service+`,"AuthService":`+service+`,"ConnectionHandler":`+service+`}}`)
+	health := f("GET", "/health", "",
+		`{"status":"","timestamp":0,"services":{"ConnectionManager":`+service+`,"KafkaConsumer":`+
+			service+`,"RateLimiter":`+service+`,"AuthService":`+service+`,"ConnectionHandler":`+service+`}}`)
 	at := time.UnixMilli(int64(health.(map[string]any)["timestamp"].(float64)))
 	if time.Since(at).Abs() > time.Minute {
 		t.Errorf("/health has the time %s", at)
 	}
 	f("GET", "/livez", "", `{"status":"","reason?":""}`)
 	f("GET", "/readyz", "", `{"status":"","reason?":""}`)
-	f("GET", "/metrics", "", `{"services":{"ConnectionManager":{"status":"","connections":0},"KafkaConsumer":{"status":"","processed":0},`+
-		`"RateLimiter":{"status":"","requests":0},"AuthService":{"status":"","verifications":0},"ConnectionHandler":{"status":"","pending":0}},`+
-		`"serviceCount":{"total":0,"running":0,"initialized":0},"uptime":0.5,"pendingAuthentications":0}`, "Accept", "application/json")
-	f("GET", "/connections", "", `{"connections":0,"authenticated":0,"pending":0,"subscriptions":0,"wildcards":0,"loops":[{"connections":0,`+
-		`"authenticated":0,"subscriptions":0,"wildcards":0,"blocked":0,"framesSent":0,"bytesSent":0,"sends":0,"partialSends":0,`+
-		`"lastPassMs":0.5,"maxPassMs":0.5}],"classes":{"*":0},"topRooms":[{"room":"","class":"","members":0,"frames":0,"bytes":0}],`+
-		`"slowest":[{"conn":0,"clientId":"","remote":"","room":"","behind":0,"blocked":true}],"unanswered":[""]}`)
-	f("POST", "/publish", `{"topic":"events","value":{"metadata":{"eventType":"system.alert"},"data":1}}`, `{"topic":"","partition":0,"offset":0}`)
+	f("GET", "/metrics", "",
+		`{"services":{"ConnectionManager":{"status":"","connections":0},"KafkaConsumer":{"status":"","processed":0},`+
+			`"RateLimiter":{"status":"","requests":0},"AuthService":{"status":"","verifications":0},`+
+			`"ConnectionHandler":{"status":"","pending":0}},`+
+			`"serviceCount":{"total":0,"running":0,"initialized":0},"uptime":0.5,"pendingAuthentications":0}`,
+		"Accept", "application/json")
+	f("GET", "/connections", "",
+		`{"connections":0,"authenticated":0,"pending":0,"subscriptions":0,"wildcards":0,"loops":[{"connections":0,`+
+			`"authenticated":0,"subscriptions":0,"wildcards":0,"blocked":0,"framesSent":0,"bytesSent":0,"sends":0,`+
+			`"partialSends":0,`+
+			`"lastPassMs":0.5,"maxPassMs":0.5}],"classes":{"*":0},"topRooms":[{"room":"","class":"","members":0,`+
+			`"frames":0,"bytes":0}],`+
+			`"slowest":[{"conn":0,"clientId":"","remote":"","room":"","behind":0,"blocked":true}],"unanswered":[""]}`)
+	f("POST", "/publish", `{"topic":"events","value":{"metadata":{"eventType":"system.alert"},"data":1}}`,
+		`{"topic":"","partition":0,"offset":0}`)
 	f("POST", "/publish", `{}`, `{"error":""}`)
 	f("GET", "/nothing", "", `{"error":""}`)
 	f("GET", "/connections?n=0", "", `{"error":""}`)

@@ -29,7 +29,8 @@ func TestAdminShapes(t *testing.T) {
 	}
 	code, header, body := s.ask(t, "GET", "/health", "")
 	decode(t, body, &health)
-	if code != 200 || health.Status != "healthy" || header.Get("Content-Type") != "application/json" || len(health.Services) != 5 {
+	if code != 200 || health.Status != "healthy" || header.Get("Content-Type") != "application/json" ||
+		len(health.Services) != 5 {
 		t.Errorf("/health: %d %v %s", code, header, body)
 	}
 	for name, v := range health.Services {
@@ -62,7 +63,8 @@ func TestAdminShapes(t *testing.T) {
 	figure("RateLimiter", m.Services["RateLimiter"].Requests, 1)
 	figure("AuthService", m.Services["AuthService"].Verifications, 1)
 	figure("ConnectionHandler", m.Services["ConnectionHandler"].Pending, 1)
-	if m.ServiceCount != (struct{ Total, Running, Initialized int }{5, 5, 5}) || m.Uptime <= 0 || m.PendingAuthentications != 1 {
+	if m.ServiceCount != (struct{ Total, Running, Initialized int }{5, 5, 5}) || m.Uptime <= 0 ||
+		m.PendingAuthentications != 1 {
 		t.Errorf("/metrics: %s", body)
 	}
 
@@ -73,7 +75,8 @@ func TestAdminShapes(t *testing.T) {
 		decode(t, body, &c)
 		return c.Connections == 2 && c.Authenticated == 1 && c.Subscriptions == 7
 	})
-	if c.Pending != 1 || len(c.Loops) == 0 || len(c.TopRooms) != 3 || c.TopRooms[0].Members != 1 || c.Classes["private"] != 3 || c.Classes["market"] != 1 || c.Slowest == nil {
+	if c.Pending != 1 || len(c.Loops) == 0 || len(c.TopRooms) != 3 || c.TopRooms[0].Members != 1 ||
+		c.Classes["private"] != 3 || c.Classes["market"] != 1 || c.Slowest == nil {
 		t.Errorf("/connections: %s", body)
 	}
 	for _, n := range []string{"0", "1001", "x", "-1"} {
@@ -94,7 +97,8 @@ func TestAdminRefuses(t *testing.T) {
 		}
 		return header
 	}
-	f("GET", "/", 404, `{"error":"/ does not exist on this port, which has /health /livez /readyz /metrics /connections /publish"}`)
+	f("GET", "/", 404,
+		`{"error":"/ does not exist on this port, which has /health /livez /readyz /metrics /connections /publish"}`)
 	f("GET", "/ws", 404, `"error"`)
 	f("GET", "/debug/pprof/", 404, `"error"`)
 	f("POST", "/debug/append", 404, `"error"`)
@@ -193,16 +197,26 @@ func TestMetricsText(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"tapecast_connections 1", "tapecast_subscriptions 7", "tapecast_wildcards 0", "tapecast_wildcards_full_total 0", "tapecast_bytes_sent_total ",
-		"tapecast_tape_bytes ", "tapecast_sends_total ", "tapecast_partial_sends_total 0", `tapecast_ingest_bad_total{reason="json"} 0`,
-		`tapecast_requests_total{method="ping"} 1`, `tapecast_auth_seconds_bucket{le="0.005"}`, `tapecast_join_seconds_count 1`,
-		"tapecast_build_info{", "tapecast_loops ", "tapecast_pollers ", "tapecast_shards ", "tapecast_readers 1", `tapecast_loop_busy_seconds_total{loop="0"} 0.`,
-		`tapecast_loop_connections{loop="0"} `, "tapecast_pass_busy_seconds_total 0", "tapecast_send_frames_count 1\n", "tapecast_send_frames_sum 1\n",
-		`tapecast_send_bytes_bucket{le="131072"} `, `tapecast_pass_duration_seconds_bucket{le="0.0016"} 0`, "tapecast_pass_members_count 0",
-		`tapecast_freshness_seconds_bucket{topic="events",le="65.536"} 1` + "\n", `tapecast_freshness_seconds_count{topic="events"} 1` + "\n",
-		`tapecast_lagging_members{class="private"} 0`, `tapecast_lag_bytes{class="market"} 0`, `tapecast_lag_seconds{class="alert"} 0`,
-		`tapecast_memory_bytes{part="connections"} `, `tapecast_memory_bytes{part="tapes"} `, `tapecast_memory_bytes{part="recall"} 0`, `tapecast_memory_bytes{part="stacks"} `,
-		`tapecast_memory_bytes{part="kafka_queues"} `, `tapecast_topic_records_total{topic="events"} 2`, `tapecast_topic_bytes_total{topic="events"} `,
+		"tapecast_connections 1", "tapecast_subscriptions 7", "tapecast_wildcards 0", "tapecast_wildcards_full_total 0",
+		"tapecast_bytes_sent_total ",
+		"tapecast_tape_bytes ", "tapecast_sends_total ", "tapecast_partial_sends_total 0",
+		`tapecast_ingest_bad_total{reason="json"} 0`,
+		`tapecast_requests_total{method="ping"} 1`, `tapecast_auth_seconds_bucket{le="0.005"}`,
+		`tapecast_join_seconds_count 1`,
+		"tapecast_build_info{", "tapecast_loops ", "tapecast_pollers ", "tapecast_shards ", "tapecast_readers 1",
+		`tapecast_loop_busy_seconds_total{loop="0"} 0.`,
+		`tapecast_loop_connections{loop="0"} `, "tapecast_pass_busy_seconds_total 0", "tapecast_send_frames_count 1\n",
+		"tapecast_send_frames_sum 1\n",
+		`tapecast_send_bytes_bucket{le="131072"} `, `tapecast_pass_duration_seconds_bucket{le="0.0016"} 0`,
+		"tapecast_pass_members_count 0",
+		`tapecast_freshness_seconds_bucket{topic="events",le="65.536"} 1` + "\n",
+		`tapecast_freshness_seconds_count{topic="events"} 1` + "\n",
+		`tapecast_lagging_members{class="private"} 0`, `tapecast_lag_bytes{class="market"} 0`,
+		`tapecast_lag_seconds{class="alert"} 0`,
+		`tapecast_memory_bytes{part="connections"} `, `tapecast_memory_bytes{part="tapes"} `,
+		`tapecast_memory_bytes{part="recall"} 0`, `tapecast_memory_bytes{part="stacks"} `,
+		`tapecast_memory_bytes{part="kafka_queues"} `, `tapecast_topic_records_total{topic="events"} 2`,
+		`tapecast_topic_bytes_total{topic="events"} `,
 		`tapecast_topic_newest_timestamp_seconds{topic="events"} 1`, "tapecast_kafka_queued_records ",
 		"process_open_fds ", "process_resident_memory_bytes ", "go_goroutines ", "go_memstats_heap_alloc_bytes ",
 	} {

@@ -74,7 +74,8 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	}
 	stats := e.Stats()
 	out := connectionsJSON{
-		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.Pending.Load(), Subscriptions: stats.Members, Wildcards: stats.Wildcards,
+		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.Pending.Load(),
+		Subscriptions: stats.Members, Wildcards: stats.Wildcards,
 		Loops: []loopJSON{}, Classes: map[string]int64{}, TopRooms: []roomJSON{}, Slowest: []memberJSON{},
 		Unanswered: []string{},
 	}
@@ -95,7 +96,8 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	slowest, late := e.Slowest(n, loopWait)
 	out.Unanswered = append(out.Unanswered, late...)
 	for _, m := range slowest {
-		out.Slowest = append(out.Slowest, memberJSON{m.Conn.ID(), s.handler.ClientID(m.Conn), m.Conn.Remote().String(), m.Room, m.Behind, m.Blocked})
+		out.Slowest = append(out.Slowest,
+			memberJSON{m.Conn.ID(), s.handler.ClientID(m.Conn), m.Conn.Remote().String(), m.Room, m.Behind, m.Blocked})
 	}
 	admin.Answer(w, http.StatusOK, out)
 }

@@ -23,7 +23,8 @@ func packed(dst []byte, room, value string) []byte {
 func directServer(t *testing.T) *Server {
 	return startServer(t, func(cfg *config.Config) {
 		cfg.Admin.Direct = true
-		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "bare", Class: "stream"}, config.Room{Match: "unfed", Class: "stream"})
+		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "bare", Class: "stream"},
+			config.Room{Match: "unfed", Class: "stream"})
 		cfg.Ingest.Routes = []config.Route{
 			{Topic: "market.trades", Rooms: []string{"trades", "trades:{s}"}, Type: "trade_update"},
 			{Topic: "private.orders", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2"},

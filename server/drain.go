@@ -50,7 +50,8 @@ func (s *Server) drain(ctx context.Context) error {
 		switch {
 		case left == nil || s.stopping.Err() != nil:
 		case ctx.Err() == nil:
-			s.log.Warn("clients that did not read were cut at the end of the drain", "connections", s.limit.Conns.Load())
+			s.log.Warn("clients that did not read were cut at the end of the drain", "connections",
+				s.limit.Conns.Load())
 		default:
 			err = errors.Join(err, fmt.Errorf("cannot end %d clients within the drain: %w", s.limit.Conns.Load(), left))
 		}

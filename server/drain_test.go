@@ -24,7 +24,8 @@ func TestDrainDelay(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown(context.Background()) }()
-	eventually(t, "readyz takes it back", func() bool { return s.get(t, "/readyz", "") == http.StatusServiceUnavailable })
+	eventually(t, "readyz takes it back",
+		func() bool { return s.get(t, "/readyz", "") == http.StatusServiceUnavailable })
 	s.get(t, "/health", `{"status":"healthy"`)
 	enter(t, s, "2")
 	if err := s.Close(); err != nil {

@@ -46,7 +46,8 @@ type figuresJSON struct {
 }
 
 func (s *Server) serviceFigures() figuresJSON {
-	out := figuresJSON{Services: map[string]map[string]any{}, Uptime: time.Since(s.begun).Seconds(), Pending: s.limit.Pending.Load()}
+	out := figuresJSON{Services: map[string]map[string]any{}, Uptime: time.Since(s.begun).Seconds(),
+		Pending: s.limit.Pending.Load()}
 	for _, r := range s.registry.Report() {
 		out.Services[r.Name] = map[string]any{"status": r.Status, r.Figure: r.Value}
 		out.Count.Total++
@@ -113,7 +114,10 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	m.counter("tapecast_messages_received_total", "Messages received from clients.", s.limit.Requests.Load())
 	m.counter("tapecast_request_errors_total", "Errors sent to clients.", s.handler.Faults())
 	m.family("tapecast_requests_total", "counter", "Requests of clients, by method.")
-	s.handler.Calls(func(method string, n uint64) { m.labelled("tapecast_requests_total", "method", method, float64(n)) })
+	s.handler.Calls(func(method string,
+		n uint64) {
+		m.labelled("tapecast_requests_total", "method", method, float64(n))
+	})
 	s.writeLogMetrics(m)
 	m.gauge("tapecast_request_debts", "Debts that are remembered: what connections, users and addresses owe for "+
 		"requests, snapshots and bad tokens.", float64(s.limit.Debts()))
@@ -156,8 +160,10 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.counter("tapecast_messages_sent_total", "Frames of rooms sent, counted once for each member.", e.Frames)
 	m.counter("tapecast_bytes_sent_total", "Bytes that the kernel took, frame headers included.", e.Bytes)
 	m.counter("tapecast_sends_total", "System calls that sent something.", e.Sends)
-	m.counter("tapecast_partial_sends_total", "System calls that sent, and that the kernel did not take in full.", e.Partial)
-	m.family("tapecast_slow_total", "counter", "Members whose next messages were dropped, by what was done: skip or close.")
+	m.counter("tapecast_partial_sends_total",
+		"System calls that sent, and that the kernel did not take in full.", e.Partial)
+	m.family("tapecast_slow_total", "counter",
+		"Members whose next messages were dropped, by what was done: skip or close.")
 	m.labelled("tapecast_slow_total", "action", "skip", float64(e.Gaps))
 	m.labelled("tapecast_slow_total", "action", "close", float64(e.LagClosed))
 	m.counter("tapecast_gap_frames_total", "Frames that members missed because they skipped.", e.GapFrames)

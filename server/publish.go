@@ -64,7 +64,8 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 				"the body is longer than %d bytes: records over kafka.max_record are refused by every node", big.Limit)
 			return
 		}
-		admin.Refuse(w, http.StatusBadRequest, `cannot read the body: %v; send {"topic":"…","key":"…","value":{…},"headers":{…}}`, err)
+		admin.Refuse(w, http.StatusBadRequest,
+			`cannot read the body: %v; send {"topic":"…","key":"…","value":{…},"headers":{…}}`, err)
 		return
 	}
 	if _, err := d.Token(); err != io.EOF {
@@ -84,7 +85,9 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		admin.Refuse(w, http.StatusBadRequest, "value is missing; null makes a tombstone")
 		return
 	case int64(len(in.value)) > most:
-		admin.Refuse(w, http.StatusRequestEntityTooLarge, "value has %d bytes: every node refuses records over kafka.max_record (%s)", len(in.value), s.cfg.Kafka.MaxRecord)
+		admin.Refuse(w, http.StatusRequestEntityTooLarge,
+			"value has %d bytes: every node refuses records over kafka.max_record (%s)", len(in.value),
+			s.cfg.Kafka.MaxRecord)
 		return
 	}
 	value := []byte(in.value)
@@ -112,7 +115,8 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		admin.Refuse(w, http.StatusBadGateway, "Kafka did not take the record: %v", err)
 		return
 	}
-	s.log.Info("published", "topic", in.topic, "partition", partition, "offset", offset, "bytes", len(value), "remote", r.RemoteAddr)
+	s.log.Info("published", "topic", in.topic, "partition", partition, "offset", offset, "bytes", len(value),
+		"remote", r.RemoteAddr)
 	admin.Answer(w, http.StatusOK, struct {
 		Topic     string `json:"topic"`
 		Partition int32  `json:"partition"`

@@ -61,7 +61,8 @@ func TestSecurityLog(t *testing.T) {
 	c.send(`{"method":"subscribe","params":["orders:43"],"id":1}`)
 	c.until(`"id":1`)
 	has(file, "forbidden room", map[string]string{"user": "42", "room": "orders:43"})
-	if code, _, _ := s.ask(t, "POST", "/publish", "{}", "Authorization", "Bearer wrong-"+testAdminToken); code/100 != 4 {
+	if code, _, _ := s.ask(t, "POST", "/publish", "{}", "Authorization",
+		"Bearer wrong-"+testAdminToken); code/100 != 4 {
 		t.Errorf("a wrong token: %d", code)
 	}
 	has(file, "internal port: refused", map[string]string{"why": "token", "path": "/publish"})

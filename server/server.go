@@ -80,7 +80,8 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	s.routes = cfg.Routes()
 	router, feeds, faults := route.Compile(s.routes, s.catalog)
 	if len(faults) > 0 {
-		return nil, fmt.Errorf("cannot compile route %d: %s: %s; `tapecast check` names all faults", faults[0].Route, faults[0].Field, faults[0].Msg)
+		return nil, fmt.Errorf("cannot compile route %d: %s: %s; `tapecast check` names all faults", faults[0].Route,
+			faults[0].Field, faults[0].Msg)
 	}
 	s.router = router
 	s.table, err = rooms.New(rooms.Config{

@@ -22,24 +22,31 @@ func TestServer(t *testing.T) {
 	a, b, other := enter(t, s, "42"), enter(t, s, "42"), enter(t, s, "43")
 	publish := func(body string) {
 		t.Helper()
-		if code, _, answer := s.ask(t, "POST", "/publish", body); code != http.StatusOK || !strings.Contains(answer, `"offset":`) {
+		if code, _, answer := s.ask(t, "POST", "/publish", body); code != http.StatusOK ||
+			!strings.Contains(answer, `"offset":`) {
 			t.Fatalf("publish %s: %d %s", body, code, answer)
 		}
 	}
 	publish(`{"topic":"private.orders","key":"42","value":{ "orderId":"o1",  "px":"1.50" }}`)
 	for _, c := range []*wsClient{a, b} {
-		if m := c.until(`{"room":"orders:42"`); !strings.HasPrefix(m, `{"room":"orders:42","type":"order_update","key":"o1",`) || !strings.HasSuffix(m, `"data":{ "orderId":"o1",  "px":"1.50" }}`) {
+		if m := c.until(`{"room":"orders:42"`); !strings.HasPrefix(m,
+			`{"room":"orders:42","type":"order_update","key":"o1",`) ||
+			!strings.HasSuffix(m, `"data":{ "orderId":"o1",  "px":"1.50" }}`) {
 			t.Errorf("got %s", m)
 		}
 	}
-	publish(`{"topic":"events","value":{"metadata":{"eventType":"system.alert"},"data":["all"]},"headers":{"by":"hand"}}`)
+	publish(`{"topic":"events","value":{"metadata":{"eventType":"system.alert"},"data":["all"]},` +
+		`"headers":{"by":"hand"}}`)
 	// Whatever of orders it is sent comes before the alert, or it never does.
-	if m := other.until(`"room":`); !strings.Contains(m, `"room":"system_alerts"`) || !strings.HasSuffix(m, `"data":["all"]}`) {
+	if m := other.until(`"room":`); !strings.Contains(m, `"room":"system_alerts"`) ||
+		!strings.HasSuffix(m, `"data":["all"]}`) {
 		t.Errorf("got %s, although orders of 42 are for 42", m)
 	}
 
 	a.send(`{"method":"subscribe","params":{"rooms":["trades:BTCUSDT","orders:43"]},"id":1}`)
-	if m := a.until(`"id":1`); !strings.Contains(m, `{"room":"trades:BTCUSDT","status":"joined","class":"stream","chain":true,"positions":{"epoch":"`) || !strings.Contains(m, `-32007`) {
+	if m := a.until(`"id":1`); !strings.Contains(m,
+		`{"room":"trades:BTCUSDT","status":"joined","class":"stream","chain":true,"positions":{"epoch":"`) ||
+		!strings.Contains(m, `-32007`) {
 		t.Errorf("got %s", m)
 	}
 	publish(`{"topic":"market.trades","key":"BTCUSDT","value":{"s":"BTCUSDT","p":"1"}}`)
@@ -95,13 +102,15 @@ func TestShutdown(t *testing.T) {
 	addr := s.Listen().String()
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown(context.Background()) }()
-	eventually(t, "readyz takes it back", func() bool { return s.get(t, "/readyz", "") == http.StatusServiceUnavailable })
+	eventually(t, "readyz takes it back",
+		func() bool { return s.get(t, "/readyz", "") == http.StatusServiceUnavailable })
 	s.get(t, "/readyz", `"draining"`)
 	if code := s.get(t, "/livez", "alive"); code != http.StatusOK {
 		t.Errorf("livez while draining: %d", code)
 	}
 	for _, c := range clients {
-		c.until(`{"jsonrpc":"2.0","method":"server_shutdown","params":{"reason":"the server is stopping","within":500}}`)
+		c.until(`{"jsonrpc":"2.0","method":"server_shutdown","params":{"reason":"the server is stopping",` +
+			`"within":500}}`)
 		if why, code := c.next(); code != wire.CloseRestart || why == "" {
 			t.Errorf("closed with %d %q", code, why)
 		}
@@ -165,7 +174,8 @@ func TestKafkaOutage(t *testing.T) {
 		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "keyed:*", Class: "stream"})
 		for _, r := range demo.Routes() {
 			cfg.Ingest.Routes = append(cfg.Ingest.Routes, config.Route{
-				Topic: r.Topic, Match: r.Match, Rooms: r.Rooms, Key: r.Key, Type: r.Type, Payload: r.Payload, Partitioner: r.Partitioner,
+				Topic: r.Topic, Match: r.Match, Rooms: r.Rooms, Key: r.Key, Type: r.Type, Payload: r.Payload,
+				Partitioner: r.Partitioner,
 			})
 		}
 	})
@@ -182,7 +192,8 @@ func TestKafkaOutage(t *testing.T) {
 	stop = func() {}
 	eventually(t, "health says degraded", func() bool {
 		code, _, body := s.ask(t, "GET", "/health", "")
-		return code == http.StatusOK && strings.HasPrefix(body, `{"status":"degraded"`) && strings.Contains(body, `"KafkaConsumer":{"status":"degraded","isRunning":true,"detail":"`)
+		return code == http.StatusOK && strings.HasPrefix(body, `{"status":"degraded"`) &&
+			strings.Contains(body, `"KafkaConsumer":{"status":"degraded","isRunning":true,"detail":"`)
 	})
 	if code := s.get(t, "/readyz", "ready"); code != http.StatusOK {
 		t.Errorf("readyz in an outage: %d", code)
@@ -193,7 +204,8 @@ func TestKafkaOutage(t *testing.T) {
 	c.send(`{"method":"ping","id":1}`)
 	c.until(`"timestamp"`)
 	s.publisher.within = 300 * time.Millisecond
-	if code, _, body := s.ask(t, "POST", "/publish", `{"topic":"events","value":1}`); code != http.StatusBadGateway && code != http.StatusServiceUnavailable {
+	if code, _, body := s.ask(t, "POST", "/publish", `{"topic":"events","value":1}`); code != http.StatusBadGateway &&
+		code != http.StatusServiceUnavailable {
 		t.Errorf("publish in an outage: %d %s", code, body)
 	}
 }
@@ -221,7 +233,8 @@ func TestNotStarted(t *testing.T) {
 	f("/livez", 200, "alive")
 	f("/readyz", 503, "starting")
 	f("/health", 503, `{"status":"unhealthy"`)
-	f("/health", 503, `"KafkaConsumer":{"status":"initialized","isRunning":false,"detail":"it has not been started yet"}`)
+	f("/health", 503, `"KafkaConsumer":{"status":"initialized","isRunning":false,"detail":"it has not been started `+
+		`yet"}`)
 	f("/connections", 503, "not open yet")
 	f("/metrics", 200, `tapecast_ready 0`)
 	if code, _, body := s.ask(t, "POST", "/publish", `{"topic":"events","value":1}`); code != 503 {
@@ -255,7 +268,8 @@ func TestStartErrors(t *testing.T) {
 		}
 	}
 	f("set admin.listen to another one", func(cfg *config.Config) { cfg.Admin.Listen = taken.Addr().String() })
-	f("cannot start ConnectionManager: cannot listen on "+taken.Addr().String(), func(cfg *config.Config) { cfg.Server.Listen = taken.Addr().String() })
+	f("cannot start ConnectionManager: cannot listen on "+taken.Addr().String(),
+		func(cfg *config.Config) { cfg.Server.Listen = taken.Addr().String() })
 	f("cannot start KafkaConsumer", func(cfg *config.Config) { cfg.Kafka.Start = "yesterday" })
 }
 
@@ -269,7 +283,8 @@ func TestNewErrors(t *testing.T) {
 		}
 	}
 	f("cannot use the rooms", func(cfg *config.Config) { cfg.Rooms = append(cfg.Rooms, cfg.Rooms[0]) })
-	f("cannot compile route 0: rooms", func(cfg *config.Config) { cfg.Ingest.Routes = []config.Route{{Topic: "x", Rooms: []string{"nowhere"}}} })
+	f("cannot compile route 0: rooms",
+		func(cfg *config.Config) { cfg.Ingest.Routes = []config.Route{{Topic: "x", Rooms: []string{"nowhere"}}} })
 	f("shards", func(cfg *config.Config) { cfg.Server.Shards = 1000 })
 	f("auth.secret", func(cfg *config.Config) { cfg.Auth.Secret = "" })
 }
@@ -290,23 +305,6 @@ func TestCancelledStart(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
-}
-
-func TestAcceptWatch(t *testing.T) {
-	var a acceptWatch
-	now := time.Now()
-	f := func(failed uint64, later time.Duration, want registry.Status) {
-		t.Helper()
-		now = now.Add(later)
-		if got, _ := a.health(failed, now); got != want {
-			t.Errorf("%d failed: %s, want %s", failed, got, want)
-		}
-	}
-	f(0, 0, registry.Healthy)
-	f(3, time.Second, registry.Degraded)
-	f(3, acceptMemory-time.Second, registry.Degraded)
-	f(3, 2*time.Second, registry.Healthy)
-	f(4, time.Second, registry.Degraded)
 }
 
 func TestServicesAreOrdered(t *testing.T) {

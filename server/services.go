@@ -16,7 +16,8 @@ import (
 
 // services returns the parts of the gateway, by the names that operators know.
 func (s *Server) services() []*registry.Service {
-	return []*registry.Service{s.connectionManager(), s.kafkaConsumer(), s.rateLimiter(), s.authService(), s.connectionHandler()}
+	return []*registry.Service{s.connectionManager(), s.kafkaConsumer(), s.rateLimiter(), s.authService(),
+		s.connectionHandler()}
 }
 
 // connectionManager is the engine: sockets and loops. It is the last to start,
@@ -46,10 +47,12 @@ func (s *Server) startEngine(context.Context) error {
 		Table: s.table, Handler: s.handler.Engine(), Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
 		SnapshotBegins: s.handler.SnapshotBegins, SnapshotSent: s.handler.SnapshotSent,
 		Wildcards: s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
-		MaxHead: int(c.MaxHead), MaxMessage: int(c.MaxMessage), MaxEarlyMessage: c.EarlyMessage(), MaxIncoming: int(s.cfg.Memory.Incoming),
-		MaxConns: s.cfg.MaxConnections(), Limited: s.handler.Limited,
-		Trusted: s.cfg.Server.Proxy.Networks(), PerAddress: s.cfg.Limits.ConnectionsPerAddress, MaxPending: s.cfg.Limits.Pending,
-		HalfOpen: s.cfg.MaxHalfOpen(), HalfOpenPerAddress: s.cfg.Limits.HalfOpenPerAddress,
+		MaxHead: int(c.MaxHead), MaxMessage: int(c.MaxMessage), MaxEarlyMessage: c.EarlyMessage(),
+		MaxIncoming: int(s.cfg.Memory.Incoming),
+		MaxConns:    s.cfg.MaxConnections(), Limited: s.handler.Limited,
+		Trusted: s.cfg.Server.Proxy.Networks(), PerAddress: s.cfg.Limits.ConnectionsPerAddress,
+		MaxPending: s.cfg.Limits.Pending,
+		HalfOpen:   s.cfg.MaxHalfOpen(), HalfOpenPerAddress: s.cfg.Limits.HalfOpenPerAddress,
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
 		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),
 		TLS: s.certificate.tlsConfig(), TLSHandshakes: c.TLS.Handshakes, TLSWaiting: c.TLS.Waiting,
@@ -136,7 +139,8 @@ func (s *Server) startConsumer(ctx context.Context) error {
 		DeadLetter: k.DeadLetter, KeepUnmatched: s.cfg.Ingest.Unmatched == "dead_letter",
 		RequireAll: k.RequireTopics == "all", MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery,
 		RecallMemory: int64(k.RecallMemory),
-		RecallBytes:  orUnlimited(int64(s.cfg.Limits.RecallBytes)), LookBack: lookBack(k.LookBack), Progress: &s.progress, Log: s.log,
+		RecallBytes:  orUnlimited(int64(s.cfg.Limits.RecallBytes)), LookBack: lookBack(k.LookBack),
+		Progress: &s.progress, Log: s.log,
 	}, s.router, s.table)
 	if err := c.Start(ctx); err != nil {
 		return err
@@ -250,7 +254,9 @@ func (a *acceptWatch) health(failed uint64, now time.Time) (registry.Status, str
 		a.failed, a.at = failed, now
 	}
 	if !a.at.IsZero() && now.Sub(a.at) < acceptMemory {
-		return registry.Degraded, "connections cannot be accepted (" + strconv.FormatUint(failed, 10) + " so far); is the descriptor limit too low?"
+		return registry.Degraded,
+			"connections cannot be accepted (" + strconv.FormatUint(failed, 10) +
+				" so far); is the descriptor limit too low?"
 	}
 	return registry.Healthy, ""
 }

@@ -29,8 +29,9 @@ func makeCert(t *testing.T, dir string, serial int64, life time.Duration) config
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(life),
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "test"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:   time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(life),
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -40,8 +41,10 @@ func makeCert(t *testing.T, dir string, serial int64, life time.Duration) config
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := config.TLS{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"), MinVersion: "1.2", Handshakes: 16, Waiting: 16}
-	for file, block := range map[string]*pem.Block{cfg.CertFile: {Type: "CERTIFICATE", Bytes: cert}, cfg.KeyFile: {Type: "PRIVATE KEY", Bytes: der}} {
+	cfg := config.TLS{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"),
+		MinVersion: "1.2", Handshakes: 16, Waiting: 16}
+	for file, block := range map[string]*pem.Block{cfg.CertFile: {Type: "CERTIFICATE", Bytes: cert},
+		cfg.KeyFile: {Type: "PRIVATE KEY", Bytes: der}} {
 		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +78,8 @@ func TestReloadCertificate(t *testing.T) {
 	cache := tls.NewLRUClientSessionCache(4)
 	dial := func(cache tls.ClientSessionCache) tls.ConnectionState {
 		t.Helper()
-		conn, err := tls.Dial("tcp", s.Listen().String(), &tls.Config{InsecureSkipVerify: true, ClientSessionCache: cache})
+		conn, err := tls.Dial("tcp", s.Listen().String(),
+			&tls.Config{InsecureSkipVerify: true, ClientSessionCache: cache})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,8 @@ func (n *notes) logger() *slog.Logger {
 func TestTroubleCounter(t *testing.T) {
 	var log notes
 	var n uint64
-	w := newTroubleWatch(log.logger(), []trouble{{name: "shed", service: "A", text: "buy more memory", count: func() uint64 { return n }}})
+	w := newTroubleWatch(log.logger(),
+		[]trouble{{name: "shed", service: "A", text: "buy more memory", count: func() uint64 { return n }}})
 	turns := func(k int, add uint64) {
 		for range k {
 			n += add
@@ -77,7 +78,9 @@ func TestTroubleCounter(t *testing.T) {
 func TestTroubleCondition(t *testing.T) {
 	var log notes
 	bad := false
-	w := newTroubleWatch(log.logger(), []trouble{{name: "full", service: "A", text: "empty it", bad: func() (bool, string) { return bad, "it is full" }}})
+	w := newTroubleWatch(log.logger(),
+		[]trouble{{name: "full", service: "A", text: "empty it",
+			bad: func() (bool, string) { return bad, "it is full" }}})
 	w.turn()
 	if w.of("A") != nil {
 		t.Error("degraded while all is well")

@@ -16,7 +16,8 @@ func (s *Server) troubles() []trouble {
 		{name: "turned_away", service: "ConnectionManager", count: s.turnedAway,
 			text: "sockets are dropped without an answer: too many send nothing, or are beyond a limit"},
 		{name: "proxy_headers_refused", service: "ConnectionManager", count: s.headersRefused,
-			text: "trusted proxies send no valid PROXY protocol header: enable it on the proxy, or correct server.proxy.trusted"},
+			text: "trusted proxies send no valid PROXY protocol header: enable it on the proxy, or correct " +
+				"server.proxy.trusted"},
 		{name: "tapes_shed", service: "ConnectionManager", count: func() uint64 { return s.table.Stats().Shed },
 			text: "chunks of tapes are dropped before their time: memory.tapes is reached"},
 		{name: "last_values_full", service: "ConnectionManager", bad: s.lastValuesFull,
@@ -24,7 +25,8 @@ func (s *Server) troubles() []trouble {
 		{name: "log_dropped", service: "ConnectionManager", count: s.logDropped,
 			text: "log lines are dropped: what reads the log is too slow or gone, or its disk is full"},
 		{name: "rooms_refused", service: "KafkaConsumer", count: func() uint64 { return s.table.Stats().Refused },
-			text: "records are dropped because their rooms may not be created: max_rooms is reached, or the names are invalid"},
+			text: "records are dropped because their rooms may not be created: max_rooms is reached, or the names " +
+				"are invalid"},
 		{name: "dead_letters_lost", service: "KafkaConsumer", count: s.deadLettersLost,
 			text: "bad records could not be stored in kafka.dead_letter"},
 		{name: "recall_refused", service: "KafkaConsumer", count: s.recallRefused,
@@ -43,8 +45,9 @@ func (s *Server) troubles() []trouble {
 	}
 	for k := range limits.Kinds {
 		if k.Sheds() {
-			list = append(list, trouble{name: "limit_" + k.String(), service: "RateLimiter", count: s.limit.Refused[k].Load,
-				text: "clients are refused: " + k.Key() + " is reached"})
+			list = append(list,
+				trouble{name: "limit_" + k.String(), service: "RateLimiter", count: s.limit.Refused[k].Load,
+					text: "clients are refused: " + k.Key() + " is reached"})
 		}
 	}
 	return list
@@ -54,7 +57,9 @@ func (s *Server) troubles() []trouble {
 // so it degrades health but not readiness.
 func (s *Server) lastValuesFull() (bool, string) {
 	t := s.table.Stats()
-	return t.LastFull, fmt.Sprintf("memory.last_values (%s) is reached: %d of the oldest last values were forgotten", s.cfg.LastValues(), t.OutOfMemory)
+	return t.LastFull,
+		fmt.Sprintf("memory.last_values (%s) is reached: %d of the oldest last values were forgotten",
+			s.cfg.LastValues(), t.OutOfMemory)
 }
 
 func (s *Server) headersRefused() uint64 {

@@ -101,12 +101,14 @@ func (s *standing) look(log *slog.Logger, b *heartbeat.Counter) {
 		case standsAfter:
 			log.Warn("a goroutine stands still", "name", b.Name)
 		case deadAfter:
-			log.Error("a goroutine has stood still for so long that the process no longer counts as alive", "name", b.Name)
+			log.Error("a goroutine has stood still for so long that the process no longer counts as alive", "name",
+				b.Name)
 		}
 		return
 	}
 	if s.turns >= standsAfter {
-		log.Warn("a goroutine that stood still continues", "name", b.Name, "stood", (time.Duration(s.turns) * watchEvery).String())
+		log.Warn("a goroutine that stood still continues", "name", b.Name, "stood",
+			(time.Duration(s.turns) * watchEvery).String())
 	}
 	s.turn, s.turns = turn, 0
 }

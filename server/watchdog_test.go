@@ -4,8 +4,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tapecast/rooms/heartbeat"
+	"tapecast/server/registry"
 )
 
 // TestWatchdog: what stays in one busy turn for ten turns of the watchdog is named,
@@ -13,7 +15,8 @@ import (
 // goes on, is well.
 func TestWatchdog(t *testing.T) {
 	var log notes
-	stuck, idle, goes := &heartbeat.Counter{Name: "loop 0"}, &heartbeat.Counter{Name: "reader 0"}, &heartbeat.Counter{Name: "loop 1"}
+	stuck, idle, goes := &heartbeat.Counter{Name: "loop 0"}, &heartbeat.Counter{Name: "reader 0"},
+		&heartbeat.Counter{Name: "loop 1"}
 	w := newWatchdog(log.logger(), func() []watched {
 		return []watched{{"A", []*heartbeat.Counter{stuck, goes}}, {"B", []*heartbeat.Counter{idle}}}
 	})
@@ -29,7 +32,8 @@ func TestWatchdog(t *testing.T) {
 		t.Errorf("after %d looks: %q", standsAfter, w.of("A"))
 	}
 	turns(1)
-	if got := w.of("A"); !slices.Equal(got, []string{"loop 0 has stood still for 1.0 s"}) || w.of("B") != nil || w.dead() != nil || w.standing() != 1 {
+	if got := w.of("A"); !slices.Equal(got, []string{"loop 0 has stood still for 1.0 s"}) || w.of("B") != nil ||
+		w.dead() != nil || w.standing() != 1 {
 		t.Errorf("after a second: %q %q %q", got, w.of("B"), w.dead())
 	}
 	turns(deadAfter - standsAfter)
@@ -44,4 +48,21 @@ func TestWatchdog(t *testing.T) {
 	if len(log.lines) != 3 || !strings.Contains(log.lines[2], `"stood":"10s"`) {
 		t.Errorf("logged %q", log.lines)
 	}
+}
+
+func TestAcceptWatch(t *testing.T) {
+	var a acceptWatch
+	now := time.Now()
+	f := func(failed uint64, later time.Duration, want registry.Status) {
+		t.Helper()
+		now = now.Add(later)
+		if got, _ := a.health(failed, now); got != want {
+			t.Errorf("%d failed: %s, want %s", failed, got, want)
+		}
+	}
+	f(0, 0, registry.Healthy)
+	f(3, time.Second, registry.Degraded)
+	f(3, acceptMemory-time.Second, registry.Degraded)
+	f(3, 2*time.Second, registry.Healthy)
+	f(4, time.Second, registry.Degraded)
 }

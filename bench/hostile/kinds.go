@@ -37,7 +37,8 @@ var kinds = []kind{
 	{Name: "toggle", does: "subscribe to a room with its snapshot, and unsubscribe, in turn", attack: toggling},
 	{Name: "silent", does: "sockets that send nothing", Anonymous: true, mute: true, attack: keepingSilent},
 	{Name: "hello", does: "a TLS ClientHello, and nothing after it", Anonymous: true, mute: true, attack: sayingHello},
-	{Name: "resume", does: "resume of a private room from its start, repeatedly", Room: "orders:{user}", attack: resuming},
+	{Name: "resume", does: "resume of a private room from its start, repeatedly",
+		Room: "orders:{user}", attack: resuming},
 	{Name: "stalled", does: "resume of a room from its start, which is not read", rcvBuf: 4096, attack: stalling},
 	{Name: "junk-rooms", does: "1,000 invented room names on each connection", attack: inventing},
 }

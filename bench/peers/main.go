@@ -64,7 +64,8 @@ func runCommand(ctx context.Context, args []string) error {
 	f.IntVar(&c.Size, "size", 128, "`bytes` of a message")
 	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "time before each window")
 	f.DurationVar(&c.Duration, "duration", 5*time.Second, "length of each window")
-	f.IntVar(&c.Turns, "turns", 5, "`number` of further turns of all servers, at the highest rate that all kept up with")
+	f.IntVar(&c.Turns, "turns", 5,
+		"`number` of further turns of all servers, at the highest rate that all kept up with")
 	f.DurationVar(&c.Budget, "budget", 25*time.Minute, "start no measurement after this time")
 	rates := f.String("rates", "5,10,20,50,100,200,400,800,1600,3200", "`messages` a second, ascending")
 	only := f.String("only", "", "`names` of the servers to measure (default: all)")
@@ -73,7 +74,8 @@ func runCommand(ctx context.Context, args []string) error {
 		return err
 	}
 	if *quick {
-		c.Clients, c.Warmup, c.Duration, c.Budget, *rates, c.Turns = 50, 200*time.Millisecond, time.Second, 50*time.Second, "50", 1
+		c.Clients, c.Warmup, c.Duration, c.Budget, *rates, c.Turns = 50, 200*time.Millisecond, time.Second,
+			50*time.Second, "50", 1
 		c.quick = true
 	}
 	for r := range strings.SplitSeq(*rates, ",") {

@@ -83,7 +83,8 @@ func TestRunQuick(t *testing.T) {
 	if err := os.WriteFile(file, []byte("before\n"+markBegin+"\nold\n"+markEnd+"\nafter\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := command(t.Context(), []string{"run", "--quick", "--gateway", "", "--only", "gws,nats", "--into", file}); err != nil {
+	if err := command(t.Context(),
+		[]string{"run", "--quick", "--gateway", "", "--only", "gws,nats", "--into", file}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(file)
@@ -91,7 +92,8 @@ func TestRunQuick(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(b)
-	for _, want := range []string{"before\n" + markBegin, "\n| gws |", "\n| nats |", "50 msg/s", markEnd + "\nafter\n"} {
+	for _, want := range []string{"before\n" + markBegin, "\n| gws |", "\n| nats |", "50 msg/s",
+		markEnd + "\nafter\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

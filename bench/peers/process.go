@@ -43,11 +43,12 @@ func startGateway(ctx context.Context, program string) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	p, err := start(ctx, "tapecast", exec.CommandContext(ctx, program, "run", "--config", file), func(line []byte) (address, bool) {
-		var l struct{ Msg, Addr, Path, Admin string }
-		ok := json.Unmarshal(line, &l) == nil && l.Msg == "listening"
-		return address{URL: "ws://" + l.Addr + l.Path, Admin: "http://" + l.Admin}, ok
-	})
+	p, err := start(ctx, "tapecast", exec.CommandContext(ctx, program, "run", "--config", file),
+		func(line []byte) (address, bool) {
+			var l struct{ Msg, Addr, Path, Admin string }
+			ok := json.Unmarshal(line, &l) == nil && l.Msg == "listening"
+			return address{URL: "ws://" + l.Addr + l.Path, Admin: "http://" + l.Admin}, ok
+		})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

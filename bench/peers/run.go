@@ -161,7 +161,8 @@ func (c *contender) measure(ctx context.Context, cfg runConfig, rate float64) (m
 	}
 	m := measured{rate: rate, run: res.Runs[0]}
 	m.why = verdict(m.run)
-	fmt.Fprintf(cfg.Log, "  %.0f delivered/s, %.2f µs, p99 %.1f ms; %s\n", m.run.Delivered, m.run.CPU, m.run.Latency.P99, orWord(m.why, "kept up"))
+	fmt.Fprintf(cfg.Log, "  %.0f delivered/s, %.2f µs, p99 %.1f ms; %s\n", m.run.Delivered, m.run.CPU,
+		m.run.Latency.P99, orWord(m.why, "kept up"))
 	for _, p := range m.run.Problems {
 		fmt.Fprintln(cfg.Log, "  "+p)
 	}

@@ -44,7 +44,8 @@ func replaceBetween(doc, text string) (string, error) {
 // render returns the table in Markdown: a column for each rate, and the limit.
 func render(cfg runConfig, all []*contender) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d clients of one room, %d B, windows of %s after %s; CPU µs of the server per delivered message, and p99 from due to read.\n\n",
+	fmt.Fprintf(&b, "%s: %d clients of one room, %d B, windows of %s after %s; CPU µs of the server per delivered "+
+		"message, and p99 from due to read.\n\n",
 		time.Now().UTC().Format("2006-01-02"), cfg.Clients, cfg.Size, cfg.Duration, cfg.Warmup)
 	b.WriteString("| server |")
 	for _, r := range cfg.Rates {
@@ -68,7 +69,8 @@ func render(cfg runConfig, all []*contender) string {
 		if !c.behind { // no rate was too high for it
 			limit = "≥ " + limit
 		}
-		fmt.Fprintf(&b, " %s | %.2f M | %s | %s | %.0f MB |\n", limit, c.limit*float64(cfg.Clients)/1e6, latencyOf(c.half), latencyOf(c.most), resident/(1<<20))
+		fmt.Fprintf(&b, " %s | %.2f M | %s | %s | %.0f MB |\n", limit, c.limit*float64(cfg.Clients)/1e6,
+			latencyOf(c.half), latencyOf(c.most), resident/(1<<20))
 	}
 	b.WriteString(renderTurns(all))
 	return b.String()

@@ -50,12 +50,15 @@ func renderTurns(all []*contender) string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nThe same at %.4g msg/s, %d turns: medians, and the ratios within a turn (median, least to most).\n\n", first.turns[0].rate, len(first.turns))
-	fmt.Fprintf(&b, "| server | CPU a message | beside %s | p99 | beside %s |\n|---|---|---|---|---|\n", first.name, first.name)
+	fmt.Fprintf(&b, "\nThe same at %.4g msg/s, %d turns: medians, and the ratios within a turn (median, least to "+
+		"most).\n\n", first.turns[0].rate, len(first.turns))
+	fmt.Fprintf(&b, "| server | CPU a message | beside %s | p99 | beside %s |\n|---|---|---|---|---|\n",
+		first.name, first.name)
 	cpu := func(m measured) float64 { return m.run.CPU }
 	p99 := func(m measured) float64 { return m.run.Latency.P99 }
 	for _, c := range all {
-		fmt.Fprintf(&b, "| %s | %.2f µs | %s | %s | %s |\n", c.name, spreadOf(c.turns, cpu)[1], beside(c, first, cpu), ms(spreadOf(c.turns, p99)[1]), beside(c, first, p99))
+		fmt.Fprintf(&b, "| %s | %.2f µs | %s | %s | %s |\n", c.name, spreadOf(c.turns, cpu)[1], beside(c, first, cpu),
+			ms(spreadOf(c.turns, p99)[1]), beside(c, first, p99))
 	}
 	return b.String()
 }

@@ -16,7 +16,8 @@ func oneRun(rate, cpu, p99 float64, why string) measured {
 // Ratios are within one turn, and the rate is the last that all kept up with.
 func TestTurns(t *testing.T) {
 	a := &contender{name: "a", runs: []measured{oneRun(5, 1, 1, ""), oneRun(10, 1, 1, ""), oneRun(20, 1, 1, "")}}
-	b := &contender{name: "b", runs: []measured{oneRun(5, 1, 1, ""), oneRun(10, 1, 1, ""), oneRun(20, 1, 1, "50 % delivered")}}
+	b := &contender{name: "b",
+		runs: []measured{oneRun(5, 1, 1, ""), oneRun(10, 1, 1, ""), oneRun(20, 1, 1, "50 % delivered")}}
 	all := []*contender{a, b}
 	if r := common(all); r != 10 {
 		t.Errorf("the highest rate that both bear is %v, not 10", r)
@@ -25,7 +26,8 @@ func TestTurns(t *testing.T) {
 	a.turns = []measured{oneRun(10, 2, 10, ""), oneRun(10, 4, 20, ""), oneRun(10, 2, 10, "")}
 	b.turns = []measured{oneRun(10, 3, 10, ""), oneRun(10, 6, 20, ""), oneRun(10, 4, 30, "")}
 	text := renderTurns(all)
-	for _, want := range []string{"3 turns", "| a | 2.00 µs | 1 |", "| b | 4.00 µs | 1.50 times (1.50 to 2.00) | 20 ms | 1.00 times (1.00 to 3.00) |"} {
+	for _, want := range []string{"3 turns", "| a | 2.00 µs | 1 |",
+		"| b | 4.00 µs | 1.50 times (1.50 to 2.00) | 20 ms | 1.00 times (1.00 to 3.00) |"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}

@@ -121,7 +121,8 @@ func TestResumption(t *testing.T) {
 	f("not recovered", 0, strings.Replace(joined, "true", "false", 1))
 	f("-32008 too old", 0, `{"id":1,"result":{"rooms":[{"room":"r","error":{"code":-32008,"message":"too old"}}]}}`)
 	f("-32004 slower", 0, `{"id":1,"error":{"code":-32004,"message":"slower"}}`)
-	later := `{"id":1,"result":{"rooms":[{"room":"r","error":{"code":-32010,"message":"later","data":{"retryAfter":1}}}]}}`
+	later := `{"id":1,"result":{"rooms":[{"room":"r","error":{"code":-32010,"message":"later",` +
+		`"data":{"retryAfter":1}}}]}}`
 	again := strings.Replace(joined, `"id":1`, `"id":2`, 1)
 	f("", 3, later, "", again, record("6"), record("7"), record("8"))
 	if got, _ := resumedBy(t, later, "", again, record("6"), record("7"), record("8")); got.notNow != 1 {

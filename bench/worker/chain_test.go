@@ -10,14 +10,17 @@ func TestChainOfOthers(t *testing.T) {
 	r := testReader(t, false, true)
 	other := func(room string, n int64) {
 		t.Helper()
-		p := fmt.Sprintf(`{"room":%q,"type":"t","pos":"0:%d","prev":"0:%d","ts":1,"data":{"their":"own"}}`, room, n, n-1)
+		p := fmt.Sprintf(`{"room":%q,"type":"t","pos":"0:%d","prev":"0:%d","ts":1,"data":{"their":"own"}}`, room, n,
+			n-1)
 		if err := r.otherFrame(0, []byte(p)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	own := func(n int64) {
 		t.Helper()
-		if err := r.chain.follow(0, fmt.Appendf(nil, `{"room":"trades","type":"t","pos":"0:%d","prev":"0:%d","ts":1,"data":`, n, n-1)); err != nil {
+		if err := r.chain.follow(0,
+			fmt.Appendf(nil, `{"room":"trades","type":"t","pos":"0:%d","prev":"0:%d","ts":1,"data":`,
+				n, n-1)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -30,7 +30,8 @@ func TestNoticesOnTheWayIn(t *testing.T) {
 	const head = `{"jsonrpc":"2.0","method":"`
 	f(stEntering, head+`auto_subscribed","params":{"totalRooms":1}}`, "", stJoined)
 	f(stEntering,
-		head+`auto_subscribed","params":{"totalRooms":0,"errors":[{"room":"prices","error":{"code":-32006,"message":"unknown room"}}]}}`, `cannot join "prices": unknown room`, stEntering)
+		head+`auto_subscribed","params":{"totalRooms":0,"errors":[{"room":"prices","error":{"code":-32006,`+
+			`"message":"unknown room"}}]}}`, `cannot join "prices": unknown room`, stEntering)
 	f(stGreeting, head+`auth_required","params":{"timeout":10000}}`, "wants a token", stGreeting)
 	f(stGreeting, `{"jsonrpc":"2.0","id":null,"error":{"code":-32002,"message":"bad token"}}`,
 		"refused: bad token (-32002)", stGreeting)

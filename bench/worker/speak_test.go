@@ -107,7 +107,8 @@ func TestSpeakCentrifuge(t *testing.T) {
 	f(`{}`, "{}", stJoined)
 	value := s.run(1)
 	f(`{"push":{"channel":"a","pub":{"data":`+value(0)+`}}}`, "", stJoined)
-	f(`{"push":{"channel":"a","pub":{"data":`+value(1)+`,"offset":7}}}`+"\n"+`{"push":{"channel":"a","pub":{"data":`+value(2)+`}}}`+"\n{}\n", "{}", stJoined)
+	f(`{"push":{"channel":"a","pub":{"data":`+value(1)+`,"offset":7}}}`+"\n"+`{"push":{"channel":"a","pub":{"data":`+
+		value(2)+`}}}`+"\n{}\n", "{}", stJoined)
 	f(`{"push":{"channel":"a","join":{"info":{}}}}`, "", stJoined)
 	s.want("messages", s.l.reader.tally.unique, int64(3))
 	s.want("others", s.l.reader.others, int64(1))

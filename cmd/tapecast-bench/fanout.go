@@ -114,7 +114,8 @@ func fanoutCommand() *cobra.Command {
 			"make each run twice: against the gateway, then against a bare send loop")
 		f.IntVar(&c.RawBatch, "baseline-batch", 1, "`messages` that the send loop puts into one system call")
 		f.BoolVar(&c.Pin, "pin", false,
-			"pin clients to the last processor, and the send loop to the first (start the gateway there too: taskset -c 0)")
+			"pin clients to the last processor, and the send loop to the first (start the gateway there too: taskset "+
+				"-c 0)")
 	})
 }
 
@@ -143,5 +144,6 @@ func addStalled(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.Slow, "slow", c.Slow, "`number` of further clients that read slowly for the same time")
 	f.IntVar(&c.SlowRate, "slow-rate", 4096, "`bytes` a second that each of them reads")
 	f.DurationVar(&c.StallFor, "stall-for", 0, "how long they do so (default: the window and a second more)")
-	f.BoolVar(&c.Paired, "paired", c.Paired, "make each run twice: without the stalled and slow clients, then with them")
+	f.BoolVar(&c.Paired, "paired", c.Paired,
+		"make each run twice: without the stalled and slow clients, then with them")
 }

@@ -58,7 +58,8 @@ func TestTargetBadInput(t *testing.T) {
 			f := func(want string, more ...string) {
 				t.Helper()
 				out, code, err := run(t, append(slices.Clone(args), more...)...)
-				if code != exitInput || err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || out != "" {
+				if code != exitInput || err == nil || !strings.Contains(err.Error(), want) ||
+					strings.Contains(err.Error(), "\n") || out != "" {
 					t.Errorf("%s %v: code %d, %v; want %q", cmd.Name(), more, code, err, want)
 				}
 			}
@@ -67,7 +68,8 @@ func TestTargetBadInput(t *testing.T) {
 			f("127.0.0.1:1: connection refused", "--target", "ws://127.0.0.1:1/ws")
 			f("with --admin)", "--admin", "http://127.0.0.1:1")
 			f("not ws://HOST:PORT", "--target", "http://127.0.0.1:1")
-			f("token's signature is wrong (-32002); see --secret", "--secret", "not the key of this gateway, though as long as it")
+			f("token's signature is wrong (-32002); see --secret", "--secret",
+				"not the key of this gateway, though as long as it")
 			f("give --secret", "--secret", "")
 			agents := "cannot reach agent 127.0.0.1:1"
 			if cmd.Name() == "abuse" || cmd.Name() == "resumes" { // all of it is on one machine
@@ -93,7 +95,8 @@ func TestVersions(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
 		_, code, err := run(t, args...)
-		if code != exitInput || err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if code != exitInput || err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v: code %d, %v; want %q", args, code, err, want)
 		}
 	}
@@ -108,7 +111,8 @@ func TestVersions(t *testing.T) {
 	f("no such file", "calibrate", "--check", "/does/not/exist.json")
 
 	calibration := filepath.Join("..", "..", "bench", "calibration.json")
-	f("(give its internal port with --metrics)", "plan", "--calibration", calibration, "--metrics", "http://127.0.0.1:1")
+	f("(give its internal port with --metrics)", "plan", "--calibration", calibration, "--metrics",
+		"http://127.0.0.1:1")
 	f("--metrics: ", "plan", "--calibration", calibration, "--metrics", "/does/not/exist")
 	f("--listen", "agent", "--listen", "nowhere")
 	f("--key-file", "agent", "--key-file", "/does/not/exist")

@@ -74,7 +74,8 @@ func planCommand() *cobra.Command {
 	f.Float64Var(&s.MaxRate, "max-rate", 0,
 		"most `sends` a second that each client asks for (max_rate of its subscribe)")
 	f.Float64Var(&s.Keys, "keys", 0,
-		"`number` of keys in a room whose class conflates: a send has the newest message of each (default: all messages)")
+		"`number` of keys in a room whose class conflates: a send has the newest message of each (default: all "+
+			"messages)")
 	f.StringArrayVar(&also, "also", nil,
 		"another `stream`: name=orders,rooms=100000,joined=1,rate=0.1,peak=1,size=300;"+
 			"\ninterval (seconds), maxrate and keys too")

@@ -14,11 +14,14 @@ func replayCommand() *cobra.Command {
 	return fanoutLike(&cobra.Command{
 		Use:   "replay",
 		Short: "Publish a recording at its own pace or a multiple of it: real sizes, keys and bursts",
-		Long: "replay publishes a recording, each record when it is due: at its recorded time since the first record,\n" +
-			"divided by --pace. The file holds one record a line, plain or gzipped, with tabs between its time (ns),\n" +
+		Long: "replay publishes a recording, each record when it is due: at its recorded time since the first " +
+			"record,\n" +
+			"divided by --pace. The file holds one record a line, plain or gzipped, with tabs between its time " +
+			"(ns),\n" +
 			"its key and its value, a JSON object; or time, kind, key and value.\n\n" +
 			"A value keeps its bytes and gets three members at its end, 54 bytes: \"@\", when it was due (ns since\n" +
-			"1970), \"#\", its number, and \"%\", a checksum. So the room's route must send the whole value, without\n" +
+			"1970), \"#\", its number, and \"%\", a checksum. So the room's route must send the whole value, " +
+			"without\n" +
 			"`payload`.",
 		Example: `  # ten times as fast as it was recorded, over and over
   tapecast-bench replay --secret-file key --brokers localhost:9092 --file trades.tsv.gz --pace 10 --loop \

@@ -98,19 +98,24 @@ func TestCheckCommand(t *testing.T) {
 			t.Errorf("says %s and %s", p.stdout.String(), got)
 		}
 	}
-	f("auth: {secret: "+key+"}", nil, 0, "configuration ok: embedded broker, 8 routes from 5 topics, 11 room patterns, 6 classes, 7 rooms joined automatically, HS256\n", "")
+	f("auth: {secret: "+key+"}", nil, 0,
+		"configuration ok: embedded broker, 8 routes from 5 topics, 11 room patterns, 6 classes, 7 rooms joined "+
+			"automatically, HS256\n", "")
 	f("log: {levl: x}\n\nadmin: {pprof: 7}", []string{"TAPECAST_LOG_FORMAT=xml"}, 1, "",
 		"c.yaml:1: log.levl: unknown key; did you mean log.level?\n"+
 			"c.yaml:3: admin.pprof: cannot take 7; write true or false\n"+
 			"TAPECAST_LOG_FORMAT: log.format: \"xml\" is unknown; use one of auto, text, json\n"+
 			"tapecast: the configuration has 3 faults\n")
 	f("kafka: {librdkafka: {fetch.wait.max.mss: 1}}", nil, 1, "",
-		"c.yaml:1: kafka.librdkafka.fetch.wait.max.mss: is not a property of librdkafka; did you mean fetch.wait.max.ms?\n"+
+		"c.yaml:1: kafka.librdkafka.fetch.wait.max.mss: is not a property of librdkafka; did you mean "+
+			"fetch.wait.max.ms?\n"+
 			"tapecast: the configuration has 1 fault\n")
 	f("kafka: {librdkafka: {fetch.max.bytes: 5}}", nil, 1, "",
-		"c.yaml:1: kafka.librdkafka.fetch.max.bytes: librdkafka refuses it: `fetch.max.bytes` must be >= `message.max.bytes`; "+
+		"c.yaml:1: kafka.librdkafka.fetch.max.bytes: librdkafka refuses it: `fetch.max.bytes` must be >= "+
+			"`message.max.bytes`; "+
 			"mend or set what it names\ntapecast: the configuration has 1 fault\n")
-	f("log: {levl: x}", nil, 1, "", "c.yaml:1: log.levl: unknown key; did you mean log.level?\ntapecast: the configuration has 1 fault\n")
+	f("log: {levl: x}", nil, 1, "",
+		"c.yaml:1: log.levl: unknown key; did you mean log.level?\ntapecast: the configuration has 1 fault\n")
 	p := begin(t, nil, "check")
 	p.ends(0)
 	p = begin(t, nil, "check", "--connect")
@@ -188,7 +193,8 @@ func TestTokenCommand(t *testing.T) {
 	token(nil, "--ttl", "1m", "--config", write(t, "auth: {secret: "+key+"}\nserver: {listen: x}"))
 	p := begin(t, nil, "token", "--user", "42", "--config", write(t, "auth: {secret: short}\nserver: {listen: x}"))
 	p.ends(1)
-	if s := p.stderr.String(); !strings.Contains(s, "the key has 5 bytes") || strings.Contains(s, "server.listen") || p.stdout.String() != "" {
+	if s := p.stderr.String(); !strings.Contains(s, "the key has 5 bytes") || strings.Contains(s, "server.listen") ||
+		p.stdout.String() != "" {
 		t.Errorf("says %s", s)
 	}
 	p = begin(t, nil, "token", "--user", "42", "--ed25519")

@@ -15,7 +15,9 @@ import (
 // demo starts the gateway as a new user does, but on ports that the kernel chooses.
 func demo(t *testing.T, config string, args ...string) *process {
 	t.Helper()
-	return begin(t, nil, append([]string{"run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config", write(t, config)}, args...)...)
+	return begin(t, nil,
+		append([]string{"run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config",
+			write(t, config)}, args...)...)
 }
 
 // The commands that a new user is told to paste work.
@@ -32,7 +34,8 @@ func TestRunDemo(t *testing.T) {
 	}
 	w := begin(t, nil, append(strings.Fields(m[1]), "--count", "3")...)
 	w.ends(0)
-	if s := w.stdout.String(); !strings.Contains(s, `"authenticated"`) || !strings.Contains(s, `"auto_subscribed"`) || !strings.Contains(s, `"orders:42"`) {
+	if s := w.stdout.String(); !strings.Contains(s, `"authenticated"`) || !strings.Contains(s, `"auto_subscribed"`) ||
+		!strings.Contains(s, `"orders:42"`) {
 		t.Errorf("the client gets %s", s)
 	}
 	// A token of the token command is accepted too.

@@ -54,7 +54,8 @@ func makeCert(t *testing.T, dir string, serial int64) (certFile, keyFile string)
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := makeCert(t, dir, 1)
-	p := demo(t, fmt.Sprintf("server: {drain: 100ms, tls: {cert_file: %q, key_file: %q}}\nauth: {secret: %s}\nlog: {format: json}\n", certFile, keyFile, key))
+	p := demo(t, fmt.Sprintf("server: {drain: 100ms, tls: {cert_file: %q, key_file: %q}}\nauth: {secret: %s}\nlog: "+
+		"{format: json}\n", certFile, keyFile, key))
 	p.says(&p.stdout, "Ctrl-C stops it.")
 	p.says(&p.stderr, "the certificate expires soon")
 	m := regexp.MustCompile(`watch --url (wss://(\S+)/ws) --token (\S+)`).FindStringSubmatch(p.stdout.String())

@@ -51,11 +51,13 @@ func TestWatchPrintsAndSubscribes(t *testing.T) {
 		ws.ReadHeader(conn)
 	})
 	p := begin(t, nil, "watch", "--url", url, "--token", "t0ken", "prices:BTCUSDT")
-	if got, want := <-asked, `{"id":1,"jsonrpc":"2.0","method":"subscribe","params":{"rooms":["prices:BTCUSDT"]}}`; got != want {
+	if got, want := <-asked,
+		`{"id":1,"jsonrpc":"2.0","method":"subscribe","params":{"rooms":["prices:BTCUSDT"]}}`; got != want {
 		t.Errorf("asks %s, want %s", got, want)
 	}
 	p.ends(0)
-	if got, want := p.stdout.String(), "{\"method\":\"authenticated\"}\n{\"method\":\"auto_subscribed\"}\n\"\\x00bin\"\n"; got != want {
+	if got, want := p.stdout.String(),
+		"{\"method\":\"authenticated\"}\n{\"method\":\"auto_subscribed\"}\n\"\\x00bin\"\n"; got != want {
 		t.Errorf("prints %s", got)
 	}
 	p.says(&p.stderr, "closed by the gateway: 1012 restart")

@@ -12,7 +12,8 @@ import (
 func TestEmbeddedKeepsData(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	topics := []TopicSpec{{Name: "a", Partitions: 2}, {Name: "b", Partitions: 1, Config: map[string]string{"cleanup.policy": "compact"}}}
+	topics := []TopicSpec{{Name: "a", Partitions: 2},
+		{Name: "b", Partitions: 1, Config: map[string]string{"cleanup.policy": "compact"}}}
 	for round := range 2 {
 		e, err := StartEmbedded(t.Context(), topics, dir, slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -38,7 +39,8 @@ func TestEmbeddedRefuses(t *testing.T) {
 		t.Error("the broker starts although its context has ended")
 	}
 	// Kafka refuses names that differ only in a dot and an underscore.
-	if _, err := StartEmbedded(t.Context(), []TopicSpec{{Name: "a.b", Partitions: 1}, {Name: "a_b", Partitions: 1}}, "", nil); err == nil || !strings.Contains(err.Error(), `"a_b"`) {
+	if _, err := StartEmbedded(t.Context(), []TopicSpec{{Name: "a.b", Partitions: 1}, {Name: "a_b", Partitions: 1}}, "",
+		nil); err == nil || !strings.Contains(err.Error(), `"a_b"`) {
 		t.Errorf("two topics whose names collide: %v", err)
 	}
 	if _, err := StartEmbedded(t.Context(), nil, "/dev/null/x", nil); err == nil {

@@ -128,7 +128,8 @@ func TestOrderLives(t *testing.T) {
 		status := string(v.GetStringBytes("status"))
 		states[status]++
 		if status == "NEW" && len(life) > 0 {
-			if got := strings.Join(life, " "); got != "NEW PARTIALLY_FILLED FILLED" && got != "NEW PARTIALLY_FILLED CANCELED" {
+			if got := strings.Join(life, " "); got != "NEW PARTIALLY_FILLED FILLED" &&
+				got != "NEW PARTIALLY_FILLED CANCELED" {
 				t.Fatalf("an order's life: %s", got)
 			}
 			life = nil
@@ -199,7 +200,8 @@ func TestMarketOnEmbedded(t *testing.T) {
 	last, orders := map[string]int64{}, 0
 	readAll(t, e.Addrs(), []string{"market.trades", "private.orders"}, func(m *kafka.Message) bool {
 		if *m.TopicPartition.Topic == "private.orders" {
-			d.Route(router.Topic("private.orders"), &route.Record{Partition: m.TopicPartition.Partition, Key: m.Key, Value: m.Value})
+			d.Route(router.Topic("private.orders"),
+				&route.Record{Partition: m.TopicPartition.Partition, Key: m.Key, Value: m.Value})
 			if d.Misplaced {
 				t.Errorf("order of %s in partition %d", m.Key, m.TopicPartition.Partition)
 			}
@@ -223,7 +225,8 @@ func TestMarketComplainsOnce(t *testing.T) {
 	m := &Market{log: slog.New(slog.NewTextHandler(&log, nil))}
 	topic := "t"
 	for range 3 {
-		m.reported(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Error: errors.New("no such topic")}})
+		m.reported(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic,
+			Error: errors.New("no such topic")}})
 	}
 	m.reported(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic}})
 	if m.failed.Load() != 3 || strings.Count(log.String(), "cannot produce") != 1 {

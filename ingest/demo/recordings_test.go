@@ -121,7 +121,8 @@ func TestRecordedBurstOnEmbedded(t *testing.T) {
 		}
 		sent++
 		if err := p.Produce(&kafka.Message{
-			TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: kafka.PartitionAny}, Key: []byte(key), Value: payload,
+			TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: kafka.PartitionAny},
+			Key:            []byte(key), Value: payload,
 		}, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,8 @@ func TestScheduleStatistics(t *testing.T) {
 		within("most trades within 100 ms", float64(burst), 1600, 2200)
 		within("seconds until the first burst", float64(first), 0, 60)
 		for i, n := range shares {
-			within("share of "+instruments[i].base, n/float64(total), instruments[i].share*.8-.001, instruments[i].share*1.2+.001)
+			within("share of "+instruments[i].base, n/float64(total), instruments[i].share*.8-.001,
+				instruments[i].share*1.2+.001)
 		}
 	}
 }

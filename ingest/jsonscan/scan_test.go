@@ -200,7 +200,8 @@ func TestUnquote(t *testing.T) {
 func FuzzScan(f *testing.F) {
 	for _, s := range []string{
 		`{"s":"BTCUSDT","a":{"b":[1,2,{"c":null}]}}`, `{"a":{"b":"\u0041\ud83d\ude00"}}`, `[{"s":1}]`, `{"s":1,"s":2}`,
-		`{"\u0073":1}`, `{"a":1e5,"s":-0.0}`, "{\"s\":\"\x01\\n\"}", `{"a":{"b":{}},"a":1}`, "\"\xff\"", `{"s":"x"}}`, `1`,
+		`{"\u0073":1}`, `{"a":1e5,"s":-0.0}`, "{\"s\":\"\x01\\n\"}", `{"a":{"b":{}},"a":1}`,
+		"\"\xff\"", `{"s":"x"}}`, `1`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -227,7 +228,8 @@ func FuzzScan(f *testing.F) {
 			sp := s.spans[slot]
 			if twice, differ := members(v, path); sp == doubledAt || differ {
 				if !twice || !differ && sp != doubledAt {
-					t.Fatalf("%q %v: found at %v; there twice: %v, with different values: %v", text, path, sp, twice, differ)
+					t.Fatalf("%q %v: found at %v; there twice: %v, with different values: %v", text,
+						path, sp, twice, differ)
 				}
 				if sp == doubledAt {
 					return

@@ -80,7 +80,8 @@ func (c *compiler) route(i int) {
 	if src.Partitioner != "" {
 		if r.part = partitioners[src.Partitioner]; r.part == nil {
 			known := slices.Sorted(maps.Keys(partitioners))
-			c.fault(i, "partitioner", "%q is not a partitioner: choose one of %s", src.Partitioner, strings.Join(known, ", "))
+			c.fault(i, "partitioner", "%q is not a partitioner: choose one of %s", src.Partitioner,
+				strings.Join(known, ", "))
 		}
 	}
 	if len(src.Rooms) == 0 {
@@ -114,7 +115,8 @@ func (c *compiler) topic(i int, name string) *Topic {
 	case name == "":
 		c.fault(i, "topic", "is missing: name the Kafka topic that the route reads")
 	case len(name) > 249 || strings.Trim(name, topicChars) != "":
-		c.fault(i, "topic", "%q is not a name of a Kafka topic: use up to 249 letters, digits, dots, dashes and underscores", name)
+		c.fault(i, "topic",
+			"%q is not a name of a Kafka topic: use up to 249 letters, digits, dots, dashes and underscores", name)
 	}
 	t := c.router.byName[name]
 	if t == nil {
@@ -237,7 +239,9 @@ func (c *compiler) land(i int, t *Topic, r *route, room *roomTemplate) {
 		return
 	}
 	if room.prefix() == "" {
-		c.fault(i, "rooms", "%q begins with a placeholder, so it could name any room: begin it with text such as \"prices:\"", room.text)
+		c.fault(i, "rooms",
+			"%q begins with a placeholder, so it could name any room: begin it with text such as \"prices:\"",
+			room.text)
 		return
 	}
 	base, others := c.candidates(&room.template)
@@ -248,7 +252,9 @@ func (c *compiler) land(i int, t *Topic, r *route, room *roomTemplate) {
 	if base == nil {
 		if one := slices.IndexFunc(others, isPrivate); one >= 0 && len(others) > 1 {
 			other := others[(one+1)%len(others)]
-			c.fault(i, "rooms", "%q gives names of room pattern %q, which is private, and of %q: begin it with %q, or another pattern's prefix",
+			c.fault(i, "rooms",
+				"%q gives names of room pattern %q, which is private, and of %q: begin it with %q, or another "+
+					"pattern's prefix",
 				room.text, others[one].Match, other.Match, others[one].Prefix())
 			return
 		} else if one >= 0 {
@@ -275,8 +281,9 @@ func (c *compiler) land(i int, t *Topic, r *route, room *roomTemplate) {
 	}
 	if r.keyframe != nil {
 		if base.Keyframed = true; base.Class.Private() || base.Class.Conflate {
-			c.fault(i, "keyframe", "is for rooms that deliver every message to all, and class %q of room %q is private or conflated: "+
-				"use a class such as book", base.Class.Name, room.text)
+			c.fault(i, "keyframe",
+				"is for rooms that deliver every message to all, and class %q of room %q is private or conflated: "+
+					"use a class such as book", base.Class.Name, room.text)
 		}
 	}
 	first, fed := c.first[base]
@@ -285,10 +292,12 @@ func (c *compiler) land(i int, t *Topic, r *route, room *roomTemplate) {
 		c.first[base] = i
 		feed(base, t, r)
 	case base.Feed != t.Feed:
-		c.fault(i, "rooms", "%q falls into room pattern %q, which route %d feeds from topic %q: a position would be ambiguous; "+
-			"give each topic rooms of its own", room.text, base.Match, first, base.Feed.Topic())
+		c.fault(i, "rooms",
+			"%q falls into room pattern %q, which route %d feeds from topic %q: a position would be ambiguous; "+
+				"give each topic rooms of its own", room.text, base.Match, first, base.Feed.Topic())
 	case base.Bare != r.bare:
-		c.fault(i, "envelope", "differs from route %d, which feeds room pattern %q too: a room is either bare or not", first, base.Match)
+		c.fault(i, "envelope",
+			"differs from route %d, which feeds room pattern %q too: a room is either bare or not", first, base.Match)
 	}
 }
 

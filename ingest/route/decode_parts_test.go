@@ -16,7 +16,8 @@ func TestBadUTF8(t *testing.T) {
 	f(message("k", `{"s":"BTC"}`, "type", "Straße"), 0, `prices Straße BTC {"s":"BTC"}`)
 	f(message("k", `{"s":"BTC"}`, "type", latin), BadUTF8)
 	f(message("k", `{"s":"BTC"}`, "type", latin), BadUTF8) // the second time too
-	f(message("k", `{"s":"BTC"}`, "type", strings.Repeat("x", rooms.MaxType)), 0, `prices `+strings.Repeat("x", rooms.MaxType)+` BTC {"s":"BTC"}`)
+	f(message("k", `{"s":"BTC"}`, "type", strings.Repeat("x", rooms.MaxType)), 0,
+		`prices `+strings.Repeat("x", rooms.MaxType)+` BTC {"s":"BTC"}`)
 	f(message("k", `{"s":"BTC"}`, "type", strings.Repeat("x", rooms.MaxType+1)), BadSize)
 
 	f = routed(t, Route{Rooms: []string{"prices"}, Key: "x", Type: "{@key}"})
@@ -53,7 +54,8 @@ func TestKeyFormats(t *testing.T) {
 		f(message("\xfc", `1`), BadUTF8)
 		f(message("\xe4", `1`), BadUTF8)
 	}
-	f := routed(t, Route{Rooms: []string{"prices", "orders:{@key}"}, Key: "{@key}", Type: "t{@key}", KeyFormat: "int64"})
+	f := routed(t, Route{Rooms: []string{"prices", "orders:{@key}"}, Key: "{@key}", Type: "t{@key}",
+		KeyFormat: "int64"})
 	f(message(long(200), `1`), 0, "prices t200 200 1", "orders:200 t200 200 1")
 	f(message(long(201), `null`), 0, "prices t201 201 null", "orders:201 t201 201 null")
 	f(message("\xff\xff\xff\xff\xff\xff\xff\xfe", `1`), 0, "prices t-2 -2 1", "orders:-2 t-2 -2 1")
@@ -71,7 +73,8 @@ func TestKeyFormats(t *testing.T) {
 	f = routed(t, Route{Rooms: []string{"orders:{@key}"}, Key: "{@key}", Type: "x", KeyFormat: "base64"})
 	f(message("\xfb\xff", `1`), 0, "orders:+/8= x +/8= 1")
 	// A condition sees the same text as the room's name.
-	f = routed(t, Route{Match: map[string]string{"@key": "4*"}, Rooms: []string{"trades"}, Type: "x", KeyFormat: "int64"})
+	f = routed(t, Route{Match: map[string]string{"@key": "4*"}, Rooms: []string{"trades"}, Type: "x",
+		KeyFormat: "int64"})
 	f(message(long(42), `1`), 0, "trades x - 1")
 	f(message(long(24), `1`), Unmatched)
 	f(message("42", `1`), BadKey)
@@ -80,7 +83,8 @@ func TestKeyFormats(t *testing.T) {
 // A partitioner hashes the bytes of the key, not its text.
 func TestKeyFormatOfAPartitioner(t *testing.T) {
 	c := testCatalog(t)
-	topic := compile(t, c, Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2", KeyFormat: "int64"}).Topic("t")
+	topic := compile(t, c,
+		Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2", KeyFormat: "int64"}).Topic("t")
 	topic.Feed.Open("e", 5)
 	d := NewDecoder(1<<20, func(*rooms.Record) {})
 	m := message("\x00\x00\x00\x00\x00\x00\x00\x2a", `{}`)
@@ -94,7 +98,8 @@ func TestKeyFormatOfAPartitioner(t *testing.T) {
 func TestUnownableRooms(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"orders:{@key}"}, Type: "x"})
 	f(message("42", `1`), 0, "orders:42 x - 1")
-	for _, key := range []string{`"42"`, "42\n", " 42", "42 ", "42\u200b", "4\u00a02", "{42}", "4*", `4\2`, "\x00", "\ufffd", "\x00\x00\x00\x00\x00\x00\x00\x2a", strings.Repeat("k", 129)} {
+	for _, key := range []string{`"42"`, "42\n", " 42", "42 ", "42\u200b", "4\u00a02", "{42}", "4*", `4\2`, "\x00",
+		"\ufffd", "\x00\x00\x00\x00\x00\x00\x00\x2a", strings.Repeat("k", 129)} {
 		f(message(key, `1`), BadRoom)
 	}
 	f = routed(t, Route{Rooms: []string{"trades:{s}"}, Type: "x"})
@@ -113,9 +118,11 @@ func TestDoubledFields(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"orders:{user}"}, Type: "x"})
 	f(message("", `{"user":"u1","amount":1,"user":"u2"}`), BadTwice)
 	f(message("", `{"user":"u1","\u0075ser":"u2"}`), BadTwice)
-	f(message("", `{"user":"u1","amount":1,"amount":2,"user":"u1"}`), 0, `orders:u1 x - {"user":"u1","amount":1,"amount":2,"user":"u1"}`)
+	f(message("", `{"user":"u1","amount":1,"amount":2,"user":"u1"}`), 0,
+		`orders:u1 x - {"user":"u1","amount":1,"amount":2,"user":"u1"}`)
 	f = routed(t,
-		Route{Match: map[string]string{"meta.type": "a"}, Rooms: []string{"orders:{meta.user}"}, Key: "{data.id}", Payload: "data", Type: "{kind}"},
+		Route{Match: map[string]string{"meta.type": "a"}, Rooms: []string{"orders:{meta.user}"}, Key: "{data.id}",
+			Payload: "data", Type: "{kind}"},
 		Route{Match: map[string]string{"meta.type": "b"}, Rooms: []string{"trades"}, Type: "x"},
 	)
 	f(message("", `{"meta":{"type":"a","user":1},"data":{"id":7},"kind":"k"}`), 0, `orders:1 k 7 {"id":7}`)
@@ -143,18 +150,22 @@ func TestPrivateStaysPrivate(t *testing.T) {
 	stream, private := &rooms.Class{Name: "stream"}, &rooms.Class{Name: "private", Owner: "{sub}"}
 	catalog, err := rooms.NewCatalog([]*rooms.Pattern{
 		{Match: "orders:{owner}", Class: private}, {Match: "orders:public:*", Class: stream},
-		{Match: "user:{owner}", Class: private}, {Match: "user:desk:{owner}", Class: private}, {Match: "user:system", Class: stream},
-		{Match: "chat:*", Class: stream}, {Match: "chat:dm:{owner}", Class: private}, {Match: "chat:news:*", Class: stream},
+		{Match: "user:{owner}", Class: private}, {Match: "user:desk:{owner}", Class: private},
+		{Match: "user:system", Class: stream},
+		{Match: "chat:*", Class: stream}, {Match: "chat:dm:{owner}", Class: private},
+		{Match: "chat:news:*", Class: stream},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	router := compile(t, catalog,
-		Route{Topic: "t", Match: map[string]string{"@header.to": "own"}, Rooms: []string{"orders:{@key}", "user:{@key}"}, Type: "x"},
+		Route{Topic: "t", Match: map[string]string{"@header.to": "own"},
+			Rooms: []string{"orders:{@key}", "user:{@key}"}, Type: "x"},
 		Route{Topic: "t", Match: map[string]string{"@header.to": "all"}, Rooms: []string{"chat:{@key}"}, Type: "x"},
 		// The same topic feeds the longer patterns by routes of their own.
 		Route{Topic: "t", Match: map[string]string{"@header.to": "special"}, Type: "x",
-			Rooms: []string{"orders:public:{@key}", "user:desk:{@key}", "user:system", "chat:dm:{@key}", "chat:news:{@key}"}},
+			Rooms: []string{"orders:public:{@key}", "user:desk:{@key}", "user:system", "chat:dm:{@key}",
+				"chat:news:{@key}"}},
 	)
 	f := func(to, key string, want ...string) {
 		t.Helper()
@@ -202,27 +213,41 @@ func TestBadDetails(t *testing.T) {
 	f(quotes, message("", `{"symbol":null}`), `"symbol" is null, and cannot be used for "prices:{symbol}"`)
 	f(quotes, message("", `{"symbol":""}`), `"symbol" is empty, and cannot be used for "prices:{symbol}"`)
 	for _, v := range []string{`{}`, `[]`, `1.5`, `true`} {
-		f(quotes, message("", `{"symbol":`+v+`}`), `"symbol" is neither a string nor an integer, and cannot be used for "prices:{symbol}"`)
+		f(quotes, message("", `{"symbol":`+v+`}`),
+			`"symbol" is neither a string nor an integer, and cannot be used for "prices:{symbol}"`)
 	}
-	f(quotes, message("", `{"symbol":1,"symbol":2}`), `the value has "symbol" twice, with different values: it cannot be used for "prices:{symbol}"`)
+	f(quotes, message("", `{"symbol":1,"symbol":2}`),
+		`the value has "symbol" twice, with different values: it cannot be used for "prices:{symbol}"`)
 	f(quotes, message("", `null`), `the record is a tombstone, and so has no "symbol" for "prices:{symbol}"`)
-	f(quotes, message("", `{"symbol":"`+strings.Repeat("x", 250)+`"}`), `"prices:{symbol}" gives a name that is longer than 256 bytes`)
-	f(quotes, message("", `{"symbol":"a\n"}`), `"prices:{symbol}" gives a name that no client can write: it has a star, line ends or control characters`)
+	f(quotes, message("", `{"symbol":"`+strings.Repeat("x", 250)+`"}`),
+		`"prices:{symbol}" gives a name that is longer than 256 bytes`)
+	f(quotes, message("", `{"symbol":"a\n"}`),
+		`"prices:{symbol}" gives a name that no client can write: it has a star, line ends or control characters`)
 	f(Route{Rooms: []string{"orders:{@key}"}}, message("null", `1`), `the record has no key for "orders:{@key}"`)
 	f(Route{Rooms: []string{"orders:{@key}"}}, message(`"42"`, `1`),
-		`"orders:{@key}" gives a name that no user can own: a user's name has at most 128 bytes, and no white space, invisible characters or any of *{}"\`)
-	f(Route{Rooms: []string{"orders:{@key}"}}, message("\xfc", `1`), `"orders:{@key}" gives a name that is not UTF-8: key_format says how keys are written`)
-	f(Route{Rooms: []string{"orders:{@key}"}, KeyFormat: "int32"}, message("1", `1`), `the record key is not as long as key_format says, and cannot be used for "orders:{@key}"`)
-	f(Route{Rooms: []string{"trades"}, Key: "{@header.k}"}, message("", `1`), `the record lacks the field "@header.k" of "{@header.k}"`)
-	f(Route{Rooms: []string{"trades"}, Key: "{@key}"}, message("\xfc", `1`), `"{@key}" gives bytes that are not UTF-8: key_format says how keys are written`)
-	f(Route{Rooms: []string{"trades"}, Type: "{e}"}, message("", `{"e":"`+strings.Repeat("x", 257)+`"}`), `"{e}" gives 257 bytes, which is too many`)
-	f(Route{Rooms: []string{"trades"}, Payload: "data"}, message("", `{}`), `the record lacks the field "data" of "payload"`)
-	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `null`), `no route of the topic matches`)
-	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `{}`), `no route of the topic matches`)
+		`"orders:{@key}" gives a name that no user can own: a user's name has at most 128 bytes, and no white space, `+
+			`invisible characters or any of *{}"\`)
+	f(Route{Rooms: []string{"orders:{@key}"}}, message("\xfc", `1`),
+		`"orders:{@key}" gives a name that is not UTF-8: key_format says how keys are written`)
+	f(Route{Rooms: []string{"orders:{@key}"}, KeyFormat: "int32"}, message("1", `1`),
+		`the record key is not as long as key_format says, and cannot be used for "orders:{@key}"`)
+	f(Route{Rooms: []string{"trades"}, Key: "{@header.k}"}, message("", `1`),
+		`the record lacks the field "@header.k" of "{@header.k}"`)
+	f(Route{Rooms: []string{"trades"}, Key: "{@key}"}, message("\xfc", `1`),
+		`"{@key}" gives bytes that are not UTF-8: key_format says how keys are written`)
+	f(Route{Rooms: []string{"trades"}, Type: "{e}"}, message("", `{"e":"`+strings.Repeat("x", 257)+`"}`),
+		`"{e}" gives 257 bytes, which is too many`)
+	f(Route{Rooms: []string{"trades"}, Payload: "data"}, message("", `{}`),
+		`the record lacks the field "data" of "payload"`)
+	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `null`),
+		`no route of the topic matches`)
+	f(Route{Rooms: []string{"trades"}, Match: map[string]string{"e": "x"}}, message("", `{}`),
+		`no route of the topic matches`)
 	field := "f"
 	for why := lackNone; why <= lackPattern; why++ {
 		for r := Reason(1); r < Reasons; r++ {
-			if got := (Bad{fault: fault{r, why}, What: "w", field: &field}).Detail(); got == "" || strings.Contains(got, "%!") {
+			if got := (Bad{fault: fault{r, why}, What: "w", field: &field}).Detail(); got == "" ||
+				strings.Contains(got, "%!") {
 				t.Errorf("%s, %d: %q", r, why, got)
 			}
 		}

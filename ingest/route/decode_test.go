@@ -78,7 +78,8 @@ func TestDecodeTicker(t *testing.T) {
 	f(message("x", v), 0, "prices price_update BTCUSDT "+v, "prices:BTCUSDT price_update BTCUSDT "+v)
 	f(message("x", `{"s":12}`), 0, `prices price_update 12 {"s":12}`, `prices:12 price_update 12 {"s":12}`)
 	f(message("x", `{"s":-12}`), 0, `prices price_update -12 {"s":-12}`, `prices:-12 price_update -12 {"s":-12}`)
-	f(message("x", `{"s":"A\u002fB"}`), 0, `prices price_update A/B {"s":"A\u002fB"}`, `prices:A/B price_update A/B {"s":"A\u002fB"}`)
+	f(message("x", `{"s":"A\u002fB"}`), 0, `prices price_update A/B {"s":"A\u002fB"}`,
+		`prices:A/B price_update A/B {"s":"A\u002fB"}`)
 
 	f(message("x", `{"s":1.5}`), BadField)
 	f(message("x", `{"s":1e3}`), BadField)
@@ -114,11 +115,16 @@ func TestDecodeChecksValueThatNoTemplateReads(t *testing.T) {
 
 func TestDecodeEnvelopes(t *testing.T) {
 	f := routed(t,
-		Route{Match: map[string]string{"metadata.eventType": "portfolio.*"}, Rooms: []string{"portfolio:{metadata.userId}"}, Key: "{data.asset}", Payload: "data", Type: "portfolio_update"},
-		Route{Match: map[string]string{"metadata.eventType": "system.*"}, Rooms: []string{"system_alerts"}, Payload: "data", Type: "{metadata.eventType}"},
-		Route{Match: map[string]string{"metadata.eventType": "user.*", "metadata.urgent": "true"}, Rooms: []string{"user:{metadata.userId}"}},
+		Route{Match: map[string]string{"metadata.eventType": "portfolio.*"},
+			Rooms: []string{"portfolio:{metadata.userId}"}, Key: "{data.asset}", Payload: "data",
+			Type: "portfolio_update"},
+		Route{Match: map[string]string{"metadata.eventType": "system.*"}, Rooms: []string{"system_alerts"},
+			Payload: "data", Type: "{metadata.eventType}"},
+		Route{Match: map[string]string{"metadata.eventType": "user.*", "metadata.urgent": "true"},
+			Rooms: []string{"user:{metadata.userId}"}},
 	)
-	f(message("x", `{"metadata":{"eventType":"portfolio.update","userId":42},"data":{ "asset":"BTC","free": "1.0" }}`), 0,
+	f(message("x", `{"metadata":{"eventType":"portfolio.update","userId":42},"data":{ "asset":"BTC","free": "1.0" `+
+		`}}`), 0,
 		`portfolio:42 portfolio_update BTC { "asset":"BTC","free": "1.0" }`)
 	f(message("x", `{"data": [1, 2],"metadata":{"eventType":"system.halt"}}`), 0, `system_alerts system.halt - [1, 2]`)
 	f(message("x", `{"data":null,"metadata":{"eventType":"system.on"}}`), 0, `system_alerts system.on - null`)
@@ -132,14 +138,17 @@ func TestDecodeEnvelopes(t *testing.T) {
 	f(message("x", `{"metadata":5}`), Unmatched)
 	f(message("x", `null`), Unmatched) // a tombstone
 	f(message("x", ``), BadJSON)       // an empty value is not one
-	for _, v := range []string{`7`, `"portfolio.x"`, `true`, `[{"metadata":{"eventType":"system.on"}}]`, `{}`, `{"metadata":{"eventType":{}}}`} {
+	for _, v := range []string{`7`, `"portfolio.x"`, `true`, `[{"metadata":{"eventType":"system.on"}}]`, `{}`,
+		`{"metadata":{"eventType":{}}}`} {
 		f(message("x", v), Unmatched) // it has no field that a match could name
 	}
 }
 
 func TestDecodeHeaders(t *testing.T) {
-	f := routed(t, Route{Match: map[string]string{"@header.kind": "trade", "@key": "B*"}, Rooms: []string{"trades:{@header.symbol}"}, Key: "{@key}", Type: "{@header.kind}"})
-	f(message("BTC", `1`, "symbol", "old", "kind", "trade", "symbol", "BTC"), 0, "trades:BTC trade BTC 1") // the last header counts
+	f := routed(t, Route{Match: map[string]string{"@header.kind": "trade", "@key": "B*"},
+		Rooms: []string{"trades:{@header.symbol}"}, Key: "{@key}", Type: "{@header.kind}"})
+	// the last header counts
+	f(message("BTC", `1`, "symbol", "old", "kind", "trade", "symbol", "BTC"), 0, "trades:BTC trade BTC 1")
 	f(message("BTC", `1`, "kind", "trade"), BadField)
 	f(message("BTC", `1`, "kind", "quote", "symbol", "BTC"), Unmatched)
 	f(message("ETH", `1`, "kind", "trade", "symbol", "BTC"), Unmatched)
@@ -192,14 +201,17 @@ func TestDecodeSpecialPatterns(t *testing.T) {
 // Two templates may give one name. A record goes to that room once.
 func TestDecodeSameRoomOnce(t *testing.T) {
 	f := routed(t, Route{Rooms: []string{"user:{maker}", "user:{taker}"}, Type: "fill"})
-	f(message("", `{"maker":1,"taker":2}`), 0, `user:1 fill - {"maker":1,"taker":2}`, `user:2 fill - {"maker":1,"taker":2}`)
+	f(message("", `{"maker":1,"taker":2}`), 0, `user:1 fill - {"maker":1,"taker":2}`,
+		`user:2 fill - {"maker":1,"taker":2}`)
 	f(message("", `{"maker":1,"taker":1}`), 0, `user:1 fill - {"maker":1,"taker":1}`)
-	f(message("", `{"maker":2,"taker":1}`), 0, `user:2 fill - {"maker":2,"taker":1}`, `user:1 fill - {"maker":2,"taker":1}`)
+	f(message("", `{"maker":2,"taker":1}`), 0, `user:2 fill - {"maker":2,"taker":1}`,
+		`user:1 fill - {"maker":2,"taker":1}`)
 	f(message("", `{"maker":1}`), BadField) // to neither
 }
 
 func TestDecodeFillsIn(t *testing.T) {
-	topic := compile(t, testCatalog(t), Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2"}).Topic("t")
+	topic := compile(t, testCatalog(t),
+		Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "murmur2"}).Topic("t")
 	topic.Feed.Open("e", 3)
 	var got rooms.Record
 	d := NewDecoder(1<<20, func(r *rooms.Record) { got = *r })
@@ -262,17 +274,21 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 // frames that no client could read. It builds frames as for clients that resume: live frames
 // are the same.
 func FuzzDecode(f *testing.F) {
-	for _, v := range []string{`{"s":"BTC","metadata":{"eventType":"a.b","userId":1},"data":{"asset":"x"}}`, `{"metadata":{"eventType":"a"}}`, `[`, "\xff", `{"s":"\ud800"}`, "{\"s\":\"x\xffyyyyyyyyyyyyyyyy\"}", "{\"s\":\"yyyyyyyy\xc3\xa9\"}", `{"s":1,"s":2}`} {
+	for _, v := range []string{`{"s":"BTC","metadata":{"eventType":"a.b","userId":1},"data":{"asset":"x"}}`,
+		`{"metadata":{"eventType":"a"}}`, `[`, "\xff", `{"s":"\ud800"}`, "{\"s\":\"x\xffyyyyyyyyyyyyyyyy\"}",
+		"{\"s\":\"yyyyyyyy\xc3\xa9\"}", `{"s":1,"s":2}`} {
 		f.Add([]byte("key"), []byte(v), []byte("head\xdfer"))
 	}
 	f.Add([]byte("\xfc"), []byte(`{}`), []byte(`"`))
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 200}, []byte(`1`), []byte("a\nb*\x00"))
 	routes := []Route{
 		{Topic: "t", Rooms: []string{"prices", "prices:{s}"}, Key: "{s}"},
-		{Topic: "t", Match: map[string]string{"metadata.eventType": "a*"}, Rooms: []string{"portfolio:{metadata.userId}"}, Key: "{data.asset}", Payload: "data"},
+		{Topic: "t", Match: map[string]string{"metadata.eventType": "a*"},
+			Rooms: []string{"portfolio:{metadata.userId}"}, Key: "{data.asset}", Payload: "data"},
 		{Topic: "t", Rooms: []string{"orders:{@key}"}, Type: "{@header.h}", Key: "{@header.h}"},
 		{Topic: "t", Rooms: []string{"trades:{@header.h}"}, Type: "{s}", Key: "{@key}"},
-		{Topic: "t", Rooms: []string{"trades:TOTAL", "notifications:{@key}"}, Type: "{@key}", Key: "{@key}", KeyFormat: "int64"},
+		{Topic: "t", Rooms: []string{"trades:TOTAL", "notifications:{@key}"}, Type: "{@key}", Key: "{@key}",
+			KeyFormat: "int64"},
 		{Topic: "t", Rooms: []string{"own:{@key}"}, Key: "{@key}", KeyFormat: "base64"},
 	}
 	router := compile(f, testCatalog(f), routes...)
@@ -310,7 +326,8 @@ func checkFrame(t testing.TB, r *rooms.Record) {
 	if got.Room != string(r.Room) || got.Type != r.Type || r.HasKey && *got.Key != string(r.Key) {
 		t.Fatalf("the frame %q differs from %q %q %q", text, r.Room, r.Type, r.Key)
 	}
-	if owner, ok := strings.CutPrefix(got.Room, r.Pattern.Prefix()); r.Pattern.Class.Private() && (!ok || !rooms.CanOwn(owner)) ||
+	if owner, ok := strings.CutPrefix(got.Room, r.Pattern.Prefix()); r.Pattern.Class.Private() &&
+		(!ok || !rooms.CanOwn(owner)) ||
 		strings.ContainsAny(got.Room, "*\n\x00") {
 		t.Fatalf("no user can own %q, or no client can name it", got.Room)
 	}

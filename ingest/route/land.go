@@ -15,7 +15,8 @@ func (c *compiler) candidates(t *template) (base *rooms.Pattern, others []*rooms
 	}
 	prefix := t.prefix()
 	for _, p := range c.catalog.Patterns() {
-		if !p.Literal() && strings.HasPrefix(prefix, p.Prefix()) && (base == nil || len(p.Prefix()) > len(base.Prefix())) {
+		if !p.Literal() && strings.HasPrefix(prefix, p.Prefix()) &&
+			(base == nil || len(p.Prefix()) > len(base.Prefix())) {
 			base = p
 		}
 	}
@@ -59,7 +60,8 @@ func (c *compiler) findTwice() {
 			switch {
 			case a.room.text == b.room.text:
 				c.fault(b.index, "rooms", "%q is filled by route %d too, and one record may match both, "+
-					"so it would be sent twice: keep one, or give them match conditions that exclude each other", b.room.text, a.index)
+					"so it would be sent twice: keep one, or give them match conditions that exclude each other",
+					b.room.text, a.index)
 			case globsOverlap(a.room.glob(), b.room.glob()):
 				b.topic.twice = true
 			}

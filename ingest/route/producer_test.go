@@ -24,7 +24,8 @@ func TestPartitionersAsProducersDo(t *testing.T) {
 	defer broker.Close()
 	for name, by := range partitioners {
 		p, err := kafka.NewProducer(&kafka.ConfigMap{
-			"bootstrap.servers": strings.Join(broker.ListenAddrs(), ","), "partitioner": name, "enable.metrics.push": false,
+			"bootstrap.servers": strings.Join(broker.ListenAddrs(), ","), "partitioner": name,
+			"enable.metrics.push": false,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -33,14 +34,16 @@ func TestPartitionersAsProducersDo(t *testing.T) {
 		for i := range cap(reports) {
 			key := fmt.Sprintf("%d-%s", i*i, strings.Repeat("é\xff", i%5))
 			to := kafka.TopicPartition{Topic: &name, Partition: kafka.PartitionAny}
-			if err := p.Produce(&kafka.Message{TopicPartition: to, Key: []byte(key), Opaque: key}, reports); err != nil {
+			if err := p.Produce(&kafka.Message{TopicPartition: to, Key: []byte(key), Opaque: key},
+				reports); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for range cap(reports) {
 			m := (<-reports).(*kafka.Message)
 			key := m.Opaque.(string)
-			if got, want := by([]byte(key), parts), m.TopicPartition.Partition; got != want || m.TopicPartition.Error != nil {
+			if got, want := by([]byte(key), parts), m.TopicPartition.Partition; got != want ||
+				m.TopicPartition.Error != nil {
 				t.Errorf("%s of %q: %d, librdkafka says %d (%v)", name, key, got, want, m.TopicPartition.Error)
 			}
 		}

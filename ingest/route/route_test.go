@@ -62,8 +62,10 @@ func TestCompileMarksPatterns(t *testing.T) {
 		{Topic: "market.ticker", Rooms: []string{"prices", "prices:{s}"}, Key: "{s}", Type: "price_update"},
 		{Topic: "market.trades", Rooms: []string{"trades", "trades:{s}"}, Type: "trade_update"},
 		{Topic: "private.orders", Rooms: []string{"orders:{@key}"}, Type: "order_update", Partitioner: "murmur2"},
-		{Topic: "events", Match: map[string]string{"metadata.eventType": "portfolio.*"}, Rooms: []string{"portfolio:{metadata.userId}"}, Key: "{data.asset}", Payload: "data"},
-		{Topic: "events", Match: map[string]string{"metadata.eventType": "system.*"}, Rooms: []string{"system_alerts"}, Payload: "data"},
+		{Topic: "events", Match: map[string]string{"metadata.eventType": "portfolio.*"},
+			Rooms: []string{"portfolio:{metadata.userId}"}, Key: "{data.asset}", Payload: "data"},
+		{Topic: "events", Match: map[string]string{"metadata.eventType": "system.*"},
+			Rooms: []string{"system_alerts"}, Payload: "data"},
 		{Topic: "raw", Rooms: []string{"raw"}, Envelope: "none", Format: "binary"},
 	}, c)
 	if len(faults) > 0 {
@@ -151,10 +153,14 @@ func TestCompileFaults(t *testing.T) {
 	one(Route{Topic: strings.Repeat("t", 250), Rooms: []string{"trades"}}, "0 topic: not a name of a Kafka topic")
 	one(Route{Topic: "t"}, "0 rooms: is empty")
 	one(Route{Topic: "t", Rooms: []string{""}}, "0 rooms: empty name")
-	one(Route{Topic: "t", Rooms: []string{"trade"}}, `0 rooms: add under rooms one such as {match: "trade", class: stream}`)
-	one(Route{Topic: "t", Rooms: []string{"acct:{@key}"}}, `0 rooms: "acct:{@key}" matches no room pattern: add under rooms `+
-		`{match: "acct:{owner}", class: private} if each is one user's, or {match: "acct:*", class: stream} if anybody may read them`)
-	one(Route{Topic: "t", Rooms: []string{"book:{s}:{depth}"}}, `0 rooms: add under rooms one such as {match: "book:*", class: stream} if anybody may read them`)
+	one(Route{Topic: "t", Rooms: []string{"trade"}},
+		`0 rooms: add under rooms one such as {match: "trade", class: stream}`)
+	one(Route{Topic: "t", Rooms: []string{"acct:{@key}"}},
+		`0 rooms: "acct:{@key}" matches no room pattern: add under rooms `+
+			`{match: "acct:{owner}", class: private} if each is one user's, or {match: "acct:*", class: stream} if `+
+			`anybody may read them`)
+	one(Route{Topic: "t", Rooms: []string{"book:{s}:{depth}"}},
+		`0 rooms: add under rooms one such as {match: "book:*", class: stream} if anybody may read them`)
 	one(Route{Topic: "t", Rooms: []string{"{s}"}}, "0 rooms: begins with a placeholder")
 	one(Route{Topic: "t", Rooms: []string{"trades:*"}}, "0 rooms: only room patterns may")
 	one(Route{Topic: "t", Rooms: []string{"trades", "trades"}}, "0 rooms: twice")
@@ -170,37 +176,49 @@ func TestCompileFaults(t *testing.T) {
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Match: map[string]string{"": "x", "a": "", "@b": "c"}},
 		"0 match: empty placeholder", "0 match: neither @key", "0 match: has no glob")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "a."}, "0 payload: empty step")
-	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "{data}"}, `0 payload: "{data}" has braces, which only rooms, key and type take: write data`)
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "{data}"},
+		`0 payload: "{data}" has braces, which only rooms, key and type take: write data`)
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "$.data"}, "0 payload: begins with $")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Match: map[string]string{"{e}": "x"}}, "0 match: write e")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Keyframe: Keyframe{"{e}", "x"}}, "0 keyframe.field: write e")
-	one(Route{Topic: "t", Rooms: []string{"trades:{ s }"}, Key: "{s }"}, `0 key: white space around the name "s"`, `0 rooms: white space around the name "s"`)
-	one(Route{Topic: "t", Rooms: []string{"trades"}, Key: "k\xff", Type: "\xff"}, "0 key: not UTF-8", "0 type: not UTF-8")
+	one(Route{Topic: "t", Rooms: []string{"trades:{ s }"}, Key: "{s }"}, `0 key: white space around the name "s"`,
+		`0 rooms: white space around the name "s"`)
+	one(Route{Topic: "t", Rooms: []string{"trades"}, Key: "k\xff", Type: "\xff"}, "0 key: not UTF-8",
+		"0 type: not UTF-8")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Type: strings.Repeat("x", 257)}, "0 type: has 257 bytes")
-	one(Route{Topic: "t", Rooms: []string{"trades"}, KeyFormat: "long"}, "0 key_format: write utf8, int32, int64, hex or base64")
-	one(Route{Topic: "t", Rooms: []string{"trades"}, KeyFormat: "int64"}, "0 key_format: no part of the route takes {@key}")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, KeyFormat: "long"},
+		"0 key_format: write utf8, int32, int64, hex or base64")
+	one(Route{Topic: "t", Rooms: []string{"trades"}, KeyFormat: "int64"},
+		"0 key_format: no part of the route takes {@key}")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, KeyFormat: "int64", Match: map[string]string{"@key": "1*"}})
-	one(Route{Topic: "t", Rooms: []string{"o{kind}:{@key}"}}, `0 rooms: gives names of room pattern "orders:{owner}", which is private, and of "own:*"`)
+	one(Route{Topic: "t", Rooms: []string{"o{kind}:{@key}"}},
+		`0 rooms: gives names of room pattern "orders:{owner}", which is private, and of "own:*"`)
 	one(Route{Topic: "t", Rooms: []string{"or{kind}:{@key}"}})
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "@key"}, "0 payload: not a part of the value")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Envelope: "json"}, "0 envelope: write none")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Format: "avro"}, "0 format: write json or binary")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Format: "binary"}, "0 format: add envelope: none")
 	one(Route{Topic: "t", Rooms: []string{"raw"}, Format: "binary", Envelope: "none"})
-	one(Route{Topic: "t", Rooms: []string{"trades:{s}"}, Format: "binary", Envelope: "none", Key: "{s}", Payload: "d", Type: "{e}", Match: map[string]string{"a": "b"}},
-		"0 key: reads the value", "0 type: reads the value", "0 match: reads the value", "0 payload: reads the value", "0 rooms: reads the value")
-	one(Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "random"}, "0 partitioner: choose one of consistent, consistent_random, fnv1a, fnv1a_random, murmur2, murmur2_random")
+	one(Route{Topic: "t", Rooms: []string{"trades:{s}"}, Format: "binary", Envelope: "none", Key: "{s}", Payload: "d",
+		Type: "{e}", Match: map[string]string{"a": "b"}},
+		"0 key: reads the value", "0 type: reads the value", "0 match: reads the value", "0 payload: reads the value",
+		"0 rooms: reads the value")
+	one(Route{Topic: "t", Rooms: []string{"orders:{@key}"}, Partitioner: "random"},
+		"0 partitioner: choose one of consistent, consistent_random, fnv1a, fnv1a_random, murmur2, murmur2_random")
 	one(Route{Topic: "t", Rooms: []string{"orders:{id}"}, Partitioner: "murmur2"})    // a check, whatever the room is
 	one(Route{Topic: "t", Rooms: []string{"orders:x{@key}"}, Partitioner: "murmur2"}) // a check, whatever the room is
 	one(Route{Topic: "t", Rooms: []string{"trades", "orders:{@key}"}, Partitioner: "consistent"})
 
-	one(Route{Topic: "t", Rooms: []string{"prices:{s}"}, Key: "{s}", Tombstones: true}, "0 rooms: which a tombstone does not have", "0 key: which a tombstone does not have")
+	one(Route{Topic: "t", Rooms: []string{"prices:{s}"}, Key: "{s}", Tombstones: true},
+		"0 rooms: which a tombstone does not have", "0 key: which a tombstone does not have")
 	one(Route{Topic: "t", Rooms: []string{"prices", "prices:{@key}"}, Key: "{@key}", Tombstones: true})
 	one(Route{Topic: "t", Rooms: []string{"trades:{s}"}, Key: "{s}", Tombstones: true}) // not conflated
-	f([]Route{{Topic: "t", Rooms: []string{"prices"}, Key: "{s}"}, {Topic: "t", Rooms: []string{"raw"}, Tombstones: true}}, "0 key: which a tombstone does not have")
+	f([]Route{{Topic: "t", Rooms: []string{"prices"}, Key: "{s}"},
+		{Topic: "t", Rooms: []string{"raw"}, Tombstones: true}}, "0 key: which a tombstone does not have")
 
 	f([]Route{ok, {Topic: "u", Rooms: []string{"trades"}}}, `1 rooms: which route 0 feeds from topic "t"`)
-	f([]Route{{Topic: "t", Rooms: []string{"trades:{s}"}}, {Topic: "u", Rooms: []string{"trades:{x}:{y}"}}}, `1 rooms: which route 0 feeds from topic "t"`)
+	f([]Route{{Topic: "t", Rooms: []string{"trades:{s}"}}, {Topic: "u", Rooms: []string{"trades:{x}:{y}"}}},
+		`1 rooms: which route 0 feeds from topic "t"`)
 	f([]Route{ok, ok}, "1 rooms: sent twice")
 	f([]Route{
 		{Topic: "t", Rooms: []string{"trades"}, Match: map[string]string{"e": "trade*"}},

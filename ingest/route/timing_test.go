@@ -9,7 +9,8 @@ import (
 // BenchmarkDecode measures checking and routing of one record.
 func BenchmarkDecode(b *testing.B) {
 	catalog := benchCatalog(b)
-	router := compile(b, catalog, Route{Topic: "t", Rooms: []string{"trades", "trades:{s}"}, Key: "{s}", Type: "trade_update"})
+	router := compile(b, catalog,
+		Route{Topic: "t", Rooms: []string{"trades", "trades:{s}"}, Key: "{s}", Type: "trade_update"})
 	d := NewDecoder(1<<20, func(*rooms.Record) {})
 	topic := router.Topic("t")
 	m := message("BTCUSDT", benchTrade)
@@ -26,7 +27,8 @@ const benchTrade = `{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,
 func benchCatalog(b *testing.B) *rooms.Catalog {
 	b.Helper()
 	class := &rooms.Class{Name: "stream"}
-	catalog, err := rooms.NewCatalog([]*rooms.Pattern{{Match: "trades", Class: class}, {Match: "trades:*", Class: class}})
+	catalog, err := rooms.NewCatalog([]*rooms.Pattern{{Match: "trades", Class: class},
+		{Match: "trades:*", Class: class}})
 	if err != nil {
 		b.Fatal(err)
 	}

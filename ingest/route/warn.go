@@ -38,8 +38,9 @@ func (c *compiler) warnOverlap(l landing) {
 		if !p.Literal() {
 			names = "names that begin with"
 		}
-		c.warning(l.index, "rooms", "%q is for rooms of pattern %q, but %s %q would fall into %q, and one of the two is "+
-			"private, so such records are refused: give one of the patterns a beginning of its own",
+		c.warning(l.index, "rooms",
+			"%q is for rooms of pattern %q, but %s %q would fall into %q, and one of the two is "+
+				"private, so such records are refused: give one of the patterns a beginning of its own",
 			l.room.text, l.room.base.Match, names, p.Prefix(), p.Match)
 	}
 }
@@ -56,7 +57,8 @@ func (c *compiler) warnDeletions(l landing) {
 			return
 		}
 	}
-	const why = "%q comes from the value, which a tombstone does not have, and class %q of room %q keeps last values: on a compacted " +
+	const why = "%q comes from the value, which a tombstone does not have, and class %q of room %q keeps last " +
+		"values: on a compacted " +
 		"topic deletions would reach no client; take it from {@key} or {@header.x}"
 	if l.room.uses(fromValue) {
 		c.warning(l.index, "rooms", why, l.room.text, class.Name, l.room.text)
@@ -78,8 +80,9 @@ func (c *compiler) warnPublic(l landing) {
 			continue
 		}
 		if !l.room.constant() || other.index == l.index || c.fitTogether(other.index, l.index) {
-			c.warning(l.index, "rooms", "%q is public, by room pattern %q of class %q, and its topic %q feeds private rooms too (%q): "+
-				"anybody may read it; give the pattern a private class, or the public records a topic of their own",
+			c.warning(l.index, "rooms",
+				"%q is public, by room pattern %q of class %q, and its topic %q feeds private rooms too (%q): "+
+					"anybody may read it; give the pattern a private class, or the public records a topic of their own",
 				l.room.text, l.room.base.Match, l.room.base.Class.Name, l.topic.Feed.Topic(), base.Match)
 			return
 		}

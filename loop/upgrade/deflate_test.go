@@ -12,7 +12,8 @@ func TestOffersDeflate(t *testing.T) {
 	f("", false, true)
 	f("permessage-deflate", true, true)
 	f("permessage-deflate; client_max_window_bits", true, true)
-	f("permessage-deflate; client_max_window_bits=9; server_no_context_takeover; client_no_context_takeover", true, true)
+	f("permessage-deflate; client_max_window_bits=9; server_no_context_takeover; client_no_context_takeover", true,
+		true)
 	f(`permessage-deflate; server_max_window_bits="15"`, true, true)
 	f("permessage-deflate; server_max_window_bits=15", true, true)
 	f("permessage-deflate; server_max_window_bits=14", false, true)

@@ -66,7 +66,8 @@ func FuzzUpgrade(f *testing.F) {
 		if want.Method != "GET" || want.ContentLength != 0 || want.Header.Get("Sec-WebSocket-Version") != "13" {
 			t.Fatalf("accepted %+v", want)
 		}
-		if path := want.URL.Path; path != req.Path && (path != "" || req.Path != "/") || want.URL.RawQuery != req.Query {
+		if path := want.URL.Path; path != req.Path && (path != "" || req.Path != "/") ||
+			want.URL.RawQuery != req.Query {
 			t.Fatalf("%q?%q, net/http has %q?%q", req.Path, req.Query, want.URL.Path, want.URL.RawQuery)
 		}
 		for name, values := range want.Header {

@@ -13,9 +13,12 @@ import (
 func BenchmarkUpgrade(b *testing.B) {
 	request := []byte(get("/ws?join=manual",
 		"Origin: https://server.example.com", "Cache-Control: no-cache", "Pragma: no-cache",
-		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 "+
+			"Safari/537.36",
 		"Accept-Encoding: gzip, deflate, br, zstd", "Accept-Language: en-US,en;q=0.9",
-		"Sec-WebSocket-Protocol: tapecast.v1, bearer.eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiI0MiIsImV4cCI6MTc5OTEyMzQ1Nn0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+		"Sec-WebSocket-Protocol: tapecast.v1, "+
+			"bearer.eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiI0MiIsImV4cCI6MTc5OTEyMzQ1Nn0."+
+			"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
 		"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"))
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()

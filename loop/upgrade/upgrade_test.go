@@ -78,7 +78,8 @@ func TestUpgrade(t *testing.T) {
 	var req *Request
 	calls := 0
 	decide := func(r *Request) Verdict { req = r; calls++; return Verdict{} }
-	r := answer(t, get("/ws?room=a%20b&join=manual", "X-Forwarded-For: 198.51.100.1", "cookie: \t a=b; c=d \t", "x-forwarded-for: 10.0.0.1"), decide)
+	r := answer(t, get("/ws?room=a%20b&join=manual", "X-Forwarded-For: 198.51.100.1", "cookie: \t a=b; c=d \t",
+		"x-forwarded-for: 10.0.0.1"), decide)
 	if r.StatusCode != 101 || r.Header.Get("Upgrade") != "websocket" || r.Header.Get("Connection") != "Upgrade" {
 		t.Fatalf("%+v", r)
 	}
@@ -91,7 +92,8 @@ func TestUpgrade(t *testing.T) {
 	if calls != 1 {
 		t.Fatalf("%d calls of decide for one request and its beginnings", calls)
 	}
-	if req.Path != "/ws" || req.Query != "room=a%20b&join=manual" || req.Remote != testRemote || req.Token != "" || len(req.Subprotocols) != 0 {
+	if req.Path != "/ws" || req.Query != "room=a%20b&join=manual" || req.Remote != testRemote || req.Token != "" ||
+		len(req.Subprotocols) != 0 {
 		t.Fatalf("%+v", req)
 	}
 	h := func(name, want string) {
@@ -262,5 +264,6 @@ func TestUpgradeVerdict(t *testing.T) {
 			t.Fatalf("a verdict of status 200: %q", p)
 		}
 	}()
-	new(Scan).Answer([]byte(get("/ws")), "", MaxRequest, testRemote, func(*Request) Verdict { return Verdict{Status: 200} })
+	new(Scan).Answer([]byte(get("/ws")), "", MaxRequest, testRemote,
+		func(*Request) Verdict { return Verdict{Status: 200} })
 }

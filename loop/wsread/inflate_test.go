@@ -57,9 +57,12 @@ func TestReaderInflates(t *testing.T) {
 	f("text", frame(0xC1, hello), text("Hello"))
 	f("binary", frame(0xC2, hello), `binary "Hello"`)
 	f("RFC 7692, 7.2.3.1", frame(0xC1, []byte{0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00}), text("Hello"))
-	f("7.2.3.3, stored", frame(0xC1, []byte{0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00}), text("Hello"))
+	f("7.2.3.3, stored",
+		frame(0xC1, []byte{0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00}), text("Hello"))
 	f("7.2.3.4, a final block", frame(0xC1, []byte{0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00}), text("Hello"))
-	f("7.2.3.5, two blocks", frame(0xC1, []byte{0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00}), text("Hello"))
+	f("7.2.3.5, two blocks",
+		frame(0xC1, []byte{0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00}),
+		text("Hello"))
 	f("7.2.3.6, nothing", frame(0xC1, []byte{0}), text(""))
 	f("a final block of zlib's", frame(0xC1, deflateAll(t, []byte(quotes), true)), text(quotes))
 	f("long", frame(0xC1, deflateAll(t, []byte(quotes), false)), text(quotes))
@@ -77,11 +80,13 @@ func TestReaderInflates(t *testing.T) {
 	f("RSV3", frame(0x91, hello), rsv)
 	f("no deflate", frame(0xC1, []byte("\xff\xff\xff\xff")), "fault 1007 message is not deflated")
 	f("cut", frame(0xC1, z[:len(z)/2]), "fault 1007 message is not deflated")
-	f("after the end", frame(0xC1, append(deflateAll(t, []byte("a"), true), 1, 2)), "fault 1007 data after the final block of a deflated message")
+	f("after the end", frame(0xC1, append(deflateAll(t, []byte("a"), true), 1, 2)),
+		"fault 1007 data after the final block of a deflated message")
 	f("no UTF-8", frame(0xC1, deflateAll(t, []byte("a\xffb"), false)), "fault 1007 "+reasonUTF8)
 	f("too long", frame(0xC1, deflateAll(t, []byte(longest+"!"), false)), "fault 1009 "+reasonTooBig)
 	f("as long as may be", frame(0xC2, deflateAll(t, []byte(longest), false)), "binary "+short([]byte(longest)))
-	f("zeros", frame(0xC2, deflateAll(t, make([]byte, 90_000), false)), "fault 1009 message inflates to more than 256 times its size")
+	f("zeros", frame(0xC2, deflateAll(t, make([]byte, 90_000), false)),
+		"fault 1009 message inflates to more than 256 times its size")
 	f("few zeros", frame(0xC2, deflateAll(t, make([]byte, 64<<10), false)), "binary "+short(make([]byte, 64<<10)))
 }
 

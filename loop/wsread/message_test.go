@@ -154,7 +154,8 @@ func TestReaderClose(t *testing.T) {
 		}
 		var r Reader
 		w := frames().code(code, "why")
-		if got := feedAll(&r, w.b, testMax, &record{}, func() int { return len(w.b) }); len(got) != 1 || got[0] != want {
+		if got := feedAll(&r, w.b, testMax, &record{},
+			func() int { return len(w.b) }); len(got) != 1 || got[0] != want {
 			t.Fatalf("close %d: %q, want %q", code, got, want)
 		}
 	}

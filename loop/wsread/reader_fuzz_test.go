@@ -52,7 +52,8 @@ func modelFeed(data []byte, maxMessage int, rec *record) (fault ws.StatusCode) {
 			case len(p) == 0:
 				rec.Closed(1005, nil)
 				return 0
-			case len(p) == 1 || code < 1000 || code >= 1015 && code < 3000 || code > 4999 || code >= 1004 && code <= 1006:
+			case len(p) == 1 || code < 1000 || code >= 1015 && code < 3000 || code > 4999 ||
+				code >= 1004 && code <= 1006:
 				return ws.StatusProtocolError
 			case !utf8.ValidString(reason):
 				return ws.StatusInvalidFramePayloadData
@@ -137,7 +138,8 @@ func FuzzReader(f *testing.F) {
 		}
 		// In a frame that has not all come the reader may see a fault that the model can't.
 		rest := whole[n:]
-		if len(rest) > 1 || fault != 0 && (len(rest) != 1 || rest[0][:len("fault 1002")] != fmt.Sprint("fault ", uint16(fault))) {
+		if len(rest) > 1 || fault != 0 &&
+			(len(rest) != 1 || rest[0][:len("fault 1002")] != fmt.Sprint("fault ", uint16(fault))) {
 			t.Fatalf("found %q after what the model found, whose fault is %d", rest, fault)
 		}
 		if len(rest) == 1 && rest[0][:6] != "fault " {

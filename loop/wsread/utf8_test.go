@@ -71,7 +71,8 @@ func TestUTF8Check(t *testing.T) {
 }
 
 func FuzzUTF8(f *testing.F) {
-	for _, s := range []string{"", "a", "κόσμε", "\xf0\x9f\x98\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x80", "日本語\xff"} {
+	for _, s := range []string{"", "a", "κόσμε", "\xf0\x9f\x98\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+		"\xe0\x80", "日本語\xff"} {
 		f.Add([]byte(s), uint(1))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, cut uint) {

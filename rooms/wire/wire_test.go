@@ -20,13 +20,15 @@ func TestNotices(t *testing.T) {
 	}
 	x, at, none := []byte("x"), positions(`{"epoch":"e","0":1}`), positions("{}")
 	f(AppendGap(x, `a"b`, at, positions(`{"epoch":"e","0":5,"1":7}`)),
-		`{"jsonrpc":"2.0","method":"gap","params":{"room":"a\"b","from":{"epoch":"e","0":1},"to":{"epoch":"e","0":5,"1":7}}}`)
+		`{"jsonrpc":"2.0","method":"gap","params":{"room":"a\"b","from":{"epoch":"e","0":1},"to":{"epoch":"e","0":5,`+
+			`"1":7}}}`)
 	f(AppendGap(x, "a", none, none), `{"jsonrpc":"2.0","method":"gap","params":{"room":"a","from":{},"to":{}}}`)
 	f(AppendReset(x, "prices", "e2"), `{"jsonrpc":"2.0","method":"reset","params":{"room":"prices","epoch":"e2"}}`)
 	f(AppendConflated(x, "a", 3), `{"jsonrpc":"2.0","method":"conflated","params":{"room":"a","count":3}}`)
 	f(AppendSnapshotBegin(x, "a", false), `{"jsonrpc":"2.0","method":"snapshot_begin","params":{"room":"a"}}`)
 	f(AppendSnapshotEnd(x, "a", at, true),
-		`{"jsonrpc":"2.0","method":"snapshot_end","params":{"room":"a","positions":{"epoch":"e","0":1},"partial":true}}`)
+		`{"jsonrpc":"2.0","method":"snapshot_end","params":{"room":"a","positions":{"epoch":"e","0":1},`+
+			`"partial":true}}`)
 	f(AppendJoined(x, "a:1", "a:*", "k", true, at, false),
 		`{"jsonrpc":"2.0","method":"joined","params":{"room":"a:1","pattern":"a:*","class":"k","chain":true,`+
 			`"positions":{"epoch":"e","0":1}}}`)

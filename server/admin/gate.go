@@ -156,12 +156,15 @@ func (g *Gate) wantsToken(next http.HandlerFunc) http.HandlerFunc {
 func (g *Gate) Refuse(w http.ResponseWriter, r *http.Request, why Refusal, code int, format string, args ...any) {
 	g.refused[why].Add(1)
 	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		g.security.Note("internal port: refused", from.Addr(), slog.Any("remote", from), slog.String("why", why.String()),
-			slog.String("method", r.Method), slog.String("path", jsontext.Quoted(r.URL.Path)), slog.String("host", jsontext.Quoted(r.Host)))
+		g.security.Note("internal port: refused", from.Addr(), slog.Any("remote", from),
+			slog.String("why", why.String()),
+			slog.String("method", r.Method), slog.String("path", jsontext.Quoted(r.URL.Path)),
+			slog.String("host", jsontext.Quoted(r.Host)))
 	}
 	now := time.Now().Unix()
 	if last := g.logged[why].Load(); now-last >= 60 && g.logged[why].CompareAndSwap(last, now) {
-		g.log.Warn("internal port: refused", "reason", why.String(), "method", r.Method, "path", jsontext.Quoted(r.URL.Path),
+		g.log.Warn("internal port: refused", "reason", why.String(), "method", r.Method, "path",
+			jsontext.Quoted(r.URL.Path),
 			"host", jsontext.Quoted(r.Host), "remote", r.RemoteAddr, "refused", g.refused[why].Load())
 	}
 	if r.ContentLength != 0 {

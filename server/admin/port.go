@@ -58,7 +58,8 @@ func (p *Paths) Get(path string, f http.HandlerFunc) {
 // secure is nil if it is plain.
 func (p *Paths) Port(gate *Gate, key string, secure *tls.Config) *Port {
 	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		Refuse(w, http.StatusNotFound, "%s does not exist on this port, which has %s", r.URL.Path, strings.Join(p.names, " "))
+		Refuse(w, http.StatusNotFound, "%s does not exist on this port, which has %s", r.URL.Path,
+			strings.Join(p.names, " "))
 	})
 	a := &Port{log: gate.log, key: key, tls: secure, HTTP: newHTTP(gate.guard(p.mux))}
 	a.HTTP.ErrorLog = slog.NewLogLogger(gate.log.Handler(), slog.LevelDebug)

@@ -41,7 +41,8 @@ var (
 	errNoUser    = errors.New("the token has no sub")
 	errUserType  = errors.New("the token's sub must be a string: put quotes around a number")
 	errLongUser  = fmt.Errorf("the token's sub is longer than %d bytes", rooms.MaxOwner)
-	errBadUser   = errors.New("the token's sub holds a character that no room name may have: white space, control characters and *{}\"\\ are refused")
+	errBadUser   = errors.New("the token's sub holds a character that no room name may have: white space, control " +
+		"characters and *{}\"\\ are refused")
 )
 
 // Identity is what a valid token says.
@@ -69,7 +70,8 @@ func New(cfg *config.Auth) (*Authenticator, error) {
 	var methods []string
 	if cfg.Secret != "" {
 		if len(cfg.Secret) < config.MinSecret {
-			return nil, fmt.Errorf("auth.secret has %d bytes, and HS256 needs %d or more: make a longer one", len(cfg.Secret), config.MinSecret)
+			return nil, fmt.Errorf("auth.secret has %d bytes, and HS256 needs %d or more: make a longer one",
+				len(cfg.Secret), config.MinSecret)
 		}
 		a.secret = []byte(cfg.Secret)
 		methods = append(methods, jwt.SigningMethodHS256.Alg())

@@ -69,7 +69,8 @@ func TestParseToken(t *testing.T) {
 		return m
 	}
 	hs := func(m jwt.MapClaims) string { return sign(t, jwt.SigningMethodHS256, secret, m) }
-	both := config.Auth{Secret: testSecret, PublicKey: public, Issuer: "us", Audience: "tapecast", Leeway: 10 * time.Second}
+	both := config.Auth{Secret: testSecret, PublicKey: public, Issuer: "us", Audience: "tapecast",
+		Leeway: 10 * time.Second}
 
 	f := func(cfg config.Auth, token string, want error) {
 		t.Helper()
@@ -162,7 +163,8 @@ func TestTokenErrorsHoldNoToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := minted(t, "carol", time.Hour)
-	for _, token := range []string{good[:len(good)-2], "x" + good, good + ".x", strings.Replace(good, ".", ".%", 1), minted(t, "carol", time.Nanosecond)} {
+	for _, token := range []string{good[:len(good)-2], "x" + good, good + ".x", strings.Replace(good, ".", ".%", 1),
+		minted(t, "carol", time.Nanosecond)} {
 		_, err := a.ParseToken(token)
 		if err == nil {
 			t.Errorf("accepted: %s", token)

@@ -15,7 +15,8 @@ import (
 // signText signs a token whose header and claims are written out.
 func signText(t testing.TB, header, claims string) string {
 	t.Helper()
-	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(claims))
 	sig, err := jwt.SigningMethodHS256.Sign(text, []byte(testSecret))
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +90,8 @@ func TestTokenTimes(t *testing.T) {
 	f := func(exp, nbf, iat time.Duration, more string, want error) {
 		t.Helper()
 		at := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
-		_, err := a.ParseToken(signText(t, `{"alg":"HS256"}`, fmt.Sprintf(`{"exp":%d,"nbf":%d,"iat":%d,%s}`, at(exp), at(nbf), at(iat), more)))
+		_, err := a.ParseToken(signText(t, `{"alg":"HS256"}`,
+			fmt.Sprintf(`{"exp":%d,"nbf":%d,"iat":%d,%s}`, at(exp), at(nbf), at(iat), more)))
 		if !errors.Is(err, want) {
 			t.Errorf("exp %v, nbf %v, iat %v, %s: got %v, want %v", exp, nbf, iat, more, err, want)
 		}

@@ -22,7 +22,9 @@ func BenchmarkParseToken(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			tokens := make([]string, 1000)
 			for i := range tokens {
-				tokens[i] = sign(b, m, key, jwt.RegisteredClaims{Subject: fmt.Sprintf("user%d", i), ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour))})
+				tokens[i] = sign(b, m, key,
+					jwt.RegisteredClaims{Subject: fmt.Sprintf("user%d", i),
+						ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour))})
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {

@@ -46,7 +46,8 @@ func MintToken(cfg *config.Config, user string, ttl time.Duration, useEd25519 bo
 		return "", fmt.Errorf("auth.public_key: %w", err)
 	}
 	if !pub.Equal(priv.Public()) {
-		return "", errors.New("auth.private_key_file is not the private half of auth.public_key: the server would refuse the token")
+		return "", errors.New("auth.private_key_file is not the private half of auth.public_key: the server would " +
+			"refuse the token")
 	}
 	return jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims).SignedString(priv)
 }

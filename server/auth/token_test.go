@@ -49,7 +49,8 @@ func TestMintedTokensAreAccepted(t *testing.T) {
 		if err != nil || id.User != user || time.Until(time.Unix(id.Expires, 0)) < 59*time.Minute {
 			t.Errorf("%+v, %v", id, err)
 		}
-		if !strings.HasPrefix(token, map[string]string{"HS256": "eyJhbGciOiJIUzI1NiI", "EdDSA": "eyJhbGciOiJFZERTQSI"}[alg]) {
+		if !strings.HasPrefix(token,
+			map[string]string{"HS256": "eyJhbGciOiJIUzI1NiI", "EdDSA": "eyJhbGciOiJFZERTQSI"}[alg]) {
 			t.Errorf("not signed with %s: %s", alg, token)
 		}
 	}
@@ -81,7 +82,8 @@ func TestMintRefuses(t *testing.T) {
 	f("public_key_file: "+public, "42", time.Hour, false, "auth.private_key_file")
 	f("private_key_file: "+private, "42", time.Hour, true, "auth.public_key")
 	f("public_key_file: "+public+", private_key_file: "+other, "42", time.Hour, false, "not the private half")
-	f("public_key_file: "+public+", private_key_file: /nowhere", "42", time.Hour, false, "cannot read auth.private_key_file")
+	f("public_key_file: "+public+", private_key_file: /nowhere", "42", time.Hour, false,
+		"cannot read auth.private_key_file")
 	f("public_key_file: "+public+", private_key_file: "+public, "42", time.Hour, false, "holds no Ed25519 private key")
 	f("public_key_file: "+public+", private_key_file: "+os.Args[0], "42", time.Hour, false, "larger than")
 	text := filepath.Join(t.TempDir(), "text")
@@ -89,7 +91,8 @@ func TestMintRefuses(t *testing.T) {
 	f("public_key_file: "+public+", private_key_file: "+text, "42", time.Hour, false, "holds no key in PEM form")
 	cfg := config.Default()
 	cfg.Auth.PublicKey, cfg.Auth.PrivateKeyFile = "junk", private
-	if _, err := MintToken(cfg, "42", time.Hour, true); err == nil || !strings.Contains(err.Error(), "auth.public_key: the key is not in PEM form") {
+	if _, err := MintToken(cfg, "42", time.Hour, true); err == nil ||
+		!strings.Contains(err.Error(), "auth.public_key: the key is not in PEM form") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -44,7 +44,8 @@ func (c *collector) checkServer(cfg *Config) {
 	}
 	c.atLeast("server.max_head", s.MaxHead, 1<<10, "browsers send nearly as much")
 	if s.MaxHead > 64<<10 {
-		c.add("server.max_head", s.MaxHead.String()+" is more than 64KiB", "write less: every socket that is not upgraded may hold that much")
+		c.add("server.max_head", s.MaxHead.String()+" is more than 64KiB",
+			"write less: every socket that is not upgraded may hold that much")
 	}
 	c.atLeast("server.max_message", s.MaxMessage, 1<<10, "a client could not even send a token")
 	if s.MaxMessage > maxMessage {
@@ -56,7 +57,8 @@ func (c *collector) checkServer(cfg *Config) {
 		d   time.Duration
 	}{
 		{"server.handshake_timeout", s.HandshakeTimeout}, {"server.ping_every", s.PingEvery},
-		{"server.pong_timeout", s.PongTimeout}, {"auth.timeout", cfg.Auth.Timeout}, {"kafka.metadata_every", cfg.Kafka.MetadataEvery},
+		{"server.pong_timeout", s.PongTimeout}, {"auth.timeout", cfg.Auth.Timeout},
+		{"kafka.metadata_every", cfg.Kafka.MetadataEvery},
 	} {
 		if d.d < 100*time.Millisecond && !c.has(d.key) {
 			c.add(d.key, d.d.String()+" is less than 100ms", "write more, or remove the line for the default")
@@ -66,14 +68,16 @@ func (c *collector) checkServer(cfg *Config) {
 	if n := cfg.Memory.LastValues; n > 0 {
 		c.atLeast("memory.last_values", n, 1<<20, "rooms could not remember their newest messages")
 	}
-	c.atLeast("memory.incoming", cfg.Memory.Incoming, 4*min(s.MaxMessage, maxMessage), "it is to hold a few messages of server.max_message")
+	c.atLeast("memory.incoming", cfg.Memory.Incoming, 4*min(s.MaxMessage, maxMessage),
+		"it is to hold a few messages of server.max_message")
 	c.atLeast("kafka.recall_memory", cfg.Kafka.RecallMemory, 1<<20, "nothing could be read again")
 	c.atLeast("kafka.max_record", cfg.Kafka.MaxRecord, 1, "no record would be delivered")
 }
 
 func (c *collector) atLeast(path string, s, least Size, why string) {
 	if s < least {
-		c.add(path, fmt.Sprintf("%s is too small: %s", s, why), "write %s or more, or remove the line for the default", least)
+		c.add(path, fmt.Sprintf("%s is too small: %s", s, why),
+			"write %s or more, or remove the line for the default", least)
 	}
 }
 
@@ -84,7 +88,8 @@ func (c *collector) hostPort(path, addr string) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		c.add(path, fmt.Sprintf("%q is not a host:port", addr), "write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all")
+		c.add(path, fmt.Sprintf("%q is not a host:port", addr),
+			"write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all")
 	}
 }
 
@@ -120,17 +125,20 @@ func (c *collector) checkAuth(cfg *Config) {
 		if a.SecretFile != "" && !c.isSet(path) {
 			path = "auth.secret_file"
 		}
-		c.add(path, fmt.Sprintf("the key has %d bytes, and HS256 needs %d or more", n, MinSecret), "make one with: openssl rand -base64 32")
+		c.add(path, fmt.Sprintf("the key has %d bytes, and HS256 needs %d or more", n, MinSecret),
+			"make one with: openssl rand -base64 32")
 	}
 	if _, err := a.Ed25519Key(); err != nil {
 		path := "auth.public_key"
 		if a.PublicKeyFile != "" {
 			path = "auth.public_key_file"
 		}
-		c.add(path, err.Error(), "make one with: openssl genpkey -algorithm ed25519 -out private.pem; openssl pkey -in private.pem -pubout")
+		c.add(path, err.Error(),
+			"make one with: openssl genpkey -algorithm ed25519 -out private.pem; openssl pkey -in private.pem -pubout")
 	}
 	if !cfg.Demo() && !cfg.hasKey() && len(c.faults.keysUnder("auth")) == 0 {
-		c.addAt(c.source("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with", "set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file")
+		c.addAt(c.source("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with",
+			"set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file")
 	}
 }
 
@@ -149,35 +157,47 @@ func (c *collector) checkLimits(cfg *Config) {
 	l := &cfg.Limits
 	limit := descriptorLimit()
 	if free := max(0, limit-reserved); l.Connections > free {
-		c.add("limits.connections", fmt.Sprintf("%d connections do not fit into the descriptor limit of %d", l.Connections, limit),
+		c.add("limits.connections",
+			fmt.Sprintf("%d connections do not fit into the descriptor limit of %d", l.Connections, limit),
 			"raise that to %d (ulimit -n, or LimitNOFILE=), or set at most %d", l.Connections+reserved, free)
 	}
 	if free := max(0, limit-reserved-l.Connections); l.HalfOpen > free {
-		c.add("limits.half_open", fmt.Sprintf("%d half-open sockets do not fit into the descriptor limit of %d", l.HalfOpen, limit),
+		c.add("limits.half_open",
+			fmt.Sprintf("%d half-open sockets do not fit into the descriptor limit of %d", l.HalfOpen, limit),
 			"set at most %d, or raise that limit (ulimit -n, or LimitNOFILE=)", free)
 	}
 	if l.HalfOpenPerAddress > cfg.MaxHalfOpen() {
-		c.add("limits.half_open_per_address", fmt.Sprintf("%d can never be reached: of all addresses %d are kept", l.HalfOpenPerAddress, cfg.MaxHalfOpen()),
+		c.add("limits.half_open_per_address",
+			fmt.Sprintf("%d can never be reached: of all addresses %d are kept",
+				l.HalfOpenPerAddress, cfg.MaxHalfOpen()),
 			"set %d or less, or limits.half_open to more", cfg.MaxHalfOpen())
 	}
 	if l.Connections == 0 && cfg.MaxConnections() == 0 && !c.has("limits.half_open") {
-		c.add("limits.connections", fmt.Sprintf("the descriptor limit of %d leaves none for clients", limit), "raise it (ulimit -n, or LimitNOFILE=)")
+		c.add("limits.connections", fmt.Sprintf("the descriptor limit of %d leaves none for clients", limit),
+			"raise it (ulimit -n, or LimitNOFILE=)")
 	}
 	if l.RequestCost > 0 && l.RequestBurst < TokenCost {
-		c.add("limits.request_burst", fmt.Sprintf("%d is less than the %d that a token costs", l.RequestBurst, TokenCost),
+		c.add("limits.request_burst",
+			fmt.Sprintf("%d is less than the %d that a token costs", l.RequestBurst, TokenCost),
 			"set %d or more, or limits.request_cost to 0 for no limit", TokenCost)
 	}
 	if l.MessagesPerSecond > 0 && l.Burst < 1 {
-		c.add("limits.burst", "0 would let no message through at all", "set 1 or more, or limits.messages_per_second to 0 for no limit")
+		c.add("limits.burst", "0 would let no message through at all",
+			"set 1 or more, or limits.messages_per_second to 0 for no limit")
 	}
 	if n := l.WildcardsPerConnection; n > maxWildcards {
-		c.add("limits.wildcards_per_connection", fmt.Sprintf("%d is more than %d", n, maxWildcards), "set %d or less, or 0 to allow none", maxWildcards)
+		c.add("limits.wildcards_per_connection", fmt.Sprintf("%d is more than %d", n, maxWildcards),
+			"set %d or less, or 0 to allow none", maxWildcards)
 	}
-	if n, most := l.RoomsPerWildcard, l.RoomsPerConnection; most > 0 && n > most && c.isSet("limits.rooms_per_wildcard") {
-		c.add("limits.rooms_per_wildcard", fmt.Sprintf("%d can never be reached: limits.rooms_per_connection is %d", n, most), "set %d or less, or limits.rooms_per_connection to more", most)
+	if n, most := l.RoomsPerWildcard, l.RoomsPerConnection; most > 0 && n > most &&
+		c.isSet("limits.rooms_per_wildcard") {
+		c.add("limits.rooms_per_wildcard",
+			fmt.Sprintf("%d can never be reached: limits.rooms_per_connection is %d", n, most),
+			"set %d or less, or limits.rooms_per_connection to more", most)
 	}
 	if n := len(cfg.AutoJoin); l.RoomsPerConnection > 0 && l.RoomsPerConnection < n {
-		c.add("limits.rooms_per_connection", fmt.Sprintf("%d is less than the %d rooms of auto_join", l.RoomsPerConnection, n), "set %d or more", n)
+		c.add("limits.rooms_per_connection",
+			fmt.Sprintf("%d is less than the %d rooms of auto_join", l.RoomsPerConnection, n), "set %d or more", n)
 	}
 }
 

@@ -51,7 +51,8 @@ func TestAdminFaults(t *testing.T) {
 	f(`probes: "0.0.0.0:9"`)
 	const own = "; give probes a port of their own, or remove the line"
 	f(`probes: nowhere`,
-		`probes: "nowhere" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
+		`probes: "nowhere" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 `+
+			`addresses, [::]:8080 for all`)
 	f(`probes: "127.0.0.1:8081"`, "probes: is the same as admin.listen"+own)
 	f(`probes: ":8081"`, "probes: is the same as admin.listen"+own)
 	f(`probes: "0.0.0.0:8080"`, "probes: is the same as server.listen"+own)

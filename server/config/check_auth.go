@@ -23,7 +23,8 @@ func (a *Auth) warnings() []string {
 			"make one with: openssl rand -base64 32")
 	}
 	if most := 5 * time.Minute; a.Leeway > most {
-		out = append(out, fmt.Sprintf("auth.leeway: a token is good for %s after its exp; it is for clocks that differ: "+
+		out = append(out, fmt.Sprintf("auth.leeway: a token is good for %s after its exp; it is for clocks that "+
+			"differ: "+
 			"set seconds, %s at most", a.Leeway, most))
 	}
 	return out

@@ -17,16 +17,22 @@ func (c *collector) checkClasses(cfg *Config) {
 		}
 		c.oneOf(path+".lag", lagName(cl.Lag), "skip", "close")
 		if cl.Owner != "" && cl.Owner != "{sub}" {
-			c.add(path+".owner", fmt.Sprintf("%q is not an owner", cl.Owner), "write \"{sub}\" for private rooms, or remove it for public ones")
+			c.add(path+".owner", fmt.Sprintf("%q is not an owner", cl.Owner),
+				"write \"{sub}\" for private rooms, or remove it for public ones")
 		}
 		if cl.Retain.Bytes > cfg.Memory.Tapes && c.isSet(path+".retain.bytes") {
-			c.add(path+".retain.bytes", fmt.Sprintf("%s is more than memory.tapes (%s), which all rooms share", cl.Retain.Bytes, cfg.Memory.Tapes), "set less, or memory.tapes to more")
+			c.add(path+".retain.bytes",
+				fmt.Sprintf("%s is more than memory.tapes (%s), which all rooms share", cl.Retain.Bytes,
+					cfg.Memory.Tapes), "set less, or memory.tapes to more")
 		}
 		if cl.Conflate && cl.Lag == "close" {
-			c.add(path+".lag", "close contradicts conflate: true", "set skip: a conflated member gets the newest values instead of being cut")
+			c.add(path+".lag", "close contradicts conflate: true",
+				"set skip: a conflated member gets the newest values instead of being cut")
 		}
 		if cl.Compress && cl.Owner != "" {
-			c.add(path+".compress", "true contradicts owner: a private message is one user's, and would be deflated for that user alone", "set false")
+			c.add(path+".compress",
+				"true contradicts owner: a private message is one user's, and would be deflated for that user alone",
+				"set false")
 		}
 	}
 }
@@ -97,7 +103,9 @@ func (c *collector) catalog(cfg *Config) *rooms.Catalog {
 		case !ok:
 			c.oneOf(path+".class", r.Class, names...)
 		case owned && cl.Owner == "":
-			c.add(path+".match", fmt.Sprintf("%q names an owner, but class %q is public: everybody could join", r.Match, r.Class), "give the class owner: \"{sub}\", or end the pattern in *")
+			c.add(path+".match",
+				fmt.Sprintf("%q names an owner, but class %q is public: everybody could join", r.Match, r.Class),
+				"give the class owner: \"{sub}\", or end the pattern in *")
 			continue
 		}
 		if !ok {
@@ -153,7 +161,9 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 			}
 		}
 		if len(lost) > 0 {
-			c.addAt(c.source("rooms"), "auto_join", fmt.Sprintf("is not set, and of its built-in rooms these fit no pattern: %s", strings.Join(lost, ", ")), "write auto_join with rooms that do")
+			c.addAt(c.source("rooms"), "auto_join",
+				fmt.Sprintf("is not set, and of its built-in rooms these fit no pattern: %s", strings.Join(lost, ", ")),
+				"write auto_join with rooms that do")
 		}
 		return
 	}
@@ -163,15 +173,18 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 		p, owner, ok := catalog.Resolve(room)
 		switch {
 		case name == "" || strings.ContainsAny(room, "{}*"):
-			c.add(path, fmt.Sprintf("%q is not a room name", name), "write a whole name, in which {sub} may stand for the user")
+			c.add(path, fmt.Sprintf("%q is not a room name", name),
+				"write a whole name, in which {sub} may stand for the user")
 		case seen[name]:
 			c.add(path, fmt.Sprintf("%q is named twice", name), "remove one")
 		case !ok:
 			c.add(path, fmt.Sprintf("%q fits no pattern of rooms", name), "%s", joinRemedy(name, catalog))
 		case p.Class.Private() && owner != sub:
-			c.add(path, fmt.Sprintf("%q is the private room of one user, so that no other could join", name), "write \"%s{sub}\"", p.Prefix())
+			c.add(path, fmt.Sprintf("%q is the private room of one user, so that no other could join", name),
+				"write \"%s{sub}\"", p.Prefix())
 		case p.Bare && bare != "":
-			c.add(path, fmt.Sprintf("%q and %q both have bare frames, of which a connection takes one room only", name, bare), "remove one")
+			c.add(path, fmt.Sprintf("%q and %q both have bare frames, of which a connection takes one room only", name,
+				bare), "remove one")
 		case p.Bare:
 			bare = name
 		}

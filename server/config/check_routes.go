@@ -12,7 +12,8 @@ import (
 func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
 	c.oneOf("ingest.unmatched", cfg.Ingest.Unmatched, "ignore", "dead_letter")
 	if cfg.Ingest.Unmatched == "dead_letter" && cfg.Kafka.DeadLetter == "" {
-		c.add("ingest.unmatched", "is dead_letter, but there is no dead-letter topic", "name one in kafka.dead_letter, or write ignore")
+		c.add("ingest.unmatched", "is dead_letter, but there is no dead-letter topic",
+			"name one in kafka.dead_letter, or write ignore")
 	}
 	refused := maps.Clone(c.keys)
 	routes := cfg.Routes()
@@ -20,7 +21,8 @@ func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
 		if cfg.Demo() {
 			c.checkDemo(catalog)
 		} else if !c.has("ingest.routes") {
-			c.addAt(c.source("kafka.brokers"), "ingest.routes", "kafka.brokers is set, but no route leads from a topic to rooms", "write ingest.routes")
+			c.addAt(c.source("kafka.brokers"), "ingest.routes",
+				"kafka.brokers is set, but no route leads from a topic to rooms", "write ingest.routes")
 		}
 		return
 	}
@@ -33,7 +35,9 @@ func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
 	}
 	for i, r := range routes {
 		if r.Topic != "" && r.Topic == cfg.Kafka.DeadLetter {
-			c.add(index("ingest.routes", i)+".topic", fmt.Sprintf("%q is kafka.dead_letter too, so that refused records would come back", r.Topic), "route another topic")
+			c.add(index("ingest.routes", i)+".topic",
+				fmt.Sprintf("%q is kafka.dead_letter too, so that refused records would come back", r.Topic),
+				"route another topic")
 		}
 	}
 }
@@ -59,10 +63,13 @@ func (c *collector) checkDemo(catalog *rooms.Catalog) {
 	}
 	routes := demoRoutes(catalog)
 	if len(routes) == 0 {
-		c.addAt(c.source("rooms"), "ingest.routes", "is not set, and the demo market feeds none of these rooms", "write ingest.routes, or keep some of the built-in rooms")
+		c.addAt(c.source("rooms"), "ingest.routes", "is not set, and the demo market feeds none of these rooms",
+			"write ingest.routes, or keep some of the built-in rooms")
 	}
 	_, _, faults := route.Compile(routes, catalog)
 	for _, f := range faults {
-		c.addAt(c.source("rooms"), "ingest.routes", fmt.Sprintf("is not set, and the demo market's topic %s does not fit these rooms: %s %s", routes[f.Route].Topic, f.Field, f.Msg), "")
+		c.addAt(c.source("rooms"), "ingest.routes",
+			fmt.Sprintf("is not set, and the demo market's topic %s does not fit these rooms: %s %s",
+				routes[f.Route].Topic, f.Field, f.Msg), "")
 	}
 }

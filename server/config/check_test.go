@@ -1,14 +1,7 @@
 package config
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -38,45 +31,70 @@ func TestUnknownKeys(t *testing.T) {
 	f("limits: {Connections: 5}", "c.yaml:1: limits.Connections: unknown key; did you mean limits.connections?")
 	f("pending: 5", "c.yaml:1: pending: unknown key; did you mean limits.pending?")
 	f("listen: x", "c.yaml:1: listen: unknown key; did you mean server.listen or admin.listen?")
-	f("memory: {qqqqqqqqqqqq: 5}", "c.yaml:1: memory.qqqqqqqqqqqq: unknown key; known here: tapes, last_values, incoming")
-	f("classes:\n  market:\n    retain:\n      byts: 1", "c.yaml:4: classes.market.retain.byts: unknown key; did you mean classes.market.retain.bytes?")
+	f("memory: {qqqqqqqqqqqq: 5}",
+		"c.yaml:1: memory.qqqqqqqqqqqq: unknown key; known here: tapes, last_values, incoming")
+	f("classes:\n  market:\n    retain:\n      byts: 1",
+		"c.yaml:4: classes.market.retain.byts: unknown key; did you mean classes.market.retain.bytes?")
 	f("rooms:\n- match: prices\n  clas: market",
-		`c.yaml:1: auto_join: is not set, and of its built-in rooms these fit no pattern: trades, system_alerts, user:{sub}, portfolio:{sub}, orders:{sub}, notifications:{sub}; write auto_join with rooms that do`,
+		`c.yaml:1: auto_join: is not set, and of its built-in rooms these fit no pattern: trades, system_alerts, `+
+			`user:{sub}, portfolio:{sub}, orders:{sub}, notifications:{sub}; write auto_join with rooms that do`,
 		"c.yaml:2: rooms[0].class: is missing; use one of alert, book, market, private, state, stream",
 		"c.yaml:3: rooms[0].clas: unknown key; did you mean rooms[0].class?")
 }
 
 func TestWrongValues(t *testing.T) {
 	f := func(text string, want ...string) { t.Helper(); faultsOf(t, text, want...) }
-	f("server: {drain: 20}", `c.yaml:1: server.drain: cannot take 20; write a duration with its unit, such as 500ms, 20s or 1h30m`)
-	f("server: {drain: soon}", `c.yaml:1: server.drain: cannot take the text "soon"; write a duration with its unit, such as 500ms, 20s or 1h30m`)
-	f("server: {drain: -1s}", `c.yaml:1: server.drain: cannot take the text "-1s"; write a duration with its unit, such as 500ms, 20s or 1h30m`)
-	f("auth: {leeway: -5s}", `c.yaml:1: auth.leeway: cannot take this; write a duration with its unit, such as 500ms, 20s or 1h30m`)
-	f("auth: {leeway: 2000000h}", `c.yaml:1: auth.leeway: 2000000h is more than ten years, 87600h; write less, or remove the line for the default`)
-	f("memory: {tapes: 8000TiB}", `c.yaml:1: memory.tapes: 8000TiB is more than 1024TiB; write less, or remove the line for the default`)
-	f("limits: {request_burst: 9000000000000000000}", `c.yaml:1: limits.request_burst: 9000000000000000000 is more than 1099511627776; write less, or remove the line for the default`)
+	f("server: {drain: 20}",
+		`c.yaml:1: server.drain: cannot take 20; write a duration with its unit, such as 500ms, 20s or 1h30m`)
+	f("server: {drain: soon}",
+		`c.yaml:1: server.drain: cannot take the text "soon"; write a duration with its unit, such as 500ms, 20s or `+
+			`1h30m`)
+	f("server: {drain: -1s}",
+		`c.yaml:1: server.drain: cannot take the text "-1s"; write a duration with its unit, such as 500ms, 20s or `+
+			`1h30m`)
+	f("auth: {leeway: -5s}",
+		`c.yaml:1: auth.leeway: cannot take this; write a duration with its unit, such as 500ms, 20s or 1h30m`)
+	f("auth: {leeway: 2000000h}",
+		`c.yaml:1: auth.leeway: 2000000h is more than ten years, 87600h; write less, or remove the line for the `+
+			`default`)
+	f("memory: {tapes: 8000TiB}",
+		`c.yaml:1: memory.tapes: 8000TiB is more than 1024TiB; write less, or remove the line for the default`)
+	f("limits: {request_burst: 9000000000000000000}",
+		`c.yaml:1: limits.request_burst: 9000000000000000000 is more than 1099511627776; write less, or remove the `+
+			`line for the default`)
 	envFaultsOf(t, "", []string{"TAPECAST_AUTH_LEEWAY=-5s", "TAPECAST_SERVER_DRAIN=2000000h"},
-		`TAPECAST_AUTH_LEEWAY: auth.leeway: cannot take "-5s"; give a duration with its unit, such as 500ms, 20s or 1h30m`,
-		`TAPECAST_SERVER_DRAIN: server.drain: 2000000h is more than ten years, 87600h; give a duration with its unit, such as 500ms, 20s or 1h30m`)
-	f("server: {max_message: 64kb}", `c.yaml:1: server.max_message: cannot take the text "64kb"; write a number of bytes, such as 512, 64KiB or 8MiB`)
+		`TAPECAST_AUTH_LEEWAY: auth.leeway: cannot take "-5s"; give a duration with its unit, such as 500ms, 20s or `+
+			`1h30m`,
+		`TAPECAST_SERVER_DRAIN: server.drain: 2000000h is more than ten years, 87600h; give a duration with its unit,`+
+			` such as 500ms, 20s or 1h30m`)
+	f("server: {max_message: 64kb}",
+		`c.yaml:1: server.max_message: cannot take the text "64kb"; write a number of bytes, such as 512, 64KiB or `+
+			`8MiB`)
 	f("server: {loops: two}", `c.yaml:1: server.loops: cannot take the text "two"; write a whole number, such as 100`)
 	f("server: {loops: -2}", `c.yaml:1: server.loops: cannot take -2; write a whole number, such as 100`)
-	f("server: {loops: 99999999999999999999}", `c.yaml:1: server.loops: cannot take 99999999999999999999; write a whole number, such as 100`)
+	f("server: {loops: 99999999999999999999}",
+		`c.yaml:1: server.loops: cannot take 99999999999999999999; write a whole number, such as 100`)
 	f(`server: {loops: "2"}`, `c.yaml:1: server.loops: cannot take the text "2"; write a whole number, such as 100`)
 	f("server: {loops: [2]}", `c.yaml:1: server.loops: cannot take a list; write a whole number, such as 100`)
-	f("server: {loops: {a: 2}}", `c.yaml:1: server.loops: cannot take keys of its own; write a whole number, such as 100`)
-	f("limits: {messages_per_second: .inf}", `c.yaml:1: limits.messages_per_second: cannot take .inf; write a number, such as 50 or 0.5`)
+	f("server: {loops: {a: 2}}",
+		`c.yaml:1: server.loops: cannot take keys of its own; write a whole number, such as 100`)
+	f("limits: {messages_per_second: .inf}",
+		`c.yaml:1: limits.messages_per_second: cannot take .inf; write a number, such as 50 or 0.5`)
 	f("admin: {pprof: yes}", `c.yaml:1: admin.pprof: cannot take the text "yes"; write true or false`)
 	f("log: {level: }", `c.yaml:1: log.level: has no value; write a text, or remove the line for the default`)
 	f("log: {level: [info]}", `c.yaml:1: log.level: cannot take a list; write a text`)
 	f("log: info", `c.yaml:1: log: cannot take the text "info"; write keys of its own below it`)
-	f("kafka: {brokers: \"a:1,b:2\"}", `c.yaml:1: kafka.brokers: cannot take the text "a:1,b:2"; write a list, such as [a, b]`)
+	f("kafka: {brokers: \"a:1,b:2\"}",
+		`c.yaml:1: kafka.brokers: cannot take the text "a:1,b:2"; write a list, such as [a, b]`)
 	f("kafka: {librdkafka: {client.id: [x]}}", `c.yaml:1: kafka.librdkafka.client.id: cannot take a list; write a text`)
-	f("rooms: {prices: market}", `c.yaml:1: rooms: cannot take keys of its own; write a list of entries that begin with a dash`)
-	f("auto_join:\n- prices\n-", `c.yaml:3: auto_join[1]: has no value; write a text, or remove the line for the default`)
+	f("rooms: {prices: market}",
+		`c.yaml:1: rooms: cannot take keys of its own; write a list of entries that begin with a dash`)
+	f("auto_join:\n- prices\n-",
+		`c.yaml:3: auto_join[1]: has no value; write a text, or remove the line for the default`)
 	f("- a\n- b", `c.yaml:1: cannot take a list; write keys of its own below it`)
 	f("? [a]\n: b", `c.yaml:1: a key is a list; write a plain name before the colon`)
-	f("log: {level: warn}\nadmin: {pprof: true}\nlog: {format: text}", `c.yaml:3: log: is set twice, first in line 1; keep one of the two`)
+	f("log: {level: warn}\nadmin: {pprof: true}\nlog: {format: text}",
+		`c.yaml:3: log: is set twice, first in line 1; keep one of the two`)
 	// The text of a secret is never repeated.
 	f("auth: hush", `c.yaml:1: auth: cannot take this; write keys of its own below it`)
 	f("auth: {secret: [hush, hush]}", `c.yaml:1: auth.secret: cannot take a list; write a text`)
@@ -84,9 +102,12 @@ func TestWrongValues(t *testing.T) {
 
 func TestSyntax(t *testing.T) {
 	f := func(text string, want ...string) { t.Helper(); faultsOf(t, text, want...) }
-	f("server:\n\tpath: /x", "c.yaml:2: not valid YAML: found character that cannot start any token; fix the syntax there or just above")
-	f("log: {level: info}\n---\nlog: {level: warn}", "c.yaml:2: a second YAML document begins here; keep one document in the file")
-	f("log: {level: info}\n---\n{", "c.yaml:3: not valid YAML: did not find expected node content; fix the syntax there or just above")
+	f("server:\n\tpath: /x",
+		"c.yaml:2: not valid YAML: found character that cannot start any token; fix the syntax there or just above")
+	f("log: {level: info}\n---\nlog: {level: warn}",
+		"c.yaml:2: a second YAML document begins here; keep one document in the file")
+	f("log: {level: info}\n---\n{",
+		"c.yaml:3: not valid YAML: did not find expected node content; fix the syntax there or just above")
 	f("# nothing but a comment")
 	f("\x01", "c.yaml:1: not valid YAML: control characters are not allowed; fix the syntax there or just above")
 	// A few lines that would expand to a million values.
@@ -95,91 +116,118 @@ func TestSyntax(t *testing.T) {
 	if err == nil {
 		t.Error("lists of lists are taken")
 	}
-	many := "classes: {a: &a {lag: x}, b: &b {<<: [" + strings.Repeat("*a,", 400) + "*a]}, c: {<<: [" + strings.Repeat("*b,", 400) + "*b]}}"
-	if _, err := load(t, many); err == nil || !strings.Contains(err.Error(), "aliases expand to more than 100000 values") {
+	many := "classes: {a: &a {lag: x}, b: &b {<<: [" + strings.Repeat("*a,", 400) + "*a]}, c: {<<: [" +
+		strings.Repeat("*b,", 400) + "*b]}}"
+	if _, err := load(t, many); err == nil ||
+		!strings.Contains(err.Error(), "aliases expand to more than 100000 values") {
 		t.Errorf("aliases without end: %v", err)
 	}
 	f("classes: &a {stream: *a, <<: *a}",
-		"c.yaml:1: classes.stream.stream: unknown key; known here: conflate, conflate_after, snapshot, retain, lag, owner, keep, compress, interval, max_keys, key_ttl",
+		"c.yaml:1: classes.stream.stream: unknown key; known here: conflate, conflate_after, snapshot, retain, lag, "+
+			"owner, keep, compress, interval, max_keys, key_ttl",
 		"c.yaml:1: aliases expand to more than 100000 values, or are nested 32 deep; write the values out")
 }
 
 func TestSections(t *testing.T) {
 	f := func(text string, want ...string) { t.Helper(); faultsOf(t, text, want...) }
-	f("server: {listen: 8080}", `c.yaml:1: server.listen: "8080" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
-	f("server: {listen: \"a:99999\"}", `c.yaml:1: server.listen: "a:99999" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all`)
-	f("server: {listen: \"127.0.0.1:8081\"}", `built-in: admin.listen: is the same as server.listen; give the internal port an address of its own`)
+	f("server: {listen: 8080}",
+		`c.yaml:1: server.listen: "8080" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for `+
+			`all IPv4 addresses, [::]:8080 for all`)
+	f("server: {listen: \"a:99999\"}",
+		`c.yaml:1: server.listen: "a:99999" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 `+
+			`for all IPv4 addresses, [::]:8080 for all`)
+	f("server: {listen: \"127.0.0.1:8081\"}",
+		`built-in: admin.listen: is the same as server.listen; give the internal port an address of its own`)
 	f("server: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}")
-	f("server: {path: ws}", `c.yaml:1: server.path: "ws" is not a path; write one that begins with a slash, such as /ws`)
-	f("server: {max_head: 512}", `c.yaml:1: server.max_head: 512 is too small: browsers send nearly as much; write 1KiB or more, or remove the line for the default`)
-	f("server: {max_head: 65KiB}", `c.yaml:1: server.max_head: 65KiB is more than 64KiB; write less: every socket that is not upgraded may hold that much`)
-	f("server: {max_message: 10}", `c.yaml:1: server.max_message: 10 is too small: a client could not even send a token; write 1KiB or more, or remove the line for the default`)
-	f("server: {max_message: 1GiB}", `c.yaml:1: server.max_message: 1GiB is more than 1MiB; write less: every connection may hold that much, and parsing takes 50 times that`)
+	f("server: {path: ws}",
+		`c.yaml:1: server.path: "ws" is not a path; write one that begins with a slash, such as /ws`)
+	f("server: {max_head: 512}",
+		`c.yaml:1: server.max_head: 512 is too small: browsers send nearly as much; write 1KiB or more, or remove `+
+			`the line for the default`)
+	f("server: {max_head: 65KiB}",
+		`c.yaml:1: server.max_head: 65KiB is more than 64KiB; write less: every socket that is not upgraded may hold `+
+			`that much`)
+	f("server: {max_message: 10}",
+		`c.yaml:1: server.max_message: 10 is too small: a client could not even send a token; write 1KiB or more, or `+
+			`remove the line for the default`)
+	f("server: {max_message: 1GiB}",
+		`c.yaml:1: server.max_message: 1GiB is more than 1MiB; write less: every connection may hold that much, and `+
+			`parsing takes 50 times that`)
 	f("server: {ping_every: 70s, pong_timeout: 5s}") // silence counts from an unanswered ping on
-	f("auth: {timeout: 0}", `c.yaml:1: auth.timeout: 0s is less than 100ms; write more, or remove the line for the default`)
-	f("memory: {tapes: 5}", `c.yaml:1: memory.tapes: 5 is too small: rooms could keep nothing; write 1MiB or more, or remove the line for the default`)
-	f("memory: {incoming: 64KiB}", `c.yaml:1: memory.incoming: 64KiB is too small: it is to hold a few messages of server.max_message; write 1MiB or more, or remove the line for the default`)
-	f("memory: {last_values: 5}", `c.yaml:1: memory.last_values: 5 is too small: rooms could not remember their newest messages; write 1MiB or more, or remove the line for the default`)
-	f("memory: {tapes: 2MiB}\nclasses: {market: {retain: {bytes: 3MiB}}}", `c.yaml:2: classes.market.retain.bytes: 3MiB is more than memory.tapes (2MiB), which all rooms share; set less, or memory.tapes to more`)
-	f("log: {level: warning}", `c.yaml:1: log.level: "warning" is unknown; did you mean warn? (known: debug, info, warn, error)`)
+	f("auth: {timeout: 0}",
+		`c.yaml:1: auth.timeout: 0s is less than 100ms; write more, or remove the line for the default`)
+	f("memory: {tapes: 5}",
+		`c.yaml:1: memory.tapes: 5 is too small: rooms could keep nothing; write 1MiB or more, or remove the line `+
+			`for the default`)
+	f("memory: {incoming: 64KiB}",
+		`c.yaml:1: memory.incoming: 64KiB is too small: it is to hold a few messages of server.max_message; write `+
+			`1MiB or more, or remove the line for the default`)
+	f("memory: {last_values: 5}",
+		`c.yaml:1: memory.last_values: 5 is too small: rooms could not remember their newest messages; write 1MiB or `+
+			`more, or remove the line for the default`)
+	f("memory: {tapes: 2MiB}\nclasses: {market: {retain: {bytes: 3MiB}}}",
+		`c.yaml:2: classes.market.retain.bytes: 3MiB is more than memory.tapes (2MiB), which all rooms share; set `+
+			`less, or memory.tapes to more`)
+	f("log: {level: warning}",
+		`c.yaml:1: log.level: "warning" is unknown; did you mean warn? (known: debug, info, warn, error)`)
 	f("log: {format: xml}", `c.yaml:1: log.format: "xml" is unknown; use one of auto, text, json`)
 	f("ingest: {unmatched: drop}", `c.yaml:1: ingest.unmatched: "drop" is unknown; use one of ignore, dead_letter`)
-	f("ingest: {unmatched: dead_letter}", `c.yaml:1: ingest.unmatched: is dead_letter, but there is no dead-letter topic; name one in kafka.dead_letter, or write ignore`)
+	f("ingest: {unmatched: dead_letter}",
+		`c.yaml:1: ingest.unmatched: is dead_letter, but there is no dead-letter topic; name one in `+
+			`kafka.dead_letter, or write ignore`)
 	f("kafka: {require_topics: some}", `c.yaml:1: kafka.require_topics: "some" is unknown; use one of any, all`)
-	f("limits: {burst: 0}", `c.yaml:1: limits.burst: 0 would let no message through at all; set 1 or more, or limits.messages_per_second to 0 for no limit`)
-	f("limits: {wildcards_per_connection: 256}", `c.yaml:1: limits.wildcards_per_connection: 256 is more than 255; set 255 or less, or 0 to allow none`)
-	f("limits: {rooms_per_connection: 500, rooms_per_wildcard: 501}", `c.yaml:1: limits.rooms_per_wildcard: 501 can never be reached: limits.rooms_per_connection is 500; set 500 or less, or limits.rooms_per_connection to more`)
-	f("limits: {rooms_per_connection: 3}", `c.yaml:1: limits.rooms_per_connection: 3 is less than the 7 rooms of auto_join; set 7 or more`)
+	f("limits: {burst: 0}",
+		`c.yaml:1: limits.burst: 0 would let no message through at all; set 1 or more, or limits.messages_per_second `+
+			`to 0 for no limit`)
+	f("limits: {wildcards_per_connection: 256}",
+		`c.yaml:1: limits.wildcards_per_connection: 256 is more than 255; set 255 or less, or 0 to allow none`)
+	f("limits: {rooms_per_connection: 500, rooms_per_wildcard: 501}",
+		`c.yaml:1: limits.rooms_per_wildcard: 501 can never be reached: limits.rooms_per_connection is 500; set 500 `+
+			`or less, or limits.rooms_per_connection to more`)
+	f("limits: {rooms_per_connection: 3}",
+		`c.yaml:1: limits.rooms_per_connection: 3 is less than the 7 rooms of auto_join; set 7 or more`)
 	n := descriptorLimit()
-	f(fmt.Sprintf("limits: {half_open: %d}", n), fmt.Sprintf("c.yaml:1: limits.half_open: %d half-open sockets do not fit into the descriptor limit of %d; set at most %d, or raise that limit (ulimit -n, or LimitNOFILE=)", n, n, n-reserved))
-	f("limits: {half_open: 50, half_open_per_address: 51}", `c.yaml:1: limits.half_open_per_address: 51 can never be reached: of all addresses 50 are kept; set 50 or less, or limits.half_open to more`)
-	f(fmt.Sprintf("limits: {connections: %d}", n), fmt.Sprintf("c.yaml:1: limits.connections: %d connections do not fit into the descriptor limit of %d; raise that to %d (ulimit -n, or LimitNOFILE=), or set at most %d", n, n, n+reserved, n-reserved))
+	f(fmt.Sprintf("limits: {half_open: %d}", n),
+		fmt.Sprintf("c.yaml:1: limits.half_open: %d half-open sockets do not fit into the descriptor limit of %d; "+
+			"set at most %d, or raise that limit (ulimit -n, or LimitNOFILE=)", n, n, n-reserved))
+	f("limits: {half_open: 50, half_open_per_address: 51}",
+		`c.yaml:1: limits.half_open_per_address: 51 can never be reached: of all addresses 50 are kept; set 50 or `+
+			`less, or limits.half_open to more`)
+	f(fmt.Sprintf("limits: {connections: %d}", n),
+		fmt.Sprintf("c.yaml:1: limits.connections: %d connections do not fit into the descriptor limit of %d; raise "+
+			"that to %d (ulimit -n, or LimitNOFILE=), or set at most %d", n, n, n+reserved, n-reserved))
 	f(fmt.Sprintf("limits: {connections: %d}", n-reserved))
-}
-
-func TestKafkaSection(t *testing.T) {
-	f := func(text string, want ...string) { t.Helper(); faultsOf(t, "kafka:\n"+text, want...) }
-	f("  start: now", `c.yaml:2: kafka.start: "now" is not a place to start from; write end, beginning, or a time back such as 30s`)
-	f("  start: 30s")
-	f("  dead_letter: a b", `c.yaml:2: kafka.dead_letter: "a b" is not a topic name; use letters, digits, dots, dashes and underscores`)
-	f("  max_record: 0", `c.yaml:2: kafka.max_record: 0 is too small: no record would be delivered; write 1 or more, or remove the line for the default`)
-	f("  librdkafka: {group.id: x}", `c.yaml:2: kafka.librdkafka.group.id: is set by the gateway; remove it: every node reads all partitions, without a group`)
-	f("  librdkafka:\n    client_ID: x", `c.yaml:3: kafka.librdkafka.client_ID: is not a property of librdkafka; did you mean client.id?`)
-	f("  librdkafka: {security.protocol: sssl}", `c.yaml:2: kafka.librdkafka.security.protocol: "sssl" is unknown; did you mean ssl? (known: plaintext, ssl, sasl_plaintext, sasl_ssl)`)
-	f("  librdkafka: {security.protocol: ssl, ssl.certificate.location: c}", `c.yaml:2: kafka.librdkafka.ssl.certificate.location: is set without its private key; set ssl.key.location too`)
-	f("  librdkafka: {security.protocol: ssl, ssl.key.pem: c}", `c.yaml:2: kafka.librdkafka.ssl.key.pem: is set without its certificate; set ssl.certificate.location too`)
-	f("  librdkafka: {ssl.ca.location: c}", `c.yaml:2: kafka.librdkafka.ssl.ca.location: has no effect without TLS; set security.protocol to ssl or sasl_ssl`)
-	f("  librdkafka: {security.protocol: sasl_ssl, sasl.mechanism: PLAIN, sasl.username: u}", `c.yaml:2: kafka.librdkafka.sasl.username: is set without a password; set kafka.sasl_password_file, or sasl.password beside it`)
-	f("  librdkafka: {sasl.password: p}", `c.yaml:2: kafka.librdkafka.sasl.password: is set without a user; set sasl.username too`)
-	f("  librdkafka: {sasl.username: u, sasl.password: p}", `c.yaml:2: kafka.librdkafka.sasl.username: has no effect without SASL; set security.protocol to sasl_ssl or sasl_plaintext`)
-	f("  brokers:\n  - a:1\n  - a:1\n  - b 2\nauth: {secret: "+testSecret+"}\n"+routesOf("prices"),
-		`c.yaml:4: kafka.brokers[1]: "a:1" is named twice; remove one`,
-		`c.yaml:5: kafka.brokers[2]: "b 2" is not a broker; write host:port, such as kafka-1:9092`)
-	f("  brokers: [a:1]\n"+routesOf("prices"), `c.yaml:2: auth: kafka.brokers is set, but no key to check tokens with; set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file`)
-	f("  brokers: [a:1]\nauth: {secret: "+testSecret+"}", `c.yaml:2: ingest.routes: kafka.brokers is set, but no route leads from a topic to rooms; write ingest.routes`)
 }
 
 func TestRoomFaults(t *testing.T) {
 	f := func(text string, want ...string) { t.Helper(); faultsOf(t, "auto_join: []\n"+text, want...) }
-	f("rooms: []", `c.yaml:2: rooms: is empty, so that no room exists; list patterns, or remove the line for the built-in ones`)
+	f("rooms: []", `c.yaml:2: rooms: is empty, so that no room exists; list patterns, or remove the line for the `+
+		`built-in ones`)
 	f("rooms:\n- {match: prices, class: markt}\n- {class: market}\n- ", // the last is a line without an entry
-		`c.yaml:3: rooms[0].class: "markt" is unknown; did you mean market? (known: alert, book, market, private, state, stream)`,
+		`c.yaml:3: rooms[0].class: "markt" is unknown; did you mean market? (known: alert, book, market, private, `+
+			`state, stream)`,
 		`c.yaml:4: rooms[1].match: is missing; write a pattern such as prices, "prices:*" or "orders:{owner}"`,
 		`c.yaml:5: rooms[2]: is empty; write its keys or remove it`,
 		`c.yaml:5: rooms[2].match: is missing; write a pattern such as prices, "prices:*" or "orders:{owner}"`)
-	f("rooms:\n- {match: a, class: book}\n- {match: \"a:*\", class: book}\n- {match: a, class: market}\n- {match: \"a:*\", class: book}",
+	f("rooms:\n- {match: a, class: book}\n- {match: \"a:*\", class: book}\n- {match: a, class: market}\n- {match: "+
+		"\"a:*\", class: book}",
 		`c.yaml:5: rooms[2].match: pattern "a" matches the same names as "a"; keep one of them`,
 		`c.yaml:6: rooms[3].match: pattern "a:*" matches the same names as "a:*"; keep one of them`)
-	f("rooms:\n- {match: \"*\", class: book}\n- {match: \"a*b\", class: book}\n- {match: \"mine:*\", class: private}\n- {match: \"his:{owner}\", class: book}",
+	f("rooms:\n- {match: \"*\", class: book}\n- {match: \"a*b\", class: book}\n- {match: \"mine:*\", class: "+
+		"private}\n- {match: \"his:{owner}\", class: book}",
 		`c.yaml:3: rooms[0].match: pattern "*" would match every name; begin it with a prefix such as "prices:"`,
 		`c.yaml:4: rooms[1].match: pattern "a*b"; only one * or {owner} is allowed, and at the end`,
-		`c.yaml:5: rooms[2].match: pattern "mine:*" has the private class "private", so it must end in {owner}; fix the pattern`,
-		`c.yaml:6: rooms[3].match: "his:{owner}" names an owner, but class "book" is public: everybody could join; give the class owner: "{sub}", or end the pattern in *`)
+		`c.yaml:5: rooms[2].match: pattern "mine:*" has the private class "private", so it must end in {owner}; fix `+
+			`the pattern`,
+		`c.yaml:6: rooms[3].match: "his:{owner}" names an owner, but class "book" is public: everybody could join; `+
+			`give the class owner: "{sub}", or end the pattern in *`)
 	f("classes:\n  market: {lag: close}\n  a b: {}\n  x: {owner: \"{user}\", lag: cut}\n",
-		`c.yaml:3: classes.market.lag: close contradicts conflate: true; set skip: a conflated member gets the newest values instead of being cut`,
+		`c.yaml:3: classes.market.lag: close contradicts conflate: true; set skip: a conflated member gets the `+
+			`newest values instead of being cut`,
 		`c.yaml:4: classes.a b: is not a name for a class; use letters, digits, dashes and underscores`,
 		`c.yaml:5: classes.x.lag: "cut" is unknown; use one of skip, close`,
-		`c.yaml:5: classes.x.owner: "{user}" is not an owner; write "{sub}" for private rooms, or remove it for public ones`)
+		`c.yaml:5: classes.x.owner: "{user}" is not an owner; write "{sub}" for private rooms, or remove it for `+
+			`public ones`)
 }
 
 func TestAutoJoinFaults(t *testing.T) {
@@ -195,29 +243,43 @@ func TestAutoJoinFaults(t *testing.T) {
 `,
 		`c.yaml:3: auto_join[1]: "prise" fits no pattern of rooms; did you mean prices? Else add a pattern for it`,
 		`c.yaml:4: auto_join[2]: "prices" is named twice; remove one`,
-		`c.yaml:6: auto_join[4]: "orders:{user}" is not a room name; write a whole name, in which {sub} may stand for the user`,
-		`c.yaml:7: auto_join[5]: "prices:*" is not a room name; write a whole name, in which {sub} may stand for the user`,
+		`c.yaml:6: auto_join[4]: "orders:{user}" is not a room name; write a whole name, in which {sub} may stand `+
+			`for the user`,
+		`c.yaml:7: auto_join[5]: "prices:*" is not a room name; write a whole name, in which {sub} may stand for the `+
+			`user`,
 		`c.yaml:8: auto_join[6]: "" is not a room name; write a whole name, in which {sub} may stand for the user`)
 }
 
 func TestEnvironmentFaults(t *testing.T) {
 	f := func(env string, want ...string) { t.Helper(); envFaultsOf(t, "", []string{env}, want...) }
-	f("TAPECAST_LIMITS_CONECTIONS=5", "TAPECAST_LIMITS_CONECTIONS: no key is set by this variable; did you mean TAPECAST_LIMITS_CONNECTIONS?")
+	f("TAPECAST_LIMITS_CONECTIONS=5",
+		"TAPECAST_LIMITS_CONECTIONS: no key is set by this variable; did you mean TAPECAST_LIMITS_CONNECTIONS?")
 	f("TAPECAST_log_level=warn", "TAPECAST_log_level: no key is set by this variable; did you mean TAPECAST_LOG_LEVEL?")
 	f("TAPECAST_LOGLEVEL=warn", "TAPECAST_LOGLEVEL: no key is set by this variable; did you mean TAPECAST_LOG_LEVEL?")
-	f("TAPECAST_ADMIN_TOKEN=x", "TAPECAST_ADMIN_TOKEN: no key is set by this variable; did you mean TAPECAST_ADMIN_TOKEN_FILE?")
-	f("TAPECAST_CLASSES_MARKT_KEEP=true", "TAPECAST_CLASSES_MARKT_KEEP: no key is set by this variable; did you mean TAPECAST_CLASSES_MARKET_KEEP?")
-	const file = ": no key is set by this variable; it is set in the file only, and librdkafka's settings each by a name of " +
+	f("TAPECAST_ADMIN_TOKEN=x",
+		"TAPECAST_ADMIN_TOKEN: no key is set by this variable; did you mean TAPECAST_ADMIN_TOKEN_FILE?")
+	f("TAPECAST_CLASSES_MARKT_KEEP=true",
+		"TAPECAST_CLASSES_MARKT_KEEP: no key is set by this variable; did you mean TAPECAST_CLASSES_MARKET_KEEP?")
+	const file = ": no key is set by this variable; it is set in the file only, and librdkafka's settings each by a " +
+		"name of " +
 		"their own, such as TAPECAST_KAFKA_LIBRDKAFKA_CLIENT_ID"
 	f("TAPECAST_ROOMS=a", "TAPECAST_ROOMS"+file)
 	f("TAPECAST_INGEST_ROUTES=a", "TAPECAST_INGEST_ROUTES"+file)
 	f("TAPECAST_KAFKA_LIBRDKAFKA=true", "TAPECAST_KAFKA_LIBRDKAFKA"+file)
-	f("TAPECAST_SERVER_DRAIN=20", `TAPECAST_SERVER_DRAIN: server.drain: cannot take "20"; give a duration with its unit, such as 500ms, 20s or 1h30m`)
-	f("TAPECAST_LOG_LEVEL=loud", `TAPECAST_LOG_LEVEL: log.level: "loud" is unknown; use one of debug, info, warn, error`)
-	f("TAPECAST_KAFKA_BROKERS=a:1", `TAPECAST_KAFKA_BROKERS: auth: kafka.brokers is set, but no key to check tokens with; set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file`,
-		`TAPECAST_KAFKA_BROKERS: ingest.routes: kafka.brokers is set, but no route leads from a topic to rooms; write ingest.routes`)
-	envFaultsOf(t, "auth: {secret: short}\nlog: {level: loud}", []string{"TAPECAST_AUTH_SECRET_FILE=/none", "TAPECAST_LOG_FORMAT=xml"},
-		`c.yaml:1: auth.secret: the key has 5 bytes, and HS256 needs 32 or more; make one with: openssl rand -base64 32`,
+	f("TAPECAST_SERVER_DRAIN=20",
+		`TAPECAST_SERVER_DRAIN: server.drain: cannot take "20"; give a duration with its unit, such as 500ms, 20s or `+
+			`1h30m`)
+	f("TAPECAST_LOG_LEVEL=loud",
+		`TAPECAST_LOG_LEVEL: log.level: "loud" is unknown; use one of debug, info, warn, error`)
+	f("TAPECAST_KAFKA_BROKERS=a:1",
+		`TAPECAST_KAFKA_BROKERS: auth: kafka.brokers is set, but no key to check tokens with; set auth.secret, `+
+			`auth.secret_file, auth.public_key or auth.public_key_file`,
+		`TAPECAST_KAFKA_BROKERS: ingest.routes: kafka.brokers is set, but no route leads from a topic to rooms; `+
+			`write ingest.routes`)
+	envFaultsOf(t, "auth: {secret: short}\nlog: {level: loud}",
+		[]string{"TAPECAST_AUTH_SECRET_FILE=/none", "TAPECAST_LOG_FORMAT=xml"},
+		`c.yaml:1: auth.secret: the key has 5 bytes, and HS256 needs 32 or more; make one with: openssl rand -base64 `+
+			`32`,
 		`c.yaml:2: log.level: "loud" is unknown; use one of debug, info, warn, error`,
 		`TAPECAST_AUTH_SECRET_FILE: auth.secret_file: is set, and so is auth.secret (c.yaml:1); keep one of the two`,
 		`TAPECAST_LOG_FORMAT: log.format: "xml" is unknown; use one of auto, text, json`)
@@ -235,56 +297,15 @@ func TestStrangersVariables(t *testing.T) {
 		}
 	}
 	const unset = "unset it, or name a key as TAPECAST_SECTION_KEY"
-	for _, name := range []string{"VERSION", "QQQQ", "IMAGE", "ENV", "HOME", "KAFKA_VERSION", "SERVER_NAME", "LOG_DIR", "NAMESPACE", "REPLICAS"} {
+	for _, name := range []string{"VERSION", "QQQQ", "IMAGE", "ENV", "HOME", "KAFKA_VERSION", "SERVER_NAME", "LOG_DIR",
+		"NAMESPACE", "REPLICAS"} {
 		f("TAPECAST_"+name+"=1.2.3", unset)
 	}
 	f("TAPECAST_BROKERS=a:1", "did you mean TAPECAST_KAFKA_BROKERS?")
 	f("TAPECAST_LISTEN=:1", "did you mean TAPECAST_SERVER_LISTEN or TAPECAST_ADMIN_LISTEN?")
-	if got := mustLoad(t, "", "TAPECAST_VERSION=", "TAPECAST_CONFIG=x", "TAPECAST_PORT=tcp://10.0.0.1:80").Warnings(); got != nil {
+	if got := mustLoad(t, "", "TAPECAST_VERSION=", "TAPECAST_CONFIG=x",
+		"TAPECAST_PORT=tcp://10.0.0.1:80").Warnings(); got != nil {
 		t.Errorf("of variables that are known: %q", got)
-	}
-}
-
-func TestKeyFaults(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name string, block *pem.Block, raw string) string {
-		file := filepath.Join(dir, name)
-		b := []byte(raw)
-		if block != nil {
-			b = pem.EncodeToMemory(block)
-		}
-		if err := os.WriteFile(file, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	pub, priv, _ := ed25519.GenerateKey(rand.Reader)
-	rsaKey, _ := rsa.GenerateKey(rand.Reader, 2048)
-	pubDER, _ := x509.MarshalPKIXPublicKey(pub)
-	rsaDER, _ := x509.MarshalPKIXPublicKey(&rsaKey.PublicKey)
-	privDER, _ := x509.MarshalPKCS8PrivateKey(priv)
-	const do = "; make one with: openssl genpkey -algorithm ed25519 -out private.pem; openssl pkey -in private.pem -pubout"
-	f := func(file string, want ...string) {
-		t.Helper()
-		faultsOf(t, "auth:\n  public_key_file: "+file, want...)
-	}
-	f(write("good", &pem.Block{Type: "PUBLIC KEY", Bytes: pubDER}, ""))
-	f(write("rsa", &pem.Block{Type: "PUBLIC KEY", Bytes: rsaDER}, ""), "c.yaml:2: auth.public_key_file: the key is not an Ed25519 key"+do)
-	f(write("priv", &pem.Block{Type: "PRIVATE KEY", Bytes: privDER}, ""), "c.yaml:2: auth.public_key_file: this is a private key, which the server must not have"+do)
-	f(write("junk", &pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}, ""), "c.yaml:2: auth.public_key_file: the PEM block holds no public key"+do)
-	f(write("text", nil, "hello"), "c.yaml:2: auth.public_key_file: the key is not in PEM form"+do)
-	empty := write("empty", nil, "\n")
-	f(empty, "c.yaml:2: auth.public_key_file: "+empty+" is empty; put auth.public_key into it")
-	f("/nowhere/x", "c.yaml:2: auth.public_key_file: cannot read /nowhere/x: no such file or directory; name a file that this user can read")
-	f(dir, "c.yaml:2: auth.public_key_file: cannot read "+dir+": is a directory; name a file that this user can read")
-	large := write("large", nil, strings.Repeat("x", maxFile+1))
-	f(large, "c.yaml:2: auth.public_key_file: cannot read "+large+": it is larger than 1MiB; name a file that this user can read")
-	short := write("short", nil, "short\n")
-	faultsOf(t, "auth: {secret_file: "+short+"}", "c.yaml:1: auth.secret_file: the key has 5 bytes, and HS256 needs 32 or more; make one with: openssl rand -base64 32")
-
-	_, err := Load(Sources{File: "/nowhere/c.yaml"})
-	if want := "/nowhere/c.yaml: cannot read the file: no such file or directory; name a file that can be read with --config, or in TAPECAST_CONFIG"; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
@@ -302,49 +323,12 @@ auto_join: [prices, trade]
 	for _, f := range faults {
 		got = append(got, f.At+" "+f.Key)
 	}
-	want := "c.yaml:2 log.level|c.yaml:3 server.lisen|c.yaml:3 server.drain|c.yaml:4 limits.burst|c.yaml:5 rooms[0].class|c.yaml:6 auto_join[1]|TAPECAST_LIMITS_PENDNG "
+	want := "c.yaml:2 log.level|c.yaml:3 server.lisen|c.yaml:3 server.drain|c.yaml:4 limits.burst|c.yaml:5 " +
+		"rooms[0].class|c.yaml:6 auto_join[1]|TAPECAST_LIMITS_PENDNG "
 	if strings.Join(got, "|") != want {
 		t.Errorf("got %s\nwant %s", strings.Join(got, "|"), want)
 	}
 	if n := len(faults.Under("limits")); n != 2 { // its own, and the variable that belongs to no key
 		t.Errorf("%d faults concern limits, want 2", n)
 	}
-}
-
-func TestRouteFaults(t *testing.T) {
-	f := func(routes string, want ...string) {
-		t.Helper()
-		faultsOf(t, "kafka: {dead_letter: dead}\ningest:\n  routes:\n"+routes, want...)
-	}
-	f("  - {topic: a, rooms: [prices]}\n  - {rooms: [\"trade:{s}\"]}\n  - {topic: b, rooms: [trades], format: bin}",
-		`c.yaml:5: ingest.routes[1].topic: is missing: name the Kafka topic that the route reads`,
-		`c.yaml:5: ingest.routes[1].rooms: "trade:{s}" matches no room pattern: add under rooms {match: "trade:{owner}", class: private} if each is one user's, `+
-			`or {match: "trade:*", class: stream} if anybody may read them`,
-		`c.yaml:6: ingest.routes[2].format: "bin" is not known: write json or binary`)
-	// A route whose value was refused lacks nothing.
-	f("  - {topic: a, rooms: prices}", `c.yaml:4: ingest.routes[0].rooms: cannot take the text "prices"; write a list, such as [a, b]`)
-	f("  - {topic: dead, rooms: [prices]}", `c.yaml:4: ingest.routes[0].topic: "dead" is kafka.dead_letter too, so that refused records would come back; route another topic`)
-	f("  - {topic: a, rooms: [prices], payload: \"{data}\", key_format: long}",
-		`c.yaml:4: ingest.routes[0].key_format: "long" is not known: write utf8, int32, int64, hex or base64`,
-		`c.yaml:4: ingest.routes[0].payload: "{data}" has braces, which only rooms, key and type take: write data`)
-	// Several faults of one key are all told.
-	f("  - {topic: a, rooms: [x, y]}",
-		`c.yaml:4: ingest.routes[0].rooms: "x" matches no room pattern: add under rooms one such as {match: "x", class: stream}`,
-		`c.yaml:4: ingest.routes[0].rooms: "y" matches no room pattern: add under rooms one such as {match: "y", class: stream}`)
-	// Only one of the rooms joined automatically may be bare.
-	faultsOf(t, "auto_join: [prices, trades]\ningest:\n  routes:\n  - {topic: a, rooms: [prices], envelope: none}\n  - {topic: b, rooms: [trades], envelope: none}",
-		`c.yaml:1: auto_join[1]: "trades" and "prices" both have bare frames, of which a connection takes one room only; remove one`)
-}
-
-func TestDemoTakesWhatFits(t *testing.T) {
-	cfg := mustLoad(t, "rooms: [{match: prices, class: market}, {match: \"orders:{owner}\", class: private}]\nauto_join: [prices]")
-	if r := cfg.Routes(); len(r) != 2 || len(r[0].Rooms) != 1 || r[1].Topic != "private.orders" {
-		t.Errorf("routes: %+v", r)
-	}
-	if n := len(mustLoad(t, "").Routes()); n < 5 {
-		t.Errorf("%d routes by default", n)
-	}
-	faultsOf(t, "rooms: [{match: mine, class: market}]\nauto_join: []", `c.yaml:1: ingest.routes: is not set, and the demo market feeds none of these rooms; write ingest.routes, or keep some of the built-in rooms`)
-	faultsOf(t, "rooms: [{match: \"p*\", class: stream}]\nauto_join: []",
-		`c.yaml:1: ingest.routes: is not set, and the demo market's topic events does not fit these rooms: rooms "portfolio:{metadata.userId}" falls into room pattern "p*", which route 0 feeds from topic "market.ticker": a position would be ambiguous; give each topic rooms of its own`)
 }

@@ -49,7 +49,8 @@ func (c *collector) checkPair(section string, t *TLS) {
 		return
 	}
 	if _, err := t.Pair(); err != nil {
-		c.add(certKey, fmt.Sprintf("is not a certificate for %s: %s", keyKey, err), "name a PEM certificate and the PEM private key that belongs to it")
+		c.add(certKey, fmt.Sprintf("is not a certificate for %s: %s", keyKey, err),
+			"name a PEM certificate and the PEM private key that belongs to it")
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"tapecast/server/logging"
 )
 
 const testSecret = "0123456789abcdef0123456789abcdef"
@@ -55,7 +53,9 @@ func TestDefaultsNeedNoSource(t *testing.T) {
 	if !cfg.Demo() {
 		t.Fatal("without brokers it must be a demo")
 	}
-	if cfg := mustLoad(t, "kafka: {brokers: [a:9092]}\nauth: {secret: "+testSecret+"}\n"+routesOf("prices")); len(cfg.Rooms) != len(Default().Rooms) {
+	if cfg := mustLoad(t,
+		"kafka: {brokers: [a:9092]}\nauth: {secret: "+testSecret+"}\n"+
+			routesOf("prices")); len(cfg.Rooms) != len(Default().Rooms) {
 		t.Errorf("with brokers the rooms are %+v", cfg.Rooms)
 	}
 }
@@ -88,7 +88,8 @@ func TestDefaultClasses(t *testing.T) {
 			t.Fatalf("no pattern for %q", room)
 		}
 		cl := cfg.Classes[p.Class.Name]
-		if p.Class.Name != class || cl.Owner != owner || cl.Lag != lag || cl.Conflate != conflate || cl.Snapshot != snapshot {
+		if p.Class.Name != class || cl.Owner != owner || cl.Lag != lag || cl.Conflate != conflate ||
+			cl.Snapshot != snapshot {
 			t.Errorf("%q is of class %q %+v", room, p.Class.Name, cl)
 		}
 	}
@@ -149,7 +150,8 @@ auto_join: []
 	f(cfg.MaxConnections(), 10)
 	f(cfg.MaxHalfOpen(), min(halfOpen, descriptorLimit()-reserved-10))
 	f(cfg.Kafka.Brokers, []string{"a:9092", "b:9092"})
-	f(cfg.Kafka.Librdkafka, map[string]string{"fetch.wait.max.ms": "50", "socket.keepalive.enable": "true", "client.id": "x"})
+	f(cfg.Kafka.Librdkafka,
+		map[string]string{"fetch.wait.max.ms": "50", "socket.keepalive.enable": "true", "client.id": "x"})
 	f(cfg.Memory.Tapes, Size(1<<28))
 	f(cfg.Log.Level, "info")
 	// A built-in class is changed key by key, a new one starts from zero.
@@ -204,9 +206,11 @@ func TestFlagsGoOverEnvironmentOverFile(t *testing.T) {
 	if s := cfg.Server; s.Listen != "c:3" || s.Path != "/b" || cfg.Log.Level != "warn" || !cfg.Admin.Direct {
 		t.Fatalf("got %+v %+v %+v", s, cfg.Log, cfg.Admin)
 	}
-	_, err = Load(Sources{Flags: []Flag{{"--listen", "server.listen", "nowhere"}, {"--direct", "admin.direct", "perhaps"}}})
+	_, err = Load(Sources{Flags: []Flag{{"--listen", "server.listen", "nowhere"},
+		{"--direct", "admin.direct", "perhaps"}}})
 	want := "--direct: admin.direct: cannot take \"perhaps\"; give true or false\n" +
-		"--listen: server.listen: \"nowhere\" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 for all IPv4 addresses, [::]:8080 for all"
+		"--listen: server.listen: \"nowhere\" is not a host:port; write one such as 127.0.0.1:8080, or 0.0.0.0:8080 " +
+		"for all IPv4 addresses, [::]:8080 for all"
 	if err == nil || err.Error() != want {
 		t.Fatalf("got %v\nwant %s", err, want)
 	}
@@ -275,37 +279,6 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 	}
 }
 
-func TestFilesOfSecrets(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("hs256", testSecret+"\n")
-	write("pass", "pa ss\r\n")
-	write("c.yaml", "auth: {secret_file: hs256, private_key_file: p.pem}\nkafka: {sasl_password_file: pass, librdkafka: {sasl.username: u, sasl.mechanism: PLAIN, security.protocol: SASL_SSL}}\n")
-	// Names in the file are relative to it; those of the environment to the working directory.
-	cfg, err := Load(Sources{File: filepath.Join(dir, "c.yaml")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(cfg.Auth.Secret) != testSecret {
-		t.Errorf("the secret has %d bytes", len(cfg.Auth.Secret))
-	}
-	if p := cfg.Kafka.Librdkafka["sasl.password"]; p != "pa ss" {
-		t.Errorf("the password is %q", p)
-	}
-	if want := filepath.Join(dir, "p.pem"); cfg.Auth.PrivateKeyFile != want {
-		t.Errorf("the private key is at %q, want %q", cfg.Auth.PrivateKeyFile, want)
-	}
-	cfg, err = Load(Sources{Environ: []string{"TAPECAST_AUTH_SECRET_FILE=" + filepath.Join(dir, "hs256"), "TAPECAST_KAFKA_SASL_PASSWORD_FILE=" + filepath.Join(dir, "pass"), "TAPECAST_KAFKA_LIBRDKAFKA_SASL_USERNAME=u", "TAPECAST_KAFKA_LIBRDKAFKA_SECURITY_PROTOCOL=sasl_plaintext",
-		"TAPECAST_KAFKA_LIBRDKAFKA_SASL_MECHANISM=SCRAM-SHA-256"}})
-	if err != nil || string(cfg.Auth.Secret) != testSecret || cfg.Kafka.Librdkafka["sasl.password"] != "pa ss" {
-		t.Errorf("from the environment: %v", err)
-	}
-}
-
 func TestSize(t *testing.T) {
 	f := func(text string, want Size, print string) {
 		t.Helper()
@@ -326,22 +299,5 @@ func TestSize(t *testing.T) {
 		if v, err := ParseSize(bad); err == nil {
 			t.Errorf("%q is taken as %d", bad, v)
 		}
-	}
-}
-
-func TestSecretNeverPrints(t *testing.T) {
-	s := Secret("hush")
-	cfg := Default()
-	cfg.Auth.Secret = s
-	for _, got := range []string{
-		fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q", s, s, s, s, s), fmt.Sprintf("%+v %#v", cfg.Auth, cfg.Auth),
-		s.LogValue().String(), func() string { b, _ := s.MarshalText(); return string(b) }(),
-	} {
-		if strings.Contains(got, "hush") || !strings.Contains(got, logging.Redacted) {
-			t.Errorf("printed as %s", got)
-		}
-	}
-	if Secret("").String() != "" {
-		t.Error("no secret must print as none")
 	}
 }

@@ -42,11 +42,12 @@ func Default() *Config {
 			LookBack:      10 * time.Minute,
 			RecallMemory:  256 << 20,
 		},
-		Memory:   Memory{Tapes: 512 << 20, Incoming: 64 << 20},
-		Classes:  defaultClasses(),
-		Rooms:    defaultRooms(),
-		AutoJoin: []string{"prices", "trades", "system_alerts", "user:{sub}", "portfolio:{sub}", "orders:{sub}", "notifications:{sub}"},
-		Ingest:   Ingest{Market: true, Unmatched: "ignore"},
+		Memory:  Memory{Tapes: 512 << 20, Incoming: 64 << 20},
+		Classes: defaultClasses(),
+		Rooms:   defaultRooms(),
+		AutoJoin: []string{"prices", "trades", "system_alerts", "user:{sub}", "portfolio:{sub}", "orders:{sub}",
+			"notifications:{sub}"},
+		Ingest: Ingest{Market: true, Unmatched: "ignore"},
 	}
 }
 
@@ -56,13 +57,15 @@ func defaultClasses() map[string]Class {
 	// Long enough for a client to come back from a lost node and resume.
 	resumable := Retain{Bytes: 8 << 20, Age: 30 * time.Second}
 	return map[string]Class{
-		"market": {Conflate: true, Snapshot: true, Retain: recent, Lag: "skip", MaxKeys: 20_000, KeyTTL: 24 * time.Hour},
+		"market": {Conflate: true, Snapshot: true, Retain: recent, Lag: "skip", MaxKeys: 20_000,
+			KeyTTL: 24 * time.Hour},
 		"stream": {Retain: recent, Lag: "skip"},
 		"book":   {Retain: recent, Lag: "skip"},
 		// Alerts are few and matter for long. No client may miss one without a notice.
 		"alert":   {Retain: Retain{Bytes: 8 << 20, Age: 24 * time.Hour}, Lag: "close"},
 		"private": {Owner: "{sub}", Retain: resumable, Lag: "close"},
-		"state":   {Owner: "{sub}", Snapshot: true, Retain: resumable, Lag: "close", MaxKeys: 20_000, KeyTTL: 24 * time.Hour},
+		"state": {Owner: "{sub}", Snapshot: true, Retain: resumable, Lag: "close", MaxKeys: 20_000,
+			KeyTTL: 24 * time.Hour},
 	}
 }
 

@@ -28,7 +28,10 @@ var stringType = reflect.TypeFor[string]()
 // notOurs matches variables that begin with the prefix and set no key: EnvFile, those of the tests,
 // and those that Kubernetes puts into every container beside a Service named tapecast (or
 // tapecast-admin, …).
-var notOurs = regexp.MustCompile(`^TAPECAST_((CONFIG|DATA|COVERPKG|E2E_[A-Z]+)$|([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|([A-Z0-9_]+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$)`)
+var notOurs = regexp.MustCompile(
+	`^TAPECAST_((CONFIG|DATA|COVERPKG|E2E_[A-Z]+)$|` +
+		`([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|` +
+		`([A-Z0-9_]+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$)`)
 
 // envParser resolves variables against the tree of keys. An empty variable sets nothing, as is
 // usual for containers.

@@ -35,7 +35,11 @@ ingest:
     - {topic: market.trades, rooms: ["trades", "trades:{s}"], type: trade_update}
     - {topic: private.orders, rooms: ["orders:{@key}"], type: order_update, partitioner: murmur2}
     # one topic of events in envelopes {"metadata":{…},"data":{…}}:
-    - {topic: events, match: {metadata.eventType: "portfolio.*"}, rooms: ["portfolio:{metadata.userId}"], key: "{data.asset}", payload: data}
+    - topic: events
+      match: {metadata.eventType: "portfolio.*"}
+      rooms: ["portfolio:{metadata.userId}"]
+      key: "{data.asset}"
+      payload: data
     - {topic: events, match: {metadata.eventType: "system.*"}, rooms: ["system_alerts"], payload: data}
 `
 
@@ -47,7 +51,8 @@ func TestDesignExamplePasses(t *testing.T) {
 	}) {
 		t.Errorf("market is %+v", got)
 	}
-	if r := cfg.Ingest.Routes; len(r) != 5 || r[3].Match["metadata.eventType"] != "portfolio.*" || r[3].Payload != "data" ||
+	if r := cfg.Ingest.Routes; len(r) != 5 || r[3].Match["metadata.eventType"] != "portfolio.*" ||
+		r[3].Payload != "data" ||
 		r[2].Partitioner != "murmur2" || strings.Join(r[0].Rooms, " ") != "prices prices:{@key}" {
 		t.Errorf("the routes are %+v", r)
 	}
@@ -70,11 +75,15 @@ func TestDesignExampleBroken(t *testing.T) {
 			t.Errorf("%s: got\n%v\nwant\n%s", new, err, want)
 		}
 	}
-	f("interval: 0s", "intervall: 0s", "c.yaml:9: classes.market.intervall: unknown key; did you mean classes.market.interval?")
-	f(`"prices:*", class: market`, `"prices:*", class: markt`, `c.yaml:13: rooms[1].class: "markt" is unknown; did you mean market?`)
+	f("interval: 0s", "intervall: 0s",
+		"c.yaml:9: classes.market.intervall: unknown key; did you mean classes.market.interval?")
+	f(`"prices:*", class: market`, `"prices:*", class: markt`,
+		`c.yaml:13: rooms[1].class: "markt" is unknown; did you mean market?`)
 	f(`"{sub}", lag`, `sub, lag`, `c.yaml:10: classes.private.owner: "sub" is not an owner`)
-	f(`"user:{sub}"`, `"usr:{sub}"`, `c.yaml:21: auto_join[3]: "usr:{sub}" fits no pattern of rooms; did you mean user:{sub}?`)
-	f(`key: "{@key}"`, `keys: "{@key}"`, `c.yaml:24: ingest.routes[0].keys: unknown key; did you mean ingest.routes[0].key?`)
+	f(`"user:{sub}"`, `"usr:{sub}"`,
+		`c.yaml:21: auto_join[3]: "usr:{sub}" fits no pattern of rooms; did you mean user:{sub}?`)
+	f(`key: "{@key}"`, `keys: "{@key}"`,
+		`c.yaml:24: ingest.routes[0].keys: unknown key; did you mean ingest.routes[0].key?`)
 	f(`"trades:{s}"`, `"trade:{s}"`, `c.yaml:25: ingest.routes[1].rooms: "trade:{s}" matches no room pattern`)
 	f("murmur2", "murmur", `c.yaml:26: ingest.routes[2].partitioner: "murmur" is not a partitioner`)
 }

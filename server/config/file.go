@@ -86,7 +86,8 @@ func (p *fileParser) value(k *key, n *yaml.Node, path string) (any, bool) {
 	p.depth++
 	defer func() { p.depth-- }()
 	if p.nodes > maxNodes || p.depth > maxNesting {
-		p.add("", fmt.Sprintf("aliases expand to more than %d values, or are nested %d deep", maxNodes, maxNesting), "write the values out")
+		p.add("", fmt.Sprintf("aliases expand to more than %d values, or are nested %d deep", maxNodes, maxNesting),
+			"write the values out")
 		return nil, false
 	}
 	empty := n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"

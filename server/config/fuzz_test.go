@@ -10,13 +10,17 @@ import (
 // faults that have a source and a remedy.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
-		"", "server: {listen: x}", "classes: {market: &m {conflate: true}, b: {<<: *m}}", "rooms:\n- {match: a, class: b}\n-\n",
-		"kafka: {brokers: [a], librdkafka: {a.b: 1}}", designExample, "a: *b", "? {}\n: []", "&a [*a]", "classes: &a {x: *a, <<: *a}",
-		"ingest: {routes: [{topic: t, rooms: [\"prices:{s}\"], match: {a.b: c}}]}", "auto_join: [\"%d%s{sub}\"]", "log: !!binary aGk=\n", "---\n---\n",
+		"", "server: {listen: x}", "classes: {market: &m {conflate: true}, b: {<<: *m}}",
+		"rooms:\n- {match: a, class: b}\n-\n",
+		"kafka: {brokers: [a], librdkafka: {a.b: 1}}", designExample, "a: *b", "? {}\n: []", "&a [*a]",
+		"classes: &a {x: *a, <<: *a}",
+		"ingest: {routes: [{topic: t, rooms: [\"prices:{s}\"], match: {a.b: c}}]}", "auto_join: [\"%d%s{sub}\"]",
+		"log: !!binary aGk=\n", "---\n---\n",
 	} {
 		f.Add([]byte(seed), "TAPECAST_LOG_LEVEL=debug")
 	}
-	for _, env := range []string{"TAPECAST_", "TAPECAST_CLASSES_B_KEEP=1", "TAPECAST_KAFKA_LIBRDKAFKA_A_B=%s", "TAPECAST_AUTO_JOIN=,,", "TAPECAST_KAFKA_LIBRDKAFKA__=x"} {
+	for _, env := range []string{"TAPECAST_", "TAPECAST_CLASSES_B_KEEP=1", "TAPECAST_KAFKA_LIBRDKAFKA_A_B=%s",
+		"TAPECAST_AUTO_JOIN=,,", "TAPECAST_KAFKA_LIBRDKAFKA__=x"} {
 		f.Add([]byte("classes: {b: {}, \"\": {}}"), env)
 	}
 	file := filepath.Join(f.TempDir(), "c.yaml")

@@ -52,7 +52,8 @@ func Load(src Sources) (*Config, error) {
 	load(confmap.Provider(toMap(reflect.ValueOf(*Default())), ""), nil)
 	if src.File != "" {
 		if b, err := readFile(src.File); err != nil {
-			c.addAt(source{name: src.File, line: 1}, "", "cannot read the file: "+reason(err), "name a file that can be read with --config, or in TAPECAST_CONFIG")
+			c.addAt(source{name: src.File, line: 1}, "", "cannot read the file: "+reason(err),
+				"name a file that can be read with --config, or in TAPECAST_CONFIG")
 		} else {
 			load(rawbytes.Provider(b), &fileParser{collector: c, file: src.File, dir: filepath.Dir(src.File)})
 		}
@@ -61,7 +62,8 @@ func Load(src Sources) (*Config, error) {
 	load(confmap.Provider(flagMap(c, src.Flags), delim), nil)
 
 	cfg := new(Config)
-	if err := k.UnmarshalWithConf("", cfg, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{}}); err != nil {
+	if err := k.UnmarshalWithConf("", cfg,
+		koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{}}); err != nil {
 		panic(fmt.Sprintf("BUG: cannot take values that were checked: %s", err))
 	}
 	if cfg.Demo() && len(cfg.Ingest.Routes) == 0 && !c.isSet("rooms") {
@@ -127,7 +129,8 @@ func (c *collector) readSecrets(cfg *Config) {
 		*f = c.resolve("log.security", *f)
 	}
 	const password = "sasl.password"
-	if s, ok := c.readSecret("kafka.librdkafka."+password, "kafka.sasl_password_file", cfg.Kafka.Librdkafka[password], cfg.Kafka.SASLPasswordFile); ok {
+	if s, ok := c.readSecret("kafka.librdkafka."+password, "kafka.sasl_password_file", cfg.Kafka.Librdkafka[password],
+		cfg.Kafka.SASLPasswordFile); ok {
 		if cfg.Kafka.Librdkafka == nil {
 			cfg.Kafka.Librdkafka = map[string]string{}
 		}

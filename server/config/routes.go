@@ -21,7 +21,8 @@ func (cfg *Config) Routes() []route.Route {
 		routes[i] = route.Route{
 			Topic: r.Topic, Rooms: r.Rooms, Key: r.Key, Type: r.Type,
 			Match: r.Match, Payload: r.Payload, Envelope: r.Envelope, Format: r.Format,
-			KeyFormat: r.KeyFormat, Partitioner: r.Partitioner, Tombstones: r.Tombstones, Keyframe: route.Keyframe(r.Keyframe),
+			KeyFormat: r.KeyFormat, Partitioner: r.Partitioner, Tombstones: r.Tombstones,
+			Keyframe: route.Keyframe(r.Keyframe),
 		}
 	}
 	return routes

@@ -61,7 +61,8 @@ var OfPace = [loop.Paces]Kind{
 func (k Kind) String() string {
 	return [...]string{
 		"connections", "connections_per_address", "pending", "connections_per_user", "messages_per_second",
-		"rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard", "empty_rooms", "half_open", "closing", "tls_waiting",
+		"rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard", "empty_rooms", "half_open",
+		"closing", "tls_waiting",
 		"control_frames", "small_fragments", "inflated_messages", "tls_records",
 		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second", "incoming",
 	}[k]

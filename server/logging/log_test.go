@@ -53,7 +53,8 @@ func TestLogLimitsEachText(t *testing.T) {
 		}
 		// Where none follows, a line of its own does.
 		testwait.Pass(2 * every)
-		if got = lines(); len(got) != 1 || got[0]["suppressed"] != 1.0 || got[0]["msg"] != "closed" || got[0]["level"] != "WARN" {
+		if got = lines(); len(got) != 1 || got[0]["suppressed"] != 1.0 || got[0]["msg"] != "closed" ||
+			got[0]["level"] != "WARN" {
 			t.Fatalf("the summary: %v", got)
 		}
 		// And when all is told, nothing more.
@@ -160,12 +161,14 @@ func TestLogNeverWritesTokens(t *testing.T) {
 func TestLogLeavesTheRestAlone(t *testing.T) {
 	var buf bytes.Buffer
 	log, _ := New(&buf, slog.LevelInfo, "json")
-	log.Info("token expired", "user", "42", "n", 5, "d", time.Second, "nil", nil, "err", errors.New("token is expired"), "list", []string{"a", "b"})
+	log.Info("token expired", "user", "42", "n", 5, "d", time.Second, "nil", nil, "err", errors.New("token is expired"),
+		"list", []string{"a", "b"})
 	var m map[string]any
 	if err := json.Unmarshal(buf.Bytes(), &m); err != nil {
 		t.Fatal(err)
 	}
-	if m["msg"] != "token expired" || m["user"] != "42" || m["n"] != 5.0 || m["err"] != "token is expired" || m["d"] != "1s" || m["list"].([]any)[1] != "b" {
+	if m["msg"] != "token expired" || m["user"] != "42" || m["n"] != 5.0 || m["err"] != "token is expired" ||
+		m["d"] != "1s" || m["list"].([]any)[1] != "b" {
 		t.Errorf("written: %s", buf.String())
 	}
 }

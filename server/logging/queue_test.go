@@ -120,7 +120,8 @@ func TestLogQueueSaysWhatItDropped(t *testing.T) {
 			for i, l := range all {
 				var m map[string]any
 				if json.Unmarshal([]byte(l), &m) == nil && m["dropped"] != nil {
-					if n = m["dropped"].(float64); !strings.Contains(m["msg"].(string), " lines were dropped") || m["level"] != "WARN" {
+					if n = m["dropped"].(float64); !strings.Contains(m["msg"].(string), " lines were dropped") ||
+						m["level"] != "WARN" {
 						t.Errorf("said %s", l)
 					}
 					if i+1 < len(all) {

@@ -19,7 +19,8 @@ var secretKeys = map[string]bool{
 var (
 	// secretField finds credentials by the text before them: a query parameter, a JSON field, a
 	// header, the subprotocol bearer.<token>.
-	secretField = regexp.MustCompile(`(?i)((?:access_)?token["']?\s*[=:]\s*["']?|\bbearer[\s.,]\s*|\bauthorization["']?\s*[=:]\s*["']?(?:bearer\s+)?)[^\s"'&,;]+`)
+	secretField = regexp.MustCompile(`(?i)((?:access_)?token["']?\s*[=:]\s*["']?|\bbearer[\s.,` +
+		`]\s*|\bauthorization["']?\s*[=:]\s*["']?(?:bearer\s+)?)[^\s"'&,;]+`)
 	// bareToken finds a JWT anywhere: base64 of {" … and two more parts.
 	bareToken = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_-]*`)
 )

@@ -33,7 +33,8 @@ func TestSecurityLogSamples(t *testing.T) {
 	f("x", b, 2, 1, 1, 96)
 	lines := 0
 	for i := range 3 * securityKeys {
-		if _, ok := s.take(securityKey{"x", netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})}, 3); ok {
+		if _, ok := s.take(securityKey{"x",
+			netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})}, 3); ok {
 			lines++
 		}
 	}

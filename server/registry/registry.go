@@ -53,7 +53,8 @@ type answered struct {
 
 // New orders the services. It fails if a need is unknown, or if needs form a circle.
 func New(log *slog.Logger, services ...*Service) (*Registry, error) {
-	r := &Registry{log: log, every: 2 * time.Second, wait: backoff{500 * time.Millisecond, 30 * time.Second, rand.N[time.Duration]}}
+	r := &Registry{log: log, every: 2 * time.Second,
+		wait: backoff{500 * time.Millisecond, 30 * time.Second, rand.N[time.Duration]}}
 	byName := map[string]*Service{}
 	for _, s := range services {
 		if byName[s.Name] != nil {
@@ -308,7 +309,8 @@ func (r *Registry) Report() []Report {
 	out := make([]Report, len(r.order))
 	for i, e := range r.order {
 		e.mu.Lock()
-		out[i] = Report{Name: e.Name, Status: e.status, Detail: e.detail, Running: e.running, Started: e.started, Optional: e.Optional}
+		out[i] = Report{Name: e.Name, Status: e.status, Detail: e.detail, Running: e.running, Started: e.started,
+			Optional: e.Optional}
 		e.mu.Unlock()
 		said := r.ask(e)
 		if o := &out[i]; o.Running && o.Status != Stopping {

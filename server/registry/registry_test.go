@@ -141,7 +141,8 @@ func TestRegistryStopErrors(t *testing.T) {
 		s.take()
 		begun := time.Now()
 		err := r.Stop(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "cannot stop fails: no") || !strings.Contains(err.Error(), "cannot stop hangs: not done in time") {
+		if err == nil || !strings.Contains(err.Error(), "cannot stop fails: no") ||
+			!strings.Contains(err.Error(), "cannot stop hangs: not done in time") {
 			t.Errorf("got %v", err)
 		}
 		if d := time.Since(begun); d > 4*time.Second {
@@ -174,7 +175,8 @@ func TestRegistryRestartsAfterFailedStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		rep := r.Report()
-		if rep[0].Running || rep[0].Started || rep[0].Status != Unhealthy || rep[0].Detail == "" || Overall(rep) != Degraded {
+		if rep[0].Running || rep[0].Started || rep[0].Status != Unhealthy || rep[0].Detail == "" ||
+			Overall(rep) != Degraded {
 			t.Errorf("report %+v, %s", rep, Overall(rep))
 		}
 		testwait.Pass(3 * time.Minute)
@@ -183,7 +185,8 @@ func TestRegistryRestartsAfterFailedStart(t *testing.T) {
 			waits = append(waits, (tries[i] - tries[i-1]).Round(time.Millisecond))
 		}
 		sec := time.Second
-		if want := []time.Duration{sec / 2, sec, 2 * sec, 4 * sec, 8 * sec, 16 * sec, 30 * sec, 30 * sec, 30 * sec}; !slices.Equal(waits, want) {
+		if want := []time.Duration{sec / 2, sec, 2 * sec, 4 * sec, 8 * sec, 16 * sec, 30 * sec, 30 * sec,
+			30 * sec}; !slices.Equal(waits, want) {
 			t.Errorf("waited %v, want %v", waits, want)
 		}
 		if got := Overall(r.Report()); got != Healthy {
@@ -253,7 +256,8 @@ func TestRegistryCancelledStart(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	b := backoff{first: time.Second, most: 10 * time.Second, jitter: func(time.Duration) time.Duration { return 0 }}
-	for n, want := range map[int]time.Duration{1: time.Second / 2, 2: time.Second, 4: 4 * time.Second, 5: 5 * time.Second, 1000: 5 * time.Second} {
+	for n, want := range map[int]time.Duration{1: time.Second / 2, 2: time.Second, 4: 4 * time.Second,
+		5: 5 * time.Second, 1000: 5 * time.Second} {
 		if got := b.after(n); got != want {
 			t.Errorf("after %d failures at least %s, want %s", n, got, want)
 		}
@@ -285,7 +289,8 @@ func TestRegistryAsksWithoutWaiting(t *testing.T) {
 			if took := time.Since(begun); took > askWait {
 				t.Errorf("a report took %s", took)
 			}
-			if rep[0].Status != Degraded || !strings.Contains(rep[0].Detail, "does not report") || rep[1].Status != Healthy {
+			if rep[0].Status != Degraded || !strings.Contains(rep[0].Detail, "does not report") ||
+				rep[1].Status != Healthy {
 				t.Errorf("the report is %+v", rep)
 			}
 		}

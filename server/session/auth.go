@@ -33,7 +33,8 @@ func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start t
 	}
 	if ph == phPending {
 		if wait := h.wornOut(c); wait > 0 {
-			h.fail(c, q, fault{code: wire.CodeRate, text: "rate limited: too many bad tokens came from this address", retryAfter: wait})
+			h.fail(c, q, fault{code: wire.CodeRate,
+				text: "rate limited: too many bad tokens came from this address", retryAfter: wait})
 			return
 		}
 	}
@@ -129,7 +130,8 @@ func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest
 
 // admit makes a session authenticated, and returns the rooms that its user joins. They share one
 // piece of memory with the user's name. ok is false if the session is no longer in its phase.
-func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, now time.Time) (names []string, ok bool) {
+func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase,
+	now time.Time) (names []string, ok bool) {
 	names, user := h.autoNames(id.User)
 	s.mu.Lock()
 	if s.phase != was {

@@ -22,7 +22,8 @@ func TestAuthenticateFailures(t *testing.T) {
 	h := newTestHandler(t, func(cfg *config.Config) { cfg.Auth.Leeway = 0 })
 	good, old := tokenOf(t, "42", time.Hour), tokenOf(t, "42", time.Nanosecond)
 	early, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": "42", "exp": time.Now().Add(2 * time.Hour).Unix(), "nbf": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(hs256Secret))
+		"sub": "42", "exp": time.Now().Add(2 * time.Hour).Unix(),
+		"nbf": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(hs256Secret))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,8 @@ func TestAuthenticateFailures(t *testing.T) {
 			c = dial(t, h, good, query)
 			c.take()
 			for range 5 {
-				if got := c.says(with(token, `,"id":2`)); !strings.Contains(got, why) || !strings.Contains(got, `"id":2,"error":{"code":-32002,`) || c.closed() != 0 {
+				if got := c.says(with(token, `,"id":2`)); !strings.Contains(got, why) ||
+					!strings.Contains(got, `"id":2,"error":{"code":-32002,`) || c.closed() != 0 {
 					t.Errorf("a renewal: close %d, got %s", c.closed(), got)
 				}
 			}
@@ -71,7 +73,8 @@ func TestAuthenticateFailures(t *testing.T) {
 	f(early, auth.ErrEarly.Error(), wire.CloseExpired, "token not valid yet")
 
 	c := login(t, h, "42")
-	if got := c.says(with(tokenOf(t, "43", time.Hour), `,"id":1`)); !strings.Contains(got, "of another user") || c.closed() != 0 {
+	if got := c.says(with(tokenOf(t, "43", time.Hour), `,"id":1`)); !strings.Contains(got,
+		"of another user") || c.closed() != 0 {
 		t.Errorf("close %d, got %s", c.closed(), got)
 	}
 	if s := sessionOf(c); s.user != "42" {
@@ -80,7 +83,8 @@ func TestAuthenticateFailures(t *testing.T) {
 	// A value that is not a token at all is a mistake in the request.
 	c = dial(t, h, "", "")
 	c.take()
-	if got := c.says(`{"method":"authenticate","params":{"token":5},"id":1}`); !strings.Contains(got, `"code":-32602`) || c.closed() != 0 {
+	if got := c.says(`{"method":"authenticate","params":{"token":5},"id":1}`); !strings.Contains(got,
+		`"code":-32602`) || c.closed() != 0 {
 		t.Errorf("close %d, got %s", c.closed(), got)
 	}
 }
@@ -95,7 +99,8 @@ func TestAuthTimeout(t *testing.T) {
 			t.Fatal("closed early")
 		}
 		testwait.Pass(time.Millisecond)
-		if got := c.take(); c.closed() != wire.CloseAuthLate || !strings.Contains(got, `"id":null,"error":{"code":-32003,`) {
+		if got := c.take(); c.closed() != wire.CloseAuthLate ||
+			!strings.Contains(got, `"id":null,"error":{"code":-32003,`) {
 			t.Errorf("close %d, got %s", c.closed(), got)
 		}
 		h.closed(c, wire.CloseAuthLate)
@@ -165,7 +170,8 @@ func TestRenewal(t *testing.T) {
 		if got := c.take(); !strings.Contains(got, "auth_expiring") {
 			t.Fatalf("got %s", got)
 		}
-		if got := c.says(`{"method":"authenticate","params":{"token":"` + tokenOf(t, "42", 100*time.Second) + `"},"id":1}`); !strings.Contains(got, `"userId":"42"`) || strings.Contains(got, "auto_subscribed") {
+		if got := c.says(`{"method":"authenticate","params":{"token":"` + tokenOf(t, "42", 100*time.Second) +
+			`"},"id":1}`); !strings.Contains(got, `"userId":"42"`) || strings.Contains(got, "auto_subscribed") {
 			t.Fatalf("got %s", got)
 		}
 		testwait.Pass(104 * time.Second)
@@ -232,7 +238,8 @@ func TestClockSet(t *testing.T) {
 // TestCloseOfToken: a client whose token passes, or is not good yet, is to come again with
 // another one; with the others it need not.
 func TestCloseOfToken(t *testing.T) {
-	for err, want := range map[error]int{auth.ErrExpired: wire.CloseExpired, auth.ErrEarly: wire.CloseExpired, errors.New("another"): wire.CloseAuth} {
+	for err, want := range map[error]int{auth.ErrExpired: wire.CloseExpired, auth.ErrEarly: wire.CloseExpired,
+		errors.New("another"): wire.CloseAuth} {
 		if got, _ := closeOfToken(err); got != want {
 			t.Errorf("%v: %d, want %d", err, got, want)
 		}

@@ -29,7 +29,8 @@ func TestBadTokens(t *testing.T) {
 			}
 			v := h.open(c, &upgrade.Request{Token: inHead})
 			if v.Status == 0 && say {
-				if got := c.says(`{"method":"authenticate","params":{"token":"` + token + `"},"id":1}`); strings.Contains(got, overBudgetReply) {
+				if got := c.says(`{"method":"authenticate","params":{"token":"` + token +
+					`"},"id":1}`); strings.Contains(got, overBudgetReply) {
 					v.Status = 1
 				}
 			}

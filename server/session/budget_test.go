@@ -165,10 +165,12 @@ func TestDearRequests(t *testing.T) {
 			for i := range 1000 {
 				since = append(since, fmt.Sprintf(`"prices:R%d":{"epoch":"e","0":1}`, i))
 			}
-			return `{"method":"subscribe","params":{"rooms":["prices"],"since":{` + strings.Join(since, ",") + `}},"id":1}`
+			return `{"method":"subscribe","params":{"rooms":["prices"],"since":{` +
+				strings.Join(since, ",") + `}},"id":1}`
 		})
 		f("60 KB of nothing", 50, func() string {
-			return `{"method":"subscribe","params":{"rooms":["prices"]},"id":1,"x":"` + strings.Repeat("x", 60_000) + `"}`
+			return `{"method":"subscribe","params":{"rooms":["prices"]},"id":1,"x":"` +
+				strings.Repeat("x", 60_000) + `"}`
 		})
 	})
 	h := newTestHandler(t)
@@ -219,7 +221,8 @@ func TestWaitingRequests(t *testing.T) {
 				testwait.Pass(time.Second / 49)
 			}
 			if c.closed() != wire.CloseRate || h.limit.Refused[limits.Waiting].Load() == 0 {
-				t.Errorf("%.60s: close code %d, %d counted", request, c.closed(), h.limit.Refused[limits.Waiting].Load())
+				t.Errorf("%.60s: close code %d, %d counted", request, c.closed(),
+					h.limit.Refused[limits.Waiting].Load())
 			}
 			c.SetTimer(time.Time{})
 		}

@@ -178,7 +178,8 @@ func (c *fakeConn) joined(name string, err error) loop.Joined {
 	if errors.As(err, new(*rooms.TooOldError)) { // it is joined all the same
 		late, err = err, nil
 	}
-	return loop.Joined{TooOld: late, Name: name, Class: p.Class.Name, Err: err, Chain: !p.Class.Conflate, Positions: rooms.Positions{Epoch: "e1", Offsets: []rooms.Pos{{Partition: 0, Offset: 7}}}}
+	return loop.Joined{TooOld: late, Name: name, Class: p.Class.Name, Err: err, Chain: !p.Class.Conflate,
+		Positions: rooms.Positions{Epoch: "e1", Offsets: []rooms.Pos{{Partition: 0, Offset: 7}}}}
 }
 
 func (c *fakeConn) Join(refs []loop.RoomRef, reply func([]loop.Joined) []byte) {

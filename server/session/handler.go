@@ -84,7 +84,8 @@ func (h *Handler) Faults() uint64 { return h.faults.Load() }
 
 // Calls calls visit with the number of requests of each method.
 func (h *Handler) Calls(visit func(method string, n uint64)) {
-	for op, name := range [...]string{"unknown", "authenticate", "subscribe", "unsubscribe", "list_subscriptions", "ping"} {
+	for op, name := range [...]string{"unknown", "authenticate", "subscribe", "unsubscribe",
+		"list_subscriptions", "ping"} {
 		visit(name, h.calls[op].Load())
 	}
 }

@@ -100,7 +100,8 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 			continue
 		}
 		if p.Bare && w.keys != nil {
-			a.refuse(i, fault{code: wire.CodeParams, text: "invalid params: params.keys: the room's frames are bare, without keys"})
+			a.refuse(i, fault{code: wire.CodeParams,
+				text: "invalid params: params.keys: the room's frames are bare, without keys"})
 			continue
 		}
 		ref := loop.RoomRef{Name: name, Pattern: p, Snapshot: w.snapshot && p.Class.Snapshot, Keys: w.keys}
@@ -278,7 +279,8 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 			}
 		})
 		for _, name := range a.strays {
-			dst = appendRefused(wire.AppendComma(dst, from), name, strayFault(name, "is not joined on authentication: send its position with subscribe"))
+			dst = appendRefused(wire.AppendComma(dst, from), name,
+				strayFault(name, "is not joined on authentication: send its position with subscribe"))
 		}
 		dst = append(dst, ']')
 	}

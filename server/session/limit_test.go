@@ -72,7 +72,8 @@ func TestUserLimit(t *testing.T) {
 	h.closed(c, wire.CloseTooMany)
 	c = dial(t, h, "", "")
 	c.take()
-	if got := c.says(`{"method":"authenticate","params":{"token":"` + token + `"},"id":9}`); c.closed() != wire.CloseTooMany || !strings.Contains(got, `"id":9,"error":{"code":-32009,`) {
+	if got := c.says(`{"method":"authenticate","params":{"token":"` + token +
+		`"},"id":9}`); c.closed() != wire.CloseTooMany || !strings.Contains(got, `"id":9,"error":{"code":-32009,`) {
 		t.Errorf("close %d, got %s", c.closed(), got)
 	}
 	h.closed(c, wire.CloseTooMany)
@@ -111,7 +112,8 @@ func TestMessageRate(t *testing.T) {
 			t.Errorf("a notification over the limit was answered: %s", got)
 		}
 		f(4, limited)
-		if got := c.says(`not json`); !strings.Contains(got, `"id":null,"error":{"code":-32004,`) || c.closed() != wire.CloseRate {
+		if got := c.says(`not json`); !strings.Contains(got, `"id":null,"error":{"code":-32004,`) ||
+			c.closed() != wire.CloseRate {
 			t.Errorf("close %d, got %s", c.closed(), got)
 		}
 		if n := h.limit.Refused[limits.Messages].Load(); n != 8 {

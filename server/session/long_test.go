@@ -19,7 +19,8 @@ func TestRoomOverBudget(t *testing.T) {
 	c.refuse = map[string]error{"prices": &overBudget{"many snapshots", 2 * time.Second}}
 	const want = `"error":{"code":-32004,"message":"rate limited: many snapshots","data":{"retryAfter":2000}}`
 	got := c.says(`{"method":"subscribe","params":{"rooms":["prices","trades"]},"id":1}`)
-	if !strings.Contains(got, `{"room":"prices",`+want) || !strings.Contains(got, `{"room":"trades","status":"joined"`) {
+	if !strings.Contains(got, `{"room":"prices",`+want) ||
+		!strings.Contains(got, `{"room":"trades","status":"joined"`) {
 		t.Errorf("got %s", got)
 	}
 	got = c.says(`{"method":"subscribe","params":["prices"],"id":1}`)

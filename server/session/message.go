@@ -58,7 +58,8 @@ func (h *Handler) message(c conn, opcode byte, p []byte) {
 	case ph == phClosed:
 		return
 	case opcode != wire.OpText:
-		h.hangUp(c, s, idNull, fault{code: wire.CodeInvalid, text: "invalid request: requests are text messages"}, wire.CloseUnsupported, "binary messages are not supported")
+		h.hangUp(c, s, idNull, fault{code: wire.CodeInvalid, text: "invalid request: requests are text messages"},
+			wire.CloseUnsupported, "binary messages are not supported")
 		return
 	}
 	q := getRequest()
@@ -74,7 +75,8 @@ func (h *Handler) message(c conn, opcode byte, p []byte) {
 	case f.is():
 		h.failParsed(c, q, user, f)
 	case !ph.authenticated() && q.op != opAuthenticate:
-		h.failParsed(c, q, user, fault{code: wire.CodeNeedAuth, text: "authentication required: call authenticate first"})
+		h.failParsed(c, q, user,
+			fault{code: wire.CodeNeedAuth, text: "authentication required: call authenticate first"})
 	case h.affords(c, s, q, user, h.elapsed(now)):
 		h.call(c, s, q, ph, user, now)
 	}
@@ -147,7 +149,8 @@ func (h *Handler) waits(c conn, s *session, q *request, user string) (done func(
 	}
 	h.overLimit(c, limits.Waiting, user)
 	v, retry := h.charge(c, user, limits.CostRefused, h.elapsed(time.Now()))
-	h.turnDown(c, s, q, v, max(retry, time.Second), "rate limited: too many requests wait for their rooms; wait for the replies")
+	h.turnDown(c, s, q, v, max(retry, time.Second),
+		"rate limited: too many requests wait for their rooms; wait for the replies")
 	return nil, false
 }
 
@@ -177,7 +180,9 @@ func (h *Handler) call(c conn, s *session, q *request, ph phase, user string, no
 			c.SendText(q.out)
 		}
 	default:
-		h.fail(c, q, fault{code: wire.CodeMethod, text: "unknown method " + jsontext.Quoted(q.method) + ": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"})
+		h.fail(c, q, fault{code: wire.CodeMethod,
+			text: "unknown method " + jsontext.Quoted(q.method) +
+				": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"})
 	}
 }
 
@@ -253,7 +258,8 @@ func (h *Handler) note(kind string, c conn, user, why string, more ...slog.Attr)
 // debug logs at the debug level. It costs nothing if that is off.
 func (h *Handler) debug(text string, c conn, user string, more ...slog.Attr) {
 	if ctx := context.Background(); h.log.Enabled(ctx, slog.LevelDebug) {
-		attrs := append([]slog.Attr{slog.Uint64("conn", c.ID()), slog.String("user", user), slog.Any("remote", c.Remote())}, more...)
+		attrs := append([]slog.Attr{slog.Uint64("conn", c.ID()), slog.String("user", user),
+			slog.Any("remote", c.Remote())}, more...)
 		h.log.LogAttrs(ctx, slog.LevelDebug, text, attrs...)
 	}
 }

@@ -73,7 +73,8 @@ func (q *request) parse(p []byte) fault {
 	q.op, q.method, q.params, q.id = opUnknown, nil, nil, idNull
 	q.big, q.size = len(p) > keepBytes, len(p)
 	if jsontext.TooDeep(p) {
-		return fault{code: wire.CodeParse, text: "parse error: nested more than " + strconv.Itoa(jsontext.MaxDepth) + " deep"}
+		return fault{code: wire.CodeParse,
+			text: "parse error: nested more than " + strconv.Itoa(jsontext.MaxDepth) + " deep"}
 	}
 	v, err := q.parser.ParseBytes(p)
 	// The parser accepts some text that is not JSON, such as nan and unknown escapes.
@@ -83,7 +84,8 @@ func (q *request) parse(p []byte) fault {
 	switch v.Type() {
 	case fastjson.TypeObject:
 	case fastjson.TypeArray:
-		return fault{code: wire.CodeInvalid, text: "invalid request: batches are not supported, send one request per message"}
+		return fault{code: wire.CodeInvalid,
+			text: "invalid request: batches are not supported, send one request per message"}
 	default:
 		return fault{code: wire.CodeInvalid, text: "invalid request: a request is an object with method, params and id"}
 	}
@@ -92,7 +94,8 @@ func (q *request) parse(p []byte) fault {
 		f = q.parseRest(v)
 	}
 	if name, twice := doubledIn(v); twice {
-		f = fault{code: wire.CodeInvalid, text: "invalid request: " + jsontext.Quoted(name) + " stands twice in one object; leave one of them out"}
+		f = fault{code: wire.CodeInvalid,
+			text: "invalid request: " + jsontext.Quoted(name) + " stands twice in one object; leave one of them out"}
 		if name == "id" {
 			q.id = idNull
 		}

@@ -19,7 +19,8 @@ func TestRequestParse(t *testing.T) {
 		q := new(request)
 		fault := q.parse([]byte(text))
 		if fault.code != wantCode || q.op != wantOp || string(q.id) != wantID {
-			t.Errorf("%s:\ngot  op %d id %q fault %+v\nwant op %d id %q code %d", text, q.op, q.id, fault, wantOp, wantID, wantCode)
+			t.Errorf("%s:\ngot  op %d id %q fault %+v\nwant op %d id %q code %d", text, q.op, q.id, fault,
+				wantOp, wantID, wantCode)
 		}
 	}
 	// methods
@@ -58,7 +59,8 @@ func TestRequestParse(t *testing.T) {
 	f(`{"method":"ping","id":""}`, opPing, `""`, 0)
 	f(`{"method":"ping","id":"a\"b"}`, opPing, `"a\"b"`, 0)
 	f(`{"method":"ping","id":"`+strings.Repeat("é", 36)+`"}`, opPing, `"`+strings.Repeat("é", 36)+`"`, 0)
-	f(`{"method":"ping","id":"`+strings.Repeat("x", 37)+`"}`, opUnknown, `"`+strings.Repeat("x", 37)+`"`, wire.CodeInvalid)
+	f(`{"method":"ping","id":"`+strings.Repeat("x", 37)+`"}`, opUnknown,
+		`"`+strings.Repeat("x", 37)+`"`, wire.CodeInvalid)
 	f(`{"method":"ping","id":"`+strings.Repeat("x", maxEcho)+`"}`, opUnknown, "null", wire.CodeInvalid)
 	f(`{"method":"ping","id":"\ud800"}`, opPing, `"\ud800"`, 0)
 	f(`{"method":"ping","id":"\u0041\/"}`, opPing, `"\u0041\/"`, 0)
@@ -110,7 +112,8 @@ func TestRequestParse(t *testing.T) {
 	f(`hello`, opUnknown, "null", wire.CodeParse)
 	f(strings.Repeat("[", 40000), opUnknown, "null", wire.CodeParse)
 	f(`{"method":"ping","id":1,"x":`+strings.Repeat("[", 31)+strings.Repeat("]", 31)+`}`, opPing, "1", 0)
-	f(`{"method":"ping","id":1,"x":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+`}`, opUnknown, "null", wire.CodeParse)
+	f(`{"method":"ping","id":1,"x":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+`}`, opUnknown,
+		"null", wire.CodeParse)
 	f(`{"method":"ping","id":1,"x":"`+strings.Repeat("[", 99)+`\"[[["}`, opPing, "1", 0)
 	f(`{"method":"ping","id":1,"x":"\\"}`, opPing, "1", 0)
 	f(`{"method":"ping","id":1,"x":"\`, opUnknown, "null", wire.CodeParse)
@@ -207,8 +210,10 @@ func TestQuoted(t *testing.T) {
 // on what is JSON, and all that is echoed makes valid JSON text.
 func FuzzRequest(f *testing.F) {
 	for _, s := range []string{
-		`{"method":"ping","id":1}`, `{"method":"SUBSCRIBE","params":["prices"],"id":"a"}`, `[]`, `{"id":nan}`, "{\"method\":\"\xff\"}",
-		`{"method":"subscribe","params":{"rooms":["a","\ud800"],"since":{"a":{"epoch":"x","0":1}}},"id":null}`, `{"id":"\ud800","method":"\udfff"}`,
+		`{"method":"ping","id":1}`, `{"method":"SUBSCRIBE","params":["prices"],"id":"a"}`, `[]`, `{"id":nan}`,
+		"{\"method\":\"\xff\"}",
+		`{"method":"subscribe","params":{"rooms":["a","\ud800"],"since":{"a":{"epoch":"x","0":1}}},"id":null}`,
+		`{"id":"\ud800","method":"\udfff"}`,
 	} {
 		f.Add([]byte(s))
 	}

@@ -20,11 +20,14 @@ func TestNotNow(t *testing.T) {
 	c.take()
 	away := `{"room":"orders:42","error":{"code":-32010,"message":"not now: Kafka is away","data":{"retryAfter":1500}}}`
 	got := c.says(`{"method":"authenticate","params":{"join":["orders:42","prices"]},"id":2}`)
-	if want := `"globalRooms":["prices"],"userRooms":[],"totalRooms":1,"class":{"prices":"market"},"chain":{"prices":false},"positions":{"prices":{"epoch":"e1","0":7}},"errors":[` + away + `]}}`; !strings.HasSuffix(got, want) {
+	if want := `"globalRooms":["prices"],"userRooms":[],"totalRooms":1,"class":{"prices":"market"},` +
+		`"chain":{"prices":false},"positions":{"prices":{"epoch":"e1","0":7}},"errors":[` + away +
+		`]}}`; !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
 	}
 	got = c.says(`{"method":"subscribe","params":{"rooms":["orders:42","trades"]},"id":3}`)
-	stopping := `{"room":"trades","error":{"code":-32010,"message":"not now: the gateway is stopping","data":{"retryAfter":1000}}}`
+	stopping := `{"room":"trades","error":{"code":-32010,"message":"not now: the gateway is stopping",` +
+		`"data":{"retryAfter":1000}}}`
 	if want := `{"jsonrpc":"2.0","id":3,"result":{"rooms":[` + away + `,` + stopping + `]}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

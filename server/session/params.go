@@ -38,7 +38,8 @@ func (q *request) get(name string) *fastjson.Value {
 func (q *request) checkMisnamed() fault {
 	for _, m := range misnamed {
 		if q.get(m.name) != nil {
-			return fault{code: wire.CodeParams, text: "invalid params: params." + m.name + " is not known here: " + m.remedy}
+			return fault{code: wire.CodeParams,
+				text: "invalid params: params." + m.name + " is not known here: " + m.remedy}
 		}
 	}
 	return fault{}
@@ -85,7 +86,9 @@ func (q *request) wishes() (w wishes, f fault) {
 func everyOf(v *fastjson.Value) (time.Duration, fault) {
 	rate, err := v.Float64()
 	if err != nil || !(rate >= 0.001 && rate <= 1000) {
-		return 0, fault{code: wire.CodeParams, text: "invalid params: params.max_rate must be a number of sends a second, from 0.001 to 1000; leave it out for all"}
+		return 0, fault{code: wire.CodeParams,
+			text: "invalid params: params.max_rate must be a number of sends a second, from 0.001 to 1000; leave it " +
+				"out for all"}
 	}
 	return time.Duration(float64(time.Second) / rate), fault{}
 }
@@ -93,16 +96,20 @@ func everyOf(v *fastjson.Value) (time.Duration, fault) {
 func keysOf(v *fastjson.Value) ([]string, fault) {
 	items, err := v.Array()
 	if err != nil || len(items) == 0 {
-		return nil, fault{code: wire.CodeParams, text: "invalid params: params.keys must be a list of keys, at least one; leave it out for all"}
+		return nil, fault{code: wire.CodeParams,
+			text: "invalid params: params.keys must be a list of keys, at least one; leave it out for all"}
 	}
 	if len(items) > maxKeysAsked {
-		return nil, fault{code: wire.CodeLimit, text: "limit reached: params.keys names more than " + strconv.Itoa(maxKeysAsked) + " keys; join without keys, or on several connections"}
+		return nil, fault{code: wire.CodeLimit,
+			text: "limit reached: params.keys names more than " + strconv.Itoa(maxKeysAsked) +
+				" keys; join without keys, or on several connections"}
 	}
 	keys := make([]string, len(items))
 	for i, it := range items {
 		b, err := it.StringBytes()
 		if err != nil || !utf8.Valid(b) {
-			return nil, fault{code: wire.CodeParams, text: "invalid params: params.keys[" + strconv.Itoa(i) + "] must be a string"}
+			return nil, fault{code: wire.CodeParams,
+				text: "invalid params: params.keys[" + strconv.Itoa(i) + "] must be a string"}
 		}
 		keys[i] = string(b)
 	}
@@ -140,7 +147,8 @@ func (q *request) roomNames() (names []string, list bool, f fault) {
 		v, what = q.get("rooms"), "params.rooms"
 	}
 	if v == nil {
-		return nil, list, fault{code: wire.CodeParams, text: "invalid params: params.rooms must be a list of room names"}
+		return nil, list, fault{code: wire.CodeParams,
+			text: "invalid params: params.rooms must be a list of room names"}
 	}
 	names, f = stringsOf(v, what)
 	if !f.is() && len(names) == 0 {
@@ -156,7 +164,9 @@ func stringsOf(v *fastjson.Value, what string) ([]string, fault) {
 		return nil, fault{code: wire.CodeParams, text: "invalid params: " + what + " must be a list of room names"}
 	}
 	if len(items) > maxNames {
-		return nil, fault{code: wire.CodeLimit, text: "limit reached: " + what + " names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
+		return nil, fault{code: wire.CodeLimit,
+			text: "limit reached: " + what + " names more than " + strconv.Itoa(maxNames) +
+				" rooms; send several requests"}
 	}
 	names := make([]string, 0, len(items))
 	var seen map[string]struct{}
@@ -166,7 +176,9 @@ func stringsOf(v *fastjson.Value, what string) ([]string, fault) {
 	for i, it := range items {
 		b, err := it.StringBytes()
 		if err != nil || len(b) == 0 || len(b) > rooms.MaxName || !utf8.Valid(b) {
-			return nil, fault{code: wire.CodeParams, text: "invalid params: " + what + "[" + strconv.Itoa(i) + "] must be a string of 1 to " + strconv.Itoa(rooms.MaxName) + " bytes"}
+			return nil, fault{code: wire.CodeParams,
+				text: "invalid params: " + what + "[" + strconv.Itoa(i) + "] must be a string of 1 to " +
+					strconv.Itoa(rooms.MaxName) + " bytes"}
 		}
 		if _, twice := seen[string(b)]; twice {
 			continue

@@ -144,7 +144,8 @@ func appendRooms(id []byte, list []loop.Joined, status string) []byte {
 	for i := range list {
 		dst = wire.AppendComma(dst, from)
 		if err := list[i].Err; err != nil {
-			dst = appendRefused(dst, list[i].Name, fault{code: wire.CodeSubscribe, text: "unsubscribe failed: " + err.Error()})
+			dst = appendRefused(dst, list[i].Name,
+				fault{code: wire.CodeSubscribe, text: "unsubscribe failed: " + err.Error()})
 			continue
 		}
 		dst = appendJoined(dst, &list[i], status)

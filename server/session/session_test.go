@@ -31,7 +31,8 @@ func steady(s string) string {
 func TestConnectAndAuthenticate(t *testing.T) {
 	h := newTestHandler(t)
 	c := dial(t, h, "", "")
-	if got, want := c.take(), `{"jsonrpc":"2.0","method":"auth_required","params":{"timeout":10000,"maxMessage":65536}}`; got != want {
+	if got, want := c.take(),
+		`{"jsonrpc":"2.0","method":"auth_required","params":{"timeout":10000,"maxMessage":65536}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	got := steady(c.says(`{"method":"authenticate","params":{"token":"` + tokenOf(t, "42", time.Hour) + `"},"id":1}`))
@@ -39,10 +40,13 @@ func TestConnectAndAuthenticate(t *testing.T) {
 	want := `{"jsonrpc":"2.0","id":1,"result":{"clientId":…,"userId":"42","expires":…,"maxMessage":262144}}` + "\n" +
 		`{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":["prices","trades","system_alerts"],` +
 		`"userRooms":["user:42","portfolio:42","orders:42","notifications:42"],"totalRooms":7,` +
-		`"class":{"prices":"market","trades":"stream","system_alerts":"alert","user:42":"private","portfolio:42":"state","orders:42":"private","notifications:42":"private"},` +
-		`"chain":{"prices":false,"trades":true,"system_alerts":true,"user:42":true,"portfolio:42":true,"orders:42":true,"notifications:42":true},` +
+		`"class":{"prices":"market","trades":"stream","system_alerts":"alert","user:42":"private",` +
+		`"portfolio:42":"state","orders:42":"private","notifications:42":"private"},` +
+		`"chain":{"prices":false,"trades":true,"system_alerts":true,"user:42":true,"portfolio:42":true,` +
+		`"orders:42":true,"notifications:42":true},` +
 		`"positions":{"prices":` + at + `,"trades":` + at +
-		`,"system_alerts":` + at + `,"user:42":` + at + `,"portfolio:42":` + at + `,"orders:42":` + at + `,"notifications:42":` + at + `}}}`
+		`,"system_alerts":` + at + `,"user:42":` + at + `,"portfolio:42":` + at + `,"orders:42":` + at +
+		`,"notifications:42":` + at + `}}}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -65,12 +69,14 @@ func TestHandshakeToken(t *testing.T) {
 	h := newTestHandler(t)
 	c := dial(t, h, tokenOf(t, "42", time.Hour), "")
 	got := steady(c.take())
-	if want := `{"jsonrpc":"2.0","method":"authenticated","params":{"clientId":…,"userId":"42","expires":…,"maxMessage":262144}}` + "\n" +
+	if want := `{"jsonrpc":"2.0","method":"authenticated","params":{"clientId":…,"userId":"42","expires":…,` +
+		`"maxMessage":262144}}` + "\n" +
 		`{"jsonrpc":"2.0","method":"auto_subscribed"`; !strings.HasPrefix(got, want) {
 		t.Errorf("got %s", got)
 	}
 	c = dial(t, h, "nonsense", "")
-	if got := c.take(); !strings.HasPrefix(got, `{"jsonrpc":"2.0","id":null,"error":{"code":-32002,`) || c.closed() != wire.CloseAuth {
+	if got := c.take(); !strings.HasPrefix(got, `{"jsonrpc":"2.0","id":null,"error":{"code":-32002,`) ||
+		c.closed() != wire.CloseAuth {
 		t.Errorf("close %d, got %s", c.closed(), got)
 	}
 	if got := c.says(`{"method":"ping","id":1}`); got != "" {
@@ -94,7 +100,8 @@ func TestManualJoin(t *testing.T) {
 	c := open()
 	got := steady(c.says(`{"method":"authenticate","params":{"join":["trades","orders:42"],"positions":false},"id":2}`))
 	want := `{"jsonrpc":"2.0","id":2,"result":{"clientId":…,"userId":"42","expires":…,"maxMessage":262144}}` + "\n" +
-		`{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":["trades"],"userRooms":["orders:42"],"totalRooms":2,` +
+		`{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":["trades"],"userRooms":["orders:42"],` +
+		`"totalRooms":2,` +
 		`"class":{"trades":"stream","orders:42":"private"},"chain":{"trades":true,"orders:42":true},` +
 		`"positions":{"trades":{"epoch":"e1","0":7},"orders:42":{"epoch":"e1","0":7}}}}`
 	if got != want {
@@ -103,16 +110,19 @@ func TestManualJoin(t *testing.T) {
 	if c.positions {
 		t.Error("positions: false was lost")
 	}
-	if got := c.says(`{"method":"authenticate","params":{},"id":3}`); !strings.Contains(got, "params.token is missing") {
+	if got := c.says(`{"method":"authenticate","params":{},"id":3}`); !strings.Contains(got,
+		"params.token is missing") {
 		t.Errorf("a second one without token: %s", got)
 	}
 	if got := open().says(`{"method":"authenticate","id":3}`); !strings.Contains(got, `"totalRooms":7`) {
 		t.Errorf("without params: %s", got)
 	}
-	if got := open().says(`{"method":"authenticate","params":{"token":"` + tokenOf(t, "42", time.Hour) + `"},"id":3}`); !strings.Contains(got, `"totalRooms":7`) {
+	if got := open().says(`{"method":"authenticate","params":{"token":"` + tokenOf(t, "42", time.Hour) +
+		`"},"id":3}`); !strings.Contains(got, `"totalRooms":7`) {
 		t.Errorf("with the token again: %s", got)
 	}
-	if got := open().says(`{"method":"subscribe","params":["prices"],"id":3}`); got != `{"jsonrpc":"2.0","id":3,"result":null}` {
+	if got := open().says(`{"method":"subscribe","params":["prices"],"id":3}`); got != `{"jsonrpc":"2.0","id":3,`+
+		`"result":null}` {
 		t.Errorf("subscribe before the rest: %s", got)
 	}
 }
@@ -123,9 +133,13 @@ func TestJoinErrors(t *testing.T) {
 	c := dial(t, h, tokenOf(t, "42", time.Hour), "join=manual")
 	c.refuse = map[string]error{"prices:A": rooms.ErrTooManyRooms}
 	c.take()
-	got := c.says(`{"method":"authenticate","params":{"join":["prices:A","orders:43","nope","trades","prices","trades:B","book:B"]},"id":2}`)
-	want := `"globalRooms":["trades","prices"],"userRooms":[],"totalRooms":2,"class":{"trades":"stream","prices":"market"},"chain":{"trades":true,"prices":false},"positions":{"trades":{"epoch":"e1","0":7},"prices":{"epoch":"e1","0":7}},"errors":[` +
-		`{"room":"prices:A","error":{"code":-32009,"message":"limit reached: the pattern already has max_rooms rooms"}},` +
+	got := c.says(`{"method":"authenticate","params":{"join":["prices:A","orders:43","nope","trades","prices",` +
+		`"trades:B","book:B"]},"id":2}`)
+	want := `"globalRooms":["trades","prices"],"userRooms":[],"totalRooms":2,"class":{"trades":"stream",` +
+		`"prices":"market"},"chain":{"trades":true,"prices":false},"positions":{"trades":{"epoch":"e1","0":7},` +
+		`"prices":{"epoch":"e1","0":7}},"errors":[` +
+		`{"room":"prices:A","error":{"code":-32009,"message":"limit reached: the pattern already has max_rooms ` +
+		`rooms"}},` +
 		`{"room":"orders:43","error":{"code":-32007,"message":"forbidden: the room is another user's"}},` +
 		`{"room":"nope","error":{"code":-32006,"message":"unknown room"}},` +
 		`{"room":"trades:B","error":{"code":-32009,"message":"limit reached: too many rooms on this connection"}},` +
@@ -139,7 +153,8 @@ func TestJoinErrors(t *testing.T) {
 	none := dial(t, h, "", "")
 	none.take()
 	got = none.says(`{"method":"authenticate","params":{"token":"` + tokenOf(t, "42", time.Hour) + `","join":[]}}`)
-	if want := `{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":[],"userRooms":[],"totalRooms":0,"positions":{}}}`; got != want {
+	if want := `{"jsonrpc":"2.0","method":"auto_subscribed","params":{"globalRooms":[],"userRooms":[],"totalRooms":0,` +
+		`"positions":{}}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -151,7 +166,8 @@ func TestAuthenticateInProgress(t *testing.T) {
 	c.take()
 	c.says(`{"method":"authenticate","params":{"token":"` + tokenOf(t, "42", time.Hour) + `"},"id":1}`)
 	got := c.says(`{"method":"authenticate","params":{"token":"` + tokenOf(t, "42", time.Hour) + `"},"id":2}`)
-	if want := `{"jsonrpc":"2.0","id":2,"error":{"code":-32600,"message":"invalid request: authentication in progress"}}`; got != want {
+	if want := `{"jsonrpc":"2.0","id":2,"error":{"code":-32600,"message":"invalid request: authentication in ` +
+		`progress"}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if got := c.says(`{"method":"ping","id":3}`); !strings.Contains(got, `"timestamp"`) {
@@ -161,7 +177,8 @@ func TestAuthenticateInProgress(t *testing.T) {
 	if got := c.take(); !strings.Contains(got, `"totalRooms":7`) {
 		t.Errorf("got %s", got)
 	}
-	if got := c.says(`{"method":"authenticate","params":{"token":"` + tokenOf(t, "42", time.Hour) + `"},"id":2}`); !strings.Contains(got, `"userId":"42"`) {
+	if got := c.says(`{"method":"authenticate","params":{"token":"` + tokenOf(t, "42", time.Hour) +
+		`"},"id":2}`); !strings.Contains(got, `"userId":"42"`) {
 		t.Errorf("renewal after the join: %s", got)
 	}
 }
@@ -194,51 +211,70 @@ func TestMethods(t *testing.T) {
 	f(`{"method":"heartbeat","id":null}`, `{"jsonrpc":"2.0","id":null,"result":{"timestamp":…}}`)
 	f(`{"method":"ping"}`, ``)
 
-	f(`{"method":"subscribe","params":{"rooms":["trades:A"]},"id":"x"}`, `{"jsonrpc":"2.0","id":"x","result":{"rooms":[{"room":"trades:A","status":"joined","class":"stream",`+at+`]}}`)
-	f(`{"method":"subscribe","params":{"rooms":["trades:A","nope","orders:43","prices:B"],"snapshot":false,"since":null,"extra":1},"id":1}`,
-		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:A","status":"joined","class":"stream",`+strings.Replace(at, "true", `true,"already":true`, 1)+`,`+
-			`{"room":"nope","error":{"code":-32006,"message":"unknown room"}},{"room":"orders:43","error":{"code":-32007,"message":"forbidden: the room is another user's"}},`+
+	f(`{"method":"subscribe","params":{"rooms":["trades:A"]},"id":"x"}`,
+		`{"jsonrpc":"2.0","id":"x","result":{"rooms":[{"room":"trades:A","status":"joined","class":"stream",`+at+`]}}`)
+	f(`{"method":"subscribe","params":{"rooms":["trades:A","nope","orders:43","prices:B"],"snapshot":false,`+
+		`"since":null,"extra":1},"id":1}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:A","status":"joined","class":"stream",`+
+			strings.Replace(at, "true", `true,"already":true`, 1)+`,`+
+			`{"room":"nope","error":{"code":-32006,"message":"unknown room"}},{"room":"orders:43",`+
+			`"error":{"code":-32007,"message":"forbidden: the room is another user's"}},`+
 			`{"room":"prices:B","status":"joined","class":"market",`+newest+`]}}`)
 	f(`{"method":"SUBSCRIBE","params":["trades:A","trades:C"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
 	f(`{"method":"SUBSCRIBE","params":["trades:D"]}`, ``)
 	f(`{"method":"SUBSCRIBE","params":["no\"pe","orders:43","trades:C"],"id":1}`,
-		`{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"subscription failed; \"no\\\"pe\": unknown room; \"orders:43\": forbidden: the room is another user's"}}`)
+		`{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"subscription failed; \"no\\\"pe\": unknown room; `+
+			`\"orders:43\": forbidden: the room is another user's"}}`)
 	f(`{"method":"SUBSCRIBE","params":["a","b","c","d","e","f","g","h","i","j","k","l"],"id":1}`,
-		`{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"subscription failed; \"a\": unknown room; \"b\": unknown room; \"c\": unknown room; \"d\": unknown room; \"e\": unknown room; `+
-			`\"f\": unknown room; \"g\": unknown room; \"h\": unknown room; \"i\": unknown room; \"j\": unknown room; and 2 more"}}`)
+		`{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"subscription failed; \"a\": unknown room; \"b\": `+
+			`unknown room; \"c\": unknown room; \"d\": unknown room; \"e\": unknown room; `+
+			`\"f\": unknown room; \"g\": unknown room; \"h\": unknown room; \"i\": unknown room; \"j\": unknown `+
+			`room; and 2 more"}}`)
 
 	f(`{"method":"unsubscribe","params":{"rooms":["trades:A","trades:Z"]},"id":1}`,
-		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:A","status":"left","class":"stream",`+at+`,{"room":"trades:Z","error":{"code":-32005,"message":"unsubscribe failed: the connection is not in this room"}}]}}`)
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:A","status":"left","class":"stream",`+at+
+			`,{"room":"trades:Z","error":{"code":-32005,"message":"unsubscribe failed: the connection is not in this `+
+			`room"}}]}}`)
 	f(`{"method":"UNSUBSCRIBE","params":["trades:A","trades:C"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
 	f(`{"method":"UNSUBSCRIBE","params":["trades:D"]}`, ``)
 	if s := sessionOf(c); s.rooms != 8 { // the seven, and prices:B
 		t.Errorf("%d rooms are counted", s.rooms)
 	}
-	f(`{"method":"UNSUBSCRIBE","params":["prices","trades","system_alerts","user:42","portfolio:42","notifications:42"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
-	f(`{"method":"list_subscriptions","id":1}`, `{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"orders:42","status":"joined","class":"private",`+at+`,{"room":"prices:B","status":"joined","class":"market",`+newest+`]}}`)
+	f(`{"method":"UNSUBSCRIBE","params":["prices","trades","system_alerts","user:42","portfolio:42",`+
+		`"notifications:42"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
+	f(`{"method":"list_subscriptions","id":1}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"orders:42","status":"joined","class":"private",`+at+
+			`,{"room":"prices:B","status":"joined","class":"market",`+newest+`]}}`)
 	f(`{"method":"list_subscriptions"}`, ``)
 
-	f(`{"method":"dance","id":1}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"unknown method \"dance\": known are authenticate, subscribe, unsubscribe, list_subscriptions, ping and heartbeat"}}`)
+	f(`{"method":"dance","id":1}`,
+		`{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"unknown method \"dance\": known are authenticate, `+
+			`subscribe, unsubscribe, list_subscriptions, ping and heartbeat"}}`)
 	f(`{"method":"dance"}`, ``)
 	for _, m := range misnamed {
-		fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"`+m.name+`":{}},"id":1}`, "-32602", "params."+m.name+" is not known here: "+m.remedy)
+		fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"`+m.name+`":{}},"id":1}`, "-32602",
+			"params."+m.name+" is not known here: "+m.remedy)
 	}
-	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":"BTC"},"id":1}`, "-32602", "params.keys must be a list")
-	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":[]},"id":1}`, "-32602", "params.keys must be a list")
-	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":["A",1]},"id":1}`, "-32602", "params.keys[1] must be a string")
+	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":"BTC"},"id":1}`, "-32602",
+		"params.keys must be a list")
+	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":[]},"id":1}`, "-32602",
+		"params.keys must be a list")
+	fails(`{"method":"subscribe","params":{"rooms":["trades:A"],"keys":["A",1]},"id":1}`, "-32602",
+		"params.keys[1] must be a string")
 	for since, words := range map[string]string{
-		`[]`:                               "params.since must be an object of positions by room",
-		`{"trades:A":1}`:                   `params.since[\"trades:A\"] must be an object`,
-		`{"x":{"epoch":1}}`:                "has an epoch that is not a string",
-		`{"x":{"0":"1"}}`:                  `not \"0\": \"1\"`,
-		`{"x":{"-1":1}}`:                   "partition numbers",
-		`{"x":{"0":-2}}`:                   "partition numbers",
-		`{"x":{"0":1.5}}`:                  "partition numbers",
-		`{"trades:A":{"0":1.0,"1":true}}`:  `not \"1\": true`, // 1.0 is 1
-		`{"x":{"part":1}}`:                 `not \"part\": 1`,
-		`{"x":{"1e3":1}}`:                  "partition numbers",
-		`{"x":{"9999999999":1}}`:           "partition numbers",
-		`{"x":{"ts":0}}`:                   `params.since[\"x\"].ts must be a time in whole milliseconds since 1970, not 0`,
+		`[]`:                              "params.since must be an object of positions by room",
+		`{"trades:A":1}`:                  `params.since[\"trades:A\"] must be an object`,
+		`{"x":{"epoch":1}}`:               "has an epoch that is not a string",
+		`{"x":{"0":"1"}}`:                 `not \"0\": \"1\"`,
+		`{"x":{"-1":1}}`:                  "partition numbers",
+		`{"x":{"0":-2}}`:                  "partition numbers",
+		`{"x":{"0":1.5}}`:                 "partition numbers",
+		`{"trades:A":{"0":1.0,"1":true}}`: `not \"1\": true`, // 1.0 is 1
+		`{"x":{"part":1}}`:                `not \"part\": 1`,
+		`{"x":{"1e3":1}}`:                 "partition numbers",
+		`{"x":{"9999999999":1}}`:          "partition numbers",
+		`{"x":{"ts":0}}`: `params.since[\"x\"].ts must be a time in whole milliseconds since 1970, ` +
+			`not 0`,
 		`{"x":{"ts":-5}}`:                  "not -5",
 		`{"x":{"ts":1699123456}}`:          "whole milliseconds",
 		`{"x":{"ts":"now"}}`:               `not \"now\"`,
@@ -269,7 +305,8 @@ func TestBeforeAuthentication(t *testing.T) {
 	c := dial(t, h, "", "")
 	c.take()
 	for _, m := range []string{"ping", "subscribe", "unsubscribe", "list_subscriptions", "dance"} {
-		if got := c.says(`{"method":"` + m + `","params":["prices"],"id":5}`); !strings.HasPrefix(got, `{"jsonrpc":"2.0","id":5,"error":{"code":-32001,`) {
+		if got := c.says(`{"method":"` + m + `","params":["prices"],"id":5}`); !strings.HasPrefix(got,
+			`{"jsonrpc":"2.0","id":5,"error":{"code":-32001,`) {
 			t.Errorf("%s: %s", m, got)
 		}
 	}

@@ -18,10 +18,14 @@ import (
 func (w *wishes) positionsByName(v *fastjson.Value) fault {
 	o, err := v.Object()
 	if err != nil {
-		return fault{code: wire.CodeParams, text: `invalid params: params.since must be an object of positions by room, such as {"orders:42":{"epoch":"k3x9","0":1234}}`}
+		return fault{code: wire.CodeParams,
+			text: `invalid params: params.since must be an object of positions by room, such as ` +
+				`{"orders:42":{"epoch":"k3x9","0":1234}}`}
 	}
 	if o.Len() > maxNames {
-		return fault{code: wire.CodeLimit, text: "limit reached: params.since names more than " + strconv.Itoa(maxNames) + " rooms; send several requests"}
+		return fault{code: wire.CodeLimit,
+			text: "limit reached: params.since names more than " + strconv.Itoa(maxNames) +
+				" rooms; send several requests"}
 	}
 	w.since, w.times = make(map[string]rooms.Positions, o.Len()), map[string]int64{}
 	why := ""
@@ -89,7 +93,8 @@ func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
 		off, whole := wholeNumberOf(v)
 		plain := strconv.FormatInt(part, 10) == string(name) // not 00 or +0 beside 0
 		if err != nil || part < 0 || !plain || !whole || off < -1 {
-			why = " must have partition numbers as names and offsets as numbers, not " + jsontext.Quoted(string(name)) + ": " + string(v.MarshalTo(nil))
+			why = " must have partition numbers as names and offsets as numbers, not " + jsontext.Quoted(string(name)) +
+				": " + string(v.MarshalTo(nil))
 			return
 		}
 		p.Offsets = append(p.Offsets, rooms.Pos{Partition: int32(part), Offset: off})
@@ -141,5 +146,6 @@ func (h *Handler) isUnder(room string, prefixes []string) bool {
 
 // strayFault returns the fault for a room of params.since that is not joined.
 func strayFault(room, why string) fault {
-	return fault{code: wire.CodeParams, text: "invalid params: params.since[" + jsontext.Quoted(room) + "]: the room " + why}
+	return fault{code: wire.CodeParams,
+		text: "invalid params: params.since[" + jsontext.Quoted(room) + "]: the room " + why}
 }

@@ -21,7 +21,8 @@ func TestRecovered(t *testing.T) {
 	}
 	c.take()
 	const (
-		old   = `"error":{"code":-32008,"message":"position too old: the gateway no longer holds what came after it","data":{"oldest":{"epoch":"e1","0":5}}}`
+		old = `"error":{"code":-32008,"message":"position too old: the gateway no longer holds what came after it",` +
+			`"data":{"oldest":{"epoch":"e1","0":5}}}`
 		later = `"error":{"code":-32010,"message":"not now: Kafka is away","data":{"retryAfter":1000}}`
 		at    = `"chain":true,"positions":{"epoch":"e1","0":7}`
 		from  = `{"epoch":"e1","0":3}`
@@ -29,7 +30,8 @@ func TestRecovered(t *testing.T) {
 	got := c.says(`{"method":"authenticate","params":{"join":["trades","orders:42","user:42","prices"],"since":{` +
 		`"trades":` + from + `,"orders:42":{"ts":1699123456789},"user:42":` + from + `}},"id":2}`)
 	want := `{"globalRooms":["trades","prices"],"userRooms":["orders:42"],"totalRooms":3,` +
-		`"class":{"trades":"stream","orders:42":"private","prices":"market"},"chain":{"trades":true,"orders:42":true,"prices":false},"positions":{` +
+		`"class":{"trades":"stream","orders:42":"private","prices":"market"},"chain":{"trades":true,"orders:42":true,` +
+		`"prices":false},"positions":{` +
 		`"trades":{"epoch":"e1","0":7},"orders:42":{"epoch":"e1","0":7},"prices":{"epoch":"e1","0":7}},` +
 		`"recovered":{"trades":true,"orders:42":false},` +
 		`"errors":[{"room":"orders:42","recovered":false,` + old + `},{"room":"user:42",` + later + `}]}}`
@@ -58,11 +60,14 @@ func TestSinceElsewhere(t *testing.T) {
 	c := dial(t, h, tokenOf(t, "42", time.Hour), "join=manual")
 	c.take()
 	const from = `{"epoch":"e1","0":3}`
-	got := c.says(`{"method":"authenticate","params":{"join":["trades"],"since":{"trades":` + from + `,"trades:B":{"ts":1699123456789},"trades:A":` + from + `}},"id":2}`)
+	got := c.says(`{"method":"authenticate","params":{"join":["trades"],"since":{"trades":` + from +
+		`,"trades:B":{"ts":1699123456789},"trades:A":` + from + `}},"id":2}`)
 	stray := func(room string) string {
-		return `{"room":"` + room + `","error":{"code":-32602,"message":"invalid params: params.since[\"` + room + `\"]: the room is not joined on authentication: send its position with subscribe"}}`
+		return `{"room":"` + room + `","error":{"code":-32602,"message":"invalid params: params.since[\"` + room +
+			`\"]: the room is not joined on authentication: send its position with subscribe"}}`
 	}
-	want := `"totalRooms":1,"class":{"trades":"stream"},"chain":{"trades":true},"positions":{"trades":{"epoch":"e1","0":7}},"recovered":{"trades":true},"errors":[` + stray("trades:A") + "," + stray("trades:B") + `]}}`
+	want := `"totalRooms":1,"class":{"trades":"stream"},"chain":{"trades":true},"positions":{"trades":{"epoch":"e1",` +
+		`"0":7}},"recovered":{"trades":true},"errors":[` + stray("trades:A") + "," + stray("trades:B") + `]}}`
 	if !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
 	}
@@ -74,7 +79,8 @@ func TestSinceElsewhere(t *testing.T) {
 		}
 	}
 	no := func(room string) string {
-		return `"error":{"code":-32602,"message":"invalid params: params.since["` + room + `"]: the room is not joined by this request: name it in params.rooms"}}`
+		return `"error":{"code":-32602,"message":"invalid params: params.since["` + room +
+			`"]: the room is not joined by this request: name it in params.rooms"}}`
 	}
 	f(`"trades:A"`, `{"trades:C":`+from+`,"trades:B":`+from+`}`, no("trades:B"))
 	f(`"trades:A"`, `{"trades:B":{"ts":1699123456789}}`, no("trades:B"))
@@ -89,7 +95,8 @@ func TestSinceElsewhere(t *testing.T) {
 	f(`"nope"`, `{"nope":`+from+`}`, "unknown room")
 	// A position without an epoch is one that its room answers.
 	c.refuse = map[string]error{"trades:A": &rooms.TooOldError{Why: "it names no epoch"}}
-	f(`"trades:A"`, `{"trades:A":{}}`, `"recovered":false,"error":{"code":-32008,"message":"position too old: it names no epoch"`)
+	f(`"trades:A"`, `{"trades:A":{}}`,
+		`"recovered":false,"error":{"code":-32008,"message":"position too old: it names no epoch"`)
 	c.says(`{"method":"unsubscribe","params":{"rooms":["trades:A"]},"id":1}`)
 	f(`"trades:A"`, `{"trades:A":{"0":3}}`, `"recovered":false`)
 	// Partitions have one spelling.
@@ -110,10 +117,12 @@ func TestAlreadyIn(t *testing.T) {
 		}
 	}
 	const tail = `"positions":{"epoch":"e1","0":7}}]}}`
-	f(`{"method":"subscribe","params":{"rooms":["trades"],"keys":["X"],"max_rate":7,"since":{"trades":{"epoch":"e1","0":3}}},"id":1}`,
+	f(`{"method":"subscribe","params":{"rooms":["trades"],"keys":["X"],"max_rate":7,"since":{"trades":{"epoch":"e1",`+
+		`"0":3}}},"id":1}`,
 		`{"room":"trades","status":"joined","class":"stream","chain":true,"already":true,`+tail)
 	c.keys, c.every = []string{"a", "b\""}, time.Second/3
-	f(`{"method":"subscribe","params":{"rooms":["trades"]},"id":1}`, `"already":true,"keys":["a","b\""],"max_rate":3,`+tail)
+	f(`{"method":"subscribe","params":{"rooms":["trades"]},"id":1}`,
+		`"already":true,"keys":["a","b\""],"max_rate":3,`+tail)
 	c.keys, c.every = nil, 1000*time.Second
 	f(`{"method":"subscribe","params":{"rooms":["trades"]},"id":1}`, `"already":true,"max_rate":0.001,`+tail)
 	f(`{"method":"subscribe","params":["trades"],"id":1}`, `"result":null}`)

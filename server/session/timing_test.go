@@ -34,7 +34,8 @@ func BenchmarkAutoSubscribed(b *testing.B) {
 	for _, partitions := range []int32{1, 6, 64} {
 		b.Run(fmt.Sprint(partitions), func(b *testing.B) {
 			feed := rooms.NewFeed("t")
-			pattern := &rooms.Pattern{Match: "orders:{owner}", Class: &rooms.Class{Name: "private", Owner: "{sub}"}, Feed: feed}
+			pattern := &rooms.Pattern{Match: "orders:{owner}",
+				Class: &rooms.Class{Name: "private", Owner: "{sub}"}, Feed: feed}
 			catalog, err := rooms.NewCatalog([]*rooms.Pattern{pattern})
 			if err != nil {
 				b.Fatal(err)

@@ -22,13 +22,16 @@ func (h *Handler) admitsWildcard(name string) (*rooms.Pattern, fault) {
 	p, others := h.catalog.Under(prefix)
 	switch {
 	case p == nil:
-		return nil, fault{code: wire.CodeNoRoom, text: "unknown room: a wildcard must begin with the whole prefix of a pattern" + example(others)}
+		return nil, fault{code: wire.CodeNoRoom,
+			text: "unknown room: a wildcard must begin with the whole prefix of a pattern" + example(others)}
 	case p.Class.Private():
 		return nil, fault{code: wire.CodeForbidden, text: "forbidden: each of these rooms is one user's; name your own"}
 	case p.Bare:
 		return nil, fault{code: wire.CodeParams, text: "invalid params: " + loop.ErrBareWildcard.Error()}
 	case len(others) > 0:
-		return nil, fault{code: wire.CodeNoRoom, text: fmt.Sprintf("unknown room: such names belong to more than one pattern, %q and %q: write more before the star", p.Match, others[0].Match)}
+		return nil, fault{code: wire.CodeNoRoom,
+			text: fmt.Sprintf("unknown room: such names belong to more than one pattern, %q and %q: write more "+
+				"before the star", p.Match, others[0].Match)}
 	}
 	return p, fault{}
 }
@@ -48,10 +51,12 @@ func example(near []*rooms.Pattern) string {
 func (h *Handler) checkWildcard(name string, w wishes, before int) fault {
 	switch {
 	case w.noWildcards:
-		return fault{code: wire.CodeParams, text: "invalid params: wildcards are not joined on authentication: send subscribe"}
+		return fault{code: wire.CodeParams,
+			text: "invalid params: wildcards are not joined on authentication: send subscribe"}
 	case before >= h.maxWildcards: // before all positions are looked at
 		h.limit.Hit(limits.Wildcards)
-		return fault{code: wire.CodeLimit, text: "limit reached: " + (&loop.LimitError{Name: limits.Wildcards.String(), Most: h.maxWildcards}).Error()}
+		return fault{code: wire.CodeLimit,
+			text: "limit reached: " + (&loop.LimitError{Name: limits.Wildcards.String(), Most: h.maxWildcards}).Error()}
 	}
 	for room := range w.times {
 		if room != name && strings.HasPrefix(room, strings.TrimSuffix(name, "*")) {
@@ -83,7 +88,8 @@ func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRe
 			joins = false
 			if v, retry := h.charge(c, user, int64(n), h.elapsed(time.Now())); v != limits.OK {
 				h.overLimit(c, limits.Cost, user)
-				return &overBudget{fmt.Sprintf("the wildcard has %d rooms, which costs too much now", n), max(retry, time.Second)}
+				return &overBudget{fmt.Sprintf("the wildcard has %d rooms, which costs too much now", n),
+					max(retry, time.Second)}
 			}
 		}
 		if got := s.reserve(n, h.maxRooms); got < n {

@@ -15,7 +15,8 @@ import (
 
 func wildcardHandler(t *testing.T, change ...func(*config.Config)) *Handler {
 	h := newTestHandler(t, append([]func(*config.Config){func(cfg *config.Config) {
-		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "prices:x:*", Class: "market"}, config.Room{Match: "bare:*", Class: "stream"})
+		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "prices:x:*", Class: "market"},
+			config.Room{Match: "bare:*", Class: "stream"})
 	}}, change...)...)
 	for _, p := range h.catalog.Patterns() {
 		p.Bare = p.Match == "bare:*"
@@ -30,7 +31,8 @@ func TestWildcardSince(t *testing.T) {
 		t.Helper()
 		c.says(`{"method":"subscribe","params":{"rooms":["trades:A*"],"since":` + since + `},"id":1}`)
 		r := c.asked[len(c.asked)-1]
-		if len(r.SinceByRoom) != places || r.SinceTime != ms || (r.Since != nil) != (at > 0) || at > 0 && r.Since.Offsets[0].Offset != at {
+		if len(r.SinceByRoom) != places || r.SinceTime != ms || (r.Since != nil) != (at > 0) || at > 0 &&
+			r.Since.Offsets[0].Offset != at {
 			t.Errorf("%s: %+v", since, r)
 		}
 	}
@@ -43,7 +45,8 @@ func TestWildcardSince(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	j.TooOld = &rooms.TooOldError{Why: "the topic begins later"}
-	const why = `false,"error":{"code":-32008,"message":"position too old: the topic begins later","data":{"oldest":{}}},"rooms":[]}`
+	const why = `false,"error":{"code":-32008,"message":"position too old: the topic begins later",` +
+		`"data":{"oldest":{}}},"rooms":[]}`
 	if got := string(appendJoined(nil, &j, "joined")); got != head+why {
 		t.Errorf("got %s", got)
 	}
@@ -60,14 +63,19 @@ func TestWildcards(t *testing.T) {
 		}
 	}
 	room := func(name, status string) string {
-		return fmt.Sprintf(`{"room":%q,"status":%q,"class":"stream","chain":true,"positions":{"epoch":"e1","0":7}}`, name, status)
+		return fmt.Sprintf(`{"room":%q,"status":%q,"class":"stream","chain":true,"positions":{"epoch":"e1",`+
+			`"0":7}}`, name, status)
 	}
 	back := strings.TrimSuffix(room("trades:A", "joined"), "}") + `,"recovered":true}`
 	c.refuse = map[string]error{"trades:B": &rooms.TooOldError{}}
 	late := room("trades:B", "left")
-	f(`{"method":"subscribe","params":{"rooms":["trades:*","trades:C"],"since":{"trades:A":{"epoch":"e1","0":3},"trades:B":{"epoch":"e1","0":3}}},"id":1}`,
-		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"rooms":[`+back+","+room("trades:AB", "joined")+
-			`,{"room":"trades:B","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"recovered":false,"error":{"code":-32008,"message":"position too old: the gateway no longer holds what came after it","data":{"oldest":{}}}}]},`+room("trades:C", "joined")+`]}}`)
+	f(`{"method":"subscribe","params":{"rooms":["trades:*","trades:C"],"since":{"trades:A":{"epoch":"e1","0":3},`+
+		`"trades:B":{"epoch":"e1","0":3}}},"id":1}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"joined","class":"stream",`+
+			`"chain":true,"positions":{"epoch":"e1","0":7},"rooms":[`+back+","+room("trades:AB", "joined")+
+			`,{"room":"trades:B","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},`+
+			`"recovered":false,"error":{"code":-32008,"message":"position too old: the gateway no longer holds what `+
+			`came after it","data":{"oldest":{}}}}]},`+room("trades:C", "joined")+`]}}`)
 	if r := c.asked[0]; len(r.SinceByRoom) != 2 || r.SinceByRoom["trades:A"].Epoch != "e1" || r.Since != nil {
 		t.Errorf("the wildcard has positions %+v", r.SinceByRoom)
 	}
@@ -75,14 +83,20 @@ func TestWildcards(t *testing.T) {
 		t.Errorf("%d rooms are counted", s.rooms)
 	}
 	f(`{"method":"unsubscribe","params":{"rooms":["trades:*"]},"id":1}`,
-		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"left","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"rooms":[`+room("trades:A", "left")+","+room("trades:AB", "left")+","+late+`]}]}}`)
+		`{"jsonrpc":"2.0","id":1,"result":{"rooms":[{"room":"trades:*","status":"left","class":"stream","chain":true,`+
+			`"positions":{"epoch":"e1","0":7},"rooms":[`+room("trades:A", "left")+","+room("trades:AB",
+			"left")+","+late+`]}]}}`)
 	if s := sessionOf(c); s.rooms != 7+1 {
 		t.Errorf("%d rooms are counted", s.rooms)
 	}
 	f(`{"method":"SUBSCRIBE","params":["trades:A*"],"id":1}`, `{"jsonrpc":"2.0","id":1,"result":null}`)
-	f(`{"method":"SUBSCRIBE","params":["trades:*A"],"id":1}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"subscription failed; \"trades:*A\": unknown room: only a * at the end of a name is a wildcard"}}`)
+	f(`{"method":"SUBSCRIBE","params":["trades:*A"],"id":1}`,
+		`{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"subscription failed; \"trades:*A\": unknown room: `+
+			`only a * at the end of a name is a wildcard"}}`)
 	full := loop.Joined{Name: "trades:*", Class: "stream", Wildcard: true, Full: true}
-	if got, want := string(appendJoined(nil, &full, "joined")), `{"room":"trades:*","status":"joined","class":"stream","chain":false,"positions":{},"full":true,"rooms":[]}`; got != want {
+	if got, want := string(appendJoined(nil, &full, "joined")),
+		`{"room":"trades:*","status":"joined","class":"stream","chain":false,"positions":{},"full":true,`+
+			`"rooms":[]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -93,7 +107,8 @@ func TestWildcardsRefused(t *testing.T) {
 	f := func(name string, code int, words string) {
 		t.Helper()
 		got := c.says(fmt.Sprintf(`{"method":"subscribe","params":{"rooms":[%q]},"id":1}`, name))
-		if !strings.Contains(got, fmt.Sprintf(`{"room":%q,"error":{"code":%d,"message":`, name, code)) || !strings.Contains(strings.ReplaceAll(got, `\"`, `"`), words) {
+		if !strings.Contains(got, fmt.Sprintf(`{"room":%q,"error":{"code":%d,"message":`, name, code)) ||
+			!strings.Contains(strings.ReplaceAll(got, `\"`, `"`), words) {
 			t.Errorf("%s\ngot  %s\nwant code %d and %s", name, got, code, words)
 		}
 	}
@@ -123,20 +138,26 @@ func TestWildcardsRefused(t *testing.T) {
 	d := dial(t, h, tokenOf(t, "42", time.Hour), "join=manual")
 	d.take()
 	got := d.says(`{"method":"authenticate","params":{"join":["trades:*","trades"]},"id":2}`)
-	if !strings.Contains(got, `"globalRooms":["trades"]`) || !strings.Contains(got, `{"room":"trades:*","error":{"code":-32602,"message":"invalid params: wildcards are not joined on authentication: send subscribe"}}`) {
+	if !strings.Contains(got, `"globalRooms":["trades"]`) ||
+		!strings.Contains(got,
+			`{"room":"trades:*","error":{"code":-32602,"message":"invalid params: wildcards are not joined on `+
+				`authentication: send subscribe"}}`) {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestWildcardLimits(t *testing.T) {
-	h := wildcardHandler(t, func(cfg *config.Config) { cfg.Limits.WildcardsPerConnection, cfg.Limits.RoomsPerConnection = 2, 10 })
+	h := wildcardHandler(t,
+		func(cfg *config.Config) { cfg.Limits.WildcardsPerConnection, cfg.Limits.RoomsPerConnection = 2, 10 })
 	c := login(t, h, "42")
 	c.under = []string{"trades:A1", "trades:A2", "trades:B1", "trades:B2"}
 	got := c.says(`{"method":"subscribe","params":{"rooms":["trades:A*","trades:C","trades:B*","trades:C*"]},"id":1}`)
 	for _, want := range []string{
-		`{"room":"trades:A*","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},"rooms":[{"room":"trades:A1"`,
+		`{"room":"trades:A*","status":"joined","class":"stream","chain":true,"positions":{"epoch":"e1","0":7},` +
+			`"rooms":[{"room":"trades:A1"`,
 		`{"room":"trades:C","status":"joined"`,
-		`{"room":"trades:B*","error":{"code":-32009,"message":"limit reached: the wildcard has 2 rooms, but rooms_per_connection is 10`,
+		`{"room":"trades:B*","error":{"code":-32009,"message":"limit reached: the wildcard has 2 rooms, but ` +
+			`rooms_per_connection is 10`,
 		`{"room":"trades:C*","error":{"code":-32009,"message":"limit reached: wildcards_per_connection is 2"}}`,
 	} {
 		if !strings.Contains(got, want) {
@@ -149,7 +170,8 @@ func TestWildcardLimits(t *testing.T) {
 	// A room by name that is one too many leaves the wildcards beside it alone.
 	c.under = nil
 	got = c.says(`{"method":"subscribe","params":{"rooms":["trades:D","trades:D*"]},"id":1}`)
-	if !strings.Contains(got, `{"room":"trades:D","error":{"code":-32009,`) || !strings.Contains(got, `{"room":"trades:D*","status":"joined"`) {
+	if !strings.Contains(got, `{"room":"trades:D","error":{"code":-32009,`) ||
+		!strings.Contains(got, `{"room":"trades:D*","status":"joined"`) {
 		t.Errorf("got %s", got)
 	}
 	if h.limit.Refused[limits.Rooms].Load() != 2 || h.limit.Refused[limits.Wildcards].Load() != 1 {
@@ -157,7 +179,9 @@ func TestWildcardLimits(t *testing.T) {
 	}
 
 	none := wildcardHandler(t, func(cfg *config.Config) { cfg.Limits.WildcardsPerConnection = 0 })
-	if got := login(t, none, "42").says(`{"method":"subscribe","params":{"rooms":["trades:*"]},"id":1}`); !strings.Contains(got, "wildcards_per_connection is 0") {
+	if got := login(t, none,
+		"42").says(`{"method":"subscribe","params":{"rooms":["trades:*"]},"id":1}`); !strings.Contains(got,
+		"wildcards_per_connection is 0") {
 		t.Errorf("got %s", got)
 	}
 }

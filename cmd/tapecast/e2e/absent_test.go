@@ -52,14 +52,19 @@ func TestPrivateResume(t *testing.T) {
 
 		after, told := b.fromKafka(k)
 		asked, read := b.metric("tapecast_recall_asked_total"), b.metric("tapecast_recall_bytes_total")
-		t.Logf("%d users came in %s, each level after its connect: %s", users, came.Round(time.Millisecond), spread(slices.Clone(o.level)))
-		t.Logf("%d records of %.1f MB missed; %v asked, %v stretches and %v records of %.1f MB read again, %.2f times the window",
-			count, size/1e6, asked, b.metric("tapecast_recall_reads_total"), b.metric("tapecast_recall_records_total"), read/1e6, read/size)
+		t.Logf("%d users came in %s, each level after its connect: %s", users, came.Round(time.Millisecond),
+			spread(slices.Clone(o.level)))
+		t.Logf("%d records of %.1f MB missed; %v asked, %v stretches and %v records of %.1f MB read again, %.2f "+
+			"times the window",
+			count, size/1e6, asked, b.metric("tapecast_recall_reads_total"), b.metric("tapecast_recall_records_total"),
+			read/1e6, read/size)
 		if told {
-			t.Logf("%.1f MB came from the brokers meanwhile, all protocol included: %.2f times the window", float64(after-before)/1e6, float64(after-before)/size)
+			t.Logf("%.1f MB came from the brokers meanwhile, all protocol included: %.2f times the window",
+				float64(after-before)/1e6, float64(after-before)/size)
 		}
 		if asked != float64(users) || read > 2*size {
-			t.Errorf("%v of %d users needed Kafka, and %.0f bytes were read for a window of %.0f", asked, users, read, size)
+			t.Errorf("%v of %d users needed Kafka, and %.0f bytes were read for a window of %.0f",
+				asked, users, read, size)
 		}
 		if last := slices.Max(o.level); k.full() && last > 10*time.Second {
 			t.Errorf("the last was level %s after its connect, the bar is 10 s", last)
@@ -87,7 +92,8 @@ func TestQuietRooms(t *testing.T) {
 
 		others := func(n int) {
 			for i := range n {
-				w.send("orders", anyPartition, fmt.Append(nil, "other", i%5000), fmt.Appendf(nil, `{"order":%d,"pad":"%060d"}`, i, i))
+				w.send("orders", anyPartition, fmt.Append(nil, "other", i%5000),
+					fmt.Appendf(nil, `{"order":%d,"pad":"%060d"}`, i, i))
 			}
 			w.flush()
 		}
@@ -119,10 +125,13 @@ func TestQuietRooms(t *testing.T) {
 		o.back(0, nodes...)
 		o.await(time.Minute, "the one order", o.levelled)
 		o.exactly(topic)
-		t.Logf("%d users, %d records of others while their rooms were quiet, each level after its connect: %s", users, busy, spread(slices.Clone(o.level)))
+		t.Logf("%d users, %d records of others while their rooms were quiet, each level after its connect: %s", users,
+			busy, spread(slices.Clone(o.level)))
 		for i, g := range nodes {
-			asked, records, read := g.metric("tapecast_recall_asked_total"), g.metric("tapecast_recall_records_total"), g.metric("tapecast_recall_bytes_total")
-			t.Logf("node %d: %v asked, %v records of %.2f MB read again in %v stretches; %d records of %.2f MB came after the oldest position", i+1, asked, records, read/1e6,
+			asked, records, read := g.metric("tapecast_recall_asked_total"), g.metric("tapecast_recall_records_total"),
+				g.metric("tapecast_recall_bytes_total")
+			t.Logf("node %d: %v asked, %v records of %.2f MB read again in %v stretches; %d records of %.2f MB came "+
+				"after the oldest position", i+1, asked, records, read/1e6,
 				g.metric("tapecast_recall_reads_total"), count, size/1e6)
 			if asked != float64(users/2) || records > float64(2*count) {
 				t.Errorf("%v asked, want all %d; %v records were read again for %d", asked, users/2, records, count)

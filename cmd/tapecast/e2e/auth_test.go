@@ -164,11 +164,16 @@ func TestAuthentication(t *testing.T) {
 		f("no algorithm", s.token(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, good))
 		f("the public key as a secret", s.token(t, jwt.SigningMethodHS256, s.public, good))
 		f("HS512", s.token(t, jwt.SigningMethodHS512, []byte(secret), good))
-		closing("expired", s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42", "exp": time.Now().Unix() - 31}), 4201)
-		closing("not yet", s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42", "exp": hour, "nbf": hour - 60}), 4201)
+		closing("expired",
+			s.token(t, jwt.SigningMethodHS256, []byte(secret),
+				jwt.MapClaims{"sub": "42", "exp": time.Now().Unix() - 31}), 4201)
+		closing("not yet",
+			s.token(t, jwt.SigningMethodHS256, []byte(secret),
+				jwt.MapClaims{"sub": "42", "exp": hour, "nbf": hour - 60}), 4201)
 		f("no exp", s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42"}))
 		f("no sub", s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"exp": hour}))
-		f("a sub that is no room name", s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"sub": "4\x002", "exp": hour}))
+		f("a sub that is no room name",
+			s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"sub": "4\x002", "exp": hour}))
 		f("torn", hs[:len(hs)-2])
 	})
 	t.Run("late", func(t *testing.T) {
@@ -218,13 +223,15 @@ func authenticated(t *testing.T, p json.RawMessage, user string, exp int64) {
 func TestTokenExpiresWhileConnected(t *testing.T) {
 	g, s := keyed(t, fakeCluster(t), 10*time.Second, ", leeway: 0s")
 	short := func() string {
-		return s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"sub": "42", "exp": time.Now().Add(4 * time.Second).Unix()})
+		return s.token(t, jwt.SigningMethodEdDSA, s.private,
+			jwt.MapClaims{"sub": "42", "exp": time.Now().Add(4 * time.Second).Unix()})
 	}
 	began := time.Now()
 	ends := dial(t, g, dialing{query: "?token=" + short()})
 	stays := dial(t, g, dialing{query: "?token=" + short()})
 	stays.notice("auth_expiring")
-	if r := stays.call("authenticate", map[string]any{"token": tokenFor("43", time.Hour)}); r.Error == nil || r.Error.Code != -32002 {
+	if r := stays.call("authenticate", map[string]any{"token": tokenFor("43", time.Hour)}); r.Error == nil ||
+		r.Error.Code != -32002 {
 		t.Errorf("renewed with another user's token: %+v %s", r.Error, r.Result)
 	}
 	if r := stays.call("authenticate", map[string]any{"token": tokenFor("42", time.Hour)}); r.Error != nil {

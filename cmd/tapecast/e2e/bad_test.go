@@ -54,7 +54,8 @@ func TestBadInputLeavesNothingBehind(t *testing.T) {
 		return g.descriptors() <= fds && g.metric("go_goroutines") <= goroutines
 	})
 	grown := g.heap() - heap
-	t.Logf("after %d rounds: %d descriptors, %v goroutines, heap grown by %.0f KB", sc.rounds, g.descriptors(), g.metric("go_goroutines"), grown/1024)
+	t.Logf("after %d rounds: %d descriptors, %v goroutines, heap grown by %.0f KB", sc.rounds, g.descriptors(),
+		g.metric("go_goroutines"), grown/1024)
 	if grown > 1<<20 {
 		t.Errorf("the heap has grown by %.0f bytes", grown)
 	}
@@ -136,7 +137,8 @@ func closes(t *testing.T, g *gateway, f ws.Frame, code int) {
 	c := join(t, g, "7")
 	c.write(f)
 	if got := c.awaitClose(patience); got != code {
-		t.Errorf("opcode %d with %d bytes: closed with %d %q, want %d", f.Header.OpCode, len(f.Payload), got, c.reason, code)
+		t.Errorf("opcode %d with %d bytes: closed with %d %q, want %d", f.Header.OpCode, len(f.Payload),
+			got, c.reason, code)
 	}
 }
 
@@ -165,7 +167,9 @@ func badMoments(t *testing.T, g *gateway) {
 		t.Errorf("ping after two authenticates: %+v", r.Error)
 	}
 	c.mu.Lock()
-	if n := slices.IndexFunc(c.notices, func(n notice) bool { return n.Method == "auto_subscribed" }); slices.ContainsFunc(c.notices[n+1:], func(n notice) bool { return n.Method == "auto_subscribed" }) {
+	if n := slices.IndexFunc(c.notices,
+		func(n notice) bool { return n.Method == "auto_subscribed" }); slices.ContainsFunc(c.notices[n+1:],
+		func(n notice) bool { return n.Method == "auto_subscribed" }) {
 		t.Error("two authenticates joined the automatic rooms twice")
 	}
 	c.mu.Unlock()
@@ -202,7 +206,8 @@ func halfHandshakes(t *testing.T, g *gateway, n int) {
 		}
 	}
 	for _, whole := range []struct{ request, status string }{
-		{"GET /nothing HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", "404"},
+		{"GET /nothing HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: " +
+			"13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", "404"},
 		{"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", "426"},
 		{"POST /ws HTTP/1.1\r\nHost: x\r\n\r\n", "405"},
 		{"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", "400"},
@@ -232,7 +237,8 @@ func neverReads(t *testing.T, g *gateway) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one := ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(`{"method":"list_subscriptions","id":"` + strings.Repeat("x", 36) + `"}`))))
+	one := ws.MustCompileFrame(
+		ws.MaskFrame(ws.NewTextFrame([]byte(`{"method":"list_subscriptions","id":"` + strings.Repeat("x", 36) + `"}`))))
 	many := bytes.Repeat(one, 500)
 	wrote := make(chan struct{})
 	go func() {
@@ -280,7 +286,8 @@ func neverAuthenticate(t *testing.T, g *gateway, n int) {
 		c.SetReadDeadline(time.Now().Add(patience))
 		b, err := io.ReadAll(c)
 		late, end := bytes.Contains(b, []byte(`"code":-32003`)), bytes.Contains(b, []byte{0x88})
-		if err != nil || !bytes.Contains(b, []byte("auth_required")) || !late || !end || !bytes.Contains(b, []byte{4004 >> 8, 4004 & 0xff}) {
+		if err != nil || !bytes.Contains(b, []byte("auth_required")) || !late || !end ||
+			!bytes.Contains(b, []byte{4004 >> 8, 4004 & 0xff}) {
 			t.Fatalf("connection %d of %d (opened in %s) that never authenticates got %q, %v", i, n, opened, b, err)
 		}
 		c.Close()

@@ -84,11 +84,13 @@ func TestBooks(t *testing.T) {
 
 	clients := make([]*client, conns)
 	onAll(conns, func(i int) {
-		c, rnd := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("b", i))}), rand.New(rand.NewPCG(3, uint64(i)))
+		c, rnd := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("b", i))}),
+			rand.New(rand.NewPCG(3, uint64(i)))
 		clients[i] = c
 		for range rounds {
 			room := fmt.Sprint("book:S", rnd.IntN(symbols))
-			if r := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{room}}).Result); len(r) != 1 || r[0].Status != "joined" {
+			if r := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{room}}).Result); len(r) != 1 ||
+				r[0].Status != "joined" {
 				c.fault("subscribe: %+v", r)
 			}
 			if rnd.IntN(2) == 0 {

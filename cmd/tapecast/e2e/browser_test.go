@@ -37,7 +37,8 @@ const readme = "../../../README.md"
 
 // theClients returns README's client and the one around it on its page, in their exact words.
 func theClients(t testing.TB) string {
-	return ofPage(t, readme, "function tapecast(") + ofPage(t, "../../../server/web/docs/client.md", "function roaming(")
+	return ofPage(t, readme, "function tapecast(") + ofPage(t, "../../../server/web/docs/client.md",
+		"function roaming(")
 }
 
 // TestBrowserClient: README's clients, in their exact words, run in node and in Chromium behind

@@ -20,7 +20,8 @@ func leanStream() (frames []string, want [][][]byte) {
 		p := i * 7 % 3
 		pos := fmt.Sprintf("%d:%d", p, 100+2*i)
 		value := fmt.Sprintf(`{"t":%d,"s":"A"}`, i)
-		frames = append(frames, fmt.Sprintf(`{"room":"trades","type":"t","key":"A","pos":"%s"%s,"ts":1,"data":%s}`, pos, prev[p], value))
+		frames = append(frames,
+			fmt.Sprintf(`{"room":"trades","type":"t","key":"A","pos":"%s"%s,"ts":1,"data":%s}`, pos, prev[p], value))
 		prev[p] = `,"prev":"` + pos + `"`
 		want[p] = append(want[p], []byte(value))
 	}
@@ -106,7 +107,8 @@ func TestRoomFindsFaults(t *testing.T) {
 }
 
 func TestParseFrameIsStrict(t *testing.T) {
-	good := `{"room":"prices","type":"price_update","key":"B\"T","pos":"3:1234","prev":"3:1229","ts":1699123456789,"data":{"a": 1}}`
+	good := `{"room":"prices","type":"price_update","key":"B\"T","pos":"3:1234","prev":"3:1229","ts":1699123456789,` +
+		`"data":{"a": 1}}`
 	f, err := parseFrame([]byte(good))
 	if err != nil || f.key != `B"T` || f.part != 3 || f.off != 1234 || f.prev != 1229 || string(f.data) != `{"a": 1}` {
 		t.Fatalf("got %+v, %v", f, err)

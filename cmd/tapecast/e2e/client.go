@@ -101,7 +101,10 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 			}
 			if d.buffer > 0 {
 				nd.Control = func(_, _ string, c syscall.RawConn) (err error) {
-					cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, d.buffer) })
+					cerr := c.Control(func(fd uintptr) {
+						err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET,
+							unix.SO_RCVBUF, d.buffer)
+					})
 					return errors.Join(cerr, err)
 				}
 			}
@@ -109,7 +112,8 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 		},
 	}
 	if d.deflate {
-		dialer.Extensions = []httphead.Option{httphead.NewOption("permessage-deflate", map[string]string{"client_max_window_bits": ""})}
+		dialer.Extensions = []httphead.Option{httphead.NewOption("permessage-deflate",
+			map[string]string{"client_max_window_bits": ""})}
 	}
 	conn, br, agreed, err := dialer.Dial(context.Background(), g.url()+d.query)
 	if err != nil {
@@ -118,7 +122,8 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 	if br == nil {
 		br = bufio.NewReaderSize(conn, 32<<10)
 	}
-	c := &client{t: t, name: conn.LocalAddr().String(), conn: conn, sums: d.sums, deflate: len(agreed.Extensions) > 0, rooms: map[string]*room{},
+	c := &client{t: t, name: conn.LocalAddr().String(), conn: conn, sums: d.sums, deflate: len(agreed.Extensions) > 0,
+		rooms:   map[string]*room{},
 		replies: map[string]reply{}, methods: map[string]string{}}
 	c.news.L = &c.mu
 	t.Cleanup(func() { conn.Close() })
@@ -249,7 +254,8 @@ func (c *client) awaitFor(d time.Duration, what string, ok func() bool) {
 			c.t.Fatalf("client %s: closed with %d %q while waiting for %s", c.name, c.code, c.reason, what)
 		}
 		if !time.Now().Before(end) {
-			c.t.Fatalf("client %s: no %s within %s; faults %q, frames %s, last notices %s", c.name, what, d, c.faults, c.counts(), c.lastNotices())
+			c.t.Fatalf("client %s: no %s within %s; faults %q, frames %s, last notices %s", c.name, what, d, c.faults,
+				c.counts(), c.lastNotices())
 		}
 		c.news.Wait()
 	}

@@ -60,7 +60,8 @@ func inTurn(t *testing.T, test func(t *testing.T, made func(testing.TB) *cluster
 
 func fakeCluster(t testing.TB) *cluster {
 	t.Helper()
-	k, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "20000000"}))
+	k, err := kfake.NewCluster(kfake.NumBrokers(1),
+		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "20000000"}))
 	if err != nil {
 		t.Fatalf("cannot start kfake: %v", err)
 	}

@@ -30,7 +30,8 @@ kafka: {brokers: [localhost]}
 	if code == 0 {
 		t.Error("a bad one passed")
 	}
-	for _, want := range []string{"bad.yaml:2", "server.lisen", "server.listen", "bad.yaml:3", "limits.pending", "bad.yaml:5", "stream", "bad.yaml:6", "auto_join", "trades:{s}", "bad.yaml:9"} {
+	for _, want := range []string{"bad.yaml:2", "server.lisen", "server.listen", "bad.yaml:3", "limits.pending",
+		"bad.yaml:5", "stream", "bad.yaml:6", "auto_join", "trades:{s}", "bad.yaml:9"} {
 		if !strings.Contains(errs, want) {
 			t.Errorf("no %s in\n%s", want, errs)
 		}
@@ -38,7 +39,8 @@ kafka: {brokers: [localhost]}
 	if _, errs, code := command(t, "run", "--config", bad); code == 0 || !strings.Contains(errs, "server.lisen") {
 		t.Errorf("run with a bad configuration: %d %s", code, errs)
 	}
-	if _, errs, code := command(t, "run", "--config", filepath.Join(t.TempDir(), "none.yaml")); code == 0 || !strings.Contains(errs, "none.yaml") {
+	if _, errs, code := command(t, "run", "--config", filepath.Join(t.TempDir(), "none.yaml")); code == 0 ||
+		!strings.Contains(errs, "none.yaml") {
 		t.Errorf("run with no such file: %d %s", code, errs)
 	}
 }
@@ -65,7 +67,8 @@ func TestToken(t *testing.T) {
 		t.Errorf("version: %d %s", code, out)
 	}
 	// The port is taken: the error names it, and no gateway runs.
-	if _, errs, code := command(t, "run", "--config", file, "--listen", g.public); code == 0 || !strings.Contains(errs, g.public) {
+	if _, errs, code := command(t, "run", "--config", file, "--listen", g.public); code == 0 ||
+		!strings.Contains(errs, g.public) {
 		t.Errorf("run on a port that is taken: %d %s", code, errs)
 	}
 }

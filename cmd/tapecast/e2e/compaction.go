@@ -81,7 +81,8 @@ func (v *viewers) sameAsTopic(topic [][]record, ttl time.Duration) int {
 			}
 			for key := range mine {
 				if off := offsetOf(s.newest, key); held[key].wrong(off, s.asked, s.came, ttl) {
-					v.t.Fatalf("a snapshot at %v, asked for at %s and there at %s, has %d of key %d; the topic %d of %s", s.at, s.asked, s.came, off, key, held[key].off, held[key].at)
+					v.t.Fatalf("a snapshot at %v, asked for at %s and there at %s, has %d of key %d; the topic %d of "+
+						"%s", s.at, s.asked, s.came, off, key, held[key].off, held[key].at)
 				}
 			}
 		}

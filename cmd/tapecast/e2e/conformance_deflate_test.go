@@ -68,7 +68,8 @@ func conformCompression(t *testing.T, addr string) {
 			t.Fatalf("bytes that are not deflated: %s", got)
 		}
 	}
-	c, r := rawDial(t, addr, rawRequest+"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Extensions: ;\r\n\r\n", 0)
+	c, r := rawDial(t, addr,
+		rawRequest+"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Extensions: ;\r\n\r\n", 0)
 	if r.StatusCode != 400 {
 		t.Fatalf("extensions that are none: %s", r.Status)
 	}

@@ -200,7 +200,8 @@ func conformClose(t *testing.T, addr string) {
 	f(raw().code(1000, strings.Repeat("*", 124)), "close 1002")
 	f(raw().code(1000, "κόσμε\xED\xA0\x80"), "close 1007")
 
-	for _, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
+	for _, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
+		3000, 3999, 4000, 4999} {
 		f(raw().code(code, ""), fmt.Sprint("close ", code))
 		f(raw().code(code, "reason"), fmt.Sprint("close ", code))
 	}

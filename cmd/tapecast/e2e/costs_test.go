@@ -62,7 +62,8 @@ func TestSnapshotToggled(t *testing.T) {
 	w := k.producer(t)
 	const keys = 4000
 	for i := range keys {
-		w.send("quotes", 0, fmt.Append(nil, "k", i), fmt.Appendf(nil, `{"i":%d,"pad":%q}`, i, strings.Repeat("x", 1000)))
+		w.send("quotes", 0, fmt.Append(nil, "k", i),
+			fmt.Appendf(nil, `{"i":%d,"pad":%q}`, i, strings.Repeat("x", 1000)))
 	}
 	w.flush()
 	stay.awaitFor(time.Minute, "all values", func() bool { return len(stay.rooms["quotes"].frames) >= keys })

@@ -263,7 +263,8 @@ func (c *crowd) disperse() {
 
 // write sends to a guest. Requests are short, so a socket that does not take one is a fault.
 func (c *crowd) write(g *guest, b []byte) {
-	if n, err := syscall.Write(g.fd, b); n != len(b) && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+	if n, err := syscall.Write(g.fd, b); n != len(b) && !errors.Is(err, syscall.EPIPE) &&
+		!errors.Is(err, syscall.ECONNRESET) {
 		c.fault(g, "sent %d of %d bytes: %v", n, len(b), err)
 	}
 }
@@ -335,5 +336,6 @@ func spread(d []time.Duration) string {
 	at := func(q float64) time.Duration {
 		return d[min(len(d)-1, int(math.Ceil(q*float64(len(d))))-1)].Round(100 * time.Microsecond)
 	}
-	return "p50 " + at(0.5).String() + ", p99 " + at(0.99).String() + ", max " + at(1).String() + " of " + strconv.Itoa(len(d))
+	return "p50 " + at(0.5).String() + ", p99 " + at(0.99).String() + ", max " + at(1).String() + " of " +
+		strconv.Itoa(len(d))
 }

@@ -27,7 +27,8 @@ func (c *crowd) dial(g *guest, node *gateway, query string, hello []byte) error 
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1), syscall.Bind(fd, &syscall.SockaddrInet4{Addr: g.source()})); err != nil {
+	if err := errors.Join(syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1),
+		syscall.Bind(fd, &syscall.SockaddrInet4{Addr: g.source()})); err != nil {
 		syscall.Close(fd)
 		return err
 	}
@@ -36,10 +37,12 @@ func (c *crowd) dial(g *guest, node *gateway, query string, hello []byte) error 
 		syscall.Close(fd)
 		return err
 	}
-	if err := errors.Join(c.prepare(fd), syscall.SetNonblock(fd, true), syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)); err != nil {
+	if err := errors.Join(c.prepare(fd), syscall.SetNonblock(fd, true),
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)); err != nil {
 		return err
 	}
-	if _, err := syscall.Write(fd, []byte("GET /ws"+query+" HTTP/1.1\r\nHost: "+node.public+upgradeHead)); err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+	if _, err := syscall.Write(fd, []byte("GET /ws"+query+" HTTP/1.1\r\nHost: "+node.public+upgradeHead)); err != nil &&
+		!errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
 		syscall.Close(fd)
 		return err
 	} // the reader notices a connection that has ended
@@ -55,7 +58,8 @@ func (g *guest) source() [4]byte { return [4]byte{127, 0, 0, byte(2 + g.n%8)} }
 
 // The key and its answer are RFC 6455's example (section 1.3).
 const (
-	upgradeHead  = "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	upgradeHead = "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
+		"dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	upgradeProof = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 )
 

@@ -43,10 +43,15 @@ func TestTradesCut(t *testing.T) {
 		over := time.Duration(float64(recorded[len(recorded)-1].at) / times)
 		k.topic(t, "trades", cutsPartitions)
 		conf := config(k, strings.ReplaceAll(cutsConfig, "RETAIN", retain))
-		c := newCuts(newCrowd(t, clients, func(n int) string { return fmt.Sprint("c", n) }), away, start(t, conf), start(t, conf))
+		c := newCuts(newCrowd(t, clients, func(n int) string { return fmt.Sprint("c", n) }), away,
+			start(t, conf), start(t, conf))
 		defer c.disperse()
-		c.arrive(0, func(g *guest) (*gateway, string, []byte) { return c.node(g), "?token=" + c.nodes[0].token(g.user), nil })
-		c.await(time.Minute, "all are in", func() bool { return !slices.ContainsFunc(c.of, func(x cut) bool { return !x.in }) })
+		c.arrive(0, func(g *guest) (*gateway, string, []byte) {
+			return c.node(g),
+				"?token=" + c.nodes[0].token(g.user), nil
+		})
+		c.await(time.Minute, "all are in",
+			func() bool { return !slices.ContainsFunc(c.of, func(x cut) bool { return !x.in }) })
 
 		w := k.producer(t)
 		produced := make(chan struct{})
@@ -70,10 +75,12 @@ func TestTradesCut(t *testing.T) {
 		w.flush()
 		topic := k.read(t, "trades")
 		c.exactly(topic)
-		t.Logf("%d trades in %s, each exactly once at each of %d clients, which came back %d times: after %d closes, %d cuts and the end of a node",
+		t.Logf("%d trades in %s, each exactly once at each of %d clients, which came back %d times: after %d closes, "+
+			"%d cuts and the end of a node",
 			len(recorded), over.Round(time.Second), clients, c.returns, c.closed, c.killed)
 		for _, g := range c.nodes {
-			t.Logf("a node read %v records again in %v reads for %v who asked", g.metric("tapecast_recall_records_total"),
+			t.Logf("a node read %v records again in %v reads for %v who asked",
+				g.metric("tapecast_recall_records_total"),
 				g.metric("tapecast_recall_reads_total"), g.metric("tapecast_recall_asked_total"))
 		}
 		if c.closed < clients/4 || c.killed < clients/4 || !c.again {
@@ -166,7 +173,8 @@ func (c *cuts) step(g *guest, end bool) time.Duration {
 			at.at[int32(p)] = off
 		}
 		node := c.node(g)
-		hello := request("authenticate", map[string]any{"token": node.token(g.user), "since": map[string]any{"trades": at.object()}})
+		hello := request("authenticate",
+			map[string]any{"token": node.token(g.user), "since": map[string]any{"trades": at.object()}})
 		c.returns++
 		x.away = false
 		c.mu.Unlock()

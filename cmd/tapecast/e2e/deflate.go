@@ -39,7 +39,8 @@ func deflateMessage(t testing.TB, s string, level int) string {
 func marketText(rnd *rand.Rand, n int) string {
 	var b strings.Builder
 	for b.Len() < n {
-		fmt.Fprintf(&b, `{"s":"SYM%d","b":"%d.%02d","a":"%x"}`, rnd.IntN(50), rnd.IntN(90_000), rnd.IntN(100), rnd.Uint64())
+		fmt.Fprintf(&b, `{"s":"SYM%d","b":"%d.%02d","a":"%x"}`, rnd.IntN(50), rnd.IntN(90_000),
+			rnd.IntN(100), rnd.Uint64())
 	}
 	return b.String()[:n]
 }

@@ -11,7 +11,8 @@ const deflateConfig = `
 server: {listen: "127.0.0.1:0", drain: 3s, send_buffer: 16KiB, notsent_lowat: 16KiB}
 classes:
   small: {compress: true, retain: {bytes: 16MiB, age: 1m}}
-  quick: {compress: true, conflate: true, snapshot: true, conflate_after: {bytes: 16KiB}, retain: {bytes: 256KiB, age: 2s}}
+  quick:
+    {compress: true, conflate: true, snapshot: true, conflate_after: {bytes: 16KiB}, retain: {bytes: 256KiB, age: 2s}}
   plain: {retain: {bytes: 16MiB, age: 1m}}
 rooms:
   - {match: "depth", class: small}
@@ -33,7 +34,8 @@ func TestDeflatedMembers(t *testing.T) {
 		g := start(t, config(k, deflateConfig))
 		open := func(i int) *client {
 			c := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("d", i)), deflate: i%2 == 0})
-			for _, r := range roomReplies(c.call("subscribe", map[string]any{"rooms": []string{"depth", "quotes", "trades"}}).Result) {
+			for _, r := range roomReplies(c.call("subscribe",
+				map[string]any{"rooms": []string{"depth", "quotes", "trades"}}).Result) {
 				if r.Error != nil {
 					t.Fatalf("%+v", r)
 				}
@@ -76,7 +78,8 @@ func TestDeflatedMembers(t *testing.T) {
 		}
 		for i, c := range stay {
 			c.awaitFor(patience, "all records", func() bool {
-				return len(c.rooms["depth"].frames) == total && len(c.rooms["trades"].frames) == total && maps.Equal(newestOf(c.rooms["quotes"].values), compacted(topic, end))
+				return len(c.rooms["depth"].frames) == total && len(c.rooms["trades"].frames) == total &&
+					maps.Equal(newestOf(c.rooms["quotes"].values), compacted(topic, end))
 			})
 			c.check()
 			if c.deflate != (i%2 == 0) {
@@ -90,10 +93,12 @@ func TestDeflatedMembers(t *testing.T) {
 			}
 			c.conn.Close()
 		}
-		frames, from, to := g.metric("tapecast_deflated_frames_total"), g.metric("tapecast_deflated_from_bytes_total"), g.metric("tapecast_deflated_to_bytes_total")
+		frames, from, to := g.metric("tapecast_deflated_frames_total"), g.metric("tapecast_deflated_from_bytes_total"),
+			g.metric("tapecast_deflated_to_bytes_total")
 		t.Logf("%v frames of %v bytes were deflated to %v", frames, from, to)
 		if frames != 2*float64(total) || to >= from {
-			t.Errorf("%v frames deflated, from %v bytes to %v; %d records were sent to two rooms", frames, from, to, total)
+			t.Errorf("%v frames deflated, from %v bytes to %v; %d records were sent to two rooms",
+				frames, from, to, total)
 		}
 	})
 }

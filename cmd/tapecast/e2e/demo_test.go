@@ -38,7 +38,8 @@ func TestDemo(t *testing.T) {
 	}
 
 	user := "42"
-	rooms := []string{"prices", "trades", "system_alerts", "user:" + user, "portfolio:" + user, "orders:" + user, "notifications:" + user}
+	rooms := []string{"prices", "trades", "system_alerts", "user:" + user, "portfolio:" + user, "orders:" + user,
+		"notifications:" + user}
 	a := dial(t, g, dialing{query: "?token=" + token})
 	b := dial(t, g, dialing{subprotocols: []string{"tapecast.v1", "bearer." + token}})
 	for _, c := range []*client{a, b} {
@@ -55,7 +56,8 @@ func TestDemo(t *testing.T) {
 	if len(a.rooms) != len(rooms) {
 		t.Errorf("joined %d rooms, want the seven", len(a.rooms))
 	}
-	if r := a.call("subscribe", map[string]any{"rooms": []string{"prices:BTCUSDT", "trades:BTCUSDT"}}); len(roomReplies(r.Result)) != 2 {
+	if r := a.call("subscribe",
+		map[string]any{"rooms": []string{"prices:BTCUSDT", "trades:BTCUSDT"}}); len(roomReplies(r.Result)) != 2 {
 		t.Errorf("subscribe: %s %+v", r.Result, r.Error)
 	}
 	a.await("a symbol's own rooms", func() bool {
@@ -90,7 +92,8 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.ended(6*time.Second, 0)
-	if _, err := os.Stat(filepath.Join(suite.dir, "config", "tapecast", "demo.broker")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(suite.dir, "config", "tapecast",
+		"demo.broker")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the address of a broker that is gone: %v", err)
 	}
 	t.Logf("stopped after %s", time.Since(began).Round(time.Millisecond))
@@ -109,7 +112,8 @@ func watched(t *testing.T, g *gateway, token string) {
 	w := spawn(t, "watch", "--url", g.url(), "--token", token, "--count", "20", "prices:ETHUSDT")
 	within(t, patience, "20 messages", w.exited)
 	out := w.output()
-	if lines := strings.Count(out, "\n"); lines != 20 || !strings.Contains(out, "auto_subscribed") || w.cmd.ProcessState.ExitCode() != 0 {
+	if lines := strings.Count(out, "\n"); lines != 20 || !strings.Contains(out, "auto_subscribed") ||
+		w.cmd.ProcessState.ExitCode() != 0 {
 		t.Errorf("watch ended with %v after %d lines:\n%.2000s", w.cmd.ProcessState, lines, out)
 	}
 	w = spawn(t, "watch", "--url", g.url(), "--token", "garbage")
@@ -130,8 +134,10 @@ func measured(t *testing.T, g *gateway) {
 		t.Fatalf("cannot build the bench: %v\n%s", err, out)
 	}
 	for _, args := range [][]string{
-		{"fanout", "--rooms", "prices", "--orders", "20", "--orders-clients", "3"}, {"fanout", "--rooms", "trades:BENCH"},
-		{"private"}, {"keyed", "--group", "2"}, {"mixed", "--symbols", "10", "--symbol-rate", "50", "--order-rate", "20"},
+		{"fanout", "--rooms", "prices", "--orders", "20", "--orders-clients", "3"},
+		{"fanout", "--rooms", "trades:BENCH"},
+		{"private"}, {"keyed", "--group", "2"},
+		{"mixed", "--symbols", "10", "--symbol-rate", "50", "--order-rate", "20"},
 	} {
 		cmd := exec.Command(bin, append(args, "--target", g.url(), "--admin", "http://"+g.admin, "--clients", "5",
 			"--warmup", "0s", "--duration", "1s", "--json", "--quiet")...)
@@ -163,5 +169,6 @@ func (l *demoLeg) whole() bool {
 	if l.Orders != nil {
 		counts = append(counts, *l.Orders)
 	}
-	return l.Unique == l.Want && !slices.ContainsFunc(counts, func(c demoCount) bool { return c.Want == 0 || c.Lost > 0 })
+	return l.Unique == l.Want &&
+		!slices.ContainsFunc(counts, func(c demoCount) bool { return c.Want == 0 || c.Lost > 0 })
 }

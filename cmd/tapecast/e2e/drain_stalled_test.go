@@ -18,14 +18,16 @@ func TestDrainCutsStalledClients(t *testing.T) {
 	for _, drain := range drains {
 		t.Run(drain.String(), func(t *testing.T) {
 			besideOthers(t)
-			g := start(t, config(nil, fmt.Sprintf("server: {listen: \"127.0.0.1:0\", drain: %s, send_buffer: 8KiB}\n", drain)))
+			g := start(t, config(nil,
+				fmt.Sprintf("server: {listen: \"127.0.0.1:0\", drain: %s, send_buffer: 8KiB}\n", drain)))
 			for i := range 5 {
 				c := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint(i)), buffer: 4096})
 				c.notice("auto_subscribed")
 				c.reading.Lock()
 				defer c.reading.Unlock()
 			}
-			eventually(t, 3*patience, "all five take no more", func() bool { return g.metric("tapecast_blocked_connections") >= 5 })
+			eventually(t, 3*patience, "all five take no more",
+				func() bool { return g.metric("tapecast_blocked_connections") >= 5 })
 			polite := join(t, g, "77")
 			begun := time.Now()
 			g.cmd.Process.Signal(syscall.SIGTERM)
@@ -41,9 +43,11 @@ func TestDrainCutsStalledClients(t *testing.T) {
 				if l["level"] == "ERROR" {
 					t.Errorf("an error: %v", l)
 				}
-				cut = cut || l.msg() == "clients that did not read were cut at the end of the drain" && l["connections"] == 5.0
+				cut = cut || l.msg() == "clients that did not read were cut at the end of the drain" &&
+					l["connections"] == 5.0
 			}
-			if !cut && drain < 5*time.Second { // with a longer drain, the first ones of the spread are reset before its end
+			// with a longer drain, the first ones of the spread are reset before its end
+			if !cut && drain < 5*time.Second {
 				t.Error("the log does not say that five clients were cut")
 			}
 		})

@@ -74,7 +74,8 @@ func TestKafkaFaults(t *testing.T) {
 		k.kill(t, 0)
 		f.health("degraded", "unhealthy")
 		waiting := f.next.Load() + int64(scaled().outage/tickEvery)
-		eventually(t, scaled().outage+patience, "the records of an outage", func() bool { return f.next.Load() >= waiting })
+		eventually(t, scaled().outage+patience, "the records of an outage",
+			func() bool { return f.next.Load() >= waiting })
 		if status, _ := f.g.get("/readyz"); status != 200 {
 			t.Errorf("readyz says %d during the outage, want 200: or every node would leave at once", status)
 		}

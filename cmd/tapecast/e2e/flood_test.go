@@ -57,7 +57,8 @@ func TestClientFloods(t *testing.T) {
 		yaml := config(k, floodConfig)
 		if secured {
 			cert, key := selfSigned(t)
-			yaml = strings.Replace(yaml, "ping_every: 1s}", fmt.Sprintf("ping_every: 1s, tls: {cert_file: %q, key_file: %q}}", cert, key), 1)
+			yaml = strings.Replace(yaml, "ping_every: 1s}",
+				fmt.Sprintf("ping_every: 1s, tls: {cert_file: %q, key_file: %q}}", cert, key), 1)
 		}
 		g := start(t, yaml)
 		other := wire(t, g, secured, "other")
@@ -67,7 +68,10 @@ func TestClientFloods(t *testing.T) {
 			for _, user := range []string{"", "flooder"} {
 				t.Run(fmt.Sprintf("%s, TLS %v, user %q", f.name, secured, user), func(t *testing.T) {
 					limited := func() float64 { return g.metric("tapecast_limited_total", `limit="`+f.limit+`"`) }
-					closed := func() float64 { return g.metric("tapecast_closes_total", `code="`+strconv.Itoa(f.code)+`"`) }
+					closed := func() float64 {
+						return g.metric("tapecast_closes_total",
+							`code="`+strconv.Itoa(f.code)+`"`)
+					}
 					wasLimited, wasClosed := limited(), closed()
 					end := wire(t, g, secured, user).flood(f.first, f.then)
 					other.pings(t)
@@ -210,7 +214,8 @@ func TestStoppedGateway(t *testing.T) {
 	lives := func(seconds float64) {
 		t.Helper()
 		from := g.metric("tapecast_uptime_seconds")
-		eventually(t, patience, "time to pass", func() bool { return g.metric("tapecast_uptime_seconds") > from+seconds })
+		eventually(t, patience, "time to pass",
+			func() bool { return g.metric("tapecast_uptime_seconds") > from+seconds })
 	}
 	lives(1)
 	g.suspend(4 * time.Second) // twice what is allowed

@@ -71,7 +71,8 @@ func config(k *cluster, more string) string {
 }
 
 func kafkaSection(k *cluster) string {
-	return fmt.Sprintf("kafka: {brokers: [%s], metadata_every: 500ms, librdkafka: {reconnect.backoff.max.ms: \"500\"}}\n", k.brokers)
+	return fmt.Sprintf("kafka: {brokers: [%s], metadata_every: 500ms, librdkafka: {reconnect.backoff.max.ms: "+
+		"\"500\"}}\n", k.brokers)
 }
 
 // start runs a gateway with a configuration until it is ready.
@@ -290,7 +291,8 @@ func (g *gateway) metric(name string, labels ...string) float64 {
 // forgets waits until the tapes are empty.
 func (g *gateway) forgets() {
 	g.t.Helper()
-	eventually(g.t, time.Minute, "nothing is left on the tapes", func() bool { return g.metric("tapecast_tape_bytes") == 0 })
+	eventually(g.t, time.Minute, "nothing is left on the tapes",
+		func() bool { return g.metric("tapecast_tape_bytes") == 0 })
 }
 
 // descriptors returns how many descriptors the process has open.
@@ -340,6 +342,7 @@ func (g *gateway) ended(d time.Duration, code int) {
 	g.t.Helper()
 	within(g.t, d, "the gateway's end", g.exited)
 	if got := g.cmd.ProcessState.ExitCode(); got != code {
-		g.t.Fatalf("the gateway ended with %v, want exit code %d; its log ends:\n%s", g.cmd.ProcessState, code, g.tail(20))
+		g.t.Fatalf("the gateway ended with %v, want exit code %d; its log ends:\n%s",
+			g.cmd.ProcessState, code, g.tail(20))
 	}
 }

@@ -104,7 +104,8 @@ func TestGreedyResumes(t *testing.T) {
 		c.reading.Lock()
 		defer c.reading.Unlock()
 	}
-	eventually(t, patience, "the greedy ones are served", func() bool { return g.metric("tapecast_recall_windows_total") > 20 })
+	eventually(t, patience, "the greedy ones are served",
+		func() bool { return g.metric("tapecast_recall_windows_total") > 20 })
 	var all sync.WaitGroup
 	for i := range honest {
 		user := fmt.Sprint("h", i)

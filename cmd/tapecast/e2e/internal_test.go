@@ -134,8 +134,9 @@ func demoHome() string { return filepath.Join(suite.dir, "config") }
 func (g *gateway) measured(t *testing.T, home string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs strings.Builder
-	c := exec.Command(builtBench(t), append(args[:len(args):len(args)], "--target", g.url(), "--admin", "http://"+g.admin,
-		"--clients", "3", "--warmup", "100ms", "--duration", "1s", "--json", "--quiet")...)
+	c := exec.Command(builtBench(t),
+		append(args[:len(args):len(args)], "--target", g.url(), "--admin", "http://"+g.admin,
+			"--clients", "3", "--warmup", "100ms", "--duration", "1s", "--json", "--quiet")...)
 	c.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home)
 	c.Stdout, c.Stderr = &out, &errs
 	_ = c.Run() // its exit code is checked

@@ -31,7 +31,8 @@ func TestMembersThatLag(t *testing.T) {
 	g := start(t, config(k, lagConfig))
 	open := func(room string) *client {
 		c := dial(t, g, dialing{query: "?token=" + g.token(room)})
-		if r := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{room}}).Result); len(r) != 1 || r[0].Error != nil {
+		if r := roomReplies(c.call("subscribe", map[string]any{"rooms": []string{room}}).Result); len(r) != 1 ||
+			r[0].Error != nil {
 			t.Fatalf("%s: %+v", room, r)
 		}
 		return c

@@ -37,7 +37,8 @@ func dialLean(g *gateway, user string, want [][][]byte) (*leanClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &leanClient{conn: conn, joined: make(chan struct{}), done: make(chan struct{}), want: want, parts: make([]leanPart, len(want))}
+	c := &leanClient{conn: conn, joined: make(chan struct{}), done: make(chan struct{}), want: want,
+		parts: make([]leanPart, len(want))}
 	for p := range c.parts {
 		c.parts[p].last = -1
 		c.total += len(want[p])

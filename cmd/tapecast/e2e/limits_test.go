@@ -10,7 +10,9 @@ import (
 )
 
 const limitsConfig = `
-limits: {connections: 40, connections_per_address: 10, pending: 5, messages_per_second: 10, burst: 20, rooms_per_connection: 600}
+limits:
+  {connections: 40, connections_per_address: 10, pending: 5, messages_per_second: 10, burst: 20,
+   rooms_per_connection: 600}
 rooms:
   - {match: "trades", class: stream}
   - {match: "trades:*", class: stream}

@@ -141,7 +141,8 @@ func (g *gateway) trouble(t *testing.T) (stop func()) {
 	var running sync.WaitGroup
 	for k := range 95 {
 		c := dial(t, g, dialing{
-			query: "?token=" + g.token(fmt.Sprint("curious", k)) + "&join=manual", from: net.IPv4(127, 0, 1, byte(1+k)), sums: true,
+			query: "?token=" + g.token(fmt.Sprint("curious", k)) + "&join=manual",
+			from:  net.IPv4(127, 0, 1, byte(1+k)), sums: true,
 		})
 		running.Go(func() {
 			defer c.leave()

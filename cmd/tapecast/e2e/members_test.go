@@ -173,14 +173,17 @@ func sameAsRecords(t testing.TB, c *client, r *room, recs []summed) {
 	i := 0
 	for ; i < len(recs) && r.in(recs[i].part, recs[i].off); i++ {
 		if i == len(r.frames) {
-			t.Fatalf("client %s: %s from %v to %v got %d frames, and lacks %d:%d", c.name, r.name, r.joined, *r.left, i, recs[i].part, recs[i].off)
+			t.Fatalf("client %s: %s from %v to %v got %d frames, and lacks %d:%d", c.name, r.name, r.joined, *r.left, i,
+				recs[i].part, recs[i].off)
 		}
 		if f := r.frames[i]; f.part != recs[i].part || f.off != recs[i].off || f.sum != recs[i].sum {
-			t.Fatalf("client %s: %s from %v to %v: frame %d is %d:%d, want %d:%d", c.name, r.name, r.joined, *r.left, i, f.part, f.off, recs[i].part, recs[i].off)
+			t.Fatalf("client %s: %s from %v to %v: frame %d is %d:%d, want %d:%d", c.name, r.name, r.joined, *r.left, i,
+				f.part, f.off, recs[i].part, recs[i].off)
 		}
 	}
 	if i != len(r.frames) {
 		f := r.frames[i]
-		t.Fatalf("client %s: %s from %v to %v got %d:%d, which is not between", c.name, r.name, r.joined, *r.left, f.part, f.off)
+		t.Fatalf("client %s: %s from %v to %v got %d:%d, which is not between", c.name, r.name, r.joined,
+			*r.left, f.part, f.off)
 	}
 }

@@ -53,7 +53,8 @@ func TestLastValuesOverBudget(t *testing.T) {
 		w.send("portfolios", 0, fmt.Appendf(nil, "user%d", i), fmt.Appendf(nil, `{"asset":"BTC","x":%q}`, filler))
 	}
 	w.flush()
-	eventually(t, patience, "last values over their budget", func() bool { return g.metric("tapecast_last_values_evicted_total") > 10_000 })
+	eventually(t, patience, "last values over their budget",
+		func() bool { return g.metric("tapecast_last_values_evicted_total") > 10_000 })
 	feed(w, "deals", "A", 20)
 	feed(w, "orders", "a1", 20)
 	c.await("every trade and order", func() bool {
@@ -66,7 +67,8 @@ func TestLastValuesOverBudget(t *testing.T) {
 	if status, _ := g.get("/readyz"); status != 200 {
 		t.Errorf("readyz answers %d", status)
 	}
-	if got, most := g.metric("tapecast_last_values_bytes"), 1.1*g.metric("tapecast_last_values_budget_bytes"); got > most {
+	if got, most := g.metric("tapecast_last_values_bytes"),
+		1.1*g.metric("tapecast_last_values_budget_bytes"); got > most {
 		t.Errorf("last values take %.0f bytes, more than %.0f", got, most)
 	}
 	if n := g.metric("tapecast_tape_shed_total"); n > 0 && g.metric("tapecast_tape_bytes") < 4<<20 {
@@ -129,14 +131,16 @@ func TestNamesNobodyFeeds(t *testing.T) {
 	}
 	w.flush()
 	eventually(t, patience, "records that get no room", func() bool {
-		return g.metric("tapecast_ingest_bad_total", `reason="max_rooms"`) == 2 && g.metric("tapecast_ingest_dead_letters_total") == 2
+		return g.metric("tapecast_ingest_bad_total", `reason="max_rooms"`) == 2 &&
+			g.metric("tapecast_ingest_dead_letters_total") == 2
 	})
 	line := g.waitLog(patience, "bad record skipped", nil)
 	if line["reason"] != "max_rooms" || line["topic"] != "deals" || line["offset"] == nil {
 		t.Errorf("the log has %v", line)
 	}
 	dead := k.read(t, "dead")
-	if n := len(dead[0]); n != 2 || !strings.HasPrefix(string(dead[0][0].value), `{"s":"R`) || !strings.HasPrefix(string(dead[0][0].key), "deals:0:") {
+	if n := len(dead[0]); n != 2 || !strings.HasPrefix(string(dead[0][0].value), `{"s":"R`) ||
+		!strings.HasPrefix(string(dead[0][0].key), "deals:0:") {
 		t.Errorf("%d dead letters, %+v", n, dead[0])
 	}
 }

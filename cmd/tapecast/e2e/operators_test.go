@@ -84,7 +84,8 @@ func operatorsSurface(t *testing.T, g *gateway, conns int) {
 		t.Errorf("/metrics has the services %v, want %v", got, serviceNames)
 	}
 	n := len(serviceNames)
-	if s.ServiceCount.Total != n || s.ServiceCount.Running != n || s.ServiceCount.Initialized != n || s.Uptime <= 0 || s.PendingAuthentications == nil {
+	if s.ServiceCount.Total != n || s.ServiceCount.Running != n || s.ServiceCount.Initialized != n || s.Uptime <= 0 ||
+		s.PendingAuthentications == nil {
 		t.Errorf("/metrics: %s", body)
 	}
 	switch m := s.Services; {
@@ -92,7 +93,8 @@ func operatorsSurface(t *testing.T, g *gateway, conns int) {
 		t.Errorf("/metrics: ConnectionManager.connections is not %d: %s", conns, body)
 	case m["KafkaConsumer"].Processed == nil || *m["KafkaConsumer"].Processed == 0:
 		t.Errorf("/metrics: KafkaConsumer.processed: %s", body)
-	case m["RateLimiter"].Requests == nil || m["AuthService"].Verifications == nil || m["ConnectionHandler"].Pending == nil:
+	case m["RateLimiter"].Requests == nil || m["AuthService"].Verifications == nil ||
+		m["ConnectionHandler"].Pending == nil:
 		t.Errorf("/metrics: a service's own figure is missing: %s", body)
 	case *m["AuthService"].Verifications < int64(conns) || *m["ConnectionHandler"].Pending != 0:
 		t.Errorf("/metrics: %s", body)

@@ -54,7 +54,8 @@ func ownersWith(k *cluster, ping, retain time.Duration) string {
 
 func newOwners(c *crowd) *owners {
 	n := len(c.guests)
-	o := &owners{crowd: c, since: make([]positions, n), first: make([]positions, n), got: make([][]ownGot, n), due: make([]int, n), level: make([]time.Duration, n)}
+	o := &owners{crowd: c, since: make([]positions, n), first: make([]positions, n), got: make([][]ownGot, n),
+		due: make([]int, n), level: make([]time.Duration, n)}
 	c.frame, c.said = o.take, o.hear
 	return o
 }
@@ -123,7 +124,9 @@ func (o *owners) meet(node *gateway) {
 
 // resume returns a guest's request with a token and its positions.
 func (o *owners) resume(g *guest) []byte {
-	return request("authenticate", map[string]any{"token": tokenFor(g.user, time.Hour), "since": map[string]any{"orders:" + g.user: o.since[g.n].object()}})
+	return request("authenticate",
+		map[string]any{"token": tokenFor(g.user, time.Hour),
+			"since": map[string]any{"orders:" + g.user: o.since[g.n].object()}})
 }
 
 // back makes all guests come back within the given time, to one of the nodes. Each must
@@ -177,7 +180,8 @@ func (o *owners) exactly(topic [][]record) {
 	defer o.mu.Unlock()
 	for _, g := range o.guests {
 		if own := of(g); !slices.Equal(o.got[g.n], own) {
-			o.t.Fatalf("user %s got %d messages, the topic has %d for it; they are not the same: %v, want %v", g.user, len(o.got[g.n]), len(own), o.got[g.n], own)
+			o.t.Fatalf("user %s got %d messages, the topic has %d for it; they are not the same: %v, want %v", g.user,
+				len(o.got[g.n]), len(own), o.got[g.n], own)
 		}
 	}
 }
@@ -186,7 +190,8 @@ func (o *owners) exactly(topic [][]record) {
 func (o *owners) orders(w *producer, n int, rnd *rand.Rand, from int) {
 	for i := range n {
 		g := o.guests[rnd.IntN(len(o.guests))]
-		w.send("orders", anyPartition, []byte(g.user), fmt.Appendf(nil, `{"order":%d,"of":%q,"pad":"%060d"}`, from+i, g.user, i))
+		w.send("orders", anyPartition, []byte(g.user),
+			fmt.Appendf(nil, `{"order":%d,"of":%q,"pad":"%060d"}`, from+i, g.user, i))
 		o.do(func() { o.due[g.n]++ })
 	}
 }
@@ -224,7 +229,8 @@ func (g *gateway) fromKafka(k *cluster) (int64, bool) {
 	total := int64(0)
 	for line := range strings.Lines(string(out)) {
 		peer := strings.Fields(line)
-		if !strings.Contains(line, fmt.Sprintf("pid=%d,", g.cmd.Process.Pid)) || len(peer) < 4 || !strings.Contains(k.brokers, peer[3]) {
+		if !strings.Contains(line, fmt.Sprintf("pid=%d,", g.cmd.Process.Pid)) || len(peer) < 4 ||
+			!strings.Contains(k.brokers, peer[3]) {
 			continue
 		}
 		if _, n, ok := strings.Cut(line, "bytes_received:"); ok {

@@ -14,7 +14,11 @@ auto_join: ["user:{sub}", "orders:{sub}", notices]
 ingest:
   routes:
     - {topic: orders, rooms: ["orders:{@key}"], key: "{orderId}", type: order_update, partitioner: murmur2}
-    - {topic: events, match: {metadata.kind: "user.*"}, rooms: ["user:{metadata.userId}"], type: user_message, payload: data}
+    - topic: events
+      match: {metadata.kind: "user.*"}
+      rooms: ["user:{metadata.userId}"]
+      type: user_message
+      payload: data
     - {topic: events, match: {metadata.kind: "system.*"}, rooms: [notices], type: system_alert, payload: data}
 `
 
@@ -47,7 +51,9 @@ func TestPrivateRooms(t *testing.T) {
 		for i := range n {
 			for u := 42; u <= 45; u++ {
 				w.send("orders", anyPartition, fmt.Append(nil, u), []byte(payload(u, i)))
-				w.send("events", anyPartition, nil, fmt.Appendf(nil, `{"metadata":{"kind":"user.message","userId":%d},"data": [ %d,"x" ] , "more":{"data":0}}`, u, i))
+				w.send("events", anyPartition, nil,
+					fmt.Appendf(nil, `{"metadata":{"kind":"user.message","userId":%d},"data": [ %d,"x" ] , `+
+						`"more":{"data":0}}`, u, i))
 			}
 		}
 		w.send("events", 0, nil, []byte(`{"data":{"text":"all"},"metadata":{"kind":"system.alert"}}`))
@@ -57,7 +63,8 @@ func TestPrivateRooms(t *testing.T) {
 			t.Helper()
 			orders, user := fmt.Sprint("orders:", u), fmt.Sprint("user:", u)
 			c.await("its messages", func() bool {
-				return len(c.rooms[orders].frames) >= n && len(c.rooms[user].frames) >= n && len(c.rooms["notices"].frames) >= 1
+				return len(c.rooms[orders].frames) >= n && len(c.rooms[user].frames) >= n &&
+					len(c.rooms["notices"].frames) >= 1
 			})
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -79,7 +86,8 @@ func TestPrivateRooms(t *testing.T) {
 				t.Errorf("the alert is %s %q", f.data, f.typ)
 			}
 			if len(c.rooms[orders].frames) != n || len(c.rooms[user].frames) != n {
-				t.Errorf("%d orders and %d messages, want %d each", len(c.rooms[orders].frames), len(c.rooms[user].frames), n)
+				t.Errorf("%d orders and %d messages, want %d each", len(c.rooms[orders].frames),
+					len(c.rooms[user].frames), n)
 			}
 		}
 		for _, c := range mine {

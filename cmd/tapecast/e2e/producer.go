@@ -75,12 +75,14 @@ func (k *cluster) producer(t testing.TB, settings ...any) *producer {
 
 // send queues a record. A nil key: none. A nil value: a tombstone.
 func (w *producer) send(topic string, partition int32, key, value []byte, headers ...kafka.Header) {
-	w.put(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: partition}, Key: key, Value: value, Headers: headers})
+	w.put(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: partition}, Key: key,
+		Value: value, Headers: headers})
 }
 
 // sendAt is send with a timestamp.
 func (w *producer) sendAt(topic string, partition int32, key, value []byte, at time.Time) {
-	w.put(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: partition}, Key: key, Value: value, Timestamp: at})
+	w.put(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: partition}, Key: key,
+		Value: value, Timestamp: at})
 }
 
 func (w *producer) put(m *kafka.Message) {

@@ -44,7 +44,8 @@ func TestTwoStalledResumes(t *testing.T) {
 		c := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("s", i)), sums: true})
 		c.reading.Lock()
 		defer c.reading.Unlock()
-		c.request("1", "subscribe", map[string]any{"rooms": []string{"all"}, "since": map[string]any{"all": position(-1)}})
+		c.request("1", "subscribe",
+			map[string]any{"rooms": []string{"all"}, "since": map[string]any{"all": position(-1)}})
 	}
 	eventually(t, patience, "both are being sent the past", func() bool {
 		return g.metric("tapecast_recall_handed_bytes") > 0

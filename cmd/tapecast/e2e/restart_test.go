@@ -30,8 +30,10 @@ func TestLastValuesAfterRestart(t *testing.T) {
 		k.topic(t, "asks", 2)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := k.admin(t).IncrementalAlterConfigs(ctx, []kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: k.name("assets"),
-			Config: []kafka.ConfigEntry{{Name: "cleanup.policy", Value: "compact", IncrementalOperation: kafka.AlterConfigOpTypeSet}}}})
+		_, err := k.admin(t).IncrementalAlterConfigs(ctx,
+			[]kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: k.name("assets"),
+				Config: []kafka.ConfigEntry{{Name: "cleanup.policy", Value: "compact",
+					IncrementalOperation: kafka.AlterConfigOpTypeSet}}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,8 @@ func TestResumeExactlyOnce(t *testing.T) {
 		go func() {
 			defer close(travelled)
 			onAll(conns, func(i int) {
-				all[i] = &travels{t: t, w: w, user: fmt.Sprint("r", i), rooms: []string{"ticks", fmt.Sprint("mine:r", i)}}
+				all[i] = &travels{t: t, w: w, user: fmt.Sprint("r", i),
+					rooms: []string{"ticks", fmt.Sprint("mine:r", i)}}
 				all[i].travel(nodes, cuts, rand.New(rand.NewPCG(6, uint64(i))))
 			})
 		}()

@@ -60,15 +60,18 @@ func TestRequestShapes(t *testing.T) {
 	if len(got) != 3 || got[0].Status != "left" || got[1].Status != "left" || got[2].Error == nil {
 		t.Errorf("unsubscribe: %s %+v", r.Result, r.Error)
 	}
-	r = c.call("subscribe", map[string]any{"rooms": []string{"trades", "nothing", "orders:43", "trades"}, "unknown": 1, "snapshot": false})
+	r = c.call("subscribe",
+		map[string]any{"rooms": []string{"trades", "nothing", "orders:43", "trades"}, "unknown": 1, "snapshot": false})
 	got = roomReplies(r.Result)
-	if len(got) != 3 || got[0].Status != "joined" || !got[0].Chain || got[0].Class != "stream" || got[0].Positions.epoch == "" ||
+	if len(got) != 3 || got[0].Status != "joined" || !got[0].Chain || got[0].Class != "stream" ||
+		got[0].Positions.epoch == "" ||
 		got[1].Error == nil || got[1].Error.Code != -32006 || got[2].Error == nil || got[2].Error.Code != -32007 {
 		t.Errorf("subscribe: %s %+v", r.Result, r.Error)
 	}
 	// Again: it is in already, and there is no second membership.
 	r = c.call("subscribe", map[string]any{"rooms": []string{"trades"}, "keys": []string{"none"}})
-	if got = roomReplies(r.Result); len(got) != 1 || !got[0].Already || got[0].Positions.epoch == "" || strings.Contains(string(r.Result), "keys") {
+	if got = roomReplies(r.Result); len(got) != 1 || !got[0].Already || got[0].Positions.epoch == "" ||
+		strings.Contains(string(r.Result), "keys") {
 		t.Errorf("once more: %s %+v", r.Result, r.Error)
 	}
 	is("trades")
@@ -86,7 +89,9 @@ func TestRequestShapes(t *testing.T) {
 	c.check()
 
 	// An invalid position is refused, not ignored: the client relies on it.
-	if r := c.call("subscribe", map[string]any{"rooms": []string{"trades"}, "since": []string{"trades"}}); r.Error == nil || r.Error.Code != -32602 {
+	if r := c.call("subscribe",
+		map[string]any{"rooms": []string{"trades"}, "since": []string{"trades"}}); r.Error == nil ||
+		r.Error.Code != -32602 {
 		t.Errorf("since: %s %+v", r.Result, r.Error)
 	}
 }

@@ -24,7 +24,8 @@ func TestResumeByTime(t *testing.T) {
 		g := start(t, config(k, resumeConfig))
 		stay := dial(t, g, dialing{query: "?token=" + g.token("t0")})
 		stay.call("subscribe", map[string]any{"rooms": []string{"ticks"}})
-		w.sendAt("ticks", 0, nil, fmt.Append(nil, n-1), begin.Add((n-1)*time.Second)) // from here on the room knows each prev
+		// from here on the room knows each prev
+		w.sendAt("ticks", 0, nil, fmt.Append(nil, n-1), begin.Add((n-1)*time.Second))
 		stay.await("the last", func() bool { return len(stay.rooms["ticks"].frames) == 1 })
 		join := func(since map[string]any) (*client, roomReply) {
 			c := dial(t, g, dialing{query: "?token=" + g.token("t1")})
@@ -81,7 +82,8 @@ func TestResumeByTime(t *testing.T) {
 
 		// A private room that had no member here.
 		for i := range 10 {
-			w.sendAt("mine", anyPartition, []byte("t1"), fmt.Appendf(nil, "%d", i), begin.Add(time.Duration(i)*time.Second))
+			w.sendAt("mine", anyPartition, []byte("t1"), fmt.Appendf(nil, "%d", i),
+				begin.Add(time.Duration(i)*time.Second))
 		}
 		w.flush()
 		c := dial(t, g, dialing{query: "?token=" + g.token("t1")})

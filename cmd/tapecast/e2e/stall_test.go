@@ -35,7 +35,8 @@ const stallPartitions = 3
 // for it, and then each key once at most, with the newest of all.
 func TestStalledClients(t *testing.T) {
 	onEachAlone(t, func(t *testing.T, k *cluster) {
-		clients, keys, pad, rate, calm, stall, buffers := 100, 50, 1000, 4000.0, time.Second, 4*time.Second, ", send_buffer: 16KiB, notsent_lowat: 16KiB"
+		clients, keys, pad, rate, calm, stall, buffers := 100, 50, 1000, 4000.0, time.Second, 4*time.Second,
+			", send_buffer: 16KiB, notsent_lowat: 16KiB"
 		if k.full() {
 			clients, keys, pad, rate, calm, stall, buffers = 9_800, 500, 20, 200, 30*time.Second, 60*time.Second, ""
 		}
@@ -47,7 +48,8 @@ func TestStalledClients(t *testing.T) {
 		defer timed.disperse()
 		defer s.disperse()
 		for key := range keys { // all keys are there before any client is
-			w.send("quotes", partitionOf(quote(key), stallPartitions), []byte(quote(key)), []byte(`{"at":0,"first":true}`))
+			w.send("quotes", partitionOf(quote(key), stallPartitions), []byte(quote(key)),
+				[]byte(`{"at":0,"first":true}`))
 		}
 		w.flush()
 		if k.full() {
@@ -57,7 +59,8 @@ func TestStalledClients(t *testing.T) {
 			c.arrive(0, func(u *guest) (*gateway, string, []byte) { return g, "?token=" + g.token(u.user), nil })
 		}
 		everybody := len(timed.guests) + clients
-		eventually(t, time.Minute, "all are there", func() bool { return g.metric("tapecast_subscriptions") == float64(everybody) })
+		eventually(t, time.Minute, "all are there",
+			func() bool { return g.metric("tapecast_subscriptions") == float64(everybody) })
 
 		stop := s.publish(w, keys, pad, rate)
 		defer stop()
@@ -119,7 +122,8 @@ type stalls struct {
 
 func newStalls(c *crowd, keys int) *stalls {
 	n := len(c.guests)
-	s := &stalls{crowd: c, newest: make([][]int64, n), held: make([]int64, n), until: make([]int64, n), twice: make([]map[int]bool, n)}
+	s := &stalls{crowd: c, newest: make([][]int64, n), held: make([]int64, n), until: make([]int64, n),
+		twice: make([]map[int]bool, n)}
 	for _, g := range s.slow() {
 		s.newest[g.n] = slices.Repeat([]int64{-1}, keys)
 		s.twice[g.n] = map[int]bool{}
@@ -179,7 +183,8 @@ func (s *stalls) publish(w *producer, keys, pad int, rate float64) (stop func())
 			if i%2 > 0 {
 				key = i / 2 % 7
 			}
-			w.send("quotes", partitionOf(quote(key), stallPartitions), []byte(quote(key)), fmt.Appendf(nil, `{"at":%d,"i":%d,"pad":"%s"}`, time.Now().UnixNano(), i, tail))
+			w.send("quotes", partitionOf(quote(key), stallPartitions), []byte(quote(key)),
+				fmt.Appendf(nil, `{"at":%d,"i":%d,"pad":"%s"}`, time.Now().UnixNano(), i, tail))
 			s.published.Add(1)
 		}
 		w.flush()
@@ -246,7 +251,8 @@ func (s *stalls) levelWith(topic [][]record) bool {
 // unreadBytes returns the bytes in a socket that were not read.
 func unreadBytes(fd int) (int, error) {
 	var n int32
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.TIOCINQ, uintptr(unsafe.Pointer(&n))); errno != 0 {
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.TIOCINQ,
+		uintptr(unsafe.Pointer(&n))); errno != 0 {
 		return 0, errno
 	}
 	return int(n), nil

@@ -23,7 +23,8 @@ func standingConfig(t *testing.T) (yaml, token string) {
 	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return config(nil, fmt.Sprintf("admin: {listen: \"127.0.0.1:0\", direct: true, write: true, token_file: %q}\n", file)), token
+	return config(nil,
+		fmt.Sprintf("admin: {listen: \"127.0.0.1:0\", direct: true, write: true, token_file: %q}\n", file)), token
 }
 
 // stand makes the first goroutine of a kind stand.
@@ -60,7 +61,8 @@ func (g *gateway) suspend(d time.Duration) {
 func TestStandingIsNamed(t *testing.T) {
 	besideOthers(t)
 	yaml, token := standingConfig(t)
-	for _, pair := range [][2]string{{"loop", "recaller"}, {"poller", "tls"}, {"appender", "times"}, {"reader", "acceptor"}} {
+	for _, pair := range [][2]string{{"loop", "recaller"}, {"poller", "tls"}, {"appender", "times"},
+		{"reader", "acceptor"}} {
 		who := pair[0]
 		t.Run(who+" and "+pair[1], func(t *testing.T) {
 			besideOthers(t)

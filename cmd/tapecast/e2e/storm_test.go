@@ -95,23 +95,30 @@ func TestStorm(t *testing.T) {
 		s.exactly(k.read(t, "orders"))
 		s.exactTrades(k.read(t, "trades"))
 
-		t.Logf("%d clients came in %s, each %s behind; all had caught up %s after the node was lost; each after its connect: %s",
+		t.Logf("%d clients came in %s, each %s behind; all had caught up %s after the node was lost; each after its "+
+			"connect: %s",
 			users, came.Round(time.Millisecond), behind, caught.Round(time.Millisecond), spread(slices.Clone(s.level)))
-		t.Logf("%d who stayed, from the producer to the socket: orders %s; in the %s before %s", stayed, spread(stormOrders), behind, spread(calmOrders))
-		t.Logf("their trades, a room that is %d by then: %s; before %s", stayed+users, spread(stormTrades), spread(calmTrades))
+		t.Logf("%d who stayed, from the producer to the socket: orders %s; in the %s before %s", stayed,
+			spread(stormOrders), behind, spread(calmOrders))
+		t.Logf("their trades, a room that is %d by then: %s; before %s", stayed+users,
+			spread(stormTrades), spread(calmTrades))
 		if k.full() {
-			t.Logf("with all of them, in the 10 s after: orders %s, trades %s", spread(laterOrders), spread(laterTrades))
+			t.Logf("with all of them, in the 10 s after: orders %s, trades %s", spread(laterOrders),
+				spread(laterTrades))
 		}
 		with := b.heap()
 		s.disperse()
 		eventually(t, patience, "they are gone", func() bool { return b.connections() == stayed })
-		t.Logf("resident %.0f MB before, %.0f at most; heap %.1f MB before, %.1f with all of them", rss, peak, heap/1e6, with/1e6)
+		t.Logf("resident %.0f MB before, %.0f at most; heap %.1f MB before, %.1f with all of them", rss,
+			peak, heap/1e6, with/1e6)
 		if !k.full() {
 			return
 		}
 		// What was read again is kept for 30 s.
-		eventually(t, time.Minute, "memory is back", func() bool { return b.metric("tapecast_recall_kept_bytes") == 0 && b.heap() < heap+4e6 })
-		t.Logf("%s after: heap %.1f MB, resident %.0f MB", time.Since(began).Round(time.Second), b.heap()/1e6, b.resident())
+		eventually(t, time.Minute, "memory is back",
+			func() bool { return b.metric("tapecast_recall_kept_bytes") == 0 && b.heap() < heap+4e6 })
+		t.Logf("%s after: heap %.1f MB, resident %.0f MB", time.Since(began).Round(time.Second),
+			b.heap()/1e6, b.resident())
 		if caught > 10*time.Second {
 			t.Errorf("all had caught up %s after the node was lost, the bar is 10 s", caught)
 		}
@@ -139,7 +146,8 @@ type storm struct {
 
 func newStorm(o *owners, w, timed *producer) *storm {
 	n := len(o.guests)
-	s := &storm{owners: o, w: w, timed: timed, from: make([][stormPartitions]int64, n), at: make([][stormPartitions]int64, n), due: make([][stormPartitions]int64, n)}
+	s := &storm{owners: o, w: w, timed: timed, from: make([][stormPartitions]int64, n),
+		at: make([][stormPartitions]int64, n), due: make([][stormPartitions]int64, n)}
 	s.crowd.frame, s.said, s.also = s.take, s.hear, s.hasTrades
 	return s
 }

@@ -57,7 +57,8 @@ func (k *cluster) read(t testing.TB, topic string) [][]record {
 		switch ev := c.Poll(200).(type) {
 		case *kafka.Message:
 			p := ev.TopicPartition.Partition
-			out[p] = append(out[p], record{int64(ev.TopicPartition.Offset), ev.Timestamp.UnixMilli(), ev.Key, ev.Value, ev.Value == nil})
+			out[p] = append(out[p],
+				record{int64(ev.TopicPartition.Offset), ev.Timestamp.UnixMilli(), ev.Key, ev.Value, ev.Value == nil})
 		case kafka.PartitionEOF:
 			open--
 		case kafka.Error:
@@ -100,7 +101,8 @@ func sameAsTopic(t testing.TB, c *client, name string, topic [][]record) {
 		r := topic[f.part][next[f.part]]
 		next[f.part]++
 		if f.off != r.offset || f.ts != r.ts || !bytes.Equal(f.data, r.value) {
-			t.Fatalf("client %s: frame %d:%d at %d is not record %d at %d: %.200q, want %.200q", c.name, f.part, f.off, f.ts, r.offset, r.ts, f.data, r.value)
+			t.Fatalf("client %s: frame %d:%d at %d is not record %d at %d: %.200q, want %.200q", c.name, f.part, f.off,
+				f.ts, r.offset, r.ts, f.data, r.value)
 		}
 	}
 	for p := range next {

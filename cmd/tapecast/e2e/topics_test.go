@@ -24,7 +24,8 @@ ingest:
 func TestTopicThatComesLater(t *testing.T) {
 	besideOthers(t)
 	onEach(t, func(t *testing.T, k *cluster) {
-		g := launch(t, "run", "--config", written(t, "c.yaml", config(k, strings.Replace(topicsConfig, "TOPIC", "later", 1))))
+		g := launch(t, "run", "--config",
+			written(t, "c.yaml", config(k, strings.Replace(topicsConfig, "TOPIC", "later", 1))))
 		g.waitLog(patience, "topic does not exist; waiting for it", nil)
 		if status, body := g.get("/readyz"); status != 503 || !strings.Contains(body, "later") {
 			t.Errorf("readyz without the topic: %d %s, want 503 and its name", status, body)
@@ -52,7 +53,8 @@ func TestTransactions(t *testing.T) {
 		g := start(t, config(k, strings.Replace(topicsConfig, "TOPIC", "ledger", 1)))
 		c := join(t, g, "1")
 
-		p, err := kafka.NewProducer(&kafka.ConfigMap{"bootstrap.servers": k.brokers, "transactional.id": "e2e", "enable.metrics.push": false, "log_level": 0})
+		p, err := kafka.NewProducer(&kafka.ConfigMap{"bootstrap.servers": k.brokers, "transactional.id": "e2e",
+			"enable.metrics.push": false, "log_level": 0})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +74,8 @@ func TestTransactions(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range 10 {
-				err := p.Produce(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: int32(i % 2)}, Key: []byte("k"),
+				err := p.Produce(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic,
+					Partition: int32(i % 2)}, Key: []byte("k"),
 					Value: fmt.Appendf(nil, `{"tx":%d,"i":%d,"aborted":%v}`, tx, i, tx%3 == 1)}, nil)
 				if err != nil {
 					t.Fatal(err)

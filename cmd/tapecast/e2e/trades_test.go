@@ -79,7 +79,8 @@ func TestTradesByteForByte(t *testing.T) {
 			}
 		}
 		full.awaitFor(patience, "the last trade", func() bool { return len(full.rooms["trades"].frames) >= len(rows) })
-		t.Logf("%d rows in %s, delivered to %d clients by %s", len(rows), produced.Round(time.Millisecond), conns, time.Since(began).Round(time.Millisecond))
+		t.Logf("%d rows in %s, delivered to %d clients by %s", len(rows), produced.Round(time.Millisecond), conns,
+			time.Since(began).Round(time.Millisecond))
 
 		sameAsTopic(t, full, "trades", k.read(t, "trades"))
 		full.check()

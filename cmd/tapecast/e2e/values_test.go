@@ -13,7 +13,9 @@ const valuesConfig = `
 server: {listen: "127.0.0.1:0", drain: 3s, send_buffer: 16KiB, notsent_lowat: 16KiB}
 limits: {messages_per_second: 0, pending: 0, request_cost: 0, snapshot_bytes: 0}
 classes:
-  quick: {conflate: true, snapshot: true, conflate_after: {bytes: 16KiB, age: 1s}, retain: {bytes: 256KiB, age: 2s}, key_ttl: TTL}
+  quick:
+    {conflate: true, snapshot: true, conflate_after: {bytes: 16KiB, age: 1s}, retain: {bytes: 256KiB, age: 2s},
+     key_ttl: TTL}
 rooms:
   - {match: "quotes", class: quick}
 auto_join: []
@@ -52,10 +54,13 @@ func TestSnapshotsEqualCompaction(t *testing.T) {
 		for _, recs := range topic {
 			records += len(recs)
 		}
-		v.await(ttl+time.Minute, "all of the topic, and what is stale has gone", func() bool { return v.levelWith(topic, ttl) })
+		v.await(ttl+time.Minute, "all of the topic, and what is stale has gone",
+			func() bool { return v.levelWith(topic, ttl) })
 		n := v.sameAsTopic(topic, ttl)
-		t.Logf("%d records of %d keys, %d clients: %d joins, of which %d snapshots and %d from where they had been; %d snapshots started again; %d stalls, %d vanished; %v frames spared by conflation, %v keys expired",
-			records, len(v.keys), clients, v.joins, n, v.resumes, v.restarted, v.stalls, v.vanished, g.metric("tapecast_conflated_frames_total"), g.metric("tapecast_keys_expired_total"))
+		t.Logf("%d records of %d keys, %d clients: %d joins, of which %d snapshots and %d from where they had been; "+
+			"%d snapshots started again; %d stalls, %d vanished; %v frames spared by conflation, %v keys expired",
+			records, len(v.keys), clients, v.joins, n, v.resumes, v.restarted, v.stalls, v.vanished,
+			g.metric("tapecast_conflated_frames_total"), g.metric("tapecast_keys_expired_total"))
 		if few := clients / 10; n < 2*few || v.resumes < few || v.stalls < few || v.vanished < few {
 			t.Error("this shows little")
 		}
@@ -89,7 +94,8 @@ func quoteAll(t testing.TB, w *producer, keys int, over time.Duration, times flo
 				<-tick.C
 			}
 			// Nine in ten come once in the first half of the time, and are never updated.
-			for due := int(2 * time.Since(began).Seconds() / over.Seconds() * float64(keys)); born < min(due, keys); born++ {
+			for due := int(2 * time.Since(began).Seconds() / over.Seconds() * float64(keys)); born < min(due,
+				keys); born++ {
 				if born%10 > 0 {
 					put(fmt.Sprintf("g%05d", born), fmt.Appendf(nil, `{"once":%d,"pad":"%0100d"}`, born, born))
 				}

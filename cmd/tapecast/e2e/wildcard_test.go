@@ -10,7 +10,9 @@ import (
 )
 
 const wildcardConfig = `
-limits: {messages_per_second: 0, request_cost: 0, rooms_per_wildcard: 40, wildcards_per_connection: 2, rooms_per_connection: 60}
+limits:
+  {messages_per_second: 0, request_cost: 0, rooms_per_wildcard: 40, wildcards_per_connection: 2,
+   rooms_per_connection: 60}
 rooms:
   - {match: "deals:*", class: stream}
   - {match: "quotes:*", class: market}
@@ -79,7 +81,8 @@ func TestWildcards(t *testing.T) {
 			for _, r := range list[0].Rooms {
 				in = append(in, r.Room)
 			}
-			if want := []string{"deals:A0", "deals:A0 deals:B0"}[(i%3)%2]; list[0].Status != "joined" || strings.Join(in, " ") != want {
+			if want := []string{"deals:A0", "deals:A0 deals:B0"}[(i%3)%2]; list[0].Status != "joined" ||
+				strings.Join(in, " ") != want {
 				t.Errorf("%s joined %q, want %s: %+v", names[0], in, want, list[0])
 			}
 			clients = append(clients, c)
@@ -149,7 +152,9 @@ func TestWildcards(t *testing.T) {
 					c.call("unsubscribe", map[string]any{"rooms": []string{"quotes:X*"}})
 					return false
 				}
-				return r.Error.Code == -32009 && strings.Contains(r.Error.Message, "the wildcard has more rooms than rooms_per_wildcard, which is 40")
+				return r.Error.Code == -32009 &&
+					strings.Contains(r.Error.Message,
+						"the wildcard has more rooms than rooms_per_wildcard, which is 40")
 			})
 			subscribe(c, "deals:Y*")
 			for i := range 41 {
@@ -158,7 +163,9 @@ func TestWildcards(t *testing.T) {
 			}
 			c.await("the notice that deals:Y* is full", func() bool {
 				return slices.ContainsFunc(c.notices, func(n notice) bool {
-					return n.Method == "limit" && strings.Contains(string(n.Params), `{"pattern":"deals:Y*","room":"deals:Y`) && strings.Contains(string(n.Params), `"limit":"rooms_per_wildcard","most":40}`)
+					return n.Method == "limit" &&
+						strings.Contains(string(n.Params), `{"pattern":"deals:Y*","room":"deals:Y`) &&
+						strings.Contains(string(n.Params), `"limit":"rooms_per_wildcard","most":40}`)
 				})
 			})
 			if n := g.metric("tapecast_wildcards_full_total"); n < 1 {
@@ -218,7 +225,8 @@ func TestWildcards(t *testing.T) {
 				})
 				d.mu.Lock()
 				for name, r := range d.rooms {
-					sameAsSince(t, r, name, topic, roomReply{Rooms: []roomReply{{Room: name, Positions: left.Positions}}})
+					sameAsSince(t, r, name, topic,
+						roomReply{Rooms: []roomReply{{Room: name, Positions: left.Positions}}})
 				}
 				d.mu.Unlock()
 				d.check()

@@ -134,20 +134,25 @@ func TestMaxRate(t *testing.T) {
 	c := newCrowd(t, 2, func(n int) string { return fmt.Sprint("m", n) })
 	c.frame = func(u *guest, p []byte) { []*sends{conflated, all}[u.n].take(c, u, p) }
 	c.arrive(0, func(u *guest) (*gateway, string, []byte) {
-		return g, "?token=" + g.token(u.user), request("subscribe", map[string]any{"rooms": []string{[]string{"quotes", "ticks"}[u.n]}, "max_rate": 5, "snapshot": false})
+		return g, "?token=" + g.token(u.user),
+			request("subscribe",
+				map[string]any{"rooms": []string{[]string{"quotes", "ticks"}[u.n]}, "max_rate": 5, "snapshot": false})
 	})
 	eventually(t, patience, "both are in", func() bool { return g.metric("tapecast_subscriptions") == 2 })
 	began := time.Now()
 	for i := range seconds * 200 {
 		due(began, time.Duration(i)*5*time.Millisecond)
 		key := fmt.Sprintf("k%02d", i%each)
-		w.send("ticks", partitionOf(key, 3), []byte(key), fmt.Appendf(nil, `{"at":%d,"i":%d}`, time.Now().UnixNano(), i))
+		w.send("ticks", partitionOf(key, 3), []byte(key),
+			fmt.Appendf(nil, `{"at":%d,"i":%d}`, time.Now().UnixNano(), i))
 	}
 	w.flush()
-	c.await(patience, "the last of each", func() bool { return all.last == seconds*200-1 && conflated.last == seconds*200-1 })
+	c.await(patience, "the last of each",
+		func() bool { return all.last == seconds*200-1 && conflated.last == seconds*200-1 })
 	took := time.Since(began).Seconds()
 	c.disperse()
-	t.Logf("in %.1f s: %d frames in %d sends conflated, newest %s old; %d frames in %d sends else", took, conflated.frames, conflated.sends, spread(conflated.newest), all.frames, all.sends)
+	t.Logf("in %.1f s: %d frames in %d sends conflated, newest %s old; %d frames in %d sends else", took,
+		conflated.frames, conflated.sends, spread(conflated.newest), all.frames, all.sends)
 	for _, s := range []*sends{conflated, all} {
 		if rate := float64(s.sends) / took; rate < 4 || rate > 6 {
 			t.Errorf("%.1f sends a second, want 5", rate)
