@@ -228,7 +228,6 @@ func (c *compiler) readable(i int, field string, r *route, reads bool) {
 
 // land finds the pattern of a room template's names and marks it as fed.
 func (c *compiler) land(i int, t *Topic, r *route, room *roomTemplate) {
-	src := &c.source[i]
 	c.readable(i, "rooms", r, room.uses(fromValue))
 	if room.text == "" {
 		c.fault(i, "rooms", "has an empty name: name a room such as \"prices\" or \"prices:{@key}\"")
@@ -269,7 +268,25 @@ func (c *compiler) land(i int, t *Topic, r *route, room *roomTemplate) {
 	if base == nil {
 		return
 	}
-	if c.tombs[src.Topic] && base.Class.Conflate {
+	c.suits(i, r, room, base)
+	first, fed := c.first[base]
+	switch {
+	case !fed:
+		c.first[base] = i
+		feed(base, t, r)
+	case base.Feed != t.Feed:
+		c.fault(i, "rooms",
+			"%q falls into room pattern %q, which route %d feeds from topic %q: a position would be ambiguous; "+
+				"give each topic rooms of its own", room.text, base.Match, first, base.Feed.Topic())
+	case base.Bare != r.bare:
+		c.fault(i, "envelope",
+			"differs from route %d, which feeds room pattern %q too: a room is either bare or not", first, base.Match)
+	}
+}
+
+// suits finds what the class of a room's pattern has no use for, or cannot do.
+func (c *compiler) suits(i int, r *route, room *roomTemplate, base *rooms.Pattern) {
+	if c.tombs[c.source[i].Topic] && base.Class.Conflate {
 		const why = "%q comes from the value, which a tombstone does not have, and class %q of room %q is conflated: " +
 			"take it from {@key} or {@header.x}"
 		if room.uses(fromValue) {
@@ -285,19 +302,6 @@ func (c *compiler) land(i int, t *Topic, r *route, room *roomTemplate) {
 				"is for rooms that deliver every message to all, and class %q of room %q is private or conflated: "+
 					"use a class such as book", base.Class.Name, room.text)
 		}
-	}
-	first, fed := c.first[base]
-	switch {
-	case !fed:
-		c.first[base] = i
-		feed(base, t, r)
-	case base.Feed != t.Feed:
-		c.fault(i, "rooms",
-			"%q falls into room pattern %q, which route %d feeds from topic %q: a position would be ambiguous; "+
-				"give each topic rooms of its own", room.text, base.Match, first, base.Feed.Topic())
-	case base.Bare != r.bare:
-		c.fault(i, "envelope",
-			"differs from route %d, which feeds room pattern %q too: a room is either bare or not", first, base.Match)
 	}
 }
 
