@@ -35,6 +35,8 @@ type gate struct {
 	// edit returns what a member gets in place of a message: nothing, another frame or several
 	// frames. nil: the message.
 	edit func(c *gateConn, n int64, frame []byte) [][]byte
+	// forgets has edit asked for what is sent again too.
+	forgets bool
 	// favourite sends each message to the same member first. Otherwise members take turns.
 	favourite bool
 	turn      int
@@ -239,8 +241,10 @@ func (g *gate) enter(c *gateConn, rooms []string, since map[string]map[string]an
 func (g *gate) catchUp(c *gateConn, rooms []string, since map[string]map[string]any) {
 	for _, r := range rooms {
 		if at, ok := since[r]["0"].(float64); ok {
-			for _, b := range g.tape[r][int(at)-999:] {
-				_, _ = c.Write(b)
+			for n := int(at) - 999; n < len(g.tape[r]); n++ {
+				if b := g.tape[r][n]; !g.forgets || g.edit(c, int64(n), b) != nil {
+					_, _ = c.Write(b)
+				}
 			}
 		}
 	}
