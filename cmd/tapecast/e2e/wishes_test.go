@@ -28,6 +28,8 @@ func TestBadWishes(t *testing.T) {
 	k.topic(t, "ticks", 3)
 	g := start(t, config(k, wishesConfig))
 	w := k.producer(t)
+	watches := dial(t, g, dialing{query: "?token=" + g.token("x")})
+	watches.call("subscribe", map[string]any{"rooms": []string{"ticks"}})
 	for i := range 300 {
 		w.send("ticks", int32(i%3), fmt.Append(nil, "k", i%7), fmt.Appendf(nil, `{"i":%d}`, i))
 	}
@@ -41,6 +43,12 @@ func TestBadWishes(t *testing.T) {
 	w.flush()
 	eventually(t, time.Minute, "the topic that was created again", func() bool { return epochOf(t, g) != old })
 	now := epochOf(t, g)
+	// Or joins below are sent the rest of it.
+	watches.awaitFor(time.Minute, "all of the new topic", func() bool {
+		at := watches.rooms["ticks"].last
+		return watches.rooms["ticks"].resets == 1 && at[0] == 99 && at[1] == 99 && at[2] == 99
+	})
+	watches.call("unsubscribe", map[string]any{"rooms": []string{"ticks"}})
 
 	c := dial(t, g, dialing{query: "?token=" + g.token("w")})
 	many := func(n int, what string) string {
