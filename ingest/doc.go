@@ -15,10 +15,8 @@
 // # Reading
 //
 // A Consumer reads all partitions of all topics, in no group. Each partition belongs to one
-// reader: a librdkafka consumer and the goroutine that polls it. A reader lets the appenders run
-// before it polls again. While it polls it is in C and keeps a processor, which they might have
-// to wait for. BenchmarkIngest in turns with the commit before: 1.93 and 2.08 µs a record
-// before, 1.52 and 1.24 since. The watcher is one goroutine. It looks at brokers and topics
+// reader: a librdkafka consumer and the goroutine that polls it. A reader that polls is in C and
+// keeps a processor, so it lets the appenders run before it polls again. The watcher is one goroutine. It looks at brokers and topics
 // every MetadataEvery, and when a reader kicks it. It alone opens topics, hands out partitions
 // and begins new epochs. Readers run its commands between two batches.
 //

@@ -37,14 +37,14 @@
 // rooms are served (takeGrown), so a private message waits neither for the end of a pass nor for
 // the thousands that come from a lost node. Such a visit sends 16 KB at most (maxUrgent). Replies,
 // heartbeats and closes have a queue of their own after it (owed). Without that queue, in a storm
-// of 15,000 clients, up to 217 of them were sent before private messages: 80 of some 1,100 such
-// messages took 20 ms and more from poll to send. With it 4 do (time stamps in a copy of the code;
-// bench/RESULTS.md).
+// of 15,000 clients, up to 217 replies, heartbeats and closes were sent before private messages: 80
+// of some 1,100 private messages took 20 ms and more from poll to send. With the queue 4 take that
+// long (time stamps in a copy of the code; bench/RESULTS.md).
 //
 // A visit (flush) gathers everything that the connection lacks: what waits in its outbox, and
 // frames of its rooms straight from the tapes, in one system call. What the kernel does not take
-// moves no cursor. The rest of a frame that it cut is kept (a copy, or for a large frame a
-// reference), since nothing may be sent inside a frame. The loop's own epoll set reports once when
+// moves no cursor. If it took a part of a frame, the cursor passes that frame, and the rest of it is
+// kept (a copy, or for a large frame a reference), since nothing may be sent inside a frame. The loop's own epoll set reports once when
 // the socket is writable again.
 //
 // Package member decides what a member is sent next, and a loop gathers it from one member after
@@ -76,7 +76,8 @@
 //
 // # Which goroutine may touch what
 //
-// A Loop's goroutine alone touches its connections' members, outbox, state and timers, and sends. A
+// A Loop's goroutine alone touches its connections' members, outbox, state and timers, and sends
+// messages. A
 // poller's goroutine reads a connection's input, decodes it, and calls the Handler. It posts the
 // results to the loop's inbox. Handlers and appenders post too. The inbox's lock is held for a few
 // instructions. A delivered message takes no lock except the Socket's, once a send.
@@ -131,11 +132,11 @@
 // atomics, and no look at the clock besides those at the start and end of slices. The age of a
 // message when it is sent (counts.aged) is the start of the slice minus Kafka's timestamp of the
 // message, which its chunk holds. In a piece of many frames only the first and the last are looked
-// at, and each counts for half of the frames. Histograms and ages add about 60 ns to a visit, which
-// takes 6 to 8 µs over TCP (BenchmarkVisit, 40 runs in turns with the commit before them: quartile
-// 1.20 to 1.25 µs with a frame to a send, 2.70 to 2.77 with 80). They add 7 ns to a turn
-// (BenchmarkPublishStats). What members lack is not counted all the time. Engine.Lags looks for it,
-// in steps of half a slice, at the connections that wait for something.
+// at, and each counts for half of the frames. Histograms and ages add about 60 ns to a visit
+// (BenchmarkVisit, 40 runs in turns with the commit before them: quartile 1.20 to 1.25 µs with a
+// frame to a send, 2.70 to 2.77 with 80), which with all that it sends over TCP takes 6 to 8 µs.
+// They add 7 ns to a turn (BenchmarkPublishStats). What members lack is not counted all the time.
+// Engine.Lags looks for it at connections that wait for something, half a slice at a time.
 //
 // # Figures
 //

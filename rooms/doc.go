@@ -3,8 +3,9 @@
 //
 // # A room is a tape, a member is a cursor
 //
-// A room keeps an append-only run of WebSocket frames. Each is built once, with its header, and
-// they lie back to back in chunks. A member is the number of the next frame that it lacks. A reader
+// A room keeps an append-only run of WebSocket frames. The appender builds a record's frame with
+// package wire, header included, and writes it to the tape of each of its rooms. Frames lie back to
+// back in chunks. A member is the number of the next frame that it lacks. A reader
 // asks Room.Cut for the frames from there on, and gets slices of the chunks themselves. Nothing is
 // copied or queued for a member, however far it lags.
 //

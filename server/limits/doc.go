@@ -10,5 +10,5 @@
 // tapecast_limited_total. A new limit needs a Kind, its name, and code that hits it.
 //
 // Any goroutine may use a Limiter. A lock is held for one look into a map, and there are many
-// locks. Times are ns since the handler was made, by the monotonic clock.
+// locks. Times are ns since the Limiter was made, by the monotonic clock.
 package limits
