@@ -14,11 +14,11 @@
 //
 // # Reading
 //
-// A Consumer reads all partitions of all topics, in no group. Each partition belongs to one
-// reader: a librdkafka consumer and the goroutine that polls it. A reader that polls is in C and
-// keeps a processor, so it lets the appenders run before it polls again. The watcher is one goroutine. It looks at brokers and topics
-// every MetadataEvery, and when a reader kicks it. It alone opens topics, hands out partitions
-// and begins new epochs. Readers run its commands between two batches.
+// A Consumer reads all partitions of all topics, in no group. Each partition belongs to one reader:
+// a librdkafka consumer and the goroutine that polls it. A reader that polls is in C and keeps a
+// processor, so it lets the appenders run before it polls again. The watcher is one goroutine. It
+// looks at brokers and topics every MetadataEvery, and when a reader kicks it. It alone opens
+// topics, hands out partitions and begins new epochs. Readers run its commands between two batches.
 //
 // Within a partition each record is routed exactly once, and in order:
 //

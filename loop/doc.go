@@ -43,9 +43,9 @@
 //
 // A visit (flush) gathers everything that the connection lacks: what waits in its outbox, and
 // frames of its rooms straight from the tapes, in one system call. What the kernel does not take
-// moves no cursor. If it took a part of a frame, the cursor passes that frame, and the rest of it is
-// kept (a copy, or for a large frame a reference), since nothing may be sent inside a frame. The loop's own epoll set reports once when
-// the socket is writable again.
+// moves no cursor. If it took a part of a frame, the cursor passes that frame, and the rest of it
+// is kept (a copy, or for a large frame a reference), since nothing may be sent inside a frame. The
+// loop's own epoll set reports once when the socket is writable again.
 //
 // Package member decides what a member is sent next, and a loop gathers it from one member after
 // the other (gather). Few members need more than the live frames: a snapshot, some keys only, a
