@@ -225,12 +225,14 @@ func (c *client) lag(from, to rooms.Positions) {
 func (c *client) gap(from, to rooms.Positions, exact bool) {
 	c.fresh = c.room == "books"
 	c.holes = true
-	if to.Epoch == "" { // a reset lies between, and it has yet to be told
+	live := c.w.topics[topicOf(c.room)]
+	if to.Epoch == "" || to.Epoch != c.topic.epoch && to.Epoch != live.epoch {
+		// A reset lies between or comes next, and it has yet to be told.
 		c.located, c.nowhere = false, true
 		return
 	}
 	if to.Epoch != c.topic.epoch {
-		c.topic = c.w.topics[topicOf(c.room)]
+		c.topic = live
 		c.begin()
 		c.stand(to)
 		c.holes = true

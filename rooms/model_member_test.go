@@ -299,6 +299,9 @@ func (g *guest) Tell(frame []byte) bool {
 	case "gap":
 		g.client.lag(g.gapText(text))
 	case "snapshot_begin":
+		if g.began == nil { // in this very visit
+			g.began = g.w.topics[topicOf(g.room)]
+		}
 		g.client.snapshotBegins(g.node, g.began)
 		g.began = nil
 	case "snapshot_end":
@@ -306,6 +309,7 @@ func (g *guest) Tell(frame []byte) bool {
 		at, _, _ = strings.Cut(at, "}")
 		g.client.snapshotEnds(positionsText(at))
 		g.walked()
+		g.began = nil // it was set while this could not be told
 	case "conflated":
 	default:
 		g.client.fatal("told %s", text)
