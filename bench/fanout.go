@@ -224,7 +224,7 @@ type fanoutRun struct {
 	raw    *pool.Worker
 	rawOut rawsend.Answer
 
-	abuse *abuse // nil: there are no hostile clients
+	abuse *abuse // nil: without hostile clients
 }
 
 func (r *fanoutRun) logf(format string, args ...any) { text.LogLine(r.cfg.Log, format, args...) }

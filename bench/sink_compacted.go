@@ -8,7 +8,7 @@ import (
 )
 
 // WarnCompacted warns of compacted topics before anything is written to them: the last
-// message of each key stays there. If the broker does not answer, there is no warning.
+// message of each key stays there. If the broker does not answer, nothing is said.
 func (t *Target) WarnCompacted(ctx context.Context, topics ...string) {
 	if t.Warn == nil || len(t.Brokers) == 0 {
 		return

@@ -97,7 +97,7 @@ func NewSigner(k Keys) Signer {
 	return s
 }
 
-// Sign returns a token for a user, or "" if there are no keys.
+// Sign returns a token for a user, or "" without keys.
 func (s Signer) Sign(user string) (string, error) {
 	if s.method == nil {
 		return s.token, nil

@@ -206,7 +206,7 @@ func (p *Plan) limits(l Load) []Limit {
 	c, f := p.question, p.cal.Model.Predict(l)
 	late := f.P99 / c.P99
 	if f.Saturated {
-		late = f.Full // there is no finite P99, and the loops are the reason
+		late = f.Full // the P99 is infinite, because of the loops
 	}
 	packets := math.Ceil(f.Bytes/1400) * 66 // Ethernet, IP and TCP headers
 	list := []Limit{

@@ -172,7 +172,7 @@ func TestAuthentication(t *testing.T) {
 				jwt.MapClaims{"sub": "42", "exp": hour, "nbf": hour - 60}), 4201)
 		f("no exp", s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42"}))
 		f("no sub", s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"exp": hour}))
-		f("a sub that is no room name",
+		f("a sub that cannot be in a room name",
 			s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"sub": "4\x002", "exp": hour}))
 		f("torn", hs[:len(hs)-2])
 	})

@@ -92,7 +92,7 @@ func besideProject(elem ...string) string {
 	return p
 }
 
-// noKafka returns why there is no real Kafka; "": there is one.
+// noKafka returns why a real Kafka cannot be started, or "".
 func noKafka() (why string) {
 	if _, err := os.Stat(filepath.Join(kafkaHome(), "bin", "kafka-up")); err != nil {
 		return fmt.Sprintf("no Apache Kafka in %s: set KAFKA_HOME to run this on a real one", kafkaHome())

@@ -73,7 +73,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestDrainWithoutClientsIsQuick: there is no client to wait for.
+// TestDrainWithoutClientsIsQuick: a drain without clients waits for nothing.
 func TestDrainWithoutClientsIsQuick(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)

@@ -68,7 +68,7 @@ func TestRequestShapes(t *testing.T) {
 		got[1].Error == nil || got[1].Error.Code != -32006 || got[2].Error == nil || got[2].Error.Code != -32007 {
 		t.Errorf("subscribe: %s %+v", r.Result, r.Error)
 	}
-	// Again: it is in already, and there is no second membership.
+	// Again: it is in already, and stays a member once.
 	r = c.call("subscribe", map[string]any{"rooms": []string{"trades"}, "keys": []string{"none"}})
 	if got = roomReplies(r.Result); len(got) != 1 || !got[0].Already || got[0].Positions.epoch == "" ||
 		strings.Contains(string(r.Result), "keys") {
