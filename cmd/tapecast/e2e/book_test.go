@@ -53,9 +53,7 @@ func TestBooks(t *testing.T) {
 	g := start(t, config(k, bookConfig))
 	w := k.producer(t)
 	var enough atomic.Bool
-	produced := make(chan struct{})
-	go func() {
-		defer close(produced)
+	produced := w.meanwhile(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		rnd := rand.New(rand.NewPCG(8, 1))
@@ -79,7 +77,7 @@ func TestBooks(t *testing.T) {
 				<-tick.C
 			}
 		}
-	}()
+	})
 	eventually(t, time.Minute, "the first records", func() bool { return w.done.Load() > 1000 })
 
 	clients := make([]*client, conns)

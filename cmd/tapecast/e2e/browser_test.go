@@ -154,14 +154,14 @@ func ofPage(t testing.TB, page, words string) string {
 type pageFeed struct {
 	prices map[string]int
 	done   chan struct{}
-	ended  chan struct{}
+	ended  <-chan struct{}
 	once   sync.Once
 	n      atomic.Int64 // orders of each user
 }
 
 // newPageFeed publishes prices, so that clients get a snapshot.
 func newPageFeed(w *producer) *pageFeed {
-	f := &pageFeed{prices: map[string]int{}, done: make(chan struct{}), ended: make(chan struct{})}
+	f := &pageFeed{prices: map[string]int{}, done: make(chan struct{})}
 	for i := range 100 {
 		key := fmt.Sprint("k", i)
 		w.send("prices", 0, []byte(key), []byte(`{"n":-1}`))
@@ -172,10 +172,9 @@ func newPageFeed(w *producer) *pageFeed {
 }
 
 func (f *pageFeed) begin(w *producer, pages []*page) {
-	go func() {
+	f.ended = w.meanwhile(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
-		defer close(f.ended)
 		for ; ; f.n.Add(1) {
 			select {
 			case <-tick.C:
@@ -194,7 +193,7 @@ func (f *pageFeed) begin(w *producer, pages []*page) {
 			w.send("prices", 0, []byte(key), value)
 			f.prices[key] = n
 		}
-	}()
+	})
 }
 
 // stop returns how many orders each user was sent.

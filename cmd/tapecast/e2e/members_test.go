@@ -45,16 +45,14 @@ func TestMembershipsHoldExactlyTheirRecords(t *testing.T) {
 
 		// The recordings are repeated until the last client is done.
 		var left atomic.Bool
-		produced := make(chan struct{})
-		go func() {
-			defer close(produced)
+		produced := w.meanwhile(func() {
 			for !left.Load() {
 				pace(rows, 2, func(r row) bool {
 					w.send("multi", anyPartition, []byte(r.key), r.payload)
 					return !left.Load()
 				})
 			}
-		}()
+		})
 
 		// The first records of a new topic may take longer than all joins.
 		eventually(t, time.Minute, "the first records", func() bool { return w.done.Load() > 0 })

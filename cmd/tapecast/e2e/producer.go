@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,7 @@ type producer struct {
 	mu     sync.Mutex
 	failed []string
 	drain  sync.WaitGroup
+	beside sync.WaitGroup
 }
 
 func (k *cluster) producer(t testing.TB, settings ...any) *producer {
@@ -67,10 +69,22 @@ func (k *cluster) producer(t testing.TB, settings ...any) *producer {
 		}
 	})
 	t.Cleanup(func() {
+		w.beside.Wait()
 		p.Close()
 		w.drain.Wait()
 	})
 	return w
+}
+
+// meanwhile runs f, which sends, beside the test. The first send after the test has failed
+// ends it.
+func (w *producer) meanwhile(f func()) (ended <-chan struct{}) {
+	done := make(chan struct{})
+	w.beside.Go(func() {
+		defer close(done)
+		f()
+	})
+	return done
 }
 
 // send queues a record. A nil key: none. A nil value: a tombstone.
@@ -89,6 +103,9 @@ func (w *producer) put(m *kafka.Message) {
 	topic := w.k.name(*m.TopicPartition.Topic)
 	m.TopicPartition.Topic = &topic
 	for {
+		if w.t.Context().Err() != nil {
+			runtime.Goexit()
+		}
 		err := w.p.Produce(m, nil)
 		if err == nil {
 			w.sent.Add(1)

@@ -42,9 +42,7 @@ func TestResumeExactlyOnce(t *testing.T) {
 		var enough atomic.Bool
 		var parts atomic.Int32 // of mine
 		parts.Store(2)
-		produced := make(chan struct{})
-		go func() {
-			defer close(produced)
+		produced := w.meanwhile(func() {
 			tick := time.NewTicker(2 * time.Millisecond)
 			defer tick.Stop()
 			for i := 0; !enough.Load(); i++ {
@@ -56,7 +54,7 @@ func TestResumeExactlyOnce(t *testing.T) {
 				w.send("mine", part, fmt.Append(nil, "r", i%conns), fmt.Appendf(nil, `{"order":%d}`, i))
 				<-tick.C
 			}
-		}()
+		})
 		eventually(t, time.Minute, "the first records", func() bool { return w.done.Load() > 10 })
 		// A node that was not there from the start.
 		nodes = append(nodes, start(t, config(k, resumeConfig)))

@@ -172,9 +172,7 @@ func (s *stalls) take(g *guest, p []byte) {
 // publish writes quotes until it is stopped, each key in turn and some more often.
 func (s *stalls) publish(w *producer, keys, pad int, rate float64) (stop func()) {
 	var enough atomic.Bool
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	done := w.meanwhile(func() {
 		defer hurry()()
 		began, tail := time.Now(), strings.Repeat("x", pad)
 		for i := 0; !enough.Load(); i++ {
@@ -188,7 +186,7 @@ func (s *stalls) publish(w *producer, keys, pad int, rate float64) (stop func())
 			s.published.Add(1)
 		}
 		w.flush()
-	}()
+	})
 	return func() { enough.Store(true); <-done }
 }
 

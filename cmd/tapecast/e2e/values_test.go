@@ -71,20 +71,17 @@ func TestSnapshotsEqualCompaction(t *testing.T) {
 // is no recording. It writes the other keys beside them, until it is stopped.
 func quoteAll(t testing.TB, w *producer, keys int, over time.Duration, times float64) (stop func()) {
 	var enough atomic.Bool
-	produced := make(chan struct{}, 2)
 	put := func(key string, value []byte) {
 		w.send("quotes", partitionOf(key, valuesPartitions), []byte(key), value)
 	}
-	go func() {
-		defer func() { produced <- struct{}{} }()
+	recorded := w.meanwhile(func() {
 		rows := bestPrices(t, over, times)
 		pace(rows, times, func(r row) bool {
 			put(r.key, r.payload)
 			return !enough.Load()
 		})
-	}()
-	go func() {
-		defer func() { produced <- struct{}{} }()
+	})
+	generated := w.meanwhile(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		rnd, began := rand.New(rand.NewPCG(4, 2)), time.Now()
@@ -107,15 +104,15 @@ func quoteAll(t testing.TB, w *producer, keys int, over time.Duration, times flo
 			}
 			put(fmt.Sprintf("g%05d", key), value)
 		}
-	}()
+	})
 	var once atomic.Bool
 	return func() {
 		if once.Swap(true) {
 			return
 		}
 		enough.Store(true)
-		<-produced
-		<-produced
+		<-recorded
+		<-generated
 		w.flush()
 	}
 }
