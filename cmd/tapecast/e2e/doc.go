@@ -6,7 +6,8 @@
 //   - suite, reaper: what all tests share, and what ends it. The binary is built once. A
 //     shell ends what tests leave running, even if the suite itself is killed.
 //   - scale: how much a run does. go test -short is small (make race). With
-//     TAPECAST_E2E_FULL=1 a run does what the acceptance table asks for.
+//     TAPECAST_E2E_FULL=1 a run does what the acceptance table asks for;
+//     TAPECAST_E2E_PARTITIONS sets how many partitions the topics of TestStorm have.
 //   - gateway, command, logpipe: a process of the binary, its log, metrics and ports, which
 //     the kernel chooses. It ends with the test. The test fails if the process panicked or
 //     had a data race.
