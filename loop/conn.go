@@ -82,38 +82,38 @@ type Conn struct {
 	unhandled uint16     // input since the loop last caught up: see maxUnhandled
 
 	// The loop's.
-	slot        int16 // in the wheel; -1: none
-	state       state
-	standing    standing // guarded by gate.mu
-	flags       flags
-	code        uint16 // the close code
-	port        uint16 // remote
-	addr        [16]byte
-	index       uint32 // in life.conns
-	heard       atomic.Uint32
-	heartbeatAt tick // next heartbeat; 0: none
-	timerAt     tick // as the handler set it; 0: none
-	pinged      tick // when the first unanswered ping was sent; 0: none
-	deadline    tick // of the handshake, the answer to that ping, or the close; 0: none
-	prev        *Conn
-	next        *Conn
-	members     []member.Member
-	out         *outbox // what waits to be sent besides frames of rooms; nil: nothing
-	side        *side   // what waits for an appender's answer; nil: nothing
-	extras      *extras // state that few connections need; nil: none
+	slot     int16 // in the wheel; -1: none
+	state    state
+	standing standing // guarded by gate.mu
+	flags    flags
+	code     uint16 // the close code
+	port     uint16 // remote
+	addr     [16]byte
+	index    uint32 // in life.conns
+	heard    atomic.Uint32
+	pingAt   tick // next ping; 0: none
+	timerAt  tick // as the handler set it; 0: none
+	pinged   tick // when the first unanswered ping was sent; 0: none
+	deadline tick // of the handshake, the answer to that ping, or the close; 0: none
+	prev     *Conn
+	next     *Conn
+	members  []member.Member
+	out      *outbox // what waits to be sent besides frames of rooms; nil: nothing
+	side     *side   // what waits for an appender's answer; nil: nothing
+	extras   *extras // state that few connections need; nil: none
 }
 
 type flags uint16
 
 const (
 	fAuthenticated flags = 1 << iota
-	fPositions           // its heartbeat is `positions`
+	fPositions           // its pings are `positions`
 	fBlocked             // the kernel took less than it was given: wait for writability
 	fWatched             // known to the loop's epoll set
 	fUrgent              // in loop.urgent
 	fOwed                // in loop.owed
 	fReady               // in loop.ready
-	fSent                // something was sent since the last heartbeat
+	fSent                // something was sent since the last ping
 	fEnding              // the write side is shut
 	fJudged              // the handler's Open has seen it, so Closed must
 	fHeld                // it joins or leaves rooms in steps: nothing is cut from its rooms meanwhile
@@ -224,7 +224,7 @@ func (c *Conn) SetTimeout(d time.Duration) {
 }
 
 // SetAuthenticated counts the connection as authenticated, allows messages of full length, and
-// begins its heartbeat: `positions` of quiet rooms, or WebSocket pings. Only the handler's Open and
+// begins its pings: `positions` of quiet rooms, or WebSocket pings. Only the handler's Open and
 // Message may call it.
 func (c *Conn) SetAuthenticated(positions bool) {
 	c.input = inAuthenticated

@@ -23,7 +23,7 @@
 //
 //	life        the connections: how each opens, closes and ends
 //	timers      the wheel of deadlines, drains, clients that are read later
-//	heartbeats  pings, `positions` of quiet rooms, and silent clients
+//	pings       `positions` of quiet rooms or WebSocket pings, and silent clients
 //	sender      one gathered send at a time, and the sockets that did not take all
 //	passes      the large rooms that have something to send; queue: such connections
 //	counts      the figures
@@ -36,8 +36,8 @@
 // Events and members that catch up have slices too. Between any two slices the members of small
 // rooms are served (takeGrown), so a private message waits neither for the end of a pass nor for
 // the thousands that come from a lost node. Such a visit sends 16 KB at most (maxUrgent). Replies,
-// heartbeats and closes have a queue of their own after it (owed). Without that queue, in a storm
-// of 15,000 clients, up to 217 replies, heartbeats and closes were sent before private messages: 80
+// pings and closes have a queue of their own after it (owed). Without that queue, in a storm
+// of 15,000 clients, up to 217 replies, pings and closes were sent before private messages: 80
 // of some 1,100 private messages took 20 ms and more from poll to send. With the queue 4 take that
 // long (time stamps in a copy of the code; bench/RESULTS.md).
 //
@@ -67,7 +67,7 @@
 // waiting for it. If the wildcard has been given up meanwhile, the membership is left again.
 //
 // The wildcard's own positions (wildcard_position.go) are what the tapes of all shards have, less
-// what its members lack. They are computed at each heartbeat and on request. They are a lower
+// what its members lack. They are computed at each ping and on request. They are a lower
 // bound, and cost one look at each head. A wildcard that resumes from such positions
 // (wildcard_since.go) watches first. Then the topic is asked which rooms have messages since
 // (Recall.Names), unless all appenders know and the tapes reach back that far

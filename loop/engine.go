@@ -86,7 +86,7 @@ type Config struct {
 	Limited func(l Limit, from netip.AddrPort)
 
 	HandshakeTimeout time.Duration // for the upgrade request; zero means 10 s
-	PingEvery        time.Duration // between heartbeats; zero means 25 s
+	PingEvery        time.Duration // between pings; zero means 25 s
 	PongTimeout      time.Duration // silence after an unanswered ping; zero means 60 s
 
 	// TLS makes the port wss only. Nil: ws. It is used as it is, except for NextProtos and

@@ -41,7 +41,7 @@ type mark uint8
 
 const (
 	markNone      mark = iota
-	markPositions      // evAuthenticated: the heartbeat is `positions`
+	markPositions      // evAuthenticated: its pings are `positions`
 	markTimeOfDay      // evTimer: the timer goes by the wall clock
 )
 

@@ -74,7 +74,7 @@ func (f *life) upgraded(c *Conn, e *event) {
 	l.resumeSide(c)
 }
 
-// authenticated begins the client's heartbeats.
+// authenticated begins to ping the client.
 func (f *life) authenticated(c *Conn, positions bool) {
 	l := f.loop
 	if c.state != stOpen {
@@ -88,8 +88,8 @@ func (f *life) authenticated(c *Conn, positions bool) {
 	if positions {
 		c.flags |= fPositions
 	}
-	if c.heartbeatAt == 0 {
-		c.heartbeatAt = l.heartbeats.first()
+	if c.pingAt == 0 {
+		c.pingAt = l.pings.first()
 	}
 	l.timers.schedule(c)
 }
@@ -156,7 +156,7 @@ func (f *life) close(c *Conn, code uint16, reason []byte) {
 	o.pong, o.ping = nil, nil
 	o.close = wire.CloseFrame(code, reason)
 	c.deadline = l.engine.tick() + ticks(closeWait)
-	c.heartbeatAt, c.timerAt = 0, 0
+	c.pingAt, c.timerAt = 0, 0
 	l.timers.schedule(c)
 	l.owed.add(c)
 	c.sock.Resume() // further input is discarded
@@ -189,7 +189,7 @@ func (f *life) overdue(c *Conn) {
 	l := f.loop
 	switch {
 	case c.state == stOpen:
-		l.heartbeats.unanswered(c)
+		l.pings.unanswered(c)
 	case c.state == stNew:
 		l.stats.HandshakeTimeouts++
 		f.hangUp(c)
@@ -216,7 +216,7 @@ func (f *life) hangUp(c *Conn) {
 	c.signs.setDeaf()
 	c.dropSide()
 	c.out = nil
-	c.deadline, c.heartbeatAt, c.timerAt = 0, 0, 0
+	c.deadline, c.pingAt, c.timerAt = 0, 0, 0
 	l.timers.wheel.remove(c)
 	c.leaveAll()
 	c.sock.ShutDown()

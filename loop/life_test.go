@@ -99,8 +99,8 @@ func TestTimers(t *testing.T) {
 	}
 }
 
-// TestPositions: rooms that were quiet since the last heartbeat and are level are
-// told; a busy room is its own heartbeat.
+// TestPositions: rooms that were quiet since the last ping and are level are
+// told; a busy room is its own ping.
 func TestPositions(t *testing.T) {
 	w := newWorld(t, Config{PingEvery: 300 * time.Millisecond})
 	w.publish("1", "all")

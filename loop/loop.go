@@ -43,10 +43,10 @@ type Loop struct {
 	at     int     // the first of them that has not been handled
 	dirty  []*rooms.Sub
 
-	life       life
-	timers     timers
-	heartbeats heartbeats
-	rules      member.Rules
+	life   life
+	timers timers
+	pings  pings
+	rules  member.Rules
 
 	urgent queue  // members of small rooms that lack something
 	owed   queue  // clients that must be sent something besides rooms: replies, pings, a close
@@ -67,7 +67,7 @@ func newLoop(e *Engine, i int) (*Loop, error) {
 	l := &Loop{
 		engine: e, index: i, table: e.cfg.Table, handler: e.cfg.Handler, log: e.cfg.Log, ended: make(chan struct{}),
 	}
-	l.life.loop, l.timers.loop, l.heartbeats.loop, l.send.loop = l, l, l, l
+	l.life.loop, l.timers.loop, l.pings.loop, l.send.loop = l, l, l, l
 	l.send.blocked = map[uint64]*Conn{}
 	l.timers.wheel.init()
 	l.rules = member.Rules{Table: l.table, Now: e.now, Recalls: e.cfg.Recall != nil, Counts: &l.stats.Counts}

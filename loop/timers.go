@@ -8,7 +8,7 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// timers holds what a loop does at a given tick: deadlines and heartbeats of its connections,
+// timers holds what a loop does at a given tick: deadlines and pings of its connections,
 // timers of the handler, drains, and clients that are read later.
 type timers struct {
 	loop  *Loop
@@ -43,7 +43,7 @@ func (t *timers) paused(c *Conn, off putOff) {
 // schedule puts the connection into the wheel at its next deadline.
 func (t *timers) schedule(c *Conn) {
 	var due tick
-	for _, at := range [...]tick{c.heartbeatAt, c.timerAt, c.deadline} {
+	for _, at := range [...]tick{c.pingAt, c.timerAt, c.deadline} {
 		if at != 0 && (due == 0 || at < due) {
 			due = at
 		}
@@ -93,8 +93,8 @@ func (t *timers) fire(c *Conn) {
 			l.handler.Timer(c)
 		}
 	}
-	if due(&c.heartbeatAt) && c.state == stOpen {
-		l.heartbeats.send(c)
+	if due(&c.pingAt) && c.state == stOpen {
+		l.pings.send(c)
 	}
 	t.schedule(c)
 }

@@ -26,7 +26,7 @@ func bareConn(t *testing.T, l *Loop, id uint64) (c *Conn, read func() []byte) {
 	}
 }
 
-// A storm brings thousands of replies and heartbeats. Private messages go before them.
+// A storm brings thousands of replies and pings. Private messages go before them.
 func TestOwedWait(t *testing.T) {
 	w := newWorld(t, Config{})
 	l := w.stillLoop(t)
@@ -34,7 +34,7 @@ func TestOwedWait(t *testing.T) {
 	owner, messages := bareConn(t, l, 2)
 	owner.enter(w.sub(t, l, "own:1"), 0)
 	l.life.reply(asker, wire.AppendFrame(nil, wire.OpText, []byte("reply")))
-	l.heartbeats.ping(asker)
+	l.pings.ping(asker)
 	l.life.pong(asker, nil)
 	w.publish(`"mine"`, "own:1")
 	w.settle()

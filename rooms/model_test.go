@@ -90,7 +90,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"read": do(w.read), "read more": do(w.read), "read on": do(w.read),
 		"visit": do(w.visit), "visit another": do(w.visit), "visit a third": do(w.visit), "visit a fourth": do(w.visit),
 		"join": do(w.join), "resume": do(w.resume), "resume another": do(w.resume),
-		"leave": do(w.leave), "cut": do(w.cut), "heartbeat": do(w.heartbeat),
+		"leave": do(w.leave), "cut": do(w.cut), "ping": do(w.ping),
 		"set back": do(w.setBack), "pass": do(w.pass), "restart": do(w.restart), "lose": do(w.lose),
 		"create again": do(w.recreate),
 		"press":        do(w.press),
@@ -214,8 +214,8 @@ func (w *world) cut() {
 	}
 }
 
-// heartbeat tells a member where it stands, as a heartbeat does in a room that is quiet.
-func (w *world) heartbeat() {
+// ping tells a member where it stands, as a ping does in a room that is quiet.
+func (w *world) ping() {
 	if len(w.all) > 0 {
 		if m := w.all[w.draw(len(w.all), "member")]; m.level() {
 			m.client.told(m.positions(), true)

@@ -8,7 +8,7 @@ import (
 )
 
 // After a burst of connections the runtime keeps as much garbage as there is live heap
-// (GOGC=100) until that much has been allocated again. Heartbeats alone take minutes for
+// (GOGC=100) until that much has been allocated again. Pings alone take minutes for
 // that. A node that has become quiet collects the garbage early and gives the pages back.
 // So resident memory stays near what is live, and a busy node pays nothing.
 const (

@@ -19,7 +19,7 @@ import (
 type Model struct {
 	// CPU, in seconds.
 	Base float64 `json:"base_cores"` // of a gateway that has nothing to do
-	Idle float64 `json:"idle_s"`     // a connection's heartbeats, for each second
+	Idle float64 `json:"idle_s"`     // a connection's pings, for each second
 	Send float64 `json:"send_s"`     // a send of a loop that is always busy and has few connections
 	// added to a send if the loop has many connections: they are not in the caches any more
 	Many  float64 `json:"many_s"`

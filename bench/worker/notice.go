@@ -14,7 +14,7 @@ import (
 func (l *loop) notice(i int, p []byte) error {
 	c := &l.clients[i]
 	method := proto.MethodOf(p)
-	if method == "positions" { // a heartbeat; by far the most frequent notice
+	if method == "positions" { // a ping; by far the most frequent notice
 		l.notices[method]++
 		return nil
 	}

@@ -14,7 +14,7 @@ type Member struct {
 
 	Index    uint32 // in the room's audience; the loop sets it
 	Wildcard uint8  // id of the wildcard that joined the room; 0: joined by name
-	Quiet    bool   // nothing was sent since the last heartbeat
+	Quiet    bool   // nothing was sent since the last ping
 
 	deflated bool // it takes deflated frames
 	extra    bool // it has an Extra

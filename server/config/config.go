@@ -70,7 +70,7 @@ type Server struct {
 
 	// HandshakeTimeout is the time a client has to send its upgrade request. Default 10s.
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
-	// PingEvery is the time between two heartbeats to a client. Default 25s.
+	// PingEvery is the time between two pings of a client. Default 25s.
 	PingEvery time.Duration `koanf:"ping_every"`
 	// PongTimeout is how long after an unanswered ping a client counts as dead, if it has sent
 	// nothing since, neither a pong nor anything else. Only clients without positions are pinged.

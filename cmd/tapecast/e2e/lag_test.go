@@ -78,7 +78,7 @@ func TestMembersThatLag(t *testing.T) {
 	if g.metric("tapecast_closes_total", `code="4208"`) == 0 {
 		t.Error("the close is not counted")
 	}
-	// A quiet room has its positions with the heartbeat.
+	// A quiet room has its positions with the ping.
 	skips.awaitFor(5*time.Second, "positions", func() bool {
 		for _, n := range skips.notices {
 			if n.Method == "positions" && bytes.Contains(n.Params, []byte(`"skips"`)) {

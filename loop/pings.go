@@ -12,53 +12,54 @@ import (
 // maxNotice is the size at which a `positions` notice is cut and continued in another.
 const maxNotice = 16 << 10
 
-// heartbeats keep quiet connections alive and find those whose clients are gone.
-type heartbeats struct {
+// pings keep quiet connections alive and find those whose clients are gone. A ping is a `positions`
+// notice, or a WebSocket ping if the client does not want those.
+type pings struct {
 	loop    *Loop
 	scratch []byte // for text that answer copies
 }
 
-// first returns when a connection gets its first heartbeat. It is random, so that connections which
+// first returns when a connection gets its first ping. It is random, so that connections which
 // opened together get theirs at different times.
-func (h *heartbeats) first() tick {
-	every := h.loop.engine.cfg.PingEvery
-	return h.loop.engine.tick() + 1 + ticks(rand.N(every))
+func (p *pings) first() tick {
+	every := p.loop.engine.cfg.PingEvery
+	return p.loop.engine.tick() + 1 + ticks(rand.N(every))
 }
 
-// send sends a heartbeat: the positions of the rooms that were quiet since the last one, or a ping
-// if the client does not want them.
-func (h *heartbeats) send(c *Conn) {
-	l := h.loop
+// send sends a ping: the positions of the rooms that were quiet since the last one, or a WebSocket
+// ping.
+func (p *pings) send(c *Conn) {
+	l := p.loop
 	if c.is(fHeld) { // the client does not know yet of all rooms that it is in
-		c.heartbeatAt = l.timers.wheel.at + 1
+		c.pingAt = l.timers.wheel.at + 1
 		return
 	}
-	c.heartbeatAt = l.timers.wheel.at + ticks(l.engine.cfg.PingEvery)
+	c.pingAt = l.timers.wheel.at + ticks(l.engine.cfg.PingEvery)
 	if !c.is(fPositions) {
-		h.ping(c)
+		p.ping(c)
 		return
 	}
 	busy := c.is(fSent)
 	c.flags &^= fSent
-	text, n := h.quietRooms(c)
-	if text != nil && (n > 0 || !busy) { // otherwise the data was the heartbeat
+	text, n := p.quietRooms(c)
+	if text != nil && (n > 0 || !busy) { // otherwise the data was the ping
 		l.answer(c, text)
-		h.scratch = text
+		p.scratch = text
 	}
 }
 
 // quietRooms returns the `positions` notice: the rooms that were quiet and are level, and all
 // wildcards. n is how many entries it has. A room's positions are loaded before its head: see
 // publish in package rooms.
-func (h *heartbeats) quietRooms(c *Conn) (text []byte, n int) {
-	l := h.loop
-	text = append(h.scratch[:0], wire.PositionsHead...)
-	add := func(name string, p rooms.Positions) {
+func (p *pings) quietRooms(c *Conn) (text []byte, n int) {
+	l := p.loop
+	text = append(p.scratch[:0], wire.PositionsHead...)
+	add := func(name string, at rooms.Positions) {
 		if len(text) > maxNotice {
 			l.answer(c, wire.EndPositions(text))
 			text = append(text[:0], wire.PositionsHead...)
 		}
-		text = wire.AppendPositionsOf(text, name, p)
+		text = wire.AppendPositionsOf(text, name, at)
 		n++
 	}
 	for i := range c.members {
@@ -72,11 +73,11 @@ func (h *heartbeats) quietRooms(c *Conn) (text []byte, n int) {
 		if x != nil && x.Missing() {
 			continue // the client is told of the gap first
 		}
-		p := l.rules.Position(t, x)
-		if p.Epoch == "" || t.At() != r.Head() {
+		at := l.rules.Position(t, x)
+		if at.Epoch == "" || t.At() != r.Head() {
 			continue
 		}
-		if add(r.Name(), p); c.state != stOpen {
+		if add(r.Name(), at); c.state != stOpen {
 			return nil, n
 		}
 	}
@@ -99,8 +100,8 @@ func (h *heartbeats) quietRooms(c *Conn) (text []byte, n int) {
 const stood = 5
 
 // ping sends a WebSocket ping. The client counts as silent from the first unanswered ping on.
-func (h *heartbeats) ping(c *Conn) {
-	l := h.loop
+func (p *pings) ping(c *Conn) {
+	l := p.loop
 	if c.pinged == 0 || c.answered() {
 		c.pinged = l.engine.tick()
 		c.deadline = c.pinged + ticks(l.engine.cfg.PongTimeout)
@@ -116,8 +117,8 @@ func (c *Conn) answered() bool { return tick(c.heard.Load()) >= c.pinged }
 // unanswered ends a connection that has sent nothing since it was pinged, not even a pong. Time in
 // which this loop stood still does not count. Input that the kernel holds and no poller has read
 // yet is an answer.
-func (h *heartbeats) unanswered(c *Conn) {
-	l := h.loop
+func (p *pings) unanswered(c *Conn) {
+	l := p.loop
 	due := max(c.pinged, l.timers.awake) + ticks(l.engine.cfg.PongTimeout)
 	switch {
 	case c.answered() || c.saysMore():
