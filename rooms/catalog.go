@@ -31,8 +31,8 @@ type Pattern struct {
 	count    atomic.Int64 // rooms alive that have had data, in all shards
 	empty    atomic.Int64 // rooms alive that have had no data: clients have asked for them
 
-	watched atomic.Int64 // watches in all shards; if there are none, a record without a room costs nothing
-	watch   int          // index of the pattern in the catalog; -1: its rooms cannot be joined by a wildcard
+	watches    atomic.Int64 // in all shards; if there are none, a record without a room costs nothing
+	watchIndex int          // index of the pattern in the catalog; -1: its rooms cannot be joined by a wildcard
 }
 
 func (p *Pattern) maxRooms() int64 {
@@ -67,8 +67,8 @@ func NewCatalog(patterns []*Pattern) (*Catalog, error) {
 		if err := p.compile(); err != nil {
 			return nil, err
 		}
-		if p.watch = -1; p.wildcard && !p.Bare && !p.Class.Private() {
-			p.watch = i
+		if p.watchIndex = -1; p.wildcard && !p.Bare && !p.Class.Private() {
+			p.watchIndex = i
 		}
 		id := p.prefix
 		if p.wildcard {

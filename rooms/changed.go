@@ -18,20 +18,20 @@ func (w *Watch) Changed() (names []string, ok bool) {
 
 // passOver notes that the shard does not have, or no longer has, the room of a record.
 func (s *shard) passOver(p *Pattern, part int32, off int64) {
-	if p.watch < 0 {
+	if p.watchIndex < 0 {
 		return
 	}
-	list := s.passed[p.watch]
+	list := s.passed[p.watchIndex]
 	for int(part) >= len(list) {
 		list = append(list, -1)
 	}
 	list[part] = max(list[part], off)
-	s.passed[p.watch] = list
+	s.passed[p.watchIndex] = list
 }
 
 // passOverAll does so for all records of a room that is being removed.
 func (s *shard) passOverAll(r *Room) {
-	if r.pattern.watch < 0 {
+	if r.pattern.watchIndex < 0 {
 		return
 	}
 	for _, p := range r.chain.all() {
@@ -53,15 +53,15 @@ func (s *shard) began(f *Feed, part int32, off int64) {
 func (s *shard) forgetPassed(f *Feed) {
 	s.begins[f.index] = nil
 	for _, p := range s.table.cfg.Catalog.patterns {
-		if p.Feed == f && p.watch >= 0 {
-			s.passed[p.watch] = nil
+		if p.Feed == f && p.watchIndex >= 0 {
+			s.passed[p.watchIndex] = nil
 		}
 	}
 }
 
 // changed returns the shard's part of Watch.Changed. ok is false if the shard cannot tell, or if a
 // room's tape does not reach back to From.
-func (s *shard) changed(w *Watch, g *watched) (names []string, ok bool) {
+func (s *shard) changed(w *Watch, g *watchSet) (names []string, ok bool) {
 	state := s.state(w.Pattern.Feed)
 	if state == nil || w.From.Epoch != state.epoch {
 		return nil, false
@@ -72,7 +72,7 @@ func (s *shard) changed(w *Watch, g *watched) (names []string, ok bool) {
 		if o := w.From.of(part); o != nil {
 			have[i].Offset = max(o.Offset, -1)
 		}
-		missed := max(heldAt(s.begins[w.Pattern.Feed.index], part), heldAt(s.passed[w.Pattern.watch], part))
+		missed := max(heldAt(s.begins[w.Pattern.Feed.index], part), heldAt(s.passed[w.Pattern.watchIndex], part))
 		if at := have[i].Offset; at < missed || at > state.off[part] { // or the client comes from a node that is ahead
 			return nil, false
 		}

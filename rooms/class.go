@@ -61,14 +61,14 @@ func (c *Class) Private() bool { return c.Owner != "" }
 // sacrifice returns the class's rank when tapes must shed, smallest first. A member of a conflated
 // room loses only superseded values, a member of a stream gets a gap, and private messages go last.
 func (c *Class) sacrifice() int {
-	turn := 0
+	rank := 0
 	if c.Private() {
-		turn = 2
+		rank = 2
 	}
 	if !c.Conflate {
-		turn++
+		rank++
 	}
-	return turn
+	return rank
 }
 
 // remembers reports whether rooms of the class hold the newest frame of each key.

@@ -44,7 +44,7 @@
 // # Deflated frames
 //
 // If the class compresses and members accept it, the appender writes each frame to a second tape as
-// well (deflated.go), under the same number, deflated if that is shorter. So a cursor is valid on
+// well (tape_deflated.go), under the same number, deflated if that is shorter. So a cursor is valid on
 // both tapes, and a member may get one frame from one tape and the next from the other. That
 // happens where the second tape does not reach back as far, and for last values that no tape holds.
 // A frame is deflated once, for all members. The encoder takes 1 MB a shard.
@@ -72,7 +72,7 @@
 // first record, the appender adds a Member before it writes (shard.appear), so nothing is missed in
 // between. Watches are kept by prefix, and the name of a new room is looked up at each of its
 // lengths. The cost is the length of the name and the watches that match. A record of a known room
-// pays nothing for watches. A record without a room pays one look at Pattern.watched.
+// pays nothing for watches. A record without a room pays one look at Pattern.watches.
 //
 // A watch that resumes (Watch.From) is told which of these rooms have messages since then, if all
 // shards know. Each shard knows up to which record of the pattern it may have dropped one, because

@@ -1,14 +1,9 @@
 package rooms
 
 import (
-	"errors"
 	"math"
 	"sync"
 )
-
-// ErrEmptyRooms answers a join that would create a room without data for a user that already has as
-// many as one user may have.
-var ErrEmptyRooms = errors.New("the user has joined too many rooms that have no message yet")
 
 // payers counts the empty rooms of each user: public rooms that a join of the user created and that
 // have had no record. Appenders use it when such a room is created or removed. A user without such

@@ -64,7 +64,7 @@ type lastKind uint8
 const (
 	lastValue     lastKind = iota
 	lastTombstone          // the key is gone
-	lastNotice             // a reset or a gap: sent in its turn, like a key's frame
+	lastNotice             // a reset or a gap: sent in order, like a key's frame
 )
 
 // lastFrame is a frame that is, or was, the newest of its key.

@@ -72,7 +72,7 @@ func (r *Room) CutLatest(at uint64, known Known, max int, filter *Filter, dst []
 type Known struct{ forgotten, evicted uint64 }
 
 // Forgotten returns the Known of a snapshot that begins now. If an older value is evicted before
-// its turn, the snapshot does not begin again, or a slow member would never reach the end:
+// it is sent, the snapshot does not begin again, or a slow member would never reach the end:
 // Table.Partial reports such a value. If a later value is evicted, the snapshot begins again, since
 // an older value of the same key may have been sent.
 func (r *Room) Forgotten() Known { return Known{r.last.forgotten.Load(), r.head.Load()} }

@@ -5,21 +5,6 @@ import (
 	"slices"
 )
 
-// TooOldError means that this node can no longer send what came after a client's
-// positions. Oldest is the earliest position from which everything can be sent. It is
-// empty where that is not known.
-type TooOldError struct {
-	Oldest Positions
-	Why    string
-}
-
-func (e *TooOldError) Error() string {
-	if e.Why == "" {
-		return "position too old: the gateway no longer holds what came after it"
-	}
-	return "position too old: " + e.Why
-}
-
 // Resume says how a member continues from its client's positions.
 type Resume struct {
 	// Have lists the topic's partitions in order. The client has every record up to and

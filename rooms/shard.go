@@ -44,15 +44,15 @@ type shard struct {
 	went     map[*Pattern]*feedState // latest.went of removed rooms
 	scratch  []byte
 	deflater Deflater
-	now      int64                            // by the table's clock
-	swept    int                              // next bucket to be swept
-	watches  map[*Pattern]map[string]*watched // by prefix
-	shedNext int64                            // when shed looks again after it could not shed enough
+	now      int64                             // by the table's clock
+	swept    int                               // next bucket to be swept
+	watches  map[*Pattern]map[string]*watchSet // by prefix
+	shedNext int64                             // when shed looks again after it could not shed enough
 	evicting eviction
 	topRooms survey.Survey[[]RoomInfo] // any goroutine may ask
 	payer    map[*Room]string          // the user who pays for a public room without a record
 	partial  map[*Pattern]int64        // latest.partial of removed rooms
-	passed   [][]int64                 // by Pattern.watch and partition: the last record whose room may not be here
+	passed   [][]int64                 // by Pattern.watchIndex and partition: the last record whose room may not be here
 	begins   [][]int64                 // by feed and partition: where reading began
 }
 
@@ -81,7 +81,7 @@ func newShard(t *Table, i, feeds int) *shard {
 		payer:     map[*Room]string{},
 		rooms:     newIndex(),
 		journals:  map[*Class]*Tape{},
-		watches:   map[*Pattern]map[string]*watched{},
+		watches:   map[*Pattern]map[string]*watchSet{},
 	}
 }
 

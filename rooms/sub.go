@@ -1,13 +1,9 @@
 package rooms
 
 import (
-	"errors"
 	"slices"
 	"sync/atomic"
 )
-
-// ErrTooManyRooms answers a join of a room that may not be created.
-var ErrTooManyRooms = errors.New("the pattern already has max_rooms rooms")
 
 // Listener is told when rooms have grown. An event loop is one.
 type Listener struct {

@@ -83,10 +83,10 @@ func (t *Table) Unwatch(w *Watch) {
 	}
 }
 
-// watched holds the watches of one prefix of a pattern in a shard. A second watch of the same
+// watchSet holds the watches of one prefix of a pattern in a shard. A second watch of the same
 // prefix need not look at all rooms. A room that appears is compared once with each length of its
 // name, however many watches there are.
-type watched struct {
+type watchSet struct {
 	rooms   map[*Room]struct{} // matching rooms that have had a record
 	watches map[*Watch]*Listener
 }
@@ -133,8 +133,8 @@ func (s *shard) watch(l *Listener, user string, w *Watch) {
 
 // matching returns the rooms of a prefix that has no watch yet. It stops once there is one more
 // than may be joined.
-func (s *shard) matching(w *Watch) *watched {
-	g := &watched{map[*Room]struct{}{}, map[*Watch]*Listener{}}
+func (s *shard) matching(w *Watch) *watchSet {
+	g := &watchSet{map[*Room]struct{}{}, map[*Watch]*Listener{}}
 	for _, r := range s.owned {
 		if r.pattern != w.Pattern || !r.tape.fed || !strings.HasPrefix(r.name, w.Prefix) {
 			continue
@@ -148,15 +148,15 @@ func (s *shard) matching(w *Watch) *watched {
 }
 
 // addWatch adds the watch to the set of its prefix, so that it is told of rooms that appear.
-func (s *shard) addWatch(w *Watch, g *watched, l *Listener) {
+func (s *shard) addWatch(w *Watch, g *watchSet, l *Listener) {
 	groups := s.watches[w.Pattern]
 	if groups == nil {
-		groups = map[string]*watched{}
+		groups = map[string]*watchSet{}
 		s.watches[w.Pattern] = groups
 	}
 	groups[w.Prefix] = g
 	g.watches[w] = l
-	w.Pattern.watched.Add(1)
+	w.Pattern.watches.Add(1)
 }
 
 func (w *Watch) member(name string) Member {
@@ -167,7 +167,7 @@ func (w *Watch) member(name string) Member {
 	return member
 }
 
-func (r *Room) in(g *watched) bool {
+func (r *Room) in(g *watchSet) bool {
 	_, ok := g.rooms[r]
 	return ok
 }
@@ -178,7 +178,7 @@ func (s *shard) unwatch(w *Watch) {
 		return
 	}
 	delete(g.watches, w)
-	w.Pattern.watched.Add(-1)
+	w.Pattern.watches.Add(-1)
 	if len(g.watches) > 0 {
 		return
 	}
@@ -191,7 +191,7 @@ func (s *shard) unwatch(w *Watch) {
 // wants reports whether a watch waits for a room that does not exist, so that it must be created
 // for its record.
 func (s *shard) wants(p *Pattern, name []byte) bool {
-	if p.watched.Load() == 0 {
+	if p.watches.Load() == 0 {
 		return false
 	}
 	groups := s.watches[p]
@@ -203,9 +203,9 @@ func (s *shard) wants(p *Pattern, name []byte) bool {
 	return false
 }
 
-// eachWatched calls visit for each set of watches that matches the room.
-func (s *shard) eachWatched(r *Room, visit func(*watched)) {
-	if r.pattern.watched.Load() == 0 {
+// eachWatchSet calls visit for each set of watches that matches the room.
+func (s *shard) eachWatchSet(r *Room, visit func(*watchSet)) {
+	if r.pattern.watches.Load() == 0 {
 		return
 	}
 	groups := s.watches[r.pattern]
@@ -219,7 +219,7 @@ func (s *shard) eachWatched(r *Room, visit func(*watched)) {
 // appear is called before the first record of a room is written.
 func (s *shard) appear(r *Room) {
 	r.tape.fed = true
-	s.eachWatched(r, func(g *watched) {
+	s.eachWatchSet(r, func(g *watchSet) {
 		if r.next != r.head.Load() {
 			s.publish() // a new cursor may not be past the head
 		}
@@ -240,5 +240,5 @@ func (s *shard) appear(r *Room) {
 
 // vanish is called for a room that is being removed.
 func (s *shard) vanish(r *Room) {
-	s.eachWatched(r, func(g *watched) { delete(g.rooms, r) })
+	s.eachWatchSet(r, func(g *watchSet) { delete(g.rooms, r) })
 }

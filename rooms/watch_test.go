@@ -152,7 +152,7 @@ func TestWatch(t *testing.T) {
 		t.Errorf("%d prefixes and %d watches are left", p, n)
 	}
 	for _, p := range m.cfg.Catalog.Patterns() {
-		if n := p.watched.Load(); n != 0 {
+		if n := p.watches.Load(); n != 0 {
 			t.Errorf("%s counts %d watches", p.Match, n)
 		}
 	}
@@ -275,7 +275,7 @@ func TestManyWatches(t *testing.T) {
 	visits := 0
 	m.put("a:x", 0, 0, "1") // nobody waits for it
 	r := m.join(w.l, "a:00012")[0].Sub.Room()
-	m.shards[0].eachWatched(r, func(*watched) { visits++ })
+	m.shards[0].eachWatchSet(r, func(*watchSet) { visits++ })
 	m.put("a:00012", 0, 1, "1")
 	if got := w.took(); visits != 1 || got != `a:00012@0{"epoch":"e1","0":0}*1` || m.room("a:x") != nil {
 		t.Errorf("%d prefixes were visited, found %q", visits, got)
