@@ -145,7 +145,7 @@ func (p *passes) step(l *Loop) {
 			return
 		}
 	}
-	// The next room's turn.
+	// Now the next room.
 	*p = append((*p)[1:], v)
 }
 

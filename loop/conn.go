@@ -109,7 +109,7 @@ const (
 	fAuthenticated flags = 1 << iota
 	fPositions           // its pings are `positions`
 	fBlocked             // the kernel took less than it was given: wait for writability
-	fWatched             // known to the loop's epoll set
+	fPolled              // known to the loop's epoll set
 	fUrgent              // in loop.urgent
 	fOwed                // in loop.owed
 	fReady               // in loop.ready

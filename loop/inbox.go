@@ -121,7 +121,7 @@ func (b *inbox) mayRest() bool {
 	return empty
 }
 
-// takeEvents takes all events. done, the slice of the last call, is filled next.
+// takeEvents takes all events. done, the list of the last call, is filled next.
 func (b *inbox) takeEvents(done []event) []event {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -32,9 +32,9 @@ type sender struct {
 	total  int // bytes in them
 	pieces []rooms.Piece
 	runs   []run
-	left   int  // bytes that may still be gathered
-	more   bool // a member lacks more than was gathered
-	turn   int
+	left   int    // bytes that may still be gathered
+	more   bool   // a member lacks more than was gathered
+	visits int    // so far: where the next one begins
 	plain  []byte // one record of plaintext, with TLS
 }
 
@@ -194,9 +194,9 @@ func (s *sender) block(c *Conn) {
 	c.flags |= fBlocked
 	s.blocked[c.id] = c
 	op := unix.EPOLL_CTL_MOD
-	if !c.is(fWatched) {
+	if !c.is(fPolled) {
 		op = unix.EPOLL_CTL_ADD
-		c.flags |= fWatched
+		c.flags |= fPolled
 	}
 	e := unix.EpollEvent{
 		Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: int32(uint32(c.id)), Pad: int32(uint32(c.id >> 32)),
@@ -215,7 +215,7 @@ func (s *sender) block(c *Conn) {
 // first.
 func (s *sender) gather(c *Conn, most int) {
 	s.left = most
-	s.turn++
+	s.visits++
 	n, first := len(c.members), most < maxVisit
 	if first {
 		for k := range n {
@@ -225,7 +225,7 @@ func (s *sender) gather(c *Conn, most int) {
 		}
 	}
 	for i := range n {
-		k := (s.turn + i) % n
+		k := (s.visits + i) % n
 		if first && small(&c.members[k]) {
 			continue
 		}

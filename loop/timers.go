@@ -67,7 +67,7 @@ func (t *timers) turn() {
 		t.awake = now
 	}
 	t.late.resume()
-	t.wheel.turn(now, t.fire)
+	t.wheel.advance(now, t.fire)
 	t.lookAtWall(now)
 	if t.drain != nil {
 		t.drain.step(l, now)

@@ -55,8 +55,8 @@ func (w *wheel) wait(now time.Duration) int {
 	return int(max(0, left+time.Millisecond-1) / time.Millisecond)
 }
 
-// turn calls fire for every connection that is due by now.
-func (w *wheel) turn(now tick, fire func(*Conn)) {
+// advance calls fire for every connection that is due by now.
+func (w *wheel) advance(now tick, fire func(*Conn)) {
 	for w.at < now {
 		w.at++
 		for {

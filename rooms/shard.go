@@ -52,7 +52,7 @@ type shard struct {
 	topRooms survey.Survey[[]RoomInfo] // any goroutine may ask
 	payer    map[*Room]string          // the user who pays for a public room without a record
 	partial  map[*Pattern]int64        // latest.partial of removed rooms
-	passed   [][]int64                 // by Pattern.watchIndex and partition: the last record whose room may not be here
+	passed   [][]int64                 // by watchIndex and partition: the last record whose room may not be here
 	begins   [][]int64                 // by feed and partition: where reading began
 }
 

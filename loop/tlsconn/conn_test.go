@@ -16,10 +16,10 @@ func TestTrim(t *testing.T) {
 func TestRestIsBounded(t *testing.T) {
 	s := New(new(nobody), nil)
 	s.rest = make([]byte, maxRest-100)
-	if n, err := (*wire)(s).Write(make([]byte, 100)); n != 100 || err != nil {
+	if n, err := (*netConn)(s).Write(make([]byte, 100)); n != 100 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
-	if _, err := (*wire)(s).Write(make([]byte, 1)); err != errTooMuch {
+	if _, err := (*netConn)(s).Write(make([]byte, 1)); err != errTooMuch {
 		t.Errorf("over the bound: %v", err)
 	}
 }

@@ -120,7 +120,7 @@ func (t *Conn) handOver() (in []byte, done, gone bool) {
 // shake runs one handshake. What the client sent right after it is decrypted here too, since the
 // poller may get no further event.
 func (g *Handshakes) shake(t *Conn) {
-	t.tls = tls.Server((*wire)(t), g.cfg.TLS)
+	t.tls = tls.Server((*netConn)(t), g.cfg.TLS)
 	if err := t.tls.Handshake(); err != nil {
 		g.failed.Add(1)
 		t.owner.Failed(err)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// wire is a Conn as crypto/tls sees it: the net.Conn that it reads records from and writes them to.
-type wire Conn
+// netConn is a Conn as crypto/tls sees it: the net.Conn that it reads records from and writes them to.
+type netConn Conn
 
 // more is the error of a read that finds nothing. After the handshake, crypto/tls keeps an
 // incomplete record on a temporary error and continues with the next read. After any other error it
@@ -31,7 +31,7 @@ var (
 )
 
 // Read returns ciphertext that came. During the handshake it waits for some.
-func (w *wire) Read(b []byte) (int, error) {
+func (w *netConn) Read(b []byte) (int, error) {
 	if w.in == nil {
 		return (*Conn)(w).await(b)
 	}
@@ -72,7 +72,7 @@ func (t *Conn) await(b []byte) (int, error) {
 
 // Write sends one record, or one flight of the handshake, after what waits. crypto/tls calls it in
 // the order of encryption. What the kernel does not take is copied, since crypto/tls uses b again.
-func (w *wire) Write(b []byte) (int, error) {
+func (w *netConn) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := 0
@@ -101,19 +101,19 @@ func (t *Conn) push() error {
 }
 
 // Close does nothing, since the poller closes descriptors.
-func (*wire) Close() error { return nil }
+func (*netConn) Close() error { return nil }
 
 // LocalAddr returns nil.
-func (*wire) LocalAddr() net.Addr { return nil }
+func (*netConn) LocalAddr() net.Addr { return nil }
 
 // RemoteAddr returns nil: the owner knows it.
-func (*wire) RemoteAddr() net.Addr { return nil }
+func (*netConn) RemoteAddr() net.Addr { return nil }
 
 // SetDeadline does nothing: the loop's timers end what takes too long.
-func (*wire) SetDeadline(time.Time) error { return nil }
+func (*netConn) SetDeadline(time.Time) error { return nil }
 
 // SetReadDeadline does nothing either.
-func (*wire) SetReadDeadline(time.Time) error { return nil }
+func (*netConn) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline does nothing: no write waits.
-func (*wire) SetWriteDeadline(time.Time) error { return nil }
+func (*netConn) SetWriteDeadline(time.Time) error { return nil }

@@ -42,7 +42,7 @@ func (c *Conn) tooFast() putOff {
 // received handles bytes of the upgrade request, and later of frames.
 func (c *Conn) received(b []byte) {
 	if c.reading {
-		c.feed(b)
+		c.frames(b)
 		return
 	}
 	var s upgrade.Scan
@@ -65,7 +65,7 @@ func (c *Conn) received(b []byte) {
 	}
 	c.loop.post(event{kind: evUpgrade, conn: c, data: response, code: uint16(status), arg: c.input >= inJudged})
 	if c.reading && used < len(b) {
-		c.feed(b[used:])
+		c.frames(b[used:])
 	}
 }
 
@@ -88,7 +88,8 @@ func (c *Conn) judge(r *upgrade.Request) upgrade.Verdict {
 	return v
 }
 
-func (c *Conn) feed(b []byte) {
+// frames handles bytes of frames.
+func (c *Conn) frames(b []byte) {
 	c.earn()
 	was := c.held()
 	if fault, reason := c.reader.Feed(b, (*heard)(c)); fault != 0 {
