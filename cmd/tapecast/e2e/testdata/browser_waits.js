@@ -23,12 +23,13 @@ const fire = async () => { const t = timers.find((t) => t.ms !== 60000); clearTi
 const asked = () => { const { method, params } = socket.sent.at(-1); return { method, params }; };
 let failed = [], n = 0;
 let heard = [];
+let told = [];
 const begin = async (rooms = ["a"], roams = false) => {
   timers = [];
   failed = [];
   heard = [];
   const yours = {
-    token: async () => `t${++n}`, message: (m) => heard.push(m.data), notice() {},
+    token: async () => `t${++n}`, message: (m) => heard.push(m.data), notice: (method) => told.push(method),
     failed: (error, room) => failed.push([error.code, room]),
   };
   const client = roams ? roaming("ws://x", yours) : tapecast("ws://x", rooms, yours);
@@ -198,7 +199,7 @@ const inParts = async () => {
   late.run();
   assert.equal(socket.sent.length, 1);
 
-  // A token is renewed on the connection, silence ends it, and so does the page.
+  // A token is renewed on the connection, and silence ends it.
   socket.say({ method: "auth_expiring", params: {} });
   await settled();
   assert.deepEqual(asked(), { method: "authenticate", params: { token: `t${n}` } });
@@ -206,9 +207,25 @@ const inParts = async () => {
   assert.equal(waits().length, 1);
   await fire();
   socket.open();
-  client.close();
-  socket.end(1000);
-  assert.deepEqual(timers, []);
+
+  // After close() the client is silent: on a connection, while it waits for another, and for a token.
+  const close = async (client) => {
+    const was = socket;
+    told = [];
+    client.close();
+    await settled();
+    assert.deepEqual([told, timers, was.onmessage, was.onclose], [[], [], null, null]);
+    assert.equal(socket, was);
+  };
+  await close(client);
+  const waiting = await begin();
+  socket.end(1006);
+  assert.deepEqual(told, ["auth_required", "closed"]);
+  await close(waiting);
+  const asking = await begin();
+  socket.end(1006);
+  timers.shift().run();
+  await close(asking);
 
   await comeAndGo();
   await inParts();
