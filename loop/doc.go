@@ -6,7 +6,7 @@
 // Package netpoll accepts a socket and asks for its owner (Engine.newConn): a Conn, which belongs
 // to one Loop from then on. The gate counts it for its address (gate.go), and drops others if there
 // are too many. A poller that finds input calls Conn.turn (input.go). The bytes go through as many
-// steps as the connection needs (Conn.arrived). Package proxyheader finds the client's address if a
+// steps as the connection needs (arrived.go). Package proxyheader finds the client's address if a
 // balancer is trusted, package tlsconn decrypts, and package upgrade reads the request. A valid
 // request goes to Handler.Open, whose Verdict becomes the answer. The loop sends it
 // (life.upgraded), and then what the handler asked for meanwhile. From then on package wsread finds
@@ -14,20 +14,28 @@
 // Handler.Message. What the handler wants for the connection, such as a join, a reply or a close,
 // it posts to the loop's inbox. A refused upgrade takes the same way and ends the connection.
 //
-// A new limit on sockets belongs in gate.go. One on what a client sends belongs in pace.go,
-// input.go or incoming.go.
+// A new limit on sockets belongs in gate.go, one on a connection's bytes or frames in pace.go,
+// input.go or incoming.go, and one on what a user, an address or a request costs in server/limits.
 //
 // # The parts of a Loop
 //
-// A Loop is a goroutine, its inbox and the parts that handle events, each with its own state:
+// A Loop (loop.go) is a goroutine, its inbox (inbox.go) and the parts that handle events, each with
+// its own state:
 //
-//	life        the connections: how each opens, closes and ends
-//	timers      the wheel of deadlines, drains, clients that are read later
-//	pings       `positions` of quiet rooms or WebSocket pings, and silent clients
-//	sender      one gathered send at a time, and the sockets that did not take all
-//	passes      the large rooms that have something to send; queue: such connections
-//	counts      the figures
-//	joining, leaving, wildcard   a request under way, and a wildcard
+//	life.go      life: the connections (conn.go), how each opens, closes and ends
+//	timers.go    timers: deadlines (wheel.go), drains, clients that are read later
+//	pings.go     pings: `positions` of quiet rooms or WebSocket pings, and silent clients
+//	send.go      sender: one gathered send at a time, and the sockets that did not take all
+//	audience.go  passes: the large rooms that have something to send; queue: such connections
+//	stats.go     counts: the figures; lag.go and slowest.go look for members that lag
+//	members.go   a Join, Leave or List under way; join.go and recall.go are the steps of a join
+//	wildcard.go  a wildcard; the files that begin with wildcard_ are its joins and positions
+//
+// A turn is what a goroutine does between two looks at everything: a loop's is one round of its
+// parts, a poller's is the input of one connection. heartbeats.go has the heartbeats that count
+// turns. A slice is the time that a loop gives one kind of work within a turn. A feed is a topic
+// (rooms.Feed), a watch is a wildcard's (rooms.Watch), and a reader makes messages of a client's
+// bytes (wsread.Reader).
 //
 // # From a tape to a socket
 //
@@ -36,10 +44,10 @@
 // Events and members that catch up have slices too. Between any two slices the members of small
 // rooms are served (takeGrown), so a private message waits neither for the end of a pass nor for
 // the thousands that come from a lost node. Such a visit sends 16 KB at most (maxUrgent). Replies,
-// pings and closes have a queue of their own after it (owed). Without that queue, in a storm
-// of 15,000 clients, up to 217 replies, pings and closes were sent before private messages: 80
-// of some 1,100 private messages took 20 ms and more from poll to send. With the queue 4 take that
-// long (time stamps in a copy of the code; bench/RESULTS.md).
+// pings and closes have a queue of their own after it (owed). Without that queue, in a storm of
+// 15,000 clients, up to 217 replies, pings and closes were sent before private messages: 80 of some
+// 1,100 private messages took 20 ms and more from poll to send. With the queue 4 take that long
+// (time stamps in a copy of the code; bench/RESULTS.md).
 //
 // A visit (flush) gathers everything that the connection lacks: what waits in its outbox, and
 // frames of its rooms straight from the tapes, in one system call. What the kernel does not take
@@ -77,10 +85,9 @@
 // # Which goroutine may touch what
 //
 // A Loop's goroutine alone touches its connections' members, outbox, state and timers, and sends
-// messages. A
-// poller's goroutine reads a connection's input, decodes it, and calls the Handler. It posts the
-// results to the loop's inbox. Handlers and appenders post too. The inbox's lock is held for a few
-// instructions. A delivered message takes no lock except the Socket's, once a send.
+// messages. A poller's goroutine reads a connection's input, decodes it, and calls the Handler. It
+// posts the results to the loop's inbox. Handlers and appenders post too. The inbox's lock is held
+// for a few instructions. A delivered message takes no lock except the Socket's, once a send.
 //
 // Only a connection's poller closes its descriptor, while it handles an event of that descriptor
 // (Conn.shut, package netpoll). A loop that wants a connection to end shuts the socket down, and
@@ -140,11 +147,11 @@
 //
 // # Figures
 //
-// Conn takes 224 bytes at most, and a member 24 (TestSizes); nbio's own Conn
-// takes 208 (netpoll.ConnSize). TLS takes 3.1 KB more
-// (package tlsconn). Ticks are 100 ms: that is the slack of every timer.
+// Conn takes 224 bytes at most, and a member 24 (TestSizes); nbio's own Conn takes 208
+// (netpoll.ConnSize). TLS takes 3.1 KB more (package tlsconn). Ticks are 100 ms: that is the slack
+// of every timer.
 //
-// A send is a raw system call, which the scheduler does not see: a loop
-// in a pass keeps its processor. A program that runs loops must give the runtime processors
-// beyond the machine's (cmd/tapecast does), or other goroutines wait up to 10 ms for one.
+// A send is a raw system call, which the scheduler does not see: a loop in a pass keeps its
+// processor. A program that runs loops must give the runtime processors beyond the machine's
+// (cmd/tapecast does), or other goroutines wait up to 10 ms for one.
 package loop

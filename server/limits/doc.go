@@ -7,7 +7,11 @@
 // and bad tokens (Charge, Spend, SnapshotBegins, BadToken). A budget is a debt that is paid off
 // with time. Debts outlive connections. They are bounded (262,144) and swept one shard at a time
 // (Sweep), and those beyond the bound are counted (Forgone). Kind names a limit, in logs and in
-// tapecast_limited_total. A new limit needs a Kind, its name, and code that hits it.
+// tapecast_limited_total.
+//
+// A new limit needs a Kind, its name, and code that hits it. That code is here if the limit is on
+// what a user, an address or a request costs, and in package loop (gate.go, pace.go, input.go,
+// incoming.go) if it is on sockets, bytes or frames.
 //
 // Any goroutine may use a Limiter. A lock is held for one look into a map, and there are many
 // locks. Times are ns since the Limiter was made, by the monotonic clock.
