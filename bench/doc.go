@@ -14,6 +14,11 @@
 //	resumes  the scenario of clients that read again from Kafka
 //	plan     calibration, model, planner
 //	proto, machine, scrape, text, link: frames, clocks, metrics, tables, slow links
+//	peers    a module of its own: other servers, measured beside the gateway
+//
+// A feed here is a run of messages with numbers of its own, published by one goroutine. A turn is
+// one poll of a worker's loop. A run's readers are its ordinary clients, as opposed to the slow,
+// the stalled and the hostile ones. In package worker a reader splits bytes into frames.
 //
 // # What is measured
 //
@@ -46,8 +51,16 @@
 //	resumes    clients that resume from what only Kafka still has, beside greedy ones
 //	passorder  whether chance decides which member gets a message first and last
 //
-// A new scenario is a config with a check, a function that runs it, a result that writes
-// itself as text, and a file in cmd/tapecast-bench.
+// To add a scenario that differs only in who shares a room and what is sent, add a command to
+// cmd/tapecast-bench that fills a FanoutConfig (fanout.go, groups.go and mixed.go there). If
+// something happens to the clients meanwhile, it also needs a field of FanoutConfig, its check
+// (fanout_check.go), and an incident in package worker, as those of slow, churn, storm and abuse.
+// Any other scenario is a file here (handshake.go is a short one) or a package (resumes): a config
+// with a check, a function that runs it, a result that writes itself as text. Its command is a file
+// of cmd/tapecast-bench. Every command is named in a group of main.go there.
+//
+// A file in bench/scenarios holds a command's flags, so that a load with a meaning (a trading day,
+// a published test) is measured in the same way again: tapecast-bench run FILE.yaml.
 //
 // Rates and CPU are those of the window. It begins after the warmup and is Duration long.
 // Loss and order are checked over everything, with stragglers. The gateway's CPU time and
