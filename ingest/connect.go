@@ -105,14 +105,14 @@ func (c *connector) untried() string {
 // brokers tries each broker by itself, and reports whether one answers.
 func (c *connector) brokers() bool {
 	answers := make([]chan string, len(c.cfg.Brokers))
-	turns := make(chan struct{}, brokersAtOnce)
+	slots := make(chan struct{}, brokersAtOnce)
 	for i, b := range c.cfg.Brokers {
 		answers[i] = make(chan string, 1)
 		go func() {
 			select {
-			case turns <- struct{}{}:
+			case slots <- struct{}{}:
 				answers[i] <- tryBroker(c.cfg, b, c.bounds.ask)
-				<-turns
+				<-slots
 			case <-c.ctx.Done():
 			}
 		}()

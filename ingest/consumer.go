@@ -90,7 +90,7 @@ type Consumer struct {
 	recaller *recaller
 	times    *times
 
-	topics  []*topic // the slice never changes after New
+	topics  []*topic // the list never changes after New
 	sampler sampler
 	figures figures
 	ready   atomic.Bool
@@ -293,7 +293,7 @@ func (c *Consumer) Stats() Stats {
 	for _, t := range c.topics {
 		n, why := t.status()
 		s.Partitions += n
-		s.Forgotten += t.strays.forgot.Load()
+		s.Forgotten += t.misplaced.forgot.Load()
 		s.Lag[t.name] = 0
 		s.Topics = append(s.Topics, TopicStats{
 			Topic: t.name, Records: t.records.Load(), Bytes: t.bytes.Load(), Newest: t.newest.Load(),

@@ -192,7 +192,7 @@ func (c *Consumer) Health() (ok bool, detail string) {
 		}
 	}
 	for _, t := range c.topics {
-		if why := t.strayFault(time.Now()); why != "" {
+		if why := t.misplacedFault(time.Now()); why != "" {
 			faults, known = append(faults, why), known+1
 		}
 	}

@@ -249,7 +249,7 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 	if routes.Headers {
 		r.rec.Headers = e.headers()
 	}
-	r.dec.Counts = rd.topic.strays.known()
+	r.dec.Counts = rd.topic.misplaced.known()
 	if b := r.dec.Route(routes, &r.rec); b.Reason != 0 && offset >= p.filled {
 		if r.c.cfg.DeadLetter != "" && r.rec.Headers == nil {
 			r.rec.Headers = e.headers()
@@ -263,7 +263,7 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 	}
 	if r.dec.Misplaced && offset >= p.end { // earlier records may be older than the topic's growth
 		r.since.misplaced++
-		r.c.strayed(rd.topic, &r.rec, r.latest-maxAhead.Milliseconds())
+		r.c.foundMisplaced(rd.topic, &r.rec, r.latest-maxAhead.Milliseconds())
 	}
 	size := uint64(len(r.rec.Key) + len(r.rec.Value))
 	r.since.records++

@@ -86,14 +86,14 @@ func (c *Consumer) begin(t *topic, cluster, id string, n int) {
 	if left, ok := c.cfg.Progress.topics[t.name]; ok {
 		t.cluster, t.id, t.resume = left.cluster, left.id, left.next
 		t.set(func() { t.epoch, t.parts = left.epoch, make([]*partition, len(left.next)) })
-		t.strays.partitions(len(left.next), true)
+		t.misplaced.partitions(len(left.next), true)
 		c.log.Info("topic read on from the last offsets", "topic", t.name, "partitions", n, "epoch", left.epoch)
 		return
 	}
 	t.cluster, t.id = cluster, id
 	epoch := epochOf(cluster, id)
 	t.feed.Open(epoch, int32(n))
-	t.strays.partitions(n, true)
+	t.misplaced.partitions(n, true)
 	t.set(func() { t.epoch, t.parts, t.why = epoch, make([]*partition, n), "partitions are being assigned" })
 	c.log.Info("topic opened", "topic", t.name, "partitions", n, "epoch", epoch)
 }
@@ -112,7 +112,7 @@ func (c *Consumer) remake(t *topic, cluster, id, mark string, n int) error {
 	}
 	t.cluster, t.id, t.from, t.resume = cluster, id, startAt{beginning: true}, nil
 	t.set(func() { t.epoch, t.parts, t.why = epoch, make([]*partition, n), "partitions are being assigned" })
-	t.strays.partitions(n, true)
+	t.misplaced.partitions(n, true)
 	c.figures.resets.Add(1)
 	c.log.Warn("topic was made again; its rooms are reset", "topic", t.name, "partitions", n, "epoch", epoch)
 	return nil
@@ -127,7 +127,7 @@ func (c *Consumer) grow(t *topic, n int) error {
 	}
 	c.log.Info("partitions added", "topic", t.name, "before", len(t.parts), "now", n)
 	t.from = startAt{beginning: true}
-	t.strays.partitions(n, false)
+	t.misplaced.partitions(n, false)
 	t.set(func() { t.parts = append(t.parts, make([]*partition, n-len(t.parts))...) })
 	return nil
 }

@@ -30,7 +30,7 @@ type topic struct {
 	unmatched      atomic.Uint64 // records that no route matches
 	ahead          atomic.Uint64 // records whose timestamp is more than maxAhead in the future
 	bad            [route.Reasons]atomic.Uint64
-	strays         strays
+	misplaced      misplaced
 
 	mu     sync.Mutex   // guards the four fields below
 	epoch  string       // "": it was not seen yet

@@ -1,7 +1,15 @@
 // Package ingest brings Kafka's records to the rooms. It owns the librdkafka consumers, hands
 // records to ingest/route to be checked and routed, reads again for members that resume, and
-// keeps dead letters. It also has a publisher and a producer. It knows neither sockets nor the
-// demo (ingest/demo).
+// keeps dead letters. It knows neither sockets nor the demo (ingest/demo). ingest/jsonscan is the
+// JSON scanner that ingest/route uses.
+//
+// It also writes. A Producer (producer.go) is librdkafka's, with its events and log lines drained:
+// dead letters and the demo use it. A Publisher (publisher.go) stores one record at a time through
+// a Producer and waits until it is stored: POST /publish of the internal port uses it.
+//
+// A reader here is a Kafka consumer with its goroutine, and a feed is a topic (rooms.Feed). The
+// watcher looks after topics. heartbeats.go is for the server's watchdog, which counts a
+// goroutine's turns: a batch, a request, a slice of a recall.
 //
 // # Routes
 //
@@ -10,7 +18,7 @@
 // log and sent to the dead letter topic. It never stops the stream, and its offset counts as
 // progress. A record that no route matches is not a fault and is counted apart
 // (Config.KeepUnmatched). A record in another partition than its route's partitioner says is
-// delivered and counted (strays).
+// misplaced: it is delivered, and counted (misplaced.go).
 //
 // # Reading
 //
@@ -47,7 +55,7 @@
 //	route.Router           anyone: it never changes
 //	Progress               one Consumer at a time
 //	Feed                   the watcher, through Open and its own batch
-//	figures, sampler, strays, deadLetters  anyone
+//	figures, sampler, misplaced, deadLetters  anyone
 //	Publisher, Producer    anyone
 //	recallLane, recallRead             the recaller's goroutine; while the lane reads, the lane's
 //	recaller, recallTopic, recallUser  the recaller's goroutine, except fields that are atomic or under mu

@@ -26,7 +26,7 @@ func (c *Consumer) Heartbeats() []*heartbeat.Counter {
 	return out
 }
 
-// Stand blocks the first reader that long, to test the watchers of heartbeats.
+// Stand blocks the first reader that long, to test the watchdog.
 func (c *Consumer) Stand(d time.Duration) {
 	r := c.readers[0]
 	stand := func() {
