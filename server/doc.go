@@ -21,17 +21,23 @@
 //	registry  services: order, health, restarts
 //	logging   the log and the security log
 //	session   what clients may call: handshake, methods, replies
+//	web       docs: the pages for users; chart: the drawing of lines on pages
+//	deploy    the alerts for Prometheus; a folder without code
+//
+// Some files are small parts of their own: drain.go spreads the closes when the node stops,
+// memory_trim.go gives memory back when it is quiet, the files that begin with debug_ are for
+// measurements and tests (admin.direct), and echo.go is the server of conformance suites.
 //
 // server.tls makes the public port wss. ReloadCertificate, which SIGHUP calls, replaces the
 // certificate for new handshakes. The keys of session tickets stay, so earlier clients can resume.
 //
 // # Health
 //
-// A service reports its own health. Beside that there is one list of troubles (troubles.go):
-// counters of what was shed, refused or dropped, and conditions. A counter that went up for ten
-// turns of a second degrades its service until it has been still for ten. A condition degrades it
-// while it holds. Each has at most one log line a minute, with counts. A service that does not
-// answer within half a second is degraded, and nothing waits for it.
+// A service reports its own health. Beside that there is one list of troubles (trouble_list.go):
+// counters of what was shed, refused or dropped, and conditions. trouble_check.go checks them once
+// a second. A counter that went up for ten checks degrades its service until it has been still for
+// ten. A condition degrades it while it holds. Each has at most one log line a minute, with counts.
+// A service that does not answer within half a second is degraded, and nothing waits for it.
 //
 // # The internal port
 //

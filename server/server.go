@@ -62,8 +62,8 @@ type Server struct {
 	hurry    context.CancelFunc
 	once     sync.Once
 	ended    error
-	accept   acceptWatch
-	trouble  *troubleWatch
+	accept   acceptHealth
+	trouble  *troubleCheck
 	watchdog *watchdog
 	security *logging.Security
 }
@@ -111,7 +111,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if err := s.layAdmin(); err != nil {
 		return nil, err
 	}
-	s.trouble = newTroubleWatch(log, s.troubles())
+	s.trouble = newTroubleCheck(log, s.troubles())
 	s.watchdog = newWatchdog(log, s.heartbeats)
 	s.registry.Troubles = s.degraded
 	return s, nil

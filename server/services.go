@@ -236,9 +236,9 @@ func (s *Server) connectionHandler() *registry.Service {
 	}
 }
 
-// acceptWatch reports whether sockets could not be accepted recently. Most often the
+// acceptHealth reports whether sockets could not be accepted recently. Most often the
 // descriptors have run out.
-type acceptWatch struct {
+type acceptHealth struct {
 	mu     sync.Mutex
 	failed uint64
 	at     time.Time
@@ -247,7 +247,7 @@ type acceptWatch struct {
 // acceptMemory is how long a failure to accept is remembered.
 const acceptMemory = 10 * time.Second
 
-func (a *acceptWatch) health(failed uint64, now time.Time) (registry.Status, string) {
+func (a *acceptHealth) health(failed uint64, now time.Time) (registry.Status, string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if failed > a.failed {

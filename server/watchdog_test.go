@@ -51,7 +51,7 @@ func TestWatchdog(t *testing.T) {
 }
 
 func TestAcceptWatch(t *testing.T) {
-	var a acceptWatch
+	var a acceptHealth
 	now := time.Now()
 	f := func(failed uint64, later time.Duration, want registry.Status) {
 		t.Helper()

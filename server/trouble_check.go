@@ -32,9 +32,9 @@ const (
 	troubleSaid = 60
 )
 
-// troubleWatch checks all troubles once a turn, and keeps the result for all readers. It counts
+// troubleCheck checks all troubles once a turn, and keeps the result for all readers. It counts
 // turns, not time: a process that was stopped and continues has missed none.
-type troubleWatch struct {
+type troubleCheck struct {
 	log  *slog.Logger
 	step sync.Mutex // a turn at a time
 	list []*troubleState
@@ -54,8 +54,8 @@ type troubleState struct {
 	silent int    // turns until it may be logged again
 }
 
-func newTroubleWatch(log *slog.Logger, list []trouble) *troubleWatch {
-	w := &troubleWatch{log: log}
+func newTroubleCheck(log *slog.Logger, list []trouble) *troubleCheck {
+	w := &troubleCheck{log: log}
 	for _, t := range list {
 		w.list = append(w.list, &troubleState{trouble: t})
 	}
@@ -63,7 +63,7 @@ func newTroubleWatch(log *slog.Logger, list []trouble) *troubleWatch {
 }
 
 // run looks until ctx ends.
-func (w *troubleWatch) run(ctx context.Context) {
+func (w *troubleCheck) run(ctx context.Context) {
 	tick := time.NewTicker(troubleEvery)
 	defer tick.Stop()
 	for {
@@ -77,7 +77,7 @@ func (w *troubleWatch) run(ctx context.Context) {
 }
 
 // turn looks once.
-func (w *troubleWatch) turn() {
+func (w *troubleCheck) turn() {
 	w.step.Lock()
 	defer w.step.Unlock()
 	detail := map[string][]string{}
@@ -146,7 +146,7 @@ func (t *troubleState) say(log *slog.Logger, said string) {
 }
 
 // of returns what degrades a service now.
-func (w *troubleWatch) of(service string) []string {
+func (w *troubleCheck) of(service string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.detail[service]

@@ -20,7 +20,7 @@ func (n *notes) logger() *slog.Logger {
 func TestTroubleCounter(t *testing.T) {
 	var log notes
 	var n uint64
-	w := newTroubleWatch(log.logger(),
+	w := newTroubleCheck(log.logger(),
 		[]trouble{{name: "shed", service: "A", text: "buy more memory", count: func() uint64 { return n }}})
 	turns := func(k int, add uint64) {
 		for range k {
@@ -78,7 +78,7 @@ func TestTroubleCounter(t *testing.T) {
 func TestTroubleCondition(t *testing.T) {
 	var log notes
 	bad := false
-	w := newTroubleWatch(log.logger(),
+	w := newTroubleCheck(log.logger(),
 		[]trouble{{name: "full", service: "A", text: "empty it",
 			bad: func() (bool, string) { return bad, "it is full" }}})
 	w.turn()
