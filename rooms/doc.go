@@ -1,13 +1,21 @@
-// Package rooms owns frames, tapes, last values, the sharded room tables,
-// classes and positions. It knows nothing of sockets, Kafka or HTTP.
+// Package rooms owns frames, tapes, last values, the sharded room tables, classes and positions. It
+// knows nothing of sockets, Kafka or HTTP. Four packages lie inside it, and know nothing of it:
+//
+//	wire       every byte that a gateway says to a client: frames, notices, codes
+//	heartbeat  how a goroutine shows the watchdog that it goes on; the whole gateway uses it
+//	survey     questions that a goroutine answers in steps; loops use it too
+//	testwait   how tests wait, in all packages
+//
+// A feed here is a topic as rooms see it (feed.go), a watch is the interest of a wildcard
+// (watch.go), and a reader is a goroutine that reads a tape, such as a loop.
 //
 // # A room is a tape, a member is a cursor
 //
 // A room keeps an append-only run of WebSocket frames. The appender builds a record's frame with
 // package wire, header included, and writes it to the tape of each of its rooms. Frames lie back to
-// back in chunks. A member is the number of the next frame that it lacks. A reader
-// asks Room.Cut for the frames from there on, and gets slices of the chunks themselves. Nothing is
-// copied or queued for a member, however far it lags.
+// back in chunks. A member is the number of the next frame that it lacks. A reader asks Room.Cut for
+// the frames from there on, and gets slices of the chunks themselves. Nothing is copied or queued
+// for a member, however far it lags.
 //
 // Private rooms are many and nearly empty. They have no chunks: the private rooms of one class and
 // shard share a journal, and each room holds the numbers of its frames.
@@ -44,8 +52,8 @@
 // # Deflated frames
 //
 // If the class compresses and members accept it, the appender writes each frame to a second tape as
-// well (tape_deflated.go), under the same number, deflated if that is shorter. So a cursor is valid on
-// both tapes, and a member may get one frame from one tape and the next from the other. That
+// well (tape_deflated.go), under the same number, deflated if that is shorter. So a cursor is valid
+// on both tapes, and a member may get one frame from one tape and the next from the other. That
 // happens where the second tape does not reach back as far, and for last values that no tape holds.
 // A frame is deflated once, for all members. The encoder takes 1 MB a shard.
 //
@@ -101,8 +109,8 @@
 //
 // # Model
 //
-// TestModel drives two tables and their members (loop/member) at random, and compares every frame and
-// position with plain lists of records (model_test.go). It takes millions of steps with
+// TestModel drives two tables and their members (loop/member) at random, and compares every frame
+// and position with plain lists of records (model_test.go). It takes millions of steps with
 //
 //	go test ./rooms -run TestModel -v -rapid.checks=60000 -rapid.steps=150
 //

@@ -11,6 +11,8 @@
 //	Hist        latencies, exact when merged
 //	Keys        what tokens are signed with
 //
+// A feed here is a run of messages with numbers of its own (FeedTiming). A topic is not meant.
+//
 // It is a leaf: it imports nothing of ours. Values cross the pipe as JSON, one order
 // and one answer at a time. Fields without a JSON name are computed again on the other
 // side (Prepare). A Schedule, an Assignment and a Round do not change once prepared, so

@@ -5,12 +5,12 @@
 // # How a message passes through
 //
 // The goroutine that reads a connection passes to Reader.Feed whatever the socket had, cut
-// anywhere. A frame that lies completely in it, as nearly all do, is unmasked in place and passed
-// to Events without a copy. Of any other frame the Reader keeps what has come. Events.Admit is
-// called before anything is done with a complete message, so a message that is not admitted is
-// neither inflated nor checked. A fault gives the close code and a short reason, and is found at
-// the first byte that cannot be right. How the bytes were cut changes nothing (FuzzReader, against
-// a model that reads whole frames).
+// anywhere. (A rooms.Feed is a topic and something else.) A frame that lies completely in it, as
+// nearly all do, is unmasked in place and passed to Events without a copy. Of any other frame the
+// Reader keeps what has come. Events.Admit is called before anything is done with a complete
+// message, so a message that is not admitted is neither inflated nor checked. A fault gives the
+// close code and a short reason, and is found at the first byte that cannot be right. How the bytes
+// were cut changes nothing (FuzzReader, against a model that reads whole frames).
 //
 // # Bounds
 //

@@ -8,7 +8,7 @@
 // needs the token too. Refused requests are counted by reason and logged once a minute. A Port
 // bounds connections: the oldest one gives way, so that probes get in, unless a request keeps it
 // (KeepConn). Deadlines end incomplete requests (GiveTime moves them). Turns runs requests that
-// cost the loops something one at a time, with a rest after each.
+// cost the loops something one at a time, with a rest after each: a turn here is a request's.
 //
 // Any goroutine may use a Gate, Turns and a Port. One goroutine fills Paths, before the start.
 package admin
