@@ -78,6 +78,19 @@ func (s *Server) ReloadCertificate(fresh *config.Config) error {
 	return s.certificate.reload("server.tls", &fresh.Server.TLS)
 }
 
+// ReloadKeys takes the keys for tokens that fresh names, which Load has checked. After an error the
+// old ones stay. Clients that are in stay in.
+func (s *Server) ReloadKeys(fresh *config.Config) error {
+	if fresh.Demo() && !fresh.HasKey() {
+		return nil // the demo's own, which never changes
+	}
+	if err := s.auth.Reload(&fresh.Auth); err != nil {
+		return err
+	}
+	s.log.Info("keys reloaded", "keys", s.auth.Keys())
+	return nil
+}
+
 // ReloadAdmin loads the certificate and the token of the internal port that fresh names, which Load
 // has checked. After an error the old ones stay. Neither can be added or removed while the server
 // runs.

@@ -65,7 +65,7 @@ func report(e *env, err error) error {
 // demoKey gives a demo without a key the user's own demo secret, and returns in words where
 // it is kept; "": the configuration has a key.
 func demoKey(cfg *config.Config) (kept string, err error) {
-	if !cfg.Demo() || cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" {
+	if !cfg.Demo() || cfg.HasKey() {
 		return "", nil
 	}
 	secret, file, err := auth.DemoSecret()

@@ -38,7 +38,8 @@ everything can be tried with nothing else installed.
 SIGINT or SIGTERM stops the gateway: it is no longer ready, waits for
 server.drain_delay, closes the port, and closes its clients over the drain time.
 A second signal ends it at once. SIGHUP reads these again: the log level, the
-certificates of server.tls and admin.tls, and the token of admin.token_file.`,
+keys of auth, the certificates of server.tls and admin.tls, and the token of
+admin.token_file.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e.unblock()
@@ -171,6 +172,9 @@ func (g *gateway) reload() {
 	g.log.Info("log level reloaded", "level", fresh.Log.Level)
 	if err := g.srv.ReloadCertificate(fresh); err != nil {
 		g.log.Error("cannot reload the certificate: the old one stays", "error", err)
+	}
+	if err := g.srv.ReloadKeys(fresh); err != nil {
+		g.log.Error("cannot reload the keys that tokens are checked with: the old ones stay", "error", err)
 	}
 	if _, err = demoWrites(fresh, g.file); err == nil {
 		err = g.srv.ReloadAdmin(fresh)

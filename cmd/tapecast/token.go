@@ -24,8 +24,8 @@ Ed25519 key in auth.private_key_file. Without a configuration it is signed with
 the demo secret, which run also uses without one.
 
 A token that the gateway accepts has sub (the user) and exp, and iss and aud where
-auth.issuer and auth.audience are set. Its alg is HS256 (auth.secret), or EdDSA or
-Ed25519 (auth.public_key). No other is accepted: neither RS256 nor ES256 nor none.`,
+auth.issuer and auth.audience are set, and a key of auth has signed it: a secret
+(HS256 to HS512), RSA (RS256 to PS512), EC (ES256 to ES512) or Ed25519 (EdDSA).`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.unlessTold(func() error {

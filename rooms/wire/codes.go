@@ -34,6 +34,6 @@ const (
 	CloseAuthLate    = 4004 // the client did not authenticate in time
 	CloseRate        = 4108 // it sends too many requests
 	CloseTooMany     = 4129 // too many clients wait to authenticate
-	CloseExpired     = 4201 // the token has expired
+	CloseExpired     = 4201 // the token has expired, or a new one can help
 	CloseTooSlow     = 4208 // the client lags by more than the room keeps
 )

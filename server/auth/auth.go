@@ -1,16 +1,15 @@
 package auth
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"tapecast/rooms"
+	"tapecast/server/auth/keyset"
 	"tapecast/server/config"
 )
 
@@ -28,20 +27,23 @@ var (
 	errEmpty     = errors.New("the token is empty")
 	errLong      = fmt.Errorf("the token is longer than %d bytes", maxToken)
 	errMalformed = errors.New("the token is not a compact JWT, or a claim in it has the wrong type")
-	errMethod    = errors.New("the token's algorithm is not accepted here; HS256, EdDSA and Ed25519 are, by key")
+	errMethod    = errors.New("the token's algorithm is not accepted here: no key is for it")
+	errNoKID     = errors.New("the token has no kid, and too many keys could have signed it")
 	errSignature = errors.New("the token's signature is wrong")
 	errCritical  = errors.New("the token's header has crit, and no extension is understood here")
 	errDoubled   = errors.New("the token has a claim or a header parameter twice")
-	ErrExpired   = errors.New("the token has expired")
-	ErrEarly     = errors.New("the token is not valid yet")
-	errIssuer    = errors.New("the token is of another issuer")
-	errAudience  = errors.New("the token is for another audience")
-	errClaim     = errors.New("the token lacks exp, or another claim that is required")
-	errExpires   = errors.New("the token's exp lies out of range")
-	errNoUser    = errors.New("the token has no sub")
-	errUserType  = errors.New("the token's sub must be a string: put quotes around a number")
-	errLongUser  = fmt.Errorf("the token's sub is longer than %d bytes", rooms.MaxOwner)
-	errBadUser   = errors.New("the token's sub holds a character that no room name may have: white space, control " +
+	// ErrUnknownKey: a new token may have been signed with a key that is known here.
+	ErrUnknownKey = errors.New("the token's kid names no key that is known here")
+	ErrExpired    = errors.New("the token has expired")
+	ErrEarly      = errors.New("the token is not valid yet")
+	errIssuer     = errors.New("the token is of another issuer")
+	errAudience   = errors.New("the token is for another audience")
+	errClaim      = errors.New("the token lacks exp, or another claim that is required")
+	errExpires    = errors.New("the token's exp lies out of range")
+	errNoUser     = errors.New("the token has no sub")
+	errUserType   = errors.New("the token's sub must be a string: put quotes around a number")
+	errLongUser   = fmt.Errorf("the token's sub is longer than %d bytes", rooms.MaxOwner)
+	errBadUser    = errors.New("the token's sub holds a character that no room name may have: white space, control " +
 		"characters and *{}\"\\ are refused")
 )
 
@@ -51,43 +53,23 @@ type Identity struct {
 	Expires int64 // seconds since 1970, as in the token
 }
 
-// Authenticator checks tokens. It does not change once made, except for its counters. Any goroutine
-// may use it.
+// Authenticator checks tokens. Any goroutine may use it.
 type Authenticator struct {
 	parser *jwt.Parser
-	secret []byte            // nil: no HS256
-	public ed25519.PublicKey // nil: no Ed25519
+	keys   atomic.Pointer[keyset.Set]
 	leeway time.Duration
 
 	checked atomic.Uint64
 	refused atomic.Uint64
 }
 
-// New takes the keys from the configuration. Algorithms without a
-// key are never accepted.
+// New takes the keys from the configuration. Algorithms that fit no key are never accepted.
 func New(cfg *config.Auth) (*Authenticator, error) {
 	a := &Authenticator{leeway: cfg.Leeway}
-	var methods []string
-	if cfg.Secret != "" {
-		if len(cfg.Secret) < config.MinSecret {
-			return nil, fmt.Errorf("auth.secret has %d bytes, and HS256 needs %d or more: make a longer one",
-				len(cfg.Secret), config.MinSecret)
-		}
-		a.secret = []byte(cfg.Secret)
-		methods = append(methods, jwt.SigningMethodHS256.Alg())
+	if err := a.Reload(cfg); err != nil {
+		return nil, err
 	}
-	public, err := cfg.Ed25519Key()
-	if err != nil {
-		return nil, fmt.Errorf("auth.public_key: %w", err)
-	}
-	if public != nil {
-		a.public = public
-		methods = append(methods, jwt.SigningMethodEdDSA.Alg(), signingEd25519.Alg())
-	}
-	if len(methods) == 0 {
-		return nil, errors.New("no key to check tokens with: set auth.secret or auth.public_key (or their _file)")
-	}
-	opts := []jwt.ParserOption{jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithLeeway(cfg.Leeway)}
+	opts := []jwt.ParserOption{jwt.WithExpirationRequired(), jwt.WithLeeway(cfg.Leeway)}
 	if cfg.Issuer != "" {
 		opts = append(opts, jwt.WithIssuer(cfg.Issuer))
 	}
@@ -97,6 +79,23 @@ func New(cfg *config.Auth) (*Authenticator, error) {
 	a.parser = jwt.NewParser(opts...)
 	return a, nil
 }
+
+// Reload takes the keys of another configuration in place of those it has. After an error it keeps
+// them.
+func (a *Authenticator) Reload(cfg *config.Auth) error {
+	keys, _, err := cfg.ReadKeys()
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		return errors.New("no key to check tokens with: set auth.secret, auth.public_key (or their _file) or auth.keys")
+	}
+	a.keys.Store(keyset.NewSet(keys))
+	return nil
+}
+
+// Keys returns how many keys there are.
+func (a *Authenticator) Keys() int { return a.keys.Load().Len() }
 
 // Leeway returns how long after its exp a token is accepted.
 func (a *Authenticator) Leeway() time.Duration { return a.leeway }
@@ -136,16 +135,30 @@ func (a *Authenticator) parse(token string) (Identity, error) {
 	return c.judge(err)
 }
 
-// key returns the key for the token's algorithm, which the parser has found to be one of those
-// configured.
+// key returns the keys that may have signed the token, by its alg and kid.
 func (a *Authenticator) key(t *jwt.Token) (any, error) {
-	switch {
-	case t.Method == jwt.SigningMethodHS256 && a.secret != nil:
-		return a.secret, nil
-	case (t.Method == jwt.SigningMethodEdDSA || t.Method == signingEd25519) && a.public != nil:
-		return a.public, nil
+	kid, ok := t.Header["kid"].(string)
+	if !ok && t.Header["kid"] != nil {
+		return nil, errMalformed
 	}
-	return nil, errMethod
+	var room [4]keyset.Key
+	keys, found := a.keys.Load().Find(room[:0], t.Method.Alg(), kid)
+	switch found {
+	case keyset.NoAlgorithm:
+		return nil, errMethod
+	case keyset.NoID:
+		return nil, ErrUnknownKey
+	case keyset.Ambiguous:
+		return nil, errNoKID
+	}
+	if len(keys) == 1 {
+		return keys[0].Material, nil
+	}
+	var all jwt.VerificationKeySet
+	for i := range keys {
+		all.Keys = append(all.Keys, keys[i].Material)
+	}
+	return all, nil
 }
 
 // tokenError returns, in our words, what jwt found before it checked the values of the claims.
@@ -153,18 +166,16 @@ func tokenError(err error) error {
 	for _, e := range [...]struct{ is, say error }{
 		{errDoubled, errDoubled},
 		{errUserType, errUserType},
-		{jwt.ErrTokenMalformed, errMalformed},
 		{errMethod, errMethod},
-		{jwt.ErrTokenUnverifiable, errMethod},
+		{ErrUnknownKey, ErrUnknownKey},
+		{errNoKID, errNoKID},
+		{errMalformed, errMalformed},
+		{jwt.ErrTokenMalformed, errMalformed},
+		{jwt.ErrTokenUnverifiable, errMethod}, // an algorithm that nobody knows
 	} {
 		if errors.Is(err, e.is) {
 			return e.say
 		}
-	}
-	// What remains is a wrong signature, or an algorithm that we do not accept. Only the text tells
-	// them apart.
-	if strings.Contains(err.Error(), "signing method") {
-		return errMethod
 	}
 	return errSignature
 }

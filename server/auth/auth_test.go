@@ -151,8 +151,8 @@ func TestNewAuthenticatorErrors(t *testing.T) {
 			t.Errorf("got %v, want %q", err, words)
 		}
 	}
-	f(config.Auth{}, "auth.secret or auth.public_key")
-	f(config.Auth{Secret: "short"}, "auth.secret has 5 bytes")
+	f(config.Auth{}, "set auth.secret, auth.public_key")
+	f(config.Auth{Secret: "short"}, "auth.secret: the key has 5 bytes")
 	f(config.Auth{PublicKey: "x"}, "auth.public_key")
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"tapecast/server/auth/keyset"
 	"tapecast/server/config"
 )
 
@@ -79,9 +80,9 @@ func demoFile(name, what, instead string) (text, file string, err error) {
 	if err != nil {
 		return "", file, fmt.Errorf("cannot keep %s: %w; set %s instead", what, err, instead)
 	}
-	if len(b) < config.MinSecret {
+	if len(b) < keyset.MinSecret {
 		return "", file, fmt.Errorf("%s in %s has %d bytes, and %d or more are wanted; "+
-			"remove the file to have it made again", what, file, len(b), config.MinSecret)
+			"remove the file to have it made again", what, file, len(b), keyset.MinSecret)
 	}
 	return string(b), file, nil
 }

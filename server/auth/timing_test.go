@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/elliptic"
 	"fmt"
 	"testing"
 	"time"
@@ -14,7 +15,9 @@ import (
 // 200 µs that a handshake may take in all.
 func BenchmarkParseToken(b *testing.B) {
 	public, private := testEd25519(b)
-	a, err := New(&config.Auth{Secret: testSecret, PublicKey: public})
+	rs, es, es5 := rsaSigning(b, ""), ecSigning(b, "", elliptic.P256()), ecSigning(b, "", elliptic.P521())
+	a, err := New(&config.Auth{Secret: testSecret, PublicKey: public,
+		Keys: []config.AuthKey{rs.public, es.public, es5.public}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -36,4 +39,8 @@ func BenchmarkParseToken(b *testing.B) {
 	}
 	run("HS256", jwt.SigningMethodHS256, []byte(testSecret))
 	run("Ed25519", jwt.SigningMethodEdDSA, private)
+	run("RS256", jwt.SigningMethodRS256, rs.key)
+	run("PS256", jwt.SigningMethodPS256, rs.key)
+	run("ES256", jwt.SigningMethodES256, es.key)
+	run("ES512", jwt.SigningMethodES512, es5.key)
 }

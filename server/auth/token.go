@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
@@ -41,13 +42,19 @@ func MintToken(cfg *config.Config, user string, ttl time.Duration, useEd25519 bo
 	if err != nil {
 		return "", err
 	}
-	pub, err := a.Ed25519Key()
+	keys, _, err := a.ReadKeys()
 	if err != nil {
-		return "", fmt.Errorf("auth.public_key: %w", err)
+		return "", err
 	}
-	if !pub.Equal(priv.Public()) {
-		return "", errors.New("auth.private_key_file is not the private half of auth.public_key: the server would " +
-			"refuse the token")
+	for i := range keys {
+		if pub, ok := keys[i].Material.(ed25519.PublicKey); ok && pub.Equal(priv.Public()) {
+			t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
+			if keys[i].ID != "" {
+				t.Header["kid"] = keys[i].ID
+			}
+			return t.SignedString(priv)
+		}
 	}
-	return jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims).SignedString(priv)
+	return "", errors.New("auth.private_key_file is not the private half of a key that is set, such as " +
+		"auth.public_key: the server would refuse the token")
 }

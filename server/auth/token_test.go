@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tapecast/server/auth/keyset"
 	"tapecast/server/config"
 )
 
@@ -80,7 +81,7 @@ func TestMintRefuses(t *testing.T) {
 	f("", "42", time.Hour, false, "set auth.secret")
 	f(secret, "42", time.Hour, true, "set auth.private_key_file")
 	f("public_key_file: "+public, "42", time.Hour, false, "auth.private_key_file")
-	f("private_key_file: "+private, "42", time.Hour, true, "auth.public_key")
+	f("private_key_file: "+private, "42", time.Hour, true, "not the private half")
 	f("public_key_file: "+public+", private_key_file: "+other, "42", time.Hour, false, "not the private half")
 	f("public_key_file: "+public+", private_key_file: /nowhere", "42", time.Hour, false,
 		"cannot read auth.private_key_file")
@@ -114,7 +115,7 @@ func TestDemoSecretIsKept(t *testing.T) {
 	}
 	wg.Wait()
 	for _, s := range secrets {
-		if s != secrets[0] || len(s) < config.MinSecret {
+		if s != secrets[0] || len(s) < keyset.MinSecret {
 			t.Fatalf("%d bytes, and not the same for all", len(s))
 		}
 	}
@@ -174,7 +175,7 @@ func TestDemoSecretWithoutHome(t *testing.T) {
 	t.Setenv("HOME", "")
 	a, file, err := DemoSecret()
 	b, _, _ := DemoSecret()
-	if err != nil || file != "" || len(a) < config.MinSecret || a == b {
+	if err != nil || file != "" || len(a) < keyset.MinSecret || a == b {
 		t.Errorf("%s, %v", file, err)
 	}
 	// A directory that cannot be written is a fault, since tokens would not fit.

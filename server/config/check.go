@@ -119,26 +119,26 @@ func (c *collector) oneOf(path, value string, known ...string) {
 }
 
 func (c *collector) checkAuth(cfg *Config) {
-	a := &cfg.Auth
-	if n := len(a.Secret); n > 0 && n < MinSecret {
-		path := "auth.secret"
-		if a.SecretFile != "" && !c.isSet(path) {
-			path = "auth.secret_file"
+	for path, k := range cfg.Auth.allKeys() {
+		_, _, err := k.read()
+		if text := strings.TrimSuffix(path, "_file"); c.isSet(text) {
+			path = text
 		}
-		c.add(path, fmt.Sprintf("the key has %d bytes, and HS256 needs %d or more", n, MinSecret),
-			"make one with: openssl rand -base64 32")
-	}
-	if _, err := a.Ed25519Key(); err != nil {
-		path := "auth.public_key"
-		if a.PublicKeyFile != "" {
-			path = "auth.public_key_file"
+		if err == nil || len(c.faults.keysUnder(path)) > 0 {
+			continue
 		}
-		c.add(path, err.Error(),
-			"make one with: openssl genpkey -algorithm ed25519 -out private.pem; openssl pkey -in private.pem -pubout")
+		do := "make one with: openssl rand -base64 32"
+		switch {
+		case k.PublicKey != "" && k.Secret == "":
+			do = "make one with: openssl genpkey -algorithm ed25519 -out private.pem; openssl pkey -in private.pem -pubout"
+		case k.Secret == "" || k.PublicKey != "":
+			do = ""
+		}
+		c.add(path, err.Error(), "%s", do)
 	}
-	if !cfg.Demo() && !cfg.hasKey() && len(c.faults.keysUnder("auth")) == 0 {
+	if !cfg.Demo() && !cfg.HasKey() && len(c.faults.keysUnder("auth")) == 0 {
 		c.addAt(c.source("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with",
-			"set auth.secret, auth.secret_file, auth.public_key or auth.public_key_file")
+			"set auth.secret, auth.secret_file, auth.public_key, auth.public_key_file or auth.keys")
 	}
 }
 
@@ -255,4 +255,7 @@ func (cfg *Config) LastValues() Size {
 // Demo reports whether the embedded broker is used instead of Kafka.
 func (cfg *Config) Demo() bool { return len(cfg.Kafka.Brokers) == 0 }
 
-func (cfg *Config) hasKey() bool { return cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" }
+// HasKey reports whether some key is set to check tokens with.
+func (cfg *Config) HasKey() bool {
+	return cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" || len(cfg.Auth.Keys) > 0
+}

@@ -10,17 +10,18 @@ import (
 // warnings returns what is odd about the keys, and about which tokens are accepted.
 func (a *Auth) warnings() []string {
 	var out []string
-	key := "auth.secret"
-	if a.SecretFile != "" {
-		key = "auth.secret_file"
+	for path, k := range a.allKeys() {
+		switch s := strings.TrimSpace(string(k.Secret)); {
+		case strings.HasPrefix(s, "-----BEGIN "):
+			out = append(out, path+": the HS256 key is in PEM form: anybody with a public key or a certificate could make "+
+				"tokens with it; set auth.public_key for it, or make a secret with: openssl rand -base64 32")
+		case s != "" && strings.Trim(s, s[:1]) == "":
+			out = append(out, path+": all bytes of the HS256 key are the same, so that it is guessed at once; "+
+				"make one with: openssl rand -base64 32")
+		}
 	}
-	switch s := strings.TrimSpace(string(a.Secret)); {
-	case strings.HasPrefix(s, "-----BEGIN "):
-		out = append(out, key+": the HS256 key is in PEM form: anybody with a public key or a certificate could make "+
-			"tokens with it; set auth.public_key for Ed25519, or make a secret with: openssl rand -base64 32")
-	case s != "" && strings.Trim(s, s[:1]) == "":
-		out = append(out, key+": all bytes of the HS256 key are the same, so that it is guessed at once; "+
-			"make one with: openssl rand -base64 32")
+	if _, unused, err := a.ReadKeys(); err == nil {
+		out = append(out, unused...)
 	}
 	if most := 5 * time.Minute; a.Leeway > most {
 		out = append(out, fmt.Sprintf("auth.leeway: a token is good for %s after its exp; it is for clocks that "+
@@ -47,12 +48,17 @@ func (a *Auth) unbound() string {
 // openFiles warns of secrets in files that every user of this machine may read.
 func (cfg *Config) openFiles() []string {
 	var out []string
-	for _, f := range []struct{ key, file string }{
+	type held struct{ key, file string }
+	files := []held{
 		{"admin.token_file", cfg.Admin.TokenFile},
 		{"auth.secret_file", cfg.Auth.SecretFile}, {"auth.secret", cfg.Auth.heldIn},
 		{"server.tls.key_file", cfg.Server.TLS.KeyFile}, {"admin.tls.key_file", cfg.Admin.TLS.KeyFile},
 		{"kafka.sasl_password_file", cfg.Kafka.SASLPasswordFile},
-	} {
+	}
+	for i := range cfg.Auth.Keys {
+		files = append(files, held{index("auth.keys", i) + ".secret_file", cfg.Auth.Keys[i].SecretFile})
+	}
+	for _, f := range files {
 		if info, err := os.Stat(f.file); err == nil && info.Mode().Perm()&0o007 != 0 {
 			out = append(out, fmt.Sprintf("%s: every user of this machine may open %s (mode %04o); "+
 				"chmod 600 it", f.key, f.file, info.Mode().Perm()))

@@ -6,38 +6,89 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
-)
 
-// MinSecret is the least length of an HS256 key in bytes, the length of the hash's output (RFC
-// 7518, section 3.2).
-const MinSecret = 32
+	"tapecast/server/auth/keyset"
+)
 
 // TokenCost is what a token costs of limits.request_cost. Checking an Ed25519 signature takes 130
 // µs.
 const TokenCost = 50
 
-// Ed25519Key returns the public key that tokens are checked with, or nil if none is configured.
-func (a *Auth) Ed25519Key() (ed25519.PublicKey, error) {
-	if a.PublicKey == "" {
-		return nil, nil
+// ReadKeys returns the keys that tokens are checked with. unused says which keys of JWK Sets are
+// left out, and why. The error names the key of the configuration.
+func (a *Auth) ReadKeys() (keys []keyset.Key, unused []string, err error) {
+	for path, k := range a.allKeys() {
+		of, left, err := k.read()
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		keys = append(keys, of...)
+		for _, text := range left {
+			unused = append(unused, path+": not used: "+text)
+		}
 	}
-	block, _ := pem.Decode([]byte(a.PublicKey))
-	if block == nil {
-		return nil, errors.New("the key is not in PEM form")
+	return keys, unused, nil
+}
+
+// allKeys yields what may hold a key, by the key of the configuration that names it.
+func (a *Auth) allKeys() iter.Seq2[string, *AuthKey] {
+	return func(yield func(string, *AuthKey) bool) {
+		if a.Secret != "" && !yield(either("auth.secret", a.SecretFile),
+			&AuthKey{Secret: a.Secret, SecretFile: a.SecretFile}) {
+			return
+		}
+		if a.PublicKey != "" && !yield(either("auth.public_key", a.PublicKeyFile),
+			&AuthKey{PublicKey: a.PublicKey, PublicKeyFile: a.PublicKeyFile}) {
+			return
+		}
+		for i := range a.Keys {
+			if !yield(index("auth.keys", i), &a.Keys[i]) {
+				return
+			}
+		}
 	}
-	if strings.Contains(block.Type, "PRIVATE") {
-		return nil, errors.New("this is a private key, which the server must not have")
+}
+
+// either returns a key of the configuration, or that of its file if there is one.
+func either(path, file string) string {
+	if file != "" {
+		path += "_file"
 	}
-	k, err := x509.ParsePKIXPublicKey(block.Bytes)
+	return path
+}
+
+func (k *AuthKey) read() (keys []keyset.Key, unused []string, err error) {
+	switch {
+	case k.Secret != "" && k.PublicKey != "":
+		return nil, nil, errors.New("it has a secret and a public key: give each an entry of its own")
+	case k.Secret != "":
+		keys = make([]keyset.Key, 1)
+		keys[0], err = keyset.Secret([]byte(k.Secret))
+	case k.PublicKey != "":
+		keys, unused, err = keyset.Parse([]byte(k.PublicKey))
+	default:
+		return nil, nil, errors.New("it has no key: set secret_file or public_key_file")
+	}
 	if err != nil {
-		return nil, errors.New("the PEM block holds no public key")
+		return nil, nil, err
 	}
-	pub, ok := k.(ed25519.PublicKey)
-	if !ok {
-		return nil, errors.New("the key is not an Ed25519 key")
+	if k.KID != "" {
+		if len(k.KID) > keyset.MaxID {
+			return nil, nil, fmt.Errorf("its kid is longer than %d bytes", keyset.MaxID)
+		}
+		if len(keys)+len(unused) > 1 || keys[0].ID != "" {
+			return nil, nil, errors.New("the keys of a JWK Set have their own kid: remove this one")
+		}
+		keys[0].ID = k.KID
 	}
-	return pub, nil
+	for i := range keys {
+		if err := keys[i].Only(k.Algorithms); err != nil {
+			return nil, nil, fmt.Errorf("algorithms: %w", err)
+		}
+	}
+	return keys, unused, nil
 }
 
 // minAdminToken is the least length of the token. 32 random characters cannot be guessed.

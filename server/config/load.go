@@ -112,6 +112,15 @@ func (c *collector) readSecrets(cfg *Config) {
 	if s, ok := c.readSecret("auth.public_key", "auth.public_key_file", a.PublicKey, a.PublicKeyFile); ok {
 		a.PublicKey = s
 	}
+	for i := range a.Keys {
+		k, path := &a.Keys[i], index("auth.keys", i)
+		if s, ok := c.readSecret(path+".secret", path+".secret_file", string(k.Secret), k.SecretFile); ok {
+			k.Secret, k.SecretFile = Secret(s), c.resolve(path+".secret_file", k.SecretFile)
+		}
+		if s, ok := c.readSecret(path+".public_key", path+".public_key_file", k.PublicKey, k.PublicKeyFile); ok {
+			k.PublicKey = s
+		}
+	}
 	if f := &a.PrivateKeyFile; *f != "" {
 		*f = c.resolve("auth.private_key_file", *f)
 	}

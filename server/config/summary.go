@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -29,11 +30,11 @@ func (cfg *Config) Summary() string {
 	add(len(cfg.Classes), "class", "classes")
 	add(len(cfg.AutoJoin), "room joined automatically", "rooms joined automatically")
 	var keys []string
-	if cfg.Auth.Secret != "" {
-		keys = append(keys, "HS256")
-	}
-	if cfg.Auth.PublicKey != "" {
-		keys = append(keys, "Ed25519")
+	of, _, _ := cfg.Auth.ReadKeys()
+	for i := range of {
+		if first := of[i].Algorithms[0]; !slices.Contains(keys, first) {
+			keys = append(keys, first)
+		}
 	}
 	if len(keys) == 0 {
 		keys = append(keys, "demo key")

@@ -208,14 +208,17 @@ func (h *Handler) told(c conn, id auth.Identity) *wire.Identity {
 	return &wire.Identity{ClientID: h.ClientID(c), UserID: id.User, Expires: id.Expires, MaxMessage: h.maxLong}
 }
 
-// closeOfToken returns how a connection is closed after a refused token. An expired or early token
-// passes with time, so a client with a new one should come again. With other faults it need not.
+// closeOfToken returns how a connection is closed after a refused token. A client with a new token
+// should come again where that can help: an expired or early token passes with time, and a new one
+// may be signed with another key. With other faults it need not.
 func closeOfToken(err error) (code int, reason string) {
 	switch {
 	case errors.Is(err, auth.ErrExpired):
 		return wire.CloseExpired, "token expired"
 	case errors.Is(err, auth.ErrEarly):
 		return wire.CloseExpired, "token not valid yet"
+	case errors.Is(err, auth.ErrUnknownKey):
+		return wire.CloseExpired, "token's key unknown"
 	}
 	return wire.CloseAuth, "authentication failed"
 }

@@ -1,0 +1,166 @@
+package keyset
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const (
+	// MinSecret is the least length of a secret in bytes: that of HS256's hash (RFC 7518, section
+	// 3.2). HS384 needs 48, HS512 64.
+	MinSecret = 32
+	// MaxKeys is how many keys a JWK Set may hold. Identity providers publish two to eight.
+	MaxKeys = 64
+	// MaxID is how long a kid may be, in bytes.
+	MaxID = 256
+	// minRSA is the least size of an RSA key in bits (RFC 7518, section 3.3).
+	minRSA = 2048
+	// maxRSA bounds what a signature costs to check.
+	maxRSA = 8192
+	// maxTried is how many keys are tried for a token without a kid. Each costs a signature's check.
+	maxTried = 4
+)
+
+// Key is one key.
+type Key struct {
+	// ID is its kid. A key without one serves tokens with any kid that no other key has.
+	ID string
+	// Algorithms are those it may be used with, by their names in a token's header.
+	Algorithms []string
+	// Material is a []byte (a secret), *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey.
+	Material crypto.PublicKey
+}
+
+// Secret makes a key of a shared secret. The error says how long it must be.
+func Secret(secret []byte) (Key, error) {
+	if len(secret) < MinSecret {
+		return Key{}, fmt.Errorf("the key has %d bytes, and HS256 needs %d or more", len(secret), MinSecret)
+	}
+	k := Key{Algorithms: []string{"HS256"}, Material: secret}
+	if len(secret) >= 48 {
+		k.Algorithms = append(k.Algorithms, "HS384")
+	}
+	if len(secret) >= 64 {
+		k.Algorithms = append(k.Algorithms, "HS512")
+	}
+	return k, nil
+}
+
+// public makes a key of a public key.
+func public(material crypto.PublicKey) (Key, error) {
+	k := Key{Material: material}
+	switch p := material.(type) {
+	case ed25519.PublicKey:
+		k.Algorithms = []string{"Ed25519", "EdDSA"}
+	case *rsa.PublicKey:
+		if n := p.N.BitLen(); n < minRSA || n > maxRSA {
+			return Key{}, fmt.Errorf("the RSA key has %d bits, and must have %d to %d", n, minRSA, maxRSA)
+		}
+		k.Algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+	case *ecdsa.PublicKey:
+		if _, err := p.ECDH(); err != nil {
+			return Key{}, errors.New("the EC key is not a point of P-256, P-384 or P-521")
+		}
+		switch p.Curve {
+		case elliptic.P256():
+			k.Algorithms = []string{"ES256"}
+		case elliptic.P384():
+			k.Algorithms = []string{"ES384"}
+		case elliptic.P521():
+			k.Algorithms = []string{"ES512"}
+		}
+	default:
+		return Key{}, errors.New("the key is neither RSA, EC (P-256, P-384, P-521) nor Ed25519")
+	}
+	return k, nil
+}
+
+// Only leaves the key those of the given algorithms that it allows. With none given it keeps all.
+func (k *Key) Only(algorithms []string) error {
+	if len(algorithms) == 0 {
+		return nil
+	}
+	for _, a := range algorithms {
+		if !slices.Contains(k.Algorithms, a) {
+			return fmt.Errorf("%s does not fit the key, which is for %s", a, strings.Join(k.Algorithms, ", "))
+		}
+	}
+	k.Algorithms = algorithms
+	return nil
+}
+
+// Set is the keys that are known at a time.
+type Set struct{ keys []Key }
+
+// NewSet makes a set. It keeps the slice.
+func NewSet(keys []Key) *Set { return &Set{keys} }
+
+// Len returns how many keys there are.
+func (s *Set) Len() int { return len(s.keys) }
+
+// Algorithms returns all that some key may be used with, each once, in order of the keys.
+func (s *Set) Algorithms() []string {
+	var all []string
+	for i := range s.keys {
+		for _, a := range s.keys[i].Algorithms {
+			if !slices.Contains(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+// Found says why Find returned no key.
+type Found uint8
+
+const (
+	// Fits: there are keys for the token.
+	Fits Found = iota
+	// NoAlgorithm: no key, whatever its kid, may be used with the algorithm.
+	NoAlgorithm
+	// NoID: no key with the kid may be used with the algorithm.
+	NoID
+	// Ambiguous: the token has no kid, and more keys fit than are tried.
+	Ambiguous
+)
+
+// Find appends the keys for a token with this alg and kid ("": none) to dst. A key with the
+// token's kid comes alone. It is never used for another algorithm than its own.
+func (s *Set) Find(dst []Key, alg, kid string) ([]Key, Found) {
+	exact, other := len(dst), false
+	for i := range s.keys {
+		k := &s.keys[i]
+		switch {
+		case !slices.Contains(k.Algorithms, alg):
+		case kid != "" && k.ID == kid, kid == "":
+			dst = append(dst, *k)
+		default:
+			other = true
+		}
+	}
+	switch n := len(dst) - exact; {
+	case n > maxTried:
+		return dst[:exact], Ambiguous
+	case n > 0:
+		return dst, Fits
+	case !other:
+		return dst, NoAlgorithm
+	}
+	for i := range s.keys {
+		if k := &s.keys[i]; k.ID == "" && slices.Contains(k.Algorithms, alg) {
+			dst = append(dst, *k)
+		}
+	}
+	if len(dst) == exact {
+		return dst, NoID
+	}
+	return dst, Fits
+}

@@ -1,0 +1,121 @@
+package keyset
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/MicahParks/jwkset"
+)
+
+// Parse reads one public key or certificate in PEM, or a JWK Set in JSON. unused says of each key
+// of a JWK Set that cannot check tokens why it is left out: a provider may publish keys for other
+// things beside them. The errors contain nothing of the text.
+func Parse(text []byte) (keys []Key, unused []string, err error) {
+	if text = bytes.TrimSpace(text); bytes.HasPrefix(text, []byte("{")) {
+		return ParseSet(text)
+	}
+	k, err := parsePEM(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []Key{k}, nil, nil
+}
+
+func parsePEM(text []byte) (Key, error) {
+	block, rest := pem.Decode(text)
+	switch {
+	case block == nil:
+		return Key{}, errors.New("the key is not in PEM form")
+	case strings.Contains(block.Type, "PRIVATE"):
+		return Key{}, errors.New("this is a private key, which the server must not have")
+	case len(bytes.TrimSpace(rest)) > 0 && block.Type != "CERTIFICATE":
+		return Key{}, errors.New("there is more than one key: give each a file of its own, or use a JWK Set")
+	}
+	var material crypto.PublicKey
+	var err error
+	if block.Type == "CERTIFICATE" { // those behind it lead to a root, but trust comes from the configuration
+		var cert *x509.Certificate
+		if cert, err = jwkset.LoadCertificate(block.Bytes); err == nil {
+			material = cert.PublicKey
+		}
+	} else {
+		material, err = jwkset.LoadX509KeyInfer(block)
+	}
+	if err != nil {
+		return Key{}, errors.New("the PEM block holds no public key")
+	}
+	return public(material)
+}
+
+// ParseSet is Parse for a JWK Set only.
+func ParseSet(text []byte) (keys []Key, unused []string, err error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(text, &set); err != nil {
+		return nil, nil, errors.New("the JWK Set is not valid JSON")
+	}
+	if len(set.Keys) == 0 {
+		return nil, nil, errors.New(`the JWK Set has no "keys"`)
+	}
+	if n := len(set.Keys); n > MaxKeys {
+		return nil, nil, fmt.Errorf("the JWK Set has %d keys, and %d are the most", n, MaxKeys)
+	}
+	for i, raw := range set.Keys {
+		var m jwkset.JWKMarshal
+		if err := json.Unmarshal(raw, &m); err != nil {
+			unused = append(unused, fmt.Sprintf("key %d: it is not a JSON Web Key", i))
+			continue
+		}
+		k, err := fromJWK(m)
+		if err != nil {
+			unused = append(unused, fmt.Sprintf("key %d (kid %.60q): %s", i, m.KID, err))
+			continue
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) == 0 {
+		return nil, unused, fmt.Errorf("no key of the JWK Set can check a token: %s", unused[0])
+	}
+	return keys, unused, nil
+}
+
+// fromJWK makes a key of one of a set. A link to a certificate (x5u) is never followed.
+func fromJWK(m jwkset.JWKMarshal) (Key, error) {
+	switch {
+	case len(m.KID) > MaxID:
+		return Key{}, fmt.Errorf("its kid is longer than %d bytes", MaxID)
+	case m.USE != "" && m.USE != jwkset.UseSig:
+		return Key{}, fmt.Errorf("its use is %.20q", m.USE.String())
+	case len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify):
+		return Key{}, errors.New("its key_ops lack verify")
+	case m.KTY == jwkset.KtyOct:
+		return Key{}, errors.New("it is a secret, which belongs into a file of its own (secret_file)")
+	}
+	m.X5U = ""
+	jwk, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipAll: true})
+	if err != nil {
+		return Key{}, errors.New("it is not supported, or not well formed")
+	}
+	k, err := public(jwk.Key())
+	if err != nil {
+		return Key{}, err
+	}
+	k.ID = m.KID
+	if alg := m.ALG.String(); alg != "" {
+		if alg == "EdDSA" || alg == "Ed25519" {
+			alg = "" // two names of one algorithm: the type decides
+		}
+		if err := k.Only(strings.Fields(alg)); err != nil {
+			return Key{}, err
+		}
+	}
+	return k, nil
+}
