@@ -29,7 +29,7 @@
 //	audience.go  passes: the large rooms that have something to send; queue: such connections
 //	stats.go     counts: the figures; lag.go and slowest.go look for members that lag
 //	members.go   a Join, Leave or List under way; join.go and recall.go are the steps of a join
-//	wildcard.go  a wildcard; the files that begin with wildcard_ are its joins and positions
+//	wildcard.go  a wildcard; wildcard_since.go is a part of its join, wildcard_found.go rooms that appear
 //
 // A turn is what a goroutine does between two looks at everything: a loop's is one round of its
 // parts, a poller's is the input of one connection. heartbeats.go has the heartbeats that count
@@ -69,18 +69,12 @@
 // for it. Deflated frames lie on the tapes, and a client's messages are inflated on the poller's
 // goroutine (package wsread).
 //
-// A wildcard (wildcard.go) is a rooms.Watch of a connection. Its members are ordinary members that
-// carry its id. A room that appears gets its member at once. Its `joined` notice is sent before its
-// first frame, when the client is next sent to, so a client that does not read has no notices
-// waiting for it. If the wildcard has been given up meanwhile, the membership is left again.
-//
-// The wildcard's own positions (wildcard_position.go) are what the tapes of all shards have, less
-// what its members lack. They are computed at each ping and on request. They are a lower
-// bound, and cost one look at each head. A wildcard that resumes from such positions
-// (wildcard_since.go) watches first. Then the topic is asked which rooms have messages since
-// (Recall.Names), unless all appenders know and the tapes reach back that far
-// (rooms.Watch.Changed). Those rooms are joined from the positions. If that fails for a reason that
-// passes, none of its rooms is joined, since each would begin with its next record.
+// A wildcard (wildcard.go) is a rooms.Watch of a connection. Package member has its rules: which
+// rooms it stands for, what it lacks, its own positions. The loop asks for what the rules want to
+// know, and takes the answers back to them. The wildcard's members are ordinary members that carry
+// its id. A room that appears gets its member at once. Its `joined` notice is sent before its first
+// frame, when the client is next sent to, so a client that does not read has no notices waiting for
+// it. If the wildcard has been given up meanwhile, the membership is left again.
 //
 // # Which goroutine may touch what
 //

@@ -18,22 +18,21 @@ func (j *joining) begin(l *Loop, c *Conn) {
 	bare := slices.ContainsFunc(c.members, func(t member.Member) bool { return t.Room().Pattern().Bare })
 	j.list = make([]Joined, len(j.refs))
 	j.join.Rooms = make([]rooms.Member, 0, len(j.refs))
-	asked := make(map[string]struct{}, len(j.refs))
+	j.asked = make(map[string]bool, len(j.refs))
 	for i, ref := range j.refs {
 		out := &j.list[i]
 		out.Name, out.Class = ref.Name, ref.Pattern.Class.Name
-		_, twice := asked[ref.Name]
 		switch {
 		case ref.Wildcard:
 			out.Wildcard = true
 			out.Err = j.askWildcard(l, c, i)
-		case twice || c.find(ref.Name) >= 0:
+		case j.named(c, ref.Name):
 			out.Err = ErrAlready
 		case bare && ref.Pattern.Bare:
 			out.Err = ErrBareRoom
 		default:
 			bare = bare || ref.Pattern.Bare
-			asked[ref.Name] = struct{}{}
+			j.asked[ref.Name] = true
 			j.join.Rooms = append(j.join.Rooms, rooms.Member{Name: ref.Name, Pattern: ref.Pattern, Since: ref.Since})
 		}
 	}
@@ -41,6 +40,9 @@ func (j *joining) begin(l *Loop, c *Conn) {
 	j.join.Done = func(*rooms.Join) { l.post(event{kind: evJoined, conn: c, arg: j}) }
 	l.table.Join(l.listener, &j.join)
 }
+
+// named reports whether the connection is in the room or joins it by name.
+func (j *joining) named(c *Conn, room string) bool { return j.asked[room] || c.find(room) >= 0 }
 
 // stage is how far a join has come after the appenders have answered.
 type stage uint8
@@ -73,11 +75,7 @@ func (j *joining) goOn(l *Loop, c *Conn) {
 		j.refuseLate(l)
 		j.stage, j.had = stageTake, len(c.members)
 		c.members = slices.Grow(c.members, len(j.given))
-		for _, w := range j.wildcards {
-			if w != nil {
-				w.take(l, c)
-			}
-		}
+		j.takeWildcards(c)
 	}
 	if !j.takeSome(l, c) {
 		if c.state == stOpen {
@@ -89,9 +87,7 @@ func (j *joining) goOn(l *Loop, c *Conn) {
 	}
 	j.releasePasts(c)
 	for _, w := range j.wildcards {
-		if w != nil {
-			w.joined(l)
-		}
+		w.joined(l)
 	}
 	if c.state != stOpen {
 		return
@@ -133,11 +129,7 @@ func (j *joining) takeSome(l *Loop, c *Conn) bool {
 		if !each(len(j.given), func(i int) { j.takeGiven(l, c, i) }) {
 			return false
 		}
-		for _, w := range j.wildcards {
-			if w != nil {
-				w.took(l, j)
-			}
-		}
+		j.settle(l, c)
 		j.stage, j.at = stageKnown, 0
 	}
 	if j.stage == stageKnown {
@@ -164,7 +156,7 @@ func (j *joining) takeSome(l *Loop, c *Conn) bool {
 	}
 	return each(len(j.given), func(i int) {
 		if k := c.memberOf(j.given[i]); k >= 0 && j.requests[i].out.Err == nil {
-			l.begin(c, &c.members[k], j.requests[i].ref, nil)
+			l.begin(c, &c.members[k], &j.requests[i].wish)
 		}
 	})
 }
@@ -179,11 +171,11 @@ func (j *joining) known(l *Loop, c *Conn, out *Joined) {
 			return // this request asked for it twice, and it was refused
 		}
 		*out = *w.describe()
-		out.Already, out.Keys, out.Every = true, w.ref.Keys, w.ref.Every
+		out.Already, out.Keys, out.Every = true, w.Keys, w.Every
 		if j.under == nil {
 			j.under = map[uint8]*Joined{}
 		}
-		j.under[w.id] = out
+		j.under[w.ID] = out
 	default:
 		k := c.find(out.Name)
 		if k < 0 {
@@ -200,17 +192,20 @@ func (j *joining) known(l *Loop, c *Conn, out *Joined) {
 
 // takeGiven begins the i-th membership that was given.
 func (j *joining) takeGiven(l *Loop, c *Conn, i int) {
-	p := &j.requests[i]
+	p, s := &j.requests[i], j.given[i]
+	l.take(c, s, p)
+	if p.out.Err != nil {
+		return
+	}
 	if j.pasts != nil {
-		p.ref.past = j.pasts[i]
+		p.wish.Past = j.pasts[i]
 	}
-	if s := j.given[i]; p.ref.past == nil && goneOn(s) {
-		p.ref.past = rooms.NoPast(s.Resume.Have) // the member asks again
+	if p.wish.Past == nil && goneOn(s) {
+		p.wish.Past = rooms.NoPast(s.Resume.Have) // the member asks again
 	}
-	l.take(c, j.given[i], p.ref, p.out)
-	if w := p.wildcard; w != nil && p.out.Err == nil {
-		c.members[len(c.members)-1].Wildcard = w.id
-		w.rooms++
+	if w := p.wildcard; w != nil {
+		c.members[len(c.members)-1].Wildcard = w.ID
+		w.Rooms++
 	}
 }
 
@@ -222,13 +217,13 @@ func goneOn(s *rooms.Member) bool {
 
 // take begins a membership that was given. It leaves the room again if the past can be had only
 // later.
-func (l *Loop) take(c *Conn, given *rooms.Member, ref *RoomRef, out *Joined) {
-	class := given.Pattern.Class
+func (l *Loop) take(c *Conn, given *rooms.Member, p *request) {
+	ref, out, class := p.ref, p.out, given.Pattern.Class
 	if given.TooOld == nil {
 		given.TooOld = ref.lost
 	}
 	out.Positions, out.TooOld, out.Err = given.Positions, given.TooOld, given.Err
-	out.Since = ref.since()
+	out.Since = given.Since != nil || ref.SinceTime != 0
 	if out.Err == nil && errors.As(out.TooOld, new(*rooms.NotNowError)) {
 		l.table.Leave(given.Sub) // the client keeps its positions and asks again
 		out.Err = out.TooOld
@@ -237,8 +232,8 @@ func (l *Loop) take(c *Conn, given *rooms.Member, ref *RoomRef, out *Joined) {
 	if out.Err != nil {
 		return
 	}
-	ref.Snapshot = ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil && class.Snapshot
-	if ref.Snapshot || given.Resume != nil && given.Resume.Walk {
+	snapshot := ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil && class.Snapshot
+	if snapshot || given.Resume != nil && given.Resume.Walk {
 		if out.Err = l.mayWalk(c, given.Name, given.Keys); out.Err != nil {
 			l.table.Leave(given.Sub)
 			out.Positions = rooms.Positions{}
@@ -246,19 +241,24 @@ func (l *Loop) take(c *Conn, given *rooms.Member, ref *RoomRef, out *Joined) {
 		}
 	}
 	c.enter(given.Sub, given.At)
-	ref.resume, ref.await = given.Resume, given.Await
+	p.wish = member.Wish{
+		Snapshot: snapshot, Keys: ref.Keys, Every: ref.Every, Await: given.Await, Resume: given.Resume,
+	}
+	if given.Since != nil {
+		p.wish.Epoch = given.Since.Epoch
+	}
 	if out.TooOld != nil {
-		ref.missed = &member.Gap{To: given.Positions}
+		p.wish.Missed = &member.Gap{To: given.Positions}
 		var lost *rooms.TooOldError
 		if given.Since != nil {
-			ref.missed.From = *given.Since
+			p.wish.Missed.From = *given.Since
 		} else if errors.As(ref.lost, &lost) { // the client gave a time: start at the oldest record that is left
-			ref.missed.From = lost.Oldest
+			p.wish.Missed.From = lost.Oldest
 		}
 	}
 	out.Partial = given.Partial
 	out.Chain = !class.Conflate && ref.Keys == nil && ref.Every == 0
-	if ref.Snapshot {
+	if snapshot {
 		out.Positions = rooms.Positions{}
 	}
 }

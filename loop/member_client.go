@@ -104,20 +104,9 @@ func (c *Conn) setExtra(m *member.Member, x *member.Extra) {
 	e.members[m.Sub()] = x
 }
 
-// begin gives a new member what its request asked for besides the live frames. found is the room if
-// it has just appeared, or nil if the client knows it.
-func (l *Loop) begin(c *Conn, m *member.Member, ref *RoomRef, found *rooms.Member) {
-	w := member.Wish{
-		Snapshot: ref.Snapshot, Keys: ref.Keys, Every: ref.Every, Await: ref.await,
-		Resume: ref.resume, Past: ref.past, Missed: ref.missed, Found: found,
-	}
-	if ref.Since != nil {
-		w.Epoch = ref.Since.Epoch
-	}
-	if found != nil {
-		w.Wildcard = c.wildcard(m.Wildcard).ref.Name
-	}
-	if x := l.rules.Begin(m, (*memberClient)(c), &w); x != nil {
+// begin gives a new member what was asked for besides the live frames.
+func (l *Loop) begin(c *Conn, m *member.Member, w *member.Wish) {
+	if x := l.rules.Begin(m, (*memberClient)(c), w); x != nil {
 		c.setExtra(m, x)
 	}
 }

@@ -47,15 +47,8 @@ type RoomRef struct {
 	// *LimitError, forbids the join. Nil: nothing forbids it.
 	Reserve func(n int) error
 
-	resume *rooms.Resume
-	past   *rooms.Past
-	await  bool
-	lost   error       // why the client cannot resume from SinceTime
-	missed *member.Gap // nil: nothing
+	lost error // why the client cannot resume from SinceTime
 }
-
-// since reports whether the client gave positions or a time.
-func (ref *RoomRef) since() bool { return ref.Since != nil || ref.SinceTime != 0 }
 
 // Joined is the answer for one room of a Join, Leave or List: where the membership begins, ends or
 // stands.
@@ -99,9 +92,11 @@ type joining struct {
 	reply     func([]Joined) []byte
 	list      []Joined
 	join      rooms.Join
-	wildcards []*wildcard // by index in refs; nil: not a wildcard
+	asked     map[string]bool // rooms that are joined by name
+	wildcards []*wildcard     // in the order of refs
 
 	sought   bool            // the search for what resumed wildcards lack has begun
+	again    []rooms.Member  // what it found, by wildcard
 	given    []*rooms.Member // what the appenders gave, of wildcards last; nil: not collected yet
 	requests []request       // by index in given: what each was asked by
 	pasts    []*rooms.Past   // by index in given: what was read again
@@ -119,6 +114,7 @@ type request struct {
 	ref      *RoomRef
 	out      *Joined
 	wildcard *wildcard // nil: joined by name
+	wish     member.Wish
 }
 
 type leaving struct {
@@ -245,8 +241,8 @@ func (a *leaving) listSome(l *Loop, c *Conn) bool {
 	if !a.begun && c.extras != nil {
 		a.under = map[uint8]*Joined{}
 		for _, w := range c.extras.wildcards {
-			w.advance(l, c)
-			a.under[w.id] = w.describe()
+			w.advance(l)
+			a.under[w.ID] = w.describe()
 		}
 	}
 	a.begun = true
@@ -298,7 +294,7 @@ func (c *Conn) exit(k int) {
 		m.Room().TakeDeflated(-1)
 	}
 	if m.Wildcard > 0 {
-		c.wildcard(m.Wildcard).rooms--
+		c.wildcard(m.Wildcard).Rooms--
 	}
 	unattend(&m)
 	l.table.Leave(m.Sub())

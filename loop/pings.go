@@ -85,10 +85,10 @@ func (p *pings) quietRooms(c *Conn) (text []byte, n int) {
 		return wire.EndPositions(text), n
 	}
 	for _, w := range c.extras.wildcards {
-		if w.advance(l, c); w.at.Epoch == "" {
+		if w.advance(l); w.At.Epoch == "" {
 			continue
 		}
-		if add(w.ref.Name, w.at); c.state != stOpen {
+		if add(w.Name, w.At); c.state != stOpen {
 			return nil, n
 		}
 	}

@@ -75,11 +75,14 @@ func (j *joining) recall(l *Loop, c *Conn) bool {
 		j.waiting++
 		ask := &rooms.Recall{
 			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch,
-			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo, Judged: j.requests[i].wildcard.asked(r),
+			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo,
 			Done: func(p *rooms.Past, err error) {
 				l.post(event{kind: evRecalled, conn: c, arg: &recalled{j, i, p, err}})
 			},
 			TakeBack: l.takesBack(c, r.Sub),
+		}
+		if w := j.requests[i].wildcard; w != nil {
+			ask.Judged = w.Judged(r)
 		}
 		j.recalls = append(j.recalls, ask)
 		l.engine.cfg.Recall(ask)

@@ -2,7 +2,6 @@ package loop
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"tapecast/rooms"
@@ -15,7 +14,7 @@ func (l *Loop) found(f *rooms.Found) {
 	for i, w := range f.Watches {
 		wildcard := w.Local.(*wildcard)
 		wildcard.foundOne(l, &f.Member)
-		wildcard.taken++
+		wildcard.Taken++
 		if !time.Now().Before(end) && i+1 < len(f.Watches) {
 			f.Watches = f.Watches[i+1:]
 			l.post(event{kind: evFound, arg: f})
@@ -28,25 +27,24 @@ func (l *Loop) found(f *rooms.Found) {
 // room already.
 func (w *wildcard) foundOne(l *Loop, s *rooms.Member) {
 	c := w.conn
-	switch {
-	case w.pending && (w.watch.Most == 0 || len(w.early) <= w.watch.Most):
+	if w.pending && (w.Watch.Most == 0 || len(w.early) <= w.Watch.Most) {
 		w.early = append(w.early, s)
 		return
-	case w.pending: // there are too many already
-		if c.memberIn(s.Sub) < 0 {
-			w.dropped = s.Name
-		}
-		l.table.Leave(s.Sub)
-		return
-	case w.id == 0 || w.full || c.memberIn(s.Sub) >= 0 || slices.Contains(w.refused, s.Name):
+	}
+	in := c.memberIn(s.Sub) >= 0
+	if w.pending && !in { // there are too many already
+		w.dropped = s.Name
+	}
+	ok, full := w.Wants(s.Name)
+	if w.pending || in || !ok {
 		l.table.Leave(s.Sub)
 		return
 	}
 	var err error
-	if most := w.watch.Most; most > 0 && w.rooms >= most {
-		err = &LimitError{Name: "rooms_per_wildcard", Most: most}
-	} else if w.ref.Reserve != nil {
-		err = w.ref.Reserve(1)
+	if full {
+		err = w.limit(0)
+	} else if w.reserve != nil {
+		err = w.reserve(1)
 	}
 	if err != nil {
 		l.table.Leave(s.Sub)
@@ -54,28 +52,21 @@ func (w *wildcard) foundOne(l *Loop, s *rooms.Member) {
 		return
 	}
 	m := c.enter(s.Sub, s.At)
-	m.Wildcard = w.id
-	w.rooms++
-	ref := w.lateTo(s)
-	ref.Keys, ref.Every, ref.await = w.ref.Keys, w.ref.Every, s.Await
-	if ref.Since != nil { // other wildcards share given
-		told := *s
-		told.Positions = *ref.Since
-		s = &told
-	}
-	l.begin(c, m, &ref, s)
+	m.Wildcard = w.ID
+	w.Rooms++
+	l.begin(c, m, w.Late(s))
 	l.ready.add(c)
 }
 
 // fill ends the watch of a wildcard that has come to a limit, and tells the client. The wildcard
 // keeps the rooms that it has joined.
 func (w *wildcard) fill(l *Loop, room string, err error) {
-	w.full = true
-	w.endWatch(l)
+	w.Full = true
+	l.table.Unwatch(&w.Watch)
 	l.stats.WildcardsFull++
 	var limit LimitError
 	if e := (*LimitError)(nil); errors.As(err, &e) {
 		limit = *e
 	}
-	l.answer(w.conn, wire.AppendLimit(nil, w.ref.Name, room, limit.Name, limit.Most))
+	l.answer(w.conn, wire.AppendLimit(nil, w.Name, room, limit.Name, limit.Most))
 }

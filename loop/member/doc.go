@@ -1,6 +1,6 @@
 // Package member holds the rules of one membership: which frames of its room a client is sent next,
-// and what it is told about frames that it is not sent. It knows rooms and notices, but no
-// connection, socket or clock.
+// and what it is told about frames that it is not sent. A Wildcard has the rules of a membership by
+// prefix. The package knows rooms and notices, but no connection, socket or clock.
 //
 // # A cursor, and extra state for few
 //
@@ -27,6 +27,21 @@
 // another seam. A past may be taken back while its client takes nothing (Extra.TakeBack): the
 // member keeps its position and asks again. What is lost ends in a gap notice or in a close, as the
 // class says.
+//
+// # Wildcards
+//
+// A Wildcard's own positions are what the tapes of all shards have, less what its members lack
+// (Rules.Advance). They are computed when they are told. They are a lower bound, and cost one look
+// at each head.
+//
+// A wildcard that resumes from such positions may lack messages of rooms that nobody on this node
+// knows: records of rooms without members are skipped. So its join has three steps. First the
+// appenders watch for it and give memberships that start now: from their seams on nothing is missed.
+// Then the topic is asked which rooms have messages since (Rules.Missed), unless all appenders know
+// and the tapes reach back that far (rooms.Watch.Changed). Last, those rooms are joined again, from
+// the positions (Rules.Again). The other rooms lack nothing (Rules.Give). If this fails for a reason
+// that passes, none of its rooms is joined, since each would begin with its next record
+// (Wildcard.NotNow).
 //
 // # Who may touch what
 //

@@ -169,11 +169,11 @@ func (r *Rules) Position(m *Member, x *Extra) rooms.Positions {
 	if x != nil && (x.found != nil || x.walk == walkSnapshot || x.past != nil || x.more || x.waiting) {
 		return rooms.Positions{}
 	}
-	return r.Reached(m, x)
+	return r.reached(m, x)
 }
 
-// Reached returns the positions of the cursor.
-func (r *Rules) Reached(m *Member, x *Extra) rooms.Positions {
+// reached returns the positions of the cursor.
+func (r *Rules) reached(m *Member, x *Extra) rooms.Positions {
 	at := r.Table.PositionsAt(m.Room(), m.at)
 	if x != nil && x.filter.Have != nil {
 		at = at.Raised(x.epoch, x.filter.Have)
