@@ -13,9 +13,9 @@
 //
 // A room keeps an append-only run of WebSocket frames. The appender builds a record's frame with
 // package wire, header included, and writes it to the tape of each of its rooms. Frames lie back to
-// back in chunks. A member is the number of the next frame that it lacks. A reader asks Room.Cut for
-// the frames from there on, and gets slices of the chunks themselves. Nothing is copied or queued
-// for a member, however far it lags.
+// back in chunks. A member is the number of the next frame that it lacks. A reader asks Room.Cut
+// for the frames from there on, and gets slices of the chunks themselves. Nothing is copied or
+// queued for a member, however far it lags.
 //
 // Private rooms are many and nearly empty. They have no chunks: the private rooms of one class and
 // shard share a journal, and each room holds the numbers of its frames.
@@ -119,9 +119,9 @@
 //
 // # Figures
 //
-// A private room takes 112 bytes, and its Sub 48 (TestSizes checks both). Chunks begin at 1 KiB and
-// double up to 256 KiB while they fill in less than a quarter of the class's age. A frame over 16
-// KiB gets a chunk of its own, so that a member that was sent half of it holds nothing else. An
-// entry of a chunk's index is 20 bytes a frame. 4 of them are Kafka's timestamp, from which loops
-// measure how old a message is when it is sent.
+// A private room takes 112 bytes, and its Sub, a loop's interest in it, 48 (TestSizes). Chunks
+// begin at 1 KiB and double up to 256 KiB while they fill in less than a quarter of the class's
+// age. A frame over 16 KiB gets a chunk of its own, so that a member that was sent half of it holds
+// nothing else. An entry of a chunk's index is 20 bytes a frame. 4 of them are Kafka's timestamp,
+// from which loops measure how old a message is when it is sent.
 package rooms

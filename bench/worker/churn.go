@@ -21,7 +21,7 @@ const churnPatience = 10 * time.Second
 // churner makes clients leave and come back, in turn.
 type churner struct {
 	order job.ChurnOrder
-	turn  int
+	tries int        // so far: one client after the other
 	next  int64      // when the next client is due to leave
 	back  []comeback // clients that are away, in the order in which they left
 	due   []int64    // by client: when what it waits for was due; 0: it waits for nothing
@@ -36,8 +36,8 @@ func newChurner(o job.ChurnOrder) *churner {
 
 func (x *churner) step(l *loop, now int64) bool {
 	for ; x.next <= now && x.next < x.order.To && len(x.due) > 0; x.next += int64(x.order.Every) {
-		i := x.turn % len(x.due)
-		x.turn++
+		i := x.tries % len(x.due)
+		x.tries++
 		c := &l.clients[i]
 		if x.due[i] != 0 || c.state != stJoined {
 			x.out.Skipped++
