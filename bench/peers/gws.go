@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"sync"
 
 	"github.com/lxzan/gws"
 )
@@ -12,13 +11,12 @@ import (
 // is in it.
 type gwsPeer struct {
 	gws.BuiltinEventHandler
-	srv   *http.Server
-	mu    sync.Mutex
-	conns map[*gws.Conn]struct{}
+	srv *http.Server
+	crowd[*gws.Conn]
 }
 
 func startGWS(listen string) (peer, string, error) {
-	p := &gwsPeer{conns: map[*gws.Conn]struct{}{}}
+	p := &gwsPeer{}
 	up := gws.NewUpgrader(p, &gws.ServerOption{})
 	var url string
 	var err error
@@ -33,34 +31,18 @@ func startGWS(listen string) (peer, string, error) {
 }
 
 // OnOpen is an event of the library.
-func (p *gwsPeer) OnOpen(c *gws.Conn) {
-	p.mu.Lock()
-	p.conns[c] = struct{}{}
-	p.mu.Unlock()
-}
+func (p *gwsPeer) OnOpen(c *gws.Conn) { p.add(c) }
 
 // OnClose is an event of the library.
-func (p *gwsPeer) OnClose(c *gws.Conn, _ error) {
-	p.mu.Lock()
-	delete(p.conns, c)
-	p.mu.Unlock()
-}
+func (p *gwsPeer) OnClose(c *gws.Conn, _ error) { p.drop(c) }
 
 func (p *gwsPeer) publish(_ string, value []byte) error {
 	b := gws.NewBroadcaster(gws.OpcodeText, value)
-	p.mu.Lock()
-	for c := range p.conns {
-		_ = b.Broadcast(c) // OnClose handles a connection that has ended
-	}
-	p.mu.Unlock()
+	p.each(func(c *gws.Conn) { _ = b.Broadcast(c) }) // OnClose handles a connection that has ended
 	return b.Close()
 }
 
 func (p *gwsPeer) stop() {
 	_ = p.srv.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.conns {
-		_ = c.NetConn().Close()
-	}
+	p.each(func(c *gws.Conn) { _ = c.NetConn().Close() })
 }

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"errors"
-	"net"
-	"strconv"
+	"net/netip"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -19,20 +19,14 @@ type natsPeer struct {
 }
 
 func startNATS(listen string) (peer, string, error) {
-	host, port, err := net.SplitHostPort(listen)
+	at, err := netip.ParseAddrPort(listen)
 	if err != nil {
 		return nil, "", err
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, "", err
-	}
-	if n == 0 {
-		n = server.RANDOM_PORT
-	}
+	port := cmp.Or(int(at.Port()), server.RANDOM_PORT)
 	srv, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT,
-		Websocket: server.WebsocketOpts{Host: host, Port: n, NoTLS: true},
+		Websocket: server.WebsocketOpts{Host: at.Addr().String(), Port: port, NoTLS: true},
 		NoLog:     true, NoSigs: true,
 	})
 	if err != nil {

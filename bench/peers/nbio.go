@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/lesismal/nbio/nbhttp"
@@ -19,8 +18,7 @@ import (
 // prepared messages.
 type nbioPeer struct {
 	engine *nbhttp.Engine
-	mu     sync.Mutex
-	conns  map[*websocket.Conn]struct{}
+	crowd[*websocket.Conn]
 }
 
 func startNbio(listen string) (peer, string, error) {
@@ -32,20 +30,12 @@ func startNbio(listen string) (peer, string, error) {
 	addr := ln.Addr().String()
 	_ = ln.Close() // the engine takes the port again at once
 
-	p := &nbioPeer{conns: map[*websocket.Conn]struct{}{}}
+	p := &nbioPeer{}
 	up := websocket.NewUpgrader()
 	up.KeepaliveTime = time.Hour // clients that only listen are alive
 	up.CheckOrigin = func(*http.Request) bool { return true }
-	up.OnOpen(func(c *websocket.Conn) {
-		p.mu.Lock()
-		p.conns[c] = struct{}{}
-		p.mu.Unlock()
-	})
-	up.OnClose(func(c *websocket.Conn, _ error) {
-		p.mu.Lock()
-		delete(p.conns, c)
-		p.mu.Unlock()
-	})
+	up.OnOpen(p.add)
+	up.OnClose(func(c *websocket.Conn, _ error) { p.drop(c) })
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := up.Upgrade(w, r, nil); err != nil {
@@ -63,11 +53,9 @@ func startNbio(listen string) (peer, string, error) {
 }
 
 func (p *nbioPeer) publish(_ string, value []byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.conns {
+	p.each(func(c *websocket.Conn) {
 		_ = c.WriteMessage(websocket.TextMessage, value) // OnClose handles a connection that has ended
-	}
+	})
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/VictoriaMetrics/metrics"
 )
@@ -39,14 +40,6 @@ var kinds = []kind{
 	{"nbio", "plain", startNbio},
 }
 
-func kindNamed(name string) (kind, error) {
-	k := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
-	if k < 0 {
-		return kind{}, fmt.Errorf("no peer is called %q: there are nats, centrifuge, gorilla, gws and nbio", name)
-	}
-	return kinds[k], nil
-}
-
 // address is where a server listens, as the line that it prints.
 type address struct {
 	URL   string `json:"url"`
@@ -55,11 +48,11 @@ type address struct {
 
 // serve runs a peer until its input ends. It prints its address.
 func serve(name, listen, admin string, in io.Reader, out io.Writer) error {
-	k, err := kindNamed(name)
-	if err != nil {
-		return err
+	at := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
+	if at < 0 {
+		return fmt.Errorf("no peer is called %q: there are nats, centrifuge, gorilla, gws and nbio", name)
 	}
-	p, url, err := k.start(listen)
+	p, url, err := kinds[at].start(listen)
 	if err != nil {
 		return fmt.Errorf("cannot start %s: %w", name, err)
 	}
@@ -126,6 +119,35 @@ func appendAll(p peer, body io.Reader) (n int64, err error) {
 			return n, fmt.Errorf("cannot publish entry %d: %w", n, err)
 		}
 		n++
+	}
+}
+
+// crowd are the connections of a server whose library has no broadcasts of its own.
+type crowd[C comparable] struct {
+	mu    sync.Mutex
+	conns map[C]struct{}
+}
+
+func (p *crowd[C]) add(c C) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conns == nil {
+		p.conns = map[C]struct{}{}
+	}
+	p.conns[c] = struct{}{}
+}
+
+func (p *crowd[C]) drop(c C) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+}
+
+func (p *crowd[C]) each(do func(C)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		do(c)
 	}
 }
 
