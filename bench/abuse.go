@@ -7,14 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"tapecast/bench/client"
 	"tapecast/bench/hostile"
 	"tapecast/bench/job"
 	"tapecast/bench/scrape"
 )
 
 // AbuseConfig makes hostile clients do one kind of harm during a fanout's window. The
-// fanout's own clients are the ordinary ones. They also ping, and newcomers join them
-// meanwhile.
+// fanout's own clients are the ordinary ones.
 type AbuseConfig struct {
 	Kind      string  // one of hostile.Kinds
 	Hostile   int     // hostile connections. 0: 1
@@ -30,8 +30,7 @@ type AbuseConfig struct {
 	Newcomers float64       // new connections a second. 0: 5; below 0: none
 }
 
-// The other run of a paired abuse: the same hostile processes attack a sink. The run at the
-// gateway has the name of any gateway's run.
+// runSink is the other run of a paired abuse: the same hostile processes attack a sink.
 const runSink = "sink"
 
 // DefaultHostileRate is just below the messages a second that a gateway allows a connection
@@ -76,7 +75,7 @@ func (x *AbuseConfig) check(c *FanoutConfig) error {
 }
 
 // CheckAddress returns an error unless the target is on this machine.
-func (x *AbuseConfig) CheckAddress(e Endpoint) error {
+func CheckAddress(e Endpoint) error {
 	at, err := netip.ParseAddrPort(e.Addr)
 	if err != nil || !at.Addr().IsLoopback() || !at.Addr().Is4() {
 		return job.Inputf("--target %s: hostile clients attack only a gateway on 127.0.0.1", e.Addr)
@@ -84,10 +83,10 @@ func (x *AbuseConfig) CheckAddress(e Endpoint) error {
 	return nil
 }
 
-// Sources returns the addresses that the hostile clients come from.
-func (x *AbuseConfig) Sources() []string {
+// HostileSources returns so many addresses that hostile clients come from.
+func HostileSources(addresses int) []string {
 	var out []string
-	for k := range x.Addresses {
+	for k := range addresses {
 		out = append(out, fmt.Sprintf("127.0.0.%d", 101+k))
 	}
 	return out
@@ -95,10 +94,10 @@ func (x *AbuseConfig) Sources() []string {
 
 // job returns the job of the hostile process.
 func (x *AbuseConfig) job(t *Target, e Endpoint) hostile.Job {
-	return hostile.Job{
-		Job:  t.ClientJob(e),
-		Kind: x.Kind, Connections: x.Hostile, Sources: x.Sources(),
-		Keys: t.Keys, Anonymous: x.Anonymous, Users: x.Users,
-		Room: x.Room, Junk: x.Junk, Rate: x.Rate,
+	j := hostile.Job{
+		Job: client.Job{Endpoint: e.Endpoint}, Kind: x.Kind, Connections: x.Hostile, Keys: t.Keys,
+		Anonymous: x.Anonymous, Users: x.Users, Room: x.Room, Junk: x.Junk, Rate: x.Rate,
 	}
+	j.Sources = HostileSources(x.Addresses)
+	return j
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,10 +69,8 @@ func (h *HealthSeen) look(ctx context.Context, client *http.Client, base string)
 }
 
 func rank(status string) int {
-	for k, s := range healthOrder {
-		if s == status {
-			return k
-		}
+	if k := slices.Index(healthOrder, status); k >= 0 {
+		return k
 	}
 	return len(healthOrder)
 }

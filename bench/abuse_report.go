@@ -65,10 +65,7 @@ func (x *abuse) report(at string, seconds float64, pings *job.PingTally, after s
 		r.Pings, r.Refused, r.Unanswered = pings.Sent, pings.Refused, pings.Unanswered
 	}
 	r.RSSBefore, r.RSSAfter = x.before[scrape.MetricRSS], after[scrape.MetricRSS]
-	r.RSSMost = slices.Max(append(x.samples, r.RSSBefore, r.RSSAfter))
-	if after[scrape.MetricPeak] > x.before[scrape.MetricPeak] { // a peak between two looks counts too
-		r.RSSMost = max(r.RSSMost, after[scrape.MetricPeak])
-	}
+	r.RSSMost = slices.Max(append(x.samples, scrape.MostRSS(x.before, after)))
 	r.RSSGrowth = r.RSSMost - r.RSSBefore
 	return r
 }
@@ -86,35 +83,32 @@ func grownBy(from, to scrape.Metrics, name, label string) map[string]float64 {
 }
 
 // rows returns the report in words, each row with a name.
-func (r *AbuseReport) rows() [][]string {
-	var out [][]string
-	row := func(name, format string, args ...any) {
-		out = append(out, []string{name, fmt.Sprintf(format, args...)})
-	}
+func (r *AbuseReport) rows() text.Rows {
+	var out text.Rows
 	token := ""
 	if r.Anonymous {
 		token = ", without token"
 	}
-	row("hostile", "%s: %d at the %s, from %d address(es)%s", r.Kind, r.Hostile, r.At, r.Addresses, token)
-	row("  wrote", "%s/s, %s frames/s · read %s/s · %s answers, errors among them: %s",
+	out.Add("hostile", "%s: %d at the %s, from %d address(es)%s", r.Kind, r.Hostile, r.At, r.Addresses, token)
+	out.Add("  wrote", "%s/s, %s frames/s · read %s/s · %s answers, errors among them: %s",
 		text.Size(r.Bytes), text.Count(int64(r.Frames)), text.Size(r.Read), text.Count(r.Fared.Answers),
 		text.Counts(r.Fared.Errors))
-	row("  connections", "%s opened, %d there at the end · closed: %s · refused: %s",
+	out.Add("  connections", "%s opened, %d there at the end · closed: %s · refused: %s",
 		text.Count(r.Fared.Opened), r.Fared.Stayed, text.Counts(r.Fared.Closes), text.Counts(r.Fared.Refused))
-	row("pings", "%s", r.Ping)
-	row("", "%s sent · %s unanswered · %s refused", text.Count(r.Pings), text.Count(r.Unanswered),
+	out.Add("pings", "%s", r.Ping)
+	out.Add("", "%s sent · %s unanswered · %s refused", text.Count(r.Pings), text.Count(r.Unanswered),
 		text.Count(r.Refused))
-	row("newcomers", "%s · not let in: %s", r.Newcomers, text.Counts(r.NewcomersFailed))
-	row("memory", "%s resident before, %s at most (%s), %s after",
+	out.Add("newcomers", "%s · not let in: %s", r.Newcomers, text.Counts(r.NewcomersFailed))
+	out.Add("memory", "%s resident before, %s at most (%s), %s after",
 		text.Size(r.RSSBefore), text.Size(r.RSSMost), text.Signed(r.RSSGrowth), text.Size(r.RSSAfter))
-	row("counted", "limits: %s · closes: %s", text.Counts(r.Limited), text.Counts(r.Closed))
+	out.Add("counted", "limits: %s · closes: %s", text.Counts(r.Limited), text.Counts(r.Closed))
 	if h := r.Health; h != nil {
-		row("health", "%s · /livez: %s", text.Counts(h.Health), text.Counts(h.Livez))
+		out.Add("health", "%s · /livez: %s", text.Counts(h.Health), text.Counts(h.Livez))
 		if h.Detail != "" {
-			row("  at worst", "%.400s", h.Detail)
+			out.Add("  at worst", "%.400s", h.Detail)
 		}
 		if h.Dead != "" {
-			row("  not alive", "%.400s", h.Dead)
+			out.Add("  not alive", "%.400s", h.Dead)
 		}
 	}
 	return out
@@ -175,10 +169,6 @@ func judgeAbuse(runs []*Run) *AbuseVerdict {
 	v.atMost("others' pings, p99", attacked.PingP99, pair.PingP99)
 	v.atMost("others' messages, p99", attacked.MessagesP99, pair.MessagesP99)
 	v.atMost("newcomers' first message, p99", attacked.NewcomersP99, pair.NewcomersP99)
-	v.Bars = append(v.Bars, AbuseBar{
-		What: "resident memory", Got: text.Signed(attacked.RSSGrowth), Bar: "at most " + text.Signed(mostAbuseGrowth),
-		Met: attacked.RSSGrowth <= mostAbuseGrowth,
-	})
 	unanswered, uncounted := int64(0), 0
 	for _, g := range by[runGateway] {
 		unanswered += g.Abuse.Unanswered + g.Abuse.Refused
@@ -187,6 +177,10 @@ func judgeAbuse(runs []*Run) *AbuseVerdict {
 		}
 	}
 	v.Bars = append(v.Bars,
+		AbuseBar{
+			What: "resident memory", Got: text.Signed(attacked.RSSGrowth), Bar: "at most " + text.Signed(mostAbuseGrowth),
+			Met: attacked.RSSGrowth <= mostAbuseGrowth,
+		},
 		AbuseBar{What: "unanswered pings", Got: text.Count(unanswered), Bar: "none", Met: unanswered == 0},
 		AbuseBar{
 			What: "a limit was counted", Got: fmt.Sprintf("in %d of %d runs", attacked.Runs-uncounted, attacked.Runs),
@@ -202,13 +196,7 @@ func (v *AbuseVerdict) atMost(what string, got, pair float64) {
 }
 
 func abuseMedians(runs []*Run) AbuseMedians {
-	of := func(f func(*Run) float64) float64 {
-		var v []float64
-		for _, g := range runs {
-			v = append(v, f(g))
-		}
-		return text.Median(v)
-	}
+	of := func(f func(*Run) float64) float64 { return text.MedianOf(runs, f) }
 	return AbuseMedians{
 		Runs:         len(runs),
 		PingP50:      of(func(g *Run) float64 { return g.Abuse.Ping.P50 }),
@@ -224,23 +212,20 @@ func abuseMedians(runs []*Run) AbuseMedians {
 }
 
 // rows returns the verdict in words: the medians, and whether each bar is met.
-func (v *AbuseVerdict) rows() [][]string {
-	var out [][]string
-	row := func(name, format string, args ...any) {
-		out = append(out, []string{name, fmt.Sprintf(format, args...)})
-	}
+func (v *AbuseVerdict) rows() text.Rows {
+	var out text.Rows
 	for _, name := range slices.Sorted(maps.Keys(v.Medians)) {
 		m := v.Medians[name]
-		row(name, "pings p50 %s p99 %s max %s · messages p99 %s · newcomers p99 %s · %s · %.2f cores · wrote %s/s (%d)",
+		out.Add(name, "pings p50 %s p99 %s max %s · messages p99 %s · newcomers p99 %s · %s · %.2f cores · wrote %s/s (%d)",
 			job.MS(m.PingP50), job.MS(m.PingP99), job.MS(m.PingMax), job.MS(m.MessagesP99), job.MS(m.NewcomersP99),
 			text.Signed(m.RSSGrowth)+" resident", m.Cores, text.Size(m.Bytes), m.Runs)
 	}
 	if a, b := v.Medians[runGateway], v.Medians[runSink]; b.PingP99 > 0 && b.MessagesP99 > 0 {
-		row("ratio", "p99 of pings %.2f times that beside the sink · of messages %.2f times",
+		out.Add("ratio", "p99 of pings %.2f times that beside the sink · of messages %.2f times",
 			a.PingP99/b.PingP99, a.MessagesP99/b.MessagesP99)
 	}
 	for _, b := range v.Bars {
-		row(map[bool]string{true: "met", false: "MISSED"}[b.Met], "%s: %s (%s)", b.What, b.Got, b.Bar)
+		out.Add(map[bool]string{true: "met", false: "MISSED"}[b.Met], "%s: %s (%s)", b.What, b.Got, b.Bar)
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"tapecast/bench/client"
 	"tapecast/bench/hostile"
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
@@ -32,7 +33,6 @@ func (r *fanoutRun) startAbuse(ctx context.Context) error {
 	x := &abuse{cfg: c.Abuse}
 	r.abuse = x
 	j := c.Abuse.job(&c.Target, r.end)
-	ordinary := j.Job
 	if r.name == runSink {
 		var a hostile.SinkAnswer
 		var err error
@@ -48,18 +48,30 @@ func (r *fanoutRun) startAbuse(ctx context.Context) error {
 		j.Addr, j.Unknown = a.Addr, true
 	}
 	var err error
-	if x.hostile, err = pool.Spawn(ctx, "hostile", machine.StartLast); err != nil {
+	if x.hostile, err = StartHostile(ctx, j); err != nil {
 		return err
+	}
+	x.newcomers = &newcomers{sign: job.NewSigner(c.Target.Keys), first: c.Clients, rate: c.Abuse.Newcomers,
+		latency: job.NewHist(), failed: map[string]int64{}}
+	x.newcomers.peer, err = client.New(client.Job{Endpoint: r.end.Endpoint})
+	return err
+}
+
+// StartHostile starts a process of hostile clients.
+func StartHostile(ctx context.Context, j hostile.Job) (*pool.Worker, error) {
+	w, err := pool.Spawn(ctx, "hostile", machine.StartLast)
+	if err != nil {
+		return nil, err
 	}
 	var a hostile.Tally
-	if err := x.hostile.Ask(j, &a); err != nil {
-		return err
+	if err = w.Ask(j, &a); err == nil && a.Err != "" {
+		err = job.Inputf("cannot start hostile clients: %s", a.Err)
 	}
-	if a.Err != "" {
-		return job.Inputf("cannot start hostile clients: %s", a.Err)
+	if err != nil {
+		w.Stop()
+		return nil, err
 	}
-	x.newcomers, err = newNewcomers(ordinary, c.Target.Keys, r.end.Sources, c.Clients, c.Abuse.Newcomers)
-	return err
+	return w, nil
 }
 
 func (x *abuse) stop() {

@@ -130,11 +130,10 @@ func TestAbuseBadInput(t *testing.T) {
 	f("another scenario", func(c *FanoutConfig) { c.Baseline = true })
 	f("internal port", func(c *FanoutConfig) { c.Target.Admin = "pid:1" })
 	// Only this machine may be attacked.
-	at := AbuseConfig{}
 	for addr, ok := range map[string]bool{
 		"127.0.0.1:80": true, "10.0.0.1:80": false, "192.0.2.1:443": false, "[::1]:80": false, "here": false,
 	} {
-		if err := at.CheckAddress(Endpoint{Addr: addr}); (err == nil) != ok {
+		if err := CheckAddress(Endpoint{Endpoint: job.Endpoint{Addr: addr}}); (err == nil) != ok {
 			t.Errorf("%s: %v", addr, err)
 		}
 	}

@@ -17,7 +17,7 @@ func (c *FanoutConfig) checkChained(ctx context.Context, e Endpoint) error {
 	if (c.Storm == nil || !c.Storm.Resume) && (c.Churn == nil || !c.Churn.Resume) {
 		return nil
 	}
-	p, err := client.New(c.Target.ClientJob(e))
+	p, err := client.New(client.Job{Endpoint: e.Endpoint})
 	if err != nil {
 		return err
 	}
@@ -26,8 +26,7 @@ func (c *FanoutConfig) checkChained(ctx context.Context, e Endpoint) error {
 		room = strings.ReplaceAll(room, "{key}", job.KeyName(0))
 		rooms = append(rooms, strings.ReplaceAll(room, "{user}", job.UserName(0)))
 	}
-	sign := job.NewSigner(c.Target.Keys)
-	token, err := sign.Sign(job.UserName(0))
+	token, err := job.NewSigner(c.Target.Keys).Sign(job.UserName(0))
 	if err != nil {
 		return err
 	}
@@ -36,10 +35,9 @@ func (c *FanoutConfig) checkChained(ctx context.Context, e Endpoint) error {
 	case err != nil:
 		return nil // the clients that join will report it better
 	case len(without) > 0:
-		return job.Inputf("--resume: members of %s are sent only the newest message of each key: "+
-			"the bench cannot know which they should have got; leave --resume out, or take a room whose class does "+
-			"not "+
-			"conflate", strings.Join(without, ", "))
+		return job.Inputf("--resume: members of %s are sent only the newest message of each key: the bench cannot know "+
+			"which they should have got; leave --resume out, or take a room whose class does not conflate",
+			strings.Join(without, ", "))
 	}
 	return nil
 }
@@ -48,19 +46,12 @@ func (c *FanoutConfig) checkChained(ctx context.Context, e Endpoint) error {
 func unchained(ctx context.Context, p *client.Dialer, token string, rooms []string) (without []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, client.OpenPatience)
 	defer cancel()
-	raw, err := p.Dial(ctx, "", 0)
+	c, err := p.Connect(ctx, 0, token)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = raw.Close() }() // all that is needed was read
-	c, err := p.Open(ctx, raw, token)
-	if err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	defer stop()
 	ask := fmt.Appendf(nil, proto.JoinRequest, proto.List(rooms), proto.EntryID)
-	if _, err := c.Write(proto.AppendFrame(nil, proto.OpText, ask, proto.MaskKey())); err != nil {
+	if err := c.Send(proto.OpText, ask); err != nil {
 		return nil, err
 	}
 	for {
@@ -68,15 +59,7 @@ func unchained(ctx context.Context, p *client.Dialer, token string, rooms []stri
 		if err != nil || op == proto.OpClose {
 			return nil, fmt.Errorf("cannot join: %s", client.EndOf(op, b, err))
 		}
-		var m struct {
-			ID     json.RawMessage `json:"id"`
-			Result struct {
-				Rooms []struct {
-					Room  string `json:"room"`
-					Chain *bool  `json:"chain"` // nil: the gateway does not say
-				} `json:"rooms"`
-			} `json:"result"`
-		}
+		var m proto.Message
 		if op != proto.OpText || json.Unmarshal(b, &m) != nil || string(m.ID) != fmt.Sprint(proto.EntryID) {
 			continue
 		}

@@ -33,6 +33,3 @@ func mostByChance(most, total int64, clients int) float64 {
 	one := distuv.Binomial{N: float64(total), P: 1 / float64(clients)}
 	return math.Min(1, float64(clients)*one.Survival(float64(most-1)))
 }
-
-// sqrt12 returns √(12n). A rank that is even between 0 and 1 deviates by 1/√12.
-func sqrt12(n float64) float64 { return math.Sqrt(12 * n) }

@@ -48,21 +48,10 @@ func (x *ChurnConfig) order(w *pool.Worker, clients int, p job.Timing) job.Order
 
 // ChurnReport is about the clients that left their rooms and came back.
 type ChurnReport struct {
-	Clients  int           `json:"clients"`
-	Left     int64         `json:"left"`
-	Returned int64         `json:"returned"`
-	Skipped  int64         `json:"skipped"` // times that a client was still away when its turn came
-	After    int64         `json:"after"`   // messages to a client after the gateway had confirmed that it left
-	Resumed  bool          `json:"resumed"`
-	Leave    job.Quantiles `json:"leave"`  // from due to leave until confirmed
-	Return   job.Quantiles `json:"return"` // from due to return until confirmed
-}
-
-func newChurnReport(x *ChurnConfig, t *job.ChurnTally) *ChurnReport {
-	return &ChurnReport{
-		Clients: t.Clients, Left: t.Left, Returned: t.Returned, Skipped: t.Skipped, After: t.After, Resumed: x.Resume,
-		Leave: t.Leave.Quantiles(), Return: t.Return.Quantiles(),
-	}
+	job.ChurnCounts
+	Resumed bool          `json:"resumed"`
+	Leave   job.Quantiles `json:"leave"`  // from due to leave until confirmed
+	Return  job.Quantiles `json:"return"` // from due to return until confirmed
 }
 
 // judge adds the faults of leaving and returning.

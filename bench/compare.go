@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -126,15 +127,9 @@ func runsOf(runs []*Run, name string) []*Run {
 func compareRuns(name string, p, q []*Run) ComparedRun {
 	out := ComparedRun{Name: name, Runs: [2]int{len(p), len(q)}}
 	for _, f := range figures {
-		var v [2][]float64
-		for k, runs := range [2][]*Run{p, q} {
-			for _, g := range runs {
-				v[k] = append(v[k], f.of(g))
-			}
-		}
-		c := Compared{Name: f.name, format: f.format}
-		c.Least, c.Most = ratios(v[0], v[1])
-		c.Values = [2]float64{text.Median(v[0]), text.Median(v[1])}
+		c := Compared{Name: f.name, format: f.format,
+			Values: [2]float64{text.MedianOf(p, f.of), text.MedianOf(q, f.of)}}
+		c.Least, c.Most = ratios(p, q, f.of)
 		if c.Values[0] > 0 && c.Values[1] >= 0 {
 			c.Ratio = c.Values[1] / c.Values[0]
 		}
@@ -143,13 +138,16 @@ func compareRuns(name string, p, q []*Run) ComparedRun {
 	return out
 }
 
-// ratios returns the least and the greatest ratio of any b to any a, or 0 and 0 if a ratio
+// ratios returns the least and the greatest ratio of any q to any p, or 0 and 0 if a ratio
 // has no meaning.
-func ratios(a, b []float64) (least, most float64) {
-	if slices.Min(a) <= 0 || slices.Min(b) < 0 {
+func ratios(p, q []*Run, of func(*Run) float64) (least, most float64) {
+	by := func(a, b *Run) int { return cmp.Compare(of(a), of(b)) }
+	leastA, mostA := of(slices.MinFunc(p, by)), of(slices.MaxFunc(p, by))
+	leastB, mostB := of(slices.MinFunc(q, by)), of(slices.MaxFunc(q, by))
+	if leastA <= 0 || leastB < 0 {
 		return 0, 0
 	}
-	return slices.Min(b) / slices.Max(a), slices.Max(b) / slices.Min(a)
+	return leastB / mostA, mostB / leastA
 }
 
 // ratio returns the ratio as text, and its spread.

@@ -70,32 +70,23 @@
 // # Recordings, envelopes, last values
 //
 // A replay publishes a recording. Each value keeps its bytes and its key, and gets due time,
-// number and a checksum at its end. The round of the recording has the due time and the key
-// of each message. It goes to the clients with their job, so a Schedule and an Assignment
-// are functions of the number there too. Clients do not have the values, only their
-// checksums. If the recording starts again, the last record lasts as long as records do on
-// average.
+// number and a checksum at its end. Clients get the round (job.Round) with their job, but not
+// the values, so the checksum is their proof. With an envelope of the user's around each
+// value (job.ValueTemplate), clients search each message for the value.
 //
-// A value may stand in an envelope of the user's (job.ValueTemplate). Then clients search
-// each message for it. If the gateway counts refused records meanwhile, the report names
-// them as the cause of losses. A class that conflates promises the newest message of each
-// key, not every message. So last values that clients are sent when they come back are not
-// counted, and clients that resume in such rooms are refused (checkChained).
-//
-// Observe compares the ts of messages, the record's time in Kafka in ms, with this machine's
-// clock. It follows prev in rooms for which the answer to `subscribe` says chain.
+// If the gateway counts refused records meanwhile, the report names them as the cause of
+// losses. A class that conflates promises the newest message of each key, not every message.
+// So last values that clients are sent when they come back are not counted, and clients that
+// resume in such rooms are refused (checkChained).
 //
 // # Hostile clients
 //
-// An abuse is a fanout whose clients also ping, by a schedule. The time of an answer counts
-// from when its ping was due, so a late answer also delays those behind it. Newcomers
-// connect meanwhile, each timed from due to the gateway's first message. Hostile clients
-// live in a process of their own, so its garbage collection and its CPU are in no figure.
-// The ordinary clients' loops run ahead of it, where the system allows that. In a paired
-// run the same process first attacks a sink, which answers the upgrade, reads and discards.
-// What is worse at the gateway is caused by the gateway. Kinds that wait for answers get
-// none from the sink, and do almost nothing there. A reset may lose the close frame before a
-// hostile client reads it. So the gateway's counters are the best record of how they were
+// An abuse is a fanout whose clients also ping, by a schedule. Newcomers connect meanwhile.
+// Hostile clients live in a process of their own, so its garbage collection and its CPU are
+// in no figure. In a paired run they first attack a sink, which answers the upgrade, reads and
+// discards. What is worse at the gateway is caused by the gateway. Kinds that wait for answers
+// get none from the sink, and do almost nothing there. A reset may lose the close frame before
+// a hostile client reads it. So the gateway's counters are the best record of how they were
 // closed. Only 127.0.0.1 is attacked.
 //
 // # Other servers
@@ -103,15 +94,13 @@
 // The same clients measure other servers: Job.Protocol names what they speak. A message is
 // the same value everywhere. It is published through the server's own port
 // (Target.Publish). If a server has no /metrics of the known form, its CPU and memory are
-// those of its process in /proc (Target.Admin, pid:N). The module bench/peers has small
-// servers on several libraries. They take POST /debug/append as the gateway does.
+// those of its process in /proc (Target.Admin, pid:N). See also the module bench/peers.
 //
 // # Processes and goroutines
 //
 // The process that the user starts publishes, reads metrics and reports. Clients live in
 // worker processes. One process may not have descriptors for all of them, and their CPU
-// time must not count as the gateway's. The parent writes JSON to their standard input, one
-// order and one answer at a time. A worker ends when its parent does.
+// time must not count as the gateway's. A worker ends when its parent does.
 //
 //   - pool.Workers, fanoutRun: the goroutine that runs the scenario.
 //   - follower: a goroutine of its own from the first message to the last. It owns the
@@ -126,18 +115,12 @@
 // wall clock, and hands the difference to the others. Workers on other machines get times
 // by their own clock (package pool).
 //
-// # Timeline, files and pages
+// # Timeline
 //
 // During a run the parent asks the workers for what came since it last asked
 // (job.Interval): the differences of the counters, and the histogram of latencies, which
 // moves into the sum and starts empty. So a data frame costs no more than without
-// intervals. A worker keeps one interval, however long the run is, and the intervals add up
-// to the run exactly. A late answer makes its interval longer, and rates use the interval's
-// own length. The gateway's metrics are read once a second at most.
-//
-// WriteJSON puts the version, the command without its secrets and the machine before a
-// result. Compare reads two such files. Pages hold their charts (server/web/chart) and load
-// nothing.
+// intervals, and the intervals add up to the run exactly.
 //
 // # Figures behind the odd numbers
 //

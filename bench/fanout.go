@@ -148,7 +148,7 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 		return nil, err
 	}
 	if cfg.Abuse != nil {
-		if err := cfg.Abuse.CheckAddress(e); err != nil {
+		if err := CheckAddress(e); err != nil {
 			return nil, err
 		}
 	}
@@ -174,7 +174,9 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutResult, error) {
 			r.end = e
 			r.logf("run %d of %d, %s", k+1, max(cfg.Runs, 1), r.name)
 			run, err := r.run(ctx)
-			if err != nil {
+			if err != nil && len(res.Runs) == 0 {
+				return nil, err
+			} else if err != nil {
 				return res, err
 			}
 			res.Runs = append(res.Runs, run)

@@ -59,8 +59,7 @@ func (c *FanoutConfig) checkClients() error {
 			c.Duration)
 	case c.Group < 0 || c.Group > 0 && (len(c.Rooms) != 1 || !strings.ContainsAny(c.Rooms[0], "{")):
 		return job.Inputf("--group %d: each group has a room: give one with {key} or, for groups of one, {user} in "+
-			"its "+
-			"name", c.Group)
+			"its name", c.Group)
 	case c.Group > 0 && (c.AutoJoin || c.Baseline || c.Filtered > 0 || c.Keys > 1):
 		return job.Inputf("--group cannot be combined with --auto-join, --baseline, --filtered or --keys")
 	case c.Group == 0 && c.Replay == nil && strings.Contains(strings.Join(c.Rooms, ""), "{"):

@@ -19,13 +19,12 @@ func (r *fanoutRun) startRaw(ctx context.Context) error {
 	if err := machine.CheckDescriptors(c.Clients, 1); err != nil {
 		return err
 	}
-	w, err := pool.Spawn(ctx, "rawsend", machine.On(c.pinned(0)))
-	if err != nil {
+	var err error
+	if r.raw, err = pool.Spawn(ctx, "rawsend", machine.On(c.pinned(0))); err != nil {
 		return err
 	}
-	r.raw = w
 	var a rawsend.Answer
-	if err := w.Ask(rawsend.Job{Clients: c.Clients, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Room: c.Rooms[0],
+	if err := r.raw.Ask(rawsend.Job{Clients: c.Clients, Size: c.Size, Fields: c.Fields, Bare: c.Bare, Room: c.Rooms[0],
 		Batch: c.RawBatch}, &a); err != nil {
 		return err
 	}
@@ -59,55 +58,54 @@ func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 		return nil, err
 	}
 	sets := []*pool.Workers{r.readers}
-	if c.OrdersRate > 0 && r.name != runRawsend {
+	first := c.Clients // number of the next user
+	for _, x := range []struct {
+		to      **pool.Workers
+		clients int
+		wanted  bool
+		edit    func(*job.Job)
+	}{
+		{&r.orders, c.OrdersClients, c.OrdersRate > 0 && r.name != runRawsend, c.ordersJob},
+		{&r.stalled, c.Stalled, c.Stalled > 0, func(*job.Job) {}},
+		{&r.filtered, c.Filtered, c.Filtered > 0, c.filteredJob},
+		{&r.slow, c.Slow, c.Slow > 0, func(*job.Job) {}},
+	} {
 		j := j
-		j.First, j.Clients, j.Size, j.Fields = c.Clients, c.OrdersClients, orderSize, c.ordersFields
-		j.Rooms, j.Auto, j.Assignments = []string{c.OrdersRoom}, false, []job.Assignment{c.orderAssignment()}
-		j.Stamp, j.Prefer, j.Bare, j.Pace = true, true, false, 0
-		if r.orders, err = pool.Start(ctx, j, 1); err != nil {
+		j.First, j.Clients = first, x.clients
+		first += x.clients
+		if !x.wanted {
+			continue
+		}
+		x.edit(&j)
+		if *x.to, err = pool.Start(ctx, j, 1); err != nil {
 			return nil, err
 		}
-		sets = append(sets, r.orders)
-	}
-	if c.Filtered > 0 {
-		j := j
-		j.First, j.Clients, j.Check = c.Clients+c.OrdersClients+c.Stalled, c.Filtered, false
-		for k := range min(cmp.Or(c.FilterKeys, 5), c.Keys) {
-			j.Filter = append(j.Filter, job.KeyName(int64(k)))
-		}
-		if r.filtered, err = pool.Start(ctx, j, 1); err != nil {
-			return nil, err
-		}
-		sets = append(sets, r.filtered)
-	}
-	if c.Stalled > 0 {
-		j := j
-		j.First, j.Clients = c.Clients+c.OrdersClients, c.Stalled
-		if r.stalled, err = pool.Start(ctx, j, 1); err != nil {
-			return nil, err
-		}
-		sets = append(sets, r.stalled)
-	}
-	if c.Slow > 0 {
-		j := j
-		j.First, j.Clients = c.Clients+c.OrdersClients+c.Stalled+c.Filtered, c.Slow
-		if r.slow, err = pool.Start(ctx, j, 1); err != nil {
-			return nil, err
-		}
-		sets = append(sets, r.slow)
+		sets = append(sets, *x.to)
 	}
 	hand := job.NewHist()
 	for _, w := range sets {
 		began := time.Now()
-		s, err := w.Connect(w.Clients)
+		s, err := Join(ctx, w, w.Clients)
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			return nil, job.Inputf("%v", err)
+			return nil, err
 		}
 		r.logf("%d clients joined in %.1f s", s.Joined, time.Since(began).Seconds())
 		hand.Merge(s.Handshake)
 	}
 	return hand, nil
+}
+
+// ordersJob makes a job that of the clients that get orders.
+func (c *FanoutConfig) ordersJob(j *job.Job) {
+	j.Size, j.Fields = orderSize, c.ordersFields
+	j.Rooms, j.Auto, j.Assignments = []string{c.OrdersRoom}, false, []job.Assignment{c.orderAssignment()}
+	j.Stamp, j.Prefer, j.Bare, j.Pace = true, true, false, 0
+}
+
+// filteredJob makes a job that of the clients that want only a few of the keys.
+func (c *FanoutConfig) filteredJob(j *job.Job) {
+	j.Check = false
+	for k := range min(cmp.Or(c.FilterKeys, 5), c.Keys) {
+		j.Filter = append(j.Filter, job.KeyName(int64(k)))
+	}
 }

@@ -51,13 +51,19 @@ func (f *Feed) check(c *FanoutConfig) error {
 	return nil
 }
 
+// clientsJob returns a job with the clients, but not with what they read.
+func (c *FanoutConfig) clientsJob(e Endpoint) job.Job {
+	j := c.Target.Job(e)
+	j.Clients, j.Deflate, j.InFlight, j.Pace, j.RcvBuf = c.Clients, c.Deflate, c.InFlight, c.Pace, c.RcvBuf
+	return j
+}
+
 // job returns the readers' job.
 func (r *fanoutRun) job(e Endpoint) job.Job {
 	c := r.cfg
-	j := c.Target.Job(e)
-	j.Clients, j.Rooms, j.Auto, j.Assignments = c.Clients, c.Rooms, c.AutoJoin, c.assignments()
+	j := c.clientsJob(e)
+	j.Rooms, j.Auto, j.Assignments = c.Rooms, c.AutoJoin, c.assignments()
 	j.Size, j.Fields, j.Bare, j.Check, j.Wrapped = c.Size, c.Fields, c.Bare, c.Check, c.Template != ""
-	j.Deflate, j.InFlight, j.Pace, j.RcvBuf = c.Deflate, c.InFlight, c.Pace, c.RcvBuf
 	if c.recorded != nil {
 		j.Size = c.recorded.longest
 	}
@@ -117,7 +123,7 @@ func (r *fanoutRun) timing() (job.Timing, error) {
 		}
 		one := job.FeedTiming{Schedule: s, Warm: s.Before(p.From - 1), Total: s.Before(p.To - 1)}
 		if k == 0 {
-			p.Schedule, p.Warm, p.Total = s, one.Warm, one.Total
+			p.FeedTiming = one
 		} else {
 			p.More = append(p.More, one)
 		}
@@ -200,25 +206,24 @@ func (r *fanoutRun) jobs(ctx context.Context, m *runMetrics, p job.Timing, run *
 func (r *fanoutRun) tellOthers(p job.Timing) error {
 	c, from := r.cfg, p.From-p.Anchor
 	to := from + int64(c.StallFor)
-	if r.filtered != nil {
-		if err := r.filtered.Run(p); err != nil {
+	for _, x := range []struct {
+		workers *pool.Workers
+		order   job.Order
+	}{
+		{r.filtered, job.Order{}}, // they read as usual
+		{r.stalled, job.Order{Op: "stall", From: from, To: to}},
+		{r.slow, job.Order{Op: "slow", Slow: &job.SlowOrder{From: from, To: to, Rate: c.SlowRate}}},
+	} {
+		if x.workers == nil {
+			continue
+		}
+		if err := x.workers.Run(p); err != nil {
 			return err
 		}
-	}
-	if r.stalled != nil {
-		if err := r.stalled.Run(p); err != nil {
-			return err
+		if x.order.Op == "" {
+			continue
 		}
-		if _, err := r.stalled.TellAll(job.Order{Op: "stall", From: from, To: to}); err != nil {
-			return err
-		}
-	}
-	if r.slow != nil {
-		if err := r.slow.Run(p); err != nil {
-			return err
-		}
-		if _, err := r.slow.TellAll(job.Order{Op: "slow",
-			Slow: &job.SlowOrder{From: from, To: to, Rate: c.SlowRate}}); err != nil {
+		if _, err := x.workers.TellAll(x.order); err != nil {
 			return err
 		}
 	}

@@ -13,13 +13,7 @@ import (
 // summarize takes the medians.
 func (f *FanoutResult) summarize() {
 	for _, name := range f.names() {
-		var runs []*Run
-		for _, g := range f.Runs {
-			if g.Name == name {
-				runs = append(runs, g)
-			}
-		}
-		f.Medians[name] = mediansOf(runs)
+		f.Medians[name] = mediansOf(runsOf(f.Runs, name))
 	}
 	if raw, ok := f.Medians[runRawsend]; ok && raw.CPU > 0 {
 		f.Ratio = f.Medians[runGateway].CPU / raw.CPU
@@ -150,14 +144,19 @@ func (g *Run) table(t *text.Table) {
 	}
 	g.incidents(t)
 	g.others(t)
-	for _, x := range g.Faults {
-		t.Row("FAULT", "%s", x)
-	}
-	for _, x := range g.Problems {
-		t.Row("INVALID", "%s", x)
-	}
+	wrongRows(t, "", g.Faults, g.Problems)
 	for why, n := range g.Closes {
 		t.Row("closed", "%d: %s", n, why)
+	}
+}
+
+// wrongRows writes what makes a run wrong or invalid.
+func wrongRows(t *text.Table, indent string, faults, problems []string) {
+	for _, x := range faults {
+		t.Row(indent+"FAULT", "%s", x)
+	}
+	for _, x := range problems {
+		t.Row(indent+"INVALID", "%s", x)
 	}
 }
 
@@ -213,8 +212,7 @@ func (g *Run) others(t *text.Table) {
 	}
 	if s := g.Stalled; s != nil {
 		t.Row("stalled",
-			"%d for %s s · %d gone · found %s received (at most %s each) "+
-				"· gateway's kernel held %s (at most %s each)",
+			"%d for %s s · %d gone · found %s received (at most %s each) · gateway's kernel held %s (at most %s each)",
 			s.Clients, text.Number(s.Seconds), s.Gone, text.Size(float64(s.Received)), text.Size(float64(s.MostRecv)),
 			text.Size(float64(s.Unsent)), text.Size(float64(s.MostUnsent)))
 		t.Row("  afterwards", "lost %s · gap notices %d · closes %v", text.Count(s.Lost), s.Notices["gap"], s.Closes)

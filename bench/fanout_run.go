@@ -57,14 +57,11 @@ func (r *fanoutRun) stop() {
 			c.Stop()
 		}
 	}
-	r.readers, r.orders, r.stalled, r.slow, r.filtered = nil, nil, nil, nil, nil
 	if r.abuse != nil {
 		r.abuse.stop()
-		r.abuse = nil
 	}
 	if r.raw != nil {
 		r.raw.Stop()
-		r.raw = nil
 	}
 }
 
@@ -150,8 +147,8 @@ func (r *fanoutRun) watch(ctx context.Context, m *runMetrics, p job.Timing, done
 			}
 		}
 	}
-	var err error
-	if err = until(p.From - int64(leadTime)); err != nil {
+	err := until(p.From - int64(leadTime))
+	if err != nil {
 		return err
 	}
 	if m.heapFrom, err = r.lookAtHeap(ctx, m); err != nil {
@@ -220,7 +217,7 @@ func (r *fanoutRun) gather(ctx context.Context, m *runMetrics, p job.Timing, tot
 	for _, pub := range r.pubs[1:] {
 		further = append(further, pub.Total)
 	}
-	t, last, err := r.readers.FinishAll(total, r.cfg.Drain, further...)
+	t, last, err := r.readers.Finish(total, r.cfg.Drain, further...)
 	if err != nil {
 		return err
 	}
@@ -235,35 +232,37 @@ func (r *fanoutRun) gather(ctx context.Context, m *runMetrics, p job.Timing, tot
 		run.Storm = newStormReport(r.cfg.Storm, t.Storm, r.samples)
 	}
 	if t.Churn != nil {
-		run.Churn = newChurnReport(r.cfg.Churn, t.Churn)
+		run.Churn = &ChurnReport{ChurnCounts: t.Churn.ChurnCounts, Resumed: r.cfg.Churn.Resume,
+			Leave: t.Churn.Leave.Quantiles(), Return: t.Churn.Return.Quantiles()}
 	}
 	if r.orders != nil {
-		o, err := r.orders.Finish(orders, r.cfg.Drain)
+		o, _, err := r.orders.Finish(orders, r.cfg.Drain)
 		if err != nil {
 			return err
 		}
 		run.Orders = newOrdersReport(o, run.ordersPublisher)
 	}
 	if r.filtered != nil {
-		f, err := r.filtered.Finish(0, 0, make([]int64, len(further))...) // what they should have got is unknown here
+		f, _, err := r.filtered.Finish(0, 0, make([]int64, len(further))...) // what they should have got is unknown here
 		if err != nil {
 			return err
 		}
-		run.Filtered = &FilteredReport{Clients: f.Clients, Gone: f.Gone, Frames: f.Frames, Doubled: f.Doubled,
-			Late: f.Late, Invalid: f.Invalid}
+		run.Filtered = &FilteredReport{Clients: f.Clients, Gone: f.Gone, Frames: f.Frames, Wrong: wrongOf(f)}
+	}
+	// They read again when the stall is over, and have lost what retention dropped.
+	afterStall := func(w *pool.Workers) (*job.Tally, []job.Answer, error) {
+		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - machine.MonotonicIn(0))
+		return w.Finish(total, max(left, 0)+5*time.Second, further...)
 	}
 	if r.slow != nil {
-		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - machine.MonotonicIn(0))
-		s, err := r.slow.Finish(total, max(left, 0)+5*time.Second, further...)
+		s, _, err := afterStall(r.slow)
 		if err != nil {
 			return err
 		}
 		run.Slow = newSlowReport(r.cfg.SlowRate, s)
 	}
 	if r.stalled != nil {
-		// They read again when the stall is over, and have lost what retention dropped.
-		left := time.Duration(p.From + int64(r.cfg.StallFor) - p.Anchor - machine.MonotonicIn(0))
-		s, err := r.stalled.Finish(total, max(left, 0)+5*time.Second, further...)
+		s, _, err := afterStall(r.stalled)
 		if err != nil {
 			return err
 		}

@@ -204,13 +204,13 @@ func TestRefused(t *testing.T) {
 	from := scrape.Metrics{bad: 5, rooms: 2, `tapecast_ingest_bad_total{reason="json"}`: 3}
 	to := scrape.Metrics{bad: 705, rooms: 2, `tapecast_ingest_bad_total{reason="json"}`: 3,
 		"tapecast_auth_refused_total": 9}
-	g := &Run{Lost: 70_000, Refused: refusedRecords(from, to)}
+	g := &Run{Counts: job.Counts{Lost: 70_000}, Refused: refusedRecords(from, to)}
 	g.judge(false)
 	if len(g.Faults) != 1 ||
 		!strings.Contains(g.Faults[0], "lost, because the gateway refused 700 records (field 700)") {
 		t.Errorf("%q", g.Faults)
 	}
-	g = &Run{Lost: 70_000, Refused: refusedRecords(to, to)}
+	g = &Run{Counts: job.Counts{Lost: 70_000}, Refused: refusedRecords(to, to)}
 	if g.judge(false); len(g.Faults) != 1 || g.Faults[0] != "70000 messages lost" {
 		t.Errorf("%q", g.Faults)
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/gobwas/ws"
 	"github.com/golang-jwt/jwt/v5"
 
 	"tapecast/bench/job"
@@ -158,7 +159,7 @@ func (g *gate) serve(c *gateConn) {
 			c.user}, nil)
 	}
 	for {
-		op, p, err := proto.ReadClientFrame(in)
+		op, p, err := readClientFrame(in)
 		if err != nil {
 			break
 		}
@@ -174,7 +175,7 @@ func (g *gate) serve(c *gateConn) {
 			g.pings++
 			g.mu.Unlock()
 		}
-		var m proto.Request
+		var m clientRequest
 		if op == proto.OpText && json.Unmarshal(p, &m) == nil {
 			g.request(c, &m)
 		}
@@ -184,7 +185,7 @@ func (g *gate) serve(c *gateConn) {
 	g.mu.Unlock()
 }
 
-func (g *gate) request(c *gateConn, m *proto.Request) {
+func (g *gate) request(c *gateConn, m *clientRequest) {
 	switch p := m.Params; {
 	case len(p.Join) > 0:
 		_, _ = c.Write(proto.AppendServerFrame(nil, proto.OpText, []byte(`{"jsonrpc":"2.0","id":1,"result":{}}`)))
@@ -209,7 +210,7 @@ func (g *gate) request(c *gateConn, m *proto.Request) {
 	}
 }
 
-func (g *gate) answer(c *gateConn, m *proto.Request, status string) {
+func (g *gate) answer(c *gateConn, m *clientRequest, status string) {
 	var list []string
 	for _, r := range m.Params.Rooms {
 		list = append(list, fmt.Sprintf(`{"room":%q,"status":%q,"chain":true,"positions":{"epoch":"e","0":%d}}`,
@@ -327,4 +328,23 @@ func (g *gate) append(w http.ResponseWriter, r *http.Request) {
 		n++
 	}
 	fmt.Fprintf(w, `{"appended":%d}`, n)
+}
+
+// clientRequest is a request of a client, with the members that a gate answers.
+type clientRequest struct {
+	Method string
+	ID     int
+	Params struct {
+		Join, Rooms []string
+		Since       map[string]map[string]any
+	}
+}
+
+// readClientFrame reads a client's frame and unmasks it.
+func readClientFrame(in io.Reader) (op byte, p []byte, err error) {
+	f, err := ws.ReadFrame(in)
+	if err == nil && !f.Header.Masked {
+		err = fmt.Errorf("an unmasked frame")
+	}
+	return byte(f.Header.OpCode), ws.UnmaskFrameInPlace(f).Payload, err
 }

@@ -76,13 +76,13 @@ func TestKeyedFaults(t *testing.T) {
 			return nil
 		}
 		return [][]byte{b}
-	}, Run{Lost: 1})
+	}, Run{Counts: job.Counts{Lost: 1}})
 	f("doubled", func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 3 && n == 7 {
 			return [][]byte{b, b}
 		}
 		return [][]byte{b}
-	}, Run{Doubled: 1})
+	}, Run{Counts: job.Counts{Doubled: 1}})
 	f("misrouted", func(c *gateConn, n int64, b []byte) [][]byte { // from group 0 to group 1
 		switch {
 		case c.n == 0 && n == 6:
@@ -91,13 +91,13 @@ func TestKeyedFaults(t *testing.T) {
 			return [][]byte{held, b}
 		}
 		return [][]byte{b}
-	}, Run{Foreign: 1})
+	}, Run{Counts: job.Counts{Foreign: 1}})
 	f("in the envelope of another room", func(c *gateConn, n int64, b []byte) [][]byte {
 		if c.n == 1 && n == 7 {
 			b = []byte(strings.Replace(string(b), "keyed:k1", "keyed:k0", 1))
 		}
 		return [][]byte{b}
-	}, Run{Lost: 1, Foreign: 1})
+	}, Run{Counts: job.Counts{Lost: 1, Foreign: 1}})
 }
 
 // Groups of one: each client gets its own messages.
@@ -139,13 +139,13 @@ func TestPrivateFaults(t *testing.T) {
 			return nil
 		}
 		return [][]byte{b}
-	}, Run{Lost: 1})
+	}, Run{Counts: job.Counts{Lost: 1}})
 	f("doubled", func(_ string, n int64, b []byte) [][]byte {
 		if n == order {
 			return [][]byte{b, b}
 		}
 		return [][]byte{b}
-	}, Run{Doubled: 1})
+	}, Run{Counts: job.Counts{Doubled: 1}})
 	var held []byte
 	misrouted := func(as func(string) string) func(string, int64, []byte) [][]byte {
 		return func(user string, n int64, b []byte) [][]byte {
@@ -159,8 +159,8 @@ func TestPrivateFaults(t *testing.T) {
 			return [][]byte{b}
 		}
 	}
-	f("another user's", misrouted(func(s string) string { return s }), Run{Lost: 1, Foreign: 1})
+	f("another user's", misrouted(func(s string) string { return s }), Run{Counts: job.Counts{Lost: 1, Foreign: 1}})
 	f("another user's, in an envelope made out to this one", misrouted(func(s string) string {
 		return strings.Replace(s, job.UserName(3), job.UserName(4), 1)
-	}), Run{Lost: 1, Foreign: 1})
+	}), Run{Counts: job.Counts{Lost: 1, Foreign: 1}})
 }

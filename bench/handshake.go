@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -45,15 +46,8 @@ type HandshakeResult struct {
 func Handshake(ctx context.Context, cfg HandshakeConfig) (*HandshakeResult, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if cfg.Count == 0 {
-		cfg.Count = 5000
-	}
-	if cfg.Batch == 0 {
-		cfg.Batch = 5000
-	}
-	if cfg.Settle == 0 {
-		cfg.Settle = 2 * time.Second
-	}
+	cfg.Count, cfg.Batch = cmp.Or(cfg.Count, 5000), cmp.Or(cfg.Batch, 5000)
+	cfg.Settle = cmp.Or(cfg.Settle, 2*time.Second)
 	if cfg.Rate < 0 {
 		return nil, job.Inputf("--rate %v: it cannot be negative; 0 makes handshakes one after another", cfg.Rate)
 	}

@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -66,9 +68,7 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleResult, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cfg.Procs = max(cfg.Procs, 1)
-	if cfg.Settle == 0 {
-		cfg.Settle = 5 * time.Second
-	}
+	cfg.Settle = cmp.Or(cfg.Settle, 5*time.Second)
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleResult, error) {
 	for _, n := range cfg.Steps {
 		step, hand, err := cfg.step(ctx, e, s, workers, before, n)
 		if err != nil {
-			return res, err
+			return nil, err
 		}
 		res.Steps = append(res.Steps, step)
 		res.Handshake = hand.Quantiles()
@@ -130,12 +130,9 @@ func (c *IdleConfig) checkTouch(ctx context.Context, e Endpoint) error {
 func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, workers *pool.Workers, before,
 	n int) (step IdleStep, hand *job.Hist, err error) {
 	began := time.Now()
-	status, err := workers.Connect(n)
+	status, err := Join(ctx, workers, n)
 	if err != nil {
-		if ctx.Err() != nil {
-			return step, nil, ctx.Err()
-		}
-		return step, nil, job.Inputf("%v", err)
+		return step, nil, err
 	}
 	text.LogLine(c.Log, "%d clients joined, the last %d in %.1f s", status.Joined, n-before,
 		time.Since(began).Seconds())
@@ -273,12 +270,9 @@ func (r *IdleResult) WriteText(w io.Writer) error {
 	}
 	t.Row("per connection", "%s resident · heap in use %s, allocated %s · %.4f goroutines", text.Size(r.RSS),
 		text.Size(r.Heap), text.Size(r.Alloc), r.Goroutines)
-	names := make([]string, 0, len(r.Parts))
-	for name := range r.Parts {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int { return int(r.Parts[b] - r.Parts[a]) })
-	for _, name := range names {
+	for _, name := range slices.SortedFunc(maps.Keys(r.Parts), func(a, b string) int {
+		return cmp.Compare(r.Parts[b], r.Parts[a])
+	}) {
 		t.Row("", "%s for %s", text.Size(r.Parts[name]), name)
 	}
 	t.Row("handshakes", "%s", r.Handshake)

@@ -18,13 +18,7 @@ type Medians struct {
 }
 
 func mediansOf(runs []*Run) Medians {
-	of := func(f func(*Run) float64) float64 {
-		var v []float64
-		for _, g := range runs {
-			v = append(v, f(g))
-		}
-		return text.Median(v)
-	}
+	of := func(f func(*Run) float64) float64 { return text.MedianOf(runs, f) }
 	m := Medians{
 		Runs:      len(runs),
 		Delivered: of(func(g *Run) float64 { return g.Delivered }),

@@ -61,20 +61,20 @@ func TestMixedFaults(t *testing.T) {
 		}
 	}
 	const order = 2*job.FeedSpan + 25 // user 5's
-	f(FeedReport{Lost: 1}, func(c *gateConn, n int64, b []byte) [][]byte {
+	f(FeedReport{Counts: job.Counts{Lost: 1}}, func(c *gateConn, n int64, b []byte) [][]byte {
 		if n == order {
 			return nil
 		}
 		return [][]byte{b}
 	})
-	f(FeedReport{Doubled: 1}, func(c *gateConn, n int64, b []byte) [][]byte {
+	f(FeedReport{Counts: job.Counts{Doubled: 1}}, func(c *gateConn, n int64, b []byte) [][]byte {
 		if n == order {
 			return [][]byte{b, b}
 		}
 		return [][]byte{b}
 	})
 	var held []byte
-	f(FeedReport{Foreign: 1}, func(c *gateConn, n int64, b []byte) [][]byte {
+	f(FeedReport{Counts: job.Counts{Foreign: 1}}, func(c *gateConn, n int64, b []byte) [][]byte {
 		switch n {
 		case order:
 			held = b

@@ -14,22 +14,6 @@ import (
 	"tapecast/bench/text"
 )
 
-// ObserveConfig measures a gateway with the traffic that it has. Clients join rooms, and
-// the bench publishes nothing.
-type ObserveConfig struct {
-	Target   Target
-	Clients  int      // each a user of its own
-	Procs    int      // client processes. 0: 1
-	Rooms    []string // all clients join them; {user} is a client's user, and wildcards are joined as such
-	Warmup   time.Duration
-	Duration time.Duration
-	Deflate  bool          // the clients offer permessage-deflate
-	Pace     time.Duration // least time between two polls of a client process. 0: none
-	InFlight int           // handshakes at a time. 0: 64
-	RcvBuf   int           // SO_RCVBUF of the clients. 0: the kernel's choice
-	Log      io.Writer     // progress, a line each. nil: none
-}
-
 // ObserveResult is what Observe saw. Its JSON is for scripts.
 type ObserveResult struct {
 	Scenario string   `json:"scenario"`
@@ -69,7 +53,8 @@ type ObserveResult struct {
 	Problems     []string      `json:"problems,omitempty"`
 }
 
-func (c *ObserveConfig) check() error {
+// checkObserve checks what Observe uses of a config.
+func (c *FanoutConfig) checkObserve() error {
 	c.Procs = max(c.Procs, 1, len(c.Target.Agents.Addrs))
 	switch {
 	case c.Clients < 1 || c.Clients < c.Procs:
@@ -89,11 +74,12 @@ func (c *ObserveConfig) check() error {
 	return c.Target.CheckDescriptors(c.Clients, c.Procs)
 }
 
-// Observe runs the measurement. The result may come with an error: a FaultError if messages
-// were missing without notice or frames were torn, an InvalidError if no message came or
-// the bench was the bottleneck.
-func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
-	if err := cfg.check(); err != nil {
+// Observe measures a gateway with the traffic that it has. Clients join the config's rooms,
+// where wildcards and {user} may stand, and the bench publishes nothing. The result may come
+// with an error: a FaultError if messages were missing without notice or frames were torn,
+// an InvalidError if no message came or the bench was the bottleneck.
+func Observe(ctx context.Context, cfg FanoutConfig) (*ObserveResult, error) {
+	if err := cfg.checkObserve(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -107,7 +93,7 @@ func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	workers, err := pool.Start(ctx, cfg.job(e), cfg.Procs)
+	workers, err := pool.Start(ctx, cfg.observeJob(e), cfg.Procs)
 	if err != nil {
 		return nil, err
 	}
@@ -127,16 +113,15 @@ func Observe(ctx context.Context, cfg ObserveConfig) (*ObserveResult, error) {
 	return res, res.verdict()
 }
 
-// job returns the clients' job.
-func (c *ObserveConfig) job(e Endpoint) job.Job {
-	j := c.Target.Job(e)
-	j.Clients, j.Rooms, j.Size, j.Observe = c.Clients, c.Rooms, job.MostObserved, true
-	j.Deflate, j.InFlight, j.Pace, j.RcvBuf = c.Deflate, c.InFlight, c.Pace, c.RcvBuf
+// observeJob returns the clients' job.
+func (c *FanoutConfig) observeJob(e Endpoint) job.Job {
+	j := c.clientsJob(e)
+	j.Rooms, j.Size, j.Observe = c.Rooms, job.MostObserved, true
 	return j
 }
 
 // watch takes the window's figures.
-func (r *ObserveResult) watch(ctx context.Context, c *ObserveConfig, w *pool.Workers, s *scrape.Scraper,
+func (r *ObserveResult) watch(ctx context.Context, c *FanoutConfig, w *pool.Workers, s *scrape.Scraper,
 	before scrape.Metrics) error {
 	p := job.Timing{Anchor: machine.Anchor()}
 	start := machine.MonotonicIn(leadTime)
@@ -163,7 +148,7 @@ func (r *ObserveResult) watch(ctx context.Context, c *ObserveConfig, w *pool.Wor
 	if err != nil {
 		return err
 	}
-	t, err := w.Finish(0, time.Second)
+	t, _, err := w.Finish(0, time.Second)
 	if err != nil {
 		return err
 	}
@@ -172,7 +157,7 @@ func (r *ObserveResult) watch(ctx context.Context, c *ObserveConfig, w *pool.Wor
 	return nil
 }
 
-func (r *ObserveResult) fill(c *ObserveConfig, t *job.Tally, from, to scrape.Metrics) {
+func (r *ObserveResult) fill(c *FanoutConfig, t *job.Tally, from, to scrape.Metrics) {
 	r.Delivered, r.Bytes = float64(t.WindowFrames)/r.Seconds, float64(t.WindowBytes)/r.Seconds
 	r.Freshness = t.Latency.Quantiles()
 	cpu := to[scrape.MetricCPU] - from[scrape.MetricCPU]
@@ -233,12 +218,7 @@ func (r *ObserveResult) WriteText(w io.Writer) error {
 	t.Row("", "heap in use %s, %s over the window", text.Size(r.Heap), text.Signed(r.HeapGrowth))
 	t.Row("handshake", "%s", r.Handshake)
 	t.Row("bench", "clients asleep %.0f %%, lag p99 %s", 100*r.ClientAsleep, job.MS(r.ClientLag.P99))
-	for _, x := range r.Faults {
-		t.Row("FAULT", "%s", x)
-	}
-	for _, x := range r.Problems {
-		t.Row("INVALID", "%s", x)
-	}
+	wrongRows(t, "", r.Faults, r.Problems)
 	for why, n := range r.Closes {
 		t.Row("closed", "%d: %s", n, why)
 	}

@@ -9,8 +9,8 @@ import (
 	"tapecast/bench/job"
 )
 
-func (g *gate) observe() ObserveConfig {
-	return ObserveConfig{
+func (g *gate) observe() FanoutConfig {
+	return FanoutConfig{
 		Target: g.target(), Clients: 4, Procs: 2, Rooms: []string{"prices"},
 		Warmup: 100 * time.Millisecond, Duration: time.Second,
 	}
@@ -89,7 +89,7 @@ func TestObserveFaults(t *testing.T) {
 	if _, err := Observe(t.Context(), cfg); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "to quiet?") {
 		t.Error(err)
 	}
-	f := func(want string, edit func(*ObserveConfig)) {
+	f := func(want string, edit func(*FanoutConfig)) {
 		t.Helper()
 		cfg := g.observe()
 		edit(&cfg)
@@ -99,9 +99,9 @@ func TestObserveFaults(t *testing.T) {
 			t.Errorf("%v; want %q", err, want)
 		}
 	}
-	f("--clients 0", func(c *ObserveConfig) { c.Clients = 0 })
-	f("no room", func(c *ObserveConfig) { c.Rooms = nil })
-	f("only {user}", func(c *ObserveConfig) { c.Rooms = []string{"a:{key}"} })
-	f("one second", func(c *ObserveConfig) { c.Duration = 1 })
-	f("--admin", func(c *ObserveConfig) { c.Target.Admin = "pid:1" })
+	f("--clients 0", func(c *FanoutConfig) { c.Clients = 0 })
+	f("no room", func(c *FanoutConfig) { c.Rooms = nil })
+	f("only {user}", func(c *FanoutConfig) { c.Rooms = []string{"a:{key}"} })
+	f("one second", func(c *FanoutConfig) { c.Duration = 1 })
+	f("--admin", func(c *FanoutConfig) { c.Target.Admin = "pid:1" })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -86,7 +87,8 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 		return nil, err
 	}
 	text.LogLine(cfg.Log, "%d clients joined; %d messages take %.0f s", cfg.Clients, total, float64(total)/cfg.Rate)
-	p := job.Timing{Anchor: machine.Anchor(), Warm: warmMessages}
+	p := job.Timing{Anchor: machine.Anchor()}
+	p.Warm = warmMessages
 	if p.Schedule, err = job.NewSchedule(machine.MonotonicIn(leadTime)+p.Anchor, cfg.Rate); err != nil {
 		return nil, job.Inputf("--rate: %v", err)
 	}
@@ -105,7 +107,7 @@ func PassOrder(ctx context.Context, cfg PassOrderConfig) (*PassOrderResult, erro
 	if _, err := pub.Publish(ctx, to); err != nil {
 		return nil, err
 	}
-	t, err := workers.Finish(total, 10*time.Second)
+	t, _, err := workers.Finish(total, 10*time.Second)
 	if err != nil {
 		return nil, err
 	}
@@ -144,13 +146,12 @@ func (c *PassOrderConfig) result(t *job.Tally) (*PassOrderResult, error) {
 		LeastMean: slices.Min(p.Mean), MostMean: slices.Max(p.Mean), Spread: p.Spread.Quantiles(),
 	}
 	if p.Messages > 0 {
-		r.Deviation = 1 / sqrt12(float64(p.Messages))
+		r.Deviation = 1 / math.Sqrt(12*float64(p.Messages)) // a rank, even between 0 and 1, deviates by 1/√12
 	}
 	switch {
 	case p.Overlapping > p.Messages/10:
-		return r, job.Invalidf("only %d messages came after all clients had the one before, %d came earlier: lower "+
-			"--rate",
-			p.Messages, p.Overlapping)
+		return r, job.Invalidf("only %d messages came after all clients had the one before, %d came earlier: "+
+			"lower --rate", p.Messages, p.Overlapping)
 	case min(r.First.P, r.First.MostP) < leastP:
 		return r, job.Faultf("client %d was first %d times in %d: more often than by chance (p %.2g)", r.First.Client,
 			r.First.Most, p.Messages, min(r.First.P, r.First.MostP))

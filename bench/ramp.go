@@ -51,7 +51,9 @@ func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 	for k, one := range cfg.steps() {
 		text.LogLine(one.Log, "step %d: %d clients, %s msg/s", k+1, one.Clients, text.Number(one.Rate))
 		f, err := Fanout(ctx, one)
-		if f == nil || len(f.Runs) == 0 {
+		if f == nil && k == 0 {
+			return nil, err
+		} else if f == nil {
 			return res, err
 		}
 		step := RampStep{Clients: f.Clients, Rate: f.Rate, Run: f.Runs[0]}
@@ -131,12 +133,7 @@ func (r *RampResult) WriteText(w io.Writer) error {
 			text.Count(int64(s.Clients)), text.Number(s.Rate), text.Count(int64(g.Delivered)),
 			text.Count(int64(g.Offered)), g.CPU, g.Cores,
 			job.MS(g.Latency.P50), job.MS(g.Latency.P99), job.MS(g.Latency.Max), text.Count(g.Lost))
-		for _, x := range g.Faults {
-			t.Row("  FAULT", "%s", x)
-		}
-		for _, x := range g.Problems {
-			t.Row("  INVALID", "%s", x)
-		}
+		wrongRows(t, "  ", g.Faults, g.Problems)
 	}
 	switch {
 	case r.Knee < 0:

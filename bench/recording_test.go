@@ -175,13 +175,13 @@ func TestReplayFaults(t *testing.T) {
 			return nil
 		}
 		return [][]byte{b}
-	}, Run{Lost: 1, Late: 0})
+	}, Run{Counts: job.Counts{Lost: 1, Late: 0}})
 	f("doubled", func(n int64, b []byte) [][]byte {
 		if n == 33 {
 			return [][]byte{b, b}
 		}
 		return [][]byte{b}
-	}, Run{Doubled: 1})
+	}, Run{Counts: job.Counts{Doubled: 1}})
 	var held []byte
 	f("out of order", func(n int64, b []byte) [][]byte {
 		lines := market()
@@ -193,13 +193,13 @@ func TestReplayFaults(t *testing.T) {
 			b, held = append(bytes.Clone(b), held...), nil
 		}
 		return [][]byte{b}
-	}, Run{Late: 1})
+	}, Run{Counts: job.Counts{Late: 1}})
 	f("a byte changed", func(n int64, b []byte) [][]byte {
 		if n == 33 {
 			b = bytes.Replace(b, []byte(`"trade"`), []byte(`"trads"`), 1)
 		}
 		return [][]byte{b}
-	}, Run{Lost: 1, Invalid: 1})
+	}, Run{Counts: job.Counts{Lost: 1}, Invalid: 1})
 }
 
 // A file that is not a recording, or too short, is reported in one line before anything is measured.

@@ -25,15 +25,9 @@ type Run struct {
 
 	// Messages over the whole run, with warmup and stragglers.
 
-	Want    int64 `json:"want"`
-	Unique  int64 `json:"unique"`
-	Lost    int64 `json:"lost"`
-	Late    int64 `json:"out_of_order"`
-	Doubled int64 `json:"doubled"`
+	job.Counts
 	Invalid int64 `json:"invalid"`
-	Foreign int64 `json:"foreign"`
 	Breaks  int64 `json:"chain_breaks"`
-	Absent  int64 `json:"absent,omitempty"` // published while their clients were away
 	Gone    int   `json:"connections_lost"`
 
 	Latency job.Quantiles `json:"latency"` // of the messages due in the window, from due to read
@@ -101,29 +95,16 @@ type Run struct {
 
 // FeedReport is about a further feed.
 type FeedReport struct {
-	Name    string        `json:"name"`
-	Want    int64         `json:"want"`
-	Unique  int64         `json:"unique"`
-	Lost    int64         `json:"lost"`
-	Late    int64         `json:"out_of_order"`
-	Doubled int64         `json:"doubled"`
-	Foreign int64         `json:"foreign"`
-	Absent  int64         `json:"absent,omitempty"`
+	Name string `json:"name"`
+	job.Counts
 	Latency job.Quantiles `json:"latency"` // from due to read
 	Lag     job.Quantiles `json:"publisher_lag"`
 	late    float64       // ms, p99: the bench's own part of the publisher's lag
 }
 
 func newFeedReport(name string, t job.FeedTally, p publish.Published) FeedReport {
-	r := FeedReport{
-		Name: name, Want: t.Want, Unique: t.Unique, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Foreign: t.Foreign,
-		Absent:  t.Absent,
-		Latency: t.Latency.Quantiles(),
-	}
-	if p.Lag != nil {
-		r.Lag, r.late = p.Lag.Quantiles(), p.Late.Quantiles().P99
-	}
-	return r
+	return FeedReport{Name: name, Counts: t.Counts, Latency: t.Latency.Quantiles(), Lag: p.Lag.Quantiles(),
+		late: p.Late.Quantiles().P99}
 }
 
 // OrdersReport is about the messages to single users.
@@ -141,31 +122,30 @@ type OrdersReport struct {
 }
 
 func newOrdersReport(t *job.Tally, p publish.Published) *OrdersReport {
-	r := &OrdersReport{Want: t.Want, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Invalid: t.Invalid,
-		Latency: t.Latency.Quantiles()}
-	if t.Arrival != nil {
-		r.Arrival = t.Arrival.Quantiles()
-	}
-	if p.Lag != nil {
-		r.Lag = p.Lag.Quantiles()
-	}
-	return r
+	return &OrdersReport{Want: t.Want, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Invalid: t.Invalid,
+		Latency: t.Latency.Quantiles(), Arrival: t.Arrival.Quantiles(), Lag: p.Lag.Quantiles()}
 }
 
 // StalledReport is about the clients that stopped reading.
 type StalledReport struct {
 	job.Stall
-	Lost    int64            `json:"lost"` // what they never got, even after they read again
-	Doubled int64            `json:"doubled"`
-	Late    int64            `json:"out_of_order"`
-	Invalid int64            `json:"invalid"`
+	Lost int64 `json:"lost"` // what they never got, even after they read again
+	Wrong
 	Notices map[string]int64 `json:"notices"`
 	Closes  map[string]int64 `json:"closes,omitempty"`
 }
 
+// Wrong is what was wrong with what further clients got.
+type Wrong struct {
+	Doubled int64 `json:"doubled"`
+	Late    int64 `json:"out_of_order"`
+	Invalid int64 `json:"invalid"`
+}
+
+func wrongOf(t *job.Tally) Wrong { return Wrong{t.Doubled, t.Late, t.Invalid} }
+
 func newStalledReport(t *job.Tally) *StalledReport {
-	r := &StalledReport{Lost: t.Lost, Doubled: t.Doubled, Late: t.Late, Invalid: t.Invalid, Notices: t.Notices,
-		Closes: t.Closes}
+	r := &StalledReport{Lost: t.Lost, Wrong: wrongOf(t), Notices: t.Notices, Closes: t.Closes}
 	if t.Stall != nil {
 		r.Stall = *t.Stall
 	}
@@ -177,9 +157,7 @@ type FilteredReport struct {
 	Clients int   `json:"clients"`
 	Gone    int   `json:"gone"`
 	Frames  int64 `json:"frames"`
-	Doubled int64 `json:"doubled"`
-	Late    int64 `json:"out_of_order"`
-	Invalid int64 `json:"invalid"`
+	Wrong
 }
 
 // RawReport is about the baseline's server.
@@ -202,16 +180,13 @@ func (g *Run) fill(c *FanoutConfig, t *job.Tally, m *runMetrics) {
 		g.CPU = cpu * 1e6 / float64(t.WindowFrames)
 	}
 	g.Counters, g.TapeBytes = scrape.Grown(m.from, m.to), m.to[scrape.MetricTapes]
-	g.Want, g.Unique, g.Lost, g.Late, g.Doubled = t.Want, t.Unique, t.Lost, t.Late, t.Doubled
-	g.Invalid, g.Foreign, g.Breaks, g.Gone, g.Absent = t.Invalid, t.Foreign, t.Breaks, t.Gone, t.Absent
+	g.Counts, g.Invalid, g.Breaks, g.Gone = t.Counts, t.Invalid, t.Breaks, t.Gone
 	for k, f := range t.Feeds {
 		g.Feeds = append(g.Feeds, newFeedReport(c.Feeds[k].Name, f, g.feedsPublished[k]))
 	}
 	g.Latency = t.Latency.Quantiles()
-	if g.publisher.Lag != nil {
-		g.PublisherLag, g.PublisherLate, g.PublisherBlocked = g.publisher.Lag.Quantiles(), g.publisher.Late.Quantiles(),
-			g.publisher.Blocked
-	}
+	g.PublisherLag, g.PublisherLate = g.publisher.Lag.Quantiles(), g.publisher.Late.Quantiles()
+	g.PublisherBlocked = g.publisher.Blocked
 	g.ClientLag, g.ClientTurns = t.Lag.Quantiles(), t.Turns.Quantiles()
 	g.ClientCores = t.CPU / s
 	g.ClientAsleep = t.Asleep / s / float64(c.Procs)
@@ -252,10 +227,8 @@ func (g *Run) judge(orders bool) {
 	if g.PublisherLate.P99 > mostPublisherLate {
 		problem("the publisher was late: p99 %.1f ms", g.PublisherLate.P99)
 	}
-	if orders && g.ordersPublisher.Late != nil {
-		if q := g.ordersPublisher.Late.Quantiles(); q.P99 > mostPublisherLate {
-			problem("the publisher of orders was late: p99 %.1f ms", q.P99)
-		}
+	if q := g.ordersPublisher.Late.Quantiles(); orders && q.P99 > mostPublisherLate {
+		problem("the publisher of orders was late: p99 %.1f ms", q.P99)
 	}
 	for _, f := range g.Feeds {
 		if f.late > mostPublisherLate {
@@ -294,10 +267,13 @@ func (g *Run) judgeDelivery() {
 		fault(f.Doubled, "messages of "+f.Name+" doubled")
 		fault(f.Foreign, "messages of another publisher among "+f.Name)
 	}
+	wrong := func(w Wrong, clients string) {
+		fault(w.Doubled, "messages doubled at "+clients+" clients")
+		fault(w.Late, "messages out of order at "+clients+" clients")
+		fault(w.Invalid, "invalid frames at "+clients+" clients")
+	}
 	if s := g.Slow; s != nil {
-		fault(s.Doubled, "messages doubled at slow clients")
-		fault(s.Late, "messages out of order at slow clients")
-		fault(s.Invalid, "invalid frames at slow clients")
+		wrong(s.Wrong, "slow")
 		fault(s.Breaks, "messages that slow clients missed without notice")
 	}
 	if g.Churn != nil {
@@ -314,27 +290,21 @@ func (g *Run) judgeDelivery() {
 	}
 	if f := g.Filtered; f != nil {
 		fault(int64(f.Gone), "filtered clients gone")
-		fault(f.Doubled, "messages doubled at filtered clients")
-		fault(f.Late, "messages out of order at filtered clients")
-		fault(f.Invalid, "invalid frames at filtered clients")
+		wrong(f.Wrong, "filtered")
 	}
 	if s := g.Stalled; s != nil {
-		fault(s.Doubled, "messages doubled at stalled clients")
-		fault(s.Late, "messages out of order at stalled clients")
-		fault(s.Invalid, "invalid frames at stalled clients")
+		wrong(s.Wrong, "stalled")
 	}
 }
 
 // SlowReport is about the clients that read slowly, over the whole run.
 type SlowReport struct {
-	Clients int              `json:"clients"`
-	Rate    int              `json:"bytes_per_s"` // of each
-	Gone    int              `json:"gone"`
-	Frames  int64            `json:"frames"`
-	Lost    int64            `json:"lost"` // what they never got, because retention dropped it first
-	Doubled int64            `json:"doubled"`
-	Late    int64            `json:"out_of_order"`
-	Invalid int64            `json:"invalid"`
+	Clients int   `json:"clients"`
+	Rate    int   `json:"bytes_per_s"` // of each
+	Gone    int   `json:"gone"`
+	Frames  int64 `json:"frames"`
+	Lost    int64 `json:"lost"` // what they never got, because retention dropped it first
+	Wrong
 	Breaks  int64            `json:"chain_breaks"` // losses without a notice
 	Notices map[string]int64 `json:"notices"`
 	Closes  map[string]int64 `json:"closes,omitempty"`
@@ -342,7 +312,7 @@ type SlowReport struct {
 
 func newSlowReport(rate int, t *job.Tally) *SlowReport {
 	return &SlowReport{
-		Clients: t.Clients, Rate: rate, Gone: t.Gone, Frames: t.Frames, Lost: t.Lost, Doubled: t.Doubled, Late: t.Late,
-		Invalid: t.Invalid, Breaks: t.Breaks, Notices: t.Notices, Closes: t.Closes,
+		Clients: t.Clients, Rate: rate, Gone: t.Gone, Frames: t.Frames, Lost: t.Lost, Wrong: wrongOf(t),
+		Breaks: t.Breaks, Notices: t.Notices, Closes: t.Closes,
 	}
 }

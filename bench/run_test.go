@@ -36,7 +36,7 @@ func TestJudge(t *testing.T) {
 	f("", "1 connections lost", func(g *Run) { g.Gone = 1 })
 	f("", "1 breaks", func(g *Run) { g.Breaks = 1 })
 	f("", "1 orders lost", func(g *Run) { g.Orders = &OrdersReport{Lost: 1} })
-	f("", "1 messages doubled at stalled", func(g *Run) { g.Stalled = &StalledReport{Doubled: 1} })
+	f("", "1 messages doubled at stalled", func(g *Run) { g.Stalled = &StalledReport{Wrong: Wrong{Doubled: 1}} })
 	f("", "", func(g *Run) { g.Stalled = &StalledReport{Lost: 9} }) // retention goes on
 	f("", "", func(g *Run) { g.Name, g.Lost = runRawsend, 9 })
 }

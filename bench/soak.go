@@ -66,9 +66,13 @@ func (r *fanoutRun) soak(ctx context.Context, s *scrape.Scraper, p job.Timing, o
 			return err
 		}
 		now := sample{machine.MonotonicIn(0), m}
-		latency, err := r.readers.Latency()
+		answers, err := r.readers.TellAll(job.Order{Op: "interval"})
 		if err != nil {
 			return err
+		}
+		latency := job.NewHist()
+		for _, a := range answers {
+			latency.Merge(a.Interval.Latency)
 		}
 		if before.m != nil {
 			out.Samples = append(out.Samples, SoakSample{

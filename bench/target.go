@@ -2,13 +2,15 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
-	"tapecast/bench/client"
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
 	"tapecast/bench/pool"
@@ -43,10 +45,8 @@ type Target struct {
 
 // Endpoint is a target with its address.
 type Endpoint struct {
-	Addr, Host, Path string
-	TLS              bool
-	Admin            scrape.Port
-	Sources          []string
+	job.Endpoint
+	Admin scrape.Port
 }
 
 // Resolve checks a target and finds its address.
@@ -55,7 +55,8 @@ func (t *Target) Resolve(ctx context.Context) (Endpoint, error) {
 	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
 		return Endpoint{}, job.Inputf("--target %q is not ws://HOST:PORT/PATH or wss://", t.URL)
 	}
-	e := Endpoint{Host: u.Host, Path: u.RequestURI(), TLS: u.Scheme == "wss", Sources: t.Sources}
+	var e Endpoint
+	e.Host, e.Path, e.TLS, e.CA, e.Sources = u.Host, u.RequestURI(), u.Scheme == "wss", t.CA, t.Sources
 	if u.Path == "" {
 		e.Path = "/ws"
 		if u.RawQuery != "" {
@@ -70,21 +71,34 @@ func (t *Target) Resolve(ctx context.Context) (Endpoint, error) {
 	if err != nil || len(ips) == 0 {
 		return Endpoint{}, job.Inputf("cannot find --target host %q: %s", u.Hostname(), job.RootOf(err))
 	}
-	ip := ips[0].Unmap()
-	for _, a := range ips {
-		if a.Unmap().Is4() {
-			ip = a.Unmap()
-			break
-		}
-	}
+	first := max(0, slices.IndexFunc(ips, func(a netip.Addr) bool { return a.Unmap().Is4() }))
+	ip := ips[first].Unmap()
 	e.Addr = net.JoinHostPort(ip.String(), port)
 	if e.Admin, err = t.adminOf(u.Hostname()); err != nil {
 		return Endpoint{}, err
 	}
 	if e.Sources == nil && ip.IsLoopback() && ip.Is4() {
-		e.Sources = loopbackSources()
+		e.Sources, err = ParseSources("127.0.0.2-127.0.0.9") // each has 28,000 ports of its own
 	}
-	return e, nil
+	return e, err
+}
+
+// adminOf returns the internal port of a target whose public port is at host.
+func (t *Target) adminOf(host string) (scrape.Port, error) {
+	a := scrape.Port{URL: strings.TrimSuffix(t.Admin, "/"), Token: t.AdminToken}
+	if a.URL == "" {
+		a.URL = "http://" + net.JoinHostPort(host, "8081")
+	}
+	ca, flag := t.AdminCA, "--admin-ca"
+	if ca == "" {
+		ca, flag = t.CA, "--ca"
+	}
+	if ca == "" || !strings.HasPrefix(a.URL, "https:") {
+		return a, nil
+	}
+	pool, err := job.CertPool(flag, ca)
+	a.TLS = &tls.Config{RootCAs: pool}
+	return a, err
 }
 
 // Ready resolves a target, and checks that its metrics can be read and messages published.
@@ -97,15 +111,6 @@ func (t *Target) Ready(ctx context.Context) (Endpoint, error) {
 		return e, err
 	}
 	return e, t.checkPublishing(ctx, e)
-}
-
-// loopbackSources returns eight addresses. Each has 28,000 ports of its own.
-func loopbackSources() []string {
-	s, err := ParseSources("127.0.0.2-127.0.0.9")
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
-	return s
 }
 
 // ParseSources parses addresses and ranges: "127.0.0.2-127.0.0.9,10.0.0.1".
@@ -179,6 +184,19 @@ func (t *Target) sink(ctx context.Context, e Endpoint, topic string) (publish.Si
 	return publish.NewKafka(t.Brokers, topic)
 }
 
+// WarnCompacted warns of compacted topics before anything is written to them: the last
+// message of each key stays there. If the broker does not answer, nothing is said.
+func (t *Target) WarnCompacted(ctx context.Context, topics ...string) {
+	if t.Warn == nil || len(t.Brokers) == 0 {
+		return
+	}
+	for _, topic := range publish.CompactedOf(ctx, t.Brokers, topics) {
+		_, _ = fmt.Fprintf(t.Warn,
+			"warning: topic %q is compacted: the last message of each key of this run stays in it, "+
+				"and new clients will get it; use a topic of its own\n", topic)
+	}
+}
+
 // CheckDescriptors returns an error if the processes here cannot hold so many clients.
 // Agents check their own limits.
 func (t *Target) CheckDescriptors(clients, procs int) error {
@@ -203,15 +221,7 @@ func (t *Target) CheckOneProcess(flag string, clients int) error {
 // Job returns the target's part of a job: where clients connect, what they speak, and which
 // keys sign their tokens.
 func (t *Target) Job(e Endpoint) job.Job {
-	return job.Job{
-		Addr: e.Addr, Host: e.Host, Path: e.Path, TLS: e.TLS, CA: t.CA, Sources: e.Sources,
-		Keys: t.Keys, Agents: t.Agents, Speech: t.Speech,
-	}
-}
-
-// ClientJob returns the same for clients that have a goroutine each.
-func (t *Target) ClientJob(e Endpoint) client.Job {
-	return client.Job{Addr: e.Addr, Host: e.Host, Path: e.Path, TLS: e.TLS, CA: t.CA}
+	return job.Job{Endpoint: e.Endpoint, Keys: t.Keys, Agents: t.Agents, Speech: t.Speech}
 }
 
 // Join connects the first clients of w, or all of them. If they cannot join, the error is

@@ -18,15 +18,10 @@ import (
 	"tapecast/bench/proto"
 )
 
-// Job says where clients connect that have a goroutine each: hostile clients and
-// newcomers. The many ordinary clients belong to a loop of package worker.
+// Job says where clients connect that have a goroutine each.
 type Job struct {
-	Addr    string `json:"addr"` // IP and port
-	Host    string `json:"host"` // for the Host header
-	Path    string `json:"path"` // with the query
-	TLS     bool   `json:"tls"`
-	CA      string `json:"ca,omitempty"`      // file of certificates to trust; "": the system's
-	Unknown bool   `json:"unknown,omitempty"` // any certificate will do: a sink's
+	job.Endpoint
+	Unknown bool `json:"unknown,omitempty"` // any certificate will do: a sink's
 }
 
 // Dialer is a Job that is ready to dial. Any goroutine may use it.
@@ -40,7 +35,7 @@ type Dialer struct {
 func New(j Job) (*Dialer, error) {
 	and := map[bool]string{false: "?", true: "&"}[strings.Contains(j.Path, "?")]
 	p := &Dialer{Job: j, path: j.Path + and + "join=manual"}
-	cfg, err := (&job.Job{TLS: j.TLS, Host: j.Host, CA: j.CA}).TLSConfig()
+	cfg, err := j.TLSConfig()
 	if err != nil {
 		return nil, err
 	}
@@ -53,12 +48,25 @@ func New(j Job) (*Dialer, error) {
 // OpenPatience is the longest time for a connect, and for the answer to a handshake.
 const OpenPatience = 10 * time.Second
 
-// Dial makes a TCP connection from an address of this machine ("": any), with a receive
-// buffer of so many bytes (0: the kernel's choice).
-func (p *Dialer) Dial(ctx context.Context, source string, rcvBuf int) (net.Conn, error) {
+// Connect makes a WebSocket connection for client n. It ends with ctx.
+func (p *Dialer) Connect(ctx context.Context, n int, token string) (*Conn, error) {
+	raw, err := p.Dial(ctx, n, 0)
+	if err != nil {
+		return nil, err
+	}
+	c, err := p.Open(ctx, raw, token)
+	if err == nil {
+		context.AfterFunc(ctx, func() { _ = raw.Close() })
+	}
+	return c, err
+}
+
+// Dial makes a TCP connection for client n, with a receive buffer of so many bytes (0: the
+// kernel's choice).
+func (p *Dialer) Dial(ctx context.Context, n, rcvBuf int) (net.Conn, error) {
 	d := net.Dialer{Timeout: OpenPatience}
-	if source != "" {
-		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
+	if len(p.Sources) > 0 {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(p.Sources[n%len(p.Sources)])}
 	}
 	if rcvBuf > 0 { // before the connect, or the window has its usual width
 		d.Control = func(_, _ string, raw syscall.RawConn) error {
@@ -117,6 +125,15 @@ func (p *Dialer) Open(ctx context.Context, raw net.Conn, token string) (*Conn, e
 	_ = raw.SetDeadline(time.Time{})
 	return c, nil
 }
+
+// Send writes one frame.
+func (c *Conn) Send(op byte, p []byte) error {
+	_, err := c.Write(proto.AppendFrame(nil, op, p))
+	return err
+}
+
+// Leave sends a close frame. Without it the connection still ends.
+func (c *Conn) Leave() { _ = c.Send(proto.OpClose, proto.Normal) }
 
 // Next reads one frame. It returns the start of the payload, which the next call
 // overwrites.

@@ -39,7 +39,7 @@ func (c *conn) write(b []byte, frames int64) (int, error) {
 
 // request writes a request. The format takes a list of rooms and an id.
 func (c *conn) request(format, rooms string, id int) error {
-	_, err := c.write(proto.AppendFrame(nil, proto.OpText, fmt.Appendf(nil, format, rooms, id), proto.MaskKey()), 1)
+	_, err := c.write(proto.AppendFrame(nil, proto.OpText, fmt.Appendf(nil, format, rooms, id)), 1)
 	return err
 }
 

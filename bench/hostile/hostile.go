@@ -21,7 +21,6 @@ type Job struct {
 	client.Job
 	Kind        string   `json:"kind"`
 	Connections int      `json:"connections"`
-	Sources     []string `json:"sources"`
 	Keys        job.Keys `json:"keys"`
 	Anonymous   bool     `json:"anonymous"`
 	Users       int      `json:"users"` // 0: one for each connection
@@ -60,9 +59,7 @@ func (t *Tally) add(u *Tally) {
 	t.Bytes += u.Bytes
 	t.Read += u.Read
 	t.Answers += u.Answers
-	for code, n := range u.Errors {
-		t.Errors[code] += n
-	}
+	job.AddCounts(t.Errors, u.Errors)
 }
 
 // attacker holds the hostile clients of a process, each on its own goroutines.
@@ -78,8 +75,8 @@ type attacker struct {
 	out *Tally
 }
 
-// Run is a process that holds hostile clients. It reads a Job and then orders, one JSON
-// value each, and writes one answer to each. It returns when its input ends.
+// Run is a process that holds hostile clients. It reads a Job and then orders, and writes
+// one answer to each. It returns when its input ends.
 func Run(in io.Reader, out io.Writer) error {
 	machine.RaiseDescriptors()
 	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
@@ -215,10 +212,6 @@ func (h *attacker) attack(ctx context.Context, c *conn) string {
 
 // open makes a connection, and upgrades it if the kind does.
 func (h *attacker) open(ctx context.Context, n, round int) (*conn, error) {
-	source := ""
-	if len(h.job.Sources) > 0 {
-		source = h.job.Sources[n%len(h.job.Sources)]
-	}
 	token := ""
 	if !h.job.Anonymous && !h.kind.mute {
 		var err error
@@ -226,7 +219,7 @@ func (h *attacker) open(ctx context.Context, n, round int) (*conn, error) {
 			return nil, err
 		}
 	}
-	raw, err := h.dialer.Dial(ctx, source, h.kind.rcvBuf)
+	raw, err := h.dialer.Dial(ctx, n, h.kind.rcvBuf)
 	if err != nil {
 		return nil, err
 	}
@@ -256,10 +249,6 @@ func (t *Tally) Merge(u *Tally) {
 	t.add(u)
 	t.Opened += u.Opened
 	t.Stayed += u.Stayed
-	for why, n := range u.Refused {
-		t.Refused[why] += n
-	}
-	for why, n := range u.Closes {
-		t.Closes[why] += n
-	}
+	job.AddCounts(t.Refused, u.Refused)
+	job.AddCounts(t.Closes, u.Closes)
 }

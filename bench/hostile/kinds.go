@@ -86,7 +86,7 @@ func newFlood(kind string) *flood {
 	f := &flood{}
 	var one func(dst []byte) []byte
 	plain := func(op byte, payload []byte) func([]byte) []byte {
-		return func(dst []byte) []byte { return proto.AppendFrame(dst, op, payload, proto.MaskKey()) }
+		return func(dst []byte) []byte { return proto.AppendFrame(dst, op, payload) }
 	}
 	switch kind {
 	case "pings":
@@ -211,7 +211,7 @@ func beginning(c *conn, room string) (since, why string) {
 		return "", why
 	}
 	_, why = c.ask(2, proto.LeaveRequest, proto.List([]string{room}))
-	return fmt.Sprintf(`{%s:%s}`, proto.Quoted(room), firstPosition(p)), why
+	return fmt.Sprintf(`{%s:%s}`, proto.JSON(room), firstPosition(p)), why
 }
 
 // firstPosition returns the position before the first message of each partition that an
@@ -230,11 +230,7 @@ func firstPosition(answer []byte) string {
 			at[k] = -1
 		}
 	}
-	b, err := json.Marshal(at)
-	if err != nil {
-		panic("BUG: cannot write positions as JSON: " + err.Error())
-	}
-	return string(b)
+	return proto.JSON(at)
 }
 
 // resuming asks for everything that a room ever had, and again after the answer.

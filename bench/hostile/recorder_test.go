@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"tapecast/bench/proto"
 )
 
@@ -93,7 +95,7 @@ func (r *recorder) serve(c net.Conn) {
 	hello := []byte(`{"jsonrpc":"2.0","method":"authenticated","params":{}}`)
 	_, _ = c.Write(proto.AppendServerFrame(proto.AppendAccept(nil, key), proto.OpText, hello))
 	for {
-		op, p, err := proto.ReadClientFrame(in)
+		op, p, err := readClientFrame(in)
 		if err != nil {
 			return
 		}
@@ -115,11 +117,30 @@ func (r *recorder) serve(c net.Conn) {
 
 // answered accepts every join and leave.
 func answered(text string) (b []byte, last bool) {
-	var m proto.Request
+	var m clientRequest
 	if json.Unmarshal([]byte(text), &m) != nil || len(m.Params.Rooms) == 0 {
 		return nil, true
 	}
 	const result = `{"rooms":[{"room":%q,"status":"joined","positions":{"epoch":"e1","0":41,"3":9}}]}`
 	b = fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":`+result+`}`, m.ID, m.Params.Rooms[0])
 	return proto.AppendServerFrame(nil, proto.OpText, b), false
+}
+
+// clientRequest is a request of a client, with the members that a recorder answers.
+type clientRequest struct {
+	Method string
+	ID     int
+	Params struct {
+		Join, Rooms []string
+		Since       map[string]map[string]any
+	}
+}
+
+// readClientFrame reads a client's frame and unmasks it.
+func readClientFrame(in io.Reader) (op byte, p []byte, err error) {
+	f, err := ws.ReadFrame(in)
+	if err == nil && !f.Header.Masked {
+		err = fmt.Errorf("an unmasked frame")
+	}
+	return byte(f.Header.OpCode), ws.UnmaskFrameInPlace(f).Payload, err
 }

@@ -1,6 +1,8 @@
 package hostile
 
 import (
+	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,6 +15,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,28 +29,25 @@ type SinkJob struct {
 	TLS bool `json:"tls"`
 }
 
-// SinkAnswer is the sink's reply: where it listens, and what it has read so far.
+// SinkAnswer is the sink's reply: where it listens.
 type SinkAnswer struct {
 	Err  string `json:"err,omitempty"`
 	Addr string `json:"addr,omitempty"`
-	Read int64  `json:"read"` // bytes
 }
 
 // sinkServer takes what hostile clients send, and discards it. The attack then costs only
 // what it takes to make and to move those bytes.
 type sinkServer struct {
-	ln   net.Listener
-	read atomic.Int64
-
-	accepting, reading sync.WaitGroup
-
-	mu    sync.Mutex // guards conns
-	conns map[net.Conn]bool
+	ln      net.Listener
+	read    atomic.Int64   // bytes, of connections that have ended
+	running sync.WaitGroup // accepts, and reads from each connection
+	ctx     context.Context
+	end     context.CancelFunc // ends the connections
 }
 
 // RunSink is a process that answers the opening handshake of each client, and discards
-// everything that follows. It reads a SinkJob and then orders, one JSON value each, and
-// writes one answer to each. It returns when its input ends.
+// everything that follows. It reads a SinkJob and then orders, and answers each with its
+// address. It returns when its input ends.
 func RunSink(in io.Reader, out io.Writer) error {
 	machine.RaiseDescriptors()
 	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
@@ -61,7 +61,7 @@ func RunSink(in io.Reader, out io.Writer) error {
 	}
 	defer s.close()
 	for {
-		if err := enc.Encode(SinkAnswer{Addr: s.ln.Addr().String(), Read: s.read.Load()}); err != nil {
+		if err := enc.Encode(SinkAnswer{Addr: s.ln.Addr().String()}); err != nil {
 			return err
 		}
 		var asked struct{}
@@ -84,8 +84,9 @@ func newSinkServer(job SinkJob) (*sinkServer, error) {
 		}
 		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}})
 	}
-	s := &sinkServer{ln: ln, conns: map[net.Conn]bool{}}
-	s.accepting.Go(s.accept)
+	s := &sinkServer{ln: ln}
+	s.ctx, s.end = context.WithCancel(context.Background())
+	s.running.Go(s.accept)
 	return s, nil
 }
 
@@ -117,53 +118,31 @@ func (s *sinkServer) accept() {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		s.mu.Lock()
-		s.conns[c] = true
-		s.mu.Unlock()
-		s.reading.Go(func() { s.discard(c) })
+		s.running.Go(func() { s.discard(c) })
 	}
 }
 
 // discard answers the opening handshake, and reads until the connection ends.
 func (s *sinkServer) discard(c net.Conn) {
-	defer func() {
-		_ = c.Close() // it has ended, or the sink ends
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-	}()
-	b := make([]byte, 8<<10)
-	have := 0
-	for upgraded := false; ; {
-		n, err := c.Read(b[have:])
+	defer func() { _ = c.Close() }() // it has ended, or the sink ends
+	stop := context.AfterFunc(s.ctx, func() { _ = c.Close() })
+	defer stop()
+	in := bufio.NewReader(c)
+	r, err := http.ReadRequest(in)
+	if err != nil {
+		return
+	}
+	if _, err := c.Write(proto.AppendAccept(nil, r.Header.Get("Sec-WebSocket-Key"))); err != nil {
+		return
+	}
+	b := make([]byte, 256<<10)
+	for n := in.Buffered(); err == nil; n, err = c.Read(b) {
 		s.read.Add(int64(n))
-		if err != nil {
-			return
-		}
-		if upgraded {
-			continue
-		}
-		if have += n; have == len(b) {
-			return // an unknown request
-		}
-		key, ok := proto.RequestKey(b[:have])
-		if !ok {
-			continue
-		}
-		if _, err := c.Write(proto.AppendAccept(nil, key)); err != nil {
-			return
-		}
-		upgraded, have, b = true, 0, make([]byte, 256<<10)
 	}
 }
 
 func (s *sinkServer) close() {
 	_ = s.ln.Close() // ends accept
-	s.accepting.Wait()
-	s.mu.Lock()
-	for c := range s.conns {
-		_ = c.Close()
-	}
-	s.mu.Unlock()
-	s.reading.Wait()
+	s.end()
+	s.running.Wait()
 }

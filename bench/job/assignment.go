@@ -42,34 +42,40 @@ type Assignment struct {
 func (d *Assignment) Prepare() {
 	d.Streams = max(d.Streams, 1)
 	d.slots, d.ranks, d.indexes = nil, nil, nil
-	if d.Round != nil && d.Streams > 1 {
+	switch {
+	case d.Streams == 1:
+	case d.Round != nil:
+		d.slots = d.Round.Streams
+	case d.Zipf != 0:
+		d.slots = d.popular()
+	}
+	if d.slots != nil {
 		d.indexes = make([][]int32, d.Streams)
-		for k, s := range d.Round.Streams {
-			d.slots, d.ranks = append(d.slots, s), append(d.ranks, int32(len(d.indexes[s])))
-			d.indexes[s] = append(d.indexes[s], int32(k))
-		}
-		return
 	}
-	if d.Zipf == 0 || d.Streams == 1 {
-		return
+	for k, s := range d.slots {
+		d.ranks = append(d.ranks, int32(len(d.indexes[s])))
+		d.indexes[s] = append(d.indexes[s], int32(k))
 	}
+}
+
+// popular returns a round of streams. Each has messages by its popularity, spread evenly.
+func (d *Assignment) popular() (slots []int32) {
 	type slot struct {
-		at           float64
-		stream, rank int32
+		at     float64
+		stream int32
 	}
 	var round []slot
 	for s := range d.Streams {
 		n := max(1, math.Round(math.Pow(float64(d.Streams)/float64(s+1), d.Zipf)))
-		for k := range int(n) { // a stream's messages are spread evenly over the round
-			round = append(round, slot{(float64(k) + 0.5) / n, int32(s), int32(k)})
+		for k := range int(n) {
+			round = append(round, slot{(float64(k) + 0.5) / n, int32(s)})
 		}
 	}
 	slices.SortStableFunc(round, func(a, b slot) int { return cmp.Compare(a.at, b.at) })
-	d.indexes = make([][]int32, d.Streams)
-	for k, s := range round {
-		d.slots, d.ranks = append(d.slots, s.stream), append(d.ranks, s.rank)
-		d.indexes[s.stream] = append(d.indexes[s.stream], int32(k))
+	for _, s := range round {
+		slots = append(slots, s.stream)
 	}
+	return slots
 }
 
 // Of returns the stream of message n, and the number of the message within that stream.

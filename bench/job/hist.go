@@ -51,8 +51,11 @@ func (h *Hist) Max() int64 { return h.max }
 // above the true one.
 func (h *Hist) Quantile(q float64) int64 { return min(h.h.ValueAtQuantile(q), h.max) }
 
-// Merge adds the counts of another histogram.
+// Merge adds the counts of another histogram; nil: none.
 func (h *Hist) Merge(from *Hist) {
+	if from == nil {
+		return
+	}
 	if dropped := h.h.Merge(from.h); dropped != 0 {
 		panic(fmt.Sprintf("BUG: merging histograms of one shape dropped %d counts", dropped))
 	}
@@ -111,8 +114,11 @@ type Quantiles struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// Quantiles returns the figures of h.
+// Quantiles returns the figures of h, all 0 if h is nil.
 func (h *Hist) Quantiles() Quantiles {
+	if h == nil {
+		return Quantiles{}
+	}
 	ms := func(ns int64) float64 { return float64(ns) / 1e6 }
 	return Quantiles{
 		Count: h.Count(),

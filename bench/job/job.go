@@ -1,18 +1,15 @@
 package job
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Job tells a worker process which clients it has, and how they behave.
 type Job struct {
-	Addr    string   `json:"addr"` // IP and port to connect to
-	Host    string   `json:"host"` // for the Host header
-	Path    string   `json:"path"` // with the query
-	Sources []string `json:"sources,omitempty"`
-	Keys    Keys     `json:"keys"`
-	TLS     bool     `json:"tls"`
-	CA      string   `json:"ca,omitempty"` // file of certificates to trust; "": the system's
-
-	Speech // the protocol, and its settings
+	Endpoint
+	Keys   Keys `json:"keys"`
+	Speech      // the protocol, and its settings
 
 	Base    int `json:"base"`    // number of the first user of all workers that share the job
 	First   int `json:"first"`   // number of this worker's first user
@@ -66,7 +63,7 @@ func (j *Job) Shape() (ValueShape, error) {
 
 // Order is one command to a worker.
 type Order struct {
-	// Op is connect, status, run, interval, stall, slow, storm, churn, ping, latency, finish or close.
+	// Op is connect, status, run, interval, stall, slow, storm, churn, ping, finish or close.
 	Op       string      `json:"op"`
 	Clients  int         `json:"clients,omitempty"`
 	Timing   Timing      `json:"timing,omitzero"`
@@ -86,7 +83,6 @@ type Answer struct {
 	Err     string `json:"err,omitempty"`
 	Status  Status `json:"status,omitzero"`
 	Results *Tally `json:"results,omitempty"`
-	Latency *Hist  `json:"latency,omitempty"`
 	// Interval covers the time since the previous interval. It answers interval and finish.
 	Interval *Interval `json:"interval,omitempty"`
 }
@@ -101,27 +97,20 @@ type Status struct {
 
 // Tally is what a worker's clients got in a run. Tallies of several workers add up.
 type Tally struct {
-	Clients int   `json:"clients"`
-	Gone    int   `json:"gone"` // clients whose connection ended
-	Want    int64 `json:"want"` // messages that all clients together should have got
-	Unique  int64 `json:"unique"`
-	Lost    int64 `json:"lost"`
-	Late    int64 `json:"late"` // out of order
-	Doubled int64 `json:"doubled"`
-	Invalid int64 `json:"invalid"` // torn or otherwise invalid frames; each one ended its connection
-	Foreign int64 `json:"foreign"` // valid messages of another publisher, or in the envelope of another room
-	Absent  int64 `json:"absent"`  // messages that clients missed while they were away: not a loss
-	Due     int64 `json:"due"`     // messages due in the window that clients should have got
-	Breaks  int64 `json:"breaks"`  // breaks of the prev chain
-	Others  int64 `json:"others"`
-	Early   int64 `json:"early"`
+	FeedTally       // of the first feed; all below is of all feeds
+	Clients   int   `json:"clients"`
+	Gone      int   `json:"gone"`    // clients whose connection ended
+	Invalid   int64 `json:"invalid"` // torn or otherwise invalid frames; each one ended its connection
+	Due       int64 `json:"due"`     // messages due in the window that clients should have got
+	Breaks    int64 `json:"breaks"`  // breaks of the prev chain
+	Others    int64 `json:"others"`
+	Early     int64 `json:"early"`
 
 	Frames       int64 `json:"frames"`
 	Bytes        int64 `json:"bytes"` // on the wire, headers included
 	WindowFrames int64 `json:"window_frames"`
 	WindowBytes  int64 `json:"window_bytes"`
 
-	Latency *Hist `json:"latency"`
 	Arrival *Hist `json:"arrival,omitempty"`
 	Lag     *Hist `json:"lag"`   // how long received bytes waited in the kernel until we read them, at a sample
 	Turns   *Hist `json:"turns"` // how long one turn of the loop took, for each event
@@ -133,9 +122,7 @@ type Tally struct {
 	Closes  map[string]int64 `json:"closes"`  // by code, or by how else a connection ended
 	Faults  []string         `json:"faults"`  // the first few
 
-	// Feeds are the further feeds. The figures above are the first feed's, except Gone,
-	// Invalid, and all from Breaks on, which are of all feeds.
-	Feeds []FeedTally `json:"feeds,omitempty"`
+	Feeds []FeedTally `json:"feeds,omitempty"` // the further feeds
 
 	Places *Places     `json:"places,omitempty"`
 	Stall  *Stall      `json:"stall,omitempty"`
@@ -144,15 +131,20 @@ type Tally struct {
 	Pings  *PingTally  `json:"pings,omitempty"`
 }
 
-// FeedTally is what clients got of a further feed.
-type FeedTally struct {
-	Want    int64 `json:"want"`
+// Counts are the messages of a feed at all clients together.
+type Counts struct {
+	Want    int64 `json:"want"` // that they should have got
 	Unique  int64 `json:"unique"`
 	Lost    int64 `json:"lost"`
-	Late    int64 `json:"late"`
+	Late    int64 `json:"out_of_order"`
 	Doubled int64 `json:"doubled"`
-	Foreign int64 `json:"foreign"`
-	Absent  int64 `json:"absent"`
+	Foreign int64 `json:"foreign"`          // valid, but of another publisher, or in the envelope of another room
+	Absent  int64 `json:"absent,omitempty"` // published while their clients were away: not a loss
+}
+
+// FeedTally is what clients got of a feed.
+type FeedTally struct {
+	Counts
 	Latency *Hist `json:"latency"`
 }
 
@@ -169,16 +161,10 @@ func (f *FeedTally) add(u FeedTally) {
 
 // Add adds another worker's figures.
 func (t *Tally) Add(u *Tally) {
+	t.FeedTally.add(u.FeedTally)
 	t.Clients += u.Clients
 	t.Gone += u.Gone
-	t.Want += u.Want
-	t.Unique += u.Unique
-	t.Lost += u.Lost
-	t.Late += u.Late
-	t.Doubled += u.Doubled
 	t.Invalid += u.Invalid
-	t.Foreign += u.Foreign
-	t.Absent += u.Absent
 	t.Due += u.Due
 	t.Breaks += u.Breaks
 	t.Others += u.Others
@@ -187,24 +173,14 @@ func (t *Tally) Add(u *Tally) {
 	t.Bytes += u.Bytes
 	t.WindowFrames += u.WindowFrames
 	t.WindowBytes += u.WindowBytes
-	t.Latency.Merge(u.Latency)
 	t.Lag.Merge(u.Lag)
 	t.Turns.Merge(u.Turns)
-	if u.Arrival != nil {
-		if t.Arrival == nil {
-			t.Arrival = NewHist()
-		}
-		t.Arrival.Merge(u.Arrival)
-	}
+	t.Arrival = added(t.Arrival, u.Arrival)
 	t.CPU += u.CPU
 	t.Asleep += u.Asleep
 	t.Reads += u.Reads
-	for k, n := range u.Notices {
-		t.Notices[k] += n
-	}
-	for k, n := range u.Closes {
-		t.Closes[k] += n
-	}
+	AddCounts(t.Notices, u.Notices)
+	AddCounts(t.Closes, u.Closes)
 	t.Faults = append(t.Faults, u.Faults...)
 	t.Faults = t.Faults[:min(len(t.Faults), MaxFaults)]
 	for k, f := range u.Feeds {
@@ -216,26 +192,29 @@ func (t *Tally) Add(u *Tally) {
 	if u.Places != nil {
 		t.Places = u.Places // one worker has them all
 	}
-	if u.Churn != nil {
-		if t.Churn == nil {
-			t.Churn = NewChurnTally()
-		}
-		t.Churn.add(u.Churn)
-	}
-	if u.Storm != nil {
-		if t.Storm == nil {
-			t.Storm = NewStormTally()
-		}
-		t.Storm.add(u.Storm)
-	}
-	if u.Pings != nil {
-		if t.Pings == nil {
-			t.Pings = NewPingTally()
-		}
-		t.Pings.add(u.Pings)
-	}
+	t.Churn, t.Storm, t.Pings = added(t.Churn, u.Churn), added(t.Storm, u.Storm), added(t.Pings, u.Pings)
 	if u.Stall != nil {
 		t.Stall = u.Stall
+	}
+}
+
+// added returns the sum of two parts of a tally, each nil if a worker has no such part. It
+// may be one of the two.
+func added[T any, P interface {
+	*T
+	Merge(P)
+}](t, u P) P {
+	if t == nil || u == nil {
+		return cmp.Or(t, u)
+	}
+	t.Merge(u)
+	return t
+}
+
+// AddCounts adds what from counts by name.
+func AddCounts(to, from map[string]int64) {
+	for name, n := range from {
+		to[name] += n
 	}
 }
 
@@ -244,8 +223,8 @@ const MaxFaults = 8
 
 // NewTally returns an empty Tally.
 func NewTally() *Tally {
-	return &Tally{Latency: NewHist(), Lag: NewHist(), Turns: NewHist(), Notices: map[string]int64{},
-		Closes: map[string]int64{}}
+	return &Tally{FeedTally: FeedTally{Latency: NewHist()}, Lag: NewHist(), Turns: NewHist(),
+		Notices: map[string]int64{}, Closes: map[string]int64{}}
 }
 
 // Agents are other machines that clients run on.

@@ -23,21 +23,19 @@ type ChurnOrder struct {
 
 // Timing is what a client must know about a run to check and time its messages.
 type Timing struct {
-	Schedule Schedule     `json:"schedule"`
-	Anchor   int64        `json:"anchor"`         // ns since 1970 minus CLOCK_MONOTONIC
-	Skew     int64        `json:"skew,omitempty"` // how far the wall clock here is ahead of Anchor's
-	Warm     int64        `json:"warm"`           // messages below this number are not timed
-	Total    int64        `json:"total"`          // messages of the first feed. 0: unknown
-	From     int64        `json:"from"`           // the measured window, ns since 1970
-	To       int64        `json:"to"`
-	More     []FeedTiming `json:"more,omitempty"` // the further feeds
+	FeedTiming              // of the first feed
+	Anchor     int64        `json:"anchor"`         // ns since 1970 minus CLOCK_MONOTONIC
+	Skew       int64        `json:"skew,omitempty"` // how far the wall clock here is ahead of Anchor's
+	From       int64        `json:"from"`           // the measured window, ns since 1970
+	To         int64        `json:"to"`
+	More       []FeedTiming `json:"more,omitempty"` // the further feeds
 }
 
-// FeedTiming says when the messages of a further feed are due, and from which number they are timed.
+// FeedTiming says when the messages of a feed are due.
 type FeedTiming struct {
 	Schedule Schedule `json:"schedule"`
-	Warm     int64    `json:"warm"`
-	Total    int64    `json:"total"`
+	Warm     int64    `json:"warm"`  // messages below this number are not timed
+	Total    int64    `json:"total"` // 0: unknown
 }
 
 // FeedSpan is how many messages one of several feeds may have. MaxFeeds feeds share

@@ -3,6 +3,7 @@ package job
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"math/bits"
 )
 
@@ -48,7 +49,7 @@ func (s *Schedule) Prepare() {
 		return
 	}
 	const nsPer1000s = 1_000_000_000_000
-	g := gcd(nsPer1000s, s.Milli)
+	g := new(big.Int).GCD(nil, nil, big.NewInt(nsPer1000s), big.NewInt(s.Milli)).Int64()
 	s.mul, s.div = nsPer1000s/g, s.Milli/g
 }
 
@@ -83,11 +84,4 @@ func (s *Schedule) Before(t int64) int64 {
 		n--
 	}
 	return n
-}
-
-func gcd(a, b int64) int64 {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
 }

@@ -11,7 +11,8 @@ type PingTally struct {
 // NewPingTally returns an empty PingTally.
 func NewPingTally() *PingTally { return &PingTally{Latency: NewHist()} }
 
-func (t *PingTally) add(u *PingTally) {
+// Merge adds another worker's figures.
+func (t *PingTally) Merge(u *PingTally) {
 	t.Sent += u.Sent
 	t.Refused += u.Refused
 	t.Unanswered += u.Unanswered
@@ -32,19 +33,25 @@ type Places struct {
 
 // ChurnTally is what became of the clients that left. Those of several workers add up.
 type ChurnTally struct {
+	ChurnCounts
+	Leave  *Hist `json:"leave"` // from when a client was due to leave until the gateway confirmed it
+	Return *Hist `json:"return"`
+}
+
+// ChurnCounts are the numbers of a ChurnTally.
+type ChurnCounts struct {
 	Clients  int   `json:"clients"`
 	Left     int64 `json:"left"`
 	Returned int64 `json:"returned"`
 	Skipped  int64 `json:"skipped"` // times that a client was still away when its turn came
 	After    int64 `json:"after"`   // messages to a client after the gateway had confirmed that it left
-	Leave    *Hist `json:"leave"`   // from when a client was due to leave until the gateway confirmed it
-	Return   *Hist `json:"return"`
 }
 
 // NewChurnTally returns an empty ChurnTally.
 func NewChurnTally() *ChurnTally { return &ChurnTally{Leave: NewHist(), Return: NewHist()} }
 
-func (t *ChurnTally) add(u *ChurnTally) {
+// Merge adds another worker's figures.
+func (t *ChurnTally) Merge(u *ChurnTally) {
 	t.Clients += u.Clients
 	t.Left += u.Left
 	t.Returned += u.Returned
@@ -86,16 +93,15 @@ func NewStormTally() *StormTally {
 	return &StormTally{Handshake: NewHist(), Late: NewHist(), Refused: map[string]int64{}}
 }
 
-func (t *StormTally) add(u *StormTally) {
+// Merge adds another worker's figures.
+func (t *StormTally) Merge(u *StormTally) {
 	t.Clients += u.Clients
 	t.Back += u.Back
 	t.At, t.Last = u.At, max(t.Last, u.Last)
 	t.Handshake.Merge(u.Handshake)
 	t.Late.Merge(u.Late)
 	t.Retries += u.Retries
-	for why, n := range u.Refused {
-		t.Refused[why] += n
-	}
+	AddCounts(t.Refused, u.Refused)
 }
 
 // Interval is what a worker's clients got since the previous interval.

@@ -7,22 +7,32 @@ import (
 	"os"
 )
 
-// TLSConfig returns how the clients of a job speak TLS, nil if they don't. No session
-// is resumed: every handshake is a full one.
-func (j *Job) TLSConfig() (*tls.Config, error) {
-	if !j.TLS {
+// Endpoint is where clients connect, and from where.
+type Endpoint struct {
+	Addr    string   `json:"addr"`              // IP and port
+	Host    string   `json:"host"`              // for the Host header
+	Path    string   `json:"path"`              // with the query
+	Sources []string `json:"sources,omitempty"` // addresses of this machine, in turn; nil: the kernel's choice
+	TLS     bool     `json:"tls"`
+	CA      string   `json:"ca,omitempty"` // file of certificates to trust; "": the system's
+}
+
+// TLSConfig returns how clients speak TLS, nil if they don't. No session is resumed: every
+// handshake is a full one.
+func (e *Endpoint) TLSConfig() (*tls.Config, error) {
+	if !e.TLS {
 		return nil, nil
 	}
-	host, _, err := net.SplitHostPort(j.Host)
+	host, _, err := net.SplitHostPort(e.Host)
 	if err != nil {
-		host = j.Host
+		host = e.Host
 	}
 	cfg := &tls.Config{ServerName: host, NextProtos: []string{"http/1.1"}}
-	if j.CA == "" {
-		return cfg, nil
+	if e.CA != "" {
+		cfg.RootCAs, err = CertPool("--ca", e.CA)
+		return cfg, err
 	}
-	cfg.RootCAs, err = CertPool("--ca", j.CA)
-	return cfg, err
+	return cfg, nil
 }
 
 // CertPool reads the certificates to trust from a file. Its errors name the flag.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,13 +157,13 @@ func (c *contender) measure(ctx context.Context, cfg runConfig, rate float64) (m
 	var fault *job.FaultError
 	var invalid *job.InvalidError
 	judged := errors.As(err, &fault) || errors.As(err, &invalid)
-	if err != nil && (!judged || res == nil || len(res.Runs) == 0) {
+	if err != nil && (!judged || res == nil) {
 		return measured{}, fmt.Errorf("cannot measure %s at %.4g messages a second: %w", c.name, rate, err)
 	}
 	m := measured{rate: rate, run: res.Runs[0]}
 	m.why = verdict(m.run)
 	fmt.Fprintf(cfg.Log, "  %.0f delivered/s, %.2f µs, p99 %.1f ms; %s\n", m.run.Delivered, m.run.CPU,
-		m.run.Latency.P99, orWord(m.why, "kept up"))
+		m.run.Latency.P99, cmp.Or(m.why, "kept up"))
 	for _, p := range m.run.Problems {
 		fmt.Fprintln(cfg.Log, "  "+p)
 	}
@@ -190,11 +191,4 @@ func (c *contender) took(m measured, clients int) {
 	c.runs = append(c.runs, m)
 	c.behind = m.why != ""
 	c.limit = max(c.limit, min(m.rate, m.run.Delivered/float64(clients)))
-}
-
-func orWord(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

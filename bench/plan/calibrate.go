@@ -100,6 +100,12 @@ func (t trial) String() string {
 		t.size)
 }
 
+func (t trial) load() Load {
+	return Load{Connections: float64(t.clients), Streams: []Stream{{
+		Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size),
+	}}}
+}
+
 // trials are the points that the model needs: sends of one frame and of many, short and
 // long sends, large and small rooms.
 func (c *CalibrateConfig) trials() []trial {
@@ -264,16 +270,13 @@ func (c *CalibrateConfig) once(ctx context.Context, e bench.Endpoint, t trial, w
 	}
 	g := res.Runs[0]
 	p := &Point{
-		Load: Load{Connections: float64(t.clients), TapeBytes: g.TapeBytes, Streams: []Stream{{
-			Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate, Size: float64(t.size),
-		}}},
-		Seconds: window.Seconds(), Cores: g.Cores, Bytes: g.Bytes,
+		Load: t.load(), Seconds: window.Seconds(), Cores: g.Cores, Bytes: g.Bytes,
 		Sends: g.Counters[scrape.MetricSends], Frames: g.Counters[scrape.MetricFrames],
 		Records: g.Counters[scrape.MetricRecords], Passing: g.Counters[scrape.MetricPassing],
 		Busy:     g.Counters[scrape.MetricBusy],
 		Resident: g.RSS, Tapes: g.TapeBytes, P50: g.Latency.P50, P99: g.Latency.P99,
 	}
-	p.Wire = g.Bytes * p.Seconds
+	p.Load.TapeBytes, p.Wire = g.TapeBytes, g.Bytes*p.Seconds
 	if local { // both ends are on this machine
 		p.Kernel = held / 2
 	}

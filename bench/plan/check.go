@@ -79,8 +79,10 @@ func (c *CheckConfig) draw(cal *Calibration) []trial {
 		}
 		out = append(out, c.affordable(t, cal, 1))
 	}
+	// What so many processes hold, here and with the gateway's usual limit.
+	held := float64(c.Calibrate.Procs * min(19_000, machine.DescriptorLimit()-machine.SpareDescriptors))
 	for range c.Outside {
-		t := trial{int(math.Min(between(most, 3*most), mostClients(c.Calibrate.Procs))), 1,
+		t := trial{int(math.Min(between(most, 3*most), held)), 1,
 			math.Round(between(c.Calibrate.Most, 3*c.Calibrate.Most)), int(between(100, 3*cal.MostSize))}
 		out = append(out, c.affordable(t, cal, 3))
 	}
@@ -101,20 +103,14 @@ func (c *CheckConfig) affordable(t trial, cal *Calibration, times float64) trial
 		bytes = cal.MostBytes
 	}
 	for {
-		f := cal.Model.Predict(Load{Connections: float64(t.clients), Loops: cal.Loops,
-			Streams: []Stream{{Rooms: float64(t.groups), Members: float64(t.clients / t.groups), Rate: t.rate,
-				Size: float64(t.size)}}})
+		l := t.load()
+		l.Loops = cal.Loops
+		f := cal.Model.Predict(l)
 		if f.Full <= busiest && f.Delivered <= times*cal.MostDelivered && f.Bytes <= bytes && f.Pass < longestPass {
 			return t
 		}
 		t.rate *= 0.8
 	}
-}
-
-// mostClients returns how many clients so many processes hold, here and with the
-// gateway's usual limit.
-func mostClients(procs int) float64 {
-	return float64(procs) * min(19_000, float64(machine.DescriptorLimit()-machine.SpareDescriptors))
 }
 
 // WriteText writes each point beside its forecast.

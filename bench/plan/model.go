@@ -6,8 +6,7 @@ import (
 	"tapecast/bench/proto"
 )
 
-// Model is what a gateway's work costs on one machine, as Calibrate found it. Predict
-// follows from it alone.
+// Model is what a gateway's work costs on one machine, as Calibrate found it.
 //
 // A loop visits each connection that lacks something, and sends everything that it lacks in
 // one system call. That costs Send for the call, Frame for each frame in it, Byte for each
@@ -228,13 +227,7 @@ func many(connections, crowd float64) float64 {
 	return math.Min(1, connections/crowd)
 }
 
-func chill(connections, crowd float64) float64 {
-	if crowd == 0 {
-		return 0
-	}
-	share := math.Min(1, connections/crowd)
-	return share * share * share
-}
+func chill(connections, crowd float64) float64 { return math.Pow(many(connections, crowd), 3) }
 
 // thaw returns the share of Cold and Chill that a send costs a loop that is busy for the
 // given share of its time.

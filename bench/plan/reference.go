@@ -58,8 +58,8 @@ func (r *reference) measure(ctx context.Context, t trial) error {
 	}
 	slices.SortFunc(runs, func(a, b Point) int { return cmp.Compare(a.Cores/a.Slowness, b.Cores/b.Slowness) })
 	p := runs[(len(runs)-1)/2]
-	p.P50, p.P99 = medianOf(runs, func(p *Point) float64 { return p.P50 }),
-		medianOf(runs, func(p *Point) float64 { return p.P99 })
+	p.P50 = text.MedianOf(runs, func(p Point) float64 { return p.P50 })
+	p.P99 = text.MedianOf(runs, func(p Point) float64 { return p.P99 })
 	r.points = append(r.points, p)
 	return nil
 }
@@ -74,14 +74,6 @@ func (p *Point) restless(loops float64) string {
 	}
 	return fmt.Sprintf("the reference load kept loops busy for %.0f %% of the time, and cannot show how slow the "+
 		"machine is then: take fewer --clients", 100*busy)
-}
-
-func medianOf(runs []Point, of func(*Point) float64) float64 {
-	var all []float64
-	for i := range runs {
-		all = append(all, of(&runs[i]))
-	}
-	return text.Median(all)
 }
 
 func (r *reference) refer(ctx context.Context) error {

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"math"
 	"net"
 	"time"
@@ -24,19 +23,16 @@ func DialAgent(ctx context.Context, addr, key string, clients int) (*Worker, err
 	if err != nil {
 		return nil, job.Inputf("cannot reach agent %s: %s (start tapecast-bench agent there)", addr, job.RootOf(err))
 	}
-	w := &Worker{In: conn, out: conn, enc: json.NewEncoder(conn), dec: json.NewDecoder(conn),
-		end: func() { _ = conn.Close() }}
+	w := &Worker{In: conn, out: conn, enc: json.NewEncoder(conn), dec: json.NewDecoder(conn)}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	w.end = func() { stop(); _ = conn.Close() }
 	_ = conn.SetDeadline(time.Now().Add(greetWithin)) // it fails only if the connection has ended
-	err = w.agree(key, addr, clients)
-	if err == nil {
-		_ = conn.SetDeadline(time.Time{})
-		w.end = func() { stop(); _ = conn.Close() }
-		return w, nil
+	if err := w.agree(key, addr, clients); err != nil {
+		w.end()
+		return nil, err
 	}
-	stop()
-	_ = conn.Close()
-	return nil, err
+	_ = conn.SetDeadline(time.Time{})
+	return w, nil
 }
 
 func (w *Worker) agree(key, addr string, clients int) error {
@@ -83,15 +79,7 @@ func (c *Workers) ClockError() int64 {
 // launch starts the k-th worker of a job, here or on an agent.
 func launch(ctx context.Context, job job.Job, k int) (*Worker, error) {
 	if n := len(job.Agents.Addrs); n > 0 {
-		w, err := DialAgent(ctx, job.Agents.Addrs[k%n], job.Agents.Key, job.Clients)
-		if err != nil {
-			return nil, err
-		}
-		return w, nil
+		return DialAgent(ctx, job.Agents.Addrs[k%n], job.Agents.Key, job.Clients)
 	}
-	w, err := Spawn(ctx, "worker", machine.On(job.CPUs))
-	if err != nil {
-		return nil, fmt.Errorf("cannot start a worker: %w", err)
-	}
-	return w, nil
+	return Spawn(ctx, "worker", machine.On(job.CPUs))
 }

@@ -18,8 +18,7 @@ import (
 	"tapecast/bench/machine"
 )
 
-// Workers is a set of worker processes that share one job. Orders go to all of them at
-// once. One goroutine at a time uses it.
+// Workers is a set of worker processes that share one job.
 type Workers struct {
 	workers []*Worker
 	Clients int
@@ -95,20 +94,18 @@ func Start(ctx context.Context, j job.Job, procs int) (*Workers, error) {
 		first += j.Clients
 		rest -= j.Clients
 		w, err := launch(ctx, j, k)
+		var a job.Answer
+		if err == nil {
+			c.workers = append(c.workers, w)
+			w.first, w.Clients = j.First, j.Clients
+			err = w.Ask(j, &a)
+		}
+		if err == nil && a.Err != "" {
+			err = job.Inputf("%s", a.Err)
+		}
 		if err != nil {
 			c.Stop()
 			return nil, err
-		}
-		c.workers = append(c.workers, w)
-		w.first, w.Clients = j.First, j.Clients
-		var a job.Answer
-		if err := w.Ask(j, &a); err != nil {
-			c.Stop()
-			return nil, err
-		}
-		if a.Err != "" {
-			c.Stop()
-			return nil, job.Inputf("%s", a.Err)
 		}
 	}
 	return c, nil
@@ -191,15 +188,10 @@ func (c *Workers) Run(p job.Timing) error {
 	return err
 }
 
-// Finish returns what the clients got. It waits until all have total messages, and those
-// of the further feeds, but at most for the time given.
-func (c *Workers) Finish(total int64, atMost time.Duration, further ...int64) (*job.Tally, error) {
-	t, _, err := c.FinishAll(total, atMost, further...)
-	return t, err
-}
-
-// FinishAll is Finish, and also returns each worker's answer with its last interval.
-func (c *Workers) FinishAll(total int64, atMost time.Duration, further ...int64) (*job.Tally, []job.Answer, error) {
+// Finish returns what the clients got, and each worker's answer with its last interval. It
+// waits until all have total messages, and those of the further feeds, but at most for the
+// time given.
+func (c *Workers) Finish(total int64, atMost time.Duration, further ...int64) (*job.Tally, []job.Answer, error) {
 	answers, err := c.TellAll(job.Order{Op: "finish", Total: total, Totals: further,
 		Deadline: machine.MonotonicIn(atMost)})
 	if err != nil {
@@ -218,21 +210,7 @@ func sum(answers []job.Answer) job.Status {
 		s.Joined += a.Status.Joined
 		s.Gone += a.Status.Gone
 		s.Others += a.Status.Others
-		if a.Status.Handshake != nil {
-			s.Handshake.Merge(a.Status.Handshake)
-		}
+		s.Handshake.Merge(a.Status.Handshake)
 	}
 	return s
-}
-
-// Latency returns the latencies since the previous call.
-func (c *Workers) Latency() (*job.Hist, error) {
-	answers, err := c.TellAll(job.Order{Op: "latency"})
-	h := job.NewHist()
-	for _, a := range answers {
-		if a.Latency != nil {
-			h.Merge(a.Latency)
-		}
-	}
-	return h, err
 }

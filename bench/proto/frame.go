@@ -1,6 +1,10 @@
 package proto
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+)
 
 // Opcodes of RFC 6455, 11.8.
 const (
@@ -95,8 +99,8 @@ func parseHeaderSlow(b []byte) (Header, error) {
 // Head returns the start of b, as much as an error text shows.
 func Head(b []byte) []byte { return b[:min(len(b), 16)] }
 
-// AppendFrame appends one frame as a client sends it, masked with the key.
-func AppendFrame(dst []byte, op byte, p []byte, key [4]byte) []byte {
+// AppendFrame appends one frame as a client sends it, masked with a random key (RFC 6455, 5.3).
+func AppendFrame(dst []byte, op byte, p []byte) []byte {
 	dst = append(dst, 0x80|op)
 	switch n := len(p); {
 	case n < 126:
@@ -106,12 +110,16 @@ func AppendFrame(dst []byte, op byte, p []byte, key [4]byte) []byte {
 	default:
 		panic(fmt.Sprintf("BUG: a client message of %d bytes", n))
 	}
-	dst = append(dst, key[:]...)
+	at := len(dst)
+	dst = binary.LittleEndian.AppendUint32(dst, rand.Uint32())
 	for i, c := range p {
-		dst = append(dst, c^key[i&3])
+		dst = append(dst, c^dst[at+i&3])
 	}
 	return dst
 }
+
+// Normal is the payload of a close frame with code 1000.
+var Normal = []byte{1000 >> 8, 1000 & 255}
 
 // FrameOverhead returns the length of a server frame's header.
 func FrameOverhead(payload int) int64 {

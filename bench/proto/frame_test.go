@@ -70,12 +70,13 @@ func TestAppendFrame(t *testing.T) {
 	f := func(n int, want int) {
 		t.Helper()
 		p := bytes.Repeat([]byte{'a'}, n)
-		b := AppendFrame(nil, OpText, p, [4]byte{1, 2, 3, 4})
+		b := AppendFrame(nil, OpText, p)
 		if len(b) != want || b[1]&0x80 == 0 {
 			t.Fatalf("a frame of %d bytes for %d", len(b), n)
 		}
+		key := b[len(b)-n-4:]
 		for i, c := range b[len(b)-n:] {
-			if c != 'a'^byte(1+i%4) {
+			if c != 'a'^key[i%4] {
 				t.Fatalf("byte %d is %x", i, c)
 			}
 		}

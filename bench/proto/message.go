@@ -2,9 +2,8 @@ package proto
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
-	"math/rand/v2"
+	"slices"
 	"strconv"
 )
 
@@ -18,6 +17,9 @@ const (
 func PastRequest(since string) string {
 	return `{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"since":` + since + `},"id":%d}`
 }
+
+// MaxNATSLine bounds an operation's line. INFO is the longest: it names all servers of a cluster.
+const MaxNATSLine = 32 << 10
 
 // Member returns the text between a prefix and the next quote.
 func Member(env []byte, prefix string) ([]byte, bool) {
@@ -43,6 +45,64 @@ func ParsePos(p []byte) (partition, offset int64, ok bool) {
 	return partition, offset, err1 == nil && err2 == nil && partition >= 0 && offset >= 0
 }
 
+// EntryID is the id of the `subscribe` whose answer admits a client.
+const EntryID = 2
+
+// JSON returns a value as JSON, for values that always can be written.
+func JSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("BUG: cannot write as JSON: " + err.Error())
+	}
+	return string(b)
+}
+
+// List returns strings as a JSON list.
+func List(s []string) string { return JSON(append([]string{}, s...)) }
+
+// Message is a JSON-RPC message from the gateway, with the members that a client needs.
+type Message struct {
+	Method string          `json:"method"`
+	ID     json.RawMessage `json:"id"`
+	Error  *Fault          `json:"error"`
+	Result subscribed      `json:"result"`
+	Params struct {
+		Room      string          `json:"room"`
+		Positions json.RawMessage `json:"positions"`
+		Errors    []struct {
+			Room  string `json:"room"`
+			Error Fault  `json:"error"`
+		} `json:"errors"`
+	} `json:"params"`
+}
+
+// Fault is why a request, or one of its rooms, was refused.
+type Fault struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Data    struct {
+		RetryAfter int64 `json:"retryAfter"` // ms
+	} `json:"data,omitzero"`
+}
+
+// Room is a room in the answer to a `subscribe`.
+type Room struct {
+	Room      string          `json:"room"`
+	Error     *Fault          `json:"error,omitempty"`
+	Chain     *bool           `json:"chain,omitempty"` // nil: the gateway does not say
+	Recovered *bool           `json:"recovered,omitempty"`
+	Positions json.RawMessage `json:"positions,omitempty"`
+	Rooms     []Room          `json:"rooms,omitempty"` // of a wildcard
+}
+
+// subscribed is the result of a `subscribe`.
+type subscribed struct{ Rooms []Room }
+
+// Refused reports whether a room was refused, or none was named.
+func (s *subscribed) Refused() bool {
+	return len(s.Rooms) == 0 || slices.ContainsFunc(s.Rooms, func(r Room) bool { return r.Error != nil })
+}
+
 // Positions returns the positions in an answer, by room.
 func (s *subscribed) Positions() json.RawMessage {
 	at := map[string]json.RawMessage{}
@@ -51,68 +111,7 @@ func (s *subscribed) Positions() json.RawMessage {
 			at[r.Room] = r.Positions
 		}
 	}
-	b, err := json.Marshal(at)
-	if err != nil {
-		panic("BUG: cannot write positions as JSON: " + err.Error())
-	}
-	return b
-}
-
-// EntryID is the id of the `subscribe` whose answer admits a client.
-const EntryID = 2
-
-// List returns strings as a JSON list.
-func List(s []string) string {
-	b, err := json.Marshal(append([]string{}, s...))
-	if err != nil {
-		panic("BUG: cannot write strings as JSON: " + err.Error())
-	}
-	return string(b)
-}
-
-// MaskKey returns a random key for a client's frame (RFC 6455, 5.3).
-func MaskKey() (key [4]byte) {
-	binary.LittleEndian.PutUint32(key[:], rand.Uint32())
-	return key
-}
-
-// Message is a JSON-RPC message from the gateway, with the members that a client needs.
-type Message struct {
-	Method string          `json:"method"`
-	ID     json.RawMessage `json:"id"`
-	Error  *struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-	} `json:"error"`
-	Result subscribed `json:"result"`
-	Params struct {
-		Room      string          `json:"room"`
-		Positions json.RawMessage `json:"positions"`
-		Errors    []struct {
-			Room  string `json:"room"`
-			Error struct {
-				Message string `json:"message"`
-			} `json:"error"`
-		} `json:"errors"`
-	} `json:"params"`
-}
-
-// subscribed is the result of a `subscribe`.
-type subscribed struct {
-	Rooms []struct {
-		Room      string          `json:"room"`
-		Error     json.RawMessage `json:"error"`
-		Positions json.RawMessage `json:"positions"`
-	} `json:"rooms"`
-}
-
-func (s *subscribed) Refused() bool {
-	for _, r := range s.Rooms {
-		if len(r.Error) > 0 {
-			return true
-		}
-	}
-	return len(s.Rooms) == 0
+	return json.RawMessage(JSON(at))
 }
 
 // AuthFailed is the error code for a token that is not accepted.
@@ -134,13 +133,4 @@ func MethodOf(p []byte) string {
 		return "positions" // a constant, so nothing is copied
 	}
 	return string(m)
-}
-
-// Quoted returns a string as JSON.
-func Quoted(v string) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("BUG: cannot write strings as JSON: " + err.Error())
-	}
-	return string(b)
 }

@@ -40,7 +40,7 @@ func NewCentrifugo(ctx context.Context, api, key string) (Sink, error) {
 }
 
 func (s *centrifugoSink) Put(room string, _, value []byte) error {
-	s.commands = append(s.commands, fmt.Sprintf(`{"publish":{"channel":%s,"data":%s}}`, proto.Quoted(room), value))
+	s.commands = append(s.commands, fmt.Sprintf(`{"publish":{"channel":%s,"data":%s}}`, proto.JSON(room), value))
 	return nil
 }
 

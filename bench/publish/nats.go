@@ -44,9 +44,9 @@ func NewNATS(ctx context.Context, to string) (Sink, error) {
 	if name := u.User.Username(); name != "" {
 		pass, both := u.User.Password()
 		if both {
-			connect += `,"user":` + proto.Quoted(name) + `,"pass":` + proto.Quoted(pass)
+			connect += `,"user":` + proto.JSON(name) + `,"pass":` + proto.JSON(pass)
 		} else {
-			connect += `,"auth_token":` + proto.Quoted(name)
+			connect += `,"auth_token":` + proto.JSON(name)
 		}
 	}
 	go s.listen()

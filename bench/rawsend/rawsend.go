@@ -40,11 +40,9 @@ type Answer struct {
 	Short   int64  `json:"short"`   // sends that a full socket took in part
 }
 
-// rawsend is the baseline: the least work of a server that sends each message to each of
-// its sockets with a system call of its own, as a C program would do it. With Batch, one
-// call sends several messages. It has one thread, one epoll set, prebuilt frames and
-// non-blocking sends. It answers the opening handshake and `authenticate` like a gateway,
-// so the same clients measure both. One goroutine owns it.
+// rawsend sends as a C program would do it, with prebuilt frames. With Batch, one call sends
+// several messages. It answers the opening handshake and `authenticate` like a gateway, so
+// the same clients measure both. One goroutine owns it.
 type rawsend struct {
 	job    Job
 	shape  job.ValueShape

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tapecast/bench"
+	"tapecast/bench/client"
 	"tapecast/bench/hostile"
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
@@ -30,9 +31,10 @@ const longestRun = time.Hour
 func (r *resumesRun) startGreedy(ctx context.Context) (*greedyOnes, error) {
 	c := &r.cfg
 	j := hostile.Job{
-		Job: r.job(), Kind: "resume", Connections: c.Greedy, Sources: (&bench.AbuseConfig{Addresses: 10}).Sources(),
-		Keys: c.Target.Keys, Room: c.GreedyRoom, Rate: c.GreedyRate,
+		Job: client.Job{Endpoint: r.end.Endpoint}, Kind: "resume", Connections: c.Greedy, Keys: c.Target.Keys,
+		Room: c.GreedyRoom, Rate: c.GreedyRate,
 	}
+	j.Sources = bench.HostileSources(10)
 	var jobs []hostile.Job
 	if c.Greedy > 0 {
 		jobs = append(jobs, j)
@@ -50,20 +52,12 @@ func (r *resumesRun) startGreedy(ctx context.Context) (*greedyOnes, error) {
 	}
 	g := &greedyOnes{greedy: c.Greedy > 0, tally: make([]hostile.Tally, len(jobs)), errs: make([]error, len(jobs))}
 	for k, j := range jobs {
-		w, err := pool.Spawn(ctx, "hostile", machine.StartLast)
+		w, err := bench.StartHostile(ctx, j)
 		if err != nil {
 			g.stop()
 			return nil, err
 		}
 		g.workers = append(g.workers, w)
-		var a hostile.Tally
-		if err = w.Ask(j, &a); err == nil && a.Err != "" {
-			err = job.Inputf("cannot start hostile clients: %s", a.Err)
-		}
-		if err != nil {
-			g.stop()
-			return nil, err
-		}
 		g.running.Go(func() {
 			g.errs[k] = w.Ask(hostile.Order{From: machine.MonotonicIn(0), To: machine.MonotonicIn(longestRun)},
 				&g.tally[k])

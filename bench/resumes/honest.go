@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"tapecast/bench"
 	"tapecast/bench/client"
 	"tapecast/bench/hostile"
 	"tapecast/bench/job"
@@ -18,12 +19,11 @@ import (
 // resumers are honest clients that resume once each. They connect, ask to resume from a
 // position, wait until they have everything that they lacked, and leave.
 type resumers struct {
-	peer    *client.Dialer
-	sign    job.Signer
-	sources []string
-	room    string
-	head    positions
-	until   time.Duration
+	peer  *client.Dialer
+	sign  job.Signer
+	room  string
+	head  positions
+	until time.Duration
 
 	mu      sync.Mutex // guards the fields below
 	out     resumed
@@ -43,66 +43,38 @@ type resumed struct {
 func (x *resumers) come(
 	ctx context.Context, from int64, first, count int, rate float64, lacks func(n int) int64,
 ) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for n := range count {
-		due := from + int64(float64(n)/rate*1e9)
-		token, err := x.sign.Sign(job.UserName(first + n)) // signed before it is due, so not timed
-		if err != nil {
-			return err
+	return bench.Come(ctx, x.sign, from, first, count, rate, func(n int, token string, due int64) {
+		ctx, cancel := context.WithTimeout(ctx, x.until)
+		defer cancel()
+		got, why := x.resume(ctx, n, token, lacks(n))
+		if why != "" && ctx.Err() != nil {
+			why = client.NoAnswer
 		}
-		if err := machine.Pause(ctx, time.Duration(due-machine.MonotonicIn(0))); err != nil {
-			return err
+		took := machine.MonotonicIn(0) - due // of one that fails, the time it tried
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.out.records += got.records
+		x.out.bytes += got.bytes
+		x.out.notNow += got.notNow
+		x.latency.Record(took)
+		if why == "" {
+			x.ok++
+		} else {
+			hostile.Bump(x.failed, why)
 		}
-		wg.Go(func() { x.one(ctx, n, token, lacks(n), due) })
-	}
-	return nil
-}
-
-// one resumes a client and leaves. One that fails counts with the time that it tried.
-func (x *resumers) one(ctx context.Context, n int, token string, lacks, due int64) {
-	ctx, cancel := context.WithTimeout(ctx, x.until)
-	defer cancel()
-	got, why := x.resume(ctx, n, token, lacks)
-	if why != "" && ctx.Err() != nil {
-		why = client.NoAnswer
-	}
-	took := machine.MonotonicIn(0) - due
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.out.records += got.records
-	x.out.bytes += got.bytes
-	x.out.notNow += got.notNow
-	x.latency.Record(took)
-	if why == "" {
-		x.ok++
-	} else {
-		hostile.Bump(x.failed, why)
-	}
+	})
 }
 
 // resume returns what a client got. why says why that is not everything; "": it is.
 func (x *resumers) resume(ctx context.Context, n int, token string, lacks int64) (got resumed, why string) {
-	source := ""
-	if len(x.sources) > 0 {
-		source = x.sources[n%len(x.sources)]
-	}
-	raw, err := x.peer.Dial(ctx, source, 0)
+	c, err := x.peer.Connect(ctx, n, token)
 	if err != nil {
 		return got, client.EndOf(0, nil, err)
 	}
-	defer func() { _ = raw.Close() }() // all that is needed was read
-	c, err := x.peer.Open(ctx, raw, token)
-	if err != nil {
-		return got, client.EndOf(0, nil, err)
-	}
-	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	defer stop()
 	r := resumption{conn: c, room: x.room, head: x.head, at: x.head.back(lacks)}
 	r.since = r.at.since(x.room)
 	why = r.run(ctx)
-	// Without the close frame the connection still ends.
-	_, _ = c.Write(proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey()))
+	c.Leave()
 	return r.got, why
 }
 
@@ -128,7 +100,7 @@ func (r *resumption) run(ctx context.Context) (why string) {
 		case err != nil || op == proto.OpClose:
 			return client.EndOf(op, p, err)
 		case op == proto.OpPing:
-			if _, err := r.conn.Write(proto.AppendFrame(nil, proto.OpPong, p, proto.MaskKey())); err != nil {
+			if err := r.conn.Send(proto.OpPong, p); err != nil {
 				return client.EndOf(0, nil, err)
 			}
 		case bytes.HasPrefix(p, []byte(`{"room":"`)):
@@ -145,9 +117,7 @@ func (r *resumption) run(ctx context.Context) (why string) {
 
 func (r *resumption) ask() error {
 	r.id++
-	request := fmt.Appendf(nil, proto.PastRequest(r.since), proto.List([]string{r.room}), r.id)
-	_, err := r.conn.Write(proto.AppendFrame(nil, proto.OpText, request, proto.MaskKey()))
-	return err
+	return r.conn.Send(proto.OpText, fmt.Appendf(nil, proto.PastRequest(r.since), proto.List([]string{r.room}), r.id))
 }
 
 // level reports whether the client has everything that existed when it was due.
@@ -181,35 +151,13 @@ func (r *resumption) record(p []byte) (why string) {
 	return ""
 }
 
-// resumeReply holds the members of an answer or a notice that a client needs.
-type resumeReply struct {
-	Method string          `json:"method"`
-	ID     json.RawMessage `json:"id"`
-	Error  *resumeError    `json:"error"`
-	Result struct {
-		Rooms []struct {
-			Error     *resumeError    `json:"error"`
-			Recovered *bool           `json:"recovered"`
-			Positions json.RawMessage `json:"positions"`
-		} `json:"rooms"`
-	} `json:"result"`
-}
-
-type resumeError struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-	Data    struct {
-		RetryAfter int64 `json:"retryAfter"` // ms
-	} `json:"data"`
-}
-
 // notNow is the error code for a request that may be made again after retryAfter.
 const notNow = -32010
 
 // notice takes a message that is not a room's. If it says to ask again later, the client
 // does so.
 func (r *resumption) notice(ctx context.Context, p []byte) (why string) {
-	var m resumeReply
+	var m proto.Message
 	if err := json.Unmarshal(p, &m); err != nil {
 		return "a message that is not JSON"
 	}

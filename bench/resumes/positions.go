@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"tapecast/bench/proto"
 )
 
 // positions are positions in a room's feed: the last offset of each partition.
@@ -78,9 +80,5 @@ func (p positions) since(room string) string {
 	for partition, last := range p.last {
 		at[strconv.FormatInt(partition, 10)] = last
 	}
-	b, err := json.Marshal(map[string]any{room: at})
-	if err != nil {
-		panic("BUG: cannot write positions as JSON: " + err.Error())
-	}
-	return string(b)
+	return proto.JSON(map[string]any{room: at})
 }

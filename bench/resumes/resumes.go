@@ -14,9 +14,8 @@ import (
 	"tapecast/bench/text"
 )
 
-// Config makes clients resume from positions that memory no longer holds. They first come
-// alone. Then they come beside clients that ask for everything repeatedly, and clients that
-// ask for everything and do not read it.
+// Config makes clients resume from positions that memory no longer holds, first alone, then
+// beside clients that ask for everything repeatedly or do not read it.
 type Config struct {
 	Target  bench.Target // its Brokers and Topic hold the past, and the bench writes to them
 	Room    string       // fed by the topic, with each of its records. "": trades
@@ -164,7 +163,7 @@ func Measure(ctx context.Context, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	if cfg.hostile() {
-		if err := new(bench.AbuseConfig).CheckAddress(e); err != nil {
+		if err := bench.CheckAddress(e); err != nil {
 			return nil, err
 		}
 	}
@@ -184,7 +183,9 @@ func Measure(ctx context.Context, cfg Config) (*Result, error) {
 			}
 			text.LogLine(cfg.Log, "run %d of %d, %s", k+1, cfg.Runs, name)
 			run, err := r.run(ctx, name)
-			if err != nil {
+			if err != nil && len(res.Runs) == 0 {
+				return nil, err
+			} else if err != nil {
 				return res, err
 			}
 			res.Runs = append(res.Runs, run)

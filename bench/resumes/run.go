@@ -39,14 +39,10 @@ type resumesRun struct {
 	users   int       // honest clients so far; each is a user of its own
 }
 
-func (r *resumesRun) job() client.Job {
-	return r.cfg.Target.ClientJob(r.end)
-}
-
 // prepare fills the topic, and waits until the gateway has read it and no longer holds it.
 func (r *resumesRun) prepare(ctx context.Context) error {
 	var err error
-	if r.peer, err = client.New(r.job()); err != nil {
+	if r.peer, err = client.New(client.Job{Endpoint: r.end.Endpoint}); err != nil {
 		return err
 	}
 	r.sign = job.NewSigner(r.cfg.Target.Keys)
@@ -72,19 +68,12 @@ func (r *resumesRun) positions(ctx context.Context) (positions, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, client.OpenPatience)
 	defer cancel()
-	raw, err := r.peer.Dial(ctx, "", 0)
+	c, err := r.peer.Connect(ctx, 0, token)
 	if err != nil {
 		return positions{}, job.Inputf("cannot connect to %s: %s", r.end.Addr, job.RootOf(err))
 	}
-	defer func() { _ = raw.Close() }() // all that is needed was read
-	c, err := r.peer.Open(ctx, raw, token)
-	if err != nil {
-		return positions{}, job.Inputf("cannot connect to %s: %s", r.end.Addr, job.RootOf(err))
-	}
-	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	defer stop()
 	ask := fmt.Appendf(nil, proto.JoinRequest, proto.List([]string{r.cfg.Room}), 1)
-	if _, err := c.Write(proto.AppendFrame(nil, proto.OpText, ask, proto.MaskKey())); err != nil {
+	if err := c.Send(proto.OpText, ask); err != nil {
 		return positions{}, job.Inputf("cannot ask %s: %s", r.end.Addr, job.RootOf(err))
 	}
 	for {
@@ -92,7 +81,7 @@ func (r *resumesRun) positions(ctx context.Context) (positions, error) {
 		if err != nil || op == proto.OpClose {
 			return positions{}, job.Inputf("cannot join %q: %s", r.cfg.Room, client.EndOf(op, p, err))
 		}
-		var m resumeReply
+		var m proto.Message
 		if op != proto.OpText || json.Unmarshal(p, &m) != nil {
 			continue
 		}
@@ -200,7 +189,7 @@ func (r *resumesRun) untilForgotten(ctx context.Context) error {
 
 func (r *resumesRun) honest() *resumers {
 	return &resumers{
-		peer: r.peer, sign: r.sign, sources: r.end.Sources, room: r.cfg.Room, head: r.head, until: r.cfg.Until,
+		peer: r.peer, sign: r.sign, room: r.cfg.Room, head: r.head, until: r.cfg.Until,
 		latency: job.NewHist(), failed: map[string]int64{},
 	}
 }
@@ -262,10 +251,7 @@ func (g *Run) fill(x *resumers, before, after scrape.Metrics) {
 	g.Asked, g.Read = grew(metricRecallAsked), grew(metricRecallBytes)
 	g.Refused, g.TakenBack = grew(metricRecallRefused), grew(metricRecallTaken)
 	g.Cores = grew(scrape.MetricCPU) / g.Seconds
-	g.RSSMost = max(g.RSSBefore, after[scrape.MetricRSS])
-	if after[scrape.MetricPeak] > before[scrape.MetricPeak] {
-		g.RSSMost = max(g.RSSMost, after[scrape.MetricPeak])
-	}
+	g.RSSMost = scrape.MostRSS(before, after)
 }
 
 // untilDropped waits until the gateway has dropped what it read again before. It waits a

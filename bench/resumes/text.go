@@ -1,8 +1,10 @@
 package resumes
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
 	"tapecast/bench"
 	"tapecast/bench/hostile"
@@ -29,32 +31,23 @@ const (
 func (r *Result) judge() {
 	r.Medians = map[string]Medians{}
 	for _, name := range []string{runAlone, runBeside} {
-		var p50, p99, most, read []float64
-		for _, g := range r.Runs {
-			if g.Name == name {
-				p50, p99 = append(p50, g.Latency.P50), append(p99, g.Latency.P99)
-				most, read = append(most, g.Latency.Max), append(read, g.Read)
-			}
+		runs := slices.DeleteFunc(slices.Clone(r.Runs), func(g *Run) bool { return g.Name != name })
+		if len(runs) == 0 {
+			continue
 		}
-		if len(p50) > 0 {
-			r.Medians[name] = Medians{
-				Runs: len(p50), P50: text.Median(p50), P99: text.Median(p99), Max: text.Median(most),
-				Read: text.Median(read),
-			}
+		of := func(f func(*Run) float64) float64 { return text.MedianOf(runs, f) }
+		r.Medians[name] = Medians{
+			Runs: len(runs),
+			P50:  of(func(g *Run) float64 { return g.Latency.P50 }),
+			P99:  of(func(g *Run) float64 { return g.Latency.P99 }),
+			Max:  of(func(g *Run) float64 { return g.Latency.Max }),
+			Read: of(func(g *Run) float64 { return g.Read }),
 		}
-	}
-	for _, name := range []string{runAlone, runBeside} {
-		least, wants := int64(r.Count), bench.AbuseBar{What: "resumes that succeeded, " + name,
-			Bar: text.Count(int64(r.Count))}
-		for _, g := range r.Runs {
-			if g.Name == name {
-				least = min(least, g.Succeeded)
-			}
-		}
-		if r.Medians[name].Runs > 0 {
-			wants.Got, wants.Met = text.Count(least), least == int64(r.Count)
-			r.Bars = append(r.Bars, wants)
-		}
+		least := slices.MinFunc(runs, func(a, b *Run) int { return cmp.Compare(a.Succeeded, b.Succeeded) }).Succeeded
+		r.Bars = append(r.Bars, bench.AbuseBar{
+			What: "resumes that succeeded, " + name, Got: text.Count(least), Bar: text.Count(int64(r.Count)),
+			Met: least >= int64(r.Count),
+		})
 	}
 	if alone, beside := r.Medians[runAlone], r.Medians[runBeside]; beside.Runs > 0 {
 		most := mostResumesTimes * alone.P99

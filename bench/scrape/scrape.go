@@ -22,10 +22,9 @@ const (
 	MetricGoroutines = "go_goroutines"
 	MetricHeap       = "go_memstats_heap_inuse_bytes"
 	MetricAlloc      = "go_memstats_heap_alloc_bytes"
-	metricStacks     = "go_memstats_stack_inuse_bytes"
 )
 
-// Scraper reads a gateway's /metrics over one kept connection. Any goroutine may use it.
+// Scraper reads a gateway's /metrics, or a process's /proc.
 type Scraper struct {
 	url    string
 	client *http.Client
@@ -121,6 +120,15 @@ func (m Metrics) Sum(name string) float64 {
 	return v
 }
 
+// MostRSS returns the most resident memory between two readings, as far as they show it.
+func MostRSS(from, to Metrics) float64 {
+	most := max(from[MetricRSS], to[MetricRSS])
+	if to[MetricPeak] > from[MetricPeak] { // a peak between the two
+		most = max(most, to[MetricPeak])
+	}
+	return most
+}
+
 // Grown returns by how much counters grew, with their labels added up.
 func Grown(from, to Metrics) map[string]float64 {
 	out := map[string]float64{}
@@ -132,11 +140,9 @@ func Grown(from, to Metrics) map[string]float64 {
 	return out
 }
 
-// MetricPeak is the most memory that the process ever had.
-const MetricPeak = "process_resident_memory_peak_bytes"
-
-// Names of metrics that a calibration needs.
+// Names of further metrics.
 const (
+	MetricPeak    = "process_resident_memory_peak_bytes" // the most that the process ever had
 	MetricSends   = "tapecast_sends_total"
 	MetricFrames  = "tapecast_messages_sent_total"
 	MetricRecords = "tapecast_appended_total"

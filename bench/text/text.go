@@ -23,10 +23,18 @@ func (t *Table) Row(name, format string, args ...any) {
 }
 
 // Rows adds rows of ready names and figures.
-func (t *Table) Rows(rows [][]string) {
+func (t *Table) Rows(rows Rows) {
 	for _, r := range rows {
 		t.Row(r[0], "%s", r[1])
 	}
+}
+
+// Rows are names and figures for a Table, or for another kind of report.
+type Rows [][]string
+
+// Add adds a row.
+func (r *Rows) Add(name, format string, args ...any) {
+	*r = append(*r, []string{name, fmt.Sprintf(format, args...)})
 }
 
 // Write writes the table to w.
@@ -96,6 +104,15 @@ func LogLine(w io.Writer, format string, args ...any) {
 	if w != nil {
 		_, _ = fmt.Fprintf(w, format+"\n", args...) // only progress
 	}
+}
+
+// MedianOf returns the median of a figure of several runs.
+func MedianOf[R any](runs []R, figure func(R) float64) float64 {
+	var v []float64
+	for _, r := range runs {
+		v = append(v, figure(r))
+	}
+	return Median(v)
 }
 
 // Median returns the middle value, or the mean of the two in the middle.

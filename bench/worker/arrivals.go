@@ -1,7 +1,8 @@
 package worker
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 
 	"tapecast/bench/job"
 )
@@ -25,20 +26,20 @@ func (a *arrivals) put(client int, n, stamp int64) {
 }
 
 // places evaluates the messages from number warm on.
-func (a *arrivals) places(warm int64) job.Places {
-	p := job.Places{First: make([]int64, a.clients), Last: make([]int64, a.clients), Mean: make([]float64, a.clients),
+func (a *arrivals) places(warm int64) *job.Places {
+	p := &job.Places{First: make([]int64, a.clients), Last: make([]int64, a.clients), Mean: make([]float64, a.clients),
 		Spread: job.NewHist()}
 	if a.clients < 2 {
 		return p
 	}
-	order := make([]int, a.clients)
-	var before int64 // when the last client had the previous message
+	order := make([]int, a.clients) // clients, the first to get a message first
+	var before int64                // when the last client had the previous message
 	for n := int64(0); n < int64(len(a.at)/a.clients); n++ {
 		row := a.at[n*int64(a.clients) : (n+1)*int64(a.clients)]
 		for i := range order {
 			order[i] = i
 		}
-		sort.Slice(order, func(x, y int) bool { return row[order[x]] < row[order[y]] })
+		slices.SortFunc(order, func(x, y int) int { return cmp.Compare(row[x], row[y]) })
 		first, last := order[0], order[len(order)-1]
 		if row[first] == 0 {
 			continue // a client lacks it; the loss is reported elsewhere

@@ -44,8 +44,7 @@ func (x *churner) step(l *loop, now int64) bool {
 			continue
 		}
 		x.due[i] = x.next
-		l.ask(i, c, fmt.Sprintf(`{"method":"unsubscribe","params":{"rooms":%s},"id":%d}`, proto.List(l.roomsOf(i)),
-			leaveID))
+		l.ask(i, c, fmt.Sprintf(proto.LeaveRequest, proto.List(l.roomsOf(i)), leaveID))
 	}
 	for len(x.back) > 0 && x.back[0].at <= now {
 		i := x.back[0].client
@@ -67,7 +66,7 @@ func (x *churner) answered(l *loop, i int, m *proto.Message, now int64) error {
 		return nil
 	}
 	if m.Result.Refused() {
-		return fmt.Errorf("a client that came back was refused: %.200s", m.Result.Rooms)
+		return fmt.Errorf("a client that came back was refused: %.200s", proto.JSON(m.Result.Rooms))
 	}
 	due := x.due[i]
 	if id == leaveID {

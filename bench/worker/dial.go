@@ -30,15 +30,11 @@ func sockaddr(s string) (unix.Sockaddr, int, error) {
 // join connects clients, a bounded number at a time. It returns when all have joined, when
 // one fails, or at the deadline (monotonic).
 func (l *loop) join(clients int, deadline int64) error {
-	inFlight := l.job.InFlight
-	if inFlight == 0 {
-		inFlight = job.DefaultInFlight
-	}
 	clients = min(clients, len(l.clients))
 	began, first := l.clock.Now(), l.dialled
 	for l.joined+l.gone < clients {
 		wait := pollFor
-		for l.dialing < inFlight && l.dialled < clients {
+		for l.dialing < l.job.InFlight && l.dialled < clients {
 			if l.job.Rate > 0 {
 				due := began + int64(float64(l.dialled-first)/l.job.Rate*1e9)
 				if left := time.Duration(due - l.clock.Now()); left > 0 {
@@ -153,20 +149,21 @@ func (l *loop) manual() bool { return len(l.job.Rooms) > 0 && !l.job.Auto }
 // enter asks to join the rooms, after the gateway has accepted the token.
 func (l *loop) enter(i int, c *client) {
 	rooms := l.roomsOf(i)
-	filter := ""
+	var request []byte         // beside `authenticate`
 	if len(l.job.Filter) > 0 { // only `subscribe` takes a filter
-		filter = fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`,
+		request = fmt.Appendf(nil, `{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"keys":%s},"id":%d}`,
 			proto.List(rooms), proto.List(l.job.Filter), proto.EntryID)
-		rooms = nil
+	} else if l.job.Observe { // the answer to `subscribe` says which rooms have a chain
+		request = fmt.Appendf(nil, proto.JoinRequest, proto.List(rooms), proto.EntryID)
 	}
-	if l.job.Observe { // the answer to `subscribe` says which rooms have a chain
-		filter, rooms = joinObserved(rooms), nil
+	if request != nil {
+		rooms = nil
 	}
 	join := fmt.Sprintf(`{"method":"authenticate","params":{"join":%s%s},"id":1}`, proto.List(rooms), l.since(i))
 	c.state = stEntering
-	b := proto.AppendFrame(nil, proto.OpText, []byte(join), proto.MaskKey())
-	if filter != "" {
-		b = proto.AppendFrame(b, proto.OpText, []byte(filter), proto.MaskKey())
+	b := proto.AppendFrame(nil, proto.OpText, []byte(join))
+	if request != nil {
+		b = proto.AppendFrame(b, proto.OpText, request)
 	}
 	l.write(i, c, b)
 }
@@ -190,16 +187,9 @@ func (l *loop) roomsOf(i int) []string {
 	return rooms
 }
 
-// enterMore asks to join rooms beyond those that the gateway joins by itself.
-func (l *loop) enterMore(i int, c *client) {
-	p := fmt.Sprintf(`{"method":"subscribe","params":{"rooms":%s,"snapshot":false},"id":%d}`, proto.List(l.roomsOf(i)),
-		proto.EntryID)
-	l.ask(i, c, p)
-}
-
 // ask sends a message.
 func (l *loop) ask(i int, c *client, m string) {
-	l.write(i, c, proto.AppendFrame(nil, proto.OpText, []byte(m), proto.MaskKey()))
+	l.write(i, c, proto.AppendFrame(nil, proto.OpText, []byte(m)))
 }
 
 // write sends a request. A request is far smaller than any send buffer, so a short

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -40,8 +41,7 @@ const (
 	stGone
 )
 
-// loop serves all clients of a worker process with one epoll set and one big read buffer,
-// on one goroutine that is locked to its thread. Other goroutines may only call wakeUp.
+// loop serves all clients of a worker process (doc.go). Other goroutines may only call wakeUp.
 type loop struct {
 	job     job.Job
 	clock   machine.Clock
@@ -116,6 +116,7 @@ func newLoop(j job.Job) (*loop, error) {
 		handshake: job.NewHist(), lag: job.NewHist(), turns: job.NewHist(), window: window{edge: never},
 		notices: map[string]int64{}, closes: map[string]int64{},
 	}
+	l.job.InFlight = cmp.Or(j.InFlight, job.DefaultInFlight)
 	l.seed = uint64(l.clock.Now())
 	if l.assignments = slices.Clone(j.Assignments); l.assignments == nil {
 		l.assignments = make([]job.Assignment, 1)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"tapecast/bench/job"
 	"tapecast/bench/proto"
 )
 
@@ -69,7 +68,7 @@ func (l *loop) told(i int, c *client, m *proto.Message) error {
 			l.keep(i, m.Params.Positions)
 			switch {
 			case l.job.Auto && len(l.job.Rooms) > 0:
-				l.enterMore(i, c)
+				l.ask(i, c, fmt.Sprintf(proto.JoinRequest, proto.List(l.roomsOf(i)), proto.EntryID))
 			case len(l.job.Filter) == 0 && !l.job.Observe:
 				l.isIn(i, c)
 			}
@@ -111,7 +110,7 @@ func (l *loop) control(i int, op byte, p []byte) error {
 	c := &l.clients[i]
 	switch op {
 	case proto.OpPing:
-		l.write(i, c, proto.AppendFrame(nil, proto.OpPong, p, proto.MaskKey()))
+		l.write(i, c, proto.AppendFrame(nil, proto.OpPong, p))
 	case proto.OpClose:
 		why := "1005"
 		if len(p) >= 2 {
@@ -123,7 +122,7 @@ func (l *loop) control(i int, op byte, p []byte) error {
 			return fmt.Errorf("a close frame with one byte")
 		}
 		if c.state != stClosing {
-			l.write(i, c, proto.AppendFrame(nil, proto.OpClose, p[:min(len(p), 2)], proto.MaskKey()))
+			l.write(i, c, proto.AppendFrame(nil, proto.OpClose, p[:min(len(p), 2)]))
 		}
 		l.end(i, c, why)
 	}
@@ -133,10 +132,6 @@ func (l *loop) control(i int, op byte, p []byte) error {
 // leave closes the connections of all clients with the closing handshake, a bounded
 // number at a time. It returns when all are closed.
 func (l *loop) leave(deadline int64) error {
-	inFlight := l.job.InFlight
-	if inFlight == 0 {
-		inFlight = job.DefaultInFlight
-	}
 	gone := l.gone // how many will be gone when all that were asked have answered
 	wait := func(most int) error {
 		for gone-l.gone > most {
@@ -155,8 +150,8 @@ func (l *loop) leave(deadline int64) error {
 		c.state = stClosing
 		l.joined--
 		gone++
-		l.write(i, c, proto.AppendFrame(nil, proto.OpClose, []byte{1000 >> 8, 1000 & 255}, proto.MaskKey()))
-		if err := wait(inFlight - 1); err != nil {
+		l.write(i, c, proto.AppendFrame(nil, proto.OpClose, proto.Normal))
+		if err := wait(l.job.InFlight - 1); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,8 @@ import (
 func TestNoticesOnTheWayIn(t *testing.T) {
 	f := func(state state, text, fault string, after state) {
 		t.Helper()
-		l, err := newLoop(job.Job{Addr: "127.0.0.1:1", Clients: 1, Size: 128, Rooms: []string{"prices"}})
+		l, err := newLoop(job.Job{Endpoint: job.Endpoint{Addr: "127.0.0.1:1"}, Clients: 1, Size: 128,
+			Rooms: []string{"prices"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,10 +23,7 @@ func TestPinger(t *testing.T) {
 		t.Helper()
 		m := proto.Message{ID: []byte(id)}
 		if code != 0 {
-			m.Error = &struct {
-				Code    int    `json:"code"`
-				Message string `json:"message"`
-			}{Code: code}
+			m.Error = &proto.Fault{Code: code}
 		}
 		if got := x.answeredBy(i, &m, at*ms); got != want {
 			t.Errorf("id %s of client %d: %v", id, i, got)

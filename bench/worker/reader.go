@@ -34,7 +34,7 @@ type reader struct {
 	tally   *tally // of the first feed
 	chain   *chain
 	latency *job.Hist // of the first feed, from due to read; with intervals, since the last one
-	earlier *job.Hist // the intervals before that; nil: none
+	earlier pieces    // the intervals before that
 	arrival *job.Hist // from due to the kernel's receive time; nil: not measured
 	stamp   int64     // the kernel's receive time of the bytes being read
 	order   *arrivals
@@ -64,7 +64,7 @@ type feed struct {
 
 func newReader(shape job.ValueShape, bare, check bool) *reader {
 	r := &reader{shape: shape, bare: bare, check: check, back: shape.Size() + 1, head: job.ValueHead,
-		latency: job.NewHist(), parse: proto.ParseHeader}
+		latency: job.NewHist(), parse: proto.ParseHeader, walks: map[int]map[string]bool{}}
 	if bare {
 		r.back--
 	}
@@ -83,8 +83,7 @@ func (r *reader) inflates() { r.parse, r.inflater = proto.ParseDeflated, newInfl
 func (r *reader) start(p job.Timing, tallies ...*tally) {
 	r.timing, r.tally, r.started = p, tallies[0], true
 	for k, t := range tallies {
-		f := feed{FeedTiming: job.FeedTiming{Schedule: p.Schedule, Warm: p.Warm, Total: p.Total}, tally: t,
-			latency: r.latency}
+		f := feed{FeedTiming: p.FeedTiming, tally: t, latency: r.latency}
 		if k > 0 {
 			f.FeedTiming, f.latency = p.More[k-1], job.NewHist()
 		}
@@ -100,28 +99,6 @@ func (r *reader) start(p job.Timing, tallies ...*tally) {
 	if r.check && !r.bare && r.frame == nil {
 		r.chain = newChain()
 	}
-}
-
-// takeLatency returns the first feed's latencies since the previous call.
-func (r *reader) takeLatency() *job.Hist {
-	h := job.NewHist()
-	h.Merge(r.latency)
-	if r.earlier == nil {
-		r.earlier = job.NewHist()
-	}
-	r.earlier.Merge(h)
-	r.latency.Reset()
-	return h
-}
-
-// allLatency returns a copy of the first feed's latencies in the whole run.
-func (r *reader) allLatency() *job.Hist {
-	h := job.NewHist()
-	h.Merge(r.latency)
-	if r.earlier != nil {
-		h.Merge(r.earlier)
-	}
-	return h
 }
 
 // returned handles client i coming back. It is not owed messages that were due before

@@ -34,7 +34,7 @@ func testReader(t *testing.T, bare, check bool) *reader {
 		t.Fatal(err)
 	}
 	r := newReader(shape, bare, check)
-	r.start(job.Timing{Schedule: s, Anchor: 1e18 - 5e9}, newTally(1, &job.Assignment{}, 0))
+	r.start(job.Timing{FeedTiming: job.FeedTiming{Schedule: s}, Anchor: 1e18 - 5e9}, newTally(1, &job.Assignment{}, 0))
 	r.notice = func(int, []byte) error { return nil }
 	r.control = func(int, byte, []byte) error { return nil }
 	return r
@@ -238,7 +238,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, bare bool) {
 		for _, check := range []bool{false, true} {
 			r := newReader(shape, bare, check)
-			r.start(job.Timing{Schedule: s}, newTally(1, &job.Assignment{}, 0))
+			r.start(job.Timing{FeedTiming: job.FeedTiming{Schedule: s}}, newTally(1, &job.Assignment{}, 0))
 			r.notice = func(int, []byte) error { return nil }
 			r.control = func(int, byte, []byte) error { return nil }
 			if used, err := r.read(0, b, 2e18); used > len(b) || err == nil && used < len(b) &&

@@ -33,7 +33,7 @@ func BenchmarkRead(b *testing.B) {
 				buf = proto.AppendServerFrame(buf, proto.OpText, v)
 			}
 			r := newReader(shape, c.bare, c.check)
-			r.start(job.Timing{Schedule: s}, newTally(1, &job.Assignment{}, 0))
+			r.start(job.Timing{FeedTiming: job.FeedTiming{Schedule: s}}, newTally(1, &job.Assignment{}, 0))
 			b.SetBytes(int64(len(buf)))
 			for b.Loop() {
 				r.tally.next[0] = 0

@@ -3,6 +3,8 @@ package worker
 import (
 	"encoding/json"
 	"strconv"
+
+	"tapecast/bench/proto"
 )
 
 // keep remembers the positions that client i was given when it joined.
@@ -39,9 +41,5 @@ func (l *loop) since(i int) string {
 			}
 		}
 	}
-	b, err := json.Marshal(at)
-	if err != nil {
-		panic("BUG: cannot write positions as JSON: " + err.Error())
-	}
-	return `,"since":` + string(b)
+	return `,"since":` + proto.JSON(at)
 }

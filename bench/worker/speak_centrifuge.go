@@ -48,15 +48,11 @@ func (s *centrifugeSpeaker) opening(c *client) opening {
 func (s *centrifugeSpeaker) opened(i int, c *client) {
 	token := ""
 	if c.token != "" {
-		token = `"token":` + proto.Quoted(c.token)
+		token = `"token":` + proto.JSON(c.token)
 		c.token = ""
 	}
 	c.state = stGreeting
-	s.say(i, c, fmt.Sprintf(`{"id":%d,"connect":{%s}}`, centrifugeConnect, token))
-}
-
-func (s *centrifugeSpeaker) say(i int, c *client, text string) {
-	s.l.write(i, c, proto.AppendFrame(nil, proto.OpText, []byte(text), proto.MaskKey()))
+	s.l.ask(i, c, fmt.Sprintf(`{"id":%d,"connect":{%s}}`, centrifugeConnect, token))
 }
 
 // frame takes the lines of a frame. A push whose publication holds only data ends with the
@@ -111,7 +107,7 @@ func (s *centrifugeSpeaker) notice(i int, p []byte) error {
 	if len(p) == 2 && p[0] == '{' && p[1] == '}' {
 		l.notices["ping"]++
 		if s.pong {
-			s.say(i, c, "{}")
+			s.l.ask(i, c, "{}")
 		}
 		return nil
 	}
@@ -148,5 +144,5 @@ func (s *centrifugeSpeaker) subscribe(i int, c *client, k int) {
 		s.l.isIn(i, c)
 		return
 	}
-	s.say(i, c, fmt.Sprintf(`{"id":%d,"subscribe":{"channel":%s}}`, centrifugeConnect+1+k, proto.Quoted(rooms[k])))
+	s.l.ask(i, c, fmt.Sprintf(`{"id":%d,"subscribe":{"channel":%s}}`, centrifugeConnect+1+k, proto.JSON(rooms[k])))
 }

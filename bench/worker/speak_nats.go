@@ -143,7 +143,7 @@ func (s *natsSpeaker) enter(i int, c *client) {
 	var b strings.Builder
 	b.WriteString(`CONNECT {"verbose":false,"pedantic":false,"lang":"go","version":"1","protocol":1`)
 	if t := s.l.job.Keys.Token; t != "" {
-		b.WriteString(`,"auth_token":` + proto.Quoted(t))
+		b.WriteString(`,"auth_token":` + proto.JSON(t))
 	}
 	b.WriteString("}\r\n")
 	for k, room := range s.l.roomsOf(i) {
@@ -154,7 +154,7 @@ func (s *natsSpeaker) enter(i int, c *client) {
 }
 
 func (s *natsSpeaker) say(i int, c *client, text string) {
-	s.l.write(i, c, proto.AppendFrame(nil, proto.OpBinary, []byte(text), proto.MaskKey()))
+	s.l.write(i, c, proto.AppendFrame(nil, proto.OpBinary, []byte(text)))
 }
 
 // notice is never called: frame takes everything.

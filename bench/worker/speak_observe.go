@@ -3,7 +3,6 @@ package worker
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strconv"
 
 	"tapecast/bench/proto"
@@ -27,7 +26,7 @@ func (o *observer) notice(i int, p []byte) error {
 	if bytes.Contains(p, []byte(`"chain":`)) {
 		var m struct {
 			Result struct {
-				Rooms []joinedRoom `json:"rooms"`
+				Rooms []proto.Room `json:"rooms"`
 			} `json:"result"`
 		}
 		if json.Unmarshal(p, &m) == nil {
@@ -37,16 +36,9 @@ func (o *observer) notice(i int, p []byte) error {
 	return o.l.notice(i, p)
 }
 
-// joinedRoom is a room in an answer. A wildcard's rooms are listed below it.
-type joinedRoom struct {
-	Room  string       `json:"room"`
-	Chain bool         `json:"chain"`
-	Rooms []joinedRoom `json:"rooms"`
-}
-
-func (o *observer) learn(rooms []joinedRoom) {
+func (o *observer) learn(rooms []proto.Room) {
 	for _, r := range rooms {
-		if r.Chain {
+		if r.Chain != nil && *r.Chain {
 			o.chained[r.Room] = true
 		}
 		o.learn(r.Rooms)
@@ -105,9 +97,4 @@ func timeOf(env []byte) (int64, bool) {
 	}
 	ts, err := strconv.ParseInt(string(digits), 10, 64)
 	return ts, err == nil
-}
-
-// joinObserved returns the request of a client that watches rooms.
-func joinObserved(rooms []string) string {
-	return fmt.Sprintf(proto.JoinRequest, proto.List(rooms), proto.EntryID)
 }

@@ -24,11 +24,11 @@ func (s *plainSpeaker) opened(i int, c *client) {
 	for _, text := range l.job.Say {
 		text = strings.ReplaceAll(text, "{user}", user)
 		if !strings.Contains(text, "{room}") {
-			b = proto.AppendFrame(b, proto.OpText, []byte(text), proto.MaskKey())
+			b = proto.AppendFrame(b, proto.OpText, []byte(text))
 			continue
 		}
 		for _, room := range l.roomsOf(i) {
-			b = proto.AppendFrame(b, proto.OpText, []byte(strings.ReplaceAll(text, "{room}", room)), proto.MaskKey())
+			b = proto.AppendFrame(b, proto.OpText, []byte(strings.ReplaceAll(text, "{room}", room)))
 		}
 	}
 	if len(b) > 0 {

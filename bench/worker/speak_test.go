@@ -22,8 +22,8 @@ type speaking struct {
 
 func newSpeaking(t testing.TB, s job.Speech, rooms ...string) *speaking {
 	t.Helper()
-	l, err := newLoop(job.Job{Addr: "127.0.0.1:1", Path: "/p", Clients: 1, Size: 128, Rooms: rooms, Speech: s,
-		Keys: job.Keys{Token: "tok"}})
+	l, err := newLoop(job.Job{Endpoint: job.Endpoint{Addr: "127.0.0.1:1", Path: "/p"}, Clients: 1, Size: 128,
+		Rooms: rooms, Speech: s, Keys: job.Keys{Token: "tok"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func (s *speaking) run(streams int64) func(n int64) string {
 		s.t.Fatal(err)
 	}
 	s.l.reader.feeds = nil
-	s.l.reader.start(job.Timing{Schedule: sched}, newTally(1, &job.Assignment{Streams: streams}, 0))
+	s.l.reader.start(job.Timing{FeedTiming: job.FeedTiming{Schedule: sched}}, newTally(1, &job.Assignment{Streams: streams}, 0))
 	return func(n int64) string { return string(s.l.reader.shape.Make(nil, sched.Due(n), n)) }
 }
 

@@ -18,10 +18,11 @@ const handshakeTime = 30 * time.Second
 // handshake, so it runs on a goroutine of its own. After that the loop lends ciphertext,
 // and gets back the plaintext of whole records.
 type wire struct {
-	tls *tls.Conn
-	fd  int
-	own bool // the handshake is over: Read gives the bytes that the loop lent
-	in  []byte
+	net.Conn // nil: crypto/tls calls only Read and Write, and the loop closes the socket
+	tls      *tls.Conn
+	fd       int
+	own      bool // the handshake is over: Read gives the bytes that the loop lent
+	in       []byte
 }
 
 // secured is the end of a handshake.
@@ -35,15 +36,13 @@ func (l *loop) secure(i int, c *client) {
 	c.state = stSecuring
 	c.wire = &wire{fd: int(c.fd)}
 	c.wire.tls = tls.Client(c.wire, l.tls)
-	l.securing.Add(1)
-	go func() {
-		defer l.securing.Done()
+	l.securing.Go(func() {
 		err := c.wire.tls.Handshake()
 		l.waking.Lock()
 		l.secureds = append(l.secureds, secured{i, err})
 		l.waking.Unlock()
 		l.wakeUp()
-	}()
+	})
 }
 
 // upgradeSecured goes on with the clients whose handshakes are over.
@@ -97,18 +96,9 @@ func (l *loop) decrypt(i int, c *client, cipher []byte, now int64) error {
 // maxRecord is the most plaintext of one record (RFC 8446, 5.1).
 const maxRecord = 16 << 10
 
-type noMore struct{}
-
-// Error is never shown.
-func (noMore) Error() string { return "no more input yet" }
-
-// Timeout makes it a net.Error.
-func (noMore) Timeout() bool { return true }
-
-// Temporary makes crypto/tls go on with the next read.
-func (noMore) Temporary() bool { return true }
-
-var errNoMore net.Error = noMore{}
+// errNoMore ends a Read without ciphertext. It is a temporary net.Error, so crypto/tls goes
+// on with the next Read.
+var errNoMore = os.ErrDeadlineExceeded
 
 // Read is called by crypto/tls.
 func (w *wire) Read(b []byte) (int, error) {
@@ -148,21 +138,3 @@ func (w *wire) Write(b []byte) (int, error) {
 	}
 	return max(n, 0), err
 }
-
-// Close does nothing: the loop closes the socket.
-func (*wire) Close() error { return nil }
-
-// LocalAddr returns nil: crypto/tls does not ask.
-func (*wire) LocalAddr() net.Addr { return nil }
-
-// RemoteAddr returns nil: crypto/tls does not ask.
-func (*wire) RemoteAddr() net.Addr { return nil }
-
-// SetDeadline does nothing.
-func (*wire) SetDeadline(time.Time) error { return nil }
-
-// SetReadDeadline does nothing.
-func (*wire) SetReadDeadline(time.Time) error { return nil }
-
-// SetWriteDeadline does nothing.
-func (*wire) SetWriteDeadline(time.Time) error { return nil }

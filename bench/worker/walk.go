@@ -5,18 +5,15 @@ import "tapecast/bench/proto"
 // walked notes that the last values of a room begin or end for client i. They are older
 // than the client, so they are not messages that it should have got.
 func (r *reader) walked(i int, room string, begins bool) {
-	if r.walks == nil {
-		r.walks = map[int]map[string]bool{}
-	}
 	switch {
-	case begins && r.walks[i] == nil:
+	case !begins:
+		if delete(r.walks[i], room); len(r.walks[i]) == 0 {
+			delete(r.walks, i)
+		}
+	case r.walks[i] == nil:
 		r.walks[i] = map[string]bool{room: true}
-	case begins:
-		r.walks[i][room] = true
-	case len(r.walks[i]) > 1:
-		delete(r.walks[i], room)
 	default:
-		delete(r.walks, i)
+		r.walks[i][room] = true
 	}
 }
 

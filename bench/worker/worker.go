@@ -101,8 +101,6 @@ func (l *loop) obey(o job.Order, stop *atomic.Bool) job.Answer {
 	case "ping":
 		l.pinger = newPinger(*o.Ping, len(l.clients))
 		l.incidents = append(l.incidents, l.pinger)
-	case "latency":
-		return job.Answer{Latency: l.reader.takeLatency()}
 	case "finish":
 		t := l.finish(append([]int64{o.Total}, o.Totals...), o.Deadline, stop)
 		return job.Answer{Results: t, Status: job.Status{Joined: l.joined, Gone: l.gone}, Interval: l.interval()}
@@ -135,7 +133,7 @@ func (l *loop) run(p job.Timing) error {
 	if l.job.Arrivals > 0 {
 		l.reader.order = newArrivals(len(l.clients), l.job.Arrivals)
 	}
-	l.window = newWindow(p.From-p.Anchor, p.To-p.Anchor)
+	l.window = window{edge: p.From - p.Anchor, to: p.To - p.Anchor}
 	l.paced = l.job.Pace > 0
 	l.marked = mark{at: l.clock.Now(), asleep: l.asleep}
 	return nil
@@ -185,8 +183,8 @@ func (l *loop) feedTally(f *feed, total int64) (t job.FeedTally, due int64) {
 	for at := range y.away {
 		y.settle(at)
 	}
-	t = job.FeedTally{Unique: y.unique, Late: y.late, Doubled: y.doubled, Foreign: y.foreign, Absent: y.absent,
-		Latency: f.latency}
+	t.Unique, t.Late, t.Doubled, t.Foreign, t.Absent = y.unique, y.late, y.doubled, y.foreign, y.absent
+	t.Latency = f.latency
 	end := min(f.Schedule.Before(l.reader.timing.To-1), total)
 	for i := range l.clients {
 		t.Want += y.want(i, total)
@@ -201,8 +199,7 @@ func (l *loop) results(totals []int64) *job.Tally {
 	t := &job.Tally{
 		Clients: len(l.clients), Gone: l.gone,
 		Invalid: l.invalid, Others: r.others, Early: r.early,
-		Frames: r.frames, Bytes: r.bytes,
-		Latency: r.allLatency(), Arrival: r.arrival, Lag: l.lags.all(l.lag), Turns: l.turns,
+		Frames: r.frames, Bytes: r.bytes, Arrival: r.arrival, Lag: l.lags.all(l.lag), Turns: l.turns,
 		Notices: l.notices, Closes: l.closes, Faults: l.faults,
 	}
 	for k := range r.feeds {
@@ -212,9 +209,10 @@ func (l *loop) results(totals []int64) *job.Tally {
 			t.Feeds = append(t.Feeds, f)
 			continue
 		}
-		t.Want, t.Unique, t.Lost, t.Late, t.Doubled = f.Want, f.Unique, f.Lost, f.Late, f.Doubled
-		t.Foreign, t.Absent = f.Foreign+r.strays, f.Absent
+		t.FeedTally = f
+		t.Foreign += r.strays
 	}
+	t.Latency = r.earlier.all(r.latency)
 	if r.chain != nil {
 		t.Breaks = r.chain.breaks
 		if r.chain.first != "" {
@@ -222,12 +220,10 @@ func (l *loop) results(totals []int64) *job.Tally {
 		}
 	}
 	if r.order != nil {
-		p := r.order.places(r.timing.Warm)
-		t.Places = &p
+		t.Places = r.order.places(r.timing.Warm)
 	}
 	if l.stall != nil {
-		s := l.stall.found
-		t.Stall = &s
+		t.Stall = &l.stall.found
 	}
 	if l.storm != nil {
 		t.Storm = l.storm.out

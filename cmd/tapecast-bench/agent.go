@@ -28,11 +28,11 @@ func agentCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := netip.ParseAddrPort(listen)
 			if err != nil {
-				return &usageError{fmt.Errorf("--listen %q is not an address with a port", listen)}
+				return job.Inputf("--listen %q is not an address with a port", listen)
 			}
 			if keyFile == "" && !at.Addr().IsLoopback() {
-				return &usageError{fmt.Errorf("--listen %s can be reached from other machines: give --key-file, or "+
-					"anybody could make it open connections", listen)}
+				return job.Inputf("--listen %s can be reached from other machines: give --key-file, or "+
+					"anybody could make it open connections", listen)
 			}
 			key, err := readKey("--key-file", keyFile)
 			if err != nil {
@@ -40,7 +40,7 @@ func agentCommand() *cobra.Command {
 			}
 			ln, err := net.Listen("tcp", listen)
 			if err != nil {
-				return &usageError{fmt.Errorf("--listen: %w", err)}
+				return job.Inputf("--listen: %v", err)
 			}
 			fmt.Fprintln(cmd.ErrOrStderr(), "agent listening on "+ln.Addr().String())
 			return pool.Agent(cmd.Context(), ln, key, cmd.ErrOrStderr())
@@ -56,7 +56,7 @@ func agentCommand() *cobra.Command {
 func agentsOf(addrs []string, keyFile string) (job.Agents, error) {
 	for _, a := range addrs {
 		if _, _, err := net.SplitHostPort(a); err != nil {
-			return job.Agents{}, &usageError{fmt.Errorf("--agents: %q is not host:port", a)}
+			return job.Agents{}, job.Inputf("--agents: %q is not host:port", a)
 		}
 	}
 	key, err := readKey("--agent-key-file", keyFile)
@@ -70,11 +70,11 @@ func readKey(flag, file string) (string, error) {
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return "", &usageError{fmt.Errorf("%s: %w", flag, err)}
+		return "", job.Inputf("%s: %v", flag, err)
 	}
 	key := strings.TrimSpace(string(b))
 	if key == "" {
-		return "", &usageError{fmt.Errorf("%s %s is empty", flag, file)}
+		return "", job.Inputf("%s %s is empty", flag, file)
 	}
 	return key, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"tapecast/bench"
+	"tapecast/bench/job"
 
 	"github.com/spf13/cobra"
 )
@@ -14,7 +15,7 @@ func compareCommand() *cobra.Command {
 		Example: `  tapecast-bench compare before.json after.json --html compared.html`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.ExactArgs(2)(cmd, args); err != nil {
-				return &usageError{err}
+				return job.Inputf("%v", err)
 			}
 			return nil
 		},

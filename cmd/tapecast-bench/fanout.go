@@ -2,7 +2,7 @@ package main
 
 import (
 	"cmp"
-	"fmt"
+	"context"
 	"os"
 	"strings"
 	"time"
@@ -11,31 +11,21 @@ import (
 	"github.com/spf13/pflag"
 
 	"tapecast/bench"
+	"tapecast/bench/job"
 )
 
 // fanoutLike makes a subcommand that runs bench.Fanout. c holds its fixed settings and the
 // defaults of its flags. more adds further flags. topic is the default of --topic.
 func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string,
 	more func(*pflag.FlagSet, *bench.FanoutConfig)) *cobra.Command {
-	t := targetFlags{topic: topic}
+	t := targetFlags{Target: bench.Target{Topic: topic}}
 	c.Scenario = cmd.Name()
-	cmd.Args = noArgs
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var err error
-		if c.Target, err = t.target(); err != nil {
-			return err
-		}
+	measuring(cmd, &t, &c.Target, &c.Log, func(ctx context.Context) (res *bench.FanoutResult, err error) {
 		if c.Template, err = templateOf(c.Template); err != nil {
-			return err
+			return nil, err
 		}
-		c.Log = t.log(cmd)
-		res, err := bench.Fanout(cmd.Context(), c)
-		if res == nil || len(res.Runs) == 0 {
-			return err
-		}
-		return report(cmd, t.json, res, err)
-	}
-	t.add(cmd)
+		return bench.Fanout(ctx, c)
+	})
 	t.addPublishing(cmd)
 	t.addSpeech(cmd)
 	addLoad(cmd.Flags(), &c)
@@ -57,24 +47,28 @@ func templateOf(text string) (string, error) {
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return "", &usageError{fmt.Errorf("--value-template: %w", err)}
+		return "", job.Inputf("--value-template: %v", err)
 	}
 	return strings.TrimSpace(string(b)), nil
 }
 
-// addLoad adds the flags of all scenarios whose clients get messages.
-func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
-	f.IntVar(&c.Clients, "clients", cmp.Or(c.Clients, 1000), "number of clients, each a user of its own")
+// addClients adds the flags of all scenarios whose clients get messages.
+func addClients(f *pflag.FlagSet, c *bench.FanoutConfig) {
+	f.IntVar(&c.Clients, "clients", cmp.Or(c.Clients, 1000), "`number` of clients, each a user of its own")
 	f.IntVar(&c.Procs, "procs", 1, "client `processes`; one holds as many clients as it may have descriptors")
-	f.BoolVar(&c.Check, "check", c.Check, "check every byte of every value, the rooms, and the prev chain")
 	f.DurationVar(&c.Duration, "duration", cmp.Or(c.Duration, 10*time.Second), "length of the measured window")
 	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "time before it")
-	f.DurationVar(&c.Drain, "drain", 30*time.Second, "longest wait for stragglers")
 	f.IntVar(&c.InFlight, "in-flight", 64, "handshakes at a time in each client process")
 	f.IntVar(&c.RcvBuf, "rcvbuf", 0, "receive buffer of each client in `bytes` (default: the kernel's choice)")
+}
+
+// addLoad adds the flags of all scenarios that publish.
+func addLoad(f *pflag.FlagSet, c *bench.FanoutConfig) {
+	addClients(f, c)
+	f.BoolVar(&c.Check, "check", c.Check, "check every byte of every value, the rooms, and the prev chain")
+	f.DurationVar(&c.Drain, "drain", 30*time.Second, "longest wait for stragglers")
 	f.BoolVar(&c.GC, "gc", false,
 		"make the gateway collect garbage before its heap is read (needs its admin.pprof)")
-	f.String("out", "", "also write the result as JSON to `file`")
 	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
 }
 
@@ -85,6 +79,10 @@ func addValues(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.StringVar(&c.Template, "value-template", "",
 		"an `envelope` that each record has around its value, or @FILE with one, like\n"+
 			`'{"type":"trade","id":{{seq}},"account":"{{key}}","data":{{value}}}'`)
+	addPace(f, c)
+}
+
+func addPace(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.DurationVar(&c.Pace, "pace", c.Pace,
 		"least time between two polls of a client process; 0 wakes it for each event")
 }

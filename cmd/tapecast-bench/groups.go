@@ -20,7 +20,8 @@ func keyedCommand() *cobra.Command {
 	}, bench.FanoutConfig{
 		Clients: 15_000, Size: 512, Pace: time.Millisecond, Duration: 30 * time.Second, Check: true,
 	}, "bench.rooms", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
-		addGroups(f, c, "keyed:{key}", 100, 1)
+		addGroups(f, c, "keyed:{key}")
+		f.IntVar(&c.Group, "group", 100, "`clients` in each room")
 	})
 }
 
@@ -31,16 +32,13 @@ func privateCommand() *cobra.Command {
 		Example: `  tapecast-bench private --secret-file key --direct --clients 10000 --per-room 0.5`,
 	}, bench.FanoutConfig{Clients: 1000, Check: true, Group: 1}, "private.orders",
 		func(f *pflag.FlagSet, c *bench.FanoutConfig) {
-			addGroups(f, c, "orders:{user}", 0, 1)
+			addGroups(f, c, "orders:{user}")
 		})
 }
 
-// addGroups adds the flags of groups with a room each. Size 0 means groups of one.
-func addGroups(f *pflag.FlagSet, c *bench.FanoutConfig, room string, size int, perRoom float64) {
+// addGroups adds the flags of groups with a room each.
+func addGroups(f *pflag.FlagSet, c *bench.FanoutConfig, room string) {
 	f.StringSliceVar(&c.Rooms, "room", []string{room},
 		"`pattern` of the rooms: {key} stands for the group's record key, {user} for the user")
-	if size > 0 {
-		f.IntVar(&c.Group, "group", size, "`clients` in each room")
-	}
-	f.Float64Var(&c.PerRoom, "per-room", perRoom, "`messages` a second to each room")
+	f.Float64Var(&c.PerRoom, "per-room", 1, "`messages` a second to each room")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"tapecast/bench"
@@ -11,28 +12,15 @@ import (
 func handshakeCommand() *cobra.Command {
 	var t targetFlags
 	var c bench.HandshakeConfig
-	cmd := &cobra.Command{
+	cmd := measuring(&cobra.Command{
 		Use:   "handshake",
 		Short: "Measure handshakes with new tokens: latency and CPU",
 		Example: `  tapecast-bench handshake --secret-file key --count 10000
   tapecast-bench handshake --ed25519-key private.pem --count 10000`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if c.Target, err = t.target(); err != nil {
-				return err
-			}
-			c.Log = t.log(cmd)
-			res, err := bench.Handshake(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			return report(cmd, t.json, res, nil)
-		},
-	}
-	t.add(cmd)
+	}, &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.HandshakeResult, error) {
+		return bench.Handshake(ctx, c)
+	})
 	f := cmd.Flags()
-	f.String("out", "", "also write the result as JSON to `file`")
 	f.IntVar(&c.Count, "count", 5000, "`number` of handshakes")
 	f.IntVar(&c.Batch, "batch", 5000, "`number` of connections that are open at a time")
 	f.Float64Var(&c.Rate, "rate", 0, "`handshakes` a second (default: one after another)")

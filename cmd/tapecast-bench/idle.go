@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"tapecast/bench"
@@ -11,28 +12,13 @@ import (
 func idleCommand() *cobra.Command {
 	var t targetFlags
 	var c bench.IdleConfig
-	cmd := &cobra.Command{
+	cmd := measuring(&cobra.Command{
 		Use:     "idle",
 		Short:   "Measure the memory of connections that have nothing to do",
 		Example: `  tapecast-bench idle --secret-file key --steps 2000,6000,10000,14000,18000 --touch --direct`,
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if c.Target, err = t.target(); err != nil {
-				return err
-			}
-			c.Log = t.log(cmd)
-			res, err := bench.Idle(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			return report(cmd, t.json, res, nil)
-		},
-	}
-	t.add(cmd)
+	}, &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.IdleResult, error) { return bench.Idle(ctx, c) })
 	t.addPublishing(cmd)
 	f := cmd.Flags()
-	f.String("out", "", "also write the result as JSON to `file`")
 	f.IntSliceVar(&c.Steps, "steps", []int{2000, 6000, 10000, 14000, 18000},
 		"`numbers` of clients at which memory is read")
 	f.IntVar(&c.Procs, "procs", 1, "client `processes`")

@@ -45,18 +45,14 @@ func main() {
 func exitCode(err error) int {
 	var input *job.InputError
 	var fault *job.FaultError
-	var usage *usageError
 	switch {
-	case errors.As(err, &input), errors.As(err, &usage):
+	case errors.As(err, &input):
 		return exitInput
 	case errors.As(err, &fault):
 		return exitFault
 	}
 	return exitInvalid
 }
-
-// usageError is a command line that cannot be parsed.
-type usageError struct{ error }
 
 func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 	root := &cobra.Command{
@@ -77,7 +73,7 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return job.Inputf("%v", err) })
 	root.CompletionOptions.DisableDefaultCmd = true
 	for _, g := range []struct {
 		id, title string
@@ -116,7 +112,7 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 
 func noArgs(cmd *cobra.Command, args []string) error {
 	if err := cobra.NoArgs(cmd, args); err != nil {
-		return &usageError{err}
+		return job.Inputf("%v", err)
 	}
 	return nil
 }

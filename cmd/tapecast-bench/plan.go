@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"tapecast/bench/job"
 	"tapecast/bench/plan"
 )
 
@@ -116,7 +116,7 @@ func parseSLO(text string) (float64, error) {
 	v, ok := strings.CutPrefix(text, "p99=")
 	d, err := time.ParseDuration(v)
 	if !ok || err != nil || d <= 0 {
-		return 0, &usageError{fmt.Errorf("--slo %q is not of the form p99=50ms", text)}
+		return 0, job.Inputf("--slo %q is not of the form p99=50ms", text)
 	}
 	return float64(d) / 1e6, nil
 }
@@ -135,12 +135,12 @@ func parseStream(text string) (plan.Feed, error) {
 			"interval": &s.Interval, "maxrate": &s.MaxRate, "keys": &s.Keys,
 		}[key]
 		if to == nil {
-			return s, &usageError{fmt.Errorf("--also %q: %q is not one of name, rooms, joined, rate, peak, size, "+
-				"interval, maxrate, keys", text, key)}
+			return s, job.Inputf("--also %q: %q is not one of name, rooms, joined, rate, peak, size, "+
+				"interval, maxrate, keys", text, key)
 		}
 		v, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return s, &usageError{fmt.Errorf("--also %q: %s=%q is not a number", text, key, value)}
+			return s, job.Inputf("--also %q: %s=%q is not a number", text, key, value)
 		}
 		*to = v
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"tapecast/bench"
@@ -9,33 +10,22 @@ import (
 )
 
 func rampCommand() *cobra.Command {
-	t := targetFlags{topic: "market.trades"}
+	t := targetFlags{Target: bench.Target{Topic: "market.trades"}}
 	c := bench.RampConfig{Fanout: bench.FanoutConfig{Rooms: []string{"trades"}, Fields: aSymbol, Pace: time.Millisecond,
 		Duration: 5 * time.Second}}
 	var rates []float64
-	cmd := &cobra.Command{
+	cmd := measuring(&cobra.Command{
 		Use:   "ramp",
 		Short: "Raise the rate or the clients in steps, up to the first step that is not held",
 		Example: `  tapecast-bench ramp --secret-file key --direct --clients 5000 --rates 50,100,200,400,800 --slo 100ms
   tapecast-bench ramp --secret-file key --direct --rate 20 --client-steps 1000,5000,10000,15000`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if c.Fanout.Target, err = t.target(); err != nil {
-				return err
-			}
-			c.Fanout.Log, c.Rates = t.log(cmd), rates
-			if len(c.Clients) == 0 && len(rates) == 0 {
-				c.Rates = []float64{50, 100, 200, 400, 800}
-			}
-			res, err := bench.Ramp(cmd.Context(), c)
-			if res == nil || len(res.Steps) == 0 {
-				return err
-			}
-			return report(cmd, t.json, res, err)
-		},
-	}
-	t.add(cmd)
+	}, &t, &c.Fanout.Target, &c.Fanout.Log, func(ctx context.Context) (*bench.RampResult, error) {
+		c.Rates = rates
+		if len(c.Clients) == 0 && len(rates) == 0 {
+			c.Rates = []float64{50, 100, 200, 400, 800}
+		}
+		return bench.Ramp(ctx, c)
+	})
 	t.addPublishing(cmd)
 	f := cmd.Flags()
 	addLoad(f, &c.Fanout)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tapecast/bench"
+	"tapecast/bench/job"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,12 +24,35 @@ type charted interface {
 	WriteHTML(io.Writer, bench.Header) error
 }
 
+// measuring makes a subcommand that measures, with the flags of its target and of its
+// result. A run that returns no result has only an error.
+func measuring[R interface {
+	comparable
+	result
+}](cmd *cobra.Command, t *targetFlags, to *bench.Target, log *io.Writer,
+	run func(context.Context) (R, error)) *cobra.Command {
+	cmd.Args = noArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var err error
+		if *to, err = t.target(); err != nil {
+			return err
+		}
+		*log = t.log(cmd)
+		var none R
+		res, err := run(cmd.Context())
+		if res == none {
+			return err
+		}
+		return report(cmd, t.json, res, err)
+	}
+	t.add(cmd)
+	cmd.Flags().String("out", "", "also write the result as JSON to `file`")
+	return cmd
+}
+
 // report writes a result as text or JSON, and to the files of --out and --html. It also
 // writes the result of a run whose verdict is an error, and returns that verdict.
 func report(cmd *cobra.Command, asJSON bool, res result, verdict error) error {
-	if res == nil {
-		return verdict
-	}
 	began, _ := cmd.Context().Value(beganKey{}).(time.Time)
 	h := bench.NewHeader(commandLine(cmd), began)
 	toJSON := func(w io.Writer) error { return bench.WriteJSON(w, h, res) }
@@ -64,7 +88,7 @@ func begin(cmd *cobra.Command, _ []string) error {
 		}
 		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
 		if err != nil {
-			return &usageError{fmt.Errorf("--%s: %w", flag, err)}
+			return job.Inputf("--%s: %v", flag, err)
 		}
 		_ = f.Close() // nothing was written
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"tapecast/bench"
 	"tapecast/bench/resumes"
 )
 
@@ -25,10 +27,10 @@ the honest clients need, plus the budgets of the hostile users (--budget, the ga
 limits.recall_bytes). The exit code is 3 if a client did not get what it lacked.`
 
 func resumesCommand() *cobra.Command {
-	t := targetFlags{topic: "market.trades"}
+	t := targetFlags{Target: bench.Target{Topic: "market.trades"}}
 	c := resumes.Config{}
 	budget := int64(256)
-	cmd := &cobra.Command{
+	cmd := measuring(&cobra.Command{
 		Use:   "resumes",
 		Short: "Make clients resume from what only Kafka still has, alone and beside greedy ones",
 		Long:  resumesLong,
@@ -37,25 +39,13 @@ func resumesCommand() *cobra.Command {
 
   # the greedy ones ask for a room of their own, which has next to nothing of all that is read for it
   tapecast-bench resumes --secret-file key --brokers localhost:9092 --greedy 10 --greedy-room 'trades:{user}'`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if c.Target, err = t.target(); err != nil {
-				return err
-			}
-			c.Budget = budget << 20
-			c.Log = t.log(cmd)
-			res, err := resumes.Measure(cmd.Context(), c)
-			if res == nil || len(res.Runs) == 0 {
-				return err
-			}
-			return report(cmd, t.json, res, err)
-		},
-	}
-	t.add(cmd)
+	}, &t, &c.Target, &c.Log, func(ctx context.Context) (*resumes.Result, error) {
+		c.Budget = budget << 20
+		return resumes.Measure(ctx, c)
+	})
 	f := cmd.Flags()
-	f.StringSliceVar(&t.brokers, "brokers", nil, "the Kafka that the gateway reads: `host:port`, …")
-	f.StringVar(&t.topic, "topic", t.topic, "the `topic` that feeds the room")
+	f.StringSliceVar(&t.Brokers, "brokers", nil, "the Kafka that the gateway reads: `host:port`, …")
+	f.StringVar(&t.Topic, "topic", t.Topic, "the `topic` that feeds the room")
 	f.StringVar(&c.Room, "room", "trades", "the `room` in which they resume")
 	f.Int64Var(&c.Records, "records", 600_000, "`number` of records up to which the topic is filled")
 	f.IntVar(&c.Size, "size", 400, "`bytes` of a record's value")
@@ -74,6 +64,5 @@ func resumesCommand() *cobra.Command {
 	f.Int64Var(&budget, "budget", budget, "the gateway's limits.recall_bytes in `MiB`")
 	f.BoolVar(&c.Warm, "warm", false, "do not wait half a minute until the gateway has dropped what it read again")
 	f.IntVar(&c.Runs, "runs", 1, "`number` of runs; the medians are reported")
-	f.String("out", "", "also write the result as JSON to `file`")
 	return cmd
 }

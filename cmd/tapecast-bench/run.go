@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"tapecast/bench/job"
 )
 
 func runCommand() *cobra.Command {
@@ -28,14 +30,14 @@ func runCommand() *cobra.Command {
 				return cmd.Help()
 			}
 			if strings.HasPrefix(args[0], "-") {
-				return &usageError{fmt.Errorf("the file must come first: %s", cmd.Use)}
+				return job.Inputf("the file must come first: %s", cmd.Use)
 			}
 			sub, err := prepareScenario(cmd.Root(), args[0], args[1:])
 			switch {
 			case errors.Is(err, pflag.ErrHelp):
 				return sub.Help()
 			case err != nil:
-				return &usageError{err}
+				return job.Inputf("%v", err)
 			}
 			sub.SetContext(cmd.Context())
 			if err := begin(sub, nil); err != nil { // its flags were not parsed before
