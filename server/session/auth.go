@@ -15,7 +15,7 @@ import (
 // and after ?join=manual the second one names the rooms to join.
 func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start time.Time) {
 	if ph == phJoining {
-		h.fail(c, q, fault{code: wire.CodeInvalid, text: "invalid request: authentication in progress"})
+		h.fail(c, q, badRequest("authentication in progress"))
 		return
 	}
 	a, f := authParams(q)
@@ -25,7 +25,7 @@ func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start t
 	}
 	if !a.given {
 		if ph != phManual {
-			h.fail(c, q, fault{code: wire.CodeParams, text: "invalid params: params.token is missing"})
+			h.fail(c, q, badParams("params.token is missing"))
 			return
 		}
 		h.authenticateRest(c, s, q, a, start)
@@ -69,7 +69,7 @@ type authRequest struct {
 
 func authParams(q *request) (a authRequest, f fault) {
 	if q.params != nil && q.params.Type() != fastjson.TypeObject {
-		return a, fault{code: wire.CodeParams, text: "invalid params: authenticate takes an object"}
+		return a, badParams("authenticate takes an object")
 	}
 	if a.wishes, f = q.wishes(); f.is() {
 		return a, f
@@ -77,7 +77,7 @@ func authParams(q *request) (a authRequest, f fault) {
 	a.wishes.keys = nil // keys are for subscribe only
 	var ok bool
 	if a.token, a.given, ok = q.text("token"); !ok {
-		return a, fault{code: wire.CodeParams, text: "invalid params: params.token must be a string"}
+		return a, badParams("params.token must be a string")
 	}
 	if a.positions, f = q.boolean("positions", true); f.is() {
 		return a, f
@@ -164,7 +164,7 @@ func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now ti
 	case !open:
 		return false
 	case !same:
-		h.failRenewal(c, s, q, "the token is of another user; open another connection for it")
+		h.failRenewal(c, q, "the token is of another user; open another connection for it")
 		return false
 	}
 	c.SetTimer(at)
@@ -177,7 +177,7 @@ const authFailed = "authentication failed: "
 // that could not be renewed continues until its own end.
 func (h *Handler) refuse(c conn, s *session, q *request, ph phase, token string, why error) {
 	if ph != phPending {
-		h.failRenewal(c, s, q, why.Error())
+		h.failRenewal(c, q, why.Error())
 		return
 	}
 	h.badToken(c, token, why)
@@ -187,11 +187,8 @@ func (h *Handler) refuse(c conn, s *session, q *request, ph phase, token string,
 }
 
 // failRenewal answers a token that does not renew the session.
-func (h *Handler) failRenewal(c conn, s *session, q *request, why string) {
-	s.mu.Lock()
-	user := s.user
-	s.mu.Unlock()
-	h.logRefused(c, user, why)
+func (h *Handler) failRenewal(c conn, q *request, why string) {
+	h.logRefused(c, h.user(c), why)
 	h.fail(c, q, fault{code: wire.CodeAuth, text: authFailed + why})
 }
 

@@ -100,8 +100,7 @@ func (q *request) parseID(v *fastjson.Value) fault {
 	if good {
 		return fault{}
 	}
-	return fault{code: wire.CodeInvalid,
-		text: "invalid request: id must be an integer of 64 bits, a string of at most 36 characters, or null"}
+	return badRequest("id must be an integer of 64 bits, a string of at most 36 characters, or null")
 }
 
 // wholeNumberOf is wholeNumber of a value. ok is false if the value is not a number.

@@ -100,8 +100,7 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 			continue
 		}
 		if p.Bare && w.keys != nil {
-			a.refuse(i, fault{code: wire.CodeParams,
-				text: "invalid params: params.keys: the room's frames are bare, without keys"})
+			a.refuse(i, badParams("params.keys: the room's frames are bare, without keys"))
 			continue
 		}
 		ref := loop.RoomRef{Name: name, Pattern: p, Snapshot: w.snapshot && p.Class.Snapshot, Keys: w.keys}
@@ -130,7 +129,7 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 		ref := a.refs[n]
 		n++
 		if granted == 0 && !ref.Wildcard {
-			a.refuse(i, fault{code: wire.CodeLimit, text: "limit reached: too many rooms on this connection"})
+			a.refuse(i, overMost("too many rooms on this connection"))
 			continue
 		}
 		if !ref.Wildcard {
@@ -185,7 +184,7 @@ func joinFault(err error) fault {
 	case errors.As(err, &notNow):
 		return fault{code: wire.CodeNotNow, text: err.Error(), retryAfter: max(notNow.RetryAfter, time.Millisecond)}
 	case errors.As(err, &limit), errors.Is(err, rooms.ErrTooManyRooms), errors.Is(err, rooms.ErrEmptyRooms):
-		return fault{code: wire.CodeLimit, text: "limit reached: " + err.Error()}
+		return overMost(err.Error())
 	default:
 		return fault{code: wire.CodeSubscribe, text: "subscription failed: " + err.Error()}
 	}
@@ -208,9 +207,7 @@ func failures(joined []loop.Joined) (n int) {
 // joinFirst joins, as one step, the rooms that come with authentication. The reply is sent before
 // any frame of those rooms.
 func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start time.Time) {
-	s.mu.Lock()
-	user := s.user
-	s.mu.Unlock()
+	user := h.user(c)
 	w.noWildcards = true
 	a := h.ask(c, s, user, names, w)
 	a.strays = h.strays(names, w)

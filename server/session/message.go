@@ -58,7 +58,7 @@ func (h *Handler) message(c conn, opcode byte, p []byte) {
 	case ph == phClosed:
 		return
 	case opcode != wire.OpText:
-		h.hangUp(c, s, idNull, fault{code: wire.CodeInvalid, text: "invalid request: requests are text messages"},
+		h.hangUp(c, s, idNull, badRequest("requests are text messages"),
 			wire.CloseUnsupported, "binary messages are not supported")
 		return
 	}

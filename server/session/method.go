@@ -66,6 +66,18 @@ type fault struct {
 
 func (f fault) is() bool { return f.code != 0 }
 
+func badRequest(why string) fault {
+	return fault{code: wire.CodeInvalid, text: "invalid request: " + why}
+}
+
+func badParams(why string) fault {
+	return fault{code: wire.CodeParams, text: "invalid params: " + why}
+}
+
+func overMost(what string) fault {
+	return fault{code: wire.CodeLimit, text: "limit reached: " + what}
+}
+
 // parse reads one message. If it returns a fault, id is that of the message, or null if it is not
 // known. A message that is not a request is not a notification either, and is answered with the id
 // null (JSON-RPC 2.0, section 7).
@@ -84,18 +96,16 @@ func (q *request) parse(p []byte) fault {
 	switch v.Type() {
 	case fastjson.TypeObject:
 	case fastjson.TypeArray:
-		return fault{code: wire.CodeInvalid,
-			text: "invalid request: batches are not supported, send one request per message"}
+		return badRequest("batches are not supported, send one request per message")
 	default:
-		return fault{code: wire.CodeInvalid, text: "invalid request: a request is an object with method, params and id"}
+		return badRequest("a request is an object with method, params and id")
 	}
 	f := q.parseID(v.Get("id"))
 	if !f.is() {
 		f = q.parseRest(v)
 	}
 	if name, twice := doubledIn(v); twice {
-		f = fault{code: wire.CodeInvalid,
-			text: "invalid request: " + jsontext.Quoted(name) + " stands twice in one object; leave one of them out"}
+		f = badRequest(jsontext.Quoted(name) + " stands twice in one object; leave one of them out")
 		if name == "id" {
 			q.id = idNull
 		}
@@ -109,11 +119,11 @@ func (q *request) parse(p []byte) fault {
 // parseRest takes everything except the id.
 func (q *request) parseRest(v *fastjson.Value) fault {
 	if ver := v.Get("jsonrpc"); ver != nil && !isString(ver, "2.0") {
-		return fault{code: wire.CodeInvalid, text: `invalid request: jsonrpc must be "2.0" or left out`}
+		return badRequest(`jsonrpc must be "2.0" or left out`)
 	}
 	method := v.Get("method")
 	if method == nil || method.Type() != fastjson.TypeString {
-		return fault{code: wire.CodeInvalid, text: "invalid request: method must be a string"}
+		return badRequest("method must be a string")
 	}
 	q.method, _ = method.StringBytes()
 	q.op = opOf(q.method)
@@ -126,7 +136,7 @@ func (q *request) parseRest(v *fastjson.Value) fault {
 		q.params = params
 	case fastjson.TypeNull:
 	default:
-		return fault{code: wire.CodeParams, text: "invalid params: an object or an array is expected"}
+		return badParams("an object or an array is expected")
 	}
 	return fault{}
 }

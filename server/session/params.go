@@ -1,14 +1,13 @@
 package session
 
 import (
-	"strconv"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
 
 	"tapecast/rooms"
-	"tapecast/rooms/wire"
 )
 
 // misnamed lists fields of params that do nothing here, and what to use instead. A client that
@@ -38,8 +37,7 @@ func (q *request) get(name string) *fastjson.Value {
 func (q *request) checkMisnamed() fault {
 	for _, m := range misnamed {
 		if q.get(m.name) != nil {
-			return fault{code: wire.CodeParams,
-				text: "invalid params: params." + m.name + " is not known here: " + m.remedy}
+			return badParams("params." + m.name + " is not known here: " + m.remedy)
 		}
 	}
 	return fault{}
@@ -86,9 +84,8 @@ func (q *request) wishes() (w wishes, f fault) {
 func everyOf(v *fastjson.Value) (time.Duration, fault) {
 	rate, err := v.Float64()
 	if err != nil || !(rate >= 0.001 && rate <= 1000) {
-		return 0, fault{code: wire.CodeParams,
-			text: "invalid params: params.max_rate must be a number of sends a second, from 0.001 to 1000; leave it " +
-				"out for all"}
+		return 0, badParams("params.max_rate must be a number of sends a second, from 0.001 to 1000; " +
+			"leave it out for all")
 	}
 	return time.Duration(float64(time.Second) / rate), fault{}
 }
@@ -96,20 +93,17 @@ func everyOf(v *fastjson.Value) (time.Duration, fault) {
 func keysOf(v *fastjson.Value) ([]string, fault) {
 	items, err := v.Array()
 	if err != nil || len(items) == 0 {
-		return nil, fault{code: wire.CodeParams,
-			text: "invalid params: params.keys must be a list of keys, at least one; leave it out for all"}
+		return nil, badParams("params.keys must be a list of keys, at least one; leave it out for all")
 	}
 	if len(items) > maxKeysAsked {
-		return nil, fault{code: wire.CodeLimit,
-			text: "limit reached: params.keys names more than " + strconv.Itoa(maxKeysAsked) +
-				" keys; join without keys, or on several connections"}
+		return nil, overMost(fmt.Sprintf("params.keys names more than %d keys; join without keys, or on several "+
+			"connections", maxKeysAsked))
 	}
 	keys := make([]string, len(items))
 	for i, it := range items {
 		b, err := it.StringBytes()
 		if err != nil || !utf8.Valid(b) {
-			return nil, fault{code: wire.CodeParams,
-				text: "invalid params: params.keys[" + strconv.Itoa(i) + "] must be a string"}
+			return nil, badParams(fmt.Sprintf("params.keys[%d] must be a string", i))
 		}
 		keys[i] = string(b)
 	}
@@ -134,7 +128,7 @@ func (q *request) boolean(name string, otherwise bool) (bool, fault) {
 	}
 	b, err := v.Bool()
 	if err != nil {
-		return false, fault{code: wire.CodeParams, text: "invalid params: params." + name + " must be true or false"}
+		return false, badParams("params." + name + " must be true or false")
 	}
 	return b, fault{}
 }
@@ -147,12 +141,11 @@ func (q *request) roomNames() (names []string, list bool, f fault) {
 		v, what = q.get("rooms"), "params.rooms"
 	}
 	if v == nil {
-		return nil, list, fault{code: wire.CodeParams,
-			text: "invalid params: params.rooms must be a list of room names"}
+		return nil, list, badParams("params.rooms must be a list of room names")
 	}
 	names, f = stringsOf(v, what)
 	if !f.is() && len(names) == 0 {
-		f = fault{code: wire.CodeParams, text: "invalid params: " + what + " names no room"}
+		f = badParams(what + " names no room")
 	}
 	return names, list, f
 }
@@ -161,32 +154,21 @@ func (q *request) roomNames() (names []string, list bool, f fault) {
 func stringsOf(v *fastjson.Value, what string) ([]string, fault) {
 	items, err := v.Array()
 	if err != nil {
-		return nil, fault{code: wire.CodeParams, text: "invalid params: " + what + " must be a list of room names"}
+		return nil, badParams(what + " must be a list of room names")
 	}
 	if len(items) > maxNames {
-		return nil, fault{code: wire.CodeLimit,
-			text: "limit reached: " + what + " names more than " + strconv.Itoa(maxNames) +
-				" rooms; send several requests"}
+		return nil, overMost(fmt.Sprintf("%s names more than %d rooms; send several requests", what, maxNames))
 	}
 	names := make([]string, 0, len(items))
-	var seen map[string]struct{}
-	if len(items) > 1 {
-		seen = make(map[string]struct{}, len(items))
-	}
+	seen := make(map[string]struct{}, len(items))
 	for i, it := range items {
 		b, err := it.StringBytes()
 		if err != nil || len(b) == 0 || len(b) > rooms.MaxName || !utf8.Valid(b) {
-			return nil, fault{code: wire.CodeParams,
-				text: "invalid params: " + what + "[" + strconv.Itoa(i) + "] must be a string of 1 to " +
-					strconv.Itoa(rooms.MaxName) + " bytes"}
+			return nil, badParams(fmt.Sprintf("%s[%d] must be a string of 1 to %d bytes", what, i, rooms.MaxName))
 		}
-		if _, twice := seen[string(b)]; twice {
-			continue
-		}
-		name := string(b)
-		names = append(names, name)
-		if seen != nil {
-			seen[name] = struct{}{}
+		if _, twice := seen[string(b)]; !twice {
+			name := string(b)
+			names, seen[name] = append(names, name), struct{}{}
 		}
 	}
 	return names, fault{}

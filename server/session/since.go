@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,7 +9,6 @@ import (
 	"github.com/valyala/fastjson"
 
 	"tapecast/rooms"
-	"tapecast/rooms/wire"
 	"tapecast/server/jsontext"
 )
 
@@ -18,14 +18,11 @@ import (
 func (w *wishes) positionsByName(v *fastjson.Value) fault {
 	o, err := v.Object()
 	if err != nil {
-		return fault{code: wire.CodeParams,
-			text: `invalid params: params.since must be an object of positions by room, such as ` +
-				`{"orders:42":{"epoch":"k3x9","0":1234}}`}
+		return badParams(`params.since must be an object of positions by room, such as ` +
+			`{"orders:42":{"epoch":"k3x9","0":1234}}`)
 	}
 	if o.Len() > maxNames {
-		return fault{code: wire.CodeLimit,
-			text: "limit reached: params.since names more than " + strconv.Itoa(maxNames) +
-				" rooms; send several requests"}
+		return overMost(fmt.Sprintf("params.since names more than %d rooms; send several requests", maxNames))
 	}
 	w.since, w.times = make(map[string]rooms.Positions, o.Len()), map[string]int64{}
 	why := ""
@@ -41,11 +38,11 @@ func (w *wishes) positionsByName(v *fastjson.Value) fault {
 			w.since[string(room)] = p
 		}
 		if why != "" {
-			why = "invalid params: params.since[" + jsontext.Quoted(string(room)) + "]" + why
+			why = "params.since[" + jsontext.Quoted(string(room)) + "]" + why
 		}
 	})
 	if why != "" {
-		return fault{code: wire.CodeParams, text: why}
+		return badParams(why)
 	}
 	return fault{}
 }
@@ -146,6 +143,5 @@ func (h *Handler) isUnder(room string, prefixes []string) bool {
 
 // strayFault returns the fault for a room of params.since that is not joined.
 func strayFault(room, why string) fault {
-	return fault{code: wire.CodeParams,
-		text: "invalid params: params.since[" + jsontext.Quoted(room) + "]: the room " + why}
+	return badParams("params.since[" + jsontext.Quoted(room) + "]: the room " + why)
 }

@@ -27,7 +27,7 @@ func (h *Handler) admitsWildcard(name string) (*rooms.Pattern, fault) {
 	case p.Class.Private():
 		return nil, fault{code: wire.CodeForbidden, text: "forbidden: each of these rooms is one user's; name your own"}
 	case p.Bare:
-		return nil, fault{code: wire.CodeParams, text: "invalid params: " + loop.ErrBareWildcard.Error()}
+		return nil, badParams(loop.ErrBareWildcard.Error())
 	case len(others) > 0:
 		return nil, fault{code: wire.CodeNoRoom,
 			text: fmt.Sprintf("unknown room: such names belong to more than one pattern, %q and %q: write more "+
@@ -51,17 +51,15 @@ func example(near []*rooms.Pattern) string {
 func (h *Handler) checkWildcard(name string, w wishes, before int) fault {
 	switch {
 	case w.noWildcards:
-		return fault{code: wire.CodeParams,
-			text: "invalid params: wildcards are not joined on authentication: send subscribe"}
+		return badParams("wildcards are not joined on authentication: send subscribe")
 	case before >= h.maxWildcards: // before all positions are looked at
 		h.limit.Hit(limits.Wildcards)
-		return fault{code: wire.CodeLimit,
-			text: "limit reached: " + (&loop.LimitError{Name: limits.Wildcards.String(), Most: h.maxWildcards}).Error()}
+		return overMost((&loop.LimitError{Name: limits.Wildcards.String(), Most: h.maxWildcards}).Error())
 	}
 	for room := range w.times {
 		if room != name && strings.HasPrefix(room, strings.TrimSuffix(name, "*")) {
-			return fault{code: wire.CodeParams, text: "invalid params: params.since[" + jsontext.Quoted(room) +
-				"].ts: a room of a wildcard takes positions, not a time; name it in params.rooms to start at a time"}
+			return badParams("params.since[" + jsontext.Quoted(room) + "].ts: a room of a wildcard takes positions, " +
+				"not a time; name it in params.rooms to start at a time")
 		}
 	}
 	return fault{}
