@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 
@@ -58,14 +59,10 @@ type memberJSON struct {
 // most members and the n members that lack the most. It waits up to twice loopWait for loops and
 // appenders, and names those that do not answer.
 func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
-	n := 20
-	if q := r.URL.Query().Get("n"); q != "" {
-		v, err := strconv.Atoi(q)
-		if err != nil || v < 1 || v > 1000 {
-			admin.Refuse(w, http.StatusBadRequest, "n must be a number from 1 to 1000")
-			return
-		}
-		n = v
+	n, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("n"), "20"))
+	if err != nil || n < 1 || n > 1000 {
+		admin.Refuse(w, http.StatusBadRequest, "n must be a number from 1 to 1000")
+		return
 	}
 	e := s.engine.Load()
 	if e == nil {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -46,21 +45,11 @@ func (t *trimmer) due(allocated, live uint64) bool {
 	return true
 }
 
-// trim gives memory back whenever the node has become quiet, until ctx ends.
-func trim(ctx context.Context) {
+// look gives memory back if the node has become quiet.
+func (t *trimmer) look() {
 	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
-	tick := time.NewTicker(trimEvery)
-	defer tick.Stop()
-	var t trimmer
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			metrics.Read(s)
-			if t.due(s[0].Value.Uint64(), s[1].Value.Uint64()) {
-				debug.FreeOSMemory()
-			}
-		}
+	metrics.Read(s)
+	if t.due(s[0].Value.Uint64(), s[1].Value.Uint64()) {
+		debug.FreeOSMemory()
 	}
 }

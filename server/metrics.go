@@ -2,8 +2,10 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -81,10 +83,9 @@ func (s *Server) writeMetrics(w io.Writer) {
 	s.writeRoomMetrics(m, &table)
 	if c := s.consumer.Load(); c != nil {
 		read, recalled = c.Stats(), c.RecallStats()
-		writeIngestMetrics(m, read)
-		writeKafkaMetrics(m, &read)
+		writeIngestMetrics(m, &read)
 		writeTopicMetrics(m, &read)
-		writeRecallMetrics(m, recalled)
+		writeRecallMetrics(m, &recalled)
 	}
 	writeMemoryMetrics(m, memoryParts(&sockets, &table, &read, &recalled))
 	for _, t := range s.handler.Timings() {
@@ -114,8 +115,7 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	m.counter("tapecast_messages_received_total", "Messages received from clients.", s.limit.Requests.Load())
 	m.counter("tapecast_request_errors_total", "Errors sent to clients.", s.handler.Faults())
 	m.family("tapecast_requests_total", "counter", "Requests of clients, by method.")
-	s.handler.Calls(func(method string,
-		n uint64) {
+	s.handler.Calls(func(method string, n uint64) {
 		m.labelled("tapecast_requests_total", "method", method, float64(n))
 	})
 	s.writeLogMetrics(m)
@@ -175,16 +175,21 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.family("tapecast_pass_seconds_total", "counter", "Time of all passes, from the first member to the last.")
 	m.line("tapecast_pass_seconds_total", e.PassTime.Seconds())
 	m.gauge("tapecast_pass_max_seconds", "The longest pass so far.", e.MaxPass.Seconds())
-	codes := make([]int, 0, len(e.Closes))
-	for code := range e.Closes {
-		codes = append(codes, int(code))
-	}
-	slices.Sort(codes)
-	m.family("tapecast_closes_total", "counter", "Connections closed, by close code (1006: no close frame was "+
-		"seen).")
-	for _, code := range codes {
-		m.labelled("tapecast_closes_total", "code", strconv.Itoa(code), float64(e.Closes[uint16(code)]))
-	}
+	m.family("tapecast_closes_total", "counter", "Connections closed, by close code (1006: no close frame was seen).")
+	byKey(m, "tapecast_closes_total", "code", e.Closes)
+}
+
+// writeInputMetrics writes how much input of clients waits, and where.
+func writeInputMetrics(m metricWriter, e *loop.Stats) {
+	m.gauge("tapecast_inbox_events", "Events of all connections that wait for their loops.", float64(e.Inbox))
+	m.gauge("tapecast_inbox_max_events", "The most events that have waited for one loop so far.", float64(e.InboxMost))
+	m.gauge("tapecast_incoming_bytes", "Memory of messages and TLS records that clients have sent in part.",
+		float64(e.Incoming))
+	m.family("tapecast_reads_put_off_total", "counter", "Times that input was read later: other connections came "+
+		"first (turn), the loop had to catch up (inbox), too many small frames (pace).")
+	m.labelled("tapecast_reads_put_off_total", "reason", "turn", float64(e.PutOff.Turn))
+	m.labelled("tapecast_reads_put_off_total", "reason", "inbox", float64(e.PutOff.Inbox))
+	m.labelled("tapecast_reads_put_off_total", "reason", "pace", float64(e.PutOff.Pace))
 }
 
 // writeTLSMetrics writes the metrics of a public port with wss.
@@ -241,45 +246,6 @@ func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {
 	m.counter("tapecast_tape_shed_total", "Chunks of tapes dropped early because memory.tapes was reached.", t.Shed)
 }
 
-func writeIngestMetrics(m metricWriter, i ingest.Stats) {
-	m.counter("tapecast_ingest_records_total", "Records read from Kafka.", i.Processed)
-	m.counter("tapecast_ingest_bytes_total", "Bytes of the keys and values of records read from Kafka.", i.Bytes)
-	m.family("tapecast_ingest_bad_total", "counter", "Records that could not be routed, by reason.")
-	for _, reason := range sortedKeys(i.Bad) {
-		m.labelled("tapecast_ingest_bad_total", "reason", reason, float64(i.Bad[reason]))
-	}
-	m.family("tapecast_ingest_unmatched_total", "counter", "Records that no route's match names, and that are for "+
-		"nobody, by topic.")
-	for _, t := range i.Topics {
-		m.labelled("tapecast_ingest_unmatched_total", "topic", t.Topic, float64(t.Unmatched))
-	}
-	m.counter("tapecast_ingest_dead_letters_total", "Bad records stored in the dead-letter topic.", i.DeadLetters)
-	m.counter("tapecast_ingest_dead_letters_lost_total", "Bad records that could not be stored in the dead-letter "+
-		"topic.", i.DeadLettersLost)
-	m.counter("tapecast_ingest_misplaced_total", "Records written since the start to another partition than their "+
-		"route's partitioner says.", i.Misplaced)
-	m.counter("tapecast_ingest_partition_counts_forgotten_total", "Numbers of partitions that topics had "+
-		"before they grew, beyond the 8 kept of each: records placed by those count as misplaced.", i.Forgotten)
-	m.counter("tapecast_ingest_repeated_total", "Records read a second time and dropped.", i.Repeated)
-	m.counter("tapecast_ingest_gaps_total", "Times that records were deleted before the gateway read them.", i.Gaps)
-	m.counter("tapecast_kafka_reconnects_total", "Times that the brokers were lost and found again.", i.Reconnects)
-	m.counter("tapecast_kafka_resets_total", "Topics that were created again.", i.Resets)
-	m.gauge("tapecast_kafka_partitions", "Partitions being read.", float64(i.Partitions))
-	m.family("tapecast_kafka_lag", "gauge", "Records that have not been read yet, by topic.")
-	for _, topic := range sortedKeys(i.Lag) {
-		m.labelled("tapecast_kafka_lag", "topic", topic, float64(i.Lag[topic]))
-	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 func bit(b bool) float64 {
 	if b {
 		return 1
@@ -312,4 +278,11 @@ func (m metricWriter) line(name string, v float64) {
 
 func (m metricWriter) labelled(name, label, value string, v float64) {
 	m.line(name+"{"+label+"="+strconv.Quote(value)+"}", v)
+}
+
+// byKey writes the lines of a metric whose values are in a map, in the order of their keys.
+func byKey[K cmp.Ordered, V int64 | uint64](m metricWriter, name, label string, values map[K]V) {
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		m.labelled(name, label, fmt.Sprint(k), float64(values[k]))
+	}
 }

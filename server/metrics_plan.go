@@ -1,7 +1,9 @@
 package server
 
 import (
+	"maps"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"time"
 
@@ -65,46 +67,18 @@ func (s *Server) writeLagMetrics(m metricWriter, e *loop.Engine) {
 	for _, p := range s.catalog.Patterns() {
 		byName[p.Class.Name] = lags[p.Class]
 	}
-	names := sortedKeys(byName)
-	m.family("tapecast_lagging_members", "gauge", "Members that lack something because their socket takes no more "+
-		"bytes or their turn has not come, by class.")
-	for _, k := range names {
-		m.labelled("tapecast_lagging_members", "class", k, float64(byName[k].Members))
+	each := func(name, help string, value func(loop.Lag) float64) {
+		m.family(name, "gauge", help)
+		for _, k := range slices.Sorted(maps.Keys(byName)) {
+			m.labelled(name, "class", k, value(byName[k]))
+		}
 	}
-	m.family("tapecast_lag_bytes", "gauge", "The most bytes that one lagging member lacks, by class.")
-	for _, k := range names {
-		m.labelled("tapecast_lag_bytes", "class", k, float64(byName[k].Bytes))
-	}
-	m.family("tapecast_lag_seconds", "gauge", "Age of the oldest message that a lagging member lacks, by Kafka's "+
-		"timestamp, by class.")
-	for _, k := range names {
-		m.labelled("tapecast_lag_seconds", "class", k, byName[k].Age.Seconds())
-	}
-}
-
-func writeTopicMetrics(m metricWriter, i *ingest.Stats) {
-	m.gauge("tapecast_readers", "Readers: Kafka consumers, each with a goroutine that routes records.",
-		float64(i.Readers))
-	m.gauge("tapecast_kafka_queued_records", "Records that the Kafka clients have fetched and no reader has routed "+
-		"yet.", float64(i.Queued))
-	m.family("tapecast_topic_records_total", "counter", "Records read, by topic.")
-	for _, t := range i.Topics {
-		m.labelled("tapecast_topic_records_total", "topic", t.Topic, float64(t.Records))
-	}
-	m.family("tapecast_topic_bytes_total", "counter", "Bytes of the keys and values read, by topic.")
-	for _, t := range i.Topics {
-		m.labelled("tapecast_topic_bytes_total", "topic", t.Topic, float64(t.Bytes))
-	}
-	m.family("tapecast_topic_newest_timestamp_seconds", "gauge", "Kafka's timestamp of the newest record read, in "+
-		"Unix time, by topic. 0: no record was read.")
-	for _, t := range i.Topics {
-		m.labelled("tapecast_topic_newest_timestamp_seconds", "topic", t.Topic, float64(t.Newest)/1e3)
-	}
-	m.family("tapecast_topic_ahead_total", "counter", "Records whose timestamp is more than an hour ahead of this "+
-		"node's clock, by topic. They do not count as the newest.")
-	for _, t := range i.Topics {
-		m.labelled("tapecast_topic_ahead_total", "topic", t.Topic, float64(t.Ahead))
-	}
+	each("tapecast_lagging_members", "Members that lack something because their socket takes no more bytes or their "+
+		"turn has not come, by class.", func(l loop.Lag) float64 { return float64(l.Members) })
+	each("tapecast_lag_bytes", "The most bytes that one lagging member lacks, by class.",
+		func(l loop.Lag) float64 { return float64(l.Bytes) })
+	each("tapecast_lag_seconds", "Age of the oldest message that a lagging member lacks, by Kafka's timestamp, by "+
+		"class.", func(l loop.Lag) float64 { return l.Age.Seconds() })
 }
 
 // goMemory lists the Go runtime's figures of memory that is not returned to the system, by part.
@@ -154,9 +128,7 @@ func writeMemoryMetrics(m metricWriter, parts map[string]int64) {
 	m.family("tapecast_memory_bytes", "gauge", "Memory by part. Connections, memberships and rooms are estimated "+
 		"from their number, kafka_queues from the mean record. Tapes, last_values, recall and incoming are "+
 		"counted. The others are Go's own figures, heap_other without what is counted before.")
-	for _, part := range sortedKeys(parts) {
-		m.labelled("tapecast_memory_bytes", "part", part, float64(parts[part]))
-	}
+	byKey(m, "tapecast_memory_bytes", "part", parts)
 }
 
 // histogram writes the series of one histogram, with values divided by per. labels are its own,
@@ -189,27 +161,11 @@ func (s *Server) writeWatchMetrics(m metricWriter) {
 func (s *Server) writeLogMetrics(m metricWriter) {
 	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or "+
 		"writing failed.", s.logDropped())
-	m.counter("tapecast_log_errors_total", "Log lines that were dropped because writing failed.", s.logErrors())
+	m.counter("tapecast_log_errors_total", "Log lines that were dropped because writing failed.", s.security.File().Failed()+logging.QueueOf(s.log).Failed())
 	m.counter("tapecast_security_suppressed_total", "Security events without a line of their own because too many "+
 		"were of their kind and address.", s.security.Suppressed())
 }
 
-func (s *Server) logDropped() (n uint64) {
-	if q := s.security.File(); q != nil {
-		n = q.Dropped()
-	}
-	if q := logging.QueueOf(s.log); q != nil {
-		n += q.Dropped()
-	}
-	return n
-}
-
-func (s *Server) logErrors() (n uint64) {
-	if q := s.security.File(); q != nil {
-		n = q.Failed()
-	}
-	if q := logging.QueueOf(s.log); q != nil {
-		n += q.Failed()
-	}
-	return n
+func (s *Server) logDropped() uint64 {
+	return s.security.File().Dropped() + logging.QueueOf(s.log).Dropped()
 }

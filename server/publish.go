@@ -1,16 +1,19 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"tapecast/ingest"
+	"tapecast/rooms"
 	"tapecast/server/admin"
 )
 
@@ -24,30 +27,25 @@ type publisher struct {
 	closed bool
 }
 
-func (p *publisher) get(brokers []string, librdkafka map[string]string) (*ingest.Publisher, error) {
+func (p *publisher) get(brokers []string, librdkafka map[string]string) (_ *ingest.Publisher, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, errors.New("the server is stopping")
 	}
 	if p.p == nil {
-		made, err := ingest.NewPublisher(brokers, librdkafka)
-		if err != nil {
-			return nil, err
-		}
-		p.p = made
+		p.p, err = ingest.NewPublisher(brokers, librdkafka)
 	}
-	return p.p, nil
+	return p.p, err
 }
 
-func (p *publisher) close() error {
+func (p *publisher) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
 	if p.p != nil {
 		p.p.Close()
 	}
-	return nil
 }
 
 // servePublish answers POST /publish: {"topic","key","value","headers"}. The value may be
@@ -103,11 +101,7 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		admin.Refuse(w, http.StatusServiceUnavailable, "cannot make a producer: %v", err)
 		return
 	}
-	within := s.publisher.within
-	if within == 0 {
-		within = 10 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), within)
+	ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(s.publisher.within, 10*time.Second))
 	defer cancel()
 	partition, offset, err := p.Publish(ctx, in.topic, in.key, value, in.headers)
 	if err != nil {
@@ -127,12 +121,7 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 // reads reports whether a route reads the topic. A record in any other topic reaches no client, and
 // a misspelt name may create a topic.
 func (s *Server) reads(topic string) bool {
-	for _, f := range s.table.Feeds() {
-		if f.Topic() == topic {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.table.Feeds(), func(f *rooms.Feed) bool { return f.Topic() == topic })
 }
 
 func (s *Server) topics() string {

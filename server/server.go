@@ -159,9 +159,9 @@ func (s *Server) Start(ctx context.Context) error {
 	s.log.Info("listening", append(args, "connections", s.cfg.MaxConnections(), "rooms", len(s.catalog.Patterns()),
 		"topics", len(s.table.Feeds()), "embedded", s.cfg.Demo())...)
 	go s.awaitReady()
-	go trim(s.stopping)
-	go s.trouble.run(s.stopping)
-	go s.watchdog.run(s.stopping)
+	go every(s.stopping, trimEvery, new(trimmer).look)
+	go every(s.stopping, troubleEvery, s.trouble.turn)
+	go every(s.stopping, watchEvery, s.watchdog.turn)
 	return nil
 }
 
@@ -249,7 +249,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.log.Info("draining", "connections", s.limit.Conns.Load(), "over", s.cfg.Server.Drain.String())
 	err := s.registry.Stop(ctx)
 	s.hurry()
-	err = errors.Join(err, s.publisher.close())
+	s.publisher.close()
 	if s.tabled {
 		s.table.Stop()
 	}

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -95,22 +97,6 @@ func (s *Server) kafkaConsumer() *registry.Service {
 	}
 }
 
-// lookBack returns the setting for ingest, where zero means the default.
-func lookBack(d time.Duration) time.Duration {
-	if d == 0 {
-		return -1
-	}
-	return d
-}
-
-// orUnlimited returns a limit for ingest, where zero means the default.
-func orUnlimited(n int64) int64 {
-	if n == 0 {
-		return -1
-	}
-	return n
-}
-
 // errNotReading answers requests that come before the consumer was started.
 var errNotReading error = &rooms.NotNowError{Why: "the gateway does not read Kafka yet", RetryAfter: time.Second}
 
@@ -132,25 +118,24 @@ func (s *Server) positionsAt(p *rooms.Pattern, ms int64, user string, done func(
 	done(rooms.Positions{}, errNotReading)
 }
 
-func (s *Server) startConsumer(ctx context.Context) error {
+func (s *Server) startConsumer(ctx context.Context) (err error) {
 	k := &s.cfg.Kafka
 	c := ingest.New(ingest.Config{
 		Brokers: s.brokers, Librdkafka: k.Librdkafka, Start: k.Start, Consumers: k.Consumers,
 		DeadLetter: k.DeadLetter, KeepUnmatched: s.cfg.Ingest.Unmatched == "dead_letter",
 		RequireAll: k.RequireTopics == "all", MaxRecord: int(k.MaxRecord), MetadataEvery: k.MetadataEvery,
 		RecallMemory: int64(k.RecallMemory),
-		RecallBytes:  orUnlimited(int64(s.cfg.Limits.RecallBytes)), LookBack: lookBack(k.LookBack),
+		// Zero means none here, and the default there.
+		RecallBytes: cmp.Or(int64(s.cfg.Limits.RecallBytes), -1), LookBack: cmp.Or(k.LookBack, -1),
 		Progress: &s.progress, Log: s.log,
 	}, s.router, s.table)
 	if err := c.Start(ctx); err != nil {
 		return err
 	}
 	s.consumer.Store(c)
-	if s.embedded == nil || !s.cfg.Ingest.Market {
-		return nil
+	if s.embedded != nil && s.cfg.Ingest.Market {
+		s.market, err = demo.StartMarket(ctx, s.brokers, demo.Users(), s.log)
 	}
-	var err error
-	s.market, err = demo.StartMarket(ctx, s.brokers, demo.Users(), s.log)
 	return err
 }
 
@@ -166,21 +151,16 @@ func (s *Server) stopConsumer(ctx context.Context) error {
 }
 
 // startEmbedded starts the embedded broker if no other is configured.
-func (s *Server) startEmbedded(ctx context.Context) error {
+func (s *Server) startEmbedded(ctx context.Context) (err error) {
 	if !s.cfg.Demo() {
 		return nil
 	}
 	topics := demo.Topics()
-	have := map[string]bool{}
-	for _, t := range topics {
-		have[t.Name] = true
-	}
 	for _, f := range s.table.Feeds() {
-		if !have[f.Topic()] {
+		if !slices.ContainsFunc(topics, func(t demo.TopicSpec) bool { return t.Name == f.Topic() }) {
 			topics = append(topics, demo.TopicSpec{Name: f.Topic(), Partitions: 3})
 		}
 	}
-	var err error
 	if s.embedded, err = demo.StartEmbedded(ctx, topics, "", s.log); err != nil {
 		return err
 	}

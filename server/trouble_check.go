@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -60,20 +59,6 @@ func newTroubleCheck(log *slog.Logger, list []trouble) *troubleCheck {
 		w.list = append(w.list, &troubleState{trouble: t})
 	}
 	return w
-}
-
-// run looks until ctx ends.
-func (w *troubleCheck) run(ctx context.Context) {
-	tick := time.NewTicker(troubleEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			w.turn()
-		}
-	}
 }
 
 // turn looks once.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"tapecast/ingest"
+	"tapecast/loop"
 	"tapecast/server/admin"
 	"tapecast/server/limits"
 )
@@ -62,18 +63,14 @@ func (s *Server) lastValuesFull() (bool, string) {
 			s.cfg.LastValues(), t.OutOfMemory)
 }
 
-func (s *Server) headersRefused() uint64 {
-	if e := s.engine.Load(); e != nil {
-		return e.Stats().HeadersRefused
-	}
-	return 0
-}
+func (s *Server) headersRefused() uint64 { return s.engineStats().HeadersRefused }
+func (s *Server) turnedAway() uint64     { return s.engineStats().TurnedAway }
 
-func (s *Server) turnedAway() uint64 {
-	if e := s.engine.Load(); e != nil {
-		return e.Stats().TurnedAway
+func (s *Server) engineStats() (e loop.Stats) {
+	if engine := s.engine.Load(); engine != nil {
+		e = engine.Stats()
 	}
-	return 0
+	return e
 }
 
 func (s *Server) deadLettersLost() uint64 {

@@ -57,16 +57,16 @@ func newWatchdog(log *slog.Logger, heartbeats func() []watched) *watchdog {
 	return &watchdog{log: log, heartbeats: heartbeats, seen: map[*heartbeat.Counter]*standing{}}
 }
 
-// run watches until ctx ends.
-func (w *watchdog) run(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
+// every calls f once a period until ctx ends.
+func every(ctx context.Context, period time.Duration, f func()) {
+	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			w.turn()
+			f()
 		}
 	}
 }
@@ -114,22 +114,19 @@ func (s *standing) look(log *slog.Logger, b *heartbeat.Counter) {
 }
 
 // of returns which goroutines of a service stand still.
-func (w *watchdog) of(service string) (out []string) {
-	if found := w.found.Load(); found != nil {
-		for _, s := range *found {
-			if s.service == service {
-				out = append(out, s.String())
-			}
-		}
-	}
-	return out
+func (w *watchdog) of(service string) []string {
+	return w.those(func(s stands) bool { return s.service == service })
 }
 
 // dead returns the goroutines that have stood still for so long that only a restart helps.
-func (w *watchdog) dead() (out []string) {
+func (w *watchdog) dead() []string {
+	return w.those(func(s stands) bool { return s.turns >= deadAfter })
+}
+
+func (w *watchdog) those(fit func(stands) bool) (out []string) {
 	if found := w.found.Load(); found != nil {
 		for _, s := range *found {
-			if s.turns >= deadAfter {
+			if fit(s) {
 				out = append(out, s.String())
 			}
 		}

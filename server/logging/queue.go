@@ -86,11 +86,21 @@ func (q *Queue) Fd() uintptr {
 	return ^uintptr(0)
 }
 
-// Dropped returns how many lines were not written.
-func (q *Queue) Dropped() uint64 { return q.dropped.Load() }
+// Dropped returns how many lines were not written. Nil has dropped none.
+func (q *Queue) Dropped() uint64 {
+	if q == nil {
+		return 0
+	}
+	return q.dropped.Load()
+}
 
-// Failed returns how many lines were dropped because the writer returned an error.
-func (q *Queue) Failed() uint64 { return q.failed.Load() }
+// Failed returns how many lines were dropped because the writer returned an error. Nil has dropped none.
+func (q *Queue) Failed() uint64 {
+	if q == nil {
+		return 0
+	}
+	return q.failed.Load()
+}
 
 // Close writes what waits, for at most the given time, and accepts nothing more. It reports whether
 // everything was written. A writer that still blocks is left behind.
