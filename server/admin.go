@@ -33,9 +33,6 @@ func (s *Server) adminPort() *admin.Port {
 	return p.Port(s.gate, "admin.listen", s.adminCertificate.tlsConfig())
 }
 
-// probesPort returns the port of admin.probes.
-func (s *Server) probesPort() *admin.Port { return s.probePaths().Port(s.gate, "admin.probes", nil) }
-
 // writeAdminMetrics writes how the internal ports are used.
 func (s *Server) writeAdminMetrics(m metricWriter) {
 	open := s.admin.Connections() + s.probes.Connections()

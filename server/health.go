@@ -46,14 +46,16 @@ var notRunning = map[registry.Status]string{
 	registry.Stopped:     "it was stopped",
 }
 
+// probeJSON is the answer of /livez and /readyz.
+type probeJSON struct {
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+}
+
 // serveLivez answers /livez: the process is alive, unless a goroutine with a heartbeat has stood
 // still for ten seconds. It waits for nothing.
 func (s *Server) serveLivez(w http.ResponseWriter, _ *http.Request) {
-	out := struct {
-		Status string `json:"status"`
-		Reason string `json:"reason,omitempty"`
-	}{Status: "alive"}
-	code := http.StatusOK
+	out, code := probeJSON{Status: "alive"}, http.StatusOK
 	if dead := s.watchdog.dead(); dead != nil {
 		code, out.Status, out.Reason = http.StatusServiceUnavailable, "standing", strings.Join(dead, "; ")
 	}
@@ -62,11 +64,7 @@ func (s *Server) serveLivez(w http.ResponseWriter, _ *http.Request) {
 
 // serveReadyz answers /readyz: 200 if the node is ready for clients.
 func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
-	var out struct {
-		Status string `json:"status"`
-		Reason string `json:"reason,omitempty"`
-	}
-	code := http.StatusServiceUnavailable
+	out, code := probeJSON{}, http.StatusServiceUnavailable
 	switch {
 	case s.draining.Load():
 		out.Status, out.Reason = "draining", "the server is stopping"

@@ -52,7 +52,7 @@ type Server struct {
 	gate             *admin.Gate
 	adminCertificate *certificate // nil: the internal port is http
 	scrapes          *admin.Turns // of /metrics
-	admin, probes    *admin.Port  // probes is nil without a port of its own
+	admin, probes    *admin.Port  // probes is not started without admin.probes
 
 	begun    time.Time
 	tabled   bool        // the table's appenders were started
@@ -126,10 +126,7 @@ func (s *Server) layAdmin() (err error) {
 		return err
 	}
 	s.scrapes = admin.NewTurns(s.gate, 1, 3) // a look asks every loop
-	s.admin = s.adminPort()
-	if s.cfg.Admin.Probes != "" {
-		s.probes = s.probesPort()
-	}
+	s.admin, s.probes = s.adminPort(), s.probePaths().Port(s.gate, "admin.probes", nil)
 	return nil
 }
 
@@ -139,7 +136,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.admin.Start(s.cfg.Admin.Listen); err != nil {
 		return err
 	}
-	if s.probes != nil {
+	if s.cfg.Admin.Probes != "" {
 		if err := s.probes.Start(s.cfg.Admin.Probes); err != nil {
 			return err
 		}
@@ -153,8 +150,8 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	args := []any{"addr", s.Listen().String(), "path", s.cfg.Server.Path, "admin", s.AdminAddr().String()}
-	if s.probes != nil {
-		args = append(args, "probes", s.ProbesAddr().String())
+	if at := s.ProbesAddr(); at != nil {
+		args = append(args, "probes", at.String())
 	}
 	s.log.Info("listening", append(args, "connections", s.cfg.MaxConnections(), "rooms", len(s.catalog.Patterns()),
 		"topics", len(s.table.Feeds()), "embedded", s.cfg.Demo())...)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,7 @@ func NewPaths() *Paths { return &Paths{mux: http.NewServeMux()} }
 
 // Add serves a path with these methods, and lists it.
 func (p *Paths) Add(path string, f http.HandlerFunc, methods ...string) {
-	p.mux.Handle(path, allow(f, methods...))
+	p.Hide(path, f, methods...)
 	p.names = append(p.names, path)
 }
 
@@ -110,9 +111,6 @@ func (a *Port) Start(addr string) error {
 
 // Addr returns where the port listens, or nil if it does not.
 func (a *Port) Addr() net.Addr {
-	if a == nil {
-		return nil
-	}
 	if ln := a.listener.Load(); ln != nil {
 		return (*ln).Addr()
 	}
@@ -121,9 +119,6 @@ func (a *Port) Addr() net.Addr {
 
 // Stop gives requests a moment to end. A stream or a profile is cut.
 func (a *Port) Stop(ctx context.Context) error {
-	if a == nil {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if err := a.HTTP.Shutdown(ctx); err != nil {
@@ -132,13 +127,8 @@ func (a *Port) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Connections returns how many connections are open. A nil port has none.
-func (a *Port) Connections() int {
-	if a == nil {
-		return 0
-	}
-	return a.conns.count()
-}
+// Connections returns how many connections are open.
+func (a *Port) Connections() int { return a.conns.count() }
 
 // Kept returns how many connections do not give way to a new one.
 func (a *Port) Kept() int {
@@ -154,21 +144,14 @@ func (a *Port) Kept() int {
 }
 
 // Dropped returns how many connections gave way to others.
-func (a *Port) Dropped() uint64 {
-	if a == nil {
-		return 0
-	}
-	return a.dropped.Load()
-}
+func (a *Port) Dropped() uint64 { return a.dropped.Load() }
 
 // allow answers other methods than the given ones with 405.
 func allow(f http.HandlerFunc, methods ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, m := range methods {
-			if r.Method == m {
-				f(w, r)
-				return
-			}
+		if slices.Contains(methods, r.Method) {
+			f(w, r)
+			return
 		}
 		w.Header().Set("Allow", strings.Join(methods, ", "))
 		Refuse(w, http.StatusMethodNotAllowed, "%s takes %s", r.URL.Path, strings.Join(methods, " or "))

@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -104,12 +106,19 @@ func (c *collector) checkLog(l *Log) {
 	}
 }
 
+// SlogLevel returns Level as a slog.Level. An unknown level is info.
+func (cfg Log) SlogLevel() slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(cfg.Level)); err != nil {
+		return slog.LevelInfo
+	}
+	return l
+}
+
 // oneOf checks a value that must be one of a few.
 func (c *collector) oneOf(path, value string, known ...string) {
-	for _, k := range known {
-		if value == k {
-			return
-		}
+	if slices.Contains(known, value) {
+		return
 	}
 	do := "use one of " + strings.Join(known, ", ")
 	if n := nearest(value, known); n != "" {
@@ -124,7 +133,7 @@ func (c *collector) checkAuth(cfg *Config) {
 		if text := strings.TrimSuffix(path, "_file"); c.isSet(text) {
 			path = text
 		}
-		if err == nil || len(c.faults.keysUnder(path)) > 0 {
+		if err == nil || c.hasUnder(path) {
 			continue
 		}
 		do := "make one with: openssl rand -base64 32"
@@ -136,21 +145,15 @@ func (c *collector) checkAuth(cfg *Config) {
 		}
 		c.add(path, err.Error(), "%s", do)
 	}
-	if !cfg.Demo() && !cfg.HasKey() && len(c.faults.keysUnder("auth")) == 0 {
+	if !cfg.Demo() && !cfg.HasKey() && !c.hasUnder("auth") {
 		c.addAt(c.source("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with",
 			"set auth.secret, auth.secret_file, auth.public_key, auth.public_key_file or auth.keys")
 	}
 }
 
-// keysUnder returns the faults of a section.
-func (f Faults) keysUnder(section string) Faults {
-	var out Faults
-	for _, x := range f {
-		if within(x.Key, section) {
-			out = append(out, x)
-		}
-	}
-	return out
+// hasUnder reports whether a section has a fault.
+func (c *collector) hasUnder(section string) bool {
+	return slices.ContainsFunc(c.faults, func(f Fault) bool { return within(f.Key, section) })
 }
 
 func (c *collector) checkLimits(cfg *Config) {

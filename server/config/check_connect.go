@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"tapecast/ingest"
@@ -17,10 +18,7 @@ func (cfg *Config) Connect(ctx context.Context, say func(line string)) (faults i
 		say("nothing to connect to: without kafka.brokers an embedded broker is used")
 		return 0
 	}
-	k := &cfg.Kafka
-	ingest.Connect(ctx, ingest.Config{
-		Brokers: k.Brokers, Librdkafka: k.Librdkafka, MaxRecord: int(k.MaxRecord),
-	}, cfg.topicAsks(), func(f ingest.Found) {
+	ingest.Connect(ctx, cfg.Kafka.clients(), cfg.topicAsks(), func(f ingest.Found) {
 		word := "ok"
 		switch f.Weight {
 		case ingest.FoundOdd:
@@ -86,12 +84,7 @@ func lastValueRoom(r *Route, catalog *rooms.Catalog) (room string, keeps bool) {
 // does.
 func fromValue(r *Route, room string) string {
 	uses := func(template string) bool {
-		for _, f := range field.FindAllString(template, -1) {
-			if !strings.HasPrefix(f, "{@") {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(field.FindAllString(template, -1), func(f string) bool { return f[1] != '@' })
 	}
 	for path := range r.Match {
 		if !strings.HasPrefix(path, "@") {

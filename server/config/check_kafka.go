@@ -153,15 +153,18 @@ func (c *collector) checkProperties(m map[string]string) {
 	}
 }
 
+// clients returns what decides how clients are made.
+func (k *Kafka) clients() ingest.Config {
+	return ingest.Config{Brokers: k.Brokers, Librdkafka: k.Librdkafka, MaxRecord: int(k.MaxRecord)}
+}
+
 // tryClients makes librdkafka's clients if a command asks for it and their properties have no fault
 // so far.
 func (c *collector) tryClients(k *Kafka) {
-	if !c.clients || len(k.Librdkafka) == 0 || len(c.faults.keysUnder("kafka")) > 0 {
+	if !c.clients || len(k.Librdkafka) == 0 || c.hasUnder("kafka") {
 		return
 	}
-	for _, f := range ingest.TryClients(ingest.Config{
-		Brokers: k.Brokers, Librdkafka: k.Librdkafka, MaxRecord: int(k.MaxRecord),
-	}) {
+	for _, f := range ingest.TryClients(k.clients()) {
 		path := "kafka.librdkafka"
 		if f.Property != "" {
 			path += "." + f.Property

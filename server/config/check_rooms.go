@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,7 +16,7 @@ func (c *collector) checkClasses(cfg *Config) {
 		if strings.ContainsAny(name, ". \t{}[]") {
 			c.add(path, "is not a name for a class", "use letters, digits, dashes and underscores")
 		}
-		c.oneOf(path+".lag", lagName(cl.Lag), "skip", "close")
+		c.oneOf(path+".lag", cmp.Or(cl.Lag, "skip"), "skip", "close")
 		if cl.Owner != "" && cl.Owner != "{sub}" {
 			c.add(path+".owner", fmt.Sprintf("%q is not an owner", cl.Owner),
 				"write \"{sub}\" for private rooms, or remove it for public ones")
@@ -35,14 +36,6 @@ func (c *collector) checkClasses(cfg *Config) {
 				"set false")
 		}
 	}
-}
-
-// lagName returns the rule for members that lag, by name.
-func lagName(s string) string {
-	if s == "" {
-		return "skip"
-	}
-	return s
 }
 
 // class converts a Class to that of package rooms.
@@ -154,12 +147,10 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 	seen, bare := map[string]bool{}, ""
 	if !c.isSet("auto_join") && c.isSet("rooms") {
 		// The operator never saw these names: note one fault, where it began.
-		var lost []string
-		for _, name := range cfg.AutoJoin {
-			if _, _, ok := catalog.Resolve(strings.ReplaceAll(name, "{sub}", sub)); !ok {
-				lost = append(lost, name)
-			}
-		}
+		lost := slices.DeleteFunc(slices.Clone(cfg.AutoJoin), func(name string) bool {
+			_, _, ok := catalog.Resolve(strings.ReplaceAll(name, "{sub}", sub))
+			return ok
+		})
 		if len(lost) > 0 {
 			c.addAt(c.source("rooms"), "auto_join",
 				fmt.Sprintf("is not set, and of its built-in rooms these fit no pattern: %s", strings.Join(lost, ", ")),

@@ -58,7 +58,7 @@ func (cfg *Config) routeWarnings() (out []string) {
 // checkDemo checks that the operator's rooms, if there are any, can be fed by the
 // demo market.
 func (c *collector) checkDemo(catalog *rooms.Catalog) {
-	if len(c.faults.keysUnder("rooms")) > 0 {
+	if c.hasUnder("rooms") {
 		return
 	}
 	routes := demoRoutes(catalog)

@@ -46,13 +46,7 @@ func (p *envParser) provider(environ []string) koanf.Provider {
 		Prefix:        EnvPrefix,
 		TransformFunc: p.set,
 		EnvironFunc: func() []string {
-			var out []string
-			for _, e := range environ {
-				if strings.Contains(e, "=") {
-					out = append(out, e)
-				}
-			}
-			return out
+			return slices.DeleteFunc(slices.Clone(environ), func(e string) bool { return !strings.Contains(e, "=") })
 		},
 	})
 }
@@ -79,19 +73,20 @@ func (p *envParser) set(name, text string) (string, any) {
 	return strings.Join(steps, delim), v
 }
 
+// below returns the names that may stand below a section or below classes.
+func (p *envParser) below(k *key) []string {
+	if k.kind == kindSection {
+		return k.names()
+	}
+	return p.classes
+}
+
 // resolve finds the key below k that rest names, in capitals with underscores. Keys contain
 // underscores themselves, so every key that rest could begin with is tried, the longest first.
 func (p *envParser) resolve(k *key, rest string, steps []string) (*key, []string) {
 	switch k.kind {
 	case kindNamed, kindSection:
-		names := p.classes
-		if k.kind == kindSection {
-			names = nil
-			for _, c := range k.keys {
-				names = append(names, c.name)
-			}
-		}
-		names = slices.Clone(names)
+		names := slices.Clone(p.below(k))
 		slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
 		for _, n := range names {
 			tail, ok := strings.CutPrefix(rest, envName(n))
@@ -167,15 +162,11 @@ func slipOf(s string, names []string) string {
 // set, or else those that none can.
 func (p *envParser) names(k *key, prefix string, settable bool) []string {
 	var out []string
-	below := func(name string) string { return strings.TrimPrefix(prefix+"_"+envName(name), "_") }
 	switch k.kind {
-	case kindSection:
-		for _, c := range k.keys {
-			out = append(out, p.names(c, below(c.name), settable)...)
-		}
-	case kindNamed:
-		for _, n := range p.classes {
-			out = append(out, p.names(k.elem, below(n), settable)...)
+	case kindSection, kindNamed:
+		for _, n := range p.below(k) {
+			name := strings.TrimPrefix(prefix+"_"+envName(n), "_")
+			out = append(out, p.names(k.under(n), name, settable)...)
 		}
 	default:
 		if settable == (k.kind != kindList && k.kind != kindStringMap) {

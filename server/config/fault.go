@@ -1,8 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -47,13 +48,7 @@ func (f Faults) Error() string {
 // Under returns the faults of a section, and those that belong to no key, such as a
 // file that cannot be read.
 func (f Faults) Under(section string) Faults {
-	var out Faults
-	for _, x := range f {
-		if x.Key == "" || within(x.Key, section) {
-			out = append(out, x)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(f), func(x Fault) bool { return x.Key != "" && !within(x.Key, section) })
 }
 
 // within reports whether the key at path is the one at root or below it.
@@ -108,11 +103,7 @@ func (c *collector) isSet(path string) bool {
 
 // addAt notes a fault at a source.
 func (c *collector) addAt(at source, path, msg, do string) {
-	line := at.line
-	if line == 0 {
-		line = 1 << 29
-	}
-	f := Fault{At: at.name, Key: path, Msg: msg, Do: do, line: line}
+	f := Fault{At: at.name, Key: path, Msg: msg, Do: do, line: cmp.Or(at.line, 1<<29)}
 	if !c.told[f] {
 		c.told[f], c.keys[path] = true, true
 		c.faults = append(c.faults, f)
@@ -133,6 +124,6 @@ func (c *collector) has(path string) bool { return c.keys[path] }
 
 // sorted returns all faults in order.
 func (c *collector) sorted() Faults {
-	sort.SliceStable(c.faults, func(i, j int) bool { return c.faults[i].line < c.faults[j].line })
+	slices.SortStableFunc(c.faults, func(a, b Fault) int { return a.line - b.line })
 	return c.faults
 }

@@ -236,10 +236,7 @@ func (k *key) under(name string) *key {
 // didYouMean returns the remedy for an unknown key: the nearest one beside it, or the
 // same name elsewhere.
 func (k *key) didYouMean(name, path string) string {
-	var names []string
-	for _, c := range k.keys {
-		names = append(names, c.name)
-	}
+	names := k.names()
 	if n := nearest(name, names); n != "" {
 		return fmt.Sprintf("did you mean %s?", join(path, n))
 	}

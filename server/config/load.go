@@ -121,21 +121,16 @@ func (c *collector) readSecrets(cfg *Config) {
 			k.PublicKey = s
 		}
 	}
-	if f := &a.PrivateKeyFile; *f != "" {
-		*f = c.resolve("auth.private_key_file", *f)
-	}
 	t, admin := &cfg.Server.TLS, &cfg.Admin
 	for key, f := range map[string]*string{
 		"server.tls.cert_file": &t.CertFile, "server.tls.key_file": &t.KeyFile,
 		"admin.tls.cert_file": &admin.TLS.CertFile, "admin.tls.key_file": &admin.TLS.KeyFile,
-		"admin.token_file": &admin.TokenFile,
+		"admin.token_file": &admin.TokenFile, "auth.private_key_file": &a.PrivateKeyFile,
+		"log.security": &cfg.Log.Security,
 	} {
-		if *f != "" {
+		if *f != "" && (key != "log.security" || *f != "stderr") {
 			*f = c.resolve(key, *f)
 		}
-	}
-	if f := &cfg.Log.Security; *f != "" && *f != "stderr" {
-		*f = c.resolve("log.security", *f)
 	}
 	const password = "sasl.password"
 	if s, ok := c.readSecret("kafka.librdkafka."+password, "kafka.sasl_password_file", cfg.Kafka.Librdkafka[password],

@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"slices"
 
 	"tapecast/ingest/demo"
 	"tapecast/ingest/route"
@@ -34,13 +35,11 @@ var field = regexp.MustCompile(`\{[^}]*\}`)
 func demoRoutes(catalog *rooms.Catalog) []route.Route {
 	var routes []route.Route
 	for _, r := range demo.Routes() {
-		var known []string
-		for _, room := range r.Rooms {
-			if _, _, ok := catalog.Resolve(field.ReplaceAllString(room, "x")); ok {
-				known = append(known, room)
-			}
-		}
-		if r.Rooms = known; len(known) > 0 {
+		r.Rooms = slices.DeleteFunc(r.Rooms, func(room string) bool {
+			_, _, ok := catalog.Resolve(field.ReplaceAllString(room, "x"))
+			return !ok
+		})
+		if len(r.Rooms) > 0 {
 			routes = append(routes, r)
 		}
 	}

@@ -1,9 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,12 +88,19 @@ func treeOf(name string, t reflect.Type) *key {
 
 // child returns the key of a section by its name, or nil.
 func (k *key) child(name string) *key {
-	for _, c := range k.keys {
-		if c.name == name {
-			return c
-		}
+	if i := slices.Index(k.names(), name); i >= 0 {
+		return k.keys[i]
 	}
 	return nil
+}
+
+// names returns the names of a section's keys.
+func (k *key) names() []string {
+	out := make([]string, len(k.keys))
+	for i, c := range k.keys {
+		out[i] = c.name
+	}
+	return out
 }
 
 // scalar reports whether a single text can set the key.
@@ -100,26 +108,16 @@ func (k *key) scalar() bool { return k.kind >= kindBool && k.kind <= kindSize }
 
 // wants returns what a value of the key looks like.
 func (k *key) wants() string {
-	switch k.kind {
-	case kindBool:
-		return "true or false"
-	case kindInt:
-		return "a whole number, such as 100"
-	case kindFloat:
-		return "a number, such as 50 or 0.5"
-	case kindDuration:
-		return "a duration with its unit, such as 500ms, 20s or 1h30m"
-	case kindSize:
-		return "a number of bytes, such as 512, 64KiB or 8MiB"
-	case kindStrings:
-		return "a list, such as [a, b]"
-	case kindList:
-		return "a list of entries that begin with a dash"
-	case kindString:
-		return "a text"
-	default:
-		return "keys of its own below it"
-	}
+	return cmp.Or(map[kind]string{
+		kindBool:     "true or false",
+		kindInt:      "a whole number, such as 100",
+		kindFloat:    "a number, such as 50 or 0.5",
+		kindDuration: "a duration with its unit, such as 500ms, 20s or 1h30m",
+		kindSize:     "a number of bytes, such as 512, 64KiB or 8MiB",
+		kindStrings:  "a list, such as [a, b]",
+		kindList:     "a list of entries that begin with a dash",
+		kindString:   "a text",
+	}[k.kind], "keys of its own below it")
 }
 
 // The most that a key accepts. No larger value is useful, and sums of such values do not overflow.
@@ -213,9 +211,7 @@ func toMap(v reflect.Value) map[string]any {
 // nearest returns the name closest to s, or "" if none is close enough to be meant.
 func nearest(s string, names []string) string {
 	best, dist := "", max(2, len(s)/3)+1
-	sorted := append([]string(nil), names...)
-	sort.Strings(sorted)
-	for _, n := range sorted {
+	for _, n := range slices.Sorted(slices.Values(names)) {
 		a, b := strings.ToLower(s), strings.ToLower(n)
 		d := levenshtein.ComputeDistance(a, b)
 		if len(a) > 2 && len(b) > 2 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
