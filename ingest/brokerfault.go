@@ -84,7 +84,7 @@ const (
 )
 
 // brokerFaults gathers the faults of brokers from the logs and errors of librdkafka's clients.
-// The error of a request for metadata has no reason. Any goroutine may use it.
+// The error of a request for metadata has no reason. Any goroutine may use it. Nil gathers none.
 type brokerFaults struct {
 	known []string // kafka.brokers
 	tls   bool     // by security.protocol
@@ -108,7 +108,7 @@ var (
 	brokerTail = regexp.MustCompile(` \(after \d+ms in state .*\)$`)
 )
 
-// logged notes a log line of a client.
+// logged notes a log line of a client. The watcher logs a lost broker once, from these faults.
 func (f *brokerFaults) logged(l kafka.LogEvent) {
 	if l.Tag == "FAIL" || l.Tag == "ERROR" {
 		f.note(kafka.ErrNoError, l.Message, time.Now())
@@ -120,7 +120,7 @@ func (f *brokerFaults) failed(code kafka.ErrorCode, said string) { f.note(code, 
 
 func (f *brokerFaults) note(code kafka.ErrorCode, said string, now time.Time) {
 	m := brokerLine.FindStringSubmatch(said)
-	if m == nil {
+	if m == nil || f == nil {
 		return // an error of all brokers, or of a topic
 	}
 	one := brokerFault{broker: m[1], said: brokerTail.ReplaceAllString(m[2], ""), at: now}

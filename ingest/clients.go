@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -134,9 +135,7 @@ func withoutPeers(conf *kafka.ConfigMap) (done func()) {
 	if (*conf)[tokens] != nil {
 		(*conf)[tokens] = "http://127.0.0.1:0"
 	}
-	ended := make(chan struct{})
-	go drainLogs(logsTo(conf), orDiscard(nil), nil, ended)
-	return func() { close(ended) }
+	return drainLogs(conf, orDiscard(nil), func(kafka.LogEvent) {})
 }
 
 // propertyName finds names of properties in librdkafka's errors.
@@ -165,8 +164,5 @@ const saslRemedy = "set it to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER
 
 // orDiscard returns the logger, or for nil one that writes nothing.
 func orDiscard(log *slog.Logger) *slog.Logger {
-	if log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return log
+	return cmp.Or(log, slog.New(slog.DiscardHandler))
 }

@@ -92,10 +92,10 @@ type connector struct {
 	bounds connectBounds
 	faults *brokerFaults
 
-	control *Producer
-	admin   *kafka.AdminClient
-	reader  *kafka.Consumer
-	drained chan struct{}
+	control  *Producer
+	admin    *kafka.AdminClient
+	reader   *kafka.Consumer
+	stopLogs func() // the reader's
 }
 
 func (c *connector) untried() string {
@@ -171,15 +171,12 @@ func (c *connector) open() error {
 	if c.control, err = newProducer(conf, orDiscard(nil), nil, c.faults); err != nil {
 		return err
 	}
-	c.drained = make(chan struct{})
 	if c.admin, err = kafka.NewAdminClientFromProducer(c.control.Producer); err == nil {
 		conf, err = readerConf(c.cfg)
 	}
 	if err == nil {
-		lines := logsTo(conf)
-		if c.reader, err = kafka.NewConsumer(conf); err == nil {
-			go drainLogs(lines, orDiscard(nil), c.faults, c.drained)
-		}
+		c.stopLogs = drainLogs(conf, orDiscard(nil), c.faults.logged)
+		c.reader, err = kafka.NewConsumer(conf)
 	}
 	if err != nil {
 		c.close()
@@ -192,7 +189,9 @@ func (c *connector) close() {
 	if c.reader != nil {
 		c.reader.Close()
 	}
-	close(c.drained)
+	if c.stopLogs != nil {
+		c.stopLogs()
+	}
 	if c.admin != nil {
 		c.admin.Close()
 	}

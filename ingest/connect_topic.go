@@ -92,21 +92,14 @@ func (t TopicAsk) lacks(has []kafka.ACLOperation) string {
 
 // policy returns the topic's cleanup.policy as a text to append. It reports warnings to say.
 func (c *connector) policy(t TopicAsk) string {
-	ctx, cancel := context.WithTimeout(c.ctx, c.bounds.ask)
-	defer cancel()
-	res, err := c.admin.DescribeConfigs(ctx, []kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: t.Name}},
-		kafka.SetAdminRequestTimeout(c.bounds.ask))
-	if err == nil && len(res) == 1 && res[0].Error.Code() != kafka.ErrNoError {
-		err = res[0].Error
-	}
-	if err != nil || len(res) != 1 {
+	policy, err := cleanupPolicy(c.ctx, c.admin, t.Name, c.bounds.ask)
+	if err != nil {
 		if t.LastValues {
 			c.say(Found{FoundOdd, "topic " + t.Name, fmt.Sprintf("whether it is compacted cannot be seen, so "+
 				"last values are read from kafka.look_back on only (%v); grant DescribeConfigs on it", err)})
 		}
 		return ""
 	}
-	policy := res[0].Config["cleanup.policy"].Value
 	if policy == "" {
 		return ""
 	}

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ type Consumer struct {
 type figures struct {
 	processed, bytes, misplaced, repeated atomic.Uint64
 	reconnects, resets, gaps, stalls      atomic.Uint64
-	bad                                   [route.Reasons]atomic.Uint64
+	bad                                   reasonCounts
 }
 
 // Stats are a Consumer's figures since it started.
@@ -151,24 +152,12 @@ type TopicStats struct {
 // New returns a Consumer. Start starts it.
 func New(cfg Config, r *route.Router, t *rooms.Table) *Consumer {
 	cfg.Consumers = max(1, cfg.Consumers)
-	if cfg.MaxRecord <= 0 {
-		cfg.MaxRecord = 1 << 20
-	}
-	if cfg.LookBack == 0 {
-		cfg.LookBack = 10 * time.Minute
-	}
-	if cfg.RecallMemory <= 0 {
-		cfg.RecallMemory = defaultRecall
-	}
-	if cfg.RecallBytes == 0 {
-		cfg.RecallBytes = defaultRecallBytes
-	}
-	if cfg.MetadataEvery <= 0 {
-		cfg.MetadataEvery = 5 * time.Second
-	}
-	if cfg.Progress == nil {
-		cfg.Progress = new(Progress)
-	}
+	cfg.MaxRecord = cmp.Or(max(0, cfg.MaxRecord), 1<<20)
+	cfg.LookBack = cmp.Or(cfg.LookBack, 10*time.Minute)
+	cfg.RecallMemory = cmp.Or(max(0, cfg.RecallMemory), 256<<20)
+	cfg.RecallBytes = cmp.Or(cfg.RecallBytes, 256<<20)
+	cfg.MetadataEvery = cmp.Or(max(0, cfg.MetadataEvery), 5*time.Second)
+	cfg.Progress = cmp.Or(cfg.Progress, new(Progress))
 	c := &Consumer{cfg: cfg, router: r, catalog: t.Catalog(), doubtFor: 10 * time.Second, stallAfter: 15 * time.Second,
 		readFor: readFor, quietFor: quietFor,
 		log: orDiscard(cfg.Log), kicked: make(chan struct{}, 1), refusals: make(chan roomless, maxRefusals),
@@ -283,10 +272,7 @@ func (c *Consumer) Stats() Stats {
 		Processed: f.processed.Load(), Bytes: f.bytes.Load(), Misplaced: f.misplaced.Load(),
 		Repeated:   f.repeated.Load(),
 		Reconnects: f.reconnects.Load(), Resets: f.resets.Load(), Gaps: f.gaps.Load(), Stalls: f.stalls.Load(),
-		Bad: map[string]uint64{}, Lag: map[string]int64{},
-	}
-	for r := route.Reason(1); r < route.Unmatched; r++ {
-		s.Bad[r.String()] = f.bad[r].Load()
+		Bad: f.bad.byReason(), Lag: map[string]int64{},
 	}
 	s.Up = c.Up()
 	s.DeadLetters, s.DeadLettersLost = c.dead.sent.Load(), c.dead.lost.Load()
@@ -298,7 +284,7 @@ func (c *Consumer) Stats() Stats {
 		s.Topics = append(s.Topics, TopicStats{
 			Topic: t.name, Records: t.records.Load(), Bytes: t.bytes.Load(), Newest: t.newest.Load(),
 			Ahead: t.ahead.Load(), Unmatched: t.unmatched.Load(),
-			Up: s.Up && why == "", Bad: t.badByReason(),
+			Up: s.Up && why == "", Bad: t.bad.byReason(),
 		})
 	}
 	s.Readers = len(c.readers)

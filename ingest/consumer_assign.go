@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,8 +63,8 @@ func (r *reader) take(t *topic, parts []*partition) (id string, err error) {
 }
 
 // knownID returns the topic id that the client has learned; "": none. Brokers before Kafka 2.8
-// have no topic ids. The client has written the log line with the id (see drainLogs), but
-// drainLogs may not have read it yet.
+// have no topic ids. The client has written the log line with the id, but logged may not have got
+// it yet.
 func (r *reader) knownID(topic string) string {
 	for range 100 {
 		r.mu.Lock()
@@ -159,9 +160,6 @@ func (r *reader) believe(rd *reading, d *doubt) error {
 	return nil
 }
 
-// bounds are the first offset and the end of a partition, from the broker.
-type bounds struct{ low, high int64 }
-
 // beyondLooks is the number of looks in a row that must find a partition's end before our next
 // offset. Then its log was cut. A leader that has just been elected may be behind for a moment.
 const beyondLooks = 3
@@ -210,30 +208,20 @@ func (r *reader) doubt(rd *reading, id string) {
 	r.c.kick()
 }
 
-// drainLogs passes librdkafka's log lines on, and looks for one of them. A client that finds
-// that a topic was made again says so only in its log. It goes on in the new topic at the offset
-// that it had in the old one (librdkafka 2.15.1, rd_kafka_topic_metadata_update). Unless the new
-// topic is shorter, its records would pass as the old one's.
+// logged takes a log line of the client, and looks for a topic id that the client has learned. It
+// doubts a reading of another id. A client that finds that a topic was made again says so only in
+// its log. It goes on in the new topic at the offset that it had in the old one (librdkafka 2.15.1,
+// rd_kafka_topic_metadata_update). Unless the new topic is shorter, its records would pass as the
+// old one's.
 //
 // The line comes before the first record of the new topic: a fetch with the old
 // id fails, and fetch.error.backoff.ms passes before the next.
-func (r *reader) drainLogs(lines <-chan kafka.LogEvent) {
-	for {
-		select {
-		case l := <-lines:
-			if name, id, ok := parseChangedID(l.Message); ok {
-				r.changed(name, id)
-			}
-			r.c.faults.logged(l)
-			r.c.log.Debug("librdkafka", "client", l.Name, "tag", l.Tag, "said", l.Message)
-		case <-r.logs:
-			return
-		}
+func (r *reader) logged(l kafka.LogEvent) {
+	r.c.faults.logged(l)
+	name, id, ok := parseChangedID(l.Message)
+	if !ok {
+		return
 	}
-}
-
-// changed records the topic id that the client has learned, and doubts a reading of another id.
-func (r *reader) changed(name, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ids[name] = id
@@ -258,13 +246,7 @@ func parseChangedID(line string) (name, id string, ok bool) {
 
 // all returns the partitions that the reader has.
 func (rd *reading) all() []*partition {
-	var list []*partition
-	for _, p := range rd.parts {
-		if p != nil {
-			list = append(list, p)
-		}
-	}
-	return list
+	return slices.DeleteFunc(slices.Clone(rd.parts), func(p *partition) bool { return p == nil })
 }
 
 // offsetsOf returns the next offset of each partition, in librdkafka's form.

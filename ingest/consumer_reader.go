@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"strconv"
@@ -42,7 +41,6 @@ type reader struct {
 
 	batch  *rooms.Batch
 	dec    *route.Decoder
-	poll   *poller // nil as long as client is
 	rec    route.Record
 	event  *polled                     // the origin of rec
 	filled int64                       // partition.filled of rec's partition
@@ -54,11 +52,8 @@ type reader struct {
 	stuck atomic.Bool // some partition's offset is out of range: the watcher must look
 	worn  atomic.Bool // the client must be replaced
 
-	logs chan struct{} // closed: the goroutine of drainLogs must end
-	wg   sync.WaitGroup
-
 	mu       sync.Mutex          // guards the fields below
-	client   *kafka.Consumer     // nil until there is a partition to read; holders of mu may call its methods
+	client   *polledClient       // nil until there is a partition to read; holders of mu may call its methods
 	readings map[string]*reading // by topic; only the goroutine changes it
 	ids      map[string]string   // the topic ids that the client knows
 }
@@ -104,23 +99,15 @@ func (r *reader) open() error {
 	if err != nil {
 		return err
 	}
-	// drainLogs needs these lines: a few at each refresh of metadata.
+	// logged needs these lines: a few at each refresh of metadata.
 	(*conf)["debug"] = strings.TrimPrefix(r.c.cfg.Librdkafka["debug"]+",metadata", ",")
-	lines := logsTo(conf)
-	client, err := kafka.NewConsumer(conf)
+	client, err := newPolledClient(conf, r.c.log, r.logged)
 	if err != nil {
-		return fmt.Errorf("cannot make a Kafka consumer: %w", err)
-	}
-	poll, err := newPoller(client)
-	if err != nil {
-		client.Close()
 		return err
 	}
 	r.mu.Lock()
-	r.client, r.poll = client, poll
+	r.client = client
 	r.mu.Unlock()
-	r.logs = make(chan struct{})
-	r.wg.Go(func() { r.drainLogs(lines) })
 	return nil
 }
 
@@ -131,10 +118,7 @@ func (r *reader) close() {
 	r.client = nil
 	r.mu.Unlock()
 	if client != nil {
-		r.poll.close()
-		client.Close()
-		close(r.logs)
-		r.wg.Wait()
+		client.close()
 	}
 }
 
@@ -142,13 +126,14 @@ func (r *reader) close() {
 func (r *reader) run() {
 	defer r.heartbeat.End()
 	for r.obey() {
-		n := r.poll.poll(pollWait)
+		poll := r.client.poll
+		n := poll.poll(pollWait)
 		r.heartbeat.Begin()
 		if n > 0 {
 			r.latest = time.Now().Add(maxAhead).UnixMilli()
 		}
 		for i := range n {
-			r.handle(r.poll.event(i))
+			r.handle(poll.event(i))
 		}
 		if !r.flush() {
 			return

@@ -63,7 +63,7 @@ func (c *Consumer) vanish(t *topic) error {
 // release has all readers drop the topic. When the topic is back, its partitions are handed out
 // again, each at its next offset.
 func (c *Consumer) release(t *topic) error {
-	if !slices.ContainsFunc(t.parts, func(p *partition) bool { return p != nil }) {
+	if t.numbers(assigned) == nil {
 		return nil
 	}
 	if err := c.everywhere(func(r *reader) error { return r.drop(t) }); err != nil {
@@ -160,12 +160,7 @@ func (c *Consumer) settle(t *topic) error {
 
 // assign hands out the partitions that are not read yet.
 func (c *Consumer) assign(t *topic) error {
-	var missing []int32
-	for n, p := range t.parts {
-		if p == nil {
-			missing = append(missing, int32(n))
-		}
-	}
+	missing := t.numbers(unassigned)
 	if missing == nil {
 		t.set(func() { t.why = "" })
 		return nil
@@ -214,13 +209,8 @@ func (c *Consumer) assign(t *topic) error {
 // unassigned.
 func (c *Consumer) handOut(t *topic, parts []*partition) error {
 	err := c.everywhere(func(r *reader) error {
-		var mine []*partition
-		for _, p := range parts {
-			if p != nil && p.reader == r {
-				mine = append(mine, p)
-			}
-		}
-		if mine == nil {
+		mine := slices.DeleteFunc(slices.Clone(parts), func(p *partition) bool { return p == nil || p.reader != r })
+		if len(mine) == 0 {
 			return nil
 		}
 		if err := r.assign(t, t.id, mine); err != nil {
@@ -233,14 +223,8 @@ func (c *Consumer) handOut(t *topic, parts []*partition) error {
 		})
 		return nil
 	})
-	left := 0
-	for _, p := range t.parts {
-		if p == nil {
-			left++
-		}
-	}
 	why := ""
-	if left > 0 {
+	if left := len(t.numbers(unassigned)); left > 0 {
 		why = strconv.Itoa(left) + " partitions cannot be assigned yet"
 		err = errors.Join(err, errUnfinished)
 	}
@@ -251,13 +235,7 @@ func (c *Consumer) handOut(t *topic, parts []*partition) error {
 // readerOf spreads the partitions of all topics over the readers, the same way
 // each time.
 func (c *Consumer) readerOf(t *topic, n int32) *reader {
-	first := 0
-	for i := range c.topics {
-		if c.topics[i] == t {
-			first = i
-		}
-	}
-	return c.readers[(first+int(n))%len(c.readers)]
+	return c.readers[(slices.Index(c.topics, t)+int(n))%len(c.readers)]
 }
 
 // everywhere runs a command on all readers, one after the other.
@@ -274,30 +252,14 @@ func (c *Consumer) everywhere(cmd func(*reader) error) error {
 func (c *Consumer) mend(r *reader) error {
 	var all error
 	for _, t := range c.topics {
-		var mine []int32
-		for n, p := range t.parts {
-			if p != nil && p.reader == r {
-				mine = append(mine, int32(n))
-			}
-		}
+		mine := t.numbers(func(p *partition) bool { return p != nil && p.reader == r })
 		if mine == nil || t.gone {
 			continue
 		}
-		lows, err := c.offsets(t, mine, kafka.EarliestOffsetSpec, kafka.IsolationLevelReadUncommitted)
+		at, err := c.boundsOf(t, mine, kafka.IsolationLevelReadUncommitted)
 		if err != nil {
 			all = errors.Join(all, err)
 			continue
-		}
-		highs, err := c.offsets(t, mine, kafka.LatestOffsetSpec, kafka.IsolationLevelReadUncommitted)
-		if err != nil {
-			all = errors.Join(all, err)
-			continue
-		}
-		at := map[int32]bounds{}
-		for n, low := range lows {
-			if high, ok := highs[n]; ok {
-				at[n] = bounds{low, high}
-			}
 		}
 		var cut *partition
 		err = r.do(func() (err error) {
@@ -322,14 +284,11 @@ func (r *reader) addLag(lag map[string]int64) (queued int64) {
 		return 0
 	}
 	for name, rd := range r.readings {
-		for _, p := range rd.parts {
-			if p == nil {
-				continue
-			}
+		for _, p := range rd.all() {
 			if _, high, err := r.client.GetWatermarkOffsets(name, p.num); err == nil && high > p.next.Load() {
 				lag[name] += high - p.next.Load()
 			}
 		}
 	}
-	return r.poll.queued()
+	return r.client.poll.queued()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ type topic struct {
 	newest         atomic.Int64  // the newest timestamp, ms, without records that are ahead
 	unmatched      atomic.Uint64 // records that no route matches
 	ahead          atomic.Uint64 // records whose timestamp is more than maxAhead in the future
-	bad            [route.Reasons]atomic.Uint64
+	bad            reasonCounts
 	misplaced      misplaced
 
 	mu     sync.Mutex   // guards the four fields below
@@ -87,36 +88,52 @@ func (t *topic) count(p *partition) {
 	p.fresh.records, p.fresh.bytes, p.fresh.ahead, p.fresh.unmatched = 0, 0, 0, 0
 }
 
-// badByReason returns the number of records that were not routed, by reason.
-func (t *topic) badByReason() map[string]uint64 {
+// reasonCounts are the numbers of records that were not routed, by reason.
+type reasonCounts [route.Reasons]atomic.Uint64
+
+// byReason returns them by the reasons' names, without route.Unmatched.
+func (c *reasonCounts) byReason() map[string]uint64 {
 	out := map[string]uint64{}
 	for r := route.Reason(1); r < route.Unmatched; r++ {
-		out[r.String()] = t.bad[r].Load()
+		out[r.String()] = c[r].Load()
 	}
 	return out
+}
+
+// known returns the topic's epoch, and the numbers of its partitions.
+func (t *topic) known() (epoch string, parts []int32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for n := range t.parts {
+		parts = append(parts, int32(n))
+	}
+	return t.epoch, parts
 }
 
 // status returns the number of assigned partitions, and why the others are not read.
 func (t *topic) status() (parts int, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, p := range t.parts {
-		if p != nil {
-			parts++
+	return len(t.numbers(assigned)), t.why
+}
+
+// numbers returns the numbers of the partitions that fit.
+func (t *topic) numbers(fits func(*partition) bool) (list []int32) {
+	for n, p := range t.parts {
+		if fits(p) {
+			list = append(list, int32(n))
 		}
 	}
-	return parts, t.why
+	return list
 }
+
+func assigned(p *partition) bool   { return p != nil }
+func unassigned(p *partition) bool { return p == nil }
 
 func (t *topic) caughtUp() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, p := range t.parts {
-		if p == nil || !p.caught.Load() {
-			return false
-		}
-	}
-	return len(t.parts) > 0
+	return len(t.parts) > 0 && t.numbers(func(p *partition) bool { return p == nil || !p.caught.Load() }) == nil
 }
 
 // forgivenAfter is how long a topic must not exist until a gateway may be ready without it: not
@@ -193,17 +210,29 @@ func (c *Consumer) fillFrom(t *topic) startAt {
 
 // compacted reports whether the topic keeps the newest record of each key for good.
 func (c *Consumer) compacted(name string) bool {
-	ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
-	defer cancel()
-	res, err := c.admin.DescribeConfigs(ctx, []kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: name}},
-		kafka.SetAdminRequestTimeout(askTimeout))
-	if err == nil && len(res) == 1 && res[0].Error.Code() != kafka.ErrNoError {
-		err = res[0].Error
-	}
-	if err != nil || len(res) != 1 {
+	policy, err := cleanupPolicy(c.ctx, c.admin, name, askTimeout)
+	if err != nil {
 		c.log.Warn("cannot see whether the topic is compacted; reading it from look_back on",
 			"topic", name, "look_back", c.cfg.LookBack.Round(time.Second), "error", err)
-		return false
 	}
-	return strings.Contains(res[0].Config["cleanup.policy"].Value, "compact")
+	return strings.Contains(policy, "compact")
+}
+
+// cleanupPolicy asks for a topic's cleanup.policy.
+func cleanupPolicy(
+	ctx context.Context, admin *kafka.AdminClient, topic string, within time.Duration,
+) (policy string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	res, err := admin.DescribeConfigs(ctx, []kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: topic}},
+		kafka.SetAdminRequestTimeout(within))
+	switch {
+	case err != nil:
+		return "", err
+	case len(res) != 1:
+		return "", errors.New("no answer")
+	case res[0].Error.Code() != kafka.ErrNoError:
+		return "", res[0].Error
+	}
+	return res[0].Config["cleanup.policy"].Value, nil
 }

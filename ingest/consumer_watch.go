@@ -39,18 +39,18 @@ func (c *Consumer) watch() {
 			_, detail := c.Health()
 			c.log.Info("Kafka ready", "detail", detail)
 		}
-		if sleepUntil(c.ctx, time.Now().Add(min(wait, lookSoon))) != nil {
+		least := min(wait, lookSoon)
+		select {
+		case <-time.After(least):
+		case <-c.ctx.Done():
 			return
 		}
-		timer := time.NewTimer(wait - min(wait, lookSoon))
 		select {
-		case <-timer.C:
+		case <-time.After(wait - least):
 		case <-c.kicked:
 		case <-c.ctx.Done():
-			timer.Stop()
 			return
 		}
-		timer.Stop()
 	}
 }
 
@@ -165,6 +165,25 @@ func (c *Consumer) offsets(t *topic, parts []int32, spec kafka.OffsetSpec,
 	return out, nil
 }
 
+// bounds are the first offset and the end of a partition, from the broker.
+type bounds struct{ low, high int64 }
+
+// boundsOf asks Kafka for the bounds of each partition. It leaves out partitions without an answer.
+func (c *Consumer) boundsOf(t *topic, parts []int32, level kafka.IsolationLevel) (map[int32]bounds, error) {
+	lows, err := c.offsets(t, parts, kafka.EarliestOffsetSpec, level)
+	if err != nil {
+		return nil, err
+	}
+	highs, err := c.offsets(t, parts, kafka.LatestOffsetSpec, level)
+	out := make(map[int32]bounds, len(highs))
+	for n, high := range highs {
+		if low, ok := lows[n]; ok {
+			out[n] = bounds{low, high}
+		}
+	}
+	return out, err
+}
+
 // listOffsets is like offsets. For a time it also returns the timestamps of the records at the
 // offsets.
 func (c *Consumer) listOffsets(
@@ -215,13 +234,8 @@ func (c *Consumer) findStalled() {
 	}
 	c.checked = now
 	for _, t := range c.topics {
-		var parts []int32
-		for n, p := range t.parts {
-			if p != nil && !t.gone {
-				parts = append(parts, int32(n))
-			}
-		}
-		if parts == nil {
+		parts := t.numbers(assigned)
+		if parts == nil || t.gone {
 			continue
 		}
 		ends, err := c.offsets(t, parts, kafka.LatestOffsetSpec, c.isolation())
@@ -245,21 +259,5 @@ func (c *Consumer) findStalled() {
 				c.kick()
 			}
 		}
-	}
-}
-
-// sleepUntil waits until a time, or returns ctx's error.
-func sleepUntil(ctx context.Context, at time.Time) error {
-	wait := time.Until(at)
-	if wait <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

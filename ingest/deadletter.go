@@ -35,7 +35,6 @@ type deadLetters struct {
 }
 
 // send produces a dead letter, or counts it as lost.
-
 func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {
 	if d.missing() != "" {
 		d.lost.Add(1) // librdkafka would take a minute to fail

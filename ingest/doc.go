@@ -40,7 +40,7 @@
 //   - A topic that was deleted and made again has another topic id, and so another epoch.
 //     librdkafka goes on in the new topic at the offset that it had in the old one, and names
 //     the new id only in a debug line. The reader waits for that line, and throws records away
-//     until the watcher has decided (reader.drainLogs). A log that became shorter begins a new
+//     until the watcher has decided (reader.logged). A log that became shorter begins a new
 //     epoch too.
 //   - A Consumer that is started again goes on at the offsets where the last one stopped
 //     (Config.Progress).

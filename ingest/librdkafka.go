@@ -40,29 +40,58 @@ func settings(brokers []string, ours, theirs, fixed map[string]string) (*kafka.C
 	return &out, nil
 }
 
-// logsTo has a client of librdkafka send its log lines to a channel instead of
-// standard error. The channel must be drained until the client is closed.
-func logsTo(conf *kafka.ConfigMap) chan kafka.LogEvent {
+// drainLogs passes the log lines of a client that is about to be made to each, and writes them as
+// debug lines instead of to standard error. stop must be called once the client is closed.
+func drainLogs(conf *kafka.ConfigMap, log *slog.Logger, each func(kafka.LogEvent)) (stop func()) {
 	lines := make(chan kafka.LogEvent, 256)
 	(*conf)["go.logs.channel.enable"] = true
 	(*conf)["go.logs.channel"] = lines
-	return lines
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case l := <-lines:
+				each(l)
+				log.Debug("librdkafka", "client", l.Name, "tag", l.Tag, "said", l.Message)
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
 }
 
-// drainLogs writes librdkafka's lines as debug lines, and passes them to faults, which may be
-// nil. The watcher logs a lost broker once, from these faults.
-func drainLogs(lines <-chan kafka.LogEvent, log *slog.Logger, faults *brokerFaults, done <-chan struct{}) {
-	for {
-		select {
-		case l := <-lines:
-			if faults != nil {
-				faults.logged(l)
-			}
-			log.Debug("librdkafka", "client", l.Name, "tag", l.Tag, "said", l.Message)
-		case <-done:
-			return
-		}
+// polledClient is a librdkafka consumer that is read through a poller.
+type polledClient struct {
+	*kafka.Consumer
+	poll     *poller
+	stopLogs func()
+}
+
+func newPolledClient(conf *kafka.ConfigMap, log *slog.Logger, each func(kafka.LogEvent)) (*polledClient, error) {
+	p := &polledClient{stopLogs: drainLogs(conf, log, each)}
+	var err error
+	if p.Consumer, err = kafka.NewConsumer(conf); err != nil {
+		p.stopLogs()
+		return nil, fmt.Errorf("cannot make a Kafka consumer: %w", err)
 	}
+	if p.poll, err = newPoller(p.Consumer); err != nil {
+		p.Close()
+		p.stopLogs()
+		return nil, err
+	}
+	return p, nil
+}
+
+// close ends the client. Nobody may poll it any more.
+func (p *polledClient) close() {
+	p.poll.close()
+	p.Close()
+	p.stopLogs()
 }
 
 // readerSettings are librdkafka's properties for readers.

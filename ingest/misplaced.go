@@ -58,8 +58,7 @@ func (c *Consumer) foundMisplaced(t *topic, m *route.Record, now int64) {
 }
 
 const misplacedRemedy = "name the producers' partitioner (murmur2 for Java, consistent_random for librdkafka, " +
-	"fnv1a_random for Sarama), " +
-	"or leave partitioner out"
+	"fnv1a_random for Sarama), or leave partitioner out"
 
 // misplacedFault returns the text of Health about misplaced records; "": there were none lately.
 func (t *topic) misplacedFault(now time.Time) string {

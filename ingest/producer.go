@@ -13,9 +13,9 @@ import (
 // its methods.
 type Producer struct {
 	*kafka.Producer
-	done chan struct{}
-	wg   sync.WaitGroup
-	once sync.Once
+	stopLogs func()
+	events   sync.WaitGroup
+	once     sync.Once
 }
 
 // NewProducer returns a producer. The operator's properties (theirs) win over ours, and may not
@@ -40,32 +40,24 @@ func newProducer(
 	(*conf)["go.events.channel.size"] = 1024
 	(*conf)["go.produce.channel.size"] = 1
 	(*conf)["go.delivery.report.fields"] = "none" // a report has the partition, the offset and the error anyway
-	lines := logsTo(conf)
-	made, err := kafka.NewProducer(conf)
-	if err != nil {
+	p := &Producer{stopLogs: drainLogs(conf, log, faults.logged)}
+	var err error
+	if p.Producer, err = kafka.NewProducer(conf); err != nil {
+		p.stopLogs()
 		return nil, fmt.Errorf("cannot make a Kafka producer: %w", err)
 	}
-	p := &Producer{Producer: made, done: make(chan struct{})}
-	p.wg.Add(2)
-	go func() {
-		defer p.wg.Done()
-		drainLogs(lines, log, faults, p.done)
-	}()
-	go func() {
-		defer p.wg.Done()
-		for ev := range made.Events() {
+	p.events.Go(func() {
+		for ev := range p.Events() {
 			switch ev := ev.(type) {
 			case *kafka.Message:
 				if reported != nil {
 					reported(ev)
 				}
 			case kafka.Error:
-				if faults != nil {
-					faults.failed(ev.Code(), ev.Error())
-				}
+				faults.failed(ev.Code(), ev.Error())
 			}
 		}
-	}()
+	})
 	return p, nil
 }
 
@@ -74,7 +66,7 @@ func (p *Producer) Stop(flush time.Duration) {
 	p.once.Do(func() {
 		p.Flush(int(flush.Milliseconds()))
 		p.Close()
-		close(p.done)
-		p.wg.Wait()
+		p.stopLogs()
+		p.events.Wait()
 	})
 }

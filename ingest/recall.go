@@ -24,10 +24,6 @@ const (
 	crowdedFor = 250 * time.Millisecond
 	// recallRetry is the retryAfter of a request that was refused for passing trouble.
 	recallRetry = time.Second
-	// defaultRecall is the default of Config.RecallMemory.
-	defaultRecall = 256 << 20
-	// defaultRecallBytes is the default of Config.RecallBytes.
-	defaultRecallBytes = 256 << 20
 	// recordSize is the memory of a kept record besides its bytes.
 	recordSize = 160
 	// maxRecalls bounds the requests that wait, and maxUserRecalls those of one user:

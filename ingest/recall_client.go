@@ -15,10 +15,8 @@ import (
 
 // recallClient is a librdkafka consumer for reading again, beside those that read live.
 type recallClient struct {
-	client *kafka.Consumer
-	poll   *poller
-	done   chan struct{}
-	topic  *topic // the last that it read
+	*polledClient
+	topic *topic // the last that it read
 }
 
 // fetchAhead is about how many bytes of a partition are fetched at a time.
@@ -29,25 +27,8 @@ func newRecallClient(c *Consumer) (*recallClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines := logsTo(conf)
-	client, err := kafka.NewConsumer(conf)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a Kafka consumer: %w", err)
-	}
-	poll, err := newPoller(client)
-	if err != nil {
-		client.Close()
-		return nil, err
-	}
-	r := &recallClient{client: client, poll: poll, done: make(chan struct{})}
-	go drainLogs(lines, c.log, c.faults, r.done)
-	return r, nil
-}
-
-func (r *recallClient) close() {
-	r.poll.close()
-	r.client.Close()
-	close(r.done)
+	client, err := newPolledClient(conf, c.log, c.faults.logged)
+	return &recallClient{polledClient: client}, err
 }
 
 const (
@@ -89,7 +70,7 @@ func (r *recallClient) read(a *recaller, of *recallRead) error {
 	if r.topic != t {
 		// Otherwise librdkafka looks for the leaders of a topic that is new to it only when its
 		// timer fires, after up to a second. It still does if this fails.
-		_, _ = r.client.GetMetadata(&t.name, false, int(reachTimeout.Milliseconds()))
+		_, _ = r.GetMetadata(&t.name, false, int(reachTimeout.Milliseconds()))
 		r.topic = t
 	}
 	var err error
@@ -141,10 +122,10 @@ func (r *recallClient) readOnce(d *sliceRead, list []stretch) error {
 		d.next[s.part], d.to[s.part] = s.from, s.to
 		at = append(at, kafka.TopicPartition{Topic: &d.topic.name, Partition: s.part, Offset: kafka.Offset(s.from)})
 	}
-	if err := r.client.Assign(at); err != nil {
+	if err := r.Assign(at); err != nil {
 		return fmt.Errorf("cannot read topic %q again: %w", d.topic.name, err)
 	}
-	defer r.client.Unassign()
+	defer r.Unassign()
 	for len(d.open) > 0 && d.goesOn() {
 		n := r.poll.poll(pollWait)
 		d.heartbeat.Begin()
@@ -203,7 +184,7 @@ func (r *recallClient) event(d *sliceRead, e *polled) error {
 	}
 	d.end(part)
 	if len(d.open) > 0 { // otherwise librdkafka would fetch on
-		_ = r.client.IncrementalUnassign([]kafka.TopicPartition{{Topic: &d.topic.name, Partition: part}})
+		_ = r.IncrementalUnassign([]kafka.TopicPartition{{Topic: &d.topic.name, Partition: part}})
 	}
 	return nil
 }

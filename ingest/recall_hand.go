@@ -16,7 +16,7 @@ const answerBy = 5 * time.Second
 func (a *recaller) handOut(w *asked, g *group, pasts map[string]*shared, fresh []*piece, now time.Time) bool {
 	s := pasts[w.Room]
 	if s == nil {
-		s = a.build(w.Room, g, fresh, now)
+		s = a.build(w, g, fresh, now)
 		pasts[w.Room] = s
 	}
 	done, moved := true, false
@@ -24,7 +24,7 @@ func (a *recaller) handOut(w *asked, g *group, pasts map[string]*shared, fresh [
 		if w.from[i] > p.Offset {
 			continue
 		}
-		to := min(s.reach(p.Partition, w.from[i]), p.Offset+1)
+		to := min(reach(s.reaches, p.Partition, w.from[i]), p.Offset+1)
 		moved = moved || to > w.from[i]
 		done = done && to > p.Offset
 	}
@@ -34,7 +34,7 @@ func (a *recaller) handOut(w *asked, g *group, pasts map[string]*shared, fresh [
 	w.came = now
 	if !done && s.past.Frames() == 0 && time.Since(w.begun) < answerBy {
 		for i, p := range w.UpTo {
-			w.from[i] = max(w.from[i], min(s.reach(p.Partition, w.from[i]), p.Offset+1))
+			w.from[i] = max(w.from[i], min(reach(s.reaches, p.Partition, w.from[i]), p.Offset+1))
 		}
 		return false
 	}
@@ -42,19 +42,9 @@ func (a *recaller) handOut(w *asked, g *group, pasts map[string]*shared, fresh [
 	return true
 }
 
-// build makes the frames of a room from the records that were read for the group.
-func (a *recaller) build(room string, g *group, fresh []*piece, now time.Time) *shared {
-	s := &shared{}
-	var p *rooms.Pattern
-	for _, w := range g.list {
-		if w.Room != room || w.Names != nil {
-			continue
-		}
-		p = w.Pattern
-		for _, l := range a.window(w) {
-			s.reaches = widen(s.reaches, l)
-		}
-	}
+// build makes the frames of a request's room from the records that were read for the group.
+func (a *recaller) build(of *asked, g *group, fresh []*piece, now time.Time) *shared {
+	s, room := &shared{reaches: a.windows(of, g)}, of.Room
 	var all []rooms.Record
 	runs := 0
 	for i := range s.reaches {
@@ -67,7 +57,7 @@ func (a *recaller) build(room string, g *group, fresh []*piece, now time.Time) *
 	if runs > 1 {
 		all = byTime(all)
 	}
-	s.past = rooms.NewPast(p, room, all, g.lasts(room, s, all))
+	s.past = rooms.NewPast(of.Pattern, room, all, g.lasts(room, s, all))
 	if len(all) > 0 {
 		s.size = s.past.Size()
 		a.figures.handedAll.Add(uint64(s.size))
@@ -97,17 +87,6 @@ func (g *group) lasts(room string, s *shared, all []rooms.Record) (last []rooms.
 	return last
 }
 
-// reach returns how far the frames go in a partition, from an offset on. It returns the offset
-// itself if they do not include it.
-func (s *shared) reach(part int32, from int64) int64 {
-	for _, r := range s.reaches {
-		if r.part == part && r.from <= from {
-			return max(r.to, from)
-		}
-	}
-	return from
-}
-
 // hand answers the request with frames. If they go less far than it asked, the answer has the
 // offsets up to which they go.
 func (a *recaller) hand(w *asked, s *shared) {
@@ -116,7 +95,7 @@ func (a *recaller) hand(w *asked, s *shared) {
 	for i, p := range w.UpTo {
 		to := p.Offset
 		if w.from[i] <= p.Offset {
-			to = min(s.reach(p.Partition, w.from[i])-1, p.Offset)
+			to = min(reach(s.reaches, p.Partition, w.from[i])-1, p.Offset)
 			short = short || to < p.Offset
 		}
 		upTo = append(upTo, rooms.Pos{Partition: p.Partition, Offset: to})

@@ -15,8 +15,8 @@ func TestJudgeOfBoundsNotKnown(t *testing.T) {
 	feed.Open("e", 1)
 	f := func(low, high int64, old bool) {
 		t.Helper()
-		k := &recallTopic{topic: &topic{name: "orders", feed: feed}, epoch: "e", bounds: logBounds{
-			epoch: "e", low: map[int32]int64{0: low}, high: map[int32]int64{0: high},
+		k := &recallTopic{topic: &topic{name: "orders", feed: feed}, epoch: "e", bounds: map[int32]bounds{
+			0: {low, high},
 		}}
 		w := &asked{Recall: &rooms.Recall{
 			Epoch: "e", After: []rooms.Pos{{Partition: 0, Offset: 4}}, UpTo: []rooms.Pos{{Partition: 0, Offset: 9}},
@@ -42,8 +42,8 @@ func TestJudgeOfEpochs(t *testing.T) {
 	feed.Open("e2", 1)
 	f := func(of, looked, lost string, low int64, old bool) {
 		t.Helper()
-		k := &recallTopic{topic: &topic{name: "orders", feed: feed}, epoch: looked, bounds: logBounds{
-			epoch: looked, low: map[int32]int64{0: low}, high: map[int32]int64{0: 20},
+		k := &recallTopic{topic: &topic{name: "orders", feed: feed}, epoch: looked, bounds: map[int32]bounds{
+			0: {low, 20},
 		}}
 		w := &asked{Recall: &rooms.Recall{
 			Epoch: of, Lost: lost, After: []rooms.Pos{{Partition: 0, Offset: -1}},

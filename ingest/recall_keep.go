@@ -28,6 +28,17 @@ func widen(list []stretch, s stretch) []stretch {
 	return append(list, s)
 }
 
+// reach returns how far a list of stretches goes in a partition, from an offset on. It returns the
+// offset itself if they do not include it.
+func reach(list []stretch, part int32, from int64) int64 {
+	for _, r := range list {
+		if r.part == part && r.from <= from {
+			return max(r.to, from)
+		}
+	}
+	return from
+}
+
 // records returns the number of offsets in the stretches.
 func records(list []stretch) (n int64) {
 	for _, s := range list {

@@ -93,10 +93,11 @@ func (r *recallRead) run(a *recaller) {
 	l := r.lane
 	defer l.heartbeat.End() // an idle lane is in no turn
 	if l.client == nil {
-		if l.client, r.err = newRecallClient(a.c); r.err != nil {
-			l.client = nil
+		client, err := newRecallClient(a.c)
+		if r.err = err; err != nil {
 			return
 		}
+		l.client = client
 	}
 	r.err = l.client.read(a, r)
 	if r.err != nil || len(r.pieces) == 0 {

@@ -51,15 +51,7 @@ type scan struct {
 
 // scan collects names from the records in the windows of a group's requests for one prefix.
 func (a *recaller) scan(of *asked, g *group, fresh []*piece, now time.Time) *scan {
-	s := &scan{lasts: map[string][]rooms.Pos{}}
-	for _, w := range g.list {
-		if w.Names == nil || w.Room != of.Room {
-			continue
-		}
-		for _, l := range a.window(w) {
-			s.reaches = widen(s.reaches, l)
-		}
-	}
+	s := &scan{reaches: a.windows(of, g), lasts: map[string][]rooms.Pos{}}
 	for i := range s.reaches {
 		r := &s.reaches[i]
 		at, end := r.from, r.to
@@ -96,16 +88,6 @@ func (s *scan) add(p *piece, of *asked, from int64) {
 	}
 }
 
-// reach returns how far the scan goes in a partition, from an offset on.
-func (s *scan) reach(part int32, from int64) int64 {
-	for _, r := range s.reaches {
-		if r.part == part && r.from <= from {
-			return max(r.to, from)
-		}
-	}
-	return from
-}
-
 // nameOut adds the names of the scan to the request, and answers it if it lacks no more offsets
 // or has more names than it may join. Otherwise it returns false: the request goes on waiting.
 func (a *recaller) nameOut(w *asked, g *group, scans map[string]*scan, fresh []*piece, now time.Time) bool {
@@ -129,7 +111,7 @@ func (a *recaller) nameOut(w *asked, g *group, scans map[string]*scan, fresh []*
 		if w.from[i] > p.Offset {
 			continue
 		}
-		if to := min(s.reach(p.Partition, w.from[i]), p.Offset+1); to > w.from[i] {
+		if to := min(reach(s.reaches, p.Partition, w.from[i]), p.Offset+1); to > w.from[i] {
 			w.from[i], w.came = to, now
 		}
 	}

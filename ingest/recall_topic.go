@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
-
 	"tapecast/rooms"
 )
 
@@ -28,9 +26,9 @@ type recallTopic struct {
 	records uint64             // records read again
 	read    uint64             // bytes of them
 
-	bounds  logBounds
-	at      time.Time // when the look at bounds began
-	wants   time.Time // when a request came that needs later bounds; zero: none
+	bounds  map[int32]bounds // of the topic's log, by partition
+	at      time.Time        // when the look at bounds began
+	wants   time.Time        // when a request came that needs later bounds; zero: none
 	looking bool
 	warned  time.Time // when the last warning was logged
 	retryAt time.Time // Kafka is not asked before; zero: at once
@@ -38,18 +36,13 @@ type recallTopic struct {
 	reading bool      // a lane reads it
 }
 
-// logBounds are the first offsets and the ends of a topic's partitions.
-type logBounds struct {
-	epoch     string
-	low, high map[int32]int64
-}
-
 // boundsFound is the answer to one look.
 type boundsFound struct {
-	topic *recallTopic
-	at    time.Time
-	logBounds
-	err error
+	topic  *recallTopic
+	at     time.Time
+	epoch  string
+	bounds map[int32]bounds
+	err    error
 }
 
 // topic returns the recaller's state of a topic.
@@ -82,26 +75,11 @@ func (a *recaller) look(k *recallTopic, now time.Time) {
 	k.looking, k.wants = true, time.Time{}
 	a.c.ended.Go(func() {
 		found := boundsFound{topic: k, at: now}
-		found.logBounds, found.err = a.c.boundsOf(k.topic)
+		var parts []int32
+		found.epoch, parts = k.topic.known()
+		found.bounds, found.err = a.c.boundsOf(k.topic, parts, a.c.isolation())
 		a.looked <- found
 	})
-}
-
-// boundsOf asks Kafka for the bounds of a topic.
-func (c *Consumer) boundsOf(t *topic) (b logBounds, err error) {
-	t.mu.Lock()
-	n := len(t.parts)
-	b.epoch = t.epoch
-	t.mu.Unlock()
-	parts := make([]int32, n)
-	for i := range parts {
-		parts[i] = int32(i)
-	}
-	if b.low, err = c.offsets(t, parts, kafka.EarliestOffsetSpec, c.isolation()); err != nil {
-		return b, err
-	}
-	b.high, err = c.offsets(t, parts, kafka.LatestOffsetSpec, c.isolation())
-	return b, err
 }
 
 // found takes the answer to a look. In another epoch it drops all kept records of the topic.
@@ -117,7 +95,7 @@ func (a *recaller) found(f boundsFound) {
 		clear(k.handed)
 		k.epoch = f.epoch
 	}
-	k.bounds, k.at = f.logBounds, f.at
+	k.bounds, k.at = f.bounds, f.at
 	k.failed, k.retryAt = 0, time.Time{}
 }
 
@@ -178,9 +156,7 @@ func (k *recallTopic) judge(w *asked, budget int64, now time.Time) (refusal, err
 		return &rooms.TooOldError{Oldest: k.oldest(w, budget), Why: fmt.Sprintf(format, args...)}
 	}
 	for _, p := range w.UpTo {
-		begin, ok := k.bounds.low[p.Partition]
-		end, ok2 := k.bounds.high[p.Partition]
-		if !ok || !ok2 || begin < 0 || end < 0 { // -1001: librdkafka got no answer
+		if b, ok := k.bounds[p.Partition]; !ok || b.low < 0 || b.high < 0 { // -1001: librdkafka got no answer
 			return refusedSlow, errSlow // the partition has no leader now
 		}
 	}
@@ -195,12 +171,12 @@ func (k *recallTopic) judge(w *asked, budget int64, now time.Time) (refusal, err
 		return refusedOld, old("they are of epoch %q, and the topic's is %q", w.Epoch, k.epoch)
 	}
 	for _, p := range w.After {
-		begin, end := k.bounds.low[p.Partition], k.bounds.high[p.Partition]
+		b := k.bounds[p.Partition]
 		switch {
-		case p.Offset < begin-1:
-			return refusedOld, old("partition %d begins at offset %d by now", p.Partition, begin)
-		case p.Offset >= end && p.Offset > -1:
-			return refusedOld, old("partition %d ends at offset %d, before it", p.Partition, end-1)
+		case p.Offset < b.low-1:
+			return refusedOld, old("partition %d begins at offset %d by now", p.Partition, b.low)
+		case p.Offset >= b.high && p.Offset > -1:
+			return refusedOld, old("partition %d ends at offset %d, before it", p.Partition, b.high-1)
 		}
 	}
 	if budget < 0 || w.More || w.Judged || !known {
@@ -227,8 +203,8 @@ func (k *recallTopic) oldest(w *asked, budget int64) rooms.Positions {
 	at := rooms.Positions{Epoch: k.epoch}
 	var all float64
 	for _, p := range w.UpTo {
-		if low, ok := k.bounds.low[p.Partition]; ok {
-			all += float64(max(p.Offset+1-low, 0))
+		if b, ok := k.bounds[p.Partition]; ok {
+			all += float64(max(p.Offset+1-b.low, 0))
 		}
 	}
 	share := 1.0
@@ -236,7 +212,7 @@ func (k *recallTopic) oldest(w *asked, budget int64) rooms.Positions {
 		share = min(1, 0.9*float64(budget)/(all*size))
 	}
 	for _, p := range w.UpTo {
-		low := k.bounds.low[p.Partition]
+		low := k.bounds[p.Partition].low
 		back := int64(share * float64(max(p.Offset+1-low, 0)))
 		if off := p.Offset - back; share < 1 {
 			low = max(low, off+1)

@@ -73,22 +73,18 @@ func (a *recaller) settle(w *asked, now time.Time) bool {
 			w.judged = true
 		}
 	}
-	if w.judged && w.lack() == 0 && w.Names != nil {
+	switch {
+	case w.judged && w.lack() == 0 && w.Names != nil:
 		a.answerNames(w)
-		return true
-	}
-	if w.judged && w.lack() == 0 {
+	case w.judged && w.lack() == 0:
 		a.hand(w, &shared{past: rooms.NewPast(w.Pattern, w.Room, nil, nil)})
-		return true
-	}
-	if w.judged && w.Names == nil && a.share(w) {
-		return true
-	}
-	if now.Sub(w.came) > recallFor && !w.late {
+	case w.judged && w.Names == nil && a.share(w):
+	case now.Sub(w.came) > recallFor && !w.late:
 		a.refuse(w, refusedSlow, errSlow)
-		return true
+	default:
+		return false
 	}
-	return false
+	return true
 }
 
 // share answers the request with frames that other members of its room hold, if they are at
@@ -219,6 +215,19 @@ func (a *recaller) window(w *asked) []stretch {
 	return list
 }
 
+// windows returns the stretches that include the windows of all requests of a group for the same
+// room, or for the same names.
+func (a *recaller) windows(of *asked, g *group) (list []stretch) {
+	for _, w := range g.list {
+		if w.Room == of.Room && (w.Names == nil) == (of.Names == nil) {
+			for _, s := range a.window(w) {
+				list = widen(list, s)
+			}
+		}
+	}
+	return list
+}
+
 // gather finds the requests to serve together with the first: their windows make the read
 // little longer. Those that lack least come before others.
 func (a *recaller) gather(first *asked, now time.Time) *group {
@@ -290,14 +299,12 @@ func (a *recaller) finish(g *group, fresh []*piece, now time.Time) {
 	done := map[*asked]bool{}
 	for _, w := range g.list {
 		a.heartbeat.Begin() // there may be thousands of requests, each with the names of thousands of rooms
-		answered := false
 		if w.Names != nil {
-			answered = a.nameOut(w, g, scans, fresh, now)
+			done[w] = a.nameOut(w, g, scans, fresh, now)
 		} else {
-			answered = a.handOut(w, g, pasts, fresh, now)
+			done[w] = a.handOut(w, g, pasts, fresh, now)
 		}
-		if answered {
-			done[w] = true
+		if done[w] {
 			w.user.waiting--
 		}
 	}

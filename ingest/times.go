@@ -210,9 +210,7 @@ func (a *times) next(counter *heartbeat.Counter) (key timeAsked, w *timeWaiting,
 
 // find returns the positions at a time: known ones, or an answer of Kafka.
 func (a *times) find(key timeAsked, w *timeWaiting) (timePositions, error) {
-	key.t.mu.Lock()
-	epoch, n := key.t.epoch, len(key.t.parts)
-	key.t.mu.Unlock()
+	epoch, parts := key.t.known()
 	now := time.Now()
 	a.mu.Lock()
 	known, ok := a.known[key]
@@ -221,16 +219,16 @@ func (a *times) find(key timeAsked, w *timeWaiting) (timePositions, error) {
 	switch {
 	case a.c.ctx.Err() != nil:
 		return timePositions{}, rooms.ErrStopped
-	case ok && now.Before(known.until) && known.at.Epoch == epoch && len(known.at.Offsets) == n:
+	case ok && now.Before(known.until) && known.at.Epoch == epoch && len(known.at.Offsets) == len(parts):
 		return known.timePositions, nil
-	case epoch == "" || n == 0:
+	case epoch == "" || parts == nil:
 		return timePositions{}, &rooms.NotNowError{
 			Why: "the gateway has not read the room's topic yet", RetryAfter: recallRetry,
 		}
 	case now.Sub(failed) < recallRetry || now.Sub(w.since) > recallFor: // a look-up would only delay others
 		return timePositions{}, errSlow
 	}
-	found, err := a.ask(key.t, key.ms, n)
+	found, err := a.ask(key.t, key.ms, parts)
 	if err != nil {
 		a.mu.Lock()
 		a.failed[key.t] = time.Now()
@@ -251,11 +249,7 @@ func (a *times) find(key timeAsked, w *timeWaiting) (timePositions, error) {
 }
 
 // ask asks Kafka's time index.
-func (a *times) ask(t *topic, ms int64, n int) (found timePositions, err error) {
-	parts := make([]int32, n)
-	for i := range parts {
-		parts[i] = int32(i)
-	}
+func (a *times) ask(t *topic, ms int64, parts []int32) (found timePositions, err error) {
 	// Ask for the ends first. Otherwise a record that is stored in between would be left out.
 	end, err := a.endsOf(t, parts)
 	if err != nil {

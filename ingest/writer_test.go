@@ -75,3 +75,19 @@ func (w *writer) flush() {
 		w.t.Fatalf("%d records are not stored after 30 s", left)
 	}
 }
+
+// sleepUntil waits until a time, or returns ctx's error.
+func sleepUntil(ctx context.Context, at time.Time) error {
+	wait := time.Until(at)
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -12,13 +12,11 @@ const bench = "bench.rooms"
 
 // Topics are the topics that the generated market writes, and one for tapecast-bench.
 func Topics() []TopicSpec {
-	return []TopicSpec{
-		{Name: "market.ticker", Partitions: 3, Config: retention},
-		{Name: "market.trades", Partitions: 3, Config: retention},
-		{Name: "private.orders", Partitions: 3, Config: retention},
-		{Name: "events", Partitions: 3, Config: retention},
-		{Name: bench, Partitions: 3, Config: retention},
+	var list []TopicSpec
+	for _, name := range []string{"market.ticker", "market.trades", "private.orders", "events", bench} {
+		list = append(list, TopicSpec{Name: name, Partitions: 3, Config: retention})
 	}
+	return list
 }
 
 // Routes bring the generated market to its rooms, and each record of tapecast-bench to the room

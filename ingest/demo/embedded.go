@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,15 +32,12 @@ func StartEmbedded(ctx context.Context, topics []TopicSpec, dataDir string, log 
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cannot start the embedded broker: %w", err)
 	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("tapecast-embedded"),
 		// Retention bounds its memory. By default kfake applies it once an hour.
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "10000"}),
-		kfake.WithLogger(kfakeLog{log}),
+		kfake.WithLogger(kfakeLog{cmp.Or(log, slog.New(slog.DiscardHandler))}),
 	}
 	if dataDir != "" {
 		opts = append(opts, kfake.DataDir(dataDir))

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,10 +45,7 @@ func StartMarket(ctx context.Context, brokers []string, users []string, log *slo
 			return nil, fmt.Errorf("cannot generate a market for user %q: a name needs plain characters", u)
 		}
 	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	m := &Market{log: log, quit: make(chan struct{})}
+	m := &Market{log: cmp.Or(log, slog.New(slog.DiscardHandler)), quit: make(chan struct{})}
 	var err error
 	m.producer, err = ingest.NewProducer(brokers, map[string]string{
 		"linger.ms":          "1",
@@ -59,11 +57,7 @@ func StartMarket(ctx context.Context, brokers []string, users []string, log *slo
 	}
 	start := time.Now()
 	g := newGenerator(uint64(start.UnixNano()), start, users)
-	m.stopped.Add(1)
-	go func() {
-		defer m.stopped.Done()
-		m.run(g)
-	}()
+	m.stopped.Go(func() { m.run(g) })
 	return m, nil
 }
 

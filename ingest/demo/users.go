@@ -2,7 +2,7 @@ package demo
 
 import (
 	"math/rand/v2"
-	"strconv"
+	"strings"
 )
 
 // owner is one demo user: the assets and the open order.
@@ -45,7 +45,7 @@ func (g *generator) appendOwn(b []byte, ev event, ms int64) []byte {
 	case evNotification:
 		b = g.appendMeta(b, "notification.order", g.users[ev.index], ev, ms)
 		b = append(append(b, `{"level":"info","title":"Order `...), o.order.status...)
-		b = append(append(b, `","text":"Your order to `...), sideWord(o.order.buy)...)
+		b = append(append(b, `","text":"Your order to `...), strings.ToLower(side(o.order.buy))...)
 		b = append(append(b, ' '), g.coins[o.order.coin].base...)
 		b = append(append(b, ` is `...), o.order.status...)
 		b = appendInt(append(b, `.","orderId":`...), o.order.id)
@@ -94,7 +94,7 @@ func (g *generator) appendOrder(b []byte, ev event, o *owner, ms int64) []byte {
 	b = appendInt(append(b, `{"orderId":`...), o.order.id)
 	b = append(append(b, `,"userId":"`...), g.users[ev.index]...)
 	b = append(append(b, `","symbol":"`...), c.symbol...)
-	b = append(append(b, `","side":"`...), sideName(o.order.buy)...)
+	b = append(append(b, `","side":"`...), side(o.order.buy)...)
 	b = append(append(b, `","type":"LIMIT","status":"`...), o.order.status...)
 	b = appendAmount(append(b, `","price":`...), o.order.price)
 	b = appendAmount(append(b, `,"quantity":`...), o.order.size)
@@ -121,8 +121,7 @@ func (g *generator) appendAlert(b []byte, ev event, ms int64) []byte {
 	a := alerts[int(ev.cycle)%len(alerts)]
 	b = append(append(b, `{"severity":"`...), a.severity...)
 	b = append(append(b, `","text":"`...), a.text...)
-	b = append(b, `","number":`...)
-	b = strconv.AppendInt(b, int64(ev.cycle)+1, 10)
+	b = appendInt(append(b, `","number":`...), int64(ev.cycle)+1)
 	return append(b, `}}`...)
 }
 
@@ -139,16 +138,10 @@ var alerts = []struct{ severity, text string }{
 	{"info", "Maintenance of the test network is due on Sunday."},
 }
 
-func sideName(buy bool) string {
+// side returns the side of an order as exchanges write it.
+func side(buy bool) string {
 	if buy {
 		return "BUY"
 	}
 	return "SELL"
-}
-
-func sideWord(buy bool) string {
-	if buy {
-		return "buy"
-	}
-	return "sell"
 }

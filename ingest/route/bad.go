@@ -82,32 +82,26 @@ func (b Bad) Detail() string {
 
 // ofField describes a field that cannot be used.
 func (b Bad) ofField() string {
-	field, why := strconv.Quote(*b.field), ""
+	field, why := strconv.Quote(*b.field), fieldFaults[b.lack]
 	if *b.field == "@key" {
 		field = "the record key"
-	}
-	switch b.lack {
-	case lackMissing:
-		why = fmt.Sprintf("the record lacks the field %s of", field)
-		if *b.field == "@key" {
-			why = "the record has no key for"
+		if b.lack == lackMissing {
+			field, why = "the record", "%s has no key for"
 		}
-	case lackTombstone:
-		why = fmt.Sprintf("the record is a tombstone, and so has no %s for", field)
-	case lackNull:
-		why = field + " is null, and cannot be used for"
-	case lackKind:
-		why = field + " is neither a string nor an integer, and cannot be used for"
-	case lackEmpty:
-		why = field + " is empty, and cannot be used for"
-	case lackTwice:
-		why = fmt.Sprintf("the value has %s twice, with different values: it cannot be used for", field)
-	case lackHalf:
-		why = field + " has half of a surrogate pair, which is not a character, and cannot be used for"
-	case lackFormat:
-		why = "the record key is not as long as key_format says, and cannot be used for"
 	}
-	return fmt.Sprintf("%s %q", why, b.What)
+	return fmt.Sprintf(why+" %q", field, b.What)
+}
+
+// fieldFaults says of a field what keeps it from being used for a template.
+var fieldFaults = map[lack]string{
+	lackMissing:   "the record lacks the field %s of",
+	lackTombstone: "the record is a tombstone, and so has no %s for",
+	lackNull:      "%s is null, and cannot be used for",
+	lackKind:      "%s is neither a string nor an integer, and cannot be used for",
+	lackEmpty:     "%s is empty, and cannot be used for",
+	lackTwice:     "the value has %s twice, with different values: it cannot be used for",
+	lackHalf:      "%s has half of a surrogate pair, which is not a character, and cannot be used for",
+	lackFormat:    "%s is not as long as key_format says, and cannot be used for",
 }
 
 // ofRoom describes a room name that cannot be used.

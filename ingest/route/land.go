@@ -79,46 +79,42 @@ func (c *compiler) fitTogether(a, b int) bool {
 	return true
 }
 
-// templates calls visit with each template of the route.
-func (r *route) templates(visit func(*template)) {
-	if r.key != nil {
-		visit(r.key)
+// sources calls visit with the source of each condition and placeholder of the route.
+func (r *route) sources(visit func(*source)) {
+	for i := range r.conds {
+		visit(&r.conds[i].from)
 	}
-	visit(r.typ)
+	if r.keyframe != nil {
+		visit(&r.keyframe.from)
+	}
+	templates := []*template{r.typ}
+	if r.key != nil {
+		templates = append(templates, r.key)
+	}
 	for i := range r.rooms {
-		visit(&r.rooms[i].template)
+		templates = append(templates, &r.rooms[i].template)
+	}
+	for _, t := range templates {
+		for i := range t.parts {
+			if t.parts[i].field {
+				visit(&t.parts[i].from)
+			}
+		}
 	}
 }
 
 // keysAs sets the format of record keys, and reports whether the route reads them.
 func (r *route) keysAs(f keyFormat) (reads bool) {
-	as := func(from *source) {
+	r.sources(func(from *source) {
 		if from.kind == fromKey {
 			from.keys, reads = f, true
-		}
-	}
-	for i := range r.conds {
-		as(&r.conds[i].from)
-	}
-	if r.keyframe != nil {
-		as(&r.keyframe.from)
-	}
-	r.templates(func(t *template) {
-		for i := range t.parts {
-			as(&t.parts[i].from)
 		}
 	})
 	return reads
 }
 
 // readsHeaders reports whether any condition or template of the route reads headers.
-func (r *route) readsHeaders() bool {
-	for _, c := range r.conds {
-		if c.from.kind == fromHeader {
-			return true
-		}
-	}
-	reads := r.keyframe != nil && r.keyframe.from.kind == fromHeader
-	r.templates(func(t *template) { reads = reads || t.uses(fromHeader) })
+func (r *route) readsHeaders() (reads bool) {
+	r.sources(func(from *source) { reads = reads || from.kind == fromHeader })
 	return reads
 }
