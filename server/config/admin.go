@@ -2,33 +2,28 @@ package config
 
 // Admin is the internal port: health, metrics and the rest.
 type Admin struct {
-	// Listen is the internal host:port. Default 127.0.0.1:8081. Every client that reaches it can
-	// read: keep it off public networks.
+	// Listen is the internal host:port. Whoever reaches it can read. Default 127.0.0.1:8081.
 	Listen string `koanf:"listen"`
 	// Hosts are the names, without port, that the internal port answers to, besides literal
-	// addresses and localhost. This stops a web page that reaches the port by a name of its own
-	// (DNS rebinding). There are no wildcards. Default none.
+	// addresses and localhost (see admin.Gate). Default none.
 	Hosts []string `koanf:"hosts"`
-	// Probes is a host:port for /livez, /readyz, /health and /metrics alone, without
-	// TLS, so that Listen can stay on loopback. Default none: Listen has them all.
+	// Probes is a host:port for /livez, /readyz, /health and /metrics alone, without TLS, so that
+	// Listen can stay on loopback. Default none.
 	Probes string `koanf:"probes"`
-	// Write serves requests that write: POST /publish, and Direct. It needs TokenFile. Default
-	// false.
+	// Write serves requests that write, POST /publish and Direct. It needs TokenFile. Default false.
 	Write bool `koanf:"write"`
-	// TokenFile holds the token, of 32 characters or more, for requests that write and for
-	// pprof: "Authorization: Bearer". White space around it is not part of it. SIGHUP reads
-	// it again. Default none.
+	// TokenFile holds the bearer token, of 32 characters or more, for requests that write and for
+	// pprof. SIGHUP reads it again. Default none.
 	TokenFile string   `koanf:"token_file"`
 	TLS       AdminTLS `koanf:"tls"`
 	// Pprof serves /debug/pprof/, which needs the token if TokenFile is set. Default false.
 	Pprof bool `koanf:"pprof"`
-	// Direct serves POST /debug/append, which appends records past Kafka. For measurements
-	// only, as by tapecast-bench with --direct. It needs Write. Default false.
+	// Direct serves POST /debug/append, which appends records past Kafka, for measurements only. It
+	// needs Write. Default false.
 	Direct bool `koanf:"direct"`
 }
 
-// AdminTLS makes the internal port https, and https only. The port of Probes
-// stays plain.
+// AdminTLS makes the internal port https, and https only. The port of Probes stays plain.
 type AdminTLS struct {
 	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP
 	// reads it and KeyFile again. Default none: the port is http.

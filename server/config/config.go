@@ -2,11 +2,8 @@ package config
 
 import "time"
 
-// Config is everything that an operator may set. Load fills it from the built-in defaults, a YAML
-// file, the environment and flags, each over the one before.
-//
-// The koanf tags are the keys of the file. Unknown keys and TAPECAST_ variables are
-// checked against the tree of this struct, so a field that is added here is known
+// Config is everything that an operator may set. The koanf tags are the keys of the file. Keys and
+// variables are checked against the tree of this struct, so a field that is added here is known
 // everywhere. A Config is not changed once the server has it.
 type Config struct {
 	Server Server `koanf:"server"`
@@ -17,15 +14,11 @@ type Config struct {
 	Kafka  Kafka  `koanf:"kafka"`
 	Memory Memory `koanf:"memory"`
 
-	// Classes are room policies by name. The six built-in ones may be changed key
-	// by key. Further ones start from Class's zero values.
+	// Classes are room policies by name. The six built-in ones may be changed key by key.
 	Classes map[string]Class `koanf:"classes"`
-	// Rooms maps patterns to classes. A room that fits none is unknown. A list in
-	// the file replaces the built-in one.
+	// Rooms maps patterns to classes. A room that fits none is unknown.
 	Rooms []Room `koanf:"rooms"`
-	// AutoJoin names the rooms joined on authentication, as one step; {sub} stands
-	// for the user. Default: prices, trades, system_alerts and user:, portfolio:,
-	// orders: and notifications: of the user.
+	// AutoJoin names the rooms joined on authentication, as one step; {sub} stands for the user.
 	AutoJoin []string `koanf:"auto_join"`
 
 	Ingest Ingest `koanf:"ingest"`
@@ -41,40 +34,34 @@ type Server struct {
 	Path string `koanf:"path"`
 	// Drain is the time over which a stopping node spreads its closes. Default 20s.
 	Drain time.Duration `koanf:"drain"`
-	// DrainDelay is how long a stopping node that is no longer ready still takes clients, so
-	// that balancers notice before its port is closed. Default 0s.
+	// DrainDelay is how long a stopping node still takes clients, so that balancers notice that it
+	// is no longer ready. Default 0s.
 	DrainDelay time.Duration `koanf:"drain_delay"`
 
 	// Loops is the number of event loops. Default 0: half of the CPUs, at least one.
 	Loops int `koanf:"loops"`
-	// Pollers is the number of nbio pollers. Default 0: a quarter of the CPUs, at
-	// least one.
+	// Pollers is the number of nbio pollers. Default 0: a quarter of the CPUs, at least one.
 	Pollers int `koanf:"pollers"`
 	// Shards is the number of room table shards, one appender each. Default 0: one per CPU.
 	Shards int `koanf:"shards"`
 
-	// SendBuffer is SO_SNDBUF of each connection. Default 0: the kernel's own, which
-	// grows to megabytes.
+	// SendBuffer is SO_SNDBUF of each connection. Default 0: the kernel's, which grows to megabytes.
 	SendBuffer Size `koanf:"send_buffer"`
-	// NotSentLowat is TCP_NOTSENT_LOWAT of each connection, which bounds what the
-	// kernel holds unsent for a slow client. Default 128KiB, which is what one visit
-	// sends at most; 0: no bound.
+	// NotSentLowat is TCP_NOTSENT_LOWAT of each connection: what the kernel holds unsent for a slow
+	// client. Default 128KiB, which is what one visit sends at most; 0: no bound.
 	NotSentLowat Size `koanf:"notsent_lowat"`
-	// MaxHead is the longest upgrade request, headers included; over it: 431. Each socket
-	// that has not been upgraded may hold that much. Default 16KiB.
+	// MaxHead is the longest upgrade request, headers included; over it: 431. Default 16KiB.
 	MaxHead Size `koanf:"max_head"`
-	// MaxMessage is the longest message that a client may send once it is authenticated, and before
-	// that 64KiB or less. A longer one closes the connection with 1009. Clients are told the bound.
-	// Default 256KiB; 1MiB at most.
+	// MaxMessage is the longest message of an authenticated client; others may send 64KiB or less
+	// (EarlyMessage). Over it: close 1009. Default 256KiB; 1MiB at most.
 	MaxMessage Size `koanf:"max_message"`
 
 	// HandshakeTimeout is the time a client has to send its upgrade request. Default 10s.
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
 	// PingEvery is the time between two pings of a client. Default 25s.
 	PingEvery time.Duration `koanf:"ping_every"`
-	// PongTimeout is how long after an unanswered ping a client counts as dead, if it has sent
-	// nothing since, neither a pong nor anything else. Only clients without positions are pinged.
-	// For the others, TCP finds those that are dead. Default 60s.
+	// PongTimeout is how long after a ping a client that has sent nothing counts as dead. Only
+	// clients without positions are pinged; TCP finds the others. Default 60s.
 	PongTimeout time.Duration `koanf:"pong_timeout"`
 
 	TLS   TLS   `koanf:"tls"`
@@ -83,27 +70,24 @@ type Server struct {
 
 // Proxy is the balancer in front of the public port, if there is one.
 type Proxy struct {
-	// Trusted are the addresses and networks (10.0.0.7, 10.1.0.0/16) of balancers. Each of
-	// their connections must begin with a PROXY protocol header, version 1 or 2, ahead of
-	// TLS. Limits and logs then use the client's address in it. A header from any other
-	// address is a bad request. Default none.
+	// Trusted are the addresses and networks (10.0.0.7, 10.1.0.0/16) of balancers. Each of their
+	// connections must begin with a PROXY protocol header, version 1 or 2, ahead of TLS. A header
+	// from any other address is a bad request. Default none.
 	Trusted []string `koanf:"trusted"`
 }
 
 // TLS makes the public port wss, and wss only.
 type TLS struct {
-	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP
-	// reads it and KeyFile again. Default none: the port is ws.
+	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP reads it and
+	// KeyFile again. Default none: the port is ws.
 	CertFile string `koanf:"cert_file"`
 	// KeyFile holds its private key in PEM.
 	KeyFile string `koanf:"key_file"`
 	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
 	MinVersion string `koanf:"min_version"`
-	// Handshakes is how many handshakes are computed at a time. Further clients wait, within
-	// HandshakeTimeout. All give way to messages, for 200 ms at most. Default 256.
+	// Handshakes is how many handshakes are computed at a time. Others wait. Default 256.
 	Handshakes int `koanf:"handshakes"`
-	// Waiting is how many handshakes may wait for their clients, some 24 KB each. At the
-	// bound the oldest of the address that has the most is dropped. Default 4096.
+	// Waiting is how many handshakes may wait for their clients, some 24 KB each. Default 4096.
 	Waiting int `koanf:"waiting"`
 }
 
@@ -111,10 +95,8 @@ type TLS struct {
 type Log struct {
 	// Level is the least level logged: debug, info (default), warn, error.
 	Level string `koanf:"level"`
-	// Security is the file for security events, in JSON: which client was refused what. They
-	// are bad tokens, limits, other users' rooms, and requests to the internal port. The file
-	// is made with mode 0600, and SIGHUP opens it again. "stderr" puts the lines into the
-	// log. Each kind and address has 5 lines a second at most. Default "": none.
+	// Security is the file for security events (logging.Security). SIGHUP opens it again. "stderr"
+	// puts the lines into the log. Default "": none.
 	Security string `koanf:"security"`
 	// Format is auto (default: text on a terminal, JSON elsewhere), text or json.
 	Format string `koanf:"format"`
@@ -136,8 +118,8 @@ type Auth struct {
 	// Keys are further keys, such as those of another issuer, or of a rotation. A token's kid
 	// chooses. Default none.
 	Keys []AuthKey `koanf:"keys"`
-	// PrivateKeyFile holds the Ed25519 key in PEM ("PRIVATE KEY") that
-	// `tapecast token` signs with. The server never reads it.
+	// PrivateKeyFile holds the Ed25519 key in PEM ("PRIVATE KEY") that `tapecast token` signs with.
+	// The server never reads it.
 	PrivateKeyFile string `koanf:"private_key_file"`
 	// Issuer is what a token's iss must be. Default "": anything.
 	Issuer string `koanf:"issuer"`
@@ -174,52 +156,41 @@ type Limits struct {
 	// Connections is the most upgraded connections at a time; over it: 503. Default 0:
 	// what the descriptor limit leaves (Config.MaxConnections).
 	Connections int `koanf:"connections"`
-	// ConnectionsPerAddress is the most sockets of one address (IPv6: one /64), counted as
-	// they are accepted; over it: 503, or in a storm a reset. Default 0: no limit, since
-	// behind a proxy all clients share one address.
+	// ConnectionsPerAddress is the most sockets of one address (IPv6: one /64); over it: 503, or in
+	// a storm a reset. Default 0: no limit, since behind a proxy all clients share one address.
 	ConnectionsPerAddress int `koanf:"connections_per_address"`
-	// HalfOpen is the most sockets that have not been upgraded, beside Connections. At the
-	// bound the oldest of the address that has the most is dropped for a new one. Default
-	// 0: 8192, or what the descriptor limit leaves (Config.MaxHalfOpen).
+	// HalfOpen is the most sockets that have not been upgraded, beside Connections. Default 0: 8192,
+	// or what the descriptor limit leaves (Config.MaxHalfOpen).
 	HalfOpen int `koanf:"half_open"`
 	// HalfOpenPerAddress is the most of these sockets of one address. Default 0: no limit.
 	HalfOpenPerAddress int `koanf:"half_open_per_address"`
-	// ConnectionsPerUser is the most connections of one user; over it: close 4129.
-	// Default 0: no limit.
+	// ConnectionsPerUser is the most connections of one user; over it: close 4129. Default 0: no limit.
 	ConnectionsPerUser int `koanf:"connections_per_user"`
-	// Pending is the most connections at a time that have yet to authenticate. Over it the
-	// oldest of the address that has the most is closed with 4129 for one of another address.
-	// A new one of an address that has as many is refused with 503. Default 10000; 0: no limit.
+	// Pending is the most connections at a time that have yet to authenticate. Over it the oldest
+	// of the address that has the most is closed with 4129. Default 10000; 0: no limit.
 	Pending int `koanf:"pending"`
 	// MessagesPerSecond is how many messages a second one connection may send over a longer
 	// time. Default 50; 0: no limit.
 	MessagesPerSecond float64 `koanf:"messages_per_second"`
 	// Burst is how many messages it may send at once. Default 100.
 	Burst int `koanf:"burst"`
-	// RequestCost is what the requests of one connection may cost a second over a longer time. Each
-	// named room costs 1 (to join, leave, list or resume), a message 1, a token 50, and a KiB of
-	// answers 1. Default 500; 0: no limit.
+	// RequestCost is what the requests of one connection may cost a second over a longer time: 1 for
+	// a message, a room or a KiB of answers, 50 for a token. Default 500; 0: no limit.
 	RequestCost float64 `koanf:"request_cost"`
-	// RequestBurst is what they may cost at once. Default 5000, which is a join of 1024
-	// rooms with positions and keys, and some.
+	// RequestBurst is what they may cost at once. Default 5000: a join of 1024 rooms, and some.
 	RequestBurst int `koanf:"request_burst"`
 	// SnapshotBytes is how many bytes of snapshots one connection is sent in a minute over a longer
 	// time, and about how many at once. Default 64MiB; 0: no limit.
 	SnapshotBytes Size `koanf:"snapshot_bytes"`
-	// UserBudgets is how many times the RequestCost and SnapshotBytes of one connection a user
-	// has, over all of its connections. Default 4; 0: no limit. Guests that share one sub are
-	// one user: they need 0 here, in RecallBytes and EmptyRooms, and in ConnectionsPerUser.
+	// UserBudgets is how many times the RequestCost and SnapshotBytes of one connection a user has,
+	// over all connections. Default 4; 0: no limit, as guests that share one sub need it.
 	UserBudgets float64 `koanf:"user_budgets"`
 	// BadTokensPerSecond is how many bad tokens from one address are checked a second over a longer
-	// time, and ten times as many at once. Beyond that none is checked. A token with a good
-	// signature, such as an expired one, counts only from the eleventh time that it comes. Default
-	// 100; 0: no limit.
+	// time, and ten times as many at once. Default 100; 0: no limit.
 	BadTokensPerSecond float64 `koanf:"bad_tokens_per_second"`
-	// RoomsPerConnection is the most rooms one connection may be in. Default 1024;
-	// 0: no limit.
+	// RoomsPerConnection is the most rooms one connection may be in. Default 1024; 0: no limit.
 	RoomsPerConnection int `koanf:"rooms_per_connection"`
-	// WildcardsPerConnection is the most wildcards ("prices:BTC*") one connection may
-	// hold, 255 at most. Default 8; 0: clients may use none.
+	// WildcardsPerConnection is the most wildcards ("prices:BTC*") of one connection. Default 8; 0: none.
 	WildcardsPerConnection int `koanf:"wildcards_per_connection"`
 	// RoomsPerWildcard is the most rooms that one wildcard may join. Default 1000; 0: as many as
 	// RoomsPerConnection leaves.
@@ -227,11 +198,8 @@ type Limits struct {
 	// EmptyRooms is the most rooms without a message on this node that one user may have joined,
 	// over all connections. Default 1000; 0: no limit.
 	EmptyRooms int `koanf:"empty_rooms"`
-	// RecallBytes is how many bytes of records are read again in a minute for one user whose
-	// clients resume from further back than memory holds. Users that ask for the same records
-	// share them. A request for more than is left is told to wait (-32010). One for more than
-	// the budget ever gives gets -32008 with the oldest position within it. Default 256MiB; 0:
-	// no limit.
+	// RecallBytes is how many bytes of records are read again in a minute for one user whose clients
+	// resume from further back than memory holds. Default 256MiB; 0: no limit.
 	RecallBytes Size `koanf:"recall_bytes"`
 }
 
@@ -242,31 +210,22 @@ type Kafka struct {
 	Brokers []string `koanf:"brokers"`
 	// Start is where reading begins: end (default), beginning, or a time back, such as 30s.
 	Start string `koanf:"start"`
-	// Consumers is the number of librdkafka consumers that share the partitions.
-	// Default 0: one.
+	// Consumers is the number of librdkafka consumers that share the partitions. Default 0: one.
 	Consumers int `koanf:"consumers"`
-	// DeadLetter is the topic that refused records go to, each under the key
-	// topic:partition:offset: a compacted topic holds it once, however many nodes refuse it.
-	// Default "": none.
+	// DeadLetter is the topic that refused records go to. Default "": none.
 	DeadLetter string `koanf:"dead_letter"`
-	// RequireTopics is which topics of the routes must exist before the node is ready. With
-	// any (default), one is enough: health is degraded and names those that Kafka says do not
-	// exist. With all, the node waits for every one.
+	// RequireTopics is which topics of the routes must exist before the node is ready: any (default:
+	// one is enough) or all.
 	RequireTopics string `koanf:"require_topics"`
-	// MetadataEvery is the time between two looks for new partitions and for topics that were
-	// created again. Default 5s.
+	// MetadataEvery is the time between two looks at the topics. Default 5s.
 	MetadataEvery time.Duration `koanf:"metadata_every"`
-	// MaxRecord is the longest value that is delivered; longer ones are refused.
-	// Default 1MiB.
+	// MaxRecord is the longest value that is delivered; longer ones are refused. Default 1MiB.
 	MaxRecord Size `koanf:"max_record"`
-	// LookBack is how far back a topic that feeds rooms with last values (a class with
-	// conflate or snapshot) is read at the start. A compacted topic is read from its
-	// beginning. Default 10m; "0s" reads both from Start.
+	// LookBack is how far back a topic that feeds rooms with last values is read at the start, if it
+	// is not compacted: such a one is read from its beginning. Default 10m; 0s: both from Start.
 	LookBack time.Duration `koanf:"look_back"`
-	// RecallMemory bounds the records that are read again for clients that resume from
-	// further back than memory holds. The frames made of these records may take as much
-	// again. A past of any size is read and sent in parts: each is a thirty-second of
-	// RecallMemory, 4 MiB at most. Default 256MiB.
+	// RecallMemory bounds the records that are read again for clients that resume from further back
+	// than memory holds. The frames made of these records may take as much again. Default 256MiB.
 	RecallMemory Size `koanf:"recall_memory"`
 	// SASLPasswordFile holds librdkafka's sasl.password.
 	SASLPasswordFile string `koanf:"sasl_password_file"`
@@ -282,9 +241,8 @@ type Memory struct {
 	// LastValues is the most bytes that all last values hold together. Beyond that the oldest are
 	// forgotten, those of rooms without members first. Default 0: 512MiB, or Tapes if that is less.
 	LastValues Size `koanf:"last_values"`
-	// Incoming is the most bytes that incomplete messages of all clients take together. Over
-	// it one of these clients is closed with 1013: the oldest of the address that has the
-	// most. Default 64MiB.
+	// Incoming is the most bytes that incomplete messages of all clients take together. Over it one
+	// of these clients is closed with 1013. Default 64MiB.
 	Incoming Size `koanf:"incoming"`
 }
 
@@ -292,23 +250,21 @@ type Memory struct {
 type Class struct {
 	// Conflate delivers the newest value of each key to a member that lags. Default false.
 	Conflate bool `koanf:"conflate"`
-	// ConflateAfter is how far a member may lag before it is conflated. In a room with
-	// keyframes it is how many bytes a member may lag before it continues at the newest one.
+	// ConflateAfter is how far a member may lag before it is conflated, or in a room with keyframes
+	// how many bytes before it continues at the newest one.
 	ConflateAfter Lag `koanf:"conflate_after"`
 	// Snapshot delivers the last value of each key on join. Default false.
 	Snapshot bool   `koanf:"snapshot"`
 	Retain   Retain `koanf:"retain"`
-	// Lag says what happens to a member whose next messages the tape has dropped. skip (default)
-	// sends it a gap notice and continues at the tail. close closes it with 4208.
+	// Lag says what happens to a member whose next messages the tape has dropped: skip (default)
+	// sends it a gap notice, close closes it with 4208.
 	Lag string `koanf:"lag"`
-	// Owner makes rooms private. With "{sub}" a user may join only the rooms whose {owner} equals
-	// the sub of the user's token. Default "": public.
+	// Owner makes rooms private if it is "{sub}": their {owner} is the sub of the user's token.
+	// Default "": public.
 	Owner string `koanf:"owner"`
-	// Keep keeps records of rooms without members on this node. Default false; always true if Owner
-	// is set.
+	// Keep keeps records of rooms without members here. Default false; always true if Owner is set.
 	Keep bool `koanf:"keep"`
-	// Compress sends frames deflated to clients that negotiated permessage-deflate.
-	// Each is deflated once for all of them. Default false. Not for private classes.
+	// Compress sends frames deflated to clients that take them. Default false. Not for private classes.
 	Compress bool `koanf:"compress"`
 	// Interval is the least time between two sends to a member. Default 0s: at once.
 	Interval time.Duration `koanf:"interval"`
@@ -336,8 +292,8 @@ type Retain struct {
 
 // Room maps the rooms that fit a pattern to a class.
 type Room struct {
-	// Match is a name ("prices"), a prefix with a star ("prices:*") or, for private
-	// classes, a prefix with the owner ("orders:{owner}").
+	// Match is a name ("prices"), a prefix with a star ("prices:*"), or with the owner
+	// ("orders:{owner}").
 	Match string `koanf:"match"`
 	// Class is a key of classes.
 	Class string `koanf:"class"`

@@ -2,14 +2,13 @@ package config
 
 // Ingest routes records to rooms.
 type Ingest struct {
-	// Routes lists the routes. Every route that fits a record applies. Default none with kafka.brokers,
-	// else the routes of the demo market.
+	// Routes lists the routes. Every route that fits a record applies. Default none, or in the demo
+	// those of its market.
 	Routes []Route `koanf:"routes"`
 	// Unmatched says what happens to records that fit no route's match. ignore (default) counts
-	// them. dead_letter also sends them to kafka.dead_letter. Such a record is not a fault.
+	// them. dead_letter also sends them to kafka.dead_letter.
 	Unmatched string `koanf:"unmatched"`
-	// Market feeds the embedded broker from the generated market. Default true. It has no
-	// meaning if kafka.brokers is set.
+	// Market feeds the embedded broker from the generated market. Default true.
 	Market bool `koanf:"market"`
 }
 
@@ -22,23 +21,17 @@ type Keyframe struct {
 	Equals string `koanf:"equals"`
 }
 
-// Route sends the records of a topic to rooms. Fields come from the value
-// by path ({data.asset}), from headers ({@header.x}, of several the last) or the record
-// key ({@key}). A record that lacks one, or whose value has one twice with different
-// values, is bad.
+// Route sends the records of a topic to rooms (route.Route).
 type Route struct {
 	Topic string `koanf:"topic"`
 	// Match are conditions, path to glob ("portfolio.*"); all must hold. Default none.
 	Match map[string]string `koanf:"match"`
-	// Rooms are the names of the rooms, with fields. A record is bad if no client can write a name,
-	// because it has a star, line ends or control characters. It is also bad if no user could own
-	// its private room, or if the template of a private pattern gives another room.
+	// Rooms are the names of the rooms, with fields.
 	Rooms []string `koanf:"rooms"`
 	// Key is the envelope's key, with fields. Default "": none.
 	Key string `koanf:"key"`
 	// KeyFormat is how producers write record keys, and so what {@key} stands for: utf8 (default),
-	// int32 or int64 (4 or 8 bytes, big-endian, as Kafka's serializers write them: 42), or hex or
-	// base64 (any bytes, in that form). Other keys make a record bad.
+	// int32, int64, hex or base64.
 	KeyFormat string `koanf:"key_format"`
 	// Type is the envelope's type, with fields, 256 bytes at most. Default "": the topic's name.
 	Type string `koanf:"type"`
@@ -51,8 +44,7 @@ type Route struct {
 	// Format is json (default) or, with envelope none, binary.
 	Format string `koanf:"format"`
 	// Partitioner is how the producers choose a key's partition (murmur2, consistent_random, …). It
-	// is only checked: a record in another partition is delivered like all others, counted, warned
-	// of once and named in health. Default "": not checked.
+	// is only checked. Default "": not checked.
 	Partitioner string `koanf:"partitioner"`
 	// Tombstones says that the topic contains records without a value. Default false.
 	Tombstones bool `koanf:"tombstones"`
