@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -130,19 +131,10 @@ func (f *brokerFaults) note(code kafka.ErrorCode, said string, now time.Time) {
 	if old, ok := f.list[one.broker]; ok && old.kind > one.kind && now.Sub(old.at) < brokerFaultFor {
 		return
 	} else if !ok && len(f.list) >= maxBrokerFaults {
-		f.dropOldest()
+		byAge := func(a, b brokerFault) int { return a.at.Compare(b.at) }
+		delete(f.list, slices.MinFunc(slices.Collect(maps.Values(f.list)), byAge).broker)
 	}
 	f.list[one.broker] = one
-}
-
-func (f *brokerFaults) dropOldest() {
-	oldest := ""
-	for b, one := range f.list {
-		if oldest == "" || one.at.Before(f.list[oldest].at) {
-			oldest = b
-		}
-	}
-	delete(f.list, oldest)
 }
 
 // kindOf returns the kind of a fault.

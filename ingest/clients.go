@@ -85,8 +85,7 @@ func TryClients(cfg Config) []PropertyFault {
 	for _, try := range tries {
 		go func() { said <- try() }()
 	}
-	late := time.NewTimer(tryTime)
-	defer late.Stop()
+	late := time.After(tryTime)
 	var out []PropertyFault
 	for range tries {
 		select {
@@ -98,7 +97,7 @@ func TryClients(cfg Config) []PropertyFault {
 			if !slices.Contains(out, f) {
 				out = append(out, f)
 			}
-		case <-late.C:
+		case <-late:
 			return append(out, PropertyFault{
 				Msg: fmt.Sprintf("librdkafka does not make and close its clients within %s", tryTime),
 				Do:  "remove what makes it wait, such as a plugin",

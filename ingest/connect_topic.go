@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -150,12 +151,7 @@ func (c *connector) read(d kafka.TopicDescription) string {
 
 // unread names the first partition that could not be read, and its leader.
 func unread(open map[int32]kafka.TopicPartitionInfo) string {
-	least := int32(-1)
-	for n := range open {
-		if least < 0 || n < least {
-			least = n
-		}
-	}
+	least := slices.Min(slices.Collect(maps.Keys(open)))
 	p := open[least]
 	if p.Leader == nil || p.Leader.ID < 0 {
 		return fmt.Sprintf("partition %d has no leader: ", least)

@@ -98,9 +98,8 @@ type Consumer struct {
 
 	faults *brokerFaults
 
-	mu      sync.Mutex
-	outage  *outage // nil: the brokers answer
-	started bool
+	outage  atomic.Pointer[outage] // nil: the brokers answer
+	started atomic.Bool
 }
 
 // figures are the counters of Stats. Readers add to them once a batch.
@@ -198,9 +197,7 @@ func (c *Consumer) Start(ctx context.Context) (err error) {
 		c.close()
 		return err
 	}
-	c.mu.Lock()
-	c.started = true
-	c.mu.Unlock()
+	c.started.Store(true)
 	for _, r := range c.readers {
 		c.ended.Go(r.run)
 	}
@@ -241,11 +238,7 @@ func (c *Consumer) close() {
 // Stop ends reading and waits for all that Start started. If ctx ends first, Stop
 // returns an error and the rest ends on its own.
 func (c *Consumer) Stop(ctx context.Context) error {
-	c.mu.Lock()
-	runs := c.started
-	c.started = false
-	c.mu.Unlock()
-	if !runs {
+	if !c.started.Swap(false) {
 		return nil
 	}
 	c.times.stop()
@@ -297,10 +290,13 @@ func (c *Consumer) Stats() Stats {
 	return s
 }
 
-// kick wakes the watcher. It never blocks.
-func (c *Consumer) kick() {
+// kick wakes the watcher.
+func (c *Consumer) kick() { wake(c.kicked) }
+
+// wake leaves a token in a channel with room for one. It never blocks.
+func wake(ch chan struct{}) {
 	select {
-	case c.kicked <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
 }

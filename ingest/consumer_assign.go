@@ -151,15 +151,6 @@ func (r *reader) again(rd *reading) error {
 	return nil
 }
 
-// believe ends a doubt: the topic was not made again.
-func (r *reader) believe(rd *reading, d *doubt) error {
-	if err := r.again(rd); err != nil {
-		return err
-	}
-	rd.doubt.CompareAndSwap(d, nil) // unless there is another one now
-	return nil
-}
-
 // beyondLooks is the number of looks in a row that must find a partition's end before our next
 // offset. Then its log was cut. A leader that has just been elected may be behind for a moment.
 const beyondLooks = 3

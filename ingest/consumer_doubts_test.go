@@ -71,8 +71,8 @@ func TestConsumerDoubtIsNotConfirmed(t *testing.T) {
 	w.numbers("a", 1, 0, 5)
 	m.wait(5)
 	rd := r.c.readers[0]
-	rd.changed("a", "someOtherId")
-	rd.changed("unknown", "x")
+	rd.logged(kafka.LogEvent{Message: "[thrd:main]: Topic a changed id from it to someOtherId"})
+	rd.logged(kafka.LogEvent{Message: "[thrd:main]: Topic unknown changed id from it to x"})
 	began := time.Now()
 	w.numbers("a", 1, 5, 10)
 	checkNumbers(t, m.wait(10), 0, 10)

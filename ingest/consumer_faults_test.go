@@ -294,9 +294,7 @@ func TestConsumerStops(t *testing.T) {
 			t.Error("a Stop without time returns no error")
 		}
 		eventually(t, "stopped", func() bool {
-			r.c.mu.Lock()
-			defer r.c.mu.Unlock()
-			return !r.c.started
+			return !r.c.started.Load()
 		})
 		if err := r.c.Stop(t.Context()); err != nil {
 			t.Errorf("a second Stop: %v", err)

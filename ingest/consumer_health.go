@@ -66,9 +66,7 @@ func (c *Consumer) missed() int {
 // lost begins an outage, or updates it. The log has one line about it, and another one if a
 // reason that says more comes later.
 func (c *Consumer) lost(what string, err error) {
-	c.mu.Lock()
-	was := c.outage
-	c.mu.Unlock()
+	was := c.outage.Load()
 	fault, known := c.faults.worst()
 	if !known {
 		fault = brokerFault{said: err.Error()}
@@ -83,9 +81,7 @@ func (c *Consumer) lost(what string, err error) {
 		o.since, o.told = was.since, max(was.told, o.fault.kind)
 	}
 	o.do = c.faults.remedy(o.fault)
-	c.mu.Lock()
-	c.outage = o
-	c.mu.Unlock()
+	c.outage.Store(o)
 	if !say {
 		return
 	}
@@ -98,10 +94,7 @@ func (c *Consumer) lost(what string, err error) {
 
 // reached notes that the brokers answered and described the topics.
 func (c *Consumer) reached() {
-	c.mu.Lock()
-	was := c.outage
-	c.outage = nil
-	c.mu.Unlock()
+	was := c.outage.Swap(nil)
 	first := !c.reach.ever
 	c.reach.misses, c.reach.ever = 0, true
 	if was == nil {
@@ -164,19 +157,12 @@ func (c *Consumer) Ready() bool {
 }
 
 // Up reports whether the brokers answered last time.
-func (c *Consumer) Up() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.outage == nil
-}
+func (c *Consumer) Up() bool { return c.outage.Load() == nil }
 
 // Health reports whether the brokers are reachable and all topics are being read.
 // If not, detail has the faults, their reasons and remedies.
 func (c *Consumer) Health() (ok bool, detail string) {
-	c.mu.Lock()
-	out := c.outage
-	c.mu.Unlock()
-	if out != nil {
+	if out := c.outage.Load(); out != nil {
 		return false, out.text()
 	}
 	var faults []string

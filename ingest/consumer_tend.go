@@ -150,7 +150,11 @@ func (c *Consumer) settle(t *topic) error {
 			open = true
 			return nil
 		}
-		return r.believe(rd, d)
+		if err := r.again(rd); err != nil {
+			return err
+		}
+		rd.doubt.CompareAndSwap(d, nil) // unless there is another one now
+		return nil
 	})
 	if open {
 		err = errors.Join(err, errUnfinished)

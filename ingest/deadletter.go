@@ -55,7 +55,8 @@ func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {
 	}
 	letter := &kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &d.topic, Partition: kafka.PartitionAny},
-		Key:            letterKey(topic, m), Value: value, Headers: headers,
+		// The key is the same on every node, so that a compacted topic keeps one letter of each record.
+		Key: fmt.Appendf(nil, "%s:%d:%d", topic, m.Partition, m.Offset), Value: value, Headers: headers,
 	}
 	if m.Time >= 0 {
 		letter.Timestamp = time.UnixMilli(m.Time)
@@ -110,12 +111,6 @@ func (c *Consumer) tendLetters(found map[string]kafka.TopicDescription) error {
 	c.log.Warn("dead letters cannot be stored: bad records are counted and lost", "topic", d.topic, "error", why,
 		"remedy", "create the topic, let this client write to it, or name another one in kafka.dead_letter")
 	return d.producer.Purge(kafka.PurgeQueue) // waiting letters are lost too: reported counts them
-}
-
-// letterKey returns the key of a record's letter. It is the same on every node, so that a
-// compacted topic keeps one letter of each record.
-func letterKey(topic string, m *route.Record) []byte {
-	return fmt.Appendf(nil, "%s:%d:%d", topic, m.Partition, m.Offset)
 }
 
 // reported counts a dead letter as stored or lost.

@@ -119,13 +119,8 @@ func (c *Consumer) Recall(r *rooms.Recall) {
 	a.poke()
 }
 
-// poke wakes the recaller. It never blocks.
-func (a *recaller) poke() {
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
-}
+// poke wakes the recaller.
+func (a *recaller) poke() { wake(a.wake) }
 
 func (a *recaller) answer(w *asked, past *rooms.Past) {
 	a.waiting.Add(-1)
@@ -145,10 +140,7 @@ func (a *recaller) run() {
 	a.looked = make(chan boundsFound, len(a.c.topics))
 	tidy := time.NewTicker(keepFor / 4)
 	defer tidy.Stop()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
 	for {
-		timer.Reset(a.untilNext())
 		a.heartbeat.End()
 		select {
 		case <-a.c.ctx.Done():
@@ -163,7 +155,7 @@ func (a *recaller) run() {
 		case r := <-a.done:
 			a.heartbeat.Begin()
 			a.read(r)
-		case <-timer.C:
+		case <-time.After(a.untilNext()):
 		case <-a.wake:
 			if len(a.asked) == 0 && !a.goesOn() {
 				select {

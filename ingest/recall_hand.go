@@ -24,7 +24,7 @@ func (a *recaller) handOut(w *asked, g *group, pasts map[string]*shared, fresh [
 		if w.from[i] > p.Offset {
 			continue
 		}
-		to := min(reach(s.reaches, p.Partition, w.from[i]), p.Offset+1)
+		to := min(reachOf(s.reaches, p.Partition, w.from[i]), p.Offset+1)
 		moved = moved || to > w.from[i]
 		done = done && to > p.Offset
 	}
@@ -34,7 +34,7 @@ func (a *recaller) handOut(w *asked, g *group, pasts map[string]*shared, fresh [
 	w.came = now
 	if !done && s.past.Frames() == 0 && time.Since(w.begun) < answerBy {
 		for i, p := range w.UpTo {
-			w.from[i] = max(w.from[i], min(reach(s.reaches, p.Partition, w.from[i]), p.Offset+1))
+			w.from[i] = max(w.from[i], min(reachOf(s.reaches, p.Partition, w.from[i]), p.Offset+1))
 		}
 		return false
 	}
@@ -95,7 +95,7 @@ func (a *recaller) hand(w *asked, s *shared) {
 	for i, p := range w.UpTo {
 		to := p.Offset
 		if w.from[i] <= p.Offset {
-			to = min(reach(s.reaches, p.Partition, w.from[i])-1, p.Offset)
+			to = min(reachOf(s.reaches, p.Partition, w.from[i])-1, p.Offset)
 			short = short || to < p.Offset
 		}
 		upTo = append(upTo, rooms.Pos{Partition: p.Partition, Offset: to})

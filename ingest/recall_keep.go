@@ -28,9 +28,9 @@ func widen(list []stretch, s stretch) []stretch {
 	return append(list, s)
 }
 
-// reach returns how far a list of stretches goes in a partition, from an offset on. It returns the
+// reachOf returns how far a list of stretches goes in a partition, from an offset on. It returns the
 // offset itself if they do not include it.
-func reach(list []stretch, part int32, from int64) int64 {
+func reachOf(list []stretch, part int32, from int64) int64 {
 	for _, r := range list {
 		if r.part == part && r.from <= from {
 			return max(r.to, from)

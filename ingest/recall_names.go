@@ -111,7 +111,7 @@ func (a *recaller) nameOut(w *asked, g *group, scans map[string]*scan, fresh []*
 		if w.from[i] > p.Offset {
 			continue
 		}
-		if to := min(reach(s.reaches, p.Partition, w.from[i]), p.Offset+1); to > w.from[i] {
+		if to := min(reachOf(s.reaches, p.Partition, w.from[i]), p.Offset+1); to > w.from[i] {
 			w.from[i], w.came = to, now
 		}
 	}

@@ -21,10 +21,8 @@ func (s *Server) linger(ctx context.Context) {
 		return
 	}
 	s.log.Info("no longer ready, but still open for clients", "for", d.String())
-	late := time.NewTimer(d)
-	defer late.Stop()
 	select {
-	case <-late.C:
+	case <-time.After(d):
 	case <-ctx.Done():
 	case <-s.stopping.Done():
 	}

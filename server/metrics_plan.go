@@ -161,7 +161,8 @@ func (s *Server) writeWatchMetrics(m metricWriter) {
 func (s *Server) writeLogMetrics(m metricWriter) {
 	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or "+
 		"writing failed.", s.logDropped())
-	m.counter("tapecast_log_errors_total", "Log lines that were dropped because writing failed.", s.security.File().Failed()+logging.QueueOf(s.log).Failed())
+	m.counter("tapecast_log_errors_total", "Log lines that were dropped because writing failed.",
+		s.security.File().Failed()+logging.QueueOf(s.log).Failed())
 	m.counter("tapecast_security_suppressed_total", "Security events without a line of their own because too many "+
 		"were of their kind and address.", s.security.Suppressed())
 }

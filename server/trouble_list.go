@@ -14,9 +14,10 @@ import (
 // or a reader may hold for long.
 func (s *Server) troubles() []trouble {
 	list := []trouble{
-		{name: "turned_away", service: "ConnectionManager", count: s.turnedAway,
+		{name: "turned_away", service: "ConnectionManager", count: func() uint64 { return s.engineStats().TurnedAway },
 			text: "sockets are dropped without an answer: too many send nothing, or are beyond a limit"},
-		{name: "proxy_headers_refused", service: "ConnectionManager", count: s.headersRefused,
+		{name: "proxy_headers_refused", service: "ConnectionManager",
+			count: func() uint64 { return s.engineStats().HeadersRefused },
 			text: "trusted proxies send no valid PROXY protocol header: enable it on the proxy, or correct " +
 				"server.proxy.trusted"},
 		{name: "tapes_shed", service: "ConnectionManager", count: func() uint64 { return s.table.Stats().Shed },
@@ -35,10 +36,12 @@ func (s *Server) troubles() []trouble {
 		{name: "recall_later", service: "KafkaConsumer", count: s.recallLater,
 			text: "clients that resume are told to ask again later: Kafka is slow or away, kafka.recall_memory or " +
 				"limits.recall_bytes is used up, or too many ask"},
-		{name: "recall_taken_back", service: "KafkaConsumer", count: s.recallTakenBack,
-			text: "clients that resume do not read: their part of kafka.recall_memory is taken back for others"},
-		{name: "recall_times_refused", service: "KafkaConsumer", count: s.timesRefused,
-			text: "clients that resume from a time are told to ask again later: too many times are being looked up"},
+		{name: "recall_taken_back", service: "KafkaConsumer",
+			count: func() uint64 { return s.recallStats().TakenBack },
+			text:  "clients that resume do not read: their part of kafka.recall_memory is taken back for others"},
+		{name: "recall_times_refused", service: "KafkaConsumer",
+			count: func() uint64 { return s.recallStats().TimesRefused },
+			text:  "clients that resume from a time are told to ask again later: too many times are being looked up"},
 		{name: "admin_connections", service: "ConnectionManager", count: s.adminDropped,
 			text: "connections to the internal port are closed: there are too many"},
 		{name: "admin_busy", service: "RateLimiter", count: func() uint64 { return s.gate.Refused(admin.Busy) },
@@ -62,9 +65,6 @@ func (s *Server) lastValuesFull() (bool, string) {
 		fmt.Sprintf("memory.last_values (%s) is reached: %d of the oldest last values were forgotten",
 			s.cfg.LastValues(), t.OutOfMemory)
 }
-
-func (s *Server) headersRefused() uint64 { return s.engineStats().HeadersRefused }
-func (s *Server) turnedAway() uint64     { return s.engineStats().TurnedAway }
 
 func (s *Server) engineStats() (e loop.Stats) {
 	if engine := s.engine.Load(); engine != nil {
@@ -91,9 +91,6 @@ func (s *Server) recallLater() uint64 {
 	r := s.recallStats()
 	return r.RefusedBy["budget"] + r.RefusedBy["slow"] + r.RefusedBy["crowd"]
 }
-
-func (s *Server) recallTakenBack() uint64 { return s.recallStats().TakenBack }
-func (s *Server) timesRefused() uint64    { return s.recallStats().TimesRefused }
 
 func (s *Server) recallStats() (r ingest.RecallStats) {
 	if c := s.consumer.Load(); c != nil {

@@ -57,7 +57,8 @@ func newGenerator(seed uint64, start time.Time, users []string) *generator {
 		g.coins = append(g.coins, c)
 	}
 	for range users {
-		g.owners = append(g.owners, newOwner())
+		g.owners = append(g.owners,
+			owner{held: map[string]int64{"USDT": 25_000 * unit, "BTC": unit / 2, "ETH": 5 * unit}})
 	}
 	return g
 }

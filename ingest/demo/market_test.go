@@ -215,8 +215,8 @@ func TestMarketOnEmbedded(t *testing.T) {
 		}
 		return orders < 4 || len(last) < 10
 	})
-	if m.Made() == 0 || m.failed.Load() != 0 {
-		t.Errorf("%d records made, %d failed", m.Made(), m.failed.Load())
+	if m.made.Load() == 0 || m.failed.Load() != 0 {
+		t.Errorf("%d records made, %d failed", m.made.Load(), m.failed.Load())
 	}
 }
 

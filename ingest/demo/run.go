@@ -61,9 +61,6 @@ func StartMarket(ctx context.Context, brokers []string, users []string, log *slo
 	return m, nil
 }
 
-// Made returns the number of records produced so far.
-func (m *Market) Made() uint64 { return m.made.Load() }
-
 // Stop ends the market. Records under way have a second to be stored.
 func (m *Market) Stop() {
 	m.once.Do(func() {

@@ -22,10 +22,6 @@ type order struct {
 	status      string
 }
 
-func newOwner() owner {
-	return owner{held: map[string]int64{"USDT": 25_000 * unit, "BTC": unit / 2, "ETH": 5 * unit}}
-}
-
 // appendOwn appends the record of a user's event.
 func (g *generator) appendOwn(b []byte, ev event, ms int64) []byte {
 	o := &g.owners[ev.index]

@@ -3,6 +3,7 @@ package jsonscan
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -97,22 +98,14 @@ func (s *Scanner) Unquoted(raw []byte) (text []byte, whole bool) {
 
 // hex4 returns the value of four hexadecimal digits; -1: the text does not begin with them.
 func hex4(b []byte) rune {
+	var r [2]byte
 	if len(b) < 4 {
 		return -1
 	}
-	r := rune(0)
-	for _, c := range b[:4] {
-		switch {
-		case c-'0' < 10:
-			c -= '0'
-		case c|0x20 >= 'a' && c|0x20 <= 'f':
-			c = c | 0x20 - 'a' + 10
-		default:
-			return -1
-		}
-		r = r<<4 | rune(c)
+	if _, err := hex.Decode(r[:], b[:4]); err != nil {
+		return -1
 	}
-	return r
+	return rune(binary.BigEndian.Uint16(r[:]))
 }
 
 // unquote appends the text of a string, given without its quotes. The string must be valid

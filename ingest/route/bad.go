@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -82,7 +83,7 @@ func (b Bad) Detail() string {
 
 // ofField describes a field that cannot be used.
 func (b Bad) ofField() string {
-	field, why := strconv.Quote(*b.field), fieldFaults[b.lack]
+	field, why := strconv.Quote(*b.field), cmp.Or(fieldFaults[b.lack], "%s cannot be used for")
 	if *b.field == "@key" {
 		field = "the record key"
 		if b.lack == lackMissing {

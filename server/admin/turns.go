@@ -33,12 +33,10 @@ func NewTurns(gate *Gate, slots, rest int) *Turns {
 // Guard serves requests in turn. A request that would wait too long is refused.
 func (t *Turns) Guard(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		late := time.NewTimer(t.wait)
-		defer late.Stop()
 		var free time.Time
 		select {
 		case free = <-t.slots:
-		case <-late.C:
+		case <-time.After(t.wait):
 			w.Header().Set("Retry-After", "1")
 			t.gate.Refuse(w, r, Busy, http.StatusServiceUnavailable, "%s is busy: ask again later", r.URL.Path)
 			return

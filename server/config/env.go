@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/v2"
 )
@@ -141,21 +140,9 @@ func (p *envParser) unknown(at source, name string) {
 // slipOf returns the name that was most likely meant by a misspelt one, or by one with a missing or
 // extra part, or "". The function nearest guesses further, and is for names that must be keys.
 func slipOf(s string, names []string) string {
-	best, dist := "", max(1, len(s)/5)+1
-	for _, n := range names {
-		a, b := strings.ToUpper(s), n
-		d := levenshtein.ComputeDistance(a, b)
-		if len(a) > len(b) {
-			a, b = b, a
-		}
-		if strings.HasPrefix(b, a) && strings.Contains(a, "_") && 2*len(a) > len(b) {
-			d = 1
-		}
-		if d < dist {
-			best, dist = n, d
-		}
-	}
-	return best
+	return closest(s, names, max(1, len(s)/5), func(begin, whole string) bool {
+		return strings.Contains(begin, "_") && 2*len(begin) > len(whole)
+	})
 }
 
 // names returns the variables of all keys below k, without their prefix: those that a variable can

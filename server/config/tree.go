@@ -210,14 +210,24 @@ func toMap(v reflect.Value) map[string]any {
 
 // nearest returns the name closest to s, or "" if none is close enough to be meant.
 func nearest(s string, names []string) string {
-	best, dist := "", max(2, len(s)/3)+1
-	for _, n := range slices.Sorted(slices.Values(names)) {
+	names = slices.Sorted(slices.Values(names))
+	return closest(s, names, max(2, len(s)/3), func(begin, _ string) bool { return len(begin) > 2 }) // warning, warn
+}
+
+// closest returns the name within that distance that is closest to s, or "". A name that begins
+// with s, or with which s begins, has the distance 1 if near says so.
+func closest(s string, names []string, most int, near func(begin, whole string) bool) string {
+	best, dist := "", most+1
+	for _, n := range names {
 		a, b := strings.ToLower(s), strings.ToLower(n)
 		d := levenshtein.ComputeDistance(a, b)
-		if len(a) > 2 && len(b) > 2 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
-			d = 1 // warning, warn
+		if len(a) > len(b) {
+			a, b = b, a
 		}
-		if d < dist && d < max(len(a), len(b)) {
+		if strings.HasPrefix(b, a) && near(a, b) {
+			d = 1
+		}
+		if d < dist && d < len(b) {
 			best, dist = n, d
 		}
 	}

@@ -52,30 +52,15 @@ func endOfString(p []byte, i int) int {
 
 // Doubled returns a name that occurs twice in an object.
 func Doubled(o *fastjson.Object) (name string, twice bool) {
-	const few = 16
-	var names [few]string
-	var seen map[string]struct{}
-	n := 0
-	if o.Len() > few {
-		seen = make(map[string]struct{}, o.Len())
-	}
+	seen := map[string]struct{}{} // of few names: on the stack
 	o.Visit(func(key []byte, _ *fastjson.Value) {
-		switch {
-		case twice:
-		case seen != nil:
-			if _, twice = seen[string(key)]; twice {
-				name = string(key)
-			}
-			seen[string(key)] = struct{}{}
-		default:
-			for _, other := range names[:n] {
-				if other == string(key) {
-					name, twice = other, true
-				}
-			}
-			names[n] = string(key)
-			n++
+		if twice {
+			return
 		}
+		if _, twice = seen[string(key)]; twice {
+			name = string(key)
+		}
+		seen[string(key)] = struct{}{}
 	})
 	return name, twice
 }

@@ -115,12 +115,10 @@ func (q *Queue) Close(within time.Duration) bool {
 	q.lines = append(q.lines, line{then: func() { close(done) }})
 	q.mu.Unlock()
 	q.signal()
-	late := time.NewTimer(within)
-	defer late.Stop()
 	select {
 	case <-done:
 		return true
-	case <-late.C:
+	case <-time.After(within):
 		return false
 	}
 }

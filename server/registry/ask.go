@@ -20,12 +20,10 @@ func (r *Registry) ask(e *entry) answered {
 		go e.answer(done)
 	}
 	e.mu.Unlock()
-	late := time.NewTimer(askWait)
-	defer late.Stop()
 	onTime := true
 	select {
 	case <-done:
-	case <-late.C:
+	case <-time.After(askWait):
 		onTime = false
 	}
 	e.mu.Lock()

@@ -8,7 +8,6 @@ import (
 
 	"github.com/valyala/fastjson"
 
-	"tapecast/rooms/wire"
 	"tapecast/server/jsontext"
 )
 

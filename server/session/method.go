@@ -118,7 +118,7 @@ func (q *request) parse(p []byte) fault {
 
 // parseRest takes everything except the id.
 func (q *request) parseRest(v *fastjson.Value) fault {
-	if ver := v.Get("jsonrpc"); ver != nil && !isString(ver, "2.0") {
+	if ver := v.Get("jsonrpc"); ver != nil && string(ver.GetStringBytes()) != "2.0" {
 		return badRequest(`jsonrpc must be "2.0" or left out`)
 	}
 	method := v.Get("method")
@@ -139,11 +139,6 @@ func (q *request) parseRest(v *fastjson.Value) fault {
 		return badParams("an object or an array is expected")
 	}
 	return fault{}
-}
-
-func isString(v *fastjson.Value, s string) bool {
-	b, err := v.StringBytes()
-	return err == nil && string(b) == s
 }
 
 // opOf finds a method; case does not matter.
