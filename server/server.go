@@ -157,8 +157,8 @@ func (s *Server) Start(ctx context.Context) error {
 		"topics", len(s.table.Feeds()), "embedded", s.cfg.Demo())...)
 	go s.awaitReady()
 	go every(s.stopping, trimEvery, new(trimmer).look)
-	go every(s.stopping, troubleEvery, s.trouble.turn)
-	go every(s.stopping, watchEvery, s.watchdog.turn)
+	go every(s.stopping, troubleEvery, s.trouble.look)
+	go every(s.stopping, watchEvery, s.watchdog.look)
 	return nil
 }
 

@@ -16,7 +16,7 @@ type trouble struct {
 	text    string // what happens, and the remedy
 
 	// count returns how much was shed, refused or dropped so far. If it goes up for troubleAfter
-	// turns, the service is degraded.
+	// looks, the service is degraded.
 	count func() uint64
 	// bad reports whether something is wrong now, and what. It degrades at once.
 	bad func() (bool, string)
@@ -24,18 +24,18 @@ type trouble struct {
 
 const (
 	troubleEvery = time.Second
-	// troubleAfter is how many turns a counter goes up before it degrades a service, and
+	// troubleAfter is how many looks a counter goes up before it degrades a service, and
 	// how many it must stay still before that ends.
 	troubleAfter = 10
-	// troubleSaid is how many turns pass between two log lines of one trouble.
+	// troubleSaid is how many looks pass between two log lines of one trouble.
 	troubleSaid = 60
 )
 
-// troubleCheck checks all troubles once a turn, and keeps the result for all readers. It counts
-// turns, not time: a process that was stopped and continues has missed none.
+// troubleCheck checks all troubles at each look, and keeps the result for all readers. It counts
+// looks, not time: a process that was stopped and continues has missed none.
 type troubleCheck struct {
 	log  *slog.Logger
-	step sync.Mutex // a turn at a time
+	step sync.Mutex // a look at a time
 	list []*troubleState
 
 	mu     sync.Mutex
@@ -47,10 +47,10 @@ type troubleState struct {
 	trouble
 	seen   uint64 // of count
 	told   uint64 // of seen, already logged
-	turns  int    // since it began to go up; 0: it is quiet
-	quiet  int    // turns since it last went up
+	looks  int    // since it began to go up; 0: it is quiet
+	quiet  int    // looks since it last went up
 	bound  bool   // it degrades its service
-	silent int    // turns until it may be logged again
+	silent int    // looks until it may be logged again
 }
 
 func newTroubleCheck(log *slog.Logger, list []trouble) *troubleCheck {
@@ -61,8 +61,8 @@ func newTroubleCheck(log *slog.Logger, list []trouble) *troubleCheck {
 	return w
 }
 
-// turn looks once.
-func (w *troubleCheck) turn() {
+// look looks at all of them once.
+func (w *troubleCheck) look() {
 	w.step.Lock()
 	defer w.step.Unlock()
 	detail := map[string][]string{}
@@ -96,15 +96,15 @@ func (t *troubleState) look() string {
 	switch {
 	case grown:
 		t.quiet = 0
-		t.turns++
-	case t.turns > 0:
-		t.turns++
+		t.looks++
+	case t.looks > 0:
+		t.looks++
 		t.quiet++
 	}
 	if t.quiet >= troubleAfter {
-		t.turns, t.quiet, t.bound = 0, 0, false
+		t.looks, t.quiet, t.bound = 0, 0, false
 	}
-	if t.turns > troubleAfter && grown {
+	if t.looks > troubleAfter && grown {
 		t.bound = true
 	}
 	if !t.bound {

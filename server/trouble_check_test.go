@@ -15,17 +15,17 @@ func (n *notes) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(writerFunc(func(p []byte) { n.lines = append(n.lines, string(p)) }), nil))
 }
 
-// TestTroubleCounter: what goes up for ten turns degrades its service until it has
+// TestTroubleCounter: what goes up for ten looks degrades its service until it has
 // been quiet for ten, and has a line a minute with what came since the last.
 func TestTroubleCounter(t *testing.T) {
 	var log notes
 	var n uint64
 	w := newTroubleCheck(log.logger(),
 		[]trouble{{name: "shed", service: "A", text: "buy more memory", count: func() uint64 { return n }}})
-	turns := func(k int, add uint64) {
+	looks := func(k int, add uint64) {
 		for range k {
 			n += add
-			w.turn()
+			w.look()
 		}
 	}
 	is := func(want bool) {
@@ -34,30 +34,30 @@ func TestTroubleCounter(t *testing.T) {
 			t.Fatalf("at %d: degraded by %q, want %t", n, got, want)
 		}
 	}
-	turns(5, 0)
+	looks(5, 0)
 	is(false)
 	if len(log.lines) != 0 {
 		t.Errorf("logged while nothing happened: %q", log.lines)
 	}
-	turns(1, 7) // a burst alone is not trouble
-	turns(30, 0)
+	looks(1, 7) // a burst alone is not trouble
+	looks(30, 0)
 	is(false)
-	turns(troubleAfter, 2)
+	looks(troubleAfter, 2)
 	is(false)
-	turns(1, 2)
+	looks(1, 2)
 	is(true)
 	if got := w.of("A")[0]; got != "shed: 29 so far; buy more memory" {
 		t.Errorf("the reason is %q", got)
 	}
-	turns(troubleAfter-1, 0)
+	looks(troubleAfter-1, 0)
 	is(true)
-	turns(1, 0)
+	looks(1, 0)
 	is(false)
 	if len(w.of("B")) != 0 {
 		t.Error("another service is degraded")
 	}
-	turns(120, 1)
-	turns(troubleSaid+1, 0)
+	looks(120, 1)
+	looks(troubleSaid+1, 0)
 	var told float64
 	for _, line := range log.lines {
 		var m map[string]any
@@ -70,7 +70,7 @@ func TestTroubleCounter(t *testing.T) {
 		t.Errorf("of %d the log has %v in %d lines, in some four minutes", n, told, len(log.lines))
 	}
 	n = 1 // its service was started again
-	turns(1, 0)
+	looks(1, 0)
 	is(false)
 }
 
@@ -81,13 +81,13 @@ func TestTroubleCondition(t *testing.T) {
 	w := newTroubleCheck(log.logger(),
 		[]trouble{{name: "full", service: "A", text: "empty it",
 			bad: func() (bool, string) { return bad, "it is full" }}})
-	w.turn()
+	w.look()
 	if w.of("A") != nil {
 		t.Error("degraded while all is well")
 	}
 	bad = true
 	for range troubleSaid {
-		w.turn()
+		w.look()
 	}
 	if got := w.of("A"); len(got) != 1 || got[0] != "full: it is full; empty it" {
 		t.Errorf("degraded by %q", got)
@@ -96,7 +96,7 @@ func TestTroubleCondition(t *testing.T) {
 		t.Errorf("a minute of it has the lines %q", log.lines)
 	}
 	bad = false
-	w.turn()
+	w.look()
 	if w.of("A") != nil {
 		t.Error("degraded when it is over")
 	}
@@ -109,7 +109,7 @@ func TestTroubleInHealth(t *testing.T) {
 	s.get(t, "/readyz", "")
 	for range troubleAfter + 2 {
 		s.limit.Hit(limits.Pending)
-		s.trouble.turn()
+		s.trouble.look()
 	}
 	code := s.get(t, "/health", `"RateLimiter":{"status":"degraded","isRunning":true,"detail":"limit_pending: `)
 	if code != 200 {

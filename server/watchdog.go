@@ -12,15 +12,15 @@ import (
 
 const (
 	watchEvery = 100 * time.Millisecond
-	// standsAfter is how many turns of the watchdog a goroutine stays in one turn of its own before
+	// standsAfter is how many looks of the watchdog a goroutine stays in one turn of its own before
 	// it degrades its service: a second.
 	standsAfter = 10
-	// deadAfter is after how many turns the process no longer counts as alive: ten seconds.
+	// deadAfter is after how many looks the process no longer counts as alive: ten seconds.
 	deadAfter = 100
 )
 
 // watchdog finds goroutines that own something and stand still: the acceptor, TLS workers, pollers,
-// loops, appenders, readers, the recaller and time look-ups. It judges by its own turns and never
+// loops, appenders, readers, the recaller and time look-ups. It judges by its own looks and never
 // by a clock. So a process that was stopped, or got no processor time, is healthy when it
 // continues.
 type watchdog struct {
@@ -40,17 +40,17 @@ type watched struct {
 // standing is what the watchdog has seen of one heartbeat.
 type standing struct {
 	turn  uint64
-	turns int // of the watchdog, in that turn
+	looks int // of the watchdog, in that turn
 }
 
 // stands is a goroutine that stands still.
 type stands struct {
 	name, service string
-	turns         int
+	looks         int
 }
 
 func (s stands) String() string {
-	return fmt.Sprintf("%s has stood still for %.1f s", s.name, (time.Duration(s.turns) * watchEvery).Seconds())
+	return fmt.Sprintf("%s has stood still for %.1f s", s.name, (time.Duration(s.looks) * watchEvery).Seconds())
 }
 
 func newWatchdog(log *slog.Logger, heartbeats func() []watched) *watchdog {
@@ -71,8 +71,8 @@ func every(ctx context.Context, period time.Duration, f func()) {
 	}
 }
 
-// turn checks every heartbeat once.
-func (w *watchdog) turn() {
+// look checks every heartbeat once.
+func (w *watchdog) look() {
 	var found []stands
 	now := make(map[*heartbeat.Counter]*standing, len(w.seen))
 	for _, of := range w.heartbeats() {
@@ -83,8 +83,8 @@ func (w *watchdog) turn() {
 			}
 			now[b] = s
 			s.look(w.log, b)
-			if s.turns >= standsAfter {
-				found = append(found, stands{b.Name, of.service, s.turns})
+			if s.looks >= standsAfter {
+				found = append(found, stands{b.Name, of.service, s.looks})
 			}
 		}
 	}
@@ -96,8 +96,8 @@ func (w *watchdog) turn() {
 func (s *standing) look(log *slog.Logger, b *heartbeat.Counter) {
 	turn, busy := b.Turn()
 	if busy && turn == s.turn {
-		s.turns++
-		switch s.turns {
+		s.looks++
+		switch s.looks {
 		case standsAfter:
 			log.Warn("a goroutine stands still", "name", b.Name)
 		case deadAfter:
@@ -106,11 +106,11 @@ func (s *standing) look(log *slog.Logger, b *heartbeat.Counter) {
 		}
 		return
 	}
-	if s.turns >= standsAfter {
+	if s.looks >= standsAfter {
 		log.Warn("a goroutine that stood still continues", "name", b.Name, "stood",
-			(time.Duration(s.turns) * watchEvery).String())
+			(time.Duration(s.looks) * watchEvery).String())
 	}
-	s.turn, s.turns = turn, 0
+	s.turn, s.looks = turn, 0
 }
 
 // of returns which goroutines of a service stand still.
@@ -120,7 +120,7 @@ func (w *watchdog) of(service string) []string {
 
 // dead returns the goroutines that have stood still for so long that only a restart helps.
 func (w *watchdog) dead() []string {
-	return w.those(func(s stands) bool { return s.turns >= deadAfter })
+	return w.those(func(s stands) bool { return s.looks >= deadAfter })
 }
 
 func (w *watchdog) those(fit func(stands) bool) (out []string) {

@@ -10,7 +10,7 @@ import (
 	"tapecast/server/registry"
 )
 
-// TestWatchdog: what stays in one busy turn for ten turns of the watchdog is named,
+// TestWatchdog: what stays in one busy turn for ten looks of the watchdog is named,
 // after a hundred the process is dead, and both end with the turn. What is idle, or
 // goes on, is well.
 func TestWatchdog(t *testing.T) {
@@ -20,28 +20,28 @@ func TestWatchdog(t *testing.T) {
 	w := newWatchdog(log.logger(), func() []watched {
 		return []watched{{"A", []*heartbeat.Counter{stuck, goes}}, {"B", []*heartbeat.Counter{idle}}}
 	})
-	turns := func(n int) {
+	looks := func(n int) {
 		for range n {
 			goes.Begin() // a loop that is never idle, and never stands
-			w.turn()
+			w.look()
 		}
 	}
 	stuck.Begin()
-	turns(standsAfter)
+	looks(standsAfter)
 	if w.of("A") != nil {
 		t.Errorf("after %d looks: %q", standsAfter, w.of("A"))
 	}
-	turns(1)
+	looks(1)
 	if got := w.of("A"); !slices.Equal(got, []string{"loop 0 has stood still for 1.0 s"}) || w.of("B") != nil ||
 		w.dead() != nil || w.standing() != 1 {
 		t.Errorf("after a second: %q %q %q", got, w.of("B"), w.dead())
 	}
-	turns(deadAfter - standsAfter)
+	looks(deadAfter - standsAfter)
 	if got := w.dead(); !slices.Equal(got, []string{"loop 0 has stood still for 10.0 s"}) {
 		t.Errorf("after ten seconds: %q", got)
 	}
 	stuck.End()
-	turns(1)
+	looks(1)
 	if w.of("A") != nil || w.dead() != nil || w.standing() != 0 {
 		t.Errorf("when it went on: %q %q", w.of("A"), w.dead())
 	}

@@ -58,10 +58,10 @@ type Server struct {
 
 	// HandshakeTimeout is the time a client has to send its upgrade request. Default 10s.
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
-	// PingEvery is the time between two pings of a client. Default 25s.
+	// PingEvery is the time between two pings of a client, or `positions` notices. Default 25s.
 	PingEvery time.Duration `koanf:"ping_every"`
-	// PongTimeout is how long after a ping a client that has sent nothing counts as dead. Only
-	// clients without positions are pinged; TCP finds the others. Default 60s.
+	// PongTimeout is how long after a WebSocket ping a client that has sent nothing counts as dead.
+	// Only clients without positions get those; TCP finds the others. Default 60s.
 	PongTimeout time.Duration `koanf:"pong_timeout"`
 
 	TLS   TLS   `koanf:"tls"`
