@@ -101,7 +101,7 @@ func (c *Conn) frames(b []byte) {
 }
 
 func (c *Conn) fault(code uint16, reason string) {
-	c.loop.post(event{kind: evFault, conn: c, code: code, data: []byte(reason)})
+	c.loop.post(event{kind: evClose, conn: c, code: code, data: []byte(reason)})
 	c.signs.setDeaf()
 }
 

@@ -251,5 +251,5 @@ func (c *Conn) Leave(names []string, reply func([]Joined) []byte) {
 
 // List calls reply with the rooms that the connection is in.
 func (c *Conn) List(reply func([]Joined) []byte) {
-	c.loop.post(event{kind: evList, conn: c, arg: &leaving{all: true, reply: reply}})
+	c.loop.post(event{kind: evLeave, conn: c, arg: &leaving{all: true, reply: reply}})
 }

@@ -257,7 +257,7 @@ func (e *Engine) Stop() error {
 
 func (e *Engine) stopLoops() {
 	for _, l := range e.loops {
-		l.post(event{kind: evDo, arg: func(l *Loop) { l.done = true }})
+		l.do(func(l *Loop) { l.done = true })
 		<-l.ended
 	}
 }

@@ -19,7 +19,7 @@ func (e *Engine) Heartbeats() []*heartbeat.Counter {
 
 // Stand makes the first loop stand still for d. It is for tests of the watchdog.
 func (e *Engine) Stand(d time.Duration) {
-	e.loops[0].post(event{kind: evDo, arg: func(*Loop) { time.Sleep(d) }})
+	e.loops[0].do(func(*Loop) { time.Sleep(d) })
 }
 
 // StandAcceptor makes the acceptor stand still for d. It is for tests of the watchdog.

@@ -18,22 +18,17 @@ const (
 	evPing                      // pongs wait: see takePongs
 	evPeerClose                 // code: the peer's close code, or 0
 	evClose                     // code, data: reason
-	evFault                     // as evClose; the peer broke the protocol
 	evGone                      // the descriptor is closed
 	evTimer                     // tick, mark
 	evAuthenticated             // mark
 	evJoin                      // arg: *joining
 	evJoined                    // arg: *joining, answered
-	evRecalled                  // arg: *recalled
-	evLocated                   // arg: *located
-	evRejoined                  // arg: *rejoined
 	evFound                     // arg: *rooms.Found
 	evLeave                     // arg: *leaving
-	evLeaveOn                   // arg: *leaving, of evLeave or evList, begun
-	evList                      // arg: *leaving
+	evLeaveOn                   // arg: *leaving, begun
 	evCipher                    // ciphertext waits for the socket
 	evPaused                    // code: the putOff, which is why it is not read
-	evDo                        // arg: func(*Loop)
+	evDo                        // arg: func(*Loop); an answer to what the loop asked, for example
 )
 
 // mark is a detail of an event.

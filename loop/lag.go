@@ -45,7 +45,7 @@ func (e *Engine) Lags(wait time.Duration) map[*rooms.Class]Lag {
 	e.ask(wait, func(l *Loop) <-chan struct{} {
 		return l.lags.Ask(func() bool {
 			w := &lagWalk{now: time.Now().UnixMilli(), found: map[*rooms.Class]*Lag{}}
-			l.post(event{kind: evDo, arg: w.step})
+			l.do(w.step)
 			return true
 		})
 	})
@@ -65,7 +65,7 @@ func (e *Engine) Lags(wait time.Duration) map[*rooms.Class]Lag {
 func (w *lagWalk) step(l *Loop) {
 	end := time.Now().Add(slice / 2)
 	if !w.members(l, end) || !w.passes(l, end) {
-		l.post(event{kind: evDo, arg: w.step})
+		l.do(w.step)
 		return
 	}
 	l.lags.Answer(w.found)

@@ -112,6 +112,9 @@ func (l *Loop) post(e event) {
 	l.inbox.post(e)
 }
 
+// do makes the loop call f.
+func (l *Loop) do(f func(*Loop)) { l.post(event{kind: evDo, arg: f}) }
+
 // run is the loop. Each turn looks at everything once, and no kind of work keeps the others waiting
 // for longer than a slice. Grown rooms are looked at between any two kinds.
 func (l *Loop) run() {
@@ -225,7 +228,7 @@ func (l *Loop) handle(e *event) {
 		l.life.pong(c, c.takePongs())
 	case evPeerClose:
 		l.life.peerClosed(c, e.code)
-	case evClose, evFault:
+	case evClose:
 		l.life.close(c, e.code, e.data)
 	case evGone:
 		l.life.gone(c)
@@ -238,18 +241,12 @@ func (l *Loop) handle(e *event) {
 		l.timers.schedule(c)
 	case evAuthenticated:
 		l.life.authenticated(c, e.mark == markPositions)
-	case evJoin, evLeave, evList:
+	case evJoin, evLeave:
 		l.membersAsked(e)
 	case evLeaveOn:
 		e.arg.(*leaving).goOn(l, c)
 	case evJoined:
 		e.arg.(*joining).goOn(l, c)
-	case evLocated:
-		l.located(e.conn, e.arg.(*located))
-	case evRecalled:
-		l.recalled(c, e.arg.(*recalled))
-	case evRejoined:
-		l.rejoined(c, e.arg.(*rejoined))
 	case evFound:
 		l.found(e.arg.(*rooms.Found))
 	case evCipher:

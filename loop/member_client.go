@@ -40,7 +40,15 @@ func (c *memberClient) Rejoin(x *member.Extra, r *rooms.Room, since rooms.Positi
 	l := c.loop
 	again := rooms.Member{Name: r.Name(), Pattern: r.Pattern(), Since: &since}
 	j := &rooms.Join{User: l.handler.User(c.conn()), Rooms: []rooms.Member{again}}
-	j.Done = func(*rooms.Join) { c.post(&rejoined{of: x, given: &j.Rooms[0]}) }
+	j.Done = func(*rooms.Join) {
+		l.do(func(l *Loop) {
+			given := &j.Rooms[0]
+			if given.Err == nil {
+				l.table.Leave(given.Sub) // the member has a membership already
+			}
+			l.rejoined(c.conn(), x, given, nil, false, nil)
+		})
+	}
 	l.table.Join(l.listener, j)
 }
 
@@ -48,38 +56,25 @@ func (c *memberClient) Rejoin(x *member.Extra, r *rooms.Room, since rooms.Positi
 func (c *memberClient) Recall(x *member.Extra, given *rooms.Member, ask *rooms.Recall) {
 	l := c.loop
 	ask.User = l.handler.User(c.conn())
-	ask.Done = func(p *rooms.Past, err error) { c.post(&rejoined{x, given, p, true, err}) }
+	ask.Done = func(p *rooms.Past, err error) {
+		l.do(func(l *Loop) { l.rejoined(c.conn(), x, given, p, true, err) })
+	}
 	ask.TakeBack = l.takesBack(c.conn(), given.Sub)
 	l.engine.cfg.Recall(ask)
 }
 
-func (c *memberClient) post(a *rejoined) {
-	c.loop.post(event{kind: evRejoined, conn: c.conn(), arg: a})
-}
-
-// rejoined is the answer to Rejoin, and later to Recall.
-type rejoined struct {
-	of    *member.Extra // the member may have left and joined again meanwhile
-	given *rooms.Member
-	past  *rooms.Past
-	read  bool // it is the answer to Recall
-	err   error
-}
-
-func (l *Loop) rejoined(c *Conn, a *rejoined) {
-	given := a.given
-	if !a.read && given.Err == nil {
-		l.table.Leave(given.Sub) // the member has a membership already
-	}
+// rejoined takes the answer to Rejoin, and later to Recall, unless the member has left meanwhile. It
+// may also have joined again since.
+func (l *Loop) rejoined(c *Conn, x *member.Extra, given *rooms.Member, past *rooms.Past, read bool, err error) {
 	k := -1
 	if c.state == stOpen && given.Err == nil {
 		k = c.memberIn(given.Sub)
 	}
-	if k < 0 || c.extra(&c.members[k]) != a.of {
-		a.past.Release()
-		return // the member has left meanwhile
+	if k < 0 || c.extra(&c.members[k]) != x {
+		past.Release()
+		return
 	}
-	l.rules.Rejoined(&c.members[k], a.of, given, a.past, a.read, a.err)
+	l.rules.Rejoined(&c.members[k], x, given, past, read, err)
 }
 
 // extra returns the member's Extra, or nil if it has none.

@@ -65,7 +65,7 @@ func (c *Conn) pay(what Pace, n uint32) bool {
 		return false
 	}
 	c.reader.End()
-	c.loop.post(event{kind: evFault, conn: c, code: wire.ClosePolicy, data: []byte(paceReasons[what])})
+	c.loop.post(event{kind: evClose, conn: c, code: wire.ClosePolicy, data: []byte(paceReasons[what])})
 	c.loop.handler.Flooded(c, what)
 	return false
 }

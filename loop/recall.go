@@ -7,14 +7,6 @@ import (
 	"tapecast/rooms"
 )
 
-// located is the answer to one request for the positions at a time.
-type located struct {
-	j   *joining
-	ref int
-	at  rooms.Positions
-	err error
-}
-
 // locate asks for the positions at the times that a join names. It returns false if it asked for
 // none. The join continues when the last of them is known.
 func (j *joining) locate(l *Loop, c *Conn) bool {
@@ -29,29 +21,20 @@ func (j *joining) locate(l *Loop, c *Conn) bool {
 		}
 		j.waiting++
 		l.engine.cfg.PositionsAt(ref.Pattern, ref.SinceTime, l.handler.User(c), func(at rooms.Positions, err error) {
-			l.post(event{kind: evLocated, conn: c, arg: &located{j, i, at, err}})
+			l.do(func(l *Loop) { j.located(l, c, ref, at, err) })
 		})
 	}
 	return j.waiting > 0
 }
 
 // located takes the positions at a time.
-func (l *Loop) located(c *Conn, a *located) {
-	ref := &a.j.refs[a.ref]
-	if ref.lost = a.err; a.err == nil {
-		ref.Since = &a.at
+func (j *joining) located(l *Loop, c *Conn, ref *RoomRef, at rooms.Positions, err error) {
+	if ref.lost = err; err == nil {
+		ref.Since = &at
 	}
-	if a.j.waiting--; a.j.waiting == 0 && c.state == stOpen {
-		a.j.begin(l, c)
+	if j.waiting--; j.waiting == 0 && c.state == stOpen {
+		j.begin(l, c)
 	}
-}
-
-// recalled is the answer to one Recall of a join.
-type recalled struct {
-	j     *joining
-	given int
-	past  *rooms.Past
-	err   error
 }
 
 // recall asks for what the tapes no longer hold of the rooms that are being joined. It returns
@@ -76,9 +59,7 @@ func (j *joining) recall(l *Loop, c *Conn) bool {
 		ask := &rooms.Recall{
 			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch,
 			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo,
-			Done: func(p *rooms.Past, err error) {
-				l.post(event{kind: evRecalled, conn: c, arg: &recalled{j, i, p, err}})
-			},
+			Done:     func(p *rooms.Past, err error) { l.do(func(l *Loop) { j.recalled(l, c, i, p, err) }) },
 			TakeBack: l.takesBack(c, r.Sub),
 		}
 		if w := j.requests[i].wildcard; w != nil {
@@ -122,13 +103,13 @@ func (j *joining) releasePasts(c *Conn) {
 	}
 }
 
-// recalled takes what was read again.
-func (l *Loop) recalled(c *Conn, a *recalled) {
-	if a.j.pasts[a.given] = a.past; a.err != nil {
-		l.beginNow(a.j.given[a.given], a.err)
+// recalled takes what was read again for the i-th membership that was given.
+func (j *joining) recalled(l *Loop, c *Conn, i int, past *rooms.Past, err error) {
+	if j.pasts[i] = past; err != nil {
+		l.beginNow(j.given[i], err)
 	}
-	if a.j.waiting--; a.j.waiting == 0 {
-		a.j.goOn(l, c)
+	if j.waiting--; j.waiting == 0 {
+		j.goOn(l, c)
 	}
 }
 
@@ -140,9 +121,7 @@ func (l *Loop) beginNow(given *rooms.Member, why error) {
 
 // takesBack returns the function to call when others need the memory of a Recall.
 func (l *Loop) takesBack(c *Conn, sub *rooms.Sub) func(*rooms.Past) {
-	return func(p *rooms.Past) {
-		l.post(event{kind: evDo, arg: func(l *Loop) { l.takeBack(c, sub, p) }})
-	}
+	return func(p *rooms.Past) { l.do(func(l *Loop) { l.takeBack(c, sub, p) }) }
 }
 
 // takeBack releases a past while its client takes nothing.

@@ -31,7 +31,7 @@ func (e *Engine) Slowest(n int, wait time.Duration) (list []MemberInfo, late []s
 	late = e.ask(wait, func(l *Loop) <-chan struct{} {
 		return l.slow.Ask(func() bool {
 			w := &slowWalk{top: newSlow(n)}
-			l.post(event{kind: evDo, arg: w.step})
+			l.do(w.step)
 			return true
 		})
 	})
@@ -79,7 +79,7 @@ func (w *slowWalk) step(l *Loop) {
 		}
 		for blocked := c.is(fBlocked); w.member < len(c.members); w.member++ {
 			if looked++; looked%64 == 0 && time.Now().After(end) {
-				l.post(event{kind: evDo, arg: w.step})
+				l.do(w.step)
 				return
 			}
 			t := &c.members[w.member]
@@ -90,7 +90,7 @@ func (w *slowWalk) step(l *Loop) {
 		}
 		if looked++; looked%64 == 0 && time.Now().After(end) {
 			w.at++
-			l.post(event{kind: evDo, arg: w.step})
+			l.do(w.step)
 			return
 		}
 	}

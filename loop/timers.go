@@ -173,7 +173,7 @@ func (w *timerWalk) step(l *Loop) {
 			l.handler.Timer(c)
 		}
 		if w.at%64 == 0 && time.Now().After(end) {
-			l.post(event{kind: evDo, arg: w.step})
+			l.do(w.step)
 			return
 		}
 	}

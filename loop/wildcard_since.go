@@ -22,10 +22,10 @@ func (j *joining) seek(l *Loop, c *Conn) bool {
 		}
 		ask.User = l.handler.User(c)
 		ask.Names = func(names []string, err error) {
-			l.post(event{kind: evDo, arg: func(l *Loop) {
+			l.do(func(l *Loop) {
 				w.Named(names, err)
 				j.soughtAll(l, c)
-			}})
+			})
 		}
 		j.waiting++
 		j.recalls = append(j.recalls, ask)
@@ -52,10 +52,10 @@ func (j *joining) soughtAll(l *Loop, c *Conn) {
 		}
 	}
 	join.Done = func(*rooms.Join) {
-		l.post(event{kind: evDo, arg: func(l *Loop) {
+		l.do(func(l *Loop) {
 			j.again = join.Rooms
 			j.goOn(l, c)
-		}})
+		})
 	}
 	l.table.Join(l.listener, join)
 }
