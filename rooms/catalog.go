@@ -35,12 +35,7 @@ type Pattern struct {
 	watchIndex int          // index of the pattern in the catalog; -1: its rooms cannot be joined by a wildcard
 }
 
-func (p *Pattern) maxRooms() int64 {
-	if p.MaxRooms > 0 {
-		return int64(p.MaxRooms)
-	}
-	return 1_000_000
-}
+func (p *Pattern) maxRooms() int64 { return int64(orDefault(p.MaxRooms, 1_000_000)) }
 
 // Rooms returns the number of rooms of the pattern that are alive.
 func (p *Pattern) Rooms() int64 { return p.count.Load() + p.empty.Load() }

@@ -21,12 +21,17 @@ func (s *shard) passOver(p *Pattern, part int32, off int64) {
 	if p.watchIndex < 0 {
 		return
 	}
-	list := s.passed[p.watchIndex]
+	list := withPart(s.passed[p.watchIndex], part)
+	list[part] = max(list[part], off)
+	s.passed[p.watchIndex] = list
+}
+
+// withPart returns the list with an offset for the partition, which is -1 at first.
+func withPart(list []int64, part int32) []int64 {
 	for int(part) >= len(list) {
 		list = append(list, -1)
 	}
-	list[part] = max(list[part], off)
-	s.passed[p.watchIndex] = list
+	return list
 }
 
 // passOverAll does so for all records of a room that is being removed.
@@ -41,10 +46,7 @@ func (s *shard) passOverAll(r *Room) {
 
 // began notes where reading a partition began. Nothing is known of earlier records.
 func (s *shard) began(f *Feed, part int32, off int64) {
-	list := s.begins[f.index]
-	for int(part) >= len(list) {
-		list = append(list, -1)
-	}
+	list := withPart(s.begins[f.index], part)
 	list[part] = off
 	s.begins[f.index] = list
 }

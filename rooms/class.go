@@ -76,44 +76,18 @@ func (c *Class) remembers() bool { return c.Conflate || c.Snapshot }
 
 func (c *Class) keeps() bool { return c.Keep || c.Private() || c.remembers() }
 
-func (c *Class) retainBytes() int64 {
-	if c.RetainBytes > 0 {
-		return c.RetainBytes
-	}
-	return 8 << 20
-}
+// The policies with their defaults.
+func (c *Class) retainBytes() int64         { return orDefault(c.RetainBytes, 8<<20) }
+func (c *Class) retainAge() time.Duration   { return orDefault(c.RetainAge, 10*time.Second) }
+func (c *Class) conflateBytes() int64       { return orDefault(c.ConflateBytes, 256<<10) }
+func (c *Class) conflateAge() time.Duration { return orDefault(c.ConflateAge, time.Second) }
+func (c *Class) maxKeys() int               { return orDefault(c.MaxKeys, 20_000) }
+func (c *Class) keyTTL() time.Duration      { return orDefault(c.KeyTTL, 24*time.Hour) }
 
-func (c *Class) retainAge() time.Duration {
-	if c.RetainAge > 0 {
-		return c.RetainAge
+// orDefault returns v, or def if v is not above zero.
+func orDefault[T int | int64 | time.Duration](v, def T) T {
+	if v > 0 {
+		return v
 	}
-	return 10 * time.Second
-}
-
-func (c *Class) conflateBytes() int64 {
-	if c.ConflateBytes > 0 {
-		return c.ConflateBytes
-	}
-	return 256 << 10
-}
-
-func (c *Class) conflateAge() time.Duration {
-	if c.ConflateAge > 0 {
-		return c.ConflateAge
-	}
-	return time.Second
-}
-
-func (c *Class) maxKeys() int {
-	if c.MaxKeys > 0 {
-		return c.MaxKeys
-	}
-	return 20_000
-}
-
-func (c *Class) keyTTL() time.Duration {
-	if c.KeyTTL > 0 {
-		return c.KeyTTL
-	}
-	return 24 * time.Hour
+	return def
 }

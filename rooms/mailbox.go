@@ -24,35 +24,23 @@ type mailbox struct {
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
 // ask adds a request and never blocks. It returns false if the appender has stopped.
-func (b *mailbox) ask(a ask) bool {
+func (b *mailbox) ask(a ask) bool { return add(b, &b.asks, a) }
+
+// put adds records. It returns false if the appender has stopped.
+func (b *mailbox) put(p *part) bool { return add(b, &b.parts, p) }
+
+func add[T any](b *mailbox, list *[]T, x T) bool {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.closed {
-		b.mu.Unlock()
 		return false
 	}
-	b.asks = append(b.asks, a)
-	b.mu.Unlock()
-	b.signal()
-	return true
-}
-
-func (b *mailbox) put(p *part) bool {
-	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
-		return false
-	}
-	b.parts = append(b.parts, p)
-	b.mu.Unlock()
-	b.signal()
-	return true
-}
-
-func (b *mailbox) signal() {
+	*list = append(*list, x)
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
+	return true
 }
 
 // take empties the mailbox. The slices of the last call are filled next.

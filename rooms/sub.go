@@ -70,10 +70,7 @@ type Member struct {
 // Listen registers a listener. dirty is called on the appenders' goroutines with rooms that have
 // grown since the listener last took them. It must not block, and must not keep the slice.
 func (t *Table) Listen(dirty func([]*Sub)) *Listener {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	l := &Listener{index: int(t.listeners.Add(1)) - 1, dirty: dirty}
-	return l
+	return &Listener{index: int(t.listeners.Add(1)) - 1, dirty: dirty}
 }
 
 // Join sends the join to the shards of its rooms. It does not block.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tapecast/rooms/heartbeat"
 )
 
 const maxShards = 64
@@ -62,12 +64,8 @@ func New(cfg Config) (*Table, error) {
 	if cfg.Shards == 0 {
 		cfg.Shards = min(runtime.GOMAXPROCS(0), maxShards)
 	}
-	if cfg.Budget <= 0 {
-		cfg.Budget = 512 << 20
-	}
-	if cfg.LastBudget <= 0 {
-		cfg.LastBudget = 512 << 20
-	}
+	cfg.Budget = orDefault(cfg.Budget, 512<<20)
+	cfg.LastBudget = orDefault(cfg.LastBudget, 512<<20)
 	t := &Table{cfg: cfg, seed: maphash.MakeSeed(), began: time.Now()}
 	t.payers.most = cfg.EmptyRooms
 	for i, f := range cfg.Feeds {
@@ -105,6 +103,20 @@ func (t *Table) Stop() {
 		close(s.quit)
 		<-s.stopped
 	}
+}
+
+// Heartbeats returns the appenders' heartbeats. A turn is one batch of records, or one request.
+func (t *Table) Heartbeats() []*heartbeat.Counter {
+	out := make([]*heartbeat.Counter, 0, len(t.shards))
+	for _, s := range t.shards {
+		out = append(out, &s.heartbeat)
+	}
+	return out
+}
+
+// Stand makes the first appender stand still for d. It is for tests of the watchdog.
+func (t *Table) Stand(d time.Duration) {
+	t.shards[0].box.ask(ask{do: func(*shard) { time.Sleep(d) }})
 }
 
 // Catalog returns the patterns of the table's rooms.
