@@ -25,13 +25,10 @@ func (a *Lag) merge(b *Lag) {
 
 // lagWalk looks at the connections of a loop, in steps.
 type lagWalk struct {
-	at     int   // the next one
-	conn   *Conn // the one in which the last step ended; nil: none
-	member int   // its next one
-	seen   bool  // all connections were seen; now come the rooms in a pass
+	memberWalk
+	seen   bool // all connections were seen; now come the rooms in a pass
 	hot    []*audience
 	now    int64
-	looked int // members and connections
 	found  map[*rooms.Class]*Lag
 	pieces []rooms.Piece
 }
@@ -60,44 +57,14 @@ func (e *Engine) Lags(wait time.Duration) map[*rooms.Class]Lag {
 	return all
 }
 
-// step looks at connections for half a slice, then asks for another turn. Connections that open or
-// end meanwhile may be missed or counted twice.
+// step looks at connections that wait for something, for half a slice, then asks for another turn.
 func (w *lagWalk) step(l *Loop) {
 	end := time.Now().Add(slice / 2)
-	if !w.members(l, end) || !w.passes(l, end) {
+	if !w.members(l, end, fBlocked|fUrgent|fOwed|fReady, w.look) || !w.passes(l, end) {
 		l.do(w.step)
 		return
 	}
 	l.lags.Answer(w.found)
-}
-
-// over reports whether the step must end. It looks at the clock once in 64 calls.
-func (w *lagWalk) over(end time.Time) bool {
-	w.looked++
-	return w.looked%64 == 0 && time.Now().After(end)
-}
-
-// members looks at connections that wait for something. It returns false if there are more.
-func (w *lagWalk) members(l *Loop, end time.Time) bool {
-	for ; w.at < len(l.life.conns); w.at++ {
-		c := l.life.conns[w.at]
-		if c != w.conn {
-			w.conn, w.member = c, 0
-		}
-		if c.is(fBlocked | fUrgent | fOwed | fReady) {
-			for ; w.member < len(c.members); w.member++ {
-				if w.look(c, &c.members[w.member]) && time.Now().After(end) || w.over(end) {
-					w.member++
-					return false
-				}
-			}
-		}
-		if w.over(end) {
-			w.at++
-			return false
-		}
-	}
-	return true
 }
 
 // passes looks at the members that a pass has yet to visit. The next one has waited longest.
@@ -126,7 +93,7 @@ func (w *lagWalk) passes(l *Loop, end time.Time) bool {
 	return true
 }
 
-// look counts the member if it lacks something.
+// look counts the member if it lacks something. It returns false if it does not.
 func (w *lagWalk) look(c *Conn, t *member.Member) bool {
 	r := t.Room()
 	if x := c.extra(t); t.At() >= r.Head() || x != nil && x.Late() {

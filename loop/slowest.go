@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"tapecast/loop/member"
 	"tapecast/rooms/survey"
 )
 
@@ -16,12 +17,49 @@ type MemberInfo struct {
 	Blocked bool
 }
 
-// slowWalk finds the members of a loop that lack the most, in steps.
-type slowWalk struct {
+// memberWalk looks at the members of a loop's connections, in steps. Connections that open or end
+// meanwhile, and members that come and go, may be missed or seen twice.
+type memberWalk struct {
 	at     int   // the next connection
 	conn   *Conn // the one in which the last step ended; nil: none
 	member int   // its next one
-	top    *survey.Top[MemberInfo]
+	looked int   // members and connections
+}
+
+// members calls look for the members of connections with any of the flags (0: of all), until the
+// step must end. It returns false if there are more. look reports whether it took long.
+func (w *memberWalk) members(l *Loop, end time.Time, only flags, look func(*Conn, *member.Member) bool) bool {
+	for ; w.at < len(l.life.conns); w.at++ {
+		c := l.life.conns[w.at]
+		if c != w.conn {
+			w.conn, w.member = c, 0
+		}
+		if only == 0 || c.is(only) {
+			for ; w.member < len(c.members); w.member++ {
+				if look(c, &c.members[w.member]) && time.Now().After(end) || w.over(end) {
+					w.member++
+					return false
+				}
+			}
+		}
+		if w.over(end) {
+			w.at++
+			return false
+		}
+	}
+	return true
+}
+
+// over reports whether the step must end. It looks at the clock once in 64 calls.
+func (w *memberWalk) over(end time.Time) bool {
+	w.looked++
+	return w.looked%64 == 0 && time.Now().After(end)
+}
+
+// slowWalk finds the members of a loop that lack the most.
+type slowWalk struct {
+	memberWalk
+	top *survey.Top[MemberInfo]
 }
 
 // Slowest returns the n members that lack the most frames. It asks every loop and waits at most
@@ -67,32 +105,19 @@ func (e *Engine) ask(wait time.Duration, begin func(*Loop) <-chan struct{}) (lat
 	return late
 }
 
-// step looks at members for half a slice, then asks for another turn. Members that come and go
-// meanwhile may be missed.
+// step looks at members for half a slice, then asks for another turn.
 func (w *slowWalk) step(l *Loop) {
-	end := time.Now().Add(slice / 2)
-	looked := 0
-	for ; w.at < len(l.life.conns); w.at++ {
-		c := l.life.conns[w.at]
-		if c != w.conn {
-			w.conn, w.member = c, 0
-		}
-		for blocked := c.is(fBlocked); w.member < len(c.members); w.member++ {
-			if looked++; looked%64 == 0 && time.Now().After(end) {
-				l.do(w.step)
-				return
-			}
-			t := &c.members[w.member]
-			r := t.Room()
-			if head := r.Head(); head > t.At() {
-				w.top.Add(MemberInfo{c, r.Name(), head - t.At(), blocked})
-			}
-		}
-		if looked++; looked%64 == 0 && time.Now().After(end) {
-			w.at++
-			l.do(w.step)
-			return
-		}
+	if !w.members(l, time.Now().Add(slice/2), 0, w.look) {
+		l.do(w.step)
+		return
 	}
 	l.slow.Answer(w.top.List())
+}
+
+func (w *slowWalk) look(c *Conn, t *member.Member) bool {
+	r := t.Room()
+	if head := r.Head(); head > t.At() {
+		w.top.Add(MemberInfo{c, r.Name(), head - t.At(), c.is(fBlocked)})
+	}
+	return false
 }
