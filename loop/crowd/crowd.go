@@ -1,7 +1,9 @@
 package crowd
 
 import (
+	"cmp"
 	"container/heap"
+	"container/list"
 	"net/netip"
 )
 
@@ -10,34 +12,34 @@ import (
 // greatest sum of weights counts instead. An address is remembered only while it has a connection
 // in the set. The owner's lock guards it.
 type Crowd[C comparable] struct {
-	guests map[C]*guest[C]
+	guests map[C]*list.Element // of group.in
 	groups map[netip.Addr]*group[C]
 	heap   groupHeap[C]
 	seq    uint64
 }
 
-// guest is a connection in a crowd, linked in the order of arrival within its address.
+// guest is a connection in a crowd.
 type guest[C comparable] struct {
-	conn       C
-	group      *group[C]
-	seq        uint64
-	weight     int64
-	prev, next *guest[C]
+	conn   C
+	group  *group[C]
+	seq    uint64
+	weight int64
 }
 
 // group is what one address has in a crowd.
 type group[C comparable] struct {
-	addr        netip.Addr
-	n           int
-	weight      int64 // of its connections
-	first, last *guest[C]
-	at          int // in the heap
+	addr   netip.Addr
+	in     list.List // its *guest, in the order of arrival
+	weight int64     // of its connections
+	at     int       // in the heap
 }
+
+func (g *group[C]) first() *guest[C] { return g.in.Front().Value.(*guest[C]) }
 
 // Add adds a connection after those of the same address.
 func (w *Crowd[C]) Add(c C, addr netip.Addr) {
 	if w.guests == nil {
-		w.guests, w.groups = map[C]*guest[C]{}, map[netip.Addr]*group[C]{}
+		w.guests, w.groups = map[C]*list.Element{}, map[netip.Addr]*group[C]{}
 	}
 	g := w.groups[addr]
 	if g == nil {
@@ -45,15 +47,8 @@ func (w *Crowd[C]) Add(c C, addr netip.Addr) {
 		w.groups[addr] = g
 	}
 	w.seq++
-	x := &guest[C]{conn: c, group: g, seq: w.seq, prev: g.last}
-	if g.last != nil {
-		g.last.next = x
-	} else {
-		g.first = x
-	}
-	g.last = x
-	w.guests[c] = x
-	if g.n++; g.n == 1 {
+	w.guests[c] = g.in.PushBack(&guest[C]{conn: c, group: g, seq: w.seq})
+	if g.in.Len() == 1 {
 		heap.Push(&w.heap, g)
 	} else {
 		heap.Fix(&w.heap, g.at)
@@ -62,24 +57,15 @@ func (w *Crowd[C]) Add(c C, addr netip.Addr) {
 
 // Remove takes a connection out. It returns false if the connection is not in the crowd.
 func (w *Crowd[C]) Remove(c C) bool {
-	x := w.guests[c]
-	if x == nil {
+	at := w.guests[c]
+	if at == nil {
 		return false
 	}
 	delete(w.guests, c)
+	x := at.Value.(*guest[C])
 	g := x.group
-	if x.prev != nil {
-		x.prev.next = x.next
-	} else {
-		g.first = x.next
-	}
-	if x.next != nil {
-		x.next.prev = x.prev
-	} else {
-		g.last = x.prev
-	}
-	g.weight -= x.weight
-	if g.n--; g.n > 0 {
+	g.in.Remove(at)
+	if g.weight -= x.weight; g.in.Len() > 0 {
 		heap.Fix(&w.heap, g.at)
 		return true
 	}
@@ -93,7 +79,7 @@ func (w *Crowd[C]) Remove(c C) bool {
 
 // Weigh sets the weight of a connection in the crowd. It is 0 at first.
 func (w *Crowd[C]) Weigh(c C, weight int64) {
-	x := w.guests[c]
+	x := w.guests[c].Value.(*guest[C])
 	x.group.weight += weight - x.weight
 	x.weight = weight
 	heap.Fix(&w.heap, x.group.at)
@@ -108,7 +94,7 @@ func (w *Crowd[C]) Has(c C) bool { return w.guests[c] != nil }
 // Of returns how many connections an address has.
 func (w *Crowd[C]) Of(addr netip.Addr) int {
 	if g := w.groups[addr]; g != nil {
-		return g.n
+		return g.in.Len()
 	}
 	return 0
 }
@@ -116,7 +102,7 @@ func (w *Crowd[C]) Of(addr netip.Addr) int {
 // Oldest returns the address's connection that came first, or the zero value if it has none.
 func (w *Crowd[C]) Oldest(addr netip.Addr) (c C) {
 	if g := w.groups[addr]; g != nil {
-		return g.first.conn
+		return g.first().conn
 	}
 	return c
 }
@@ -128,7 +114,7 @@ func (w *Crowd[C]) Greediest() (c C, n int) {
 	if len(w.heap) == 0 {
 		return c, 0
 	}
-	return w.heap[0].first.conn, w.heap[0].n
+	return w.heap[0].first().conn, w.heap[0].in.Len()
 }
 
 // groupHeap has the address with the greatest weight on top, and among equal ones the address with
@@ -140,13 +126,9 @@ func (h groupHeap[C]) Len() int { return len(h) }
 
 // Less reports whether the address at i must give way before the one at j.
 func (h groupHeap[C]) Less(i, j int) bool {
-	if h[i].weight != h[j].weight {
-		return h[i].weight > h[j].weight
-	}
-	if h[i].n != h[j].n {
-		return h[i].n > h[j].n
-	}
-	return h[i].first.seq < h[j].first.seq
+	a, b := h[i], h[j]
+	return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(b.in.Len(), a.in.Len()),
+		cmp.Compare(a.first().seq, b.first().seq)) < 0
 }
 
 // Swap exchanges two.
