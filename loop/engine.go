@@ -137,6 +137,9 @@ func (c *Config) defaults() {
 			*v = d
 		}
 	}
+	if c.Limited == nil {
+		c.Limited = func(Limit, netip.AddrPort) {}
+	}
 	if c.wall == nil {
 		c.wall = time.Now
 	}

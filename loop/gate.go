@@ -74,9 +74,7 @@ func (g *gate) init(cfg *Config) {
 	g.halfMost, g.halfEach = cfg.HalfOpen, cfg.HalfOpenPerAddress
 	g.addresses = map[netip.Addr]int{}
 	g.landed.L = &g.mu
-	if g.tell = cfg.Limited; g.tell == nil {
-		g.tell = func(Limit, netip.AddrPort) {}
-	}
+	g.tell = cfg.Limited
 }
 
 // awaitRoom waits while too many dropped sockets are not closed yet.

@@ -29,9 +29,6 @@ const noMemory = "incomplete messages take too much memory; try again later"
 
 func (m *incoming) init(cfg *Config) {
 	m.most, m.tell, m.sizes = int64(cfg.MaxIncoming), cfg.Limited, map[*Conn]int64{}
-	if m.tell == nil {
-		m.tell = func(Limit, netip.AddrPort) {}
-	}
 }
 
 // holds notes that a connection holds n bytes of an incomplete message. It returns false if that is

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"tapecast/loop/netpoll"
@@ -113,12 +114,7 @@ func (c *Conn) readHeader(b []byte) []byte {
 // trusts reports whether the peer must send a PROXY protocol header.
 func (e *Engine) trusts(peer netip.Addr) bool {
 	peer = peer.Unmap().WithZone("")
-	for _, p := range e.cfg.Trusted {
-		if p.Contains(peer) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.cfg.Trusted, func(p netip.Prefix) bool { return p.Contains(peer) })
 }
 
 // known gives a socket the address that its PROXY protocol header names, and counts it for that

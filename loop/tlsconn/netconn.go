@@ -4,31 +4,19 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"time"
 )
 
 // netConn is a Conn as crypto/tls sees it: the net.Conn that it reads records from and writes them to.
 type netConn Conn
 
-// more is the error of a read that finds nothing. After the handshake, crypto/tls keeps an
-// incomplete record on a temporary error and continues with the next read. After any other error it
-// would fail forever.
-type more struct{}
+// ErrMore is returned by Conn.Read when nothing more is complete. It is a temporary net.Error: after
+// the handshake, crypto/tls then keeps an incomplete record and continues with the next read. After
+// any other error it would fail forever.
+var ErrMore = os.ErrDeadlineExceeded
 
-// Error is never shown.
-func (more) Error() string { return "no more input yet" }
-
-// Timeout makes it a net.Error.
-func (more) Timeout() bool { return true }
-
-// Temporary reports that reading may continue.
-func (more) Temporary() bool { return true }
-
-var (
-	// ErrMore is returned by Conn.Read when nothing more is complete.
-	ErrMore    net.Error = more{}
-	errTooMuch           = errors.New("the client does not read the answers to its TLS messages")
-)
+var errTooMuch = errors.New("the client does not read the answers to its TLS messages")
 
 // Read returns ciphertext that came. During the handshake it waits for some.
 func (w *netConn) Read(b []byte) (int, error) {

@@ -2,11 +2,13 @@ package upgrade
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -73,15 +75,9 @@ func (a *asked) request(text, servedPath string) (*Request, refusal) {
 		return nil, bad("Sec-WebSocket-Key is not 16 bytes in base64")
 	}
 
-	token := a.bearer
-	if token == "" {
-		var err error
-		if token, err = queryParam(query, "token"); err != nil {
-			return nil, bad("the query's token is badly encoded")
-		}
-	}
-	if token == "" {
-		token = a.token
+	inQuery, err := queryParam(query, "token")
+	if err != nil && a.bearer == "" {
+		return nil, bad("the query's token is badly encoded")
 	}
 	deflate, ok := offersDeflate(field(a.lines, "Sec-WebSocket-Extensions"))
 	if !ok {
@@ -89,7 +85,7 @@ func (a *asked) request(text, servedPath string) (*Request, refusal) {
 	}
 	lines := a.lines
 	return &Request{
-		Path: path, Query: query, Token: token, Subprotocols: a.protocols, Deflate: deflate,
+		Path: path, Query: query, Token: cmp.Or(a.bearer, inQuery, a.token), Subprotocols: a.protocols, Deflate: deflate,
 		Header: func(name string) string { return field(lines, name) },
 	}, refusal{}
 }
@@ -124,13 +120,8 @@ func (a *asked) accept(want string, deflate bool) []byte {
 // browser gives up if it offered some and none was chosen. So a client that offered only its token
 // gets "bearer.TOKEN" back, or "bearer" for "bearer, TOKEN".
 func (a *asked) choose(want string) string {
-	if want == "" {
-		want = subprotocol
-	}
-	for _, p := range a.protocols {
-		if p == want {
-			return p
-		}
+	if want = cmp.Or(want, subprotocol); slices.Contains(a.protocols, want) {
+		return want
 	}
 	if len(a.protocols) == 0 {
 		return a.offered
@@ -147,9 +138,7 @@ func Refuse(v Verdict, request []byte) []byte {
 	if v.Status < 400 || v.Status > 599 {
 		panic(fmt.Sprintf("BUG: an upgrade is refused with status %d", v.Status))
 	}
-	if v.Body == "" {
-		v.Body = http.StatusText(v.Status)
-	}
+	v.Body = cmp.Or(v.Body, http.StatusText(v.Status))
 	b := make([]byte, 0, 256+len(v.Body))
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(v.Status), 10)
