@@ -221,12 +221,8 @@ func (a *asked) location() (path, query string, ok bool) {
 
 // goodKey reports whether key is sixteen bytes in base64.
 func goodKey(key string) bool {
-	var b [18]byte
-	if len(key) != base64.StdEncoding.EncodedLen(16) {
-		return false
-	}
-	n, err := base64.StdEncoding.Decode(b[:], []byte(key))
-	return err == nil && n == 16
+	b, err := base64.StdEncoding.DecodeString(key)
+	return err == nil && len(b) == 16
 }
 
 func isTarget(s string) bool {

@@ -79,12 +79,18 @@ type Limits struct {
 // close frame and End are final: Feed discards all later input. How the input was cut changes
 // neither events nor faults.
 func (r *Reader) Feed(b []byte, on Events) (fault ws.StatusCode, reason string) {
+	if fault, reason = r.feed(b, on); fault != 0 {
+		r.End()
+	}
+	return fault, reason
+}
+
+func (r *Reader) feed(b []byte, on Events) (fault ws.StatusCode, reason string) {
 	for len(b) > 0 && r.part != ended {
 		lim := on.Limits()
 		if r.part == nil {
 			var n int
 			if n, fault, reason = r.whole(b, lim, on); fault != 0 {
-				r.End()
 				return fault, reason
 			}
 			if n > 0 {
@@ -97,20 +103,15 @@ func (r *Reader) Feed(b []byte, on Events) (fault ws.StatusCode, reason string) 
 		if !p.frame {
 			n := copy(p.head[p.nhead:], b)
 			h, size, fault, reason := readHeader(p.head[:int(p.nhead)+n], p, lim)
-			if fault != 0 {
-				r.End()
-				return fault, reason
-			}
-			if size == 0 {
+			if fault != 0 || size == 0 {
 				p.nhead += uint8(n)
-				return 0, ""
+				return fault, reason
 			}
 			b = b[size-int(p.nhead):]
 			p.h, p.got, p.frame, p.nhead = h, 0, true, 0
 		}
 		n := int(min(p.h.Length-int64(p.got), int64(len(b))))
 		if fault, reason = r.payload(b[:n], lim, on); fault != 0 {
-			r.End()
 			return fault, reason
 		}
 		b = b[n:]
