@@ -155,8 +155,10 @@ func (j *joining) takeSome(l *Loop, c *Conn) bool {
 		l.answer(c, j.reply(j.list))
 	}
 	return each(len(j.given), func(i int) {
-		if k := c.memberOf(j.given[i]); k >= 0 && j.requests[i].out.Err == nil {
-			l.begin(c, &c.members[k], &j.requests[i].wish)
+		if p := &j.requests[i]; p.out.Err == nil {
+			if k := c.memberIn(j.given[i].Sub); k >= 0 { // it may have left meanwhile
+				l.begin(c, &c.members[k], &p.wish)
+			}
 		}
 	})
 }

@@ -38,15 +38,6 @@ func (c *Conn) memberIn(sub *rooms.Sub) int {
 	return slices.IndexFunc(c.members, func(t member.Member) bool { return t.Sub() == sub })
 }
 
-// memberOf returns the index of the member that was begun with what the appender gave, or -1 if
-// none was.
-func (c *Conn) memberOf(s *rooms.Member) int {
-	if s.Err != nil {
-		return -1
-	}
-	return c.memberIn(s.Sub)
-}
-
 // addMember appends a member.
 func (c *Conn) addMember(m member.Member) *member.Member {
 	c.members = append(c.members, m)

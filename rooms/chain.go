@@ -52,13 +52,11 @@ func (c *chain) set(part int32, off int64) {
 }
 
 func setIn(list []Pos, part int32, off int64) bool {
-	for i := range list {
-		if list[i].Partition == part {
-			list[i].Offset = off
-			return true
-		}
+	p := posOf(list, part)
+	if p != nil {
+		p.Offset = off
 	}
-	return false
+	return p != nil
 }
 
 // forget makes the partition's last offset unknown.
@@ -66,14 +64,8 @@ func (c *chain) forget(part int32) {
 	if c.used && c.part == part {
 		c.used = false
 	}
-	if c.more == nil {
-		return
-	}
-	for i, p := range *c.more {
-		if p.Partition == part {
-			*c.more = append((*c.more)[:i], (*c.more)[i+1:]...)
-			return
-		}
+	if c.more != nil {
+		*c.more = slices.DeleteFunc(*c.more, func(p Pos) bool { return p.Partition == part })
 	}
 }
 

@@ -68,12 +68,9 @@ func (s *shard) changed(w *Watch, g *watchSet) (names []string, ok bool) {
 	if state == nil || w.From.Epoch != state.epoch {
 		return nil, false
 	}
-	have := before(s.levelAt(w.Pattern.Feed, state).Offsets)
+	have := w.From.Of(s.levelAt(w.Pattern.Feed, state).Offsets)
 	for i := range have {
 		part := have[i].Partition
-		if o := w.From.of(part); o != nil {
-			have[i].Offset = max(o.Offset, -1)
-		}
 		missed := max(heldAt(s.begins[w.Pattern.Feed.index], part), heldAt(s.passed[w.Pattern.watchIndex], part))
 		if at := have[i].Offset; at < missed || at > state.off[part] { // or the client comes from a node that is ahead
 			return nil, false

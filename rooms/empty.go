@@ -24,9 +24,6 @@ func (p *payers) take(user string) bool {
 	if p.most > 0 && p.n[user] >= p.most {
 		return false
 	}
-	if p.n == nil {
-		p.n = map[string]int{}
-	}
 	p.n[user]++
 	return true
 }

@@ -280,13 +280,11 @@ func (l *latest) bury(since int64) {
 // lose notes the position of a frame that is forgotten.
 func (l *latest) lose(f *lastFrame) {
 	raise := func(part int32, off int64) {
-		for i := range l.lost {
-			if p := &l.lost[i]; p.Partition == part {
-				p.Offset = max(p.Offset, off)
-				return
-			}
+		if p := posOf(l.lost, part); p != nil {
+			p.Offset = max(p.Offset, off)
+		} else {
+			l.lost = append(l.lost, Pos{part, off})
 		}
-		l.lost = append(l.lost, Pos{part, off})
 	}
 	if f.from.record() {
 		raise(f.from.partition(), f.off)

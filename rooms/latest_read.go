@@ -160,7 +160,7 @@ func (l *latest) knownFrom(all Positions, now *feedState, lost []Pos) Positions 
 	if l.origin == nil || l.origin.gen > now.gen {
 		return all
 	}
-	at := Positions{Epoch: all.Epoch, Offsets: before(all.Offsets)}
+	at := Positions{Epoch: all.Epoch, Offsets: Positions{}.Of(all.Offsets)}
 	raise := func(p Pos) {
 		if o := at.of(p.Partition); o != nil {
 			o.Offset = max(o.Offset, p.Offset)

@@ -149,9 +149,7 @@ func (p *Past) Reached(at int, filter *Filter, upTo []Pos) []Pos {
 		if within(has, f.source.partition(), f.off) || !within(upTo, f.source.partition(), f.off) {
 			continue
 		}
-		if i := slices.IndexFunc(has, func(h Pos) bool { return h.Partition == f.source.partition() }); i >= 0 {
-			has[i].Offset = f.off
-		}
+		setIn(has, f.source.partition(), f.off)
 	}
 	return has
 }

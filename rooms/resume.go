@@ -52,11 +52,15 @@ func (p Positions) Foreign(epoch string) string {
 	return fmt.Sprintf("they are of epoch %q, and the topic's is %q", p.Epoch, epoch)
 }
 
-// before returns the positions before the first record of the same partitions.
-func before(list []Pos) []Pos {
-	at := slices.Clone(list)
+// Of returns the offsets of p for the partitions in list. A partition that p lacks is younger: it
+// stands at -1, before its first record.
+func (p Positions) Of(list []Pos) []Pos {
+	at := make([]Pos, len(list))
 	for i := range at {
-		at[i].Offset = -1
+		at[i] = Pos{list[i].Partition, -1}
+		if o := p.of(at[i].Partition); o != nil {
+			at[i].Offset = max(o.Offset, -1)
+		}
 	}
 	return at
 }
@@ -79,7 +83,7 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 		if r.Class().Conflate {
 			return 0, nil, &TooOldError{Oldest: r.last.knownFrom(all, state, s.lost[r.pattern.Feed.index]), Why: why}
 		}
-		return r.next, &Resume{Have: before(all.Offsets), Until: r.next, Recall: true,
+		return r.next, &Resume{Have: Positions{}.Of(all.Offsets), Until: r.next, Recall: true,
 			UpTo: all.Offsets, Lost: why}, nil
 	}
 	for _, o := range since.Offsets {
@@ -88,14 +92,8 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 			return 0, nil, &NotNowError{Why: why, RetryAfter: retrySoon}
 		}
 	}
-	have := before(all.Offsets) // the client did not know younger partitions
-	ahead := false
-	for i, p := range all.Offsets {
-		if o := since.of(p.Partition); o != nil {
-			have[i].Offset = max(o.Offset, -1)
-		}
-		ahead = ahead || have[i].Offset > p.Offset
-	}
+	have := since.Of(all.Offsets)
+	ahead := !all.Cover(have)
 	how = &Resume{Have: have, Until: r.next, Ahead: ahead}
 	gone := s.lostSince(r, have)
 	tooOld := &TooOldError{Oldest: all, Why: "the gateway no longer knows which keys have expired since"}
@@ -125,9 +123,14 @@ func (s *shard) resume(r *Room, since Positions) (at uint64, how *Resume, err er
 // lostSince reports whether this node lost any record after the positions in have. Only
 // a room that had members at that time has a notice of the loss on its tape.
 func (s *shard) lostSince(r *Room, have []Pos) bool {
-	return slices.ContainsFunc(s.lost[r.pattern.Feed.index], func(lost Pos) bool {
-		return slices.ContainsFunc(have,
-			func(h Pos) bool { return h.Partition == lost.Partition && h.Offset < lost.Offset })
+	return anyAfter(s.lost[r.pattern.Feed.index], have)
+}
+
+// anyAfter reports whether an offset in list is after the one in have for its partition.
+func anyAfter(list, have []Pos) bool {
+	return slices.ContainsFunc(list, func(p Pos) bool {
+		h := posOf(have, p.Partition)
+		return h != nil && h.Offset < p.Offset
 	})
 }
 
@@ -226,15 +229,5 @@ func (s *shard) date() {
 // knowsSince reports whether the last values show every change after the positions in have.
 func (s *shard) knowsSince(r *Room, have []Pos) bool {
 	state := s.state(r.pattern.Feed)
-	if !r.last.origin.covers(have, state.gen) {
-		return false
-	}
-	for _, f := range r.last.lost {
-		for _, p := range have {
-			if p.Partition == f.Partition && p.Offset < f.Offset {
-				return false
-			}
-		}
-	}
-	return beyond(have, r.last.unsure)
+	return r.last.origin.covers(have, state.gen) && !anyAfter(r.last.lost, have) && beyond(have, r.last.unsure)
 }

@@ -67,7 +67,7 @@ func New(cfg Config) (*Table, error) {
 	cfg.Budget = orDefault(cfg.Budget, 512<<20)
 	cfg.LastBudget = orDefault(cfg.LastBudget, 512<<20)
 	t := &Table{cfg: cfg, seed: maphash.MakeSeed(), began: time.Now()}
-	t.payers.most = cfg.EmptyRooms
+	t.payers.most, t.payers.n = cfg.EmptyRooms, map[string]int{}
 	for i, f := range cfg.Feeds {
 		f.index = i
 	}

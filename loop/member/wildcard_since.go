@@ -33,15 +33,10 @@ func (w *Wildcard) missed(recalls bool) (*rooms.Recall, error) {
 		why := "the gateway has not read the topic of its rooms yet"
 		return nil, &rooms.NotNowError{Why: why, RetryAfter: time.Second}
 	}
-	after := make([]rooms.Pos, len(high.Offsets))
-	for i, p := range high.Offsets {
-		after[i] = rooms.Pos{Partition: p.Partition, Offset: -1} // a partition newer than the client's positions
-	}
+	after := since.Of(high.Offsets)
 	for _, o := range since.Offsets {
-		i := slices.IndexFunc(after, func(p rooms.Pos) bool { return p.Partition == o.Partition })
-		if i >= 0 {
-			after[i].Offset = max(o.Offset, -1)
-		} else if since.Epoch == high.Epoch { // another node knows it already
+		unknown := !slices.ContainsFunc(after, func(p rooms.Pos) bool { return p.Partition == o.Partition })
+		if unknown && since.Epoch == high.Epoch { // another node knows it already
 			why := fmt.Sprintf("the gateway does not know partition %d of its rooms' topic yet", o.Partition)
 			return nil, &rooms.NotNowError{Why: why, RetryAfter: time.Second}
 		}
