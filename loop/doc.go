@@ -103,8 +103,7 @@
 // A poller reads a connection one turn at a time: 32 KB, or 500 µs (turn). Further input is read
 // after that of the other connections. The handler paces requests: it is asked before anything is
 // done with one (Handler.Admit). Control frames, small fragments and the like have a pace of their
-// own (pace.go). Above it the connection is read once a tick. Far above it the connection is closed
-// with 1008, and Handler.Flooded is called.
+// own (pace.go), at which the connection is read less often or closed (Handler.Flooded).
 //
 // What a connection's input puts into the inbox is bounded by maxUnhandled, plus what one read
 // brings. At the bound the connection is not read until the loop has handled an event after all of

@@ -111,11 +111,6 @@ type Config struct {
 
 func (c *Config) defaults() {
 	cpus := runtime.GOMAXPROCS(0)
-	set := func(v *int, d int) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
 	set(&c.Loops, max(1, cpus/2))
 	set(&c.Pollers, max(1, cpus/4))
 	set(&c.MaxHead, upgrade.MaxRequest)
@@ -130,13 +125,9 @@ func (c *Config) defaults() {
 		c.TLS.NextProtos = []string{"http/1.1"}  // WebSocket starts from HTTP/1.1; h2 has no Upgrade
 		c.TLS.DynamicRecordSizingDisabled = true // we choose the size of records ourselves
 	}
-	for v, d := range map[*time.Duration]time.Duration{
-		&c.HandshakeTimeout: 10 * time.Second, &c.PingEvery: 25 * time.Second, &c.PongTimeout: time.Minute,
-	} {
-		if *v <= 0 {
-			*v = d
-		}
-	}
+	set(&c.HandshakeTimeout, 10*time.Second)
+	set(&c.PingEvery, 25*time.Second)
+	set(&c.PongTimeout, time.Minute)
 	if c.Limited == nil {
 		c.Limited = func(Limit, netip.AddrPort) {}
 	}
@@ -145,6 +136,13 @@ func (c *Config) defaults() {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// set sets v to its default if it is not above zero.
+func set[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
 	}
 }
 

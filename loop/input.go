@@ -6,9 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file runs on the pollers' goroutines. One poller reads one connection, a turn at a time.
-// Events are one-shot (package netpoll). At the end of a turn the poller asks for the next event,
-// which comes after all that wait already, or leaves that to the loop (pause).
+// This file runs on the pollers' goroutines. At the end of a turn the poller asks for the next event
+// of the connection, which comes after all that wait already, or leaves that to the loop (pause).
 
 const (
 	// readLen is the bytes of one read, and turnReads the reads of a turn. Within the paces a

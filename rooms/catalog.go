@@ -106,8 +106,10 @@ func (p *Pattern) compile() error {
 	case p.Class.Private() && !strings.HasSuffix(p.Match, "{owner}"):
 		return fmt.Errorf("rooms: pattern %q has the private class %q, so it must end in {owner}",
 			p.Match, p.Class.Name)
+	case !fits(p.prefix, inNames):
+		return fmt.Errorf("rooms: pattern %q has line ends, control characters or bad UTF-8: remove them", p.Match)
 	}
-	return p.checkNames()
+	return nil
 }
 
 // Resolve returns the pattern of a room. For a private room it also returns the owner. A literal

@@ -2,11 +2,6 @@ package rooms
 
 import "slices"
 
-// A client may resume a wildcard from one set of positions. It then lacks every message since, in
-// every matching room, also in rooms that nobody on this node is in. Kafka can tell which rooms
-// those are. A shard can tell as well, unless it has dropped a record since: then every room with a
-// message still exists and knows its last record.
-
 // Changed returns the rooms that have a message after From and are not in Since. It is valid once
 // the Join is done. The tapes hold all those messages. ok is false if only the topic can tell.
 func (w *Watch) Changed() (names []string, ok bool) {

@@ -1,7 +1,6 @@
 package rooms
 
 import (
-	"fmt"
 	"unicode"
 	"unicode/utf8"
 )
@@ -104,13 +103,4 @@ func holds[S string | []byte](p *Pattern, name S) bool {
 		return CanOwn(name[len(p.prefix):])
 	}
 	return fits(name[len(p.prefix):], inNames)
-}
-
-// checkNames reports a pattern whose names no client could write.
-func (p *Pattern) checkNames() error {
-	if !fits(p.prefix, inNames) {
-		return fmt.Errorf("rooms: pattern %q has line ends, control characters or bad UTF-8: remove them",
-			p.Match)
-	}
-	return nil
 }

@@ -79,14 +79,8 @@ func NewPast(p *Pattern, room string, records []Record, last []Pos) *Past {
 		seen.set(l.Partition, l.Offset)
 	}
 	var head []byte
-	var keys part
 	for i := range records {
 		r := &records[i]
-		keys.arena = keys.arena[:0]
-		it := item{
-			typ: r.Type, hasKey: r.HasKey, key: keys.keep(r.Key), value: r.Value,
-			part: r.Partition, off: r.Offset, time: r.Time,
-		}
 		prev, known := seen.last(r.Partition)
 		if !known {
 			prev = unknown
@@ -98,7 +92,10 @@ func NewPast(p *Pattern, room string, records []Record, last []Pos) *Past {
 				op = wire.OpBinary
 			}
 		} else {
-			e := it.envelope(room, &keys, prev)
+			e := wire.Envelope{
+				Room: room, Type: r.Type, Key: r.Key, HasKey: r.HasKey,
+				Partition: r.Partition, Offset: r.Offset, Prev: prev, Time: r.Time,
+			}
 			if head = e.Append(head[:0]); value == nil {
 				value = null
 			}

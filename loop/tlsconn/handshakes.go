@@ -25,14 +25,10 @@ type Config struct {
 }
 
 // Handshakes runs the handshakes, a bounded number at a time. Addresses are served in turn, and the
-// handshakes of one address in order. A handshake costs as much as fifty sends, and costs the
-// client as much again. A pass that shares its processors with them takes two to three times as
-// long (bench/RESULTS.md). So while passes take half of the machine's processors (the kernel,
-// pollers and appenders need the others), only a handshake that has waited for patience is begun.
-// The owner's deadline for the upgrade ends those that take too long or wait too long.
-//
-// A handshake that waits for its client keeps its goroutine, since crypto/tls cannot leave it half
-// done. But it does not count as running, so that another one can compute.
+// handshakes of one address in order. A pass that shares its processors with them takes two to
+// three times as long (bench/RESULTS.md). So while passes take half of the machine's processors
+// (the kernel, pollers and appenders need the others), only a handshake that has waited for
+// patience is begun. The owner's deadline for the upgrade ends those that take or wait too long.
 type Handshakes struct {
 	cfg      Config
 	half     int32 // of the machine's processors
