@@ -92,7 +92,6 @@ func HostileSources(addresses int) []string {
 	return out
 }
 
-// job returns the job of the hostile process.
 func (x *AbuseConfig) job(t *Target, e Endpoint) hostile.Job {
 	j := hostile.Job{
 		Job: client.Job{Endpoint: e.Endpoint}, Kind: x.Kind, Connections: x.Hostile, Keys: t.Keys,

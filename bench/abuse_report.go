@@ -82,7 +82,6 @@ func grownBy(from, to scrape.Metrics, name, label string) map[string]float64 {
 	return out
 }
 
-// rows returns the report in words, each row with a name.
 func (r *AbuseReport) rows() text.Rows {
 	var out text.Rows
 	token := ""

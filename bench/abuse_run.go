@@ -82,7 +82,6 @@ func (x *abuse) stop() {
 	}
 }
 
-// order returns the ordinary clients' order to ping.
 func (x *AbuseConfig) order(p job.Timing) job.Order {
 	return job.Order{Op: "ping", Ping: &job.PingOrder{
 		From: p.Schedule.Start - p.Anchor, Timed: p.From - p.Anchor, To: p.To - p.Anchor, Every: x.PingEvery,

@@ -2,8 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 
 	"tapecast/bench/client"
@@ -50,24 +48,11 @@ func unchained(ctx context.Context, p *client.Dialer, token string, rooms []stri
 	if err != nil {
 		return nil, err
 	}
-	ask := fmt.Appendf(nil, proto.JoinRequest, proto.List(rooms), proto.EntryID)
-	if err := c.Send(proto.OpText, ask); err != nil {
-		return nil, err
+	m, err := c.Ask(proto.EntryID, proto.JoinRequest, rooms...)
+	for _, r := range m.Result.Rooms {
+		if r.Chain != nil && !*r.Chain {
+			without = append(without, r.Room)
+		}
 	}
-	for {
-		op, b, err := c.Next()
-		if err != nil || op == proto.OpClose {
-			return nil, fmt.Errorf("cannot join: %s", client.EndOf(op, b, err))
-		}
-		var m proto.Message
-		if op != proto.OpText || json.Unmarshal(b, &m) != nil || string(m.ID) != fmt.Sprint(proto.EntryID) {
-			continue
-		}
-		for _, r := range m.Result.Rooms {
-			if r.Chain != nil && !*r.Chain {
-				without = append(without, r.Room)
-			}
-		}
-		return without, nil
-	}
+	return without, err
 }

@@ -37,7 +37,6 @@ func (x *ChurnConfig) check(c *FanoutConfig) error {
 	return nil
 }
 
-// order returns a worker's order.
 func (x *ChurnConfig) order(w *pool.Worker, clients int, p job.Timing) job.Order {
 	part := float64(w.Clients) / float64(clients)
 	return job.Order{Op: "churn", Churn: &job.ChurnOrder{
@@ -54,7 +53,6 @@ type ChurnReport struct {
 	Return  job.Quantiles `json:"return"` // from due to return until confirmed
 }
 
-// judge adds the faults of leaving and returning.
 func (r *ChurnReport) judge(g *Run) {
 	if r.After > 0 {
 		g.Faults = append(g.Faults, fmt.Sprintf("%d messages to clients that had left", r.After))

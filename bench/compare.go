@@ -150,7 +150,6 @@ func ratios(p, q []*Run, of func(*Run) float64) (least, most float64) {
 	return leastB / mostA, mostB / leastA
 }
 
-// ratio returns the ratio as text, and its spread.
 func (c *Compared) ratio() (ratio, spread string) {
 	if c.Values[0] <= 0 || c.Values[1] < 0 {
 		return "–", ""

@@ -209,7 +209,6 @@ func (c *FanoutConfig) runs() []fanoutRun {
 	return runs
 }
 
-// fanoutRun is one run under way.
 type fanoutRun struct {
 	cfg  FanoutConfig
 	end  Endpoint

@@ -40,7 +40,6 @@ func (c *FanoutConfig) setDefaults() {
 	}
 }
 
-// checkClients checks the clients and their rooms.
 func (c *FanoutConfig) checkClients() error {
 	switch {
 	case c.Template != "" && (c.Replay != nil || c.Baseline || c.Target.Foreign()):
@@ -96,7 +95,6 @@ func (c *FanoutConfig) checkOthers() error {
 	return nil
 }
 
-// checkMessages checks what is published.
 func (c *FanoutConfig) checkMessages() error {
 	if c.Replay != nil {
 		if err := c.Replay.check(c); err != nil {
@@ -121,7 +119,6 @@ func (c *FanoutConfig) checkMessages() error {
 	return nil
 }
 
-// checkParts checks each part of a scenario.
 func (c *FanoutConfig) checkParts() error {
 	if c.Churn != nil {
 		if err := c.Churn.check(c); err != nil {

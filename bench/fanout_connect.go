@@ -43,7 +43,6 @@ func (c *FanoutConfig) pinned(cpu int) []int {
 	return []int{cpu}
 }
 
-// connect starts the client processes and connects all clients.
 func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 	c := r.cfg
 	j := r.job(r.end)

@@ -11,7 +11,6 @@ import (
 	"tapecast/bench/publish"
 )
 
-// groups returns how many groups the clients form.
 func (c *FanoutConfig) groups() int { return (c.Clients + c.Group - 1) / max(c.Group, 1) }
 
 // assignments returns the assignment of each feed, the main one first.
@@ -79,7 +78,6 @@ func (r *fanoutRun) job(e Endpoint) job.Job {
 	return j
 }
 
-// schedule returns the schedule of the main feed.
 func (c *FanoutConfig) schedule(start int64) (job.Schedule, error) {
 	if r := c.recorded; r != nil && r.Due != nil {
 		s := job.Schedule{Start: start}
@@ -89,7 +87,6 @@ func (c *FanoutConfig) schedule(start int64) (job.Schedule, error) {
 	return job.NewSchedule(start, c.Rate)
 }
 
-// shape returns the shape of the published values.
 func (c *FanoutConfig) shape() (job.ValueShape, error) {
 	if c.recorded != nil {
 		return job.NewStampShape(c.recorded.values), nil
@@ -138,12 +135,10 @@ func (r *fanoutRun) timing() (job.Timing, error) {
 // orderSize is the size of a message to a single user.
 const orderSize = 128
 
-// orderAssignment assigns each order to a user.
 func (c *FanoutConfig) orderAssignment() job.Assignment {
 	return job.Assignment{Streams: int64(c.OrdersClients), Each: 1, Rooms: []string{c.OrdersRoom}, First: c.Clients}
 }
 
-// orderPublication returns the publication to single users.
 func (r *fanoutRun) orderPublication(anchor int64, start int64) (publish.Publication, error) {
 	c := r.cfg
 	s, err := job.NewSchedule(start, c.OrdersRate)

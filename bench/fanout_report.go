@@ -10,7 +10,6 @@ import (
 	"tapecast/bench/text"
 )
 
-// summarize takes the medians.
 func (f *FanoutResult) summarize() {
 	for _, name := range f.names() {
 		f.Medians[name] = mediansOf(runsOf(f.Runs, name))
@@ -24,7 +23,6 @@ func (f *FanoutResult) summarize() {
 	}
 }
 
-// names returns the names of the runs, each once.
 func (f *FanoutResult) names() []string {
 	var names []string
 	for _, g := range f.Runs {
@@ -35,7 +33,6 @@ func (f *FanoutResult) names() []string {
 	return names
 }
 
-// verdict returns the error that the runs amount to.
 func (f *FanoutResult) verdict() error {
 	var faults, problems []string
 	for _, g := range f.Runs {
@@ -150,7 +147,6 @@ func (g *Run) table(t *text.Table) {
 	}
 }
 
-// wrongRows writes what makes a run wrong or invalid.
 func wrongRows(t *text.Table, indent string, faults, problems []string) {
 	for _, x := range faults {
 		t.Row(indent+"FAULT", "%s", x)

@@ -50,7 +50,6 @@ func (r *fanoutRun) run(ctx context.Context) (*Run, error) {
 	return run, machine.Pause(ctx, r.cfg.settle) // the next run finds the gateway at rest
 }
 
-// stop ends all processes of the run.
 func (r *fanoutRun) stop() {
 	for _, c := range []*pool.Workers{r.readers, r.orders, r.stalled, r.slow, r.filtered} {
 		if c != nil {
@@ -65,7 +64,6 @@ func (r *fanoutRun) stop() {
 	}
 }
 
-// runMetrics are the readings of the gateway's metrics.
 type runMetrics struct {
 	scraper                         *scrape.Scraper
 	before, joined, from, to, after scrape.Metrics
@@ -211,7 +209,6 @@ func (r *fanoutRun) publish(ctx context.Context, pub *publish.Publication, topic
 	return err
 }
 
-// gather collects what all clients got.
 func (r *fanoutRun) gather(ctx context.Context, m *runMetrics, p job.Timing, total, orders int64, run *Run) error {
 	var further []int64
 	for _, pub := range r.pubs[1:] {

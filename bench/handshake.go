@@ -94,7 +94,6 @@ type handshakes struct {
 // spent is what the gateway used over some time.
 type spent struct{ cpu, seconds float64 }
 
-// usage reads the gateway's CPU time.
 func (h *handshakes) usage(ctx context.Context) (spent, error) {
 	m, err := h.scraper.Scrape(ctx)
 	return spent{m[scrape.MetricCPU], float64(machine.MonotonicIn(0)) / 1e9}, err
@@ -105,7 +104,6 @@ func (s *spent) add(from, to spent) {
 	s.seconds += to.seconds - from.seconds
 }
 
-// background returns how many cores an idle gateway uses.
 func (h *handshakes) background(ctx context.Context) (float64, error) {
 	a, err := h.usage(ctx)
 	if err != nil {
@@ -120,7 +118,6 @@ func (h *handshakes) background(ctx context.Context) (float64, error) {
 	return s.cpu / s.seconds, err
 }
 
-// batch opens n connections, and closes them.
 func (h *handshakes) batch(ctx context.Context, first, n int) error {
 	inFlight := 1
 	if h.cfg.Rate > 0 {

@@ -198,21 +198,16 @@ func (c *IdleConfig) touch(ctx context.Context, e Endpoint, workers *pool.Worker
 			return err
 		}
 	}
-	for deadline := time.Now().Add(time.Minute); ; {
+	var came int64
+	inTime, err := machine.Until(ctx, time.Minute, 50*time.Millisecond, func() (bool, error) {
 		s, err := workers.Status()
-		if err != nil {
-			return err
-		}
-		if s.Others-seen >= sent {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("only %d of %d messages to private rooms have come", s.Others-seen, sent)
-		}
-		if err := machine.Pause(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
+		came = s.Others - seen
+		return came >= sent, err
+	})
+	if err == nil && !inTime {
+		err = fmt.Errorf("only %d of %d messages to private rooms have come", came, sent)
 	}
+	return err
 }
 
 // collect makes the gateway collect garbage, by asking for its heap profile.
@@ -241,7 +236,6 @@ func collect(ctx context.Context, admin scrape.Port) error {
 	return nil
 }
 
-// slopes computes the differences from the first step to the last.
 func (r *IdleResult) slopes() {
 	a, z := r.Steps[0], r.Steps[len(r.Steps)-1]
 	n := float64(z.Clients - a.Clients)

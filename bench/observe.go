@@ -53,7 +53,6 @@ type ObserveResult struct {
 	Problems     []string      `json:"problems,omitempty"`
 }
 
-// checkObserve checks what Observe uses of a config.
 func (c *FanoutConfig) checkObserve() error {
 	c.Procs = max(c.Procs, 1, len(c.Target.Agents.Addrs))
 	switch {
@@ -113,14 +112,12 @@ func Observe(ctx context.Context, cfg FanoutConfig) (*ObserveResult, error) {
 	return res, res.verdict()
 }
 
-// observeJob returns the clients' job.
 func (c *FanoutConfig) observeJob(e Endpoint) job.Job {
 	j := c.clientsJob(e)
 	j.Rooms, j.Size, j.Observe = c.Rooms, job.MostObserved, true
 	return j
 }
 
-// watch takes the window's figures.
 func (r *ObserveResult) watch(ctx context.Context, c *FanoutConfig, w *pool.Workers, s *scrape.Scraper,
 	before scrape.Metrics) error {
 	p := job.Timing{Anchor: machine.Anchor()}
@@ -189,7 +186,6 @@ func (r *ObserveResult) fill(c *FanoutConfig, t *job.Tally, from, to scrape.Metr
 	}
 }
 
-// verdict returns the error that the run amounts to.
 func (r *ObserveResult) verdict() error {
 	switch {
 	case len(r.Faults) > 0:

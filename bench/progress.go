@@ -51,7 +51,6 @@ func (p *Progress) Write(b []byte) (int, error) {
 	return p.w.Write(b)
 }
 
-// tell shows the current state.
 func (p *Progress) tell(s string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +95,6 @@ func (r *fanoutRun) endProgress() {
 	}
 }
 
-// line returns a point as one line.
 func (c *ClientPoint) line(window time.Duration, clients int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%.1f of %s s", c.At, text.Number(window.Seconds()))

@@ -76,7 +76,6 @@ func Ramp(ctx context.Context, cfg RampConfig) (*RampResult, error) {
 	return res, verdict
 }
 
-// steps returns the fanouts of the ramp.
 func (c *RampConfig) steps() []FanoutConfig {
 	var out []FanoutConfig
 	for k := range max(len(c.Rates), len(c.Clients)) {

@@ -70,7 +70,6 @@ func thisMachine() Machine {
 	return m
 }
 
-// cpuModel returns the kernel's name for the first processor.
 func cpuModel(file string) string {
 	b, err := os.ReadFile(file)
 	if err != nil {

@@ -29,7 +29,6 @@ type page struct {
 	Style  template.CSS
 }
 
-// part is a heading, its table and its charts.
 type part struct {
 	Title  string
 	Head   []string

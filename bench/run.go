@@ -199,7 +199,6 @@ func (g *Run) fill(c *FanoutConfig, t *job.Tally, m *runMetrics) {
 	}
 }
 
-// memory takes the gateway's memory.
 func (g *Run) memory(m *runMetrics) {
 	g.RSSPerConnection = (m.joined[scrape.MetricRSS] - m.before[scrape.MetricRSS]) / float64(g.Clients)
 	g.RSS = m.after[scrape.MetricRSS]
@@ -247,7 +246,6 @@ func (g *Run) judge(orders bool) {
 	}
 }
 
-// judgeDelivery adds what was wrong with what was delivered.
 func (g *Run) judgeDelivery() {
 	fault := func(n int64, what string) {
 		if n > 0 {

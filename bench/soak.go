@@ -104,7 +104,6 @@ func slopePerHour(samples []SoakSample, of func(SoakSample) float64) float64 {
 	return 0
 }
 
-// judge adds a fault if memory grew more than allowed.
 func (r *SoakReport) judge(g *Run, most float64) {
 	if most > 0 && r.RSSGrowth > most {
 		g.Faults = append(g.Faults, fmt.Sprintf("resident memory grows by %s an hour, more than %s",

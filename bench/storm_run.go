@@ -22,7 +22,6 @@ type StormConfig struct {
 	Resume  bool // they resume from their positions, and must miss nothing
 }
 
-// each returns the storms one by one.
 func (s *StormConfig) each() []StormConfig {
 	var all []StormConfig
 	for _, j := range s.Jitters {
@@ -33,7 +32,6 @@ func (s *StormConfig) each() []StormConfig {
 	return all
 }
 
-// jitter returns the jitter of a single storm.
 func (s *StormConfig) jitter() time.Duration { return s.Jitters[0] }
 
 func (s *StormConfig) name() string {
@@ -68,7 +66,6 @@ func (s *StormConfig) check(c *FanoutConfig) error {
 // stormPatience is how long clients may take to come back after the jitter.
 const stormPatience = time.Minute
 
-// order returns the clients' order for the storm.
 func (s *StormConfig) order(p job.Timing) job.Order {
 	at := p.From - p.Anchor + int64(s.At)
 	return job.Order{Op: "storm", Storm: &job.StormOrder{
@@ -115,7 +112,6 @@ func (r *StormReport) judge(g *Run) {
 	}
 }
 
-// sample is one look at the gateway during a run.
 type sample struct {
 	at int64 // CLOCK_MONOTONIC
 	m  scrape.Metrics

@@ -113,7 +113,6 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 }
 
-// add makes a point of all workers' answers.
 func (f *follower) add(answers []job.Answer) {
 	p, latency, lag := ClientPoint{}, job.NewHist(), job.NewHist()
 	for _, a := range answers {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -130,6 +131,30 @@ func (p *Dialer) Open(ctx context.Context, raw net.Conn, token string) (*Conn, e
 func (c *Conn) Send(op byte, p []byte) error {
 	_, err := c.Write(proto.AppendFrame(nil, op, p))
 	return err
+}
+
+// Ask sends a request for rooms, and returns its answer. A refused token is an answer too,
+// although it has no id.
+func (c *Conn) Ask(id int, format string, rooms ...string) (m proto.Message, err error) {
+	if err := c.Send(proto.OpText, fmt.Appendf(nil, format, proto.List(rooms), id)); err != nil {
+		return m, job.Inputf("cannot ask: %s", job.RootOf(err))
+	}
+	for {
+		op, p, err := c.Next()
+		if err != nil || op == proto.OpClose {
+			return m, job.Inputf("cannot join %q: %s", strings.Join(rooms, ", "), EndOf(op, p, err))
+		}
+		m = proto.Message{}
+		if op != proto.OpText || json.Unmarshal(p, &m) != nil {
+			continue
+		}
+		if m.Method == "auth_required" {
+			return m, job.Inputf("%s", proto.WantsToken)
+		}
+		if string(m.ID) == fmt.Sprint(id) || m.Error != nil && m.Error.Code == proto.AuthFailed {
+			return m, nil
+		}
+	}
 }
 
 // Leave sends a close frame. Without it the connection still ends.

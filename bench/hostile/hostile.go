@@ -134,7 +134,6 @@ func newAttacker(j Job) (*attacker, error) {
 	return h, err
 }
 
-// run attacks during the ordered time, and returns the tally.
 func (h *attacker) run(ctx context.Context, o Order) *Tally {
 	h.out = NewTally()
 	if machine.Pause(ctx, time.Duration(o.From-machine.MonotonicIn(0))) != nil {
@@ -153,7 +152,6 @@ func (h *attacker) run(ctx context.Context, o Order) *Tally {
 // comeBack is how long a hostile client waits before it connects again.
 const comeBack = 100 * time.Millisecond
 
-// live makes one client connect again and again.
 func (h *attacker) live(ctx context.Context, n int) {
 	for round := 0; ctx.Err() == nil; round++ {
 		c, err := h.open(ctx, n, round)
@@ -234,7 +232,6 @@ func (h *attacker) open(ctx context.Context, n, round int) (*conn, error) {
 	return c, err
 }
 
-// user returns the user of hostile connection n.
 func (h *attacker) user(n int) string {
 	if h.job.Users > 0 {
 		n %= h.job.Users

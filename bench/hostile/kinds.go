@@ -15,7 +15,6 @@ import (
 	"tapecast/bench/proto"
 )
 
-// kind is one kind of harm.
 type kind struct {
 	Name, does string
 	Anonymous  bool   // it works without a token
@@ -124,7 +123,6 @@ func unfinished(frame []byte) []byte {
 	return frame
 }
 
-// flooding writes as fast as the gateway reads.
 func flooding(h *attacker, c *conn) string {
 	ended := c.listen()
 	f := h.flood

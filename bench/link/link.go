@@ -102,7 +102,6 @@ func openTun(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// packet is a packet on its way.
 type packet struct {
 	due time.Time
 	p   []byte

@@ -99,6 +99,21 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// Until looks at intervals whether something is done, and reports whether it was in time.
+func Until(ctx context.Context, atMost, every time.Duration, done func() (bool, error)) (inTime bool, err error) {
+	for deadline := MonotonicIn(atMost); ; {
+		if ok, err := done(); ok || err != nil {
+			return ok, err
+		}
+		if MonotonicIn(0) > deadline {
+			return false, nil
+		}
+		if err := Pause(ctx, every); err != nil {
+			return false, err
+		}
+	}
+}
+
 // CpuTime returns the CPU time that this process has used so far, in seconds.
 func CpuTime() float64 {
 	var u unix.Rusage

@@ -14,7 +14,6 @@ import (
 	"time"
 )
 
-// process is a server that was started, with its address.
 type process struct {
 	at    address
 	cmd   *exec.Cmd
@@ -26,7 +25,6 @@ type process struct {
 // startWithin is how long a server may take to print its address.
 const startWithin = 30 * time.Second
 
-// startPeer starts this program with serve.
 func startPeer(ctx context.Context, self, name string) (*process, error) {
 	return start(ctx, name, exec.CommandContext(ctx, self, "serve", name), func(line []byte) (p address, ok bool) {
 		return p, json.Unmarshal(line, &p) == nil && p.URL != ""
@@ -107,7 +105,6 @@ func start(ctx context.Context, name string, cmd *exec.Cmd, find func(line []byt
 	}
 }
 
-// stop ends the server and waits for it.
 func (p *process) stop() error {
 	_ = p.in.Close()                          // stops a peer
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // stops the gateway

@@ -14,7 +14,6 @@ import (
 	"tapecast/bench/job"
 )
 
-// runConfig is one comparison.
 type runConfig struct {
 	Gateway  string // its program; "": peers only
 	Into     string // the file with the marks; "": print the table
@@ -47,7 +46,6 @@ type contender struct {
 	turns  []measured
 }
 
-// measured is one run of one contender.
 type measured struct {
 	rate float64
 	run  *bench.Run

@@ -13,7 +13,6 @@ const (
 	markEnd   = "<!-- peers: end -->"
 )
 
-// write writes the table to its destination.
 func write(cfg runConfig, all []*contender) error {
 	text := render(cfg, all)
 	if cfg.Into == "" {
@@ -31,7 +30,6 @@ func write(cfg runConfig, all []*contender) error {
 	return os.WriteFile(cfg.Into, []byte(now), 0o644)
 }
 
-// replaceBetween returns doc with text between the marks.
 func replaceBetween(doc, text string) (string, error) {
 	head, rest, ok := strings.Cut(doc, markBegin)
 	_, tail, both := strings.Cut(rest, markEnd)

@@ -84,7 +84,6 @@ func spreadOf(turns []measured, figure func(measured) float64) [3]float64 {
 	return spread(v)
 }
 
-// spread returns the least, the median and the most.
 func spread(v []float64) [3]float64 {
 	slices.Sort(v)
 	n := len(v)

@@ -220,7 +220,6 @@ func (c *CalibrateConfig) check() error {
 	return nil
 }
 
-// fanout returns the fanout that measures a trial.
 func (c *CalibrateConfig) fanout(t trial, window time.Duration) bench.FanoutConfig {
 	f := bench.FanoutConfig{
 		Target: c.Target, Clients: t.clients, Procs: min(c.Procs, t.clients), Rooms: []string{c.Room},
@@ -249,13 +248,11 @@ func unspoilt(log io.Writer, run func() (*Point, error)) (*Point, error) {
 	}
 }
 
-// measure returns the point of a trial.
 func (c *CalibrateConfig) measure(ctx context.Context, e bench.Endpoint, t trial, window time.Duration) (*Point,
 	error) {
 	return unspoilt(c.Log, func() (*Point, error) { return c.once(ctx, e, t, window) })
 }
 
-// once makes one run and takes its figures.
 func (c *CalibrateConfig) once(ctx context.Context, e bench.Endpoint, t trial, window time.Duration) (*Point, error) {
 	f := c.fanout(t, window)
 	local := strings.HasPrefix(e.Addr, "127.")

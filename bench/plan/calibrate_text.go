@@ -31,7 +31,6 @@ func (c *Calibration) WriteText(w io.Writer) error {
 	return t.Write(w)
 }
 
-// row writes a point beside its forecast.
 func (p *Point) row(t *text.Table, m *Model) {
 	s, f := p.Load.Streams[0], p.forecast(m)
 	t.Line("%s clients, %s room(s), %s msg/s of %s B each", text.Count(int64(p.Load.Connections)), text.Number(s.Rooms),

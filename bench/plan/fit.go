@@ -47,7 +47,6 @@ func (c *Calibration) fit() {
 	}
 }
 
-// cover widens the measured range by a point.
 func (c *Calibration) cover(p *Point) {
 	c.MostConnections = math.Max(c.MostConnections, p.Load.Connections)
 	c.MostDelivered = math.Max(c.MostDelivered, p.Frames/p.Seconds)
@@ -85,10 +84,8 @@ func (p *Point) rest() float64 {
 	return 1 - math.Min(1, p.Busy/p.Seconds/math.Max(p.Load.Loops, 1))
 }
 
-// slow returns Slowness, or 1 if it is unknown.
 func (p *Point) slow() float64 { return cmp.Or(p.Slowness, 1) }
 
-// each returns how many connections a loop had.
 func (p *Point) each() float64 { return p.Load.Connections / math.Max(p.Load.Loops, 1) }
 
 // envelope returns the bytes of a frame beyond its value and header.

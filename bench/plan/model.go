@@ -248,7 +248,6 @@ func busyOf(warm, cold float64) float64 {
 // more are read together. The 500 fitted best for 20,000 records a second to few members.
 func batches(records float64) float64 { return records / (1 + records/500) }
 
-// wire returns the length of a stream's frame.
 func (m *Model) wire(s Stream) float64 {
 	payload := s.Size + m.Envelope
 	return payload + float64(proto.FrameOverhead(int(payload)))

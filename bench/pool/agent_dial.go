@@ -76,7 +76,6 @@ func (c *Workers) ClockError() int64 {
 	return most
 }
 
-// launch starts the k-th worker of a job, here or on an agent.
 func launch(ctx context.Context, job job.Job, k int) (*Worker, error) {
 	if n := len(job.Agents.Addrs); n > 0 {
 		return DialAgent(ctx, job.Agents.Addrs[k%n], job.Agents.Key, job.Clients)

@@ -95,7 +95,6 @@ type Room struct {
 	Rooms     []Room          `json:"rooms,omitempty"` // of a wildcard
 }
 
-// subscribed is the result of a `subscribe`.
 type subscribed struct{ Rooms []Room }
 
 // Refused reports whether a room was refused, or none was named.

@@ -155,7 +155,6 @@ func (r *rawsend) watch(fd int32) error {
 	return nil
 }
 
-// turn serves the events that have come.
 func (r *rawsend) turn(atMostMS int) {
 	n, err := unix.EpollWait(r.ep, r.events, atMostMS)
 	if err != nil && !errors.Is(err, unix.EINTR) {

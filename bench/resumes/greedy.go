@@ -89,7 +89,6 @@ func (g *greedyOnes) tallies() (greedy, stalled *hostile.Tally, err error) {
 	return greedy, stalled, nil
 }
 
-// stop ends the processes.
 func (g *greedyOnes) stop() {
 	for _, w := range g.workers {
 		w.Stop()

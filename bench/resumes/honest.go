@@ -32,7 +32,6 @@ type resumers struct {
 	failed  map[string]int64
 }
 
-// resumed is what clients got.
 type resumed struct {
 	records, bytes int64 // bytes of the records' values
 	notNow         int64
@@ -78,7 +77,6 @@ func (x *resumers) resume(ctx context.Context, n int, token string, lacks int64)
 	return r.got, why
 }
 
-// resumption is one resume under way.
 type resumption struct {
 	conn     *client.Conn
 	room     string

@@ -102,7 +102,6 @@ func (c *Config) check() error {
 	return c.Target.CheckOneProcess("--greedy", c.Greedy)
 }
 
-// hostile reports whether there are clients beside the honest ones.
 func (c *Config) hostile() bool { return c.Greedy+c.Stalled > 0 }
 
 // Result is what Resumes measured. Its JSON is for scripts.

@@ -2,7 +2,6 @@ package resumes
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"time"
@@ -72,36 +71,20 @@ func (r *resumesRun) positions(ctx context.Context) (positions, error) {
 	if err != nil {
 		return positions{}, job.Inputf("cannot connect to %s: %s", r.end.Addr, job.RootOf(err))
 	}
-	ask := fmt.Appendf(nil, proto.JoinRequest, proto.List([]string{r.cfg.Room}), 1)
-	if err := c.Send(proto.OpText, ask); err != nil {
-		return positions{}, job.Inputf("cannot ask %s: %s", r.end.Addr, job.RootOf(err))
+	m, err := c.Ask(1, proto.JoinRequest, r.cfg.Room)
+	switch {
+	case err != nil:
+		return positions{}, err
+	case m.Error != nil && m.Error.Code == proto.AuthFailed:
+		return positions{}, job.Inputf("refused: %s (%d)%s", m.Error.Message, m.Error.Code, proto.SeeToken)
+	case m.Error != nil || len(m.Result.Rooms) != 1 || m.Result.Rooms[0].Positions == nil:
+		return positions{}, job.Inputf("cannot join %q: %.200s", r.cfg.Room, proto.JSON(m))
 	}
-	for {
-		op, p, err := c.Next()
-		if err != nil || op == proto.OpClose {
-			return positions{}, job.Inputf("cannot join %q: %s", r.cfg.Room, client.EndOf(op, p, err))
-		}
-		var m proto.Message
-		if op != proto.OpText || json.Unmarshal(p, &m) != nil {
-			continue
-		}
-		switch {
-		case m.Method == "auth_required":
-			return positions{}, job.Inputf("%s", proto.WantsToken)
-		case m.Error != nil && m.Error.Code == proto.AuthFailed:
-			return positions{}, job.Inputf("refused: %s (%d)%s", m.Error.Message, m.Error.Code, proto.SeeToken)
-		case string(m.ID) != "1":
-			continue
-		}
-		if m.Error != nil || len(m.Result.Rooms) != 1 || m.Result.Rooms[0].Positions == nil {
-			return positions{}, job.Inputf("cannot join %q: %.200s", r.cfg.Room, p)
-		}
-		at, err := parsePositions(m.Result.Rooms[0].Positions)
-		if err != nil {
-			return positions{}, job.Inputf("cannot join %q: %v", r.cfg.Room, err)
-		}
-		return at, nil
+	at, err := parsePositions(m.Result.Rooms[0].Positions)
+	if err != nil {
+		return positions{}, job.Inputf("cannot join %q: %v", r.cfg.Room, err)
 	}
+	return at, nil
 }
 
 // readPatience is how long a gateway may take to read what was written, and to drop it.
@@ -136,55 +119,44 @@ func (r *resumesRun) fill(ctx context.Context, more int64) error {
 	if err != nil {
 		return err
 	}
-	for until := machine.MonotonicIn(readPatience); ; {
-		if r.head, err = r.positions(ctx); err != nil {
-			return err
-		}
-		have := r.head.records()
-		if have >= c.Records {
-			return nil
-		}
-		if machine.MonotonicIn(0) > until {
-			return job.Inputf("the gateway has read only %d of %d records for %q: does %q feed it, with each record?",
-				have, c.Records, c.Room, c.Target.Topic)
-		}
-		if err := machine.Pause(ctx, 200*time.Millisecond); err != nil {
-			return err
-		}
+	inTime, err := machine.Until(ctx, readPatience, 200*time.Millisecond, func() (_ bool, err error) {
+		r.head, err = r.positions(ctx)
+		return r.head.records() >= c.Records, err
+	})
+	if err == nil && !inTime {
+		err = job.Inputf("the gateway has read only %d of %d records for %q: does %q feed it, with each record?",
+			r.head.records(), c.Records, c.Room, c.Target.Topic)
 	}
+	return err
 }
 
 // untilForgotten waits until a client that lacks the least makes the gateway read Kafka.
 func (r *resumesRun) untilForgotten(ctx context.Context) error {
 	text.LogLine(r.cfg.Log, "waiting until the gateway no longer holds the last %s records", text.Count(r.cfg.Least))
-	for until := machine.MonotonicIn(readPatience); ; {
+	var x *resumers // the last one that tried
+	inTime, err := machine.Until(ctx, readPatience, 500*time.Millisecond, func() (bool, error) {
 		before, err := r.scraper.MidRun(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
-		x := r.honest()
-		if err := x.come(ctx, machine.MonotonicIn(0), r.users, 1, 1,
-			func(int) int64 { return r.cfg.Least }); err != nil {
-			return err
+		x = r.honest()
+		least := func(int) int64 { return r.cfg.Least }
+		if err := x.come(ctx, machine.MonotonicIn(0), r.users, 1, 1, least); err != nil {
+			return false, err
 		}
 		r.users++
 		after, err := r.scraper.MidRun(ctx)
-		switch {
-		case err != nil:
-			return err
-		case after[metricRecallAsked] > before[metricRecallAsked]:
-			return nil
-		case machine.MonotonicIn(0) > until && x.ok == 0:
-			return job.Inputf("no client can resume %d records before the end of %q: %s", r.cfg.Least, r.cfg.Room,
-				text.Counts(x.failed))
-		case machine.MonotonicIn(0) > until:
-			return job.Inputf("after %s the gateway still has the last %d records of %q in memory: "+
-				"raise --least, or shorten the retain of the room's class", readPatience, r.cfg.Least, r.cfg.Room)
-		}
-		if err := machine.Pause(ctx, 500*time.Millisecond); err != nil {
-			return err
-		}
+		return after[metricRecallAsked] > before[metricRecallAsked], err
+	})
+	switch {
+	case err != nil || inTime:
+		return err
+	case x.ok == 0:
+		return job.Inputf("no client can resume %d records before the end of %q: %s", r.cfg.Least, r.cfg.Room,
+			text.Counts(x.failed))
 	}
+	return job.Inputf("after %s the gateway still has the last %d records of %q in memory: "+
+		"raise --least, or shorten the retain of the room's class", readPatience, r.cfg.Least, r.cfg.Room)
 }
 
 func (r *resumesRun) honest() *resumers {
@@ -201,7 +173,6 @@ func (c *Config) lacks(n int) int64 {
 	return c.Least + int64(math.Mod(float64(n)*golden, 1)*float64(c.Most-c.Least+1))
 }
 
-// run makes the honest clients come once.
 func (r *resumesRun) run(ctx context.Context, name string) (*Run, error) {
 	if err := r.untilDropped(ctx); err != nil {
 		return nil, err
@@ -257,33 +228,24 @@ func (g *Run) fill(x *resumers, before, after scrape.Metrics) {
 // untilDropped waits until the gateway has dropped what it read again before. It waits a
 // minute at most, since other clients may resume meanwhile.
 func (r *resumesRun) untilDropped(ctx context.Context) error {
-	for until := machine.MonotonicIn(time.Minute); !r.cfg.Warm && machine.MonotonicIn(0) < until; {
-		m, err := r.scraper.MidRun(ctx)
-		if err != nil || m[metricRecallKept] == 0 {
-			return err
-		}
-		if err := machine.Pause(ctx, 200*time.Millisecond); err != nil {
-			return err
-		}
+	if r.cfg.Warm {
+		return nil
 	}
-	return nil
+	_, err := machine.Until(ctx, time.Minute, 200*time.Millisecond, func() (bool, error) {
+		m, err := r.scraper.MidRun(ctx)
+		return m[metricRecallKept] == 0, err
+	})
+	return err
 }
 
 // untilServed waits until the gateway reads for the clients that ask for everything.
 func (r *resumesRun) untilServed(ctx context.Context, before scrape.Metrics) error {
-	for until := machine.MonotonicIn(hostile.AnswerPatience); ; {
+	inTime, err := machine.Until(ctx, hostile.AnswerPatience, 20*time.Millisecond, func() (bool, error) {
 		m, err := r.scraper.MidRun(ctx)
-		switch {
-		case err != nil:
-			return err
-		case m[metricRecallWindows] > before[metricRecallWindows]:
-			return nil
-		case machine.MonotonicIn(0) > until:
-			return job.Inputf("clients that ask for all of %q get nothing: does Kafka still have its beginning?",
-				r.cfg.Room)
-		}
-		if err := machine.Pause(ctx, 20*time.Millisecond); err != nil {
-			return err
-		}
+		return m[metricRecallWindows] > before[metricRecallWindows], err
+	})
+	if err == nil && !inTime {
+		err = job.Inputf("clients that ask for all of %q get nothing: does Kafka still have its beginning?", r.cfg.Room)
 	}
+	return err
 }

@@ -27,7 +27,6 @@ const (
 	mostResumesRead  = 3 // the bytes read, relative to those needed; the greedy clients' budgets come on top
 )
 
-// judge takes the medians and compares them with the bars.
 func (r *Result) judge() {
 	r.Medians = map[string]Medians{}
 	for _, name := range []string{runAlone, runBeside} {
@@ -81,7 +80,6 @@ func (r *Result) judgeRead(name string) {
 	})
 }
 
-// mayRead returns how many bytes a gateway may read again.
 func (g *Run) mayRead() float64 { return max(1, mostResumesRead*float64(g.Needed)+g.Budgets) }
 
 // WriteText writes the result as a table.

@@ -18,7 +18,6 @@ const (
 // churnPatience is how long clients that are away at the end may take to come back.
 const churnPatience = 10 * time.Second
 
-// churner makes clients leave and come back, in turn.
 type churner struct {
 	order job.ChurnOrder
 	tries int        // so far: one client after the other
@@ -59,7 +58,6 @@ func (x *churner) step(l *loop, now int64) bool {
 	return now < x.order.To || x.out.Returned < x.out.Left && now < x.order.To+int64(churnPatience)
 }
 
-// answered takes the answer to one of the requests.
 func (x *churner) answered(l *loop, i int, m *proto.Message, now int64) error {
 	id, _ := strconv.Atoi(string(m.ID)) // 0 for an id that is not a number
 	if id != leaveID && id != returnID || i >= len(x.due) {

@@ -58,7 +58,6 @@ func (l *loop) join(clients int, deadline int64) error {
 	return nil
 }
 
-// dial starts to connect client i.
 func (l *loop) dial(i int) error {
 	c := &l.clients[i]
 	var err error
@@ -118,7 +117,6 @@ func (l *loop) prepare(fd, i int) error {
 	return nil
 }
 
-// connected goes on once the connection is made.
 func (l *loop) connected(i int, c *client, ev uint32) {
 	if ev&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
 		return
@@ -135,7 +133,6 @@ func (l *loop) connected(i int, c *client, ev uint32) {
 	l.upgrade(i, c)
 }
 
-// upgrade sends the request to upgrade.
 func (l *loop) upgrade(i int, c *client) {
 	o := l.speaker.opening(c)
 	c.state, c.token = stUpgrading, o.later
@@ -168,7 +165,6 @@ func (l *loop) enter(i int, c *client) {
 	l.write(i, c, b)
 }
 
-// roomsOf returns the rooms that client i joins.
 func (l *loop) roomsOf(i int) []string {
 	var rooms []string
 	for _, room := range l.job.Rooms {
@@ -187,7 +183,6 @@ func (l *loop) roomsOf(i int) []string {
 	return rooms
 }
 
-// ask sends a message.
 func (l *loop) ask(i int, c *client, m string) {
 	l.write(i, c, proto.AppendFrame(nil, proto.OpText, []byte(m)))
 }

@@ -178,7 +178,6 @@ func newLoop(j job.Job) (*loop, error) {
 // wakeMark is in an event where other events have their client's number.
 const wakeMark = -1
 
-// headroom returns how long a tail can get.
 func (l *loop) headroom() int { return l.reader.limit + 10 }
 
 // wakeUp ends a wait for events. Any goroutine may call it.
@@ -254,7 +253,6 @@ func (l *loop) poll(atMost time.Duration) int {
 	return max(n, 0)
 }
 
-// serve takes one event of client i.
 func (l *loop) serve(i int, ev uint32) {
 	c := &l.clients[i]
 	switch c.state {

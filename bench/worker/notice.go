@@ -9,7 +9,6 @@ import (
 	"tapecast/bench/proto"
 )
 
-// notice takes a JSON-RPC message.
 func (l *loop) notice(i int, p []byte) error {
 	c := &l.clients[i]
 	method := proto.MethodOf(p)
@@ -53,7 +52,6 @@ func (l *loop) notice(i int, p []byte) error {
 	return l.told(i, c, &m)
 }
 
-// told takes a notification.
 func (l *loop) told(i int, c *client, m *proto.Message) error {
 	switch m.Method {
 	case "authenticated":
@@ -92,7 +90,6 @@ func (l *loop) told(i int, c *client, m *proto.Message) error {
 	return nil
 }
 
-// isIn counts a client that has joined.
 func (l *loop) isIn(i int, c *client) {
 	c.state = stJoined
 	l.dialing--

@@ -84,7 +84,6 @@ func (x *pinger) record(i int, k, now int64) {
 	}
 }
 
-// settle counts the pings that were not answered.
 func (x *pinger) settle(now int64) {
 	if x.settled {
 		return

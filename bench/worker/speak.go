@@ -26,7 +26,6 @@ type framer interface {
 	frame(i int, p []byte, now int64, first bool) error
 }
 
-// opening is what a client's request to upgrade contains.
 type opening struct {
 	path        string
 	subprotocol string // "": none is offered

@@ -18,7 +18,6 @@ type incident interface {
 	step(l *loop, now int64) bool
 }
 
-// storm is a storm under way.
 type storm struct {
 	order   job.StormOrder
 	dropped bool

@@ -10,8 +10,7 @@ import (
 // it should get (job.Assignment). It belongs to one loop.
 type tally struct {
 	assignment *job.Assignment
-	first      int     // number of client 0
-	mine       []int32 // by client: its streams, where they were chosen by popularity
+	mine       []int32 // by client: its streams. nil: all have all
 	next       []int64 // by client and stream: how many messages of the stream came or were passed over
 	holes      map[int][]span
 	away       map[int][]span // what a client is not owed, since it was away; it may get some at the ends
@@ -23,10 +22,11 @@ type tally struct {
 // span is a range of messages of a stream that a client has missed so far, [from, to).
 type span struct{ from, to int64 }
 
+// newTally returns a tally of clients, whose numbers start at first.
 func newTally(clients int, d *job.Assignment, first int) *tally {
 	d.Prepare()
-	t := &tally{assignment: d, first: first, holes: map[int][]span{}, away: map[int][]span{}}
-	if d.Each > 1 || d.Each == 1 && d.Zipf != 0 {
+	t := &tally{assignment: d, holes: map[int][]span{}, away: map[int][]span{}}
+	if d.Each > 0 {
 		for i := range clients {
 			t.mine = d.StreamsOf(t.mine, first+i)
 		}
@@ -39,32 +39,21 @@ func newTally(clients int, d *job.Assignment, first int) *tally {
 // does not have that stream.
 func (t *tally) at(i int, s int64) int {
 	each := t.assignment.PerClient()
-	switch {
-	case t.mine != nil:
-		for k, x := range t.mine[i*each : (i+1)*each] {
-			if int64(x) == s {
-				return i*each + k
-			}
-		}
-		return -1
-	case t.assignment.Each == 1:
-		if s != int64(t.first+i)%t.assignment.Streams {
-			return -1
-		}
-		return i
+	if t.mine == nil {
+		return i*each + int(s)
 	}
-	return i*each + int(s)
+	if k := slices.Index(t.mine[i*each:(i+1)*each], int32(s)); k >= 0 {
+		return i*each + k
+	}
+	return -1
 }
 
 // stream returns the k-th stream of client i.
 func (t *tally) stream(i, k int) int64 {
-	switch {
-	case t.mine != nil:
-		return int64(t.mine[i*t.assignment.Each+k])
-	case t.assignment.Each == 1:
-		return int64(t.first+i) % t.assignment.Streams
+	if t.mine == nil {
+		return int64(k)
 	}
-	return int64(k)
+	return int64(t.mine[i*t.assignment.Each+k])
 }
 
 // got counts message n at client i.

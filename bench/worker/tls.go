@@ -25,13 +25,11 @@ type wire struct {
 	in       []byte
 }
 
-// secured is the end of a handshake.
 type secured struct {
 	client int
 	err    error
 }
 
-// secure starts client i's handshake.
 func (l *loop) secure(i int, c *client) {
 	c.state = stSecuring
 	c.wire = &wire{fd: int(c.fd)}

@@ -35,7 +35,6 @@ func (w *window) cross(l *loop, now int64) {
 	w.at, w.edge = m, never
 }
 
-// report fills in the window's figures.
 func (w *window) report(t *job.Tally) {
 	t.WindowFrames = w.at.frames - w.from.frames
 	t.WindowBytes = w.at.bytes - w.from.bytes

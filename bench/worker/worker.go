@@ -74,7 +74,6 @@ func Run(in io.Reader, out io.Writer) error {
 	}
 }
 
-// obey carries out one order.
 func (l *loop) obey(o job.Order, stop *atomic.Bool) job.Answer {
 	var err error
 	var piece *job.Interval
@@ -117,7 +116,6 @@ func (l *loop) obey(o job.Order, stop *atomic.Bool) job.Answer {
 	return a
 }
 
-// run begins a run.
 func (l *loop) run(p job.Timing) error {
 	if l.reader.started {
 		return errors.New("a run is going on already")

@@ -52,7 +52,6 @@ func agentCommand() *cobra.Command {
 	return cmd
 }
 
-// agentsOf returns the agents that flags name.
 func agentsOf(addrs []string, keyFile string) (job.Agents, error) {
 	for _, a := range addrs {
 		if _, _, err := net.SplitHostPort(a); err != nil {

@@ -128,7 +128,6 @@ func addRooms(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.Float64Var(&c.Rate, "rate", cmp.Or(c.Rate, 100), "`messages` a second")
 }
 
-// addOrders adds the flags of messages to single users.
 func addOrders(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.Float64Var(&c.OrdersRate, "orders", 0, "`messages` a second to single users meanwhile (default: none)")
 	f.IntVar(&c.OrdersClients, "orders-clients", 50, "`number` of those users")
@@ -136,7 +135,6 @@ func addOrders(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.StringVar(&c.OrdersRoom, "orders-room", "orders:{user}", "the `room` of those messages")
 }
 
-// addStalled adds the flags of clients that stop reading.
 func addStalled(f *pflag.FlagSet, c *bench.FanoutConfig) {
 	f.IntVar(&c.Stalled, "stalled", c.Stalled, "`number` of further clients that stop reading")
 	f.IntVar(&c.Slow, "slow", c.Slow, "`number` of further clients that read slowly for the same time")

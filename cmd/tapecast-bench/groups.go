@@ -36,7 +36,6 @@ func privateCommand() *cobra.Command {
 		})
 }
 
-// addGroups adds the flags of groups with a room each.
 func addGroups(f *pflag.FlagSet, c *bench.FanoutConfig, room string) {
 	f.StringSliceVar(&c.Rooms, "room", []string{room},
 		"`pattern` of the rooms: {key} stands for the group's record key, {user} for the user")

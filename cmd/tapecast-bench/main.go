@@ -41,7 +41,6 @@ func main() {
 	}
 }
 
-// exitCode returns the exit code for an error.
 func exitCode(err error) int {
 	var input *job.InputError
 	var fault *job.FaultError

@@ -89,7 +89,6 @@ func planCommand() *cobra.Command {
 	return cmd
 }
 
-// withAlso returns a first stream and those of --also.
 func withAlso(first plan.Feed, also []string) ([]plan.Feed, error) {
 	streams := []plan.Feed{first}
 	for _, text := range also {

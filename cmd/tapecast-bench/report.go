@@ -16,10 +16,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// result is the result of a measurement.
 type result interface{ WriteText(io.Writer) error }
 
-// charted is a result with charts.
 type charted interface {
 	WriteHTML(io.Writer, bench.Header) error
 }
@@ -74,7 +72,6 @@ func report(cmd *cobra.Command, asJSON bool, res result, verdict error) error {
 	return err
 }
 
-// beganKey is the key of a command's start in its context.
 type beganKey struct{}
 
 // begin notes when a command began. It checks that the files can be written, before anything

@@ -94,7 +94,6 @@ func (t *targetFlags) target() (to bench.Target, err error) {
 	return to, nil
 }
 
-// log returns where progress goes.
 func (t *targetFlags) log(cmd *cobra.Command) io.Writer {
 	if t.quiet {
 		return nil

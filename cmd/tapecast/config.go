@@ -31,7 +31,6 @@ func (e *env) configFile(flag string) string {
 	return ""
 }
 
-// load reads a command's configuration.
 func load(e *env, file string, flags *pflag.FlagSet) (*config.Config, error) {
 	return config.Load(sources(e, file, flags))
 }
@@ -47,7 +46,6 @@ func sources(e *env, file string, flags *pflag.FlagSet) config.Sources {
 	return src
 }
 
-// report prints all faults, one on each line.
 func report(e *env, err error) error {
 	var faults config.Faults
 	if !errors.As(err, &faults) {

@@ -129,7 +129,6 @@ func versionCommand(e *env) *cobra.Command {
 	}
 }
 
-// version returns the version and the Go that built it, in one line.
 func version() string {
 	v, goVersion := server.Version()
 	return v + " (" + goVersion + ")"

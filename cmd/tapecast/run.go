@@ -66,7 +66,6 @@ admin.token_file.`,
 	return c
 }
 
-// cpuProfile profiles until stop is called.
 func cpuProfile(file string) (stop func(), err error) {
 	f, err := os.Create(file)
 	if err != nil {
@@ -160,7 +159,6 @@ func (g *gateway) make() (err error) {
 	return err
 }
 
-// reload handles SIGHUP.
 func (g *gateway) reload() {
 	fresh, err := load(g.e, g.file, g.flags)
 	if err != nil {

@@ -99,7 +99,6 @@ func local(addr string) string {
 	return addr
 }
 
-// watcher is a client that prints.
 type watcher struct {
 	url, token string
 	tls        *tls.Config // for wss
