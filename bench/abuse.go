@@ -13,8 +13,7 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// AbuseConfig makes hostile clients do one kind of harm during a fanout's window. The
-// fanout's own clients are the ordinary ones.
+// AbuseConfig makes hostile clients do one kind of harm to a fanout's own clients during its window.
 type AbuseConfig struct {
 	Kind      string  // one of hostile.Kinds
 	Hostile   int     // hostile connections. 0: 1

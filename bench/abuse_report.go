@@ -12,8 +12,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// AbuseReport is what hostile clients did to the ordinary clients and to the gateway in one
-// run.
+// AbuseReport is what hostile clients did to the ordinary clients and to the gateway in one run.
 type AbuseReport struct {
 	Kind      string `json:"kind"`
 	Hostile   int    `json:"hostile"`
@@ -47,8 +46,7 @@ type AbuseReport struct {
 	Health *HealthSeen `json:"health"`
 }
 
-// report returns the report of the run. pings are the ordinary clients', after is the
-// gateway at the end.
+// report returns the run's report. pings are the ordinary clients', after is the gateway at the end.
 func (x *abuse) report(at string, seconds float64, pings *job.PingTally, after scrape.Metrics) *AbuseReport {
 	c := x.cfg
 	r := &AbuseReport{

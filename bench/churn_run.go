@@ -8,8 +8,7 @@ import (
 	"tapecast/bench/pool"
 )
 
-// ChurnConfig makes a share of a fanout's clients leave their rooms and join them again
-// while messages flow.
+// ChurnConfig makes a share of a fanout's clients leave their rooms and return while messages flow.
 type ChurnConfig struct {
 	Share  float64       // of the clients, 0 to 1
 	Rate   float64       // clients that leave per second

@@ -11,8 +11,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// Comparison is two results side by side: the same measurement of two versions or two
-// settings.
+// Comparison is two results side by side: one measurement of two versions or two settings.
 type Comparison struct {
 	Files   [2]string
 	Results [2]*Result
@@ -61,8 +60,7 @@ var figures = []struct {
 	{"lost", func(g *Run) float64 { return float64(g.Lost) }, func(v float64) string { return text.Count(int64(v)) }},
 }
 
-// Compare compares two result files. Files of another version or of two scenarios are an
-// InputError.
+// Compare compares two result files. Other versions, or two scenarios, are an InputError.
 func Compare(a, b string) (*Comparison, error) {
 	c := &Comparison{Files: [2]string{a, b}}
 	for k, file := range c.Files {
@@ -138,8 +136,7 @@ func compareRuns(name string, p, q []*Run) ComparedRun {
 	return out
 }
 
-// ratios returns the least and the greatest ratio of any q to any p, or 0 and 0 if a ratio
-// has no meaning.
+// ratios returns the least and the greatest ratio of any q to any p, or 0 and 0 without meaning.
 func ratios(p, q []*Run, of func(*Run) float64) (least, most float64) {
 	by := func(a, b *Run) int { return cmp.Compare(of(a), of(b)) }
 	leastA, mostA := of(slices.MinFunc(p, by)), of(slices.MaxFunc(p, by))

@@ -35,8 +35,7 @@ func (t *Target) FromDemo() {
 	}
 }
 
-// demoFile returns what the demo keeps in a file for its user. "": the URL is of another
-// machine, or the file is missing.
+// demoFile returns what the demo keeps in a file for its user. "": it is not there, or not from here.
 func demoFile(at, name string) string {
 	u, err := url.Parse(at)
 	if err != nil || !isLoopback(u.Hostname()) {

@@ -156,8 +156,7 @@ func (r *fanoutRun) orderPublication(anchor int64, start int64) (publish.Publica
 	}, err
 }
 
-// jobs returns what runs side by side during the run. orders is how many messages to
-// single users there will be.
+// jobs returns what runs side by side during the run, and the number of messages to single users.
 func (r *fanoutRun) jobs(ctx context.Context, m *runMetrics, p job.Timing, run *Run) (
 	jobs []func() error, orders int64, err error) {
 	c := r.cfg
@@ -196,8 +195,7 @@ func (r *fanoutRun) jobs(ctx context.Context, m *runMetrics, p job.Timing, run *
 	return jobs, orders, nil
 }
 
-// tellOthers gives the further clients their orders, and tells the readers when to leave
-// and return.
+// tellOthers gives the further clients their orders, and the readers when to leave and return.
 func (r *fanoutRun) tellOthers(p job.Timing) error {
 	c, from := r.cfg, p.From-p.Anchor
 	to := from + int64(c.StallFor)

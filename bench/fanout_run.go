@@ -124,8 +124,7 @@ func (r *fanoutRun) runOrders(p job.Timing) (publish.Publication, error) {
 	return pub, r.orders.Run(p)
 }
 
-// watch reads the metrics at the start and the end of the window, and waits for the
-// publishers.
+// watch reads the metrics at the edges of the window, and waits for the publishers.
 func (r *fanoutRun) watch(ctx context.Context, m *runMetrics, p job.Timing, done <-chan error, jobs int) error {
 	until := func(t int64) error {
 		for {
@@ -182,8 +181,7 @@ func (r *fanoutRun) watch(ctx context.Context, m *runMetrics, p job.Timing, done
 	return nil
 }
 
-// lookAtHeap reads the metrics for memory. It does so outside the window, since a garbage
-// collection takes CPU time.
+// lookAtHeap reads the metrics outside the window, since a garbage collection takes CPU time.
 func (r *fanoutRun) lookAtHeap(ctx context.Context, m *runMetrics) (scrape.Metrics, error) {
 	if r.cfg.GC && r.raw == nil {
 		if err := collect(ctx, r.end.Admin); err != nil {

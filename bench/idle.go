@@ -19,8 +19,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// IdleConfig measures what idle connections cost. Each is a user of its own, in the rooms
-// that the gateway joins by itself.
+// IdleConfig measures what idle connections cost, each a user in the gateway's own rooms.
 type IdleConfig struct {
 	Target Target
 	Procs  int           // client processes. 0: 1
@@ -49,8 +48,7 @@ type IdleStep struct {
 	metrics    scrape.Metrics
 }
 
-// IdleResult is what Idle measured. Slopes are bytes for each further connection, from the
-// first step to the last.
+// IdleResult is what Idle measured. Slopes are bytes per connection, from the first to the last step.
 type IdleResult struct {
 	Scenario   string             `json:"scenario"`
 	Touched    bool               `json:"touched"`
@@ -159,8 +157,7 @@ func (c *IdleConfig) step(ctx context.Context, e Endpoint, s *scrape.Scraper, wo
 	}, status.Handshake, nil
 }
 
-// touch publishes a message to each private room of the new users, and waits until all
-// have arrived.
+// touch publishes to each private room of the new users, and waits until all have arrived.
 func (c *IdleConfig) touch(ctx context.Context, e Endpoint, workers *pool.Workers, before, n int, seen int64) error {
 	shape, err := job.NewValueShape(orderSize, "")
 	if err != nil {

@@ -27,8 +27,7 @@ type PassOrderConfig struct {
 	Log      io.Writer // progress, a line each. nil: none
 }
 
-// PassOrderResult is what PassOrder measured. Order is by the kernel's receive times at the
-// clients' sockets.
+// PassOrderResult is what PassOrder measured, by the kernel's receive times at the sockets.
 type PassOrderResult struct {
 	Scenario    string     `json:"scenario"`
 	Clients     int        `json:"clients"`

@@ -16,8 +16,7 @@ var refusedMetrics = map[string]string{
 	"tapecast_rooms_refused_total":    "its room may not be made",
 }
 
-// refusedRecords returns how many records a gateway refused between two readings of its
-// metrics, by reason.
+// refusedRecords returns how many records a gateway refused between two readings, by reason.
 func refusedRecords(from, to scrape.Metrics) map[string]float64 {
 	out := map[string]float64{}
 	for series, v := range to {
@@ -34,8 +33,7 @@ func refusedRecords(from, to scrape.Metrics) map[string]float64 {
 	return out
 }
 
-// becauseOf returns a clause for lost messages if records were refused. Then the loss has a
-// cause that is not delivery.
+// becauseOf returns a clause for lost messages if records were refused: the cause is not delivery.
 func becauseOf(refused map[string]float64) string {
 	var n float64
 	for _, v := range refused {

@@ -17,8 +17,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// ResultVersion is the version of result files. A version may get more fields, but none
-// changes its meaning.
+// ResultVersion is the version of result files. It may get more fields, but none changes its meaning.
 const ResultVersion = 1
 
 // Header is the start of a result file.
@@ -29,8 +28,7 @@ type Header struct {
 	Machine Machine   `json:"machine"`
 }
 
-// Machine is where a result was measured. It is the bench's machine, and the gateway's only
-// if that is on loopback.
+// Machine is the bench's machine. It is the gateway's only if that is on loopback.
 type Machine struct {
 	Cores    int    `json:"cores"`
 	CPU      string `json:"cpu"`

@@ -118,8 +118,7 @@ func (f *FanoutResult) WriteHTML(w io.Writer, h Header) error {
 	return p.write(w)
 }
 
-// WriteHTML writes the comparison as one page. Its charts show one run of each result: the
-// one whose p99 is the median.
+// WriteHTML writes the comparison as one page, with charts of the run with the median p99 of each.
 func (c *Comparison) WriteHTML(w io.Writer) error {
 	p := page{Title: fmt.Sprintf("%s: A and B", c.Results[0].Scenario), Notes: c.Notes}
 	for k, r := range c.Results {

@@ -219,8 +219,7 @@ const (
 	keptUp            = 0.99 // unless this share of what was due was delivered in it
 )
 
-// judge adds where the bench itself was the bottleneck, and what was wrong with what was
-// delivered.
+// judge adds where the bench was the bottleneck, and what was wrong with what was delivered.
 func (g *Run) judge(orders bool) {
 	problem := func(format string, args ...any) { g.Problems = append(g.Problems, fmt.Sprintf(format, args...)) }
 	if g.PublisherLate.P99 > mostPublisherLate {

@@ -197,8 +197,7 @@ func (t *Target) WarnCompacted(ctx context.Context, topics ...string) {
 	}
 }
 
-// CheckDescriptors returns an error if the processes here cannot hold so many clients.
-// Agents check their own limits.
+// CheckDescriptors returns an error if the processes here cannot hold so many clients. Agents check too.
 func (t *Target) CheckDescriptors(clients, procs int) error {
 	if len(t.Agents.Addrs) > 0 {
 		return nil
@@ -206,8 +205,7 @@ func (t *Target) CheckDescriptors(clients, procs int) error {
 	return machine.CheckDescriptors(clients, procs)
 }
 
-// CheckOneProcess is CheckDescriptors for clients that one process holds. Its error names
-// the flag that sets their number.
+// CheckOneProcess is CheckDescriptors for clients of one process. Its error names their flag.
 func (t *Target) CheckOneProcess(flag string, clients int) error {
 	switch most := machine.DescriptorLimit() - machine.SpareDescriptors; {
 	case len(t.Agents.Addrs) > 0: // agents check their own limits
@@ -218,14 +216,12 @@ func (t *Target) CheckOneProcess(flag string, clients int) error {
 	return nil
 }
 
-// Job returns the target's part of a job: where clients connect, what they speak, and which
-// keys sign their tokens.
+// Job returns the target's part of a job: where clients connect, what they speak, their keys.
 func (t *Target) Job(e Endpoint) job.Job {
 	return job.Job{Endpoint: e.Endpoint, Keys: t.Keys, Agents: t.Agents, Speech: t.Speech}
 }
 
-// Join connects the first clients of w, or all of them. If they cannot join, the error is
-// an InputError.
+// Join connects the first clients of w, or all of them. A failure to join is an InputError.
 func Join(ctx context.Context, w *pool.Workers, clients int) (job.Status, error) {
 	status, err := w.Connect(clients)
 	if ctx.Err() != nil {

@@ -11,8 +11,7 @@ import (
 	"tapecast/bench/scrape"
 )
 
-// Timeline is the course of a run: what the clients got in each interval, and what the
-// gateway used meanwhile.
+// Timeline is the course of a run: what clients got in each interval, and what the gateway used.
 type Timeline struct {
 	Interval float64        `json:"interval_s"`
 	Clients  []ClientPoint  `json:"clients"`
@@ -48,8 +47,7 @@ type GatewayPoint struct {
 // mostPoints bounds a timeline: a run of days has longer intervals.
 const mostPoints = 3600
 
-// scrapeEvery is the least time between two looks at the gateway's metrics. A look costs
-// the gateway 0.9 ms of CPU time (doc.go).
+// scrapeEvery is the least time between two looks at /metrics. One costs 0.9 ms of CPU (doc.go).
 const scrapeEvery = time.Second
 
 // intervalOf returns one second, or less for a short window and more for a long one.
@@ -140,8 +138,7 @@ func (f *follower) add(answers []job.Answer) {
 	}
 }
 
-// look reads the gateway's metrics. A look that fails is skipped: the looks at the window's
-// edges report a gateway that is gone.
+// look reads the gateway's metrics. A failure is skipped: looks at the window's edges report it.
 func (f *follower) look(ctx context.Context) {
 	m, err := f.scraper.Scrape(ctx)
 	if err != nil {
@@ -168,8 +165,7 @@ type CurvePoint struct {
 	MS      float64 `json:"ms"`
 }
 
-// curve returns the percentiles of h, and the longest duration. It ends where less than one
-// duration lies beyond.
+// curve returns the percentiles of h and the longest duration, as far as a duration lies beyond.
 func curve(h *job.Hist) []CurvePoint {
 	var out []CurvePoint
 	n := float64(h.Count())

@@ -93,8 +93,7 @@ type Conn struct {
 // start of messages that are only counted.
 const HeadSize = 16 << 10
 
-// Open upgrades a connection, over TLS if the job says so. It owns raw, and closes it if
-// the upgrade fails.
+// Open upgrades a connection, with TLS if the job says so. It owns raw, and closes it on failure.
 func (p *Dialer) Open(ctx context.Context, raw net.Conn, token string) (*Conn, error) {
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() }) // ends a read or write that waits on it
 	defer stop()
@@ -160,8 +159,7 @@ func (c *Conn) Ask(id int, format string, rooms ...string) (m proto.Message, err
 // Leave sends a close frame. Without it the connection still ends.
 func (c *Conn) Leave() { _ = c.Send(proto.OpClose, proto.Normal) }
 
-// Next reads one frame. It returns the start of the payload, which the next call
-// overwrites.
+// Next reads one frame, and returns the start of the payload. The next call overwrites that.
 func (c *Conn) Next() (op byte, head []byte, err error) {
 	h, err := c.header()
 	if err != nil {
@@ -206,8 +204,7 @@ const (
 	ClosedHere = "closed here"
 )
 
-// EndOf returns in words how a connection ended: the close frame's code and reason, or
-// the error of the read.
+// EndOf returns how a connection ended: the close frame's code and reason, or the read's error.
 func EndOf(op byte, p []byte, err error) string {
 	switch {
 	case err == nil && op == proto.OpClose && len(p) >= 2:

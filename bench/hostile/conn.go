@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"slices"
 	"time"
@@ -13,13 +12,12 @@ import (
 	"tapecast/bench/proto"
 )
 
-// conn is one connection of a hostile client. Its goroutine writes, and reads too unless
-// listen starts another goroutine for that.
+// conn is one connection of a hostile client. Its goroutine writes, and reads unless listen does.
 type conn struct {
 	*client.Conn
 	raw       *net.TCPConn
 	n, round  int
-	out       Tally
+	out       Tally // the goroutine that reads has Answers and Errors, the one that writes the rest
 	listening bool
 	over      chan struct{}   // closed when listening has ended
 	done      <-chan struct{} // closed when the attack is over
@@ -45,7 +43,7 @@ func (c *conn) request(format, rooms string, id int) error {
 
 // take reads one frame and counts it. why is how the connection ended, if it did. A close
 // frame is not answered, and a flooding client goes on until it is cut off.
-func (c *conn) take(count *Tally) (p []byte, why string) {
+func (c *conn) take() (p []byte, why string) {
 	op, p, err := c.Next()
 	switch {
 	case err != nil:
@@ -53,17 +51,16 @@ func (c *conn) take(count *Tally) (p []byte, why string) {
 	case op == proto.OpClose:
 		return nil, client.EndOf(op, p, nil)
 	case op == proto.OpText:
-		count.Answers++
+		c.out.Answers++
 		if code := errorCode(p); code != "" {
-			Bump(count.Errors, code)
+			Bump(c.out.Errors, code)
 		}
 		return p, ""
 	}
 	return nil, ""
 }
 
-// errorCode returns the code of an error answer, or of the first refused room in an
-// answer. "": neither is there.
+// errorCode returns the code of an error answer, or of the first refused room; "": there is none.
 func errorCode(p []byte) string {
 	_, rest, _ := bytes.Cut(p, []byte(`"code":`))
 	end := bytes.IndexAny(rest, ",}")
@@ -79,11 +76,8 @@ func (c *conn) listen() <-chan string {
 	ended := make(chan string, 1)
 	go func() {
 		defer close(c.over)
-		count := NewTally()
 		for {
-			if _, why := c.take(count); why != "" {
-				c.out.Answers = count.Answers
-				maps.Copy(c.out.Errors, count.Errors)
+			if _, why := c.take(); why != "" {
 				ended <- why
 				return
 			}
@@ -92,8 +86,7 @@ func (c *conn) listen() <-chan string {
 	return ended
 }
 
-// broken handles a connection that cannot be written to. The reader will soon know why it
-// ended.
+// broken handles a failed write. The reader will soon know why the connection ended.
 func (c *conn) broken(ended <-chan string, err error) string {
 	_ = c.raw.SetReadDeadline(time.Now().Add(2 * time.Second)) // fails only on a closed connection
 	if why := <-ended; why != client.NoAnswer {
@@ -102,8 +95,7 @@ func (c *conn) broken(ended <-chan string, err error) string {
 	return client.EndOf(0, nil, err)
 }
 
-// ask sends a request and reads until the answer comes. Without an answer in time, the
-// connection is useless.
+// ask sends a request and reads its answer. Without one in time, the connection is useless.
 func (c *conn) ask(id int, format, rooms string) (answer []byte, why string) {
 	if err := c.request(format, rooms, id); err != nil {
 		return nil, client.EndOf(0, nil, err)
@@ -111,7 +103,7 @@ func (c *conn) ask(id int, format, rooms string) (answer []byte, why string) {
 	want := fmt.Appendf(nil, `"id":%d,`, id)
 	_ = c.raw.SetReadDeadline(time.Now().Add(AnswerPatience)) // fails only on a closed connection
 	for {
-		p, why := c.take(&c.out)
+		p, why := c.take()
 		if why != "" {
 			return nil, why
 		}

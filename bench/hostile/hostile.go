@@ -54,12 +54,17 @@ func NewTally() *Tally {
 	return &Tally{Refused: map[string]int64{}, Closes: map[string]int64{}, Errors: map[string]int64{}}
 }
 
-func (t *Tally) add(u *Tally) {
+// Merge adds a connection's or another process's tally.
+func (t *Tally) Merge(u *Tally) {
+	t.Opened += u.Opened
+	t.Stayed += u.Stayed
 	t.Frames += u.Frames
 	t.Bytes += u.Bytes
 	t.Read += u.Read
 	t.Answers += u.Answers
 	job.AddCounts(t.Errors, u.Errors)
+	job.AddCounts(t.Refused, u.Refused)
+	job.AddCounts(t.Closes, u.Closes)
 }
 
 // attacker holds the hostile clients of a process, each on its own goroutines.
@@ -166,7 +171,7 @@ func (h *attacker) live(ctx context.Context, n int) {
 			why := h.attack(ctx, c)
 			over := ctx.Err() != nil
 			h.note(func(t *Tally) {
-				t.add(&c.out)
+				t.Merge(&c.out)
 				if over {
 					t.Stayed++
 				} else {
@@ -180,8 +185,7 @@ func (h *attacker) live(ctx context.Context, n int) {
 	}
 }
 
-// Bump counts one event under a name that the other side chose. The number of names is
-// bounded.
+// Bump counts an event under a name that the other side chose. It bounds the number of names.
 func Bump(counts map[string]int64, name string) {
 	if _, known := counts[name]; !known && len(counts) >= 32 {
 		name = "others"
@@ -240,12 +244,3 @@ func (h *attacker) user(n int) string {
 }
 
 func (h *attacker) room(n int) string { return strings.ReplaceAll(h.job.Room, "{user}", h.user(n)) }
-
-// Merge adds another process's tally.
-func (t *Tally) Merge(u *Tally) {
-	t.add(u)
-	t.Opened += u.Opened
-	t.Stayed += u.Stayed
-	job.AddCounts(t.Refused, u.Refused)
-	job.AddCounts(t.Closes, u.Closes)
-}

@@ -76,8 +76,7 @@ type flood struct {
 	frames       int64 // frames in again
 }
 
-// floodSize is about the size of one write. It is far more than a frame, and small enough
-// that a gateway's slower reading shows soon.
+// floodSize is about the size of one write: far more than a frame, but slower reading shows soon.
 const floodSize = 64 << 10
 
 // newFlood returns the flood of a kind, nil if the kind does not flood.
@@ -138,8 +137,7 @@ func flooding(h *attacker, c *conn) string {
 	}
 }
 
-// paced calls do so many times a second, until the connection ends. Calls that are late are
-// not made up for.
+// paced calls do so many times a second, until the connection ends. Late calls are not made up for.
 func paced(h *attacker, c *conn, do func(n int) error) string {
 	ended := c.listen()
 	tick := time.NewTicker(max(time.Microsecond, time.Duration(1e9/h.job.Rate)))
@@ -168,8 +166,7 @@ func toggling(h *attacker, c *conn) string {
 
 func keepingSilent(_ *attacker, c *conn) string { return c.drain() }
 
-// sayingHello sends the start of a TLS handshake, and leaves the gateway waiting for the
-// rest.
+// sayingHello starts a TLS handshake, and leaves the gateway waiting for the rest.
 func sayingHello(h *attacker, c *conn) string {
 	if _, err := c.write(h.hello, 1); err != nil {
 		return client.EndOf(0, nil, err)

@@ -6,14 +6,11 @@ func (o Order) On(ahead, skew int64) Order {
 	if ahead == 0 && skew == 0 {
 		return o
 	}
-	shift := func(t *int64) {
+	for _, t := range []*int64{&o.Deadline, &o.From, &o.To} {
 		if *t != 0 {
 			*t += ahead
 		}
 	}
-	shift(&o.Deadline)
-	shift(&o.From)
-	shift(&o.To)
 	if o.Slow != nil {
 		x := *o.Slow
 		x.From, x.To, o.Slow = x.From+ahead, x.To+ahead, &x

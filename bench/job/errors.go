@@ -18,8 +18,7 @@ func (e *InputError) Error() string { return e.msg }
 // Inputf returns an InputError.
 func Inputf(format string, args ...any) error { return &InputError{fmt.Sprintf(format, args...)} }
 
-// InvalidError is a finished run that proves nothing about the gateway, because the
-// bench itself was the bottleneck.
+// InvalidError is a finished run that proves nothing, because the bench itself was the bottleneck.
 type InvalidError struct{ msg string }
 
 func (e *InvalidError) Error() string { return e.msg }
@@ -27,8 +26,7 @@ func (e *InvalidError) Error() string { return e.msg }
 // Invalidf returns an InvalidError.
 func Invalidf(format string, args ...any) error { return &InvalidError{fmt.Sprintf(format, args...)} }
 
-// FaultError is a run in which messages were lost, doubled, out of order, torn, or
-// not the ones that were sent.
+// FaultError is a run with messages lost, doubled, out of order, torn, or not those sent.
 type FaultError struct{ msg string }
 
 func (e *FaultError) Error() string { return e.msg }

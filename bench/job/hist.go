@@ -15,8 +15,7 @@ const (
 	histDigits  = 3
 )
 
-// Hist counts durations in ns. One goroutine records into it. Histograms of several
-// workers are merged at the end.
+// Hist counts durations in ns. One goroutine records into it. Workers' histograms are merged.
 type Hist struct {
 	h    *hdrhistogram.Histogram
 	max  int64
@@ -47,8 +46,7 @@ func (h *Hist) Count() int64 { return h.h.TotalCount() + h.over }
 // Max returns the longest duration, exactly.
 func (h *Hist) Max() int64 { return h.max }
 
-// Quantile returns the duration below which q percent of all lie. It is at most 0.1 %
-// above the true one.
+// Quantile returns the duration below which q percent of all lie, at most 0.1 % too long.
 func (h *Hist) Quantile(q float64) int64 { return min(h.h.ValueAtQuantile(q), h.max) }
 
 // Merge adds the counts of another histogram; nil: none.

@@ -49,8 +49,7 @@ type Job struct {
 	Arrivals int64         `json:"arrivals"` // record arrivals of this many messages, to see the order of a pass
 }
 
-// Shape returns the shape of the values that the clients get. Of recorded values it is
-// the shape of their stamps.
+// Shape returns the shape of the values that clients get, or of the stamps of recorded values.
 func (j *Job) Shape() (ValueShape, error) {
 	if j.Observe {
 		return ValueShape{}, nil // no value is looked for
@@ -198,8 +197,7 @@ func (t *Tally) Add(u *Tally) {
 	}
 }
 
-// added returns the sum of two parts of a tally, each nil if a worker has no such part. It
-// may be one of the two.
+// added returns the sum of two parts of a tally, each nil if missing. It may be one of the two.
 func added[T any, P interface {
 	*T
 	Merge(P)

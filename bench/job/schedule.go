@@ -20,8 +20,7 @@ type Schedule struct {
 	round    *Round // or as a recording has it; it does not cross the pipe. nil: none
 }
 
-// MaxMessages is how many messages one run may hold: their numbers have ten digits
-// (value.go).
+// MaxMessages is how many messages one run may hold: their numbers have ten digits (value.go).
 const MaxMessages = 9_000_000_000
 
 // NewSchedule returns a schedule of perSecond messages a second, rounded to a

@@ -17,8 +17,7 @@ type Endpoint struct {
 	CA      string   `json:"ca,omitempty"` // file of certificates to trust; "": the system's
 }
 
-// TLSConfig returns how clients speak TLS, nil if they don't. No session is resumed: every
-// handshake is a full one.
+// TLSConfig returns how clients speak TLS, nil if they don't. Every handshake is a full one.
 func (e *Endpoint) TLSConfig() (*tls.Config, error) {
 	if !e.TLS {
 		return nil, nil

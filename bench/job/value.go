@@ -55,14 +55,12 @@ type ValueShape struct {
 	recorded [][]byte // what stands before the stamps, in turn; only the publisher has it
 }
 
-// NewStampShape returns the shape of the stamps of recorded values. The values come
-// without their closing brace.
+// NewStampShape returns the shape of stamps. The recorded values lack their closing brace.
 func NewStampShape(recorded [][]byte) ValueShape {
 	return ValueShape{template: []byte(stampTemplate), Stamp: true, recorded: recorded}
 }
 
-// NewValueShape returns the shape of values of size bytes. Further members, like
-// `"s":"BTCUSDT"`, may be given as fields.
+// NewValueShape returns the shape of values of size bytes, with further members like `"s":"BTCUSDT"`.
 func NewValueShape(size int, fields string) (ValueShape, error) {
 	head := fmt.Sprintf(`{"t":%019d,"n":%010d`, 0, 0)
 	if fields != "" {
@@ -108,16 +106,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // sumOf returns the checksum of p in the form of a stamp.
 func sumOf(p []byte) uint64 { return uint64(crc32.Checksum(p, castagnoli)) + numberBase }
 
-// WholeStamped reports whether a recorded value has the checksum that its stamp claims.
-// The stamp starts at p[at].
+// WholeStamped reports whether a recorded value has its stamp's checksum. The stamp is at p[at].
 func WholeStamped(p []byte, at int) bool {
 	var sum [numberWidth]byte
 	putDigits(sum[:], sumOf(p[:at+sumAt]))
 	return bytes.Equal(p[at+sumAt:at+sumAt+numberWidth], sum[:])
 }
 
-// Same reports whether p is the value of message n, due at t, to the last byte. Of a
-// stamp it does not compare the checksum.
+// Same reports whether p is the value of message n, due at t. A stamp's checksum is not compared.
 func (v ValueShape) Same(p []byte, t, n int64) bool {
 	end := len(v.template)
 	if v.Stamp {
@@ -131,8 +127,7 @@ func (v ValueShape) Same(p []byte, t, n int64) bool {
 		bytes.Equal(p[fieldsAt:end], v.template[fieldsAt:end])
 }
 
-// ParseNumber returns the number of a value, or -1 if it holds none there. The value has
-// at least minValue bytes.
+// ParseNumber returns the number of a value of minValue bytes or more, or -1 if it holds none there.
 func ParseNumber(p []byte) int64 {
 	p = p[NumberAt : NumberAt+numberWidth]
 	a, b := p[0]-'0', p[1]-'0'

@@ -12,8 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config is a slow link between two network namespaces of this machine. Making it takes
-// root, iproute2 and /dev/net/tun.
+// Config is a slow link between two network namespaces. It takes root, iproute2 and /dev/net/tun.
 type Config struct {
 	Name  string        // the namespaces are NAME-near and NAME-far
 	Delay time.Duration // in each direction: half of the round trip
@@ -29,8 +28,7 @@ const (
 // linkMTU is the longest packet that crosses a link.
 const linkMTU = 1500
 
-// Serve keeps the link up until ctx ends, and then removes it. It calls ready when
-// packets cross the link.
+// Serve keeps the link up until ctx ends. It calls ready when packets cross the link.
 func Serve(ctx context.Context, cfg Config, ready func()) error {
 	if cfg.Queue == 0 {
 		cfg.Queue = 100_000

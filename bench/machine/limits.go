@@ -9,8 +9,7 @@ import (
 // SpareDescriptors is what a worker needs besides its clients: pipes, epoll sets, Go's own.
 const SpareDescriptors = 64
 
-// RaiseDescriptors raises the soft limit to the hard one. Go raises it for itself at
-// start, but gives its children the old one.
+// RaiseDescriptors raises the soft limit to the hard one. Go gives its children the old one.
 func RaiseDescriptors() {
 	var r unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil && r.Cur < r.Max {

@@ -13,8 +13,7 @@ func On(cpus []int) func(*exec.Cmd) error {
 	return func(cmd *exec.Cmd) error { return startOn(cpus, cmd) }
 }
 
-// startOn starts a process. A child inherits the affinity of the thread that forks it, and
-// all its threads inherit it too.
+// startOn starts a process. Its threads inherit the affinity of the thread that forks it.
 func startOn(cpus []int, cmd *exec.Cmd) error {
 	if len(cpus) == 0 {
 		return cmd.Start()

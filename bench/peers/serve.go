@@ -24,8 +24,7 @@ type peer interface {
 	stop()
 }
 
-// kind is a library, with the function that starts its server on an address. That function
-// returns the URL for clients.
+// kind is a library. start starts its server on an address, and returns the URL for clients.
 type kind struct {
 	name     string
 	protocol string // of job.Speech
@@ -151,8 +150,7 @@ func (p *crowd[C]) each(do func(C)) {
 	}
 }
 
-// listenHTTP serves h at /ws with Go's net/http. The libraries that take connections over
-// from it share this function.
+// listenHTTP serves h at /ws with net/http, for libraries that take connections over from it.
 func listenHTTP(listen string, h http.HandlerFunc) (srv *http.Server, url string, err error) {
 	ln, err := net.Listen("tcp", listen)
 	if err != nil {

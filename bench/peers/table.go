@@ -74,8 +74,7 @@ func render(cfg runConfig, all []*contender) string {
 	return b.String()
 }
 
-// cell returns the result of one run. A mark shows that the clients, not the server, may
-// have been the limit.
+// cell returns the result of one run. A mark shows that the clients may have been the limit.
 func cell(m measured) string {
 	text := fmt.Sprintf("%.2f µs, %s", m.run.CPU, ms(m.run.Latency.P99))
 	if m.why != "" {

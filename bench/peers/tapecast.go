@@ -11,8 +11,7 @@ const gatewayToken = "a-token-for-measurements-on-this-machine"
 // gatewaySecret signs the tokens of the gateway's clients, here only.
 const gatewaySecret = "a key for measurements on this machine"
 
-// gatewayConfig is bench/gateway.yaml with one room. Its frames are bare values, like those
-// of most peers.
+// gatewayConfig is bench/gateway.yaml with one room of bare values, like those of most peers.
 const gatewayConfig = `server: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0", direct: true, write: true, token_file: gateway.token}
 auth: {secret_file: gateway.key}

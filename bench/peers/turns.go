@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"tapecast/bench/text"
 )
 
 // turns measures all again, so many times in turns, at the highest rate that all kept up
@@ -85,7 +87,5 @@ func spreadOf(turns []measured, figure func(measured) float64) [3]float64 {
 }
 
 func spread(v []float64) [3]float64 {
-	slices.Sort(v)
-	n := len(v)
-	return [3]float64{v[0], (v[(n-1)/2] + v[n/2]) / 2, v[n-1]}
+	return [3]float64{slices.Min(v), text.Median(v), slices.Max(v)} // the least, the median and the most
 }

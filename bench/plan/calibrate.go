@@ -19,8 +19,7 @@ import (
 	"tapecast/bench/text"
 )
 
-// CalibrateConfig is a set of measurements that yields a Model. The gateway must have
-// nothing else to do.
+// CalibrateConfig is the measurements for a Model. The gateway must have nothing else to do.
 type CalibrateConfig struct {
 	Target  bench.Target
 	Clients int // the most. 0: 10,000
@@ -106,8 +105,7 @@ func (t trial) load() Load {
 	}}}
 }
 
-// trials are the points that the model needs: sends of one frame and of many, short and
-// long sends, large and small rooms.
+// trials are what the model needs: sends of one frame and of many, short and long, rooms of all sizes.
 func (c *CalibrateConfig) trials() []trial {
 	n := c.Clients
 	list := []trial{
@@ -129,8 +127,7 @@ func (c *CalibrateConfig) trials() []trial {
 // heaviest is about as much as a loop can send.
 func (c *CalibrateConfig) heaviest() trial { return trial{c.Clients, 1, c.Most, 1000} }
 
-// tooMuch reports whether a trial is the heaviest or a multiple of it. Its messages may
-// be lost when tapes drop them.
+// tooMuch reports whether a trial is at least the heaviest: tapes may drop some of its messages.
 func (c *CalibrateConfig) tooMuch(t trial) bool {
 	m := c.heaviest()
 	m.rate = t.rate

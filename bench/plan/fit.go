@@ -100,8 +100,7 @@ func (c *Calibration) envelope() float64 {
 	return math.Max(0, text.Median(v))
 }
 
-// loopShare returns the time of passes relative to the CPU time of their sends. It uses
-// points where nothing but passes sends.
+// loopShare returns the time of passes relative to their sends' CPU time, where nothing else sends.
 func (c *Calibration) loopShare() float64 {
 	var v []float64
 	m := &c.Model
@@ -119,8 +118,7 @@ func (c *Calibration) loopShare() float64 {
 	return text.Median(v)
 }
 
-// fitMemory finds how connections and tapes add to resident memory, and what connections
-// take in the kernel.
+// fitMemory finds what connections and tapes take of memory, and connections in the kernel.
 func (c *Calibration) fitMemory() {
 	m := &c.Model
 	var rows [][]float64

@@ -70,8 +70,7 @@ type Stream struct {
 	Keys float64 `json:"keys,omitempty"`
 }
 
-// sent returns how many sends a second a member gets, and how many frames each has, if
-// passes end before the next send is due.
+// sent returns a member's sends a second and their frames, if passes end before the next send.
 func (s *Stream) sent() (sends, frames float64) {
 	if s.Every*s.Rate <= 1 {
 		return s.Rate, 1
@@ -229,8 +228,7 @@ func many(connections, crowd float64) float64 {
 
 func chill(connections, crowd float64) float64 { return math.Pow(many(connections, crowd), 3) }
 
-// thaw returns the share of Cold and Chill that a send costs a loop that is busy for the
-// given share of its time.
+// thaw returns the share of Cold and Chill that a send costs a loop with so much of its time busy.
 func thaw(busy float64) float64 { return (1 - busy) * (1 - busy) }
 
 // busyOf returns the share of its time that a loop is busy. Its sends take the share warm,

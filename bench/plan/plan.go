@@ -71,8 +71,7 @@ type Plan struct {
 	cal      *Calibration
 }
 
-// recordOverhead is what a record takes in Kafka's protocol beside its value: its header,
-// its key, and its share of a batch.
+// recordOverhead is what Kafka adds to a value: header, key, and a share of a batch.
 const recordOverhead = 40
 
 // busiest is the share of a node's resources that a plan uses. The rest is for garbage
@@ -222,8 +221,7 @@ func (p *Plan) limits(l Load) []Limit {
 	return list
 }
 
-// freshness describes the limit of messages' age, and how long the question itself lets
-// them wait.
+// freshness describes the limit of messages' age, and how long the question lets them wait.
 func (c *Config) freshness() string {
 	longest := 0.0
 	for i := range c.Streams {
@@ -238,8 +236,7 @@ func (c *Config) freshness() string {
 		", the time between two sends to a member"
 }
 
-// reconnect returns how many seconds so many connections take to come back to a node with
-// this load.
+// reconnect returns in how many seconds so many connections come back to a node with this load.
 func (p *Plan) reconnect(l Load, connections float64) float64 {
 	f := p.cal.Model.Predict(l)
 	free := math.Max(p.Cores-f.Cores, 0.25*p.Cores) // busy loops yield to handshakes, and their passes grow

@@ -64,8 +64,7 @@ func (r *reference) measure(ctx context.Context, t trial) error {
 	return nil
 }
 
-// restless returns what is wrong with a reference that kept loops always busy, "" if
-// nothing is.
+// restless returns what is wrong with a reference that kept loops always busy; "": nothing.
 func (p *Point) restless(loops float64) string {
 	const always = 0.95 // of the time
 	busy := p.Busy / (p.Seconds * loops)
@@ -96,8 +95,7 @@ func (r *reference) against(reference float64) []Point {
 	return r.points
 }
 
-// watchKernel returns a function that returns the most by which the kernel's objects have
-// grown so far.
+// watchKernel returns a function that returns the most that the kernel's objects have grown so far.
 func watchKernel(ctx context.Context) func() float64 {
 	ctx, cancel := context.WithCancel(ctx)
 	before, most := kernelObjects(), make(chan float64)

@@ -24,8 +24,7 @@ type Workers struct {
 	Clients int
 }
 
-// Worker is one process. Its orders come through its standard input, directly or through
-// an agent.
+// Worker is one process. Its orders come through its standard input, or through an agent.
 type Worker struct {
 	In      io.WriteCloser
 	out     io.Reader

@@ -19,8 +19,7 @@ func AppendServerFrame(dst []byte, op byte, p []byte) []byte {
 	return append(dst, p...)
 }
 
-// RequestKey returns the Sec-WebSocket-Key of an opening handshake, and reports whether
-// the handshake is complete.
+// RequestKey returns the Sec-WebSocket-Key of a handshake, and whether the handshake is complete.
 func RequestKey(b []byte) (string, bool) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {

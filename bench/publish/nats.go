@@ -17,8 +17,7 @@ import (
 	"tapecast/bench/proto"
 )
 
-// natsSink publishes to a NATS server over plain TCP. One goroutine uses it. The
-// server's answers come on another.
+// natsSink publishes to NATS over TCP. One goroutine uses it. Answers come on another.
 type natsSink struct {
 	conn  net.Conn
 	out   []byte

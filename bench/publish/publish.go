@@ -23,8 +23,7 @@ type Sink interface {
 	Close(ctx context.Context) (int64, error)
 }
 
-// Publication is what a publisher sends: message n goes to the room of its stream, with
-// that stream's key.
+// Publication is what a publisher sends: message n to the room of its stream, with the stream's key.
 type Publication struct {
 	Schedule   job.Schedule
 	Anchor     int64
@@ -58,8 +57,7 @@ type Published struct {
 	Blocked float64   `json:"blocked_s"`
 }
 
-// Publish sends all messages, each when it is due, or at once if it is overdue. It
-// returns early when ctx ends.
+// Publish sends each message when it is due, or at once if overdue. It ends early with ctx.
 func (p *Publication) Publish(ctx context.Context, to Sink) (Published, error) {
 	runtime.LockOSThread() // never unlocked: the thread's settings end with it
 	machine.PreferThread()

@@ -64,8 +64,7 @@ type rawConn struct {
 	rest   []byte // what a full socket did not take
 }
 
-// Run is a process that sends. It reads a Job and then orders, and writes one answer to
-// each. It returns when its input ends.
+// Run is a process that sends. It answers a Job and then each order, until its input ends.
 func Run(in io.Reader, out io.Writer) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -184,8 +183,7 @@ func (r *rawsend) accept() {
 	}
 }
 
-// receive answers a client: the opening handshake, and then its first message, which is
-// its `authenticate`.
+// receive answers the opening handshake, and then a client's first message, its `authenticate`.
 func (r *rawsend) receive(c *rawConn) {
 	n, err := unix.Read(int(c.fd), r.in[:])
 	if errors.Is(err, unix.EAGAIN) {
@@ -250,8 +248,7 @@ func (r *rawsend) run(p job.Timing, total int64) {
 	}
 }
 
-// frame builds the frame of one message. Unless the job is bare, it has an envelope as
-// long as a gateway's.
+// frame builds a message's frame. Unless the job is bare, its envelope is as long as a gateway's.
 func (r *rawsend) frame(dst, value []byte, n int64) []byte {
 	if r.job.Bare {
 		return proto.AppendServerFrame(dst, proto.OpText, value)

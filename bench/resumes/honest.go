@@ -152,8 +152,7 @@ func (r *resumption) record(p []byte) (why string) {
 // notNow is the error code for a request that may be made again after retryAfter.
 const notNow = -32010
 
-// notice takes a message that is not a room's. If it says to ask again later, the client
-// does so.
+// notice takes a message that is not a room's. If told to ask again later, the client does so.
 func (r *resumption) notice(ctx context.Context, p []byte) (why string) {
 	var m proto.Message
 	if err := json.Unmarshal(p, &m); err != nil {

@@ -46,8 +46,7 @@ func (p positions) records() (n int64) {
 	return n
 }
 
-// back returns the positions n records earlier, spread as evenly over the partitions as
-// possible.
+// back returns the positions n records earlier, spread evenly over the partitions if possible.
 func (p positions) back(n int64) positions {
 	q := positions{epoch: p.epoch, last: maps.Clone(p.last)}
 	for left := int64(len(q.last)); left > 0 && n > 0; left = q.unread() {

@@ -71,8 +71,7 @@ func (s *Scraper) Scrape(ctx context.Context) (Metrics, error) {
 	return m, nil
 }
 
-// MidRun is Scrape for a gateway that answered before. If it no longer does, that is not
-// an InputError.
+// MidRun is Scrape for a gateway that answered before. A failure is not an InputError.
 func (s *Scraper) MidRun(ctx context.Context) (Metrics, error) {
 	m, err := s.Scrape(ctx)
 	if err != nil {
@@ -96,15 +95,11 @@ func ParseMetrics(r io.Reader) (Metrics, error) {
 		if at < 0 {
 			return nil, fmt.Errorf("a line without a value: %.80q", line)
 		}
-		name, rest := line[:end+at], strings.Fields(line[end+at:])
-		if len(rest) == 0 {
-			return nil, fmt.Errorf("a line without a value: %.80q", line)
-		}
-		v, err := strconv.ParseFloat(rest[0], 64)
+		v, err := strconv.ParseFloat(strings.Fields(line[end+at:])[0], 64) // a time may follow
 		if err != nil {
 			return nil, fmt.Errorf("a value that is not a number: %.80q", line)
 		}
-		m[name] = v
+		m[line[:end+at]] = v
 	}
 	return m, lines.Err()
 }

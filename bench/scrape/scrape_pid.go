@@ -10,16 +10,14 @@ import (
 	"tapecast/bench/job"
 )
 
-// PidPrefix before a number names a process, in place of the address of a server's
-// metrics.
+// PidPrefix before a number names a process, in place of the address of metrics.
 const PidPrefix = "pid:"
 
 // clockTick is the unit of the times in /proc/PID/stat. Linux gives user space 100 ticks a
 // second, whatever the kernel's own clock is (proc_pid_stat(5)).
 const clockTick = 0.01
 
-// processMetrics reads the CPU time and memory of a process whose /metrics are missing or
-// in another form.
+// processMetrics reads the CPU time and memory of a process without /metrics of the known form.
 func processMetrics(pid string) (Metrics, error) {
 	if n, err := strconv.Atoi(pid); err != nil || n < 1 {
 		return nil, job.Inputf("--admin %s%s does not name a process: give a number", PidPrefix, pid)

@@ -27,8 +27,7 @@ func newChain() *chain {
 	return &chain{last: map[link]int64{}, rooms: map[string]int{}, lives: map[int]int{}}
 }
 
-// follow takes the envelope before a message's value. An envelope without room or
-// position is an error.
+// follow takes a message's envelope. One without room or position is an error.
 func (c *chain) follow(client int, env []byte) error {
 	room, ok := proto.Member(env, `{"room":"`)
 	if !ok {

@@ -27,8 +27,7 @@ func sockaddr(s string) (unix.Sockaddr, int, error) {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: ip.As16()}, unix.AF_INET6, nil
 }
 
-// join connects clients, a bounded number at a time. It returns when all have joined, when
-// one fails, or at the deadline (monotonic).
+// join connects clients, some at a time, until all have joined, one fails, or the deadline (monotonic).
 func (l *loop) join(clients int, deadline int64) error {
 	clients = min(clients, len(l.clients))
 	began, first := l.clock.Now(), l.dialled
@@ -187,8 +186,7 @@ func (l *loop) ask(i int, c *client, m string) {
 	l.write(i, c, proto.AppendFrame(nil, proto.OpText, []byte(m)))
 }
 
-// write sends a request. A request is far smaller than any send buffer, so a short
-// write is a fault.
+// write sends a request. It is far smaller than a send buffer, so a short write is a fault.
 func (l *loop) write(i int, c *client, b []byte) {
 	if c.wire != nil {
 		if _, err := c.wire.tls.Write(b); err != nil {

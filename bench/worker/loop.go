@@ -99,8 +99,7 @@ type loop struct {
 // then taken apart.
 const readSize = 256 << 10
 
-// maxEvents covers every client that one process can hold, so that one poll reports all
-// that are readable.
+// maxEvents covers all clients that a process can hold, so one poll reports all that are readable.
 const maxEvents = 20_000
 
 func newLoop(j job.Job) (*loop, error) {

@@ -53,8 +53,7 @@ type reader struct {
 	control func(i int, op byte, p []byte) error
 }
 
-// feed is a run of messages with its own numbers. Those of feed k begin at k times
-// FeedSpan. It belongs to the reader.
+// feed is a run of messages with its own numbers, from k times FeedSpan. It belongs to the reader.
 type feed struct {
 	job.FeedTiming
 	tally   *tally
@@ -78,8 +77,7 @@ func newReader(shape job.ValueShape, bare, check bool) *reader {
 // inflates makes the reader take deflated frames too.
 func (r *reader) inflates() { r.parse, r.inflater = proto.ParseDeflated, newInflater() }
 
-// start begins a run: from now on data is expected, timed and counted. There is one
-// tally for each feed.
+// start begins a run: data is expected, timed and counted. There is one tally for each feed.
 func (r *reader) start(p job.Timing, tallies ...*tally) {
 	r.timing, r.tally, r.started = p, tallies[0], true
 	for k, t := range tallies {
@@ -101,8 +99,7 @@ func (r *reader) start(p job.Timing, tallies ...*tally) {
 	}
 }
 
-// returned handles client i coming back. It is not owed messages that were due before
-// now (monotonic).
+// returned handles client i coming back at now (monotonic). Messages due before are not owed.
 func (r *reader) returned(i int, now int64) {
 	if !r.started {
 		return
@@ -178,15 +175,13 @@ func (r *reader) read(i int, b []byte, now int64) (used int, err error) {
 	}
 }
 
-// begins reports whether the frame p of tapecast looks as if a value, or the stamp of
-// one, begins at p[at].
+// begins reports whether a value, or the stamp of one, seems to begin at p[at] of the frame p.
 func (r *reader) begins(p []byte, at int) bool {
 	return r.started && at >= 0 && (r.bare == (at == 0) || r.shape.Stamp) &&
 		binary.LittleEndian.Uint32(p[at:]) == r.head && p[len(p)-1] == '}'
 }
 
-// opens returns where a recorded value begins in the frame p, or -1. Its stamp begins
-// at p[at].
+// opens returns where the recorded value with its stamp at p[at] begins in the frame p, or -1.
 func (r *reader) opens(p []byte, at int) int {
 	if r.bare {
 		return 0

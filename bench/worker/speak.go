@@ -6,8 +6,7 @@ import (
 	"tapecast/bench/job"
 )
 
-// speaker is one protocol on top of WebSocket, for all clients of a loop. It belongs to
-// that loop.
+// speaker is one protocol on top of WebSocket, for all clients of one loop, which owns it.
 type speaker interface {
 	// opening returns how client c asks for the upgrade.
 	opening(c *client) opening

@@ -20,8 +20,7 @@ func newObserver(l *loop) *observer {
 	return &observer{tapecastSpeaker{l}, map[string]bool{}}
 }
 
-// notice takes what is not a message of a room. The answer to joining tells it which
-// rooms have a chain.
+// notice takes what is not a room's message. The answer to joining names the rooms with a chain.
 func (o *observer) notice(i int, p []byte) error {
 	if bytes.Contains(p, []byte(`"chain":`)) {
 		var m struct {

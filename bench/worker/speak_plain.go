@@ -8,8 +8,7 @@ import (
 	"tapecast/bench/proto"
 )
 
-// plainSpeaker speaks with a server that has no protocol of its own. Speech holds what
-// to send, and where a message has its value.
+// plainSpeaker speaks with a server without a protocol of its own, as Speech says.
 type plainSpeaker struct{ l *loop }
 
 func (s *plainSpeaker) opening(c *client) opening {

@@ -126,8 +126,7 @@ func parseProcTCP(line string) (socketPair, int64, bool) {
 	return socketPair{local, remote}, n, ok1 && ok2 && ok3 && err == nil
 }
 
-// parseProcAddr parses an address of /proc/net/tcp: words in host order, in
-// hexadecimal, and the port.
+// parseProcAddr parses an address of /proc/net/tcp: hexadecimal words in host order, and the port.
 func parseProcAddr(s string) (netip.AddrPort, bool) {
 	ip, port, ok := strings.Cut(s, ":")
 	n, err := strconv.ParseUint(port, 16, 16)

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stamper reads from sockets, and returns when the kernel got the last byte of a read
-// (SO_TIMESTAMPNS). It belongs to one loop.
+// stamper reads from a loop's sockets, with the kernel's time of the last byte (SO_TIMESTAMPNS).
 type stamper struct {
 	msg  unix.Msghdr
 	iov  unix.Iovec

@@ -35,8 +35,7 @@ type comeback struct {
 // retryAfter is what a client waits after a refused attempt. Half of it is random.
 const retryAfter = 500 * time.Millisecond
 
-// dialsPerStep bounds how many clients dial before the loop looks at its sockets again.
-// They take about ten milliseconds.
+// dialsPerStep bounds the dials between two looks at the sockets: about ten milliseconds.
 const dialsPerStep = 256
 
 // newStorm prepares a storm: tokens are signed before the clients wait for them.
@@ -119,8 +118,7 @@ func (s *storm) failed(l *loop, i int, c *client, why string) {
 	s.waiting = slices.Insert(s.waiting, k, comeback{at, due, i})
 }
 
-// back counts client i, which is in its rooms again. Unless it has resumed, it is not
-// owed messages that were due before now.
+// back counts client i, back in its rooms. Unless it resumed, it is not owed what was due before.
 func (s *storm) back(l *loop, i int, now int64) {
 	s.away--
 	s.out.Back++

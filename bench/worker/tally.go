@@ -35,8 +35,7 @@ func newTally(clients int, d *job.Assignment, first int) *tally {
 	return t
 }
 
-// at returns the index at which stream s of client i is counted, or -1 if the client
-// does not have that stream.
+// at returns the index at which stream s of client i is counted, or -1 if the client lacks it.
 func (t *tally) at(i int, s int64) int {
 	each := t.assignment.PerClient()
 	if t.mine == nil {

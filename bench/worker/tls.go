@@ -94,8 +94,7 @@ func (l *loop) decrypt(i int, c *client, cipher []byte, now int64) error {
 // maxRecord is the most plaintext of one record (RFC 8446, 5.1).
 const maxRecord = 16 << 10
 
-// errNoMore ends a Read without ciphertext. It is a temporary net.Error, so crypto/tls goes
-// on with the next Read.
+// errNoMore ends a Read without ciphertext. It is temporary, so crypto/tls goes on with the next Read.
 var errNoMore = os.ErrDeadlineExceeded
 
 // Read is called by crypto/tls.

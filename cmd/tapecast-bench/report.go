@@ -74,8 +74,7 @@ func report(cmd *cobra.Command, asJSON bool, res result, verdict error) error {
 
 type beganKey struct{}
 
-// begin notes when a command began. It checks that the files can be written, before anything
-// is measured.
+// begin notes when a command began, and checks that its files can be written, before it measures.
 func begin(cmd *cobra.Command, _ []string) error {
 	cmd.SetContext(context.WithValue(cmd.Context(), beganKey{}, time.Now()))
 	for _, flag := range []string{"out", "html"} {

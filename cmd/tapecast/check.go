@@ -52,10 +52,5 @@ func check(e *env, c *cobra.Command, file string, connect bool) error {
 	if n == 0 {
 		return nil
 	}
-	things := "faults"
-	if n == 1 {
-		things = "fault"
-	}
-	fmt.Fprintf(e.stderr, "tapecast: Kafka has %d %s for this configuration\n", n, things)
-	return exitCode(1)
+	return faulty(e, "tapecast: Kafka has %d %s for this configuration\n", n)
 }

@@ -52,11 +52,12 @@ func report(e *env, err error) error {
 		return err
 	}
 	fmt.Fprintln(e.stderr, faults)
-	things := "faults"
-	if len(faults) == 1 {
-		things = "fault"
-	}
-	fmt.Fprintf(e.stderr, "tapecast: the configuration has %d %s\n", len(faults), things)
+	return faulty(e, "tapecast: the configuration has %d %s\n", len(faults))
+}
+
+// faulty prints how many faults something has. The format takes the number and the word.
+func faulty(e *env, format string, n int) error {
+	fmt.Fprintf(e.stderr, format, n, map[bool]string{true: "fault", false: "faults"}[n == 1])
 	return exitCode(1)
 }
 

@@ -50,8 +50,7 @@ func (e *env) flush() {
 	}
 }
 
-// unlessTold runs a function that reads files, and returns early if a signal comes: a disk
-// or a pipe may block a read for ever.
+// unlessTold runs a function that reads files, which may block for ever, or returns with a signal.
 func (e *env) unlessTold(f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

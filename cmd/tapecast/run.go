@@ -22,8 +22,7 @@ import (
 	"tapecast/server/logging"
 )
 
-// grace is what a stop may take beyond the drain time: for the last closes, the consumers
-// and the admin port.
+// grace is what a stop may take beyond the drain time, for last closes, consumers and the admin port.
 const grace = 10 * time.Second
 
 func runCommand(e *env) *cobra.Command {
@@ -244,8 +243,7 @@ func addProcessors(cfg *config.Config) {
 	runtime.GOMAXPROCS(n + loops + max(1, cfg.Kafka.Consumers))
 }
 
-// start starts the gateway. stopped reports that a signal came before it was up, and that
-// it is down again.
+// start starts the gateway. stopped: a signal came before it was up, and it is down again.
 func start(srv *server.Server, stopping <-chan struct{}) (stopped bool, err error) {
 	// Services may live by ctx: once the gateway is up, nothing cancels it.
 	ctx, cancel := context.WithCancel(context.Background())

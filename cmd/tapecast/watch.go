@@ -89,8 +89,7 @@ func trust(ca string, insecure bool) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// local returns an address to connect to for one that is listened on. If that is all
-// interfaces, it is loopback.
+// local returns an address to connect to for one that is listened on: loopback for all interfaces.
 func local(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
