@@ -85,7 +85,8 @@ func (a *asked) request(text, servedPath string) (*Request, refusal) {
 	}
 	lines := a.lines
 	return &Request{
-		Path: path, Query: query, Token: cmp.Or(a.bearer, inQuery, a.token), Subprotocols: a.protocols, Deflate: deflate,
+		Path: path, Query: query, Token: cmp.Or(a.bearer, inQuery, a.token),
+		Subprotocols: a.protocols, Deflate: deflate,
 		Header: func(name string) string { return field(lines, name) },
 	}, refusal{}
 }
