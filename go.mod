@@ -20,6 +20,7 @@ require (
 	github.com/knadh/koanf/v2 v2.3.6
 	github.com/lesismal/nbio v1.6.12
 	github.com/pires/go-proxyproto v0.12.0
+	github.com/sony/gobreaker/v2 v2.4.0
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.9
 	github.com/twmb/franz-go v1.22.2

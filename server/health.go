@@ -75,6 +75,9 @@ func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 				out.Reason = detail
 			}
 		}
+		if usable, detail := s.auth.Health(); !usable {
+			out.Reason = detail
+		}
 	default:
 		out.Status, code = "ready", http.StatusOK
 	}

@@ -91,7 +91,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.auth, err = auth.New(&cfg.Auth); err != nil {
+	if s.auth, err = auth.New(&cfg.Auth, log); err != nil {
 		return nil, err
 	}
 	if s.certificate, err = newCertificate("server.tls", &cfg.Server.TLS, log); err != nil {
@@ -175,14 +175,15 @@ func (s *Server) awaitReady() {
 	s.log.Info("ready", "took", time.Since(s.begun).Round(time.Millisecond).String())
 }
 
-// isReady reports whether all partitions were assigned and have caught up once. A later Kafka
-// outage does not change that, or balancers would drop every node at once.
+// isReady reports whether all partitions were assigned and have caught up once, and there was a key
+// to check tokens with. A later outage of Kafka or of the issuer does not change that, or balancers
+// would drop every node at once.
 func (s *Server) isReady() bool {
 	if s.ready.Load() {
 		return true
 	}
 	c := s.consumer.Load()
-	if c == nil || s.engine.Load() == nil || !c.Ready() {
+	if c == nil || s.engine.Load() == nil || !c.Ready() || s.auth.Keys() == 0 {
 		return false
 	}
 	s.ready.Store(true)

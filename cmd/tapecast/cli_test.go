@@ -127,7 +127,7 @@ ingest: {routes: [{topic: a, rooms: [prices]}]}
 `))
 	p.ends(1)
 	p.says(&p.stdout, "\nfault: broker 127.0.0.1:1: ")
-	p.says(&p.stderr, "tapecast: Kafka has 1 fault for this configuration\n")
+	p.says(&p.stderr, "tapecast: what this configuration connects to has 1 fault\n")
 	p = begin(t, nil, "check", "--config", "/nowhere.yaml")
 	p.ends(1)
 	p.says(&p.stderr, "/nowhere.yaml: cannot read the file")

@@ -3,12 +3,15 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"tapecast/rooms"
+	"tapecast/server/auth/jwks"
 	"tapecast/server/auth/keyset"
 	"tapecast/server/config"
 )
@@ -32,6 +35,10 @@ var (
 	errSignature = errors.New("the token's signature is wrong")
 	errCritical  = errors.New("the token's header has crit, and no extension is understood here")
 	errDoubled   = errors.New("the token has a claim or a header parameter twice")
+	// ErrAsk: the key may be one that the issuer publishes (Authenticator.Ask).
+	ErrAsk = errors.New("the token's key must be fetched first")
+	// ErrAway: the key was asked for, and the issuer's keys could not be fetched.
+	ErrAway = jwks.ErrAway
 	// ErrUnknownKey: a new token may have been signed with a key that is known here.
 	ErrUnknownKey = errors.New("the token's kid names no key that is known here")
 	ErrExpired    = errors.New("the token has expired")
@@ -57,15 +64,27 @@ type Identity struct {
 type Authenticator struct {
 	parser *jwt.Parser
 	keys   atomic.Pointer[keyset.Set]
+	source *jwks.Source // nil: no keys are fetched
+	url    string       // of source
 	leeway time.Duration
+	log    *slog.Logger
+
+	mu      sync.Mutex   // guards the parts of keys
+	static  []keyset.Key // of the configuration
+	fetched []keyset.Key
+	unused  string // what was said of the keys that the issuer publishes for other things
 
 	checked atomic.Uint64
 	refused atomic.Uint64
 }
 
-// New takes the keys from the configuration. Algorithms that fit no key are never accepted.
-func New(cfg *config.Auth) (*Authenticator, error) {
-	a := &Authenticator{leeway: cfg.Leeway}
+// New takes the keys from the configuration. Algorithms that fit no key are never accepted. With
+// auth.jwks_url Run fetches further keys.
+func New(cfg *config.Auth, log *slog.Logger) (*Authenticator, error) {
+	a := &Authenticator{leeway: cfg.Leeway, log: log, url: cfg.JWKSURL}
+	if a.url != "" {
+		a.source = jwks.New(jwks.Config{URL: a.url, Every: cfg.JWKSRefresh, Took: a.take, Log: log})
+	}
 	if err := a.Reload(cfg); err != nil {
 		return nil, err
 	}
@@ -80,23 +99,6 @@ func New(cfg *config.Auth) (*Authenticator, error) {
 	return a, nil
 }
 
-// Reload takes the keys of another configuration in place of those it has. After an error it keeps
-// them.
-func (a *Authenticator) Reload(cfg *config.Auth) error {
-	keys, _, err := cfg.ReadKeys()
-	if err != nil {
-		return err
-	}
-	if len(keys) == 0 {
-		return errors.New("no key to check tokens with: set auth.secret, auth.public_key (or their _file) or auth.keys")
-	}
-	a.keys.Store(keyset.NewSet(keys))
-	return nil
-}
-
-// Keys returns how many keys there are.
-func (a *Authenticator) Keys() int { return a.keys.Load().Len() }
-
 // Leeway returns how long after its exp a token is accepted.
 func (a *Authenticator) Leeway() time.Duration { return a.leeway }
 
@@ -107,11 +109,11 @@ func (a *Authenticator) Checked() uint64 { return a.checked.Load() }
 func (a *Authenticator) Refused() uint64 { return a.refused.Load() }
 
 // ParseToken checks a token: algorithm, signature, times, issuer, audience and
-// user. Its errors may be shown to the client.
+// user. Its errors may be shown to the client, but for ErrAsk: then Ask tells.
 func (a *Authenticator) ParseToken(token string) (Identity, error) {
 	a.checked.Add(1)
 	id, err := a.parse(token)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrAsk) {
 		a.refused.Add(1)
 	}
 	return id, err
@@ -135,34 +137,11 @@ func (a *Authenticator) parse(token string) (Identity, error) {
 	return c.judge(err)
 }
 
-// key returns the keys that may have signed the token, by its alg and kid.
-func (a *Authenticator) key(t *jwt.Token) (any, error) {
-	kid, ok := t.Header["kid"].(string)
-	if !ok && t.Header["kid"] != nil {
-		return nil, errMalformed
-	}
-	var room [4]keyset.Key
-	keys, found := a.keys.Load().Find(room[:0], t.Method.Alg(), kid)
-	switch found {
-	case keyset.NoAlgorithm:
-		return nil, errMethod
-	case keyset.NoID:
-		return nil, ErrUnknownKey
-	case keyset.Ambiguous:
-		return nil, errNoKID
-	}
-	if len(keys) == 1 {
-		return keys[0].Material, nil
-	}
-	var all jwt.VerificationKeySet
-	for i := range keys {
-		all.Keys = append(all.Keys, keys[i].Material)
-	}
-	return all, nil
-}
-
 // tokenError returns, in our words, what jwt found before it checked the values of the claims.
 func tokenError(err error) error {
+	if ask, ok := errors.AsType[askError](err); ok {
+		return ask
+	}
 	for _, e := range [...]struct{ is, say error }{
 		{errDoubled, errDoubled},
 		{errUserType, errUserType},

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,8 @@ import (
 )
 
 const testSecret = "0123456789abcdef0123456789abcdef"
+
+var quiet = slog.New(slog.DiscardHandler)
 
 // minted is a token that a server with testSecret takes.
 func minted(t testing.TB, user string, ttl time.Duration) string {
@@ -74,7 +77,7 @@ func TestParseToken(t *testing.T) {
 
 	f := func(cfg config.Auth, token string, want error) {
 		t.Helper()
-		a, err := New(&cfg)
+		a, err := New(&cfg, quiet)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +150,7 @@ func TestParseToken(t *testing.T) {
 func TestNewAuthenticatorErrors(t *testing.T) {
 	f := func(cfg config.Auth, words string) {
 		t.Helper()
-		if _, err := New(&cfg); err == nil || !strings.Contains(err.Error(), words) {
+		if _, err := New(&cfg, quiet); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("got %v, want %q", err, words)
 		}
 	}
@@ -158,7 +161,7 @@ func TestNewAuthenticatorErrors(t *testing.T) {
 
 // Errors reach clients and logs.
 func TestTokenErrorsHoldNoToken(t *testing.T) {
-	a, err := New(&config.Auth{Secret: testSecret})
+	a, err := New(&config.Auth{Secret: testSecret}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +182,7 @@ func TestTokenErrorsHoldNoToken(t *testing.T) {
 }
 
 func FuzzParseToken(f *testing.F) {
-	a, err := New(&config.Auth{Secret: testSecret})
+	a, err := New(&config.Auth{Secret: testSecret}, quiet)
 	if err != nil {
 		f.Fatal(err)
 	}

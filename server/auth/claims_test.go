@@ -26,7 +26,7 @@ func signText(t testing.TB, header, claims string) string {
 
 // TestTokenText: what the text of a token decides, and not what a decoder makes of it.
 func TestTokenText(t *testing.T) {
-	a, err := New(&config.Auth{Secret: testSecret, Issuer: "us", Leeway: 30 * time.Second})
+	a, err := New(&config.Auth{Secret: testSecret, Issuer: "us", Leeway: 30 * time.Second}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestTokenText(t *testing.T) {
 
 // TestTokenTimes: what passes by itself is told apart from what never does, and comes last.
 func TestTokenTimes(t *testing.T) {
-	a, err := New(&config.Auth{Secret: testSecret, Issuer: "us", Leeway: config.Default().Auth.Leeway})
+	a, err := New(&config.Auth{Secret: testSecret, Issuer: "us", Leeway: config.Default().Auth.Leeway}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

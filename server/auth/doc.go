@@ -1,5 +1,5 @@
 // Package auth checks the tokens of clients, and makes those of the demo and of `tapecast token`.
-// It asks no other system: keys come from the configuration.
+// Keys come from the configuration and from auth.jwks_url (package jwks).
 //
 // An Authenticator accepts a token only if one of its keys fits the token's algorithm and kid and
 // has signed it (package keyset). The text of a token counts, not what a decoder makes of it: names
@@ -8,7 +8,10 @@
 // ErrEarly), so that a client knows whether a new token helps. Errors contain no part of a token and
 // may be shown.
 //
-// All pollers use the same Authenticator. Its keys are one pointer that Reload replaces. MintToken signs a token that a server with the same configuration accepts.
+// All pollers use the same Authenticator. Its keys are one pointer, which Reload and each fetch
+// replace. ParseToken answers from memory. If it says ErrAsk, the issuer may have published the
+// key meanwhile: Ask answers later, on Run's goroutine. MintToken signs a token that a server with
+// the same configuration accepts.
 // DemoSecret, DemoAdminToken and KeepDemoBroker keep files that `tapecast run` needs without a
 // configuration, readable by its user only (demo.go).
 //

@@ -81,7 +81,7 @@ func TestAlgorithms(t *testing.T) {
 	for _, k := range keys {
 		cfg.Keys = append(cfg.Keys, k.public)
 	}
-	a, err := New(&cfg)
+	a, err := New(&cfg, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestAlgorithms(t *testing.T) {
 // TestKeyChoice: a token's kid chooses, and a key without one serves the others.
 func TestKeyChoice(t *testing.T) {
 	one, two, bare := rsaSigning(t, "one"), rsaSigning(t, "two"), rsaSigning(t, "")
-	a, err := New(&config.Auth{PublicKey: bare.public.PublicKey, Keys: []config.AuthKey{one.public, two.public}})
+	a, err := New(&config.Auth{PublicKey: bare.public.PublicKey, Keys: []config.AuthKey{one.public, two.public}}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

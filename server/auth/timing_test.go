@@ -17,7 +17,7 @@ func BenchmarkParseToken(b *testing.B) {
 	public, private := testEd25519(b)
 	rs, es, es5 := rsaSigning(b, ""), ecSigning(b, "", elliptic.P256()), ecSigning(b, "", elliptic.P521())
 	a, err := New(&config.Auth{Secret: testSecret, PublicKey: public,
-		Keys: []config.AuthKey{rs.public, es.public, es5.public}})
+		Keys: []config.AuthKey{rs.public, es.public, es5.public}}, quiet)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func TestMintedTokensAreAccepted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := New(&cfg.Auth)
+		a, err := New(&cfg.Auth, quiet)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -139,15 +139,17 @@ func (c *collector) checkAuth(cfg *Config) {
 		do := "make one with: openssl rand -base64 32"
 		switch {
 		case k.PublicKey != "" && k.Secret == "":
-			do = "make one with: openssl genpkey -algorithm ed25519 -out private.pem; openssl pkey -in private.pem -pubout"
+			do = "make one with: openssl genpkey -algorithm ed25519 -out private.pem; " +
+				"openssl pkey -in private.pem -pubout"
 		case k.Secret == "" || k.PublicKey != "":
 			do = ""
 		}
 		c.add(path, err.Error(), "%s", do)
 	}
+	c.checkJWKS(&cfg.Auth)
 	if !cfg.Demo() && !cfg.HasKey() && !c.hasUnder("auth") {
 		c.addAt(c.source("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with",
-			"set auth.secret, auth.secret_file, auth.public_key, auth.public_key_file or auth.keys")
+			"set auth.secret, auth.secret_file, auth.public_key, auth.public_key_file, auth.keys or auth.jwks_url")
 	}
 }
 
@@ -260,5 +262,6 @@ func (cfg *Config) Demo() bool { return len(cfg.Kafka.Brokers) == 0 }
 
 // HasKey reports whether some key is set to check tokens with.
 func (cfg *Config) HasKey() bool {
-	return cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" || len(cfg.Auth.Keys) > 0
+	return cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" || len(cfg.Auth.Keys) > 0 ||
+		cfg.Auth.JWKSURL != ""
 }

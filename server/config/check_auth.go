@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -13,8 +15,8 @@ func (a *Auth) warnings() []string {
 	for path, k := range a.allKeys() {
 		switch s := strings.TrimSpace(string(k.Secret)); {
 		case strings.HasPrefix(s, "-----BEGIN "):
-			out = append(out, path+": the HS256 key is in PEM form: anybody with a public key or a certificate could make "+
-				"tokens with it; set auth.public_key for it, or make a secret with: openssl rand -base64 32")
+			out = append(out, path+": the HS256 key is in PEM form: anybody with a public key or a certificate could "+
+				"make tokens with it; set auth.public_key for it, or make a secret with: openssl rand -base64 32")
 		case s != "" && strings.Trim(s, s[:1]) == "":
 			out = append(out, path+": all bytes of the HS256 key are the same, so that it is guessed at once; "+
 				"make one with: openssl rand -base64 32")
@@ -65,4 +67,30 @@ func (cfg *Config) openFiles() []string {
 		}
 	}
 	return out
+}
+
+// checkJWKS checks where the issuer publishes its keys.
+func (c *collector) checkJWKS(a *Auth) {
+	const path = "auth.jwks_url"
+	if a.JWKSRefresh < time.Second {
+		c.add("auth.jwks_refresh", fmt.Sprintf("%s is too often", a.JWKSRefresh), "set 1s or more; 5m is the default")
+	}
+	if a.JWKSURL == "" {
+		return
+	}
+	u, err := url.Parse(a.JWKSURL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		c.add(path, "is not a URL", "write it as https://login.example.com/keys")
+	case u.User != nil:
+		c.add(path, "holds a user or a password, which would be in logs", "remove it: the keys are public")
+	case u.Scheme == "http" && !onThisMachine(u.Hostname()):
+		c.add(path, "is plain http, where anybody on the way could set keys of their own", "use https")
+	}
+}
+
+// onThisMachine reports whether a host of a URL is this machine, by its name alone.
+func onThisMachine(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

@@ -72,8 +72,8 @@ func TestKeyFaults(t *testing.T) {
 		"make one with: openssl rand -base64 32")
 	keys("public_key_file: /nowhere/x", "c.yaml:3: auth.keys[0].public_key_file: cannot read /nowhere/x: "+
 		"no such file or directory; name a file that this user can read")
-	keys("kid: a, public_key: '{\"keys\": [{}, {}]}'", "c.yaml:3: auth.keys[0]: no key of the JWK Set can check a token: "+
-		"key 0 (kid \"\"): it is not supported, or not well formed"+do)
+	keys("kid: a, public_key: '{\"keys\": [{}, {}]}'", "c.yaml:3: auth.keys[0]: no key of the JWK Set can check "+
+		"a token: key 0 (kid \"\"): it is not supported, or not well formed"+do)
 
 	_, err := Load(Sources{File: "/nowhere/c.yaml"})
 	if want := "/nowhere/c.yaml: cannot read the file: no such file or directory; name a file that can be read with " +

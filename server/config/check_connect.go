@@ -8,15 +8,20 @@ import (
 
 	"tapecast/ingest"
 	"tapecast/rooms"
+	"tapecast/server/auth/jwks"
+	"tapecast/server/auth/keyset"
 )
 
-// Connect tries what a start needs of Kafka: brokers, topics, rights. It calls say with one line
-// for each result, as soon as it is known, and returns how many of them are faults. It takes a
-// minute at most, and writes nothing to Kafka.
+// Connect tries what a start needs of others: the issuer's keys, and Kafka's brokers, topics and
+// rights. It calls say with one line for each result, as soon as it is known, and returns how many
+// of them are faults. It takes a minute at most, and writes nothing to Kafka.
 func (cfg *Config) Connect(ctx context.Context, say func(line string)) (faults int) {
+	if from := cfg.Auth.JWKSURL; from != "" {
+		faults += connectJWKS(ctx, from, say)
+	}
 	if cfg.Demo() {
 		say("nothing to connect to: without kafka.brokers an embedded broker is used")
-		return 0
+		return faults
 	}
 	ingest.Connect(ctx, cfg.Kafka.clients(), cfg.topicAsks(), func(f ingest.Found) {
 		word := "ok"
@@ -30,6 +35,21 @@ func (cfg *Config) Connect(ctx context.Context, say func(line string)) (faults i
 		say(word + ": " + f.What + ": " + f.Text)
 	})
 	return faults
+}
+
+// connectJWKS fetches the issuer's keys.
+func connectJWKS(ctx context.Context, from string, say func(line string)) (faults int) {
+	keys, unused, err := jwks.Fetch(ctx, nil, from)
+	for _, text := range unused {
+		say("warning: auth.jwks_url: not used: " + text)
+	}
+	if err != nil {
+		say(fmt.Sprintf("fault: auth.jwks_url: %s: %s", from, err))
+		return 1
+	}
+	all := keyset.NewSet(keys)
+	say(fmt.Sprintf("ok: auth.jwks_url: %d keys, for %s", all.Len(), strings.Join(all.Algorithms(), ", ")))
+	return 0
 }
 
 // topicAsks returns what the gateway needs of each topic, in the order of the configuration.

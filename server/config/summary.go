@@ -36,6 +36,9 @@ func (cfg *Config) Summary() string {
 			keys = append(keys, first)
 		}
 	}
+	if cfg.Auth.JWKSURL != "" {
+		keys = append(keys, "JWKS")
+	}
 	if len(keys) == 0 {
 		keys = append(keys, "demo key")
 	}

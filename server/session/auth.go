@@ -14,7 +14,7 @@ import (
 // authenticate serves the method. The first call lets the client in. Later calls renew the token,
 // and after ?join=manual the second one names the rooms to join.
 func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start time.Time) {
-	if ph == phJoining {
+	if ph == phJoining || ph == phAsking {
 		h.fail(c, q, badRequest("authentication in progress"))
 		return
 	}
@@ -39,6 +39,16 @@ func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start t
 		}
 	}
 	id, err := h.auth.ParseToken(a.token)
+	if errors.Is(err, auth.ErrAsk) {
+		h.askFirst(c, s, q, ph, a, start)
+		return
+	}
+	h.judged(c, s, q, ph, a, id, err, start)
+}
+
+// judged goes on with a token that was checked.
+func (h *Handler) judged(c conn, s *session, q *request, ph phase, a authRequest, id auth.Identity, err error,
+	start time.Time) {
 	h.times.auth.Update(time.Since(start).Seconds())
 	if err != nil {
 		h.refuse(c, s, q, ph, a.token, err)
@@ -138,7 +148,7 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase,
 		s.mu.Unlock()
 		return nil, false
 	}
-	if was == phPending {
+	if was.pending() {
 		h.limit.Pending.Add(-1)
 	}
 	s.user, s.phase = user, next
@@ -176,7 +186,11 @@ const authFailed = "authentication failed: "
 // refuse answers a bad token. The first one of a connection ends it, as in a handshake. A session
 // that could not be renewed continues until its own end.
 func (h *Handler) refuse(c conn, s *session, q *request, ph phase, token string, why error) {
-	if ph != phPending {
+	switch {
+	case errors.Is(why, auth.ErrAway):
+		h.refuseAway(c, s, q, ph)
+		return
+	case ph != phPending:
 		h.failRenewal(c, q, why.Error())
 		return
 	}

@@ -5,7 +5,8 @@
 // New makes the Handler, and the engine calls Handler.Engine(). A message goes from its poller to
 // admitMessage, which counts it against the pace, and then to message. That parses it (method.go),
 // counts its cost (budget.go) and calls the method: authenticate (auth.go), subscribe,
-// unsubscribe and list_subscriptions (rooms.go, join.go, wildcard.go), or ping. The connection's
+// unsubscribe and list_subscriptions (rooms.go, join.go, wildcard.go), or ping. A token that
+// must be asked for elsewhere parks the session (asking.go). The connection's
 // loop joins the rooms and calls back for the reply. Texts are written in reply.go, and codes and
 // notices are in rooms/wire. A new method is an op, its parameters in params.go, and a case of
 // Handler.call.

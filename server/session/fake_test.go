@@ -43,7 +43,7 @@ func newTestHandler(t testing.TB, change ...func(*config.Config)) *Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	auth, err := auth.New(&cfg.Auth)
+	auth, err := auth.New(&cfg.Auth, noLog())
 	if err != nil {
 		t.Fatal(err)
 	}

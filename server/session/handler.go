@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/rand"
 	"encoding/base32"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -130,9 +131,23 @@ func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 func (h *Handler) openWithToken(c conn, s *session, r *upgrade.Request) {
 	start := time.Now()
 	id, err := h.auth.ParseToken(r.Token)
+	if errors.Is(err, auth.ErrAsk) {
+		h.askInHandshake(c, s, r, start)
+		return
+	}
+	h.judgedInHandshake(c, s, r.Token, r.Param("join") == "manual", id, err, start)
+}
+
+// judgedInHandshake goes on with a token of the handshake that was checked.
+func (h *Handler) judgedInHandshake(c conn, s *session, token string, manual bool, id auth.Identity, err error,
+	start time.Time) {
 	h.times.auth.Update(time.Since(start).Seconds())
+	if errors.Is(err, auth.ErrAway) {
+		h.turnAway(c)
+		return
+	}
 	if err != nil {
-		h.badToken(c, r.Token, err)
+		h.badToken(c, token, err)
 		h.logRefused(c, "", err.Error())
 		h.say(c, idNull, fault{code: wire.CodeAuth, text: authFailed + err.Error()})
 		c.Close(closeOfToken(err))
@@ -144,7 +159,6 @@ func (h *Handler) openWithToken(c conn, s *session, r *upgrade.Request) {
 		c.Close(wire.CloseTooMany, tooManyOfUser)
 		return
 	}
-	manual := r.Param("join") == "manual"
 	next := phJoining
 	if manual {
 		next = phManual
@@ -178,7 +192,7 @@ func (h *Handler) timer(c conn) {
 	switch end := s.end(h.auth.Leeway()); {
 	case s.phase == phClosed:
 		s.mu.Unlock()
-	case s.phase == phPending:
+	case s.phase.pending():
 		s.closeLocked(h.limit)
 		s.mu.Unlock()
 		h.log.Info("a client did not authenticate in time", "conn", c.ID(), "remote", c.Remote())

@@ -74,6 +74,9 @@ func (h *Handler) message(c conn, opcode byte, p []byte) {
 		h.fail(c, q, fault{code: wire.CodeRate, text: rateLimited})
 	case f.is():
 		h.failParsed(c, q, user, f)
+	case ph == phAsking && q.op != opAuthenticate: // such as a client that does not wait for authenticated
+		h.failParsed(c, q, user, fault{code: wire.CodeNotNow, retryAfter: time.Second,
+			text: "not now: the token is being checked; wait for authenticated"})
 	case !ph.authenticated() && q.op != opAuthenticate:
 		h.failParsed(c, q, user,
 			fault{code: wire.CodeNeedAuth, text: "authentication required: call authenticate first"})

@@ -33,11 +33,15 @@ type phase uint8
 
 const (
 	phPending phase = iota // has yet to authenticate
+	phAsking               // has sent a token that is being checked elsewhere
 	phManual               // authenticated with ?join=manual, and has yet to name its rooms
 	phJoining              // authenticated; its first rooms are being joined
 	phOpen
 	phClosed // being closed, or gone: nothing is answered
 )
+
+// pending reports whether the client has yet to be let in.
+func (p phase) pending() bool { return p == phPending || p == phAsking }
 
 func (p phase) authenticated() bool { return p == phManual || p == phJoining || p == phOpen }
 
@@ -118,7 +122,7 @@ func (s *session) closeLocked(l *limits.Limiter) bool {
 	if s.phase == phClosed {
 		return false
 	}
-	if s.phase == phPending {
+	if s.phase.pending() {
 		l.Pending.Add(-1)
 	}
 	s.phase = phClosed

@@ -9,9 +9,13 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -151,4 +155,138 @@ func TestKeyRotation(t *testing.T) {
 		c.leave()
 	}
 	g.noTokens(t, old.token("RS256", "42"))
+}
+
+// published is an issuer behind HTTP.
+type published struct {
+	*issuer
+	url     string
+	fetches atomic.Int64
+	status  atomic.Int32 // 0: it answers
+	holds   sync.RWMutex // locked: it takes its time
+}
+
+func publish(t testing.TB) *published {
+	t.Helper()
+	p := &published{issuer: newIssuer(t)}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		p.fetches.Add(1)
+		p.holds.RLock()
+		defer p.holds.RUnlock()
+		if s := p.status.Load(); s != 0 {
+			w.WriteHeader(int(s))
+			return
+		}
+		w.Write(p.set())
+	}))
+	t.Cleanup(srv.Close)
+	p.url = srv.URL
+	return p
+}
+
+// TestIssuerRotates: the issuer's keys change again and again, and no client is refused. Each
+// rotation is fetched once.
+func TestIssuerRotates(t *testing.T) {
+	besideOthers(t)
+	rotations, each := 3, 40
+	if scaled().full() {
+		rotations, each = 150, 67 // 2,000 a minute for 5 minutes
+	}
+	k := fakeCluster(t)
+	k.topic(t, "trades", 1)
+	k.topic(t, "orders", 1)
+	p := publish(t)
+	g := start(t, config(k, fmt.Sprintf("auth: {jwks_url: %q, jwks_refresh: 1h}\n", p.url)+authConfig))
+	g.ready()
+	var waited []time.Duration
+	for n := range rotations {
+		if n > 0 {
+			p.rotate()
+		}
+		began, took := time.Now(), make([]time.Duration, each)
+		onAll(each, func(i int) {
+			due(began, time.Duration(i)*2*time.Second/time.Duration(each))
+			alg := []string{"RS256", "ES256", "EdDSA"}[i%3]
+			at := time.Now()
+			c := dial(t, g, dialing{query: "?token=" + p.token(alg, fmt.Sprint("u", i%7))})
+			c.notice("auto_subscribed")
+			took[i] = time.Since(at)
+			c.check()
+			c.leave()
+		})
+		waited = append(waited, took...)
+	}
+	if n := p.fetches.Load(); n != int64(rotations) {
+		t.Errorf("%d fetches for %d sets of keys", n, rotations)
+	}
+	if n := g.metric("tapecast_auth_refused_total"); n != 0 {
+		t.Errorf("%v tokens were refused", n)
+	}
+	t.Logf("%d clients, %d rotations, a fetch each; from the handshake to auto_subscribed: %s", len(waited),
+		rotations-1, spread(waited))
+}
+
+// TestIssuerAway: an issuer that does not answer, while the gateway runs and from the beginning.
+func TestIssuerAway(t *testing.T) {
+	besideOthers(t)
+	k := fakeCluster(t)
+	k.topic(t, "trades", 1)
+	k.topic(t, "orders", 1)
+	p := publish(t)
+	conf := config(k, fmt.Sprintf("auth: {jwks_url: %q}\n", p.url)+authConfig)
+	g := start(t, conf)
+	inside := func(g *gateway, token string) {
+		t.Helper()
+		c := dial(t, g, dialing{query: "?token=" + token})
+		c.notice("auto_subscribed")
+		c.leave()
+	}
+	turnedAway := func(g *gateway) {
+		t.Helper()
+		began := time.Now()
+		c := dial(t, g, dialing{query: "?token=" + p.token("ES256", "42")})
+		if code := c.awaitClose(patience); code != 1013 {
+			t.Errorf("closed with %d %q, want 1013", code, c.reason)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if r := c.replies["null"]; r.Error == nil || r.Error.Code != -32010 {
+			t.Errorf("told %v", c.replies)
+		}
+		t.Logf("turned away after %s", time.Since(began).Round(time.Millisecond))
+	}
+	known := p.token("RS256", "42")
+	inside(g, known)
+	p.holds.Lock()
+	p.rotate()
+	for g.metric("tapecast_breaker_open", `breaker="jwks"`) != 1 {
+		turnedAway(g)
+		inside(g, known) // those whose key is known come in all the while
+	}
+	turnedAway(g) // at once
+	_, body := g.get("/health")
+	if !strings.Contains(body, "auth.jwks_url") || !strings.Contains(body, "breaker open") {
+		t.Errorf("health says %s", body)
+	}
+	p.holds.Unlock()
+	eventually(t, patience, "the breaker closes", func() bool {
+		return g.metric("tapecast_breaker_open", `breaker="jwks"`) == 0
+	})
+	inside(g, p.token("ES256", "42"))
+
+	// Without any key a node is not ready.
+	p.status.Store(http.StatusBadGateway)
+	file := filepath.Join(t.TempDir(), "tapecast.yaml")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := launch(t, "run", "--config", file)
+	turnedAway(second)
+	if status, body := second.get("/readyz"); status != http.StatusServiceUnavailable ||
+		!strings.Contains(body, "status 502") {
+		t.Errorf("ready without a key: %s", body)
+	}
+	p.status.Store(0)
+	second.ready()
+	inside(second, p.token("EdDSA", "42"))
 }

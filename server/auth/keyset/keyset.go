@@ -82,6 +82,15 @@ func public(material crypto.PublicKey) (Key, error) {
 	return k, nil
 }
 
+// Public reports whether an algorithm is one of public keys.
+func Public(alg string) bool {
+	switch alg {
+	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519":
+		return true
+	}
+	return false
+}
+
 // Only leaves the key those of the given algorithms that it allows. With none given it keeps all.
 func (k *Key) Only(algorithms []string) error {
 	if len(algorithms) == 0 {

@@ -1,0 +1,96 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"tapecast/rooms/testwait"
+	"tapecast/server/auth/keyset"
+	"tapecast/server/config"
+)
+
+// TestFetchedKeys: keys of the configuration and of the issuer, side by side.
+func TestFetchedKeys(t *testing.T) {
+	public, private := testEd25519(t)
+	keys, _, err := keyset.Parse([]byte(public))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var status atomic.Int32
+	status.Store(http.StatusServiceUnavailable)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(int(status.Load()))
+	}))
+	defer srv.Close()
+	cfg := &config.Auth{JWKSURL: srv.URL, JWKSRefresh: time.Hour}
+	a, err := New(cfg, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	started := make(chan struct{})
+	go a.Run(ctx, func() { close(started) })
+	<-started
+	if usable, detail := a.Health(); usable || !strings.Contains(detail, "status 503") {
+		t.Errorf("without any key: %v, %s", usable, detail)
+	}
+	ed := signing{key: private}
+	f := func(token string, want error) {
+		t.Helper()
+		if _, err := a.ParseToken(token); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	hs := signing{key: []byte(testSecret)}.tokenOf(t, jwt.SigningMethodHS256, "x")
+	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, "a"), ErrAsk)
+	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, ""), ErrAsk) // nothing was fetched yet
+	f(hs, errMethod)                                     // no issuer publishes a secret
+	f(sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, jwt.MapClaims{"sub": "42"}), errMethod)
+	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, strings.Repeat("k", keyset.MaxID+1)), ErrUnknownKey)
+	if n := a.Refused(); n != 3 {
+		t.Errorf("%d are refused", n)
+	}
+
+	keys[0].ID = "a"
+	a.take(keys, nil)
+	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, "a"), nil)
+	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, "b"), ErrAsk)
+	a.source.Lack("b")
+	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, "b"), ErrUnknownKey)
+	f(hs, errMethod)
+	if usable, _ := a.Health(); !usable {
+		t.Error("not usable with a key")
+	}
+
+	// A reload changes the configuration's keys only.
+	with := *cfg
+	with.Secret = testSecret
+	if err := a.Reload(&with); err != nil || a.Keys() != 2 {
+		t.Fatal(err, a.Keys())
+	}
+	f(hs, nil)
+	a.take(nil, nil)
+	f(hs, nil)
+	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, "a"), ErrAsk)
+	with.JWKSURL = ""
+	if err := a.Reload(&with); err == nil || !strings.Contains(err.Error(), "restart") {
+		t.Errorf("another auth.jwks_url: %v", err)
+	}
+
+	var answer atomic.Pointer[error]
+	if !a.Ask(ed.tokenOf(t, jwt.SigningMethodEdDSA, "c"), func(_ Identity, err error) { answer.Store(&err) }) {
+		t.Fatal("not asked")
+	}
+	if !testwait.Holds(10*time.Second, func() bool { return answer.Load() != nil }) || *answer.Load() != ErrAway {
+		t.Errorf("answered with %v", answer.Load())
+	}
+}

@@ -1,0 +1,164 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"tapecast/server/auth/jwks"
+	"tapecast/server/auth/keyset"
+	"tapecast/server/config"
+)
+
+// Reload takes the keys of another configuration in place of those it has from there. After an
+// error it keeps them.
+func (a *Authenticator) Reload(cfg *config.Auth) error {
+	if cfg.JWKSURL != a.url {
+		return errors.New("auth.jwks_url cannot be changed while the gateway runs: restart it")
+	}
+	keys, _, err := cfg.ReadKeys()
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 && a.source == nil {
+		return errors.New("no key to check tokens with: set auth.secret, auth.public_key (or their _file), auth.keys " +
+			"or auth.jwks_url")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.static = keys
+	a.joinLocked()
+	return nil
+}
+
+// take takes the keys that the issuer publishes now in place of those that it did.
+func (a *Authenticator) take(keys []keyset.Key, unused []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.fetched = keys
+	a.joinLocked()
+	if text := strings.Join(unused, "; "); text != a.unused {
+		a.unused = text
+		a.log.Info("keys of auth.jwks_url that are not used", "keys", text)
+	}
+}
+
+func (a *Authenticator) joinLocked() { a.keys.Store(keyset.NewSet(slices.Concat(a.static, a.fetched))) }
+
+// Keys returns how many keys there are.
+func (a *Authenticator) Keys() int { return a.keys.Load().Len() }
+
+// Run fetches the keys of auth.jwks_url until ctx is done. started is called when the first fetch
+// has ended, well or not, or after the time that a token may wait for one.
+func (a *Authenticator) Run(ctx context.Context, started func()) {
+	if a.source == nil {
+		started()
+		return
+	}
+	go func() {
+		timer := time.NewTimer(jwks.MaxWait)
+		defer timer.Stop()
+		select {
+		case <-a.source.First():
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		started()
+	}()
+	a.source.Run(ctx)
+}
+
+// Health reports whether there are keys to check tokens with, and what is wrong with them.
+func (a *Authenticator) Health() (usable bool, detail string) {
+	if a.source == nil {
+		return true, ""
+	}
+	s := a.source.Stats()
+	if s.Why == nil && s.Breaker == "closed" {
+		return true, ""
+	}
+	detail = fmt.Sprintf("auth.jwks_url: %v (breaker %s)", s.Why, s.Breaker)
+	return a.Keys() > 0, detail
+}
+
+// Source returns the figures of auth.jwks_url, or none if it is not set.
+func (a *Authenticator) Source() jwks.Stats {
+	if a.source == nil {
+		return jwks.Stats{}
+	}
+	return a.source.Stats()
+}
+
+// Ask checks a token whose key must be fetched first (ErrAsk). It calls done within jwks.MaxWait,
+// on a goroutine that must not be blocked. The error is ErrAway if the keys could not be fetched.
+// It returns false if too many wait already; done is then not called.
+func (a *Authenticator) Ask(token string, done func(Identity, error)) bool {
+	return a.source.Await(len(token), func(err error) {
+		if err != nil {
+			done(Identity{}, err)
+			return
+		}
+		id, err := a.parse(token)
+		if ask, still := errors.AsType[askError](err); still {
+			a.source.Lack(ask.kid)
+			err = ErrUnknownKey
+		}
+		if err != nil {
+			a.refused.Add(1)
+		}
+		done(id, err)
+	})
+}
+
+// askError is ErrAsk, with the token's kid.
+type askError struct{ kid string }
+
+// Error returns the text of ErrAsk.
+func (askError) Error() string { return ErrAsk.Error() }
+
+// Is reports whether the other error is ErrAsk.
+func (askError) Is(other error) bool { return other == ErrAsk }
+
+// key returns the keys that may have signed the token, by its alg and kid.
+func (a *Authenticator) key(t *jwt.Token) (any, error) {
+	kid, ok := t.Header["kid"].(string)
+	if !ok && t.Header["kid"] != nil {
+		return nil, errMalformed
+	}
+	var room [4]keyset.Key
+	keys, found := a.keys.Load().Find(room[:0], t.Method.Alg(), kid)
+	switch found {
+	case keyset.Ambiguous:
+		return nil, errNoKID
+	case keyset.NoAlgorithm, keyset.NoID:
+		return nil, a.unknown(t.Method.Alg(), kid, found)
+	}
+	if len(keys) == 1 {
+		return keys[0].Material, nil
+	}
+	var all jwt.VerificationKeySet
+	for i := range keys {
+		all.Keys = append(all.Keys, keys[i].Material)
+	}
+	return all, nil
+}
+
+// unknown says why no key fits, or that the issuer may have published one meanwhile.
+func (a *Authenticator) unknown(alg, kid string, found keyset.Found) error {
+	if a.source != nil && keyset.Public(alg) {
+		fresh := kid == "" && a.source.Stats().Took.IsZero() || kid != "" && !a.source.Lacks(kid)
+		if fresh && len(kid) <= keyset.MaxID {
+			return askError{kid}
+		}
+		found = keyset.NoID
+	}
+	if found == keyset.NoID && kid != "" {
+		return ErrUnknownKey
+	}
+	return errMethod
+}

@@ -1,0 +1,59 @@
+package config
+
+import "time"
+
+// Auth says which tokens are accepted: those with sub and exp that one of the keys has signed. The
+// type of a key decides which algorithms it may be used with. SIGHUP reads the keys again.
+type Auth struct {
+	// Secret is a key for HS256 of 32 bytes or more; with 48 also for HS384, with 64 for
+	// HS512. Default none.
+	Secret Secret `koanf:"secret"`
+	// SecretFile holds Secret. One line end at its end is not part of it.
+	SecretFile string `koanf:"secret_file"`
+	// PublicKey is a key or certificate in PEM, or a JWK Set: RSA (RS256 to PS512), EC (ES256,
+	// ES384, ES512) or Ed25519 (EdDSA). Default none.
+	PublicKey string `koanf:"public_key"`
+	// PublicKeyFile holds PublicKey.
+	PublicKeyFile string `koanf:"public_key_file"`
+	// Keys are further keys, such as those of another issuer, or of a rotation. A token's kid
+	// chooses. Default none.
+	Keys []AuthKey `koanf:"keys"`
+	// PrivateKeyFile holds the Ed25519 key in PEM ("PRIVATE KEY") that
+	// `tapecast token` signs with. The server never reads it.
+	PrivateKeyFile string `koanf:"private_key_file"`
+	// JWKSURL is where the issuer publishes its keys, as https://login.example.com/keys. They are
+	// used beside the others. Plain http is for this machine only. Default "": nowhere.
+	JWKSURL string `koanf:"jwks_url"`
+	// JWKSRefresh is the time between two fetches of JWKSURL. A kid that is not known leads to
+	// one at once, so that new keys need not be waited for: it bounds how long a key is used that
+	// the issuer no longer publishes. Default 5m.
+	JWKSRefresh time.Duration `koanf:"jwks_refresh"`
+	// Issuer is what a token's iss must be. Default "": anything.
+	Issuer string `koanf:"issuer"`
+	// Audience is what a token's aud must hold. Default "": anything.
+	Audience string `koanf:"audience"`
+	// Leeway is the clock difference that is allowed for exp and nbf. iat is not checked: a token
+	// from the future need not be refused (RFC 7519, 4.1.6). Default 30s.
+	Leeway time.Duration `koanf:"leeway"`
+	// Timeout is the time a client has to authenticate. Default 10s.
+	Timeout time.Duration `koanf:"timeout"`
+
+	heldIn string // the configuration file that contains auth.secret; "": none does
+}
+
+// AuthKey is one of Auth.Keys. It has either a secret or a public key.
+type AuthKey struct {
+	// KID is what kid is in the tokens that it has signed. Default "": it serves tokens with
+	// any kid that no other key has. In a JWK Set each key has its own.
+	KID string `koanf:"kid"`
+	// Algorithms are the only ones it is used with. Default: all that fit its type.
+	Algorithms []string `koanf:"algorithms"`
+	// Secret is as in Auth.
+	Secret Secret `koanf:"secret"`
+	// SecretFile holds Secret.
+	SecretFile string `koanf:"secret_file"`
+	// PublicKey is as in Auth.
+	PublicKey string `koanf:"public_key"`
+	// PublicKeyFile holds PublicKey.
+	PublicKeyFile string `koanf:"public_key_file"`
+}

@@ -1,0 +1,54 @@
+package config
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+)
+
+func TestJWKSFaults(t *testing.T) {
+	f := func(url string, want ...string) {
+		t.Helper()
+		faultsOf(t, "auth:\n  jwks_url: "+url, want...)
+	}
+	f("https://login.example.com/keys")
+	f("http://127.0.0.1:8000/keys")
+	f("http://localhost/keys")
+	const path, do = "c.yaml:2: auth.jwks_url: ", "; write it as https://login.example.com/keys"
+	f("login.example.com/keys", path+"is not a URL"+do)
+	f("ftp://login.example.com/keys", path+"is not a URL"+do)
+	f("http://login.example.com/keys",
+		path+"is plain http, where anybody on the way could set keys of their own; use https")
+	f("https://me:secret@login.example.com/", path+"holds a user or a password, which would be in logs; "+
+		"remove it: the keys are public")
+	faultsOf(t, "auth: {jwks_url: 'https://a.example', jwks_refresh: 10ms}",
+		"c.yaml:1: auth.jwks_refresh: 10ms is too often; set 1s or more; 5m is the default")
+}
+
+// TestConnectJWKS: what check --connect says of the issuer's keys.
+func TestConnectJWKS(t *testing.T) {
+	body, status := `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+		{"kty":"oct","kid":"b","k":"AAAA"}]}`, http.StatusOK
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		w.Write([]byte(body))
+	}))
+	defer srv.Close()
+	cfg := Default()
+	cfg.Auth.JWKSURL = srv.URL
+	f := func(faults int, want ...string) {
+		t.Helper()
+		var said []string
+		n := cfg.Connect(context.Background(), func(line string) { said = append(said, line) })
+		want = append(want, "nothing to connect to: without kafka.brokers an embedded broker is used")
+		if n != faults || !slices.Equal(said, want) {
+			t.Errorf("%d faults: %q, want %d and %q", n, said, faults, want)
+		}
+	}
+	f(0, `warning: auth.jwks_url: not used: key 1 (kid "b"): it is a secret, which belongs into a file of its own `+
+		`(secret_file)`, "ok: auth.jwks_url: 1 keys, for Ed25519, EdDSA")
+	status = http.StatusForbidden
+	f(1, "fault: auth.jwks_url: "+srv.URL+": it answers with status 403, not 200")
+}
