@@ -44,8 +44,9 @@ deps:
 
 test: deps unit e2e peers ## unit tests, the end-to-end suite, and the peers' servers
 
+# Tests mostly wait, so twice as many packages as processors of a small machine run side by side.
 unit: ## the tests of all packages but the end-to-end suite
-	$(GO) test -count=1 -parallel 4 -timeout 10m $(UNIT)
+	$(GO) test -count=1 -p 4 -parallel 4 -timeout 10m $(UNIT)
 
 e2e: ## the end-to-end suite: real binaries, real sockets, embedded broker and Kafka
 	$(GO) test -count=1 -v -timeout 15m $(E2E)
