@@ -116,7 +116,6 @@ func (f *brokerFaults) logged(l kafka.LogEvent) {
 	}
 }
 
-// failed notes an error of a client.
 func (f *brokerFaults) failed(code kafka.ErrorCode, said string) { f.note(code, said, time.Now()) }
 
 func (f *brokerFaults) note(code kafka.ErrorCode, said string, now time.Time) {
@@ -137,7 +136,6 @@ func (f *brokerFaults) note(code kafka.ErrorCode, said string, now time.Time) {
 	f.list[one.broker] = one
 }
 
-// kindOf returns the kind of a fault.
 func (f *brokerFaults) kindOf(code kafka.ErrorCode, said string) brokerTrouble {
 	words := strings.ToLower(said)
 	kind := brokerUnknown

@@ -27,7 +27,6 @@ var (
 	publisherFixed = map[string]string{"enable.idempotence": "true", "acks": "all"}
 )
 
-// readerConf is the configuration of readers.
 func readerConf(cfg Config) (*kafka.ConfigMap, error) {
 	return settings(cfg.Brokers, readerSettings(cfg), cfg.Librdkafka, consumerFixed)
 }
@@ -53,7 +52,6 @@ func controlConf(cfg Config) (*kafka.ConfigMap, error) {
 	return settings(cfg.Brokers, map[string]string{"message.max.bytes": "67108864"}, cfg.Librdkafka, nil)
 }
 
-// publisherConf is the configuration of a Publisher.
 func publisherConf(brokers []string, librdkafka map[string]string) (*kafka.ConfigMap, error) {
 	return settings(brokers, map[string]string{
 		"linger.ms":          "0",

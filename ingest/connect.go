@@ -9,7 +9,6 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// connectBounds bound the time of a Connect.
 type connectBounds struct {
 	ask   time.Duration // each request to a broker
 	read  time.Duration // the begin of reading on all partitions of a topic

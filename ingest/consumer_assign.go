@@ -235,7 +235,6 @@ func parseChangedID(line string) (name, id string, ok bool) {
 	return name, id, ok
 }
 
-// all returns the partitions that the reader has.
 func (rd *reading) all() []*partition {
 	return slices.DeleteFunc(slices.Clone(rd.parts), func(p *partition) bool { return p == nil })
 }

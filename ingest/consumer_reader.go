@@ -214,7 +214,6 @@ func (rd *reading) find(num int32) *partition {
 	return rd.parts[num]
 }
 
-// record routes one record.
 func (r *reader) record(e *polled, rd *reading, p *partition) {
 	if leader := int32(e.leader); leader >= 0 {
 		if leader < p.leader {
@@ -263,7 +262,6 @@ func (r *reader) record(e *polled, rd *reading, p *partition) {
 	r.advance(p, offset+1)
 }
 
-// advance sets the next offset of a partition.
 func (r *reader) advance(p *partition, to int64) {
 	p.read = to
 	if !p.dirty {

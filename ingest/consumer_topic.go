@@ -117,7 +117,6 @@ func (t *topic) status() (parts int, why string) {
 	return len(t.numbers(assigned)), t.why
 }
 
-// numbers returns the numbers of the partitions that fit.
 func (t *topic) numbers(fits func(*partition) bool) (list []int32) {
 	for n, p := range t.parts {
 		if fits(p) {
@@ -218,7 +217,6 @@ func (c *Consumer) compacted(name string) bool {
 	return strings.Contains(policy, "compact")
 }
 
-// cleanupPolicy asks for a topic's cleanup.policy.
 func cleanupPolicy(
 	ctx context.Context, admin *kafka.AdminClient, topic string, within time.Duration,
 ) (policy string, err error) {

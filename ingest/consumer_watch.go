@@ -217,7 +217,6 @@ func answered(results map[kafka.TopicPartition]kafka.ListOffsetsResultInfo,
 	return out
 }
 
-// isolation returns the isolation level of our consumers.
 func (c *Consumer) isolation() kafka.IsolationLevel {
 	if c.cfg.Librdkafka["isolation.level"] == "read_uncommitted" {
 		return kafka.IsolationLevelReadUncommitted

@@ -94,7 +94,6 @@ func (p *polledClient) close() {
 	p.stopLogs()
 }
 
-// readerSettings are librdkafka's properties for readers.
 func readerSettings(cfg Config) map[string]string {
 	return map[string]string{
 		"group.id":          "tapecast", // required, but we never join it

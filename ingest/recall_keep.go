@@ -39,7 +39,6 @@ func reachOf(list []stretch, part int32, from int64) int64 {
 	return from
 }
 
-// records returns the number of offsets in the stretches.
 func records(list []stretch) (n int64) {
 	for _, s := range list {
 		n += max(s.to-s.from, 0)
@@ -76,7 +75,6 @@ func (k *recallTopic) missing(list []stretch, s stretch) []stretch {
 	return list
 }
 
-// keep adds a piece to the kept ones.
 func (k *recallTopic) keep(p *piece) {
 	list := k.kept[p.part]
 	i, _ := slices.BinarySearchFunc(list, p.from, func(q *piece, from int64) int { return cmp.Compare(q.from, from) })
@@ -92,7 +90,6 @@ func (k *recallTopic) keep(p *piece) {
 	k.kept[p.part] = slices.Insert(list, i, p)
 }
 
-// join appends a piece that begins where this one ends.
 func (p *piece) join(q *piece) {
 	for room, list := range q.rooms {
 		p.rooms[room] = append(p.rooms[room], list...)

@@ -15,7 +15,6 @@ type wanted struct {
 	prefixes []string // of rooms whose names are wanted, but not their records
 }
 
-// wantedBy returns the rooms that the requests of a group want.
 func wantedBy(g *group) *wanted {
 	want := &wanted{rooms: map[string]bool{}}
 	for _, w := range g.list {

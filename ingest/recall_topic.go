@@ -36,7 +36,6 @@ type recallTopic struct {
 	reading bool      // a lane reads it
 }
 
-// boundsFound is the answer to one look.
 type boundsFound struct {
 	topic  *recallTopic
 	at     time.Time
@@ -45,7 +44,6 @@ type boundsFound struct {
 	err    error
 }
 
-// topic returns the recaller's state of a topic.
 func (a *recaller) topic(t *topic) *recallTopic {
 	k := a.topics[t]
 	if k == nil {
@@ -123,13 +121,11 @@ func (k *recallTopic) size() (bytes float64, known bool) {
 	return max(float64(sum)/float64(n), 1), true
 }
 
-// weight returns the mean memory of the topic's records.
 func (k *recallTopic) weight() float64 {
 	size, _ := k.size()
 	return size + recordSize
 }
 
-// lacks returns the stretches that the request lacks.
 func (w *asked) lacks() (list []stretch) {
 	for i, p := range w.UpTo {
 		if w.from[i] <= p.Offset {
@@ -139,7 +135,6 @@ func (w *asked) lacks() (list []stretch) {
 	return list
 }
 
-// lack returns the number of offsets that the request lacks.
 func (w *asked) lack() (n int64) {
 	for i, p := range w.UpTo {
 		n += max(p.Offset+1-w.from[i], 0)

@@ -194,7 +194,6 @@ func (a *recaller) mayRead(w *asked, now time.Time) bool {
 	return true
 }
 
-// group is the requests of one turn.
 type group struct {
 	topic *recallTopic
 	list  []*asked

@@ -43,7 +43,6 @@ func (u *recallUser) refill(budget int64, now time.Time) {
 	}
 }
 
-// until returns the time until the user has that many bytes.
 func (u *recallUser) until(bytes, budget int64) time.Duration {
 	return time.Duration((float64(bytes) - u.left) / float64(budget) * float64(time.Minute))
 }
@@ -141,21 +140,18 @@ func (l *lease) end() {
 	}
 }
 
-// of returns the bytes that a user's members hold.
 func (h *handouts) of(u *recallUser) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return u.held
 }
 
-// total returns the bytes that all members hold.
 func (h *handouts) total() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.bytes
 }
 
-// live reports whether somebody holds the frames.
 func (h *handouts) live(s *shared) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -99,7 +99,6 @@ func (c *Consumer) unmatched(b route.Bad, topic string, m *route.Record) {
 	}
 }
 
-// countBad counts a bad record of a topic.
 func (c *Consumer) countBad(r route.Reason, topic string) {
 	c.figures.bad[r].Add(1)
 	for _, t := range c.topics {

@@ -66,7 +66,6 @@ type timeWaiting struct {
 	done  []func(timePositions, error)
 }
 
-// timePositions are the positions of a topic at a time.
 type timePositions struct {
 	at rooms.Positions
 	// whole is a time, in ms since 1970. Kafka has surely deleted no record that is younger.
@@ -78,7 +77,6 @@ type timeKnown struct {
 	until time.Time
 }
 
-// timeEnds has the ends of a topic's partitions.
 type timeEnds struct {
 	end map[int32]int64
 	at  time.Time // when Kafka was asked
@@ -168,7 +166,6 @@ func (a *times) stop() {
 	a.mu.Unlock()
 }
 
-// run looks up times until none waits.
 func (a *times) run(counter *heartbeat.Counter) {
 	for {
 		counter.Begin()
@@ -248,7 +245,6 @@ func (a *times) find(key timeAsked, w *timeWaiting) (timePositions, error) {
 	return found, nil
 }
 
-// ask asks Kafka's time index.
 func (a *times) ask(t *topic, ms int64, parts []int32) (found timePositions, err error) {
 	// Ask for the ends first. Otherwise a record that is stored in between would be left out.
 	end, err := a.endsOf(t, parts)

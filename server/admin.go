@@ -16,7 +16,6 @@ func (s *Server) probePaths() *admin.Paths {
 	return p
 }
 
-// adminPort returns the port of admin.listen.
 func (s *Server) adminPort() *admin.Port {
 	p := s.probePaths()
 	// It asks every loop, and walks all members.
@@ -33,7 +32,6 @@ func (s *Server) adminPort() *admin.Port {
 	return p.Port(s.gate, "admin.listen", s.adminCertificate.tlsConfig())
 }
 
-// writeAdminMetrics writes how the internal ports are used.
 func (s *Server) writeAdminMetrics(m metricWriter) {
 	open := s.admin.Connections() + s.probes.Connections()
 	m.gauge("tapecast_admin_connections", "Connections to the internal port, and that of probes.", float64(open))

@@ -8,7 +8,6 @@ import (
 	"tapecast/server/admin"
 )
 
-// connectionsJSON is the answer of /connections.
 type connectionsJSON struct {
 	Connections   int64            `json:"connections"`
 	Authenticated int64            `json:"authenticated"`

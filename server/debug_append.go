@@ -40,13 +40,11 @@ type direct struct {
 	moved map[*rooms.Feed]bool  // whether it has records since the last send
 }
 
-// directKind describes the frames of a pattern.
 type directKind struct {
 	typ    string
 	binary bool
 }
 
-// directRoom is a room as one request knows it.
 type directRoom struct {
 	pattern *rooms.Pattern
 	kind    directKind
@@ -189,7 +187,6 @@ func cutEntry(p []byte) (name, value []byte, size int, err error) {
 	return p[2 : 2+n], p[at : at+v : at+v], at + v, nil
 }
 
-// add puts one record into the batch.
 func (d *direct) add(r *http.Request, known map[string]*directRoom, name, value []byte, now int64) error {
 	room := known[string(name)]
 	if room == nil {
@@ -213,7 +210,6 @@ func (d *direct) add(r *http.Request, known map[string]*directRoom, name, value 
 	return nil
 }
 
-// send sends the batch, and the progress that it makes.
 func (d *direct) send(r *http.Request) error {
 	for feed := range d.moved {
 		d.batch.Progress(feed, 0, d.next[feed]-1)

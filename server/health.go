@@ -46,7 +46,6 @@ var notRunning = map[registry.Status]string{
 	registry.Stopped:     "it was stopped",
 }
 
-// probeJSON is the answer of /livez and /readyz.
 type probeJSON struct {
 	Status string `json:"status"`
 	Reason string `json:"reason,omitempty"`

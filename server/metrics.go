@@ -180,7 +180,6 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	byKey(m, "tapecast_closes_total", "code", e.Closes)
 }
 
-// writeInputMetrics writes how much input of clients waits, and where.
 func writeInputMetrics(m metricWriter, e *loop.Stats) {
 	m.gauge("tapecast_inbox_events", "Events of all connections that wait for their loops.", float64(e.Inbox))
 	m.gauge("tapecast_inbox_max_events", "The most events that have waited for one loop so far.", float64(e.InboxMost))
@@ -193,7 +192,6 @@ func writeInputMetrics(m metricWriter, e *loop.Stats) {
 	m.labelled("tapecast_reads_put_off_total", "reason", "pace", float64(e.PutOff.Pace))
 }
 
-// writeTLSMetrics writes the metrics of a public port with wss.
 func (s *Server) writeTLSMetrics(m metricWriter) {
 	e := s.engine.Load()
 	if e == nil || s.certificate == nil {

@@ -60,7 +60,6 @@ func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
 // that does not answer stands still or is busy: /health says so.
 const loopWait = 500 * time.Millisecond
 
-// writeLagMetrics asks the loops what their members lack.
 func (s *Server) writeLagMetrics(m metricWriter, e *loop.Engine) {
 	lags := e.Lags(loopWait)
 	byName := map[string]loop.Lag{}
@@ -150,14 +149,12 @@ func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uin
 	m.line(name+"_count"+alone, float64(sum))
 }
 
-// writeWatchMetrics writes what the watchdog sees.
 func (s *Server) writeWatchMetrics(m metricWriter) {
 	m.gauge("tapecast_standing", "Goroutines with a heartbeat that have been in one turn for a second or more: "+
 		"acceptor, TLS workers, pollers, loops, appenders, readers, recaller, time look-ups.",
 		float64(s.watchdog.standing()))
 }
 
-// writeLogMetrics writes how many log lines were dropped.
 func (s *Server) writeLogMetrics(m metricWriter) {
 	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or "+
 		"writing failed.", s.logDropped())

@@ -9,7 +9,6 @@ import (
 	"tapecast/server/jsontext"
 )
 
-// publication is the body of POST /publish.
 type publication struct {
 	topic, key string
 	value      json.RawMessage // as it was written; nil: missing

@@ -117,7 +117,6 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// layAdmin builds the internal ports.
 func (s *Server) layAdmin() (err error) {
 	if s.gate, err = admin.NewGate(&s.cfg.Admin, s.security, s.log); err != nil {
 		return err

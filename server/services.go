@@ -100,7 +100,6 @@ func (s *Server) kafkaConsumer() *registry.Service {
 // errNotReading answers requests that come before the consumer was started.
 var errNotReading error = &rooms.NotNowError{Why: "the gateway does not read Kafka yet", RetryAfter: time.Second}
 
-// recall reads again from Kafka what the tapes no longer hold.
 func (s *Server) recall(r *rooms.Recall) {
 	if c := s.consumer.Load(); c != nil {
 		c.Recall(r)
@@ -109,7 +108,6 @@ func (s *Server) recall(r *rooms.Recall) {
 	r.Refuse(errNotReading)
 }
 
-// positionsAt looks up the positions at a time.
 func (s *Server) positionsAt(p *rooms.Pattern, ms int64, user string, done func(rooms.Positions, error)) {
 	if c := s.consumer.Load(); c != nil {
 		c.PositionsAt(p, ms, user, done)
@@ -150,7 +148,6 @@ func (s *Server) stopConsumer(ctx context.Context) error {
 	return nil
 }
 
-// startEmbedded starts the embedded broker if no other is configured.
 func (s *Server) startEmbedded(ctx context.Context) (err error) {
 	if !s.cfg.Demo() {
 		return nil
@@ -223,7 +220,6 @@ func (s *Server) authService() *registry.Service {
 	}
 }
 
-// connectionHandler answers the clients.
 func (s *Server) connectionHandler() *registry.Service {
 	return &registry.Service{
 		Name:  "ConnectionHandler",

@@ -42,7 +42,6 @@ type troubleCheck struct {
 	detail map[string][]string // by service: what degrades it now
 }
 
-// troubleState is a trouble and what was seen of it.
 type troubleState struct {
 	trouble
 	seen   uint64 // of count
@@ -61,7 +60,6 @@ func newTroubleCheck(log *slog.Logger, list []trouble) *troubleCheck {
 	return w
 }
 
-// look looks at all of them once.
 func (w *troubleCheck) look() {
 	w.step.Lock()
 	defer w.step.Unlock()
@@ -130,7 +128,6 @@ func (t *troubleState) say(log *slog.Logger, said string) {
 	log.Warn("trouble", "name", t.name, "service", t.service, "count", since, "total", t.seen, "detail", t.text)
 }
 
-// of returns what degrades a service now.
 func (w *troubleCheck) of(service string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -31,19 +31,16 @@ type watchdog struct {
 	found atomic.Pointer[[]stands]         // goroutines that stand still now, read without a lock
 }
 
-// watched holds the heartbeats of one service.
 type watched struct {
 	service    string
 	heartbeats []*heartbeat.Counter
 }
 
-// standing is what the watchdog has seen of one heartbeat.
 type standing struct {
 	turn  uint64
 	looks int // of the watchdog, in that turn
 }
 
-// stands is a goroutine that stands still.
 type stands struct {
 	name, service string
 	looks         int
@@ -71,7 +68,6 @@ func every(ctx context.Context, period time.Duration, f func()) {
 	}
 }
 
-// look checks every heartbeat once.
 func (w *watchdog) look() {
 	var found []stands
 	now := make(map[*heartbeat.Counter]*standing, len(w.seen))
@@ -113,7 +109,6 @@ func (s *standing) look(log *slog.Logger, b *heartbeat.Counter) {
 	s.turn, s.looks = turn, 0
 }
 
-// of returns which goroutines of a service stand still.
 func (w *watchdog) of(service string) []string {
 	return w.those(func(s stands) bool { return s.service == service })
 }
@@ -134,7 +129,6 @@ func (w *watchdog) those(fit func(stands) bool) (out []string) {
 	return out
 }
 
-// standing returns how many goroutines stand still.
 func (w *watchdog) standing() int {
 	if found := w.found.Load(); found != nil {
 		return len(*found)
@@ -142,7 +136,6 @@ func (w *watchdog) standing() int {
 	return 0
 }
 
-// heartbeats returns all heartbeats that the watchdog watches.
 func (s *Server) heartbeats() []watched {
 	all := []watched{{"KafkaConsumer", s.table.Heartbeats()}}
 	if e := s.engine.Load(); e != nil {

@@ -43,7 +43,6 @@ func Routes() []route.Route {
 // Users are the users for whom the generated market trades.
 func Users() []string { return []string{"42", "7", "1001", "alice", "bob"} }
 
-// instrument is one symbol of the generated market.
 type instrument struct {
 	base  string
 	price float64 // in USDT, at the start

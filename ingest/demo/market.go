@@ -72,7 +72,6 @@ func powerOfTen(x float64) int64 {
 	return p
 }
 
-// next returns the next record.
 func (g *generator) next() produced {
 	for len(g.events) == 0 {
 		g.events = schedule(g.seed, g.second, len(g.users))

@@ -47,7 +47,6 @@ const (
 	evAlert        // to all
 )
 
-// event is one event of the market.
 type event struct {
 	at    time.Duration // since the start
 	kind  eventKind

@@ -22,7 +22,6 @@ type order struct {
 	status      string
 }
 
-// appendOwn appends the record of a user's event.
 func (g *generator) appendOwn(b []byte, ev event, ms int64) []byte {
 	o := &g.owners[ev.index]
 	switch ev.kind {
@@ -53,7 +52,6 @@ func (g *generator) appendOwn(b []byte, ev event, ms int64) []byte {
 	return append(b, `}}`...)
 }
 
-// step moves the user's order to its next state.
 func (g *generator) step(o *owner, ev event) {
 	if ev.n == 0 {
 		r := rand.New(rand.NewPCG(g.seed+uint64(ev.index), uint64(ev.cycle)))

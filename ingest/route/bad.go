@@ -81,7 +81,6 @@ func (b Bad) Detail() string {
 	return ""
 }
 
-// ofField describes a field that cannot be used.
 func (b Bad) ofField() string {
 	field, why := strconv.Quote(*b.field), cmp.Or(fieldFaults[b.lack], "%s cannot be used for")
 	if *b.field == "@key" {
@@ -105,7 +104,6 @@ var fieldFaults = map[lack]string{
 	lackFormat:    "%s is not as long as key_format says, and cannot be used for",
 }
 
-// ofRoom describes a room name that cannot be used.
 func (b Bad) ofRoom() string {
 	name := fmt.Sprintf("%q gives a name that ", b.What)
 	switch b.lack {

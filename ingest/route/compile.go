@@ -43,7 +43,6 @@ func Compile(routes []Route, catalog *rooms.Catalog) (*Router, []*rooms.Feed, []
 	return c.router, c.router.Feeds(), c.faults
 }
 
-// compiler is the state of one Compile.
 type compiler struct {
 	catalog *rooms.Catalog
 	source  []Route
@@ -54,7 +53,6 @@ type compiler struct {
 	landed  []landing
 }
 
-// landing is one room template of one route.
 type landing struct {
 	index  int // of the route
 	route  *route

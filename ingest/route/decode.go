@@ -108,7 +108,6 @@ func (d *Decoder) Route(t *Topic, m *Record) Bad {
 	return first
 }
 
-// begin sets the fields that are the same for all rooms of a record.
 func (d *Decoder) begin(m *Record) {
 	d.rec.Partition, d.rec.Offset, d.rec.Time = m.Partition, m.Offset, m.Time
 	if m.Time < 0 {
@@ -169,7 +168,6 @@ func (d *Decoder) apply(t *Topic, r *route, m *Record) Bad {
 	return Bad{}
 }
 
-// keyframe reports whether the record meets the route's keyframe condition.
 func (d *Decoder) keyframe(r *route, m *Record) (bool, Bad) {
 	if r.keyframe == nil {
 		return false, Bad{}

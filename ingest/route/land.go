@@ -69,7 +69,6 @@ func (c *compiler) findTwice() {
 	}
 }
 
-// fitTogether reports whether one record may meet the conditions of both routes.
 func (c *compiler) fitTogether(a, b int) bool {
 	for path, glob := range c.source[a].Match {
 		if other, ok := c.source[b].Match[path]; ok && !globsOverlap(glob, other) {
@@ -113,7 +112,6 @@ func (r *route) keysAs(f keyFormat) (reads bool) {
 	return reads
 }
 
-// readsHeaders reports whether any condition or template of the route reads headers.
 func (r *route) readsHeaders() (reads bool) {
 	r.sources(func(from *source) { reads = reads || from.kind == fromHeader })
 	return reads

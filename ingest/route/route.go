@@ -77,7 +77,6 @@ type Topic struct {
 	twice   bool                                                        // two templates may give one room name
 }
 
-// route is one Route, compiled.
 type route struct {
 	conds   []cond
 	rooms   []roomTemplate
@@ -92,7 +91,6 @@ type route struct {
 	keyframe *cond // nil: no record is a keyframe
 }
 
-// cond is one condition of Route.Match.
 type cond struct {
 	from source
 	glob string

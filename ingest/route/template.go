@@ -9,7 +9,6 @@ import (
 	"tapecast/ingest/jsonscan"
 )
 
-// source is the origin of a placeholder's text.
 type source struct {
 	kind sourceKind
 	slot int       // fromValue: the field's slot in the topic's tree
@@ -26,24 +25,20 @@ const (
 	fromHeader                   // a header of the record
 )
 
-// template is text with placeholders.
 type template struct {
 	text  string // as configured
 	parts []part // nil: the text is constant
 	raw   bool   // some placeholder is a key or a header, which may hold any bytes
 }
 
-// part is either literal text or a placeholder.
 type part struct {
 	lit   string
 	field bool
 	from  source
 }
 
-// constant reports whether the template has no placeholder.
 func (t *template) constant() bool { return t.parts == nil }
 
-// uses reports whether some placeholder has a source of that kind.
 func (t *template) uses(kind sourceKind) bool {
 	for _, p := range t.parts {
 		if p.field && p.from.kind == kind {
@@ -69,7 +64,6 @@ func (t *template) glob() string {
 	return b.String()
 }
 
-// prefix returns the literal text before the first placeholder.
 func (t *template) prefix() string {
 	switch {
 	case t.constant():

@@ -8,7 +8,6 @@ import (
 // Warnings returns doubtful points of routes that can be used, for `tapecast check`.
 func (r *Router) Warnings() []Fault { return r.warnings }
 
-// warn collects the warnings, once all routes are compiled.
 func (c *compiler) warn() {
 	for _, l := range c.landed {
 		if l.room.base == nil {

@@ -32,7 +32,6 @@ type conns struct {
 	open []*tracked // in the order of arrival
 }
 
-// tracked is one connection of a port.
 type tracked struct {
 	net.Conn
 	table *conns

@@ -146,7 +146,6 @@ func (a *Port) Kept() int {
 // Dropped returns how many connections gave way to others.
 func (a *Port) Dropped() uint64 { return a.dropped.Load() }
 
-// allow answers other methods than the given ones with 405.
 func allow(f http.HandlerFunc, methods ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if slices.Contains(methods, r.Method) {

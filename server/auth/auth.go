@@ -159,7 +159,6 @@ func tokenError(err error) error {
 	return errSignature
 }
 
-// checkUser returns an error if a user's name cannot be a part of room names.
 func checkUser(user string) error {
 	switch {
 	case user == "":

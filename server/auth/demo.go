@@ -128,7 +128,6 @@ func written(dir, text string) (file string, err error) {
 	return tmp.Name(), nil
 }
 
-// newSecret returns 32 random bytes in printable form.
 func newSecret() string {
 	b := make([]byte, 32)
 	rand.Read(b) // never fails

@@ -83,7 +83,6 @@ func (c *collector) atLeast(path string, s, least Size, why string) {
 	}
 }
 
-// hostPort checks an address to listen on.
 func (c *collector) hostPort(path, addr string) {
 	_, port, err := net.SplitHostPort(addr)
 	if err == nil {
@@ -115,7 +114,6 @@ func (cfg Log) SlogLevel() slog.Level {
 	return l
 }
 
-// oneOf checks a value that must be one of a few.
 func (c *collector) oneOf(path, value string, known ...string) {
 	if slices.Contains(known, value) {
 		return
@@ -153,7 +151,6 @@ func (c *collector) checkAuth(cfg *Config) {
 	}
 }
 
-// hasUnder reports whether a section has a fault.
 func (c *collector) hasUnder(section string) bool {
 	return slices.ContainsFunc(c.faults, func(f Fault) bool { return within(f.Key, section) })
 }

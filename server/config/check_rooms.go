@@ -38,7 +38,6 @@ func (c *collector) checkClasses(cfg *Config) {
 	}
 }
 
-// class converts a Class to that of package rooms.
 func (cl Class) class(name string) *rooms.Class {
 	lag := rooms.LagSkip
 	if cl.Lag == "close" {

@@ -8,7 +8,6 @@ import (
 	"tapecast/rooms"
 )
 
-// checkRoutes compiles the routes against the catalog of rooms.
 func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
 	c.oneOf("ingest.unmatched", cfg.Ingest.Unmatched, "ignore", "dead_letter")
 	if cfg.Ingest.Unmatched == "dead_letter" && cfg.Kafka.DeadLetter == "" {
@@ -42,7 +41,6 @@ func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {
 	}
 }
 
-// routeWarnings returns what is odd about the routes.
 func (cfg *Config) routeWarnings() (out []string) {
 	catalog, err := cfg.Catalog()
 	if err != nil || len(cfg.Ingest.Routes) == 0 {

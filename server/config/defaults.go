@@ -69,7 +69,6 @@ func defaultClasses() map[string]Class {
 	}
 }
 
-// benchRooms returns the rooms that the demo has for tapecast-bench.
 func benchRooms() Room { return Room{Match: "keyed:*", Class: "stream", MaxRooms: 20_000} }
 
 func defaultRooms() []Room {

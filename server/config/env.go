@@ -163,7 +163,6 @@ func (p *envParser) names(k *key, prefix string, settable bool) []string {
 	return out
 }
 
-// envName returns a key's name as it is written in a variable.
 func envName(name string) string {
 	return strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
 }

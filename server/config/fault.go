@@ -57,7 +57,6 @@ func within(path, root string) bool {
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// source is where a value was set.
 type source struct {
 	name string // as in Fault.At
 	line int    // 0: not in the file
@@ -95,13 +94,11 @@ func (c *collector) source(path string) source {
 	return source{name: "built-in", line: 1 << 30}
 }
 
-// isSet reports whether a source set exactly this key.
 func (c *collector) isSet(path string) bool {
 	_, ok := c.sources[path]
 	return ok
 }
 
-// addAt notes a fault at a source.
 func (c *collector) addAt(at source, path, msg, do string) {
 	f := Fault{At: at.name, Key: path, Msg: msg, Do: do, line: cmp.Or(at.line, 1<<29)}
 	if !c.told[f] {
@@ -119,10 +116,8 @@ func (c *collector) add(path, msg, do string, args ...any) {
 	c.addAt(c.source(path), path, msg, fmt.Sprintf(do, args...))
 }
 
-// has reports whether a fault was noted for exactly this key.
 func (c *collector) has(path string) bool { return c.keys[path] }
 
-// sorted returns all faults in order.
 func (c *collector) sorted() Faults {
 	slices.SortStableFunc(c.faults, func(a, b Fault) int { return a.line - b.line })
 	return c.faults

@@ -79,7 +79,6 @@ func Load(src Sources) (*Config, error) {
 	return cfg, nil
 }
 
-// flagMap returns the flags as a source.
 func flagMap(c *collector, flags []Flag) map[string]any {
 	m := map[string]any{}
 	for _, f := range flags {
@@ -175,7 +174,6 @@ func (c *collector) resolve(path, file string) string {
 	return file
 }
 
-// readFile reads a file of at most maxFile.
 func readFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {

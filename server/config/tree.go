@@ -12,7 +12,6 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// kind is the type of a key of the configuration.
 type kind uint8
 
 const (
@@ -86,7 +85,6 @@ func treeOf(name string, t reflect.Type) *key {
 	return k
 }
 
-// child returns the key of a section by its name, or nil.
 func (k *key) child(name string) *key {
 	if i := slices.Index(k.names(), name); i >= 0 {
 		return k.keys[i]
@@ -94,7 +92,6 @@ func (k *key) child(name string) *key {
 	return nil
 }
 
-// names returns the names of a section's keys.
 func (k *key) names() []string {
 	out := make([]string, len(k.keys))
 	for i, c := range k.keys {
@@ -103,7 +100,6 @@ func (k *key) names() []string {
 	return out
 }
 
-// scalar reports whether a single text can set the key.
 func (k *key) scalar() bool { return k.kind >= kindBool && k.kind <= kindSize }
 
 // wants returns what a value of the key looks like.

@@ -78,7 +78,6 @@ const (
 	payToken        // a refused token with a good signature
 )
 
-// newBudgets returns the budgets of the configuration.
 func newBudgets(l *config.Limits) *budgets {
 	b := &budgets{seed: maphash.MakeSeed()}
 	b.conn = budget{newPace(l.RequestCost, l.RequestBurst), bytesPace(float64(l.SnapshotBytes))}
@@ -182,7 +181,6 @@ func (b *budgets) rememberLocked(s *budgetShard, key uint64, until, now int64) {
 	s.owes[key] = Bucket(until)
 }
 
-// sweepLocked forgets debts that are paid off.
 func (s *budgetShard) sweepLocked(now int64) {
 	had := len(s.owes)
 	s.swept = now

@@ -27,7 +27,6 @@ type textKey struct {
 	text  string
 }
 
-// bucket is a token bucket for one text.
 type bucket struct {
 	tokens     float64
 	last       time.Time // when tokens was computed

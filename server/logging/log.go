@@ -47,7 +47,6 @@ func textAttr(groups []string, a slog.Attr) slog.Attr {
 	return redactAttr(groups, a)
 }
 
-// droppedLine returns the line that says how many lines were dropped.
 func droppedLine(n uint64, text bool, opts *slog.HandlerOptions) []byte {
 	var b bytes.Buffer
 	log := slog.New(newLineHandler(&b, text, &slog.HandlerOptions{ReplaceAttr: opts.ReplaceAttr}))

@@ -29,7 +29,6 @@ type Queue struct {
 	owed uint64 // dropped and not reported yet
 }
 
-// line is one line that waits.
 type line struct {
 	text []byte
 	lost uint64 // lines dropped before it
@@ -71,7 +70,6 @@ func (q *Queue) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// setNotice sets what says how many lines were dropped.
 func (q *Queue) setNotice(f func(n uint64) []byte) {
 	q.mu.Lock()
 	q.notice = f

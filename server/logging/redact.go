@@ -25,7 +25,6 @@ var (
 	bareToken = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_-]*`)
 )
 
-// redact removes tokens from a text.
 func redact(s string) string {
 	if !mayHoldToken(s) {
 		return s

@@ -38,7 +38,6 @@ type securityKey struct {
 	from netip.Addr
 }
 
-// securityPace counts the events of a second.
 type securityPace struct {
 	second int64
 	lines  int

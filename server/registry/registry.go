@@ -26,7 +26,6 @@ type Registry struct {
 	watched chan struct{} // closed when watching has ended
 }
 
-// entry is a service and its state.
 type entry struct {
 	*Service
 	begun bool // start was called since the last stop; only the registry's goroutine uses it
@@ -129,7 +128,6 @@ func (r *Registry) stopEach(ctx context.Context, entries []*entry) error {
 	return errors.Join(errs...)
 }
 
-// begin starts one service.
 func (r *Registry) begin(ctx context.Context, e *entry) error {
 	e.set(Starting, "", false)
 	e.begun = true
@@ -190,7 +188,6 @@ func bounded(ctx context.Context, within time.Duration, f func(context.Context) 
 	}
 }
 
-// watch looks at the services until ctx ends.
 func (r *Registry) watch(ctx context.Context) {
 	defer close(r.watched)
 	tick := time.NewTicker(r.every)
@@ -211,7 +208,6 @@ func (r *Registry) watch(ctx context.Context) {
 	}
 }
 
-// nextRestart returns how long it takes until a service must be restarted.
 func (r *Registry) nextRestart() time.Duration {
 	next := r.every
 	for _, e := range r.order {

@@ -68,7 +68,6 @@ func (h *Handler) judged(c conn, s *session, q *request, ph phase, a authRequest
 	h.answerAuthenticated(c, q, id)
 }
 
-// authRequest is the params of authenticate.
 type authRequest struct {
 	token     string
 	given     bool // token was given
@@ -98,7 +97,6 @@ func authParams(q *request) (a authRequest, f fault) {
 	return a, f
 }
 
-// authenticateFirst lets a client in.
 func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id auth.Identity, start time.Time) {
 	if !h.limit.Users.Take(id.User) {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
@@ -160,7 +158,6 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase,
 	return names, true
 }
 
-// renew takes a further token of the same user.
 func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now time.Time) bool {
 	s.mu.Lock()
 	same, open := s.user == id.User, s.phase != phClosed
@@ -214,7 +211,6 @@ func (h *Handler) answerAuthenticated(c conn, q *request, id auth.Identity) {
 	c.SendText(q.out)
 }
 
-// told returns what the client is told about itself.
 func (h *Handler) told(c conn, id auth.Identity) *wire.Identity {
 	return &wire.Identity{ClientID: h.ClientID(c), UserID: id.User, Expires: id.Expires, MaxMessage: h.maxLong}
 }

@@ -60,7 +60,6 @@ func (q *request) weight() uint8 {
 	return uint8(min(n, maxWaiting-1)) // beside the join on authentication
 }
 
-// charge counts what a request costs its connection and user.
 func (h *Handler) charge(c conn, user string, n int64, now int64) (limits.Verdict, time.Duration) {
 	return h.limit.Charge(c.ID(), user, n, n, now)
 }
@@ -80,7 +79,6 @@ func (h *Handler) wornOut(c conn) time.Duration {
 	return wait
 }
 
-// badToken counts a token that was refused.
 func (h *Handler) badToken(c conn, token string, why error) {
 	h.limit.BadToken(c.Remote().Addr(), token, auth.IsSigned(why), h.elapsed(time.Now()))
 }

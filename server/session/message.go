@@ -165,7 +165,6 @@ const rateCost = "rate limited: the requests cost too much; name fewer rooms, or
 
 const rateLimited = "rate limited: send less often"
 
-// call runs one method.
 func (h *Handler) call(c conn, s *session, q *request, ph phase, user string, now time.Time) {
 	h.calls[q.op].Add(1)
 	switch q.op {
@@ -198,7 +197,6 @@ func (h *Handler) fail(c conn, q *request, f fault) {
 	}
 }
 
-// say sends an error outside of any request.
 func (h *Handler) say(c conn, id []byte, f fault) {
 	h.faults.Add(1)
 	c.SendText(appendError(nil, id, f))
@@ -220,7 +218,6 @@ func (h *Handler) hangUp(c conn, s *session, id []byte, f fault, code int, reaso
 	c.Close(code, reason)
 }
 
-// logLimit logs that a limit was hit.
 func (h *Handler) logLimit(c conn, k limits.Kind, user string) {
 	h.log.Warn("limit reached", "limit", k.String(), "conn", c.ID(), "user", user, "remote", c.Remote())
 	h.note("limit reached", c, user, k.String())

@@ -12,7 +12,6 @@ import (
 	"tapecast/server/jsontext"
 )
 
-// op is a method that clients may call.
 type op uint8
 
 const (
@@ -116,7 +115,6 @@ func (q *request) parse(p []byte) fault {
 	return f
 }
 
-// parseRest takes everything except the id.
 func (q *request) parseRest(v *fastjson.Value) fault {
 	if ver := v.Get("jsonrpc"); ver != nil && string(ver.GetStringBytes()) != "2.0" {
 		return badRequest(`jsonrpc must be "2.0" or left out`)

@@ -33,7 +33,6 @@ func (q *request) get(name string) *fastjson.Value {
 	return nil
 }
 
-// checkMisnamed refuses misnamed fields.
 func (q *request) checkMisnamed() fault {
 	for _, m := range misnamed {
 		if q.get(m.name) != nil {
@@ -43,7 +42,6 @@ func (q *request) checkMisnamed() fault {
 	return fault{}
 }
 
-// wishes is what a request asks of its memberships.
 type wishes struct {
 	snapshot    bool
 	keys        []string // nil: all

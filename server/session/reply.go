@@ -21,7 +21,6 @@ func appendFault(dst []byte, f fault) []byte {
 	return e.Append(dst)
 }
 
-// wire returns the fault as replies have it.
 func (f *fault) wire() wire.Error {
 	e := wire.Error{Code: f.code, Message: f.text, RetryAfter: f.retryAfter}
 	if f.oldest != nil {

@@ -120,7 +120,6 @@ func (h *Handler) unsubscribe(c conn, s *session, q *request, user string) {
 	})
 }
 
-// list serves the method list_subscriptions.
 func (h *Handler) list(c conn, s *session, q *request, user string) {
 	if len(q.id) == 0 {
 		return

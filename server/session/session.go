@@ -28,7 +28,6 @@ type conn interface {
 	List(func([]loop.Joined) []byte)
 }
 
-// phase is a client's step in authentication.
 type phase uint8
 
 const (
@@ -101,7 +100,6 @@ func (s *session) end(leeway time.Duration) time.Time {
 	return time.Unix(s.expires, 0).Add(leeway)
 }
 
-// renewLocked takes the times of a token.
 func (s *session) renewLocked(id auth.Identity, leeway time.Duration, now time.Time) {
 	s.expires = id.Expires
 	lead := min(expiryNotice, s.end(leeway).Sub(now)/4)
@@ -140,7 +138,6 @@ func (s *session) reserve(n int, most int) (granted int) {
 	return n
 }
 
-// release takes n rooms off the count.
 func (s *session) release(n int) {
 	if n == 0 {
 		return
@@ -162,7 +159,6 @@ func (s *session) enter(weight uint8) bool {
 	return true
 }
 
-// leave takes it off the count.
 func (s *session) leave(weight uint8) {
 	s.mu.Lock()
 	s.waiting -= weight

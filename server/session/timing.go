@@ -6,7 +6,6 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 )
 
-// timings holds the durations that operators ask about.
 type timings struct {
 	auth Timing // to check one token
 	join Timing // from the token to auto_subscribed

@@ -36,7 +36,6 @@ func (h *Handler) admitsWildcard(name string) (*rooms.Pattern, fault) {
 	return p, fault{}
 }
 
-// example returns a pattern that a client may have meant.
 func example(near []*rooms.Pattern) string {
 	for _, p := range near {
 		if !p.Class.Private() && !p.Bare {
@@ -65,7 +64,6 @@ func (h *Handler) checkWildcard(name string, w wishes, before int) fault {
 	return fault{}
 }
 
-// makeWildcard makes a wildcard of the request for a room.
 func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRef, w wishes) {
 	prefix := strings.TrimSuffix(ref.Name, "*")
 	ref.Wildcard = true
