@@ -163,10 +163,8 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.counter("tapecast_sends_total", "System calls that sent something.", e.Sends)
 	m.counter("tapecast_partial_sends_total",
 		"System calls that sent, and that the kernel did not take in full.", e.Partial)
-	m.family("tapecast_slow_total", "counter",
-		"Members whose next messages were dropped, by what was done: skip or close.")
-	m.labelled("tapecast_slow_total", "action", "skip", float64(e.Gaps))
-	m.labelled("tapecast_slow_total", "action", "close", float64(e.LagClosed))
+	byKey(m, "tapecast_slow_total", "counter", "Members whose next messages were dropped, by what was done: skip or "+
+		"close.", "action", map[string]uint64{"skip": e.Gaps, "close": e.LagClosed})
 	m.counter("tapecast_gap_frames_total", "Frames that members missed because they skipped.", e.GapFrames)
 	m.counter("tapecast_conflated_frames_total", "Frames that lagging members were not sent because a newer one of "+
 		"the key was sent.", e.Conflated)
@@ -176,8 +174,8 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.family("tapecast_pass_seconds_total", "counter", "Time of all passes, from the first member to the last.")
 	m.line("tapecast_pass_seconds_total", e.PassTime.Seconds())
 	m.gauge("tapecast_pass_max_seconds", "The longest pass so far.", e.MaxPass.Seconds())
-	m.family("tapecast_closes_total", "counter", "Connections closed, by close code (1006: no close frame was seen).")
-	byKey(m, "tapecast_closes_total", "code", e.Closes)
+	byKey(m, "tapecast_closes_total", "counter", "Connections closed, by close code (1006: no close frame was seen).",
+		"code", e.Closes)
 }
 
 func writeInputMetrics(m metricWriter, e *loop.Stats) {
@@ -279,8 +277,9 @@ func (m metricWriter) labelled(name, label, value string, v float64) {
 	m.line(name+"{"+label+"="+strconv.Quote(value)+"}", v)
 }
 
-// byKey writes the lines of a metric whose values are in a map, in the order of their keys.
-func byKey[K cmp.Ordered, V int64 | uint64](m metricWriter, name, label string, values map[K]V) {
+// byKey writes a metric whose values are in a map, in the order of their keys.
+func byKey[K cmp.Ordered, V int64 | uint64](m metricWriter, name, kind, help, label string, values map[K]V) {
+	m.family(name, kind, help)
 	for _, k := range slices.Sorted(maps.Keys(values)) {
 		m.labelled(name, label, fmt.Sprint(k), float64(values[k]))
 	}

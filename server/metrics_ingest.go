@@ -11,8 +11,7 @@ import (
 func writeIngestMetrics(m metricWriter, i *ingest.Stats) {
 	m.counter("tapecast_ingest_records_total", "Records read from Kafka.", i.Processed)
 	m.counter("tapecast_ingest_bytes_total", "Bytes of the keys and values of records read from Kafka.", i.Bytes)
-	m.family("tapecast_ingest_bad_total", "counter", "Records that could not be routed, by reason.")
-	byKey(m, "tapecast_ingest_bad_total", "reason", i.Bad)
+	byKey(m, "tapecast_ingest_bad_total", "counter", "Records that could not be routed, by reason.", "reason", i.Bad)
 	m.counter("tapecast_ingest_dead_letters_total", "Bad records stored in the dead-letter topic.", i.DeadLetters)
 	m.counter("tapecast_ingest_dead_letters_lost_total", "Bad records that could not be stored in the dead-letter "+
 		"topic.", i.DeadLettersLost)
@@ -25,8 +24,7 @@ func writeIngestMetrics(m metricWriter, i *ingest.Stats) {
 	m.counter("tapecast_kafka_reconnects_total", "Times that the brokers were lost and found again.", i.Reconnects)
 	m.counter("tapecast_kafka_resets_total", "Topics that were created again.", i.Resets)
 	m.gauge("tapecast_kafka_partitions", "Partitions being read.", float64(i.Partitions))
-	m.family("tapecast_kafka_lag", "gauge", "Records that have not been read yet, by topic.")
-	byKey(m, "tapecast_kafka_lag", "topic", i.Lag)
+	byKey(m, "tapecast_kafka_lag", "gauge", "Records that have not been read yet, by topic.", "topic", i.Lag)
 	m.gauge("tapecast_kafka_up", "1 if the brokers answer. If it is 0, /health says why they do not.", bit(i.Up))
 }
 
@@ -69,10 +67,9 @@ func writeRecallMetrics(m metricWriter, r *ingest.RecallStats) {
 		"asked for its next part.", r.Asked)
 	m.counter("tapecast_recall_refused_total", "Times that a member resumed from further back than memory holds "+
 		"and could not be served.", r.Refused)
-	m.family("tapecast_recall_refusals_total", "counter", "Resumes from further back than memory holds that could "+
+	byKey(m, "tapecast_recall_refusals_total", "counter", "Resumes from further back than memory holds that could "+
 		"not be served, by reason: Kafka no longer has it, more than a user's budget ever gives, the budget is "+
-		"used up, Kafka was too slow, too many wait, the gateway stops, the client is gone.")
-	byKey(m, "tapecast_recall_refusals_total", "reason", r.RefusedBy)
+		"used up, Kafka was too slow, too many wait, the gateway stops, the client is gone.", "reason", r.RefusedBy)
 	m.counter("tapecast_recall_windows_total", "Parts of a past that were given to members.", r.Windows)
 	m.counter("tapecast_recall_budget_waits_total", "Times that a member's next part waited for its user's budget.",
 		r.BudgetWaits)

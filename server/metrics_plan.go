@@ -2,6 +2,7 @@ package server
 
 import (
 	"maps"
+	"runtime/debug"
 	"runtime/metrics"
 	"slices"
 	"strconv"
@@ -124,10 +125,9 @@ func memoryParts(e *loop.Stats, t *rooms.Stats, i *ingest.Stats, r *ingest.Recal
 }
 
 func writeMemoryMetrics(m metricWriter, parts map[string]int64) {
-	m.family("tapecast_memory_bytes", "gauge", "Memory by part. Connections, memberships and rooms are estimated "+
+	byKey(m, "tapecast_memory_bytes", "gauge", "Memory by part. Connections, memberships and rooms are estimated "+
 		"from their number, kafka_queues from the mean record. Tapes, last_values, recall and incoming are "+
-		"counted. The others are Go's own figures, heap_other without what is counted before.")
-	byKey(m, "tapecast_memory_bytes", "part", parts)
+		"counted. The others are Go's own figures, heap_other without what is counted before.", "part", parts)
 }
 
 // histogram writes the series of one histogram, with values divided by per. labels are its own,
@@ -166,4 +166,23 @@ func (s *Server) writeLogMetrics(m metricWriter) {
 
 func (s *Server) logDropped() uint64 {
 	return s.security.File().Dropped() + logging.QueueOf(s.log).Dropped()
+}
+
+// Version returns the module's version, or else the commit that it was built from (with "modified"
+// after it if files had changed), and the version of Go.
+func Version() (version, goVersion string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)", "(unknown)"
+	}
+	v, dirty := info.Main.Version, ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision" && (v == "" || v == "(devel)"):
+			v = s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = ", modified"
+		}
+	}
+	return v + dirty, info.GoVersion
 }

@@ -26,7 +26,7 @@ const (
 type conns struct {
 	net.Listener
 	most    int
-	dropped *atomic.Uint64
+	dropped atomic.Uint64
 
 	mu   sync.Mutex
 	open []*tracked // in the order of arrival

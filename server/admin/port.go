@@ -25,7 +25,6 @@ type Port struct {
 	key      string      // the configuration key that says where it listens
 	tls      *tls.Config // nil: plain
 	conns    conns
-	dropped  atomic.Uint64
 	listener atomic.Pointer[net.Listener]
 }
 
@@ -96,7 +95,7 @@ func (a *Port) Start(addr string) error {
 		return fmt.Errorf("cannot open the internal port: %w; set %s to another one", err, a.key)
 	}
 	a.listener.Store(&ln)
-	a.conns.Listener, a.conns.most, a.conns.dropped = ln, MaxConnections, &a.dropped
+	a.conns.Listener, a.conns.most = ln, MaxConnections
 	serve := net.Listener(&a.conns)
 	if a.tls != nil {
 		serve = tls.NewListener(serve, a.tls)
@@ -144,7 +143,7 @@ func (a *Port) Kept() int {
 }
 
 // Dropped returns how many connections gave way to others.
-func (a *Port) Dropped() uint64 { return a.dropped.Load() }
+func (a *Port) Dropped() uint64 { return a.conns.dropped.Load() }
 
 func allow(f http.HandlerFunc, methods ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

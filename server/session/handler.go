@@ -4,12 +4,16 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
+
+	"tapecast/loop"
 	"tapecast/loop/upgrade"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
@@ -236,3 +240,64 @@ func (h *Handler) closed(c conn, code int) {
 	h.limit.Conns.Add(-1)
 	h.debug("closed", c, user, slog.Int("code", code))
 }
+
+type timings struct {
+	auth Timing // to check one token
+	join Timing // from the token to auto_subscribed
+}
+
+// Timing is a histogram in seconds, with `le` buckets, the only ones that PromQL's
+// histogram_quantile reads.
+type Timing struct {
+	*metrics.PrometheusHistogram
+	Name, Help string
+	set        *metrics.Set // of this one
+}
+
+func newTimings() timings {
+	return timings{
+		auth: newTiming("tapecast_auth_seconds", "Time to check one token.", 10e-6, 25e-6, 50e-6, 100e-6, 250e-6,
+			500e-6, 1e-3, 5e-3, 25e-3),
+		join: newTiming("tapecast_join_seconds", "Time from the token to auto_subscribed.", 100e-6, 250e-6, 500e-6,
+			1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 5),
+	}
+}
+
+func newTiming(name, help string, bounds ...float64) Timing {
+	set := metrics.NewSet()
+	return Timing{set.NewPrometheusHistogramExt(name, bounds), name, help, set}
+}
+
+// Write writes its lines in the Prometheus form, without help and type.
+func (t Timing) Write(w io.Writer) { t.set.WritePrometheus(w) }
+
+// Engine is the handler as the engine calls it.
+func (h *Handler) Engine() loop.Handler { return loopHandler{h} }
+
+// loopHandler is the handler as the loop sees it.
+type loopHandler struct{ h *Handler }
+
+// Open decides on a handshake.
+func (l loopHandler) Open(c *loop.Conn, r *upgrade.Request) upgrade.Verdict {
+	v := l.h.open(c, r)
+	v.Deflate = l.h.deflate
+	return v
+}
+
+// Admit checks a message against the rate limit.
+func (l loopHandler) Admit(c *loop.Conn) bool { return l.h.admitMessage(c) }
+
+// Flooded counts a flood, and logs it.
+func (l loopHandler) Flooded(c *loop.Conn, what loop.Pace) { l.h.flooded(c, what) }
+
+// Message answers a message.
+func (l loopHandler) Message(c *loop.Conn, op byte, p []byte) { l.h.message(c, op, p) }
+
+// Timer acts on a session whose timer has fired.
+func (l loopHandler) Timer(c *loop.Conn) { l.h.timer(c) }
+
+// User returns the user of the connection.
+func (l loopHandler) User(c *loop.Conn) string { return l.h.user(c) }
+
+// Closed frees what the connection held.
+func (l loopHandler) Closed(c *loop.Conn, code int) { l.h.closed(c, code) }

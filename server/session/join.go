@@ -85,12 +85,12 @@ type asking struct {
 // yet: the loop reserves them later.
 func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
 	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
-	wildcards, wildcardNames := 0, 0
+	wildcards, full := 0, false
 	for i, name := range names {
 		p, wildcard, f := h.admits(user, name)
 		if wildcard && !f.is() {
-			f = h.checkWildcard(name, w, wildcardNames)
-			wildcardNames++
+			f = h.checkWildcard(name, w, wildcards)
+			wildcards++
 		}
 		if f.code == wire.CodeForbidden {
 			h.note("forbidden room", c, user, "", slog.String("room", jsontext.Quoted(name)))
@@ -110,34 +110,17 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 		}
 		ref.SinceTime = w.times[name]
 		if wildcard {
-			wildcards++
 			h.makeWildcard(c, s, user, &ref, w)
+		} else if s.reserve(1, h.maxRooms) == 0 {
+			a.refuse(i, overMost("too many rooms on this connection"))
+			full = true
+			continue
 		}
 		a.refs = append(a.refs, ref)
 	}
-	named := len(a.refs) - wildcards
-	granted := s.reserve(named, h.maxRooms)
-	if granted == named {
-		return a
+	if full {
+		h.overLimit(c, limits.Rooms, user)
 	}
-	h.overLimit(c, limits.Rooms, user)
-	kept, n := a.refs[:0], 0
-	for i := range names {
-		if a.fault(i).is() {
-			continue
-		}
-		ref := a.refs[n]
-		n++
-		if granted == 0 && !ref.Wildcard {
-			a.refuse(i, overMost("too many rooms on this connection"))
-			continue
-		}
-		if !ref.Wildcard {
-			granted--
-		}
-		kept = append(kept, ref)
-	}
-	a.refs = kept
 	return a
 }
 

@@ -49,3 +49,37 @@ type Route struct {
 	// Tombstones says that the topic contains records without a value. Default false.
 	Tombstones bool `koanf:"tombstones"`
 }
+
+// Admin is the internal port: health, metrics and the rest.
+type Admin struct {
+	// Listen is the internal host:port. Whoever reaches it can read. Default 127.0.0.1:8081.
+	Listen string `koanf:"listen"`
+	// Hosts are the names, without port, that the internal port answers to, besides literal
+	// addresses and localhost (see admin.Gate). Default none.
+	Hosts []string `koanf:"hosts"`
+	// Probes is a host:port for /livez, /readyz, /health and /metrics alone, without TLS, so that
+	// Listen can stay on loopback. Default none.
+	Probes string `koanf:"probes"`
+	// Write serves requests that write, POST /publish and Direct. It needs TokenFile. Default false.
+	Write bool `koanf:"write"`
+	// TokenFile holds the bearer token, of 32 characters or more, for requests that write and for
+	// pprof. SIGHUP reads it again. Default none.
+	TokenFile string   `koanf:"token_file"`
+	TLS       AdminTLS `koanf:"tls"`
+	// Pprof serves /debug/pprof/, which needs the token if TokenFile is set. Default false.
+	Pprof bool `koanf:"pprof"`
+	// Direct serves POST /debug/append, which appends records past Kafka, for measurements only. It
+	// needs Write. Default false.
+	Direct bool `koanf:"direct"`
+}
+
+// AdminTLS makes the internal port https, and https only. The port of Probes stays plain.
+type AdminTLS struct {
+	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP
+	// reads it and KeyFile again. Default none: the port is http.
+	CertFile string `koanf:"cert_file"`
+	// KeyFile holds its private key in PEM.
+	KeyFile string `koanf:"key_file"`
+	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
+	MinVersion string `koanf:"min_version"`
+}
