@@ -42,8 +42,7 @@ const (
 	brokerLogin                           // the broker does not take our user or password
 )
 
-// brokerSigns are librdkafka's words for each kind of fault, in lower case. The first match
-// decides.
+// brokerSigns are librdkafka's words for each kind, in lower case. The first match decides.
 var brokerSigns = []struct {
 	words string
 	kind  brokerTrouble

@@ -78,8 +78,7 @@ func (r *reader) knownID(topic string) string {
 	return ""
 }
 
-// drop ends reading a topic that does not exist any more. It first sends the records that were
-// read to the rooms.
+// drop ends reading a topic that is gone. It first sends the records that were read to the rooms.
 func (r *reader) drop(t *topic) error {
 	if !r.flush() {
 		return r.c.ctx.Err()

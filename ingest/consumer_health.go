@@ -12,8 +12,7 @@ const (
 	// describeFor is how long brokers may answer and yet not describe the topics: their
 	// controller may just have failed.
 	describeFor = 10 * time.Second
-	// amissFor is how long some partitions may be unread until the log names the broker that
-	// cannot be used.
+	// amissFor is how long some partitions may be unread until the log names the broker.
 	amissFor = 3 * time.Second
 )
 
@@ -110,8 +109,7 @@ func (c *Consumer) reached() {
 	c.log.Info(words, "after", time.Since(was.since).Round(time.Millisecond))
 }
 
-// sayAmiss logs once which broker cannot be used, if others answer but some partitions are
-// unread.
+// sayAmiss logs once which broker cannot be used, if others answer but partitions are unread.
 func (c *Consumer) sayAmiss() {
 	amiss := false
 	for _, t := range c.topics {

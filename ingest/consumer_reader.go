@@ -147,8 +147,7 @@ func (r *reader) run() {
 	}
 }
 
-// obey runs the commands that wait. Without a client it waits for one. It returns false if the
-// reader must end.
+// obey runs the commands that wait, or without a client waits for one; false: the reader must end.
 func (r *reader) obey() bool {
 	for {
 		if r.client == nil {
@@ -205,8 +204,7 @@ func (r *reader) handle(e *polled) {
 	}
 }
 
-// find returns a partition of the reading; nil: the reader does not have it any more, or
-// the topic is in doubt.
+// find returns a partition of the reading; nil: the reader has lost it, or the topic is in doubt.
 func (rd *reading) find(num int32) *partition {
 	if rd == nil || int(num) >= len(rd.parts) || rd.doubt.Load() != nil {
 		return nil

@@ -209,8 +209,7 @@ func (c *Consumer) assign(t *topic) error {
 	return c.handOut(t, made)
 }
 
-// handOut gives partitions to their readers. If a reader cannot take its partitions, they stay
-// unassigned.
+// handOut gives partitions to their readers. What a reader cannot take stays unassigned.
 func (c *Consumer) handOut(t *topic, parts []*partition) error {
 	err := c.everywhere(func(r *reader) error {
 		mine := slices.DeleteFunc(slices.Clone(parts), func(p *partition) bool { return p == nil || p.reader != r })
@@ -251,8 +250,7 @@ func (c *Consumer) everywhere(cmd func(*reader) error) error {
 	return all
 }
 
-// mend is for a reader with an offset out of range. It looks at the offsets of all of the
-// reader's partitions.
+// mend is for a reader with an offset out of range. It looks at those of all its partitions.
 func (c *Consumer) mend(r *reader) error {
 	var all error
 	for _, t := range c.topics {

@@ -16,8 +16,7 @@ const (
 	// nearly a whole CPU while it waits for a controller that is gone (seen with 2.15.1). Each
 	// new look first asks for metadata, and so learns of another controller.
 	askTimeout = time.Second
-	// lookSoon is the time until the next look if one is unfinished, and the least time
-	// between two looks.
+	// lookSoon is the time until the next look if one is unfinished, and the least between two.
 	lookSoon = 100 * time.Millisecond
 	// stallCheck is the least time between two looks for stalled partitions.
 	stallCheck = time.Second
@@ -54,8 +53,7 @@ func (c *Consumer) watch() {
 	}
 }
 
-// look asks for the topics' descriptions and adapts to them. It returns the time until the next
-// look.
+// look asks for the topics' descriptions and adapts to them. wait is the time until the next look.
 func (c *Consumer) look() (wait time.Duration) {
 	c.looked = time.Now()
 	if _, err := c.control.GetMetadata(nil, false, int(reachTimeout.Milliseconds())); err != nil {
@@ -97,8 +95,7 @@ func (c *Consumer) look() (wait time.Duration) {
 	return wait
 }
 
-// repair mends a reader that is worn or stuck. It returns an error if the reader still needs
-// another look.
+// repair mends a reader that is worn or stuck. After an error the reader needs another look.
 func (c *Consumer) repair(r *reader) error {
 	if r.worn.Load() {
 		if err := r.do(r.renew); err != nil {
@@ -150,8 +147,7 @@ func (c *Consumer) describe() (cluster string, found map[string]kafka.TopicDescr
 	return cluster, found, nil
 }
 
-// offsets asks Kafka for one offset of each partition. It leaves out partitions without an
-// answer.
+// offsets asks Kafka for an offset of each partition. It leaves out those without an answer.
 func (c *Consumer) offsets(t *topic, parts []int32, spec kafka.OffsetSpec,
 	level kafka.IsolationLevel) (map[int32]int64, error) {
 	found, err := c.listOffsets(t, parts, spec, level)
@@ -184,8 +180,7 @@ func (c *Consumer) boundsOf(t *topic, parts []int32, level kafka.IsolationLevel)
 	return out, err
 }
 
-// listOffsets is like offsets. For a time it also returns the timestamps of the records at the
-// offsets.
+// listOffsets is offsets, for a time also with the timestamps of the records there.
 func (c *Consumer) listOffsets(
 	t *topic, parts []int32, spec kafka.OffsetSpec, level kafka.IsolationLevel,
 ) (map[int32]kafka.ListOffsetsResultInfo, error) {

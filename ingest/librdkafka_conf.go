@@ -52,8 +52,7 @@ func tryProperty(name, value string) (code int, said string) {
 	return code, C.GoString(&text[0])
 }
 
-// PropertyNames returns the properties of librdkafka that have a text as value, in alphabetical
-// order.
+// PropertyNames returns, sorted, the properties of librdkafka that have a text as value.
 func PropertyNames() []string {
 	if C.tc_conf_linked() == 0 {
 		return nil

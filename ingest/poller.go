@@ -195,8 +195,7 @@ func (p *poller) poll(wait int) int {
 	return int(p.held)
 }
 
-// queued returns the number of events in the queue. Any goroutine may call it while
-// the client is open.
+// queued returns the number of events in the queue. Any goroutine may call it before close.
 func (p *poller) queued() int64 { return int64(C.rd_kafka_queue_length(p.queue)) }
 
 func (p *poller) event(i int) *polled {

@@ -9,8 +9,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// Producer is a librdkafka producer whose events and logs are drained. Any goroutine may call
-// its methods.
+// Producer is a librdkafka producer whose events and logs are drained. Any goroutine may use it.
 type Producer struct {
 	*kafka.Producer
 	stopLogs func()

@@ -12,15 +12,13 @@ import (
 )
 
 const (
-	// gatherFor is how long the first request waits for others: clients that lost a node
-	// come together.
+	// gatherFor is how long the first request waits: clients that lost a node come together.
 	gatherFor = 20 * time.Millisecond
 	// keepFor is how long records are kept after the last request for them.
 	keepFor = 30 * time.Second
 	// recallFor is how long a request waits at most, for its turn and its records.
 	recallFor = 15 * time.Second
-	// crowdedFor is how long a member may hold memory that others need while nothing is
-	// sent to it.
+	// crowdedFor is how long a member that is sent nothing may hold memory that others need.
 	crowdedFor = 250 * time.Millisecond
 	// recallRetry is the retryAfter of a request that was refused for passing trouble.
 	recallRetry = time.Second

@@ -54,8 +54,7 @@ type piece struct {
 	used  time.Time                 // when it last served a request
 }
 
-// maxPiece bounds the size up to which neighboring pieces are joined: a piece is forgotten as a
-// whole.
+// maxPiece bounds the size of pieces that are joined: a piece is forgotten as a whole.
 const maxPiece = 1 << 20
 
 // missing appends the parts of a stretch that are not kept.

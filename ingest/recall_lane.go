@@ -13,8 +13,7 @@ import (
 // keeps its lane for seconds. Other topics go on in the other lanes.
 const recallLanes = 3
 
-// recallLane reads one slice at a time, on a goroutine of its own. Between reads the recaller's
-// goroutine owns it.
+// recallLane reads one slice at a time, on its own goroutine. Between reads the recaller's owns it.
 type recallLane struct {
 	heartbeat heartbeat.Counter
 	client    *recallClient // nil: there is none now
@@ -68,8 +67,7 @@ func (l *recallLane) close() {
 	}
 }
 
-// begin starts a read in an idle lane, preferably in one that has read the topic before. Some
-// lane must be idle.
+// begin starts a read in an idle lane, of which there is one, if possible where its topic was read.
 func (a *recaller) begin(r *recallRead) {
 	k := r.g.topic
 	i := slices.IndexFunc(a.idle, func(l *recallLane) bool { return l.client != nil && l.client.topic == k.topic })

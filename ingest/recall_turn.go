@@ -280,8 +280,7 @@ func (a *recaller) serve(g *group, now time.Time) {
 		a.finish(g, nil, now)
 		return
 	}
-	// A read that is too large to be kept, or would push out everything else, serves only this
-	// group.
+	// A read that would push out everything else serves only this group, and is not kept.
 	var want *wanted
 	if least := float64(g.list[0].lack()) * k.weight(); least > float64(a.c.cfg.RecallMemory/2) {
 		want = wantedBy(g)

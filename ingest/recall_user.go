@@ -55,8 +55,7 @@ func (u *recallUser) idle(budget int64, now time.Time) bool {
 	return u.waiting == 0 && (budget < 0 || u.left >= float64(budget))
 }
 
-// handouts counts the frames that members hold, until they have been sent. Any goroutine may
-// use it.
+// handouts counts the frames that members hold until they are sent. Any goroutine may use it.
 type handouts struct {
 	wake  func()      // wakes the recaller
 	short atomic.Bool // the recaller waits for memory
@@ -90,8 +89,7 @@ type lease struct {
 	asked  bool      // it was asked to give the frames back at least once
 }
 
-// hand gives the frames to the request's member. With upTo they end there, else as far as the
-// member asked.
+// hand gives the frames to the request's member. They end at upTo, or else where it asked.
 func (h *handouts) hand(s *shared, w *asked, upTo []rooms.Pos) *rooms.Past {
 	if s.size == 0 {
 		return s.past.Share(upTo, nil)

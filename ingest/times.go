@@ -20,15 +20,13 @@ const (
 	// timesKept and timesKeptFor are how many answers are kept, and for how long.
 	timesKept    = 4096
 	timesKeptFor = 5 * time.Second
-	// timeLookups is how many look-ups run at once. librdkafka takes one time for a partition
-	// in a request.
+	// timeLookups is how many look-ups run at once. Each request has one time for a partition.
 	timeLookups = 4
 	// maxTimes bounds the times that wait to be looked up, and maxUserTimes those of one
 	// user: as many as one request may name.
 	maxTimes     = 16_384
 	maxUserTimes = 1024
-	// endsFor is how long the ends of a topic are kept. They are the answer for times after
-	// the last record.
+	// endsFor is how long the ends of a topic are kept: the answer for times after the last record.
 	endsFor = 100 * time.Millisecond
 )
 

@@ -75,8 +75,7 @@ func (d *direct) init(s *Server) {
 	d.listener = s.table.Listen(func([]*rooms.Sub) {})
 }
 
-// directIdle is how long a stream may pause, and how long its answer may take. Its sender
-// has the token.
+// directIdle is how long a stream may pause, or its answer take. Its sender has the token.
 const directIdle = 2 * time.Minute
 
 // patientBody is a body that may take any time as long as it never pauses for long.
@@ -238,8 +237,7 @@ func (d *direct) find(r *http.Request, name string) (*directRoom, error) {
 	return room, nil
 }
 
-// progress asks the room's appender how far partition 0 has been read, by joining the room for a
-// moment.
+// progress asks how far partition 0 has been read, by joining the room for a moment.
 func (d *direct) progress(r *http.Request, name string, room *directRoom) (int64, error) {
 	done := make(chan *rooms.Join, 1)
 	d.server.table.Join(d.listener, &rooms.Join{

@@ -13,8 +13,7 @@ import (
 // not left by then does not read, and its connection is cut.
 const cutAfter = 2 * time.Second
 
-// linger serves on for the time that balancers may take to notice that the node is no longer ready.
-// Close ends it early.
+// linger serves on until balancers may have noticed that the node is not ready. Close ends it early.
 func (s *Server) linger(ctx context.Context) {
 	d := s.cfg.Server.DrainDelay
 	if d <= 0 || s.engine.Load() == nil {

@@ -13,8 +13,7 @@ import (
 // suites run against it. It accepts any path and needs no token.
 type Echo struct{ engine *loop.Engine }
 
-// NewEcho returns an echo that listens on addr once started. Messages over maxMessage close the
-// connection with 1009.
+// NewEcho returns an echo. Messages over maxMessage close the connection with 1009.
 func NewEcho(addr string, maxMessage config.Size, log *slog.Logger) (*Echo, error) {
 	e, err := loop.New(loop.Config{Addr: addr, Handler: echoHandler{}, Log: log, MaxMessage: int(maxMessage)})
 	if err != nil {

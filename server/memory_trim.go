@@ -29,8 +29,7 @@ type trimmer struct {
 	looks         int    // since the last trim
 }
 
-// due reports whether to trim now, given the bytes that were allocated in total and those that are
-// live.
+// due reports whether to trim now, given the bytes allocated in total and those that are live.
 func (t *trimmer) due(allocated, live uint64) bool {
 	since := allocated - t.seen
 	t.seen = allocated

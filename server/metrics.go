@@ -22,8 +22,7 @@ import (
 	"tapecast/server/registry"
 )
 
-// serveMetrics answers /metrics: Prometheus text, or the figures of the services if the Accept
-// header prefers JSON.
+// serveMetrics answers /metrics: Prometheus text, or the services' figures if JSON is preferred.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	if prefersJSON(strings.Join(r.Header.Values("Accept"), ",")) {
 		admin.Answer(w, http.StatusOK, s.serviceFigures())

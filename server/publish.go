@@ -17,8 +17,7 @@ import (
 	"tapecast/server/admin"
 )
 
-// publisher is a Kafka producer that is made when it is first needed, since most nodes never
-// publish.
+// publisher is a Kafka producer that is made when first needed: most nodes never publish.
 type publisher struct {
 	within time.Duration // how long Kafka may take to store a record; 0: 10 s
 

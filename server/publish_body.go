@@ -40,8 +40,7 @@ func readPublication(d *json.Decoder) (in publication, err error) {
 	return in, err
 }
 
-// visitMembers calls visit at each member's value, which visit must read. null is an object without
-// members.
+// visitMembers calls visit at each member's value, which visit must read. null has no members.
 func visitMembers(d *json.Decoder, visit func(name string) error) error {
 	switch t, err := d.Token(); {
 	case err != nil || t == nil:

@@ -200,8 +200,7 @@ func (s *Server) Listen() net.Addr {
 // AdminAddr returns the internal address once started, and nil before.
 func (s *Server) AdminAddr() net.Addr { return s.admin.Addr() }
 
-// EmbeddedBrokers returns the addresses of the embedded broker once started, and nil if there is
-// none.
+// EmbeddedBrokers returns the addresses of the embedded broker, or nil if there is none.
 func (s *Server) EmbeddedBrokers() []string {
 	if s.embedded == nil {
 		return nil

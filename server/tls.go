@@ -11,15 +11,13 @@ import (
 	"tapecast/server/config"
 )
 
-// expirySoon is how long before the end of a certificate a warning is logged. Automatic renewal
-// happens earlier.
+// expirySoon is how long before a certificate ends a warning is logged. Renewal comes earlier.
 const expirySoon = 14 * 24 * time.Hour
 
 // tlsVersions are the values of server.tls.min_version.
 var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 
-// certificate is the certificate of a port. It can be replaced while the port runs. Any
-// goroutine may use it.
+// certificate is that of a port, and can be replaced while it runs. Any goroutine may use it.
 type certificate struct {
 	log  *slog.Logger
 	key  string      // section of the configuration
@@ -27,8 +25,7 @@ type certificate struct {
 	pair atomic.Pointer[tls.Certificate]
 }
 
-// newCertificate reads the certificate that the configuration names, or returns nil if it
-// names none.
+// newCertificate reads the certificate that the configuration names; nil: it names none.
 func newCertificate(key string, cfg *config.TLS, log *slog.Logger) (*certificate, error) {
 	if cfg.CertFile == "" {
 		return nil, nil

@@ -19,8 +19,7 @@ func Topics() []TopicSpec {
 	return list
 }
 
-// Routes bring the generated market to its rooms, and each record of tapecast-bench to the room
-// of its key.
+// Routes bring the market to its rooms, and records of tapecast-bench to the room of their key.
 func Routes() []route.Route {
 	event := func(kind string) map[string]string { return map[string]string{"metadata.eventType": kind + ".*"} }
 	return []route.Route{

@@ -216,8 +216,7 @@ func (s *Scanner) Found(slot int) Found {
 	return Usable
 }
 
-// NonASCII reports whether a string may hold more than ASCII, so that it is worth
-// checking for UTF-8.
+// NonASCII reports whether a string may hold more than ASCII: then UTF-8 is worth checking.
 func (s *Scanner) NonASCII() bool { return s.high&high != 0 }
 
 // Field returns the bytes of a field that is Usable, with the quotes of a string.

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// Tree holds the wanted paths, so that one pass over a text finds all of them. Each path has a
-// slot.
+// Tree holds the wanted paths, so that one pass over a text finds all. Each has a slot.
 type Tree struct {
 	root  node
 	slots int

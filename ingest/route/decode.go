@@ -11,8 +11,7 @@ import (
 	"tapecast/rooms"
 )
 
-// Record is one Kafka record as it was read. Its bytes belong to librdkafka and are valid
-// until the next poll.
+// Record is one Kafka record. Its bytes belong to librdkafka and are valid until the next poll.
 type Record struct {
 	Partition  int32
 	Offset     int64
@@ -29,8 +28,7 @@ type Decoder struct {
 
 	// Counts are the partition counts that the topic has had, for partitioners.
 	Counts []int32
-	// Misplaced: the record is in another partition than a route's partitioner says, for
-	// each of Counts.
+	// Misplaced: a route's partitioner says another partition, for each of Counts.
 	Misplaced bool
 
 	// Origin copies a record for a dead letter, in case a crowded pattern refuses it a room.
@@ -55,8 +53,7 @@ type Decoder struct {
 	keyText []byte // the text of a record key that is not UTF-8
 }
 
-// maxTypes bounds the interned types: a field could give any number of them. Each has up to
-// rooms.MaxType bytes.
+// maxTypes bounds the interned types, of up to rooms.MaxType bytes: a field could give any number.
 const maxTypes = 1024
 
 // NewDecoder returns a decoder that calls add with each routed record.
@@ -186,8 +183,7 @@ func (d *Decoder) keyframe(r *route, m *Record) (bool, Bad) {
 // record would cost the collector more than the copies cost.
 const chunkSize = 64 << 10
 
-// kept copies a value out of librdkafka's memory. It copies the whole value of a record
-// once, for all routes.
+// kept copies a value out of librdkafka's memory, a record's whole value once for all routes.
 func (d *Decoder) kept(value []byte, whole bool) []byte {
 	switch {
 	case value == nil:

@@ -6,8 +6,7 @@ import "hash/crc32"
 // The key is never empty: without a key producers choose at random.
 type partitioner func(key []byte, partitions int32) int32
 
-// partitioners are the values of Route.Partitioner. A *_random partitioner differs only for
-// records without a key.
+// partitioners are the values of Route.Partitioner. *_random differs only for records without key.
 var partitioners = map[string]partitioner{
 	"murmur2":           murmur2,
 	"murmur2_random":    murmur2,

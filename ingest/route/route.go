@@ -24,13 +24,11 @@ type Route struct {
 	// Keyframe is the condition of records that a client understands without earlier ones,
 	// such as full order books. Empty: there are none.
 	Keyframe Keyframe
-	// Payload is the path of the nested value that becomes the frame's data. Empty means
-	// the whole value.
+	// Payload is the path of the nested value that becomes the frame's data. Empty: the whole.
 	Payload string
 	// Envelope is "" or "none": bare frames, the Kafka values themselves.
 	Envelope string
-	// Format is "" or "json", or "binary": the value is not parsed. "binary" needs
-	// Envelope "none".
+	// Format is "" or "json", or with Envelope "none" also "binary": the value is not parsed.
 	Format string
 	// KeyFormat is how producers write record keys, and so the text of {@key}: utf8
 	// (also ""), int32 and int64 (big-endian, as Kafka's serializers write them), hex or
@@ -55,8 +53,7 @@ type Fault struct {
 	Msg   string
 }
 
-// Router finds the rooms of records. It does not change once it is compiled, so any
-// goroutine may read it.
+// Router finds the rooms of records. Once compiled it does not change: anybody may read it.
 type Router struct {
 	topics []*Topic // in the order of first mention
 	byName map[string]*Topic
@@ -99,8 +96,7 @@ type cond struct {
 // roomTemplate is the template of a room's name, and the pattern of its names.
 type roomTemplate struct {
 	template
-	// pattern is the pattern of every name. Nil: names may have different patterns, so each
-	// is looked up.
+	// pattern is the pattern of every name. Nil: names may differ, so each is looked up.
 	pattern *rooms.Pattern
 	// base is the pattern that the template's literal prefix selects; nil: none.
 	base *rooms.Pattern

@@ -111,8 +111,7 @@ func parseTemplate(text string, tree *jsonscan.Tree) (template, error) {
 	return t, nil
 }
 
-// parseSource parses the text between the braces of a placeholder, or the left side of a
-// condition.
+// parseSource parses what is between the braces of a placeholder, or left in a condition.
 func parseSource(name string, tree *jsonscan.Tree) (source, error) {
 	switch {
 	case name == "":

@@ -96,8 +96,7 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// KeepConn keeps a request's connection until release is called. Until then it does not give way to
-// a new one.
+// KeepConn keeps a request's connection: until release it does not give way to a new one.
 func KeepConn(ctx context.Context) (release func()) {
 	c, ok := ctx.Value(connKey{}).(*tracked)
 	if !ok {

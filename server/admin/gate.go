@@ -151,8 +151,7 @@ func (g *Gate) wantsToken(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// Refuse answers with an error, counts it, and logs it once a minute. It does not wait for the rest
-// of a body.
+// Refuse answers with an error, counts it, and logs it once a minute. It leaves the body unread.
 func (g *Gate) Refuse(w http.ResponseWriter, r *http.Request, why Refusal, code int, format string, args ...any) {
 	g.refused[why].Add(1)
 	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {

@@ -28,8 +28,7 @@ type Port struct {
 	listener atomic.Pointer[net.Listener]
 }
 
-// Paths lays out a port. Everything on it answers in JSON, except the Prometheus form of /metrics
-// and pprof.
+// Paths lays out a port. All answers are JSON, except pprof and the Prometheus form of /metrics.
 type Paths struct {
 	mux   *http.ServeMux
 	names []string // the paths that it lists

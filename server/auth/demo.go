@@ -87,8 +87,7 @@ func demoFile(name, what, instead string) (text, file string, err error) {
 	return string(b), file, nil
 }
 
-// createOnce creates a file completely or not at all. It leaves a file alone that another process
-// created first.
+// createOnce creates a file completely or not at all, unless another process created it first.
 func createOnce(file, text string) error {
 	tmp, err := written(filepath.Dir(file), text)
 	if err != nil {

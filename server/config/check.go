@@ -213,8 +213,7 @@ func descriptorLimit() int {
 	return int(r.Cur)
 }
 
-// MaxConnections returns the most connections at a time: limits.connections, or what the descriptor
-// limit leaves.
+// MaxConnections returns limits.connections, or what the descriptor limit leaves.
 func (cfg *Config) MaxConnections() int {
 	if n := cfg.Limits.Connections; n > 0 {
 		return n

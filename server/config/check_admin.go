@@ -93,8 +93,7 @@ func OnLoopback(addr string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
-// sameAddress reports whether two addresses cannot both be listened on. With port 0 the kernel
-// chooses a port.
+// sameAddress reports whether only one of two addresses can be listened on. Any port 0 can.
 func sameAddress(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)

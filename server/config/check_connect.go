@@ -100,8 +100,7 @@ func lastValueRoom(r *Route, catalog *rooms.Catalog) (room string, keeps bool) {
 	return "", false
 }
 
-// fromValue returns which part of a route's target comes from the records' values, or "" if none
-// does.
+// fromValue returns which part of a route's target comes from the records' values, or "".
 func fromValue(r *Route, room string) string {
 	uses := func(template string) bool {
 		return slices.ContainsFunc(field.FindAllString(template, -1), func(f string) bool { return f[1] != '@' })

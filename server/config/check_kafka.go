@@ -158,8 +158,7 @@ func (k *Kafka) clients() ingest.Config {
 	return ingest.Config{Brokers: k.Brokers, Librdkafka: k.Librdkafka, MaxRecord: int(k.MaxRecord)}
 }
 
-// tryClients makes librdkafka's clients if a command asks for it and their properties have no fault
-// so far.
+// tryClients makes librdkafka's clients if a command asks for it and nothing is wrong so far.
 func (c *collector) tryClients(k *Kafka) {
 	if !c.clients || len(k.Librdkafka) == 0 || c.hasUnder("kafka") {
 		return

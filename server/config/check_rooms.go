@@ -130,8 +130,7 @@ func (c *collector) catalog(cfg *Config) *rooms.Catalog {
 	return catalog
 }
 
-// addSplit notes an error of another package, whose text says what is wrong and, after its last
-// colon, what to do.
+// addSplit notes another package's error, which says after its last colon what to do.
 func (c *collector) addSplit(path string, err error, do string) {
 	msg := strings.TrimPrefix(err.Error(), "rooms: ")
 	if i := strings.LastIndex(msg, ": "); i > 0 {

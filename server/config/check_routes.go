@@ -56,8 +56,7 @@ func (cfg *Config) routeWarnings() (out []string) {
 	return out
 }
 
-// checkDemo checks that the operator's rooms, if there are any, can be fed by the
-// demo market.
+// checkDemo checks that the demo market can feed the operator's rooms.
 func (c *collector) checkDemo(catalog *rooms.Catalog) {
 	if c.hasUnder("rooms") {
 		return

@@ -32,8 +32,7 @@ var notOurs = regexp.MustCompile(
 		`([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|` +
 		`([A-Z0-9_]+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$)`)
 
-// envParser resolves variables against the tree of keys. An empty variable sets nothing, as is
-// usual for containers.
+// envParser resolves variables against the tree of keys. An empty one sets nothing, as is usual.
 type envParser struct {
 	*collector
 	classes []string // names that may stand below classes
@@ -50,8 +49,7 @@ func (p *envParser) provider(environ []string) koanf.Provider {
 	})
 }
 
-// set returns the path and value that a variable stands for. The path is empty if it stands
-// for none.
+// set returns the path and value that a variable stands for. The path is "" if there is none.
 func (p *envParser) set(name, text string) (string, any) {
 	if text == "" || notOurs.MatchString(name) {
 		return "", nil

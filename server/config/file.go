@@ -165,8 +165,7 @@ func (p *fileParser) list(k *key, n *yaml.Node, path string) (any, bool) {
 	return sections, true
 }
 
-// mapping reads a section, named sections or free texts. Keys that are written out go before those
-// of a merge key (<<).
+// mapping reads a section, named sections or free texts. Written keys go before merged ones (<<).
 func (p *fileParser) mapping(k *key, n *yaml.Node, path string) map[string]any {
 	m, merged, lines := map[string]any{}, map[string]any{}, map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -204,8 +203,7 @@ func (p *fileParser) mapping(k *key, n *yaml.Node, path string) map[string]any {
 	return merged
 }
 
-// merge reads what a merge key names: a mapping, or a list of mappings in which the first that sets
-// a key wins.
+// merge reads what a merge key names: a mapping, or a list of them in which the first wins.
 func (p *fileParser) merge(k *key, n *yaml.Node, path string, into map[string]any) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -233,8 +231,7 @@ func (k *key) under(name string) *key {
 	}
 }
 
-// didYouMean returns the remedy for an unknown key: the nearest one beside it, or the
-// same name elsewhere.
+// didYouMean returns the remedy for an unknown key: the nearest beside it, or its name elsewhere.
 func (k *key) didYouMean(name, path string) string {
 	names := k.names()
 	if n := nearest(name, names); n != "" {
@@ -246,8 +243,7 @@ func (k *key) didYouMean(name, path string) string {
 	return "known here: " + strings.Join(names, ", ")
 }
 
-// nodeKind returns what kind of node was found. It shows no text, since that may be a secret under
-// the wrong key.
+// nodeKind returns what kind of node was found. Text is not shown where it may be a secret.
 func nodeKind(n *yaml.Node, path string) string {
 	switch {
 	case n.Kind == yaml.MappingNode:

@@ -14,8 +14,7 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// Sources is where a configuration comes from, each source over the one before it, and all of them
-// over Default.
+// Sources is where a configuration comes from, each over the one before it, all over Default.
 type Sources struct {
 	// File is the YAML file. "": none.
 	File string
@@ -142,8 +141,7 @@ func (c *collector) readSecrets(cfg *Config) {
 	}
 }
 
-// readSecret reads the file that fileKey names as the value of textKey, without the line end that
-// editors add.
+// readSecret reads the file that fileKey names as the value of textKey, without a last line end.
 func (c *collector) readSecret(textKey, fileKey, text, file string) (string, bool) {
 	if file == "" {
 		return "", false

@@ -175,8 +175,7 @@ func tooMuch(over bool, text, most string) error {
 	return &tooMuchError{text, most}
 }
 
-// toMap turns a Config into the nested map that sources are merged into. A source replaces a list
-// as a whole.
+// toMap turns a Config into the nested map that sources are merged into. Lists are replaced whole.
 func toMap(v reflect.Value) map[string]any {
 	m := map[string]any{}
 	switch v.Kind() {

@@ -13,8 +13,7 @@ import (
 // text, and the cost of a parser's failure grows with depth.
 const MaxDepth = 32
 
-// TooDeep reports whether p nests deeper than MaxDepth. For text that is not JSON either answer is
-// fine.
+// TooDeep reports whether p nests deeper than MaxDepth. It may say either if p is not JSON.
 func TooDeep(p []byte) bool {
 	depth := 0
 	for i := 0; i < len(p); i++ {

@@ -154,8 +154,7 @@ func (c *counted[K]) Give(k K) {
 	}
 }
 
-// pace is the rule of a token bucket. Each connection has a bucket of its own. Both fields are 0 if
-// there is no limit.
+// pace is the rule of a token bucket. Both fields are 0 if there is no limit.
 type pace struct {
 	each  int64 // ns between two messages over a longer time
 	burst int64 // ns of them that may come at once
@@ -182,8 +181,7 @@ const (
 	Far          // refused, and a burst further in debt: the client ignores refusals
 )
 
-// take counts one message. A refused message counts too, so that a client that continues is
-// noticed.
+// take counts one message, also a refused one: a client that continues is noticed.
 func (b *Bucket) take(p pace, now int64) Verdict {
 	if p.each == 0 {
 		return OK

@@ -34,14 +34,12 @@ func address(a netip.Addr) payer {
 	return payer{kind: payAddress, name: string(a.AsSlice())}
 }
 
-// WornOut returns how long it takes until tokens from the address are checked again, or 0 if they
-// are checked.
+// WornOut returns how long it takes until tokens from the address are checked again, or 0.
 func (b *budgets) WornOut(from netip.Addr, now int64) time.Duration {
 	return b.over(address(from), b.tokens.burst, now)
 }
 
-// signedTokens is how often the same token with a good signature may be refused before it counts as
-// a guess.
+// signedTokens is how often a token with a good signature is refused before it counts as a guess.
 var signedTokens = pace{each: int64(time.Second), burst: int64(10 * time.Second)}
 
 // BadToken counts a refused token against the address that it came from, since there is no user

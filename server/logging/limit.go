@@ -106,8 +106,7 @@ func (l *limits) summarize(k textKey, b *bucket) {
 	}
 }
 
-// forgetLocked frees memory: first of texts that are quiet with nothing left to report, then of
-// any.
+// forgetLocked frees memory: first of texts that are quiet and reported, then of any.
 func (l *limits) forgetLocked(now time.Time) {
 	if len(l.byText) < texts {
 		return

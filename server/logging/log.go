@@ -68,8 +68,7 @@ func isTerminal(w io.Writer) bool {
 }
 
 const (
-	// burst lets the lines of one incident through, such as a rack of peers that went away, and
-	// stops a storm of them.
+	// burst lets the lines of one incident through, such as a rack that went away, and stops a storm.
 	burst = 20
 	// every is the time after which a repeated text may have its next line.
 	every = time.Second

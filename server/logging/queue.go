@@ -51,8 +51,7 @@ func NewQueue(w io.Writer) *Queue {
 	return q
 }
 
-// Write takes one or more whole lines; p may be used again at once. It never blocks
-// and never fails.
+// Write takes whole lines; p may be used again at once. It never blocks and never fails.
 func (q *Queue) Write(p []byte) (int, error) {
 	q.mu.Lock()
 	cost := len(p) + lineCost
@@ -154,8 +153,7 @@ func (q *Queue) run() {
 	}
 }
 
-// take returns the oldest line. If there is none, it returns a line without text that tells how
-// many were dropped.
+// take returns the oldest line, or one without text that tells how many were dropped.
 func (q *Queue) take() (l line, ok, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -33,8 +33,7 @@ func redact(s string) string {
 	return secretField.ReplaceAllString(s, "${1}"+Redacted)
 }
 
-// mayHoldToken reports whether a text may contain a token. Most do not, and need no regular
-// expression.
+// mayHoldToken reports whether a text may contain a token. Most need no regular expression.
 func mayHoldToken(s string) bool {
 	if strings.Contains(s, "eyJ") {
 		return true

@@ -31,8 +31,7 @@ type Security struct {
 	all  securityPace
 }
 
-// securityKey is what is sampled apart: a kind, of which there are few, and an address as limits
-// count it.
+// securityKey is what is sampled apart: a kind (there are few), and an address as limits count it.
 type securityKey struct {
 	kind string
 	from netip.Addr
@@ -49,13 +48,11 @@ const (
 	securityLines = 5
 	// securityAll is how many events in all get a line a second.
 	securityAll = 500
-	// securityKeys bounds the kinds and addresses that are told apart. At the bound all are
-	// forgotten.
+	// securityKeys bounds what is told apart. At the bound all are forgotten.
 	securityKeys = 4096
 )
 
-// OpenSecurity opens the file that the configuration names. With "stderr" it uses the queue of the
-// log.
+// OpenSecurity opens the file of that name. With "stderr" it uses the queue of the log.
 func OpenSecurity(name string, log *slog.Logger) (*Security, error) {
 	s := &Security{name: name, seen: map[securityKey]*securityPace{}}
 	var w io.Writer
@@ -87,8 +84,7 @@ func openSecurityFile(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 }
 
-// CanOpenSecurity tries what openSecurityFile does, without creating a file or waiting for the
-// reader of a pipe.
+// CanOpenSecurity is openSecurityFile without creating a file or waiting for a pipe's reader.
 func CanOpenSecurity(name string) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|unix.O_NONBLOCK, 0)
 	switch {
@@ -152,8 +148,7 @@ func (s *Security) Note(kind string, from netip.Addr, more ...slog.Attr) {
 	s.log.LogAttrs(context.Background(), slog.LevelWarn, kind, more...)
 }
 
-// securityAddress returns the address by which an event is sampled. An IPv6 host is counted by its
-// /64.
+// securityAddress returns the address by which an event is sampled: of an IPv6 host its /64.
 func securityAddress(a netip.Addr) netip.Addr {
 	if a = a.Unmap().WithZone(""); a.Is6() {
 		p, _ := a.Prefix(64) // cannot fail: 64 is in range

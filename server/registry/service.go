@@ -28,8 +28,7 @@ type Service struct {
 	Speaks bool
 	// Optional means that clients are served without it, degraded.
 	Optional bool
-	// Restart means that it is started again after a start that failed, or when it is
-	// unhealthy.
+	// Restart means that it is started again after a start that failed, or when unhealthy.
 	Restart bool
 	// Deadline bounds a start and a stop. Zero means 10 s.
 	Deadline time.Duration

@@ -13,8 +13,7 @@ import (
 
 // The handler's side of the budgets, which are in package limits.
 
-// named returns how many rooms, positions and keys a request names. The method refuses anything
-// else later.
+// named returns how many rooms, positions and keys a request names. Its method judges the rest.
 func (q *request) named() (n int) {
 	if q.params == nil {
 		return 0

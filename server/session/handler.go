@@ -95,8 +95,7 @@ func (h *Handler) Calls(visit func(method string, n uint64)) {
 	}
 }
 
-// Timings returns the durations that operators ask about: to check one token, and from the token to
-// auto_subscribed.
+// Timings returns the times to check one token, and from the token to auto_subscribed.
 func (h *Handler) Timings() []Timing { return []Timing{h.times.auth, h.times.join} }
 
 // open decides on a handshake. It counts the connection if it attaches a session, and closed
@@ -184,8 +183,7 @@ func unavailable(why string, retry int) upgrade.Verdict {
 	return upgrade.Verdict{Status: http.StatusServiceUnavailable, Body: why + "; try again later\n", RetryAfter: retry}
 }
 
-// timer is called when a session must be checked: it was not authenticated in time, or its token
-// expires.
+// timer checks a session: it was not authenticated in time, or its token expires.
 func (h *Handler) timer(c conn) {
 	s := sessionOf(c)
 	if s == nil {

@@ -14,8 +14,7 @@ import (
 const (
 	// maxID is the longest string that is an id, in characters.
 	maxID = 36
-	// maxEcho is the longest number that is an id, in bytes. A refused id is echoed up to the same
-	// length.
+	// maxEcho is the longest number that is an id, and the longest refused id echoed, in bytes.
 	maxEcho = 256
 )
 
@@ -110,8 +109,7 @@ func wholeNumberOf(v *fastjson.Value) (n int64, ok bool) {
 	return wholeNumber(v.MarshalTo(nil))
 }
 
-// wholeNumber reads a JSON number that is a 64-bit integer, in any form: 1000, 1e3 and 1000.0 are
-// the same.
+// wholeNumber reads a JSON number that is a 64-bit integer in any form: 1000, 1e3, 1000.0.
 func wholeNumber(b []byte) (n int64, ok bool) {
 	if n, err := strconv.ParseInt(string(b), 10, 64); err == nil {
 		return n, true

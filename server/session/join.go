@@ -72,8 +72,7 @@ func (h *Handler) admits(user, room string) (p *rooms.Pattern, wildcard bool, f 
 	return p, false, fault{}
 }
 
-// asking is a request for rooms on its way to the appenders: the rooms that were named, and the
-// faults that are known.
+// asking is a request for rooms on its way to the appenders: the names, and the faults so far.
 type asking struct {
 	names  []string
 	faults []fault // of each name; nil: there are none
@@ -209,8 +208,7 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 	})
 }
 
-// autoSubscribedSize returns the approximate size of the notice, since a buffer that grows is
-// copied.
+// autoSubscribedSize returns about the size of the notice: a buffer that grows is copied.
 func autoSubscribedSize(joined []loop.Joined) int {
 	n := 192
 	for i := range joined {

@@ -36,8 +36,7 @@ func (h *Handler) admitMessage(c conn) bool {
 	return true
 }
 
-// flooded is called when the loop closes a connection because of too many frames that are not
-// requests.
+// flooded is called when the loop closes a connection for too many frames beside requests.
 func (h *Handler) flooded(c conn, what loop.Pace) {
 	h.logLimit(c, h.limit.Hit(limits.OfPace[what]), h.user(c))
 }

@@ -23,8 +23,7 @@ const (
 	opPing
 )
 
-// keepBytes is the longest message whose parser is used again. The parser of one of 64 KiB holds 3
-// MB.
+// keepBytes is the longest message whose parser is used again: one of 64 KiB holds 3 MB.
 const keepBytes = 4 << 10
 
 // request is one JSON-RPC 2.0 request (https://www.jsonrpc.org/specification), and the space in

@@ -18,8 +18,7 @@ var misnamed = [...]struct{ name, remedy string }{
 	{"compression", "offer permessage-deflate in the handshake"},
 }
 
-// maxNames is how many rooms one request may name. The answer is many times longer than the
-// request.
+// maxNames is how many rooms one request may name. Its answer is many times longer.
 const maxNames = 1024
 
 // get returns a field of params, or nil if it is missing or null.

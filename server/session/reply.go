@@ -8,8 +8,7 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// The functions below append the text of one message, or of a part. They allocate only when dst
-// grows.
+// The functions below append a message, or a part of it. They allocate only when dst grows.
 
 func appendError(dst, id []byte, f fault) []byte {
 	e := f.wire()

@@ -91,8 +91,7 @@ func (a *asking) appendListReply(dst, id []byte, joined []loop.Joined) []byte {
 	return wire.AppendNull(dst, id)
 }
 
-// unsubscribe serves the method. A list is answered with null, even if the client was not in some
-// of the rooms.
+// unsubscribe serves the method. A list is answered with null, whatever rooms the client was in.
 func (h *Handler) unsubscribe(c conn, s *session, q *request, user string) {
 	names, list, f := q.roomNames()
 	if f.is() {

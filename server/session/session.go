@@ -77,8 +77,7 @@ const (
 	maxTimer = 24 * time.Hour
 )
 
-// sessionOf returns the session of a connection, or nil if the handshake was refused or the
-// connection is gone.
+// sessionOf returns the session of a connection; nil: it was refused, or is gone.
 func sessionOf(c conn) *session {
 	s, _ := c.Session().(*session)
 	return s

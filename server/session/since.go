@@ -47,8 +47,7 @@ func (w *wishes) positionsByName(v *fastjson.Value) fault {
 	return fault{}
 }
 
-// Times that a client can mean, in ms since 1970. Values in seconds or microseconds are out of
-// range.
+// Times that a client can mean, in ms since 1970, and not in seconds or microseconds.
 const (
 	firstTime = 100_000_000_000
 	lastTime  = 100_000_000_000_000
