@@ -12,7 +12,6 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// brokerFault is why a broker cannot be used.
 type brokerFault struct {
 	broker string        // as librdkafka names it: host:port; "": no single one
 	kind   brokerTrouble // decides the remedy
@@ -174,7 +173,6 @@ func (f *brokerFaults) worst() (w brokerFault, ok bool) {
 	return w, ok
 }
 
-// forget drops all faults: the brokers answer.
 func (f *brokerFaults) forget() {
 	f.mu.Lock()
 	clear(f.list)
@@ -244,8 +242,7 @@ func (f *brokerFaults) whereRemedy(b brokerFault) string {
 	return "check the address in kafka.brokers, and the network between"
 }
 
-// closesRemedy is the remedy for brokers that end the connection without an answer, as they do
-// if they expect another protocol.
+// closesRemedy is for brokers that just end the connection: they may expect another protocol.
 func (f *brokerFaults) closesRemedy() string {
 	const set = "set kafka.librdkafka.security.protocol to what the port speaks: "
 	switch {

@@ -159,7 +159,6 @@ func togetherFault(said string, set map[string]string) PropertyFault {
 
 const saslRemedy = "set it to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
 
-// orDiscard returns the logger, or for nil one that writes nothing.
 func orDiscard(log *slog.Logger) *slog.Logger {
 	return cmp.Or(log, slog.New(slog.DiscardHandler))
 }

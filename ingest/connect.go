@@ -161,7 +161,6 @@ func why(faults *brokerFaults, known string) string {
 	return fault.text() + "; " + faults.remedy(fault)
 }
 
-// open makes the clients for admin requests and for reading.
 func (c *connector) open() error {
 	conf, err := controlConf(c.cfg)
 	if err != nil {

@@ -34,7 +34,6 @@ func (c *connector) describe(topics []TopicAsk) map[string]kafka.TopicDescriptio
 	return out
 }
 
-// topic tries one topic and reports it to say.
 func (c *connector) topic(t TopicAsk, d kafka.TopicDescription) {
 	what := "topic " + t.Name
 	bad := func(format string, args ...any) { c.say(Found{FoundBad, what, fmt.Sprintf(format, args...)}) }

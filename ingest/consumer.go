@@ -290,7 +290,6 @@ func (c *Consumer) Stats() Stats {
 	return s
 }
 
-// kick wakes the watcher.
 func (c *Consumer) kick() { wake(c.kicked) }
 
 // wake leaves a token in a channel with room for one. It never blocks.

@@ -48,8 +48,7 @@ func (r *reader) assign(t *topic, id string, parts []*partition) error {
 	return nil
 }
 
-// take has the client fetch partitions. It returns the topic id that the
-// client knows, or "".
+// take has the client fetch partitions. It returns the topic id that the client knows, or "".
 func (r *reader) take(t *topic, parts []*partition) (id string, err error) {
 	// A new topic or partition may be unknown to the client. It refreshes only after minutes.
 	if _, err := r.client.GetMetadata(&t.name, false, metadataWait); err != nil {
@@ -62,9 +61,8 @@ func (r *reader) take(t *topic, parts []*partition) (id string, err error) {
 	return id, nil
 }
 
-// knownID returns the topic id that the client has learned; "": none. Brokers before Kafka 2.8
-// have no topic ids. The client has written the log line with the id, but logged may not have got
-// it yet.
+// knownID returns the topic id that the client has learned; "": none, as before Kafka 2.8. The client
+// has written the log line with the id, but logged may not have got it yet.
 func (r *reader) knownID(topic string) string {
 	for range 100 {
 		r.mu.Lock()
@@ -192,7 +190,6 @@ func (r *reader) mend(t *topic, at map[int32]bounds) (cut *partition, err error)
 	return cut, r.again(rd)
 }
 
-// doubt notes that a topic may have been made again.
 func (r *reader) doubt(rd *reading, id string) {
 	rd.doubt.Store(&doubt{id, time.Now()})
 	r.c.kick()

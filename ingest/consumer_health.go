@@ -9,8 +9,7 @@ import (
 const (
 	// missesAreLoss is how many requests in a row must fail until the brokers count as lost.
 	missesAreLoss = 2
-	// describeFor is how long brokers may answer and yet not describe the topics: their
-	// controller may just have failed.
+	// describeFor is how long brokers may not describe the topics: a controller may just have failed.
 	describeFor = 10 * time.Second
 	// amissFor is how long some partitions may be unread until the log names the broker.
 	amissFor = 3 * time.Second
@@ -62,8 +61,7 @@ func (c *Consumer) missed() int {
 	return c.reach.misses
 }
 
-// lost begins an outage, or updates it. The log has one line about it, and another one if a
-// reason that says more comes later.
+// lost begins or updates an outage. The log has one line, and another for a reason that says more.
 func (c *Consumer) lost(what string, err error) {
 	was := c.outage.Load()
 	fault, known := c.faults.worst()

@@ -90,7 +90,6 @@ func newReader(c *Consumer, index int, batch *rooms.Batch) *reader {
 	return r
 }
 
-// open makes the librdkafka consumer, unless there is one.
 func (r *reader) open() error {
 	if r.client != nil {
 		return nil
@@ -122,7 +121,6 @@ func (r *reader) close() {
 	}
 }
 
-// run polls until the Consumer is stopped.
 func (r *reader) run() {
 	defer r.heartbeat.End()
 	for r.obey() {
@@ -304,8 +302,7 @@ func (r *reader) flush() bool {
 	return true
 }
 
-// failed handles an error of the client. Errors of single partitions do not name
-// them, so the watcher looks at all.
+// failed handles an error of the client. It names no partition, so the watcher looks at all.
 func (r *reader) failed(code kafka.ErrorCode, said string) {
 	switch code {
 	case kafka.ErrAutoOffsetReset:

@@ -60,8 +60,7 @@ func (c *Consumer) vanish(t *topic) error {
 	return c.release(t)
 }
 
-// release has all readers drop the topic. When the topic is back, its partitions are handed out
-// again, each at its next offset.
+// release has all readers drop the topic. Once it is back, they go on at the next offsets.
 func (c *Consumer) release(t *topic) error {
 	if t.numbers(assigned) == nil {
 		return nil
@@ -74,8 +73,7 @@ func (c *Consumer) release(t *topic) error {
 	return nil
 }
 
-// begin opens a topic that we have not seen yet, or goes on at the offsets at which the
-// previous Consumer left it.
+// begin opens a topic that is new to us, or goes on where the previous Consumer left it.
 func (c *Consumer) begin(t *topic, cluster, id string, n int) {
 	t.from = c.fillFrom(t)
 	t.fills = t.from != c.start
@@ -162,7 +160,6 @@ func (c *Consumer) settle(t *topic) error {
 	return err
 }
 
-// assign hands out the partitions that are not read yet.
 func (c *Consumer) assign(t *topic) error {
 	missing := t.numbers(unassigned)
 	if missing == nil {
@@ -235,13 +232,11 @@ func (c *Consumer) handOut(t *topic, parts []*partition) error {
 	return err
 }
 
-// readerOf spreads the partitions of all topics over the readers, the same way
-// each time.
+// readerOf spreads the partitions of all topics over the readers, the same way each time.
 func (c *Consumer) readerOf(t *topic, n int32) *reader {
 	return c.readers[(slices.Index(c.topics, t)+int(n))%len(c.readers)]
 }
 
-// everywhere runs a command on all readers, one after the other.
 func (c *Consumer) everywhere(cmd func(*reader) error) error {
 	var all error
 	for _, r := range c.readers {
@@ -277,8 +272,7 @@ func (c *Consumer) mend(r *reader) error {
 	return all
 }
 
-// addLag adds the unread records of each partition to its topic's lag. It returns how many of
-// them librdkafka has fetched.
+// addLag adds the unread records to each topic's lag. queued is what librdkafka has fetched.
 func (r *reader) addLag(lag map[string]int64) (queued int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -91,7 +91,6 @@ func (t *topic) count(p *partition) {
 // reasonCounts are the numbers of records that were not routed, by reason.
 type reasonCounts [route.Reasons]atomic.Uint64
 
-// byReason returns them by the reasons' names, without route.Unmatched.
 func (c *reasonCounts) byReason() map[string]uint64 {
 	out := map[string]uint64{}
 	for r := route.Reason(1); r < route.Unmatched; r++ {

@@ -12,8 +12,7 @@ import (
 	"tapecast/ingest/route"
 )
 
-// Headers of a dead letter: the reason, and the record's topic, partition and offset. They follow
-// the record's own headers.
+// Headers of a dead letter: the reason, and where the record was. They follow the record's own.
 const (
 	headerReason    = "tapecast.reason"
 	headerTopic     = "tapecast.topic"
@@ -34,7 +33,6 @@ type deadLetters struct {
 	asked bool         // the watcher's: it has asked brokers once that make topics on demand
 }
 
-// send produces a dead letter, or counts it as lost.
 func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {
 	if d.missing() != "" {
 		d.lost.Add(1) // librdkafka would take a minute to fail
@@ -113,7 +111,6 @@ func (c *Consumer) tendLetters(found map[string]kafka.TopicDescription) error {
 	return d.producer.Purge(kafka.PurgeQueue) // waiting letters are lost too: reported counts them
 }
 
-// reported counts a dead letter as stored or lost.
 func (d *deadLetters) reported(m *kafka.Message) {
 	if m.TopicPartition.Error != nil {
 		d.lost.Add(1)
@@ -136,8 +133,7 @@ const (
 	sampleWindow = 10 * time.Second
 )
 
-// take reports whether a line of that reason may be written. muted is the number of lines left
-// out since the last one.
+// take reports whether a line of that reason may be written. muted lines were left out before it.
 func (s *sampler) take(r route.Reason, now time.Time) (muted uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

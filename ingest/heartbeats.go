@@ -12,8 +12,7 @@ import (
 // which a goroutine waits for Kafka does not count, nor time in which a reader waits for an
 // appender.
 func (c *Consumer) Heartbeats() []*heartbeat.Counter {
-	out := make([]*heartbeat.Counter, 0, len(c.readers)+1+recallLanes+timeLookups)
-	out = append(out, &c.recaller.heartbeat)
+	out := []*heartbeat.Counter{&c.recaller.heartbeat}
 	for i := range c.recaller.lanes {
 		out = append(out, &c.recaller.lanes[i].heartbeat)
 	}

@@ -26,8 +26,7 @@ type misplaced struct {
 	warned atomic.Bool
 }
 
-// partitions notes the topic's partition count. If fresh is set, the topic is a new one and
-// older counts are dropped.
+// partitions notes the topic's partition count. It drops older counts if the topic is a fresh one.
 func (s *misplaced) partitions(n int, fresh bool) {
 	counts := []int32{int32(n)}
 	if old := s.counts.Load(); old != nil && !fresh {

@@ -162,14 +162,12 @@ type poller struct {
 // against the bounds of librdkafka's queue.
 const maxBatchBytes = 1 << 20
 
-// newPoller returns a poller for a consumer. Nothing else may poll the consumer, and the
-// poller must be closed before it.
+// newPoller returns a poller for a consumer, which nothing else may poll. It is closed first.
 func newPoller(c *kafka.Consumer) (*poller, error) {
 	if C.tc_linked() == 0 {
 		return nil, errors.New("librdkafka lacks functions that ingest needs: build it with confluent-kafka-go v2.15.1")
 	}
-	// The client does not export its queue. TestPoller checks that these fields still
-	// have it.
+	// The client does not export its queue. TestPoller checks that these fields still have it.
 	handle := reflect.ValueOf(c).Elem().FieldByName("handle")
 	if !handle.IsValid() || !handle.FieldByName("rkq").IsValid() {
 		return nil, errors.New("the Kafka client has no queue where ingest looks for it: build it with " +
@@ -188,8 +186,7 @@ func (p *poller) close() {
 	p.list, p.held = nil, 0
 }
 
-// poll waits for events and returns their number. It releases the events of the poll before,
-// with their records' bytes.
+// poll waits for events and returns their number. It releases those of the poll before.
 func (p *poller) poll(wait int) int {
 	p.held = C.tc_poll(p.queue, p.list, p.held, maxBatch, maxBatchBytes, C.int(wait))
 	return int(p.held)

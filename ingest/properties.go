@@ -101,8 +101,7 @@ func CheckProperties(theirs map[string]string) []PropertyFault {
 	return out
 }
 
-// tryWhole is tryProperty with two exceptions: texts with a NUL, which C would cut, and plugins,
-// which librdkafka would load.
+// tryWhole is tryProperty, except for a NUL, which C would cut, and plugins, which would be loaded.
 func tryWhole(name, value string) (code int, said string) {
 	switch {
 	case strings.ContainsRune(name, 0):

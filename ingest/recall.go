@@ -117,7 +117,6 @@ func (c *Consumer) Recall(r *rooms.Recall) {
 	a.poke()
 }
 
-// poke wakes the recaller.
 func (a *recaller) poke() { wake(a.wake) }
 
 func (a *recaller) answer(w *asked, past *rooms.Past) {

@@ -7,8 +7,7 @@ import (
 	"tapecast/rooms"
 )
 
-// answerBy is how long a request waits for a first record of its room. After that its member is
-// told how far the read has come.
+// answerBy is how long a request waits for a first record. Then its member is told how far it is.
 const answerBy = 5 * time.Second
 
 // handOut answers the request with its room's frames. If there are none yet it returns false:
@@ -87,8 +86,7 @@ func (g *group) lasts(room string, s *shared, all []rooms.Record) (last []rooms.
 	return last
 }
 
-// hand answers the request with frames. If they go less far than it asked, the answer has the
-// offsets up to which they go.
+// hand answers the request with frames, and with their ends if they go less far than it asked.
 func (a *recaller) hand(w *asked, s *shared) {
 	var upTo []rooms.Pos
 	short := false

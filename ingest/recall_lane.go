@@ -103,8 +103,7 @@ func (r *recallRead) run(a *recaller) {
 	}
 }
 
-// read takes the read of a lane. It charges the users, keeps the pieces unless they are too much,
-// and answers the requests.
+// read takes the read of a lane: it charges users, keeps pieces if they fit, and answers requests.
 func (a *recaller) read(r *recallRead) {
 	g, k := r.g, r.g.topic
 	a.idle = append(a.idle, r.lane)

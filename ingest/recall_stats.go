@@ -2,7 +2,6 @@ package ingest
 
 import "sync/atomic"
 
-// refusal is why a request was not served.
 type refusal uint8
 
 const (

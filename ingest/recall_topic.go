@@ -142,8 +142,7 @@ func (w *asked) lack() (n int64) {
 	return n
 }
 
-// judge returns an error if a request cannot be served. The budget is a user's, in bytes a minute.
-// Below 0 there is no limit.
+// judge returns an error if a request cannot be served. budget is a user's bytes a minute; <0: none.
 func (k *recallTopic) judge(w *asked, budget int64, now time.Time) (refusal, error) {
 	size, known := k.size()
 	lacks := float64(w.lack()) * size

@@ -214,8 +214,7 @@ func (a *recaller) window(w *asked) []stretch {
 	return list
 }
 
-// windows returns the stretches that include the windows of all requests of a group for the same
-// room, or for the same names.
+// windows returns stretches with the windows of all requests of a group for that room or prefix.
 func (a *recaller) windows(of *asked, g *group) (list []stretch) {
 	for _, w := range g.list {
 		if w.Room == of.Room && (w.Names == nil) == (of.Names == nil) {
@@ -265,8 +264,7 @@ func (a *recaller) gather(first *asked, now time.Time) *group {
 	return g
 }
 
-// serve starts a read of the stretches that the group lacks and nobody has kept. If there are
-// none it answers the group at once.
+// serve starts a read of what the group lacks and nobody has kept, or else answers at once.
 func (a *recaller) serve(g *group, now time.Time) {
 	k := g.topic
 	var list []stretch

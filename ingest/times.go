@@ -204,7 +204,6 @@ func (a *times) next(counter *heartbeat.Counter) (key timeAsked, w *timeWaiting,
 	return key, a.waiting[key], true
 }
 
-// find returns the positions at a time: known ones, or an answer of Kafka.
 func (a *times) find(key timeAsked, w *timeWaiting) (timePositions, error) {
 	epoch, parts := key.t.known()
 	now := time.Now()

@@ -7,14 +7,12 @@ import (
 	"strings"
 )
 
-// prefersJSON reports whether an Accept header wants JSON more than text.
 func prefersJSON(accept string) bool {
 	return weightOf(accept, "application", "json") > weightOf(accept, "text", "plain")
 }
 
-// weightOf returns the weight that an Accept header gives to a media type: that of the most
-// specific range that fits (RFC 9110, 12.5.1). 0 means that the type is not wanted. Malformed
-// ranges are left out.
+// weightOf returns the weight of a media type in an Accept header: that of the most specific range
+// that fits (RFC 9110, 12.5.1); 0: not wanted. Malformed ranges are left out.
 func weightOf(accept, kind, sub string) (weight float64) {
 	ranges := []string{"*/*", kind + "/*", kind + "/" + sub} // the most specific last
 	best := -1

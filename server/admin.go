@@ -43,5 +43,4 @@ func (s *Server) writeAdminMetrics(m metricWriter) {
 	}
 }
 
-// adminDropped returns how many connections to the internal ports were closed for others.
 func (s *Server) adminDropped() uint64 { return s.admin.Dropped() + s.probes.Dropped() }

@@ -2,34 +2,18 @@ package server
 
 import (
 	"log/slog"
-	"net"
 
 	"tapecast/loop"
 	"tapecast/loop/upgrade"
 	"tapecast/server/config"
 )
 
-// Echo answers every message with itself, through the engine that serves clients. Conformance
-// suites run against it. It accepts any path and needs no token.
-type Echo struct{ engine *loop.Engine }
-
-// NewEcho returns an echo. Messages over maxMessage close the connection with 1009.
-func NewEcho(addr string, maxMessage config.Size, log *slog.Logger) (*Echo, error) {
-	e, err := loop.New(loop.Config{Addr: addr, Handler: echoHandler{}, Log: log, MaxMessage: int(maxMessage)})
-	if err != nil {
-		return nil, err
-	}
-	return &Echo{e}, nil
+// NewEcho returns an engine that answers every message with itself, through the code that serves
+// clients. Conformance suites run against it. It accepts any path and needs no token. Messages over
+// maxMessage close the connection with 1009.
+func NewEcho(addr string, maxMessage config.Size, log *slog.Logger) (*loop.Engine, error) {
+	return loop.New(loop.Config{Addr: addr, Handler: echoHandler{}, Log: log, MaxMessage: int(maxMessage)})
 }
-
-// Start opens the port.
-func (e *Echo) Start() error { return e.engine.Start() }
-
-// Addr returns its address, once started.
-func (e *Echo) Addr() net.Addr { return e.engine.Addr() }
-
-// Stop ends all connections at once.
-func (e *Echo) Stop() error { return e.engine.Stop() }
 
 // echoHandler has no state: any goroutine may call it.
 type echoHandler struct{}

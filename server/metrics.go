@@ -34,7 +34,6 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(b.Bytes()) // the client may be gone
 }
 
-// figuresJSON is the service-level form of /metrics.
 type figuresJSON struct {
 	Services map[string]map[string]any `json:"services"`
 	Count    struct {
@@ -182,11 +181,9 @@ func writeInputMetrics(m metricWriter, e *loop.Stats) {
 	m.gauge("tapecast_inbox_max_events", "The most events that have waited for one loop so far.", float64(e.InboxMost))
 	m.gauge("tapecast_incoming_bytes", "Memory of messages and TLS records that clients have sent in part.",
 		float64(e.Incoming))
-	m.family("tapecast_reads_put_off_total", "counter", "Times that input was read later: other connections came "+
-		"first (turn), the loop had to catch up (inbox), too many small frames (pace).")
-	m.labelled("tapecast_reads_put_off_total", "reason", "turn", float64(e.PutOff.Turn))
-	m.labelled("tapecast_reads_put_off_total", "reason", "inbox", float64(e.PutOff.Inbox))
-	m.labelled("tapecast_reads_put_off_total", "reason", "pace", float64(e.PutOff.Pace))
+	byKey(m, "tapecast_reads_put_off_total", "counter", "Times that input was read later: other connections came "+
+		"first (turn), the loop had to catch up (inbox), too many small frames (pace).", "reason",
+		map[string]uint64{"turn": e.PutOff.Turn, "inbox": e.PutOff.Inbox, "pace": e.PutOff.Pace})
 }
 
 func (s *Server) writeTLSMetrics(m metricWriter) {

@@ -130,8 +130,7 @@ func writeMemoryMetrics(m metricWriter, parts map[string]int64) {
 		"counted. The others are Go's own figures, heap_other without what is counted before.", "part", parts)
 }
 
-// histogram writes the series of one histogram, with values divided by per. labels are its own,
-// without braces; le follows them.
+// histogram writes the series of one histogram, divided by per. labels are its own, without braces.
 func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uint64, per float64) {
 	before, alone := "", ""
 	if labels != "" {

@@ -68,8 +68,7 @@ type Server struct {
 	security *logging.Security
 }
 
-// New wires a server from a configuration that Load has checked. It opens
-// nothing: Start does.
+// New wires a server from a configuration that Load has checked. It opens nothing: Start does.
 func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	s := &Server{cfg: cfg, log: log, brokers: cfg.Kafka.Brokers, begun: time.Now()}
 	s.stopping, s.hurry = context.WithCancel(context.Background())
@@ -208,8 +207,7 @@ func (s *Server) EmbeddedBrokers() []string {
 	return s.embedded.Addrs()
 }
 
-// ProbesAddr returns the address of the port for probes once started. It is nil before, and if
-// admin.probes is not set.
+// ProbesAddr returns the address of the port for probes once started; nil: before, or there is none.
 func (s *Server) ProbesAddr() net.Addr { return s.probes.Addr() }
 
 // Shutdown takes readiness away, waits for server.drain_delay and closes the public port.

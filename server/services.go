@@ -22,8 +22,7 @@ func (s *Server) services() []*registry.Service {
 		s.connectionHandler()}
 }
 
-// connectionManager is the engine: sockets and loops. It is the last to start,
-// and its stop is the drain.
+// connectionManager is the engine: sockets and loops. It starts last, and its stop is the drain.
 func (s *Server) connectionManager() *registry.Service {
 	return &registry.Service{
 		Name:  "ConnectionManager",
@@ -242,8 +241,7 @@ func (s *Server) connectionHandler() *registry.Service {
 	}
 }
 
-// acceptHealth reports whether sockets could not be accepted recently. Most often the
-// descriptors have run out.
+// acceptHealth reports whether sockets could not be accepted lately, as without descriptors.
 type acceptHealth struct {
 	mu     sync.Mutex
 	failed uint64

@@ -68,9 +68,8 @@ func (c *certificate) tlsConfig() *tls.Config {
 
 func (c *certificate) expires() time.Time { return c.pair.Load().Leaf.NotAfter }
 
-// ReloadCertificate loads the certificate that fresh names, which Load has checked. After an error
-// the old one stays. Earlier sessions can still be resumed. TLS cannot be turned on or off while
-// the server runs.
+// ReloadCertificate loads the certificate of a configuration that Load has checked. After an error
+// the old one stays. Earlier sessions can be resumed. TLS cannot be turned on or off.
 func (s *Server) ReloadCertificate(fresh *config.Config) error {
 	return s.certificate.reload("server.tls", &fresh.Server.TLS)
 }
@@ -88,9 +87,8 @@ func (s *Server) ReloadKeys(fresh *config.Config) error {
 	return nil
 }
 
-// ReloadAdmin loads the certificate and the token of the internal port that fresh names, which Load
-// has checked. After an error the old ones stay. Neither can be added or removed while the server
-// runs.
+// ReloadAdmin loads the internal port's certificate and token of a configuration that Load has
+// checked. After an error the old ones stay. Neither can be added or removed.
 func (s *Server) ReloadAdmin(fresh *config.Config) error {
 	if s.gate.HasToken() != (fresh.Admin.TokenFile != "") {
 		return errors.New("admin.token_file cannot be added or removed while the gateway runs: restart it")

@@ -15,8 +15,7 @@ type trouble struct {
 	service string // whose health it degrades
 	text    string // what happens, and the remedy
 
-	// count returns how much was shed, refused or dropped so far. If it goes up for troubleAfter
-	// looks, the service is degraded.
+	// count returns how much was shed so far. Going up for troubleAfter looks degrades the service.
 	count func() uint64
 	// bad reports whether something is wrong now, and what. It degrades at once.
 	bad func() (bool, string)

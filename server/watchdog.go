@@ -12,8 +12,7 @@ import (
 
 const (
 	watchEvery = 100 * time.Millisecond
-	// standsAfter is how many looks of the watchdog a goroutine stays in one turn of its own before
-	// it degrades its service: a second.
+	// standsAfter is how many looks find a goroutine in one turn until it degrades its service: 1 s.
 	standsAfter = 10
 	// deadAfter is after how many looks the process no longer counts as alive: ten seconds.
 	deadAfter = 100
@@ -54,7 +53,6 @@ func newWatchdog(log *slog.Logger, heartbeats func() []watched) *watchdog {
 	return &watchdog{log: log, heartbeats: heartbeats, seen: map[*heartbeat.Counter]*standing{}}
 }
 
-// every calls f once a period until ctx ends.
 func every(ctx context.Context, period time.Duration, f func()) {
 	tick := time.NewTicker(period)
 	defer tick.Stop()
@@ -88,7 +86,6 @@ func (w *watchdog) look() {
 	w.found.Store(&found)
 }
 
-// look checks one heartbeat, and logs what has changed.
 func (s *standing) look(log *slog.Logger, b *heartbeat.Counter) {
 	turn, busy := b.Turn()
 	if busy && turn == s.turn {

@@ -20,10 +20,7 @@ type TopicSpec struct {
 
 // Embedded is a Kafka broker in this process, for trying things out. Clients
 // reach it over TCP like any other. It is not fast, and has one node.
-type Embedded struct {
-	cluster *kfake.Cluster
-	addrs   []string
-}
+type Embedded struct{ cluster *kfake.Cluster }
 
 // StartEmbedded starts a broker on a loopback port that the kernel chooses,
 // and creates the topics that do not exist yet. With a dataDir, records
@@ -46,7 +43,7 @@ func StartEmbedded(ctx context.Context, topics []TopicSpec, dataDir string, log 
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the embedded broker: %w", err)
 	}
-	e := &Embedded{cluster: cluster, addrs: cluster.ListenAddrs()}
+	e := &Embedded{cluster}
 	for _, t := range topics {
 		err := cluster.CreateTopic(t.Name, t.Partitions, t.Config)
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
@@ -58,7 +55,7 @@ func StartEmbedded(ctx context.Context, topics []TopicSpec, dataDir string, log 
 }
 
 // Addrs returns the addresses at which the broker listens.
-func (e *Embedded) Addrs() []string { return e.addrs }
+func (e *Embedded) Addrs() []string { return e.cluster.ListenAddrs() }
 
 // Stop ends the broker. Its files stay.
 func (e *Embedded) Stop() { e.cluster.Close() }

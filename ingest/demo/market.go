@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// generator turns the schedule into records with prices, trade ids and orders.
-// Two generators with the same seed, start and users yield the same records.
-// It belongs to one goroutine.
+// generator turns the schedule into records: the same ones for the same seed, start and users. It
+// belongs to one goroutine.
 type generator struct {
 	seed  uint64
 	start time.Time

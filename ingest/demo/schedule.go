@@ -66,8 +66,7 @@ var userSteps = []event{
 	{at: 5000 * time.Millisecond, kind: evMessage},
 }
 
-// schedule returns all events of one second (the first is 0) for a number of
-// users, in order of time.
+// schedule returns the events of one second (the first is 0), for that many users, by time.
 func schedule(seed uint64, second int64, users int) []event {
 	r := rand.New(rand.NewPCG(seed, uint64(second)))
 	begin := time.Duration(second) * time.Second

@@ -5,7 +5,6 @@ import (
 	"strings"
 )
 
-// owner is one demo user: the assets and the open order.
 type owner struct {
 	held  map[string]int64 // by asset
 	order order
@@ -132,7 +131,6 @@ var alerts = []struct{ severity, text string }{
 	{"info", "Maintenance of the test network is due on Sunday."},
 }
 
-// side returns the side of an order as exchanges write it.
 func side(buy bool) string {
 	if buy {
 		return "BUY"

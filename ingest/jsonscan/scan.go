@@ -6,8 +6,7 @@ import "bytes"
 // every client's parser goes deeper (encoding/json stops at 10,000).
 const maxDepth = 512
 
-// span is the position of a value in its text, up to but not including to. An empty span
-// means that there is no value.
+// span is the position of a value in its text, up to but not including to; empty: no value.
 type span struct{ from, to int }
 
 // doubledAt is the span of a field that is Doubled.
@@ -39,8 +38,7 @@ type Scanner struct {
 	escaped bool   // some string since this was cleared holds an escape
 }
 
-// Scan checks a text and finds the fields of a tree, which may be nil. It returns
-// -1, or the index of the fault.
+// Scan checks a text and finds the fields of a tree, if any. It returns -1, or a fault's index.
 func (s *Scanner) Scan(src []byte, tree *Tree) (fault int) {
 	s.src, s.high = src, 0
 	var root *node

@@ -31,8 +31,7 @@ type Decoder struct {
 	// Misplaced: a route's partitioner says another partition, for each of Counts.
 	Misplaced bool
 
-	// Origin copies a record for a dead letter, in case a crowded pattern refuses it a room.
-	// Nil: there are no dead letters.
+	// Origin copies a record for a dead letter, if a crowded pattern may refuse it. Nil: none.
 	Origin  func(*Record) any
 	Crowded func(*rooms.Pattern) bool
 
@@ -268,7 +267,6 @@ func (d *Decoder) hadAlready(name []byte) bool {
 	return false
 }
 
-// typeOf returns the type of a record's frames. It interns the text.
 func (d *Decoder) typeOf(r *route, m *Record) (string, Bad) {
 	if r.typ.constant() {
 		return r.typ.text, Bad{}

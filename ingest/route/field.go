@@ -118,8 +118,7 @@ func (d *Decoder) textOf(dst []byte, t *template, m *Record, most int) ([]byte, 
 	return dst, Bad{}
 }
 
-// text returns the text of a placeholder, valid until the next call. Fields of the value must
-// be strings or integers.
+// text returns a placeholder's text, valid until the next call. Of values: strings and integers.
 func (d *Decoder) text(from *source, m *Record) (text []byte, why lack) {
 	switch from.kind {
 	case fromKey:

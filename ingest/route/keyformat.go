@@ -7,8 +7,7 @@ import (
 	"strconv"
 )
 
-// keyFormat is how producers write record keys. It decides the text of {@key}. Two different
-// keys never give the same text.
+// keyFormat is how producers write record keys, and so the text of {@key}: no two keys share one.
 type keyFormat uint8
 
 const (

@@ -93,7 +93,6 @@ type cond struct {
 	glob string
 }
 
-// roomTemplate is the template of a room's name, and the pattern of its names.
 type roomTemplate struct {
 	template
 	// pattern is the pattern of every name. Nil: names may differ, so each is looked up.

@@ -169,7 +169,6 @@ func globMatch(glob string, s []byte) bool {
 	return strings.Trim(glob[i:], "*") == ""
 }
 
-// globsOverlap reports whether some text matches both globs.
 func globsOverlap(a, b string) bool {
 	// row[j]: some text matches both a[i:] and b[j:]. It is filled from the end.
 	row := make([]bool, len(b)+1)

@@ -53,8 +53,7 @@ func (p *Paths) Get(path string, f http.HandlerFunc) {
 	p.Add(path, f, http.MethodGet, http.MethodHead)
 }
 
-// Port returns a port with the paths that were added. key is the configuration key of its address.
-// secure is nil if it is plain.
+// Port returns a port with these paths. key is what sets its address. secure is nil if it is plain.
 func (p *Paths) Port(gate *Gate, key string, secure *tls.Config) *Port {
 	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		Refuse(w, http.StatusNotFound, "%s does not exist on this port, which has %s", r.URL.Path,

@@ -19,8 +19,7 @@ import (
 const (
 	// maxToken bounds what is decoded for a stranger. Tokens with many claims have 2 KB.
 	maxToken = 8 << 10
-	// maxExpires is the end of the year 9999: beyond it times no longer fit the
-	// types that they go through.
+	// maxExpires is the end of the year 9999: later times do not fit the types they go through.
 	maxExpires = 253402300799
 )
 

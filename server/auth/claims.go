@@ -14,8 +14,7 @@ import (
 )
 
 // claims holds the registered claims that are checked, by their exact names (RFC 7519, section 4).
-// Without it encoding/json takes "SUB" for sub, and the last of two. iat and jti never cause a
-// refusal.
+// Without it encoding/json takes "SUB" for sub, and the last of two.
 type claims struct{ jwt.RegisteredClaims }
 
 var claimParsers fastjson.ParserPool

@@ -11,9 +11,8 @@ import (
 	"tapecast/server/config"
 )
 
-// MintToken makes a token that a server with the same configuration accepts for ttl. It signs with
-// HS256 if there is a secret, else (or with useEd25519) with the Ed25519 key of
-// auth.private_key_file.
+// MintToken makes a token that a server with this configuration accepts for ttl. It signs with the
+// secret, or else (or with useEd25519) with the key of auth.private_key_file.
 func MintToken(cfg *config.Config, user string, ttl time.Duration, useEd25519 bool) (string, error) {
 	a := &cfg.Auth
 	if err := checkUser(user); err != nil {

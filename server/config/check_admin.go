@@ -66,8 +66,7 @@ func (c *collector) checkReach(a *Admin) {
 	}
 }
 
-// Warnings returns what is odd about a configuration that can be run, each in one line that names
-// the key and what to do.
+// Warnings returns what is odd about a configuration that can be run, in lines with key and remedy.
 func (cfg *Config) Warnings() []string {
 	out := slices.Clone(cfg.odd)
 	a := &cfg.Admin
@@ -103,8 +102,7 @@ func sameAddress(a, b string) bool {
 	return hostA == hostB || covers(hostA, hostB) || covers(hostB, hostA)
 }
 
-// covers reports whether a host stands for all addresses of the machine, or for all of IPv4, and so
-// includes the other host.
+// covers reports whether a host stands for all addresses, or all of IPv4, including the other host.
 func covers(host, other string) bool {
 	ip, err := netip.ParseAddr(host)
 	if host == "" || err != nil || !ip.IsUnspecified() {

@@ -52,7 +52,6 @@ func connectJWKS(ctx context.Context, from string, say func(line string)) (fault
 	return 0
 }
 
-// topicAsks returns what the gateway needs of each topic, in the order of the configuration.
 func (cfg *Config) topicAsks() []ingest.TopicAsk {
 	catalog, err := cfg.Catalog()
 	if err != nil {
@@ -89,7 +88,6 @@ func (cfg *Config) topicAsks() []ingest.TopicAsk {
 	return out
 }
 
-// lastValueRoom returns the first room of a route whose class keeps last values.
 func lastValueRoom(r *Route, catalog *rooms.Catalog) (room string, keeps bool) {
 	for _, room := range r.Rooms {
 		p, _, ok := catalog.Resolve(field.ReplaceAllString(room, "x"))

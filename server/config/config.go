@@ -34,8 +34,7 @@ type Server struct {
 	Path string `koanf:"path"`
 	// Drain is the time over which a stopping node spreads its closes. Default 20s.
 	Drain time.Duration `koanf:"drain"`
-	// DrainDelay is how long a stopping node still takes clients, so that balancers notice that it
-	// is no longer ready. Default 0s.
+	// DrainDelay is how long a stopping node still takes clients, until balancers notice. Default 0s.
 	DrainDelay time.Duration `koanf:"drain_delay"`
 
 	// Loops is the number of event loops. Default 0: half of the CPUs, at least one.
@@ -154,8 +153,7 @@ type Limits struct {
 	RecallBytes Size `koanf:"recall_bytes"`
 }
 
-// Kafka is the cluster to read from. Without brokers an embedded broker is used, fed by a generated
-// market.
+// Kafka is the cluster to read from. Without brokers there is an embedded one with a market.
 type Kafka struct {
 	// Brokers are host:port. Default none: the embedded broker.
 	Brokers []string `koanf:"brokers"`
@@ -186,8 +184,7 @@ type Kafka struct {
 
 // Memory bounds memory.
 type Memory struct {
-	// Tapes is the most bytes that all tapes hold together. Messages of the last second may take as
-	// much again. Default 512MiB.
+	// Tapes is the most bytes of all tapes. The last second may take as much again. Default 512MiB.
 	Tapes Size `koanf:"tapes"`
 	// LastValues is the most bytes that all last values hold together. Beyond that the oldest are
 	// forgotten, those of rooms without members first. Default 0: 512MiB, or Tapes if that is less.
@@ -210,8 +207,7 @@ type Class struct {
 	// Lag says what happens to a member whose next messages the tape has dropped: skip (default)
 	// sends it a gap notice, close closes it with 4208.
 	Lag string `koanf:"lag"`
-	// Owner makes rooms private if it is "{sub}": their {owner} is the sub of the user's token.
-	// Default "": public.
+	// Owner makes rooms private if it is "{sub}": only the user {owner} may join. Default "": public.
 	Owner string `koanf:"owner"`
 	// Keep keeps records of rooms without members here. Default false; always true if Owner is set.
 	Keep bool `koanf:"keep"`
@@ -243,8 +239,7 @@ type Retain struct {
 
 // Room maps the rooms that fit a pattern to a class.
 type Room struct {
-	// Match is a name ("prices"), a prefix with a star ("prices:*"), or with the owner
-	// ("orders:{owner}").
+	// Match is a name (prices), or a prefix with a star (prices:*) or the owner (orders:{owner}).
 	Match string `koanf:"match"`
 	// Class is a key of classes.
 	Class string `koanf:"class"`

@@ -30,8 +30,7 @@ type Route struct {
 	Rooms []string `koanf:"rooms"`
 	// Key is the envelope's key, with fields. Default "": none.
 	Key string `koanf:"key"`
-	// KeyFormat is how producers write record keys, and so what {@key} stands for: utf8 (default),
-	// int32, int64, hex or base64.
+	// KeyFormat is how producers write keys: utf8 (default), int32, int64, hex or base64.
 	KeyFormat string `koanf:"key_format"`
 	// Type is the envelope's type, with fields, 256 bytes at most. Default "": the topic's name.
 	Type string `koanf:"type"`
@@ -68,8 +67,7 @@ type Admin struct {
 	TLS       AdminTLS `koanf:"tls"`
 	// Pprof serves /debug/pprof/, which needs the token if TokenFile is set. Default false.
 	Pprof bool `koanf:"pprof"`
-	// Direct serves POST /debug/append, which appends records past Kafka, for measurements only. It
-	// needs Write. Default false.
+	// Direct serves POST /debug/append, past Kafka, for measurements. It needs Write. Default false.
 	Direct bool `koanf:"direct"`
 }
 

@@ -18,8 +18,7 @@ const (
 	EnvFile = EnvPrefix + "CONFIG"
 )
 
-// delim separates the steps of a path inside koanf. It is not a dot, since names of librdkafka's
-// properties contain dots.
+// delim separates the steps of a path inside koanf. librdkafka's properties contain dots.
 const delim = "\x1f"
 
 var stringType = reflect.TypeFor[string]()
@@ -70,7 +69,6 @@ func (p *envParser) set(name, text string) (string, any) {
 	return strings.Join(steps, delim), v
 }
 
-// below returns the names that may stand below a section or below classes.
 func (p *envParser) below(k *key) []string {
 	if k.kind == kindSection {
 		return k.names()
@@ -143,8 +141,7 @@ func slipOf(s string, names []string) string {
 	})
 }
 
-// names returns the variables of all keys below k, without their prefix: those that a variable can
-// set, or else those that none can.
+// names returns the variables of all keys below k without prefix: those that can be set, or the rest.
 func (p *envParser) names(k *key, prefix string, settable bool) []string {
 	var out []string
 	switch k.kind {

@@ -45,13 +45,11 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Under returns the faults of a section, and those that belong to no key, such as a
-// file that cannot be read.
+// Under returns the faults of a section, and those of no key, such as a file that cannot be read.
 func (f Faults) Under(section string) Faults {
 	return slices.DeleteFunc(slices.Clone(f), func(x Fault) bool { return x.Key != "" && !within(x.Key, section) })
 }
 
-// within reports whether the key at path is the one at root or below it.
 func within(path, root string) bool {
 	rest, ok := strings.CutPrefix(path, root)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
@@ -63,8 +61,7 @@ type source struct {
 	dir  string // the directory for relative file names; "": the working directory
 }
 
-// collector gathers faults and remembers where each key was set. It belongs to
-// one Load.
+// collector gathers faults and remembers where each key was set. It belongs to one Load.
 type collector struct {
 	faults Faults
 

@@ -163,8 +163,7 @@ func (c *collector) readSecret(textKey, fileKey, text, file string) (string, boo
 	return s, true
 }
 
-// resolve makes a file name absolute. Names in the file are relative to its directory, so that the
-// working directory does not matter.
+// resolve makes a file name absolute. Names in the file are relative to its directory.
 func (c *collector) resolve(path, file string) string {
 	if dir := c.source(path).dir; dir != "" && !filepath.IsAbs(file) {
 		return filepath.Join(dir, file)

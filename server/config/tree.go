@@ -28,8 +28,7 @@ const (
 	kindStringMap // free names to strings
 )
 
-// key is a node of the tree of all keys that may be set. It never changes once
-// made.
+// key is a node of the tree of all keys that may be set. It never changes once made.
 type key struct {
 	name string
 	kind kind

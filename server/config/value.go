@@ -48,8 +48,7 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-// Secret is a string that prints as [redacted] whichever way it is printed;
-// string(s) has its text.
+// Secret is a string that prints as [redacted] whichever way it is printed; string(s) has its text.
 type Secret string
 
 // String hides the secret from fmt and from logs.

@@ -115,9 +115,8 @@ func (b *budgets) shard(p payer) (*budgetShard, uint64) {
 	return &b.shards[h%budgetShards], h
 }
 
-// charge counts n units against the payer. A payer without debt may cause any number. Otherwise a
-// request beyond the burst is refused, gets the time after which to come again, and costs
-// CostRefused.
+// charge counts n units against the payer. Without debt it may cause any number. Otherwise a request
+// beyond the burst is refused, is told when to come again, and costs CostRefused.
 func (b *budgets) charge(p payer, rule pace, n, now int64) (v Verdict, retry time.Duration) {
 	return b.chargeFew(p, rule, n, n, now)
 }
@@ -149,7 +148,6 @@ func (b *budgets) chargeFew(p payer, rule pace, n, few, now int64) (v Verdict, r
 	return Over, time.Duration(max(owed-max(0, rule.burst-cost), int64(time.Millisecond)))
 }
 
-// spend counts n units that were caused already.
 func (b *budgets) spend(p payer, rule pace, n, now int64) {
 	if rule.each == 0 || n <= 0 {
 		return

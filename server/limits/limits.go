@@ -68,8 +68,7 @@ func (k Kind) String() string {
 	}[k]
 }
 
-// Sheds reports whether the limit turns clients away. The others refuse a single request that asks
-// for more than any client may have.
+// Sheds reports whether the limit turns clients away, and not just requests for more than any gets.
 func (k Kind) Sheds() bool {
 	switch k {
 	case Rooms, Wildcards, WildcardRooms, EmptyRooms:

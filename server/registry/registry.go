@@ -42,7 +42,6 @@ type entry struct {
 	said     answered      // the last answer
 }
 
-// answered is a service's report of its health.
 type answered struct {
 	status Status
 	detail string
@@ -148,7 +147,6 @@ func (r *Registry) begin(ctx context.Context, e *entry) error {
 	return nil
 }
 
-// end stops one service, if it was started.
 func (r *Registry) end(ctx context.Context, e *entry) error {
 	if !e.begun {
 		e.set(Stopped, "", false)
@@ -220,7 +218,6 @@ func (r *Registry) nextRestart() time.Duration {
 	return next
 }
 
-// look asks a service for its health, and logs a change.
 func (r *Registry) look(e *entry) {
 	e.mu.Lock()
 	running, was := e.running, e.status
@@ -253,7 +250,6 @@ func (r *Registry) look(e *entry) {
 	}
 }
 
-// again stops what is left of a service and starts it.
 func (r *Registry) again(ctx context.Context, e *entry) {
 	e.mu.Lock()
 	failures := e.failures

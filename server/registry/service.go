@@ -10,8 +10,7 @@ import (
 // goroutine may call Health and Figure.
 type Service struct {
 	Name string
-	// Needs names the services that run before this one starts and until it has
-	// stopped.
+	// Needs names the services that run before this one starts and until it has stopped.
 	Needs []string
 
 	// Start returns when the service runs. ctx bounds only the start.

@@ -49,7 +49,7 @@ func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start t
 // judged goes on with a token that was checked.
 func (h *Handler) judged(c conn, s *session, q *request, ph phase, a authRequest, id auth.Identity, err error,
 	start time.Time) {
-	h.times.auth.Update(time.Since(start).Seconds())
+	h.authTime.Update(time.Since(start).Seconds())
 	if err != nil {
 		h.refuse(c, s, q, ph, a.token, err)
 		return

@@ -88,7 +88,6 @@ func (h *Handler) overLimit(c conn, k limits.Kind, user string) {
 	h.logOnce(c, k, user)
 }
 
-// logOnce logs a limit that a connection hit, once a minute.
 func (h *Handler) logOnce(c conn, k limits.Kind, user string) {
 	if h.limit.MayLog(c.ID(), k, h.elapsed(time.Now())) {
 		h.logLimit(c, k, user)

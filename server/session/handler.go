@@ -43,7 +43,8 @@ type Handler struct {
 	wall         func() time.Time  // the wall clock, replaced in tests
 
 	accepting atomic.Bool
-	times     timings
+	authTime  Timing                    // to check one token
+	joinTime  Timing                    // from the token to auto_subscribed
 	calls     [opPing + 1]atomic.Uint64 // requests by method
 	faults    atomic.Uint64             // requests answered with an error
 }
@@ -61,8 +62,11 @@ func New(
 		maxRooms:     cfg.Limits.RoomsPerConnection,
 		maxWildcards: cfg.Limits.WildcardsPerConnection,
 		maxEarly:     cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
-		node:  strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
-		times: newTimings(),
+		node: strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
+		authTime: newTiming("tapecast_auth_seconds", "Time to check one token.", 10e-6, 25e-6, 50e-6, 100e-6, 250e-6,
+			500e-6, 1e-3, 5e-3, 25e-3),
+		joinTime: newTiming("tapecast_join_seconds", "Time from the token to auto_subscribed.", 100e-6, 250e-6, 500e-6,
+			1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 5),
 		begun: time.Now(), wall: time.Now,
 	}
 	for _, class := range cfg.Classes {
@@ -96,10 +100,9 @@ func (h *Handler) Calls(visit func(method string, n uint64)) {
 }
 
 // Timings returns the times to check one token, and from the token to auto_subscribed.
-func (h *Handler) Timings() []Timing { return []Timing{h.times.auth, h.times.join} }
+func (h *Handler) Timings() []Timing { return []Timing{h.authTime, h.joinTime} }
 
-// open decides on a handshake. It counts the connection if it attaches a session, and closed
-// removes it from the count.
+// open decides on a handshake. A connection with a session counts until closed.
 func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 	if !h.accepting.Load() {
 		return unavailable("the server is stopping", 5)
@@ -144,7 +147,7 @@ func (h *Handler) openWithToken(c conn, s *session, r *upgrade.Request) {
 // judgedInHandshake goes on with a token of the handshake that was checked.
 func (h *Handler) judgedInHandshake(c conn, s *session, token string, manual bool, id auth.Identity, err error,
 	start time.Time) {
-	h.times.auth.Update(time.Since(start).Seconds())
+	h.authTime.Update(time.Since(start).Seconds())
 	if errors.Is(err, auth.ErrAway) {
 		h.turnAway(c)
 		return
@@ -239,26 +242,11 @@ func (h *Handler) closed(c conn, code int) {
 	h.debug("closed", c, user, slog.Int("code", code))
 }
 
-type timings struct {
-	auth Timing // to check one token
-	join Timing // from the token to auto_subscribed
-}
-
-// Timing is a histogram in seconds, with `le` buckets, the only ones that PromQL's
-// histogram_quantile reads.
+// Timing is a histogram in seconds, with `le` buckets, which histogram_quantile needs.
 type Timing struct {
 	*metrics.PrometheusHistogram
 	Name, Help string
 	set        *metrics.Set // of this one
-}
-
-func newTimings() timings {
-	return timings{
-		auth: newTiming("tapecast_auth_seconds", "Time to check one token.", 10e-6, 25e-6, 50e-6, 100e-6, 250e-6,
-			500e-6, 1e-3, 5e-3, 25e-3),
-		join: newTiming("tapecast_join_seconds", "Time from the token to auto_subscribed.", 100e-6, 250e-6, 500e-6,
-			1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 5),
-	}
 }
 
 func newTiming(name, help string, bounds ...float64) Timing {

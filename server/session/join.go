@@ -80,8 +80,7 @@ type asking struct {
 	strays []string // rooms in since that the request does not join
 }
 
-// ask checks which of the rooms may be joined, and reserves them. Rooms of wildcards are not known
-// yet: the loop reserves them later.
+// ask checks which rooms may be joined, and reserves them; the loop does it for those of wildcards.
 func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
 	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
 	wildcards, full := 0, false
@@ -186,8 +185,7 @@ func failures(joined []loop.Joined) (n int) {
 	return n
 }
 
-// joinFirst joins, as one step, the rooms that come with authentication. The reply is sent before
-// any frame of those rooms.
+// joinFirst joins the rooms of the authentication in one step. The reply comes before their frames.
 func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start time.Time) {
 	user := h.user(c)
 	w.noWildcards = true
@@ -203,7 +201,7 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 			s.phase = phOpen
 		}
 		s.mu.Unlock()
-		h.times.join.Update(time.Since(start).Seconds())
+		h.joinTime.Update(time.Since(start).Seconds())
 		return a.appendAutoSubscribed(make([]byte, 0, autoSubscribedSize(joined)), joined)
 	})
 }

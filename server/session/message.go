@@ -84,9 +84,8 @@ func (h *Handler) message(c conn, opcode byte, p []byte) {
 	}
 }
 
-// affordsParse reports whether a long message may be parsed, which takes about 30 ns and 50 bytes
-// of memory for each byte. If not, the message has been answered. The cost of its bytes is counted
-// later.
+// affordsParse reports whether a long message may be parsed, at 30 ns and 50 bytes of memory a byte.
+// If not, it has been answered. The cost of its bytes is counted later.
 func (h *Handler) affordsParse(
 	c conn, s *session, q *request, p []byte, user string, pace limits.Verdict, now int64,
 ) bool {
@@ -113,8 +112,7 @@ func (h *Handler) failParsed(c conn, q *request, user string, f fault) {
 	h.fail(c, q, f)
 }
 
-// affords counts the cost of a request. It returns false if that is over the budget: the request
-// has then been answered.
+// affords counts the cost of a request; false: it was over the budget, and has been answered.
 func (h *Handler) affords(c conn, s *session, q *request, user string, now int64) bool {
 	joined := 0
 	if q.op == opList {
@@ -141,9 +139,8 @@ func (h *Handler) turnDown(c conn, s *session, q *request, v limits.Verdict, ret
 	h.fail(c, q, f)
 }
 
-// waits counts a request that must wait for rooms, before it keeps anything. ok is false if too
-// many wait already: the request has then been answered. Otherwise done must be called when it no
-// longer waits.
+// waits counts a request that must wait for rooms, until done is called. ok is false if too many wait
+// already: the request has then been answered.
 func (h *Handler) waits(c conn, s *session, q *request, user string) (done func(), ok bool) {
 	w := q.weight()
 	if s.enter(w) {

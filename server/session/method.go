@@ -57,8 +57,7 @@ type fault struct {
 	code   int
 	text   string
 	oldest *rooms.Positions // of wire.CodeTooOld: the earliest positions that are left
-	// retryAfter is how long the client should wait before it asks again, of wire.CodeNotNow.
-	// The reply has it in ms.
+	// retryAfter is how long the client should wait, of wire.CodeNotNow. The reply has it in ms.
 	retryAfter time.Duration
 }
 

@@ -28,8 +28,7 @@ func (f *fault) wire() wire.Error {
 	return e
 }
 
-// appendJoined appends a room that the connection is in (status joined) or was in (left), with the
-// positions up to which that holds.
+// appendJoined appends a room that the connection is in (joined) or was in (left), with positions.
 func appendJoined(dst []byte, j *loop.Joined, status string) []byte {
 	dst = append(dst, `{"room":`...)
 	dst = wire.AppendString(dst, j.Name)

@@ -13,9 +13,8 @@ import (
 	"tapecast/server/limits"
 )
 
-// subscribe serves the method. An object is answered room by room. A list, the shape of Binance's
-// clients, is answered with null if the client is now in all of the rooms, and else with one error
-// that names the others.
+// subscribe serves the method. An object is answered room by room, and a list, as Binance's clients
+// send it, with null if the client is now in all rooms, or else one error that names the others.
 func (h *Handler) subscribe(c conn, s *session, q *request, user string) {
 	names, list, f := q.roomNames()
 	var w wishes
@@ -151,8 +150,7 @@ func appendRooms(id []byte, list []loop.Joined, status string) []byte {
 	return append(dst, "]}}"...)
 }
 
-// countEmpty counts and logs a request for more rooms without data than its user, or all users of a
-// pattern together, may have.
+// countEmpty counts and logs a request for more rooms without data than its user or pattern may have.
 func (h *Handler) countEmpty(c conn, joined []loop.Joined, user string) {
 	over := func(j loop.Joined) bool {
 		return errors.Is(j.Err, rooms.ErrEmptyRooms) || errors.Is(j.Err, rooms.ErrTooManyRooms)

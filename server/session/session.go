@@ -61,8 +61,7 @@ type session struct {
 }
 
 const (
-	// expiryNotice is how long before the end of its session a client is told. The session ends
-	// leeway after the token's exp.
+	// expiryNotice is how long before its session ends, which is leeway after exp, a client is told.
 	expiryNotice = 30 * time.Second
 	// leadUnit is the unit in which expiryNotice fits into a byte.
 	leadUnit = time.Second / 8

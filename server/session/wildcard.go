@@ -45,8 +45,7 @@ func example(near []*rooms.Pattern) string {
 	return ""
 }
 
-// checkWildcard returns a fault of a wildcard besides its name. before is how many wildcards the
-// request has named before it.
+// checkWildcard returns a fault of a wildcard besides its name. before: how many came before it.
 func (h *Handler) checkWildcard(name string, w wishes, before int) fault {
 	switch {
 	case w.noWildcards:
