@@ -175,8 +175,8 @@ func judgeAbuse(runs []*Run) *AbuseVerdict {
 	}
 	v.Bars = append(v.Bars,
 		AbuseBar{
-			What: "resident memory", Got: text.Signed(attacked.RSSGrowth), Bar: "at most " + text.Signed(mostAbuseGrowth),
-			Met: attacked.RSSGrowth <= mostAbuseGrowth,
+			What: "resident memory", Got: text.Signed(attacked.RSSGrowth),
+			Bar: "at most " + text.Signed(mostAbuseGrowth), Met: attacked.RSSGrowth <= mostAbuseGrowth,
 		},
 		AbuseBar{What: "unanswered pings", Got: text.Count(unanswered), Bar: "none", Met: unanswered == 0},
 		AbuseBar{
@@ -213,7 +213,8 @@ func (v *AbuseVerdict) rows() text.Rows {
 	var out text.Rows
 	for _, name := range slices.Sorted(maps.Keys(v.Medians)) {
 		m := v.Medians[name]
-		out.Add(name, "pings p50 %s p99 %s max %s · messages p99 %s · newcomers p99 %s · %s · %.2f cores · wrote %s/s (%d)",
+		out.Add(name,
+			"pings p50 %s p99 %s max %s · messages p99 %s · newcomers p99 %s · %s · %.2f cores · wrote %s/s (%d)",
 			job.MS(m.PingP50), job.MS(m.PingP99), job.MS(m.PingMax), job.MS(m.MessagesP99), job.MS(m.NewcomersP99),
 			text.Signed(m.RSSGrowth)+" resident", m.Cores, text.Size(m.Bytes), m.Runs)
 	}

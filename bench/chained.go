@@ -33,8 +33,8 @@ func (c *FanoutConfig) checkChained(ctx context.Context, e Endpoint) error {
 	case err != nil:
 		return nil // the clients that join will report it better
 	case len(without) > 0:
-		return job.Inputf("--resume: members of %s are sent only the newest message of each key: the bench cannot know "+
-			"which they should have got; leave --resume out, or take a room whose class does not conflate",
+		return job.Inputf("--resume: members of %s are sent only the newest message of each key: the bench cannot "+
+			"know which they should have got; leave --resume out, or take a room whose class does not conflate",
 			strings.Join(without, ", "))
 	}
 	return nil

@@ -238,7 +238,8 @@ func (r *fanoutRun) gather(ctx context.Context, m *runMetrics, p job.Timing, tot
 		run.Orders = newOrdersReport(o, run.ordersPublisher)
 	}
 	if r.filtered != nil {
-		f, _, err := r.filtered.Finish(0, 0, make([]int64, len(further))...) // what they should have got is unknown here
+		// What they should have got is unknown here.
+		f, _, err := r.filtered.Finish(0, 0, make([]int64, len(further))...)
 		if err != nil {
 			return err
 		}

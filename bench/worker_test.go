@@ -159,6 +159,7 @@ func editOne(client int, number int64, edit func(b []byte) [][]byte) gateEdit {
 
 // Each fault of a gateway is counted as its own kind.
 func TestFaultsAreFound(t *testing.T) {
+	feed := func(c job.Counts) job.FeedTally { return job.FeedTally{Counts: c} }
 	f := func(name string, check bool, edit gateEdit, want job.Tally) {
 		t.Helper()
 		got := tally(t, check, edit, want)
@@ -172,21 +173,22 @@ func TestFaultsAreFound(t *testing.T) {
 	dropped := func([]byte) [][]byte { return nil }
 	doubled := func(b []byte) [][]byte { return [][]byte{b, b} }
 	f("none", true, nil, job.Tally{})
-	f("a message dropped", false, editOne(1, 7, dropped), job.Tally{FeedTally: job.FeedTally{Counts: job.Counts{Lost: 1}}})
-	f("dropped, the chain is checked", true, editOne(1, 7, dropped), job.Tally{FeedTally: job.FeedTally{Counts: job.Counts{Lost: 1}}, Breaks: 1})
+	f("a message dropped", false, editOne(1, 7, dropped), job.Tally{FeedTally: feed(job.Counts{Lost: 1})})
+	f("dropped, the chain is checked", true, editOne(1, 7, dropped),
+		job.Tally{FeedTally: feed(job.Counts{Lost: 1}), Breaks: 1})
 	f("the last ones dropped", true, func(c *gateConn, n int64, b []byte) [][]byte {
 		if n >= 48 {
 			return nil
 		}
 		return [][]byte{b}
-	}, job.Tally{FeedTally: job.FeedTally{Counts: job.Counts{Lost: 4}}})
-	f("a message doubled", false, editOne(0, 9, doubled), job.Tally{FeedTally: job.FeedTally{Counts: job.Counts{Doubled: 1}}})
+	}, job.Tally{FeedTally: feed(job.Counts{Lost: 4})})
+	f("a message doubled", false, editOne(0, 9, doubled), job.Tally{FeedTally: feed(job.Counts{Doubled: 1})})
 	f("the last one doubled", false, func(c *gateConn, n int64, b []byte) [][]byte {
 		if n == 49 {
 			return doubled(b)
 		}
 		return [][]byte{b}
-	}, job.Tally{FeedTally: job.FeedTally{Counts: job.Counts{Doubled: 2}}})
+	}, job.Tally{FeedTally: feed(job.Counts{Doubled: 2})})
 	f("two swapped", false, func(c *gateConn, n int64, b []byte) [][]byte {
 		switch {
 		case c.n == 0 && n == 20:
@@ -196,21 +198,21 @@ func TestFaultsAreFound(t *testing.T) {
 			return [][]byte{b, c.held}
 		}
 		return [][]byte{b}
-	}, job.Tally{FeedTally: job.FeedTally{Counts: job.Counts{Late: 1}}})
+	}, job.Tally{FeedTally: feed(job.Counts{Late: 1})})
 	f("torn", false, editOne(0, 40, func(b []byte) [][]byte {
 		return [][]byte{b[:len(b)/2]}
-	}), job.Tally{FeedTally: job.FeedTally{Counts: job.Counts{Lost: 10}}, Invalid: 1, Gone: 1})
+	}), job.Tally{FeedTally: feed(job.Counts{Lost: 10}), Invalid: 1, Gone: 1})
 	f("another's bytes in between", true, editOne(0, 45, func(b []byte) [][]byte {
 		return [][]byte{b[:50], b, b[50:]}
-	}), job.Tally{FeedTally: job.FeedTally{Counts: job.Counts{Lost: 5}}, Invalid: 1, Gone: 1})
+	}), job.Tally{FeedTally: feed(job.Counts{Lost: 5}), Invalid: 1, Gone: 1})
 	f("closed", true, editOne(0, 30, func([]byte) [][]byte {
 		return [][]byte{proto.AppendServerFrame(nil, proto.OpClose, []byte{4208 >> 8, 4208 & 255, 's'})}
-	}), job.Tally{FeedTally: job.FeedTally{Counts: job.Counts{Lost: 20}}, Gone: 1})
+	}), job.Tally{FeedTally: feed(job.Counts{Lost: 20}), Gone: 1})
 	f("the value changed", true, editOne(0, 49, func(b []byte) [][]byte {
 		b = bytes.Clone(b)
 		b[len(b)-10] = 'y'
 		return [][]byte{b}
-	}), job.Tally{FeedTally: job.FeedTally{Counts: job.Counts{Lost: 1}}, Invalid: 1, Gone: 1})
+	}), job.Tally{FeedTally: feed(job.Counts{Lost: 1}), Invalid: 1, Gone: 1})
 }
 
 // Messages to one client only are checked at that client alone.

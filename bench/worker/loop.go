@@ -109,9 +109,8 @@ func newLoop(j job.Job) (*loop, error) {
 	}
 	l := &loop{
 		job: j, clock: machine.NewClock(), sign: job.NewSigner(j.Keys),
-		events:    make([]unix.EpollEvent, min(maxEvents, j.Clients+1)),
-		clients:   make([]client, j.Clients),
-		reader:    newReader(shape, j.Bare, j.Check),
+		events:  make([]unix.EpollEvent, min(maxEvents, j.Clients+1)),
+		clients: make([]client, j.Clients), reader: newReader(shape, j.Bare, j.Check),
 		handshake: job.NewHist(), lag: job.NewHist(), turns: job.NewHist(), window: window{edge: never},
 		notices: map[string]int64{}, closes: map[string]int64{},
 	}

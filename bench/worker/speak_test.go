@@ -80,7 +80,8 @@ func (s *speaking) run(streams int64) func(n int64) string {
 		s.t.Fatal(err)
 	}
 	s.l.reader.feeds = nil
-	s.l.reader.start(job.Timing{FeedTiming: job.FeedTiming{Schedule: sched}}, newTally(1, &job.Assignment{Streams: streams}, 0))
+	s.l.reader.start(job.Timing{FeedTiming: job.FeedTiming{Schedule: sched}},
+		newTally(1, &job.Assignment{Streams: streams}, 0))
 	return func(n int64) string { return string(s.l.reader.shape.Make(nil, sched.Due(n), n)) }
 }
 
