@@ -178,8 +178,9 @@ func (c *Consumer) Health() (ok bool, detail string) {
 			faults, known = append(faults, why), known+1
 		}
 	}
-	if why := c.dead.fault(); why != "" {
-		faults, known = append(faults, why), known+1
+	if why := c.dead.missing(); why != "" {
+		text := fmt.Sprintf("dead-letter topic %q: %s: bad records are counted and lost", c.dead.topic, why)
+		faults, known = append(faults, text), known+1
 	}
 	if faults == nil {
 		return true, fmt.Sprintf("reading %d topics with %d partitions", len(c.topics), parts)

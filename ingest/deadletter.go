@@ -70,15 +70,6 @@ func (d *deadLetters) missing() string {
 	return why
 }
 
-// fault returns the text of Health about it; "": none.
-func (d *deadLetters) fault() string {
-	why := d.missing()
-	if why == "" {
-		return ""
-	}
-	return fmt.Sprintf("dead-letter topic %q: %s: bad records are counted and lost", d.topic, why)
-}
-
 // tendLetters checks that the dead-letter topic exists. It asks the brokers for it once, since
 // they may make topics on demand, and then returns errUnfinished.
 func (c *Consumer) tendLetters(found map[string]kafka.TopicDescription) error {

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -153,10 +154,7 @@ func badRemedy(name string) string {
 func readable(file string) error {
 	f, err := os.Open(file)
 	if err != nil {
-		if pe, ok := err.(*os.PathError); ok {
-			return fmt.Errorf("%s: %w", file, pe.Err)
-		}
-		return err
+		return errors.New(strings.TrimPrefix(err.Error(), "open "))
 	}
 	return f.Close()
 }

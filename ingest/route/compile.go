@@ -247,7 +247,8 @@ func (c *compiler) land(i int, t *Topic, r *route, room *roomTemplate) {
 		return
 	}
 	if base == nil {
-		if one := slices.IndexFunc(others, isPrivate); one >= 0 && len(others) > 1 {
+		private := func(p *rooms.Pattern) bool { return p.Class.Private() }
+		if one := slices.IndexFunc(others, private); one >= 0 && len(others) > 1 {
 			other := others[(one+1)%len(others)]
 			c.fault(i, "rooms",
 				"%q gives names of room pattern %q, which is private, and of %q: begin it with %q, or another "+
@@ -319,5 +320,3 @@ func suggest(room *roomTemplate) string {
 	}
 	return fmt.Sprintf("{match: %q, class: private} if each is one user's, or %s", room.prefix()+"{owner}", public)
 }
-
-func isPrivate(p *rooms.Pattern) bool { return p.Class.Private() }

@@ -3,6 +3,7 @@ package route
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -40,12 +41,7 @@ type part struct {
 func (t *template) constant() bool { return t.parts == nil }
 
 func (t *template) uses(kind sourceKind) bool {
-	for _, p := range t.parts {
-		if p.field && p.from.kind == kind {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.parts, func(p part) bool { return p.field && p.from.kind == kind })
 }
 
 // glob returns a glob that all texts of the template match: every placeholder becomes a *.

@@ -51,10 +51,8 @@ func (c *compiler) warnDeletions(l landing) {
 	if !class.Conflate && !class.Snapshot || l.route.bare || c.tombs[c.source[l.index].Topic] && class.Conflate {
 		return // conflated with tombstones is a fault already
 	}
-	for _, cond := range l.route.conds {
-		if cond.from.kind == fromValue {
-			return
-		}
+	if slices.ContainsFunc(l.route.conds, func(c cond) bool { return c.from.kind == fromValue }) {
+		return
 	}
 	const why = "%q comes from the value, which a tombstone does not have, and class %q of room %q keeps last " +
 		"values: on a compacted " +
