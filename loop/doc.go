@@ -123,8 +123,7 @@
 // With Config.TLS the port is wss, and package tlsconn stands between the sockets and everything
 // else (secure.go). A client whose first byte is a letter speaks plain HTTP, and gets a plain
 // answer. Handshakes give way to passes (Loop.grown and passes.step report them), and must end by
-// the deadline of the upgrade. The loop encrypts what it gathered one record (16 KB) at a time, cut
-// at the end of a frame. The next record follows only when the ciphertext of the last one is sent.
+// the deadline of the upgrade. A record that the loop encrypts is cut at the end of a frame.
 //
 // # What a loop counts
 //

@@ -128,6 +128,12 @@ func (c *Config) defaults() {
 	set(&c.HandshakeTimeout, 10*time.Second)
 	set(&c.PingEvery, 25*time.Second)
 	set(&c.PongTimeout, time.Minute)
+	if c.SnapshotBegins == nil {
+		c.SnapshotBegins = func(*Conn, string, int) error { return nil }
+	}
+	if c.SnapshotSent == nil {
+		c.SnapshotSent = func(*Conn, string, int64) {}
+	}
 	if c.Limited == nil {
 		c.Limited = func(Limit, netip.AddrPort) {}
 	}

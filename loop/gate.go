@@ -34,9 +34,7 @@ const (
 )
 
 // gate counts sockets by address from accept to close, and decides which one gives way when there
-// are too many. A silent socket never takes a client's place: only upgraded sockets count for
-// MaxConns, and half-open ones have a bound of their own. Its lock is taken a few times in a
-// connection's life, never for a message.
+// are too many. Its lock is taken a few times in a connection's life, never for a message.
 type gate struct {
 	most     int // upgraded
 	each     int // of one address

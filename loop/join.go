@@ -202,19 +202,15 @@ func (j *joining) takeGiven(l *Loop, c *Conn, i int) {
 	if j.pasts != nil {
 		p.wish.Past = j.pasts[i]
 	}
-	if p.wish.Past == nil && goneOn(s) {
+	// The tape may have dropped frames since the appender gave the membership.
+	gone := s.Resume != nil && !s.Pattern.Class.Conflate && s.At < s.Sub.Room().Tail()
+	if gone && p.wish.Past == nil {
 		p.wish.Past = rooms.NoPast(s.Resume.Have) // the member asks again
 	}
 	if w := p.wildcard; w != nil {
 		c.members[len(c.members)-1].Wildcard = w.ID
 		w.Rooms++
 	}
-}
-
-// goneOn reports whether the tape has dropped frames that the member lacks since the appender gave
-// the membership.
-func goneOn(s *rooms.Member) bool {
-	return s.Err == nil && s.Resume != nil && !s.Pattern.Class.Conflate && s.At < s.Sub.Room().Tail()
 }
 
 // take begins a membership that was given. It leaves the room again if the past can be had only
@@ -236,7 +232,7 @@ func (l *Loop) take(c *Conn, given *rooms.Member, p *request) {
 	}
 	snapshot := ref.Snapshot && given.Keys > 0 && given.Resume == nil || out.TooOld != nil && class.Snapshot
 	if snapshot || given.Resume != nil && given.Resume.Walk {
-		if out.Err = l.mayWalk(c, given.Name, given.Keys); out.Err != nil {
+		if out.Err = l.engine.cfg.SnapshotBegins(c, given.Name, given.Keys); out.Err != nil {
 			l.table.Leave(given.Sub)
 			out.Positions = rooms.Positions{}
 			return

@@ -27,9 +27,7 @@ func (c *memberClient) TooSlow(r *rooms.Room) {
 
 // Walked counts last values that were sent.
 func (c *memberClient) Walked(r *rooms.Room, bytes int64) {
-	if sent := c.loop.engine.cfg.SnapshotSent; sent != nil {
-		sent(c.conn(), r.Name(), bytes)
-	}
+	c.loop.engine.cfg.SnapshotSent(c.conn(), r.Name(), bytes)
 }
 
 // Wake makes the loop visit the connection.
@@ -104,12 +102,4 @@ func (l *Loop) begin(c *Conn, m *member.Member, w *member.Wish) {
 	if x := l.rules.Begin(m, (*memberClient)(c), w); x != nil {
 		c.setExtra(m, x)
 	}
-}
-
-// mayWalk returns an error if the client may not be sent the room's last values.
-func (l *Loop) mayWalk(c *Conn, room string, keys int) error {
-	if l.engine.cfg.SnapshotBegins == nil {
-		return nil
-	}
-	return l.engine.cfg.SnapshotBegins(c, room, keys)
 }

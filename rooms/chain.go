@@ -71,11 +71,7 @@ func (c *chain) forget(part int32) {
 
 // beyond reports whether the room has a message after the positions in have.
 func (c *chain) beyond(have []Pos) bool {
-	if c.used && !within(have, c.part, c.off) {
-		return true
-	}
-	return c.more != nil &&
-		slices.ContainsFunc(*c.more, func(p Pos) bool { return !within(have, p.Partition, p.Offset) })
+	return slices.ContainsFunc(c.all(), func(p Pos) bool { return !within(have, p.Partition, p.Offset) })
 }
 
 // all returns the last offset of every partition.

@@ -84,8 +84,7 @@ func (t *Table) Unwatch(w *Watch) {
 }
 
 // watchSet holds the watches of one prefix of a pattern in a shard. A second watch of the same
-// prefix need not look at all rooms. A room that appears is compared once with each length of its
-// name, however many watches there are.
+// prefix need not look at all rooms.
 type watchSet struct {
 	rooms   map[*Room]struct{} // matching rooms that have had a record
 	watches map[*Watch]*Listener

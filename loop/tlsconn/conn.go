@@ -40,10 +40,7 @@ type Owner interface {
 }
 
 // Conn is the TLS of one connection; a plain connection has none. crypto/tls uses it as the
-// net.Conn of netconn.go, but there is no goroutine. The poller lends it ciphertext and gets
-// plaintext, and the loop lets it encrypt one record at a time. Only the handshake runs on a worker
-// (handshake.go), since crypto/tls cannot leave it half done. Until it is over, the worker reads
-// instead of the poller.
+// net.Conn of netconn.go. Only the handshake runs on a goroutine (handshake.go).
 //
 // If a kernel encrypted by itself, a connection could drop its Conn after the handshake.
 type Conn struct {

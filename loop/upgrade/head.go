@@ -206,17 +206,12 @@ func (a *asked) carries(token, offered string) {
 
 // location returns the target's decoded path and its query.
 func (a *asked) location() (path, query string, ok bool) {
-	if a.target[0] != '/' {
-		// RFC 9112, 3.2.2: a server accepts the absolute form too.
-		u, err := url.ParseRequestURI(a.target)
-		if err != nil || u.Host == "" {
-			return "", "", false
-		}
-		return cmp.Or(u.Path, "/"), u.RawQuery, true
+	u, err := url.ParseRequestURI(a.target)
+	// RFC 9112, 3.2.2: a server accepts the absolute form too.
+	if err != nil || a.target[0] != '/' && u.Host == "" {
+		return "", "", false
 	}
-	path, query, _ = strings.Cut(a.target, "?")
-	path, err := url.PathUnescape(path)
-	return path, query, err == nil
+	return cmp.Or(u.Path, "/"), u.RawQuery, true
 }
 
 // goodKey reports whether key is sixteen bytes in base64.

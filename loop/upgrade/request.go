@@ -43,9 +43,7 @@ func (r *Request) Param(name string) string {
 }
 
 func queryParam(query, name string) (value string, err error) {
-	for query != "" {
-		var pair string
-		pair, query, _ = strings.Cut(query, "&")
+	for pair := range strings.SplitSeq(query, "&") {
 		k, v, _ := strings.Cut(pair, "=")
 		if k, err := url.QueryUnescape(k); err == nil && k == name {
 			return url.QueryUnescape(v)
@@ -72,21 +70,13 @@ func fieldLine(line string) (name, value string, ok bool) {
 
 // field returns the value of a field among lines that fieldLine has accepted.
 func field(lines, name string) string {
-	var value string
-	found := false
-	for lines != "" {
-		var line string
-		line, lines, _ = strings.Cut(lines, "\r\n")
-		k, v, ok := fieldLine(line)
-		if !ok || !sameName(k, name) {
-			continue
+	var values []string
+	for line := range strings.SplitSeq(lines, "\r\n") {
+		if k, v, ok := fieldLine(line); ok && sameName(k, name) {
+			values = append(values, v)
 		}
-		if found {
-			v = value + ", " + v
-		}
-		value, found = v, true
 	}
-	return value
+	return strings.Join(values, ", ")
 }
 
 func sameName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }

@@ -80,9 +80,6 @@ func readHeader(b []byte, p *partial, lim Limits) (h ws.Header, size int, fault 
 // wire. IANA has registered 1012 to 1014 since, which ws.CheckCloseFrameData does not know. 3000 to
 // 4999 are free for applications.
 func validClose(code ws.StatusCode) bool {
-	switch {
-	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014:
-		return true
-	}
-	return code.IsApplicationSpec() || code.IsPrivateSpec()
+	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 ||
+		code.IsApplicationSpec() || code.IsPrivateSpec()
 }
