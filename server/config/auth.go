@@ -28,6 +28,12 @@ type Auth struct {
 	// one at once, so that new keys need not be waited for: it bounds how long a key is used that
 	// the issuer no longer publishes. Default 5m.
 	JWKSRefresh time.Duration `koanf:"jwks_refresh"`
+	// Origins are the pages that may connect, as https://app.example.com, or
+	// https://*.example.com for every name under it. A client that sends no Origin is not a page,
+	// and may. Default none: pages of any origin may, since their rights come from their token.
+	Origins []string `koanf:"origins"`
+	// QueryToken says whether a token may come in the URL, where proxies log it. Default true.
+	QueryToken bool `koanf:"query_token"`
 	// Issuer is what a token's iss must be. Default "": anything.
 	Issuer string `koanf:"issuer"`
 	// Audience is what a token's aud must hold. Default "": anything.

@@ -94,3 +94,15 @@ func onThisMachine(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
+
+// checkOrigins checks the pages that may connect.
+func (c *collector) checkOrigins(a *Auth) {
+	for i, o := range a.Origins {
+		u, err := url.Parse(strings.Replace(o, "://*.", "://", 1))
+		if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != u.String() || o != strings.ToLower(o) ||
+			strings.Contains(u.Host, "*") {
+			c.add(index("auth.origins", i), fmt.Sprintf("%q is not an origin", o),
+				"write it as a browser sends it, in small letters: https://app.example.com or https://*.example.com")
+		}
+	}
+}

@@ -21,7 +21,12 @@ func Default() *Config {
 		},
 		Admin: Admin{Listen: "127.0.0.1:8081", TLS: AdminTLS{MinVersion: "1.2"}},
 		Log:   Log{Level: "info", Format: "auto"},
-		Auth:  Auth{JWKSRefresh: 5 * time.Minute, Leeway: 30 * time.Second, Timeout: 10 * time.Second},
+		Auth: Auth{
+			QueryToken:  true,
+			JWKSRefresh: 5 * time.Minute,
+			Leeway:      30 * time.Second,
+			Timeout:     10 * time.Second,
+		},
 		Limits: Limits{
 			Pending:            10_000,
 			MessagesPerSecond:  50,

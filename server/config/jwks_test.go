@@ -27,6 +27,25 @@ func TestJWKSFaults(t *testing.T) {
 		"c.yaml:1: auth.jwks_refresh: 10ms is too often; set 1s or more; 5m is the default")
 }
 
+func TestOriginFaults(t *testing.T) {
+	f := func(origin string, good bool) {
+		t.Helper()
+		var want []string
+		if !good {
+			want = append(want, `c.yaml:1: auth.origins[0]: "`+origin+`" is not an origin; write it as a browser `+
+				`sends it, in small letters: https://app.example.com or https://*.example.com`)
+		}
+		faultsOf(t, "auth: {origins: ['"+origin+"']}", want...)
+	}
+	for _, good := range []string{"https://app.example.com", "http://localhost:3000", "https://*.example.com"} {
+		f(good, true)
+	}
+	for _, bad := range []string{"app.example.com", "https://app.example.com/", "https://App.example.com", "*", "null",
+		"https://a.*.example.com", "https://example.com/path"} {
+		f(bad, false)
+	}
+}
+
 // TestConnectJWKS: what check --connect says of the issuer's keys.
 func TestConnectJWKS(t *testing.T) {
 	body, status := `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},

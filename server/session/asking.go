@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"strings"
 	"time"
 
 	"tapecast/loop/upgrade"
@@ -63,7 +64,7 @@ func (h *Handler) askInHandshake(c conn, s *session, r *upgrade.Request, start t
 	s.phase = phAsking
 	s.mu.Unlock()
 	c.SetTimeout(h.timeout)
-	token, manual := r.Token, r.Param("join") == "manual"
+	token, manual := strings.Clone(r.Token), r.Param("join") == "manual"
 	asked := h.auth.Ask(token, func(who auth.Identity, err error) {
 		if s.unpark(phClosed) {
 			h.limit.Pending.Add(-1)

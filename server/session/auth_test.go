@@ -152,12 +152,12 @@ func TestExpiry(t *testing.T) {
 			}
 		}
 		f(8*time.Second, 0, 2*time.Second)
-		f(120*time.Second, 0, 30*time.Second)
-		f(time.Hour, 0, 30*time.Second)
-		f(50*time.Hour, 0, 30*time.Second) // beyond maxTimer
+		f(240*time.Second, 0, 60*time.Second)
+		f(time.Hour, 0, 60*time.Second)
+		f(50*time.Hour, 0, 60*time.Second) // beyond maxTimer
 		f(10*time.Second, 30*time.Second, 10*time.Second)
-		f(time.Hour, 30*time.Second, 30*time.Second)
-		f(time.Hour, 5*time.Minute, 30*time.Second)
+		f(time.Hour, 30*time.Second, 60*time.Second)
+		f(time.Hour, 5*time.Minute, 60*time.Second)
 	})
 }
 

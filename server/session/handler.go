@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"tapecast/rooms/wire"
 	"tapecast/server/auth"
 	"tapecast/server/config"
+	"tapecast/server/jsontext"
 	"tapecast/server/limits"
 	"tapecast/server/logging"
 )
@@ -36,6 +38,8 @@ type Handler struct {
 	maxEarly     int           // bytes of a message before authentication
 	maxLong      int           // and after it
 	node         string        // begins each client's id
+	origins      []string      // of pages that may connect; nil: any
+	queryToken   bool          // a token may come in the URL
 	deflate      bool          // some class compresses
 	log          *slog.Logger
 	security     *logging.Security // nil: none
@@ -58,7 +62,7 @@ func New(
 	rand.Read(node[:]) // never fails
 	h := &Handler{
 		auth: auth, limit: limit, catalog: catalog, security: security, log: log,
-		timeout:      cfg.Auth.Timeout,
+		timeout: cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
 		maxRooms:     cfg.Limits.RoomsPerConnection,
 		maxWildcards: cfg.Limits.WildcardsPerConnection,
 		maxEarly:     cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
@@ -110,6 +114,9 @@ func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 	if r.Token != "" && h.wornOut(c) > 0 {
 		return unavailable("too many bad tokens came from this address", 5)
 	}
+	if v := h.vet(c, r); v.Status != 0 {
+		return v
+	}
 	s := &session{phase: phClosed}
 	if r.Token == "" && !c.Pend() {
 		h.logLimit(c, h.limit.Hit(limits.Pending), "")
@@ -130,6 +137,35 @@ func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 	c.SendText(q.out)
 	putRequest(q)
 	return upgrade.Verdict{}
+}
+
+// vet refuses handshakes of pages that may not connect, and tokens in URLs where they may not come.
+func (h *Handler) vet(c conn, r *upgrade.Request) upgrade.Verdict {
+	if !h.queryToken && r.Param("token") != "" {
+		h.note("token in the URL", c, "", "")
+		return upgrade.Verdict{Status: http.StatusBadRequest, Body: "a token in the URL may be logged on its way, " +
+			"and is not accepted here (auth.query_token); send it by authenticate, the header Authorization, or the " +
+			"subprotocols bearer and the token\n"}
+	}
+	if len(h.origins) == 0 {
+		return upgrade.Verdict{}
+	}
+	if origin := r.Header("Origin"); origin != "" && !allows(h.origins, origin) {
+		h.note("origin refused", c, "", jsontext.Quoted([]byte(origin)))
+		return upgrade.Verdict{Status: http.StatusForbidden,
+			Body: "pages of this origin may not connect (auth.origins)\n"}
+	}
+	return upgrade.Verdict{}
+}
+
+// allows reports whether an origin is one of a list, or under a name with a star.
+func allows(list []string, origin string) bool {
+	origin = strings.ToLower(origin)
+	return slices.ContainsFunc(list, func(o string) bool {
+		scheme, under, star := strings.Cut(o, "*")
+		return o == origin || star && strings.HasPrefix(origin, scheme) && strings.HasSuffix(origin, under) &&
+			len(origin) > len(scheme)+len(under)
+	})
 }
 
 // openWithToken authenticates by the handshake. A browser shows a page nothing of an answer other

@@ -62,9 +62,9 @@ type session struct {
 
 const (
 	// expiryNotice is how long before its session ends, which is leeway after exp, a client is told.
-	expiryNotice = 30 * time.Second
+	expiryNotice = time.Minute
 	// leadUnit is the unit in which expiryNotice fits into a byte.
-	leadUnit = time.Second / 8
+	leadUnit = time.Second / 4
 	// maxWaiting is the most weight of requests that wait for rooms, on one connection. Each weighs
 	// one, and one more for each waitUnit of its memory. While Kafka is away a request may wait for
 	// 15 s. Requests sent right after a join wait only a moment.
