@@ -13,7 +13,8 @@ func TestPartitionCountsForgotten(t *testing.T) {
 	for n := 3; n <= maxCounts+1; n++ {
 		a.misplaced.partitions(n, false)
 	}
-	if known := a.misplaced.known(); len(known) != maxCounts || !slices.Contains(known, 2) || a.misplaced.forgot.Load() != 0 {
+	known := a.misplaced.known()
+	if len(known) != maxCounts || !slices.Contains(known, 2) || a.misplaced.forgot.Load() != 0 {
 		t.Errorf("at the bound: %v, %d forgotten", known, a.misplaced.forgot.Load())
 	}
 	a.misplaced.partitions(20, false)
@@ -24,7 +25,8 @@ func TestPartitionCountsForgotten(t *testing.T) {
 	if s := c.Stats(); s.Forgotten != 1 {
 		t.Errorf("%d forgotten", s.Forgotten)
 	}
-	if a.misplaced.partitions(3, true); !slices.Equal(a.misplaced.known(), []int32{3}) || a.misplaced.forgot.Load() != 1 {
+	a.misplaced.partitions(3, true)
+	if !slices.Equal(a.misplaced.known(), []int32{3}) || a.misplaced.forgot.Load() != 1 {
 		t.Errorf("made again: %v, %d forgotten", a.misplaced.known(), a.misplaced.forgot.Load())
 	}
 }

@@ -305,7 +305,8 @@ func TestWildcardLate(t *testing.T) {
 	w.publish("a:new") // 1
 	s := &(<-w.found).Member
 	wish := x.Late(s)
-	if how := wish.Resume; how == nil || !how.Ahead || how.Until != s.At || how.Have[0].Offset != 2 || wish.Past != nil {
+	how := wish.Resume
+	if how == nil || !how.Ahead || how.Until != s.At || how.Have[0].Offset != 2 || wish.Past != nil {
 		t.Errorf("it continues by %+v", wish)
 	}
 	w.is("told", wish.Found.Positions, `{"epoch":"e1","0":2}`)

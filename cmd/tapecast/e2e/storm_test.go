@@ -50,7 +50,8 @@ func TestStorm(t *testing.T) {
 		if k.full() {
 			k.warm(t, w, 25*time.Second)
 		}
-		s := newStorm(newOwners(newCrowd(t, users, func(n int) string { return fmt.Sprint("s", n) })), tradeParts, w, timed)
+		crowd := newCrowd(t, users, func(n int) string { return fmt.Sprint("s", n) })
+		s := newStorm(newOwners(crowd), tradeParts, w, timed)
 		stays := newStayers(t, stayed)
 		defer stays.disperse()
 		defer s.disperse()

@@ -115,7 +115,8 @@ func TestParsePEM(t *testing.T) {
 	}
 	const allRSA = "RS256 RS384 RS512 PS256 PS384 PS512"
 	f(pemOf(t, "PUBLIC KEY", &k.rsa.PublicKey), allRSA)
-	f(pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&k.rsa.PublicKey)}), allRSA)
+	pkcs1 := pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&k.rsa.PublicKey)}
+	f(pem.EncodeToMemory(&pkcs1), allRSA)
 	f(pemOf(t, "PUBLIC KEY", &k.ec[elliptic.P256()].PublicKey), "ES256")
 	f(pemOf(t, "PUBLIC KEY", &k.ec[elliptic.P384()].PublicKey), "ES384")
 	f(pemOf(t, "PUBLIC KEY", &k.ec[elliptic.P521()].PublicKey), "ES512")
