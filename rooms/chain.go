@@ -71,7 +71,11 @@ func (c *chain) forget(part int32) {
 
 // beyond reports whether the room has a message after the positions in have.
 func (c *chain) beyond(have []Pos) bool {
-	return slices.ContainsFunc(c.all(), func(p Pos) bool { return !within(have, p.Partition, p.Offset) })
+	if c.used && !within(have, c.part, c.off) {
+		return true
+	}
+	return c.more != nil && // in place: an appender asks this of each room of a wildcard
+		slices.ContainsFunc(*c.more, func(p Pos) bool { return !within(have, p.Partition, p.Offset) })
 }
 
 // all returns the last offset of every partition.

@@ -31,12 +31,15 @@ func (b *mailbox) put(p *part) bool { return add(b, &b.parts, p) }
 
 func add[T any](b *mailbox, list *[]T, x T) bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
+	closed := b.closed
+	if !closed {
+		*list = append(*list, x)
+	}
+	b.mu.Unlock()
+	if closed {
 		return false
 	}
-	*list = append(*list, x)
-	select {
+	select { // not under the lock, which the appender takes next
 	case b.wake <- struct{}{}:
 	default:
 	}
