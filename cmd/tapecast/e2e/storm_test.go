@@ -42,7 +42,7 @@ func TestStorm(t *testing.T) {
 		tradeParts, orderParts := 3, 16
 		if n := scaled().partitions; n > 0 {
 			tradeParts, orderParts = n, n
-			retain = "20s" // the more partitions, the longer a place waits for what is read again
+			retain = "20s" // the more partitions, the longer a member waits for what is read again
 		}
 		k.topic(t, "trades", tradeParts)
 		k.topic(t, "orders", orderParts)
