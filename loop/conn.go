@@ -22,7 +22,6 @@ const (
 	inRequest input = iota // an upgrade request
 	inHeader               // a PROXY protocol header, then the request
 	inJudged               // the handler has seen the request
-	inAuthenticated
 )
 
 // askedPart is an incomplete request or PROXY header.
@@ -35,12 +34,14 @@ type askedPart struct {
 type signs struct{ bits atomic.Uint32 }
 
 const (
-	signDeaf    = 1 << iota // the conversation has ended: input is discarded
-	signJudging             // the handler's Open is running
+	signDeaf          = 1 << iota // the conversation has ended: input is discarded
+	signJudging                   // the handler's Open is running
+	signAuthenticated             // messages may have their full length
 )
 
-func (s *signs) deaf() bool    { return s.bits.Load()&signDeaf != 0 }
-func (s *signs) judging() bool { return s.bits.Load()&signJudging != 0 }
+func (s *signs) deaf() bool          { return s.bits.Load()&signDeaf != 0 }
+func (s *signs) judging() bool       { return s.bits.Load()&signJudging != 0 }
+func (s *signs) authenticated() bool { return s.bits.Load()&signAuthenticated != 0 }
 
 // setDeaf sets the flag and reports whether it was set before.
 func (s *signs) setDeaf() bool { return s.bits.Or(signDeaf)&signDeaf != 0 }
@@ -224,10 +225,9 @@ func (c *Conn) SetTimeout(d time.Duration) {
 }
 
 // SetAuthenticated counts the connection as authenticated, allows messages of full length, and
-// begins its pings: `positions` of quiet rooms, or WebSocket pings. Only the handler's Open and
-// Message may call it.
+// begins its pings: `positions` of quiet rooms, or WebSocket pings. Any goroutine may call it.
 func (c *Conn) SetAuthenticated(positions bool) {
-	c.input = inAuthenticated
+	c.signs.bits.Or(signAuthenticated)
 	c.loop.engine.gate.authenticated(c)
 	e := event{kind: evAuthenticated, conn: c}
 	if positions {

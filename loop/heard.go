@@ -18,7 +18,7 @@ func (h *heard) conn() *Conn { return (*Conn)(h) }
 // Limits returns larger limits once the client is authenticated.
 func (h *heard) Limits() wsread.Limits {
 	cfg := &h.loop.engine.cfg
-	if h.input == inAuthenticated {
+	if h.signs.authenticated() {
 		return wsread.Limits{Message: cfg.MaxMessage, Deflate: h.deflate}
 	}
 	return wsread.Limits{Message: cfg.MaxEarlyMessage, Deflate: h.deflate}

@@ -181,7 +181,7 @@ func (s *Server) isReady() bool {
 		return true
 	}
 	c := s.consumer.Load()
-	if c == nil || s.engine.Load() == nil || !c.Ready() || s.auth.Keys() == 0 {
+	if c == nil || s.engine.Load() == nil || !c.Ready() || !s.auth.Usable() {
 		return false
 	}
 	s.ready.Store(true)

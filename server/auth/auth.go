@@ -127,7 +127,10 @@ func (a *Authenticator) parse(token string) (Identity, error) {
 	var c claims
 	t, err := a.parser.ParseWithClaims(token, &c, a.key)
 	if err != nil && !errors.Is(err, jwt.ErrTokenInvalidClaims) {
-		return Identity{}, tokenError(err)
+		if err = tokenError(err); err == errSignature && a.source != nil {
+			err = a.notUnnamed(t)
+		}
+		return Identity{}, err
 	}
 	if err := checkHeader(t); err != nil {
 		return Identity{}, err

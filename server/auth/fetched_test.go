@@ -67,9 +67,6 @@ func TestFetchedKeys(t *testing.T) {
 	a.source.Lack("b")
 	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, "b"), ErrUnknownKey)
 	f(hs, errMethod)
-	if usable, _ := a.Health(); !usable {
-		t.Error("not usable with a key")
-	}
 
 	// A reload changes the configuration's keys only.
 	with := *cfg
@@ -86,8 +83,30 @@ func TestFetchedKeys(t *testing.T) {
 		t.Errorf("another auth.jwks_url: %v", err)
 	}
 
+	// A key without a kid is tried first, and the issuer's is asked for all the same.
+	other, _ := testEd25519(t)
+	with = *cfg
+	with.PublicKey = other
+	if err := a.Reload(&with); err != nil {
+		t.Fatal(err)
+	}
+	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, "d"), ErrAsk)
+	a.source.Lack("d")
+	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, "d"), ErrUnknownKey)
+	a.take(keys, nil)
+	f(ed.tokenOf(t, jwt.SigningMethodEdDSA, "a"), nil)
+
+	// The same key of both is there once.
+	with.PublicKey = ""
+	with.Keys = []config.AuthKey{{KID: "a", PublicKey: public}}
+	if err := a.Reload(&with); err != nil || a.Keys() != 1 {
+		t.Error(err, a.Keys())
+	}
+
 	var answer atomic.Pointer[error]
-	if !a.Ask(ed.tokenOf(t, jwt.SigningMethodEdDSA, "c"), func(_ Identity, err error) { answer.Store(&err) }) {
+	unknown := ed.tokenOf(t, jwt.SigningMethodEdDSA, "c")
+	_, ask := a.ParseToken(unknown)
+	if !a.Ask(unknown, ask, 1, func(_ Identity, err error) { answer.Store(&err) }) {
 		t.Fatal("not asked")
 	}
 	if !testwait.Holds(10*time.Second, func() bool { return answer.Load() != nil }) || *answer.Load() != ErrAway {

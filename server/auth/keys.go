@@ -33,22 +33,40 @@ func (a *Authenticator) Reload(cfg *config.Auth) error {
 	defer a.mu.Unlock()
 	a.static = keys
 	a.joinLocked()
+	if a.source != nil {
+		a.source.Refresh()
+	}
 	return nil
 }
 
-// take takes the keys that the issuer publishes now in place of those that it did.
-func (a *Authenticator) take(keys []keyset.Key, unused []string) {
+// take takes the keys that the issuer publishes now in place of those that it did. news says whether
+// one has a new kid.
+func (a *Authenticator) take(keys []keyset.Key, unused []string) (news bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for i := range keys {
+		news = news || !slices.ContainsFunc(a.fetched, func(k keyset.Key) bool { return k.ID == keys[i].ID })
+	}
 	a.fetched = keys
 	a.joinLocked()
 	if text := strings.Join(unused, "; "); text != a.unused {
 		a.unused = text
 		a.log.Info("keys of auth.jwks_url that are not used", "keys", text)
 	}
+	return news
 }
 
-func (a *Authenticator) joinLocked() { a.keys.Store(keyset.NewSet(slices.Concat(a.static, a.fetched))) }
+// joinLocked puts the keys of both sources together, each once.
+func (a *Authenticator) joinLocked() {
+	all := slices.Clone(a.static)
+	for i := range a.fetched {
+		k := &a.fetched[i]
+		if !slices.ContainsFunc(a.static, func(other keyset.Key) bool { return k.Same(&other) }) {
+			all = append(all, *k)
+		}
+	}
+	a.keys.Store(keyset.NewSet(all))
+}
 
 // Keys returns how many keys there are.
 func (a *Authenticator) Keys() int { return a.keys.Load().Len() }
@@ -73,7 +91,7 @@ func (a *Authenticator) Run(ctx context.Context, started func()) {
 	a.source.Run(ctx)
 }
 
-// Health reports whether there are keys to check tokens with, and what is wrong with them.
+// Health reports whether all keys have been there once, and what is wrong with them.
 func (a *Authenticator) Health() (usable bool, detail string) {
 	if a.source == nil {
 		return true, ""
@@ -83,7 +101,13 @@ func (a *Authenticator) Health() (usable bool, detail string) {
 		return true, ""
 	}
 	detail = fmt.Sprintf("auth.jwks_url: %v (breaker %s)", s.Why, s.Breaker)
-	return a.Keys() > 0, detail
+	return !s.Took.IsZero(), detail
+}
+
+// Usable reports whether all keys have been there once.
+func (a *Authenticator) Usable() bool {
+	usable, _ := a.Health()
+	return usable
 }
 
 // Source returns the figures of auth.jwks_url, or none if it is not set.
@@ -96,16 +120,19 @@ func (a *Authenticator) Source() jwks.Stats {
 
 // Ask checks a token whose key must be fetched first (ErrAsk). It calls done within jwks.MaxWait,
 // on a goroutine that must not be blocked. The error is ErrAway if the keys could not be fetched.
-// It returns false if too many wait already; done is then not called.
-func (a *Authenticator) Ask(token string, done func(Identity, error)) bool {
-	return a.source.Await(len(token), func(err error) {
+// It returns false if too many wait already; done is then not called. ask is what ParseToken said,
+// and kept how many bytes the caller keeps meanwhile.
+func (a *Authenticator) Ask(token string, ask error, kept int, done func(Identity, error)) bool {
+	lacks, _ := errors.AsType[askError](ask)
+	there := func() bool { return a.keys.Load().Has(lacks.alg, lacks.kid) }
+	return a.source.Await(kept, there, func(err error) {
 		if err != nil {
 			done(Identity{}, err)
 			return
 		}
 		id, err := a.parse(token)
-		if ask, still := errors.AsType[askError](err); still {
-			a.source.Lack(ask.kid)
+		if errors.Is(err, ErrAsk) {
+			a.source.Lack(lacks.kid)
 			err = ErrUnknownKey
 		}
 		if err != nil {
@@ -115,8 +142,8 @@ func (a *Authenticator) Ask(token string, done func(Identity, error)) bool {
 	})
 }
 
-// askError is ErrAsk, with the token's kid.
-type askError struct{ kid string }
+// askError is ErrAsk, with what the token's header says.
+type askError struct{ alg, kid string }
 
 // Error returns the text of ErrAsk.
 func (askError) Error() string { return ErrAsk.Error() }
@@ -150,15 +177,35 @@ func (a *Authenticator) key(t *jwt.Token) (any, error) {
 
 // unknown says why no key fits, or that the issuer may have published one meanwhile.
 func (a *Authenticator) unknown(alg, kid string, found keyset.Found) error {
-	if a.source != nil && keyset.Public(alg) {
-		fresh := kid == "" && a.source.Stats().Took.IsZero() || kid != "" && !a.source.Lacks(kid)
-		if fresh && len(kid) <= keyset.MaxID {
-			return askError{kid}
-		}
-		found = keyset.NoID
+	if a.mayHave(alg, kid) {
+		return askError{alg, kid}
 	}
-	if found == keyset.NoID && kid != "" {
+	if kid != "" && (found == keyset.NoID || a.source != nil && keyset.Public(alg)) {
 		return ErrUnknownKey
 	}
 	return errMethod
+}
+
+// mayHave reports whether the issuer may have published a key that was not fetched yet.
+func (a *Authenticator) mayHave(alg, kid string) bool {
+	switch {
+	case a.source == nil || !keyset.Public(alg) || len(kid) > keyset.MaxID:
+		return false
+	case kid == "":
+		return a.source.Stats().Took.IsZero()
+	}
+	return !a.keys.Load().Has(alg, kid) && !a.source.Lacks(kid)
+}
+
+// notUnnamed is asked of a token with a wrong signature, which keys without a kid may have been
+// tried for: the issuer may have published its own key meanwhile.
+func (a *Authenticator) notUnnamed(t *jwt.Token) error {
+	kid, _ := t.Header["kid"].(string)
+	switch alg := t.Method.Alg(); {
+	case kid == "" || !keyset.Public(alg) || a.keys.Load().Has(alg, kid):
+		return errSignature
+	case a.mayHave(alg, kid):
+		return askError{alg, kid}
+	}
+	return ErrUnknownKey
 }

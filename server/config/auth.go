@@ -25,8 +25,8 @@ type Auth struct {
 	// used beside the others. Plain http is for this machine only. Default "": nowhere.
 	JWKSURL string `koanf:"jwks_url"`
 	// JWKSRefresh is the time between two fetches of JWKSURL. A kid that is not known leads to
-	// one at once, so that new keys need not be waited for: it bounds how long a key is used that
-	// the issuer no longer publishes. Default 5m.
+	// one at once, so that new keys need not be waited for. A key that the issuer no longer
+	// publishes is used until the next one that succeeds. Default 5m.
 	JWKSRefresh time.Duration `koanf:"jwks_refresh"`
 	// Origins are the pages that may connect, as https://app.example.com, or
 	// https://*.example.com for every name under it. A client that sends no Origin is not a page,

@@ -100,7 +100,8 @@ func (c *collector) checkOrigins(a *Auth) {
 	for i, o := range a.Origins {
 		u, err := url.Parse(strings.Replace(o, "://*.", "://", 1))
 		if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != u.String() || o != strings.ToLower(o) ||
-			strings.Contains(u.Host, "*") {
+			strings.Contains(u.Host, "*") || u.Port() == map[string]string{"https": "443", "http": "80"}[u.Scheme] &&
+			u.Port() != "" {
 			c.add(index("auth.origins", i), fmt.Sprintf("%q is not an origin", o),
 				"write it as a browser sends it, in small letters: https://app.example.com or https://*.example.com")
 		}

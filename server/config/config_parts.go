@@ -54,7 +54,8 @@ type Admin struct {
 	// Listen is the internal host:port. Whoever reaches it can read. Default 127.0.0.1:8081.
 	Listen string `koanf:"listen"`
 	// Hosts are the names, without port, that the internal port answers to, besides literal
-	// addresses and localhost (see admin.Gate). Default none.
+	// addresses and localhost. This stops a web page that reaches the port by a name of its own
+	// (DNS rebinding). Default none.
 	Hosts []string `koanf:"hosts"`
 	// Probes is a host:port for /livez, /readyz, /health and /metrics alone, without TLS, so that
 	// Listen can stay on loopback. Default none.

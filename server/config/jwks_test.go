@@ -41,7 +41,7 @@ func TestOriginFaults(t *testing.T) {
 		f(good, true)
 	}
 	for _, bad := range []string{"app.example.com", "https://app.example.com/", "https://App.example.com", "*", "null",
-		"https://a.*.example.com", "https://example.com/path"} {
+		"https://a.*.example.com", "https://example.com/path", "https://app.example.com:443"} {
 		f(bad, false)
 	}
 }

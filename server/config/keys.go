@@ -12,7 +12,8 @@ import (
 	"tapecast/server/auth/keyset"
 )
 
-// TokenCost is what a token costs of limits.request_cost: its signature takes 130 µs.
+// TokenCost is what a token costs of limits.request_cost. Checking a signature takes 30 to 130 µs, and
+// milliseconds with ES384 and ES512.
 const TokenCost = 50
 
 // ReadKeys returns the keys that tokens are checked with. unused says which keys of JWK Sets are

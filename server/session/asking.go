@@ -13,50 +13,50 @@ import (
 
 // A token that cannot be judged from memory parks its session until somebody else has answered
 // (auth.Authenticator.Ask). A connection's first token makes the session phAsking, which counts as
-// pending. A renewal counts as a request that waits, and the session goes on meanwhile. No poller
-// or loop waits.
+// pending. A session that renews its token goes on meanwhile, and asks about one at a time. No
+// poller or loop waits: the answer comes on another goroutine, when the client may be gone.
 
 // retryAway is when a client should come again whose token could not be checked.
 const retryAway = 5 * time.Second
 
-// askFirst checks a token of authenticate whose key must be fetched first.
-func (h *Handler) askFirst(c conn, s *session, q *request, ph phase, a authRequest, start time.Time) {
-	done := func() {}
-	if ph == phPending {
-		if !s.park(phPending) { // the timer fired first
-			return
-		}
-	} else {
-		var ok bool
-		if done, ok = h.waits(c, s, q, h.user(c)); !ok {
-			return
-		}
+// parsedSize is how many bytes of memory a byte of a request needs at most that waits: its rooms and
+// positions are kept.
+const parsedSize = 4
+
+// askLater checks a token of authenticate whose key must be fetched first.
+func (h *Handler) askLater(c conn, s *session, q *request, ph phase, a authRequest, ask error) {
+	if !s.park(ph) {
+		h.fail(c, q, badRequest("authentication in progress"))
+		return
+	}
+	if ph != phPending && ph != phManual {
+		a.join, a.wishes = nil, wishes{} // of no use to a renewal
 	}
 	id := bytes.Clone(q.id)
-	asked := h.auth.Ask(a.token, func(who auth.Identity, err error) {
-		done()
-		if ph == phPending && !s.unpark(phPending) {
+	asked := h.auth.Ask(a.token, ask, parsedSize*q.size, func(who auth.Identity, err error) {
+		now, ok := s.unpark(ph)
+		if !ok {
 			return
 		}
 		again := getRequest()
 		defer putRequest(again)
-		again.id = append(again.id[:0], id...)
-		h.judged(c, s, again, ph, a, who, err, start)
+		again.id = id
+		h.judged(c, s, again, now, a, who, err, time.Now())
 	})
 	if !asked {
-		done()
-		if ph == phPending {
-			s.unpark(phPending)
+		if _, ok := s.unpark(ph); ok {
+			h.note(tooManyAsk, c, "", "")
+			h.refuseAway(c, s, q, ph)
 		}
-		h.refuseAway(c, s, q, ph)
 	}
 }
 
 // askInHandshake checks a token of the handshake whose key must be fetched first.
-func (h *Handler) askInHandshake(c conn, s *session, r *upgrade.Request, start time.Time) {
+func (h *Handler) askInHandshake(c conn, s *session, r *upgrade.Request, ask error) {
 	if !c.Pend() {
 		h.logLimit(c, h.limit.Hit(limits.Pending), "")
-		h.turnAway(c)
+		h.say(c, idNull, away)
+		c.Close(wire.CloseTryLater, awayReason)
 		return
 	}
 	h.limit.Pending.Add(1)
@@ -65,15 +65,12 @@ func (h *Handler) askInHandshake(c conn, s *session, r *upgrade.Request, start t
 	s.mu.Unlock()
 	c.SetTimeout(h.timeout)
 	token, manual := strings.Clone(r.Token), r.Param("join") == "manual"
-	asked := h.auth.Ask(token, func(who auth.Identity, err error) {
-		if s.unpark(phClosed) {
-			h.limit.Pending.Add(-1)
-			h.judgedInHandshake(c, s, token, manual, who, err, start)
-		}
+	asked := h.auth.Ask(token, ask, len(token), func(who auth.Identity, err error) {
+		h.judgedInHandshake(c, s, phAsking, token, manual, who, err, time.Now())
 	})
-	if !asked && s.unpark(phClosed) {
-		h.limit.Pending.Add(-1)
-		h.turnAway(c)
+	if !asked {
+		h.note(tooManyAsk, c, "", "")
+		h.hangUp(c, s, idNull, away, wire.CloseTryLater, awayReason)
 	}
 }
 
@@ -86,30 +83,37 @@ func (h *Handler) refuseAway(c conn, s *session, q *request, ph phase) {
 	h.fail(c, q, away)
 }
 
-// turnAway closes a connection whose token of the handshake cannot be checked now.
-func (h *Handler) turnAway(c conn) {
-	h.say(c, idNull, away)
-	c.SetTimer(time.Time{})
-	c.Close(wire.CloseTryLater, awayReason)
-}
-
 var away = fault{code: wire.CodeNotNow, retryAfter: retryAway,
-	text: "not now: the token cannot be checked, since its issuer does not answer; come again later"}
+	text: "not now: the token cannot be checked, since its issuer's keys cannot be fetched; come again later"}
 
-const awayReason = "the token cannot be checked now"
+const (
+	awayReason = "the token cannot be checked now"
+	tooManyAsk = "too many tokens wait for their key"
+)
 
-// park makes a session wait for the answer about its token.
-func (s *session) park(from phase) bool { return s.move(from, phAsking) }
-
-// unpark ends that. It returns false if the session is over.
-func (s *session) unpark(to phase) bool { return s.move(phAsking, to) }
-
-func (s *session) move(from, to phase) bool {
+// park notes that a session of a phase waits for the answer about a token. It returns false if it
+// waits already, or is in another phase by now.
+func (s *session) park(ph phase) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase != from {
+	if s.phase != ph || s.asks {
 		return false
 	}
-	s.phase = to
+	if ph == phPending {
+		s.phase = phAsking
+		return true
+	}
+	s.asks = true
 	return true
+}
+
+// unpark ends that, and returns the phase from which the session goes on. ok is false if it is over.
+func (s *session) unpark(ph phase) (now phase, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == phAsking && ph == phPending {
+		s.phase = phPending
+	}
+	s.asks = false
+	return s.phase, s.phase != phClosed
 }

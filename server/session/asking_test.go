@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"tapecast/loop/upgrade"
 	"tapecast/rooms/testwait"
+	"tapecast/server/auth"
 	"tapecast/server/config"
 )
 
@@ -133,6 +135,9 @@ func TestAsking(t *testing.T) {
 	if got := renews.says(authenticateBy(token)); got != "" {
 		t.Errorf("a renewal is answered at once: %s", got)
 	}
+	if got := renews.says(authenticateBy(token)); !strings.Contains(got, `"code":-32600`) {
+		t.Errorf("a second one meanwhile: %s", got)
+	}
 	if got := renews.says(`{"method":"ping","id":3}`); !strings.Contains(got, `"id":3`) {
 		t.Errorf("a session that renews its token: %s", got)
 	}
@@ -151,6 +156,25 @@ func TestAsking(t *testing.T) {
 		if ph := sessionOf(c).phase; ph != phOpen || c.closed() != 0 || sessionOf(c).waiting != 0 {
 			t.Errorf("phase %d, closed with %d, %d waits", ph, c.closed(), sessionOf(c).waiting)
 		}
+	}
+}
+
+// TestAskingWritesThroughNoID: the answer comes with a request of the pool, whose last user may have
+// left the id null in it.
+func TestAskingWritesThroughNoID(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one pool for both goroutines
+	s := newKeyServer(t)
+	h := fetching(t, s)
+	s.set("k2", http.StatusOK)
+	c := dial(t, h, "", "")
+	c.take()
+	c.says(`{"method":"authenticate","params":{"token":"` + s.token("k2", "42") + `"},"id":1}`)
+	noise := dial(t, h, "", "")
+	noise.says("x")
+	h.closed(noise, 1000)
+	c.hears(t, `"id":1,"result":{"clientId"`)
+	if string(idNull) != "null" {
+		t.Errorf("the id null is %q from now on", idNull)
 	}
 }
 
@@ -208,6 +232,17 @@ func TestAskingEnds(t *testing.T) {
 	testwait.Holds(10*time.Second, func() bool { return h.auth.Source().Waiting == 0 })
 	if n := h.limit.Pending.Load(); n != 0 || late.take() != "" || method.take() != "" || len(h.limit.Users.N) != 0 {
 		t.Errorf("%d are pending, %d users, or something was sent", n, len(h.limit.Users.N))
+	}
+
+	// Gone between the check of its token and its admission: it holds no place of its user.
+	s.set("k2", http.StatusOK)
+	parked := dial(t, h, s.token("k5", "42"), "")
+	session := sessionOf(parked)
+	h.closed(parked, 1006)
+	h.judgedInHandshake(parked, session, phAsking, "", false, auth.Identity{User: "42",
+		Expires: time.Now().Add(time.Hour).Unix()}, nil, time.Now())
+	if len(h.limit.Users.N) != 0 || h.limit.Pending.Load() != 0 || session.phase != phClosed {
+		t.Errorf("%d users, %d are pending, phase %d", len(h.limit.Users.N), h.limit.Pending.Load(), session.phase)
 	}
 
 	full := newFakeConn(h)

@@ -40,7 +40,7 @@ func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start t
 	}
 	id, err := h.auth.ParseToken(a.token)
 	if errors.Is(err, auth.ErrAsk) {
-		h.askFirst(c, s, q, ph, a, start)
+		h.askLater(c, s, q, ph, a, err)
 		return
 	}
 	h.judged(c, s, q, ph, a, id, err, start)
@@ -124,7 +124,8 @@ func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest
 		s.phase = phJoining
 	}
 	s.mu.Unlock()
-	if !ok {
+	if !ok { // another request has named them meanwhile, or the client is gone
+		h.answerAuthenticated(c, q, id)
 		return
 	}
 	names := a.join
@@ -171,7 +172,7 @@ func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now ti
 	case !open:
 		return false
 	case !same:
-		h.failRenewal(c, q, "the token is of another user; open another connection for it")
+		h.failRenewal(c, s, q, "the token is of another user; open another connection for it")
 		return false
 	}
 	c.SetTimer(at)
@@ -188,7 +189,7 @@ func (h *Handler) refuse(c conn, s *session, q *request, ph phase, token string,
 		h.refuseAway(c, s, q, ph)
 		return
 	case ph != phPending:
-		h.failRenewal(c, q, why.Error())
+		h.failRenewal(c, s, q, why.Error())
 		return
 	}
 	h.badToken(c, token, why)
@@ -198,8 +199,8 @@ func (h *Handler) refuse(c conn, s *session, q *request, ph phase, token string,
 }
 
 // failRenewal answers a token that does not renew the session.
-func (h *Handler) failRenewal(c conn, q *request, why string) {
-	h.logRefused(c, h.user(c), why)
+func (h *Handler) failRenewal(c conn, s *session, q *request, why string) {
+	h.logRefused(c, s.name(), why)
 	h.fail(c, q, fault{code: wire.CodeAuth, text: authFailed + why})
 }
 

@@ -174,38 +174,50 @@ func (h *Handler) openWithToken(c conn, s *session, r *upgrade.Request) {
 	start := time.Now()
 	id, err := h.auth.ParseToken(r.Token)
 	if errors.Is(err, auth.ErrAsk) {
-		h.askInHandshake(c, s, r, start)
+		h.askInHandshake(c, s, r, err)
 		return
 	}
-	h.judgedInHandshake(c, s, r.Token, r.Param("join") == "manual", id, err, start)
+	h.judgedInHandshake(c, s, phClosed, r.Token, r.Param("join") == "manual", id, err, start)
 }
 
-// judgedInHandshake goes on with a token of the handshake that was checked.
-func (h *Handler) judgedInHandshake(c conn, s *session, token string, manual bool, id auth.Identity, err error,
-	start time.Time) {
+// judgedInHandshake goes on with a token of the handshake that was checked: at once, while the
+// session is still phClosed, or later, when its client may be gone.
+func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string, manual bool, id auth.Identity,
+	err error, start time.Time) {
 	h.authTime.Update(time.Since(start).Seconds())
+	refuse := func(f fault, code int, reason string) {
+		if was == phAsking {
+			h.hangUp(c, s, idNull, f, code, reason)
+			return
+		}
+		h.say(c, idNull, f)
+		c.Close(code, reason)
+	}
 	if errors.Is(err, auth.ErrAway) {
-		h.turnAway(c)
+		refuse(away, wire.CloseTryLater, awayReason)
 		return
 	}
 	if err != nil {
 		h.badToken(c, token, err)
 		h.logRefused(c, "", err.Error())
-		h.say(c, idNull, fault{code: wire.CodeAuth, text: authFailed + err.Error()})
-		c.Close(closeOfToken(err))
+		code, reason := closeOfToken(err)
+		refuse(fault{code: wire.CodeAuth, text: authFailed + err.Error()}, code, reason)
 		return
 	}
 	if !h.limit.Users.Take(id.User) {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
-		h.say(c, idNull, fault{code: wire.CodeLimit, text: tooManyOfUser})
-		c.Close(wire.CloseTooMany, tooManyOfUser)
+		refuse(fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
 		return
 	}
 	next := phJoining
 	if manual {
 		next = phManual
 	}
-	names, _ := h.admit(c, s, id, phClosed, next, start)
+	names, ok := h.admit(c, s, id, was, next, start)
+	if !ok { // it is closed by now
+		h.limit.Users.Give(id.User)
+		return
+	}
 	c.SetAuthenticated(true)
 	q := getRequest()
 	q.out = wire.AppendAuthenticated(q.out[:0], h.told(c, id))

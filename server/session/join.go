@@ -187,13 +187,15 @@ func failures(joined []loop.Joined) (n int) {
 
 // joinFirst joins the rooms of the authentication in one step. The reply comes before their frames.
 func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start time.Time) {
-	user := h.user(c)
+	user := s.name()
 	w.noWildcards = true
 	a := h.ask(c, s, user, names, w)
 	a.strays = h.strays(names, w)
-	s.enter(1) // it always fits: nothing waits before it
+	counted := s.enter(1)
 	c.Join(a.refs, func(joined []loop.Joined) []byte {
-		s.leave(1)
+		if counted {
+			s.leave(1)
+		}
 		s.release(failures(joined))
 		h.countEmpty(c, joined, user)
 		s.mu.Lock()

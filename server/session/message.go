@@ -139,8 +139,8 @@ func (h *Handler) turnDown(c conn, s *session, q *request, v limits.Verdict, ret
 	h.fail(c, q, f)
 }
 
-// waits counts a request that must wait for rooms, until done is called. ok is false if too many wait
-// already: the request has then been answered.
+// waits counts a request that must wait for rooms, before it keeps anything, until done is called. ok
+// is false if too many wait already: the request has then been answered.
 func (h *Handler) waits(c conn, s *session, q *request, user string) (done func(), ok bool) {
 	w := q.weight()
 	if s.enter(w) {

@@ -47,6 +47,7 @@ var requests = sync.Pool{New: func() any { return new(request) }}
 func getRequest() *request { return requests.Get().(*request) }
 
 func putRequest(q *request) {
+	q.id = nil // it may be the text of a message, or idNull: neither may be written through
 	if !q.big && cap(q.out) <= keepBytes {
 		requests.Put(q)
 	}

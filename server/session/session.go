@@ -58,6 +58,7 @@ type session struct {
 	lead    uint8 // how long before the end auth_expiring is due, in leadUnit; 0: it was sent
 	waiting uint8 // the weight of requests that wait for their rooms
 	phase   phase
+	asks    bool // about a token that renews the session
 }
 
 const (
@@ -82,12 +83,18 @@ func sessionOf(c conn) *session {
 	return s
 }
 
-// user returns the user of a connection. It is "" before it has authenticated.
+// user returns the user of a connection, for goroutines that may use its session. It is "" before
+// it has authenticated.
 func (h *Handler) user(c conn) string {
 	s := sessionOf(c)
 	if s == nil {
 		return ""
 	}
+	return s.name()
+}
+
+// name returns the user. It is "" before the client has authenticated, and once it is gone.
+func (s *session) name() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.user

@@ -46,8 +46,8 @@ func client() *http.Client {
 }
 
 // fetch fetches the set and hands it over. It runs on a goroutine of its own.
-func (s *Source) fetch(ctx context.Context) error {
-	got, err := s.breaker.Execute(func() (f fetched, err error) {
+func (s *Source) fetch(ctx context.Context) (got result) {
+	set, err := s.breaker.Execute(func() (f fetched, err error) {
 		s.fetches.Add(1)
 		if f.keys, f.unused, err = Fetch(ctx, s.cfg.Client, s.cfg.URL); err != nil && ctx.Err() == nil {
 			s.failed.Add(1)
@@ -56,8 +56,8 @@ func (s *Source) fetch(ctx context.Context) error {
 		}
 		return f, err
 	})
-	if err == nil {
-		s.cfg.Took(got.keys, got.unused)
+	if got.err = err; err == nil {
+		got.news = s.cfg.Took(set.keys, set.unused)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +67,7 @@ func (s *Source) fetch(ctx context.Context) error {
 	case !errors.Is(err, gobreaker.ErrOpenState): // that is no reason
 		s.why = err
 	}
-	return err
+	return got
 }
 
 // Fetch gets a JWK Set. unused says of each key that cannot check tokens why. The error says what

@@ -1,7 +1,6 @@
 package jwks
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -19,9 +18,11 @@ const (
 	MaxWait = 4800 * time.Millisecond
 	// MaxWaiting is how many tokens may wait, and MaxBytes how long they may be together.
 	MaxWaiting = 8192
-	MaxBytes   = 16 << 20
-	// between is the least time between the beginnings of two fetches.
+	MaxBytes   = 64 << 20
+	// between is the least time between the beginnings of two fetches. It doubles up to slowest
+	// while those that were asked for bring no key with a new kid: anybody can make up a kid.
 	between = time.Second
+	slowest = 4 * time.Second // less than MaxWait
 	// refuseFor is how long a kid is refused that the last fetch did not bring.
 	refuseFor = 30 * time.Second
 	// maxRefused is how many such kids are remembered. Over it the oldest is forgotten.
@@ -40,8 +41,9 @@ var ErrAway = errors.New("the issuer's keys cannot be fetched now")
 type Config struct {
 	URL   string
 	Every time.Duration // between two fetches that nobody asked for
-	// Took is called with the keys of each fetch that succeeded, on Run's goroutine.
-	Took   func(keys []keyset.Key, unused []string)
+	// Took is called with the keys of each fetch that succeeded, one at a time, on a goroutine of
+	// the source. news says whether one has a new kid.
+	Took   func(keys []keyset.Key, unused []string) (news bool)
 	Client *http.Client // nil: one of its own
 	Log    *slog.Logger
 }
@@ -54,6 +56,7 @@ type Source struct {
 	wake    chan struct{}
 
 	mu      sync.Mutex // guards what follows; nothing that takes long happens under it
+	again   bool       // a fetch is wanted though nobody waits
 	waiting []waiter   // in the order in which they came
 	bytes   int        // of all that wait, those whose fetch is under way too
 	count   int
@@ -68,6 +71,7 @@ type Source struct {
 type waiter struct {
 	until time.Time
 	bytes int
+	there func() bool
 	done  func(error)
 }
 
@@ -96,10 +100,11 @@ func New(cfg Config) *Source {
 // First is closed when the first fetch has ended, whether it succeeded or not.
 func (s *Source) First() <-chan struct{} { return s.first }
 
-// Await calls done after a fetch that begins from now on: with nil, or with ErrAway if it failed or
-// took longer than MaxWait. It returns false if too many wait already; done is then not called.
-// bytes is what the caller keeps meanwhile.
-func (s *Source) Await(bytes int, done func(error)) bool {
+// Await calls done after a fetch that begins from now on, or after the one that is under way if there
+// then reports that it has brought the key: with nil, or with ErrAway if it failed or took longer
+// than MaxWait. It returns false if too many wait already; done is then not called. bytes is what
+// the caller keeps meanwhile.
+func (s *Source) Await(bytes int, there func() bool, done func(error)) bool {
 	s.mu.Lock()
 	if s.count >= MaxWaiting || s.bytes+bytes > MaxBytes {
 		s.mu.Unlock()
@@ -108,13 +113,25 @@ func (s *Source) Await(bytes int, done func(error)) bool {
 	}
 	s.count++
 	s.bytes += bytes
-	s.waiting = append(s.waiting, waiter{time.Now().Add(MaxWait), bytes, done})
+	s.waiting = append(s.waiting, waiter{time.Now().Add(MaxWait), bytes, there, done})
 	s.mu.Unlock()
+	s.poke()
+	return true
+}
+
+// Refresh makes a fetch due, as a reload of the configuration does.
+func (s *Source) Refresh() {
+	s.mu.Lock()
+	s.again = true
+	s.mu.Unlock()
+	s.poke()
+}
+
+func (s *Source) poke() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	return true
 }
 
 // Lack remembers a kid that the last fetch did not bring.
@@ -160,98 +177,6 @@ func (s *Source) Stats() Stats {
 		Bytes: s.bytes, Took: s.took, Breaker: s.breaker.State().String(), Why: s.why}
 }
 
-// Run fetches until ctx is done. Those that still wait then are told ErrAway.
-func (s *Source) Run(ctx context.Context) {
-	r := run{s: s, results: make(chan error, 1), next: time.Now()}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			if r.busy {
-				<-r.results // its context is done too
-			}
-			s.mu.Lock()
-			asked := append(r.asked, s.waiting...)
-			s.waiting = nil
-			s.mu.Unlock()
-			s.answer(asked, ErrAway)
-			return
-		case <-s.wake:
-		case <-timer.C:
-		case err := <-r.results:
-			r.ended(err)
-		}
-		timer.Reset(max(0, time.Until(r.step(ctx))))
-	}
-}
-
-// run is the state of Run.
-type run struct {
-	s       *Source
-	results chan error // of the fetch that is under way
-	busy    bool       // one is
-	once    bool       // one has ended
-	asked   []waiter   // that wait for it
-	began   time.Time  // the last fetch
-	next    time.Time  // when one is due that nobody asked for
-}
-
-// step answers those that have waited too long, and begins a fetch if one is due. It returns when
-// to look again.
-func (r *run) step(ctx context.Context) time.Time {
-	s, now := r.s, time.Now()
-	open := s.breaker.State() == gobreaker.StateOpen
-	s.mu.Lock()
-	var late []waiter
-	r.asked, late = overdue(r.asked, late, now)
-	s.waiting, late = overdue(s.waiting, late, now)
-	if open { // nobody waits for a fetch that is not made
-		late, s.waiting = append(late, s.waiting...), nil
-	}
-	due := r.next
-	if len(s.waiting) > 0 {
-		due = now
-	}
-	due = later(due, r.began.Add(between))
-	begin := !r.busy && !now.Before(due)
-	if begin {
-		r.asked, s.waiting = s.waiting, nil
-	}
-	look := now.Add(time.Hour)
-	if !r.busy && !begin {
-		look = due
-	}
-	for _, list := range [...][]waiter{r.asked, s.waiting} {
-		if len(list) > 0 {
-			look = earlier(look, list[0].until)
-		}
-	}
-	s.mu.Unlock()
-	s.answer(late, ErrAway)
-	if begin {
-		r.busy, r.began, r.next = true, now, now.Add(s.cfg.Every)
-		go func() { r.results <- s.fetch(ctx) }()
-	}
-	return look
-}
-
-// ended takes the end of a fetch. Its keys are in use by then.
-func (r *run) ended(err error) {
-	r.busy = false
-	asked := r.asked
-	r.asked = nil
-	if err != nil {
-		r.next = earlier(r.next, time.Now().Add(retry))
-		err = ErrAway
-	}
-	r.s.answer(asked, err)
-	if !r.once {
-		close(r.s.first)
-	}
-	r.once = true
-}
-
 // answer tells waiters how it went.
 func (s *Source) answer(to []waiter, err error) {
 	bytes := 0
@@ -263,27 +188,4 @@ func (s *Source) answer(to []waiter, err error) {
 	s.count -= len(to)
 	s.bytes -= bytes
 	s.mu.Unlock()
-}
-
-// overdue takes those that have waited too long off the front of a list.
-func overdue(list, late []waiter, now time.Time) (rest, all []waiter) {
-	n := 0
-	for n < len(list) && !now.Before(list[n].until) {
-		n++
-	}
-	return list[n:], append(late, list[:n]...)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tapecast/rooms/testwait"
 	"tapecast/server/auth/keyset"
 )
 
@@ -83,12 +84,12 @@ func begin(t *testing.T, kids ...string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.Source = New(Config{URL: "https://idp.example/keys", Every: time.Minute, Client: &http.Client{Transport: r.i,
 		Timeout: 4 * time.Second}, Log: slog.New(slog.DiscardHandler),
-		Took: func(keys []keyset.Key, _ []string) {
+		Took: func(keys []keyset.Key, _ []string) bool {
 			var kids []string
 			for _, k := range keys {
 				kids = append(kids, k.ID)
 			}
-			r.kids.Store(&kids)
+			return fmt.Sprint(*r.kids.Swap(&kids)) != fmt.Sprint(kids)
 		}})
 	done := make(chan struct{})
 	go func() { defer close(done); r.Run(ctx) }()
@@ -96,11 +97,13 @@ func begin(t *testing.T, kids ...string) *running {
 	return r
 }
 
+func never() bool { return false }
+
 // await asks, and returns where the answer arrives.
 func (r *running) await(t *testing.T) <-chan error {
 	t.Helper()
 	answer := make(chan error, 1)
-	if !r.Await(100, func(err error) { answer <- err }) {
+	if !r.Await(100, never, func(err error) { answer <- err }) {
 		t.Fatal("too many wait")
 	}
 	return answer
@@ -121,23 +124,29 @@ func TestSourceFetches(t *testing.T) {
 		}
 		f(1, "a")
 		r.i.has("a", "b")
-		time.Sleep(59 * time.Second)
+		testwait.Pass(59 * time.Second)
 		f(1, "a")
-		time.Sleep(2 * time.Second)
+		testwait.Pass(2 * time.Second)
 		f(2, "a", "b")
 
 		// A hundred ask at once, while the fetch of the first is under way.
-		time.Sleep(10 * time.Second)
+		testwait.Pass(10 * time.Second)
 		r.i.takes.Store(int64(300 * time.Millisecond))
 		r.i.has("c")
 		began := time.Now()
 		answers := []<-chan error{r.await(t)}
-		time.Sleep(100 * time.Millisecond)
+		testwait.Pass(100 * time.Millisecond)
 		r.i.has("d") // the one under way may have missed it
 		for range 100 {
 			answers = append(answers, r.await(t))
 		}
+		// Who asks for what the one under way brings does not wait for another.
+		brought := make(chan error, 1)
+		r.Await(1, func() bool { return fmt.Sprint(*r.kids.Load()) == "[d]" }, func(err error) { brought <- err })
 		if err := <-answers[0]; err != nil || time.Since(began) != 300*time.Millisecond {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		if err := <-brought; err != nil || time.Since(began) != 300*time.Millisecond {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
 		for _, a := range answers[1:] {
@@ -156,6 +165,60 @@ func TestSourceFetches(t *testing.T) {
 	})
 }
 
+// TestSourceIsNotDriven: kids that are made up lead to a fetch in four seconds, and a real one is
+// found in time all the same.
+func TestSourceIsNotDriven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := begin(t, "a")
+		<-r.First()
+		for range 40 {
+			if err := <-r.await(t); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n, began := r.i.asked.Load(), time.Now()
+		for range 10 {
+			<-r.await(t)
+		}
+		if d := time.Since(began); d != 10*slowest || r.i.asked.Load() != n+10 {
+			t.Errorf("ten more were made in %s", d)
+		}
+		r.i.has("a", "b")
+		if err := <-r.await(t); err != nil || len(*r.kids.Load()) != 2 {
+			t.Errorf("%v, %v", err, *r.kids.Load())
+		}
+		began = time.Now()
+		if err := <-r.await(t); err != nil || time.Since(began) != between {
+			t.Errorf("after news: %v after %s", err, time.Since(began))
+		}
+		n = r.i.asked.Load()
+		r.Refresh()
+		testwait.Pass(slowest)
+		if r.i.asked.Load() != n+1 {
+			t.Error("a reload fetches nothing")
+		}
+	})
+}
+
+// TestSourceAnswers: while those that waited are answered, others are told in time.
+func TestSourceAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := begin(t, "a")
+		<-r.First()
+		slow := make(chan struct{})
+		r.Await(1, never, func(error) { <-slow })
+		testwait.Pass(2 * between)
+		began := time.Now()
+		if err := <-r.await(t); err != ErrAway || time.Since(began) != MaxWait {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		close(slow)
+		if err := <-r.await(t); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestSourceAway: who waits is told within MaxWait, three failures open the breaker, and then
 // nobody waits. It recovers by itself.
 func TestSourceAway(t *testing.T) {
@@ -168,7 +231,7 @@ func TestSourceAway(t *testing.T) {
 		r.i.takes.Store(int64(time.Hour))
 		began := time.Now()
 		first := r.await(t)
-		time.Sleep(3 * time.Second)
+		testwait.Pass(3 * time.Second)
 		second, asked := r.await(t), time.Now()
 		if err := <-first; err != ErrAway || time.Since(began) > MaxWait {
 			t.Errorf("%v after %s", err, time.Since(began))
@@ -177,7 +240,7 @@ func TestSourceAway(t *testing.T) {
 			t.Errorf("%v after %s", err, time.Since(asked))
 		}
 		for r.Stats().Breaker != "open" {
-			time.Sleep(time.Second)
+			testwait.Pass(time.Second)
 		}
 		n := r.i.asked.Load()
 		began = time.Now()
@@ -186,7 +249,7 @@ func TestSourceAway(t *testing.T) {
 		}
 		r.i.has("a")
 		r.i.takes.Store(0)
-		time.Sleep(openFor + retry)
+		testwait.Pass(openFor + retry)
 		synctest.Wait()
 		if got := *r.kids.Load(); len(got) != 1 || r.Stats().Breaker != "closed" || r.Stats().Why != nil {
 			t.Errorf("%v, %+v", got, r.Stats())
@@ -209,19 +272,19 @@ func TestSourceBounds(t *testing.T) {
 		r.i.takes.Store(int64(time.Second))
 		answered := 0
 		done := func(error) { answered++ }
-		if r.Await(MaxBytes+1, done) || !r.Await(MaxBytes, done) || r.Await(1, done) {
+		if r.Await(MaxBytes+1, never, done) || !r.Await(MaxBytes, never, done) || r.Await(1, never, done) {
 			t.Error("bytes are not bounded")
 		}
-		time.Sleep(MaxWait)
+		testwait.Pass(MaxWait)
 		synctest.Wait()
 		n := 0
-		for r.Await(1, done) {
+		for r.Await(1, never, done) {
 			n++
 		}
 		if n != MaxWaiting || r.Stats().Full != 3 {
 			t.Errorf("%d waited, %d did not", n, r.Stats().Full)
 		}
-		time.Sleep(MaxWait)
+		testwait.Pass(MaxWait)
 		synctest.Wait()
 		if s := r.Stats(); answered != n+1 || s.Waiting != 0 || s.Bytes != 0 {
 			t.Errorf("%d of %d answered, %+v", answered, n+1, s)
@@ -233,7 +296,7 @@ func TestSourceBounds(t *testing.T) {
 		if r.Lacks("k0") || !r.Lacks("k1") || !r.Lacks(fmt.Sprint("k", maxRefused)) || len(r.refused) != maxRefused {
 			t.Errorf("%d kids are remembered", len(r.refused))
 		}
-		time.Sleep(refuseFor)
+		testwait.Pass(refuseFor)
 		if r.Lacks("k1") {
 			t.Error("k1 is refused for ever")
 		}
@@ -247,11 +310,11 @@ func TestSourceEnds(t *testing.T) {
 		i := &issuer{}
 		i.takes.Store(int64(time.Hour))
 		s := New(Config{URL: "https://idp.example", Every: time.Minute, Client: &http.Client{Transport: i},
-			Log: slog.New(slog.DiscardHandler), Took: func([]keyset.Key, []string) {}})
+			Log: slog.New(slog.DiscardHandler), Took: func([]keyset.Key, []string) bool { return true }})
 		ended := make(chan struct{})
 		go func() { defer close(ended); s.Run(ctx) }()
 		answer := make(chan error, 1)
-		s.Await(1, func(err error) { answer <- err })
+		s.Await(1, never, func(err error) { answer <- err })
 		synctest.Wait()
 		cancel()
 		<-ended
@@ -259,48 +322,4 @@ func TestSourceEnds(t *testing.T) {
 			t.Error(err, s.Stats())
 		}
 	})
-}
-
-// TestFetch: real servers, which answer well and badly.
-func TestFetch(t *testing.T) {
-	mux := http.NewServeMux()
-	answer := func(path, body string, status int) {
-		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(status)
-			io.WriteString(w, body)
-		})
-	}
-	answer("/good", setOf("a", "b"), 200)
-	answer("/missing", "", 404)
-	answer("/page", "<html>", 200)
-	answer("/long", strings.Repeat(" ", maxSet+1), 200)
-	answer("/none", `{"keys":[]}`, 200)
-	mux.Handle("/plain", http.RedirectHandler("http://127.0.0.1:1/good", http.StatusFound))
-	mux.Handle("/moved", http.RedirectHandler("/good", http.StatusFound))
-	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusFound))
-	srv := httptest.NewTLSServer(mux)
-	defer srv.Close()
-	c := client()
-	c.Transport = srv.Client().Transport
-	f := func(from, want string) {
-		t.Helper()
-		keys, _, err := Fetch(t.Context(), c, from)
-		got := fmt.Sprint(err)
-		if err == nil && want != fmt.Sprint(len(keys)) || err != nil && !strings.Contains(got, want) {
-			t.Errorf("%s: %d keys, %v, want %q", from, len(keys), err, want)
-		}
-	}
-	f(srv.URL+"/good", "2")
-	f(srv.URL+"/moved", "2")
-	f(srv.URL+"/missing", "status 404, not 200")
-	f(srv.URL+"/page", "not valid JSON")
-	f(srv.URL+"/long", "more than 1048576 bytes")
-	f(srv.URL+"/none", `has no "keys"`)
-	f(srv.URL+"/plain", "it redirects to http, where anybody could change the keys")
-	f(srv.URL+"/loop", "redirects more than three times")
-	f("https://127.0.0.1:1/", "connection refused")
-	_, _, err := Fetch(t.Context(), nil, srv.URL+"/good")
-	if err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a server with a certificate of its own: %v", err)
-	}
 }

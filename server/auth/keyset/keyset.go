@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -24,8 +25,10 @@ const (
 	minRSA = 2048
 	// maxRSA bounds what a signature costs to check.
 	maxRSA = 8192
-	// maxTried is how many keys are tried for a token without a kid. Each costs a signature's check.
+	// maxTried is how many keys are tried for a token without a kid, at 30 to 130 µs each.
 	maxTried = 4
+	// maxSlow is maxTried of ES384 and ES512, where each takes milliseconds.
+	maxSlow = 1
 )
 
 // Key is one key.
@@ -60,6 +63,9 @@ func public(material crypto.PublicKey) (Key, error) {
 	case ed25519.PublicKey:
 		k.Algorithms = []string{"Ed25519", "EdDSA"}
 	case *rsa.PublicKey:
+		if p.E < 3 || p.E%2 == 0 || p.E > math.MaxInt32 || p.N.Bit(0) == 0 {
+			return Key{}, errors.New("the RSA key is not well formed: its exponent and modulus must be odd")
+		}
 		if n := p.N.BitLen(); n < minRSA || n > maxRSA {
 			return Key{}, fmt.Errorf("the RSA key has %d bits, and must have %d to %d", n, minRSA, maxRSA)
 		}
@@ -89,6 +95,12 @@ func Public(alg string) bool {
 		return true
 	}
 	return false
+}
+
+// Same reports whether two keys do the same.
+func (k *Key) Same(other *Key) bool {
+	same, ok := k.Material.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && same.Equal(other.Material) && k.ID == other.ID && slices.Equal(k.Algorithms, other.Algorithms)
 }
 
 // Only leaves the key those of the given algorithms that it allows. With none given it keeps all.
@@ -141,6 +153,11 @@ const (
 	Ambiguous
 )
 
+// Has reports whether a key has this kid and may be used with the algorithm.
+func (s *Set) Has(alg, kid string) bool {
+	return slices.ContainsFunc(s.keys, func(k Key) bool { return k.ID == kid && slices.Contains(k.Algorithms, alg) })
+}
+
 // Find appends the keys for a token with this alg and kid ("": none) to dst. A key with the
 // token's kid comes alone. It is never used for another algorithm than its own.
 func (s *Set) Find(dst []Key, alg, kid string) ([]Key, Found) {
@@ -155,8 +172,12 @@ func (s *Set) Find(dst []Key, alg, kid string) ([]Key, Found) {
 			other = true
 		}
 	}
+	most := maxTried
+	if alg == "ES384" || alg == "ES512" {
+		most = maxSlow
+	}
 	switch n := len(dst) - exact; {
-	case n > maxTried:
+	case n > most:
 		return dst[:exact], Ambiguous
 	case n > 0:
 		return dst, Fits

@@ -145,7 +145,9 @@ func TestParseSet(t *testing.T) {
 	}
 	off := jwk(t, p256, nil)
 	off["x"] = off["y"]
-	private := jwk(t, &k.rsa.PublicKey, map[string]any{"d": "AQAB"})
+	private := jwk(t, rsaKey, map[string]any{"d": "AQAB"})
+	even := jwk(t, rsaKey, map[string]any{"e": "Ag"})
+	confused := jwk(t, rsaKey, map[string]any{"alg": "EdDSA"})
 	f := func(text []byte, wantKeys string, wantUnused ...string) {
 		t.Helper()
 		keys, unused, err := Parse(text)
@@ -170,8 +172,11 @@ func TestParseSet(t *testing.T) {
 	f(setOf(t, jwk(t, rsaKey, m("kid", "a", "alg", "RS256", "use", "sig")), jwk(t, p256, m("kid", "b")),
 		jwk(t, k.ed, m("kid", "c", "alg", "EdDSA")), jwk(t, k.ed, m("kid", "d", "alg", "Ed25519"))),
 		"a:RS256; b:ES256; c:Ed25519 EdDSA; d:Ed25519 EdDSA")
-	f(setOf(t, jwk(t, rsaKey, m("kid", "a", "key_ops", []string{"verify"})), private),
-		"a:RS256 RS384 RS512 PS256 PS384 PS512; :RS256 RS384 RS512 PS256 PS384 PS512")
+	f(setOf(t, jwk(t, rsaKey, m("kid", "a", "key_ops", []string{"verify"})), private, even, confused),
+		"a:RS256 RS384 RS512 PS256 PS384 PS512",
+		`key 1 (kid ""): it is a private key, which must not be published: replace it`,
+		`key 2 (kid ""): the RSA key is not well formed: its exponent and modulus must be odd`,
+		`key 3 (kid ""): EdDSA does not fit the key, which is for RS256, RS384, RS512, PS256, PS384, PS512`)
 	// Keys for other things stand beside them.
 	f(setOf(t, jwk(t, rsaKey, m("kid", "e", "use", "enc", "alg", "RSA-OAEP")), jwk(t, p256, m("kid", "b")),
 		jwk(t, p256, m("key_ops", []string{"sign"})), jwk(t, rsaKey, m("kid", "x", "alg", "ES256")), off,
@@ -234,6 +239,7 @@ func TestFind(t *testing.T) {
 		key("a", 1, "RS256", "PS256"), key("b", 2, "RS256"), key("a", 3, "ES256"),
 		key("", 4, "ES256"),
 		key("1", 5, "EdDSA"), key("2", 6, "EdDSA"), key("3", 7, "EdDSA"), key("4", 8, "EdDSA"), key("5", 9, "EdDSA"),
+		key("s1", 14, "ES512"), key("s2", 15, "ES512"),
 		key("6", 10, "PS512"), key("7", 11, "PS512"), key("8", 12, "PS512"), key("9", 13, "PS512"),
 	})
 	f := func(alg, kid string, want Found, numbers ...byte) {
@@ -258,11 +264,14 @@ func TestFind(t *testing.T) {
 	f("ES256", "zzz", Fits, 4)
 	f("ES256", "", Fits, 3, 4)
 	f("ES384", "", NoAlgorithm)
+	f("ES512", "", Ambiguous) // each takes milliseconds
+	f("ES512", "s2", Fits, 15)
 	f("none", "", NoAlgorithm)
 	f("EdDSA", "", Ambiguous)
 	f("EdDSA", "3", Fits, 7)
 	f("PS512", "", Fits, 10, 11, 12, 13)
-	if got := s.Algorithms(); !slices.Equal(got, []string{"HS256", "RS256", "PS256", "ES256", "EdDSA", "PS512"}) {
+	want := []string{"HS256", "RS256", "PS256", "ES256", "EdDSA", "ES512", "PS512"}
+	if got := s.Algorithms(); !slices.Equal(got, want) {
 		t.Errorf("algorithms %v", got)
 	}
 }

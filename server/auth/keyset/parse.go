@@ -3,6 +3,7 @@ package keyset
 import (
 	"bytes"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -96,6 +97,8 @@ func fromJWK(m jwkset.JWKMarshal) (Key, error) {
 		return Key{}, fmt.Errorf("its use is %.20q", m.USE.String())
 	case len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify):
 		return Key{}, errors.New("its key_ops lack verify")
+	case m.D != "":
+		return Key{}, errors.New("it is a private key, which must not be published: replace it")
 	case m.KTY == jwkset.KtyOct:
 		return Key{}, errors.New("it is a secret, which belongs into a file of its own (secret_file)")
 	}
@@ -109,13 +112,15 @@ func fromJWK(m jwkset.JWKMarshal) (Key, error) {
 		return Key{}, err
 	}
 	k.ID = m.KID
-	if alg := m.ALG.String(); alg != "" {
-		if alg == "EdDSA" || alg == "Ed25519" {
-			alg = "" // two names of one algorithm: the type decides
-		}
-		if err := k.Only(strings.Fields(alg)); err != nil {
-			return Key{}, err
-		}
+	alg := m.ALG.String()
+	if _, ed := k.Material.(ed25519.PublicKey); alg == "" || ed && slices.Contains(k.Algorithms, alg) {
+		return k, nil // EdDSA and Ed25519 are two names of one algorithm
+	}
+	if len(alg) > 20 {
+		alg = alg[:20] + "…"
+	}
+	if err := k.Only([]string{alg}); err != nil {
+		return Key{}, err
 	}
 	return k, nil
 }
