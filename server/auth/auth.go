@@ -44,6 +44,8 @@ var (
 	errIssuer     = errors.New("the token is of another issuer")
 	errAudience   = errors.New("the token is for another audience")
 	errClaim      = errors.New("the token lacks exp, or another claim that is required")
+	errWanted     = errors.New("the token lacks a claim that is required here, or its value (auth.required_claims)")
+	errLife       = errors.New("the token lives for longer than is allowed here (auth.max_token_life)")
 	errExpires    = errors.New("the token's exp lies out of range")
 	errNoUser     = errors.New("the token has no sub")
 	errUserType   = errors.New("the token's sub must be a string: put quotes around a number")
@@ -60,12 +62,14 @@ type Identity struct {
 
 // Authenticator checks tokens. Any goroutine may use it.
 type Authenticator struct {
-	parser *jwt.Parser
-	keys   atomic.Pointer[keyset.Set]
-	source *jwks.Source // nil: no keys are fetched
-	url    string       // of source
-	leeway time.Duration
-	log    *slog.Logger
+	parser  *jwt.Parser
+	keys    atomic.Pointer[keyset.Set]
+	source  *jwks.Source // nil: no keys are fetched
+	url     string       // of source
+	leeway  time.Duration
+	wants   map[string]string // required claims
+	longest time.Duration     // of a token's life; 0: any
+	log     *slog.Logger
 
 	mu      sync.Mutex   // guards the parts of keys
 	static  []keyset.Key // of the configuration
@@ -79,7 +83,8 @@ type Authenticator struct {
 // New takes the keys from the configuration. Algorithms that fit no key are never accepted. With
 // auth.jwks_url Run fetches further keys.
 func New(cfg *config.Auth, log *slog.Logger) (*Authenticator, error) {
-	a := &Authenticator{leeway: cfg.Leeway, log: log, url: cfg.JWKSURL}
+	a := &Authenticator{leeway: cfg.Leeway, wants: cfg.RequiredClaims, longest: cfg.MaxTokenLife, log: log,
+		url: cfg.JWKSURL}
 	if a.url != "" {
 		a.source = jwks.New(jwks.Config{URL: a.url, Every: cfg.JWKSRefresh, Took: a.take, Log: log})
 	}
@@ -124,7 +129,7 @@ func (a *Authenticator) parse(token string) (Identity, error) {
 	case len(token) > maxToken:
 		return Identity{}, errLong
 	}
-	var c claims
+	c := claims{wants: a.wants}
 	t, err := a.parser.ParseWithClaims(token, &c, a.key)
 	if err != nil && !errors.Is(err, jwt.ErrTokenInvalidClaims) {
 		if err = tokenError(err); err == errSignature && a.source != nil {
@@ -135,7 +140,7 @@ func (a *Authenticator) parse(token string) (Identity, error) {
 	if err := checkHeader(t); err != nil {
 		return Identity{}, err
 	}
-	return c.judge(err)
+	return c.judge(err, a.longest)
 }
 
 // tokenError returns, in our words, what jwt found before it checked the values of the claims.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,11 @@ import (
 
 // claims holds the registered claims that are checked, by their exact names (RFC 7519, section 4).
 // Without it encoding/json takes "SUB" for sub, and the last of two.
-type claims struct{ jwt.RegisteredClaims }
+type claims struct {
+	jwt.RegisteredClaims
+	wants map[string]string // required claims
+	has   int               // of these
+}
 
 var claimParsers fastjson.ParserPool
 
@@ -55,6 +60,9 @@ func objectOf(p *fastjson.Parser, b []byte) (*fastjson.Object, error) {
 }
 
 func (c *claims) take(name string, v *fastjson.Value) (err error) {
+	if want, ok := c.wants[name]; ok && holds(v, want) {
+		c.has++
+	}
 	text := func() string {
 		var b []byte
 		if b, err = v.StringBytes(); err != nil {
@@ -80,6 +88,20 @@ func (c *claims) take(name string, v *fastjson.Value) (err error) {
 	return err
 }
 
+// holds reports whether a claim is, lists, or has among its words what is wanted. "" is anything.
+func holds(v *fastjson.Value, want string) bool {
+	switch v.Type() {
+	case fastjson.TypeString:
+		text := string(v.GetStringBytes())
+		return want == "" || text == want || slices.Contains(strings.Fields(text), want)
+	case fastjson.TypeArray:
+		return want == "" || slices.ContainsFunc(v.GetArray(), func(x *fastjson.Value) bool {
+			return x.Type() == fastjson.TypeString && string(x.GetStringBytes()) == want
+		})
+	}
+	return want == "" || v.String() == want // a number, true or false
+}
+
 // dateOf reads a NumericDate. A date after maxExpires becomes one second after it.
 func dateOf(v *fastjson.Value) (*jwt.NumericDate, error) {
 	var n json.Number
@@ -100,7 +122,7 @@ func dateOf(v *fastjson.Value) (*jwt.NumericDate, error) {
 // judge returns the user, or why the token is refused. invalid is what jwt has against its claims;
 // the signature is good. Faults that a new token of the same issuer would have too come before
 // those that pass with time.
-func (c *claims) judge(invalid error) (Identity, error) {
+func (c *claims) judge(invalid error, longest time.Duration) (Identity, error) {
 	if invalid != nil {
 		for _, e := range [...]struct{ is, say error }{
 			{jwt.ErrTokenRequiredClaimMissing, errClaim},
@@ -119,6 +141,12 @@ func (c *claims) judge(invalid error) (Identity, error) {
 	}
 	if err := checkUser(c.Subject); err != nil {
 		return Identity{}, err
+	}
+	switch {
+	case c.has < len(c.wants):
+		return Identity{}, errWanted
+	case longest > 0 && time.Until(c.ExpiresAt.Time) > longest:
+		return Identity{}, errLife
 	}
 	switch {
 	case invalid == nil:
@@ -165,7 +193,7 @@ func init() {
 func IsSigned(err error) bool {
 	switch err {
 	case ErrExpired, ErrEarly, errIssuer, errAudience, errClaim, errExpires,
-		errNoUser, errLongUser, errBadUser, errCritical:
+		errNoUser, errLongUser, errBadUser, errCritical, errWanted, errLife:
 		return true
 	}
 	return false

@@ -38,6 +38,12 @@ type Auth struct {
 	Issuer string `koanf:"issuer"`
 	// Audience is what a token's aud must hold. Default "": anything.
 	Audience string `koanf:"audience"`
+	// RequiredClaims are claims that a token must have, by name. A value must be equal to the
+	// claim's text, be one of a list, or one of its words (as in scope). An empty value: any.
+	// Default none.
+	RequiredClaims map[string]string `koanf:"required_claims"`
+	// MaxTokenLife is how far in the future a token's exp may be. Default 0s: any time.
+	MaxTokenLife time.Duration `koanf:"max_token_life"`
 	// Leeway is the clock difference that is allowed for exp and nbf. iat is not checked: a token
 	// from the future need not be refused (RFC 7519, 4.1.6). Default 30s.
 	Leeway time.Duration `koanf:"leeway"`

@@ -22,10 +22,11 @@ func Default() *Config {
 		Admin: Admin{Listen: "127.0.0.1:8081", TLS: AdminTLS{MinVersion: "1.2"}},
 		Log:   Log{Level: "info", Format: "auto"},
 		Auth: Auth{
-			QueryToken:  true,
-			JWKSRefresh: 5 * time.Minute,
-			Leeway:      30 * time.Second,
-			Timeout:     10 * time.Second,
+			QueryToken:     true,
+			RequiredClaims: map[string]string{},
+			JWKSRefresh:    5 * time.Minute,
+			Leeway:         30 * time.Second,
+			Timeout:        10 * time.Second,
 		},
 		Limits: Limits{
 			Pending:            10_000,
