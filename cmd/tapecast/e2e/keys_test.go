@@ -263,11 +263,11 @@ func TestIssuerAway(t *testing.T) {
 		turnedAway(g)
 		inside(g, known) // those whose key is known come in all the while
 	}
-	turnedAway(g) // at once
-	_, body := g.get("/health")
-	if !strings.Contains(body, "auth.jwks_url") || !strings.Contains(body, "breaker open") {
-		t.Errorf("health says %s", body)
-	}
+	turnedAway(g)                                            // at once
+	eventually(t, patience, "health says why", func() bool { // it is looked at every 2 s
+		_, body := g.get("/health")
+		return strings.Contains(body, "auth.jwks_url") && strings.Contains(body, "breaker open")
+	})
 	p.holds.Unlock()
 	eventually(t, patience, "the breaker closes", func() bool {
 		return g.metric("tapecast_breaker_open", `breaker="jwks"`) == 0
