@@ -208,7 +208,8 @@ func (g *Run) others(t *text.Table) {
 	}
 	if s := g.Stalled; s != nil {
 		t.Row("stalled",
-			"%d for %s s · %d gone · found %s received (at most %s each) · gateway's kernel held %s (at most %s each)",
+			"%d for %s s · %d gone · found %s received (at most %s each) · "+
+				"gateway's kernel held %s (at most %s each)",
 			s.Clients, text.Number(s.Seconds), s.Gone, text.Size(float64(s.Received)), text.Size(float64(s.MostRecv)),
 			text.Size(float64(s.Unsent)), text.Size(float64(s.MostUnsent)))
 		t.Row("  afterwards", "lost %s · gap notices %d · closes %v", text.Count(s.Lost), s.Notices["gap"], s.Closes)

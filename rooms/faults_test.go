@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// plant is a small fault: where it is planted, and in place of which text.
+// plant is a small fault. It says which text of which file the fault replaces.
 type plant struct{ what, file, old, new string }
 
 // plantedFaults are small faults. The model must find each of them.

@@ -39,8 +39,8 @@ func (a *Authenticator) Reload(cfg *config.Auth) error {
 	return nil
 }
 
-// take takes the keys that the issuer publishes now in place of those that it did. news says whether
-// one has a new kid.
+// take replaces the issuer's keys by those of the last fetch. It reports whether one of them has a new
+// kid.
 func (a *Authenticator) take(keys []keyset.Key, unused []string) (news bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -105,7 +105,7 @@ func TestAlgorithms(t *testing.T) {
 					t.Errorf("%s with kid %q: %v", m.Alg(), other, err)
 				}
 			}
-			// The text of a public key is no secret.
+			// Everybody has the public key, so its text must not serve as a secret.
 			mac := signing{key: []byte(keys[kid].public.PublicKey)}
 			if _, err := a.ParseToken(mac.tokenOf(t, jwt.SigningMethodHS256, "")); err != errSignature {
 				t.Errorf("signed with the text of %s: %v", kid, err)

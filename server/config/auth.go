@@ -32,7 +32,7 @@ type Auth struct {
 	// https://*.example.com for every name under it. A client that sends no Origin is not a page,
 	// and may. Default none: pages of any origin may, since their rights come from their token.
 	Origins []string `koanf:"origins"`
-	// QueryToken says whether a token may come in the URL, where proxies log it. Default true.
+	// QueryToken accepts tokens in URLs, which proxies write into their logs. Default true.
 	QueryToken bool `koanf:"query_token"`
 	// Issuer is what a token's iss must be. Default "": anything.
 	Issuer string `koanf:"issuer"`

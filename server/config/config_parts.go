@@ -15,7 +15,7 @@ type Ingest struct {
 // Keyframe is a condition for records that need no earlier records, such as full order books. A
 // client that joins or lags starts at the newest one.
 type Keyframe struct {
-	// Field is a field of the value, such as e. Default "": there are no keyframes.
+	// Field names the field of the value, such as e. Default "": no record is a keyframe.
 	Field string `koanf:"field"`
 	// Equals is the value of that field in a keyframe, such as depthSnapshot.
 	Equals string `koanf:"equals"`

@@ -153,7 +153,7 @@ func (c *counted[K]) Give(k K) {
 	}
 }
 
-// pace is the rule of a token bucket. Both fields are 0 if there is no limit.
+// pace says how fast a token bucket fills and what it holds. Both fields are 0 if there is no limit.
 type pace struct {
 	each  int64 // ns between two messages over a longer time
 	burst int64 // ns of them that may come at once

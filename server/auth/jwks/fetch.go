@@ -64,7 +64,7 @@ func (s *Source) fetch(ctx context.Context) (got result) {
 	switch {
 	case err == nil:
 		s.why, s.took = nil, time.Now()
-	case !errors.Is(err, gobreaker.ErrOpenState): // that is no reason
+	case !errors.Is(err, gobreaker.ErrOpenState): // which does not say why fetches fail
 		s.why = err
 	}
 	return got

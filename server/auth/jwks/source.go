@@ -42,7 +42,7 @@ type Config struct {
 	URL   string
 	Every time.Duration // between two fetches that nobody asked for
 	// Took is called with the keys of each fetch that succeeded, one at a time, on a goroutine of
-	// the source. news says whether one has a new kid.
+	// the source. It reports whether one of them has a new kid.
 	Took   func(keys []keyset.Key, unused []string) (news bool)
 	Client *http.Client // nil: one of its own
 	Log    *slog.Logger
