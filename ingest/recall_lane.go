@@ -67,8 +67,8 @@ func (l *recallLane) close() {
 	}
 }
 
-// begin starts a read in an idle lane, if possible in the one that read its topic last. The caller has
-// seen that a lane is idle.
+// begin starts a read in an idle lane, if possible in the one that read its topic last. At least one
+// lane must be idle.
 func (a *recaller) begin(r *recallRead) {
 	k := r.g.topic
 	i := slices.IndexFunc(a.idle, func(l *recallLane) bool { return l.client != nil && l.client.topic == k.topic })
