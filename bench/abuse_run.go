@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,6 +28,9 @@ type abuse struct {
 	health    *HealthSeen
 }
 
+// starter begins a process, with the priority of its choice.
+type starter = func(*exec.Cmd) error
+
 // startAbuse starts the hostile process, and the sink if that is the target.
 func (r *fanoutRun) startAbuse(ctx context.Context) error {
 	c := &r.cfg
@@ -36,7 +40,7 @@ func (r *fanoutRun) startAbuse(ctx context.Context) error {
 	if r.name == runSink {
 		var a hostile.SinkAnswer
 		var err error
-		if x.sink, err = pool.Spawn(ctx, "sink", machine.StartLast); err != nil {
+		if x.sink, err = pool.Spawn(ctx, "sink", c.start); err != nil {
 			return err
 		}
 		if err := x.sink.Ask(hostile.SinkJob{TLS: j.TLS}, &a); err != nil {
@@ -48,7 +52,7 @@ func (r *fanoutRun) startAbuse(ctx context.Context) error {
 		j.Addr, j.Unknown = a.Addr, true
 	}
 	var err error
-	if x.hostile, err = StartHostile(ctx, j); err != nil {
+	if x.hostile, err = StartHostile(ctx, j, c.start); err != nil {
 		return err
 	}
 	x.newcomers = &newcomers{sign: job.NewSigner(c.Target.Keys), first: c.Clients, rate: c.Abuse.Newcomers,
@@ -57,9 +61,9 @@ func (r *fanoutRun) startAbuse(ctx context.Context) error {
 	return err
 }
 
-// StartHostile starts a process of hostile clients.
-func StartHostile(ctx context.Context, j hostile.Job) (*pool.Worker, error) {
-	w, err := pool.Spawn(ctx, "hostile", machine.StartLast)
+// StartHostile starts a process of hostile clients. start begins it.
+func StartHostile(ctx context.Context, j hostile.Job, start starter) (*pool.Worker, error) {
+	w, err := pool.Spawn(ctx, "hostile", start)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -13,12 +14,10 @@ import (
 func (g *gate) abuse() FanoutConfig {
 	cfg := g.fanout()
 	cfg.Scenario = "abuse"
+	cfg.start = (*exec.Cmd).Start // at the lowest priority they would not run at all on a busy machine
 	cfg.Abuse = &AbuseConfig{Kind: "pings", Hostile: 2, Addresses: 2, PingEvery: 100 * time.Millisecond, Newcomers: 20}
 	return cfg
 }
-
-// starved reports whether the hostile clients got too little of a processor to be hostile.
-func starved(run *Run) bool { return run.Abuse.Fared.Opened < 2 || run.Abuse.Fared.Frames < 1000 }
 
 // The whole path, paired: ordinary clients, newcomers, hostile clients at the sink and at the
 // gateway, the gateway's counters and its health.
@@ -27,11 +26,6 @@ func TestAbuse(t *testing.T) {
 	cfg := g.abuse()
 	cfg.Abuse.Paired = true
 	res, err := measured(t, cfg)
-	// Hostile clients run when no other process wants their core: on a busy machine, not at all.
-	for try := 0; try < 5 && len(res.Runs) == 2 && (starved(res.Runs[0]) || starved(res.Runs[1])); try++ {
-		t.Log("the hostile clients had no processor: once more")
-		res, err = measured(t, cfg)
-	}
 	if len(res.Runs) != 2 || res.Runs[0].Name != runSink || res.Runs[1].Name != runGateway {
 		t.Fatalf("%v: %d runs", err, len(res.Runs))
 	}

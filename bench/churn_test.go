@@ -8,6 +8,7 @@ import (
 
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
+	"tapecast/rooms/testwait"
 )
 
 func (g *gate) churn() FanoutConfig {
@@ -104,7 +105,7 @@ func TestSlow(t *testing.T) {
 func TestSlowRate(t *testing.T) {
 	g := newGate(t, "")
 	w := startWorker(t, g.job(1, 1000))
-	w.ask(job.Order{Op: "connect", Clients: 1, Deadline: machine.MonotonicIn(10 * time.Second)})
+	w.ask(job.Order{Op: "connect", Clients: 1, Deadline: machine.MonotonicIn(testwait.Patience)})
 	p := pastPlan(time.Second, 100)
 	w.ask(job.Order{Op: "run", Timing: p})
 	from := machine.MonotonicIn(0)

@@ -92,6 +92,7 @@ type FanoutConfig struct {
 	recorded     *recording    // what Replay's file holds; nil: none
 	ordersFields string        // further members of the values of orders
 	settle       time.Duration // how long new connections rest before memory is read. 0: 1 s
+	start        starter       // of the hostile process and its sink. nil: machine.StartLast
 }
 
 // FanoutResult is what Fanout measured. Its JSON is for scripts.

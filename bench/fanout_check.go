@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tapecast/bench/job"
+	"tapecast/bench/machine"
 )
 
 // Validate fills in defaults, and returns an error if the fanout cannot be run.
@@ -32,6 +33,9 @@ func (c *FanoutConfig) setDefaults() {
 	}
 	c.Drain = cmp.Or(c.Drain, 30*time.Second)
 	c.settle = cmp.Or(c.settle, time.Second)
+	if c.start == nil {
+		c.start = machine.StartLast
+	}
 	c.OrdersClients = cmp.Or(c.OrdersClients, 50)
 	c.OrdersRoom = cmp.Or(c.OrdersRoom, "orders:{user}")
 	c.SlowRate = cmp.Or(c.SlowRate, 4096)

@@ -47,11 +47,6 @@ func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 	c := r.cfg
 	j := r.job(r.end)
 	j.CPUs = c.pinned(runtime.NumCPU() - 1)
-	if c.Abuse != nil {
-		if err := r.startAbuse(ctx); err != nil {
-			return nil, err
-		}
-	}
 	var err error
 	if r.readers, err = pool.Start(ctx, j, c.Procs); err != nil {
 		return nil, err
@@ -90,6 +85,11 @@ func (r *fanoutRun) connect(ctx context.Context) (*job.Hist, error) {
 		}
 		r.logf("%d clients joined in %.1f s", s.Joined, time.Since(began).Seconds())
 		hand.Merge(s.Handshake)
+	}
+	if c.Abuse != nil { // after the others: where the target is wrong, they tell without delay
+		if err := r.startAbuse(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return hand, nil
 }

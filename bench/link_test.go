@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tapecast/bench/link"
+	"tapecast/rooms/testwait"
 )
 
 // within runs f in a network namespace: the sockets that it makes stay there.
@@ -79,7 +80,7 @@ func TestLink(t *testing.T) {
 	}()
 	within(t, "tapecast-test-far", func() error {
 		began := time.Now()
-		c, err := net.DialTimeout("tcp", ln.Addr().String(), 10*time.Second)
+		c, err := net.DialTimeout("tcp", ln.Addr().String(), testwait.Patience)
 		if err != nil {
 			return err
 		}

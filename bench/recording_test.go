@@ -17,6 +17,7 @@ import (
 
 	"tapecast/bench/job"
 	"tapecast/bench/publish"
+	"tapecast/rooms/testwait"
 )
 
 // recorded is a line of a recording.
@@ -292,7 +293,7 @@ func TestReplayKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range out.Messages {
-		m, err := c.ReadMessage(10 * time.Second)
+		m, err := c.ReadMessage(testwait.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}

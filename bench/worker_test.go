@@ -11,6 +11,7 @@ import (
 	"tapecast/bench/machine"
 	"tapecast/bench/proto"
 	"tapecast/bench/worker"
+	"tapecast/rooms/testwait"
 )
 
 // inProcess runs a Worker on pipes, as another process would.
@@ -83,7 +84,7 @@ func TestKnownDelays(t *testing.T) {
 		g.bare = bare
 		const clients, total = 3, 400
 		w := startWorker(t, g.job(clients, 128))
-		w.ask(job.Order{Op: "connect", Clients: clients, Deadline: machine.MonotonicIn(10 * time.Second)})
+		w.ask(job.Order{Op: "connect", Clients: clients, Deadline: machine.MonotonicIn(testwait.Patience)})
 		p := pastPlan(5*time.Second, 100)
 		w.ask(job.Order{Op: "run", Timing: p})
 		shape, _ := job.NewValueShape(128, "")
@@ -92,7 +93,7 @@ func TestKnownDelays(t *testing.T) {
 		for n := range int64(total) {
 			g.send("prices", shape.Make(nil, p.Schedule.Due(n), n))
 		}
-		got := w.ask(job.Order{Op: "finish", Total: total, Deadline: machine.MonotonicIn(10 * time.Second)}).Results
+		got := w.ask(job.Order{Op: "finish", Total: total, Deadline: machine.MonotonicIn(testwait.Patience)}).Results
 		most := passed()
 		if got.Unique != clients*total || got.Want != clients*total ||
 			got.Lost+got.Late+got.Doubled+got.Invalid+got.Foreign+got.Breaks+got.Early != 0 {
@@ -130,16 +131,16 @@ func tally(t *testing.T, check bool, edit gateEdit, want job.Tally) *job.Tally {
 	j := g.job(clients, 128)
 	j.Check = check
 	w := startWorker(t, j)
-	w.ask(job.Order{Op: "connect", Clients: clients, Deadline: machine.MonotonicIn(10 * time.Second)})
+	w.ask(job.Order{Op: "connect", Clients: clients, Deadline: machine.MonotonicIn(testwait.Patience)})
 	p := pastPlan(time.Second, 100)
 	w.ask(job.Order{Op: "run", Timing: p})
 	shape, _ := job.NewValueShape(128, "")
 	for n := range int64(total) {
 		g.send("prices", shape.Make(nil, p.Schedule.Due(n), n))
 	}
-	deadline := 10 * time.Second
+	deadline := testwait.Patience
 	if want.Lost > 0 && want.Gone == 0 {
-		deadline = 300 * time.Millisecond
+		deadline = time.Second
 	}
 	return w.ask(job.Order{Op: "finish", Total: total, Deadline: machine.MonotonicIn(deadline)}).Results
 }
@@ -222,14 +223,14 @@ func TestOwnMessages(t *testing.T) {
 	j.First, j.Rooms, j.Stamp = 100, []string{"orders:{user}"}, true
 	j.Assignments = []job.Assignment{{Streams: 4, Each: 1, Rooms: j.Rooms, First: 100}}
 	w := startWorker(t, j)
-	w.ask(job.Order{Op: "connect", Clients: 4, Deadline: machine.MonotonicIn(10 * time.Second)})
+	w.ask(job.Order{Op: "connect", Clients: 4, Deadline: machine.MonotonicIn(testwait.Patience)})
 	p := pastPlan(time.Second, 100)
 	w.ask(job.Order{Op: "run", Timing: p})
 	shape, _ := job.NewValueShape(128, "")
 	for n := range int64(42) {
 		g.send("orders:"+job.UserName(100+int(n%4)), shape.Make(nil, p.Schedule.Due(n), n))
 	}
-	got := w.ask(job.Order{Op: "finish", Total: 42, Deadline: machine.MonotonicIn(10 * time.Second)}).Results
+	got := w.ask(job.Order{Op: "finish", Total: 42, Deadline: machine.MonotonicIn(testwait.Patience)}).Results
 	if got.Unique != 42 || got.Want != 42 || got.Lost != 0 || got.Foreign != 0 {
 		t.Fatalf("%+v", got)
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"tapecast/rooms/testwait"
+
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
@@ -32,7 +34,7 @@ func consumeAll(t testing.TB, brokers, topics []string, more func(*kafka.Message
 	if err := c.Assign(parts); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(testwait.Patience); time.Now().Before(end); {
 		if m, ok := c.Poll(100).(*kafka.Message); ok && !more(m) {
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"tapecast/ingest/route"
+	"tapecast/rooms/testwait"
 )
 
 // The poller finds the client's queue, which the client does not export. It
@@ -51,7 +52,7 @@ func TestPoller(t *testing.T) {
 	eventually(t, "what was fetched and not polled is counted", func() bool { return p.queued() >= 2+2*maxBatch })
 	var r route.Record
 	records, ended, failed := 0, false, false
-	for end := time.Now().Add(30 * time.Second); !ended || !failed; {
+	for end := time.Now().Add(testwait.Patience); !ended || !failed; {
 		if time.Now().After(end) {
 			t.Fatalf("%d records, end %v, error %v within 30 s", records, ended, failed)
 		}

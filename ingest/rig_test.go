@@ -65,7 +65,7 @@ func (r *rig) start() *rig {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), testwait.Patience)
 		defer cancel()
 		if err := r.c.Stop(ctx); err != nil {
 			r.t.Error(err)
@@ -86,7 +86,7 @@ func (r *rig) ready() *rig {
 // eventually waits for a condition, 30 s at most.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	testwait.Until(t, 30*time.Second, what, ok)
+	testwait.Until(t, testwait.Patience, what, ok)
 }
 
 // member is a member of one room that collects its frames.
@@ -160,7 +160,7 @@ func (m *member) wait(n int) []string {
 	m.t.Helper()
 	var got []string
 	all := func() bool { got = m.read(); return len(got) >= n }
-	if !testwait.Holds(40*time.Second, all) {
+	if !testwait.Holds(testwait.Patience, all) {
 		m.t.Logf("missing: %v", missing(got, n))
 	}
 	if got = m.read(); len(got) != n {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // keyed is what a client of a conflated room reads and keeps.
@@ -312,7 +313,7 @@ func TestRejoin(t *testing.T) {
 		for _, got := stay.read(); !strings.HasSuffix(got, fmt.Sprint(`"data":`, n-1, "}")); _, got = stay.read() {
 		}
 		w.await(func() bool { // until retention has seen to it
-			r, _ := w.table.TopRooms(9, patience)
+			r, _ := w.table.TopRooms(9, testwait.Patience)
 			return r[0].Bytes < 6<<10
 		})
 	}

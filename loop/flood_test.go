@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/flate"
 	"golang.org/x/sys/unix"
 
+	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 )
 
@@ -85,14 +86,14 @@ func (w *town) flood(c *client, first, then []byte) (end func()) {
 	block := bytes.Repeat(then, 1+64<<10/len(then))
 	var all sync.WaitGroup
 	all.Go(func() {
-		c.conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
+		c.conn.SetWriteDeadline(time.Now().Add(testwait.Patience))
 		_, err := c.conn.Write(first)
 		for err == nil {
 			_, err = c.conn.Write(block)
 		}
 	})
 	all.Go(func() {
-		c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		c.conn.SetReadDeadline(time.Now().Add(testwait.Patience))
 		_, _ = io.Copy(io.Discard, c.br) // a reset is as good an end as any
 	})
 	return all.Wait

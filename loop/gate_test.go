@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tapecast/loop/upgrade"
+	"tapecast/rooms/testwait"
 )
 
 // hits counts what Config.Limited is told.
@@ -38,13 +39,13 @@ func local(n int) net.IP { return net.IPv4(127, 0, 0, byte(n)) }
 // silent opens a socket from an address, and says nothing.
 func (w *world) silent(from net.IP) net.Conn {
 	w.t.Helper()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: 20 * time.Second}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: testwait.Patience}
 	conn, err := d.Dial("tcp", w.engine.Addr().String())
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(time.Now().Add(testwait.Patience))
 	return conn
 }
 
@@ -271,7 +272,7 @@ func TestFallingAreFew(t *testing.T) {
 	g.falling--
 	g.mu.Unlock()
 	g.landed.Signal()
-	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(testwait.Patience))
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
 		t.Errorf("not accepted once one was closed: %v", err)
 	}

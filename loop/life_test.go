@@ -11,6 +11,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 )
 
@@ -93,7 +94,7 @@ func TestTimers(t *testing.T) {
 		t.Errorf("a silent peer was closed with %d", code)
 	}
 	w.await(func() bool { s := w.engine.Stats(); return s.PongTimeouts == 1 && s.HandshakeTimeouts == 1 })
-	half.SetReadDeadline(time.Now().Add(5 * time.Second))
+	half.SetReadDeadline(time.Now().Add(testwait.Patience))
 	if _, err := half.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("half a handshake was left open: %v", err)
 	}
@@ -172,7 +173,7 @@ func TestFlood(t *testing.T) {
 	chunk := make([]byte, 1<<20)
 	sent := 0
 	for {
-		c.conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		c.conn.SetWriteDeadline(time.Now().Add(testwait.Patience))
 		n, err := c.conn.Write(chunk)
 		if sent += n; err != nil {
 			break

@@ -12,6 +12,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"tapecast/loop/upgrade"
+	"tapecast/rooms/testwait"
 )
 
 // echo answers every message with itself.
@@ -57,7 +58,7 @@ type client struct {
 
 func dial(t testing.TB, e *Engine) *client {
 	t.Helper()
-	d := ws.Dialer{Timeout: 10 * time.Second, Header: ws.HandshakeHeaderHTTP(http.Header{})}
+	d := ws.Dialer{Timeout: testwait.Patience, Header: ws.HandshakeHeaderHTTP(http.Header{})}
 	conn, br, _, err := d.Dial(context.Background(), "ws://"+e.Addr().String()+"/ws")
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func (c *client) writeAll(messages ...string) {
 
 func (c *client) read() (ws.OpCode, string) {
 	c.t.Helper()
-	c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.conn.SetReadDeadline(time.Now().Add(testwait.Patience))
 	f, err := ws.ReadFrame(c.br)
 	if err != nil {
 		c.t.Fatalf("cannot read a frame: %v", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // talk is a client of a world that has been greeted.
@@ -159,7 +160,7 @@ func TestLaggingPrivateMember(t *testing.T) {
 		w.publish(fmt.Sprintf(`{"i":%d,"pad":%q}`, i, strings.Repeat("x", 9000)), "own:me")
 	}
 	w.await(func() bool { return w.engine.Stats().Blocked == 1 })
-	if s, _ := w.engine.Slowest(3, patience); len(s) != 1 || s[0].Room != "own:me" || !s[0].Blocked {
+	if s, _ := w.engine.Slowest(3, testwait.Patience); len(s) != 1 || s[0].Room != "own:me" || !s[0].Blocked {
 		t.Errorf("the slowest are %+v", s)
 	}
 	for {

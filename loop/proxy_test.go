@@ -82,7 +82,7 @@ func (h *headed) Write(p []byte) (int, error) {
 // isRead waits until the gateway has read what was written to a socket, or has closed it.
 func isRead(conn net.Conn) {
 	from := conn.LocalAddr().(*net.TCPAddr)
-	testwait.Holds(patience, func() bool {
+	testwait.Holds(testwait.Patience, func() bool {
 		for fd := range 1 << 12 { // the gateway's end is one of this process
 			peer, _ := unix.Getpeername(fd)
 			if at, ok := peer.(*unix.SockaddrInet4); ok && at.Port == from.Port && net.IP(at.Addr[:]).Equal(from.IP) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"tapecast/rooms/testwait"
+
 	"github.com/gobwas/ws"
 )
 
@@ -49,7 +51,7 @@ func (r *resumer) since(room string) string {
 
 // read takes one message, and returns what is none of a room.
 func (r *resumer) read() (other string, err error) {
-	r.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	r.conn.SetReadDeadline(time.Now().Add(testwait.Patience))
 	f, err := ws.ReadFrame(r.br)
 	if err != nil {
 		return "", err

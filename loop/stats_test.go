@@ -11,6 +11,7 @@ import (
 
 	"tapecast/loop/member"
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 func TestHistogram(t *testing.T) {
@@ -128,7 +129,7 @@ func TestLags(t *testing.T) {
 	level := w.talk("all")
 	w.publish("1", "all")
 	level.expect(`{"room":"all"`)
-	if lags := w.engine.Lags(patience); len(lags) != 0 {
+	if lags := w.engine.Lags(testwait.Patience); len(lags) != 0 {
 		t.Errorf("nobody lags, but %v", lags)
 	}
 	c := w.talk("side", "own:me")
@@ -142,7 +143,7 @@ func TestLags(t *testing.T) {
 	w.await(func() bool { return w.engine.Stats().Blocked == 1 })
 	lag := map[string]Lag{}
 	w.await(func() bool { // the loop may not have seen all yet, and sends while the client's kernel takes it
-		for k, a := range w.engine.Lags(patience) {
+		for k, a := range w.engine.Lags(testwait.Patience) {
 			lag[k.Name] = a
 		}
 		return len(lag) == 2
@@ -157,7 +158,7 @@ func TestLags(t *testing.T) {
 	for range 2 * frames {
 		c.read()
 	}
-	w.await(func() bool { return len(w.engine.Lags(patience)) == 0 })
+	w.await(func() bool { return len(w.engine.Lags(testwait.Patience)) == 0 })
 }
 
 // TestLagsInSteps: a walk that does not come to its end in one step goes on.
@@ -189,7 +190,7 @@ func TestLagsInSteps(t *testing.T) {
 // that stands, gets what the others have, and asks it once.
 func TestAskOfOneThatStands(t *testing.T) {
 	w := newWorld(t, Config{Loops: 2})
-	if list, late := w.engine.Slowest(3, patience); len(list) != 0 || late != nil {
+	if list, late := w.engine.Slowest(3, testwait.Patience); len(list) != 0 || late != nil {
 		t.Fatalf("slowest %v, late %q", list, late)
 	}
 	l := w.engine.loops[0]
@@ -211,10 +212,10 @@ func TestAskOfOneThatStands(t *testing.T) {
 		t.Errorf("%d events wait for it", n)
 	}
 	close(free)
-	if lags := w.engine.Lags(patience); len(lags) != 0 {
+	if lags := w.engine.Lags(testwait.Patience); len(lags) != 0 {
 		t.Errorf("then %v lag", lags)
 	}
-	if _, late := w.engine.Slowest(3, patience); late != nil {
+	if _, late := w.engine.Slowest(3, testwait.Patience); late != nil {
 		t.Errorf("then %q are late", late)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // TestPlainWhereTLS: a client that speaks plain HTTP where TLS is spoken is told so; noise is
@@ -21,7 +23,7 @@ func TestPlainWhereTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(patience))
+		conn.SetDeadline(time.Now().Add(testwait.Patience))
 		for _, p := range pieces {
 			io.WriteString(conn, p) // after the first the answer may have come
 		}

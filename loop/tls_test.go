@@ -19,6 +19,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 )
 
@@ -181,7 +182,7 @@ func TestTLSRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn.Write([]byte(garbage))
-		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(testwait.Patience))
 		if _, err := io.ReadAll(conn); errors.Is(err, net.ErrClosed) || err != nil &&
 			strings.Contains(err.Error(), "timeout") {
 			t.Errorf("%.20q: %v", garbage, err)
@@ -253,7 +254,7 @@ func TestTLSStall(t *testing.T) {
 	w.await(func() bool { return w.engine.Stats().TLS.Parked == 5 })
 	list[2].Close() // gone before its deadline
 	for _, conn := range list[3:] {
-		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(testwait.Patience))
 		if _, err := io.ReadAll(conn); err != nil && strings.Contains(err.Error(), "timeout") {
 			t.Errorf("not cut: %v", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 func joinedNotice(room, pattern, class string, chain bool, off int) string {
@@ -203,7 +204,7 @@ func TestWildcardRaces(t *testing.T) {
 	}()
 	left := func() {
 		fickle.write(1, "leave wild:*")
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		for end := time.Now().Add(testwait.Patience); time.Now().Before(end); {
 			if _, got := fickle.read(); strings.HasPrefix(got, "leave wild:*(") {
 				return
 			}

@@ -33,7 +33,7 @@ func (w *world) published() int {
 
 // awaitPublished waits until n records were published. Any goroutine may call it.
 func (w *world) awaitPublished(n int) {
-	if !testwait.Holds(patience, func() bool { return w.published() >= n }) {
+	if !testwait.Holds(testwait.Patience, func() bool { return w.published() >= n }) {
 		w.t.Errorf("%d records were published, not %d", w.published(), n)
 	}
 }

@@ -277,11 +277,8 @@ func newWorldOf(t testing.TB, partitions int, cfg Config, classes ...*rooms.Clas
 	return w
 }
 
-// patience is for answers that come, however busy the machine is.
-const patience = time.Minute
-
 // settle waits until all that was published is on the tapes.
-func (w *world) settle() { w.table.TopRooms(1, patience) }
+func (w *world) settle() { w.table.TopRooms(1, testwait.Patience) }
 
 // publish appends one record to each of the rooms, all of the same value.
 func (w *world) publish(value string, names ...string) { w.publishKey("", value, names...) }
@@ -318,7 +315,7 @@ func (w *world) dial(names ...string) (net.Conn, *bufio.Reader) {
 	}
 	fmt.Fprintf(conn, "GET /ws?%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", strings.Join(names, ","))
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(time.Now().Add(testwait.Patience))
 	br := bufio.NewReader(conn)
 	for {
 		line, err := br.ReadString('\n')
@@ -342,5 +339,5 @@ func tcp(conn net.Conn) *net.TCPConn {
 // await waits for a condition that another goroutine brings about.
 func (w *world) await(cond func() bool) {
 	w.t.Helper()
-	testwait.Until(w.t, 20*time.Second, "what the test waits for", cond)
+	testwait.Until(w.t, testwait.Patience, "what the test waits for", cond)
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // crowd is a listener that watches, reads and goes away again, over and over.
@@ -205,7 +207,7 @@ func TestWatchSeams(t *testing.T) {
 		}
 		return rooms > 2000 && later > 300 && records > 10_000 && absent > 100
 	}
-	end := time.Now().Add(20 * time.Second)
+	end := time.Now().Add(testwait.Patience)
 	for !enough() && time.Now().Before(end) && !t.Failed() {
 		for _, c := range crowds {
 			readers.Go(func() {

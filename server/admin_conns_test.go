@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tapecast/rooms/testwait"
 	"tapecast/server/admin"
 	"tapecast/server/config"
 )
@@ -163,7 +164,7 @@ func TestAdminTLS(t *testing.T) {
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{
+	client := &http.Client{Timeout: testwait.Patience, Transport: &http.Transport{
 		DisableKeepAlives: true, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	f := func(method, url string, code int) *http.Response {
 		t.Helper()

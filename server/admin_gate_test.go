@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tapecast/rooms/testwait"
 	"tapecast/server/admin"
 	"tapecast/server/config"
 )
@@ -39,7 +40,7 @@ func (s *Server) open(t *testing.T) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(testwait.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -21,9 +21,6 @@ import (
 	"tapecast/server/config"
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
-
 // startServer runs a gateway on ports of the kernel's choice, with the embedded
 // broker and without its market unless the configuration is changed.
 func startServer(t *testing.T, change ...func(*config.Config)) *Server {
@@ -68,10 +65,10 @@ func (s *Server) begin(t *testing.T) {
 
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	testwait.Until(t, patience, what, cond)
+	testwait.Until(t, testwait.Patience, what, cond)
 }
 
-var adminClient = http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+var adminClient = http.Client{Timeout: testwait.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
 const testAdminToken = "a-token-of-tests-which-is-as-long-as-any"
 
@@ -137,7 +134,7 @@ func connect(t *testing.T, s *Server, query string) *wsClient {
 
 func tryConnect(t *testing.T, s *Server, query string) (*wsClient, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 	defer cancel()
 	conn, br, _, err := ws.Dial(ctx, "ws://"+s.Listen().String()+"/ws"+query)
 	if err != nil {
@@ -148,7 +145,7 @@ func tryConnect(t *testing.T, s *Server, query string) (*wsClient, error) {
 	if br != nil {
 		c.r = br // what came together with the upgrade
 	}
-	if err := conn.SetDeadline(time.Now().Add(2 * patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(2 * testwait.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return c, nil

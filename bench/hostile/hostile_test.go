@@ -24,7 +24,7 @@ func (r *recorder) attack(t *testing.T, job Job, enough func() bool) *Tally {
 	defer w.stop()
 	go func() {
 		defer w.stop()
-		if !testwait.Holds(20*time.Second, func() (done bool) { r.keep(func() { done = enough() }); return done }) {
+		if !testwait.Holds(testwait.Patience, func() (done bool) { r.keep(func() { done = enough() }); return done }) {
 			t.Errorf("%s: that it did not do in 20 s", job.Kind)
 		}
 	}()

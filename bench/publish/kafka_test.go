@@ -4,13 +4,13 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
+	"tapecast/rooms/testwait"
 )
 
 // The topic has what was published, keyed and in order.
@@ -49,7 +49,7 @@ func TestPublishKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range int64(500) {
-		m, err := c.ReadMessage(10 * time.Second)
+		m, err := c.ReadMessage(testwait.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,7 +52,7 @@ func (r *resumesRun) startGreedy(ctx context.Context) (*greedyOnes, error) {
 	}
 	g := &greedyOnes{greedy: c.Greedy > 0, tally: make([]hostile.Tally, len(jobs)), errs: make([]error, len(jobs))}
 	for k, j := range jobs {
-		w, err := bench.StartHostile(ctx, j)
+		w, err := bench.StartHostile(ctx, j, machine.StartLast)
 		if err != nil {
 			g.stop()
 			return nil, err

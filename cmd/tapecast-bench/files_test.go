@@ -12,12 +12,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"tapecast/bench"
 	"tapecast/bench/hostile"
 	"tapecast/bench/job"
 	"tapecast/bench/worker"
+	"tapecast/rooms/testwait"
 	"tapecast/server"
 	"tapecast/server/config"
 )
@@ -89,7 +89,7 @@ func gatewayOf(t *testing.T, text []byte) []string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), testwait.Patience)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil {
 			t.Error(err)

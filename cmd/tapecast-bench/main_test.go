@@ -2,20 +2,16 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"strings"
 	"testing"
-	"time"
 )
 
 func run(t *testing.T, args ...string) (out string, code int, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
 	var o, e bytes.Buffer
 	root := newRoot(strings.NewReader(""), &o, &e)
 	root.SetArgs(args)
-	if err = root.ExecuteContext(ctx); err != nil {
+	if err = root.ExecuteContext(t.Context()); err != nil {
 		code = exitCode(err)
 	}
 	return o.String(), code, err

@@ -87,7 +87,7 @@ func TestTLS(t *testing.T) {
 	}
 	makeCert(t, dir, 2)
 	p.signals <- syscall.SIGHUP
-	testwait.Until(t, 30*time.Second, "the new certificate", func() bool { return serial() == 2 })
+	testwait.Until(t, testwait.Patience, "the new certificate", func() bool { return serial() == 2 })
 	if err := os.WriteFile(keyFile, []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}

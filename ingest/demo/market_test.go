@@ -16,6 +16,7 @@ import (
 
 	"tapecast/ingest/route"
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // demoCatalog returns the rooms that Routes feed.
@@ -258,7 +259,7 @@ func readAll(t testing.TB, brokers, topics []string, more func(*kafka.Message) b
 	if err := c.Assign(parts); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(testwait.Patience); time.Now().Before(end); {
 		if m, ok := c.Poll(100).(*kafka.Message); ok && !more(m) {
 			return
 		}

@@ -59,7 +59,7 @@ func (s *side) stands(at records) {
 
 func await(t *testing.T, done func() bool) {
 	t.Helper()
-	testwait.Until(t, 30*time.Second, "what the workers do", done)
+	testwait.Until(t, testwait.Patience, "what the workers do", done)
 }
 
 // workers are handshakes with a certificate made for this test.

@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// Patience is how long a test waits for what must happen. Only a fault makes it wait so long:
+// on a busy machine a process may get no processor for many seconds.
+const Patience = time.Minute
+
 // Until waits for a condition and fails the test if it does not hold in time. The argument what
 // completes "not within 20s: ".
 func Until(t testing.TB, within time.Duration, what string, ok func() bool) {

@@ -109,7 +109,7 @@ func TestFetchedKeys(t *testing.T) {
 	if !a.Ask(unknown, ask, 1, func(_ Identity, err error) { answer.Store(&err) }) {
 		t.Fatal("not asked")
 	}
-	if !testwait.Holds(10*time.Second, func() bool { return answer.Load() != nil }) || *answer.Load() != ErrAway {
+	if !testwait.Holds(testwait.Patience, func() bool { return answer.Load() != nil }) || *answer.Load() != ErrAway {
 		t.Errorf("answered with %v", answer.Load())
 	}
 }

@@ -76,7 +76,7 @@ func TestLogQueueNeverBlocks(t *testing.T) {
 			q.Write([]byte("{}\n" + long))
 		}
 	}()
-	testwait.Closed(t, 20*time.Second, "lines, none of which waits for the log's reader", done)
+	testwait.Closed(t, testwait.Patience, "lines, none of which waits for the log's reader", done)
 	if n := q.Dropped(); n != 100 || q.Failed() != 0 {
 		t.Errorf("%d dropped, %d failed; want 100 and 0", n, q.Failed())
 	}
@@ -84,7 +84,7 @@ func TestLogQueueNeverBlocks(t *testing.T) {
 		t.Errorf("%d lines of %d bytes wait, of %d bytes at most", kept, len(long), queueBytes)
 	}
 	v.stalled.Unlock()
-	if !q.Close(20 * time.Second) {
+	if !q.Close(testwait.Patience) {
 		t.Fatal("not written in time")
 	}
 	got := v.take()
@@ -147,7 +147,7 @@ func TestLogQueueSaysWhatItDropped(t *testing.T) {
 	}
 	v.fail(false)
 	log.Info("there is room again")
-	if !q.Close(20 * time.Second) {
+	if !q.Close(testwait.Patience) {
 		t.Fatal("not written in time")
 	}
 	if n, next := said(); n != 2 || !strings.Contains(next, "room again") {
@@ -166,7 +166,7 @@ func TestLogQueueCloseIsBounded(t *testing.T) {
 	if q.Close(50 * time.Millisecond) {
 		t.Error("reported as written")
 	}
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := time.Since(begun); took > testwait.Patience {
 		t.Errorf("the end took %s", took)
 	}
 	if !q.Close(time.Hour) {
@@ -177,5 +177,5 @@ func TestLogQueueCloseIsBounded(t *testing.T) {
 // inTime waits until ok holds.
 func inTime(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	testwait.Until(t, 20*time.Second, what, ok)
+	testwait.Until(t, testwait.Patience, what, ok)
 }

@@ -91,7 +91,7 @@ func (c *fakeConn) hears(t testing.TB, words ...string) {
 	t.Helper()
 	all := ""
 	for _, w := range words {
-		if !testwait.Holds(10*time.Second, func() bool { all += c.take(); return strings.Contains(all, w) }) {
+		if !testwait.Holds(testwait.Patience, func() bool { all += c.take(); return strings.Contains(all, w) }) {
 			t.Fatalf("no %s in %s", w, all)
 		}
 	}
@@ -194,7 +194,7 @@ func TestAskingInVain(t *testing.T) {
 		in.hears(t, `"id":null,"error":{`+text)
 		renews.hears(t, `"id":"first","error":{`+text)
 		for _, c := range []*fakeConn{by, in} {
-			testwait.Holds(10*time.Second, func() bool { return c.closed() != 0 })
+			testwait.Holds(testwait.Patience, func() bool { return c.closed() != 0 })
 			if c.closed() != code || c.reason != reason {
 				t.Errorf("closed with %d %q, want %d %q", c.closed(), c.reason, code, reason)
 			}
@@ -229,7 +229,7 @@ func TestAskingEnds(t *testing.T) {
 		t.Errorf("closed with %d and %d, %d are pending", late.closed(), method.closed(), h.limit.Pending.Load())
 	}
 	s.gate.Unlock()
-	testwait.Holds(10*time.Second, func() bool { return h.auth.Source().Waiting == 0 })
+	testwait.Holds(testwait.Patience, func() bool { return h.auth.Source().Waiting == 0 })
 	if n := h.limit.Pending.Load(); n != 0 || late.take() != "" || method.take() != "" || len(h.limit.Users.N) != 0 {
 		t.Errorf("%d are pending, %d users, or something was sent", n, len(h.limit.Users.N))
 	}

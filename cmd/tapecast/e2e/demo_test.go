@@ -44,7 +44,7 @@ func TestDemo(t *testing.T) {
 	b := dial(t, g, dialing{subprotocols: []string{"tapecast.v1", "bearer." + token}})
 	for _, c := range []*client{a, b} {
 		c.notice("auto_subscribed")
-		c.awaitFor(15*time.Second, "something in each room", func() bool {
+		c.awaitFor(patience, "something in each room", func() bool {
 			for _, r := range rooms {
 				if c.rooms[r] == nil || len(c.rooms[r].frames) == 0 {
 					return false

@@ -67,7 +67,7 @@ func TestDrain(t *testing.T) {
 	if first, last := ends[0], ends[n-1]; last > 4500*time.Millisecond || last-first < 1500*time.Millisecond {
 		t.Errorf("the closes went out from %s to %s of a drain of 3 s", first, last)
 	}
-	g.ended(5*time.Second, 0)
+	g.ended(patience, 0)
 	if d := time.Since(began); d > 6*time.Second {
 		t.Errorf("ended after %s", d)
 	}
@@ -79,7 +79,7 @@ func TestDrainWithoutClientsIsQuick(t *testing.T) {
 	k.topic(t, "trades", 1)
 	k.topic(t, "orders", 1)
 	g := start(t, config(k, `server: {listen: "127.0.0.1:0", drain: 60s}`+"\n"+authConfig))
-	g.stop(10 * time.Second)
+	g.stop(30 * time.Second)
 }
 
 // TestSecondSignalDuringADrain ends it at once, although clients are left.

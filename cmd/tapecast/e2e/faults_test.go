@@ -168,7 +168,7 @@ func (f *faultRun) electPreferred() {
 	}
 	before, already := leaders()
 	eventually(f.t, 60*time.Second, "the preferred leaders", func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		_, err := a.ElectLeaders(ctx, kafka.NewElectLeadersRequest(kafka.ElectionTypePreferred, nil))
 		_, preferred := leaders()

@@ -91,7 +91,7 @@ func start(t testing.TB, yaml string, args ...string) *gateway {
 func launch(t testing.TB, args ...string) *gateway {
 	t.Helper()
 	g := spawn(t, args...)
-	listening := g.waitLog(60*time.Second, "listening", nil)
+	listening := g.waitLog(patience, "listening", nil)
 	g.public, _ = listening["addr"].(string)
 	g.admin, _ = listening["admin"].(string)
 	if g.public == "" || g.admin == "" {
@@ -141,7 +141,7 @@ func spawnLogging(t testing.TB, log *os.File, args ...string) *gateway {
 		case <-g.exited:
 		default:
 			g.cmd.Process.Signal(syscall.SIGTERM)
-			kill := time.AfterFunc(15*time.Second, func() { g.cmd.Process.Kill() })
+			kill := time.AfterFunc(patience, func() { g.cmd.Process.Kill() })
 			<-g.exited
 			kill.Stop()
 		}
@@ -259,7 +259,7 @@ func (g *gateway) tryGet(path string, header ...string) (status int, body string
 // ready waits for /readyz.
 func (g *gateway) ready() {
 	g.t.Helper()
-	eventually(g.t, 60*time.Second, "readyz", func() bool {
+	eventually(g.t, patience, "readyz", func() bool {
 		status, _, err := g.tryGet("/readyz")
 		return err == nil && status == 200
 	})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
-	"time"
 )
 
 const lagConfig = `
@@ -79,7 +78,7 @@ func TestMembersThatLag(t *testing.T) {
 		t.Error("the close is not counted")
 	}
 	// A quiet room has its positions with the ping.
-	skips.awaitFor(5*time.Second, "positions", func() bool {
+	skips.awaitFor(patience, "positions", func() bool {
 		for _, n := range skips.notices {
 			if n.Method == "positions" && bytes.Contains(n.Params, []byte(`"skips"`)) {
 				return true

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,7 +63,7 @@ func (p *logPipe) logging(t *testing.T) (g *gateway, file string) {
 	g = spawnLogging(t, p.w, "run", "--config", file)
 	p.w.Close()
 	go p.feed(g)
-	listening := g.waitLog(60*time.Second, "listening", nil)
+	listening := g.waitLog(patience, "listening", nil)
 	g.public, g.admin = listening["addr"].(string), listening["admin"].(string)
 	g.ready()
 	g.waitLog(patience, "ready", nil)

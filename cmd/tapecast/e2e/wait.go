@@ -9,7 +9,7 @@ import (
 )
 
 // patience is the longest wait of a test for what should come at once.
-const patience = 20 * time.Second
+const patience = testwait.Patience
 
 // eventually polls until ok holds. what describes the condition. It is for conditions of
 // another process, which cannot be waited on in another way.
