@@ -86,7 +86,8 @@ func TestShapes(t *testing.T) {
 		}
 		return got
 	}
-	service := `{"status":"","isRunning":true,"detail?":""}`
+	service := `{"status":"","isRunning":true,"detail?":"","since":0,"lastError?":"","restarts":0,` +
+		`"restartReason?":""}`
 	health := f("GET", "/health", "",
 		`{"status":"","timestamp":0,"services":{"ConnectionManager":`+service+`,"KafkaConsumer":`+
 			service+`,"RateLimiter":`+service+`,"AuthService":`+service+`,"ConnectionHandler":`+service+`}}`)

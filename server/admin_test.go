@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"tapecast/loop"
 	"tapecast/server/config"
@@ -25,6 +26,8 @@ func TestAdminShapes(t *testing.T) {
 		Services  map[string]struct {
 			Status    string
 			IsRunning bool
+			Since     int64
+			Restarts  int
 		}
 	}
 	code, header, body := s.ask(t, "GET", "/health", "")
@@ -34,7 +37,8 @@ func TestAdminShapes(t *testing.T) {
 		t.Errorf("/health: %d %v %s", code, header, body)
 	}
 	for name, v := range health.Services {
-		if v.Status != "healthy" || !v.IsRunning {
+		if v.Status != "healthy" || !v.IsRunning || v.Restarts != 0 ||
+			time.Since(time.UnixMilli(v.Since)).Abs() > time.Minute {
 			t.Errorf("/health: %s is %+v", name, v)
 		}
 	}

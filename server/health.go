@@ -17,6 +17,10 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 		Status    registry.Status `json:"status"`
 		IsRunning bool            `json:"isRunning"`
 		Detail    string          `json:"detail,omitempty"` // why it is not healthy
+		Since     int64           `json:"since,omitempty"`  // ms since 1970: when it took its status
+		LastError string          `json:"lastError,omitempty"`
+		Restarts  int             `json:"restarts"`
+		Why       string          `json:"restartReason,omitempty"` // of the last one
 	}
 	report := s.registry.Report()
 	out := struct {
@@ -25,8 +29,11 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 		Services  map[string]service `json:"services"`
 	}{registry.Overall(report), time.Now().UnixMilli(), map[string]service{}}
 	for _, r := range report {
-		v := service{Status: r.Status, IsRunning: r.Running}
-		if r.Status != registry.Healthy {
+		v := service{Status: r.Status, IsRunning: r.Running, LastError: r.LastError, Restarts: r.Restarts, Why: r.Why}
+		if !r.Since.IsZero() {
+			v.Since = r.Since.UnixMilli()
+		}
+		if r.Status != registry.Healthy || r.Spent {
 			v.Detail = cmp.Or(r.Detail, notRunning[r.Status], "it gives no reason")
 		}
 		out.Services[r.Name] = v
@@ -68,15 +75,8 @@ func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 	case s.draining.Load():
 		out.Status, out.Reason = "draining", "the server is stopping"
 	case !s.isReady():
-		out.Status, out.Reason = "starting", "not every partition has been read up to where it was at the start"
-		if c := s.consumer.Load(); c != nil {
-			if ok, detail := c.Health(); !ok {
-				out.Reason = detail
-			}
-		}
-		if usable, detail := s.auth.Health(); !usable {
-			out.Reason = detail
-		}
+		_, out.Reason = s.registry.Ready()
+		out.Status = "starting"
 	default:
 		out.Status, code = "ready", http.StatusOK
 	}

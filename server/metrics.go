@@ -99,12 +99,17 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	m.gauge("tapecast_ready", "1 if the node is ready for clients.", bit(s.isReady() && !s.draining.Load()))
 	m.family("tapecast_service_up", "gauge", "1 if a service is healthy, 0.5 if it is degraded, 0 if it "+
 		"is not healthy.")
-	for _, r := range s.registry.Report() {
+	report := s.registry.Report()
+	for _, r := range report {
 		v := bit(r.Running && r.Status == registry.Healthy)
 		if r.Running && r.Status == registry.Degraded {
 			v = 0.5
 		}
 		m.labelled("tapecast_service_up", "service", r.Name, v)
+	}
+	m.family("tapecast_service_restarts_total", "counter", "Restarts of a service after a failure.")
+	for _, r := range report {
+		m.labelled("tapecast_service_restarts_total", "service", r.Name, float64(r.Restarts))
 	}
 	m.gauge("tapecast_pending_authentications", "Connections that have yet to authenticate.",
 		float64(s.limit.Pending.Load()))

@@ -45,7 +45,6 @@ type Server struct {
 	progress    ingest.Progress // where a restarted consumer continues
 	brokers     []string        // Kafka's, or the embedded broker's
 	embedded    *demo.Embedded
-	market      *demo.Market
 	publisher   publisher
 	direct      direct
 
@@ -62,7 +61,7 @@ type Server struct {
 	hurry    context.CancelFunc
 	once     sync.Once
 	ended    error
-	accept   acceptHealth
+	accept   lately
 	trouble  *troubleCheck
 	watchdog *watchdog
 	security *logging.Security
@@ -173,15 +172,14 @@ func (s *Server) awaitReady() {
 	s.log.Info("ready", "took", time.Since(s.begun).Round(time.Millisecond).String())
 }
 
-// isReady reports whether all partitions were assigned and have caught up once, and there was a key
-// to check tokens with. A later outage of Kafka or of the issuer does not change that, or balancers
-// would drop every node at once.
+// isReady reports whether all services were ready once: all partitions had been assigned and had caught
+// up, and there was a key to check tokens with. A later outage of Kafka or of the issuer does not
+// change that, or balancers would drop every node at once.
 func (s *Server) isReady() bool {
 	if s.ready.Load() {
 		return true
 	}
-	c := s.consumer.Load()
-	if c == nil || s.engine.Load() == nil || !c.Ready() || !s.auth.Usable() {
+	if ok, _ := s.registry.Ready(); !ok {
 		return false
 	}
 	s.ready.Store(true)

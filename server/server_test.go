@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -234,7 +235,7 @@ func TestNotStarted(t *testing.T) {
 	f("/readyz", 503, "starting")
 	f("/health", 503, `{"status":"unhealthy"`)
 	f("/health", 503, `"KafkaConsumer":{"status":"initialized","isRunning":false,"detail":"it has not been started `+
-		`yet"}`)
+		`yet","restarts":0}`)
 	f("/connections", 503, "not open yet")
 	f("/metrics", 200, `tapecast_ready 0`)
 	if code, _, body := s.ask(t, "POST", "/publish", `{"topic":"events","value":1}`); code != 503 {
@@ -314,7 +315,7 @@ func TestServicesAreOrdered(t *testing.T) {
 	}
 	needs := map[string][]string{}
 	for _, s := range s.services() {
-		needs[s.Name] = s.Needs
+		needs[s.Name] = slices.Concat(s.Needs, s.Wants)
 	}
 	at := map[string]int{}
 	for i, r := range s.registry.Report() {
@@ -325,7 +326,7 @@ func TestServicesAreOrdered(t *testing.T) {
 			}
 		}
 	}
-	if len(at) != 5 || at["ConnectionManager"] != 4 {
+	if len(at) != 6 || at["ConnectionManager"] != 4 {
 		t.Errorf("order %v", at)
 	}
 	var out struct {
@@ -335,7 +336,7 @@ func TestServicesAreOrdered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, &out); err != nil || len(out.Services) != 5 {
+	if err := json.Unmarshal(b, &out); err != nil || len(out.Services) != 6 {
 		t.Errorf("%v %s", err, b)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"tapecast/rooms/heartbeat"
-	"tapecast/server/registry"
 )
 
 // TestWatchdog: what stays in one busy turn for ten looks of the watchdog is named,
@@ -50,19 +49,19 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-func TestAcceptWatch(t *testing.T) {
-	var a acceptHealth
+func TestLately(t *testing.T) {
+	var l lately
 	now := time.Now()
-	f := func(failed uint64, later time.Duration, want registry.Status) {
+	f := func(failed uint64, later time.Duration, want bool) {
 		t.Helper()
 		now = now.Add(later)
-		if got, _ := a.health(failed, now); got != want {
-			t.Errorf("%d failed: %s, want %s", failed, got, want)
+		if got := l.grew(failed, now); got != want {
+			t.Errorf("%d failed: %v, want %v", failed, got, want)
 		}
 	}
-	f(0, 0, registry.Healthy)
-	f(3, time.Second, registry.Degraded)
-	f(3, acceptMemory-time.Second, registry.Degraded)
-	f(3, 2*time.Second, registry.Healthy)
-	f(4, time.Second, registry.Degraded)
+	f(0, 0, false)
+	f(3, time.Second, true)
+	f(3, latelyFor-time.Second, true)
+	f(3, 2*time.Second, false)
+	f(4, time.Second, true)
 }

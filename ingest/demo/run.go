@@ -61,6 +61,9 @@ func StartMarket(ctx context.Context, brokers []string, users []string, log *slo
 	return m, nil
 }
 
+// Counts returns how many records the market has handed to its producer, and how many failed.
+func (m *Market) Counts() (made, failed uint64) { return m.made.Load(), m.failed.Load() }
+
 // Stop ends the market. Records under way have a second to be stored.
 func (m *Market) Stop() {
 	m.once.Do(func() {

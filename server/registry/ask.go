@@ -5,8 +5,12 @@ import (
 	"time"
 )
 
-// askWait is how long a service has to report its health.
-const askWait = 500 * time.Millisecond
+type answered struct {
+	status Status
+	detail string
+	figure string
+	value  int64
+}
 
 // ask asks a service for its health. A service that does not answer in time is degraded. While a
 // question is under way no second one is asked, and the service is degraded at once. So one
@@ -23,7 +27,7 @@ func (r *Registry) ask(e *entry) answered {
 	onTime := true
 	select {
 	case <-done:
-	case <-time.After(askWait):
+	case <-time.After(e.lookWait()):
 		onTime = false
 	}
 	e.mu.Lock()
@@ -31,6 +35,9 @@ func (r *Registry) ask(e *entry) answered {
 	e.mu.Unlock()
 	if !onTime {
 		said.degrade("it does not report its health")
+	}
+	if why := r.lacks(e); why != "" {
+		said.degrade(why)
 	}
 	if r.Troubles != nil {
 		for _, why := range r.Troubles(e.Name) {

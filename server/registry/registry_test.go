@@ -52,7 +52,7 @@ func testRegistry(t *testing.T, services ...*Service) *Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.wait.jitter = func(d time.Duration) time.Duration { return d } // the longest wait
+	r.jitter = func(d time.Duration) time.Duration { return d } // the longest wait
 	return r
 }
 
@@ -161,7 +161,7 @@ func TestRegistryRestartsAfterFailedStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(stage)
 		k := s.actor("k")
-		k.Optional, k.Restart = true, true
+		k.Optional, k.Restart.OnFailure = true, true
 		var tries []time.Duration
 		begun := time.Now()
 		k.Start = func(context.Context) error {
@@ -170,7 +170,9 @@ func TestRegistryRestartsAfterFailedStart(t *testing.T) {
 			}
 			return nil
 		}
-		r := testRegistry(t, k, s.actor("a", "k"))
+		a := s.actor("a")
+		a.Wants = []string{"k"}
+		r := testRegistry(t, k, a)
 		if err := r.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +207,7 @@ func TestRegistryRestartsUnhealthy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(stage)
 		k := s.actor("k")
-		k.Restart = true
+		k.Restart.OnFailure = true
 		var mu sync.Mutex
 		now := Healthy
 		k.Health = func() (Status, string) { mu.Lock(); defer mu.Unlock(); return now, "why" }
@@ -224,9 +226,9 @@ func TestRegistryRestartsUnhealthy(t *testing.T) {
 			t.Errorf("did %s; a degraded service is left alone", got)
 		}
 		say(Unhealthy)
-		testwait.Pass(r.every)
+		testwait.Pass(2 * time.Second)
 		say(Healthy)
-		testwait.Pass(r.every)
+		testwait.Pass(2 * time.Second)
 		if got := s.take(); got != "-k +k" {
 			t.Errorf("did %s", got)
 		}
@@ -243,7 +245,7 @@ func TestRegistryCancelledStart(t *testing.T) {
 	s := new(stage)
 	ctx, cancel := context.WithCancel(t.Context())
 	k := s.actor("k")
-	k.Optional, k.Restart = true, true
+	k.Optional, k.Restart.OnFailure = true, true
 	k.Start = func(ctx context.Context) error { cancel(); <-ctx.Done(); return ctx.Err() }
 	r := testRegistry(t, k, s.actor("a", "k"))
 	if err := r.Start(ctx); !errors.Is(err, context.Canceled) {
@@ -254,17 +256,13 @@ func TestRegistryCancelledStart(t *testing.T) {
 	}
 }
 
-func TestBackoff(t *testing.T) {
-	b := backoff{first: time.Second, most: 10 * time.Second, jitter: func(time.Duration) time.Duration { return 0 }}
+func TestRestartWaits(t *testing.T) {
+	p := Restart{First: time.Second, Most: 10 * time.Second}
 	for n, want := range map[int]time.Duration{1: time.Second / 2, 2: time.Second, 4: 4 * time.Second,
 		5: 5 * time.Second, 1000: 5 * time.Second} {
-		if got := b.after(n); got != want {
+		if got := p.after(n, func(time.Duration) time.Duration { return 0 }); got != want {
 			t.Errorf("after %d failures at least %s, want %s", n, got, want)
 		}
-	}
-	r := testRegistry(t)
-	if r.wait.most < r.wait.first {
-		t.Error("the cap is below the first wait")
 	}
 }
 
@@ -286,7 +284,7 @@ func TestRegistryAsksWithoutWaiting(t *testing.T) {
 		for range 3 {
 			begun := time.Now()
 			rep := r.Report()
-			if took := time.Since(begun); took > askWait {
+			if took := time.Since(begun); took > a.lookWait() {
 				t.Errorf("a report took %s", took)
 			}
 			if rep[0].Status != Degraded || !strings.Contains(rep[0].Detail, "does not report") ||
@@ -294,7 +292,7 @@ func TestRegistryAsksWithoutWaiting(t *testing.T) {
 				t.Errorf("the report is %+v", rep)
 			}
 		}
-		testwait.Pass(3 * r.every) // the registry's own looks go on as well
+		testwait.Pass(6 * time.Second) // the registry's own looks go on as well
 		if n := asked.Load(); n != 1 {
 			t.Errorf("asked %d times at once", n)
 		}

@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"tapecast/loop"
+	"tapecast/server/registry"
+)
+
+// connectionManager is the engine: sockets and loops. It starts last, and its stop is the drain.
+func (s *Server) connectionManager() *registry.Service {
+	return &registry.Service{
+		Name:  "ConnectionManager",
+		Needs: []string{"ConnectionHandler", "KafkaConsumer", "RateLimiter"},
+		Start: s.startEngine,
+		Stop:  s.drain,
+		Health: func() (registry.Status, string) {
+			e := s.engine.Load()
+			if e == nil {
+				return registry.Unhealthy, "the public port is not open"
+			}
+			if n := e.Stats().AcceptFailed; s.accept.grew(n, time.Now()) {
+				return registry.Degraded, "connections cannot be accepted (" + strconv.FormatUint(n, 10) +
+					" so far); is the descriptor limit too low?"
+			}
+			return registry.Healthy, ""
+		},
+		Figure:   func() (string, int64) { return "connections", s.limit.Conns.Load() },
+		Deadline: s.cfg.Server.Drain + 8*time.Second,
+	}
+}
+
+func (s *Server) startEngine(context.Context) error {
+	c := &s.cfg.Server
+	e, err := loop.New(loop.Config{
+		Addr: c.Listen, Path: c.Path, Loops: c.Loops, Pollers: c.Pollers,
+		Table: s.table, Handler: s.handler.Engine(), Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
+		SnapshotBegins: s.handler.SnapshotBegins, SnapshotSent: s.handler.SnapshotSent,
+		Wildcards: s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
+		MaxHead: int(c.MaxHead), MaxMessage: int(c.MaxMessage), MaxEarlyMessage: c.EarlyMessage(),
+		MaxIncoming: int(s.cfg.Memory.Incoming),
+		MaxConns:    s.cfg.MaxConnections(), Limited: s.handler.Limited,
+		Trusted: s.cfg.Server.Proxy.Networks(), PerAddress: s.cfg.Limits.ConnectionsPerAddress,
+		MaxPending: s.cfg.Limits.Pending,
+		HalfOpen:   s.cfg.MaxHalfOpen(), HalfOpenPerAddress: s.cfg.Limits.HalfOpenPerAddress,
+		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
+		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),
+		TLS: s.certificate.tlsConfig(), TLSHandshakes: c.TLS.Handshakes, TLSWaiting: c.TLS.Waiting,
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.Start(); err != nil {
+		return err
+	}
+	s.engine.Store(e)
+	return nil
+}
