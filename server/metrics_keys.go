@@ -5,6 +5,11 @@ import "time"
 // writeKeyMetrics writes the metrics of the keys that tokens are checked with.
 func (s *Server) writeKeyMetrics(m metricWriter) {
 	m.gauge("tapecast_auth_keys", "Keys that tokens are checked with.", float64(s.auth.Keys()))
+	known := s.auth.Known()
+	m.counter("tapecast_token_cache_hits_total", "Tokens that were known to be good: not checked again.", known.Hits)
+	m.counter("tapecast_token_cache_misses_total", "Tokens that were not known, and had to be checked.", known.Misses)
+	m.gauge("tapecast_token_cache_entries", "Tokens that are known to be good.", float64(known.Entries))
+	m.gauge("tapecast_token_cache_bytes", "Memory of these, estimated.", float64(known.Bytes))
 	of := s.auth.Source()
 	m.counter("tapecast_jwks_fetches_total", "Fetches of auth.jwks_url.", of.Fetches)
 	m.counter("tapecast_jwks_failed_total", "Such fetches that failed.", of.Failed)

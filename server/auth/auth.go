@@ -64,6 +64,7 @@ type Identity struct {
 type Authenticator struct {
 	parser  *jwt.Parser
 	keys    atomic.Pointer[keyset.Set]
+	known   *known
 	source  *jwks.Source // nil: no keys are fetched
 	url     string       // of source
 	leeway  time.Duration
@@ -84,7 +85,7 @@ type Authenticator struct {
 // auth.jwks_url Run fetches further keys.
 func New(cfg *config.Auth, log *slog.Logger) (*Authenticator, error) {
 	a := &Authenticator{leeway: cfg.Leeway, wants: cfg.RequiredClaims, longest: cfg.MaxTokenLife, log: log,
-		url: cfg.JWKSURL}
+		url: cfg.JWKSURL, known: newKnown(MaxKnownBytes)}
 	if a.url != "" {
 		a.source = jwks.New(jwks.Config{URL: a.url, Every: cfg.JWKSRefresh, Took: a.take, Log: log})
 	}
@@ -112,23 +113,41 @@ func (a *Authenticator) Checked() uint64 { return a.checked.Load() }
 func (a *Authenticator) Refused() uint64 { return a.refused.Load() }
 
 // ParseToken checks a token: algorithm, signature, times, issuer, audience and
-// user. Its errors may be shown to the client, but for ErrAsk: then Ask tells.
+// user. One that was good a moment ago still is. Its errors may be shown to the client, but for
+// ErrAsk: then Ask tells.
 func (a *Authenticator) ParseToken(token string) (Identity, error) {
 	a.checked.Add(1)
-	id, err := a.parse(token)
+	id, err := a.recall(token)
 	if err != nil && !errors.Is(err, ErrAsk) {
 		a.refused.Add(1)
 	}
 	return id, err
 }
 
-func (a *Authenticator) parse(token string) (Identity, error) {
+// recall is parse for a token that may be known.
+func (a *Authenticator) recall(token string) (Identity, error) {
 	switch {
 	case token == "":
 		return Identity{}, errEmpty
 	case len(token) > maxToken:
 		return Identity{}, errLong
 	}
+	d, generation := digestOf(token), a.known.generation.Load()
+	if id, ok := a.known.find(d); ok {
+		return id, nil
+	}
+	id, err := a.parse(token)
+	if err == nil {
+		a.known.add(d, id, generation, a.end(id))
+	}
+	return id, err
+}
+
+// end returns until when a token is accepted.
+func (a *Authenticator) end(id Identity) time.Time { return time.Unix(id.Expires, 0).Add(a.leeway) }
+
+// parse checks a token with the keys.
+func (a *Authenticator) parse(token string) (Identity, error) {
 	c := claims{wants: a.wants}
 	t, err := a.parser.ParseWithClaims(token, &c, a.key)
 	if err != nil && !errors.Is(err, jwt.ErrTokenInvalidClaims) {

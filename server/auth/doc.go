@@ -9,9 +9,10 @@
 // may be shown.
 //
 // All pollers use the same Authenticator. Its keys are one pointer, which Reload and each fetch
-// replace. ParseToken answers from memory. If it says ErrAsk, the issuer may have published the
-// key meanwhile: Ask answers later, on Run's goroutine. MintToken signs a token that a server with
-// the same configuration accepts.
+// replace. ParseToken answers from memory, and remembers good tokens for a minute (cache.go), until
+// the keys change. If it says ErrAsk, the issuer may have published the key meanwhile: Ask answers
+// later, on Run's goroutine. MintToken signs a token that a server with the same configuration
+// accepts.
 // DemoSecret, DemoAdminToken and KeepDemoBroker keep files that `tapecast run` needs without a
 // configuration, readable by its user only (demo.go).
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -47,8 +48,10 @@ func (a *Authenticator) take(keys []keyset.Key, unused []string) (news bool) {
 	for i := range keys {
 		news = news || !slices.ContainsFunc(a.fetched, func(k keyset.Key) bool { return k.ID == keys[i].ID })
 	}
-	a.fetched = keys
-	a.joinLocked()
+	if !sameKeys(a.fetched, keys) { // known tokens need not be forgotten at each fetch
+		a.fetched = keys
+		a.joinLocked()
+	}
 	if text := strings.Join(unused, "; "); text != a.unused {
 		a.unused = text
 		a.log.Info("keys of auth.jwks_url that are not used", "keys", text)
@@ -66,16 +69,31 @@ func (a *Authenticator) joinLocked() {
 		}
 	}
 	a.keys.Store(keyset.NewSet(all))
+	a.known.generation.Add(1)
+}
+
+// sameKeys reports whether two lists hold the same keys, in whatever order.
+func sameKeys(a, b []keyset.Key) bool {
+	within := func(a, b []keyset.Key) bool {
+		return !slices.ContainsFunc(a, func(k keyset.Key) bool {
+			return !slices.ContainsFunc(b, func(other keyset.Key) bool { return k.Same(&other) })
+		})
+	}
+	return within(a, b) && within(b, a)
 }
 
 // Keys returns how many keys there are.
 func (a *Authenticator) Keys() int { return a.keys.Load().Len() }
 
-// Run fetches the keys of auth.jwks_url until ctx is done. started is called when the first fetch
-// has ended, well or not, or after the time that a token may wait for one.
+// Run fetches the keys of auth.jwks_url and forgets old tokens until ctx is done. started is called
+// when the first fetch has ended, well or not, or after the time that a token may wait for one.
 func (a *Authenticator) Run(ctx context.Context, started func()) {
+	var swept sync.WaitGroup
+	defer swept.Wait()
+	swept.Go(func() { a.sweep(ctx) })
 	if a.source == nil {
 		started()
+		<-ctx.Done()
 		return
 	}
 	go func() {
@@ -89,6 +107,20 @@ func (a *Authenticator) Run(ctx context.Context, started func()) {
 		started()
 	}()
 	a.source.Run(ctx)
+}
+
+// sweep forgets the tokens whose time is over.
+func (a *Authenticator) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			a.known.entries.CleanUp()
+		}
+	}
 }
 
 // Health reports whether all keys have been there once, and what is wrong with them.
@@ -130,7 +162,7 @@ func (a *Authenticator) Ask(token string, ask error, kept int, done func(Identit
 			done(Identity{}, err)
 			return
 		}
-		id, err := a.parse(token)
+		id, err := a.recall(token)
 		if errors.Is(err, ErrAsk) {
 			a.source.Lack(lacks.kid)
 			err = ErrUnknownKey
