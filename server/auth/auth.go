@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,12 +53,15 @@ var (
 	errLongUser   = fmt.Errorf("the token's sub is longer than %d bytes", rooms.MaxOwner)
 	errBadUser    = errors.New("the token's sub holds a character that no room name may have: white space, control " +
 		"characters and *{}\"\\ are refused")
+	errUserForm = errors.New("the token's sub is not a user's id as they are here (auth.user_pattern)")
 )
 
 // Identity is what a valid token says.
 type Identity struct {
 	User    string
-	Expires int64 // seconds since 1970, as in the token
+	Expires int64  // seconds since 1970, as in the token
+	ID      string // jti; "": it has none, and cannot be revoked alone
+	Issued  int64  // iat in seconds since 1970; 0: it does not say, and may be of any age
 }
 
 // Authenticator checks tokens. Any goroutine may use it.
@@ -69,6 +73,7 @@ type Authenticator struct {
 	url     string       // of source
 	leeway  time.Duration
 	wants   map[string]string // required claims
+	users   *regexp.Regexp    // what a user's id must be; nil: anything
 	longest time.Duration     // of a token's life; 0: any
 	log     *slog.Logger
 
@@ -88,6 +93,10 @@ func New(cfg *config.Auth, log *slog.Logger) (*Authenticator, error) {
 		url: cfg.JWKSURL, known: newKnown(MaxKnownBytes)}
 	if a.url != "" {
 		a.source = jwks.New(jwks.Config{URL: a.url, Every: cfg.JWKSRefresh, Took: a.take, Log: log})
+	}
+	var err error
+	if a.users, err = cfg.Users(); err != nil {
+		return nil, err
 	}
 	if err := a.Reload(cfg); err != nil {
 		return nil, err
@@ -148,7 +157,7 @@ func (a *Authenticator) end(id Identity) time.Time { return time.Unix(id.Expires
 
 // parse checks a token with the keys.
 func (a *Authenticator) parse(token string) (Identity, error) {
-	c := claims{wants: a.wants}
+	c := claims{wants: a.wants, users: a.users}
 	t, err := a.parser.ParseWithClaims(token, &c, a.key)
 	if err != nil && !errors.Is(err, jwt.ErrTokenInvalidClaims) {
 		if err = tokenError(err); err == errSignature && a.source != nil {
@@ -184,7 +193,8 @@ func tokenError(err error) error {
 	return errSignature
 }
 
-func checkUser(user string) error {
+// checkUser checks a user's id. form is what it must match; nil: anything.
+func checkUser(user string, form *regexp.Regexp) error {
 	switch {
 	case user == "":
 		return errNoUser
@@ -192,6 +202,8 @@ func checkUser(user string) error {
 		return errLongUser
 	case !rooms.CanOwn(user):
 		return errBadUser
+	case form != nil && !form.MatchString(user):
+		return errUserForm
 	}
 	return nil
 }

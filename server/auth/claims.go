@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type claims struct {
 	jwt.RegisteredClaims
 	wants map[string]string // required claims
 	has   int               // of these
+	users *regexp.Regexp    // what a user's id must be; nil: anything
 }
 
 var claimParsers fastjson.ParserPool
@@ -84,8 +86,35 @@ func (c *claims) take(name string, v *fastjson.Value) (err error) {
 		c.ExpiresAt, err = dateOf(v)
 	case "nbf":
 		c.NotBefore, err = dateOf(v)
+	case "iat": // of another type it is none: nothing depends on it but revocations, which then hold
+		c.IssuedAt, _ = dateOf(v)
+	case "jti":
+		c.ID = textOf(v)
 	}
 	return err
+}
+
+// textOf returns a claim that should be a string, as it would be revoked: a number by its digits.
+func textOf(v *fastjson.Value) string {
+	switch v.Type() {
+	case fastjson.TypeString:
+		return string(v.GetStringBytes())
+	case fastjson.TypeNumber:
+		return v.String()
+	}
+	return ""
+}
+
+// issued returns iat in seconds since 1970, or 0 if the token does not say.
+func (c *claims) issued() int64 {
+	if c.IssuedAt == nil {
+		return 0
+	}
+	at := c.IssuedAt.Unix()
+	if at < 0 || at > maxExpires {
+		return 0
+	}
+	return at
 }
 
 // holds reports whether a claim is, lists, or has among its words what is wanted. "" is anything.
@@ -139,7 +168,7 @@ func (c *claims) judge(invalid error, longest time.Duration) (Identity, error) {
 	if expires <= 0 || expires > maxExpires {
 		return Identity{}, errExpires
 	}
-	if err := checkUser(c.Subject); err != nil {
+	if err := checkUser(c.Subject, c.users); err != nil {
 		return Identity{}, err
 	}
 	switch {
@@ -150,7 +179,7 @@ func (c *claims) judge(invalid error, longest time.Duration) (Identity, error) {
 	}
 	switch {
 	case invalid == nil:
-		return Identity{c.Subject, expires}, nil
+		return Identity{User: c.Subject, Expires: expires, ID: c.ID, Issued: c.issued()}, nil
 	case errors.Is(invalid, jwt.ErrTokenExpired):
 		return Identity{}, ErrExpired
 	case errors.Is(invalid, jwt.ErrTokenNotValidYet):
@@ -193,7 +222,7 @@ func init() {
 func IsSigned(err error) bool {
 	switch err {
 	case ErrExpired, ErrEarly, errIssuer, errAudience, errClaim, errExpires,
-		errNoUser, errLongUser, errBadUser, errCritical, errWanted, errLife:
+		errNoUser, errLongUser, errBadUser, errUserForm, errCritical, errWanted, errLife:
 		return true
 	}
 	return false

@@ -15,7 +15,11 @@ import (
 // secret, or else (or with useEd25519) with the key of auth.private_key_file.
 func MintToken(cfg *config.Config, user string, ttl time.Duration, useEd25519 bool) (string, error) {
 	a := &cfg.Auth
-	if err := checkUser(user); err != nil {
+	form, err := a.Users()
+	if err != nil {
+		return "", err
+	}
+	if err := checkUser(user, form); err != nil {
 		return "", fmt.Errorf("cannot make a token for %q: %w", user, err)
 	}
 	if ttl <= 0 {

@@ -42,10 +42,13 @@ type Auth struct {
 	// claim's text, be one of a list, or one of its words (as in scope). An empty value: any.
 	// Default none.
 	RequiredClaims map[string]string `koanf:"required_claims"`
+	// UserPattern is a regular expression (RE2) that all of a user's id must match, such as [0-9]+.
+	// It can refuse ":", which separates the parts of a room's name. Default "": any id.
+	UserPattern string `koanf:"user_pattern"`
 	// MaxTokenLife is how far in the future a token's exp may be. Default 0s: any time.
 	MaxTokenLife time.Duration `koanf:"max_token_life"`
 	// Leeway is the clock difference that is allowed for exp and nbf. iat is not checked: a token
-	// from the future need not be refused (RFC 7519, 4.1.6). Default 30s.
+	// from the future need not be refused (RFC 7519, 4.1.6). Only revocations go by it. Default 30s.
 	Leeway time.Duration `koanf:"leeway"`
 	// Timeout is the time a client has to authenticate. Default 10s.
 	Timeout time.Duration `koanf:"timeout"`

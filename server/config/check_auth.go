@@ -1,10 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
+	"regexp/syntax"
 	"strings"
 	"time"
 )
@@ -86,6 +89,29 @@ func (c *collector) checkJWKS(a *Auth) {
 		c.add(path, "holds a user or a password, which would be in logs", "remove it: the keys are public")
 	case u.Scheme == "http" && !onThisMachine(u.Hostname()):
 		c.add(path, "is plain http, where anybody on the way could set keys of their own", "use https")
+	}
+}
+
+// Users returns UserPattern, for all of an id; nil: any id is accepted.
+func (a *Auth) Users() (*regexp.Regexp, error) {
+	if a.UserPattern == "" {
+		return nil, nil
+	}
+	// By itself first: "a)|(b" becomes valid within parentheses.
+	if _, err := regexp.Compile(a.UserPattern); err != nil {
+		return nil, fmt.Errorf("auth.user_pattern is not a regular expression: %w", err)
+	}
+	return regexp.Compile(`^(?:` + a.UserPattern + `)$`)
+}
+
+// checkUsers checks what a user's id must match.
+func (c *collector) checkUsers(a *Auth) {
+	if _, err := a.Users(); err != nil {
+		why := err
+		if bad, ok := errors.AsType[*syntax.Error](err); ok {
+			why = bad
+		}
+		c.add("auth.user_pattern", why.Error(), "write it in the syntax of RE2, such as [A-Za-z0-9_-]+")
 	}
 }
 

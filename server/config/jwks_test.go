@@ -71,3 +71,15 @@ func TestConnectJWKS(t *testing.T) {
 	status = http.StatusForbidden
 	f(1, "fault: auth.jwks_url: "+srv.URL+": it answers with status 403, not 200")
 }
+
+func TestUserPatternFaults(t *testing.T) {
+	const path, do = "c.yaml:1: auth.user_pattern: ", "; write it in the syntax of RE2, such as [A-Za-z0-9_-]+"
+	f := func(pattern string, want ...string) {
+		t.Helper()
+		faultsOf(t, "auth: {user_pattern: '"+pattern+"'}", want...)
+	}
+	f("[0-9]+")
+	f("a|b")
+	f("[0-9", path+"error parsing regexp: missing closing ]: `[0-9`"+do)
+	f("a)|(b", path+"error parsing regexp: unexpected ): `a)|(b`"+do)
+}
