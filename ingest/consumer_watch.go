@@ -212,8 +212,10 @@ func answered(results map[kafka.TopicPartition]kafka.ListOffsetsResultInfo,
 	return out
 }
 
-func (c *Consumer) isolation() kafka.IsolationLevel {
-	if c.cfg.Librdkafka["isolation.level"] == "read_uncommitted" {
+func (c *Consumer) isolation() kafka.IsolationLevel { return isolationOf(c.cfg.Librdkafka) }
+
+func isolationOf(librdkafka map[string]string) kafka.IsolationLevel {
+	if librdkafka["isolation.level"] == "read_uncommitted" {
 		return kafka.IsolationLevelReadUncommitted
 	}
 	return kafka.IsolationLevelReadCommitted

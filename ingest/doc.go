@@ -60,6 +60,7 @@
 //	recallLane, recallRead             the recaller's goroutine; while the lane reads, the lane's
 //	recaller, recallTopic, recallUser  the recaller's goroutine, except fields that are atomic or under mu
 //	handouts, lease, times             anyone
+//	replicaReading, ReplicaTaker       the Replica's goroutine
 //
 // The bytes of a record are librdkafka's until the next poll. The decoder copies a value once,
 // when a room takes it. The batch copies keys and names.
@@ -93,6 +94,15 @@
 // goroutines ask, once for all requests of the same tenth of a second. Users have turns. An
 // answer is kept for 5 s. It also has the time since which nothing was deleted
 // (times.wholeSince). An earlier time is too old, and the error has the oldest positions left.
+//
+// # Copies of small topics
+//
+// A Replica reads a compacted topic whole and follows it: revocations, for example. One goroutine
+// polls and gives the records to a ReplicaTaker. Another looks once a second at the topic's id, its
+// partitions and their ends. If the reading is in doubt (another id, other partitions, a log that was
+// cut, offsets out of range, a partition that does not move), the topic is read again from its
+// beginning with a new client. The taker builds that copy beside the old one. While the brokers are
+// away the copy stays, and Stats says how old it may be.
 //
 // # Before a start
 //
