@@ -123,6 +123,7 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 		m.labelled("tapecast_requests_total", "method", method, float64(n))
 	})
 	s.writeLogMetrics(m)
+	m.gauge("tapecast_users", "Users that have a connection to this node.", float64(s.limit.Users.Len()))
 	m.gauge("tapecast_request_debts", "Debts that are remembered: what connections, users and addresses owe for "+
 		"requests, snapshots and bad tokens.", float64(s.limit.Debts()))
 	m.counter("tapecast_request_debts_forgone_total", "Debts that were not remembered because there were too many.",

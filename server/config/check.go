@@ -199,9 +199,13 @@ func (c *collector) checkLimits(cfg *Config) {
 			fmt.Sprintf("%d can never be reached: limits.rooms_per_connection is %d", n, most),
 			"set %d or less, or limits.rooms_per_connection to more", most)
 	}
-	if n := len(cfg.AutoJoin); l.RoomsPerConnection > 0 && l.RoomsPerConnection < n {
-		c.add("limits.rooms_per_connection",
-			fmt.Sprintf("%d is less than the %d rooms of auto_join", l.RoomsPerConnection, n), "set %d or more", n)
+	c.holdsAutoJoin(cfg, "limits.rooms_per_connection", l.RoomsPerConnection)
+	c.holdsAutoJoin(cfg, "limits.rooms_per_user", l.RoomsPerUser)
+}
+
+func (c *collector) holdsAutoJoin(cfg *Config, path string, most int) {
+	if n := len(cfg.AutoJoin); most > 0 && most < n {
+		c.add(path, fmt.Sprintf("%d is less than the %d rooms of auto_join", most, n), "set %d or more", n)
 	}
 }
 

@@ -186,6 +186,8 @@ func TestSections(t *testing.T) {
 			`or less, or limits.rooms_per_connection to more`)
 	f("limits: {rooms_per_connection: 3}",
 		`c.yaml:1: limits.rooms_per_connection: 3 is less than the 7 rooms of auto_join; set 7 or more`)
+	f("limits: {rooms_per_user: 3}",
+		`c.yaml:1: limits.rooms_per_user: 3 is less than the 7 rooms of auto_join; set 7 or more`)
 	n := descriptorLimit()
 	f(fmt.Sprintf("limits: {half_open: %d}", n),
 		fmt.Sprintf("c.yaml:1: limits.half_open: %d half-open sockets do not fit into the descriptor limit of %d; "+

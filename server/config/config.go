@@ -114,7 +114,8 @@ type Limits struct {
 	HalfOpen int `koanf:"half_open"`
 	// HalfOpenPerAddress is the most of these sockets of one address. Default 0: no limit.
 	HalfOpenPerAddress int `koanf:"half_open_per_address"`
-	// ConnectionsPerUser is the most connections of one user; over it: close 4129. Default 0: no limit.
+	// ConnectionsPerUser is the most connections of one user on this node; over it: close 4129.
+	// Default 100; 0: no limit, as guests that share one sub need it.
 	ConnectionsPerUser int `koanf:"connections_per_user"`
 	// Pending is the most connections at a time that have yet to authenticate. Over it the oldest
 	// of the address that has the most is closed with 4129. Default 10000; 0: no limit.
@@ -140,6 +141,10 @@ type Limits struct {
 	BadTokensPerSecond float64 `koanf:"bad_tokens_per_second"`
 	// RoomsPerConnection is the most rooms one connection may be in. Default 1024; 0: no limit.
 	RoomsPerConnection int `koanf:"rooms_per_connection"`
+	// RoomsPerUser is the most rooms of one user on this node, over all connections; a room counts for
+	// each of them. Default 20000, or RoomsPerConnection if that is more or 0; 0: no limit, as guests that
+	// share one sub need it.
+	RoomsPerUser int `koanf:"rooms_per_user"`
 	// WildcardsPerConnection is the most wildcards ("prices:BTC*") of one connection. Default 8; 0: none.
 	WildcardsPerConnection int `koanf:"wildcards_per_connection"`
 	// RoomsPerWildcard is the most rooms that one wildcard may join. Default 1000; 0: as many as

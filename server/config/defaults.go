@@ -30,6 +30,7 @@ func Default() *Config {
 		},
 		Limits: Limits{
 			Pending:            10_000,
+			ConnectionsPerUser: 100,
 			MessagesPerSecond:  50,
 			Burst:              100,
 			RequestCost:        500,
@@ -37,7 +38,8 @@ func Default() *Config {
 			SnapshotBytes:      64 << 20,
 			UserBudgets:        4,
 			BadTokensPerSecond: 100,
-			RoomsPerConnection: 1024, WildcardsPerConnection: 8, RoomsPerWildcard: 1000, EmptyRooms: 1000,
+			RoomsPerConnection: 1024, RoomsPerUser: 20_000,
+			WildcardsPerConnection: 8, RoomsPerWildcard: 1000, EmptyRooms: 1000,
 			RecallBytes: 256 << 20,
 		},
 		Kafka: Kafka{

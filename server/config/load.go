@@ -68,6 +68,7 @@ func Load(src Sources) (*Config, error) {
 	if cfg.Demo() && len(cfg.Ingest.Routes) == 0 && !c.isSet("rooms") {
 		cfg.Rooms = append(cfg.Rooms, benchRooms())
 	}
+	c.completeLimits(cfg)
 	c.readSecrets(cfg)
 	c.demo, c.clients = src.File == "" && cfg.Demo(), src.TryClients
 	c.check(cfg)

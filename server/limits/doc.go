@@ -2,12 +2,12 @@
 // connections nor requests. Its caller names a client by a connection's number, a user's name or an
 // address, and answers what is refused.
 //
-// A Limiter has the current counts (Conns, Pending, Users) and the pace of messages (Take, Verdict:
-// a bucket of 8 bytes in each session). It also has the budgets for the cost of requests, snapshots
-// and bad tokens (Charge, Spend, SnapshotBegins, BadToken). A budget is a debt that is paid off
-// with time. Debts outlive connections. They are bounded (262,144) and swept one shard at a time
-// (Sweep), and those beyond the bound are counted (Forgone). Kind names a limit, in logs and in
-// tapecast_limited_total.
+// A Limiter has the current counts (Conns, Pending, and Users: connections and rooms by user) and
+// the pace of messages (Take, Verdict: a bucket of 8 bytes in each session). It also has the budgets
+// for the cost of requests, snapshots and bad tokens (Charge, Spend, SnapshotBegins, BadToken). A
+// budget is a debt that is paid off with time. Debts outlive connections. They are bounded (262,144)
+// and swept one shard at a time (Sweep), and those beyond the bound are counted (Forgone). Kind
+// names a limit, in logs and in tapecast_limited_total.
 //
 // A new limit needs a Kind, its name, and code that hits it. That code is here if the limit is on
 // what a user, an address or a request costs, and in package loop (gate.go, pace.go, input.go,

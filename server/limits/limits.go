@@ -1,7 +1,6 @@
 package limits
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -10,12 +9,12 @@ import (
 )
 
 // Limiter bounds what all clients take together, and counts what was refused. Any goroutine may use
-// it. For a limit of 0 it keeps nothing. The engine bounds sockets, from accept on (loop.Config);
+// it. The engine bounds sockets, from accept on (loop.Config);
 // the Limiter only counts connections.
 type Limiter struct {
 	Conns, Pending atomic.Int64 // connections that open has let in: all, and those not authenticated
 
-	Users counted[string]
+	Users *Accounts
 	pace  pace
 	*budgets
 
@@ -48,6 +47,7 @@ const (
 	Snapshots
 	Tokens
 	Incoming
+	UserRooms
 	Kinds // how many there are
 )
 
@@ -64,14 +64,14 @@ func (k Kind) String() string {
 		"rooms_per_connection", "wildcards_per_connection", "rooms_per_wildcard", "empty_rooms", "half_open",
 		"closing", "tls_waiting",
 		"control_frames", "small_fragments", "inflated_messages", "tls_records",
-		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second", "incoming",
+		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second", "incoming", "rooms_per_user",
 	}[k]
 }
 
 // Sheds reports whether the limit turns clients away, and not just requests for more than any gets.
 func (k Kind) Sheds() bool {
 	switch k {
-	case Rooms, Wildcards, WildcardRooms, EmptyRooms:
+	case Rooms, UserRooms, Wildcards, WildcardRooms, EmptyRooms:
 		return false
 	case Closing: // they are being closed anyway
 		return false
@@ -92,9 +92,10 @@ func (k Kind) Key() string {
 
 // New returns the Limiter of a configuration.
 func New(cfg *config.Config) *Limiter {
-	l := &Limiter{pace: newPace(cfg.Limits.MessagesPerSecond, cfg.Limits.Burst), budgets: newBudgets(&cfg.Limits)}
-	l.Users.max = int32(min(cfg.Limits.ConnectionsPerUser, 1<<30))
-	return l
+	return &Limiter{
+		pace: newPace(cfg.Limits.MessagesPerSecond, cfg.Limits.Burst), budgets: newBudgets(&cfg.Limits),
+		Users: newAccounts(),
+	}
 }
 
 // OfSocket maps the engine's bounds to limits.
@@ -114,43 +115,6 @@ func (l *Limiter) Verdict(b Bucket, now int64) Verdict { return b.verdict(l.pace
 func (l *Limiter) Hit(k Kind) Kind {
 	l.Refused[k].Add(1)
 	return k
-}
-
-// counted counts by key. Without a max it keeps nothing.
-type counted[K comparable] struct {
-	max int32
-
-	mu sync.Mutex
-	N  map[K]int32
-}
-
-// Take counts one more of a key. It returns false if the key has as many as it may.
-func (c *counted[K]) Take(k K) bool {
-	if c.max <= 0 {
-		return true
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.N[k] >= c.max {
-		return false
-	}
-	if c.N == nil {
-		c.N = map[K]int32{}
-	}
-	c.N[k]++
-	return true
-}
-
-// Give takes one off the count.
-func (c *counted[K]) Give(k K) {
-	if c.max <= 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.N[k]--; c.N[k] <= 0 {
-		delete(c.N, k)
-	}
 }
 
 // pace says how fast a token bucket fills and what it holds. Both fields are 0 if there is no limit.

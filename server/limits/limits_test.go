@@ -58,3 +58,58 @@ func TestLimitNames(t *testing.T) {
 		t.Errorf("names %v", seen)
 	}
 }
+
+// TestAccounts: connections and rooms are counted by user, up to their limits.
+func TestAccounts(t *testing.T) {
+	a := newAccounts()
+	f := func(got, want any) {
+		t.Helper()
+		if got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+	f(a.Take("42", 2), true)
+	f(a.Take("42", 2), true)
+	f(a.Take("42", 2), false)
+	f(a.Take("43", 2), true)
+	f(a.Take("42", 0), true) // no limit
+	f(a.TakeRooms("42", 7, 10), 7)
+	f(a.TakeRooms("42", 7, 10), 3)
+	f(a.TakeRooms("42", 1, 10), 0)
+	f(a.TakeRooms("42", 100, 0), 100)
+	f(a.TakeRooms("42", 1, 10), 0) // more than the limit, which was set later
+	a.GiveRooms("42", 105)
+	f(a.TakeRooms("42", 7, 10), 5)
+	a.Give("42", 6)
+	conns, rooms := a.Of("42")
+	f(conns, 2)
+	f(rooms, 4)
+	f(a.TakeRooms("nobody", 3, 1), 3)
+	f(a.Len(), 2)
+}
+
+// TestAccountsForget: a user is forgotten with its last connection, and after a storm the memory is freed.
+func TestAccountsForget(t *testing.T) {
+	a := newAccounts()
+	const users = 100 * accountShards
+	for i := range users {
+		a.Take(fmt.Sprint(i), 1)
+	}
+	if n := a.Len(); n != users {
+		t.Errorf("%d users", n)
+	}
+	for i := range users - 1 {
+		a.Give(fmt.Sprint(i), 0)
+	}
+	if n := a.Len(); n != 1 {
+		t.Errorf("%d users", n)
+	}
+	if a.Take(fmt.Sprint(users-1), 1) {
+		t.Error("the last one was forgotten too")
+	}
+	for i := range a.shards {
+		if s := &a.shards[i]; s.most > fewAccounts {
+			t.Errorf("a shard still has the map of %d users", s.most)
+		}
+	}
+}

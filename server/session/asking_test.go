@@ -149,8 +149,8 @@ func TestAsking(t *testing.T) {
 	in.hears(t, `"method":"authenticated"`, "auto_subscribed")
 	renews.hears(t, `"id":"first","result":{"clientId"`)
 	other.hears(t, `"id":"first","error":{"code":-32002,`, "another user")
-	if n := h.limit.Pending.Load(); n != 0 || len(h.limit.Users.N) != 3 {
-		t.Errorf("%d are pending, %d users", n, len(h.limit.Users.N))
+	if n := h.limit.Pending.Load(); n != 0 || h.limit.Users.Len() != 3 {
+		t.Errorf("%d are pending, %d users", n, h.limit.Users.Len())
 	}
 	for _, c := range []*fakeConn{by, in, renews, other} {
 		if ph := sessionOf(c).phase; ph != phOpen || c.closed() != 0 || sessionOf(c).waiting != 0 {
@@ -230,8 +230,8 @@ func TestAskingEnds(t *testing.T) {
 	}
 	s.gate.Unlock()
 	testwait.Holds(testwait.Patience, func() bool { return h.auth.Source().Waiting == 0 })
-	if n := h.limit.Pending.Load(); n != 0 || late.take() != "" || method.take() != "" || len(h.limit.Users.N) != 0 {
-		t.Errorf("%d are pending, %d users, or something was sent", n, len(h.limit.Users.N))
+	if n := h.limit.Pending.Load(); n != 0 || late.take() != "" || method.take() != "" || h.limit.Users.Len() != 0 {
+		t.Errorf("%d are pending, %d users, or something was sent", n, h.limit.Users.Len())
 	}
 
 	// Gone between the check of its token and its admission: it holds no place of its user.
@@ -241,8 +241,8 @@ func TestAskingEnds(t *testing.T) {
 	h.closed(parked, 1006)
 	h.judgedInHandshake(parked, session, phAsking, "", false, auth.Identity{User: "42",
 		Expires: time.Now().Add(time.Hour).Unix()}, nil, time.Now())
-	if len(h.limit.Users.N) != 0 || h.limit.Pending.Load() != 0 || session.phase != phClosed {
-		t.Errorf("%d users, %d are pending, phase %d", len(h.limit.Users.N), h.limit.Pending.Load(), session.phase)
+	if h.limit.Users.Len() != 0 || h.limit.Pending.Load() != 0 || session.phase != phClosed {
+		t.Errorf("%d users, %d are pending, phase %d", h.limit.Users.Len(), h.limit.Pending.Load(), session.phase)
 	}
 
 	full := newFakeConn(h)

@@ -98,14 +98,15 @@ func authParams(q *request) (a authRequest, f fault) {
 }
 
 func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id auth.Identity, start time.Time) {
-	if !h.limit.Users.Take(id.User) {
+	var names []string
+	names, id.User = h.autoNames(id.User)
+	if !h.limit.Users.Take(id.User, h.maxUserConns) {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
 		h.hangUp(c, s, q.id, fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
 		return
 	}
-	names, ok := h.admit(c, s, id, phPending, phJoining, start)
-	if !ok { // the timer fired first
-		h.limit.Users.Give(id.User)
+	if !h.admit(c, s, id, phPending, phJoining, start) { // the timer fired first
+		h.limit.Users.Give(id.User, 0)
 		return
 	}
 	if a.join != nil {
@@ -137,26 +138,23 @@ func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest
 	h.joinFirst(c, s, names, a.wishes, start)
 }
 
-// admit makes a session authenticated, and returns the rooms that its user joins. They share one
-// piece of memory with the user's name. ok is false if the session is no longer in its phase.
-func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase,
-	now time.Time) (names []string, ok bool) {
-	names, user := h.autoNames(id.User)
+// admit makes a session authenticated. It returns false if the session is no longer in its phase.
+func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, now time.Time) bool {
 	s.mu.Lock()
 	if s.phase != was {
 		s.mu.Unlock()
-		return nil, false
+		return false
 	}
 	if was.pending() {
 		h.limit.Pending.Add(-1)
 	}
-	s.user, s.phase = user, next
+	s.user, s.phase = id.User, next
 	s.renewLocked(id, h.auth.Leeway(), now)
 	at := s.nextTimerLocked(h.auth.Leeway(), now)
 	s.mu.Unlock()
 	c.SetTimer(at)
-	h.debug("authenticated", c, user)
-	return names, true
+	h.debug("authenticated", c, id.User)
+	return true
 }
 
 func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now time.Time) bool {

@@ -34,6 +34,8 @@ type Handler struct {
 	auto         []autoRoom
 	timeout      time.Duration // to authenticate
 	maxRooms     int           // of one connection; 0: any number
+	maxUserRooms int           // of one user; 0: any number
+	maxUserConns int           // of one user; 0: any number
 	maxWildcards int           // wildcards of one connection
 	maxEarly     int           // bytes of a message before authentication
 	maxLong      int           // and after it
@@ -64,6 +66,7 @@ func New(
 		auth: auth, limit: limit, catalog: catalog, security: security, log: log,
 		timeout: cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
 		maxRooms:     cfg.Limits.RoomsPerConnection,
+		maxUserRooms: cfg.Limits.RoomsPerUser, maxUserConns: cfg.Limits.ConnectionsPerUser,
 		maxWildcards: cfg.Limits.WildcardsPerConnection,
 		maxEarly:     cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
 		node: strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
@@ -204,7 +207,9 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 		refuse(fault{code: wire.CodeAuth, text: authFailed + err.Error()}, code, reason)
 		return
 	}
-	if !h.limit.Users.Take(id.User) {
+	var names []string
+	names, id.User = h.autoNames(id.User)
+	if !h.limit.Users.Take(id.User, h.maxUserConns) {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
 		refuse(fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
 		return
@@ -213,9 +218,8 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 	if manual {
 		next = phManual
 	}
-	names, ok := h.admit(c, s, id, was, next, start)
-	if !ok { // it is closed by now
-		h.limit.Users.Give(id.User)
+	if !h.admit(c, s, id, was, next, start) { // it is closed by now
+		h.limit.Users.Give(id.User, 0)
 		return
 	}
 	c.SetAuthenticated(true)
@@ -280,11 +284,11 @@ func (h *Handler) closed(c conn, code int) {
 	}
 	s.mu.Lock()
 	s.closeLocked(h.limit)
-	user := s.user
-	s.user = ""
+	user, rooms := s.user, s.rooms
+	s.user, s.rooms = "", 0
 	s.mu.Unlock()
 	if user != "" {
-		h.limit.Users.Give(user)
+		h.limit.Users.Give(user, int(rooms))
 	}
 	h.limit.Conns.Add(-1)
 	h.debug("closed", c, user, slog.Int("code", code))

@@ -83,7 +83,7 @@ type asking struct {
 // ask checks which rooms may be joined, and reserves them; the loop does it for those of wildcards.
 func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
 	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
-	wildcards, full := 0, false
+	wildcards, full := 0, []limits.Kind(nil)
 	for i, name := range names {
 		p, wildcard, f := h.admits(user, name)
 		if wildcard && !f.is() {
@@ -109,17 +109,26 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 		ref.SinceTime = w.times[name]
 		if wildcard {
 			h.makeWildcard(c, s, user, &ref, w)
-		} else if s.reserve(1, h.maxRooms) == 0 {
-			a.refuse(i, overMost("too many rooms on this connection"))
-			full = true
+		} else if n, by := h.reserve(s, 1); n == 0 {
+			a.refuse(i, overMost(tooManyRooms(by)))
+			if !slices.Contains(full, by) {
+				full = append(full, by)
+			}
 			continue
 		}
 		a.refs = append(a.refs, ref)
 	}
-	if full {
-		h.overLimit(c, limits.Rooms, user)
+	for _, k := range full {
+		h.overLimit(c, k, user)
 	}
 	return a
+}
+
+func tooManyRooms(by limits.Kind) string {
+	if by == limits.UserRooms {
+		return "too many rooms of this user, over all connections"
+	}
+	return "too many rooms on this connection"
 }
 
 func (a *asking) refuse(i int, f fault) {
@@ -196,7 +205,7 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 		if counted {
 			s.leave(1)
 		}
-		s.release(failures(joined))
+		h.release(s, failures(joined))
 		h.countEmpty(c, joined, user)
 		s.mu.Lock()
 		if s.phase == phJoining {

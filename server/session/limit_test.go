@@ -78,7 +78,7 @@ func TestUserLimit(t *testing.T) {
 	}
 	h.closed(c, wire.CloseTooMany)
 	h.closed(first, 1000)
-	if n := h.limit.Users.N["42"]; n != 1 {
+	if n, _ := h.limit.Users.Of("42"); n != 1 {
 		t.Errorf("the user has %d connections", n)
 	}
 	login(t, h, "42")

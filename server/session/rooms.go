@@ -37,7 +37,7 @@ func (h *Handler) subscribe(c conn, s *session, q *request, user string) {
 	a, id := h.ask(c, s, user, names, w), slices.Clone(q.id)
 	c.Join(a.refs, func(joined []loop.Joined) (reply []byte) {
 		done()
-		s.release(failures(joined))
+		h.release(s, failures(joined))
 		h.countWildcards(c, joined, user)
 		h.countEmpty(c, joined, user)
 		switch {
@@ -105,7 +105,7 @@ func (h *Handler) unsubscribe(c conn, s *session, q *request, user string) {
 	c.Leave(names, func(left []loop.Joined) (reply []byte) {
 		done()
 		n := roomsIn(left)
-		s.release(n)
+		h.release(s, n)
 		switch {
 		case len(id) == 0:
 		case list:

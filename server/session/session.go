@@ -132,24 +132,42 @@ func (s *session) closeLocked(l *limits.Limiter) bool {
 	return true
 }
 
-// reserve counts n more rooms, or as many as most allows (0: any number), and returns how many.
-func (s *session) reserve(n int, most int) (granted int) {
+// reserve counts n more rooms of a session and its user, or as many as their limits allow. It
+// returns how many, and which limit forbids more.
+func (h *Handler) reserve(s *session, n int) (granted int, by limits.Kind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if most > 0 {
-		n = min(n, max(0, most-int(s.rooms)))
+	by = limits.Rooms
+	if h.maxRooms > 0 {
+		n = min(n, max(0, h.maxRooms-int(s.rooms)))
+	}
+	if s.user != "" { // its client is not gone
+		if got := h.limit.Users.TakeRooms(s.user, n, h.maxUserRooms); got < n {
+			n, by = got, limits.UserRooms
+		}
 	}
 	s.rooms += int32(n)
-	return n
+	return n, by
 }
 
-func (s *session) release(n int) {
-	if n == 0 {
+// mostRooms returns the limit of that kind.
+func (h *Handler) mostRooms(by limits.Kind) int {
+	if by == limits.UserRooms {
+		return h.maxUserRooms
+	}
+	return h.maxRooms
+}
+
+func (h *Handler) release(s *session, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n = min(n, int(s.rooms)); n <= 0 {
 		return
 	}
-	s.mu.Lock()
-	s.rooms = max(0, s.rooms-int32(n))
-	s.mu.Unlock()
+	s.rooms -= int32(n)
+	if s.user != "" {
+		h.limit.Users.GiveRooms(s.user, n)
+	}
 }
 
 // enter counts a request that is about to wait for rooms. It returns false if too much waits

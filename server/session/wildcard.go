@@ -87,10 +87,10 @@ func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRe
 					max(retry, time.Second)}
 			}
 		}
-		if got := s.reserve(n, h.maxRooms); got < n {
-			s.release(got)
-			h.limit.Hit(limits.Rooms)
-			return &loop.LimitError{Name: limits.Rooms.String(), Most: h.maxRooms, Asked: n}
+		if got, by := h.reserve(s, n); got < n {
+			h.release(s, got)
+			h.limit.Hit(by)
+			return &loop.LimitError{Name: by.String(), Most: h.mostRooms(by), Asked: n}
 		}
 		return nil
 	}
@@ -107,7 +107,7 @@ func (h *Handler) countWildcards(c conn, joined []loop.Joined, user string) {
 			if k.String() != limit.Name {
 				continue
 			}
-			if k == limits.Rooms { // it was counted with the request
+			if k == limits.Rooms || k == limits.UserRooms { // it was counted with the request
 				h.logOnce(c, k, user)
 			} else {
 				h.overLimit(c, k, user)
