@@ -122,6 +122,14 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	s.handler.Calls(func(method string, n uint64) {
 		m.labelled("tapecast_requests_total", "method", method, float64(n))
 	})
+	m.family("tapecast_rooms_forbidden_total", "counter", "Rooms and wildcards that clients asked for and may not "+
+		"join, by reason: another user's room (owner), a wildcard over private rooms (private_wildcard), claims "+
+		"that do not fulfil allow (claims).")
+	s.handler.Forbidden(func(reason string, n uint64) {
+		m.labelled("tapecast_rooms_forbidden_total", "reason", reason, float64(n))
+	})
+	m.counter("tapecast_rooms_withdrawn_total", "Rooms that connections were made to leave, because the claims of a "+
+		"new token do not allow them.", s.handler.Withdrawn())
 	s.writeLogMetrics(m)
 	m.gauge("tapecast_users", "Users that have a connection to this node.", float64(s.limit.Users.Len()))
 	m.gauge("tapecast_request_debts", "Debts that are remembered: what connections, users and addresses owe for "+

@@ -13,7 +13,7 @@ const (
 	CodeRate      = -32004 // it sends too many requests
 	CodeSubscribe = -32005 // some of a list of rooms could not be joined or left
 	CodeNoRoom    = -32006 // no pattern matches the room
-	CodeForbidden = -32007 // the room is another user's
+	CodeForbidden = -32007 // the room is another user's, or the claims do not allow it
 	CodeTooOld    = -32008 // what came after the positions is gone
 	CodeLimit     = -32009 // a limit forbids it
 	CodeNotNow    = -32010 // it may succeed later

@@ -124,6 +124,14 @@ func AppendExpiring(dst []byte, expires int64, left time.Duration) []byte {
 // rooms that were joined on authentication.
 func AppendAutoSubscribed(dst []byte) []byte { return appendNotice(dst, "auto_subscribed") }
 
+// AppendLeft appends the start of `left`, up to the rooms that the client was made to leave.
+func AppendLeft(dst []byte, code int, why string) []byte {
+	dst = append(appendNotice(dst, "left"), `{"code":`...)
+	dst = strconv.AppendInt(dst, int64(code), 10)
+	dst = AppendString(append(dst, `,"message":`...), why)
+	return append(dst, `,"rooms":[`...)
+}
+
 // AppendShutdown appends `server_shutdown`: the gateway closes all connections within the given
 // time.
 func AppendShutdown(dst []byte, within time.Duration) []byte {

@@ -62,6 +62,8 @@ type Identity struct {
 	Expires int64  // seconds since 1970, as in the token
 	ID      string // jti; "": it has none, and cannot be revoked alone
 	Issued  int64  // iat in seconds since 1970; 0: it does not say, and may be of any age
+	// Claims are those that rules need (Authenticator.Keep). Nil: the token has none of them.
+	Claims *Claims
 }
 
 // Authenticator checks tokens. Any goroutine may use it.
@@ -74,6 +76,7 @@ type Authenticator struct {
 	leeway  time.Duration
 	wants   map[string]string // required claims
 	users   *regexp.Regexp    // what a user's id must be; nil: anything
+	keeps   []string          // names of claims that identities hold, sorted
 	longest time.Duration     // of a token's life; 0: any
 	log     *slog.Logger
 
@@ -157,7 +160,7 @@ func (a *Authenticator) end(id Identity) time.Time { return time.Unix(id.Expires
 
 // parse checks a token with the keys.
 func (a *Authenticator) parse(token string) (Identity, error) {
-	c := claims{wants: a.wants, users: a.users}
+	c := claims{wants: a.wants, users: a.users, keeps: a.keeps}
 	t, err := a.parser.ParseWithClaims(token, &c, a.key)
 	if err != nil && !errors.Is(err, jwt.ErrTokenInvalidClaims) {
 		if err = tokenError(err); err == errSignature && a.source != nil {

@@ -81,7 +81,7 @@ func (k *known) add(d digest, id Identity, generation uint64, end time.Time) {
 }
 
 // size returns the bytes that an identity refers to.
-func (id *Identity) size() int { return len(id.User) + len(id.ID) }
+func (id *Identity) size() int { return len(id.User) + len(id.ID) + id.Claims.size() }
 
 // monotonic is the cache's clock, which does not step. It has no ticks: these would need a goroutine
 // that ends with the garbage collector's next look only.

@@ -22,6 +22,11 @@ type claims struct {
 	wants map[string]string // required claims
 	has   int               // of these
 	users *regexp.Regexp    // what a user's id must be; nil: anything
+	keeps []string          // names of claims that are kept
+
+	kept      []Claim
+	keptBytes int
+	tooLarge  *claimError // nil: none is
 }
 
 var claimParsers fastjson.ParserPool
@@ -64,6 +69,9 @@ func objectOf(p *fastjson.Parser, b []byte) (*fastjson.Object, error) {
 func (c *claims) take(name string, v *fastjson.Value) (err error) {
 	if want, ok := c.wants[name]; ok && holds(v, want) {
 		c.has++
+	}
+	if slices.Contains(c.keeps, name) {
+		c.keep(name, v)
 	}
 	text := func() string {
 		var b []byte
@@ -119,16 +127,11 @@ func (c *claims) issued() int64 {
 
 // holds reports whether a claim is, lists, or has among its words what is wanted. "" is anything.
 func holds(v *fastjson.Value, want string) bool {
-	switch v.Type() {
-	case fastjson.TypeString:
-		text := string(v.GetStringBytes())
-		return want == "" || text == want || slices.Contains(strings.Fields(text), want)
-	case fastjson.TypeArray:
-		return want == "" || slices.ContainsFunc(v.GetArray(), func(x *fastjson.Value) bool {
-			return x.Type() == fastjson.TypeString && string(x.GetStringBytes()) == want
-		})
+	if want == "" {
+		return true
 	}
-	return want == "" || v.String() == want // a number, true or false
+	c := claimOf(v)
+	return c.Has(want)
 }
 
 // dateOf reads a NumericDate. A date after maxExpires becomes one second after it.
@@ -176,10 +179,12 @@ func (c *claims) judge(invalid error, longest time.Duration) (Identity, error) {
 		return Identity{}, errWanted
 	case longest > 0 && time.Until(c.ExpiresAt.Time) > longest:
 		return Identity{}, errLife
+	case c.tooLarge != nil:
+		return Identity{}, c.tooLarge
 	}
 	switch {
 	case invalid == nil:
-		return Identity{User: c.Subject, Expires: expires, ID: c.ID, Issued: c.issued()}, nil
+		return c.identity(expires), nil
 	case errors.Is(invalid, jwt.ErrTokenExpired):
 		return Identity{}, ErrExpired
 	case errors.Is(invalid, jwt.ErrTokenNotValidYet):
@@ -225,5 +230,6 @@ func IsSigned(err error) bool {
 		errNoUser, errLongUser, errBadUser, errUserForm, errCritical, errWanted, errLife:
 		return true
 	}
-	return false
+	_, large := errors.AsType[*claimError](err)
+	return large
 }

@@ -8,6 +8,8 @@
 // ErrEarly), so that a client knows whether a new token helps. Errors contain no part of a token and
 // may be shown.
 //
+// Keep names the claims that rules need (package rights). An Identity holds those, and no others.
+//
 // All pollers use the same Authenticator. Its keys are one pointer, which Reload and each fetch
 // replace. ParseToken answers from memory, and remembers good tokens for a minute (cache.go), until
 // the keys change. If it says ErrAsk, the issuer may have published the key meanwhile: Ask answers

@@ -66,7 +66,7 @@ func (cfg *Config) Catalog() (*rooms.Catalog, error) {
 	return rooms.NewCatalog(patterns)
 }
 
-// checkRooms checks rooms, routes and auto_join, which need each other.
+// checkRooms checks rooms, routes, auto_join and allow, which need each other.
 func (c *collector) checkRooms(cfg *Config) {
 	if len(cfg.Rooms) == 0 && !c.has("rooms") {
 		c.add("rooms", "is empty, so that no room exists", "list patterns, or remove the line for the built-in ones")
@@ -74,6 +74,7 @@ func (c *collector) checkRooms(cfg *Config) {
 	catalog := c.catalog(cfg)
 	c.checkRoutes(cfg, catalog)
 	c.checkAutoJoin(cfg, catalog)
+	c.checkAllow(cfg, catalog)
 }
 
 // catalog returns the catalog of the rooms without faults. A room of an unknown class is in it too,

@@ -20,6 +20,10 @@ type Config struct {
 	Rooms []Room `koanf:"rooms"`
 	// AutoJoin names the rooms joined on authentication, as one step; {sub} stands for the user.
 	AutoJoin []string `koanf:"auto_join"`
+	// Allow narrows down who may join what: by a room (desk:1) or a wildcard ("desk:*"), what the
+	// claims of a token must be ({role: desk}). Somebody who fulfils one of the entries that match a
+	// room may join it. A private room must be one's own besides. Default none.
+	Allow map[string]Conditions `koanf:"allow"`
 
 	Ingest Ingest `koanf:"ingest"`
 

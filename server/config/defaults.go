@@ -55,6 +55,7 @@ func Default() *Config {
 		Rooms:   defaultRooms(),
 		AutoJoin: []string{"prices", "trades", "system_alerts", "user:{sub}", "portfolio:{sub}", "orders:{sub}",
 			"notifications:{sub}"},
+		Allow:  map[string]Conditions{},
 		Ingest: Ingest{Market: true, Unmatched: "ignore"},
 	}
 }

@@ -99,7 +99,7 @@ func (p *envParser) resolve(k *key, rest string, steps []string) (*key, []string
 		}
 		name := strings.ToLower(strings.ReplaceAll(rest, "_", "."))
 		return k.under(name), append(steps, name)
-	case kindList:
+	case kindList, kindRules, kindConditions: // in the file only
 		return nil, nil
 	}
 	if rest != "" {
@@ -151,7 +151,8 @@ func (p *envParser) names(k *key, prefix string, settable bool) []string {
 			out = append(out, p.names(k.under(n), name, settable)...)
 		}
 	default:
-		if settable == (k.kind != kindList && k.kind != kindStringMap) {
+		inFile := k.kind == kindList || k.kind == kindStringMap || k.kind == kindRules || k.kind == kindConditions
+		if settable != inFile {
 			out = append(out, prefix)
 		}
 	}

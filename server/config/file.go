@@ -94,9 +94,18 @@ func (p *fileParser) value(k *key, n *yaml.Node, path string) (any, bool) {
 	switch {
 	case k.scalar():
 		return p.scalar(k, n, path, empty)
+	case empty && (k.kind == kindConditions || k.kind == kindTexts): // a rule that is left out protects nothing
+		p.add(path, "has no value", "write %s, or remove the line", k.wants())
+		return nil, false
+	case k.kind == kindTexts && n.Kind == yaml.ScalarNode:
+		text, ok := p.scalar(&key{kind: kindString, typ: stringType}, n, path, empty)
+		if !ok {
+			return nil, false
+		}
+		return []string{text.(string)}, true
 	case empty: // a section whose lines are all commented out
 		return nil, false
-	case k.kind == kindStrings || k.kind == kindList:
+	case k.kind == kindStrings || k.kind == kindList || k.kind == kindTexts:
 		return p.list(k, n, path)
 	case n.Kind != yaml.MappingNode:
 		p.add(path, "cannot take "+nodeKind(n, path), "write %s", k.wants())
@@ -140,7 +149,7 @@ func (p *fileParser) list(k *key, n *yaml.Node, path string) (any, bool) {
 		p.add(path, "cannot take "+nodeKind(n, path), "write %s", k.wants())
 		return nil, false
 	}
-	if k.kind == kindStrings {
+	if k.kind != kindList {
 		texts := []string{}
 		for i, item := range n.Content {
 			p.sources[index(path, i)] = p.at(item.Line)
@@ -224,8 +233,10 @@ func (k *key) under(name string) *key {
 	switch k.kind {
 	case kindSection:
 		return k.child(name)
-	case kindNamed:
+	case kindNamed, kindRules:
 		return k.elem
+	case kindConditions:
+		return &key{name: name, kind: kindTexts}
 	default:
 		return &key{name: name, kind: kindString, typ: stringType}
 	}

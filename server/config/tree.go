@@ -26,6 +26,9 @@ const (
 	kindSize
 	kindStrings   // a list of strings
 	kindStringMap // free names to strings
+	kindRules     // free names to conditions: allow
+	kindConditions
+	kindTexts // a text or a list of texts
 )
 
 // key is a node of the tree of all keys that may be set. It never changes once made.
@@ -48,6 +51,12 @@ func treeOf(name string, t reflect.Type) *key {
 		return k
 	case reflect.TypeFor[Size]():
 		k.kind = kindSize
+		return k
+	case reflect.TypeFor[map[string]Conditions]():
+		k.kind, k.elem = kindRules, treeOf("", reflect.TypeFor[Conditions]())
+		return k
+	case reflect.TypeFor[Conditions]():
+		k.kind = kindConditions
 		return k
 	}
 	switch t.Kind() {
@@ -112,6 +121,7 @@ func (k *key) wants() string {
 		kindStrings:  "a list, such as [a, b]",
 		kindList:     "a list of entries that begin with a dash",
 		kindString:   "a text",
+		kindTexts:    "a text, or a list of texts",
 	}[k.kind], "keys of its own below it")
 }
 

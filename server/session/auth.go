@@ -9,6 +9,7 @@ import (
 	"tapecast/rooms/wire"
 	"tapecast/server/auth"
 	"tapecast/server/limits"
+	"tapecast/server/rights"
 )
 
 // authenticate serves the method. The first call lets the client in. Later calls renew the token,
@@ -58,14 +59,18 @@ func (h *Handler) judged(c conn, s *session, q *request, ph phase, a authRequest
 		h.authenticateFirst(c, s, q, a, id, start)
 		return
 	}
-	if !h.renew(c, s, q, id, start) {
+	changed, ok := h.renew(c, s, q, id, start)
+	switch {
+	case !ok:
 		return
-	}
-	if ph == phManual {
+	case ph == phManual:
 		h.authenticateRest(c, s, q, a, start)
-		return
+	default:
+		h.answerAuthenticated(c, q, id)
 	}
-	h.answerAuthenticated(c, q, id)
+	if changed {
+		h.sift(c)
+	}
 }
 
 type authRequest struct {
@@ -99,7 +104,7 @@ func authParams(q *request) (a authRequest, f fault) {
 
 func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id auth.Identity, start time.Time) {
 	var names []string
-	names, id.User = h.autoNames(id.User)
+	names, id.User = h.autoNames(rights.Who{User: id.User, Claims: id.Claims})
 	if !h.limit.Users.Take(id.User, h.maxUserConns) {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
 		h.hangUp(c, s, q.id, fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
@@ -131,7 +136,7 @@ func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest
 	}
 	names := a.join
 	if names == nil {
-		names, _ = h.autoNames(id.User)
+		names, _ = h.autoNames(h.who(c))
 	}
 	c.SetAuthenticated(a.positions)
 	h.answerAuthenticated(c, q, id)
@@ -149,6 +154,7 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, n
 		h.limit.Pending.Add(-1)
 	}
 	s.user, s.phase = id.User, next
+	setClaimsLocked(c, id.Claims)
 	s.renewLocked(id, h.auth.Leeway(), now)
 	at := s.nextTimerLocked(h.auth.Leeway(), now)
 	s.mu.Unlock()
@@ -157,24 +163,26 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, n
 	return true
 }
 
-func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now time.Time) bool {
+// renew continues a session with another token. changed reports whether its claims differ.
+func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now time.Time) (changed, ok bool) {
 	s.mu.Lock()
 	same, open := s.user == id.User, s.phase != phClosed
 	var at time.Time
 	if same && open {
 		s.renewLocked(id, h.auth.Leeway(), now)
+		changed = setClaimsLocked(c, id.Claims)
 		at = s.nextTimerLocked(h.auth.Leeway(), now)
 	}
 	s.mu.Unlock()
 	switch {
 	case !open:
-		return false
+		return false, false
 	case !same:
 		h.failRenewal(c, s, q, "the token is of another user; open another connection for it")
-		return false
+		return false, false
 	}
 	c.SetTimer(at)
-	return true
+	return changed, true
 }
 
 const authFailed = "authentication failed: "

@@ -23,6 +23,7 @@ import (
 	"tapecast/server/jsontext"
 	"tapecast/server/limits"
 	"tapecast/server/logging"
+	"tapecast/server/rights"
 )
 
 // Handler decides what clients get (loop.Handler). Its methods run on pollers and loops, many at a
@@ -30,6 +31,7 @@ import (
 type Handler struct {
 	auth         *auth.Authenticator
 	limit        *limits.Limiter
+	rights       *rights.Rules
 	catalog      *rooms.Catalog
 	auto         []autoRoom
 	timeout      time.Duration // to authenticate
@@ -53,6 +55,8 @@ type Handler struct {
 	joinTime  Timing                    // from the token to auto_subscribed
 	calls     [opPing + 1]atomic.Uint64 // requests by method
 	faults    atomic.Uint64             // requests answered with an error
+	forbidden [rights.Verdicts]atomic.Uint64
+	withdrawn atomic.Uint64 // rooms that connections were made to leave
 }
 
 // New returns a Handler of the configuration. It accepts no handshakes yet.
@@ -63,7 +67,7 @@ func New(
 	var node [5]byte
 	rand.Read(node[:]) // never fails
 	h := &Handler{
-		auth: auth, limit: limit, catalog: catalog, security: security, log: log,
+		auth: auth, limit: limit, rights: rights.New(cfg, catalog), catalog: catalog, security: security, log: log,
 		timeout: cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
 		maxRooms:     cfg.Limits.RoomsPerConnection,
 		maxUserRooms: cfg.Limits.RoomsPerUser, maxUserConns: cfg.Limits.ConnectionsPerUser,
@@ -76,6 +80,7 @@ func New(
 			1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 5),
 		begun: time.Now(), wall: time.Now,
 	}
+	auth.Keep(h.rights.Claims()...)
 	for _, class := range cfg.Classes {
 		h.deflate = h.deflate || class.Compress
 	}
@@ -120,20 +125,20 @@ func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 	if v := h.vet(c, r); v.Status != 0 {
 		return v
 	}
-	s := &session{phase: phClosed}
+	attach, s := h.newSession()
 	if r.Token == "" && !c.Pend() {
 		h.logLimit(c, h.limit.Hit(limits.Pending), "")
 		return unavailable("too many connections are waiting to authenticate", 5)
 	}
 	h.limit.Conns.Add(1)
 	if r.Token != "" {
-		c.SetSession(s)
+		c.SetSession(attach)
 		h.openWithToken(c, s, r)
 		return upgrade.Verdict{}
 	}
 	h.limit.Pending.Add(1)
 	s.phase = phPending
-	c.SetSession(s)
+	c.SetSession(attach)
 	c.SetTimeout(h.timeout)
 	q := getRequest()
 	q.out = wire.AppendAuthRequired(q.out[:0], h.timeout, h.maxEarly)
@@ -208,7 +213,7 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 		return
 	}
 	var names []string
-	names, id.User = h.autoNames(id.User)
+	names, id.User = h.autoNames(rights.Who{User: id.User, Claims: id.Claims})
 	if !h.limit.Users.Take(id.User, h.maxUserConns) {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
 		refuse(fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
@@ -286,6 +291,7 @@ func (h *Handler) closed(c conn, code int) {
 	s.closeLocked(h.limit)
 	user, rooms := s.user, s.rooms
 	s.user, s.rooms = "", 0
+	setClaimsLocked(c, nil)
 	s.mu.Unlock()
 	if user != "" {
 		h.limit.Users.Give(user, int(rooms))

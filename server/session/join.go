@@ -13,6 +13,7 @@ import (
 	"tapecast/rooms/wire"
 	"tapecast/server/jsontext"
 	"tapecast/server/limits"
+	"tapecast/server/rights"
 )
 
 // autoRoom is an entry of auto_join, cut at {sub}.
@@ -21,10 +22,11 @@ type autoRoom struct {
 	sub           bool
 }
 
-// autoNames returns the configured rooms of a user. The names that contain the user share one
-// string with the returned user's name: rooms and session keep them for as long as the client
-// stays.
-func (h *Handler) autoNames(user string) (names []string, shared string) {
+// autoNames returns the configured rooms of a user, without those that allow forbids. The names
+// that contain the user share one string with the returned user's name: rooms and session keep them
+// for as long as the client stays.
+func (h *Handler) autoNames(who rights.Who) (names []string, shared string) {
+	user := who.User
 	size := 0
 	for _, a := range h.auto {
 		if a.sub {
@@ -52,24 +54,7 @@ func (h *Handler) autoNames(user string) (names []string, shared string) {
 		shared = all[len(a.before) : len(a.before)+len(user)]
 		all = all[n:]
 	}
-	return names, shared
-}
-
-// admits finds the pattern of a room or wildcard, and checks whether the user may join it:
-// only its owner may join a private room.
-func (h *Handler) admits(user, room string) (p *rooms.Pattern, wildcard bool, f fault) {
-	if strings.Contains(room, "*") { // no user's name contains a star
-		p, f = h.admitsWildcard(room)
-		return p, true, f
-	}
-	p, owner, ok := h.catalog.Resolve(room)
-	switch {
-	case !ok:
-		return nil, false, fault{code: wire.CodeNoRoom, text: "unknown room"}
-	case p.Class.Private() && owner != user:
-		return nil, false, fault{code: wire.CodeForbidden, text: "forbidden: the room is another user's"}
-	}
-	return p, false, fault{}
+	return h.leaveOut(who, names), shared
 }
 
 // asking is a request for rooms on its way to the appenders: the names, and the faults so far.
@@ -78,19 +63,21 @@ type asking struct {
 	faults []fault // of each name; nil: there are none
 	refs   []loop.RoomRef
 	strays []string // rooms in since that the request does not join
+	who    rights.Who
 }
 
 // ask checks which rooms may be joined, and reserves them; the loop does it for those of wildcards.
 func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
-	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names))}
+	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names)), who: h.who(c)}
 	wildcards, full := 0, []limits.Kind(nil)
 	for i, name := range names {
-		p, wildcard, f := h.admits(user, name)
+		p, wildcard, f := h.admits(a.who, name)
 		if wildcard && !f.is() {
 			f = h.checkWildcard(name, w, wildcards)
 			wildcards++
 		}
 		if f.code == wire.CodeForbidden {
+			h.forbidden[f.verdict].Add(1)
 			h.note("forbidden room", c, user, "", slog.String("room", jsontext.Quoted(name)))
 		}
 		if f.is() {
@@ -206,6 +193,7 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 			s.leave(1)
 		}
 		h.release(s, failures(joined))
+		h.siftIf(c, a.who)
 		h.countEmpty(c, joined, user)
 		s.mu.Lock()
 		if s.phase == phJoining {

@@ -10,6 +10,7 @@ import (
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
 	"tapecast/server/jsontext"
+	"tapecast/server/rights"
 )
 
 type op uint8
@@ -60,6 +61,7 @@ type fault struct {
 	oldest *rooms.Positions // of wire.CodeTooOld: the earliest positions that are left
 	// retryAfter is how long the client should wait, of wire.CodeNotNow. The reply has it in ms.
 	retryAfter time.Duration
+	verdict    rights.Verdict // of wire.CodeForbidden
 }
 
 func (f fault) is() bool { return f.code != 0 }

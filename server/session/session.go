@@ -9,6 +9,7 @@ import (
 	"tapecast/loop"
 	"tapecast/server/auth"
 	"tapecast/server/limits"
+	"tapecast/server/rights"
 )
 
 // conn is what the handler needs of a *loop.Conn. Any goroutine may call it.
@@ -77,10 +78,59 @@ const (
 	maxTimer = 24 * time.Hour
 )
 
+// ruled is the session of a connection where the configuration has rules for claims. Others need no
+// memory for them.
+type ruled struct {
+	session
+	claims  *auth.Claims // guarded by mu
+	sifting bool         // sift is under way, and has not looked at the claims yet
+}
+
+// newSession returns a session that is not open yet.
+func (h *Handler) newSession() (attach any, s *session) {
+	if len(h.rights.Claims()) == 0 {
+		s = &session{phase: phClosed}
+		return s, s
+	}
+	r := &ruled{session: session{phase: phClosed}}
+	return r, &r.session
+}
+
 // sessionOf returns the session of a connection; nil: it was refused, or is gone.
 func sessionOf(c conn) *session {
-	s, _ := c.Session().(*session)
-	return s
+	switch s := c.Session().(type) {
+	case *session:
+		return s
+	case *ruled:
+		return &s.session
+	}
+	return nil
+}
+
+// who returns whom a connection belongs to.
+func (h *Handler) who(c conn) (who rights.Who) {
+	s := sessionOf(c)
+	if s == nil {
+		return who
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	who.User = s.user
+	if r, ok := c.Session().(*ruled); ok {
+		who.Claims = r.claims
+	}
+	return who
+}
+
+// setClaimsLocked keeps the claims of a token that was accepted. It reports whether they differ from
+// those of the token before it.
+func setClaimsLocked(c conn, claims *auth.Claims) (changed bool) {
+	r, ok := c.Session().(*ruled)
+	if !ok || r.claims.Equal(claims) {
+		return false // the old ones stay: requests under way compare them
+	}
+	r.claims = claims
+	return true
 }
 
 // user returns the user of a connection, for goroutines that may use its session. It is "" before

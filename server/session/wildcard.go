@@ -11,10 +11,11 @@ import (
 	"tapecast/rooms/wire"
 	"tapecast/server/jsontext"
 	"tapecast/server/limits"
+	"tapecast/server/rights"
 )
 
 // admitsWildcard returns the pattern whose rooms a name with a star asks for.
-func (h *Handler) admitsWildcard(name string) (*rooms.Pattern, fault) {
+func (h *Handler) admitsWildcard(who rights.Who, name string) (*rooms.Pattern, fault) {
 	prefix, ok := strings.CutSuffix(name, "*")
 	if !ok || strings.Contains(prefix, "*") {
 		return nil, fault{code: wire.CodeNoRoom, text: "unknown room: only a * at the end of a name is a wildcard"}
@@ -25,7 +26,7 @@ func (h *Handler) admitsWildcard(name string) (*rooms.Pattern, fault) {
 		return nil, fault{code: wire.CodeNoRoom,
 			text: "unknown room: a wildcard must begin with the whole prefix of a pattern" + example(others)}
 	case p.Class.Private():
-		return nil, fault{code: wire.CodeForbidden, text: "forbidden: each of these rooms is one user's; name your own"}
+		return nil, forbidden(rights.EachOnes, true)
 	case p.Bare:
 		return nil, badParams(loop.ErrBareWildcard.Error())
 	case len(others) > 0:
@@ -33,7 +34,7 @@ func (h *Handler) admitsWildcard(name string) (*rooms.Pattern, fault) {
 			text: fmt.Sprintf("unknown room: such names belong to more than one pattern, %q and %q: write more "+
 				"before the star", p.Match, others[0].Match)}
 	}
-	return p, fault{}
+	return p, forbidden(h.rights.AdmitsUnder(who, p, prefix), true)
 }
 
 func example(near []*rooms.Pattern) string {

@@ -106,6 +106,8 @@ func (c *client) noticed(method string, params json.RawMessage) {
 			c.faultLocked("joined %s by %s", p.Room, p.Pattern)
 		}
 		c.enter(p.Room, p.Positions, p.Chain)
+	case "left":
+		c.replied(params)
 	case "reset":
 		var p struct{ Room, Epoch string }
 		c.decode(params, &p)

@@ -1,0 +1,114 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const rightsConfig = `
+rooms:
+  - {match: "trades", class: stream}
+  - {match: "desk:*", class: stream}
+auto_join: [trades, "desk:1"]
+allow:
+  "desk:*": {role: desk}
+  "desk:9": {role: [nine, neun]}
+ingest:
+  routes:
+    - {topic: trades, rooms: [trades], type: trade_update}
+    - {topic: desks, rooms: ["desk:{@key}"], type: desk_update}
+`
+
+// claimed returns a token of a user with further claims.
+func claimed(user string, more jwt.MapClaims) string {
+	claims := jwt.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix()}
+	maps.Copy(claims, more)
+	s, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// isIn waits until a connection is in exactly these rooms.
+func (c *client) isIn(rooms ...string) {
+	c.t.Helper()
+	slices.Sort(rooms)
+	c.await(fmt.Sprintf("it is in %q", rooms), func() bool {
+		return slices.Equal(slices.Sorted(maps.Keys(c.rooms)), rooms)
+	})
+}
+
+// TestAllowedRooms: claims decide who joins what, by name, by wildcard and by the configuration, and
+// who stays when a new token has other claims.
+func TestAllowedRooms(t *testing.T) {
+	besideOthers(t)
+	k := fakeCluster(t)
+	k.topic(t, "trades", 1)
+	k.topic(t, "desks", 2)
+	g := start(t, config(k, rightsConfig))
+	let := func(claims jwt.MapClaims) *client {
+		c := dial(t, g, dialing{query: "?token=" + claimed("42", claims)})
+		c.notice("auto_subscribed")
+		return c
+	}
+	desk := jwt.MapClaims{"scope": "x", "role": "desk"}
+	trader, plain, nine := let(desk), let(nil), let(jwt.MapClaims{"role": []string{"x", "nine"}})
+	trader.isIn("trades", "desk:1")
+	plain.isIn("trades")
+	for _, room := range []string{"desk:1", "desk:9", "desk:*", "desk:9*"} {
+		if code := refusal(t, plain, room); code != -32007 {
+			t.Errorf("%s: refused with %d", room, code)
+		}
+	}
+	if code := refusal(t, nine, "desk:*"); code != -32007 {
+		t.Errorf("a wildcard that is allowed in part: refused with %d", code)
+	}
+	nine.call("subscribe", map[string]any{"rooms": []string{"desk:9"}})
+	nine.isIn("trades", "desk:9")
+	trader.call("subscribe", map[string]any{"rooms": []string{"desk:*"}})
+
+	w := k.producer(t)
+	put := func(n int) {
+		for i := range n {
+			for _, desk := range []string{"1", "2", "9"} {
+				w.send("desks", anyPartition, []byte(desk), fmt.Appendf(nil, `{"n":%d}`, i))
+			}
+			w.send("trades", 0, nil, []byte(`{"n":1}`))
+		}
+		w.flush()
+	}
+	put(10)
+	for room, c := range map[string]*client{"desk:1": trader, "desk:2": trader, "desk:9": nine} {
+		c.await("the messages of "+room, func() bool { return c.rooms[room] != nil && len(c.rooms[room].frames) == 10 })
+	}
+	plain.await("the trades", func() bool { return len(plain.rooms["trades"].frames) == 10 })
+
+	// Another token of the same user, with other claims.
+	other := claimed("42", jwt.MapClaims{"role": "neun"})
+	if r := trader.call("authenticate", map[string]any{"token": other}); r.Error != nil {
+		t.Fatalf("cannot renew: %+v", r.Error)
+	}
+	trader.notice("left")
+	trader.isIn("trades")
+	if code := refusal(t, trader, "desk:1"); code != -32007 {
+		t.Errorf("a room that was withdrawn: refused with %d", code)
+	}
+	trader.call("subscribe", map[string]any{"rooms": []string{"desk:9"}})
+	put(5)
+	trader.await("the messages of desk:9", func() bool { return len(trader.rooms["desk:9"].frames) == 5 })
+	if n := g.metric("tapecast_rooms_forbidden_total", "reason", "claims"); n != 6 {
+		t.Errorf("%v rooms were refused, want 6", n)
+	}
+	if n := g.metric("tapecast_rooms_withdrawn_total"); n != 3 {
+		t.Errorf("%v rooms were withdrawn, want 3", n)
+	}
+	for _, c := range []*client{trader, plain, nine} {
+		c.check()
+	}
+}

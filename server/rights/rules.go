@@ -1,0 +1,153 @@
+package rights
+
+import (
+	"slices"
+	"strings"
+
+	"tapecast/rooms"
+	"tapecast/server/auth"
+	"tapecast/server/config"
+)
+
+// Who is somebody who wants to join rooms.
+type Who struct {
+	User   string
+	Claims *auth.Claims
+}
+
+// Verdict says whether somebody may join, or why not.
+type Verdict uint8
+
+const (
+	OK         Verdict = iota
+	OtherUser          // the private room is another user's
+	EachOnes           // a wildcard over private rooms
+	NotAllowed         // the claims do not fulfil allow
+	Verdicts           // how many there are
+)
+
+// String returns the verdict's name in figures.
+func (v Verdict) String() string { return [...]string{"", "owner", "private_wildcard", "claims"}[v] }
+
+// Rules say who may join which room.
+type Rules struct {
+	catalog  *rooms.Catalog
+	literals map[string]conditions // of allow, by room
+	prefixes map[string]conditions // of allow, by the text before the star
+	lengths  []int                 // that prefixes have, ascending
+	claims   []string
+}
+
+// conditions are what claims must be. All must hold.
+type conditions []condition
+
+type condition struct {
+	claim string
+	any   []string
+}
+
+// New compiles the rules of a configuration that was checked.
+func New(cfg *config.Config, catalog *rooms.Catalog) *Rules {
+	r := &Rules{catalog: catalog, literals: map[string]conditions{}, prefixes: map[string]conditions{}}
+	for pattern, of := range cfg.Allow {
+		when := r.compile(of)
+		if prefix, star := strings.CutSuffix(pattern, "*"); star {
+			r.prefixes[prefix] = when
+			r.lengths = append(r.lengths, len(prefix))
+		} else {
+			r.literals[pattern] = when
+		}
+	}
+	slices.Sort(r.lengths)
+	r.lengths = slices.Compact(r.lengths)
+	slices.Sort(r.claims)
+	r.claims = slices.Compact(r.claims)
+	return r
+}
+
+func (r *Rules) compile(of config.Conditions) (out conditions) {
+	for claim, values := range of {
+		out = append(out, condition{claim, values})
+		r.claims = append(r.claims, claim)
+	}
+	return out
+}
+
+// Claims returns the names of the claims that the rules need, sorted.
+func (r *Rules) Claims() []string { return r.claims }
+
+// Admits decides on a room, which belongs to the pattern and, if that is private, to the owner.
+func (r *Rules) Admits(who Who, p *rooms.Pattern, owner, room string) Verdict {
+	if p.Class.Private() && (owner == "" || owner != who.User) {
+		return OtherUser
+	}
+	if found, ok := r.allows(who, room, true); found && !ok {
+		return NotAllowed
+	}
+	return OK
+}
+
+// AdmitsUnder decides on all rooms of the pattern that there are or may be under a prefix.
+func (r *Rules) AdmitsUnder(who Who, p *rooms.Pattern, prefix string) Verdict {
+	if p.Class.Private() {
+		return EachOnes
+	}
+	found, ok := r.allows(who, prefix, false)
+	if ok {
+		return OK // an entry that covers all of them is fulfilled
+	}
+	if found {
+		return NotAllowed
+	}
+	for narrower := range r.prefixes { // entries for some of them
+		if len(narrower) > len(prefix) && strings.HasPrefix(narrower, prefix) {
+			if _, ok := r.allows(who, narrower, false); !ok {
+				return NotAllowed
+			}
+		}
+	}
+	for room := range r.literals {
+		if !strings.HasPrefix(room, prefix) {
+			continue
+		}
+		if of, _, _ := r.catalog.Resolve(room); of != p { // a room with a pattern of its own is not under it
+			continue
+		}
+		if _, ok := r.allows(who, room, true); !ok {
+			return NotAllowed
+		}
+	}
+	return OK
+}
+
+// allows looks for the entries of allow that match a name and, unless it is a whole one, every name
+// that begins with it. found: there are some. ok: one of them is fulfilled.
+func (r *Rules) allows(who Who, name string, whole bool) (found, ok bool) {
+	if when, is := r.literals[name]; is && whole {
+		if found = true; when.fulfilled(who.Claims) {
+			return true, true
+		}
+	}
+	for _, n := range r.lengths {
+		if n > len(name) {
+			break
+		}
+		if when, is := r.prefixes[name[:n]]; is {
+			if found = true; when.fulfilled(who.Claims) {
+				return true, true
+			}
+		}
+	}
+	return found, false
+}
+
+// fulfilled reports whether the claims are what is asked for. Without conditions they are not.
+func (c conditions) fulfilled(claims *auth.Claims) bool {
+	for i := range c {
+		has := func(value string) bool { return claims.Has(c[i].claim, value) }
+		if !slices.ContainsFunc(c[i].any, has) {
+			return false
+		}
+	}
+	return len(c) > 0
+}

@@ -1,0 +1,184 @@
+package rights
+
+import (
+	"strings"
+	"testing"
+
+	"tapecast/server/auth"
+	"tapecast/server/config"
+)
+
+// claims makes claims of "role=desk admin" (a text), "desks=[1,2]" (a list) and so on.
+func claims(texts ...string) *auth.Claims {
+	c := &auth.Claims{}
+	for _, text := range texts {
+		name, value, _ := strings.Cut(text, "=")
+		claim := auth.Claim{Name: name, Text: value, Words: true}
+		if list, ok := strings.CutPrefix(value, "["); ok {
+			claim = auth.Claim{Name: name, List: strings.Split(strings.TrimSuffix(list, "]"), ",")}
+		}
+		c.List = append(c.List, claim)
+	}
+	return c
+}
+
+func testRules(t testing.TB, change func(*config.Config)) *Rules {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Rooms = append(cfg.Rooms, config.Room{Match: "desk:*", Class: "stream"},
+		config.Room{Match: "desk:vip", Class: "stream"})
+	change(cfg)
+	catalog, err := cfg.Catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(cfg, catalog)
+}
+
+// decide decides on a room or wildcard that has a pattern.
+func (r *Rules) decide(t testing.TB, who Who, name string) Verdict {
+	t.Helper()
+	prefix, star := strings.CutSuffix(name, "*")
+	if star {
+		p, _ := r.catalog.Under(prefix)
+		if p == nil {
+			t.Fatalf("no pattern for %s", name)
+		}
+		return r.AdmitsUnder(who, p, prefix)
+	}
+	p, owner, ok := r.catalog.Resolve(name)
+	if !ok {
+		t.Fatalf("no pattern for %s", name)
+	}
+	return r.Admits(who, p, owner, name)
+}
+
+// TestAllow: who may join which room or wildcard.
+func TestAllow(t *testing.T) {
+	r := testRules(t, func(cfg *config.Config) {
+		cfg.Allow = map[string]config.Conditions{
+			"desk:*":       {"role": {"desk"}},
+			"desk:1*":      {"role": {"one", "eins"}, "tenant": {"acme"}},
+			"desk:vip":     {"role": {"vip"}},
+			"prices:X*":    {"role": {"desk"}},
+			"trades:Y":     {"role": {"desk"}},
+			"orders:*":     {"mfa": {"true"}},
+			"portfolio:42": {},
+		}
+	})
+	f := func(want Verdict, name string, has ...string) {
+		t.Helper()
+		if got := r.decide(t, Who{User: "42", Claims: claims(has...)}, name); got != want {
+			t.Errorf("%s with %q: %v, want %v", name, has, got, want)
+		}
+	}
+	f(OK, "prices:A")
+	f(OK, "desk:2", "role=desk")
+	f(OK, "desk:2", "role=admin desk")
+	f(OK, "desk:2", "role=[admin,desk]")
+	for _, bad := range []string{"role=", "role=desks", "role=Desk", "role=[admin desk]", "role=*", "Role=desk",
+		"x=desk", "role=[]", "role=desk\u00a0"} {
+		want := NotAllowed
+		if bad == "role=desk\u00a0" { // white space ends a word
+			want = OK
+		}
+		f(want, "desk:2", bad)
+		f(want, "desk:*", bad)
+	}
+	f(OK, "desk:11", "role=desk")
+	f(NotAllowed, "desk:11", "role=one")
+	f(OK, "desk:11", "role=one", "tenant=acme")
+	f(OK, "desk:1", "role=eins", "tenant=acme")
+	f(NotAllowed, "desk:2", "role=one", "tenant=acme")
+	f(OK, "desk:vip", "role=vip")
+	f(OK, "desk:vip", "role=desk")
+	f(NotAllowed, "desk:vip", "role=one", "tenant=acme")
+
+	// A wildcard: every room that it could ever join must be allowed.
+	f(OK, "desk:*", "role=desk")
+	f(NotAllowed, "desk:*", "role=one", "tenant=acme")
+	f(OK, "desk:1*", "role=one", "tenant=acme")
+	f(OK, "desk:11*", "role=one", "tenant=acme")
+	f(NotAllowed, "desk:1*", "role=one")
+	f(NotAllowed, "desk:v*", "role=vip")
+	f(NotAllowed, "prices:*")
+	f(OK, "prices:*", "role=desk")
+	f(NotAllowed, "prices:X*")
+	f(NotAllowed, "prices:XY*")
+	f(OK, "prices:Y*")
+	f(NotAllowed, "trades:*")
+	f(NotAllowed, "trades:Y*")
+	f(OK, "trades:YZ*")
+	f(OK, "trades:*", "role=desk")
+	f(OK, "book:*")
+
+	// A private room must be one's own besides.
+	f(NotAllowed, "orders:42")
+	f(OK, "orders:42", "mfa=true")
+	f(OtherUser, "orders:43", "mfa=true")
+	f(EachOnes, "orders:*", "mfa=true")
+	f(OtherUser, "user:43")
+	f(OK, "user:42")
+	f(NotAllowed, "portfolio:42", "x=y") // without conditions it is nobody's
+	if got := r.decide(t, Who{User: "42"}, "desk:2"); got != NotAllowed {
+		t.Errorf("without claims: %v", got)
+	}
+	if got := r.decide(t, Who{}, "user:42"); got != OtherUser {
+		t.Errorf("without a user: %v", got)
+	}
+}
+
+// TestWildcardOfOwnPattern: a rule for a room with a pattern of its own does not count for the
+// wildcard beside it, which does not join that room.
+func TestWildcardOfOwnPattern(t *testing.T) {
+	r := testRules(t, func(cfg *config.Config) {
+		cfg.Allow = map[string]config.Conditions{"desk:vip": {"role": {"vip"}}}
+	})
+	if got := r.decide(t, Who{User: "42"}, "desk:*"); got != OK {
+		t.Errorf("got %v", got)
+	}
+}
+
+// FuzzAllow: whoever may join a wildcard may join each room under it by name, and what one of the
+// matching entries allows is allowed.
+func FuzzAllow(f *testing.F) {
+	f.Add("a", "ab", "abc", uint8(5), "a", "abd")
+	f.Add("", "b", "bc", uint8(2), "", "bcx")
+	f.Fuzz(func(t *testing.T, one, two, room string, has uint8, prefix, rest string) {
+		for _, s := range []string{one, two, room, prefix, rest} {
+			if strings.ContainsAny(s, "*{}") || len(s) > 20 {
+				return
+			}
+		}
+		allow := map[string]config.Conditions{"desk:" + one + "*": {"c": {"0"}}, "desk:" + two + "*": {"c": {"1"}},
+			"desk:" + room: {"c": {"2"}}}
+		r := testRules(t, func(cfg *config.Config) { cfg.Allow = allow })
+		who := Who{User: "42", Claims: &auth.Claims{List: []auth.Claim{{Name: "c"}}}}
+		for i, s := range []string{"0", "1", "2"} {
+			if has>>i&1 == 1 {
+				who.Claims.List[0].List = append(who.Claims.List[0].List, s)
+			}
+		}
+		name := "desk:" + prefix + rest
+		p, owner, ok := r.catalog.Resolve(name)
+		if !ok {
+			return
+		}
+		byName := r.Admits(who, p, owner, name)
+		found, fulfilled := false, false
+		for pattern, when := range allow {
+			begin, star := strings.CutSuffix(pattern, "*")
+			if pattern == name || star && strings.HasPrefix(name, begin) {
+				found = true
+				fulfilled = fulfilled || who.Claims.Has("c", when["c"][0])
+			}
+		}
+		if want := !found || fulfilled; (byName == OK) != want {
+			t.Errorf("%q of %v: %v, want %v", name, allow, byName, want)
+		}
+		under, _ := r.catalog.Under("desk:" + prefix)
+		if under == p && r.AdmitsUnder(who, under, "desk:"+prefix) == OK && byName != OK {
+			t.Errorf("%q leads into %q of %v", "desk:"+prefix+"*", name, allow)
+		}
+	})
+}

@@ -1,0 +1,124 @@
+package session
+
+import (
+	"log/slog"
+	"strings"
+
+	"tapecast/loop"
+	"tapecast/rooms"
+	"tapecast/rooms/wire"
+	"tapecast/server/rights"
+)
+
+// The handler's side of who may join what, which package rights decides.
+
+// admits finds the pattern of a room or wildcard, and checks whether it may be joined.
+func (h *Handler) admits(who rights.Who, room string) (p *rooms.Pattern, wildcard bool, f fault) {
+	if strings.Contains(room, "*") { // no user's name contains a star
+		p, f = h.admitsWildcard(who, room)
+		return p, true, f
+	}
+	p, owner, ok := h.catalog.Resolve(room)
+	if !ok {
+		return nil, false, fault{code: wire.CodeNoRoom, text: "unknown room"}
+	}
+	return p, false, forbidden(h.rights.Admits(who, p, owner, room), false)
+}
+
+func forbidden(v rights.Verdict, wildcard bool) fault {
+	text := ""
+	switch {
+	case v == rights.OK:
+		return fault{}
+	case v == rights.OtherUser:
+		text = "forbidden: the room is another user's"
+	case v == rights.EachOnes:
+		text = "forbidden: each of these rooms is one user's; name your own"
+	case wildcard:
+		text = "forbidden: the token's claims do not allow all rooms of this wildcard; name those that they do"
+	default:
+		text = "forbidden: the token's claims do not allow this room"
+	}
+	return fault{code: wire.CodeForbidden, text: text, verdict: v}
+}
+
+// leaveOut returns the configured rooms without those that the user may not join.
+func (h *Handler) leaveOut(who rights.Who, names []string) []string {
+	kept := names[:0]
+	for _, name := range names {
+		if _, _, f := h.admits(who, name); f.code != wire.CodeForbidden {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// sift makes a connection leave the rooms that its new claims do not allow. A request for rooms that
+// was judged by the old ones may be under way: it sifts again once it is done (siftIf).
+func (h *Handler) sift(c conn) {
+	r, ok := c.Session().(*ruled)
+	if !ok {
+		return
+	}
+	r.mu.Lock()
+	queued := r.sifting
+	r.sifting = true
+	r.mu.Unlock()
+	if queued {
+		return
+	}
+	c.List(func(in []loop.Joined) []byte {
+		r.mu.Lock()
+		r.sifting = false
+		r.mu.Unlock()
+		who := h.who(c)
+		var names []string
+		for i := range in {
+			if _, _, f := h.admits(who, in[i].Name); f.is() {
+				names = append(names, in[i].Name)
+			}
+		}
+		if len(names) > 0 {
+			c.Leave(names, func(left []loop.Joined) []byte { return h.taken(c, &r.session, left) })
+		}
+		return nil
+	})
+}
+
+// siftIf is called when rooms were joined that were judged for somebody, whose claims may have
+// changed meanwhile.
+func (h *Handler) siftIf(c conn, judged rights.Who) {
+	if h.who(c).Claims != judged.Claims {
+		h.sift(c)
+	}
+}
+
+// taken answers for rooms that a connection was made to leave.
+func (h *Handler) taken(c conn, s *session, left []loop.Joined) []byte {
+	n := roomsIn(left)
+	h.release(s, n)
+	if n == 0 { // the client has left them itself
+		return nil
+	}
+	h.withdrawn.Add(uint64(n))
+	h.note("rooms withdrawn", c, s.name(), "the claims of the new token do not allow them", slog.Int("rooms", n))
+	dst := wire.AppendLeft(make([]byte, 0, 160+128*len(left)), wire.CodeForbidden,
+		forbidden(rights.NotAllowed, false).text)
+	from := len(dst)
+	for i := range left {
+		if left[i].Err == nil {
+			dst = appendJoined(wire.AppendComma(dst, from), &left[i], "left")
+		}
+	}
+	return append(dst, "]}}"...)
+}
+
+// Forbidden returns how many rooms and wildcards were refused because of who asked, by the reason.
+func (h *Handler) Forbidden(visit func(reason string, n uint64)) {
+	for v := rights.OtherUser; v < rights.Verdicts; v++ {
+		visit(v.String(), h.forbidden[v].Load())
+	}
+}
+
+// Withdrawn returns how many rooms connections were made to leave.
+func (h *Handler) Withdrawn() uint64 { return h.withdrawn.Load() }
