@@ -1,9 +1,9 @@
 package demo
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
-	"strconv"
 	"time"
 )
 
@@ -127,41 +127,22 @@ func (g *generator) size(c *coin) int64 {
 }
 
 func (c *coin) appendTrade(b []byte, ms, size int64, maker bool) []byte {
-	b = appendInt(append(b, `{"e":"trade","E":`...), ms)
-	b = append(append(b, `,"s":"`...), c.symbol...)
-	b = appendInt(append(b, `","t":`...), c.trade)
-	b = appendAmount(append(b, `,"p":`...), c.price)
-	b = appendAmount(append(b, `,"q":`...), size)
-	b = appendInt(append(b, `,"T":`...), ms-1)
-	b = strconv.AppendBool(append(b, `,"m":`...), maker)
-	return append(b, `,"M":true}`...)
+	return fmt.Appendf(b, `{"e":"trade","E":%d,"s":"%s","t":%d,"p":%s,"q":%s,"T":%d,"m":%t,"M":true}`, ms, c.symbol,
+		c.trade, amount(c.price), amount(size), ms-1, maker)
 }
 
 func (c *coin) appendTicker(b []byte, ms int64) []byte {
-	b = appendInt(append(b, `{"e":"24hrMiniTicker","E":`...), ms)
-	b = append(append(b, `,"s":"`...), c.symbol...)
-	b = appendAmount(append(b, `","c":`...), c.price)
-	b = appendAmount(append(b, `,"o":`...), c.open)
-	b = appendAmount(append(b, `,"h":`...), c.high)
-	b = appendAmount(append(b, `,"l":`...), c.low)
-	b = strconv.AppendFloat(append(b, `,"v":"`...), c.volume, 'f', 8, 64)
-	b = strconv.AppendFloat(append(b, `","q":"`...), c.turnover, 'f', 8, 64)
-	return append(b, `"}`...)
+	return fmt.Appendf(b,
+		`{"e":"24hrMiniTicker","E":%d,"s":"%s","c":%s,"o":%s,"h":%s,"l":%s,"v":"%.8f","q":"%.8f"}`, ms, c.symbol,
+		amount(c.price), amount(c.open), amount(c.high), amount(c.low), c.volume, c.turnover)
 }
 
-func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
-
-// appendAmount appends a number of 1e-8 as a quoted decimal with eight digits after the point.
+// amount returns a number of 1e-8 as a quoted decimal with eight digits after the point.
 // Exchanges send strings, so that no client loses digits.
-func appendAmount(b []byte, n int64) []byte {
-	b = append(b, '"')
+func amount(n int64) string {
+	sign := ""
 	if n < 0 {
-		b, n = append(b, '-'), -n
+		sign, n = "-", -n
 	}
-	b = strconv.AppendInt(b, n/unit, 10)
-	b = append(b, '.')
-	for p := int64(unit / 10); p > 0; p /= 10 {
-		b = append(b, '0'+byte(n/p%10))
-	}
-	return append(b, '"')
+	return fmt.Sprintf(`"%s%d.%08d"`, sign, n/unit, n%unit)
 }

@@ -145,10 +145,10 @@ func TestOrderLives(t *testing.T) {
 	}
 }
 
-func TestAppendAmount(t *testing.T) {
+func TestAmount(t *testing.T) {
 	f := func(n int64, want string) {
 		t.Helper()
-		if got := string(appendAmount(nil, n)); got != want {
+		if got := amount(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 )
@@ -33,22 +34,15 @@ func (g *generator) appendOwn(b []byte, ev event, ms int64) []byte {
 			asset = "USDT"
 		}
 		b = g.appendMeta(b, "portfolio.updated", g.users[ev.index], ev, ms)
-		b = append(append(b, `{"asset":"`...), asset...)
-		b = appendAmount(append(b, `","free":`...), o.held[asset])
-		b = appendAmount(append(b, `,"locked":`...), 0)
+		return fmt.Appendf(b, `{"asset":"%s","free":%s,"locked":%s}}`, asset, amount(o.held[asset]), amount(0))
 	case evNotification:
 		b = g.appendMeta(b, "notification.order", g.users[ev.index], ev, ms)
-		b = append(append(b, `{"level":"info","title":"Order `...), o.order.status...)
-		b = append(append(b, `","text":"Your order to `...), strings.ToLower(side(o.order.buy))...)
-		b = append(append(b, ' '), g.coins[o.order.coin].base...)
-		b = append(append(b, ` is `...), o.order.status...)
-		b = appendInt(append(b, `.","orderId":`...), o.order.id)
-	default:
-		b = g.appendMeta(b, "user.message", g.users[ev.index], ev, ms)
-		b = append(append(b, `{"from":"desk","text":"`...), messages[int(ev.cycle)%len(messages)]...)
-		b = append(b, '"')
+		return fmt.Appendf(b,
+			`{"level":"info","title":"Order %s","text":"Your order to %s %s is %[1]s.","orderId":%[4]d}}`,
+			o.order.status, strings.ToLower(side(o.order.buy)), g.coins[o.order.coin].base, o.order.id)
 	}
-	return append(b, `}}`...)
+	b = g.appendMeta(b, "user.message", g.users[ev.index], ev, ms)
+	return fmt.Appendf(b, `{"from":"desk","text":"%s"}}`, messages[int(ev.cycle)%len(messages)])
 }
 
 func (g *generator) step(o *owner, ev event) {
@@ -84,38 +78,24 @@ func (g *generator) step(o *owner, ev event) {
 
 func (g *generator) appendOrder(b []byte, ev event, o *owner, ms int64) []byte {
 	c := &g.coins[o.order.coin]
-	b = appendInt(append(b, `{"orderId":`...), o.order.id)
-	b = append(append(b, `,"userId":"`...), g.users[ev.index]...)
-	b = append(append(b, `","symbol":"`...), c.symbol...)
-	b = append(append(b, `","side":"`...), side(o.order.buy)...)
-	b = append(append(b, `","type":"LIMIT","status":"`...), o.order.status...)
-	b = appendAmount(append(b, `","price":`...), o.order.price)
-	b = appendAmount(append(b, `,"quantity":`...), o.order.size)
-	b = appendAmount(append(b, `,"filled":`...), o.order.filled)
-	b = appendInt(append(b, `,"time":`...), ms)
-	return append(b, '}')
+	return fmt.Appendf(b, `{"orderId":%d,"userId":"%s","symbol":"%s","side":"%s","type":"LIMIT","status":"%s",`+
+		`"price":%s,"quantity":%s,"filled":%s,"time":%d}`, o.order.id, g.users[ev.index], c.symbol, side(o.order.buy),
+		o.order.status, amount(o.order.price), amount(o.order.size), amount(o.order.filled), ms)
 }
 
 // appendMeta appends an envelope up to its data.
 func (g *generator) appendMeta(b []byte, kind, user string, ev event, ms int64) []byte {
-	b = append(append(b, `{"metadata":{"eventType":"`...), kind...)
-	b = appendInt(append(b, `","eventId":"`...), g.start.Unix())
-	b = appendInt(append(b, '-'), int64(ev.index)<<8|int64(ev.kind)<<4|int64(ev.n))
-	b = appendInt(append(b, '-'), int64(ev.cycle))
 	if user != "" {
-		b = append(append(b, `","userId":"`...), user...)
+		user = `","userId":"` + user
 	}
-	b = appendInt(append(b, `","timestamp":`...), ms)
-	return append(b, `},"data":`...)
+	return fmt.Appendf(b, `{"metadata":{"eventType":"%s","eventId":"%d-%d-%d%s","timestamp":%d},"data":`, kind,
+		g.start.Unix(), int64(ev.index)<<8|int64(ev.kind)<<4|int64(ev.n), ev.cycle, user, ms)
 }
 
 func (g *generator) appendAlert(b []byte, ev event, ms int64) []byte {
 	b = g.appendMeta(b, "system.notice", "", ev, ms)
 	a := alerts[int(ev.cycle)%len(alerts)]
-	b = append(append(b, `{"severity":"`...), a.severity...)
-	b = append(append(b, `","text":"`...), a.text...)
-	b = appendInt(append(b, `","number":`...), int64(ev.cycle)+1)
-	return append(b, `}}`...)
+	return fmt.Appendf(b, `{"severity":"%s","text":"%s","number":%d}}`, a.severity, a.text, ev.cycle+1)
 }
 
 // messages and alerts are plain ASCII, and need no escapes in JSON.
