@@ -6,45 +6,48 @@ import (
 )
 
 // Route sends records of a topic to rooms. Every route of the topic that matches a record
-// applies.
+// applies. The koanf tags are the keys of the configuration.
 //
 // Rooms, Key and Type are templates: text with placeholders in braces. A
 // placeholder is a path into the JSON value ({s}, {metadata.userId}), the
 // record's key ({@key}) or a header ({@header.x}). It takes strings and integers.
 type Route struct {
-	Topic string
-	Rooms []string
-	// Key names the record within its room. Empty: the record has no key.
-	Key string
-	// Type is the frame's type. Empty means the topic's name.
-	Type string
+	Topic string `koanf:"topic"`
 	// Match holds conditions. A record must meet all of them. Each has a path, @key or
-	// @header.x, and a glob in which * stands for any text.
-	Match map[string]string
-	// Keyframe is the condition of records that a client understands without earlier ones,
-	// such as full order books. Empty: there are none.
-	Keyframe Keyframe
-	// Payload is the path of the nested value that becomes the frame's data. Empty: the whole.
-	Payload string
-	// Envelope is "" or "none": bare frames, the Kafka values themselves.
-	Envelope string
-	// Format is "" or "json", or with Envelope "none" also "binary": the value is not parsed.
-	Format string
+	// @header.x, and a glob in which * stands for any text ("portfolio.*"). Default none.
+	Match map[string]string `koanf:"match"`
+	Rooms []string          `koanf:"rooms"`
+	// Key names the record within its room. Default "": the record has no key.
+	Key string `koanf:"key"`
 	// KeyFormat is how producers write record keys, and so the text of {@key}: utf8
-	// (also ""), int32 and int64 (big-endian, as Kafka's serializers write them), hex or
+	// (default), int32 and int64 (big-endian, as Kafka's serializers write them), hex or
 	// base64 (any bytes, written so). A record with a key of another format is bad.
-	KeyFormat string
+	KeyFormat string `koanf:"key_format"`
+	// Type is the frame's type, 256 bytes at most. Default "": the topic's name.
+	Type string `koanf:"type"`
+	// Keyframe is the condition of records that a client understands without earlier ones,
+	// such as full order books. A client that joins or lags starts at the newest one.
+	Keyframe Keyframe `koanf:"keyframe"`
+	// Payload is the path of the nested value that becomes the frame's data. Default "": the whole.
+	Payload string `koanf:"payload"`
+	// Envelope is "" (default) or "none": bare frames, the Kafka values themselves.
+	Envelope string `koanf:"envelope"`
+	// Format is json (default), or with Envelope "none" also binary: the value is not parsed.
+	Format string `koanf:"format"`
 	// Partitioner is the producers' partitioner: murmur2 (the Java client), consistent
 	// (librdkafka's default: consistent_random) or fnv1a. It is a check. A record in another
 	// partition is delivered like all others, counted (Stats.Misplaced), and degrades Health
-	// for a while. Empty: nothing is checked.
-	Partitioner string
-	// Tombstones: the topic holds records without a value.
-	Tombstones bool
+	// for a while. Default "": nothing is checked.
+	Partitioner string `koanf:"partitioner"`
+	// Tombstones: the topic holds records without a value. Default false.
+	Tombstones bool `koanf:"tombstones"`
 }
 
-// Keyframe is a condition: Field, named as in Match, has the value Equals.
-type Keyframe struct{ Field, Equals string }
+// Keyframe is a condition: Field, named as in Match (e), has the value Equals (depthSnapshot).
+type Keyframe struct {
+	Field  string `koanf:"field"` // default "": no record is a keyframe
+	Equals string `koanf:"equals"`
+}
 
 // Fault is one fault of a route, for `tapecast check`. Msg includes the remedy.
 type Fault struct {

@@ -82,16 +82,7 @@ func (cfg *Config) Routes() []route.Route {
 			return demoRoutes(catalog)
 		}
 	}
-	routes := make([]route.Route, len(cfg.Ingest.Routes))
-	for i, r := range cfg.Ingest.Routes {
-		routes[i] = route.Route{
-			Topic: r.Topic, Rooms: r.Rooms, Key: r.Key, Type: r.Type,
-			Match: r.Match, Payload: r.Payload, Envelope: r.Envelope, Format: r.Format,
-			KeyFormat: r.KeyFormat, Partitioner: r.Partitioner, Tombstones: r.Tombstones,
-			Keyframe: route.Keyframe(r.Keyframe),
-		}
-	}
-	return routes
+	return slices.Clone(cfg.Ingest.Routes)
 }
 
 var field = regexp.MustCompile(`\{[^}]*\}`)

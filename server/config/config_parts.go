@@ -1,5 +1,7 @@
 package config
 
+import "tapecast/ingest/route"
+
 // Ingest routes records to rooms.
 type Ingest struct {
 	// Routes lists the routes. Every route that fits a record applies. Default none, or in the demo
@@ -12,42 +14,8 @@ type Ingest struct {
 	Market bool `koanf:"market"`
 }
 
-// Keyframe is a condition for records that need no earlier records, such as full order books. A
-// client that joins or lags starts at the newest one.
-type Keyframe struct {
-	// Field names the field of the value, such as e. Default "": no record is a keyframe.
-	Field string `koanf:"field"`
-	// Equals is the value of that field in a keyframe, such as depthSnapshot.
-	Equals string `koanf:"equals"`
-}
-
-// Route sends the records of a topic to rooms (route.Route).
-type Route struct {
-	Topic string `koanf:"topic"`
-	// Match are conditions, path to glob ("portfolio.*"); all must hold. Default none.
-	Match map[string]string `koanf:"match"`
-	// Rooms are the names of the rooms, with fields.
-	Rooms []string `koanf:"rooms"`
-	// Key is the envelope's key, with fields. Default "": none.
-	Key string `koanf:"key"`
-	// KeyFormat is how producers write keys: utf8 (default), int32, int64, hex or base64.
-	KeyFormat string `koanf:"key_format"`
-	// Type is the envelope's type, with fields, 256 bytes at most. Default "": the topic's name.
-	Type string `koanf:"type"`
-	// Keyframe recognizes full order books.
-	Keyframe Keyframe `koanf:"keyframe"`
-	// Payload is the path of the nested value that becomes data. Default "": the whole value.
-	Payload string `koanf:"payload"`
-	// Envelope none sends bare values. Default "".
-	Envelope string `koanf:"envelope"`
-	// Format is json (default) or, with envelope none, binary.
-	Format string `koanf:"format"`
-	// Partitioner is how the producers choose a key's partition (murmur2, consistent_random, …). It
-	// is only checked. Default "": not checked.
-	Partitioner string `koanf:"partitioner"`
-	// Tombstones says that the topic contains records without a value. Default false.
-	Tombstones bool `koanf:"tombstones"`
-}
+// Route sends the records of a topic to rooms. Its keys are documented where it is compiled.
+type Route = route.Route
 
 // Admin is the internal port: health, metrics and the rest.
 type Admin struct {
