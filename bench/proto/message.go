@@ -18,9 +18,6 @@ func PastRequest(since string) string {
 	return `{"method":"subscribe","params":{"rooms":%s,"snapshot":false,"since":` + since + `},"id":%d}`
 }
 
-// MaxNATSLine bounds an operation's line. INFO is the longest: it names all servers of a cluster.
-const MaxNATSLine = 32 << 10
-
 // Member returns the text between a prefix and the next quote.
 func Member(env []byte, prefix string) ([]byte, bool) {
 	_, rest, ok := bytes.Cut(env, []byte(prefix))

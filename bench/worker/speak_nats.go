@@ -29,12 +29,15 @@ type natsOp struct {
 	payload []byte
 }
 
+// maxNATSLine bounds an operation's line. INFO is the longest: it names all servers of a cluster.
+const maxNATSLine = 32 << 10
+
 // parseNATS parses the operation at the front of b, whose payload has at most limit
 // bytes. used is 0 if more bytes are needed.
 func parseNATS(b []byte, limit int) (op natsOp, used int, err error) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
-		if len(b) > proto.MaxNATSLine {
+		if len(b) > maxNATSLine {
 			return op, 0, fmt.Errorf("no line end in %d bytes of NATS: %.60q", len(b), b)
 		}
 		return op, 0, nil

@@ -184,7 +184,7 @@ func TestParseNATSBad(t *testing.T) {
 	f("MSG a 1 1001\r\n")
 	f("MSG a 1 99999999999999999999\r\n")
 	f("MSG a 1 2\r\nabcd\r\n")
-	f(strings.Repeat("x", proto.MaxNATSLine+1))
+	f(strings.Repeat("x", maxNATSLine+1))
 }
 
 func TestSpeakPlain(t *testing.T) {
