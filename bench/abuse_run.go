@@ -87,9 +87,8 @@ func (x *abuse) stop() {
 }
 
 func (x *AbuseConfig) order(p job.Timing) job.Order {
-	return job.Order{Op: "ping", Ping: &job.PingOrder{
-		From: p.Schedule.Start - p.Anchor, Timed: p.From - p.Anchor, To: p.To - p.Anchor, Every: x.PingEvery,
-	}}
+	return job.Order{Op: "ping", From: p.Schedule.Start - p.Anchor, Timed: p.From - p.Anchor,
+		To: p.To - p.Anchor, Every: x.PingEvery}
 }
 
 // sampleEvery is the time between two looks at the gateway's memory.

@@ -38,10 +38,9 @@ func (x *ChurnConfig) check(c *FanoutConfig) error {
 
 func (x *ChurnConfig) order(w *pool.Worker, clients int, p job.Timing) job.Order {
 	part := float64(w.Clients) / float64(clients)
-	return job.Order{Op: "churn", Churn: &job.ChurnOrder{
-		From: p.From - p.Anchor, To: p.To - p.Anchor, Clients: int(x.Share * float64(w.Clients)),
-		Every: time.Duration(1e9 / (x.Rate * part)), Away: x.Away, Resume: x.Resume,
-	}}
+	return job.Order{Op: "churn", From: p.From - p.Anchor, To: p.To - p.Anchor,
+		Clients: int(x.Share * float64(w.Clients)), Every: time.Duration(1e9 / (x.Rate * part)), Away: x.Away,
+		Resume: x.Resume}
 }
 
 // ChurnReport is about the clients that left their rooms and came back.

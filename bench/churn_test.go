@@ -109,7 +109,7 @@ func TestSlowRate(t *testing.T) {
 	p := pastPlan(time.Second, 100)
 	w.ask(job.Order{Op: "run", Timing: p})
 	from := machine.MonotonicIn(0)
-	w.ask(job.Order{Op: "slow", Slow: &job.SlowOrder{From: from, To: machine.MonotonicIn(time.Minute), Rate: 50_000}})
+	w.ask(job.Order{Op: "slow", From: from, To: machine.MonotonicIn(time.Minute), Rate: 50_000})
 	shape, _ := job.NewValueShape(1000, "")
 	for n := range int64(100) {
 		g.send("prices", shape.Make(nil, p.Schedule.Due(n), n))

@@ -205,7 +205,7 @@ func (r *fanoutRun) tellOthers(p job.Timing) error {
 	}{
 		{r.filtered, job.Order{}}, // they read as usual
 		{r.stalled, job.Order{Op: "stall", From: from, To: to}},
-		{r.slow, job.Order{Op: "slow", Slow: &job.SlowOrder{From: from, To: to, Rate: c.SlowRate}}},
+		{r.slow, job.Order{Op: "slow", From: from, To: to, Rate: c.SlowRate}},
 	} {
 		if x.workers == nil {
 			continue

@@ -68,9 +68,8 @@ const stormPatience = time.Minute
 
 func (s *StormConfig) order(p job.Timing) job.Order {
 	at := p.From - p.Anchor + int64(s.At)
-	return job.Order{Op: "storm", Storm: &job.StormOrder{
-		At: at, Until: at + int64(s.jitter()+stormPatience), Jitter: s.jitter(), Reset: s.Reset, Resume: s.Resume,
-	}}
+	return job.Order{Op: "storm", From: at, To: at + int64(s.jitter()+stormPatience), Jitter: s.jitter(),
+		Reset: s.Reset, Resume: s.Resume}
 }
 
 // StormReport is how clients came back after all had lost their connections.

@@ -54,19 +54,6 @@ func NewTally() *Tally {
 	return &Tally{Refused: map[string]int64{}, Closes: map[string]int64{}, Errors: map[string]int64{}}
 }
 
-// Merge adds a connection's or another process's tally.
-func (t *Tally) Merge(u *Tally) {
-	t.Opened += u.Opened
-	t.Stayed += u.Stayed
-	t.Frames += u.Frames
-	t.Bytes += u.Bytes
-	t.Read += u.Read
-	t.Answers += u.Answers
-	job.AddCounts(t.Errors, u.Errors)
-	job.AddCounts(t.Refused, u.Refused)
-	job.AddCounts(t.Closes, u.Closes)
-}
-
 // attacker holds the hostile clients of a process, each on its own goroutines.
 type attacker struct {
 	job    Job
@@ -171,7 +158,7 @@ func (h *attacker) live(ctx context.Context, n int) {
 			why := h.attack(ctx, c)
 			over := ctx.Err() != nil
 			h.note(func(t *Tally) {
-				t.Merge(&c.out)
+				job.Add(t, &c.out)
 				if over {
 					t.Stayed++
 				} else {

@@ -1,9 +1,6 @@
 package job
 
-import (
-	"cmp"
-	"time"
-)
+import "time"
 
 // Job tells a worker process which clients it has, and how they behave.
 type Job struct {
@@ -58,23 +55,6 @@ func (j *Job) Shape() (ValueShape, error) {
 		return NewStampShape(nil), nil
 	}
 	return NewValueShape(j.Size, j.Fields)
-}
-
-// Order is one command to a worker.
-type Order struct {
-	// Op is connect, status, run, interval, stall, slow, storm, churn, ping, finish or close.
-	Op       string      `json:"op"`
-	Clients  int         `json:"clients,omitempty"`
-	Timing   Timing      `json:"timing,omitzero"`
-	Total    int64       `json:"total,omitempty"`    // finish: how many messages were published
-	Totals   []int64     `json:"totals,omitempty"`   // finish: the same of the further feeds
-	Deadline int64       `json:"deadline,omitempty"` // CLOCK_MONOTONIC: when to give up
-	From     int64       `json:"from,omitempty"`     // stall, CLOCK_MONOTONIC
-	To       int64       `json:"to,omitempty"`
-	Slow     *SlowOrder  `json:"slow,omitempty"`
-	Churn    *ChurnOrder `json:"churn,omitempty"`
-	Storm    *StormOrder `json:"storm,omitempty"`
-	Ping     *PingOrder  `json:"ping,omitempty"`
 }
 
 // Answer is a worker's reply to one order.
@@ -147,83 +127,8 @@ type FeedTally struct {
 	Latency *Hist `json:"latency"`
 }
 
-func (f *FeedTally) add(u FeedTally) {
-	f.Want += u.Want
-	f.Unique += u.Unique
-	f.Lost += u.Lost
-	f.Late += u.Late
-	f.Doubled += u.Doubled
-	f.Foreign += u.Foreign
-	f.Absent += u.Absent
-	f.Latency.Merge(u.Latency)
-}
-
-// Add adds another worker's figures.
-func (t *Tally) Add(u *Tally) {
-	t.FeedTally.add(u.FeedTally)
-	t.Clients += u.Clients
-	t.Gone += u.Gone
-	t.Invalid += u.Invalid
-	t.Due += u.Due
-	t.Breaks += u.Breaks
-	t.Others += u.Others
-	t.Early += u.Early
-	t.Frames += u.Frames
-	t.Bytes += u.Bytes
-	t.WindowFrames += u.WindowFrames
-	t.WindowBytes += u.WindowBytes
-	t.Lag.Merge(u.Lag)
-	t.Turns.Merge(u.Turns)
-	t.Arrival = added(t.Arrival, u.Arrival)
-	t.CPU += u.CPU
-	t.Asleep += u.Asleep
-	t.Reads += u.Reads
-	AddCounts(t.Notices, u.Notices)
-	AddCounts(t.Closes, u.Closes)
-	t.Faults = append(t.Faults, u.Faults...)
-	t.Faults = t.Faults[:min(len(t.Faults), MaxFaults)]
-	for k, f := range u.Feeds {
-		if k == len(t.Feeds) {
-			t.Feeds = append(t.Feeds, FeedTally{Latency: NewHist()})
-		}
-		t.Feeds[k].add(f)
-	}
-	if u.Places != nil {
-		t.Places = u.Places // one worker has them all
-	}
-	t.Churn, t.Storm, t.Pings = added(t.Churn, u.Churn), added(t.Storm, u.Storm), added(t.Pings, u.Pings)
-	if u.Stall != nil {
-		t.Stall = u.Stall
-	}
-}
-
-// added returns the sum of two parts of a tally, each nil if missing. It may be one of the two.
-func added[T any, P interface {
-	*T
-	Merge(P)
-}](t, u P) P {
-	if t == nil || u == nil {
-		return cmp.Or(t, u)
-	}
-	t.Merge(u)
-	return t
-}
-
-// AddCounts adds what from counts by name.
-func AddCounts(to, from map[string]int64) {
-	for name, n := range from {
-		to[name] += n
-	}
-}
-
 // MaxFaults is how many faults a report describes in words.
 const MaxFaults = 8
-
-// NewTally returns an empty Tally.
-func NewTally() *Tally {
-	return &Tally{FeedTally: FeedTally{Latency: NewHist()}, Lag: NewHist(), Turns: NewHist(),
-		Notices: map[string]int64{}, Closes: map[string]int64{}}
-}
 
 // Agents are other machines that clients run on.
 type Agents struct {

@@ -2,23 +2,54 @@ package job
 
 import "time"
 
-// PingOrder makes all clients of a worker send the method `ping`. Each client pings at
-// a time of its own within Every. Times are CLOCK_MONOTONIC.
-type PingOrder struct {
-	From  int64         `json:"from"`
-	To    int64         `json:"to"`    // no ping is due from then on
-	Timed int64         `json:"timed"` // pings due before this are not timed
-	Every time.Duration `json:"every"`
+// Order is one command to a worker. Moments are CLOCK_MONOTONIC.
+type Order struct {
+	// Op is connect, status, run, interval, stall, slow, storm, churn, ping, finish or close.
+	Op       string  `json:"op"`
+	Clients  int     `json:"clients,omitempty"` // of connect and churn
+	Timing   Timing  `json:"timing,omitzero"`
+	Total    int64   `json:"total,omitempty"`    // finish: how many messages were published
+	Totals   []int64 `json:"totals,omitempty"`   // finish: the same of the further feeds
+	Deadline int64   `json:"deadline,omitempty"` // when to give up
+
+	// From and To are when a stall, slow reading, churn or pings begin and end. No ping is due, and no client
+	// leaves, from To on. A storm begins at From, and at To it gives up.
+	From int64 `json:"from,omitempty"`
+	To   int64 `json:"to,omitempty"`
+
+	Rate   int           `json:"rate,omitempty"`   // slow: bytes a second that each client reads
+	Every  time.Duration `json:"every,omitempty"`  // churn: between two clients that leave; ping: of one client's pings
+	Timed  int64         `json:"timed,omitempty"`  // ping: those due before this are not timed
+	Away   time.Duration `json:"away,omitempty"`   // churn: how long a client stays away from its rooms
+	Jitter time.Duration `json:"jitter,omitempty"` // storm: each client comes back at a time of its own within this
+	Reset  bool          `json:"reset,omitempty"`  // storm: the connections end with a reset
+	Resume bool          `json:"resume,omitempty"` // churn, storm: clients resume from their positions
 }
 
-// ChurnOrder makes some clients of a worker leave their rooms and join them again.
-type ChurnOrder struct {
-	From    int64         `json:"from"` // CLOCK_MONOTONIC
-	To      int64         `json:"to"`   // no client leaves after that
-	Clients int           `json:"clients"`
-	Every   time.Duration `json:"every"` // time between one client's leaving and the next one's
-	Away    time.Duration `json:"away"`
-	Resume  bool          `json:"resume"` // they resume from where they left
+// On returns the order with its times in another machine's clocks. That machine's
+// monotonic clock is ahead of ours by ahead, and its wall clock by skew.
+func (o Order) On(ahead, skew int64) Order {
+	if ahead == 0 && skew == 0 {
+		return o
+	}
+	for _, t := range []*int64{&o.Deadline, &o.From, &o.To, &o.Timed} {
+		if *t != 0 {
+			*t += ahead
+		}
+	}
+	if o.Op == "run" { // its times are ns since 1970 by our clock
+		o.Timing.Anchor -= ahead
+		o.Timing.Skew = skew
+	}
+	return o
+}
+
+// Back converts the times in a worker's answer to our clock.
+func (a *Answer) Back(ahead int64) {
+	if a.Results != nil && a.Results.Storm != nil {
+		a.Results.Storm.At -= ahead
+		a.Results.Storm.Last -= ahead
+	}
 }
 
 // Timing is what a client must know about a run to check and time its messages.
@@ -44,19 +75,3 @@ const (
 	FeedSpan = 1_000_000_000
 	MaxFeeds = MaxMessages / FeedSpan
 )
-
-// SlowOrder makes all clients of a worker read slowly for a while.
-type SlowOrder struct {
-	From int64 `json:"from"` // CLOCK_MONOTONIC
-	To   int64 `json:"to"`
-	Rate int   `json:"rate"` // bytes a second of each client
-}
-
-// StormOrder makes all clients lose their connections at once, and come back.
-type StormOrder struct {
-	At     int64         `json:"at"`     // CLOCK_MONOTONIC
-	Until  int64         `json:"until"`  // when to give up
-	Jitter time.Duration `json:"jitter"` // each client comes back at a time of its own within this
-	Reset  bool          `json:"reset"`  // connections end with a reset
-	Resume bool          `json:"resume"` // clients resume from their positions
-}

@@ -1,22 +1,62 @@
 package job
 
+import "reflect"
+
+// Add adds one tally to another, field by field: numbers, histograms, counts by name, lists, and parts
+// that either may lack. Of fields with the tag sum:"most" the greater number stays. Afterwards the two
+// may share parts.
+func Add[T any](t, u *T) { add(reflect.ValueOf(t).Elem(), reflect.ValueOf(u).Elem()) }
+
+func add(t, u reflect.Value) {
+	switch t.Kind() {
+	case reflect.Int, reflect.Int64:
+		t.SetInt(t.Int() + u.Int())
+	case reflect.Float64:
+		t.SetFloat(t.Float() + u.Float())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f, g := t.Field(i), u.Field(i); t.Type().Field(i).Tag.Get("sum") == "most" {
+				f.SetInt(max(f.Int(), g.Int()))
+			} else {
+				add(f, g)
+			}
+		}
+	case reflect.Slice:
+		both := min(t.Len(), u.Len())
+		if t.Type().Elem().Kind() == reflect.String {
+			both = 0
+		}
+		for i := range both {
+			add(t.Index(i), u.Index(i))
+		}
+		t.Set(reflect.AppendSlice(t, u.Slice(both, u.Len())))
+	case reflect.Map:
+		if t.IsNil() {
+			t.Set(reflect.MakeMap(t.Type()))
+		}
+		for name, n := range u.Interface().(map[string]int64) {
+			t.Interface().(map[string]int64)[name] += n
+		}
+	case reflect.Pointer:
+		hist, is := t.Interface().(*Hist)
+		switch {
+		case u.IsNil():
+		case t.IsNil():
+			t.Set(u)
+		case is:
+			hist.Merge(u.Interface().(*Hist))
+		default:
+			add(t.Elem(), u.Elem())
+		}
+	}
+}
+
 // PingTally is what became of the pings. Those of several workers add up.
 type PingTally struct {
 	Sent       int64 `json:"sent"`
 	Refused    int64 `json:"refused"`    // answered with an error
 	Unanswered int64 `json:"unanswered"` // counted in Latency with the time that they were waited for
 	Latency    *Hist `json:"latency"`    // from due until the answer was read
-}
-
-// NewPingTally returns an empty PingTally.
-func NewPingTally() *PingTally { return &PingTally{Latency: NewHist()} }
-
-// Merge adds another worker's figures.
-func (t *PingTally) Merge(u *PingTally) {
-	t.Sent += u.Sent
-	t.Refused += u.Refused
-	t.Unanswered += u.Unanswered
-	t.Latency.Merge(u.Latency)
 }
 
 // Places is the order in which clients got messages: how often each client was first
@@ -47,20 +87,6 @@ type ChurnCounts struct {
 	After    int64 `json:"after"`   // messages to a client after the gateway had confirmed that it left
 }
 
-// NewChurnTally returns an empty ChurnTally.
-func NewChurnTally() *ChurnTally { return &ChurnTally{Leave: NewHist(), Return: NewHist()} }
-
-// Merge adds another worker's figures.
-func (t *ChurnTally) Merge(u *ChurnTally) {
-	t.Clients += u.Clients
-	t.Left += u.Left
-	t.Returned += u.Returned
-	t.Skipped += u.Skipped
-	t.After += u.After
-	t.Leave.Merge(u.Leave)
-	t.Return.Merge(u.Return)
-}
-
 // Stall is what clients that had stopped reading found when they read again.
 type Stall struct {
 	Clients  int     `json:"clients"`
@@ -78,8 +104,8 @@ type Stall struct {
 type StormTally struct {
 	Clients int   `json:"clients"`
 	Back    int   `json:"back"`
-	At      int64 `json:"at"`   // CLOCK_MONOTONIC
-	Last    int64 `json:"last"` // when the last client was back
+	At      int64 `json:"at" sum:"most"`   // CLOCK_MONOTONIC
+	Last    int64 `json:"last" sum:"most"` // when the last client was back
 	// Handshake runs from when a client was due to come back until it was in its rooms.
 	// It includes the bench's own delay and all further attempts.
 	Handshake *Hist            `json:"handshake"`
@@ -91,17 +117,6 @@ type StormTally struct {
 // NewStormTally returns an empty StormTally.
 func NewStormTally() *StormTally {
 	return &StormTally{Handshake: NewHist(), Late: NewHist(), Refused: map[string]int64{}}
-}
-
-// Merge adds another worker's figures.
-func (t *StormTally) Merge(u *StormTally) {
-	t.Clients += u.Clients
-	t.Back += u.Back
-	t.At, t.Last = u.At, max(t.Last, u.Last)
-	t.Handshake.Merge(u.Handshake)
-	t.Late.Merge(u.Late)
-	t.Retries += u.Retries
-	AddCounts(t.Refused, u.Refused)
 }
 
 // Interval is what a worker's clients got since the previous interval.

@@ -17,7 +17,7 @@ import (
 )
 
 // agentVersion is the version of the protocol between agents and drivers.
-const agentVersion = 3
+const agentVersion = 4
 
 // agentAsk is one question to an agent. The questions are JSON values, one after another:
 // which version and limit it has, what its clocks show, and at last to be a worker. From

@@ -196,20 +196,18 @@ func (c *Workers) Finish(total int64, atMost time.Duration, further ...int64) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	t := job.NewTally()
-	for _, a := range answers {
-		t.Add(a.Results)
+	t := answers[0].Results
+	for _, a := range answers[1:] {
+		job.Add(t, a.Results)
 	}
+	t.Faults = t.Faults[:min(len(t.Faults), job.MaxFaults)]
 	return t, answers, nil
 }
 
 func sum(answers []job.Answer) job.Status {
 	s := job.Status{Handshake: job.NewHist()}
 	for _, a := range answers {
-		s.Joined += a.Status.Joined
-		s.Gone += a.Status.Gone
-		s.Others += a.Status.Others
-		s.Handshake.Merge(a.Status.Handshake)
+		job.Add(&s, &a.Status)
 	}
 	return s
 }

@@ -82,9 +82,9 @@ func (g *greedyOnes) tallies() (greedy, stalled *hostile.Tally, err error) {
 			continue
 		}
 		if stalled == nil {
-			stalled = hostile.NewTally()
+			stalled = &hostile.Tally{}
 		}
-		stalled.Merge(&g.tally[k])
+		job.Add(stalled, &g.tally[k])
 	}
 	return greedy, stalled, nil
 }

@@ -19,7 +19,7 @@ const (
 const churnPatience = 10 * time.Second
 
 type churner struct {
-	order job.ChurnOrder
+	order job.Order
 	tries int        // so far: one client after the other
 	next  int64      // when the next client is due to leave
 	back  []comeback // clients that are away, in the order in which they left
@@ -27,8 +27,9 @@ type churner struct {
 	out   *job.ChurnTally
 }
 
-func newChurner(o job.ChurnOrder) *churner {
-	c := &churner{order: o, next: o.From, due: make([]int64, o.Clients), out: job.NewChurnTally()}
+func newChurner(o job.Order) *churner {
+	c := &churner{order: o, next: o.From, due: make([]int64, o.Clients)}
+	c.out = &job.ChurnTally{Leave: job.NewHist(), Return: job.NewHist()}
 	c.out.Clients = o.Clients
 	return c
 }

@@ -18,7 +18,7 @@ const pingPatience = 10 * time.Second
 // pinger pings. Like messages, pings are due by a schedule. If the gateway or the loop is
 // late for one, that one takes longer, and those after it are sent all the same.
 type pinger struct {
-	order    job.PingOrder
+	order    job.Order
 	clients  int64
 	next     int64   // number of the next ping; clients ping in turn
 	answered []int32 // by client: how many of its pings were answered
@@ -28,10 +28,10 @@ type pinger struct {
 	out      *job.PingTally
 }
 
-func newPinger(o job.PingOrder, clients int) *pinger {
+func newPinger(o job.Order, clients int) *pinger {
 	return &pinger{
 		order: o, clients: int64(clients), answered: make([]int32, clients), sent: make([]int32, clients),
-		out: job.NewPingTally(),
+		out: &job.PingTally{Latency: job.NewHist()},
 	}
 }
 

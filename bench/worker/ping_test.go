@@ -12,7 +12,7 @@ import (
 // unanswered pings are counted apart.
 func TestPinger(t *testing.T) {
 	const ms = int64(time.Millisecond)
-	x := newPinger(job.PingOrder{From: 1000 * ms, Timed: 1100 * ms, To: 1400 * ms, Every: 100 * time.Millisecond}, 2)
+	x := newPinger(job.Order{From: 1000 * ms, Timed: 1100 * ms, To: 1400 * ms, Every: 100 * time.Millisecond}, 2)
 	for n, want := range []int64{1000, 1050, 1100, 1150, 1200} {
 		if got := x.due(int64(n)); got != want*ms {
 			t.Errorf("ping %d is due at %d", n, got/ms)

@@ -9,7 +9,7 @@ const leastSlowRead = 1024
 // slowReading makes a loop's clients read slowly, each at most so many bytes a second.
 // The gateway's side must bear what stays in the sockets.
 type slowReading struct {
-	order job.SlowOrder
+	order job.Order
 	last  int64 // when they last read
 }
 

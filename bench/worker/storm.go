@@ -19,7 +19,7 @@ type incident interface {
 }
 
 type storm struct {
-	order   job.StormOrder
+	order   job.Order
 	dropped bool
 	waiting []comeback // in the order in which they are due
 	away    int        // clients that were dropped and are not back yet
@@ -39,7 +39,7 @@ const retryAfter = 500 * time.Millisecond
 const dialsPerStep = 256
 
 // newStorm prepares a storm: tokens are signed before the clients wait for them.
-func newStorm(l *loop, o job.StormOrder) (*storm, error) {
+func newStorm(l *loop, o job.Order) (*storm, error) {
 	s := &storm{order: o, out: job.NewStormTally()}
 	for i := range l.clients {
 		var err error
@@ -52,11 +52,11 @@ func newStorm(l *loop, o job.StormOrder) (*storm, error) {
 
 func (s *storm) step(l *loop, now int64) bool {
 	switch {
-	case now < s.order.At:
+	case now < s.order.From:
 		return true
 	case !s.dropped:
 		s.drop(l)
-	case now > s.order.Until:
+	case now > s.order.To:
 		return false
 	}
 	for range dialsPerStep {
@@ -81,7 +81,7 @@ func (s *storm) step(l *loop, now int64) bool {
 func (s *storm) drop(l *loop) {
 	s.dropped = true
 	began := l.clock.Now()
-	s.out.At = s.order.At
+	s.out.At = s.order.From
 	for i := range l.clients {
 		c := &l.clients[i]
 		if c.state != stJoined {

@@ -88,17 +88,17 @@ func (l *loop) obey(o job.Order, stop *atomic.Bool) job.Answer {
 	case "stall":
 		l.stall = &staller{from: o.From, to: o.To, stop: stop}
 	case "storm":
-		if l.storm, err = newStorm(l, *o.Storm); err == nil {
+		if l.storm, err = newStorm(l, o); err == nil {
 			l.incidents = append(l.incidents, l.storm)
 		}
 	case "slow":
-		l.incidents = append(l.incidents, &slowReading{order: *o.Slow})
+		l.incidents = append(l.incidents, &slowReading{order: o})
 	case "churn":
-		l.churn = newChurner(*o.Churn)
+		l.churn = newChurner(o)
 		l.reader.out = make([]bool, len(l.clients))
 		l.incidents = append(l.incidents, l.churn)
 	case "ping":
-		l.pinger = newPinger(*o.Ping, len(l.clients))
+		l.pinger = newPinger(o, len(l.clients))
 		l.incidents = append(l.incidents, l.pinger)
 	case "finish":
 		t := l.finish(append([]int64{o.Total}, o.Totals...), o.Deadline, stop)
