@@ -141,10 +141,7 @@ func (g *Run) table(t *text.Table) {
 	}
 	g.incidents(t)
 	g.others(t)
-	wrongRows(t, "", g.Faults, g.Problems)
-	for why, n := range g.Closes {
-		t.Row("closed", "%d: %s", n, why)
-	}
+	g.wrongRows(t)
 }
 
 func wrongRows(t *text.Table, indent string, faults, problems []string) {

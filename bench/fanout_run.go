@@ -39,7 +39,7 @@ func (r *fanoutRun) run(ctx context.Context) (*Run, error) {
 	if m.joined, err = m.scraper.Scrape(ctx); err != nil {
 		return nil, err
 	}
-	run := &Run{Name: r.name, Clients: r.cfg.Clients, Handshake: hand.Quantiles()}
+	run := &Run{Name: r.name, Seen: Seen{Clients: r.cfg.Clients, Handshake: hand.Quantiles()}}
 	if err := r.measure(ctx, &m, run); err != nil {
 		return nil, err
 	}

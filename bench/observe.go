@@ -17,40 +17,15 @@ import (
 // ObserveResult is what Observe saw. Its JSON is for scripts.
 type ObserveResult struct {
 	Scenario string   `json:"scenario"`
-	Clients  int      `json:"clients"`
 	Rooms    []string `json:"rooms"`
 	Seconds  float64  `json:"seconds"`
-
-	// In the window.
-	Delivered float64 `json:"delivered_per_s"` // messages read
-	Bytes     float64 `json:"bytes_per_s"`     // of them, headers of frames included
+	Seen
 	// Freshness is from a message's ts, the time of its record in Kafka in ms, until it was
-	// read. It needs the clocks of producers and of this machine to agree.
+	// read, in the window. It needs the clocks of producers and of this machine to agree.
 	Freshness job.Quantiles `json:"freshness"`
-	Cores     float64       `json:"gateway_cores"`
-	CPU       float64       `json:"gateway_cpu_us_per_message"`
-
-	// From the start of the warmup to the end.
-	Messages int64            `json:"messages"`
-	Breaks   int64            `json:"chain_breaks"` // in rooms whose members are promised every message
-	Early    int64            `json:"early"`        // messages that were read before their ts
-	Invalid  int64            `json:"invalid"`
-	Gone     int              `json:"connections_lost"`
-	Notices  map[string]int64 `json:"notices"`
-	Closes   map[string]int64 `json:"closes,omitempty"`
-
-	Handshake        job.Quantiles `json:"handshake"`
-	RSS              float64       `json:"gateway_rss"` // at the window's end
-	RSSPerConnection float64       `json:"gateway_rss_per_connection"`
-	Heap             float64       `json:"gateway_heap"` // in use
-	HeapGrowth       float64       `json:"gateway_heap_growth"`
-	// Counters are the growth of the gateway's counters in the window, with labels added up.
-	Counters map[string]float64 `json:"gateway_counters"`
-
-	ClientLag    job.Quantiles `json:"client_lag"` // from the kernel's receive time to the read, at a sample
-	ClientAsleep float64       `json:"client_asleep"`
-	Faults       []string      `json:"faults,omitempty"`
-	Problems     []string      `json:"problems,omitempty"`
+	Messages  int64         `json:"messages"`     // from the start of the warmup to the end
+	Early     int64         `json:"early"`        // of those, read before their ts
+	Heap      float64       `json:"gateway_heap"` // in use
 }
 
 func (c *FanoutConfig) checkObserve() error {
@@ -102,10 +77,8 @@ func Observe(ctx context.Context, cfg FanoutConfig) (*ObserveResult, error) {
 		return nil, err
 	}
 	text.LogLine(cfg.Log, "%d clients joined, observing for %s", status.Joined, cfg.Warmup+cfg.Duration)
-	res := &ObserveResult{
-		Scenario: "observe", Clients: cfg.Clients, Rooms: cfg.Rooms, Seconds: cfg.Duration.Seconds(),
-		Handshake: status.Handshake.Quantiles(),
-	}
+	res := &ObserveResult{Scenario: "observe", Rooms: cfg.Rooms, Seconds: cfg.Duration.Seconds(),
+		Seen: Seen{Clients: cfg.Clients, Handshake: status.Handshake.Quantiles()}}
 	if err := res.watch(ctx, &cfg, workers, s, before); err != nil {
 		return nil, err
 	}
@@ -155,19 +128,9 @@ func (r *ObserveResult) watch(ctx context.Context, c *FanoutConfig, w *pool.Work
 }
 
 func (r *ObserveResult) fill(c *FanoutConfig, t *job.Tally, from, to scrape.Metrics) {
-	r.Delivered, r.Bytes = float64(t.WindowFrames)/r.Seconds, float64(t.WindowBytes)/r.Seconds
-	r.Freshness = t.Latency.Quantiles()
-	cpu := to[scrape.MetricCPU] - from[scrape.MetricCPU]
-	r.Cores = cpu / r.Seconds
-	if t.WindowFrames > 0 {
-		r.CPU = cpu * 1e6 / float64(t.WindowFrames)
-	}
-	r.Messages, r.Breaks, r.Early, r.Invalid, r.Gone = t.Frames, t.Breaks, t.Early, t.Invalid, t.Gone
-	r.Notices, r.Closes, r.Faults = t.Notices, t.Closes, t.Faults
-	r.RSS, r.Heap, r.HeapGrowth = to[scrape.MetricRSS], to[scrape.MetricHeap],
-		to[scrape.MetricHeap]-from[scrape.MetricHeap]
-	r.Counters = scrape.Grown(from, to)
-	r.ClientLag, r.ClientAsleep = t.Lag.Quantiles(), t.Asleep/r.Seconds/float64(c.Procs)
+	r.Seen.fill(r.Seconds, c.Procs, t, from, to)
+	r.Freshness, r.Messages, r.Early = t.Latency.Quantiles(), t.Frames, t.Early
+	r.RSS, r.Heap = to[scrape.MetricRSS], to[scrape.MetricHeap]
 	for what, n := range map[string]int64{
 		"breaks of the prev chain": r.Breaks, "invalid frames": r.Invalid, "connections lost": int64(r.Gone),
 	} {
@@ -214,9 +177,6 @@ func (r *ObserveResult) WriteText(w io.Writer) error {
 	t.Row("", "heap in use %s, %s over the window", text.Size(r.Heap), text.Signed(r.HeapGrowth))
 	t.Row("handshake", "%s", r.Handshake)
 	t.Row("bench", "clients asleep %.0f %%, lag p99 %s", 100*r.ClientAsleep, job.MS(r.ClientLag.P99))
-	wrongRows(t, "", r.Faults, r.Problems)
-	for why, n := range r.Closes {
-		t.Row("closed", "%d: %s", n, why)
-	}
+	r.wrongRows(t)
 	return t.Write(w)
 }

@@ -200,7 +200,7 @@ func TestReplayFaults(t *testing.T) {
 			b = bytes.Replace(b, []byte(`"trade"`), []byte(`"trads"`), 1)
 		}
 		return [][]byte{b}
-	}, Run{Counts: job.Counts{Lost: 1}, Invalid: 1})
+	}, Run{Counts: job.Counts{Lost: 1}, Seen: Seen{Invalid: 1}})
 }
 
 // A file that is not a recording, or too short, is reported in one line before anything is measured.

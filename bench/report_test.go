@@ -22,9 +22,10 @@ func sampleRun(name string, by float64) *Run {
 		h.Record(k * int64(by*1000))
 	}
 	g := &Run{
-		Name: name, Clients: 100, Delivered: 1000 * by, Bytes: 128_000 * by, CPU: 2 / by, Cores: 0.5 * by,
-		Counts: job.Counts{Want: 20_000, Unique: 20_000}, Latency: h.Quantiles(), RSS: 50e6 * by,
-		RSSPerConnection: 900, Curve: curve(h), Timeline: &Timeline{Interval: 1},
+		Name: name, Seen: Seen{Clients: 100, Delivered: 1000 * by, Bytes: 128_000 * by, CPU: 2 / by, Cores: 0.5 * by,
+			RSS: 50e6 * by, RSSPerConnection: 900},
+		Counts: job.Counts{Want: 20_000, Unique: 20_000}, Latency: h.Quantiles(),
+		Curve: curve(h), Timeline: &Timeline{Interval: 1},
 	}
 	for k := range 10 {
 		at := float64(k)

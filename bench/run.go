@@ -7,41 +7,81 @@ import (
 	"tapecast/bench/job"
 	"tapecast/bench/publish"
 	"tapecast/bench/scrape"
+	"tapecast/bench/text"
 )
 
-// Run is one measured run of a fanout.
-type Run struct {
-	Name      string        `json:"name"`
+// Seen is what a run or an observation saw of the clients and of the gateway.
+type Seen struct {
 	Clients   int           `json:"clients"`
 	Handshake job.Quantiles `json:"handshake"` // connect to joined, many at a time
 
 	// In the window.
 
-	Offered   float64 `json:"offered_per_s"`   // messages due × the clients that should get them
 	Delivered float64 `json:"delivered_per_s"` // data frames read
 	Bytes     float64 `json:"bytes_per_s"`     // of data frames, with their headers
 	CPU       float64 `json:"gateway_cpu_us_per_message"`
 	Cores     float64 `json:"gateway_cores"`
+	// Counters are the growth of the gateway's counters, with labels added up.
+	Counters   map[string]float64 `json:"gateway_counters"`
+	HeapGrowth float64            `json:"gateway_heap_growth"` // bytes of heap in use
+	// ClientLag is from the kernel's receive time to the read, at a sample.
+	ClientLag    job.Quantiles `json:"client_lag"`
+	ClientAsleep float64       `json:"client_asleep"` // share of the window without anything to do
 
-	// Messages over the whole run, with warmup and stragglers.
+	// From the start of the warmup to the end.
 
-	job.Counts
-	Invalid int64 `json:"invalid"`
-	Breaks  int64 `json:"chain_breaks"`
-	Gone    int   `json:"connections_lost"`
+	Invalid int64            `json:"invalid"`
+	Breaks  int64            `json:"chain_breaks"` // in rooms whose members are promised every message
+	Gone    int              `json:"connections_lost"`
+	Notices map[string]int64 `json:"notices"`
+	Closes  map[string]int64 `json:"closes,omitempty"` // and other ends of connections
+
+	RSSPerConnection float64 `json:"gateway_rss_per_connection"` // bytes; the first run's is the most exact
+	RSS              float64 `json:"gateway_rss"`                // at the end
+
+	// The verdict.
+
+	Faults   []string `json:"faults,omitempty"`   // in what was delivered
+	Problems []string `json:"problems,omitempty"` // of the bench: the figures prove little
+}
+
+// fill takes what the readers counted and what the gateway used in a window of so many seconds.
+func (s *Seen) fill(seconds float64, procs int, t *job.Tally, from, to scrape.Metrics) {
+	s.Delivered, s.Bytes = float64(t.WindowFrames)/seconds, float64(t.WindowBytes)/seconds
+	cpu := to[scrape.MetricCPU] - from[scrape.MetricCPU]
+	s.Cores = cpu / seconds
+	if t.WindowFrames > 0 {
+		s.CPU = cpu * 1e6 / float64(t.WindowFrames)
+	}
+	s.Counters, s.HeapGrowth = scrape.Grown(from, to), to[scrape.MetricHeap]-from[scrape.MetricHeap]
+	s.Invalid, s.Breaks, s.Gone = t.Invalid, t.Breaks, t.Gone
+	s.ClientLag, s.ClientAsleep = t.Lag.Quantiles(), t.Asleep/seconds/float64(procs)
+	s.Notices, s.Closes, s.Faults = t.Notices, t.Closes, t.Faults
+}
+
+// wrongRows writes the verdict, and how connections ended.
+func (s *Seen) wrongRows(t *text.Table) {
+	wrongRows(t, "", s.Faults, s.Problems)
+	for why, n := range s.Closes {
+		t.Row("closed", "%d: %s", n, why)
+	}
+}
+
+// Run is one measured run of a fanout.
+type Run struct {
+	Name string `json:"name"`
+	Seen
+
+	Offered float64 `json:"offered_per_s"` // in the window: messages due × the clients that should get them
+
+	job.Counts // of messages over the whole run, with warmup and stragglers
 
 	Latency job.Quantiles `json:"latency"` // of the messages due in the window, from due to read
 
 	// The gateway.
 
-	RSSPerConnection float64 `json:"gateway_rss_per_connection"` // bytes; the first run's is the most exact
-	RSS              float64 `json:"gateway_rss"`                // at the end
-	HeapGrowth       float64 `json:"gateway_heap_growth"`        // bytes of heap in use, over the window
-	TapeGrowth       float64 `json:"gateway_tape_growth"`        // bytes of tapes, over the window
-	TapeBytes        float64 `json:"gateway_tape_bytes"`         // when the window ends
-
-	// Counters are the growth of the gateway's counters in the window, with labels added up.
-	Counters map[string]float64 `json:"gateway_counters"`
+	TapeGrowth float64 `json:"gateway_tape_growth"` // bytes of tapes, over the window
+	TapeBytes  float64 `json:"gateway_tape_bytes"`  // when the window ends
 	// Refused is how many records the gateway did not deliver since the clients joined, by reason.
 	Refused map[string]float64 `json:"gateway_refused,omitempty"`
 
@@ -51,20 +91,13 @@ type Run struct {
 	PublisherLate    job.Quantiles `json:"publisher_late"` // the part of it that is the bench's own
 	PublisherBlocked float64       `json:"publisher_blocked_s"`
 	PublisherCores   float64       `json:"publisher_cores"`
-	ClientLag        job.Quantiles `json:"client_lag"`   // from the kernel's receive time to the read, at a sample
 	ClientTurns      job.Quantiles `json:"client_turns"` // one turn of the loop: no readable socket waits longer
 	ClientCores      float64       `json:"client_cores"`
-	ClientAsleep     float64       `json:"client_asleep"` // share of the window without anything to do
 	ClientReads      float64       `json:"client_reads_per_s"`
 
 	// ClockError is the possible error of latencies if clients run on other machines: half
 	// of the fastest exchange of clocks.
 	ClockError float64 `json:"clock_error_ms,omitempty"`
-
-	// Notices to the clients, and ends of connections.
-
-	Notices map[string]int64 `json:"notices"`
-	Closes  map[string]int64 `json:"closes,omitempty"`
 
 	// Parts of the scenario. nil: it has no such part.
 
@@ -83,11 +116,6 @@ type Run struct {
 
 	Curve    []CurvePoint `json:"latency_curve,omitempty"`
 	Timeline *Timeline    `json:"timeline,omitempty"`
-
-	// The verdict.
-
-	Faults   []string `json:"faults,omitempty"`   // in what was delivered
-	Problems []string `json:"problems,omitempty"` // of the bench: the figures prove little
 
 	publisher, ordersPublisher publish.Published
 	feedsPublished             []publish.Published
@@ -171,28 +199,16 @@ type RawReport struct {
 // fill takes what the readers counted and what the gateway used.
 func (g *Run) fill(c *FanoutConfig, t *job.Tally, m *runMetrics) {
 	s := c.Duration.Seconds()
-	g.Offered = float64(t.Due) / s
-	g.Delivered = float64(t.WindowFrames) / s
-	g.Bytes = float64(t.WindowBytes) / s
-	cpu := m.to[scrape.MetricCPU] - m.from[scrape.MetricCPU]
-	g.Cores = cpu / s
-	if t.WindowFrames > 0 {
-		g.CPU = cpu * 1e6 / float64(t.WindowFrames)
-	}
-	g.Counters, g.TapeBytes = scrape.Grown(m.from, m.to), m.to[scrape.MetricTapes]
-	g.Counts, g.Invalid, g.Breaks, g.Gone = t.Counts, t.Invalid, t.Breaks, t.Gone
+	g.Seen.fill(s, c.Procs, t, m.from, m.to)
+	g.Offered, g.Counts, g.TapeBytes = float64(t.Due)/s, t.Counts, m.to[scrape.MetricTapes]
 	for k, f := range t.Feeds {
 		g.Feeds = append(g.Feeds, newFeedReport(c.Feeds[k].Name, f, g.feedsPublished[k]))
 	}
 	g.Latency = t.Latency.Quantiles()
 	g.PublisherLag, g.PublisherLate = g.publisher.Lag.Quantiles(), g.publisher.Late.Quantiles()
 	g.PublisherBlocked = g.publisher.Blocked
-	g.ClientLag, g.ClientTurns = t.Lag.Quantiles(), t.Turns.Quantiles()
-	g.ClientCores = t.CPU / s
-	g.ClientAsleep = t.Asleep / s / float64(c.Procs)
-	g.ClientReads = float64(t.Reads) / s
+	g.ClientTurns, g.ClientCores, g.ClientReads = t.Turns.Quantiles(), t.CPU/s, float64(t.Reads)/s
 	g.PublisherCores = m.own / s
-	g.Notices, g.Closes, g.Faults = t.Notices, t.Closes, t.Faults
 	if t.Early > 0 {
 		g.Problems = append(g.Problems, fmt.Sprintf("%d messages came before they were due: the clocks disagree",
 			t.Early))

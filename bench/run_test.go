@@ -12,7 +12,7 @@ import (
 func TestJudge(t *testing.T) {
 	f := func(problem, fault string, edit func(*Run)) {
 		t.Helper()
-		g := &Run{Name: runGateway, Offered: 1000, Delivered: 1000, ClientAsleep: 0.5,
+		g := &Run{Name: runGateway, Offered: 1000, Seen: Seen{Delivered: 1000, ClientAsleep: 0.5},
 			Latency: job.Quantiles{Count: 10, P99: 40}}
 		edit(g)
 		g.judge(false)

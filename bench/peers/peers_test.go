@@ -153,14 +153,15 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	f("", bench.Run{Offered: 100, Delivered: 98, Latency: job.Quantiles{P99: 999}})
-	f("96 % delivered", bench.Run{Offered: 100, Delivered: 96})
-	f("p99 2.0 s", bench.Run{Offered: 100, Delivered: 100, Latency: job.Quantiles{P99: 2000}})
-	f("3 connections cut", bench.Run{Counts: job.Counts{Lost: 5}, Offered: 100, Delivered: 100, Gone: 3})
-	f("5 messages lost", bench.Run{Counts: job.Counts{Lost: 5}, Offered: 100, Delivered: 100})
+	seen := func(delivered float64) bench.Seen { return bench.Seen{Delivered: delivered} }
+	f("", bench.Run{Offered: 100, Seen: seen(98), Latency: job.Quantiles{P99: 999}})
+	f("96 % delivered", bench.Run{Offered: 100, Seen: seen(96)})
+	f("p99 2.0 s", bench.Run{Offered: 100, Seen: seen(100), Latency: job.Quantiles{P99: 2000}})
+	f("3 connections cut", bench.Run{Counts: job.Counts{Lost: 5}, Offered: 100, Seen: bench.Seen{Gone: 3}})
+	f("5 messages lost", bench.Run{Counts: job.Counts{Lost: 5}, Offered: 100, Seen: seen(100)})
 	c := &contender{}
-	c.took(measured{rate: 10, run: &bench.Run{Delivered: 1001}}, 100)
-	c.took(measured{rate: 20, run: &bench.Run{Delivered: 1400}, why: "70 % delivered"}, 100)
+	c.took(measured{rate: 10, run: &bench.Run{Seen: seen(1001)}}, 100)
+	c.took(measured{rate: 20, run: &bench.Run{Seen: seen(1400)}, why: "70 % delivered"}, 100)
 	if c.limit != 14 || !c.behind {
 		t.Errorf("%+v", c)
 	}

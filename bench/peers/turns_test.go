@@ -8,7 +8,7 @@ import (
 )
 
 func oneRun(rate, cpu, p99 float64, why string) measured {
-	l := &bench.Run{CPU: cpu}
+	l := &bench.Run{Seen: bench.Seen{CPU: cpu}}
 	l.Latency.P99 = p99
 	return measured{rate: rate, run: l, why: why}
 }
