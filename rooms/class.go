@@ -36,7 +36,8 @@ type Class struct {
 	Lag Lag
 
 	// Owner is "{sub}" for a private class: a user may join only the rooms whose {owner} is the
-	// user's own subject. Empty means public.
+	// user's own subject. "{claims.NAME}" and "{claims.NAME[]}" are for those that a claim of the
+	// user's token names. Whoever joins members checks it. Empty means public.
 	Owner string
 
 	// Keep keeps records of rooms that have no members here. A private class always does, so that a

@@ -17,9 +17,10 @@ func (c *collector) checkClasses(cfg *Config) {
 			c.add(path, "is not a name for a class", "use letters, digits, dashes and underscores")
 		}
 		c.oneOf(path+".lag", cmp.Or(cl.Lag, "skip"), "skip", "close")
-		if cl.Owner != "" && cl.Owner != "{sub}" {
+		if t, ok := ParseTemplate(cl.Owner); cl.Owner != "" && (!ok || !t.isOwner()) {
 			c.add(path+".owner", fmt.Sprintf("%q is not an owner", cl.Owner),
-				"write \"{sub}\" for private rooms, or remove it for public ones")
+				"write \"{sub}\" for private rooms, \"{claims.accounts[]}\" for those of each account in a claim, or "+
+					"remove it for public ones")
 		}
 		if cl.Retain.Bytes > cfg.Memory.Tapes && c.isSet(path+".retain.bytes") {
 			c.add(path+".retain.bytes",
@@ -147,7 +148,7 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 	if !c.isSet("auto_join") && c.isSet("rooms") {
 		// The operator never saw these names: note one fault, where it began.
 		lost := slices.DeleteFunc(slices.Clone(cfg.AutoJoin), func(name string) bool {
-			_, _, ok := catalog.Resolve(strings.ReplaceAll(name, "{sub}", sub))
+			_, _, ok := catalog.Resolve(strings.ReplaceAll(name, "{sub}", sub)) // the built-in ones have no other
 			return ok
 		})
 		if len(lost) > 0 {
@@ -159,19 +160,23 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 	}
 	for i, name := range cfg.AutoJoin {
 		path := index("auto_join", i)
-		room := strings.ReplaceAll(name, "{sub}", sub)
-		p, owner, ok := catalog.Resolve(room)
+		t, good := ParseTemplate(name)
+		p, owner, ok := catalog.Resolve(t.with(sub))
 		switch {
-		case name == "" || strings.ContainsAny(room, "{}*"):
+		case name == "" || !good || strings.Contains(t.Before+t.After, "*"):
 			c.add(path, fmt.Sprintf("%q is not a room name", name),
-				"write a whole name, in which {sub} may stand for the user")
+				"write a whole name, in which {sub} may stand for the user, or {claims.NAME[]} for what a claim lists")
 		case seen[name]:
 			c.add(path, fmt.Sprintf("%q is named twice", name), "remove one")
 		case !ok:
 			c.add(path, fmt.Sprintf("%q fits no pattern of rooms", name), "%s", joinRemedy(name, catalog))
 		case p.Class.Private() && owner != sub:
 			c.add(path, fmt.Sprintf("%q is the private room of one user, so that no other could join", name),
-				"write \"%s{sub}\"", p.Prefix())
+				"write \"%s%s\"", p.Prefix(), p.Class.Owner)
+		case p.Class.Private() && t.Hole != "" && t.Hole != p.Class.Owner && !c.hasUnder("rooms") &&
+			!c.hasUnder("classes"):
+			c.add(path, fmt.Sprintf("%q names rooms that belong to somebody else: the owner of class %q is %s", name,
+				p.Class.Name, p.Class.Owner), "write \"%s%s\"", p.Prefix(), p.Class.Owner)
 		case p.Bare && bare != "":
 			c.add(path, fmt.Sprintf("%q and %q both have bare frames, of which a connection takes one room only", name,
 				bare), "remove one")

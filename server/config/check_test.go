@@ -228,11 +228,12 @@ func TestRoomFaults(t *testing.T) {
 			`newest values instead of being cut`,
 		`c.yaml:4: classes.a b: is not a name for a class; use letters, digits, dashes and underscores`,
 		`c.yaml:5: classes.x.lag: "cut" is unknown; use one of skip, close`,
-		`c.yaml:5: classes.x.owner: "{user}" is not an owner; write "{sub}" for private rooms, or remove it for `+
-			`public ones`)
+		`c.yaml:5: classes.x.owner: "{user}" is not an owner; write "{sub}" for private rooms, "{claims.accounts[]}" `+
+			`for those of each account in a claim, or remove it for public ones`)
 }
 
 func TestAutoJoinFaults(t *testing.T) {
+	const orClaim = ", or {claims.NAME[]} for what a claim lists"
 	faultsOf(t, `auto_join:
 - prices
 - prise
@@ -246,10 +247,11 @@ func TestAutoJoinFaults(t *testing.T) {
 		`c.yaml:3: auto_join[1]: "prise" fits no pattern of rooms; did you mean prices? Else add a pattern for it`,
 		`c.yaml:4: auto_join[2]: "prices" is named twice; remove one`,
 		`c.yaml:6: auto_join[4]: "orders:{user}" is not a room name; write a whole name, in which {sub} may stand `+
-			`for the user`,
+			`for the user`+orClaim,
 		`c.yaml:7: auto_join[5]: "prices:*" is not a room name; write a whole name, in which {sub} may stand for the `+
-			`user`,
-		`c.yaml:8: auto_join[6]: "" is not a room name; write a whole name, in which {sub} may stand for the user`)
+			`user`+orClaim,
+		`c.yaml:8: auto_join[6]: "" is not a room name; write a whole name, in which {sub} may stand for the user`+
+			orClaim)
 }
 
 func TestEnvironmentFaults(t *testing.T) {

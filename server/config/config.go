@@ -18,7 +18,9 @@ type Config struct {
 	Classes map[string]Class `koanf:"classes"`
 	// Rooms maps patterns to classes. A room that fits none is unknown.
 	Rooms []Room `koanf:"rooms"`
-	// AutoJoin names the rooms joined on authentication, as one step; {sub} stands for the user.
+	// AutoJoin names the rooms joined on authentication, as one step. One of these may stand in a name:
+	// {sub} for the user, {claims.NAME} for the one value of a claim, or {claims.NAME[]} for each value
+	// of a list or word of a text, which makes as many rooms. A user without the claim has none of them.
 	AutoJoin []string `koanf:"auto_join"`
 	// Allow narrows down who may join what: by a room (desk:1) or a wildcard ("desk:*"), what the
 	// claims of a token must be ({role: desk}). Somebody who fulfils one of the entries that match a
@@ -216,7 +218,9 @@ type Class struct {
 	// Lag says what happens to a member whose next messages the tape has dropped: skip (default)
 	// sends it a gap notice, close closes it with 4208.
 	Lag string `koanf:"lag"`
-	// Owner makes rooms private if it is "{sub}": only the user {owner} may join. Default "": public.
+	// Owner makes rooms private. "{sub}": only the user {owner} may join. "{claims.NAME[]}": only users
+	// whose claim NAME lists {owner}, or has it among its words; "{claims.NAME}": whose claim is
+	// {owner}. Default "": public.
 	Owner string `koanf:"owner"`
 	// Keep keeps records of rooms without members here. Default false; always true if Owner is set.
 	Keep bool `koanf:"keep"`

@@ -1,6 +1,9 @@
 // Package rights decides who may join which room: by the owner of a private room, and by the claims
 // that the configuration asks for (allow). It knows no connections and keeps nothing of a client.
 //
+// A private room belongs to those whom the owner of its class names, which may be a claim. AutoJoin
+// returns the configured rooms of somebody, with what the claims say in their names (auto.go).
+//
 // New compiles the Rules of a configuration once. They do not change, so any goroutine may use them.
 // Claims returns the names of the claims that they need. Package session asks for each room that a
 // client names (Admits) and each wildcard (AdmitsUnder), on a poller's or a loop's goroutine: a

@@ -32,9 +32,11 @@ func (v Verdict) String() string { return [...]string{"", "owner", "private_wild
 // Rules say who may join which room.
 type Rules struct {
 	catalog  *rooms.Catalog
-	literals map[string]conditions // of allow, by room
-	prefixes map[string]conditions // of allow, by the text before the star
-	lengths  []int                 // that prefixes have, ascending
+	literals map[string]conditions      // of allow, by room
+	prefixes map[string]conditions      // of allow, by the text before the star
+	lengths  []int                      // that prefixes have, ascending
+	owners   map[string]config.Template // of private classes, by Class.Owner
+	auto     []config.Template          // of auto_join
 	claims   []string
 }
 
@@ -48,7 +50,8 @@ type condition struct {
 
 // New compiles the rules of a configuration that was checked.
 func New(cfg *config.Config, catalog *rooms.Catalog) *Rules {
-	r := &Rules{catalog: catalog, literals: map[string]conditions{}, prefixes: map[string]conditions{}}
+	r := &Rules{catalog: catalog, literals: map[string]conditions{}, prefixes: map[string]conditions{},
+		owners: map[string]config.Template{}}
 	for pattern, of := range cfg.Allow {
 		when := r.compile(of)
 		if prefix, star := strings.CutSuffix(pattern, "*"); star {
@@ -58,11 +61,27 @@ func New(cfg *config.Config, catalog *rooms.Catalog) *Rules {
 			r.literals[pattern] = when
 		}
 	}
+	for _, p := range catalog.Patterns() {
+		if owner := p.Class.Owner; owner != "" {
+			r.owners[owner] = r.template(owner)
+		}
+	}
+	for _, name := range cfg.AutoJoin {
+		r.auto = append(r.auto, r.template(name))
+	}
 	slices.Sort(r.lengths)
 	r.lengths = slices.Compact(r.lengths)
 	slices.Sort(r.claims)
 	r.claims = slices.Compact(r.claims)
 	return r
+}
+
+func (r *Rules) template(text string) config.Template {
+	t, _ := config.ParseTemplate(text)
+	if t.Claim != "" {
+		r.claims = append(r.claims, t.Claim)
+	}
+	return t
 }
 
 func (r *Rules) compile(of config.Conditions) (out conditions) {
@@ -78,13 +97,27 @@ func (r *Rules) Claims() []string { return r.claims }
 
 // Admits decides on a room, which belongs to the pattern and, if that is private, to the owner.
 func (r *Rules) Admits(who Who, p *rooms.Pattern, owner, room string) Verdict {
-	if p.Class.Private() && (owner == "" || owner != who.User) {
+	if p.Class.Private() && !r.owns(who, p.Class.Owner, owner) {
 		return OtherUser
 	}
 	if found, ok := r.allows(who, room, true); found && !ok {
 		return NotAllowed
 	}
 	return OK
+}
+
+// owns reports whether somebody owns the private rooms of an owner, by the rule of their class.
+func (r *Rules) owns(who Who, rule, owner string) bool {
+	t, known := r.owners[rule]
+	switch {
+	case owner == "" || !known || t.Hole == "":
+		return false
+	case t.Claim == "":
+		return owner == who.User
+	case t.Each:
+		return slices.Contains(who.Claims.Values(t.Claim), owner)
+	}
+	return owner == who.Claims.Value(t.Claim)
 }
 
 // AdmitsUnder decides on all rooms of the pattern that there are or may be under a prefix.

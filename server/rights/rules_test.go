@@ -139,6 +139,50 @@ func TestWildcardOfOwnPattern(t *testing.T) {
 	}
 }
 
+// TestOwners: whose claims name the owner of a private room may join it.
+func TestOwners(t *testing.T) {
+	r := testRules(t, func(cfg *config.Config) {
+		cfg.Classes["accounts"] = config.Class{Owner: "{claims.accounts[]}"}
+		cfg.Classes["branch"] = config.Class{Owner: "{claims.branch}"}
+		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "acc:{owner}", Class: "accounts"},
+			config.Room{Match: "branch:{owner}", Class: "branch"})
+		cfg.AutoJoin = []string{"prices", "user:{sub}", "acc:{claims.accounts[]}", "branch:{claims.branch}",
+			"desk:{claims.desks[]}", "desk:1"}
+		cfg.Allow = map[string]config.Conditions{"desk:2": {"role": {"desk"}}}
+	})
+	f := func(want Verdict, name string, has ...string) {
+		t.Helper()
+		if got := r.decide(t, Who{User: "42", Claims: claims(has...)}, name); got != want {
+			t.Errorf("%s with %q: %v, want %v", name, has, got, want)
+		}
+	}
+	f(OK, "acc:A1", "accounts=[A1,A2]")
+	f(OK, "acc:A2", "accounts=A1 A2")
+	f(OK, "branch:B1", "branch=B1")
+	for _, has := range []string{"accounts=", "accounts=[]", "accounts=A", "accounts=a1", "accounts=[A1 A2]",
+		"account=[A1]", "branch=A1", "accounts=*", "accounts=[*]", "accounts={claims.accounts[]}"} {
+		f(OtherUser, "acc:A1", has)
+	}
+	f(OtherUser, "acc:42") // the user's own name is no account
+	f(OtherUser, "branch:B1", "branch=B1 B2")
+	f(OtherUser, "branch:B1", "branch=[B1]")
+	f(EachOnes, "acc:*", "accounts=[A1]")
+	f(EachOnes, "acc:A*", "accounts=*")
+
+	auto := func(want string, has ...string) {
+		t.Helper()
+		names, user := r.AutoJoin(Who{User: "42", Claims: claims(has...)})
+		if got := strings.Join(names, " "); got != want || user != "42" {
+			t.Errorf("%q joins %s, want %s", has, got, want)
+		}
+	}
+	auto("prices user:42 desk:1")
+	auto("prices user:42 acc:A1 acc:A2 branch:B1 desk:1 desk:3", "accounts=[A1,A2,A1]", "branch=B1", "desks=1 3 2")
+	auto("prices user:42 desk:2 desk:1", "desks=2", "role=desk", "branch=[B1]")
+	// What is not the name of a room stays, so that the client is told.
+	auto("prices user:42 acc:* desk:* desk:1", "accounts=[*]", "desks=*")
+}
+
 // FuzzAllow: whoever may join a wildcard may join each room under it by name, and what one of the
 // matching entries allows is allowed.
 func FuzzAllow(f *testing.F) {

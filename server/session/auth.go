@@ -104,7 +104,7 @@ func authParams(q *request) (a authRequest, f fault) {
 
 func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id auth.Identity, start time.Time) {
 	var names []string
-	names, id.User = h.autoNames(rights.Who{User: id.User, Claims: id.Claims})
+	names, id.User = h.rights.AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
 	if !h.limit.Users.Take(id.User, h.maxUserConns) {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
 		h.hangUp(c, s, q.id, fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
@@ -136,7 +136,7 @@ func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest
 	}
 	names := a.join
 	if names == nil {
-		names, _ = h.autoNames(h.who(c))
+		names, _ = h.rights.AutoJoin(h.who(c))
 	}
 	c.SetAuthenticated(a.positions)
 	h.answerAuthenticated(c, q, id)

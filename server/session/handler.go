@@ -33,7 +33,6 @@ type Handler struct {
 	limit        *limits.Limiter
 	rights       *rights.Rules
 	catalog      *rooms.Catalog
-	auto         []autoRoom
 	timeout      time.Duration // to authenticate
 	maxRooms     int           // of one connection; 0: any number
 	maxUserRooms int           // of one user; 0: any number
@@ -83,10 +82,6 @@ func New(
 	auth.Keep(h.rights.Claims()...)
 	for _, class := range cfg.Classes {
 		h.deflate = h.deflate || class.Compress
-	}
-	for _, name := range cfg.AutoJoin {
-		before, after, sub := strings.Cut(name, "{sub}")
-		h.auto = append(h.auto, autoRoom{before, after, sub})
 	}
 	return h
 }
@@ -213,7 +208,7 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 		return
 	}
 	var names []string
-	names, id.User = h.autoNames(rights.Who{User: id.User, Claims: id.Claims})
+	names, id.User = h.rights.AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
 	if !h.limit.Users.Take(id.User, h.maxUserConns) {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
 		refuse(fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)

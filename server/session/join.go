@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"tapecast/loop"
@@ -15,47 +14,6 @@ import (
 	"tapecast/server/limits"
 	"tapecast/server/rights"
 )
-
-// autoRoom is an entry of auto_join, cut at {sub}.
-type autoRoom struct {
-	before, after string
-	sub           bool
-}
-
-// autoNames returns the configured rooms of a user, without those that allow forbids. The names
-// that contain the user share one string with the returned user's name: rooms and session keep them
-// for as long as the client stays.
-func (h *Handler) autoNames(who rights.Who) (names []string, shared string) {
-	user := who.User
-	size := 0
-	for _, a := range h.auto {
-		if a.sub {
-			size += len(a.before) + len(user) + len(a.after)
-		}
-	}
-	var b strings.Builder
-	b.Grow(size)
-	for _, a := range h.auto {
-		if a.sub {
-			b.WriteString(a.before)
-			b.WriteString(user)
-			b.WriteString(a.after)
-		}
-	}
-	all := b.String()
-	names, shared = make([]string, 0, len(h.auto)), user
-	for _, a := range h.auto {
-		if !a.sub {
-			names = append(names, a.before)
-			continue
-		}
-		n := len(a.before) + len(user) + len(a.after)
-		names = append(names, all[:n])
-		shared = all[len(a.before) : len(a.before)+len(user)]
-		all = all[n:]
-	}
-	return h.leaveOut(who, names), shared
-}
 
 // asking is a request for rooms on its way to the appenders: the names, and the faults so far.
 type asking struct {

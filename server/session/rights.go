@@ -42,17 +42,6 @@ func forbidden(v rights.Verdict, wildcard bool) fault {
 	return fault{code: wire.CodeForbidden, text: text, verdict: v}
 }
 
-// leaveOut returns the configured rooms without those that the user may not join.
-func (h *Handler) leaveOut(who rights.Who, names []string) []string {
-	kept := names[:0]
-	for _, name := range names {
-		if _, _, f := h.admits(who, name); f.code != wire.CodeForbidden {
-			kept = append(kept, name)
-		}
-	}
-	return kept
-}
-
 // sift makes a connection leave the rooms that its new claims do not allow. A request for rooms that
 // was judged by the old ones may be under way: it sifts again once it is done (siftIf).
 func (h *Handler) sift(c conn) {

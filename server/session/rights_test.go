@@ -265,3 +265,41 @@ func TestRenewalByAnswer(t *testing.T) {
 	h.siftIf(c, judged)
 	c.isIn(t, "prices", "orders:42")
 }
+
+// TestAccounts: one login with many accounts is in the rooms of each, as far as a connection may have
+// rooms. A new token with other accounts takes rooms away.
+func TestAccounts(t *testing.T) {
+	h := newTestHandler(t, func(cfg *config.Config) {
+		cfg.Classes["accounts"] = config.Class{Owner: "{claims.accounts[]}"}
+		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "acc:{owner}", Class: "accounts"})
+		cfg.AutoJoin = []string{"prices", "acc:{claims.accounts[]}", "user:{sub}"}
+		cfg.Limits.RoomsPerConnection = 5
+	})
+	of := func(accounts ...string) jwt.MapClaims { return jwt.MapClaims{"accounts": accounts} }
+	c := dial(t, h, claimed(t, of("A1", "A2")), "")
+	c.isIn(t, "prices", "user:42", "acc:A1", "acc:A2")
+	if got := c.take(); !strings.Contains(got, `"userRooms":["acc:A1","acc:A2","user:42"]`) {
+		t.Errorf("got %s", got)
+	}
+	for room, owned := range map[string]bool{"acc:A1": true, "acc:A3": false, "acc:42": false, "user:A1": false} {
+		if got := c.says(subscribe(room)); strings.Contains(got, `"code":-32007`) == owned {
+			t.Errorf("%s: %s", room, got)
+		}
+	}
+	got := c.says(`{"method":"authenticate","params":{"token":"` + claimed(t, of("A2", "A3")) + `"},"id":1}`)
+	if !strings.Contains(got, `"method":"left"`) {
+		t.Errorf("got %s", got)
+	}
+	c.isIn(t, "prices", "user:42", "acc:A2")
+
+	many := dial(t, h, claimed(t, of("A1", "A2", "A3", "A4", "A5", "*")), "")
+	many.isIn(t, "prices", "acc:A1", "acc:A2", "acc:A3", "acc:A4")
+	told := many.take()
+	for _, want := range []string{`{"room":"acc:A5","error":{"code":-32009`, `{"room":"user:42","error":{"code":-32009`,
+		`{"room":"acc:*","error":{"code":-32007`} {
+		if !strings.Contains(told, want) {
+			t.Errorf("no %s in %s", want, told)
+		}
+	}
+	dial(t, h, claimed(t, nil), "").isIn(t, "prices", "user:42")
+}

@@ -112,3 +112,65 @@ func TestAllowedRooms(t *testing.T) {
 		c.check()
 	}
 }
+
+const accountsConfig = `
+classes:
+  accounts: {owner: "{claims.accounts[]}", lag: close}
+rooms:
+  - {match: "trades", class: stream}
+  - {match: "acc:{owner}", class: accounts}
+auto_join: [trades, "acc:{claims.accounts[]}"]
+ingest:
+  routes:
+    - {topic: trades, rooms: [trades], type: trade_update}
+    - {topic: accounts, rooms: ["acc:{@key}"], type: order_update}
+`
+
+// TestAccounts: one login with many accounts gets the messages of each, and nobody else does.
+func TestAccounts(t *testing.T) {
+	besideOthers(t)
+	k := fakeCluster(t)
+	k.topic(t, "trades", 1)
+	k.topic(t, "accounts", 3)
+	g := start(t, config(k, accountsConfig))
+	let := func(user string, accounts any) *client {
+		c := dial(t, g, dialing{query: "?token=" + claimed(user, jwt.MapClaims{"accounts": accounts})})
+		c.notice("auto_subscribed")
+		return c
+	}
+	broker, trader, other := let("42", []any{"A1", "A2", 3}), let("43", "A2"), let("A1", []string{})
+	broker.isIn("trades", "acc:A1", "acc:A2", "acc:3")
+	trader.isIn("trades", "acc:A2")
+	other.isIn("trades")
+	for _, room := range []string{"acc:A1", "acc:A*", "acc:*"} {
+		if code := refusal(t, other, room); code != -32007 {
+			t.Errorf("%s: refused with %d", room, code)
+		}
+	}
+	w := k.producer(t)
+	for i := range 20 {
+		for _, account := range []string{"A1", "A2", "3", "A4"} {
+			w.send("accounts", anyPartition, []byte(account), fmt.Appendf(nil, `{"n":%d}`, i))
+		}
+	}
+	w.send("trades", 0, nil, []byte(`{"n":1}`))
+	w.flush()
+	for _, c := range []*client{broker, trader, other} {
+		c.await("its messages", func() bool {
+			for name, r := range c.rooms {
+				if want := map[bool]int{true: 1, false: 20}[name == "trades"]; len(r.frames) != want {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	renewed := claimed("42", jwt.MapClaims{"accounts": []string{"A2"}})
+	if r := broker.call("authenticate", map[string]any{"token": renewed}); r.Error != nil {
+		t.Fatalf("cannot renew: %+v", r.Error)
+	}
+	broker.isIn("trades", "acc:A2")
+	for _, c := range []*client{broker, trader, other} {
+		c.check()
+	}
+}
