@@ -77,6 +77,14 @@ var tooMany = upgrade.Verdict{
 // judge lets the handler decide on a valid request.
 func (c *Conn) judge(r *upgrade.Request) upgrade.Verdict {
 	e := c.loop.engine
+	if v := c.forwarded(r); v.Status != 0 {
+		return v
+	}
+	if e.cfg.Knock != nil {
+		if v := e.cfg.Knock(c.Remote()); v.Status != 0 {
+			return v
+		}
+	}
 	if !e.gate.admit(c) {
 		return tooMany
 	}

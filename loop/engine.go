@@ -81,6 +81,15 @@ type Config struct {
 	// Trusted peers are balancers. Each of their connections begins with a PROXY protocol header,
 	// and counts for the address that the header names.
 	Trusted []netip.Prefix
+	// Forwarders are proxies that speak HTTP. Their requests count for the address that the field
+	// ForwardedField, which they add to, names last besides their own (package forwarded).
+	Forwarders []netip.Prefix
+	// ForwardedField is the field: X-Forwarded-For, or Forwarded.
+	ForwardedField string
+	// Knock is called for each valid request, with the client's address, before it is counted as a
+	// client. What it returns refuses the request, or is zero. It runs where Handler.Open does, and
+	// must not block. Nil: it refuses none.
+	Knock func(from netip.AddrPort) upgrade.Verdict
 	// Limited is called for each socket that was refused or dropped, with its address. It may be
 	// called on any goroutine and must not block. Nil: it is not called.
 	Limited func(l Limit, from netip.AddrPort)
@@ -169,7 +178,10 @@ type Engine struct {
 	failed   atomic.Uint64 // accepts that failed
 	misled   atomic.Uint64 // trusted peers without a good header
 	lastFail atomic.Int64  // when a failed accept was last logged, ns by now; 0: never
-	putOff   [putOffs]atomic.Uint64
+	unnamed  atomic.Uint64 // requests of forwarders that do not name the client as they should
+	// lastUnnamed is when such a request was last logged.
+	lastUnnamed atomic.Int64
+	putOff      [putOffs]atomic.Uint64
 }
 
 // New returns an engine. Start opens its port.
@@ -181,6 +193,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, start: time.Now()}
 	e.gate.init(&cfg)
 	e.incoming.init(&cfg)
+	e.gate.incoming = &e.incoming
 	e.handshakes = tlsconn.NewHandshakes(tlsconn.Config{
 		TLS: cfg.TLS, AtOnce: cfg.TLSHandshakes, Waiting: cfg.TLSWaiting, Timeout: cfg.HandshakeTimeout,
 	})

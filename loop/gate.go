@@ -43,6 +43,7 @@ type gate struct {
 	pendMost int
 	tell     func(Limit, netip.AddrPort)
 	turned   atomic.Uint64 // dropped while half-open, or refused without an answer
+	incoming *incoming     // reads addresses too
 
 	mu        sync.Mutex
 	landed    sync.Cond // signalled when falling decreases
@@ -105,8 +106,18 @@ func (g *gate) enter(c *Conn, headed bool) {
 	g.carryOut(&v)
 }
 
-// count counts a socket for its address. mu is held.
+// count counts a socket for its address, and as half-open. mu is held.
 func (g *gate) count(c *Conn, v *verdicts) {
+	if g.countAddress(c, v) {
+		g.await(c, true, v)
+	} else {
+		g.overflow(c, v)
+	}
+}
+
+// countAddress counts a socket for its address. It returns false if the address has too many. mu is
+// held.
+func (g *gate) countAddress(c *Conn, v *verdicts) bool {
 	a := c.network()
 	if g.each > 0 && g.addresses[a] >= g.each {
 		if old := g.closing.Oldest(a); old != nil {
@@ -116,14 +127,13 @@ func (g *gate) count(c *Conn, v *verdicts) {
 	}
 	if g.each > 0 && g.addresses[a] >= g.each {
 		v.hit(LimitAddress, c)
-		g.overflow(c, v)
-		return
+		return false
 	}
 	if g.each > 0 {
 		g.addresses[a]++
 		c.standing |= stdCounted
 	}
-	g.await(c, true, v)
+	return true
 }
 
 // await counts a socket as half-open. mu is held.

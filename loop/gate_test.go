@@ -50,8 +50,12 @@ func (w *world) silent(from net.IP) net.Conn {
 }
 
 // asks sends an upgrade request and returns the status line of its answer; "": none.
-func asks(conn net.Conn) string {
-	fmt.Fprint(conn, get("/ws?me"))
+func asks(conn net.Conn, lines ...string) string {
+	head := strings.TrimSuffix(get("/ws?me"), "\r\n")
+	for _, line := range lines {
+		head += line + "\r\n"
+	}
+	fmt.Fprint(conn, head+"\r\n")
 	line, _ := bufio.NewReader(conn).ReadString('\n')
 	return strings.TrimSpace(line)
 }

@@ -36,10 +36,14 @@ func (m *incoming) init(cfg *Config) {
 func (m *incoming) holds(c *Conn, n int64) bool {
 	m.mu.Lock()
 	closed := m.note(c, n)
+	var from []netip.AddrPort
+	for _, old := range closed {
+		from = append(from, old.Remote())
+	}
 	m.mu.Unlock()
 	ok := true
-	for _, old := range closed {
-		m.tell(LimitIncoming, old.Remote())
+	for i, old := range closed {
+		m.tell(LimitIncoming, from[i])
 		if old == c {
 			ok = false
 		} else {

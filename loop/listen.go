@@ -2,11 +2,8 @@ package loop
 
 import (
 	"net/netip"
-	"slices"
-	"time"
 
 	"tapecast/loop/netpoll"
-	"tapecast/loop/proxyheader"
 	"tapecast/loop/tlsconn"
 )
 
@@ -50,10 +47,10 @@ func (e *Engine) newConn(from netip.AddrPort) *Conn {
 	if from.IsValid() {
 		c.addr = from.Addr().As16()
 	}
-	if e.trusts(from.Addr()) {
+	if within(e.cfg.Trusted, from.Addr()) {
 		c.input = inHeader
 	}
-	e.gate.enter(c, c.input == inHeader)
+	e.gate.enter(c, c.input == inHeader || e.isForwarder(from.Addr()))
 	return c
 }
 
@@ -73,63 +70,8 @@ func (e *Engine) forget(c *Conn) {
 
 func (e *Engine) acceptFailed(err error) {
 	e.failed.Add(1)
-	now := int64(e.now()) // the wall clock, when set back, would silence the log
-	if last := e.lastFail.Load(); (last == 0 || now-last > int64(time.Second)) && e.lastFail.CompareAndSwap(last, now) {
+	if e.mayLog(&e.lastFail) {
 		e.cfg.Log.Error("cannot accept connections; is the descriptor limit too low?",
 			"error", err, "failed", e.failed.Load(), "connections", e.conns.Load())
 	}
-}
-
-// Peers that send a PROXY protocol header first (package proxyheader). They must be in
-// Config.Trusted, since a peer that may send one may claim any address.
-
-// readHeader handles what a trusted peer sent, up to the end of its header, and returns what came
-// after it.
-func (c *Conn) readHeader(b []byte) []byte {
-	if c.asked != nil {
-		c.asked.text = append(c.asked.text, b...)
-		b = c.asked.text
-	}
-	e := c.loop.engine
-	n, from, err := proxyheader.Read(b)
-	switch {
-	case err != nil:
-		e.misled.Add(1)
-		e.cfg.Log.Warn("a trusted proxy sent no valid PROXY protocol header; is the protocol enabled on the proxy?",
-			"remote", c.Remote(), "error", err)
-		c.asked = nil
-		c.cut()
-		return nil
-	case n == 0:
-		if c.asked == nil {
-			c.asked = &askedPart{text: append([]byte(nil), b...)}
-		}
-		return nil
-	}
-	c.asked, c.input = nil, inRequest
-	e.gate.known(c, from)
-	return b[n:]
-}
-
-// trusts reports whether the peer must send a PROXY protocol header.
-func (e *Engine) trusts(peer netip.Addr) bool {
-	peer = peer.Unmap().WithZone("")
-	return slices.ContainsFunc(e.cfg.Trusted, func(p netip.Prefix) bool { return p.Contains(peer) })
-}
-
-// known gives a socket the address that its PROXY protocol header names, and counts it for that
-// address. If the header names none, the socket keeps the balancer's address, which has no limit.
-func (g *gate) known(c *Conn, from netip.AddrPort) {
-	g.mu.Lock()
-	var v verdicts
-	if c.standing&stdFalling == 0 {
-		g.half.Remove(c)
-		if from.IsValid() {
-			c.addr, c.port = from.Addr().As16(), from.Port()
-			g.count(c, &v)
-		} else {
-			g.await(c, false, &v)
-		}
-	}
-	g.carryOut(&v)
 }

@@ -139,6 +139,8 @@ type Stats struct {
 	Incoming     int64 // bytes of incomplete messages
 	// HeadersRefused counts trusted peers whose PROXY protocol header was missing or bad.
 	HeadersRefused uint64
+	// Unnamed counts requests of Forwarders whose field that names the client cannot be read.
+	Unnamed uint64
 
 	Pollers                int
 	ConnBytes, MemberBytes int64 // memory of connections and memberships, estimated
@@ -155,7 +157,7 @@ type PutOffs struct {
 func (e *Engine) Stats() Stats {
 	out := Stats{
 		Accepted: e.net.Opened(), AcceptFailed: e.failed.Load(), TurnedAway: e.gate.turned.Load(), Gate: e.gate.stats(),
-		HeadersRefused: e.misled.Load(), TLS: e.handshakes.Stats(), Pollers: e.cfg.Pollers,
+		HeadersRefused: e.misled.Load(), Unnamed: e.unnamed.Load(), TLS: e.handshakes.Stats(), Pollers: e.cfg.Pollers,
 		Incoming: e.incoming.bytes(),
 	}
 	out.PutOff = PutOffs{

@@ -159,6 +159,8 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 		e.TurnedAway)
 	m.counter("tapecast_proxy_headers_refused_total", "Connections from trusted proxies without a valid PROXY "+
 		"protocol header.", e.HeadersRefused)
+	m.counter("tapecast_forwarded_refused_total", "Requests from proxies of server.proxy.http whose field that names "+
+		"the client cannot be read.", e.Unnamed)
 	m.gauge("tapecast_half_open_connections", "Sockets that have not been upgraded.", float64(e.Gate.HalfOpen))
 	m.gauge("tapecast_closing_connections", "Connections that are being closed.", float64(e.Gate.Closing))
 	m.gauge("tapecast_surplus_connections", "Sockets beyond a limit that have yet to be told.",

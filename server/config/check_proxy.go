@@ -31,10 +31,16 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// Networks returns the trusted networks, which check has accepted.
-func (cfg *Proxy) Networks() []netip.Prefix {
+// Networks returns the networks of balancers that send PROXY protocol headers. check has accepted
+// them.
+func (cfg *Proxy) Networks() []netip.Prefix { return networks(cfg.Trusted) }
+
+// Networks returns the networks of proxies that speak HTTP. check has accepted them.
+func (cfg *ProxyHTTP) Networks() []netip.Prefix { return networks(cfg.Trusted) }
+
+func networks(list []string) []netip.Prefix {
 	var all []netip.Prefix
-	for _, s := range cfg.Trusted {
+	for _, s := range list {
 		if p, err := parseNetwork(s); err == nil {
 			all = append(all, p)
 		}
@@ -43,13 +49,21 @@ func (cfg *Proxy) Networks() []netip.Prefix {
 }
 
 func (c *collector) checkProxy(cfg *Proxy) {
+	c.checkNetworks("server.proxy.trusted", cfg.Trusted,
+		"write the balancers' own addresses or networks, such as 10.0.0.7 or 10.1.0.0/16")
+	c.checkNetworks("server.proxy.http.trusted", cfg.HTTP.Trusted,
+		"write the proxies' own addresses or networks, such as 10.0.0.7 or 10.1.0.0/16")
+	c.oneOf("server.proxy.http.header", cfg.HTTP.Header, "X-Forwarded-For", "Forwarded")
+}
+
+func (c *collector) checkNetworks(key string, list []string, do string) {
 	seen := map[netip.Prefix]bool{}
-	for i, s := range cfg.Trusted {
-		path := index("server.proxy.trusted", i)
+	for i, s := range list {
+		path := index(key, i)
 		p, err := parseNetwork(s)
 		switch {
 		case err != nil:
-			c.add(path, err.Error(), "write the balancers' own addresses or networks, such as 10.0.0.7 or 10.1.0.0/16")
+			c.add(path, err.Error(), "%s", do)
 		case seen[p]:
 			c.add(path, fmt.Sprintf("%q is named twice", s), "remove one")
 		}

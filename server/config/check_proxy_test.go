@@ -23,6 +23,10 @@ func TestCheckProxy(t *testing.T) {
 	f("::/0", "it trusts every peer, so that any client could claim any address")
 	faultsOf(t, "server: {proxy: {trusted: [10.0.0.7, 10.0.0.7/32]}}",
 		`c.yaml:1: server.proxy.trusted[1]: "10.0.0.7/32" is named twice; remove one`)
+	faultsOf(t, "server: {proxy: {http: {trusted: [proxy-1], header: X-Real-IP}}}",
+		`c.yaml:1: server.proxy.http.trusted[0]: "proxy-1" is not an address or network; write the proxies' own `+
+			`addresses or networks, such as 10.0.0.7 or 10.1.0.0/16`,
+		`c.yaml:1: server.proxy.http.header: "X-Real-IP" is unknown; use one of X-Forwarded-For, Forwarded`)
 	faultsOf(t, "server: {proxy: {trust: [10.0.0.7]}}",
 		"c.yaml:1: server.proxy.trust: unknown key; did you mean server.proxy.trusted?")
 

@@ -78,7 +78,18 @@ type Proxy struct {
 	// Trusted are the addresses and networks (10.0.0.7, 10.1.0.0/16) of balancers. Each of their
 	// connections must begin with a PROXY protocol header, version 1 or 2, ahead of TLS. A header
 	// from any other address is a bad request. Default none.
+	Trusted []string  `koanf:"trusted"`
+	HTTP    ProxyHTTP `koanf:"http"`
+}
+
+// ProxyHTTP is a proxy that speaks HTTP, if there is one.
+type ProxyHTTP struct {
+	// Trusted are the addresses and networks of such proxies. Their requests count for the last
+	// address in Header that is not one of them. Default none.
 	Trusted []string `koanf:"trusted"`
+	// Header is the field to which they add the address that a request came from: X-Forwarded-For
+	// (default), or Forwarded (RFC 7239). The other one is never looked at.
+	Header string `koanf:"header"`
 }
 
 // TLS makes the public port wss, and wss only.
@@ -115,6 +126,12 @@ type Limits struct {
 	// ConnectionsPerAddress is the most sockets of one address (IPv6: one /64); over it: 503, or in
 	// a storm a reset. Default 0: no limit, since behind a proxy all clients share one address.
 	ConnectionsPerAddress int `koanf:"connections_per_address"`
+	// ConnectsPerSecond is how many clients may come a second over a longer time, and ten times as
+	// many at once; over it: 503. Default 0: no limit.
+	ConnectsPerSecond float64 `koanf:"connects_per_second"`
+	// ConnectsPerAddress is the same for one address (IPv6: one /64); over it: 429. Default 0: no
+	// limit, since many clients of a lost node may come from few addresses.
+	ConnectsPerAddress float64 `koanf:"connects_per_address"`
 	// HalfOpen is the most sockets that have not been upgraded, beside Connections. Default 0: 8192,
 	// or what the descriptor limit leaves (Config.MaxHalfOpen).
 	HalfOpen int `koanf:"half_open"`

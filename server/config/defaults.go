@@ -17,6 +17,7 @@ func Default() *Config {
 			HandshakeTimeout: 10 * time.Second,
 			PingEvery:        25 * time.Second,
 			PongTimeout:      60 * time.Second,
+			Proxy:            Proxy{HTTP: ProxyHTTP{Header: "X-Forwarded-For"}},
 			TLS:              TLS{MinVersion: "1.2", Handshakes: 256, Waiting: 4096},
 		},
 		Admin: Admin{Listen: "127.0.0.1:8081", TLS: AdminTLS{MinVersion: "1.2"}},

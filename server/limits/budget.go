@@ -76,6 +76,8 @@ const (
 	payRoom         // of a connection, for one room
 	payLog          // log lines about one limit and connection
 	payToken        // a refused token with a good signature
+	payStrikes      // times that an address was worn out
+	payConnects     // clients that come from an address
 )
 
 func newBudgets(l *config.Limits) *budgets {
@@ -86,7 +88,7 @@ func newBudgets(l *config.Limits) *budgets {
 		b.user = budget{newPace(l.RequestCost*n, burst), bytesPace(float64(l.SnapshotBytes) * n)}
 	}
 	if n := l.BadTokensPerSecond; n > 0 {
-		b.tokens = newPace(n, int(min(max(1, 10*n), 1<<20)))
+		b.tokens = newRate(n)
 	}
 	for i := range b.shards {
 		b.shards[i].owes, b.shards[i].full = map[uint64]Bucket{}, fewDebts

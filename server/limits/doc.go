@@ -7,7 +7,8 @@
 // for the cost of requests, snapshots and bad tokens (Charge, Spend, SnapshotBegins, BadToken). A
 // budget is a debt that is paid off with time. Debts outlive connections. They are bounded (262,144)
 // and swept one shard at a time (Sweep), and those beyond the bound are counted (Forgone). Kind
-// names a limit, in logs and in tapecast_limited_total.
+// names a limit, in logs and in tapecast_limited_total. Connects counts clients that come, by address
+// and all together, before they are connections.
 //
 // A new limit needs a Kind, its name, and code that hits it. That code is here if the limit is on
 // what a user, an address or a request costs, and in package loop (gate.go, pace.go, input.go,

@@ -17,6 +17,7 @@ type Limiter struct {
 	Users *Accounts
 	pace  pace
 	*budgets
+	connects connects
 
 	Requests atomic.Uint64 // messages that were counted against the pace
 	Refused  [Kinds]atomic.Uint64
@@ -48,6 +49,8 @@ const (
 	Tokens
 	Incoming
 	UserRooms
+	Connects
+	AddressConnects
 	Kinds // how many there are
 )
 
@@ -65,6 +68,7 @@ func (k Kind) String() string {
 		"closing", "tls_waiting",
 		"control_frames", "small_fragments", "inflated_messages", "tls_records",
 		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second", "incoming", "rooms_per_user",
+		"connects_per_second", "connects_per_address",
 	}[k]
 }
 
@@ -94,7 +98,7 @@ func (k Kind) Key() string {
 func New(cfg *config.Config) *Limiter {
 	return &Limiter{
 		pace: newPace(cfg.Limits.MessagesPerSecond, cfg.Limits.Burst), budgets: newBudgets(&cfg.Limits),
-		Users: newAccounts(),
+		Users: newAccounts(), connects: newConnects(&cfg.Limits),
 	}
 }
 

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -111,5 +112,39 @@ func TestAccountsForget(t *testing.T) {
 		if s := &a.shards[i]; s.most > fewAccounts {
 			t.Errorf("a shard still has the map of %d users", s.most)
 		}
+	}
+}
+
+// TestBadTokensDelay: an address that comes back with bad tokens each time that it may waits twice as
+// long each time, up to a minute, and is forgiven with time.
+func TestBadTokensDelay(t *testing.T) {
+	cfg := config.Default()
+	cfg.Limits.BadTokensPerSecond = 1
+	b := newBudgets(&cfg.Limits)
+	from := netip.MustParseAddr("2001:db8::1")
+	now := int64(time.Hour)
+	for range 10 {
+		b.BadToken(from, "x", false, now)
+	}
+	if wait := b.WornOut(from, now); wait != 0 {
+		t.Fatalf("waits %s within what may come at once", wait)
+	}
+	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+		b.BadToken(from, "x", false, now)
+		wait := b.WornOut(netip.MustParseAddr("2001:db8::2"), now) // the same /64
+		if wait != want*time.Second {
+			t.Errorf("time %d: waits %s, want %d s", i, wait, want)
+		}
+		now += int64(wait)
+	}
+	now += int64(maxStrikes * strikeFor)
+	for range 11 {
+		b.BadToken(from, "x", false, now)
+	}
+	if wait := b.WornOut(from, now); wait != time.Second {
+		t.Errorf("later: waits %s", wait)
+	}
+	if b.WornOut(netip.MustParseAddr("192.0.2.1"), now) != 0 {
+		t.Error("another address waits")
 	}
 }

@@ -27,7 +27,7 @@ func (b *budgets) Spend(conn uint64, user string, rooms, bytes int, now int64) {
 
 // address returns the payer for bad tokens.
 func address(a netip.Addr) payer {
-	if a.Is6() { // a host has a /64 to itself
+	if a = a.Unmap(); a.Is6() { // a host has a /64 to itself
 		p, _ := a.Prefix(64) // cannot fail: 64 is in range
 		a = p.Addr()
 	}
@@ -51,7 +51,44 @@ func (b *budgets) BadToken(from netip.Addr, token string, signed bool, now int64
 			return
 		}
 	}
-	b.spend(address(from), b.tokens, 1, now)
+	who := address(from)
+	b.spend(who, b.tokens, 1, now)
+	if b.tokens.each > 0 && b.over(who, b.tokens.burst, now) > 0 {
+		b.delay(who, now)
+	}
+}
+
+const (
+	// strikeFor is how long an address pays off each time that it was worn out.
+	strikeFor = 5 * time.Minute
+	// maxStrikes is how many such times are remembered.
+	maxStrikes = 10
+	// maxDelay is the longest that it waits, beyond what its bad tokens cost.
+	maxDelay = time.Minute
+)
+
+// delay makes an address that is worn out wait: a second the first time, and twice as long each time
+// that it comes back with bad tokens.
+func (b *budgets) delay(who payer, now int64) {
+	strikes := who
+	strikes.kind = payStrikes
+	n := (b.over(strikes, 0, now) + strikeFor - 1) / strikeFor // those before this one
+	if n < maxStrikes {
+		b.spend(strikes, pace{each: int64(strikeFor)}, 1, now)
+	}
+	wait := min(time.Second<<n, maxDelay)
+	s, key := b.shard(who)
+	s.mu.Lock()
+	b.rememberLocked(s, key, max(int64(s.owes[key]), now+b.tokens.burst+int64(wait)), now)
+	s.mu.Unlock()
+}
+
+// MayLogOf reports whether a limit that an address hit may be logged, which is once a minute.
+func (b *budgets) MayLogOf(from netip.Addr, k Kind, now int64) bool {
+	line := address(from)
+	line.kind, line.conn = payLog, uint64(k)
+	v, _ := b.charge(line, pace{int64(time.Minute), 0}, 1, now)
+	return v == OK
 }
 
 // MayLog reports whether a limit that a connection hit may be logged, which is once a minute.

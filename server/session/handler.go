@@ -114,8 +114,10 @@ func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 	if !h.accepting.Load() {
 		return unavailable("the server is stopping", 5)
 	}
-	if r.Token != "" && h.wornOut(c) > 0 {
-		return unavailable("too many bad tokens came from this address", 5)
+	if r.Token != "" {
+		if wait := h.wornOut(c); wait > 0 {
+			return unavailable("too many bad tokens came from this address", max(5, seconds(wait)))
+		}
 	}
 	if v := h.vet(c, r); v.Status != 0 {
 		return v

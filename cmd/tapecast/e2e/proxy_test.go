@@ -86,10 +86,15 @@ func connect(t *testing.T, g *gateway, from net.IP, first []byte, trust *tls.Con
 	return conn
 }
 
-// upgraded asks for the upgrade with a token, and returns the status of the answer; 0: none.
-func upgraded(g *gateway, conn net.Conn) (status int) {
+// upgraded asks for the upgrade with a token and more header lines, and returns the status of the
+// answer; 0: none.
+func upgraded(g *gateway, conn net.Conn, lines ...string) (status int) {
+	more := ""
+	for _, line := range lines {
+		more += line + "\r\n"
+	}
 	fmt.Fprintf(conn, "GET /ws?token=%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", g.token("1"))
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", g.token("1"), more)
 	line, _ := bufio.NewReader(conn).ReadString('\n')
 	fmt.Sscanf(line, "HTTP/1.1 %d", &status)
 	return status
