@@ -23,7 +23,8 @@ type cluster struct {
 	brokers string // host:port, comma-separated
 	dir     string // of kafka-up; "" for kfake
 	n       int
-	suffix  string // of all topics of a test that shares the cluster
+	suffix  string         // of all topics of a test that shares the cluster
+	fake    *kfake.Cluster // of kfake, where a test does harm to it; nil: none does
 }
 
 // name returns a topic's name on the cluster.

@@ -8,13 +8,13 @@
 //   - scale: how much a run does. go test -short is small (make race). With
 //     TAPECAST_E2E_FULL=1 a run does what the acceptance table asks for;
 //     TAPECAST_E2E_PARTITIONS sets how many partitions the topics of TestStorm have.
-//   - gateway, command, logpipe: a process of the binary, its log, metrics and ports, which
+//   - gateway, figures, command, logpipe: a process of the binary, its log, metrics and ports, which
 //     the kernel chooses. It ends with the test. The test fails if the process panicked or
 //     had a data race.
 //   - cluster, producer, topic: a Kafka (onEach: the library's and a real one), a producer
 //     whose records come once, and the topic as another reader sees it. All tests share the
 //     real Kafka, and each has topics of its own: name and named add a suffix.
-//   - client, inbox, room, frame, deflate: a client that records everything and compares it
+//   - dial, client, inbox, room, frame, deflate: a client that records everything and compares it
 //     with the protocol. check reports what was not allowed. One goroutine reads. A test
 //     waits with await, under the client's lock.
 //   - lean, crowd, crowd_dial, roam: many clients at little cost. A crowd is one goroutine
@@ -22,6 +22,8 @@
 //     must have.
 //   - raw: a client that sends any bytes. browser_*: README's client in node or Chromium,
 //     behind a proxy that cuts it off.
+//   - trial, survivor, toxic: a gateway between proxies that do harm, and clients that come back
+//     with their positions, whatever happens. `make faults-e2e` runs all faults.
 //   - wait: patience, conditions of other processes, and besideOthers: a test that waits more
 //     than it works runs at the same time as others. main_test.go says how many do.
 //   - recordings: the recorded market, at any pace.

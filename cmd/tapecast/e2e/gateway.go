@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -90,7 +89,13 @@ func start(t testing.TB, yaml string, args ...string) *gateway {
 // launch runs the gateway and waits for its addresses.
 func launch(t testing.TB, args ...string) *gateway {
 	t.Helper()
-	g := spawn(t, args...)
+	return launchWith(t, nil, args...)
+}
+
+// launchWith is launch with more variables in its environment.
+func launchWith(t testing.TB, env []string, args ...string) *gateway {
+	t.Helper()
+	g := spawnLogging(t, nil, env, args...)
 	listening := g.waitLog(patience, "listening", nil)
 	g.public, _ = listening["addr"].(string)
 	g.admin, _ = listening["admin"].(string)
@@ -103,15 +108,15 @@ func launch(t testing.TB, args ...string) *gateway {
 // spawn runs the binary until the end of the test.
 func spawn(t testing.TB, args ...string) *gateway {
 	t.Helper()
-	return spawnLogging(t, nil, args...)
+	return spawnLogging(t, nil, nil, args...)
 }
 
 // spawnLogging is spawn with a standard error of the test's own. nil: the log is read.
-func spawnLogging(t testing.TB, log *os.File, args ...string) *gateway {
+func spawnLogging(t testing.TB, log *os.File, env []string, args ...string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, exited: make(chan struct{})}
 	g.cmd = exec.Command(built(t), args...)
-	g.cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(suite.dir, "config"))
+	g.cmd.Env = append(append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(suite.dir, "config")), env...)
 	stdout, err := g.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -263,58 +268,6 @@ func (g *gateway) ready() {
 		status, _, err := g.tryGet("/readyz")
 		return err == nil && status == 200
 	})
-}
-
-// metric returns the sum of a metric over the series whose labels hold all given pieces.
-func (g *gateway) metric(name string, labels ...string) float64 {
-	g.t.Helper()
-	_, body := g.get("/metrics")
-	sum, found := 0.0, false
-	for line := range strings.Lines(body) {
-		at := strings.LastIndexByte(line, ' ')
-		full, rest, _ := strings.Cut(line[:max(at, 0)], "{")
-		if full != name || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(rest, l) }) {
-			continue
-		}
-		v, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
-		if err != nil {
-			g.t.Fatalf("metric line %q: %v", line, err)
-		}
-		sum, found = sum+v, true
-	}
-	if !found && len(labels) == 0 {
-		g.t.Fatalf("no metric %s in\n%.3000s", name, body)
-	}
-	return sum
-}
-
-// forgets waits until the tapes are empty.
-func (g *gateway) forgets() {
-	g.t.Helper()
-	eventually(g.t, time.Minute, "nothing is left on the tapes",
-		func() bool { return g.metric("tapecast_tape_bytes") == 0 })
-}
-
-// descriptors returns how many descriptors the process has open.
-func (g *gateway) descriptors() int {
-	g.t.Helper()
-	d, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", g.cmd.Process.Pid))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return len(d)
-}
-
-// heap returns the bytes that are live after a garbage collection.
-func (g *gateway) heap() float64 {
-	g.t.Helper()
-	status, body := g.get("/debug/pprof/heap?gc=1&debug=1") // of the heap before the profile is written
-	_, after, ok := strings.Cut(body, "\n# HeapAlloc = ")
-	n, err := strconv.ParseFloat(after[:max(0, strings.IndexByte(after, '\n'))], 64)
-	if status != 200 || !ok || err != nil {
-		g.t.Fatalf("no heap profile: %d %.200s %v", status, body, err)
-	}
-	return n
 }
 
 // token returns a token that is valid for an hour.

@@ -113,7 +113,7 @@ func loggingTo(t *testing.T, log *os.File) (g *gateway, file string) {
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g = spawnLogging(t, log, "run", "--config", file)
+	g = spawnLogging(t, log, nil, "run", "--config", file)
 	g.addressesFromOutput()
 	g.ready()
 	return g, file

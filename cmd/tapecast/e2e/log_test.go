@@ -129,7 +129,7 @@ func TestLogToAFullDisk(t *testing.T) {
 	if err := os.WriteFile(file, []byte(config(nil, "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := spawnLogging(t, full, "run", "--config", file)
+	g := spawnLogging(t, full, nil, "run", "--config", file)
 	g.addressesFromOutput()
 	g.ready()
 	c := join(t, g, "42")

@@ -60,7 +60,7 @@ func (p *logPipe) logging(t *testing.T) (g *gateway, file string) {
 	if err := os.WriteFile(file, []byte(config(nil, "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g = spawnLogging(t, p.w, "run", "--config", file)
+	g = spawnLogging(t, p.w, nil, "run", "--config", file)
 	p.w.Close()
 	go p.feed(g)
 	listening := g.waitLog(patience, "listening", nil)

@@ -140,13 +140,6 @@ func wander(c *client, w *producer, names []string, joins int, rnd *rand.Rand) {
 	}
 }
 
-// summed is a record's position, with the checksum of its value.
-type summed struct {
-	part int32
-	off  int64
-	sum  uint32
-}
-
 func bySymbol(topic [][]record) map[string][]summed {
 	m := map[string][]summed{}
 	for p, recs := range topic {

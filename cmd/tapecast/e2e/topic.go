@@ -111,3 +111,10 @@ func sameAsTopic(t testing.TB, c *client, name string, topic [][]record) {
 		}
 	}
 }
+
+// summed is a record's position, with the checksum of its value.
+type summed struct {
+	part int32
+	off  int64
+	sum  uint32
+}

@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// processFaults is what is done to the process.
+func processFaults() []fault {
+	return []fault{
+		{"process: killed", func(x *trial) {
+			x.node.cmd.Process.Kill()
+			within(x.t, patience, "the end", x.node.exited)
+			x.again()
+		}},
+		{"process: killed while it starts, twice", func(x *trial) {
+			x.node.cmd.Process.Kill()
+			within(x.t, patience, "the end", x.node.exited)
+			for range 2 {
+				x.start()
+				x.node.cmd.Process.Kill()
+				within(x.t, patience, "the end", x.node.exited)
+			}
+			x.again()
+		}},
+		{"process: SIGTERM", func(x *trial) { x.node.stop(patience); x.again() }},
+		{"process: SIGTERM while it starts", func(x *trial) {
+			x.node.stop(patience)
+			x.start()
+			x.node.stop(patience)
+			x.again()
+		}},
+		{"process: SIGTERM twice", func(x *trial) {
+			x.node.cmd.Process.Signal(syscall.SIGTERM)
+			x.node.waitLog(patience, "draining", nil)
+			x.node.cmd.Process.Signal(syscall.SIGTERM)
+			within(x.t, patience, "the end", x.node.exited)
+			x.again()
+		}},
+		{"process: SIGHUP within a drain", func(x *trial) {
+			x.node.cmd.Process.Signal(syscall.SIGTERM)
+			x.node.waitLog(patience, "draining", nil)
+			x.node.cmd.Process.Signal(syscall.SIGHUP)
+			within(x.t, patience, "the end", x.node.exited)
+			x.again()
+		}},
+		{"process: stopped for 6 s", func(x *trial) { x.node.suspend(6 * time.Second) }},
+		{"process: stopped ten times for 300 ms", func(x *trial) {
+			for range 10 {
+				x.node.suspend(300 * time.Millisecond)
+				x.during(200 * time.Millisecond)
+			}
+		}},
+		{"process: two SIGHUPs at once", func(x *trial) {
+			for range 2 {
+				x.node.cmd.Process.Signal(syscall.SIGHUP)
+			}
+			x.during(time.Second)
+		}},
+		{"process: a reload with a fault", func(x *trial) {
+			good, err := os.ReadFile(x.file)
+			if err != nil {
+				x.t.Fatal(err)
+			}
+			x.write(string(good) + "\nbogus: 1\n")
+			x.node.cmd.Process.Signal(syscall.SIGHUP)
+			said := x.node.waitLog(patience, "cannot reload: the configuration has faults", nil)
+			x.note("%v", said["error"])
+			x.write(string(good))
+		}},
+		{"process: out of descriptors", func(x *trial) {
+			pid := x.node.cmd.Process.Pid
+			var was unix.Rlimit
+			low := unix.Rlimit{Cur: uint64(x.node.descriptors()) + 2, Max: 20_000}
+			if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &low, &was); err != nil {
+				x.t.Fatal(err)
+			}
+			// More than there are descriptors for.
+			x.note("%s", x.inSlices(20, func() string { return knock(x.node) }))
+			x.told(`"detail":"connections cannot be accepted`)
+			if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil); err != nil {
+				x.t.Fatal(err)
+			}
+		}},
+		{"process: GOMEMLIMIT of 40 MiB", func(x *trial) {
+			x.node.stop(patience)
+			x.env = append(x.env, "GOMEMLIMIT=40MiB")
+			x.again()
+			x.during(3 * time.Second)
+			x.node.stop(patience)
+			x.env = nil
+			x.again()
+		}},
+		{"process: one processor", func(x *trial) {
+			x.node.stop(patience)
+			x.env = append(x.env, "GOMAXPROCS=1")
+			x.again()
+			x.during(3 * time.Second)
+			x.node.stop(patience)
+			x.env = nil
+			x.again()
+		}},
+	}
+}
+
+// again starts the gateway, and waits until it is ready.
+func (x *trial) again() {
+	x.t.Helper()
+	x.start()
+	x.node.ready()
+}
+
+// knock connects, and says how that went.
+func knock(g *gateway) string {
+	c, err := tryDial(g.t, g, dialing{within: 2 * time.Second})
+	if err != nil {
+		return "refused"
+	}
+	c.conn.Close()
+	return "let in"
+}
+
+func (x *trial) write(yaml string) {
+	x.t.Helper()
+	if err := os.WriteFile(x.file, []byte(yaml), 0o600); err != nil {
+		x.t.Fatal(err)
+	}
+}
