@@ -45,6 +45,8 @@ type TopicAsk struct {
 	Absent string
 	// Compacted are warnings in case the topic is compacted.
 	Compacted []string
+	// Kept is the warning in case that it is not, or deletes old records too. "": it need not be.
+	Kept string
 }
 
 // Connect tries Kafka before a start: each broker of cfg by itself, then each topic. Does the

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,17 @@ func TestConnect(t *testing.T) {
 			t.Errorf("found %s, want %s", got[i], want[i])
 		}
 	}
+	cfg.Librdkafka["sasl.username"], cfg.Librdkafka["sasl.password"] = "root", "root"
+	for _, name := range []string{"trades", "quotes"} {
+		got = connected(t, answering, cfg, TopicAsk{Name: name, Reads: true, Kept: "what is deleted is forgotten"})
+		warned := slices.ContainsFunc(got, func(s string) bool {
+			return strings.HasPrefix(s, "1 topic trades: has cleanup.policy delete: what is deleted is forgotten")
+		})
+		if warned != (name == "trades") {
+			t.Errorf("%s: found\n%s", name, strings.Join(got, "\n"))
+		}
+	}
+	cfg.Librdkafka["sasl.username"] = "u"
 	cfg.Librdkafka["sasl.password"], cfg.Brokers[1] = "wrong", "127.0.0.1:1"
 	got = connected(t, silent, cfg, TopicAsk{Name: "trades"})
 	if len(got) != 2 || !strings.Contains(got[0], "check kafka.librdkafka.sasl.username") {

@@ -98,10 +98,17 @@ func (c *connector) policy(t TopicAsk) string {
 			c.say(Found{FoundOdd, "topic " + t.Name, fmt.Sprintf("whether it is compacted cannot be seen, so "+
 				"last values are read from kafka.look_back on only (%v); grant DescribeConfigs on it", err)})
 		}
+		if t.Kept != "" {
+			c.say(Found{FoundOdd, "topic " + t.Name, fmt.Sprintf("whether it is compacted cannot be seen (%v): %s", err,
+				t.Kept)})
+		}
 		return ""
 	}
 	if policy == "" {
 		return ""
+	}
+	if t.Kept != "" && policy != "compact" {
+		c.say(Found{FoundOdd, "topic " + t.Name, "has cleanup.policy " + policy + ": " + t.Kept})
 	}
 	if strings.Contains(policy, "compact") {
 		for _, text := range t.Compacted {

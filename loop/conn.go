@@ -37,6 +37,7 @@ const (
 	signDeaf          = 1 << iota // the conversation has ended: input is discarded
 	signJudging                   // the handler's Open is running
 	signAuthenticated             // messages may have their full length
+	signSession                   // the handler has set the session
 )
 
 func (s *signs) deaf() bool          { return s.bits.Load()&signDeaf != 0 }
@@ -175,7 +176,10 @@ func (c *Conn) Remote() netip.AddrPort {
 func (c *Conn) Session() any { return c.session }
 
 // SetSession attaches the handler's state. Only Open may call it.
-func (c *Conn) SetSession(s any) { c.session = s }
+func (c *Conn) SetSession(s any) {
+	c.session = s
+	c.signs.bits.Or(signSession) // from now on Engine.Each sees it
+}
 
 // SendText sends a copy of p as one text message.
 func (c *Conn) SendText(p []byte) { c.Send(wire.OpText, p) }

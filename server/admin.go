@@ -21,6 +21,7 @@ func (s *Server) adminPort() *admin.Port {
 	// It asks every loop, and walks all members.
 	p.Get("/connections", admin.NewTurns(s.gate, 1, 10).Guard(s.serveConnections))
 	p.Add("/publish", s.gate.Writes(s.servePublish), http.MethodPost)
+	p.Add("/disconnect", s.gate.Writes(admin.NewTurns(s.gate, 4, 1).Guard(s.serveDisconnect)), http.MethodPost)
 	if s.cfg.Admin.Direct {
 		streams := admin.NewTurns(s.gate, 16, 0)
 		p.Hide("/debug/stand", s.gate.Writes(s.serveStand), http.MethodPost)

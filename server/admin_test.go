@@ -102,7 +102,8 @@ func TestAdminRefuses(t *testing.T) {
 		return header
 	}
 	f("GET", "/", 404,
-		`{"error":"/ does not exist on this port, which has /health /livez /readyz /metrics /connections /publish"}`)
+		`{"error":"/ does not exist on this port, which has /health /livez /readyz /metrics /connections /publish `+
+			`/disconnect"}`)
 	f("GET", "/ws", 404, `"error"`)
 	f("GET", "/debug/pprof/", 404, `"error"`)
 	f("POST", "/debug/append", 404, `"error"`)

@@ -46,6 +46,7 @@ type Server struct {
 	brokers     []string        // Kafka's, or the embedded broker's
 	embedded    *demo.Embedded
 	publisher   publisher
+	replica     atomic.Pointer[ingest.Replica] // of auth.revocations; nil: there is none
 	direct      direct
 
 	gate             *admin.Gate

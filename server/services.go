@@ -17,6 +17,9 @@ func (s *Server) services() []*registry.Service {
 	if s.cfg.Demo() && s.cfg.Ingest.Market {
 		list = append(list, s.market())
 	}
+	if s.cfg.Auth.Revocations != "" {
+		list = append(list, s.revocations())
+	}
 	return list
 }
 
@@ -35,9 +38,13 @@ func (s *Server) rateLimiter() *registry.Service {
 }
 
 func (s *Server) connectionHandler() *registry.Service {
+	needs := []string{"AuthService", "RateLimiter"}
+	if s.cfg.Auth.Revocations != "" {
+		needs = append(needs, revocationList)
+	}
 	return &registry.Service{
 		Name:  "ConnectionHandler",
-		Needs: []string{"AuthService", "RateLimiter"},
+		Needs: needs,
 		Start: func(context.Context) error {
 			if s.draining.Load() {
 				return errors.New("the server is stopping")

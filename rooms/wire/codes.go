@@ -31,6 +31,7 @@ const (
 	CloseRestart     = 1012 // the gateway stops
 	CloseTryLater    = 1013 // too little memory for a message of the client
 	CloseAuth        = 4001 // the token was refused
+	CloseForbidden   = 4003 // the user's access was revoked, or an operator has closed it
 	CloseAuthLate    = 4004 // the client did not authenticate in time
 	CloseRate        = 4108 // it sends too many requests
 	CloseTooMany     = 4129 // too many clients wait to authenticate

@@ -15,6 +15,7 @@
 // the keys change. If it says ErrAsk, the issuer may have published the key meanwhile: Ask answers
 // later, on Run's goroutine. MintToken signs a token that a server with the same configuration
 // accepts.
+// Package revoked judges what a good token says, after any cache.
 // DemoSecret, DemoAdminToken and KeepDemoBroker keep files that `tapecast run` needs without a
 // configuration, readable by its user only (demo.go).
 //

@@ -42,6 +42,9 @@ type Auth struct {
 	// claim's text, be one of a list, or one of its words (as in scope). An empty value: any.
 	// Default none.
 	RequiredClaims map[string]string `koanf:"required_claims"`
+	// Revocations is a compacted topic that says which users and tokens are refused from now on. It
+	// is read whole before the node is ready. Default "": none.
+	Revocations string `koanf:"revocations"`
 	// UserPattern is a regular expression (RE2) that all of a user's id must match, such as [0-9]+.
 	// It can refuse ":", which separates the parts of a room's name. Default "": any id.
 	UserPattern string `koanf:"user_pattern"`

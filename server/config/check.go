@@ -147,6 +147,7 @@ func (c *collector) checkAuth(cfg *Config) {
 	c.checkJWKS(&cfg.Auth)
 	c.checkOrigins(&cfg.Auth)
 	c.checkUsers(&cfg.Auth)
+	c.checkRevocations(cfg)
 	if !cfg.Demo() && !cfg.HasKey() && !c.hasUnder("auth") {
 		c.addAt(c.source("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with",
 			"set auth.secret, auth.secret_file, auth.public_key, auth.public_key_file, auth.keys or auth.jwks_url")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"time"
 )
@@ -112,6 +113,23 @@ func (c *collector) checkUsers(a *Auth) {
 			why = bad
 		}
 		c.add("auth.user_pattern", why.Error(), "write it in the syntax of RE2, such as [A-Za-z0-9_-]+")
+	}
+}
+
+// checkRevocations checks the topic of revocations. What else goes there would be taken for one.
+func (c *collector) checkRevocations(cfg *Config) {
+	const path = "auth.revocations"
+	name := cfg.Auth.Revocations
+	reads := func(r Route) bool { return r.Topic == name }
+	switch at := slices.IndexFunc(cfg.Ingest.Routes, reads); {
+	case name == "":
+	case !topicName.MatchString(name):
+		c.add(path, fmt.Sprintf("%q is not a topic name", name), "use letters, digits, dots, dashes and underscores")
+	case at >= 0:
+		c.add(path, fmt.Sprintf("%s reads %q too, so that clients would be sent who is revoked",
+			index("ingest.routes", at), name), "name a topic of its own")
+	case name == cfg.Kafka.DeadLetter:
+		c.add(path, "is kafka.dead_letter too, and refused records are no revocations", "name a topic of its own")
 	}
 }
 

@@ -80,6 +80,13 @@ func (cfg *Config) topicAsks() []ingest.TopicAsk {
 				from, index("ingest.routes", i), room))
 		}
 	}
+	if name := cfg.Auth.Revocations; name != "" {
+		out = append(out, ingest.TopicAsk{
+			Name: name, Reads: true, Writes: cfg.Admin.Write,
+			Absent: "create it with cleanup.policy=compact, or no client is let in (auth.revocations)",
+			Kept:   "what was revoked is forgotten when its record is deleted; set cleanup.policy=compact on it",
+		})
+	}
 	if k := &cfg.Kafka; k.DeadLetter != "" {
 		out = append(out, ingest.TopicAsk{
 			Name: k.DeadLetter, Writes: true, Absent: "create it, or refused records are lost (kafka.dead_letter)",

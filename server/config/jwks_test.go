@@ -5,7 +5,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
+
+	"tapecast/ingest"
 )
 
 func TestJWKSFaults(t *testing.T) {
@@ -82,4 +85,34 @@ func TestUserPatternFaults(t *testing.T) {
 	f("a|b")
 	f("[0-9", path+"error parsing regexp: missing closing ]: `[0-9`"+do)
 	f("a)|(b", path+"error parsing regexp: unexpected ): `a)|(b`"+do)
+}
+
+func TestRevocationsFaults(t *testing.T) {
+	f := func(yaml string, want ...string) {
+		t.Helper()
+		faultsOf(t, yaml, want...)
+	}
+	f("auth: {revocations: tapecast.revoked}")
+	f("auth: {revocations: 'a b'}", `c.yaml:1: auth.revocations: "a b" is not a topic name; use letters, digits, `+
+		`dots, dashes and underscores`)
+	f("auth: {revocations: dead}\nkafka: {dead_letter: dead}", "c.yaml:1: auth.revocations: is kafka.dead_letter too, "+
+		"and refused records are no revocations; name a topic of its own")
+	f("auth: {revocations: events}\ningest: {routes: [{topic: events, rooms: [system_alerts]}]}",
+		`c.yaml:1: auth.revocations: ingest.routes[0] reads "events" too, so that clients would be sent who is `+
+			`revoked; `+
+			`name a topic of its own`)
+}
+
+// TestRevocationsAsked: what check --connect asks of the topic.
+func TestRevocationsAsked(t *testing.T) {
+	cfg := Default()
+	cfg.Auth.Revocations, cfg.Admin.Write = "revoked", true
+	at := slices.IndexFunc(cfg.topicAsks(), func(a ingest.TopicAsk) bool { return a.Name == "revoked" })
+	if at < 0 {
+		t.Fatal("it is not asked for")
+	}
+	if a := cfg.topicAsks()[at]; !a.Reads || !a.Writes || !strings.Contains(a.Absent, "cleanup.policy=compact") ||
+		!strings.Contains(a.Kept, "cleanup.policy=compact") {
+		t.Errorf("%+v", a)
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"tapecast/rooms/wire"
 	"tapecast/server/auth"
+	"tapecast/server/auth/revoked"
 	"tapecast/server/limits"
 	"tapecast/server/rights"
 )
@@ -110,8 +111,11 @@ func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authReques
 		h.hangUp(c, s, q.id, fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
 		return
 	}
-	if !h.admit(c, s, id, phPending, phJoining, start) { // the timer fired first
+	if err := h.admit(c, s, id, phPending, phJoining, start); err != nil {
 		h.limit.Users.Give(id.User, 0)
+		if err != errOver { // or else the timer fired first
+			h.refuse(c, s, q, phPending, a.token, err)
+		}
 		return
 	}
 	if a.join != nil {
@@ -143,38 +147,51 @@ func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest
 	h.joinFirst(c, s, names, a.wishes, start)
 }
 
-// admit makes a session authenticated. It returns false if the session is no longer in its phase.
-func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, now time.Time) bool {
+// admit makes a session authenticated. The error is errOver if the session is no longer in its phase,
+// and else says why its token is revoked.
+func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, now time.Time) error {
+	mark := h.revoked.Mark(id.ID, id.Issued)
 	s.mu.Lock()
 	if s.phase != was {
 		s.mu.Unlock()
-		return false
+		return errOver
+	}
+	if err := h.judgeLocked(id.User, mark); err != nil {
+		s.mu.Unlock()
+		return err
 	}
 	if was.pending() {
 		h.limit.Pending.Add(-1)
 	}
 	s.user, s.phase = id.User, next
 	setClaimsLocked(c, id.Claims)
-	s.renewLocked(id, h.auth.Leeway(), now)
+	s.renewLocked(id, mark, h.auth.Leeway(), now)
 	at := s.nextTimerLocked(h.auth.Leeway(), now)
 	s.mu.Unlock()
 	c.SetTimer(at)
 	h.debug("authenticated", c, id.User)
-	return true
+	return nil
 }
 
 // renew continues a session with another token. changed reports whether its claims differ.
 func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now time.Time) (changed, ok bool) {
+	mark := h.revoked.Mark(id.ID, id.Issued)
 	s.mu.Lock()
 	same, open := s.user == id.User, s.phase != phClosed
 	var at time.Time
+	var why error
 	if same && open {
-		s.renewLocked(id, h.auth.Leeway(), now)
-		changed = setClaimsLocked(c, id.Claims)
-		at = s.nextTimerLocked(h.auth.Leeway(), now)
+		if why = h.judgeLocked(id.User, mark); why == nil {
+			s.renewLocked(id, mark, h.auth.Leeway(), now)
+			changed = setClaimsLocked(c, id.Claims)
+			at = s.nextTimerLocked(h.auth.Leeway(), now)
+		}
 	}
 	s.mu.Unlock()
 	switch {
+	case why != nil:
+		h.failRenewal(c, s, q, why.Error())
+		return false, false
 	case !open:
 		return false, false
 	case !same:
@@ -193,6 +210,9 @@ func (h *Handler) refuse(c conn, s *session, q *request, ph phase, token string,
 	switch {
 	case errors.Is(why, auth.ErrAway):
 		h.refuseAway(c, s, q, ph)
+		return
+	case why == revoked.ErrUnread:
+		h.hangUp(c, s, q.id, unread, wire.CloseTryLater, awayReason)
 		return
 	case ph != phPending:
 		h.failRenewal(c, s, q, why.Error())
@@ -233,6 +253,10 @@ func closeOfToken(err error) (code int, reason string) {
 		return wire.CloseExpired, "token not valid yet"
 	case errors.Is(err, auth.ErrUnknownKey):
 		return wire.CloseExpired, "token's key unknown"
+	case err == revoked.ErrUser:
+		return wire.CloseForbidden, "access revoked"
+	case err == revoked.ErrToken:
+		return wire.CloseExpired, "token revoked"
 	}
 	return wire.CloseAuth, "authentication failed"
 }

@@ -7,6 +7,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/server/auth"
+	"tapecast/server/auth/revoked"
 	"tapecast/server/config"
 	"tapecast/server/limits"
 )
@@ -79,7 +80,8 @@ func (h *Handler) wornOut(c conn) time.Duration {
 }
 
 func (h *Handler) badToken(c conn, token string, why error) {
-	h.limit.BadToken(c.Remote().Addr(), token, auth.IsSigned(why), h.elapsed(time.Now()))
+	signed := auth.IsSigned(why) || why == revoked.ErrUser || why == revoked.ErrToken
+	h.limit.BadToken(c.Remote().Addr(), token, signed, h.elapsed(time.Now()))
 }
 
 // overLimit counts a limit that a connection hit, and logs it once a minute.

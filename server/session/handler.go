@@ -19,6 +19,7 @@ import (
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
 	"tapecast/server/auth"
+	"tapecast/server/auth/revoked"
 	"tapecast/server/config"
 	"tapecast/server/jsontext"
 	"tapecast/server/limits"
@@ -32,6 +33,7 @@ type Handler struct {
 	auth         *auth.Authenticator
 	limit        *limits.Limiter
 	rights       *rights.Rules
+	revoked      *revoked.List
 	catalog      *rooms.Catalog
 	timeout      time.Duration // to authenticate
 	maxRooms     int           // of one connection; 0: any number
@@ -77,7 +79,7 @@ func New(
 			500e-6, 1e-3, 5e-3, 25e-3),
 		joinTime: newTiming("tapecast_join_seconds", "Time from the token to auto_subscribed.", 100e-6, 250e-6, 500e-6,
 			1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 5),
-		begun: time.Now(), wall: time.Now,
+		begun: time.Now(), wall: time.Now, revoked: newRevoked(&cfg.Auth, log),
 	}
 	auth.Keep(h.rights.Claims()...)
 	for _, class := range cfg.Classes {
@@ -198,15 +200,8 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 		h.say(c, idNull, f)
 		c.Close(code, reason)
 	}
-	if errors.Is(err, auth.ErrAway) {
-		refuse(away, wire.CloseTryLater, awayReason)
-		return
-	}
 	if err != nil {
-		h.badToken(c, token, err)
-		h.logRefused(c, "", err.Error())
-		code, reason := closeOfToken(err)
-		refuse(fault{code: wire.CodeAuth, text: authFailed + err.Error()}, code, reason)
+		h.refuseInHandshake(c, token, err, refuse)
 		return
 	}
 	var names []string
@@ -220,8 +215,11 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 	if manual {
 		next = phManual
 	}
-	if !h.admit(c, s, id, was, next, start) { // it is closed by now
+	if err := h.admit(c, s, id, was, next, start); err != nil {
 		h.limit.Users.Give(id.User, 0)
+		if err != errOver {
+			h.refuseInHandshake(c, token, err, refuse)
+		}
 		return
 	}
 	c.SetAuthenticated(true)

@@ -8,6 +8,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/server/auth"
+	"tapecast/server/auth/revoked"
 	"tapecast/server/limits"
 	"tapecast/server/rights"
 )
@@ -45,7 +46,7 @@ func (p phase) pending() bool { return p == phPending || p == phAsking }
 
 func (p phase) authenticated() bool { return p == phManual || p == phJoining || p == phOpen }
 
-// session is the handler's state of a connection. It is kept at 48 bytes, since there are hundreds
+// session is the handler's state of a connection. It is kept at 64 bytes, since there are hundreds
 // of thousands (TestSessionSize). Requests come on a poller's goroutine, timers and the answers of
 // rooms on a loop's. mu guards the fields.
 //
@@ -55,9 +56,11 @@ type session struct {
 	user    string // "" until authenticated
 	expires int64  // of the token, in seconds since 1970
 	paid    limits.Bucket
-	rooms   int32 // joined, or being joined
-	lead    uint8 // how long before the end auth_expiring is due, in leadUnit; 0: it was sent
-	waiting uint8 // the weight of requests that wait for their rooms
+	tokenID uint64 // revoked.Mark of the token
+	issued  uint32 // the same
+	rooms   int32  // joined, or being joined
+	lead    uint8  // how long before the end auth_expiring is due, in leadUnit; 0: it was sent
+	waiting uint8  // the weight of requests that wait for their rooms
 	phase   phase
 	asks    bool // about a token that renews the session
 }
@@ -155,8 +158,8 @@ func (s *session) end(leeway time.Duration) time.Time {
 	return time.Unix(s.expires, 0).Add(leeway)
 }
 
-func (s *session) renewLocked(id auth.Identity, leeway time.Duration, now time.Time) {
-	s.expires = id.Expires
+func (s *session) renewLocked(id auth.Identity, mark revoked.Mark, leeway time.Duration, now time.Time) {
+	s.expires, s.tokenID, s.issued = id.Expires, mark.ID, mark.Issued
 	lead := min(expiryNotice, s.end(leeway).Sub(now)/4)
 	s.lead = uint8(max(1, lead/leadUnit))
 }

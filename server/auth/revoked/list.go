@@ -82,6 +82,23 @@ func (l *List) Mark(jti string, issued int64) Mark {
 	return m
 }
 
+// Only returns a list of one record, for the marks that l made. It is an error if the record does not
+// say what it revokes.
+func (l *List) Only(key, value string) (*List, error) {
+	k, _, err := parseKey([]byte(key))
+	if err == nil {
+		_, err = parseValue(k, []byte(value))
+	}
+	if err != nil {
+		return nil, err
+	}
+	one := &List{most: l.most, seed: l.seed, log: l.log, changed: make(chan struct{}, 1)}
+	one.Begin(false)
+	one.Record(0, 0, 0, false, []byte(key), []byte(value))
+	one.Whole()
+	return one, nil
+}
+
 // hash is never 0.
 func (l *List) hash(jti string) uint64 { return max(1, maphash.String(l.seed, jti)) }
 

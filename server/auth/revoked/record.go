@@ -97,8 +97,7 @@ func parseValue(k kind, value []byte) (before int64, err error) {
 	return before, nil
 }
 
-// KeyOfUser returns the key of records about a user, and KeyOfToken of those about the token with a
-// jti. KeyOfAll is the key of records about all tokens.
+// KeyOfUser returns the key of records about a user.
 func KeyOfUser(user string) string { return "user:" + user }
 
 // KeyOfToken returns the key of records about the token with a jti.
