@@ -2,14 +2,23 @@ package bench
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"math"
 	"net/netip"
+	"os/exec"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"tapecast/bench/client"
 	"tapecast/bench/hostile"
 	"tapecast/bench/job"
+	"tapecast/bench/machine"
+	"tapecast/bench/pool"
+	"tapecast/bench/proto"
 	"tapecast/bench/scrape"
 )
 
@@ -98,4 +107,179 @@ func (x *AbuseConfig) job(t *Target, e Endpoint) hostile.Job {
 	}
 	j.Sources = HostileSources(x.Addresses)
 	return j
+}
+
+// abuse is what an abuse adds to one run.
+type abuse struct {
+	cfg       *AbuseConfig
+	hostile   *pool.Worker
+	sink      *pool.Worker // nil: the hostile clients attack the gateway
+	newcomers *newcomers
+	before    scrape.Metrics // just before the hostile clients came
+	samples   []float64
+	tally     hostile.Tally
+	health    *HealthSeen
+}
+
+// starter begins a process, with the priority of its choice.
+type starter = func(*exec.Cmd) error
+
+// startAbuse starts the hostile process, and the sink if that is the target.
+func (r *fanoutRun) startAbuse(ctx context.Context) error {
+	c := &r.cfg
+	x := &abuse{cfg: c.Abuse}
+	r.abuse = x
+	j := c.Abuse.job(&c.Target, r.end)
+	if r.name == runSink {
+		var a hostile.SinkAnswer
+		var err error
+		if x.sink, err = pool.Spawn(ctx, "sink", c.start); err != nil {
+			return err
+		}
+		if err := x.sink.Ask(hostile.SinkJob{TLS: j.TLS}, &a); err != nil {
+			return err
+		}
+		if a.Err != "" {
+			return fmt.Errorf("cannot start a sink: %s", a.Err)
+		}
+		j.Addr, j.Unknown = a.Addr, true
+	}
+	var err error
+	if x.hostile, err = StartHostile(ctx, j, c.start); err != nil {
+		return err
+	}
+	x.newcomers = &newcomers{sign: job.NewSigner(c.Target.Keys), first: c.Clients, rate: c.Abuse.Newcomers,
+		latency: job.NewHist(), failed: map[string]int64{}}
+	x.newcomers.peer, err = client.New(client.Job{Endpoint: r.end.Endpoint})
+	return err
+}
+
+// StartHostile starts a process of hostile clients. start begins it.
+func StartHostile(ctx context.Context, j hostile.Job, start starter) (*pool.Worker, error) {
+	w, err := pool.Spawn(ctx, "hostile", start)
+	if err != nil {
+		return nil, err
+	}
+	var a hostile.Tally
+	if err = w.Ask(j, &a); err == nil && a.Err != "" {
+		err = job.Inputf("cannot start hostile clients: %s", a.Err)
+	}
+	if err != nil {
+		w.Stop()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (x *abuse) stop() {
+	for _, w := range []*pool.Worker{x.hostile, x.sink} {
+		if w != nil {
+			w.Stop()
+		}
+	}
+}
+
+func (x *AbuseConfig) order(p job.Timing) job.Order {
+	return job.Order{Op: "ping", From: p.Schedule.Start - p.Anchor, Timed: p.From - p.Anchor,
+		To: p.To - p.Anchor, Every: x.PingEvery}
+}
+
+// sampleEvery is the time between two looks at the gateway's memory.
+const sampleEvery = 500 * time.Millisecond
+
+// run makes the hostile clients attack during the window, and watches the gateway.
+func (x *abuse) run(ctx context.Context, s *scrape.Scraper, admin scrape.Port, p job.Timing) error {
+	from, to := p.From-p.Anchor, p.To-p.Anchor
+	if err := machine.Pause(ctx, time.Duration(from-machine.MonotonicIn(0))-sampleEvery); err != nil {
+		return err
+	}
+	var err error
+	if x.before, err = s.MidRun(ctx); err != nil {
+		return err
+	}
+	var all errgroup.Group
+	all.Go(func() error { return x.hostile.Ask(hostile.Order{From: from, To: to}, &x.tally) })
+	all.Go(func() error { return x.newcomers.come(ctx, from, to) })
+	all.Go(func() error { x.health = watchHealth(ctx, admin, to); return nil })
+	all.Go(func() error { x.sampleMemory(ctx, s, to); return nil })
+	return all.Wait()
+}
+
+// sampleMemory looks at the gateway's resident memory until a given time. A look that fails
+// is skipped: the looks at the window's edges report a gateway that is gone.
+func (x *abuse) sampleMemory(ctx context.Context, s *scrape.Scraper, until int64) {
+	for machine.MonotonicIn(0) < until {
+		if m, err := s.Scrape(ctx); err == nil {
+			x.samples = append(x.samples, m[scrape.MetricRSS])
+		}
+		if machine.Pause(ctx, sampleEvery) != nil {
+			return
+		}
+	}
+}
+
+// newcomers are ordinary clients that connect while others are there already. Each waits
+// for the gateway's first message, and leaves.
+type newcomers struct {
+	peer  *client.Dialer
+	sign  job.Signer
+	first int     // number of the first newcomer's user
+	rate  float64 // a second
+
+	mu      sync.Mutex // guards the fields below
+	latency *job.Hist
+	failed  map[string]int64
+}
+
+// come makes newcomers connect from one time to another (CLOCK_MONOTONIC). It returns when
+// the last one has its message, or was given up.
+func (x *newcomers) come(ctx context.Context, from, to int64) error {
+	count := int(math.Ceil(float64(to-from) / 1e9 * x.rate))
+	return Come(ctx, x.sign, from, x.first, count, x.rate, func(n int, token string, due int64) {
+		ctx, cancel := context.WithTimeout(ctx, client.OpenPatience)
+		defer cancel()
+		why := x.enter(ctx, n, token)
+		took := machine.MonotonicIn(0) - due // of one that is not let in, the time it tried
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if why != "" {
+			x.failed[why]++
+		}
+		x.latency.Record(took)
+	})
+}
+
+// Come makes count clients come at a rate, from a given time on (CLOCK_MONOTONIC). Their
+// users' numbers start at first. Each client is a call of one on a goroutine of its own,
+// and Come returns when all of them have.
+func Come(ctx context.Context, sign job.Signer, from int64, first, count int, rate float64,
+	one func(n int, token string, due int64)) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for n := range count {
+		due := from + int64(float64(n)/rate*1e9)
+		token, err := sign.Sign(job.UserName(first + n)) // signed before it is due, so not timed
+		if err != nil {
+			return err
+		}
+		if err := machine.Pause(ctx, time.Duration(due-machine.MonotonicIn(0))); err != nil {
+			return err
+		}
+		wg.Go(func() { one(n, token, due) })
+	}
+	return nil
+}
+
+// enter returns how a connection ended before the first message; "": the message came.
+func (x *newcomers) enter(ctx context.Context, n int, token string) string {
+	c, err := x.peer.Connect(ctx, n, token)
+	if err != nil {
+		return client.EndOf(0, nil, err)
+	}
+	op, p, err := c.Next()
+	if err != nil || op == proto.OpClose {
+		return client.EndOf(op, p, err)
+	}
+	c.Leave()
+	return ""
 }

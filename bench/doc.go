@@ -52,7 +52,7 @@
 //	passorder  whether chance decides which member gets a message first and last
 //
 // To add a scenario that differs only in who shares a room and what is sent, add a command to
-// cmd/tapecast-bench that fills a FanoutConfig (fanout.go, groups.go and mixed.go there). If
+// cmd/tapecast-bench that fills a FanoutConfig (measure.go there). If
 // something happens to the clients meanwhile, it also needs a field of FanoutConfig, its check
 // (fanout_check.go), and an incident in package worker, as those of slow, churn, storm and abuse.
 // Any other scenario is a file here (handshake.go is a short one) or a package (resumes): a config

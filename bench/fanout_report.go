@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"tapecast/bench/job"
+	"tapecast/bench/proto"
+	"tapecast/bench/scrape"
 	"tapecast/bench/text"
 )
 
@@ -215,4 +217,76 @@ func (g *Run) others(t *text.Table) {
 		t.Row("rawsend", "%s of %s messages sent · %s sends refused, %s short", text.Count(r.Messages),
 			text.Count(r.Scheduled), text.Count(r.Dropped), text.Count(r.Short))
 	}
+}
+
+// Medians are the medians of several runs' figures.
+type Medians struct {
+	Runs        int     `json:"runs"`
+	Delivered   float64 `json:"delivered_per_s"`
+	Bytes       float64 `json:"bytes_per_s"`
+	CPU         float64 `json:"gateway_cpu_us_per_message"`
+	P50         float64 `json:"p50_ms"`
+	P90         float64 `json:"p90_ms"`
+	P99         float64 `json:"p99_ms"`
+	P999        float64 `json:"p999_ms"`
+	Max         float64 `json:"max_ms"`
+	OrdersP99   float64 `json:"orders_p99_ms,omitempty"`
+	OrdersArriv float64 `json:"orders_arrival_p99_ms,omitempty"`
+}
+
+func mediansOf(runs []*Run) Medians {
+	of := func(f func(*Run) float64) float64 { return text.MedianOf(runs, f) }
+	m := Medians{
+		Runs:      len(runs),
+		Delivered: of(func(g *Run) float64 { return g.Delivered }),
+		Bytes:     of(func(g *Run) float64 { return g.Bytes }),
+		CPU:       of(func(g *Run) float64 { return g.CPU }),
+		P50:       of(func(g *Run) float64 { return g.Latency.P50 }),
+		P90:       of(func(g *Run) float64 { return g.Latency.P90 }),
+		P99:       of(func(g *Run) float64 { return g.Latency.P99 }),
+		P999:      of(func(g *Run) float64 { return g.Latency.P999 }),
+		Max:       of(func(g *Run) float64 { return g.Latency.Max }),
+	}
+	if len(runs) > 0 && runs[0].Orders != nil {
+		m.OrdersP99 = of(func(g *Run) float64 { return g.Orders.Latency.P99 })
+		m.OrdersArriv = of(func(g *Run) float64 { return g.Orders.Arrival.P99 })
+	}
+	return m
+}
+
+// refusedMetrics are the gateway's counters of records that reach no member, in words.
+var refusedMetrics = map[string]string{
+	"tapecast_ingest_bad_total":       "bad",
+	"tapecast_ingest_unmatched_total": "no route's match fits",
+	"tapecast_rooms_refused_total":    "its room may not be made",
+}
+
+// refusedRecords returns how many records a gateway refused between two readings, by reason.
+func refusedRecords(from, to scrape.Metrics) map[string]float64 {
+	out := map[string]float64{}
+	for series, v := range to {
+		name, labels, _ := strings.Cut(series, "{")
+		why, ok := refusedMetrics[name]
+		if !ok || v <= from[series] {
+			continue
+		}
+		if reason, ok := proto.Member([]byte(","+labels), `,reason="`); ok {
+			why = string(reason)
+		}
+		out[why] += v - from[series]
+	}
+	return out
+}
+
+// becauseOf returns a clause for lost messages if records were refused: the cause is not delivery.
+func becauseOf(refused map[string]float64) string {
+	var n float64
+	for _, v := range refused {
+		n += v
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", because the gateway refused %s records (%s): its log says which; do the values match the "+
+		"topic's routes? See --fields and --value-template", text.Count(int64(n)), text.Counts(refused))
 }

@@ -2,10 +2,15 @@ package scrape
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -146,3 +151,111 @@ const (
 	MetricTapes   = "tapecast_tape_bytes"
 	MetricLoops   = "tapecast_loops"
 )
+
+// PidPrefix before a number names a process, in place of the address of metrics.
+const PidPrefix = "pid:"
+
+// clockTick is the unit of the times in /proc/PID/stat. Linux gives user space 100 ticks a
+// second, whatever the kernel's own clock is (proc_pid_stat(5)).
+const clockTick = 0.01
+
+// processMetrics reads the CPU time and memory of a process without /metrics of the known form.
+func processMetrics(pid string) (Metrics, error) {
+	if n, err := strconv.Atoi(pid); err != nil || n < 1 {
+		return nil, job.Inputf("--admin %s%s does not name a process: give a number", PidPrefix, pid)
+	}
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return nil, job.Inputf("cannot read process %s: %s (give a process that runs with --admin pid:N)", pid,
+			job.RootOf(err))
+	}
+	status, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		return nil, job.Inputf("cannot read process %s: %s", pid, job.RootOf(err))
+	}
+	return parseProcess(stat, status)
+}
+
+// parseProcess takes the user and system time from a process's stat, and the resident
+// memory from its status. The second field of stat is the process's name in parentheses,
+// which may hold anything.
+func parseProcess(stat, status []byte) (Metrics, error) {
+	const utime, stime = 14 - 3, 15 - 3 // counted from the field behind the name
+	f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(f) <= stime {
+		return nil, fmt.Errorf("no times in a process's stat: %.80q", stat)
+	}
+	user, err1 := strconv.ParseUint(f[utime], 10, 64)
+	system, err2 := strconv.ParseUint(f[stime], 10, 64)
+	if err1 != nil || err2 != nil {
+		return nil, fmt.Errorf("the times in a process's stat are not numbers: %.80q", stat)
+	}
+	for line := range strings.Lines(string(status)) {
+		rest, ok := strings.CutPrefix(line, "VmRSS:")
+		if !ok {
+			continue
+		}
+		kb, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("VmRSS in a process's status is not a number: %q", line)
+		}
+		return Metrics{MetricCPU: float64(user+system) * clockTick, MetricRSS: float64(kb) * 1024}, nil
+	}
+	return nil, fmt.Errorf("no VmRSS in a process's status: has the process ended?")
+}
+
+// Port is a gateway's internal port, with its credentials.
+type Port struct {
+	URL   string      // http://HOST:PORT or https; pid:N: a process without one
+	Token string      // for requests that write, and for pprof; "": none
+	TLS   *tls.Config // for https; nil: the system's certificates
+}
+
+// Client returns an HTTP client for the port. Each of its requests ends within the given time.
+func (a Port) Client(within time.Duration) *http.Client {
+	c := &http.Client{Timeout: within} // it uses the connections that all share
+	if a.TLS != nil {
+		c.Transport = &http.Transport{TLSClientConfig: a.TLS, IdleConnTimeout: 10 * time.Second}
+	}
+	return c
+}
+
+// Authorize adds the token to a request.
+func (a Port) Authorize(h http.Header) {
+	if a.Token != "" {
+		h.Set("Authorization", "Bearer "+a.Token)
+	}
+}
+
+// Dial connects, for a request that net/http does not write.
+func (a Port) Dial(ctx context.Context) (net.Conn, *url.URL, error) {
+	u, err := url.Parse(a.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, nil, job.Inputf("--admin %q is neither an http:// nor an https:// address", a.URL)
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	}
+	var conn net.Conn
+	if u.Scheme == "https" {
+		conn, err = (&tls.Dialer{Config: a.TLS}).DialContext(ctx, "tcp", host)
+	} else {
+		conn, err = new(net.Dialer).DialContext(ctx, "tcp", host)
+	}
+	if err != nil {
+		return nil, nil, job.Inputf("cannot connect to the gateway's internal port %s: %s (give it with --admin)",
+			host, job.RootOf(err))
+	}
+	return conn, u, nil
+}
+
+// Refusal returns the error for an answer with which the port refuses a request.
+func (a Port) Refusal(resp *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // the status is enough without the body
+	said := fmt.Sprintf("%s: %s", resp.Status, strings.TrimSpace(string(body)))
+	if resp.StatusCode == http.StatusUnauthorized {
+		return job.Inputf("the gateway's internal port wants another token: give --admin-token-file (%s)", said)
+	}
+	return job.Inputf("the gateway's internal port refuses: %s", said)
+}

@@ -4,16 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"tapecast/bench"
 	"tapecast/bench/job"
+	"tapecast/bench/link"
+	"tapecast/bench/pool"
 )
 
 func runCommand() *cobra.Command {
@@ -164,4 +170,120 @@ func nearest(word string, known []string) string {
 		return ": known are " + strings.Join(known, ", ")
 	}
 	return fmt.Sprintf(": did you mean %q?", best)
+}
+
+func compareCommand() *cobra.Command {
+	var html string
+	cmd := &cobra.Command{
+		Use:     "compare A.json B.json",
+		Short:   "Compare two result files: each figure, the ratio and its spread",
+		Example: `  tapecast-bench compare before.json after.json --html compared.html`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.ExactArgs(2)(cmd, args); err != nil {
+				return job.Inputf("%v", err)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := bench.Compare(args[0], args[1])
+			if err != nil {
+				return err
+			}
+			if err := c.WriteText(cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			return writeFile(html, c.WriteHTML)
+		},
+	}
+	cmd.Flags().StringVar(&html, "html", "", "also write the comparison as a page with charts to `file`")
+	return cmd
+}
+
+func agentCommand() *cobra.Command {
+	var listen, keyFile string
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Lend this machine's clients to runs that another machine drives",
+		Example: `  # on each machine
+  tapecast-bench agent --listen 10.0.0.7:7070 --key-file agents.key
+
+  # on the one that drives them
+  tapecast-bench fanout --agents 10.0.0.7:7070,10.0.0.8:7070 --agent-key-file agents.key \
+      --target ws://gateway:8080/ws …`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			at, err := netip.ParseAddrPort(listen)
+			if err != nil {
+				return job.Inputf("--listen %q is not an address with a port", listen)
+			}
+			if keyFile == "" && !at.Addr().IsLoopback() {
+				return job.Inputf("--listen %s can be reached from other machines: give --key-file, or "+
+					"anybody could make it open connections", listen)
+			}
+			key, err := readKey("--key-file", keyFile)
+			if err != nil {
+				return err
+			}
+			ln, err := net.Listen("tcp", listen)
+			if err != nil {
+				return job.Inputf("--listen: %v", err)
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), "agent listening on "+ln.Addr().String())
+			return pool.Agent(cmd.Context(), ln, key, cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&listen, "listen", "127.0.0.1:7070", "`address` and port to listen on")
+	f.StringVar(&keyFile, "key-file", "", "`file` with a key that drivers must give")
+	return cmd
+}
+
+func agentsOf(addrs []string, keyFile string) (job.Agents, error) {
+	for _, a := range addrs {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			return job.Agents{}, job.Inputf("--agents: %q is not host:port", a)
+		}
+	}
+	key, err := readKey("--agent-key-file", keyFile)
+	return job.Agents{Addrs: addrs, Key: key}, err
+}
+
+// readKey returns what a file holds, without the spaces around it.
+func readKey(flag, file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", job.Inputf("%s: %v", flag, err)
+	}
+	key := strings.TrimSpace(string(b))
+	if key == "" {
+		return "", job.Inputf("%s %s is empty", flag, file)
+	}
+	return key, nil
+}
+
+func linkCommand() *cobra.Command {
+	c := link.Config{Name: "tapecast"}
+	cmd := &cobra.Command{
+		Use:   "link",
+		Short: "Make a slow link between two network namespaces of this machine (as root)",
+		Example: `  # 100 ms there and back, until Ctrl-C
+  tapecast-bench link --delay 50ms &
+  ip netns exec tapecast-near tapecast run --config gateway.yaml &   # listening on 10.77.0.1
+  ip netns exec tapecast-far tapecast-bench fanout --target ws://10.77.0.1:8080/ws …`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return link.Serve(cmd.Context(), c, func() {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s-near has %s, %s-far has %s; %s each way\n", c.Name, link.Near,
+					c.Name, link.Far, c.Delay)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.DurationVar(&c.Delay, "delay", 50*time.Millisecond, "delay of a packet in each direction")
+	f.StringVar(&c.Name, "name", c.Name, "`prefix` of the names of the namespaces")
+	f.IntVar(&c.Queue, "queue", 0, "most `packets` under way in one direction; more are dropped (default 100,000)")
+	return cmd
 }

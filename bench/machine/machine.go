@@ -3,9 +3,14 @@ package machine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tapecast/bench/job"
 )
 
 // Clock reads CLOCK_MONOTONIC in nanoseconds. All processes of a run share that clock, so
@@ -121,4 +126,88 @@ func CpuTime() float64 {
 		panic("BUG: cannot read own CPU time: " + err.Error()) // only a bad argument fails
 	}
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}
+
+// SpareDescriptors is what a worker needs besides its clients: pipes, epoll sets, Go's own.
+const SpareDescriptors = 64
+
+// RaiseDescriptors raises the soft limit to the hard one. Go gives its children the old one.
+func RaiseDescriptors() {
+	var r unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil && r.Cur < r.Max {
+		r.Cur = r.Max
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &r) // on failure the checks before still hold
+	}
+}
+
+// CheckDescriptors returns an error if one of so many processes cannot hold its clients.
+func CheckDescriptors(clients, procs int) error {
+	return DescriptorsFor(clients, procs, DescriptorLimit())
+}
+
+// DescriptorLimit returns how many descriptors a process here may have.
+func DescriptorLimit() int {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		panic("BUG: cannot read the limit of descriptors: " + err.Error()) // only a bad argument fails
+	}
+	return int(min(r.Max, 1<<30))
+}
+
+// DescriptorsFor is CheckDescriptors with a given limit.
+func DescriptorsFor(clients, procs, limit int) error {
+	most := limit - SpareDescriptors
+	each := (clients + procs - 1) / procs
+	if each <= most {
+		return nil
+	}
+	if most <= 0 {
+		return job.Inputf("a limit of %d descriptors is too small: raise it (ulimit -Hn)", limit)
+	}
+	return job.Inputf("%d clients in %d process(es) need %d descriptors each, but the limit is %d, enough for %d "+
+		"clients: use --procs %d, or raise the limit (ulimit -Hn)",
+		clients, procs, each+SpareDescriptors, limit, most*procs, (clients+most-1)/most)
+}
+
+// On returns a function that starts a process on the given processors. None: on all.
+func On(cpus []int) func(*exec.Cmd) error {
+	return func(cmd *exec.Cmd) error { return startOn(cpus, cmd) }
+}
+
+// startOn starts a process. Its threads inherit the affinity of the thread that forks it.
+func startOn(cpus []int, cmd *exec.Cmd) error {
+	if len(cpus) == 0 {
+		return cmd.Start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var was, some unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &was); err != nil {
+		return fmt.Errorf("cannot ask for the thread's processors: %w", err)
+	}
+	for _, cpu := range cpus {
+		some.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &some); err != nil {
+		return fmt.Errorf("cannot run on processors %d: %w", cpus, err)
+	}
+	defer func() { _ = unix.SchedSetaffinity(0, &was) }() // restores the thread's own
+	return cmd.Start()
+}
+
+// StartLast starts a process that runs only when no other wants to. Hostile clients and
+// their sink have machines of their own in real life. So what they take of the bench's
+// core must not count as the gateway's. A child inherits the policy of the thread that
+// forks it. Leaving the policy takes privileges, so that thread is not used again.
+func StartLast(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends
+		if err := unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_IDLE}, 0); err != nil {
+			started <- fmt.Errorf("cannot give way to others: %w", err)
+			return
+		}
+		started <- cmd.Start()
+	}()
+	return <-started
 }
