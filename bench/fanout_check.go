@@ -127,24 +127,17 @@ func (c *FanoutConfig) checkMessages() error {
 }
 
 func (c *FanoutConfig) checkParts() error {
-	if c.Churn != nil {
-		if err := c.Churn.check(c); err != nil {
-			return err
-		}
-	}
-	if c.Soak != nil {
-		if err := c.Soak.check(c); err != nil {
-			return err
-		}
-	}
-	if c.Storm != nil {
-		if err := c.Storm.check(c); err != nil {
-			return err
-		}
-	}
-	if c.Abuse != nil {
-		if err := c.Abuse.check(c); err != nil {
-			return err
+	for _, part := range []struct {
+		is    bool
+		check func(*FanoutConfig) error
+	}{
+		{c.Churn != nil, c.Churn.check}, {c.Soak != nil, c.Soak.check}, {c.Storm != nil, c.Storm.check},
+		{c.Abuse != nil, c.Abuse.check},
+	} {
+		if part.is {
+			if err := part.check(c); err != nil {
+				return err
+			}
 		}
 	}
 	for _, few := range []struct {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"gonum.org/v1/gonum/stat"
+
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
 	"tapecast/bench/pool"
@@ -284,16 +286,15 @@ func (r *fanoutRun) soak(ctx context.Context, s *scrape.Scraper, p job.Timing, o
 
 // slopePerHour returns the slope of the line through the samples (least squares).
 func slopePerHour(samples []SoakSample, of func(SoakSample) float64) float64 {
-	var t, v, tt, tv float64
-	n := float64(len(samples))
+	var hours, values []float64
 	for _, s := range samples {
-		x, y := s.At/3600, of(s)
-		t, v, tt, tv = t+x, v+y, tt+x*x, tv+x*y
+		hours, values = append(hours, s.At/3600), append(values, of(s))
 	}
-	if d := n*tt - t*t; d > 0 {
-		return (n*tv - t*v) / d
+	if len(hours) < 2 {
+		return 0
 	}
-	return 0
+	_, slope := stat.LinearRegression(hours, values, nil, false)
+	return slope
 }
 
 func (r *SoakReport) judge(g *Run, most float64) {

@@ -72,11 +72,11 @@ type attacker struct {
 func Run(in io.Reader, out io.Writer) error {
 	machine.RaiseDescriptors()
 	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
-	var job Job
-	if err := dec.Decode(&job); err != nil {
+	var j Job
+	if err := dec.Decode(&j); err != nil {
 		return fmt.Errorf("cannot read the job: %w", err)
 	}
-	h, err := newAttacker(job)
+	h, err := newAttacker(j)
 	if err != nil {
 		return enc.Encode(Tally{Err: err.Error()})
 	}
@@ -85,22 +85,7 @@ func Run(in io.Reader, out io.Writer) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	orders := make(chan Order)
-	go func() { // ends with its input
-		defer close(orders)
-		defer cancel() // also ends an attack under way
-		for {
-			var o Order
-			if dec.Decode(&o) != nil {
-				return
-			}
-			select {
-			case orders <- o:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	orders := job.Orders[Order](dec, func() {}, cancel) // the end of the input also ends an attack under way
 	for o := range orders {
 		if err := enc.Encode(h.run(ctx, o)); err != nil {
 			return err

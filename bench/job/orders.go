@@ -1,6 +1,9 @@
 package job
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Order is one command to a worker. Moments are CLOCK_MONOTONIC.
 type Order struct {
@@ -50,6 +53,26 @@ func (a *Answer) Back(ahead int64) {
 		a.Results.Storm.At -= ahead
 		a.Results.Storm.Last -= ahead
 	}
+}
+
+// Orders reads the orders of a process until its input ends, and then calls ended and closes the channel.
+// It calls came after each order.
+func Orders[O any](dec *json.Decoder, came, ended func()) <-chan O {
+	orders := make(chan O, 1)
+	go func() {
+		defer came()
+		defer close(orders)
+		defer ended()
+		for {
+			var o O
+			if dec.Decode(&o) != nil {
+				return
+			}
+			orders <- o
+			came()
+		}
+	}()
+	return orders
 }
 
 // Timing is what a client must know about a run to check and time its messages.

@@ -92,17 +92,7 @@ func Run(in io.Reader, out io.Writer) error {
 	if err := enc.Encode(r.out); err != nil {
 		return err
 	}
-	orders := make(chan job.Order, 1)
-	go func() { // ends with the input
-		defer close(orders)
-		for {
-			var o job.Order
-			if dec.Decode(&o) != nil {
-				return
-			}
-			orders <- o
-		}
-	}()
+	orders := job.Orders[job.Order](dec, func() {}, func() {})
 	for {
 		select {
 		case o, ok := <-orders:

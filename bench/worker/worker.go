@@ -45,20 +45,7 @@ func Run(in io.Reader, out io.Writer) error {
 		return err
 	}
 	var stop atomic.Bool
-	orders := make(chan job.Order, 1)
-	go func() { // ends with its input
-		defer l.wakeUp()
-		defer close(orders)
-		defer stop.Store(true)
-		for {
-			var o job.Order
-			if dec.Decode(&o) != nil {
-				return
-			}
-			orders <- o
-			l.wakeUp()
-		}
-	}()
+	orders := job.Orders[job.Order](dec, l.wakeUp, func() { stop.Store(true) })
 	for {
 		select {
 		case o, ok := <-orders:
