@@ -3,12 +3,12 @@
 // keeps dead letters. It knows neither sockets nor the demo (ingest/demo). ingest/jsonscan is the
 // JSON scanner that ingest/route uses.
 //
-// It also writes. A Producer (producer.go) is librdkafka's, with its events and log lines drained:
-// dead letters and the demo use it. A Publisher (publisher.go) stores one record at a time through
+// It also writes. A Producer (publisher.go) is librdkafka's, with its events and log lines drained:
+// dead letters and the demo use it. A Publisher stores one record at a time through
 // a Producer and waits until it is stored: POST /publish of the internal port uses it.
 //
 // A reader here is a Kafka consumer with its goroutine, and a feed is a topic (rooms.Feed). The
-// watcher looks after topics. heartbeats.go is for the server's watchdog, which counts a
+// watcher looks after topics. consumer_health.go is for the server's watchdog, which counts a
 // goroutine's turns: a batch, a request, a slice of a recall.
 //
 // # Routes

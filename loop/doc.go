@@ -27,12 +27,12 @@
 //	pings.go     pings: `positions` of quiet rooms or WebSocket pings, and silent clients
 //	send.go      sender: one gathered send at a time, and the sockets that did not take all
 //	audience.go  passes: the large rooms that have something to send; queue: such connections
-//	stats.go     counts: the figures; lag.go and slowest.go look for members that lag
+//	stats.go     counts: the figures; walks.go looks for members that lag
 //	members.go   a Join, Leave or List under way; join.go and recall.go are the steps of a join
-//	wildcard.go  a wildcard; wildcard_since.go is a part of its join, wildcard_found.go rooms that appear
+//	wildcard.go  a wildcard; wildcard_found.go has its rooms: those of its join, and those that appear
 //
 // A turn is what a goroutine does between two looks at everything: a loop's is one round of its
-// parts, a poller's is the input of one connection. heartbeats.go has the heartbeats that count
+// parts, a poller's is the input of one connection. engine.go has the heartbeats that count
 // turns. A slice is the time that a loop gives one kind of work within a turn. A feed is a topic
 // (rooms.Feed), a watch is a wildcard's (rooms.Watch), and a reader makes messages of a client's
 // bytes (wsread.Reader).

@@ -1,6 +1,12 @@
 package rooms
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
 
 // Lag says what happens to a member whose next frames the tape has dropped.
 type Lag uint8
@@ -92,3 +98,146 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 	}
 	return def
 }
+
+// Pattern maps room names to a class. Match is a literal ("prices"), a prefix
+// ("prices:*") or a prefix with the owner ("orders:{owner}").
+type Pattern struct {
+	Match string
+	Class *Class
+
+	// MaxRooms bounds the rooms of the pattern that have data, since bad fields could create any
+	// number. The same bound applies, apart from that, to rooms without data that clients have
+	// asked for. Zero means 1,000,000.
+	MaxRooms int
+
+	// Feed is the topic that feeds the pattern's rooms. Nil: none does.
+	Feed *Feed
+	// Bare says that a frame is the Kafka value alone, without an envelope.
+	Bare bool
+	// Keyframed says that some records are keyframes, such as full order books. A member starts at
+	// the newest keyframe, and jumps to the newest one when it lags.
+	Keyframed bool
+
+	prefix   string // Match up to the wildcard
+	wildcard bool
+	count    atomic.Int64 // rooms alive that have had data, in all shards
+	empty    atomic.Int64 // rooms alive that have had no data: clients have asked for them
+
+	watches    atomic.Int64 // in all shards; if there are none, a record without a room costs nothing
+	watchIndex int          // index of the pattern in the catalog; -1: its rooms cannot be joined by a wildcard
+}
+
+func (p *Pattern) maxRooms() int64 { return int64(orDefault(p.MaxRooms, 1_000_000)) }
+
+// Rooms returns the number of rooms of the pattern that are alive.
+func (p *Pattern) Rooms() int64 { return p.count.Load() + p.empty.Load() }
+
+// Literal reports whether the pattern names exactly one room.
+func (p *Pattern) Literal() bool { return !p.wildcard }
+
+// Prefix returns the start that all names of the pattern share.
+func (p *Pattern) Prefix() string { return p.prefix }
+
+// Catalog holds the patterns of all rooms that may exist. It does not change
+// once made, so any goroutine may read it.
+type Catalog struct {
+	patterns  []*Pattern
+	literal   map[string]*Pattern
+	wildcards []*Pattern // longest prefix first
+}
+
+// NewCatalog checks and compiles patterns.
+func NewCatalog(patterns []*Pattern) (*Catalog, error) {
+	c := &Catalog{patterns: patterns, literal: map[string]*Pattern{}}
+	seen := map[string]string{}
+	for i, p := range patterns {
+		if err := p.compile(); err != nil {
+			return nil, err
+		}
+		if p.watchIndex = -1; p.wildcard && !p.Bare && !p.Class.Private() {
+			p.watchIndex = i
+		}
+		id := p.prefix
+		if p.wildcard {
+			id += "*"
+		}
+		if other, ok := seen[id]; ok {
+			return nil, fmt.Errorf("rooms: pattern %q matches the same names as %q: keep one of them", p.Match, other)
+		}
+		seen[id] = p.Match
+		if p.wildcard {
+			c.wildcards = append(c.wildcards, p)
+		} else {
+			c.literal[p.Match] = p
+		}
+	}
+	slices.SortStableFunc(c.wildcards, func(a, b *Pattern) int { return len(b.prefix) - len(a.prefix) })
+	return c, nil
+}
+
+func (p *Pattern) compile() error {
+	if p.Class == nil {
+		return fmt.Errorf("rooms: pattern %q has no class", p.Match)
+	}
+	p.prefix, p.wildcard = p.Match, false
+	for _, end := range []string{"*", "{owner}"} {
+		if s, ok := strings.CutSuffix(p.Match, end); ok {
+			p.prefix, p.wildcard = s, true
+		}
+	}
+	switch {
+	case p.Match == "":
+		return fmt.Errorf("rooms: a pattern is empty: write a name such as \"prices\" or \"prices:*\"")
+	case p.wildcard && p.prefix == "":
+		return fmt.Errorf("rooms: pattern %q would match every name: begin it with a prefix such as "+
+			"\"prices:\"", p.Match)
+	case strings.ContainsAny(p.prefix, "*{}"):
+		return fmt.Errorf("rooms: pattern %q: only one * or {owner} is allowed, and at the end", p.Match)
+	case len(p.Match) > MaxName:
+		return fmt.Errorf("rooms: pattern %q is longer than %d bytes", p.Match, MaxName)
+	case p.Class.Private() && !strings.HasSuffix(p.Match, "{owner}"):
+		return fmt.Errorf("rooms: pattern %q has the private class %q, so it must end in {owner}",
+			p.Match, p.Class.Name)
+	case !fits(p.prefix, inNames):
+		return fmt.Errorf("rooms: pattern %q has line ends, control characters or bad UTF-8: remove them", p.Match)
+	}
+	return nil
+}
+
+// Resolve returns the pattern of a room. For a private room it also returns the owner. A literal
+// goes before a wildcard, and a longer prefix before a shorter one. ok is false if no pattern
+// matches, or if the pattern does not take the name (Pattern.Holds).
+func (c *Catalog) Resolve(room string) (p *Pattern, owner string, ok bool) {
+	if p, ok := c.literal[room]; ok {
+		return p, "", true
+	}
+	if len(room) > MaxName {
+		return nil, "", false
+	}
+	for _, p := range c.wildcards {
+		if owner, ok := strings.CutPrefix(room, p.prefix); ok && owner != "" {
+			if !holds(p, room) {
+				return nil, "", false
+			}
+			return p, owner, true
+		}
+	}
+	return nil, "", false
+}
+
+// Under returns the pattern of the rooms whose names begin with prefix: the one with the longest
+// prefix that the argument begins with. It is nil if there is none. others are the patterns with
+// longer prefixes, which take some of those names. Literals are not among them.
+func (c *Catalog) Under(prefix string) (p *Pattern, others []*Pattern) {
+	for _, q := range c.wildcards { // longest prefix first
+		if len(q.prefix) > len(prefix) && strings.HasPrefix(q.prefix, prefix) {
+			others = append(others, q)
+		} else if strings.HasPrefix(prefix, q.prefix) {
+			return q, others
+		}
+	}
+	return nil, others
+}
+
+// Patterns returns all patterns in the order of the configuration.
+func (c *Catalog) Patterns() []*Pattern { return c.patterns }

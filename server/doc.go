@@ -34,8 +34,8 @@
 //
 // # Health
 //
-// A service reports its own health. Beside that there is one list of troubles (trouble_list.go):
-// counters of what was shed, refused or dropped, and conditions. trouble_check.go checks them once
+// A service reports its own health. Beside that there is one list of troubles (trouble.go):
+// counters of what was shed, refused or dropped, and conditions. Server checks them once
 // a second. A counter that went up for ten checks degrades its service until it has been still for
 // ten. A condition degrades it while it holds. Each has at most one log line a minute, with counts.
 // A service that does not answer within half a second is degraded, and nothing waits for it.
