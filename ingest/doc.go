@@ -81,7 +81,7 @@
 // second ends, and its topic is left alone for a while. Slices are read in lanes (recallLane).
 // Each lane has a librdkafka client, and a topic is in one lane only. So other topics go on
 // while the brokers of one send nothing. A wildcard that resumes asks for names instead
-// (recall_names.go). It is answered after all slices, or once there are more names than it may
+// (wanted). It is answered after all slices, or once there are more names than it may
 // join.
 //
 // A member gets the part of a slice that is its room's, and asks for more when it has been sent

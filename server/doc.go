@@ -25,9 +25,9 @@
 //	deploy    the alerts for Prometheus; a folder without code
 //
 // Some files are small parts of their own: drain.go spreads the closes when the node stops,
-// service_revocations.go closes connections whose tokens are revoked, memory_trim.go gives memory back
-// when it is quiet, the files that begin with debug_ are for measurements and tests (admin.direct), and
-// echo.go is the server of conformance suites.
+// service_revocations.go closes connections whose tokens are revoked, a trimmer (watchdog.go) gives memory
+// back when it is quiet, debug.go is for measurements and tests (admin.direct), and echo.go is the server
+// of conformance suites.
 //
 // server.tls makes the public port wss. ReloadCertificate, which SIGHUP calls, replaces the
 // certificate for new handshakes. The keys of session tickets stay, so earlier clients can resume.
