@@ -26,7 +26,7 @@ export TAPECAST_DATA ?= $(abspath ../shared/data)
 E2E  := ./cmd/tapecast/e2e
 UNIT  = $$($(GO) list ./... | grep -vx tapecast/cmd/tapecast/e2e)
 
-.PHONY: help run build test unit e2e browser peers bench-peers race fuzz faults faults-e2e bench lint clean cover deps alerts
+.PHONY: help run sbom build test unit e2e browser peers bench-peers race fuzz faults faults-e2e bench lint clean cover deps alerts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,10 @@ fuzz: ## every fuzz target for FUZZTIME
 
 faults: ## plant faults in copies of rooms and loop/member, and see that the model finds each
 	TAPECAST_FAULTS=1 $(GO) test -count=1 -v -timeout 60m -run TestFaults ./rooms
+
+sbom: build ## the modules in bin/tapecast, as CycloneDX, in bin/tapecast.cdx.json
+	$(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0 bin -json \
+		-output bin/tapecast.cdx.json bin/tapecast
 
 faults-e2e: ## do harm to Kafka, clients and processes; each client must have each record once
 	TAPECAST_E2E_FULL=1 $(GO) test -count=1 -v -timeout 30m -run 'TestTrial|TestKafkaFaults' $(E2E)
