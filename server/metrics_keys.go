@@ -21,6 +21,21 @@ func (s *Server) writeKeyMetrics(m metricWriter) {
 	m.counter("tapecast_auth_waiting_refused_total", "Tokens that could not wait, because too many did.", of.Full)
 	m.family("tapecast_breaker_open", "gauge", "1 if a breaker is open, so that a system that fails is not asked; "+
 		"0.5 if it is tried again; 0 if it is closed.")
-	m.labelled("tapecast_breaker_open", "breaker", "jwks",
-		map[string]float64{"open": 1, "half-open": 0.5}[of.Breaker])
+	state := map[string]float64{"open": 1, "half-open": 0.5}
+	m.labelled("tapecast_breaker_open", "breaker", "jwks", state[of.Breaker])
+	asked := s.auth.Service()
+	m.labelled("tapecast_breaker_open", "breaker", "verify", state[asked.Breaker])
+	m.counter("tapecast_verify_calls_total", "Calls of auth.verify.", asked.Calls)
+	m.counter("tapecast_verify_failed_total", "Such calls that did not check their token: no answer in time, or one "+
+		"that says neither yes nor no.", asked.Failed)
+	m.counter("tapecast_verify_odd_total", "Such calls whose end is not held against the service: too little time was "+
+		"left, or it took exception to the request.", asked.Odd)
+	m.counter("tapecast_verify_refused_total", "Tokens that auth.verify refused.", asked.Refused)
+	m.counter("tapecast_verify_joined_total", "Clients that waited for the call of another one with the same token.",
+		asked.Joined)
+	m.gauge("tapecast_verify_calls", "Calls of auth.verify that are under way.", float64(asked.Flight))
+	m.gauge("tapecast_verify_waiting", "Clients that wait for auth.verify.", float64(asked.Waiting))
+	m.gauge("tapecast_verify_waiting_bytes", "What is kept for them.", float64(asked.Bytes))
+	m.counter("tapecast_verify_waiting_refused_total", "Clients that could not wait for it, because too many did.",
+		asked.Full)
 }

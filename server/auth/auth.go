@@ -14,6 +14,7 @@ import (
 	"tapecast/rooms"
 	"tapecast/server/auth/jwks"
 	"tapecast/server/auth/keyset"
+	"tapecast/server/auth/verify"
 	"tapecast/server/config"
 )
 
@@ -34,9 +35,10 @@ var (
 	errSignature = errors.New("the token's signature is wrong")
 	errCritical  = errors.New("the token's header has crit, and no extension is understood here")
 	errDoubled   = errors.New("the token has a claim or a header parameter twice")
-	// ErrAsk: the key may be one that the issuer publishes (Authenticator.Ask).
+	// ErrAsk: the key may be one that the issuer publishes, or the service of auth.verify has to be asked
+	// (Authenticator.Ask).
 	ErrAsk = errors.New("the token's key must be fetched first")
-	// ErrAway: the key was asked for, and the issuer's keys could not be fetched.
+	// ErrAway: the issuer's keys could not be fetched, or the service does not answer.
 	ErrAway = jwks.ErrAway
 	// ErrUnknownKey: a new token may have been signed with a key that is known here.
 	ErrUnknownKey = errors.New("the token's kid names no key that is known here")
@@ -71,8 +73,10 @@ type Authenticator struct {
 	parser  *jwt.Parser
 	keys    atomic.Pointer[keyset.Set]
 	known   *known
-	source  *jwks.Source // nil: no keys are fetched
-	url     string       // of source
+	source  *jwks.Source    // nil: no keys are fetched
+	url     string          // of source
+	service *verify.Service // nil: keys alone decide
+	remote  config.Verify   // of service
 	leeway  time.Duration
 	wants   map[string]string // required claims
 	users   *regexp.Regexp    // what a user's id must be; nil: anything
@@ -93,9 +97,12 @@ type Authenticator struct {
 // auth.jwks_url Run fetches further keys.
 func New(cfg *config.Auth, log *slog.Logger) (*Authenticator, error) {
 	a := &Authenticator{leeway: cfg.Leeway, wants: cfg.RequiredClaims, longest: cfg.MaxTokenLife, log: log,
-		url: cfg.JWKSURL, known: newKnown(MaxKnownBytes)}
+		url: cfg.JWKSURL, remote: cfg.Verify, known: newKnown(MaxKnownBytes)}
 	if a.url != "" {
 		a.source = jwks.New(jwks.Config{URL: a.url, Every: cfg.JWKSRefresh, Took: a.take, Log: log})
+	}
+	if cfg.Verify.URL != "" {
+		a.service = a.newService(&cfg.Verify)
 	}
 	var err error
 	if a.users, err = cfg.Users(); err != nil {
@@ -130,7 +137,7 @@ func (a *Authenticator) Refused() uint64 { return a.refused.Load() }
 func (a *Authenticator) ParseToken(token string) (Identity, error) {
 	a.checked.Add(1)
 	id, err := a.recall(token)
-	if err != nil && !errors.Is(err, ErrAsk) {
+	if err != nil && !errors.Is(err, ErrAsk) && !errors.Is(err, ErrAway) {
 		a.refused.Add(1)
 	}
 	return id, err
@@ -148,6 +155,9 @@ func (a *Authenticator) recall(token string) (Identity, error) {
 	if id, ok := a.known.find(d); ok {
 		return id, nil
 	}
+	if a.service != nil {
+		return Identity{}, a.beforeService(token)
+	}
 	id, err := a.parse(token)
 	if err == nil {
 		a.known.add(d, id, generation, a.end(id))
@@ -160,8 +170,8 @@ func (a *Authenticator) end(id Identity) time.Time { return time.Unix(id.Expires
 
 // parse checks a token with the keys.
 func (a *Authenticator) parse(token string) (Identity, error) {
-	c := claims{wants: a.wants, users: a.users, keeps: a.keeps}
-	t, err := a.parser.ParseWithClaims(token, &c, a.key)
+	c := a.claims()
+	t, err := a.parser.ParseWithClaims(token, c, a.key)
 	if err != nil && !errors.Is(err, jwt.ErrTokenInvalidClaims) {
 		if err = tokenError(err); err == errSignature && a.source != nil {
 			err = a.notUnnamed(t)
@@ -172,6 +182,11 @@ func (a *Authenticator) parse(token string) (Identity, error) {
 		return Identity{}, err
 	}
 	return c.judge(err, a.longest)
+}
+
+// claims returns what a token's claims are read into.
+func (a *Authenticator) claims() *claims {
+	return &claims{wants: a.wants, users: a.users, keeps: a.keeps}
 }
 
 // tokenError returns, in our words, what jwt found before it checked the values of the claims.

@@ -68,6 +68,12 @@ func (k *known) find(d digest) (Identity, bool) {
 	return t.id, true
 }
 
+// has reports whether find would find a token, and counts nothing.
+func (k *known) has(d digest) bool {
+	e, ok := k.entries.GetEntryQuietly(d)
+	return ok && e.Value.generation == k.generation.Load() && time.Now().Before(e.Value.until)
+}
+
 // add remembers a token until its end, and for knownFor at most. generation is that from before its
 // check began.
 func (k *known) add(d digest, id Identity, generation uint64, end time.Time) {

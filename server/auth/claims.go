@@ -32,16 +32,25 @@ type claims struct {
 var claimParsers fastjson.ParserPool
 
 // UnmarshalJSON reads the claims. It is given valid JSON.
-func (c *claims) UnmarshalJSON(b []byte) (err error) {
+func (c *claims) UnmarshalJSON(b []byte) error { return c.readBut(b) }
+
+// readBut reads the claims, and takes those of some names only for what is required.
+func (c *claims) readBut(b []byte, names ...string) (err error) {
 	p := claimParsers.Get()
 	defer claimParsers.Put(p)
 	o, err := objectOf(p, b)
 	if err != nil {
 		return err
 	}
-	o.Visit(func(name []byte, v *fastjson.Value) {
-		if err == nil && v.Type() != fastjson.TypeNull {
-			err = c.take(string(name), v)
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		name := string(key)
+		switch {
+		case err != nil || v.Type() == fastjson.TypeNull:
+		case slices.Contains(names, name):
+			c.note(name, v)
+		default:
+			c.note(name, v)
+			err = c.take(name, v)
 		}
 	})
 	return err
@@ -66,13 +75,18 @@ func objectOf(p *fastjson.Parser, b []byte) (*fastjson.Object, error) {
 	return o, nil
 }
 
-func (c *claims) take(name string, v *fastjson.Value) (err error) {
+// note counts a claim that is required, and keeps one that a rule names.
+func (c *claims) note(name string, v *fastjson.Value) {
 	if want, ok := c.wants[name]; ok && holds(v, want) {
 		c.has++
 	}
 	if slices.Contains(c.keeps, name) {
 		c.keep(name, v)
 	}
+}
+
+// take reads a registered claim.
+func (c *claims) take(name string, v *fastjson.Value) (err error) {
 	text := func() string {
 		var b []byte
 		if b, err = v.StringBytes(); err != nil {

@@ -1,5 +1,6 @@
 // Package auth checks the tokens of clients, and makes those of the demo and of `tapecast token`.
-// Keys come from the configuration and from auth.jwks_url (package jwks).
+// Keys come from the configuration and from auth.jwks_url (package jwks). A service may have the last
+// word (auth.verify, package verify).
 //
 // An Authenticator accepts a token only if one of its keys fits the token's algorithm and kid and
 // has signed it (package keyset). The text of a token counts, not what a decoder makes of it: names
@@ -12,9 +13,9 @@
 //
 // All pollers use the same Authenticator. Its keys are one pointer, which Reload and each fetch
 // replace. ParseToken answers from memory, and remembers good tokens for a minute (cache.go), until
-// the keys change. If it says ErrAsk, the issuer may have published the key meanwhile: Ask answers
-// later, on Run's goroutine. MintToken signs a token that a server with the same configuration
-// accepts.
+// the keys change. If it says ErrAsk, the issuer may have published the key meanwhile, or the service
+// has to be asked (remote.go): Ask answers later, on a goroutine of Run. MintToken signs a token that
+// a server with the same configuration accepts.
 // Package revoked judges what a good token says, after any cache.
 // DemoSecret, DemoAdminToken and KeepDemoBroker keep files that `tapecast run` needs without a
 // configuration, readable by its user only (demo.go).

@@ -13,6 +13,7 @@ import (
 
 	"tapecast/server/auth/jwks"
 	"tapecast/server/auth/keyset"
+	"tapecast/server/auth/verify"
 	"tapecast/server/config"
 )
 
@@ -22,13 +23,16 @@ func (a *Authenticator) Reload(cfg *config.Auth) error {
 	if cfg.JWKSURL != a.url {
 		return errors.New("auth.jwks_url cannot be changed while the gateway runs: restart it")
 	}
+	if cfg.Verify != a.remote {
+		return errors.New("auth.verify cannot be changed while the gateway runs: restart it")
+	}
 	keys, _, err := cfg.ReadKeys()
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 && a.source == nil {
-		return errors.New("no key to check tokens with: set auth.secret, auth.public_key (or their _file), auth.keys " +
-			"or auth.jwks_url")
+	if len(keys) == 0 && a.source == nil && a.service == nil {
+		return errors.New("no key to check tokens with: set auth.secret, auth.public_key (or their _file), " +
+			"auth.keys, auth.jwks_url or auth.verify.url")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -85,12 +89,16 @@ func sameKeys(a, b []keyset.Key) bool {
 // Keys returns how many keys there are.
 func (a *Authenticator) Keys() int { return a.keys.Load().Len() }
 
-// Run fetches the keys of auth.jwks_url and forgets old tokens until ctx is done. started is called
+// Run fetches the keys of auth.jwks_url, forgets old tokens, and lets auth.verify be asked, until ctx
+// is done. started is called
 // when the first fetch has ended, well or not, or after the time that a token may wait for one.
 func (a *Authenticator) Run(ctx context.Context, started func()) {
-	var swept sync.WaitGroup
-	defer swept.Wait()
-	swept.Go(func() { a.sweep(ctx) })
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() { a.sweep(ctx) })
+	if a.service != nil {
+		others.Go(func() { a.service.Run(ctx) })
+	}
 	if a.source == nil {
 		started()
 		<-ctx.Done()
@@ -123,17 +131,29 @@ func (a *Authenticator) sweep(ctx context.Context) {
 	}
 }
 
-// Health reports whether all keys have been there once, and what is wrong with them.
+// Health reports whether all keys have been there once, and what is wrong with them, or with the
+// service of auth.verify. A node is ready without that.
 func (a *Authenticator) Health() (usable bool, detail string) {
-	if a.source == nil {
-		return true, ""
+	var faults []string
+	usable = true
+	if a.source != nil {
+		if s := a.source.Stats(); s.Why != nil || s.Breaker != "closed" {
+			usable = !s.Took.IsZero()
+			faults = append(faults, fmt.Sprintf("auth.jwks_url: %v (breaker %s)", s.Why, s.Breaker))
+		}
 	}
-	s := a.source.Stats()
-	if s.Why == nil && s.Breaker == "closed" {
-		return true, ""
+	if s := a.Service(); s.Breaker != "" && s.Breaker != "closed" {
+		faults = append(faults, fmt.Sprintf("auth.verify: %v (breaker %s)", s.Why, s.Breaker))
 	}
-	detail = fmt.Sprintf("auth.jwks_url: %v (breaker %s)", s.Why, s.Breaker)
-	return !s.Took.IsZero(), detail
+	return usable, strings.Join(faults, "; ")
+}
+
+// Service returns the figures of auth.verify, or none if it is not set.
+func (a *Authenticator) Service() verify.Stats {
+	if a.service == nil {
+		return verify.Stats{}
+	}
+	return a.service.Stats()
 }
 
 // Usable reports whether all keys have been there once.
@@ -150,12 +170,16 @@ func (a *Authenticator) Source() jwks.Stats {
 	return a.source.Stats()
 }
 
-// Ask checks a token whose key must be fetched first (ErrAsk). It calls done within jwks.MaxWait,
-// on a goroutine that must not be blocked. The error is ErrAway if the keys could not be fetched.
-// It returns false if too many wait already; done is then not called. ask is what ParseToken said,
-// and kept how many bytes the caller keeps meanwhile.
+// Ask checks a token whose key must be fetched first, or which the service of auth.verify must check
+// (ErrAsk). It calls done within verify.MaxWait, on a goroutine that must not be blocked. The error is
+// ErrAway if neither is possible. It returns false if too many wait already; done is then not called.
+// ask is what ParseToken said, and kept how many bytes the caller keeps meanwhile.
 func (a *Authenticator) Ask(token string, ask error, kept int, done func(Identity, error)) bool {
-	lacks, _ := errors.AsType[askError](ask)
+	until := time.Now().Add(verify.MaxWait)
+	lacks, ok := errors.AsType[askError](ask)
+	if !ok {
+		return a.askService(token, kept, until, done)
+	}
 	there := func() bool { return a.keys.Load().Has(lacks.alg, lacks.kid) }
 	return a.source.Await(kept, there, func(err error) {
 		if err != nil {
@@ -163,11 +187,17 @@ func (a *Authenticator) Ask(token string, ask error, kept int, done func(Identit
 			return
 		}
 		id, err := a.recall(token)
-		if errors.Is(err, ErrAsk) {
+		switch _, lack := errors.AsType[askError](err); {
+		case lack:
 			a.source.Lack(lacks.kid)
 			err = ErrUnknownKey
+		case errors.Is(err, ErrAsk):
+			if !a.askService(token, kept, until, done) {
+				done(Identity{}, awayError{})
+			}
+			return
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrAway) {
 			a.refused.Add(1)
 		}
 		done(id, err)

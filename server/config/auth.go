@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Auth says which tokens are accepted: those with sub and exp that one of the keys has signed. The
 // type of a key decides which algorithms it may be used with. SIGHUP reads the keys again.
@@ -56,7 +59,40 @@ type Auth struct {
 	// Timeout is the time a client has to authenticate. Default 10s.
 	Timeout time.Duration `koanf:"timeout"`
 
+	// Verify names a service that checks each token. Default none.
+	Verify Verify `koanf:"verify"`
+
 	heldIn string // the configuration file that contains auth.secret; "": none does
+}
+
+// Verify is a service that has the last word on each token. It is asked by GET with the token in
+// Authorization, and accepts it with status 200. Where there are keys, a token must pass their check
+// first. Without any, it may be opaque.
+type Verify struct {
+	// URL is whom to ask, as https://accounts.example.com/me. Plain http is for this machine only.
+	// Default "": nobody.
+	URL string `koanf:"url"`
+	// Timeout is how long an answer may take, 5s at most. Default 5s.
+	Timeout time.Duration `koanf:"timeout"`
+	// User is the path of the user's id in the answer: a string or a whole number. Default "":
+	// data.user.id, or else user.id.
+	User string `koanf:"user"`
+	// Claims is the path of an object in the answer that holds the token's claims. Default "": they
+	// are those of the token.
+	Claims string `koanf:"claims"`
+}
+
+// UserPath returns User as the names that lead there; nil: it is not set.
+func (v *Verify) UserPath() []string { return pathOf(v.User) }
+
+// ClaimsPath returns Claims as the names that lead there; nil: it is not set.
+func (v *Verify) ClaimsPath() []string { return pathOf(v.Claims) }
+
+func pathOf(dotted string) []string {
+	if dotted == "" {
+		return nil
+	}
+	return strings.Split(dotted, ".")
 }
 
 // AuthKey is one of Auth.Keys. It has either a secret or a public key.

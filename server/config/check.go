@@ -145,12 +145,14 @@ func (c *collector) checkAuth(cfg *Config) {
 		c.add(path, err.Error(), "%s", do)
 	}
 	c.checkJWKS(&cfg.Auth)
+	c.checkVerify(&cfg.Auth)
 	c.checkOrigins(&cfg.Auth)
 	c.checkUsers(&cfg.Auth)
 	c.checkRevocations(cfg)
 	if !cfg.Demo() && !cfg.HasKey() && !c.hasUnder("auth") {
 		c.addAt(c.source("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with",
-			"set auth.secret, auth.secret_file, auth.public_key, auth.public_key_file, auth.keys or auth.jwks_url")
+			"set auth.secret, auth.secret_file, auth.public_key, auth.public_key_file, auth.keys, "+
+				"auth.jwks_url or auth.verify.url")
 	}
 }
 
@@ -263,8 +265,5 @@ func (cfg *Config) LastValues() Size {
 // Demo reports whether the embedded broker is used instead of Kafka.
 func (cfg *Config) Demo() bool { return len(cfg.Kafka.Brokers) == 0 }
 
-// HasKey reports whether some key is set to check tokens with.
-func (cfg *Config) HasKey() bool {
-	return cfg.Auth.Secret != "" || cfg.Auth.PublicKey != "" || len(cfg.Auth.Keys) > 0 ||
-		cfg.Auth.JWKSURL != ""
-}
+// HasKey reports whether some key is set to check tokens with, or a service that does.
+func (cfg *Config) HasKey() bool { return cfg.Auth.signed() || cfg.Auth.Verify.URL != "" }

@@ -41,6 +41,12 @@ func (a *Auth) warnings() []string {
 func (a *Auth) unbound() string {
 	const do = " that the same key signed for another service is good here too; set "
 	switch {
+	case !a.signed() && a.Verify.URL != "":
+		if a.Issuer != "" || a.Audience != "" {
+			return "auth: without a key, issuer and audience are not checked: auth.verify alone decides; set a key, " +
+				"such as auth.jwks_url"
+		}
+		return ""
 	case a.Issuer == "" && a.Audience == "":
 		return "auth: neither issuer nor audience is set, so that a token" + do + "auth.audience or auth.issuer"
 	case a.Audience == "":
@@ -82,15 +88,53 @@ func (c *collector) checkJWKS(a *Auth) {
 	if a.JWKSURL == "" {
 		return
 	}
-	u, err := url.Parse(a.JWKSURL)
+	c.checkURL(path, a.JWKSURL, "https://login.example.com/keys", "remove it: the keys are public",
+		"anybody on the way could set keys of their own")
+}
+
+// checkURL checks a URL that must be https but for this machine. noUser is what to do about a user in
+// it, and plain what can happen over http.
+func (c *collector) checkURL(path, text, example, noUser, plain string) {
+	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		c.add(path, "is not a URL", "write it as https://login.example.com/keys")
+		c.add(path, "is not a URL", "write it as %s", example)
 	case u.User != nil:
-		c.add(path, "holds a user or a password, which would be in logs", "remove it: the keys are public")
+		c.add(path, "holds a user or a password, which would be in logs", "%s", noUser)
 	case u.Scheme == "http" && !onThisMachine(u.Hostname()):
-		c.add(path, "is plain http, where anybody on the way could set keys of their own", "use https")
+		c.add(path, "is plain http, where "+plain, "use https")
 	}
+}
+
+// MaxVerifyTimeout is the most that auth.verify.timeout may be: no client waits longer.
+const MaxVerifyTimeout = 5 * time.Second
+
+// checkVerify checks whom to ask about tokens.
+func (c *collector) checkVerify(a *Auth) {
+	v := &a.Verify
+	if d := v.Timeout; d < 100*time.Millisecond || d > MaxVerifyTimeout {
+		c.add("auth.verify.timeout", d.String()+" is not within 100ms and 5s", "write 5s, or remove the line for that")
+	}
+	for _, p := range []struct{ key, path string }{{"user", v.User}, {"claims", v.Claims}} {
+		if p.path != "" && slices.Contains(strings.Split(p.path, "."), "") {
+			c.add("auth.verify."+p.key, fmt.Sprintf("%q is not a path", p.path),
+				"write names and dots, as data.user.id")
+		}
+	}
+	if v.URL == "" {
+		return
+	}
+	c.checkURL("auth.verify.url", v.URL, "https://accounts.example.com/me",
+		"remove it: the client's token is what is asked about", "anybody on the way could take the tokens")
+	if len(a.RequiredClaims) > 0 && !a.signed() && v.Claims == "" {
+		c.add("auth.required_claims", "without a key nothing says which claims a token has",
+			"set auth.verify.claims to where they are in the service's answer")
+	}
+}
+
+// signed reports whether some key is set that tokens must be signed with.
+func (a *Auth) signed() bool {
+	return a.Secret != "" || a.PublicKey != "" || len(a.Keys) > 0 || a.JWKSURL != ""
 }
 
 // Users returns UserPattern, for all of an id; nil: any id is accepted.

@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -10,14 +11,19 @@ import (
 	"tapecast/rooms"
 	"tapecast/server/auth/jwks"
 	"tapecast/server/auth/keyset"
+	"tapecast/server/auth/verify"
 )
 
-// Connect tries what a start needs of others: the issuer's keys, and Kafka's brokers, topics and
-// rights. It calls say with one line for each result, as soon as it is known, and returns how many
-// of them are faults. It takes a minute at most, and writes nothing to Kafka.
+// Connect tries what a start needs of others: the issuer's keys, the service of auth.verify, and
+// Kafka's brokers, topics and rights. It calls say with one line for each result, as soon as it is
+// known, and returns how many of them are faults. It takes a minute at most, and writes nothing to
+// Kafka.
 func (cfg *Config) Connect(ctx context.Context, say func(line string)) (faults int) {
 	if from := cfg.Auth.JWKSURL; from != "" {
 		faults += connectJWKS(ctx, from, say)
+	}
+	if from := cfg.Auth.Verify.URL; from != "" {
+		faults += connectVerify(ctx, from, say)
 	}
 	if cfg.Demo() {
 		say("nothing to connect to: without kafka.brokers an embedded broker is used")
@@ -49,6 +55,21 @@ func connectJWKS(ctx context.Context, from string, say func(line string)) (fault
 	}
 	all := keyset.NewSet(keys)
 	say(fmt.Sprintf("ok: auth.jwks_url: %d keys, for %s", all.Len(), strings.Join(all.Algorithms(), ", ")))
+	return 0
+}
+
+// connectVerify asks the service of auth.verify about no token.
+func connectVerify(ctx context.Context, from string, say func(line string)) (faults int) {
+	status, err := verify.Try(ctx, from)
+	if err != nil {
+		say(fmt.Sprintf("fault: auth.verify.url: %s: %s", from, err))
+		return 1
+	}
+	if status == http.StatusOK {
+		say("warning: auth.verify.url: it answers 200 without a token: does it check tokens at all?")
+		return 0
+	}
+	say(fmt.Sprintf("ok: auth.verify.url: it answers with status %d without a token", status))
 	return 0
 }
 

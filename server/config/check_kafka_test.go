@@ -236,7 +236,7 @@ func TestKafkaSection(t *testing.T) {
 		`c.yaml:5: kafka.brokers[2]: "b 2" is not a broker; write host:port, such as kafka-1:9092`)
 	f("  brokers: [a:1]\n"+routesOf("prices"),
 		`c.yaml:2: auth: kafka.brokers is set, but no key to check tokens with; set auth.secret, auth.secret_file, `+
-			`auth.public_key, auth.public_key_file, auth.keys or auth.jwks_url`)
+			`auth.public_key, auth.public_key_file, auth.keys, auth.jwks_url or auth.verify.url`)
 	f("  brokers: [a:1]\nauth: {secret: "+testSecret+"}",
 		`c.yaml:2: ingest.routes: kafka.brokers is set, but no route leads from a topic to rooms; write ingest.routes`)
 }

@@ -277,7 +277,7 @@ func TestEnvironmentFaults(t *testing.T) {
 		`TAPECAST_LOG_LEVEL: log.level: "loud" is unknown; use one of debug, info, warn, error`)
 	f("TAPECAST_KAFKA_BROKERS=a:1",
 		`TAPECAST_KAFKA_BROKERS: auth: kafka.brokers is set, but no key to check tokens with; set auth.secret, `+
-			`auth.secret_file, auth.public_key, auth.public_key_file, auth.keys or auth.jwks_url`,
+			`auth.secret_file, auth.public_key, auth.public_key_file, auth.keys, auth.jwks_url or auth.verify.url`,
 		`TAPECAST_KAFKA_BROKERS: ingest.routes: kafka.brokers is set, but no route leads from a topic to rooms; `+
 			`write ingest.routes`)
 	envFaultsOf(t, "auth: {secret: short}\nlog: {level: loud}",

@@ -27,6 +27,7 @@ func Default() *Config {
 			RequiredClaims: map[string]string{},
 			JWKSRefresh:    5 * time.Minute,
 			Leeway:         30 * time.Second,
+			Verify:         Verify{Timeout: MaxVerifyTimeout},
 			Timeout:        10 * time.Second,
 		},
 		Limits: Limits{

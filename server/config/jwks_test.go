@@ -116,3 +116,55 @@ func TestRevocationsAsked(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+func TestVerifyFaults(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		faultsOf(t, "auth:\n  verify: {"+text+"}", want...)
+	}
+	const at = "c.yaml:2: auth.verify."
+	f("url: 'https://accounts.example.com/me', timeout: 2s, user: data.user.id, claims: data")
+	f("url: 'http://127.0.0.1:1/'")
+	f("url: accounts", at+"url: is not a URL; write it as https://accounts.example.com/me")
+	f("url: 'http://accounts.example.com/'", at+"url: is plain http, where anybody on the way could take the tokens; "+
+		"use https")
+	f("url: 'https://a:b@c/'", at+"url: holds a user or a password, which would be in logs; remove it: the client's "+
+		"token is what is asked about")
+	f("timeout: 6s", at+"timeout: 6s is not within 100ms and 5s; write 5s, or remove the line for that")
+	f("timeout: 1ms", at+"timeout: 1ms is not within 100ms and 5s; write 5s, or remove the line for that")
+	f("user: a..b", at+`user: "a..b" is not a path; write names and dots, as data.user.id`)
+	f("claims: .", at+`claims: "." is not a path; write names and dots, as data.user.id`)
+	const needs = "auth: {required_claims: {a: b}, verify: {url: 'https://a/'"
+	faultsOf(t, needs+"}}", "c.yaml:1: auth.required_claims: without a key nothing says which claims a token has; set "+
+		"auth.verify.claims to where they are in the service's answer")
+	faultsOf(t, needs+", claims: is}}")
+	faultsOf(t, "kafka: {brokers: ['a:1']}\nauth: {verify: {url: 'https://a/'}}\n"+routesOf("prices"))
+	cfg := mustLoad(t, "auth: {audience: x, verify: {url: 'https://a/'}}")
+	if got := cfg.Auth.unbound(); !strings.Contains(got, "issuer and audience are not checked") {
+		t.Error(got)
+	}
+	if got := cfg.Summary(); !strings.HasSuffix(got, "auth.verify") {
+		t.Error(got)
+	}
+}
+
+// TestConnectVerify: what check --connect says of the service that checks tokens.
+func TestConnectVerify(t *testing.T) {
+	status := http.StatusUnauthorized
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	defer srv.Close()
+	cfg := Default()
+	cfg.Auth.Verify.URL = srv.URL
+	f := func(with, faults int, want string) {
+		t.Helper()
+		status = with
+		var said []string
+		n := cfg.Connect(t.Context(), func(line string) { said = append(said, line) })
+		if n != faults || said[0] != want {
+			t.Errorf("%d faults: %q, want %d and %q", n, said, faults, want)
+		}
+	}
+	f(401, 0, "ok: auth.verify.url: it answers with status 401 without a token")
+	f(200, 0, "warning: auth.verify.url: it answers 200 without a token: does it check tokens at all?")
+	f(500, 1, "fault: auth.verify.url: "+srv.URL+": it answers with status 500, not 401, 403, 400 or 2xx")
+}

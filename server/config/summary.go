@@ -39,6 +39,9 @@ func (cfg *Config) Summary() string {
 	if cfg.Auth.JWKSURL != "" {
 		keys = append(keys, "JWKS")
 	}
+	if cfg.Auth.Verify.URL != "" {
+		keys = append(keys, "auth.verify")
+	}
 	if len(keys) == 0 {
 		keys = append(keys, "demo key")
 	}

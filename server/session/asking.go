@@ -23,7 +23,7 @@ const retryAway = 5 * time.Second
 // positions are kept.
 const parsedSize = 4
 
-// askLater checks a token of authenticate whose key must be fetched first.
+// askLater checks a token of authenticate that cannot be judged from memory.
 func (h *Handler) askLater(c conn, s *session, q *request, ph phase, a authRequest, ask error) {
 	if !s.park(ph) {
 		h.fail(c, q, badRequest("authentication in progress"))
@@ -46,16 +46,16 @@ func (h *Handler) askLater(c conn, s *session, q *request, ph phase, a authReque
 	if !asked {
 		if _, ok := s.unpark(ph); ok {
 			h.note(tooManyAsk, c, "", "")
-			h.refuseAway(c, s, q, ph)
+			h.refuseAway(c, s, q, ph, ask)
 		}
 	}
 }
 
-// askInHandshake checks a token of the handshake whose key must be fetched first.
+// askInHandshake checks a token of the handshake that cannot be judged from memory.
 func (h *Handler) askInHandshake(c conn, s *session, r *upgrade.Request, ask error) {
 	if !c.Pend() {
 		h.logLimit(c, h.limit.Hit(limits.Pending), "")
-		h.say(c, idNull, away)
+		h.say(c, idNull, awayOf(ask))
 		c.Close(wire.CloseTryLater, awayReason)
 		return
 	}
@@ -70,25 +70,32 @@ func (h *Handler) askInHandshake(c conn, s *session, r *upgrade.Request, ask err
 	})
 	if !asked {
 		h.note(tooManyAsk, c, "", "")
-		h.hangUp(c, s, idNull, away, wire.CloseTryLater, awayReason)
+		h.hangUp(c, s, idNull, awayOf(ask), wire.CloseTryLater, awayReason)
 	}
 }
 
 // refuseAway answers a token that cannot be checked now. A first one ends the connection.
-func (h *Handler) refuseAway(c conn, s *session, q *request, ph phase) {
+func (h *Handler) refuseAway(c conn, s *session, q *request, ph phase, why error) {
 	if ph == phPending {
-		h.hangUp(c, s, q.id, away, wire.CloseTryLater, awayReason)
+		h.hangUp(c, s, q.id, awayOf(why), wire.CloseTryLater, awayReason)
 		return
 	}
-	h.fail(c, q, away)
+	h.fail(c, q, awayOf(why))
 }
 
-var away = fault{code: wire.CodeNotNow, retryAfter: retryAway,
-	text: "not now: the token cannot be checked, since its issuer's keys cannot be fetched; come again later"}
+// awayOf says whose trouble it is, by auth.ErrAsk or auth.ErrAway.
+func awayOf(why error) fault {
+	text := "its issuer's keys cannot be fetched"
+	if auth.OfService(why) {
+		text = "the service that checks it does not answer"
+	}
+	return fault{code: wire.CodeNotNow, retryAfter: retryAway,
+		text: "not now: the token cannot be checked, since " + text + "; come again later"}
+}
 
 const (
 	awayReason = "the token cannot be checked now"
-	tooManyAsk = "too many tokens wait for their key"
+	tooManyAsk = "too many tokens wait to be checked"
 )
 
 // park notes that a session of a phase waits for the answer about a token. It returns false if it

@@ -209,7 +209,7 @@ const authFailed = "authentication failed: "
 func (h *Handler) refuse(c conn, s *session, q *request, ph phase, token string, why error) {
 	switch {
 	case errors.Is(why, auth.ErrAway):
-		h.refuseAway(c, s, q, ph)
+		h.refuseAway(c, s, q, ph, why)
 		return
 	case why == revoked.ErrUnread:
 		h.hangUp(c, s, q.id, unread, wire.CloseTryLater, awayReason)

@@ -96,7 +96,7 @@ func (h *Handler) closeIf(c conn, by *revoked.List, reason string) {
 func (h *Handler) refuseInHandshake(c conn, token string, err error, refuse func(f fault, code int, reason string)) {
 	switch {
 	case errors.Is(err, auth.ErrAway):
-		refuse(away, wire.CloseTryLater, awayReason)
+		refuse(awayOf(err), wire.CloseTryLater, awayReason)
 		return
 	case err == revoked.ErrUnread:
 		refuse(unread, wire.CloseTryLater, awayReason)

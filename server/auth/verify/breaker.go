@@ -1,0 +1,146 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+const (
+	// maxLateRow calls in a row without an answer in time open the breaker: each cost a client 5 s.
+	maxLateRow = 3
+	// maxRow calls in a row that failed at once open it. With half of the calls failing by chance, that
+	// many in a row are rare: half of the clients get in then, and an open breaker would stop them.
+	maxRow = 10
+	// window is the time over which the rate of failures is taken, of leastCalls or more. It opens at
+	// three of four, or at one of two if tokens wait in the queue besides: then failures cost others
+	// their time.
+	window     = 10 * time.Second
+	leastCalls = 20
+	// openFor is how long it stays open. The service is tried tryAfter later, so that after its return
+	// a call that hangs and openFor take less than 10 s.
+	openFor  = 2 * time.Second
+	tryAfter = 50 * time.Millisecond
+)
+
+// row counts what went wrong in a row.
+type row struct{ late, all atomic.Int32 }
+
+func (s *Service) newBreaker() *gobreaker.CircuitBreaker[Answer] {
+	return gobreaker.NewCircuitBreaker[Answer](gobreaker.Settings{
+		Name: "verify", Timeout: openFor, Interval: window, BucketPeriod: window / 10,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			bad, good := c.TotalFailures, c.TotalSuccesses // others are under way, or odd
+			return s.failing.late.Load() >= maxLateRow || s.failing.all.Load() >= maxRow ||
+				bad+good >= leastCalls && (bad >= 3*good || bad >= good && s.queued.Load() > 0)
+		},
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			s.cfg.Log.Warn("breaker", "of", "auth.verify", "from", from.String(), "to", to.String())
+			if to == gobreaker.StateOpen {
+				select {
+				case s.tripped <- struct{}{}:
+				default:
+				}
+			}
+		},
+		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, ErrRefused) },
+		IsExcluded:   func(err error) bool { _, odd := errors.AsType[oddError](err); return odd },
+	})
+}
+
+// Open reports whether the breaker is open, so that nobody need wait.
+func (s *Service) Open() bool { return s.breaker.State() == gobreaker.StateOpen }
+
+// oddError is a call's end that says nothing about the service: it was cancelled, had too little time,
+// or complained of the request's form, which is the client's.
+type oddError struct{ error }
+
+// Unwrap returns the cause.
+func (e oddError) Unwrap() error { return e.error }
+
+// ask makes a call. The error is ErrRefused or ErrAway.
+func (s *Service) ask(c *call) (Answer, error) {
+	if s.cfg.Known != nil && s.cfg.Known(c.token) {
+		return Answer{Known: true}, nil
+	}
+	if !time.Now().Before(c.until) {
+		return Answer{}, ErrAway
+	}
+	ctx, cancel := context.WithDeadline(s.ctx, c.until)
+	defer cancel()
+	return s.tell(s.through(ctx, c.token))
+}
+
+// through makes a call through the breaker.
+func (s *Service) through(ctx context.Context, token string) (Answer, error) {
+	return s.breaker.Execute(func() (Answer, error) {
+		s.asked.Add(1)
+		timed, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+		defer cancel()
+		end, _ := timed.Deadline()
+		whole := time.Until(end) >= s.cfg.Timeout/2 // not the rest of a time in the queue
+		a, err := s.fetch(timed, token)
+		switch late := timed.Err() != nil; {
+		case err == nil || errors.Is(err, ErrRefused):
+			s.failing.late.Store(0)
+			s.failing.all.Store(0)
+		case errors.Is(ctx.Err(), context.Canceled) || late && !whole:
+			err = oddError{err}
+		default:
+			if _, odd := errors.AsType[oddError](err); odd {
+				break
+			}
+			s.failing.all.Add(1)
+			if late {
+				s.failing.late.Add(1)
+				err = errors.New("it does not answer in time")
+			} else {
+				s.failing.late.Store(0)
+			}
+		}
+		s.note(token, err)
+		return a, err
+	})
+}
+
+// note keeps how a call ended.
+func (s *Service) note(token string, err error) {
+	_, odd := errors.AsType[oddError](err)
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrRefused):
+		s.refused.Add(1)
+		err = nil
+	case odd:
+		s.odd.Add(1)
+		return
+	default:
+		s.failed.Add(1)
+		s.cfg.Log.Warn("a token cannot be checked", "url", s.cfg.URL, "error", err)
+		s.cfg.Client.CloseIdleConnections() // which may lead nowhere
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why = err; err == nil {
+		s.answered = token
+	}
+}
+
+// tell makes all failures ErrAway.
+func (s *Service) tell(a Answer, err error) (Answer, error) {
+	if err != nil && !errors.Is(err, ErrRefused) {
+		err = ErrAway
+	}
+	return a, err
+}
+
+// try sends the last token that was answered again. Without one, the service is asked about none.
+func (s *Service) try(ctx context.Context) {
+	s.mu.Lock()
+	token := s.answered
+	s.mu.Unlock()
+	_, _ = s.through(ctx, token) // the breaker takes note
+}
