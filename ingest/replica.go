@@ -32,7 +32,8 @@ type ReplicaConfig struct {
 // ReplicaTaker takes the records of a compacted topic, and keeps what its user needs of them.
 type ReplicaTaker interface {
 	// Begin is called before the topic is read from its beginning, which happens at the start and when
-	// a Replica cannot be sure that it has seen every record. remade: it is another topic of the name.
+	// a Replica cannot be sure that it has seen every record. remade: it is another topic of the name, or
+	// its log was cut, so that records may lack that no newer one replaces.
 	Begin(remade bool)
 	// Record takes one record. Within a partition, records come in order, and with gaps. key and value
 	// are valid only during the call; value is nil for a tombstone. fresh means that the record was
@@ -60,7 +61,9 @@ type Replica struct {
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
 
-	id string // of the topic that was read last; the reader's own
+	// The reader's own.
+	id    string // of the topic that was read last
+	lossy bool   // its log was cut since
 
 	records, readings atomic.Uint64
 
@@ -191,8 +194,12 @@ type replicaReading struct {
 	whole  bool
 }
 
-// errReadAgain means that the topic must be read from its beginning.
-var errReadAgain = errors.New("it is being read again from its beginning")
+var (
+	// errReadAgain means that the topic must be read from its beginning.
+	errReadAgain = errors.New("it is being read again from its beginning")
+	// errCut means that too, and that records may have gone that nobody replaced.
+	errCut = errors.New("its log was cut, and is being read again from its beginning")
+)
 
 // read reads the topic until that is in doubt, and follows it.
 func (r *Replica) read(seen *topicSeen) error {
@@ -217,12 +224,14 @@ func (r *Replica) read(seen *topicSeen) error {
 	if err := client.Assign(g.fromBeginning()); err != nil {
 		return fmt.Errorf("cannot assign the partitions of topic %q: %w", r.cfg.Topic, err)
 	}
-	r.cfg.To.Begin(r.id != "" && r.id != seen.id)
-	r.id = seen.id
+	r.cfg.To.Begin(r.lossy || r.id != "" && r.id != seen.id)
+	r.id, r.lossy = seen.id, false
 	r.readings.Add(1)
 	looks, stop := r.lookOn()
 	defer stop()
-	return g.follow(looks)
+	err = g.follow(looks)
+	r.lossy = err == errCut
+	return err
 }
 
 func (g *replicaReading) fromBeginning() (list []kafka.TopicPartition) {
@@ -278,7 +287,7 @@ func (g *replicaReading) take(e *polled) error {
 		code, said := e.fault()
 		g.r.faults.failed(code, said)
 		if code == kafka.ErrAutoOffsetReset || code == kafka.ErrOffsetOutOfRange {
-			return errReadAgain // records were deleted before they were read, or the log was cut
+			return errCut // records were deleted before they were read, or the log was cut
 		}
 	}
 	return nil
@@ -309,7 +318,7 @@ func (g *replicaReading) judge(l looked) error {
 	for n, end := range l.seen.ends {
 		switch p := &g.parts[n]; {
 		case p.cut(end):
-			return errReadAgain
+			return errCut
 		case p.next >= end:
 			p.moved = now
 		case now.Sub(p.moved) >= g.r.stall:
@@ -320,28 +329,4 @@ func (g *replicaReading) judge(l looked) error {
 		g.r.wholeAt(l.seen)
 	}
 	return nil
-}
-
-// cut reports whether the log was cut before what was read of it. A look may be older than that, and
-// a leader that has just been elected may be behind for a moment.
-func (p *replicaPart) cut(end int64) bool {
-	switch {
-	case p.next <= end:
-		p.looks = 0
-	case p.looks > 0 && p.beyond == p.next:
-		p.looks++
-	default:
-		p.beyond, p.looks = p.next, 1
-	}
-	return p.looks >= beyondLooks
-}
-
-// wholeAt notes that everything was taken that there was at a look.
-func (r *Replica) wholeAt(seen *topicSeen) {
-	r.set(func() {
-		if r.why != "" {
-			r.faults.forget()
-		}
-		r.whole, r.why, r.current, r.parts = true, "", seen.at, len(seen.ends)
-	})
 }

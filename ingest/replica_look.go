@@ -106,3 +106,27 @@ func (r *Replica) lookAtEnds(seen *topicSeen) error {
 func (r *Replica) failed(known error) error {
 	return fmt.Errorf("topic %q cannot be read: %s", r.cfg.Topic, why(r.faults, known.Error()))
 }
+
+// cut reports whether the log was cut before what was read of it. A look may be older than that, and
+// a leader that has just been elected may be behind for a moment.
+func (p *replicaPart) cut(end int64) bool {
+	switch {
+	case p.next <= end:
+		p.looks = 0
+	case p.looks > 0 && p.beyond == p.next:
+		p.looks++
+	default:
+		p.beyond, p.looks = p.next, 1
+	}
+	return p.looks >= beyondLooks
+}
+
+// wholeAt notes that everything was taken that there was at a look.
+func (r *Replica) wholeAt(seen *topicSeen) {
+	r.set(func() {
+		if r.why != "" {
+			r.faults.forget()
+		}
+		r.whole, r.why, r.current, r.parts = true, "", seen.at, len(seen.ends)
+	})
+}

@@ -205,6 +205,31 @@ func TestReplicaAway(t *testing.T) {
 	})
 }
 
+// TestReplicaLoss: records are deleted before they are read. The topic is read again, and the taker is
+// told that records may lack.
+func TestReplicaLoss(t *testing.T) {
+	t.Parallel()
+	k := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "r"))
+	at := k.ListenAddrs()
+	g := newReplicaRig(t, at)
+	g.put(at, 0, "k", "v")
+	g.same("the topic is read")
+	free := blockFetches(k)
+	for i := range 5 {
+		g.put(at, 0, "lost", fmt.Sprint(i))
+	}
+	g.w.flush()
+	if err := k.DeleteRecords("r", 0, 6); err != nil {
+		t.Fatal(err)
+	}
+	free()
+	clear(g.want)
+	g.same("what is left is read")
+	if g.to.remade != 1 {
+		t.Errorf("the taker was told %d times", g.to.remade)
+	}
+}
+
 // TestReplicaCut: a log that was cut before what was read of it is read again.
 func TestReplicaCut(t *testing.T) {
 	p := &replicaPart{next: 10}

@@ -37,6 +37,9 @@ func (h *Handler) Revoked() *revoked.List { return h.revoked }
 
 // judgeLocked returns why a token is revoked, or nil. The session's mu is held.
 func (h *Handler) judgeLocked(user string, mark revoked.Mark) error {
+	if user == "" { // there is no token
+		return nil
+	}
 	err := h.revoked.Judge(user, mark)
 	if err != nil {
 		h.revoked.Refused()

@@ -126,14 +126,14 @@ func (l *List) touch() {
 }
 
 // Begin is called before the topic is read from its beginning. remade means that it is another topic
-// than before. What was revoked in the old one then stays revoked: its records may be lost, and
-// nobody has lifted them.
+// than before, or that its log was cut. What was revoked then stays revoked: its records may be lost,
+// and nobody has lifted them.
 func (l *List) Begin(remade bool) {
 	l.next = newTable()
 	if remade && l.now != nil {
 		l.next = l.now.clone()
 		l.remade.Add(1)
-		l.log.Warn("the topic of revocations was made again; what was revoked in the old one stays so until it is "+
+		l.log.Warn("the topic of revocations was made again, or cut; what was revoked before stays so until it is "+
 			"lifted, or the gateway starts again", "entries", l.next.entries())
 	}
 }
