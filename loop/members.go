@@ -43,6 +43,11 @@ type RoomRef struct {
 	// SinceByRoom is Since for single rooms of a wildcard, by name. These rooms are joined even if
 	// this node does not know them.
 	SinceByRoom map[string]rooms.Positions
+	// Wildcards is how many wildcards the connection may hold. Zero means Config.Wildcards.
+	Wildcards int
+	// MostRooms is how many rooms the wildcard may join. Zero means Config.RoomsPerWildcard, and less
+	// any number.
+	MostRooms int
 	// Reserve is called, on the loop's goroutine, before a wildcard joins n more rooms. An error, a
 	// *LimitError, forbids the join. Nil: nothing forbids it.
 	Reserve func(n int) error

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -76,7 +77,7 @@ func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 		Name: ref.Name, Keys: ref.Keys, Every: ref.Every, Lost: ref.lost,
 		Watch: rooms.Watch{
 			Pattern: ref.Pattern, Prefix: strings.TrimSuffix(ref.Name, "*"), From: ref.Since,
-			Most: l.engine.cfg.RoomsPerWildcard,
+			Most: max(0, cmp.Or(ref.MostRooms, l.engine.cfg.RoomsPerWildcard)),
 		},
 	}}
 	w.Watch.Local = w
@@ -96,7 +97,7 @@ func (j *joining) askWildcard(l *Loop, c *Conn, i int) error {
 	if ref.Pattern.Bare {
 		return ErrBareWildcard
 	}
-	if most := min(l.engine.cfg.Wildcards, maxWildcards); len(held) >= most {
+	if most := min(cmp.Or(ref.Wildcards, l.engine.cfg.Wildcards), maxWildcards); len(held) >= most {
 		return &LimitError{Name: "wildcards_per_connection", Most: most}
 	}
 	if len(ref.SinceByRoom) > 0 {

@@ -134,6 +134,8 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 		"new token do not allow them.", s.handler.Withdrawn())
 	s.writeLogMetrics(m)
 	m.gauge("tapecast_users", "Users that have a connection to this node.", float64(s.limit.Users.Len()))
+	m.counter("tapecast_unknown_tiers_total", "Tokens that name a tier that limits.tiers does not have.",
+		s.limit.UnknownTiers.Load())
 	m.gauge("tapecast_request_debts", "Debts that are remembered: what connections, users and addresses owe for "+
 		"requests, snapshots and bad tokens.", float64(s.limit.Debts()))
 	m.counter("tapecast_request_debts_forgone_total", "Debts that were not remembered because there were too many.",

@@ -87,6 +87,18 @@ func (s *Server) ReloadKeys(fresh *config.Config) error {
 	return nil
 }
 
+// ReloadTiers takes limits.tiers, and the limits of accounts without a tier, from a configuration
+// that Load has checked. Clients that are connected have them from their next request on.
+func (s *Server) ReloadTiers(fresh *config.Config) error {
+	if err := s.limit.SetTiers(&fresh.Limits); err != nil {
+		return err
+	}
+	if n := len(fresh.Limits.Tiers); n > 0 {
+		s.log.Info("tiers reloaded", "tiers", n)
+	}
+	return nil
+}
+
 // ReloadAdmin loads the internal port's certificate and token of a configuration that Load has
 // checked. After an error the old ones stay. Neither can be added or removed.
 func (s *Server) ReloadAdmin(fresh *config.Config) error {

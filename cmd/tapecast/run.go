@@ -37,8 +37,8 @@ everything can be tried with nothing else installed.
 SIGINT or SIGTERM stops the gateway: it is no longer ready, waits for
 server.drain_delay, closes the port, and closes its clients over the drain time.
 A second signal ends it at once. SIGHUP reads these again: the log level, the
-keys of auth, the certificates of server.tls and admin.tls, and the token of
-admin.token_file.`,
+keys of auth, the certificates of server.tls and admin.tls, the token of
+admin.token_file, and limits.tiers with the limits that a tier may set.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e.unblock()
@@ -172,6 +172,9 @@ func (g *gateway) reload() {
 	}
 	if err := g.srv.ReloadKeys(fresh); err != nil {
 		g.log.Error("cannot reload the keys that tokens are checked with: the old ones stay", "error", err)
+	}
+	if err := g.srv.ReloadTiers(fresh); err != nil {
+		g.log.Error("cannot reload the tiers: the old ones stay", "error", err)
 	}
 	if _, err = demoWrites(fresh, g.file); err == nil {
 		err = g.srv.ReloadAdmin(fresh)

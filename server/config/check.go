@@ -183,33 +183,7 @@ func (c *collector) checkLimits(cfg *Config) {
 		c.add("limits.connections", fmt.Sprintf("the descriptor limit of %d leaves none for clients", limit),
 			"raise it (ulimit -n, or LimitNOFILE=)")
 	}
-	if l.RequestCost > 0 && l.RequestBurst < TokenCost {
-		c.add("limits.request_burst",
-			fmt.Sprintf("%d is less than the %d that a token costs", l.RequestBurst, TokenCost),
-			"set %d or more, or limits.request_cost to 0 for no limit", TokenCost)
-	}
-	if l.MessagesPerSecond > 0 && l.Burst < 1 {
-		c.add("limits.burst", "0 would let no message through at all",
-			"set 1 or more, or limits.messages_per_second to 0 for no limit")
-	}
-	if n := l.WildcardsPerConnection; n > maxWildcards {
-		c.add("limits.wildcards_per_connection", fmt.Sprintf("%d is more than %d", n, maxWildcards),
-			"set %d or less, or 0 to allow none", maxWildcards)
-	}
-	if n, most := l.RoomsPerWildcard, l.RoomsPerConnection; most > 0 && n > most &&
-		c.isSet("limits.rooms_per_wildcard") {
-		c.add("limits.rooms_per_wildcard",
-			fmt.Sprintf("%d can never be reached: limits.rooms_per_connection is %d", n, most),
-			"set %d or less, or limits.rooms_per_connection to more", most)
-	}
-	c.holdsAutoJoin(cfg, "limits.rooms_per_connection", l.RoomsPerConnection)
-	c.holdsAutoJoin(cfg, "limits.rooms_per_user", l.RoomsPerUser)
-}
-
-func (c *collector) holdsAutoJoin(cfg *Config, path string, most int) {
-	if n := len(cfg.AutoJoin); most > 0 && most < n {
-		c.add(path, fmt.Sprintf("%d is less than the %d rooms of auto_join", most, n), "set %d or more", n)
-	}
+	c.checkTiers(cfg)
 }
 
 // descriptorLimit returns how many descriptors this process may have open. The Go runtime has

@@ -179,6 +179,12 @@ type Limits struct {
 	// RecallBytes is how many bytes of records are read again in a minute for one user whose clients
 	// resume from further back than memory holds. Default 256MiB; 0: no limit.
 	RecallBytes Size `koanf:"recall_bytes"`
+
+	// Claim is the claim of a token that names the account's tier. Default tier.
+	Claim string `koanf:"claim"`
+	// Tiers are rows of limits by name. A token that names none of them has the limits above. SIGHUP
+	// reads them again. Default none.
+	Tiers map[string]Tier `koanf:"tiers"`
 }
 
 // Kafka is the cluster to read from. Without brokers there is an embedded one with a market.

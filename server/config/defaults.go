@@ -43,6 +43,7 @@ func Default() *Config {
 			RoomsPerConnection: 1024, RoomsPerUser: 20_000,
 			WildcardsPerConnection: 8, RoomsPerWildcard: 1000, EmptyRooms: 1000,
 			RecallBytes: 256 << 20,
+			Claim:       "tier", Tiers: map[string]Tier{},
 		},
 		Kafka: Kafka{
 			Start:         "end",

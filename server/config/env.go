@@ -35,6 +35,7 @@ var notOurs = regexp.MustCompile(
 type envParser struct {
 	*collector
 	classes []string // names that may stand below classes
+	tiers   []string // and below limits.tiers
 }
 
 // provider reads the given environment (as os.Environ has it).
@@ -72,6 +73,9 @@ func (p *envParser) set(name, text string) (string, any) {
 func (p *envParser) below(k *key) []string {
 	if k.kind == kindSection {
 		return k.names()
+	}
+	if k.name == "tiers" {
+		return p.tiers
 	}
 	return p.classes
 }

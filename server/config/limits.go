@@ -1,13 +1,137 @@
 package config
 
+import (
+	"fmt"
+	"reflect"
+)
+
+// Tier is a row of limits.tiers: the limits of accounts whose token names it, each as in Limits. Load
+// fills in those of Limits for what the row does not set.
+type Tier struct {
+	// ConnectionsPerUser is as in Limits.
+	ConnectionsPerUser int `koanf:"connections_per_user"`
+	// MessagesPerSecond is as in Limits.
+	MessagesPerSecond float64 `koanf:"messages_per_second"`
+	// Burst is as in Limits.
+	Burst int `koanf:"burst"`
+	// RequestCost is as in Limits.
+	RequestCost float64 `koanf:"request_cost"`
+	// RequestBurst is as in Limits.
+	RequestBurst int `koanf:"request_burst"`
+	// SnapshotBytes is as in Limits.
+	SnapshotBytes Size `koanf:"snapshot_bytes"`
+	// UserBudgets is as in Limits.
+	UserBudgets float64 `koanf:"user_budgets"`
+	// RoomsPerConnection is as in Limits.
+	RoomsPerConnection int `koanf:"rooms_per_connection"`
+	// RoomsPerUser is as in Limits.
+	RoomsPerUser int `koanf:"rooms_per_user"`
+	// WildcardsPerConnection is as in Limits.
+	WildcardsPerConnection int `koanf:"wildcards_per_connection"`
+	// RoomsPerWildcard is as in Limits.
+	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
+}
+
+const (
+	// MaxTiers is the most tiers that a node numbers, from its start on.
+	MaxTiers = 127
+	// MaxTierName is the longest name of a tier, in bytes.
+	MaxTierName = 64
+)
+
+// Untiered returns the limits of accounts whose token names no tier.
+func (l *Limits) Untiered() Tier {
+	var t Tier
+	from := fieldsByKey(reflect.ValueOf(l).Elem())
+	for key, f := range fieldsByKey(reflect.ValueOf(&t).Elem()) {
+		f.Set(from[key])
+	}
+	return t
+}
+
+func fieldsByKey(v reflect.Value) map[string]reflect.Value {
+	m := map[string]reflect.Value{}
+	for i := range v.NumField() {
+		m[v.Type().Field(i).Tag.Get("koanf")] = v.Field(i)
+	}
+	return m
+}
+
 // completeLimits sets the limits whose defaults depend on others.
 func (c *collector) completeLimits(cfg *Config) {
 	l := &cfg.Limits
-	switch n := l.RoomsPerConnection; {
-	case c.isSet("limits.rooms_per_user"):
-	case n == 0:
-		l.RoomsPerUser = 0
-	default: // what one connection may have is no surprise
-		l.RoomsPerUser = max(l.RoomsPerUser, n)
+	roomsPerUser := func(path string, n, most int) int {
+		switch {
+		case c.isSet(path + ".rooms_per_user"):
+			return most
+		case n == 0 || most == 0:
+			return 0
+		}
+		return max(most, n) // what one connection may have is no surprise
+	}
+	l.RoomsPerUser = roomsPerUser("limits", l.RoomsPerConnection, l.RoomsPerUser)
+	for name, t := range l.Tiers {
+		path := "limits.tiers." + name
+		from := fieldsByKey(reflect.ValueOf(l).Elem())
+		for key, f := range fieldsByKey(reflect.ValueOf(&t).Elem()) {
+			if !c.isSet(path + "." + key) {
+				f.Set(from[key])
+			}
+		}
+		t.RoomsPerUser = roomsPerUser(path, t.RoomsPerConnection, t.RoomsPerUser)
+		l.Tiers[name] = t
+	}
+}
+
+func (c *collector) checkTiers(cfg *Config) {
+	l := &cfg.Limits
+	if l.Claim == "" || len(l.Claim) > MaxTierName {
+		c.add("limits.claim", fmt.Sprintf("%q is not the name of a claim", l.Claim),
+			"write one of 1 to %d bytes, or remove the line for the default", MaxTierName)
+	}
+	if n := len(l.Tiers); n > MaxTiers {
+		c.add("limits.tiers", fmt.Sprintf("%d tiers are more than %d", n, MaxTiers), "remove some")
+	}
+	before := len(c.faults)
+	c.checkTier(cfg, "limits", l.Untiered())
+	if len(c.faults) > before {
+		return // the tiers would repeat it
+	}
+	for name, t := range l.Tiers {
+		path := "limits.tiers." + name
+		if name == "" || len(name) > MaxTierName {
+			c.add(path, "the name of a tier has 1 to 64 bytes", "rename it, and the value of the claim")
+		}
+		c.checkTier(cfg, path, t)
+	}
+}
+
+// checkTier checks limits that a tier may set, or those of accounts without one.
+func (c *collector) checkTier(cfg *Config, path string, t Tier) {
+	if t.RequestCost > 0 && t.RequestBurst < TokenCost {
+		c.add(path+".request_burst",
+			fmt.Sprintf("%d is less than the %d that a token costs", t.RequestBurst, TokenCost),
+			"set %d or more, or %s.request_cost to 0 for no limit", TokenCost, path)
+	}
+	if t.MessagesPerSecond > 0 && t.Burst < 1 {
+		c.add(path+".burst", "0 would let no message through at all",
+			"set 1 or more, or %s.messages_per_second to 0 for no limit", path)
+	}
+	if n := t.WildcardsPerConnection; n > maxWildcards {
+		c.add(path+".wildcards_per_connection", fmt.Sprintf("%d is more than %d", n, maxWildcards),
+			"set %d or less, or 0 to allow none", maxWildcards)
+	}
+	if n, most := t.RoomsPerWildcard, t.RoomsPerConnection; most > 0 && n > most &&
+		c.isSet(path+".rooms_per_wildcard") {
+		c.add(path+".rooms_per_wildcard",
+			fmt.Sprintf("%d can never be reached: %s.rooms_per_connection is %d", n, path, most),
+			"set %d or less, or %s.rooms_per_connection to more", most, path)
+	}
+	for key, most := range map[string]int{
+		path + ".rooms_per_connection": t.RoomsPerConnection, path + ".rooms_per_user": t.RoomsPerUser,
+	} {
+		if n := len(cfg.AutoJoin); most > 0 && most < n {
+			c.add(key, fmt.Sprintf("%d is less than the %d rooms of auto_join", most, n), "set %d or more", n)
+		}
 	}
 }

@@ -57,7 +57,8 @@ func Load(src Sources) (*Config, error) {
 			load(rawbytes.Provider(b), &fileParser{collector: c, file: src.File, dir: filepath.Dir(src.File)})
 		}
 	}
-	load((&envParser{collector: c, classes: k.MapKeys("classes")}).provider(src.Environ), nil)
+	names := &envParser{collector: c, classes: k.MapKeys("classes"), tiers: k.MapKeys("limits" + delim + "tiers")}
+	load(names.provider(src.Environ), nil)
 	load(confmap.Provider(flagMap(c, src.Flags), delim), nil)
 
 	cfg := new(Config)

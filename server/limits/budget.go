@@ -32,8 +32,7 @@ type budget struct {
 // ended. Any goroutine may use it. A lock is held for one look into a map, and there are many
 // locks.
 type budgets struct {
-	conn, user budget
-	tokens     pace // bad tokens of one address
+	tokens pace // bad tokens of one address
 
 	seed    maphash.Seed
 	shards  [budgetShards]budgetShard
@@ -82,11 +81,6 @@ const (
 
 func newBudgets(l *config.Limits) *budgets {
 	b := &budgets{seed: maphash.MakeSeed()}
-	b.conn = budget{newPace(l.RequestCost, l.RequestBurst), bytesPace(float64(l.SnapshotBytes))}
-	if n := l.UserBudgets; n > 0 {
-		burst := int(min(float64(l.RequestBurst)*n, 1<<30)) // newPace takes less
-		b.user = budget{newPace(l.RequestCost*n, burst), bytesPace(float64(l.SnapshotBytes) * n)}
-	}
 	if n := l.BadTokensPerSecond; n > 0 {
 		b.tokens = newRate(n)
 	}

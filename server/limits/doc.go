@@ -10,6 +10,10 @@
 // names a limit, in logs and in tapecast_limited_total. Connects counts clients that come, by address
 // and all together, before they are connections.
 //
+// Limits of a user and of its connections are in rows, one for each tier (Row, SetTiers). A session
+// holds the number of its tier and takes the row for each request, so that a row that is replaced
+// holds at once.
+//
 // A new limit needs a Kind, its name, and code that hits it. That code is here if the limit is on
 // what a user, an address or a request costs, and in package loop (gate.go, pace.go, input.go,
 // incoming.go) if it is on sockets, bytes or frames.

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -15,9 +16,11 @@ type Limiter struct {
 	Conns, Pending atomic.Int64 // connections that open has let in: all, and those not authenticated
 
 	Users *Accounts
-	pace  pace
+	rows  rows
 	*budgets
 	connects connects
+
+	UnknownTiers atomic.Uint64 // tokens that named a tier that there is not
 
 	Requests atomic.Uint64 // messages that were counted against the pace
 	Refused  [Kinds]atomic.Uint64
@@ -96,10 +99,11 @@ func (k Kind) Key() string {
 
 // New returns the Limiter of a configuration.
 func New(cfg *config.Config) *Limiter {
-	return &Limiter{
-		pace: newPace(cfg.Limits.MessagesPerSecond, cfg.Limits.Burst), budgets: newBudgets(&cfg.Limits),
-		Users: newAccounts(), connects: newConnects(&cfg.Limits),
+	l := &Limiter{Users: newAccounts(), budgets: newBudgets(&cfg.Limits), connects: newConnects(&cfg.Limits)}
+	if err := l.SetTiers(&cfg.Limits); err != nil {
+		panic(fmt.Sprintf("BUG: a configuration that was not checked: %s", err))
 	}
+	return l
 }
 
 // OfSocket maps the engine's bounds to limits.
@@ -109,11 +113,11 @@ var OfSocket = [...]Kind{
 	loop.LimitIncoming: Incoming,
 }
 
-// Take counts a message in a connection's bucket.
-func (l *Limiter) Take(b *Bucket, now int64) Verdict { return b.take(l.pace, now) }
+// Take counts a message in the bucket of a connection.
+func (r *Row) Take(b *Bucket, now int64) Verdict { return b.take(r.messages, now) }
 
 // Verdict returns the verdict on the message that was counted last.
-func (l *Limiter) Verdict(b Bucket, now int64) Verdict { return b.verdict(l.pace, now) }
+func (r *Row) Verdict(b Bucket, now int64) Verdict { return b.verdict(r.messages, now) }
 
 // Hit counts a refusal by a limit.
 func (l *Limiter) Hit(k Kind) Kind {

@@ -5,23 +5,34 @@ import (
 	"time"
 )
 
+// Client is who causes work: a connection of a user, with the limits of its tier.
+type Client struct {
+	ID   uint64
+	User string // "" before authentication
+	Tier Tier
+}
+
+func (c Client) conn() payer { return payer{kind: payConn, conn: c.ID} }
+func (c Client) user() payer { return payer{kind: payUser, name: c.User} }
+
 // Charge counts n units that a request costs its connection and user, before it is served. If it is
-// not refused, only few of them count now, and the others are counted later. user is "" before
-// authentication.
-func (b *budgets) Charge(conn uint64, user string, n, few, now int64) (Verdict, time.Duration) {
-	v, retry := b.chargeFew(payer{kind: payConn, conn: conn}, b.conn.requests, n, few, now)
-	if v == OK && user != "" && n > CostMessage {
-		v, retry = b.chargeFew(payer{kind: payUser, name: user}, b.user.requests, n, few, now)
+// not refused, only few of them count now, and the others are counted later.
+func (l *Limiter) Charge(c Client, n, few, now int64) (Verdict, time.Duration) {
+	row := l.Row(c.Tier)
+	v, retry := l.chargeFew(c.conn(), row.conn.requests, n, few, now)
+	if v == OK && c.User != "" && n > CostMessage {
+		v, retry = l.chargeFew(c.user(), row.user.requests, n, few, now)
 	}
 	return v, retry
 }
 
 // Spend counts the cost of an answer: rooms that the request did not name, and bytes.
-func (b *budgets) Spend(conn uint64, user string, rooms, bytes int, now int64) {
+func (l *Limiter) Spend(c Client, rooms, bytes int, now int64) {
+	row := l.Row(c.Tier)
 	n := int64(max(0, rooms) + bytes/costReplied)
-	b.spend(payer{kind: payConn, conn: conn}, b.conn.requests, n, now)
-	if user != "" {
-		b.spend(payer{kind: payUser, name: user}, b.user.requests, n, now)
+	l.spend(c.conn(), row.conn.requests, n, now)
+	if c.User != "" {
+		l.spend(c.user(), row.user.requests, n, now)
 	}
 }
 
@@ -91,6 +102,12 @@ func (b *budgets) MayLogOf(from netip.Addr, k Kind, now int64) bool {
 	return v == OK
 }
 
+// MayLogTier reports whether an unknown tier may be logged, which is once a minute.
+func (b *budgets) MayLogTier(now int64) bool {
+	v, _ := b.charge(payer{kind: payLog, name: "tier"}, pace{int64(time.Minute), 0}, 1, now)
+	return v == OK
+}
+
 // MayLog reports whether a limit that a connection hit may be logged, which is once a minute.
 func (b *budgets) MayLog(conn uint64, k Kind, now int64) bool {
 	line := payer{kind: payLog, conn: conn, name: k.String()}
@@ -101,43 +118,46 @@ func (b *budgets) MayLog(conn uint64, k Kind, now int64) bool {
 // SnapshotBegins returns how long a room's last values must wait before they are sent. A client
 // whose debt is a whole budget waits. So does one that was sent those of the same room a moment
 // ago. If the result is 0, the keys are counted.
-func (b *budgets) SnapshotBegins(conn uint64, user, room string, keys int, now int64) time.Duration {
-	if b.conn.snapshots.each == 0 {
+func (l *Limiter) SnapshotBegins(c Client, room string, keys int, now int64) time.Duration {
+	row := l.Row(c.Tier)
+	if row.conn.snapshots.each == 0 {
 		return 0
 	}
-	wait := b.over(payer{kind: paySnapshots, conn: conn}, b.conn.snapshots.burst, now)
-	wait = max(wait, b.over(payer{kind: payRoom, conn: conn, name: room}, 0, now))
-	if user != "" && b.user.snapshots.each > 0 {
-		wait = max(wait, b.over(payer{kind: payUserSnapshot, name: user}, b.user.snapshots.burst, now))
+	wait := l.over(payer{kind: paySnapshots, conn: c.ID}, row.conn.snapshots.burst, now)
+	wait = max(wait, l.over(payer{kind: payRoom, conn: c.ID, name: room}, 0, now))
+	if c.User != "" && row.user.snapshots.each > 0 {
+		wait = max(wait, l.over(payer{kind: payUserSnapshot, name: c.User}, row.user.snapshots.burst, now))
 	}
 	if wait > 0 {
-		b.spend(payer{kind: payConn, conn: conn}, b.conn.requests, CostRefused, now)
+		l.spend(c.conn(), row.conn.requests, CostRefused, now)
 		return wait
 	}
-	b.SnapshotSent(conn, user, room, costKey*int64(keys), now)
+	l.SnapshotSent(c, room, costKey*int64(keys), now)
 	return 0
 }
 
 // SnapshotSent counts bytes of a room's last values that were sent.
-func (b *budgets) SnapshotSent(conn uint64, user, room string, n, now int64) {
-	if b.conn.snapshots.each == 0 || n <= 0 {
+func (l *Limiter) SnapshotSent(c Client, room string, n, now int64) {
+	row := l.Row(c.Tier)
+	if row.conn.snapshots.each == 0 || n <= 0 {
 		return
 	}
-	b.spend(payer{kind: paySnapshots, conn: conn}, b.conn.snapshots, n, now)
+	l.spend(payer{kind: paySnapshots, conn: c.ID}, row.conn.snapshots, n, now)
 	if n > smallWalk {
-		b.spend(payer{kind: payRoom, conn: conn, name: room}, b.conn.snapshots, n, now)
+		l.spend(payer{kind: payRoom, conn: c.ID, name: room}, row.conn.snapshots, n, now)
 	}
-	if user != "" {
-		b.spend(payer{kind: payUserSnapshot, name: user}, b.user.snapshots, n, now)
+	if c.User != "" {
+		l.spend(payer{kind: payUserSnapshot, name: c.User}, row.user.snapshots, n, now)
 	}
 }
 
 // Owed returns what a connection owes for its requests, in units.
-func (b *budgets) Owed(conn uint64, now int64) int64 {
-	if b.conn.requests.each == 0 {
+func (l *Limiter) Owed(c Client, now int64) int64 {
+	each := l.Row(c.Tier).conn.requests.each
+	if each == 0 {
 		return 0
 	}
-	return int64(b.over(payer{kind: payConn, conn: conn}, 0, now)) / b.conn.requests.each
+	return int64(l.over(c.conn(), 0, now)) / each
 }
 
 // Forgone returns how many debts were not remembered.

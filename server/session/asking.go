@@ -103,14 +103,14 @@ const (
 func (s *session) park(ph phase) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase != ph || s.asks {
+	if s.phase != ph || s.marks.asks() {
 		return false
 	}
 	if ph == phPending {
 		s.phase = phAsking
 		return true
 	}
-	s.asks = true
+	s.marks.setAsks(true)
 	return true
 }
 
@@ -121,6 +121,6 @@ func (s *session) unpark(ph phase) (now phase, ok bool) {
 	if s.phase == phAsking && ph == phPending {
 		s.phase = phPending
 	}
-	s.asks = false
+	s.marks.setAsks(false)
 	return s.phase, s.phase != phClosed
 }

@@ -106,7 +106,7 @@ func authParams(q *request) (a authRequest, f fault) {
 func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id auth.Identity, start time.Time) {
 	var names []string
 	names, id.User = h.rights.AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
-	if !h.limit.Users.Take(id.User, h.maxUserConns) {
+	if !h.takeUser(s, id) {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
 		h.hangUp(c, s, q.id, fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
 		return
@@ -175,13 +175,14 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, n
 
 // renew continues a session with another token. changed reports whether its claims differ.
 func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now time.Time) (changed, ok bool) {
-	mark := h.revoked.Mark(id.ID, id.Issued)
+	mark, tier := h.revoked.Mark(id.ID, id.Issued), h.tierOf(id)
 	s.mu.Lock()
 	same, open := s.user == id.User, s.phase != phClosed
 	var at time.Time
 	var why error
 	if same && open {
 		if why = h.judgeLocked(id.User, mark); why == nil {
+			s.marks.setTier(tier)
 			s.renewLocked(id, mark, h.auth.Leeway(), now)
 			changed = setClaimsLocked(c, id.Claims)
 			at = s.nextTimerLocked(h.auth.Leeway(), now)

@@ -61,12 +61,12 @@ func (q *request) weight() uint8 {
 }
 
 func (h *Handler) charge(c conn, user string, n int64, now int64) (limits.Verdict, time.Duration) {
-	return h.limit.Charge(c.ID(), user, n, n, now)
+	return h.limit.Charge(h.client(c, user), n, n, now)
 }
 
 // spend counts the cost of an answer: the rooms in it that the request did not name, and bytes.
 func (h *Handler) spend(c conn, user string, rooms, bytes int) {
-	h.limit.Spend(c.ID(), user, rooms, bytes, h.elapsed(time.Now()))
+	h.limit.Spend(h.client(c, user), rooms, bytes, h.elapsed(time.Now()))
 }
 
 // wornOut returns how long it takes until tokens from the address are checked again, or 0 if they
@@ -106,7 +106,7 @@ func (h *Handler) SnapshotSent(c *loop.Conn, room string, n int64) { h.snapshotS
 
 func (h *Handler) snapshotBegins(c conn, room string, keys int) error {
 	user := h.user(c)
-	wait := h.limit.SnapshotBegins(c.ID(), user, room, keys, h.elapsed(time.Now()))
+	wait := h.limit.SnapshotBegins(h.client(c, user), room, keys, h.elapsed(time.Now()))
 	if wait == 0 {
 		return nil
 	}
@@ -115,7 +115,7 @@ func (h *Handler) snapshotBegins(c conn, room string, keys int) error {
 }
 
 func (h *Handler) snapshotSent(c conn, room string, n int64) {
-	h.limit.SnapshotSent(c.ID(), h.user(c), room, n, h.elapsed(time.Now()))
+	h.limit.SnapshotSent(h.client(c, h.user(c)), room, n, h.elapsed(time.Now()))
 }
 
 // overBudget means that joining a room would cost more than is left.

@@ -30,26 +30,23 @@ import (
 // Handler decides what clients get (loop.Handler). Its methods run on pollers and loops, many at a
 // time, and never block. Its state of a connection is the session.
 type Handler struct {
-	auth         *auth.Authenticator
-	limit        *limits.Limiter
-	rights       *rights.Rules
-	revoked      *revoked.List
-	catalog      *rooms.Catalog
-	timeout      time.Duration // to authenticate
-	maxRooms     int           // of one connection; 0: any number
-	maxUserRooms int           // of one user; 0: any number
-	maxUserConns int           // of one user; 0: any number
-	maxWildcards int           // wildcards of one connection
-	maxEarly     int           // bytes of a message before authentication
-	maxLong      int           // and after it
-	node         string        // begins each client's id
-	origins      []string      // of pages that may connect; nil: any
-	queryToken   bool          // a token may come in the URL
-	deflate      bool          // some class compresses
-	log          *slog.Logger
-	security     *logging.Security // nil: none
-	begun        time.Time         // debts are counted from here
-	wall         func() time.Time  // the wall clock, replaced in tests
+	auth       *auth.Authenticator
+	limit      *limits.Limiter
+	rights     *rights.Rules
+	revoked    *revoked.List
+	catalog    *rooms.Catalog
+	timeout    time.Duration // to authenticate
+	claim      string        // that names an account's tier
+	maxEarly   int           // bytes of a message before authentication
+	maxLong    int           // and after it
+	node       string        // begins each client's id
+	origins    []string      // of pages that may connect; nil: any
+	queryToken bool          // a token may come in the URL
+	deflate    bool          // some class compresses
+	log        *slog.Logger
+	security   *logging.Security // nil: none
+	begun      time.Time         // debts are counted from here
+	wall       func() time.Time  // the wall clock, replaced in tests
 
 	accepting atomic.Bool
 	authTime  Timing                    // to check one token
@@ -70,10 +67,8 @@ func New(
 	h := &Handler{
 		auth: auth, limit: limit, rights: rights.New(cfg, catalog), catalog: catalog, security: security, log: log,
 		timeout: cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
-		maxRooms:     cfg.Limits.RoomsPerConnection,
-		maxUserRooms: cfg.Limits.RoomsPerUser, maxUserConns: cfg.Limits.ConnectionsPerUser,
-		maxWildcards: cfg.Limits.WildcardsPerConnection,
-		maxEarly:     cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
+		claim:    cfg.Limits.Claim,
+		maxEarly: cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
 		node: strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
 		authTime: newTiming("tapecast_auth_seconds", "Time to check one token.", 10e-6, 25e-6, 50e-6, 100e-6, 250e-6,
 			500e-6, 1e-3, 5e-3, 25e-3),
@@ -82,6 +77,7 @@ func New(
 		begun: time.Now(), wall: time.Now, revoked: newRevoked(&cfg.Auth, log),
 	}
 	auth.Keep(h.rights.Claims()...)
+	auth.Keep(h.claim)
 	for _, class := range cfg.Classes {
 		h.deflate = h.deflate || class.Compress
 	}
@@ -206,7 +202,7 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 	}
 	var names []string
 	names, id.User = h.rights.AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
-	if !h.limit.Users.Take(id.User, h.maxUserConns) {
+	if !h.takeUser(s, id) {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
 		refuse(fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
 		return

@@ -27,11 +27,11 @@ type asking struct {
 // ask checks which rooms may be joined, and reserves them; the loop does it for those of wildcards.
 func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
 	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names)), who: h.who(c)}
-	wildcards, full := 0, []limits.Kind(nil)
+	wildcards, full, row := 0, []limits.Kind(nil), h.row(s)
 	for i, name := range names {
 		p, wildcard, f := h.admits(a.who, name)
 		if wildcard && !f.is() {
-			f = h.checkWildcard(name, w, wildcards)
+			f = h.checkWildcard(name, w, wildcards, row.Wildcards)
 			wildcards++
 		}
 		if f.code == wire.CodeForbidden {
@@ -144,7 +144,7 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 	user := s.name()
 	w.noWildcards = true
 	a := h.ask(c, s, user, names, w)
-	a.strays = h.strays(names, w)
+	a.strays = h.strays(names, w, h.row(s).Wildcards)
 	counted := s.enter(1)
 	c.Join(a.refs, func(joined []loop.Joined) []byte {
 		if counted {

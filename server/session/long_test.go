@@ -44,7 +44,7 @@ func TestLongMessages(t *testing.T) {
 			}
 		}
 		owes := func() int64 {
-			return h.limit.Owed(1, h.elapsed(time.Now()))
+			return h.limit.Owed(limits.Client{ID: 1}, h.elapsed(time.Now()))
 		}
 		f(`{"method":"ping","id":8,`+x+`"}`, "timestamp")
 		if n := owes(); n < size/limits.CostBytes || n > size/limits.CostBytes+2 {

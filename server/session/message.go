@@ -23,7 +23,7 @@ func (h *Handler) admitMessage(c conn) bool {
 	h.limit.Requests.Add(1)
 	s.mu.Lock()
 	ph, user := s.phase, s.user
-	pace := h.limit.Take(&s.paid, h.elapsed(time.Now()))
+	pace := h.limit.Row(s.marks.tier()).Take(&s.paid, h.elapsed(time.Now()))
 	s.mu.Unlock()
 	switch {
 	case ph == phClosed:
@@ -51,7 +51,7 @@ func (h *Handler) message(c conn, opcode byte, p []byte) {
 	now := time.Now()
 	s.mu.Lock()
 	ph, user := s.phase, s.user
-	pace := h.limit.Verdict(s.paid, h.elapsed(now))
+	pace := h.limit.Row(s.marks.tier()).Verdict(s.paid, h.elapsed(now))
 	s.mu.Unlock()
 	switch {
 	case ph == phClosed:
@@ -95,7 +95,7 @@ func (h *Handler) affordsParse(
 		h.fail(c, q, fault{code: wire.CodeRate, text: rateLimited})
 		return false
 	}
-	v, retry := h.limit.Charge(c.ID(), user, int64(len(p)/limits.CostBytes), 0, now)
+	v, retry := h.limit.Charge(h.client(c, user), int64(len(p)/limits.CostBytes), 0, now)
 	if v == limits.OK {
 		return true
 	}

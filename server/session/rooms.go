@@ -22,7 +22,7 @@ func (h *Handler) subscribe(c conn, s *session, q *request, user string) {
 		w, f = q.wishes()
 	}
 	if !f.is() {
-		if strays := h.strays(names, w); len(strays) > 0 {
+		if strays := h.strays(names, w, h.row(s).Wildcards); len(strays) > 0 {
 			f = strayFault(strays[0], "is not joined by this request: name it in params.rooms")
 		}
 	}

@@ -62,8 +62,27 @@ type session struct {
 	lead    uint8  // how long before the end auth_expiring is due, in leadUnit; 0: it was sent
 	waiting uint8  // the weight of requests that wait for their rooms
 	phase   phase
-	asks    bool // about a token that renews the session
+	marks   marks
 }
+
+// marks are the tier of the account, and whether the session asks about a token that renews it.
+type marks uint8
+
+const (
+	markAsks marks = 1 << 7
+	markTier       = markAsks - 1
+)
+
+func (m marks) asks() bool        { return m&markAsks != 0 }
+func (m marks) tier() limits.Tier { return limits.Tier(m & markTier) }
+
+func (m *marks) setAsks(yes bool) {
+	if *m &^= markAsks; yes {
+		*m |= markAsks
+	}
+}
+
+func (m *marks) setTier(t limits.Tier) { *m = *m&markAsks | marks(t)&markTier }
 
 const (
 	// expiryNotice is how long before its session ends, which is leeway after exp, a client is told.
@@ -191,11 +210,12 @@ func (h *Handler) reserve(s *session, n int) (granted int, by limits.Kind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	by = limits.Rooms
-	if h.maxRooms > 0 {
-		n = min(n, max(0, h.maxRooms-int(s.rooms)))
+	row := h.limit.Row(s.marks.tier())
+	if most := row.RoomsPerConnection; most > 0 {
+		n = min(n, max(0, most-int(s.rooms)))
 	}
 	if s.user != "" { // its client is not gone
-		if got := h.limit.Users.TakeRooms(s.user, n, h.maxUserRooms); got < n {
+		if got := h.limit.Users.TakeRooms(s.user, n, row.RoomsPerUser); got < n {
 			n, by = got, limits.UserRooms
 		}
 	}
@@ -203,12 +223,19 @@ func (h *Handler) reserve(s *session, n int) (granted int, by limits.Kind) {
 	return n, by
 }
 
+// row returns the limits of a session's account.
+func (h *Handler) row(s *session) *limits.Row {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return h.limit.Row(s.marks.tier())
+}
+
 // mostRooms returns the limit of that kind.
-func (h *Handler) mostRooms(by limits.Kind) int {
+func mostRooms(row *limits.Row, by limits.Kind) int {
 	if by == limits.UserRooms {
-		return h.maxUserRooms
+		return row.RoomsPerUser
 	}
-	return h.maxRooms
+	return row.RoomsPerConnection
 }
 
 func (h *Handler) release(s *session, n int) {

@@ -98,8 +98,9 @@ func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
 	return p, why
 }
 
-// strays returns the rooms in since that a request for the names does not join, sorted by name.
-func (h *Handler) strays(names []string, w wishes) (list []string) {
+// strays returns the rooms in since that a request for the names does not join, sorted by name. most is
+// how many wildcards it may join.
+func (h *Handler) strays(names []string, w wishes, most int) (list []string) {
 	if len(w.since)+len(w.times) == 0 {
 		return nil
 	}
@@ -108,7 +109,7 @@ func (h *Handler) strays(names []string, w wishes) (list []string) {
 	for _, name := range names {
 		named[name] = struct{}{}
 		prefix, wildcard := strings.CutSuffix(name, "*")
-		if wildcard && !w.noWildcards && len(prefixes) < h.maxWildcards {
+		if wildcard && !w.noWildcards && len(prefixes) < most {
 			prefixes = append(prefixes, prefix)
 		}
 	}

@@ -46,14 +46,15 @@ func example(near []*rooms.Pattern) string {
 	return ""
 }
 
-// checkWildcard returns a fault of a wildcard besides its name. before: how many came before it.
-func (h *Handler) checkWildcard(name string, w wishes, before int) fault {
+// checkWildcard returns a fault of a wildcard besides its name. before is how many came before it,
+// of as many as there may be.
+func (h *Handler) checkWildcard(name string, w wishes, before, most int) fault {
 	switch {
 	case w.noWildcards:
 		return badParams("wildcards are not joined on authentication: send subscribe")
-	case before >= h.maxWildcards: // before all positions are looked at
+	case before >= most: // before all positions are looked at
 		h.limit.Hit(limits.Wildcards)
-		return overMost((&loop.LimitError{Name: limits.Wildcards.String(), Most: h.maxWildcards}).Error())
+		return overMost((&loop.LimitError{Name: limits.Wildcards.String(), Most: most}).Error())
 	}
 	for room := range w.times {
 		if room != name && strings.HasPrefix(room, strings.TrimSuffix(name, "*")) {
@@ -67,6 +68,10 @@ func (h *Handler) checkWildcard(name string, w wishes, before int) fault {
 func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRef, w wishes) {
 	prefix := strings.TrimSuffix(ref.Name, "*")
 	ref.Wildcard = true
+	row := h.row(s)
+	if ref.Wildcards, ref.MostRooms = row.Wildcards, row.RoomsPerWildcard; ref.MostRooms == 0 {
+		ref.MostRooms = -1
+	}
 	for room, at := range w.since {
 		if !strings.HasPrefix(room, prefix) || room == ref.Name {
 			continue
@@ -91,7 +96,7 @@ func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRe
 		if got, by := h.reserve(s, n); got < n {
 			h.release(s, got)
 			h.limit.Hit(by)
-			return &loop.LimitError{Name: by.String(), Most: h.mostRooms(by), Asked: n}
+			return &loop.LimitError{Name: by.String(), Most: mostRooms(h.row(s), by), Asked: n}
 		}
 		return nil
 	}

@@ -1,0 +1,110 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const tierConfig = `
+limits:
+  connections_per_user: 2
+  rooms_per_connection: 3
+  tiers:
+    basic: {connections_per_user: 1}
+    pro: {connections_per_user: 4, rooms_per_connection: 5, messages_per_second: 0}
+rooms:
+  - {match: "trades:*", class: stream}
+auto_join: []
+ingest:
+  routes:
+    - {topic: trades, rooms: ["trades:{s}"], type: trade_update}
+`
+
+// TestTiers: accounts have the limits of the tier that their tokens name, over all connections. SIGHUP
+// changes them for clients that are connected, and one with faults changes nothing.
+func TestTiers(t *testing.T) {
+	k := fakeCluster(t)
+	k.topic(t, "trades", 1)
+	g := start(t, config(k, tierConfig))
+	token := func(user, tier string) string {
+		claims := jwt.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix(), "tier": tier}
+		s, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	// enters connects an account until it is refused, and returns those that were let in.
+	enters := func(user, tier string, want int) (in []*client) {
+		t.Helper()
+		for {
+			c := dial(t, g, dialing{query: "?token=" + token(user, tier)})
+			c.await("an answer", func() bool { return len(c.notices) > 0 || c.closed })
+			if c.closed {
+				if c.code != 4129 {
+					t.Errorf("tier %q: closed with %d", tier, c.code)
+				}
+				break
+			}
+			in = append(in, c)
+		}
+		if len(in) != want {
+			t.Errorf("tier %q: %d connections, want %d", tier, len(in), want)
+		}
+		return in
+	}
+	joins := func(c *client, want int) {
+		t.Helper()
+		joined := 0
+		for _, r := range roomReplies(c.call("subscribe", map[string]any{"rooms": []string{"trades:A", "trades:B",
+			"trades:C", "trades:D", "trades:E", "trades:F"}}).Result) {
+			switch {
+			case r.Error == nil:
+				joined++
+			case r.Error.Code != -32009:
+				t.Errorf("%s: %+v", r.Room, r.Error)
+			}
+		}
+		if joined != want {
+			t.Errorf("%d rooms, want %d", joined, want)
+		}
+		c.call("unsubscribe", map[string]any{"rooms": []string{"trades:A", "trades:B", "trades:C", "trades:D",
+			"trades:E", "trades:F"}})
+	}
+	all := enters("1", "pro", 4)
+	joins(all[0], 5)
+	for _, c := range append(enters("2", "basic", 1), enters("3", "gold", 2)...) {
+		joins(c, 3)
+	}
+	if n := g.metric("tapecast_unknown_tiers_total"); n != 3 {
+		t.Errorf("%v unknown tiers are counted", n)
+	}
+	file := g.cmd.Args[len(g.cmd.Args)-1]
+	old, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload := func(from, to, said string) {
+		t.Helper()
+		fresh := strings.Replace(string(old), from, to, 1)
+		if err := os.WriteFile(file, []byte(fresh), 0o600); err != nil || fresh == string(old) {
+			t.Fatalf("cannot change the configuration: %v", err)
+		}
+		g.cmd.Process.Signal(syscall.SIGHUP)
+		g.waitLog(patience, said, nil)
+	}
+	reload("basic: {", "basic: {burst: 0, ", "cannot reload: the configuration has faults")
+	joins(all[1], 5)
+	reload("pro: {connections_per_user: 4, rooms_per_connection: 5", "pro: {connections_per_user: 6, "+
+		"rooms_per_connection: 4", "tiers reloaded")
+	joins(all[2], 4)
+	enters("1", "pro", 2)
+	for _, c := range all {
+		c.check()
+	}
+}

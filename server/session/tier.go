@@ -1,0 +1,52 @@
+package session
+
+import (
+	"time"
+
+	"tapecast/server/auth"
+	"tapecast/server/config"
+	"tapecast/server/jsontext"
+	"tapecast/server/limits"
+)
+
+// takeUser gives a session the limits of its account's tier, and counts it for its user. It returns
+// false if the user has as many connections as it may.
+func (h *Handler) takeUser(s *session, id auth.Identity) bool {
+	tier := h.tierOf(id)
+	if !h.limit.Users.Take(id.User, h.limit.Row(tier).ConnectionsPerUser) {
+		return false
+	}
+	s.mu.Lock()
+	s.marks.setTier(tier)
+	s.mu.Unlock()
+	return true
+}
+
+// tierOf returns the tier that a token names. A name that no row has is counted, and logged once a
+// minute.
+func (h *Handler) tierOf(id auth.Identity) limits.Tier {
+	name := id.Claims.Value(h.claim)
+	if name == "" {
+		return 0
+	}
+	tier, ok := h.limit.TierOf(name)
+	if !ok && h.limit.Tiered() {
+		h.limit.UnknownTiers.Add(1)
+		if h.limit.MayLogTier(h.elapsed(time.Now())) {
+			h.log.Warn("a token names a tier that limits.tiers does not have, and has the limits of none",
+				"user", id.User, "claim", h.claim, "tier", jsontext.Quoted(name[:min(len(name), config.MaxTierName)]))
+		}
+	}
+	return tier
+}
+
+// client returns who pays for what a connection causes.
+func (h *Handler) client(c conn, user string) limits.Client {
+	who := limits.Client{ID: c.ID(), User: user}
+	if s := sessionOf(c); s != nil {
+		s.mu.Lock()
+		who.Tier = s.marks.tier()
+		s.mu.Unlock()
+	}
+	return who
+}
