@@ -126,12 +126,16 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	})
 	m.family("tapecast_rooms_forbidden_total", "counter", "Rooms and wildcards that clients asked for and may not "+
 		"join, by reason: another user's room (owner), a wildcard over private rooms (private_wildcard), claims "+
-		"that do not fulfil allow (claims).")
+		"that do not fulfil allow (claims), a room that is not listed for clients without a token (anonymous).")
 	s.handler.Forbidden(func(reason string, n uint64) {
 		m.labelled("tapecast_rooms_forbidden_total", "reason", reason, float64(n))
 	})
 	m.counter("tapecast_rooms_withdrawn_total", "Rooms that connections were made to leave, because the claims of a "+
 		"new token do not allow them.", s.handler.Withdrawn())
+	m.gauge("tapecast_anonymous_connections", "Connections that were let in without a token.",
+		float64(s.limit.Anonymous.Count()))
+	m.counter("tapecast_services_authenticated_total", "Times that a service was authenticated (auth.services).",
+		s.handler.Services())
 	s.writeLogMetrics(m)
 	m.gauge("tapecast_users", "Users that have a connection to this node.", float64(s.limit.Users.Len()))
 	m.counter("tapecast_unknown_tiers_total", "Tokens that name a tier that limits.tiers does not have.",

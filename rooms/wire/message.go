@@ -142,16 +142,19 @@ type Identity struct {
 	ClientID, UserID string
 	Expires          int64 // of the token, seconds since 1970
 	MaxMessage       int   // most bytes of a message from now on
+	Anonymous        bool  // it has no user, and no token that expires
 }
 
 // Append appends the identity as an object.
 func (i *Identity) Append(dst []byte) []byte {
 	dst = append(dst, `{"clientId":`...)
 	dst = AppendString(dst, i.ClientID)
-	dst = append(dst, `,"userId":`...)
-	dst = AppendString(dst, i.UserID)
-	dst = append(dst, `,"expires":`...)
-	dst = strconv.AppendInt(dst, i.Expires, 10)
+	if i.Anonymous {
+		dst = append(dst, `,"userId":null`...)
+	} else {
+		dst = AppendString(append(dst, `,"userId":`...), i.UserID)
+		dst = strconv.AppendInt(append(dst, `,"expires":`...), i.Expires, 10)
+	}
 	dst = strconv.AppendInt(append(dst, `,"maxMessage":`...), int64(i.MaxMessage), 10)
 	return append(dst, '}')
 }

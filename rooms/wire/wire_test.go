@@ -39,8 +39,10 @@ func TestNotices(t *testing.T) {
 		`{"jsonrpc":"2.0","method":"positions","params":{"a":{"epoch":"e","0":1},"b":{}}}`)
 	f(AppendAuthRequired(x, time.Second, 9),
 		`{"jsonrpc":"2.0","method":"auth_required","params":{"timeout":1000,"maxMessage":9}}`)
-	f(AppendAuthenticated(x, &Identity{"1", "u", 2, 3}), `{"jsonrpc":"2.0","method":"authenticated",`+
+	f(AppendAuthenticated(x, &Identity{"1", "u", 2, 3, false}), `{"jsonrpc":"2.0","method":"authenticated",`+
 		`"params":{"clientId":"1","userId":"u","expires":2,"maxMessage":3}}`)
+	f(AppendAuthenticated(x, &Identity{ClientID: "1", MaxMessage: 3, Anonymous: true}),
+		`{"jsonrpc":"2.0","method":"authenticated","params":{"clientId":"1","userId":null,"maxMessage":3}}`)
 	f(AppendExpiring(x, 5, -1), `{"jsonrpc":"2.0","method":"auth_expiring","params":{"expires":5,"timeLeft":0}}`)
 	f(AppendShutdown(x, time.Second),
 		`{"jsonrpc":"2.0","method":"server_shutdown","params":{"reason":"the server is stopping","within":1000}}`)

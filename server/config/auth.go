@@ -51,6 +51,10 @@ type Auth struct {
 	// UserPattern is a regular expression (RE2) that all of a user's id must match, such as [0-9]+.
 	// It can refuse ":", which separates the parts of a room's name. Default "": any id.
 	UserPattern string `koanf:"user_pattern"`
+	// Services is what the claims of a service's token are, such as {scope: "tapecast:service"}. A
+	// service may join any room by name, private ones and those of allow too, and is joined to no
+	// rooms of users. All conditions must hold. Default none: no token is a service's.
+	Services Conditions `koanf:"services"`
 	// MaxTokenLife is how far in the future a token's exp may be. Default 0s: any time.
 	MaxTokenLife time.Duration `koanf:"max_token_life"`
 	// Leeway is the clock difference that is allowed for exp and nbf. iat is not checked: a token

@@ -79,6 +79,8 @@ func (c *collector) checkRooms(cfg *Config) {
 	c.checkRoutes(cfg, catalog)
 	c.checkAutoJoin(cfg, catalog)
 	c.checkAllow(cfg, catalog)
+	c.checkAnonymous(cfg, catalog)
+	c.checkConditions("auth.services", cfg.Auth.Services)
 }
 
 // catalog returns the catalog of the rooms without faults. A room of an unknown class is in it too,

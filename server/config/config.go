@@ -27,6 +27,8 @@ type Config struct {
 	// room may join it. A private room must be one's own besides. Default none.
 	Allow map[string]Conditions `koanf:"allow"`
 
+	Anonymous Anonymous `koanf:"anonymous"`
+
 	Ingest Ingest `koanf:"ingest"`
 
 	odd []string // warnings of Load: see Warnings

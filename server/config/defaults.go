@@ -25,6 +25,7 @@ func Default() *Config {
 		Auth: Auth{
 			QueryToken:     true,
 			RequiredClaims: map[string]string{},
+			Services:       Conditions{},
 			JWKSRefresh:    5 * time.Minute,
 			Leeway:         30 * time.Second,
 			Verify:         Verify{Timeout: MaxVerifyTimeout},
@@ -58,8 +59,9 @@ func Default() *Config {
 		Rooms:   defaultRooms(),
 		AutoJoin: []string{"prices", "trades", "system_alerts", "user:{sub}", "portfolio:{sub}", "orders:{sub}",
 			"notifications:{sub}"},
-		Allow:  map[string]Conditions{},
-		Ingest: Ingest{Market: true, Unmatched: "ignore"},
+		Allow:     map[string]Conditions{},
+		Anonymous: Anonymous{Connections: 10_000, ConnectionsPerAddress: 100},
+		Ingest:    Ingest{Market: true, Unmatched: "ignore"},
 	}
 }
 

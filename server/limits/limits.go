@@ -15,8 +15,9 @@ import (
 type Limiter struct {
 	Conns, Pending atomic.Int64 // connections that open has let in: all, and those not authenticated
 
-	Users *Accounts
-	rows  rows
+	Users     *Accounts
+	Anonymous Anonymous
+	rows      rows
 	*budgets
 	connects connects
 
@@ -54,6 +55,8 @@ const (
 	UserRooms
 	Connects
 	AddressConnects
+	AnonymousAll
+	AnonymousAddress
 	Kinds // how many there are
 )
 
@@ -72,6 +75,7 @@ func (k Kind) String() string {
 		"control_frames", "small_fragments", "inflated_messages", "tls_records",
 		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second", "incoming", "rooms_per_user",
 		"connects_per_second", "connects_per_address",
+		"anonymous_connections", "anonymous_connections_per_address",
 	}[k]
 }
 
@@ -93,13 +97,18 @@ func (k Kind) Key() string {
 		return "server.tls.waiting"
 	case Incoming:
 		return "memory.incoming"
+	case AnonymousAll:
+		return "anonymous.connections"
+	case AnonymousAddress:
+		return "anonymous.connections_per_address"
 	}
 	return "limits." + k.String()
 }
 
 // New returns the Limiter of a configuration.
 func New(cfg *config.Config) *Limiter {
-	l := &Limiter{Users: newAccounts(), budgets: newBudgets(&cfg.Limits), connects: newConnects(&cfg.Limits)}
+	l := &Limiter{Users: newAccounts(), budgets: newBudgets(&cfg.Limits), connects: newConnects(&cfg.Limits),
+		Anonymous: Anonymous{most: cfg.Anonymous.Connections, each: cfg.Anonymous.ConnectionsPerAddress}}
 	if err := l.SetTiers(&cfg.Limits); err != nil {
 		panic(fmt.Sprintf("BUG: a configuration that was not checked: %s", err))
 	}

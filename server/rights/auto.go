@@ -6,6 +6,9 @@ import "strings"
 // or that no claim names. Names that contain the user share one string with the returned user: rooms
 // and connections keep them for as long as the client stays.
 func (r *Rules) AutoJoin(who Who) (names []string, shared string) {
+	if who.Anonymous || r.IsService(who) {
+		return r.leaveOut(who, r.forNobody()), who.User
+	}
 	size := 0
 	for i := range r.auto {
 		if t := &r.auto[i]; t.Hole != "" && t.Claim == "" {
@@ -41,6 +44,16 @@ func (r *Rules) AutoJoin(who Who) (names []string, shared string) {
 		return names, shared
 	}
 	return r.leaveOut(who, names), shared
+}
+
+// forNobody returns the configured rooms with no user in them.
+func (r *Rules) forNobody() (names []string) {
+	for i := range r.auto {
+		if t := &r.auto[i]; t.Hole == "" {
+			names = append(names, t.Before)
+		}
+	}
+	return names
 }
 
 // leaveOut returns the names without those that may not be joined, each once. It keeps what is not the

@@ -4,6 +4,9 @@
 // A private room belongs to those whom the owner of its class names, which may be a claim. AutoJoin
 // returns the configured rooms of somebody, with what the claims say in their names (auto.go).
 //
+// A client without a token (Who.Anonymous) may join what the configuration lists, and a service
+// (auth.services) any room by its name.
+//
 // New compiles the Rules of a configuration once. They do not change, so any goroutine may use them.
 // Claims returns the names of the claims that they need. Package session asks for each room that a
 // client names (Admits) and each wildcard (AdmitsUnder), on a poller's or a loop's goroutine: a

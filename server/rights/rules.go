@@ -13,21 +13,26 @@ import (
 type Who struct {
 	User   string
 	Claims *auth.Claims
+	// Anonymous is somebody without a token, who has no user and no claims.
+	Anonymous bool
 }
 
 // Verdict says whether somebody may join, or why not.
 type Verdict uint8
 
 const (
-	OK         Verdict = iota
-	OtherUser          // the private room is another user's
-	EachOnes           // a wildcard over private rooms
-	NotAllowed         // the claims do not fulfil allow
-	Verdicts           // how many there are
+	OK           Verdict = iota
+	OtherUser            // the private room is another user's
+	EachOnes             // a wildcard over private rooms
+	NotAllowed           // the claims do not fulfil allow
+	NotAnonymous         // a room that clients without a token may not join
+	Verdicts             // how many there are
 )
 
 // String returns the verdict's name in figures.
-func (v Verdict) String() string { return [...]string{"", "owner", "private_wildcard", "claims"}[v] }
+func (v Verdict) String() string {
+	return [...]string{"", "owner", "private_wildcard", "claims", "anonymous"}[v]
+}
 
 // Rules say who may join which room.
 type Rules struct {
@@ -37,6 +42,8 @@ type Rules struct {
 	lengths  []int                      // that prefixes have, ascending
 	owners   map[string]config.Template // of private classes, by Class.Owner
 	auto     []config.Template          // of auto_join
+	listed   []string                   // rooms and wildcards of clients without a token
+	services conditions
 	claims   []string
 }
 
@@ -51,7 +58,8 @@ type condition struct {
 // New compiles the rules of a configuration that was checked.
 func New(cfg *config.Config, catalog *rooms.Catalog) *Rules {
 	r := &Rules{catalog: catalog, literals: map[string]conditions{}, prefixes: map[string]conditions{},
-		owners: map[string]config.Template{}}
+		owners: map[string]config.Template{}, listed: cfg.Anonymous.Rooms}
+	r.services = r.compile(cfg.Auth.Services)
 	for pattern, of := range cfg.Allow {
 		when := r.compile(of)
 		if prefix, star := strings.CutSuffix(pattern, "*"); star {
@@ -97,6 +105,12 @@ func (r *Rules) Claims() []string { return r.claims }
 
 // Admits decides on a room, which belongs to the pattern and, if that is private, to the owner.
 func (r *Rules) Admits(who Who, p *rooms.Pattern, owner, room string) Verdict {
+	switch {
+	case who.Anonymous && (p.Class.Private() || !r.lists(room)):
+		return NotAnonymous
+	case r.IsService(who):
+		return OK
+	}
 	if p.Class.Private() && !r.owns(who, p.Class.Owner, owner) {
 		return OtherUser
 	}
@@ -122,8 +136,13 @@ func (r *Rules) owns(who Who, rule, owner string) bool {
 
 // AdmitsUnder decides on all rooms of the pattern that there are or may be under a prefix.
 func (r *Rules) AdmitsUnder(who Who, p *rooms.Pattern, prefix string) Verdict {
-	if p.Class.Private() {
+	switch {
+	case who.Anonymous && (p.Class.Private() || !r.lists(prefix+"*")):
+		return NotAnonymous
+	case p.Class.Private():
 		return EachOnes
+	case r.IsService(who):
+		return OK
 	}
 	found, ok := r.allows(who, prefix, false)
 	if ok {
@@ -152,6 +171,17 @@ func (r *Rules) AdmitsUnder(who Who, p *rooms.Pattern, prefix string) Verdict {
 	}
 	return OK
 }
+
+// lists reports whether clients without a token may join a room, or all rooms of a wildcard.
+func (r *Rules) lists(name string) bool {
+	return slices.ContainsFunc(r.listed, func(entry string) bool {
+		prefix, star := strings.CutSuffix(entry, "*")
+		return name == entry || star && len(name) > len(prefix) && strings.HasPrefix(name, prefix)
+	})
+}
+
+// IsService reports whether somebody is a service, which may join any room.
+func (r *Rules) IsService(who Who) bool { return !who.Anonymous && r.services.fulfilled(who.Claims) }
 
 // allows looks for the entries of allow that match a name and, unless it is a whole one, every name
 // that begins with it. found: there are some. ok: one of them is fulfilled.

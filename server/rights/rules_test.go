@@ -183,6 +183,50 @@ func TestOwners(t *testing.T) {
 	auto("prices user:42 acc:* desk:* desk:1", "accounts=[*]", "desks=*")
 }
 
+// TestAnonymousAndServices: a client without a token joins what is listed, and a service everything.
+func TestAnonymousAndServices(t *testing.T) {
+	r := testRules(t, func(cfg *config.Config) {
+		cfg.Rooms = append(cfg.Rooms, config.Room{Match: "trades:p:{owner}", Class: "private"})
+		cfg.AutoJoin = []string{"prices", "trades", "user:{sub}", "desk:{claims.desk}", "desk:1"}
+		cfg.Anonymous.Rooms = []string{"prices", "trades:*", "desk:1", "user:42", "orders:*"} // check refuses some
+		cfg.Allow = map[string]config.Conditions{"desk:*": {"role": {"desk"}}, "trades:X*": {"role": {"desk"}}}
+		cfg.Auth.Services = config.Conditions{"scope": {"svc", "svc2"}, "env": {"prod"}}
+	})
+	f := func(want Verdict, who Who, rooms ...string) {
+		t.Helper()
+		for _, room := range rooms {
+			if got := r.decide(t, who, room); got != want {
+				t.Errorf("%+v, %s: %v, want %v", who, room, got, want)
+			}
+		}
+	}
+	nobody := Who{Anonymous: true}
+	f(OK, nobody, "prices", "trades:A", "trades:A*")
+	f(NotAnonymous, nobody, "trades", "prices:A", "prices:*", "book:A", "user:42", "user:43", "orders:42", "orders:*",
+		"trades:p:42", "desk:2")
+	f(NotAllowed, nobody, "desk:1", "trades:X", "trades:X*")
+	f(NotAnonymous, Who{Anonymous: true, User: "42", Claims: claims("scope=svc", "env=prod")}, "user:42", "desk:2")
+
+	service := Who{User: "risk", Claims: claims("scope=read svc2", "env=prod")}
+	f(OK, service, "prices", "desk:2", "desk:*", "trades:X*", "user:42", "orders:43", "user:risk")
+	f(EachOnes, service, "orders:*", "user:4*")
+	for _, who := range []Who{{User: "42", Claims: claims("scope=svc")}, {User: "42", Claims: claims("env=prod")},
+		{User: "42", Claims: claims("scope=", "env=")}, {User: "42"},
+		{User: "42", Claims: claims("scope=Svc", "env=prod")}} {
+		f(OtherUser, who, "user:43")
+		f(NotAllowed, who, "desk:2")
+	}
+	for _, who := range []Who{nobody, service} {
+		want := map[bool]string{true: "prices", false: "prices trades desk:1"}[who.Anonymous]
+		if names, _ := r.AutoJoin(who); strings.Join(names, " ") != want {
+			t.Errorf("%+v joins %q", who, names)
+		}
+	}
+	if none := testRules(t, func(*config.Config) {}); none.IsService(service) || none.IsService(Who{}) {
+		t.Error("somebody is a service without a rule")
+	}
+}
+
 // FuzzAllow: whoever may join a wildcard may join each room under it by name, and what one of the
 // matching entries allows is allowed.
 func FuzzAllow(f *testing.F) {

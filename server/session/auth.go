@@ -25,6 +25,10 @@ func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start t
 		h.fail(c, q, f)
 		return
 	}
+	if a.anonymous {
+		h.authenticateAnonymous(c, s, q, ph, a, start)
+		return
+	}
 	if !a.given {
 		if ph != phManual {
 			h.fail(c, q, badParams("params.token is missing"))
@@ -77,6 +81,7 @@ func (h *Handler) judged(c conn, s *session, q *request, ph phase, a authRequest
 type authRequest struct {
 	token     string
 	given     bool // token was given
+	anonymous bool
 	positions bool
 	join      []string // nil: the configured rooms
 	wishes    wishes
@@ -95,6 +100,9 @@ func authParams(q *request) (a authRequest, f fault) {
 		return a, badParams("params.token must be a string")
 	}
 	if a.positions, f = q.boolean("positions", true); f.is() {
+		return a, f
+	}
+	if a.anonymous, f = q.boolean("anonymous", false); f.is() {
 		return a, f
 	}
 	if v := q.get("join"); v != nil {
@@ -170,6 +178,7 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, n
 	s.mu.Unlock()
 	c.SetTimer(at)
 	h.debug("authenticated", c, id.User)
+	h.noteService(c, id)
 	return nil
 }
 
@@ -200,6 +209,9 @@ func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now ti
 		return false, false
 	}
 	c.SetTimer(at)
+	if changed {
+		h.noteService(c, id)
+	}
 	return changed, true
 }
 

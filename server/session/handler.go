@@ -4,15 +4,12 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/VictoriaMetrics/metrics"
 
 	"tapecast/loop"
 	"tapecast/loop/upgrade"
@@ -41,6 +38,7 @@ type Handler struct {
 	maxLong    int           // and after it
 	node       string        // begins each client's id
 	origins    []string      // of pages that may connect; nil: any
+	anonymous  bool          // clients without a token are let in
 	queryToken bool          // a token may come in the URL
 	deflate    bool          // some class compresses
 	log        *slog.Logger
@@ -55,6 +53,7 @@ type Handler struct {
 	faults    atomic.Uint64             // requests answered with an error
 	forbidden [rights.Verdicts]atomic.Uint64
 	withdrawn atomic.Uint64 // rooms that connections were made to leave
+	services  atomic.Uint64 // times that one was authenticated
 }
 
 // New returns a Handler of the configuration. It accepts no handshakes yet.
@@ -66,7 +65,8 @@ func New(
 	rand.Read(node[:]) // never fails
 	h := &Handler{
 		auth: auth, limit: limit, rights: rights.New(cfg, catalog), catalog: catalog, security: security, log: log,
-		timeout: cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
+		anonymous: cfg.Anonymous.On(),
+		timeout:   cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
 		claim:    cfg.Limits.Claim,
 		maxEarly: cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
 		node: strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
@@ -252,6 +252,8 @@ func (h *Handler) timer(c conn) {
 		h.note("authentication timeout", c, "", "")
 		h.say(c, idNull, fault{code: wire.CodeAuthLate, text: "authentication timeout"})
 		c.Close(wire.CloseAuthLate, "authentication timeout")
+	case s.anonymousLocked(): // it does not end by itself
+		s.mu.Unlock()
 	case !now.Before(end):
 		user := s.user
 		s.closeLocked(h.limit)
@@ -280,31 +282,19 @@ func (h *Handler) closed(c conn, code int) {
 	}
 	s.mu.Lock()
 	s.closeLocked(h.limit)
-	user, rooms := s.user, s.rooms
+	user, rooms, anonymous := s.user, s.rooms, s.anonymousLocked()
 	s.user, s.rooms = "", 0
 	setClaimsLocked(c, nil)
 	s.mu.Unlock()
 	if user != "" {
 		h.limit.Users.Give(user, int(rooms))
 	}
+	if anonymous {
+		h.limit.Anonymous.Give(c.Remote().Addr())
+	}
 	h.limit.Conns.Add(-1)
 	h.debug("closed", c, user, slog.Int("code", code))
 }
-
-// Timing is a histogram in seconds, with `le` buckets, which histogram_quantile needs.
-type Timing struct {
-	*metrics.PrometheusHistogram
-	Name, Help string
-	set        *metrics.Set // of this one
-}
-
-func newTiming(name, help string, bounds ...float64) Timing {
-	set := metrics.NewSet()
-	return Timing{set.NewPrometheusHistogramExt(name, bounds), name, help, set}
-}
-
-// Write writes its lines in the Prometheus form, without help and type.
-func (t Timing) Write(w io.Writer) { t.set.WritePrometheus(w) }
 
 // Engine is the handler as the engine calls it.
 func (h *Handler) Engine() loop.Handler { return loopHandler{h} }
@@ -331,8 +321,8 @@ func (l loopHandler) Message(c *loop.Conn, op byte, p []byte) { l.h.message(c, o
 // Timer acts on a session whose timer has fired.
 func (l loopHandler) Timer(c *loop.Conn) { l.h.timer(c) }
 
-// User returns the user of the connection.
-func (l loopHandler) User(c *loop.Conn) string { return l.h.user(c) }
+// User returns who pays for what the connection causes: its user, or the address of one without.
+func (l loopHandler) User(c *loop.Conn) string { return l.h.payer(c) }
 
 // Closed frees what the connection held.
 func (l loopHandler) Closed(c *loop.Conn, code int) { l.h.closed(c, code) }

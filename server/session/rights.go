@@ -7,6 +7,7 @@ import (
 	"tapecast/loop"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
+	"tapecast/server/auth"
 	"tapecast/server/rights"
 )
 
@@ -32,6 +33,8 @@ func forbidden(v rights.Verdict, wildcard bool) fault {
 		return fault{}
 	case v == rights.OtherUser:
 		text = "forbidden: the room is another user's"
+	case v == rights.NotAnonymous:
+		text = "forbidden: without a token only the rooms listed for such clients may be joined"
 	case v == rights.EachOnes:
 		text = "forbidden: each of these rooms is one user's; name your own"
 	case wildcard:
@@ -40,6 +43,15 @@ func forbidden(v rights.Verdict, wildcard bool) fault {
 		text = "forbidden: the token's claims do not allow this room"
 	}
 	return fault{code: wire.CodeForbidden, text: text, verdict: v}
+}
+
+// noteService logs that a service was authenticated: it may join any room.
+func (h *Handler) noteService(c conn, id auth.Identity) {
+	if h.rights.IsService(rights.Who{User: id.User, Claims: id.Claims}) {
+		h.services.Add(1)
+		h.log.Info("a service was authenticated", "conn", c.ID(), "user", id.User, "remote", c.Remote())
+		h.note("service authenticated", c, id.User, "its claims fulfil auth.services")
+	}
 }
 
 // sift makes a connection leave the rooms that its new claims do not allow. A request for rooms that
@@ -108,6 +120,9 @@ func (h *Handler) Forbidden(visit func(reason string, n uint64)) {
 		visit(v.String(), h.forbidden[v].Load())
 	}
 }
+
+// Services returns how many times a service was authenticated.
+func (h *Handler) Services() uint64 { return h.services.Load() }
 
 // Withdrawn returns how many rooms connections were made to leave.
 func (h *Handler) Withdrawn() uint64 { return h.withdrawn.Load() }

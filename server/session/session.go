@@ -54,7 +54,7 @@ func (p phase) authenticated() bool { return p == phManual || p == phJoining || 
 type session struct {
 	mu      sync.Mutex
 	user    string // "" until authenticated
-	expires int64  // of the token, in seconds since 1970
+	expires int64  // of the token, in seconds since 1970; anonymously: it has none
 	paid    limits.Bucket
 	tokenID uint64 // revoked.Mark of the token
 	issued  uint32 // the same
@@ -137,7 +137,7 @@ func (h *Handler) who(c conn) (who rights.Who) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	who.User = s.user
+	who.User, who.Anonymous = s.user, s.anonymousLocked()
 	if r, ok := c.Session().(*ruled); ok {
 		who.Claims = r.claims
 	}

@@ -3,7 +3,11 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,4 +177,94 @@ func TestAccounts(t *testing.T) {
 	for _, c := range []*client{broker, trader, other} {
 		c.check()
 	}
+}
+
+const anonymousConfig = `
+auth: {secret: SECRET, services: {scope: "tapecast:service"}}
+log: {level: info, format: json, security: FILE}
+anonymous: {rooms: [trades, "desk:*"], connections: 4, connections_per_address: 3}
+rooms:
+  - {match: "trades", class: stream}
+  - {match: "desk:*", class: stream}
+  - {match: "orders:{owner}", class: private}
+auto_join: [trades, "orders:{sub}"]
+ingest:
+  routes:
+    - {topic: trades, rooms: [trades], type: trade_update}
+    - {topic: desks, rooms: ["desk:{@key}"], type: desk_update}
+    - {topic: orders, rooms: ["orders:{@key}"], type: order_update}
+`
+
+// TestAnonymousAndServices: clients without a token get the listed rooms, and a service gets any room
+// that it names.
+func TestAnonymousAndServices(t *testing.T) {
+	besideOthers(t)
+	k := fakeCluster(t)
+	for _, topic := range []string{"trades", "desks", "orders"} {
+		k.topic(t, topic, 1)
+	}
+	file := filepath.Join(t.TempDir(), "security.log")
+	g := start(t, config(k, strings.NewReplacer("SECRET", strconv.Quote(secret), "FILE", strconv.Quote(file)).
+		Replace(anonymousConfig)))
+	asNobody := map[string]any{"anonymous": true}
+	var nobodies []*client
+	for range 3 {
+		c := dial(t, g, dialing{})
+		r := c.call("authenticate", asNobody)
+		if got := string(r.Result); !strings.Contains(got, `"userId":null`) || strings.Contains(got, "expires") {
+			t.Fatalf("%+v, %s", r.Error, r.Result)
+		}
+		c.notice("auto_subscribed")
+		c.isIn("trades")
+		nobodies = append(nobodies, c)
+	}
+	fourth := dial(t, g, dialing{})
+	fourth.request("1", "authenticate", asNobody)
+	if code := fourth.awaitClose(patience); code != 4129 {
+		t.Errorf("a fourth of one address: closed with %d", code)
+	}
+	if n := g.metric("tapecast_anonymous_connections"); n != 3 {
+		t.Errorf("%v are counted", n)
+	}
+	nobody := nobodies[0]
+	nobody.call("subscribe", map[string]any{"rooms": []string{"desk:1", "desk:2*"}})
+	for _, room := range []string{"orders:42", "orders:*", "orders:"} {
+		if code := refusal(t, nobody, room); code != -32007 && room != "orders:" || code == 0 {
+			t.Errorf("%s: refused with %d", room, code)
+		}
+	}
+	service := dial(t, g, dialing{query: "?token=" + claimed("risk", jwt.MapClaims{"scope": "x tapecast:service"})})
+	service.notice("auto_subscribed")
+	service.isIn("trades")
+	service.call("subscribe", map[string]any{"rooms": []string{"orders:42", "orders:43"}})
+	if code := refusal(t, service, "orders:*"); code != -32007 {
+		t.Errorf("a service's wildcard over private rooms: refused with %d", code)
+	}
+	if code := refusal(t, join(t, g, "42"), "orders:43"); code != -32007 {
+		t.Errorf("a user's: refused with %d", code)
+	}
+
+	w := k.producer(t)
+	for i := range 10 {
+		for _, owner := range []string{"42", "43", "44"} {
+			w.send("orders", 0, []byte(owner), fmt.Appendf(nil, `{"n":%d}`, i))
+		}
+		w.send("desks", 0, []byte("1"), fmt.Appendf(nil, `{"n":%d}`, i))
+		w.send("trades", 0, nil, fmt.Appendf(nil, `{"n":%d}`, i))
+	}
+	w.flush()
+	service.await("the orders", func() bool {
+		return len(service.rooms["orders:42"].frames) == 10 && len(service.rooms["orders:43"].frames) == 10
+	})
+	nobody.await("its messages", func() bool {
+		return len(nobody.rooms["trades"].frames) == 10 && len(nobody.rooms["desk:1"].frames) == 10
+	})
+	if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), "service authenticated") {
+		t.Errorf("the security log has %s, %v", b, err)
+	}
+	for _, c := range append(nobodies, service) {
+		c.check()
+		c.leave()
+	}
+	eventually(t, patience, "none is counted", func() bool { return g.metric("tapecast_anonymous_connections") == 0 })
 }

@@ -1,0 +1,66 @@
+package limits
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// Anonymous counts the connections without a user, and those of each address. An address is known
+// while it has one, so the number of addresses is bounded by that of connections. Any goroutine may
+// use it.
+type Anonymous struct {
+	most, each int // 0: no limit
+
+	mu  sync.Mutex
+	all int
+	by  map[string]int32
+}
+
+// Take counts one more connection of an address (IPv6: of a /64). ok is false if there are too many,
+// and by says by which limit.
+func (a *Anonymous) Take(from netip.Addr) (by Kind, ok bool) {
+	name := address(from).name
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.most > 0 && a.all >= a.most:
+		return AnonymousAll, false
+	case a.each > 0 && int(a.by[name]) >= a.each:
+		return AnonymousAddress, false
+	}
+	if a.by == nil {
+		a.by = map[string]int32{}
+	}
+	a.by[name]++
+	a.all++
+	return 0, true
+}
+
+// Give counts one connection less.
+func (a *Anonymous) Give(from netip.Addr) {
+	name := address(from).name
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all--
+	if a.by[name]--; a.by[name] <= 0 {
+		delete(a.by, name)
+	}
+	if a.all == 0 {
+		a.by = nil // a map never shrinks
+	}
+}
+
+// Count returns how many connections there are.
+func (a *Anonymous) Count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.all
+}
+
+// AnonymousPayer returns the name by which the anonymous connections of an address pay for what they
+// cause. No user has such a name, since it holds a space.
+func AnonymousPayer(from netip.Addr) string {
+	p := address(from)
+	a, _ := netip.AddrFromSlice([]byte(p.name))
+	return "anonymous " + a.String()
+}

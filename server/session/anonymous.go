@@ -1,0 +1,93 @@
+package session
+
+import (
+	"time"
+
+	"tapecast/rooms/wire"
+	"tapecast/server/limits"
+	"tapecast/server/rights"
+)
+
+// A client without a token is let in by authenticate with "anonymous": true, where the configuration
+// lists rooms for such clients. Its session has no user and does not end by itself. It stays
+// anonymous: a token takes another connection. Budgets of users do not count it. What it makes Kafka
+// or the rooms do is paid for by its address (limits.AnonymousPayer).
+
+// anonymously is what expires is in the session of an anonymous client, also once it is gone.
+const anonymously = -1
+
+func (s *session) anonymousLocked() bool { return s.expires == anonymously }
+
+// authenticateAnonymous serves authenticate without a token.
+func (h *Handler) authenticateAnonymous(c conn, s *session, q *request, ph phase, a authRequest, start time.Time) {
+	switch {
+	case a.given:
+		h.fail(c, q, badParams("params.anonymous and params.token contradict each other: send one of them"))
+		return
+	case ph != phPending && h.who(c).Anonymous:
+		h.answerAnonymous(c, q)
+		return
+	case ph != phPending:
+		h.fail(c, q, fault{code: wire.CodeAuth,
+			text: authFailed + "the connection has a user; open another one without a token"})
+		return
+	case !h.anonymous:
+		const why = "a token is needed here: anonymous access is off"
+		h.logRefused(c, "", why)
+		h.hangUp(c, s, q.id, fault{code: wire.CodeAuth, text: authFailed + why}, wire.CloseAuth,
+			"authentication failed")
+		return
+	}
+	from := c.Remote().Addr()
+	if by, ok := h.limit.Anonymous.Take(from); !ok {
+		h.logLimit(c, h.limit.Hit(by), "")
+		h.hangUp(c, s, q.id, fault{code: wire.CodeLimit, text: tooManyAnonymous(by)}, wire.CloseTooMany,
+			tooManyAnonymous(by))
+		return
+	}
+	s.mu.Lock()
+	ok := s.phase == phPending
+	if ok {
+		h.limit.Pending.Add(-1)
+		s.phase, s.expires, s.lead = phJoining, anonymously, 0
+	}
+	s.mu.Unlock()
+	if !ok { // the timer fired first
+		h.limit.Anonymous.Give(from)
+		return
+	}
+	c.SetTimer(time.Time{})
+	h.debug("let in without a token", c, "")
+	names := a.join
+	if names == nil {
+		names, _ = h.rights.AutoJoin(rights.Who{Anonymous: true})
+	}
+	c.SetAuthenticated(a.positions)
+	h.answerAnonymous(c, q)
+	h.joinFirst(c, s, names, a.wishes, start)
+}
+
+func (h *Handler) answerAnonymous(c conn, q *request) {
+	if len(q.id) == 0 {
+		return
+	}
+	told := wire.Identity{ClientID: h.ClientID(c), Anonymous: true, MaxMessage: h.maxLong}
+	q.out = append(told.Append(wire.AppendResult(q.out[:0], q.id)), '}')
+	c.SendText(q.out)
+}
+
+func tooManyAnonymous(by limits.Kind) string {
+	if by == limits.AnonymousAddress {
+		return "limit reached: too many anonymous connections of this address"
+	}
+	return "limit reached: too many anonymous connections"
+}
+
+// payer returns who pays for what a connection causes beyond its own budgets: its user or, if it is
+// anonymous, its address.
+func (h *Handler) payer(c conn) string {
+	if who := h.who(c); who.User != "" || !who.Anonymous {
+		return who.User
+	}
+	return limits.AnonymousPayer(c.Remote().Addr())
+}
