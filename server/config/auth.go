@@ -57,6 +57,9 @@ type Auth struct {
 	Services Conditions `koanf:"services"`
 	// MaxTokenLife is how far in the future a token's exp may be. Default 0s: any time.
 	MaxTokenLife time.Duration `koanf:"max_token_life"`
+	// MaxSession is how long a connection may last after its first authentication, however often it renews
+	// its token. Default 0s: as long as its tokens are good.
+	MaxSession time.Duration `koanf:"max_session"`
 	// Leeway is the clock difference that is allowed for exp and nbf. iat is not checked: a token
 	// from the future need not be refused (RFC 7519, 4.1.6). Only revocations go by it. Default 30s.
 	Leeway time.Duration `koanf:"leeway"`

@@ -109,9 +109,12 @@ func (c *collector) checkURL(path, text, example, noUser, plain string) {
 // MaxVerifyTimeout is the most that auth.verify.timeout may be: no client waits longer.
 const MaxVerifyTimeout = 5 * time.Second
 
-// checkVerify checks whom to ask about tokens.
+// checkVerify checks whom to ask about tokens, and how long connections last.
 func (c *collector) checkVerify(a *Auth) {
 	v := &a.Verify
+	if d := a.MaxSession; d != 0 && d < time.Second {
+		c.add("auth.max_session", d.String()+" is less than 1s", "write more, or 0s for no limit")
+	}
 	if d := v.Timeout; d < 100*time.Millisecond || d > MaxVerifyTimeout {
 		c.add("auth.verify.timeout", d.String()+" is not within 100ms and 5s", "write 5s, or remove the line for that")
 	}

@@ -133,6 +133,8 @@ func TestVerifyFaults(t *testing.T) {
 	f("timeout: 6s", at+"timeout: 6s is not within 100ms and 5s; write 5s, or remove the line for that")
 	f("timeout: 1ms", at+"timeout: 1ms is not within 100ms and 5s; write 5s, or remove the line for that")
 	f("user: a..b", at+`user: "a..b" is not a path; write names and dots, as data.user.id`)
+	faultsOf(t, "auth: {max_session: 1ms}", "c.yaml:1: auth.max_session: 1ms is less than 1s; write more, or 0s for "+
+		"no limit")
 	f("claims: .", at+`claims: "." is not a path; write names and dots, as data.user.id`)
 	const needs = "auth: {required_claims: {a: b}, verify: {url: 'https://a/'"
 	faultsOf(t, needs+"}}", "c.yaml:1: auth.required_claims: without a key nothing says which claims a token has; set "+

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/valyala/fastjson"
@@ -173,6 +174,9 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, n
 	}
 	s.user, s.phase = id.User, next
 	setClaimsLocked(c, id.Claims)
+	if end := now.Add(h.maxSession).Unix(); h.maxSession > 0 && end <= math.MaxUint32 {
+		s.last = uint32(end)
+	}
 	s.renewLocked(id, mark, h.auth.Leeway(), now)
 	at := s.nextTimerLocked(h.auth.Leeway(), now)
 	s.mu.Unlock()
@@ -252,6 +256,11 @@ func (h *Handler) answerAuthenticated(c conn, q *request, id auth.Identity) {
 }
 
 func (h *Handler) told(c conn, id auth.Identity) *wire.Identity {
+	if s := sessionOf(c); s != nil && h.maxSession > 0 {
+		s.mu.Lock()
+		id.Expires = min(id.Expires, s.expires)
+		s.mu.Unlock()
+	}
 	return &wire.Identity{ClientID: h.ClientID(c), UserID: id.User, Expires: id.Expires, MaxMessage: h.maxLong}
 }
 

@@ -39,6 +39,7 @@ type Handler struct {
 	node       string        // begins each client's id
 	origins    []string      // of pages that may connect; nil: any
 	anonymous  bool          // clients without a token are let in
+	maxSession time.Duration // after the first token; 0: any time
 	queryToken bool          // a token may come in the URL
 	deflate    bool          // some class compresses
 	log        *slog.Logger
@@ -67,8 +68,9 @@ func New(
 		auth: auth, limit: limit, rights: rights.New(cfg, catalog), catalog: catalog, security: security, log: log,
 		anonymous: cfg.Anonymous.On(),
 		timeout:   cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
-		claim:    cfg.Limits.Claim,
-		maxEarly: cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
+		maxSession: cfg.Auth.MaxSession,
+		claim:      cfg.Limits.Claim,
+		maxEarly:   cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
 		node: strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
 		authTime: newTiming("tapecast_auth_seconds", "Time to check one token.", 10e-6, 25e-6, 50e-6, 100e-6, 250e-6,
 			500e-6, 1e-3, 5e-3, 25e-3),

@@ -54,10 +54,11 @@ func (p phase) authenticated() bool { return p == phManual || p == phJoining || 
 type session struct {
 	mu      sync.Mutex
 	user    string // "" until authenticated
-	expires int64  // of the token, in seconds since 1970; anonymously: it has none
+	expires int64  // of the token, in seconds since 1970, or of the session; anonymously: it has none
 	paid    limits.Bucket
 	tokenID uint64 // revoked.Mark of the token
 	issued  uint32 // the same
+	last    uint32 // when auth.max_session is over, in seconds since 1970; 0: never
 	rooms   int32  // joined, or being joined
 	lead    uint8  // how long before the end auth_expiring is due, in leadUnit; 0: it was sent
 	waiting uint8  // the weight of requests that wait for their rooms
@@ -179,6 +180,9 @@ func (s *session) end(leeway time.Duration) time.Time {
 
 func (s *session) renewLocked(id auth.Identity, mark revoked.Mark, leeway time.Duration, now time.Time) {
 	s.expires, s.tokenID, s.issued = id.Expires, mark.ID, mark.Issued
+	if s.last != 0 {
+		s.expires = min(s.expires, int64(s.last)-int64(leeway/time.Second))
+	}
 	lead := min(expiryNotice, s.end(leeway).Sub(now)/4)
 	s.lead = uint8(max(1, lead/leadUnit))
 }
