@@ -5,9 +5,9 @@
 //
 // A key is user:ID, jti:ID or *. A value is a JSON object. With {"before": ms} it refuses the tokens
 // of that user, that token, or all tokens, if they were issued before that time (ms since 1970). A
-// token that does not say when it was issued, such as an opaque one, is as old as can be. Without "before" it refuses the
-// user, or the token, altogether. "*" needs a time. A record without a value lifts what its key
-// revoked. Other fields of the object are for people, and are ignored.
+// token that does not say when it was issued, such as an opaque one, is as old as can be. Without
+// "before" it refuses the user, or the token, altogether. "*" needs a time. A record without a value
+// lifts what its key revoked. Other fields of the object are for people, and are ignored.
 //
 // A record that cannot be understood may be a revocation. If its key can be, the user or the token is
 // refused altogether. Otherwise nothing is refused that was not before. In both cases the record
