@@ -38,7 +38,7 @@ func startKafka(t testing.TB, brokers int, extra string) *realKafka {
 		t.Fatal(err)
 	}
 	k := &realKafka{t: t, home: home, dir: t.TempDir()}
-	env := []string{"HEAP=256m"}
+	env := []string{"HEAP=256m", "WAIT=240"}
 	if extra != "" {
 		file := filepath.Join(k.dir, "extra.properties")
 		if err := os.WriteFile(file, []byte(extra), 0o644); err != nil {
@@ -85,7 +85,7 @@ func (k *realKafka) down(signal string, brokers ...string) {
 func (k *realKafka) up(only string) {
 	k.t.Helper()
 	for tries := 3; ; tries-- {
-		_, err := k.try([]string{"HEAP=256m", "ONLY=" + only}, "kafka-up", k.dir)
+		_, err := k.try([]string{"HEAP=256m", "WAIT=240", "ONLY=" + only}, "kafka-up", k.dir)
 		if err == nil {
 			return
 		}
