@@ -17,6 +17,7 @@ type services struct {
 		Requests      *int64
 		Verifications *int64
 		Pending       *int
+		Records       *int64
 	}
 	ServiceCount           struct{ Total, Running, Initialized int }
 	Uptime                 float64
@@ -42,9 +43,10 @@ func (g *gateway) connections() int {
 	return *s.Connections
 }
 
-var serviceNames = []string{"AuthService", "ConnectionHandler", "ConnectionManager", "KafkaConsumer", "RateLimiter"}
+var serviceNames = []string{"AuthService", "ConnectionHandler", "ConnectionManager", "KafkaConsumer", "Market",
+	"RateLimiter"}
 
-// operatorsSurface compares the internal port's answers with their documented shapes. conns
+// operatorsSurface compares the demo's internal port's answers with their documented shapes. conns
 // connections are authenticated.
 func operatorsSurface(t *testing.T, g *gateway, conns int) {
 	t.Helper()
@@ -52,8 +54,12 @@ func operatorsSurface(t *testing.T, g *gateway, conns int) {
 		Status    string
 		Timestamp int64
 		Services  map[string]struct {
-			Status    string
-			IsRunning bool
+			Status        string
+			IsRunning     bool
+			Since         int64
+			LastError     string
+			Restarts      int
+			RestartReason string
 		}
 	}
 	status, body := g.get("/health")
@@ -65,7 +71,7 @@ func operatorsSurface(t *testing.T, g *gateway, conns int) {
 		t.Errorf("/health has the services %v, want %v", got, serviceNames)
 	}
 	for name, s := range health.Services {
-		if !s.IsRunning || s.Status != "healthy" && s.Status != "running" {
+		if !s.IsRunning || s.Since <= 0 || s.Restarts != 0 || s.Status != "healthy" && s.Status != "running" {
 			t.Errorf("/health: %s is %+v", name, s)
 		}
 	}
@@ -96,6 +102,8 @@ func operatorsSurface(t *testing.T, g *gateway, conns int) {
 	case m["RateLimiter"].Requests == nil || m["AuthService"].Verifications == nil ||
 		m["ConnectionHandler"].Pending == nil:
 		t.Errorf("/metrics: a service's own figure is missing: %s", body)
+	case m["Market"].Records == nil || *m["Market"].Records == 0:
+		t.Errorf("/metrics: Market.records: %s", body)
 	case *m["AuthService"].Verifications < int64(conns) || *m["ConnectionHandler"].Pending != 0:
 		t.Errorf("/metrics: %s", body)
 	}

@@ -50,6 +50,11 @@ type fault struct {
 	strike func(x *trial)
 }
 
+// lanes is how many descriptors or goroutines more there may be than at first. What reads the past for
+// those that resume is made when it is first needed, and stays: some clients of Kafka, with ten
+// descriptors each. Connections that are left behind would be hundreds.
+const lanes = 80
+
 const trialConfig = `
 rooms:
   - {match: "feed", class: kept}
@@ -207,7 +212,7 @@ func (x *trial) through(f fault) {
 	var now usage
 	eventually(x.t, 3*patience, "nothing has grown", func() bool {
 		now = x.use()
-		return now.descriptors <= x.before.descriptors+20 && now.goroutines <= x.before.goroutines+20
+		return now.descriptors <= x.before.descriptors+lanes && now.goroutines <= x.before.goroutines+lanes
 	})
 	if now.resident > x.before.resident+200 {
 		x.t.Errorf("%s: %.0f MB resident, %.0f before", f.name, now.resident, x.before.resident)
