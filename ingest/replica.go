@@ -224,13 +224,14 @@ func (r *Replica) read(seen *topicSeen) error {
 	if err := client.Assign(g.fromBeginning()); err != nil {
 		return fmt.Errorf("cannot assign the partitions of topic %q: %w", r.cfg.Topic, err)
 	}
-	r.cfg.To.Begin(r.lossy || r.id != "" && r.id != seen.id)
-	r.id, r.lossy = seen.id, false
+	r.lossy = r.lossy || r.id != "" && r.id != seen.id // for good: what went is in no log any more
+	r.cfg.To.Begin(r.lossy)
+	r.id = seen.id
 	r.readings.Add(1)
 	looks, stop := r.lookOn()
 	defer stop()
 	err = g.follow(looks)
-	r.lossy = err == errCut
+	r.lossy = r.lossy || err == errCut
 	return err
 }
 
@@ -314,11 +315,16 @@ func (g *replicaReading) judge(l looked) error {
 	case g.whole && g.r.cfg.To.Again():
 		return errReadAgain
 	}
+	cut := false
+	for n, end := range l.seen.ends {
+		cut = g.parts[n].cut(end) || cut
+	}
+	if cut {
+		return errCut
+	}
 	now := time.Now()
 	for n, end := range l.seen.ends {
 		switch p := &g.parts[n]; {
-		case p.cut(end):
-			return errCut
 		case p.next >= end:
 			p.moved = now
 		case now.Sub(p.moved) >= g.r.stall:

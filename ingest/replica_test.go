@@ -171,6 +171,20 @@ func TestReplica(t *testing.T) {
 	if g.to.remade != 1 {
 		t.Errorf("made again %d times", g.to.remade)
 	}
+
+	// What the old topic had is in no log any more: the taker keeps it at each further reading.
+	g.to.mu.Lock()
+	g.to.again = true
+	begun := g.to.begun
+	g.to.mu.Unlock()
+	eventually(t, "it is read again", func() bool {
+		g.to.mu.Lock()
+		defer g.to.mu.Unlock()
+		return g.to.begun > begun
+	})
+	if g.to.remade != 2 {
+		t.Errorf("the taker may forget what was lost: told %d times", g.to.remade)
+	}
 }
 
 // TestReplicaAway: without its topic or broker it is not whole, and says why. What was read stays

@@ -198,8 +198,16 @@ func (l *List) apply(t *table, r *record) (stricter bool) {
 		return false
 	}
 	was, had := t.find(r.kind, r.name, r.hash)
+	if !had {
+		was, had = t.lifted[r.key]
+	}
 	if had && !r.entry.newer(was) {
 		return false
+	}
+	if t.lifted != nil {
+		if delete(t.lifted, r.key); r.entry.before == 0 && len(t.lifted) < l.most.Entries {
+			t.lifted[r.key] = r.entry
+		}
 	}
 	if !t.put(r.kind, r.name, r.hash, r.entry, l.most) {
 		t.lost++
@@ -228,6 +236,7 @@ func (l *List) Whole() {
 	if next == nil {
 		return
 	}
+	next.lifted = nil
 	l.mu.Lock()
 	l.now = next
 	l.mu.Unlock()

@@ -154,7 +154,7 @@ func TestReadAgain(t *testing.T) {
 	judge("out", ErrUser)
 	l.put("user:out", "")
 	judge("out", nil)
-	l.Begin(false) // the same topic again: it is the truth
+	l.Begin(false) // the same topic, from which nothing has gone: it is the truth
 	l.Whole()
 	judge("new", nil)
 	if s := l.Stats(); s.Remade != 1 {
@@ -180,6 +180,25 @@ func TestPartitions(t *testing.T) {
 	f(nil)
 	l.from(1, 150, "user:43", `{}`)
 	l.from(1, 90, "user:43", "") // in one partition the last one, whatever its time
+	f(nil)
+
+	l.Begin(false) // partitions are read in any order: the tombstone first
+	rec := func(part int32, ms int64, value []byte) { l.Record(part, 0, ms, false, []byte("user:42"), value) }
+	rec(1, 200, nil)
+	rec(0, 100, []byte(`{}`))
+	l.Whole()
+	f(nil)
+	l.from(0, 300, "user:42", `{}`)
+	f(ErrUser)
+
+	// What was kept over a cut is not undone by an older record of its own partition.
+	l.Begin(true)
+	rec(0, 250, nil)
+	l.Whole()
+	f(ErrUser)
+	l.Begin(true)
+	rec(0, 301, nil)
+	l.Whole()
 	f(nil)
 }
 

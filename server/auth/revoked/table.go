@@ -11,6 +11,7 @@ type table struct {
 	bad     map[string]bad   // by key: those whose newest record is bad
 	manyBad bool             // there were more bad keys than are kept
 	lost    int              // records that were not kept, since there were too many
+	lifted  map[string]entry // while the topic is read: keys whose newest record so far lifts; then nil
 }
 
 // entry is the newest record of a key.
@@ -29,14 +30,27 @@ type bad struct {
 }
 
 func newTable() *table {
-	return &table{users: map[string]entry{}, tokens: map[uint64]entry{}, bad: map[string]bad{}}
+	return &table{users: map[string]entry{}, tokens: map[uint64]entry{}, bad: map[string]bad{},
+		lifted: map[string]entry{}}
 }
 
+// kept is the partition of entries that no log has any more. Only a later record replaces them.
+const kept = -1
+
+// clone returns what a table has, to be kept while a topic is read that may lack its records.
 func (t *table) clone() *table {
-	c := *t
-	c.users, c.tokens, c.bad = maps.Clone(t.users), maps.Clone(t.tokens), maps.Clone(t.bad)
-	c.lost = 0
-	return &c
+	c := newTable()
+	c.bytes, c.all, c.bad, c.manyBad = t.bytes, t.all, maps.Clone(t.bad), t.manyBad
+	for name, e := range t.users {
+		e.part = kept
+		c.users[name] = e
+	}
+	for id, e := range t.tokens {
+		e.part = kept
+		c.tokens[id] = e
+	}
+	c.all.part = kept
+	return c
 }
 
 func (t *table) entries() int {
