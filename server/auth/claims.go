@@ -241,7 +241,7 @@ func init() {
 func IsSigned(err error) bool {
 	switch err {
 	case ErrExpired, ErrEarly, errIssuer, errAudience, errClaim, errExpires,
-		errNoUser, errLongUser, errBadUser, errUserForm, errCritical, errWanted, errLife:
+		errNoUser, errLongUser, errBadUser, errUserForm, errCritical, errWanted, errLife, errRefusedSigned:
 		return true
 	}
 	_, large := errors.AsType[*claimError](err)

@@ -24,7 +24,9 @@ const opaqueLife = 24 * time.Hour
 
 var (
 	errRefused = errors.New("the token is not accepted by the service that checks it")
-	errBearer  = errors.New("the token holds characters other than visible ASCII, which no header may have")
+	// errRefusedSigned: one of the keys has signed it, so it is no guess.
+	errRefusedSigned = errors.New(errRefused.Error())
+	errBearer        = errors.New("the token holds characters other than visible ASCII, which no header may have")
 )
 
 // serviceError is ErrAsk, where the service has to be asked.
@@ -59,9 +61,12 @@ func (a *Authenticator) newService(cfg *config.Verify) *verify.Service {
 	})
 }
 
+// keyed reports whether tokens must pass a check by keys first.
+func (a *Authenticator) keyed() bool { return a.source != nil || a.Keys() > 0 }
+
 // beforeService checks what can be known of a token without the service. It never returns nil.
 func (a *Authenticator) beforeService(token string) error {
-	if a.source != nil || a.Keys() > 0 {
+	if a.keyed() {
 		if _, err := a.parse(token); err != nil {
 			return err
 		}
@@ -80,6 +85,9 @@ func (a *Authenticator) askService(token string, kept int, until time.Time, done
 	d, generation := digestOf(token), a.known.generation.Load()
 	return a.service.Check(token, kept, until, func(answer verify.Answer, err error) {
 		id, err := a.served(token, d, answer, err)
+		if err == nil && !answer.Known && a.keyed() && a.known.generation.Load() != generation {
+			_, err = a.parse(token) // its key may have been withdrawn meanwhile
+		}
 		switch {
 		case err == nil:
 			a.known.add(d, id, generation, a.end(id))
@@ -93,6 +101,8 @@ func (a *Authenticator) askService(token string, kept int, until time.Time, done
 // served returns what the service has said of a token, or why it is refused all the same.
 func (a *Authenticator) served(token string, d digest, answer verify.Answer, err error) (Identity, error) {
 	switch {
+	case errors.Is(err, verify.ErrRefused) && a.keyed():
+		return Identity{}, errRefusedSigned
 	case errors.Is(err, verify.ErrRefused):
 		return Identity{}, errRefused
 	case err != nil:

@@ -51,8 +51,9 @@ func (s *Service) newBreaker() *gobreaker.CircuitBreaker[Answer] {
 	})
 }
 
-// Open reports whether the breaker is open, so that nobody need wait.
-func (s *Service) Open() bool { return s.breaker.State() == gobreaker.StateOpen }
+// Open reports whether the breaker is not closed, so that nobody need wait. While it is half-open only
+// try asks: a client's token could make the service fail.
+func (s *Service) Open() bool { return s.breaker.State() != gobreaker.StateClosed }
 
 // oddError is a call's end that says nothing about the service: it was cancelled, had too little time,
 // or complained of the request's form, which is the client's.
@@ -66,7 +67,7 @@ func (s *Service) ask(c *call) (Answer, error) {
 	if s.cfg.Known != nil && s.cfg.Known(c.token) {
 		return Answer{Known: true}, nil
 	}
-	if !time.Now().Before(c.until) {
+	if s.Open() || !time.Now().Before(c.until) {
 		return Answer{}, ErrAway
 	}
 	ctx, cancel := context.WithDeadline(s.ctx, c.until)
@@ -109,6 +110,7 @@ func (s *Service) through(ctx context.Context, token string) (Answer, error) {
 // note keeps how a call ended.
 func (s *Service) note(token string, err error) {
 	_, odd := errors.AsType[oddError](err)
+	accepted := err == nil
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrRefused):
@@ -120,13 +122,20 @@ func (s *Service) note(token string, err error) {
 	default:
 		s.failed.Add(1)
 		s.cfg.Log.Warn("a token cannot be checked", "url", s.cfg.URL, "error", err)
-		s.cfg.Client.CloseIdleConnections() // which may lead nowhere
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.why = err; err == nil {
 		s.answered = token
+		s.accepted = s.accepted || accepted
 	}
+}
+
+// everAnswered reports whether a token was accepted once.
+func (s *Service) everAnswered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepted
 }
 
 // tell makes all failures ErrAway.

@@ -64,11 +64,18 @@ func client() *http.Client {
 func (s *Service) fetch(ctx context.Context, token string) (Answer, error) {
 	status, body, err := get(ctx, s.cfg.Client, s.cfg.URL, token)
 	if err != nil {
+		if ctx.Err() == nil {
+			s.cfg.Client.CloseIdleConnections() // which may lead nowhere
+		}
 		return Answer{}, err
 	}
 	switch status {
 	case http.StatusOK:
-		return parse(body, s.cfg.User, s.cfg.Claims)
+		a, err := parse(body, s.cfg.User, s.cfg.Claims)
+		if err != nil && s.everAnswered() { // the paths are right, so it is this token
+			err = oddError{err}
+		}
+		return a, err
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return Answer{}, ErrRefused
 	}

@@ -62,6 +62,7 @@ type Service struct {
 	bytes    int              // that are kept for them
 	why      error            // why the last call failed; nil: it was answered
 	answered string           // the last token that was
+	accepted bool             // one was accepted once
 
 	failing                                   row
 	queued                                    atomic.Int64 // tokens in the queue

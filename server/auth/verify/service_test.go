@@ -228,6 +228,14 @@ func TestBreaker(t *testing.T) {
 		if c.count(ErrAway) != 1 || a.asked.Load() != calls {
 			t.Error("one waits while the breaker is open")
 		}
+		testwait.Pass(openFor) // half-open: only the service itself asks, never a client's token
+		calls = a.asked.Load()
+		var d asker
+		d.asks(s, "y")
+		synctest.Wait()
+		if d.count(ErrAway) != 1 || a.asked.Load() != calls {
+			t.Error("a client's token is the one that is tried")
+		}
 		a.takes.Store(0)
 		testwait.Pass(10 * time.Second)
 		state("closed")
