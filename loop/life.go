@@ -246,7 +246,6 @@ func (f *life) gone(c *Conn) {
 	if c.held() > 0 {
 		c.letGo()
 	}
-	c.session = nil
 	l.engine.gate.leave(c)
 	l.engine.conns.Add(-1)
 }
