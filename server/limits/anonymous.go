@@ -5,27 +5,36 @@ import (
 	"sync"
 )
 
-// Anonymous counts the connections without a user, and those of each address. An address is known
+// Shares counts connections of a kind, and those of each address. An address is known
 // while it has one, so the number of addresses is bounded by that of connections. Any goroutine may
 // use it.
-type Anonymous struct {
+type Shares struct {
 	most, each int // 0: no limit
+	free       int // as many may come of whatever address
 
 	mu  sync.Mutex
 	all int
 	by  map[string]int32
 }
 
+const (
+	// askingFree connections may wait for an answer about their token, from whatever address: half of
+	// the places that there are. Beyond it an address may have askingEach, so that one alone cannot
+	// take the places of all.
+	askingFree = 4096
+	askingEach = 512
+)
+
 // Take counts one more connection of an address (IPv6: of a /64). ok is false if there are too many,
 // and by says by which limit.
-func (a *Anonymous) Take(from netip.Addr) (by Kind, ok bool) {
+func (a *Shares) Take(from netip.Addr) (by Kind, ok bool) {
 	name := address(from).name
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.most > 0 && a.all >= a.most:
 		return AnonymousAll, false
-	case a.each > 0 && int(a.by[name]) >= a.each:
+	case a.each > 0 && a.all >= a.free && int(a.by[name]) >= a.each:
 		return AnonymousAddress, false
 	}
 	if a.by == nil {
@@ -37,7 +46,7 @@ func (a *Anonymous) Take(from netip.Addr) (by Kind, ok bool) {
 }
 
 // Give counts one connection less.
-func (a *Anonymous) Give(from netip.Addr) {
+func (a *Shares) Give(from netip.Addr) {
 	name := address(from).name
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -51,7 +60,7 @@ func (a *Anonymous) Give(from netip.Addr) {
 }
 
 // Count returns how many connections there are.
-func (a *Anonymous) Count() int {
+func (a *Shares) Count() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.all

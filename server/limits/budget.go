@@ -76,6 +76,7 @@ const (
 	payLog          // log lines about one limit and connection
 	payToken        // a refused token with a good signature
 	payStrikes      // times that an address was worn out
+	payBlocked      // an address that was worn out, until it may come again
 	payConnects     // clients that come from an address
 )
 

@@ -41,8 +41,12 @@ func (l *Limiter) Connects(from netip.Addr, now int64) (k Kind, wait time.Durati
 		return Connects, 0
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return Connects, c.sum.takes(c.all, now)
+	wait = c.sum.takes(c.all, now)
+	c.mu.Unlock()
+	if wait > 0 {
+		l.budgets.giveBack(who, c.address.each)
+	}
+	return Connects, wait
 }
 
 // takes counts one, unless that is too much. It returns how long it is too much.
@@ -53,6 +57,16 @@ func (b *Bucket) takes(p pace, now int64) time.Duration {
 	}
 	*b = Bucket(now + owed)
 	return 0
+}
+
+// giveBack takes ns off a debt.
+func (b *budgets) giveBack(p payer, ns int64) {
+	s, key := b.shard(p)
+	s.mu.Lock()
+	if owes, known := s.owes[key]; known {
+		s.owes[key] = owes - Bucket(ns)
+	}
+	s.mu.Unlock()
 }
 
 // takes counts one against a payer, unless that is too much. It returns how long it is too much.

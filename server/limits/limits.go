@@ -16,7 +16,8 @@ type Limiter struct {
 	Conns, Pending atomic.Int64 // connections that open has let in: all, and those not authenticated
 
 	Users     *Accounts
-	Anonymous Anonymous
+	Anonymous Shares // connections without a user
+	Asking    Shares // connections whose token must be asked about
 	rows      rows
 	*budgets
 	connects connects
@@ -108,7 +109,8 @@ func (k Kind) Key() string {
 // New returns the Limiter of a configuration.
 func New(cfg *config.Config) *Limiter {
 	l := &Limiter{Users: newAccounts(), budgets: newBudgets(&cfg.Limits), connects: newConnects(&cfg.Limits),
-		Anonymous: Anonymous{most: cfg.Anonymous.Connections, each: cfg.Anonymous.ConnectionsPerAddress}}
+		Asking:    Shares{each: askingEach, free: askingFree},
+		Anonymous: Shares{most: cfg.Anonymous.Connections, each: cfg.Anonymous.ConnectionsPerAddress}}
 	if err := l.SetTiers(&cfg.Limits); err != nil {
 		panic(fmt.Sprintf("BUG: a configuration that was not checked: %s", err))
 	}

@@ -130,9 +130,12 @@ func TestBadTokensDelay(t *testing.T) {
 		t.Fatalf("waits %s within what may come at once", wait)
 	}
 	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-		b.BadToken(from, "x", false, now)
+		for b.WornOut(from, now) == 0 { // its debt is paid off while it waits
+			b.BadToken(from, "x", false, now)
+		}
+		b.BadToken(from, "x", false, now)                          // was under way: no further time
 		wait := b.WornOut(netip.MustParseAddr("2001:db8::2"), now) // the same /64
-		if wait != want*time.Second {
+		if wait != max(want, 2)*time.Second {                      // two tokens more than may come at once cost 2 s
 			t.Errorf("time %d: waits %s, want %d s", i, wait, want)
 		}
 		now += int64(wait)
@@ -146,5 +149,51 @@ func TestBadTokensDelay(t *testing.T) {
 	}
 	if b.WornOut(netip.MustParseAddr("192.0.2.1"), now) != 0 {
 		t.Error("another address waits")
+	}
+	if now += int64(time.Minute); b.WornOut(from, now) != 0 {
+		t.Error("it waits for longer than its delay")
+	}
+	if b.BadToken(from, "x", false, now); b.WornOut(from, now) != 0 {
+		t.Error("one bad token of somebody behind the same address shuts all out again")
+	}
+}
+
+// TestShares: an address is held to its share only while more than the free ones are taken.
+func TestShares(t *testing.T) {
+	s := Shares{each: 2, free: 4}
+	one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for range 4 {
+		if _, ok := s.Take(one); !ok {
+			t.Fatal("refused among the free ones")
+		}
+	}
+	if _, ok := s.Take(one); ok {
+		t.Error("one address takes the places of all")
+	}
+	for i := range 3 {
+		if _, ok := s.Take(other); ok != (i < 2) {
+			t.Errorf("%d of another address: %v", i, ok)
+		}
+	}
+	for range 4 {
+		s.Give(one)
+	}
+	if _, ok := s.Take(one); !ok || s.Count() != 3 {
+		t.Errorf("later: %v, %d", ok, s.Count())
+	}
+}
+
+// TestLogLinesAddNoDebt: what is asked for beyond a line a minute is not remembered for longer.
+func TestLogLinesAddNoDebt(t *testing.T) {
+	cfg := config.Default()
+	b := newBudgets(&cfg.Limits)
+	now := int64(time.Hour)
+	for i := range 200 {
+		if b.MayLog(1, Messages, now) != (i == 0) {
+			t.Fatalf("line %d", i)
+		}
+	}
+	if now += int64(time.Minute); !b.MayLog(1, Messages, now) {
+		t.Error("nothing is logged a minute later")
 	}
 }

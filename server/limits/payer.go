@@ -47,7 +47,10 @@ func address(a netip.Addr) payer {
 
 // WornOut returns how long it takes until tokens from the address are checked again, or 0.
 func (b *budgets) WornOut(from netip.Addr, now int64) time.Duration {
-	return b.over(address(from), b.tokens.burst, now)
+	who := address(from)
+	blocked := who
+	blocked.kind = payBlocked
+	return max(b.over(who, b.tokens.burst, now), b.over(blocked, 0, now))
 }
 
 // signedTokens is how often a token with a good signature is refused before it counts as a guess.
@@ -63,8 +66,9 @@ func (b *budgets) BadToken(from netip.Addr, token string, signed bool, now int64
 		}
 	}
 	who := address(from)
+	waits := b.WornOut(from, now) > 0 // it has been told: what was under way is no further strike
 	b.spend(who, b.tokens, 1, now)
-	if b.tokens.each > 0 && b.over(who, b.tokens.burst, now) > 0 {
+	if !waits && b.tokens.each > 0 && b.over(who, b.tokens.burst, now) > 0 {
 		b.delay(who, now)
 	}
 }
@@ -88,9 +92,10 @@ func (b *budgets) delay(who payer, now int64) {
 		b.spend(strikes, pace{each: int64(strikeFor)}, 1, now)
 	}
 	wait := min(time.Second<<n, maxDelay)
+	who.kind = payBlocked // apart from its debt, which is paid off meanwhile
 	s, key := b.shard(who)
 	s.mu.Lock()
-	b.rememberLocked(s, key, max(int64(s.owes[key]), now+b.tokens.burst+int64(wait)), now)
+	b.rememberLocked(s, key, now+int64(wait), now)
 	s.mu.Unlock()
 }
 
@@ -98,21 +103,23 @@ func (b *budgets) delay(who payer, now int64) {
 func (b *budgets) MayLogOf(from netip.Addr, k Kind, now int64) bool {
 	line := address(from)
 	line.kind, line.conn = payLog, uint64(k)
-	v, _ := b.charge(line, pace{int64(time.Minute), 0}, 1, now)
-	return v == OK
+	return b.mayLog(line, now)
 }
 
 // MayLogTier reports whether an unknown tier may be logged, which is once a minute.
 func (b *budgets) MayLogTier(now int64) bool {
-	v, _ := b.charge(payer{kind: payLog, name: "tier"}, pace{int64(time.Minute), 0}, 1, now)
-	return v == OK
+	return b.mayLog(payer{kind: payLog, name: "tier"}, now)
 }
 
 // MayLog reports whether a limit that a connection hit may be logged, which is once a minute.
 func (b *budgets) MayLog(conn uint64, k Kind, now int64) bool {
-	line := payer{kind: payLog, conn: conn, name: k.String()}
-	v, _ := b.charge(line, pace{int64(time.Minute), 0}, 1, now)
-	return v == OK
+	return b.mayLog(payer{kind: payLog, conn: conn, name: k.String()}, now)
+}
+
+// mayLog takes one line a minute of a payer. What is refused adds nothing: it would be remembered for as
+// long as a peer likes, and the memory for debts is everybody's.
+func (b *budgets) mayLog(p payer, now int64) bool {
+	return b.takes(p, pace{int64(time.Minute), int64(time.Minute)}, now) == 0
 }
 
 // SnapshotBegins returns how long a room's last values must wait before they are sent. A client

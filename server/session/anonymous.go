@@ -40,7 +40,9 @@ func (h *Handler) authenticateAnonymous(c conn, s *session, q *request, ph phase
 	}
 	from := c.Remote().Addr()
 	if by, ok := h.limit.Anonymous.Take(from); !ok {
-		h.logLimit(c, h.limit.Hit(by), "")
+		if h.limit.Hit(by); h.limit.MayLogOf(from, by, h.elapsed(time.Now())) {
+			h.logLimit(c, by, "")
+		}
 		h.hangUp(c, s, q.id, fault{code: wire.CodeLimit, text: tooManyAnonymous(by)}, wire.CloseTooMany,
 			tooManyAnonymous(by))
 		return

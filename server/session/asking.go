@@ -33,7 +33,7 @@ func (h *Handler) askLater(c conn, s *session, q *request, ph phase, a authReque
 		a.join, a.wishes = nil, wishes{} // of no use to a renewal
 	}
 	id := bytes.Clone(q.id)
-	asked := h.auth.Ask(a.token, ask, parsedSize*q.size, func(who auth.Identity, err error) {
+	asked := h.askFor(c, a.token, ask, parsedSize*q.size, func(who auth.Identity, err error) {
 		now, ok := s.unpark(ph)
 		if !ok {
 			return
@@ -65,13 +65,29 @@ func (h *Handler) askInHandshake(c conn, s *session, r *upgrade.Request, ask err
 	s.mu.Unlock()
 	c.SetTimeout(h.timeout)
 	token, manual := strings.Clone(r.Token), r.Param("join") == "manual"
-	asked := h.auth.Ask(token, ask, len(token), func(who auth.Identity, err error) {
+	asked := h.askFor(c, token, ask, len(token), func(who auth.Identity, err error) {
 		h.judgedInHandshake(c, s, phAsking, token, manual, who, err, time.Now())
 	})
 	if !asked {
 		h.note(tooManyAsk, c, "", "")
 		h.hangUp(c, s, idNull, awayOf(ask), wire.CloseTryLater, awayReason)
 	}
+}
+
+// askFor is auth.Authenticator.Ask, with a share of the places for each address.
+func (h *Handler) askFor(c conn, token string, ask error, kept int, done func(auth.Identity, error)) bool {
+	from := c.Remote().Addr()
+	if _, ok := h.limit.Asking.Take(from); !ok {
+		return false
+	}
+	asked := h.auth.Ask(token, ask, kept, func(who auth.Identity, err error) {
+		h.limit.Asking.Give(from)
+		done(who, err)
+	})
+	if !asked {
+		h.limit.Asking.Give(from)
+	}
+	return asked
 }
 
 // refuseAway answers a token that cannot be checked now. A first one ends the connection.
