@@ -129,7 +129,7 @@ func (r *Rules) owns(who Who, rule, owner string) bool {
 	case t.Claim == "":
 		return owner == who.User
 	case t.Each:
-		return slices.Contains(who.Claims.Values(t.Claim), owner)
+		return who.Claims.Has(t.Claim, owner)
 	}
 	return owner == who.Claims.Value(t.Claim)
 }

@@ -115,12 +115,13 @@ func authParams(q *request) (a authRequest, f fault) {
 func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id auth.Identity, start time.Time) {
 	var names []string
 	names, id.User = h.rights.AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
-	if !h.takeUser(s, id) {
+	tier, ok := h.takeUser(id)
+	if !ok {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
 		h.hangUp(c, s, q.id, fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
 		return
 	}
-	if err := h.admit(c, s, id, phPending, phJoining, start); err != nil {
+	if err := h.admit(c, s, id, tier, phPending, phJoining, start); err != nil {
 		h.limit.Users.Give(id.User, 0)
 		if err != errOver { // or else the timer fired first
 			h.refuse(c, s, q, phPending, a.token, err)
@@ -158,7 +159,8 @@ func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest
 
 // admit makes a session authenticated. The error is errOver if the session is no longer in its phase,
 // and else says why its token is revoked.
-func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, now time.Time) error {
+func (h *Handler) admit(c conn, s *session, id auth.Identity, tier limits.Tier, was, next phase,
+	now time.Time) error {
 	mark := h.revoked.Mark(id.ID, id.Issued)
 	s.mu.Lock()
 	if s.phase != was {
@@ -173,6 +175,7 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, was, next phase, n
 		h.limit.Pending.Add(-1)
 	}
 	s.user, s.phase = id.User, next
+	s.marks.setTier(tier)
 	setClaimsLocked(c, id.Claims)
 	if end := now.Add(h.maxSession).Unix(); h.maxSession > 0 && end <= math.MaxUint32 {
 		s.last = uint32(end)

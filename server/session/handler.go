@@ -204,7 +204,8 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 	}
 	var names []string
 	names, id.User = h.rights.AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
-	if !h.takeUser(s, id) {
+	tier, ok := h.takeUser(id)
+	if !ok {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
 		refuse(fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
 		return
@@ -213,7 +214,7 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 	if manual {
 		next = phManual
 	}
-	if err := h.admit(c, s, id, was, next, start); err != nil {
+	if err := h.admit(c, s, id, tier, was, next, start); err != nil {
 		h.limit.Users.Give(id.User, 0)
 		if err != errOver {
 			h.refuseInHandshake(c, token, err, refuse)

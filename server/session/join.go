@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tapecast/loop"
@@ -29,6 +30,10 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names)), who: h.who(c)}
 	wildcards, full, row := 0, []limits.Kind(nil), h.row(s)
 	for i, name := range names {
+		if strings.Contains(name, "*") && wildcards >= row.Wildcards && !w.noWildcards {
+			a.refuse(i, h.tooManyWildcards(row.Wildcards)) // before its rooms are judged, which takes long
+			continue
+		}
 		p, wildcard, f := h.admits(a.who, name)
 		if wildcard && !f.is() {
 			f = h.checkWildcard(name, w, wildcards, row.Wildcards)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 
 	"tapecast/loop"
@@ -98,8 +99,8 @@ func (h *Handler) siftIf(c conn, judged rights.Who) {
 func (h *Handler) taken(c conn, s *session, left []loop.Joined) []byte {
 	n := roomsIn(left)
 	h.release(s, n)
-	if n == 0 { // the client has left them itself
-		return nil
+	if !slices.ContainsFunc(left, func(j loop.Joined) bool { return j.Err == nil }) {
+		return nil // the client has left them itself
 	}
 	h.withdrawn.Add(uint64(n))
 	h.note("rooms withdrawn", c, s.name(), "the claims of the new token do not allow them", slog.Int("rooms", n))

@@ -180,6 +180,13 @@ func TestRenewedClaims(t *testing.T) {
 	c.says(subscribe("desk:3"))
 	c.settle()
 	c.isIn(t, "prices", "orders:42", "desk:3")
+
+	c = dial(t, h, claimed(t, desk), "") // a wildcard without rooms is told of too
+	c.take()
+	c.says(subscribe("desk:*"))
+	if got := renew(one); !strings.Contains(got, `"method":"left"`) || !strings.Contains(got, `"room":"desk:*"`) {
+		t.Errorf("got %s", got)
+	}
 }
 
 // TestNoRulesNoMemory: without rules a session has no claims.

@@ -9,17 +9,11 @@ import (
 	"tapecast/server/limits"
 )
 
-// takeUser gives a session the limits of its account's tier, and counts it for its user. It returns
-// false if the user has as many connections as it may.
-func (h *Handler) takeUser(s *session, id auth.Identity) bool {
-	tier := h.tierOf(id)
-	if !h.limit.Users.Take(id.User, h.limit.Row(tier).ConnectionsPerUser) {
-		return false
-	}
-	s.mu.Lock()
-	s.marks.setTier(tier)
-	s.mu.Unlock()
-	return true
+// takeUser counts a connection for its user, and returns the account's tier. ok is false if the user has
+// as many connections as it may.
+func (h *Handler) takeUser(id auth.Identity) (tier limits.Tier, ok bool) {
+	tier = h.tierOf(id)
+	return tier, h.limit.Users.Take(id.User, h.limit.Row(tier).ConnectionsPerUser)
 }
 
 // tierOf returns the tier that a token names. A name that no row has is counted, and logged once a

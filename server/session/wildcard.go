@@ -53,8 +53,7 @@ func (h *Handler) checkWildcard(name string, w wishes, before, most int) fault {
 	case w.noWildcards:
 		return badParams("wildcards are not joined on authentication: send subscribe")
 	case before >= most: // before all positions are looked at
-		h.limit.Hit(limits.Wildcards)
-		return overMost((&loop.LimitError{Name: limits.Wildcards.String(), Most: most}).Error())
+		return h.tooManyWildcards(most)
 	}
 	for room := range w.times {
 		if room != name && strings.HasPrefix(room, strings.TrimSuffix(name, "*")) {
@@ -63,6 +62,11 @@ func (h *Handler) checkWildcard(name string, w wishes, before, most int) fault {
 		}
 	}
 	return fault{}
+}
+
+func (h *Handler) tooManyWildcards(most int) fault {
+	h.limit.Hit(limits.Wildcards)
+	return overMost((&loop.LimitError{Name: limits.Wildcards.String(), Most: most}).Error())
 }
 
 func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRef, w wishes) {
