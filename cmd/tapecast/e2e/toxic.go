@@ -15,21 +15,23 @@ import (
 
 // toxic is a proxy that does harm.
 type toxic struct {
-	t testing.TB
-	p *toxiproxy.Proxy
+	t  testing.TB
+	p  *toxiproxy.Proxy
+	at string // its address; the proxy writes its own again at each start
 }
 
 // poison puts a proxy before an address.
 func poison(t testing.TB, name, upstream string) *toxic {
 	t.Helper()
 	s := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	x := &toxic{t, toxiproxy.NewProxy(s, name, "127.0.0.1:0", upstream)}
+	x := &toxic{t: t, p: toxiproxy.NewProxy(s, name, "127.0.0.1:0", upstream)}
 	x.open()
+	x.at = x.p.Listen
 	t.Cleanup(x.p.Stop)
 	return x
 }
 
-func (x *toxic) addr() string { return x.p.Listen }
+func (x *toxic) addr() string { return x.at }
 
 // add does one kind of harm to what flows to the client (down) or to the server (up).
 func (x *toxic) add(kind, stream, attributes string) {
