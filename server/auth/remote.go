@@ -24,7 +24,7 @@ const opaqueLife = 24 * time.Hour
 
 var (
 	errRefused = errors.New("the token is not accepted by the service that checks it")
-	// errRefusedSigned: one of the keys has signed it, so it is no guess.
+	// errRefusedSigned: one of the keys has signed it, so it is not a guess.
 	errRefusedSigned = errors.New(errRefused.Error())
 	errBearer        = errors.New("the token holds characters other than visible ASCII, which no header may have")
 )

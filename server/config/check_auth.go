@@ -176,7 +176,7 @@ func (c *collector) checkRevocations(cfg *Config) {
 		c.add(path, fmt.Sprintf("%s reads %q too, so that clients would be sent who is revoked",
 			index("ingest.routes", at), name), "name a topic of its own")
 	case name == cfg.Kafka.DeadLetter:
-		c.add(path, "is kafka.dead_letter too, and refused records are no revocations", "name a topic of its own")
+		c.add(path, "is kafka.dead_letter too, and refused records are not revocations", "name a topic of its own")
 	}
 }
 

@@ -96,7 +96,7 @@ func TestRevocationsFaults(t *testing.T) {
 	f("auth: {revocations: 'a b'}", `c.yaml:1: auth.revocations: "a b" is not a topic name; use letters, digits, `+
 		`dots, dashes and underscores`)
 	f("auth: {revocations: dead}\nkafka: {dead_letter: dead}", "c.yaml:1: auth.revocations: is kafka.dead_letter too, "+
-		"and refused records are no revocations; name a topic of its own")
+		"and refused records are not revocations; name a topic of its own")
 	f("auth: {revocations: events}\ningest: {routes: [{topic: events, rooms: [system_alerts]}]}",
 		`c.yaml:1: auth.revocations: ingest.routes[0] reads "events" too, so that clients would be sent who is `+
 			`revoked; `+

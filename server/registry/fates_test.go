@@ -157,7 +157,7 @@ func TestLooks(t *testing.T) {
 		for i, svc := range []*Service{a, b} {
 			svc.Health = func() (Status, string) {
 				looks[i].Add(1)
-				time.Sleep(time.Second) // the bubble's clock: longer than a has, and shorter than b
+				testwait.Pause(time.Second) // the bubble's clock: longer than a has, and shorter than b
 				return Healthy, ""
 			}
 		}

@@ -142,7 +142,7 @@ func TestRevocations(t *testing.T) {
 		c.closes("a user, on one node", 4003, func(g *guest) bool { return g.user == "u4" && g.n%2 == 0 },
 			func() { a.post("/disconnect", []byte(`{"user":"u4"}`)) })
 		if code := c.again(8, a); code != 0 { // that does not revoke
-			t.Errorf("who was only closed comes again: %d", code)
+			t.Errorf("a client that was only closed cannot come again: %d", code)
 		}
 
 		late := start(t, conf) // it has read the list before it is ready

@@ -48,7 +48,7 @@ func (c *client) isIn(rooms ...string) {
 	})
 }
 
-// TestAllowedRooms: claims decide who joins what, by name, by wildcard and by the configuration, and
+// TestAllowedRooms: claims decide which rooms a client joins, by name, by wildcard and by the configuration, and
 // who stays when a new token has other claims.
 func TestAllowedRooms(t *testing.T) {
 	besideOthers(t)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // survivor is a client that stays: whatever ends its connection, it comes back with its positions,
@@ -105,7 +107,7 @@ func (v *survivor) enter() *client {
 			break
 		}
 		if try > 0 {
-			time.Sleep(100 * time.Millisecond) // some said -32010: come again later
+			testwait.Pause(100 * time.Millisecond) // some said -32010, which tells a client to wait
 		}
 	}
 	v.mu.Lock()

@@ -33,20 +33,8 @@ func processFaults() []fault {
 			x.node.stop(patience)
 			x.again()
 		}},
-		{"process: SIGTERM twice", func(x *trial) {
-			x.node.cmd.Process.Signal(syscall.SIGTERM)
-			x.node.waitLog(patience, "draining", nil)
-			x.node.cmd.Process.Signal(syscall.SIGTERM)
-			within(x.t, patience, "the end", x.node.exited)
-			x.again()
-		}},
-		{"process: SIGHUP within a drain", func(x *trial) {
-			x.node.cmd.Process.Signal(syscall.SIGTERM)
-			x.node.waitLog(patience, "draining", nil)
-			x.node.cmd.Process.Signal(syscall.SIGHUP)
-			within(x.t, patience, "the end", x.node.exited)
-			x.again()
-		}},
+		{"process: SIGTERM twice", func(x *trial) { x.signalledInDrain(syscall.SIGTERM) }},
+		{"process: SIGHUP within a drain", func(x *trial) { x.signalledInDrain(syscall.SIGHUP) }},
 		{"process: stopped for 6 s", func(x *trial) { x.node.suspend(6 * time.Second) }},
 		{"process: stopped ten times for 300 ms", func(x *trial) {
 			for range 10 {
@@ -104,6 +92,16 @@ func processFaults() []fault {
 			x.again()
 		}},
 	}
+}
+
+// signalledInDrain stops the gateway, and sends another signal while it drains.
+func (x *trial) signalledInDrain(s os.Signal) {
+	x.t.Helper()
+	x.node.cmd.Process.Signal(syscall.SIGTERM)
+	x.node.waitLog(patience, "draining", nil)
+	x.node.cmd.Process.Signal(s)
+	within(x.t, patience, "the end", x.node.exited)
+	x.again()
 }
 
 // again starts the gateway, and waits until it is ready.

@@ -82,7 +82,7 @@ func (e entry) newer(was entry) bool {
 	return e.time == was.time && e.before > was.before
 }
 
-// put sets the entry of a key, or with before 0 removes it. It returns false if there is no room.
+// put sets the entry of a key, or removes it if before is 0. It returns false if the table is full.
 func (t *table) put(k kind, name string, hash uint64, e entry, most Bounds) bool {
 	_, had := t.find(k, name, hash)
 	switch {
