@@ -57,11 +57,13 @@ type budgetShard struct {
 	swept int64 // when it was last swept
 }
 
-// payer is who owes, and for what. Debts of different kinds are not added up.
+// payer is who owes, and for what. Debts of different kinds are not added up. Nor are those of different
+// tiers: a debt is a time, and what is nothing to pay off at one pace is a reason to be closed at another.
 type payer struct {
 	kind payerKind
 	conn uint64
 	name string
+	at   pace // of the tier; zero: the debt has nothing to do with tiers
 }
 
 type payerKind uint8

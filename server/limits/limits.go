@@ -124,8 +124,24 @@ var OfSocket = [...]Kind{
 	loop.LimitIncoming: Incoming,
 }
 
-// Take counts a message in the bucket of a connection.
-func (r *Row) Take(b *Bucket, now int64) Verdict { return b.take(r.messages, now) }
+// Take counts a message in the bucket of a connection. A connection is closed once it is two bursts in
+// debt, so one that owes more owes it by the row that there was before: that is forgiven.
+func (r *Row) Take(b *Bucket, now int64) Verdict {
+	if int64(*b)-now > 2*r.messages.burst {
+		*b = Bucket(now)
+	}
+	return b.take(r.messages, now)
+}
+
+// Carry returns the bucket of a connection that comes from another tier: it has used as much of what may
+// come at once as it had there, and owes for no longer.
+func (r *Row) Carry(b Bucket, from *Row, now int64) Bucket {
+	owed, was := int64(b)-now, from.messages.burst
+	if owed <= 0 || was == 0 || r == from {
+		return b
+	}
+	return Bucket(now + min(owed, int64(float64(owed)/float64(was)*float64(r.messages.burst))))
+}
 
 // Verdict returns the verdict on the message that was counted last.
 func (r *Row) Verdict(b Bucket, now int64) Verdict { return b.verdict(r.messages, now) }

@@ -12,16 +12,17 @@ type Client struct {
 	Tier Tier
 }
 
-func (c Client) conn() payer { return payer{kind: payConn, conn: c.ID} }
-func (c Client) user() payer { return payer{kind: payUser, name: c.User} }
+func (c Client) conn(at pace) payer { return payer{kind: payConn, conn: c.ID, at: at} }
+func (c Client) user(at pace) payer { return payer{kind: payUser, name: c.User, at: at} }
 
 // Charge counts n units that a request costs its connection and user, before it is served. If it is
 // not refused, only few of them count now, and the others are counted later.
 func (l *Limiter) Charge(c Client, n, few, now int64) (Verdict, time.Duration) {
 	row := l.Row(c.Tier)
-	v, retry := l.chargeFew(c.conn(), row.conn.requests, n, few, now)
+	conn, user := row.conn.requests, row.user.requests
+	v, retry := l.chargeFew(c.conn(conn), conn, n, few, now)
 	if v == OK && c.User != "" && n > CostMessage {
-		v, retry = l.chargeFew(c.user(), row.user.requests, n, few, now)
+		v, retry = l.chargeFew(c.user(user), user, n, few, now)
 	}
 	return v, retry
 }
@@ -30,9 +31,10 @@ func (l *Limiter) Charge(c Client, n, few, now int64) (Verdict, time.Duration) {
 func (l *Limiter) Spend(c Client, rooms, bytes int, now int64) {
 	row := l.Row(c.Tier)
 	n := int64(max(0, rooms) + bytes/costReplied)
-	l.spend(c.conn(), row.conn.requests, n, now)
+	conn, user := row.conn.requests, row.user.requests
+	l.spend(c.conn(conn), conn, n, now)
 	if c.User != "" {
-		l.spend(c.user(), row.user.requests, n, now)
+		l.spend(c.user(user), user, n, now)
 	}
 }
 
@@ -127,16 +129,17 @@ func (b *budgets) mayLog(p payer, now int64) bool {
 // ago. If the result is 0, the keys are counted.
 func (l *Limiter) SnapshotBegins(c Client, room string, keys int, now int64) time.Duration {
 	row := l.Row(c.Tier)
-	if row.conn.snapshots.each == 0 {
+	conn, user, requests := row.conn.snapshots, row.user.snapshots, row.conn.requests
+	if conn.each == 0 {
 		return 0
 	}
-	wait := l.over(payer{kind: paySnapshots, conn: c.ID}, row.conn.snapshots.burst, now)
-	wait = max(wait, l.over(payer{kind: payRoom, conn: c.ID, name: room}, 0, now))
-	if c.User != "" && row.user.snapshots.each > 0 {
-		wait = max(wait, l.over(payer{kind: payUserSnapshot, name: c.User}, row.user.snapshots.burst, now))
+	wait := l.over(payer{kind: paySnapshots, conn: c.ID, at: conn}, conn.burst, now)
+	wait = max(wait, l.over(payer{kind: payRoom, conn: c.ID, name: room, at: conn}, 0, now))
+	if c.User != "" && user.each > 0 {
+		wait = max(wait, l.over(payer{kind: payUserSnapshot, name: c.User, at: user}, user.burst, now))
 	}
 	if wait > 0 {
-		l.spend(c.conn(), row.conn.requests, CostRefused, now)
+		l.spend(c.conn(requests), requests, CostRefused, now)
 		return wait
 	}
 	l.SnapshotSent(c, room, costKey*int64(keys), now)
@@ -146,25 +149,26 @@ func (l *Limiter) SnapshotBegins(c Client, room string, keys int, now int64) tim
 // SnapshotSent counts bytes of a room's last values that were sent.
 func (l *Limiter) SnapshotSent(c Client, room string, n, now int64) {
 	row := l.Row(c.Tier)
-	if row.conn.snapshots.each == 0 || n <= 0 {
+	conn, user := row.conn.snapshots, row.user.snapshots
+	if conn.each == 0 || n <= 0 {
 		return
 	}
-	l.spend(payer{kind: paySnapshots, conn: c.ID}, row.conn.snapshots, n, now)
+	l.spend(payer{kind: paySnapshots, conn: c.ID, at: conn}, conn, n, now)
 	if n > smallWalk {
-		l.spend(payer{kind: payRoom, conn: c.ID, name: room}, row.conn.snapshots, n, now)
+		l.spend(payer{kind: payRoom, conn: c.ID, name: room, at: conn}, conn, n, now)
 	}
 	if c.User != "" {
-		l.spend(payer{kind: payUserSnapshot, name: c.User}, row.user.snapshots, n, now)
+		l.spend(payer{kind: payUserSnapshot, name: c.User, at: user}, user, n, now)
 	}
 }
 
 // Owed returns what a connection owes for its requests, in units.
 func (l *Limiter) Owed(c Client, now int64) int64 {
-	each := l.Row(c.Tier).conn.requests.each
-	if each == 0 {
+	at := l.Row(c.Tier).conn.requests
+	if at.each == 0 {
 		return 0
 	}
-	return int64(l.over(c.conn(), 0, now)) / each
+	return int64(l.over(c.conn(at), 0, now)) / at.each
 }
 
 // Forgone returns how many debts were not remembered.

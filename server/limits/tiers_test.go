@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"tapecast/server/config"
 )
@@ -77,4 +78,66 @@ func TestTiersAtOnce(t *testing.T) {
 		}
 	}
 	wg.Wait()
+}
+
+// TestTierDebt: what was spent in one tier is no debt in another one, whose bursts take another time. Who
+// comes from a tier has used as much of what may come at once as there.
+func TestTierDebt(t *testing.T) {
+	cfg := config.Default()
+	slow, fast := cfg.Limits.Untiered(), cfg.Limits.Untiered()
+	slow.RequestCost, slow.RequestBurst, slow.MessagesPerSecond, slow.Burst = 1, 1000, 1, 100
+	fast.RequestCost, fast.RequestBurst, fast.MessagesPerSecond, fast.Burst = 1000, 1000, 1000, 100
+	cfg.Limits.Tiers["slow"], cfg.Limits.Tiers["fast"] = slow, fast
+	l := New(cfg)
+	tier := func(name string) Tier {
+		n, _ := l.TierOf(name)
+		return n
+	}
+	now := int64(time.Hour)
+	who := Client{ID: 7, User: "42", Tier: tier("slow")}
+	spent := 0
+	for ; spent < 10_000; spent += 100 {
+		if v, _ := l.Charge(who, 100, 100, now); v != OK {
+			break
+		}
+	}
+	l.SnapshotSent(who, "prices", 10<<30, now)
+	if who.Tier = tier("fast"); l.Owed(who, now) != 0 || l.SnapshotBegins(who, "prices", 1, now) == 0 {
+		t.Errorf("after %d it owes %d; snapshots are at one pace and owed", spent, l.Owed(who, now))
+	}
+	if v, _ := l.Charge(who, 100, 100, now); v != OK {
+		t.Errorf("the first request in another tier: %d", v)
+	}
+	if v, _ := l.Charge(Client{ID: 7, User: "42", Tier: tier("slow")}, 100, 100, now); v == OK {
+		t.Error("going there and back pays debts off")
+	}
+
+	row := func(name string) *Row { return l.Row(tier(name)) }
+	f := func(messages int, from, to string, left int) {
+		t.Helper()
+		var b Bucket
+		for range messages {
+			row(from).Take(&b, now)
+		}
+		b = row(to).Carry(b, row(from), now)
+		n := 0
+		for ; n < 1000 && row(to).Take(&b, now) == OK; n++ {
+		}
+		if n != left {
+			t.Errorf("%d messages in %s: %d more in %s, want %d", messages, from, n, to, left)
+		}
+	}
+	f(0, "slow", "fast", 100)
+	f(40, "slow", "fast", 60)
+	f(100, "slow", "fast", 0)
+	f(40, "fast", "slow", 99) // it never waits for longer than it would have
+	f(100, "fast", "fast", 0)
+
+	var b Bucket // a row that is replaced
+	for range 100 {
+		row("slow").Take(&b, now)
+	}
+	if v := row("fast").Take(&b, now); v != OK {
+		t.Errorf("the first message by another row: %d", v)
+	}
 }

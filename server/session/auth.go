@@ -175,7 +175,7 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, tier limits.Tier, 
 		h.limit.Pending.Add(-1)
 	}
 	s.user, s.phase = id.User, next
-	s.marks.setTier(tier)
+	h.setTierLocked(s, tier, now)
 	setClaimsLocked(c, id.Claims)
 	if end := now.Add(h.maxSession).Unix(); h.maxSession > 0 && end <= math.MaxUint32 {
 		s.last = uint32(end)
@@ -198,7 +198,7 @@ func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now ti
 	var why error
 	if same && open {
 		if why = h.judgeLocked(id.User, mark); why == nil {
-			s.marks.setTier(tier)
+			h.setTierLocked(s, tier, now)
 			s.renewLocked(id, mark, h.auth.Leeway(), now)
 			changed = setClaimsLocked(c, id.Claims)
 			at = s.nextTimerLocked(h.auth.Leeway(), now)

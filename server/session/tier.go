@@ -34,6 +34,13 @@ func (h *Handler) tierOf(id auth.Identity) limits.Tier {
 	return tier
 }
 
+// setTierLocked gives a session the tier of its token.
+func (h *Handler) setTierLocked(s *session, tier limits.Tier, now time.Time) {
+	from := h.limit.Row(s.marks.tier())
+	s.paid = h.limit.Row(tier).Carry(s.paid, from, h.elapsed(now))
+	s.marks.setTier(tier)
+}
+
 // client returns who pays for what a connection causes.
 func (h *Handler) client(c conn, user string) limits.Client {
 	who := limits.Client{ID: c.ID(), User: user}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"tapecast/rooms/testwait"
 	"tapecast/rooms/wire"
 	"tapecast/server/config"
 	"tapecast/server/limits"
@@ -185,4 +186,30 @@ func TestTierMarks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTierUpgrade: a client that has used what its tier has is not closed when it comes into another one,
+// in which a burst is over sooner.
+func TestTierUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestHandler(t, withTiers(50, map[string]func(*config.Tier){"max": func(t *config.Tier) {
+			t.MessagesPerSecond, t.Burst, t.RequestCost, t.RequestBurst = 2, 50, 100_000, 100
+		}}))
+		c := dial(t, h, tieredToken(t, "42", ""), "")
+		for strings.Contains(c.says(`{"method":"ping","id":1}`), "timestamp") { // 50 s at its pace
+		}
+		testwait.Pass(2 * time.Second)
+		got := c.says(`{"method":"authenticate","params":{"token":"` + tieredToken(t, "42", "max") + `"},"id":7}`)
+		if !strings.Contains(got, `"result"`) {
+			t.Fatalf("renewal: %s", got)
+		}
+		testwait.Pass(3 * time.Second)
+		for range 5 {
+			if got := c.says(`{"method":"ping","id":1}`); c.closed() != 0 || !strings.Contains(got, "timestamp") {
+				t.Fatalf("closed with %d: %s", c.closed(), got)
+			}
+		}
+		c.SetTimer(time.Time{})
+		h.closed(c, 1000)
+	})
 }
