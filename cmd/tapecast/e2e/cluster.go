@@ -302,3 +302,18 @@ func (k *cluster) deleteTopic(t testing.TB, topic string) {
 		return !there
 	})
 }
+
+// deleteRecords deletes a topic's records up to these offsets.
+func (k *cluster) deleteRecords(t testing.TB, topic string, at map[int32]int64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	topic = k.name(topic)
+	var parts []kafka.TopicPartition
+	for p, off := range at {
+		parts = append(parts, kafka.TopicPartition{Topic: &topic, Partition: p, Offset: kafka.Offset(off + 1)})
+	}
+	if _, err := k.admin(t).DeleteRecords(ctx, parts); err != nil {
+		t.Fatalf("cannot delete records of %s: %v", topic, err)
+	}
+}

@@ -27,6 +27,7 @@ type dialing struct {
 	buffer       int           // SO_RCVBUF; 0: the kernel's
 	to           string        // another address than the gateway's, such as a proxy's
 	within       time.Duration // for the handshake; 0: patience
+	inside       *namespace    // a network of its own; nil: the machine's
 }
 
 func dial(t testing.TB, g *gateway, d dialing) *client {
@@ -56,6 +57,9 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 					})
 					return errors.Join(cerr, err)
 				}
+			}
+			if d.inside != nil {
+				return d.inside.dial(ctx, &nd, network, addr)
 			}
 			return nd.DialContext(ctx, network, addr)
 		},

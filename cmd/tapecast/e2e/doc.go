@@ -23,7 +23,9 @@
 //   - raw: a client that sends any bytes. browser_*: README's client in node or Chromium,
 //     behind a proxy that cuts it off.
 //   - trial, survivor, toxic: a gateway between proxies that do harm, and clients that come back
-//     with their positions, whatever happens. `make faults-e2e` runs all faults.
+//     with their positions, whatever happens. `make faults-e2e` runs all faults, and
+//     TAPECAST_E2E_FAULTS chooses some by name. namespace and clock: a network of the clients' own,
+//     and the clock of one process.
 //   - wait: patience, conditions of other processes, and besideOthers: a test that waits more
 //     than it works runs at the same time as others. main_test.go says how many do.
 //   - recordings: the recorded market, at any pace.

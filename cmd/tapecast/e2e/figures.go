@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -59,4 +60,14 @@ func (g *gateway) heap() float64 {
 		g.t.Fatalf("no heap profile: %d %.200s %v", status, body, err)
 	}
 	return n
+}
+
+// clockAhead returns how far the process's clock is ahead of the test's.
+func (g *gateway) clockAhead() time.Duration {
+	g.t.Helper()
+	var h struct{ Timestamp int64 }
+	if _, body := g.get("/health"); json.Unmarshal([]byte(body), &h) != nil {
+		g.t.Fatalf("no time in %.300s", body)
+	}
+	return time.Until(time.UnixMilli(h.Timestamp))
 }

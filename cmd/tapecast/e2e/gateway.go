@@ -35,6 +35,7 @@ type gateway struct {
 	public string // host:port
 	admin  string
 	exited chan struct{}
+	clock  *clock // nil: nobody has set it
 
 	mu     sync.Mutex
 	log    []logLine

@@ -18,15 +18,17 @@ type reaper struct {
 
 const reaperScript = `
 trap '' INT TERM HUP
-declare -A pids dirs
+declare -A pids dirs nets
 while read -r what arg; do
   case $what in
     pid) pids[$arg]=1 ;;  ended) unset "pids[$arg]" ;;
     up) dirs[$arg]=1 ;;   down) unset "dirs[$arg]" ;;
+    network) nets[$arg]=1 ;; offline) unset "nets[$arg]" ;;
   esac
 done
 for p in "${!pids[@]}"; do kill -KILL "$p"; done
 for d in "${!dirs[@]}"; do SIGNAL=KILL "$1" "$d"; done
+for n in "${!nets[@]}"; do ip netns delete "$n"; done
 rm -rf "$2"
 `
 

@@ -46,10 +46,17 @@ func (g *gateway) stand(token, who string, d time.Duration) int {
 // suspend stops the whole process for that long.
 func (g *gateway) suspend(d time.Duration) {
 	g.t.Helper()
+	// The test is of the gap in its clocks: nothing in it runs and tells of it.
+	g.freeze(func() { testwait.Pause(d) })
+}
+
+// freeze stops the whole process while f runs.
+func (g *gateway) freeze(f func()) {
+	g.t.Helper()
 	if err := g.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		g.t.Fatal(err)
 	}
-	testwait.Pause(d) // the test is of the gap in its clocks: nothing in it runs and tells of it
+	f()
 	if err := g.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		g.t.Fatal(err)
 	}

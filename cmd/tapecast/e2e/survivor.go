@@ -19,7 +19,7 @@ type survivor struct {
 	t     testing.TB
 	user  string
 	rooms []string
-	at    func() (g *gateway, addr string)
+	open  func(user string) (*client, error)
 	quit  chan struct{}
 	ended sync.WaitGroup
 
@@ -35,8 +35,8 @@ type survivor struct {
 // silence is how long a survivor hears nothing before it takes the network for dead.
 const silence = 8 * time.Second
 
-func survive(t testing.TB, user string, rooms []string, at func() (*gateway, string)) *survivor {
-	v := &survivor{t: t, user: user, rooms: rooms, at: at, quit: make(chan struct{}),
+func survive(t testing.TB, user string, rooms []string, open func(user string) (*client, error)) *survivor {
+	v := &survivor{t: t, user: user, rooms: rooms, open: open, quit: make(chan struct{}),
 		begun: map[string]positions{}, since: map[string]any{}, got: map[string][]frame{}}
 	v.ended.Go(v.run)
 	t.Cleanup(v.stop)
@@ -68,8 +68,7 @@ func (v *survivor) run() {
 
 // enter connects and subscribes. It returns nil if that fails.
 func (v *survivor) enter() *client {
-	g, addr := v.at()
-	c, err := tryDial(v.t, g, dialing{to: addr, within: silence, query: "?join=manual&token=" + g.token(v.user)})
+	c, err := v.open(v.user)
 	if err != nil {
 		return nil
 	}
@@ -227,6 +226,30 @@ func (v *survivor) frames(room string) []frame {
 	return all
 }
 
+// room returns what its connection knows of a room, for use in f. It returns false if it is away.
+func (v *survivor) room(name string, f func(r *room)) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.c == nil {
+		return false
+	}
+	v.c.mu.Lock()
+	defer v.c.mu.Unlock()
+	if r := v.c.rooms[name]; r != nil {
+		f(r)
+		return true
+	}
+	return false
+}
+
+// anew forgets all it has of a room, and expects the records after these positions from now on.
+func (v *survivor) anew(name string, at map[int32]int64) {
+	v.room(name, func(r *room) { r.frames, r.gaps = nil, 0 })
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.begun[name], v.got[name] = positions{at: at}, nil
+}
+
 // exactly compares what it has of a room with the topic. It returns "" if it has each record of its own
 // since it first joined, once and in order.
 func (v *survivor) exactly(room string, topic [][]record) string {
@@ -252,7 +275,7 @@ func (v *survivor) exactly(room string, topic [][]record) string {
 			}
 		}
 	}
-	if fmt.Sprint(got) != fmt.Sprint(want) {
+	if !maps.EqualFunc(got, want, slices.Equal) {
 		return fmt.Sprintf("%s has %d frames of %s, the topic has %d for it; they are not the same: %s", v.user,
 			len(all), room, total, differs(got, want))
 	}

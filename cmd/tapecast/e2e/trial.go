@@ -18,11 +18,13 @@ import (
 // Records flow all the while, and survivors must have each one once after every fault.
 type trial struct {
 	t     *testing.T
+	on    ground
 	k     *cluster
-	kafka *toxic
+	kafka *toxic // nil: brokers of a real Kafka, which are killed instead
 	front *toxic
 	w     *producer
-	file  string // of the configuration
+	ended <-chan struct{} // nothing is produced any more
+	file  string          // of the configuration
 	env   []string
 	all   []*survivor
 
@@ -35,6 +37,19 @@ type trial struct {
 	struck   time.Time
 	seen     []string // what /health said, and when
 	sideways []string // what else is worth a line
+	skipped  string   // why a fault cannot be had here
+	rows     []string // of the table
+	at       map[int32]int64
+}
+
+// ground is what a trial stands on. The zero value is a Kafka in this process behind a proxy, clients
+// behind another one, and tokens of the suite's own secret.
+type ground struct {
+	more   string // of the configuration
+	env    []string
+	kafka  func(testing.TB) (*cluster, *toxic)
+	token  func(user string) string
+	inside *namespace // where the clients are
 }
 
 // usage is what a process holds.
@@ -59,9 +74,10 @@ const trialConfig = `
 rooms:
   - {match: "feed", class: kept}
   - {match: "mine:{owner}", class: private}
-  - {match: "other", class: kept}
+  - {match: "other", class: small}
 classes:
   kept: {retain: {bytes: 64MiB, age: 10m}}
+  small: {compress: true}
   private: {retain: {age: 2s}}
 auto_join: []
 limits: {burst: 100}
@@ -75,22 +91,33 @@ ingest:
 // newTrial starts everything. more is added to the configuration.
 func newTrial(t *testing.T, more string, env ...string) *trial {
 	t.Helper()
-	x := &trial{t: t, env: env}
-	x.k, x.kafka = poisonedCluster(t)
+	return newTrialOn(t, ground{more: more, env: env})
+}
+
+func newTrialOn(t *testing.T, on ground) *trial {
+	t.Helper()
+	if on.kafka == nil {
+		on.kafka = poisonedCluster
+	}
+	if on.token == nil { // good for longer than any step of a clock
+		on.token = func(user string) string { return tokenFor(user, 6*time.Hour) }
+	}
+	x := &trial{t: t, on: on, env: on.env}
+	x.k, x.kafka = on.kafka(t)
 	x.k.topic(t, "feed", 3)
 	x.k.topic(t, "mine", 2)
 	x.k.topic(t, "bad", 1)
 	x.file = filepath.Join(t.TempDir(), "tapecast.yaml")
-	x.configure(more)
+	x.configure(on.more)
 	x.start()
 	x.node.ready()
 	x.front = poison(t, "front", x.node.public)
-	x.w = x.k.producer(t)
-	ended := x.w.meanwhile(x.produce)
-	t.Cleanup(func() { <-ended })
+	x.w = x.k.producer(t, "message.timeout.ms", 600_000)
+	x.ended = x.w.meanwhile(x.produce)
+	t.Cleanup(func() { <-x.ended })
 	for i := range 6 {
 		user := fmt.Sprint("s", i)
-		x.all = append(x.all, survive(t, user, []string{"feed", "mine:" + user}, x.at))
+		x.all = append(x.all, survive(t, user, []string{"feed", "mine:" + user}, x.open))
 	}
 	x.flows()
 	x.before = x.use()
@@ -118,11 +145,16 @@ func (x *trial) start() {
 	x.mu.Unlock()
 }
 
-// at says where survivors connect.
-func (x *trial) at() (*gateway, string) {
+// open connects a survivor.
+func (x *trial) open(user string) (*client, error) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.node, x.front.addr()
+	g, to, inside := x.node, x.front.addr(), x.on.inside
+	x.mu.Unlock()
+	if inside != nil { // from there the proxy cannot be reached
+		to = ""
+	}
+	return tryDial(x.t, g, dialing{to: to, inside: inside, within: silence,
+		query: "?join=manual&token=" + x.on.token(user)})
 }
 
 // produce sends 100 records a second to everybody, and as many to the owners.
@@ -172,7 +204,11 @@ func (x *trial) told(pattern string) {
 		return err == nil && re.MatchString(body)
 	})
 	_, said, _ := strings.Cut(re.FindString(body), `"detail":"`)
-	x.seen = append(x.seen, fmt.Sprintf("health after %.1f s: %.90s", time.Since(x.struck).Seconds(), said))
+	after := time.Since(x.struck)
+	x.seen = append(x.seen, fmt.Sprintf("health after %.1f s: %.90s", after.Seconds(), said))
+	if scaled().full() && after > 5*time.Second {
+		x.t.Errorf("health says it after %s, the bar is 5 s", after)
+	}
 }
 
 func (x *trial) note(format string, args ...any) {
@@ -183,26 +219,49 @@ func (x *trial) use() usage {
 	return usage{x.node.descriptors(), x.node.metric("go_goroutines"), x.node.resident()}
 }
 
-// run lets the trial go through the faults, one after the other.
+// skip says why a fault cannot be had on this machine.
+func (x *trial) skip(format string, args ...any) { x.skipped = fmt.Sprintf(format, args...) }
+
+// run lets the trial go through the faults, one after the other, and prints the table.
 func (x *trial) run(faults []fault) {
 	for _, f := range faults {
 		if x.t.Failed() {
 			return
 		}
-		x.t.Run(f.name, func(*testing.T) { x.through(f) })
+		x.t.Run(f.name, func(t *testing.T) {
+			if x.through(f); x.skipped != "" {
+				t.Skip(x.skipped)
+			}
+		})
 	}
+	fmt.Printf("\n| fault | seen | records again after, s | came back | descriptors, goroutines, MB |\n"+
+		"|---|---|---|---|---|\n%s\n", strings.Join(x.rows, ""))
 }
+
+// row adds to the table. What is another one in each run is left out.
+func (x *trial) row(f fault, seen, rest string) {
+	seen = moving.ReplaceAllString(strings.ReplaceAll(seen, "|", "/"), "…")
+	if r := []rune(seen); len(r) > 110 {
+		seen = string(r[:109]) + "…"
+	}
+	x.rows = append(x.rows, fmt.Sprintf("| %s | %s | %s |\n", f.name, seen, rest))
+}
+
+// moving matches times, and directories of a test.
+var moving = regexp.MustCompile(`20\d\d-\d\d-\d\dT[\d:.]+Z|/\S*/`)
 
 // through does a fault and checks that all is as it was.
 func (x *trial) through(f fault) {
 	x.t.Helper()
 	came := x.back()
-	x.struck, x.seen, x.sideways = time.Now(), nil, nil
+	x.struck, x.seen, x.sideways, x.skipped = time.Now(), nil, nil, ""
 	f.strike(x)
+	if x.skipped != "" {
+		x.row(f, "skipped: "+x.skipped, "| |")
+		return
+	}
 	healed := time.Now()
 	x.flows()
-	x.seen = append(x.seen, x.sideways...)
-	seen := strings.Join(x.seen, "; ")
 	recovered := time.Since(healed)
 	eventually(x.t, 3*patience, "health is good again", func() bool {
 		_, body, err := x.node.tryGet("/health")
@@ -217,8 +276,8 @@ func (x *trial) through(f fault) {
 	if now.resident > x.before.resident+200 {
 		x.t.Errorf("%s: %.0f MB resident, %.0f before", f.name, now.resident, x.before.resident)
 	}
-	x.t.Logf("| %s | %s | records again after %.1f s; clients came back %d times; %d descriptors, %.0f goroutines, "+
-		"%.0f MB |", f.name, seen, recovered.Seconds(), x.back()-came, now.descriptors, now.goroutines, now.resident)
+	x.row(f, strings.Join(append(x.seen, x.sideways...), "; "), fmt.Sprintf("%.1f | %d | %d, %.0f, %.0f",
+		recovered.Seconds(), x.back()-came, now.descriptors, now.goroutines, now.resident))
 }
 
 // back returns how often survivors have connected.
@@ -234,9 +293,21 @@ func (x *trial) back() (n int) {
 // exactly compares what each survivor has with the topics.
 func (x *trial) exactly() {
 	x.t.Helper()
+	x.still(x.compare)
+}
+
+// still does something while nothing is produced, and all that was is in the topics.
+func (x *trial) still(do func()) {
+	x.t.Helper()
 	x.pause.Lock()
 	defer x.pause.Unlock()
 	x.w.flush()
+	do()
+}
+
+// compare is for a moment in which nothing is produced.
+func (x *trial) compare() {
+	x.t.Helper()
 	for _, name := range []string{"feed", "mine"} {
 		topic := x.k.read(x.t, name)
 		for _, v := range x.all {

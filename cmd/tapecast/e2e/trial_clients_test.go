@@ -141,24 +141,34 @@ func tokens(name string, n int, token func(*gateway) string) fault {
 // members lets n users that have authenticated send the same bytes a number of times, until they are
 // closed or all was taken.
 func members(name string, n, times int, send []byte) fault {
-	return sending(name, n, times, send, false)
+	return sending(name, n, dialing{}, func(*trial) []byte { return send }, times, false)
 }
 
 // deafMembers are members that do not read.
 func deafMembers(name string, n, times int, send []byte) fault {
-	return sending(name, n, times, send, true)
+	return sending(name, n, dialing{}, func(*trial) []byte { return send }, times, true)
 }
 
-func sending(name string, n, times int, send []byte, deaf bool) fault {
+// assault is members with connections of some kind, whose bytes are made when they are needed.
+func assault(name string, n int, d dialing, make func(x *trial) []byte, times int) fault {
+	return sending(name, n, d, make, times, false)
+}
+
+func sending(name string, n int, d dialing, make func(x *trial) []byte, times int, deaf bool) fault {
 	return fault{name, func(x *trial) {
-		was := x.refused()
+		was, send := x.refused(), make(x)
 		block := bytes.Repeat(send, 1+min(times, 64<<10/len(send)))
+		d := d
+		d.query = "?token=" + x.on.token("hostile")
 		x.note("%s", x.inSlices(n, func() string {
-			c, err := tryDial(x.t, x.node, dialing{query: "?token=" + x.node.token("hostile")})
+			c, err := tryDial(x.t, x.node, d)
 			if err != nil {
 				return err.Error()
 			}
 			defer c.conn.Close()
+			if c.deflate != d.deflate {
+				x.t.Error("permessage-deflate was not agreed on")
+			}
 			if deaf {
 				c.reading.Lock()
 				defer c.reading.Unlock()

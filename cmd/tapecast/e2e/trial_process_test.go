@@ -112,8 +112,10 @@ func (x *trial) again() {
 }
 
 // knock connects, and says how that went.
-func knock(g *gateway) string {
-	c, err := tryDial(g.t, g, dialing{within: 2 * time.Second})
+func knock(g *gateway) string { return knockFor(g, 2*time.Second) }
+
+func knockFor(g *gateway, within time.Duration) string {
+	c, err := tryDial(g.t, g, dialing{within: within})
 	if err != nil {
 		return "refused"
 	}

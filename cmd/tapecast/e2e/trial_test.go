@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"os"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 )
@@ -11,23 +14,28 @@ import (
 // TestTrialKafka: harm between the gateway and Kafka.
 func TestTrialKafka(t *testing.T) {
 	besideOthers(t)
-	newTrial(t, "").run(few(kafkaFaults()))
+	newTrial(t, "").run(append(few(kafkaFaults()), whenFull(append(lied(), topicFaults()...))...))
 }
 
 // TestTrialClients: harm between the gateway and its clients, and what hostile ones do.
 func TestTrialClients(t *testing.T) {
 	besideOthers(t)
-	newTrial(t, "").run(few(clientFaults()))
+	newTrial(t, "").run(append(few(clientFaults()), whenFull(crowdFaults())...))
 }
 
 // TestTrialProcess: what is done to the process.
 func TestTrialProcess(t *testing.T) {
 	besideOthers(t)
-	newTrial(t, "").run(few(processFaults()))
+	newTrial(t, "").run(append(few(processFaults()), whenFull(momentFaults())...))
 }
 
-// few takes every third fault of a list, or with -short every sixth, unless all are wanted.
+// few takes those whose names match TAPECAST_E2E_FAULTS, if that is set. Else it takes every third
+// fault of a list, or with -short every sixth, unless all are wanted.
 func few(all []fault) []fault {
+	if wanted := os.Getenv("TAPECAST_E2E_FAULTS"); wanted != "" {
+		re := regexp.MustCompile(wanted)
+		return slices.DeleteFunc(slices.Clone(all), func(f fault) bool { return !re.MatchString(f.name) })
+	}
 	if scaled().full() {
 		return all
 	}
@@ -38,6 +46,14 @@ func few(all []fault) []fault {
 		}
 	}
 	return some
+}
+
+// whenFull returns a list if all faults are wanted: what takes long.
+func whenFull(list []fault) []fault {
+	if scaled().full() || os.Getenv("TAPECAST_E2E_FAULTS") != "" {
+		return few(list)
+	}
+	return nil
 }
 
 // during lets records flow for a while.
