@@ -241,8 +241,11 @@ func init() {
 func IsSigned(err error) bool {
 	switch err {
 	case ErrExpired, ErrEarly, errIssuer, errAudience, errClaim, errExpires,
-		errNoUser, errLongUser, errBadUser, errUserForm, errCritical, errWanted, errLife, errRefusedSigned:
+		errNoUser, errLongUser, errBadUser, errUserForm, errCritical, errWanted, errLife:
 		return true
+	}
+	if refused, ok := errors.AsType[refusedError](err); ok {
+		return refused.signed
 	}
 	_, large := errors.AsType[*claimError](err)
 	return large

@@ -22,12 +22,27 @@ import (
 // does not say less.
 const opaqueLife = 24 * time.Hour
 
-var (
-	errRefused = errors.New("the token is not accepted by the service that checks it")
-	// errRefusedSigned: one of the keys has signed it, so it is not a guess.
-	errRefusedSigned = errors.New(errRefused.Error())
-	errBearer        = errors.New("the token holds characters other than visible ASCII, which no header may have")
-)
+// ErrNotThis means that the service of auth.verify does not accept this token, and may accept a new one.
+var ErrNotThis = errors.New("the token is not accepted by the service that checks it")
+
+var errBearer = errors.New("the token holds characters other than visible ASCII, which no header may have")
+
+// refusedError is the refusal of the service.
+type refusedError struct {
+	signed bool // by one of the keys, so that the token is not a guess
+	final  bool // a new token would be refused too
+}
+
+// Error says so.
+func (e refusedError) Error() string {
+	if e.final {
+		return "the service that checks tokens does not let this user in"
+	}
+	return ErrNotThis.Error()
+}
+
+// Is reports whether the other error is ErrNotThis.
+func (e refusedError) Is(other error) bool { return other == ErrNotThis && !e.final }
 
 // serviceError is ErrAsk, where the service has to be asked.
 type serviceError struct{}
@@ -101,10 +116,8 @@ func (a *Authenticator) askService(token string, kept int, until time.Time, done
 // served returns what the service has said of a token, or why it is refused all the same.
 func (a *Authenticator) served(token string, d digest, answer verify.Answer, err error) (Identity, error) {
 	switch {
-	case errors.Is(err, verify.ErrRefused) && a.keyed():
-		return Identity{}, errRefusedSigned
 	case errors.Is(err, verify.ErrRefused):
-		return Identity{}, errRefused
+		return Identity{}, refusedError{signed: a.keyed(), final: errors.Is(err, verify.ErrForbidden)}
 	case err != nil:
 		return Identity{}, awayError{}
 	case answer.Known:

@@ -123,8 +123,13 @@ func TestServiceAlone(t *testing.T) {
 	s.set(`{"user":{"id":"a b"}}`, 0)
 	f("bad", "", 0, 1, errBadUser)
 	s.set("", http.StatusUnauthorized)
-	f("refused", "", 0, 1, errRefused)
-	f("refused", "", 0, 1, errRefused) // refusals are not known
+	f("refused", "", 0, 1, ErrNotThis)
+	f("refused", "", 0, 1, ErrNotThis) // refusals are not known
+	s.set("", http.StatusForbidden)
+	f("refused", "", 0, 1, refusedError{final: true})
+	if err := error(refusedError{final: true}); errors.Is(err, ErrNotThis) || IsSigned(err) {
+		t.Error("a new token may help who is forbidden")
+	}
 	f("opaque", "42", opaqueLife, 0, nil)
 	refused := a.Refused()
 	s.set("", http.StatusServiceUnavailable)

@@ -268,8 +268,9 @@ func (h *Handler) told(c conn, id auth.Identity) *wire.Identity {
 }
 
 // closeOfToken returns how a connection is closed after a refused token. A client with a new token
-// should come again where that can help: an expired or early token passes with time, and a new one
-// may be signed with another key. With other faults it need not.
+// should come again where that can help: an expired or early token passes with time, a new one may be
+// signed with another key, and the service that checks tokens may accept it. With other faults it
+// need not.
 func closeOfToken(err error) (code int, reason string) {
 	switch {
 	case errors.Is(err, auth.ErrExpired):
@@ -278,6 +279,8 @@ func closeOfToken(err error) (code int, reason string) {
 		return wire.CloseExpired, "token not valid yet"
 	case errors.Is(err, auth.ErrUnknownKey):
 		return wire.CloseExpired, "token's key unknown"
+	case errors.Is(err, auth.ErrNotThis):
+		return wire.CloseExpired, "token not accepted"
 	case err == revoked.ErrUser:
 		return wire.CloseForbidden, "access revoked"
 	case err == revoked.ErrToken:

@@ -135,7 +135,9 @@ func TestServiceInVain(t *testing.T) {
 	}
 	const away = `"code":-32010,"message":"not now: the token cannot be checked, since the service that checks it ` +
 		`does not answer`
-	f(401, `"code":-32002,"message":"authentication failed: the token is not accepted`, 4001, "authentication failed")
+	f(401, `"code":-32002,"message":"authentication failed: the token is not accepted`, 4201, "token not accepted")
+	f(403, `"code":-32002,"message":"authentication failed: the service that checks tokens does not let`, 4001,
+		"authentication failed")
 	f(500, away, 1013, awayReason)
 	for h.auth.Service().Breaker == "closed" {
 		f(500, away, 1013, awayReason)

@@ -55,6 +55,8 @@ func (a *accounts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a.half.Load() && n%2 == 0:
 		w.WriteHeader(http.StatusBadGateway)
+	case !ok && r.Header.Get("Authorization") == "Bearer forbidden":
+		w.WriteHeader(http.StatusForbidden)
 	case !ok:
 		w.WriteHeader(http.StatusUnauthorized)
 	default:
@@ -111,8 +113,11 @@ func TestVerifyService(t *testing.T) {
 	if calls := a.calls.Load() - before; calls != 1 {
 		t.Errorf("%d calls for one token", calls)
 	}
-	if code := come("bad"); code != 4001 {
+	if code := come("bad"); code != 4201 { // a new token may be good
 		t.Errorf("a bad token: closed with %d", code)
+	}
+	if code := come("forbidden"); code != 4001 {
+		t.Errorf("a forbidden user: closed with %d", code)
 	}
 
 	t.Log("half of the calls fail")

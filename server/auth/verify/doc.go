@@ -4,10 +4,11 @@
 // time. Further tokens wait in the order in which they came. Each client is answered within MaxWait,
 // the queue included. What may wait is bounded, in number and in bytes.
 //
-// 200 accepts a token, 401 and 403 refuse it. Everything else means that it cannot be checked now
-// (ErrAway), and never that it is bad. A breaker opens when the service fails (breaker.go), and
-// nobody waits while it is open. After openFor it is half-open: Run sends the last token that was
-// answered once more, so that recovery needs no client. Refusals are answers, not failures.
+// 200 accepts a token, and 401 and 403 refuse it. With 403 a new token of the same user would be
+// refused too. Everything else means that it cannot be checked now (ErrAway), and never that it is
+// bad. A breaker opens when the service fails (breaker.go), and nobody waits while it is open. After
+// openFor it is half-open: Run sends the last token that was answered once more, so that recovery
+// needs no client. Refusals are answers, not failures.
 //
 // Check returns at once and may be called by any goroutine. It starts a goroutine for a call, which
 // calls those that wait, one after the other. They must not block. Run ends them: when its context

@@ -76,8 +76,10 @@ func (s *Service) fetch(ctx context.Context, token string) (Answer, error) {
 			err = oddError{err}
 		}
 		return a, err
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case http.StatusUnauthorized:
 		return Answer{}, ErrRefused
+	case http.StatusForbidden:
+		return Answer{}, ErrForbidden
 	}
 	err = fmt.Errorf("it answers with status %d, not 200, 401 or 403", status)
 	switch status {

@@ -58,7 +58,7 @@ func TestFetch(t *testing.T) {
 	f("/good", `42 {"role":"desk"}`, false)
 	f("/moved", `42 {"role":"desk"}`, false)
 	f("/401", ErrRefused.Error(), false)
-	f("/403", ErrRefused.Error(), false)
+	f("/403", ErrForbidden.Error(), false)
 	f("/400", "status 400, not 200", true)
 	f("/431", "status 431, not 200", true)
 	f("/404", "status 404, not 200", false)

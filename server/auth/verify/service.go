@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -26,8 +27,10 @@ const (
 var (
 	// ErrAway means that a token cannot be checked now.
 	ErrAway = errors.New("the service that checks tokens (auth.verify) does not answer now")
-	// ErrRefused means that the service does not accept a token.
+	// ErrRefused means that the service does not accept a token, and may accept a new one (status 401).
 	ErrRefused = errors.New("the service that checks tokens (auth.verify) does not accept the token")
+	// ErrForbidden is ErrRefused where a new token of the same user would be refused too (status 403).
+	ErrForbidden = fmt.Errorf("%w, nor another one of this user", ErrRefused)
 )
 
 // Config says whom to ask.
@@ -95,9 +98,9 @@ func New(cfg Config) *Service {
 	return s
 }
 
-// Check calls done with what the service says of a token, or with ErrRefused, or with ErrAway at
-// until at the latest. It returns false if too many wait already; done is then not called. bytes is
-// what the caller keeps meanwhile.
+// Check calls done with what the service says of a token, or with ErrRefused or ErrForbidden, or with
+// ErrAway at until at the latest. It returns false if too many wait already; done is then not called.
+// bytes is what the caller keeps meanwhile.
 func (s *Service) Check(token string, bytes int, until time.Time, done func(Answer, error)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
