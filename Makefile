@@ -29,7 +29,7 @@ export TAPECAST_DATA ?= $(abspath ../shared/data)
 E2E  := ./cmd/tapecast/e2e
 UNIT  = $$($(GO) list ./... | grep -vx tapecast/cmd/tapecast/e2e)
 
-.PHONY: help run sbom build test unit e2e browser peers bench-peers race fuzz faults faults-e2e bench lint clean cover deps alerts
+.PHONY: help run sbom build test unit e2e browser client peers bench-peers race fuzz faults faults-e2e bench lint clean cover deps alerts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,12 @@ browser: ## README's client, as it stands there, in node and in Chromium
 	@bash .ci/deps browser
 	@command -v chromium >/dev/null || { echo "browser: skipped, there is no Chromium"; exit 0; }; \
 	TAPECAST_E2E_BROWSER=1 $(GO) test -count=1 -v -timeout 3m -run TestBrowser $(E2E)
+
+# esbuild makes the bundle, and is Go. The types, and the checks of the package, take npm.
+client: ## make server/client/js/dist from src, run its scenarios in node, check its npm package
+	@bash .ci/deps browser
+	@GO='$(GO)' bash .ci/client
+	$(GO) test -count=1 -v ./server/client/...
 
 # A module of its own, so that other servers' code is none of the gateway's.
 peers: build ## the servers that tapecast is measured against, each with a few clients

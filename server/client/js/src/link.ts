@@ -1,0 +1,260 @@
+import type { Ending, Options, StateName, TapeError } from "./api.js";
+import { Emitter, failure } from "./emitter.js";
+
+type Done = (result: any, error?: TapeError) => void;
+
+const now = (): number => performance.now(); // never Date: clocks are set
+/** How long token, socket and authentication may take together. */
+const CONNECT = 30_000;
+/** Something comes every 25 s. After two whole turns of silence the gateway is asked for an answer. */
+const TURN = 20_000;
+const ANSWER = 10_000;
+/** Stands for silence that was asked about already. */
+const PROBING = 9;
+/** How many requests wait for the connection. */
+const QUEUED = 1000;
+
+/** Link keeps one connection: token, waits, silence, requests. What rooms do with it is another class's. */
+export abstract class Link extends Emitter {
+  state: StateName = "idle";
+  _max = 65536;
+  _random = (): number => Math.random();
+  private _ws: any;
+  /** Counts connections: what belongs to an earlier one is ignored. */
+  _turn = 0;
+  private _tries = 0;
+  private _timer?: any;
+  private _due = 0;
+  private _plain = false; // the wait has no other reason than a lost connection
+  private _opened = 0;
+  private _silent = 0;
+  private _after = 0; // the least wait, as the gateway asked for it
+  private _renewing = false;
+  private _id = 0;
+  private _calls = new Map<number, Done>();
+  private _queue: (() => void)[] = [];
+  private _deaf: (() => void)[] = [];
+
+  abstract _begin(): void;
+  abstract _end(): void;
+  abstract _message(m: any): void;
+  abstract _notice(method: string, params: any): void;
+  abstract _save(): void;
+
+  constructor(public _options: Options) {
+    super();
+    const g = globalThis as any, doc = g.document;
+    const listen = (at: any, event: string, f: () => void) => {
+      if (!at?.addEventListener) return;
+      at.addEventListener(event, f);
+      this._deaf.push(() => at.removeEventListener(event, f));
+    };
+    listen(g, "online", () => this._wake(true));
+    listen(g, "pageshow", () => this._wake());
+    listen(g, "pagehide", () => this._save());
+    listen(doc, "resume", () => this._wake());
+    listen(doc, "visibilitychange", () => (doc.visibilityState === "hidden" ? this._save() : this._wake()));
+    queueMicrotask(() => this.state === "idle" && this._dial());
+  }
+
+  call(method: string, params?: unknown): Promise<any> {
+    return new Promise((resolve, reject) => {
+      const ask = () => {
+        if (this.state === "closed") reject(failure(1006, "the client is closed"));
+        else this._request(method, params, (result, error) => (error ? reject(error) : resolve(result)));
+      };
+      if (this.state === "open" || this.state === "closed") ask();
+      else if (this._queue.length < QUEUED) this._queue.push(ask);
+      else reject(failure(1006, "too many requests wait for the connection"));
+    });
+  }
+
+  close(): void {
+    if (this.state !== "closed") this._stop(1000, "");
+  }
+
+  _fail(e: TapeError, room?: string): void {
+    if (!this._emit("error", e, room)) console.error("tapecast:", room ?? "", e.code, e.message);
+  }
+
+  /** Sends a request. done is called once: with the answer, or when the connection is lost. */
+  _request(method: string, params: unknown, done: Done): void {
+    const id = ++this._id;
+    this._calls.set(id, done);
+    if (this._ws?.readyState === 1) this._ws.send(JSON.stringify({ id, method, params }));
+  }
+
+  private _set(state: StateName, why?: Ending): void {
+    this.state = state;
+    this._emit("state", state, why);
+  }
+
+  private _in(ms: number, f: () => void): void {
+    clearTimeout(this._timer);
+    this._due = now() + ms;
+    this._timer = setTimeout(f, ms);
+  }
+
+  private async _token(): Promise<string | undefined> {
+    const { token } = this._options;
+    return typeof token === "function" ? token() : token;
+  }
+
+  private _dial(): void {
+    const turn = ++this._turn;
+    this._in(CONNECT, () => this._lost(1006, "no connection in time"));
+    this._set("connecting");
+    if (turn !== this._turn) return;
+    this._token().then(
+      (token) => turn === this._turn && this._open(turn, token),
+      (e) => turn === this._turn && this._lost(1006, `no token: ${e?.message ?? e}`),
+    );
+  }
+
+  private _open(turn: number, token?: string): void {
+    const mine = (f: (e: any) => void) => (e: any) => turn === this._turn && f(e);
+    let ws: any;
+    try {
+      ws = this._ws = new (this._options.WebSocket ?? WebSocket)(this._options.url, "tapecast.v1");
+    } catch (e: any) { // the address is wrong
+      return this._stop(1006, e.message);
+    }
+    ws.onmessage = mine((e) => this._hear(e.data, token));
+    ws.onclose = mine((e) => this._lost(e.code, e.reason));
+    // A close follows with its code. Some engines send none if there was no connection.
+    ws.onerror = mine(() => setTimeout(mine(() => this._lost(1006, "no connection"))));
+    ws.on?.("unexpected-response", (_: any, answer: any) => { // of the package ws
+      if (turn === this._turn) this._after = answer.headers["retry-after"] * 1000 || 0;
+      ws.terminate();
+    });
+  }
+
+  private _hear(text: any, token?: string): void {
+    if (this._silent >= PROBING) this._watch();
+    this._silent = 0;
+    let m: any;
+    try {
+      m = JSON.parse(text);
+    } catch {
+      return this._lost(1006, "a message is not JSON");
+    }
+    if (m.method) {
+      if (m.method === "auth_required") this._authenticate(token);
+      else if (m.method === "auth_expiring") this._renew();
+      else if (m.method === "auto_subscribed") this._ready();
+      this._notice(m.method, m.params ?? {});
+      this._emit("notice", m.method, m.params);
+    } else if (m.room !== undefined) this._message(m);
+    else {
+      const { error } = m, done = this._calls.get(m.id);
+      this._calls.delete(m.id);
+      const failed = error && failure(error.code, error.message, error.data);
+      if (done) done(m.result, failed);
+      else if (failed) { // of a request that is not known: one of ours has no answer
+        this._after = error.data?.retryAfter ?? 0;
+        this._lost(1013, error.message);
+      }
+    }
+  }
+
+  private _authenticate(token?: string): void {
+    const who = token === undefined ? { anonymous: true } : { token };
+    this._request("authenticate", { ...who, join: [] }, (result, error) => {
+      if (result?.maxMessage) this._max = result.maxMessage;
+      if (!error || error.code === 1006) return;
+      this._after = error.data?.retryAfter ?? 0; // the gateway closes the connection
+      this._fail(error);
+    });
+  }
+
+  private _renew(): void {
+    if (this._renewing || !this._options.token) return;
+    this._renewing = true;
+    const turn = this._turn;
+    this._token().then(
+      (token) => {
+        this._renewing = false;
+        if (turn !== this._turn) return;
+        this._request("authenticate", { token }, (_, e) => e && e.code !== 1006 && this._fail(e));
+      },
+      () => { this._renewing = false; }, // the next notice, or 4201, asks again
+    );
+  }
+
+  private _ready(): void {
+    this._opened = now();
+    this._silent = 0;
+    this._watch();
+    this._set("open");
+    if (this.state !== "open") return;
+    this._begin();
+    for (const ask of this._queue.splice(0)) ask();
+  }
+
+  /** Looks every 20 s whether anything came. A turn that comes late says that the machine slept. */
+  private _watch(): void {
+    this._in(TURN, () => {
+      const slept = now() - this._due > TURN;
+      if (++this._silent > 2 || slept) this._probe(slept ? ANSWER / 2 : ANSWER);
+      else this._watch();
+    });
+  }
+
+  /** Asks for an answer. Anything that comes is one. */
+  private _probe(within: number): void {
+    if (this._silent >= PROBING) return;
+    this._silent = PROBING;
+    this._request("ping", undefined, () => {});
+    this._in(within, () => (this._silent ? this._lost(1006, "silent") : this._watch()));
+  }
+
+  /** The network or the page is back. A timer may be late, and a connection dead. */
+  private _wake(online?: boolean): void {
+    if (this.state === "open") return this._probe(ANSWER / 2);
+    if (this.state !== "waiting") return;
+    if (online && this._plain) {
+      this._tries = 0;
+      this._due = Math.min(this._due, now() + this._random() * 1000);
+    }
+    this._in(Math.max(0, this._due - now()), () => this._dial());
+  }
+
+  /** Ends the connection, and decides when there is another. */
+  _lost(code: number, reason: string): void {
+    const after = this._after, lived = this._opened ? now() - this._opened : 0, opened = this._opened > 0;
+    const soon = code >= 4200 || [1001, 1006, 1012, 1013].includes(code);
+    const plain = [1001, 1006, 1012, 4201].includes(code);
+    if (this.state === "closed") return;
+    if (code === 1009 || (code >= 4000 && code < 4100)) return this._stop(code, reason);
+    this._cut();
+    if (opened && (plain || lived > 10_000)) this._tries = 0;
+    const most = Math.min(60, (soon ? 1 : 10) * 2 ** this._tries++) * 1000;
+    const wait = after + most * (soon ? this._random() : (1 + this._random()) / 2);
+    this._plain = code === 1006 && !after;
+    this._in(wait, () => this._dial());
+    this._set("waiting", { code, reason, wait });
+  }
+
+  private _cut(): void {
+    const ws = this._ws, calls = [...this._calls.values()];
+    this._turn++;
+    this._ws = undefined;
+    this._after = this._opened = 0;
+    this._renewing = false;
+    clearTimeout(this._timer);
+    this._calls.clear();
+    try {
+      ws?.close(1000);
+    } catch { /* it was never open */ }
+    this._end();
+    for (const done of calls) done(undefined, failure(1006, "the connection was lost before the answer"));
+  }
+
+  private _stop(code: number, reason: string): void {
+    this._save();
+    for (const f of this._deaf) f();
+    this._cut();
+    this._set("closed", { code, reason });
+    for (const ask of this._queue.splice(0)) ask();
+  }
+}
