@@ -73,7 +73,6 @@ func (a *Authenticator) joinLocked() {
 		}
 	}
 	a.keys.Store(keyset.NewSet(all))
-	a.secrets.Store(a.source == nil && a.service == nil && !slices.ContainsFunc(keyset.NewSet(all).Algorithms(), keyset.Public))
 	a.known.generation.Add(1)
 }
 
@@ -143,8 +142,12 @@ func (a *Authenticator) Health() (usable bool, detail string) {
 			faults = append(faults, fmt.Sprintf("auth.jwks_url: %v (breaker %s)", s.Why, s.Breaker))
 		}
 	}
-	if s := a.Service(); s.Breaker != "" && s.Breaker != "closed" {
+	switch s := a.Service(); {
+	case s.Breaker != "" && s.Breaker != "closed":
 		faults = append(faults, fmt.Sprintf("auth.verify: %v (breaker %s)", s.Why, s.Breaker))
+	case s.Nonsense != nil:
+		faults = append(faults, fmt.Sprintf("auth.verify: %v, as in all of its last answers; see "+
+			"auth.verify.user, and what the service says", s.Nonsense))
 	}
 	return usable, strings.Join(faults, "; ")
 }

@@ -131,6 +131,13 @@ func TestServiceAlone(t *testing.T) {
 		t.Error("a new token may help who is forbidden")
 	}
 	f("opaque", "42", opaqueLife, 0, nil)
+	s.set(`{"data":{}}`, 0)
+	for n := range 10 {
+		checked(t, a, fmt.Sprint("senseless", n))
+	}
+	if usable, detail := a.Health(); !usable || !strings.Contains(detail, "as in all of its last answers") {
+		t.Errorf("%v, %s", usable, detail)
+	}
 	refused := a.Refused()
 	s.set("", http.StatusServiceUnavailable)
 	f("away", "", 0, 1, ErrAway)

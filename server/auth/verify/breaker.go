@@ -24,10 +24,19 @@ const (
 	// a call that hangs and openFor take less than 10 s.
 	openFor  = 2 * time.Second
 	tryAfter = 50 * time.Millisecond
+	// senselessFor is how long answers that name no user are told of, if no other answer comes.
+	senselessFor = 30 * time.Second
 )
 
 // row counts what went wrong in a row.
 type row struct{ late, all atomic.Int32 }
+
+// sense is how many answers in a row named no user, when the last one came, and what it lacked.
+type sense struct {
+	row int
+	at  time.Time
+	why error
+}
 
 func (s *Service) newBreaker() *gobreaker.CircuitBreaker[Answer] {
 	return gobreaker.NewCircuitBreaker[Answer](gobreaker.Settings{
@@ -126,9 +135,26 @@ func (s *Service) note(token string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.why = err; err == nil {
+		s.sense.row = 0
 		s.answered = token
 		s.accepted = s.accepted || accepted
 	}
+}
+
+// senseless keeps an answer that names no user.
+func (s *Service) senseless(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sense.row, s.sense.at, s.sense.why = s.sense.row+1, time.Now(), err
+}
+
+// nonsenseLocked returns what is wrong with the service's answers, though it answers. One may be a
+// stranger's token. But as many in a row as open the breaker are told of, as long as there are any.
+func (s *Service) nonsenseLocked() error {
+	if s.sense.row < maxRow || time.Since(s.sense.at) > senselessFor {
+		return nil
+	}
+	return s.sense.why
 }
 
 // everAnswered reports whether a token was accepted once.

@@ -66,6 +66,7 @@ type Service struct {
 	why      error            // why the last call failed; nil: it was answered
 	answered string           // the last token that was
 	accepted bool             // one was accepted once
+	sense    sense
 
 	failing                                   row
 	queued                                    atomic.Int64 // tokens in the queue
@@ -258,6 +259,7 @@ type Stats struct {
 	Bytes         int    // that are kept for them
 	Breaker       string // closed, half-open or open
 	Why           error  // why the last call failed; nil: it was answered
+	Nonsense      error  // what is wrong with its last answers; nil: nothing
 }
 
 // Stats returns the figures of this moment.
@@ -267,5 +269,5 @@ func (s *Service) Stats() Stats {
 	defer s.mu.Unlock()
 	return Stats{Calls: s.asked.Load(), Failed: s.failed.Load(), Refused: s.refused.Load(), Joined: s.joined.Load(),
 		Full: s.full.Load(), Odd: s.odd.Load(), Flight: s.flight, Waiting: s.waiting, Bytes: s.bytes,
-		Breaker: breaker, Why: s.why}
+		Breaker: breaker, Why: s.why, Nonsense: s.nonsenseLocked()}
 }

@@ -25,6 +25,7 @@ type accounts struct {
 	now           atomic.Int64 // calls under way
 	down          atomic.Bool
 	fails         func(n int64) bool // nil: none
+	senseless     atomic.Bool        // its answers name no user
 }
 
 func (a *accounts) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -47,6 +48,8 @@ func (a *accounts) RoundTrip(r *http.Request) (*http.Response, error) {
 		w.WriteHeader(http.StatusInternalServerError)
 	case s != 0:
 		w.WriteHeader(int(s))
+	case a.senseless.Load():
+		io.WriteString(w, `{"data":{}}`)
 	default:
 		fmt.Fprintf(w, `{"user":{"id":%q}}`, r.Header.Get("Authorization"))
 	}
