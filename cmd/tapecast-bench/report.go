@@ -27,9 +27,8 @@ type charted interface {
 func measuring[R interface {
 	comparable
 	result
-}](name string, t *targetFlags, to *bench.Target, log *io.Writer,
+}](cmd *cobra.Command, t *targetFlags, to *bench.Target, log *io.Writer,
 	run func(context.Context) (R, error)) *cobra.Command {
-	cmd := command(name)
 	cmd.Args = noArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error

@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -162,8 +163,9 @@ type published struct {
 	*issuer
 	url     string
 	fetches atomic.Int64
-	status  atomic.Int32 // 0: it answers
-	holds   sync.RWMutex // locked: it takes its time
+	status  atomic.Int32           // 0: it answers
+	lie     atomic.Pointer[string] // said instead of the keys
+	holds   sync.RWMutex           // locked: it takes its time
 }
 
 func publish(t testing.TB) *published {
@@ -175,6 +177,10 @@ func publish(t testing.TB) *published {
 		defer p.holds.RUnlock()
 		if s := p.status.Load(); s != 0 {
 			w.WriteHeader(int(s))
+			return
+		}
+		if lie := p.lie.Load(); lie != nil {
+			io.WriteString(w, *lie)
 			return
 		}
 		w.Write(p.set())

@@ -234,6 +234,9 @@ func (x *trial) run(faults []fault) {
 			}
 		})
 	}
+	if len(x.rows) == 0 { // none of these has a name that is wanted
+		return
+	}
 	fmt.Printf("\n| fault | seen | records again after, s | came back | descriptors, goroutines, MB |\n"+
 		"|---|---|---|---|---|\n%s\n", strings.Join(x.rows, ""))
 }

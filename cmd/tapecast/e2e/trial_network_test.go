@@ -9,13 +9,10 @@ import (
 // TestTrialNetwork: the clients are in a network of their own, whose link to the gateway goes down. Nobody
 // is told: what is sent is lost, as when a phone loses its signal.
 func TestTrialNetwork(t *testing.T) {
-	if len(whenFull(networkFaults())) == 0 {
-		t.Skip("TAPECAST_E2E_FULL=1 runs it")
-	}
-	besideOthers(t)
+	onlyFull(t)
 	inside := newNamespace(t)
 	newTrialOn(t, ground{inside: inside, more: fmt.Sprintf(
-		"server: {listen: \"%s:0\", drain: 3s, ping_every: 1s}\n", inside.addr)}).run(whenFull(networkFaults()))
+		"server: {listen: \"%s:0\", drain: 3s, ping_every: 1s}\n", inside.addr)}).run(few(networkFaults()))
 }
 
 func networkFaults() []fault {

@@ -48,12 +48,21 @@ func few(all []fault) []fault {
 	return some
 }
 
-// whenFull returns a list if all faults are wanted: what takes long.
+// whenFull returns a list if all faults, or some by name, are wanted: what takes long.
 func whenFull(list []fault) []fault {
-	if scaled().full() || os.Getenv("TAPECAST_E2E_FAULTS") != "" {
-		return few(list)
+	if !scaled().full() && os.Getenv("TAPECAST_E2E_FAULTS") == "" {
+		return nil
 	}
-	return nil
+	return few(list)
+}
+
+// onlyFull skips a trial unless all faults, or some by name, are wanted.
+func onlyFull(t *testing.T) {
+	t.Helper()
+	if !scaled().full() && os.Getenv("TAPECAST_E2E_FAULTS") == "" {
+		t.Skip("TAPECAST_E2E_FULL=1 runs it")
+	}
+	besideOthers(t)
 }
 
 // during lets records flow for a while.

@@ -19,6 +19,7 @@ type accounts struct {
 	calls atomic.Int64
 	late  atomic.Int64 // ns
 	half  atomic.Bool  // every second call fails
+	lie   atomic.Pointer[string]
 	srv   *http.Server
 }
 
@@ -52,7 +53,10 @@ func (a *accounts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer user-")
+	lie := a.lie.Load()
 	switch {
+	case lie != nil:
+		io.WriteString(w, *lie)
 	case a.half.Load() && n%2 == 0:
 		w.WriteHeader(http.StatusBadGateway)
 	case !ok && r.Header.Get("Authorization") == "Bearer forbidden":
